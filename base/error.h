@@ -37,9 +37,10 @@ enum esp_error {
 
 /* What went wrong, for people. Zero-initialise; owned by the caller; never allocated. */
 struct err {
-    int code;           /* 0 or ESP_E… */
-    char message[512];  /* one sentence that names the cause, without a trailing full stop */
-    char pointer[256];  /* RFC 6901 pointer into the offending document, "" when it is not about a field */
+    int code;          /* 0 or ESP_E… */
+    char message[512]; /* one sentence that names the cause, without a trailing full stop */
+    char pointer[256]; /* RFC 6901 pointer into the offending document, "" when it is not about a
+                          field */
 };
 
 /* Fills err (which may be NULL; the first error set wins only if the caller clears in between:
@@ -47,9 +48,10 @@ struct err {
 int err_set(struct err *err, int code, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Puts "context: " before the message that err holds; no-op for NULL. Returns err's code or code. */
+/* Puts "context: " before the message that err holds; no-op for NULL. Returns err's code or code.
+ */
 int err_prefix(struct err *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-const char *err_name(int code);   /* "infeasible"; "ok" for 0; "unknown" otherwise. Static. */
-int err_http_status(int code);    /* 500 for what is unknown */
+const char *err_name(int code); /* "infeasible"; "ok" for 0; "unknown" otherwise. Static. */
+int err_http_status(int code);  /* 500 for what is unknown */

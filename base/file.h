@@ -1,4 +1,5 @@
-/* Files: whole reads with a limit, atomic and durable writes. Errors: ESP_EIO, ESP_ENOTFOUND, ESP_ENOSPACE, ESP_ELIMIT, ESP_ENOMEM. */
+/* Files: whole reads with a limit, atomic and durable writes. Errors: ESP_EIO, ESP_ENOTFOUND,
+ * ESP_ENOSPACE, ESP_ELIMIT, ESP_ENOMEM. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,16 +9,18 @@
 
 /* *ret_data is NUL-terminated (not counted), caller frees. */
 int file_read(const char *path, size_t limit, struct err *err, char **ret_data, size_t *ret_len);
-/* Temporary file in the same folder, fsync, rename, fsync of the folder: afterwards path holds the old bytes or the new. */
+/* Temporary file in the same folder, fsync, rename, fsync of the folder: afterwards path holds the
+ * old bytes or the new. */
 int file_write_atomic(const char *path, const void *data, size_t len, struct err *err);
 /* The same in pieces, for what is large. Commit or abort ends the writer; abort takes NULL. */
 struct file_writer;
 int file_writer_open(const char *path, struct err *err, struct file_writer **ret_writer);
 int file_writer_put(struct file_writer *writer, const void *data, size_t len, struct err *err);
-int file_writer_commit(struct file_writer *writer, struct err *err); /* frees the writer in any case */
+int file_writer_commit(struct file_writer *writer,
+                       struct err *err); /* frees the writer in any case */
 void file_writer_abort(struct file_writer *writer);
 
-int file_make_dirs(const char *path, struct err *err);            /* mkdir -p, mode 0700 */
+int file_make_dirs(const char *path, struct err *err); /* mkdir -p, mode 0700 */
 /* Exclusive advisory lock; ESP_EBUSY when another process holds it. Close *ret_fd to release. */
 int file_lock(const char *path, struct err *err, int *ret_fd);
 bool file_exists(const char *path);

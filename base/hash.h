@@ -4,13 +4,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HASH_TEXT 33 /* 32 hex digits (128 bits) and NUL */
+#define HASH_TEXT 33      /* 32 hex digits (128 bits) and NUL */
 #define HASH_TEXT_LONG 65 /* 64 hex digits (256 bits) and NUL */
 
 void hash_text(const void *data, size_t len, char ret_text[HASH_TEXT]);
 void hash_text_long(const void *data, size_t len, char ret_text[HASH_TEXT_LONG]);
 /* Streaming, 256 bits. */
-struct hash { unsigned char state[512] __attribute__((aligned(64))); };
+struct hash {
+    unsigned char state[512] __attribute__((aligned(64)));
+};
 void hash_init(struct hash *hash);
 void hash_update(struct hash *hash, const void *data, size_t len);
 void hash_final(struct hash *hash, char ret_text[HASH_TEXT_LONG]);

@@ -5,18 +5,21 @@
 
 #define MEM_ALIGN 64 /* bytes: a cache line, and what every kernel may assume */
 
-/* Zeroed array of count items; NULL on overflow, on memory exhaustion, never for count 0. Free with free(). */
+/* Zeroed array of count items; NULL on overflow, on memory exhaustion, never for count 0. Free with
+ * free(). */
 void *mem_array(size_t count, size_t size);
 /* Like mem_array, aligned to MEM_ALIGN and touched. Free with free(). */
 void *mem_aligned(size_t count, size_t size);
 char *mem_strdup(const char *text); /* NULL on memory exhaustion or text NULL */
 
-/* Bump allocator: everything of one request, generation or training step, freed at once. Not thread-safe. */
+/* Bump allocator: everything of one request, generation or training step, freed at once. Not
+ * thread-safe. */
 struct arena {
     struct arena_chunk *chunks;
     size_t used, limit; /* bytes; limit 0 = none */
 };
 void arena_init(struct arena *arena, size_t limit_bytes);
-void *arena_alloc(struct arena *arena, size_t bytes); /* zeroed, 64-byte aligned; NULL past the limit */
-void arena_reset(struct arena *arena);                /* forgets everything, keeps the memory */
+void *arena_alloc(struct arena *arena,
+                  size_t bytes);       /* zeroed, 64-byte aligned; NULL past the limit */
+void arena_reset(struct arena *arena); /* forgets everything, keeps the memory */
 void arena_finish(struct arena *arena);

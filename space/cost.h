@@ -1,0 +1,35 @@
+/* What an arch costs by counting: no measurement. */
+#pragma once
+
+#include "space/graph.h"
+
+struct cost {
+    int64_t macs;   /* convolutions, both SE 1x1 and classifier; no BN, activation, pooling (as
+                       DyNAS-T counts) */
+    int64_t params; /* weights, biases, BN scale and shift; no kernel transformation matrices, no
+                       running statistics */
+    int64_t peak_activation_bytes; /* arena of the runtime's plan (space/memory_plan.h) */
+    int64_t peak_simple_bytes;     /* largest input + output + residual of a layer */
+    int64_t model_bytes;           /* weights and biases with BN folded */
+};
+
+void op_cost(const struct op *op, int bytes_per_element,
+             struct cost *ret_cost); /* peaks: those of the op alone */
+int graph_cost(const struct graph *graph, int bytes_per_element, struct err *err,
+               struct cost *ret_cost);
+int arch_cost(const struct space *space, const struct arch *arch, struct err *err,
+              struct cost *ret_cost); /* 4 bytes an element; fast: used in search loops */
+
+enum cost_metric {
+    COST_MACS,
+    COST_PARAMS,
+    COST_PEAK_ACTIVATION,
+    COST_PEAK_SIMPLE,
+    COST_MODEL_BYTES,
+    COST_METRICS
+};
+/* Exact attainable range of an additive metric (macs, params, model bytes) over the space, by
+ * dynamic programming over stages, with an arch that attains each end. ESP_EUNSUPPORTED for peaks
+ * (their range is that of arch_min and arch_max, by monotonicity). */
+int cost_range(const struct space *space, enum cost_metric metric, struct err *err, double *ret_low,
+               double *ret_high, struct arch *ret_low_arch);

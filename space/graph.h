@@ -1,0 +1,96 @@
+/* An arch lowered to an op list with shapes: the one source for execution, cost, table keys and
+ * ONNX. Activations are C x H x W per image. BN is part of its convolution (bn = true); at
+ * inference it is folded into weight and bias. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "space/arch.h"
+
+enum {
+    GRAPH_OPS_MAX = 6 * SPACE_BLOCKS_MAX,
+    GRAPH_UNITS_MAX = SPACE_BLOCKS_MAX + 8,
+    GRAPH_SIGNATURE_MAX = 128
+};
+
+enum op_kind {
+    OP_CONV, /* dense kernel x kernel, 1x1 included; out = act(bn(w * in + bias)) (+ residual, added
+                behind act) */
+    OP_DEPTHWISE, /* kernel x kernel per channel; out = act(bn(w * in)) */
+    OP_SE,        /* out = in * h_sigmoid(W2 relu(W1 mean(in) + b1) + b2), se_channels between */
+    OP_POOL,      /* global mean: C x 1 x 1 */
+    OP_LINEAR     /* out = W in + bias on C x 1 x 1; the classifier */
+};
+/* Where in the network an op stands, for naming weights. */
+enum op_role {
+    ROLE_STEM,
+    ROLE_EXPAND,
+    ROLE_DEPTHWISE,
+    ROLE_SE,
+    ROLE_PROJECT,
+    ROLE_FINAL_EXPAND,
+    ROLE_POOL,
+    ROLE_FEATURE_MIX,
+    ROLE_CLASSIFIER
+};
+extern const char *const op_kind_names[], *const op_role_names[]; /* NULL-terminated */
+
+struct op {
+    enum op_kind kind;
+    enum op_role role;
+    enum act act;
+    bool bn, bias;
+    int stage, block;  /* block is the index among the space's blocks; both -1 outside stages */
+    int input, output; /* tensor indices; tensor 0 is the image */
+    int residual;      /* tensor added to the output, or -1 */
+    int c_in, h_in, w_in, c_out, h_out, w_out;
+    int kernel, stride, pad; /* pad = kernel / 2 */
+    int se_channels;         /* OP_SE */
+};
+
+struct tensor_shape {
+    int channels, height, width;
+};
+
+/* A fused unit: what the runtime runs as one and the latency table measures as one: the stem, a
+ * block, or a piece of the head. */
+struct graph_unit {
+    char signature[GRAPH_SIGNATURE_MAX]; /* equal signatures are the same work: shapes, kernel,
+                                            stride, act, SE, residual */
+    int first_op, n_ops;
+    int stage, block;
+};
+
+struct graph {
+    int n_ops, n_tensors, n_units;
+    struct op ops[GRAPH_OPS_MAX];
+    struct tensor_shape tensors[GRAPH_OPS_MAX + 1];
+    struct graph_unit units[GRAPH_UNITS_MAX];
+};
+
+/* arch must be valid in space. Only ESP_ENOMEM and ESP_EINVAL. The caller frees *ret_graph with
+ * free(). */
+int graph_build(const struct space *space, const struct arch *arch, struct err *err,
+                struct graph **ret_graph);
+/* The graph of one unit alone (its input is tensor 0), for measuring table entries. */
+int graph_of_unit(const struct graph *graph, int unit, struct err *err, struct graph **ret_graph);
+/* graph_id: hash of the lowered op list with shapes, roles left out, and precision ("fp32"): equal
+ * graphs of two spaces are one network on a board. */
+void graph_id(const struct graph *graph, const char *precision, char ret_id[HASH_TEXT]);
+/* Data form for measurements on boards. Reading checks every shape, limit and link: a read graph is
+ * safe to run. */
+cJSON *graph_to_json(const struct graph *graph);
+int graph_from_json(const cJSON *doc, const char *at, struct err *err, struct graph **ret_graph);
+
+/* All distinct unit signatures that subnets of the space can contain, each with one graph of its
+ * own: the entries of a latency table. */
+struct unit_list {
+    int n;
+    struct unit_entry {
+        char signature[GRAPH_SIGNATURE_MAX];
+        struct graph *graph;
+        int stage, block_position;
+    } * entries;
+};
+int space_units(const struct space *space, struct err *err, struct unit_list **ret_units);
+void unit_list_destroy(struct unit_list *units); /* takes NULL */
