@@ -1,0 +1,48 @@
+/* Inference of a graph: weights packed, buffers placed by lifetime, fused kernels. What boards
+ * measure and what scores subnets. */
+#pragma once
+
+#include "base/parallel.h"
+#include "space/graph.h"
+
+/* Weights of a graph's ops with BN folded, row-major as in PyTorch. Entry i belongs to op i; unused
+ * members are NULL. */
+struct op_weights {
+    float
+        *weight; /* OP_CONV [c_out, c_in, k, k]; OP_DEPTHWISE [c, k, k]; OP_LINEAR [c_out, c_in] */
+    float *bias; /* [c_out]; NULL: zero */
+    float *se_reduce, *se_reduce_bias; /* [se, c], [se] */
+    float *se_expand, *se_expand_bias; /* [c, se], [c] */
+};
+struct plan_weights {
+    int n_ops;
+    struct op_weights *ops;
+};
+int plan_weights_create(const struct graph *graph, struct err *err,
+                        struct plan_weights **ret_weights); /* zeroed */
+/* He-scaled random weights, no denormals, for latency measurements. */
+int plan_weights_random(const struct graph *graph, uint64_t seed, struct err *err,
+                        struct plan_weights **ret_weights);
+void plan_weights_destroy(struct plan_weights *weights); /* takes NULL */
+
+struct plan;
+struct plan_options {
+    uint32_t cpu_flags; /* kernels may use these; 0: all that cpu_flags() offers */
+    struct parallel
+        *pool; /* borrowed; NULL: one thread. Batch 1 splits ops, larger batches split images. */
+    int batch; /* largest n of plan_run; >= 1 */
+};
+/* Packs the weights (which may be destroyed afterwards). Errors: ESP_ENOMEM, ESP_EINVAL,
+ * ESP_EUNSUPPORTED (names the op). */
+int plan_create(const struct graph *graph, const struct plan_weights *weights,
+                const struct plan_options *options, struct err *err, struct plan **ret_plan);
+void plan_destroy(struct plan *plan); /* takes NULL */
+/* input: [n, C, H, W] of tensor 0, row-major; output: [n, elements of the last op's output],
+ * row-major. */
+int plan_run(struct plan *plan, const float *input, int n, float *ret_output);
+int64_t plan_arena_bytes(const struct plan *plan);
+/* Identity of what was built: kernel set chosen, source revision of the runtime; part of a
+ * profile's fingerprint. Static. */
+const char *plan_kernel_set(const struct plan *plan); /* "scalar", "avx2" */
+const char *
+runtime_revision(void); /* hash of the runtime's sources and flags, made at build time */

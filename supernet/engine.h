@@ -1,0 +1,63 @@
+/* Forward and backward of any subnet of a supernet on a batch, on the shared weights. One engine
+ * holds the working memory for a largest batch and resolution; not thread-safe; parallel inside.
+ * Same inputs give the same bits for any number of threads. */
+#pragma once
+
+#include "supernet/supernet.h"
+
+struct engine;
+
+struct engine_limits {
+    int batch, resolution;
+    bool training; /* keeps what backward needs */
+};
+int engine_create(struct supernet *supernet, struct parallel *pool,
+                  const struct engine_limits *limits, struct err *err, struct engine **ret_engine);
+void engine_destroy(struct engine *engine); /* takes NULL */
+size_t engine_memory_estimate(
+    const struct space *space,
+    const struct engine_limits *limits); /* bytes, before anything is allocated */
+
+enum engine_mode {
+    ENGINE_TRAIN,       /* BN by batch statistics; running statistics of the supernet updated with
+                           bn_momentum (0: left alone); saves for backward */
+    ENGINE_RECALIBRATE, /* BN by batch statistics; means and biased variances accumulated in the
+                           subnet's own bn_stats, weighted by images */
+    ENGINE_EVAL /* BN by the given bn_stats, or by the supernet's running statistics when NULL */
+};
+
+/* BN statistics of one subnet (recalibrated): per BN layer of the arch in graph order, mean then
+ * variance, channels of the subnet. */
+struct bn_stats {
+    int n_layers;
+    int *channels;
+    float **mean, **variance;
+    int64_t images;
+};
+int bn_stats_create(const struct space *space, const struct arch *arch, struct err *err,
+                    struct bn_stats **ret_stats);
+void bn_stats_destroy(struct bn_stats *stats);
+
+struct engine_run {
+    const struct arch *arch;
+    enum engine_mode mode;
+    const float *images; /* [n, C, r, r] row-major, r the arch's resolution */
+    int n;
+    float bn_momentum;         /* ENGINE_TRAIN; 0.1 in once-for-all */
+    struct bn_stats *bn_stats; /* ENGINE_RECALIBRATE (written), ENGINE_EVAL (read; may be NULL) */
+    float dropout;             /* before the classifier, in [0, 1) */
+    uint64_t dropout_seed, dropout_step;
+};
+/* logits: [n, n_classes]. Errors: ESP_EINVAL, ESP_ELIMIT (beyond the engine's limits). */
+int engine_forward(struct engine *engine, const struct engine_run *run, struct err *err,
+                   float *ret_logits);
+/* Backward of the latest ENGINE_TRAIN forward: adds to the grad of every parameter that the subnet
+ * used. d_logits: [n, n_classes]. */
+int engine_backward(struct engine *engine, const float *d_logits, struct err *err);
+
+/* The subnet with its BN folded, ready for the runtime: weights per op of graph_build(space, arch).
+ * See runtime/plan.h. */
+struct plan_weights;
+int engine_fold(const struct supernet *supernet, const struct arch *arch,
+                const struct bn_stats *bn_stats, struct err *err,
+                struct plan_weights **ret_weights);
