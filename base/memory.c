@@ -1,0 +1,101 @@
+#include "base/memory.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK_BYTES = 64 * 1024 };
+
+/* The header takes one line, so that what follows it is aligned. */
+struct arena_chunk {
+    struct arena_chunk *next;
+    size_t size, used; /* bytes behind the header */
+} __attribute__((aligned(MEM_ALIGN)));
+
+void *mem_array(size_t count, size_t size) {
+    return calloc(count ? count : 1, size ? size : 1);
+}
+
+/* bytes up to the next multiple of MEM_ALIGN, at least one; 0 on overflow. */
+static size_t round_up(size_t bytes) {
+    if (bytes == 0)
+        return MEM_ALIGN;
+    if (bytes > PTRDIFF_MAX - MEM_ALIGN)
+        return 0;
+    return (bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
+}
+
+void *mem_aligned(size_t count, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return NULL;
+    bytes = round_up(bytes);
+    if (bytes == 0)
+        return NULL;
+    void *memory = aligned_alloc(MEM_ALIGN, bytes);
+    if (memory)
+        memset(memory, 0, bytes);
+    return memory;
+}
+
+char *mem_strdup(const char *text) {
+    return text ? strdup(text) : NULL;
+}
+
+void arena_init(struct arena *arena, size_t limit_bytes) {
+    *arena = (struct arena){.limit = limit_bytes};
+}
+
+/* Chunks grow with what the arena holds already, so their number stays logarithmic. */
+static struct arena_chunk *chunk_add(struct arena *arena, size_t bytes) {
+    size_t size = CHUNK_BYTES;
+    for (const struct arena_chunk *chunk = arena->chunks; chunk; chunk = chunk->next)
+        size += chunk->size;
+    if (arena->limit && size > arena->limit - arena->used)
+        size = round_up(arena->limit - arena->used);
+    if (size < bytes)
+        size = bytes;
+    if (size > PTRDIFF_MAX - sizeof(struct arena_chunk))
+        return NULL;
+    struct arena_chunk *chunk = aligned_alloc(MEM_ALIGN, sizeof(*chunk) + size);
+    if (!chunk)
+        return NULL;
+    *chunk = (struct arena_chunk){.next = arena->chunks, .size = size};
+    arena->chunks = chunk;
+    return chunk;
+}
+
+void *arena_alloc(struct arena *arena, size_t bytes) {
+    bytes = round_up(bytes);
+    if (bytes == 0)
+        return NULL;
+    if (arena->limit && (arena->used > arena->limit || bytes > arena->limit - arena->used))
+        return NULL;
+    struct arena_chunk *chunk = arena->chunks;
+    while (chunk && chunk->size - chunk->used < bytes)
+        chunk = chunk->next;
+    if (!chunk)
+        chunk = chunk_add(arena, bytes);
+    if (!chunk)
+        return NULL;
+    void *memory = (char *)(chunk + 1) + chunk->used;
+    chunk->used += bytes;
+    arena->used += bytes;
+    return memset(memory, 0, bytes);
+}
+
+void arena_reset(struct arena *arena) {
+    for (struct arena_chunk *chunk = arena->chunks; chunk; chunk = chunk->next)
+        chunk->used = 0;
+    arena->used = 0;
+}
+
+void arena_finish(struct arena *arena) {
+    struct arena_chunk *chunk = arena->chunks;
+    while (chunk) {
+        struct arena_chunk *next = chunk->next;
+        free(chunk);
+        chunk = next;
+    }
+    arena_init(arena, arena->limit);
+}
