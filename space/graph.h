@@ -8,8 +8,9 @@
 #include "space/arch.h"
 
 enum {
-    GRAPH_OPS_MAX = 6 * SPACE_BLOCKS_MAX,
-    GRAPH_UNITS_MAX = SPACE_BLOCKS_MAX + 8,
+    UNIT_OPS_MAX = 4,
+    GRAPH_UNITS_MAX = SPACE_BLOCKS_MAX + 3,
+    GRAPH_OPS_MAX = UNIT_OPS_MAX * GRAPH_UNITS_MAX,
     GRAPH_SIGNATURE_MAX = 128
 };
 
@@ -17,7 +18,8 @@ enum op_kind {
     OP_CONV, /* dense kernel x kernel, 1x1 included; out = act(bn(w * in + bias)) (+ residual, added
                 behind act) */
     OP_DEPTHWISE, /* kernel x kernel per channel; out = act(bn(w * in)) */
-    OP_SE,        /* out = in * h_sigmoid(W2 relu(W1 mean(in) + b1) + b2), se_channels between */
+    OP_SE,        /* out = in * h_sigmoid(W2 relu(W1 mean(in) + b1) + b2), se_channels between; may
+                     run in place */
     OP_POOL,      /* global mean: C x 1 x 1 */
     OP_LINEAR     /* out = W in + bias on C x 1 x 1; the classifier */
 };
@@ -52,38 +54,66 @@ struct tensor_shape {
     int channels, height, width;
 };
 
-/* A fused unit: what the runtime runs as one and the latency table measures as one: the stem, a
- * block, or a piece of the head. */
-struct graph_unit {
-    char signature[GRAPH_SIGNATURE_MAX]; /* equal signatures are the same work: shapes, kernel,
-                                            stride, act, SE, residual */
-    int first_op, n_ops;
-    int stage, block;
+/* What the runtime runs as one and the latency table measures as one, in the order in which they
+ * may follow each other. */
+enum unit_kind {
+    UNIT_STEM,      /* dense convolution on the image, BN, act */
+    UNIT_BLOCK,     /* expand, depthwise, SE, project, residual */
+    UNIT_HEAD_CONV, /* 1x1, BN, act */
+    UNIT_HEAD_TAIL  /* global mean, feature mix, classifier */
+};
+extern const char *const unit_kind_names[]; /* "stem", "block", "head_conv", "head_tail", NULL */
+
+/* All that defines the work of a unit. Fields that its kind does not use are 0. */
+struct unit_spec {
+    enum unit_kind kind;
+    enum act act;
+    int c_in, h_in, w_in;
+    int c_out;           /* head tail: classes */
+    int kernel, stride;  /* stem, block (of the depthwise convolution) */
+    int expand_channels; /* block: channels inside; 0: no expand convolution, so c_in inside */
+    int se_channels;     /* block; 0: no SE */
+    int mix_channels;    /* head tail; 0: no feature mix */
+    bool mix_bias;
+    bool residual; /* block: its input is added to its output */
 };
 
+struct graph_unit {
+    char signature[GRAPH_SIGNATURE_MAX]; /* equal signatures are the same work */
+    struct unit_spec spec;
+    int first_op, n_ops; /* its input is that of its first op; no later unit reads anything but the
+                            last op's output */
+    int stage, block;    /* as those of its ops */
+};
+
+/* A chain of units. Op i writes tensor i + 1. One allocation. */
 struct graph {
     int n_ops, n_tensors, n_units;
-    struct op ops[GRAPH_OPS_MAX];
-    struct tensor_shape tensors[GRAPH_OPS_MAX + 1];
-    struct graph_unit units[GRAPH_UNITS_MAX];
+    struct op *ops;
+    struct tensor_shape *tensors;
+    struct graph_unit *units;
 };
 
 /* arch must be valid in space. Only ESP_ENOMEM and ESP_EINVAL. The caller frees *ret_graph with
  * free(). */
 int graph_build(const struct space *space, const struct arch *arch, struct err *err,
                 struct graph **ret_graph);
-/* The graph of one unit alone (its input is tensor 0), for measuring table entries. */
+/* The graph of one unit alone (its input is tensor 0; stage and block stay), for measuring table
+ * entries. The caller frees it with free(). */
 int graph_of_unit(const struct graph *graph, int unit, struct err *err, struct graph **ret_graph);
 /* graph_id: hash of the lowered op list with shapes, roles left out, and precision ("fp32"): equal
  * graphs of two spaces are one network on a board. */
 void graph_id(const struct graph *graph, const char *precision, char ret_id[HASH_TEXT]);
-/* Data form for measurements on boards. Reading checks every shape, limit and link: a read graph is
- * safe to run. */
-cJSON *graph_to_json(const struct graph *graph);
+/* Data form for measurements on boards: {"input": {…}, "units": [{…}, …]}, what each unit does in
+ * order. Shapes and links are not written but follow, so that a document cannot contradict itself;
+ * reading checks every number, the order of the kinds and the limits on MACs and bytes: a read
+ * graph is safe to run. at is the pointer of doc. Errors: ESP_EINVAL, ESP_ELIMIT, ESP_ENOMEM. */
+cJSON *graph_to_json(const struct graph *graph); /* NULL on memory exhaustion */
 int graph_from_json(const cJSON *doc, const char *at, struct err *err, struct graph **ret_graph);
 
 /* All distinct unit signatures that subnets of the space can contain, each with one graph of its
- * own: the entries of a latency table. */
+ * own: the entries of a latency table. ESP_ELIMIT beyond SPACE_UNITS_MAX. */
+enum { SPACE_UNITS_MAX = 20000 };
 struct unit_list {
     int n;
     struct unit_entry {

@@ -19,8 +19,13 @@ enum {
     SPACE_CHANNELS_MAX = 4096,
     SPACE_KERNEL_MAX = 7,
     SPACE_CLASSES_MAX = 100000,
-    SPACE_INPUT_MAX = 1024 /* pixels a side */
+    SPACE_INPUT_MAX = 1024, /* pixels a side */
+    SPACE_INPUT_CHANNELS_MAX = 64,
+    SPACE_TEXT_MAX = 65536 /* bytes of JSON */
 };
+/* Limits of the largest subnet. */
+#define SPACE_MACS_MAX 100e9
+#define SPACE_BYTES_MAX 2e9 /* of activations, and of weights, at 4 bytes an element */
 
 enum act { ACT_NONE, ACT_RELU, ACT_HSWISH, ACT_HSIGMOID };
 extern const char *const act_names[]; /* "none", "relu", "h_swish", "h_sigmoid", NULL */
@@ -35,9 +40,10 @@ struct space_choices {
  * stride is 1 and channels agree. A subnet keeps the stage's first depth blocks. */
 struct space_stage {
     char name[32];
-    struct space_choices depths, channels /* output */, kernel_sizes /* odd */;
+    struct space_choices depths, channels /* output; multiples of 8 */, kernel_sizes /* 3, 5, 7 */;
     int n_expand_ratios;
-    double expand_ratios[SPACE_CHOICES_MAX]; /* strictly ascending, in [1, 12] */
+    double expand_ratios[SPACE_CHOICES_MAX]; /* strictly ascending, in [1, 12], thousandths; no two
+                                                give one width for the same input */
     int stride;                              /* of the first block: 1 or 2 */
     enum act act;
     bool se;
@@ -47,14 +53,15 @@ struct space_stage {
 
 struct space {
     char name[64];
-    char fingerprint[HASH_TEXT]; /* of the canonical JSON of everything but name and description */
+    char description[256];
+    char fingerprint[HASH_TEXT]; /* of the canonical JSON of everything but names and description */
     int input_channels, n_classes;
     int n_resolutions;
     int resolutions[SPACE_RESOLUTIONS_MAX]; /* ascending, pixels a side */
     struct {
-        int channels, kernel, stride;
+        int channels, kernel /* 3, 5, 7 */, stride /* 1, 2 */;
         enum act act;
-    } stem;
+    } stem; /* dense convolution + BN */
     int n_stages, n_blocks;
     struct space_stage stages[SPACE_STAGES_MAX];
     struct {
@@ -65,7 +72,7 @@ struct space {
     } head;
 };
 
-/* Reads and checks a space. text is JSON of the form of space/builtin/. err points at the field.
+/* Reads and checks a space. text is JSON of the form of docs/SPACES.md. err points at the field.
  * Errors: ESP_EPARSE, ESP_EINVAL, ESP_ELIMIT, ESP_ENOMEM. The caller frees *ret_space with
  * space_destroy. */
 int space_parse(const char *text, size_t len, struct err *err, struct space **ret_space);
@@ -74,8 +81,8 @@ void space_destroy(struct space *space); /* takes NULL */
  * follows. */
 int space_adapt(const struct space *space, int n_classes, int input_channels, struct err *err,
                 struct space **ret_space);
-char *space_print(
-    const struct space *space); /* canonical JSON; caller frees; NULL on memory exhaustion */
+/* Canonical JSON, which space_parse reads back; caller frees; NULL on memory exhaustion. */
+char *space_print(const struct space *space);
 
 /* Built-in spaces, compiled in. Names end with NULL. */
 extern const char *const space_builtin_names[];
