@@ -8,15 +8,17 @@
 struct engine;
 
 struct engine_limits {
-    int batch, resolution;
-    bool training; /* keeps what backward needs */
+    int batch, resolution; /* largest n and largest r of a run */
+    bool training;         /* keeps what backward needs; without it ENGINE_TRAIN is refused */
 };
+/* Borrows supernet and pool (which may be NULL) until engine_destroy. Allocates every buffer that a
+ * run may need. Errors: ESP_EINVAL, ESP_ELIMIT, ESP_ENOMEM. */
 int engine_create(struct supernet *supernet, struct parallel *pool,
                   const struct engine_limits *limits, struct err *err, struct engine **ret_engine);
 void engine_destroy(struct engine *engine); /* takes NULL */
-size_t engine_memory_estimate(
-    const struct space *space,
-    const struct engine_limits *limits); /* bytes, before anything is allocated */
+/* Bytes that engine_create will allocate for its buffers with a pool of that many threads. */
+size_t engine_memory_estimate(const struct space *space, const struct engine_limits *limits,
+                              int threads);
 
 enum engine_mode {
     ENGINE_TRAIN,       /* BN by batch statistics; running statistics of the supernet updated with

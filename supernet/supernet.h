@@ -33,17 +33,20 @@ struct supernet {
     struct space *space; /* owned copy */
     int n_tensors;
     struct tensor *tensors;
+    struct supernet_map *map; /* which tensor plays which part (supernet/supernet_map.h) */
+    float *storage;           /* all data, then all grad, then all momentum */
 };
 
-/* Fresh weights (He et al. 2015, fan-out for convolutions; identity for transforms; last BN scale
- * of residual blocks 0 as BigNAS when zero_init_residual). Errors: ESP_ENOMEM, ESP_EINVAL. */
+/* Fresh weights: convolutions normal with variance 2 / (k * k * c_out / groups) (He et al. 2015,
+ * fan-out), classifier uniform within 1 / sqrt(c_in), biases 0, transforms identity, BN scale 1,
+ * shift 0, mean 0, variance 1. Equal seeds give equal weights. Errors: ESP_ENOMEM, ESP_EINVAL. */
 int supernet_create(const struct space *space, uint64_t seed, struct err *err,
                     struct supernet **ret_supernet);
 void supernet_destroy(struct supernet *supernet); /* takes NULL */
 struct tensor *supernet_find(struct supernet *supernet,
                              const char *name); /* NULL if there is none */
 void supernet_zero_grad(struct supernet *supernet);
-size_t supernet_parameter_count(const struct supernet *supernet);
+size_t supernet_parameter_count(const struct supernet *supernet); /* without BN statistics */
 
 /* Stochastic gradient descent with Nesterov momentum in the form of PyTorch: v = m v + (g + wd w);
  * w -= lr (g + wd w + m v). Gradient scaled to at most clip_norm in the global 2-norm first when
