@@ -1,0 +1,203 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "migrations/migrations.h"
+
+static const struct migration good[] = {
+    {1, "0001_parents",
+     "CREATE TABLE parents (id INTEGER PRIMARY KEY) STRICT;"
+     "INSERT INTO parents VALUES (7);"},
+    {2, "0002_children",
+     "CREATE TABLE children (parent INTEGER REFERENCES parents (id)) STRICT;"
+     "INSERT INTO children VALUES (7);"},
+    {3, "0003_notes", "CREATE TABLE notes (text TEXT) STRICT;"},
+};
+
+struct fixture {
+    char dir[64], path[96];
+    sqlite3 *db;
+    struct err err;
+};
+
+static int open_database(void **state) {
+    struct fixture *f = calloc(1, sizeof(*f));
+    strcpy(f->dir, "/tmp/espalier-migrations-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    snprintf(f->path, sizeof(f->path), "%s/db", f->dir);
+    assert_int_equal(sqlite3_open(f->path, &f->db), SQLITE_OK);
+    *state = f;
+    return 0;
+}
+
+static int close_database(void **state) {
+    struct fixture *f = *state;
+    sqlite3_close(f->db);
+    char command[128];
+    snprintf(command, sizeof(command), "rm -rf '%s'", f->dir);
+    int r = system(command);
+    free(f);
+    return r;
+}
+
+static int number(struct fixture *f, const char *sql) {
+    sqlite3_stmt *stmt = NULL;
+    assert_int_equal(sqlite3_prepare_v2(f->db, sql, -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    int value = sqlite3_column_int(stmt, 0);
+    sqlite3_finalize(stmt);
+    return value;
+}
+
+static void test_applies_in_order_and_once(void **state) {
+    struct fixture *f = *state;
+    int applied = -1;
+    assert_int_equal(migrations_apply(f->db, f->path, good, 3, &f->err, &applied), 0);
+    assert_int_equal(applied, 3);
+    assert_int_equal(number(f, "SELECT count(*) FROM schema_migrations"), 3);
+    assert_int_equal(number(f, "PRAGMA foreign_keys"), 1);
+    assert_int_equal(migrations_apply(f->db, f->path, good, 3, &f->err, &applied), 0);
+    assert_int_equal(applied, 0);
+}
+
+static void test_backs_up_before_more(void **state) {
+    struct fixture *f = *state;
+    int applied;
+    char backup[128];
+    assert_int_equal(migrations_apply(f->db, f->path, good, 1, &f->err, &applied), 0);
+    snprintf(backup, sizeof(backup), "%s.before-0001", f->path);
+    assert_false(file_exists(backup));
+    assert_int_equal(migrations_apply(f->db, f->path, good, 3, &f->err, &applied), 0);
+    assert_int_equal(applied, 2);
+    assert_true(file_exists(backup));
+    sqlite3_close(f->db);
+    assert_int_equal(sqlite3_open(backup, &f->db), SQLITE_OK);
+    assert_int_equal(number(f, "SELECT count(*) FROM schema_migrations"), 1);
+    assert_int_equal(number(f, "SELECT id FROM parents"), 7);
+}
+
+static void test_failure_leaves_the_version_before(void **state) {
+    struct fixture *f = *state;
+    struct migration list[3];
+    memcpy(list, good, sizeof(list));
+    list[2].sql = "CREATE TABLE extra (a TEXT) STRICT; INSERT INTO nowhere VALUES (1);";
+    int applied = -1;
+    assert_int_equal(migrations_apply(f->db, f->path, list, 3, &f->err, &applied), ESP_EIO);
+    assert_int_equal(applied, -1);
+    assert_non_null(strstr(f->err.message, "0003_notes"));
+    assert_int_equal(number(f, "SELECT count(*) FROM schema_migrations"), 2);
+    assert_int_equal(number(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'extra'"), 0);
+    assert_int_equal(number(f, "PRAGMA foreign_keys"), 1);
+    assert_int_equal(migrations_apply(f->db, f->path, good, 3, &f->err, &applied), 0);
+    assert_int_equal(applied, 1);
+}
+
+static void test_refuses_broken_references(void **state) {
+    struct fixture *f = *state;
+    struct migration list[3];
+    memcpy(list, good, sizeof(list));
+    list[2].sql = "INSERT INTO children VALUES (8);";
+    int applied;
+    assert_int_equal(migrations_apply(f->db, f->path, list, 3, &f->err, &applied), ESP_ECORRUPT);
+    assert_int_equal(number(f, "SELECT count(*) FROM children"), 1);
+}
+
+static void test_refuses_a_newer_database(void **state) {
+    struct fixture *f = *state;
+    int applied;
+    assert_int_equal(migrations_apply(f->db, f->path, good, 3, &f->err, &applied), 0);
+    assert_int_equal(migrations_apply(f->db, f->path, good, 2, &f->err, &applied), ESP_EVERSION);
+    assert_non_null(strstr(f->err.message, "newer"));
+    assert_non_null(strstr(f->err.message, "0003_notes"));
+}
+
+static void test_refuses_a_changed_migration(void **state) {
+    struct fixture *f = *state;
+    int applied;
+    struct migration list[3];
+    memcpy(list, good, sizeof(list));
+    assert_int_equal(migrations_apply(f->db, f->path, good, 3, &f->err, &applied), 0);
+    list[1].sql = "CREATE TABLE children (parent INTEGER) STRICT;";
+    assert_int_equal(migrations_apply(f->db, f->path, list, 3, &f->err, &applied), ESP_EMISMATCH);
+}
+
+static void test_refuses_foreign_files(void **state) {
+    struct fixture *f = *state;
+    int applied;
+    assert_int_equal(sqlite3_exec(f->db, "CREATE TABLE theirs (a)", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(migrations_apply(f->db, f->path, good, 3, &f->err, &applied), ESP_ECORRUPT);
+    assert_int_equal(number(f, "SELECT count(*) FROM sqlite_schema"), 1);
+}
+
+static void test_refuses_garbage(void **state) {
+    struct fixture *f = *state;
+    int applied;
+    char garbage[4096];
+    memset(garbage, 'x', sizeof(garbage));
+    sqlite3_close(f->db);
+    assert_int_equal(file_write_atomic(f->path, garbage, sizeof(garbage), &f->err), 0);
+    assert_int_equal(sqlite3_open(f->path, &f->db), SQLITE_OK);
+    assert_int_equal(migrations_apply(f->db, f->path, good, 3, &f->err, &applied), ESP_ECORRUPT);
+}
+
+static void test_built_in_list_gives_the_schema(void **state) {
+    struct fixture *f = *state;
+    int applied;
+    assert_int_equal(
+        migrations_apply(f->db, f->path, migrations_list, migrations_count, &f->err, &applied), 0);
+    assert_int_equal(applied, migrations_count);
+    char *dump = migrations_dump_schema(f->db);
+    assert_string_equal(dump, migrations_schema);
+    free(dump);
+    assert_int_equal(migrations_check_schema(f->db, migrations_schema, &f->err), 0);
+    assert_int_equal(number(f, "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND "
+                               "type = 'table' AND strict = 0 AND name NOT LIKE 'sqlite_%'"),
+                     0);
+    assert_int_equal(sqlite3_exec(f->db, "DROP INDEX jobs_subject", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(migrations_check_schema(f->db, migrations_schema, &f->err), ESP_ECORRUPT);
+    assert_non_null(strstr(f->err.message, "jobs_subject"));
+}
+
+static int print_schema(void) {
+    sqlite3 *db = NULL;
+    struct err err = {0};
+    int applied;
+    char *dump = NULL;
+    if (sqlite3_open(":memory:", &db) == SQLITE_OK &&
+        migrations_apply(db, NULL, migrations_list, migrations_count, &err, &applied) == 0)
+        dump = migrations_dump_schema(db);
+    if (dump != NULL)
+        fputs(dump, stdout);
+    else
+        fprintf(stderr, "%s\n", err.message);
+    int r = dump == NULL;
+    free(dump);
+    sqlite3_close(db);
+    return r;
+}
+
+int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "--print-schema") == 0)
+        return print_schema();
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_database, close_database)
+    const struct CMUnitTest tests[] = {
+        TEST(test_applies_in_order_and_once),
+        TEST(test_backs_up_before_more),
+        TEST(test_failure_leaves_the_version_before),
+        TEST(test_refuses_broken_references),
+        TEST(test_refuses_a_newer_database),
+        TEST(test_refuses_a_changed_migration),
+        TEST(test_refuses_foreign_files),
+        TEST(test_refuses_garbage),
+        TEST(test_built_in_list_gives_the_schema),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
