@@ -1,0 +1,17 @@
+/* Losses on logits, with their gradients. Sums are in double. Source: cross-entropy with label
+ * smoothing as Szegedy et al. 2016, sec. 7; soft targets as Hinton et al. 2015. */
+#pragma once
+
+#include <stdint.h>
+
+/* Mean over n images of the cross-entropy between softmax(logits) and the labels smoothed:
+ * (1 - smoothing) on the label, smoothing / classes on every class. smoothing in [0, 1). Gradient
+ * of scale * loss is written to ret_dlogits [n, classes] (NULL: not wanted). Returns the loss, not
+ * scaled; not finite when a logit is not. */
+double loss_cross_entropy(const float *logits, const uint16_t *labels, int n, int classes,
+                          float smoothing, float scale, float *ret_dlogits);
+/* Mean over n images of -sum_k t_k log s_k, t = softmax(teacher / temperature), s = softmax(logits
+ * / temperature). Gradient of scale * loss with respect to logits only; no T^2 in it: pass it in
+ * scale where wanted. ret_dlogits may be NULL. */
+double loss_distill(const float *logits, const float *teacher_logits, int n, int classes,
+                    float temperature, float scale, float *ret_dlogits);
