@@ -101,8 +101,7 @@ int augment_create(const struct dataset *dataset, const int *resolutions, int n,
     }
     for (int c = 0; c < dataset->channels; c++)
         for (int v = 0; v < 256; v++)
-            augment->value[c][v] =
-                ((float)v / 255.0f - dataset->mean[c]) / dataset->deviation[c];
+            augment->value[c][v] = ((float)v / 255.0f - dataset->mean[c]) / dataset->deviation[c];
     *ret_augment = augment;
     return 0;
 }

@@ -1,6 +1,6 @@
 /* From the bytes of a data set to what a network reads: random shift, flip and cutout (training
- * only), resampling to the batch's resolution, normalisation. What is drawn depends on (seed, epoch,
- * image) alone, so batches are the same for any number of threads and after a resume. */
+ * only), resampling to the batch's resolution, normalisation. What is drawn depends on (seed,
+ * epoch, image) alone, so batches are the same for any number of threads and after a resume. */
 #pragma once
 
 #include "supernet/dataset.h"
@@ -19,8 +19,8 @@ struct augment_draw {
     uint64_t seed, epoch;
 };
 
-/* Normalisation and resampling tables for a data set (borrowed) and a list of resolutions. Shared by
- * threads once created. */
+/* Normalisation and resampling tables for a data set (borrowed) and a list of resolutions. Shared
+ * by threads once created. */
 struct augment;
 /* resolutions: n of them, pixels a side, each in [1, DATASET_SIDE_MAX].
  * Errors: ESP_ENOMEM, ESP_EINVAL. */

@@ -77,8 +77,10 @@ static int check_labels(struct dataset_images *images, struct err *err) {
         images->n_classes = largest + 1;
     for (size_t i = 0; i < count; i++)
         if (images->labels[i] >= images->n_classes)
-            return err_set(err, ESP_ECORRUPT, "/path", "%s image %zu has label %d, but there are %d "
-                           "classes", i < images->n_train ? "training" : "test",
+            return err_set(err, ESP_ECORRUPT, "/path",
+                           "%s image %zu has label %d, but there are %d "
+                           "classes",
+                           i < images->n_train ? "training" : "test",
                            i < images->n_train ? i : i - images->n_train, images->labels[i],
                            images->n_classes);
     return 0;
@@ -93,9 +95,11 @@ static int split(struct dataset *dataset, size_t n_train, size_t n_test,
                  const struct dataset_options *options, struct err *err) {
     size_t held_out = options->validation;
     if (held_out > n_train / 2)
-        return err_set(err, ESP_EINVAL, "/validation",
-                       "%zu validation images asked for, but at most half of the %zu training images "
-                       "can be held out", held_out, n_train);
+        return err_set(
+            err, ESP_EINVAL, "/validation",
+            "%zu validation images asked for, but at most half of the %zu training images "
+            "can be held out",
+            held_out, n_train);
     size_t n[SPLITS] = {n_train - held_out, held_out, n_test};
     uint32_t *order = mem_array(n_train + n_test, sizeof *order);
     if (!order)
@@ -154,10 +158,10 @@ static void identify(struct dataset *dataset) {
     char text[HASH_TEXT_LONG], shape[128];
     size_t count = dataset->n[SPLIT_TRAIN] + dataset->n[SPLIT_VALIDATION] + dataset->n[SPLIT_TEST];
     size_t pixels = (size_t)dataset->channels * (size_t)dataset->height * (size_t)dataset->width;
-    int len = snprintf(shape, sizeof shape, "espalier dataset 1: %d %d %d %d %zu %zu %zu",
-                       dataset->channels, dataset->height, dataset->width, dataset->n_classes,
-                       dataset->n[SPLIT_TRAIN], dataset->n[SPLIT_VALIDATION],
-                       dataset->n[SPLIT_TEST]);
+    int len =
+        snprintf(shape, sizeof shape, "espalier dataset 1: %d %d %d %d %zu %zu %zu",
+                 dataset->channels, dataset->height, dataset->width, dataset->n_classes,
+                 dataset->n[SPLIT_TRAIN], dataset->n[SPLIT_VALIDATION], dataset->n[SPLIT_TEST]);
     hash_init(&hash);
     hash_update(&hash, shape, (size_t)len);
     hash_update(&hash, dataset->labels, count * sizeof *dataset->labels);

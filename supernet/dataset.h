@@ -26,8 +26,9 @@ struct dataset {
     uint32_t *index[SPLITS]; /* ascending, into images and labels */
     const uint8_t *images;   /* [count, C, H, W] */
     const uint16_t *labels;  /* [count], each below n_classes */
-    float mean[DATASET_CHANNELS_MAX], deviation[DATASET_CHANNELS_MAX]; /* per channel over the
-                                                     train split, of values in [0, 1]; deviation > 0 */
+    float mean[DATASET_CHANNELS_MAX],
+        deviation[DATASET_CHANNELS_MAX]; /* per channel over the
+                       train split, of values in [0, 1]; deviation > 0 */
 };
 
 struct dataset_options {

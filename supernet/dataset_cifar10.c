@@ -1,6 +1,6 @@
 /* CIFAR-10's binary version: records of a label byte and 3 x 32 x 32 bytes, red plane first.
- * Source: A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009, and the data
- * set's own page. */
+ * Source: A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009, and the
+ * data set's own page. */
 #include "supernet/dataset_format.h"
 
 #include "base/memory.h"
@@ -44,7 +44,8 @@ static int take_record(struct records *records, const struct dataset_file *file,
                        const uint8_t record[RECORD], struct err *err) {
     if (record[0] >= CLASSES)
         return err_set(err, ESP_ECORRUPT, "/path", "%s: label %d at byte %llu is not below %d",
-                       file->path, record[0], (unsigned long long)(file->position - RECORD), CLASSES);
+                       file->path, record[0], (unsigned long long)(file->position - RECORD),
+                       CLASSES);
     int rc = reserve(records, err);
     if (rc != 0)
         return rc;
@@ -63,9 +64,10 @@ static int read_records(struct records *records, const char *folder, const char 
         if ((rc = dataset_file_read(&file, record, RECORD, err, &got)) != 0 || got == 0)
             break;
         if (got < RECORD)
-            rc = err_set(err, ESP_ECORRUPT, "/path", "%s ends at byte %llu, inside record %zu of %d "
-                         "bytes", file.path, (unsigned long long)file.position, records->n - before,
-                         RECORD);
+            rc = err_set(err, ESP_ECORRUPT, "/path",
+                         "%s ends at byte %llu, inside record %zu of %d "
+                         "bytes",
+                         file.path, (unsigned long long)file.position, records->n - before, RECORD);
         else if (records->n - before >= FILE_RECORDS_MAX)
             rc = err_set(err, ESP_ELIMIT, "/path", "%s holds more than %d images", file.path,
                          FILE_RECORDS_MAX);

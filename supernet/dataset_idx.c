@@ -45,8 +45,8 @@ static int check_images(const struct dataset_file *file, const struct idx_header
     int n = header->n_dims;
     if (n != 3 && n != 4)
         return err_set(err, ESP_EUNSUPPORTED, "/path",
-                       "%s has %d dimensions; images have 3 (count, height, width) or 4", file->path,
-                       n);
+                       "%s has %d dimensions; images have 3 (count, height, width) or 4",
+                       file->path, n);
     size_t channels = n == 4 ? header->dims[1] : 1, count = header->dims[0];
     size_t height = header->dims[n - 2], width = header->dims[n - 1];
     if (count == 0 || channels == 0 || height == 0 || width == 0)
@@ -93,8 +93,9 @@ static int read_labels(const char *folder, const char *name, size_t count, struc
     if (rc != 0)
         goto out;
     if (header.n_dims != 1 || header.dims[0] != count) {
-        rc = err_set(err, ESP_ECORRUPT, "/path", "%s holds %zu labels in %d dimensions for %zu images",
-                     file.path, header.dims[0], header.n_dims, count);
+        rc = err_set(err, ESP_ECORRUPT, "/path",
+                     "%s holds %zu labels in %d dimensions for %zu images", file.path,
+                     header.dims[0], header.n_dims, count);
         goto out;
     }
     if (!(bytes = mem_array(count, 1))) {
@@ -128,7 +129,8 @@ static int read_all(const char *folder, struct dataset_file *train, struct datas
     images->images = mem_array(count, bytes);
     images->labels = mem_array(count, sizeof *images->labels);
     if (!images->images || !images->labels)
-        return err_set(err, ESP_ENOMEM, NULL, "no memory for %zu images of %zu bytes", count, bytes);
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for %zu images of %zu bytes", count,
+                       bytes);
     int rc = dataset_file_read_exact(train, images->images, images->n_train * bytes, err);
     if (rc == 0)
         rc = dataset_file_expect_end(train, err);
@@ -153,12 +155,12 @@ static int idx_load(const char *folder, struct err *err, struct dataset_images *
     if (rc == 0)
         rc = open_images(&test, folder, test_name(folder, "images"), err, &test_shape,
                          &ret_images->n_test);
-    if (rc == 0 && (test_shape.channels != ret_images->channels ||
-                    test_shape.height != ret_images->height ||
-                    test_shape.width != ret_images->width))
-        rc = err_set(err, ESP_ECORRUPT, "/path", "%s holds images of %dx%d, %s of %dx%d", train.path,
-                     ret_images->height, ret_images->width, test.path, test_shape.height,
-                     test_shape.width);
+    if (rc == 0 &&
+        (test_shape.channels != ret_images->channels || test_shape.height != ret_images->height ||
+         test_shape.width != ret_images->width))
+        rc = err_set(err, ESP_ECORRUPT, "/path", "%s holds images of %dx%d, %s of %dx%d",
+                     train.path, ret_images->height, ret_images->width, test.path,
+                     test_shape.height, test_shape.width);
     if (rc == 0)
         rc = read_all(folder, &train, &test, err, ret_images);
     dataset_file_close(&train);
@@ -173,8 +175,9 @@ static bool idx_probe(const char *folder) {
 extern const struct dataset_format dataset_format_idx;
 const struct dataset_format dataset_format_idx = {
     .name = "idx",
-    .help = "MNIST, Fashion-MNIST and relatives: train-images-idx3-ubyte(.gz), "
-            "train-labels-idx1-ubyte(.gz), t10k-images-idx3-ubyte(.gz), t10k-labels-idx1-ubyte(.gz)",
+    .help =
+        "MNIST, Fashion-MNIST and relatives: train-images-idx3-ubyte(.gz), "
+        "train-labels-idx1-ubyte(.gz), t10k-images-idx3-ubyte(.gz), t10k-labels-idx1-ubyte(.gz)",
     .probe = idx_probe,
     .load = idx_load,
 };

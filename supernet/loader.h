@@ -6,17 +6,18 @@
 
 struct loader_options {
     enum dataset_split split;
-    int batch;             /* images in a batch; the last of an epoch may hold fewer */
-    bool shuffle;          /* a new order every epoch; else that of the split */
-    bool drop_last;        /* no batch smaller than batch */
-    size_t limit;          /* only the first images of the (shuffled) order; 0: all */
+    int batch;      /* images in a batch; the last of an epoch may hold fewer */
+    bool shuffle;   /* a new order every epoch; else that of the split */
+    bool drop_last; /* no batch smaller than batch */
+    size_t limit;   /* only the first images of the (shuffled) order; 0: all */
     const struct augment_options *augment; /* borrowed; NULL: none */
-    const int *resolutions; /* borrowed; one is drawn for each batch */
+    const int *resolutions;                /* borrowed; one is drawn for each batch */
     int n_resolutions;
     uint64_t seed;
-    uint64_t first, end; /* batch numbers, counted over all epochs: [first, end); end 0: without end */
-    int threads;         /* that prepare batches ahead; 0: loader_next prepares them itself */
-    int queue;           /* batches ahead, at least 1 */
+    uint64_t first,
+        end;     /* batch numbers, counted over all epochs: [first, end); end 0: without end */
+    int threads; /* that prepare batches ahead; 0: loader_next prepares them itself */
+    int queue;   /* batches ahead, at least 1 */
 };
 
 struct loader_batch {

@@ -1,0 +1,115 @@
+#include "fixture.h"
+
+#include "base/rng.h"
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <cmocka.h>
+
+char *fixture_make_dir(void) {
+    const char *root = getenv("TMPDIR");
+    char path[512];
+    snprintf(path, sizeof path, "%s/espalier-test-XXXXXX", root ? root : "/tmp");
+    assert_non_null(mkdtemp(path));
+    char *dir = strdup(path);
+    assert_non_null(dir);
+    return dir;
+}
+
+void fixture_remove_dir(char *dir) {
+    char path[1024];
+    DIR *handle = opendir(dir);
+    for (struct dirent *entry; handle && (entry = readdir(handle));) {
+        snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
+        unlink(path);
+    }
+    if (handle)
+        closedir(handle);
+    rmdir(dir);
+    free(dir);
+}
+
+void fixture_write_file(const char *dir, const char *name, const void *data, size_t len) {
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(data, 1, len, file), len);
+    assert_int_equal(fclose(file), 0);
+}
+
+void fixture_write_gz(const char *dir, const char *name, const void *data, size_t len) {
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    gzFile file = gzopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(gzwrite(file, data, (unsigned)len), (int)len);
+    assert_int_equal(gzclose(file), Z_OK);
+}
+
+void fixture_truncate(const char *dir, const char *name, size_t len) {
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    assert_int_equal(truncate(path, (off_t)len), 0);
+}
+
+static uint8_t *put_u32(uint8_t *out, uint32_t value) {
+    for (int i = 3; i >= 0; i--)
+        *out++ = (uint8_t)(value >> (8 * i));
+    return out;
+}
+
+static void paint(uint8_t *image, int side, int class, struct rng *rng) {
+    int patch = side / 3, row = class / 3 % 3 * patch, column = class % 3 * patch;
+    for (int i = 0; i < side * side; i++)
+        image[i] = (uint8_t)rng_below(rng, 60);
+    for (int y = row; y < row + patch; y++)
+        for (int x = column; x < column + patch; x++)
+            image[y * side + x] = (uint8_t)(150 + rng_below(rng, 100));
+}
+
+static void write_part(const char *dir, const char *part, int n, const struct fixture_idx *shape,
+                       uint64_t seed) {
+    size_t pixels = (size_t)shape->side * (size_t)shape->side;
+    uint8_t *images = malloc(16 + (size_t)n * pixels), *labels = malloc(8 + (size_t)n), *out;
+    char name[64];
+    struct rng rng = rng_make(seed, RNG_TEST, 0, 0);
+    assert_non_null(images);
+    assert_non_null(labels);
+    out = put_u32(images, 0x00000803);
+    out = put_u32(out, (uint32_t)n);
+    out = put_u32(out, (uint32_t)shape->side);
+    put_u32(out, (uint32_t)shape->side);
+    put_u32(put_u32(labels, 0x00000801), (uint32_t)n);
+    for (int i = 0; i < n; i++) {
+        labels[8 + i] = (uint8_t)(i % shape->n_classes);
+        paint(images + 16 + (size_t)i * pixels, shape->side, labels[8 + i], &rng);
+    }
+    snprintf(name, sizeof name, "%s-images-idx3-ubyte", part);
+    fixture_write_file(dir, name, images, 16 + (size_t)n * pixels);
+    snprintf(name, sizeof name, "%s-labels-idx1-ubyte", part);
+    fixture_write_file(dir, name, labels, 8 + (size_t)n);
+    free(images);
+    free(labels);
+}
+
+void fixture_write_idx(const char *dir, const struct fixture_idx *shape) {
+    write_part(dir, "train", shape->n_train, shape, 1);
+    write_part(dir, "t10k", shape->n_test, shape, 2);
+}
+
+struct dataset *fixture_dataset(const char *dir, const struct fixture_idx *shape,
+                                size_t validation) {
+    struct dataset *dataset = NULL;
+    struct err err = {0};
+    struct dataset_options options = {.path = dir, .validation = validation, .split_seed = 7};
+    fixture_write_idx(dir, shape);
+    if (dataset_open(&options, &err, &dataset) != 0)
+        fail_msg("%s", err.message);
+    return dataset;
+}

@@ -1,0 +1,23 @@
+/* Small folders of data for the tests of this folder. */
+#pragma once
+
+#include "supernet/dataset.h"
+
+/* A new empty folder, removed with all files in it by fixture_remove_dir. The text is the caller's.
+ */
+char *fixture_make_dir(void);
+void fixture_remove_dir(char *dir); /* frees dir too */
+
+struct fixture_idx {
+    int n_train, n_test, side, n_classes;
+};
+/* idx files of images that a small network can learn: class c lights a patch whose place depends on
+ * c, with noise. Plain (not gzipped). */
+void fixture_write_idx(const char *dir, const struct fixture_idx *shape);
+void fixture_write_file(const char *dir, const char *name, const void *data, size_t len);
+void fixture_write_gz(const char *dir, const char *name, const void *data, size_t len);
+void fixture_truncate(const char *dir, const char *name, size_t len);
+
+/* fixture_write_idx and dataset_open in one; asserts. */
+struct dataset *fixture_dataset(const char *dir, const struct fixture_idx *shape,
+                                size_t validation);
