@@ -1,0 +1,157 @@
+#include "space/cost.h"
+
+#include <string.h>
+
+#include "space/additive.h"
+#include "space/lower.h"
+#include "space/memory_plan.h"
+
+static int64_t larger(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+static int64_t pixels(const struct op *op) {
+    return (int64_t)op->h_out * op->w_out;
+}
+
+/* Weights without bias and BN. */
+static int64_t op_weights(const struct op *op) {
+    switch (op->kind) {
+    case OP_CONV:
+    case OP_LINEAR:
+        return (int64_t)op->c_out * op->c_in * op->kernel * op->kernel;
+    case OP_DEPTHWISE:
+        return (int64_t)op->c_out * op->kernel * op->kernel;
+    case OP_SE:
+        return 2 * (int64_t)op->c_out * op->se_channels;
+    case OP_POOL:
+        return 0;
+    }
+    return 0;
+}
+
+void op_cost(const struct op *op, int bytes_per_element, struct cost *ret_cost) {
+    int64_t weights = op_weights(op);
+    int64_t biases = op->kind == OP_SE ? op->c_out + op->se_channels : op->bias ? op->c_out : 0;
+    int64_t folded = op->bn ? op->c_out : biases;
+    int64_t in = (int64_t)op->c_in * op->h_in * op->w_in, out = op->c_out * pixels(op);
+    int64_t residual = op->residual >= 0 ? out : 0;
+    ret_cost->macs = op->kind == OP_SE ? weights : weights * pixels(op);
+    ret_cost->params = weights + biases + (op->bn ? 2 * (int64_t)op->c_out : 0);
+    ret_cost->model_bytes = (weights + folded) * bytes_per_element;
+    ret_cost->peak_simple_bytes = (in + out + residual) * bytes_per_element;
+    ret_cost->peak_activation_bytes = ret_cost->peak_simple_bytes;
+}
+
+/* All but the arena. */
+static void add_op(struct cost *sum, const struct op *op, int bytes_per_element) {
+    struct cost cost;
+    op_cost(op, bytes_per_element, &cost);
+    sum->macs += cost.macs;
+    sum->params += cost.params;
+    sum->model_bytes += cost.model_bytes;
+    sum->peak_simple_bytes = larger(sum->peak_simple_bytes, cost.peak_simple_bytes);
+}
+
+int graph_cost(const struct graph *graph, int bytes_per_element, struct err *err,
+               struct cost *ret_cost) {
+    if (bytes_per_element < 1 || bytes_per_element > 8)
+        return err_set(err, ESP_EINVAL, "", "an element has from 1 to 8 bytes, not %d",
+                       bytes_per_element);
+    struct cost sum = {0};
+    int64_t offsets[GRAPH_OPS_MAX + 1];
+    for (int i = 0; i < graph->n_ops; i++)
+        add_op(&sum, &graph->ops[i], bytes_per_element);
+    sum.peak_activation_bytes = memory_plan(graph, bytes_per_element, offsets);
+    *ret_cost = sum;
+    return 0;
+}
+
+static int64_t tensor_bytes(int channels, int height, int width) {
+    return ((int64_t)channels * height * width * 4 + 63) / 64 * 64;
+}
+
+/* Most bytes that live at once while a unit runs, which is what memory_plan attains: input, output,
+ * and the block's input until it is added; SE works in place. */
+static int64_t unit_live_bytes(const struct op *ops, int n, bool residual) {
+    int64_t kept = residual ? tensor_bytes(ops[0].c_in, ops[0].h_in, ops[0].w_in) : 0, most = 0;
+    for (int i = 0; i < n; i++) {
+        int64_t bytes = tensor_bytes(ops[i].c_in, ops[i].h_in, ops[i].w_in);
+        if (ops[i].kind != OP_SE)
+            bytes += tensor_bytes(ops[i].c_out, ops[i].h_out, ops[i].w_out);
+        most = larger(most, bytes + (i ? kept : 0));
+    }
+    return most;
+}
+
+int arch_cost(const struct space *space, const struct arch *arch, struct err *err,
+              struct cost *ret_cost) {
+    if (!arch_valid(space, arch))
+        return err_set(err, ESP_EINVAL, "", "the arch is not one of the space %s", space->name);
+    struct cost sum = {0};
+    struct unit_walk walk;
+    struct placed_unit unit;
+    unit_walk_start(&walk, space, arch);
+    while (unit_walk_next(&walk, &unit)) {
+        struct op ops[UNIT_OPS_MAX];
+        int n = unit_ops(&unit.spec, ops);
+        for (int i = 0; i < n; i++)
+            add_op(&sum, &ops[i], 4);
+        sum.peak_activation_bytes =
+            larger(sum.peak_activation_bytes, unit_live_bytes(ops, n, unit.spec.residual));
+    }
+    *ret_cost = sum;
+    return 0;
+}
+
+struct signed_metric {
+    enum cost_metric metric;
+    double sign;
+};
+
+static double metric_value(const struct cost *cost, enum cost_metric metric) {
+    switch (metric) {
+    case COST_MACS:
+        return (double)cost->macs;
+    case COST_PARAMS:
+        return (double)cost->params;
+    case COST_PEAK_ACTIVATION:
+        return (double)cost->peak_activation_bytes;
+    case COST_PEAK_SIMPLE:
+        return (double)cost->peak_simple_bytes;
+    case COST_MODEL_BYTES:
+        return (double)cost->model_bytes;
+    case COST_METRICS:
+        break;
+    }
+    return 0;
+}
+
+static double unit_metric(void *context, const struct graph *graph, int unit) {
+    const struct signed_metric *signed_metric = context;
+    const struct graph_unit *part = &graph->units[unit];
+    struct cost sum = {0};
+    for (int i = 0; i < part->n_ops; i++)
+        add_op(&sum, &graph->ops[part->first_op + i], 4);
+    return signed_metric->sign * metric_value(&sum, signed_metric->metric);
+}
+
+int cost_range(const struct space *space, enum cost_metric metric, struct err *err, double *ret_low,
+               double *ret_high, struct arch *ret_low_arch) {
+    if (metric != COST_MACS && metric != COST_PARAMS && metric != COST_MODEL_BYTES)
+        return err_set(err, ESP_EUNSUPPORTED, "", "a peak is no sum over layers");
+    struct signed_metric low = {metric, 1}, high = {metric, -1};
+    double low_value, high_value;
+    struct arch low_arch, high_arch;
+    int code =
+        additive_min(space, &(struct additive_cost){unit_metric, &low}, err, &low_value, &low_arch);
+    if (!code)
+        code = additive_min(space, &(struct additive_cost){unit_metric, &high}, err, &high_value,
+                            &high_arch);
+    if (code)
+        return code;
+    *ret_low = low_value;
+    *ret_high = -high_value;
+    *ret_low_arch = low_arch;
+    return 0;
+}

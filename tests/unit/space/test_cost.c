@@ -1,0 +1,213 @@
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "space/cost.h"
+#include "space/memory_plan.h"
+
+static struct space *builtin(const char *name) {
+    struct space *space = NULL;
+    struct err err = {0};
+    int code = space_builtin(name, &err, &space);
+    if (code)
+        fail_msg("%s: %s %s", name, err.pointer, err.message);
+    return space;
+}
+
+static struct arch parsed(const struct space *space, const char *text) {
+    struct arch arch;
+    struct err err = {0};
+    if (arch_parse(space, text, strlen(text), &err, &arch))
+        fail_msg("%s", err.message);
+    return arch;
+}
+
+static struct cost cost_of(const struct space *space, const struct arch *arch) {
+    struct cost cost;
+    assert_int_equal(arch_cost(space, arch, NULL, &cost), 0);
+    return cost;
+}
+
+/* Rows of the logs of DyNAS-T (once-for-all MobileNetV3 w1.0 at 224), from its five runs. */
+static const struct {
+    const char *arch;
+    int64_t params, macs;
+} logged[] = {
+    {"r224 | d1 c16 k3e1 | d2 c24 k5e4 k7e3 | d3 c40 k3e4 k3e6 k3e3 | d2 c80 k5e4 k5e3 | "
+     "d4 c112 k7e3 k3e6 k3e6 k3e6 | d3 c160 k5e4 k5e3 k5e4",
+     5029656, 255502624},
+    {"r224 | d1 c16 k3e1 | d3 c24 k5e4 k3e6 k7e4 | d3 c40 k7e6 k5e6 k5e6 | d3 c80 k7e6 k7e4 k5e6 | "
+     "d4 c112 k5e4 k5e4 k5e4 k5e6 | d4 c160 k7e6 k3e4 k7e4 k5e6",
+     6088096, 354134816},
+    {"r224 | d1 c16 k3e1 | d4 c24 k7e4 k7e6 k7e4 k7e4 | d4 c40 k5e4 k5e6 k7e6 k5e6 | d3 c80 k5e6 "
+     "k3e6 k5e4 | "
+     "d4 c112 k5e6 k5e4 k3e4 k7e6 | d4 c160 k5e6 k7e4 k7e4 k7e6",
+     6273176, 427824544},
+    {"r224 | d1 c16 k3e1 | d3 c24 k7e4 k3e4 k5e4 | d4 c40 k3e4 k3e6 k7e4 k5e3 | d2 c80 k7e6 k7e4 | "
+     "d4 c112 k3e4 k3e3 k5e3 k3e3 | d2 c160 k5e6 k7e6",
+     4707240, 266394208},
+    {"r224 | d1 c16 k3e1 | d2 c24 k3e4 k3e4 | d2 c40 k7e3 k3e3 | d3 c80 k5e6 k7e4 k3e3 | "
+     "d2 c112 k3e4 k5e3 | d4 c160 k5e4 k5e4 k3e4 k3e4",
+     4618296, 184630912},
+    {"r224 | d1 c16 k3e1 | d2 c24 k3e3 k3e4 | d3 c40 k3e4 k7e3 k5e4 | d3 c80 k5e3 k5e3 k5e4 | "
+     "d2 c112 k5e6 k7e3 | d2 c160 k5e6 k5e6",
+     4467080, 191344704},
+    {"r224 | d1 c16 k3e1 | d3 c24 k5e3 k3e3 k3e6 | d2 c40 k3e4 k5e3 | d3 c80 k7e6 k5e4 k5e4 | "
+     "d3 c112 k5e4 k7e4 k5e4 | d4 c160 k5e3 k3e4 k5e6 k7e4",
+     5263344, 242864080},
+    {"r224 | d1 c16 k3e1 | d3 c24 k7e3 k3e6 k3e6 | d2 c40 k5e6 k3e3 | d2 c80 k7e6 k3e6 | "
+     "d3 c112 k7e4 k3e6 k7e4 | d2 c160 k3e3 k3e6",
+     4536768, 244945104},
+};
+
+static void counts_equal_logged_rows(void **state) {
+    struct space *space = builtin("ofa_mbv3");
+    for (size_t i = 0; i < sizeof(logged) / sizeof(*logged); i++) {
+        struct arch arch = parsed(space, logged[i].arch);
+        struct cost cost = cost_of(space, &arch);
+        assert_int_equal(cost.params, logged[i].params);
+        assert_int_equal(cost.macs, logged[i].macs);
+    }
+    space_destroy(space);
+}
+
+/* The largest and the smallest subnet at 224 pixels: published extremes of that space. */
+static void extremes_of_ofa_are_known(void **state) {
+    struct space *space = builtin("ofa_mbv3");
+    struct arch low, high;
+    arch_min(space, &low);
+    low.resolution = (uint8_t)(space->n_resolutions - 1);
+    arch_max(space, &high);
+    struct cost small = cost_of(space, &low), large = cost_of(space, &high);
+    assert_int_equal(small.params, 3410792);
+    assert_int_equal(large.params, 7664760);
+    assert_int_equal(small.macs, 121278672);
+    assert_int_equal(large.macs, 566170656);
+    assert_int_equal(small.peak_simple_bytes, 4 * 784 * 1024);
+    assert_int_equal(large.peak_simple_bytes, 4 * 1470 * 1024);
+    space_destroy(space);
+}
+
+static void cost_range_is_that_of_min_and_max(void **state) {
+    for (int i = 0; space_builtin_names[i]; i++) {
+        struct space *space = builtin(space_builtin_names[i]);
+        struct arch low, high, found;
+        arch_min(space, &low);
+        arch_max(space, &high);
+        struct cost small = cost_of(space, &low), large = cost_of(space, &high);
+        double from = 0, to = 0;
+        assert_int_equal(cost_range(space, COST_MACS, NULL, &from, &to, &found), 0);
+        assert_true(from == (double)small.macs && to == (double)large.macs);
+        assert_true(arch_equal(&found, &low));
+        assert_int_equal(cost_range(space, COST_PARAMS, NULL, &from, &to, &found), 0);
+        assert_true(from == (double)small.params && to == (double)large.params);
+        assert_int_equal(cost_range(space, COST_MODEL_BYTES, NULL, &from, &to, &found), 0);
+        assert_true(from == (double)small.model_bytes && to == (double)large.model_bytes);
+        space_destroy(space);
+    }
+}
+
+static void peaks_have_no_range(void **state) {
+    struct space *space = builtin("fashion_small");
+    struct err err = {0};
+    struct arch arch;
+    double low = 1, high = 2;
+    assert_int_equal(cost_range(space, COST_PEAK_ACTIVATION, &err, &low, &high, &arch),
+                     ESP_EUNSUPPORTED);
+    assert_int_equal(cost_range(space, COST_PEAK_SIMPLE, &err, &low, &high, &arch),
+                     ESP_EUNSUPPORTED);
+    assert_true(low == 1 && high == 2);
+    space_destroy(space);
+}
+
+/* The fast sum without a graph against the graph and its memory plan. */
+static void arch_cost_equals_graph_cost(void **state) {
+    for (int i = 0; space_builtin_names[i]; i++) {
+        struct space *space = builtin(space_builtin_names[i]);
+        struct rng rng = rng_make(7, RNG_TEST, 0, (uint32_t)i);
+        for (int n = 0; n < 300; n++) {
+            struct arch arch;
+            struct graph *graph = NULL;
+            struct cost slow;
+            arch_random(space, &rng, &arch);
+            struct cost fast = cost_of(space, &arch);
+            assert_int_equal(graph_build(space, &arch, NULL, &graph), 0);
+            assert_int_equal(graph_cost(graph, 4, NULL, &slow), 0);
+            assert_memory_equal(&fast, &slow, sizeof(fast));
+            free(graph);
+        }
+        space_destroy(space);
+    }
+}
+
+/* One block worked out by hand: 16x10x10, expand 48, k5, stride 1, SE 16, project 16, residual. */
+static void costs_of_a_block_are_as_by_hand(void **state) {
+    static const char text[] =
+        "{\"name\":\"one\",\"input_channels\":2,\"n_classes\":3,\"resolutions\":[10],"
+        "\"stem\":{\"channels\":16,\"kernel_size\":3,\"stride\":1,\"act\":\"relu\"},"
+        "\"stages\":[{\"depths\":[1],\"channels\":[16],\"kernel_sizes\":[5],\"expand_ratios\":[3],"
+        "\"stride\":1,\"act\":\"relu\",\"se\":true}],"
+        "\"head\":{\"expand_channels\":0,\"mix_channels\":0,\"act\":\"relu\"}}";
+    struct space *space = NULL;
+    struct err err = {0};
+    assert_int_equal(space_parse(text, strlen(text), &err, &space), 0);
+    struct arch arch;
+    arch_min(space, &arch);
+    struct cost cost = cost_of(space, &arch);
+    int64_t stem = 16 * 2 * 9, expand = 16 * 48, depthwise = 48 * 25, se = 2 * 48 * 16,
+            project = 48 * 16, classifier = 16 * 3;
+    assert_int_equal(cost.macs, 100 * (stem + expand + depthwise + project) + se + classifier);
+    int64_t weights = stem + expand + depthwise + se + project + classifier;
+    assert_int_equal(cost.params,
+                     weights + 2 * (16 + 48 + 48 + 16) + (48 + 16) /* SE biases */ + 3);
+    assert_int_equal(cost.model_bytes, 4 * (weights + 16 + 48 + 48 + 48 + 16 + 16 + 3));
+    assert_int_equal(cost.peak_simple_bytes, 4 * 100 * (48 + 48));
+    /* While the depthwise convolution runs: its input and output and what the residual adds. */
+    assert_int_equal(cost.peak_activation_bytes, 4 * 100 * (16 + 48 + 48));
+    space_destroy(space);
+}
+
+static void bytes_follow_the_element(void **state) {
+    struct space *space = builtin("fashion_small");
+    struct arch arch;
+    struct graph *graph = NULL;
+    struct cost four, one;
+    arch_max(space, &arch);
+    assert_int_equal(graph_build(space, &arch, NULL, &graph), 0);
+    assert_int_equal(graph_cost(graph, 4, NULL, &four), 0);
+    assert_int_equal(graph_cost(graph, 1, NULL, &one), 0);
+    assert_int_equal(four.model_bytes, 4 * one.model_bytes);
+    assert_int_equal(four.peak_simple_bytes, 4 * one.peak_simple_bytes);
+    assert_int_equal(four.macs, one.macs);
+    assert_int_equal(graph_cost(graph, 0, NULL, &one), ESP_EINVAL);
+    free(graph);
+    space_destroy(space);
+}
+
+static void foreign_archs_are_refused(void **state) {
+    struct space *space = builtin("fashion_small");
+    struct arch arch;
+    struct cost cost = {.macs = 77};
+    struct err err = {0};
+    arch_max(space, &arch);
+    arch.depth[0] = 9;
+    assert_int_equal(arch_cost(space, &arch, &err, &cost), ESP_EINVAL);
+    assert_int_equal(cost.macs, 77);
+    space_destroy(space);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts_equal_logged_rows),
+        cmocka_unit_test(extremes_of_ofa_are_known),
+        cmocka_unit_test(cost_range_is_that_of_min_and_max),
+        cmocka_unit_test(peaks_have_no_range),
+        cmocka_unit_test(arch_cost_equals_graph_cost),
+        cmocka_unit_test(costs_of_a_block_are_as_by_hand),
+        cmocka_unit_test(bytes_follow_the_element),
+        cmocka_unit_test(foreign_archs_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
