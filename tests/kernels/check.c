@@ -31,8 +31,9 @@ static float draw(struct rng *rng, enum check_values values) {
 }
 
 float *check_input(struct rng *rng, size_t n, enum check_values values) {
-    float *data = aligned_alloc(64, n * sizeof *data);
-    assert_non_null(data);
+    void *memory = NULL;
+    assert_int_equal(posix_memalign(&memory, 64, n * sizeof(float)), 0);
+    float *data = memory;
     for (size_t i = 0; i < n; i++)
         data[i] = draw(rng, values);
     return data;
