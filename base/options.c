@@ -1,0 +1,328 @@
+#include "base/options.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_MAX = 4096, NAME_MAX_BYTES = 64 };
+
+struct unit {
+    const char *name;
+    double factor;
+};
+
+static const struct unit durations[] = {
+    {"us", 1},     {"ms", 1e3},   {"s", 1e6},     {"m", 60e6},
+    {"min", 60e6}, {"h", 3600e6}, {"d", 86400e6}, {NULL, 0},
+};
+
+static const struct unit sizes[] = {
+    {"", 1},
+    {"B", 1},
+    {"K", 1024.0},
+    {"KiB", 1024.0},
+    {"M", 1048576.0},
+    {"MiB", 1048576.0},
+    {"G", 1073741824.0},
+    {"GiB", 1073741824.0},
+    {"T", 1099511627776.0},
+    {"TiB", 1099511627776.0},
+    {"kB", 1e3},
+    {"MB", 1e6},
+    {"GB", 1e9},
+    {"TB", 1e12},
+    {NULL, 0},
+};
+
+/* A decimal number and one of the units, rounded to a whole number of base units below 2^53. */
+static int parse_with_unit(const char *text, const struct unit *units, int64_t *ret) {
+    char *end;
+    if (!isdigit((unsigned char)text[0]) || strpbrk(text, "xX"))
+        return ESP_EINVAL;
+    double value = strtod(text, &end);
+    for (const struct unit *unit = units; unit->name; unit++) {
+        if (strcmp(unit->name, end) != 0)
+            continue;
+        if (!(value * unit->factor <= 0x1p53))
+            return ESP_EINVAL;
+        *ret = (int64_t)llround(value * unit->factor);
+        return 0;
+    }
+    return ESP_EINVAL;
+}
+
+int options_parse_duration(const char *text, int64_t *ret_us) {
+    if (strcmp(text, "0") == 0) {
+        *ret_us = 0;
+        return 0;
+    }
+    return parse_with_unit(text, durations, ret_us);
+}
+
+int options_parse_size(const char *text, int64_t *ret_bytes) {
+    return parse_with_unit(text, sizes, ret_bytes);
+}
+
+static int parse_int(const char *text, int64_t *ret) {
+    char *end;
+    if (!isdigit((unsigned char)text[0]) && text[0] != '-')
+        return ESP_EINVAL;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno || end == text || *end)
+        return ESP_EINVAL;
+    *ret = value;
+    return 0;
+}
+
+static int parse_real(const char *text, double *ret) {
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end || !isfinite(value))
+        return ESP_EINVAL;
+    *ret = value;
+    return 0;
+}
+
+static int parse_flag(const char *text, bool *ret) {
+    static const char *const yes[] = {"1", "true", "yes", "on", NULL};
+    static const char *const no[] = {"0", "false", "no", "off", NULL};
+    for (int i = 0; yes[i]; i++) {
+        if (strcmp(text, yes[i]) && strcmp(text, no[i]))
+            continue;
+        *ret = strcmp(text, yes[i]) == 0;
+        return 0;
+    }
+    return ESP_EINVAL;
+}
+
+static const char *expected(enum option_kind kind) {
+    switch (kind) {
+    case OPTION_FLAG:
+        return "true or false";
+    case OPTION_INT:
+        return "a whole number";
+    case OPTION_REAL:
+        return "a number";
+    case OPTION_TEXT:
+        return "a text";
+    case OPTION_SIZE:
+        return "a size such as 512K, 10M or 2GiB";
+    case OPTION_DURATION:
+        return "a duration such as 500ms, 30s or 5m";
+    }
+    return "a value";
+}
+
+static bool in_range(const struct option_row *row, double value) {
+    return (row->min == 0 && row->max == 0) || (value >= row->min && value <= row->max);
+}
+
+static int set_number(const struct option_row *row, const char *text, const char *source,
+                      struct err *err) {
+    int64_t whole = 0;
+    double real = 0;
+    int code = row->kind == OPTION_INT    ? parse_int(text, &whole)
+               : row->kind == OPTION_SIZE ? options_parse_size(text, &whole)
+               : row->kind == OPTION_REAL ? parse_real(text, &real)
+                                          : options_parse_duration(text, &whole);
+    if (code < 0)
+        return err_set(err, ESP_EINVAL, NULL, "%s: \"%.100s\" is not %s", source, text,
+                       expected(row->kind));
+    if (row->kind != OPTION_REAL)
+        real = (double)whole;
+    if (!in_range(row, real))
+        return err_set(err, ESP_EINVAL, NULL, "%s: \"%.100s\" is outside %.15g to %.15g %s", source,
+                       text, row->min, row->max,
+                       row->kind == OPTION_DURATION ? "us"
+                       : row->kind == OPTION_SIZE   ? "bytes"
+                                                    : row->unit);
+    if (row->kind == OPTION_REAL)
+        *(double *)row->target = real;
+    else
+        *(int64_t *)row->target = whole;
+    return 0;
+}
+
+static int set_text(const struct option_row *row, const char *text, const char *source,
+                    struct err *err) {
+    bool any = row->min == 0 && row->max == 0;
+    double least = any ? 1 : row->min, most = any ? TEXT_MAX : row->max, len = (double)strlen(text);
+    if (len < least || len > most)
+        return err_set(err, ESP_EINVAL, NULL, "%s: must have from %.0f to %.0f bytes, not %.0f",
+                       source, least, most, len);
+    *(const char **)row->target = text;
+    return 0;
+}
+
+/* source names the value in messages: "--port", "ESPALIER_PORT". */
+static int set_value(const struct option_row *row, const char *text, const char *source,
+                     struct err *err) {
+    if (row->kind == OPTION_TEXT)
+        return set_text(row, text, source, err);
+    if (row->kind != OPTION_FLAG)
+        return set_number(row, text, source, err);
+    if (parse_flag(text, row->target) < 0)
+        return err_set(err, ESP_EINVAL, NULL, "%s: \"%.100s\" is not %s", source, text,
+                       expected(row->kind));
+    return 0;
+}
+
+static void environment_name(const struct option_row *row, char *text, size_t size) {
+    snprintf(text, size, "ESPALIER_%s", row->name);
+    for (char *at = text; *at; at++)
+        *at = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
+}
+
+static int set_defaults(const struct option_row *rows, struct err *err) {
+    for (const struct option_row *row = rows; row->name; row++) {
+        char name[NAME_MAX_BYTES + 16];
+        environment_name(row, name, sizeof(name));
+        const char *from_environment = getenv(name);
+        if (from_environment && !from_environment[0])
+            from_environment = NULL;
+        const char *text = from_environment ? from_environment : row->fallback;
+        int code = text ? set_value(row, text, from_environment ? name : row->name, err) : 0;
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+static const struct option_row *find_name(const struct option_row *rows, const char *name,
+                                          size_t len) {
+    for (; rows->name; rows++)
+        if (strlen(rows->name) == len && memcmp(rows->name, name, len) == 0)
+            return rows;
+    return NULL;
+}
+
+static const struct option_row *find_letter(const struct option_row *rows, char letter) {
+    for (; rows->name; rows++)
+        if (rows->letter && rows->letter == letter)
+            return rows;
+    return NULL;
+}
+
+/* --name=value, --name value, --flag, --no-flag. *ret_words: how many of argv it took. */
+static int take_long(const struct option_row *rows, char **argv, struct err *err, int *ret_words) {
+    const char *name = argv[0] + 2, *equals = strchr(name, '=');
+    size_t len = equals ? (size_t)(equals - name) : strlen(name);
+    const struct option_row *row = find_name(rows, name, len);
+    *ret_words = 1;
+    if (!row && strncmp(name, "no-", 3) == 0 && !equals) {
+        row = find_name(rows, name + 3, len - 3);
+        if (row && row->kind == OPTION_FLAG)
+            return set_value(row, "false", argv[0], err);
+        row = NULL;
+    }
+    if (!row)
+        return err_set(err, ESP_EINVAL, NULL, "unknown option %.100s", argv[0]);
+    char source[NAME_MAX_BYTES + 16];
+    snprintf(source, sizeof(source), "--%s", row->name);
+    if (equals)
+        return set_value(row, equals + 1, source, err);
+    if (row->kind == OPTION_FLAG)
+        return set_value(row, "true", source, err);
+    if (!argv[1])
+        return err_set(err, ESP_EINVAL, NULL, "%s needs %s", source, expected(row->kind));
+    *ret_words = 2;
+    return set_value(row, argv[1], source, err);
+}
+
+/* -fv, -ovalue, -o value. */
+static int take_short(const struct option_row *rows, char **argv, struct err *err, int *ret_words) {
+    *ret_words = 1;
+    for (const char *letter = argv[0] + 1; *letter; letter++) {
+        const struct option_row *row = find_letter(rows, *letter);
+        const char source[] = {'-', *letter, '\0'};
+        if (!row)
+            return err_set(err, ESP_EINVAL, NULL, "unknown option %s", source);
+        if (row->kind != OPTION_FLAG) {
+            const char *value = letter[1] ? letter + 1 : argv[1];
+            if (!value)
+                return err_set(err, ESP_EINVAL, NULL, "%s needs %s", source, expected(row->kind));
+            *ret_words = letter[1] ? 1 : 2;
+            return set_value(row, value, source, err);
+        }
+        int code = set_value(row, "true", source, err);
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+/* Moves the words [from, from + count) in front of those from `to` on; order within both stays. */
+static void move_forward(char **argv, int to, int from, int count) {
+    for (; count > 0; count--, to++, from++) {
+        char *word = argv[from];
+        memmove(argv + to + 1, argv + to, (size_t)(from - to) * sizeof(char *));
+        argv[to] = word;
+    }
+}
+
+int options_parse(const struct option_row *rows, int argc, char **argv, bool stop_at_word,
+                  struct err *err, int *ret_rest) {
+    int code = set_defaults(rows, err);
+    int taken = argc > 0 ? 1 : 0; /* argv[1..taken) are options; plain words gather behind them */
+    for (int i = taken; i < argc && code == 0;) {
+        const char *word = argv[i];
+        if (strcmp(word, "--") == 0) {
+            move_forward(argv, taken, i, 1);
+            taken++;
+            break;
+        }
+        if (word[0] != '-' || word[1] == '\0') {
+            if (stop_at_word)
+                break;
+            i++;
+            continue;
+        }
+        int words;
+        code = (word[1] == '-' ? take_long : take_short)(rows, argv + i, err, &words);
+        if (code < 0)
+            break;
+        move_forward(argv, taken, i, words);
+        taken += words;
+        i += words;
+    }
+    if (code == 0)
+        *ret_rest = taken;
+    return code;
+}
+
+static const char *argument_name(enum option_kind kind) {
+    switch (kind) {
+    case OPTION_FLAG:
+        return "";
+    case OPTION_INT:
+    case OPTION_REAL:
+        return " NUMBER";
+    case OPTION_TEXT:
+        return " TEXT";
+    case OPTION_SIZE:
+        return " SIZE";
+    case OPTION_DURATION:
+        return " TIME";
+    }
+    return "";
+}
+
+void options_print_help(const struct option_row *rows) {
+    for (; rows->name; rows++) {
+        char left[NAME_MAX_BYTES + 32], letter[8] = "    ";
+        bool unit = rows->unit && rows->unit[0];
+        if (rows->letter)
+            snprintf(letter, sizeof(letter), "-%c, ", rows->letter);
+        snprintf(left, sizeof(left), "%s--%s%s", letter, rows->name, argument_name(rows->kind));
+        printf("  %-32s %s%s%s%s", left, rows->help, unit ? " (" : "", unit ? rows->unit : "",
+               unit ? ")" : "");
+        if (rows->fallback && rows->kind != OPTION_FLAG && rows->fallback[0])
+            printf(" [%s]", rows->fallback);
+        putchar('\n');
+    }
+}
