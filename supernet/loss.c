@@ -1,0 +1,50 @@
+#include "supernet/loss.h"
+
+#include <math.h>
+
+/* log(sum_k exp(logits[k] / temperature)), without overflow. NaN when a logit is not finite. */
+static double log_sum_exp(const float *logits, int classes, double temperature) {
+    double max = logits[0], sum = 0;
+    for (int k = 1; k < classes; k++)
+        max = fmax(max, logits[k]);
+    for (int k = 0; k < classes; k++)
+        sum += exp((logits[k] - max) / temperature);
+    return max / temperature + log(sum);
+}
+
+double loss_cross_entropy(const float *logits, const uint16_t *labels, int n, int classes,
+                          float smoothing, float scale, float *ret_dlogits) {
+    double loss = 0, everywhere = (double)smoothing / classes;
+    for (int i = 0; i < n; i++) {
+        const float *row = logits + (long)i * classes;
+        double norm = log_sum_exp(row, classes, 1);
+        for (int k = 0; k < classes; k++) {
+            double target = everywhere + (k == labels[i] ? 1.0 - smoothing : 0);
+            loss += target * (norm - row[k]);
+            if (ret_dlogits)
+                ret_dlogits[(long)i * classes + k] =
+                    (float)(scale / n * (exp(row[k] - norm) - target));
+        }
+    }
+    return loss / n;
+}
+
+double loss_distill(const float *logits, const float *teacher_logits, int n, int classes,
+                    float temperature, float scale, float *ret_dlogits) {
+    double loss = 0, t = temperature;
+    for (int i = 0; i < n; i++) {
+        const float *row = logits + (long)i * classes,
+                    *teacher = teacher_logits + (long)i * classes;
+        double norm = log_sum_exp(row, classes, t);
+        double teacher_norm = log_sum_exp(teacher, classes, t);
+        for (int k = 0; k < classes; k++) {
+            double target = exp(teacher[k] / t - teacher_norm);
+            double log_probability = row[k] / t - norm;
+            loss -= target * log_probability;
+            if (ret_dlogits)
+                ret_dlogits[(long)i * classes + k] =
+                    (float)(scale / n / t * (exp(log_probability) - target));
+        }
+    }
+    return loss / n;
+}
