@@ -4,10 +4,10 @@
 
 void act_sums_f32_scalar(const struct act_sums_args *g) {
     for (int c = 0; c < g->channels; c++) {
-        float sum = 0;
+        double sum = 0;
         for (int p = 0; p < g->pixels; p++)
             sum += bn_act_value(&g->bn_act, c, g->a[blocked(g->a_block, p, c)]);
-        g->sum[c] += sum;
+        g->sum[c] += (float)sum;
     }
 }
 
@@ -35,14 +35,14 @@ void act_grad_f32_scalar(const struct act_grad_args *g) {
 
 void se_gate_grad_f32_scalar(const struct se_gate_grad_args *g) {
     for (int c = 0; c < g->channels; c++) {
-        float sum = 0;
+        double sum = 0;
         for (int p = 0; p < g->pixels; p++) {
             float h = bn_act_value(&g->bn_act, c, g->a[blocked(g->a_block, p, c)]);
             sum += g->dy[blocked(g->dy_block, p, c)] * h;
             if (g->h)
                 g->h[blocked(g->h_block, p, c)] = h * g->gate[c];
         }
-        g->d_gate[c] += sum;
+        g->d_gate[c] += (float)sum;
     }
 }
 

@@ -1,0 +1,147 @@
+/* The passes over pixels of BN and activations, one channel block at a time. Sums run in two
+ * levels, so that a long run does not lose digits. */
+#include "supernet/kernels/train_avx2.h"
+
+enum { RUN = 512 }; /* pixels that a first-level sum covers */
+
+INLINE int run_end(int p, int pixels) {
+    return p + RUN < pixels ? p + RUN : pixels;
+}
+
+INLINE void add_to(float *sum, __m256 value) {
+    _mm256_storeu_ps(sum, _mm256_add_ps(_mm256_loadu_ps(sum), value));
+}
+
+/* ---- act_sums ---- */
+
+INLINE void sums_block(const enum act act, const struct act_sums_args *g, int c) {
+    const float *a = g->a + c / 8 * g->a_block;
+    struct block_affine bn = block_affine_load(&g->bn_act, c);
+    __m256 total = _mm256_setzero_ps();
+    for (int p = 0; p < g->pixels;) {
+        __m256 sum = _mm256_setzero_ps();
+        for (int end = run_end(p, g->pixels); p < end; p++)
+            sum = _mm256_add_ps(sum, act_avx2(act, block_affine_apply(bn, load(a + p * 8L))));
+        total = _mm256_add_ps(total, sum);
+    }
+    add_to(g->sum + c, total);
+}
+
+void act_sums_f32_avx2(const struct act_sums_args *g) {
+    for (int c = 0; c < g->channels; c += 8)
+        WITH_CONSTANT_ACT(g->bn_act.act, sums_block(ACT, g, c));
+}
+
+/* ---- act_grad ---- */
+
+struct act_grad_block {
+    const float *a, *dy;
+    float *dz, *h;
+    struct block_affine bn;
+    __m256 gate, add;
+};
+
+/* dz of one pixel; stores dz and h where wanted. */
+INLINE __m256 act_grad_pixel(const enum act act, const struct act_grad_block *b, long i, __m256 a) {
+    __m256 z = block_affine_apply(b->bn, a);
+    __m256 dh = b->dy ? _mm256_fmadd_ps(load(b->dy + i), b->gate, b->add) : b->add;
+    __m256 dz = _mm256_mul_ps(dh, slope_avx2(act, z));
+    if (b->dz)
+        _mm256_store_ps(b->dz + i, dz);
+    if (b->h)
+        _mm256_store_ps(b->h + i, _mm256_mul_ps(act_avx2(act, z), b->gate));
+    return dz;
+}
+
+INLINE void act_grad_run(const enum act act, const struct act_grad_block *b, int pixels, float *sum,
+                         float *sum_a) {
+    __m256 total = _mm256_setzero_ps(), total_a = total;
+    for (int p = 0; p < pixels;) {
+        __m256 s = _mm256_setzero_ps(), s_a = s;
+        for (int end = run_end(p, pixels); p < end; p++) {
+            __m256 a = load(b->a + p * 8L), dz = act_grad_pixel(act, b, p * 8L, a);
+            s = _mm256_add_ps(s, dz);
+            s_a = _mm256_fmadd_ps(dz, a, s_a);
+        }
+        total = _mm256_add_ps(total, s);
+        total_a = _mm256_add_ps(total_a, s_a);
+    }
+    if (sum) {
+        add_to(sum, total);
+        add_to(sum_a, total_a);
+    }
+}
+
+/* Pointers that are wanted or not are made constants, so that the inner loop has no branch. */
+INLINE void act_grad_block(const enum act act, const struct act_grad_args *g, int c) {
+    struct act_grad_block b = {.a = g->a + c / 8 * g->a_block, .dy = NULL, .dz = NULL, .h = NULL};
+    b.bn = block_affine_load(&g->bn_act, c);
+    b.gate = load_or(g->gate, c, 1);
+    b.add = load_or(g->add, c, 0);
+    float *sum = g->sum ? g->sum + c : NULL, *sum_a = g->sum ? g->sum_a + c : NULL;
+    const float *dy = g->dy ? g->dy + c / 8 * g->dy_block : NULL;
+    float *dz = g->dz ? g->dz + c / 8 * g->dz_block : NULL;
+    float *h = g->h ? g->h + c / 8 * g->h_block : NULL;
+    if (dy && dz && h) {
+        b.dy = dy, b.dz = dz, b.h = h;
+        act_grad_run(act, &b, g->pixels, sum, sum_a);
+    } else if (dy && dz) {
+        b.dy = dy, b.dz = dz;
+        act_grad_run(act, &b, g->pixels, sum, sum_a);
+    } else {
+        b.dy = dy, b.dz = dz, b.h = h;
+        act_grad_run(act, &b, g->pixels, sum, sum_a);
+    }
+}
+
+void act_grad_f32_avx2(const struct act_grad_args *g) {
+    for (int c = 0; c < g->channels; c += 8)
+        WITH_CONSTANT_ACT(g->bn_act.act, act_grad_block(ACT, g, c));
+}
+
+/* ---- se_gate_grad ---- */
+
+INLINE void gate_run(const enum act act, const struct se_gate_grad_args *g, int c, float *h,
+                     __m256 gate) {
+    const float *a = g->a + c / 8 * g->a_block, *dy = g->dy + c / 8 * g->dy_block;
+    struct block_affine bn = block_affine_load(&g->bn_act, c);
+    __m256 total = _mm256_setzero_ps();
+    for (int p = 0; p < g->pixels;) {
+        __m256 sum = _mm256_setzero_ps();
+        for (int end = run_end(p, g->pixels); p < end; p++) {
+            __m256 value = act_avx2(act, block_affine_apply(bn, load(a + p * 8L)));
+            sum = _mm256_fmadd_ps(value, load(dy + p * 8L), sum);
+            if (h)
+                _mm256_store_ps(h + p * 8L, _mm256_mul_ps(value, gate));
+        }
+        total = _mm256_add_ps(total, sum);
+    }
+    add_to(g->d_gate + c, total);
+}
+
+INLINE void gate_block(const enum act act, const struct se_gate_grad_args *g, int c) {
+    if (g->h)
+        gate_run(act, g, c, g->h + c / 8 * g->h_block, _mm256_loadu_ps(g->gate + c));
+    else
+        gate_run(act, g, c, NULL, _mm256_setzero_ps());
+}
+
+void se_gate_grad_f32_avx2(const struct se_gate_grad_args *g) {
+    for (int c = 0; c < g->channels; c += 8)
+        WITH_CONSTANT_ACT(g->bn_act.act, gate_block(ACT, g, c));
+}
+
+/* ---- bn_grad ---- */
+
+void bn_grad_f32_avx2(const struct bn_grad_args *g) {
+    for (int c = 0; c < g->channels; c += 8) {
+        const float *a = g->a + c / 8 * g->a_block, *dz = g->dz + c / 8 * g->dz_block;
+        float *da = g->da + c / 8 * g->da_block;
+        __m256 on_dz = _mm256_loadu_ps(g->coef.on_dz + c), on_a = _mm256_loadu_ps(g->coef.on_a + c);
+        __m256 offset = _mm256_loadu_ps(g->coef.offset + c);
+        for (long i = 0; i < g->pixels * 8L; i += 8) {
+            __m256 rest = _mm256_fmadd_ps(on_a, load(a + i), offset);
+            _mm256_store_ps(da + i, _mm256_fmadd_ps(on_dz, load(dz + i), rest));
+        }
+    }
+}
