@@ -1,0 +1,181 @@
+#include "latency/calibration.h"
+
+#include <math.h>
+
+#include "base/json.h"
+#include "base/stats.h"
+
+const char *const calibration_kind_names[] = {"none", "identity", "shrunk", NULL};
+const struct calibration calibration_none = {.kind = CALIBRATION_NONE, .a = 1};
+
+/* Relative weight of the penalty against n networks; 0 is least squares. Steps of about 3. */
+static const double strengths[] = {0,    1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2,
+                                   1e-1, 3e-1, 1,    3,    10,   30,   INFINITY};
+enum { N_STRENGTHS = sizeof strengths / sizeof strengths[0] };
+#define FLOOR 0.1
+
+struct sample {
+    const double *sum, *measured;
+    size_t n;
+    double typical; /* measured latency in the middle, the unit of c */
+};
+
+static double line(double a, double c, double sum) {
+    return fmax(a * sum + c, FLOOR * a * sum);
+}
+
+/* Minimises sum((a s + c - y) / y)^2 + n strength ((a - 1)^2 + (c / typical)^2), without network
+ * skip. In u = a - 1 and v = c / typical the targets are 1 - s / y and the design (s, typical) / y,
+ * so shrinking u and v to 0 shrinks towards the plain sum. False if no usable line comes out. */
+static bool fit_line(const struct sample *sample, size_t skip, double strength, double *ret_a,
+                     double *ret_c) {
+    *ret_a = 1;
+    *ret_c = 0;
+    if (isinf(strength))
+        return true;
+    double uu = 0, uv = 0, vv = 0, ut = 0, vt = 0, n = 0;
+    for (size_t i = 0; i < sample->n; i++) {
+        if (i == skip)
+            continue;
+        double u = sample->sum[i] / sample->measured[i], v = sample->typical / sample->measured[i];
+        double t = 1 - u;
+        uu += u * u, uv += u * v, vv += v * v, ut += u * t, vt += v * t, n++;
+    }
+    double penalty = strength * n;
+    uu += penalty, vv += penalty;
+    double determinant = uu * vv - uv * uv;
+    if (!(determinant > 1e-9 * uu * vv))
+        return false;
+    *ret_a = 1 + (ut * vv - vt * uv) / determinant;
+    *ret_c = (vt * uu - ut * uv) / determinant * sample->typical;
+    return *ret_a > 0;
+}
+
+/* Mean square of log(measured / predicted), each network predicted from the others; infinite if a
+ * fit fails. */
+static double leave_one_out(const struct sample *sample, double strength) {
+    double total = 0;
+    for (size_t i = 0; i < sample->n; i++) {
+        double a, c;
+        if (!fit_line(sample, i, strength, &a, &c))
+            return INFINITY;
+        double e = log(sample->measured[i] / line(a, c, sample->sum[i]));
+        total += e * e;
+    }
+    return total / (double)sample->n;
+}
+
+static int check_sample(const double *sum_us, const double *measured_us, size_t n,
+                        struct err *err) {
+    if (n < CALIBRATION_MIN_NETWORKS)
+        return err_set(err, ESP_EINVAL, NULL,
+                       "a calibration needs at least %d measured networks, there are %zu",
+                       CALIBRATION_MIN_NETWORKS, n);
+    if (n > CALIBRATION_MAX_NETWORKS)
+        return err_set(err, ESP_ELIMIT, NULL, "a calibration takes at most %d networks",
+                       CALIBRATION_MAX_NETWORKS);
+    for (size_t i = 0; i < n; i++)
+        if (!(sum_us[i] > 0) || !isfinite(sum_us[i]) || !(measured_us[i] > 0) ||
+            !isfinite(measured_us[i]))
+            return err_set(err, ESP_EINVAL, NULL,
+                           "network %zu has no positive latency (sum %g us, measured %g us)", i,
+                           sum_us[i], measured_us[i]);
+    return 0;
+}
+
+int calibration_fit(const double *sum_us, const double *measured_us, size_t n, int version,
+                    struct err *err, struct calibration *ret_calibration) {
+    int code = check_sample(sum_us, measured_us, n, err);
+    if (code < 0)
+        return code;
+    struct sample sample = {.sum = sum_us, .measured = measured_us, .n = n};
+    sample.typical = stats_median(measured_us, n);
+    /* From the strongest down, and only for a clear gain: ties stay with no correction. */
+    double best = leave_one_out(&sample, INFINITY), a = 1, c = 0;
+    int chosen = N_STRENGTHS - 1;
+    for (int k = N_STRENGTHS - 2; k >= 0; k--) {
+        double loss = leave_one_out(&sample, strengths[k]);
+        if (loss < 0.999 * best && fit_line(&sample, n, strengths[k], &a, &c)) {
+            best = loss;
+            chosen = k;
+        }
+    }
+    bool found = fit_line(&sample, n, strengths[chosen], &a, &c);
+    *ret_calibration = (struct calibration){.kind = isinf(strengths[chosen]) ? CALIBRATION_IDENTITY
+                                                                             : CALIBRATION_SHRUNK,
+                                            .version = version,
+                                            .n = (int)n,
+                                            .a = found ? a : 1,
+                                            .c_us = found ? c : 0,
+                                            .strength = strengths[chosen],
+                                            .residual_sd = sqrt(best)};
+    return 0;
+}
+
+double calibration_apply(const struct calibration *calibration, double sum_us) {
+    return line(calibration->a, calibration->c_us, sum_us);
+}
+
+double calibration_invert(const struct calibration *calibration, double us) {
+    double a = calibration->a, c = calibration->c_us;
+    return fmin((us - c) / a, us / (FLOOR * a));
+}
+
+double calibration_interval_factor(const struct calibration *calibration) {
+    if (calibration->kind == CALIBRATION_NONE)
+        return 1;
+    double n = calibration->n;
+    double dof = calibration->kind == CALIBRATION_IDENTITY ? n : fmax(n - 2, 1);
+    double widening = 1 + 3 / n;
+    return exp(stats_student_t(CALIBRATION_LEVEL, dof) * widening * calibration->residual_sd);
+}
+
+cJSON *calibration_to_json(const struct calibration *calibration) {
+    cJSON *doc = cJSON_CreateObject();
+    bool ok = doc &&
+              cJSON_AddStringToObject(doc, "kind", calibration_kind_names[calibration->kind]) &&
+              cJSON_AddNumberToObject(doc, "version", calibration->version) &&
+              cJSON_AddNumberToObject(doc, "n", calibration->n) &&
+              cJSON_AddNumberToObject(doc, "a", calibration->a) &&
+              cJSON_AddNumberToObject(doc, "c_us", calibration->c_us) &&
+              (isinf(calibration->strength)
+                   ? cJSON_AddNullToObject(doc, "strength")
+                   : cJSON_AddNumberToObject(doc, "strength", calibration->strength)) &&
+              cJSON_AddNumberToObject(doc, "residual_sd", calibration->residual_sd);
+    if (ok)
+        return doc;
+    cJSON_Delete(doc);
+    return NULL;
+}
+
+int calibration_from_json(const cJSON *doc, const char *at, struct err *err,
+                          struct calibration *ret_calibration) {
+    static const char *const keys[] = {"kind", "version",  "n",           "a",
+                                       "c_us", "strength", "residual_sd", NULL};
+    struct calibration c = {.strength = INFINITY};
+    int kind;
+    int64_t version, n;
+    int code = json_only(doc, at, keys, err);
+    if (code == 0)
+        code = json_enum(doc, at, "kind", calibration_kind_names, err, &kind);
+    if (code == 0)
+        code = json_int(doc, at, "version", 0, INT32_MAX, err, &version);
+    if (code == 0)
+        code = json_int(doc, at, "n", kind == CALIBRATION_NONE ? 0 : CALIBRATION_MIN_NETWORKS,
+                        CALIBRATION_MAX_NETWORKS, err, &n);
+    if (code == 0)
+        code = json_real(doc, at, "a", 1e-9, 1e9, err, &c.a);
+    if (code == 0)
+        code = json_real(doc, at, "c_us", -1e12, 1e12, err, &c.c_us);
+    if (code == 0)
+        code = json_real_opt(doc, at, "strength", 0, 1e9, err, &c.strength);
+    if (code == 0)
+        code = json_real(doc, at, "residual_sd", 0, 1e3, err, &c.residual_sd);
+    if (code < 0)
+        return code;
+    c.kind = (enum calibration_kind)kind;
+    c.version = (int)version;
+    c.n = (int)n;
+    *ret_calibration = c;
+    return 0;
+}

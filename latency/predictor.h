@@ -1,0 +1,47 @@
+/* Predicted latency of a network on a profile: the sum of its units' table entries, then the
+ * calibration, always with an interval. */
+#pragma once
+
+#include "latency/calibration.h"
+#include "latency/table.h"
+
+enum latency_state {
+    LATENCY_COVERED, /* every unit has a table entry */
+    LATENCY_MISSING  /* some have none: the numbers are NAN */
+};
+extern const char *const latency_state_names[]; /* "covered", "missing", NULL */
+
+struct latency_prediction {
+    enum latency_state state;
+    double us;              /* the prediction */
+    double low_us, high_us; /* low <= us <= high. Calibrated: CALIBRATION_LEVEL of measurements
+                               should lie inside. Not calibrated: the sums of the entries' own
+                               bounds (their errors move together), which know nothing of a bias */
+    double sum_us;          /* before calibration */
+};
+
+/* Predicts any graph. ret_missing, if not NULL, has room for graph->n_units unit numbers and gets
+ * those without an entry; *ret_n_missing their number (may be NULL too). */
+void latency_predict(const struct latency_table *table, const struct calibration *calibration,
+                     const struct graph *graph, struct latency_prediction *ret_prediction,
+                     int *ret_missing, int *ret_n_missing);
+
+/* The same for archs of one space, fast (no graph is built once the units that an arch uses have
+ * been met): for search loops. Borrows space and table, which must not change; not thread-safe. */
+struct latency_predictor;
+int latency_predictor_create(const struct space *space, const struct latency_table *table,
+                             const struct calibration *calibration, struct err *err,
+                             struct latency_predictor **ret_predictor);
+void latency_predictor_destroy(struct latency_predictor *predictor); /* takes NULL */
+/* A new calibration of the same table; sums stay. */
+void latency_predictor_calibrate(struct latency_predictor *predictor,
+                                 const struct calibration *calibration);
+const struct calibration *latency_predictor_calibration(const struct latency_predictor *predictor);
+/* arch must be valid in the space. Errors: ESP_ENOMEM. */
+int latency_predictor_run(struct latency_predictor *predictor, const struct arch *arch,
+                          struct err *err, struct latency_prediction *ret_prediction);
+
+/* {"us", "low_us", "high_us", "state", "missing": [signature, …]} with nulls where missing, as the
+ * API shows it; NULL on memory exhaustion. graph and missing may be NULL when n_missing is 0. */
+cJSON *latency_prediction_to_json(const struct latency_prediction *prediction,
+                                  const struct graph *graph, const int *missing, int n_missing);

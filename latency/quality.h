@@ -1,0 +1,37 @@
+/* How good latency predictions are on networks that they were not fitted on. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stddef.h>
+
+#include "latency/calibration.h"
+
+struct latency_quality {
+    int n;
+    double mape;                /* mean of |predicted - measured| / measured */
+    double bias;                /* mean of (predicted - measured) / measured */
+    double within_5, within_10; /* shares with an error of at most 5 and 10 % */
+    double kendall_tau, spearman_rho;
+    double coverage; /* share of measurements inside the interval; NAN without intervals */
+};
+
+/* n >= 1 networks. low_us and high_us may both be NULL. */
+void latency_quality_compute(const double *predicted_us, const double *low_us,
+                             const double *high_us, const double *measured_us, size_t n,
+                             struct latency_quality *ret_quality);
+
+struct latency_report {
+    struct latency_quality before; /* the plain sum */
+    struct latency_quality after;  /* each network predicted by a calibration of the others */
+    double noise; /* median relative spread of repeated measurements: no prediction can be better.
+                     NAN when not known */
+};
+/* Calibration judged by leaving out each network in turn, shrinkage chosen anew each time.
+ * repeat_sd_us is the spread of each network's own repeats, or NULL. Errors: those of
+ * calibration_fit, with one network more needed; ESP_ENOMEM. */
+int latency_report_make(const double *sum_us, const double *measured_us, const double *repeat_sd_us,
+                        size_t n, struct err *err, struct latency_report *ret_report);
+
+/* {"mape", "bias", "within_5", "within_10", "kendall_tau", "spearman_rho", "coverage", "n"};
+ * coverage null when not known; NULL on memory exhaustion. */
+cJSON *latency_quality_to_json(const struct latency_quality *quality);

@@ -1,0 +1,158 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "latency/predictor.h"
+
+struct fixture {
+    struct space *space;
+    struct unit_list *units;
+    struct latency_table *table;
+};
+
+/* A table with a latency for each unit that follows from its signature. */
+static void fill(struct latency_table *table, const struct unit_list *units) {
+    for (int i = 0; i < units->n; i++) {
+        const char *signature = units->entries[i].signature;
+        double us = 10 + (double)(map_hash(signature, strlen(signature)) % 1000);
+        struct latency_entry e = {.median_us = us,
+                                  .low_us = 0.95 * us,
+                                  .high_us = 1.1 * us,
+                                  .sd_us = 0.05 * us,
+                                  .n = 20,
+                                  .method = 1};
+        memcpy(e.signature, signature, sizeof e.signature);
+        assert_int_equal(latency_table_put(table, &e, NULL), 0);
+    }
+}
+
+static struct fixture set_up(const char *name) {
+    struct fixture f;
+    assert_int_equal(space_builtin(name, NULL, &f.space), 0);
+    assert_int_equal(space_units(f.space, NULL, &f.units), 0);
+    assert_int_equal(latency_table_create("rev", NULL, &f.table), 0);
+    return f;
+}
+
+static void tear_down(struct fixture *f) {
+    latency_table_destroy(f->table);
+    unit_list_destroy(f->units);
+    space_destroy(f->space);
+}
+
+static void fast_path_equals_graph_path(void **state) {
+    static const char *const names[] = {"fashion_small", "ofa_mbv3"};
+    struct calibration calibration = {.kind = CALIBRATION_SHRUNK,
+                                      .version = 1,
+                                      .n = 10,
+                                      .a = 1.3,
+                                      .c_us = 40,
+                                      .residual_sd = 0.03};
+    for (int k = 0; k < 2; k++) {
+        struct fixture f = set_up(names[k]);
+        struct latency_predictor *predictor;
+        fill(f.table, f.units);
+        assert_int_equal(latency_predictor_create(f.space, f.table, &calibration, NULL, &predictor),
+                         0);
+        for (uint32_t i = 0; i < 300; i++) {
+            struct rng rng = rng_make(1, RNG_TEST, 0, i);
+            struct arch arch;
+            struct graph *graph;
+            struct latency_prediction fast, slow;
+            int n_missing;
+            arch_random(f.space, &rng, &arch);
+            assert_int_equal(graph_build(f.space, &arch, NULL, &graph), 0);
+            latency_predict(f.table, &calibration, graph, &slow, NULL, &n_missing);
+            assert_int_equal(n_missing, 0);
+            assert_int_equal(latency_predictor_run(predictor, &arch, NULL, &fast), 0);
+            assert_int_equal(fast.state, LATENCY_COVERED);
+            assert_true(fabs(fast.us - slow.us) < 1e-9 * slow.us);
+            assert_true(fabs(fast.low_us - slow.low_us) < 1e-9 * slow.us);
+            assert_true(fabs(fast.high_us - slow.high_us) < 1e-9 * slow.us);
+            assert_true(fabs(fast.us - (1.3 * fast.sum_us + 40)) < 1e-9 * fast.us);
+            free(graph);
+        }
+        latency_predictor_destroy(predictor);
+        tear_down(&f);
+    }
+}
+
+static void uncalibrated_interval_is_that_of_the_entries(void **state) {
+    struct fixture f = set_up("fashion_small");
+    struct latency_predictor *predictor;
+    struct latency_prediction p;
+    struct arch arch;
+    fill(f.table, f.units);
+    arch_max(f.space, &arch);
+    assert_int_equal(
+        latency_predictor_create(f.space, f.table, &calibration_none, NULL, &predictor), 0);
+    assert_int_equal(latency_predictor_run(predictor, &arch, NULL, &p), 0);
+    assert_true(p.us == p.sum_us);
+    assert_true(fabs(p.low_us - 0.95 * p.us) < 1e-9 * p.us);
+    assert_true(fabs(p.high_us - 1.1 * p.us) < 1e-9 * p.us);
+    struct calibration twice = {.kind = CALIBRATION_SHRUNK, .n = 5, .a = 2, .residual_sd = 0.05};
+    latency_predictor_calibrate(predictor, &twice);
+    double sum = p.us;
+    assert_int_equal(latency_predictor_run(predictor, &arch, NULL, &p), 0);
+    assert_true(fabs(p.us - 2 * sum) < 1e-9 * sum);
+    assert_true(p.high_us / p.us > 1.15 && p.high_us / p.us < 1.3);
+    latency_predictor_destroy(predictor);
+    tear_down(&f);
+}
+
+static void missing_entries_are_a_state_that_names_them(void **state) {
+    struct fixture f = set_up("fashion_small");
+    struct latency_predictor *predictor;
+    struct latency_prediction p;
+    struct arch arch;
+    struct graph *graph;
+    int missing[GRAPH_UNITS_MAX], n_missing;
+    fill(f.table, f.units);
+    arch_max(f.space, &arch);
+    assert_int_equal(graph_build(f.space, &arch, NULL, &graph), 0);
+    /* The same table without the second unit of the largest subnet. */
+    struct latency_table *holed;
+    assert_int_equal(latency_table_create("rev", NULL, &holed), 0);
+    for (int i = 0; i < f.table->n; i++)
+        if (strcmp(f.table->entries[i].signature, graph->units[1].signature) != 0)
+            assert_int_equal(latency_table_put(holed, &f.table->entries[i], NULL), 0);
+    latency_predict(holed, &calibration_none, graph, &p, missing, &n_missing);
+    assert_int_equal(p.state, LATENCY_MISSING);
+    assert_true(isnan(p.us) && isnan(p.low_us) && isnan(p.high_us));
+    assert_int_equal(n_missing, 1);
+    assert_int_equal(missing[0], 1);
+    cJSON *doc = latency_prediction_to_json(&p, graph, missing, n_missing);
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(doc, "us")));
+    assert_string_equal(cJSON_GetArrayItem(cJSON_GetObjectItem(doc, "missing"), 0)->valuestring,
+                        graph->units[1].signature);
+    cJSON_Delete(doc);
+    assert_int_equal(latency_predictor_create(f.space, holed, &calibration_none, NULL, &predictor),
+                     0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(latency_predictor_run(predictor, &arch, NULL, &p), 0);
+        assert_int_equal(p.state, LATENCY_MISSING);
+    }
+    arch_min(f.space, &arch);
+    assert_int_equal(latency_predictor_run(predictor, &arch, NULL, &p), 0);
+    assert_int_equal(p.state, LATENCY_COVERED);
+    latency_predictor_destroy(predictor);
+    latency_table_destroy(holed);
+    free(graph);
+    tear_down(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fast_path_equals_graph_path),
+        cmocka_unit_test(uncalibrated_interval_is_that_of_the_entries),
+        cmocka_unit_test(missing_entries_are_a_state_that_names_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
