@@ -1,0 +1,28 @@
+/* The checkpoints of one training in a folder: the last ones and the best. */
+#pragma once
+
+#include "supernet/checkpoint.h"
+
+struct checkpoint_store {
+    char dir[900];
+    uint64_t interval; /* steps between regular checkpoints, at least 1 */
+    int keep;          /* regular checkpoints kept, at least 1; besides the newest and the best */
+};
+
+/* Writes step-N.ckpt, then removes what is not to be kept. Names it as the best, too, when best is
+ * true (best.ckpt: another name of the same file). Errors: those of checkpoint_write; the earlier
+ * checkpoints stay whole. */
+int checkpoint_store_save(const struct checkpoint_store *store, uint64_t step, bool best,
+                          const struct supernet *supernet, const struct checkpoint_notes *notes,
+                          struct err *err, struct checkpoint_summary *ret_summary);
+/* File name of the checkpoint of a step. */
+void checkpoint_store_name(uint64_t step, char ret_name[64]);
+
+/* The newest checkpoint that is whole, opened and verified. What had to be passed over on the way
+ * is told in ret_skipped (code 0: nothing). Errors: ESP_ENOTFOUND (there is none), ESP_ECORRUPT
+ * (there are only damaged ones), and those of checkpoint_open. */
+int checkpoint_store_newest(const char *dir, struct err *err, struct err *ret_skipped,
+                            struct checkpoint **ret_checkpoint);
+/* The same for the newest regular one (step a multiple of the interval) at or before a step. */
+int checkpoint_store_regular(const struct checkpoint_store *store, uint64_t step, struct err *err,
+                             struct checkpoint **ret_checkpoint);
