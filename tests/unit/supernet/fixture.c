@@ -103,6 +103,28 @@ void fixture_write_idx(const char *dir, const struct fixture_idx *shape) {
     write_part(dir, "t10k", shape->n_test, shape, 2);
 }
 
+struct space *fixture_space(int n_classes) {
+    static const char text[] =
+        "{\"name\": \"tiny\", \"description\": \"for tests\", \"input_channels\": 1, "
+        "\"n_classes\": 5,"
+        "\"resolutions\": [8, 12],"
+        "\"stem\": {\"channels\": 8, \"kernel_size\": 3, \"stride\": 1, \"act\": \"relu\"},"
+        "\"stages\": ["
+        "{\"depths\": [1, 2], \"channels\": [8], \"kernel_sizes\": [3, 5], \"expand_ratios\": [1, "
+        "2],"
+        " \"stride\": 2, \"act\": \"relu\", \"se\": false},"
+        "{\"depths\": [1, 2], \"channels\": [8, 16], \"kernel_sizes\": [3, 5],"
+        " \"expand_ratios\": [2, 3], \"stride\": 2, \"act\": \"h_swish\", \"se\": true}],"
+        "\"head\": {\"expand_channels\": 32, \"mix_channels\": 0, \"act\": \"h_swish\"}}";
+    struct space *tiny = NULL, *space = NULL;
+    struct err err = {0};
+    if (space_parse(text, strlen(text), &err, &tiny) != 0 ||
+        space_adapt(tiny, n_classes, 1, &err, &space) != 0)
+        fail_msg("%s: %s", err.pointer, err.message);
+    space_destroy(tiny);
+    return space;
+}
+
 struct dataset *fixture_dataset(const char *dir, const struct fixture_idx *shape,
                                 size_t validation) {
     struct dataset *dataset = NULL;

@@ -1,6 +1,7 @@
 /* Small folders of data for the tests of this folder. */
 #pragma once
 
+#include "space/space.h"
 #include "supernet/dataset.h"
 
 /* A new empty folder, removed with all files in it by fixture_remove_dir. The text is the caller's.
@@ -17,6 +18,9 @@ void fixture_write_idx(const char *dir, const struct fixture_idx *shape);
 void fixture_write_file(const char *dir, const char *name, const void *data, size_t len);
 void fixture_write_gz(const char *dir, const char *name, const void *data, size_t len);
 void fixture_truncate(const char *dir, const char *name, size_t len);
+
+/* Two stages on 1 x 12 x 12 images, resolutions 8 and 12, some 4,000 parameters; asserts. */
+struct space *fixture_space(int n_classes);
 
 /* fixture_write_idx and dataset_open in one; asserts. */
 struct dataset *fixture_dataset(const char *dir, const struct fixture_idx *shape,
