@@ -59,29 +59,12 @@ int graph_cost(const struct graph *graph, int bytes_per_element, struct err *err
         return err_set(err, ESP_EINVAL, "", "an element has from 1 to 8 bytes, not %d",
                        bytes_per_element);
     struct cost sum = {0};
-    int64_t offsets[GRAPH_OPS_MAX + 1];
+    struct unit_memory offsets[GRAPH_UNITS_MAX];
     for (int i = 0; i < graph->n_ops; i++)
         add_op(&sum, &graph->ops[i], bytes_per_element);
     sum.peak_activation_bytes = memory_plan(graph, bytes_per_element, offsets);
     *ret_cost = sum;
     return 0;
-}
-
-static int64_t tensor_bytes(int channels, int height, int width) {
-    return ((int64_t)channels * height * width * 4 + 63) / 64 * 64;
-}
-
-/* Most bytes that live at once while a unit runs, which is what memory_plan attains: input, output,
- * and the block's input until it is added; SE works in place. */
-static int64_t unit_live_bytes(const struct op *ops, int n, bool residual) {
-    int64_t kept = residual ? tensor_bytes(ops[0].c_in, ops[0].h_in, ops[0].w_in) : 0, most = 0;
-    for (int i = 0; i < n; i++) {
-        int64_t bytes = tensor_bytes(ops[i].c_in, ops[i].h_in, ops[i].w_in);
-        if (ops[i].kind != OP_SE)
-            bytes += tensor_bytes(ops[i].c_out, ops[i].h_out, ops[i].w_out);
-        most = larger(most, bytes + (i ? kept : 0));
-    }
-    return most;
 }
 
 int arch_cost(const struct space *space, const struct arch *arch, struct err *err,
@@ -98,7 +81,7 @@ int arch_cost(const struct space *space, const struct arch *arch, struct err *er
         for (int i = 0; i < n; i++)
             add_op(&sum, &ops[i], 4);
         sum.peak_activation_bytes =
-            larger(sum.peak_activation_bytes, unit_live_bytes(ops, n, unit.spec.residual));
+            larger(sum.peak_activation_bytes, unit_peak_bytes(&unit.spec, 4));
     }
     *ret_cost = sum;
     return 0;

@@ -1,129 +1,120 @@
 #include "space/memory_plan.h"
 
-#include "space/lower.h"
+enum { ALIGN = 64, BLOCK_CHANNELS = 8 /* the runtime's vectors are padded to these */ };
 
-enum { TENSORS_MAX = GRAPH_OPS_MAX + 1, ALIGN = 64 };
-
-enum end { BOTTOM, TOP };
-
-/* Tensors that share memory (SE in place) have one root: the first of them. */
-struct planner {
-    const struct graph *graph;
-    int root[TENSORS_MAX];
-    int last[TENSORS_MAX]; /* of a root: index of the last op that touches it */
-    enum end end[TENSORS_MAX];
-    int64_t size[TENSORS_MAX], offset[TENSORS_MAX];
-    int64_t capacity;
-};
-
-static int born(int tensor) {
-    return tensor ? tensor - 1 : 0;
+static int64_t larger(int64_t a, int64_t b) {
+    return a > b ? a : b;
 }
 
-static bool lives(const struct planner *planner, int tensor, int op) {
-    return planner->root[tensor] == tensor && born(tensor) <= op && op <= planner->last[tensor];
+static int64_t padded(int channels) {
+    return (channels + BLOCK_CHANNELS - 1) / BLOCK_CHANNELS * BLOCK_CHANNELS;
 }
 
-static void find_lifetimes(struct planner *planner, int bytes_per_element) {
-    const struct graph *graph = planner->graph;
-    for (int t = 0; t < graph->n_tensors; t++) {
-        const struct tensor_shape *shape = &graph->tensors[t];
-        int64_t bytes = (int64_t)shape->channels * shape->height * shape->width * bytes_per_element;
-        planner->size[t] = (bytes + ALIGN - 1) / ALIGN * ALIGN;
-        planner->root[t] = t;
-        planner->last[t] = born(t);
+static int64_t bytes_of(int64_t elements, int bytes_per_element) {
+    return (elements * bytes_per_element + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+static int64_t outputs(const struct unit_spec *spec, int channels) {
+    int stride = spec->stride ? spec->stride : 1;
+    return (int64_t)((spec->h_in + stride - 1) / stride) * ((spec->w_in + stride - 1) / stride) *
+           padded(channels);
+}
+
+static struct unit_memory block_elements(const struct unit_spec *spec) {
+    int mid = spec->expand_channels ? spec->expand_channels : spec->c_in;
+    int panel = mid < MEMORY_PANEL_CHANNELS ? mid : MEMORY_PANEL_CHANNELS;
+    return (struct unit_memory){
+        .scratch = padded(panel) * spec->h_in * (spec->w_in + spec->kernel / 2 * 2),
+        .middle = outputs(spec, mid),
+        .vectors = spec->se_channels ? 2 * padded(mid) + padded(spec->se_channels) : 0,
+        .output = outputs(spec, spec->c_out)};
+}
+
+static struct unit_memory elements(const struct unit_spec *spec) {
+    struct unit_memory memory = {0};
+    int pad = spec->kernel / 2 * 2;
+    switch (spec->kind) {
+    case UNIT_STEM:
+        return (struct unit_memory){.scratch = (int64_t)spec->c_in * (spec->h_in + pad) *
+                                               (spec->w_in + pad),
+                                    .output = outputs(spec, spec->c_out)};
+    case UNIT_BLOCK:
+        memory = block_elements(spec);
+        break;
+    case UNIT_HEAD_CONV:
+        memory.output = outputs(spec, spec->c_out);
+        break;
+    case UNIT_HEAD_TAIL:
+        memory.vectors = padded(spec->c_in) + padded(spec->mix_channels);
+        memory.output = padded(spec->c_out);
+        break;
     }
-    for (int i = 0; i < graph->n_ops; i++) {
-        const struct op *op = &graph->ops[i];
-        if (op->kind == OP_SE)
-            planner->root[op->output] = planner->root[op->input];
-        planner->last[planner->root[op->input]] = i;
-        if (op->residual >= 0)
-            planner->last[planner->root[op->residual]] = i;
+    memory.input = padded(spec->c_in) * spec->h_in * spec->w_in;
+    return memory;
+}
+
+struct unit_memory unit_memory(const struct unit_spec *spec, int bytes_per_element) {
+    struct unit_memory memory = elements(spec);
+    memory.input = bytes_of(memory.input, bytes_per_element);
+    memory.scratch = bytes_of(memory.scratch, bytes_per_element);
+    memory.middle = bytes_of(memory.middle, bytes_per_element);
+    memory.vectors = bytes_of(memory.vectors, bytes_per_element);
+    memory.output = bytes_of(memory.output, bytes_per_element);
+    return memory;
+}
+
+/* Most bytes at once, by steps: only a block's end with its input gone, unless it is added. */
+static int64_t peak_of(const struct unit_spec *spec, const struct unit_memory *memory) {
+    if (spec->kind != UNIT_BLOCK)
+        return memory->input + memory->scratch + memory->vectors + memory->output;
+    int64_t kept = (spec->residual ? memory->input : 0) + memory->middle;
+    int64_t depthwise = memory->input + memory->scratch + memory->middle;
+    return larger(depthwise, larger(kept + memory->vectors, kept + memory->output));
+}
+
+int64_t unit_peak_bytes(const struct unit_spec *spec, int bytes_per_element) {
+    struct unit_memory memory = unit_memory(spec, bytes_per_element);
+    return peak_of(spec, &memory);
+}
+
+/* Offsets with the input at the bottom of an arena of `arena` bytes. A block that adds its input
+ * keeps the middle beside it and finds the top free for its output; any other block has the middle
+ * at the top and overwrites its input. */
+static struct unit_memory place_upwards(const struct unit_spec *spec,
+                                        const struct unit_memory *size, int64_t arena) {
+    if (spec->kind != UNIT_BLOCK)
+        return (struct unit_memory){
+            .scratch = size->input, .vectors = size->input, .output = arena - size->output};
+    if (!spec->residual)
+        return (struct unit_memory){.scratch = size->input, .middle = arena - size->middle};
+    return (struct unit_memory){.middle = size->input,
+                                .scratch = arena - size->scratch,
+                                .vectors = arena - size->vectors,
+                                .output = arena - size->output};
+}
+
+static struct unit_memory mirror(const struct unit_memory *at, const struct unit_memory *size,
+                                 int64_t arena) {
+    return (struct unit_memory){.input = arena - at->input - size->input,
+                                .scratch = arena - at->scratch - size->scratch,
+                                .middle = arena - at->middle - size->middle,
+                                .vectors = arena - at->vectors - size->vectors,
+                                .output = arena - at->output - size->output};
+}
+
+int64_t memory_plan(const struct graph *graph, int bytes_per_element,
+                    struct unit_memory *ret_offsets) {
+    int64_t arena = 0;
+    for (int i = 0; i < graph->n_units; i++)
+        arena = larger(arena, unit_peak_bytes(&graph->units[i].spec, bytes_per_element));
+    bool input_at_top = false;
+    for (int i = 0; i < graph->n_units; i++) {
+        const struct unit_spec *spec = &graph->units[i].spec;
+        struct unit_memory size = unit_memory(spec, bytes_per_element);
+        struct unit_memory at = place_upwards(spec, &size, arena);
+        ret_offsets[i] = input_at_top ? mirror(&at, &size, arena) : at;
+        if (spec->kind != UNIT_BLOCK || spec->residual)
+            input_at_top = !input_at_top;
     }
-    planner->last[planner->root[graph->n_tensors - 1]] = graph->n_ops;
-}
-
-static void find_capacity(struct planner *planner) {
-    const struct graph *graph = planner->graph;
-    for (int i = 0; i < graph->n_ops; i++) {
-        int64_t sum = 0;
-        for (int t = 0; t <= i + 1; t++)
-            sum += lives(planner, t, i) ? planner->size[t] : 0;
-        if (sum > planner->capacity)
-            planner->capacity = sum;
-    }
-}
-
-static enum end other_end(enum end end) {
-    return end == BOTTOM ? TOP : BOTTOM;
-}
-
-/* What a residual block's last op reads lies beside the block's input, so that its output finds the
- * other end free; everything else goes to the end that its input does not hold. */
-static enum end choose_end(const struct planner *planner, const struct op *op) {
-    int last = planner->last[op->output];
-    if (last < planner->graph->n_ops) {
-        int kept = planner->graph->ops[last].residual;
-        kept = kept < 0 ? -1 : planner->root[kept];
-        if (kept >= 0 && kept != op->output && kept < op->output)
-            return planner->end[kept];
-    }
-    int beside = op->residual >= 0 ? op->residual : op->input;
-    return other_end(planner->end[planner->root[beside]]);
-}
-
-static bool is_free(const struct planner *planner, int tensor, int64_t offset) {
-    if (offset < 0 || offset + planner->size[tensor] > planner->capacity)
-        return false;
-    for (int t = 0; t < tensor; t++)
-        if (lives(planner, t, born(tensor)) && offset < planner->offset[t] + planner->size[t] &&
-            planner->offset[t] < offset + planner->size[tensor])
-            return false;
-    return true;
-}
-
-/* The free place nearest to the tensor's end; -1 if there is none. */
-static int64_t find_place(const struct planner *planner, int tensor) {
-    bool bottom = planner->end[tensor] == BOTTOM;
-    int64_t best = bottom ? 0 : planner->capacity - planner->size[tensor];
-    if (is_free(planner, tensor, best))
-        return best;
-    best = -1;
-    for (int t = 0; t < tensor; t++) {
-        if (!lives(planner, t, born(tensor)))
-            continue;
-        int64_t at = bottom ? planner->offset[t] + planner->size[t]
-                            : planner->offset[t] - planner->size[tensor];
-        bool better = best < 0 || (bottom ? at < best : at > best);
-        if (better && is_free(planner, tensor, at))
-            best = at;
-    }
-    return best;
-}
-
-static void place(struct planner *planner, int tensor) {
-    int64_t at = find_place(planner, tensor);
-    if (at < 0) { /* no chain of units comes here; the plan stays right if one did */
-        at = planner->capacity;
-        planner->capacity += planner->size[tensor];
-    }
-    planner->offset[tensor] = at;
-}
-
-int64_t memory_plan(const struct graph *graph, int bytes_per_element, int64_t *ret_offsets) {
-    struct planner planner = {.graph = graph};
-    find_lifetimes(&planner, bytes_per_element);
-    find_capacity(&planner);
-    place(&planner, 0);
-    for (int i = 0; i < graph->n_ops; i++) {
-        int tensor = graph->ops[i].output;
-        if (planner.root[tensor] != tensor)
-            continue;
-        planner.end[tensor] = choose_end(&planner, &graph->ops[i]);
-        place(&planner, tensor);
-    }
-    for (int t = 0; t < graph->n_tensors; t++)
-        ret_offsets[t] = planner.offset[planner.root[t]];
-    return planner.capacity;
+    return arena;
 }
