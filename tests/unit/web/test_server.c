@@ -1,0 +1,324 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <zlib.h>
+
+#include "client.h"
+
+#define HEAD " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+#define JSON "Content-Type: application/json\r\n"
+
+static struct web_request *kept;
+
+static void answer_hello(struct web_request *req) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "id", web_param(req, "id"));
+    cJSON_AddStringToObject(doc, "q", web_query(req, "q") == NULL ? "" : web_query(req, "q"));
+    cJSON_AddStringToObject(doc, "who", web_identity(req));
+    web_reply_json(req, 200, doc);
+}
+
+static void answer_echo(struct web_request *req) {
+    struct err err = {0};
+    cJSON *doc = NULL;
+    if (web_json(req, &err, &doc) != 0)
+        web_reply_error(req, &err, NULL);
+    else
+        web_reply_json(req, 201, doc);
+}
+
+static void answer_later(struct web_request *req) {
+    kept = req;
+}
+
+static void answer_large(struct web_request *req) {
+    size_t len = 300000;
+    char *text = malloc(len);
+    for (size_t i = 0; i < len; i++)
+        text[i] = (char)('a' + i % 7);
+    web_reply_text(req, 200, "text/plain", text, len);
+}
+
+static const struct web_route routes[] = {{"GET", "/hello/{id}", "q", answer_hello, 0, 0},
+                                          {"POST", "/echo", NULL, answer_echo, 0, 0},
+                                          {"GET", "/later", NULL, answer_later, 0, 0},
+                                          {"GET", "/large", NULL, answer_large, 0, 0},
+                                          {"POST", "/small", NULL, answer_echo, 0, 16},
+                                          {"GET", "/closed", NULL, answer_hello, WEB_WORKER, 0},
+                                          {.method = NULL}};
+
+static const struct web_asset assets[] = {{"/index.html", "text/html; charset=utf-8", "\"e1\"",
+                                           false, (const unsigned char *)"<html>", NULL, 6, 0},
+                                          {"/app-0a1b2c3d.js", "text/javascript", "\"e2\"", true,
+                                           (const unsigned char *)"code", NULL, 4, 0},
+                                          {.path = NULL}};
+
+static int authorise(void *user, const struct web_route *route, const char *bearer, bool local,
+                     struct err *err, char identity[64]) {
+    if (bearer != NULL && strcmp(bearer, "secret") == 0) {
+        strcpy(identity, "worker-1");
+        return 0;
+    }
+    if ((route->flags & WEB_WORKER) != 0)
+        return err_set(err, ESP_EUNAUTHORIZED, NULL, "a token is needed");
+    return local ? 0 : err_set(err, ESP_EUNAUTHORIZED, NULL, "a token is needed");
+}
+
+static int answered, last_status;
+static void on_answered(void *user, const struct web_route *route, int status, int64_t us) {
+    answered++;
+    last_status = status;
+}
+
+struct fixture {
+    uv_loop_t loop;
+    struct web_config config;
+    struct web_server *server;
+};
+
+static int start(void **state) {
+    struct fixture *f = calloc(1, sizeof(*f));
+    struct err err = {0};
+    uv_loop_init(&f->loop);
+    f->config = (struct web_config){.loop = &f->loop,
+                                    .address = "127.0.0.1",
+                                    .routes = routes,
+                                    .assets = assets,
+                                    .body_limit = 4096,
+                                    .max_connections = 32,
+                                    .max_connections_per_address = 8,
+                                    .head_us = 700000,
+                                    .body_us = 700000,
+                                    .idle_us = 700000,
+                                    .authorise = authorise,
+                                    .answered = on_answered};
+    assert_int_equal(web_create(&f->config, &err, &f->server), 0);
+    kept = NULL;
+    *state = f;
+    return 0;
+}
+
+static int stop(void **state) {
+    struct fixture *f = *state;
+    web_destroy(f->server);
+    if (kept != NULL)
+        web_reply_empty(kept, 204); /* a handler that answers too late */
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    int r = uv_loop_close(&f->loop);
+    free(f);
+    return r;
+}
+
+static void expect(struct fixture *f, const char *request, int status, const char *part) {
+    struct exchange *x = client_ask(&f->loop, web_port(f->server), request);
+    if (atoi(x->text + 9) != status || (part != NULL && strstr(x->text, part) == NULL))
+        fail_msg("%.60s: expected %d and %s, got: %.2000s", request, status, part, x->text);
+    client_close(x);
+}
+
+static void test_routes(void **state) {
+    struct fixture *f = *state;
+    expect(f, "GET /hello/a%20b?q=1%262" HEAD "\r\n", 200, "{\"id\":\"a b\",\"q\":\"1&2\"");
+    expect(f, "HEAD /hello/x" HEAD "\r\n", 200, "Content-Length: 26");
+    expect(f, "GET /nothing/x" HEAD "\r\n", 200, "<html>"); /* a page of the dashboard */
+    expect(f, "GET /api/v1/x" HEAD "\r\n", 404, "\"code\":\"not_found\"");
+    expect(f, "PUT /hello/x" HEAD "\r\n", 405, "Allow: GET, HEAD");
+    expect(f, "GET /hello/x?other=1" HEAD "\r\n", 400, "unknown query parameter");
+    expect(f, "GET /hello/x?q=1&q=2" HEAD "\r\n", 400, "given twice");
+    assert_int_equal(last_status, 400);
+}
+
+static void test_bodies(void **state) {
+    struct fixture *f = *state;
+    expect(f, "POST /echo" HEAD JSON "Content-Length: 7\r\n\r\n{\"a\":1}", 201, "{\"a\":1}");
+    expect(f, "POST /echo" HEAD JSON "Content-Length: 0\r\n\r\n", 201, "{}");
+    expect(f,
+           "POST /echo" HEAD JSON
+           "Transfer-Encoding: chunked\r\n\r\n4\r\n{\"a\"\r\n3\r\n:1}\r\n0\r\n\r\n",
+           201, "{\"a\":1}");
+    expect(f, "POST /echo" HEAD JSON "Content-Length: 7\r\n\r\n{\"a\":1,", 400, "malformed");
+    expect(f, "POST /echo" HEAD JSON "Content-Length: 2\r\n\r\n[]", 400, "must be a JSON object");
+    expect(f, "POST /echo" HEAD "Content-Length: 2\r\n\r\n{}", 415, "application/json");
+    expect(f, "POST /echo" HEAD "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", 415,
+           NULL);
+}
+
+static void test_body_limits(void **state) {
+    struct fixture *f = *state;
+    expect(f, "POST /small" HEAD JSON "Content-Length: 17\r\n\r\n{\"a\":\"123456789\"}", 413,
+           "16 bytes");
+    expect(f, "POST /echo" HEAD JSON "Content-Length: 2147483648\r\n\r\n", 413, "2147483648");
+    struct exchange *x = client_open(web_port(f->server));
+    static const char head[] = "POST /small" HEAD JSON "Transfer-Encoding: chunked\r\n\r\n";
+    client_send(x, head, sizeof(head) - 1);
+    for (int i = 0; i < 100; i++)
+        client_send(x, "10\r\n0123456789abcdef\r\n", 22);
+    client_send(x, "0\r\n\r\n", 5);
+    client_wait(&f->loop, x, NULL, 5000);
+    assert_int_equal(atoi(x->text + 9), 413);
+    client_close(x);
+}
+
+static void test_other_origins(void **state) {
+    struct fixture *f = *state;
+    expect(f, "GET /hello/x HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 403,
+           "evil.example");
+    expect(f, "POST /echo" HEAD JSON "Origin: http://evil.example\r\nContent-Length: 2\r\n\r\n{}",
+           403, "another origin");
+    expect(f, "POST /echo" HEAD JSON "Sec-Fetch-Site: cross-site\r\nContent-Length: 2\r\n\r\n{}",
+           403, NULL);
+    expect(f, "POST /echo" HEAD JSON "Origin: http://localhost\r\nContent-Length: 2\r\n\r\n{}", 201,
+           NULL);
+}
+
+static void test_tokens(void **state) {
+    struct fixture *f = *state;
+    expect(f, "GET /closed" HEAD "\r\n", 401, "WWW-Authenticate: Bearer");
+    expect(f, "GET /closed" HEAD "Authorization: Bearer wrong\r\n\r\n", 401, NULL);
+    expect(f, "GET /closed" HEAD "Authorization: Basic secret\r\n\r\n", 401, NULL);
+    expect(f, "GET /closed" HEAD "Authorization: Bearer secret\r\n\r\n", 200, "worker-1");
+}
+
+static void test_answers_later(void **state) {
+    struct fixture *f = *state;
+    struct exchange *x = client_open(web_port(f->server));
+    client_send(x, "GET /later" HEAD "\r\n", strlen("GET /later" HEAD "\r\n"));
+    assert_false(client_wait(&f->loop, x, "HTTP", 100));
+    assert_non_null(kept);
+    assert_false(web_peer_gone(kept));
+    /* Others are served meanwhile. */
+    expect(f, "GET /hello/x" HEAD "\r\n", 200, NULL);
+    web_reply_json(kept, 200, cJSON_CreateObject());
+    kept = NULL;
+    assert_true(client_wait(&f->loop, x, "{}", 1000));
+    client_close(x);
+}
+
+static void test_notices_a_gone_client(void **state) {
+    struct fixture *f = *state;
+    struct exchange *x = client_open(web_port(f->server));
+    client_send(x, "GET /later" HEAD "\r\n", strlen("GET /later" HEAD "\r\n"));
+    assert_false(client_wait(&f->loop, x, "HTTP", 50));
+    client_close(x);
+    usleep(1000);
+    assert_true(web_peer_gone(kept));
+    web_reply_empty(kept, 204);
+    kept = NULL;
+}
+
+static void test_stops_while_requests_wait(void **state) {
+    struct fixture *f = *state;
+    struct exchange *x = client_open(web_port(f->server));
+    client_send(x, "GET /later" HEAD "\r\n", strlen("GET /later" HEAD "\r\n"));
+    assert_false(client_wait(&f->loop, x, "HTTP", 50));
+    assert_non_null(kept);
+    client_close(x); /* stop() answers kept after the server has gone */
+}
+
+static void test_compresses(void **state) {
+    struct fixture *f = *state;
+    struct exchange *x = client_ask(&f->loop, web_port(f->server),
+                                    "GET /large" HEAD "Accept-Encoding: gzip\r\n\r\n");
+    assert_non_null(strstr(x->text, "Content-Encoding: gzip"));
+    char *body = strstr(x->text, "\r\n\r\n") + 4;
+    unsigned char *plain = malloc(400000);
+    z_stream z = {.next_in = (unsigned char *)body,
+                  .avail_in = (unsigned)(x->len - (size_t)(body - x->text)),
+                  .next_out = plain,
+                  .avail_out = 400000};
+    assert_int_equal(inflateInit2(&z, 15 + 16), Z_OK);
+    assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
+    inflateEnd(&z);
+    assert_int_equal(z.total_out, 300000);
+    assert_int_equal(plain[299999], 'a' + 299999 % 7);
+    free(plain);
+    assert_true(x->len < 30000);
+    client_close(x);
+    expect(f, "GET /large" HEAD "\r\n", 200, "Content-Length: 300000");
+}
+
+static void test_assets(void **state) {
+    struct fixture *f = *state;
+    expect(f, "GET /" HEAD "\r\n", 200, "Content-Security-Policy: default-src 'self'");
+    expect(f, "GET /app-0a1b2c3d.js" HEAD "\r\n", 200, "immutable");
+    expect(f, "GET /app-0a1b2c3d.js" HEAD "If-None-Match: \"e2\"\r\n\r\n", 304, "ETag: \"e2\"");
+    expect(f, "GET /none.js" HEAD "\r\n", 404, NULL);
+    expect(f, "GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 403, NULL);
+}
+
+static void test_deadlines_are_absolute(void **state) {
+    struct fixture *f = *state;
+    struct exchange *x = client_open(web_port(f->server));
+    uint64_t begin = uv_hrtime();
+    client_send(x, "GET /hello/x HTTP/1.1\r\n", 23);
+    /* A byte every 100 ms is activity, but no request. */
+    for (int i = 0; i < 40 && !x->closed; i++) {
+        client_send(x, "X", 1);
+        client_wait(&f->loop, x, NULL, 100);
+    }
+    assert_true(x->closed);
+    assert_true(uv_hrtime() - begin < 2500000000u);
+    client_close(x);
+    x = client_open(web_port(f->server));
+    static const char post[] = "POST /echo" HEAD JSON "Content-Length: 1000\r\n\r\n";
+    client_send(x, post, sizeof(post) - 1);
+    for (int i = 0; i < 40 && !x->closed; i++) {
+        client_send(x, " ", 1);
+        client_wait(&f->loop, x, NULL, 100);
+    }
+    assert_true(x->closed);
+    client_close(x);
+}
+
+static void test_caps_connections_of_an_address(void **state) {
+    struct fixture *f = *state;
+    struct exchange *x[9];
+    for (int i = 0; i < 9; i++) {
+        x[i] = client_open(web_port(f->server));
+        client_wait(&f->loop, x[i], "HTTP", 20);
+    }
+    assert_true(client_wait(&f->loop, x[8], NULL, 300)); /* the ninth is closed at once */
+    for (int i = 0; i < 9; i++)
+        client_close(x[i]);
+    for (int i = 0; i < 20; i++) {
+        usleep(1000);
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    }
+    expect(f, "GET /hello/x" HEAD "\r\n", 200, NULL);
+}
+
+static void test_port_taken(void **state) {
+    struct fixture *f = *state;
+    struct web_config config = f->config;
+    struct web_server *second = NULL;
+    struct err err = {0};
+    config.port = web_port(f->server);
+    assert_int_equal(web_create(&config, &err, &second), ESP_EBUSY);
+    config.address = "localhost";
+    assert_int_equal(web_create(&config, &err, &second), ESP_EINVAL);
+    assert_null(second);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+    const struct CMUnitTest tests[] = {
+        TEST(test_routes),
+        TEST(test_bodies),
+        TEST(test_body_limits),
+        TEST(test_other_origins),
+        TEST(test_tokens),
+        TEST(test_answers_later),
+        TEST(test_compresses),
+        TEST(test_notices_a_gone_client),
+        TEST(test_assets),
+        TEST(test_stops_while_requests_wait),
+        TEST(test_port_taken),
+        TEST(test_deadlines_are_absolute),
+        TEST(test_caps_connections_of_an_address),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

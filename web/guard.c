@@ -1,0 +1,107 @@
+#include "web/guard.h"
+
+#include <arpa/inet.h>
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+enum { HOST_MAX = 256 };
+
+/* Host without port and brackets, as "localhost", "127.0.0.1" or "::1"; false if malformed. */
+static bool split_host(const char *host, char name[HOST_MAX]) {
+    size_t len;
+    const char *rest;
+    if (host == NULL)
+        return false;
+    if (host[0] == '[') {
+        const char *close = strchr(++host, ']');
+        if (close == NULL)
+            return false;
+        len = (size_t)(close - host);
+        rest = close + 1;
+    } else {
+        len = strcspn(host, ":");
+        rest = host + len;
+    }
+    if (len == 0 || len >= HOST_MAX || (*rest != '\0' && *rest != ':'))
+        return false;
+    if (*rest == ':' && strspn(rest + 1, "0123456789") != strlen(rest + 1))
+        return false;
+    memcpy(name, host, len);
+    name[len] = '\0';
+    return true;
+}
+
+static bool is_address(const char *name) {
+    unsigned char bytes[16];
+    return inet_pton(AF_INET, name, bytes) == 1 || inet_pton(AF_INET6, name, bytes) == 1;
+}
+
+static bool is_loopback(const char *name) {
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, name, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, name, &v6) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&v6);
+    return strcasecmp(name, "localhost") == 0;
+}
+
+bool guard_host_is_loopback(const char *host) {
+    char name[HOST_MAX];
+    return split_host(host, name) && is_loopback(name);
+}
+
+bool guard_host(const char *host, const char *const *names, bool beyond_loopback) {
+    char name[HOST_MAX];
+    if (!split_host(host, name))
+        return false;
+    if (is_loopback(name) || (beyond_loopback && is_address(name)))
+        return true;
+    for (; names != NULL && *names != NULL; names++)
+        if (strcasecmp(*names, name) == 0)
+            return true;
+    return false;
+}
+
+bool guard_origin(const char *origin, const char *host) {
+    if (origin == NULL)
+        return true;
+    if (strncmp(origin, "http://", 7) == 0)
+        origin += 7;
+    else if (strncmp(origin, "https://", 8) == 0)
+        origin += 8;
+    else
+        return false;
+    return host != NULL && strcasecmp(origin, host) == 0;
+}
+
+bool guard_is_json(const char *content_type) {
+    static const char json[] = "application/json";
+    if (content_type == NULL || strncasecmp(content_type, json, sizeof(json) - 1) != 0)
+        return false;
+    const char *rest = content_type + sizeof(json) - 1;
+    rest += strspn(rest, " \t");
+    return *rest == '\0' || *rest == ';';
+}
+
+bool guard_accepts_gzip(const char *accept_encoding) {
+    if (accept_encoding == NULL)
+        return false;
+    const char *found = strcasestr(accept_encoding, "gzip");
+    if (found == NULL)
+        return false;
+    found += 4;
+    found += strspn(found, " \t");
+    if (*found != ';')
+        return *found == '\0' || *found == ',';
+    found += 1 + strspn(found + 1, " \t");
+    return strncmp(found, "q=0", 3) != 0 || found[3] == '.'; /* q=0 means never */
+}
+
+const char *guard_bearer(const char *authorization) {
+    static const char scheme[] = "Bearer ";
+    if (authorization == NULL || strncasecmp(authorization, scheme, sizeof(scheme) - 1) != 0)
+        return NULL;
+    return authorization + sizeof(scheme) - 1;
+}

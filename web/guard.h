@@ -1,0 +1,17 @@
+/* Checks of single header fields; pure. Against DNS rebinding and cross-site requests: a browser
+ * page of another origin must reach nothing, loopback or not. */
+#pragma once
+
+#include <stdbool.h>
+
+/* Host: a loopback name or address with any port; one of names (NULL-terminated, may be NULL, port
+ * ignored); any address literal when beyond_loopback (rebinding needs a name). */
+bool guard_host(const char *host, const char *const *names, bool beyond_loopback);
+bool guard_host_is_loopback(const char *host);
+/* Origin (NULL: not sent, so no browser) must be http or https and the same host and port as Host.
+ */
+bool guard_origin(const char *origin, const char *host);
+bool guard_is_json(const char *content_type); /* application/json, parameters allowed */
+bool guard_accepts_gzip(const char *accept_encoding);
+/* The token of "Bearer TOKEN", or NULL. */
+const char *guard_bearer(const char *authorization);

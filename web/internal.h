@@ -1,0 +1,82 @@
+/* What server.c, request.c and reply.c share. */
+#pragma once
+
+#include <microhttpd.h>
+
+#include "base/buf.h"
+#include "web/route.h"
+#include "web/web.h"
+
+enum { WEB_HEADERS_MAX = 4, WEB_HEADER_VALUE_MAX = 256, WEB_GZIP_FROM = 16 << 10 };
+
+struct web_conn { /* one TCP connection */
+    int fd;
+    bool loopback;       /* both ends */
+    int64_t deadline_us; /* monotonic; 0: none */
+    struct web_conn *prev, *next;
+};
+
+struct web_answer {
+    int status; /* 0: none yet */
+    const char *content_type;
+    char *text; /* owned */
+    size_t len;
+    bool gzipped;
+    struct MHD_Response *response; /* made already (file, stream, asset); owned */
+    int n_headers;
+    struct {
+        const char *name;
+        char value[WEB_HEADER_VALUE_MAX];
+    } headers[WEB_HEADERS_MAX];
+};
+
+/* Two owners: the connection (until MHD has completed it) and the handler (until it has answered).
+ */
+struct web_request {
+    struct web_server *server;
+    struct MHD_Connection *connection; /* NULL when MHD has let go of it */
+    struct web_conn *conn;
+    struct route_match match;
+    char method[12], path[512], id[24], identity[64];
+    struct buf body;
+    size_t body_limit, discarded;
+    struct err refused; /* code != 0: the answer instead of the handler's, after the body */
+    char allow[ROUTE_ALLOW_MAX];
+    bool started, in_handler, suspended, handler_owns;
+    int64_t begun_us;
+    struct web_answer answer;
+    struct web_stream stream;
+    bool streaming, compressing;
+    struct web_request *prev, *next;
+};
+
+struct web_server {
+    const struct web_config *config;
+    struct MHD_Daemon *mhd;
+    uv_poll_t poll;
+    uv_timer_t run_timer, tick;
+    int n_handles; /* of the three, not yet closed */
+    int n_kept;    /* requests that handlers still hold after MHD was stopped */
+    int port;
+    bool beyond_loopback, stopping, quiesced;
+    uint64_t n_requests;
+    struct web_conn *conns;
+    struct web_request *requests;
+};
+
+/* server.c */
+void web_resume(struct web_request *req); /* no-op unless suspended */
+int64_t web_now_us(void);
+
+/* request.c */
+enum MHD_Result web_on_access(void *context, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *upload_data,
+                              size_t *upload_data_size, void **request);
+void web_on_completed(void *context, struct MHD_Connection *connection, void **request,
+                      enum MHD_RequestTerminationCode why);
+void web_request_release(struct web_request *req); /* frees it when neither owner is left */
+
+/* reply.c */
+enum MHD_Result web_send(struct web_request *req); /* queues req->answer */
+void web_answer_ready(struct web_request *req);    /* sends it, or wakes what will */
+void web_serve_asset(struct web_request *req, const struct web_asset *asset);

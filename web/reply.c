@@ -1,0 +1,307 @@
+/* Answers: JSON, problems, files, assets, streams; compression in the loop's thread pool. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "web/guard.h"
+#include "web/internal.h"
+
+static const char json_type[] = "application/json";
+
+void web_set_header(struct web_request *req, const char *name, const char *value) {
+    struct web_answer *answer = &req->answer;
+    if (answer->n_headers == WEB_HEADERS_MAX)
+        return;
+    answer->headers[answer->n_headers].name = name;
+    snprintf(answer->headers[answer->n_headers++].value, WEB_HEADER_VALUE_MAX, "%s", value);
+}
+
+static struct MHD_Response *make_response(struct web_answer *answer) {
+    static char empty[1];
+    if (answer->response != NULL)
+        return answer->response;
+    struct MHD_Response *response =
+        answer->text == NULL
+            ? MHD_create_response_from_buffer(0, empty, MHD_RESPMEM_PERSISTENT)
+            : MHD_create_response_from_buffer(answer->len, answer->text, MHD_RESPMEM_MUST_FREE);
+    if (response != NULL)
+        answer->text = NULL; /* the response's now */
+    answer->response = response;
+    return response;
+}
+
+static void add_headers(const struct web_request *req, struct MHD_Response *response) {
+    const struct web_answer *answer = &req->answer;
+    if (answer->content_type != NULL)
+        MHD_add_response_header(response, "Content-Type", answer->content_type);
+    if (answer->gzipped)
+        MHD_add_response_header(response, "Content-Encoding", "gzip");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+    bool caching = false;
+    for (int i = 0; i < answer->n_headers; i++) {
+        MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
+        caching |= strcmp(answer->headers[i].name, "Cache-Control") == 0;
+    }
+    if (!caching)
+        MHD_add_response_header(response, "Cache-Control", "no-store");
+}
+
+enum MHD_Result web_send(struct web_request *req) {
+    struct MHD_Response *response = make_response(&req->answer);
+    if (response == NULL)
+        return MHD_NO;
+    add_headers(req, response);
+    enum MHD_Result queued =
+        MHD_queue_response(req->connection, (unsigned)req->answer.status, response);
+    MHD_destroy_response(response); /* MHD holds its own reference */
+    req->answer.response = NULL;
+    return queued;
+}
+
+void web_answer_ready(struct web_request *req) {
+    req->handler_owns = false;
+    if (req->connection == NULL) {
+        web_request_release(req);
+    } else {
+        web_resume(req); /* not asleep: web_on_access sends it when the handler has returned */
+    }
+}
+
+struct compression {
+    uv_work_t work;
+    struct web_request *req;
+    char *text;
+    size_t len;
+};
+
+static void compress_text(uv_work_t *work) {
+    struct compression *c = work->data;
+    z_stream z = {0};
+    if (deflateInit2(&z, 4, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return;
+    size_t bound = deflateBound(&z, c->req->answer.len);
+    c->text = malloc(bound);
+    if (c->text != NULL) {
+        z.next_in = (unsigned char *)c->req->answer.text;
+        z.avail_in = (unsigned)c->req->answer.len;
+        z.next_out = (unsigned char *)c->text;
+        z.avail_out = (unsigned)bound;
+        if (deflate(&z, Z_FINISH) == Z_STREAM_END)
+            c->len = z.total_out;
+    }
+    deflateEnd(&z);
+}
+
+static void compressed(uv_work_t *work, int status) {
+    struct compression *c = work->data;
+    struct web_request *req = c->req;
+    req->compressing = false;
+    if (c->len > 0) {
+        free(req->answer.text);
+        req->answer.text = c->text;
+        req->answer.len = c->len;
+        req->answer.gzipped = true;
+    } else {
+        free(c->text);
+    }
+    free(c);
+    web_answer_ready(req);
+}
+
+static bool start_compression(struct web_request *req) {
+    if (req->connection == NULL || req->answer.len < WEB_GZIP_FROM || req->server->stopping ||
+        req->answer.len > UINT32_MAX || !guard_accepts_gzip(web_header(req, "Accept-Encoding")))
+        return false;
+    struct compression *c = mem_array(1, sizeof(*c));
+    if (c == NULL)
+        return false;
+    c->req = req;
+    c->work.data = c;
+    req->compressing = true;
+    if (uv_queue_work(req->server->config->loop, &c->work, compress_text, compressed) == 0)
+        return true;
+    req->compressing = false;
+    free(c);
+    return false;
+}
+
+void web_reply_text(struct web_request *req, int status, const char *content_type, char *text,
+                    size_t len) {
+    if (req->answer.status != 0) { /* the server has answered already: it is stopping */
+        free(text);
+        req->handler_owns = false;
+        web_request_release(req);
+        return;
+    }
+    req->answer.status = status;
+    req->answer.content_type = content_type;
+    req->answer.text = text;
+    req->answer.len = len;
+    if (text != NULL && len >= WEB_GZIP_FROM)
+        web_set_header(req, "Vary", "Accept-Encoding");
+    if (text == NULL || !start_compression(req))
+        web_answer_ready(req);
+}
+
+static const char no_memory[] =
+    "{\"type\":\"about:blank\",\"title\":\"out of memory\",\"status\":503,\"detail\":\"out of "
+    "memory\",\"code\":\"out_of_memory\",\"errors\":[]}";
+
+void web_reply_json(struct web_request *req, int status, cJSON *doc) {
+    char *text = doc == NULL ? NULL : json_print(doc);
+    cJSON_Delete(doc);
+    if (text == NULL)
+        web_reply_text(req, 503, "application/problem+json", mem_strdup(no_memory),
+                       sizeof(no_memory) - 1);
+    else
+        web_reply_text(req, status, json_type, text, strlen(text));
+}
+
+void web_reply_empty(struct web_request *req, int status) {
+    web_reply_text(req, status, NULL, NULL, 0);
+}
+
+static int problem_status(const struct web_request *req, const struct err *err) {
+    if (err->code == ESP_EUNSUPPORTED && &req->refused == err)
+        return req->allow[0] != '\0' ? 405 : 415;
+    return err_http_status(err->code);
+}
+
+static cJSON *problem_document(const struct web_request *req, const struct err *err, int status) {
+    char title[64], type[96];
+    snprintf(title, sizeof(title), "%s", err_name(err->code));
+    for (char *p = title; *p != '\0'; p++)
+        if (*p == '_')
+            *p = ' ';
+    snprintf(type, sizeof(type), "urn:espalier:error:%s", err_name(err->code));
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "type", type);
+    cJSON_AddStringToObject(doc, "title", title);
+    cJSON_AddNumberToObject(doc, "status", status);
+    cJSON_AddStringToObject(doc, "detail", err->message);
+    cJSON_AddStringToObject(doc, "code", err_name(err->code));
+    cJSON *errors = cJSON_AddArrayToObject(doc, "errors");
+    if (err->pointer[0] != '\0') {
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "pointer", err->pointer);
+        cJSON_AddStringToObject(item, "detail", err->message);
+        cJSON_AddItemToArray(errors, item);
+    }
+    cJSON_AddStringToObject(doc, "request_id", req->id);
+    return doc;
+}
+
+void web_reply_error(struct web_request *req, const struct err *err, cJSON *extra) {
+    int status = problem_status(req, err);
+    cJSON *doc = problem_document(req, err, status);
+    while (extra != NULL && extra->child != NULL) {
+        cJSON *member = cJSON_DetachItemViaPointer(extra, extra->child);
+        cJSON_AddItemToObject(doc, member->string, member);
+    }
+    cJSON_Delete(extra);
+    if (req->answer.status == 0) {
+        if (status == 405)
+            web_set_header(req, "Allow", req->allow);
+        if (status == 401)
+            web_set_header(req, "WWW-Authenticate", "Bearer");
+        if (status == 503)
+            web_set_header(req, "Retry-After", "1");
+    }
+    char *text = json_print(doc);
+    cJSON_Delete(doc);
+    if (text == NULL)
+        text = mem_strdup(no_memory);
+    web_reply_text(req, status, "application/problem+json", text, text == NULL ? 0 : strlen(text));
+}
+
+static void reply_response(struct web_request *req, int status, const char *content_type,
+                           struct MHD_Response *response) {
+    if (response == NULL || req->answer.status != 0) {
+        if (response != NULL)
+            MHD_destroy_response(response);
+        web_reply_error(req, &(struct err){.code = ESP_ENOMEM, .message = "out of memory"}, NULL);
+        return;
+    }
+    req->answer.status = status;
+    req->answer.content_type = content_type;
+    req->answer.response = response;
+    web_answer_ready(req);
+}
+
+void web_reply_file(struct web_request *req, int fd, uint64_t size, const char *content_type,
+                    const char *filename) {
+    char disposition[WEB_HEADER_VALUE_MAX];
+    struct MHD_Response *response = MHD_create_response_from_fd64(size, fd);
+    if (response == NULL)
+        close(fd);
+    snprintf(disposition, sizeof(disposition), "attachment; filename=\"%.200s\"", filename);
+    web_set_header(req, "Content-Disposition", disposition);
+    reply_response(req, 200, content_type, response);
+}
+
+static ssize_t read_stream(void *context, uint64_t position, char *bytes, size_t max) {
+    struct web_request *req = context;
+    ssize_t n = req->server->stopping ? -1 : req->stream.read(req->stream.context, bytes, max);
+    if (n < 0)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    if (n == 0) {
+        req->suspended = true;
+        MHD_suspend_connection(req->connection);
+    }
+    return n;
+}
+
+static void close_stream(void *context) {
+    struct web_request *req = context;
+    req->stream.closed(req->stream.context);
+    req->streaming = false;
+    web_request_release(req); /* unless the connection still holds it */
+}
+
+void web_reply_stream(struct web_request *req, const char *content_type,
+                      const struct web_stream *stream) {
+    req->stream = *stream;
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        MHD_SIZE_UNKNOWN, 16 << 10, read_stream, req, close_stream);
+    if (response == NULL)
+        stream->closed(stream->context);
+    req->streaming = response != NULL;
+    reply_response(req, 200, content_type, response);
+}
+
+void web_wake(struct web_request *req) {
+    if (req->streaming && req->connection != NULL)
+        web_resume(req);
+}
+
+static bool etag_matches(const char *header, const char *etag) {
+    return header != NULL && (strcmp(header, "*") == 0 || strstr(header, etag) != NULL);
+}
+
+void web_serve_asset(struct web_request *req, const struct web_asset *asset) {
+    bool gzip = asset->gzip != NULL && guard_accepts_gzip(web_header(req, "Accept-Encoding"));
+    web_set_header(req, "ETag", asset->etag);
+    web_set_header(req, "Vary", "Accept-Encoding");
+    web_set_header(req, "Cache-Control",
+                   asset->immutable ? "public, max-age=31536000, immutable" : "no-cache");
+    if (strncmp(asset->content_type, "text/html", 9) == 0)
+        web_set_header(
+            req, "Content-Security-Policy",
+            "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; object-src "
+            "'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'");
+    if (etag_matches(web_header(req, "If-None-Match"), asset->etag)) {
+        web_reply_empty(req, 304);
+        return;
+    }
+    void *bytes = (void *)(uintptr_t)(gzip ? asset->gzip : asset->data);
+    req->answer.gzipped = gzip;
+    reply_response(req, 200, asset->content_type,
+                   MHD_create_response_from_buffer(gzip ? asset->gzip_len : asset->len, bytes,
+                                                   MHD_RESPMEM_PERSISTENT));
+}

@@ -1,0 +1,365 @@
+/* The way of a request: head checked, body taken, handler called, put to sleep until answered. */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "web/guard.h"
+#include "web/internal.h"
+
+enum {
+    DRAIN_MAX = 256 << 10 /* a refused body up to this size is read, so that its sender reads us */
+};
+
+void *web_user(const struct web_request *req) {
+    return req->server->config->user;
+}
+
+const char *web_identity(const struct web_request *req) {
+    return req->identity;
+}
+
+const char *web_method(const struct web_request *req) {
+    return req->method;
+}
+
+const char *web_path(const struct web_request *req) {
+    return req->path;
+}
+
+const char *web_param(const struct web_request *req, const char *name) {
+    return route_param(&req->match, name);
+}
+
+const char *web_query(const struct web_request *req, const char *name) {
+    return MHD_lookup_connection_value(req->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *web_header(const struct web_request *req, const char *name) {
+    return MHD_lookup_connection_value(req->connection, MHD_HEADER_KIND, name);
+}
+
+const char *web_body(const struct web_request *req, size_t *ret_len) {
+    if (ret_len != NULL)
+        *ret_len = req->body.len;
+    return req->body.data == NULL ? "" : req->body.data;
+}
+
+bool web_local(const struct web_request *req) {
+    return req->conn != NULL && req->conn->loopback &&
+           guard_host_is_loopback(web_header(req, "Host"));
+}
+
+bool web_peer_gone(const struct web_request *req) {
+    if (req->connection == NULL || req->conn == NULL)
+        return true;
+    struct pollfd fd = {.fd = req->conn->fd, .events = POLLRDHUP};
+    return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+int web_json(const struct web_request *req, struct err *err, cJSON **ret_doc) {
+    size_t len;
+    cJSON *doc = NULL;
+    const char *text = web_body(req, &len);
+    if (len == 0) {
+        text = "{}";
+        len = 2;
+    }
+    struct json_limits limits = json_limits_default;
+    if (req->body_limit > limits.bytes)
+        limits.bytes = req->body_limit;
+    int r = json_parse(text, len, &limits, err, &doc);
+    if (r != 0)
+        return r;
+    if (!cJSON_IsObject(doc)) {
+        cJSON_Delete(doc);
+        return err_set(err, ESP_EPARSE, "", "the body must be a JSON object");
+    }
+    *ret_doc = doc;
+    return 0;
+}
+
+int web_query_int(const struct web_request *req, const char *name, int64_t min, int64_t max,
+                  struct err *err, int64_t *ret) {
+    const char *text = web_query(req, name);
+    char *end;
+    if (text == NULL)
+        return 0;
+    long long value = strtoll(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || strspn(text, "-0123456789") != strlen(text) ||
+        value < min || value > max)
+        return err_set(err, ESP_EINVAL, NULL,
+                       "the parameter %s must be an integer between %lld and %lld", name,
+                       (long long)min, (long long)max);
+    *ret = value;
+    return 0;
+}
+
+static void link_request(struct web_server *server, struct web_request *req) {
+    req->next = server->requests;
+    if (req->next != NULL)
+        req->next->prev = req;
+    server->requests = req;
+}
+
+static void unlink_request(struct web_server *server, struct web_request *req) {
+    if (req->prev != NULL)
+        req->prev->next = req->next;
+    else
+        server->requests = req->next;
+    if (req->next != NULL)
+        req->next->prev = req->prev;
+}
+
+void web_request_release(struct web_request *req) {
+    if (req->connection != NULL || req->handler_owns || req->compressing || req->streaming)
+        return;
+    struct web_server *server = req->server;
+    unlink_request(server, req);
+    if (req->answer.response != NULL)
+        MHD_destroy_response(req->answer.response);
+    free(req->answer.text);
+    buf_finish(&req->body);
+    free(req);
+    if (server->n_kept > 0 && --server->n_kept == 0 && server->n_handles == 0)
+        free(server);
+}
+
+static struct web_request *request_create(struct web_server *server,
+                                          struct MHD_Connection *connection, const char *url,
+                                          const char *method) {
+    struct web_request *req = mem_array(1, sizeof(*req));
+    if (req == NULL)
+        return NULL;
+    req->server = server;
+    req->connection = connection;
+    req->begun_us = web_now_us();
+    req->conn =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    snprintf(req->id, sizeof(req->id), "req_%llx",
+             (unsigned long long)(((uint64_t)req->begun_us << 12) + server->n_requests++));
+    snprintf(req->method, sizeof(req->method), "%s", method);
+    if (snprintf(req->path, sizeof(req->path), "%s", url) >= (int)sizeof(req->path))
+        err_set(&req->refused, ESP_ENOTFOUND, NULL, "the path is too long");
+    link_request(server, req);
+    return req;
+}
+
+struct query_check {
+    const struct web_route *route;
+    struct err *err;
+    char seen[16][32];
+    int n_seen;
+};
+
+static enum MHD_Result check_query_key(void *context, enum MHD_ValueKind kind, const char *key,
+                                       const char *value) {
+    struct query_check *check = context;
+    if (!route_word_listed(check->route->query, key)) {
+        err_set(check->err, ESP_EPARSE, NULL, "unknown query parameter \"%.60s\"%s%s", key,
+                check->route->query != NULL ? "; this path takes " : "",
+                check->route->query != NULL ? check->route->query : "");
+        return MHD_NO;
+    }
+    for (int i = 0; i < check->n_seen; i++)
+        if (strcmp(check->seen[i], key) == 0) {
+            err_set(check->err, ESP_EPARSE, NULL, "the query parameter \"%s\" is given twice", key);
+            return MHD_NO;
+        }
+    if (check->n_seen < 16)
+        snprintf(check->seen[check->n_seen++], sizeof(check->seen[0]), "%s", key);
+    return MHD_YES;
+}
+
+static int check_query(struct web_request *req, struct err *err) {
+    struct query_check check = {.route = req->match.route, .err = err};
+    MHD_get_connection_values(req->connection, MHD_GET_ARGUMENT_KIND, check_query_key, &check);
+    return err->code;
+}
+
+static bool is_get(const struct web_request *req) {
+    return strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
+}
+
+static int check_origin(const struct web_request *req, struct err *err) {
+    const char *host = web_header(req, "Host");
+    const char *site = web_header(req, "Sec-Fetch-Site");
+    if (!guard_host(host, req->server->config->hosts, req->server->beyond_loopback))
+        return err_set(err, ESP_EFORBIDDEN, NULL,
+                       "the Host \"%.100s\" is not a name of this daemon (see --allow-host)",
+                       host == NULL ? "" : host);
+    if (is_get(req))
+        return 0;
+    if (!guard_origin(web_header(req, "Origin"), host) ||
+        (site != NULL && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0))
+        return err_set(err, ESP_EFORBIDDEN, NULL,
+                       "requests from pages of another origin are refused");
+    return 0;
+}
+
+static int check_length(struct web_request *req, struct err *err) {
+    const char *length = web_header(req, "Content-Length");
+    unsigned long long declared = length == NULL ? 0 : strtoull(length, NULL, 10);
+    if (declared > req->body_limit)
+        return err_set(err, ESP_ETOOLARGE, NULL,
+                       "the body of %llu bytes is larger than the %zu bytes that this path takes",
+                       declared, req->body_limit);
+    return 0;
+}
+
+static int check_token(struct web_request *req, struct err *err) {
+    const struct web_config *config = req->server->config;
+    const char *header = web_header(req, "Authorization");
+    const char *bearer = guard_bearer(header);
+    if (header != NULL && bearer == NULL)
+        return err_set(err, ESP_EUNAUTHORIZED, NULL,
+                       "only \"Authorization: Bearer TOKEN\" is known");
+    if (config->authorise == NULL)
+        return 0;
+    return config->authorise(config->user, req->match.route, bearer, web_local(req), err,
+                             req->identity);
+}
+
+/* Everything that can be said from the head alone. */
+static int check_head(struct web_request *req, struct err *err) {
+    const struct web_config *config = req->server->config;
+    int r = check_origin(req, err);
+    if (r != 0)
+        return r;
+    r = route_find(config->routes, req->method, req->path, req->allow, &req->match);
+    if (r == ESP_EUNSUPPORTED)
+        return err_set(err, r, NULL, "%s is not possible here, only %s", req->method, req->allow);
+    if (r != 0)
+        return err_set(err, r, NULL, "there is nothing at %.200s", req->path);
+    req->body_limit =
+        req->match.route->body_limit != 0 ? req->match.route->body_limit : config->body_limit;
+    if (r == 0)
+        r = check_token(req, err);
+    if (r == 0)
+        r = check_query(req, err);
+    if (r == 0)
+        r = check_length(req, err);
+    if (r == 0 && !is_get(req) && strcmp(req->method, "DELETE") != 0 &&
+        !guard_is_json(web_header(req, "Content-Type")))
+        r = err_set(err, ESP_EUNSUPPORTED, NULL, "the body needs Content-Type: application/json");
+    return r;
+}
+
+static const struct web_asset *find_asset(const struct web_request *req) {
+    const struct web_asset *assets = req->server->config->assets;
+    if (assets == NULL || !is_get(req))
+        return NULL;
+    const char *path = strcmp(req->path, "/") == 0 ? "/index.html" : req->path;
+    const struct web_asset *index = NULL;
+    for (const struct web_asset *asset = assets; asset->path != NULL; asset++) {
+        if (strcmp(asset->path, path) == 0)
+            return asset;
+        if (strcmp(asset->path, "/index.html") == 0)
+            index = asset;
+    }
+    /* The pages of the dashboard have addresses of their own, which all load the same document. */
+    bool page = strncmp(path, "/api/", 5) != 0 && strchr(strrchr(path, '/'), '.') == NULL;
+    return page ? index : NULL;
+}
+
+static bool has_body(const struct web_request *req) {
+    const char *length = web_header(req, "Content-Length");
+    return web_header(req, "Transfer-Encoding") != NULL ||
+           (length != NULL && strcmp(length, "0") != 0);
+}
+
+/* A refusal is sent at once only when the body is long: to answer before the body is read costs the
+ * connection, and a sender that does not wait for "100 Continue" may never read it. */
+static enum MHD_Result begin(struct web_request *req) {
+    const char *length = web_header(req, "Content-Length");
+    if (req->refused.code == 0)
+        check_head(req, &req->refused);
+    if (req->conn != NULL)
+        req->conn->deadline_us = web_now_us() + req->server->config->body_us;
+    if (req->refused.code != 0 && has_body(req) &&
+        (length == NULL || strtoull(length, NULL, 10) > DRAIN_MAX)) {
+        web_reply_error(req, &req->refused, NULL);
+        return web_send(req);
+    }
+    buf_init(&req->body, req->body_limit);
+    return MHD_YES;
+}
+
+static enum MHD_Result take_body(struct web_request *req, const char *data, size_t *size) {
+    size_t len = *size;
+    *size = 0;
+    if (req->refused.code == 0) {
+        buf_append(&req->body, data, len);
+        if (req->body.error != 0)
+            err_set(&req->refused, req->body.error == ESP_ENOMEM ? ESP_ENOMEM : ESP_ETOOLARGE, NULL,
+                    "the body is larger than the %zu bytes that this path takes", req->body_limit);
+        return MHD_YES;
+    }
+    req->discarded += len;
+    return req->discarded > DRAIN_MAX ? MHD_NO : MHD_YES;
+}
+
+static void call_handler(struct web_request *req) {
+    const struct web_asset *asset;
+    req->started = req->in_handler = true;
+    if (req->conn != NULL)
+        req->conn->deadline_us = 0;
+    if (req->refused.code == ESP_ENOTFOUND && req->match.route == NULL &&
+        (asset = find_asset(req)) != NULL)
+        web_serve_asset(req, asset);
+    else if (req->refused.code != 0)
+        web_reply_error(req, &req->refused, NULL);
+    else if (req->server->stopping)
+        web_reply_error(req, &(struct err){.code = ESP_EBUSY, .message = "the daemon is stopping"},
+                        NULL);
+    else {
+        req->handler_owns = true;
+        req->match.route->handler(req);
+    }
+    req->in_handler = false;
+}
+
+enum MHD_Result web_on_access(void *context, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *upload_data,
+                              size_t *upload_data_size, void **request) {
+    struct web_request *req = *request;
+    if (req == NULL) {
+        req = request_create(context, connection, url, method);
+        if (req == NULL)
+            return MHD_NO;
+        *request = req;
+        return begin(req);
+    }
+    if (*upload_data_size > 0)
+        return take_body(req, upload_data, upload_data_size);
+    if (!req->started)
+        call_handler(req);
+    if (req->answer.status != 0 && !req->compressing)
+        return web_send(req);
+    if (req->server->stopping)
+        return MHD_NO;
+    req->suspended = true;
+    MHD_suspend_connection(connection);
+    return MHD_YES;
+}
+
+void web_on_completed(void *context, struct MHD_Connection *connection, void **request,
+                      enum MHD_RequestTerminationCode why) {
+    struct web_request *req = *request;
+    const struct web_config *config = ((struct web_server *)context)->config;
+    if (req == NULL)
+        return;
+    *request = NULL;
+    if (req->conn != NULL)
+        req->conn->deadline_us = web_now_us() + config->idle_us;
+    if (config->answered != NULL)
+        config->answered(config->user, req->match.route, req->answer.status,
+                         web_now_us() - req->begun_us);
+    req->connection = NULL;
+    req->conn = NULL;
+    req->suspended = false;
+    web_request_release(req);
+}

@@ -1,0 +1,271 @@
+/* The listening socket, libmicrohttpd under uv_poll and uv_timer, and deadlines of connections. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "web/internal.h"
+
+enum {
+    TICK_MS = 500,
+    STALLED_S = 60, /* an answer of which the client takes nothing for so long is given up */
+    CONNECTION_MEMORY = 48 << 10 /* request line, headers and buffers of a connection */
+};
+
+int64_t web_now_us(void) {
+    return clock_mono_ns() / 1000;
+}
+
+static void after_run(struct web_server *server);
+static void on_run_timer(uv_timer_t *timer);
+
+static void run_mhd(struct web_server *server) {
+    MHD_run(server->mhd);
+    after_run(server);
+}
+
+void web_resume(struct web_request *req) {
+    if (!req->suspended)
+        return;
+    req->suspended = false;
+    MHD_resume_connection(req->connection);
+    uv_timer_start(&req->server->run_timer, on_run_timer, 0, 0);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+    run_mhd(poll->data);
+}
+
+static void on_run_timer(uv_timer_t *timer) {
+    run_mhd(timer->data);
+}
+
+static void after_run(struct web_server *server) {
+    MHD_UNSIGNED_LONG_LONG wait_ms;
+    if (MHD_get_timeout(server->mhd, &wait_ms) == MHD_YES)
+        uv_timer_start(&server->run_timer, on_run_timer, wait_ms, 0);
+    else
+        uv_timer_stop(&server->run_timer);
+}
+
+/* libmicrohttpd's own timeout counts inactivity only: a client that sends a byte now and then would
+ * keep its place for ever. */
+static void on_tick(uv_timer_t *timer) {
+    struct web_server *server = timer->data;
+    int64_t now = web_now_us();
+    for (struct web_conn *conn = server->conns; conn != NULL; conn = conn->next)
+        if (conn->deadline_us != 0 && conn->deadline_us < now) {
+            conn->deadline_us = 0;
+            shutdown(conn->fd, SHUT_RDWR);
+        }
+}
+
+static bool loopback_peer(const struct sockaddr *address) {
+    if (address == NULL)
+        return false;
+    if (address->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
+    if (address->sa_family != AF_INET6)
+        return false;
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
+}
+
+static struct web_conn *conn_create(struct web_server *server, struct MHD_Connection *connection) {
+    struct web_conn *conn = mem_array(1, sizeof(*conn));
+    if (conn == NULL)
+        return NULL;
+    conn->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    struct sockaddr_storage own;
+    socklen_t own_len = sizeof(own);
+    const union MHD_ConnectionInfo *peer =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    conn->loopback = peer != NULL && loopback_peer(peer->client_addr) &&
+                     getsockname(conn->fd, (struct sockaddr *)&own, &own_len) == 0 &&
+                     loopback_peer((struct sockaddr *)&own);
+    conn->deadline_us = web_now_us() + server->config->head_us;
+    conn->next = server->conns;
+    if (conn->next != NULL)
+        conn->next->prev = conn;
+    server->conns = conn;
+    return conn;
+}
+
+static void conn_destroy(struct web_server *server, struct web_conn *conn) {
+    if (conn == NULL)
+        return;
+    if (conn->prev != NULL)
+        conn->prev->next = conn->next;
+    else
+        server->conns = conn->next;
+    if (conn->next != NULL)
+        conn->next->prev = conn->prev;
+    free(conn);
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code) {
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *socket_context = conn_create(context, connection);
+    } else {
+        conn_destroy(context, *socket_context);
+        *socket_context = NULL;
+    }
+}
+
+static int parse_address(const char *text, int port, struct err *err,
+                         struct sockaddr_storage *ret) {
+    if (uv_ip4_addr(text, port, (struct sockaddr_in *)ret) == 0)
+        return 0;
+    if (uv_ip6_addr(text, port, (struct sockaddr_in6 *)ret) == 0)
+        return 0;
+    return err_set(err, ESP_EINVAL, NULL, "\"%s\" is no IPv4 or IPv6 address to listen on", text);
+}
+
+bool web_is_loopback_address(const char *address) {
+    struct sockaddr_storage parsed;
+    memset(&parsed, 0, sizeof(parsed));
+    return parse_address(address, 0, NULL, &parsed) == 0 &&
+           loopback_peer((struct sockaddr *)&parsed);
+}
+
+static int listen_on(const struct web_config *config, struct err *err, int *ret_fd, int *ret_port) {
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    int one = 1;
+    memset(&address, 0, sizeof(address));
+    int r = parse_address(config->address, config->port, err, &address);
+    if (r != 0)
+        return r;
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_set(err, ESP_EIO, NULL, "cannot open a socket: %s", strerror(errno));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, 256) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+        r = err_set(err, errno == EADDRINUSE ? ESP_EBUSY : ESP_EIO, NULL,
+                    "cannot listen on %s port %d: %s", config->address, config->port,
+                    strerror(errno));
+        close(fd);
+        return r;
+    }
+    *ret_fd = fd;
+    *ret_port = ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)&address)->sin_port
+                                                   : ((struct sockaddr_in6 *)&address)->sin6_port);
+    return 0;
+}
+
+static struct MHD_Daemon *start_mhd(struct web_server *server, int fd) {
+    const struct web_config *config = server->config;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+    if (strchr(config->address, ':') != NULL)
+        flags |= MHD_USE_IPv6;
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, web_on_access, server, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_NOTIFY_COMPLETED, web_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, server, MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->max_connections,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)config->max_connections_per_address,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)STALLED_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_END);
+}
+
+static int attach_to_loop(struct web_server *server, struct err *err) {
+    int epoll = MHD_get_daemon_info(server->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    int r = uv_poll_init(server->config->loop, &server->poll, epoll);
+    if (r != 0)
+        return err_set(err, ESP_EIO, NULL, "cannot watch connections: %s", uv_strerror(r));
+    uv_timer_init(server->config->loop, &server->run_timer);
+    uv_timer_init(server->config->loop, &server->tick);
+    server->n_handles = 3;
+    server->poll.data = server->run_timer.data = server->tick.data = server;
+    uv_poll_start(&server->poll, UV_READABLE, on_poll);
+    uv_timer_start(&server->tick, on_tick, TICK_MS, TICK_MS);
+    after_run(server);
+    return 0;
+}
+
+int web_create(const struct web_config *config, struct err *err, struct web_server **ret_server) {
+    int fd = -1, r;
+    struct web_server *server = mem_array(1, sizeof(*server));
+    if (server == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    server->config = config;
+    server->beyond_loopback = !web_is_loopback_address(config->address);
+    r = listen_on(config, err, &fd, &server->port);
+    if (r != 0)
+        goto out;
+    server->mhd = start_mhd(server, fd);
+    if (server->mhd == NULL) {
+        r = err_set(err, ESP_EIO, NULL, "cannot start the HTTP server");
+        goto out;
+    }
+    fd = -1; /* MHD's from here on */
+    r = attach_to_loop(server, err);
+out:
+    if (r == 0) {
+        *ret_server = server;
+        return 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (server->mhd != NULL)
+        MHD_stop_daemon(server->mhd);
+    free(server);
+    return r;
+}
+
+int web_port(const struct web_server *server) {
+    return server->port;
+}
+
+void web_quiesce(struct web_server *server) {
+    if (server->quiesced)
+        return;
+    server->quiesced = true;
+    int fd = MHD_quiesce_daemon(server->mhd);
+    if (fd >= 0)
+        close(fd);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct web_server *server = handle->data;
+    if (--server->n_handles == 0 && server->n_kept == 0)
+        free(server);
+}
+
+/* libmicrohttpd must not be stopped while a connection sleeps: each gets an answer first. */
+static void wake_all(struct web_server *server) {
+    struct err closing = {0};
+    err_set(&closing, ESP_EBUSY, NULL, "the daemon is stopping");
+    for (struct web_request *req = server->requests, *next; req != NULL; req = next) {
+        next = req->next;
+        if (req->answer.status == 0) {
+            bool kept = req->handler_owns;
+            web_reply_error(req, &closing, NULL);
+            req->handler_owns = kept; /* its handler does not know yet */
+        }
+        web_resume(req);
+    }
+}
+
+void web_destroy(struct web_server *server) {
+    if (server == NULL)
+        return;
+    server->stopping = true;
+    wake_all(server);
+    for (int i = 0; i < 3; i++) /* resume, answer, write */
+        MHD_run(server->mhd);
+    MHD_stop_daemon(server->mhd);
+    for (struct web_request *req = server->requests; req != NULL; req = req->next)
+        server->n_kept++;
+    uv_close((uv_handle_t *)&server->poll, on_closed);
+    uv_close((uv_handle_t *)&server->run_timer, on_closed);
+    uv_close((uv_handle_t *)&server->tick, on_closed);
+}
