@@ -1,0 +1,143 @@
+#include "devices/board.h"
+
+#include <gnu/libc-version.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cpu.h"
+#include "runtime/plan.h"
+
+/* First line of a small file of /sys, /proc or /etc; "" if there is none. */
+static void read_line(const char *path, char *text, size_t size) {
+    FILE *file = fopen(path, "re");
+
+    text[0] = 0;
+    if (!file)
+        return;
+    if (fgets(text, (int)size, file))
+        text[strcspn(text, "\n")] = 0;
+    fclose(file);
+}
+
+static bool parse_range(const char **text, long *first, long *last) {
+    char *end = NULL;
+
+    if (**text < '0' || **text > '9')
+        return false;
+    *first = *last = strtol(*text, &end, 10);
+    if (*end == '-') {
+        const char *rest = end + 1;
+        *last = strtol(rest, &end, 10);
+        if (end == rest)
+            return false;
+    }
+    *text = end;
+    return *first <= *last && *last < 1024;
+}
+
+int board_parse_cores(const char *text, int *ret_cores, int max, struct err *err) {
+    const char *at = text;
+    int n = 0;
+
+    while (*at) {
+        long first = 0, last = 0;
+        if (!parse_range(&at, &first, &last) || (*at && *at != ',') || n + (last - first + 1) > max)
+            return err_set(err, ESP_EINVAL, NULL, "cores: \"%s\" is not a list such as 0,2-3",
+                           text);
+        for (long core = first; core <= last; core++)
+            ret_cores[n++] = (int)core;
+        at += *at == ',';
+    }
+    if (n == 0)
+        return err_set(err, ESP_EINVAL, NULL, "cores: an empty list");
+    return n;
+}
+
+void board_governor(char *ret_text, size_t size) {
+    read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", ret_text, size);
+    if (!ret_text[0])
+        snprintf(ret_text, size, "unknown");
+}
+
+double board_load(void) {
+    double load = 0;
+    return getloadavg(&load, 1) == 1 ? load : 0;
+}
+
+static void add_caches(cJSON *doc) {
+    cJSON *caches = cJSON_AddArrayToObject(doc, "caches");
+    char path[96], size[32], kind[32];
+
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu0/cache/index%d/size", i);
+        read_line(path, size, sizeof(size));
+        snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu0/cache/index%d/type", i);
+        read_line(path, kind, sizeof(kind));
+        if (size[0]) {
+            char text[80];
+            snprintf(text, sizeof(text), "%s %s", kind, size);
+            cJSON_AddItemToArray(caches, cJSON_CreateString(text));
+        }
+    }
+}
+
+cJSON *board_fingerprint(void) {
+    cJSON *doc = cJSON_CreateObject();
+    struct utsname name = {0};
+    char text[128];
+
+    uname(&name);
+    snprintf(text, sizeof(text), "%s %s", name.sysname, name.release);
+    cJSON_AddStringToObject(doc, "kernel", text);
+    cJSON_AddStringToObject(doc, "machine", name.machine);
+    cJSON_AddStringToObject(doc, "cpu_model", cpu_model_name());
+    cJSON_AddNumberToObject(doc, "cpu_flags", cpu_flags());
+    cJSON_AddNumberToObject(doc, "cores", (double)sysconf(_SC_NPROCESSORS_CONF));
+    cJSON_AddNumberToObject(doc, "memory_mib",
+                            (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) /
+                                (1 << 20));
+    add_caches(doc);
+    snprintf(text, sizeof(text), "glibc %s", gnu_get_libc_version());
+    cJSON_AddStringToObject(doc, "libc", text);
+    board_governor(text, sizeof(text));
+    cJSON_AddStringToObject(doc, "governor", text);
+    cJSON_AddStringToObject(doc, "runtime_revision", runtime_revision());
+    return doc;
+}
+
+void board_machine_id(const char *salt, char ret_id[HASH_TEXT]) {
+    struct buf text;
+    char line[256];
+
+    buf_init(&text, 4096);
+    read_line("/etc/machine-id", line, sizeof(line));
+    if (!line[0])
+        read_line("/var/lib/dbus/machine-id", line, sizeof(line));
+    if (!line[0])
+        read_line("/sys/class/dmi/id/product_uuid", line, sizeof(line));
+    if (!line[0])
+        read_line("/proc/sys/kernel/hostname", line, sizeof(line));
+    buf_printf(&text, "espalier machine %s %s %s", line, cpu_model_name(), salt);
+    hash_text(text.data ? text.data : "", text.len, ret_id);
+    buf_finish(&text);
+}
+
+cJSON *board_environment(void) {
+    cJSON *doc = cJSON_CreateObject();
+    char text[64];
+
+    cJSON_AddNumberToObject(doc, "load", board_load());
+    read_line("/sys/class/thermal/thermal_zone0/temp", text, sizeof(text));
+    if (text[0])
+        cJSON_AddNumberToObject(doc, "temperature_c", atof(text) / 1000);
+    read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", text, sizeof(text));
+    if (text[0])
+        cJSON_AddNumberToObject(doc, "frequency_khz", atof(text));
+    board_governor(text, sizeof(text));
+    cJSON_AddStringToObject(doc, "governor", text);
+    return doc;
+}

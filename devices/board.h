@@ -1,0 +1,22 @@
+/* What this machine is: the environment fingerprint of a profile revision, and a machine id that
+ * survives re-installation of the worker. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+
+/* "a,b-c" as in cpusets. Errors: ESP_EINVAL. Returns the number of cores written. */
+int board_parse_cores(const char *text, int *ret_cores, int max, struct err *err);
+
+/* CPU model, flags and caches, kernel, libc, governor of the first core, memory; with the runtime's
+ * revision. The caller frees it. NULL on memory exhaustion. */
+cJSON *board_fingerprint(void);
+/* hash of /etc/machine-id or, where there is none, of what DMI and the CPU say; `salt` tells boards
+ * on one machine apart (may be ""). */
+void board_machine_id(const char *salt, char ret_id[HASH_TEXT]);
+void board_governor(char *ret_text, size_t size); /* "performance", …, or "unknown" */
+double board_load(void);                          /* load average of one minute; 0 where unknown */
+/* Temperature, frequency and load now, for the record of one measurement. The caller frees it. */
+cJSON *board_environment(void);

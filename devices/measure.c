@@ -1,0 +1,392 @@
+#include "devices/measure.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "runtime/plan.h"
+
+const char *const measure_status_names[] = {"ok",      "noisy",   "unsupported", "oom",
+                                            "crashed", "invalid", NULL};
+
+enum {
+    CHILD_OOM = 40,
+    CHILD_UNSUPPORTED,
+    CHILD_INVALID,
+    CHILD_FAILED,
+    PREPARE_MS = 60000,
+    MESSAGE_MAX = 1 << 20
+};
+
+int measure_reference_graph(struct err *err, struct graph **ret_graph) {
+    struct space *space = NULL;
+    struct arch arch;
+    int rc = space_builtin("peer_28", err, &space);
+
+    if (rc)
+        return rc;
+    arch_max(space, &arch);
+    rc = graph_build(space, &arch, err, ret_graph);
+    space_destroy(space);
+    return rc;
+}
+
+/* ---- in the child -------------------------------------------------------------------------- */
+
+/* One network ready to run: plan, input, output. */
+struct runnable {
+    struct plan *plan;
+    float *input, *output;
+    size_t n_output;
+};
+
+struct child {
+    int fd; /* to the parent */
+    struct runnable subject, reference;
+};
+
+static int runnable_create(const struct graph *graph, uint64_t seed, struct parallel *pool,
+                           struct err *err, struct runnable *ret) {
+    const struct tensor_shape *in = &graph->tensors[0],
+                              *last = &graph->tensors[graph->ops[graph->n_ops - 1].output];
+    size_t n_input = (size_t)in->channels * (size_t)in->height * (size_t)in->width;
+    struct plan_options options = {.pool = pool, .batch = 1};
+    struct plan_weights *weights = NULL;
+    struct rng rng = rng_make(seed, RNG_INPUT, 0, 0);
+    int rc = plan_weights_random(graph, seed, err, &weights);
+
+    if (!rc)
+        rc = plan_create(graph, weights, &options, err, &ret->plan);
+    plan_weights_destroy(weights);
+    if (rc)
+        return rc;
+    ret->n_output = (size_t)last->channels * (size_t)last->height * (size_t)last->width;
+    ret->input = mem_aligned(n_input, sizeof(float));
+    ret->output = mem_aligned(ret->n_output, sizeof(float));
+    if (!ret->input || !ret->output)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    for (size_t i = 0; i < n_input; i++)
+        ret->input[i] = (float)rng_normal(&rng);
+    return 0;
+}
+
+static int run_subject(void *context) {
+    struct child *child = context;
+    return plan_run(child->subject.plan, child->subject.input, 1, child->subject.output);
+}
+
+static int run_reference(void *context) {
+    struct child *child = context;
+    return plan_run(child->reference.plan, child->reference.input, 1, child->reference.output);
+}
+
+static int64_t mono_ns(void *context) {
+    return clock_mono_ns();
+}
+
+/* Tells the parent how far it is and waits for its word: heartbeats fall between batches, never
+ * into one. */
+static int ask_parent(void *context, int batches) {
+    struct child *child = context;
+    char word = 0, tick = 'b';
+    return write(child->fd, &tick, 1) != 1 || read(child->fd, &word, 1) != 1 || word != 'g';
+}
+
+static bool finite_output(const struct runnable *runnable) {
+    for (size_t i = 0; i < runnable->n_output; i++)
+        if (!isfinite(runnable->output[i]))
+            return false;
+    return true;
+}
+
+static cJSON *result_to_json(const struct sampler_result *r) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON *reference = cJSON_AddObjectToObject(doc, "reference");
+    const struct {
+        const char *name;
+        double value;
+    } rows[] = {{"median_us", r->median_us},
+                {"low_us", r->low_us},
+                {"high_us", r->high_us},
+                {"mean_us", r->mean_us},
+                {"sd_us", r->sd_us},
+                {"p90_us", r->p90_us},
+                {"min_us", r->min_us},
+                {"first_us", r->first_us},
+                {"n", r->n},
+                {"batches", r->batches},
+                {"runs_per_sample", r->runs_per_sample}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        cJSON_AddNumberToObject(doc, rows[i].name, rows[i].value);
+    cJSON_AddNumberToObject(reference, "before_us", r->reference_before_us);
+    cJSON_AddNumberToObject(reference, "after_us", r->reference_after_us);
+    cJSON_AddNumberToObject(reference, "spread", r->reference_spread);
+    cJSON_AddBoolToObject(doc, "bimodal", r->bimodal);
+    cJSON_AddBoolToObject(doc, "noisy", r->noisy);
+    cJSON_AddStringToObject(doc, "stop", sampler_stop_names[r->stop]);
+    cJSON_AddItemToObject(doc, "samples_us", cJSON_CreateDoubleArray(r->samples_us, r->n));
+    return doc;
+}
+
+static int write_all(int fd, const char *data, size_t len) {
+    while (len > 0) {
+        ssize_t n = write(fd, data, len);
+        if (n < 0 && errno != EINTR)
+            return ESP_EIO;
+        if (n > 0) {
+            data += n;
+            len -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+static void set_limits(const struct measure_profile *profile) {
+    struct rlimit memory = {(rlim_t)profile->memory_limit_bytes,
+                            (rlim_t)profile->memory_limit_bytes};
+    struct rlimit no_core = {0, 0};
+    cpu_set_t set;
+
+    setrlimit(RLIMIT_CORE, &no_core);
+    if (profile->memory_limit_bytes > 0)
+        setrlimit(RLIMIT_AS, &memory);
+    CPU_ZERO(&set);
+    for (int i = 0; i < profile->n_cores; i++)
+        CPU_SET(profile->cores[i], &set);
+    if (profile->n_cores > 0)
+        sched_setaffinity(0, sizeof(set), &set);
+}
+
+static int child_status(int rc) {
+    if (rc == ESP_ENOMEM)
+        return CHILD_OOM;
+    if (rc == ESP_EUNSUPPORTED)
+        return CHILD_UNSUPPORTED;
+    return rc == ESP_EINVAL || rc == ESP_ELIMIT ? CHILD_INVALID : CHILD_FAILED;
+}
+
+/* Everything the child does; ends the process. What it allocates dies with it. */
+static void child_main(int fd, const struct measure_profile *profile,
+                       const struct measure_task *task) {
+    struct child child = {.fd = fd};
+    struct sampler_source source = {run_subject, run_reference, mono_ns, ask_parent, &child};
+    struct sampler_result result = {0};
+    struct parallel *pool = NULL;
+    struct graph *reference = NULL;
+    struct err err = {0};
+    int rc = 0;
+
+    set_limits(profile);
+    if (profile->threads > 1)
+        rc = parallel_create(profile->threads, &pool);
+    if (!rc)
+        rc = measure_reference_graph(&err, &reference);
+    if (!rc)
+        rc = runnable_create(reference, 1, pool, &err, &child.reference);
+    if (!rc)
+        rc = runnable_create(task->graph, task->seed, pool, &err, &child.subject);
+    if (!rc)
+        rc = sampler_run(task->method, &source, &err, &result);
+    if (!rc && !finite_output(&child.subject))
+        rc = err_set(&err, ESP_EINVAL, NULL, "the network's output is not finite");
+    char *text = rc ? NULL : json_print(result_to_json(&result));
+    if (rc || !text) {
+        char line[sizeof(err.message) + 2];
+        snprintf(line, sizeof(line), "e%s", err.message);
+        write_all(fd, line, strlen(line));
+        _exit(child_status(rc ? rc : ESP_ENOMEM));
+    }
+    _exit(write_all(fd, "r", 1) || write_all(fd, text, strlen(text)) ? CHILD_FAILED : 0);
+}
+
+/* ---- in the parent ------------------------------------------------------------------------- */
+
+/* Reads what the child says until it closes its end. In: ticks answered by `between`. */
+static int converse(int fd, const struct measure_task *task, struct buf *message) {
+    int64_t batch_ms =
+        task->method->run_max_us / 1000 + task->method->warmup_max_us / 1000 + PREPARE_MS;
+    int batches = 0;
+    char piece[65536];
+
+    for (;;) {
+        struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+        int ready = poll(&poll_fd, 1, (int)batch_ms);
+        if (ready < 0 && errno == EINTR)
+            continue;
+        if (ready == 0)
+            return ESP_ETIMEOUT;
+        ssize_t n = ready < 0 ? -1 : read(fd, piece, sizeof(piece));
+        if (n <= 0)
+            return n < 0 ? ESP_EIO : 0;
+        if (message->len == 0 && piece[0] == 'b') {
+            batches++;
+            if (task->between && task->between(task->context, batches))
+                return ESP_ECANCELED;
+            if (write(fd, "g", 1) != 1)
+                return ESP_EIO;
+            continue;
+        }
+        buf_append(message, piece, (size_t)n);
+        if (message->error)
+            return ESP_EIO;
+    }
+}
+
+static void outcome_of_death(int status, struct measure_outcome *outcome) {
+    outcome->status = MEASURE_CRASHED;
+    if (WIFSIGNALED(status))
+        snprintf(outcome->message, sizeof(outcome->message),
+                 "the measuring process died of signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    else
+        snprintf(outcome->message, sizeof(outcome->message),
+                 "the measuring process ended with status %d", WEXITSTATUS(status));
+}
+
+static void outcome_of_exit(int status, const struct buf *message,
+                            struct measure_outcome *outcome) {
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    struct json_limits limits = {
+        .bytes = MESSAGE_MAX, .depth = 8, .nodes = 2 * SAMPLER_SAMPLES_MAX};
+
+    if (code == 0 && message->len > 1 && message->data[0] == 'r' &&
+        !json_parse(message->data + 1, message->len - 1, &limits, NULL, &outcome->doc)) {
+        outcome->status = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(outcome->doc, "noisy"))
+                              ? MEASURE_NOISY
+                              : MEASURE_OK;
+        return;
+    }
+    outcome_of_death(status, outcome);
+    if (code == CHILD_OOM)
+        outcome->status = MEASURE_OOM;
+    else if (code == CHILD_UNSUPPORTED)
+        outcome->status = MEASURE_UNSUPPORTED;
+    else if (code == CHILD_INVALID)
+        outcome->status = MEASURE_INVALID;
+    if (message->len > 1 && message->data[0] == 'e')
+        snprintf(outcome->message, sizeof(outcome->message), "%.*s", (int)message->len - 1,
+                 message->data + 1);
+}
+
+static int measure_once(const struct measure_profile *profile, const struct measure_task *task,
+                        struct err *err, struct measure_outcome *ret_outcome) {
+    struct measure_outcome outcome = {0};
+    struct buf message;
+    int pair[2], status = 0;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+        return err_set(err, ESP_EIO, NULL, "socketpair: %s", strerror(errno));
+    pid_t child = fork();
+    if (child < 0) {
+        close(pair[0]);
+        close(pair[1]);
+        return err_set(err, ESP_EIO, NULL, "fork: %s", strerror(errno));
+    }
+    if (child == 0) {
+        close(pair[0]);
+        signal(SIGTERM, SIG_DFL);
+        signal(SIGINT, SIG_IGN);
+        child_main(pair[1], profile, task);
+    }
+    close(pair[1]);
+    buf_init(&message, MESSAGE_MAX);
+    int rc = converse(pair[0], task, &message);
+    if (rc)
+        kill(child, SIGKILL);
+    close(pair[0]);
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (rc == ESP_ETIMEOUT) {
+        outcome.status = MEASURE_CRASHED;
+        snprintf(outcome.message, sizeof(outcome.message),
+                 "the measuring process hung and was ended");
+        rc = 0;
+    } else if (rc == ESP_ECANCELED) {
+        err_set(err, rc, NULL, "the measurement was cancelled");
+    } else {
+        outcome_of_exit(status, &message, &outcome);
+        rc = 0;
+    }
+    buf_finish(&message);
+    if (!rc)
+        *ret_outcome = outcome;
+    return rc;
+}
+
+static double number(const cJSON *doc, const char *key) {
+    return cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(doc, key));
+}
+
+static void set_number(cJSON *doc, const char *key, double value) {
+    cJSON_SetNumberValue(cJSON_GetObjectItemCaseSensitive(doc, key), value);
+}
+
+/* Pools a later launch into doc: the medians differ between launches by layout, so the interval
+ * covers both (executorch issue 8603: little variance within a launch, much between). */
+static void merge_launch(cJSON *doc, cJSON *later) {
+    double n = number(doc, "n"), m = number(later, "n");
+    double mean = (n * number(doc, "mean_us") + m * number(later, "mean_us")) / (n + m);
+    double a = number(doc, "median_us"), b = number(later, "median_us");
+    double variance =
+        (n * pow(number(doc, "sd_us"), 2) + m * pow(number(later, "sd_us"), 2)) / (n + m);
+    cJSON *samples = cJSON_GetObjectItemCaseSensitive(doc, "samples_us");
+    cJSON *more = cJSON_DetachItemFromObjectCaseSensitive(later, "samples_us");
+
+    set_number(doc, "sd_us", sqrt(variance + pow(a - b, 2) / 4));
+    set_number(doc, "mean_us", mean);
+    set_number(doc, "median_us", (a + b) / 2);
+    set_number(doc, "low_us", fmin(number(doc, "low_us"), number(later, "low_us")));
+    set_number(doc, "high_us", fmax(number(doc, "high_us"), number(later, "high_us")));
+    set_number(doc, "min_us", fmin(number(doc, "min_us"), number(later, "min_us")));
+    set_number(doc, "p90_us", fmax(number(doc, "p90_us"), number(later, "p90_us")));
+    set_number(doc, "batches", number(doc, "batches") + number(later, "batches"));
+    set_number(doc, "n", n + m);
+    while (cJSON_GetArraySize(more) > 0)
+        cJSON_AddItemToArray(samples, cJSON_DetachItemFromArray(more, 0));
+    cJSON_Delete(more);
+}
+
+int measure_graph(const struct measure_profile *profile, const struct measure_task *task,
+                  struct err *err, struct measure_outcome *ret_outcome) {
+    struct measure_outcome outcome = {0};
+    int launches = task->network ? task->method->launches : 1;
+    int rc = measure_once(profile, task, err, &outcome);
+
+    for (int i = 1; i < launches && !rc && outcome.doc; i++) {
+        struct measure_outcome later = {0};
+        rc = measure_once(profile, task, err, &later);
+        if (!rc && later.doc) {
+            merge_launch(outcome.doc, later.doc);
+            cJSON_Delete(later.doc);
+            outcome.status = later.status == MEASURE_NOISY ? MEASURE_NOISY : outcome.status;
+        } else if (!rc) {
+            measure_outcome_finish(&outcome);
+            outcome = later;
+        }
+    }
+    if (rc)
+        measure_outcome_finish(&outcome);
+    else
+        *ret_outcome = outcome;
+    return rc;
+}
+
+void measure_outcome_finish(struct measure_outcome *outcome) {
+    cJSON_Delete(outcome->doc);
+    outcome->doc = NULL;
+}

@@ -1,0 +1,53 @@
+/* Measures a graph on this machine through the runtime, in a child process of its own: a crash, a
+ * hang or memory exhaustion there is an outcome, not the worker's end. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "devices/sampler.h"
+#include "space/graph.h"
+
+enum measure_status {
+    MEASURE_OK,
+    MEASURE_NOISY,
+    MEASURE_UNSUPPORTED,
+    MEASURE_OOM,
+    MEASURE_CRASHED,
+    MEASURE_INVALID
+};
+extern const char *const measure_status_names[]; /* as results carry them on the wire */
+
+enum { MEASURE_CORES_MAX = 256 };
+
+/* What stays the same for all measurements of a profile. */
+struct measure_profile {
+    int threads;
+    int n_cores, cores[MEASURE_CORES_MAX]; /* pinned to these; none: wherever the system puts it */
+    int64_t memory_limit_bytes;            /* of the child's address space; 0: none */
+};
+
+struct measure_task {
+    const struct graph *graph;
+    const struct method *method;
+    bool network;  /* a whole network: measured in method->launches processes */
+    uint64_t seed; /* of weights and input */
+    /* Called in this process between batches; another value than 0 cancels. May be NULL. */
+    int (*between)(void *context, int batches);
+    void *context;
+};
+
+struct measure_outcome {
+    enum measure_status status;
+    char message[256]; /* why, unless ok */
+    cJSON *doc; /* statistics and samples under their names on the wire, without status; owned; NULL
+                   unless ok or noisy */
+};
+
+/* Errors: ESP_ECANCELED, ESP_ENOMEM, ESP_EIO; anything that the graph causes is an outcome. */
+int measure_graph(const struct measure_profile *profile, const struct measure_task *task,
+                  struct err *err, struct measure_outcome *ret_outcome);
+void measure_outcome_finish(struct measure_outcome *outcome);
+
+/* The reference network every board runs: the largest subnet of peer_28. The caller frees it with
+ * free(). */
+int measure_reference_graph(struct err *err, struct graph **ret_graph);

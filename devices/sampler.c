@@ -1,0 +1,243 @@
+#include "devices/sampler.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "base/stats.h"
+
+const char *const sampler_stop_names[] = {"target", "settled", "cap", NULL};
+
+enum { WARMUP_WINDOW = 5, REFERENCES_MAX = 512, RUNS_PER_SAMPLE_MAX = 1000000, SETTLE_WINDOW = 6 };
+
+struct sampler {
+    const struct method *method;
+    const struct sampler_source *source;
+    double *samples, *batch_medians, *references, *widths;
+    int n_samples, n_batches, n_references, runs;
+    int64_t started_ns;
+};
+
+static int64_t now_ns(const struct sampler *s) {
+    return s->source->now_ns(s->source->context);
+}
+
+/* Mean time of count runs in microseconds. */
+static int time_runs(const struct sampler *s, int (*run)(void *), int count, double *ret_us) {
+    int64_t start = now_ns(s);
+    for (int i = 0; i < count; i++) {
+        int rc = run(s->source->context);
+        if (rc)
+            return rc;
+    }
+    *ret_us = (double)(now_ns(s) - start) / 1e3 / count;
+    return 0;
+}
+
+static bool warm(const struct method *method, const double *times, int n, int64_t elapsed_us) {
+    if (elapsed_us >= method->warmup_max_us)
+        return true;
+    if (n < method->warmup_runs || n < 2 * WARMUP_WINDOW || elapsed_us < method->warmup_min_us)
+        return false;
+    double latest = stats_median(times + n - WARMUP_WINDOW, WARMUP_WINDOW);
+    double before = stats_median(times + n - 2 * WARMUP_WINDOW, WARMUP_WINDOW);
+    return fabs(latest - before) < 0.02 * before;
+}
+
+/* Runs until times settle; leaves the typical time of one run in *ret_us. */
+static int warm_up(struct sampler *s, double *ret_first_us, double *ret_us) {
+    double window[2 * WARMUP_WINDOW] = {0};
+    int64_t start = now_ns(s);
+    int n = 0, rc = time_runs(s, s->source->run, 1, ret_first_us);
+
+    while (!rc) {
+        double us = 0;
+        rc = time_runs(s, s->source->run, 1, &us);
+        if (n == 2 * WARMUP_WINDOW) {
+            for (int i = 1; i < n; i++)
+                window[i - 1] = window[i];
+            n--;
+        }
+        window[n++] = us;
+        if (!rc && warm(s->method, window, n, (now_ns(s) - start) / 1000) &&
+            n >= s->method->warmup_runs)
+            break;
+    }
+    if (!rc)
+        *ret_us = stats_median(window, (size_t)n);
+    return rc;
+}
+
+static int take_reference(struct sampler *s) {
+    double us = 0;
+    int rc = 0;
+
+    if (!s->source->run_reference || s->n_references == REFERENCES_MAX)
+        return 0;
+    rc = time_runs(s, s->source->run_reference, 1, &us);
+    if (!rc)
+        s->references[s->n_references++] = us;
+    return rc;
+}
+
+static int take_batch(struct sampler *s) {
+    double *samples = s->samples + s->n_samples;
+    int count = s->method->batch_samples, rc = 0;
+
+    for (int i = 0; i < count && !rc; i++)
+        rc = time_runs(s, s->source->run, s->runs, &samples[i]);
+    if (rc)
+        return rc;
+    s->n_samples += count;
+    s->batch_medians[s->n_batches++] = stats_median(samples, (size_t)count);
+    return 0;
+}
+
+/* Relative half-width of the 95 % interval of the median over batch medians. */
+static double interval(const struct sampler *s, double *ret_low, double *ret_high) {
+    size_t n = (size_t)s->n_batches;
+    double median = stats_median(s->batch_medians, n);
+    stats_median_ci(s->batch_medians, n, 0.95, ret_low, ret_high);
+    return (*ret_high - *ret_low) / 2 / median;
+}
+
+/* The noise has settled when the width has kept within 10 % of itself over the latest batches: more
+ * of them buy little. */
+static bool settled(const struct sampler *s) {
+    int n = s->n_batches;
+    if (n < 2 * s->method->batches_min || n < SETTLE_WINDOW)
+        return false;
+    double low = INFINITY, high = 0;
+    for (int i = n - SETTLE_WINDOW; i < n; i++) {
+        low = fmin(low, s->widths[i]);
+        high = fmax(high, s->widths[i]);
+    }
+    return high <= 1.1 * low;
+}
+
+static bool finished(struct sampler *s, struct sampler_result *result) {
+    const struct method *method = s->method;
+    int64_t elapsed_us = (now_ns(s) - s->started_ns) / 1000;
+    double width = interval(s, &result->low_us, &result->high_us);
+    bool full = s->n_batches == SAMPLER_BATCHES_MAX ||
+                s->n_samples + method->batch_samples > SAMPLER_SAMPLES_MAX;
+
+    s->widths[s->n_batches - 1] = width;
+    result->stop = SAMPLER_CAP;
+    if (elapsed_us >= method->run_max_us || full) {
+        result->noisy = width > method->noisy;
+        return true;
+    }
+    if (s->n_batches < method->batches_min || elapsed_us < method->run_min_us)
+        return false;
+    result->noisy = false;
+    result->stop = SAMPLER_TARGET;
+    if (width <= method->target)
+        return true;
+    result->stop = SAMPLER_SETTLED;
+    result->noisy = width > method->noisy;
+    return settled(s);
+}
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Two clusters: a gap between neighbouring batch medians above 5 MAD with a fifth of the batches at
+ * either side. */
+static bool bimodal(struct sampler *s) {
+    int n = s->n_batches, edge = n / 5 > 1 ? n / 5 : 1;
+    double mad = stats_mad(s->batch_medians, (size_t)n);
+
+    if (n < 10 || mad <= 0)
+        return false;
+    qsort(s->batch_medians, (size_t)n, sizeof(double), compare);
+    for (int i = edge; i <= n - edge; i++)
+        if (s->batch_medians[i] - s->batch_medians[i - 1] > 5 * mad)
+            return true;
+    return false;
+}
+
+static void summarise(struct sampler *s, struct sampler_result *result) {
+    size_t n = (size_t)s->n_samples;
+
+    result->median_us = stats_median(s->batch_medians, (size_t)s->n_batches);
+    result->mean_us = stats_mean(s->samples, n);
+    result->sd_us = sqrt(stats_variance(s->samples, n));
+    result->p90_us = stats_quantile(s->samples, n, 0.9);
+    result->min_us = stats_quantile(s->samples, n, 0);
+    result->n = s->n_samples;
+    result->batches = s->n_batches;
+    result->runs_per_sample = s->runs;
+    result->bimodal = bimodal(s);
+    if (s->n_references > 0) {
+        size_t r = (size_t)s->n_references;
+        result->reference_before_us = s->references[0];
+        result->reference_after_us = s->references[r - 1];
+        result->reference_spread =
+            (stats_quantile(s->references, r, 1) - stats_quantile(s->references, r, 0)) /
+            stats_median(s->references, r);
+    }
+}
+
+static int sample_until_finished(struct sampler *s, struct sampler_result *result) {
+    int rc = 0;
+
+    s->started_ns = now_ns(s);
+    do {
+        if (s->n_batches % s->method->reference_every == 0)
+            rc = take_reference(s);
+        if (!rc)
+            rc = take_batch(s);
+        if (!rc && s->source->between && s->source->between(s->source->context, s->n_batches))
+            rc = ESP_ECANCELED;
+    } while (!rc && !finished(s, result));
+    return rc ? rc : take_reference(s);
+}
+
+int sampler_run(const struct method *method, const struct sampler_source *source, struct err *err,
+                struct sampler_result *ret_result) {
+    struct sampler s = {.method = method, .source = source};
+    struct sampler_result result = {0};
+    double typical_us = 0, ignored = 0;
+    int rc = 0;
+
+    s.samples = mem_array(SAMPLER_SAMPLES_MAX, sizeof(double));
+    s.batch_medians = mem_array(SAMPLER_BATCHES_MAX, sizeof(double));
+    s.widths = mem_array(SAMPLER_BATCHES_MAX, sizeof(double));
+    s.references = mem_array(REFERENCES_MAX, sizeof(double));
+    if (!s.samples || !s.batch_medians || !s.widths || !s.references) {
+        rc = err_set(err, ESP_ENOMEM, NULL, "out of memory");
+        goto out;
+    }
+    if (source->run_reference)
+        rc = time_runs(&s, source->run_reference, 2, &ignored);
+    if (!rc)
+        rc = warm_up(&s, &result.first_us, &typical_us);
+    if (!rc) {
+        double runs = ceil((double)method->sample_us / fmax(typical_us, 1e-3));
+        s.runs = (int)fmin(fmax(runs, 1), RUNS_PER_SAMPLE_MAX);
+        rc = sample_until_finished(&s, &result);
+    }
+    if (rc) {
+        err_set(err, rc, NULL,
+                rc == ESP_ECANCELED ? "the measurement was cancelled" : "a run failed");
+        goto out;
+    }
+    summarise(&s, &result);
+    result.samples_us = s.samples;
+    s.samples = NULL;
+    *ret_result = result;
+out:
+    free(s.samples);
+    free(s.batch_medians);
+    free(s.widths);
+    free(s.references);
+    return rc;
+}
+
+void sampler_result_finish(struct sampler_result *result) {
+    free(result->samples_us);
+    result->samples_us = NULL;
+}

@@ -1,0 +1,44 @@
+/* How long does one run of a thing take? Warm-up, batches of samples, an interleaved reference, and
+ * a rule to stop. Pure of what is run: the clock and the runs are given, so the rule is tested on
+ * synthetic noise. The stopping rule is the median's confidence interval over batch medians by
+ * order statistics (samples inside a batch are correlated), or noise that has settled (as nvbench
+ * does), or the method's cap. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "devices/method.h"
+
+enum { SAMPLER_SAMPLES_MAX = 4096, SAMPLER_BATCHES_MAX = 1024 };
+
+struct sampler_source {
+    int (*run)(void *context);           /* one run of what is measured; 0 or ESP_E… */
+    int (*run_reference)(void *context); /* one run of the reference network; NULL: none */
+    int64_t (*now_ns)(void *context);
+    int (*between)(void *context, int batches); /* between batches, outside of timing; not 0: stop
+                                                   with ESP_ECANCELED; may be NULL */
+    void *context;
+};
+
+enum sampler_stop { SAMPLER_TARGET, SAMPLER_SETTLED, SAMPLER_CAP };
+extern const char *const sampler_stop_names[]; /* "target", "settled", "cap" */
+
+struct sampler_result {
+    double first_us;                   /* the very first run */
+    double median_us, low_us, high_us; /* 95 % interval of the median */
+    double mean_us, sd_us;             /* over samples; sd is of one sample */
+    double p90_us, min_us;
+    int n, batches, runs_per_sample;
+    double *samples_us; /* [n], owned: sampler_result_finish */
+    double reference_before_us, reference_after_us,
+        reference_spread; /* 0 without reference; spread is (max - min) / median */
+    bool bimodal, noisy;
+    enum sampler_stop stop;
+};
+
+int sampler_run(const struct method *method, const struct sampler_source *source, struct err *err,
+                struct sampler_result *ret_result);
+void sampler_result_finish(struct sampler_result *result);

@@ -1,0 +1,609 @@
+#include "devices/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/http_client.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/rng.h"
+#include "devices/board.h"
+#include "devices/measure.h"
+#include "devices/spool.h"
+
+enum {
+    PATH_SIZE = 4096,
+    ID_SIZE = 64,
+    TOKEN_SIZE = 128,
+    BACKOFF_MAX_S = 60,
+    LEASE_WAIT_S = 20,
+    ITEMS_MAX = 64
+};
+
+struct worker {
+    const struct worker_options *options;
+    volatile sig_atomic_t *stop;
+    struct http_client *client;
+    struct measure_profile profile;
+    char state_path[PATH_SIZE], spool_dir[PATH_SIZE];
+    char url[1024], device_id[ID_SIZE], token[TOKEN_SIZE], profile_id[ID_SIZE];
+    char machine_id[HASH_TEXT];
+    cJSON *fingerprint;
+    int64_t epoch, heartbeat_s;
+    bool noise_reported;
+    int failures; /* exchanges with the daemon that failed in a row */
+    int lock_fd;
+};
+
+/* ---- talking to the daemon ----------------------------------------------------------------- */
+
+static int post(struct worker *w, const char *path, const cJSON *body, struct err *err,
+                int *ret_status, cJSON **ret_doc) {
+    struct http_exchange exchange = {
+        .method = "POST", .path = path, .body = body, .timeout_ms = (LEASE_WAIT_S + 25) * 1000};
+    *ret_status = 0;
+    return http_client_json(w->client, &exchange, err, ret_status, ret_doc);
+}
+
+static cJSON *body_with_epoch(const struct worker *w) {
+    cJSON *body = cJSON_CreateObject();
+    cJSON_AddNumberToObject(body, "epoch", (double)w->epoch);
+    return body;
+}
+
+/* Full jitter between 0 and min(60 s, 2^failures), at least what the daemon asked for; ends early
+ * when stopped. */
+static void back_off(struct worker *w) {
+    struct rng rng =
+        rng_make((uint64_t)clock_mono_ns(), RNG_SAMPLE, (uint64_t)w->failures, (uint32_t)getpid());
+    int power = w->failures < 6 ? w->failures : 6;
+    double seconds = rng_unit(&rng) * (1 << power), asked = http_client_retry_after(w->client);
+
+    w->failures++;
+    if (seconds > BACKOFF_MAX_S)
+        seconds = BACKOFF_MAX_S;
+    if (seconds < asked)
+        seconds = asked;
+    for (int64_t left = (int64_t)(seconds * 1e6); left > 0 && !*w->stop; left -= 100000)
+        clock_sleep_us(left < 100000 ? left : 100000);
+}
+
+/* An answer that no repetition will change. */
+static bool is_final(int status) {
+    return status == 400 || status == 401 || status == 403 || status == 404 || status == 409 ||
+           status == 410 || status == 413 || status == 415 || status == 422 || status == 426;
+}
+
+/* ---- identity ------------------------------------------------------------------------------ */
+
+static int load_state(struct worker *w, struct err *err) {
+    const char *url = NULL, *device = NULL, *token = NULL;
+    bool noise = false;
+    char *text = NULL;
+    size_t len = 0;
+    cJSON *doc = NULL;
+    int rc = file_read(w->state_path, 65536, err, &text, &len);
+
+    if (rc == ESP_ENOTFOUND)
+        return 0;
+    if (!rc)
+        rc = json_parse(text, len, &json_limits_default, err, &doc);
+    if (!rc)
+        rc = json_string(doc, "", "daemon", 1, sizeof(w->url) - 1, err, &url);
+    if (!rc)
+        rc = json_string(doc, "", "device_id", 1, ID_SIZE - 1, err, &device);
+    if (!rc)
+        rc = json_string(doc, "", "worker_token", 1, TOKEN_SIZE - 1, err, &token);
+    if (!rc)
+        rc = json_bool_opt(doc, "", "noise_reported", err, &noise);
+    if (rc) {
+        rc = err_prefix(err, rc, "%s", w->state_path);
+    } else {
+        snprintf(w->url, sizeof(w->url), "%s", url);
+        snprintf(w->device_id, sizeof(w->device_id), "%s", device);
+        snprintf(w->token, sizeof(w->token), "%s", token);
+        w->noise_reported = noise;
+    }
+    cJSON_Delete(doc);
+    free(text);
+    return rc;
+}
+
+static int save_state(const struct worker *w, struct err *err) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "daemon", w->url);
+    cJSON_AddStringToObject(doc, "device_id", w->device_id);
+    cJSON_AddStringToObject(doc, "worker_token", w->token);
+    cJSON_AddBoolToObject(doc, "noise_reported", w->noise_reported);
+    char *text = json_print(doc);
+    int rc = text ? file_write_atomic(w->state_path, text, strlen(text), err)
+                  : err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    free(text);
+    cJSON_Delete(doc);
+    return rc;
+}
+
+static cJSON *profile_description(const struct worker *w) {
+    cJSON *profile = cJSON_CreateObject(), *whole = cJSON_Duplicate(w->fingerprint, true);
+    char hash[HASH_TEXT], governor[64];
+
+    board_governor(governor, sizeof(governor));
+    cJSON_AddStringToObject(profile, "runtime", "native");
+    cJSON_AddStringToObject(profile, "precision", "fp32");
+    cJSON_AddNumberToObject(profile, "threads", w->profile.threads);
+    cJSON_AddStringToObject(profile, "cores", w->options->cores ? w->options->cores : "");
+    cJSON_AddStringToObject(profile, "governor", governor);
+    cJSON_AddNumberToObject(whole, "threads", w->profile.threads);
+    cJSON_AddStringToObject(whole, "pinned_cores", w->options->cores ? w->options->cores : "");
+    char *text = json_print_canonical(whole);
+    hash_text(text ? text : "", text ? strlen(text) : 0, hash);
+    cJSON_AddStringToObject(profile, "fingerprint", hash);
+    free(text);
+    cJSON_Delete(whole);
+    return profile;
+}
+
+static cJSON *introduction(const struct worker *w, bool enrol) {
+    cJSON *body = cJSON_CreateObject();
+    char host[256] = "board";
+
+    gethostname(host, sizeof(host) - 1);
+    if (enrol)
+        cJSON_AddStringToObject(body, "enrolment_token", w->options->enrol_token);
+    cJSON_AddItemToArray(cJSON_AddArrayToObject(body, "protocol"), cJSON_CreateNumber(1));
+    cJSON_AddStringToObject(body, "machine_id", w->machine_id);
+    cJSON_AddStringToObject(body, "name", w->options->name ? w->options->name : host);
+    cJSON_AddStringToObject(body, "worker_version", ESP_VERSION);
+    cJSON_AddItemToObject(body, "fingerprint", cJSON_Duplicate(w->fingerprint, true));
+    cJSON_AddItemToArray(cJSON_AddArrayToObject(body, "profiles"), profile_description(w));
+    return body;
+}
+
+static int read_welcome(struct worker *w, const cJSON *doc, bool enrol, struct err *err) {
+    const char *device = NULL, *token = NULL, *profile_id = NULL;
+    const cJSON *profiles = NULL, *intervals = NULL;
+    int64_t epoch = 0, heartbeat_s = 15;
+    int rc = json_string(doc, "", "device_id", 1, ID_SIZE - 1, err, &device);
+
+    if (!rc && enrol)
+        rc = json_string(doc, "", "worker_token", 1, TOKEN_SIZE - 1, err, &token);
+    if (!rc)
+        rc = json_int(doc, "", "epoch", 0, INT64_C(1) << 50, err, &epoch);
+    if (!rc)
+        rc = json_array(doc, "", "profiles", 1, 64, err, &profiles);
+    if (!rc)
+        rc = json_string(cJSON_GetArrayItem(profiles, 0), "/profiles/0", "profile_id", 1,
+                         ID_SIZE - 1, err, &profile_id);
+    if (!rc)
+        rc = json_object(doc, "", "intervals", err, &intervals);
+    if (!rc)
+        rc = json_int_opt(intervals, "/intervals", "heartbeat_s", 1, 3600, err, &heartbeat_s);
+    if (rc)
+        return err_prefix(err, rc, "the daemon's answer");
+    snprintf(w->device_id, sizeof(w->device_id), "%s", device);
+    snprintf(w->profile_id, sizeof(w->profile_id), "%s", profile_id);
+    if (token)
+        snprintf(w->token, sizeof(w->token), "%s", token);
+    w->epoch = epoch;
+    w->heartbeat_s = heartbeat_s;
+    return 0;
+}
+
+/* Enrols or, with an identity, connects. In: ESP_EUNAUTHORIZED when refused for good. */
+static int introduce(struct worker *w, struct err *err) {
+    bool enrol = !w->token[0];
+    cJSON *body = introduction(w, enrol), *doc = NULL;
+    int status = 0;
+    int rc = post(w, enrol ? "/api/v1/worker/enrol" : "/api/v1/worker/connect", body, err, &status,
+                  &doc);
+
+    if (!rc)
+        rc = read_welcome(w, doc, enrol, err);
+    if (!rc)
+        rc = http_client_set_token(w->client, w->token, err);
+    if (!rc)
+        rc = save_state(w, err);
+    cJSON_Delete(body);
+    cJSON_Delete(doc);
+    return rc && !is_final(status) ? ESP_EUNREACHABLE : rc;
+}
+
+/* ---- results ------------------------------------------------------------------------------- */
+
+struct delivery {
+    struct worker *worker;
+    int sent;
+};
+
+static int deliver(void *context, const cJSON *result, int *done) {
+    struct delivery *delivery = context;
+    struct worker *w = delivery->worker;
+    struct err err = {0};
+    int status = 0;
+    int rc = post(w, "/api/v1/worker/results", result, &err, &status, NULL);
+
+    if (rc && status == 401)
+        return ESP_EUNAUTHORIZED;
+    if (rc && !is_final(status))
+        return ESP_EUNREACHABLE;
+    if (rc)
+        log_warn("the daemon refused a result: %s", err.message);
+    *done = 1;
+    delivery->sent++;
+    return 0;
+}
+
+/* Sends all that is spooled. ESP_EUNREACHABLE: try again later. */
+static int deliver_all(struct worker *w, struct err *err) {
+    struct delivery delivery = {w, 0};
+    return spool_each(w->spool_dir, deliver, &delivery, err);
+}
+
+/* ---- measuring ----------------------------------------------------------------------------- */
+
+struct lease {
+    struct worker *worker;
+    char id[ID_SIZE];
+    int64_t last_beat_ns;
+    int item, n_items;
+    bool lost; /* the daemon took it back */
+};
+
+static int beat(struct lease *lease, int batches) {
+    struct worker *w = lease->worker;
+    cJSON *body = body_with_epoch(w), *doc = NULL;
+    struct err err = {0};
+    char path[160];
+    const char *action = "continue";
+    int status = 0;
+
+    cJSON_AddStringToObject(body, "phase", "measuring");
+    cJSON_AddNumberToObject(body, "done", lease->item);
+    cJSON_AddNumberToObject(body, "total", lease->n_items);
+    snprintf(path, sizeof(path), "/api/v1/worker/leases/%s/heartbeat", lease->id);
+    int rc = post(w, path, body, &err, &status, &doc);
+    if (!rc)
+        rc = json_string_opt(doc, "", "action", 1, 32, &err, &action);
+    lease->lost = (rc && is_final(status)) || !strcmp(action, "cancel");
+    lease->last_beat_ns = clock_mono_ns();
+    cJSON_Delete(body);
+    cJSON_Delete(doc);
+    return lease->lost;
+}
+
+static int between_batches(void *context, int batches) {
+    struct lease *lease = context;
+    int64_t quiet_ns = clock_mono_ns() - lease->last_beat_ns;
+
+    if (*lease->worker->stop)
+        return 1;
+    return quiet_ns > lease->worker->heartbeat_s * INT64_C(1000000000) ? beat(lease, batches) : 0;
+}
+
+/* One measurement to do, read from a lease's items. */
+struct item {
+    const char *measurement_id, *kind;
+    const struct method *method;
+    struct graph *graph; /* owned */
+    int64_t attempt, seed;
+};
+
+static int read_item(const cJSON *doc, const char *at, struct err *err, struct item *item) {
+    const char *method = NULL;
+    char graph_at[64];
+    int rc = json_string(doc, at, "measurement_id", 1, ID_SIZE - 1, err, &item->measurement_id);
+
+    if (!rc)
+        rc = json_int(doc, at, "attempt", 0, 1000000, err, &item->attempt);
+    if (!rc)
+        rc = json_string(doc, at, "kind", 1, 32, err, &item->kind);
+    if (!rc)
+        rc = json_int_opt(doc, at, "seed", 0, INT64_C(1) << 53, err, &item->seed);
+    if (!rc)
+        rc = json_string(doc, at, "method", 1, METHOD_ID_MAX - 1, err, &method);
+    if (!rc && !(item->method = method_find(method)))
+        rc =
+            err_set(err, ESP_EUNSUPPORTED, NULL, "this worker does not know the method %s", method);
+    snprintf(graph_at, sizeof(graph_at), "%s/graph", at);
+    if (!rc)
+        rc = graph_from_json(cJSON_GetObjectItemCaseSensitive(doc, "graph"), graph_at, err,
+                             &item->graph);
+    return rc;
+}
+
+static cJSON *result_message(const struct lease *lease, const struct item *item,
+                             const cJSON *statistics) {
+    cJSON *message = statistics ? cJSON_Duplicate(statistics, true) : cJSON_CreateObject();
+    char text[3 * ID_SIZE + 32], key[HASH_TEXT];
+
+    snprintf(text, sizeof(text), "%s %lld %s", item->measurement_id, (long long)item->attempt,
+             lease->id);
+    hash_text(text, strlen(text), key);
+    cJSON_AddStringToObject(message, "lease_id", lease->id);
+    cJSON_AddStringToObject(message, "measurement_id", item->measurement_id);
+    cJSON_AddNumberToObject(message, "attempt", (double)item->attempt);
+    cJSON_AddStringToObject(message, "idempotency_key", key);
+    return message;
+}
+
+/* Measures one item and spools its result. In: ESP_ECANCELED when stopped or the lease was lost;
+ * nothing is spooled then. */
+static int measure_item(struct lease *lease, const struct item *item, struct err *err) {
+    struct worker *w = lease->worker;
+    struct measure_task task = {.graph = item->graph,
+                                .method = item->method,
+                                .network = strcmp(item->kind, "unit") != 0,
+                                .seed = (uint64_t)item->seed,
+                                .between = between_batches,
+                                .context = lease};
+    struct measure_outcome outcome = {0};
+    cJSON *environment = cJSON_CreateObject(), *message = NULL;
+    char *path = NULL;
+
+    cJSON_AddItemToObject(environment, "before", board_environment());
+    int rc = measure_graph(&w->profile, &task, err, &outcome);
+    cJSON_AddItemToObject(environment, "after", board_environment());
+    if (rc) {
+        cJSON_Delete(environment);
+        return rc;
+    }
+    message = result_message(lease, item, outcome.doc);
+    cJSON_AddStringToObject(message, "status", measure_status_names[outcome.status]);
+    cJSON_AddStringToObject(message, "message", outcome.message);
+    cJSON_AddItemToObject(message, "environment", environment);
+    rc = spool_put(w->spool_dir, message, err, &path);
+    free(path);
+    cJSON_Delete(message);
+    measure_outcome_finish(&outcome);
+    return rc;
+}
+
+static int refuse_item(struct lease *lease, const cJSON *doc, const struct err *why) {
+    const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(doc, "measurement_id"));
+    struct item item = {.measurement_id = id ? id : ""};
+    struct err err = {0};
+    char *path = NULL;
+
+    item.attempt = (int64_t)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(doc, "attempt"));
+    log_warn("cannot measure %s: %s %s", item.measurement_id, why->message, why->pointer);
+    cJSON *message = result_message(lease, &item, NULL);
+    cJSON_AddStringToObject(message, "status",
+                            why->code == ESP_EUNSUPPORTED ? "unsupported" : "invalid");
+    cJSON_AddStringToObject(message, "message", why->message);
+    int rc = spool_put(lease->worker->spool_dir, message, &err, &path);
+    free(path);
+    cJSON_Delete(message);
+    return rc;
+}
+
+static int acknowledge(struct lease *lease, int n_items, struct err *err) {
+    cJSON *body = body_with_epoch(lease->worker);
+    char path[160];
+    int status = 0;
+
+    cJSON_AddNumberToObject(body, "estimate_s", 2 * n_items);
+    snprintf(path, sizeof(path), "/api/v1/worker/leases/%s/ack", lease->id);
+    int rc = post(lease->worker, path, body, err, &status, NULL);
+    lease->last_beat_ns = clock_mono_ns();
+    cJSON_Delete(body);
+    return rc;
+}
+
+static void release(struct lease *lease, const char *reason) {
+    cJSON *body = body_with_epoch(lease->worker);
+    struct err err = {0};
+    char path[160];
+    int status = 0;
+
+    cJSON_AddStringToObject(body, "reason", reason);
+    snprintf(path, sizeof(path), "/api/v1/worker/leases/%s/release", lease->id);
+    if (post(lease->worker, path, body, &err, &status, NULL))
+        log_warn("the lease was not given back: %s", err.message);
+    cJSON_Delete(body);
+}
+
+static int work_item(struct lease *lease, const cJSON *doc, const char *at, struct err *err) {
+    struct item item = {0};
+    int64_t start = clock_mono_ns();
+    int rc = read_item(doc, at, err, &item);
+
+    if (rc)
+        return refuse_item(lease, doc, err);
+    rc = measure_item(lease, &item, err);
+    if (!rc)
+        log_info("measured %s (%s, %s) in %.2f s", item.measurement_id, item.kind,
+                 item.method->name, (double)(clock_mono_ns() - start) / 1e9);
+    free(item.graph);
+    return rc;
+}
+
+/* Works through a lease's items, sending each result as it comes. */
+static int work_lease(struct worker *w, const cJSON *doc, struct err *err) {
+    struct lease lease = {.worker = w};
+    const cJSON *items = NULL;
+    const char *id = NULL;
+    int rc = json_string(doc, "", "lease_id", 1, ID_SIZE - 1, err, &id);
+
+    if (!rc)
+        rc = json_array(doc, "", "items", 1, ITEMS_MAX, err, &items);
+    if (rc)
+        return err_prefix(err, rc, "the daemon's lease");
+    snprintf(lease.id, sizeof(lease.id), "%s", id);
+    lease.n_items = cJSON_GetArraySize(items);
+    rc = acknowledge(&lease, lease.n_items, err);
+    for (; lease.item < lease.n_items && !rc; lease.item++) {
+        char at[32];
+        snprintf(at, sizeof(at), "/items/%d", lease.item);
+        rc = *w->stop ? ESP_ECANCELED
+                      : work_item(&lease, cJSON_GetArrayItem(items, lease.item), at, err);
+        if (!rc && deliver_all(w, err) == ESP_EUNAUTHORIZED)
+            rc = ESP_EUNAUTHORIZED;
+    }
+    if (rc == ESP_ECANCELED && !lease.lost)
+        release(&lease, "the worker stops");
+    return rc == ESP_ECANCELED ? 0 : rc;
+}
+
+/* ---- noise floor --------------------------------------------------------------------------- */
+
+static int report_noise(struct worker *w, struct err *err) {
+    struct graph *graph = NULL;
+    struct measure_outcome outcome = {0};
+    struct lease none = {.worker = w, .last_beat_ns = clock_mono_ns()};
+    struct measure_task task = {
+        .method = method_find("brief"), .seed = 1, .between = between_batches, .context = &none};
+    cJSON *body = body_with_epoch(w);
+    int status = 0;
+    int rc = measure_reference_graph(err, &graph);
+
+    w->heartbeat_s += 3600; /* there is no lease to keep alive */
+    task.graph = graph;
+    if (!rc)
+        rc = measure_graph(&w->profile, &task, err, &outcome);
+    w->heartbeat_s -= 3600;
+    if (!rc && !outcome.doc)
+        rc = err_set(err, ESP_EUNSUPPORTED, NULL,
+                     "the reference network cannot be measured here: %s", outcome.message);
+    if (!rc) {
+        cJSON_AddStringToObject(body, "profile_id", w->profile_id);
+        cJSON_AddItemToObject(body, "reference_us",
+                              cJSON_DetachItemFromObjectCaseSensitive(outcome.doc, "samples_us"));
+        rc = post(w, "/api/v1/worker/noise", body, err, &status, NULL);
+    }
+    if (!rc) {
+        w->noise_reported = true;
+        rc = save_state(w, err);
+    }
+    measure_outcome_finish(&outcome);
+    free(graph);
+    cJSON_Delete(body);
+    return rc;
+}
+
+/* ---- the loop ------------------------------------------------------------------------------ */
+
+/* Asks for a lease and works on it. *ret_idle: there was none. */
+static int lease_once(struct worker *w, struct err *err, bool *ret_idle) {
+    cJSON *body = body_with_epoch(w), *doc = NULL;
+    int status = 0;
+
+    cJSON_AddNumberToObject(body, "wait_s", w->options->once ? 0 : LEASE_WAIT_S);
+    cJSON_AddNumberToObject(body, "max_items", 8);
+    cJSON_AddNumberToObject(body, "load", board_load());
+    int rc = post(w, "/api/v1/worker/lease", body, err, &status, &doc);
+    cJSON_Delete(body);
+    if (!rc && doc)
+        rc = work_lease(w, doc, err);
+    *ret_idle = !rc && !doc;
+    cJSON_Delete(doc);
+    if (status == 409 || status == 410) /* an older epoch, or the lease is gone: connect again */
+        return ESP_ECONFLICT;
+    return rc;
+}
+
+static int session(struct worker *w, struct err *err) {
+    bool idle = false;
+    int rc = introduce(w, err);
+
+    if (!rc)
+        log_info("connected to %s as %s", w->url, w->device_id);
+    if (!rc)
+        rc = deliver_all(w, err);
+    if (!rc && !w->noise_reported)
+        rc = report_noise(w, err);
+    while (!rc && !*w->stop && !(idle && w->options->once)) {
+        w->failures = 0;
+        rc = lease_once(w, err, &idle);
+        if (!rc)
+            rc = deliver_all(w, err);
+    }
+    return rc;
+}
+
+static void say_goodbye(struct worker *w) {
+    cJSON *body = body_with_epoch(w);
+    struct err err = {0};
+    int status = 0;
+
+    post(w, "/api/v1/worker/goodbye", body, &err, &status, NULL);
+    cJSON_Delete(body);
+}
+
+static int prepare(struct worker *w, struct err *err) {
+    const struct worker_options *o = w->options;
+    char lock[PATH_SIZE];
+    int rc = 0;
+
+    if (snprintf(w->spool_dir, sizeof(w->spool_dir), "%s/spool", o->state_dir) >= PATH_SIZE - 32)
+        return err_set(err, ESP_EINVAL, NULL, "the state folder's name is too long");
+    snprintf(w->state_path, sizeof(w->state_path), "%.*s/worker.json", PATH_SIZE - 32,
+             o->state_dir);
+    snprintf(lock, sizeof(lock), "%.*s/lock", PATH_SIZE - 32, o->state_dir);
+    w->profile = (struct measure_profile){.threads = (int)o->threads,
+                                          .memory_limit_bytes = o->memory_limit_bytes};
+    if (o->cores) {
+        rc = board_parse_cores(o->cores, w->profile.cores, MEASURE_CORES_MAX, err);
+        if (rc < 0)
+            return rc;
+        w->profile.n_cores = rc;
+    }
+    rc = file_make_dirs(w->spool_dir, err);
+    if (!rc)
+        rc = file_lock(lock, err, &w->lock_fd);
+    if (rc == ESP_EBUSY)
+        return err_set(err, rc, NULL, "another espalier-worker uses %s", o->state_dir);
+    if (!rc)
+        rc = load_state(w, err);
+    if (!rc && o->daemon_url)
+        snprintf(w->url, sizeof(w->url), "%s", o->daemon_url);
+    board_machine_id(o->salt, w->machine_id);
+    w->fingerprint = board_fingerprint();
+    if (!rc && !w->fingerprint)
+        rc = err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    if (!rc && !w->token[0] && !o->enrol_token)
+        rc = err_set(err, ESP_EUNAUTHORIZED, NULL,
+                     "this board is not enrolled: create a token with `espalier device add` and "
+                     "pass it with --enrol");
+    if (!rc && !w->url[0])
+        rc = err_set(err, ESP_EINVAL, NULL, "--daemon is needed the first time");
+    return rc;
+}
+
+int worker_run(const struct worker_options *options, volatile sig_atomic_t *stop, struct err *err) {
+    struct worker w = {.options = options, .stop = stop, .lock_fd = -1};
+    struct http_client_options client = {.base_url = w.url,
+                                         .ca_file = options->ca_file,
+                                         .pinned_key = options->pinned_key,
+                                         .user_agent = "espalier-worker/" ESP_VERSION,
+                                         .allow_plain = options->insecure_lan};
+    int rc = prepare(&w, err);
+
+    if (!rc && w.token[0])
+        client.token = w.token;
+    if (!rc)
+        rc = http_client_create(&client, err, &w.client);
+    while (!rc && !*stop) {
+        rc = session(&w, err);
+        if (rc == ESP_EUNREACHABLE || rc == ESP_ETIMEOUT || rc == ESP_ECONFLICT ||
+            rc == ESP_EGONE || rc == ESP_EBUSY || rc == ESP_EINTERNAL) {
+            log_warn("%s; trying again", err->message);
+            back_off(&w);
+            rc = 0;
+        } else if (!rc && options->once) {
+            break;
+        }
+    }
+    if (w.client && w.epoch > 0)
+        say_goodbye(&w);
+    if (w.lock_fd >= 0)
+        close(w.lock_fd);
+    http_client_destroy(w.client);
+    cJSON_Delete(w.fingerprint);
+    return rc;
+}

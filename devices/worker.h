@@ -1,0 +1,28 @@
+/* The program on a board: enrols once, then leases measurements, measures, reports. Dials out only.
+ * What it has measured is spooled before it is sent, so that neither a lost link nor a kill -9
+ * loses a result or counts it twice. */
+#pragma once
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct worker_options {
+    const char *daemon_url;  /* NULL: the one enrolled with */
+    const char *enrol_token; /* needed the first time only */
+    const char *state_dir;   /* created; holds identity and spool */
+    const char *name;        /* shown in the dashboard; NULL: the host's name */
+    const char *salt;        /* tells several boards on one machine apart; "" */
+    const char *cores;       /* "0,2-3": pin to these; NULL: not pinned */
+    const char *ca_file, *pinned_key;
+    int64_t threads, memory_limit_bytes;
+    bool insecure_lan;
+    bool once; /* end when there is nothing to measure */
+};
+
+/* Works until *stop becomes not 0 (set by a signal handler), then gives its lease back and says
+ * goodbye. Errors: ESP_EUNAUTHORIZED (the token was refused or revoked), ESP_EBUSY (another worker
+ * uses the folder), ESP_EINVAL, ESP_EIO. A daemon that is away is no error: it is waited for. */
+int worker_run(const struct worker_options *options, volatile sig_atomic_t *stop, struct err *err);
