@@ -1,0 +1,204 @@
+#include "daemon/cli/cli.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+
+enum { PATH_LIMIT = 8192, ENCODED_SLOTS = 8, ENCODED_SIZE = 4096, PAGES_MAX = 1000 };
+
+int cli_fail(const struct err *err) {
+    fprintf(stderr, "espalier: %s", err->message);
+    if (err->pointer[0])
+        fprintf(stderr, " (%s)", err->pointer);
+    fputc('\n', stderr);
+    switch (err->code) {
+    case ESP_ENOTFOUND:
+        return CLI_NOT_FOUND;
+    case ESP_ECONFLICT:
+    case ESP_ECANCELED:
+    case ESP_EMISSING:
+        return CLI_CONFLICT;
+    case ESP_EUNREACHABLE:
+        return CLI_UNREACHABLE;
+    case ESP_ETIMEOUT:
+        return CLI_TIMEOUT;
+    default:
+        return CLI_FAILURE;
+    }
+}
+
+int cli_usage(const char *format, ...) {
+    va_list args;
+    fputs("espalier: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return CLI_USAGE;
+}
+
+static void print_usage(const struct cli_command *command) {
+    printf("usage: espalier %s%s%s%s%s [options]\n\n%s\n\n", command->noun,
+           command->verb ? " " : "", command->verb ? command->verb : "",
+           command->words[0] ? " " : "", command->words, command->help);
+}
+
+int cli_start(struct cli *cli, const struct option_row *rows, int argc, char **argv,
+              struct cli_words words, int *ret_first) {
+    struct err err = {0};
+    int n = 0;
+
+    if (options_parse(rows, argc, argv, false, &err, ret_first))
+        return cli_usage("%s", err.message);
+    if (cli->help) {
+        print_usage(cli->command);
+        options_print_help(rows);
+        return CLI_OK;
+    }
+    n = argc - *ret_first;
+    if (n < words.min || n > words.max)
+        return cli_usage("%s %s takes: %s (see --help)", cli->command->noun,
+                         cli->command->verb ? cli->command->verb : "",
+                         cli->command->words[0] ? cli->command->words : "no words");
+    struct http_client_options options = {.base_url = cli->url,
+                                          .token = cli->token,
+                                          .ca_file = cli->ca_file,
+                                          .pinned_key = cli->pinned_key,
+                                          .user_agent = "espalier/" ESP_VERSION,
+                                          .allow_plain = cli->insecure_lan};
+    if (http_client_create(&options, &err, &cli->client))
+        return cli_fail(&err);
+    return -1;
+}
+
+const char *cli_encode(const char *text) {
+    static char slots[ENCODED_SLOTS][ENCODED_SIZE];
+    static int next;
+    char *out = slots[next];
+    int len = 0;
+
+    next = (next + 1) % ENCODED_SLOTS;
+    for (; *text && len < ENCODED_SIZE - 4; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (isalnum(c) || strchr("-._~", c))
+            out[len++] = (char)c;
+        else
+            len += snprintf(out + len, 4, "%%%02X", c);
+    }
+    out[len] = 0;
+    return out;
+}
+
+int cli_send(struct cli *cli, const char *method, const char *path, const cJSON *body,
+             struct err *err, cJSON **ret_doc) {
+    char whole[PATH_LIMIT];
+    int status = 0;
+
+    if (snprintf(whole, sizeof(whole), "/api/v1%s", path) >= PATH_LIMIT)
+        return err_set(err, ESP_ELIMIT, NULL, "the request is too long");
+    struct http_exchange exchange = {.method = method, .path = whole, .body = body};
+    return http_client_json(cli->client, &exchange, err, &status, ret_doc);
+}
+
+int cli_get(struct cli *cli, struct err *err, cJSON **ret_doc, const char *format, ...) {
+    char path[PATH_LIMIT - 16];
+    va_list args;
+
+    va_start(args, format);
+    int len = vsnprintf(path, sizeof(path), format, args);
+    va_end(args);
+    if (len >= (int)sizeof(path))
+        return err_set(err, ESP_ELIMIT, NULL, "the request is too long");
+    return cli_send(cli, "GET", path, NULL, err, ret_doc);
+}
+
+int cli_list(struct cli *cli, const char *path, struct err *err, cJSON **ret_items) {
+    cJSON *all = cJSON_CreateArray();
+    char cursor[512] = "";
+    int rc = 0;
+
+    for (int page = 0; page < PAGES_MAX; page++) {
+        cJSON *doc = NULL;
+        rc = cli_get(cli, err, &doc, "%s%cpage_size=1000%s%s", path, strchr(path, '?') ? '&' : '?',
+                     cursor[0] ? "&after=" : "", cursor[0] ? cli_encode(cursor) : "");
+        if (rc)
+            break;
+        cJSON *items = cJSON_GetObjectItemCaseSensitive(doc, "items");
+        while (items && items->child)
+            cJSON_AddItemToArray(all, cJSON_DetachItemViaPointer(items, items->child));
+        snprintf(cursor, sizeof(cursor), "%s", cli_text(doc, "next"));
+        cJSON_Delete(doc);
+        if (!cursor[0])
+            break;
+    }
+    if (rc)
+        cJSON_Delete(all);
+    else
+        *ret_items = all;
+    return rc;
+}
+
+const cJSON *cli_item(const cJSON *doc, const char *path) {
+    char name[64];
+
+    while (doc && *path) {
+        size_t len = strcspn(path, ".");
+        if (len >= sizeof(name))
+            return NULL;
+        memcpy(name, path, len);
+        name[len] = 0;
+        doc = isdigit((unsigned char)name[0]) && cJSON_IsArray(doc)
+                  ? cJSON_GetArrayItem(doc, atoi(name))
+                  : cJSON_GetObjectItemCaseSensitive(doc, name);
+        path += len + (path[len] == '.');
+    }
+    return doc;
+}
+
+const char *cli_text(const cJSON *doc, const char *path) {
+    const char *text = cJSON_GetStringValue(cli_item(doc, path));
+    return text ? text : "";
+}
+
+double cli_number(const cJSON *doc, const char *path) {
+    const cJSON *item = cli_item(doc, path);
+    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
+}
+
+bool cli_print_plain(const struct cli *cli, const cJSON *doc) {
+    if (cli->json) {
+        char *text = cJSON_Print(doc);
+        puts(text ? text : "null");
+        free(text);
+        return true;
+    }
+    if (cli->output && !strcmp(cli->output, "name")) {
+        const cJSON *item = NULL;
+        if (!cJSON_IsArray(doc))
+            puts(cli_text(doc, "id")[0] ? cli_text(doc, "id") : cli_text(doc, "name"));
+        else
+            cJSON_ArrayForEach(item, doc)
+                puts(cli_text(item, "id")[0] ? cli_text(item, "id") : cli_text(item, "name"));
+        return true;
+    }
+    return false;
+}
+
+int cli_started(struct cli *cli, cJSON *doc, const char *name) {
+    const cJSON *resource = cJSON_GetObjectItemCaseSensitive(doc, name);
+    int code = CLI_OK;
+
+    if (!cli_print_plain(cli, resource))
+        printf("%s %s, %s\n", name, cli_text(resource, "id"), cli_text(doc, "job.id"));
+    fflush(stdout);
+    if (cli->wait)
+        code = cli_wait(cli, cli_text(doc, "job.id"));
+    cJSON_Delete(doc);
+    return code;
+}

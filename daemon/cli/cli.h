@@ -1,0 +1,136 @@
+/* The command line client: `espalier NOUN VERB`. One file per noun, each with its commands as const
+ * structs; it speaks only the HTTP API. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/http_client.h"
+#include "base/options.h"
+
+/* Exit codes, as docs/CLI.md lists them. */
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_FAILURE = 1,
+    CLI_USAGE = 2,
+    CLI_NOT_FOUND = 3,
+    CLI_CONFLICT = 4,
+    CLI_UNREACHABLE = 5,
+    CLI_JOB_FAILED = 6,
+    CLI_TIMEOUT = 124,
+    CLI_INTERRUPTED = 130
+};
+
+struct cli {
+    const struct cli_command *command;
+    struct http_client *client; /* made by cli_start */
+    const char *url, *token, *ca_file, *pinned_key, *output;
+    bool insecure_lan, json, no_headers, wait, help;
+    int64_t timeout_us; /* of --wait; 0: none */
+};
+
+struct cli_command {
+    const char *noun, *verb; /* verb NULL: the noun alone is the command */
+    const char *words;       /* "NAME PATH" for usage; "" */
+    const char *help;        /* one line */
+    /* argv[0] is the verb (or the noun). Returns an exit code. */
+    int (*run)(struct cli *cli, int argc, char **argv);
+};
+extern const struct cli_command *const cli_commands[]; /* ends with NULL */
+
+/* The rows that every command has; the last of its table. */
+#define CLI_COMMON_ROWS(cli)                                                                        \
+    {"url",      'u', OPTION_TEXT, "http://127.0.0.1:8080", 0, 0, "", "address of the daemon",      \
+     &(cli)->url},                                                                                  \
+        {"token",      0, OPTION_TEXT, NULL, 0, 0, "", "API token, needed beyond this machine",     \
+         &(cli)->token},                                                                            \
+        {"ca-file",      0, OPTION_TEXT, NULL, 0, 0, "", "certificate authorities for https",       \
+         &(cli)->ca_file},                                                                          \
+        {"pinned-key",      0, OPTION_TEXT, NULL, 0, 0, "", "public key that the daemon must show", \
+         &(cli)->pinned_key},                                                                       \
+        {"insecure-lan",                                                                            \
+         0,                                                                                         \
+         OPTION_FLAG,                                                                               \
+         NULL,                                                                                      \
+         0,                                                                                         \
+         0,                                                                                         \
+         "",                                                                                        \
+         "allow plain http beyond this machine",                                                    \
+         &(cli)->insecure_lan},                                                                     \
+        {"json", 'j', OPTION_FLAG, NULL, 0, 0, "", "print the daemon's JSON", &(cli)->json},        \
+        {"output", 'o', OPTION_TEXT, NULL, 0, 16, "", "\"name\": print ids only", &(cli)->output},  \
+        {"no-headers",      0, OPTION_FLAG, NULL, 0, 0, "", "tables without their first line",      \
+         &(cli)->no_headers},                                                                       \
+        {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this text", &(cli)->help}, {                    \
+        NULL                                                                                        \
+    }
+/* For commands that start a job. */
+#define CLI_WAIT_ROWS(cli)                                                                         \
+    {"wait",      'w', OPTION_FLAG, NULL, 0, 0, "", "wait for the job and show its progress",      \
+     &(cli)->wait},                                                                                \
+    {                                                                                              \
+        "timeout", 0, OPTION_DURATION, "0", 0, 1e13, "",                                           \
+            "give up waiting after this time (0: never)", &(cli)->timeout_us                       \
+    }
+
+/* Parses argv by rows, prints help or usage errors, connects the client. Takes from min_words to
+ * max_words plain words, the first at argv[*ret_first]. Returns -1 to go on, else the exit code to
+ * return. */
+struct cli_words {
+    int min, max;
+};
+int cli_start(struct cli *cli, const struct option_row *rows, int argc, char **argv,
+              struct cli_words words, int *ret_first);
+
+/* Prints "espalier: message (pointer)" to stderr and returns the exit code that belongs to the
+ * error. */
+int cli_fail(const struct err *err);
+int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Requests. path is a printf format below /api/v1; arguments that are text must be encoded by
+ * cli_encode first. */
+int cli_get(struct cli *cli, struct err *err, cJSON **ret_doc, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+int cli_send(struct cli *cli, const char *method, const char *path, const cJSON *body,
+             struct err *err, cJSON **ret_doc); /* ret_doc may be NULL; path below /api/v1 */
+const char *cli_encode(const char *text); /* percent-encoded; valid until the eighth next call */
+/* GETs a whole list through its pages into one array. The caller frees *ret_items. */
+int cli_list(struct cli *cli, const char *path, struct err *err, cJSON **ret_items);
+
+/* Members of answers; "" or 0 when absent. path is "a.b.c". */
+const char *cli_text(const cJSON *doc, const char *path);
+double cli_number(const cJSON *doc, const char *path); /* NaN when absent */
+const cJSON *cli_item(const cJSON *doc, const char *path);
+
+/* Prints doc as JSON (--json) or its id (-o name) and returns true; false: the caller prints it for
+ * people. */
+bool cli_print_plain(const struct cli *cli, const cJSON *doc);
+
+/* Waits for the job with a progress bar on stderr (a line every 10 s when stderr is no terminal).
+ * CLI_OK, CLI_JOB_FAILED, CLI_TIMEOUT, CLI_INTERRUPTED (the job goes on). */
+int cli_wait(struct cli *cli, const char *job_id);
+/* For answers {"X": …, "job": …} of what starts a job: prints the resource (member name), waits
+ * when asked to. Takes doc. */
+int cli_started(struct cli *cli, cJSON *doc, const char *name);
+
+/* Tables for people: columns aligned on a terminal, separated by tabs elsewhere. */
+enum cell_kind {
+    CELL_TEXT,
+    CELL_INT,
+    CELL_PERCENT /* share */,
+    CELL_MS /* from us */,
+    CELL_MACS,
+    CELL_BYTES,
+    CELL_TIME,
+    CELL_REAL
+};
+struct column {
+    const char *title, *path;
+    enum cell_kind kind;
+};
+void cli_table(const struct cli *cli, const cJSON *items, const struct column *columns,
+               int n_columns);
+void cli_cell(const cJSON *item, const struct column *column, char *text, int size);
+/* "title: value" lines of one resource. */
+void cli_fields(const cJSON *doc, const struct column *columns, int n_columns);

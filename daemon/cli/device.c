@@ -1,0 +1,144 @@
+/* espalier device add, ls, show, set, rm; token add, ls, rm. */
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/cli/commands.h"
+#include "daemon/cli/resource.h"
+
+static const struct column list[] = {
+    {"ID", "id", CELL_TEXT},         {"NAME", "name", CELL_TEXT},
+    {"ONLINE", "online", CELL_TEXT}, {"STATE", "state", CELL_TEXT},
+    {"HEALTH", "health", CELL_TEXT}, {"NOISE", "noise", CELL_PERCENT},
+    {"QUEUE", "queue", CELL_INT},    {"LAST SEEN", "last_seen_at", CELL_TIME}};
+static const struct column fields[] = {{"id", "id", CELL_TEXT},
+                                       {"name", "name", CELL_TEXT},
+                                       {"online", "online", CELL_TEXT},
+                                       {"state", "state", CELL_TEXT},
+                                       {"health", "health", CELL_TEXT},
+                                       {"noise", "noise", CELL_PERCENT},
+                                       {"processor", "fingerprint.cpu_model", CELL_TEXT},
+                                       {"kernel", "fingerprint.kernel", CELL_TEXT},
+                                       {"cores", "fingerprint.cores", CELL_INT},
+                                       {"profiles", "profiles", CELL_INT},
+                                       {"first profile", "profiles.0.id", CELL_TEXT},
+                                       {"worker", "worker_version", CELL_TEXT},
+                                       {"queue", "queue", CELL_INT},
+                                       {"same machine", "local", CELL_TEXT},
+                                       {"last seen", "last_seen_at", CELL_TIME},
+                                       {"created", "created_at", CELL_TIME}};
+static const struct resource devices = RESOURCE("/devices", list, fields);
+
+static const struct column token_list[] = {{"ID", "id", CELL_TEXT},
+                                           {"KIND", "kind", CELL_TEXT},
+                                           {"LABEL", "label", CELL_TEXT},
+                                           {"USES LEFT", "uses_left", CELL_INT},
+                                           {"EXPIRES", "expires_at", CELL_TIME}};
+static const struct resource tokens = RESOURCE("/tokens", token_list, token_list);
+
+static int create_token(struct cli *cli, const char *kind, int argc, char **argv) {
+    int64_t uses = 1, expires_us = 0;
+    const char *label = NULL;
+    const struct option_row rows[] = {
+        {"uses", 0, OPTION_INT, "1", 1, 10000, "", "boards that may enrol with it", &uses},
+        {"expires", 0, OPTION_DURATION, "1h", 1e6, 3.2e13, "", "until then", &expires_us},
+        {"label", 'l', OPTION_TEXT, NULL, 0, 63, "", "for your own memory", &label},
+        CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
+
+    if (code >= 0)
+        return code;
+    cJSON *body = cJSON_CreateObject();
+    cJSON_AddStringToObject(body, "kind", kind);
+    cJSON_AddNumberToObject(body, "uses", (double)uses);
+    cJSON_AddNumberToObject(body, "expires_in_s", (double)(expires_us / 1000000));
+    if (label)
+        cJSON_AddStringToObject(body, "label", label);
+    int rc = cli_send(cli, "POST", "/tokens", body, &err, &doc);
+    cJSON_Delete(body);
+    if (rc)
+        return cli_fail(&err);
+    if (cli->output && !strcmp(cli->output, "name"))
+        puts(cli_text(doc, "token")); /* what a script passes on */
+    else if (!cli_print_plain(cli, doc) && !strcmp(kind, "enrolment"))
+        printf("Run this on the board:\n\n  %s\n\nThe token is shown once; it expires at %s.\n",
+               cli_text(doc, "command"), cli_text(doc, "expires_at"));
+    else if (!cli->json)
+        printf("%s\n", cli_text(doc, "token"));
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
+static int add_run(struct cli *cli, int argc, char **argv) {
+    return create_token(cli, "enrolment", argc, argv);
+}
+
+static int token_add_run(struct cli *cli, int argc, char **argv) {
+    return create_token(cli, "api", argc, argv);
+}
+
+static int token_ls_run(struct cli *cli, int argc, char **argv) {
+    return resource_list(cli, &tokens, argc, argv);
+}
+
+static int token_rm_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &tokens, "rm", argc, argv);
+}
+
+static int ls_run(struct cli *cli, int argc, char **argv) {
+    return resource_list(cli, &devices, argc, argv);
+}
+
+static int show_run(struct cli *cli, int argc, char **argv) {
+    return resource_show(cli, &devices, argc, argv);
+}
+
+static int rm_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &devices, "rm", argc, argv);
+}
+
+static int set_run(struct cli *cli, int argc, char **argv) {
+    const char *name = NULL, *state = NULL, *note = NULL;
+    const struct option_row rows[] = {
+        {"name", 'n', OPTION_TEXT, NULL, 1, 63, "", "new name", &name},
+        {"state", 's', OPTION_TEXT, NULL, 1, 32, "", "active, paused or quarantined", &state},
+        {"note", 0, OPTION_TEXT, NULL, 0, 1000, "", "a note for people", &note},
+        CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    char path[512];
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    cJSON *body = cJSON_CreateObject();
+    if (name)
+        cJSON_AddStringToObject(body, "name", name);
+    if (state)
+        cJSON_AddStringToObject(body, "state", state);
+    if (note)
+        cJSON_AddStringToObject(body, "note", note);
+    snprintf(path, sizeof(path), "/devices/%.300s", cli_encode(argv[first]));
+    int rc = cli_send(cli, "PATCH", path, body, &err, &doc);
+    cJSON_Delete(body);
+    if (rc)
+        return cli_fail(&err);
+    if (!cli_print_plain(cli, doc))
+        cli_fields(doc, fields, COUNT(fields));
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
+const struct cli_command cli_device_add = {"device", "add", "",
+                                           "make an enrolment token for a new board", add_run};
+const struct cli_command cli_device_ls = {"device", "ls", "", "boards", ls_run};
+const struct cli_command cli_device_show = {"device", "show", "DEVICE", "one board", show_run};
+const struct cli_command cli_device_set = {"device", "set", "DEVICE",
+                                           "rename, pause or quarantine a board", set_run};
+const struct cli_command cli_device_rm = {"device", "rm", "DEVICE...",
+                                          "remove boards (their measurements stay)", rm_run};
+const struct cli_command cli_token_add = {"token", "add", "", "make an API token", token_add_run};
+const struct cli_command cli_token_ls = {"token", "ls", "", "tokens, without their secrets",
+                                         token_ls_run};
+const struct cli_command cli_token_rm = {"token", "rm", "TOKEN...", "revoke tokens", token_rm_run};

@@ -1,0 +1,95 @@
+/* espalier job ls, show, wait, logs, cancel, retry. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "daemon/cli/commands.h"
+#include "daemon/cli/resource.h"
+
+enum { FOLLOW_US = 500000 };
+
+static const struct column list[] = {{"ID", "id", CELL_TEXT},
+                                     {"KIND", "kind", CELL_TEXT},
+                                     {"STATE", "state", CELL_TEXT},
+                                     {"SUBJECT", "subject", CELL_TEXT},
+                                     {"PROGRESS", "progress.fraction", CELL_PERCENT},
+                                     {"PHASE", "progress.phase", CELL_TEXT},
+                                     {"ATTEMPT", "attempt", CELL_INT},
+                                     {"CREATED", "created_at", CELL_TIME}};
+static const struct column fields[] = {{"id", "id", CELL_TEXT},
+                                       {"kind", "kind", CELL_TEXT},
+                                       {"state", "state", CELL_TEXT},
+                                       {"subject", "subject", CELL_TEXT},
+                                       {"attempt", "attempt", CELL_INT},
+                                       {"phase", "progress.phase", CELL_TEXT},
+                                       {"progress", "progress.fraction", CELL_PERCENT},
+                                       {"ETA (s)", "progress.eta_s", CELL_INT},
+                                       {"error", "error.message", CELL_TEXT},
+                                       {"created", "created_at", CELL_TIME},
+                                       {"started", "started_at", CELL_TIME},
+                                       {"ended", "ended_at", CELL_TIME}};
+static const struct resource jobs = RESOURCE("/jobs", list, fields);
+
+static int ls_run(struct cli *cli, int argc, char **argv) {
+    return resource_list(cli, &jobs, argc, argv);
+}
+
+static int show_run(struct cli *cli, int argc, char **argv) {
+    return resource_show(cli, &jobs, argc, argv);
+}
+
+static int cancel_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &jobs, "cancel", argc, argv);
+}
+
+static int retry_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &jobs, "retry", argc, argv);
+}
+
+static int wait_run(struct cli *cli, int argc, char **argv) {
+    const struct option_row rows[] = {{"timeout", 0, OPTION_DURATION, "0", 0, 1e13, "",
+                                       "give up after this time (0: never)", &cli->timeout_us},
+                                      CLI_COMMON_ROWS(cli)};
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    return code >= 0 ? code : cli_wait(cli, argv[first]);
+}
+
+static int logs_run(struct cli *cli, int argc, char **argv) {
+    bool follow = false;
+    const struct option_row rows[] = {{"follow", 'f', OPTION_FLAG, NULL, 0, 0, "",
+                                       "go on as the log grows, until the job ends", &follow},
+                                      CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    double offset = 0;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    while (code < 0) {
+        cJSON *doc = NULL;
+        if (cli_get(cli, &err, &doc, "/jobs/%s/log?offset=%.0f&limit=65536",
+                    cli_encode(argv[first]), offset))
+            return cli_fail(&err);
+        const char *text = cli_text(doc, "text");
+        double next = cli_number(doc, "next_offset");
+        bool end = cJSON_IsTrue(cli_item(doc, "end")), more = next > offset;
+        fputs(text, stdout);
+        fflush(stdout);
+        offset = next > offset ? next : offset;
+        cJSON_Delete(doc);
+        if (!more && (end || !follow))
+            code = CLI_OK;
+        else if (!more)
+            clock_sleep_us(FOLLOW_US);
+    }
+    return code;
+}
+
+const struct cli_command cli_job_ls = {"job", "ls", "", "jobs", ls_run};
+const struct cli_command cli_job_show = {"job", "show", "JOB", "one job", show_run};
+const struct cli_command cli_job_wait = {"job", "wait", "JOB",
+                                         "wait for a job with its progress in view", wait_run};
+const struct cli_command cli_job_logs = {"job", "logs", "JOB", "what a job has logged", logs_run};
+const struct cli_command cli_job_cancel = {"job", "cancel", "JOB...",
+                                           "stop jobs; they can be resumed", cancel_run};
+const struct cli_command cli_job_retry = {"job", "retry", "JOB...",
+                                          "run jobs again from where they stopped", retry_run};

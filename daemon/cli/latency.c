@@ -1,0 +1,129 @@
+/* espalier latency profiles, build, tables, entries, measure, calibrations. */
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/cli/commands.h"
+#include "daemon/cli/resource.h"
+
+static const struct column profile_list[] = {{"ID", "id", CELL_TEXT},
+                                             {"NAME", "name", CELL_TEXT},
+                                             {"DEVICE", "device", CELL_TEXT},
+                                             {"RUNTIME", "runtime", CELL_TEXT},
+                                             {"PRECISION", "precision", CELL_TEXT},
+                                             {"THREADS", "threads", CELL_INT},
+                                             {"NOISE", "noise", CELL_PERCENT}};
+static const struct resource profiles = RESOURCE("/profiles", profile_list, profile_list);
+static const struct column table_list[] = {
+    {"ID", "id", CELL_TEXT},        {"PROFILE", "profile", CELL_TEXT},
+    {"SPACE", "space", CELL_TEXT},  {"METHOD", "method", CELL_TEXT},
+    {"STATE", "state", CELL_TEXT},  {"MEASURED", "measured", CELL_INT},
+    {"NEEDED", "needed", CELL_INT}, {"FAILED", "failed", CELL_INT}};
+static const struct resource tables = RESOURCE("/tables", table_list, table_list);
+static const struct column calibration_list[] = {{"ID", "id", CELL_TEXT},
+                                                 {"PROFILE", "profile_id", CELL_TEXT},
+                                                 {"VERSION", "version", CELL_INT},
+                                                 {"KIND", "kind", CELL_TEXT},
+                                                 {"NETWORKS", "n", CELL_INT},
+                                                 {"MAPE BEFORE", "before.mape", CELL_PERCENT},
+                                                 {"MAPE AFTER", "after.mape", CELL_PERCENT},
+                                                 {"WITHIN 10 %", "after.within_10", CELL_PERCENT}};
+static const struct resource calibrations =
+    RESOURCE("/calibrations", calibration_list, calibration_list);
+
+static int profiles_run(struct cli *cli, int argc, char **argv) {
+    return resource_list(cli, &profiles, argc, argv);
+}
+
+static int tables_run(struct cli *cli, int argc, char **argv) {
+    return resource_list(cli, &tables, argc, argv);
+}
+
+static int calibrations_run(struct cli *cli, int argc, char **argv) {
+    return resource_list(cli, &calibrations, argc, argv);
+}
+
+static int build_run(struct cli *cli, int argc, char **argv) {
+    const char *method = NULL;
+    const struct option_row rows[] = {{"method", 'm', OPTION_TEXT, "full", 1, 32, "",
+                                       "brief (half a second an entry) or full", &method},
+                                      CLI_WAIT_ROWS(cli),
+                                      CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){2, 2}, &first);
+
+    if (code >= 0)
+        return code;
+    cJSON *body = cJSON_CreateObject();
+    cJSON_AddStringToObject(body, "profile", argv[first]);
+    cJSON_AddStringToObject(body, "space", argv[first + 1]);
+    cJSON_AddStringToObject(body, "method", method);
+    int rc = cli_send(cli, "POST", "/tables", body, &err, &doc);
+    cJSON_Delete(body);
+    return rc ? cli_fail(&err) : cli_started(cli, doc, "table");
+}
+
+static int entries_run(struct cli *cli, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    static const struct column columns[] = {
+        {"SIGNATURE", "signature", CELL_TEXT}, {"STATE", "state", CELL_TEXT},
+        {"MEDIAN", "median_us", CELL_MS},      {"LOW", "low_us", CELL_MS},
+        {"HIGH", "high_us", CELL_MS},          {"SAMPLES", "n", CELL_INT}};
+    struct err err = {0};
+    cJSON *items = NULL;
+    char path[512];
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    snprintf(path, sizeof(path), "/tables/%.300s/entries", cli_encode(argv[first]));
+    if (cli_list(cli, path, &err, &items))
+        return cli_fail(&err);
+    cli_table(cli, items, columns, COUNT(columns));
+    cJSON_Delete(items);
+    return CLI_OK;
+}
+
+static int measure_run(struct cli *cli, int argc, char **argv) {
+    const char *method = NULL;
+    const struct option_row rows[] = {
+        {"method", 'm', OPTION_TEXT, "full", 1, 32, "", "brief or full", &method},
+        CLI_COMMON_ROWS(cli)};
+    static const struct column columns[] = {
+        {"ID", "id", CELL_TEXT},    {"STATE", "state", CELL_TEXT}, {"MEDIAN", "median_us", CELL_MS},
+        {"LOW", "low_us", CELL_MS}, {"HIGH", "high_us", CELL_MS},  {"ARCH", "arch", CELL_TEXT}};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){3, 1000}, &first);
+
+    if (code >= 0)
+        return code;
+    cJSON *body = cJSON_CreateObject();
+    cJSON_AddStringToObject(body, "profile", argv[first]);
+    cJSON_AddStringToObject(body, "space", argv[first + 1]);
+    cJSON_AddStringToObject(body, "method", method);
+    cJSON_AddItemToObject(
+        body, "archs",
+        cJSON_CreateStringArray((const char *const *)argv + first + 2, argc - first - 2));
+    int rc = cli_send(cli, "POST", "/measurements", body, &err, &doc);
+    cJSON_Delete(body);
+    if (rc)
+        return cli_fail(&err);
+    cli_table(cli, cli_item(doc, "items"), columns, COUNT(columns));
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
+const struct cli_command cli_latency_profiles = {
+    "latency", "profiles", "", "profiles: board, runtime, precision, threads", profiles_run};
+const struct cli_command cli_latency_build = {"latency", "build", "PROFILE SPACE",
+                                              "measure the latency table of a space on a board",
+                                              build_run};
+const struct cli_command cli_latency_tables = {"latency", "tables", "", "latency tables",
+                                               tables_run};
+const struct cli_command cli_latency_entries = {"latency", "entries", "TABLE", "entries of a table",
+                                                entries_run};
+const struct cli_command cli_latency_measure = {"latency", "measure", "PROFILE SPACE ARCH...",
+                                                "measure whole networks on a board", measure_run};
+const struct cli_command cli_latency_calibrations = {
+    "latency", "calibrations", "", "calibrations of the predictors", calibrations_run};

@@ -1,0 +1,142 @@
+/* How answers look to people: cells, tables and field lists. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/cli/cli.h"
+
+enum { CELL_SIZE = 160, COLUMNS_MAX = 24 };
+
+static void scaled(double value, const char *unit, char *text, int size) {
+    static const char *const prefixes[] = {"", "k", "M", "G", "T"};
+    int i = 0;
+
+    while (value >= 1000 && i < 4) {
+        value /= 1000;
+        i++;
+    }
+    snprintf(text, (size_t)size, i ? "%.2f %s%s" : "%.0f %s%s", value, prefixes[i], unit);
+}
+
+static void format_number(double value, enum cell_kind kind, char *text, int size) {
+    switch (kind) {
+    case CELL_PERCENT:
+        snprintf(text, (size_t)size, "%.2f %%", 100 * value);
+        break;
+    case CELL_MS:
+        snprintf(text, (size_t)size, "%.3f ms", value / 1000);
+        break;
+    case CELL_MACS:
+        scaled(value, "", text, size);
+        break;
+    case CELL_BYTES:
+        scaled(value, "B", text, size);
+        break;
+    case CELL_REAL:
+        snprintf(text, (size_t)size, "%.4g", value);
+        break;
+    case CELL_INT:
+    case CELL_TEXT:
+    case CELL_TIME:
+        snprintf(text, (size_t)size, "%.0f", value);
+        break;
+    }
+}
+
+void cli_cell(const cJSON *item, const struct column *column, char *text, int size) {
+    const cJSON *value = cli_item(item, column->path);
+
+    if (cJSON_IsNumber(value))
+        format_number(value->valuedouble, column->kind, text, size);
+    else if (cJSON_IsString(value) && column->kind == CELL_TIME)
+        snprintf(text, (size_t)size, "%.10s %.8s", value->valuestring,
+                 strlen(value->valuestring) > 11 ? value->valuestring + 11 : "");
+    else if (cJSON_IsString(value))
+        snprintf(text, (size_t)size, "%s", value->valuestring);
+    else if (cJSON_IsBool(value))
+        snprintf(text, (size_t)size, "%s", cJSON_IsTrue(value) ? "yes" : "no");
+    else if (cJSON_IsArray(value))
+        snprintf(text, (size_t)size, "%d", cJSON_GetArraySize(value));
+    else
+        snprintf(text, (size_t)size, "-");
+}
+
+/* Characters on the screen: bytes less the continuation bytes of UTF-8. */
+static int screen_width(const char *text) {
+    int width = 0;
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xC0) != 0x80;
+    return width;
+}
+
+static void pad(const char *text, int width, bool right) {
+    int gap = width - screen_width(text);
+    printf("%*s%s%*s", right && gap > 0 ? gap : 0, "", text, !right && gap > 0 ? gap : 0, "");
+}
+
+static void print_aligned(const cJSON *items, const struct column *columns, int n_columns,
+                          bool headers) {
+    int width[COLUMNS_MAX] = {0};
+    char text[CELL_SIZE];
+    const cJSON *item = NULL;
+
+    for (int i = 0; i < n_columns; i++) {
+        width[i] = headers ? screen_width(columns[i].title) : 0;
+        cJSON_ArrayForEach(item, items) {
+            cli_cell(item, &columns[i], text, CELL_SIZE);
+            width[i] = width[i] > screen_width(text) ? width[i] : screen_width(text);
+        }
+    }
+    for (int i = 0; headers && i < n_columns; i++) {
+        pad(columns[i].title, i + 1 < n_columns ? width[i] : 0,
+            columns[i].kind != CELL_TEXT && columns[i].kind != CELL_TIME);
+        fputs(i + 1 < n_columns ? "  " : "\n", stdout);
+    }
+    cJSON_ArrayForEach(item, items) {
+        for (int i = 0; i < n_columns; i++) {
+            bool number = columns[i].kind != CELL_TEXT && columns[i].kind != CELL_TIME;
+            cli_cell(item, &columns[i], text, CELL_SIZE);
+            pad(text, i + 1 < n_columns || number ? width[i] : 0, number);
+            fputs(i + 1 < n_columns ? "  " : "\n", stdout);
+        }
+    }
+}
+
+static void print_tabs(const cJSON *items, const struct column *columns, int n_columns,
+                       bool headers) {
+    char text[CELL_SIZE];
+    const cJSON *item = NULL;
+
+    for (int i = 0; headers && i < n_columns; i++)
+        printf("%s%c", columns[i].title, i + 1 < n_columns ? '\t' : '\n');
+    cJSON_ArrayForEach(item, items) {
+        for (int i = 0; i < n_columns; i++) {
+            cli_cell(item, &columns[i], text, CELL_SIZE);
+            printf("%s%c", text, i + 1 < n_columns ? '\t' : '\n');
+        }
+    }
+}
+
+void cli_table(const struct cli *cli, const cJSON *items, const struct column *columns,
+               int n_columns) {
+    if (cli_print_plain(cli, items))
+        return;
+    if (isatty(STDOUT_FILENO) || getenv("ESPALIER_TABLE"))
+        print_aligned(items, columns, n_columns, !cli->no_headers);
+    else
+        print_tabs(items, columns, n_columns, !cli->no_headers);
+}
+
+void cli_fields(const cJSON *doc, const struct column *columns, int n_columns) {
+    char text[1024];
+    int width = 0;
+
+    for (int i = 0; i < n_columns; i++)
+        width = width > (int)strlen(columns[i].title) ? width : (int)strlen(columns[i].title);
+    for (int i = 0; i < n_columns; i++) {
+        cli_cell(doc, &columns[i], text, sizeof(text));
+        printf("%-*s  %s\n", width, columns[i].title, text);
+    }
+}

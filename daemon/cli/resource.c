@@ -1,0 +1,57 @@
+#include "daemon/cli/resource.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int resource_list(struct cli *cli, const struct resource *resource, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *items = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
+
+    if (code >= 0)
+        return code;
+    if (cli_list(cli, resource->path, &err, &items))
+        return cli_fail(&err);
+    cli_table(cli, items, resource->list, resource->n_list);
+    cJSON_Delete(items);
+    return CLI_OK;
+}
+
+int resource_show(struct cli *cli, const struct resource *resource, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    if (cli_get(cli, &err, &doc, "%s/%s", resource->path, cli_encode(argv[first])))
+        return cli_fail(&err);
+    if (!cli_print_plain(cli, doc))
+        cli_fields(doc, resource->fields, resource->n_fields);
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
+int resource_act(struct cli *cli, const struct resource *resource, const char *action, int argc,
+                 char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    char path[1024];
+    bool remove = !strcmp(action, "rm");
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 100}, &first);
+
+    for (int i = first; code < 0 && i < argc; i++) {
+        cJSON *doc = NULL, *body = remove ? NULL : cJSON_CreateObject();
+        snprintf(path, sizeof(path), "%s/%s%s%s", resource->path, cli_encode(argv[i]),
+                 remove ? "" : "/", remove ? "" : action);
+        if (cli_send(cli, remove ? "DELETE" : "POST", path, body, &err, &doc))
+            code = cli_fail(&err);
+        else if (!doc || !cli_print_plain(cli, doc))
+            printf("%s: %s\n", argv[i], remove ? "removed" : action);
+        cJSON_Delete(doc);
+        cJSON_Delete(body);
+    }
+    return code < 0 ? CLI_OK : code;
+}

@@ -1,0 +1,20 @@
+/* What most nouns share: list, show, remove and act on resources of one path. */
+#pragma once
+
+#include "daemon/cli/cli.h"
+
+struct resource {
+    const char *path; /* "/datasets" */
+    const struct column *list, *fields;
+    int n_list, n_fields;
+};
+
+int resource_list(struct cli *cli, const struct resource *resource, int argc, char **argv);
+int resource_show(struct cli *cli, const struct resource *resource, int argc, char **argv);
+/* POST PATH/ID/action for each word, or DELETE PATH/ID for action "rm". */
+int resource_act(struct cli *cli, const struct resource *resource, const char *action, int argc,
+                 char **argv);
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+#define RESOURCE(path, list, fields)                                                               \
+    { path, list, fields, COUNT(list), COUNT(fields) }

@@ -1,0 +1,312 @@
+/* espalier search create, ls, show, front, cancel, resume, rm; arch export. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/cli/commands.h"
+#include "daemon/cli/resource.h"
+
+static const struct column list[] = {{"ID", "id", CELL_TEXT},
+                                     {"NAME", "name", CELL_TEXT},
+                                     {"SUPERNET", "supernet", CELL_TEXT},
+                                     {"STATE", "state", CELL_TEXT},
+                                     {"STAGE", "stage", CELL_TEXT},
+                                     {"EVALUATIONS", "evaluations_done", CELL_INT},
+                                     {"FRONT", "front_size", CELL_INT},
+                                     {"HYPERVOLUME", "hypervolume", CELL_REAL}};
+static const struct column fields[] = {
+    {"id", "id", CELL_TEXT},
+    {"name", "name", CELL_TEXT},
+    {"supernet", "supernet", CELL_TEXT},
+    {"space", "space", CELL_TEXT},
+    {"state", "state", CELL_TEXT},
+    {"stage", "stage", CELL_TEXT},
+    {"strategy", "strategy", CELL_TEXT},
+    {"baseline", "baseline", CELL_TEXT},
+    {"evaluations", "evaluations_done", CELL_INT},
+    {"of", "evaluations", CELL_INT},
+    {"front", "front_size", CELL_INT},
+    {"hypervolume", "hypervolume", CELL_REAL},
+    {"hypervolume of the baseline", "result.hypervolume_random", CELL_REAL},
+    {"accuracy predictor's Kendall tau", "predictor.kendall_tau", CELL_REAL},
+    {"  mean absolute error", "predictor.mae", CELL_REAL},
+    {"job", "job", CELL_TEXT},
+    {"created", "created_at", CELL_TIME}};
+static const struct resource searches = RESOURCE("/searches", list, fields);
+
+struct search_options {
+    const char *supernet, *profile, *strategy, *baseline, *accuracy;
+    int64_t evaluations, population, seed, initial, measure;
+    double max_latency_ms, max_macs, max_params, max_memory_kb;
+};
+
+static cJSON *objective(const char *metric, const char *direction, const char *profile) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "metric", metric);
+    cJSON_AddStringToObject(o, "direction", direction);
+    if (profile)
+        cJSON_AddStringToObject(o, "profile", profile);
+    return o;
+}
+
+static void add_limit(cJSON *constraints, const char *metric, const char *profile, double max) {
+    if (max <= 0)
+        return;
+    cJSON *c = cJSON_CreateObject();
+    cJSON_AddStringToObject(c, "metric", metric);
+    if (profile)
+        cJSON_AddStringToObject(c, "profile", profile);
+    cJSON_AddNumberToObject(c, "max", max);
+    cJSON_AddItemToArray(constraints, c);
+}
+
+static cJSON *search_body(const struct search_options *o, const char *name) {
+    cJSON *body = cJSON_CreateObject();
+    cJSON *objectives = cJSON_AddArrayToObject(body, "objectives"),
+          *constraints = cJSON_AddArrayToObject(body, "constraints");
+
+    cJSON_AddStringToObject(body, "name", name);
+    cJSON_AddStringToObject(body, "supernet", o->supernet);
+    cJSON_AddItemToArray(objectives, objective("top1", "maximise", NULL));
+    cJSON_AddItemToArray(objectives, o->profile ? objective("latency_us", "minimise", o->profile)
+                                                : objective("macs", "minimise", NULL));
+    add_limit(constraints, "latency_us", o->profile, o->max_latency_ms * 1000);
+    add_limit(constraints, "macs", NULL, o->max_macs);
+    add_limit(constraints, "params", NULL, o->max_params);
+    add_limit(constraints, "peak_activation_bytes", NULL, o->max_memory_kb * 1000);
+    cJSON_AddStringToObject(body, "strategy", o->strategy);
+    if (strcmp(o->baseline, "none"))
+        cJSON_AddStringToObject(body, "baseline", o->baseline);
+    else
+        cJSON_AddNullToObject(body, "baseline");
+    cJSON_AddStringToObject(body, "accuracy", o->accuracy);
+    cJSON_AddNumberToObject(body, "evaluations", (double)o->evaluations);
+    cJSON_AddNumberToObject(body, "population", (double)o->population);
+    cJSON_AddNumberToObject(body, "seed", (double)o->seed);
+    cJSON_AddNumberToObject(body, "initial_evaluations", (double)o->initial);
+    cJSON_AddNumberToObject(body, "measure_front", (double)o->measure);
+    return body;
+}
+
+static int create_run(struct cli *cli, int argc, char **argv) {
+    struct search_options o = {0};
+    const struct option_row rows[] = {
+        {"supernet", 's', OPTION_TEXT, NULL, 1, 63, "", "supernet whose subnets are searched",
+         &o.supernet},
+        {"profile", 'p', OPTION_TEXT, NULL, 1, 63, "",
+         "minimise latency on this profile (default: MACs)", &o.profile},
+        {"max-latency", 0, OPTION_REAL, "0", 0, 1e9, "ms", "hard limit (0: none)",
+         &o.max_latency_ms},
+        {"max-macs", 0, OPTION_REAL, "0", 0, 1e15, "", "hard limit", &o.max_macs},
+        {"max-params", 0, OPTION_REAL, "0", 0, 1e15, "", "hard limit", &o.max_params},
+        {"max-memory", 0, OPTION_REAL, "0", 0, 1e12, "kB",
+         "hard limit of the peak activation memory", &o.max_memory_kb},
+        {"strategy", 0, OPTION_TEXT, "nsga2", 1, 32, "", "nsga2 or random", &o.strategy},
+        {"baseline", 0, OPTION_TEXT, "random", 1, 32, "", "beside it at equal budget, or none",
+         &o.baseline},
+        {"accuracy", 0, OPTION_TEXT, "predicted", 1, 32, "", "predicted or evaluated", &o.accuracy},
+        {"evaluations", 'n', OPTION_INT, "4000", 1, 10000000, "", "budget", &o.evaluations},
+        {"population", 0, OPTION_INT, "64", 4, 10000, "", "of a generation", &o.population},
+        {"seed", 0, OPTION_INT, "1", 0, 9e15, "", "of the search", &o.seed},
+        {"initial-evaluations", 0, OPTION_INT, "64", 8, 100000, "",
+         "subnets evaluated to fit the accuracy predictor", &o.initial},
+        {"measure-front", 0, OPTION_INT, "24", 0, 1000, "",
+         "candidates measured on the board at the end", &o.measure},
+        CLI_WAIT_ROWS(cli),
+        CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    if (!o.supernet)
+        return cli_usage("--supernet is needed");
+    if (o.max_latency_ms > 0 && !o.profile)
+        return cli_usage("--max-latency needs --profile");
+    cJSON *body = search_body(&o, argv[first]);
+    int rc = cli_send(cli, "POST", "/searches", body, &err, &doc);
+    cJSON_Delete(body);
+    return rc ? cli_fail(&err) : cli_started(cli, doc, "search");
+}
+
+static int ls_run(struct cli *cli, int argc, char **argv) {
+    return resource_list(cli, &searches, argc, argv);
+}
+
+static int show_run(struct cli *cli, int argc, char **argv) {
+    return resource_show(cli, &searches, argc, argv);
+}
+
+static int cancel_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &searches, "cancel", argc, argv);
+}
+
+static int resume_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &searches, "resume", argc, argv);
+}
+
+static int rm_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &searches, "rm", argc, argv);
+}
+
+/* ---- the front as a table ------------------------------------------------------------------ */
+
+static const cJSON *latency_metric(const cJSON *metrics) {
+    const cJSON *metric = NULL;
+    cJSON_ArrayForEach(metric,
+                       metrics) if (!strncmp(metric->string, "latency_us", 10)) return metric;
+    return NULL;
+}
+
+static void add_text(cJSON *row, const char *key, const char *text) {
+    cJSON_AddStringToObject(row, key, text);
+}
+
+/* "1.234 -> 1.301 [1.290, 1.315]" in milliseconds. */
+static void describe_latency(const cJSON *item, cJSON *row) {
+    const cJSON *now = latency_metric(cli_item(item, "metrics")),
+                *before = latency_metric(cli_item(item, "predicted"));
+    double value = cli_number(now, "value"), low = cli_number(now, "low"),
+           high = cli_number(now, "high"), predicted = cli_number(before, "value");
+    char text[96] = "-";
+
+    if (!strcmp(cli_text(now, "source"), "measured") && !isnan(predicted))
+        snprintf(text, sizeof(text), "%.3f -> %.3f [%.3f, %.3f]", predicted / 1e3, value / 1e3,
+                 low / 1e3, high / 1e3);
+    else if (!isnan(value))
+        snprintf(text, sizeof(text), "%.3f [%.3f, %.3f] %s", value / 1e3, low / 1e3, high / 1e3,
+                 cli_text(now, "source"));
+    add_text(row, "latency", text);
+}
+
+static cJSON *front_row(const cJSON *item) {
+    cJSON *row = cJSON_CreateObject();
+    double top1 = cli_number(item, "metrics.top1.value"), test = cli_number(item, "test_top1");
+    char text[64];
+
+    snprintf(text, sizeof(text), "%.2f %% %s", 100 * top1, cli_text(item, "metrics.top1.source"));
+    add_text(row, "top1", text);
+    if (!isnan(test))
+        cJSON_AddNumberToObject(row, "test_top1", test);
+    describe_latency(item, row);
+    cJSON_AddNumberToObject(row, "macs", cli_number(item, "metrics.macs.value"));
+    cJSON_AddNumberToObject(row, "params", cli_number(item, "metrics.params.value"));
+    cJSON_AddNumberToObject(row, "memory", cli_number(item, "metrics.peak_activation_bytes.value"));
+    add_text(row, "arch", cli_text(item, "arch"));
+    return row;
+}
+
+static int front_run(struct cli *cli, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    static const struct column columns[] = {
+        {"TOP-1 (VALIDATION)", "top1", CELL_TEXT},
+        {"TEST", "test_top1", CELL_PERCENT},
+        {"LATENCY MS: PREDICTED -> MEASURED [95 %]", "latency", CELL_TEXT},
+        {"MACS", "macs", CELL_MACS},
+        {"PARAMS", "params", CELL_MACS},
+        {"PEAK MEMORY", "memory", CELL_BYTES},
+        {"ARCH", "arch", CELL_TEXT}};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    const cJSON *item = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    if (cli_get(cli, &err, &doc, "/searches/%s/front", cli_encode(argv[first])))
+        return cli_fail(&err);
+    if (cli->json) {
+        cli_print_plain(cli, doc);
+    } else {
+        cJSON *table = cJSON_CreateArray();
+        cJSON_ArrayForEach(item, cli_item(doc, "items"))
+            cJSON_AddItemToArray(table, front_row(item));
+        cli_table(cli, table, columns, COUNT(columns));
+        cJSON_Delete(table);
+    }
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
+/* ---- export -------------------------------------------------------------------------------- */
+
+static int write_piece(void *context, const char *data, size_t len) {
+    return fwrite(data, 1, len, context) != len;
+}
+
+static int download(struct cli *cli, const char *export_id, const char *file, struct err *err) {
+    char path[256];
+    struct http_response response = {0};
+    FILE *out = fopen(file, "wbe");
+
+    if (!out)
+        return err_set(err, ESP_EIO, NULL, "cannot write %s", file);
+    snprintf(path, sizeof(path), "/api/v1/exports/%.100s/file", export_id);
+    struct http_request request = {
+        .method = "GET", .path = path, .on_data = write_piece, .context = out};
+    int rc = http_client_send(cli->client, &request, err, &response);
+    if (!rc && response.status != 200)
+        rc = err_set(err, ESP_ENOTFOUND, NULL, "the daemon has no file of %s (status %d)",
+                     export_id, response.status);
+    http_response_finish(&response);
+    if (fclose(out) && !rc)
+        rc = err_set(err, ESP_ENOSPACE, NULL, "cannot write %s", file);
+    if (rc)
+        remove(file);
+    return rc;
+}
+
+static int export_run(struct cli *cli, int argc, char **argv) {
+    const char *file = NULL;
+    const struct option_row rows[] = {{"file", 'f', OPTION_TEXT, NULL, 1, 4095, "",
+                                       "write the network here (waits for it)", &file},
+                                      CLI_WAIT_ROWS(cli),
+                                      CLI_COMMON_ROWS(cli)};
+    static const struct column columns[] = {{"id", "id", CELL_TEXT},
+                                            {"state", "state", CELL_TEXT},
+                                            {"arch", "arch", CELL_TEXT},
+                                            {"size", "bytes", CELL_BYTES},
+                                            {"path", "path", CELL_TEXT}};
+    struct err err = {0};
+    cJSON *doc = NULL, *done = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){2, 2}, &first);
+
+    if (code >= 0)
+        return code;
+    cJSON *body = cJSON_CreateObject();
+    cJSON_AddStringToObject(body, "supernet", argv[first]);
+    cJSON_AddStringToObject(body, "arch", argv[first + 1]);
+    cJSON_AddStringToObject(body, "format", "onnx");
+    int rc = cli_send(cli, "POST", "/exports", body, &err, &doc);
+    cJSON_Delete(body);
+    if (rc)
+        return cli_fail(&err);
+    if (!file && !cli->wait)
+        return cli_started(cli, doc, "export");
+    code = cli_wait(cli, cli_text(doc, "job.id"));
+    if (!code && cli_get(cli, &err, &done, "/exports/%s", cli_encode(cli_text(doc, "export.id"))))
+        code = cli_fail(&err);
+    if (!code && file && download(cli, cli_text(done, "id"), file, &err))
+        code = cli_fail(&err);
+    if (!code && !cli_print_plain(cli, done))
+        cli_fields(done, columns, COUNT(columns));
+    cJSON_Delete(done);
+    cJSON_Delete(doc);
+    return code;
+}
+
+const struct cli_command cli_search_create = {"search", "create", "NAME",
+                                              "search a supernet for its Pareto front", create_run};
+const struct cli_command cli_search_ls = {"search", "ls", "", "searches", ls_run};
+const struct cli_command cli_search_show = {"search", "show", "SEARCH", "one search", show_run};
+const struct cli_command cli_search_front = {"search", "front", "SEARCH",
+                                             "its Pareto front as a table", front_run};
+const struct cli_command cli_search_cancel = {"search", "cancel", "SEARCH...",
+                                              "stop searches; they can be resumed", cancel_run};
+const struct cli_command cli_search_resume = {"search", "resume", "SEARCH...",
+                                              "go on with searches", resume_run};
+const struct cli_command cli_search_rm = {"search", "rm", "SEARCH...", "remove searches", rm_run};
+const struct cli_command cli_arch_export = {"arch", "export", "SUPERNET ARCH",
+                                            "export a subnet as ONNX", export_run};

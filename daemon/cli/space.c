@@ -1,0 +1,169 @@
+/* espalier space ls, show, add, sample, rm; espalier arch show. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "daemon/cli/commands.h"
+#include "daemon/cli/resource.h"
+
+static const struct column list[] = {{"NAME", "name", CELL_TEXT},
+                                     {"SUBNETS", "cardinality", CELL_REAL},
+                                     {"SMALLEST MACS", "smallest.cost.macs", CELL_MACS},
+                                     {"LARGEST MACS", "largest.cost.macs", CELL_MACS},
+                                     {"TABLE ENTRIES", "table_entries", CELL_INT},
+                                     {"BUILT IN", "builtin", CELL_TEXT}};
+static const struct column fields[] = {{"name", "name", CELL_TEXT},
+                                       {"fingerprint", "fingerprint", CELL_TEXT},
+                                       {"subnets", "cardinality", CELL_REAL},
+                                       {"stages", "n_stages", CELL_INT},
+                                       {"blocks", "n_blocks", CELL_INT},
+                                       {"resolutions", "resolutions", CELL_INT},
+                                       {"table entries", "table_entries", CELL_INT},
+                                       {"smallest", "smallest.arch", CELL_TEXT},
+                                       {"  MACs", "smallest.cost.macs", CELL_MACS},
+                                       {"  parameters", "smallest.cost.params", CELL_MACS},
+                                       {"largest", "largest.arch", CELL_TEXT},
+                                       {"  MACs", "largest.cost.macs", CELL_MACS},
+                                       {"  parameters", "largest.cost.params", CELL_MACS}};
+static const struct resource spaces = RESOURCE("/spaces", list, fields);
+
+static int ls_run(struct cli *cli, int argc, char **argv) {
+    return resource_list(cli, &spaces, argc, argv);
+}
+
+static int show_run(struct cli *cli, int argc, char **argv) {
+    return resource_show(cli, &spaces, argc, argv);
+}
+
+static int rm_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &spaces, "rm", argc, argv);
+}
+
+static int add_run(struct cli *cli, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *body = NULL, *doc = NULL;
+    char *text = NULL;
+    size_t len = 0;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    int rc = file_read(argv[first], json_limits_default.bytes, &err, &text, &len);
+    if (!rc)
+        rc = json_parse(text, len, &json_limits_default, &err, &body);
+    if (!rc)
+        rc = cli_send(cli, "POST", "/spaces", body, &err, &doc);
+    if (rc)
+        code = cli_fail(&err);
+    else if (!cli_print_plain(cli, doc))
+        cli_fields(doc, fields, COUNT(fields));
+    cJSON_Delete(doc);
+    cJSON_Delete(body);
+    free(text);
+    return code < 0 ? CLI_OK : code;
+}
+
+static int sample_run(struct cli *cli, int argc, char **argv) {
+    const char *profile = NULL, *quantile = NULL;
+    int64_t n = 1000, seed = 1;
+    const struct option_row rows[] = {
+        {"n", 'n', OPTION_INT, "1000", 1, 10000, "subnets", "how many", &n},
+        {"seed", 0, OPTION_INT, "1", 0, 9e15, "", "of the sample", &seed},
+        {"profile", 'p', OPTION_TEXT, NULL, 0, 63, "", "predict their latency on this profile",
+         &profile},
+        {"quantile", 'q', OPTION_TEXT, NULL, 0, 63, "",
+         "print one number, such as latency_us.median", &quantile},
+        CLI_COMMON_ROWS(cli)};
+    static const struct column columns[] = {
+        {"METRIC", "metric", CELL_TEXT}, {"MIN", "min", CELL_REAL}, {"P5", "p5", CELL_REAL},
+        {"MEDIAN", "median", CELL_REAL}, {"P95", "p95", CELL_REAL}, {"MAX", "max", CELL_REAL}};
+    struct err err = {0};
+    cJSON *doc = NULL, *rows_out = NULL, *metric = NULL;
+    char path[512];
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    cJSON *body = cJSON_CreateObject();
+    cJSON_AddNumberToObject(body, "n", (double)n);
+    cJSON_AddNumberToObject(body, "seed", (double)seed);
+    if (profile)
+        cJSON_AddStringToObject(body, "profile", profile);
+    snprintf(path, sizeof(path), "/spaces/%.200s/sample", cli_encode(argv[first]));
+    int rc = cli_send(cli, "POST", path, body, &err, &doc);
+    cJSON_Delete(body);
+    if (rc)
+        return cli_fail(&err);
+    if (quantile) {
+        double value = cli_number(cli_item(doc, "quantiles"), quantile);
+        code = isnan(value) ? cli_usage("no number %s in the answer", quantile)
+                            : (printf("%.17g\n", value), CLI_OK);
+        cJSON_Delete(doc);
+        return code;
+    }
+    rows_out = cJSON_CreateArray();
+    cJSON_ArrayForEach(metric, cli_item(doc, "quantiles")) {
+        cJSON *row = cJSON_Duplicate(metric, true);
+        cJSON_AddStringToObject(row, "metric", metric->string);
+        cJSON_AddItemToArray(rows_out, row);
+    }
+    cli_table(cli, rows_out, columns, COUNT(columns));
+    if (cli_number(doc, "missing_entries") > 0)
+        fprintf(stderr, "%.0f entries of the latency table are missing: espalier latency build\n",
+                cli_number(doc, "missing_entries"));
+    cJSON_Delete(rows_out);
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
+static int arch_show_run(struct cli *cli, int argc, char **argv) {
+    const char *profile = NULL;
+    const struct option_row rows[] = {{"profile", 'p', OPTION_TEXT, NULL, 0, 63, "",
+                                       "predict its latency on this profile", &profile},
+                                      CLI_COMMON_ROWS(cli)};
+    static const struct column summary[] = {
+        {"arch", "arch", CELL_TEXT},
+        {"id", "arch_id", CELL_TEXT},
+        {"MACs", "cost.macs", CELL_MACS},
+        {"parameters", "cost.params", CELL_MACS},
+        {"peak activation", "cost.peak_activation_bytes", CELL_BYTES},
+        {"model", "cost.model_bytes", CELL_BYTES},
+        {"latency", "latency.us", CELL_MS}};
+    static const struct column units[] = {
+        {"UNIT", "signature", CELL_TEXT},  {"KERNEL", "kernel", CELL_INT},
+        {"MID", "mid_channels", CELL_INT}, {"OUT", "c_out", CELL_INT},
+        {"HEIGHT", "h_out", CELL_INT},     {"MACS", "macs", CELL_MACS},
+        {"PARAMS", "params", CELL_MACS},   {"LATENCY", "latency_us", CELL_MS}};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){2, 2}, &first);
+
+    if (code >= 0)
+        return code;
+    if (cli_get(cli, &err, &doc, "/archs?space=%s&arch=%s%s%s", cli_encode(argv[first]),
+                cli_encode(argv[first + 1]), profile ? "&profile=" : "",
+                profile ? cli_encode(profile) : ""))
+        return cli_fail(&err);
+    if (!cli_print_plain(cli, doc)) {
+        cli_fields(doc, summary, COUNT(summary));
+        putchar('\n');
+        cli_table(cli, cli_item(doc, "units"), units, COUNT(units));
+    }
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
+const struct cli_command cli_space_ls = {"space", "ls", "", "search spaces", ls_run};
+const struct cli_command cli_space_show = {"space", "show", "SPACE",
+                                           "one space, its smallest and largest subnet", show_run};
+const struct cli_command cli_space_add = {"space", "add", "FILE",
+                                          "add a space from a JSON file (docs/SPACES.md)", add_run};
+const struct cli_command cli_space_sample = {"space", "sample", "SPACE",
+                                             "cost and latency of random subnets", sample_run};
+const struct cli_command cli_space_rm = {"space", "rm", "SPACE...", "remove spaces", rm_run};
+const struct cli_command cli_arch_show = {"arch", "show", "SPACE ARCH", "one subnet, unit by unit",
+                                          arch_show_run};

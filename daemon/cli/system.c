@@ -1,0 +1,64 @@
+/* espalier status, doctor, version. */
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/cli/commands.h"
+
+static int status_run(struct cli *cli, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    static const struct column columns[] = {{"version", "version.version", CELL_TEXT},
+                                            {"data", "system.data_dir", CELL_TEXT},
+                                            {"started", "system.started_at", CELL_TIME},
+                                            {"processor", "system.cpu_model", CELL_TEXT},
+                                            {"cores", "system.cores", CELL_INT},
+                                            {"disk free", "system.disk_free_bytes", CELL_BYTES},
+                                            {"database", "system.database_bytes", CELL_BYTES},
+                                            {"jobs running", "system.jobs_running", CELL_INT},
+                                            {"boards online", "system.workers_online", CELL_INT}};
+    struct err err = {0};
+    cJSON *both = cJSON_CreateObject(), *doc = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
+
+    if (code < 0 && cli_get(cli, &err, &doc, "/version"))
+        code = cli_fail(&err);
+    if (code < 0) {
+        cJSON_AddItemToObject(both, "version", doc);
+        doc = NULL;
+        if (cli_get(cli, &err, &doc, "/system"))
+            code = cli_fail(&err);
+    }
+    if (code < 0) {
+        cJSON_AddItemToObject(both, "system", doc);
+        if (!cli_print_plain(cli, both))
+            cli_fields(both, columns, sizeof(columns) / sizeof(columns[0]));
+        code = CLI_OK;
+    }
+    cJSON_Delete(both);
+    return code;
+}
+
+static int doctor_run(struct cli *cli, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    static const struct column columns[] = {
+        {"CHECK", "name", CELL_TEXT}, {"OK", "ok", CELL_TEXT}, {"DETAIL", "detail", CELL_TEXT}};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    const cJSON *check = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
+
+    if (code >= 0)
+        return code;
+    if (cli_get(cli, &err, &doc, "/system"))
+        return cli_fail(&err);
+    code = CLI_OK;
+    cJSON_ArrayForEach(check, cli_item(doc, "checks")) if (cJSON_IsFalse(cli_item(check, "ok")))
+        code = CLI_FAILURE;
+    cli_table(cli, cli_item(doc, "checks"), columns, 3);
+    cJSON_Delete(doc);
+    return code;
+}
+
+const struct cli_command cli_status = {"status", NULL, "", "what the daemon is and does",
+                                       status_run};
+const struct cli_command cli_doctor = {
+    "doctor", NULL, "", "checks of the daemon's database, disk and boards", doctor_run};
