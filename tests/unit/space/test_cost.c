@@ -1,28 +1,6 @@
-#include <stdarg.h>
-#include <setjmp.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "fixture.h"
 
 #include "space/cost.h"
-#include "space/memory_plan.h"
-
-static struct space *builtin(const char *name) {
-    struct space *space = NULL;
-    struct err err = {0};
-    int code = space_builtin(name, &err, &space);
-    if (code)
-        fail_msg("%s: %s %s", name, err.pointer, err.message);
-    return space;
-}
-
-static struct arch parsed(const struct space *space, const char *text) {
-    struct arch arch;
-    struct err err = {0};
-    if (arch_parse(space, text, strlen(text), &err, &arch))
-        fail_msg("%s", err.message);
-    return arch;
-}
 
 static struct cost cost_of(const struct space *space, const struct arch *arch) {
     struct cost cost;
