@@ -22,10 +22,15 @@ struct best_path {
 struct solver {
     const struct space *space;
     const struct additive_cost *cost;
+    bool largest; /* of the units, in place of their sum */
     struct err *err;
     int error;
     struct best_path paths[SPACE_STAGES_MAX][SPACE_CHOICES_MAX];
 };
+
+static double combine(const struct solver *solver, double a, double b) {
+    return solver->largest ? fmax(a, b) : a + b;
+}
 
 /* Infinite where unknown. */
 static double unit_cost(struct solver *solver, const struct unit_spec *spec, int stage, int block) {
@@ -57,17 +62,25 @@ static struct best_block find_block(struct solver *solver, const struct block_pl
     return best;
 }
 
+/* The first block and `more` like path->rest. */
+static double blocks_cost(const struct solver *solver, double first, double rest, int more) {
+    if (!more)
+        return first;
+    return combine(solver, first, solver->largest ? rest : more * rest);
+}
+
 /* Keeps the cheapest depth for one way into the stage, if it beats what path holds. */
-static void try_depths(const struct space_stage *stage, double before, int from,
-                       struct best_block first, struct best_path *path) {
+static void try_depths(const struct solver *solver, const struct space_stage *stage, double before,
+                       struct best_path *path, const struct best_path *offer) {
     for (int d = 0; d < stage->depths.n; d++) {
         int more = stage->depths.value[d] - 1;
-        double cost = before + first.cost + (more ? more * path->rest.cost : 0);
+        double cost =
+            combine(solver, before, blocks_cost(solver, offer->first.cost, path->rest.cost, more));
         if (cost < path->cost) {
             path->cost = cost;
-            path->from = (uint8_t)from;
+            path->from = offer->from;
             path->depth = (uint8_t)d;
-            path->first = first;
+            path->first = offer->first;
         }
     }
 }
@@ -87,20 +100,20 @@ static void solve_channels(struct solver *solver, int index, int choice, int sid
         place.side = side;
         place.c_in = index ? space->stages[index - 1].channels.value[from] : space->stem.channels;
         double before = index ? solver->paths[index - 1][from].cost : start;
-        try_depths(stage, before, from, find_block(solver, &place), path);
+        const struct best_path offer = {.from = (uint8_t)from, .first = find_block(solver, &place)};
+        try_depths(solver, stage, before, path, &offer);
     }
 }
 
 static double head_cost(struct solver *solver, int channels, int side) {
     const struct space *space = solver->space;
-    double sum = 0;
-    if (space->head.expand_channels) {
-        struct unit_spec conv = lower_head_conv(space, channels, side);
-        sum = unit_cost(solver, &conv, -1, -1);
-        channels = conv.c_out;
+    if (!space->head.expand_channels) {
+        struct unit_spec tail = lower_head_tail(space, channels, side);
+        return unit_cost(solver, &tail, -1, -1);
     }
-    struct unit_spec tail = lower_head_tail(space, channels, side);
-    return sum + unit_cost(solver, &tail, -1, -1);
+    struct unit_spec conv = lower_head_conv(space, channels, side);
+    struct unit_spec tail = lower_head_tail(space, conv.c_out, side);
+    return combine(solver, unit_cost(solver, &conv, -1, -1), unit_cost(solver, &tail, -1, -1));
 }
 
 static void trace_back(const struct solver *solver, int resolution, int last,
@@ -136,8 +149,8 @@ static void solve_resolution(struct solver *solver, int resolution, double *best
     }
     const struct space_choices *channels = &space->stages[space->n_stages - 1].channels;
     for (int c = 0; c < channels->n; c++) {
-        double cost = solver->paths[space->n_stages - 1][c].cost +
-                      head_cost(solver, channels->value[c], side);
+        double cost = combine(solver, solver->paths[space->n_stages - 1][c].cost,
+                              head_cost(solver, channels->value[c], side));
         if (cost < *best) {
             *best = cost;
             trace_back(solver, resolution, c, best_arch);
@@ -145,19 +158,30 @@ static void solve_resolution(struct solver *solver, int resolution, double *best
     }
 }
 
-int additive_min(const struct space *space, const struct additive_cost *cost, struct err *err,
-                 double *ret_min, struct arch *ret_arch) {
-    struct solver solver = {.space = space, .cost = cost, .err = err};
+static int solve(struct solver *solver, double *ret_min, struct arch *ret_arch) {
+    const struct space *space = solver->space;
     double best = INFINITY;
     struct arch best_arch;
     for (int r = 0; r < space->n_resolutions; r++)
-        solve_resolution(&solver, r, &best, &best_arch);
-    if (solver.error)
-        return solver.error;
+        solve_resolution(solver, r, &best, &best_arch);
+    if (solver->error)
+        return solver->error;
     if (isinf(best))
-        return err_set(err, ESP_EMISSING, "", "every subnet of %s holds a unit of unknown cost",
-                       space->name);
+        return err_set(solver->err, ESP_EMISSING, "",
+                       "every subnet of %s holds a unit of unknown cost", space->name);
     *ret_min = best;
     *ret_arch = best_arch;
     return 0;
+}
+
+int additive_min(const struct space *space, const struct additive_cost *cost, struct err *err,
+                 double *ret_min, struct arch *ret_arch) {
+    struct solver solver = {.space = space, .cost = cost, .err = err};
+    return solve(&solver, ret_min, ret_arch);
+}
+
+int bottleneck_min(const struct space *space, const struct additive_cost *cost, struct err *err,
+                   double *ret_min, struct arch *ret_arch) {
+    struct solver solver = {.space = space, .cost = cost, .err = err, .largest = true};
+    return solve(&solver, ret_min, ret_arch);
 }

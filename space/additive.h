@@ -1,16 +1,21 @@
-/* Exact minima of costs that are sums over units (MACs, parameters, latency tables), by dynamic
- * programming over stages, output channels and depth for every resolution. */
+/* Exact minima of costs that are sums over units (MACs, parameters, latency tables) or the largest
+ * of them (peaks of memory), by dynamic programming over stages, output channels and depth for
+ * every resolution. */
 #pragma once
 
 #include "space/graph.h"
 
-/* Cost of one unit; NAN where unknown (such units are never chosen). */
+/* Cost of one unit; NAN where unknown (such units are never chosen). It is asked with the graph of
+ * that unit alone, once for each place and choice of the space. */
 struct additive_cost {
     double (*unit)(void *context, const struct graph *graph, int unit);
     void *context;
 };
 
-/* Smallest sum over all subnets of the space and an arch that attains it. ESP_EMISSING if every
- * subnet holds an unknown unit. */
+/* Smallest sum over all subnets of the space and an arch that attains it. Costs may be negative.
+ * Errors: ESP_EMISSING if every subnet holds an unknown unit, ESP_ENOMEM. */
 int additive_min(const struct space *space, const struct additive_cost *cost, struct err *err,
                  double *ret_min, struct arch *ret_arch);
+/* The same for the largest unit of a subnet in place of the sum. */
+int bottleneck_min(const struct space *space, const struct additive_cost *cost, struct err *err,
+                   double *ret_min, struct arch *ret_arch);

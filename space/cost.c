@@ -87,11 +87,6 @@ int arch_cost(const struct space *space, const struct arch *arch, struct err *er
     return 0;
 }
 
-struct signed_metric {
-    enum cost_metric metric;
-    double sign;
-};
-
 static double metric_value(const struct cost *cost, enum cost_metric metric) {
     switch (metric) {
     case COST_MACS:
@@ -110,31 +105,65 @@ static double metric_value(const struct cost *cost, enum cost_metric metric) {
     return 0;
 }
 
+struct signed_metric {
+    enum cost_metric metric;
+    double sign;
+};
+
 static double unit_metric(void *context, const struct graph *graph, int unit) {
-    const struct signed_metric *signed_metric = context;
+    const struct signed_metric *wanted = context;
     const struct graph_unit *part = &graph->units[unit];
-    struct cost sum = {0};
+    struct cost sum = {.peak_activation_bytes = unit_peak_bytes(&part->spec, 4)};
     for (int i = 0; i < part->n_ops; i++)
         add_op(&sum, &graph->ops[part->first_op + i], 4);
-    return signed_metric->sign * metric_value(&sum, signed_metric->metric);
+    return wanted->sign * metric_value(&sum, wanted->metric);
+}
+
+/* Highest value of a metric that is a sum. */
+static int sum_high(const struct space *space, enum cost_metric metric, struct err *err,
+                    double *ret_high) {
+    struct signed_metric negative = {metric, -1};
+    struct arch arch;
+    double low;
+    int code =
+        additive_min(space, &(struct additive_cost){unit_metric, &negative}, err, &low, &arch);
+    if (!code)
+        *ret_high = -low;
+    return code;
+}
+
+/* Highest peak: that of the worst unit, since every unit is in some subnet. */
+static int peak_high(const struct space *space, enum cost_metric metric, struct err *err,
+                     double *ret_high) {
+    struct signed_metric wanted = {metric, 1};
+    struct unit_list *units = NULL;
+    double high = 0;
+    int code = space_units(space, err, &units);
+    if (code)
+        return code;
+    for (int i = 0; i < units->n; i++) {
+        double peak = unit_metric(&wanted, units->entries[i].graph, 0);
+        high = peak > high ? peak : high;
+    }
+    unit_list_destroy(units);
+    *ret_high = high;
+    return 0;
 }
 
 int cost_range(const struct space *space, enum cost_metric metric, struct err *err, double *ret_low,
                double *ret_high, struct arch *ret_low_arch) {
-    if (metric != COST_MACS && metric != COST_PARAMS && metric != COST_MODEL_BYTES)
-        return err_set(err, ESP_EUNSUPPORTED, "", "a peak is no sum over layers");
-    struct signed_metric low = {metric, 1}, high = {metric, -1};
-    double low_value, high_value;
-    struct arch low_arch, high_arch;
-    int code =
-        additive_min(space, &(struct additive_cost){unit_metric, &low}, err, &low_value, &low_arch);
+    bool peak = metric == COST_PEAK_ACTIVATION || metric == COST_PEAK_SIMPLE;
+    struct signed_metric wanted = {metric, 1};
+    const struct additive_cost cost = {unit_metric, &wanted};
+    double low, high;
+    struct arch arch;
+    int code = (peak ? peak_high : sum_high)(space, metric, err, &high);
     if (!code)
-        code = additive_min(space, &(struct additive_cost){unit_metric, &high}, err, &high_value,
-                            &high_arch);
+        code = (peak ? bottleneck_min : additive_min)(space, &cost, err, &low, &arch);
     if (code)
         return code;
-    *ret_low = low_value;
-    *ret_high = -high_value;
-    *ret_low_arch = low_arch;
+    *ret_low = low;
+    *ret_high = high;
+    *ret_low_arch = arch;
     return 0;
 }

@@ -28,8 +28,8 @@ enum cost_metric {
     COST_MODEL_BYTES,
     COST_METRICS
 };
-/* Exact attainable range of an additive metric (macs, params, model bytes) over the space, by
- * dynamic programming over stages, with an arch that attains each end. ESP_EUNSUPPORTED for peaks
- * (their range is that of arch_min and arch_max, by monotonicity). */
+/* Exact attainable range of a metric over the space, and an arch that attains its low end: a
+ * dynamic programme over stages (space/additive.h), some milliseconds for a large space. Errors:
+ * ESP_ENOMEM, ESP_ELIMIT. */
 int cost_range(const struct space *space, enum cost_metric metric, struct err *err, double *ret_low,
                double *ret_high, struct arch *ret_low_arch);

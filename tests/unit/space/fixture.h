@@ -37,6 +37,19 @@ static inline struct arch parsed(const struct space *space, const char *text) {
     return arch;
 }
 
+/* The next arch in counting order over all genes; false behind the last. */
+static inline bool next_arch(const struct gene *genes, int n, struct arch *arch) {
+    for (int i = 0; i < n; i++) {
+        int choice = arch_gene(arch, &genes[i]) + 1;
+        if (choice < genes[i].n_choices) {
+            arch_set_gene(arch, &genes[i], choice);
+            return true;
+        }
+        arch_set_gene(arch, &genes[i], 0);
+    }
+    return false;
+}
+
 /* Two resolutions, elastic width in both stages, an expand ratio of 1, SE, stride 2: 1,728 distinct
  * subnets. */
 #define TINY_STAGES                                                                                \
