@@ -1,0 +1,45 @@
+/* A source of metrics for archs: counting, predicting, running the supernet, measuring on a board.
+ * The search knows sources only by this, so a new one touches no strategy. Who wires a search up
+ * makes them; search/ makes the one that counts. */
+#pragma once
+
+#include "search/objective.h"
+#include "space/additive.h"
+
+enum evaluation_state {
+    EVALUATION_DONE,
+    EVALUATION_PENDING, /* the values come later, from outside (search_loop_enter) */
+    EVALUATION_FAILED   /* this arch cannot be evaluated; the others can */
+};
+struct evaluation {
+    const struct arch *arch; /* valid in the space */
+    enum evaluation_state state;
+    struct metric *values; /* evaluator->n_metrics, in the order of its keys */
+};
+
+/* A metric as a sum of costs of units, through a rising function: for exact minima. */
+struct additive_metric {
+    struct additive_cost cost;
+    double (*value)(void *context, double sum); /* NULL: the sum itself; context is cost.context */
+};
+
+struct evaluator {
+    int n_metrics;
+    const char *const *keys;
+    bool cheap; /* thousands a second: may be asked about samples of the space */
+    void *context;
+    /* Fills state and values of all n evaluations. An error fails the search: what is wrong with
+     * one arch alone is EVALUATION_FAILED. */
+    int (*submit)(void *context, struct evaluation *evaluations, int n, struct err *err);
+    void (*cancel)(void *context); /* from another thread or a signal's flag: submit returns
+                                      ESP_ECANCELED soon. May be NULL */
+    /* True and the metric as a sum, if it is one. May be NULL. */
+    bool (*additive)(void *context, int metric, struct additive_metric *ret_metric);
+    /* Whether the metric never falls when any single choice grows, so that the smallest and the
+     * largest subnet bound it. May be NULL: none. */
+    bool (*monotone)(void *context, int metric);
+};
+
+/* The one that counts: macs, params, peak_activation_bytes, peak_simple_bytes, model_bytes. Borrows
+ * space. */
+void cost_evaluator_init(const struct space *space, struct evaluator *ret_evaluator);

@@ -1,0 +1,355 @@
+/* NSGA-II (Deb et al. 2002) with constrained domination (Deb 2000), on the genes of a space.
+ *
+ * Deviations: results join the population whenever they are told, in any number, and the best stay,
+ * so late results are not lost (with one generation told at a time it is the plain method); no arch
+ * is asked twice; the first population leans from the small to the large subnets, both ends
+ * included, because random subnets of a large space all lie in the middle of its front. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "search/pareto.h"
+#include "search/sampling.h"
+#include "search/seen.h"
+#include "search/strategy.h"
+
+enum { TRIES = 64, TRIES_BEFORE_RANDOM = 32 };
+
+struct member {
+    struct outcome outcome;
+    int rank;
+    double crowding;
+};
+
+struct nsga2 {
+    struct strategy_config config;
+    struct gene genes[SPACE_GENES_MAX];
+    int n_genes;
+    struct seen seen;
+    int64_t asked; /* children made; keys the random numbers */
+    int n, capacity;
+    struct member *members; /* the population; best first */
+};
+
+static int nsga2_create(const struct strategy_config *config, struct err *err, void **ret_state) {
+    struct nsga2 *search = mem_array(1, sizeof *search);
+    if (!search)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a strategy");
+    search->config = *config;
+    search->n_genes = space_genes(config->space, search->genes);
+    *ret_state = search;
+    return 0;
+}
+
+static void nsga2_destroy(void *state) {
+    struct nsga2 *search = state;
+    seen_finish(&search->seen);
+    free(search->members);
+    free(search);
+}
+
+/* The first population. */
+static void make_founder(const struct nsga2 *search, struct rng *rng, struct arch *ret_arch) {
+    const struct space *space = search->config.space;
+    if (search->asked == 0)
+        arch_min(space, ret_arch);
+    else if (search->asked == 1)
+        arch_max(space, ret_arch);
+    else if (search->asked % 2 == 0)
+        arch_random(space, rng, ret_arch);
+    else
+        sample_leaning(space, rng, 2 * rng_unit(rng) - 1, ret_arch);
+}
+
+static const struct member *tournament(const struct nsga2 *search, struct rng *rng) {
+    const struct member *a = &search->members[rng_below(rng, (uint32_t)search->n)];
+    const struct member *b = &search->members[rng_below(rng, (uint32_t)search->n)];
+    if (a->rank != b->rank)
+        return a->rank < b->rank ? a : b;
+    return a->crowding >= b->crowding ? a : b;
+}
+
+/* Uniform crossover of each gene; of a block that one parent does not have, the other's choices;
+ * of one that neither has, random ones, which count if the child grows deeper. */
+static struct arch cross(const struct nsga2 *search, struct rng *rng, const struct arch *a,
+                         const struct arch *b) {
+    const struct space *space = search->config.space;
+    struct arch child = {0};
+    bool mixed = rng_unit(rng) < search->config.crossover;
+    for (int i = 0; i < search->n_genes; i++) {
+        const struct gene *gene = &search->genes[i];
+        bool in_a = arch_gene_active(space, a, gene), in_b = arch_gene_active(space, b, gene);
+        int choice;
+        if (in_a && (!in_b || !mixed || rng_below(rng, 2) == 0))
+            choice = arch_gene(a, gene);
+        else if (in_b && (in_a || mixed))
+            choice = arch_gene(b, gene);
+        else
+            choice = (int)rng_below(rng, (uint32_t)gene->n_choices);
+        arch_set_gene(&child, gene, choice);
+    }
+    return child;
+}
+
+/* Redraws each choice with the given chance, kernel size and expand ratio of a block together (Cai
+ * et al. 2020, as in once-for-all's evolution). */
+static void mutate(const struct nsga2 *search, struct rng *rng, double chance, struct arch *child) {
+    bool redraw = false;
+    for (int i = 0; i < search->n_genes; i++) {
+        const struct gene *gene = &search->genes[i];
+        if (gene->kind != GENE_EXPAND)
+            redraw = rng_unit(rng) < chance;
+        if (redraw)
+            arch_set_gene(child, gene, (int)rng_below(rng, (uint32_t)gene->n_choices));
+    }
+}
+
+static void make_child(const struct nsga2 *search, struct rng *rng, int attempt,
+                       struct arch *ret_arch) {
+    if (attempt >= TRIES_BEFORE_RANDOM) {
+        arch_random(search->config.space, rng, ret_arch);
+        return;
+    }
+    if (search->asked < search->config.population || search->n == 0) {
+        make_founder(search, rng, ret_arch);
+        return;
+    }
+    const struct member *a = tournament(search, rng), *b = tournament(search, rng);
+    /* The more often a child was known already, the further from its parents the next one. */
+    double chance = fmin(search->config.mutation * (1 + 0.25 * attempt), 1);
+    struct arch child = cross(search, rng, &a->outcome.arch, &b->outcome.arch);
+    mutate(search, rng, chance, &child);
+    arch_canonicalise(search->config.space, &child);
+    *ret_arch = child;
+}
+
+static int nsga2_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
+    struct nsga2 *search = state;
+    int made = 0;
+    while (made < n) {
+        int added = 0;
+        for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
+            struct rng rng = rng_make(search->config.seed, RNG_SEARCH, (uint64_t)search->asked,
+                                      (uint32_t)attempt);
+            make_child(search, &rng, attempt, &ret_archs[made]);
+            added = seen_add(&search->seen, &ret_archs[made]);
+        }
+        if (added < 0)
+            return err_set(err, added, NULL, "no memory for the archs asked before");
+        search->asked++;
+        if (added == 0)
+            break;
+        made++;
+    }
+    return made;
+}
+
+static int reserve(struct nsga2 *search, int n, struct err *err) {
+    if (n <= search->capacity)
+        return 0;
+    struct member *grown = reallocarray(search->members, (size_t)n, sizeof *grown);
+    if (!grown)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a population of %d", n);
+    search->members = grown;
+    search->capacity = n;
+    return 0;
+}
+
+static int find_member(const struct nsga2 *search, const struct arch *arch) {
+    for (int i = 0; i < search->n; i++)
+        if (arch_equal(&search->members[i].outcome.arch, arch))
+            return i;
+    return -1;
+}
+
+static void join(struct nsga2 *search, const struct outcome *outcome) {
+    int at = find_member(search, &outcome->arch);
+    bool usable = !outcome->failed && isfinite(outcome->violation);
+    for (int k = 0; k < search->config.n_objectives; k++)
+        usable &= isfinite(outcome->costs[k]) != 0;
+    if (usable)
+        search->members[at >= 0 ? at : search->n++].outcome = *outcome;
+    else if (at >= 0)
+        search->members[at] = search->members[--search->n];
+}
+
+struct ranking {
+    double *costs, *violations, *distances;
+    int *ranks, *members;
+};
+
+static bool ranking_init(struct ranking *r, int n, int m) {
+    size_t count = (size_t)n + 1;
+    *r = (struct ranking){.costs = mem_array(count * (size_t)m, sizeof *r->costs),
+                          .violations = mem_array(count, sizeof *r->violations),
+                          .distances = mem_array(count, sizeof *r->distances),
+                          .ranks = mem_array(count, sizeof *r->ranks),
+                          .members = mem_array(count, sizeof *r->members)};
+    return r->costs && r->violations && r->distances && r->ranks && r->members;
+}
+
+static void ranking_finish(struct ranking *r) {
+    free(r->costs);
+    free(r->violations);
+    free(r->distances);
+    free(r->ranks);
+    free(r->members);
+}
+
+/* Crowding of each rank's members. */
+static int crowd(struct nsga2 *search, struct ranking *r, int n_ranks) {
+    for (int rank = 0; rank < n_ranks; rank++) {
+        int n = 0;
+        for (int i = 0; i < search->n; i++)
+            if (r->ranks[i] == rank)
+                r->members[n++] = i;
+        int code =
+            pareto_crowding(r->costs, search->config.n_objectives, r->members, n, r->distances);
+        if (code < 0)
+            return code;
+        for (int i = 0; i < n; i++)
+            search->members[r->members[i]].crowding = r->distances[i];
+    }
+    return 0;
+}
+
+static int compare_members(const void *x, const void *y) {
+    const struct member *a = x, *b = y;
+    if (a->rank != b->rank)
+        return a->rank < b->rank ? -1 : 1;
+    if (a->crowding != b->crowding)
+        return a->crowding > b->crowding ? -1 : 1;
+    return memcmp(&a->outcome.arch, &b->outcome.arch, sizeof a->outcome.arch);
+}
+
+/* Ranks the members and sorts them, best first. */
+static int rank_members(struct nsga2 *search) {
+    struct ranking r;
+    int m = search->config.n_objectives, code = ESP_ENOMEM;
+    if (!ranking_init(&r, search->n, m))
+        goto out;
+    for (int i = 0; i < search->n; i++) {
+        memcpy(r.costs + (size_t)i * (size_t)m, search->members[i].outcome.costs,
+               (size_t)m * sizeof *r.costs);
+        r.violations[i] = search->members[i].outcome.violation;
+    }
+    code = pareto_rank(r.costs, r.violations, search->n, m, r.ranks);
+    for (int i = 0; i < search->n && code >= 0; i++)
+        search->members[i].rank = r.ranks[i];
+    if (code >= 0)
+        code = crowd(search, &r, code);
+    if (code == 0)
+        qsort(search->members, (size_t)search->n, sizeof *search->members, compare_members);
+out:
+    ranking_finish(&r);
+    return code;
+}
+
+/* Lets the members beyond the population go. The rest is ranked again among itself, so that a saved
+ * and loaded population, which knows only those that stayed, is the same. */
+static int survive(struct nsga2 *search, struct err *err) {
+    int code = rank_members(search);
+    if (code == 0 && search->n > search->config.population) {
+        search->n = search->config.population;
+        code = rank_members(search);
+    }
+    return code < 0 ? err_set(err, code, NULL, "no memory to rank a population") : 0;
+}
+
+static int nsga2_tell(void *state, const struct outcome *outcomes, int n, struct err *err) {
+    struct nsga2 *search = state;
+    int code = reserve(search, search->n + n, err);
+    if (code < 0)
+        return code;
+    for (int i = 0; i < n; i++)
+        join(search, &outcomes[i]);
+    return search->n ? survive(search, err) : 0;
+}
+
+static cJSON *save_member(const struct nsga2 *search, const struct outcome *outcome) {
+    char text[ARCH_TEXT_MAX];
+    arch_format(search->config.space, &outcome->arch, text);
+    cJSON *doc = cJSON_CreateObject();
+    cJSON *costs = cJSON_CreateDoubleArray(outcome->costs, search->config.n_objectives);
+    bool ok = doc && costs && cJSON_AddStringToObject(doc, "arch", text) &&
+              cJSON_AddNumberToObject(doc, "violation", outcome->violation) &&
+              cJSON_AddItemToObject(doc, "costs", costs);
+    if (ok)
+        return doc;
+    cJSON_Delete(costs);
+    cJSON_Delete(doc);
+    return NULL;
+}
+
+static cJSON *nsga2_save(void *state) {
+    const struct nsga2 *search = state;
+    cJSON *doc = cJSON_CreateObject(), *seen = seen_save(&search->seen), *list = NULL;
+    bool ok = doc && seen && cJSON_AddNumberToObject(doc, "asked", (double)search->asked) &&
+              (list = cJSON_AddArrayToObject(doc, "population"));
+    for (int i = 0; ok && i < search->n; i++) {
+        cJSON *member = save_member(search, &search->members[i].outcome);
+        ok = member && cJSON_AddItemToArray(list, member);
+    }
+    ok = ok && cJSON_AddItemToObject(doc, "seen", seen);
+    if (ok)
+        return doc;
+    cJSON_Delete(seen);
+    cJSON_Delete(doc);
+    return NULL;
+}
+
+static int load_member(struct nsga2 *search, const cJSON *item, const char *at, struct err *err) {
+    struct outcome outcome = {0};
+    const char *text;
+    const cJSON *costs, *cost;
+    int m = search->config.n_objectives, k = 0;
+    int code = json_string(item, at, "arch", 1, ARCH_TEXT_MAX - 1, err, &text);
+    if (code == 0)
+        code = arch_parse(search->config.space, text, strlen(text), err, &outcome.arch);
+    if (code == 0)
+        code = json_real(item, at, "violation", 0, 1e300, err, &outcome.violation);
+    if (code == 0)
+        code = json_array(item, at, "costs", m, m, err, &costs);
+    if (code < 0)
+        return code;
+    cJSON_ArrayForEach(cost, costs) {
+        if (!cJSON_IsNumber(cost) || !isfinite(cost->valuedouble))
+            return err_set(err, ESP_EINVAL, at, "a cost is no number");
+        outcome.costs[k++] = cost->valuedouble;
+    }
+    join(search, &outcome);
+    return 0;
+}
+
+static int nsga2_load(void *state, const cJSON *doc, const char *at, struct err *err) {
+    struct nsga2 *search = state;
+    const cJSON *list, *item;
+    int code = json_int(doc, at, "asked", 0, INT64_C(1) << 50, err, &search->asked);
+    if (code == 0)
+        code = json_array(doc, at, "population", 0, search->config.population, err, &list);
+    if (code == 0)
+        code = seen_load(&search->seen, cJSON_GetObjectItemCaseSensitive(doc, "seen"), at, err);
+    if (code == 0)
+        code = reserve(search, cJSON_GetArraySize(list) + 1, err);
+    if (code < 0)
+        return code;
+    cJSON_ArrayForEach(item, list) {
+        code = load_member(search, item, at, err);
+        if (code < 0)
+            return code;
+    }
+    return search->n ? survive(search, err) : 0;
+}
+
+const struct strategy_type strategy_nsga2 = {
+    .name = "nsga2",
+    .help = "NSGA-II: evolves a population towards the Pareto front, constraints by domination",
+    .create = nsga2_create,
+    .destroy = nsga2_destroy,
+    .ask = nsga2_ask,
+    .tell = nsga2_tell,
+    .save = nsga2_save,
+    .load = nsga2_load,
+};

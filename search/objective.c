@@ -1,0 +1,213 @@
+#include "search/objective.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+
+const char *const metric_source_names[] = {"counted", "predicted", "evaluated", "measured", NULL};
+
+#define BOUND_MAX 1e18
+
+int goals_find_metric(const struct goals *goals, const char *key) {
+    for (int i = 0; i < goals->n_metrics; i++)
+        if (strcmp(goals->keys[i], key) == 0)
+            return i;
+    return -1;
+}
+
+int goals_add_metric(struct goals *goals, const char *key, struct err *err) {
+    int found = goals_find_metric(goals, key);
+    if (found >= 0)
+        return found;
+    size_t len = strlen(key);
+    if (len == 0 || len >= METRIC_KEY_MAX)
+        return err_set(err, ESP_EINVAL, NULL, "a metric's key must have 1 to %d characters",
+                       METRIC_KEY_MAX - 1);
+    if (goals->n_metrics == METRICS_MAX)
+        return err_set(err, ESP_ELIMIT, NULL, "a search has at most %d metrics", METRICS_MAX);
+    memcpy(goals->keys[goals->n_metrics], key, len + 1);
+    return goals->n_metrics++;
+}
+
+/* Reads "metric" and "profile" of an objective or constraint. Returns the index of the metric. */
+static int read_metric(const cJSON *item, const char *at, const char *const *known,
+                       struct goals *goals, struct err *err) {
+    int which;
+    const char *profile = NULL;
+    char key[METRIC_KEY_MAX], pointer[200];
+    int code = json_enum(item, at, "metric", known, err, &which);
+    if (code == 0)
+        code = json_string_opt(item, at, "profile", 1, METRIC_KEY_MAX - sizeof "latency_us:", err,
+                               &profile);
+    if (code < 0)
+        return code;
+    bool wants_profile = strcmp(known[which], "latency_us") == 0;
+    snprintf(pointer, sizeof pointer, "%.180s/profile", at);
+    if (wants_profile && !profile)
+        return err_set(err, ESP_EINVAL, pointer, "a latency needs the profile that it is meant on");
+    if (!wants_profile && profile)
+        return err_set(err, ESP_EINVAL, pointer, "%s does not depend on a profile", known[which]);
+    snprintf(key, sizeof key, "%s%s%s", known[which], profile ? ":" : "", profile ? profile : "");
+    return goals_add_metric(goals, key, err);
+}
+
+static int read_objective(const cJSON *item, const char *at, const char *const *known,
+                          struct goals *goals, struct err *err) {
+    static const char *const keys[] = {"metric", "profile", "direction", NULL};
+    static const char *const directions[] = {"maximise", "minimise", NULL};
+    int direction;
+    int code = json_only(item, at, keys, err);
+    if (code == 0)
+        code = read_metric(item, at, known, goals, err);
+    if (code < 0)
+        return code;
+    struct objective objective = {.metric = code};
+    code = json_enum(item, at, "direction", directions, err, &direction);
+    if (code < 0)
+        return code;
+    for (int i = 0; i < goals->n_objectives; i++)
+        if (goals->objectives[i].metric == objective.metric)
+            return err_set(err, ESP_EINVAL, at, "%s is an objective twice",
+                           goals->keys[objective.metric]);
+    objective.maximise = direction == 0;
+    goals->objectives[goals->n_objectives++] = objective;
+    return 0;
+}
+
+static int read_constraint(const cJSON *item, const char *at, const char *const *known,
+                           struct goals *goals, struct err *err) {
+    static const char *const keys[] = {"metric", "profile", "max", "min", NULL};
+    int code = json_only(item, at, keys, err);
+    if (code == 0)
+        code = read_metric(item, at, known, goals, err);
+    if (code < 0)
+        return code;
+    struct constraint constraint = {.metric = code, .is_max = json_has(item, "max")};
+    if (constraint.is_max == json_has(item, "min"))
+        return err_set(err, ESP_EINVAL, at, "a constraint has either a max or a min");
+    code = json_real(item, at, constraint.is_max ? "max" : "min", -BOUND_MAX, BOUND_MAX, err,
+                     &constraint.bound);
+    if (code < 0)
+        return code;
+    goals->constraints[goals->n_constraints++] = constraint;
+    return 0;
+}
+
+typedef int read_fn(const cJSON *item, const char *at, const char *const *known,
+                    struct goals *goals, struct err *err);
+
+static int read_list(const cJSON *list, const char *at, const char *name, const char *const *known,
+                     read_fn *read, struct goals *goals, struct err *err) {
+    const cJSON *item;
+    int i = 0;
+    cJSON_ArrayForEach(item, list) {
+        char pointer[160];
+        snprintf(pointer, sizeof pointer, "%.100s/%s/%d", at, name, i++);
+        int code = read(item, pointer, known, goals, err);
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+int goals_from_json(const cJSON *doc, const char *at, const char *const *known, struct err *err,
+                    struct goals *ret_goals) {
+    struct goals goals = {0};
+    const cJSON *objectives, *constraints = NULL;
+    int code = json_array(doc, at, "objectives", 1, OBJECTIVES_MAX, err, &objectives);
+    if (code == 0 && json_has(doc, "constraints"))
+        code = json_array(doc, at, "constraints", 0, CONSTRAINTS_MAX, err, &constraints);
+    if (code == 0)
+        code = read_list(objectives, at, "objectives", known, read_objective, &goals, err);
+    if (code == 0 && constraints)
+        code = read_list(constraints, at, "constraints", known, read_constraint, &goals, err);
+    if (code < 0)
+        return code;
+    *ret_goals = goals;
+    return 0;
+}
+
+void goals_costs(const struct goals *goals, const struct metric *metrics, double *ret_costs) {
+    for (int i = 0; i < goals->n_objectives; i++) {
+        double value = metrics[goals->objectives[i].metric].value;
+        ret_costs[i] = goals->objectives[i].maximise ? -value : value;
+    }
+}
+
+double goals_violation(const struct goals *goals, const struct metric *metrics) {
+    double total = 0;
+    for (int i = 0; i < goals->n_objectives; i++)
+        if (isnan(metrics[goals->objectives[i].metric].value))
+            return INFINITY;
+    for (int i = 0; i < goals->n_constraints; i++) {
+        const struct constraint *c = &goals->constraints[i];
+        double value = metrics[c->metric].value;
+        if (isnan(value))
+            return INFINITY;
+        double beyond = c->is_max ? value - c->bound : c->bound - value;
+        if (beyond > 0)
+            total += beyond / fmax(fabs(c->bound), 1e-12);
+    }
+    return total;
+}
+
+static bool add_metric_json(cJSON *doc, const char *key, const struct metric *m) {
+    cJSON *item = cJSON_AddObjectToObject(doc, key);
+    return item && cJSON_AddNumberToObject(item, "value", m->value) &&
+           cJSON_AddNumberToObject(item, "low", m->low) &&
+           cJSON_AddNumberToObject(item, "high", m->high) &&
+           cJSON_AddStringToObject(item, "source", metric_source_names[m->source]);
+}
+
+cJSON *metrics_to_json(const struct goals *goals, const struct metric *metrics) {
+    cJSON *doc = cJSON_CreateObject();
+    bool ok = doc;
+    for (int i = 0; ok && i < goals->n_metrics; i++)
+        if (!isnan(metrics[i].value))
+            ok = add_metric_json(doc, goals->keys[i], &metrics[i]);
+    if (ok)
+        return doc;
+    cJSON_Delete(doc);
+    return NULL;
+}
+
+static int read_metric_value(const cJSON *item, const char *at, struct err *err,
+                             struct metric *ret_metric) {
+    static const char *const keys[] = {"value", "low", "high", "source", NULL};
+    struct metric m;
+    int source;
+    int code = json_only(item, at, keys, err);
+    if (code == 0)
+        code = json_real(item, at, "value", -BOUND_MAX, BOUND_MAX, err, &m.value);
+    if (code == 0)
+        code = json_real(item, at, "low", -BOUND_MAX, m.value, err, &m.low);
+    if (code == 0)
+        code = json_real(item, at, "high", m.value, BOUND_MAX, err, &m.high);
+    if (code == 0)
+        code = json_enum(item, at, "source", metric_source_names, err, &source);
+    if (code < 0)
+        return code;
+    m.source = (enum metric_source)source;
+    *ret_metric = m;
+    return 0;
+}
+
+int metrics_from_json(const struct goals *goals, const cJSON *doc, const char *at, struct err *err,
+                      struct metric *ret_metrics) {
+    struct metric metrics[METRICS_MAX];
+    for (int i = 0; i < goals->n_metrics; i++) {
+        metrics[i] = (struct metric){NAN, NAN, NAN, METRIC_COUNTED};
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(doc, goals->keys[i]);
+        if (!item)
+            continue;
+        char pointer[256];
+        snprintf(pointer, sizeof pointer, "%.120s/%s", at, goals->keys[i]);
+        int code = read_metric_value(item, pointer, err, &metrics[i]);
+        if (code < 0)
+            return code;
+    }
+    memcpy(ret_metrics, metrics, (size_t)goals->n_metrics * sizeof *metrics);
+    return 0;
+}

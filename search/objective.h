@@ -1,0 +1,68 @@
+/* What a search wants: objectives and hard constraints over a vector of metrics. Metrics are named
+ * by key ("top1", "macs", "latency_us:<profile>"); a candidate has one value for each, with its
+ * interval and where it comes from. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "base/error.h"
+
+enum {
+    METRICS_MAX = 24,
+    METRIC_KEY_MAX = 80, /* with its NUL */
+    OBJECTIVES_MAX = 6,
+    CONSTRAINTS_MAX = 16
+};
+
+enum metric_source { METRIC_COUNTED, METRIC_PREDICTED, METRIC_EVALUATED, METRIC_MEASURED };
+extern const char *const metric_source_names[]; /* "counted", "predicted", …, NULL */
+
+struct metric {
+    double value;     /* NAN: not known */
+    double low, high; /* low <= value <= high; all equal where there is no doubt */
+    enum metric_source source;
+};
+
+struct objective {
+    int metric; /* index into goals->keys */
+    bool maximise;
+};
+struct constraint {
+    int metric;
+    bool is_max; /* metric <= bound, else metric >= bound */
+    double bound;
+};
+
+struct goals {
+    int n_metrics;
+    char keys[METRICS_MAX][METRIC_KEY_MAX]; /* those of objectives and constraints first */
+    int n_objectives;
+    struct objective objectives[OBJECTIVES_MAX];
+    int n_constraints;
+    struct constraint constraints[CONSTRAINTS_MAX];
+};
+
+/* Index of the key, added if it is new. Errors: ESP_ELIMIT, ESP_EINVAL (too long or empty). */
+int goals_add_metric(struct goals *goals, const char *key, struct err *err);
+int goals_find_metric(const struct goals *goals, const char *key); /* -1 if there is none */
+
+/* Reads "objectives": [{"metric", "profile"?, "direction": "maximise"|"minimise"}] (at least one)
+ * and the optional "constraints": [{"metric", "profile"?, "max" | "min"}] of doc; other members are
+ * the caller's. known lists the metrics that there are (NULL-terminated); the one called
+ * "latency_us" needs a profile, the others must have none. The key of a profile's latency is
+ * "latency_us:<profile>". Errors: ESP_EINVAL, ESP_ELIMIT, with pointer. */
+int goals_from_json(const cJSON *doc, const char *at, const char *const *known, struct err *err,
+                    struct goals *ret_goals);
+
+/* The objectives as costs, to be minimised (maximised ones negated): n_objectives numbers. */
+void goals_costs(const struct goals *goals, const struct metric *metrics, double *ret_costs);
+/* 0 when every constraint holds, else the sum of what is beyond each bound in units of the bound
+ * (Deb 2000); infinite when a metric that counts is not known. */
+double goals_violation(const struct goals *goals, const struct metric *metrics);
+
+/* {key: {"value", "low", "high", "source"}} without the metrics that are not known; NULL on memory
+ * exhaustion. Reading ignores keys that goals does not have. */
+cJSON *metrics_to_json(const struct goals *goals, const struct metric *metrics);
+int metrics_from_json(const struct goals *goals, const cJSON *doc, const char *at, struct err *err,
+                      struct metric *ret_metrics);

@@ -1,0 +1,80 @@
+/* Random search: every gene uniform, no arch twice. The baseline that others have to beat. */
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "search/seen.h"
+#include "search/strategy.h"
+
+enum { TRIES = 256 /* draws in a row that were all known: the space counts as exhausted */ };
+
+struct random_search {
+    struct strategy_config config;
+    struct seen seen;
+    int64_t drawn;
+};
+
+static int random_create(const struct strategy_config *config, struct err *err, void **ret_state) {
+    struct random_search *search = mem_array(1, sizeof *search);
+    if (!search)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a strategy");
+    search->config = *config;
+    *ret_state = search;
+    return 0;
+}
+
+static void random_destroy(void *state) {
+    struct random_search *search = state;
+    seen_finish(&search->seen);
+    free(search);
+}
+
+static int random_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
+    struct random_search *search = state;
+    int asked = 0, tries = 0;
+    while (asked < n && tries < TRIES) {
+        struct rng rng = rng_make(search->config.seed, RNG_SEARCH, (uint64_t)search->drawn++, 0);
+        arch_random(search->config.space, &rng, &ret_archs[asked]);
+        int added = seen_add(&search->seen, &ret_archs[asked]);
+        if (added < 0)
+            return err_set(err, added, NULL, "no memory for the archs asked before");
+        asked += added;
+        tries = added ? 0 : tries + 1;
+    }
+    return asked;
+}
+
+static int random_tell(void *state, const struct outcome *outcomes, int n, struct err *err) {
+    return 0;
+}
+
+static cJSON *random_save(void *state) {
+    const struct random_search *search = state;
+    cJSON *doc = cJSON_CreateObject(), *seen = seen_save(&search->seen);
+    bool ok = doc && seen && cJSON_AddNumberToObject(doc, "drawn", (double)search->drawn) &&
+              cJSON_AddItemToObject(doc, "seen", seen);
+    if (ok)
+        return doc;
+    cJSON_Delete(seen);
+    cJSON_Delete(doc);
+    return NULL;
+}
+
+static int random_load(void *state, const cJSON *doc, const char *at, struct err *err) {
+    struct random_search *search = state;
+    int code = json_int(doc, at, "drawn", 0, INT64_C(1) << 50, err, &search->drawn);
+    if (code < 0)
+        return code;
+    return seen_load(&search->seen, cJSON_GetObjectItemCaseSensitive(doc, "seen"), at, err);
+}
+
+const struct strategy_type strategy_random = {
+    .name = "random",
+    .help = "Draws every choice at random, never the same subnet twice: the baseline",
+    .create = random_create,
+    .destroy = random_destroy,
+    .ask = random_ask,
+    .tell = random_tell,
+    .save = random_save,
+    .load = random_load,
+};

@@ -1,0 +1,17 @@
+/* Samples of a space. */
+#pragma once
+
+#include "space/arch.h"
+
+enum { SAMPLE_MAX = 100000 };
+
+/* A canonical arch whose choices lean to the small (lean -1) or the large (lean 1): every gene
+ * draws choice i of n with weight exp(4 lean i / (n - 1)). Random archs of a large space all cost
+ * about the same; leaning ones reach the ends of its range. */
+void sample_leaning(const struct space *space, struct rng *rng, double lean, struct arch *ret_arch);
+
+/* n different archs spread evenly over the range of MACs, smallest and largest subnet included, in
+ * rising order of MACs: what regressors and calibrations are fitted on. Fewer when the space has no
+ * more. Returns their number. Errors: ESP_EINVAL, ESP_ENOMEM. */
+int sample_spread(const struct space *space, uint64_t seed, int n, struct err *err,
+                  struct arch *ret_archs);

@@ -1,0 +1,159 @@
+#include "search/strategy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+
+/* One declaration and one row for each name in meson.build. */
+#define STRATEGY(name) extern const struct strategy_type strategy_##name;
+SEARCH_STRATEGIES
+#undef STRATEGY
+#define STRATEGY(name) &strategy_##name,
+const struct strategy_type *const strategy_types[] = {SEARCH_STRATEGIES NULL};
+#undef STRATEGY
+
+struct strategy {
+    const struct strategy_type *type;
+    struct strategy_config config;
+    void *state;
+};
+
+struct strategy_config strategy_config_default(const struct space *space, int n_objectives,
+                                               uint64_t seed) {
+    return (struct strategy_config){.space = space,
+                                    .n_objectives = n_objectives,
+                                    .seed = seed,
+                                    .population = 64,
+                                    .mutation = 0.1,
+                                    .crossover = 0.9};
+}
+
+static const struct strategy_type *find_type(const char *name, struct err *err) {
+    char names[256] = "";
+    size_t used = 0;
+    for (int i = 0; strategy_types[i]; i++) {
+        if (strcmp(strategy_types[i]->name, name) == 0)
+            return strategy_types[i];
+        if (used < sizeof names)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
+                                     strategy_types[i]->name);
+    }
+    err_set(err, ESP_ENOTFOUND, "/strategy", "there is no strategy \"%.64s\"; there are: %s", name,
+            names);
+    return NULL;
+}
+
+static int check_config(const struct strategy_config *config, struct err *err) {
+    if (config->population < 4 || config->population > STRATEGY_POPULATION_MAX)
+        return err_set(err, ESP_EINVAL, "/population", "the population must be 4 to %d, not %d",
+                       STRATEGY_POPULATION_MAX, config->population);
+    if (config->n_objectives < 1 || config->n_objectives > OBJECTIVES_MAX)
+        return err_set(err, ESP_EINVAL, "/objectives", "a search has 1 to %d objectives",
+                       OBJECTIVES_MAX);
+    if (!(config->mutation >= 0 && config->mutation <= 1))
+        return err_set(err, ESP_EINVAL, "/mutation", "the chance of mutation lies in [0, 1]");
+    if (!(config->crossover >= 0 && config->crossover <= 1))
+        return err_set(err, ESP_EINVAL, "/crossover", "the chance of crossover lies in [0, 1]");
+    return 0;
+}
+
+int strategy_create(const char *name, const struct strategy_config *config, struct err *err,
+                    struct strategy **ret_strategy) {
+    const struct strategy_type *type = find_type(name, err);
+    if (!type)
+        return ESP_ENOTFOUND;
+    int code = check_config(config, err);
+    if (code < 0)
+        return code;
+    struct strategy *strategy = mem_array(1, sizeof *strategy);
+    if (!strategy)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a strategy");
+    *strategy = (struct strategy){.type = type, .config = *config};
+    code = type->create(config, err, &strategy->state);
+    if (code < 0) {
+        free(strategy);
+        return code;
+    }
+    *ret_strategy = strategy;
+    return 0;
+}
+
+void strategy_destroy(struct strategy *strategy) {
+    if (!strategy)
+        return;
+    strategy->type->destroy(strategy->state);
+    free(strategy);
+}
+
+int strategy_ask(struct strategy *strategy, int n, struct err *err, struct arch *ret_archs) {
+    if (n < 1 || n > STRATEGY_ASK_MAX)
+        return err_set(err, ESP_EINVAL, NULL, "asking for %d archs; the limit is %d", n,
+                       STRATEGY_ASK_MAX);
+    return strategy->type->ask(strategy->state, n, err, ret_archs);
+}
+
+int strategy_tell(struct strategy *strategy, const struct outcome *outcomes, int n,
+                  struct err *err) {
+    return strategy->type->tell(strategy->state, outcomes, n, err);
+}
+
+cJSON *strategy_save(struct strategy *strategy) {
+    char seed[24];
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)strategy->config.seed);
+    cJSON *doc = cJSON_CreateObject();
+    cJSON *state = strategy->type->save(strategy->state);
+    bool ok =
+        doc && state && cJSON_AddStringToObject(doc, "strategy", strategy->type->name) &&
+        cJSON_AddStringToObject(doc, "space_fingerprint", strategy->config.space->fingerprint) &&
+        cJSON_AddStringToObject(doc, "seed", seed) && cJSON_AddItemToObject(doc, "state", state);
+    if (ok)
+        return doc;
+    cJSON_Delete(state);
+    cJSON_Delete(doc);
+    return NULL;
+}
+
+static int check_saved(const struct strategy *strategy, const cJSON *doc, const char *at,
+                       struct err *err) {
+    const char *name, *fingerprint, *seed;
+    int code = json_string(doc, at, "strategy", 1, 64, err, &name);
+    if (code == 0)
+        code = json_string(doc, at, "space_fingerprint", 1, HASH_TEXT - 1, err, &fingerprint);
+    if (code == 0)
+        code = json_string(doc, at, "seed", 1, 20, err, &seed);
+    if (code < 0)
+        return code;
+    if (strcmp(name, strategy->type->name) != 0)
+        return err_set(err, ESP_EMISMATCH, at, "this is the state of %s, not of %s", name,
+                       strategy->type->name);
+    if (strcmp(fingerprint, strategy->config.space->fingerprint) != 0)
+        return err_set(err, ESP_EMISMATCH, at, "this state belongs to another space");
+    if (strtoull(seed, NULL, 10) != strategy->config.seed)
+        return err_set(err, ESP_EMISMATCH, at, "this state belongs to the seed %s", seed);
+    return 0;
+}
+
+int strategy_load(struct strategy *strategy, const cJSON *doc, const char *at, struct err *err) {
+    const cJSON *state;
+    void *loaded;
+    char pointer[160];
+    int code = check_saved(strategy, doc, at, err);
+    if (code == 0)
+        code = json_object(doc, at, "state", err, &state);
+    if (code == 0)
+        code = strategy->type->create(&strategy->config, err, &loaded);
+    if (code < 0)
+        return code;
+    snprintf(pointer, sizeof pointer, "%.140s/state", at);
+    code = strategy->type->load(loaded, state, pointer, err);
+    if (code < 0) {
+        strategy->type->destroy(loaded);
+        return code;
+    }
+    strategy->type->destroy(strategy->state);
+    strategy->state = loaded;
+    return 0;
+}

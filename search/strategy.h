@@ -1,0 +1,60 @@
+/* A search strategy proposes archs (ask) and learns from what came back (tell). It never evaluates,
+ * sleeps or logs. Everything it does follows from the seed and the results in the order of telling.
+ *
+ * To add one: a file with a const struct strategy_type, and its name in meson.build. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "search/objective.h"
+#include "space/arch.h"
+
+struct strategy_config {
+    const struct space *space; /* borrowed for the strategy's life */
+    int n_objectives;
+    uint64_t seed;
+    int population;             /* of strategies that have one; [4, STRATEGY_POPULATION_MAX] */
+    double mutation, crossover; /* chances; see strategy_config_default */
+};
+enum { STRATEGY_POPULATION_MAX = 10000, STRATEGY_ASK_MAX = 100000 };
+/* Population 64, mutation 0.1 of each choice, crossover 0.9. */
+struct strategy_config strategy_config_default(const struct space *space, int n_objectives,
+                                               uint64_t seed);
+
+/* What came of one arch. */
+struct outcome {
+    struct arch arch;
+    bool failed;      /* no values: the arch is not asked again and has no offspring */
+    double violation; /* 0: feasible */
+    double costs[OBJECTIVES_MAX];
+};
+
+struct strategy_type {
+    const char *name; /* as users write it */
+    const char *help; /* one line */
+    int (*create)(const struct strategy_config *config, struct err *err, void **ret_state);
+    void (*destroy)(void *state);
+    /* Up to n archs: valid, canonical, different from each other and from all asked before. Fewer
+     * when no others were found. Returns their number. */
+    int (*ask)(void *state, int n, struct err *err, struct arch *ret_archs);
+    /* Results in any order and number, late or in part; of archs never asked too. A second outcome
+     * of an arch replaces the first. */
+    int (*tell)(void *state, const struct outcome *outcomes, int n, struct err *err);
+    cJSON *(*save)(void *state); /* NULL on memory exhaustion */
+    int (*load)(void *state, const cJSON *doc, const char *at, struct err *err);
+};
+extern const struct strategy_type *const strategy_types[]; /* NULL-terminated */
+
+struct strategy;
+/* Errors: ESP_ENOTFOUND (lists the names), ESP_EINVAL, ESP_ENOMEM. */
+int strategy_create(const char *name, const struct strategy_config *config, struct err *err,
+                    struct strategy **ret_strategy);
+void strategy_destroy(struct strategy *strategy); /* takes NULL */
+int strategy_ask(struct strategy *strategy, int n, struct err *err, struct arch *ret_archs);
+int strategy_tell(struct strategy *strategy, const struct outcome *outcomes, int n,
+                  struct err *err);
+/* The whole state, so that a strategy of the same name and config that loads it goes on as if never
+ * interrupted. Errors of load: ESP_EINVAL, ESP_EMISMATCH (another strategy, space or seed),
+ * ESP_ENOMEM; the strategy is then as created. */
+cJSON *strategy_save(struct strategy *strategy);
+int strategy_load(struct strategy *strategy, const cJSON *doc, const char *at, struct err *err);

@@ -1,0 +1,108 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "search/hypervolume.h"
+#include "search/pareto.h"
+
+enum { N = 300 };
+
+/* Points on a coarse grid, so that equal ones and ties happen; some infeasible. */
+static void draw(uint64_t seed, int m, double *ret_costs, double *ret_violations) {
+    struct rng rng = rng_make(seed, RNG_TEST, 0, (uint32_t)m);
+    for (int i = 0; i < N * m; i++)
+        ret_costs[i] = rng_below(&rng, 20);
+    for (int i = 0; i < N; i++)
+        ret_violations[i] = rng_below(&rng, 4) ? 0 : 1 + rng_below(&rng, 5);
+}
+
+static void ranks_are_those_of_the_definition(void **state) {
+    for (int m = 1; m <= 4; m++) {
+        double costs[N * 4], violations[N];
+        int ranks[N];
+        draw(1, m, costs, violations);
+        int n_ranks = pareto_rank(costs, violations, N, m, ranks);
+        assert_true(n_ranks > 1);
+        /* A point's rank is one more than the largest among those that dominate it. */
+        for (int i = 0; i < N; i++) {
+            int expected = 0;
+            for (int j = 0; j < N; j++)
+                if (pareto_dominates_constrained(costs + j * m, violations[j], costs + i * m,
+                                                 violations[i], m) &&
+                    ranks[j] + 1 > expected)
+                    expected = ranks[j] + 1;
+            assert_int_equal(ranks[i], expected);
+            assert_true(ranks[i] < n_ranks);
+        }
+    }
+    assert_int_equal(pareto_rank(NULL, NULL, 0, 2, NULL), 0);
+}
+
+static void crowding_is_the_gap_between_neighbours(void **state) {
+    double costs[] = {0, 10, 1, 6, 2, 5, 10, 0}, distances[4];
+    int members[] = {3, 1, 0, 2};
+    assert_int_equal(pareto_crowding(costs, 2, members, 4, distances), 0);
+    assert_true(isinf(distances[0]) && isinf(distances[2]));
+    assert_true(fabs(distances[1] - (2.0 / 10 + 5.0 / 10)) < 1e-12);
+    assert_true(fabs(distances[3] - (9.0 / 10 + 6.0 / 10)) < 1e-12);
+    double same[] = {1, 1, 1, 1, 1, 1};
+    int three[] = {0, 1, 2};
+    assert_int_equal(pareto_crowding(same, 2, three, 3, distances), 0);
+    assert_true(isinf(distances[0]) && distances[1] == 0);
+}
+
+/* Counts unit cells of the grid below the reference: exact for whole numbers. */
+static double count_cells(const double *points, int n, int m, int side) {
+    double cells = 0;
+    int last = m > 2 ? side : 1, middle = m > 1 ? side : 1;
+    for (int x = 0; x < side; x++)
+        for (int y = 0; y < middle; y++)
+            for (int z = 0; z < last; z++) {
+                bool inside = false;
+                for (int i = 0; i < n && !inside; i++)
+                    inside = points[i * m] <= x && (m < 2 || points[i * m + 1] <= y) &&
+                             (m < 3 || points[i * m + 2] <= z);
+                cells += inside;
+            }
+    return cells;
+}
+
+static void hypervolume_counts_the_dominated_cells(void **state) {
+    double reference[3] = {12, 12, 12};
+    for (int m = 1; m <= 3; m++)
+        for (uint64_t seed = 0; seed < 40; seed++) {
+            double points[25 * 3], volume;
+            struct rng rng = rng_make(seed, RNG_TEST, 1, (uint32_t)m);
+            int n = 1 + (int)rng_below(&rng, 25);
+            for (int i = 0; i < n * m; i++)
+                points[i] = 2 + rng_below(&rng, 14);
+            assert_int_equal(hypervolume(points, n, m, reference, &volume), 0);
+            assert_true(fabs(volume - count_cells(points, n, m, 12)) < 1e-9);
+        }
+}
+
+static void hypervolume_of_nothing_and_of_too_much(void **state) {
+    double reference[4] = {1, 1, 1, 1}, point[4] = {0, 0, 0, 0}, volume = -1;
+    assert_int_equal(hypervolume(NULL, 0, 2, reference, &volume), 0);
+    assert_true(volume == 0);
+    assert_int_equal(hypervolume(reference, 1, 2, reference, &volume), 0);
+    assert_true(volume == 0);
+    assert_int_equal(hypervolume(point, 1, 4, reference, &volume), ESP_EUNSUPPORTED);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ranks_are_those_of_the_definition),
+        cmocka_unit_test(crowding_is_the_gap_between_neighbours),
+        cmocka_unit_test(hypervolume_counts_the_dominated_cells),
+        cmocka_unit_test(hypervolume_of_nothing_and_of_too_much),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,317 @@
+/* What every strategy of the list must keep. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "base/json.h"
+#include "search/archive.h"
+#include "search/strategy.h"
+#include "tests/unit/search/toy.h"
+
+#define MACS_MAX 1.2e6
+
+static struct space *toy_space(void) {
+    struct space *space;
+    struct err err = {0};
+    if (space_parse(toy_space_text, sizeof toy_space_text - 1, &err, &space) != 0)
+        fail_msg("%s: %s", err.pointer, err.message);
+    return space;
+}
+
+static const struct goals toy_goals = {.n_metrics = 2,
+                                       .keys = {"top1", "macs"},
+                                       .n_objectives = 2,
+                                       .objectives = {{0, true}, {1, false}},
+                                       .n_constraints = 1,
+                                       .constraints = {{1, true, MACS_MAX}}};
+
+static void measure(const struct space *space, const struct arch *arch, struct metric *metrics) {
+    double top1 = toy_top1(space, arch), macs = toy_macs(space, arch);
+    metrics[0] = (struct metric){top1, top1, top1, METRIC_EVALUATED};
+    metrics[1] = (struct metric){macs, macs, macs, METRIC_COUNTED};
+}
+
+static struct outcome outcome_of(const struct space *space, const struct arch *arch) {
+    struct metric metrics[2];
+    struct outcome outcome = {.arch = *arch};
+    measure(space, arch, metrics);
+    goals_costs(&toy_goals, metrics, outcome.costs);
+    outcome.violation = goals_violation(&toy_goals, metrics);
+    return outcome;
+}
+
+static struct strategy *create(const char *name, const struct space *space, uint64_t seed) {
+    struct strategy_config config = strategy_config_default(space, 2, seed);
+    struct strategy *strategy;
+    config.population = 24;
+    assert_int_equal(strategy_create(name, &config, NULL, &strategy), 0);
+    return strategy;
+}
+
+enum { BATCH = 24, ROUNDS = 12 };
+
+/* Rounds of asking and telling; the archs asked for are appended. Returns how many. */
+static int run(struct strategy *strategy, const struct space *space, int rounds,
+               struct arch *ret_asked) {
+    int total = 0;
+    for (int r = 0; r < rounds; r++) {
+        struct outcome outcomes[BATCH];
+        int n = strategy_ask(strategy, BATCH, NULL, ret_asked + total);
+        assert_true(n >= 0);
+        for (int i = 0; i < n; i++)
+            outcomes[i] = outcome_of(space, &ret_asked[total + i]);
+        assert_int_equal(strategy_tell(strategy, outcomes, n, NULL), 0);
+        total += n;
+    }
+    return total;
+}
+
+static void assert_same_archs(const struct arch *a, const struct arch *b, int n) {
+    for (int i = 0; i < n; i++)
+        assert_true(arch_equal(&a[i], &b[i]));
+}
+
+static void same_seed_asks_the_same(void **state) {
+    struct space *space = toy_space();
+    struct arch a[BATCH * ROUNDS], b[BATCH * ROUNDS], c[BATCH * ROUNDS];
+    for (int t = 0; strategy_types[t]; t++) {
+        struct strategy *x = create(strategy_types[t]->name, space, 7);
+        struct strategy *y = create(strategy_types[t]->name, space, 7);
+        struct strategy *z = create(strategy_types[t]->name, space, 8);
+        int n = run(x, space, ROUNDS, a);
+        assert_int_equal(run(y, space, ROUNDS, b), n);
+        assert_same_archs(a, b, n);
+        run(z, space, ROUNDS, c);
+        int different = 0;
+        for (int i = 0; i < BATCH; i++)
+            different += !arch_equal(&a[i], &c[i]);
+        assert_true(different > BATCH / 2);
+        strategy_destroy(x);
+        strategy_destroy(y);
+        strategy_destroy(z);
+    }
+    space_destroy(space);
+}
+
+static void asks_only_valid_and_never_twice(void **state) {
+    struct space *space = toy_space();
+    struct arch asked[BATCH * ROUNDS];
+    for (int t = 0; strategy_types[t]; t++) {
+        struct strategy *strategy = create(strategy_types[t]->name, space, 1);
+        int n = run(strategy, space, ROUNDS, asked);
+        assert_int_equal(n, BATCH * ROUNDS);
+        for (int i = 0; i < n; i++) {
+            assert_true(arch_valid(space, &asked[i]));
+            for (int j = 0; j < i; j++)
+                assert_false(arch_equal(&asked[i], &asked[j]));
+        }
+        strategy_destroy(strategy);
+    }
+    space_destroy(space);
+}
+
+static struct strategy *copy_through_text(struct strategy *strategy, const char *name,
+                                          const struct space *space, uint64_t seed) {
+    struct strategy *copy = create(name, space, seed);
+    cJSON *doc = strategy_save(strategy), *read;
+    char *text = json_print(doc);
+    assert_int_equal(json_parse(text, strlen(text), &json_limits_default, NULL, &read), 0);
+    assert_int_equal(strategy_load(copy, read, "", NULL), 0);
+    cJSON_Delete(doc);
+    cJSON_Delete(read);
+    cJSON_free(text);
+    return copy;
+}
+
+static void save_and_load_change_nothing(void **state) {
+    struct space *space = toy_space();
+    struct arch a[BATCH * ROUNDS], b[BATCH * ROUNDS];
+    for (int t = 0; strategy_types[t]; t++) {
+        const char *name = strategy_types[t]->name;
+        struct strategy *whole = create(name, space, 3), *part = create(name, space, 3);
+        int n = run(whole, space, ROUNDS, a), total = 0;
+        for (int r = 0; r < ROUNDS; r++) {
+            total += run(part, space, 1, b + total);
+            struct strategy *copy = copy_through_text(part, name, space, 3);
+            strategy_destroy(part);
+            part = copy;
+        }
+        assert_int_equal(total, n);
+        assert_same_archs(a, b, n);
+        strategy_destroy(whole);
+        strategy_destroy(part);
+    }
+    space_destroy(space);
+}
+
+/* Saved between an ask and its tell, as when a job is killed while it evaluates. */
+static void survives_a_load_between_ask_and_tell(void **state) {
+    struct space *space = toy_space();
+    struct arch a[2 * BATCH], b[2 * BATCH];
+    for (int t = 0; strategy_types[t]; t++) {
+        const char *name = strategy_types[t]->name;
+        struct strategy *x = create(name, space, 3);
+        run(x, space, 2, a);
+        assert_int_equal(strategy_ask(x, BATCH, NULL, a), BATCH);
+        struct strategy *y = copy_through_text(x, name, space, 3);
+        struct outcome outcomes[BATCH];
+        for (int i = 0; i < BATCH; i++)
+            outcomes[i] = outcome_of(space, &a[i]);
+        assert_int_equal(strategy_tell(x, outcomes, BATCH, NULL), 0);
+        assert_int_equal(strategy_tell(y, outcomes, BATCH, NULL), 0);
+        assert_int_equal(strategy_ask(x, BATCH, NULL, a), BATCH);
+        assert_int_equal(strategy_ask(y, BATCH, NULL, b), BATCH);
+        assert_same_archs(a, b, BATCH);
+        strategy_destroy(x);
+        strategy_destroy(y);
+    }
+    space_destroy(space);
+}
+
+static void takes_failed_late_and_foreign_results(void **state) {
+    struct space *space = toy_space();
+    struct arch asked[3 * BATCH];
+    for (int t = 0; strategy_types[t]; t++) {
+        struct strategy *strategy = create(strategy_types[t]->name, space, 5);
+        /* Three batches out at once; results come back mixed, one by one, a third failed. */
+        for (int k = 0; k < 3; k++)
+            assert_int_equal(strategy_ask(strategy, BATCH, NULL, asked + k * BATCH), BATCH);
+        for (int i = 3 * BATCH - 1; i >= 0; i--) {
+            struct outcome outcome = outcome_of(space, &asked[i]);
+            if (i % 3 == 0)
+                outcome = (struct outcome){.arch = asked[i], .failed = true};
+            if (i % 3 == 1)
+                outcome.violation = INFINITY;
+            assert_int_equal(strategy_tell(strategy, &outcome, 1, NULL), 0);
+        }
+        struct arch foreign;
+        arch_max(space, &foreign);
+        struct outcome outcome = outcome_of(space, &foreign);
+        assert_int_equal(strategy_tell(strategy, &outcome, 1, NULL), 0);
+        assert_int_equal(strategy_tell(strategy, NULL, 0, NULL), 0);
+        int n = strategy_ask(strategy, BATCH, NULL, asked);
+        assert_int_equal(n, BATCH);
+        for (int i = 0; i < n; i++)
+            assert_true(arch_valid(space, &asked[i]));
+        strategy_destroy(strategy);
+    }
+    space_destroy(space);
+}
+
+static const double toy_reference[2] = {-0.5, MACS_MAX};
+
+static void add(struct archive *archive, const struct arch *archs, int n) {
+    for (int i = 0; i < n; i++) {
+        struct metric metrics[2];
+        int index;
+        measure(archive->space, &archs[i], metrics);
+        assert_true(archive_put(archive, &archs[i], metrics, 0, NULL, &index) >= 0);
+    }
+}
+
+static double hypervolume_after(const char *name, const struct space *space, uint64_t seed,
+                                int rounds) {
+    struct archive archive;
+    double volume;
+    struct arch *asked = calloc((size_t)(rounds * BATCH), sizeof *asked);
+    struct strategy *strategy = create(name, space, seed);
+    archive_init(&archive, space, &toy_goals);
+    add(&archive, asked, run(strategy, space, rounds, asked));
+    assert_int_equal(archive_hypervolume(&archive, toy_reference, &volume), 0);
+    archive_finish(&archive);
+    strategy_destroy(strategy);
+    free(asked);
+    return volume;
+}
+
+static double true_hypervolume(const struct space *space, int *ret_n) {
+    struct archive archive;
+    double volume;
+    struct arch *all = toy_enumerate(space, ret_n);
+    assert_true(space_cardinality(space) == *ret_n);
+    archive_init(&archive, space, &toy_goals);
+    add(&archive, all, *ret_n);
+    assert_int_equal(archive_hypervolume(&archive, toy_reference, &volume), 0);
+    archive_finish(&archive);
+    free(all);
+    return volume;
+}
+
+static void reaches_the_true_front(void **state) {
+    struct space *space = toy_space();
+    int n_all;
+    double truth = true_hypervolume(space, &n_all);
+    for (int t = 0; strategy_types[t]; t++) {
+        const char *name = strategy_types[t]->name;
+        double half = hypervolume_after(name, space, 11, n_all / 2 / BATCH);
+        double whole = hypervolume_after(name, space, 11, 2 * n_all / BATCH);
+        if (half < 0.95 * truth || whole < 0.999 * truth)
+            fail_msg("%s reaches %g and %g of the true front", name, half / truth, whole / truth);
+    }
+    space_destroy(space);
+}
+
+static void nsga2_beats_random_at_equal_budget(void **state) {
+    struct space *space = toy_space();
+    int n_all;
+    double truth = true_hypervolume(space, &n_all), nsga2 = 0, random = 0;
+    for (uint64_t seed = 0; seed < 5; seed++) {
+        nsga2 += hypervolume_after("nsga2", space, seed, 10) / truth / 5;
+        random += hypervolume_after("random", space, seed, 10) / truth / 5;
+    }
+    if (1 - nsga2 > 0.5 * (1 - random))
+        fail_msg("nsga2 %g, random %g of the true front", nsga2, random);
+    space_destroy(space);
+}
+
+static void refuses_foreign_and_broken_states(void **state) {
+    struct space *space = toy_space(), *other;
+    struct err err = {0};
+    struct strategy *strategy;
+    struct strategy_config config = strategy_config_default(space, 2, 1);
+    assert_int_equal(strategy_create("magic", &config, &err, &strategy), ESP_ENOTFOUND);
+    assert_non_null(strstr(err.message, "random, nsga2"));
+    config.population = 1;
+    assert_int_equal(strategy_create("nsga2", &config, &err, &strategy), ESP_EINVAL);
+    assert_int_equal(space_builtin("fashion_small", NULL, &other), 0);
+    strategy = create("nsga2", space, 1);
+    struct arch asked[BATCH];
+    run(strategy, space, 1, asked);
+    cJSON *doc = strategy_save(strategy);
+    struct strategy *of_seed_2 = create("nsga2", space, 2), *elsewhere = create("nsga2", other, 1);
+    struct strategy *random = create("random", space, 1);
+    assert_int_equal(strategy_load(of_seed_2, doc, "", &err), ESP_EMISMATCH);
+    assert_int_equal(strategy_load(elsewhere, doc, "", &err), ESP_EMISMATCH);
+    assert_int_equal(strategy_load(random, doc, "", &err), ESP_EMISMATCH);
+    cJSON *inner = cJSON_GetObjectItem(doc, "state");
+    cJSON_ReplaceItemInObject(inner, "seen", cJSON_CreateString("zz"));
+    assert_int_equal(strategy_load(strategy, doc, "", &err), ESP_EINVAL);
+    cJSON_DeleteItemFromObject(inner, "population");
+    assert_int_equal(strategy_load(strategy, doc, "/x", &err), ESP_EINVAL);
+    assert_string_equal(err.pointer, "/x/state/population");
+    cJSON_Delete(doc);
+    strategy_destroy(random);
+    strategy_destroy(elsewhere);
+    strategy_destroy(of_seed_2);
+    strategy_destroy(strategy);
+    space_destroy(other);
+    space_destroy(space);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_seed_asks_the_same),
+        cmocka_unit_test(asks_only_valid_and_never_twice),
+        cmocka_unit_test(save_and_load_change_nothing),
+        cmocka_unit_test(survives_a_load_between_ask_and_tell),
+        cmocka_unit_test(takes_failed_late_and_foreign_results),
+        cmocka_unit_test(reaches_the_true_front),
+        cmocka_unit_test(nsga2_beats_random_at_equal_budget),
+        cmocka_unit_test(refuses_foreign_and_broken_states),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
