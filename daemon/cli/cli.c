@@ -171,11 +171,30 @@ double cli_number(const cJSON *doc, const char *path) {
     return cJSON_IsNumber(item) ? item->valuedouble : NAN;
 }
 
+static void print_json(const cJSON *doc) {
+    char *text = doc ? cJSON_Print(doc) : NULL;
+    puts(text ? text : "null");
+    free(text);
+}
+
+/* Texts as they are, all else as JSON. */
+static void print_member(const cJSON *doc, const char *path) {
+    const cJSON *item = cli_item(doc, path);
+    if (cJSON_IsString(item))
+        puts(item->valuestring);
+    else if (cJSON_IsNumber(item))
+        printf("%.17g\n", item->valuedouble);
+    else
+        print_json(item);
+}
+
 bool cli_print_plain(const struct cli *cli, const cJSON *doc) {
+    if (cli->get) {
+        print_member(doc, cli->get);
+        return true;
+    }
     if (cli->json) {
-        char *text = cJSON_Print(doc);
-        puts(text ? text : "null");
-        free(text);
+        print_json(doc);
         return true;
     }
     if (cli->output && !strcmp(cli->output, "name")) {

@@ -25,7 +25,7 @@ enum cli_exit {
 struct cli {
     const struct cli_command *command;
     struct http_client *client; /* made by cli_start */
-    const char *url, *token, *ca_file, *pinned_key, *output;
+    const char *url, *token, *ca_file, *pinned_key, *output, *get;
     bool insecure_lan, json, no_headers, wait, help;
     int64_t timeout_us; /* of --wait; 0: none */
 };
@@ -60,6 +60,9 @@ extern const struct cli_command *const cli_commands[]; /* ends with NULL */
          &(cli)->insecure_lan},                                                                     \
         {"json", 'j', OPTION_FLAG, NULL, 0, 0, "", "print the daemon's JSON", &(cli)->json},        \
         {"output", 'o', OPTION_TEXT, NULL, 0, 16, "", "\"name\": print ids only", &(cli)->output},  \
+        {"get",      'g', OPTION_TEXT, NULL,                                                        \
+         0,          0,   "",          "print one member of the JSON, such as result.seconds",      \
+         &(cli)->get},                                                                              \
         {"no-headers",      0, OPTION_FLAG, NULL, 0, 0, "", "tables without their first line",      \
          &(cli)->no_headers},                                                                       \
         {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this text", &(cli)->help}, {                    \

@@ -198,8 +198,41 @@ static cJSON *front_row(const cJSON *item) {
     return row;
 }
 
-static int front_run(struct cli *cli, int argc, char **argv) {
-    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+/* The point with the best value of top1 among those that meet the constraints. */
+static const cJSON *front_best(const cJSON *items) {
+    const cJSON *item = NULL, *best = NULL;
+    cJSON_ArrayForEach(item, items) {
+        double top1 = cli_number(item, "metrics.top1.value");
+        bool feasible = !cJSON_IsFalse(cli_item(item, "feasible"));
+        if (feasible && (!best || top1 > cli_number(best, "metrics.top1.value")))
+            best = item;
+    }
+    return best;
+}
+
+/* How wide the front is; a front that is narrow or has few points is said to be so. */
+static void print_front_summary(const cJSON *front) {
+    const cJSON *item = NULL;
+    double low = INFINITY, high = 0;
+    int n = 0;
+
+    cJSON_ArrayForEach(item, cli_item(front, "items")) {
+        double us = cli_number(latency_metric(cli_item(item, "metrics")), "value");
+        low = fmin(low, us);
+        high = fmax(high, us);
+        n++;
+    }
+    printf("\n%d points", n);
+    if (n > 0 && high > 0)
+        printf(", latency %.3f to %.3f ms (ratio %.2f)", low / 1e3, high / 1e3, high / low);
+    printf(", hypervolume %.6g, %s front\n", cli_number(front, "hypervolume"),
+           cli_text(front, "stage"));
+    if (n < 8 || high < 1.5 * low)
+        puts("The space is degenerate on this board: fewer than 8 points or a latency ratio below "
+             "1.5.");
+}
+
+static void print_front(const struct cli *cli, const cJSON *front) {
     static const struct column columns[] = {
         {"TOP-1 (VALIDATION)", "top1", CELL_TEXT},
         {"TEST", "test_top1", CELL_PERCENT},
@@ -208,6 +241,23 @@ static int front_run(struct cli *cli, int argc, char **argv) {
         {"PARAMS", "params", CELL_MACS},
         {"PEAK MEMORY", "memory", CELL_BYTES},
         {"ARCH", "arch", CELL_TEXT}};
+    const cJSON *item = NULL;
+    cJSON *table = cJSON_CreateArray();
+
+    cJSON_ArrayForEach(item, cli_item(front, "items")) cJSON_AddItemToArray(table, front_row(item));
+    cli_table(cli, table, columns, COUNT(columns));
+    cJSON_Delete(table);
+    if (!cli->no_headers)
+        print_front_summary(front);
+}
+
+static int front_run(struct cli *cli, int argc, char **argv) {
+    bool best = false, archs = false;
+    const struct option_row rows[] = {
+        {"best", 'b', OPTION_FLAG, NULL, 0, 0, "",
+         "the feasible point of highest top-1 alone (as JSON)", &best},
+        {"archs", 'a', OPTION_FLAG, NULL, 0, 0, "", "archs only, a line each", &archs},
+        CLI_COMMON_ROWS(cli)};
     struct err err = {0};
     cJSON *doc = NULL;
     const cJSON *item = NULL;
@@ -217,14 +267,13 @@ static int front_run(struct cli *cli, int argc, char **argv) {
         return code;
     if (cli_get(cli, &err, &doc, "/searches/%s/front", cli_encode(argv[first])))
         return cli_fail(&err);
-    if (cli->json) {
-        cli_print_plain(cli, doc);
-    } else {
-        cJSON *table = cJSON_CreateArray();
-        cJSON_ArrayForEach(item, cli_item(doc, "items"))
-            cJSON_AddItemToArray(table, front_row(item));
-        cli_table(cli, table, columns, COUNT(columns));
-        cJSON_Delete(table);
+    if (best) {
+        cli->json = true;
+        cli_print_plain(cli, front_best(cli_item(doc, "items")));
+    } else if (archs) {
+        cJSON_ArrayForEach(item, cli_item(doc, "items")) puts(cli_text(item, "arch"));
+    } else if (!cli_print_plain(cli, doc)) {
+        print_front(cli, doc);
     }
     cJSON_Delete(doc);
     return CLI_OK;

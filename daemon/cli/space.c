@@ -68,15 +68,13 @@ static int add_run(struct cli *cli, int argc, char **argv) {
 }
 
 static int sample_run(struct cli *cli, int argc, char **argv) {
-    const char *profile = NULL, *quantile = NULL;
+    const char *profile = NULL;
     int64_t n = 1000, seed = 1;
     const struct option_row rows[] = {
         {"n", 'n', OPTION_INT, "1000", 1, 10000, "subnets", "how many", &n},
         {"seed", 0, OPTION_INT, "1", 0, 9e15, "", "of the sample", &seed},
         {"profile", 'p', OPTION_TEXT, NULL, 0, 63, "", "predict their latency on this profile",
          &profile},
-        {"quantile", 'q', OPTION_TEXT, NULL, 0, 63, "",
-         "print one number, such as latency_us.median", &quantile},
         CLI_COMMON_ROWS(cli)};
     static const struct column columns[] = {
         {"METRIC", "metric", CELL_TEXT}, {"MIN", "min", CELL_REAL}, {"P5", "p5", CELL_REAL},
@@ -98,12 +96,10 @@ static int sample_run(struct cli *cli, int argc, char **argv) {
     cJSON_Delete(body);
     if (rc)
         return cli_fail(&err);
-    if (quantile) {
-        double value = cli_number(cli_item(doc, "quantiles"), quantile);
-        code = isnan(value) ? cli_usage("no number %s in the answer", quantile)
-                            : (printf("%.17g\n", value), CLI_OK);
+    if (cli->get) {
+        cli_print_plain(cli, doc);
         cJSON_Delete(doc);
-        return code;
+        return CLI_OK;
     }
     rows_out = cJSON_CreateArray();
     cJSON_ArrayForEach(metric, cli_item(doc, "quantiles")) {
