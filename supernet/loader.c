@@ -207,6 +207,8 @@ static void count_batches(struct loader *loader) {
     n = options->limit > 0 && options->limit < n ? options->limit : n;
     loader->images_per_epoch = n;
     loader->batches_per_epoch = options->drop_last ? n / batch : (n + batch - 1) / batch;
+    if (options->once)
+        loader->options.end = loader->batches_per_epoch;
 }
 
 int loader_create(const struct dataset *dataset, const struct loader_options *options,

@@ -14,10 +14,10 @@ struct loader_options {
     const int *resolutions;                /* borrowed; one is drawn for each batch */
     int n_resolutions;
     uint64_t seed;
-    uint64_t first,
-        end;     /* batch numbers, counted over all epochs: [first, end); end 0: without end */
-    int threads; /* that prepare batches ahead; 0: loader_next prepares them itself */
-    int queue;   /* batches ahead, at least 1 */
+    bool once;           /* one epoch only */
+    uint64_t first, end; /* batch numbers, counted over all epochs: [first, end); end 0: no end */
+    int threads;         /* that prepare batches ahead; 0: loader_next prepares them itself */
+    int queue;           /* batches ahead, at least 1 */
 };
 
 struct loader_batch {

@@ -133,16 +133,15 @@ static void any_damage_is_noticed(void **state) {
     for (int i = 0; i < 300; i++) {
         size_t at = i < CHECKPOINT_PREFIX ? (size_t)i : rng_below(&rng, (uint32_t)len);
         struct supernet *supernet = NULL;
-        bytes[at] = (char)(bytes[at] ^ (1 << rng_below(&rng, 8)));
+        char before = bytes[at];
+        bytes[at] = (char)(before ^ (1 << rng_below(&rng, 8)));
         fixture_write_file(place->dir, "a.ckpt", bytes, len);
         int rc = load(place->path, &err, &supernet);
         if (rc != ESP_ECORRUPT && rc != ESP_EVERSION && rc != ESP_ELIMIT)
             fail_msg("byte %zu of %zu changed: %d", at, len, rc);
         assert_null(supernet);
         assert_non_null(strstr(err.message, "a.ckpt"));
-        write_with(place, &notes);
-        free(bytes);
-        assert_int_equal(file_read(place->path, 1 << 24, &err, &bytes, &len), 0);
+        bytes[at] = before;
     }
     free(bytes);
 }

@@ -268,7 +268,7 @@ static void a_limit_takes_the_first_images(void **state) {
                                      .limit = 11,
                                      .resolutions = resolutions,
                                      .n_resolutions = 1,
-                                     .end = 2};
+                                     .once = true};
     struct loader *loader = make(dataset, &options);
     struct loader_batch batch;
     assert_true(loader_next(loader, &batch));
