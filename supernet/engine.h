@@ -58,7 +58,7 @@ int engine_forward(struct engine *engine, const struct engine_run *run, struct e
 int engine_backward(struct engine *engine, const float *d_logits, struct err *err);
 
 /* The subnet with its BN folded, ready for the runtime: weights per op of graph_build(space, arch).
- * See runtime/plan.h. */
+ * bn_stats NULL: by the running statistics. See runtime/plan.h. */
 struct plan_weights;
 int engine_fold(const struct supernet *supernet, const struct arch *arch,
                 const struct bn_stats *bn_stats, struct err *err,
