@@ -1,3 +1,4 @@
+/* What this processor can do, for choosing kernels at run time. */
 #pragma once
 
 #include <stdint.h>

@@ -9,15 +9,17 @@
 
 /* *ret_data is NUL-terminated (not counted), caller frees. */
 int file_read(const char *path, size_t limit, struct err *err, char **ret_data, size_t *ret_len);
-/* Temporary file in the same folder, fsync, rename, fsync of the folder: afterwards path holds the
- * old bytes or the new. */
+/* Writes path.partial (mode 0600), fsync, rename, fsync of the folder: whatever happens, path holds
+ * the old bytes or the new. A partial file that a killed writer left is taken over by the next. A
+ * full disk, a used-up quota and a file-size limit (with SIGXFSZ ignored) are ESP_ENOSPACE; another
+ * writer at work on path is ESP_EBUSY. */
 int file_write_atomic(const char *path, const void *data, size_t len, struct err *err);
-/* The same in pieces, for what is large. Commit or abort ends the writer; abort takes NULL. */
+/* The same in pieces, for what is large. Commit or abort ends the writer; after a put that failed
+ * only abort is of use. Both free the writer in any case; abort takes NULL. */
 struct file_writer;
 int file_writer_open(const char *path, struct err *err, struct file_writer **ret_writer);
 int file_writer_put(struct file_writer *writer, const void *data, size_t len, struct err *err);
-int file_writer_commit(struct file_writer *writer,
-                       struct err *err); /* frees the writer in any case */
+int file_writer_commit(struct file_writer *writer, struct err *err);
 void file_writer_abort(struct file_writer *writer);
 
 int file_make_dirs(const char *path, struct err *err); /* mkdir -p, mode 0700 */

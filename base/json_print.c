@@ -46,6 +46,10 @@ static void print_number(struct buf *buf, double value) {
             break;
     }
     buf_puts(buf, text);
+    /* Above 2^53 an exponent keeps the strict parser from taking it for an integer that lost
+     * digits. */
+    if (!strpbrk(text, ".e"))
+        buf_puts(buf, "e0");
 }
 
 static void print_escaped(struct buf *buf, unsigned char byte) {

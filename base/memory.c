@@ -13,7 +13,10 @@ struct arena_chunk {
 } __attribute__((aligned(MEM_ALIGN)));
 
 void *mem_array(size_t count, size_t size) {
-    return calloc(count ? count : 1, size ? size : 1);
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX)
+        return NULL;
+    return calloc(1, bytes ? bytes : 1);
 }
 
 /* bytes up to the next multiple of MEM_ALIGN, at least one; 0 on overflow. */

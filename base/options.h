@@ -22,17 +22,24 @@ struct option_row {
     char letter;      /* short form, or 0 */
     enum option_kind kind;
     const char *fallback; /* default, as text; NULL: unset */
-    double min, max;      /* of numbers, in the base unit; text: of the length (both 0: 1..4096) */
-    const char *unit;     /* for help; "" if none */
-    const char *help;     /* one line */
-    void *target; /* bool*, int64_t*, double*, const char** (owned by the options), int64_t* */
+    double min,
+        max; /* of numbers, in the base unit (both 0: any); text: of the length (both 0: 1..4096) */
+    const char *unit; /* for help; "" if none */
+    const char *help; /* one line */
+    void *target;     /* bool*, int64_t*, double*, const char** (owned by the options), int64_t* */
 };
 
-/* Order of precedence: command line, environment, defaults. Stops at "--" or the first word without
- * a dash when stop_at_word. rows end with name NULL. *ret_rest is the index in argv of the first
- * word not taken. Errors: ESP_EINVAL. */
+/* Order of precedence: command line, environment (an empty variable counts as unset), defaults.
+ * argv[0] is the program's or command's name and argv[argc] NULL. Takes --name=value, --name value,
+ * --flag, --no-flag, -x value, -xvalue; ends at
+ * "--" and, when stop_at_word, at the first word without a dash; otherwise such words are moved
+ * behind the options in their order. rows end with name NULL. *ret_rest is the index in argv of the
+ * first word not taken. Targets may have been written to when it fails. Errors: ESP_EINVAL. */
 int options_parse(const struct option_row *rows, int argc, char **argv, bool stop_at_word,
                   struct err *err, int *ret_rest);
 void options_print_help(const struct option_row *rows); /* to stdout */
+/* A number with us, ms, s, m or min, h, d; bare only 0. ESP_EINVAL. */
 int options_parse_duration(const char *text, int64_t *ret_us);
+/* A number, bare (bytes) or with K, M, G, T, KiB… (powers of 1024), kB, MB, GB, TB (of 1000).
+ * ESP_EINVAL. */
 int options_parse_size(const char *text, int64_t *ret_bytes);

@@ -27,6 +27,7 @@ struct rng {
     int left; /* words of block not yet given out */
 };
 
+/* A stream gives 2^34 words before it repeats. */
 struct rng rng_make(uint64_t seed, enum rng_purpose purpose, uint64_t step, uint32_t index);
 uint32_t rng_u32(struct rng *rng);
 uint64_t rng_u64(struct rng *rng);

@@ -92,7 +92,7 @@ double stats_median_ci(const double *x, size_t n, double level, double *ret_low,
      * end. */
     size_t cut = 0;
     double coverage = 1 - 2 * coin_cdf(n, 0);
-    while (n >= 6 && cut + 2 < (n + 1) / 2) {
+    while (n >= 6 && 2 * (cut + 1) < n - 1) {
         double narrower = 1 - 2 * coin_cdf(n, cut + 1);
         if (narrower < level)
             break;

@@ -1,0 +1,228 @@
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/options.h"
+
+static struct {
+    bool verbose;
+    int64_t port, bytes, wait_us;
+    double rate;
+    const char *name;
+} got;
+
+static const struct option_row rows[] = {
+    {"verbose", 'v', OPTION_FLAG, "false", 0, 0, "", "say more", &got.verbose},
+    {"listen-port", 'p', OPTION_INT, "8080", 1, 65535, "", "port to listen on", &got.port},
+    {"memory", 'm', OPTION_SIZE, "1M", 1024, 1e12, "bytes", "how much to use", &got.bytes},
+    {"wait", 'w', OPTION_DURATION, "30s", 0, 3600e6, "", "how long to wait", &got.wait_us},
+    {"rate", 0, OPTION_REAL, "0.5", 0, 1, "", "learning rate", &got.rate},
+    {"name", 'n', OPTION_TEXT, NULL, 0, 0, "", "its name", &got.name},
+    {0},
+};
+
+static char *argv_now[16];
+static int argc_now, rest;
+static struct err err;
+
+/* Words are separated by blanks. */
+static int parse(const char *line, bool stop_at_word) {
+    static char copy[512];
+    snprintf(copy, sizeof(copy), "program %s", line);
+    argc_now = 0;
+    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
+        argv_now[argc_now++] = word;
+    argv_now[argc_now] = NULL;
+    memset(&got, 0, sizeof(got));
+    memset(&err, 0, sizeof(err));
+    rest = -1;
+    return options_parse(rows, argc_now, argv_now, stop_at_word, &err, &rest);
+}
+
+static void defaults_come_from_the_table(void **state) {
+    assert_int_equal(parse("", false), 0);
+    assert_int_equal(got.port, 8080);
+    assert_int_equal(got.bytes, 1 << 20);
+    assert_int_equal(got.wait_us, 30000000);
+    assert_true(got.rate == 0.5 && !got.verbose);
+    assert_null(got.name);
+    assert_int_equal(rest, 1);
+}
+
+static void both_forms_are_read(void **state) {
+    assert_int_equal(parse("--listen-port=81 --wait 5m -v --name x --rate=0.25 -m 2GiB", false), 0);
+    assert_int_equal(got.port, 81);
+    assert_int_equal(got.wait_us, 300000000);
+    assert_true(got.verbose && got.rate == 0.25);
+    assert_string_equal(got.name, "x");
+    assert_true(got.bytes == 2ll << 30);
+    assert_int_equal(rest, argc_now);
+    assert_int_equal(parse("-vp82 -n--odd --no-verbose", false), 0);
+    assert_int_equal(got.port, 82);
+    assert_string_equal(got.name, "--odd");
+    assert_false(got.verbose);
+}
+
+static void words_are_left_in_their_order(void **state) {
+    assert_int_equal(parse("one -p 81 - two --name three -v four", false), 0);
+    assert_int_equal(argc_now - rest, 4);
+    assert_string_equal(argv_now[rest], "one");
+    assert_string_equal(argv_now[rest + 1], "-");
+    assert_string_equal(argv_now[rest + 2], "two");
+    assert_string_equal(argv_now[rest + 3], "four");
+    assert_int_equal(got.port, 81);
+    assert_string_equal(got.name, "three");
+    assert_int_equal(parse("one -v -- -p two", false), 0);
+    assert_int_equal(argc_now - rest, 3);
+    assert_string_equal(argv_now[rest], "one");
+    assert_string_equal(argv_now[rest + 1], "-p");
+    assert_true(got.verbose);
+}
+
+static void a_word_may_end_the_options(void **state) {
+    assert_int_equal(parse("-v search -p 81", true), 0);
+    assert_int_equal(rest, 2);
+    assert_string_equal(argv_now[rest], "search");
+    assert_int_equal(got.port, 8080);
+    assert_int_equal(parse("-- -p 81", true), 0);
+    assert_string_equal(argv_now[rest], "-p");
+}
+
+static void environment_stands_between(void **state) {
+    setenv("ESPALIER_LISTEN_PORT", "90", 1);
+    setenv("ESPALIER_VERBOSE", "yes", 1);
+    setenv("ESPALIER_NAME", "", 1);
+    assert_int_equal(parse("", false), 0);
+    assert_int_equal(got.port, 90);
+    assert_true(got.verbose);
+    assert_null(got.name);
+    assert_int_equal(parse("-p 91", false), 0);
+    assert_int_equal(got.port, 91);
+    setenv("ESPALIER_LISTEN_PORT", "x", 1);
+    assert_int_equal(parse("", false), ESP_EINVAL);
+    assert_string_equal(err.message, "ESPALIER_LISTEN_PORT: \"x\" is not a whole number");
+    unsetenv("ESPALIER_LISTEN_PORT");
+    unsetenv("ESPALIER_VERBOSE");
+    unsetenv("ESPALIER_NAME");
+}
+
+static void mistakes_are_named(void **state) {
+    static const char *const lines[][2] = {
+        {"--listen-port=0", "--listen-port: \"0\" is outside 1 to 65535 "},
+        {"--listen-port", "--listen-port needs a whole number"},
+        {"--listen-port=12x", "--listen-port: \"12x\" is not a whole number"},
+        {"-p 99999999999999999999", "-p: \"99999999999999999999\" is not a whole number"},
+        {"--wait 5", "--wait: \"5\" is not a duration such as 500ms, 30s or 5m"},
+        {"-m 1", "-m: \"1\" is outside 1024 to 1000000000000 bytes"},
+        {"--rate nan", "--rate: \"nan\" is not a number"},
+        {"--name=", "--name: must have from 1 to 4096 bytes, not 0"},
+        {"--colour", "unknown option --colour"},
+        {"--no-name", "unknown option --no-name"},
+        {"-x", "unknown option -x"},
+        {"-vx", "unknown option -x"},
+        {"-w", "-w needs a duration such as 500ms, 30s or 5m"},
+        {"--verbose=maybe", "--verbose: \"maybe\" is not true or false"},
+    };
+    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+        assert_int_equal(parse(lines[i][0], false), ESP_EINVAL);
+        assert_string_equal(err.message, lines[i][1]);
+        assert_int_equal(rest, -1);
+    }
+}
+
+static void durations_and_sizes(void **state) {
+    static const struct {
+        const char *text;
+        int64_t value;
+    } durations[] = {{"0", 0},
+                     {"250us", 250},
+                     {"1.5ms", 1500},
+                     {"2s", 2000000},
+                     {"3min", 180000000},
+                     {"1h", 3600000000},
+                     {"2d", 172800000000}},
+      sizes[] = {{"0", 0},      {"17", 17},          {"17B", 17},         {"4K", 4096},
+                 {"4kB", 4000}, {"1.5MiB", 1572864}, {"3GB", 3000000000}, {"1T", 1099511627776}};
+    static const char *const bad[] = {"",      "s",  "-1s",        "1 s",     "1e999s",
+                                      "0x10s", "1S", "999999999d", "1parsec", "inf"};
+    int64_t value = -7;
+    for (size_t i = 0; i < sizeof(durations) / sizeof(*durations); i++) {
+        assert_int_equal(options_parse_duration(durations[i].text, &value), 0);
+        assert_true(value == durations[i].value);
+    }
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        assert_int_equal(options_parse_size(sizes[i].text, &value), 0);
+        assert_true(value == sizes[i].value);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        value = -7;
+        assert_int_equal(options_parse_duration(bad[i], &value), ESP_EINVAL);
+        assert_int_equal(options_parse_size(bad[i], &value), ESP_EINVAL);
+        assert_true(value == -7);
+    }
+}
+
+/* What fn writes to the descriptor, as a text. */
+static char *captured(int fd, void (*fn)(void)) {
+    static char text[8192];
+    FILE *file = tmpfile();
+    fflush(NULL);
+    int saved = dup(fd);
+    dup2(fileno(file), fd);
+    fn();
+    fflush(NULL);
+    dup2(saved, fd);
+    close(saved);
+    rewind(file);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    fclose(file);
+    return text;
+}
+
+static void print_help(void) {
+    options_print_help(rows);
+}
+
+static void help_has_a_line_for_every_row(void **state) {
+    const char *text = captured(STDOUT_FILENO, print_help);
+    assert_non_null(strstr(text, "-p, --listen-port NUMBER"));
+    assert_non_null(strstr(text, "port to listen on [8080]\n"));
+    assert_non_null(strstr(text, "how much to use (bytes) [1M]\n"));
+    assert_non_null(strstr(text, "      --rate NUMBER"));
+    assert_non_null(strstr(text, "its name\n"));
+}
+
+static void write_log(void) {
+    log_set_level(LOG_WARN);
+    log_info("hidden");
+    log_warn("two\nlines and %s", "\x1b[31mcolour\x7f");
+    log_set_level(LOG_INFO);
+}
+
+static void a_log_line_is_one_line(void **state) {
+    const char *text = captured(STDERR_FILENO, write_log);
+    assert_null(strstr(text, "hidden"));
+    assert_int_equal(text[10], 'T');
+    assert_string_equal(text + 26, "Z warn two\\x0alines and \\x1b[31mcolour\\x7f\n");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_come_from_the_table),
+        cmocka_unit_test(both_forms_are_read),
+        cmocka_unit_test(words_are_left_in_their_order),
+        cmocka_unit_test(a_word_may_end_the_options),
+        cmocka_unit_test(environment_stands_between),
+        cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(durations_and_sizes),
+        cmocka_unit_test(help_has_a_line_for_every_row),
+        cmocka_unit_test(a_log_line_is_one_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
