@@ -1,0 +1,11 @@
+/* Identifiers of stored things: "job_" + 26 characters that sort by time of creation. */
+#pragma once
+
+#include <stdbool.h>
+
+enum { ID_MAX = 40 };
+
+/* prefix as "job_". Two ids made by one process in the same millisecond still sort by the order in
+ * which they were made. Thread-safe. */
+void id_make(const char *prefix, char ret_id[ID_MAX]);
+bool id_has_prefix(const char *id, const char *prefix);

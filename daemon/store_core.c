@@ -1,0 +1,425 @@
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "daemon/store.h"
+#include "daemon/store_sql.h"
+#include "migrations/migrations.h"
+
+enum {
+    BATCH_MAX = 256,
+    READERS_MAX = 8,
+    EVENTS_KEPT = 20000,
+    TRANSITIONS_KEPT = 100000,
+    IDEMPOTENCY_HOURS = 24
+};
+
+struct store_event {
+    int64_t id;
+    char *topic, *data;
+    struct store_event *next;
+};
+
+struct store_tx {
+    struct sql *sql;
+    int64_t now_us;
+    unsigned wake;
+    struct store_event *events, **last_event;
+};
+
+struct queue {
+    struct store_call *first, **last;
+};
+
+struct store {
+    char *path;
+    struct store_listener listener;
+    struct sql *writer, *loop_reader;
+    struct sql *readers[READERS_MAX]; /* idle connections for reads in the pool */
+    int n_readers;
+    uv_thread_t thread;
+    bool thread_started, stopping;
+    uv_mutex_t mutex; /* of all below, stopping and readers */
+    uv_cond_t wanted;
+    uv_async_t committed_async;
+    struct queue waiting, committed;
+};
+
+static void queue_init(struct queue *queue) {
+    queue->first = NULL;
+    queue->last = &queue->first;
+}
+
+static void queue_put(struct queue *queue, struct store_call *call) {
+    call->next = NULL;
+    *queue->last = call;
+    queue->last = &call->next;
+}
+
+static struct store_call *queue_take_all(struct queue *queue) {
+    struct store_call *first = queue->first;
+    queue_init(queue);
+    return first;
+}
+
+struct sql *store_tx_sql(struct store_tx *tx) {
+    return tx->sql;
+}
+
+int64_t store_tx_now_us(const struct store_tx *tx) {
+    return tx->now_us;
+}
+
+void store_tx_wake(struct store_tx *tx, unsigned wake) {
+    tx->wake |= wake;
+}
+
+static void event_destroy(struct store_event *event) {
+    if (event == NULL)
+        return;
+    free(event->topic);
+    free(event->data);
+    free(event);
+}
+
+static void events_destroy(struct store_event *event) {
+    while (event != NULL) {
+        struct store_event *next = event->next;
+        event_destroy(event);
+        event = next;
+    }
+}
+
+int store_tx_event(struct store_tx *tx, struct err *err, const char *topic, const cJSON *data) {
+    struct store_event *event = mem_array(1, sizeof(*event));
+    int r = ESP_ENOMEM;
+    if (event == NULL)
+        return err_set(err, r, NULL, "out of memory");
+    event->topic = mem_strdup(topic);
+    event->data = json_print(data);
+    if (event->topic == NULL || event->data == NULL) {
+        err_set(err, r, NULL, "out of memory");
+        goto out;
+    }
+    r = sql_run(tx->sql, err, NULL, "INSERT INTO events (at_us, topic, data) VALUES (?1, ?2, ?3)",
+                "itt", tx->now_us, topic, event->data);
+    if (r != 0)
+        goto out;
+    event->id = sqlite3_last_insert_rowid(sql_handle(tx->sql));
+    *tx->last_event = event;
+    tx->last_event = &event->next;
+    return 0;
+out:
+    event_destroy(event);
+    return r;
+}
+
+int store_tx_transition(struct store_tx *tx, struct err *err, const char *machine,
+                        const char *subject, const char *from, const char *to, const char *event) {
+    return sql_run(tx->sql, err, NULL,
+                   "INSERT INTO transitions (at_us, machine, subject, from_state, to_state, event)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                   "ittttt", tx->now_us, machine, subject, from, to, event);
+}
+
+/* One call in a savepoint; what it did is undone when it fails. */
+static void run_call(struct store *store, struct store_call *call) {
+    struct store_tx tx = {.sql = store->writer, .now_us = clock_wall_us()};
+    tx.last_event = &tx.events;
+    call->err = (struct err){0};
+    call->code = sql_exec(store->writer, &call->err, "SAVEPOINT call");
+    if (call->code != 0)
+        return;
+    call->code = call->run(&tx, call, &call->err);
+    if (call->code == 0)
+        call->code = sql_exec(store->writer, &call->err, "RELEASE call");
+    if (call->code != 0) {
+        sql_exec(store->writer, NULL, "ROLLBACK TO call; RELEASE call");
+        events_destroy(tx.events);
+        return;
+    }
+    call->events = tx.events;
+    call->wake = tx.wake;
+}
+
+static void fail_all(struct store_call *first, int code, const struct err *err) {
+    for (struct store_call *call = first; call != NULL; call = call->next) {
+        if (call->code != 0)
+            continue;
+        call->code = code;
+        call->err = *err;
+        call->wake = 0;
+        events_destroy(call->events);
+        call->events = NULL;
+    }
+}
+
+/* A full disk or a failing one may end the whole transaction, not only the savepoint. */
+static bool transaction_gone(struct store *store) {
+    return sqlite3_get_autocommit(sql_handle(store->writer)) != 0;
+}
+
+static void run_batch(struct store *store, struct store_call *first) {
+    struct err err = {0};
+    for (struct store_call *call = first; call != NULL; call = call->next) {
+        call->events = NULL;
+        call->wake = 0;
+        call->code = 0;
+    }
+    int r = sql_exec(store->writer, &err, "BEGIN IMMEDIATE");
+    for (struct store_call *call = first; call != NULL && r == 0; call = call->next) {
+        run_call(store, call);
+        if (transaction_gone(store)) {
+            r = call->code != 0 ? call->code : ESP_EIO;
+            err = call->err;
+        }
+    }
+    if (r == 0)
+        r = sql_exec(store->writer, &err, "COMMIT");
+    if (r != 0) {
+        sql_exec(store->writer, NULL, "ROLLBACK");
+        fail_all(first, r, &err);
+    }
+}
+
+/* At most BATCH_MAX of what waits; NULL when there is nothing more to do, ever. */
+static struct store_call *wait_for_batch(struct store *store) {
+    uv_mutex_lock(&store->mutex);
+    while (store->waiting.first == NULL && !store->stopping)
+        uv_cond_wait(&store->wanted, &store->mutex);
+    struct store_call *first = queue_take_all(&store->waiting), *last = first;
+    for (int n = 1; last != NULL && last->next != NULL && n < BATCH_MAX; n++)
+        last = last->next;
+    if (last != NULL && last->next != NULL) {
+        store->waiting.first = last->next;
+        for (store->waiting.last = &last->next; *store->waiting.last != NULL;)
+            store->waiting.last = &(*store->waiting.last)->next;
+        last->next = NULL;
+    }
+    uv_mutex_unlock(&store->mutex);
+    return first;
+}
+
+/* While a transaction goes to disk, the next calls gather: that is the grouping. */
+static void writer_main(void *context) {
+    struct store *store = context;
+    struct store_call *batch;
+    while ((batch = wait_for_batch(store)) != NULL) {
+        run_batch(store, batch);
+        uv_mutex_lock(&store->mutex);
+        *store->committed.last = batch;
+        while (*store->committed.last != NULL)
+            store->committed.last = &(*store->committed.last)->next;
+        uv_mutex_unlock(&store->mutex);
+        uv_async_send(&store->committed_async);
+    }
+}
+
+static void publish(struct store *store, struct store_call *call) {
+    for (struct store_event *event = call->events; event != NULL; event = event->next)
+        if (store->listener.event != NULL)
+            store->listener.event(store->listener.context, event->id, event->topic, event->data);
+    events_destroy(call->events);
+    call->events = NULL;
+}
+
+static void deliver(struct store *store) {
+    unsigned wake = 0;
+    uv_mutex_lock(&store->mutex);
+    struct store_call *call = queue_take_all(&store->committed);
+    uv_mutex_unlock(&store->mutex);
+    while (call != NULL) {
+        struct store_call *next = call->next;
+        publish(store, call);
+        wake |= call->wake;
+        call->done(call, call->code, &call->err);
+        call = next;
+    }
+    if (wake != 0 && store->listener.wake != NULL)
+        store->listener.wake(store->listener.context, wake);
+}
+
+static void on_committed(uv_async_t *async) {
+    deliver(async->data);
+}
+
+static int migrate(struct store *store, struct err *err) {
+    int applied;
+    sqlite3 *db = sql_handle(store->writer);
+    int r = migrations_apply(db, store->path, migrations_list, migrations_count, err, &applied);
+    return r != 0 ? r : migrations_check_schema(db, migrations_schema, err);
+}
+
+static void free_store(struct store *store) {
+    for (int i = 0; i < store->n_readers; i++)
+        sql_close(store->readers[i]);
+    sql_close(store->loop_reader);
+    sql_close(store->writer);
+    uv_mutex_destroy(&store->mutex);
+    uv_cond_destroy(&store->wanted);
+    free(store->path);
+    free(store);
+}
+
+int store_open(uv_loop_t *loop, const char *path, const struct store_listener *listener,
+               struct err *err, struct store **ret_store) {
+    struct store *store = mem_array(1, sizeof(*store));
+    if (store == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    uv_mutex_init(&store->mutex);
+    uv_cond_init(&store->wanted);
+    queue_init(&store->waiting);
+    queue_init(&store->committed);
+    store->listener = *listener;
+    store->path = mem_strdup(path);
+    int r = store->path == NULL ? err_set(err, ESP_ENOMEM, NULL, "out of memory") : 0;
+    if (r == 0)
+        r = sql_open(path, true, err, &store->writer);
+    if (r == 0)
+        r = migrate(store, err);
+    if (r == 0)
+        r = sql_open(path, false, err, &store->loop_reader);
+    if (r == 0 && uv_thread_create(&store->thread, writer_main, store) != 0)
+        r = err_set(err, ESP_ENOMEM, NULL, "cannot start the database's thread");
+    if (r != 0) {
+        free_store(store);
+        return r;
+    }
+    uv_async_init(loop, &store->committed_async, on_committed);
+    store->committed_async.data = store;
+    *ret_store = store;
+    return 0;
+}
+
+/* Those that were asked for while the last answers were given. */
+static void refuse_all(struct store_call *call) {
+    while (call != NULL) {
+        struct store_call *next = call->next;
+        call->code = err_set(&call->err, ESP_EBUSY, NULL, "the daemon is stopping");
+        call->done(call, call->code, &call->err);
+        call = next;
+    }
+}
+
+static void on_closed(uv_handle_t *handle) {
+    free_store(handle->data);
+}
+
+void store_close(struct store *store) {
+    if (store == NULL)
+        return;
+    uv_mutex_lock(&store->mutex);
+    store->stopping = true;
+    uv_cond_signal(&store->wanted);
+    uv_mutex_unlock(&store->mutex);
+    uv_thread_join(&store->thread);
+    deliver(store);
+    for (struct store_call *call; (call = queue_take_all(&store->waiting)) != NULL;)
+        refuse_all(call);
+    uv_close((uv_handle_t *)&store->committed_async, on_closed);
+}
+
+void store_write(struct store *store, struct store_call *call) {
+    uv_mutex_lock(&store->mutex);
+    queue_put(&store->waiting, call);
+    uv_cond_signal(&store->wanted);
+    uv_mutex_unlock(&store->mutex);
+}
+
+static struct sql *take_reader(struct store *store, struct err *err) {
+    struct sql *sql = NULL;
+    uv_mutex_lock(&store->mutex);
+    if (store->n_readers > 0)
+        sql = store->readers[--store->n_readers];
+    uv_mutex_unlock(&store->mutex);
+    if (sql == NULL)
+        sql_open(store->path, false, err, &sql);
+    return sql;
+}
+
+static void give_reader(struct store *store, struct sql *sql) {
+    uv_mutex_lock(&store->mutex);
+    if (store->n_readers < READERS_MAX) {
+        store->readers[store->n_readers++] = sql;
+        sql = NULL;
+    }
+    uv_mutex_unlock(&store->mutex);
+    sql_close(sql);
+}
+
+/* All statements of one read see the same state. */
+static void run_read(uv_work_t *work) {
+    struct store_read *read = work->data;
+    struct sql *sql = take_reader(read->store, &read->err);
+    if (sql == NULL) {
+        read->code = read->err.code;
+        return;
+    }
+    read->code = sql_exec(sql, &read->err, "BEGIN");
+    if (read->code == 0) {
+        read->code = read->run(sql, read, &read->err);
+        sql_exec(sql, NULL, "COMMIT");
+    }
+    give_reader(read->store, sql);
+}
+
+static void read_done(uv_work_t *work, int status) {
+    struct store_read *read = work->data;
+    if (status != 0)
+        read->code = err_set(&read->err, ESP_ECANCELED, NULL, "canceled");
+    read->done(read, read->code, &read->err);
+}
+
+void store_read(struct store *store, struct store_read *read) {
+    read->store = store;
+    read->work.data = read;
+    read->err = (struct err){0};
+    uv_queue_work(store->committed_async.loop, &read->work, run_read, read_done);
+}
+
+struct sql *store_loop_sql(struct store *store) {
+    return store->loop_reader;
+}
+
+const char *store_path(const struct store *store) {
+    return store->path;
+}
+
+int store_recent_events(struct store *store, int limit, struct err *err,
+                        void (*each)(void *context, int64_t id, const char *topic,
+                                     const char *data),
+                        void *context, int64_t *ret_floor) {
+    struct sql *sql = store->loop_reader;
+    struct sql_rows rows;
+    int64_t floor = 0;
+    int r = sql_get_int(sql, err, &floor, NULL,
+                        "SELECT coalesce((SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET ?1)"
+                        ", (SELECT min(id) - 1 FROM events), (SELECT seq FROM sqlite_sequence "
+                        "WHERE name = 'events'), 0)",
+                        "i", (int64_t)limit);
+    if (r != 0)
+        return r;
+    *ret_floor = floor;
+    for (sql_query(sql, &rows, "SELECT id, topic, data FROM events WHERE id > ?1 ORDER BY id", "i",
+                   floor);
+         sql_next(&rows);)
+        each(context, sql_int(&rows, 0), sql_text(&rows, 1), sql_text(&rows, 2));
+    return sql_end(&rows, err);
+}
+
+int store_prune(struct store_tx *tx, struct err *err) {
+    int r = sql_run(tx->sql, err, NULL,
+                    "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?1", "i",
+                    (int64_t)EVENTS_KEPT);
+    if (r == 0)
+        r = sql_run(tx->sql, err, NULL,
+                    "DELETE FROM transitions WHERE id <= (SELECT max(id) FROM transitions) - ?1",
+                    "i", (int64_t)TRANSITIONS_KEPT);
+    if (r == 0)
+        r = sql_run(tx->sql, err, NULL, "DELETE FROM idempotency_keys WHERE created_us < ?1", "i",
+                    tx->now_us - (int64_t)IDEMPOTENCY_HOURS * 3600 * 1000000);
+    return r;
+}

@@ -1,0 +1,33 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "daemon/ids.h"
+
+static void test_sorts_by_time_and_never_repeats(void **state) {
+    char before[ID_MAX] = "", id[ID_MAX];
+    for (int i = 0; i < 20000; i++) {
+        id_make("job_", id);
+        assert_true(strcmp(before, id) < 0);
+        memcpy(before, id, sizeof(id));
+    }
+    assert_int_equal(strlen(id), 30);
+    assert_int_equal(strspn(id + 4, "0123456789abcdefghjkmnpqrstvwxyz"), 26);
+}
+
+static void test_prefix(void **state) {
+    assert_true(id_has_prefix("job_1", "job_"));
+    assert_false(id_has_prefix("jo", "job_"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sorts_by_time_and_never_repeats),
+        cmocka_unit_test(test_prefix),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
