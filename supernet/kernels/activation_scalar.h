@@ -27,7 +27,7 @@ static inline float act_slope(enum act act, float z) {
     case ACT_RELU:
         return z > 0 ? 1 : 0;
     case ACT_HSWISH:
-        return z <= -3 ? 0 : z >= 3 ? 1 : z * (1.0f / 3) + 0.5f;
+        return z < -3 ? 0 : z > 3 ? 1 : z * (1.0f / 3) + 0.5f; /* as PyTorch at the corners */
     case ACT_HSIGMOID:
         break;
     }

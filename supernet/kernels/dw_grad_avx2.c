@@ -10,81 +10,95 @@
 
 #include "supernet/kernels/train_avx2.h"
 
-/* A scratch plane: pixel (r, q) of the border's coordinates at base + r * row + q * 8; where
- * columns are split, column q at (q & 1) * odd + q / 2 * 8. */
+/* A scratch plane with its border: pixel (r, q), counted from the border's corner, at base + r *
+ * row + q * 8; where columns are split, column q at (q & 1) * odd + q / 2 * 8. */
 struct plane {
     float *base;
     ptrdiff_t row, odd;
+    int h, w, border; /* inside; border all round */
+    bool split;
 };
 
 struct geometry {
-    int h, w, h_out, w_out, k, pad, stride;
-    int pad_dy; /* border of the output gradient's plane */
-    struct plane x, dy;
+    int k, stride;
+    struct plane x, dy; /* h and w of dy: the outputs */
 };
 
 static struct geometry geometry_make(const struct dw_grad_args *a) {
-    struct geometry g = {.h = a->h_in, .w = a->w_in, .k = a->kernel, .stride = a->stride};
-    g.pad = g.k / 2;
-    g.h_out = conv_out(g.h, g.stride);
-    g.w_out = conv_out(g.w, g.stride);
-    g.pad_dy = g.stride == 1 ? g.pad : (g.pad + 1) / 2;
-    int half = (g.w + 2 * g.pad + 1) / 2;
-    g.x.row = (g.stride == 1 ? g.w + 2 * g.pad : 2 * half) * 8;
-    g.x.odd = half * 8;
+    struct geometry g = {.k = a->kernel, .stride = a->stride};
+    int pad = g.k / 2, half = (a->w_in + 2 * pad + 1) / 2;
+    g.x = (struct plane){.h = a->h_in, .w = a->w_in, .border = pad, .split = g.stride == 2};
     g.x.base = a->scratch;
-    g.dy.row = (g.w_out + 2 * g.pad_dy) * 8;
-    g.dy.base = a->scratch + (g.h + 2 * g.pad) * g.x.row;
+    g.x.row = (g.x.split ? 2 * half : g.x.w + 2 * pad) * 8;
+    g.x.odd = half * 8;
+    g.dy = (struct plane){.h = conv_out(a->h_in, g.stride), .w = conv_out(a->w_in, g.stride)};
+    g.dy.border = g.stride == 1 ? pad : (pad + 1) / 2;
+    g.dy.base = a->scratch + (g.x.h + 2 * pad) * g.x.row;
+    g.dy.row = (g.dy.w + 2 * g.dy.border) * 8;
     return g;
 }
 
-static size_t geometry_floats(const struct geometry *g) {
-    return (size_t)(g->dy.base - g->x.base) + (size_t)(g->h_out + 2 * g->pad_dy) * g->dy.row;
+/* Row r of the inside. */
+INLINE float *plane_row(const struct plane *p, int r) {
+    return p->base + (r + p->border) * p->row;
 }
 
-/* ---- Filling the planes ---- */
+/* Column q of the inside, in a row. */
+INLINE float *plane_column(const struct plane *p, float *row, int q) {
+    int column = q + p->border;
+    return row + (p->split ? (column & 1) * p->odd + column / 2 * 8 : column * 8);
+}
 
-INLINE void fill_x_act(const enum act act, const struct geometry *g, const float *x,
-                       struct block_affine bn) {
-    for (int r = 0; r < g->h; r++) {
-        float *row = g->x.base + (r + g->pad) * g->x.row;
-        if (g->stride == 1) {
-            float *to = row + g->pad * 8;
-            for (int q = 0; q < g->w; q++, x += 8)
-                _mm256_store_ps(to + q * 8L, act_avx2(act, block_affine_apply(bn, load(x))));
-        } else {
-            for (int q = 0; q < g->w; q++, x += 8) {
-                int column = q + g->pad;
-                _mm256_store_ps(row + (column & 1) * g->x.odd + column / 2 * 8L,
-                                act_avx2(act, block_affine_apply(bn, load(x))));
-            }
+static void clear_border(const struct plane *p) {
+    size_t rows = (size_t)(p->border * p->row) * sizeof(float);
+    memset(plane_row(p, -p->border), 0, rows);
+    memset(plane_row(p, p->h), 0, rows);
+    for (int r = 0; r < p->h; r++) {
+        float *row = plane_row(p, r);
+        for (int q = 1; q <= p->border; q++) {
+            _mm256_store_ps(plane_column(p, row, -q), _mm256_setzero_ps());
+            _mm256_store_ps(plane_column(p, row, p->w - 1 + q), _mm256_setzero_ps());
         }
     }
 }
 
-static void fill_x(const struct dw_grad_args *a, const struct geometry *g, int image) {
-    static const struct bn_act identity = {NULL, NULL, ACT_NONE};
-    const struct bn_act *f = a->x_bn_act ? a->x_bn_act : &identity;
-    WITH_CONSTANT_ACT(f->act,
-                      fill_x_act(ACT, g, a->x + image * a->x_image, block_affine_load(f, 0)));
+/* ---- Filling the planes ---- */
+
+INLINE void fill_x_act(const enum act act, const struct plane *p, const float *x,
+                       struct block_affine bn) {
+    for (int r = 0; r < p->h; r++) {
+        float *row = plane_row(p, r);
+        for (int q = 0; q < p->w; q++, x += 8)
+            _mm256_store_ps(plane_column(p, row, q),
+                            act_avx2(act, block_affine_apply(bn, load(x))));
+    }
 }
 
-static void fill_dy(const struct dw_grad_args *a, const struct geometry *g, int image) {
+static void fill_x(const struct dw_grad_args *a, const struct plane *p, int image) {
+    static const struct bn_act identity = {NULL, NULL, ACT_NONE};
+    const struct bn_act *f = a->x_bn_act ? a->x_bn_act : &identity;
+    const float *x = a->x + image * a->x_image;
+    WITH_CONSTANT_ACT(f->act, fill_x_act(ACT, p, x, block_affine_load(f, 0)));
+}
+
+static void fill_dy(const struct dw_grad_args *a, const struct plane *p, int image) {
     const float *dy = a->dy + image * a->dy_image;
-    float *to = g->dy.base + g->pad_dy * (g->dy.row + 8);
     if (!a->y) {
-        for (int r = 0; r < g->h_out; r++)
-            memcpy(to + r * g->dy.row, dy + r * g->w_out * 8L, g->w_out * 8 * sizeof(float));
+        for (int r = 0; r < p->h; r++)
+            memcpy(plane_column(p, plane_row(p, r), 0), dy + r * p->w * 8L,
+                   (size_t)p->w * 8 * sizeof(float));
         return;
     }
     const float *y = a->y + image * a->y_image;
     __m256 on_dz = _mm256_loadu_ps(a->y_coef->on_dz), on_a = _mm256_loadu_ps(a->y_coef->on_a);
     __m256 offset = _mm256_loadu_ps(a->y_coef->offset);
-    for (int r = 0; r < g->h_out; r++)
-        for (int q = 0; q < g->w_out; q++, dy += 8, y += 8) {
+    for (int r = 0; r < p->h; r++) {
+        float *to = plane_column(p, plane_row(p, r), 0);
+        for (int q = 0; q < p->w; q++, dy += 8, y += 8) {
             __m256 rest = _mm256_fmadd_ps(on_a, load(y), offset);
-            _mm256_store_ps(to + r * g->dy.row + q * 8L, _mm256_fmadd_ps(on_dz, load(dy), rest));
+            _mm256_store_ps(to + q * 8L, _mm256_fmadd_ps(on_dz, load(dy), rest));
         }
+    }
 }
 
 /* ---- Weight gradient ---- */
@@ -98,9 +112,9 @@ INLINE void taps(const int K, const int R, const int S, const struct geometry *g
     for (int t = 0; t < R * K; t++)
         acc[t] = load(d_weight + t * 8);
     for (int r = row; r < end; r++) {
-        const float *dy = g->dy.base + (r + g->pad_dy) * g->dy.row + g->pad_dy * 8;
+        const float *dy = plane_column(&g->dy, plane_row(&g->dy, r), 0);
         const float *x = g->x.base + (r * S + ky) * g->x.row;
-        for (int q = 0; q < g->w_out; q++, dy += 8, x += 8) {
+        for (int q = 0; q < g->dy.w; q++, dy += 8, x += 8) {
             __m256 d = load(dy);
             UNROLL
             for (int t = 0; t < R * K; t++) {
@@ -134,9 +148,9 @@ INLINE void taps_band(const int K, const int S, const struct geometry *g, int ro
 }
 
 static void weight_grad(const struct geometry *g, float *d_weight) {
-    int band = g->w_out >= 32 ? 8 : g->w_out >= 16 ? 16 : g->h_out;
-    for (int row = 0; row < g->h_out; row += band) {
-        int end = row + band < g->h_out ? row + band : g->h_out;
+    int band = g->dy.w >= 32 ? 8 : g->dy.w >= 16 ? 16 : g->dy.h;
+    for (int row = 0; row < g->dy.h; row += band) {
+        int end = row + band < g->dy.h ? row + band : g->dy.h;
         if (g->stride == 1 && g->k == 3)
             taps_band(3, 1, g, row, end, d_weight);
         else if (g->stride == 1 && g->k == 5)
@@ -279,13 +293,13 @@ static void data_grad(const struct geometry *g, const struct filters *filters, f
         int row = parity / 2, column = parity % 2;
         struct axis y = axis_make(g->k, g->stride, row), x = axis_make(g->k, g->stride, column);
         struct pass pass = {.filter = filters->taps[parity], .in_row = g->dy.row};
-        pass.in = g->dy.base + (y.offset + g->pad_dy) * g->dy.row + (x.offset + g->pad_dy) * 8;
+        pass.in = plane_column(&g->dy, plane_row(&g->dy, y.offset), x.offset);
         pass.taps_y = y.count;
         pass.taps_x = x.count;
-        pass.rows = (g->h - row + g->stride - 1) / g->stride;
-        pass.columns = (g->w - column + g->stride - 1) / g->stride;
-        pass.out = dx + ((ptrdiff_t)row * g->w + column) * 8;
-        pass.out_row = (ptrdiff_t)g->w * 8 * g->stride;
+        pass.rows = (g->x.h - row + g->stride - 1) / g->stride;
+        pass.columns = (g->x.w - column + g->stride - 1) / g->stride;
+        pass.out = dx + ((ptrdiff_t)row * g->x.w + column) * 8;
+        pass.out_row = (ptrdiff_t)g->x.w * 8 * g->stride;
         pass.out_pixel = 8 * g->stride;
         pass_run(&pass);
     }
@@ -294,13 +308,16 @@ static void data_grad(const struct geometry *g, const struct filters *filters, f
 void dw_grad_f32_avx2(const struct dw_grad_args *a) {
     struct geometry g = geometry_make(a);
     struct filters filters;
-    memset(a->scratch, 0, geometry_floats(&g) * sizeof(float));
-    if (a->dx)
+    if (a->d_weight)
+        clear_border(&g.x);
+    if (a->dx) {
+        clear_border(&g.dy);
         filters_make(a, &filters);
+    }
     for (int image = 0; image < a->images; image++) {
-        fill_dy(a, &g, image);
+        fill_dy(a, &g.dy, image);
         if (a->d_weight) {
-            fill_x(a, &g, image);
+            fill_x(a, &g.x, image);
             weight_grad(&g, a->d_weight);
         }
         if (a->dx)

@@ -14,15 +14,22 @@ INLINE void add_to(float *sum, __m256 value) {
 
 /* ---- act_sums ---- */
 
+/* Even and odd pixels apart: one chain of additions would wait for itself. */
 INLINE void sums_block(const enum act act, const struct act_sums_args *g, int c) {
     const float *a = g->a + c / 8 * g->a_block;
     struct block_affine bn = block_affine_load(&g->bn_act, c);
     __m256 total = _mm256_setzero_ps();
     for (int p = 0; p < g->pixels;) {
-        __m256 sum = _mm256_setzero_ps();
-        for (int end = run_end(p, g->pixels); p < end; p++)
-            sum = _mm256_add_ps(sum, act_avx2(act, block_affine_apply(bn, load(a + p * 8L))));
-        total = _mm256_add_ps(total, sum);
+        __m256 even = _mm256_setzero_ps(), odd = even;
+        int end = run_end(p, g->pixels);
+        for (; p + 2 <= end; p += 2) {
+            const float *pair = a + p * 8L;
+            even = _mm256_add_ps(even, act_avx2(act, block_affine_apply(bn, load(pair))));
+            odd = _mm256_add_ps(odd, act_avx2(act, block_affine_apply(bn, load(pair + 8))));
+        }
+        for (; p < end; p++)
+            even = _mm256_add_ps(even, act_avx2(act, block_affine_apply(bn, load(a + p * 8L))));
+        total = _mm256_add_ps(total, _mm256_add_ps(even, odd));
     }
     add_to(g->sum + c, total);
 }
@@ -43,13 +50,13 @@ struct act_grad_block {
 
 /* dz of one pixel; stores dz and h where wanted. */
 INLINE __m256 act_grad_pixel(const enum act act, const struct act_grad_block *b, long i, __m256 a) {
-    __m256 z = block_affine_apply(b->bn, a);
+    struct act_pair at = act_pair_avx2(act, block_affine_apply(b->bn, a));
     __m256 dh = b->dy ? _mm256_fmadd_ps(load(b->dy + i), b->gate, b->add) : b->add;
-    __m256 dz = _mm256_mul_ps(dh, slope_avx2(act, z));
+    __m256 dz = _mm256_mul_ps(dh, at.slope);
     if (b->dz)
         _mm256_store_ps(b->dz + i, dz);
     if (b->h)
-        _mm256_store_ps(b->h + i, _mm256_mul_ps(act_avx2(act, z), b->gate));
+        _mm256_store_ps(b->h + i, _mm256_mul_ps(at.value, b->gate));
     return dz;
 }
 
@@ -101,34 +108,54 @@ void act_grad_f32_avx2(const struct act_grad_args *g) {
 
 /* ---- se_gate_grad ---- */
 
-INLINE void gate_run(const enum act act, const struct se_gate_grad_args *g, int c, float *h,
-                     __m256 gate) {
-    const float *a = g->a + c / 8 * g->a_block, *dy = g->dy + c / 8 * g->dy_block;
-    struct block_affine bn = block_affine_load(&g->bn_act, c);
-    __m256 total = _mm256_setzero_ps();
-    for (int p = 0; p < g->pixels;) {
-        __m256 sum = _mm256_setzero_ps();
-        for (int end = run_end(p, g->pixels); p < end; p++) {
-            __m256 value = act_avx2(act, block_affine_apply(bn, load(a + p * 8L)));
-            sum = _mm256_fmadd_ps(value, load(dy + p * 8L), sum);
-            if (h)
-                _mm256_store_ps(h + p * 8L, _mm256_mul_ps(value, gate));
-        }
-        total = _mm256_add_ps(total, sum);
-    }
-    add_to(g->d_gate + c, total);
+struct gate_block {
+    const float *a, *dy;
+    float *h;
+    struct block_affine bn;
+    __m256 gate;
+};
+
+/* *sum += dy * act(z) of pixel p; stores h where wanted. */
+INLINE void gate_pixel(const enum act act, const struct gate_block *b, long p, __m256 *sum) {
+    __m256 value = act_avx2(act, block_affine_apply(b->bn, load(b->a + p * 8)));
+    *sum = _mm256_fmadd_ps(value, load(b->dy + p * 8), *sum);
+    if (b->h)
+        _mm256_store_ps(b->h + p * 8, _mm256_mul_ps(value, b->gate));
 }
 
-INLINE void gate_block(const enum act act, const struct se_gate_grad_args *g, int c) {
-    if (g->h)
-        gate_run(act, g, c, g->h + c / 8 * g->h_block, _mm256_loadu_ps(g->gate + c));
-    else
-        gate_run(act, g, c, NULL, _mm256_setzero_ps());
+INLINE void gate_run(const enum act act, const struct gate_block *b, int pixels, float *d_gate) {
+    __m256 total = _mm256_setzero_ps();
+    for (int p = 0; p < pixels;) {
+        __m256 even = _mm256_setzero_ps(), odd = even;
+        int end = run_end(p, pixels);
+        for (; p + 2 <= end; p += 2) {
+            gate_pixel(act, b, p, &even);
+            gate_pixel(act, b, p + 1, &odd);
+        }
+        for (; p < end; p++)
+            gate_pixel(act, b, p, &even);
+        total = _mm256_add_ps(total, _mm256_add_ps(even, odd));
+    }
+    add_to(d_gate, total);
+}
+
+INLINE void gate_channels(const enum act act, const struct se_gate_grad_args *g, int c) {
+    struct gate_block b = {.a = g->a + c / 8 * g->a_block, .dy = g->dy + c / 8 * g->dy_block};
+    b.bn = block_affine_load(&g->bn_act, c);
+    if (g->h) {
+        b.h = g->h + c / 8 * g->h_block;
+        b.gate = _mm256_loadu_ps(g->gate + c);
+        gate_run(act, &b, g->pixels, g->d_gate + c);
+    } else {
+        b.h = NULL;
+        b.gate = _mm256_setzero_ps();
+        gate_run(act, &b, g->pixels, g->d_gate + c);
+    }
 }
 
 void se_gate_grad_f32_avx2(const struct se_gate_grad_args *g) {
     for (int c = 0; c < g->channels; c += 8)
-        WITH_CONSTANT_ACT(g->bn_act.act, gate_block(ACT, g, c));
+        WITH_CONSTANT_ACT(g->bn_act.act, gate_channels(ACT, g, c));
 }
 
 /* ---- bn_grad ---- */

@@ -9,18 +9,25 @@
 #define FMA_LOAD(acc, a, p)                                                                        \
     __asm__("vfmadd231ps %2, %1, %0" : "+x"(acc) : "x"(a), "m"(*(const __m256 *)(p)))
 
-/* The slope of an activation at z, for z as act_value's. */
-INLINE __m256 slope_avx2(enum act act, __m256 z) {
-    __m256 one = _mm256_set1_ps(1);
-    if (act == ACT_RELU)
-        return _mm256_and_ps(_mm256_cmp_ps(z, _mm256_setzero_ps(), _CMP_GT_OQ), one);
-    if (act == ACT_HSWISH) {
-        __m256 inner = _mm256_fmadd_ps(z, _mm256_set1_ps(1.0f / 3), _mm256_set1_ps(0.5f));
-        __m256 above_low = _mm256_cmp_ps(z, _mm256_set1_ps(-3), _CMP_GT_OQ);
-        __m256 above_high = _mm256_cmp_ps(z, _mm256_set1_ps(3), _CMP_GE_OQ);
-        return _mm256_and_ps(above_low, _mm256_blendv_ps(inner, one, above_high));
+/* An activation's value and slope at z. */
+struct act_pair {
+    __m256 value, slope;
+};
+
+INLINE struct act_pair act_pair_avx2(enum act act, __m256 z) {
+    if (act == ACT_RELU) {
+        __m256 above = _mm256_cmp_ps(z, _mm256_setzero_ps(), _CMP_GT_OQ);
+        return (struct act_pair){_mm256_and_ps(above, z), _mm256_and_ps(above, _mm256_set1_ps(1))};
     }
-    return one;
+    if (act == ACT_HSWISH) { /* slope: the gate itself outside, gate + z / 6 between -3 and 3 */
+        __m256 sixth = _mm256_mul_ps(z, _mm256_set1_ps(1.0f / 6));
+        __m256 open = _mm256_add_ps(sixth, _mm256_set1_ps(0.5f));
+        __m256 gate = _mm256_max_ps(_mm256_min_ps(open, _mm256_set1_ps(1)), _mm256_setzero_ps());
+        __m256 inside = _mm256_cmp_ps(gate, open, _CMP_EQ_OQ);
+        return (struct act_pair){_mm256_mul_ps(z, gate),
+                                 _mm256_add_ps(gate, _mm256_and_ps(inside, sixth))};
+    }
+    return (struct act_pair){z, _mm256_set1_ps(1)};
 }
 
 /* scale and shift of one channel block; identity where a BN is absent. */

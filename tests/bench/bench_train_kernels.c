@@ -14,7 +14,8 @@
 
 enum { REPEATS = 11, TIMING_NS = 10000000 };
 
-/* Shapes: those of a 32x32 supernet's largest subnet (8 images), and odd ones of 28x28. */
+/* Shapes: those of a 32x32 supernet's largest subnet, 8 images, one by
+ * one where they are large as the engine takes them, and odd ones of 28x28. */
 struct shape {
     const char *kernel_name;
     int c_in, c_out, side, kernel, stride;
@@ -89,6 +90,12 @@ static int pixels_of(const struct shape *s) {
     return IMAGES * s->side * s->side;
 }
 
+/* Images that the engine hands to a depthwise kernel at once. */
+static int group_of(const struct shape *s) {
+    int group = 128 / (s->side * s->side);
+    return group < 1 ? 1 : group > IMAGES ? IMAGES : group;
+}
+
 /* ---- One set-up for each operation; part 0, 1, ... until false ---- */
 
 static bool make_pw_grad_f32(const struct shape *s, int part, struct work *w) {
@@ -107,19 +114,19 @@ static bool make_pw_grad_f32(const struct shape *s, int part, struct work *w) {
 
 static bool make_dw_grad_f32(const struct shape *s, int part, struct work *w) {
     static const char *const parts[] = {" weight", " data"};
-    int out = (s->side - 1) / s->stride + 1;
+    int out = (s->side - 1) / s->stride + 1, images = group_of(s);
     struct dw_grad_args *a = &w->args.dw;
-    *a = (struct dw_grad_args){IMAGES, s->side, s->side, s->kernel, s->stride};
+    *a = (struct dw_grad_args){images, s->side, s->side, s->kernel, s->stride};
     a->x_image = a->dx_image = s->side * s->side * 8L;
     a->dy_image = out * out * 8L;
-    a->x = take((size_t)(IMAGES * a->x_image));
-    a->dy = take((size_t)(IMAGES * a->dy_image));
+    a->x = take((size_t)(images * a->x_image));
+    a->dy = take((size_t)(images * a->dy_image));
     a->w = take((size_t)s->kernel * s->kernel * 8);
     a->d_weight = part == 0 ? take((size_t)s->kernel * s->kernel * 8) : NULL;
-    a->dx = part == 1 ? take((size_t)(IMAGES * a->dx_image)) : NULL;
+    a->dx = part == 1 ? take((size_t)(images * a->dx_image)) : NULL;
     a->scratch = take(dw_grad_scratch_floats(s->side, s->side, s->kernel, s->stride));
     w->part = part < 2 ? parts[part] : "";
-    w->amount = 2.0 * IMAGES * out * out * 8 * s->kernel * s->kernel;
+    w->amount = 2.0 * images * out * out * 8 * s->kernel * s->kernel;
     return part < 2;
 }
 
@@ -178,7 +185,9 @@ static bool make_act_grad_f32(const struct shape *s, int part, struct work *w) {
     a->a_block = a->dy_block = a->dz_block = a->h_block = pixels * 8L;
     a->bn_act = bn_act_of(s->c_in);
     a->bn_act.act = part ? ACT_HSWISH : ACT_RELU;
-    a->dy = a->dz = take(n);
+    a->dy = take(n);
+    a->dz =
+        part ? take(n) : (float *)a->dy; /* again and again in place: only relu does not decay */
     a->h = part ? take(n) : NULL;
     a->sum = take((size_t)s->c_in);
     a->sum_a = take((size_t)s->c_in);
