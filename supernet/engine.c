@@ -1,0 +1,240 @@
+#include "supernet/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/memory.h"
+#include "supernet/engine_internal.h"
+
+enum { ENGINE_BATCH_MAX = 65536 };
+
+static int check_limits(const struct space *space, const struct engine_limits *limits,
+                        struct err *err) {
+    if (limits->batch < 1 || limits->batch > ENGINE_BATCH_MAX)
+        return err_set(err, ESP_EINVAL, NULL, "a batch of %d images is not within 1 to %d",
+                       limits->batch, ENGINE_BATCH_MAX);
+    if (limits->resolution < 1 || limits->resolution > SPACE_INPUT_MAX)
+        return err_set(err, ESP_EINVAL, NULL, "a resolution of %d is not within 1 to %d",
+                       limits->resolution, SPACE_INPUT_MAX);
+    if (limits->training && (space->stem.kernel != 3 || space->input_channels > 4))
+        return err_set(err, ESP_EUNSUPPORTED, NULL,
+                       "training needs a 3x3 stem on at most 4 input channels");
+    return 0;
+}
+
+size_t engine_memory_estimate(const struct space *space, const struct engine_limits *limits,
+                              int threads) {
+    size_t floats = 0;
+    struct tensor *tensors = mem_array((size_t)supernet_map_tensors_max(space), sizeof *tensors);
+    struct supernet_map *map = mem_array(1, sizeof *map);
+    struct engine *engine = mem_array(1, sizeof *engine);
+    if (tensors && map && engine) {
+        engine->limits = *limits;
+        supernet_map_fill(space, tensors, map);
+        floats = engine_carve(engine, space, map, threads, NULL);
+    }
+    free(engine);
+    free(map);
+    free(tensors);
+    return floats * sizeof(float);
+}
+
+int engine_create(struct supernet *supernet, struct parallel *pool,
+                  const struct engine_limits *limits, struct err *err, struct engine **ret_engine) {
+    int rc = check_limits(supernet->space, limits, err), threads = parallel_threads(pool);
+    if (rc < 0)
+        return rc;
+    rc = ESP_ENOMEM;
+    struct engine *e = mem_array(1, sizeof *e);
+    if (!e)
+        goto out;
+    e->net = supernet;
+    e->pool = pool;
+    e->limits = *limits;
+    e->forward = kernels_select(cpu_flags());
+    e->backward = train_kernels_select(cpu_flags());
+    e->scratch = mem_array((size_t)threads, sizeof *e->scratch);
+    if (!e->scratch)
+        goto out;
+    size_t floats = engine_carve(e, supernet->space, supernet->map, threads, NULL);
+    e->storage = mem_aligned(floats, sizeof(float));
+    if (!e->storage)
+        goto out;
+    engine_carve(e, supernet->space, supernet->map, threads, e->storage);
+    *ret_engine = e;
+    return 0;
+out:
+    engine_destroy(e);
+    return err_set(err, rc, NULL, "no memory for a batch of %d images of %d x %d", limits->batch,
+                   limits->resolution, limits->resolution);
+}
+
+void engine_destroy(struct engine *engine) {
+    if (!engine)
+        return;
+    free(engine->scratch);
+    free(engine->storage);
+    free(engine);
+}
+
+/* ---- The running subnet ---- */
+
+static void unit_init_block(struct engine *e, struct unit *u, const struct unit_memory *m) {
+    const struct unit_spec *s = &u->spec;
+    int h_out = (s->h_in - 1) / s->stride + 1, w_out = (s->w_in - 1) / s->stride + 1;
+    u->mid = s->expand_channels ? s->expand_channels : s->c_in;
+    if (s->expand_channels) {
+        u->expanded = plane_make(m->expanded, u->mid, s->h_in, s->w_in);
+        bn_layer_init(e, &u->expanded_bn, &u->tensors->expand_bn, &u->expanded, m->bn[0]);
+    }
+    u->filtered = plane_make(m->filtered, u->mid, h_out, w_out);
+    bn_layer_init(e, &u->filtered_bn, &u->tensors->depthwise_bn, &u->filtered, m->bn[1]);
+    u->projected = plane_make(m->projected, s->c_out, h_out, w_out);
+    bn_layer_init(e, &u->projected_bn, &u->tensors->project_bn, &u->projected, m->bn[2]);
+    u->se_mean = m->se_mean;
+    u->se_hidden = m->se_hidden;
+    u->se_gate = m->se_gate;
+}
+
+static void unit_init_conv(struct engine *e, struct unit *u, const struct unit_memory *m) {
+    const struct supernet_map *map = e->net->map;
+    const struct unit_spec *s = &u->spec;
+    bool stem = s->kind == UNIT_STEM;
+    int h = stem ? (s->h_in - 1) / s->stride + 1 : s->h_in;
+    int w = stem ? (s->w_in - 1) / s->stride + 1 : s->w_in;
+    u->projected = plane_make(m->projected, s->c_out, h, w);
+    bn_layer_init(e, &u->projected_bn, stem ? &map->stem_bn : &map->final_expand_bn, &u->projected,
+                  m->bn[2]);
+}
+
+/* Without training the outputs of units alternate between two planes. */
+static void unit_init(struct engine *e, const struct graph_unit *from, int position) {
+    struct unit *u = &e->units[position];
+    bool block = from->spec.kind == UNIT_BLOCK;
+    int place = from->spec.kind == UNIT_STEM ? 0
+                : block                      ? from->block + 1
+                                             : e->net->space->n_blocks + 1;
+    const struct unit_memory *m = &e->memory[place];
+    *u = (struct unit){.spec = from->spec};
+    if (position > 0)
+        u->input = e->units[position - 1].output;
+    if (block) {
+        u->tensors = &e->net->map->blocks[from->block];
+        unit_init_block(e, u, m);
+    } else {
+        unit_init_conv(e, u, m);
+    }
+    u->output = u->projected;
+    u->output.data = e->limits.training ? m->output : e->memory[position % 2].output;
+}
+
+static void engine_lower(struct engine *e, const struct graph *graph) {
+    e->n_units = e->n_bn = 0;
+    for (int i = 0; i < graph->n_units; i++)
+        if (graph->units[i].spec.kind != UNIT_HEAD_TAIL)
+            unit_init(e, &graph->units[i], e->n_units++);
+}
+
+static int check_stats(const struct engine *e, const struct engine_run *run, struct err *err) {
+    const struct bn_stats *stats = run->bn_stats;
+    if (run->mode == ENGINE_TRAIN || !stats)
+        return run->mode == ENGINE_RECALIBRATE && !stats
+                   ? err_set(err, ESP_EINVAL, NULL, "recalibration needs statistics to write")
+                   : 0;
+    if (stats->n_layers != e->n_bn)
+        return err_set(err, ESP_EMISMATCH, NULL,
+                       "statistics of %d layers do not fit a subnet of %d", stats->n_layers,
+                       e->n_bn);
+    return 0;
+}
+
+static int check_run(const struct engine *e, const struct engine_run *run, struct err *err) {
+    const struct space *space = e->net->space;
+    if (!arch_valid(space, run->arch))
+        return err_set(err, ESP_EINVAL, NULL, "the arch is not valid in space %s", space->name);
+    int resolution = space->resolutions[run->arch->resolution];
+    if (run->n < 1 || run->n > e->limits.batch || resolution > e->limits.resolution)
+        return err_set(err, ESP_ELIMIT, NULL,
+                       "%d images of %d pixels a side are beyond the engine's %d of %d", run->n,
+                       resolution, e->limits.batch, e->limits.resolution);
+    if (run->mode == ENGINE_TRAIN && !e->limits.training)
+        return err_set(err, ESP_EINVAL, NULL, "the engine was made without training");
+    if (!(run->dropout >= 0 && run->dropout < 1))
+        return err_set(err, ESP_EINVAL, NULL, "dropout must be at least 0 and below 1");
+    return 0;
+}
+
+static void forward_unit(struct engine *e, struct unit *u) {
+    switch (u->spec.kind) {
+    case UNIT_STEM:
+        stem_forward(e, u);
+        break;
+    case UNIT_BLOCK:
+        block_forward(e, u);
+        break;
+    case UNIT_HEAD_CONV:
+        head_conv_forward(e, u);
+        break;
+    case UNIT_HEAD_TAIL:
+        break;
+    }
+}
+
+int engine_forward(struct engine *engine, const struct engine_run *run, struct err *err,
+                   float *ret_logits) {
+    struct engine *e = engine;
+    struct graph *graph = NULL;
+    e->can_backward = false;
+    int rc = check_run(e, run, err);
+    if (rc < 0)
+        return rc;
+    rc = graph_build(e->net->space, run->arch, err, &graph);
+    if (rc < 0)
+        return rc;
+    e->arch = *run->arch;
+    e->run = *run;
+    e->run.arch = &e->arch;
+    e->n_images = run->n;
+    engine_lower(e, graph);
+    free(graph);
+    rc = check_stats(e, run, err);
+    if (rc < 0)
+        return rc;
+    const struct unit_spec *stem = &e->units[0].spec;
+    memcpy(e->images, run->images,
+           (size_t)run->n * (size_t)(stem->c_in * stem->h_in * stem->w_in) * sizeof(float));
+    for (int i = 0; i < e->n_units; i++)
+        forward_unit(e, &e->units[i]);
+    tail_forward(e, &e->units[e->n_units - 1], ret_logits);
+    if (run->mode == ENGINE_RECALIBRATE)
+        run->bn_stats->images += run->n;
+    e->can_backward = run->mode == ENGINE_TRAIN;
+    return 0;
+}
+
+int engine_backward(struct engine *engine, const float *d_logits, struct err *err) {
+    struct engine *e = engine;
+    if (!e->can_backward)
+        return err_set(err, ESP_EINVAL, NULL, "backward without a training forward before it");
+    e->can_backward = false;
+    int last = e->n_units - 1, side = 0;
+    struct plane dy = e->units[last].output;
+    tail_backward(e, &e->units[last], d_logits);
+    dy.data = e->narrow_grad[side];
+    if (e->units[last].spec.kind != UNIT_HEAD_CONV)
+        tail_spread(e, &e->units[last], &dy);
+    for (int i = last; i > 0; i--) {
+        struct unit *u = &e->units[i];
+        struct plane dx = u->input;
+        side = !side;
+        dx.data = e->narrow_grad[side];
+        if (u->spec.kind == UNIT_BLOCK)
+            block_backward(e, u, &dy, &dx);
+        else
+            head_conv_backward(e, u, &dx);
+        dy = dx;
+    }
+    stem_backward(e, &e->units[0], &dy);
+    return 0;
+}

@@ -1,0 +1,227 @@
+/* Inside of the engine: planes, units, passes. For supernet/engine*.c and supernet/layers_*.c only.
+ *
+ * A plane is an activation of the whole batch in the kernels' blocked layout, images grouped where
+ * they are small: [groups][channels / 8][group * height * width][8].
+ *
+ * A pass runs over the batch in chunks of whole octets of images. The chunks depend on the number
+ * of images alone, and what a chunk adds up (weight gradients) goes to its own slot, summed in slot
+ * order afterwards; sums for batch normalisation are kept per group. So results do not depend on
+ * the number of threads. */
+#pragma once
+
+#include "supernet/engine.h"
+#include "supernet/kernels/batch_norm.h"
+#include "supernet/kernels/se_grad.h"
+#include "supernet/kernels/train_kernels.h"
+#include "supernet/supernet_map.h"
+
+enum {
+    ENGINE_SLOTS = 16,         /* most chunks of a pass */
+    ENGINE_OCTET = 8,          /* images that chunks are made of; most images of a group */
+    ENGINE_GROUP_PIXELS = 128, /* images are grouped until they have as many pixels */
+    ENGINE_TILE = 128,         /* pixels that a chain of kernels takes at a time */
+    ENGINE_UNITS_MAX = SPACE_BLOCKS_MAX + 2
+};
+#define ENGINE_BN_EPS 1e-5f
+
+struct plane {
+    float *data;
+    int channels, height, width, group;
+};
+
+/* Working memory of a thread. */
+struct scratch {
+    float *tile[3];  /* [channels / 8][ENGINE_TILE][8] each */
+    float *plane;    /* of the depthwise and dense kernels */
+    float *row;      /* one image's vector of channels */
+    float *octet[3]; /* [channels / 8][8 images][8] each */
+};
+
+/* A batch normalisation of the running subnet. */
+struct bn_layer {
+    struct bn_batch batch;
+    const struct bn_tensors *tensors;
+    int64_t pixels; /* that it averages over */
+    int index;      /* among the subnet's BN layers, in graph order */
+};
+
+/* Buffers of a unit for the largest subnet. Without training, units share them. */
+struct unit_memory {
+    float *expanded, *filtered, *projected, *output;
+    float *bn[3];
+    float *se_mean, *se_hidden, *se_gate; /* [batch][channels] */
+};
+
+/* Stem, block or head convolution of the running subnet. A convolution's output is kept as it came
+ * (before BN); who reads it applies BN and activation. */
+struct unit {
+    struct unit_spec spec;
+    const struct block_tensors *tensors; /* blocks only */
+    int mid;                             /* channels of the depthwise convolution */
+    struct plane input, expanded, filtered, projected, output;
+    struct bn_layer expanded_bn, filtered_bn, projected_bn;
+    float *se_mean, *se_hidden, *se_gate;
+};
+
+/* Global mean, feature mix and classifier: planes of 1 x 1 pixels. */
+struct tail {
+    struct plane pooled, mixed /* before bias and activation */, features /* behind dropout */,
+        mask /* of dropout, scaled */, logits;
+    struct plane d_pooled, d_mixed, d_features;
+    float *mix_scale, *mix_shift; /* ones, bias or zeros */
+    float *classifier;            /* [classes rounded up to 8, features], zero rows behind */
+    bool dropped;
+};
+
+/* The same as memory for the largest subnet. */
+struct tail_memory {
+    float *pooled, *mixed, *features, *mask, *logits, *d_pooled, *d_mixed, *d_features;
+    float *mix_scale, *mix_shift, *classifier;
+};
+
+struct engine {
+    struct supernet *net;
+    struct parallel *pool;
+    struct engine_limits limits;
+    const struct kernels *forward;
+    const struct train_kernels *backward;
+    float *storage;
+
+    struct unit_memory memory[ENGINE_UNITS_MAX];
+    struct tail_memory tail_memory;
+    struct scratch *scratch; /* of each thread */
+    float *images;           /* copy of the run's */
+    float *sums;             /* [groups][2][channels] of the plane that is written */
+    float *packed[3];
+    float *filters, *filters_packed; /* depthwise, of the running subnet's kernel size */
+    float *slots;                    /* [ENGINE_SLOTS][slot_floats] */
+    size_t slot_floats;
+    float *narrow_grad[2], *wide_grad[2]; /* training only */
+    float *se_grad[3];                    /* d_gate, d_hidden, d_mean: [batch][channels] */
+
+    /* the latest forward */
+    struct engine_run run; /* arch points to the copy below */
+    struct arch arch;
+    int n_images, n_units, n_bn;
+    struct unit units[ENGINE_UNITS_MAX];
+    struct tail tail;
+    bool can_backward;
+};
+
+/* ---- Planes ---- */
+
+static inline int plane_group_size(int pixels) {
+    int group = 1;
+    while (group < ENGINE_OCTET && group * pixels < ENGINE_GROUP_PIXELS)
+        group *= 2;
+    return group;
+}
+static inline struct plane plane_make(float *data, int channels, int height, int width) {
+    return (struct plane){data, channels, height, width, plane_group_size(height * width)};
+}
+static inline int plane_pixels(const struct plane *p) {
+    return p->height * p->width;
+}
+/* floats from one block of 8 channels to the next */
+static inline ptrdiff_t plane_block(const struct plane *p) {
+    return (ptrdiff_t)p->group * plane_pixels(p) * KERNEL_LANES;
+}
+static inline float *plane_group(const struct plane *p, int group) {
+    return p->data + (ptrdiff_t)group * p->channels * p->group * plane_pixels(p);
+}
+static inline float *plane_image(const struct plane *p, int image) {
+    return plane_group(p, image / p->group) +
+           (ptrdiff_t)(image % p->group) * plane_pixels(p) * KERNEL_LANES;
+}
+
+/* ---- Passes ---- */
+
+/* Images [first, end) of a chunk. */
+struct chunk {
+    struct engine *engine;
+    struct unit *unit;
+    const void *extra; /* of the pass */
+    struct scratch *scratch;
+    float *slot;
+    int first, end;
+};
+typedef void chunk_fn(const struct chunk *chunk);
+/* Runs fn on every chunk of the latest forward's images. */
+void engine_pass(struct engine *engine, struct unit *unit, const void *extra, chunk_fn *fn);
+int engine_chunks(const struct engine *engine);
+/* Adds floats [0, n) of all slots in slot order into the first slot. */
+void engine_sum_slots(struct engine *engine, size_t n);
+
+/* A run of pixels of one group, at most ENGINE_TILE. */
+struct tile {
+    int group;    /* of the plane */
+    int first, n; /* pixels of the group */
+};
+/* Iterates over the tiles of a plane that a chunk covers; start with tile->n = 0. */
+bool chunk_next_tile(const struct chunk *chunk, const struct plane *plane, struct tile *tile);
+static inline float *tile_data(const struct plane *plane, const struct tile *tile) {
+    return plane_group(plane, tile->group) + (ptrdiff_t)tile->first * KERNEL_LANES;
+}
+/* A part of a tile inside one image, from pixel `first` of the tile on; false behind the last. */
+struct tile_part {
+    int image, first, n;
+};
+bool tile_next_part(const struct plane *plane, const struct tile *tile, struct tile_part *part);
+
+/* Sums for batch normalisation of one group: two vectors of `channels`, cleared by whoever starts
+ * the group. */
+static inline float *engine_sums(const struct engine *engine, const struct plane *plane,
+                                 int group) {
+    return engine->sums + (ptrdiff_t)group * 2 * plane->channels;
+}
+void engine_clear_sums(const struct chunk *chunk, const struct plane *plane);
+
+/* ---- Batch normalisation ---- */
+
+void bn_layer_init(struct engine *engine, struct bn_layer *bn, const struct bn_tensors *tensors,
+                   const struct plane *plane, float *memory);
+/* Behind the pass that wrote plane: coefficients by the run's mode, statistics kept up. */
+void bn_layer_forward(struct engine *engine, struct bn_layer *bn, const struct plane *plane);
+/* Behind the pass that summed dz and dz * a per group of plane. */
+void bn_layer_backward(struct engine *engine, struct bn_layer *bn, const struct plane *plane);
+static inline struct bn_act bn_layer_act(const struct bn_layer *bn, enum act act) {
+    return (struct bn_act){bn->batch.scale, bn->batch.shift, act};
+}
+static inline struct bn_grad_coef bn_layer_grad(const struct bn_layer *bn) {
+    return (struct bn_grad_coef){bn->batch.on_dz, bn->batch.on_a, bn->batch.offset};
+}
+
+/* ---- Units: forward, then backward from dy (gradient of the output) to dx ---- */
+
+void stem_forward(struct engine *engine, struct unit *unit);
+void stem_backward(struct engine *engine, struct unit *unit, const struct plane *dy);
+void block_forward(struct engine *engine, struct unit *unit);
+void block_backward(struct engine *engine, struct unit *unit, const struct plane *dy,
+                    const struct plane *dx);
+void head_conv_forward(struct engine *engine, struct unit *unit);
+/* From the tail's d_pooled. */
+void head_conv_backward(struct engine *engine, struct unit *unit, const struct plane *dx);
+/* last: the unit whose output the global mean reads. */
+void tail_forward(struct engine *engine, struct unit *last, float *ret_logits);
+/* Leaves each pixel's share of the mean's gradient in the tail's d_pooled. */
+void tail_backward(struct engine *engine, struct unit *last, const float *d_logits);
+/* Gives d_pooled to every pixel of dy: where no head convolution stands between. */
+void tail_spread(struct engine *engine, struct unit *last, const struct plane *dy);
+
+/* ---- Pieces that layers share ---- */
+
+/* Leading slice [c_out, c_in] of a 1x1 convolution's weights, packed for forward or backward. */
+void pack_pointwise(const struct tensor *weight, int c_out, int c_in, float *packed);
+void pack_pointwise_transposed(const struct tensor *weight, int c_out, int c_in, float *packed);
+/* Sums the slots' dense weight gradients and adds them to the leading slice of weight's. */
+void add_pointwise_grad(struct engine *engine, const struct tensor *weight, int c_out, int c_in);
+/* Row of the kernels' vector per channel of image i out of a plane of 1 x 1 pixels, and back. */
+void plane_get_row(const struct plane *plane, int image, float *row);
+void plane_put_row(const struct plane *plane, int image, const float *row);
+
+/* ---- Memory ---- */
+
+/* Points every buffer of the engine into base (which may be NULL) and returns the floats needed.
+ * engine->scratch holds `threads` entries (or is NULL). */
+size_t engine_carve(struct engine *engine, const struct space *space,
+                    const struct supernet_map *map, int threads, float *base);

@@ -1,0 +1,471 @@
+/* Inverted residual block, backward. Three barriers, one for each BN: sums of dz and dz * a have to
+ * be complete before a gradient passes through it.
+ *
+ *   output_sums      dy -> sums of the last BN
+ *   project_grad     dy -> gradient of the projected plane, project's weights, excitation; leaves
+ * dz of the filtered plane in the engine's second wide gradient filter_grad      -> depthwise
+ * weights; leaves dz of the expanded plane in the first expand_grad      -> expand's weights and dx
+ */
+#include <string.h>
+
+#include "supernet/layers_block.h"
+
+/* Planes of one backward. */
+struct block_grad {
+    struct plane dy, dx, d_filtered, d_expanded;
+};
+
+static void output_sums(const struct chunk *chunk) {
+    const struct unit *u = chunk->unit;
+    const struct block_grad *g = chunk->extra;
+    struct tile tile = {0};
+    engine_clear_sums(chunk, &g->dy);
+    while (chunk_next_tile(chunk, &g->dy, &tile)) {
+        float *sums = engine_sums(chunk->engine, &g->dy, tile.group);
+        struct act_grad_args args = {.a = tile_data(&u->projected, &tile),
+                                     .dy = tile_data(&g->dy, &tile),
+                                     .a_block = plane_block(&u->projected),
+                                     .dy_block = plane_block(&g->dy),
+                                     .pixels = tile.n,
+                                     .channels = g->dy.channels,
+                                     .bn_act = bn_layer_act(&u->projected_bn, ACT_NONE),
+                                     .sum = sums,
+                                     .sum_a = sums + g->dy.channels};
+        chunk->engine->backward->act_grad_f32(&args);
+    }
+}
+
+/* ---- Project ---- */
+
+/* Gradient of the projected plane in the thread's second tile. */
+static void projected_tile(const struct chunk *chunk, const struct tile *tile) {
+    const struct unit *u = chunk->unit;
+    const struct block_grad *g = chunk->extra;
+    struct bn_grad_args args = {.a = tile_data(&u->projected, tile),
+                                .dz = tile_data(&g->dy, tile),
+                                .a_block = plane_block(&u->projected),
+                                .dz_block = plane_block(&g->dy),
+                                .pixels = tile->n,
+                                .channels = g->dy.channels,
+                                .coef = bn_layer_grad(&u->projected_bn),
+                                .da = chunk->scratch->tile[1],
+                                .da_block = (ptrdiff_t)tile->n * KERNEL_LANES};
+    chunk->engine->backward->bn_grad_f32(&args);
+}
+
+/* Gradient of what project read, from the second tile. */
+static void project_data_grad(const struct chunk *chunk, const struct tile *tile, float *dh,
+                              ptrdiff_t dh_block) {
+    const struct unit *u = chunk->unit;
+    struct pw_args args = {.x = chunk->scratch->tile[1],
+                           .w = chunk->engine->packed[0],
+                           .y = dh,
+                           .x_block = (ptrdiff_t)tile->n * KERNEL_LANES,
+                           .y_block = dh_block,
+                           .pixels = tile->n,
+                           .c_in = u->output.channels,
+                           .c_out = u->mid};
+    chunk->engine->forward->pw_f32(&args);
+}
+
+/* From the first tile (what project read) and the second. */
+static void project_weight_grad(const struct chunk *chunk, const struct tile *tile) {
+    ptrdiff_t block = (ptrdiff_t)tile->n * KERNEL_LANES;
+    struct pw_grad_args args = {.x = chunk->scratch->tile[0],
+                                .dy = chunk->scratch->tile[1],
+                                .x_block = block,
+                                .dy_block = block,
+                                .pixels = tile->n,
+                                .c_in = chunk->unit->mid,
+                                .c_out = chunk->unit->output.channels,
+                                .dense = chunk->slot};
+    chunk->engine->backward->pw_grad_f32(&args);
+}
+
+static struct act_grad_args filtered_act_grad(const struct chunk *chunk, const struct tile *tile) {
+    const struct unit *u = chunk->unit;
+    const struct block_grad *g = chunk->extra;
+    float *sums = engine_sums(chunk->engine, &g->d_filtered, tile->group);
+    return (struct act_grad_args){.a = tile_data(&u->filtered, tile),
+                                  .a_block = plane_block(&u->filtered),
+                                  .pixels = tile->n,
+                                  .channels = u->mid,
+                                  .bn_act = bn_layer_act(&u->filtered_bn, u->spec.act),
+                                  .dz = tile_data(&g->d_filtered, tile),
+                                  .dz_block = plane_block(&g->d_filtered),
+                                  .sum = sums,
+                                  .sum_a = sums + u->mid};
+}
+
+static void project_grad(const struct chunk *chunk) {
+    const struct unit *u = chunk->unit;
+    const struct block_grad *g = chunk->extra;
+    struct tile tile = {0};
+    engine_clear_sums(chunk, &g->d_filtered);
+    memset(chunk->slot, 0, pw_grad_dense_floats(u->mid, u->output.channels) * sizeof(float));
+    while (chunk_next_tile(chunk, &g->dy, &tile)) {
+        ptrdiff_t block = (ptrdiff_t)tile.n * KERNEL_LANES;
+        projected_tile(chunk, &tile);
+        project_data_grad(chunk, &tile, chunk->scratch->tile[2], block);
+        struct act_grad_args args = filtered_act_grad(chunk, &tile);
+        args.dy = chunk->scratch->tile[2];
+        args.dy_block = block;
+        args.h = chunk->scratch->tile[0];
+        args.h_block = block;
+        chunk->engine->backward->act_grad_f32(&args);
+        project_weight_grad(chunk, &tile);
+    }
+}
+
+/* ---- Project behind squeeze and excitation ---- */
+
+/* Where a slot keeps the gradients of the two dense layers. */
+struct se_slot {
+    size_t reduce, reduce_bias, expand, expand_bias, end; /* floats from the slot's start */
+};
+
+static struct se_slot se_slot_of(const struct unit *u) {
+    size_t mid = (size_t)u->mid, hidden = (size_t)u->spec.se_channels;
+    struct se_slot s;
+    s.reduce = (pw_grad_dense_floats(u->mid, u->output.channels) + 15) / 16 * 16;
+    s.expand = s.reduce + hidden * mid;
+    s.reduce_bias = s.expand + hidden * mid;
+    s.expand_bias = s.reduce_bias + hidden;
+    s.end = s.expand_bias + mid;
+    return s;
+}
+
+/* d_gate of the tile's images, and what project read in the first tile. */
+static void gate_grad(const struct chunk *chunk, const struct tile *tile) {
+    const struct unit *u = chunk->unit;
+    const struct block_grad *g = chunk->extra;
+    struct tile_part part = {0};
+    while (tile_next_part(&u->filtered, tile, &part)) {
+        ptrdiff_t at = (ptrdiff_t)part.first * KERNEL_LANES;
+        ptrdiff_t row = (ptrdiff_t)part.image * u->mid;
+        struct se_gate_grad_args args = {.a = tile_data(&u->filtered, tile) + at,
+                                         .dy = tile_data(&g->d_filtered, tile) + at,
+                                         .a_block = plane_block(&u->filtered),
+                                         .dy_block = plane_block(&g->d_filtered),
+                                         .pixels = part.n,
+                                         .channels = u->mid,
+                                         .bn_act = bn_layer_act(&u->filtered_bn, u->spec.act),
+                                         .d_gate = chunk->engine->se_grad[0] + row,
+                                         .gate = u->se_gate + row,
+                                         .h = chunk->scratch->tile[0] + at,
+                                         .h_block = (ptrdiff_t)tile->n * KERNEL_LANES};
+        chunk->engine->backward->se_gate_grad_f32(&args);
+    }
+}
+
+/* Through the dense layers: d_gate to d_mean, divided by the pixels that it is a mean of. */
+static void excitation_grad(const struct chunk *chunk) {
+    const struct engine *e = chunk->engine;
+    const struct unit *u = chunk->unit;
+    ptrdiff_t mid = u->mid, hidden = u->spec.se_channels;
+    struct se_slot slot = se_slot_of(u);
+    struct se_grad_args args = {.n = chunk->end - chunk->first,
+                                .channels = u->mid,
+                                .hidden_channels = u->spec.se_channels,
+                                .c_ld = mid,
+                                .hidden_ld = hidden,
+                                .mean = u->se_mean + chunk->first * mid,
+                                .hidden = u->se_hidden + chunk->first * hidden,
+                                .gate = u->se_gate + chunk->first * mid,
+                                .d_gate = e->se_grad[0] + chunk->first * mid,
+                                .d_hidden = e->se_grad[1] + chunk->first * hidden,
+                                .d_mean = e->se_grad[2] + chunk->first * mid,
+                                .reduce = e->packed[1],
+                                .expand = e->packed[2],
+                                .reduce_ld = mid,
+                                .expand_ld = hidden,
+                                .d_reduce = chunk->slot + slot.reduce,
+                                .d_reduce_bias = chunk->slot + slot.reduce_bias,
+                                .d_expand = chunk->slot + slot.expand,
+                                .d_expand_bias = chunk->slot + slot.expand_bias};
+    se_grad(e->backward, &args);
+    float inverse = 1 / (float)plane_pixels(&u->filtered);
+    for (ptrdiff_t i = 0; i < (chunk->end - chunk->first) * mid; i++)
+        args.d_mean[i] *= inverse;
+}
+
+/* dz of the filtered plane from what arrives through the gate and through the mean. */
+static void through_gate(const struct chunk *chunk, const struct tile *tile) {
+    const struct unit *u = chunk->unit;
+    struct tile_part part = {0};
+    while (tile_next_part(&u->filtered, tile, &part)) {
+        struct act_grad_args args = filtered_act_grad(chunk, tile);
+        ptrdiff_t at = (ptrdiff_t)part.first * KERNEL_LANES;
+        ptrdiff_t row = (ptrdiff_t)part.image * u->mid;
+        args.a += at;
+        args.dz += at;
+        args.dy = args.dz;
+        args.dy_block = args.dz_block;
+        args.pixels = part.n;
+        args.gate = u->se_gate + row;
+        args.add = chunk->engine->se_grad[2] + row;
+        chunk->engine->backward->act_grad_f32(&args);
+    }
+}
+
+static void project_se_grad(const struct chunk *chunk) {
+    const struct engine *e = chunk->engine;
+    const struct unit *u = chunk->unit;
+    const struct block_grad *g = chunk->extra;
+    engine_clear_sums(chunk, &g->d_filtered);
+    memset(chunk->slot, 0, se_slot_of(u).end * sizeof(float));
+    memset(e->se_grad[0] + (ptrdiff_t)chunk->first * u->mid, 0,
+           (size_t)(chunk->end - chunk->first) * (size_t)u->mid * sizeof(float));
+    struct tile tile = {0};
+    while (chunk_next_tile(chunk, &g->dy, &tile)) {
+        projected_tile(chunk, &tile);
+        project_data_grad(chunk, &tile, tile_data(&g->d_filtered, &tile),
+                          plane_block(&g->d_filtered));
+        gate_grad(chunk, &tile);
+        project_weight_grad(chunk, &tile);
+    }
+    excitation_grad(chunk);
+    tile = (struct tile){0};
+    while (chunk_next_tile(chunk, &g->d_filtered, &tile))
+        through_gate(chunk, &tile);
+}
+
+/* Leading slices of the dense layers without gaps, as the slots' gradients are laid out. */
+static void copy_slice(const struct tensor *weight, int rows, int columns, float *to) {
+    for (int r = 0; r < rows; r++)
+        memcpy(to + (ptrdiff_t)r * columns, weight->data + (ptrdiff_t)r * weight->dims[1],
+               (size_t)columns * sizeof *to);
+}
+
+static void add_slice(const float *from, int rows, int columns, const struct tensor *weight) {
+    int ld = weight->n_dims > 1 ? weight->dims[1] : columns;
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < columns; c++)
+            weight->grad[(ptrdiff_t)r * ld + c] += from[(ptrdiff_t)r * columns + c];
+}
+
+static void add_se_grads(struct engine *engine, const struct unit *u) {
+    const struct block_tensors *t = u->tensors;
+    struct se_slot slot = se_slot_of(u);
+    int hidden = u->spec.se_channels;
+    engine_sum_slots(engine, slot.end);
+    pw_grad_unpack_add(engine->slots, u->mid, u->output.channels, t->project->grad,
+                       t->project->dims[1]);
+    add_slice(engine->slots + slot.reduce, hidden, u->mid, t->se_reduce);
+    add_slice(engine->slots + slot.expand, u->mid, hidden, t->se_expand);
+    add_slice(engine->slots + slot.reduce_bias, 1, hidden, t->se_reduce_bias);
+    add_slice(engine->slots + slot.expand_bias, 1, u->mid, t->se_expand_bias);
+}
+
+static void project_backward(struct engine *engine, struct unit *u, const struct block_grad *g) {
+    const struct block_tensors *t = u->tensors;
+    pack_pointwise_transposed(t->project, u->output.channels, u->mid, engine->packed[0]);
+    if (u->spec.se_channels) {
+        copy_slice(t->se_reduce, u->spec.se_channels, u->mid, engine->packed[1]);
+        copy_slice(t->se_expand, u->mid, u->spec.se_channels, engine->packed[2]);
+        engine_pass(engine, u, g, project_se_grad);
+        add_se_grads(engine, u);
+    } else {
+        engine_pass(engine, u, g, project_grad);
+        add_pointwise_grad(engine, t->project, u->output.channels, u->mid);
+    }
+}
+
+/* ---- Depthwise ---- */
+
+/* Images [first, first + n) lie together in the planes on both sides. */
+static void filter_run_grad(const struct chunk *chunk, int first, int n, int block) {
+    const struct engine *e = chunk->engine;
+    const struct unit *u = chunk->unit;
+    const struct block_grad *g = chunk->extra;
+    struct plane in = block_dw_input(u), dx = u->spec.expand_channels ? g->d_expanded : g->dx;
+    int c = block * KERNEL_LANES, taps = u->spec.kernel * u->spec.kernel;
+    struct bn_act act = bn_layer_act(&u->expanded_bn, u->spec.act);
+    struct bn_grad_coef coef = bn_layer_grad(&u->filtered_bn);
+    coef = (struct bn_grad_coef){coef.on_dz + c, coef.on_a + c, coef.offset + c};
+    if (u->spec.expand_channels)
+        act = (struct bn_act){act.scale + c, act.shift + c, act.act};
+    struct dw_grad_args args = {
+        .images = n,
+        .h_in = in.height,
+        .w_in = in.width,
+        .kernel = u->spec.kernel,
+        .stride = u->spec.stride,
+        .x = plane_image(&in, first) + block * plane_block(&in),
+        .x_image = (ptrdiff_t)plane_pixels(&in) * KERNEL_LANES,
+        .x_bn_act = u->spec.expand_channels ? &act : NULL,
+        .dy = plane_image(&g->d_filtered, first) + block * plane_block(&g->d_filtered),
+        .dy_image = (ptrdiff_t)plane_pixels(&g->d_filtered) * KERNEL_LANES,
+        .y = plane_image(&u->filtered, first) + block * plane_block(&u->filtered),
+        .y_image = (ptrdiff_t)plane_pixels(&u->filtered) * KERNEL_LANES,
+        .y_coef = &coef,
+        .w = e->filters_packed + (ptrdiff_t)c * taps,
+        .d_weight = chunk->slot + (ptrdiff_t)c * taps,
+        .dx = plane_image(&dx, first) + block * plane_block(&dx),
+        .dx_image = (ptrdiff_t)plane_pixels(&dx) * KERNEL_LANES,
+        .scratch = chunk->scratch->plane};
+    e->backward->dw_grad_f32(&args);
+}
+
+/* dz over the gradient of the activated expanded plane, with its sums. */
+static void expanded_act_grad(const struct chunk *chunk, int first, int n, int block) {
+    const struct unit *u = chunk->unit;
+    const struct block_grad *g = chunk->extra;
+    int c = block * KERNEL_LANES;
+    float *sums = engine_sums(chunk->engine, &g->d_expanded, first / g->d_expanded.group) + c;
+    float *dz = plane_image(&g->d_expanded, first) + block * plane_block(&g->d_expanded);
+    struct bn_act act = bn_layer_act(&u->expanded_bn, u->spec.act);
+    struct act_grad_args args = {.a = plane_image(&u->expanded, first) +
+                                      block * plane_block(&u->expanded),
+                                 .dy = dz,
+                                 .a_block = plane_block(&u->expanded),
+                                 .dy_block = plane_block(&g->d_expanded),
+                                 .pixels = n * plane_pixels(&u->expanded),
+                                 .channels = KERNEL_LANES,
+                                 .bn_act = {act.scale + c, act.shift + c, act.act},
+                                 .dz = dz,
+                                 .dz_block = plane_block(&g->d_expanded),
+                                 .sum = sums,
+                                 .sum_a = sums + u->mid};
+    chunk->engine->backward->act_grad_f32(&args);
+}
+
+static size_t filter_floats(const struct unit *u) {
+    return (size_t)u->mid * (size_t)u->spec.kernel * (size_t)u->spec.kernel;
+}
+
+static void filter_grad(const struct chunk *chunk) {
+    const struct unit *u = chunk->unit;
+    struct plane in = block_dw_input(u);
+    int run = in.group < u->filtered.group ? in.group : u->filtered.group;
+    if (u->spec.expand_channels)
+        engine_clear_sums(chunk, &u->expanded);
+    memset(chunk->slot, 0, filter_floats(u) * sizeof(float));
+    for (int first = chunk->first; first < chunk->end; first += run) {
+        int n = chunk->end - first < run ? chunk->end - first : run;
+        for (int block = 0; block < u->mid / KERNEL_LANES; block++) {
+            filter_run_grad(chunk, first, n, block);
+            if (u->spec.expand_channels)
+                expanded_act_grad(chunk, first, n, block);
+        }
+    }
+}
+
+/* From the gradient of the filters in use to those of the largest filters and the transforms. */
+static void add_filter_grads(struct engine *engine, const struct unit *u) {
+    struct kernel_chain chain;
+    struct kernel_chain_grad grad = {.master = u->tensors->depthwise->grad};
+    int step, taps = u->spec.kernel * u->spec.kernel;
+    block_kernel_chain(u, &chain, &step);
+    for (int i = 1; i < chain.n_sizes; i++)
+        grad.matrix[i - 1] = u->tensors->transforms[chain.sizes[i]]->grad;
+    engine_sum_slots(engine, filter_floats(u));
+    memset(engine->filters, 0, filter_floats(u) * sizeof(float));
+    taps_grad_unpack_add(engine->slots, u->mid, taps, engine->filters, taps);
+    kernel_transform_grad(&chain, u->tensors->depthwise->data, u->mid, step, engine->filters,
+                          &grad);
+}
+
+/* ---- Expand ---- */
+
+static void expanded_tile(const struct chunk *chunk, const struct tile *tile) {
+    const struct unit *u = chunk->unit;
+    const struct block_grad *g = chunk->extra;
+    struct bn_grad_args args = {.a = tile_data(&u->expanded, tile),
+                                .dz = tile_data(&g->d_expanded, tile),
+                                .a_block = plane_block(&u->expanded),
+                                .dz_block = plane_block(&g->d_expanded),
+                                .pixels = tile->n,
+                                .channels = u->mid,
+                                .coef = bn_layer_grad(&u->expanded_bn),
+                                .da = chunk->scratch->tile[0],
+                                .da_block = (ptrdiff_t)tile->n * KERNEL_LANES};
+    chunk->engine->backward->bn_grad_f32(&args);
+}
+
+static void expand_data_grad(const struct chunk *chunk, const struct tile *tile) {
+    const struct unit *u = chunk->unit;
+    const struct block_grad *g = chunk->extra;
+    struct pw_args args = {.x = chunk->scratch->tile[0],
+                           .w = chunk->engine->packed[0],
+                           .y = tile_data(&g->dx, tile),
+                           .x_block = (ptrdiff_t)tile->n * KERNEL_LANES,
+                           .y_block = plane_block(&g->dx),
+                           .pixels = tile->n,
+                           .c_in = u->mid,
+                           .c_out = u->input.channels};
+    if (u->spec.residual)
+        args.epi = (struct epilogue){.kind = EPI_AFFINE,
+                                     .residual = tile_data(&g->dy, tile),
+                                     .residual_block = plane_block(&g->dy)};
+    chunk->engine->forward->pw_f32(&args);
+}
+
+static void expand_grad(const struct chunk *chunk) {
+    const struct unit *u = chunk->unit;
+    const struct block_grad *g = chunk->extra;
+    struct tile tile = {0};
+    memset(chunk->slot, 0, pw_grad_dense_floats(u->input.channels, u->mid) * sizeof(float));
+    while (chunk_next_tile(chunk, &g->dx, &tile)) {
+        expanded_tile(chunk, &tile);
+        expand_data_grad(chunk, &tile);
+        struct pw_grad_args args = {.x = tile_data(&u->input, &tile),
+                                    .dy = chunk->scratch->tile[0],
+                                    .x_block = plane_block(&u->input),
+                                    .dy_block = (ptrdiff_t)tile.n * KERNEL_LANES,
+                                    .pixels = tile.n,
+                                    .c_in = u->input.channels,
+                                    .c_out = u->mid,
+                                    .dense = chunk->slot};
+        chunk->engine->backward->pw_grad_f32(&args);
+    }
+}
+
+/* The shortcut of a block that does not expand. */
+static void add_residual(const struct chunk *chunk) {
+    const struct block_grad *g = chunk->extra;
+    struct tile tile = {0};
+    while (chunk_next_tile(chunk, &g->dx, &tile)) {
+        struct affine_args args = {.x = tile_data(&g->dx, &tile),
+                                   .y = tile_data(&g->dx, &tile),
+                                   .x_block = plane_block(&g->dx),
+                                   .y_block = plane_block(&g->dx),
+                                   .pixels = tile.n,
+                                   .channels = g->dx.channels,
+                                   .residual = tile_data(&g->dy, &tile),
+                                   .residual_block = plane_block(&g->dy)};
+        chunk->engine->forward->affine_f32(&args);
+    }
+}
+
+static void expand_backward(struct engine *engine, struct unit *u, const struct block_grad *g) {
+    bn_layer_backward(engine, &u->expanded_bn, &u->expanded);
+    pack_pointwise_transposed(u->tensors->expand, u->mid, u->input.channels, engine->packed[0]);
+    engine_pass(engine, u, g, expand_grad);
+    add_pointwise_grad(engine, u->tensors->expand, u->mid, u->input.channels);
+}
+
+static struct plane like(const struct plane *plane, float *data) {
+    struct plane copy = *plane;
+    copy.data = data;
+    return copy;
+}
+
+void block_backward(struct engine *engine, struct unit *unit, const struct plane *dy,
+                    const struct plane *dx) {
+    struct block_grad g = {.dy = *dy,
+                           .dx = *dx,
+                           .d_filtered = like(&unit->filtered, engine->wide_grad[1]),
+                           .d_expanded = like(&unit->expanded, engine->wide_grad[0])};
+    engine_pass(engine, unit, &g, output_sums);
+    bn_layer_backward(engine, &unit->projected_bn, &unit->projected);
+    project_backward(engine, unit, &g);
+    bn_layer_backward(engine, &unit->filtered_bn, &unit->filtered);
+    block_pack_filters(engine, unit);
+    engine_pass(engine, unit, &g, filter_grad);
+    add_filter_grads(engine, unit);
+    if (unit->spec.expand_channels)
+        expand_backward(engine, unit, &g);
+    else if (unit->spec.residual)
+        engine_pass(engine, unit, &g, add_residual);
+}

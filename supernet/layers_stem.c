@@ -1,0 +1,127 @@
+/* The stem: dense convolution on the images, BN, activation. */
+#include <string.h>
+
+#include "supernet/engine_internal.h"
+
+static void convolve(const struct chunk *chunk) {
+    struct engine *e = chunk->engine;
+    const struct unit_spec *s = &chunk->unit->spec;
+    const struct plane *out = &chunk->unit->projected;
+    engine_clear_sums(chunk, out);
+    for (int i = chunk->first; i < chunk->end; i++) {
+        float *sums = engine_sums(e, out, i / out->group);
+        struct conv_args args = {
+            .x = e->images + (size_t)i * (size_t)(s->c_in * s->h_in * s->w_in),
+            .w = e->packed[0],
+            .y = plane_image(out, i),
+            .scratch = chunk->scratch->plane,
+            .y_block = plane_block(out),
+            .c_in = s->c_in,
+            .h_in = s->h_in,
+            .w_in = s->w_in,
+            .c_out = s->c_out,
+            .kernel = s->kernel,
+            .stride = s->stride,
+            .epi = {.kind = EPI_STATS, .sum = sums, .sum_sq = sums + out->channels}};
+        e->forward->conv_f32(&args);
+    }
+}
+
+static void activate(const struct chunk *chunk) {
+    const struct unit *u = chunk->unit;
+    struct tile tile = {0};
+    while (chunk_next_tile(chunk, &u->projected, &tile)) {
+        struct affine_args args = {.x = tile_data(&u->projected, &tile),
+                                   .y = tile_data(&u->output, &tile),
+                                   .x_block = plane_block(&u->projected),
+                                   .y_block = plane_block(&u->output),
+                                   .pixels = tile.n,
+                                   .channels = u->output.channels,
+                                   .scale = u->projected_bn.batch.scale,
+                                   .shift = u->projected_bn.batch.shift,
+                                   .act = u->spec.act};
+        chunk->engine->forward->affine_f32(&args);
+    }
+}
+
+void stem_forward(struct engine *engine, struct unit *unit) {
+    const struct unit_spec *s = &unit->spec;
+    conv_pack(engine->net->map->stem->data, s->c_out, s->c_in, s->kernel, engine->packed[0]);
+    engine_pass(engine, unit, NULL, convolve);
+    bn_layer_forward(engine, &unit->projected_bn, &unit->projected);
+    engine_pass(engine, unit, NULL, activate);
+}
+
+/* dz over dy, with its sums */
+static void through_activation(const struct chunk *chunk) {
+    const struct unit *u = chunk->unit;
+    const struct plane *dy = chunk->extra;
+    struct tile tile = {0};
+    engine_clear_sums(chunk, dy);
+    while (chunk_next_tile(chunk, dy, &tile)) {
+        float *sums = engine_sums(chunk->engine, dy, tile.group);
+        struct act_grad_args args = {.a = tile_data(&u->projected, &tile),
+                                     .dy = tile_data(dy, &tile),
+                                     .a_block = plane_block(&u->projected),
+                                     .dy_block = plane_block(dy),
+                                     .pixels = tile.n,
+                                     .channels = dy->channels,
+                                     .bn_act = bn_layer_act(&u->projected_bn, u->spec.act),
+                                     .dz = tile_data(dy, &tile),
+                                     .dz_block = plane_block(dy),
+                                     .sum = sums,
+                                     .sum_a = sums + dy->channels};
+        chunk->engine->backward->act_grad_f32(&args);
+    }
+}
+
+static size_t dense_floats(const struct unit_spec *s) {
+    return (size_t)((s->c_out + 7) / 8 * 8 * s->c_in * s->kernel * s->kernel);
+}
+
+static void through_bn(const struct chunk *chunk, const struct plane *dz, int image) {
+    const struct unit *u = chunk->unit;
+    struct bn_grad_args args = {.a = plane_image(&u->projected, image),
+                                .dz = plane_image(dz, image),
+                                .a_block = plane_block(&u->projected),
+                                .dz_block = plane_block(dz),
+                                .pixels = plane_pixels(dz),
+                                .channels = dz->channels,
+                                .coef = bn_layer_grad(&u->projected_bn),
+                                .da = plane_image(dz, image),
+                                .da_block = plane_block(dz)};
+    chunk->engine->backward->bn_grad_f32(&args);
+}
+
+static void weight_grad(const struct chunk *chunk) {
+    struct engine *e = chunk->engine;
+    const struct unit_spec *s = &chunk->unit->spec;
+    const struct plane *dz = chunk->extra;
+    memset(chunk->slot, 0, dense_floats(s) * sizeof(float));
+    for (int i = chunk->first; i < chunk->end; i++) {
+        through_bn(chunk, dz, i);
+        struct stem_grad_args args = {.x = e->images +
+                                           (size_t)i * (size_t)(s->c_in * s->h_in * s->w_in),
+                                      .images = 1,
+                                      .c_in = s->c_in,
+                                      .h_in = s->h_in,
+                                      .w_in = s->w_in,
+                                      .stride = s->stride,
+                                      .c_out = s->c_out,
+                                      .dy = plane_image(dz, i),
+                                      .dy_block = plane_block(dz),
+                                      .dense = chunk->slot,
+                                      .scratch = chunk->scratch->plane};
+        e->backward->stem_grad_f32(&args);
+    }
+}
+
+void stem_backward(struct engine *engine, struct unit *unit, const struct plane *dy) {
+    const struct unit_spec *s = &unit->spec;
+    int taps = s->c_in * s->kernel * s->kernel;
+    engine_pass(engine, unit, dy, through_activation);
+    bn_layer_backward(engine, &unit->projected_bn, dy);
+    engine_pass(engine, unit, dy, weight_grad);
+    engine_sum_slots(engine, dense_floats(s));
+    taps_grad_unpack_add(engine->slots, s->c_out, taps, engine->net->map->stem->grad, taps);
+}
