@@ -1,90 +1,132 @@
+/* A step of the chain is a dense layer over the channels: y = x M^T. So both directions run on the
+ * kernel of dense layers' gradients, a strip of channels at a time. */
 #include "supernet/transform.h"
 
 #include <assert.h>
 #include <string.h>
 
-enum { TAPS_MAX = KERNEL_SIZE_MAX * KERNEL_SIZE_MAX };
+#include "base/cpu.h"
+#include "supernet/kernels/train_kernels.h"
 
-/* One channel's filters at every size of the chain, before and behind the matrices. */
-struct stages {
-    float centre[KERNEL_SIZES_MAX][TAPS_MAX]; /* [i]: crop of filter[i - 1] to sizes[i] */
-    float filter[KERNEL_SIZES_MAX][TAPS_MAX];
+enum {
+    STRIP = 32, /* channels */
+    TAPS_MAX = KERNEL_SIZE_MAX * KERNEL_SIZE_MAX,
+    CENTRE_TAPS_MAX = (KERNEL_SIZE_MAX - 2) * (KERNEL_SIZE_MAX - 2),
+    STEPS_MAX = KERNEL_SIZES_MAX - 1
 };
 
-/* Transposed matrices, so that both directions run along rows. */
+/* The strip's filters at every size of the chain, and the centres between: rows of taps. */
+struct strip {
+    int channels;
+    float filter[KERNEL_SIZES_MAX][STRIP * TAPS_MAX];
+    float centre[KERNEL_SIZES_MAX][STRIP * CENTRE_TAPS_MAX]; /* [i]: of filter[i - 1] */
+};
+
 struct transposed {
-    float matrix[KERNEL_SIZES_MAX - 1][TAPS_MAX * TAPS_MAX];
+    float matrix[STEPS_MAX][CENTRE_TAPS_MAX * CENTRE_TAPS_MAX];
 };
+
+static int taps_of(const struct kernel_chain *chain, int step) {
+    return chain->sizes[step] * chain->sizes[step];
+}
 
 static void transpose_all(const struct kernel_chain *chain, int step, struct transposed *ret) {
     for (int i = 0; i < step; i++) {
-        int taps = chain->sizes[i + 1] * chain->sizes[i + 1];
+        int taps = taps_of(chain, i + 1);
         for (int r = 0; chain->matrix[i] && r < taps; r++)
             for (int c = 0; c < taps; c++)
                 ret->matrix[i][c * taps + r] = chain->matrix[i][r * taps + c];
     }
 }
 
-static void crop(const float *from, int size, int to_size, float *ret_centre) {
+/* Where tap t of a centre stands in the filter around it. */
+static int outer_tap(int t, int to_size, int size) {
     int edge = (size - to_size) / 2;
-    for (int r = 0; r < to_size; r++)
-        memcpy(ret_centre + r * to_size, from + (r + edge) * size + edge, to_size * sizeof(float));
+    return (t / to_size + edge) * size + edge + t % to_size;
 }
 
-/* Adds a centre's gradient to the filter that it was cropped from. */
-static void crop_grad(const float *d_centre, int to_size, int size, float *d_from) {
-    int edge = (size - to_size) / 2;
-    for (int r = 0; r < to_size; r++)
-        for (int c = 0; c < to_size; c++)
-            d_from[(r + edge) * size + edge + c] += d_centre[r * to_size + c];
+static void crop(const float *from, int size, int to_size, int channels, float *ret_centre) {
+    for (int t = 0; t < to_size * to_size; t++) {
+        int outer = outer_tap(t, to_size, size);
+        for (int c = 0; c < channels; c++)
+            ret_centre[c * to_size * to_size + t] = from[c * size * size + outer];
+    }
 }
 
-/* y = sum_i x[i] * rows[i]. */
-static void combine_rows(const float *x, const float *rows, int taps, float *ret_y) {
-    memset(ret_y, 0, taps * sizeof(float));
-    for (int i = 0; i < taps; i++)
-        for (int j = 0; j < taps; j++)
-            ret_y[j] += x[i] * rows[i * taps + j];
+/* The gradient of the filter that a centre was cropped from. */
+static void crop_grad(const float *d_centre, int to_size, int size, int channels, float *ret_d) {
+    memset(ret_d, 0, (size_t)(channels * size * size) * sizeof(float));
+    for (int t = 0; t < to_size * to_size; t++) {
+        int outer = outer_tap(t, to_size, size);
+        for (int c = 0; c < channels; c++)
+            ret_d[c * size * size + outer] = d_centre[c * to_size * to_size + t];
+    }
 }
 
-static void add_outer_product(const float *rows, const float *columns, int taps, float *matrix) {
-    for (int i = 0; i < taps; i++)
-        for (int j = 0; j < taps; j++)
-            matrix[i * taps + j] += rows[i] * columns[j];
+/* Rows of taps: y = x * m, m taps x taps. */
+static struct linear_grad_args product(int channels, int taps, const float *x, const float *m,
+                                       float *y) {
+    struct linear_grad_args args = {channels, taps, taps};
+    args.dy = x, args.dy_ld = taps;
+    args.w = m, args.w_ld = taps;
+    args.dx = y, args.dx_ld = taps;
+    return args;
 }
 
-/* Fills s up to filter[step] from one channel of the master. */
+static void run(const struct linear_grad_args *args) {
+    train_kernels_select(cpu_flags())->linear_grad_f32(args);
+}
+
+static void apply(int channels, int taps, const float *x, const float *transposed, float *ret_y) {
+    struct linear_grad_args args = product(channels, taps, x, transposed, ret_y);
+    run(&args);
+}
+
+/* Gradients of apply: dx = dy * m; d_m += dy^T x. */
+struct apply_grad {
+    const float *x, *m, *dy;
+    float *dx, *d_m;
+};
+
+static void apply_grad(int channels, int taps, const struct apply_grad *g) {
+    struct linear_grad_args args = product(channels, taps, g->dy, g->m, g->dx);
+    args.x = g->x, args.x_ld = taps;
+    args.d_weight = g->d_m;
+    run(&args);
+}
+
+/* Fills s up to filter[step]. */
 static void forward(const struct kernel_chain *chain, const struct transposed *transposed,
-                    const float *master, int step, struct stages *s) {
-    memcpy(s->filter[0], master, chain->sizes[0] * chain->sizes[0] * sizeof(float));
+                    const float *master, int step, struct strip *s) {
+    memcpy(s->filter[0], master, (size_t)(s->channels * taps_of(chain, 0)) * sizeof(float));
     for (int i = 0; i < step; i++) {
-        int size = chain->sizes[i + 1], taps = size * size;
-        crop(s->filter[i], chain->sizes[i], size, s->centre[i + 1]);
+        int taps = taps_of(chain, i + 1);
+        crop(s->filter[i], chain->sizes[i], chain->sizes[i + 1], s->channels, s->centre[i + 1]);
         if (chain->matrix[i])
-            combine_rows(s->centre[i + 1], transposed->matrix[i], taps, s->filter[i + 1]);
+            apply(s->channels, taps, s->centre[i + 1], transposed->matrix[i], s->filter[i + 1]);
         else
-            memcpy(s->filter[i + 1], s->centre[i + 1], taps * sizeof(float));
+            memcpy(s->filter[i + 1], s->centre[i + 1],
+                   (size_t)(s->channels * taps) * sizeof(float));
     }
 }
 
-/* Carries one channel's gradient of filter[step] back to the master and the matrices. */
-static void backward(const struct kernel_chain *chain, const struct stages *s, int step,
+/* Carries the gradient of filter[step] back to the matrices and to d_master. */
+static void backward(const struct kernel_chain *chain, const struct strip *s, int step,
                      const float *d_weight, const struct kernel_chain_grad *grad, float *d_master) {
-    float d_filter[TAPS_MAX], d_centre[TAPS_MAX];
-    int taps = chain->sizes[step] * chain->sizes[step];
-    memcpy(d_filter, d_weight, taps * sizeof(float));
+    float d_filter[STRIP * TAPS_MAX], d_centre[STRIP * CENTRE_TAPS_MAX];
+    memcpy(d_filter, d_weight, (size_t)(s->channels * taps_of(chain, step)) * sizeof(float));
     for (int i = step; i > 0; i--) {
-        int size = chain->sizes[i], larger = chain->sizes[i - 1];
-        memcpy(d_centre, d_filter, size * size * sizeof(float));
-        if (chain->matrix[i - 1]) {
-            add_outer_product(d_filter, s->centre[i], size * size, grad->matrix[i - 1]);
-            combine_rows(d_filter, chain->matrix[i - 1], size * size, d_centre);
-        }
-        memset(d_filter, 0, larger * larger * sizeof(float));
-        crop_grad(d_centre, size, larger, d_filter);
+        int taps = taps_of(chain, i);
+        if (chain->matrix[i - 1])
+            apply_grad(s->channels, taps,
+                       &(struct apply_grad){s->centre[i], chain->matrix[i - 1], d_filter, d_centre,
+                                            grad->matrix[i - 1]});
+        else
+            memcpy(d_centre, d_filter, (size_t)(s->channels * taps) * sizeof(float));
+        crop_grad(d_centre, chain->sizes[i], chain->sizes[i - 1], s->channels, d_filter);
     }
-    for (int t = 0; t < chain->sizes[0] * chain->sizes[0]; t++)
-        d_master[t] += d_filter[t];
+    for (int i = 0; i < s->channels * taps_of(chain, 0); i++)
+        d_master[i] += d_filter[i];
 }
 
 static void check(const struct kernel_chain *chain, int step) {
@@ -92,17 +134,22 @@ static void check(const struct kernel_chain *chain, int step) {
     assert(step >= 0 && step < chain->n_sizes && chain->sizes[0] <= KERNEL_SIZE_MAX);
 }
 
+static int strip_at(int channel, int channels) {
+    return channels - channel < STRIP ? channels - channel : STRIP;
+}
+
 void kernel_transform(const struct kernel_chain *chain, const float *master, int channels, int step,
                       float *ret_weight) {
     check(chain, step);
     struct transposed transposed;
     transpose_all(chain, step, &transposed);
-    int master_taps = chain->sizes[0] * chain->sizes[0];
-    int taps = chain->sizes[step] * chain->sizes[step];
-    for (int c = 0; c < channels; c++) {
-        struct stages stages;
-        forward(chain, &transposed, master + c * master_taps, step, &stages);
-        memcpy(ret_weight + c * taps, stages.filter[step], taps * sizeof(float));
+    int outer = taps_of(chain, 0), taps = taps_of(chain, step);
+    for (int c = 0; c < channels; c += STRIP) {
+        struct strip strip;
+        strip.channels = strip_at(c, channels);
+        forward(chain, &transposed, master + c * outer, step, &strip);
+        memcpy(ret_weight + c * taps, strip.filter[step],
+               (size_t)(strip.channels * taps) * sizeof(float));
     }
 }
 
@@ -111,11 +158,11 @@ void kernel_transform_grad(const struct kernel_chain *chain, const float *master
     check(chain, step);
     struct transposed transposed;
     transpose_all(chain, step, &transposed);
-    int master_taps = chain->sizes[0] * chain->sizes[0];
-    int taps = chain->sizes[step] * chain->sizes[step];
-    for (int c = 0; c < channels; c++) {
-        struct stages stages;
-        forward(chain, &transposed, master + c * master_taps, step, &stages);
-        backward(chain, &stages, step, d_weight + c * taps, grad, grad->master + c * master_taps);
+    int outer = taps_of(chain, 0), taps = taps_of(chain, step);
+    for (int c = 0; c < channels; c += STRIP) {
+        struct strip strip;
+        strip.channels = strip_at(c, channels);
+        forward(chain, &transposed, master + c * outer, step, &strip);
+        backward(chain, &strip, step, d_weight + c * taps, grad, grad->master + c * outer);
     }
 }
