@@ -5,8 +5,8 @@
 #include "base/parallel.h"
 #include "space/graph.h"
 
-/* Weights of a graph's ops with BN folded, row-major as in PyTorch. Entry i belongs to op i; unused
- * members are NULL. */
+/* Weights of a graph's ops with BN folded, row-major as in PyTorch. Entry i belongs to op i; what
+ * an op does not have is NULL. */
 struct op_weights {
     float
         *weight; /* OP_CONV [c_out, c_in, k, k]; OP_DEPTHWISE [c, k, k]; OP_LINEAR [c_out, c_in] */
@@ -18,28 +18,34 @@ struct plan_weights {
     int n_ops;
     struct op_weights *ops;
 };
+/* Zeroed, everything present. Errors: ESP_ENOMEM. */
 int plan_weights_create(const struct graph *graph, struct err *err,
-                        struct plan_weights **ret_weights); /* zeroed */
-/* He-scaled random weights, no denormals, for latency measurements. */
+                        struct plan_weights **ret_weights);
+/* Random weights that keep activations near 1, small biases, no denormals: for latency
+ * measurements. */
 int plan_weights_random(const struct graph *graph, uint64_t seed, struct err *err,
                         struct plan_weights **ret_weights);
 void plan_weights_destroy(struct plan_weights *weights); /* takes NULL */
 
 struct plan;
 struct plan_options {
-    uint32_t cpu_flags; /* kernels may use these; 0: all that cpu_flags() offers */
-    struct parallel
-        *pool; /* borrowed; NULL: one thread. Batch 1 splits ops, larger batches split images. */
-    int batch; /* largest n of plan_run; >= 1 */
+    uint32_t cpu_flags;    /* kernels may use these; 0: all that cpu_flags() offers */
+    struct parallel *pool; /* borrowed; NULL: one thread. One image is split inside its units where
+                              that pays, more images are dealt out whole. */
+    int batch;             /* largest n of plan_run; >= 1 */
 };
-/* Packs the weights (which may be destroyed afterwards). Errors: ESP_ENOMEM, ESP_EINVAL,
- * ESP_EUNSUPPORTED (names the op). */
+/* Packs the weights (which may be destroyed afterwards). Errors: ESP_ENOMEM, ESP_EINVAL (weights of
+ * another graph, batch), ESP_EUNSUPPORTED (names the unit: channels inside a network must be
+ * multiples of 8). */
 int plan_create(const struct graph *graph, const struct plan_weights *weights,
                 const struct plan_options *options, struct err *err, struct plan **ret_plan);
 void plan_destroy(struct plan *plan); /* takes NULL */
 /* input: [n, C, H, W] of tensor 0, row-major; output: [n, elements of the last op's output],
- * row-major. */
+ * row-major. n in [1, batch]; ESP_EINVAL otherwise. Not thread-safe: one call on a plan at a time.
+ * An image's result is the same bits for any number of threads and in any batch. */
 int plan_run(struct plan *plan, const float *input, int n, float *ret_output);
+/* Bytes of activations for one image on one thread: peak_activation_bytes of the graph (4 bytes an
+ * element). Threads beyond the first have such memory of their own. */
 int64_t plan_arena_bytes(const struct plan *plan);
 /* Identity of what was built: kernel set chosen, source revision of the runtime; part of a
  * profile's fingerprint. Static. */
