@@ -1,0 +1,52 @@
+/* Whether a board's figures are to be trusted. Pure. What counts as drift is relative to the
+ * board's own noise floor: a shared virtual machine is a noisy board, not a sick one.
+ *
+ *   probation --PROBATION good results--> good
+ *   good --DRIFTS drifting of the last WINDOW--> suspect --RECOVERY good in a row--> good
+ *   suspect --SICK drifting of the last WINDOW--> quarantined
+ *   any --CRASHES crashes or losses within an hour--> quarantined --release (a person)--> probation
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum health_state {
+    HEALTH_PROBATION,
+    HEALTH_GOOD,
+    HEALTH_SUSPECT,
+    HEALTH_QUARANTINED,
+    HEALTH_STATES
+};
+enum health_event {
+    HEALTH_STEADY,     /* a result whose reference network stayed within the limit */
+    HEALTH_DRIFT,      /* a result whose reference network did not */
+    HEALTH_CRASH,      /* an attempt crashed or was lost */
+    HEALTH_RELEASE,    /* a person says that it is well */
+    HEALTH_QUARANTINE, /* a person says that it is not */
+    HEALTH_EVENTS
+};
+extern const char *const health_state_names[], *const health_event_names[]; /* end with NULL */
+
+enum {
+    HEALTH_PROBATION_RESULTS = 3,
+    HEALTH_WINDOW = 20, /* results looked back at */
+    HEALTH_DRIFTS = 4,
+    HEALTH_SICK = 12,
+    HEALTH_RECOVERY = 8,
+    HEALTH_CRASHES = 5,
+    HEALTH_CRASH_WINDOW_S = 3600
+};
+
+struct health {
+    enum health_state state;
+    uint32_t recent; /* the last HEALTH_WINDOW results, newest in bit 0; 1 = drifted */
+    int steady_in_row;
+    int64_t crashes_us[HEALTH_CRASHES]; /* wall clock of the newest crashes; 0: none */
+};
+
+/* Drift of a reference network that took before and after (microseconds, > 0) around a
+ * measurement: |after - before| / before beyond max(5 %, three times the noise floor). */
+bool health_drifted(double before_us, double after_us, double noise);
+/* Changes *health; returns whether the state has changed. */
+bool health_step(struct health *health, enum health_event event, int64_t now_us);
