@@ -57,6 +57,27 @@ int engine_forward(struct engine *engine, const struct engine_run *run, struct e
  * used. d_logits: [n, n_classes]. */
 int engine_backward(struct engine *engine, const float *d_logits, struct err *err);
 
+/* Time spent in passes over the batch since engine_create, by what they do. The rest of a step
+ * (packing weights, coefficients, adding gradients up) runs between passes. */
+enum engine_phase {
+    PHASE_STEM,
+    PHASE_EXPAND,
+    PHASE_FILTER,
+    PHASE_PROJECT,
+    PHASE_FINISH,
+    PHASE_HEAD,
+    PHASE_OUTPUT_SUMS,
+    PHASE_PROJECT_GRAD,
+    PHASE_FILTER_GRAD,
+    PHASE_EXPAND_GRAD,
+    PHASE_HEAD_GRAD,
+    PHASE_STEM_GRAD,
+    PHASE_SLOT_SUMS,
+    ENGINE_PHASES
+};
+extern const char *const engine_phase_names[]; /* "stem", ... */
+void engine_phase_times(const struct engine *engine, int64_t ret_ns[ENGINE_PHASES]);
+
 /* The subnet with its BN folded, ready for the runtime: weights per op of graph_build(space, arch).
  * bn_stats NULL: by the running statistics. See runtime/plan.h. */
 struct plan_weights;

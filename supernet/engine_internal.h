@@ -106,6 +106,7 @@ struct engine {
     struct unit units[ENGINE_UNITS_MAX];
     struct tail tail;
     bool can_backward;
+    int64_t phase_ns[ENGINE_PHASES];
 };
 
 /* ---- Planes ---- */
@@ -147,7 +148,8 @@ struct chunk {
 };
 typedef void chunk_fn(const struct chunk *chunk);
 /* Runs fn on every chunk of the latest forward's images. */
-void engine_pass(struct engine *engine, struct unit *unit, const void *extra, chunk_fn *fn);
+void engine_pass(struct engine *engine, enum engine_phase phase, struct unit *unit,
+                 const void *extra, chunk_fn *fn);
 int engine_chunks(const struct engine *engine);
 /* Adds floats [0, n) of all slots in slot order into the first slot. */
 void engine_sum_slots(struct engine *engine, size_t n);

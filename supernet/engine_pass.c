@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/clock.h"
 #include "supernet/engine_internal.h"
 
 static int octets(const struct engine *e) {
@@ -36,9 +37,21 @@ static void run_chunk(void *context, int index, int thread) {
     pass->fn(&chunk);
 }
 
-void engine_pass(struct engine *engine, struct unit *unit, const void *extra, chunk_fn *fn) {
+void engine_pass(struct engine *engine, enum engine_phase phase, struct unit *unit,
+                 const void *extra, chunk_fn *fn) {
     struct pass pass = {engine, unit, extra, fn};
+    int64_t start = clock_mono_ns();
     parallel_for(engine->pool, engine_chunks(engine), run_chunk, &pass);
+    engine->phase_ns[phase] += clock_mono_ns() - start;
+}
+
+const char *const engine_phase_names[] = {
+    "stem",      "expand",      "filter",       "project",     "finish",
+    "head",      "output_sums", "project_grad", "filter_grad", "expand_grad",
+    "head_grad", "stem_grad",   "slot_sums",    NULL};
+
+void engine_phase_times(const struct engine *engine, int64_t ret_ns[ENGINE_PHASES]) {
+    memcpy(ret_ns, engine->phase_ns, sizeof engine->phase_ns);
 }
 
 enum { SUM_RANGES = 16, SUM_RANGE_ALIGN = 64 };
@@ -62,7 +75,9 @@ static void sum_range(void *context, int index, int thread) {
 
 void engine_sum_slots(struct engine *engine, size_t n) {
     struct slot_sum sum = {engine, n};
+    int64_t start = clock_mono_ns();
     parallel_for(engine->pool, SUM_RANGES, sum_range, &sum);
+    engine->phase_ns[PHASE_SLOT_SUMS] += clock_mono_ns() - start;
 }
 
 bool chunk_next_tile(const struct chunk *chunk, const struct plane *plane, struct tile *tile) {

@@ -227,10 +227,10 @@ static void finish(const struct chunk *chunk) {
 
 /* ---- The kernel sizes of a block's depthwise filters ---- */
 
-void block_kernel_chain(const struct unit *unit, struct kernel_chain *chain, int *ret_step) {
-    const struct block_tensors *t = unit->tensors;
+void block_kernel_chain(const struct block_tensors *t, int kernel, struct kernel_chain *chain,
+                        int *ret_step) {
     *chain = (struct kernel_chain){.n_sizes = 1, .sizes = {t->kernel}};
-    for (int k = t->kernel - 2; k >= unit->spec.kernel; k -= 2) {
+    for (int k = t->kernel - 2; k >= kernel; k -= 2) {
         chain->matrix[chain->n_sizes - 1] = t->transforms[k]->data;
         chain->sizes[chain->n_sizes++] = k;
     }
@@ -240,7 +240,7 @@ void block_kernel_chain(const struct unit *unit, struct kernel_chain *chain, int
 void block_pack_filters(struct engine *engine, const struct unit *unit) {
     struct kernel_chain chain;
     int step;
-    block_kernel_chain(unit, &chain, &step);
+    block_kernel_chain(unit->tensors, unit->spec.kernel, &chain, &step);
     kernel_transform(&chain, unit->tensors->depthwise->data, unit->mid, step, engine->filters);
     dw_pack(engine->filters, unit->mid, unit->spec.kernel, false, engine->filters_packed);
 }
@@ -249,18 +249,18 @@ void block_forward(struct engine *engine, struct unit *unit) {
     const struct block_tensors *t = unit->tensors;
     if (unit->spec.expand_channels) {
         pack_pointwise(t->expand, unit->mid, unit->input.channels, engine->packed[0]);
-        engine_pass(engine, unit, NULL, expand);
+        engine_pass(engine, PHASE_EXPAND, unit, NULL, expand);
         bn_layer_forward(engine, &unit->expanded_bn, &unit->expanded);
     }
     block_pack_filters(engine, unit);
-    engine_pass(engine, unit, NULL, filter);
+    engine_pass(engine, PHASE_FILTER, unit, NULL, filter);
     bn_layer_forward(engine, &unit->filtered_bn, &unit->filtered);
     pack_pointwise(t->project, unit->output.channels, unit->mid, engine->packed[0]);
     if (unit->spec.se_channels) {
         pack_pointwise(t->se_reduce, unit->spec.se_channels, unit->mid, engine->packed[1]);
         pack_pointwise(t->se_expand, unit->mid, unit->spec.se_channels, engine->packed[2]);
     }
-    engine_pass(engine, unit, NULL, project);
+    engine_pass(engine, PHASE_PROJECT, unit, NULL, project);
     bn_layer_forward(engine, &unit->projected_bn, &unit->projected);
-    engine_pass(engine, unit, NULL, finish);
+    engine_pass(engine, PHASE_FINISH, unit, NULL, finish);
 }

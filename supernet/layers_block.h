@@ -6,7 +6,8 @@
 
 /* What the depthwise convolution reads (before BN and activation when the block expands). */
 struct plane block_dw_input(const struct unit *unit);
-/* The way from the largest filters to the subnet's kernel size, and how many steps it takes. */
-void block_kernel_chain(const struct unit *unit, struct kernel_chain *chain, int *ret_step);
+/* The way from a block's largest filters to those of `kernel`, and how many steps it takes. */
+void block_kernel_chain(const struct block_tensors *tensors, int kernel, struct kernel_chain *chain,
+                        int *ret_step);
 /* Fills the engine's filters (row-major and packed) for the subnet's kernel size. */
 void block_pack_filters(struct engine *engine, const struct unit *unit);

@@ -263,10 +263,10 @@ static void project_backward(struct engine *engine, struct unit *u, const struct
     if (u->spec.se_channels) {
         copy_slice(t->se_reduce, u->spec.se_channels, u->mid, engine->packed[1]);
         copy_slice(t->se_expand, u->mid, u->spec.se_channels, engine->packed[2]);
-        engine_pass(engine, u, g, project_se_grad);
+        engine_pass(engine, PHASE_PROJECT_GRAD, u, g, project_se_grad);
         add_se_grads(engine, u);
     } else {
-        engine_pass(engine, u, g, project_grad);
+        engine_pass(engine, PHASE_PROJECT_GRAD, u, g, project_grad);
         add_pointwise_grad(engine, t->project, u->output.channels, u->mid);
     }
 }
@@ -356,7 +356,7 @@ static void add_filter_grads(struct engine *engine, const struct unit *u) {
     struct kernel_chain chain;
     struct kernel_chain_grad grad = {.master = u->tensors->depthwise->grad};
     int step, taps = u->spec.kernel * u->spec.kernel;
-    block_kernel_chain(u, &chain, &step);
+    block_kernel_chain(u->tensors, u->spec.kernel, &chain, &step);
     for (int i = 1; i < chain.n_sizes; i++)
         grad.matrix[i - 1] = u->tensors->transforms[chain.sizes[i]]->grad;
     engine_sum_slots(engine, filter_floats(u));
@@ -441,7 +441,7 @@ static void add_residual(const struct chunk *chunk) {
 static void expand_backward(struct engine *engine, struct unit *u, const struct block_grad *g) {
     bn_layer_backward(engine, &u->expanded_bn, &u->expanded);
     pack_pointwise_transposed(u->tensors->expand, u->mid, u->input.channels, engine->packed[0]);
-    engine_pass(engine, u, g, expand_grad);
+    engine_pass(engine, PHASE_EXPAND_GRAD, u, g, expand_grad);
     add_pointwise_grad(engine, u->tensors->expand, u->mid, u->input.channels);
 }
 
@@ -457,15 +457,15 @@ void block_backward(struct engine *engine, struct unit *unit, const struct plane
                            .dx = *dx,
                            .d_filtered = like(&unit->filtered, engine->wide_grad[1]),
                            .d_expanded = like(&unit->expanded, engine->wide_grad[0])};
-    engine_pass(engine, unit, &g, output_sums);
+    engine_pass(engine, PHASE_OUTPUT_SUMS, unit, &g, output_sums);
     bn_layer_backward(engine, &unit->projected_bn, &unit->projected);
     project_backward(engine, unit, &g);
     bn_layer_backward(engine, &unit->filtered_bn, &unit->filtered);
     block_pack_filters(engine, unit);
-    engine_pass(engine, unit, &g, filter_grad);
+    engine_pass(engine, PHASE_FILTER_GRAD, unit, &g, filter_grad);
     add_filter_grads(engine, unit);
     if (unit->spec.expand_channels)
         expand_backward(engine, unit, &g);
     else if (unit->spec.residual)
-        engine_pass(engine, unit, &g, add_residual);
+        engine_pass(engine, PHASE_EXPAND_GRAD, unit, &g, add_residual);
 }

@@ -29,7 +29,7 @@ static void convolve(const struct chunk *chunk) {
 void head_conv_forward(struct engine *engine, struct unit *unit) {
     pack_pointwise(engine->net->map->final_expand, unit->projected.channels, unit->input.channels,
                    engine->packed[0]);
-    engine_pass(engine, unit, NULL, convolve);
+    engine_pass(engine, PHASE_HEAD, unit, NULL, convolve);
     bn_layer_forward(engine, &unit->projected_bn, &unit->projected);
 }
 
@@ -103,9 +103,9 @@ void head_conv_backward(struct engine *engine, struct unit *unit, const struct p
     const struct tensor *weight = engine->net->map->final_expand;
     struct head_grad g = {engine->tail.d_pooled, unit->projected, *dx};
     g.dz.data = engine->wide_grad[0];
-    engine_pass(engine, unit, &g, spread);
+    engine_pass(engine, PHASE_HEAD_GRAD, unit, &g, spread);
     bn_layer_backward(engine, &unit->projected_bn, &unit->projected);
     pack_pointwise_transposed(weight, g.dz.channels, unit->input.channels, engine->packed[0]);
-    engine_pass(engine, unit, &g, convolution_grad);
+    engine_pass(engine, PHASE_HEAD_GRAD, unit, &g, convolution_grad);
     add_pointwise_grad(engine, weight, g.dz.channels, unit->input.channels);
 }

@@ -47,9 +47,9 @@ static void activate(const struct chunk *chunk) {
 void stem_forward(struct engine *engine, struct unit *unit) {
     const struct unit_spec *s = &unit->spec;
     conv_pack(engine->net->map->stem->data, s->c_out, s->c_in, s->kernel, engine->packed[0]);
-    engine_pass(engine, unit, NULL, convolve);
+    engine_pass(engine, PHASE_STEM, unit, NULL, convolve);
     bn_layer_forward(engine, &unit->projected_bn, &unit->projected);
-    engine_pass(engine, unit, NULL, activate);
+    engine_pass(engine, PHASE_STEM, unit, NULL, activate);
 }
 
 /* dz over dy, with its sums */
@@ -119,9 +119,9 @@ static void weight_grad(const struct chunk *chunk) {
 void stem_backward(struct engine *engine, struct unit *unit, const struct plane *dy) {
     const struct unit_spec *s = &unit->spec;
     int taps = s->c_in * s->kernel * s->kernel;
-    engine_pass(engine, unit, dy, through_activation);
+    engine_pass(engine, PHASE_STEM_GRAD, unit, dy, through_activation);
     bn_layer_backward(engine, &unit->projected_bn, dy);
-    engine_pass(engine, unit, dy, weight_grad);
+    engine_pass(engine, PHASE_STEM_GRAD, unit, dy, weight_grad);
     engine_sum_slots(engine, dense_floats(s));
     taps_grad_unpack_add(engine->slots, s->c_out, taps, engine->net->map->stem->grad, taps);
 }

@@ -153,8 +153,8 @@ void tail_forward(struct engine *engine, struct unit *last, float *ret_logits) {
     struct pw_matrix matrix = padded_classifier(engine);
     pw_pack(&matrix, engine->tail.logits.channels, engine->tail.features.channels,
             engine->packed[1]);
-    engine_pass(engine, last, NULL, pool);
-    engine_pass(engine, last, NULL, classify);
+    engine_pass(engine, PHASE_HEAD, last, NULL, pool);
+    engine_pass(engine, PHASE_HEAD, last, NULL, classify);
     const struct plane *logits = &engine->tail.logits;
     int classes = bias->dims[0];
     for (int i = 0; i < engine->n_images; i++)
@@ -263,12 +263,12 @@ void tail_backward(struct engine *engine, struct unit *last, const float *d_logi
     pw_pack(&matrix, t->features.channels, t->logits.channels, engine->packed[1]);
     if (!map->mix)
         t->d_features.data = t->d_pooled.data;
-    engine_pass(engine, last, NULL, classifier_grad);
+    engine_pass(engine, PHASE_HEAD_GRAD, last, NULL, classifier_grad);
     add_pointwise_grad(engine, map->classifier, map->classifier->dims[0], t->features.channels);
     if (map->mix) {
         pack_pointwise_transposed(map->mix, map->mix->dims[0], t->pooled.channels,
                                   engine->packed[0]);
-        engine_pass(engine, last, NULL, mix_grad);
+        engine_pass(engine, PHASE_HEAD_GRAD, last, NULL, mix_grad);
         add_mix_grads(engine);
     }
     divide_by_pixels(engine, last);
@@ -291,5 +291,5 @@ static void spread(const struct chunk *chunk) {
 }
 
 void tail_spread(struct engine *engine, struct unit *last, const struct plane *dy) {
-    engine_pass(engine, last, dy, spread);
+    engine_pass(engine, PHASE_HEAD_GRAD, last, dy, spread);
 }

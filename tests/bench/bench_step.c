@@ -1,0 +1,195 @@
+/* Time of a sandwich step (largest subnet on labels, smallest and two random ones on its logits,
+ * one optimiser step) on random images.
+ *
+ *     bench_step --space peer_32 --batch 64 --threads 2 --rounds 5 [--json]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "base/stats.h"
+#include "supernet/engine.h"
+#include "supernet/loss.h"
+
+enum { SUBNETS = 4, ROUNDS_MAX = 1000 };
+
+struct bench {
+    struct space *space;
+    struct supernet *net;
+    struct parallel *pool;
+    struct engine *engine;
+    struct arch archs[SUBNETS];
+    int batch;
+    float *images, *logits, *teacher, *d_logits;
+    uint16_t *labels;
+    double subnet_ms[SUBNETS], optimiser_ms; /* of the latest step */
+};
+
+static double now_ms(void) {
+    return (double)clock_mono_ns() / 1e6;
+}
+
+static int run_subnet(struct bench *b, int i, struct err *err) {
+    struct engine_run run = {.arch = &b->archs[i],
+                             .mode = ENGINE_TRAIN,
+                             .images = b->images,
+                             .n = b->batch,
+                             .bn_momentum = 0.1f};
+    int classes = b->space->n_classes;
+    float *logits = i == 0 ? b->teacher : b->logits;
+    int rc = engine_forward(b->engine, &run, err, logits);
+    if (rc < 0)
+        return rc;
+    if (i == 0)
+        loss_cross_entropy(logits, b->labels, b->batch, classes, 0.1f, 1, b->d_logits);
+    else
+        loss_distill(logits, b->teacher, b->batch, classes, 1, 1, b->d_logits);
+    return engine_backward(b->engine, b->d_logits, err);
+}
+
+static int run_step(struct bench *b, struct err *err) {
+    struct sgd sgd = {0.05f, 0.9f, 3e-5f, 0};
+    supernet_zero_grad(b->net);
+    for (int i = 0; i < SUBNETS; i++) {
+        double start = now_ms();
+        int rc = run_subnet(b, i, err);
+        if (rc < 0)
+            return rc;
+        b->subnet_ms[i] = now_ms() - start;
+    }
+    double start = now_ms();
+    supernet_sgd_step(b->net, b->pool, &sgd);
+    b->optimiser_ms = now_ms() - start;
+    return 0;
+}
+
+static int allocate(struct bench *b, int resolution) {
+    size_t n = (size_t)b->batch, classes = (size_t)b->space->n_classes;
+    size_t pixels = n * (size_t)(b->space->input_channels * resolution * resolution);
+    b->images = mem_aligned(pixels, sizeof(float));
+    b->logits = mem_aligned(n * classes, sizeof(float));
+    b->teacher = mem_aligned(n * classes, sizeof(float));
+    b->d_logits = mem_aligned(n * classes, sizeof(float));
+    b->labels = mem_array(n, sizeof *b->labels);
+    if (!b->images || !b->logits || !b->teacher || !b->d_logits || !b->labels)
+        return ESP_ENOMEM;
+    struct rng rng = rng_make(1, RNG_TEST, 0, 0);
+    for (size_t i = 0; i < pixels; i++)
+        b->images[i] = (float)rng_normal(&rng);
+    for (size_t i = 0; i < n; i++)
+        b->labels[i] = (uint16_t)rng_below(&rng, (uint32_t)classes);
+    return 0;
+}
+
+static int open_bench(struct bench *b, const char *space, int threads, struct err *err) {
+    int rc = space_builtin(space, err, &b->space);
+    if (rc < 0)
+        return rc;
+    int resolution = b->space->resolutions[b->space->n_resolutions - 1];
+    struct engine_limits limits = {b->batch, resolution, true};
+    struct rng rng = rng_make(1, RNG_TEST, 1, 0);
+    arch_max(b->space, &b->archs[0]);
+    arch_min(b->space, &b->archs[1]);
+    arch_random(b->space, &rng, &b->archs[2]);
+    arch_random(b->space, &rng, &b->archs[3]);
+    for (int i = 1; i < SUBNETS; i++)
+        b->archs[i].resolution = b->archs[0].resolution;
+    rc = parallel_create(threads, &b->pool);
+    if (rc == 0)
+        rc = supernet_create(b->space, 1, err, &b->net);
+    if (rc == 0)
+        rc = engine_create(b->net, b->pool, &limits, err, &b->engine);
+    if (rc == 0)
+        rc = allocate(b, resolution);
+    return rc;
+}
+
+static void close_bench(struct bench *b) {
+    engine_destroy(b->engine);
+    supernet_destroy(b->net);
+    parallel_destroy(b->pool);
+    space_destroy(b->space);
+    free(b->images);
+    free(b->logits);
+    free(b->teacher);
+    free(b->d_logits);
+    free(b->labels);
+}
+
+static void print_json(const struct bench *b, const double *ms, int rounds) {
+    printf("{\"space\": \"%s\", \"batch\": %d, \"threads\": %d, \"step_ms\": [", b->space->name,
+           b->batch, parallel_threads(b->pool));
+    for (int i = 0; i < rounds; i++)
+        printf("%s%.3f", i ? ", " : "", ms[i]);
+    double median = stats_median(ms, (size_t)rounds);
+    printf("], \"median_ms\": %.3f, \"images_per_s\": %.2f}\n", median, b->batch / median * 1e3);
+}
+
+static void print_text(const struct bench *b, const double *ms, int rounds,
+                       const int64_t phases[ENGINE_PHASES]) {
+    double median = stats_median(ms, (size_t)rounds), passes = 0;
+    printf("%s, batch %d, %d threads: median step %.1f ms of %d, %.1f images/s\n", b->space->name,
+           b->batch, parallel_threads(b->pool), median, rounds, b->batch / median * 1e3);
+    printf("  latest: max %.1f, min %.1f, random %.1f and %.1f, optimiser %.1f ms\n",
+           b->subnet_ms[0], b->subnet_ms[1], b->subnet_ms[2], b->subnet_ms[3], b->optimiser_ms);
+    for (int i = 0; i < ENGINE_PHASES; i++) {
+        printf("  %-13s %7.2f ms a step\n", engine_phase_names[i],
+               (double)phases[i] / 1e6 / rounds);
+        passes += (double)phases[i] / 1e6 / rounds;
+    }
+    printf("  %-13s %7.2f ms a step\n", "between",
+           stats_mean(ms, (size_t)rounds) - passes - b->optimiser_ms);
+}
+
+static int measure(struct bench *b, int rounds, bool json, struct err *err) {
+    double ms[ROUNDS_MAX];
+    int64_t before[ENGINE_PHASES], after[ENGINE_PHASES];
+    int rc = run_step(b, err); /* warms caches and pages */
+    engine_phase_times(b->engine, before);
+    for (int i = 0; rc == 0 && i < rounds; i++) {
+        double start = now_ms();
+        rc = run_step(b, err);
+        ms[i] = now_ms() - start;
+    }
+    engine_phase_times(b->engine, after);
+    for (int i = 0; i < ENGINE_PHASES; i++)
+        after[i] -= before[i];
+    if (rc == 0 && json)
+        print_json(b, ms, rounds);
+    else if (rc == 0)
+        print_text(b, ms, rounds, after);
+    return rc;
+}
+
+int main(int argc, char **argv) {
+    const char *space = NULL;
+    int64_t batch = 64, threads = 2, rounds = 5;
+    bool json = false, help = false;
+    int rest = 0;
+    struct err err = {0};
+    const struct option_row rows[] = {
+        {"space", 's', OPTION_TEXT, "peer_32", 0, 0, "", "built-in search space", &space},
+        {"batch", 'b', OPTION_INT, "64", 1, 4096, "images", "images of a step", &batch},
+        {"threads", 't', OPTION_INT, "2", 1, 256, "", "threads", &threads},
+        {"rounds", 'r', OPTION_INT, "5", 1, ROUNDS_MAX, "", "steps timed", &rounds},
+        {"json", 'j', OPTION_FLAG, NULL, 0, 0, "", "one line of JSON", &json},
+        {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this list", &help},
+        {0}};
+    int rc = options_parse(rows, argc, argv, false, &err, &rest);
+    if (rc == 0 && help) {
+        options_print_help(rows);
+        return 0;
+    }
+    struct bench b = {.batch = (int)batch};
+    if (rc == 0)
+        rc = open_bench(&b, space, (int)threads, &err);
+    if (rc == 0)
+        rc = measure(&b, (int)rounds, json, &err);
+    if (rc < 0)
+        fprintf(stderr, "bench_step: %s\n", err.message);
+    close_bench(&b);
+    return rc < 0;
+}
