@@ -48,13 +48,17 @@ static int list_steps(const char *dir, uint64_t ret_steps[STEPS_MAX]) {
     return n;
 }
 
+static bool is_regular(const struct checkpoint_store *store, uint64_t step) {
+    return step >= store->first && (step - store->first) % store->interval == 0;
+}
+
 static void prune(const struct checkpoint_store *store) {
     uint64_t steps[STEPS_MAX];
     int n = list_steps(store->dir, steps), regular = 0;
     for (int i = 0; i < n; i++) {
-        bool is_regular = steps[i] % store->interval == 0;
-        regular += is_regular;
-        if (i == 0 || (is_regular && regular <= store->keep))
+        bool counts = is_regular(store, steps[i]);
+        regular += counts;
+        if (i == 0 || (counts && regular <= store->keep))
             continue;
         char path[1024];
         path_of(store->dir, steps[i], path);
@@ -137,7 +141,7 @@ int checkpoint_store_regular(const struct checkpoint_store *store, uint64_t step
     struct err skipped = {0};
     int all = list_steps(store->dir, steps), n = 0;
     for (int i = 0; i < all; i++)
-        if (steps[i] <= step && steps[i] % store->interval == 0)
+        if (steps[i] <= step && is_regular(store, steps[i]))
             steps[n++] = steps[i];
     return open_first(store->dir, steps, n, err, &skipped, ret_checkpoint);
 }

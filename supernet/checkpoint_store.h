@@ -5,6 +5,7 @@
 
 struct checkpoint_store {
     char dir[900];
+    uint64_t first;    /* step of the first regular checkpoint */
     uint64_t interval; /* steps between regular checkpoints, at least 1 */
     int keep;          /* regular checkpoints kept, at least 1; besides the newest and the best */
 };
@@ -23,6 +24,6 @@ void checkpoint_store_name(uint64_t step, char ret_name[64]);
  * (there are only damaged ones), and those of checkpoint_open. */
 int checkpoint_store_newest(const char *dir, struct err *err, struct err *ret_skipped,
                             struct checkpoint **ret_checkpoint);
-/* The same for the newest regular one (step a multiple of the interval) at or before a step. */
+/* The same for the newest regular one at or before a step. */
 int checkpoint_store_regular(const struct checkpoint_store *store, uint64_t step, struct err *err,
                              struct checkpoint **ret_checkpoint);

@@ -1,0 +1,78 @@
+/* Training of a supernet by the sandwich rule: every step trains the largest subnet on the labels
+ * and the smallest and some random ones on what the largest says. Source: Yu et al. 2020 (BigNAS),
+ * sec. 3; Yu and Huang 2019 (in-place distillation).
+ *
+ * A run is a function of (configuration, space, data set): killed anywhere and started again it
+ * goes on from its newest whole checkpoint and ends with the same bits, on the same machine. */
+#pragma once
+
+#include "supernet/checkpoint_store.h"
+#include "supernet/dataset.h"
+#include "supernet/train_config.h"
+
+/* Accuracy of one subnet on validation images, by recalibrated and by running BN statistics. */
+struct train_accuracy {
+    double top1, top1_raw;
+};
+
+struct train_metrics {
+    uint64_t step;
+    double epoch; /* passed so far, over all rounds */
+    double loss;  /* of the largest subnet on labels; mean since the last metrics */
+    double learning_rate, gradient_norm, images_per_s;
+    struct train_accuracy largest, smallest, random;
+};
+
+enum train_event_kind {
+    TRAIN_STARTED,    /* step, steps, epoch; reason: "" or what was passed over on resuming */
+    TRAIN_PROGRESS,   /* step, steps, metrics without accuracies, eta_s */
+    TRAIN_METRICS,    /* metrics */
+    TRAIN_CHECKPOINT, /* step, path, summary, metrics of the latest validation */
+    TRAIN_CHECKPOINT_FAILED, /* step, code, reason: goes on; earlier checkpoints are whole */
+    TRAIN_RECOVERED          /* step, back_to_step, reason */
+};
+struct train_event {
+    enum train_event_kind kind;
+    uint64_t step, steps; /* done; in all */
+    uint64_t back_to_step;
+    double eta_s;
+    struct train_metrics metrics;
+    bool has_accuracy; /* metrics hold accuracies */
+    const char *name;  /* file name of the checkpoint */
+    struct checkpoint_summary summary;
+    int code;
+    const char *reason;
+};
+
+struct train_hooks {
+    void *context;
+    void (*event)(void *context, const struct train_event *event);
+    /* Called between two steps: may wait (the machine is needed quiet); true asks to stop. */
+    bool (*boundary)(void *context);
+};
+
+struct train_options {
+    const struct space *space;
+    const struct dataset *dataset;
+    const struct train_config *config;
+    const char *checkpoint_dir; /* must exist; what is there is gone on with */
+    struct parallel *pool;
+    const struct train_hooks *hooks;
+};
+
+struct train_result {
+    uint64_t steps;
+    double epochs, seconds; /* seconds: of this call */
+    uint64_t images;
+    double top1_largest, top1_smallest; /* by the last validation */
+    char checkpoint[64];                /* file name of the last */
+};
+
+/* Trains to the end. A finished training is gone on with in a new round when the configuration is
+ * another one. Errors: ESP_ECANCELED (asked to stop; a checkpoint is written), ESP_EDIVERGED (the
+ * loss blew up again and again), ESP_ENOSPACE (the last checkpoint could not be written),
+ * ESP_EMISMATCH (the data set is not the space's, or not that of the unfinished training),
+ * ESP_ECONFLICT (an unfinished training has another configuration), ESP_ECORRUPT, ESP_EINVAL,
+ * ESP_ELIMIT, ESP_ENOMEM. */
+int train_run(const struct train_options *options, struct err *err,
+              struct train_result *ret_result);

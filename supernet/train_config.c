@@ -1,0 +1,190 @@
+#include "supernet/train_config.h"
+
+#include "base/json.h"
+#include <stdio.h>
+
+const struct train_config train_config_default = {
+    .batch = 128,
+    .learning_rate = 0.1,
+    .learning_rate_floor = 0.0,
+    .warmup = 0.05,
+    .momentum = 0.9,
+    .weight_decay = 3e-5,
+    .label_smoothing = 0.1,
+    .dropout = 0.1,
+    .clip_norm = 5.0,
+    .random_subnets = 2,
+    .seed = 1,
+    .augment = {.pad = 2, .flip = true, .cutout = 0},
+    .validation_images = 1000,
+    .recalibration_images = 600,
+    .checkpoint_interval_s = 30,
+};
+
+#define SEED_MAX (INT64_C(1) << 53)
+
+static const char *const fields[] = {"epochs",
+                                     "time_budget_s",
+                                     "batch",
+                                     "learning_rate",
+                                     "learning_rate_floor",
+                                     "warmup",
+                                     "momentum",
+                                     "weight_decay",
+                                     "label_smoothing",
+                                     "dropout",
+                                     "clip_norm",
+                                     "random_subnets",
+                                     "seed",
+                                     "augment",
+                                     "validation_images",
+                                     "recalibration_images",
+                                     "checkpoint_steps",
+                                     "checkpoint_interval_s",
+                                     NULL};
+static const char *const augment_fields[] = {"pad", "flip", "cutout", NULL};
+
+struct int_field {
+    const char *key;
+    int min, max;
+    int *value;
+};
+
+static int parse_ints(const cJSON *object, const char *at, const struct int_field *rows, int n,
+                      struct err *err) {
+    for (int i = 0; i < n; i++) {
+        int64_t value = *rows[i].value;
+        int rc = json_int_opt(object, at, rows[i].key, rows[i].min, rows[i].max, err, &value);
+        if (rc != 0)
+            return rc;
+        *rows[i].value = (int)value;
+    }
+    return 0;
+}
+
+struct real_field {
+    const char *key;
+    double min, max, *value;
+};
+
+static int parse_reals(const cJSON *object, const char *at, const struct real_field *rows, int n,
+                       struct err *err) {
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < n; i++)
+        rc = json_real_opt(object, at, rows[i].key, rows[i].min, rows[i].max, err, rows[i].value);
+    return rc;
+}
+
+static int parse_augment(const cJSON *object, const char *at, struct err *err,
+                         struct augment_options *augment) {
+    const cJSON *inner = NULL;
+    char inner_at[256];
+    if (!json_has(object, "augment"))
+        return 0;
+    snprintf(inner_at, sizeof inner_at, "%s/augment", at);
+    const struct int_field rows[] = {{"pad", 0, AUGMENT_PAD_MAX, &augment->pad},
+                                     {"cutout", 0, DATASET_SIDE_MAX, &augment->cutout}};
+    int rc = json_object(object, at, "augment", err, &inner);
+    if (rc == 0)
+        rc = json_only(inner, inner_at, augment_fields, err);
+    if (rc == 0)
+        rc = parse_ints(inner, inner_at, rows, 2, err);
+    if (rc == 0)
+        rc = json_bool_opt(inner, inner_at, "flip", err, &augment->flip);
+    return rc;
+}
+
+static int parse_numbers(const cJSON *object, const char *at, struct err *err,
+                         struct train_config *config) {
+    const struct real_field reals[] = {
+        {"epochs", 0.001, 100000, &config->epochs},
+        {"time_budget_s", 1, 1e7, &config->time_budget_s},
+        {"learning_rate", 1e-6, 10, &config->learning_rate},
+        {"learning_rate_floor", 0, 1, &config->learning_rate_floor},
+        {"warmup", 0, 0.9, &config->warmup},
+        {"momentum", 0, 0.999, &config->momentum},
+        {"weight_decay", 0, 0.1, &config->weight_decay},
+        {"label_smoothing", 0, 0.5, &config->label_smoothing},
+        {"dropout", 0, 0.9, &config->dropout},
+        {"clip_norm", 0, 1e6, &config->clip_norm},
+        {"checkpoint_interval_s", 1, 86400, &config->checkpoint_interval_s}};
+    const struct int_field ints[] = {
+        {"batch", 2, 4096, &config->batch},
+        {"random_subnets", 0, 16, &config->random_subnets},
+        {"validation_images", 0, DATASET_IMAGES_MAX, &config->validation_images},
+        {"recalibration_images", 2, DATASET_IMAGES_MAX, &config->recalibration_images}};
+    int64_t seed = (int64_t)config->seed;
+    int rc = parse_reals(object, at, reals, (int)(sizeof reals / sizeof *reals), err);
+    if (rc == 0)
+        rc = parse_ints(object, at, ints, (int)(sizeof ints / sizeof *ints), err);
+    if (rc == 0)
+        rc = json_int_opt(object, at, "seed", 0, SEED_MAX, err, &seed);
+    if (rc == 0)
+        rc = json_int_opt(object, at, "checkpoint_steps", 0, INT64_C(1) << 40, err,
+                          &config->checkpoint_steps);
+    config->seed = (uint64_t)seed;
+    return rc;
+}
+
+int train_config_parse(const cJSON *object, const char *at, struct err *err,
+                       struct train_config *ret_config) {
+    struct train_config config = train_config_default;
+    char pointer[256];
+    int rc = json_only(object, at, fields, err);
+    if (rc == 0)
+        rc = parse_numbers(object, at, err, &config);
+    if (rc == 0)
+        rc = parse_augment(object, at, err, &config.augment);
+    if (rc != 0)
+        return rc;
+    snprintf(pointer, sizeof pointer, "%s/epochs", at);
+    if ((config.epochs > 0) == (config.time_budget_s > 0))
+        return err_set(err, ESP_EINVAL, pointer,
+                       "exactly one of epochs and time_budget_s must be given");
+    *ret_config = config;
+    return 0;
+}
+
+static cJSON *print_augment(const struct augment_options *augment) {
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddNumberToObject(object, "pad", augment->pad);
+    cJSON_AddBoolToObject(object, "flip", augment->flip);
+    if (!cJSON_AddNumberToObject(object, "cutout", augment->cutout)) {
+        cJSON_Delete(object);
+        return NULL;
+    }
+    return object;
+}
+
+cJSON *train_config_print(const struct train_config *config) {
+    const struct {
+        const char *key;
+        double value;
+    } rows[] = {{"batch", config->batch},
+                {"learning_rate", config->learning_rate},
+                {"learning_rate_floor", config->learning_rate_floor},
+                {"warmup", config->warmup},
+                {"momentum", config->momentum},
+                {"weight_decay", config->weight_decay},
+                {"label_smoothing", config->label_smoothing},
+                {"dropout", config->dropout},
+                {"clip_norm", config->clip_norm},
+                {"random_subnets", config->random_subnets},
+                {"seed", (double)config->seed},
+                {"validation_images", config->validation_images},
+                {"recalibration_images", config->recalibration_images},
+                {"checkpoint_steps", (double)config->checkpoint_steps},
+                {"checkpoint_interval_s", config->checkpoint_interval_s}};
+    cJSON *object = cJSON_CreateObject(), *augment = print_augment(&config->augment);
+    bool by_epochs = config->epochs > 0;
+    bool whole = cJSON_AddNumberToObject(object, by_epochs ? "epochs" : "time_budget_s",
+                                         by_epochs ? config->epochs : config->time_budget_s);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        whole = whole && cJSON_AddNumberToObject(object, rows[i].key, rows[i].value);
+    if (!whole || !cJSON_AddItemToObject(object, "augment", augment)) {
+        cJSON_Delete(augment);
+        cJSON_Delete(object);
+        return NULL;
+    }
+    return object;
+}

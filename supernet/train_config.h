@@ -1,0 +1,34 @@
+/* What a person may set of a training. docs/TRAINING.md tells of every field. */
+#pragma once
+
+#include "base/error.h"
+#include "supernet/augment.h"
+#include <cjson/cJSON.h>
+
+struct train_config {
+    double epochs;        /* over the train split; 0: time_budget_s decides */
+    double time_budget_s; /* of training, its validation and its checkpoints; turned into a number
+                             of steps once, after a short calibration */
+    int batch;
+    double learning_rate;       /* at its peak */
+    double learning_rate_floor; /* share of the peak that the cosine ends at */
+    double warmup;              /* share of all steps over which the rate rises */
+    double momentum, weight_decay, label_smoothing;
+    double dropout;     /* before the classifier, of the largest subnet only */
+    double clip_norm;   /* of the gradient of all subnets together; 0: none */
+    int random_subnets; /* beside the largest and the smallest in every step */
+    uint64_t seed;
+    struct augment_options augment;
+    int validation_images;    /* of the validation split, for the curves; 0: all */
+    int recalibration_images; /* for the curves */
+    int64_t checkpoint_steps; /* between checkpoints; 0: about checkpoint_interval_s */
+    double checkpoint_interval_s;
+};
+extern const struct train_config train_config_default;
+
+/* Reads an object over the defaults. at is its pointer. Exactly one of epochs and time_budget_s
+ * must be given. Errors: ESP_EINVAL with a pointer (unknown field, wrong type, out of range). */
+int train_config_parse(const cJSON *object, const char *at, struct err *err,
+                       struct train_config *ret_config);
+/* All fields; what train_config_parse reads back. NULL on memory exhaustion; the caller deletes. */
+cJSON *train_config_print(const struct train_config *config);
