@@ -1,0 +1,499 @@
+#include "fixture.h"
+
+#include "base/json.h"
+#include "base/parallel.h"
+#include "supernet/train.h"
+#include "supernet/train_state.h"
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static const struct fixture_idx shape = {.n_train = 220, .n_test = 20, .side = 12, .n_classes = 5};
+
+struct bed {
+    char *data_dir, *dir;
+    struct dataset *dataset;
+    struct space *space;
+    struct train_config config;
+};
+
+static int setup(void **state) {
+    struct bed *bed = calloc(1, sizeof *bed);
+    bed->data_dir = fixture_make_dir();
+    bed->dir = fixture_make_dir();
+    bed->dataset = fixture_dataset(bed->data_dir, &shape, 60);
+    bed->space = fixture_space(5);
+    bed->config = train_config_default;
+    bed->config.epochs = 3; /* of 8 steps */
+    bed->config.batch = 20;
+    bed->config.learning_rate = 0.05;
+    bed->config.augment = (struct augment_options){.pad = 1};
+    bed->config.checkpoint_steps = 4;
+    bed->config.recalibration_images = 60;
+    *state = bed;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct bed *bed = *state;
+    space_destroy(bed->space);
+    dataset_close(bed->dataset);
+    fixture_remove_dir(bed->data_dir);
+    fixture_remove_dir(bed->dir);
+    free(bed);
+    return 0;
+}
+
+/* --- what happens on the way --- */
+
+struct witness {
+    int progress, checkpoints, failures, recoveries, starts;
+    uint64_t stop_at;     /* asks to stop at the first boundary from this step on; 0: never */
+    uint64_t kill_at;     /* SIGKILL to the own process at this step; 0: never */
+    uint64_t steps, last; /* planned; of the last event */
+    uint64_t started_at;
+    struct train_metrics metrics[64];
+    int n_metrics;
+    char reason[512];
+    int boundaries;
+};
+
+static void on_event(void *context, const struct train_event *event) {
+    struct witness *witness = context;
+    witness->steps = event->steps;
+    witness->last = event->step;
+    switch (event->kind) {
+    case TRAIN_STARTED:
+        witness->starts++;
+        witness->started_at = event->step;
+        snprintf(witness->reason, sizeof witness->reason, "%s", event->reason);
+        break;
+    case TRAIN_PROGRESS:
+        witness->progress++;
+        break;
+    case TRAIN_METRICS:
+        assert_true(event->has_accuracy);
+        witness->metrics[witness->n_metrics++] = event->metrics;
+        break;
+    case TRAIN_CHECKPOINT:
+        witness->checkpoints++;
+        break;
+    case TRAIN_CHECKPOINT_FAILED:
+        assert_int_equal(event->code, ESP_ENOSPACE);
+        witness->failures++;
+        break;
+    case TRAIN_RECOVERED:
+        assert_true(event->back_to_step % 4 == 0);
+        snprintf(witness->reason, sizeof witness->reason, "%s", event->reason);
+        witness->recoveries++;
+        break;
+    }
+}
+
+static bool at_boundary(void *context) {
+    struct witness *witness = context;
+    uint64_t at = witness->started_at + (uint64_t)witness->boundaries++;
+    if (witness->kill_at > 0 && at == witness->kill_at)
+        kill(getpid(), SIGKILL);
+    return witness->stop_at > 0 && at >= witness->stop_at;
+}
+
+static int train(const struct bed *bed, const char *dir, int threads, struct witness *witness,
+                 struct err *err, struct train_result *result) {
+    struct parallel *pool = NULL;
+    struct train_hooks hooks = {witness, on_event, at_boundary};
+    struct train_options options = {.space = bed->space,
+                                    .dataset = bed->dataset,
+                                    .config = &bed->config,
+                                    .checkpoint_dir = dir,
+                                    .hooks = &hooks};
+    assert_int_equal(parallel_create(threads, &pool), 0);
+    options.pool = pool;
+    int rc = train_run(&options, err, result);
+    parallel_destroy(pool);
+    return rc;
+}
+
+static struct train_result must_train(const struct bed *bed, const char *dir,
+                                      struct witness *witness) {
+    struct err err = {0};
+    struct train_result result = {0};
+    if (train(bed, dir, 2, witness, &err, &result) != 0)
+        fail_msg("%s", err.message);
+    return result;
+}
+
+/* Id of the newest checkpoint: of all weights, momentum, state and history. */
+static void newest_id(const char *dir, char ret_id[HASH_TEXT]) {
+    struct checkpoint *checkpoint = NULL;
+    struct err err = {0}, skipped;
+    if (checkpoint_store_newest(dir, &err, &skipped, &checkpoint) != 0)
+        fail_msg("%s", err.message);
+    memcpy(ret_id, checkpoint->summary.id, HASH_TEXT);
+    checkpoint_close(checkpoint);
+}
+
+/* Of an undisturbed run; returns how often that had to recover. */
+static int reference_id(const struct bed *bed, char ret_id[HASH_TEXT]) {
+    char *dir = fixture_make_dir();
+    struct witness witness = {0};
+    must_train(bed, dir, &witness);
+    newest_id(dir, ret_id);
+    fixture_remove_dir(dir);
+    return witness.recoveries;
+}
+
+/* --- tests --- */
+
+static void learns(void **state) {
+    struct bed *bed = *state;
+    struct witness witness = {0};
+    bed->config.epochs = 40;
+    bed->config.checkpoint_steps = 40;
+    struct train_result result = must_train(bed, bed->dir, &witness);
+    const struct train_metrics *first = &witness.metrics[0];
+    const struct train_metrics *last = &witness.metrics[witness.n_metrics - 1];
+    assert_int_equal(result.steps, 320);
+    assert_int_equal(result.images, 320 * 20);
+    assert_true(fabs(result.epochs - 40) < 1e-9);
+    assert_int_equal(witness.n_metrics, 8);
+    assert_true(last->loss < first->loss);
+    assert_true(last->largest.top1 > 0.9); /* chance is 0.2 */
+    assert_true(last->smallest.top1 > 0.7);
+    assert_true(last->random.top1 > 0.7);
+    assert_true(result.top1_largest == last->largest.top1);
+    assert_string_equal(result.checkpoint, "step-000000320.ckpt");
+    /* Without recalibration the largest is as good; the smallest is not. */
+    assert_true(last->largest.top1_raw > 0.8);
+    assert_true(last->smallest.top1_raw < last->smallest.top1);
+}
+
+static void a_seed_fixes_a_run(void **state) {
+    struct bed *bed = *state;
+    char a[HASH_TEXT], b[HASH_TEXT], c[HASH_TEXT];
+    struct witness witness = {0};
+    struct err err = {0};
+    struct train_result result;
+    reference_id(bed, a);
+    assert_int_equal(train(bed, bed->dir, 1, &witness, &err, &result), 0); /* one thread */
+    newest_id(bed->dir, b);
+    assert_string_equal(a, b);
+    bed->config.seed++;
+    reference_id(bed, c);
+    assert_string_not_equal(a, c);
+}
+
+static void stopped_and_resumed_gives_the_same_bits(void **state) {
+    struct bed *bed = *state;
+    char whole[HASH_TEXT], resumed[HASH_TEXT];
+    struct err err = {0};
+    struct train_result result;
+    int attempts = 0, rc;
+    reference_id(bed, whole);
+    do {
+        struct witness witness = {.stop_at = (uint64_t)(5 * ++attempts)};
+        rc = train(bed, bed->dir, 2, &witness, &err, &result);
+        assert_true(rc == 0 || rc == ESP_ECANCELED);
+        assert_int_equal(witness.started_at, attempts > 1 ? 5 * (attempts - 1) : 0);
+    } while (rc != 0);
+    assert_int_equal(attempts, 5);
+    newest_id(bed->dir, resumed);
+    assert_string_equal(whole, resumed);
+}
+
+/* Runs a training in a process of its own; true when it came to its end. kill_after_us > 0: killed
+ * from outside then. */
+static bool run_child(const struct bed *bed, uint64_t kill_at, useconds_t kill_after_us) {
+    int status;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct witness witness = {.kill_at = kill_at};
+        struct err err = {0};
+        struct train_result result;
+        _exit(train(bed, bed->dir, 2, &witness, &err, &result) == 0 ? 0 : 1);
+    }
+    if (kill_after_us > 0) {
+        usleep(kill_after_us);
+        kill(child, SIGKILL);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFSIGNALED(status)) {
+        assert_int_equal(WTERMSIG(status), SIGKILL);
+        return false;
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+    return true;
+}
+
+static void killed_and_resumed_gives_the_same_bits(void **state) {
+    struct bed *bed = *state;
+    char whole[HASH_TEXT], resumed[HASH_TEXT];
+    reference_id(bed, whole);
+    for (uint64_t at = 2; at < 24; at += 5)
+        assert_false(run_child(bed, at, 0));
+    assert_true(run_child(bed, 0, 0));
+    newest_id(bed->dir, resumed);
+    assert_string_equal(whole, resumed);
+}
+
+/* From outside, at moments that nobody chose: inside steps, validations and writes. */
+static void killed_at_random_moments_gives_the_same_bits(void **state) {
+    struct bed *bed = *state;
+    char whole[HASH_TEXT], resumed[HASH_TEXT];
+    struct rng rng = rng_make((uint64_t)getpid(), RNG_TEST, 0, 0);
+    int kills = 0;
+    bed->config.epochs = 12;
+    bed->config.checkpoint_steps = 2;
+    reference_id(bed, whole);
+    while (kills < 200 && !run_child(bed, 0, 15000 + 1000 * rng_below(&rng, 150)))
+        kills++;
+    assert_true(kills < 200 || run_child(bed, 0, 0));
+    newest_id(bed->dir, resumed);
+    print_message("killed %d times\n", kills);
+    assert_string_equal(whole, resumed);
+}
+
+static void finished_training_is_not_repeated(void **state) {
+    struct bed *bed = *state;
+    struct witness witness = {0}, again = {0};
+    char before[HASH_TEXT], after[HASH_TEXT];
+    struct train_result first = must_train(bed, bed->dir, &witness), second;
+    newest_id(bed->dir, before);
+    second = must_train(bed, bed->dir, &again);
+    newest_id(bed->dir, after);
+    assert_string_equal(before, after);
+    assert_int_equal(again.checkpoints, 0);
+    assert_true(second.top1_largest == first.top1_largest);
+    assert_true(second.top1_smallest == first.top1_smallest);
+    assert_string_equal(second.checkpoint, first.checkpoint);
+}
+
+static void more_training_is_a_new_round(void **state) {
+    struct bed *bed = *state;
+    struct witness witness = {0};
+    struct train_result result;
+    must_train(bed, bed->dir, &witness);
+    bed->config.epochs = 2;
+    result = must_train(bed, bed->dir, &(struct witness){0});
+    assert_int_equal(result.steps, 24 + 16);
+    assert_true(fabs(result.epochs - 5) < 1e-9);
+    assert_int_equal(result.images, 16 * 20);
+}
+
+static void unfinished_training_keeps_its_settings(void **state) {
+    struct bed *bed = *state;
+    struct witness witness = {.stop_at = 6};
+    struct err err = {0};
+    struct train_result result;
+    assert_int_equal(train(bed, bed->dir, 1, &witness, &err, &result), ESP_ECANCELED);
+    bed->config.momentum = 0.8;
+    assert_int_equal(train(bed, bed->dir, 1, &witness, &err, &result), ESP_ECONFLICT);
+    assert_string_equal(err.pointer, "/train");
+    bed->config.momentum = train_config_default.momentum;
+    dataset_close(bed->dataset);
+    bed->dataset = fixture_dataset(bed->data_dir, &shape, 50);
+    assert_int_equal(train(bed, bed->dir, 1, &witness, &err, &result), ESP_EMISMATCH);
+    assert_string_equal(err.pointer, "/dataset");
+    space_destroy(bed->space);
+    bed->space = fixture_space(6);
+    assert_int_equal(train(bed, bed->dir, 1, &witness, &err, &result), ESP_EMISMATCH);
+}
+
+static void a_damaged_checkpoint_is_passed_over(void **state) {
+    struct bed *bed = *state;
+    struct witness witness = {.stop_at = 10}, again = {0};
+    struct err err = {0};
+    struct train_result result;
+    char whole[HASH_TEXT], resumed[HASH_TEXT];
+    reference_id(bed, whole);
+    assert_int_equal(train(bed, bed->dir, 2, &witness, &err, &result), ESP_ECANCELED);
+    fixture_truncate(bed->dir, "step-000000010.ckpt", 9000);
+    must_train(bed, bed->dir, &again);
+    assert_int_equal(again.started_at, 8);
+    assert_non_null(strstr(again.reason, "step-000000010.ckpt is truncated"));
+    newest_id(bed->dir, resumed);
+    assert_string_equal(whole, resumed);
+}
+
+/* A rate that no network stands: the loss blows up, training goes back and halves it. */
+static void recovers_from_divergence(void **state) {
+    struct bed *bed = *state;
+    struct witness witness = {0};
+    struct err err = {0};
+    struct train_result result;
+    bed->config.learning_rate = 10;
+    bed->config.clip_norm = 0;
+    bed->config.warmup = 0;
+    bed->config.epochs = 5;
+    int rc = train(bed, bed->dir, 2, &witness, &err, &result);
+    assert_true(rc == 0 || rc == ESP_EDIVERGED);
+    assert_true(witness.recoveries > 0);
+    assert_true(strstr(witness.reason, "loss") || strstr(witness.reason, "gradient"));
+    if (rc == ESP_EDIVERGED)
+        assert_int_equal(witness.recoveries, 8);
+}
+
+static void recovery_is_the_same_after_a_kill(void **state) {
+    struct bed *bed = *state;
+    char whole[HASH_TEXT], resumed[HASH_TEXT];
+    bed->config.learning_rate = 3;
+    bed->config.clip_norm = 0;
+    bed->config.warmup = 0;
+    assert_true(reference_id(bed, whole) > 0);
+    for (uint64_t at = 3; at < 22; at += 6)
+        run_child(bed, at, 0);
+    assert_true(run_child(bed, 0, 0));
+    newest_id(bed->dir, resumed);
+    assert_string_equal(whole, resumed);
+}
+
+static void a_full_disk_is_told_and_survived(void **state) {
+    struct bed *bed = *state;
+    struct witness witness = {.stop_at = 6}, full = {0};
+    struct err err = {0};
+    struct train_result result;
+    struct rlimit old, small;
+    char whole[HASH_TEXT], resumed[HASH_TEXT];
+    reference_id(bed, whole);
+    assert_int_equal(train(bed, bed->dir, 2, &witness, &err, &result), ESP_ECANCELED);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = (struct rlimit){20000, old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    int rc = train(bed, bed->dir, 2, &full, &err, &result);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(rc, ESP_ENOSPACE); /* it came to its end, but could not keep it */
+    assert_int_equal(full.failures, 5);
+    assert_int_equal(full.checkpoints, 0);
+    witness = (struct witness){0};
+    must_train(bed, bed->dir, &witness);
+    assert_int_equal(witness.started_at, 6); /* nothing of before was lost */
+    newest_id(bed->dir, resumed);
+    assert_string_equal(whole, resumed);
+}
+
+static void a_time_budget_becomes_steps_once(void **state) {
+    struct bed *bed = *state;
+    struct witness witness = {.stop_at = 3}, again = {0};
+    struct err err = {0};
+    struct train_result result;
+    bed->config.epochs = 0;
+    bed->config.time_budget_s = 3;
+    bed->config.checkpoint_steps = 0;
+    bed->config.checkpoint_interval_s = 1;
+    assert_int_equal(train(bed, bed->dir, 2, &witness, &err, &result), ESP_ECANCELED);
+    assert_true(witness.steps > 10);
+    result = must_train(bed, bed->dir, &again);
+    assert_int_equal(again.started_at, 3);
+    assert_int_equal(again.steps, witness.steps);
+    assert_int_equal(result.steps, witness.steps);
+    assert_true(again.n_metrics >= 2);
+}
+
+static int parse(const char *text, struct err *err, struct train_config *config) {
+    cJSON *doc = NULL;
+    assert_int_equal(json_parse(text, strlen(text), &json_limits_default, err, &doc), 0);
+    int rc = train_config_parse(doc, "/train", err, config);
+    cJSON_Delete(doc);
+    return rc;
+}
+
+static void settings_are_checked(void **state) {
+    static const char *const bad[][2] = {
+        {"{}", "/train/epochs"},
+        {"{\"epochs\": 1, \"time_budget_s\": 5}", "/train/epochs"},
+        {"{\"epochs\": 0}", "/train/epochs"},
+        {"{\"epochs\": 1, \"batch\": 1}", "/train/batch"},
+        {"{\"epochs\": 1, \"batch\": 2.5}", "/train/batch"},
+        {"{\"epochs\": 1, \"learning_rate\": -1}", "/train/learning_rate"},
+        {"{\"epochs\": 1, \"label_smoothing\": \"a\"}", "/train/label_smoothing"},
+        {"{\"epochs\": 1, \"augment\": {\"pad\": 65}}", "/train/augment/pad"},
+        {"{\"epochs\": 1, \"augment\": {\"colour\": 1}}", "/train/augment/colour"},
+        {"{\"epochs\": 1, \"seed\": -1}", "/train/seed"},
+        {"{\"epochs\": 1, \"epoch\": 1}", "/train/epoch"},
+    };
+    struct train_config config;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct err err = {0};
+        assert_int_equal(parse(bad[i][0], &err, &config), ESP_EINVAL);
+        assert_string_equal(err.pointer, bad[i][1]);
+    }
+    struct err err = {0};
+    assert_int_equal(
+        parse("{\"epochs\": 2.5, \"augment\": {\"cutout\": 4}, \"seed\": 9}", &err, &config), 0);
+    assert_true(config.epochs == 2.5 && config.seed == 9 && config.augment.cutout == 4);
+    assert_int_equal(config.batch, train_config_default.batch);
+    cJSON *printed = train_config_print(&config);
+    struct train_config again;
+    assert_int_equal(train_config_parse(printed, "", &err, &again), 0);
+    assert_memory_equal(&config, &again, sizeof config);
+    cJSON_Delete(printed);
+}
+
+static void the_rate_rises_and_falls(void **state) {
+    struct train_config config = train_config_default;
+    struct train_plan plan = {.first = 100, .steps = 300};
+    (void)state;
+    config.learning_rate = 0.4;
+    config.learning_rate_floor = 0.1;
+    config.warmup = 0.1;
+    assert_true(fabs(train_learning_rate(&config, &plan, 100) - 0.4 / 20) < 1e-12);
+    assert_true(fabs(train_learning_rate(&config, &plan, 119) - 0.4) < 1e-12);
+    assert_true(fabs(train_learning_rate(&config, &plan, 120) - 0.4) < 1e-12);
+    assert_true(fabs(train_learning_rate(&config, &plan, 210) - 0.22) < 1e-12);
+    for (uint64_t step = 120; step + 1 < 300; step++)
+        assert_true(train_learning_rate(&config, &plan, step) >
+                    train_learning_rate(&config, &plan, step + 1));
+    assert_true(train_learning_rate(&config, &plan, 299) < 0.0402);
+}
+
+static void plans_keep_within_the_budget(void **state) {
+    struct train_config config = train_config_default;
+    (void)state;
+    config.time_budget_s = 240;
+    struct train_pace pace = {.step_s = 0.1, .validation_s = 0.5, .elapsed_s = 3};
+    struct train_plan plan = {0};
+    train_plan_make(&config, &pace, 430, &plan);
+    double validations = ceil((double)plan.steps / (double)plan.validate_steps);
+    double seconds = 3 + (double)plan.steps * 0.1 + validations * 0.5;
+    assert_true(seconds < 240 && seconds > 225);
+    assert_true(validations >= 7);
+    assert_int_equal(plan.validate_steps % plan.checkpoint_steps, 0);
+    pace.step_s = 1000; /* slower than the budget: one step, not none */
+    train_plan_make(&config, &pace, 430, &plan);
+    assert_int_equal(plan.steps, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(learns),
+        TEST(a_seed_fixes_a_run),
+        TEST(stopped_and_resumed_gives_the_same_bits),
+        TEST(killed_and_resumed_gives_the_same_bits),
+        TEST(killed_at_random_moments_gives_the_same_bits),
+        TEST(finished_training_is_not_repeated),
+        TEST(more_training_is_a_new_round),
+        TEST(unfinished_training_keeps_its_settings),
+        TEST(a_damaged_checkpoint_is_passed_over),
+        TEST(recovers_from_divergence),
+        TEST(recovery_is_the_same_after_a_kill),
+        TEST(a_full_disk_is_told_and_survived),
+        TEST(a_time_budget_becomes_steps_once),
+        cmocka_unit_test(settings_are_checked),
+        cmocka_unit_test(the_rate_rises_and_falls),
+        cmocka_unit_test(plans_keep_within_the_budget),
+    };
+    return cmocka_run_group_tests_name("supernet-train", tests, NULL, NULL);
+}
