@@ -1,0 +1,115 @@
+/* Writes some subnets of the built-in spaces as ONNX, each with images and what the runtime makes
+ * of them: NAME.onnx, NAME.input and NAME.output (raw float32), and a line "NAME N C H W OUTPUTS"
+ * on stdout for each. Usage: export_cases FOLDER */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "supernet/export_onnx.h"
+
+enum { IMAGES = 3, PATH_BYTES = 4096 };
+
+static void check(int code, const struct err *err) {
+    if (!code)
+        return;
+    fprintf(stderr, "export_cases: %s\n", err->message);
+    exit(1);
+}
+
+static size_t elements(const struct tensor_shape *shape) {
+    return (size_t)shape->channels * (size_t)shape->height * (size_t)shape->width;
+}
+
+static void write_floats(const char *folder, const char *name, const char *suffix,
+                         const float *data, size_t n) {
+    char path[PATH_BYTES];
+    struct err err = {0};
+    snprintf(path, sizeof(path), "%s/%s.%s", folder, name, suffix);
+    check(file_write_atomic(path, data, n * sizeof(float), &err), &err);
+}
+
+static void export_case(const char *folder, const char *name, const struct graph *graph) {
+    const struct tensor_shape *in = &graph->tensors[0];
+    const struct tensor_shape *out = &graph->tensors[graph->n_tensors - 1];
+    struct plan_weights *weights = NULL;
+    struct plan *plan = NULL;
+    struct err err = {0};
+    char path[PATH_BYTES];
+    check(plan_weights_random(graph, 11, &err, &weights), &err);
+    check(plan_create(graph, weights, &(struct plan_options){.batch = IMAGES}, &err, &plan), &err);
+    float *images = calloc(elements(in) * IMAGES, sizeof(float));
+    float *outputs = calloc(elements(out) * IMAGES, sizeof(float));
+    struct rng rng = rng_make(2, RNG_INPUT, 0, 0);
+    for (size_t i = 0; i < elements(in) * IMAGES; i++)
+        images[i] = (float)rng_normal(&rng);
+    check(plan_run(plan, images, IMAGES, outputs), &err);
+    snprintf(path, sizeof(path), "%s/%s.onnx", folder, name);
+    check(export_onnx(graph, weights, path, &err), &err);
+    write_floats(folder, name, "input", images, elements(in) * IMAGES);
+    write_floats(folder, name, "output", outputs, elements(out) * IMAGES);
+    printf("%s %d %d %d %d %zu\n", name, IMAGES, in->channels, in->height, in->width,
+           elements(out));
+    free(images);
+    free(outputs);
+    plan_destroy(plan);
+    plan_weights_destroy(weights);
+}
+
+static void export_archs(const char *folder, const char *space_name, uint32_t archs) {
+    struct space *space = NULL;
+    struct err err = {0};
+    check(space_builtin(space_name, &err, &space), &err);
+    for (uint32_t i = 0; i < archs; i++) {
+        struct rng rng = rng_make(4, RNG_SAMPLE, 0, i);
+        struct arch arch;
+        struct graph *graph = NULL;
+        char name[64];
+        if (i == 0)
+            arch_min(space, &arch);
+        else if (i == 1)
+            arch_max(space, &arch);
+        else
+            arch_random(space, &rng, &arch);
+        snprintf(name, sizeof(name), "%s-%u", space_name, i);
+        check(graph_build(space, &arch, &err, &graph), &err);
+        export_case(folder, name, graph);
+        free(graph);
+    }
+    space_destroy(space);
+}
+
+/* Every unit of a network alone: graphs that do not end in a classifier. */
+static void export_units(const char *folder) {
+    struct space *space = NULL;
+    struct graph *graph = NULL;
+    struct err err = {0};
+    struct arch arch;
+    check(space_builtin("fashion_small", &err, &space), &err);
+    arch_min(space, &arch);
+    check(graph_build(space, &arch, &err, &graph), &err);
+    for (int i = 0; i < graph->n_units; i++) {
+        struct graph *unit = NULL;
+        char name[64];
+        snprintf(name, sizeof(name), "unit-%d", i);
+        check(graph_of_unit(graph, i, &err, &unit), &err);
+        export_case(folder, name, unit);
+        free(unit);
+    }
+    free(graph);
+    space_destroy(space);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2) {
+        fprintf(stderr, "usage: export_cases FOLDER\n");
+        return 2;
+    }
+    export_archs(argv[1], "fashion_small", 4);
+    export_archs(argv[1], "peer_28", 3);
+    export_archs(argv[1], "peer_32", 3);
+    export_archs(argv[1], "ofa_mbv3", 2);
+    export_units(argv[1]);
+    return 0;
+}
