@@ -124,6 +124,12 @@ static void print_json(const struct bench *b, const double *ms, int rounds) {
            b->batch, parallel_threads(b->pool));
     for (int i = 0; i < rounds; i++)
         printf("%s%.3f", i ? ", " : "", ms[i]);
+    printf("], \"subnets\": [");
+    for (int i = 0; i < SUBNETS; i++) {
+        char text[ARCH_TEXT_MAX];
+        arch_format(b->space, &b->archs[i], text);
+        printf("%s\"%s\"", i ? ", " : "", text);
+    }
     double median = stats_median(ms, (size_t)rounds);
     printf("], \"median_ms\": %.3f, \"images_per_s\": %.2f}\n", median, b->batch / median * 1e3);
 }
