@@ -138,15 +138,14 @@ static void engine_lower(struct engine *e, const struct graph *graph) {
 
 static int check_stats(const struct engine *e, const struct engine_run *run, struct err *err) {
     const struct bn_stats *stats = run->bn_stats;
+    if (run->mode == ENGINE_RECALIBRATE && !stats)
+        return err_set(err, ESP_EINVAL, NULL, "recalibration needs statistics to write");
     if (run->mode == ENGINE_TRAIN || !stats)
-        return run->mode == ENGINE_RECALIBRATE && !stats
-                   ? err_set(err, ESP_EINVAL, NULL, "recalibration needs statistics to write")
-                   : 0;
-    if (stats->n_layers != e->n_bn)
-        return err_set(err, ESP_EMISMATCH, NULL,
-                       "statistics of %d layers do not fit a subnet of %d", stats->n_layers,
-                       e->n_bn);
-    return 0;
+        return 0;
+    bool fits = stats->n_layers == e->n_bn;
+    for (int i = 0; fits && i < e->n_bn; i++)
+        fits = stats->channels[i] == e->bn_channels[i];
+    return fits ? 0 : err_set(err, ESP_EMISMATCH, NULL, "the BN statistics are of another subnet");
 }
 
 static int check_run(const struct engine *e, const struct engine_run *run, struct err *err) {

@@ -103,6 +103,7 @@ struct engine {
     struct engine_run run; /* arch points to the copy below */
     struct arch arch;
     int n_images, n_units, n_bn;
+    int bn_channels[3 * ENGINE_UNITS_MAX];
     struct unit units[ENGINE_UNITS_MAX];
     struct tail tail;
     bool can_backward;

@@ -7,6 +7,7 @@ void bn_layer_init(struct engine *engine, struct bn_layer *bn, const struct bn_t
     bn->tensors = tensors;
     bn->pixels = (int64_t)engine->n_images * plane_pixels(plane);
     bn->index = engine->n_bn++;
+    engine->bn_channels[bn->index] = plane->channels;
 }
 
 static struct bn_sums group_sums(const struct engine *engine, const struct bn_layer *bn,
