@@ -1,0 +1,139 @@
+// The HTTP API as the dashboard uses it: types of the answers and small typed calls. See docs/API.md.
+
+export type Job = {
+  id: string; kind: string; state: string; subject: string; attempt: number;
+  progress: Progress | null; result: Record<string, unknown> | null;
+  error: { code: string; message: string; pointer?: string } | null;
+  attempts?: { attempt: number; started_at: string; ended_at: string | null; reason: string | null }[];
+  created_at: string; started_at: string | null; ended_at: string | null;
+};
+export type Progress = {
+  phase?: string; done?: number; total?: number; unit?: string; fraction?: number; eta_s?: number;
+  images_per_s?: number; loss?: number; learning_rate?: number; epoch?: number; message?: string;
+};
+export type Dataset = {
+  id: string; name: string; path: string; format: string | null; state: string; error: { message: string } | null;
+  channels: number | null; height: number | null; width: number | null; n_classes: number | null;
+  n_train: number | null; n_validation: number | null; n_test: number | null; created_at: string;
+};
+export type Cost = { macs: number; params: number; peak_activation_bytes: number; peak_simple_bytes: number; model_bytes: number };
+export type Space = {
+  name: string; fingerprint: string; builtin: boolean; cardinality: number; resolutions: number[]; n_stages: number; n_blocks: number;
+  table_entries: number; input_channels: number; n_classes: number;
+  largest: { arch: string; cost: Cost }; smallest: { arch: string; cost: Cost };
+};
+export type Supernet = {
+  id: string; name: string; space: string; dataset: string; state: string; step: number | null; epoch: number | null; images: number | null;
+  top1_largest: number | null; top1_smallest: number | null; checkpoint: string | null; job: string | null; created_at: string;
+  train: Record<string, unknown>;
+};
+export type Series = { name: string; step: number[]; epoch: number[]; value: number[] };
+export type Objective = { metric: string; direction: 'maximise' | 'minimise'; profile?: string };
+export type Constraint = { metric: string; profile?: string; max?: number; min?: number };
+export type Predictor = { model: string; n: number; kendall_tau: number; mae: number; rmse: number; accepted: boolean };
+export type Quality = { mape: number; within_5: number; within_10: number; kendall_tau: number; n: number };
+export type Calibration = {
+  id?: string; profile_id: string; version: number; kind: string; a: number; c: number; n: number; residual_sd: number;
+  before: Quality | null; after: Quality | null; created_at?: string; search?: string | null;
+};
+export type Search = {
+  id: string; name: string; supernet: string; space: string; state: string; stage: string | null; objectives: Objective[]; constraints: Constraint[];
+  strategy: string; baseline: string | null; evaluations_done: number; evaluations: number; front_size: number | null; hypervolume: number | null;
+  reference_point: Record<string, number> | null; predictor: Predictor | null; calibrations: Calibration[] | null; job: string | null;
+  result: Record<string, unknown> | null; created_at: string;
+};
+export type Source = 'counted' | 'predicted' | 'evaluated' | 'measured';
+export type Metric = { value: number; low: number | null; high: number | null; source: Source };
+export type FrontItem = {
+  arch_id: string; arch: string; feasible: boolean; metrics: Record<string, Metric>; predicted?: Record<string, Metric>;
+  strategy: string; generation: number; test_top1?: number | null;
+};
+export type Front = {
+  stage: string | null; version: number; hypervolume: number | null; reference_point: Record<string, number> | null;
+  calibration_version: number | null; items: FrontItem[];
+};
+export type MetricColumns = { value: (number | null)[]; low: (number | null)[]; high: (number | null)[]; source: (Source | null)[] };
+export type CandidatePage = {
+  columns: { id: number[]; arch_id: string[]; arch: string[]; strategy: string[]; generation: number[]; feasible: boolean[]; on_front: boolean[]; metrics: Record<string, MetricColumns> };
+  total: number; next: string | null;
+};
+export type Profile = { id: string; name: string; device: string; runtime: string; precision: string; threads: number; governor: string; noise: number | null; calibration: Calibration | null };
+export type Device = {
+  id: string; name: string; state: string; health: string; online: boolean; last_seen_at: string | null; noise: number | null; worker_version: string | null;
+  fingerprint: Record<string, unknown> | null; profiles: Profile[] | string[]; lease: { id: string } | null; queue: number; local: boolean; created_at: string; note?: string | null;
+};
+export type Table = {
+  id: string; profile: string; space: string; method: string; needed: number; measured: number; failed: number; state: string; created_at?: string;
+};
+export type TableEntry = { signature: string; state: string; median_us: number | null; low_us: number | null; high_us: number | null; n: number | null };
+export type Measurement = {
+  id: string; profile: string; kind: string; arch?: string | null; signature?: string | null; method: string; state: string; attempt: number;
+  median_us: number | null; low_us: number | null; high_us: number | null; n: number | null; error: { message: string } | string | null; created_at: string;
+};
+export type Token = { id: string; kind: string; token?: string; command?: string; expires_at: string; uses_left: number; label?: string | null };
+export type Export = { id: string; supernet: string; arch: string; arch_id: string; format: string; state: string; bytes: number | null; created_at: string };
+export type System = {
+  cores: number; memory_bytes: number; data_dir: string; disk_free_bytes: number; database_bytes: number; started_at: string; jobs_running: number;
+  cpu_model: string; workers_online: number; checks: { name: string; ok: boolean; detail: string }[];
+};
+export type ArchUnit = {
+  signature: string; stage: number; block: number; macs: number; params: number; c_in: number; c_out: number; h_out: number; w_out: number;
+  mid_channels: number; kernel: number; expand_ratio: number; stride: number; act: string; se: boolean; residual: boolean; latency_us?: number | null;
+};
+export type Arch = {
+  arch: string; arch_id: string; cost: Cost; units: ArchUnit[];
+  latency?: { us: number; low_us: number; high_us: number; state: string } | null;
+};
+
+/** What the daemon said went wrong: a sentence, and for each field its own. */
+export class ApiError extends Error {
+  constructor(readonly status: number, message: string, readonly fields: { pointer: string; detail: string }[] = [], readonly body: Record<string, unknown> = {}) {
+    super(message);
+  }
+}
+
+async function answer<T>(response: Response): Promise<T> {
+  const text = await response.text();
+  let body: unknown = null;
+  try {
+    body = text ? JSON.parse(text) : null;
+  } catch {
+    throw new ApiError(response.status, 'The daemon did not answer in JSON.');
+  }
+  if (response.ok) return body as T;
+  const problem = (body ?? {}) as { detail?: string; title?: string; errors?: { pointer: string; detail: string }[] };
+  throw new ApiError(response.status, problem.detail ?? problem.title ?? `The daemon answered with status ${response.status}.`, problem.errors ?? [], problem as Record<string, unknown>);
+}
+
+async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(`/api/v1${path}`, {
+      method,
+      headers: body === undefined ? {} : { 'Content-Type': 'application/json' },
+      body: body === undefined ? null : JSON.stringify(body),
+    });
+  } catch {
+    throw new ApiError(0, 'The daemon cannot be reached.');
+  }
+  return answer<T>(response);
+}
+
+export const get = <T>(path: string) => send<T>('GET', path);
+export const post = <T>(path: string, body: unknown = {}) => send<T>('POST', path, body);
+export const patch = <T>(path: string, body: unknown) => send<T>('PATCH', path, body);
+export const remove = (path: string) => send<unknown>('DELETE', path);
+
+/** A whole list, through all its pages. */
+export async function list<T>(path: string): Promise<T[]> {
+  const items: T[] = [];
+  let after = '';
+  for (let page = 0; page < 1000; page++) {
+    const joint = path.includes('?') ? '&' : '?';
+    const answer = await get<{ items: T[]; next: string | null }>(`${path}${joint}page_size=1000${after}`);
+    items.push(...answer.items);
+    if (!answer.next) break;
+    after = `&after=${encodeURIComponent(answer.next)}`;
+  }
+  return items;
+}

@@ -1,0 +1,76 @@
+// A subnet drawn stage by stage: a block's height is its output resolution, its width the channels inside; kernel size, expand ratio, SE and cost on it.
+import { get, type Arch, type ArchUnit } from './api';
+import { ms, short, percent } from './format';
+import { Facts, Failed, Table, Waiting } from './parts';
+import { useLoaded } from './state';
+
+function Block({ unit, widest, tallest, slowest }: { unit: ArchUnit; widest: number; tallest: number; slowest: number }) {
+  const width = 34 + 86 * Math.sqrt((unit.mid_channels || unit.c_out) / widest);
+  const height = 30 + 54 * Math.sqrt(unit.h_out / tallest);
+  const share = slowest > 0 && unit.latency_us ? unit.latency_us / slowest : 0;
+  const isBlock = unit.stage >= 0;
+  const title = `${unit.signature}: ${short(unit.macs)} MACs, ${short(unit.params)} parameters${unit.latency_us ? `, ${ms(unit.latency_us)}` : ''}`;
+  return (
+    <div class={`unit ${unit.residual ? 'residual' : ''} ${isBlock ? '' : 'fixed'}`} style={{ width: `${width}px`, height: `${height}px` }} title={title}>
+      <b>{isBlock ? `${unit.kernel}×${unit.kernel}` : unit.kernel > 1 ? `conv ${unit.kernel}×${unit.kernel}` : 'head'}</b>
+      <span>{isBlock ? `e${unit.expand_ratio}${unit.se ? ' SE' : ''}` : `${unit.c_out}`}</span>
+      {share > 0 && <i class="heat" style={{ width: `${100 * share}%` }} />}
+    </div>
+  );
+}
+
+function stagesOf(units: ArchUnit[]): { name: string; units: ArchUnit[] }[] {
+  const groups: { name: string; stage: number; units: ArchUnit[] }[] = [];
+  let head = false;
+  for (const unit of units) {
+    const last = groups[groups.length - 1];
+    if (unit.stage >= 0) head = true;
+    const name = unit.stage >= 0 ? `Stage ${unit.stage + 1}` : head ? 'Head' : 'Stem';
+    if (last && last.name === name) last.units.push(unit);
+    else groups.push({ name, stage: unit.stage, units: [unit] });
+  }
+  return groups;
+}
+
+export function Drawing({ arch }: { arch: Arch }) {
+  const widest = Math.max(...arch.units.map((u) => u.mid_channels || u.c_out));
+  const tallest = Math.max(...arch.units.map((u) => u.h_out));
+  const slowest = Math.max(0, ...arch.units.map((u) => u.latency_us ?? 0));
+  return (
+    <ol class="drawing" aria-label="The network, stage by stage">
+      {stagesOf(arch.units).map((stage, i) => {
+        const out = stage.units[stage.units.length - 1]!;
+        return (
+          <li key={`${stage.name}${i}`}>
+            <div class="stage-name">{stage.name}<span>{out.h_out}×{out.w_out} · {out.c_out} ch</span></div>
+            <div class="stage-units">{stage.units.map((u, j) => <Block key={j} unit={u} widest={widest} tallest={tallest} slowest={slowest} />)}</div>
+          </li>
+        );
+      })}
+    </ol>
+  );
+}
+
+export function ArchView({ space, arch, profile }: { space: string; arch: string; profile?: string | undefined }) {
+  const query = `/archs?space=${encodeURIComponent(space)}&arch=${encodeURIComponent(arch)}${profile ? `&profile=${encodeURIComponent(profile)}` : ''}`;
+  const { data, error } = useLoaded(() => get<Arch>(query), query);
+  if (!data) return error ? <Failed error={error} /> : <Waiting />;
+  const total = data.units.reduce((sum, u) => sum + (u.latency_us ?? 0), 0);
+  return (
+    <div>
+      <code class="genotype">{data.arch}</code>
+      <Drawing arch={data} />
+      <Facts rows={[
+        ['MACs', short(data.cost.macs)], ['Parameters', short(data.cost.params)], ['Peak activation memory', short(data.cost.peak_activation_bytes, 'B')],
+        ['Model', short(data.cost.model_bytes, 'B')], ...(data.latency ? [['Latency, predicted', ms(data.latency.us)] as [string, string]] : []),
+      ]} />
+      <details>
+        <summary>Unit by unit</summary>
+        <Table label="Units of the network" rows={data.units} rowKey={(u) => `${data.units.indexOf(u)}`} columns={[
+          { title: 'Unit', cell: (u) => u.signature }, { title: 'MACs', number: true, cell: (u) => short(u.macs) }, { title: 'Parameters', number: true, cell: (u) => short(u.params) },
+          { title: 'Latency', number: true, cell: (u) => ms(u.latency_us) }, { title: 'Share', number: true, cell: (u) => (total > 0 ? percent((u.latency_us ?? 0) / total, 1) : '–') },
+        ]} />
+      </details>
+    </div>
+  );
+}

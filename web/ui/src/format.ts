@@ -1,0 +1,59 @@
+// Numbers as people read them. Latencies come in microseconds and are shown in milliseconds; top-1 comes as a share.
+
+export const dash = '–';
+const known = (v: number | null | undefined): v is number => typeof v === 'number' && Number.isFinite(v);
+
+export const percent = (v: number | null | undefined, digits = 2) => (known(v) ? `${(100 * v).toFixed(digits)} %` : dash);
+export const ms = (us: number | null | undefined) => (known(us) ? `${significant(us / 1000)} ms` : dash);
+
+export function significant(v: number, digits = 4): string {
+  if (v === 0) return '0';
+  const places = Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(v))));
+  return v.toFixed(Math.min(places, 8));
+}
+
+export function short(v: number | null | undefined, unit = ''): string {
+  if (!known(v)) return dash;
+  const prefixes = ['', 'k', 'M', 'G', 'T', 'P'];
+  let scaled = v;
+  let i = 0;
+  while (Math.abs(scaled) >= 1000 && i < prefixes.length - 1) {
+    scaled /= 1000;
+    i++;
+  }
+  const text = i === 0 ? `${+scaled.toPrecision(4)}` : scaled.toPrecision(3);
+  return `${text}${prefixes[i] || unit ? ' ' : ''}${prefixes[i]}${unit}`;
+}
+
+export function duration(seconds: number | null | undefined): string {
+  if (!known(seconds) || seconds < 0) return dash;
+  const s = Math.round(seconds);
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)}:${String(s % 60).padStart(2, '0')} min`;
+  return `${Math.floor(s / 3600)}:${String(Math.floor(s / 60) % 60).padStart(2, '0')} h`;
+}
+
+export function ago(time: string | null | undefined, now = Date.now()): string {
+  if (!time) return dash;
+  const seconds = Math.max(0, (now - Date.parse(time)) / 1000);
+  if (seconds < 45) return 'just now';
+  if (seconds < 3600) return `${Math.round(seconds / 60)} min ago`;
+  if (seconds < 86400) return `${Math.round(seconds / 3600)} h ago`;
+  return `${Math.round(seconds / 86400)} d ago`;
+}
+
+export const metricName = (key: string, profiles: Record<string, string> = {}): string => {
+  const [name = '', profile] = key.split(':');
+  const names: Record<string, string> = {
+    top1: 'Top-1', latency_us: 'Latency', macs: 'MACs', params: 'Parameters', peak_activation_bytes: 'Peak activation memory',
+    peak_simple_bytes: 'Peak memory, unfused', model_bytes: 'Model size',
+  };
+  return (names[name] ?? name) + (profile ? ` on ${profiles[profile] ?? profile}` : '');
+};
+
+export const metricValue = (key: string, v: number | null | undefined): string => {
+  if (key === 'top1') return percent(v);
+  if (key.startsWith('latency_us')) return ms(v);
+  if (key.endsWith('_bytes')) return short(v, 'B');
+  return short(v);
+};

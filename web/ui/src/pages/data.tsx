@@ -1,0 +1,35 @@
+import { list, type Dataset, type Space } from '../api';
+import { short } from '../format';
+import { Card, Empty, Failed, Page, State, Table } from '../parts';
+import { useLoaded } from '../state';
+
+export function Data() {
+  const datasets = useLoaded(() => list<Dataset>('/datasets'), 'datasets', ['dataset']);
+  const spaces = useLoaded(() => list<Space>('/spaces'), 'spaces');
+  return (
+    <Page title="Data & spaces">
+      <Card title="Data sets" note="espalier dataset add NAME PATH">
+        <Failed error={datasets.error} />
+        {datasets.data?.length === 0 && <Empty>No data set yet: <code>espalier dataset add NAME PATH</code></Empty>}
+        {datasets.data && datasets.data.length > 0 && (
+          <Table label="Data sets" rows={datasets.data} rowKey={(d) => d.id} columns={[
+            { title: 'Name', cell: (d) => d.name }, { title: 'State', cell: (d) => <><State of={d.state} /> {d.error?.message}</> }, { title: 'Images', cell: (d) => (d.height ? `${d.width}×${d.height}×${d.channels}` : '–') },
+            { title: 'Classes', number: true, cell: (d) => d.n_classes ?? '–' }, { title: 'Train', number: true, cell: (d) => short(d.n_train) }, { title: 'Validation', number: true, cell: (d) => short(d.n_validation) },
+            { title: 'Test', number: true, cell: (d) => short(d.n_test) }, { title: 'Format', cell: (d) => d.format ?? '–' }, { title: 'Path', cell: (d) => d.path },
+          ]} />
+        )}
+      </Card>
+      <Card title="Search spaces" note="espalier space add FILE">
+        <Failed error={spaces.error} />
+        {spaces.data && (
+          <Table label="Search spaces" rows={spaces.data} rowKey={(s) => s.name} columns={[
+            { title: 'Name', cell: (s) => <>{s.name} {s.builtin && <small class="note">built in</small>}</> }, { title: 'Distinct subnets', number: true, cell: (s) => s.cardinality.toExponential(1).replace('e+', ' × 10^') },
+            { title: 'MACs', cell: (s) => `${short(s.smallest.cost.macs)} to ${short(s.largest.cost.macs)}` }, { title: 'Parameters', cell: (s) => `${short(s.smallest.cost.params)} to ${short(s.largest.cost.params)}` },
+            { title: 'Stages', number: true, cell: (s) => s.n_stages }, { title: 'Table entries', number: true, cell: (s) => s.table_entries },
+            { title: 'Resolutions', cell: (s) => (s.resolutions.length > 3 ? `${s.resolutions[0]} to ${s.resolutions[s.resolutions.length - 1]}` : s.resolutions.join(', ')) },
+          ]} />
+        )}
+      </Card>
+    </Page>
+  );
+}

@@ -1,0 +1,104 @@
+import { useState } from 'preact/hooks';
+import { get, list, patch, post, type Calibration, type Device, type Measurement, type Profile, type Space, type Table as LatencyTable, type TableEntry } from '../api';
+import { ago, ms, percent, short } from '../format';
+import { Act, Card, Empty, Facts, Failed, Page, State, Table, Waiting } from '../parts';
+import { useLoaded, useTick } from '../state';
+
+function BuildTable({ profile }: { profile: string }) {
+  const spaces = useLoaded(() => list<Space>('/spaces'), 'spaces');
+  const [space, setSpace] = useState('');
+  const chosen = space || spaces.data?.[0]?.name || '';
+  return (
+    <div class="row">
+      <label>Space <select value={chosen} onChange={(e) => setSpace(e.currentTarget.value)}>{(spaces.data ?? []).map((s) => <option key={s.name} value={s.name}>{s.name} ({s.table_entries} entries)</option>)}</select></label>
+      <Act do={() => post('/tables', { profile, space: chosen, method: 'brief' })} done="The table is being measured.">Measure briefly</Act>
+      <Act do={() => post('/tables', { profile, space: chosen, method: 'full' })} done="The table is being measured.">Measure fully</Act>
+    </div>
+  );
+}
+
+function Entries({ table }: { table: LatencyTable }) {
+  const { data, error } = useLoaded(() => list<TableEntry>(`/tables/${table.id}/entries`), table.id, ['table'], (d) => d['id'] === table.id);
+  if (!data) return error ? <Failed error={error} /> : <Waiting />;
+  return (
+    <Table label="Entries of the table" rows={data} rowKey={(e) => e.signature} columns={[
+      { title: 'Unit', cell: (e) => e.signature }, { title: 'State', cell: (e) => <State of={e.state} /> }, { title: 'Median', number: true, cell: (e) => ms(e.median_us) },
+      { title: '95 % interval', number: true, cell: (e) => (e.low_us == null ? '–' : `${ms(e.low_us)} to ${ms(e.high_us)}`) }, { title: 'Samples', number: true, cell: (e) => e.n ?? '–' },
+    ]} />
+  );
+}
+
+function Tables({ profile }: { profile: string }) {
+  const { data } = useLoaded(() => list<LatencyTable>('/tables'), `tables ${profile}`, ['table']);
+  const [open, setOpen] = useState('');
+  const mine = (data ?? []).filter((t) => t.profile === profile);
+  return (
+    <>
+      {mine.length === 0 && <Empty>No latency table yet. Measure the one of a space:</Empty>}
+      {mine.map((t) => (
+        <details key={t.id} open={open === t.id} onToggle={(e) => setOpen(e.currentTarget.open ? t.id : open === t.id ? '' : open)}>
+          <summary>{t.space}, {t.method} <State of={t.state} /> <progress max={Math.max(1, t.needed)} value={t.measured} /> {t.measured} of {t.needed}{t.failed ? `, ${t.failed} failed` : ''}</summary>
+          {open === t.id && <Entries table={t} />}
+        </details>
+      ))}
+      <BuildTable profile={profile} />
+    </>
+  );
+}
+
+function Calibrations({ profile }: { profile: string }) {
+  const { data } = useLoaded(() => list<Calibration>(`/calibrations?profile=${encodeURIComponent(profile)}`), `cal ${profile}`, ['search', 'front']);
+  if (!data?.length) return <Empty>None yet: a search measures whole networks and fits one.</Empty>;
+  return (
+    <Table label="Calibrations" rows={[...data].reverse()} rowKey={(c) => c.id ?? String(c.version)} columns={[
+      { title: 'Version', number: true, cell: (c) => c.version }, { title: 'Kind', cell: (c) => c.kind }, { title: 'Networks', number: true, cell: (c) => c.n },
+      { title: 'Correction', cell: (c) => `${c.a?.toFixed(3)} × sum + ${ms(c.c)}` },
+      { title: 'Mean error before → after', number: true, cell: (c) => (c.before && c.after ? `${percent(c.before.mape, 1)} → ${percent(c.after.mape, 1)}` : '–') },
+      { title: 'Within ±10 %', number: true, cell: (c) => percent(c.after?.within_10, 0) }, { title: 'Fitted', cell: (c) => ago(c.created_at) },
+    ]} />
+  );
+}
+
+function Measurements({ profile }: { profile: string }) {
+  const { data } = useLoaded(() => get<{ items: Measurement[] }>(`/measurements?profile=${encodeURIComponent(profile)}&kind=network&page_size=50`), `ms ${profile}`, ['measurement'], (d) => d['profile'] === profile);
+  if (!data?.items.length) return <Empty>No whole network has been measured here.</Empty>;
+  return (
+    <Table label="Measurements of whole networks" rows={data.items} rowKey={(m) => m.id} columns={[
+      { title: 'Network', cell: (m) => <span class="genotype">{m.arch ?? m.signature ?? m.id}</span> }, { title: 'State', cell: (m) => <State of={m.state} /> }, { title: 'Median', number: true, cell: (m) => ms(m.median_us) },
+      { title: '95 % interval', number: true, cell: (m) => (m.low_us == null ? '–' : `${ms(m.low_us)} to ${ms(m.high_us)}`) }, { title: 'Samples', number: true, cell: (m) => m.n ?? '–' }, { title: 'Method', cell: (m) => m.method }, { title: 'When', cell: (m) => ago(m.created_at) },
+    ]} />
+  );
+}
+
+export function DevicePage({ id }: { id: string }) {
+  useTick(10000);
+  const { data, error, reload } = useLoaded(() => get<Device>(`/devices/${encodeURIComponent(id)}`), id, ['device'], (d) => d['id'] === id);
+  const profiles = useLoaded(() => list<Profile>('/profiles'), 'profiles', ['device']);
+  if (!data) return <Page title="Device">{error ? <Failed error={error} /> : <Waiting />}</Page>;
+  const change = (state: string) => patch(`/devices/${data.id}`, { state }).then(reload);
+  const f = data.fingerprint ?? {};
+  return (
+    <Page title={data.name} lead={<><State of={data.online ? 'online' : 'offline'} /> <State of={data.health} /> {data.state !== 'active' && <State of={data.state} />}</>} actions={
+      data.state === 'active' ? <Act do={() => change('paused')} done="No more measurements go to this board.">Pause</Act> : <Act class="primary" do={() => change('active')} done="The board measures again.">Activate</Act>
+    }>
+      <div class="grid">
+        <Card title="Board" class="wide">
+          <Facts rows={[
+            ['Processor', String(f['cpu_model'] ?? '–')], ['Cores', String(f['cores'] ?? '–')], ['Memory', short(typeof f['memory_mib'] === 'number' ? f['memory_mib'] * 1048576 : null, 'B')], ['Kernel', String(f['kernel'] ?? '–')],
+            ['Noise of the reference network', percent(data.noise, 1)], ['Worker', data.worker_version ?? '–'], ['Waiting', data.queue], ['Seen', data.lease ? 'measuring now' : ago(data.last_seen_at)],
+          ]} />
+        </Card>
+        {(profiles.data ?? []).filter((p) => p.device === data.id || p.device === data.name).map((p) => (
+          <Card key={p.id} title={p.name} class="wide" note={`${p.runtime}, ${p.precision}, ${p.threads} ${p.threads === 1 ? 'thread' : 'threads'}, governor ${p.governor}`}>
+            <h3>Latency tables</h3>
+            <Tables profile={p.id} />
+            <h3>Calibrations</h3>
+            <Calibrations profile={p.id} />
+            <h3>Whole networks</h3>
+            <Measurements profile={p.id} />
+          </Card>
+        ))}
+      </div>
+    </Page>
+  );
+}

@@ -1,0 +1,61 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { get, post, type Job } from '../api';
+import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
+import { href } from '../router';
+import { useLoaded } from '../state';
+import { subjectPage } from './overview';
+
+type Log = { text: string; offset: number; next_offset: number; end: boolean };
+
+/** The log as it grows; only the new part is read. The latest 200,000 characters are kept. */
+function useLog(id: string, live: boolean) {
+  const [text, setText] = useState('');
+  const offset = useRef(0);
+  useEffect(() => {
+    let alive = true;
+    let timer = 0;
+    const read = () => {
+      get<Log>(`/jobs/${encodeURIComponent(id)}/log?offset=${offset.current}&limit=65536`).then((log) => {
+        if (!alive) return;
+        const grown = log.next_offset > offset.current;
+        offset.current = log.next_offset;
+        if (log.text) setText((before) => (before + log.text).slice(-200000));
+        if (grown || (live && !log.end)) timer = window.setTimeout(read, grown ? 50 : 1500);
+      }, () => { if (alive && live) timer = window.setTimeout(read, 5000); });
+    };
+    read();
+    return () => {
+      alive = false;
+      clearTimeout(timer);
+    };
+  }, [id, live]);
+  return text;
+}
+
+export function JobPage({ id }: { id: string }) {
+  const { data, error } = useLoaded(() => get<Job>(`/jobs/${encodeURIComponent(id)}`), id, ['job', 'progress'], (d) => d['id'] === id || d['job'] === id);
+  const active = data ? ['running', 'queued', 'paused', 'canceling'].includes(data.state) : true;
+  const log = useLog(id, active);
+  if (!data) return <Page title="Job">{error ? <Failed error={error} /> : <Waiting />}</Page>;
+  const subject = subjectPage(data);
+  return (
+    <Page title={data.id} lead={<>{data.kind} <State of={data.state} /> {subject && <a href={href(subject)}>{data.subject}</a>}</>} actions={
+      active ? <Act do={() => post(`/jobs/${data.id}/cancel`)} confirm="Stop this job? It can be resumed." done="The job stops at its next step.">Stop</Act>
+        : data.state !== 'done' ? <Act class="primary" do={() => post(`/jobs/${data.id}/retry`)} done="The job is queued again.">Try again</Act> : null
+    }>
+      {data.error && <Failed error={data.error.message + (data.error.pointer ? ` (${data.error.pointer})` : '')} />}
+      {active && <Card><ProgressLine job={data} /></Card>}
+      <div class="grid">
+        {data.attempts && data.attempts.length > 0 && (
+          <Card title="Attempts">
+            <Table label="Attempts" rows={data.attempts} rowKey={(a) => String(a.attempt)} columns={[
+              { title: '#', number: true, cell: (a) => a.attempt }, { title: 'Started', cell: (a) => new Date(a.started_at).toLocaleString() }, { title: 'Ended', cell: (a) => (a.ended_at ? new Date(a.ended_at).toLocaleString() : '–') }, { title: 'Why', cell: (a) => a.reason ?? '–' },
+            ]} />
+          </Card>
+        )}
+        {data.result && <Card title="Result"><Facts rows={Object.entries(data.result).map(([k, v]) => [k, typeof v === 'object' ? JSON.stringify(v) : String(v)])} /></Card>}
+        <Card title="Log" class="wide">{log ? <pre class="log" tabIndex={0}>{log}</pre> : <Empty>The log is empty.</Empty>}</Card>
+      </div>
+    </Page>
+  );
+}

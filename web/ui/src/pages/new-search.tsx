@@ -1,0 +1,104 @@
+// The form that submits a search. The daemon checks; each of its errors is shown at its field.
+import { useEffect, useState } from 'preact/hooks';
+import { ApiError, list, post, type Profile, type Search, type Supernet } from '../api';
+import { ms } from '../format';
+import { Card, Empty, Failed, Page } from '../parts';
+import { go } from '../router';
+import { useLoaded } from '../state';
+
+type Quantiles = Record<string, { min: number; p5: number; median: number; p95: number; max: number }>;
+type Sample = { quantiles: Quantiles; missing_entries?: number };
+
+/** Latency of random subnets on the profile: where a sensible limit lies. */
+function useLatencies(space: string | undefined, profile: string) {
+  const [sample, setSample] = useState<Sample | null>(null);
+  useEffect(() => {
+    setSample(null);
+    if (!space || !profile) return undefined;
+    let alive = true;
+    post<Sample>(`/spaces/${encodeURIComponent(space)}/sample`, { n: 1000, profile }).then((s) => { if (alive) setSample(s); }, () => undefined);
+    return () => { alive = false; };
+  }, [space, profile]);
+  return sample;
+}
+
+export function NewSearch() {
+  const supernets = useLoaded(() => list<Supernet>('/supernets'), 'supernets', ['supernet']);
+  const profiles = useLoaded(() => list<Profile>('/profiles'), 'profiles', ['device']);
+  const [supernet, setSupernet] = useState('');
+  const [profile, setProfile] = useState('');
+  const [problems, setProblems] = useState<{ pointer: string; detail: string }[]>([]);
+  const [failure, setFailure] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  const chosenNet = supernets.data?.find((s) => s.id === supernet) ?? supernets.data?.[0];
+  const chosenProfile = profile || profiles.data?.[0]?.id || '';
+  const sample = useLatencies(chosenNet?.space, chosenProfile);
+  const latency = sample?.quantiles['latency_us'];
+
+  const problem = (...starts: string[]) => {
+    const found = problems.find((p) => starts.some((s) => p.pointer === s || p.pointer.startsWith(`${s}/`)));
+    return found ? <span class="field-problem" role="alert">{found.detail}</span> : null;
+  };
+  const submit = (event: Event) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget as HTMLFormElement);
+    const number = (name: string) => Number(form.get(name));
+    const constraints: Record<string, unknown>[] = [];
+    if (form.get('max_latency')) constraints.push({ metric: 'latency_us', profile: chosenProfile, max: 1000 * number('max_latency') });
+    if (form.get('max_macs')) constraints.push({ metric: 'macs', max: 1e6 * number('max_macs') });
+    if (form.get('max_memory')) constraints.push({ metric: 'peak_activation_bytes', max: 1000 * number('max_memory') });
+    const cost = chosenProfile ? { metric: 'latency_us', profile: chosenProfile, direction: 'minimise' } : { metric: 'macs', direction: 'minimise' };
+    setBusy(true);
+    setProblems([]);
+    setFailure(null);
+    post<{ search: Search }>('/searches', {
+      name: form.get('name'), supernet: chosenNet?.id, objectives: [{ metric: 'top1', direction: 'maximise' }, cost], constraints, strategy: form.get('strategy'),
+      baseline: form.get('baseline') ? 'random' : null, evaluations: number('evaluations'), population: number('population'), seed: number('seed'), accuracy: form.get('accuracy'),
+    }).then((answer) => go(['searches', answer.search.id]), (error: unknown) => {
+      setFailure(error instanceof Error ? error.message : 'The search was not accepted.');
+      if (error instanceof ApiError) setProblems(error.fields);
+    }).finally(() => setBusy(false));
+  };
+
+  return (
+    <Page title="New search" lead="The most accurate networks of a supernet that a board runs fast enough.">
+      <Failed error={supernets.error ?? profiles.error} />
+      {supernets.data?.length === 0 && <Empty>A search needs a trained supernet first: <code>espalier supernet train NAME --space fashion_small --dataset NAME</code></Empty>}
+      <form class="form" onSubmit={submit}>
+        <Card title="What">
+          <label class="field"><span>Name</span><input name="name" required maxLength={63} defaultValue={`search ${new Date().toISOString().slice(0, 16).replace('T', ' ')}`} />{problem('/name')}</label>
+          <label class="field"><span>Supernet</span>
+            <select value={chosenNet?.id} onChange={(e) => setSupernet(e.currentTarget.value)}>{(supernets.data ?? []).map((s) => <option key={s.id} value={s.id}>{s.name} ({s.space})</option>)}</select>{problem('/supernet')}</label>
+          <label class="field"><span>Board and runtime</span>
+            <select value={chosenProfile} onChange={(e) => setProfile(e.currentTarget.value)}>
+              {(profiles.data ?? []).map((p) => <option key={p.id} value={p.id}>{p.name}</option>)}
+              {profiles.data?.length === 0 && <option value="">no board: minimise MACs</option>}
+            </select>{problem('/objectives')}</label>
+          {sample?.missing_entries ? <p class="note">{sample.missing_entries} entries of this board's latency table are missing: <code>espalier latency build</code></p> : null}
+        </Card>
+        <Card title="Limits">
+          {chosenProfile && (
+            <label class="field"><span>Latency at most (ms)</span><input name="max_latency" type="number" min="0" step="any" placeholder={latency ? `median of random subnets: ${ms(latency.median)}` : 'none'} />
+              {latency && <small class="note">Random subnets: {ms(latency.min)} to {ms(latency.max)}, half of them below {ms(latency.median)}.</small>}{problem('/constraints/0')}</label>
+          )}
+          <label class="field"><span>MACs at most (millions)</span><input name="max_macs" type="number" min="0" step="any" placeholder="none" /></label>
+          <label class="field"><span>Peak activation memory at most (kB)</span><input name="max_memory" type="number" min="0" step="any" placeholder="none" />{problem('/constraints/1', '/constraints/2')}</label>
+        </Card>
+        <Card title="How">
+          <label class="field"><span>Strategy</span><select name="strategy"><option value="nsga2">NSGA-II</option><option value="random">random</option></select>{problem('/strategy')}</label>
+          <label class="check"><input type="checkbox" name="baseline" defaultChecked /> random search beside it, at equal budget</label>
+          <label class="field"><span>Accuracy</span><select name="accuracy"><option value="predicted">predicted, the front evaluated</option><option value="evaluated">every candidate evaluated (slow)</option></select>{problem('/accuracy')}</label>
+          <div class="row">
+            <label class="field"><span>Evaluations</span><input name="evaluations" type="number" required min="1" max="10000000" defaultValue="4000" />{problem('/evaluations')}</label>
+            <label class="field"><span>Population</span><input name="population" type="number" required min="4" max="10000" defaultValue="64" />{problem('/population')}</label>
+            <label class="field"><span>Seed</span><input name="seed" type="number" required min="0" defaultValue="1" />{problem('/seed')}</label>
+          </div>
+        </Card>
+        <div>
+          <Failed error={failure} />
+          <button class="primary" type="submit" disabled={busy || !chosenNet}>{busy ? 'Submitting…' : 'Submit the search'}</button>
+        </div>
+      </form>
+    </Page>
+  );
+}

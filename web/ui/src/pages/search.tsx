@@ -1,0 +1,236 @@
+// One search: the live scatter with the front, hypervolume beside it, the table below, the network of the chosen point at the side.
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { get, list, post, type CandidatePage, type Front, type FrontItem, type Job, type Metric, type Profile, type Search, type Source } from '../api';
+import { ArchView } from '../arch-view';
+import { metricName, metricValue, percent, short, significant } from '../format';
+import { Lines, type Curve } from '../lines';
+import { listen } from '../live';
+import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
+import { route, setQuery } from '../router';
+import { Scatter, type Axis, type Point } from '../scatter';
+import { useLoaded } from '../state';
+
+type Candidate = { arch_id: string; arch: string; strategy: string; generation: number; feasible: boolean; metrics: Record<string, Metric> };
+
+const keyOf = (o: { metric: string; profile?: string }) => (o.profile ? `${o.metric}:${o.profile}` : o.metric);
+const directionOf = (key: string) => (key === 'top1' ? ('maximise' as const) : ('minimise' as const));
+
+function addPage(into: Map<string, Candidate>, page: CandidatePage) {
+  const { columns } = page;
+  columns.arch_id.forEach((arch_id, i) => {
+    const metrics: Record<string, Metric> = {};
+    for (const [key, m] of Object.entries(columns.metrics)) {
+      const value = m.value[i];
+      if (value != null) metrics[key] = { value, low: m.low[i] ?? null, high: m.high[i] ?? null, source: (m.source[i] ?? 'predicted') as Source };
+    }
+    into.set(`${columns.strategy[i]} ${arch_id}`, { arch_id, arch: columns.arch[i]!, strategy: columns.strategy[i]!, generation: columns.generation[i]!, feasible: columns.feasible[i]!, metrics });
+  });
+}
+
+/** All candidates of the search, read by cursor: only what is new or has changed. */
+function useCandidates(id: string) {
+  const store = useRef({ map: new Map<string, Candidate>(), cursor: '', busy: false, again: false });
+  const [version, setVersion] = useState(0);
+  const [error, setError] = useState<string | null>(null);
+  useEffect(() => {
+    const s = { map: new Map<string, Candidate>(), cursor: '', busy: false, again: false };
+    store.current = s;
+    let alive = true;
+    const read = async () => {
+      if (s.busy) {
+        s.again = true;
+        return;
+      }
+      s.busy = true;
+      try {
+        for (let pages = 0; pages < 10000 && alive; pages++) {
+          const page = await get<CandidatePage>(`/searches/${encodeURIComponent(id)}/candidates?page_size=1000${s.cursor ? `&after=${encodeURIComponent(s.cursor)}` : ''}`);
+          addPage(s.map, page);
+          const before = s.cursor;
+          if (page.next) s.cursor = page.next;
+          if (page.columns.id.length > 0) setVersion((n) => n + 1);
+          if (!page.next || page.next === before || page.columns.id.length === 0) break;
+        }
+        setError(null);
+      } catch (e) {
+        setError(e instanceof Error ? e.message : 'The candidates cannot be read.');
+      }
+      s.busy = false;
+      if (s.again && alive) {
+        s.again = false;
+        setTimeout(() => void read(), 500);
+      }
+    };
+    void read();
+    const stop = listen(['candidates', 'front'], (topic, data) => { if (topic === 'resync' || data['search'] === id) void read(); });
+    return () => {
+      alive = false;
+      stop();
+    };
+  }, [id]);
+  return { candidates: store.current.map, version, error };
+}
+
+function pointOf(c: Candidate | FrontItem, x: string, y: string, onFront: boolean, baseline: boolean): Point | null {
+  const [mx, my] = [c.metrics[x], c.metrics[y]];
+  if (!mx || !my) return null;
+  const latency = Object.entries(c.metrics).find(([key]) => key.startsWith('latency_us'))?.[1];
+  return {
+    key: c.arch_id, x: mx.value, y: my.value, xLow: mx.low, xHigh: mx.high, yLow: my.low, yHigh: my.high, feasible: c.feasible, front: onFront, baseline,
+    measured: latency?.source === 'measured', evaluated: c.metrics['top1']?.source === 'evaluated',
+  };
+}
+
+function Interval({ name, metric, before }: { name: string; metric: Metric | undefined; before?: Metric | undefined }) {
+  if (!metric) return <>–</>;
+  const same = before && before.source !== metric.source && before.value !== metric.value;
+  return (
+    <span title={metric.low != null && metric.high != null ? `${metricValue(name, metric.low)} to ${metricValue(name, metric.high)}, ${metric.source}` : metric.source}>
+      {same && <span class="was">{metricValue(name, before.value)} → </span>}
+      {metricValue(name, metric.value)} <small class={`source ${metric.source}`}>{metric.source}</small>
+    </span>
+  );
+}
+
+function exportCsv(rows: Candidate[], name: string) {
+  const keys = [...new Set(rows.flatMap((r) => Object.keys(r.metrics)))];
+  const head = ['arch_id', 'arch', 'strategy', 'generation', 'feasible', ...keys.flatMap((k) => [k, `${k} source`])];
+  const quote = (v: unknown) => `"${String(v).replaceAll('"', '""')}"`;
+  const lines = rows.map((r) => [r.arch_id, r.arch, r.strategy, r.generation, r.feasible, ...keys.flatMap((k) => [r.metrics[k]?.value ?? '', r.metrics[k]?.source ?? ''])].map(quote).join(','));
+  const url = URL.createObjectURL(new Blob([[head.map(quote).join(','), ...lines].join('\n')], { type: 'text/csv' }));
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = `${name}.csv`;
+  link.click();
+  URL.revokeObjectURL(url);
+}
+
+function Hypervolume({ id, search }: { id: string; search: Search }) {
+  const { data } = useLoaded(() => get<{ series: { strategy: string; evaluations: number[]; hypervolume: number[] }[] }>(`/searches/${encodeURIComponent(id)}/hypervolume`), `${id}/hv`, ['generation'], (d) => d['search'] === id);
+  const curves: Curve[] = (data?.series ?? []).map((s) => ({ name: s.strategy, x: s.evaluations, y: s.hypervolume, dashed: s.strategy === search.baseline }));
+  const reference = Object.entries(search.reference_point ?? {}).map(([key, v]) => `${metricName(key.split(':')[0]!)} ${metricValue(key, v)}`).join(', ');
+  return (
+    <Card title="Hypervolume" note={reference ? `reference point: ${reference}` : undefined}>
+      {curves.some((c) => c.x.length > 0) ? <Lines title="Hypervolume over evaluations" curves={curves} xTitle="evaluations" format={(v) => significant(v, 3)} /> : <Empty>It grows with the first generation.</Empty>}
+    </Card>
+  );
+}
+
+function Trust({ search, profiles }: { search: Search; profiles: Record<string, string> }) {
+  const p = search.predictor;
+  const latest = search.calibrations?.[search.calibrations.length - 1];
+  return (
+    <Card title="How far to trust the predictions">
+      <Facts rows={[
+        ['Accuracy predictor', p ? `${p.model}, ${p.n} subnets` : 'not fitted yet'],
+        ['  rank agreement (Kendall tau)', p ? p.kendall_tau.toFixed(3) : '–'],
+        ['  mean error', p ? `${(100 * p.mae).toFixed(2)} points` : '–'],
+        ['Latency calibration', latest ? `version ${latest.version} on ${profiles[latest.profile_id] ?? latest.profile_id}, ${latest.n} networks` : 'none yet'],
+        ['  mean error before → after', latest?.before && latest.after ? `${percent(latest.before.mape, 1)} → ${percent(latest.after.mape, 1)}` : '–'],
+        ['  within ±10 % before → after', latest?.before && latest.after ? `${percent(latest.before.within_10, 0)} → ${percent(latest.after.within_10, 0)}` : '–'],
+      ]} />
+    </Card>
+  );
+}
+
+export function SearchPage({ id }: { id: string }) {
+  const path = `/searches/${encodeURIComponent(id)}`;
+  const loaded = useLoaded(() => get<Search>(path), id, ['search', 'generation', 'front'], (d) => d['id'] === id || d['search'] === id);
+  const front = useLoaded(() => get<Front>(`${path}/front`), `${id}/front`, ['front', 'generation'], (d) => d['search'] === id);
+  const profileList = useLoaded(() => list<Profile>('/profiles'), 'profiles');
+  const search = loaded.data;
+  const jobId = search?.job ?? null;
+  const job = useLoaded(() => (jobId ? get<Job>(`/jobs/${jobId}`) : Promise.resolve(null)), `job ${jobId}`, ['job', 'progress'], (d) => d['id'] === jobId || d['job'] === jobId);
+  const { candidates, version, error } = useCandidates(id);
+  const { query } = route.value;
+  const profiles = Object.fromEntries((profileList.data ?? []).map((p) => [p.id, p.name]));
+  const keys = useMemo(() => [...new Set([...(search?.objectives ?? []).map(keyOf), ...[...candidates.values()].slice(0, 50).flatMap((c) => Object.keys(c.metrics))])], [search, version]);
+  const y = query.get('y') ?? keyOf(search?.objectives[0] ?? { metric: 'top1' });
+  const x = query.get('x') ?? keyOf(search?.objectives[1] ?? { metric: 'macs' });
+  const log = query.get('log') === '1';
+  const selected = query.get('arch') ?? undefined;
+  const items = front.data?.items ?? [];
+  const frontIds = useMemo(() => new Set(items.map((i) => i.arch_id)), [items]);
+
+  const byId = useMemo(() => {
+    const all = new Map<string, Candidate | FrontItem>();
+    for (const c of candidates.values()) if (!all.has(c.arch_id) || c.strategy !== search?.baseline) all.set(c.arch_id, c);
+    for (const i of items) all.set(i.arch_id, i);
+    return all;
+  }, [version, items, search?.baseline]);
+  const points = useMemo(() => {
+    const result: Point[] = [];
+    for (const c of byId.values()) {
+      const p = pointOf(c, x, y, frontIds.has(c.arch_id), c.strategy === search?.baseline);
+      if (p) result.push(p);
+    }
+    return result;
+  }, [byId, frontIds, x, y, search?.baseline]);
+
+  if (!search) return <Page title="Search">{loaded.error ? <Failed error={loaded.error} /> : <Waiting />}</Page>;
+  const axis = (key: string, isLog: boolean): Axis => ({ title: metricName(key, profiles), direction: directionOf(key), format: (v) => metricValue(key, v), log: isLog });
+  const limit = search.constraints.find((c) => keyOf(c) === x)?.max;
+  const describe = (key: string) => {
+    const c = byId.get(key);
+    if (!c) return [];
+    return [...Object.entries(c.metrics).filter(([k]) => k === x || k === y || k === 'top1').map(([k, m]) => `${metricName(k, profiles)}: ${metricValue(k, m.value)} (${m.source})`), c.arch];
+  };
+  const pick = (key: string) => setQuery({ arch: key });
+  const chosen = selected ? byId.get(selected) : undefined;
+  const running = job.data && ['running', 'queued', 'paused', 'canceling'].includes(job.data.state);
+  const latencyKey = keys.find((k) => k.startsWith('latency_us'));
+  const all = [...candidates.values()];
+  const options = keys.map((k) => <option key={k} value={k}>{metricName(k, profiles)}</option>);
+
+  return (
+    <Page title={search.name} lead={<>Space {search.space}, {search.strategy}{search.baseline ? ` with ${search.baseline} beside it` : ''} <State of={search.state} /></>} actions={
+      <>
+        {running && <Act do={() => post(`${path}/cancel`)} confirm="Stop the search? It can be resumed." done="The search stops.">Stop</Act>}
+        {['failed', 'canceled'].includes(search.state) && <Act class="primary" do={() => post(`${path}/resume`)} done="The search goes on.">Resume</Act>}
+        {all.length > 0 && <button type="button" onClick={() => exportCsv(all, search.name)}>CSV of {short(all.length)} candidates</button>}
+      </>
+    }>
+      {running && job.data && <Card><ProgressLine job={job.data} /></Card>}
+      <Failed error={error ?? front.error} />
+      <div class={`search-grid ${chosen ? 'with-side' : ''}`}>
+        <Card title="Pareto front" class="main" note={`${points.length === byId.size ? '' : `${short(points.length)} of `}${short(byId.size)} candidates${items.length ? `, ${items.length} on the ${front.data?.stage ?? ''} front` : ''}`}>
+          <div class="toolbar">
+            <label>Across <select value={x} onChange={(e) => setQuery({ x: e.currentTarget.value })}>{options}</select></label>
+            <label>Up <select value={y} onChange={(e) => setQuery({ y: e.currentTarget.value })}>{options}</select></label>
+            <label class="check"><input type="checkbox" checked={log} onChange={(e) => setQuery({ log: e.currentTarget.checked ? '1' : '' })} /> logarithmic</label>
+          </div>
+          {points.length === 0 ? <Empty>Candidates appear here as soon as the strategy has asked for the first ones.</Empty> : (
+            <Scatter points={points} x={axis(x, log)} y={axis(y, false)} limitX={limit} selected={selected} onPick={pick} describe={describe}
+              summary={`Scatter of ${points.length} candidates: ${metricName(y, profiles)} over ${metricName(x, profiles)}; ${items.length} on the front.`} />
+          )}
+        </Card>
+        {chosen && (
+          <Card title="Network" class="side-card" note={<button type="button" class="quiet" onClick={() => setQuery({ arch: '' })} aria-label="Close the network">✕</button>}>
+            <Facts rows={Object.entries(chosen.metrics).filter(([k]) => k === 'top1' || k.startsWith('latency')).map(([k, m]) => [metricName(k, profiles), <Interval key={k} name={k} metric={m} before={'predicted' in chosen ? (chosen as FrontItem).predicted?.[k] : undefined} />])} />
+            <ArchView space={search.space} arch={chosen.arch} profile={latencyKey?.split(':')[1]} />
+            <div class="row">
+              <Act do={() => post('/exports', { supernet: search.supernet, arch: chosen.arch, format: 'onnx' })} done="The export is queued; see Jobs.">Export as ONNX</Act>
+              {latencyKey && <Act do={() => post('/measurements', { profile: latencyKey.split(':')[1], space: search.space, archs: [chosen.arch] })} done="The measurement is queued.">Measure on the board</Act>}
+            </div>
+          </Card>
+        )}
+      </div>
+      <div class="grid">
+        <Hypervolume id={id} search={search} />
+        <Trust search={search} profiles={profiles} />
+        <Card title="The front as a table" class="wide" note={front.data?.stage === 'final' ? 'evaluated and measured values only' : 'predicted so far'}>
+          {items.length === 0 ? <Empty>No front yet.</Empty> : (
+            <Table label="Points of the front" rows={[...items].sort((a, b) => (a.metrics[x]?.value ?? 0) - (b.metrics[x]?.value ?? 0))} rowKey={(i) => i.arch_id} selected={selected} onPick={(i) => pick(i.arch_id)} columns={[
+              { title: 'Top-1 (validation)', number: true, cell: (i) => <Interval name="top1" metric={i.metrics['top1']} before={i.predicted?.['top1']} /> },
+              { title: 'Test', number: true, cell: (i) => percent(i.test_top1) },
+              ...(latencyKey ? [{ title: metricName(latencyKey, profiles), number: true, cell: (i: FrontItem) => <Interval name={latencyKey} metric={i.metrics[latencyKey]} before={i.predicted?.[latencyKey]} /> }] : []),
+              { title: 'MACs', number: true, cell: (i) => short(i.metrics['macs']?.value) }, { title: 'Parameters', number: true, cell: (i) => short(i.metrics['params']?.value) },
+              { title: 'Peak memory', number: true, cell: (i) => short(i.metrics['peak_activation_bytes']?.value, 'B') },
+              { title: 'Network', cell: (i) => <button type="button" class="link genotype" onClick={() => pick(i.arch_id)}>{i.arch}</button> },
+            ]} />
+          )}
+        </Card>
+      </div>
+    </Page>
+  );
+}

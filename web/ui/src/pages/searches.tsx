@@ -1,0 +1,23 @@
+import { list, type Search } from '../api';
+import { ago, short, significant } from '../format';
+import { Empty, Failed, Page, State, Table } from '../parts';
+import { href } from '../router';
+import { useLoaded, useTick } from '../state';
+
+export function Searches() {
+  useTick(30000);
+  const { data, error } = useLoaded(() => list<Search>('/searches'), 'searches', ['search', 'front', 'generation']);
+  return (
+    <Page title="Searches" lead="Each search looks for the Pareto front of one supernet under hard limits." actions={<a class="button primary" href={href(['searches', 'new'])}>New search</a>}>
+      <Failed error={error} />
+      {data?.length === 0 && <Empty>No search yet. <a href={href(['searches', 'new'])}>Submit one</a>, or use <code>espalier search create</code>.</Empty>}
+      {data && data.length > 0 && (
+        <Table label="Searches" rows={[...data].reverse()} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} columns={[
+          { title: 'Name', cell: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} /> }, { title: 'Space', cell: (s) => s.space }, { title: 'Strategy', cell: (s) => s.strategy },
+          { title: 'Evaluations', number: true, cell: (s) => `${short(s.evaluations_done)} of ${short(s.evaluations)}` }, { title: 'Front', number: true, cell: (s) => s.front_size ?? '–' },
+          { title: 'Hypervolume', number: true, cell: (s) => (s.hypervolume == null ? '–' : significant(s.hypervolume)) }, { title: 'Created', cell: (s) => ago(s.created_at) },
+        ]} />
+      )}
+    </Page>
+  );
+}

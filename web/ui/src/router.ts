@@ -1,0 +1,26 @@
+// Where we are, in the address: #/searches/se_1?x=latency. A view's state lives in the query, so a link shows exactly this view.
+import { computed, signal } from '@preact/signals';
+
+const hash = signal(location.hash);
+addEventListener('hashchange', () => { hash.value = location.hash; });
+
+export const route = computed(() => {
+  const [path = '', query = ''] = hash.value.replace(/^#/, '').split('?');
+  return { parts: path.split('/').filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query) };
+});
+
+export function href(parts: string[], query: Record<string, string> = {}): string {
+  const search = new URLSearchParams(query).toString();
+  return `#/${parts.map(encodeURIComponent).join('/')}${search ? `?${search}` : ''}`;
+}
+
+/** Changes members of the query in place; an empty value removes one. */
+export function setQuery(changes: Record<string, string>) {
+  const query = new URLSearchParams(route.value.query);
+  for (const [key, value] of Object.entries(changes)) value ? query.set(key, value) : query.delete(key);
+  const search = query.toString();
+  history.replaceState(null, '', `#/${route.value.parts.map(encodeURIComponent).join('/')}${search ? `?${search}` : ''}`);
+  hash.value = location.hash;
+}
+
+export const go = (parts: string[]) => { location.hash = href(parts); };

@@ -1,0 +1,50 @@
+// Scales of the charts: value to pixel and back, and round ticks.
+
+export type Scale = { min: number; max: number; log: boolean; from: number; to: number };
+
+export const toPixel = (s: Scale, v: number): number => {
+  const [a, b, x] = s.log ? [Math.log(s.min), Math.log(s.max), Math.log(Math.max(v, 1e-300))] : [s.min, s.max, v];
+  return s.from + ((x - a) / (b - a || 1)) * (s.to - s.from);
+};
+
+export const toValue = (s: Scale, pixel: number): number => {
+  const t = (pixel - s.from) / (s.to - s.from || 1);
+  return s.log ? Math.exp(Math.log(s.min) + t * (Math.log(s.max) - Math.log(s.min))) : s.min + t * (s.max - s.min);
+};
+
+/** A range around the values with a margin at both ends; a single value gets room too. */
+export function extent(values: number[], log: boolean, margin = 0.06): [number, number] {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const v of values) {
+    if (!Number.isFinite(v) || (log && v <= 0)) continue;
+    if (v < low) low = v;
+    if (v > high) high = v;
+  }
+  if (low > high) return log ? [1, 10] : [0, 1];
+  if (low === high) return log ? [low / 1.5, high * 1.5] : [low - Math.abs(low || 1) * 0.1, high + Math.abs(high || 1) * 0.1];
+  if (log) {
+    const f = (high / low) ** margin;
+    return [low / f, high * f];
+  }
+  return [low - margin * (high - low), high + margin * (high - low)];
+}
+
+/** About `count` round values inside [min, max]. */
+export function ticks(min: number, max: number, count: number, log = false): number[] {
+  if (!(max > min)) return [min];
+  if (log && max / min > 8) {
+    const all: number[] = [];
+    for (let e = Math.floor(Math.log10(min)); e <= Math.ceil(Math.log10(max)); e++)
+      for (const m of [1, 2, 5]) all.push(m * 10 ** e);
+    const inside = all.filter((v) => v >= min && v <= max);
+    const stride = Math.max(1, Math.ceil(inside.length / count));
+    return inside.filter((_, i) => i % stride === 0);
+  }
+  const raw = (max - min) / Math.max(1, count);
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw) ?? raw;
+  const result: number[] = [];
+  for (let v = Math.ceil(min / step) * step; v <= max + step * 1e-9; v += step) result.push(Math.abs(v) < step * 1e-9 ? 0 : v);
+  return result;
+}
