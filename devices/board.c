@@ -88,7 +88,7 @@ static void add_caches(cJSON *doc) {
 cJSON *board_fingerprint(void) {
     cJSON *doc = cJSON_CreateObject();
     struct utsname name = {0};
-    char text[128];
+    char text[160];
 
     uname(&name);
     snprintf(text, sizeof(text), "%s %s", name.sysname, name.release);

@@ -13,18 +13,17 @@
 
 static void test_lease_transitions(void **state) {
     /* Every pair, so that a new state or event cannot be forgotten: -1 conflict, -2 gone. */
-    static const int want[LEASE_STATES][LEASE_EVENTS] =
-        {
-            /*            ack          heartbeat    results       release         timeout fence */
-            [LEASE_GRANTED] = {LEASE_ACKED, -1, LEASE_CLOSED, LEASE_RELEASED, LEASE_EXPIRED,
-                               LEASE_FENCED},
-            [LEASE_ACKED] = {LEASE_ACKED, LEASE_ACKED, LEASE_CLOSED, LEASE_RELEASED, LEASE_EXPIRED,
-                             LEASE_FENCED},
-            [LEASE_CLOSED] = {-2, -2, -2, -2, -2, -2},
-            [LEASE_RELEASED] = {-2, -2, -2, -2, -2, -2},
-            [LEASE_EXPIRED] = {-2, -2, -2, -2, -2, -2},
-            [LEASE_FENCED] = {-2, -2, -2, -2, -2, -2},
-        };
+    static const int want[LEASE_STATES][LEASE_EVENTS] = {
+        /*            ack          heartbeat    results       release         timeout fence */
+        [LEASE_GRANTED] = {LEASE_ACKED, -1, LEASE_CLOSED, LEASE_RELEASED, LEASE_EXPIRED,
+                           LEASE_FENCED},
+        [LEASE_ACKED] = {LEASE_ACKED, LEASE_ACKED, LEASE_CLOSED, LEASE_RELEASED, LEASE_EXPIRED,
+                         LEASE_FENCED},
+        [LEASE_CLOSED] = {-2, -2, -2, -2, -2, -2},
+        [LEASE_RELEASED] = {-2, -2, -2, -2, -2, -2},
+        [LEASE_EXPIRED] = {-2, -2, -2, -2, -2, -2},
+        [LEASE_FENCED] = {-2, -2, -2, -2, -2, -2},
+    };
     for (int s = 0; s < LEASE_STATES; s++)
         for (int e = 0; e < LEASE_EVENTS; e++) {
             enum lease_state next = LEASE_STATES;

@@ -1,4 +1,5 @@
-/* The sampling rule on synthetic clocks: what it reports is compared with the distribution that the noise was drawn from. */
+/* The sampling rule on synthetic clocks: what it reports is compared with the distribution that the
+ * noise was drawn from. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +11,8 @@
 #include "base/rng.h"
 #include "devices/sampler.h"
 
-/* A machine whose runs take base_us times lognormal noise, with outliers, drift and two modes as asked. */
+/* A machine whose runs take base_us times lognormal noise, with outliers, drift and two modes as
+ * asked. */
 struct machine {
     struct rng rng;
     double base_us, sigma, outliers, mode_factor;
@@ -18,8 +20,7 @@ struct machine {
     int runs, fail_at, between_calls, cancel_at;
 };
 
-static int run(void *context)
-{
+static int run(void *context) {
     struct machine *m = context;
     double us = m->base_us * exp(m->sigma * rng_normal(&m->rng));
 
@@ -31,31 +32,27 @@ static int run(void *context)
     return ++m->runs == m->fail_at ? ESP_ENOMEM : 0;
 }
 
-static int64_t now_ns(void *context)
-{
+static int64_t now_ns(void *context) {
     return ((struct machine *)context)->now_ns;
 }
 
-static int between(void *context, int batches)
-{
+static int between(void *context, int batches) {
     struct machine *m = context;
     return ++m->between_calls == m->cancel_at;
 }
 
-static struct machine machine_make(double base_us, double sigma, uint32_t index)
-{
-    return (struct machine){.rng = rng_make(7, RNG_TEST, 0, index), .base_us = base_us, .sigma = sigma};
+static struct machine machine_make(double base_us, double sigma, uint32_t index) {
+    return (struct machine){
+        .rng = rng_make(7, RNG_TEST, 0, index), .base_us = base_us, .sigma = sigma};
 }
 
-static int measure(struct machine *m, const char *method, struct sampler_result *ret)
-{
+static int measure(struct machine *m, const char *method, struct sampler_result *ret) {
     struct sampler_source source = {run, run, now_ns, between, m};
     struct err err = {0};
     return sampler_run(method_find(method), &source, &err, ret);
 }
 
-static void finds_the_median_of_a_quiet_machine(void **state)
-{
+static void finds_the_median_of_a_quiet_machine(void **state) {
     struct machine m = machine_make(137, 0.002, 0);
     struct sampler_result r;
 
@@ -70,8 +67,7 @@ static void finds_the_median_of_a_quiet_machine(void **state)
     sampler_result_finish(&r);
 }
 
-static void outliers_do_not_move_the_median(void **state)
-{
+static void outliers_do_not_move_the_median(void **state) {
     struct machine m = machine_make(1500, 0.01, 1);
     struct sampler_result r;
 
@@ -83,8 +79,7 @@ static void outliers_do_not_move_the_median(void **state)
 }
 
 /* The interval holds the true median in at least 93 % of 400 measurements (nominal 95 %). */
-static void interval_covers(void **state)
-{
+static void interval_covers(void **state) {
     int covered = 0, n = 400;
 
     for (int i = 0; i < n; i++) {
@@ -97,8 +92,7 @@ static void interval_covers(void **state)
     assert_in_range(covered, n * 93 / 100, n);
 }
 
-static void brief_keeps_its_time(void **state)
-{
+static void brief_keeps_its_time(void **state) {
     for (int i = 0; i < 20; i++) {
         struct machine m = machine_make(i % 2 ? 3000 : 20, 0.2, (uint32_t)(600 + i));
         struct sampler_result r;
@@ -108,8 +102,7 @@ static void brief_keeps_its_time(void **state)
     }
 }
 
-static void two_modes_are_reported(void **state)
-{
+static void two_modes_are_reported(void **state) {
     struct machine m = machine_make(1000, 0.002, 2);
     struct sampler_result r;
 
@@ -119,8 +112,7 @@ static void two_modes_are_reported(void **state)
     sampler_result_finish(&r);
 }
 
-static void a_wild_machine_is_noisy(void **state)
-{
+static void a_wild_machine_is_noisy(void **state) {
     struct machine m = machine_make(100000, 1.0, 3);
     struct sampler_result r;
 
@@ -129,8 +121,7 @@ static void a_wild_machine_is_noisy(void **state)
     sampler_result_finish(&r);
 }
 
-static void failures_and_cancellation_end_it(void **state)
-{
+static void failures_and_cancellation_end_it(void **state) {
     struct machine failing = machine_make(100, 0.01, 4), cancelled = machine_make(100, 0.01, 5);
     struct sampler_result r = {.n = -1};
 
@@ -142,8 +133,7 @@ static void failures_and_cancellation_end_it(void **state)
     assert_int_equal(r.n, -1);
 }
 
-static void methods_have_ids(void **state)
-{
+static void methods_have_ids(void **state) {
     char id[METHOD_ID_MAX];
 
     for (const struct method *m = methods; m->name; m++) {
@@ -154,13 +144,16 @@ static void methods_have_ids(void **state)
     assert_null(method_find("brief/999"));
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_the_median_of_a_quiet_machine), cmocka_unit_test(outliers_do_not_move_the_median),
-        cmocka_unit_test(interval_covers),                     cmocka_unit_test(brief_keeps_its_time),
-        cmocka_unit_test(two_modes_are_reported),              cmocka_unit_test(a_wild_machine_is_noisy),
-        cmocka_unit_test(failures_and_cancellation_end_it),    cmocka_unit_test(methods_have_ids),
+        cmocka_unit_test(finds_the_median_of_a_quiet_machine),
+        cmocka_unit_test(outliers_do_not_move_the_median),
+        cmocka_unit_test(interval_covers),
+        cmocka_unit_test(brief_keeps_its_time),
+        cmocka_unit_test(two_modes_are_reported),
+        cmocka_unit_test(a_wild_machine_is_noisy),
+        cmocka_unit_test(failures_and_cancellation_end_it),
+        cmocka_unit_test(methods_have_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
