@@ -22,8 +22,8 @@ struct gene {
 };
 enum { SPACE_GENES_MAX = 1 + 2 * SPACE_STAGES_MAX + 2 * SPACE_BLOCKS_MAX };
 
-int space_genes(const struct space *space,
-                struct gene ret_genes[SPACE_GENES_MAX]); /* returns their number */
+/* Returns their number; genes with one choice are among them. */
+int space_genes(const struct space *space, struct gene ret_genes[SPACE_GENES_MAX]);
 int arch_gene(const struct arch *arch, const struct gene *gene);
 void arch_set_gene(struct arch *arch, const struct gene *gene, int choice);
 bool arch_gene_active(const struct space *space, const struct arch *arch,
@@ -41,13 +41,14 @@ bool arch_equal(const struct arch *a, const struct arch *b);
 void arch_id(const struct space *space, const struct arch *arch, char ret_id[HASH_TEXT]);
 
 /* Text form, canonical and reversible, for people, the API and the store: "r28 | d2 c16 k3e3 k5e4 |
- * d3 c24 ..."; one group a stage; values, not indices. */
+ * d3 c24 ..."; one group a stage; values, not indices. Reading takes spaces more or less, refuses
+ * all else with ESP_EPARSE (form) or ESP_EINVAL (a value that is no choice) and says where. */
 enum { ARCH_TEXT_MAX = 1024 };
 void arch_format(const struct space *space, const struct arch *arch, char ret_text[ARCH_TEXT_MAX]);
 int arch_parse(const struct space *space, const char *text, size_t len, struct err *err,
                struct arch *ret_arch);
 
-/* Features for regressors: one-hot of active genes, zeros for blocks that are not there (depth is
- * implicit in them, but has its own columns too). Returns the number of features (of the space when
- * arch is NULL). */
+/* Features for regressors: for each gene in the order of space_genes a one-hot of its choice, all
+ * zero for blocks beyond the depth; genes with one choice have no columns. ret_features holds as
+ * many floats as the function returns; with arch NULL it only returns their number. */
 int arch_features(const struct space *space, const struct arch *arch, float *ret_features);
