@@ -55,8 +55,11 @@ INLINE void tile(const int pixels, const int vectors, const struct conv_args *a,
         const struct conv_args *a, const struct planes *planes, int r, int q, int c) {             \
         tile(pixels, vectors, a, planes, r, q, c);                                                 \
     }
-TILE(1, 1)
-TILE(8, 1) TILE(1, 2) TILE(2, 2) TILE(6, 2) TILE(1, 3) TILE(4, 3)
+/* clang-format off */
+TILE(1, 1) TILE(8, 1)
+TILE(1, 2) TILE(2, 2) TILE(6, 2)
+TILE(1, 3) TILE(4, 3)
+    /* clang-format on */
 
     typedef void tile_function(const struct conv_args *, const struct planes *, int, int, int);
 

@@ -59,15 +59,16 @@ INLINE void run_tile(const int kernel, const int stride, const int count, const 
     static __attribute__((noinline)) void whole_##kernel##_##count(const struct row *row, int q) { \
         run_tile(kernel, 1, count, true, row, q);                                                  \
     }
+/* clang-format off */
 #define EACH_COUNT(X, ...)                                                                         \
-    X(__VA_ARGS__, 1)                                                                              \
-    X(__VA_ARGS__, 2) X(__VA_ARGS__, 3) X(__VA_ARGS__, 4) X(__VA_ARGS__, 5) X(__VA_ARGS__, 6)      \
-        X(__VA_ARGS__, 7) X(__VA_ARGS__, 8)
-EACH_COUNT(TILE, 3, 1)
-EACH_COUNT(TILE, 5, 1) EACH_COUNT(TILE, 7, 1) EACH_COUNT(TILE, 3, 2) EACH_COUNT(TILE, 5, 2)
-    EACH_COUNT(TILE, 7, 2) EACH_COUNT(WHOLE, 3) EACH_COUNT(WHOLE, 5) EACH_COUNT(WHOLE, 7)
+    X(__VA_ARGS__, 1) X(__VA_ARGS__, 2) X(__VA_ARGS__, 3) X(__VA_ARGS__, 4)                        \
+    X(__VA_ARGS__, 5) X(__VA_ARGS__, 6) X(__VA_ARGS__, 7) X(__VA_ARGS__, 8)
+EACH_COUNT(TILE, 3, 1) EACH_COUNT(TILE, 5, 1) EACH_COUNT(TILE, 7, 1)
+EACH_COUNT(TILE, 3, 2) EACH_COUNT(TILE, 5, 2) EACH_COUNT(TILE, 7, 2)
+EACH_COUNT(WHOLE, 3) EACH_COUNT(WHOLE, 5) EACH_COUNT(WHOLE, 7)
+    /* clang-format on */
 
-        typedef void tile_function(const struct row *, int);
+    typedef void tile_function(const struct row *, int);
 #define TILE_NAME(kernel, stride, count) tile_##kernel##_##stride##_##count,
 #define WHOLE_NAME(kernel, count) whole_##kernel##_##count,
 /* [kernel / 2 - 1][stride 1, stride 2, stride 1 over a whole row][count - 1] */

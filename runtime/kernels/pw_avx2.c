@@ -59,14 +59,13 @@ INLINE void tile(const int pixels, const int vectors, const struct pw_args *a, c
         const struct pw_args *a, const float *w, int first, int c, struct cursor *cursor) {        \
         tile(pixels, vectors, a, w, first, c, cursor);                                             \
     }
-TILE(1, 1)
-TILE(2, 1)
-TILE(3, 1)
-TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1) TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2)
-    TILE(5, 2) TILE(6, 2) TILE(1, 3) TILE(2, 3) TILE(3, 3) TILE(4, 3)
+/* clang-format off */
+TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1)
+TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
+TILE(1, 3) TILE(2, 3) TILE(3, 3) TILE(4, 3)
+    /* clang-format on */
 
-        typedef void tile_function(const struct pw_args *, const float *, int, int,
-                                   struct cursor *);
+    typedef void tile_function(const struct pw_args *, const float *, int, int, struct cursor *);
 /* [vectors of the panel][pixels - 1] */
 static tile_function *const tiles[4][8] = {
     {NULL},
