@@ -1,0 +1,73 @@
+#include "daemon/job/accuracy.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/job/spec.h"
+#include "supernet/checkpoint_store.h"
+#include <stdio.h>
+
+enum { CACHE_MAX = 100000 };
+
+static int open_checkpoint(struct accuracy *accuracy, const cJSON *spec, struct err *err) {
+    char dir[SPEC_PATH_MAX + 16], path[2 * SPEC_PATH_MAX];
+    const char *supernet_dir = NULL, *name = NULL;
+    struct err skipped = {0};
+    int rc;
+    if ((rc = json_string(spec, "", "supernet_dir", 1, SPEC_PATH_MAX - 1, err, &supernet_dir)) !=
+            0 ||
+        (rc = spec_checkpoint_dir(spec, err, dir)) != 0 ||
+        (rc = json_string_opt(spec, "", "checkpoint", 1, SPEC_PATH_MAX - 1, err, &name)) != 0)
+        return rc;
+    if (!name) {
+        rc = checkpoint_store_newest(dir, err, &skipped, &accuracy->checkpoint);
+        if (rc == 0 && skipped.code != 0)
+            log_warn("passed over: %s", skipped.message);
+        return rc;
+    }
+    snprintf(path, sizeof path, "%s%s%s", name[0] == '/' ? "" : supernet_dir,
+             name[0] == '/' ? "" : "/", name);
+    return checkpoint_open(path, err, &accuracy->checkpoint);
+}
+
+int accuracy_open(struct accuracy *accuracy, const struct job *job, struct err *err) {
+    int rc = open_checkpoint(accuracy, job->spec, err);
+    if (rc == 0)
+        rc = checkpoint_load(accuracy->checkpoint, err, &accuracy->supernet);
+    if (rc == 0)
+        rc = spec_dataset(job->spec, err, &accuracy->dataset);
+    if (rc != 0)
+        return rc;
+    accuracy->options = (struct evaluation_options){.supernet = accuracy->supernet,
+                                                    .dataset = accuracy->dataset,
+                                                    .pool = job->pool,
+                                                    .recalibration = recalibration_default};
+    rc = evaluation_create(&accuracy->options, err, &accuracy->evaluation);
+    if (rc == 0 && (rc = evaluation_cache_create(CACHE_MAX, &accuracy->cache)) != 0)
+        err_set(err, rc, NULL, "no memory for the cache of scores");
+    return rc;
+}
+
+void accuracy_finish(struct accuracy *accuracy) {
+    evaluation_cache_destroy(accuracy->cache);
+    evaluation_destroy(accuracy->evaluation);
+    dataset_close(accuracy->dataset);
+    supernet_destroy(accuracy->supernet);
+    checkpoint_close(accuracy->checkpoint);
+    *accuracy = (struct accuracy){0};
+}
+
+int accuracy_score(struct accuracy *accuracy, const struct score_request *request, struct err *err,
+                   struct score *ret_score) {
+    struct evaluation_key key;
+    struct score score;
+    evaluation_key_make(accuracy->checkpoint->summary.id, &accuracy->options, request, &key);
+    if (evaluation_cache_find(accuracy->cache, &key, ret_score))
+        return 0;
+    int rc = evaluation_score(accuracy->evaluation, request, err, &score);
+    if (rc != 0)
+        return rc;
+    /* Without memory for the cache the score is as good. */
+    (void)evaluation_cache_put(accuracy->cache, &key, &score);
+    *ret_score = score;
+    return 0;
+}

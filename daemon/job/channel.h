@@ -1,0 +1,37 @@
+/* The job's end of docs/JOB_PROTOCOL.md: events up, messages down. With a daemon on two file
+ * descriptors, or by hand on stdout and stderr. Events may be sent from one thread only; messages
+ * are read by a thread of the channel's own. */
+#pragma once
+
+#include "base/error.h"
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct channel;
+/* journal_path: where unacknowledged events are kept. Takes neither descriptor. */
+int channel_open(int fd_down, int fd_up, const char *journal_path, struct err *err,
+                 struct channel **ret_channel);
+/* Events as JSON lines on stdout, progress for people on stderr; there is no board. */
+int channel_open_by_hand(struct err *err, struct channel **ret_channel);
+void channel_close(struct channel *channel); /* takes NULL */
+
+/* Waits for the start message, takes its attempt and acked, and sends again what an earlier attempt
+ * left unacknowledged. The caller deletes *ret_start. Errors: ESP_ECANCELED (the channel closed or
+ * a stop was asked for first), ESP_EPARSE, ESP_EINVAL. */
+int channel_start(struct channel *channel, struct err *err, cJSON **ret_start);
+
+/* Sends a sequenced event. Takes data (NULL: memory was exhausted). */
+void channel_event(struct channel *channel, const char *kind, cJSON *data);
+/* Sends the latest progress. Takes progress. */
+void channel_progress(struct channel *channel, cJSON *progress);
+
+/* Between two steps: waits while paused; true when the job is to stop. */
+bool channel_boundary(struct channel *channel);
+/* Whether the job is to stop: cancel, a closed channel, channel_stop. Never waits. */
+bool channel_stopping(const struct channel *channel);
+void channel_stop(struct channel *channel); /* safe in a signal handler */
+
+/* The next measurement message, waiting for it up to timeout_ms. NULL when none came or the job is
+ * to stop. The caller deletes it. */
+cJSON *channel_next_measurement(struct channel *channel, int timeout_ms);

@@ -1,0 +1,79 @@
+#include "daemon/job/job.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include <string.h>
+
+enum { THREADS_MAX = 256 };
+
+#define PHASE(word) extern const struct job_phase phase_##word;
+#include "daemon/job/phases.inc"
+#undef PHASE
+#define PHASE(word) &phase_##word,
+const struct job_phase *const job_phases[] = {
+#include "daemon/job/phases.inc"
+    NULL};
+#undef PHASE
+
+const struct job_phase *job_phase_find(const char *kind) {
+    for (int i = 0; job_phases[i]; i++)
+        if (strcmp(job_phases[i]->kind, kind) == 0)
+            return job_phases[i];
+    return NULL;
+}
+
+static int read_start(const cJSON *start, struct err *err, struct job *job,
+                      const struct job_phase **ret_phase) {
+    const char *kind = NULL;
+    int64_t threads = 0;
+    int rc = json_string(start, "", "kind", 1, 64, err, &kind);
+    if (rc == 0)
+        rc = json_object(start, "", "spec", err, &job->spec);
+    if (rc == 0)
+        rc = json_int_opt(start, "", "threads", 0, THREADS_MAX, err, &threads);
+    if (rc != 0)
+        return rc;
+    job->threads = threads > 0 ? (int)threads : parallel_cores();
+    if (job->threads > THREADS_MAX)
+        job->threads = THREADS_MAX;
+    *ret_phase = job_phase_find(kind);
+    return *ret_phase ? 0
+                      : err_set(err, ESP_EUNSUPPORTED, "/kind", "unknown kind of job \"%s\"", kind);
+}
+
+static int run_phase(struct job *job, const cJSON *start, struct err *err, cJSON **ret_result) {
+    const struct job_phase *phase = NULL;
+    int rc = read_start(start, err, job, &phase);
+    if (rc == 0 && (rc = parallel_create(job->threads, &job->pool)) != 0)
+        err_set(err, rc, NULL, "cannot start %d threads", job->threads);
+    if (rc == 0)
+        rc = phase->run(job, err, ret_result);
+    parallel_destroy(job->pool);
+    return rc;
+}
+
+static void send_failure(struct channel *channel, int code, const struct err *err) {
+    log_error("%s%s%s", err->pointer, err->pointer[0] ? ": " : "", err->message);
+    cJSON *data = cJSON_CreateObject();
+    cJSON_AddStringToObject(data, "code", err_name(code));
+    cJSON_AddStringToObject(data, "message", err->message);
+    cJSON_AddStringToObject(data, "pointer", err->pointer);
+    channel_event(channel, "failed", data);
+}
+
+int job_run(struct channel *channel, const cJSON *start) {
+    struct job job = {.channel = channel};
+    struct err err = {0};
+    cJSON *result = NULL;
+    int rc = run_phase(&job, start, &err, &result);
+    if (rc == ESP_ECANCELED)
+        return JOB_STOPPED;
+    if (rc != 0) {
+        send_failure(channel, rc, &err);
+        return JOB_FAILED;
+    }
+    cJSON *data = cJSON_CreateObject();
+    cJSON_AddItemToObject(data, "result", result);
+    channel_event(channel, "done", data);
+    return JOB_DONE;
+}

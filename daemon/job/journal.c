@@ -1,0 +1,193 @@
+#include "daemon/job/journal.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FILE_MAX = 256 << 20, SHRINK_BYTES = 256 << 10 };
+
+static const struct json_limits line_limits = {16 << 20, 32, 2000000};
+
+struct pending {
+    uint64_t seq;
+    char *line;
+};
+
+struct journal {
+    int fd; /* -1: in memory only */
+    uint64_t last;
+    size_t bytes; /* of the file */
+    struct pending *items;
+    size_t n, capacity;
+};
+
+static int no_memory(struct err *err) {
+    return err_set(err, ESP_ENOMEM, NULL, "no memory for the job's events");
+}
+
+/* Takes line, also on failure. */
+static int keep(struct journal *journal, uint64_t seq, char *line) {
+    if (line && journal->n == journal->capacity) {
+        size_t capacity = journal->capacity ? 2 * journal->capacity : 32;
+        struct pending *items = realloc(journal->items, capacity * sizeof *items);
+        if (items) {
+            journal->items = items;
+            journal->capacity = capacity;
+        }
+    }
+    if (!line || journal->n == journal->capacity) {
+        free(line);
+        return ESP_ENOMEM;
+    }
+    journal->items[journal->n++] = (struct pending){seq, line};
+    journal->last = seq > journal->last ? seq : journal->last;
+    return 0;
+}
+
+/* A mark line holds a number only. */
+static int read_line(struct journal *journal, const char *line, size_t len, bool *ret_good) {
+    cJSON *doc = NULL;
+    int64_t seq = 0;
+    int rc = 0;
+    *ret_good = json_parse(line, len, &line_limits, NULL, &doc) == 0 &&
+                json_int(doc, "", "seq", 0, INT64_C(1) << 53, NULL, &seq) == 0;
+    if (*ret_good && json_has(doc, "kind"))
+        rc = keep(journal, (uint64_t)seq, strndup(line, len));
+    else if (*ret_good && (uint64_t)seq > journal->last)
+        journal->last = (uint64_t)seq;
+    cJSON_Delete(doc);
+    return rc;
+}
+
+/* Returns the bytes of whole lines in *ret_good: what follows was torn by a crash. */
+static int read_lines(struct journal *journal, const char *text, size_t len, size_t *ret_good) {
+    size_t at = 0;
+    while (at < len) {
+        const char *end = memchr(text + at, '\n', len - at);
+        bool good = false;
+        if (!end)
+            break;
+        int rc = read_line(journal, text + at, (size_t)(end - text) - at, &good);
+        if (rc != 0)
+            return rc;
+        if (!good)
+            break;
+        at = (size_t)(end - text) + 1;
+    }
+    *ret_good = at;
+    return 0;
+}
+
+static int open_file(struct journal *journal, const char *path, struct err *err) {
+    char *text = NULL;
+    size_t len = 0;
+    journal->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (journal->fd < 0)
+        return err_set(err, errno == ENOSPC ? ESP_ENOSPACE : ESP_EIO, NULL, "cannot open %s: %s",
+                       path, strerror(errno));
+    int rc = file_read(path, FILE_MAX, err, &text, &len);
+    if (rc != 0)
+        return rc;
+    rc = read_lines(journal, text, len, &journal->bytes);
+    free(text);
+    if (rc != 0)
+        return no_memory(err);
+    if (journal->bytes < len && ftruncate(journal->fd, (off_t)journal->bytes) != 0)
+        return err_set(err, ESP_EIO, NULL, "cannot shorten %s: %s", path, strerror(errno));
+    return 0;
+}
+
+int journal_open(const char *path, struct err *err, struct journal **ret_journal) {
+    struct journal *journal = mem_array(1, sizeof *journal);
+    if (!journal)
+        return no_memory(err);
+    journal->fd = -1;
+    int rc = path ? open_file(journal, path, err) : 0;
+    if (rc != 0) {
+        journal_close(journal);
+        return rc;
+    }
+    *ret_journal = journal;
+    return 0;
+}
+
+void journal_close(struct journal *journal) {
+    if (!journal)
+        return;
+    if (journal->fd >= 0)
+        close(journal->fd);
+    for (size_t i = 0; i < journal->n; i++)
+        free(journal->items[i].line);
+    free(journal->items);
+    free(journal);
+}
+
+uint64_t journal_last(const struct journal *journal) {
+    return journal->last;
+}
+
+static int append_text(struct journal *journal, const char *text, struct err *err) {
+    size_t len = strlen(text);
+    for (size_t done = 0; done < len;) {
+        ssize_t n = write(journal->fd, text + done, len - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            int code = errno == ENOSPC || errno == EFBIG ? ESP_ENOSPACE : ESP_EIO;
+            int number = errno;
+            /* Half a line would hide those behind it from the next attempt. */
+            if (done > 0 && ftruncate(journal->fd, (off_t)journal->bytes) != 0)
+                code = ESP_EIO;
+            return err_set(err, code, NULL, "cannot write the job's events: %s", strerror(number));
+        }
+        done += (size_t)n;
+    }
+    journal->bytes += len;
+    return 0;
+}
+
+/* An empty file loses nothing: all is acknowledged, and the start message says up to where. */
+static void shrink(struct journal *journal) {
+    char mark[64];
+    if (journal->fd < 0 || journal->n > 0 || journal->bytes < SHRINK_BYTES ||
+        ftruncate(journal->fd, 0) != 0)
+        return;
+    journal->bytes = 0;
+    snprintf(mark, sizeof mark, "{\"seq\":%" PRIu64 "}\n", journal->last);
+    append_text(journal, mark, NULL);
+}
+
+void journal_acknowledge(struct journal *journal, uint64_t seq) {
+    size_t gone = 0;
+    while (gone < journal->n && journal->items[gone].seq <= seq)
+        free(journal->items[gone++].line);
+    memmove(journal->items, journal->items + gone, (journal->n - gone) * sizeof *journal->items);
+    journal->n -= gone;
+    journal->last = seq > journal->last ? seq : journal->last;
+    if (gone > 0)
+        shrink(journal);
+}
+
+int journal_append(struct journal *journal, const char *kind, const char *data_text,
+                   struct err *err, const char **ret_line) {
+    char *line = NULL;
+    if (asprintf(&line, "{\"seq\":%" PRIu64 ",\"kind\":\"%s\",\"data\":%s}\n", journal->last + 1,
+                 kind, data_text) < 0)
+        return no_memory(err);
+    int rc = keep(journal, journal->last + 1, line);
+    if (rc != 0)
+        return no_memory(err);
+    *ret_line = line;
+    return journal->fd >= 0 ? append_text(journal, line, err) : 0;
+}
+
+const char *journal_pending(const struct journal *journal, size_t i) {
+    return i < journal->n ? journal->items[i].line : NULL;
+}

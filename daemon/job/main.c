@@ -1,0 +1,161 @@
+/* espalier-job: one job in a process of its own, started by espalierd or by hand. */
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "daemon/job/job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { FD_DOWN = 3, FD_UP = 4, NICE = 10, SPEC_BYTES = 16 << 20 };
+
+static const char lock_name[] = "job.lock", journal_name[] = "events.jsonl";
+
+static struct channel *signalled; /* what a signal stops */
+
+static void on_signal(int number) {
+    (void)number;
+    if (signalled)
+        channel_stop(signalled);
+}
+
+static void catch_signals(struct channel *channel) {
+    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    signalled = channel;
+    sigemptyset(&stop.sa_mask);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGINT, &stop, NULL);
+}
+
+/* Below whatever else runs on the machine, no core dumps of training data; a full disk and a daemon
+ * that is gone are errors, not signals. */
+static void become_modest(void) {
+    struct rlimit none = {0, 0};
+    if (setpriority(PRIO_PROCESS, 0, NICE) != 0)
+        log_warn("cannot lower the priority: %s", strerror(errno));
+    setrlimit(RLIMIT_CORE, &none);
+    signal(SIGXFSZ, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int report(const struct err *err) {
+    log_error("%s%s%s", err->pointer, err->pointer[0] ? ": " : "", err->message);
+    return JOB_FAILED;
+}
+
+/* With the daemon: the working folder is the job's. */
+static int run_for_daemon(void) {
+    struct channel *channel = NULL;
+    struct err err = {0};
+    cJSON *start = NULL;
+    int lock = -1, status;
+    if (fcntl(FD_DOWN, F_GETFD) < 0 || fcntl(FD_UP, F_GETFD) < 0) {
+        fprintf(stderr, "espalier-job: started without a daemon; by hand: espalier-job --run "
+                        "SPEC.json [--dir DIR]\n");
+        return JOB_USAGE;
+    }
+    int rc = file_lock(lock_name, &err, &lock);
+    if (rc == 0)
+        rc = channel_open(FD_DOWN, FD_UP, journal_name, &err, &channel);
+    if (rc != 0) {
+        status = report(&err);
+        goto out;
+    }
+    catch_signals(channel);
+    rc = channel_start(channel, &err, &start);
+    if (rc == ESP_ECANCELED)
+        status = JOB_STOPPED;
+    else
+        status = rc == 0 ? job_run(channel, start) : report(&err);
+out:
+    signalled = NULL;
+    cJSON_Delete(start);
+    channel_close(channel);
+    if (lock >= 0)
+        close(lock);
+    return status;
+}
+
+static int read_spec(const char *path, struct err *err, cJSON **ret_start) {
+    char *text = NULL;
+    size_t len = 0;
+    int rc = file_read(path, SPEC_BYTES, err, &text, &len);
+    if (rc == 0)
+        rc = json_parse(text, len, &json_limits_default, err, ret_start);
+    free(text);
+    return rc == 0 ? 0 : err_prefix(err, rc, "%s", path);
+}
+
+static int lock_folder(const char *dir, struct err *err, int *ret_lock) {
+    char path[4200];
+    int rc = file_make_dirs(dir, err);
+    snprintf(path, sizeof path, "%s/%s", dir, lock_name);
+    return rc == 0 ? file_lock(path, err, ret_lock) : rc;
+}
+
+static int run_by_hand(const char *spec_path, const char *dir) {
+    struct channel *channel = NULL;
+    struct err err = {0};
+    cJSON *start = NULL;
+    int lock = -1, status;
+    int rc = read_spec(spec_path, &err, &start);
+    if (rc == 0 && dir)
+        rc = lock_folder(dir, &err, &lock);
+    if (rc == 0)
+        rc = channel_open_by_hand(&err, &channel);
+    if (rc != 0) {
+        status = report(&err);
+        goto out;
+    }
+    catch_signals(channel);
+    status = job_run(channel, start);
+out:
+    signalled = NULL;
+    cJSON_Delete(start);
+    channel_close(channel);
+    if (lock >= 0)
+        close(lock);
+    return status;
+}
+
+static void print_help(const struct option_row *rows) {
+    printf("usage: espalier-job --run SPEC.json [--dir DIR]\n\nRuns one job; without --run it "
+           "speaks with espalierd on descriptors 3 and 4.\nKinds of job:\n");
+    for (int i = 0; job_phases[i]; i++)
+        printf("  %-10s %s\n", job_phases[i]->kind, job_phases[i]->help);
+    printf("\n");
+    options_print_help(rows);
+}
+
+int main(int argc, char **argv) {
+    const char *spec_path = NULL, *dir = NULL;
+    bool help = false, version = false;
+    struct err err = {0};
+    int rest = 0;
+    const struct option_row rows[] = {
+        {"run", 0, OPTION_TEXT, NULL, 0, 0, "", "file with kind and spec of the job", &spec_path},
+        {"dir", 0, OPTION_TEXT, NULL, 0, 0, "", "folder of the job, locked while it runs", &dir},
+        {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "show this text", &help},
+        {"version", 0, OPTION_FLAG, NULL, 0, 0, "", "show the version", &version},
+        {0}};
+    if (options_parse(rows, argc, argv, false, &err, &rest) != 0 || rest < argc) {
+        fprintf(stderr, "espalier-job: %s\n", err.code ? err.message : "too many words");
+        return JOB_USAGE;
+    }
+    if (help || version) {
+        if (help)
+            print_help(rows);
+        else
+            printf("espalier-job %s\n", ESP_VERSION);
+        return JOB_DONE;
+    }
+    become_modest();
+    return spec_path ? run_by_hand(spec_path, dir) : run_for_daemon();
+}

@@ -1,0 +1,133 @@
+/* Scores subnets of a trained supernet. */
+#include "base/json.h"
+#include "daemon/job/accuracy.h"
+
+#include <string.h>
+
+enum { ARCHS_MAX = 100000, REPORT_RANDOM = 3 };
+
+static const char *const fields[] = {"supernet_dir", "checkpoint", "dataset", "split",
+                                     "archs",        "report",     NULL};
+
+struct work {
+    struct job *job;
+    struct accuracy accuracy;
+    enum dataset_split split;
+    int done, total;
+};
+
+static cJSON *describe(const struct work *work, const struct arch *arch, const struct score *score,
+                       const struct score *raw) {
+    const struct space *space = work->accuracy.supernet->space;
+    char text[ARCH_TEXT_MAX], id[HASH_TEXT];
+    cJSON *data = cJSON_CreateObject();
+    arch_format(space, arch, text);
+    arch_id(space, arch, id);
+    cJSON_AddStringToObject(data, "arch", text);
+    cJSON_AddStringToObject(data, "arch_id", id);
+    cJSON_AddStringToObject(data, "checkpoint", work->accuracy.checkpoint->summary.id);
+    cJSON_AddStringToObject(data, "dataset_revision", work->accuracy.dataset->revision);
+    cJSON_AddStringToObject(data, "split", dataset_split_names[work->split]);
+    cJSON_AddNumberToObject(data, "recalibration_images",
+                            work->accuracy.options.recalibration.images);
+    cJSON_AddNumberToObject(data, "top1", score->top1);
+    if (raw)
+        cJSON_AddNumberToObject(data, "top1_raw", raw->top1);
+    else
+        cJSON_AddNullToObject(data, "top1_raw");
+    cJSON_AddNumberToObject(data, "loss", score->loss);
+    cJSON_AddNumberToObject(data, "images", (double)score->images);
+    return data;
+}
+
+static void send_progress(struct work *work) {
+    cJSON *progress = cJSON_CreateObject();
+    cJSON_AddStringToObject(progress, "phase", "evaluate");
+    cJSON_AddNumberToObject(progress, "done", work->done);
+    cJSON_AddNumberToObject(progress, "total", work->total);
+    cJSON_AddStringToObject(progress, "unit", "subnets");
+    cJSON_AddNumberToObject(progress, "fraction", (double)work->done / work->total);
+    channel_progress(work->job->channel, progress);
+}
+
+static int evaluate(struct work *work, const struct arch *arch, bool with_raw, struct err *err) {
+    struct score score, raw;
+    struct score_request request = {.arch = arch, .split = work->split, .recalibrate = true};
+    if (channel_boundary(work->job->channel))
+        return err_set(err, ESP_ECANCELED, NULL, "evaluation was stopped");
+    int rc = accuracy_score(&work->accuracy, &request, err, &score);
+    request.recalibrate = false;
+    if (rc == 0 && with_raw)
+        rc = accuracy_score(&work->accuracy, &request, err, &raw);
+    if (rc != 0)
+        return rc;
+    channel_event(work->job->channel, "evaluation",
+                  describe(work, arch, &score, with_raw ? &raw : NULL));
+    work->done++;
+    send_progress(work);
+    return 0;
+}
+
+/* Largest, smallest and some random subnets, with and without recalibration. */
+static int report(struct work *work, struct err *err) {
+    const struct space *space = work->accuracy.supernet->space;
+    struct arch arch;
+    arch_max(space, &arch);
+    int rc = evaluate(work, &arch, true, err);
+    arch_min(space, &arch);
+    if (rc == 0)
+        rc = evaluate(work, &arch, true, err);
+    for (uint32_t i = 0; rc == 0 && i < REPORT_RANDOM; i++) {
+        struct rng rng = rng_make(1, RNG_SAMPLE, 1, i);
+        arch_random(space, &rng, &arch);
+        rc = evaluate(work, &arch, true, err);
+    }
+    return rc;
+}
+
+static int evaluate_listed(struct work *work, const cJSON *archs, struct err *err) {
+    const cJSON *item;
+    int rc = 0;
+    cJSON_ArrayForEach(item, archs) {
+        struct arch arch;
+        if (!cJSON_IsString(item))
+            return err_set(err, ESP_EINVAL, "/archs", "an arch is a text");
+        rc = arch_parse(work->accuracy.supernet->space, item->valuestring,
+                        strlen(item->valuestring), err, &arch);
+        if (rc == 0)
+            rc = evaluate(work, &arch, false, err);
+        if (rc != 0)
+            break;
+    }
+    return rc;
+}
+
+static int run(struct job *job, struct err *err, cJSON **ret_result) {
+    struct work work = {.job = job};
+    const cJSON *archs = NULL;
+    int split = 0, rc;
+    bool with_report = false;
+    if ((rc = json_only(job->spec, "", fields, err)) != 0 ||
+        (rc = json_enum(job->spec, "", "split", dataset_split_names, err, &split)) != 0 ||
+        (rc = json_array(job->spec, "", "archs", 0, ARCHS_MAX, err, &archs)) != 0 ||
+        (rc = json_bool_opt(job->spec, "", "report", err, &with_report)) != 0 ||
+        (rc = accuracy_open(&work.accuracy, job, err)) != 0)
+        goto out;
+    work.split = (enum dataset_split)split;
+    work.total = cJSON_GetArraySize(archs) + (with_report ? 2 + REPORT_RANDOM : 0);
+    if (with_report)
+        rc = report(&work, err);
+    if (rc == 0)
+        rc = evaluate_listed(&work, archs, err);
+    if (rc != 0)
+        goto out;
+    *ret_result = cJSON_CreateObject();
+    cJSON_AddNumberToObject(*ret_result, "n", work.done);
+out:
+    accuracy_finish(&work.accuracy);
+    return rc;
+}
+
+extern const struct job_phase phase_evaluate;
+const struct job_phase phase_evaluate = {
+    .kind = "evaluate", .help = "score subnets of a supernet", .run = run};

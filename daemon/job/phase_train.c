@@ -1,0 +1,184 @@
+/* Trains a supernet, or goes on training it. */
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/job/job.h"
+#include "daemon/job/spec.h"
+#include "supernet/train.h"
+
+#include <stdio.h>
+
+static const char *const fields[] = {"supernet_id", "supernet_dir", "space",
+                                     "dataset",     "train",        NULL};
+
+static void send_metric(struct channel *channel, const struct train_metrics *metrics,
+                        const char *series, double value) {
+    cJSON *data = cJSON_CreateObject();
+    cJSON_AddStringToObject(data, "series", series);
+    cJSON_AddNumberToObject(data, "step", (double)metrics->step);
+    cJSON_AddNumberToObject(data, "epoch", metrics->epoch);
+    cJSON_AddNumberToObject(data, "value", value);
+    channel_event(channel, "metric", data);
+}
+
+static void send_metrics(struct channel *channel, const struct train_metrics *metrics) {
+    const struct {
+        const char *series;
+        double value;
+    } rows[] = {{"loss", metrics->loss},
+                {"learning_rate", metrics->learning_rate},
+                {"images_per_s", metrics->images_per_s},
+                {"gradient_norm", metrics->gradient_norm},
+                {"top1/largest", metrics->largest.top1},
+                {"top1/largest/raw", metrics->largest.top1_raw},
+                {"top1/smallest", metrics->smallest.top1},
+                {"top1/smallest/raw", metrics->smallest.top1_raw},
+                {"top1/random", metrics->random.top1},
+                {"top1/random/raw", metrics->random.top1_raw}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        send_metric(channel, metrics, rows[i].series, rows[i].value);
+}
+
+static cJSON *make_progress(const struct train_event *event, const char *message) {
+    cJSON *progress = cJSON_CreateObject();
+    cJSON_AddStringToObject(progress, "phase", "train");
+    cJSON_AddNumberToObject(progress, "done", (double)event->step);
+    cJSON_AddNumberToObject(progress, "total", (double)event->steps);
+    cJSON_AddStringToObject(progress, "unit", "steps");
+    cJSON_AddNumberToObject(progress, "fraction", (double)event->step / (double)event->steps);
+    if (message)
+        cJSON_AddStringToObject(progress, "message", message);
+    return progress;
+}
+
+static void send_progress(struct channel *channel, const struct train_event *event) {
+    cJSON *progress = make_progress(event, NULL);
+    cJSON_AddNumberToObject(progress, "eta_s", event->eta_s);
+    cJSON_AddNumberToObject(progress, "images_per_s", event->metrics.images_per_s);
+    cJSON_AddNumberToObject(progress, "loss", event->metrics.loss);
+    cJSON_AddNumberToObject(progress, "learning_rate", event->metrics.learning_rate);
+    cJSON_AddNumberToObject(progress, "epoch", event->metrics.epoch);
+    channel_progress(channel, progress);
+}
+
+static void add_accuracy(cJSON *data, const char *key, const struct train_event *event,
+                         const struct train_accuracy *accuracy) {
+    if (event->has_accuracy)
+        cJSON_AddNumberToObject(data, key, accuracy->top1);
+    else
+        cJSON_AddNullToObject(data, key);
+}
+
+static void send_checkpoint(struct channel *channel, const struct train_event *event) {
+    cJSON *data = cJSON_CreateObject();
+    char path[96];
+    snprintf(path, sizeof path, "checkpoints/%s", event->name);
+    cJSON_AddStringToObject(data, "path", path);
+    cJSON_AddNumberToObject(data, "step", (double)event->step);
+    cJSON_AddNumberToObject(data, "epoch", event->metrics.epoch);
+    cJSON_AddNumberToObject(data, "bytes", (double)event->summary.bytes);
+    cJSON_AddStringToObject(data, "hash", event->summary.id);
+    add_accuracy(data, "top1_largest", event, &event->metrics.largest);
+    add_accuracy(data, "top1_smallest", event, &event->metrics.smallest);
+    channel_event(channel, "checkpoint", data);
+}
+
+static void send_recovery(struct channel *channel, const struct train_event *event) {
+    cJSON *data = cJSON_CreateObject();
+    cJSON_AddNumberToObject(data, "step", (double)event->step);
+    cJSON_AddNumberToObject(data, "back_to_step", (double)event->back_to_step);
+    cJSON_AddStringToObject(data, "reason", event->reason);
+    channel_event(channel, "recovered", data);
+}
+
+static void on_event(void *context, const struct train_event *event) {
+    struct channel *channel = context;
+    char text[640];
+    switch (event->kind) {
+    case TRAIN_STARTED:
+        if (event->reason[0])
+            log_warn("passed over: %s", event->reason);
+        snprintf(text, sizeof text, "%s at step %llu", event->step ? "goes on" : "begins",
+                 (unsigned long long)event->step);
+        channel_progress(channel, make_progress(event, text));
+        break;
+    case TRAIN_PROGRESS:
+        send_progress(channel, event);
+        break;
+    case TRAIN_METRICS:
+        send_metrics(channel, &event->metrics);
+        break;
+    case TRAIN_CHECKPOINT:
+        send_checkpoint(channel, event);
+        break;
+    case TRAIN_CHECKPOINT_FAILED:
+        log_error("no checkpoint at step %llu, training goes on: %s",
+                  (unsigned long long)event->step, event->reason);
+        snprintf(text, sizeof text, "no checkpoint: %s", event->reason);
+        channel_progress(channel, make_progress(event, text));
+        break;
+    case TRAIN_RECOVERED:
+        log_warn("back to step %llu: %s", (unsigned long long)event->back_to_step, event->reason);
+        send_recovery(channel, event);
+        break;
+    }
+}
+
+static bool at_boundary(void *context) {
+    return channel_boundary(context);
+}
+
+static cJSON *describe(const struct train_result *result) {
+    cJSON *data = cJSON_CreateObject();
+    char path[96];
+    snprintf(path, sizeof path, "checkpoints/%s", result->checkpoint);
+    cJSON_AddNumberToObject(data, "steps", (double)result->steps);
+    cJSON_AddNumberToObject(data, "epochs", result->epochs);
+    cJSON_AddNumberToObject(data, "images", (double)result->images);
+    cJSON_AddNumberToObject(data, "seconds", result->seconds);
+    cJSON_AddNumberToObject(data, "top1_largest", result->top1_largest);
+    cJSON_AddNumberToObject(data, "top1_smallest", result->top1_smallest);
+    cJSON_AddStringToObject(data, "checkpoint", path);
+    return data;
+}
+
+static int train(struct job *job, const struct train_options *options, struct err *err,
+                 cJSON **ret_result) {
+    struct train_result result;
+    int rc = train_run(options, err, &result);
+    if (rc == 0)
+        *ret_result = describe(&result);
+    return rc;
+}
+
+static int run(struct job *job, struct err *err, cJSON **ret_result) {
+    struct train_hooks hooks = {job->channel, on_event, at_boundary};
+    struct train_config config;
+    struct dataset *dataset = NULL;
+    struct space *space = NULL;
+    const cJSON *settings = NULL;
+    char dir[SPEC_PATH_MAX + 16];
+    int rc;
+    if ((rc = json_only(job->spec, "", fields, err)) != 0 ||
+        (rc = json_object(job->spec, "", "train", err, &settings)) != 0 ||
+        (rc = train_config_parse(settings, "/train", err, &config)) != 0 ||
+        (rc = spec_checkpoint_dir(job->spec, err, dir)) != 0 ||
+        (rc = spec_space(job->spec, err, &space)) != 0 || (rc = file_make_dirs(dir, err)) != 0 ||
+        (rc = spec_dataset(job->spec, err, &dataset)) != 0)
+        goto out;
+    struct train_options options = {.space = space,
+                                    .dataset = dataset,
+                                    .config = &config,
+                                    .checkpoint_dir = dir,
+                                    .pool = job->pool,
+                                    .hooks = &hooks};
+    rc = train(job, &options, err, ret_result);
+out:
+    dataset_close(dataset);
+    space_destroy(space);
+    return rc;
+}
+
+extern const struct job_phase phase_train;
+const struct job_phase phase_train = {
+    .kind = "train", .help = "train a supernet, or go on", .run = run};

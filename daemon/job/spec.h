@@ -1,0 +1,17 @@
+/* Members that the specs of several kinds share. */
+#pragma once
+
+#include "space/space.h"
+#include "supernet/dataset.h"
+#include <cjson/cJSON.h>
+
+enum { SPEC_PATH_MAX = 800 };
+
+/* Opens the data set that the member "dataset" describes. */
+int spec_dataset(const cJSON *spec, struct err *err, struct dataset **ret_dataset);
+/* Parses the member "space"; pointers of errors begin with /space. */
+int spec_space(const cJSON *spec, struct err *err, struct space **ret_space);
+/* supernet_dir/checkpoints */
+int spec_checkpoint_dir(const cJSON *spec, struct err *err, char ret_dir[SPEC_PATH_MAX + 16]);
+/* The data of a dataset event; NULL on memory exhaustion. */
+cJSON *spec_describe_dataset(const struct dataset *dataset);
