@@ -1,0 +1,183 @@
+// A person's way through the dashboard, in Chromium, against real processes.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Stack } from './stack.mjs';
+
+const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
+const requireFromUi = createRequire(join(ui, 'package.json'));
+const { chromium } = requireFromUi('playwright-core');
+const axe = readFileSync(requireFromUi.resolve('axe-core/axe.min.js'), 'utf8');
+const shots = process.env.SHOTS;
+
+const stack = new Stack();
+let browser, context, page;
+const foreign = [], errors = [];
+
+before(async () => {
+  await stack.startDaemon();
+  stack.addData();
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+  context = await browser.newContext({ viewport: { width: 1360, height: 900 } });
+  page = await context.newPage();
+  page.on('request', (r) => { if (!r.url().startsWith(stack.url) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) foreign.push(r.url()); });
+  page.on('pageerror', (e) => errors.push(String(e)));
+});
+after(async () => {
+  await browser?.close();
+  await stack.stop();
+});
+
+const open = (hash) => page.goto(`${stack.url}/#/${hash}`);
+const shot = async (name) => { if (shots) await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true }); };
+
+/** Serious accessibility faults of the page as it stands. axe runs by evaluate, as the page's own policy forbids inline scripts. */
+async function faults() {
+  await page.evaluate(axe);
+  const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  return result.violations.filter((v) => ['serious', 'critical'].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(' ')).slice(0, 3).join(', ')}`);
+}
+
+test('an empty daemon says how to begin', async () => {
+  await page.goto(stack.url);
+  await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+  await page.getByText('No search yet.').waitFor();
+  await page.getByText('Live', { exact: true }).waitFor();
+});
+
+test('a board is added with one command and turns green', async () => {
+  await open('devices');
+  await page.getByRole('button', { name: 'Add a board' }).first().click();
+  const command = await page.locator('.add-board code').innerText();
+  assert.match(command, /espalier-worker --daemon http:\/\/127\.0\.0\.1:\d+ --enrol \S+/);
+  stack.startWorker(command);
+  await page.locator('.add-board.arrived').waitFor({ timeout: 30000 });
+  await page.getByText('test-board').first().waitFor();
+  await shot('devices');
+});
+
+test('training shows live curves for largest, smallest and random subnets', async () => {
+  stack.cli('supernet', 'train', 'bars', '--space', 'tiny', '--dataset', 'bars', '--epochs', '6', '--batch', '32');
+  await open('supernets');
+  await page.getByRole('link', { name: 'bars' }).click();
+  await page.locator('.u-legend').first().waitFor({ timeout: 60000 });
+  await page.locator('.page-head .state', { hasText: 'ready' }).waitFor({ timeout: 120000 });
+  const legend = await page.locator('.u-legend').first().innerText();
+  for (const name of ['largest', 'smallest', 'random']) assert.match(legend, new RegExp(name));
+  const series = (await stack.get('/supernets/bars/metrics?series=top1/largest')).series[0];
+  assert.ok(series.value.at(-1) > 0.5, `the largest subnet learnt little: ${series.value}`);
+  await shot('supernet');
+});
+
+test('the latency table is measured from the device page', async () => {
+  await open('devices');
+  await page.locator('a.device').click();
+  await page.locator('.row select').selectOption('tiny');
+  await page.getByRole('button', { name: 'Measure briefly' }).click();
+  await page.locator('summary .state', { hasText: 'done' }).waitFor({ timeout: 120000 });
+  await page.locator('summary').first().click();
+  const rows = await page.locator('details[open] tbody tr').count();
+  const { needed } = (await stack.get('/tables')).items[0];
+  assert.equal(rows, needed);
+  await shot('device');
+});
+
+test('a limit that no subnet meets is refused at its field', async () => {
+  await open('searches/new');
+  await page.getByText('Random subnets:').waitFor({ timeout: 20000 });
+  await page.getByLabel('Name').fill('impossible');
+  await page.getByLabel('Latency at most (ms)').fill('0.000001');
+  await page.getByRole('button', { name: 'Submit the search' }).click();
+  await page.locator('.field-problem').first().waitFor();
+  assert.match(await page.locator('.problem').innerText(), /\d/);
+  await shot('new-search-refused');
+});
+
+test('a search is submitted and its front grows before the eyes', async () => {
+  await page.getByLabel('Name').fill('front of bars');
+  await page.getByLabel('Latency at most (ms)').fill('');
+  await page.getByLabel('Evaluations').fill('600');
+  await page.getByLabel('Population').fill('24');
+  await page.getByRole('button', { name: 'Submit the search' }).click();
+  await page.getByRole('heading', { level: 1, name: 'front of bars' }).waitFor();
+  await page.locator('.scatter canvas').waitFor({ timeout: 120000 });
+  await page.getByText('on the predicted front').or(page.getByText('on the final front')).waitFor({ timeout: 60000 });
+  await page.getByText('on the final front').waitFor({ timeout: 180000 });
+  const { items } = await stack.get(`/searches/${page.url().match(/se_[^?]+/)[0]}/front`);
+  assert.ok(items.length > 1);
+  for (const item of items) {
+    assert.equal(item.metrics.top1.source, 'evaluated');
+    const latency = Object.entries(item.metrics).find(([key]) => key.startsWith('latency_us'))[1];
+    assert.equal(latency.source, 'measured');
+    assert.ok(latency.low <= latency.value && latency.value <= latency.high);
+  }
+  assert.equal(await page.locator('.wide tbody tr').count(), items.length);
+  await shot('search');
+});
+
+test('a point opens its network, and the address keeps the view', async () => {
+  await page.locator('.wide tbody tr').first().click();
+  await page.locator('.drawing .unit').first().waitFor();
+  assert.ok((await page.locator('.drawing .unit').count()) >= 4);
+  assert.match(page.url(), /arch=/);
+  await page.getByLabel('logarithmic').check();
+  await page.reload();
+  await page.locator('.drawing .unit').first().waitFor();
+  assert.ok(await page.getByLabel('logarithmic').isChecked());
+  await shot('search-network');
+});
+
+test('the scatter answers pointer and keyboard', async () => {
+  const canvas = page.locator('.scatter canvas');
+  await canvas.focus();
+  await page.keyboard.press('ArrowRight');
+  await page.locator('.tip').waitFor();
+  assert.match(await page.locator('.tip').innerText(), /Top-1: [\d.]+ % \(evaluated\)/);
+  await page.keyboard.press('Enter');
+  await page.keyboard.press('Escape');
+  await page.locator('.tip').waitFor({ state: 'detached' });
+});
+
+test('pages have no serious accessibility fault, in light and dark, and fit a phone', async () => {
+  for (const scheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+    for (const hash of ['', 'searches', 'searches/new', 'supernets', 'devices', 'jobs', 'data', page.url().split('#/')[1]]) {
+      await open(hash);
+      await page.locator('main').waitFor();
+      await page.waitForTimeout(600);
+      assert.deepEqual(await faults(), [], `${scheme} ${hash}`);
+      await shot(`${scheme}-${hash.split(/[/?]/).slice(0, 2).join('-') || 'overview'}`);
+    }
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.setViewportSize({ width: 380, height: 800 });
+  for (const hash of ['', 'searches', 'searches/new', 'supernets', 'devices', 'jobs', 'data']) {
+    await open(hash);
+    await page.waitForTimeout(400);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.ok(wide <= 0, `${hash} is ${wide} pixels too wide`);
+    await shot(`narrow-${hash.replace('/', '-') || 'overview'}`);
+  }
+  await page.setViewportSize({ width: 1360, height: 900 });
+});
+
+test('the page survives a killed daemon', async () => {
+  await open('jobs');
+  const port = new URL(stack.url).port;
+  stack.daemon.kill('SIGKILL');
+  await page.getByText('Connection lost').waitFor({ timeout: 20000 });
+  await stack.startDaemon(port);
+  await page.getByText('Live', { exact: true }).waitFor({ timeout: 30000 });
+  await page.getByRole('cell', { name: 'search', exact: true }).first().waitFor();
+});
+
+test('nothing was asked of another host, and no script failed', () => {
+  assert.deepEqual(foreign, []);
+  assert.deepEqual(errors, []);
+});

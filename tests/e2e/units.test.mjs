@@ -1,0 +1,62 @@
+// The dashboard's pure code: scales, the front, formats.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import test from 'node:test';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
+const { build } = createRequire(join(ui, 'package.json'))('esbuild');
+const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/format.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
+const { frontOf } = await load('front');
+const { ticks, extent, toPixel, toValue } = await load('scale');
+const format = await load('format');
+rmSync(out, { recursive: true });
+
+/** The definition, in O(n^2). */
+function frontByDefinition(x, y) {
+  const better = (i, j) => x[i] <= x[j] && y[i] >= y[j] && (x[i] < x[j] || y[i] > y[j]);
+  return [...x.keys()].filter((j) => ![...x.keys()].some((i) => better(i, j)));
+}
+
+test('the front by sorting is the front by definition', () => {
+  for (let n = 1; n < 60; n++) {
+    const x = Array.from({ length: n }, (_, i) => Math.sin(i * 12.9898 + n) * 43758.5453 % 1);
+    const y = Array.from({ length: n }, (_, i) => Math.sin(i * 78.233 + n) * 12543.123 % 1);
+    assert.deepEqual(frontOf(x, y, 'minimise', 'maximise').sort((a, b) => a - b), frontByDefinition(x, y));
+  }
+  assert.deepEqual(frontOf([1, NaN, 2], [1, 9, 0], 'minimise', 'maximise'), [0]);
+});
+
+test('ticks lie inside, are round and few', () => {
+  for (const [a, b, log] of [[0, 1, false], [-3, 17, false], [0.001, 0.002, false], [1, 1e6, true], [2, 9, true]]) {
+    const t = ticks(a, b, 6, log);
+    assert.ok(t.length >= 2 && t.length <= 13, `${t}`);
+    assert.ok(t.every((v, i) => v >= a - 1e-9 && v <= b + 1e-9 && (i === 0 || v > t[i - 1])), `${t}`);
+  }
+});
+
+test('scales go there and back', () => {
+  for (const log of [false, true]) {
+    const scale = { min: 2, max: 50, log, from: 400, to: 10 };
+    for (const v of [2, 3.5, 20, 50]) assert.ok(Math.abs(toValue(scale, toPixel(scale, v)) - v) < 1e-9);
+    assert.equal(toPixel(scale, 2), 400);
+  }
+  assert.deepEqual(extent([], false), [0, 1]);
+  const [low, high] = extent([5, 5], false);
+  assert.ok(low < 5 && high > 5);
+});
+
+test('numbers read well', () => {
+  assert.equal(format.percent(0.91234), '91.23 %');
+  assert.equal(format.ms(1234.5), '1.234 ms');
+  assert.equal(format.short(3410792), '3.41 M');
+  assert.equal(format.short(998), '998');
+  assert.equal(format.duration(3725), '1:02 h');
+  assert.equal(format.ms(null), '–');
+  assert.equal(format.ago('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:05:00Z')), '5 min ago');
+});
