@@ -1,0 +1,12 @@
+/* What a regressor sees of an arch: one-hot choices of what is there, the same choices as steps of
+ * a scale, their sums over each stage, and the logarithms of MACs and parameters. The coarse
+ * columns let a few dozen samples say what hundreds of single choices would need thousands for. */
+#pragma once
+
+#include "space/arch.h"
+
+enum { ENCODING_MAX = 4096 };
+
+int encoding_size(const struct space *space); /* <= ENCODING_MAX */
+/* ret_features: encoding_size(space) values. arch must be valid. Errors: ESP_EINVAL. */
+int encode_arch(const struct space *space, const struct arch *arch, float *ret_features);

@@ -1,0 +1,254 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+#include "base/stats.h"
+#include "search/accuracy_predictor.h"
+#include "search/encoding.h"
+#include "search/regressor.h"
+#include "search/sampling.h"
+#include "tests/unit/search/toy.h"
+
+enum { N_MAX = 400 };
+
+static struct space *builtin(const char *name) {
+    struct space *space;
+    assert_int_equal(space_builtin(name, NULL, &space), 0);
+    return space;
+}
+
+static void draw(const struct space *space, uint64_t seed, int n,
+                 struct accuracy_sample *ret_samples) {
+    for (int i = 0; i < n; i++) {
+        struct rng rng = rng_make(seed, RNG_TEST, 0, (uint32_t)i);
+        sample_leaning(space, &rng, 2 * rng_unit(&rng) - 1, &ret_samples[i].arch);
+        ret_samples[i].top1 = toy_top1(space, &ret_samples[i].arch);
+    }
+}
+
+static void assert_predicts(struct accuracy_predictor *predictor, const struct space *space,
+                            double tau_min) {
+    struct accuracy_sample held[N_MAX];
+    double guess[N_MAX], truth[N_MAX], inside = 0;
+    draw(space, 99, N_MAX, held);
+    for (int i = 0; i < N_MAX; i++) {
+        struct accuracy_prediction p;
+        assert_int_equal(accuracy_predictor_run(predictor, &held[i].arch, NULL, &p), 0);
+        assert_true(p.low <= p.top1 && p.top1 <= p.high && p.low >= 0 && p.high <= 1);
+        guess[i] = p.top1;
+        truth[i] = held[i].top1;
+        inside += p.low <= truth[i] && truth[i] <= p.high;
+    }
+    double tau = stats_kendall_tau(guess, truth, N_MAX);
+    double own = accuracy_predictor_quality(predictor)->kendall_tau;
+    if (tau < tau_min || own < tau - 0.15 || own > tau + 0.15 || inside / N_MAX < 0.75)
+        fail_msg("tau %g, by its own folds %g, %g inside", tau, own, inside / N_MAX);
+}
+
+static void ranks_subnets_that_it_has_not_seen(void **state) {
+    static const char *const names[] = {"fashion_small", "ofa_mbv3"};
+    for (int k = 0; k < 2; k++) {
+        struct space *space = builtin(names[k]);
+        struct accuracy_sample samples[64];
+        struct accuracy_predictor *predictor;
+        draw(space, 1, 64, samples);
+        assert_int_equal(
+            accuracy_predictor_fit(space, samples, 64, ACCURACY_TAU_MIN, 1, NULL, &predictor), 0);
+        const struct accuracy_quality *q = accuracy_predictor_quality(predictor);
+        assert_true(q->accepted && q->n == 64 && q->model == ACCURACY_RIDGE);
+        assert_true(q->mae <= q->rmse && q->rmse < 0.02);
+        assert_predicts(predictor, space, 0.8);
+        accuracy_predictor_destroy(predictor);
+        space_destroy(space);
+    }
+}
+
+static void assert_same_predictions(struct accuracy_predictor *a, struct accuracy_predictor *b,
+                                    const struct accuracy_sample *samples, int n) {
+    for (int i = 0; i < n; i++) {
+        struct accuracy_prediction p, q;
+        assert_int_equal(accuracy_predictor_run(a, &samples[i].arch, NULL, &p), 0);
+        assert_int_equal(accuracy_predictor_run(b, &samples[i].arch, NULL, &q), 0);
+        assert_true(p.top1 == q.top1 && p.low == q.low && p.high == q.high);
+    }
+}
+
+static void assert_survives_json(struct accuracy_predictor *predictor, const struct space *space,
+                                 const struct accuracy_sample *samples) {
+    struct accuracy_predictor *read;
+    cJSON *doc = accuracy_predictor_to_json(predictor);
+    assert_int_equal(accuracy_predictor_from_json(space, doc, "", NULL, &read), 0);
+    assert_same_predictions(predictor, read, samples, 40);
+    cJSON_Delete(doc);
+    accuracy_predictor_destroy(read);
+}
+
+static void is_deterministic_and_survives_json(void **state) {
+    struct space *space = builtin("fashion_small");
+    struct accuracy_sample samples[40];
+    struct accuracy_predictor *a, *b;
+    draw(space, 2, 40, samples);
+    assert_int_equal(accuracy_predictor_fit(space, samples, 40, 0.5, 7, NULL, &a), 0);
+    assert_int_equal(accuracy_predictor_fit(space, samples, 40, 0.5, 7, NULL, &b), 0);
+    assert_same_predictions(a, b, samples, 40);
+    assert_survives_json(a, space, samples);
+    accuracy_predictor_destroy(a);
+    accuracy_predictor_destroy(b);
+    space_destroy(space);
+}
+
+/* An accuracy that hangs on two choices being the same, which no weighted sum of choices follows.
+ */
+static void perceptrons_win_where_choices_interact(void **state) {
+    struct space *space = builtin("fashion_small");
+    struct accuracy_sample samples[ACCURACY_MLP_SAMPLES];
+    struct accuracy_predictor *predictor;
+    draw(space, 2, ACCURACY_MLP_SAMPLES, samples);
+    for (int i = 0; i < ACCURACY_MLP_SAMPLES; i++) {
+        const struct arch *arch = &samples[i].arch;
+        samples[i].top1 = arch->resolution == arch->channels[1] ? 0.7 : 0.5;
+    }
+    assert_int_equal(
+        accuracy_predictor_fit(space, samples, ACCURACY_MLP_SAMPLES, 0.5, 7, NULL, &predictor), 0);
+    assert_int_equal(accuracy_predictor_quality(predictor)->model, ACCURACY_MLP);
+    assert_survives_json(predictor, space, samples);
+    accuracy_predictor_destroy(predictor);
+    space_destroy(space);
+}
+
+static void noise_is_not_accepted(void **state) {
+    struct space *space = builtin("fashion_small");
+    struct accuracy_sample samples[48];
+    struct accuracy_predictor *predictor;
+    struct accuracy_prediction p;
+    struct err err = {0};
+    struct rng rng = rng_make(1, RNG_TEST, 0, 0);
+    draw(space, 3, 48, samples);
+    for (int i = 0; i < 48; i++)
+        samples[i].top1 = rng_unit(&rng);
+    assert_int_equal(
+        accuracy_predictor_fit(space, samples, 48, ACCURACY_TAU_MIN, 1, NULL, &predictor), 0);
+    assert_false(accuracy_predictor_quality(predictor)->accepted);
+    assert_int_equal(accuracy_predictor_run(predictor, &samples[0].arch, &err, &p), ESP_EINVAL);
+    assert_non_null(strstr(err.message, "Kendall's tau"));
+    accuracy_predictor_destroy(predictor);
+    space_destroy(space);
+}
+
+static void refuses_bad_samples(void **state) {
+    struct space *space = builtin("fashion_small"), *other = builtin("ofa_mbv3");
+    struct accuracy_sample samples[32];
+    struct accuracy_predictor *predictor = NULL;
+    struct err err = {0};
+    draw(space, 3, 32, samples);
+    assert_int_equal(accuracy_predictor_fit(space, samples, 15, 0.5, 1, &err, &predictor),
+                     ESP_EINVAL);
+    assert_non_null(strstr(err.message, "at least 16"));
+    samples[3].top1 = 89;
+    assert_int_equal(accuracy_predictor_fit(space, samples, 32, 0.5, 1, &err, &predictor),
+                     ESP_EINVAL);
+    for (int i = 0; i < 32; i++)
+        samples[i].top1 = 0.1;
+    assert_int_equal(accuracy_predictor_fit(space, samples, 32, 0.5, 1, &err, &predictor),
+                     ESP_EINVAL);
+    assert_non_null(strstr(err.message, "same accuracy"));
+    draw(other, 3, 32, samples);
+    assert_int_equal(accuracy_predictor_fit(space, samples, 32, 0.5, 1, &err, &predictor),
+                     ESP_EINVAL);
+    assert_null(predictor);
+    assert_int_equal(accuracy_predictor_fit(other, samples, 32, 0.1, 1, &err, &predictor), 0);
+    cJSON *doc = accuracy_predictor_to_json(predictor);
+    accuracy_predictor_destroy(predictor);
+    assert_int_equal(accuracy_predictor_from_json(space, doc, "", &err, &predictor), ESP_EMISMATCH);
+    cJSON_DeleteItemFromArray(cJSON_GetObjectItem(doc, "mean"), 0);
+    assert_int_equal(accuracy_predictor_from_json(other, doc, "/predictor", &err, &predictor),
+                     ESP_EINVAL);
+    assert_string_equal(err.pointer, "/predictor/mean");
+    cJSON_Delete(doc);
+    space_destroy(space);
+    space_destroy(other);
+}
+
+static void encoding_tells_archs_apart(void **state) {
+    struct space *space = builtin("fashion_small");
+    int p = encoding_size(space);
+    assert_in_range(p, 10, ENCODING_MAX);
+    float *a = calloc((size_t)p, sizeof *a), *b = calloc((size_t)p, sizeof *b);
+    struct arch previous, arch;
+    arch_max(space, &previous);
+    for (uint32_t i = 0; i < 200; i++) {
+        struct rng rng = rng_make(1, RNG_TEST, 0, i);
+        arch_random(space, &rng, &arch);
+        assert_int_equal(encode_arch(space, &arch, a), 0);
+        assert_int_equal(encode_arch(space, &previous, b), 0);
+        assert_int_equal(memcmp(a, b, (size_t)p * sizeof *a) == 0, arch_equal(&arch, &previous));
+        previous = arch;
+    }
+    free(a);
+    free(b);
+    space_destroy(space);
+}
+
+/* Two ways of solving the same system: more rows than columns and the other way round. */
+static void ridge_meets_the_normal_equations(void **state) {
+    static const int shapes[][2] = {{40, 7}, {7, 40}};
+    for (int k = 0; k < 2; k++) {
+        int n = shapes[k][0], p = shapes[k][1];
+        float x[280], y[40], w[40];
+        struct rng rng = rng_make(4, RNG_TEST, 0, (uint32_t)k);
+        for (int i = 0; i < n * p; i++)
+            x[i] = (float)rng_normal(&rng);
+        for (int i = 0; i < n; i++)
+            y[i] = (float)rng_normal(&rng);
+        struct regression_data data = {n, p, x, y};
+        assert_int_equal(ridge_fit(&data, 0.1, w), 0);
+        for (int j = 0; j < p; j++) {
+            double gradient = 0.1 * n * (double)w[j];
+            for (int i = 0; i < n; i++)
+                gradient -= (double)x[i * p + j] * (double)(y[i] - ridge_predict(w, x + i * p, p));
+            assert_true(fabs(gradient) < 1e-4);
+        }
+    }
+}
+
+static void perceptrons_learn_what_no_line_can(void **state) {
+    enum { N = 400 };
+    float x[N * 2], y[N];
+    struct rng rng = rng_make(5, RNG_TEST, 0, 0);
+    for (int i = 0; i < N; i++) {
+        x[2 * i] = (float)(2 * rng_unit(&rng) - 1);
+        x[2 * i + 1] = (float)(2 * rng_unit(&rng) - 1);
+        y[i] = x[2 * i] * x[2 * i + 1] * 3;
+    }
+    struct regression_data data = {N, 2, x, y};
+    struct mlp mlp;
+    double squares = 0, total = 0;
+    float sd;
+    assert_int_equal(mlp_fit(&data, 3, 1, &mlp), 0);
+    for (int i = 0; i < N; i++) {
+        float e = mlp_predict(&mlp, x + 2 * i, &sd) - y[i];
+        squares += (double)(e * e);
+        total += (double)(y[i] * y[i]);
+        assert_true(sd >= 0);
+    }
+    assert_true(squares < 0.02 * total);
+    mlp_finish(&mlp);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ranks_subnets_that_it_has_not_seen),
+        cmocka_unit_test(is_deterministic_and_survives_json),
+        cmocka_unit_test(perceptrons_win_where_choices_interact),
+        cmocka_unit_test(noise_is_not_accepted),
+        cmocka_unit_test(refuses_bad_samples),
+        cmocka_unit_test(encoding_tells_archs_apart),
+        cmocka_unit_test(ridge_meets_the_normal_equations),
+        cmocka_unit_test(perceptrons_learn_what_no_line_can),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
