@@ -1,8 +1,10 @@
 #include "latency/calibration.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/json.h"
+#include "base/memory.h"
 #include "base/stats.h"
 
 const char *const calibration_kind_names[] = {"none", "identity", "shrunk", NULL};
@@ -18,51 +20,94 @@ struct sample {
     const double *sum, *measured;
     size_t n;
     double typical; /* measured latency in the middle, the unit of c */
+    double *weight; /* scratch of fit_line */
+    double *error;  /* scratch of fit_line */
 };
+enum { FOLDS_MAX = 40, ALL = FOLDS_MAX /* no fold is left out */, ROUNDS = 4 };
 
 static double line(double a, double c, double sum) {
     return fmax(a * sum + c, FLOOR * a * sum);
 }
 
-/* Minimises sum((a s + c - y) / y)^2 + n strength ((a - 1)^2 + (c / typical)^2), without network
- * skip. In u = a - 1 and v = c / typical the targets are 1 - s / y and the design (s, typical) / y,
- * so shrinking u and v to 0 shrinks towards the plain sum. False if no usable line comes out. */
-static bool fit_line(const struct sample *sample, size_t skip, double strength, double *ret_a,
+static bool left_out(const struct sample *sample, size_t i, size_t fold) {
+    return fold < ALL && i % (sample->n < FOLDS_MAX ? sample->n : FOLDS_MAX) == fold;
+}
+
+/* One weighted ridge fit in u = a - 1 and v = c / typical: the targets are 1 - s / y and the design
+ * is (s, typical) / y, so shrinking u and v to 0 shrinks towards the plain sum. */
+static bool solve_line(const struct sample *sample, size_t fold, double strength, double *ret_u,
+                       double *ret_v) {
+    double uu = 0, uv = 0, vv = 0, ut = 0, vt = 0, n = 0;
+    for (size_t i = 0; i < sample->n; i++) {
+        if (left_out(sample, i, fold))
+            continue;
+        double u = sample->sum[i] / sample->measured[i], v = sample->typical / sample->measured[i];
+        double t = 1 - u, w = sample->weight[i];
+        uu += w * u * u, uv += w * u * v, vv += w * v * v, ut += w * u * t, vt += w * v * t, n++;
+    }
+    uu += strength * n, vv += strength * n;
+    double determinant = uu * vv - uv * uv;
+    if (!(determinant > 1e-9 * uu * vv))
+        return false;
+    *ret_u = (ut * vv - vt * uv) / determinant;
+    *ret_v = (vt * uu - ut * uv) / determinant;
+    return true;
+}
+
+/* Huber's weights for the errors of a line: those beyond 1.345 standard deviations count less. */
+static void weigh(const struct sample *sample, size_t fold, double u, double v) {
+    size_t n = 0;
+    for (size_t i = 0; i < sample->n; i++)
+        if (!left_out(sample, i, fold))
+            sample->error[n++] =
+                fabs(((1 + u) * sample->sum[i] + v * sample->typical) / sample->measured[i] - 1);
+    double limit = 1.345 * 1.4826 * stats_median(sample->error, n) + 1e-12;
+    n = 0;
+    for (size_t i = 0; i < sample->n; i++)
+        if (!left_out(sample, i, fold))
+            sample->weight[i] = fmin(1, limit / fmax(sample->error[n++], 1e-300));
+}
+
+/* Fits a line without one fold. False if no usable one comes out. */
+static bool fit_line(const struct sample *sample, size_t fold, double strength, double *ret_a,
                      double *ret_c) {
+    double u = 0, v = 0;
     *ret_a = 1;
     *ret_c = 0;
     if (isinf(strength))
         return true;
-    double uu = 0, uv = 0, vv = 0, ut = 0, vt = 0, n = 0;
-    for (size_t i = 0; i < sample->n; i++) {
-        if (i == skip)
-            continue;
-        double u = sample->sum[i] / sample->measured[i], v = sample->typical / sample->measured[i];
-        double t = 1 - u;
-        uu += u * u, uv += u * v, vv += v * v, ut += u * t, vt += v * t, n++;
+    for (size_t i = 0; i < sample->n; i++)
+        sample->weight[i] = 1;
+    for (int round = 0; round < ROUNDS; round++) {
+        if (!solve_line(sample, fold, strength, &u, &v))
+            return false;
+        weigh(sample, fold, u, v);
     }
-    double penalty = strength * n;
-    uu += penalty, vv += penalty;
-    double determinant = uu * vv - uv * uv;
-    if (!(determinant > 1e-9 * uu * vv))
-        return false;
-    *ret_a = 1 + (ut * vv - vt * uv) / determinant;
-    *ret_c = (vt * uu - ut * uv) / determinant * sample->typical;
+    *ret_a = 1 + u;
+    *ret_c = v * sample->typical;
     return *ret_a > 0;
 }
 
-/* Mean square of log(measured / predicted), each network predicted from the others; infinite if a
- * fit fails. */
-static double leave_one_out(const struct sample *sample, double strength) {
-    double total = 0;
-    for (size_t i = 0; i < sample->n; i++) {
+struct loss {
+    double absolute, square; /* means of |log(measured / predicted)| and of its square */
+};
+
+/* Each fold predicted from the others; infinite if a fit fails. */
+static struct loss leave_out(const struct sample *sample, double strength) {
+    struct loss loss = {0};
+    for (size_t fold = 0; fold < FOLDS_MAX && fold < sample->n; fold++) {
         double a, c;
-        if (!fit_line(sample, i, strength, &a, &c))
-            return INFINITY;
-        double e = log(sample->measured[i] / line(a, c, sample->sum[i]));
-        total += e * e;
+        if (!fit_line(sample, fold, strength, &a, &c))
+            return (struct loss){INFINITY, INFINITY};
+        for (size_t i = 0; i < sample->n; i++) {
+            if (!left_out(sample, i, fold))
+                continue;
+            double e = log(sample->measured[i] / line(a, c, sample->sum[i]));
+            loss.absolute += fabs(e) / (double)sample->n;
+            loss.square += e * e / (double)sample->n;
+        }
     }
-    return total / (double)sample->n;
+    return loss;
 }
 
 static int check_sample(const double *sum_us, const double *measured_us, size_t n,
@@ -83,32 +128,38 @@ static int check_sample(const double *sum_us, const double *measured_us, size_t 
     return 0;
 }
 
+/* From the strongest down, and only for a clear gain: ties stay with no correction. */
+static struct calibration choose(const struct sample *sample) {
+    struct loss best = leave_out(sample, INFINITY);
+    struct calibration chosen = {.kind = CALIBRATION_IDENTITY, .a = 1, .strength = INFINITY};
+    for (int k = N_STRENGTHS - 2; k >= 0; k--) {
+        double a, c;
+        struct loss loss = leave_out(sample, strengths[k]);
+        if (loss.absolute >= 0.999 * best.absolute || !fit_line(sample, ALL, strengths[k], &a, &c))
+            continue;
+        best = loss;
+        chosen = (struct calibration){
+            .kind = CALIBRATION_SHRUNK, .a = a, .c_us = c, .strength = strengths[k]};
+    }
+    chosen.residual_sd = sqrt(best.square);
+    return chosen;
+}
+
 int calibration_fit(const double *sum_us, const double *measured_us, size_t n, int version,
                     struct err *err, struct calibration *ret_calibration) {
     int code = check_sample(sum_us, measured_us, n, err);
     if (code < 0)
         return code;
-    struct sample sample = {.sum = sum_us, .measured = measured_us, .n = n};
-    sample.typical = stats_median(measured_us, n);
-    /* From the strongest down, and only for a clear gain: ties stay with no correction. */
-    double best = leave_one_out(&sample, INFINITY), a = 1, c = 0;
-    int chosen = N_STRENGTHS - 1;
-    for (int k = N_STRENGTHS - 2; k >= 0; k--) {
-        double loss = leave_one_out(&sample, strengths[k]);
-        if (loss < 0.999 * best && fit_line(&sample, n, strengths[k], &a, &c)) {
-            best = loss;
-            chosen = k;
-        }
-    }
-    bool found = fit_line(&sample, n, strengths[chosen], &a, &c);
-    *ret_calibration = (struct calibration){.kind = isinf(strengths[chosen]) ? CALIBRATION_IDENTITY
-                                                                             : CALIBRATION_SHRUNK,
-                                            .version = version,
-                                            .n = (int)n,
-                                            .a = found ? a : 1,
-                                            .c_us = found ? c : 0,
-                                            .strength = strengths[chosen],
-                                            .residual_sd = sqrt(best)};
+    double *scratch = mem_array(n, 2 * sizeof *scratch);
+    if (!scratch)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a calibration");
+    struct sample sample = {sum_us,  measured_us, n, stats_median(measured_us, n),
+                            scratch, scratch + n};
+    struct calibration calibration = choose(&sample);
+    calibration.version = version;
+    calibration.n = (int)n;
+    free(scratch);
+    *ret_calibration = calibration;
     return 0;
 }
 

@@ -31,10 +31,11 @@ struct calibration {
 extern const struct calibration calibration_none;
 
 /* Fits on n networks: sum_us[i] is the sum of the table's entries, measured_us[i] what the board
- * showed; all > 0. Minimises relative error plus strength * ((a - 1)^2 + (c / typical)^2); the
- * strength is the one whose leave-one-out error of log(measured / predicted) is least, the identity
- * being one of the choices. Deterministic; O(n^2). Errors: ESP_EINVAL (fewer than
- * CALIBRATION_MIN_NETWORKS, a value not positive and finite), ESP_ELIMIT. */
+ * showed; all > 0. Minimises Huber's loss of the relative error plus strength * ((a - 1)^2 +
+ * (c / typical)^2); the strength is the one whose mean |log(measured / predicted)| on networks left
+ * out in turn (in 40 folds when there are more) is least, the plain sum being one of the choices.
+ * Deterministic. Errors: ESP_EINVAL (fewer than CALIBRATION_MIN_NETWORKS, a value not positive and
+ * finite), ESP_ELIMIT, ESP_ENOMEM. */
 int calibration_fit(const double *sum_us, const double *measured_us, size_t n, int version,
                     struct err *err, struct calibration *ret_calibration);
 
