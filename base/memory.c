@@ -1,10 +1,19 @@
 #include "base/memory.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { CHUNK_BYTES = 64 * 1024 };
+/* Kernels walk through large buffers in pieces of a few kilobytes that lie far apart: with small
+ * pages each piece costs a miss of the address cache (5 to 40 % of a training kernel's time). The
+ * kernel may refuse the advice, which does no harm. */
+enum {
+    CHUNK_BYTES = 64 * 1024,
+    HUGE_PAGE_BYTES = 2 * 1024 * 1024,
+    HUGE_FROM_BYTES = 4 * 1024 * 1024
+};
 
 /* The header takes one line, so that what follows it is aligned. */
 struct arena_chunk {
@@ -35,7 +44,10 @@ void *mem_aligned(size_t count, size_t size) {
     bytes = round_up(bytes);
     if (bytes == 0)
         return NULL;
-    void *memory = aligned_alloc(MEM_ALIGN, bytes);
+    bool large = bytes >= HUGE_FROM_BYTES;
+    void *memory = aligned_alloc(large ? HUGE_PAGE_BYTES : MEM_ALIGN, bytes);
+    if (memory && large)
+        madvise(memory, bytes / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES, MADV_HUGEPAGE);
     if (memory)
         memset(memory, 0, bytes);
     return memory;

@@ -38,6 +38,19 @@ static void aligned_arrays_are_aligned(void **state) {
     assert_null(mem_strdup(NULL));
 }
 
+/* Large ones stand on whole huge pages, so that the kernel can give such pages. */
+static void large_arrays_stand_on_huge_pages(void **state) {
+    const size_t huge = (size_t)2 << 20, sizes[] = {2 * huge, 2 * huge + 64, 5 * huge - 1};
+    for (int i = 0; i < 3; i++) {
+        unsigned char *array = mem_aligned(sizes[i], 1);
+        assert_non_null(array);
+        assert_int_equal((uintptr_t)array % huge, 0);
+        assert_true(all_zero(array, sizes[i]));
+        memset(array, 1, sizes[i]);
+        free(array);
+    }
+}
+
 static void arena_pieces_do_not_overlap(void **state) {
     struct arena arena;
     arena_init(&arena, 0);
@@ -145,6 +158,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arrays_are_zeroed_and_sizes_checked),
         cmocka_unit_test(aligned_arrays_are_aligned),
+        cmocka_unit_test(large_arrays_stand_on_huge_pages),
         cmocka_unit_test(arena_pieces_do_not_overlap),
         cmocka_unit_test(arena_keeps_its_memory_over_a_reset),
         cmocka_unit_test(arena_refuses_what_is_past_its_limit),
