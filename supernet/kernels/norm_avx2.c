@@ -43,6 +43,7 @@ void act_sums_f32_avx2(const struct act_sums_args *g) {
 
 struct act_grad_block {
     const float *a, *dy;
+    const float *next_a; /* what a next block or tile will read */
     float *dz, *h;
     struct block_affine bn;
     __m256 gate, add;
@@ -66,6 +67,7 @@ INLINE void act_grad_run(const enum act act, const struct act_grad_block *b, int
     for (int p = 0; p < pixels;) {
         __m256 s = _mm256_setzero_ps(), s_a = s;
         for (int end = run_end(p, pixels); p < end; p++) {
+            _mm_prefetch((const char *)(b->next_a + p * 8L), _MM_HINT_T0);
             __m256 a = load(b->a + p * 8L), dz = act_grad_pixel(act, b, p * 8L, a);
             s = _mm256_add_ps(s, dz);
             s_a = _mm256_fmadd_ps(dz, a, s_a);
@@ -79,9 +81,13 @@ INLINE void act_grad_run(const enum act act, const struct act_grad_block *b, int
     }
 }
 
-/* Pointers that are wanted or not are made constants, so that the inner loop has no branch. */
+/* Pointers that are wanted or not are made constants, so that the inner loop has no branch. A
+ * tile's blocks lie far apart, so the processor does not foresee them: the loop fetches the next
+ * block, or the tile that follows (fetching beyond an end does no harm). */
 INLINE void act_grad_block(const enum act act, const struct act_grad_args *g, int c) {
     struct act_grad_block b = {.a = g->a + c / 8 * g->a_block, .dy = NULL, .dz = NULL, .h = NULL};
+    bool last = c + 8 == g->channels;
+    b.next_a = last ? g->a + g->pixels * 8L : b.a + g->a_block;
     b.bn = block_affine_load(&g->bn_act, c);
     b.gate = load_or(g->gate, c, 1);
     b.add = load_or(g->add, c, 0);
