@@ -1,4 +1,7 @@
 #include "search/evaluator.h"
+
+#include <math.h>
+
 #include "space/cost.h"
 
 enum { KEYS = COST_METRICS };
@@ -35,49 +38,39 @@ static int submit(void *context, struct evaluation *evaluations, int n, struct e
     return 0;
 }
 
-static double unit_cost(const struct graph *graph, int unit, int metric) {
-    const struct graph_unit *part = &graph->units[unit];
-    double sum = 0;
-    for (int i = 0; i < part->n_ops; i++) {
-        struct cost cost;
-        struct metric values[KEYS];
-        op_cost(&graph->ops[part->first_op + i], 4, &cost);
-        fill(&cost, values);
-        sum += values[metric].value;
+/* graph is that of one unit alone. */
+static double unit_value(const struct graph *graph, int metric) {
+    struct cost cost;
+    struct metric values[KEYS];
+    if (graph_cost(graph, 4, NULL, &cost) < 0)
+        return NAN;
+    fill(&cost, values);
+    return values[metric].value;
+}
+
+#define UNIT_COST(name, metric)                                                                    \
+    static double name(void *context, const struct graph *graph, int unit) {                       \
+        return unit_value(graph, metric);                                                          \
     }
-    return sum;
-}
-
-static double unit_macs(void *context, const struct graph *graph, int unit) {
-    return unit_cost(graph, unit, COST_MACS);
-}
-
-static double unit_params(void *context, const struct graph *graph, int unit) {
-    return unit_cost(graph, unit, COST_PARAMS);
-}
-
-static double unit_model_bytes(void *context, const struct graph *graph, int unit) {
-    return unit_cost(graph, unit, COST_MODEL_BYTES);
-}
+UNIT_COST(unit_macs, COST_MACS)
+UNIT_COST(unit_params, COST_PARAMS)
+UNIT_COST(unit_peak_activation, COST_PEAK_ACTIVATION)
+UNIT_COST(unit_peak_simple, COST_PEAK_SIMPLE)
+UNIT_COST(unit_model_bytes, COST_MODEL_BYTES)
+#undef UNIT_COST
 
 static bool additive(void *context, int metric, struct additive_metric *ret_metric) {
-    *ret_metric = (struct additive_metric){.cost = {.context = context}};
-    switch ((enum cost_metric)metric) {
-    case COST_MACS:
-        ret_metric->cost.unit = unit_macs;
-        return true;
-    case COST_PARAMS:
-        ret_metric->cost.unit = unit_params;
-        return true;
-    case COST_MODEL_BYTES:
-        ret_metric->cost.unit = unit_model_bytes;
-        return true;
-    case COST_PEAK_ACTIVATION:
-    case COST_PEAK_SIMPLE:
-    case COST_METRICS:
-        break;
-    }
-    return false;
+    static double (*const units[KEYS])(void *, const struct graph *, int) = {
+        [COST_MACS] = unit_macs,
+        [COST_PARAMS] = unit_params,
+        [COST_PEAK_ACTIVATION] = unit_peak_activation,
+        [COST_PEAK_SIMPLE] = unit_peak_simple,
+        [COST_MODEL_BYTES] = unit_model_bytes,
+    };
+    *ret_metric = (struct additive_metric){.cost = {.unit = units[metric], .context = context},
+                                           .bottleneck = metric == COST_PEAK_ACTIVATION ||
+                                                         metric == COST_PEAK_SIMPLE};
+    return true;
 }
 
 /* Larger choices never need less. */

@@ -17,9 +17,11 @@ struct evaluation {
     struct metric *values; /* evaluator->n_metrics, in the order of its keys */
 };
 
-/* A metric as a sum of costs of units, through a rising function: for exact minima. */
+/* A metric as a sum of costs of units, or as the largest of them, through a rising function: for
+ * exact minima over a whole space. */
 struct additive_metric {
     struct additive_cost cost;
+    bool bottleneck;                            /* the largest unit in place of the sum */
     double (*value)(void *context, double sum); /* NULL: the sum itself; context is cost.context */
 };
 

@@ -1,0 +1,39 @@
+/* Whether a search can succeed at all, before anything is evaluated: the best value of each
+ * constrained metric that any subnet attains, exactly and in milliseconds where the metric is a sum
+ * over units, and how many random subnets pass all constraints. */
+#pragma once
+
+#include "search/evaluator.h"
+
+struct attainable {
+    bool known; /* false: neither a sum nor bounded by the smallest or largest subnet */
+    double value;
+    struct arch arch; /* a subnet that attains it */
+};
+
+/* The smallest or largest value of a metric over the space. Errors: ESP_EMISSING (no subnet's value
+ * is known), ESP_ENOTFOUND (no evaluator yields key), ESP_ENOMEM. */
+int attainable_extreme(const struct space *space, const struct evaluator *evaluators,
+                       int n_evaluators, const char *key, bool largest, struct err *err,
+                       struct attainable *ret_attainable);
+
+enum { FEASIBILITY_SAMPLES = 1000 };
+struct feasibility {
+    struct attainable attainable[CONSTRAINTS_MAX]; /* best for each constraint */
+    double accepted; /* share of FEASIBILITY_SAMPLES random subnets that pass all constraints on
+                        metrics that are cheap to evaluate */
+    int infeasible;  /* constraint that no subnet meets, or -1 */
+};
+/* ESP_EINFEASIBLE: a constraint that no subnet meets; err names it, points at its bound and says
+ * what can be reached; ret_feasibility is filled then too. Other errors: those of
+ * attainable_extreme and of the evaluators. */
+int feasibility_check(const struct space *space, const struct goals *goals,
+                      const struct evaluator *evaluators, int n_evaluators, struct err *err,
+                      struct feasibility *ret_feasibility);
+
+/* The worst value of each objective, as costs: what a hypervolume is measured from. For a minimised
+ * metric its largest attainable value, or the bound of a constraint if that is less; where that is
+ * not known worst_unknown (a value of the metric, for instance the accuracy of guessing). */
+int reference_point(const struct space *space, const struct goals *goals,
+                    const struct evaluator *evaluators, int n_evaluators, double worst_unknown,
+                    struct err *err, double ret_reference[OBJECTIVES_MAX]);

@@ -1,0 +1,182 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "search/feasibility.h"
+#include "tests/unit/search/toy.h"
+
+static struct space *toy_space(void) {
+    struct space *space;
+    assert_int_equal(space_parse(toy_space_text, sizeof toy_space_text - 1, NULL, &space), 0);
+    return space;
+}
+
+/* Yields top1, of which nothing is known beforehand. */
+static int submit_top1(void *context, struct evaluation *evaluations, int n, struct err *err) {
+    for (int i = 0; i < n; i++) {
+        double top1 = toy_top1(context, evaluations[i].arch);
+        evaluations[i].values[0] = (struct metric){top1, top1, top1, METRIC_EVALUATED};
+        evaluations[i].state = EVALUATION_DONE;
+    }
+    return 0;
+}
+
+static void make_evaluators(struct space *space, struct evaluator evaluators[2]) {
+    static const char *const keys[] = {"top1"};
+    cost_evaluator_init(space, &evaluators[0]);
+    evaluators[1] =
+        (struct evaluator){.n_metrics = 1, .keys = keys, .context = space, .submit = submit_top1};
+}
+
+static const char *const cost_keys[] = {"macs", "params", "peak_activation_bytes",
+                                        "peak_simple_bytes", "model_bytes"};
+
+/* Extremes of all metrics by looking at every subnet. */
+static void enumerate_extremes(struct space *space, const struct evaluator *cost, double low[5],
+                               double high[5]) {
+    int n;
+    struct arch *all = toy_enumerate(space, &n);
+    for (int k = 0; k < 5; k++) {
+        low[k] = INFINITY;
+        high[k] = -INFINITY;
+    }
+    for (int i = 0; i < n; i++) {
+        struct metric values[5];
+        struct evaluation evaluation = {.arch = &all[i], .values = values};
+        assert_int_equal(cost->submit(cost->context, &evaluation, 1, NULL), 0);
+        for (int k = 0; k < 5; k++) {
+            low[k] = fmin(low[k], values[k].value);
+            high[k] = fmax(high[k], values[k].value);
+        }
+    }
+    free(all);
+}
+
+static void extremes_are_those_of_the_whole_space(void **state) {
+    struct space *space = toy_space();
+    struct evaluator evaluators[2];
+    struct attainable found;
+    double low[5], high[5];
+    make_evaluators(space, evaluators);
+    enumerate_extremes(space, &evaluators[0], low, high);
+    for (int k = 0; k < 5; k++) {
+        assert_int_equal(
+            attainable_extreme(space, evaluators, 2, cost_keys[k], false, NULL, &found), 0);
+        assert_true(found.known && found.value == low[k]);
+        assert_true(arch_valid(space, &found.arch));
+        assert_int_equal(attainable_extreme(space, evaluators, 2, cost_keys[k], true, NULL, &found),
+                         0);
+        assert_true(found.known && found.value == high[k]);
+    }
+    assert_int_equal(attainable_extreme(space, evaluators, 2, "top1", true, NULL, &found), 0);
+    assert_false(found.known);
+    struct err err = {0};
+    assert_int_equal(attainable_extreme(space, evaluators, 2, "joy", true, &err, &found),
+                     ESP_ENOTFOUND);
+    space_destroy(space);
+}
+
+static struct goals goals_with(struct constraint constraint, const char *key) {
+    struct goals goals = {.n_objectives = 2, .objectives = {{0, true}, {1, false}}};
+    assert_int_equal(goals_add_metric(&goals, "top1", NULL), 0);
+    assert_int_equal(goals_add_metric(&goals, "macs", NULL), 1);
+    constraint.metric = goals_add_metric(&goals, key, NULL);
+    goals.n_constraints = 1;
+    goals.constraints[0] = constraint;
+    return goals;
+}
+
+static void refuses_what_no_subnet_meets(void **state) {
+    struct space *space = toy_space();
+    struct evaluator evaluators[2];
+    struct feasibility f;
+    double low[5], high[5];
+    make_evaluators(space, evaluators);
+    enumerate_extremes(space, &evaluators[0], low, high);
+    for (int k = 0; k < 5; k++)
+        for (int is_max = 0; is_max <= 1; is_max++) {
+            struct err err = {0};
+            double end = is_max ? low[k] : high[k];
+            struct goals goals = goals_with((struct constraint){0, is_max, end}, cost_keys[k]);
+            assert_int_equal(feasibility_check(space, &goals, evaluators, 2, &err, &f), 0);
+            assert_int_equal(f.infeasible, -1);
+            goals.constraints[0].bound = is_max ? end - 1 : end + 1;
+            assert_int_equal(feasibility_check(space, &goals, evaluators, 2, &err, &f),
+                             ESP_EINFEASIBLE);
+            assert_int_equal(f.infeasible, 0);
+            assert_true(f.attainable[0].value == end);
+            assert_string_equal(err.pointer, is_max ? "/constraints/0/max" : "/constraints/0/min");
+            assert_non_null(strstr(err.message, cost_keys[k]));
+        }
+    space_destroy(space);
+}
+
+static void estimates_how_many_pass(void **state) {
+    struct space *space = toy_space();
+    struct evaluator evaluators[2];
+    struct feasibility f;
+    make_evaluators(space, evaluators);
+    struct goals goals = goals_with((struct constraint){0, true, 1e12}, "params");
+    assert_int_equal(feasibility_check(space, &goals, evaluators, 2, NULL, &f), 0);
+    assert_true(f.accepted == 1);
+    double low[5], high[5];
+    enumerate_extremes(space, &evaluators[0], low, high);
+    goals.constraints[0].bound = (low[1] + high[1]) / 2;
+    assert_int_equal(feasibility_check(space, &goals, evaluators, 2, NULL, &f), 0);
+    assert_true(f.accepted > 0.1 && f.accepted < 0.9);
+    /* Nothing is known about top1 before it is evaluated, and it is not cheap. */
+    goals = goals_with((struct constraint){0, false, 0.99}, "top1");
+    assert_int_equal(feasibility_check(space, &goals, evaluators, 2, NULL, &f), 0);
+    assert_false(f.attainable[0].known);
+    space_destroy(space);
+}
+
+static void answers_in_milliseconds_on_a_large_space(void **state) {
+    struct space *space;
+    struct evaluator evaluators[2];
+    struct feasibility f;
+    struct err err = {0};
+    assert_int_equal(space_builtin("ofa_mbv3", NULL, &space), 0);
+    make_evaluators(space, evaluators);
+    struct goals goals = goals_with((struct constraint){0, true, 30e6}, "macs");
+    int64_t start = clock_mono_ns();
+    assert_int_equal(feasibility_check(space, &goals, evaluators, 2, &err, &f), ESP_EINFEASIBLE);
+    double ms = (double)(clock_mono_ns() - start) / 1e6;
+    assert_true(f.attainable[0].value > 30e6 && f.attainable[0].value < 121278672);
+    if (ms > 2000)
+        fail_msg("%g ms", ms);
+    space_destroy(space);
+}
+
+static void reference_is_the_worst_that_may_count(void **state) {
+    struct space *space = toy_space();
+    struct evaluator evaluators[2];
+    double reference[OBJECTIVES_MAX], low[5], high[5];
+    make_evaluators(space, evaluators);
+    enumerate_extremes(space, &evaluators[0], low, high);
+    struct goals goals = goals_with((struct constraint){0, true, 1e12}, "params");
+    assert_int_equal(reference_point(space, &goals, evaluators, 2, 0.1, NULL, reference), 0);
+    assert_true(reference[0] == -0.1 && reference[1] == high[0]);
+    goals = goals_with((struct constraint){0, true, high[0] / 2}, "macs");
+    assert_int_equal(reference_point(space, &goals, evaluators, 2, 0.1, NULL, reference), 0);
+    assert_true(reference[1] == high[0] / 2);
+    goals = goals_with((struct constraint){0, false, 0.5}, "top1");
+    assert_int_equal(reference_point(space, &goals, evaluators, 2, 0.1, NULL, reference), 0);
+    assert_true(reference[0] == -0.5 && reference[1] == high[0]);
+    space_destroy(space);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(extremes_are_those_of_the_whole_space),
+        cmocka_unit_test(refuses_what_no_subnet_meets),
+        cmocka_unit_test(estimates_how_many_pass),
+        cmocka_unit_test(answers_in_milliseconds_on_a_large_space),
+        cmocka_unit_test(reference_is_the_worst_that_may_count),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,308 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+#include "search/feasibility.h"
+#include "search/loop.h"
+#include "tests/unit/search/toy.h"
+
+enum { BATCH = 20, BUDGET = 215 };
+
+/* Predicts top1 with an error that a calibration can take away; some archs fail or wait. */
+struct toy {
+    struct space *space;
+    struct goals goals;
+    struct evaluator evaluators[2];
+    double factor;
+    int fail_every, pend_every, calls, cancel_at;
+};
+
+static int submit_top1(void *context, struct evaluation *evaluations, int n, struct err *err) {
+    struct toy *toy = context;
+    if (++toy->calls == toy->cancel_at)
+        return err_set(err, ESP_ECANCELED, NULL, "canceled");
+    for (int i = 0; i < n; i++) {
+        uint64_t hash = map_hash(evaluations[i].arch, sizeof(struct arch));
+        double top1 = toy->factor * toy_top1(toy->space, evaluations[i].arch);
+        evaluations[i].values[0] =
+            (struct metric){top1, top1 - 0.01, top1 + 0.01, METRIC_PREDICTED};
+        evaluations[i].state = EVALUATION_DONE;
+        if (toy->fail_every && hash % (uint64_t)toy->fail_every == 0)
+            evaluations[i].state = EVALUATION_FAILED;
+        if (toy->pend_every && hash % (uint64_t)toy->pend_every == 1)
+            evaluations[i].state = EVALUATION_PENDING;
+    }
+    return 0;
+}
+
+static void toy_init(struct toy *toy) {
+    static const char *const keys[] = {"top1"};
+    *toy = (struct toy){.factor = 0.9,
+                        .goals = {.n_metrics = 3,
+                                  .keys = {"top1", "macs", "params"},
+                                  .n_objectives = 2,
+                                  .objectives = {{0, true}, {1, false}},
+                                  .n_constraints = 1,
+                                  .constraints = {{1, true, 1.2e6}}}};
+    assert_int_equal(space_parse(toy_space_text, sizeof toy_space_text - 1, NULL, &toy->space), 0);
+    cost_evaluator_init(toy->space, &toy->evaluators[0]);
+    toy->evaluators[1] =
+        (struct evaluator){.n_metrics = 1, .keys = keys, .context = toy, .submit = submit_top1};
+}
+
+static struct search_loop_config config_of(struct toy *toy, const char *strategy) {
+    struct search_loop_config config = {.space = toy->space,
+                                        .goals = &toy->goals,
+                                        .evaluators = toy->evaluators,
+                                        .n_evaluators = 2,
+                                        .strategy = strategy,
+                                        .strategy_config =
+                                            strategy_config_default(toy->space, 2, 5),
+                                        .budget = BUDGET,
+                                        .batch = BATCH,
+                                        .reference = {0, 1.2e6}};
+    config.strategy_config.population = BATCH;
+    return config;
+}
+
+static struct search_loop *create(struct toy *toy, const char *strategy) {
+    struct search_loop_config config = config_of(toy, strategy);
+    struct search_loop *loop;
+    assert_int_equal(search_loop_create(&config, NULL, &loop), 0);
+    return loop;
+}
+
+static void spends_its_budget_and_reports(void **state) {
+    struct toy toy;
+    toy_init(&toy);
+    toy.fail_every = 7;
+    struct search_loop *loop = create(&toy, "nsga2");
+    struct generation g;
+    double before = 0;
+    int code, steps = 0, seen = 0;
+    do {
+        code = search_loop_step(loop, NULL, &g);
+        assert_true(code >= 0);
+        assert_int_equal(g.number, ++steps);
+        assert_true(g.hypervolume >= before);
+        assert_int_equal(g.n_candidates, steps <= 10 ? BATCH : BUDGET % BATCH);
+        for (int i = 0; i < g.n_candidates; i++)
+            assert_int_equal(search_loop_archive(loop)->candidates[g.candidates[i]].generation,
+                             steps);
+        before = g.hypervolume;
+        seen += g.n_candidates;
+    } while (code > 0);
+    assert_int_equal(seen, BUDGET);
+    assert_int_equal(g.evaluations, BUDGET);
+    assert_int_equal(search_loop_archive(loop)->n, BUDGET);
+    assert_true(g.front_size > 5 && g.feasible > g.front_size && before > 0);
+    assert_int_equal(search_loop_step(loop, NULL, &g), 0);
+    assert_int_equal(g.n_candidates, 0);
+    int failed = 0;
+    for (int i = 0; i < BUDGET; i++)
+        failed += search_loop_archive(loop)->candidates[i].failed;
+    assert_in_range(failed, 10, 60);
+    search_loop_destroy(loop);
+    space_destroy(toy.space);
+}
+
+static struct search_loop *reload(struct search_loop *loop, struct toy *toy, const char *strategy) {
+    struct search_loop *copy = create(toy, strategy);
+    struct json_limits limits = {1u << 26, 16, 1000000};
+    cJSON *doc = search_loop_save(loop), *read;
+    char *text = json_print(doc);
+    assert_int_equal(json_parse(text, strlen(text), &limits, NULL, &read), 0);
+    assert_int_equal(search_loop_load(copy, read, "", NULL), 0);
+    cJSON_Delete(doc);
+    cJSON_Delete(read);
+    cJSON_free(text);
+    search_loop_destroy(loop);
+    return copy;
+}
+
+static void assert_same_archives(struct search_loop *a, struct search_loop *b) {
+    struct archive *x = search_loop_archive(a), *y = search_loop_archive(b);
+    assert_int_equal(x->n, y->n);
+    for (int i = 0; i < x->n; i++) {
+        assert_string_equal(x->candidates[i].id, y->candidates[i].id);
+        assert_int_equal(x->candidates[i].generation, y->candidates[i].generation);
+        assert_int_equal(x->candidates[i].failed, y->candidates[i].failed);
+        for (int k = 0; k < 3; k++) {
+            const struct metric *p = &archive_metrics(x, i)[k], *q = &archive_metrics(y, i)[k];
+            assert_true((isnan(p->value) && isnan(q->value)) ||
+                        (p->value == q->value && p->low == q->low && p->source == q->source));
+        }
+    }
+}
+
+/* The same results from outside after the same generations. */
+static void interfere(struct search_loop *loop, struct toy *toy) {
+    struct archive *archive = search_loop_archive(loop);
+    if (search_loop_generation(loop) == 4) {
+        toy->factor = 1;
+        assert_int_equal(search_loop_rescore(loop, 1, "calibration 2", NULL), 0);
+    }
+    for (int i = search_loop_generation(loop); i < archive->n; i += 17) {
+        struct arch arch = archive->candidates[i].arch;
+        double top1 = 0.99 * toy_top1(toy->space, &arch);
+        struct metric metric = {top1, top1, top1, METRIC_EVALUATED};
+        assert_int_equal(search_loop_enter(loop, &arch, "top1", &metric, NULL), 0);
+    }
+}
+
+static void goes_on_from_a_saved_state_as_if_never_interrupted(void **state) {
+    for (int t = 0; strategy_types[t]; t++) {
+        const char *name = strategy_types[t]->name;
+        struct toy toy, other;
+        struct generation g;
+        toy_init(&toy);
+        toy_init(&other);
+        toy.fail_every = other.fail_every = 9;
+        toy.pend_every = other.pend_every = 5;
+        struct search_loop *whole = create(&toy, name), *parts = create(&other, name);
+        int more = 1;
+        while (more) {
+            more = search_loop_step(whole, NULL, &g);
+            interfere(whole, &toy);
+            assert_int_equal(search_loop_step(parts, NULL, &g), more);
+            parts = reload(parts, &other, name);
+            interfere(parts, &other);
+            parts = reload(parts, &other, name);
+        }
+        assert_same_archives(whole, parts);
+        search_loop_destroy(whole);
+        search_loop_destroy(parts);
+        space_destroy(toy.space);
+        space_destroy(other.space);
+    }
+}
+
+static void results_from_outside_change_the_front(void **state) {
+    struct toy toy;
+    struct generation g;
+    toy_init(&toy);
+    struct search_loop *loop = create(&toy, "random");
+    assert_int_equal(search_loop_step(loop, NULL, &g), 1);
+    struct archive *archive = search_loop_archive(loop);
+    const int *front;
+    int n;
+    assert_int_equal(archive_front(archive, &front, &n), 0);
+    int best = front[0];
+    struct arch arch = archive->candidates[best].arch;
+    struct metric poor = {0.01, 0.01, 0.01, METRIC_EVALUATED};
+    assert_int_equal(search_loop_enter(loop, &arch, "top1", &poor, NULL), 0);
+    assert_int_equal(archive_front(archive, &front, &n), 0);
+    for (int i = 0; i < n; i++)
+        assert_true(archive_costs(archive, front[i])[0] < -0.01 || front[i] == best);
+    /* A better value is not overwritten by a new prediction. */
+    toy.factor = 1;
+    assert_int_equal(search_loop_rescore(loop, 1, "calibration 2", NULL), 0);
+    assert_true(archive_metrics(archive, best)[0].value == 0.01);
+    int other = best ? 0 : 1;
+    double expected = toy_top1(toy.space, &archive->candidates[other].arch);
+    assert_true(archive_metrics(archive, other)[0].value == expected);
+    struct err err = {0};
+    assert_int_equal(search_loop_enter(loop, &arch, "joy", &poor, &err), ESP_ENOTFOUND);
+    arch_max(toy.space, &arch);
+    if (archive_find(archive, &arch) < 0)
+        assert_int_equal(search_loop_enter(loop, &arch, "top1", &poor, &err), ESP_ENOTFOUND);
+    search_loop_destroy(loop);
+    space_destroy(toy.space);
+}
+
+static void ends_when_the_space_is_exhausted(void **state) {
+    struct toy toy;
+    struct generation g;
+    toy_init(&toy);
+    struct search_loop_config config = config_of(&toy, "nsga2");
+    config.budget = 100000;
+    config.batch = 500;
+    struct search_loop *loop;
+    assert_int_equal(search_loop_create(&config, NULL, &loop), 0);
+    int code = 1, steps = 0;
+    while (code > 0 && steps++ < 1000)
+        code = search_loop_step(loop, NULL, &g);
+    assert_int_equal(code, 0);
+    assert_true(g.evaluations > 0.8 * space_cardinality(toy.space));
+    search_loop_destroy(loop);
+    space_destroy(toy.space);
+}
+
+static void refuses_bad_configs(void **state) {
+    struct toy toy;
+    toy_init(&toy);
+    struct search_loop *loop = NULL;
+    struct err err = {0};
+    struct search_loop_config config = config_of(&toy, "nsga2");
+    config.budget = 0;
+    assert_int_equal(search_loop_create(&config, &err, &loop), ESP_EINVAL);
+    assert_string_equal(err.pointer, "/evaluations");
+    config = config_of(&toy, "nsga2");
+    config.batch = 0;
+    assert_int_equal(search_loop_create(&config, &err, &loop), ESP_EINVAL);
+    assert_string_equal(err.pointer, "/population");
+    config = config_of(&toy, "nsga2");
+    config.n_evaluators = 1;
+    assert_int_equal(search_loop_create(&config, &err, &loop), ESP_EINVAL);
+    assert_non_null(strstr(err.message, "top1"));
+    config = config_of(&toy, "magic");
+    assert_int_equal(search_loop_create(&config, &err, &loop), ESP_ENOTFOUND);
+    assert_null(loop);
+    space_destroy(toy.space);
+}
+
+static void cancel_comes_through(void **state) {
+    struct toy toy;
+    struct generation g;
+    struct err err = {0};
+    toy_init(&toy);
+    toy.cancel_at = 3;
+    struct search_loop *loop = create(&toy, "nsga2");
+    assert_int_equal(search_loop_step(loop, NULL, &g), 1);
+    assert_int_equal(search_loop_step(loop, NULL, &g), 1);
+    assert_int_equal(search_loop_step(loop, &err, &g), ESP_ECANCELED);
+    search_loop_destroy(loop);
+    space_destroy(toy.space);
+}
+
+static void refuses_states_of_others(void **state) {
+    struct toy toy;
+    struct generation g;
+    struct err err = {0};
+    toy_init(&toy);
+    struct search_loop *loop = create(&toy, "nsga2"), *other = create(&toy, "random");
+    assert_int_equal(search_loop_step(loop, NULL, &g), 1);
+    cJSON *doc = search_loop_save(loop);
+    assert_int_equal(search_loop_load(other, doc, "", &err), ESP_EMISMATCH);
+    search_loop_destroy(other);
+    other = create(&toy, "nsga2");
+    cJSON *candidates = cJSON_GetObjectItem(doc, "candidates");
+    cJSON_ReplaceItemInObject(cJSON_GetArrayItem(candidates, 2), "arch",
+                              cJSON_CreateString("r1 | nonsense"));
+    assert_true(search_loop_load(other, doc, "/state", &err) < 0);
+    search_loop_destroy(other);
+    other = create(&toy, "nsga2");
+    cJSON_ReplaceItemInObject(doc, "version", cJSON_CreateNumber(99));
+    assert_int_equal(search_loop_load(other, doc, "", &err), ESP_EVERSION);
+    cJSON_Delete(doc);
+    search_loop_destroy(other);
+    search_loop_destroy(loop);
+    space_destroy(toy.space);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(spends_its_budget_and_reports),
+        cmocka_unit_test(goes_on_from_a_saved_state_as_if_never_interrupted),
+        cmocka_unit_test(results_from_outside_change_the_front),
+        cmocka_unit_test(ends_when_the_space_is_exhausted),
+        cmocka_unit_test(refuses_bad_configs),
+        cmocka_unit_test(cancel_comes_through),
+        cmocka_unit_test(refuses_states_of_others),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
