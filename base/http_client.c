@@ -1,6 +1,8 @@
 #include "base/http_client.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -18,9 +20,12 @@ struct http_client {
     int retry_after_s;
 };
 
+/* By address, not by prefix: "127.example.org" is a name that anybody may own. */
 static bool host_is_loopback(const char *host) {
-    return !strcasecmp(host, "localhost") || !strncmp(host, "127.", 4) || !strcmp(host, "[::1]") ||
-           !strcmp(host, "::1");
+    struct in_addr address;
+    if (inet_pton(AF_INET, host, &address) == 1)
+        return ntohl(address.s_addr) >> 24 == 127;
+    return !strcasecmp(host, "localhost") || !strcmp(host, "[::1]") || !strcmp(host, "::1");
 }
 
 /* Checks scheme and host of the base URL; plain HTTP only to loopback unless allowed. */
@@ -236,11 +241,12 @@ int http_client_send(struct http_client *client, const struct http_request *requ
     curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(client->curl, CURLINFO_RETRY_AFTER, &wait);
     client->retry_after_s = wait > 3600 ? 3600 : (int)wait;
-    *ret_response =
-        (struct http_response){.status = (int)status,
-                               .len = receiver.body.len,
-                               .body = receiver.body.len ? buf_take(&receiver.body) : NULL,
-                               .retry_after_s = client->retry_after_s};
+    /* Taking the text empties the buffer, so its length is read before. */
+    size_t len = receiver.body.len;
+    *ret_response = (struct http_response){.status = (int)status,
+                                           .body = len ? buf_take(&receiver.body) : NULL,
+                                           .len = len,
+                                           .retry_after_s = client->retry_after_s};
 out:
     curl_slist_free_all(headers);
     buf_finish(&url);
