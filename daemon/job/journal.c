@@ -59,7 +59,7 @@ static int read_line(struct journal *journal, const char *line, size_t len, bool
     *ret_good = json_parse(line, len, &line_limits, NULL, &doc) == 0 &&
                 json_int(doc, "", "seq", 0, INT64_C(1) << 53, NULL, &seq) == 0;
     if (*ret_good && json_has(doc, "kind"))
-        rc = keep(journal, (uint64_t)seq, strndup(line, len));
+        rc = keep(journal, (uint64_t)seq, strndup(line, len + 1)); /* with its newline */
     else if (*ret_good && (uint64_t)seq > journal->last)
         journal->last = (uint64_t)seq;
     cJSON_Delete(doc);
