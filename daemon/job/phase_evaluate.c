@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "daemon/job/accuracy.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { ARCHS_MAX = 100000, REPORT_RANDOM = 3 };
@@ -85,15 +86,34 @@ static int report(struct work *work, struct err *err) {
     return rc;
 }
 
+static int read_arch(const struct space *space, const cJSON *item, int i, struct err *err,
+                     struct arch *ret_arch) {
+    int rc = cJSON_IsString(item)
+                 ? arch_parse(space, item->valuestring, strlen(item->valuestring), err, ret_arch)
+                 : err_set(err, ESP_EINVAL, NULL, "an arch is a text");
+    if (rc != 0)
+        snprintf(err->pointer, sizeof err->pointer, "/archs/%d", i);
+    return rc;
+}
+
+/* All are read before the first is scored. */
+static int check_listed(const struct work *work, const cJSON *archs, struct err *err) {
+    const cJSON *item;
+    struct arch arch;
+    int i = 0, rc = 0;
+    cJSON_ArrayForEach(item, archs) {
+        if ((rc = read_arch(work->accuracy.supernet->space, item, i++, err, &arch)) != 0)
+            break;
+    }
+    return rc;
+}
+
 static int evaluate_listed(struct work *work, const cJSON *archs, struct err *err) {
     const cJSON *item;
-    int rc = 0;
+    struct arch arch;
+    int i = 0, rc = 0;
     cJSON_ArrayForEach(item, archs) {
-        struct arch arch;
-        if (!cJSON_IsString(item))
-            return err_set(err, ESP_EINVAL, "/archs", "an arch is a text");
-        rc = arch_parse(work->accuracy.supernet->space, item->valuestring,
-                        strlen(item->valuestring), err, &arch);
+        rc = read_arch(work->accuracy.supernet->space, item, i++, err, &arch);
         if (rc == 0)
             rc = evaluate(work, &arch, false, err);
         if (rc != 0)
@@ -111,7 +131,8 @@ static int run(struct job *job, struct err *err, cJSON **ret_result) {
         (rc = json_enum(job->spec, "", "split", dataset_split_names, err, &split)) != 0 ||
         (rc = json_array(job->spec, "", "archs", 0, ARCHS_MAX, err, &archs)) != 0 ||
         (rc = json_bool_opt(job->spec, "", "report", err, &with_report)) != 0 ||
-        (rc = accuracy_open(&work.accuracy, job, err)) != 0)
+        (rc = accuracy_open(&work.accuracy, job, err)) != 0 ||
+        (rc = check_listed(&work, archs, err)) != 0)
         goto out;
     work.split = (enum dataset_split)split;
     work.total = cJSON_GetArraySize(archs) + (with_report ? 2 + REPORT_RANDOM : 0);

@@ -1,0 +1,408 @@
+/* espalier-job as a process: by hand, and with the test in the place of the daemon. */
+#include "base/json.h"
+#include "space/space.h"
+#include "unit/supernet/fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static const struct fixture_idx shape = {.n_train = 300, .n_test = 40, .side = 12, .n_classes = 5};
+
+struct bed {
+    char *root;
+    char data[400], supernet[400], folder[400], spec_path[420];
+};
+
+static void make_path(char path[400], const char *root, const char *name) {
+    snprintf(path, 400, "%s/%s", root, name);
+}
+
+static int setup(void **state) {
+    struct bed *bed = calloc(1, sizeof *bed);
+    bed->root = fixture_make_dir();
+    make_path(bed->data, bed->root, "data");
+    make_path(bed->supernet, bed->root, "supernet");
+    make_path(bed->folder, bed->root, "job");
+    snprintf(bed->spec_path, sizeof bed->spec_path, "%s/spec.json", bed->root);
+    assert_int_equal(mkdir(bed->data, 0700) | mkdir(bed->folder, 0700), 0);
+    fixture_write_idx(bed->data, &shape);
+    signal(SIGPIPE, SIG_IGN);
+    *state = bed;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct bed *bed = *state;
+    char command[500];
+    snprintf(command, sizeof command, "rm -rf '%s'", bed->root);
+    assert_int_equal(system(command), 0);
+    free(bed->root);
+    free(bed);
+    return 0;
+}
+
+/* --- specs --- */
+
+static cJSON *dataset_of(const struct bed *bed) {
+    cJSON *dataset = cJSON_CreateObject();
+    cJSON_AddStringToObject(dataset, "path", bed->data);
+    cJSON_AddNumberToObject(dataset, "validation", 60);
+    return dataset;
+}
+
+static cJSON *train_spec(const struct bed *bed, const char *supernet_dir, const char *settings) {
+    struct space *space = fixture_space(5);
+    char *text = space_print(space);
+    cJSON *spec = cJSON_CreateObject();
+    cJSON_AddStringToObject(spec, "supernet_dir", supernet_dir);
+    cJSON_AddItemToObject(spec, "space", cJSON_Parse(text));
+    cJSON_AddItemToObject(spec, "dataset", dataset_of(bed));
+    cJSON_AddItemToObject(spec, "train", cJSON_Parse(settings));
+    free(text);
+    space_destroy(space);
+    return spec;
+}
+
+static cJSON *start_message(const char *kind, cJSON *spec, int attempt, int acked) {
+    cJSON *start = cJSON_CreateObject();
+    cJSON_AddStringToObject(start, "type", "start");
+    cJSON_AddStringToObject(start, "kind", kind);
+    cJSON_AddNumberToObject(start, "attempt", attempt);
+    cJSON_AddNumberToObject(start, "acked", acked);
+    cJSON_AddNumberToObject(start, "threads", 2);
+    cJSON_AddItemToObject(start, "spec", spec);
+    return start;
+}
+
+static const char settings[] =
+    "{\"epochs\": 6, \"batch\": 20, \"learning_rate\": 0.05, \"checkpoint_steps\": 6,"
+    " \"recalibration_images\": 60, \"augment\": {\"pad\": 1}}";
+
+/* --- the process --- */
+
+struct process {
+    pid_t pid;
+    int down;
+    FILE *up;
+};
+
+static const char *program(void) {
+    const char *path = getenv("ESPALIER_JOB");
+    assert_non_null(path);
+    return path;
+}
+
+/* By hand: arguments, events from stdout. With the daemon: descriptors 3 and 4. */
+static struct process launch(const struct bed *bed, const char *spec_path) {
+    int down[2], up[2];
+    struct process process;
+    assert_int_equal(pipe2(down, O_CLOEXEC) | pipe2(up, O_CLOEXEC), 0);
+    process.pid = fork();
+    assert_true(process.pid >= 0);
+    if (process.pid == 0) {
+        int null = open("/dev/null", O_RDWR);
+        dup2(null, STDERR_FILENO);
+        if (spec_path) {
+            dup2(up[1], STDOUT_FILENO);
+            execl(program(), "espalier-job", "--run", spec_path, (char *)NULL);
+        } else {
+            int from = fcntl(down[0], F_DUPFD, 10), to = fcntl(up[1], F_DUPFD, 10);
+            dup2(null, STDOUT_FILENO);
+            dup2(from, 3);
+            dup2(to, 4);
+            close(from);
+            close(to);
+            if (chdir(bed->folder) == 0)
+                execl(program(), "espalier-job", (char *)NULL);
+        }
+        _exit(99);
+    }
+    close(down[0]);
+    close(up[1]);
+    process.down = down[1];
+    process.up = fdopen(up[0], "r");
+    return process;
+}
+
+static void say(const struct process *process, cJSON *message) {
+    char *text = json_print(message);
+    assert_true(write(process->down, text, strlen(text)) > 0);
+    assert_int_equal(write(process->down, "\n", 1), 1);
+    free(text);
+    cJSON_Delete(message);
+}
+
+/* The next line; NULL at the end. */
+static cJSON *hear(const struct process *process) {
+    char *line = NULL;
+    size_t size = 0;
+    cJSON *doc = NULL;
+    struct err err = {0};
+    ssize_t len = getline(&line, &size, process->up);
+    if (len > 0 && json_parse(line, (size_t)len - 1, &json_limits_default, &err, &doc) != 0)
+        fail_msg("%s: %s", err.message, line);
+    free(line);
+    return doc;
+}
+
+static int finish(struct process *process) {
+    int status;
+    if (process->down >= 0)
+        close(process->down);
+    assert_int_equal(waitpid(process->pid, &status, 0), process->pid);
+    fclose(process->up);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static const char *text_of(const cJSON *object, const char *key) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsString(item) ? item->valuestring : "";
+}
+
+static int int_of(const cJSON *object, const char *key) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsNumber(item) ? item->valueint : -1;
+}
+
+/* What a run said. */
+struct heard {
+    int events, seq;
+    int evaluations, raw_worse;
+    char last_kind[32], last_checkpoint[64];
+    char code[64], message[512], pointer[256];
+    cJSON *done;
+};
+
+static void note(struct heard *heard, const cJSON *line) {
+    const cJSON *data = cJSON_GetObjectItemCaseSensitive(line, "data");
+    if (strcmp(text_of(line, "type"), "event") != 0)
+        return;
+    heard->events++;
+    heard->seq = int_of(line, "seq");
+    snprintf(heard->last_kind, sizeof heard->last_kind, "%s", text_of(line, "kind"));
+    if (strcmp(heard->last_kind, "checkpoint") == 0)
+        snprintf(heard->last_checkpoint, 64, "%s", text_of(data, "hash"));
+    if (strcmp(heard->last_kind, "evaluation") == 0) {
+        const cJSON *top1 = cJSON_GetObjectItem(data, "top1");
+        const cJSON *raw = cJSON_GetObjectItem(data, "top1_raw");
+        heard->evaluations++;
+        heard->raw_worse += cJSON_IsNumber(raw) && raw->valuedouble < top1->valuedouble;
+    }
+    if (strcmp(heard->last_kind, "failed") == 0) {
+        snprintf(heard->code, sizeof heard->code, "%s", text_of(data, "code"));
+        snprintf(heard->message, sizeof heard->message, "%s", text_of(data, "message"));
+        snprintf(heard->pointer, sizeof heard->pointer, "%s", text_of(data, "pointer"));
+    }
+    if (strcmp(heard->last_kind, "done") == 0)
+        heard->done = cJSON_Duplicate(cJSON_GetObjectItem(data, "result"), 1);
+}
+
+static int run_by_hand(const struct bed *bed, cJSON *start, struct heard *heard) {
+    char *text = json_print(start);
+    fixture_write_file(bed->root, "spec.json", text, strlen(text));
+    free(text);
+    cJSON_Delete(start);
+    struct process process = launch(bed, bed->spec_path);
+    for (cJSON *line; (line = hear(&process)); cJSON_Delete(line))
+        note(heard, line);
+    return finish(&process);
+}
+
+/* --- tests --- */
+
+static void a_data_set_is_described(void **state) {
+    struct bed *bed = *state;
+    struct heard heard = {0};
+    cJSON *spec = cJSON_CreateObject();
+    cJSON_AddItemToObject(spec, "dataset", dataset_of(bed));
+    assert_int_equal(run_by_hand(bed, start_message("dataset", spec, 1, 0), &heard), 0);
+    assert_int_equal(heard.events, 2);
+    assert_int_equal(int_of(heard.done, "n_train"), 240);
+    assert_int_equal(int_of(heard.done, "n_validation"), 60);
+    assert_int_equal(int_of(heard.done, "n_classes"), 5);
+    assert_string_equal(text_of(heard.done, "format"), "idx");
+    cJSON_Delete(heard.done);
+}
+
+static void assert_fails(struct bed *bed, const char *kind, cJSON *spec, const char *code,
+                         const char *pointer, const char *message) {
+    struct heard heard = {0};
+    assert_int_equal(run_by_hand(bed, start_message(kind, spec, 1, 0), &heard), 1);
+    assert_string_equal(heard.last_kind, "failed");
+    assert_string_equal(heard.code, code);
+    assert_string_equal(heard.pointer, pointer);
+    if (!strstr(heard.message, message))
+        fail_msg("\"%s\" is not in \"%s\"", message, heard.message);
+}
+
+static void bad_input_names_the_cause(void **state) {
+    struct bed *bed = *state;
+    cJSON *spec;
+    assert_fails(bed, "brew", cJSON_CreateObject(), "unsupported", "/kind", "brew");
+    assert_fails(bed, "dataset", cJSON_CreateObject(), "invalid_value", "/dataset", "");
+    assert_fails(bed, "train", train_spec(bed, bed->supernet, "{\"epochs\": 0}"), "invalid_value",
+                 "/train/epochs", "");
+    spec = train_spec(bed, bed->supernet, settings);
+    cJSON_ReplaceItemInObject(cJSON_GetObjectItem(spec, "space"), "stages", cJSON_CreateArray());
+    assert_fails(bed, "train", spec, "invalid_value", "/space/stages", "");
+    spec = train_spec(bed, bed->supernet, settings);
+    cJSON_ReplaceItemInObject(cJSON_GetObjectItem(spec, "space"), "n_classes",
+                              cJSON_CreateNumber(7));
+    assert_fails(bed, "train", spec, "mismatch", "/space/n_classes", "7 classes, the data set 5");
+    spec = train_spec(bed, bed->supernet, settings);
+    cJSON_AddNumberToObject(spec, "tea", 1);
+    assert_fails(bed, "train", spec, "invalid_value", "/tea", "");
+    fixture_truncate(bed->data, "train-images-idx3-ubyte", 20000);
+    assert_fails(bed, "train", train_spec(bed, bed->supernet, settings), "corrupt", "/dataset/path",
+                 "train-images-idx3-ubyte ends at byte 20000 of 43216");
+}
+
+/* Acknowledges some events, kills the job after a while. Returns true when it was done. */
+static bool one_attempt(const struct bed *bed, int attempt, int kill_after, struct heard *heard) {
+    int acked = heard->seq, seen = 0;
+    struct process process = launch(bed, NULL);
+    say(&process, start_message("train", train_spec(bed, bed->supernet, settings), attempt, acked));
+    for (cJSON *line; (line = hear(&process)); cJSON_Delete(line)) {
+        if (strcmp(text_of(line, "type"), "event") != 0)
+            continue;
+        assert_int_equal(int_of(line, "attempt"), attempt);
+        assert_int_equal(int_of(line, "seq"), heard->seq + 1); /* none lost, none twice */
+        note(heard, line);
+        if (++seen == kill_after)
+            kill(process.pid, SIGKILL);
+    }
+    int status = finish(&process);
+    assert_true(status == 0 || status == -SIGKILL);
+    return status == 0;
+}
+
+static void killed_jobs_go_on_where_they_were(void **state) {
+    struct bed *bed = *state;
+    struct heard whole = {0}, pieces = {0};
+    char other[420];
+    snprintf(other, sizeof other, "%s/other", bed->root);
+    assert_int_equal(
+        run_by_hand(bed, start_message("train", train_spec(bed, other, settings), 1, 0), &whole),
+        0);
+    int attempt = 1;
+    while (attempt < 8 && !one_attempt(bed, attempt, 4 + 9 * attempt, &pieces))
+        attempt++;
+    assert_true(attempt > 2);
+    assert_string_equal(pieces.last_kind, "done");
+    assert_string_equal(pieces.last_checkpoint, whole.last_checkpoint);
+    assert_int_equal(int_of(pieces.done, "steps"), 72);
+    cJSON_Delete(whole.done);
+    cJSON_Delete(pieces.done);
+}
+
+static void asked_to_stop_a_job_keeps_its_state(void **state) {
+    struct bed *bed = *state;
+    for (int way = 0; way < 3; way++) {
+        struct process process = launch(bed, NULL);
+        struct heard heard = {0};
+        cJSON *line;
+        char text[300];
+        snprintf(text, sizeof text, "{\"epochs\": 500, \"batch\": 20, \"checkpoint_steps\": %d}",
+                 20);
+        say(&process, start_message("train", train_spec(bed, bed->supernet, text), way + 1, 0));
+        while (heard.events < 3 && (line = hear(&process))) {
+            note(&heard, line);
+            cJSON_Delete(line);
+        }
+        if (way == 0) {
+            kill(process.pid, SIGTERM);
+        } else if (way == 1) {
+            say(&process, cJSON_Parse("{\"type\":\"cancel\"}"));
+        } else {
+            close(process.down); /* the daemon is gone */
+            process.down = -1;
+        }
+        for (; (line = hear(&process)); cJSON_Delete(line))
+            note(&heard, line);
+        assert_int_equal(finish(&process), 75);
+        assert_string_equal(heard.last_kind, "checkpoint");
+    }
+}
+
+static void one_folder_holds_one_job(void **state) {
+    struct bed *bed = *state;
+    struct process first = launch(bed, NULL), second;
+    cJSON *line;
+    say(&first,
+        start_message("train", train_spec(bed, bed->supernet, "{\"epochs\": 500, \"batch\": 20}"),
+                      1, 0));
+    line = hear(&first);
+    assert_non_null(line);
+    cJSON_Delete(line);
+    second = launch(bed, NULL);
+    assert_int_equal(finish(&second), 1);
+    close(first.down);
+    first.down = -1;
+    while ((line = hear(&first)))
+        cJSON_Delete(line);
+    assert_int_equal(finish(&first), 75);
+}
+
+static void a_report_shows_what_recalibration_does(void **state) {
+    struct bed *bed = *state;
+    struct heard trained = {0}, heard = {0};
+    cJSON *spec = cJSON_CreateObject();
+    assert_int_equal(
+        run_by_hand(bed, start_message("train", train_spec(bed, bed->supernet, settings), 1, 0),
+                    &trained),
+        0);
+    cJSON_AddStringToObject(spec, "supernet_dir", bed->supernet);
+    cJSON_AddNullToObject(spec, "checkpoint");
+    cJSON_AddItemToObject(spec, "dataset", dataset_of(bed));
+    cJSON_AddStringToObject(spec, "split", "validation");
+    cJSON_AddItemToObject(
+        spec, "archs",
+        cJSON_Parse("[\"r12 | d1 c8 k3e1 | d2 c16 k3e2 k5e3\", \"r8 | d1 c8 k3e1 | d1 c8 k3e2\"]"));
+    cJSON_AddBoolToObject(spec, "report", true);
+    cJSON *bad = cJSON_Duplicate(spec, 1), *gone = cJSON_Duplicate(spec, 1);
+    assert_int_equal(run_by_hand(bed, start_message("evaluate", spec, 1, 0), &heard), 0);
+    assert_int_equal(heard.evaluations, 7);
+    assert_true(heard.raw_worse >= 2);
+    assert_int_equal(int_of(heard.done, "n"), 7);
+    cJSON_ReplaceItemInObject(bad, "archs", cJSON_Parse("[\"r12 | d9\"]"));
+    assert_fails(bed, "evaluate", bad, "invalid_value", "/archs/0", "");
+    cJSON_ReplaceItemInObject(gone, "checkpoint", cJSON_CreateString("checkpoints/none.ckpt"));
+    assert_fails(bed, "evaluate", gone, "not_found", "", "none.ckpt");
+    cJSON_Delete(trained.done);
+    cJSON_Delete(heard.done);
+}
+
+static void without_a_daemon_it_says_so(void **state) {
+    char command[600];
+    (void)state;
+    snprintf(command, sizeof command, "'%s' 3<&- 4<&- 2>/dev/null", program());
+    int status = system(command);
+    assert_int_equal(WEXITSTATUS(status), 2);
+    snprintf(command, sizeof command, "'%s' --help | grep -q 'train a supernet'", program());
+    assert_int_equal(system(command), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_data_set_is_described),
+        TEST(bad_input_names_the_cause),
+        TEST(killed_jobs_go_on_where_they_were),
+        TEST(asked_to_stop_a_job_keeps_its_state),
+        TEST(one_folder_holds_one_job),
+        TEST(a_report_shows_what_recalibration_does),
+        cmocka_unit_test(without_a_daemon_it_says_so),
+    };
+    return cmocka_run_group_tests_name("job", tests, NULL, NULL);
+}
