@@ -45,11 +45,13 @@ void *mem_aligned(size_t count, size_t size) {
     if (bytes == 0)
         return NULL;
     bool large = bytes >= HUGE_FROM_BYTES;
-    void *memory = aligned_alloc(large ? HUGE_PAGE_BYTES : MEM_ALIGN, bytes);
-    if (memory && large)
+    void *memory = NULL;
+    /* Not aligned_alloc: that wants the size to be a multiple of the alignment. */
+    if (posix_memalign(&memory, large ? HUGE_PAGE_BYTES : MEM_ALIGN, bytes) != 0)
+        return NULL;
+    if (large)
         madvise(memory, bytes / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES, MADV_HUGEPAGE);
-    if (memory)
-        memset(memory, 0, bytes);
+    memset(memory, 0, bytes);
     return memory;
 }
 
