@@ -149,16 +149,17 @@ static int tell(struct search_loop *loop, const int *candidates, int n, struct e
     return code;
 }
 
-static int put_all(struct search_loop *loop, const struct batch *batch, struct err *err) {
+static int put_all(struct search_loop *loop, const struct batch *batch, int generation,
+                   int *candidates, struct err *err) {
     size_t width = (size_t)loop->config.goals->n_metrics;
     for (int i = 0; i < batch->n; i++) {
         int code = archive_put(&loop->archive, &batch->archs[i],
                                batch->failed[i] ? NULL : batch->metrics + (size_t)i * width,
-                               loop->generation + 1, err, &loop->candidates[i]);
+                               generation, err, &candidates[i]);
         if (code < 0)
             return code;
     }
-    return tell(loop, loop->candidates, batch->n, err);
+    return tell(loop, candidates, batch->n, err);
 }
 
 static int batch_init(struct batch *batch, int n, int n_metrics, struct err *err) {
@@ -175,7 +176,8 @@ static void batch_finish(struct batch *batch) {
     free(batch->failed);
 }
 
-static int evaluate(struct search_loop *loop, const struct arch *archs, int n, struct err *err) {
+static int evaluate(struct search_loop *loop, const struct arch *archs, int n, int generation,
+                    int *candidates, struct err *err) {
     struct batch batch = {.archs = archs};
     int n_metrics = loop->config.goals->n_metrics;
     int code = batch_init(&batch, n, n_metrics, err);
@@ -184,7 +186,7 @@ static int evaluate(struct search_loop *loop, const struct arch *archs, int n, s
     for (int i = 0; i < loop->config.n_evaluators && code == 0; i++)
         code = evaluate_by(loop, &loop->config.evaluators[i], &batch, false, err);
     if (code == 0)
-        code = put_all(loop, &batch, err);
+        code = put_all(loop, &batch, generation, candidates, err);
     batch_finish(&batch);
     return code;
 }
@@ -207,6 +209,20 @@ static int describe(struct search_loop *loop, int n, struct generation *ret_gene
     return 0;
 }
 
+int search_loop_seed(struct search_loop *loop, const struct arch *archs, int n, struct err *err) {
+    if (loop->generation > 0)
+        return err_set(err, ESP_ECONFLICT, NULL, "the search has begun already");
+    for (int i = 0; i < n; i++)
+        if (!arch_valid(loop->config.space, &archs[i]))
+            return err_set(err, ESP_EINVAL, NULL, "subnet %d is none of this space", i);
+    int *candidates = mem_array((size_t)n + 1, sizeof *candidates);
+    if (!candidates)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for %d subnets", n);
+    int code = n > 0 ? evaluate(loop, archs, n, 0, candidates, err) : 0;
+    free(candidates);
+    return code;
+}
+
 int search_loop_step(struct search_loop *loop, struct err *err, struct generation *ret_generation) {
     int64_t left = loop->config.budget - loop->evaluations;
     int n = left < loop->config.batch ? (int)left : loop->config.batch, code = 0;
@@ -219,7 +235,7 @@ int search_loop_step(struct search_loop *loop, struct err *err, struct generatio
         loop->exhausted = true;
     n = code;
     if (n > 0) {
-        code = evaluate(loop, archs, n, err);
+        code = evaluate(loop, archs, n, loop->generation + 1, loop->candidates, err);
         loop->generation++;
         loop->evaluations += n;
     }

@@ -42,6 +42,12 @@ int search_loop_create(const struct search_loop_config *config, struct err *err,
                        struct search_loop **ret_loop);
 void search_loop_destroy(struct search_loop *loop); /* takes NULL */
 
+/* Evaluates n archs that are known beforehand (evaluated to fit a predictor, for instance) as
+ * generation 0, outside the budget, and tells the strategy of them. Before the first step. Errors:
+ * ESP_ECONFLICT (a step was made), ESP_EINVAL (an arch of another space), those of the evaluators.
+ */
+int search_loop_seed(struct search_loop *loop, const struct arch *archs, int n, struct err *err);
+
 /* One generation. Returns 1 while there may be another, 0 when the budget is spent or the space is
  * exhausted; ret_generation->candidates is valid until the next call. After an error (that of an
  * evaluator, ESP_ECANCELED for instance) the loop can only be destroyed; its last saved state is

@@ -263,8 +263,11 @@ static int nsga2_tell(void *state, const struct outcome *outcomes, int n, struct
     int code = reserve(search, search->n + n, err);
     if (code < 0)
         return code;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        if (seen_add(&search->seen, &outcomes[i].arch) < 0)
+            return err_set(err, ESP_ENOMEM, NULL, "no memory for the archs asked before");
         join(search, &outcomes[i]);
+    }
     return search->n ? survive(search, err) : 0;
 }
 

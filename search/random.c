@@ -45,6 +45,10 @@ static int random_ask(void *state, int n, struct err *err, struct arch *ret_arch
 }
 
 static int random_tell(void *state, const struct outcome *outcomes, int n, struct err *err) {
+    struct random_search *search = state;
+    for (int i = 0; i < n; i++)
+        if (seen_add(&search->seen, &outcomes[i].arch) < 0)
+            return err_set(err, ESP_ENOMEM, NULL, "no memory for the archs asked before");
     return 0;
 }
 

@@ -34,10 +34,12 @@ struct strategy_type {
     const char *help; /* one line */
     int (*create)(const struct strategy_config *config, struct err *err, void **ret_state);
     void (*destroy)(void *state);
-    /* Up to n archs: valid, canonical, different from each other and from all asked before. Fewer
+    /* Up to n archs: valid, canonical, different from each other and from all asked or told
+     * of before. Fewer
      * when no others were found. Returns their number. */
     int (*ask)(void *state, int n, struct err *err, struct arch *ret_archs);
-    /* Results in any order and number, late or in part; of archs never asked too. A second outcome
+    /* Results in any order and number, late or in part; of archs never asked too, which are then
+     * not asked any more. A second outcome
      * of an arch replaces the first. */
     int (*tell)(void *state, const struct outcome *outcomes, int n, struct err *err);
     cJSON *(*save)(void *state); /* NULL on memory exhaustion */

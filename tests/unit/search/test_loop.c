@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "search/feasibility.h"
 #include "search/loop.h"
+#include "search/sampling.h"
 #include "tests/unit/search/toy.h"
 
 enum { BATCH = 20, BUDGET = 215 };
@@ -214,6 +215,30 @@ static void results_from_outside_change_the_front(void **state) {
     space_destroy(toy.space);
 }
 
+static void seeds_are_known_beforehand(void **state) {
+    struct toy toy;
+    struct generation g;
+    struct arch seeds[30];
+    toy_init(&toy);
+    assert_int_equal(sample_spread(toy.space, 1, 30, NULL, seeds), 30);
+    for (int t = 0; strategy_types[t]; t++) {
+        struct search_loop *loop = create(&toy, strategy_types[t]->name);
+        assert_int_equal(search_loop_seed(loop, seeds, 30, NULL), 0);
+        assert_int_equal(search_loop_evaluations(loop), 0);
+        int more = 1;
+        while (more) {
+            more = search_loop_step(loop, NULL, &g);
+            assert_true(more >= 0);
+            for (int i = 0; i < g.n_candidates; i++)
+                assert_true(g.candidates[i] >= 30);
+        }
+        assert_int_equal(search_loop_archive(loop)->n, BUDGET + 30);
+        assert_int_equal(search_loop_seed(loop, seeds, 30, NULL), ESP_ECONFLICT);
+        search_loop_destroy(loop);
+    }
+    space_destroy(toy.space);
+}
+
 static void ends_when_the_space_is_exhausted(void **state) {
     struct toy toy;
     struct generation g;
@@ -299,6 +324,7 @@ int main(void) {
         cmocka_unit_test(spends_its_budget_and_reports),
         cmocka_unit_test(goes_on_from_a_saved_state_as_if_never_interrupted),
         cmocka_unit_test(results_from_outside_change_the_front),
+        cmocka_unit_test(seeds_are_known_beforehand),
         cmocka_unit_test(ends_when_the_space_is_exhausted),
         cmocka_unit_test(refuses_bad_configs),
         cmocka_unit_test(cancel_comes_through),
