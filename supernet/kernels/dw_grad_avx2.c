@@ -5,7 +5,9 @@
  * of rows that stay in the first-level cache. Data gradient, stride 1: a forward pass with the
  * filter turned by 180 degrees; stride 2: one such pass for each parity of (row, column), with the
  * taps that meet it. For stride 2 the input's columns are split into even and odd ones, so that
- * neighbouring outputs read neighbouring pixels. */
+ * neighbouring outputs read neighbouring pixels. Rows of taps that would meet only the border are
+ * left out, and columns too on the small planes that one tile spans: of a 7x7 filter on a 4x4 plane
+ * a third meets the image. */
 #include <string.h>
 
 #include "supernet/kernels/train_avx2.h"
@@ -49,10 +51,13 @@ INLINE float *plane_column(const struct plane *p, float *row, int q) {
     return row + (p->split ? (column & 1) * p->odd + column / 2 * 8 : column * 8);
 }
 
-static void clear_border(const struct plane *p) {
+static void clear_border_rows(const struct plane *p) {
     size_t rows = (size_t)(p->border * p->row) * sizeof(float);
     memset(plane_row(p, -p->border), 0, rows);
     memset(plane_row(p, p->h), 0, rows);
+}
+
+static void clear_border_columns(const struct plane *p) {
     for (int r = 0; r < p->h; r++) {
         float *row = plane_row(p, r);
         for (int q = 1; q <= p->border; q++) {
@@ -103,28 +108,56 @@ static void fill_dy(const struct dw_grad_args *a, const struct plane *p, int ima
 
 /* ---- Weight gradient ---- */
 
-/* R rows of K taps from ky on, over output rows [row, end). */
-INLINE void taps(const int K, const int R, const int S, const struct geometry *g, int ky, int row,
-                 int end, float *d_weight) {
+/* Which rows of a plane of h rows meet tap rows [ky, ky + rows). */
+struct range {
+    int first, end;
+};
+
+static struct range rows_that_meet(const struct geometry *g, int ky, int rows,
+                                   struct range within) {
+    int pad = g->x.border, low = pad - (ky + rows - 1), high = g->x.h - 1 + pad - ky;
+    int first = low > 0 ? (low + g->stride - 1) / g->stride : 0;
+    int end = high >= 0 ? high / g->stride + 1 : 0;
+    return (struct range){first > within.first ? first : within.first,
+                          end < within.end ? end : within.end};
+}
+
+/* Adds one output pixel's share to R rows of K taps. column: of the pixel where the tile spans the
+ * plane (W columns), else W is 0. */
+INLINE void taps_pixel(const int K, const int R, const int S, const int W, const int column,
+                       __m256 *acc, const struct plane *p, const float *x, __m256 d) {
+    UNROLL
+    for (int t = 0; t < R * K; t++) {
+        const int kx = t % K, q = column + kx - K / 2;
+        if (W > 0 && (q < 0 || q >= W))
+            continue;
+        const float *row_x = x + t / K * p->row;
+        if (S == 1)
+            FMA_LOAD(acc[t], d, row_x + kx * 8);
+        else
+            FMA_LOAD(acc[t], d, row_x + (kx & 1) * p->odd + kx / 2 * 8);
+    }
+}
+
+/* R rows of K taps from ky on, over output rows `within`. */
+INLINE void taps(const int K, const int R, const int S, const int W, const struct geometry *g,
+                 int ky, struct range within, float *d_weight) {
+    struct range rows = rows_that_meet(g, ky, R, within);
     __m256 acc[15];
     d_weight += ky * K * 8;
     UNROLL
     for (int t = 0; t < R * K; t++)
         acc[t] = load(d_weight + t * 8);
-    for (int r = row; r < end; r++) {
+    for (int r = rows.first; r < rows.end; r++) {
         const float *dy = plane_column(&g->dy, plane_row(&g->dy, r), 0);
         const float *x = g->x.base + (r * S + ky) * g->x.row;
-        for (int q = 0; q < g->dy.w; q++, dy += 8, x += 8) {
-            __m256 d = load(dy);
+        if (W > 0) {
             UNROLL
-            for (int t = 0; t < R * K; t++) {
-                const int kx = t % K;
-                const float *row_x = x + t / K * g->x.row;
-                if (S == 1)
-                    FMA_LOAD(acc[t], d, row_x + kx * 8);
-                else
-                    FMA_LOAD(acc[t], d, row_x + (kx & 1) * g->x.odd + kx / 2 * 8);
-            }
+            for (int q = 0; q < W; q++)
+                taps_pixel(K, R, S, W, q, acc, &g->x, x + q * 8, load(dy + q * 8));
+        } else {
+            for (int q = 0; q < g->dy.w; q++, dy += 8, x += 8)
+                taps_pixel(K, R, S, 0, 0, acc, &g->x, x, load(dy));
         }
     }
     UNROLL
@@ -132,37 +165,45 @@ INLINE void taps(const int K, const int R, const int S, const struct geometry *g
         _mm256_store_ps(d_weight + t * 8, acc[t]);
 }
 
-INLINE void taps_band(const int K, const int S, const struct geometry *g, int row, int end,
-                      float *d_weight) {
+INLINE void taps_band(const int K, const int S, const int W, const struct geometry *g,
+                      struct range rows, float *d_weight) {
     if (K == 3) {
-        taps(3, 3, S, g, 0, row, end, d_weight);
+        taps(3, 3, S, W, g, 0, rows, d_weight);
     } else if (K == 5) {
-        taps(5, 3, S, g, 0, row, end, d_weight);
-        taps(5, 2, S, g, 3, row, end, d_weight);
+        taps(5, 3, S, W, g, 0, rows, d_weight);
+        taps(5, 2, S, W, g, 3, rows, d_weight);
     } else {
-        taps(7, 2, S, g, 0, row, end, d_weight);
-        taps(7, 2, S, g, 2, row, end, d_weight);
-        taps(7, 2, S, g, 4, row, end, d_weight);
-        taps(7, 1, S, g, 6, row, end, d_weight);
+        taps(7, 2, S, W, g, 0, rows, d_weight);
+        taps(7, 2, S, W, g, 2, rows, d_weight);
+        taps(7, 2, S, W, g, 4, rows, d_weight);
+        taps(7, 1, S, W, g, 6, rows, d_weight);
     }
+}
+
+INLINE void taps_band_k(const int S, const int W, const struct geometry *g, struct range rows,
+                        float *d_weight) {
+    if (g->k == 3)
+        taps_band(3, S, W, g, rows, d_weight);
+    else if (g->k == 5)
+        taps_band(5, S, W, g, rows, d_weight);
+    else
+        taps_band(7, S, W, g, rows, d_weight);
 }
 
 static void weight_grad(const struct geometry *g, float *d_weight) {
     int band = g->dy.w >= 32 ? 8 : g->dy.w >= 16 ? 16 : g->dy.h;
     for (int row = 0; row < g->dy.h; row += band) {
-        int end = row + band < g->dy.h ? row + band : g->dy.h;
-        if (g->stride == 1 && g->k == 3)
-            taps_band(3, 1, g, row, end, d_weight);
-        else if (g->stride == 1 && g->k == 5)
-            taps_band(5, 1, g, row, end, d_weight);
-        else if (g->stride == 1)
-            taps_band(7, 1, g, row, end, d_weight);
-        else if (g->k == 3)
-            taps_band(3, 2, g, row, end, d_weight);
-        else if (g->k == 5)
-            taps_band(5, 2, g, row, end, d_weight);
+        struct range rows = {row, row + band < g->dy.h ? row + band : g->dy.h};
+        if (g->stride == 2)
+            taps_band_k(2, 0, g, rows, d_weight);
+        else if (g->dy.w == 4)
+            taps_band_k(1, 4, g, rows, d_weight);
+        else if (g->dy.w == 7)
+            taps_band_k(1, 7, g, rows, d_weight);
+        else if (g->dy.w == 8)
+            taps_band_k(1, 8, g, rows, d_weight);
         else
-            taps_band(7, 2, g, row, end, d_weight);
+            taps_band_k(1, 0, g, rows, d_weight);
     }
 }
 
@@ -197,32 +238,43 @@ static struct ahead ahead_make(const struct dw_grad_args *a, const struct geomet
                           {a->d_weight ? in : 0, out, a->y ? out : 0, in}};
 }
 
-/* A stride-1 correlation: out(r, q) = sum of filter[i][j] * in(r + i, q + j), rows x columns
- * outputs that stand out_row and out_pixel floats apart. */
+/* A stride-1 correlation: out(r, q) = sum of filter[i][j] * in(r + i + offset_y, q + j + offset_x),
+ * rows x columns outputs that stand out_row and out_pixel floats apart. */
 struct pass {
-    const float *in, *filter; /* filter [taps_y][taps_x][8] */
+    const float *in;     /* at (offset_y, offset_x) */
+    const float *filter; /* [taps_y][taps_x][8] */
     ptrdiff_t in_row;
-    int taps_y, taps_x, rows, columns;
+    int in_rows, offset_y, taps_y, taps_x, rows, columns;
+    bool spans; /* stride 1: a tile as wide as the plane may leave out the border's columns */
     float *out;
     ptrdiff_t out_row, out_pixel;
     struct ahead *ahead;
 };
 
-/* T outputs of one row: each input is loaded once and serves all taps of a row that it meets. */
-INLINE void row_tile(const int K, const int T, const struct pass *p, const float *in, float *out) {
+/* The tap rows that meet the image, for one row of outputs. */
+struct row_taps {
+    const float *in, *filter;
+    int n;
+};
+
+/* T outputs of one row: each input is loaded once and serves all taps of a row that it meets.
+ * SPANS: the tile is as wide as the plane, whose border is K / 2. */
+INLINE void row_tile(const int K, const int T, const bool SPANS, const struct pass *p,
+                     struct row_taps taps, float *out) {
     __m256 acc[8];
     UNROLL
     for (int t = 0; t < T; t++)
         acc[t] = _mm256_setzero_ps();
-    const float *filter = p->filter;
-    for (int i = 0; i < p->taps_y; i++, in += p->in_row, filter += K * 8) {
+    for (int i = 0; i < taps.n; i++, taps.in += p->in_row, taps.filter += K * 8) {
         __m256 w[7];
         UNROLL
         for (int k = 0; k < K; k++)
-            w[k] = load(filter + k * 8);
+            w[k] = load(taps.filter + k * 8);
         UNROLL
         for (int j = 0; j < T + K - 1; j++) {
-            __m256 x = load(in + j * 8);
+            if (SPANS && (j < K / 2 || j >= K / 2 + T))
+                continue;
+            __m256 x = load(taps.in + j * 8);
             UNROLL
             for (int k = 0; k < K; k++)
                 if (j - k >= 0 && j - k < T)
@@ -234,32 +286,54 @@ INLINE void row_tile(const int K, const int T, const struct pass *p, const float
         _mm256_store_ps(out + t * p->out_pixel, acc[t]);
 }
 
-INLINE void tile_at(const int K, const int T, const struct pass *p, int r, int q) {
+INLINE struct row_taps row_taps_of(const int K, const struct pass *p, int r) {
+    int row = r + p->offset_y, first = row < 0 ? -row : 0, end = p->in_rows - row;
+    end = end < p->taps_y ? end : p->taps_y;
+    return (struct row_taps){p->in + (r + first) * p->in_row, p->filter + first * K * 8,
+                             end - first};
+}
+
+INLINE void tile_at(const int K, const int T, const bool SPANS, const struct pass *p,
+                    struct row_taps taps, int r, int q) {
     fetch_ahead(p->ahead);
-    row_tile(K, T, p, p->in + r * p->in_row + q * 8L, p->out + r * p->out_row + q * p->out_pixel);
+    taps.in += q * 8L;
+    row_tile(K, T, SPANS, p, taps, p->out + r * p->out_row + q * p->out_pixel);
 }
 
 /* Rows of 8 outputs or more end in a tile that overlaps the one before. */
+INLINE void row_any(const int K, const struct pass *p, struct row_taps taps, int r) {
+    int q = 0;
+    if (p->columns >= 8) {
+        for (; q + 8 <= p->columns; q += 8)
+            tile_at(K, 8, false, p, taps, r, q);
+        if (q < p->columns)
+            tile_at(K, 8, false, p, taps, r, p->columns - 8);
+        return;
+    }
+    if (p->columns == 7) {
+        tile_at(K, 7, false, p, taps, r, 0);
+        return;
+    }
+    if (p->columns >= 4) {
+        tile_at(K, 4, false, p, taps, r, 0);
+        q = 4;
+    }
+    for (; q < p->columns; q++)
+        tile_at(K, 1, false, p, taps, r, q);
+}
+
 INLINE void pass_k(const int K, const struct pass *p) {
+    bool spans = K % 2 == 1 && p->spans;
     for (int r = 0; r < p->rows; r++) {
-        int q = 0;
-        if (p->columns >= 8) {
-            for (; q + 8 <= p->columns; q += 8)
-                tile_at(K, 8, p, r, q);
-            if (q < p->columns)
-                tile_at(K, 8, p, r, p->columns - 8);
-            continue;
-        }
-        if (p->columns == 7) {
-            tile_at(K, 7, p, r, 0);
-            continue;
-        }
-        if (p->columns >= 4) {
-            tile_at(K, 4, p, r, 0);
-            q = 4;
-        }
-        for (; q < p->columns; q++)
-            tile_at(K, 1, p, r, q);
+        struct row_taps taps = row_taps_of(K, p, r);
+        if (spans && p->columns == 8)
+            tile_at(K, 8, true, p, taps, r, 0);
+        else if (spans && p->columns == 7)
+            tile_at(K, 7, true, p, taps, r, 0);
+        else if (spans && p->columns == 4)
+            tile_at(K, 4, true, p, taps, r, 0);
+        else
+            row_any(K, p, taps, r);
     }
 }
 
@@ -324,10 +398,11 @@ static void data_grad(const struct geometry *g, const struct filters *filters, f
     for (int parity = 0; parity < g->stride * g->stride; parity++) {
         int row = parity / 2, column = parity % 2;
         struct axis y = axis_make(g->k, g->stride, row), x = axis_make(g->k, g->stride, column);
-        struct pass pass = {.filter = filters->taps[parity], .in_row = g->dy.row, .ahead = &ahead};
+        struct pass pass = {.filter = filters->taps[parity], .ahead = &ahead};
         pass.in = plane_column(&g->dy, plane_row(&g->dy, y.offset), x.offset);
-        pass.taps_y = y.count;
-        pass.taps_x = x.count;
+        pass.in_row = g->dy.row, pass.in_rows = g->dy.h;
+        pass.offset_y = y.offset, pass.taps_y = y.count, pass.taps_x = x.count;
+        pass.spans = g->stride == 1;
         pass.rows = (g->x.h - row + g->stride - 1) / g->stride;
         pass.columns = (g->x.w - column + g->stride - 1) / g->stride;
         pass.out = dx + ((ptrdiff_t)row * g->x.w + column) * 8;
@@ -340,10 +415,12 @@ static void data_grad(const struct geometry *g, const struct filters *filters, f
 void dw_grad_f32_avx2(const struct dw_grad_args *a) {
     struct geometry g = geometry_make(a);
     struct filters filters;
-    if (a->d_weight)
-        clear_border(&g.x);
+    if (a->d_weight) {
+        clear_border_rows(&g.x);
+        clear_border_columns(&g.x);
+    }
     if (a->dx) {
-        clear_border(&g.dy);
+        clear_border_columns(&g.dy);
         filters_make(a, &filters);
     }
     for (int image = 0; image < a->images; image++) {
