@@ -26,8 +26,9 @@ extern const char migrations_schema[];
 int migrations_apply(sqlite3 *db, const char *path, const struct migration *list, int n,
                      struct err *err, int *ret_applied);
 
-/* The schema as text: the SQL of every table, index, trigger and view, tables first, sorted by name,
- * without comments, white space squeezed. Caller frees; NULL on memory exhaustion or a read error.
+/* The schema as text: the SQL of every table, index, trigger and view, tables first, sorted by
+ * name, without comments, white space squeezed. Caller frees; NULL on memory exhaustion or a read
+ * error.
  */
 char *migrations_dump_schema(sqlite3 *db);
 

@@ -162,15 +162,16 @@ static int limit_file_size(void) {
     return setrlimit(RLIMIT_FSIZE, &limit);
 }
 
+/* Over /dev/shm, in a mount namespace of this process: a mount of its own that can be kept from
+ * spreading, also where the root is not one (in a chroot). */
 static int mount_small_disk(void) {
-    if (geteuid() != 0 && unshare(CLONE_NEWUSER) < 0)
+    const char *at = "/dev/shm";
+    if (unshare(CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER)) < 0)
         return -1;
-    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+    if (mount("none", at, NULL, MS_PRIVATE, NULL) < 0 ||
+        mount("small", at, "tmpfs", 0, "size=256k") < 0)
         return -1;
-    if (mount("small", ".", "tmpfs", 0, "size=256k") < 0)
-        return -1;
-    char here[256];
-    return getcwd(here, sizeof(here)) ? chdir(here) : -1;
+    return chdir(at);
 }
 
 static int in_child(int (*prepare)(void)) {
