@@ -31,7 +31,7 @@ struct plane {
 
 /* Working memory of a thread. */
 struct scratch {
-    float *tile[3];  /* [channels / 8][ENGINE_TILE][8] each */
+    float *tile[3];  /* [channels / 8][tile_block] each */
     float *plane;    /* of the depthwise and dense kernels */
     float *row;      /* one image's vector of channels */
     float *octet[3]; /* [channels / 8][8 images][8] each */
@@ -155,6 +155,12 @@ int engine_chunks(const struct engine *engine);
 /* Adds floats [0, n) of all slots in slot order into the first slot. */
 void engine_sum_slots(struct engine *engine, size_t n);
 
+/* Floats from one block of channels to the next of a thread's tile: a cache line more than the
+ * pixels take, or else all blocks of a power of two pixels would share a few lines of the first
+ * cache. */
+static inline ptrdiff_t tile_block(int pixels) {
+    return (ptrdiff_t)pixels * KERNEL_LANES + 16;
+}
 /* A run of pixels of one group, at most ENGINE_TILE. */
 struct tile {
     int group;    /* of the plane */

@@ -220,7 +220,7 @@ static void carve_scratch(struct engine *e, const struct needs *n, int threads, 
     for (int i = 0; i < threads; i++) {
         struct scratch s;
         for (int k = 0; k < 3; k++)
-            s.tile[k] = take(c, n->channels * ENGINE_TILE);
+            s.tile[k] = take(c, n->channels / KERNEL_LANES * (size_t)tile_block(ENGINE_TILE));
         s.plane = take(c, n->plane);
         s.row = take(c, n->channels);
         for (int k = 0; k < 3; k++)

@@ -152,7 +152,7 @@ static void excite(const struct chunk *chunk, int first, int n) {
 static void activate_tile(const struct chunk *chunk, const struct tile *tile) {
     const struct engine *e = chunk->engine;
     const struct unit *u = chunk->unit;
-    ptrdiff_t block = (ptrdiff_t)tile->n * KERNEL_LANES;
+    ptrdiff_t block = tile_block(tile->n);
     struct affine_args args = {.x = tile_data(&u->filtered, tile),
                                .y = chunk->scratch->tile[0],
                                .x_block = plane_block(&u->filtered),
@@ -195,7 +195,7 @@ static void project(const struct chunk *chunk) {
             .x = chunk->scratch->tile[0],
             .w = e->packed[0],
             .y = tile_data(out, &tile),
-            .x_block = (ptrdiff_t)tile.n * KERNEL_LANES,
+            .x_block = tile_block(tile.n),
             .y_block = plane_block(out),
             .pixels = tile.n,
             .c_in = u->mid,

@@ -49,7 +49,7 @@ static void projected_tile(const struct chunk *chunk, const struct tile *tile) {
                                 .channels = g->dy.channels,
                                 .coef = bn_layer_grad(&u->projected_bn),
                                 .da = chunk->scratch->tile[1],
-                                .da_block = (ptrdiff_t)tile->n * KERNEL_LANES};
+                                .da_block = tile_block(tile->n)};
     chunk->engine->backward->bn_grad_f32(&args);
 }
 
@@ -60,7 +60,7 @@ static void project_data_grad(const struct chunk *chunk, const struct tile *tile
     struct pw_args args = {.x = chunk->scratch->tile[1],
                            .w = chunk->engine->packed[0],
                            .y = dh,
-                           .x_block = (ptrdiff_t)tile->n * KERNEL_LANES,
+                           .x_block = tile_block(tile->n),
                            .y_block = dh_block,
                            .pixels = tile->n,
                            .c_in = u->output.channels,
@@ -70,7 +70,7 @@ static void project_data_grad(const struct chunk *chunk, const struct tile *tile
 
 /* From the first tile (what project read) and the second. */
 static void project_weight_grad(const struct chunk *chunk, const struct tile *tile) {
-    ptrdiff_t block = (ptrdiff_t)tile->n * KERNEL_LANES;
+    ptrdiff_t block = tile_block(tile->n);
     struct pw_grad_args args = {.x = chunk->scratch->tile[0],
                                 .dy = chunk->scratch->tile[1],
                                 .x_block = block,
@@ -104,7 +104,7 @@ static void project_grad(const struct chunk *chunk) {
     engine_clear_sums(chunk, &g->d_filtered);
     memset(chunk->slot, 0, pw_grad_dense_floats(u->mid, u->output.channels) * sizeof(float));
     while (chunk_next_tile(chunk, &g->dy, &tile)) {
-        ptrdiff_t block = (ptrdiff_t)tile.n * KERNEL_LANES;
+        ptrdiff_t block = tile_block(tile.n);
         projected_tile(chunk, &tile);
         project_data_grad(chunk, &tile, chunk->scratch->tile[2], block);
         struct act_grad_args args = filtered_act_grad(chunk, &tile);
@@ -153,7 +153,7 @@ static void gate_grad(const struct chunk *chunk, const struct tile *tile) {
                                          .d_gate = chunk->engine->se_grad[0] + row,
                                          .gate = u->se_gate + row,
                                          .h = chunk->scratch->tile[0] + at,
-                                         .h_block = (ptrdiff_t)tile->n * KERNEL_LANES};
+                                         .h_block = tile_block(tile->n)};
         chunk->engine->backward->se_gate_grad_f32(&args);
     }
 }
@@ -379,7 +379,7 @@ static void expanded_tile(const struct chunk *chunk, const struct tile *tile) {
                                 .channels = u->mid,
                                 .coef = bn_layer_grad(&u->expanded_bn),
                                 .da = chunk->scratch->tile[0],
-                                .da_block = (ptrdiff_t)tile->n * KERNEL_LANES};
+                                .da_block = tile_block(tile->n)};
     chunk->engine->backward->bn_grad_f32(&args);
 }
 
@@ -389,7 +389,7 @@ static void expand_data_grad(const struct chunk *chunk, const struct tile *tile)
     struct pw_args args = {.x = chunk->scratch->tile[0],
                            .w = chunk->engine->packed[0],
                            .y = tile_data(&g->dx, tile),
-                           .x_block = (ptrdiff_t)tile->n * KERNEL_LANES,
+                           .x_block = tile_block(tile->n),
                            .y_block = plane_block(&g->dx),
                            .pixels = tile->n,
                            .c_in = u->mid,
@@ -412,7 +412,7 @@ static void expand_grad(const struct chunk *chunk) {
         struct pw_grad_args args = {.x = tile_data(&u->input, &tile),
                                     .dy = chunk->scratch->tile[0],
                                     .x_block = plane_block(&u->input),
-                                    .dy_block = (ptrdiff_t)tile.n * KERNEL_LANES,
+                                    .dy_block = tile_block(tile.n),
                                     .pixels = tile.n,
                                     .c_in = u->input.channels,
                                     .c_out = u->mid,

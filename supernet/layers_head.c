@@ -67,7 +67,7 @@ static void convolution_grad(const struct chunk *chunk) {
     struct tile tile = {0};
     memset(chunk->slot, 0, pw_grad_dense_floats(c_in, c_out) * sizeof(float));
     while (chunk_next_tile(chunk, &g->dz, &tile)) {
-        ptrdiff_t block = (ptrdiff_t)tile.n * KERNEL_LANES;
+        ptrdiff_t block = tile_block(tile.n);
         struct bn_grad_args bn = {.a = tile_data(&u->projected, &tile),
                                   .dz = tile_data(&g->dz, &tile),
                                   .a_block = plane_block(&u->projected),
