@@ -216,7 +216,7 @@ int engine_backward(struct engine *engine, const float *d_logits, struct err *er
     struct engine *e = engine;
     if (!e->can_backward)
         return err_set(err, ESP_EINVAL, NULL, "backward without a training forward before it");
-    e->can_backward = false;
+    e->can_backward = e->output_summed = false;
     int last = e->n_units - 1, side = 0;
     struct plane dy = e->units[last].output;
     tail_backward(e, &e->units[last], d_logits);

@@ -16,10 +16,11 @@
 #include "supernet/supernet_map.h"
 
 enum {
-    ENGINE_SLOTS = 16,         /* most chunks of a pass */
-    ENGINE_OCTET = 8,          /* images that chunks are made of; most images of a group */
-    ENGINE_GROUP_PIXELS = 128, /* images are grouped until they have as many pixels */
-    ENGINE_TILE = 128,         /* pixels that a chain of kernels takes at a time */
+    ENGINE_SLOTS = 16,          /* most chunks of a pass */
+    ENGINE_OCTET = 8,           /* images that chunks are made of; most images of a group */
+    ENGINE_GROUP_PIXELS = 128,  /* images are grouped until they have as many pixels */
+    ENGINE_TILE = 128,          /* pixels that a chain of kernels takes at a time */
+    ENGINE_MERGE_CHANNELS = 40, /* see layers_expand_grad.c */
     ENGINE_UNITS_MAX = SPACE_BLOCKS_MAX + 2
 };
 #define ENGINE_BN_EPS 1e-5f
@@ -35,6 +36,7 @@ struct scratch {
     float *plane;    /* of the depthwise and dense kernels */
     float *row;      /* one image's vector of channels */
     float *octet[3]; /* [channels / 8][8 images][8] each */
+    float *run;      /* [channels / 8][tile_block] of the images of a group */
 };
 
 /* A batch normalisation of the running subnet. */
@@ -97,7 +99,10 @@ struct engine {
     float *slots;                    /* [ENGINE_SLOTS][slot_floats] */
     size_t slot_floats;
     float *narrow_grad[2], *wide_grad[2]; /* training only */
-    float *se_grad[3];                    /* d_gate, d_hidden, d_mean: [batch][channels] */
+    float *merge_work;                    /* of layers_expand_grad.c */
+    int merge_channels_max; /* blocks of at most as many input channels merge two passes */
+    bool output_summed;     /* the unit behind has left the sums of this one's last BN */
+    float *se_grad[3];      /* d_gate, d_hidden, d_mean: [batch][channels] */
 
     /* the latest forward */
     struct engine_run run; /* arch points to the copy below */
@@ -204,6 +209,13 @@ static inline struct bn_grad_coef bn_layer_grad(const struct bn_layer *bn) {
 
 void stem_forward(struct engine *engine, struct unit *unit);
 void stem_backward(struct engine *engine, struct unit *unit, const struct plane *dy);
+/* Adds a tile's sums for the last BN of a block whose output's gradient is dy. */
+void block_output_sums(const struct chunk *chunk, const struct unit *block, const struct plane *dy,
+                       const struct tile *tile);
+/* The unit before, if it is a block: whoever completes its output's gradient adds its sums too. */
+static inline const struct unit *block_before(const struct unit *unit) {
+    return unit[-1].spec.kind == UNIT_BLOCK ? unit - 1 : NULL;
+}
 void block_forward(struct engine *engine, struct unit *unit);
 void block_backward(struct engine *engine, struct unit *unit, const struct plane *dy,
                     const struct plane *dx);

@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "supernet/engine_internal.h"
+#include "supernet/layers_block_grad.h"
 
 enum { ALIGN_FLOATS = MEM_ALIGN / sizeof(float), PLANE_SCRATCH_FLOATS = 8192 };
 
@@ -25,7 +25,7 @@ static size_t larger(size_t a, size_t b) {
 struct needs {
     size_t images; /* rounded up to an octet */
     size_t expanded, filtered, projected, output, narrow, wide;
-    size_t sums, packed[3], filters, slot, channels, plane, se_row;
+    size_t sums, packed[3], filters, slot, channels, plane, se_row, run, merge;
 };
 
 static size_t plane_floats(const struct needs *n, int channels, int h, int w) {
@@ -54,6 +54,15 @@ static void need_depthwise(struct needs *n, const struct block_tensors *t, int h
     n->slot = larger(n->slot, dw_packed_floats(t->mid, t->kernel));
 }
 
+/* The pass of the depthwise gradients that takes expand's with it. */
+static void need_merged(struct needs *n, const struct block_tensors *t, int h) {
+    struct unit u = {.mid = t->mid, .spec = {.kernel = t->kernel}, .input = {.channels = t->c_in}};
+    int pixels = plane_group_size(h * h) * h * h;
+    n->slot = larger(n->slot, expand_merged_slot(&u).end);
+    n->run = larger(n->run, (size_t)(t->mid / KERNEL_LANES) * (size_t)tile_block(pixels));
+    n->merge = larger(n->merge, expand_merged_work_floats(t->c_in, t->mid));
+}
+
 static void need_se(struct needs *n, const struct block_tensors *t) {
     if (t->se_mid == 0)
         return;
@@ -69,7 +78,8 @@ static int down(int side, int stride) {
 }
 
 /* Adds what one block needs; *h is the side of its input and becomes that of its output. */
-static void need_block(struct needs *n, const struct block_tensors *t, int *h, int stride) {
+static void need_block(struct needs *n, const struct block_tensors *t, int *h, int stride,
+                       int merge_channels_max) {
     int h_in = *h, h_out = down(h_in, stride);
     size_t expanded = plane_floats(n, t->mid, h_in, h_in);
     size_t filtered = plane_floats(n, t->mid, h_out, h_out);
@@ -86,6 +96,8 @@ static void need_block(struct needs *n, const struct block_tensors *t, int *h, i
     need_pointwise(n, t->mid, t->c_out);
     need_depthwise(n, t, h_in, stride);
     need_se(n, t);
+    if (t->expand && t->c_in <= merge_channels_max)
+        need_merged(n, t, h_in);
     *h = h_out;
 }
 
@@ -135,7 +147,7 @@ static struct needs count_needs(const struct engine *engine, const struct space 
     for (int s = 0; s < space->n_stages; s++)
         for (int i = 0; i < space->stages[s].max_depth; i++)
             need_block(&n, &map->blocks[space->stages[s].first_block + i], &h,
-                       i == 0 ? space->stages[s].stride : 1);
+                       i == 0 ? space->stages[s].stride : 1, engine->merge_channels_max);
     need_head(&n, space, map, h);
     return n;
 }
@@ -199,6 +211,7 @@ static void carve_training(struct engine *e, const struct space *space,
     for (int i = 0; i < 3; i++)
         e->se_grad[i] = take(c, n->se_row);
     e->slot_floats = (n->slot + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
+    e->merge_work = take(c, n->merge);
     e->slots = take(c, ENGINE_SLOTS * e->slot_floats);
 }
 
@@ -225,6 +238,7 @@ static void carve_scratch(struct engine *e, const struct needs *n, int threads, 
         s.row = take(c, n->channels);
         for (int k = 0; k < 3; k++)
             s.octet[k] = take(c, n->channels * ENGINE_OCTET);
+        s.run = take(c, e->limits.training ? n->run : 0);
         if (e->scratch)
             e->scratch[i] = s;
     }
@@ -234,6 +248,7 @@ size_t engine_carve(struct engine *engine, const struct space *space,
                     const struct supernet_map *map, int threads, float *base) {
     struct engine *e = engine;
     struct carver c = {base, 0};
+    e->merge_channels_max = ENGINE_MERGE_CHANNELS;
     struct needs n = count_needs(e, space, map);
     size_t resolution = (size_t)e->limits.resolution;
     e->images =

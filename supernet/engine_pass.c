@@ -54,23 +54,30 @@ void engine_phase_times(const struct engine *engine, int64_t ret_ns[ENGINE_PHASE
     memcpy(ret_ns, engine->phase_ns, sizeof engine->phase_ns);
 }
 
-enum { SUM_RANGES = 16, SUM_RANGE_ALIGN = 64 };
+enum { SUM_RANGES = 16, SUM_STEP = 16 };
 
 struct slot_sum {
     struct engine *engine;
     size_t n;
 };
 
+/* SUM_STEP floats at once, so that the compiler keeps them in vector registers. */
+static void sum_step(float *first_slot, size_t slot_floats, int slots) {
+    float total[SUM_STEP];
+    memcpy(total, first_slot, sizeof total);
+    for (int s = 1; s < slots; s++)
+        for (int i = 0; i < SUM_STEP; i++)
+            total[i] += first_slot[(size_t)s * slot_floats + (size_t)i];
+    memcpy(first_slot, total, sizeof total);
+}
+
 static void sum_range(void *context, int index, int thread) {
     const struct slot_sum *sum = context;
-    size_t each = (sum->n / SUM_RANGES / SUM_RANGE_ALIGN + 1) * SUM_RANGE_ALIGN;
-    size_t first = (size_t)index * each, end = first + each < sum->n ? first + each : sum->n;
-    float *restrict total = sum->engine->slots;
-    for (int s = 1; s < engine_chunks(sum->engine); s++) {
-        const float *restrict slot = total + (size_t)s * sum->engine->slot_floats;
-        for (size_t i = first; i < end; i++)
-            total[i] += slot[i];
-    }
+    size_t steps = (sum->n + SUM_STEP - 1) / SUM_STEP; /* slots are whole multiples of a step */
+    size_t end = steps * (size_t)(index + 1) / SUM_RANGES;
+    for (size_t i = steps * (size_t)index / SUM_RANGES; i < end; i++)
+        sum_step(sum->engine->slots + i * SUM_STEP, sum->engine->slot_floats,
+                 engine_chunks(sum->engine));
 }
 
 void engine_sum_slots(struct engine *engine, size_t n) {

@@ -8,31 +8,14 @@
  */
 #include <string.h>
 
-#include "supernet/layers_block.h"
-
-/* Planes of one backward. */
-struct block_grad {
-    struct plane dy, dx, d_filtered, d_expanded;
-};
+#include "supernet/layers_block_grad.h"
 
 static void output_sums(const struct chunk *chunk) {
-    const struct unit *u = chunk->unit;
     const struct block_grad *g = chunk->extra;
     struct tile tile = {0};
     engine_clear_sums(chunk, &g->dy);
-    while (chunk_next_tile(chunk, &g->dy, &tile)) {
-        float *sums = engine_sums(chunk->engine, &g->dy, tile.group);
-        struct act_grad_args args = {.a = tile_data(&u->projected, &tile),
-                                     .dy = tile_data(&g->dy, &tile),
-                                     .a_block = plane_block(&u->projected),
-                                     .dy_block = plane_block(&g->dy),
-                                     .pixels = tile.n,
-                                     .channels = g->dy.channels,
-                                     .bn_act = bn_layer_act(&u->projected_bn, ACT_NONE),
-                                     .sum = sums,
-                                     .sum_a = sums + g->dy.channels};
-        chunk->engine->backward->act_grad_f32(&args);
-    }
+    while (chunk_next_tile(chunk, &g->dy, &tile))
+        block_output_sums(chunk, chunk->unit, &g->dy, &tile);
 }
 
 /* ---- Project ---- */
@@ -273,12 +256,24 @@ static void project_backward(struct engine *engine, struct unit *u, const struct
 
 /* ---- Depthwise ---- */
 
+/* Where the gradient of one block of channels of images [first, first + n) of the depthwise
+ * convolution's input goes: the thread's memory, the wide plane, or dx itself. */
+static float *input_grad_of_run(const struct chunk *chunk, int first, int n, int block) {
+    const struct unit *u = chunk->unit;
+    const struct block_grad *g = chunk->extra;
+    if (g->merged)
+        return chunk->scratch->run + block * tile_block(n * plane_pixels(&u->expanded));
+    const struct plane *to = u->spec.expand_channels ? &g->d_expanded : &g->dx;
+    return plane_image(to, first) + block * plane_block(to);
+}
+
 /* Images [first, first + n) lie together in the planes on both sides. */
 static void filter_run_grad(const struct chunk *chunk, int first, int n, int block) {
     const struct engine *e = chunk->engine;
     const struct unit *u = chunk->unit;
     const struct block_grad *g = chunk->extra;
-    struct plane in = block_dw_input(u), dx = u->spec.expand_channels ? g->d_expanded : g->dx;
+    struct plane in = block_dw_input(u);
+    float *dx = input_grad_of_run(chunk, first, n, block);
     int c = block * KERNEL_LANES, taps = u->spec.kernel * u->spec.kernel;
     struct bn_act act = bn_layer_act(&u->expanded_bn, u->spec.act);
     struct bn_grad_coef coef = bn_layer_grad(&u->filtered_bn);
@@ -301,8 +296,8 @@ static void filter_run_grad(const struct chunk *chunk, int first, int n, int blo
         .y_coef = &coef,
         .w = e->filters_packed + (ptrdiff_t)c * taps,
         .d_weight = chunk->slot + (ptrdiff_t)c * taps,
-        .dx = plane_image(&dx, first) + block * plane_block(&dx),
-        .dx_image = (ptrdiff_t)plane_pixels(&dx) * KERNEL_LANES,
+        .dx = dx,
+        .dx_image = (ptrdiff_t)plane_pixels(&in) * KERNEL_LANES,
         .scratch = chunk->scratch->plane};
     e->backward->dw_grad_f32(&args);
 }
@@ -310,37 +305,35 @@ static void filter_run_grad(const struct chunk *chunk, int first, int n, int blo
 /* dz over the gradient of the activated expanded plane, with its sums. */
 static void expanded_act_grad(const struct chunk *chunk, int first, int n, int block) {
     const struct unit *u = chunk->unit;
-    const struct block_grad *g = chunk->extra;
     int c = block * KERNEL_LANES;
-    float *sums = engine_sums(chunk->engine, &g->d_expanded, first / g->d_expanded.group) + c;
-    float *dz = plane_image(&g->d_expanded, first) + block * plane_block(&g->d_expanded);
+    float *sums = engine_sums(chunk->engine, &u->expanded, first / u->expanded.group) + c;
+    float *dz = input_grad_of_run(chunk, first, n, block);
     struct bn_act act = bn_layer_act(&u->expanded_bn, u->spec.act);
     struct act_grad_args args = {.a = plane_image(&u->expanded, first) +
                                       block * plane_block(&u->expanded),
                                  .dy = dz,
                                  .a_block = plane_block(&u->expanded),
-                                 .dy_block = plane_block(&g->d_expanded),
                                  .pixels = n * plane_pixels(&u->expanded),
                                  .channels = KERNEL_LANES,
                                  .bn_act = {act.scale + c, act.shift + c, act.act},
                                  .dz = dz,
-                                 .dz_block = plane_block(&g->d_expanded),
                                  .sum = sums,
                                  .sum_a = sums + u->mid};
     chunk->engine->backward->act_grad_f32(&args);
 }
 
-static size_t filter_floats(const struct unit *u) {
-    return (size_t)u->mid * (size_t)u->spec.kernel * (size_t)u->spec.kernel;
+static size_t slot_floats(const struct unit *u, const struct block_grad *g) {
+    return g->merged ? expand_merged_slot(u).end : block_filter_floats(u);
 }
 
 static void filter_grad(const struct chunk *chunk) {
     const struct unit *u = chunk->unit;
+    const struct block_grad *g = chunk->extra;
     struct plane in = block_dw_input(u);
     int run = in.group < u->filtered.group ? in.group : u->filtered.group;
     if (u->spec.expand_channels)
         engine_clear_sums(chunk, &u->expanded);
-    memset(chunk->slot, 0, filter_floats(u) * sizeof(float));
+    memset(chunk->slot, 0, slot_floats(u, g) * sizeof(float));
     for (int first = chunk->first; first < chunk->end; first += run) {
         int n = chunk->end - first < run ? chunk->end - first : run;
         for (int block = 0; block < u->mid / KERNEL_LANES; block++) {
@@ -348,6 +341,8 @@ static void filter_grad(const struct chunk *chunk) {
             if (u->spec.expand_channels)
                 expanded_act_grad(chunk, first, n, block);
         }
+        if (g->merged)
+            expand_merged_run(chunk, first, n);
     }
 }
 
@@ -359,66 +354,10 @@ static void add_filter_grads(struct engine *engine, const struct unit *u) {
     block_kernel_chain(u->tensors, u->spec.kernel, &chain, &step);
     for (int i = 1; i < chain.n_sizes; i++)
         grad.matrix[i - 1] = u->tensors->transforms[chain.sizes[i]]->grad;
-    engine_sum_slots(engine, filter_floats(u));
-    memset(engine->filters, 0, filter_floats(u) * sizeof(float));
+    memset(engine->filters, 0, block_filter_floats(u) * sizeof(float));
     taps_grad_unpack_add(engine->slots, u->mid, taps, engine->filters, taps);
     kernel_transform_grad(&chain, u->tensors->depthwise->data, u->mid, step, engine->filters,
                           &grad);
-}
-
-/* ---- Expand ---- */
-
-static void expanded_tile(const struct chunk *chunk, const struct tile *tile) {
-    const struct unit *u = chunk->unit;
-    const struct block_grad *g = chunk->extra;
-    struct bn_grad_args args = {.a = tile_data(&u->expanded, tile),
-                                .dz = tile_data(&g->d_expanded, tile),
-                                .a_block = plane_block(&u->expanded),
-                                .dz_block = plane_block(&g->d_expanded),
-                                .pixels = tile->n,
-                                .channels = u->mid,
-                                .coef = bn_layer_grad(&u->expanded_bn),
-                                .da = chunk->scratch->tile[0],
-                                .da_block = tile_block(tile->n)};
-    chunk->engine->backward->bn_grad_f32(&args);
-}
-
-static void expand_data_grad(const struct chunk *chunk, const struct tile *tile) {
-    const struct unit *u = chunk->unit;
-    const struct block_grad *g = chunk->extra;
-    struct pw_args args = {.x = chunk->scratch->tile[0],
-                           .w = chunk->engine->packed[0],
-                           .y = tile_data(&g->dx, tile),
-                           .x_block = tile_block(tile->n),
-                           .y_block = plane_block(&g->dx),
-                           .pixels = tile->n,
-                           .c_in = u->mid,
-                           .c_out = u->input.channels};
-    if (u->spec.residual)
-        args.epi = (struct epilogue){.kind = EPI_AFFINE,
-                                     .residual = tile_data(&g->dy, tile),
-                                     .residual_block = plane_block(&g->dy)};
-    chunk->engine->forward->pw_f32(&args);
-}
-
-static void expand_grad(const struct chunk *chunk) {
-    const struct unit *u = chunk->unit;
-    const struct block_grad *g = chunk->extra;
-    struct tile tile = {0};
-    memset(chunk->slot, 0, pw_grad_dense_floats(u->input.channels, u->mid) * sizeof(float));
-    while (chunk_next_tile(chunk, &g->dx, &tile)) {
-        expanded_tile(chunk, &tile);
-        expand_data_grad(chunk, &tile);
-        struct pw_grad_args args = {.x = tile_data(&u->input, &tile),
-                                    .dy = chunk->scratch->tile[0],
-                                    .x_block = plane_block(&u->input),
-                                    .dy_block = tile_block(tile.n),
-                                    .pixels = tile.n,
-                                    .c_in = u->input.channels,
-                                    .c_out = u->mid,
-                                    .dense = chunk->slot};
-        chunk->engine->backward->pw_grad_f32(&args);
-    }
 }
 
 /* The shortcut of a block that does not expand. */
@@ -438,17 +377,19 @@ static void add_residual(const struct chunk *chunk) {
     }
 }
 
-static void expand_backward(struct engine *engine, struct unit *u, const struct block_grad *g) {
-    bn_layer_backward(engine, &u->expanded_bn, &u->expanded);
-    pack_pointwise_transposed(u->tensors->expand, u->mid, u->input.channels, engine->packed[0]);
-    engine_pass(engine, PHASE_EXPAND_GRAD, u, g, expand_grad);
-    add_pointwise_grad(engine, u->tensors->expand, u->mid, u->input.channels);
-}
-
 static struct plane like(const struct plane *plane, float *data) {
     struct plane copy = *plane;
     copy.data = data;
     return copy;
+}
+
+static void filter_backward(struct engine *engine, struct unit *u, const struct block_grad *g) {
+    block_pack_filters(engine, u);
+    if (g->merged)
+        expand_merged_prepare(engine, u);
+    engine_pass(engine, PHASE_FILTER_GRAD, u, g, filter_grad);
+    engine_sum_slots(engine, slot_floats(u, g));
+    add_filter_grads(engine, u);
 }
 
 void block_backward(struct engine *engine, struct unit *unit, const struct plane *dy,
@@ -456,15 +397,19 @@ void block_backward(struct engine *engine, struct unit *unit, const struct plane
     struct block_grad g = {.dy = *dy,
                            .dx = *dx,
                            .d_filtered = like(&unit->filtered, engine->wide_grad[1]),
-                           .d_expanded = like(&unit->expanded, engine->wide_grad[0])};
-    engine_pass(engine, PHASE_OUTPUT_SUMS, unit, &g, output_sums);
+                           .d_expanded = like(&unit->expanded, engine->wide_grad[0]),
+                           .merged = unit->spec.expand_channels &&
+                                     unit->input.channels <= engine->merge_channels_max};
+    if (!engine->output_summed)
+        engine_pass(engine, PHASE_OUTPUT_SUMS, unit, &g, output_sums);
+    engine->output_summed = false;
     bn_layer_backward(engine, &unit->projected_bn, &unit->projected);
     project_backward(engine, unit, &g);
     bn_layer_backward(engine, &unit->filtered_bn, &unit->filtered);
-    block_pack_filters(engine, unit);
-    engine_pass(engine, PHASE_FILTER_GRAD, unit, &g, filter_grad);
-    add_filter_grads(engine, unit);
-    if (unit->spec.expand_channels)
+    filter_backward(engine, unit, &g);
+    if (g.merged)
+        expand_merged_finish(engine, unit, &g);
+    else if (unit->spec.expand_channels)
         expand_backward(engine, unit, &g);
     else if (unit->spec.residual)
         engine_pass(engine, PHASE_EXPAND_GRAD, unit, &g, add_residual);

@@ -61,10 +61,11 @@ static void spread(const struct chunk *chunk) {
 
 static void convolution_grad(const struct chunk *chunk) {
     const struct engine *e = chunk->engine;
-    const struct unit *u = chunk->unit;
+    const struct unit *u = chunk->unit, *before = block_before(u);
     const struct head_grad *g = chunk->extra;
     int c_in = u->input.channels, c_out = g->dz.channels;
     struct tile tile = {0};
+    engine_clear_sums(chunk, &g->dx);
     memset(chunk->slot, 0, pw_grad_dense_floats(c_in, c_out) * sizeof(float));
     while (chunk_next_tile(chunk, &g->dz, &tile)) {
         ptrdiff_t block = tile_block(tile.n);
@@ -96,6 +97,8 @@ static void convolution_grad(const struct chunk *chunk) {
         e->backward->bn_grad_f32(&bn);
         e->forward->pw_f32(&data);
         e->backward->pw_grad_f32(&weight);
+        if (before)
+            block_output_sums(chunk, before, &g->dx, &tile);
     }
 }
 
@@ -107,5 +110,6 @@ void head_conv_backward(struct engine *engine, struct unit *unit, const struct p
     bn_layer_backward(engine, &unit->projected_bn, &unit->projected);
     pack_pointwise_transposed(weight, g.dz.channels, unit->input.channels, engine->packed[0]);
     engine_pass(engine, PHASE_HEAD_GRAD, unit, &g, convolution_grad);
+    engine->output_summed = block_before(unit) != NULL;
     add_pointwise_grad(engine, weight, g.dz.channels, unit->input.channels);
 }

@@ -10,7 +10,7 @@
 
 #include "base/cpu.h"
 #include "golden.h"
-#include "supernet/engine.h"
+#include "supernet/engine_internal.h"
 #include "supernet/loss.h"
 
 enum { LOGITS = GOLDEN_IMAGES * GOLDEN_CLASSES };
@@ -141,6 +141,15 @@ static void test_step_equals_pytorch(void **state) {
     close_engine(&f);
 }
 
+/* Expand's gradients by a pass of their own, as layers of many channels take them. */
+static void test_step_without_merging_equals_pytorch(void **state) {
+    struct fixture f;
+    open_engine(&f, 2, true);
+    f.engine->merge_channels_max = 0;
+    check_step(&f);
+    close_engine(&f);
+}
+
 static void test_step_equals_pytorch_scalar(void **state) {
     struct fixture f;
     cpu_set_mask(0);
@@ -200,6 +209,7 @@ static void test_threads_give_the_same_bits(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_step_equals_pytorch),
+        cmocka_unit_test(test_step_without_merging_equals_pytorch),
         cmocka_unit_test(test_step_equals_pytorch_scalar),
         cmocka_unit_test(test_evaluation_equals_pytorch),
         cmocka_unit_test(test_threads_give_the_same_bits),
