@@ -31,6 +31,7 @@ size_t engine_memory_estimate(const struct space *space, const struct engine_lim
     struct engine *engine = mem_array(1, sizeof *engine);
     if (tensors && map && engine) {
         engine->limits = *limits;
+        engine->merge_channels_max = ENGINE_MERGE_CHANNELS;
         supernet_map_fill(space, tensors, map);
         floats = engine_carve(engine, space, map, threads, NULL);
     }
@@ -40,8 +41,9 @@ size_t engine_memory_estimate(const struct space *space, const struct engine_lim
     return floats * sizeof(float);
 }
 
-int engine_create(struct supernet *supernet, struct parallel *pool,
-                  const struct engine_limits *limits, struct err *err, struct engine **ret_engine) {
+int engine_create_merging(struct supernet *supernet, struct parallel *pool,
+                          const struct engine_limits *limits, int merge_channels_max,
+                          struct err *err, struct engine **ret_engine) {
     int rc = check_limits(supernet->space, limits, err), threads = parallel_threads(pool);
     if (rc < 0)
         return rc;
@@ -52,6 +54,7 @@ int engine_create(struct supernet *supernet, struct parallel *pool,
     e->net = supernet;
     e->pool = pool;
     e->limits = *limits;
+    e->merge_channels_max = merge_channels_max;
     e->forward = kernels_select(cpu_flags());
     e->backward = train_kernels_select(cpu_flags());
     e->scratch = mem_array((size_t)threads, sizeof *e->scratch);
@@ -68,6 +71,11 @@ out:
     engine_destroy(e);
     return err_set(err, rc, NULL, "no memory for a batch of %d images of %d x %d", limits->batch,
                    limits->resolution, limits->resolution);
+}
+
+int engine_create(struct supernet *supernet, struct parallel *pool,
+                  const struct engine_limits *limits, struct err *err, struct engine **ret_engine) {
+    return engine_create_merging(supernet, pool, limits, ENGINE_MERGE_CHANNELS, err, ret_engine);
 }
 
 void engine_destroy(struct engine *engine) {

@@ -98,8 +98,9 @@ struct engine {
     float *filters, *filters_packed; /* depthwise, of the running subnet's kernel size */
     float *slots;                    /* [ENGINE_SLOTS][slot_floats] */
     size_t slot_floats;
-    float *narrow_grad[2], *wide_grad[2]; /* training only */
-    float *merge_work;                    /* of layers_expand_grad.c */
+    float *narrow_grad[2];  /* training only, as all below */
+    float *wide_grad[2];    /* of expanded planes (not merged), of filtered ones */
+    float *merge_work;      /* of layers_expand_grad.c */
     int merge_channels_max; /* blocks of at most as many input channels merge two passes */
     bool output_summed;     /* the unit behind has left the sums of this one's last BN */
     float *se_grad[3];      /* d_gate, d_hidden, d_mean: [batch][channels] */
@@ -207,6 +208,11 @@ static inline struct bn_grad_coef bn_layer_grad(const struct bn_layer *bn) {
 
 /* ---- Units: forward, then backward from dy (gradient of the output) to dx ---- */
 
+/* A unit's forward ends with its last convolution; BN, activation or shortcut, which give its
+ * output, happen in the next one's first pass, tile by tile, or in a pass of their own. */
+void unit_finish_tile(const struct chunk *chunk, const struct unit *unit, const struct tile *tile);
+void unit_finish(struct engine *engine, struct unit *unit);
+
 void stem_forward(struct engine *engine, struct unit *unit);
 void stem_backward(struct engine *engine, struct unit *unit, const struct plane *dy);
 /* Adds a tile's sums for the last BN of a block whose output's gradient is dy. */
@@ -241,6 +247,11 @@ void plane_get_row(const struct plane *plane, int image, float *row);
 void plane_put_row(const struct plane *plane, int image, const float *row);
 
 /* ---- Memory ---- */
+
+/* engine_create with another limit than ENGINE_MERGE_CHANNELS. */
+int engine_create_merging(struct supernet *supernet, struct parallel *pool,
+                          const struct engine_limits *limits, int merge_channels_max,
+                          struct err *err, struct engine **ret_engine);
 
 /* Points every buffer of the engine into base (which may be NULL) and returns the floats needed.
  * engine->scratch holds `threads` entries (or is NULL). */

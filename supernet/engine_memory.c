@@ -89,15 +89,16 @@ static void need_block(struct needs *n, const struct block_tensors *t, int *h, i
     n->projected = larger(n->projected, projected);
     n->output = larger(n->output, projected);
     n->narrow = larger(n->narrow, larger(projected, plane_floats(n, t->c_in, h_in, h_in)));
-    n->wide = larger(n->wide, expanded);
     need_sums(n, t->mid, h_in, h_in);
     need_sums(n, t->c_out, h_out, h_out);
     need_pointwise(n, t->c_in, t->mid);
     need_pointwise(n, t->mid, t->c_out);
     need_depthwise(n, t, h_in, stride);
     need_se(n, t);
-    if (t->expand && t->c_in <= merge_channels_max)
+    if (t->c_in <= merge_channels_max)
         need_merged(n, t, h_in);
+    else
+        n->wide = larger(n->wide, expanded);
     *h = h_out;
 }
 
@@ -126,7 +127,7 @@ static void need_head(struct needs *n, const struct space *space, const struct s
                       int h) {
     if (map->final_expand) {
         size_t floats = plane_floats(n, map->final_expand->dims[0], h, h);
-        n->projected = larger(n->projected, floats);
+        n->expanded = larger(n->expanded, floats);
         n->wide = larger(n->wide, floats);
         need_sums(n, map->final_expand->dims[0], h, h);
         need_pointwise(n, map->final_expand->dims[1], map->final_expand->dims[0]);
@@ -207,7 +208,7 @@ static void carve_training(struct engine *e, const struct space *space,
     e->narrow_grad[0] = take(c, n->narrow);
     e->narrow_grad[1] = take(c, n->narrow);
     e->wide_grad[0] = take(c, n->wide);
-    e->wide_grad[1] = take(c, n->wide);
+    e->wide_grad[1] = take(c, n->filtered);
     for (int i = 0; i < 3; i++)
         e->se_grad[i] = take(c, n->se_row);
     e->slot_floats = (n->slot + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
@@ -227,6 +228,8 @@ static void carve_inference(struct engine *e, const struct space *space, const s
         e->memory[i].projected = projected;
         e->memory[i].output = outputs[i % 2];
     }
+    /* the head convolution writes while it still reads what the last block projected */
+    e->memory[space->n_blocks + 1].projected = expanded;
 }
 
 static void carve_scratch(struct engine *e, const struct needs *n, int threads, struct carver *c) {
@@ -248,7 +251,6 @@ size_t engine_carve(struct engine *engine, const struct space *space,
                     const struct supernet_map *map, int threads, float *base) {
     struct engine *e = engine;
     struct carver c = {base, 0};
-    e->merge_channels_max = ENGINE_MERGE_CHANNELS;
     struct needs n = count_needs(e, space, map);
     size_t resolution = (size_t)e->limits.resolution;
     e->images =

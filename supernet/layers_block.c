@@ -14,6 +14,7 @@ static void expand(const struct chunk *chunk) {
     struct tile tile = {0};
     engine_clear_sums(chunk, &u->expanded);
     while (chunk_next_tile(chunk, &u->input, &tile)) {
+        unit_finish_tile(chunk, u - 1, &tile);
         float *sums = engine_sums(e, &u->expanded, tile.group);
         struct pw_args args = {.x = tile_data(&u->input, &tile),
                                .w = e->packed[0],
@@ -205,26 +206,6 @@ static void project(const struct chunk *chunk) {
     }
 }
 
-static void finish(const struct chunk *chunk) {
-    const struct unit *u = chunk->unit;
-    struct tile tile = {0};
-    while (chunk_next_tile(chunk, &u->output, &tile)) {
-        struct affine_args args = {.x = tile_data(&u->projected, &tile),
-                                   .y = tile_data(&u->output, &tile),
-                                   .x_block = plane_block(&u->projected),
-                                   .y_block = plane_block(&u->output),
-                                   .pixels = tile.n,
-                                   .channels = u->output.channels,
-                                   .scale = u->projected_bn.batch.scale,
-                                   .shift = u->projected_bn.batch.shift};
-        if (u->spec.residual) {
-            args.residual = tile_data(&u->input, &tile);
-            args.residual_block = plane_block(&u->input);
-        }
-        chunk->engine->forward->affine_f32(&args);
-    }
-}
-
 /* ---- The kernel sizes of a block's depthwise filters ---- */
 
 void block_kernel_chain(const struct block_tensors *t, int kernel, struct kernel_chain *chain,
@@ -251,6 +232,8 @@ void block_forward(struct engine *engine, struct unit *unit) {
         pack_pointwise(t->expand, unit->mid, unit->input.channels, engine->packed[0]);
         engine_pass(engine, PHASE_EXPAND, unit, NULL, expand);
         bn_layer_forward(engine, &unit->expanded_bn, &unit->expanded);
+    } else {
+        unit_finish(engine, unit - 1);
     }
     block_pack_filters(engine, unit);
     engine_pass(engine, PHASE_FILTER, unit, NULL, filter);
@@ -262,5 +245,4 @@ void block_forward(struct engine *engine, struct unit *unit) {
     }
     engine_pass(engine, PHASE_PROJECT, unit, NULL, project);
     bn_layer_forward(engine, &unit->projected_bn, &unit->projected);
-    engine_pass(engine, PHASE_FINISH, unit, NULL, finish);
 }

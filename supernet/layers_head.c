@@ -11,6 +11,7 @@ static void convolve(const struct chunk *chunk) {
     struct tile tile = {0};
     engine_clear_sums(chunk, out);
     while (chunk_next_tile(chunk, out, &tile)) {
+        unit_finish_tile(chunk, u - 1, &tile);
         float *sums = engine_sums(chunk->engine, out, tile.group);
         struct pw_args args = {
             .x = tile_data(&u->input, &tile),

@@ -1,4 +1,4 @@
-/* The stem: dense convolution on the images, BN, activation. */
+/* The stem: dense convolution on the images, BN, activation; and what ends any unit's forward. */
 #include <string.h>
 
 #include "supernet/engine_internal.h"
@@ -27,21 +27,31 @@ static void convolve(const struct chunk *chunk) {
     }
 }
 
-static void activate(const struct chunk *chunk) {
-    const struct unit *u = chunk->unit;
-    struct tile tile = {0};
-    while (chunk_next_tile(chunk, &u->projected, &tile)) {
-        struct affine_args args = {.x = tile_data(&u->projected, &tile),
-                                   .y = tile_data(&u->output, &tile),
-                                   .x_block = plane_block(&u->projected),
-                                   .y_block = plane_block(&u->output),
-                                   .pixels = tile.n,
-                                   .channels = u->output.channels,
-                                   .scale = u->projected_bn.batch.scale,
-                                   .shift = u->projected_bn.batch.shift,
-                                   .act = u->spec.act};
-        chunk->engine->forward->affine_f32(&args);
+void unit_finish_tile(const struct chunk *chunk, const struct unit *u, const struct tile *tile) {
+    struct affine_args args = {.x = tile_data(&u->projected, tile),
+                               .y = tile_data(&u->output, tile),
+                               .x_block = plane_block(&u->projected),
+                               .y_block = plane_block(&u->output),
+                               .pixels = tile->n,
+                               .channels = u->output.channels,
+                               .scale = u->projected_bn.batch.scale,
+                               .shift = u->projected_bn.batch.shift,
+                               .act = u->spec.kind == UNIT_STEM ? u->spec.act : ACT_NONE};
+    if (u->spec.residual) {
+        args.residual = tile_data(&u->input, tile);
+        args.residual_block = plane_block(&u->input);
     }
+    chunk->engine->forward->affine_f32(&args);
+}
+
+static void finish(const struct chunk *chunk) {
+    struct tile tile = {0};
+    while (chunk_next_tile(chunk, &chunk->unit->output, &tile))
+        unit_finish_tile(chunk, chunk->unit, &tile);
+}
+
+void unit_finish(struct engine *engine, struct unit *unit) {
+    engine_pass(engine, PHASE_FINISH, unit, NULL, finish);
 }
 
 void stem_forward(struct engine *engine, struct unit *unit) {
@@ -49,7 +59,6 @@ void stem_forward(struct engine *engine, struct unit *unit) {
     conv_pack(engine->net->map->stem->data, s->c_out, s->c_in, s->kernel, engine->packed[0]);
     engine_pass(engine, PHASE_STEM, unit, NULL, convolve);
     bn_layer_forward(engine, &unit->projected_bn, &unit->projected);
-    engine_pass(engine, PHASE_STEM, unit, NULL, activate);
 }
 
 /* dz over dy, with its sums */

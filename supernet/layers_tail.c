@@ -148,6 +148,8 @@ static void init_tail(struct engine *e, const struct unit *last) {
 void tail_forward(struct engine *engine, struct unit *last, float *ret_logits) {
     const struct tensor *bias = engine->net->map->classifier_bias;
     init_tail(engine, last);
+    if (last->spec.kind != UNIT_HEAD_CONV)
+        unit_finish(engine, last);
     if (engine->net->map->mix)
         prepare_mix(engine);
     struct pw_matrix matrix = padded_classifier(engine);

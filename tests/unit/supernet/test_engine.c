@@ -23,7 +23,7 @@ struct fixture {
     float teacher[LOGITS];
 };
 
-static void open_engine(struct fixture *f, int threads, bool training) {
+static void open_merging(struct fixture *f, int threads, bool training, int merge_channels_max) {
     struct err err = {0};
     struct engine_limits limits = {GOLDEN_IMAGES, GOLDEN_SIDE, training};
     memset(f, 0, sizeof *f);
@@ -31,7 +31,12 @@ static void open_engine(struct fixture *f, int threads, bool training) {
     assert_int_equal(supernet_create(f->golden.space, 1, &err, &f->net), 0);
     golden_fill(f->net);
     assert_int_equal(parallel_create(threads, &f->pool), 0);
-    assert_int_equal(engine_create(f->net, f->pool, &limits, &err, &f->engine), 0);
+    assert_int_equal(
+        engine_create_merging(f->net, f->pool, &limits, merge_channels_max, &err, &f->engine), 0);
+}
+
+static void open_engine(struct fixture *f, int threads, bool training) {
+    open_merging(f, threads, training, ENGINE_MERGE_CHANNELS);
 }
 
 static void close_engine(struct fixture *f) {
@@ -144,8 +149,7 @@ static void test_step_equals_pytorch(void **state) {
 /* Expand's gradients by a pass of their own, as layers of many channels take them. */
 static void test_step_without_merging_equals_pytorch(void **state) {
     struct fixture f;
-    open_engine(&f, 2, true);
-    f.engine->merge_channels_max = 0;
+    open_merging(&f, 2, true, 0);
     check_step(&f);
     close_engine(&f);
 }
