@@ -68,8 +68,6 @@ static void need_se(struct needs *n, const struct block_tensors *t) {
         return;
     n->packed[1] = larger(n->packed[1], pw_packed_floats(t->se_mid, t->mid));
     n->packed[2] = larger(n->packed[2], pw_packed_floats(t->mid, t->se_mid));
-    size_t weights = 2 * (size_t)t->se_mid * (size_t)t->mid + (size_t)(t->se_mid + t->mid);
-    n->slot = larger(n->slot, pw_grad_dense_floats(t->mid, t->c_out) + weights + 4 * ALIGN_FLOATS);
     n->se_row = larger(n->se_row, n->images * (size_t)t->mid);
 }
 

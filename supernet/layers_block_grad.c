@@ -102,22 +102,6 @@ static void project_grad(const struct chunk *chunk) {
 
 /* ---- Project behind squeeze and excitation ---- */
 
-/* Where a slot keeps the gradients of the two dense layers. */
-struct se_slot {
-    size_t reduce, reduce_bias, expand, expand_bias, end; /* floats from the slot's start */
-};
-
-static struct se_slot se_slot_of(const struct unit *u) {
-    size_t mid = (size_t)u->mid, hidden = (size_t)u->spec.se_channels;
-    struct se_slot s;
-    s.reduce = (pw_grad_dense_floats(u->mid, u->output.channels) + 15) / 16 * 16;
-    s.expand = s.reduce + hidden * mid;
-    s.reduce_bias = s.expand + hidden * mid;
-    s.expand_bias = s.reduce_bias + hidden;
-    s.end = s.expand_bias + mid;
-    return s;
-}
-
 /* d_gate of the tile's images, and what project read in the first tile. */
 static void gate_grad(const struct chunk *chunk, const struct tile *tile) {
     const struct unit *u = chunk->unit;
@@ -141,34 +125,39 @@ static void gate_grad(const struct chunk *chunk, const struct tile *tile) {
     }
 }
 
+/* The dense layers' gradients for images [first, end) of the batch, straight on the tensors. */
+static struct se_grad_args excitation_args(const struct engine *e, const struct unit *u, int first,
+                                           int end) {
+    const struct block_tensors *t = u->tensors;
+    ptrdiff_t mid = u->mid, hidden = u->spec.se_channels;
+    return (struct se_grad_args){.n = end - first,
+                                 .channels = u->mid,
+                                 .hidden_channels = u->spec.se_channels,
+                                 .c_ld = mid,
+                                 .hidden_ld = hidden,
+                                 .mean = u->se_mean + first * mid,
+                                 .hidden = u->se_hidden + first * hidden,
+                                 .gate = u->se_gate + first * mid,
+                                 .d_gate = e->se_grad[0] + first * mid,
+                                 .d_hidden = e->se_grad[1] + first * hidden,
+                                 .d_mean = e->se_grad[2] + first * mid,
+                                 .reduce = t->se_reduce->data,
+                                 .expand = t->se_expand->data,
+                                 .reduce_ld = t->se_reduce->dims[1],
+                                 .expand_ld = t->se_expand->dims[1],
+                                 .d_reduce = t->se_reduce->grad,
+                                 .d_reduce_bias = t->se_reduce_bias->grad,
+                                 .d_expand = t->se_expand->grad,
+                                 .d_expand_bias = t->se_expand_bias->grad};
+}
+
 /* Through the dense layers: d_gate to d_mean, divided by the pixels that it is a mean of. */
 static void excitation_grad(const struct chunk *chunk) {
-    const struct engine *e = chunk->engine;
     const struct unit *u = chunk->unit;
-    ptrdiff_t mid = u->mid, hidden = u->spec.se_channels;
-    struct se_slot slot = se_slot_of(u);
-    struct se_grad_args args = {.n = chunk->end - chunk->first,
-                                .channels = u->mid,
-                                .hidden_channels = u->spec.se_channels,
-                                .c_ld = mid,
-                                .hidden_ld = hidden,
-                                .mean = u->se_mean + chunk->first * mid,
-                                .hidden = u->se_hidden + chunk->first * hidden,
-                                .gate = u->se_gate + chunk->first * mid,
-                                .d_gate = e->se_grad[0] + chunk->first * mid,
-                                .d_hidden = e->se_grad[1] + chunk->first * hidden,
-                                .d_mean = e->se_grad[2] + chunk->first * mid,
-                                .reduce = e->packed[1],
-                                .expand = e->packed[2],
-                                .reduce_ld = mid,
-                                .expand_ld = hidden,
-                                .d_reduce = chunk->slot + slot.reduce,
-                                .d_reduce_bias = chunk->slot + slot.reduce_bias,
-                                .d_expand = chunk->slot + slot.expand,
-                                .d_expand_bias = chunk->slot + slot.expand_bias};
-    se_grad(e->backward, &args);
+    struct se_grad_args args = excitation_args(chunk->engine, u, chunk->first, chunk->end);
+    se_grad_data(chunk->engine->backward, &args);
     float inverse = 1 / (float)plane_pixels(&u->filtered);
-    for (ptrdiff_t i = 0; i < (chunk->end - chunk->first) * mid; i++)
+    for (ptrdiff_t i = 0; i < args.n * args.c_ld; i++)
         args.d_mean[i] *= inverse;
 }
 
@@ -196,7 +185,7 @@ static void project_se_grad(const struct chunk *chunk) {
     const struct unit *u = chunk->unit;
     const struct block_grad *g = chunk->extra;
     engine_clear_sums(chunk, &g->d_filtered);
-    memset(chunk->slot, 0, se_slot_of(u).end * sizeof(float));
+    memset(chunk->slot, 0, pw_grad_dense_floats(u->mid, u->output.channels) * sizeof(float));
     memset(e->se_grad[0] + (ptrdiff_t)chunk->first * u->mid, 0,
            (size_t)(chunk->end - chunk->first) * (size_t)u->mid * sizeof(float));
     struct tile tile = {0};
@@ -213,45 +202,26 @@ static void project_se_grad(const struct chunk *chunk) {
         through_gate(chunk, &tile);
 }
 
-/* Leading slices of the dense layers without gaps, as the slots' gradients are laid out. */
-static void copy_slice(const struct tensor *weight, int rows, int columns, float *to) {
-    for (int r = 0; r < rows; r++)
-        memcpy(to + (ptrdiff_t)r * columns, weight->data + (ptrdiff_t)r * weight->dims[1],
-               (size_t)columns * sizeof *to);
-}
+enum { SE_PARTS = 16 };
 
-static void add_slice(const float *from, int rows, int columns, const struct tensor *weight) {
-    int ld = weight->n_dims > 1 ? weight->dims[1] : columns;
-    for (int r = 0; r < rows; r++)
-        for (int c = 0; c < columns; c++)
-            weight->grad[(ptrdiff_t)r * ld + c] += from[(ptrdiff_t)r * columns + c];
-}
-
-static void add_se_grads(struct engine *engine, const struct unit *u) {
-    const struct block_tensors *t = u->tensors;
-    struct se_slot slot = se_slot_of(u);
-    int hidden = u->spec.se_channels;
-    engine_sum_slots(engine, slot.end);
-    pw_grad_unpack_add(engine->slots, u->mid, u->output.channels, t->project->grad,
-                       t->project->dims[1]);
-    add_slice(engine->slots + slot.reduce, hidden, u->mid, t->se_reduce);
-    add_slice(engine->slots + slot.expand, u->mid, hidden, t->se_expand);
-    add_slice(engine->slots + slot.reduce_bias, 1, hidden, t->se_reduce_bias);
-    add_slice(engine->slots + slot.expand_bias, 1, u->mid, t->se_expand_bias);
+static void excitation_weight_grad(void *context, int part, int thread) {
+    const struct chunk *batch = context;
+    struct se_grad_args args =
+        excitation_args(batch->engine, batch->unit, batch->first, batch->end);
+    se_grad_weights(batch->engine->backward, &args, part, SE_PARTS);
 }
 
 static void project_backward(struct engine *engine, struct unit *u, const struct block_grad *g) {
     const struct block_tensors *t = u->tensors;
     pack_pointwise_transposed(t->project, u->output.channels, u->mid, engine->packed[0]);
     if (u->spec.se_channels) {
-        copy_slice(t->se_reduce, u->spec.se_channels, u->mid, engine->packed[1]);
-        copy_slice(t->se_expand, u->mid, u->spec.se_channels, engine->packed[2]);
+        struct chunk batch = {.engine = engine, .unit = u, .end = engine->n_images};
         engine_pass(engine, PHASE_PROJECT_GRAD, u, g, project_se_grad);
-        add_se_grads(engine, u);
+        parallel_for(engine->pool, SE_PARTS, excitation_weight_grad, &batch);
     } else {
         engine_pass(engine, PHASE_PROJECT_GRAD, u, g, project_grad);
-        add_pointwise_grad(engine, t->project, u->output.channels, u->mid);
     }
+    add_pointwise_grad(engine, t->project, u->output.channels, u->mid);
 }
 
 /* ---- Depthwise ---- */

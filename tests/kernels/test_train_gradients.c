@@ -563,7 +563,9 @@ static void test_se(void **state) {
     args.reduce = reduce, args.reduce_ld = SE_C, args.expand = expand, args.expand_ld = SE_HIDDEN;
     args.d_reduce = d_reduce, args.d_reduce_bias = d_reduce_bias;
     args.d_expand = d_expand, args.d_expand_bias = d_expand_bias;
-    se_grad(kernels(), &args);
+    se_grad_data(kernels(), &args);
+    for (int part = 0; part < 3; part++)
+        se_grad_weights(kernels(), &args, part, 3);
     check_gradient(se_loss, &s, s.mean, d_mean, SE_N * SE_C, 1);
     check_gradient(se_loss, &s, s.reduce, d_reduce, SE_HIDDEN * SE_C, 1);
     check_gradient(se_loss, &s, s.reduce_bias, d_reduce_bias, SE_HIDDEN, 1);
