@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "daemon/job/confine.h"
 #include "daemon/job/job.h"
 
 #include <errno.h>
@@ -34,13 +35,14 @@ static void catch_signals(struct channel *channel) {
     sigaction(SIGINT, &stop, NULL);
 }
 
-/* Below whatever else runs on the machine, no core dumps of training data; a full disk and a daemon
- * that is gone are errors, not signals. */
+/* Below whatever else runs on the machine; a full disk and a daemon that is gone are errors, not
+ * signals. */
 static void become_modest(void) {
-    struct rlimit none = {0, 0};
+    struct err err = {0};
     if (setpriority(PRIO_PROCESS, 0, NICE) != 0)
         log_warn("cannot lower the priority: %s", strerror(errno));
-    setrlimit(RLIMIT_CORE, &none);
+    if (confine_process(&err) != 0)
+        log_warn("%s", err.message);
     signal(SIGXFSZ, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
 }
