@@ -39,7 +39,7 @@ void taps_grad_unpack_add(const float *dense, int channels, int taps, float *d_w
 }
 
 /* Padded planes of the input and of the output's gradient; columns may be split even and odd and
- * rounded up, so each plane is given two columns and one row more than its padding. */
+ * rounded up, so each plane is given a row and three columns more than its padding. */
 size_t dw_grad_scratch_floats(int h_in, int w_in, int kernel, int stride) {
     size_t in = (size_t)(h_in + kernel) * (w_in + kernel + 2);
     size_t out = (size_t)(conv_out(h_in, stride) + kernel) * (conv_out(w_in, stride) + kernel + 2);
