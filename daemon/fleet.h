@@ -1,0 +1,51 @@
+/* The boards as the running daemon sees them, on the loop: requests for leases that wait for work,
+ * what time does to leases and boards, the progress of table jobs, and the turns that measurements
+ * on the daemon's own machine take with the jobs there. All that must outlive the daemon is in the
+ * store; the fleet holds only who waits. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "base/error.h"
+
+struct daemon;
+struct fleet;
+struct web_request;
+
+enum {
+    FLEET_POLL_S = 20,      /* for how long a worker should let a request for a lease wait */
+    FLEET_HEARTBEAT_S = 15, /* interval of a worker's signs of life while it measures */
+    FLEET_AWAY_S = 45,      /* not heard of for three intervals: away */
+    FLEET_WAIT_MAX_S = 25   /* longest wait for a lease */
+};
+
+/* What a measurement on the daemon's own machine needs of the scheduler. NULL functions: nothing
+ * else ever runs here. */
+struct fleet_hooks {
+    void *context;
+    /* From now on until release nothing numeric is to run: jobs are told to pause at their next
+     * step boundary, and none is started. Called at most once before release. */
+    void (*hold)(void *context);
+    void (*release)(void *context);
+    /* Whether it is quiet: no job runs, or every one has said that it is paused. */
+    bool (*quiet)(void *context);
+};
+
+/* daemon (borrowed) has its loop and store; hooks are copied. Open leases get an interval's grace:
+ * the boards could not reach the daemon while it was down. Errors: ESP_ENOMEM. */
+int fleet_create(struct daemon *daemon, const struct fleet_hooks *hooks, struct err *err,
+                 struct fleet **ret_fleet);
+/* Answers who waits with 503; memory is freed when the loop has run its closing callbacks. Must
+ * come before store_close and web_destroy. Takes NULL. */
+void fleet_destroy(struct fleet *fleet);
+/* There may be work, or it may be quiet: call it on STORE_WAKE_FLEET, and when the last running job
+ * has paused or ended. Takes NULL. */
+void fleet_wake(struct fleet *fleet);
+
+/* Takes a worker's POST /worker/lease and answers it, now or when there is work. */
+void fleet_lease(struct web_request *req);
+
+/* Progress of a table's job, in the form of docs/JOB_PROTOCOL.md; NULL when it does not run. The
+ * caller frees it. */
+cJSON *fleet_progress(struct fleet *fleet, const char *job);
