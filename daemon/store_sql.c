@@ -2,10 +2,12 @@
 
 #include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 enum { STATEMENTS_MAX = 512 /* a power of two, far above the number of literals */ };
@@ -97,10 +99,11 @@ static sqlite3_stmt *prepare(struct sql *sql, const char *text) {
     return sql->cache[slot].stmt;
 }
 
-static void bind(sqlite3_stmt *stmt, const char *types, va_list args) {
+/* From parameter number first on. */
+static void bind(sqlite3_stmt *stmt, int first, const char *types, va_list args) {
     const void *bytes;
     double real;
-    for (int i = 1; types != NULL && *types != '\0'; types++, i++)
+    for (int i = first; types != NULL && *types != '\0'; types++, i++)
         switch (*types) {
         case 't':
             sqlite3_bind_text(stmt, i, va_arg(args, const char *), -1, SQLITE_TRANSIENT);
@@ -132,7 +135,7 @@ static void start_query(struct sql *sql, struct sql_rows *rows, const char *text
     if (rows->stmt == NULL)
         rows->code = SQLITE_ERROR;
     else
-        bind(rows->stmt, types, args);
+        bind(rows->stmt, 1, types, args);
 }
 
 void sql_query(struct sql *sql, struct sql_rows *rows, const char *text, const char *types, ...) {
@@ -303,4 +306,60 @@ int sql_get_rows(struct sql *sql, struct err *err, cJSON **ret_array, const char
     }
     *ret_array = array;
     return 0;
+}
+
+static cJSON *page_document(cJSON *items, int64_t size, const char *key) {
+    cJSON *doc = cJSON_CreateObject(), *next = NULL;
+    if (cJSON_GetArraySize(items) > size) {
+        cJSON_DeleteItemFromArray(items, (int)size);
+        const cJSON *last = cJSON_GetArrayItem(items, (int)size - 1);
+        const cJSON *cursor = cJSON_GetObjectItemCaseSensitive(last, key);
+        char number[24];
+        snprintf(number, sizeof(number), "%.0f", cJSON_GetNumberValue(cursor));
+        next = cJSON_CreateString(cJSON_IsNumber(cursor) ? number : cJSON_GetStringValue(cursor));
+    }
+    cJSON_AddItemToObject(doc, "items", items);
+    cJSON_AddItemToObject(doc, "next", next != NULL ? next : cJSON_CreateNull());
+    return doc;
+}
+
+int sql_page(struct sql *sql, struct err *err, const struct sql_page_args *page, const char *key,
+             cJSON **ret_doc, const char *text, const char *types, ...) {
+    struct sql_rows rows;
+    va_list args;
+    cJSON *items = cJSON_CreateArray();
+    sql_query(sql, &rows, text, "ti", page->after, page->size + 1);
+    va_start(args, types);
+    if (rows.stmt != NULL)
+        bind(rows.stmt, 3, types, args);
+    va_end(args);
+    bool whole = items != NULL;
+    while (whole && sql_next(&rows))
+        whole = cJSON_AddItemToArray(items, sql_row(&rows));
+    int r = sql_end(&rows, err);
+    if (r == 0 && !whole)
+        r = err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    if (r != 0) {
+        cJSON_Delete(items);
+        return r;
+    }
+    *ret_doc = page_document(items, page->size, key);
+    return 0;
+}
+
+int sql_spread(cJSON *row, const char *key, struct err *err) {
+    cJSON *raw = cJSON_DetachItemFromObjectCaseSensitive(row, key), *doc = NULL;
+    const char *text = cJSON_IsRaw(raw) ? raw->valuestring : "{}";
+    struct json_limits limits = {.bytes = 64 << 20, .depth = 64, .nodes = 4000000};
+    int r = json_parse(text, strlen(text), &limits, err, &doc);
+    while (r == 0 && doc->child != NULL) {
+        cJSON *member = cJSON_DetachItemViaPointer(doc, doc->child);
+        if (cJSON_HasObjectItem(row, member->string))
+            cJSON_Delete(member);
+        else
+            cJSON_AddItemToObject(row, member->string, member);
+    }
+    cJSON_Delete(doc);
+    cJSON_Delete(raw);
+    return r;
 }

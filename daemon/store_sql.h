@@ -55,3 +55,21 @@ int sql_get_row(struct sql *sql, struct err *err, cJSON **ret_doc, const char *t
 /* All rows, as an array. */
 int sql_get_rows(struct sql *sql, struct err *err, cJSON **ret_array, const char *text,
                  const char *types, ...);
+
+/* One page of a list, newest first: {"items": […], "next": cursor | null}. The statement gets the
+ * cursor as ?1 (text, NULL for the first page) and a limit as ?2, then the arguments from ?3 on; it
+ * must order by the column that a row's member key shows, descending. */
+struct sql_page_args {
+    const char *after; /* NULL: from the newest */
+    int64_t size;
+};
+int sql_page(struct sql *sql, struct err *err, const struct sql_page_args *page, const char *key,
+             cJSON **ret_doc, const char *text, const char *types, ...);
+
+/* The members of row's member key, which is stored JSON text, become row's own (its own win). */
+int sql_spread(cJSON *row, const char *key, struct err *err);
+
+/* Microseconds as RFC 3339, inside a statement that makes JSON itself. */
+#define SQL_TIME(column)                                                                           \
+    "CASE WHEN " column " IS NULL THEN NULL ELSE strftime('%Y-%m-%dT%H:%M:%S', " column            \
+    " / 1000000, 'unixepoch') || printf('.%06dZ', " column " % 1000000) END"

@@ -64,7 +64,7 @@ CREATE TABLE datasets (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     path TEXT NOT NULL,
-    format TEXT NOT NULL,
+    format TEXT, -- NULL: found by looking
     validation INTEGER NOT NULL,
     split_seed INTEGER NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('checking', 'ready', 'failed')),
@@ -233,7 +233,7 @@ CREATE TABLE devices ( -- a removed board keeps its row: its measurements outliv
     local INTEGER NOT NULL,
     noise REAL,
     last_seen_us INTEGER NOT NULL,
-    goodbye_us INTEGER,
+    away_us INTEGER, -- since when it is known to have gone; NULL: it is there, or nobody knows
     removed_us INTEGER,
     created_us INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -263,6 +263,7 @@ CREATE TABLE profiles (
     noise REAL,
     reference_us TEXT, -- JSON array: samples of the reference network at enrolment
     revision TEXT,
+    epoch INTEGER NOT NULL DEFAULT 0, -- of its board, when its worker last brought it
     created_us INTEGER NOT NULL,
     UNIQUE (device, runtime, precision, threads, cores, governor)
 ) STRICT, WITHOUT ROWID;
@@ -290,7 +291,7 @@ CREATE TABLE measurements (
     state TEXT NOT NULL
         CHECK (state IN ('queued', 'leased', 'running', 'accepted', 'failed', 'canceled')),
     attempt INTEGER NOT NULL DEFAULT 0,
-    not_before_us INTEGER NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0, -- attempts that crashed or were lost
     median_us REAL,
     low_us REAL,
     high_us REAL,

@@ -22,6 +22,10 @@ const char *web_identity(const struct web_request *req) {
     return req->identity;
 }
 
+const struct web_route *web_matched(const struct web_request *req) {
+    return req->match.route;
+}
+
 const char *web_method(const struct web_request *req) {
     return req->method;
 }
@@ -82,9 +86,8 @@ int web_json(const struct web_request *req, struct err *err, cJSON **ret_doc) {
     return 0;
 }
 
-int web_query_int(const struct web_request *req, const char *name, int64_t min, int64_t max,
-                  struct err *err, int64_t *ret) {
-    const char *text = web_query(req, name);
+int web_parse_int(const char *name, const char *text, int64_t min, int64_t max, struct err *err,
+                  int64_t *ret) {
     char *end;
     if (text == NULL)
         return 0;

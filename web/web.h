@@ -18,6 +18,7 @@ struct web_request; /* valid until it was answered */
 enum web_flags {
     WEB_PUBLIC = 1, /* needs no token, wherever the client is */
     WEB_WORKER = 2, /* needs a worker's token, also on loopback */
+    WEB_STREAM = 4, /* lasts as long as the client likes: not timed */
 };
 
 struct web_route {
@@ -27,6 +28,7 @@ struct web_route {
     void (*handler)(struct web_request *req); /* must answer exactly once, now or later */
     unsigned flags;                           /* enum web_flags */
     size_t body_limit;                        /* bytes; 0: web_config.body_limit */
+    const void *context;                      /* the handler's own */
 };
 
 /* A file of the dashboard, compiled in. */
@@ -72,7 +74,8 @@ void web_destroy(struct web_server *server);
 
 /* What was asked. Texts live as long as the request. */
 void *web_user(const struct web_request *req);
-const char *web_identity(const struct web_request *req); /* of authorise; "" */
+const char *web_identity(const struct web_request *req);            /* of authorise; "" */
+const struct web_route *web_matched(const struct web_request *req); /* never NULL in a handler */
 const char *web_method(const struct web_request *req);
 const char *web_path(const struct web_request *req);
 const char *web_param(const struct web_request *req,
@@ -85,9 +88,9 @@ bool web_peer_gone(const struct web_request *req); /* the client has closed the 
 /* The body as a JSON object; an empty body is {}. Caller frees. Errors: as json_parse, and
  * ESP_EPARSE when it is no object. */
 int web_json(const struct web_request *req, struct err *err, cJSON **ret_doc);
-/* Integer query parameter in [min, max]; absent leaves *ret. ESP_EINVAL with the name in err. */
-int web_query_int(const struct web_request *req, const char *name, int64_t min, int64_t max,
-                  struct err *err, int64_t *ret);
+/* Integer text of a query parameter in [min, max]; NULL leaves *ret. ESP_EINVAL names it. */
+int web_parse_int(const char *name, const char *text, int64_t min, int64_t max, struct err *err,
+                  int64_t *ret);
 
 /* The answer: one of these, once. They never fail towards the caller: out of memory becomes 503. */
 void web_reply_json(struct web_request *req, int status, cJSON *doc); /* takes doc */

@@ -1,0 +1,312 @@
+#include "daemon/api.h"
+
+#include <ctype.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/utf8.h"
+#include "daemon/api_nouns.h"
+#include "daemon/metrics.h"
+#include "daemon/store_sql.h"
+#include "daemon/store_tokens.h"
+
+enum { KEY_MAX = 255 };
+
+#define API_NOUN_ENTRY(name) name,
+const struct api_route *const api_nouns[] = {API_NOUNS(API_NOUN_ENTRY) NULL};
+
+int api_answer_with_job(struct api_call *call, const char *name, cJSON *doc, cJSON *job) {
+    call->status = 202;
+    call->answer = cJSON_CreateObject();
+    cJSON_AddItemToObject(call->answer, name, doc);
+    cJSON_AddItemToObject(call->answer, "job", job);
+    return 0;
+}
+
+void api_problem_users(struct api_call *call, cJSON *users) {
+    if (users == NULL)
+        return;
+    call->problem = cJSON_CreateObject();
+    cJSON_AddItemToObject(call->problem, "users", users);
+}
+
+static void call_destroy(struct api_call *call) {
+    if (call == NULL)
+        return;
+    for (int i = 0; i < call->n_queries; i++)
+        free(call->queries[i].value);
+    if (call->state_destroy != NULL)
+        call->state_destroy(call->state);
+    cJSON_Delete(call->body);
+    cJSON_Delete(call->answer);
+    cJSON_Delete(call->problem);
+    free(call->text);
+    free(call->key);
+    free(call);
+}
+
+const char *api_query(const struct api_call *call, const char *name) {
+    for (int i = 0; i < call->n_queries; i++)
+        if (strcmp(call->queries[i].name, name) == 0)
+            return call->queries[i].value;
+    return NULL;
+}
+
+int api_query_int(const struct api_call *call, const char *name, int64_t min, int64_t max,
+                  struct err *err, int64_t *ret) {
+    return web_parse_int(name, api_query(call, name), min, max, err, ret);
+}
+
+int api_page(const struct api_call *call, struct err *err, struct sql_page_args *ret_page) {
+    ret_page->after = api_query(call, "after");
+    ret_page->size = API_PAGE_DEFAULT;
+    return api_query_int(call, "page_size", 1, API_PAGE_MAX, err, &ret_page->size);
+}
+
+int api_name(const cJSON *body, struct err *err, const char **ret_name) {
+    const char *name;
+    int r = json_string(body, "", "name", 1, API_NAME_MAX, err, &name);
+    if (r != 0)
+        return r;
+    for (const char *p = name; *p != '\0'; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f || *p == '/')
+            return err_set(err, ESP_EINVAL, "/name",
+                           "a name holds no control characters and no '/'");
+    if (name[0] == ' ' || name[strlen(name) - 1] == ' ')
+        return err_set(err, ESP_EINVAL, "/name", "a name neither begins nor ends with a space");
+    *ret_name = name;
+    return 0;
+}
+
+static int take_query(struct api_call *call, const char *name, const char *value, struct err *err) {
+    if (!utf8_valid(value, strlen(value)))
+        return err_set(err, ESP_EPARSE, NULL, "the parameter %s is no UTF-8", name);
+    snprintf(call->queries[call->n_queries].name, sizeof(call->queries[0].name), "%s", name);
+    call->queries[call->n_queries].value = mem_strdup(value);
+    if (call->queries[call->n_queries].value == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    call->n_queries++;
+    return 0;
+}
+
+/* The values of the parameters that the route lists. */
+static int take_queries(struct api_call *call, struct err *err) {
+    const char *words = call->route->query;
+    int r = 0;
+    while (r == 0 && words != NULL && *words != '\0' && call->n_queries < API_QUERIES_MAX) {
+        char name[24];
+        size_t len = strcspn(words, ",");
+        snprintf(name, sizeof(name), "%.*s", (int)len, words);
+        const char *value = web_query(call->req, name);
+        if (value != NULL)
+            r = take_query(call, name, value, err);
+        words += len + (words[len] == ',');
+    }
+    return r;
+}
+
+static int take_key(struct api_call *call, struct err *err) {
+    const char *key = web_header(call->req, "Idempotency-Key");
+    if (key == NULL || strcmp(call->route->method, "POST") != 0 || call->route->write == NULL)
+        return 0;
+    if (key[0] == '\0' || strlen(key) > KEY_MAX)
+        return err_set(err, ESP_EPARSE, NULL, "the Idempotency-Key must have 1 to %d characters",
+                       KEY_MAX);
+    for (const char *p = key; *p != '\0'; p++)
+        if (!isprint((unsigned char)*p))
+            return err_set(err, ESP_EPARSE, NULL, "the Idempotency-Key must be printable ASCII");
+    call->key = mem_strdup(key);
+    return call->key != NULL ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
+}
+
+static int take_body(struct api_call *call, struct err *err) {
+    size_t len;
+    const char *text = web_body(call->req, &len);
+    hash_text(text, len, call->body_hash);
+    if (strcmp(call->route->method, "POST") != 0 && strcmp(call->route->method, "PATCH") != 0)
+        return 0;
+    return web_json(call->req, err, &call->body);
+}
+
+static int call_create(struct web_request *req, struct err *err, struct api_call **ret_call) {
+    struct api_call *call = mem_array(1, sizeof(*call));
+    if (call == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    call->daemon = web_user(req);
+    call->route = web_matched(req)->context;
+    call->req = req;
+    call->local = web_local(req);
+    memcpy(call->identity, web_identity(req), sizeof(call->identity));
+    if (strchr(call->route->path, '{') != NULL)
+        snprintf(call->id, sizeof(call->id), "%s",
+                 web_param(req, strstr(call->route->path, "{name}") != NULL ? "name" : "id"));
+    int r = utf8_valid(call->id, strlen(call->id))
+                ? 0
+                : err_set(err, ESP_ENOTFOUND, NULL, "the path is no UTF-8");
+    if (r == 0)
+        r = take_queries(call, err);
+    if (r == 0)
+        r = take_key(call, err);
+    if (r == 0)
+        r = take_body(call, err);
+    if (r != 0) {
+        call_destroy(call);
+        return r;
+    }
+    *ret_call = call;
+    return 0;
+}
+
+static void answer(struct api_call *call, int code, const struct err *err) {
+    struct web_request *req = call->req;
+    if (code != 0) {
+        cJSON *problem = call->problem;
+        struct err copy = *err;
+        copy.code = code;
+        call->problem = NULL;
+        web_reply_error(req, &copy, problem);
+        call_destroy(call);
+        return;
+    }
+    if (call->route->finish != NULL && call->answer != NULL)
+        call->route->finish(call);
+    int status = call->status;
+    if (call->text != NULL) {
+        char *text = call->text;
+        call->text = NULL;
+        web_reply_text(req, status != 0 ? status : 200, "application/json", text, strlen(text));
+    } else if (call->answer != NULL) {
+        cJSON *doc = call->answer;
+        call->answer = NULL;
+        web_reply_json(req, status != 0 ? status : 200, doc);
+    } else {
+        web_reply_empty(req, status != 0 ? status : 204);
+    }
+    call_destroy(call);
+}
+
+/* The answer of an earlier call under the same key, or this call's own, stored with its effect. */
+static int run_write(struct store_tx *tx, struct store_call *store_call, struct err *err) {
+    struct api_call *call =
+        (struct api_call *)((char *)store_call - offsetof(struct api_call, store_call));
+    char route[ROUTE_PARAM_MAX + 128];
+    int r = 0, status = 0;
+    snprintf(route, sizeof(route), "%s %s %s", call->route->method, call->route->path, call->id);
+    call->tx = tx;
+    call->sql = store_tx_sql(tx);
+    if (call->key != NULL)
+        r = store_idempotency_find(call->sql, call->key, route, call->body_hash, err, &status,
+                                   &call->text);
+    if (r != 0 || status != 0) {
+        call->status = status;
+        return r;
+    }
+    r = call->route->write(call, err);
+    if (r != 0 || call->key == NULL || call->answer == NULL)
+        return r;
+    char *text = json_print(call->answer);
+    if (text == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    r = store_idempotency_put(tx, call->key, route, call->body_hash,
+                              call->status != 0 ? call->status : 200, text, err);
+    free(text);
+    return r;
+}
+
+static void write_done(struct store_call *store_call, int code, const struct err *err) {
+    answer((struct api_call *)((char *)store_call - offsetof(struct api_call, store_call)), code,
+           err);
+}
+
+static void start_write(struct api_call *call) {
+    call->store_call = (struct store_call){.run = run_write, .done = write_done};
+    store_write(call->daemon->store, &call->store_call);
+}
+
+static int run_read(struct sql *sql, struct store_read *read, struct err *err) {
+    struct api_call *call =
+        (struct api_call *)((char *)read - offsetof(struct api_call, store_read));
+    call->sql = sql;
+    int r = call->route->read(call, err);
+    call->sql = NULL;
+    return r;
+}
+
+static void read_done(struct store_read *read, int code, const struct err *err) {
+    struct api_call *call =
+        (struct api_call *)((char *)read - offsetof(struct api_call, store_read));
+    if (code == 0 && call->route->write != NULL)
+        start_write(call);
+    else
+        answer(call, code, err);
+}
+
+static void dispatch(struct web_request *req) {
+    struct api_call *call = NULL;
+    struct err err = {0};
+    if (call_create(req, &err, &call) != 0) {
+        web_reply_error(req, &err, NULL);
+        return;
+    }
+    if (call->route->read == NULL) {
+        start_write(call);
+        return;
+    }
+    call->store_read = (struct store_read){.run = run_read, .done = read_done};
+    store_read(call->daemon->store, &call->store_read);
+}
+
+int api_routes(struct err *err, const struct web_route **ret_routes) {
+    size_t n = 0, i = 0;
+    for (int noun = 0; api_nouns[noun] != NULL; noun++)
+        for (const struct api_route *route = api_nouns[noun]; route->method != NULL; route++)
+            n++;
+    struct web_route *routes = mem_array(n + 1, sizeof(*routes));
+    if (routes == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    for (int noun = 0; api_nouns[noun] != NULL; noun++)
+        for (const struct api_route *route = api_nouns[noun]; route->method != NULL; route++)
+            routes[i++] =
+                (struct web_route){.method = route->method,
+                                   .path = route->path,
+                                   .query = route->query,
+                                   .handler = route->loop != NULL ? route->loop : dispatch,
+                                   .flags = route->flags,
+                                   .body_limit = route->body_limit,
+                                   .context = route};
+    *ret_routes = routes;
+    return 0;
+}
+
+int api_authorise(void *user, const struct web_route *route, const char *bearer, bool local,
+                  struct err *err, char identity[64]) {
+    const struct daemon *daemon = user;
+    struct token token;
+    bool for_worker = (route->flags & WEB_WORKER) != 0;
+    identity[0] = '\0';
+    if ((route->flags & WEB_PUBLIC) != 0 || (bearer == NULL && local && !for_worker))
+        return 0;
+    if (bearer == NULL)
+        return err_set(err, ESP_EUNAUTHORIZED, NULL, "%s",
+                       for_worker ? "this needs the token of an enrolled worker"
+                                  : "beyond this machine every request needs a token");
+    int r = store_token_find(store_loop_sql(daemon->store), bearer, err, &token);
+    if (r != 0)
+        return r;
+    if (strcmp(token.kind, for_worker ? "worker" : "api") != 0)
+        return err_set(err, ESP_EFORBIDDEN, NULL, "a token for %s may not do this",
+                       strcmp(token.kind, "worker") == 0 ? "a worker"
+                       : strcmp(token.kind, "api") == 0  ? "people"
+                                                         : "enrolment");
+    snprintf(identity, 64, "%s", for_worker ? token.device : token.id);
+    return 0;
+}
+
+void api_answered(void *user, const struct web_route *route, int status, int64_t duration_us) {
+    const struct daemon *daemon = user;
+    metrics_request(daemon->metrics, route, status, duration_us);
+}

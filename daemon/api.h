@@ -1,0 +1,78 @@
+/* The HTTP API's frame: a row for each route, calls that read in the thread pool or write in the
+ * store's thread, answers made in one place. A file api_<noun>.c holds a noun's rows. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "daemon/daemon.h"
+#include "daemon/store.h"
+#include "web/route.h"
+#include "web/web.h"
+
+enum { API_QUERIES_MAX = 8, API_PAGE_MAX = 1000, API_PAGE_DEFAULT = 100, API_NAME_MAX = 64 };
+
+struct api_call;
+
+struct api_route {
+    const char *method, *path, *query; /* as in struct web_route */
+    unsigned flags;
+    size_t body_limit;
+    /* In the thread pool, on a snapshot: the whole answer of a GET; for others what needs time, or
+     * checks before the write. May be NULL. */
+    int (*read)(struct api_call *call, struct err *err);
+    /* On the writer's thread, in one transaction together with the Idempotency-Key. May be NULL. */
+    int (*write)(struct api_call *call, struct err *err);
+    /* On the loop, when the answer is ready: adds what only memory knows. May be NULL. */
+    void (*finish)(struct api_call *call);
+    /* Instead of all these: on the loop, answers itself. */
+    void (*loop)(struct web_request *req);
+};
+/* A noun's rows, ending with method NULL; api_nouns ends with NULL. */
+extern const struct api_route *const api_nouns[];
+
+struct api_call {
+    struct daemon *daemon;
+    const struct api_route *route;
+    struct web_request *req;  /* on the loop only */
+    char id[ROUTE_PARAM_MAX]; /* the path's parameter, "" if it has none */
+    char identity[64];        /* device of a worker's token, or token id; "" */
+    bool local;
+    int n_queries;
+    struct {
+        char name[24];
+        char *value; /* owned */
+    } queries[API_QUERIES_MAX];
+    cJSON *body; /* of POST and PATCH: an object */
+    char *key;   /* Idempotency-Key or NULL */
+    char body_hash[HASH_TEXT];
+    struct sql *sql;     /* in read and write */
+    struct store_tx *tx; /* in write */
+    void *state;         /* from read to write; freed with state_destroy */
+    void (*state_destroy)(void *state);
+
+    int status;     /* of the answer; 0: 200, or 204 without answer */
+    cJSON *answer;  /* owned */
+    char *text;     /* owned: JSON made elsewhere, instead of answer */
+    cJSON *problem; /* owned: members for the problem document */
+    struct store_call store_call;
+    struct store_read store_read;
+};
+
+const char *api_query(const struct api_call *call, const char *name); /* NULL if absent */
+int api_query_int(const struct api_call *call, const char *name, int64_t min, int64_t max,
+                  struct err *err, int64_t *ret);
+/* page_size and after of the query, in the form that sql_page takes. */
+struct sql_page_args;
+int api_page(const struct api_call *call, struct err *err, struct sql_page_args *ret_page);
+/* A name for a new thing: 1 to 64 bytes of visible text without '/'. */
+int api_name(const cJSON *body, struct err *err, const char **ret_name);
+
+/* All routes as web_create takes them; lives until the program ends. */
+int api_routes(struct err *err, const struct web_route **ret_routes);
+/* web_config.authorise and .answered; user is the daemon. */
+int api_authorise(void *user, const struct web_route *route, const char *bearer, bool local,
+                  struct err *err, char identity[64]);
+void api_answered(void *user, const struct web_route *route, int status, int64_t duration_us);

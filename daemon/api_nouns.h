@@ -1,0 +1,28 @@
+/* The rows of each noun; api_nouns lists them. A new noun: its file, a line here. */
+#pragma once
+
+#include "daemon/api.h"
+
+#define API_NOUNS(X)                                                                               \
+    X(api_system)                                                                                  \
+    X(api_datasets)                                                                                \
+    X(api_spaces)                                                                                  \
+    X(api_archs)                                                                                   \
+    X(api_supernets)                                                                               \
+    X(api_evaluations)                                                                             \
+    X(api_searches)                                                                                \
+    X(api_exports)                                                                                 \
+    X(api_jobs)                                                                                    \
+    X(api_tokens)                                                                                  \
+    X(api_devices)                                                                                 \
+    X(api_measurements)                                                                            \
+    X(api_worker)
+
+#define API_NOUN_DECLARE(name) extern const struct api_route name[];
+API_NOUNS(API_NOUN_DECLARE)
+#undef API_NOUN_DECLARE
+
+/* 202 with {name: doc, "job": job}; takes both. Returns 0. */
+int api_answer_with_job(struct api_call *call, const char *name, cJSON *doc, cJSON *job);
+/* Adds who depends on the thing ([{"kind", "id", "name"}], taken, may be NULL) to a problem. */
+void api_problem_users(struct api_call *call, cJSON *users);

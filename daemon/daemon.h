@@ -1,0 +1,36 @@
+/* What the parts of the daemon share. Fields are set at start; off the loop only paths, options and
+ * the store may be used. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct fleet;
+struct metrics;
+struct scheduler;
+struct sse_hub;
+struct store;
+struct web_server;
+
+enum { DATA_ROOTS_MAX = 32, ALLOWED_HOSTS_MAX = 16, PATH_SIZE = 1024 };
+
+struct daemon {
+    uv_loop_t loop;
+    char data_dir[PATH_SIZE];    /* absolute */
+    char job_program[PATH_SIZE]; /* absolute */
+    const char *address;
+    int64_t port;
+    bool insecure_lan;
+    int n_data_roots;
+    char data_roots[DATA_ROOTS_MAX][PATH_SIZE]; /* absolute, links resolved */
+    const char *hosts[ALLOWED_HOSTS_MAX + 1];
+    int threads; /* for a job */
+    int64_t started_us;
+    struct store *store;
+    struct web_server *web;
+    struct sse_hub *events;
+    struct scheduler *scheduler;
+    struct fleet *fleet;
+    struct metrics *metrics;
+};

@@ -1,0 +1,206 @@
+#include "daemon/ingest.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "daemon/process.h"
+#include "daemon/store_datasets.h"
+#include "daemon/store_exports.h"
+#include "daemon/store_jobs.h"
+#include "daemon/store_measurements.h"
+#include "daemon/store_searches.h"
+#include "daemon/store_supernets.h"
+
+static int apply_metric(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                        struct err *err) {
+    return store_metric_add(tx, job->subject, data, err);
+}
+
+static int apply_checkpoint(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                            struct err *err) {
+    return store_checkpoint_add(tx, job->subject, data, err);
+}
+
+/* Only worth a line in the log of events. */
+static int apply_recovered(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                           struct err *err) {
+    cJSON *doc = cJSON_Duplicate(data, true);
+    cJSON_AddStringToObject(doc, "job", job->id);
+    int r = store_tx_event(tx, err, "recovered", doc);
+    cJSON_Delete(doc);
+    return r;
+}
+
+static int apply_dataset(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                         struct err *err) {
+    return store_dataset_found(tx, job->subject, data, err);
+}
+
+/* A search's evaluations are those of its supernet. */
+static int apply_evaluation(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                            struct err *err) {
+    const char *supernet = job->subject;
+    cJSON *search = NULL;
+    int r = 0;
+    if (strcmp(job->kind, "search") == 0) {
+        r = store_search_get(store_tx_sql(tx), job->subject, err, &search);
+        supernet = cJSON_GetStringValue(cJSON_GetObjectItem(search, "supernet"));
+    }
+    if (r == 0)
+        r = store_evaluation_add(tx, supernet, data, err);
+    cJSON_Delete(search);
+    return r;
+}
+
+static int apply_predictor(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                           struct err *err) {
+    return store_predictor_set(tx, job->subject, data, err);
+}
+
+static int apply_candidates(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                            struct err *err) {
+    return store_candidates_add(tx, job->subject, data, err);
+}
+
+static int apply_generation(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                            struct err *err) {
+    return store_generation_add(tx, job->subject, data, err);
+}
+
+static int apply_measure_request(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                                 struct err *err) {
+    return store_measure_requests_add(tx, job->id, data, err);
+}
+
+static int apply_calibration(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                             struct err *err) {
+    return store_calibration_add(tx, job->subject, data, err);
+}
+
+static int apply_front(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                       struct err *err) {
+    return store_front_add(tx, job->subject, data, err);
+}
+
+static int apply_export(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                        struct err *err) {
+    return store_export_written(tx, job->subject, data, err);
+}
+
+static int apply_done(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                      struct err *err) {
+    const cJSON *result = cJSON_GetObjectItemCaseSensitive(data, "result");
+    int r = 0;
+    if (strcmp(job->kind, "train") == 0 && cJSON_IsObject(result))
+        r = store_supernet_trained(tx, job->subject, result, err);
+    if (strcmp(job->kind, "search") == 0 && cJSON_IsObject(result))
+        r = store_search_finished(tx, job->subject, result, err);
+    return r != 0 ? r : store_job_finish(tx, job->id, result, err);
+}
+
+static int apply_failed(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                        struct err *err) {
+    struct err why = {.code = ESP_EINTERNAL};
+    const char *code = "internal", *message = "", *pointer = "";
+    int r = json_string_opt(data, "", "code", 1, 64, err, &code);
+    if (r == 0)
+        r = json_string_opt(data, "", "message", 0, 4096, err, &message);
+    if (r == 0)
+        r = json_string_opt(data, "", "pointer", 0, 1024, err, &pointer);
+    if (r != 0)
+        return r;
+#define FIND_CODE(name, number, text, status)                                                      \
+    if (strcmp(text, code) == 0)                                                                   \
+        why.code = name;
+    ESP_ERRORS(FIND_CODE)
+#undef FIND_CODE
+    err_set(&why, why.code, pointer, "%.500s", message);
+    r = store_measure_requests_drop(tx, job->id, err);
+    return r != 0 ? r : store_job_fail(tx, job->id, &why, err);
+}
+
+static const struct {
+    const char *kind, *jobs; /* which kinds of job may send it; NULL: any */
+    int (*apply)(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                 struct err *err);
+} rows[] = {{"metric", "train", apply_metric},
+            {"checkpoint", "train", apply_checkpoint},
+            {"recovered", NULL, apply_recovered},
+            {"dataset", "dataset", apply_dataset},
+            {"evaluation", "train evaluate search", apply_evaluation},
+            {"predictor", "search", apply_predictor},
+            {"candidates", "search", apply_candidates},
+            {"generation", "search", apply_generation},
+            {"measure_request", "search", apply_measure_request},
+            {"calibration", "search", apply_calibration},
+            {"front", "search", apply_front},
+            {"export", "export", apply_export},
+            {"done", NULL, apply_done},
+            {"failed", NULL, apply_failed}};
+
+static int apply_event(struct store_tx *tx, const struct job_row *job, const char *kind,
+                       const cJSON *data, struct err *err) {
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        if (strcmp(rows[i].kind, kind) != 0)
+            continue;
+        if (rows[i].jobs != NULL && strstr(rows[i].jobs, job->kind) == NULL)
+            return err_set(err, ESP_EINVAL, "/kind", "a %s job sends no %s events", job->kind,
+                           kind);
+        return rows[i].apply(tx, job, data, err);
+    }
+    return err_set(err, ESP_EINVAL, "/kind", "there are no events of the kind \"%s\"", kind);
+}
+
+/* One line; passes over what the store has. */
+static int ingest_line(struct store_tx *tx, struct job_row *job, const cJSON *event,
+                       struct err *err, struct ingest_result *ret) {
+    const char *kind;
+    const cJSON *data;
+    int64_t seq;
+    int r = json_int(event, "", "seq", 1, INT64_C(1) << 53, err, &seq);
+    if (r == 0)
+        r = json_string(event, "", "kind", 1, 64, err, &kind);
+    if (r == 0)
+        r = json_object(event, "", "data", err, &data);
+    if (r != 0 || seq <= job->acked_seq)
+        return r;
+    if (seq != job->acked_seq + 1)
+        return err_set(err, ESP_EINVAL, "/seq", "event %lld came after event %lld", (long long)seq,
+                       (long long)job->acked_seq);
+    r = apply_event(tx, job, kind, data, err);
+    if (r != 0)
+        return err_prefix(err, r, "event %lld (%s)", (long long)seq, kind);
+    job->acked_seq = seq;
+    ret->ended |= strcmp(kind, "done") == 0 || strcmp(kind, "failed") == 0;
+    ret->asked |= strcmp(kind, "measure_request") == 0;
+    return 0;
+}
+
+int ingest_lines(struct store_tx *tx, const char *job_id, int64_t attempt, char *const *lines,
+                 int n_lines, struct err *err, struct ingest_result *ret) {
+    static const struct json_limits limits = {
+        .bytes = PROCESS_LINE_MAX, .depth = 64, .nodes = 4000000};
+    struct ingest_result result = {0};
+    struct job_row job;
+    int r = store_job_load(store_tx_sql(tx), job_id, err, &job);
+    if (r == 0 && (job.attempt != attempt || job_terminal(job.status.state))) {
+        *ret = (struct ingest_result){.acked = job.acked_seq, .fenced = true};
+        return 0;
+    }
+    for (int i = 0; i < n_lines && r == 0; i++) {
+        cJSON *event = NULL;
+        r = json_parse(lines[i], strlen(lines[i]), &limits, err, &event);
+        if (r == 0)
+            r = ingest_line(tx, &job, event, err, &result);
+        cJSON_Delete(event);
+        if (result.ended)
+            break; /* nothing comes behind it */
+    }
+    if (r == 0)
+        r = store_job_set_acked(tx, job_id, job.acked_seq, err);
+    if (r != 0)
+        return r;
+    result.acked = job.acked_seq;
+    *ret = result;
+    return 0;
+}

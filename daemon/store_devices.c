@@ -1,0 +1,491 @@
+#include "daemon/store_devices.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "daemon/store_leases.h"
+
+#define DEVICE_COLUMNS                                                                             \
+    "id, name, state, health, away_us IS NULL AS \"online@bool\", last_seen_us AS "                \
+    "\"last_seen_at@time\", machine_id, fingerprint AS \"fingerprint@json\", noise, "              \
+    "worker_version, (SELECT json_group_array(json_object('id', p.id, 'name', p.name, 'runtime', " \
+    "p.runtime, 'precision', p.precision, 'threads', p.threads, 'cores', p.cores, 'governor', "    \
+    "p.governor, 'revision', p.revision, 'noise', p.noise)) FROM profiles p WHERE p.device = "     \
+    "devices.id) AS \"profiles@json\", (SELECT json_object('id', l.id, 'state', l.state, "         \
+    "'expires_at', " SQL_TIME(                                                                     \
+        "l.expires_us") ", 'items', (SELECT count(*) FROM lease_items i "                          \
+                        "WHERE i.lease = l.id)) FROM leases l WHERE l.device = devices.id AND "    \
+                        "l.state IN ('granted', "                                                  \
+                        "'acked') ORDER BY l.id DESC LIMIT 1) AS \"lease@json\", (SELECT "         \
+                        "count(*) FROM measurements m "                                            \
+                        "JOIN profiles p ON p.id = m.profile WHERE p.device = devices.id AND "     \
+                        "m.state = 'queued') AS "                                                  \
+                        "queue, local AS \"local@bool\", note, epoch, created_us AS "              \
+                        "\"created_at@time\""
+
+int store_device_announce(struct store_tx *tx, const char *id, struct err *err) {
+    cJSON *doc = NULL;
+    int r = store_device_get(store_tx_sql(tx), id, err, &doc);
+    if (r == ESP_ENOTFOUND)
+        return 0; /* removed */
+    if (r == 0)
+        r = store_tx_event(tx, err, "device", doc);
+    cJSON_Delete(doc);
+    return r;
+}
+
+int introduction_read(const cJSON *body, struct err *err, struct introduction *ret) {
+    struct introduction in = {.local = false};
+    const cJSON *protocol, *item;
+    bool known = false;
+    int r = json_array(body, "", "protocol", 1, 16, err, &protocol);
+    if (r == 0)
+        r = json_string(body, "", "machine_id", 8, 128, err, &in.machine_id);
+    if (r == 0)
+        r = json_string(body, "", "name", 1, 64, err, &in.name);
+    if (r == 0)
+        r = json_string(body, "", "worker_version", 1, 64, err, &in.worker_version);
+    if (r == 0)
+        r = json_object(body, "", "fingerprint", err, &in.fingerprint);
+    if (r == 0)
+        r = json_array(body, "", "profiles", 1, 16, err, &in.profiles);
+    if (r != 0)
+        return r;
+    cJSON_ArrayForEach(item, protocol) known |= cJSON_IsNumber(item) && item->valuedouble == 1;
+    if (!known)
+        return err_set(err, ESP_EVERSION, "/protocol",
+                       "this daemon speaks version 1 of the worker protocol");
+    *ret = in;
+    return 0;
+}
+
+struct profile_key {
+    const char *runtime, *precision, *cores, *governor, *fingerprint;
+    int64_t threads;
+};
+
+static int read_profile(const cJSON *doc, const char *at, struct err *err,
+                        struct profile_key *ret) {
+    int r = json_string(doc, at, "runtime", 1, 64, err, &ret->runtime);
+    if (r == 0)
+        r = json_string(doc, at, "precision", 1, 16, err, &ret->precision);
+    if (r == 0)
+        r = json_int(doc, at, "threads", 1, 1024, err, &ret->threads);
+    if (r == 0)
+        r = json_string(doc, at, "cores", 0, 256, err, &ret->cores);
+    if (r == 0)
+        r = json_string(doc, at, "governor", 0, 64, err, &ret->governor);
+    if (r == 0)
+        r = json_string(doc, at, "fingerprint", 1, 128, err, &ret->fingerprint);
+    return r;
+}
+
+static int get_text(struct sql *sql, struct err *err, char ret[ID_MAX], const char *literal,
+                    const char *a, const char *b) {
+    struct sql_rows rows;
+    ret[0] = '\0';
+    sql_query(sql, &rows, literal, "tt", a, b);
+    if (sql_next(&rows) && !sql_null(&rows, 0))
+        snprintf(ret, ID_MAX, "%s", sql_text(&rows, 0));
+    return sql_end(&rows, err);
+}
+
+static int find_profile(struct sql *sql, const char *device, const struct profile_key *key,
+                        struct err *err, char ret_id[ID_MAX]) {
+    struct sql_rows rows;
+    ret_id[0] = '\0';
+    sql_query(sql, &rows,
+              "SELECT id FROM profiles WHERE device = ?1 AND runtime = ?2 AND precision = ?3 AND "
+              "threads = ?4 AND cores = ?5 AND governor = ?6",
+              "tttitt", device, key->runtime, key->precision, key->threads, key->cores,
+              key->governor);
+    if (sql_next(&rows))
+        snprintf(ret_id, ID_MAX, "%s", sql_text(&rows, 0));
+    return sql_end(&rows, err);
+}
+
+static int create_profile(struct store_tx *tx, const char *device, const struct profile_key *key,
+                          struct err *err, char ret_id[ID_MAX]) {
+    struct sql *sql = store_tx_sql(tx);
+    char name[256], board[128] = "";
+    int64_t same = 0;
+    struct sql_rows rows;
+    sql_query(sql, &rows, "SELECT name FROM devices WHERE id = ?1", "t", device);
+    if (sql_next(&rows))
+        snprintf(board, sizeof(board), "%s", sql_text(&rows, 0));
+    int r = sql_end(&rows, err);
+    int len =
+        snprintf(name, sizeof(name), "%s/%s-%s-t%d%s%.40s", board, key->runtime, key->precision,
+                 (int)key->threads, key->cores[0] != '\0' ? "-c" : "", key->cores);
+    if (r == 0)
+        r = sql_get_int(sql, err, &same, NULL,
+                        "SELECT count(*) FROM profiles WHERE name = ?1 OR name LIKE ?1 || '#%'",
+                        "t", name);
+    if (r != 0)
+        return r;
+    if (same > 0)
+        snprintf(name + len, sizeof(name) - (size_t)len, "#%d", (int)same + 1);
+    id_make("pf_", ret_id);
+    return sql_run(sql, err, NULL,
+                   "INSERT INTO profiles (id, device, name, runtime, precision, threads, cores, "
+                   "governor, created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                   "tttttitti", ret_id, device, name, key->runtime, key->precision, key->threads,
+                   key->cores, key->governor, store_tx_now_us(tx));
+}
+
+/* Makes the revision with this fingerprint the profile's current one. */
+static int set_revision(struct store_tx *tx, const char *profile, const char *fingerprint,
+                        struct err *err, char ret_id[ID_MAX]) {
+    struct sql *sql = store_tx_sql(tx);
+    char current[ID_MAX];
+    int r = get_text(sql, err, ret_id,
+                     "SELECT id FROM profile_revisions WHERE profile = ?1 AND fingerprint = ?2",
+                     profile, fingerprint);
+    if (r == 0 && ret_id[0] == '\0') {
+        id_make("pr_", ret_id);
+        r = sql_run(sql, err, NULL,
+                    "INSERT INTO profile_revisions (id, profile, fingerprint, created_us) VALUES "
+                    "(?1, ?2, ?3, ?4)",
+                    "ttti", ret_id, profile, fingerprint, store_tx_now_us(tx));
+    }
+    if (r == 0)
+        r = get_text(sql, err, current, "SELECT revision FROM profiles WHERE id = ?1", profile,
+                     NULL);
+    if (r != 0 || strcmp(current, ret_id) == 0)
+        return r;
+    r = sql_run(sql, err, NULL, "UPDATE profiles SET revision = ?2 WHERE id = ?1", "tt", profile,
+                ret_id);
+    /* What was asked of the old environment cannot be measured any more. */
+    return r != 0 ? r : store_measurements_supersede(tx, profile, ret_id, err);
+}
+
+static int put_profiles(struct store_tx *tx, const char *device, const cJSON *profiles,
+                        struct err *err, cJSON *ret_list) {
+    const cJSON *item;
+    int i = 0, r = 0;
+    cJSON_ArrayForEach(item, profiles) {
+        struct profile_key key;
+        char at[32], id[ID_MAX], revision[ID_MAX];
+        snprintf(at, sizeof(at), "/profiles/%d", i++);
+        r = read_profile(item, at, err, &key);
+        if (r == 0)
+            r = find_profile(store_tx_sql(tx), device, &key, err, id);
+        if (r == 0 && id[0] == '\0')
+            r = create_profile(tx, device, &key, err, id);
+        if (r == 0)
+            r = set_revision(tx, id, key.fingerprint, err, revision);
+        if (r != 0)
+            return r;
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddStringToObject(row, "profile_id", id);
+        cJSON_AddStringToObject(row, "profile_revision", revision);
+        cJSON_AddItemToArray(ret_list, row);
+    }
+    return 0;
+}
+
+static int welcome(struct store_tx *tx, const char *id, const struct introduction *in,
+                   struct err *err, cJSON **ret_welcome) {
+    int64_t epoch = 0;
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "device_id", id);
+    int r = sql_get_int(store_tx_sql(tx), err, &epoch, NULL,
+                        "SELECT epoch FROM devices WHERE id = ?1", "t", id);
+    cJSON_AddNumberToObject(doc, "epoch", (double)epoch);
+    if (r == 0)
+        r = put_profiles(tx, id, in->profiles, err, cJSON_AddArrayToObject(doc, "profiles"));
+    if (r == 0)
+        r = store_device_announce(tx, id, err);
+    if (r != 0) {
+        cJSON_Delete(doc);
+        return r;
+    }
+    store_tx_wake(tx, STORE_WAKE_FLEET);
+    *ret_welcome = doc;
+    return 0;
+}
+
+/* A name that is free: the asked one, or with a number behind it. */
+static int free_name(struct sql *sql, const char *asked, struct err *err, char ret_name[80]) {
+    for (int i = 1; i < 1000; i++) {
+        int64_t same = 0;
+        snprintf(ret_name, 80, i == 1 ? "%s" : "%s-%d", asked, i);
+        int r = sql_get_int(sql, err, &same, NULL,
+                            "SELECT count(*) FROM devices WHERE name = ?1 AND removed_us IS NULL",
+                            "t", ret_name);
+        if (r != 0 || same == 0)
+            return r;
+    }
+    return err_set(err, ESP_ECONFLICT, "/name", "there are too many boards called \"%s\"", asked);
+}
+
+static int create_device(struct store_tx *tx, const struct introduction *in, struct err *err,
+                         char ret_id[ID_MAX]) {
+    char name[80];
+    int r = free_name(store_tx_sql(tx), in->name, err, name);
+    if (r != 0)
+        return r;
+    char *fingerprint = json_print(in->fingerprint);
+    id_make("dev_", ret_id);
+    r = sql_run(store_tx_sql(tx), err, NULL,
+                "INSERT INTO devices (id, name, machine_id, state, health, health_counts, "
+                "fingerprint, worker_version, epoch, local, last_seen_us, created_us) VALUES (?1, "
+                "?2, ?3, 'active', 'probation', '{}', ?4, ?5, 1, ?6, ?7, ?7)",
+                "tttttii", ret_id, name, in->machine_id, fingerprint, in->worker_version,
+                (int64_t)in->local, store_tx_now_us(tx));
+    free(fingerprint);
+    return r;
+}
+
+/* A new start of a known board's worker. */
+static int renew_device(struct store_tx *tx, const char *id, const struct introduction *in,
+                        struct err *err) {
+    char *fingerprint = json_print(in->fingerprint);
+    int r = sql_run(store_tx_sql(tx), err, NULL,
+                    "UPDATE devices SET epoch = epoch + 1, fingerprint = ?2, worker_version = ?3, "
+                    "local = ?4, last_seen_us = ?5, away_us = NULL WHERE id = ?1",
+                    "tttii", id, fingerprint, in->worker_version, (int64_t)in->local,
+                    store_tx_now_us(tx));
+    free(fingerprint);
+    return r != 0 ? r : store_leases_fence(tx, id, err);
+}
+
+int store_device_enrol(struct store_tx *tx, const struct introduction *in, struct err *err,
+                       cJSON **ret_welcome) {
+    struct sql *sql = store_tx_sql(tx);
+    char id[ID_MAX];
+    int64_t online = 0;
+    int r = get_text(sql, err, id,
+                     "SELECT id FROM devices WHERE machine_id = ?1 AND removed_us IS NULL",
+                     in->machine_id, NULL);
+    if (r != 0)
+        return r;
+    if (id[0] == '\0') {
+        r = create_device(tx, in, err, id);
+        return r != 0 ? r : welcome(tx, id, in, err, ret_welcome);
+    }
+    r = sql_get_int(sql, err, &online, NULL, "SELECT away_us IS NULL FROM devices WHERE id = ?1",
+                    "t", id);
+    if (r == 0 && online)
+        r = err_set(err, ESP_ECONFLICT, "/machine_id",
+                    "a worker of this machine is online already (board %s): stop it, remove the "
+                    "board, or give this one a salt of its own",
+                    id);
+    if (r == 0)
+        r = sql_run(sql, err, NULL, "DELETE FROM tokens WHERE device = ?1", "t", id);
+    if (r == 0)
+        r = renew_device(tx, id, in, err);
+    return r != 0 ? r : welcome(tx, id, in, err, ret_welcome);
+}
+
+static int check_present(struct sql *sql, const char *id, struct err *err) {
+    int64_t there = 0;
+    int r =
+        sql_get_int(sql, err, &there, NULL,
+                    "SELECT count(*) FROM devices WHERE id = ?1 AND removed_us IS NULL", "t", id);
+    if (r == 0 && there == 0)
+        r = err_set(err, ESP_EGONE, NULL, "this board was removed");
+    return r;
+}
+
+int store_device_connect(struct store_tx *tx, const char *id, const struct introduction *in,
+                         struct err *err, cJSON **ret_welcome) {
+    char owner[ID_MAX];
+    int r = check_present(store_tx_sql(tx), id, err);
+    if (r == 0)
+        r = get_text(store_tx_sql(tx), err, owner, "SELECT machine_id FROM devices WHERE id = ?1",
+                     id, NULL);
+    if (r == 0 && strncmp(owner, in->machine_id, ID_MAX - 1) != 0)
+        r = err_set(err, ESP_EFORBIDDEN, "/machine_id",
+                    "the token belongs to another machine: enrol this one");
+    if (r == 0)
+        r = renew_device(tx, id, in, err);
+    return r != 0 ? r : welcome(tx, id, in, err, ret_welcome);
+}
+
+int store_device_touch(struct store_tx *tx, const char *id, int64_t epoch, struct err *err) {
+    struct sql *sql = store_tx_sql(tx);
+    int64_t current = 0, away = 0;
+    int r = check_present(sql, id, err);
+    if (r == 0)
+        r = sql_get_int(sql, err, &current, NULL, "SELECT epoch FROM devices WHERE id = ?1", "t",
+                        id);
+    if (r == 0 && current != epoch)
+        r = err_set(err, ESP_ECONFLICT, "/epoch",
+                    "the worker was started anew since (epoch %lld, now %lld): connect again",
+                    (long long)epoch, (long long)current);
+    if (r == 0)
+        r = sql_get_int(sql, err, &away, NULL,
+                        "SELECT away_us IS NOT NULL FROM devices WHERE id = "
+                        "?1",
+                        "t", id);
+    if (r == 0)
+        r = sql_run(sql, err, NULL,
+                    "UPDATE devices SET last_seen_us = ?2, away_us = NULL WHERE id = ?1", "ti", id,
+                    store_tx_now_us(tx));
+    return r != 0 || !away ? r : store_device_announce(tx, id, err);
+}
+
+int store_device_is_local(struct sql *sql, const char *id, struct err *err, int64_t *ret_local) {
+    *ret_local = 0;
+    return sql_get_int(sql, err, ret_local, NULL, "SELECT local FROM devices WHERE id = ?1", "t",
+                       id);
+}
+
+int store_device_away(struct store_tx *tx, const char *id, struct err *err) {
+    int changes = 0;
+    int r = sql_run(store_tx_sql(tx), err, &changes,
+                    "UPDATE devices SET away_us = ?2 WHERE id = ?1 AND away_us IS NULL", "ti", id,
+                    store_tx_now_us(tx));
+    return r != 0 || changes == 0 ? r : store_device_announce(tx, id, err);
+}
+
+int store_devices_expire(struct store_tx *tx, int64_t before_us, struct err *err) {
+    cJSON *rows = NULL;
+    const cJSON *row;
+    int r = sql_get_rows(store_tx_sql(tx), err, &rows,
+                         "SELECT id FROM devices WHERE away_us IS NULL AND last_seen_us < ?1 AND "
+                         "removed_us IS NULL",
+                         "i", before_us);
+    cJSON_ArrayForEach(row, rows) {
+        if (r == 0)
+            r = store_device_away(tx, cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")), err);
+    }
+    cJSON_Delete(rows);
+    return r;
+}
+
+static int find_word(const char *const *names, const char *text) {
+    for (int i = 0; names[i] != NULL; i++)
+        if (strcmp(names[i], text) == 0)
+            return i;
+    return 0;
+}
+
+static void read_health(const char *state, const char *counts, struct health *health) {
+    cJSON *doc = cJSON_Parse(counts);
+    const cJSON *crash;
+    int i = 0;
+    *health = (struct health){.state = (enum health_state)find_word(health_state_names, state)};
+    const cJSON *recent = cJSON_GetObjectItem(doc, "recent");
+    if (cJSON_IsNumber(recent))
+        health->recent = (uint32_t)recent->valuedouble;
+    const cJSON *steady = cJSON_GetObjectItem(doc, "steady_in_row");
+    if (cJSON_IsNumber(steady))
+        health->steady_in_row = (int)steady->valuedouble;
+    cJSON_ArrayForEach(crash, cJSON_GetObjectItem(doc, "crashes_us")) {
+        if (i < HEALTH_CRASHES)
+            health->crashes_us[i++] = (int64_t)crash->valuedouble;
+    }
+    cJSON_Delete(doc);
+}
+
+static char *print_health(const struct health *health) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddNumberToObject(doc, "recent", health->recent);
+    cJSON_AddNumberToObject(doc, "steady_in_row", health->steady_in_row);
+    cJSON *crashes = cJSON_AddArrayToObject(doc, "crashes_us");
+    for (int i = 0; i < HEALTH_CRASHES; i++)
+        cJSON_AddItemToArray(crashes, cJSON_CreateNumber((double)health->crashes_us[i]));
+    char *text = json_print(doc);
+    cJSON_Delete(doc);
+    return text;
+}
+
+int store_device_health(struct store_tx *tx, const char *id, enum health_event event,
+                        struct err *err) {
+    struct sql *sql = store_tx_sql(tx);
+    struct health health = {.state = HEALTH_PROBATION};
+    struct sql_rows rows;
+    sql_query(sql, &rows, "SELECT health, health_counts FROM devices WHERE id = ?1", "t", id);
+    if (sql_next(&rows))
+        read_health(sql_text(&rows, 0), sql_text(&rows, 1), &health);
+    int r = sql_end(&rows, err);
+    if (r != 0)
+        return r;
+    enum health_state from = health.state;
+    bool changed = health_step(&health, event, store_tx_now_us(tx));
+    char *counts = print_health(&health);
+    r = sql_run(sql, err, NULL, "UPDATE devices SET health = ?2, health_counts = ?3 WHERE id = ?1",
+                "ttt", id, health_state_names[health.state], counts);
+    free(counts);
+    if (r != 0 || !changed)
+        return r;
+    r = store_tx_transition(tx, err, "health", id, health_state_names[from],
+                            health_state_names[health.state], health_event_names[event]);
+    return r != 0 ? r : store_device_announce(tx, id, err);
+}
+
+int store_device_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc) {
+    cJSON *doc = NULL;
+    int r = sql_get_row(sql, err, &doc,
+                        "SELECT " DEVICE_COLUMNS " FROM devices WHERE (id = ?1 OR name = ?1) AND "
+                        "removed_us IS NULL",
+                        "t", ref);
+    if (r == 0 && doc == NULL)
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no device \"%s\"", ref);
+    if (r == 0)
+        *ret_doc = doc;
+    return r;
+}
+
+int store_device_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
+                      cJSON **ret_doc) {
+    return sql_page(sql, err, page, "id", ret_doc,
+                    "SELECT " DEVICE_COLUMNS " FROM devices WHERE (?1 IS NULL OR id < ?1) AND "
+                    "removed_us IS NULL ORDER BY id DESC LIMIT ?2",
+                    "");
+}
+
+/* State "quarantined" is health's; taking it back lets the board start again on probation. */
+static int patch_state(struct store_tx *tx, const char *id, const char *state, struct err *err) {
+    bool quarantine = strcmp(state, "quarantined") == 0;
+    int r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE devices SET state = ?2 WHERE id = ?1",
+                    "tt", id, state);
+    if (r == 0)
+        r = store_device_health(tx, id, quarantine ? HEALTH_QUARANTINE : HEALTH_RELEASE, err);
+    store_tx_wake(tx, STORE_WAKE_FLEET);
+    return r;
+}
+
+int store_device_patch(struct store_tx *tx, const char *id, const struct device_patch *patch,
+                       struct err *err) {
+    struct sql *sql = store_tx_sql(tx);
+    int64_t same = 0;
+    int r = 0;
+    if (patch->name != NULL)
+        r = sql_get_int(
+            sql, err, &same, NULL,
+            "SELECT count(*) FROM devices WHERE name = ?1 AND id <> ?2 AND removed_us IS "
+            "NULL",
+            "tt", patch->name, id);
+    if (r == 0 && same > 0)
+        r = err_set(err, ESP_ECONFLICT, "/name", "there is a device \"%s\" already", patch->name);
+    if (r == 0)
+        r = sql_run(sql, err, NULL,
+                    "UPDATE devices SET name = coalesce(?2, name), note = coalesce(?3, note) WHERE "
+                    "id = ?1",
+                    "ttt", id, patch->name, patch->note);
+    if (r == 0 && patch->state != NULL)
+        r = patch_state(tx, id, patch->state, err);
+    return r != 0 ? r : store_device_announce(tx, id, err);
+}
+
+int store_device_remove(struct store_tx *tx, const char *id, struct err *err) {
+    struct sql *sql = store_tx_sql(tx);
+    int r = store_leases_fence(tx, id, err);
+    if (r == 0)
+        r = store_measurements_cancel_device(tx, id, err);
+    if (r == 0)
+        r = sql_run(sql, err, NULL, "DELETE FROM tokens WHERE device = ?1", "t", id);
+    if (r == 0)
+        r = sql_run(
+            sql, err, NULL,
+            "UPDATE devices SET removed_us = ?2, away_us = coalesce(away_us, ?2) WHERE id = "
+            "?1",
+            "ti", id, store_tx_now_us(tx));
+    store_tx_wake(tx, STORE_WAKE_FLEET);
+    return r;
+}

@@ -1,0 +1,57 @@
+/* Boards, their profiles and the revisions of these. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "daemon/ids.h"
+#include "daemon/store.h"
+#include "daemon/store_sql.h"
+#include "devices/health.h"
+
+/* What a worker says of itself when it enrols or connects; texts and documents are borrowed. */
+struct introduction {
+    const char *machine_id, *name, *worker_version;
+    const cJSON *fingerprint, *profiles;
+    bool local; /* came over loopback: the same machine as the daemon */
+};
+/* Checks the message; other members are ignored. */
+int introduction_read(const cJSON *body, struct err *err, struct introduction *ret);
+
+/* A new board, or a known one whose worker lost its token (ESP_ECONFLICT while it is online).
+ * *ret_welcome {"device_id", "epoch", "profiles": [{"profile_id", "profile_revision"}]}. */
+int store_device_enrol(struct store_tx *tx, const struct introduction *introduction,
+                       struct err *err, cJSON **ret_welcome);
+/* Every start of its worker: a new epoch; older leases are fenced. ESP_EGONE: removed. */
+int store_device_connect(struct store_tx *tx, const char *id,
+                         const struct introduction *introduction, struct err *err,
+                         cJSON **ret_welcome);
+/* A sign of life under epoch. ESP_EGONE: removed; ESP_ECONFLICT: another epoch. */
+int store_device_touch(struct store_tx *tx, const char *id, int64_t epoch, struct err *err);
+int store_device_is_local(struct sql *sql, const char *id, struct err *err, int64_t *ret_local);
+/* It has said goodbye, or its connection broke, or it was not heard of for too long. */
+int store_device_away(struct store_tx *tx, const char *id, struct err *err);
+/* Those not heard of since before_us go away. */
+int store_devices_expire(struct store_tx *tx, int64_t before_us, struct err *err);
+int store_device_health(struct store_tx *tx, const char *id, enum health_event event,
+                        struct err *err);
+
+/* ref: id or name; ESP_ENOTFOUND. */
+int store_device_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc);
+int store_device_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
+                      cJSON **ret_doc);
+struct device_patch {
+    const char *name, *state, *note; /* NULL: as it is */
+};
+int store_device_patch(struct store_tx *tx, const char *id, const struct device_patch *patch,
+                       struct err *err);
+/* Its row stays, with what was measured on it; its tokens and open work go. */
+int store_device_remove(struct store_tx *tx, const char *id, struct err *err);
+
+int store_profile_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc);
+int store_profile_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
+                       cJSON **ret_doc);
+/* Samples of the reference network at enrolment; noise is their relative spread. */
+int store_profile_noise(struct store_tx *tx, const char *device, const char *profile,
+                        const cJSON *samples_us, struct err *err);
+int store_device_announce(struct store_tx *tx, const char *id, struct err *err);

@@ -1,0 +1,40 @@
+/* Jobs and their attempts. What a job works on (data set, supernet, search, export, table) follows
+ * its state in the same transaction. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "daemon/ids.h"
+#include "daemon/job_machine.h"
+#include "daemon/store.h"
+#include "daemon/store_sql.h"
+
+struct job_row {
+    char id[ID_MAX], kind[16], subject[ID_MAX];
+    struct job_status status;
+    int64_t attempt, acked_seq;
+};
+
+/* Queues a job; spec is borrowed. Wakes the scheduler. */
+int store_job_create(struct store_tx *tx, const char *kind, const char *subject, const cJSON *spec,
+                     struct err *err, char ret_id[ID_MAX]);
+/* As the API shows it; ESP_ENOTFOUND. */
+int store_job_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
+int store_job_list(struct sql *sql, const struct sql_page_args *page, const char *state,
+                   const char *kind, struct err *err, cJSON **ret_doc);
+int store_job_load(struct sql *sql, const char *id, struct err *err, struct job_row *ret_row);
+
+/* One step of the state machine, with all that follows from it: attempts, the subject, events,
+ * waking the scheduler. reason (NULL: none) ends the running attempt. ESP_ECONFLICT. */
+int store_job_apply(struct store_tx *tx, const char *id, enum job_event event, const char *reason,
+                    struct err *err);
+/* Ends it with a result (NULL: none) or an error. */
+int store_job_finish(struct store_tx *tx, const char *id, const cJSON *result, struct err *err);
+int store_job_fail(struct store_tx *tx, const char *id, const struct err *why, struct err *err);
+int store_job_set_acked(struct store_tx *tx, const char *id, int64_t seq, struct err *err);
+
+/* Starts the next job that a process runs: highest priority, oldest first. *ret_start: {"job_id",
+ * "kind", "subject", "attempt", "acked", "spec"}, NULL when none waits. */
+int store_job_next(struct store_tx *tx, struct err *err, cJSON **ret_start);
+/* At the daemon's start: what ran goes back into the queue. */
+int store_job_recover(struct store_tx *tx, struct err *err);

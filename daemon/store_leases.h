@@ -1,0 +1,39 @@
+/* Leases: what a board holds, and the results it sends. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "daemon/ids.h"
+#include "daemon/store.h"
+#include "daemon/store_measurements.h"
+#include "daemon/store_sql.h"
+
+/* Grants what waits for the board: *ret_lease {"lease_id", "expires_in_s", "items": […]}, NULL when
+ * there is nothing, or the board may not (paused, quarantined). An open lease of the same board was
+ * not heard of by its worker: it is given back first. */
+int store_lease_grant(struct store_tx *tx, const char *device, int64_t max_items, struct err *err,
+                      cJSON **ret_lease);
+/* ESP_EGONE: ended, or not this board's. */
+int store_lease_ack(struct store_tx *tx, const char *device, const char *lease, double estimate_s,
+                    struct err *err, cJSON **ret_answer);
+int store_lease_heartbeat(struct store_tx *tx, const char *device, const char *lease,
+                          struct err *err, cJSON **ret_answer);
+int store_lease_release(struct store_tx *tx, const char *device, const char *lease,
+                        struct err *err);
+/* Every open lease of a board ends; what it was measuring counts as lost. */
+int store_leases_fence(struct store_tx *tx, const char *device, struct err *err);
+int store_leases_expire(struct store_tx *tx, struct err *err);
+/* body as the worker sent it. *ret_status 201, or 200 for a repeat. ESP_ECONFLICT: another body
+ * under the key; ESP_EGONE: no such lease of this board. */
+int store_result_add(struct store_tx *tx, const char *device, const cJSON *body, struct err *err,
+                     int *ret_status, cJSON **ret_answer);
+
+/* Whether any board on the daemon's own machine holds a lease. */
+int store_local_leased(struct sql *sql, struct err *err, bool *ret_leased);
+/* Whether a lease would hold anything for the board. */
+int store_work_waits(struct sql *sql, const char *device, struct err *err, bool *ret_waits);
+/* INT64_MAX when no lease is open. */
+int store_lease_next_expiry(struct sql *sql, struct err *err, int64_t *ret_us);
+/* No open lease ends before grace_us from now: the daemon was away, so boards could not be heard.
+ */
+int store_leases_grace(struct store_tx *tx, int64_t grace_us, struct err *err);

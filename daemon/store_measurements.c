@@ -1,0 +1,408 @@
+#include "daemon/store_measurements.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "daemon/store_tables.h"
+#include "devices/method.h"
+#include "space/graph.h"
+
+#define MEASUREMENT_COLUMNS                                                                        \
+    "id, profile, profile_revision, kind, graph_id, signature, arch, method, state, attempt, "     \
+    "median_us, low_us, high_us, mean_us, sd_us, n, error AS \"error@json\", created_us AS "       \
+    "\"created_at@time\", finished_us AS \"finished_at@time\""
+
+static int out_of_memory(struct err *err) {
+    return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+}
+
+static int current_revision(struct sql *sql, const char *profile, struct err *err,
+                            char ret[ID_MAX]) {
+    struct sql_rows rows;
+    ret[0] = '\0';
+    sql_query(sql, &rows,
+              "SELECT p.revision FROM profiles p JOIN devices d ON d.id = p.device WHERE p.id = ?1 "
+              "AND d.removed_us IS NULL",
+              "t", profile);
+    if (sql_next(&rows) && !sql_null(&rows, 0))
+        snprintf(ret, ID_MAX, "%s", sql_text(&rows, 0));
+    int r = sql_end(&rows, err);
+    if (r == 0 && ret[0] == '\0')
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no board for the profile \"%s\"", profile);
+    return r;
+}
+
+static int find_equal(struct sql *sql, const char *revision,
+                      const struct measurement_request *request, struct err *err,
+                      char ret[ID_MAX]) {
+    struct sql_rows rows;
+    ret[0] = '\0';
+    sql_query(
+        sql, &rows,
+        "SELECT id FROM measurements WHERE profile_revision = ?1 AND graph_id = ?2 AND method "
+        "= ?3 AND state IN ('queued', 'leased', 'running', 'accepted')",
+        "ttt", revision, request->graph_id, request->method);
+    if (sql_next(&rows))
+        snprintf(ret, ID_MAX, "%s", sql_text(&rows, 0));
+    return sql_end(&rows, err);
+}
+
+static int announce(struct store_tx *tx, const char *id, struct err *err) {
+    cJSON *doc = NULL;
+    int r = sql_get_row(
+        store_tx_sql(tx), err, &doc,
+        "SELECT id, profile, kind, state, median_us FROM measurements WHERE id = ?1", "t", id);
+    if (r == 0 && doc != NULL)
+        r = store_tx_event(tx, err, "measurement", doc);
+    cJSON_Delete(doc);
+    return r;
+}
+
+int store_measurement_ask(struct store_tx *tx, const struct measurement_request *request,
+                          struct err *err, char ret_id[ID_MAX]) {
+    struct sql *sql = store_tx_sql(tx);
+    char revision[ID_MAX], id[ID_MAX];
+    int r = current_revision(sql, request->profile, err, revision);
+    if (r == 0)
+        r = find_equal(sql, revision, request, err, id);
+    if (r == 0 && id[0] == '\0') {
+        id_make("ms_", id);
+        r = sql_run(
+            sql, err, NULL,
+            "INSERT INTO measurements (id, profile, profile_revision, kind, graph_id, "
+            "graph, signature, arch, method, seed, priority, state, created_us) VALUES (?1, "
+            "?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'queued', ?12)",
+            "tttttttttiii", id, request->profile, revision, request->kind, request->graph_id,
+            request->graph, request->signature, request->arch, request->method, request->seed,
+            request->priority, store_tx_now_us(tx));
+        if (r == 0)
+            r = announce(tx, id, err);
+        store_tx_wake(tx, STORE_WAKE_FLEET);
+    }
+    if (r == 0)
+        memcpy(ret_id, id, sizeof(id));
+    return r;
+}
+
+static int add_result(struct sql *sql, const char *id, cJSON *doc, struct err *err) {
+    struct sql_rows rows;
+    cJSON *samples = cJSON_AddArrayToObject(doc, "samples_us");
+    char *data = NULL;
+    sql_query(
+        sql, &rows,
+        "SELECT samples, data FROM results WHERE measurement = ?1 AND counted ORDER BY id DESC "
+        "LIMIT 1",
+        "t", id);
+    if (sql_next(&rows)) {
+        size_t len;
+        double x;
+        const char *bytes = sql_blob(&rows, 0, &len);
+        for (size_t i = 0; i + sizeof(x) <= len; i += sizeof(x)) {
+            memcpy(&x, bytes + i, sizeof(x));
+            cJSON_AddItemToArray(samples, cJSON_CreateNumber(x));
+        }
+        data = mem_strdup(sql_text(&rows, 1));
+    }
+    int r = sql_end(&rows, err);
+    cJSON *result = data != NULL ? cJSON_Parse(data) : NULL;
+    static const char *const keys[] = {"reference", "environment", "first_us", "batches"};
+    for (int i = 0; i < 4; i++) {
+        cJSON *member = cJSON_DetachItemFromObjectCaseSensitive(result, keys[i]);
+        cJSON_AddItemToObject(doc, keys[i], member != NULL ? member : cJSON_CreateNull());
+    }
+    cJSON_Delete(result);
+    free(data);
+    return r;
+}
+
+int store_measurement_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc) {
+    cJSON *doc = NULL;
+    int r = sql_get_row(sql, err, &doc,
+                        "SELECT " MEASUREMENT_COLUMNS " FROM measurements WHERE id = ?1", "t", id);
+    if (r == 0 && doc == NULL)
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no measurement \"%s\"", id);
+    if (r == 0)
+        r = add_result(sql, id, doc, err);
+    if (r == 0)
+        *ret_doc = doc;
+    else
+        cJSON_Delete(doc);
+    return r;
+}
+
+int store_measurement_list(struct sql *sql, const struct measurement_filter *filter,
+                           const struct sql_page_args *page, struct err *err, cJSON **ret_doc) {
+    return sql_page(
+        sql, err, page, "id", ret_doc,
+        "SELECT " MEASUREMENT_COLUMNS " FROM measurements WHERE (?1 IS NULL OR id < ?1) "
+        "AND (?3 IS NULL OR profile = ?3) AND (?4 IS NULL OR state = ?4) AND (?5 IS NULL "
+        "OR kind = ?5) ORDER BY id DESC LIMIT ?2",
+        "ttt", filter->profile, filter->state, filter->kind);
+}
+
+int store_measurement_status(struct sql *sql, const char *id, struct err *err,
+                             struct measurement_status *ret_status) {
+    struct sql_rows rows;
+    struct measurement_status status = {.state = MEASUREMENT_QUEUED};
+    sql_query(sql, &rows, "SELECT state, attempt, failures FROM measurements WHERE id = ?1", "t",
+              id);
+    bool found = sql_next(&rows);
+    if (found) {
+        int state = 0;
+        while (strcmp(measurement_state_names[state], sql_text(&rows, 0)) != 0)
+            state++;
+        status = (struct measurement_status){(enum measurement_state)state, (int)sql_int(&rows, 1),
+                                             (int)sql_int(&rows, 2)};
+    }
+    int r = sql_end(&rows, err);
+    if (r == 0 && !found)
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no measurement \"%s\"", id);
+    if (r == 0)
+        *ret_status = status;
+    return r;
+}
+
+static char *error_text(const struct err *error) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "code", err_name(error->code));
+    cJSON_AddStringToObject(doc, "message", error->message);
+    char *text = json_print(doc);
+    cJSON_Delete(doc);
+    return text;
+}
+
+static int save_status(struct store_tx *tx, const char *id, const struct measurement_status *status,
+                       const struct err *error, struct err *err) {
+    bool terminal = measurement_terminal(status->state);
+    char *text = error != NULL && status->state != MEASUREMENT_ACCEPTED ? error_text(error) : NULL;
+    int r = sql_run(store_tx_sql(tx), err, NULL,
+                    "UPDATE measurements SET state = ?2, attempt = ?3, failures = ?4, error = ?5, "
+                    "finished_us = CASE WHEN ?6 THEN ?7 END WHERE id = ?1",
+                    "ttiitii", id, measurement_state_names[status->state], (int64_t)status->attempt,
+                    (int64_t)status->failures, text, (int64_t)terminal, store_tx_now_us(tx));
+    free(text);
+    return r;
+}
+
+int store_measurement_apply(struct store_tx *tx, const char *id, enum measurement_event event,
+                            const struct err *error, struct err *err) {
+    struct measurement_status status;
+    int r = store_measurement_status(store_tx_sql(tx), id, err, &status);
+    if (r != 0)
+        return r;
+    enum measurement_state from = status.state;
+    if (measurement_step(&status, event) != 0)
+        return err_set(err, ESP_ECONFLICT, NULL, "the measurement is %s: it cannot %s",
+                       measurement_state_names[from], measurement_event_names[event]);
+    r = save_status(tx, id, &status, error, err);
+    if (r == 0 && status.state != from)
+        r = store_tx_transition(tx, err, "measurement", id, measurement_state_names[from],
+                                measurement_state_names[status.state],
+                                measurement_event_names[event]);
+    if (r == 0 && status.state != from)
+        r = announce(tx, id, err);
+    if (r == 0 && measurement_terminal(status.state)) {
+        r = store_tables_measured(tx, id, err);
+        store_tx_wake(tx, STORE_WAKE_REQUESTS);
+    }
+    store_tx_wake(tx, STORE_WAKE_FLEET);
+    return r;
+}
+
+int store_measurement_set(struct store_tx *tx, const char *id, const cJSON *result,
+                          struct err *err) {
+    static const char *const keys[] = {"median_us", "low_us", "high_us", "mean_us", "sd_us"};
+    double x[5];
+    int64_t n = 0;
+    int r = json_int(result, "", "n", 1, 1000000000, err, &n);
+    for (int i = 0; i < 5 && r == 0; i++)
+        r = json_real(result, "", keys[i], i == 4 ? 0 : 1e-6, 1e10, err, &x[i]);
+    if (r == 0 && !(x[1] <= x[0] && x[0] <= x[2]))
+        r = err_set(err, ESP_EINVAL, "/median_us", "the median must lie in its own interval");
+    if (r == 0)
+        r = sql_run(store_tx_sql(tx), err, NULL,
+                    "UPDATE measurements SET median_us = ?2, low_us = ?3, high_us = ?4, mean_us = "
+                    "?5, sd_us = ?6, n = ?7 WHERE id = ?1",
+                    "trrrrri", id, x[0], x[1], x[2], x[3], x[4], n);
+    return r;
+}
+
+/* Applies event to each of rows [{"id"}], which is freed. */
+static int apply_all(struct store_tx *tx, cJSON *rows, enum measurement_event event,
+                     const struct err *error, struct err *err) {
+    const cJSON *row;
+    int r = 0;
+    cJSON_ArrayForEach(row, rows) {
+        if (r == 0)
+            r = store_measurement_apply(tx, cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")),
+                                        event, error, err);
+    }
+    cJSON_Delete(rows);
+    return r;
+}
+
+int store_measurements_supersede(struct store_tx *tx, const char *profile, const char *revision,
+                                 struct err *err) {
+    struct err why = {0};
+    cJSON *rows = NULL;
+    err_set(&why, ESP_EMISMATCH, NULL,
+            "the board's environment has changed since: ask for it again");
+    int r =
+        sql_get_rows(store_tx_sql(tx), err, &rows,
+                     "SELECT id FROM measurements WHERE profile = ?1 AND profile_revision <> ?2 "
+                     "AND state IN ('queued', 'leased', 'running')",
+                     "tt", profile, revision);
+    return r != 0 ? r : apply_all(tx, rows, MEASUREMENT_REFUSE, &why, err);
+}
+
+int store_measurements_cancel_device(struct store_tx *tx, const char *device, struct err *err) {
+    struct err why = {0};
+    cJSON *rows = NULL;
+    err_set(&why, ESP_EGONE, NULL, "its board was removed");
+    int r =
+        sql_get_rows(store_tx_sql(tx), err, &rows,
+                     "SELECT m.id FROM measurements m JOIN profiles p ON p.id = m.profile WHERE "
+                     "p.device = ?1 AND m.state IN ('queued', 'leased', 'running')",
+                     "t", device);
+    return r != 0 ? r : apply_all(tx, rows, MEASUREMENT_CANCEL, &why, err);
+}
+
+int store_measurement_abandon(struct store_tx *tx, const char *id, struct err *err) {
+    struct sql *sql = store_tx_sql(tx);
+    int64_t open = 0, wanted = 0;
+    int r =
+        sql_get_int(sql, err, &open, NULL,
+                    "SELECT state IN ('queued', 'leased', 'running') FROM measurements WHERE id "
+                    "= ?1",
+                    "t", id);
+    if (r == 0 && open)
+        r = sql_get_int(
+            sql, err, &wanted, NULL,
+            "SELECT (SELECT count(*) FROM table_entries e JOIN tables t ON t.id = "
+            "e.table_id JOIN jobs j ON j.id = t.job WHERE e.measurement = ?1 AND j.state "
+            "= 'running') + (SELECT count(*) FROM measure_requests q JOIN jobs j ON j.id "
+            "= q.job WHERE q.measurement = ?1 AND j.state NOT IN ('done', 'failed', "
+            "'canceled'))",
+            "t", id);
+    if (r != 0 || !open || wanted > 0)
+        return r;
+    return store_measurement_apply(tx, id, MEASUREMENT_CANCEL, NULL, err);
+}
+
+static int read_graph(const cJSON *item, const char *at, struct err *err, char **ret_text,
+                      char ret_id[HASH_TEXT]) {
+    struct graph *graph = NULL;
+    char graph_at[64];
+    snprintf(graph_at, sizeof(graph_at), "%s/graph", at);
+    int r = graph_from_json(cJSON_GetObjectItemCaseSensitive(item, "graph"), graph_at, err, &graph);
+    if (r != 0)
+        return r;
+    graph_id(graph, "fp32", ret_id);
+    cJSON *doc = graph_to_json(graph);
+    *ret_text = doc != NULL ? json_print(doc) : NULL;
+    cJSON_Delete(doc);
+    free(graph);
+    return *ret_text != NULL ? 0 : out_of_memory(err);
+}
+
+static int add_request(struct store_tx *tx, const char *job, int64_t request,
+                       const char *measurement, const char *error, struct err *err) {
+    return sql_run(
+        store_tx_sql(tx), err, NULL,
+        "INSERT INTO measure_requests (job, request, measurement, error) VALUES (?1, ?2, "
+        "?3, ?4) ON CONFLICT DO NOTHING",
+        "titt", job, request, measurement, error);
+}
+
+/* What the profile cannot take is answered as failed, not as the job's fault. */
+static int add_item(struct store_tx *tx, const char *job, const cJSON *item, const char *at,
+                    struct err *err) {
+    struct measurement_request request = {.kind = "network", .seed = 1, .priority = 1};
+    const char *method_name = "full";
+    char *text = NULL, id[ID_MAX], graph[HASH_TEXT], method_text[METHOD_ID_MAX];
+    int64_t number;
+    int r = json_int(item, at, "request", 0, INT64_C(1) << 40, err, &number);
+    if (r == 0)
+        r = json_string(item, at, "profile_id", 1, ID_MAX - 1, err, &request.profile);
+    if (r == 0)
+        r = json_string(item, at, "arch", 1, 2048, err, &request.arch);
+    if (r == 0)
+        r = json_string_opt(item, at, "method", 1, METHOD_ID_MAX - 1, err, &method_name);
+    if (r == 0)
+        r = read_graph(item, at, err, &text, graph);
+    if (r != 0)
+        return r;
+    const struct method *method = method_find(method_name);
+    request.graph = text;
+    request.graph_id = graph;
+    request.method = method_text;
+    if (method == NULL) {
+        r = err_set(err, ESP_EINVAL, at, "there is no method \"%s\"", method_name);
+    } else {
+        method_id(method, method_text);
+        r = store_measurement_ask(tx, &request, err, id);
+    }
+    if (r == 0)
+        r = add_request(tx, job, number, id, NULL, err);
+    else if (r == ESP_ENOTFOUND)
+        r = add_request(tx, job, number, NULL, err->message, err);
+    free(text);
+    return r;
+}
+
+int store_measure_requests_add(struct store_tx *tx, const char *job, const cJSON *data,
+                               struct err *err) {
+    const cJSON *items, *item;
+    int i = 0;
+    int r = json_array(data, "", "items", 0, 100000, err, &items);
+    if (r != 0)
+        return r;
+    cJSON_ArrayForEach(item, items) {
+        char at[32];
+        snprintf(at, sizeof(at), "/items/%d", i++);
+        if (r == 0)
+            r = add_item(tx, job, item, at, err);
+    }
+    store_tx_wake(tx, STORE_WAKE_REQUESTS);
+    return r;
+}
+
+int store_measure_answers(struct sql *sql, const char *job, struct err *err, cJSON **ret_array) {
+    return sql_get_rows(
+        sql, err, ret_array,
+        "SELECT 'measurement' AS type, q.request, q.measurement AS measurement_id, CASE m.state "
+        "WHEN 'accepted' THEN 'accepted' ELSE 'failed' END AS state, m.median_us, m.low_us, "
+        "m.high_us, m.mean_us, m.sd_us, m.n, m.method, m.profile_revision, CASE WHEN m.state IS "
+        "NULL THEN q.error WHEN m.state = 'canceled' THEN coalesce(json_extract(m.error, "
+        "'$.message'), 'the measurement was canceled') ELSE json_extract(m.error, '$.message') END "
+        "AS error FROM measure_requests q LEFT JOIN measurements m ON m.id = q.measurement WHERE "
+        "q.job = ?1 AND (m.id IS NULL OR m.state IN ('accepted', 'failed', 'canceled')) ORDER BY "
+        "q.request",
+        "t", job);
+}
+
+int store_measure_requests_drop(struct store_tx *tx, const char *job, struct err *err) {
+    cJSON *rows = NULL;
+    const cJSON *row;
+    int r = sql_get_rows(store_tx_sql(tx), err, &rows,
+                         "SELECT measurement AS id FROM measure_requests WHERE job = ?1 AND "
+                         "measurement IS NOT NULL",
+                         "t", job);
+    cJSON_ArrayForEach(row, rows) {
+        if (r == 0)
+            r = store_measurement_abandon(tx, cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")),
+                                          err);
+    }
+    cJSON_Delete(rows);
+    return r;
+}
+
+int store_measure_requests_open(struct sql *sql, const char *job, struct err *err, int64_t *ret) {
+    return sql_get_int(sql, err, ret, NULL,
+                       "SELECT count(*) FROM measure_requests q JOIN measurements m ON m.id = "
+                       "q.measurement WHERE q.job = ?1 AND m.state IN ('queued', 'leased', "
+                       "'running')",
+                       "t", job);
+}

@@ -1,0 +1,60 @@
+/* Measurements: what was asked of boards, and what search jobs wait for. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "daemon/ids.h"
+#include "daemon/store.h"
+#include "daemon/store_sql.h"
+#include "devices/measurement.h"
+
+struct measurement_request {
+    const char *profile;          /* id */
+    const char *kind;             /* "unit", "network" */
+    const char *graph_id, *graph; /* graph: JSON text */
+    const char *signature, *arch; /* one of them; the other NULL */
+    const char *method;           /* id, "brief/1" */
+    int64_t seed;
+    int priority;
+};
+/* The higher one is measured first. What a person asked for stays when jobs no longer want it. */
+enum measurement_priority { MEASUREMENT_OF_TABLE, MEASUREMENT_OF_SEARCH, MEASUREMENT_OF_PERSON };
+/* Joins an equal one (profile's current revision, graph, method) that waits, runs or was accepted;
+ * an accepted one of a more thorough method will do as well. Raises the priority of one that waits.
+ * Wakes the fleet. ESP_ENOTFOUND: no such profile or its board was removed. */
+int store_measurement_ask(struct store_tx *tx, const struct measurement_request *request,
+                          struct err *err, char ret_id[ID_MAX]);
+int store_measurement_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
+struct measurement_filter {
+    const char *profile, *state, *kind; /* NULL: any */
+};
+int store_measurement_list(struct sql *sql, const struct measurement_filter *filter,
+                           const struct sql_page_args *page, struct err *err, cJSON **ret_doc);
+
+/* One step of its state machine, stored and announced, with what follows: tables, waiting jobs.
+ * ESP_ECONFLICT when event means nothing in its state. error may be NULL. */
+int store_measurement_apply(struct store_tx *tx, const char *id, enum measurement_event event,
+                            const struct err *error, struct err *err);
+/* The numbers of an accepted result; before store_measurement_apply. */
+int store_measurement_set(struct store_tx *tx, const char *id, const cJSON *result,
+                          struct err *err);
+int store_measurement_status(struct sql *sql, const char *id, struct err *err,
+                             struct measurement_status *ret_status);
+/* Those that wait on another revision of the profile than this fail: that environment is gone. */
+int store_measurements_supersede(struct store_tx *tx, const char *profile, const char *revision,
+                                 struct err *err);
+int store_measurements_cancel_device(struct store_tx *tx, const char *device, struct err *err);
+/* Cancels it if it is open and neither another table nor a running job waits for it. */
+int store_measurement_abandon(struct store_tx *tx, const char *id, struct err *err);
+
+/* A "measure_request" event's items. */
+int store_measure_requests_add(struct store_tx *tx, const char *job, const cJSON *data,
+                               struct err *err);
+/* Those of a job that have ended: [{"request", "measurement_id", "state", …}] as the job takes
+ * them. */
+int store_measure_answers(struct sql *sql, const char *job, struct err *err, cJSON **ret_array);
+/* A canceled or failed job waits for nothing. */
+int store_measure_requests_drop(struct store_tx *tx, const char *job, struct err *err);
+/* How many of a job's requests are open. */
+int store_measure_requests_open(struct sql *sql, const char *job, struct err *err, int64_t *ret);

@@ -1,0 +1,89 @@
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/stats.h"
+#include "daemon/store_devices.h"
+
+#define PROFILE_COLUMNS                                                                            \
+    "id, name, device, (SELECT name FROM devices WHERE devices.id = profiles.device) AS "          \
+    "device_name, runtime, precision, threads, cores, governor, (SELECT json_object('id', r.id, "  \
+    "'fingerprint', r.fingerprint, 'created_at', " SQL_TIME(                                       \
+        "r.created_us") ") FROM "                                                                  \
+                        "profile_revisions r WHERE r.id = profiles.revision) AS "                  \
+                        "\"revision@json\", noise, (SELECT "                                       \
+                        "json_group_array(json_object('id', t.id, 'space', t.space, 'method', "    \
+                        "t.method, "                                                               \
+                        "'profile_revision', t.profile_revision)) FROM tables t WHERE t.profile "  \
+                        "= profiles.id) AS "                                                       \
+                        "\"tables@json\", (SELECT json_set(json_remove(c.data, '$.calibration'), " \
+                        "'$.id', c.id) FROM "                                                      \
+                        "calibrations c WHERE c.profile = profiles.id ORDER BY c.id DESC LIMIT "   \
+                        "1) AS "                                                                   \
+                        "\"calibration@json\", created_us AS \"created_at@time\""
+
+int store_profile_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc) {
+    cJSON *doc = NULL;
+    int r = sql_get_row(sql, err, &doc,
+                        "SELECT " PROFILE_COLUMNS " FROM profiles WHERE id = ?1 OR name = ?1", "t",
+                        ref);
+    if (r == 0 && doc == NULL)
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no profile \"%s\"", ref);
+    if (r == 0)
+        *ret_doc = doc;
+    return r;
+}
+
+int store_profile_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
+                       cJSON **ret_doc) {
+    return sql_page(sql, err, page, "id", ret_doc,
+                    "SELECT " PROFILE_COLUMNS " FROM profiles WHERE (?1 IS NULL OR id < ?1) AND "
+                    "device IN (SELECT id FROM devices WHERE removed_us IS NULL) ORDER BY id DESC "
+                    "LIMIT ?2",
+                    "");
+}
+
+/* Spread of the samples relative to their median, by the median deviation (robust against the
+ * bursts of a shared machine); 1.4826 makes it a standard deviation where samples are normal. */
+static int spread(const cJSON *samples_us, struct err *err, double *ret_noise) {
+    size_t n = (size_t)cJSON_GetArraySize(samples_us), i = 0;
+    double *x = mem_array(n, sizeof(*x));
+    const cJSON *item;
+    int r = 0;
+    if (x == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    cJSON_ArrayForEach(item, samples_us) {
+        if (!cJSON_IsNumber(item) || !(item->valuedouble > 0) || item->valuedouble > 1e10)
+            r = err_set(err, ESP_EINVAL, "/reference_us", "every sample must be a positive time");
+        x[i++] = item->valuedouble;
+    }
+    if (r == 0)
+        *ret_noise = 1.4826 * stats_mad(x, n) / stats_median(x, n);
+    free(x);
+    return r;
+}
+
+int store_profile_noise(struct store_tx *tx, const char *device, const char *profile,
+                        const cJSON *samples_us, struct err *err) {
+    double noise = 0;
+    int changes = 0;
+    int r = spread(samples_us, err, &noise);
+    if (r != 0)
+        return r;
+    char *text = json_print(samples_us);
+    r = sql_run(store_tx_sql(tx), err, &changes,
+                "UPDATE profiles SET noise = ?3, reference_us = ?4 WHERE id = ?1 AND device = ?2",
+                "ttrt", profile, device, noise, text);
+    free(text);
+    if (r == 0 && changes == 0)
+        r = err_set(err, ESP_ENOTFOUND, "/profile_id", "this board has no profile \"%.60s\"",
+                    profile);
+    if (r == 0)
+        r = sql_run(
+            store_tx_sql(tx), err, NULL,
+            "UPDATE devices SET noise = (SELECT max(noise) FROM profiles WHERE device = ?1) "
+            "WHERE id = ?1",
+            "t", device);
+    return r != 0 ? r : store_device_announce(tx, device, err);
+}

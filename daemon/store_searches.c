@@ -1,0 +1,301 @@
+#include "daemon/store_searches.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+
+#define BODY(key) "json_extract(body, '$." key "')"
+#define NEWEST_FRONT(column)                                                                       \
+    "(SELECT " column " FROM fronts WHERE search = searches.id ORDER BY version DESC LIMIT 1)"
+#define NEWEST_GENERATION(column)                                                                  \
+    "(SELECT " column " FROM generations WHERE search = searches.id AND strategy = "               \
+    "" BODY("strategy") " ORDER BY generation DESC LIMIT 1)"
+#define SEARCH_COLUMNS                                                                                                                                                                                                                                                                                   \
+    "id, name, supernet, (SELECT name FROM supernets WHERE supernets.id = searches.supernet) AS "                                                                                                                                                                                                        \
+    "supernet_name, (SELECT space FROM supernets WHERE supernets.id = searches.supernet) AS "                                                                                                                                                                                                            \
+    "space, state, stage, " BODY(                                                                                                                                                                                                                                                                        \
+        "objectives") " AS \"objectives@json\", coalesce("                                                                                                                                                                                                                                               \
+                      "" BODY("constraints") ", '[]') AS \"constraints@json\", " BODY(                                                                                                                                                                                                                   \
+                          "strategy") " AS strategy, "                                                                                                                                                                                                                                                   \
+                                      "" BODY("baseline") " AS baseline, " BODY(                                                                                                                                                                                                                         \
+                                          "accuracy") " AS accuracy, " BODY("seed") " AS "                                                                                                                                                                                                               \
+                                                                                    "seed, " BODY("population") " AS population, evaluations_done, " BODY(                                                                                                                                               \
+                                                                                        "evaluati"                                                                                                                                                                                                       \
+                                                                                        "ons") " "                                                                                                                                                                                                       \
+                                                                                               "A"                                                                                                                                                                                                       \
+                                                                                               "S"                                                                                                                                                                                                       \
+                                                                                               " "                                                                                                                                                                                                       \
+                                                                                               "e"                                                                                                                                                                                                       \
+                                                                                               "v"                                                                                                                                                                                                       \
+                                                                                               "a"                                                                                                                                                                                                       \
+                                                                                               "l"                                                                                                                                                                                                       \
+                                                                                               "u"                                                                                                                                                                                                       \
+                                                                                               "a"                                                                                                                                                                                                       \
+                                                                                               "t"                                                                                                                                                                                                       \
+                                                                                               "i"                                                                                                                                                                                                       \
+                                                                                               "o"                                                                                                                                                                                                       \
+                                                                                               "n"                                                                                                                                                                                                       \
+                                                                                               "s"                                                                                                                                                                                                       \
+                                                                                               ","                                                                                                                                                                                                       \
+                                                                                               " "                                                                                                                                                                                                       \
+                                                                                               "c"                                                                                                                                                                                                       \
+                                                                                               "o"                                                                                                                                                                                                       \
+                                                                                               "a"                                                                                                                                                                                                       \
+                                                                                               "l"                                                                                                                                                                                                       \
+                                                                                               "e"                                                                                                                                                                                                       \
+                                                                                               "s"                                                                                                                                                                                                       \
+                                                                                               "c"                                                                                                                                                                                                       \
+                                                                                               "e"                                                                                                                                                                                                       \
+                                                                                               "(" NEWEST_FRONT(                                                                                                                                                                                         \
+                                                                                                   "json_array_length(arch_ids)") ", "                                                                                                                                                                   \
+                                                                                                                                  "" NEWEST_GENERATION("front_size") ") AS front_size, coalesce(" NEWEST_FRONT("hypervolume") ", " NEWEST_GENERATION(                                                    \
+                                                                                                                                      "hypervolume") ") AS hypervolume, " NEWEST_FRONT("reference_point") " AS \"reference_point@json\", predictor AS \"predictor@json\", (SELECT json_group_array("     \
+                                                                                                                                                                                                          "json(json_set(json_remove(data, '$.calibration'), '$.id', c.id))) FROM calibrations c WHERE " \
+                                                                                                                                                                                                          "c.search = searches.id) AS \"calibrations@json\", job, result AS \"result@json\", "           \
+                                                                                                                                                                                                          "created_us AS \"created_at@time\""
+
+static int announce(struct store_tx *tx, const char *id, struct err *err) {
+    cJSON *doc = NULL;
+    int r = store_search_get(store_tx_sql(tx), id, err, &doc);
+    if (r == 0)
+        r = store_tx_event(tx, err, "search", doc);
+    cJSON_Delete(doc);
+    return r;
+}
+
+int store_search_create(struct store_tx *tx, const char *name, const char *supernet,
+                        const cJSON *body, struct err *err, char ret_id[ID_MAX]) {
+    struct sql *sql = store_tx_sql(tx);
+    int64_t same = 0;
+    char id[ID_MAX];
+    int r = sql_get_int(sql, err, &same, NULL, "SELECT count(*) FROM searches WHERE name = ?1", "t",
+                        name);
+    if (r == 0 && same > 0)
+        r = err_set(err, ESP_ECONFLICT, "/name", "there is a search \"%s\" already", name);
+    if (r != 0)
+        return r;
+    char *text = json_print(body);
+    id_make("se_", id);
+    r = sql_run(
+        sql, err, NULL,
+        "INSERT INTO searches (id, name, supernet, state, body, created_us) VALUES (?1, ?2, "
+        "?3, 'queued', ?4, ?5)",
+        "tttti", id, name, supernet, text, store_tx_now_us(tx));
+    free(text);
+    if (r == 0)
+        memcpy(ret_id, id, sizeof(id));
+    return r;
+}
+
+int store_search_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc) {
+    cJSON *doc = NULL;
+    int r =
+        sql_get_row(sql, err, &doc,
+                    "SELECT " SEARCH_COLUMNS " FROM searches WHERE id = ?1 OR name = ?1", "t", ref);
+    if (r == 0 && doc == NULL)
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no search \"%s\"", ref);
+    if (r == 0)
+        *ret_doc = doc;
+    return r;
+}
+
+int store_search_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
+                      cJSON **ret_doc) {
+    return sql_page(sql, err, page, "id", ret_doc,
+                    "SELECT " SEARCH_COLUMNS
+                    " FROM searches WHERE (?1 IS NULL OR id < ?1) ORDER BY "
+                    "id DESC LIMIT ?2",
+                    "");
+}
+
+int store_search_delete(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users) {
+    cJSON *users = NULL;
+    int r = sql_get_rows(store_tx_sql(tx), err, &users,
+                         "SELECT 'job' AS kind, id, kind AS name FROM jobs WHERE subject = ?1 AND "
+                         "state NOT IN ('done', 'failed', 'canceled')",
+                         "t", id);
+    if (r != 0)
+        return r;
+    if (cJSON_GetArraySize(users) > 0) {
+        *ret_users = users;
+        return err_set(err, ESP_ECONFLICT, NULL, "the search is running: cancel it first");
+    }
+    cJSON_Delete(users);
+    return sql_run(store_tx_sql(tx), err, NULL, "DELETE FROM searches WHERE id = ?1", "t", id);
+}
+
+int store_search_set_job(struct store_tx *tx, const char *id, const char *job, struct err *err) {
+    int r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE searches SET job = ?2 WHERE id = ?1", "tt",
+                    id, job);
+    return r != 0 ? r : announce(tx, id, err);
+}
+
+int store_search_follow(struct store_tx *tx, const char *id, enum job_state state,
+                        struct err *err) {
+    const char *text =
+        job_terminal(state) || state == JOB_QUEUED ? job_state_names[state] : "running";
+    int changes = 0;
+    int r = sql_run(store_tx_sql(tx), err, &changes,
+                    "UPDATE searches SET state = ?2 WHERE id = ?1 AND state <> ?2", "tt", id, text);
+    return r != 0 || changes == 0 ? r : announce(tx, id, err);
+}
+
+int store_search_finished(struct store_tx *tx, const char *id, const cJSON *result,
+                          struct err *err) {
+    char *text = json_print(result);
+    int r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE searches SET result = ?2 WHERE id = ?1",
+                    "tt", id, text);
+    free(text);
+    return r;
+}
+
+int store_search_set_stage(struct store_tx *tx, const char *id, const char *stage,
+                           struct err *err) {
+    int r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE searches SET stage = ?2 WHERE id = ?1",
+                    "tt", id, stage);
+    return r != 0 ? r : announce(tx, id, err);
+}
+
+int store_predictor_set(struct store_tx *tx, const char *search, const cJSON *data,
+                        struct err *err) {
+    char *text = json_print(data);
+    int r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE searches SET predictor = ?2 WHERE id = ?1",
+                    "tt", search, text);
+    free(text);
+    return r != 0 ? r : announce(tx, search, err);
+}
+
+int store_generation_add(struct store_tx *tx, const char *search, const cJSON *data,
+                         struct err *err) {
+    struct sql *sql = store_tx_sql(tx);
+    const cJSON *volume = cJSON_GetObjectItemCaseSensitive(data, "hypervolume");
+    const char *strategy;
+    int64_t generation, evaluations, front_size, feasible = 0;
+    int r = json_string(data, "", "strategy", 1, 64, err, &strategy);
+    if (r == 0)
+        r = json_int(data, "", "generation", 0, INT32_MAX, err, &generation);
+    if (r == 0)
+        r = json_int(data, "", "evaluations", 0, INT64_C(1) << 40, err, &evaluations);
+    if (r == 0)
+        r = json_int(data, "", "front_size", 0, INT32_MAX, err, &front_size);
+    if (r == 0)
+        r = json_int_opt(data, "", "feasible", 0, INT64_C(1) << 40, err, &feasible);
+    if (r == 0)
+        r = sql_run(sql, err, NULL,
+                    "INSERT INTO generations (search, strategy, generation, evaluations, "
+                    "hypervolume, front_size, feasible) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON "
+                    "CONFLICT DO UPDATE SET evaluations = excluded.evaluations, hypervolume = "
+                    "excluded.hypervolume, front_size = excluded.front_size, feasible = "
+                    "excluded.feasible",
+                    "ttiirii", search, strategy, generation, evaluations,
+                    cJSON_IsNumber(volume) ? volume->valuedouble : __builtin_nan(""), front_size,
+                    feasible);
+    if (r == 0)
+        r = sql_run(
+            sql, err, NULL,
+            "UPDATE searches SET evaluations_done = max(evaluations_done, ?3) WHERE id = ?1 "
+            "AND " BODY("strategy") " = ?2",
+            "tti", search, strategy, evaluations);
+    if (r != 0)
+        return r;
+    cJSON *doc = cJSON_Duplicate(data, true);
+    cJSON_AddStringToObject(doc, "search", search);
+    r = store_tx_event(tx, err, "generation", doc);
+    cJSON_Delete(doc);
+    return r;
+}
+
+int store_calibration_add(struct store_tx *tx, const char *search, const cJSON *data,
+                          struct err *err) {
+    const char *profile, *revision;
+    int64_t version;
+    char id[ID_MAX];
+    int r = json_string(data, "", "profile_id", 1, ID_MAX - 1, err, &profile);
+    if (r == 0)
+        r = json_string(data, "", "profile_revision", 1, 96, err, &revision);
+    if (r == 0)
+        r = json_int(data, "", "version", 0, INT32_MAX, err, &version);
+    if (r != 0)
+        return r;
+    char *text = json_print(data);
+    id_make("cal_", id);
+    r = sql_run(store_tx_sql(tx), err, NULL,
+                "INSERT INTO calibrations (id, profile, profile_revision, search, version, data, "
+                "created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "ttttiti", id, profile, revision, search, version, text, store_tx_now_us(tx));
+    free(text);
+    return r != 0 ? r : announce(tx, search, err);
+}
+
+int store_hypervolume(struct sql *sql, const char *search, struct err *err, cJSON **ret_doc) {
+    struct sql_rows rows;
+    cJSON *doc = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(doc, "series"),
+          *series = NULL;
+    for (sql_query(sql, &rows,
+                   "SELECT strategy, evaluations, hypervolume FROM generations WHERE search = ?1 "
+                   "ORDER BY strategy, generation",
+                   "t", search);
+         sql_next(&rows);) {
+        const char *strategy = sql_text(&rows, 0);
+        const char *last = cJSON_GetStringValue(cJSON_GetObjectItem(series, "strategy"));
+        if (last == NULL || strcmp(last, strategy) != 0) {
+            series = cJSON_CreateObject();
+            cJSON_AddStringToObject(series, "strategy", strategy);
+            cJSON_AddArrayToObject(series, "evaluations");
+            cJSON_AddArrayToObject(series, "hypervolume");
+            cJSON_AddItemToArray(list, series);
+        }
+        cJSON_AddItemToArray(cJSON_GetObjectItem(series, "evaluations"),
+                             cJSON_CreateNumber((double)sql_int(&rows, 1)));
+        cJSON_AddItemToArray(cJSON_GetObjectItem(series, "hypervolume"),
+                             sql_null(&rows, 2) ? cJSON_CreateNull()
+                                                : cJSON_CreateNumber(sql_real(&rows, 2)));
+    }
+    int r = sql_end(&rows, err);
+    if (r == 0)
+        *ret_doc = doc;
+    else
+        cJSON_Delete(doc);
+    return r;
+}
+
+int store_calibration_list(struct sql *sql, const char *profile, const struct sql_page_args *page,
+                           struct err *err, cJSON **ret_doc) {
+    cJSON *doc = NULL, *row;
+    int r = sql_page(sql, err, page, "id", &doc,
+                     "SELECT id, search, data AS \"data@json\", created_us AS \"created_at@time\" "
+                     "FROM calibrations WHERE (?1 IS NULL OR id < ?1) AND (?3 IS NULL OR profile = "
+                     "?3) ORDER BY id DESC LIMIT ?2",
+                     "t", profile);
+    if (r != 0)
+        return r;
+    cJSON_ArrayForEach(row, cJSON_GetObjectItem(doc, "items")) {
+        r = r != 0 ? r : sql_spread(row, "data", err);
+    }
+    if (r == 0)
+        *ret_doc = doc;
+    else
+        cJSON_Delete(doc);
+    return r;
+}
+
+int store_calibration_newest(struct sql *sql, const char *profile_revision, struct err *err,
+                             char **ret_document) {
+    struct sql_rows rows;
+    char *document = NULL;
+    sql_query(
+        sql, &rows,
+        "SELECT json_extract(data, '$.calibration') FROM calibrations WHERE profile_revision = "
+        "?1 ORDER BY id DESC LIMIT 1",
+        "t", profile_revision);
+    if (sql_next(&rows) && !sql_null(&rows, 0))
+        document = mem_strdup(sql_text(&rows, 0));
+    int r = sql_end(&rows, err);
+    if (r == 0)
+        *ret_document = document;
+    else
+        free(document);
+    return r;
+}

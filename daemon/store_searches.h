@@ -1,0 +1,49 @@
+/* Searches with their candidates, generations, fronts and calibrations. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "daemon/ids.h"
+#include "daemon/job_machine.h"
+#include "daemon/store.h"
+#include "daemon/store_sql.h"
+
+/* body: the request after defaults were filled in. */
+int store_search_create(struct store_tx *tx, const char *name, const char *supernet,
+                        const cJSON *body, struct err *err, char ret_id[ID_MAX]);
+/* ref: id or name; ESP_ENOTFOUND. */
+int store_search_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc);
+int store_search_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
+                      cJSON **ret_doc);
+int store_search_delete(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users);
+int store_search_set_job(struct store_tx *tx, const char *id, const char *job, struct err *err);
+int store_search_follow(struct store_tx *tx, const char *id, enum job_state state, struct err *err);
+int store_search_finished(struct store_tx *tx, const char *id, const cJSON *result,
+                          struct err *err);
+int store_search_set_stage(struct store_tx *tx, const char *id, const char *stage, struct err *err);
+
+/* Events of a search's job. */
+int store_candidates_add(struct store_tx *tx, const char *search, const cJSON *data,
+                         struct err *err);
+int store_generation_add(struct store_tx *tx, const char *search, const cJSON *data,
+                         struct err *err);
+int store_front_add(struct store_tx *tx, const char *search, const cJSON *data, struct err *err);
+int store_predictor_set(struct store_tx *tx, const char *search, const cJSON *data,
+                        struct err *err);
+int store_calibration_add(struct store_tx *tx, const char *search, const cJSON *data,
+                          struct err *err);
+
+struct candidate_page {
+    const char *strategy; /* NULL: all */
+    int64_t after, size;  /* revision */
+};
+/* Columnar, oldest change first; owned text of a JSON object. */
+int store_candidates(struct sql *sql, const char *search, const struct candidate_page *page,
+                     struct err *err, char **ret_text);
+int store_front(struct sql *sql, const char *search, struct err *err, cJSON **ret_doc);
+int store_hypervolume(struct sql *sql, const char *search, struct err *err, cJSON **ret_doc);
+int store_calibration_list(struct sql *sql, const char *profile, const struct sql_page_args *page,
+                           struct err *err, cJSON **ret_doc);
+/* The newest calibration document of a profile revision; owned text, NULL when there is none. */
+int store_calibration_newest(struct sql *sql, const char *profile_revision, struct err *err,
+                             char **ret_document);

@@ -1,0 +1,62 @@
+/* Supernets with their checkpoints, curves and evaluations; spaces by fingerprint. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "daemon/ids.h"
+#include "daemon/job_machine.h"
+#include "daemon/store.h"
+#include "daemon/store_sql.h"
+
+/* Whole space documents, by fingerprint; putting one that is there is no error. */
+int store_space_document_put(struct store_tx *tx, const char *fingerprint, const char *document,
+                             struct err *err);
+/* Posted spaces by name; *ret_document owned, NULL when there is none. */
+int store_space_find(struct sql *sql, const char *name, struct err *err, char **ret_document);
+int store_space_names(struct sql *sql, struct err *err, cJSON **ret_array);
+int store_space_create(struct store_tx *tx, const char *name, const char *fingerprint,
+                       const char *document, struct err *err);
+int store_space_delete(struct store_tx *tx, const char *name, struct err *err, cJSON **ret_users);
+
+struct supernet_request {
+    const char *name, *space, *space_fingerprint;
+    const char *dataset; /* id */
+    const cJSON *train;
+};
+int store_supernet_create(struct store_tx *tx, const struct supernet_request *request,
+                          struct err *err, char ret_id[ID_MAX]);
+/* ref: id or name; ESP_ENOTFOUND. */
+int store_supernet_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc);
+int store_supernet_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
+                        cJSON **ret_doc);
+int store_supernet_delete(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users);
+/* The document of its space; owned text. */
+int store_supernet_space(struct sql *sql, const char *id, struct err *err, char **ret_document);
+/* A job that trains it (on). */
+int store_supernet_set_job(struct store_tx *tx, const char *id, const char *job, const cJSON *train,
+                           struct err *err);
+int store_supernet_follow(struct store_tx *tx, const char *id, enum job_state state,
+                          struct err *err);
+int store_supernet_trained(struct store_tx *tx, const char *id, const cJSON *result,
+                           struct err *err);
+
+/* Events of a training job. */
+int store_checkpoint_add(struct store_tx *tx, const char *supernet, const cJSON *data,
+                         struct err *err);
+int store_metric_add(struct store_tx *tx, const char *supernet, const cJSON *data, struct err *err);
+int store_checkpoint_list(struct sql *sql, const char *supernet, const struct sql_page_args *page,
+                          struct err *err, cJSON **ret_doc);
+/* ref: id, or NULL for the newest; *ret_path owned, NULL when there is none of it. */
+int store_checkpoint_path(struct sql *sql, const char *supernet, const char *ref, struct err *err,
+                          char **ret_path);
+/* {"series": [{"name", "step": […], "epoch": […], "value": […]}]}; names NULL: all. */
+int store_metrics(struct sql *sql, const char *supernet, const char *names, int64_t after,
+                  int64_t max_points, struct err *err, cJSON **ret_doc);
+
+int store_evaluation_add(struct store_tx *tx, const char *supernet, const cJSON *data,
+                         struct err *err);
+struct evaluation_filter {
+    const char *supernet, *arch_id, *split; /* NULL: any */
+};
+int store_evaluation_list(struct sql *sql, const struct evaluation_filter *filter,
+                          const struct sql_page_args *page, struct err *err, cJSON **ret_doc);

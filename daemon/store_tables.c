@@ -1,0 +1,349 @@
+#include "daemon/store_tables.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/store_jobs.h"
+#include "daemon/store_measurements.h"
+#include "daemon/store_supernets.h"
+
+#define ENTRIES(condition)                                                                         \
+    "(SELECT count(*) FROM table_entries e JOIN measurements m ON m.id = e.measurement WHERE "     \
+    "e.table_id = tables.id AND " condition ")"
+#define TABLE_COLUMNS                                                                                                      \
+    "id, profile, profile_revision, space, space_fingerprint, method, " ENTRIES(                                           \
+        "1") " AS "                                                                                                        \
+             "needed, " ENTRIES("m.state = 'accepted'") " AS measured, " ENTRIES(                                          \
+                 "m.state IN ('failed', "                                                                                  \
+                 "'canceled')") " AS failed, CASE WHEN " ENTRIES("m.state <> 'accepted'") " = 0 "                          \
+                                                                                          "THEN "                          \
+                                                                                          "'ready"                         \
+                                                                                          "' "                             \
+                                                                                          "WHEN"                           \
+                                                                                          " " ENTRIES(                     \
+                                                                                              "m."                         \
+                                                                                              "st"                         \
+                                                                                              "at"                         \
+                                                                                              "e "                         \
+                                                                                              "NO"                         \
+                                                                                              "T "                         \
+                                                                                              "IN"                         \
+                                                                                              " ("                         \
+                                                                                              "'a"                         \
+                                                                                              "cc"                         \
+                                                                                              "ep"                         \
+                                                                                              "te"                         \
+                                                                                              "d'"                         \
+                                                                                              ", "                         \
+                                                                                              "'f"                         \
+                                                                                              "ai"                         \
+                                                                                              "le"                         \
+                                                                                              "d'"                         \
+                                                                                              ", "                         \
+                                                                                              "'c"                         \
+                                                                                              "an"                         \
+                                                                                              "ce"                         \
+                                                                                              "le"                         \
+                                                                                              "d'"                         \
+                                                                                              ")") " > 0 THEN 'building' " \
+                                                                                                   "ELSE 'incomplete' END AS state, job, created_us AS \"created_at@time\""
+
+static int announce(struct store_tx *tx, const char *id, struct err *err) {
+    cJSON *doc = NULL;
+    int r = store_table_get(store_tx_sql(tx), id, err, &doc);
+    if (r == 0)
+        r = store_tx_event(tx, err, "table", doc);
+    cJSON_Delete(doc);
+    return r;
+}
+
+static int find_or_create(struct store_tx *tx, const struct table_request *request, struct err *err,
+                          char ret_id[ID_MAX]) {
+    struct sql *sql = store_tx_sql(tx);
+    struct sql_rows rows;
+    int r = store_space_document_put(tx, request->fingerprint, request->document, err);
+    if (r != 0)
+        return r;
+    id_make("tb_", ret_id);
+    r = sql_run(
+        sql, err, NULL,
+        "INSERT INTO tables (id, profile, profile_revision, space, space_fingerprint, "
+        "method, created_us) SELECT ?1, ?2, revision, ?3, ?4, ?5, ?6 FROM profiles WHERE id "
+        "= ?2 ON CONFLICT DO NOTHING",
+        "ttttti", ret_id, request->profile, request->space, request->fingerprint, request->method,
+        store_tx_now_us(tx));
+    if (r != 0)
+        return r;
+    sql_query(sql, &rows,
+              "SELECT t.id FROM tables t JOIN profiles p ON p.revision = t.profile_revision WHERE "
+              "p.id = ?1 AND t.space_fingerprint = ?2 AND t.method = ?3",
+              "ttt", request->profile, request->fingerprint, request->method);
+    bool found = sql_next(&rows);
+    if (found)
+        snprintf(ret_id, ID_MAX, "%s", sql_text(&rows, 0));
+    r = sql_end(&rows, err);
+    if (r == 0 && !found)
+        r = err_set(err, ESP_ENOTFOUND, "/profile", "there is no profile \"%s\"", request->profile);
+    return r;
+}
+
+static int ask_entry(struct store_tx *tx, const char *table, const struct table_request *request,
+                     const struct table_entry *entry, struct err *err) {
+    struct measurement_request ask = {.profile = request->profile,
+                                      .kind = "unit",
+                                      .graph_id = entry->graph_id,
+                                      .graph = entry->graph,
+                                      .signature = entry->signature,
+                                      .method = request->method,
+                                      .seed = 1};
+    char id[ID_MAX];
+    int r = store_measurement_ask(tx, &ask, err, id);
+    if (r == 0)
+        r = sql_run(store_tx_sql(tx), err, NULL,
+                    "INSERT INTO table_entries (table_id, signature, measurement) VALUES (?1, ?2, "
+                    "?3) ON CONFLICT DO UPDATE SET measurement = excluded.measurement",
+                    "ttt", table, entry->signature, id);
+    return r;
+}
+
+/* What remains to be done, and why not all of it can be. */
+struct progress {
+    int64_t needed, open, failed;
+};
+
+static int load_progress(struct sql *sql, const char *table, struct err *err,
+                         struct progress *ret) {
+    struct sql_rows rows;
+    sql_query(sql, &rows,
+              "SELECT count(*), sum(m.state IN ('queued', 'leased', 'running')), sum(m.state IN "
+              "('failed', 'canceled')) FROM table_entries e JOIN measurements m ON m.id = "
+              "e.measurement WHERE e.table_id = ?1",
+              "t", table);
+    if (sql_next(&rows))
+        *ret = (struct progress){sql_int(&rows, 0), sql_int(&rows, 1), sql_int(&rows, 2)};
+    return sql_end(&rows, err);
+}
+
+static int first_error(struct sql *sql, const char *table, struct err *err, struct err *ret_why,
+                       const struct progress *progress) {
+    struct sql_rows rows;
+    sql_query(
+        sql, &rows,
+        "SELECT coalesce(json_extract(m.error, '$.message'), m.state), e.signature FROM "
+        "table_entries e JOIN measurements m ON m.id = e.measurement WHERE e.table_id = ?1 AND "
+        "m.state IN ('failed', 'canceled') LIMIT 1",
+        "t", table);
+    err_set(ret_why, ESP_EMISSING, NULL, "%lld of %lld entries were not measured",
+            (long long)progress->failed, (long long)progress->needed);
+    if (sql_next(&rows))
+        err_set(ret_why, ESP_EMISSING, NULL, "%lld of %lld entries were not measured; %s: %.200s",
+                (long long)progress->failed, (long long)progress->needed, sql_text(&rows, 1),
+                sql_text(&rows, 0));
+    return sql_end(&rows, err);
+}
+
+static int end_if_complete(struct store_tx *tx, const char *table, const char *job,
+                           struct err *err) {
+    struct progress progress = {0};
+    struct err why = {0};
+    int r = load_progress(store_tx_sql(tx), table, err, &progress);
+    if (r != 0 || progress.open > 0)
+        return r;
+    if (progress.failed > 0) {
+        r = first_error(store_tx_sql(tx), table, err, &why, &progress);
+        return r != 0 ? r : store_job_fail(tx, job, &why, err);
+    }
+    cJSON *result = cJSON_CreateObject();
+    cJSON_AddNumberToObject(result, "measured", (double)progress.needed);
+    r = store_job_finish(tx, job, result, err);
+    cJSON_Delete(result);
+    return r;
+}
+
+static int start_job(struct store_tx *tx, const char *table, const cJSON *spec, struct err *err,
+                     char ret_job[ID_MAX]) {
+    int r = store_job_create(tx, "table", table, spec, err, ret_job);
+    if (r == 0)
+        r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE tables SET job = ?2 WHERE id = ?1", "tt",
+                    table, ret_job);
+    if (r == 0)
+        r = store_job_apply(tx, ret_job, JOB_START, NULL, err);
+    return r != 0 ? r : end_if_complete(tx, table, ret_job, err);
+}
+
+static int running_job(struct sql *sql, const char *table, struct err *err, char ret_job[ID_MAX]) {
+    struct sql_rows rows;
+    ret_job[0] = '\0';
+    sql_query(sql, &rows,
+              "SELECT j.id FROM tables t JOIN jobs j ON j.id = t.job WHERE t.id = ?1 AND j.state = "
+              "'running'",
+              "t", table);
+    if (sql_next(&rows))
+        snprintf(ret_job, ID_MAX, "%s", sql_text(&rows, 0));
+    return sql_end(&rows, err);
+}
+
+int store_table_build(struct store_tx *tx, const struct table_request *request, struct err *err,
+                      char ret_table[ID_MAX], char ret_job[ID_MAX]) {
+    char table[ID_MAX], job[ID_MAX];
+    int r = find_or_create(tx, request, err, table);
+    for (int i = 0; i < request->n_entries && r == 0; i++)
+        r = ask_entry(tx, table, request, &request->entries[i], err);
+    if (r == 0)
+        r = running_job(store_tx_sql(tx), table, err, job);
+    if (r == 0 && job[0] == '\0') {
+        cJSON *spec = cJSON_CreateObject();
+        cJSON_AddStringToObject(spec, "table_id", table);
+        r = start_job(tx, table, spec, err, job);
+        cJSON_Delete(spec);
+    }
+    if (r == 0)
+        r = announce(tx, table, err);
+    if (r != 0)
+        return r;
+    memcpy(ret_table, table, sizeof(table));
+    memcpy(ret_job, job, sizeof(job));
+    return 0;
+}
+
+/* One that failed, as a request for another like it. */
+static int ask_again(struct store_tx *tx, const char *table, const cJSON *row, struct err *err) {
+    const char *signature = cJSON_GetStringValue(cJSON_GetObjectItem(row, "signature"));
+    struct measurement_request ask = {
+        .profile = cJSON_GetStringValue(cJSON_GetObjectItem(row, "profile")),
+        .kind = "unit",
+        .graph_id = cJSON_GetStringValue(cJSON_GetObjectItem(row, "graph_id")),
+        .graph = cJSON_GetStringValue(cJSON_GetObjectItem(row, "graph")),
+        .signature = signature,
+        .method = cJSON_GetStringValue(cJSON_GetObjectItem(row, "method")),
+        .seed = 1};
+    char id[ID_MAX];
+    int r = store_measurement_ask(tx, &ask, err, id);
+    if (r == 0)
+        r = sql_run(store_tx_sql(tx), err, NULL,
+                    "UPDATE table_entries SET measurement = ?3 WHERE table_id = ?1 AND signature = "
+                    "?2",
+                    "ttt", table, signature, id);
+    return r;
+}
+
+int store_table_retry(struct store_tx *tx, const char *table, const char *job, struct err *err) {
+    cJSON *rows = NULL;
+    const cJSON *row;
+    int r = sql_get_rows(store_tx_sql(tx), err, &rows,
+                         "SELECT m.profile, m.graph_id, m.graph, e.signature, m.method FROM "
+                         "table_entries e JOIN measurements m ON m.id = e.measurement WHERE "
+                         "e.table_id = ?1 AND m.state IN ('failed', 'canceled')",
+                         "t", table);
+    cJSON_ArrayForEach(row, rows) {
+        if (r == 0)
+            r = ask_again(tx, table, row, err);
+    }
+    cJSON_Delete(rows);
+    if (r == 0)
+        r = store_job_apply(tx, job, JOB_START, NULL, err);
+    return r != 0 ? r : end_if_complete(tx, table, job, err);
+}
+
+int store_table_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc) {
+    cJSON *doc = NULL;
+    int r =
+        sql_get_row(sql, err, &doc, "SELECT " TABLE_COLUMNS " FROM tables WHERE id = ?1", "t", id);
+    if (r == 0 && doc == NULL)
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no table \"%s\"", id);
+    if (r == 0)
+        *ret_doc = doc;
+    return r;
+}
+
+int store_table_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
+                     cJSON **ret_doc) {
+    return sql_page(sql, err, page, "id", ret_doc,
+                    "SELECT " TABLE_COLUMNS
+                    " FROM tables WHERE (?1 IS NULL OR id < ?1) ORDER BY id "
+                    "DESC LIMIT ?2",
+                    "");
+}
+
+int store_table_entries(struct sql *sql, const char *id, const struct sql_page_args *page,
+                        struct err *err, cJSON **ret_doc) {
+    return sql_page(
+        sql, err, page, "signature", ret_doc,
+        "SELECT e.signature, m.state, m.median_us, m.low_us, m.high_us, m.sd_us, m.n, "
+        "m.id AS measurement FROM table_entries e JOIN measurements m ON m.id = "
+        "e.measurement WHERE (?1 IS NULL OR e.signature < ?1) AND e.table_id = ?3 ORDER "
+        "BY e.signature DESC LIMIT ?2",
+        "t", id);
+}
+
+int store_tables_measured(struct store_tx *tx, const char *measurement, struct err *err) {
+    cJSON *rows = NULL;
+    const cJSON *row;
+    int r = sql_get_rows(store_tx_sql(tx), err, &rows,
+                         "SELECT e.table_id AS id, (SELECT j.id FROM jobs j WHERE j.id = t.job AND "
+                         "j.state = 'running') AS job FROM table_entries e JOIN tables t ON t.id = "
+                         "e.table_id WHERE e.measurement = ?1",
+                         "t", measurement);
+    cJSON_ArrayForEach(row, rows) {
+        const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(row, "id"));
+        const char *job = cJSON_GetStringValue(cJSON_GetObjectItem(row, "job"));
+        if (r == 0 && job != NULL)
+            r = end_if_complete(tx, id, job, err);
+        if (r == 0)
+            r = announce(tx, id, err);
+    }
+    cJSON_Delete(rows);
+    return r;
+}
+
+int store_table_follow(struct store_tx *tx, const char *id, enum job_state state, struct err *err) {
+    cJSON *rows = NULL;
+    const cJSON *row;
+    int r = 0;
+    if (state == JOB_CANCELED)
+        r = sql_get_rows(store_tx_sql(tx), err, &rows,
+                         "SELECT measurement AS id FROM table_entries WHERE table_id = ?1", "t",
+                         id);
+    cJSON_ArrayForEach(row, rows) {
+        if (r == 0)
+            r = store_measurement_abandon(tx, cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")),
+                                          err);
+    }
+    cJSON_Delete(rows);
+    return r;
+}
+
+/* Of two methods the more thorough one stands: "full" sorts behind "brief". */
+int store_table_document(struct sql *sql, const char *profile_revision, struct err *err,
+                         cJSON **ret_doc) {
+    cJSON *entries = NULL, *doc;
+    int r = sql_get_rows(
+        sql, err, &entries,
+        "SELECT signature, median_us, low_us, high_us, sd_us, n, cast(substr(method, instr(method, "
+        "'/') + 1) AS INTEGER) AS method FROM measurements m WHERE profile_revision = ?1 AND kind "
+        "= "
+        "'unit' AND state = 'accepted' AND method = (SELECT max(method) FROM measurements o WHERE "
+        "o.profile_revision = ?1 AND o.graph_id = m.graph_id AND o.state = 'accepted') GROUP BY "
+        "signature ORDER BY signature",
+        "t", profile_revision);
+    if (r != 0)
+        return r;
+    doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "profile_revision", profile_revision);
+    cJSON_AddItemToObject(doc, "entries", entries);
+    *ret_doc = doc;
+    return 0;
+}
+
+int store_profile_table(struct sql *sql, const char *profile, struct err *err,
+                        char ret_revision[ID_MAX], cJSON **ret_doc) {
+    struct sql_rows rows;
+    ret_revision[0] = '\0';
+    sql_query(sql, &rows, "SELECT revision FROM profiles WHERE id = ?1", "t", profile);
+    if (sql_next(&rows) && !sql_null(&rows, 0))
+        snprintf(ret_revision, ID_MAX, "%s", sql_text(&rows, 0));
+    int r = sql_end(&rows, err);
+    if (r == 0 && ret_revision[0] == '\0')
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no profile \"%s\"", profile);
+    return r != 0 ? r : store_table_document(sql, ret_revision, err, ret_doc);
+}

@@ -1,0 +1,147 @@
+#include "daemon/store_tokens.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/memory.h"
+
+#define TOKEN_COLUMNS                                                                              \
+    "id, kind, label, device, expires_us AS \"expires_at@time\", uses_left, "                      \
+    "created_us AS \"created_at@time\""
+
+int store_token_create(struct store_tx *tx, const struct token_request *request, struct err *err,
+                       cJSON **ret_doc, char ret_secret[TOKEN_SECRET_MAX]) {
+    struct sql *sql = store_tx_sql(tx);
+    char id[ID_MAX], secret[TOKEN_SECRET_MAX], prefix[8], hash[HASH_TEXT_LONG];
+    int64_t now = store_tx_now_us(tx);
+    id_make("tok_", id);
+    snprintf(prefix, sizeof(prefix), "esp_%c_", request->kind[0]);
+    hash_random_token(prefix, secret, sizeof(secret));
+    hash_text_long(secret, strlen(secret), hash);
+    int r =
+        sql_run(sql, err, NULL,
+                "INSERT INTO tokens (id, kind, hash, label, device, uses_left, expires_us, "
+                "created_us) VALUES (?1, ?2, ?3, ?4, ?5, nullif(?6, 0), nullif(?7, 0), ?8)",
+                "tttttiii", id, request->kind, hash, request->label, request->device, request->uses,
+                request->expires_in_s == 0 ? 0 : now + request->expires_in_s * 1000000, now);
+    cJSON *doc = NULL;
+    if (r == 0)
+        r = sql_get_row(sql, err, &doc, "SELECT " TOKEN_COLUMNS " FROM tokens WHERE id = ?1", "t",
+                        id);
+    if (r != 0)
+        return r;
+    cJSON_AddStringToObject(doc, "token", secret);
+    *ret_doc = doc;
+    if (ret_secret != NULL)
+        memcpy(ret_secret, secret, sizeof(secret));
+    return 0;
+}
+
+static void copy_text(char *to, size_t size, const char *text) {
+    snprintf(to, size, "%s", text == NULL ? "" : text);
+}
+
+int store_token_find(struct sql *sql, const char *secret, struct err *err,
+                     struct token *ret_token) {
+    char hash[HASH_TEXT_LONG];
+    struct sql_rows rows;
+    struct token token = {.id = ""};
+    bool found = false, expired = false;
+    hash_text_long(secret, strlen(secret), hash);
+    sql_query(sql, &rows, "SELECT id, kind, device, expires_us, hash FROM tokens WHERE hash = ?1",
+              "t", hash);
+    if (sql_next(&rows)) {
+        found = sodium_memcmp(hash, sql_text(&rows, 4), sizeof(hash)) == 0;
+        copy_text(token.id, sizeof(token.id), sql_text(&rows, 0));
+        copy_text(token.kind, sizeof(token.kind), sql_text(&rows, 1));
+        copy_text(token.device, sizeof(token.device), sql_text(&rows, 2));
+        expired = !sql_null(&rows, 3) && sql_int(&rows, 3) <= clock_wall_us();
+    }
+    int r = sql_end(&rows, err);
+    if (r != 0)
+        return r;
+    if (!found)
+        return err_set(err, ESP_EUNAUTHORIZED, NULL, "the token is unknown or was revoked");
+    if (expired)
+        return err_set(err, ESP_EUNAUTHORIZED, NULL, "the token has expired");
+    *ret_token = token;
+    return 0;
+}
+
+int store_token_use(struct store_tx *tx, const char *secret, struct err *err) {
+    struct token token;
+    int changes = 0;
+    int r = store_token_find(store_tx_sql(tx), secret, err, &token);
+    if (r != 0)
+        return r;
+    if (strcmp(token.kind, "enrolment") != 0)
+        return err_set(err, ESP_EUNAUTHORIZED, "/enrolment_token",
+                       "this is no enrolment token (it is a token for %s)", token.kind);
+    r = sql_run(store_tx_sql(tx), err, &changes,
+                "UPDATE tokens SET uses_left = uses_left - 1 WHERE id = ?1 AND (uses_left IS NULL "
+                "OR uses_left > 0)",
+                "t", token.id);
+    if (r == 0 && changes == 0)
+        r = err_set(err, ESP_EUNAUTHORIZED, "/enrolment_token",
+                    "the enrolment token has been used up; create another one");
+    return r;
+}
+
+int store_token_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
+                     cJSON **ret_doc) {
+    return sql_page(sql, err, page, "id", ret_doc,
+                    "SELECT " TOKEN_COLUMNS
+                    " FROM tokens WHERE (?1 IS NULL OR id < ?1) ORDER BY id "
+                    "DESC LIMIT ?2",
+                    "");
+}
+
+int store_token_delete(struct store_tx *tx, const char *id, struct err *err) {
+    int changes = 0;
+    int r = sql_run(store_tx_sql(tx), err, &changes, "DELETE FROM tokens WHERE id = ?1", "t", id);
+    if (r == 0 && changes == 0)
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no token \"%s\"", id);
+    return r;
+}
+
+int store_idempotency_find(struct sql *sql, const char *key, const char *route,
+                           const char *body_hash, struct err *err, int *ret_status,
+                           char **ret_answer) {
+    struct sql_rows rows;
+    int status = 0;
+    char *answer = NULL;
+    bool other = false;
+    sql_query(
+        sql, &rows,
+        "SELECT status, answer, body_hash FROM idempotency_keys WHERE key = ?1 AND route = ?2",
+        "tt", key, route);
+    if (sql_next(&rows)) {
+        status = (int)sql_int(&rows, 0);
+        answer = mem_strdup(sql_text(&rows, 1));
+        other = strcmp(sql_text(&rows, 2), body_hash) != 0;
+    }
+    int r = sql_end(&rows, err);
+    if (r == 0 && other)
+        r = err_set(err, ESP_EINVAL, NULL, "the Idempotency-Key was used before with another body");
+    else if (r == 0 && status != 0 && answer == NULL)
+        r = err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    if (r != 0) {
+        free(answer);
+        return r;
+    }
+    *ret_status = status;
+    *ret_answer = answer;
+    return 0;
+}
+
+int store_idempotency_put(struct store_tx *tx, const char *key, const char *route,
+                          const char *body_hash, int status, const char *answer, struct err *err) {
+    return sql_run(store_tx_sql(tx), err, NULL,
+                   "INSERT INTO idempotency_keys (key, route, body_hash, status, answer, "
+                   "created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                   "tttiti", key, route, body_hash, (int64_t)status, answer, store_tx_now_us(tx));
+}

@@ -1,0 +1,43 @@
+/* Secrets: enrolment tokens for new boards, API tokens for people beyond loopback, and the tokens
+ * that enrolled workers got. Only hashes are stored. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/ids.h"
+#include "daemon/store.h"
+#include "daemon/store_sql.h"
+
+struct token {
+    char id[ID_MAX], kind[16], device[ID_MAX];
+};
+
+struct token_request {
+    const char *kind, *label;
+    const char *device;   /* of a worker's; NULL */
+    int64_t uses;         /* 0: without end */
+    int64_t expires_in_s; /* 0: never */
+};
+enum { TOKEN_SECRET_MAX = 64 };
+
+/* *ret_doc as the API shows it, with the secret; ret_secret may be NULL. */
+int store_token_create(struct store_tx *tx, const struct token_request *request, struct err *err,
+                       cJSON **ret_doc, char ret_secret[TOKEN_SECRET_MAX]);
+/* Whose secret this is. ESP_EUNAUTHORIZED when there is none such, or it has expired. */
+int store_token_find(struct sql *sql, const char *secret, struct err *err, struct token *ret_token);
+/* Takes one use of an enrolment token. ESP_EUNAUTHORIZED: unknown, of another kind, expired or used
+ * up (the message says which). */
+int store_token_use(struct store_tx *tx, const char *secret, struct err *err);
+int store_token_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
+                     cJSON **ret_doc);
+int store_token_delete(struct store_tx *tx, const char *id, struct err *err);
+
+/* An answer given before under this key. *ret_status 0: none. ESP_EINVAL: given for another body.
+ */
+int store_idempotency_find(struct sql *sql, const char *key, const char *route,
+                           const char *body_hash, struct err *err, int *ret_status,
+                           char **ret_answer);
+int store_idempotency_put(struct store_tx *tx, const char *key, const char *route,
+                          const char *body_hash, int status, const char *answer, struct err *err);
