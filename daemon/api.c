@@ -3,8 +3,12 @@
 #include <ctype.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/memory.h"
@@ -39,6 +43,8 @@ static void call_destroy(struct api_call *call) {
         return;
     for (int i = 0; i < call->n_queries; i++)
         free(call->queries[i].value);
+    if (call->file > 0)
+        close(call->file);
     if (call->state_destroy != NULL)
         call->state_destroy(call->state);
     cJSON_Delete(call->body);
@@ -47,6 +53,27 @@ static void call_destroy(struct api_call *call) {
     free(call->text);
     free(call->key);
     free(call);
+}
+
+const char *api_host(const struct api_call *call) {
+    return call->host;
+}
+
+int api_open_file(struct api_call *call, const char *path, const char *content_type,
+                  struct err *err) {
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+        if (fd >= 0)
+            close(fd);
+        return err_set(err, errno == ENOENT ? ESP_ENOTFOUND : ESP_EIO, NULL,
+                       "the file cannot be opened: %s", strerror(errno));
+    }
+    call->file = fd;
+    call->file_size = (uint64_t)info.st_size;
+    call->file_type = content_type;
+    snprintf(call->file_name, sizeof(call->file_name), "%s", strrchr(path, '/') + 1);
+    return 0;
 }
 
 const char *api_query(const struct api_call *call, const char *name) {
@@ -140,6 +167,7 @@ static int call_create(struct web_request *req, struct err *err, struct api_call
     call->route = web_matched(req)->context;
     call->req = req;
     call->local = web_local(req);
+    snprintf(call->host, sizeof(call->host), "%s", web_header(req, "Host"));
     memcpy(call->identity, web_identity(req), sizeof(call->identity));
     if (strchr(call->route->path, '{') != NULL)
         snprintf(call->id, sizeof(call->id), "%s",
@@ -172,13 +200,19 @@ static void answer(struct api_call *call, int code, const struct err *err) {
         call_destroy(call);
         return;
     }
-    if (call->route->finish != NULL && call->answer != NULL)
+    if (call->route->finish != NULL && (call->answer != NULL || call->text != NULL))
         call->route->finish(call);
     int status = call->status;
     if (call->text != NULL) {
         char *text = call->text;
         call->text = NULL;
-        web_reply_text(req, status != 0 ? status : 200, "application/json", text, strlen(text));
+        web_reply_text(req, status != 0 ? status : 200,
+                       call->content_type != NULL ? call->content_type : "application/json", text,
+                       strlen(text));
+    } else if (call->file > 0) {
+        int fd = call->file;
+        call->file = 0;
+        web_reply_file(req, fd, call->file_size, call->file_type, call->file_name);
     } else if (call->answer != NULL) {
         cJSON *doc = call->answer;
         call->answer = NULL;

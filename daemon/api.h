@@ -38,6 +38,7 @@ struct api_call {
     const struct api_route *route;
     struct web_request *req;  /* on the loop only */
     char id[ROUTE_PARAM_MAX]; /* the path's parameter, "" if it has none */
+    char host[256];           /* as the client named us */
     char identity[64];        /* device of a worker's token, or token id; "" */
     bool local;
     int n_queries;
@@ -53,10 +54,15 @@ struct api_call {
     void *state;         /* from read to write; freed with state_destroy */
     void (*state_destroy)(void *state);
 
-    int status;     /* of the answer; 0: 200, or 204 without answer */
-    cJSON *answer;  /* owned */
-    char *text;     /* owned: JSON made elsewhere, instead of answer */
-    cJSON *problem; /* owned: members for the problem document */
+    int status;               /* of the answer; 0: 200, or 204 without answer */
+    cJSON *answer;            /* owned */
+    char *text;               /* owned: text made elsewhere, instead of answer */
+    const char *content_type; /* of text; NULL: JSON */
+    cJSON *problem;           /* owned: members for the problem document */
+    int file;                 /* of api_open_file; 0: none */
+    uint64_t file_size;
+    const char *file_type;
+    char file_name[128];
     struct store_call store_call;
     struct store_read store_read;
 };
@@ -64,6 +70,10 @@ struct api_call {
 const char *api_query(const struct api_call *call, const char *name); /* NULL if absent */
 int api_query_int(const struct api_call *call, const char *name, int64_t min, int64_t max,
                   struct err *err, int64_t *ret);
+const char *api_host(const struct api_call *call);
+/* The answer is the file at path, as a download (in read). ESP_ENOTFOUND, ESP_EIO. */
+int api_open_file(struct api_call *call, const char *path, const char *content_type,
+                  struct err *err);
 /* page_size and after of the query, in the form that sql_page takes. */
 struct sql_page_args;
 int api_page(const struct api_call *call, struct err *err, struct sql_page_args *ret_page);

@@ -15,6 +15,7 @@
     X(api_jobs)                                                                                    \
     X(api_tokens)                                                                                  \
     X(api_devices)                                                                                 \
+    X(api_tables)                                                                                  \
     X(api_measurements)                                                                            \
     X(api_worker)
 

@@ -5,13 +5,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/memory.h"
 
-enum { NICE = 10, READ_SIZE = 64 << 10 };
+enum { READ_SIZE = 64 << 10 };
 
 struct process {
     uv_process_t handle;
@@ -134,7 +133,6 @@ int process_start(uv_loop_t *loop, const char *program, const char *dir, const c
         process_destroy(process);
         return err_set(err, ESP_EIO, NULL, "cannot start %s: %s", program, uv_strerror(r));
     }
-    setpriority(PRIO_PROCESS, (id_t)process->handle.pid, NICE);
     uv_read_start((uv_stream_t *)&process->up, alloc_chunk, on_read);
     *ret_process = process;
     return 0;

@@ -71,11 +71,12 @@ void store_read(struct store *store, struct store_read *read);
 struct sql *store_loop_sql(struct store *store);
 const char *store_path(const struct store *store);
 
-/* The newest events, oldest first, at most limit; *ret_floor = id before the first of them. For the
- * start, on the loop's thread. */
-int store_recent_events(struct store *store, int limit, struct err *err,
+/* For the start, on the loop's thread: the id before the newest limit events, and the events behind
+ * an id, oldest first. */
+int store_event_floor(struct store *store, int limit, struct err *err, int64_t *ret_floor);
+int store_recent_events(struct store *store, int64_t floor, struct err *err,
                         void (*each)(void *context, int64_t id, const char *topic,
                                      const char *data),
-                        void *context, int64_t *ret_floor);
+                        void *context);
 /* Drops what is older than the retention rules allow. */
 int store_prune(struct store_tx *tx, struct err *err);

@@ -40,6 +40,8 @@ struct store {
     struct sql *writer, *loop_reader;
     struct sql *readers[READERS_MAX]; /* idle connections for reads in the pool */
     int n_readers;
+    int n_reads;           /* under way; loop's thread */
+    bool refusing, closed; /* loop's thread */
     uv_thread_t thread;
     bool thread_started, stopping;
     uv_mutex_t mutex; /* of all below, stopping and readers */
@@ -294,7 +296,7 @@ int store_open(uv_loop_t *loop, const char *path, const struct store_listener *l
     return 0;
 }
 
-/* Those that were asked for while the last answers were given. */
+/* Those that are asked for when the thread has ended. */
 static void refuse_all(struct store_call *call) {
     while (call != NULL) {
         struct store_call *next = call->next;
@@ -304,8 +306,12 @@ static void refuse_all(struct store_call *call) {
     }
 }
 
+/* Reads that are under way still use it. */
 static void on_closed(uv_handle_t *handle) {
-    free_store(handle->data);
+    struct store *store = handle->data;
+    store->closed = true;
+    if (store->n_reads == 0)
+        free_store(store);
 }
 
 void store_close(struct store *store) {
@@ -316,13 +322,17 @@ void store_close(struct store *store) {
     uv_cond_signal(&store->wanted);
     uv_mutex_unlock(&store->mutex);
     uv_thread_join(&store->thread);
+    store->refusing = true;
     deliver(store);
-    for (struct store_call *call; (call = queue_take_all(&store->waiting)) != NULL;)
-        refuse_all(call);
     uv_close((uv_handle_t *)&store->committed_async, on_closed);
 }
 
 void store_write(struct store *store, struct store_call *call) {
+    if (store->refusing) {
+        call->next = NULL;
+        refuse_all(call);
+        return;
+    }
     uv_mutex_lock(&store->mutex);
     queue_put(&store->waiting, call);
     uv_cond_signal(&store->wanted);
@@ -368,15 +378,19 @@ static void run_read(uv_work_t *work) {
 
 static void read_done(uv_work_t *work, int status) {
     struct store_read *read = work->data;
+    struct store *store = read->store;
     if (status != 0)
         read->code = err_set(&read->err, ESP_ECANCELED, NULL, "canceled");
     read->done(read, read->code, &read->err);
+    if (--store->n_reads == 0 && store->closed)
+        free_store(store);
 }
 
 void store_read(struct store *store, struct store_read *read) {
     read->store = store;
     read->work.data = read;
     read->err = (struct err){0};
+    store->n_reads++;
     uv_queue_work(store->committed_async.loop, &read->work, run_read, read_done);
 }
 
@@ -388,23 +402,22 @@ const char *store_path(const struct store *store) {
     return store->path;
 }
 
-int store_recent_events(struct store *store, int limit, struct err *err,
+int store_event_floor(struct store *store, int limit, struct err *err, int64_t *ret_floor) {
+    *ret_floor = 0;
+    return sql_get_int(store->loop_reader, err, ret_floor, NULL,
+                       "SELECT coalesce((SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET ?1)"
+                       ", (SELECT min(id) - 1 FROM events), (SELECT seq FROM sqlite_sequence "
+                       "WHERE name = 'events'), 0)",
+                       "i", (int64_t)limit);
+}
+
+int store_recent_events(struct store *store, int64_t floor, struct err *err,
                         void (*each)(void *context, int64_t id, const char *topic,
                                      const char *data),
-                        void *context, int64_t *ret_floor) {
-    struct sql *sql = store->loop_reader;
+                        void *context) {
     struct sql_rows rows;
-    int64_t floor = 0;
-    int r = sql_get_int(sql, err, &floor, NULL,
-                        "SELECT coalesce((SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET ?1)"
-                        ", (SELECT min(id) - 1 FROM events), (SELECT seq FROM sqlite_sequence "
-                        "WHERE name = 'events'), 0)",
-                        "i", (int64_t)limit);
-    if (r != 0)
-        return r;
-    *ret_floor = floor;
-    for (sql_query(sql, &rows, "SELECT id, topic, data FROM events WHERE id > ?1 ORDER BY id", "i",
-                   floor);
+    for (sql_query(store->loop_reader, &rows,
+                   "SELECT id, topic, data FROM events WHERE id > ?1 ORDER BY id", "i", floor);
          sql_next(&rows);)
         each(context, sql_int(&rows, 0), sql_text(&rows, 1), sql_text(&rows, 2));
     return sql_end(&rows, err);

@@ -279,18 +279,21 @@ static void test_recent_events(void **state) {
     int64_t ids[16] = {0}, floor = -1;
     struct put puts[5];
     static const char *const names[] = {"a", "b", "c", "d", "e"};
-    assert_int_equal(store_recent_events(f->store, 3, &err, add_event, ids, &floor), 0);
+    assert_int_equal(store_event_floor(f->store, 3, &err, &floor), 0);
+    assert_int_equal(store_recent_events(f->store, floor, &err, add_event, ids), 0);
     assert_int_equal(floor, 0);
     for (int i = 0; i < 5; i++)
         put_name(f, &puts[i], names[i], false);
     wait_for(f, &puts[4].done);
-    assert_int_equal(store_recent_events(f->store, 3, &err, add_event, ids, &floor), 0);
+    assert_int_equal(store_event_floor(f->store, 3, &err, &floor), 0);
+    assert_int_equal(store_recent_events(f->store, floor, &err, add_event, ids), 0);
     assert_int_equal(floor, 2);
     assert_int_equal(ids[0], 3);
     assert_int_equal(ids[1], 3);
     assert_int_equal(ids[3], 5);
     ids[0] = 0;
-    assert_int_equal(store_recent_events(f->store, 10, &err, add_event, ids, &floor), 0);
+    assert_int_equal(store_event_floor(f->store, 10, &err, &floor), 0);
+    assert_int_equal(store_recent_events(f->store, floor, &err, add_event, ids), 0);
     assert_int_equal(floor, 0);
     assert_int_equal(ids[0], 5);
 }

@@ -1,0 +1,104 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "daemon/api.h"
+#include "daemon/api_nouns.h"
+#include "daemon/job_spec.h"
+#include "daemon/store_jobs.h"
+#include "daemon/store_supernets.h"
+
+enum { ARCHS_MAX = 10000 };
+static const char *const splits[] = {"validation", "test", NULL};
+
+/* The archs of the body in canonical form, each once. */
+static int take_archs(const cJSON *body, const struct space *space, cJSON *spec, struct err *err) {
+    cJSON *list = cJSON_AddArrayToObject(spec, "archs");
+    const cJSON *archs = NULL, *item;
+    int i = 0, r = 0;
+    if (json_has(body, "archs"))
+        r = json_array(body, "", "archs", 0, ARCHS_MAX, err, &archs);
+    cJSON_ArrayForEach(item, archs) {
+        char pointer[32], text[ARCH_TEXT_MAX], id[HASH_TEXT];
+        snprintf(pointer, sizeof(pointer), "/archs/%d", i++);
+        if (r == 0 && !cJSON_IsString(item))
+            r = err_set(err, ESP_EINVAL, pointer, "an arch is a text");
+        if (r == 0)
+            r = job_spec_arch(space, item->valuestring, pointer, err, text, id);
+        if (r == 0)
+            cJSON_AddItemToArray(list, cJSON_CreateString(text));
+    }
+    return r;
+}
+
+static int make_spec(struct api_call *call, cJSON *spec, struct err *err, cJSON **ret_supernet) {
+    const char *ref, *checkpoint = NULL;
+    struct space *space = NULL;
+    int split = 0;
+    bool report = false;
+    int r = json_string(call->body, "", "supernet", 1, 200, err, &ref);
+    if (r == 0)
+        r = json_string_opt(call->body, "", "checkpoint", 1, ID_MAX, err, &checkpoint);
+    if (r == 0 && json_has(call->body, "split"))
+        r = json_enum(call->body, "", "split", splits, err, &split);
+    if (r == 0)
+        r = json_bool_opt(call->body, "", "report", err, &report);
+    if (r == 0)
+        r = job_spec_supernet(call->daemon, call->sql, ref, checkpoint, spec, err, ret_supernet);
+    if (r == 0)
+        r = job_spec_space(spec, err, &space);
+    if (r == 0)
+        r = take_archs(call->body, space, spec, err);
+    if (r == 0 && !report && cJSON_GetArraySize(cJSON_GetObjectItem(spec, "archs")) == 0)
+        r = err_set(err, ESP_EINVAL, "/archs", "name archs to evaluate, or ask for a report");
+    cJSON_DeleteItemFromObject(spec, "space"); /* the checkpoint has it */
+    cJSON_AddStringToObject(spec, "split", splits[split]);
+    cJSON_AddBoolToObject(spec, "report", report);
+    space_destroy(space);
+    return r;
+}
+
+static int create_evaluation(struct api_call *call, struct err *err) {
+    static const char *const keys[] = {"supernet", "checkpoint", "archs", "split", "report", NULL};
+    cJSON *spec = cJSON_CreateObject(), *supernet = NULL, *job_doc = NULL;
+    char job[ID_MAX];
+    int r = json_only(call->body, "", keys, err);
+    if (r == 0)
+        r = make_spec(call, spec, err, &supernet);
+    if (r == 0)
+        r = store_job_create(call->tx, "evaluate",
+                             cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id")), spec, err,
+                             job);
+    if (r == 0)
+        r = store_job_get(call->sql, job, err, &job_doc);
+    cJSON_Delete(spec);
+    cJSON_Delete(supernet);
+    if (r != 0)
+        return r;
+    call->status = 202;
+    call->answer = cJSON_CreateObject();
+    cJSON_AddItemToObject(call->answer, "job", job_doc);
+    return 0;
+}
+
+static int list_evaluations(struct api_call *call, struct err *err) {
+    struct evaluation_filter filter = {.arch_id = api_query(call, "arch_id"),
+                                       .split = api_query(call, "split")};
+    struct sql_page_args page;
+    cJSON *supernet = NULL;
+    const char *ref = api_query(call, "supernet");
+    int r = api_page(call, err, &page);
+    if (r == 0 && ref != NULL)
+        r = store_supernet_get(call->sql, ref, err, &supernet);
+    filter.supernet = cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id"));
+    if (r == 0)
+        r = store_evaluation_list(call->sql, &filter, &page, err, &call->answer);
+    cJSON_Delete(supernet);
+    return r;
+}
+
+const struct api_route api_evaluations[] = {
+    {"GET", "/api/v1/evaluations", "supernet,arch_id,split,page_size,after",
+     .read = list_evaluations},
+    {"POST", "/api/v1/evaluations", NULL, .body_limit = 4 << 20, .write = create_evaluation},
+    {.method = NULL}};

@@ -1,0 +1,163 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "daemon/api.h"
+#include "daemon/api_nouns.h"
+#include "daemon/search_request.h"
+#include "daemon/store_jobs.h"
+#include "daemon/store_measurements.h"
+#include "daemon/store_searches.h"
+#include "search/strategy.h"
+
+static void destroy_request(void *state) {
+    search_request_destroy(state);
+}
+
+static int check_search(struct api_call *call, struct err *err) {
+    struct search_request *request = NULL;
+    double attainable = (double)NAN;
+    const char *name;
+    int r = api_name(call->body, err, &name);
+    if (r == 0)
+        r = search_request_make(call->daemon, call->sql, call->body, err, &attainable, &request);
+    call->state = request;
+    call->state_destroy = destroy_request;
+    if (r == ESP_EINFEASIBLE && isfinite(attainable)) {
+        call->problem = cJSON_CreateObject();
+        cJSON_AddNumberToObject(call->problem, "attainable", attainable);
+    }
+    return r;
+}
+
+static int answer_search(struct api_call *call, const char *id, const char *job, struct err *err) {
+    cJSON *search = NULL, *job_doc = NULL;
+    int r = store_search_get(call->sql, id, err, &search);
+    if (r == 0)
+        r = store_job_get(call->sql, job, err, &job_doc);
+    if (r != 0) {
+        cJSON_Delete(search);
+        return r;
+    }
+    return api_answer_with_job(call, "search", search, job_doc);
+}
+
+static int create_search(struct api_call *call, struct err *err) {
+    struct search_request *request = call->state;
+    char id[ID_MAX], job[ID_MAX];
+    int r = store_search_create(call->tx, request->name, request->supernet, request->body, err, id);
+    if (r == 0) {
+        cJSON_AddStringToObject(request->spec, "search_id", id);
+        r = store_job_create(call->tx, "search", id, request->spec, err, job);
+    }
+    if (r == 0)
+        r = store_search_set_job(call->tx, id, job, err);
+    return r != 0 ? r : answer_search(call, id, job, err);
+}
+
+static const char *text_of(const cJSON *doc, const char *key) {
+    return cJSON_GetStringValue(cJSON_GetObjectItem(doc, key));
+}
+
+static int step_search(struct api_call *call, enum job_event event, struct err *err) {
+    cJSON *search = NULL;
+    int r = json_only(call->body, "", (const char *const[]){NULL}, err);
+    if (r == 0)
+        r = store_search_get(call->sql, call->id, err, &search);
+    if (r == 0)
+        r = store_job_apply(call->tx, text_of(search, "job"), event, NULL, err);
+    if (r == 0 && event == JOB_CANCEL)
+        r = store_measure_requests_drop(call->tx, text_of(search, "job"), err);
+    if (r == 0)
+        r = answer_search(call, text_of(search, "id"), text_of(search, "job"), err);
+    cJSON_Delete(search);
+    return r;
+}
+
+static int cancel_search(struct api_call *call, struct err *err) {
+    return step_search(call, JOB_CANCEL, err);
+}
+
+static int resume_search(struct api_call *call, struct err *err) {
+    return step_search(call, JOB_RETRY, err);
+}
+
+static int get_search(struct api_call *call, struct err *err) {
+    return store_search_get(call->sql, call->id, err, &call->answer);
+}
+
+static int list_searches(struct api_call *call, struct err *err) {
+    struct sql_page_args page;
+    int r = api_page(call, err, &page);
+    return r != 0 ? r : store_search_list(call->sql, &page, err, &call->answer);
+}
+
+static int delete_search(struct api_call *call, struct err *err) {
+    cJSON *search = NULL, *users = NULL;
+    int r = store_search_get(call->sql, call->id, err, &search);
+    if (r == 0)
+        r = store_search_delete(call->tx, text_of(search, "id"), err, &users);
+    cJSON_Delete(search);
+    api_problem_users(call, users);
+    return r;
+}
+
+static int get_candidates(struct api_call *call, struct err *err) {
+    struct candidate_page page = {.strategy = api_query(call, "strategy"), .size = 1000};
+    cJSON *search = NULL;
+    int r = api_query_int(call, "after", 0, INT64_C(1) << 53, err, &page.after);
+    if (r == 0)
+        r = api_query_int(call, "page_size", 1, 20000, err, &page.size);
+    if (r == 0)
+        r = store_search_get(call->sql, call->id, err, &search);
+    if (r == 0)
+        r = store_candidates(call->sql, text_of(search, "id"), &page, err, &call->text);
+    cJSON_Delete(search);
+    return r;
+}
+
+static int get_front(struct api_call *call, struct err *err) {
+    cJSON *search = NULL;
+    int r = store_search_get(call->sql, call->id, err, &search);
+    if (r == 0)
+        r = store_front(call->sql, text_of(search, "id"), err, &call->answer);
+    cJSON_Delete(search);
+    return r;
+}
+
+static int get_hypervolume(struct api_call *call, struct err *err) {
+    cJSON *search = NULL;
+    int r = store_search_get(call->sql, call->id, err, &search);
+    if (r == 0)
+        r = store_hypervolume(call->sql, text_of(search, "id"), err, &call->answer);
+    cJSON_Delete(search);
+    return r;
+}
+
+static int list_strategies(struct api_call *call, struct err *err) {
+    cJSON *doc = cJSON_CreateObject(), *items = cJSON_AddArrayToObject(doc, "items");
+    for (int i = 0; strategy_types[i] != NULL; i++) {
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "name", strategy_types[i]->name);
+        cJSON_AddStringToObject(item, "help", strategy_types[i]->help);
+        cJSON_AddArrayToObject(item, "options");
+        cJSON_AddItemToArray(items, item);
+    }
+    cJSON_AddNullToObject(doc, "next");
+    call->answer = doc;
+    return 0;
+}
+
+const struct api_route api_searches[] = {
+    {"GET", "/api/v1/searches", "page_size,after", .read = list_searches},
+    {"POST", "/api/v1/searches", NULL, .read = check_search, .write = create_search},
+    {"GET", "/api/v1/searches/{id}", NULL, .read = get_search},
+    {"DELETE", "/api/v1/searches/{id}", NULL, .write = delete_search},
+    {"POST", "/api/v1/searches/{id}/cancel", NULL, .write = cancel_search},
+    {"POST", "/api/v1/searches/{id}/resume", NULL, .write = resume_search},
+    {"GET", "/api/v1/searches/{id}/candidates", "after,page_size,strategy", .read = get_candidates},
+    {"GET", "/api/v1/searches/{id}/front", NULL, .read = get_front},
+    {"GET", "/api/v1/searches/{id}/hypervolume", NULL, .read = get_hypervolume},
+    {"GET", "/api/v1/strategies", NULL, .read = list_strategies},
+    {.method = NULL}};

@@ -1,0 +1,175 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "daemon/api.h"
+#include "daemon/api_nouns.h"
+#include "daemon/describe.h"
+#include "daemon/spaces.h"
+#include "daemon/store_supernets.h"
+
+enum { SPACE_BODY_MAX = 256 << 10 };
+
+static int describe_named(struct api_call *call, const char *name, bool definition, struct err *err,
+                          cJSON **ret_doc) {
+    struct space *space = NULL;
+    bool builtin;
+    int r = spaces_load(call->sql, name, err, &space, &builtin);
+    if (r == 0)
+        r = describe_space(
+            space, (struct describe_space_options){.builtin = builtin, .definition = definition},
+            err, ret_doc);
+    space_destroy(space);
+    return r;
+}
+
+static int list_spaces(struct api_call *call, struct err *err) {
+    cJSON *names = NULL;
+    int r = store_space_names(call->sql, err, &names);
+    if (r != 0)
+        return r;
+    cJSON *doc = cJSON_CreateObject(), *items = cJSON_AddArrayToObject(doc, "items"), *item = NULL;
+    cJSON_AddNullToObject(doc, "next"); /* there are never many */
+    for (int i = 0; space_builtin_names[i] != NULL && r == 0; i++) {
+        r = describe_named(call, space_builtin_names[i], false, err, &item);
+        if (r == 0)
+            cJSON_AddItemToArray(items, item);
+    }
+    for (const cJSON *row = names->child; row != NULL && r == 0; row = row->next) {
+        r = describe_named(call, cJSON_GetStringValue(cJSON_GetObjectItem(row, "name")), false, err,
+                           &item);
+        if (r == 0)
+            cJSON_AddItemToArray(items, item);
+    }
+    cJSON_Delete(names);
+    if (r == 0)
+        call->answer = doc;
+    else
+        cJSON_Delete(doc);
+    return r;
+}
+
+static int get_space(struct api_call *call, struct err *err) {
+    return describe_named(call, call->id, true, err, &call->answer);
+}
+
+static void destroy_space(void *space) {
+    space_destroy(space);
+}
+
+static int check_space(struct api_call *call, struct err *err) {
+    struct space *space = NULL;
+    const char *name;
+    int r = api_name(call->body, err, &name);
+    char *text = r == 0 ? json_print(call->body) : NULL;
+    if (r == 0)
+        r = text == NULL ? err_set(err, ESP_ENOMEM, NULL, "out of memory")
+                         : space_parse(text, strlen(text), err, &space);
+    free(text);
+    call->state = space;
+    call->state_destroy = destroy_space;
+    if (r == 0 && space_builtin_text(space->name) != NULL)
+        r = err_set(err, ESP_ECONFLICT, "/name", "there is a built-in space \"%s\"", space->name);
+    if (r == 0)
+        r = describe_space(space, (struct describe_space_options){.definition = true}, err,
+                           &call->answer);
+    return r;
+}
+
+static int create_space(struct api_call *call, struct err *err) {
+    const struct space *space = call->state;
+    char *document = space_print(space);
+    int r = document == NULL
+                ? err_set(err, ESP_ENOMEM, NULL, "out of memory")
+                : store_space_create(call->tx, space->name, space->fingerprint, document, err);
+    free(document);
+    call->status = 201;
+    return r;
+}
+
+static int delete_space(struct api_call *call, struct err *err) {
+    cJSON *users = NULL;
+    if (space_builtin_text(call->id) != NULL)
+        return err_set(err, ESP_ECONFLICT, NULL, "a built-in space cannot be deleted");
+    int r = store_space_delete(call->tx, call->id, err, &users);
+    api_problem_users(call, users);
+    return r;
+}
+
+static int sample(struct api_call *call, const struct space *space,
+                  struct describe_sample_options options, const char *profile, struct err *err) {
+    struct profile_latency latency = {.table = NULL};
+    int r = 0;
+    if (profile != NULL)
+        r = profile_latency_load(call->sql, profile, err, &latency);
+    if (r != 0) {
+        if (r == ESP_ENOTFOUND)
+            err_set(err, r, "/profile", "there is no profile \"%.60s\"", profile);
+        return r;
+    }
+    r = describe_sample(space, latency.table, latency.table != NULL ? &latency.calibration : NULL,
+                        options, err, &call->answer);
+    profile_latency_finish(&latency);
+    return r;
+}
+
+static int sample_space(struct api_call *call, struct err *err) {
+    static const char *const keys[] = {"n", "seed", "profile", NULL};
+    struct space *space = NULL;
+    int64_t n = 0, seed = 1;
+    const char *profile = NULL;
+    int r = json_only(call->body, "", keys, err);
+    if (r == 0)
+        r = json_int(call->body, "", "n", 1, 10000, err, &n);
+    if (r == 0)
+        r = json_int_opt(call->body, "", "seed", 0, INT64_C(1) << 53, err, &seed);
+    if (r == 0)
+        r = json_string_opt(call->body, "", "profile", 1, 200, err, &profile);
+    if (r == 0)
+        r = spaces_load(call->sql, call->id, err, &space, NULL);
+    if (r == 0)
+        r = sample(call, space,
+                   (struct describe_sample_options){.n = (int)n, .seed = (uint64_t)seed}, profile,
+                   err);
+    space_destroy(space);
+    return r;
+}
+
+const struct api_route api_spaces[] = {
+    {"GET", "/api/v1/spaces", "page_size,after", .read = list_spaces},
+    {"POST", "/api/v1/spaces", NULL, .body_limit = SPACE_BODY_MAX, .read = check_space,
+     .write = create_space},
+    {"GET", "/api/v1/spaces/{name}", NULL, .read = get_space},
+    {"DELETE", "/api/v1/spaces/{name}", NULL, .write = delete_space},
+    {"POST", "/api/v1/spaces/{name}/sample", NULL, .read = sample_space},
+    {.method = NULL}};
+
+static int describe(struct api_call *call, const struct space *space, const char *text,
+                    struct err *err) {
+    struct profile_latency latency = {.table = NULL};
+    const char *profile = api_query(call, "profile");
+    struct arch arch;
+    int r = arch_parse(space, text, strlen(text), err, &arch);
+    if (r == 0 && profile != NULL)
+        r = profile_latency_load(call->sql, profile, err, &latency);
+    if (r == 0)
+        r = describe_arch(space, &arch, latency.table,
+                          latency.table != NULL ? &latency.calibration : NULL, err, &call->answer);
+    profile_latency_finish(&latency);
+    return r;
+}
+
+static int get_arch(struct api_call *call, struct err *err) {
+    const char *name = api_query(call, "space"), *text = api_query(call, "arch");
+    struct space *space = NULL;
+    if (name == NULL || text == NULL)
+        return err_set(err, ESP_EINVAL, NULL, "the parameters space and arch are needed");
+    int r = spaces_load(call->sql, name, err, &space, NULL);
+    if (r == 0)
+        r = describe(call, space, text, err);
+    space_destroy(space);
+    return r;
+}
+
+const struct api_route api_archs[] = {
+    {"GET", "/api/v1/archs", "space,arch,profile", .read = get_arch}, {.method = NULL}};

@@ -1,0 +1,199 @@
+#include <math.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "daemon/api.h"
+#include "daemon/api_nouns.h"
+#include "daemon/metrics.h"
+#include "daemon/store_system.h"
+#include "runtime/plan.h"
+#include "web/sse.h"
+
+enum { DISK_LOW_BYTES = 1 << 30 };
+
+static const char topics[] = "job,progress,metric,supernet,dataset,search,device,table,export,"
+                             "candidates,generation,front,measurement,recovered";
+
+static void answer_health(struct web_request *req) {
+    char *text = mem_strdup("{\"status\":\"ok\"}");
+    web_reply_text(req, 200, "application/json", text, text == NULL ? 0 : strlen(text));
+}
+
+static int get_ready(struct api_call *call, struct err *err) {
+    struct system_counts counts;
+    int r = store_system_counts(call->sql, err, &counts);
+    if (r != 0)
+        return err_set(err, ESP_EBUSY, NULL, "the database does not answer");
+    call->answer = cJSON_CreateObject();
+    cJSON_AddStringToObject(call->answer, "status", "ready");
+    return 0;
+}
+
+static int get_version(struct api_call *call, struct err *err) {
+    call->answer = cJSON_CreateObject();
+    cJSON_AddStringToObject(call->answer, "version", ESP_VERSION);
+    cJSON_AddStringToObject(call->answer, "api", "v1");
+    cJSON_AddStringToObject(call->answer, "sqlite", sqlite3_libversion());
+    cJSON_AddStringToObject(call->answer, "runtime_revision", runtime_revision());
+    return 0;
+}
+
+static void add_check(cJSON *checks, const char *name, bool ok, const char *detail) {
+    cJSON *check = cJSON_CreateObject();
+    cJSON_AddStringToObject(check, "name", name);
+    cJSON_AddBoolToObject(check, "ok", ok);
+    cJSON_AddStringToObject(check, "detail", detail);
+    cJSON_AddItemToArray(checks, check);
+}
+
+static double file_bytes(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 ? (double)info.st_size : 0;
+}
+
+static double disk_free(const char *path) {
+    struct statvfs info;
+    return statvfs(path, &info) == 0 ? (double)info.f_bavail * (double)info.f_frsize : (double)NAN;
+}
+
+static double database_bytes(const struct daemon *daemon) {
+    char wal[PATH_SIZE + 16];
+    snprintf(wal, sizeof(wal), "%s-wal", store_path(daemon->store));
+    return file_bytes(store_path(daemon->store)) + file_bytes(wal);
+}
+
+static int add_checks(struct api_call *call, const struct system_counts *counts, double free_bytes,
+                      struct err *err) {
+    const struct daemon *daemon = call->daemon;
+    cJSON *checks = cJSON_AddArrayToObject(call->answer, "checks");
+    char detail[256];
+    bool ok;
+    int r = store_system_check(call->sql, err, &ok, detail);
+    if (r != 0)
+        return r;
+    add_check(checks, "database", ok, detail);
+    snprintf(detail, sizeof(detail), "%.1f GB free", free_bytes / 1e9);
+    add_check(checks, "disk", free_bytes > DISK_LOW_BYTES, detail);
+    ok = access(daemon->job_program, X_OK) == 0;
+    snprintf(detail, sizeof(detail), "%.200s%s", daemon->job_program,
+             ok ? "" : " cannot be started");
+    add_check(checks, "job program", ok, detail);
+    snprintf(detail, sizeof(detail), "%lld events, %lld measurements kept",
+             (long long)counts->events_kept, (long long)counts->measurements);
+    add_check(checks, "retention", true, detail);
+    return 0;
+}
+
+static int get_system(struct api_call *call, struct err *err) {
+    const struct daemon *daemon = call->daemon;
+    struct system_counts counts;
+    char started[40];
+    double free_bytes = disk_free(daemon->data_dir);
+    int r = store_system_counts(call->sql, err, &counts);
+    if (r != 0)
+        return r;
+    clock_format_utc(daemon->started_us, started, sizeof(started));
+    cJSON *doc = call->answer = cJSON_CreateObject();
+    cJSON_AddNumberToObject(doc, "cores", parallel_cores());
+    cJSON_AddNumberToObject(doc, "memory_bytes",
+                            (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE));
+    cJSON_AddStringToObject(doc, "cpu_model", cpu_model_name());
+    cJSON_AddStringToObject(doc, "data_dir", daemon->data_dir);
+    cJSON_AddNumberToObject(doc, "disk_free_bytes", free_bytes);
+    cJSON_AddNumberToObject(doc, "database_bytes", database_bytes(daemon));
+    cJSON_AddStringToObject(doc, "started_at", started);
+    cJSON_AddNumberToObject(doc, "jobs_running", (double)counts.jobs_running);
+    cJSON_AddNumberToObject(doc, "workers_online", (double)counts.workers_online);
+    return add_checks(call, &counts, free_bytes, err);
+}
+
+/* What the store counts is gathered in the pool, what the loop counts when that has come. */
+static int get_metrics(struct api_call *call, struct err *err) {
+    struct buf out;
+    int r = 0;
+    buf_init(&out, 0);
+    buf_printf(
+        &out,
+        "# HELP espalier_build_info The daemon's version.\n# TYPE espalier_build_info gauge\n"
+        "espalier_build_info{version=\"%s\",runtime=\"%s\"} 1\n",
+        ESP_VERSION, runtime_revision());
+    for (const struct store_family *family = store_families; family->name != NULL && r == 0;
+         family++) {
+        cJSON *rows = NULL;
+        r = family->rows(call->sql, err, &rows);
+        if (r == 0)
+            metrics_print_family(
+                &out, &(struct metrics_family){family->name, "gauge", family->help}, rows);
+        cJSON_Delete(rows);
+    }
+    if (r == 0 && (call->text = buf_take(&out)) == NULL)
+        r = err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    buf_finish(&out);
+    return r;
+}
+
+static void add_loop_metrics(struct api_call *call) {
+    struct buf out;
+    buf_init(&out, 0);
+    buf_puts(&out, call->text);
+    buf_printf(&out,
+               "# HELP espalier_event_subscribers Open event streams.\n# TYPE "
+               "espalier_event_subscribers gauge\nespalier_event_subscribers %d\n",
+               sse_clients(call->daemon->events));
+    metrics_print_requests(call->daemon->metrics, &out);
+    char *text = buf_take(&out);
+    if (text != NULL) {
+        free(call->text);
+        call->text = text;
+    }
+    buf_finish(&out);
+    call->content_type = "text/plain; version=0.0.4; charset=utf-8";
+}
+
+static int check_topics(const char *asked, struct err *err) {
+    while (asked != NULL && *asked != '\0') {
+        char word[32];
+        size_t len = strcspn(asked, ",");
+        snprintf(word, sizeof(word), "%.*s", (int)len, asked);
+        if (len >= sizeof(word) || !route_word_listed(topics, word))
+            return err_set(err, ESP_EINVAL, NULL, "there is no topic \"%s\"; there are %s", word,
+                           topics);
+        asked += len + (asked[len] == ',');
+    }
+    return 0;
+}
+
+static void serve_events(struct web_request *req) {
+    const struct daemon *daemon = web_user(req);
+    const char *asked = web_query(req, "topics"), *last = web_header(req, "Last-Event-ID");
+    struct err err = {0};
+    int64_t after = -1;
+    int r = check_topics(asked, &err);
+    if (last == NULL)
+        last = web_query(req, "after");
+    if (r == 0)
+        r = web_parse_int("after", last, 0, INT64_MAX, &err, &after);
+    if (r != 0)
+        web_reply_error(req, &err, NULL);
+    else
+        sse_serve(daemon->events, req, after, asked);
+}
+
+const struct api_route api_system[] = {
+    {"GET", "/healthz", NULL, .flags = WEB_PUBLIC, .loop = answer_health},
+    {"GET", "/readyz", NULL, .flags = WEB_PUBLIC, .read = get_ready},
+    {"GET", "/metrics", NULL, .read = get_metrics, .finish = add_loop_metrics},
+    {"GET", "/api/v1/version", NULL, .read = get_version},
+    {"GET", "/api/v1/system", NULL, .read = get_system},
+    {"GET", "/api/v1/events", "topics,after", .flags = WEB_STREAM, .loop = serve_events},
+    {.method = NULL}};

@@ -1,0 +1,102 @@
+#include "daemon/job_spec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "daemon/store_datasets.h"
+#include "daemon/store_supernets.h"
+
+void job_spec_supernet_dir(const struct daemon *daemon, const char *id, char ret_dir[PATH_SIZE]) {
+    snprintf(ret_dir, PATH_SIZE, "%.900s/supernets/%.60s", daemon->data_dir, id);
+}
+
+static int add_checkpoint(const char *dir, struct sql *sql, const char *id, const char *checkpoint,
+                          cJSON *spec, struct err *err) {
+    char *path = NULL, whole[PATH_SIZE + 512];
+    int r = store_checkpoint_path(sql, id, checkpoint, err, &path);
+    if (r != 0)
+        return r;
+    if (path == NULL && checkpoint != NULL)
+        return err_set(err, ESP_ENOTFOUND, "/checkpoint",
+                       "the supernet has no checkpoint \"%.60s\"", checkpoint);
+    if (path == NULL)
+        return err_set(err, ESP_ECONFLICT, "/supernet",
+                       "the supernet has no checkpoint yet: it must be trained first");
+    snprintf(whole, sizeof(whole), "%s/%s", dir, path);
+    free(path);
+    if (checkpoint != NULL)
+        cJSON_AddStringToObject(spec, "checkpoint", whole);
+    else
+        cJSON_AddNullToObject(spec, "checkpoint");
+    return 0;
+}
+
+static int add_space(struct sql *sql, const char *id, cJSON *spec, struct err *err) {
+    char *document = NULL;
+    cJSON *space = NULL;
+    int r = store_supernet_space(sql, id, err, &document);
+    if (r == 0)
+        r = json_parse(document, strlen(document), &json_limits_default, err, &space);
+    if (r == 0)
+        cJSON_AddItemToObject(spec, "space", space);
+    free(document);
+    return r;
+}
+
+static int add_dataset(struct sql *sql, const cJSON *supernet, cJSON *spec, struct err *err) {
+    cJSON *dataset = NULL;
+    int r = store_dataset_get(sql, cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "dataset")),
+                              err, &dataset);
+    if (r == 0)
+        cJSON_AddItemToObject(spec, "dataset", store_dataset_spec(dataset));
+    cJSON_Delete(dataset);
+    return r;
+}
+
+int job_spec_supernet(const struct daemon *daemon, struct sql *sql, const char *ref,
+                      const char *checkpoint, cJSON *spec, struct err *err, cJSON **ret_supernet) {
+    cJSON *supernet = NULL;
+    char dir[PATH_SIZE];
+    int r = store_supernet_get(sql, ref, err, &supernet);
+    if (r != 0)
+        return r == ESP_ENOTFOUND
+                   ? err_set(err, r, "/supernet", "there is no supernet \"%.60s\"", ref)
+                   : r;
+    const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id"));
+    job_spec_supernet_dir(daemon, id, dir);
+    cJSON_AddStringToObject(spec, "supernet_dir", dir);
+    r = add_checkpoint(dir, sql, id, checkpoint, spec, err);
+    if (r == 0)
+        r = add_space(sql, id, spec, err);
+    if (r == 0)
+        r = add_dataset(sql, supernet, spec, err);
+    if (r == 0)
+        *ret_supernet = supernet;
+    else
+        cJSON_Delete(supernet);
+    return r;
+}
+
+int job_spec_space(const cJSON *spec, struct err *err, struct space **ret_space) {
+    char *text = json_print(cJSON_GetObjectItemCaseSensitive(spec, "space"));
+    int r = text == NULL ? err_set(err, ESP_ENOMEM, NULL, "out of memory")
+                         : space_parse(text, strlen(text), err, ret_space);
+    free(text);
+    return r;
+}
+
+int job_spec_arch(const struct space *space, const char *text, const char *pointer, struct err *err,
+                  char ret_arch[ARCH_TEXT_MAX], char ret_id[HASH_TEXT]) {
+    struct arch arch;
+    int r = arch_parse(space, text, strlen(text), err, &arch);
+    if (r != 0) {
+        if (err != NULL)
+            snprintf(err->pointer, sizeof(err->pointer), "%s", pointer);
+        return r;
+    }
+    arch_format(space, &arch, ret_arch);
+    arch_id(space, &arch, ret_id);
+    return 0;
+}

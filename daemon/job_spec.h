@@ -1,0 +1,21 @@
+/* Parts of the specs that jobs get (docs/JOB_PROTOCOL.md), made from what the store has. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "daemon/daemon.h"
+#include "daemon/store_sql.h"
+#include "space/arch.h"
+
+/* Adds "supernet_dir", "checkpoint" (null: the newest), "space" and "dataset" of the supernet ref
+ * (id or name) to spec. *ret_supernet: as the API shows it, owned. Errors: ESP_ENOTFOUND with
+ * pointer /supernet or /checkpoint; ESP_ECONFLICT (no checkpoint yet). */
+int job_spec_supernet(const struct daemon *daemon, struct sql *sql, const char *ref,
+                      const char *checkpoint, cJSON *spec, struct err *err, cJSON **ret_supernet);
+/* The spec's "space", parsed. */
+int job_spec_space(const cJSON *spec, struct err *err, struct space **ret_space);
+/* An arch that a person wrote, in its canonical text and by id; err points at pointer. */
+int job_spec_arch(const struct space *space, const char *text, const char *pointer, struct err *err,
+                  char ret_arch[ARCH_TEXT_MAX], char ret_id[HASH_TEXT]);
+/* Folder of a supernet. */
+void job_spec_supernet_dir(const struct daemon *daemon, const char *id, char ret_dir[PATH_SIZE]);

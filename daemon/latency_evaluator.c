@@ -1,0 +1,94 @@
+#include "daemon/latency_evaluator.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+struct latency_evaluator {
+    const struct latency_table *table;
+    struct latency_predictor *predictor;
+    struct calibration calibration;
+    char key[METRIC_KEY_MAX];
+    const char *keys[2];
+};
+
+/* An arch with a unit that the table lacks cannot be predicted; the others can. */
+static int submit(void *context, struct evaluation *evaluations, int n, struct err *err) {
+    struct latency_evaluator *evaluator = context;
+    for (int i = 0; i < n; i++) {
+        struct latency_prediction p;
+        int r = latency_predictor_run(evaluator->predictor, evaluations[i].arch, err, &p);
+        if (r != 0)
+            return r;
+        if (p.state != LATENCY_COVERED) {
+            evaluations[i].state = EVALUATION_FAILED;
+            continue;
+        }
+        evaluations[i].values[0] = (struct metric){p.us, p.low_us, p.high_us, METRIC_PREDICTED};
+        evaluations[i].state = EVALUATION_DONE;
+    }
+    return 0;
+}
+
+static double unit_us(void *context, const struct graph *graph, int unit) {
+    const struct latency_evaluator *evaluator = context;
+    const struct latency_entry *entry =
+        latency_table_find(evaluator->table, graph->units[unit].signature);
+    return entry == NULL ? (double)NAN : entry->median_us;
+}
+
+static double calibrated_us(void *context, double sum) {
+    const struct latency_evaluator *evaluator = context;
+    return calibration_apply(&evaluator->calibration, sum);
+}
+
+static bool additive(void *context, int metric, struct additive_metric *ret_metric) {
+    *ret_metric = (struct additive_metric){.cost = {.unit = unit_us, .context = context},
+                                           .value = calibrated_us};
+    return true;
+}
+
+int latency_evaluator_create(const struct space *space, const struct latency_table *table,
+                             const struct calibration *calibration, const char *profile,
+                             struct err *err, struct latency_evaluator **ret) {
+    struct latency_evaluator *evaluator = mem_array(1, sizeof(*evaluator));
+    if (evaluator == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    evaluator->table = table;
+    evaluator->calibration = *calibration;
+    evaluator->keys[0] = evaluator->key;
+    int len = snprintf(evaluator->key, sizeof(evaluator->key), "latency_us:%s", profile);
+    int r = len < 0 || (size_t)len >= sizeof(evaluator->key)
+                ? err_set(err, ESP_EINVAL, NULL, "the profile's id is too long")
+                : latency_predictor_create(space, table, calibration, err, &evaluator->predictor);
+    if (r != 0) {
+        latency_evaluator_destroy(evaluator);
+        return r;
+    }
+    *ret = evaluator;
+    return 0;
+}
+
+void latency_evaluator_destroy(struct latency_evaluator *evaluator) {
+    if (evaluator == NULL)
+        return;
+    latency_predictor_destroy(evaluator->predictor);
+    free(evaluator);
+}
+
+void latency_evaluator_init(struct latency_evaluator *evaluator, struct evaluator *ret) {
+    *ret = (struct evaluator){.n_metrics = 1,
+                              .keys = evaluator->keys,
+                              .cheap = true,
+                              .context = evaluator,
+                              .submit = submit,
+                              .additive = additive};
+}
+
+void latency_evaluator_calibrate(struct latency_evaluator *evaluator,
+                                 const struct calibration *calibration) {
+    evaluator->calibration = *calibration;
+    latency_predictor_calibrate(evaluator->predictor, calibration);
+}

@@ -1,0 +1,19 @@
+/* The predicted latency of a profile as a source of metrics for searches: the key
+ * "latency_us:<profile>". Used where a search is checked and where it runs. */
+#pragma once
+
+#include "latency/predictor.h"
+#include "search/evaluator.h"
+
+struct latency_evaluator;
+
+/* Borrows space and table; calibration is copied. Errors: ESP_ENOMEM, ESP_EINVAL (profile). */
+int latency_evaluator_create(const struct space *space, const struct latency_table *table,
+                             const struct calibration *calibration, const char *profile,
+                             struct err *err, struct latency_evaluator **ret);
+void latency_evaluator_destroy(struct latency_evaluator *evaluator); /* takes NULL */
+/* Fills ret with functions that refer to evaluator. */
+void latency_evaluator_init(struct latency_evaluator *evaluator, struct evaluator *ret);
+/* From here on another calibration of the same table. */
+void latency_evaluator_calibrate(struct latency_evaluator *evaluator,
+                                 const struct calibration *calibration);

@@ -1,0 +1,387 @@
+/* espalierd: options, start and end of the daemon. */
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "base/parallel.h"
+#include "daemon/api.h"
+#include "daemon/fleet.h"
+#include "daemon/janitor.h"
+#include "daemon/metrics.h"
+#include "daemon/scheduler.h"
+#include "daemon/store_jobs.h"
+#include "web/assets.h"
+#include "web/sse.h"
+
+enum {
+    EVENTS_IN_MEMORY = 8192,
+    EVENT_BYTES_IN_MEMORY = 16 << 20,
+    STREAMS_MAX = 128,
+    HEARTBEAT_MS = 15000,
+    CONNECTIONS_MAX = 1024,
+    BODY_MAX = 1 << 20
+};
+
+struct settings {
+    const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts;
+    int64_t port, threads, connections_per_address;
+    bool insecure_lan, verbose, version, help, routes;
+};
+
+static const char intro[] = "usage: espalierd [options]\n\n"
+                            "The Espalier daemon: HTTP API, dashboard, jobs and boards.\n\n";
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+static const char *default_data_dir(void) {
+    static char path[PATH_SIZE];
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    if (state != NULL && *state != '\0')
+        snprintf(path, sizeof(path), "%s/espalier", state);
+    else
+        snprintf(path, sizeof(path), "%s/.local/state/espalier",
+                 home != NULL && *home != '\0' ? home : ".");
+    return path;
+}
+
+static int copy_path(const char *path, const char *what, struct err *err, char ret[PATH_SIZE]) {
+    char *resolved = realpath(path, NULL);
+    if (resolved == NULL || strlen(resolved) >= PATH_SIZE - 128) {
+        free(resolved);
+        return err_set(err, ESP_EINVAL, NULL, "%s %s: %s", what, path,
+                       resolved == NULL ? strerror(errno) : "the path is too long");
+    }
+    snprintf(ret, PATH_SIZE, "%s", resolved);
+    free(resolved);
+    return 0;
+}
+
+/* Roots that are not there are left out: the default names a folder of Debian's. */
+static int add_roots(struct daemon *daemon, const char *list, struct err *err) {
+    char item[PATH_SIZE];
+    while (*list != '\0') {
+        size_t len = strcspn(list, ":");
+        snprintf(item, sizeof(item), "%.*s", (int)len, list);
+        list += len + (list[len] == ':');
+        if (len == 0)
+            continue;
+        if (daemon->n_data_roots == DATA_ROOTS_MAX)
+            return err_set(err, ESP_ELIMIT, NULL, "more than %d data roots", DATA_ROOTS_MAX);
+        if (copy_path(item, "data root", err, daemon->data_roots[daemon->n_data_roots]) == 0)
+            daemon->n_data_roots++;
+        else
+            log_warn("%s", err->message);
+    }
+    return 0;
+}
+
+static int add_hosts(struct daemon *daemon, const char *list, struct err *err) {
+    static char text[2048];
+    int n = 0;
+    snprintf(text, sizeof(text), "%s", list);
+    for (char *item = strtok(text, ","); item != NULL; item = strtok(NULL, ",")) {
+        if (n == ALLOWED_HOSTS_MAX)
+            return err_set(err, ESP_ELIMIT, NULL, "more than %d names", ALLOWED_HOSTS_MAX);
+        daemon->hosts[n++] = item;
+    }
+    return 0;
+}
+
+/* Beside this program in a build folder, or installed. */
+static int find_job_program(const char *asked, struct err *err, char ret[PATH_SIZE]) {
+    static const char *const places[] = {"%s/job/espalier-job", "%s/espalier-job",
+                                         "%s/../libexec/espalier/espalier-job", NULL};
+    char self[PATH_SIZE] = "", path[PATH_SIZE + 64];
+    if (asked != NULL)
+        return copy_path(asked, "job program", err, ret);
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *slash = n > 0 ? strrchr(self, '/') : NULL;
+    if (slash != NULL)
+        *slash = '\0';
+    for (int i = 0; places[i] != NULL; i++) {
+        snprintf(path, sizeof(path), places[i], self);
+        if (access(path, X_OK) == 0)
+            return copy_path(path, "job program", err, ret);
+    }
+    return err_set(err, ESP_ENOTFOUND, NULL,
+                   "espalier-job was not found: name it by --job-program");
+}
+
+static int apply_settings(struct daemon *daemon, const struct settings *s, struct err *err) {
+    daemon->address = s->listen;
+    daemon->port = s->port;
+    daemon->insecure_lan = s->insecure_lan;
+    daemon->threads = s->threads > 0 ? (int)s->threads : parallel_cores();
+    if (!web_is_loopback_address(s->listen) && !s->insecure_lan)
+        return err_set(err, ESP_EINVAL, NULL,
+                       "listening on %s would send tokens over the net as plain text: put a TLS "
+                       "proxy in front of a loopback address, or say --insecure-lan",
+                       s->listen);
+    int r = file_make_dirs(s->data_dir, err);
+    if (r == 0)
+        r = copy_path(s->data_dir, "data folder", err, daemon->data_dir);
+    if (r == 0)
+        r = find_job_program(s->job_program, err, daemon->job_program);
+    if (r == 0)
+        r = add_roots(daemon, s->data_roots, err);
+    if (r == 0)
+        r = add_roots(daemon, daemon->data_dir, err);
+    if (r == 0 && s->allow_hosts != NULL)
+        r = add_hosts(daemon, s->allow_hosts, err);
+    return r;
+}
+
+/* ---- start ----------------------------------------------------------------------------------- */
+
+static void on_event(void *context, int64_t id, const char *topic, const char *data) {
+    struct daemon *daemon = context;
+    sse_publish(daemon->events, id, topic, data);
+}
+
+static void on_wake(void *context, unsigned wake) {
+    struct daemon *daemon = context;
+    if (daemon->scheduler != NULL)
+        scheduler_wake(daemon->scheduler, wake);
+    if ((wake & STORE_WAKE_FLEET) != 0)
+        fleet_wake(daemon->fleet);
+}
+
+struct recover_call {
+    struct store_call call;
+    bool done;
+};
+
+static int run_recover(struct store_tx *tx, struct store_call *call, struct err *err) {
+    int r = store_job_recover(tx, err);
+    return r != 0 ? r : store_prune(tx, err);
+}
+
+static void recover_done(struct store_call *call, int code, const struct err *err) {
+    ((struct recover_call *)call)->done = true;
+}
+
+/* Nothing else runs yet: waits for it. */
+static int recover(struct daemon *daemon, struct err *err) {
+    struct recover_call recover = {.call = {.run = run_recover, .done = recover_done}};
+    store_write(daemon->store, &recover.call);
+    while (!recover.done)
+        uv_run(&daemon->loop, UV_RUN_ONCE);
+    *err = recover.call.err;
+    return recover.call.code;
+}
+
+static int load_events(struct daemon *daemon, struct err *err) {
+    int64_t floor = 0;
+    int r = store_event_floor(daemon->store, EVENTS_IN_MEMORY, err, &floor);
+    if (r != 0)
+        return r;
+    sse_set_floor(daemon->events, floor);
+    return store_recent_events(daemon->store, floor, err, on_event, daemon);
+}
+
+static int open_store(struct daemon *daemon, struct err *err) {
+    static const struct sse_config sse = {.max_bytes = EVENT_BYTES_IN_MEMORY,
+                                          .max_events = EVENTS_IN_MEMORY,
+                                          .max_clients = STREAMS_MAX,
+                                          .heartbeat_ms = HEARTBEAT_MS};
+    struct store_listener listener = {on_event, on_wake, daemon};
+    char path[PATH_SIZE + 32];
+    snprintf(path, sizeof(path), "%s/espalier.db", daemon->data_dir);
+    int r = sse_create(&daemon->loop, &sse, &daemon->events);
+    if (r != 0)
+        return err_set(err, r, NULL, "out of memory");
+    r = store_open(&daemon->loop, path, &listener, err, &daemon->store);
+    if (r == 0)
+        r = load_events(daemon, err);
+    return r != 0 ? r : recover(daemon, err);
+}
+
+static int open_web(struct daemon *daemon, int64_t per_address, struct err *err) {
+    static struct web_config config;
+    config = (struct web_config){.loop = &daemon->loop,
+                                 .address = daemon->address,
+                                 .port = (int)daemon->port,
+                                 .hosts = daemon->hosts,
+                                 .assets = web_assets,
+                                 .body_limit = BODY_MAX,
+                                 .max_connections = CONNECTIONS_MAX,
+                                 .max_connections_per_address = (int)per_address,
+                                 .head_us = 15 * 1000000,
+                                 .body_us = 60 * 1000000,
+                                 .idle_us = 75 * 1000000,
+                                 .user = daemon,
+                                 .authorise = api_authorise,
+                                 .answered = api_answered};
+    int r = api_routes(err, &config.routes);
+    return r != 0 ? r : web_create(&config, err, &daemon->web);
+}
+
+static int write_port(const struct daemon *daemon, struct err *err) {
+    char path[PATH_SIZE + 16], text[16];
+    snprintf(path, sizeof(path), "%s/port", daemon->data_dir);
+    int len = snprintf(text, sizeof(text), "%d\n", web_port(daemon->web));
+    return file_write_atomic(path, text, (size_t)len, err);
+}
+
+static int start(struct daemon *daemon, const struct settings *s, struct err *err) {
+    daemon->metrics = metrics_create();
+    if (daemon->metrics == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    int r = open_store(daemon, err);
+    if (r == 0)
+        r = scheduler_create(daemon, err, &daemon->scheduler);
+    if (r == 0)
+        r = fleet_create(daemon, err, &daemon->fleet);
+    if (r == 0)
+        r = open_web(daemon, s->connections_per_address, err);
+    if (r == 0)
+        r = write_port(daemon, err);
+    if (r != 0)
+        return r;
+    janitor_run(daemon);
+    scheduler_wake(daemon->scheduler, STORE_WAKE_SCHEDULER);
+    log_info("espalierd " ESP_VERSION ": http://%s%s%s:%d, data in %s",
+             strchr(daemon->address, ':') != NULL ? "[" : "", daemon->address,
+             strchr(daemon->address, ':') != NULL ? "]" : "", web_port(daemon->web),
+             daemon->data_dir);
+    return 0;
+}
+
+/* ---- end ------------------------------------------------------------------------------------- */
+
+static uv_signal_t signals[2];
+static bool stopping;
+
+/* Boards first, so that no lease is granted any more; then the store, whose last answers go out;
+ * then who still waits. */
+static void close_all(struct daemon *daemon) {
+    fleet_destroy(daemon->fleet);
+    daemon->fleet = NULL;
+    scheduler_destroy(daemon->scheduler);
+    daemon->scheduler = NULL;
+    store_close(daemon->store);
+    sse_destroy(daemon->events);
+    web_destroy(daemon->web);
+    for (int i = 0; i < 2; i++)
+        if (uv_handle_get_type((uv_handle_t *)&signals[i]) == UV_SIGNAL)
+            uv_close((uv_handle_t *)&signals[i], NULL);
+}
+
+static void on_signal(uv_signal_t *handle, int number) {
+    struct daemon *daemon = handle->data;
+    if (stopping) {
+        log_warn("stopped at once: running work is lost back to its last checkpoint");
+        _exit(1);
+    }
+    stopping = true;
+    log_info("stopping (signal %d)", number);
+    web_quiesce(daemon->web);
+    scheduler_stop(daemon->scheduler, close_all);
+}
+
+static void watch_signals(struct daemon *daemon) {
+    static const int numbers[2] = {SIGTERM, SIGINT};
+    signal(SIGPIPE, SIG_IGN);
+    for (int i = 0; i < 2; i++) {
+        uv_signal_init(&daemon->loop, &signals[i]);
+        signals[i].data = daemon;
+        uv_signal_start(&signals[i], on_signal, numbers[i]);
+    }
+}
+
+static int run(struct daemon *daemon, const struct settings *s, struct err *err) {
+    char lock_path[PATH_SIZE + 32];
+    int lock = -1;
+    int r = apply_settings(daemon, s, err);
+    if (r != 0)
+        return r;
+    snprintf(lock_path, sizeof(lock_path), "%s/espalierd.lock", daemon->data_dir);
+    r = file_lock(lock_path, err, &lock);
+    if (r == ESP_EBUSY)
+        return err_set(err, r, NULL, "another espalierd uses %s", daemon->data_dir);
+    if (r != 0)
+        return r;
+    daemon->started_us = clock_wall_us();
+    uv_loop_init(&daemon->loop);
+    watch_signals(daemon);
+    r = start(daemon, s, err);
+    if (r != 0)
+        close_all(daemon);
+    uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&daemon->loop);
+    metrics_destroy(daemon->metrics);
+    close(lock);
+    return r;
+}
+
+static int print_routes(void) {
+    for (int noun = 0; api_nouns[noun] != NULL; noun++)
+        for (const struct api_route *route = api_nouns[noun]; route->method != NULL; route++)
+            printf("%s %s\n", route->method, route->path);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    static struct daemon daemon;
+    struct settings s = {.data_dir = NULL};
+    struct err err = {0};
+    int rest = 0;
+    const struct option_row rows[] = {
+        {"data-dir", 'd', OPTION_TEXT, NULL, 0, 0, "",
+         "where everything is kept (default: ~/.local/state/espalier)", &s.data_dir},
+        {"listen", 'l', OPTION_TEXT, "127.0.0.1", 0, 0, "", "address to listen on", &s.listen},
+        {"port", 'p', OPTION_INT, "8080", 0, 65535, "",
+         "port; 0: any free one, written to port in the data folder", &s.port},
+        {"data-root", 'r', OPTION_TEXT, "/usr/share", 0, 0, "",
+         "folders below which data sets may lie, separated by colons (always: the data folder)",
+         &s.data_roots},
+        {"job-program", 0, OPTION_TEXT, NULL, 0, 0, "", "espalier-job (default: the installed one)",
+         &s.job_program},
+        {"threads", 't', OPTION_INT, "0", 0, 256, "", "threads of a job; 0: one for each core",
+         &s.threads},
+        {"allow-host", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "further names that clients may call this daemon by, separated by commas", &s.allow_hosts},
+        {"connections-per-address", 0, OPTION_INT, "256", 4, CONNECTIONS_MAX, "",
+         "connections that one address may hold", &s.connections_per_address},
+        {"insecure-lan", 0, OPTION_FLAG, NULL, 0, 0, "",
+         "listen beyond this machine without TLS; every request needs a token then",
+         &s.insecure_lan},
+        {"verbose", 'v', OPTION_FLAG, NULL, 0, 0, "", "log more", &s.verbose},
+        {"routes", 0, OPTION_FLAG, NULL, 0, 0, "", "print the routes of the HTTP API", &s.routes},
+        {"version", 'V', OPTION_FLAG, NULL, 0, 0, "", "print the version", &s.version},
+        {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this text", &s.help},
+        {.name = NULL}};
+    if (sodium_init() < 0 || options_parse(rows, argc, argv, false, &err, &rest) != 0 ||
+        rest < argc) {
+        fprintf(stderr, "espalierd: %s; see --help\n",
+                err.code != 0 ? err.message : "it takes no arguments");
+        return 2;
+    }
+    if (s.help) {
+        fputs(intro, stdout);
+        options_print_help(rows);
+        return 0;
+    }
+    if (s.version)
+        return printf("espalierd " ESP_VERSION "\n") < 0;
+    if (s.routes)
+        return print_routes();
+    log_set_level(s.verbose ? LOG_DEBUG : LOG_INFO);
+    if (s.data_dir == NULL)
+        s.data_dir = default_data_dir();
+    if (run(&daemon, &s, &err) != 0) {
+        log_error("%s", err.message);
+        return 1;
+    }
+    return 0;
+}

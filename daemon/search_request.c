@@ -1,0 +1,340 @@
+#include "daemon/search_request.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "daemon/job_spec.h"
+#include "daemon/latency_evaluator.h"
+#include "daemon/spaces.h"
+#include "daemon/store_devices.h"
+#include "devices/method.h"
+#include "search/feasibility.h"
+#include "search/loop.h"
+#include "search/strategy.h"
+
+enum { PROFILES_MAX = 8 };
+
+static const char *const known_metrics[] = {
+    "top1",        "latency_us", "macs", "params", "peak_activation_bytes", "peak_simple_bytes",
+    "model_bytes", NULL};
+
+/* Everything that is needed only while a request is made. */
+struct work {
+    const struct daemon *daemon;
+    struct sql *sql;
+    struct space *space;
+    struct goals goals;
+    int n_profiles;
+    struct profile_latency profiles[PROFILES_MAX];
+    struct latency_evaluator *latencies[PROFILES_MAX];
+    struct evaluator evaluators[PROFILES_MAX + 1];
+};
+
+static void work_finish(struct work *work) {
+    for (int i = 0; i < work->n_profiles; i++) {
+        latency_evaluator_destroy(work->latencies[i]);
+        profile_latency_finish(&work->profiles[i]);
+    }
+    space_destroy(work->space);
+}
+
+/* An integer with a default, written back so that the stored body says what was meant. */
+struct integer {
+    const char *key;
+    int64_t fallback, min, max;
+};
+static const struct integer integers[] = {{"evaluations", 4000, 1, SEARCH_EVALUATIONS_MAX},
+                                          {"population", 64, 4, STRATEGY_POPULATION_MAX},
+                                          {"seed", 1, 0, INT64_C(1) << 53},
+                                          {"initial_evaluations", 64, 8, 100000},
+                                          {"measure_front", 24, 0, 10000},
+                                          {"calibration_nets", 12, 0, 1000}};
+
+static int fill_integers(cJSON *body, struct err *err) {
+    for (unsigned i = 0; i < sizeof(integers) / sizeof(*integers); i++) {
+        const struct integer *row = &integers[i];
+        int64_t value = row->fallback;
+        int r = json_int_opt(body, "", row->key, row->min, row->max, err, &value);
+        if (r != 0)
+            return r;
+        cJSON_DeleteItemFromObjectCaseSensitive(body, row->key);
+        cJSON_AddNumberToObject(body, row->key, (double)value);
+    }
+    return 0;
+}
+
+static const char *strategy_named(const char *name) {
+    for (int i = 0; strategy_types[i] != NULL; i++)
+        if (strcmp(strategy_types[i]->name, name) == 0)
+            return strategy_types[i]->name;
+    return NULL;
+}
+
+static void set_text(cJSON *body, const char *key, const char *text) {
+    cJSON_DeleteItemFromObjectCaseSensitive(body, key);
+    cJSON_AddItemToObject(body, key, text != NULL ? cJSON_CreateString(text) : cJSON_CreateNull());
+}
+
+static int fill_strategy(cJSON *body, const char *key, const char *fallback, struct err *err) {
+    const char *name = fallback;
+    char pointer[32];
+    snprintf(pointer, sizeof(pointer), "/%s", key);
+    if (cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(body, key)) && strcmp(key, "baseline") == 0)
+        return 0; /* no baseline is wanted */
+    int r = json_string_opt(body, "", key, 1, 64, err, &name);
+    const char *found = r == 0 ? strategy_named(name) : NULL;
+    if (r == 0 && found == NULL)
+        r = err_set(err, ESP_EINVAL, pointer, "there is no strategy \"%.60s\"", name);
+    if (r == 0)
+        set_text(body, key, found);
+    return r;
+}
+
+static int fill_words(cJSON *body, struct err *err) {
+    static const char *const accuracies[] = {"predicted", "evaluated", NULL};
+    const char *method_name = "full";
+    int accuracy = 0;
+    int r = fill_strategy(body, "strategy", "nsga2", err);
+    if (r == 0)
+        r = fill_strategy(body, "baseline", "random", err);
+    if (r == 0 && json_has(body, "accuracy"))
+        r = json_enum(body, "", "accuracy", accuracies, err, &accuracy);
+    if (r == 0)
+        r = json_string_opt(body, "", "method", 1, METHOD_ID_MAX - 1, err, &method_name);
+    const struct method *method = r == 0 ? method_find(method_name) : NULL;
+    if (r == 0 && method == NULL)
+        r = err_set(err, ESP_EINVAL, "/method", "there is no method \"%.30s\"", method_name);
+    if (r != 0)
+        return r;
+    set_text(body, "accuracy", accuracies[accuracy]);
+    set_text(body, "method", method->name);
+    return 0;
+}
+
+/* The profile of list[i] (an objective or a constraint): its id in place of a name. */
+static int resolve_profile(struct work *work, cJSON *item, const char *at, struct err *err) {
+    const char *ref = NULL;
+    char pointer[64];
+    cJSON *profile = NULL;
+    int r = json_string_opt(item, at, "profile", 1, 200, err, &ref);
+    if (r != 0 || ref == NULL)
+        return r;
+    r = store_profile_get(work->sql, ref, err, &profile);
+    snprintf(pointer, sizeof(pointer), "%.48s/profile", at);
+    if (r == ESP_ENOTFOUND)
+        err_set(err, r, pointer, "there is no profile \"%.60s\"", ref);
+    if (r == 0)
+        set_text(item, "profile", cJSON_GetStringValue(cJSON_GetObjectItem(profile, "id")));
+    cJSON_Delete(profile);
+    return r;
+}
+
+static int resolve_profiles(struct work *work, cJSON *body, const char *key, struct err *err) {
+    cJSON *item;
+    int i = 0, r = 0;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(body, key)) {
+        char at[64];
+        snprintf(at, sizeof(at), "/%s/%d", key, i++);
+        if (r == 0 && cJSON_IsObject(item))
+            r = resolve_profile(work, item, at, err);
+    }
+    return r;
+}
+
+/* Where a profile was first named, for errors about its table. */
+static void profile_pointer(const cJSON *body, const char *id, char ret[64]) {
+    static const char *const keys[] = {"objectives", "constraints"};
+    snprintf(ret, 64, "/objectives");
+    for (int k = 1; k >= 0; k--) {
+        int i = 0;
+        const cJSON *item;
+        cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(body, keys[k])) {
+            const char *named = cJSON_GetStringValue(cJSON_GetObjectItem(item, "profile"));
+            if (named != NULL && strcmp(named, id) == 0)
+                snprintf(ret, 64, "/%s/%d/profile", keys[k], i);
+            i++;
+        }
+    }
+}
+
+static int check_coverage(const struct work *work, const struct profile_latency *latency,
+                          const cJSON *body, struct err *err) {
+    struct unit_list *units = NULL;
+    char pointer[64];
+    int r = space_units(work->space, err, &units);
+    if (r != 0)
+        return r;
+    int missing = latency_table_missing(latency->table, units, NULL), needed = units->n;
+    unit_list_destroy(units);
+    if (missing == 0)
+        return 0;
+    profile_pointer(body, latency->id, pointer);
+    return err_set(err, ESP_EMISSING, pointer,
+                   "the latency table of this profile lacks %d of the %d entries that the space "
+                   "needs: build it first (espalier latency build)",
+                   missing, needed);
+}
+
+static int add_profile(struct work *work, const char *id, const cJSON *body, struct err *err) {
+    int i = work->n_profiles;
+    if (i == PROFILES_MAX)
+        return err_set(err, ESP_ELIMIT, "/objectives", "at most %d profiles", PROFILES_MAX);
+    int r = profile_latency_load(work->sql, id, err, &work->profiles[i]);
+    if (r != 0)
+        return r;
+    work->n_profiles++;
+    r = check_coverage(work, &work->profiles[i], body, err);
+    if (r == 0)
+        r = latency_evaluator_create(work->space, work->profiles[i].table,
+                                     &work->profiles[i].calibration, id, err, &work->latencies[i]);
+    if (r == 0)
+        latency_evaluator_init(work->latencies[i], &work->evaluators[i + 1]);
+    return r;
+}
+
+static int load_profiles(struct work *work, const cJSON *body, struct err *err) {
+    static const char prefix[] = "latency_us:";
+    int r = 0;
+    cost_evaluator_init(work->space, &work->evaluators[0]);
+    for (int i = 0; i < work->goals.n_metrics && r == 0; i++)
+        if (strncmp(work->goals.keys[i], prefix, sizeof(prefix) - 1) == 0)
+            r = add_profile(work, work->goals.keys[i] + sizeof(prefix) - 1, body, err);
+    return r;
+}
+
+/* Whether the constraint on accuracy can be met nobody knows before it was tried; the others are
+ * checked exactly. */
+static int check_feasible(struct work *work, struct err *err, double *ret_attainable) {
+    struct feasibility feasibility = {.infeasible = -1};
+    struct goals counted = work->goals;
+    int original[CONSTRAINTS_MAX], n = 0;
+    for (int i = 0; i < work->goals.n_constraints; i++) {
+        const struct constraint *c = &work->goals.constraints[i];
+        if (strcmp(work->goals.keys[c->metric], "top1") == 0)
+            continue;
+        original[n] = i;
+        counted.constraints[n++] = *c;
+    }
+    counted.n_constraints = n;
+    if (n == 0)
+        return 0;
+    int r = feasibility_check(work->space, &counted, work->evaluators, work->n_profiles + 1, err,
+                              &feasibility);
+    if (r == ESP_EINFEASIBLE && feasibility.infeasible >= 0) {
+        int i = feasibility.infeasible;
+        *ret_attainable = feasibility.attainable[i].value;
+        if (err != NULL)
+            snprintf(err->pointer, sizeof(err->pointer), "/constraints/%d/%s", original[i],
+                     counted.constraints[i].is_max ? "max" : "min");
+    }
+    return r;
+}
+
+static cJSON *spec_profiles(const struct work *work) {
+    cJSON *list = cJSON_CreateArray();
+    for (int i = 0; i < work->n_profiles; i++) {
+        const struct profile_latency *latency = &work->profiles[i];
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddStringToObject(row, "profile_id", latency->id);
+        cJSON_AddStringToObject(row, "profile_revision", latency->revision);
+        cJSON_AddStringToObject(row, "name", latency->id);
+        cJSON_AddItemToObject(row, "table", cJSON_Duplicate(latency->table_doc, true));
+        cJSON_AddItemToObject(row, "calibration",
+                              latency->calibration_doc != NULL
+                                  ? cJSON_Duplicate(latency->calibration_doc, true)
+                                  : cJSON_CreateNull());
+        cJSON_AddItemToArray(list, row);
+    }
+    return list;
+}
+
+/* Supernet and checkpoint by id; the job's spec takes their documents. */
+static int take_supernet(struct work *work, struct search_request *request, struct err *err) {
+    const char *ref, *checkpoint = NULL;
+    cJSON *supernet = NULL;
+    int r = json_string(request->body, "", "supernet", 1, 200, err, &ref);
+    if (r == 0)
+        r = json_string_opt(request->body, "", "checkpoint", 1, 40, err, &checkpoint);
+    if (r == 0)
+        r = job_spec_supernet(work->daemon, work->sql, ref, checkpoint, request->spec, err,
+                              &supernet);
+    if (r == 0) {
+        snprintf(request->supernet, sizeof(request->supernet), "%s",
+                 cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id")));
+        set_text(request->body, "supernet", request->supernet);
+        r = job_spec_space(request->spec, err, &work->space);
+    }
+    cJSON_Delete(supernet);
+    return r;
+}
+
+static int fill(struct work *work, struct search_request *request, struct err *err,
+                double *ret_attainable) {
+    static const char *const keys[] = {
+        "name",     "supernet", "checkpoint",          "objectives",    "constraints",
+        "strategy", "baseline", "evaluations",         "population",    "seed",
+        "accuracy", "method",   "initial_evaluations", "measure_front", "calibration_nets",
+        NULL};
+    cJSON *body = request->body;
+    const char *name;
+    int r = json_only(body, "", keys, err);
+    if (r == 0)
+        r = json_string(body, "", "name", 1, 64, err, &name);
+    if (r == 0)
+        snprintf(request->name, sizeof(request->name), "%s", name);
+    if (r == 0)
+        r = fill_integers(body, err);
+    if (r == 0)
+        r = fill_words(body, err);
+    if (r == 0)
+        r = take_supernet(work, request, err);
+    if (r == 0)
+        r = resolve_profiles(work, body, "objectives", err);
+    if (r == 0)
+        r = resolve_profiles(work, body, "constraints", err);
+    if (r == 0)
+        r = goals_from_json(body, "", known_metrics, err, &work->goals);
+    if (r == 0)
+        r = load_profiles(work, body, err);
+    if (r == 0)
+        r = check_feasible(work, err, ret_attainable);
+    return r;
+}
+
+int search_request_make(const struct daemon *daemon, struct sql *sql, const cJSON *body,
+                        struct err *err, double *ret_attainable, struct search_request **ret) {
+    struct work *work = mem_array(1, sizeof(*work));
+    struct search_request *request = mem_array(1, sizeof(*request));
+    int r = work == NULL || request == NULL ? err_set(err, ESP_ENOMEM, NULL, "out of memory") : 0;
+    if (r == 0) {
+        work->daemon = daemon;
+        work->sql = sql;
+        request->body = cJSON_Duplicate(body, true);
+        request->spec = cJSON_CreateObject();
+        r = fill(work, request, err, ret_attainable);
+    }
+    if (r == 0) {
+        cJSON_AddItemToObject(request->spec, "search", cJSON_Duplicate(request->body, true));
+        cJSON_AddItemToObject(request->spec, "profiles", spec_profiles(work));
+    }
+    if (work != NULL)
+        work_finish(work);
+    free(work);
+    if (r == 0)
+        *ret = request;
+    else
+        search_request_destroy(request);
+    return r;
+}
+
+void search_request_destroy(struct search_request *request) {
+    if (request == NULL)
+        return;
+    cJSON_Delete(request->body);
+    cJSON_Delete(request->spec);
+    free(request);
+}

@@ -1,0 +1,21 @@
+/* The body of POST /searches: checked, with defaults filled in, found feasible, and turned into the
+ * spec of its job. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "daemon/daemon.h"
+#include "daemon/store_sql.h"
+
+struct search_request {
+    cJSON *body; /* what is stored: ids in place of names, defaults filled in */
+    cJSON *spec; /* of the job, but for search_id */
+    char name[80], supernet[40];
+};
+
+/* Reads the store; takes milliseconds: not on the loop. Errors: ESP_EINVAL, ESP_ENOTFOUND,
+ * ESP_EMISSING (a table lacks entries) with pointers; ESP_EINFEASIBLE, then *ret_attainable is the
+ * best value of the constraint that cannot be met. */
+int search_request_make(const struct daemon *daemon, struct sql *sql, const cJSON *body,
+                        struct err *err, double *ret_attainable, struct search_request **ret);
+void search_request_destroy(struct search_request *request); /* takes NULL */

@@ -1,0 +1,83 @@
+#include "daemon/spaces.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "daemon/store_devices.h"
+#include "daemon/store_searches.h"
+#include "daemon/store_supernets.h"
+#include "daemon/store_tables.h"
+
+int spaces_load(struct sql *sql, const char *name, struct err *err, struct space **ret_space,
+                bool *ret_builtin) {
+    char *document = NULL;
+    bool builtin = space_builtin_text(name) != NULL;
+    if (ret_builtin != NULL)
+        *ret_builtin = builtin;
+    if (builtin)
+        return space_builtin(name, err, ret_space);
+    int r = store_space_find(sql, name, err, &document);
+    if (r == 0 && document == NULL)
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no space \"%s\"", name);
+    if (r == 0)
+        r = space_parse(document, strlen(document), err, ret_space);
+    free(document);
+    return r;
+}
+
+/* SQL made the document: it is parsed again so that what jobs get and what is used here agree. */
+static int read_table(cJSON *doc, struct err *err, struct latency_table **ret_table) {
+    struct json_limits limits = {.bytes = 64 << 20, .depth = 16, .nodes = 1000000};
+    cJSON *clean = NULL;
+    char *text = json_print(doc);
+    int r = text == NULL ? err_set(err, ESP_ENOMEM, NULL, "out of memory")
+                         : json_parse(text, strlen(text), &limits, err, &clean);
+    if (r == 0)
+        r = latency_table_from_json(clean, "", err, ret_table);
+    cJSON_Delete(clean);
+    free(text);
+    return r;
+}
+
+static int read_calibration(struct sql *sql, struct profile_latency *latency, struct err *err) {
+    char *text = NULL;
+    latency->calibration = calibration_none;
+    int r = store_calibration_newest(sql, latency->revision, err, &text);
+    if (r == 0 && text != NULL)
+        r = json_parse(text, strlen(text), &json_limits_default, err, &latency->calibration_doc);
+    if (r == 0 && latency->calibration_doc != NULL)
+        r = calibration_from_json(latency->calibration_doc, "", err, &latency->calibration);
+    free(text);
+    return r;
+}
+
+int profile_latency_load(struct sql *sql, const char *profile, struct err *err,
+                         struct profile_latency *ret) {
+    struct profile_latency latency = {.table = NULL};
+    cJSON *doc = NULL;
+    int r = store_profile_get(sql, profile, err, &doc);
+    if (r == 0) {
+        snprintf(latency.id, sizeof(latency.id), "%s",
+                 cJSON_GetStringValue(cJSON_GetObjectItem(doc, "id")));
+        r = store_profile_table(sql, latency.id, err, latency.revision, &latency.table_doc);
+    }
+    if (r == 0)
+        r = read_table(latency.table_doc, err, &latency.table);
+    if (r == 0)
+        r = read_calibration(sql, &latency, err);
+    cJSON_Delete(doc);
+    if (r == 0)
+        *ret = latency;
+    else
+        profile_latency_finish(&latency);
+    return r;
+}
+
+void profile_latency_finish(struct profile_latency *latency) {
+    latency_table_destroy(latency->table);
+    cJSON_Delete(latency->table_doc);
+    cJSON_Delete(latency->calibration_doc);
+    *latency = (struct profile_latency){.table = NULL};
+}

@@ -1,0 +1,24 @@
+/* Spaces by name: the built-in ones and those that were posted; with the latency tables to predict
+ * on them. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "daemon/store_sql.h"
+#include "latency/predictor.h"
+#include "space/space.h"
+
+/* ESP_ENOTFOUND. ret_builtin may be NULL; the caller destroys *ret_space. */
+int spaces_load(struct sql *sql, const char *name, struct err *err, struct space **ret_space,
+                bool *ret_builtin);
+
+/* The table and newest calibration of a profile (id or name). */
+struct profile_latency {
+    char id[40], revision[40];
+    struct latency_table *table;
+    struct calibration calibration;
+    cJSON *table_doc, *calibration_doc; /* as jobs take them; calibration_doc may be NULL */
+};
+int profile_latency_load(struct sql *sql, const char *profile, struct err *err,
+                         struct profile_latency *ret);
+void profile_latency_finish(struct profile_latency *latency);

@@ -1,0 +1,84 @@
+#include "daemon/store_system.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int store_system_counts(struct sql *sql, struct err *err, struct system_counts *ret) {
+    struct system_counts counts = {0};
+    int r = sql_get_int(sql, err, &counts.jobs_running, NULL,
+                        "SELECT count(*) FROM jobs WHERE state IN ('running', 'paused', "
+                        "'canceling')",
+                        "");
+    if (r == 0)
+        r = sql_get_int(sql, err, &counts.workers_online, NULL,
+                        "SELECT count(*) FROM devices WHERE away_us IS NULL AND removed_us IS NULL",
+                        "");
+    if (r == 0)
+        r = sql_get_int(sql, err, &counts.events_kept, NULL, "SELECT count(*) FROM events", "");
+    if (r == 0)
+        r = sql_get_int(sql, err, &counts.measurements, NULL, "SELECT count(*) FROM measurements",
+                        "");
+    if (r == 0)
+        *ret = counts;
+    return r;
+}
+
+int store_system_check(struct sql *sql, struct err *err, bool *ret_ok, char ret_detail[200]) {
+    struct sql_rows rows;
+    sql_query(sql, &rows, "PRAGMA quick_check(1)", "");
+    bool found = sql_next(&rows);
+    snprintf(ret_detail, 200, "%s", found ? sql_text(&rows, 0) : "");
+    int r = sql_end(&rows, err);
+    *ret_ok = r == 0 && strcmp(ret_detail, "ok") == 0;
+    return r;
+}
+
+static int jobs_by_state(struct sql *sql, struct err *err, cJSON **ret_rows) {
+    return sql_get_rows(
+        sql, err, ret_rows,
+        "SELECT printf('kind=\"%s\",state=\"%s\"', kind, state) AS labels, count(*) "
+        "AS value FROM jobs GROUP BY kind, state",
+        "");
+}
+
+static int measurements_by_state(struct sql *sql, struct err *err, cJSON **ret_rows) {
+    return sql_get_rows(
+        sql, err, ret_rows,
+        "SELECT printf('kind=\"%s\",state=\"%s\"', kind, state) AS labels, count(*) "
+        "AS value FROM measurements GROUP BY kind, state",
+        "");
+}
+
+/* A board's name is chosen by people: quotes and line breaks must not end the label. */
+static int devices_up(struct sql *sql, struct err *err, cJSON **ret_rows) {
+    return sql_get_rows(sql, err, ret_rows,
+                        "SELECT printf('device=\"%s\"', replace(replace(replace(name, '\\', "
+                        "'\\\\'), '\"', '\\\"'), char(10), '\\n')) AS labels, away_us IS NULL AS "
+                        "value FROM devices WHERE removed_us IS NULL",
+                        "");
+}
+
+static int candidates(struct sql *sql, struct err *err, cJSON **ret_rows) {
+    return sql_get_rows(sql, err, ret_rows, "SELECT count(*) AS value FROM candidates", "");
+}
+
+static int events(struct sql *sql, struct err *err, cJSON **ret_rows) {
+    return sql_get_rows(sql, err, ret_rows, "SELECT count(*) AS value FROM events", "");
+}
+
+const struct store_family store_families[] = {
+    {"espalier_jobs", "Jobs by kind and state.", jobs_by_state},
+    {"espalier_measurements", "Measurements by kind and state.", measurements_by_state},
+    {"espalier_device_up", "Whether a board's worker is there.", devices_up},
+    {"espalier_candidates", "Candidates of all searches.", candidates},
+    {"espalier_events_kept", "Rows of the event log.", events},
+    {.name = NULL}};
+
+int store_supernet_ids(struct sql *sql, struct err *err, cJSON **ret_array) {
+    return sql_get_rows(sql, err, ret_array, "SELECT id FROM supernets", "");
+}
+
+int store_export_paths(struct sql *sql, struct err *err, cJSON **ret_array) {
+    return sql_get_rows(sql, err, ret_array,
+                        "SELECT path AS id FROM exports WHERE path IS NOT NULL", "");
+}

@@ -1,0 +1,24 @@
+/* Counts over the whole store, for GET /system and /metrics. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "daemon/store_sql.h"
+
+struct system_counts {
+    int64_t jobs_running, workers_online, events_kept, measurements;
+};
+int store_system_counts(struct sql *sql, struct err *err, struct system_counts *ret);
+/* PRAGMA quick_check: *ret_ok and its first line. Scans the database. */
+int store_system_check(struct sql *sql, struct err *err, bool *ret_ok, char ret_detail[200]);
+
+/* Samples of one metric family: rows of {"labels", "value"}. */
+struct store_family {
+    const char *name, *help;
+    int (*rows)(struct sql *sql, struct err *err, cJSON **ret_rows);
+};
+extern const struct store_family store_families[]; /* ends with name NULL; all gauges */
+
+/* Ids that there are, as an array of {"id"}: for removing folders that nobody owns. */
+int store_supernet_ids(struct sql *sql, struct err *err, cJSON **ret_array);
+int store_export_paths(struct sql *sql, struct err *err, cJSON **ret_array);
