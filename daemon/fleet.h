@@ -4,9 +4,6 @@
  * store; the fleet holds only who waits. */
 #pragma once
 
-#include <cjson/cJSON.h>
-#include <stdbool.h>
-
 #include "base/error.h"
 
 struct daemon;
@@ -20,23 +17,10 @@ enum {
     FLEET_WAIT_MAX_S = 25   /* longest wait for a lease */
 };
 
-/* What a measurement on the daemon's own machine needs of the scheduler. NULL functions: nothing
- * else ever runs here. */
-struct fleet_hooks {
-    void *context;
-    /* From now on until release nothing numeric is to run: jobs are told to pause at their next
-     * step boundary, and none is started. Called at most once before release. */
-    void (*hold)(void *context);
-    void (*release)(void *context);
-    /* Whether it is quiet: no job runs, or every one has said that it is paused. */
-    bool (*quiet)(void *context);
-};
-
-/* daemon (borrowed) has its loop and store; hooks are copied. Open leases get an interval's grace:
- * the boards could not reach the daemon while it was down. Errors: ESP_ENOMEM. */
-int fleet_create(struct daemon *daemon, const struct fleet_hooks *hooks, struct err *err,
-                 struct fleet **ret_fleet);
-/* Answers who waits with 503; memory is freed when the loop has run its closing callbacks. Must
+/* daemon (borrowed) has its loop, store and scheduler. Open leases get an interval's grace: the
+ * boards could not reach the daemon while it was down. Errors: ESP_ENOMEM. */
+int fleet_create(struct daemon *daemon, struct err *err, struct fleet **ret_fleet);
+/* Answers who waits with 204; memory is freed when the loop has run its closing callbacks. Must
  * come before store_close and web_destroy. Takes NULL. */
 void fleet_destroy(struct fleet *fleet);
 /* There may be work, or it may be quiet: call it on STORE_WAKE_FLEET, and when the last running job
@@ -45,7 +29,3 @@ void fleet_wake(struct fleet *fleet);
 
 /* Takes a worker's POST /worker/lease and answers it, now or when there is work. */
 void fleet_lease(struct web_request *req);
-
-/* Progress of a table's job, in the form of docs/JOB_PROTOCOL.md; NULL when it does not run. The
- * caller frees it. */
-cJSON *fleet_progress(struct fleet *fleet, const char *job);

@@ -136,10 +136,11 @@ static int create_profile(struct store_tx *tx, const char *device, const struct 
 }
 
 /* Makes the revision with this fingerprint the profile's current one. */
+/* Makes the revision with this fingerprint the profile's current one, and the profile one that the
+ * worker runs now. */
 static int set_revision(struct store_tx *tx, const char *profile, const char *fingerprint,
                         struct err *err, char ret_id[ID_MAX]) {
     struct sql *sql = store_tx_sql(tx);
-    char current[ID_MAX];
     int r = get_text(sql, err, ret_id,
                      "SELECT id FROM profile_revisions WHERE profile = ?1 AND fingerprint = ?2",
                      profile, fingerprint);
@@ -151,13 +152,12 @@ static int set_revision(struct store_tx *tx, const char *profile, const char *fi
                     "ttti", ret_id, profile, fingerprint, store_tx_now_us(tx));
     }
     if (r == 0)
-        r = get_text(sql, err, current, "SELECT revision FROM profiles WHERE id = ?1", profile,
-                     NULL);
-    if (r != 0 || strcmp(current, ret_id) == 0)
-        return r;
-    r = sql_run(sql, err, NULL, "UPDATE profiles SET revision = ?2 WHERE id = ?1", "tt", profile,
-                ret_id);
-    /* What was asked of the old environment cannot be measured any more. */
+        r = sql_run(
+            sql, err, NULL,
+            "UPDATE profiles SET revision = ?2, epoch = (SELECT epoch FROM devices WHERE id "
+            "= profiles.device) WHERE id = ?1",
+            "tt", profile, ret_id);
+    /* What was asked of another environment cannot be measured any more. */
     return r != 0 ? r : store_measurements_supersede(tx, profile, ret_id, err);
 }
 
@@ -254,29 +254,17 @@ static int renew_device(struct store_tx *tx, const char *id, const struct introd
 
 int store_device_enrol(struct store_tx *tx, const struct introduction *in, struct err *err,
                        cJSON **ret_welcome) {
-    struct sql *sql = store_tx_sql(tx);
     char id[ID_MAX];
-    int64_t online = 0;
-    int r = get_text(sql, err, id,
+    int r = get_text(store_tx_sql(tx), err, id,
                      "SELECT id FROM devices WHERE machine_id = ?1 AND removed_us IS NULL",
                      in->machine_id, NULL);
-    if (r != 0)
-        return r;
-    if (id[0] == '\0') {
-        r = create_device(tx, in, err, id);
-        return r != 0 ? r : welcome(tx, id, in, err, ret_welcome);
-    }
-    r = sql_get_int(sql, err, &online, NULL, "SELECT away_us IS NULL FROM devices WHERE id = ?1",
-                    "t", id);
-    if (r == 0 && online)
+    if (r == 0 && id[0] != '\0')
         r = err_set(err, ESP_ECONFLICT, "/machine_id",
-                    "a worker of this machine is online already (board %s): stop it, remove the "
-                    "board, or give this one a salt of its own",
+                    "this machine is enrolled already, as %s: remove that board first, or start "
+                    "this worker with a --salt of its own",
                     id);
     if (r == 0)
-        r = sql_run(sql, err, NULL, "DELETE FROM tokens WHERE device = ?1", "t", id);
-    if (r == 0)
-        r = renew_device(tx, id, in, err);
+        r = create_device(tx, in, err, id);
     return r != 0 ? r : welcome(tx, id, in, err, ret_welcome);
 }
 
@@ -292,12 +280,13 @@ static int check_present(struct sql *sql, const char *id, struct err *err) {
 
 int store_device_connect(struct store_tx *tx, const char *id, const struct introduction *in,
                          struct err *err, cJSON **ret_welcome) {
-    char owner[ID_MAX];
+    int64_t same = 0;
     int r = check_present(store_tx_sql(tx), id, err);
     if (r == 0)
-        r = get_text(store_tx_sql(tx), err, owner, "SELECT machine_id FROM devices WHERE id = ?1",
-                     id, NULL);
-    if (r == 0 && strncmp(owner, in->machine_id, ID_MAX - 1) != 0)
+        r = sql_get_int(store_tx_sql(tx), err, &same, NULL,
+                        "SELECT machine_id = ?2 FROM devices WHERE id = ?1", "tt", id,
+                        in->machine_id);
+    if (r == 0 && !same)
         r = err_set(err, ESP_EFORBIDDEN, "/machine_id",
                     "the token belongs to another machine: enrol this one");
     if (r == 0)
@@ -342,18 +331,36 @@ int store_device_away(struct store_tx *tx, const char *id, struct err *err) {
     return r != 0 || changes == 0 ? r : store_device_announce(tx, id, err);
 }
 
+int store_device_gone(struct store_tx *tx, const char *id, int64_t epoch, struct err *err) {
+    int64_t same = 0;
+    int r = sql_get_int(store_tx_sql(tx), err, &same, NULL,
+                        "SELECT epoch = ?2 FROM devices WHERE id = ?1", "ti", id, epoch);
+    return r != 0 || !same ? r : store_device_away(tx, id, err);
+}
+
+/* Nothing was heard of them, and no lease says that they measure. */
+#define SILENT                                                                                     \
+    "FROM devices d WHERE away_us IS NULL AND last_seen_us < ?1 AND removed_us IS NULL AND NOT "   \
+    "EXISTS (SELECT 1 FROM leases l WHERE l.device = d.id AND l.state IN ('granted', 'acked'))"
+
 int store_devices_expire(struct store_tx *tx, int64_t before_us, struct err *err) {
     cJSON *rows = NULL;
     const cJSON *row;
-    int r = sql_get_rows(store_tx_sql(tx), err, &rows,
-                         "SELECT id FROM devices WHERE away_us IS NULL AND last_seen_us < ?1 AND "
-                         "removed_us IS NULL",
-                         "i", before_us);
+    int r = sql_get_rows(store_tx_sql(tx), err, &rows, "SELECT id " SILENT, "i", before_us);
     cJSON_ArrayForEach(row, rows) {
         if (r == 0)
             r = store_device_away(tx, cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")), err);
     }
     cJSON_Delete(rows);
+    return r;
+}
+
+int store_devices_silent(struct sql *sql, int64_t before_us, struct err *err, bool *ret_any) {
+    int64_t any = 0;
+    int r =
+        sql_get_int(sql, err, &any, NULL, "SELECT EXISTS (SELECT 1 " SILENT ")", "i", before_us);
+    if (r == 0)
+        *ret_any = any != 0;
     return r;
 }
 
@@ -441,11 +448,12 @@ int store_device_list(struct sql *sql, const struct sql_page_args *page, struct 
 
 /* State "quarantined" is health's; taking it back lets the board start again on probation. */
 static int patch_state(struct store_tx *tx, const char *id, const char *state, struct err *err) {
-    bool quarantine = strcmp(state, "quarantined") == 0;
     int r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE devices SET state = ?2 WHERE id = ?1",
                     "tt", id, state);
-    if (r == 0)
-        r = store_device_health(tx, id, quarantine ? HEALTH_QUARANTINE : HEALTH_RELEASE, err);
+    if (r == 0 && strcmp(state, "quarantined") == 0)
+        r = store_device_health(tx, id, HEALTH_QUARANTINE, err);
+    else if (r == 0 && strcmp(state, "active") == 0)
+        r = store_device_health(tx, id, HEALTH_RELEASE, err);
     store_tx_wake(tx, STORE_WAKE_FLEET);
     return r;
 }
@@ -473,7 +481,19 @@ int store_device_patch(struct store_tx *tx, const char *id, const struct device_
     return r != 0 ? r : store_device_announce(tx, id, err);
 }
 
-int store_device_remove(struct store_tx *tx, const char *id, struct err *err) {
+/* Jobs that would wait for the board for ever. */
+static int find_users(struct sql *sql, const char *id, struct err *err, cJSON **ret_users) {
+    return sql_get_rows(
+        sql, err, ret_users,
+        "SELECT 'job' AS kind, j.id, j.kind AS name FROM jobs j WHERE j.state NOT IN ('done', "
+        "'failed', 'canceled') AND (EXISTS (SELECT 1 FROM tables t JOIN profiles p ON p.id = "
+        "t.profile WHERE t.id = j.subject AND p.device = ?1) OR EXISTS (SELECT 1 FROM "
+        "json_each(j.spec, '$.profiles') e JOIN profiles p ON p.id = json_extract(e.value, "
+        "'$.profile_id') WHERE p.device = ?1)) LIMIT 100",
+        "t", id);
+}
+
+static int retire(struct store_tx *tx, const char *id, struct err *err) {
     struct sql *sql = store_tx_sql(tx);
     int r = store_leases_fence(tx, id, err);
     if (r == 0)
@@ -488,4 +508,16 @@ int store_device_remove(struct store_tx *tx, const char *id, struct err *err) {
             "ti", id, store_tx_now_us(tx));
     store_tx_wake(tx, STORE_WAKE_FLEET);
     return r;
+}
+
+int store_device_remove(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users) {
+    cJSON *users = NULL;
+    int r = find_users(store_tx_sql(tx), id, err, &users);
+    if (r == 0 && cJSON_GetArraySize(users) > 0) {
+        *ret_users = users;
+        return err_set(err, ESP_ECONFLICT, NULL,
+                       "jobs that are not over need this board: cancel them first");
+    }
+    cJSON_Delete(users);
+    return r != 0 ? r : retire(tx, id, err);
 }

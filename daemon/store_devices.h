@@ -18,7 +18,7 @@ struct introduction {
 /* Checks the message; other members are ignored. */
 int introduction_read(const cJSON *body, struct err *err, struct introduction *ret);
 
-/* A new board, or a known one whose worker lost its token (ESP_ECONFLICT while it is online).
+/* A new board; ESP_ECONFLICT when one with this machine id is there.
  * *ret_welcome {"device_id", "epoch", "profiles": [{"profile_id", "profile_revision"}]}. */
 int store_device_enrol(struct store_tx *tx, const struct introduction *introduction,
                        struct err *err, cJSON **ret_welcome);
@@ -31,8 +31,11 @@ int store_device_touch(struct store_tx *tx, const char *id, int64_t epoch, struc
 int store_device_is_local(struct sql *sql, const char *id, struct err *err, int64_t *ret_local);
 /* It has said goodbye, or its connection broke, or it was not heard of for too long. */
 int store_device_away(struct store_tx *tx, const char *id, struct err *err);
-/* Those not heard of since before_us go away. */
+/* The same, unless its worker was started anew since epoch. */
+int store_device_gone(struct store_tx *tx, const char *id, int64_t epoch, struct err *err);
+/* Those not heard of since before_us, and without an open lease, go away. */
 int store_devices_expire(struct store_tx *tx, int64_t before_us, struct err *err);
+int store_devices_silent(struct sql *sql, int64_t before_us, struct err *err, bool *ret_any);
 int store_device_health(struct store_tx *tx, const char *id, enum health_event event,
                         struct err *err);
 
@@ -45,8 +48,9 @@ struct device_patch {
 };
 int store_device_patch(struct store_tx *tx, const char *id, const struct device_patch *patch,
                        struct err *err);
-/* Its row stays, with what was measured on it; its tokens and open work go. */
-int store_device_remove(struct store_tx *tx, const char *id, struct err *err);
+/* Its row stays, with what was measured on it; its tokens and open work go. ESP_ECONFLICT, with
+ * *ret_users [{"kind", "id", "name"}], while jobs need it. */
+int store_device_remove(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users);
 
 int store_profile_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc);
 int store_profile_list(struct sql *sql, const struct sql_page_args *page, struct err *err,

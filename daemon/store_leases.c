@@ -136,6 +136,12 @@ int store_leases_fence(struct store_tx *tx, const char *device, struct err *err)
     return r != 0 ? r : each_lease(tx, rows, LEASE_FENCE, err);
 }
 
+int store_leases_give_back(struct store_tx *tx, const char *device, struct err *err) {
+    cJSON *rows = NULL;
+    int r = open_leases(store_tx_sql(tx), device, err, &rows);
+    return r != 0 ? r : each_lease(tx, rows, LEASE_RELEASE, err);
+}
+
 int store_leases_expire(struct store_tx *tx, struct err *err) {
     cJSON *rows = NULL;
     int r = sql_get_rows(store_tx_sql(tx), err, &rows,
@@ -198,17 +204,14 @@ static int create_lease(struct store_tx *tx, const char *device, const cJSON *it
 
 int store_lease_grant(struct store_tx *tx, const char *device, int64_t max_items, struct err *err,
                       cJSON **ret_lease) {
-    struct sql *sql = store_tx_sql(tx);
-    cJSON *items = NULL, *open = NULL;
+    cJSON *items = NULL;
     char id[ID_MAX];
     int64_t may = 0;
-    int r = open_leases(sql, device, err, &open);
+    int r = store_leases_give_back(tx, device, err);
     if (r == 0)
-        r = each_lease(tx, open, LEASE_RELEASE, err);
-    if (r == 0)
-        r = may_lease(sql, device, err, &may);
+        r = may_lease(store_tx_sql(tx), device, err, &may);
     if (r == 0 && may)
-        r = pick_items(sql, device, max_items, err, &items);
+        r = pick_items(store_tx_sql(tx), device, max_items, err, &items);
     if (r == 0 && cJSON_GetArraySize(items) == 0) {
         cJSON_Delete(items);
         *ret_lease = NULL;
@@ -505,14 +508,19 @@ int store_result_add(struct store_tx *tx, const char *device, const cJSON *body,
     return 0;
 }
 
-int store_local_leased(struct sql *sql, struct err *err, bool *ret_leased) {
-    int64_t leased = 0;
-    int r = sql_get_int(sql, err, &leased, NULL,
+int store_local_work(struct sql *sql, struct err *err, struct local_work *ret_work) {
+    int64_t waits = 0, leased = 0;
+    int r = sql_get_int(sql, err, &waits, NULL,
+                        "SELECT EXISTS (SELECT 1 " WAITS "AND d.local AND d.state = 'active' AND "
+                        "d.health <> 'quarantined' AND d.away_us IS NULL)",
+                        "");
+    if (r == 0)
+        r = sql_get_int(sql, err, &leased, NULL,
                         "SELECT EXISTS (SELECT 1 FROM leases l JOIN devices d ON d.id = l.device "
                         "WHERE l.state IN ('granted', 'acked') AND d.local)",
                         "");
     if (r == 0)
-        *ret_leased = leased != 0;
+        *ret_work = (struct local_work){.waits = waits != 0, .leased = leased != 0};
     return r;
 }
 

@@ -22,14 +22,19 @@ int store_lease_release(struct store_tx *tx, const char *device, const char *lea
                         struct err *err);
 /* Every open lease of a board ends; what it was measuring counts as lost. */
 int store_leases_fence(struct store_tx *tx, const char *device, struct err *err);
+/* Every open lease of a board ends, and nothing counts as lost. */
+int store_leases_give_back(struct store_tx *tx, const char *device, struct err *err);
 int store_leases_expire(struct store_tx *tx, struct err *err);
 /* body as the worker sent it. *ret_status 201, or 200 for a repeat. ESP_ECONFLICT: another body
  * under the key; ESP_EGONE: no such lease of this board. */
 int store_result_add(struct store_tx *tx, const char *device, const cJSON *body, struct err *err,
                      int *ret_status, cJSON **ret_answer);
 
-/* Whether any board on the daemon's own machine holds a lease. */
-int store_local_leased(struct sql *sql, struct err *err, bool *ret_leased);
+/* Of boards on the daemon's own machine that are there. */
+struct local_work {
+    bool waits, leased;
+};
+int store_local_work(struct sql *sql, struct err *err, struct local_work *ret_work);
 /* Whether a lease would hold anything for the board. */
 int store_work_waits(struct sql *sql, const char *device, struct err *err, bool *ret_waits);
 /* INT64_MAX when no lease is open. */

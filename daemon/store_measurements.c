@@ -1,5 +1,6 @@
 #include "daemon/store_measurements.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,30 +35,50 @@ static int current_revision(struct sql *sql, const char *profile, struct err *er
     return r;
 }
 
+/* Methods in the order of their names: "brief", then "full". */
 static int find_equal(struct sql *sql, const char *revision,
                       const struct measurement_request *request, struct err *err,
                       char ret[ID_MAX]) {
     struct sql_rows rows;
     ret[0] = '\0';
-    sql_query(
-        sql, &rows,
-        "SELECT id FROM measurements WHERE profile_revision = ?1 AND graph_id = ?2 AND method "
-        "= ?3 AND state IN ('queued', 'leased', 'running', 'accepted')",
-        "ttt", revision, request->graph_id, request->method);
+    sql_query(sql, &rows,
+              "SELECT id FROM measurements WHERE profile_revision = ?1 AND graph_id = ?2 AND state "
+              "IN ('queued', 'leased', 'running', 'accepted') AND (method = ?3 OR method > ?3 AND "
+              "state = 'accepted') ORDER BY state = 'accepted' DESC, method DESC LIMIT 1",
+              "ttt", revision, request->graph_id, request->method);
     if (sql_next(&rows))
         snprintf(ret, ID_MAX, "%s", sql_text(&rows, 0));
     return sql_end(&rows, err);
 }
 
+/* A table asks for hundreds of units at once: of these only the ends are told, the table's own
+ * events say the rest. */
 static int announce(struct store_tx *tx, const char *id, struct err *err) {
     cJSON *doc = NULL;
-    int r = sql_get_row(
-        store_tx_sql(tx), err, &doc,
-        "SELECT id, profile, kind, state, median_us FROM measurements WHERE id = ?1", "t", id);
+    int r =
+        sql_get_row(store_tx_sql(tx), err, &doc,
+                    "SELECT id, profile, kind, state, median_us FROM measurements WHERE id = ?1 "
+                    "AND (kind <> 'unit' OR state NOT IN ('queued', 'leased'))",
+                    "t", id);
     if (r == 0 && doc != NULL)
         r = store_tx_event(tx, err, "measurement", doc);
     cJSON_Delete(doc);
     return r;
+}
+
+static int insert_measurement(struct store_tx *tx, const struct measurement_request *request,
+                              const char *revision, struct err *err, char ret_id[ID_MAX]) {
+    id_make("ms_", ret_id);
+    int r =
+        sql_run(store_tx_sql(tx), err, NULL,
+                "INSERT INTO measurements (id, profile, profile_revision, kind, graph_id, "
+                "graph, signature, arch, method, seed, priority, state, created_us) VALUES (?1, "
+                "?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'queued', ?12)",
+                "tttttttttiii", ret_id, request->profile, revision, request->kind,
+                request->graph_id, request->graph, request->signature, request->arch,
+                request->method, request->seed, (int64_t)request->priority, store_tx_now_us(tx));
+    store_tx_wake(tx, STORE_WAKE_FLEET);
+    return r != 0 ? r : announce(tx, ret_id, err);
 }
 
 int store_measurement_ask(struct store_tx *tx, const struct measurement_request *request,
@@ -67,20 +88,14 @@ int store_measurement_ask(struct store_tx *tx, const struct measurement_request 
     int r = current_revision(sql, request->profile, err, revision);
     if (r == 0)
         r = find_equal(sql, revision, request, err, id);
-    if (r == 0 && id[0] == '\0') {
-        id_make("ms_", id);
+    if (r == 0 && id[0] == '\0')
+        r = insert_measurement(tx, request, revision, err, id);
+    else if (r == 0)
         r = sql_run(
             sql, err, NULL,
-            "INSERT INTO measurements (id, profile, profile_revision, kind, graph_id, "
-            "graph, signature, arch, method, seed, priority, state, created_us) VALUES (?1, "
-            "?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'queued', ?12)",
-            "tttttttttiii", id, request->profile, revision, request->kind, request->graph_id,
-            request->graph, request->signature, request->arch, request->method, request->seed,
-            request->priority, store_tx_now_us(tx));
-        if (r == 0)
-            r = announce(tx, id, err);
-        store_tx_wake(tx, STORE_WAKE_FLEET);
-    }
+            "UPDATE measurements SET priority = ?2 WHERE id = ?1 AND priority < ?2 AND state "
+            "= 'queued'",
+            "ti", id, (int64_t)request->priority);
     if (r == 0)
         memcpy(ret_id, id, sizeof(id));
     return r;
@@ -117,12 +132,20 @@ static int add_result(struct sql *sql, const char *id, cJSON *doc, struct err *e
     return r;
 }
 
-int store_measurement_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc) {
+int store_measurement_row(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc) {
     cJSON *doc = NULL;
     int r = sql_get_row(sql, err, &doc,
                         "SELECT " MEASUREMENT_COLUMNS " FROM measurements WHERE id = ?1", "t", id);
     if (r == 0 && doc == NULL)
         r = err_set(err, ESP_ENOTFOUND, NULL, "there is no measurement \"%s\"", id);
+    if (r == 0)
+        *ret_doc = doc;
+    return r;
+}
+
+int store_measurement_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc) {
+    cJSON *doc = NULL;
+    int r = store_measurement_row(sql, id, err, &doc);
     if (r == 0)
         r = add_result(sql, id, doc, err);
     if (r == 0)
@@ -204,7 +227,7 @@ int store_measurement_apply(struct store_tx *tx, const char *id, enum measuremen
     if (r == 0 && status.state != from)
         r = announce(tx, id, err);
     if (r == 0 && measurement_terminal(status.state)) {
-        r = store_tables_measured(tx, id, err);
+        r = store_tables_measured(tx, id, status.state == MEASUREMENT_ACCEPTED, err);
         store_tx_wake(tx, STORE_WAKE_REQUESTS);
     }
     store_tx_wake(tx, STORE_WAKE_FLEET);
@@ -270,23 +293,17 @@ int store_measurements_cancel_device(struct store_tx *tx, const char *device, st
 }
 
 int store_measurement_abandon(struct store_tx *tx, const char *id, struct err *err) {
-    struct sql *sql = store_tx_sql(tx);
-    int64_t open = 0, wanted = 0;
-    int r =
-        sql_get_int(sql, err, &open, NULL,
-                    "SELECT state IN ('queued', 'leased', 'running') FROM measurements WHERE id "
-                    "= ?1",
-                    "t", id);
-    if (r == 0 && open)
-        r = sql_get_int(
-            sql, err, &wanted, NULL,
-            "SELECT (SELECT count(*) FROM table_entries e JOIN tables t ON t.id = "
-            "e.table_id JOIN jobs j ON j.id = t.job WHERE e.measurement = ?1 AND j.state "
-            "= 'running') + (SELECT count(*) FROM measure_requests q JOIN jobs j ON j.id "
-            "= q.job WHERE q.measurement = ?1 AND j.state NOT IN ('done', 'failed', "
-            "'canceled'))",
-            "t", id);
-    if (r != 0 || !open || wanted > 0)
+    int64_t unwanted = 0;
+    int r = sql_get_int(
+        store_tx_sql(tx), err, &unwanted, NULL,
+        "SELECT state IN ('queued', 'leased', 'running') AND priority < ?2 AND NOT EXISTS (SELECT "
+        "1 "
+        "FROM table_entries e JOIN tables t ON t.id = e.table_id JOIN jobs j ON j.id = t.job WHERE "
+        "e.measurement = m.id AND j.state = 'running') AND NOT EXISTS (SELECT 1 FROM "
+        "measure_requests q JOIN jobs j ON j.id = q.job WHERE q.measurement = m.id AND j.state NOT "
+        "IN ('canceling', 'done', 'failed', 'canceled')) FROM measurements m WHERE id = ?1",
+        "ti", id, (int64_t)MEASUREMENT_OF_PERSON);
+    if (r != 0 || !unwanted)
         return r;
     return store_measurement_apply(tx, id, MEASUREMENT_CANCEL, NULL, err);
 }
@@ -316,12 +333,26 @@ static int add_request(struct store_tx *tx, const char *job, int64_t request,
         "titt", job, request, measurement, error);
 }
 
+/* The search's "measure_method", else "brief": a front of many networks must not take an hour. */
+static int find_method(struct sql *sql, const char *job, struct err *err,
+                       char ret_id[METHOD_ID_MAX]) {
+    struct sql_rows rows;
+    const struct method *method = NULL;
+    sql_query(sql, &rows,
+              "SELECT json_extract(spec, '$.search.measure_method') FROM jobs WHERE id = ?1", "t",
+              job);
+    if (sql_next(&rows) && !sql_null(&rows, 0))
+        method = method_find(sql_text(&rows, 0));
+    method_id(method != NULL ? method : method_find("brief"), ret_id);
+    return sql_end(&rows, err);
+}
+
 /* What the profile cannot take is answered as failed, not as the job's fault. */
 static int add_item(struct store_tx *tx, const char *job, const cJSON *item, const char *at,
                     struct err *err) {
-    struct measurement_request request = {.kind = "network", .seed = 1, .priority = 1};
-    const char *method_name = "full";
-    char *text = NULL, id[ID_MAX], graph[HASH_TEXT], method_text[METHOD_ID_MAX];
+    struct measurement_request request = {
+        .kind = "network", .seed = 1, .priority = MEASUREMENT_OF_SEARCH};
+    char *text = NULL, id[ID_MAX], graph[HASH_TEXT], method[METHOD_ID_MAX];
     int64_t number;
     int r = json_int(item, at, "request", 0, INT64_C(1) << 40, err, &number);
     if (r == 0)
@@ -329,21 +360,15 @@ static int add_item(struct store_tx *tx, const char *job, const cJSON *item, con
     if (r == 0)
         r = json_string(item, at, "arch", 1, 2048, err, &request.arch);
     if (r == 0)
-        r = json_string_opt(item, at, "method", 1, METHOD_ID_MAX - 1, err, &method_name);
+        r = find_method(store_tx_sql(tx), job, err, method);
     if (r == 0)
         r = read_graph(item, at, err, &text, graph);
     if (r != 0)
         return r;
-    const struct method *method = method_find(method_name);
     request.graph = text;
     request.graph_id = graph;
-    request.method = method_text;
-    if (method == NULL) {
-        r = err_set(err, ESP_EINVAL, at, "there is no method \"%s\"", method_name);
-    } else {
-        method_id(method, method_text);
-        r = store_measurement_ask(tx, &request, err, id);
-    }
+    request.method = method;
+    r = store_measurement_ask(tx, &request, err, id);
     if (r == 0)
         r = add_request(tx, job, number, id, NULL, err);
     else if (r == ESP_ENOTFOUND)

@@ -25,6 +25,9 @@ enum measurement_priority { MEASUREMENT_OF_TABLE, MEASUREMENT_OF_SEARCH, MEASURE
  * Wakes the fleet. ESP_ENOTFOUND: no such profile or its board was removed. */
 int store_measurement_ask(struct store_tx *tx, const struct measurement_request *request,
                           struct err *err, char ret_id[ID_MAX]);
+/* As the API shows it in lists; store_measurement_get adds samples, reference and environment.
+ * ESP_ENOTFOUND. */
+int store_measurement_row(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
 int store_measurement_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
 struct measurement_filter {
     const char *profile, *state, *kind; /* NULL: any */

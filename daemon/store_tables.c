@@ -10,43 +10,51 @@
 #define ENTRIES(condition)                                                                         \
     "(SELECT count(*) FROM table_entries e JOIN measurements m ON m.id = e.measurement WHERE "     \
     "e.table_id = tables.id AND " condition ")"
-#define TABLE_COLUMNS                                                                                                      \
-    "id, profile, profile_revision, space, space_fingerprint, method, " ENTRIES(                                           \
-        "1") " AS "                                                                                                        \
-             "needed, " ENTRIES("m.state = 'accepted'") " AS measured, " ENTRIES(                                          \
-                 "m.state IN ('failed', "                                                                                  \
-                 "'canceled')") " AS failed, CASE WHEN " ENTRIES("m.state <> 'accepted'") " = 0 "                          \
-                                                                                          "THEN "                          \
-                                                                                          "'ready"                         \
-                                                                                          "' "                             \
-                                                                                          "WHEN"                           \
-                                                                                          " " ENTRIES(                     \
-                                                                                              "m."                         \
-                                                                                              "st"                         \
-                                                                                              "at"                         \
-                                                                                              "e "                         \
-                                                                                              "NO"                         \
-                                                                                              "T "                         \
-                                                                                              "IN"                         \
-                                                                                              " ("                         \
-                                                                                              "'a"                         \
-                                                                                              "cc"                         \
-                                                                                              "ep"                         \
-                                                                                              "te"                         \
-                                                                                              "d'"                         \
-                                                                                              ", "                         \
-                                                                                              "'f"                         \
-                                                                                              "ai"                         \
-                                                                                              "le"                         \
-                                                                                              "d'"                         \
-                                                                                              ", "                         \
-                                                                                              "'c"                         \
-                                                                                              "an"                         \
-                                                                                              "ce"                         \
-                                                                                              "le"                         \
-                                                                                              "d'"                         \
-                                                                                              ")") " > 0 THEN 'building' " \
-                                                                                                   "ELSE 'incomplete' END AS state, job, created_us AS \"created_at@time\""
+#define TABLE_COLUMNS                                                                                                                                         \
+    "id, profile, profile_revision, space, space_fingerprint, method, " ENTRIES(                                                                              \
+        "1") " AS needed, "                                                                                                                                   \
+             "" ENTRIES(                                                                                                                                      \
+                 "m.state = 'accepted'") " AS measured, "                                                                                                     \
+                                         "" ENTRIES(                                                                                                          \
+                                             "m.state IN ('failed', 'canceled')") " AS failed, "                                                              \
+                                                                                  "CASE WHEN "                                                                \
+                                                                                  "" ENTRIES(                                                                 \
+                                                                                      "m.state "                                                              \
+                                                                                      "NOT IN "                                                               \
+                                                                                      "('"                                                                    \
+                                                                                      "accepted',"                                                            \
+                                                                                      " 'failed',"                                                            \
+                                                                                      " '"                                                                    \
+                                                                                      "canceled'"                                                             \
+                                                                                      ")") " > 0 "                                                            \
+                                                                                           "THEN "                                                            \
+                                                                                           "'meas"                                                            \
+                                                                                           "uring"                                                            \
+                                                                                           "' "                                                               \
+                                                                                           "WHEN "                                                            \
+                                                                                           "" ENTRIES(                                                        \
+                                                                                               "m"                                                            \
+                                                                                               "."                                                            \
+                                                                                               "s"                                                            \
+                                                                                               "t"                                                            \
+                                                                                               "a"                                                            \
+                                                                                               "t"                                                            \
+                                                                                               "e"                                                            \
+                                                                                               " "                                                            \
+                                                                                               "<"                                                            \
+                                                                                               ">"                                                            \
+                                                                                               " "                                                            \
+                                                                                               "'"                                                            \
+                                                                                               "a"                                                            \
+                                                                                               "c"                                                            \
+                                                                                               "c"                                                            \
+                                                                                               "e"                                                            \
+                                                                                               "p"                                                            \
+                                                                                               "t"                                                            \
+                                                                                               "e"                                                            \
+                                                                                               "d"                                                            \
+                                                                                               "'") " > 0 THEN 'incomplete' ELSE 'ready' END AS state, job, " \
+                                                                                                    "created_us AS \"created_at@time\""
 
 static int announce(struct store_tx *tx, const char *id, struct err *err) {
     cJSON *doc = NULL;
@@ -276,14 +284,15 @@ int store_table_entries(struct sql *sql, const char *id, const struct sql_page_a
         "t", id);
 }
 
-int store_tables_measured(struct store_tx *tx, const char *measurement, struct err *err) {
+int store_tables_measured(struct store_tx *tx, const char *measurement, bool accepted,
+                          struct err *err) {
     cJSON *rows = NULL;
     const cJSON *row;
     int r = sql_get_rows(store_tx_sql(tx), err, &rows,
                          "SELECT e.table_id AS id, (SELECT j.id FROM jobs j WHERE j.id = t.job AND "
                          "j.state = 'running') AS job FROM table_entries e JOIN tables t ON t.id = "
-                         "e.table_id WHERE e.measurement = ?1",
-                         "t", measurement);
+                         "e.table_id WHERE e.measurement = ?1 AND (job IS NOT NULL OR ?2)",
+                         "ti", measurement, (int64_t)accepted);
     cJSON_ArrayForEach(row, rows) {
         const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(row, "id"));
         const char *job = cJSON_GetStringValue(cJSON_GetObjectItem(row, "job"));
@@ -299,32 +308,57 @@ int store_tables_measured(struct store_tx *tx, const char *measurement, struct e
 int store_table_follow(struct store_tx *tx, const char *id, enum job_state state, struct err *err) {
     cJSON *rows = NULL;
     const cJSON *row;
-    int r = 0;
-    if (state == JOB_CANCELED)
-        r = sql_get_rows(store_tx_sql(tx), err, &rows,
-                         "SELECT measurement AS id FROM table_entries WHERE table_id = ?1", "t",
-                         id);
+    if (state != JOB_CANCELED)
+        return 0;
+    int r = sql_get_rows(store_tx_sql(tx), err, &rows,
+                         "SELECT e.measurement AS id FROM table_entries e JOIN measurements m ON "
+                         "m.id = e.measurement WHERE e.table_id = ?1 AND m.state IN ('queued', "
+                         "'leased', 'running')",
+                         "t", id);
     cJSON_ArrayForEach(row, rows) {
         if (r == 0)
             r = store_measurement_abandon(tx, cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")),
                                           err);
     }
     cJSON_Delete(rows);
+    return r != 0 ? r : announce(tx, id, err);
+}
+
+int store_table_progress(struct sql *sql, struct err *err, cJSON **ret_array) {
+    cJSON *rows = NULL, *row;
+    int r =
+        sql_get_rows(sql, err, &rows,
+                     "SELECT id AS job, kind, subject FROM jobs WHERE kind = 'table' AND state = "
+                     "'running'",
+                     "");
+    cJSON_ArrayForEach(row, rows) {
+        cJSON *job = NULL;
+        if (r == 0)
+            r = store_job_get(sql, cJSON_GetStringValue(cJSON_GetObjectItem(row, "job")), err,
+                              &job);
+        if (r == 0)
+            cJSON_AddItemToObject(row, "progress",
+                                  cJSON_DetachItemFromObjectCaseSensitive(job, "progress"));
+        cJSON_Delete(job);
+    }
+    if (r == 0)
+        *ret_array = rows;
+    else
+        cJSON_Delete(rows);
     return r;
 }
 
-/* Of two methods the more thorough one stands: "full" sorts behind "brief". */
+/* Of two methods the more thorough one stands: "full" sorts behind "brief", and SQLite takes the
+ * other columns from the row that has the maximum. */
 int store_table_document(struct sql *sql, const char *profile_revision, struct err *err,
                          cJSON **ret_doc) {
     cJSON *entries = NULL, *doc;
     int r = sql_get_rows(
         sql, err, &entries,
-        "SELECT signature, median_us, low_us, high_us, sd_us, n, cast(substr(method, instr(method, "
-        "'/') + 1) AS INTEGER) AS method FROM measurements m WHERE profile_revision = ?1 AND kind "
-        "= "
-        "'unit' AND state = 'accepted' AND method = (SELECT max(method) FROM measurements o WHERE "
-        "o.profile_revision = ?1 AND o.graph_id = m.graph_id AND o.state = 'accepted') GROUP BY "
-        "signature ORDER BY signature",
+        "SELECT signature, median_us, low_us, high_us, sd_us, n, cast(substr(max(method), "
+        "instr(max(method), '/') + 1) AS INTEGER) AS method FROM measurements WHERE "
+        "profile_revision = ?1 AND kind = 'unit' AND state IN ('queued', 'leased', 'running', "
+        "'accepted') AND state = 'accepted' GROUP BY signature",
         "t", profile_revision);
     if (r != 0)
         return r;

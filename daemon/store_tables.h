@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 
 #include "daemon/ids.h"
 #include "daemon/job_machine.h"
@@ -30,7 +31,10 @@ int store_table_list(struct sql *sql, const struct sql_page_args *page, struct e
 int store_table_entries(struct sql *sql, const char *id, const struct sql_page_args *page,
                         struct err *err, cJSON **ret_doc);
 /* A measurement has ended: tables that hold it are announced, their jobs ended when complete. */
-int store_tables_measured(struct store_tx *tx, const char *measurement, struct err *err);
+int store_tables_measured(struct store_tx *tx, const char *measurement, bool accepted,
+                          struct err *err);
+/* What to tell of the jobs that build tables: [{"job", "kind", "subject", "progress"}]. */
+int store_table_progress(struct sql *sql, struct err *err, cJSON **ret_array);
 int store_table_follow(struct store_tx *tx, const char *id, enum job_state state, struct err *err);
 /* All unit entries that were accepted for the revision, in the form of latency/table.h. */
 int store_table_document(struct sql *sql, const char *profile_revision, struct err *err,

@@ -1,0 +1,83 @@
+/* Boards and their profiles. */
+#include <string.h>
+
+#include "base/json.h"
+#include "daemon/api.h"
+#include "daemon/api_nouns.h"
+#include "daemon/store_devices.h"
+
+/* The id of the board that the path names. */
+static int find_device(struct api_call *call, struct err *err, char ret_id[ID_MAX]) {
+    cJSON *device = NULL;
+    int r = store_device_get(call->sql, call->id, err, &device);
+    if (r == 0)
+        strcpy(ret_id, cJSON_GetStringValue(cJSON_GetObjectItem(device, "id")));
+    cJSON_Delete(device);
+    return r;
+}
+
+static int list_devices(struct api_call *call, struct err *err) {
+    struct sql_page_args page;
+    int r = api_page(call, err, &page);
+    return r != 0 ? r : store_device_list(call->sql, &page, err, &call->answer);
+}
+
+static int get_device(struct api_call *call, struct err *err) {
+    return store_device_get(call->sql, call->id, err, &call->answer);
+}
+
+static int read_patch(const cJSON *body, struct err *err, struct device_patch *patch) {
+    static const char *const keys[] = {"name", "state", "note", NULL};
+    static const char *const states[] = {"active", "paused", "quarantined", NULL};
+    int state = 0;
+    int r = json_only(body, "", keys, err);
+    if (r == 0 && json_has(body, "name"))
+        r = api_name(body, err, &patch->name);
+    if (r == 0 && json_has(body, "state")) {
+        r = json_enum(body, "", "state", states, err, &state);
+        patch->state = states[state];
+    }
+    if (r == 0)
+        r = json_string_opt(body, "", "note", 0, 1000, err, &patch->note);
+    return r;
+}
+
+static int patch_device(struct api_call *call, struct err *err) {
+    struct device_patch patch = {.name = NULL};
+    char id[ID_MAX];
+    int r = read_patch(call->body, err, &patch);
+    if (r == 0)
+        r = find_device(call, err, id);
+    if (r == 0)
+        r = store_device_patch(call->tx, id, &patch, err);
+    return r != 0 ? r : store_device_get(call->sql, id, err, &call->answer);
+}
+
+static int delete_device(struct api_call *call, struct err *err) {
+    char id[ID_MAX];
+    cJSON *users = NULL;
+    int r = find_device(call, err, id);
+    if (r == 0)
+        r = store_device_remove(call->tx, id, err, &users);
+    api_problem_users(call, users);
+    return r;
+}
+
+static int list_profiles(struct api_call *call, struct err *err) {
+    struct sql_page_args page;
+    int r = api_page(call, err, &page);
+    return r != 0 ? r : store_profile_list(call->sql, &page, err, &call->answer);
+}
+
+static int get_profile(struct api_call *call, struct err *err) {
+    return store_profile_get(call->sql, call->id, err, &call->answer);
+}
+
+const struct api_route api_devices[] = {
+    {"GET", "/api/v1/devices", "page_size,after", .read = list_devices},
+    {"GET", "/api/v1/devices/{id}", NULL, .read = get_device},
+    {"PATCH", "/api/v1/devices/{id}", NULL, .write = patch_device},
+    {"DELETE", "/api/v1/devices/{id}", NULL, .write = delete_device},
+    {"GET", "/api/v1/profiles", "page_size,after", .read = list_profiles},
+    {"GET", "/api/v1/profiles/{id}", NULL, .read = get_profile},
+    {.method = NULL}};

@@ -1,0 +1,147 @@
+/* What workers say: docs/WORKER_PROTOCOL.md. Unknown members are ignored: a worker may be newer
+ * than the daemon. */
+#include <string.h>
+
+#include "base/json.h"
+#include "daemon/api.h"
+#include "daemon/api_nouns.h"
+#include "daemon/fleet.h"
+#include "daemon/store_devices.h"
+#include "daemon/store_leases.h"
+#include "daemon/store_tokens.h"
+
+enum { RESULT_BYTES_MAX = 1 << 20, NOISE_SAMPLES_MIN = 3, NOISE_SAMPLES_MAX = 10000 };
+#define EPOCH_MAX (INT64_C(1) << 53)
+
+static void add_intervals(cJSON *welcome) {
+    cJSON *intervals = cJSON_AddObjectToObject(welcome, "intervals");
+    cJSON_AddNumberToObject(intervals, "poll_s", FLEET_POLL_S);
+    cJSON_AddNumberToObject(intervals, "heartbeat_s", FLEET_HEARTBEAT_S);
+}
+
+/* A token of its own for the worker, in the same transaction as the board's row. */
+static int give_token(struct api_call *call, cJSON *welcome, struct err *err) {
+    const char *device = cJSON_GetStringValue(cJSON_GetObjectItem(welcome, "device_id"));
+    struct token_request request = {.kind = "worker", .label = "", .device = device};
+    cJSON *token = NULL;
+    int r = store_token_create(call->tx, &request, err, &token, NULL);
+    if (r == 0)
+        cJSON_AddItemToObject(welcome, "worker_token",
+                              cJSON_DetachItemFromObjectCaseSensitive(token, "token"));
+    cJSON_Delete(token);
+    return r;
+}
+
+static int enrol(struct api_call *call, struct err *err) {
+    struct introduction in;
+    const char *secret;
+    cJSON *welcome = NULL;
+    int r = json_string(call->body, "", "enrolment_token", 1, TOKEN_SECRET_MAX, err, &secret);
+    if (r == 0)
+        r = introduction_read(call->body, err, &in);
+    if (r == 0)
+        r = store_token_use(call->tx, secret, err);
+    if (r != 0)
+        return r;
+    in.local = call->local;
+    r = store_device_enrol(call->tx, &in, err, &welcome);
+    if (r == 0)
+        r = give_token(call, welcome, err);
+    if (r != 0) {
+        cJSON_Delete(welcome);
+        return r;
+    }
+    add_intervals(welcome);
+    call->status = 201;
+    call->answer = welcome;
+    return 0;
+}
+
+static int connect_worker(struct api_call *call, struct err *err) {
+    struct introduction in;
+    int r = introduction_read(call->body, err, &in);
+    if (r != 0)
+        return r;
+    in.local = call->local;
+    r = store_device_connect(call->tx, call->identity, &in, err, &call->answer);
+    if (r == 0)
+        add_intervals(call->answer);
+    return r;
+}
+
+/* Every message is a sign of life, and one of an older start of the worker is refused. */
+static int touch(struct api_call *call, struct err *err) {
+    int64_t epoch;
+    int r = json_int(call->body, "", "epoch", 0, EPOCH_MAX, err, &epoch);
+    return r != 0 ? r : store_device_touch(call->tx, call->identity, epoch, err);
+}
+
+static int acknowledge(struct api_call *call, struct err *err) {
+    double estimate_s = 0;
+    int r = json_real_opt(call->body, "", "estimate_s", 0, 1e9, err, &estimate_s);
+    if (r == 0)
+        r = touch(call, err);
+    return r != 0 ? r
+                  : store_lease_ack(call->tx, call->identity, call->id, estimate_s, err,
+                                    &call->answer);
+}
+
+static int heartbeat(struct api_call *call, struct err *err) {
+    int r = touch(call, err);
+    return r != 0 ? r
+                  : store_lease_heartbeat(call->tx, call->identity, call->id, err, &call->answer);
+}
+
+static int release(struct api_call *call, struct err *err) {
+    int r = touch(call, err);
+    if (r == 0)
+        r = store_lease_release(call->tx, call->identity, call->id, err);
+    if (r == 0)
+        call->answer = cJSON_CreateObject();
+    return r;
+}
+
+/* A result carries no epoch: one that was spooled before a restart of the worker still counts. */
+static int take_result(struct api_call *call, struct err *err) {
+    return store_result_add(call->tx, call->identity, call->body, err, &call->status,
+                            &call->answer);
+}
+
+static int take_noise(struct api_call *call, struct err *err) {
+    const char *profile;
+    const cJSON *samples;
+    int r = json_string(call->body, "", "profile_id", 1, ID_MAX - 1, err, &profile);
+    if (r == 0)
+        r = json_array(call->body, "", "reference_us", NOISE_SAMPLES_MIN, NOISE_SAMPLES_MAX, err,
+                       &samples);
+    if (r == 0)
+        r = touch(call, err);
+    if (r == 0)
+        r = store_profile_noise(call->tx, call->identity, profile, samples, err);
+    if (r == 0)
+        call->answer = cJSON_CreateObject();
+    return r;
+}
+
+static int goodbye(struct api_call *call, struct err *err) {
+    int r = touch(call, err);
+    if (r == 0)
+        r = store_leases_give_back(call->tx, call->identity, err);
+    if (r == 0)
+        r = store_device_away(call->tx, call->identity, err);
+    if (r == 0)
+        call->answer = cJSON_CreateObject();
+    return r;
+}
+
+const struct api_route api_worker[] = {
+    {"POST", "/api/v1/worker/enrol", NULL, WEB_PUBLIC, .write = enrol},
+    {"POST", "/api/v1/worker/connect", NULL, WEB_WORKER, .write = connect_worker},
+    {"POST", "/api/v1/worker/lease", NULL, WEB_WORKER, .loop = fleet_lease},
+    {"POST", "/api/v1/worker/leases/{id}/ack", NULL, WEB_WORKER, .write = acknowledge},
+    {"POST", "/api/v1/worker/leases/{id}/heartbeat", NULL, WEB_WORKER, .write = heartbeat},
+    {"POST", "/api/v1/worker/leases/{id}/release", NULL, WEB_WORKER, .write = release},
+    {"POST", "/api/v1/worker/results", NULL, WEB_WORKER, RESULT_BYTES_MAX, .write = take_result},
+    {"POST", "/api/v1/worker/noise", NULL, WEB_WORKER, RESULT_BYTES_MAX, .write = take_noise},
+    {"POST", "/api/v1/worker/goodbye", NULL, WEB_WORKER, .write = goodbye},
+    {.method = NULL}};

@@ -1,0 +1,493 @@
+#include "daemon/fleet.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "daemon/daemon.h"
+#include "daemon/ids.h"
+#include "daemon/scheduler.h"
+#include "daemon/store.h"
+#include "daemon/store_devices.h"
+#include "daemon/store_leases.h"
+#include "daemon/store_tables.h"
+#include "devices/lease.h"
+#include "web/sse.h"
+#include "web/web.h"
+
+enum {
+    TICK_MS = 1000,
+    WAKE_MS = 3, /* wakes that come together are one */
+    PRUNE_TICKS = 600,
+    MEASURE_TURN_S = 30, /* how long boards of this machine may keep a job waiting, and */
+    JOB_TURN_S = 30,     /* how long a job then computes before they may again */
+    PAUSE_MOST_S = 60,   /* a job that does not pause by then is measured beside */
+    RETURN_S = 3,        /* a quiet machine whose board does not come back is given back */
+    LOCAL_WAIT_S = 20 /* a board of this machine waits so long for quiet, whatever it asked for */
+};
+
+/* A worker's request for a lease. */
+struct waiter {
+    struct fleet *fleet;
+    struct web_request *req;
+    char device[ID_MAX];
+    int64_t epoch, max_items, begun_us, deadline_us;
+    bool local;
+    bool asking; /* a grant is under way: its end answers or leaves it waiting */
+    bool heard;  /* its first grant has noted that the board is there */
+    struct waiter *prev, *next;
+};
+
+struct fleet {
+    struct daemon *daemon;
+    uv_timer_t tick, wake;
+    int n_handles, n_calls; /* all that must end before the fleet is freed */
+    struct waiter *waiters;
+    int ticks;
+    int64_t started_us; /* wall clock */
+    bool keeping;       /* housekeeping is under way */
+    bool tables_moved;  /* measurements may have ended since progress was told */
+    bool stopping;
+    /* The turns on this machine. */
+    int n_granting; /* grants to boards of this machine under way */
+    int64_t wanted_since_us, quiet_since_us, poll_seen_us; /* monotonic; 0: not */
+};
+
+static int64_t now_us(void) {
+    return clock_mono_ns() / 1000;
+}
+
+static struct sql *loop_sql(const struct fleet *fleet) {
+    return store_loop_sql(fleet->daemon->store);
+}
+
+static void free_if_done(struct fleet *fleet) {
+    if (fleet->stopping && fleet->n_calls == 0 && fleet->n_handles == 0)
+        free(fleet);
+}
+
+static void waiter_destroy(struct waiter *waiter) {
+    struct fleet *fleet = waiter->fleet;
+    if (waiter->prev != NULL)
+        waiter->prev->next = waiter->next;
+    else
+        fleet->waiters = waiter->next;
+    if (waiter->next != NULL)
+        waiter->next->prev = waiter->prev;
+    free(waiter);
+}
+
+static void give_nothing(struct waiter *waiter) {
+    web_reply_empty(waiter->req, 204);
+    waiter_destroy(waiter);
+}
+
+/* ---- grants ---------------------------------------------------------------------------------- */
+
+struct grant {
+    struct store_call call;
+    struct waiter *waiter; /* stays while the grant is under way */
+    bool may;              /* else it only notes the sign of life */
+    cJSON *lease;
+};
+
+static int run_grant(struct store_tx *tx, struct store_call *call, struct err *err) {
+    struct grant *grant = (struct grant *)call;
+    const struct waiter *waiter = grant->waiter;
+    int r = store_device_touch(tx, waiter->device, waiter->epoch, err);
+    if (r == 0 && grant->may)
+        r = store_lease_grant(tx, waiter->device, waiter->max_items, err, &grant->lease);
+    return r;
+}
+
+static void take_turns(struct fleet *fleet);
+
+static void grant_done(struct store_call *call, int code, const struct err *err) {
+    struct grant *grant = (struct grant *)call;
+    struct waiter *waiter = grant->waiter;
+    struct fleet *fleet = waiter->fleet;
+    fleet->n_calls--;
+    fleet->n_granting -= grant->may && waiter->local;
+    waiter->asking = false;
+    waiter->heard = true;
+    bool over = fleet->stopping || (!waiter->local && now_us() >= waiter->deadline_us);
+    if (code != 0)
+        web_reply_error(waiter->req, err, NULL);
+    else if (grant->lease != NULL)
+        web_reply_json(waiter->req, 200, grant->lease);
+    else if (over)
+        web_reply_empty(waiter->req, 204);
+    if (code != 0 || grant->lease != NULL || over)
+        waiter_destroy(waiter);
+    free(grant);
+    if (!fleet->stopping)
+        fleet_wake(fleet);
+    free_if_done(fleet);
+}
+
+static void start_grant(struct waiter *waiter, bool may) {
+    struct fleet *fleet = waiter->fleet;
+    struct grant *grant = mem_array(1, sizeof(*grant));
+    if (grant == NULL)
+        return; /* the next tick tries again */
+    grant->call = (struct store_call){.run = run_grant, .done = grant_done};
+    grant->waiter = waiter;
+    grant->may = may;
+    waiter->asking = true;
+    fleet->n_granting += may && waiter->local;
+    fleet->n_calls++;
+    store_write(fleet->daemon->store, &grant->call);
+}
+
+static bool work_waits(const struct waiter *waiter) {
+    struct err err = {0};
+    bool waits = false;
+    if (store_work_waits(loop_sql(waiter->fleet), waiter->device, &err, &waits) != 0)
+        log_error("the queue of a board cannot be read: %s", err.message);
+    return waits;
+}
+
+/* Whether a board of this machine would measure undisturbed, or has waited for that long enough. */
+static bool is_quiet(const struct fleet *fleet) {
+    if (fleet->wanted_since_us == 0)
+        return false;
+    return scheduler_is_quiet(fleet->daemon->scheduler) ||
+           now_us() - fleet->wanted_since_us > PAUSE_MOST_S * INT64_C(1000000);
+}
+
+/* Writes only when there is something to grant; a board's first word is always noted. */
+static void try_grant(struct waiter *waiter) {
+    bool may = !waiter->local || is_quiet(waiter->fleet);
+    if (!waiter->asking && (!waiter->heard || (may && work_waits(waiter))))
+        start_grant(waiter, may);
+}
+
+static void try_all(struct fleet *fleet) {
+    for (struct waiter *waiter = fleet->waiters; waiter != NULL; waiter = waiter->next)
+        try_grant(waiter);
+}
+
+static int read_request(struct web_request *req, struct err *err, struct waiter *waiter) {
+    cJSON *body = NULL;
+    int64_t wait_s = 0;
+    waiter->max_items = 1;
+    int r = web_json(req, err, &body);
+    if (r == 0)
+        r = json_int(body, "", "epoch", 0, INT64_C(1) << 53, err, &waiter->epoch);
+    if (r == 0)
+        r = json_int_opt(body, "", "wait_s", 0, FLEET_WAIT_MAX_S, err, &wait_s);
+    if (r == 0)
+        r = json_int_opt(body, "", "max_items", 1, LEASE_ITEMS_MAX, err, &waiter->max_items);
+    waiter->begun_us = now_us();
+    waiter->deadline_us = waiter->begun_us + wait_s * 1000000;
+    cJSON_Delete(body);
+    return r;
+}
+
+void fleet_lease(struct web_request *req) {
+    struct fleet *fleet = ((struct daemon *)web_user(req))->fleet;
+    struct err err = {0};
+    struct waiter *waiter = mem_array(1, sizeof(*waiter));
+    int r = waiter == NULL ? err_set(&err, ESP_ENOMEM, NULL, "out of memory")
+                           : read_request(req, &err, waiter);
+    if (r == 0 && fleet->stopping)
+        r = err_set(&err, ESP_EBUSY, NULL, "the daemon is stopping");
+    if (r != 0) {
+        free(waiter);
+        web_reply_error(req, &err, NULL);
+        return;
+    }
+    waiter->fleet = fleet;
+    waiter->req = req;
+    waiter->local = web_local(req);
+    snprintf(waiter->device, sizeof(waiter->device), "%s", web_identity(req));
+    waiter->next = fleet->waiters;
+    if (waiter->next != NULL)
+        waiter->next->prev = waiter;
+    fleet->waiters = waiter;
+    if (waiter->local)
+        fleet->poll_seen_us = now_us();
+    take_turns(fleet);
+    try_grant(waiter);
+}
+
+/* ---- turns on this machine ------------------------------------------------------------------- */
+
+static bool local_waiter(const struct fleet *fleet) {
+    for (const struct waiter *waiter = fleet->waiters; waiter != NULL; waiter = waiter->next)
+        if (waiter->local)
+            return true;
+    return false;
+}
+
+/* May boards of this machine measure now, rather than a job compute? */
+static bool boards_turn(const struct fleet *fleet, const struct local_work *work) {
+    const struct scheduler *scheduler = fleet->daemon->scheduler;
+    int64_t now = now_us();
+    bool there = local_waiter(fleet) || now - fleet->poll_seen_us < RETURN_S * INT64_C(1000000);
+    if (work->leased)
+        return true;
+    if (!work->waits || !there)
+        return false;
+    if (scheduler_waits_for_measurements(scheduler))
+        return true; /* the job gains nothing by computing on */
+    if (fleet->wanted_since_us != 0)
+        return fleet->quiet_since_us == 0 ||
+               now - fleet->quiet_since_us < MEASURE_TURN_S * INT64_C(1000000);
+    int64_t turn = scheduler_turn_us(scheduler);
+    return turn < 0 || turn >= JOB_TURN_S * INT64_C(1000000);
+}
+
+static void set_turn(struct fleet *fleet, bool boards) {
+    struct scheduler *scheduler = fleet->daemon->scheduler;
+    if (!boards)
+        fleet->wanted_since_us = fleet->quiet_since_us = 0;
+    else if (fleet->wanted_since_us == 0)
+        fleet->wanted_since_us = now_us();
+    scheduler_want_quiet(scheduler, boards);
+    if (boards && fleet->quiet_since_us == 0 && is_quiet(fleet))
+        fleet->quiet_since_us = now_us();
+}
+
+static void take_turns(struct fleet *fleet) {
+    struct err err = {0};
+    struct local_work work = {0};
+    if (fleet->n_granting > 0)
+        return; /* what it grants is not in the store yet; its end wakes the fleet */
+    if (store_local_work(loop_sql(fleet), &err, &work) != 0) {
+        log_error("the work of this machine's boards cannot be read: %s", err.message);
+        return;
+    }
+    set_turn(fleet, boards_turn(fleet, &work));
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+struct keep {
+    struct store_call call;
+    struct fleet *fleet;
+    int64_t silent_since_us; /* boards not heard of since are away */
+    bool prune;
+};
+
+static int run_keep(struct store_tx *tx, struct store_call *call, struct err *err) {
+    const struct keep *keep = (struct keep *)call;
+    int r = store_leases_expire(tx, err);
+    if (r == 0)
+        r = store_devices_expire(tx, keep->silent_since_us, err);
+    if (r == 0 && keep->prune)
+        r = store_prune(tx, err);
+    return r;
+}
+
+static void keep_done(struct store_call *call, int code, const struct err *err) {
+    struct fleet *fleet = ((struct keep *)call)->fleet;
+    if (code != 0)
+        log_error("housekeeping failed: %s", err->message);
+    fleet->keeping = false;
+    fleet->n_calls--;
+    free(call);
+    free_if_done(fleet);
+}
+
+/* Reads first: an idle daemon does not write every second. */
+static bool anything_due(const struct fleet *fleet, int64_t silent_since_us) {
+    struct err err = {0};
+    int64_t expiry = INT64_MAX;
+    bool silent = false;
+    int r = store_lease_next_expiry(loop_sql(fleet), &err, &expiry);
+    if (r == 0)
+        r = store_devices_silent(loop_sql(fleet), silent_since_us, &err, &silent);
+    if (r != 0)
+        log_error("leases cannot be read: %s", err.message);
+    return r == 0 && (silent || expiry < clock_wall_us());
+}
+
+static void keep_house(struct fleet *fleet) {
+    int64_t away_us = FLEET_AWAY_S * INT64_C(1000000), now = clock_wall_us();
+    /* While the daemon was down nobody could be heard. */
+    int64_t since = now - fleet->started_us < away_us ? 0 : now - away_us;
+    bool prune = fleet->ticks % PRUNE_TICKS == 1;
+    if (fleet->keeping || (!prune && !anything_due(fleet, since)))
+        return;
+    struct keep *keep = mem_array(1, sizeof(*keep));
+    if (keep == NULL)
+        return;
+    keep->call = (struct store_call){.run = run_keep, .done = keep_done};
+    keep->fleet = fleet;
+    keep->silent_since_us = since;
+    keep->prune = prune;
+    fleet->keeping = true;
+    fleet->n_calls++;
+    store_write(fleet->daemon->store, &keep->call);
+}
+
+struct farewell {
+    struct store_call call;
+    struct fleet *fleet;
+    char device[ID_MAX];
+    int64_t epoch;
+};
+
+static int run_farewell(struct store_tx *tx, struct store_call *call, struct err *err) {
+    const struct farewell *farewell = (struct farewell *)call;
+    return store_device_gone(tx, farewell->device, farewell->epoch, err);
+}
+
+static void farewell_done(struct store_call *call, int code, const struct err *err) {
+    struct fleet *fleet = ((struct farewell *)call)->fleet;
+    fleet->n_calls--;
+    free(call);
+    free_if_done(fleet);
+}
+
+static bool waits_elsewhere(const struct waiter *waiter) {
+    for (const struct waiter *other = waiter->fleet->waiters; other != NULL; other = other->next)
+        if (other != waiter && strcmp(other->device, waiter->device) == 0)
+            return true;
+    return false;
+}
+
+/* Its connection broke while it waited: its process has gone. */
+static void note_gone(const struct waiter *waiter) {
+    struct farewell *farewell = waits_elsewhere(waiter) ? NULL : mem_array(1, sizeof(*farewell));
+    if (farewell == NULL)
+        return;
+    farewell->call = (struct store_call){.run = run_farewell, .done = farewell_done};
+    farewell->fleet = waiter->fleet;
+    farewell->epoch = waiter->epoch;
+    memcpy(farewell->device, waiter->device, sizeof(farewell->device));
+    waiter->fleet->n_calls++;
+    store_write(waiter->fleet->daemon->store, &farewell->call);
+}
+
+static bool waited_enough(const struct waiter *waiter) {
+    int64_t now = now_us();
+    if (now < waiter->deadline_us)
+        return false;
+    /* A board that asks without waiting would never get a turn. */
+    return !waiter->local || now - waiter->begun_us >= LOCAL_WAIT_S * INT64_C(1000000) ||
+           (waiter->heard && !work_waits(waiter));
+}
+
+static void check_waiters(struct fleet *fleet) {
+    for (struct waiter *waiter = fleet->waiters, *next; waiter != NULL; waiter = next) {
+        next = waiter->next;
+        if (waiter->asking)
+            continue;
+        bool gone = web_peer_gone(waiter->req);
+        if (gone)
+            note_gone(waiter);
+        if (gone || waited_enough(waiter))
+            give_nothing(waiter);
+    }
+}
+
+static void tell_progress(struct fleet *fleet) {
+    struct err err = {0};
+    cJSON *rows = NULL;
+    const cJSON *row;
+    if (!fleet->tables_moved || fleet->daemon->events == NULL)
+        return;
+    fleet->tables_moved = false;
+    if (store_table_progress(loop_sql(fleet), &err, &rows) != 0)
+        log_error("the progress of tables cannot be read: %s", err.message);
+    cJSON_ArrayForEach(row, rows) {
+        char *text = json_print(row);
+        if (text != NULL)
+            sse_publish(fleet->daemon->events, 0, "progress", text);
+        free(text);
+    }
+    cJSON_Delete(rows);
+}
+
+static void look(struct fleet *fleet) {
+    take_turns(fleet);
+    try_all(fleet);
+}
+
+static void on_tick(uv_timer_t *timer) {
+    struct fleet *fleet = timer->data;
+    fleet->ticks++;
+    look(fleet);
+    check_waiters(fleet);
+    keep_house(fleet);
+    tell_progress(fleet);
+}
+
+static void on_wake(uv_timer_t *timer) {
+    struct fleet *fleet = timer->data;
+    look(fleet);
+    check_waiters(fleet);
+}
+
+void fleet_wake(struct fleet *fleet) {
+    if (fleet == NULL || fleet->stopping)
+        return;
+    fleet->tables_moved = true;
+    if (!uv_is_active((uv_handle_t *)&fleet->wake))
+        uv_timer_start(&fleet->wake, on_wake, WAKE_MS, 0);
+}
+
+/* ---- start and end --------------------------------------------------------------------------- */
+
+static int run_grace(struct store_tx *tx, struct store_call *call, struct err *err) {
+    return store_leases_grace(tx, FLEET_HEARTBEAT_S * INT64_C(1000000), err);
+}
+
+/* Before anything else is written: calls run in order. */
+static int start_grace(struct fleet *fleet, struct err *err) {
+    struct keep *keep = mem_array(1, sizeof(*keep));
+    if (keep == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    keep->call = (struct store_call){.run = run_grace, .done = keep_done};
+    keep->fleet = fleet;
+    fleet->keeping = true;
+    fleet->n_calls++;
+    store_write(fleet->daemon->store, &keep->call);
+    return 0;
+}
+
+int fleet_create(struct daemon *daemon, struct err *err, struct fleet **ret_fleet) {
+    struct fleet *fleet = mem_array(1, sizeof(*fleet));
+    if (fleet == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    fleet->daemon = daemon;
+    fleet->started_us = clock_wall_us();
+    int r = start_grace(fleet, err);
+    if (r != 0) {
+        free(fleet);
+        return r;
+    }
+    uv_timer_init(&daemon->loop, &fleet->tick);
+    uv_timer_init(&daemon->loop, &fleet->wake);
+    fleet->tick.data = fleet->wake.data = fleet;
+    fleet->n_handles = 2;
+    uv_timer_start(&fleet->tick, on_tick, TICK_MS, TICK_MS);
+    *ret_fleet = fleet;
+    return 0;
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct fleet *fleet = handle->data;
+    fleet->n_handles--;
+    free_if_done(fleet);
+}
+
+void fleet_destroy(struct fleet *fleet) {
+    if (fleet == NULL)
+        return;
+    fleet->stopping = true;
+    for (struct waiter *waiter = fleet->waiters, *next; waiter != NULL; waiter = next) {
+        next = waiter->next;
+        if (!waiter->asking) /* else the end of its grant answers it */
+            give_nothing(waiter);
+    }
+    uv_close((uv_handle_t *)&fleet->tick, on_closed);
+    uv_close((uv_handle_t *)&fleet->wake, on_closed);
+}
