@@ -9,17 +9,13 @@
 
 enum { ENGINE_BATCH_MAX = 65536 };
 
-static int check_limits(const struct space *space, const struct engine_limits *limits,
-                        struct err *err) {
+static int check_limits(const struct engine_limits *limits, struct err *err) {
     if (limits->batch < 1 || limits->batch > ENGINE_BATCH_MAX)
         return err_set(err, ESP_EINVAL, NULL, "a batch of %d images is not within 1 to %d",
                        limits->batch, ENGINE_BATCH_MAX);
     if (limits->resolution < 1 || limits->resolution > SPACE_INPUT_MAX)
         return err_set(err, ESP_EINVAL, NULL, "a resolution of %d is not within 1 to %d",
                        limits->resolution, SPACE_INPUT_MAX);
-    if (limits->training && (space->stem.kernel != 3 || space->input_channels > 4))
-        return err_set(err, ESP_EUNSUPPORTED, NULL,
-                       "training needs a 3x3 stem on at most 4 input channels");
     return 0;
 }
 
@@ -44,7 +40,7 @@ size_t engine_memory_estimate(const struct space *space, const struct engine_lim
 int engine_create_merging(struct supernet *supernet, struct parallel *pool,
                           const struct engine_limits *limits, int merge_channels_max,
                           struct err *err, struct engine **ret_engine) {
-    int rc = check_limits(supernet->space, limits, err), threads = parallel_threads(pool);
+    int rc = check_limits(limits, err), threads = parallel_threads(pool);
     if (rc < 0)
         return rc;
     rc = ESP_ENOMEM;

@@ -20,7 +20,7 @@ enum {
     ENGINE_OCTET = 8,           /* images that chunks are made of; most images of a group */
     ENGINE_GROUP_PIXELS = 128,  /* images are grouped until they have as many pixels */
     ENGINE_TILE = 128,          /* pixels that a chain of kernels takes at a time */
-    ENGINE_MERGE_CHANNELS = 40, /* see layers_expand_grad.c */
+    ENGINE_MERGE_CHANNELS = 32, /* see layers_expand_grad.c */
     ENGINE_UNITS_MAX = SPACE_BLOCKS_MAX + 2
 };
 #define ENGINE_BN_EPS 1e-5f

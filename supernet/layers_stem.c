@@ -3,6 +3,11 @@
 
 #include "supernet/engine_internal.h"
 
+static const float *image_planes(const struct chunk *chunk, int image) {
+    const struct unit_spec *s = &chunk->unit->spec;
+    return chunk->engine->images + (ptrdiff_t)image * s->c_in * s->h_in * s->w_in;
+}
+
 static void convolve(const struct chunk *chunk) {
     struct engine *e = chunk->engine;
     const struct unit_spec *s = &chunk->unit->spec;
@@ -11,7 +16,7 @@ static void convolve(const struct chunk *chunk) {
     for (int i = chunk->first; i < chunk->end; i++) {
         float *sums = engine_sums(e, out, i / out->group);
         struct conv_args args = {
-            .x = e->images + (size_t)i * (size_t)(s->c_in * s->h_in * s->w_in),
+            .x = image_planes(chunk, i),
             .w = e->packed[0],
             .y = plane_image(out, i),
             .scratch = chunk->scratch->plane,
@@ -102,26 +107,60 @@ static void through_bn(const struct chunk *chunk, const struct plane *dz, int im
     chunk->engine->backward->bn_grad_f32(&args);
 }
 
+static void kernel_weight_grad(const struct chunk *chunk, const struct plane *dz, int image) {
+    const struct unit_spec *s = &chunk->unit->spec;
+    struct stem_grad_args args = {.x = image_planes(chunk, image),
+                                  .images = 1,
+                                  .c_in = s->c_in,
+                                  .h_in = s->h_in,
+                                  .w_in = s->w_in,
+                                  .stride = s->stride,
+                                  .c_out = s->c_out,
+                                  .dy = plane_image(dz, image),
+                                  .dy_block = plane_block(dz),
+                                  .dense = chunk->slot,
+                                  .scratch = chunk->scratch->plane};
+    chunk->engine->backward->stem_grad_f32(&args);
+}
+
+/* Sums of one tap, for a block of channels: sum over output pixels of dz times the input below. */
+static void plain_tap(const struct unit_spec *s, const struct plane *dz, const float *dz_block,
+                      const float *x, int tap, float *ret_sums) {
+    int row0 = tap / s->kernel - s->kernel / 2, column0 = tap % s->kernel - s->kernel / 2;
+    for (int r = 0; r < dz->height; r++)
+        for (int q = 0; q < dz->width; q++) {
+            int row = r * s->stride + row0, column = q * s->stride + column0;
+            if (row < 0 || row >= s->h_in || column < 0 || column >= s->w_in)
+                continue;
+            const float *d = dz_block + ((ptrdiff_t)r * dz->width + q) * KERNEL_LANES;
+            for (int k = 0; k < KERNEL_LANES; k++)
+                ret_sums[k] += d[k] * x[(ptrdiff_t)row * s->w_in + column];
+        }
+}
+
+/* Stems that the kernel does not know: other sizes, more input channels. */
+static void plain_weight_grad(const struct chunk *chunk, const struct plane *dz, int image) {
+    const struct unit_spec *s = &chunk->unit->spec;
+    const float *x = image_planes(chunk, image);
+    int taps = s->kernel * s->kernel;
+    float *sums = chunk->slot;
+    for (int b = 0; b < dz->channels / KERNEL_LANES; b++)
+        for (int i = 0; i < s->c_in * taps; i++, sums += KERNEL_LANES)
+            plain_tap(s, dz, plane_image(dz, image) + b * plane_block(dz),
+                      x + (ptrdiff_t)(i / taps) * s->h_in * s->w_in, i % taps, sums);
+}
+
 static void weight_grad(const struct chunk *chunk) {
-    struct engine *e = chunk->engine;
     const struct unit_spec *s = &chunk->unit->spec;
     const struct plane *dz = chunk->extra;
+    bool known = s->kernel == 3 && s->c_in <= 4;
     memset(chunk->slot, 0, dense_floats(s) * sizeof(float));
     for (int i = chunk->first; i < chunk->end; i++) {
         through_bn(chunk, dz, i);
-        struct stem_grad_args args = {.x = e->images +
-                                           (size_t)i * (size_t)(s->c_in * s->h_in * s->w_in),
-                                      .images = 1,
-                                      .c_in = s->c_in,
-                                      .h_in = s->h_in,
-                                      .w_in = s->w_in,
-                                      .stride = s->stride,
-                                      .c_out = s->c_out,
-                                      .dy = plane_image(dz, i),
-                                      .dy_block = plane_block(dz),
-                                      .dense = chunk->slot,
-                                      .scratch = chunk->scratch->plane};
-        e->backward->stem_grad_f32(&args);
+        if (known)
+            kernel_weight_grad(chunk, dz, i);
+        else
+            plain_weight_grad(chunk, dz, i);
     }
 }
 

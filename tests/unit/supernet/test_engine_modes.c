@@ -86,6 +86,12 @@ static const char mix_head[] = SPACE_HEAD STAGES_SMALL
 static const char conv_head[] = SPACE_HEAD STAGES_SMALL
     ", \"head\": {\"expand_channels\": 24, \"mix_channels\": 0, \"act\": \"h_swish\"}}";
 
+static const char wide_stem[] =
+    "{\"name\": \"stem\", \"description\": \"\", \"input_channels\": 6, \"n_classes\": 3,"
+    "\"resolutions\": [12], \"stem\": {\"channels\": 16, \"kernel_size\": 5, \"stride\": 2,"
+    "\"act\": \"relu\"}," STAGES_SMALL
+    ", \"head\": {\"expand_channels\": 0, \"mix_channels\": 0, \"act\": \"h_swish\"}}";
+
 /* ---- Gradients against differences ---- */
 
 static double loss_of(struct fixture *f, const struct engine_run *run, float *d_logits) {
@@ -95,46 +101,63 @@ static double loss_of(struct fixture *f, const struct engine_run *run, float *d_
     return loss_cross_entropy(logits, f->labels, run->n, f->space->n_classes, 0.1f, 1, d_logits);
 }
 
-static void move(struct supernet *net, double by) {
+/* The learnt tensor i if it is `only` or only is NULL, else NULL. */
+static struct tensor *chosen(struct supernet *net, int i, const char *only) {
+    struct tensor *t = &net->tensors[i];
+    return t->grad && (!only || strcmp(t->name, only) == 0) ? t : NULL;
+}
+
+static void move(struct supernet *net, const char *only, double by) {
     for (int i = 0; i < net->n_tensors; i++) {
-        struct tensor *t = &net->tensors[i];
-        for (size_t k = 0; t->grad && k < t->count; k++)
+        struct tensor *t = chosen(net, i, only);
+        for (size_t k = 0; t && k < t->count; k++)
             t->data[k] += (float)(by * t->grad[k]);
     }
 }
 
-/* Along the gradient g itself the loss must rise by h |g|^2: catches every sign, factor and missing
- * term that matters. */
-static void check_slope(struct fixture *f, const struct engine_run *run) {
+static double gradient_square(struct supernet *net, const char *only) {
+    double square = 0;
+    for (int i = 0; i < net->n_tensors; i++) {
+        struct tensor *t = chosen(net, i, only);
+        for (size_t k = 0; t && k < t->count; k++)
+            square += (double)t->grad[k] * t->grad[k];
+    }
+    return square;
+}
+
+/* Along the gradient g itself, of one tensor or of all, the loss must rise by h |g|^2: catches
+ * every sign, factor and missing term that matters. */
+static void check_slope(struct fixture *f, const struct engine_run *run, const char *only) {
     struct err err = {0};
     float d_logits[LOGITS_MAX];
-    double square = 0;
     supernet_zero_grad(f->net);
     loss_of(f, run, d_logits);
     must(engine_backward(f->engine, d_logits, &err), &err);
-    for (int i = 0; i < f->net->n_tensors; i++)
-        for (size_t k = 0; f->net->tensors[i].grad && k < f->net->tensors[i].count; k++)
-            square += (double)f->net->tensors[i].grad[k] * f->net->tensors[i].grad[k];
-    double h = 2e-3 / sqrt(square);
-    move(f->net, h);
+    double square = gradient_square(f->net, only), h = 2e-3 / sqrt(square);
+    move(f->net, only, h);
     double up = loss_of(f, run, NULL);
-    move(f->net, -2 * h);
+    move(f->net, only, -2 * h);
     double down = loss_of(f, run, NULL);
+    move(f->net, only, h);
     if (!(fabs((up - down) / (2 * h) / square - 1) < 0.01))
-        fail_msg("slope %g, gradient says %g", (up - down) / (2 * h), square);
+        fail_msg("%s: slope %g, gradient says %g", only ? only : "all", (up - down) / (2 * h),
+                 square);
 }
 
-static void test_gradients_of_other_heads(void **state) {
-    const char *spaces[] = {plain_head, mix_head, conv_head};
-    for (int i = 0; i < 3; i++) {
+static void test_gradients_of_other_heads_and_stems(void **state) {
+    const char *spaces[] = {plain_head, mix_head, conv_head, wide_stem};
+    for (int i = 0; i < 4; i++) {
         struct fixture f;
         open_space(&f, spaces[i], true);
         struct engine_run run = run_of(&f, ENGINE_TRAIN, 11);
-        check_slope(&f, &run);
+        check_slope(&f, &run, NULL);
+        check_slope(&f, &run, "first_conv.conv.weight");
+        check_slope(&f, &run, "classifier.linear.weight");
         arch_min(f.space, &f.arch);
-        check_slope(&f, &run);
+        check_slope(&f, &run, NULL);
         run.dropout = 0.3f;
-        check_slope(&f, &run);
+        check_slope(&f, &run, NULL);
+        check_slope(&f, &run, "classifier.linear.weight");
         close_space(&f);
     }
 }
@@ -232,8 +255,8 @@ static void check_plan(struct fixture *f, const struct bn_stats *stats) {
 }
 
 static void test_folded_plan_equals_evaluation(void **state) {
-    const char *spaces[] = {plain_head, mix_head, conv_head};
-    for (int i = 0; i < 3; i++) {
+    const char *spaces[] = {plain_head, mix_head, conv_head, wide_stem};
+    for (int i = 0; i < 4; i++) {
         struct fixture f;
         struct rng rng = rng_make(3, RNG_TEST, 0, 0);
         open_space(&f, spaces[i], false);
@@ -337,7 +360,7 @@ static void test_memory_is_what_was_estimated(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradients_of_other_heads),
+        cmocka_unit_test(test_gradients_of_other_heads_and_stems),
         cmocka_unit_test(test_recalibrated_on_its_batch_equals_training),
         cmocka_unit_test(test_recalibration_weighs_batches_by_images),
         cmocka_unit_test(test_evaluation_leaves_running_statistics_alone),
