@@ -1,0 +1,79 @@
+"""Server-sent events: they come, can be resumed after a break and after a restart, and say when they cannot."""
+import bed
+from client import Client, Events, problem
+from suite import check, equal, test
+
+
+def add_dataset(name):
+    answer = bed.client().post("/datasets", {"name": name, "path": str(bed.daemon().root / "bars"), "validation": 100}, 202)
+    return answer["dataset"]["id"], answer["job"]["id"]
+
+
+def is_ready(dataset):
+    return lambda topic, doc: topic == "dataset" and doc["id"] == dataset and doc["state"] == "ready"
+
+
+@test("events of a job and its data set come as they happen")
+def come():
+    bed.supernet()
+    with Events(bed.daemon().port) as stream:
+        dataset, job = add_dataset("events-one")
+        seen = stream.until(is_ready(dataset))
+        states = [doc["state"] for _, topic, doc in seen if topic == "job" and doc["id"] == job]
+        check("queued" in states and "running" in states, "states of the job", states)
+        numbers = [number for number, _, _ in seen if number is not None]
+        equal(numbers, sorted(set(numbers)), "ids ascend")
+        if "done" not in states:
+            stream.until(lambda topic, doc: topic == "job" and doc["id"] == job and doc["state"] == "done")
+
+
+@test("a stream of chosen topics holds no other")
+def topics():
+    with Events(bed.daemon().port, topics="dataset,table") as stream:
+        dataset, _ = add_dataset("events-two")
+        seen = stream.until(is_ready(dataset))
+        equal({topic for _, topic, _ in seen}, {"dataset"}, "topics")
+    problem(bed.client().request("GET", "/events?topics=no-such-topic"), (400, 422))
+
+
+@test("Last-Event-ID and after= bring exactly what was missed, also after a restart of the daemon", 60)
+def resume():
+    with Events(bed.daemon().port, topics="job,dataset") as stream:
+        dataset, job = add_dataset("events-three")
+        first = stream.next()
+        rest = stream.until(is_ready(dataset))
+        done = [row for row in rest if row[1] == "job" and row[2]["id"] == job and row[2]["state"] == "done"]
+        if not done:
+            rest += stream.until(lambda topic, doc: topic == "job" and doc["id"] == job and doc["state"] == "done")
+    missed = [row for row in rest if row[0] is not None]
+    for how in ({"last_id": first[0]}, {"after": first[0]}):
+        with Events(bed.daemon().port, topics="job,dataset", **how) as stream:
+            equal([stream.next() for _ in missed], missed, f"events resumed by {how}")
+    bed.daemon().stop()
+    bed.daemon().start()
+    with Events(bed.daemon().port, topics="job,dataset", last_id=first[0]) as stream:
+        got = stream.next()
+        if got[1] != "resync":
+            equal([got, *(stream.next() for _ in missed[1:])], missed, "events after a restart")
+
+
+@test("a client that asks for events that are gone is told to read anew")
+def resync():
+    for number in (10 ** 15, ):
+        with Events(bed.daemon().port, last_id=number) as stream:
+            _, topic, _ = stream.next()
+            equal(topic, "resync", f"first event behind {number}")
+    for value in ("x", "-5", "1e3", "9" * 40):
+        answer = Client(bed.daemon().port, timeout=3).request("GET", f"/events?after={value}")
+        problem(answer, (400, 422))
+
+
+@test("many streams at once all hear of it, and their end costs nothing")
+def many():
+    streams = [Events(bed.daemon().port, topics="dataset") for _ in range(12)]
+    dataset, _ = add_dataset("events-four")
+    for stream in streams:
+        stream.until(is_ready(dataset))
+    for stream in streams:
+        stream.close()
+    bed.client().get("/healthz")

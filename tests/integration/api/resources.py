@@ -1,0 +1,240 @@
+"""Data sets, spaces, archs, supernets, tokens, exports: sound requests and bad ones."""
+import gzip
+import os
+import shutil
+
+import bed
+import data
+from client import problem
+from suite import check, equal, test
+
+
+def refuse_space(pointer, **changes):
+    problem(bed.client().request("POST", "/spaces", data.space(**{"name": "bad", **changes})), (400, 422), pointer=pointer)
+
+
+def stages(**changes):
+    """The stages of a space, the second one changed."""
+    return [data.TINY["stages"][0], {**data.TINY["stages"][1], **changes}]
+
+
+@test("a space with even kernel sizes or no stages is refused, and the error points there")
+def bad_spaces():
+    refuse_space("/stages/1/kernel_sizes/1", stages=stages(kernel_sizes=[3, 4]))
+    refuse_space("/stages", stages=[])
+    refuse_space("/stages/1/kernel_sizes", stages=stages(kernel_sizes=[]))
+    refuse_space("/stages/1/kernel_sizes/1", stages=stages(kernel_sizes=[5, 3]))
+    refuse_space("/stages/1/depths/0", stages=stages(depths=[0, 1]))
+    refuse_space("/stages/1/channels/0", stages=stages(channels=[23]))
+    refuse_space("/stages/1/act", stages=stages(act="gelu"))
+    refuse_space("/stages/1/colour", stages=stages(colour="green"))
+    refuse_space("/resolutions", resolutions=[])
+    refuse_space("/n_classes", n_classes=1)
+    refuse_space("/name", name="Not a name")
+    problem(bed.client().request("POST", "/spaces", {key: value for key, value in data.TINY.items() if key != "head"}), (400, 422))
+    check("bad" not in [row["name"] for row in bed.client().items("/spaces")], "a bad space was kept")
+
+
+@test("spaces: built-in ones are there and stay, a name is given once, one in use cannot be removed")
+def spaces():
+    client = bed.client()
+    names = [row["name"] for row in client.items("/spaces")]
+    for name in ("fashion_small", "peer_28", "peer_32", "ofa_mbv3"):
+        check(name in names, name, names)
+    one = client.get("/spaces/fashion_small")
+    for member in ("fingerprint", "cardinality", "largest", "smallest", "table_entries", "definition"):
+        check(member in one, member, one)
+    problem(client.request("DELETE", "/spaces/fashion_small"), (403, 409))
+    bed.supernet()
+    problem(client.request("POST", "/spaces", data.TINY), 409)
+    users = problem(client.request("DELETE", "/spaces/tiny"), 409, "conflict")
+    check("net" in str(users), "who depends on it is listed", users)
+    client.post("/spaces", data.space(name="short-lived"), 201)
+    client.expect((200, 204), "DELETE", "/spaces/short-lived")
+    problem(client.request("GET", "/spaces/short-lived"), 404)
+
+
+@test("samples and archs are described; a malformed arch is refused with its pointer")
+def archs():
+    client = bed.client()
+    bed.supernet()
+    one = client.post("/spaces/tiny/sample", {"n": 500, "seed": 3})
+    equal(one["n"], 500, "n")
+    equal(client.post("/spaces/tiny/sample", {"n": 500, "seed": 3}), one, "the same seed")
+    check(client.post("/spaces/tiny/sample", {"n": 500, "seed": 4}) != one, "another seed gives the same sample")
+    quantiles = one["quantiles"]["macs"]
+    check(quantiles["min"] <= quantiles["p25"] <= quantiles["median"] <= quantiles["max"], "quantiles", quantiles)
+    problem(client.request("POST", "/spaces/tiny/sample", {"n": 0}), (400, 422), pointer="/n")
+    problem(client.request("POST", "/spaces/tiny/sample", {"n": 10001}), (400, 422), pointer="/n")
+    answer = client.get("/archs?space=tiny&arch=" + data.SMALL_ARCH.replace(" ", "%20").replace("|", "%7C"))
+    equal(answer["arch"], data.SMALL_ARCH, "arch")
+    equal(sum(unit["macs"] for unit in answer["units"]), answer["cost"]["macs"], "MACs of the units")
+    for text in ("", "r28", "r28|d1c16k3e1", "r32 | d1 c16 k3e1 | d1 c24 k3e2", "r28 | d9 c16 k3e1 | d1 c24 k3e2", "r28 | d1 c16 k4e1 | d1 c24 k3e2", "%00", "x" * 5000):
+        answer = client.request("GET", "/archs?space=tiny&arch=" + text.replace(" ", "%20").replace("|", "%7C"))
+        if text == "r28|d1c16k3e1":
+            check(answer.status in (400, 422), "too few stages", answer)
+        problem(answer, (400, 404, 414, 422))
+    problem(client.request("GET", "/archs?arch=r28"), (400, 422))
+
+
+@test("a data set's path must lie below a data root, whatever links and dots say")
+def data_paths():
+    stack, client = bed.daemon(), bed.client()
+    bed.supernet()
+    outside = stack.root.parent / f"{stack.root.name}-outside"
+    outside.mkdir()
+    try:
+        data.write_images(outside, "train", 10, 1)
+        (stack.root / "link").symlink_to(outside)
+        (stack.root / "deep").mkdir()
+        (stack.root / "deep/link").symlink_to("../link")
+        bad = ["/etc", "/", "", "bars", "./bars", f"{stack.root}/../", f"{stack.root}/bars/../../", f"{stack.root}/../{outside.name}", str(outside), f"{stack.root}/link", f"{stack.root}/deep/link",
+               f"{stack.root}-outside", "/proc/self/cwd", f"{stack.root}/bars\u0000/etc", f"{stack.root}/nothing", "/" + "x/" * 3000]
+        for path in bad:
+            answer = client.request("POST", "/datasets", {"name": "outside", "path": path})
+            doc = problem(answer, (400, 403, 404, 422))
+            if "\u0000" not in path:
+                equal([row["pointer"] for row in doc["errors"]], ["/path"], f"pointer for {path[:80]!r}")
+        check("outside" not in [row["name"] for row in client.items("/datasets")], "a data set outside was kept")
+        answer = client.post("/datasets", {"name": "dots-within", "path": f"{stack.root}/deep/../bars", "validation": 100}, 202)
+        stack.wait_job(answer["job"]["id"])
+    finally:
+        shutil.rmtree(outside)
+
+
+def broken_copy(name, spoil):
+    """A copy of the data set's folder in which one file was spoiled; the job's error on it."""
+    stack = bed.daemon()
+    folder = stack.root / name
+    shutil.copytree(stack.root / "bars", folder)
+    spoil(folder)
+    answer = stack.add_data(name, folder, wait=False)
+    job = stack.wait_job(answer["job"]["id"], state="failed")
+    state = bed.client().get(f"/datasets/{name}")
+    equal(state["state"], "failed", f"state of {name}")
+    check(state["error"], "the data set tells the error", state)
+    return job["error"]["message"]
+
+
+@test("truncated, corrupt, empty or missing data files fail with the file's name")
+def truncated_data():
+    bed.supernet()
+    images, labels = "train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
+
+    def truncate(name, share):
+        return lambda folder: os.truncate(folder / name, int((folder / name).stat().st_size * share))
+
+    def rewrite(name, change):
+        def spoil(folder):
+            plain = bytearray(gzip.decompress((folder / name).read_bytes()))
+            (folder / name).write_bytes(gzip.compress(bytes(change(plain)), 1))
+        return spoil
+
+    def with_size(plain):
+        plain[4:8] = b"\x7f\xff\xff\xff"
+        return plain
+
+    def with_label(plain):
+        plain[20] = 200
+        return plain
+
+    cases = {
+        "truncated-images": (truncate(images, 0.5), images),
+        "truncated-labels": (truncate(labels, 0.7), labels),
+        "empty-file": (truncate(images, 0), images),
+        "short-images": (rewrite(images, lambda plain: plain[:-1000]), images),
+        "long-labels": (rewrite(labels, lambda plain: plain + b"\x01\x02"), labels),
+        "huge-count": (rewrite(images, with_size), images),
+        "no-idx": (rewrite(images, lambda plain: b"GIF89a" + plain), images),
+        "no-gzip": (lambda folder: (folder / images).write_bytes(b"plain text, not gzip" * 100), images),
+        "missing-file": (lambda folder: (folder / labels).unlink(), labels.removesuffix(".gz")),
+    }
+    for name, (spoil, file) in cases.items():
+        message = broken_copy(name, spoil)
+        check(file.removesuffix(".gz") in message, f"{name}: the file is named in", message)
+    broken_copy("huge-label", rewrite(labels, with_label))
+
+
+@test("a supernet with an unknown space or data set, a bad training or a name in use is refused")
+def bad_supernets():
+    client = bed.client()
+    bed.supernet()
+    sound = {"name": "other", "space": "tiny", "dataset": "bars", "train": bed.TRAIN}
+    problem(client.request("POST", "/supernets", {**sound, "space": "no-such-space"}), (404, 422), pointer="/space")
+    problem(client.request("POST", "/supernets", {**sound, "dataset": "no-such-set"}), (404, 422), pointer="/dataset")
+    problem(client.request("POST", "/supernets", {**sound, "name": "net"}), 409)
+    problem(client.request("POST", "/supernets", {**sound, "train": {}}), (400, 422))
+    problem(client.request("POST", "/supernets", {**sound, "train": {"epochs": 1, "time_budget_s": 5}}), (400, 422))
+    problem(client.request("POST", "/supernets", {**sound, "train": {"epochs": -1}}), (400, 422), pointer="/train/epochs")
+    problem(client.request("POST", "/supernets", {**sound, "train": {"epochs": 1, "batch": 0}}), (400, 422), pointer="/train/batch")
+    problem(client.request("POST", "/supernets", {**sound, "dataset": "truncated-images"}), (409, 422))
+    equal([row["name"] for row in client.items("/supernets")], ["net"], "supernets")
+
+
+@test("evaluations and exports of unknown things are refused with their pointer")
+def bad_evaluations():
+    client, net = bed.client(), bed.supernet()
+    problem(client.request("POST", "/evaluations", {"supernet": "no-such-net", "archs": [data.SMALL_ARCH]}), (404, 422), pointer="/supernet")
+    problem(client.request("POST", "/evaluations", {"supernet": net, "archs": [data.SMALL_ARCH, "r28 | nonsense"]}), (400, 422), pointer="/archs/1")
+    problem(client.request("POST", "/evaluations", {"supernet": net, "checkpoint": "ck_none", "archs": [data.SMALL_ARCH]}), (404, 422), pointer="/checkpoint")
+    problem(client.request("POST", "/evaluations", {"supernet": net, "archs": [data.SMALL_ARCH], "split": "train"}), (400, 422), pointer="/split")
+    problem(client.request("POST", "/evaluations", {"supernet": net}), (400, 422))
+    problem(client.request("POST", "/exports", {"supernet": net, "arch": "x", "format": "onnx"}), (400, 422), pointer="/arch")
+    problem(client.request("POST", "/exports", {"supernet": net, "arch": data.SMALL_ARCH, "format": "pickle"}), (400, 422), pointer="/format")
+
+
+@test("an evaluation and an export run as jobs, and what they made can be read")
+def evaluate_and_export():
+    stack, client, net = bed.daemon(), bed.client(), bed.supernet()
+    job = client.post("/evaluations", {"supernet": net, "archs": [data.SMALL_ARCH, data.LARGE_ARCH]}, 202)["job"]
+    stack.wait_job(job["id"])
+    rows = client.items(f"/evaluations?supernet={net}&split=validation")
+    check({row["arch"] for row in rows} >= {data.SMALL_ARCH, data.LARGE_ARCH}, "evaluated archs", rows)
+    check(all(0 <= row["top1"] <= 1 for row in rows), "top-1", rows)
+    made = client.post("/exports", {"supernet": net, "arch": data.SMALL_ARCH, "format": "onnx"}, 202)
+    stack.wait_job(made["job"]["id"])
+    export = client.get(f"/exports/{made['export']['id']}")
+    equal(export["state"], "ready", "state of the export")
+    file = client.expect(200, "GET", f"/exports/{export['id']}/file")
+    equal(len(file.body), export["bytes"], "bytes of the file")
+    check("attachment" in file.headers.get("content-disposition", ""), "a download", file.headers)
+
+
+@test("what others depend on cannot be deleted, and they are listed")
+def dependants():
+    client, net = bed.client(), bed.supernet()
+    doc = problem(client.request("DELETE", "/datasets/bars"), 409, "conflict")
+    check(net in str(doc), "the supernet is listed", doc)
+    client.get(f"/supernets/{net}")
+
+
+@test("tokens: kinds, uses and times out of range are refused")
+def bad_tokens():
+    client = bed.client()
+    for body, pointer in (({"kind": "root"}, "/kind"), ({}, None), ({"kind": "enrolment", "uses": 0}, "/uses"), ({"kind": "enrolment", "expires_in_s": -5}, "/expires_in_s"), ({"kind": "enrolment", "uses": "many"}, "/uses"), ({"kind": "worker"}, "/kind")):
+        problem(client.request("POST", "/tokens", body), (400, 422), pointer=pointer)
+    made = client.post("/tokens", {"kind": "enrolment", "uses": 2, "label": "two boards"}, 201)
+    check(made["token"] in made["command"] and "espalier-worker" in made["command"], "the command", made)
+    equal(made["uses_left"], 2, "uses")
+
+
+@test("jobs can be listed by state and kind, and their logs read in pieces")
+def jobs():
+    client = bed.client()
+    bed.supernet()
+    done = client.items("/jobs?state=done")
+    check(done and all(row["state"] == "done" for row in done), "done jobs", done)
+    trainings = client.items("/jobs?kind=train")
+    check(trainings and all(row["kind"] == "train" for row in trainings), "trainings", trainings)
+    job = trainings[0]
+    whole = client.get(f"/jobs/{job['id']}/log")["text"]
+    text, offset = "", 0
+    while True:
+        piece = client.get(f"/jobs/{job['id']}/log?offset={offset}&limit=64")
+        text += piece["text"]
+        offset = piece["next_offset"]
+        if piece["end"]:
+            break
+    equal(text, whole, "the log in pieces")
+    problem(client.request("POST", f"/jobs/{job['id']}/cancel", {}), 409, "conflict")
+    problem(client.request("POST", f"/jobs/{job['id']}/retry", {}), 409, "conflict")

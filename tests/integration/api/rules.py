@@ -1,0 +1,151 @@
+"""Rules that hold for every request: who may ask, in which form, how lists and repeats work."""
+import bed
+import data
+from client import problem, raw
+from suite import check, equal, test
+
+TOKEN = {"kind": "api", "label": "rules"}
+
+
+@test("Content-Type must be application/json")
+def content_type():
+    client = bed.client()
+    for kind in (None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data; boundary=x"):
+        problem(client.request("POST", "/tokens", TOKEN, {"Content-Type": kind}), 415)
+    for kind in ("application/json", "Application/JSON; charset=utf-8"):
+        client.expect(201, "POST", "/tokens", TOKEN, {"Content-Type": kind})
+
+
+@test("Host must be a name of this daemon (DNS rebinding)")
+def host():
+    client, port = bed.client(), bed.daemon().port
+    for name in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "localhost.evil.example", "", "[::1", "127.0.0.1:8x", "0x7f.1", "10.0.0.1"):
+        for method, path, body in (("GET", "/jobs", None), ("POST", "/tokens", TOKEN), ("GET", "/api/v1/events", None), ("GET", "/", None)):
+            answer = client.request(method, path, body, {"Host": name})
+            check(answer.status in (400, 403), f"{method} {path} with Host {name!r}", answer)
+    for name in ("localhost", f"localhost:{port}", "127.0.0.1", "[::1]", f"[::1]:{port}"):
+        client.expect(200, "GET", "/jobs", headers={"Host": name})
+    answer = raw(port, b"GET /api/v1/jobs HTTP/1.1\r\nConnection: close\r\n\r\n")
+    check(answer.split()[1] in (b"400", b"403"), "without Host", answer[:200])
+
+
+@test("pages of another origin can neither write nor read answers")
+def origin():
+    client, port = bed.client(), bed.daemon().port
+    for value in ("http://evil.example", "null", f"http://localhost.evil.example:{port}", f"http://127.0.0.1:{port + 1}", "file://", ""):
+        problem(client.request("POST", "/tokens", TOKEN, {"Origin": value}), 403, "forbidden")
+        problem(client.request("DELETE", "/tokens/tok_x", None, {"Origin": value}), 403, "forbidden")
+    problem(client.request("POST", "/tokens", TOKEN, {"Sec-Fetch-Site": "cross-site"}), 403, "forbidden")
+    client.expect(201, "POST", "/tokens", TOKEN, {"Origin": f"http://127.0.0.1:{port}", "Host": f"127.0.0.1:{port}"})
+    answer = client.expect(200, "GET", "/jobs", headers={"Origin": "http://evil.example"})
+    check("access-control-allow-origin" not in answer.headers, "no CORS header", answer.headers)
+    equal(answer.headers.get("cross-origin-resource-policy"), "same-origin", "resource policy")
+
+
+@test("a token that is sent must be good, also on loopback")
+def tokens_checked():
+    client = bed.client()
+    for value in ("Bearer wrong", "Bearer ", "Basic dXNlcjpwYXNz", "Bearer " + "x" * 5000):
+        problem(client.request("GET", "/jobs", headers={"Authorization": value}), 401, "unauthorized")
+    made = client.post("/tokens", TOKEN, 201)
+    headers = {"Authorization": "Bearer " + made["token"]}
+    client.expect(200, "GET", "/jobs", headers=headers)
+    enrolment = client.post("/tokens", {"kind": "enrolment"}, 201)
+    problem(client.request("GET", "/jobs", headers={"Authorization": "Bearer " + enrolment["token"]}), (401, 403))
+    check(all("token" not in row for row in client.items("/tokens")), "tokens are listed without their secrets")
+    client.expect((200, 204), "DELETE", f"/tokens/{made['id']}")
+    problem(client.request("GET", "/jobs", headers=headers), 401, "unauthorized")
+
+
+@test("unknown members of a body are refused, with their pointer")
+def unknown_members():
+    client = bed.client()
+    bodies = {
+        "/datasets": {"name": "n", "path": str(bed.daemon().root)},
+        "/spaces": data.space(name="unknown-member"),
+        "/supernets": {"name": "n", "space": "tiny", "dataset": "bars", "train": bed.TRAIN},
+        f"/supernets/{bed.supernet()}/train": {"train": bed.TRAIN},
+        "/spaces/tiny/sample": {"n": 10},
+        "/evaluations": {"supernet": bed.supernet(), "archs": [bed.SMALL_ARCH]},
+        "/searches": bed.search_body("n"),
+        "/exports": {"supernet": bed.supernet(), "arch": bed.SMALL_ARCH, "format": "onnx"},
+        "/tokens": TOKEN,
+        "/tables": {"profile": bed.profile(), "space": "tiny"},
+        "/measurements": {"profile": bed.profile(), "space": "tiny", "archs": [bed.SMALL_ARCH]},
+    }
+    for path, body in bodies.items():
+        problem(client.request("POST", path, {**body, "no_such_member": 1}), (400, 422), pointer="/no_such_member")
+    device = client.items("/devices")[0]["id"]
+    problem(client.request("PATCH", f"/devices/{device}", {"no_such_member": 1}), (400, 422), pointer="/no_such_member")
+    body = bed.search_body("n", objectives=[{"metric": "top1", "direction": "maximise", "weight": 1}, {"metric": "macs", "direction": "minimise"}])
+    problem(client.request("POST", "/searches", body), (400, 422), pointer="/objectives/0/weight")
+    body = {"name": "n", "space": "tiny", "dataset": "bars", "train": {"epochs": 1, "rate": 2}}
+    problem(client.request("POST", "/supernets", body), (400, 422), pointer="/train/rate")
+
+
+@test("unknown, repeated and malformed query parameters are refused")
+def query():
+    client = bed.client()
+    for path in ("/jobs", "/datasets", "/spaces", "/supernets", "/searches", "/devices", "/profiles", "/tables", "/measurements", "/tokens", "/exports", "/system", "/version"):
+        answer = client.request("GET", f"{path}?no_such_parameter=1")
+        check("no_such_parameter" in problem(answer, (400, 422))["detail"], "the parameter is named", answer)
+    for text in ("page_size=0", "page_size=1001", "page_size=x", "page_size=", "page_size=-1", "page_size=5&page_size=5", "page_size=1e2", "after=no-cursor-of-ours%ff"):
+        problem(client.request("GET", f"/jobs?{text}"), (400, 422))
+    problem(client.request("GET", "/jobs?state=no-such-state"), (400, 422))
+    problem(client.request("GET", "/jobs?kind=no-such-kind"), (400, 422))
+    problem(client.request("GET", f"/supernets/{bed.supernet()}/metrics?max_points=-1"), (400, 422))
+
+
+@test("lists are paged by cursors that hold still while things are added")
+def paging():
+    client = bed.client()
+    for number in range(7):
+        client.post("/tokens", {"kind": "api", "label": f"page {number}"}, 201)
+    whole = [row["id"] for row in client.items("/tokens")]
+    check(len(whole) == len(set(whole)) and len(whole) >= 7, "tokens", whole)
+    paged, after = [], ""
+    while True:
+        page = client.get(f"/tokens?page_size=3{after}")
+        check(len(page["items"]) <= 3, "items of a page", page)
+        paged += [row["id"] for row in page["items"]]
+        if page["next"] is None:
+            break
+        equal(len(page["items"]), 3, "items of a page that is not the last")
+        if len(paged) == 3:
+            client.post("/tokens", {"kind": "api", "label": "in between"}, 201)
+        after = f"&after={page['next']}"
+    equal(len(paged), len(set(paged)), "an item shows once")
+    equal([name for name in paged if name in whole], whole, "the same order, nothing left out")
+    exact = client.get(f"/tokens?page_size={len(client.items('/tokens'))}")
+    equal(exact["next"], None, "a page that holds all is the last")
+
+
+@test("a repeated POST with the same Idempotency-Key has one effect, another body is 422")
+def idempotency():
+    client = bed.client()
+    key = {"Idempotency-Key": "key-one"}
+    body = {"kind": "enrolment", "label": "once"}
+    first = client.expect(201, "POST", "/tokens", body, key)
+    again = client.expect(201, "POST", "/tokens", body, key)
+    equal(again.doc, first.doc, "the answer that is played back")
+    equal(len([row for row in client.items("/tokens") if row["label"] == "once"]), 1, "tokens made")
+    problem(client.request("POST", "/tokens", {"kind": "enrolment", "label": "twice"}, key), 422)
+    equal([row for row in client.items("/tokens") if row["label"] == "twice"], [], "tokens made by the other body")
+    dataset = {"name": "keyed", "path": str(bed.daemon().root / "bars"), "validation": 100}
+    other = client.expect(202, "POST", "/datasets", dataset, key)
+    equal(client.expect(202, "POST", "/datasets", dataset, key).doc, other.doc, "the key on another path")
+    bed.daemon().wait_job(other.doc["job"]["id"])
+    bed.daemon().stop()
+    bed.daemon().start()
+    equal(client.expect(201, "POST", "/tokens", body, key).doc, first.doc, "the answer after a restart")
+    problem(client.request("POST", "/tokens", body, {"Idempotency-Key": "k" * 5000}), 400)
+    problem(client.request("POST", "/datasets", dataset), 409)
+
+
+@test("what failed under an Idempotency-Key may be put right under the same key or another")
+def idempotency_of_failures():
+    client = bed.client()
+    problem(client.request("POST", "/tokens", {"kind": "wrong"}, {"Idempotency-Key": "key-bad"}), (400, 422))
+    answer = client.request("POST", "/tokens", {"kind": "api", "label": "right"}, {"Idempotency-Key": "key-bad"})
+    check(answer.status in (201, 422), "the second try", answer)
+    client.expect(201, "POST", "/tokens", {"kind": "api", "label": "right"}, {"Idempotency-Key": "key-new"})

@@ -1,0 +1,133 @@
+"""Searches, tables and measurements: bad ones are refused with their cause, a sound one runs."""
+import bed
+import data
+from client import problem
+from suite import check, equal, test, wait_for
+
+
+def refuse(pointer, statuses=(400, 404, 422), code=None, **changes):
+    return problem(bed.client().request("POST", "/searches", bed.search_body(**{"name": "refused", **changes})), statuses, code, pointer)
+
+
+def latency(profile, **rest):
+    return {"metric": "latency_us", "profile": profile, **rest}
+
+
+TOP1 = {"metric": "top1", "direction": "maximise"}
+MACS = {"metric": "macs", "direction": "minimise"}
+
+
+@test("a search with an unknown supernet, board, objective or strategy is refused with its pointer", 120)
+def unknown():
+    refuse("/supernet", supernet="no-such-net")
+    refuse("/checkpoint", checkpoint="ck_none")
+    refuse("/objectives/1/profile", objectives=[TOP1, latency("pf_none", direction="minimise")])
+    refuse("/objectives/1/profile", objectives=[TOP1, {"metric": "latency_us", "direction": "minimise"}])
+    refuse("/objectives/1/metric", objectives=[TOP1, {"metric": "happiness", "direction": "maximise"}])
+    refuse("/objectives/0/direction", objectives=[{"metric": "top1", "direction": "sideways"}, MACS])
+    refuse("/objectives/1", objectives=[TOP1, TOP1])
+    refuse("/objectives", objectives=[])
+    refuse("/constraints/0/profile", constraints=[latency("pf_none", max=100)])
+    refuse("/constraints/0/metric", constraints=[{"metric": "happiness", "max": 1}])
+    refuse("/constraints/0", constraints=[{"metric": "macs"}])
+    refuse("/strategy", strategy="divination")
+    refuse("/baseline", baseline="divination")
+    refuse("/accuracy", accuracy="guessed")
+    equal(bed.client().items("/searches"), [], "searches kept")
+
+
+@test("a search with a budget of zero, or an absurd one, is refused")
+def budget():
+    refuse("/evaluations", evaluations=0)
+    refuse("/evaluations", evaluations=-1)
+    refuse("/evaluations", evaluations=1e18)
+    refuse("/population", population=0)
+    refuse("/seed", seed=-1)
+    refuse("/initial_evaluations", initial_evaluations=-1)
+    refuse("/measure_front", measure_front=-1)
+    refuse("/name", name="")
+    refuse("/name", name="a/b")
+
+
+@test("a constraint that no subnet can meet is refused at once with the best value there is")
+def infeasible():
+    least = bed.client().get("/spaces/tiny")["smallest"]["cost"]["macs"]
+    doc = refuse("/constraints/0/max", 422, "infeasible", constraints=[{"metric": "macs", "max": 10}])
+    equal(doc["attainable"], least, "the least MACs")
+    doc = refuse("/constraints/1/max", 422, "infeasible", constraints=[{"metric": "macs", "max": 1e9}, latency(bed.profile(), max=0.5)])
+    check(doc["attainable"] > 0.5, "the least latency", doc)
+    bound = doc["attainable"]
+    refuse("/constraints/0/max", 422, "infeasible", constraints=[latency(bed.profile(), max=bound * 0.99)])
+    refuse("/constraints/0/max", 422, constraints=[{"metric": "macs", "max": -1}])
+    equal(bed.client().items("/searches"), [], "searches kept")
+
+
+@test("tables and measurements of unknown boards, spaces and methods are refused")
+def bad_measurements():
+    client = bed.client()
+    bed.profile()
+    problem(client.request("POST", "/tables", {"profile": "pf_none", "space": "tiny"}), (404, 422), pointer="/profile")
+    problem(client.request("POST", "/tables", {"profile": bed.profile(), "space": "nowhere"}), (404, 422), pointer="/space")
+    problem(client.request("POST", "/tables", {"profile": bed.profile(), "space": "tiny", "method": "by eye"}), (400, 422), pointer="/method")
+    sound = {"profile": bed.profile(), "space": "tiny", "archs": [data.SMALL_ARCH]}
+    problem(client.request("POST", "/measurements", {**sound, "profile": "pf_none"}), (404, 422), pointer="/profile")
+    problem(client.request("POST", "/measurements", {**sound, "archs": []}), (400, 422), pointer="/archs")
+    problem(client.request("POST", "/measurements", {**sound, "archs": [data.SMALL_ARCH, "x"]}), (400, 422), pointer="/archs/1")
+    problem(client.request("POST", "/measurements", {**sound, "method": "by eye"}), (400, 422), pointer="/method")
+
+
+@test("an equal measurement is returned, not repeated; the table tells each entry")
+def measurements():
+    client, stack = bed.client(), bed.daemon()
+    body = {"profile": bed.profile(), "space": "tiny", "archs": [data.SMALL_ARCH, data.SMALL_ARCH]}
+    first = client.post("/measurements", body, 202)["items"]
+    equal(len({row["id"] for row in first}), 1, "measurements of one graph")
+    done = wait_for("the measurement", lambda: (doc := client.get(f"/measurements/{first[0]['id']}")) and doc["state"] == "accepted" and doc)
+    check(done["low_us"] <= done["median_us"] <= done["high_us"] and len(done["samples_us"]) == done["n"], "the measurement", done)
+    equal(client.post("/measurements", body, 202)["items"][0]["id"], first[0]["id"], "asked for again")
+    table = client.items("/tables")[0]
+    entries = client.items(f"/tables/{table['id']}/entries")
+    equal(len(entries), table["needed"], "entries")
+    equal((table["measured"], table["failed"]), (table["needed"], 0), "measured and failed")
+    equal(len({row["signature"] for row in entries}), len(entries), "signatures are distinct")
+    again = client.post("/tables", {"profile": bed.profile(), "space": "tiny", "method": "brief"}, 202)
+    stack.wait_job(again["job"]["id"])
+    equal(again["table"]["id"], table["id"], "the same table")
+    equal({row["measurement"] for row in client.items(f"/tables/{table['id']}/entries")}, {row["measurement"] for row in entries}, "nothing measured again")
+
+
+@test("a search runs to its front: predicted, evaluated and measured values, events and cursors", 120)
+def sound():
+    client, stack = bed.client(), bed.daemon()
+    bound = client.post("/spaces/tiny/sample", {"n": 1000, "profile": bed.profile()})["quantiles"]["latency_us"]["median"]
+    made = client.post("/searches", bed.search_body("first", constraints=[latency(bed.profile(), max=bound)]), 202)
+    stack.wait_job(made["job"]["id"], 90)
+    search = client.get("/searches/first")
+    equal((search["state"], search["evaluations_done"]), ("done", 200), "state and evaluations")
+    front = client.get(f"/searches/{search['id']}/front")
+    equal(front["stage"], "final", "stage")
+    check(front["items"], "the front has points", front)
+    key = f"latency_us:{bed.profile()}"
+    for point in front["items"]:
+        equal(point["metrics"]["top1"]["source"], "evaluated", "source of top-1")
+        check(point["metrics"][key]["value"] <= bound, "the constraint holds", point)
+        check(point["metrics"][key]["source"] in ("measured", "predicted"), "source of the latency", point)
+    check(any(point["metrics"][key]["source"] == "measured" for point in front["items"]), "some point is measured", front)
+    seen, after = {}, ""
+    while True:
+        page = client.get(f"/searches/{search['id']}/candidates?page_size=50{after}")
+        columns = page["columns"]
+        for at, name in enumerate(columns["id"]):
+            seen[name] = columns["arch_id"][at]
+        if page["next"] is None or not columns["id"]:
+            break
+        after = f"&after={page['next']}"
+    equal(len(seen), page["total"], "candidates by cursor")
+    check({point["arch_id"] for point in front["items"]} <= set(seen.values()), "the front is made of candidates")
+    curves = client.get(f"/searches/{search['id']}/hypervolume")["series"]
+    check({row["strategy"] for row in curves} >= {"nsga2"}, "hypervolume", curves)
+    for row in curves:
+        values = [value for value in row["hypervolume"] if value is not None]
+        equal(values, sorted(values), f"the hypervolume of {row['strategy']} never falls")
+    problem(client.request("POST", f"/searches/{search['id']}/resume", {}), 409, "conflict")
+    problem(client.request("POST", "/searches", bed.search_body("first")), 409)

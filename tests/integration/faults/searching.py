@@ -1,0 +1,82 @@
+"""A search that is killed or canceled ends with the front of one that is left alone, given the same measurements."""
+import bed
+from suite import Failed, check, equal, test, wait_for
+
+
+def compare(outcome):
+    calm = bed.calm_search()
+    for what in ("generations", "candidates", "predictor", "hypervolume", "measured"):
+        equal(outcome[what], calm[what], what)
+    equal(outcome["front"]["items"], calm["front"]["items"], "the front")
+    equal((outcome["front"]["stage"], outcome["front"]["reference_point"]), ("final", calm["front"]["reference_point"]), "the front's stage and reference point")
+    equal({row[2] for row in outcome["measured"]}, {1}, "results that counted for each measurement")
+
+
+def disturb(run, disturbance, times):
+    """Calls disturbance() at the first sight of every new phase of the job, at most so often; returns the phases."""
+    seen = []
+
+    def step():
+        doc = run.stack.job(run.job)
+        if doc["state"] in ("failed", "canceled"):
+            raise Failed(f"the search is {doc['state']}: {doc['error']}")
+        if doc["state"] == "done":
+            return True
+        phase = (doc["progress"] or {}).get("phase")
+        if doc["state"] in ("running", "paused") and phase and phase not in seen and len(seen) < times and run.stack.job_pids():
+            seen.append(phase)
+            disturbance()
+        return False
+    wait_for("the end of the search", step, 90, 0.01)
+    return seen
+
+
+@test("an undisturbed search, to compare with", 120)
+def undisturbed():
+    calm = bed.calm_search()
+    check(len(calm["generations"]) >= 10 and calm["front"]["items"], "generations", len(calm["generations"]))
+    sources = {metric["source"] for point in calm["front"]["items"] for metric in point["metrics"].values()}
+    check({"evaluated", "measured"} <= sources, "sources of the front's values", sources)
+
+
+@test("the same search again is the same search: its seed and its measurements decide", 120)
+def again():
+    run = bed.SearchRun("again")
+    compare(run.finish())
+    run.stack.stop()
+
+
+@test("kill -9 of the daemon in every phase of a search changes nothing in its result", 150)
+def daemon_killed():
+    bed.calm_search()
+    run = bed.SearchRun("daemon-killed")
+    phases = disturb(run, run.stack.restart, 6)
+    check(len(phases) >= 2, "phases in which it was killed", phases)
+    compare(run.finish())
+    run.stack.stop()
+
+
+@test("kill -9 of the job process in a search changes nothing in its result", 150)
+def job_killed():
+    bed.calm_search()
+    run = bed.SearchRun("job-killed")
+    phases = disturb(run, run.stack.kill_job, 2)
+    check(len(phases) == 2, "phases in which it was killed", phases)
+    outcome = run.finish()
+    equal(run.stack.job(run.job)["attempt"], 3, "attempts")
+    compare(outcome)
+    run.stack.stop()
+
+
+@test("a search canceled and resumed through the command line changes nothing in its result", 150)
+def canceled():
+    bed.calm_search()
+    run = bed.SearchRun("canceled")
+    wait_for("some generations", lambda: run.stack.client.get("/searches/hunt")["evaluations_done"] > 100 or run.stack.job(run.job)["state"] == "done", 60, 0.01)
+    run.stack.cli("search", "cancel", "hunt")
+    run.stack.wait_job(run.job, state="canceled")
+    equal(run.stack.client.get("/searches/hunt")["state"], "canceled", "state of the search")
+    run.stack.cli("search", "resume", "hunt")
+    run.stack.cli("job", "wait", run.job)
+    compare(run.finish())
+    run.stack.stop()

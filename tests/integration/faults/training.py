@@ -1,0 +1,197 @@
+"""A training that is killed, canceled or robbed of a checkpoint ends with the same weights as one that is left alone."""
+import os
+
+import bed
+import data
+from client import problem
+from stack import checkpoint_steps
+from suite import Failed, check, equal, test, wait_for
+
+
+def begin(name, **changes):
+    answer = bed.daemon().client.post("/supernets", {"name": name, "space": "tiny", "dataset": "bars", "train": {**bed.TRAIN, **changes}}, 202)
+    return answer["job"]["id"]
+
+
+def step_of(name, job):
+    """The step that a running training has reached."""
+    doc = bed.daemon().job(job)
+    if doc["state"] in ("done", "failed"):
+        raise Failed(f"the training has ended before it could be disturbed: {doc['state']}")
+    return max(bed.daemon().client.get(f"/supernets/{name}")["step"], (doc["progress"] or {}).get("done", 0) if doc["state"] == "running" else 0)
+
+
+def wait_step(name, job, step):
+    return wait_for(f"step {step} of {name}", lambda: (now := step_of(name, job)) >= step and now, 40, 0.02)
+
+
+def compare(name):
+    """The training must be the calm one's, bit for bit."""
+    calm, storm = bed.calm(), bed.Trained(bed.daemon(), name)
+    equal(storm.last, calm.last, "last step")
+    equal(storm.hashes[storm.last], calm.hashes[calm.last], "content of the last checkpoint")
+    equal({step: value for step, value in storm.hashes.items() if step in calm.hashes}, {step: value for step, value in calm.hashes.items() if step in storm.hashes}, "content of checkpoints")
+    equal(storm.curves, calm.curves, "curves")
+    equal((storm.net["top1_largest"], storm.net["top1_smallest"], storm.net["images"]), (calm.net["top1_largest"], calm.net["top1_smallest"], calm.net["images"]), "accuracies and images")
+
+
+def evaluate(name):
+    stack = bed.daemon()
+    job = stack.client.post("/evaluations", {"supernet": name, "archs": [data.SMALL_ARCH, data.LARGE_ARCH]}, 202)["job"]
+    stack.wait_job(job["id"])
+    rows = stack.client.items(f"/evaluations?supernet={name}&split=validation")
+    return sorted((row["arch"], row["top1"], row["loss"], row["checkpoint"]) for row in rows)
+
+
+@test("an undisturbed training, to compare with", 120)
+def undisturbed():
+    calm = bed.calm()
+    check(len(calm.hashes) >= 2 and calm.net["state"] == "ready", "checkpoints", calm.hashes)
+    check(len(calm.curves["loss"]) >= 2, "curves", calm.curves)
+
+
+@test("kill -9 of the daemon during training: it goes on from its checkpoint and ends with the same bits", 120)
+def daemon_killed():
+    bed.calm()
+    stack, job = bed.daemon(), begin("daemon-killed")
+    reached = 0
+    for share in (0.25, 0.6):
+        wait_step("daemon-killed", job, int(share * bed.calm().last))
+        stored = stack.client.get("/supernets/daemon-killed")["step"]
+        check(stored >= reached, "steps only grow", reached, stored)
+        reached = stored
+        children = stack.job_pids()
+        stack.kill()
+        wait_for("the end of the job's process", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children), 10)
+        stack.start()
+        check(stack.client.get("/supernets/daemon-killed")["step"] >= reached, "steps only grow")
+    doc = stack.wait_job(job, 60)
+    equal(doc["attempt"], 3, "attempts")
+    compare("daemon-killed")
+
+
+@test("kill -9 of the job process during training: another attempt goes on and ends with the same bits", 120)
+def job_killed():
+    bed.calm()
+    stack, job = bed.daemon(), begin("job-killed")
+    for share in (0.3, 0.7):
+        wait_step("job-killed", job, int(share * bed.calm().last))
+        check(stack.kill_job(), "a job process runs")
+    doc = stack.wait_job(job, 60)
+    equal(doc["attempt"], 3, "attempts")
+    reasons = [row["reason"] for row in doc["attempts"]]
+    check(all(reasons[:2]), "why attempts ended", doc["attempts"])
+    compare("job-killed")
+    equal(evaluate("job-killed"), evaluate("calm"), "evaluations, to the bit")
+
+
+@test("a job whose process dies at once three times fails and says so; a retry goes on", 120)
+def three_crashes():
+    stack, job = bed.daemon(), begin("crashes")
+    kills = 0
+
+    def hunt():
+        nonlocal kills
+        kills += stack.kill_job()
+        return stack.job(job)["state"] == "failed"
+    wait_for("the job to be given up", hunt, 60, 0.05)
+    doc = stack.job(job)
+    equal(doc["attempt"], 3, "attempts")
+    check(doc["error"] and "9" in doc["error"]["message"], "the error names the signal", doc["error"])
+    stack.client.post(f"/jobs/{job}/retry", {})
+    stack.wait_job(job, 60)
+    compare("crashes")
+
+
+@test("a training canceled and resumed through the command line ends with the same bits", 120)
+def canceled():
+    bed.calm()
+    stack, job = bed.daemon(), begin("canceled")
+    wait_step("canceled", job, bed.calm().last // 3)
+    stack.cli("job", "cancel", job)
+    stack.cli("job", "wait", job, status=6)
+    equal(stack.job(job)["state"], "canceled", "state")
+    equal(stack.client.get("/supernets/canceled")["state"], "canceled", "state of the supernet")
+    step = stack.client.get("/supernets/canceled")["step"]
+    check(0 < step < bed.calm().last, "the step where it stopped", step)
+    stack.cli("job", "retry", job)
+    stack.cli("job", "wait", job)
+    compare("canceled")
+
+
+@test("a job that waits in the queue can be canceled, and never runs")
+def canceled_in_queue():
+    bed.calm()
+    stack, running = bed.daemon(), begin("front-runner", epochs=100)
+    waiting = begin("in-queue")
+    wait_for("the first to run", lambda: stack.job(running)["state"] == "running")
+    equal(stack.job(waiting)["state"], "queued", "the second waits")
+    stack.cli("job", "cancel", waiting)
+    stack.cli("job", "cancel", running)
+    wait_for("the end of both", lambda: {stack.job(running)["state"], stack.job(waiting)["state"]} == {"canceled"})
+    equal(stack.job(waiting)["attempt"], 0, "attempts of the second")
+    problem(stack.client.request("POST", f"/jobs/{waiting}/cancel", {}), 409, "conflict")
+
+
+def checkpoint_files(name):
+    net = bed.daemon().client.get(f"/supernets/{name}")
+    return sorted((bed.daemon().data_dir / "supernets" / net["id"] / "checkpoints").glob("step-*.ckpt"))
+
+
+def interrupted(name):
+    """A training canceled half way, with at least two checkpoints."""
+    stack, job = bed.daemon(), begin(name)
+    wait_step(name, job, bed.calm().last // 2)
+    wait_for("two checkpoints", lambda: len(checkpoint_files(name)) >= 2, 20)
+    stack.client.post(f"/jobs/{job}/cancel", {})
+    stack.wait_job(job, state="canceled")
+    return job
+
+
+@test("a truncated checkpoint is passed over, named, and the training goes on from the one before", 120)
+def truncated():
+    bed.calm()
+    job = interrupted("truncated")
+    newest = checkpoint_files("truncated")[-1]
+    os.truncate(newest, newest.stat().st_size // 2)
+    bed.daemon().client.post(f"/jobs/{job}/retry", {})
+    bed.daemon().wait_job(job, 60)
+    log = bed.daemon().client.get(f"/jobs/{job}/log")["text"]
+    check(newest.name in log, "the log names the damaged file", log[-800:])
+    compare("truncated")
+
+
+@test("when every checkpoint is damaged the training fails with the cause, and nothing is overwritten", 120)
+def all_damaged():
+    bed.calm()
+    job = interrupted("damaged")
+    files = {path.stat().st_ino: path for path in checkpoint_files("damaged")[0].parent.glob("*.ckpt")}
+    damaged = {}
+    for path in files.values():  # one file may have two names
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 0x40
+        path.write_bytes(content)
+        damaged[path] = bytes(content)
+    bed.daemon().client.post(f"/jobs/{job}/retry", {})
+    doc = bed.daemon().wait_job(job, 60, state="failed")
+    check(doc["error"]["code"] == "corrupt" and ".ckpt" in doc["error"]["message"], "the error", doc["error"])
+    equal({path: path.read_bytes() for path in damaged}, damaged, "the files")
+    answer = bed.daemon().client.request("POST", "/evaluations", {"supernet": "damaged", "archs": [data.SMALL_ARCH]})
+    if answer.status == 202:
+        failed = bed.daemon().wait_job(answer.doc["job"]["id"], state="failed")
+        equal(failed["error"]["code"], "corrupt", "an evaluation on it")
+
+
+@test("data that was truncated after it had been registered fails the next training with the file's name", 60)
+def data_truncated():
+    stack = bed.daemon()
+    bed.calm()
+    folder = data.write_bars(stack.root / "shrinking", 600, 100)
+    stack.add_data("shrinking", folder)
+    images = folder / "train-images-idx3-ubyte.gz"
+    os.truncate(images, images.stat().st_size // 2)
+    answer = stack.client.post("/supernets", {"name": "starved", "space": "tiny", "dataset": "shrinking", "train": bed.TRAIN}, 202)
+    doc = stack.wait_job(answer["job"]["id"], state="failed")
+    check("train-images-idx3-ubyte" in doc["error"]["message"], "the error", doc["error"])
+    equal(stack.client.get("/supernets/starved")["state"], "failed", "state of the supernet")
+    check(not checkpoint_steps(stack, "starved"), "it has no checkpoints")

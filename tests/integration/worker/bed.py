@@ -1,0 +1,71 @@
+"""What the tests of workers share: a daemon with a space, archs to measure, and a look into its database."""
+import itertools
+import sqlite3
+
+from board import Board
+from stack import Stack
+from suite import Failed, once, wait_for
+
+_archs = itertools.count()
+
+
+@once
+def daemon():
+    stack = Stack("worker").start()
+    stack.add_space()
+    return stack
+
+
+def client():
+    return daemon().client
+
+
+def board(name):
+    """A newly enrolled board that the test plays."""
+    return Board(daemon().port, name).enrol(daemon().enrolment_token())
+
+
+def fresh_arch():
+    """An arch of the space that no test has asked for before."""
+    number = next(_archs)
+    genes = []
+    for choices in ([3, 5], [1, 2, 4], [3, 5], [2, 4], [3, 5], [2, 4]):
+        genes.append(choices[number % len(choices)])
+        number //= len(choices)
+    if number:
+        raise Failed("the space has no more archs")
+    k1, e1, k2, e2, k3, e3 = genes
+    return f"r28 | d1 c16 k{k1}e{e1} | d2 c24 k{k2}e{e2} k{k3}e{e3}"
+
+
+def ask(profile, n=1, method="brief", archs=None):
+    """Queues measurements of n networks; their ids."""
+    body = {"profile": profile, "space": "tiny", "archs": archs or [fresh_arch() for _ in range(n)], "method": method}
+    return [row["id"] for row in client().post("/measurements", body, 202)["items"]]
+
+
+def measurement(name):
+    return client().get(f"/measurements/{name}")
+
+
+def wait_state(name, states, seconds=30):
+    wanted = (states,) if isinstance(states, str) else states
+    return wait_for(f"{name} to be {states}", lambda: (doc := measurement(name))["state"] in wanted and doc, seconds)
+
+
+def rows(query, *arguments):
+    """Rows of the daemon's database, read beside it."""
+    db = sqlite3.connect(f"file:{daemon().database()}?mode=ro", uri=True, timeout=5)
+    try:
+        return db.execute(query, arguments).fetchall()
+    finally:
+        db.close()
+
+
+def counted(name):
+    """How many results decided a measurement."""
+    return rows("SELECT count(*) FROM results WHERE measurement = ? AND counted = 1", name)[0][0]
+
+
+def results(name):
+    return rows("SELECT count(*) FROM results WHERE measurement = ?", name)[0][0]

@@ -1,0 +1,102 @@
+"""Enrolment tokens and the tokens that workers get for them."""
+import time
+
+import bed
+from board import Board
+from client import problem
+from stack import WORKER, Process
+from suite import check, equal, test
+
+
+def try_enrol(token, name="nobody"):
+    board = Board(bed.daemon().port, name)
+    return board.post("enrol", board.introduction(enrolment_token=token))
+
+
+@test("an enrolment token is good for as many boards as it says, then no more")
+def used():
+    token = bed.daemon().enrolment_token(uses=2)
+    equal([try_enrol(token, f"shares-{number}").status for number in range(2)], [201, 201], "the first two")
+    doc = problem(try_enrol(token, "shares-2"), (401, 403, 410))
+    check("used" in doc["detail"] or "unknown" in doc["detail"] or "no longer" in doc["detail"], "the cause", doc)
+    check("shares-2" not in [row["name"] for row in bed.client().items("/devices")], "a board came in with a used token")
+
+
+@test("expired, revoked and invented enrolment tokens are refused with the cause")
+def expired():
+    client = bed.client()
+    short = client.post("/tokens", {"kind": "enrolment", "expires_in_s": 1}, 201)
+    revoked = client.post("/tokens", {"kind": "enrolment"}, 201)
+    client.expect((200, 204), "DELETE", f"/tokens/{revoked['id']}")
+    api = client.post("/tokens", {"kind": "api"}, 201)
+    time.sleep(1.3)
+    check("expired" in problem(try_enrol(short["token"]), (401, 403, 410))["detail"], "an expired one")
+    for token in (revoked["token"], api["token"], "", "esp_e_" + "A" * 43, "x" * 10000, "\u0001"):
+        problem(try_enrol(token), (400, 401, 403, 410, 422))
+    check("nobody" not in [row["name"] for row in client.items("/devices")], "a board came in without a token")
+
+
+@test("what a worker tells of itself is checked, unknown members are ignored")
+def introductions():
+    token = bed.daemon().enrolment_token(uses=1)
+    board = Board(bed.daemon().port, "introduced")
+    sound = board.introduction(enrolment_token=token)
+    for change in ({"protocol": [99]}, {"protocol": []}, {"machine_id": ""}, {"profiles": []}, {"profiles": [{}]}, {"name": 5}, {"fingerprint": "x"}, {"profiles": sound["profiles"] * 300}):
+        problem(board.post("enrol", {**sound, **change}), (400, 422))
+    answer = board.post("enrol", {**sound, "a_later_member": {"x": 1}})
+    equal(answer.status, 201, "the token still has its use")
+    device = bed.client().get(f"/devices/{answer.doc['device_id']}")
+    equal((device["name"], device["machine_id"], device["online"]), ("introduced", board.machine_id, True), "the board")
+
+
+@test("the routes of workers want a worker's token")
+def worker_tokens():
+    board = bed.board("tokens")
+    lease = {"epoch": board.epoch, "wait_s": 0, "max_items": 1}
+    good = board.client.token
+    api = bed.client().post("/tokens", {"kind": "api"}, 201)["token"]
+    for token, statuses in ((None, 401), ("wrong", 401), (api, (401, 403)), (bed.daemon().enrolment_token(), (401, 403))):
+        board.client.token = token
+        for path in ("lease", "connect", "results", "noise", "goodbye", "leases/ls_x/ack"):
+            problem(board.post(path, lease), statuses)
+    board.client.token = good
+    equal(board.post("lease", lease).status, 204, "with its own token")
+    answer = board.client.request("GET", "/jobs")
+    problem(answer, (401, 403))
+
+
+@test("a removed board's token is worth nothing, what it measured stays")
+def removed():
+    board = bed.board("removed")
+    (name,) = bed.ask(board.profile_id)
+    equal(board.work_once(), 1, "measured")
+    (waiting,) = bed.ask(board.profile_id)
+    bed.client().expect((200, 204), "DELETE", f"/devices/{board.device_id}")
+    problem(board.post("lease", {"epoch": board.epoch, "wait_s": 0, "max_items": 1}), (401, 403, 410))
+    problem(board.post("connect", board.introduction()), (401, 403, 410))
+    equal(bed.measurement(name)["state"], "accepted", "what it measured")
+    check(bed.measurement(waiting)["state"] in ("canceled", "failed"), "what waited for it", bed.measurement(waiting))
+    check(board.device_id not in [row["id"] for row in bed.client().items("/devices")], "it is listed no more")
+
+
+@test("a paused board gets nothing, and goes on when it is active again")
+def paused():
+    board = bed.board("paused")
+    bed.ask(board.profile_id)
+    bed.client().expect(200, "PATCH", f"/devices/{board.device_id}", {"state": "paused", "note": "on holiday"})
+    equal(board.lease(), None, "a lease while paused")
+    bed.client().expect(200, "PATCH", f"/devices/{board.device_id}", {"state": "active"})
+    equal(board.work_once(), 1, "measured afterwards")
+    problem(bed.client().request("PATCH", f"/devices/{board.device_id}", {"state": "dancing"}), (400, 422), pointer="/state")
+
+
+@test("a real worker with a bad token ends and says why; one without a token says how to get one")
+def real_worker():
+    stack = bed.daemon()
+    worker = stack.start_worker("badtoken", token="esp_e_wrong")
+    equal(worker.popen.wait(10), 3, "exit status")
+    text = worker.log.read_text()
+    check("token" in text, "the log", text)
+    alone = Process([WORKER, "--daemon", stack.url, "--state-dir", stack.root / "alone"], stack.root / "alone.log")
+    check(alone.popen.wait(10) != 0, "it ends")
+    check("espalier device add" in (stack.root / "alone.log").read_text(), "it says how")
