@@ -88,6 +88,22 @@ int api_query_int(const struct api_call *call, const char *name, int64_t min, in
     return web_parse_int(name, api_query(call, name), min, max, err, ret);
 }
 
+int api_query_word(const struct api_call *call, const char *name, const char *const *words,
+                   struct err *err) {
+    const char *value = api_query(call, name);
+    char known[256] = "";
+    if (value == NULL)
+        return 0;
+    for (; *words != NULL; words++) {
+        size_t len = strlen(known);
+        if (strcmp(*words, value) == 0)
+            return 0;
+        snprintf(known + len, sizeof(known) - len, "%s%s", len > 0 ? ", " : "", *words);
+    }
+    return err_set(err, ESP_EINVAL, NULL, "the parameter %s is one of %s, not \"%.60s\"", name,
+                   known, value);
+}
+
 int api_page(const struct api_call *call, struct err *err, struct sql_page_args *ret_page) {
     ret_page->after = api_query(call, "after");
     ret_page->size = API_PAGE_DEFAULT;

@@ -70,6 +70,9 @@ struct api_call {
 const char *api_query(const struct api_call *call, const char *name); /* NULL if absent */
 int api_query_int(const struct api_call *call, const char *name, int64_t min, int64_t max,
                   struct err *err, int64_t *ret);
+/* ESP_EINVAL when the parameter is there and none of words (NULL-terminated). */
+int api_query_word(const struct api_call *call, const char *name, const char *const *words,
+                   struct err *err);
 const char *api_host(const struct api_call *call);
 /* The answer is the file at path, as a download (in read). ESP_ENOTFOUND, ESP_EIO. */
 int api_open_file(struct api_call *call, const char *path, const char *content_type,

@@ -40,6 +40,10 @@ static int get_job(struct api_call *call, struct err *err) {
 static int list_jobs(struct api_call *call, struct err *err) {
     struct sql_page_args page;
     int r = api_page(call, err, &page);
+    if (r == 0)
+        r = api_query_word(call, "state", job_state_names, err);
+    if (r == 0)
+        r = api_query_word(call, "kind", store_job_kinds, err);
     return r != 0 ? r
                   : store_job_list(call->sql, &page, api_query(call, "state"),
                                    api_query(call, "kind"), err, &call->answer);

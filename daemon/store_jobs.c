@@ -30,6 +30,9 @@
                       "\"created_at@time\", started_us AS \"started_at@time\", ended_us AS "       \
                       "\"ended_at@time\""
 
+const char *const store_job_kinds[] = {"dataset", "train", "evaluate", "search",
+                                       "export",  "table", NULL};
+
 /* What a job works on changes with the job's state. */
 static const struct {
     const char *kind;

@@ -9,6 +9,8 @@
 #include "daemon/store.h"
 #include "daemon/store_sql.h"
 
+extern const char *const store_job_kinds[]; /* ends with NULL */
+
 struct job_row {
     char id[ID_MAX], kind[16], subject[ID_MAX];
     struct job_status status;

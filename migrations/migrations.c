@@ -76,16 +76,22 @@ static int claim_database(sqlite3 *db, struct err *err) {
                    err, "cannot set up the database");
 }
 
-static int check_applied_row(sqlite3_stmt *stmt, const struct migration *list, int n,
-                             struct err *err) {
+/* Before anything else is said about it: a newer program's database is whole, only not ours. */
+static int check_newest(sqlite3 *db, const struct migration *list, int n, struct err *err) {
+    int64_t newest = 0;
+    int r = query_int(db, "SELECT max(version) FROM schema_migrations", 0, err, &newest);
+    if (r == 0 && newest > n)
+        r = err_set(err, ESP_EVERSION, NULL,
+                    "the database is of a newer Espalier: it has migration %lld, and this program "
+                    "knows those up to %d; install the newer version again or restore a backup",
+                    (long long)newest, n);
+    return r;
+}
+
+static int check_applied_row(sqlite3_stmt *stmt, const struct migration *list, struct err *err) {
     int version = sqlite3_column_int(stmt, 0);
     const char *name = (const char *)sqlite3_column_text(stmt, 1);
     const char *hash = (const char *)sqlite3_column_text(stmt, 2);
-    if (version > n)
-        return err_set(err, ESP_EVERSION, NULL,
-                       "the database is of a newer Espalier: it has migration %s, and this program "
-                       "knows %d; install the newer version again or restore a backup",
-                       name, n);
     char expected[HASH_TEXT];
     hash_text(list[version - 1].sql, strlen(list[version - 1].sql), expected);
     if (strcmp(expected, hash) != 0)
@@ -97,7 +103,7 @@ static int check_applied_row(sqlite3_stmt *stmt, const struct migration *list, i
 }
 
 /* Checks what is applied against the list; *ret_version = the newest. */
-static int check_applied(sqlite3 *db, const struct migration *list, int n, struct err *err,
+static int check_applied(sqlite3 *db, const struct migration *list, struct err *err,
                          int *ret_version) {
     sqlite3_stmt *stmt = NULL;
     if (sqlite3_prepare_v2(db, "SELECT version, name, hash FROM schema_migrations ORDER BY version",
@@ -108,7 +114,7 @@ static int check_applied(sqlite3 *db, const struct migration *list, int n, struc
         if (sqlite3_column_int(stmt, 0) != newest + 1)
             r = err_set(err, ESP_ECORRUPT, NULL, "the database's list of migrations has a gap");
         else
-            r = check_applied_row(stmt, list, n, err);
+            r = check_applied_row(stmt, list, err);
         newest++;
     }
     if (r == 0 && step != SQLITE_DONE)
@@ -203,7 +209,9 @@ int migrations_apply(sqlite3 *db, const char *path, const struct migration *list
     int version = 0;
     int r = claim_database(db, err);
     if (r == 0)
-        r = check_applied(db, list, n, err, &version);
+        r = check_newest(db, list, n, err);
+    if (r == 0)
+        r = check_applied(db, list, err, &version);
     if (r == 0 && version > 0 && version < n && path != NULL)
         r = backup_before(db, path, version, err);
     /* A migration may rebuild a table that others refer to; the references are checked at its end.

@@ -42,6 +42,7 @@ struct web_request {
     size_t body_limit, discarded;
     struct err refused; /* code != 0: the answer instead of the handler's, after the body */
     char allow[ROUTE_ALLOW_MAX];
+    bool unrouted; /* the path is none of the API's */
     bool started, in_handler, suspended, handler_owns;
     int64_t begun_us;
     struct web_answer answer;

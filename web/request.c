@@ -1,4 +1,5 @@
 /* The way of a request: head checked, body taken, handler called, put to sleep until answered. */
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,9 +92,10 @@ int web_parse_int(const char *name, const char *text, int64_t min, int64_t max, 
     char *end;
     if (text == NULL)
         return 0;
+    errno = 0;
     long long value = strtoll(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || strspn(text, "-0123456789") != strlen(text) ||
-        value < min || value > max)
+    if (errno != 0 || *text == '\0' || *end != '\0' ||
+        strspn(text, "-0123456789") != strlen(text) || value < min || value > max)
         return err_set(err, ESP_EINVAL, NULL,
                        "the parameter %s must be an integer between %lld and %lld", name,
                        (long long)min, (long long)max);
@@ -235,6 +237,7 @@ static int check_head(struct web_request *req, struct err *err) {
     r = route_find(config->routes, req->method, req->path, req->allow, &req->match);
     if (r == ESP_EUNSUPPORTED)
         return err_set(err, r, NULL, "%s is not possible here, only %s", req->method, req->allow);
+    req->unrouted = r != 0;
     if (r != 0)
         return err_set(err, r, NULL, "there is nothing at %.200s", req->path);
     req->body_limit =
@@ -310,8 +313,7 @@ static void call_handler(struct web_request *req) {
     req->started = req->in_handler = true;
     if (req->conn != NULL)
         req->conn->deadline_us = 0;
-    if (req->refused.code == ESP_ENOTFOUND && req->match.route == NULL &&
-        (asset = find_asset(req)) != NULL)
+    if (req->unrouted && (asset = find_asset(req)) != NULL)
         web_serve_asset(req, asset);
     else if (req->refused.code != 0)
         web_reply_error(req, &req->refused, NULL);

@@ -161,6 +161,15 @@ static int listen_on(const struct web_config *config, struct err *err, int *ret_
     return 0;
 }
 
+/* "%00" would end the path before its end: it becomes a byte that no route has. */
+static size_t unescape(void *context, struct MHD_Connection *connection, char *text) {
+    size_t len = MHD_http_unescape(text);
+    for (size_t i = 0; i < len; i++)
+        if (text[i] == '\0')
+            text[i] = '\1';
+    return len;
+}
+
 static struct MHD_Daemon *start_mhd(struct web_server *server, int fd) {
     const struct web_config *config = server->config;
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
@@ -173,7 +182,7 @@ static struct MHD_Daemon *start_mhd(struct web_server *server, int fd) {
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)config->max_connections_per_address,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)STALLED_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_END);
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
 }
 
 static int attach_to_loop(struct web_server *server, struct err *err) {

@@ -126,6 +126,8 @@ static void test_routes(void **state) {
     expect(f, "HEAD /hello/x" HEAD "\r\n", 200, "Content-Length: 26");
     expect(f, "GET /nothing/x" HEAD "\r\n", 200, "<html>"); /* a page of the dashboard */
     expect(f, "GET /api/v1/x" HEAD "\r\n", 404, "\"code\":\"not_found\"");
+    expect(f, "GET /api/v1/x%00" HEAD "\r\n", 404, NULL);
+    expect(f, "GET /hello/x%00y" HEAD "\r\n", 200, "x\\u0001y");
     expect(f, "PUT /hello/x" HEAD "\r\n", 405, "Allow: GET, HEAD");
     expect(f, "GET /hello/x?other=1" HEAD "\r\n", 400, "unknown query parameter");
     expect(f, "GET /hello/x?q=1&q=2" HEAD "\r\n", 400, "given twice");
