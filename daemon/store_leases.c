@@ -353,12 +353,14 @@ static int check_item(struct sql *sql, const struct result *result, struct err *
     return r;
 }
 
-static int take_samples(const cJSON *body, struct err *err, double **ret_samples,
+static int take_samples(const cJSON *body, bool needed, struct err *err, double **ret_samples,
                         size_t *ret_bytes) {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "samples_us"), *item;
     int n = cJSON_GetArraySize(list), i = 0, r = 0;
     *ret_samples = NULL;
     *ret_bytes = 0;
+    if ((list != NULL && !cJSON_IsArray(list)) || (needed && n == 0))
+        return err_set(err, ESP_EINVAL, "/samples_us", "a measured time needs its samples");
     if (n == 0)
         return 0;
     if (n > SAMPLES_MAX)
@@ -384,7 +386,7 @@ static int insert_result(struct store_tx *tx, const struct result *result, const
                          bool counted, struct err *err) {
     double *samples;
     size_t bytes;
-    int r = take_samples(body, err, &samples, &bytes);
+    int r = take_samples(body, result->event == MEASUREMENT_GOOD, err, &samples, &bytes);
     if (r != 0)
         return r;
     cJSON *rest = cJSON_Duplicate(body, true);
