@@ -44,8 +44,9 @@ int store_profile_list(struct sql *sql, const struct sql_page_args *page, struct
                     "");
 }
 
-/* Spread of the samples relative to their median, by the median deviation (robust against the
- * bursts of a shared machine); 1.4826 makes it a standard deviation where samples are normal. */
+/* (90 % quantile - 10 % quantile) / median: how far apart two runs of the same thing easily lie. It
+ * ignores rare outliers, but not the bursts that a shared machine always has; on a normal
+ * distribution it is 2.6 standard deviations. */
 static int spread(const cJSON *samples_us, struct err *err, double *ret_noise) {
     size_t n = (size_t)cJSON_GetArraySize(samples_us), i = 0;
     double *x = mem_array(n, sizeof(*x));
@@ -59,7 +60,7 @@ static int spread(const cJSON *samples_us, struct err *err, double *ret_noise) {
         x[i++] = item->valuedouble;
     }
     if (r == 0)
-        *ret_noise = 1.4826 * stats_mad(x, n) / stats_median(x, n);
+        *ret_noise = (stats_quantile(x, n, 0.9) - stats_quantile(x, n, 0.1)) / stats_median(x, n);
     free(x);
     return r;
 }

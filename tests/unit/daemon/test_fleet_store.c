@@ -478,6 +478,35 @@ static void test_late_crash_counts_no_more(void **state) {
     assert_int_equal(number(f, FAILURES, id), 1);
 }
 
+/* A result of a network whose reference network became slower. */
+static void send_drifting(struct fixture *f, const char *graph, const char *method) {
+    char id[ID_MAX], lease[ID_MAX];
+    assert_int_equal(ask(f, graph, method, id), 0);
+    assert_int_equal(grant(f, 8, lease), 1);
+    cJSON *body = result_body(lease, id, 1, "ok");
+    cJSON_ReplaceItemInObject(cJSON_GetObjectItem(body, "reference"), "after_us",
+                              cJSON_CreateNumber(80));
+    assert_int_equal(send_result(f, body), 201);
+    cJSON_Delete(body);
+}
+
+static void test_drift_tells_only_with_enough_references(void **state) {
+    struct fixture *f = *state;
+    const char *health = "SELECT health = 'suspect' FROM devices WHERE id = ?1";
+    char graph[8];
+    change(f, "UPDATE devices SET health = 'good' WHERE id = ?1", f->device);
+    for (int i = 0; i < 2 * HEALTH_DRIFTS; i++) {
+        snprintf(graph, sizeof(graph), "b%d", i);
+        send_drifting(f, graph, "brief/1");
+    }
+    assert_int_equal(number(f, health, f->device), 0);
+    for (int i = 0; i < HEALTH_DRIFTS; i++) {
+        snprintf(graph, sizeof(graph), "f%d", i);
+        send_drifting(f, graph, "full/1");
+    }
+    assert_int_equal(number(f, health, f->device), 1);
+}
+
 static void test_three_losses_fail(void **state) {
     struct fixture *f = *state;
     char id[2][ID_MAX], lease[ID_MAX];
@@ -1032,6 +1061,7 @@ int main(void) {
         TEST(test_impossible_results_are_refused),
         TEST(test_late_results_count_once),
         TEST(test_late_crash_counts_no_more),
+        TEST(test_drift_tells_only_with_enough_references),
         TEST(test_three_losses_fail),
         TEST(test_only_the_first_item_is_lost),
         TEST(test_refusals_are_final),
