@@ -34,8 +34,6 @@ static enum health_state after_result(const struct health *health) {
     case HEALTH_GOOD:
         return drifts >= HEALTH_DRIFTS ? HEALTH_SUSPECT : HEALTH_GOOD;
     case HEALTH_SUSPECT:
-        if (drifts >= HEALTH_SICK)
-            return HEALTH_QUARANTINED;
         return health->steady_in_row >= HEALTH_RECOVERY ? HEALTH_GOOD : HEALTH_SUSPECT;
     case HEALTH_QUARANTINED:
     case HEALTH_STATES:

@@ -3,7 +3,7 @@
  *
  *   probation --PROBATION good results--> good
  *   good --DRIFTS drifting of the last WINDOW--> suspect --RECOVERY good in a row--> good
- *   suspect --SICK drifting of the last WINDOW--> quarantined
+ *   suspect measures on: what drift spoils is the interval of its figures, which says so itself
  *   any --CRASHES crashes or losses within an hour--> quarantined --release (a person)--> probation
  */
 #pragma once
@@ -32,7 +32,6 @@ enum {
     HEALTH_PROBATION_RESULTS = 3,
     HEALTH_WINDOW = 20, /* results looked back at */
     HEALTH_DRIFTS = 4,
-    HEALTH_SICK = 12,
     HEALTH_RECOVERY = 8,
     HEALTH_CRASHES = 5,
     HEALTH_CRASH_WINDOW_S = 3600
