@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -172,6 +173,20 @@ static void set_limits(const struct measure_profile *profile) {
         sched_setaffinity(0, sizeof(set), &set);
 }
 
+/* Cuts the child loose from what the worker holds: its lock and connections must not outlive it in
+ * an orphan, so the child dies with it and keeps no descriptor but its own, which becomes 3. */
+static int leave_parent(int fd, pid_t parent) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(CHILD_FAILED); /* it died before we could ask to be told */
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_IGN);
+    if (fd != 3 && dup2(fd, 3) != 3)
+        _exit(CHILD_FAILED);
+    close_range(4, ~0U, 0);
+    return 3;
+}
+
 static int child_status(int rc) {
     if (rc == ESP_ENOMEM)
         return CHILD_OOM;
@@ -291,18 +306,14 @@ static int measure_once(const struct measure_profile *profile, const struct meas
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
         return err_set(err, ESP_EIO, NULL, "socketpair: %s", strerror(errno));
-    pid_t child = fork();
+    pid_t parent = getpid(), child = fork();
     if (child < 0) {
         close(pair[0]);
         close(pair[1]);
         return err_set(err, ESP_EIO, NULL, "fork: %s", strerror(errno));
     }
-    if (child == 0) {
-        close(pair[0]);
-        signal(SIGTERM, SIG_DFL);
-        signal(SIGINT, SIG_IGN);
-        child_main(pair[1], profile, task);
-    }
+    if (child == 0)
+        child_main(leave_parent(pair[1], parent), profile, task);
     close(pair[1]);
     buf_init(&message, MESSAGE_MAX);
     int rc = converse(pair[0], task, &message);
