@@ -92,3 +92,8 @@ void latency_evaluator_calibrate(struct latency_evaluator *evaluator,
     evaluator->calibration = *calibration;
     latency_predictor_calibrate(evaluator->predictor, calibration);
 }
+
+int latency_evaluator_predict(struct latency_evaluator *evaluator, const struct arch *arch,
+                              struct err *err, struct latency_prediction *ret_prediction) {
+    return latency_predictor_run(evaluator->predictor, arch, err, ret_prediction);
+}

@@ -17,3 +17,6 @@ void latency_evaluator_init(struct latency_evaluator *evaluator, struct evaluato
 /* From here on another calibration of the same table. */
 void latency_evaluator_calibrate(struct latency_evaluator *evaluator,
                                  const struct calibration *calibration);
+/* The whole prediction for one arch; as latency_predictor_run. */
+int latency_evaluator_predict(struct latency_evaluator *evaluator, const struct arch *arch,
+                              struct err *err, struct latency_prediction *ret_prediction);
