@@ -168,7 +168,9 @@ void journal_acknowledge(struct journal *journal, uint64_t seq) {
     size_t gone = 0;
     while (gone < journal->n && journal->items[gone].seq <= seq)
         free(journal->items[gone++].line);
-    memmove(journal->items, journal->items + gone, (journal->n - gone) * sizeof *journal->items);
+    if (gone > 0)
+        memmove(journal->items, journal->items + gone,
+                (journal->n - gone) * sizeof *journal->items);
     journal->n -= gone;
     journal->last = seq > journal->last ? seq : journal->last;
     if (gone > 0)
