@@ -61,8 +61,8 @@ static void send_failure(struct channel *channel, int code, const struct err *er
     channel_event(channel, "failed", data);
 }
 
-int job_run(struct channel *channel, const cJSON *start) {
-    struct job job = {.channel = channel};
+int job_run(struct channel *channel, const cJSON *start, const char *dir) {
+    struct job job = {.channel = channel, .dir = dir};
     struct err err = {0};
     cJSON *result = NULL;
     int rc = run_phase(&job, start, &err, &result);

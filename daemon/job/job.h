@@ -10,6 +10,7 @@ struct job {
     struct parallel *pool;
     int threads;       /* of the pool */
     const cJSON *spec; /* of the kind, docs/JOB_PROTOCOL.md */
+    const char *dir;   /* where the job may keep what it needs to go on; NULL: nowhere */
 };
 
 struct job_phase {
@@ -21,7 +22,7 @@ struct job_phase {
 extern const struct job_phase *const job_phases[];        /* NULL-terminated */
 const struct job_phase *job_phase_find(const char *kind); /* NULL if there is none */
 
-/* Runs the phase of that kind and sends its last event, done or failed. Returns the exit status of
- * the process. */
+/* Runs the phase of that kind and sends its last event, done or failed. dir as in struct job.
+ * Returns the exit status of the process. */
 enum { JOB_DONE = 0, JOB_FAILED = 1, JOB_USAGE = 2, JOB_STOPPED = 75 };
-int job_run(struct channel *channel, const cJSON *start);
+int job_run(struct channel *channel, const cJSON *start, const char *dir);

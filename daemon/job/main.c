@@ -75,7 +75,7 @@ static int run_for_daemon(void) {
     if (rc == ESP_ECANCELED)
         status = JOB_STOPPED;
     else
-        status = rc == 0 ? job_run(channel, start) : report(&err);
+        status = rc == 0 ? job_run(channel, start, ".") : report(&err);
 out:
     signalled = NULL;
     cJSON_Delete(start);
@@ -117,7 +117,7 @@ static int run_by_hand(const char *spec_path, const char *dir) {
         goto out;
     }
     catch_signals(channel);
-    status = job_run(channel, start);
+    status = job_run(channel, start, dir);
 out:
     signalled = NULL;
     cJSON_Delete(start);

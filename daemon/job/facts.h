@@ -1,0 +1,36 @@
+/* What a search job has found out at some cost: scores of subnets and answers of boards. Kept in a
+ * file, so that a job that was interrupted runs through its deterministic steps again in a moment
+ * and goes on where it was. One line a JSON object; a torn last line is cut off. */
+#pragma once
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "supernet/evaluate.h"
+
+struct facts;
+/* path NULL: in memory only. identity names everything that the scores depend on (checkpoint, data
+ * set, space, seed): a file with another one is refused. Errors: ESP_EMISMATCH, ESP_ECORRUPT,
+ * ESP_EIO, ESP_ENOSPACE, ESP_ELIMIT, ESP_ENOMEM. */
+int facts_open(const char *path, const char *identity, struct err *err, struct facts **ret_facts);
+void facts_close(struct facts *facts); /* takes NULL */
+
+/* NULL if not known; valid until the next one is added. */
+const struct score *facts_score(const struct facts *facts, const char *arch_id,
+                                enum dataset_split split);
+/* What is not yet known. Errors: ESP_EIO, ESP_ENOSPACE, ESP_ENOMEM. */
+int facts_add_score(struct facts *facts, const char *arch_id, enum dataset_split split,
+                    const struct score *score, struct err *err);
+
+/* A board's answer to one request. */
+struct measured {
+    int64_t request;
+    bool accepted; /* else the rest is 0 */
+    double median_us, low_us, high_us, sd_us;
+};
+const struct measured *facts_measured(const struct facts *facts, int64_t request);
+int facts_add_measured(struct facts *facts, const struct measured *measured, struct err *err);
+
+/* How many of its events the search has sent: it sends the same ones in the same order when it runs
+ * through again, and leaves those out. */
+int64_t facts_events(const struct facts *facts);
+int facts_add_event(struct facts *facts, struct err *err);

@@ -1,0 +1,518 @@
+/* The search job: evaluates some subnets, fits the accuracy predictor, searches on predictions with
+ * a baseline beside it, then has the front measured and really evaluated and builds it anew.
+ *
+ * Every step follows from the spec and the facts (facts.h), so an interrupted job runs through what
+ * it did in a moment and goes on; events that were sent are not sent again. */
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "daemon/job/search_run.h"
+#include "daemon/job/spec.h"
+#include "search/feasibility.h"
+#include "search/sampling.h"
+#include "supernet/checkpoint_store.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROUNDS = 3, FRONT_MIN = 8, SPEC_BYTES = 64 << 20 };
+#define LATENCY_RATIO_MIN 1.5
+
+static const char facts_name[] = "facts.jsonl", spec_name[] = "search_spec.json";
+
+/* --- opening --- */
+
+static void job_path(const struct job *job, const char *name, char *path, size_t size) {
+    snprintf(path, size, "%s/%s", job->dir, name);
+}
+
+/* What the newest checkpoint is now, for a spec that names none: while the search is interrupted
+ * the supernet may be trained on. */
+static int pin_checkpoint(cJSON *spec, struct err *err) {
+    char dir[SPEC_PATH_MAX + 16];
+    struct checkpoint *checkpoint;
+    struct err skipped;
+    if (json_has(spec, "checkpoint"))
+        return 0;
+    int rc = spec_checkpoint_dir(spec, err, dir);
+    if (rc == 0)
+        rc = checkpoint_store_newest(dir, err, &skipped, &checkpoint);
+    if (rc != 0)
+        return rc;
+    cJSON_DeleteItemFromObjectCaseSensitive(spec, "checkpoint");
+    cJSON_AddStringToObject(spec, "checkpoint", checkpoint->path);
+    checkpoint_close(checkpoint);
+    return 0;
+}
+
+static int write_spec(const struct job *job, const char *path, struct err *err) {
+    cJSON *spec = cJSON_Duplicate(job->spec, true);
+    int rc = spec ? pin_checkpoint(spec, err) : 0;
+    char *text = rc == 0 && spec ? json_print(spec) : NULL;
+    if (text)
+        rc = file_write_atomic(path, text, strlen(text), err);
+    else if (rc == 0)
+        rc = err_set(err, ESP_ENOMEM, NULL, "no memory for the spec");
+    free(text);
+    cJSON_Delete(spec);
+    return rc;
+}
+
+/* The spec of the first attempt: a table that was refined meanwhile would give other predictions.
+ */
+static int keep_spec(const struct job *job, struct err *err, cJSON **ret_spec) {
+    static const struct json_limits limits = {SPEC_BYTES, 32, 2000000};
+    char path[SPEC_PATH_MAX + 64], *text = NULL;
+    size_t len = 0;
+    int rc = 0;
+    if (!job->dir) {
+        *ret_spec = cJSON_Duplicate(job->spec, true);
+        return *ret_spec ? 0 : err_set(err, ESP_ENOMEM, NULL, "no memory for the spec");
+    }
+    job_path(job, spec_name, path, sizeof path);
+    if (!file_exists(path))
+        rc = write_spec(job, path, err);
+    if (rc == 0)
+        rc = file_read(path, SPEC_BYTES, err, &text, &len);
+    if (rc == 0)
+        rc = json_parse(text, len, &limits, err, ret_spec);
+    free(text);
+    return rc;
+}
+
+static int open_facts(struct search_run *run, const cJSON *spec, struct err *err) {
+    char path[SPEC_PATH_MAX + 64], identity[HASH_TEXT];
+    struct buf buf;
+    char *body = json_print_canonical(cJSON_GetObjectItemCaseSensitive(spec, "search"));
+    buf_init(&buf, 0);
+    buf_printf(&buf, "%s %s %s %s", run->accuracy.checkpoint->summary.id,
+               run->accuracy.dataset->revision, run->spec.space->fingerprint, body ? body : "");
+    free(body);
+    if (buf.error) {
+        buf_finish(&buf);
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for the search's identity");
+    }
+    hash_text(buf.data, buf.len, identity);
+    buf_finish(&buf);
+    if (run->job->dir)
+        job_path(run->job, facts_name, path, sizeof path);
+    int rc = facts_open(run->job->dir ? path : NULL, identity, err, &run->facts);
+    if (rc == 0)
+        run->replayed_events = facts_events(run->facts);
+    return rc;
+}
+
+static int open_evaluators(struct search_run *run, struct err *err) {
+    cost_evaluator_init(run->spec.space, &run->evaluators[0]);
+    search_accuracy_evaluator(run, &run->evaluators[1]);
+    run->n_evaluators = 2;
+    for (int p = 0; p < run->spec.n_profiles; p++) {
+        struct search_profile *profile = &run->spec.profiles[p];
+        int rc = latency_evaluator_create(run->spec.space, profile->table, &profile->calibration,
+                                          profile->id, err, &run->latency[p]);
+        if (rc != 0)
+            return rc;
+        latency_evaluator_init(run->latency[p], &run->evaluators[search_latency_evaluator(p)]);
+        run->n_evaluators++;
+    }
+    return 0;
+}
+
+/* Refuses what cannot succeed, and fixes the hypervolume's reference point: nothing is worse than
+ * guessing the class. */
+static int check_goals(struct search_run *run, struct err *err) {
+    struct feasibility feasibility;
+    const struct search_spec *spec = &run->spec;
+    int rc = feasibility_check(spec->space, &spec->goals, run->evaluators, run->n_evaluators, err,
+                               &feasibility);
+    if (rc == 0)
+        rc = reference_point(spec->space, &spec->goals, run->evaluators, run->n_evaluators,
+                             1.0 / spec->space->n_classes, err, run->reference);
+    return rc;
+}
+
+static int open_run(struct search_run *run, const cJSON *spec, struct err *err) {
+    struct job job = *run->job;
+    job.spec = spec;
+    int rc = search_spec_read(&run->spec, spec, err);
+    if (rc == 0)
+        rc = open_evaluators(run, err);
+    if (rc == 0)
+        rc = check_goals(run, err);
+    if (rc == 0)
+        rc = accuracy_open(&run->accuracy, &job, err);
+    if (rc == 0 &&
+        strcmp(run->accuracy.supernet->space->fingerprint, run->spec.space->fingerprint) != 0)
+        rc = err_set(err, ESP_EMISMATCH, "/space",
+                     "the checkpoint was trained on another space than %s", run->spec.space->name);
+    if (rc == 0)
+        rc = open_facts(run, spec, err);
+    return rc;
+}
+
+static void close_run(struct search_run *run) {
+    for (int i = 0; i < SEARCH_LOOPS; i++)
+        search_loop_destroy(run->loops[i]);
+    for (int p = 0; p < SEARCH_PROFILES_MAX; p++)
+        latency_evaluator_destroy(run->latency[p]);
+    accuracy_predictor_destroy(run->predictor);
+    free(run->initial);
+    free(run->requests);
+    facts_close(run->facts);
+    accuracy_finish(&run->accuracy);
+    search_spec_finish(&run->spec);
+}
+
+static void set_phase(struct search_run *run, const char *phase, double start, double end) {
+    run->phase = phase;
+    run->fraction_start = start;
+    run->fraction_end = end;
+}
+
+/* --- before the search --- */
+
+/* Networks to calibrate on: over the range of MACs, without its ends, which are degenerate. */
+static int request_calibration(struct search_run *run, struct err *err) {
+    int n = run->spec.calibration_nets;
+    if (n == 0 || run->spec.n_profiles == 0)
+        return 0;
+    struct arch *archs = mem_array((size_t)n + 2, sizeof *archs);
+    if (!archs)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for calibration networks");
+    int rc = sample_spread(run->spec.space, (uint64_t)run->spec.seed + 1, n + 2, err, archs);
+    if (rc > 2)
+        rc = search_request_measurements(run, archs + 1, rc - 2, err);
+    free(archs);
+    return rc < 0 ? rc : 0;
+}
+
+static int learn(struct search_run *run, struct err *err) {
+    bool changed;
+    set_phase(run, "evaluate", 0, 0.45);
+    int rc = request_calibration(run, err);
+    if (rc == 0 && run->spec.accuracy_predicted)
+        rc = search_fit_predictor(run, err);
+    set_phase(run, "measure", 0.45, 0.5);
+    if (rc == 0)
+        rc = search_wait_for_board(run, err);
+    return rc == 0 ? search_calibrate(run, err, &changed) : rc;
+}
+
+/* --- the search --- */
+
+static int create_loop(struct search_run *run, int loop, const char *strategy, struct err *err) {
+    const struct search_spec *spec = &run->spec;
+    struct search_loop_config config = {
+        .space = spec->space,
+        .goals = &spec->goals,
+        .evaluators = run->evaluators,
+        .n_evaluators = run->n_evaluators,
+        .strategy = strategy,
+        .strategy_config =
+            strategy_config_default(spec->space, spec->goals.n_objectives, (uint64_t)spec->seed),
+        .budget = spec->evaluations,
+        .batch = spec->population};
+    config.strategy_config.population = spec->population;
+    memcpy(config.reference, run->reference, sizeof config.reference);
+    int rc = search_loop_create(&config, err, &run->loops[loop]);
+    return rc == 0 ? search_loop_seed(run->loops[loop], run->initial, run->n_initial, err) : rc;
+}
+
+/* One generation of a loop; *more is cleared at its end. */
+static int step_loop(struct search_run *run, int loop, struct err *err, double *ret_volume,
+                     bool *more) {
+    struct generation g;
+    if (channel_boundary(run->job->channel))
+        return err_set(err, ESP_ECANCELED, NULL, "the search was stopped");
+    int rc = search_loop_step(run->loops[loop], err, &g);
+    if (rc < 0)
+        return rc;
+    *more = rc > 0;
+    *ret_volume = g.hypervolume;
+    rc = search_emit_candidates(run, loop, g.candidates, g.n_candidates, err);
+    if (rc == 0 && g.n_candidates)
+        rc = search_emit_generation(run, loop, &g, err);
+    search_progress(run, g.evaluations, run->spec.evaluations, "evaluations");
+    return rc;
+}
+
+static int emit_seeds(struct search_run *run, struct err *err) {
+    int n = search_loop_archive(run->loops[SEARCH_MAIN])->n;
+    int *all = mem_array((size_t)n + 1, sizeof *all);
+    if (!all)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for candidates");
+    for (int i = 0; i < n; i++)
+        all[i] = i;
+    int rc = search_emit_candidates(run, SEARCH_MAIN, all, n, err);
+    free(all);
+    return rc;
+}
+
+static int emit_predicted_front(struct search_run *run, struct err *err) {
+    const int *front;
+    int n;
+    if (archive_front(search_loop_archive(run->loops[SEARCH_MAIN]), &front, &n) != 0)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
+    return search_emit_front(run, "predicted", front, n, err);
+}
+
+/* Both loops side by side, so that they can be watched. */
+static int search(struct search_run *run, struct err *err, double volumes[SEARCH_LOOPS]) {
+    bool more[SEARCH_LOOPS] = {true, run->spec.baseline != NULL};
+    set_phase(run, "search", 0.5, 0.6);
+    int rc = create_loop(run, SEARCH_MAIN, run->spec.strategy, err);
+    if (rc == 0 && run->spec.baseline)
+        rc = create_loop(run, SEARCH_BASELINE, run->spec.baseline, err);
+    if (rc == 0)
+        rc = emit_seeds(run, err);
+    while (rc == 0 && (more[SEARCH_MAIN] || more[SEARCH_BASELINE]))
+        for (int i = 0; i < SEARCH_LOOPS && rc == 0; i++)
+            if (more[i])
+                rc = step_loop(run, i, err, &volumes[i], &more[i]);
+    return rc == 0 ? emit_predicted_front(run, err) : rc;
+}
+
+/* --- after it --- */
+
+static bool is_evaluated(const struct search_run *run, const struct archive *archive, int index) {
+    int top1 = goals_find_metric(&run->spec.goals, "top1");
+    return archive_metrics(archive, index)[top1].source == METRIC_EVALUATED;
+}
+
+static bool is_measured(const struct search_run *run, const struct archive *archive, int index) {
+    for (int p = 0; p < run->spec.n_profiles; p++) {
+        int metric = goals_find_metric(&run->spec.goals, search_latency_key(run, p));
+        if (archive_metrics(archive, index)[metric].source != METRIC_MEASURED)
+            return false;
+    }
+    return true;
+}
+
+static bool keep_evaluated(void *context, const struct archive *archive, int index) {
+    return is_evaluated(context, archive, index);
+}
+
+static bool keep_known(void *context, const struct archive *archive, int index) {
+    const struct search_run *run = context;
+    return is_evaluated(run, archive, index) && (run->no_board || is_measured(run, archive, index));
+}
+
+/* Puts what became known of an arch into each loop that has met it. */
+static int enter(struct search_run *run, const struct arch *arch, const char *key,
+                 const struct metric *metric, struct err *err) {
+    int rc = 0;
+    for (int i = 0; i < SEARCH_LOOPS && rc == 0 && run->loops[i]; i++)
+        if (archive_find(search_loop_archive(run->loops[i]), arch) >= 0)
+            rc = search_loop_enter(run->loops[i], arch, key, metric, err);
+    return rc;
+}
+
+static int enter_score(struct search_run *run, const struct arch *arch, struct err *err) {
+    struct score score;
+    int rc = search_score(run, arch, SPLIT_VALIDATION, err, &score);
+    if (rc == 0)
+        rc = search_emit_evaluation(run, arch, SPLIT_VALIDATION, &score, err);
+    if (rc != 0)
+        return rc;
+    struct metric top1 = search_score_metric(&score);
+    return enter(run, arch, "top1", &top1, err);
+}
+
+static int enter_measured(struct search_run *run, const struct arch *arch, struct err *err) {
+    int rc = 0;
+    for (int p = 0; p < run->spec.n_profiles && rc == 0; p++) {
+        const struct measured *m = search_measured(run, p, arch);
+        if (!m)
+            continue;
+        struct metric metric = {m->median_us, m->low_us, m->high_us, METRIC_MEASURED};
+        rc = enter(run, arch, search_latency_key(run, p), &metric, err);
+    }
+    return rc;
+}
+
+static int recalibrate(struct search_run *run, struct err *err) {
+    bool changed;
+    int rc = search_calibrate(run, err, &changed);
+    for (int i = 0; i < SEARCH_LOOPS && rc == 0 && changed; i++)
+        for (int p = 0; p < run->spec.n_profiles && rc == 0 && run->loops[i]; p++)
+            rc =
+                search_loop_rescore(run->loops[i], search_latency_evaluator(p), "calibration", err);
+    return rc;
+}
+
+/* Has these subnets measured and evaluated, and takes in what came of it. */
+static int verify(struct search_run *run, const struct arch *archs, int n, struct err *err) {
+    int rc = search_request_measurements(run, archs, n, err);
+    for (int i = 0; i < n && rc == 0; i++) {
+        rc = enter_score(run, &archs[i], err);
+        search_progress(run, i + 1, n, "subnets");
+    }
+    if (rc == 0)
+        rc = search_wait_for_board(run, err);
+    for (int i = 0; i < n && rc == 0; i++)
+        rc = enter_measured(run, &archs[i], err);
+    return rc == 0 ? recalibrate(run, err) : rc;
+}
+
+/* At most max of the members, evenly along the front. */
+static int pick(const struct archive *archive, const int *members, int n, int max,
+                struct arch *ret_archs) {
+    int wanted = n < max ? n : max;
+    for (int i = 0; i < wanted; i++) {
+        int at = wanted > 1 ? (int)((int64_t)i * (n - 1) / (wanted - 1)) : n / 2;
+        ret_archs[i] = archive->candidates[members[at]].arch;
+    }
+    return wanted;
+}
+
+/* Members of the evaluated front that were not asked of the board yet. */
+static int pick_unmeasured(struct search_run *run, int max, struct err *err,
+                           struct arch *ret_archs) {
+    const struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
+    int *front, n, picked = 0;
+    if (archive_front_of(archive, keep_evaluated, run, &front, &n) != 0)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
+    for (int i = 0; i < n && picked < max && !run->no_board; i++)
+        if (!is_measured(run, archive, front[i]))
+            ret_archs[picked++] = archive->candidates[front[i]].arch;
+    free(front);
+    return picked;
+}
+
+/* The front's subnets are verified; so are, in a few rounds, those that come to the front when
+ * others turn out worse than predicted. */
+static int verify_front(struct search_run *run, struct err *err) {
+    int max = run->spec.measure_front, n;
+    const int *front;
+    struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
+    struct arch *archs = mem_array((size_t)max + 1, sizeof *archs);
+    if (!archs || archive_front(archive, &front, &n) != 0) {
+        free(archs);
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
+    }
+    n = pick(archive, front, n, max, archs);
+    int rc = 0;
+    for (int round = 0; round < ROUNDS && n > 0 && rc == 0; round++) {
+        set_phase(run, "measure", 0.6 + 0.12 * round, 0.6 + 0.12 * (round + 1));
+        rc = verify(run, archs, n, err);
+        if (rc == 0)
+            rc = n = pick_unmeasured(run, max, err, archs);
+        rc = rc < 0 ? rc : 0;
+    }
+    free(archs);
+    return rc;
+}
+
+/* The accuracy on the test images of those that stay. */
+static int test_front(struct search_run *run, const int *front, int n, struct err *err) {
+    int rc = 0;
+    set_phase(run, "test", 0.96, 1);
+    for (int i = 0; i < n && rc == 0 && run->accuracy.dataset->n[SPLIT_TEST] > 0; i++) {
+        struct arch arch = search_loop_archive(run->loops[SEARCH_MAIN])->candidates[front[i]].arch;
+        struct score score;
+        rc = search_score(run, &arch, SPLIT_TEST, err, &score);
+        if (rc == 0)
+            rc = search_emit_evaluation(run, &arch, SPLIT_TEST, &score, err);
+        search_progress(run, i + 1, n, "subnets");
+    }
+    return rc;
+}
+
+static int emit_all(struct search_run *run, struct err *err) {
+    int rc = 0;
+    for (int loop = 0; loop < SEARCH_LOOPS && rc == 0 && run->loops[loop]; loop++) {
+        int n = search_loop_archive(run->loops[loop])->n;
+        /* The baseline's seeds are the main search's candidates. */
+        int first = loop == SEARCH_MAIN ? 0 : run->n_initial;
+        int *all = mem_array((size_t)n + 1, sizeof *all);
+        if (!all)
+            return err_set(err, ESP_ENOMEM, NULL, "no memory for candidates");
+        for (int i = first; i < n; i++)
+            all[i - first] = i;
+        rc = search_emit_candidates(run, loop, all, n - first, err);
+        free(all);
+    }
+    return rc;
+}
+
+/* Largest by smallest latency on the first profile (MACs when there is none) of the front. */
+static double front_ratio(const struct search_run *run, const int *front, int n) {
+    const struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
+    int metric = goals_find_metric(&run->spec.goals,
+                                   run->spec.n_profiles ? search_latency_key(run, 0) : "macs");
+    double low = INFINITY, high = 0;
+    for (int i = 0; i < n; i++) {
+        double value = archive_metrics(archive, front[i])[metric].value;
+        low = fmin(low, value);
+        high = fmax(high, value);
+    }
+    return n > 0 && low > 0 ? high / low : 1;
+}
+
+static void add_number(cJSON *doc, const char *key, bool known, double value) {
+    if (known && isfinite(value))
+        cJSON_AddNumberToObject(doc, key, value);
+    else
+        cJSON_AddNullToObject(doc, key);
+}
+
+static cJSON *describe_result(const struct search_run *run, const double volumes[SEARCH_LOOPS],
+                              const int *front, int n) {
+    double ratio = front_ratio(run, front, n);
+    cJSON *result = cJSON_CreateObject();
+    cJSON_AddNumberToObject(result, "evaluations",
+                            (double)search_loop_evaluations(run->loops[SEARCH_MAIN]));
+    cJSON_AddNumberToObject(result, "front_size", n);
+    add_number(result, "hypervolume", true, volumes[SEARCH_MAIN]);
+    add_number(result, "hypervolume_random", run->loops[SEARCH_BASELINE] != NULL,
+               volumes[SEARCH_BASELINE]);
+    cJSON_AddNumberToObject(result, "latency_ratio", ratio);
+    add_number(result, "kendall_tau", run->predictor != NULL,
+               run->predictor ? accuracy_predictor_quality(run->predictor)->kendall_tau : 0);
+    cJSON_AddBoolToObject(result, "degenerate", n < FRONT_MIN || ratio < LATENCY_RATIO_MIN);
+    return result;
+}
+
+static int finish(struct search_run *run, const double volumes[SEARCH_LOOPS], struct err *err,
+                  cJSON **ret_result) {
+    int *front = NULL, n = 0;
+    if (archive_front_of(search_loop_archive(run->loops[SEARCH_MAIN]), keep_known, run, &front,
+                         &n) != 0)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
+    int rc = emit_all(run, err);
+    if (rc == 0)
+        rc = search_emit_front(run, "final", front, n, err);
+    if (rc == 0)
+        rc = test_front(run, front, n, err);
+    if (rc == 0)
+        *ret_result = describe_result(run, volumes, front, n);
+    free(front);
+    return rc;
+}
+
+static int run_search(struct job *job, struct err *err, cJSON **ret_result) {
+    struct search_run run = {.job = job};
+    double volumes[SEARCH_LOOPS] = {NAN, NAN};
+    cJSON *spec = NULL;
+    int rc = keep_spec(job, err, &spec);
+    if (rc == 0)
+        rc = open_run(&run, spec, err);
+    if (rc == 0)
+        rc = learn(&run, err);
+    if (rc == 0)
+        rc = search(&run, err, volumes);
+    if (rc == 0)
+        rc = verify_front(&run, err);
+    if (rc == 0)
+        rc = finish(&run, volumes, err, ret_result);
+    close_run(&run);
+    cJSON_Delete(spec);
+    return rc;
+}
+
+extern const struct job_phase phase_search;
+const struct job_phase phase_search = {
+    .kind = "search", .help = "search subnets of a supernet for boards", .run = run_search};

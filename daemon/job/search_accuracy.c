@@ -1,0 +1,146 @@
+#include "daemon/job/search_run.h"
+
+#include "base/memory.h"
+#include "base/stats.h"
+#include "search/sampling.h"
+#include <math.h>
+#include <stdlib.h>
+
+#define EVALUATED_LEVEL 0.9
+
+int search_score(struct search_run *run, const struct arch *arch, enum dataset_split split,
+                 struct err *err, struct score *ret_score) {
+    char id[HASH_TEXT];
+    struct score score;
+    arch_id(run->spec.space, arch, id);
+    const struct score *known = facts_score(run->facts, id, split);
+    if (known) {
+        *ret_score = *known;
+        return 0;
+    }
+    if (channel_boundary(run->job->channel))
+        return err_set(err, ESP_ECANCELED, NULL, "the search was stopped");
+    struct score_request request = {.arch = arch, .split = split, .recalibrate = true};
+    int rc = accuracy_score(&run->accuracy, &request, err, &score);
+    if (rc == 0)
+        rc = facts_add_score(run->facts, id, split, &score, err);
+    if (rc == 0)
+        *ret_score = score;
+    return rc;
+}
+
+/* Wilson's interval of a share that was counted on so many images. */
+struct metric search_score_metric(const struct score *score) {
+    double z = stats_normal_quantile(0.5 + EVALUATED_LEVEL / 2), n = (double)score->images;
+    double p = score->top1, middle = (p + z * z / (2 * n)) / (1 + z * z / n);
+    double half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n);
+    return (struct metric){p, fmin(fmax(middle - half, 0), p), fmax(fmin(middle + half, 1), p),
+                           METRIC_EVALUATED};
+}
+
+static int evaluate_initial(struct search_run *run, int n, struct err *err,
+                            struct accuracy_sample *ret_samples) {
+    for (int i = 0; i < n; i++) {
+        struct score score;
+        int rc = search_score(run, &run->initial[i], SPLIT_VALIDATION, err, &score);
+        if (rc == 0)
+            rc = search_emit_evaluation(run, &run->initial[i], SPLIT_VALIDATION, &score, err);
+        if (rc != 0)
+            return rc;
+        ret_samples[i] = (struct accuracy_sample){run->initial[i], score.top1};
+        search_progress(run, i + 1, n, "subnets");
+    }
+    return 0;
+}
+
+/* Evaluates n subnets over the range of MACs and fits the predictor on them. */
+static int fit(struct search_run *run, int n, struct err *err) {
+    struct accuracy_sample *samples = mem_array((size_t)n, sizeof *samples);
+    free(run->initial);
+    run->n_initial = 0;
+    run->initial = mem_array((size_t)n, sizeof *run->initial);
+    int rc = samples && run->initial ? 0 : err_set(err, ESP_ENOMEM, NULL, "no memory for samples");
+    if (rc == 0)
+        rc = sample_spread(run->spec.space, (uint64_t)run->spec.seed, n, err, run->initial);
+    if (rc < 0)
+        goto out;
+    run->n_initial = rc;
+    rc = evaluate_initial(run, run->n_initial, err, samples);
+    accuracy_predictor_destroy(run->predictor);
+    run->predictor = NULL;
+    if (rc == 0)
+        rc = accuracy_predictor_fit(run->spec.space, samples, run->n_initial, ACCURACY_TAU_MIN,
+                                    (uint64_t)run->spec.seed, err, &run->predictor);
+    if (rc == 0)
+        rc = search_emit_predictor(run, err);
+out:
+    free(samples);
+    return rc;
+}
+
+int search_fit_predictor(struct search_run *run, struct err *err) {
+    int n = run->spec.initial_evaluations;
+    int rc = fit(run, n, err);
+    if (rc == 0 && !accuracy_predictor_quality(run->predictor)->accepted)
+        rc = fit(run, 2 * n, err);
+    if (rc == 0 && !accuracy_predictor_quality(run->predictor)->accepted) {
+        struct accuracy_prediction unused;
+        rc = accuracy_predictor_run(run->predictor, &run->initial[0], err, &unused);
+    }
+    return rc;
+}
+
+static int predict(struct search_run *run, const struct arch *arch, struct err *err,
+                   struct metric *ret_metric) {
+    struct accuracy_prediction p;
+    int rc = accuracy_predictor_run(run->predictor, arch, err, &p);
+    if (rc == 0)
+        *ret_metric = (struct metric){p.top1, p.low, p.high, METRIC_PREDICTED};
+    return rc;
+}
+
+static int evaluate(struct search_run *run, const struct arch *arch, struct err *err,
+                    struct metric *ret_metric) {
+    struct score score;
+    int rc = search_score(run, arch, SPLIT_VALIDATION, err, &score);
+    if (rc == 0)
+        rc = search_emit_evaluation(run, arch, SPLIT_VALIDATION, &score, err);
+    if (rc == 0)
+        *ret_metric = search_score_metric(&score);
+    return rc;
+}
+
+/* Evaluated beforehand, to fit the predictor. Not whatever the facts know: a search that runs again
+ * after an interruption knows the scores of its own end already. */
+static bool is_initial(const struct search_run *run, const struct arch *arch) {
+    for (int i = 0; i < run->n_initial; i++)
+        if (arch_equal(&run->initial[i], arch))
+            return true;
+    return false;
+}
+
+static int submit(void *context, struct evaluation *evaluations, int n, struct err *err) {
+    struct search_run *run = context;
+    int rc = 0;
+    for (int i = 0; i < n && rc == 0; i++) {
+        const struct arch *arch = evaluations[i].arch;
+        struct score score;
+        if (run->predictor && is_initial(run, arch)) {
+            rc = search_score(run, arch, SPLIT_VALIDATION, err, &score);
+            if (rc == 0)
+                evaluations[i].values[0] = search_score_metric(&score);
+        } else if (run->predictor) {
+            rc = predict(run, arch, err, &evaluations[i].values[0]);
+        } else {
+            rc = evaluate(run, arch, err, &evaluations[i].values[0]);
+        }
+        evaluations[i].state = EVALUATION_DONE;
+    }
+    return rc;
+}
+
+void search_accuracy_evaluator(struct search_run *run, struct evaluator *ret_evaluator) {
+    static const char *const keys[] = {"top1"};
+    *ret_evaluator =
+        (struct evaluator){.n_metrics = 1, .keys = keys, .context = run, .submit = submit};
+}

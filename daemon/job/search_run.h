@@ -1,0 +1,94 @@
+/* One search job while it runs; shared by the files search_*.c and phase_search.c. */
+#pragma once
+
+#include "daemon/job/accuracy.h"
+#include "daemon/job/facts.h"
+#include "daemon/job/search_spec.h"
+#include "search/accuracy_predictor.h"
+
+enum { SEARCH_MAIN, SEARCH_BASELINE, SEARCH_LOOPS };
+
+/* A network that a board was asked to measure. */
+struct search_request {
+    int64_t request; /* number, from 1 */
+    int profile;     /* of the spec */
+    struct arch arch;
+};
+
+struct search_run {
+    struct job *job;
+    struct search_spec spec;
+    struct accuracy accuracy;
+    struct facts *facts;
+    int64_t events;          /* that the search came to, sent or left out as known */
+    int64_t replayed_events; /* that were sent before this attempt */
+
+    struct accuracy_predictor *predictor; /* NULL until fitted */
+    int n_initial;
+    struct arch *initial; /* evaluated to fit it */
+
+    struct latency_evaluator *latency[SEARCH_PROFILES_MAX];
+    struct evaluator evaluators[2 + SEARCH_PROFILES_MAX]; /* cost, accuracy, latency of profiles */
+    int n_evaluators;
+    double reference[OBJECTIVES_MAX];
+    struct search_loop *loops[SEARCH_LOOPS]; /* the baseline's is NULL when there is none */
+
+    int n_requests, requests_capacity;
+    struct search_request *requests;
+    bool no_board; /* a board did not answer: nothing more is asked */
+
+    int front_version;
+    const char *phase; /* of the progress */
+    double fraction_start, fraction_end;
+};
+
+/* The evaluator of a profile's latency among run->evaluators. */
+static inline int search_latency_evaluator(int profile) {
+    return 2 + profile;
+}
+static inline const char *search_latency_key(const struct search_run *run, int profile) {
+    return run->evaluators[search_latency_evaluator(profile)].keys[0];
+}
+
+/* --- search_report.c: what goes up --- */
+
+/* Sends an event, unless an earlier attempt sent it. Takes data. */
+int search_emit(struct search_run *run, const char *kind, cJSON *data, struct err *err);
+void search_progress(struct search_run *run, int64_t done, int64_t total, const char *unit);
+int search_emit_evaluation(struct search_run *run, const struct arch *arch,
+                           enum dataset_split split, const struct score *score, struct err *err);
+int search_emit_predictor(struct search_run *run, struct err *err);
+/* Candidates of a loop by their numbers, in pieces of bounded size. */
+int search_emit_candidates(struct search_run *run, int loop, const int *candidates, int n,
+                           struct err *err);
+int search_emit_generation(struct search_run *run, int loop, const struct generation *generation,
+                           struct err *err);
+int search_emit_front(struct search_run *run, const char *stage, const int *front, int n,
+                      struct err *err);
+
+/* --- search_accuracy.c: where accuracy comes from --- */
+
+/* The real accuracy of a subnet, from the facts or by evaluating it; sends an evaluation event.
+ * ESP_ECANCELED when the job is to stop. */
+int search_score(struct search_run *run, const struct arch *arch, enum dataset_split split,
+                 struct err *err, struct score *ret_score);
+struct metric search_score_metric(const struct score *score);
+/* Evaluates subnets over the range of MACs and fits the predictor on them; evaluates as many again
+ * if it cannot rank. ESP_EINVAL when it then still cannot. */
+int search_fit_predictor(struct search_run *run, struct err *err);
+/* top1: as evaluated where that is known, else predicted, or evaluated now. */
+void search_accuracy_evaluator(struct search_run *run, struct evaluator *ret_evaluator);
+
+/* --- search_board.c: measurements and calibration --- */
+
+/* Asks for these networks on every profile, but for those that were asked for. */
+int search_request_measurements(struct search_run *run, const struct arch *archs, int n,
+                                struct err *err);
+/* Waits until all is answered. */
+int search_wait_for_board(struct search_run *run, struct err *err);
+/* What the board measured; NULL if it did not. */
+const struct measured *search_measured(const struct search_run *run, int profile,
+                                       const struct arch *arch);
+/* Fits each profile's calibration on all that was measured, if there is enough of it; sends
+ * calibration events. *ret_changed: whether any was fitted. */
+int search_calibrate(struct search_run *run, struct err *err, bool *ret_changed);

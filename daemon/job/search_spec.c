@@ -1,0 +1,184 @@
+#include "daemon/job/search_spec.h"
+
+#include "base/json.h"
+#include "daemon/job/spec.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { INITIAL_MAX = 10000, MEASURE_MAX = 1000 };
+static const char latency_prefix[] = "latency_us:";
+
+void search_spec_finish(struct search_spec *spec) {
+    for (int i = 0; i < spec->n_profiles; i++)
+        latency_table_destroy(spec->profiles[i].table);
+    space_destroy(spec->space);
+    *spec = (struct search_spec){0};
+}
+
+static int read_int(const cJSON *body, const char *key, int64_t min, int64_t max, struct err *err,
+                    int *ret) {
+    int64_t value = *ret;
+    int rc = json_int_opt(body, "", key, min, max, err, &value);
+    if (rc == 0)
+        *ret = (int)value;
+    return rc;
+}
+
+static int read_numbers(struct search_spec *spec, const cJSON *body, struct err *err) {
+    spec->evaluations = 4000;
+    spec->seed = 1;
+    spec->population = 64;
+    spec->initial_evaluations = 64;
+    spec->measure_front = 24;
+    spec->calibration_nets = 12;
+    int rc =
+        json_int_opt(body, "", "evaluations", 1, SEARCH_EVALUATIONS_MAX, err, &spec->evaluations);
+    if (rc == 0)
+        rc = json_int_opt(body, "", "seed", 0, INT64_C(1) << 53, err, &spec->seed);
+    if (rc == 0)
+        rc = read_int(body, "population", 4, STRATEGY_POPULATION_MAX, err, &spec->population);
+    if (rc == 0)
+        rc = read_int(body, "initial_evaluations", 0, INITIAL_MAX, err, &spec->initial_evaluations);
+    if (rc == 0)
+        rc = read_int(body, "measure_front", 0, MEASURE_MAX, err, &spec->measure_front);
+    if (rc == 0)
+        rc = read_int(body, "calibration_nets", 0, MEASURE_MAX, err, &spec->calibration_nets);
+    return rc;
+}
+
+static int read_choices(struct search_spec *spec, const cJSON *body, struct err *err) {
+    static const char *const accuracies[] = {"predicted", "evaluated", NULL};
+    int accuracy = 0;
+    spec->strategy = "nsga2";
+    int rc = json_string_opt(body, "", "strategy", 1, 64, err, &spec->strategy);
+    if (rc == 0)
+        rc = json_string_opt(body, "", "baseline", 1, 64, err, &spec->baseline);
+    spec->measure_method = "full";
+    if (rc == 0)
+        rc = json_string_opt(body, "", "method", 1, 31, err, &spec->measure_method);
+    if (rc == 0 && json_has(body, "accuracy"))
+        rc = json_enum(body, "", "accuracy", accuracies, err, &accuracy);
+    spec->accuracy_predicted = accuracy == 0;
+    return rc;
+}
+
+static int add_counted(struct goals *goals, const char *const *known, struct err *err) {
+    int rc = 0;
+    for (int i = 0; known[i] && rc >= 0; i++)
+        if (strcmp(known[i], "latency_us") != 0)
+            rc = goals_add_metric(goals, known[i], err);
+    return rc < 0 ? rc : 0;
+}
+
+static int read_body(struct search_spec *spec, const cJSON *body, struct err *err) {
+    static const char *const known[] = {
+        "top1",        "latency_us", "macs", "params", "peak_activation_bytes", "peak_simple_bytes",
+        "model_bytes", NULL};
+    int rc = goals_from_json(body, "", known, err, &spec->goals);
+    if (rc == 0)
+        rc = add_counted(&spec->goals, known, err);
+    if (rc == 0)
+        rc = read_numbers(spec, body, err);
+    if (rc == 0)
+        rc = read_choices(spec, body, err);
+    return rc;
+}
+
+static int read_profile(struct search_profile *profile, const cJSON *item, const char *at,
+                        struct err *err) {
+    char pointer[160];
+    const cJSON *table = NULL;
+    int rc = json_string(item, at, "profile_revision", 1, 64, err, &profile->revision);
+    if (rc == 0)
+        rc = json_object(item, at, "table", err, &table);
+    snprintf(pointer, sizeof pointer, "%.100s/table", at);
+    if (rc == 0)
+        rc = latency_table_from_json(table, pointer, err, &profile->table);
+    profile->calibration = calibration_none;
+    snprintf(pointer, sizeof pointer, "%.100s/calibration", at);
+    if (rc == 0 && json_has(item, "calibration"))
+        rc = calibration_from_json(cJSON_GetObjectItemCaseSensitive(item, "calibration"), pointer,
+                                   err, &profile->calibration);
+    return rc;
+}
+
+static bool is_used(const struct goals *goals, const char *profile_id) {
+    char key[METRIC_KEY_MAX];
+    snprintf(key, sizeof key, "%s%s", latency_prefix, profile_id);
+    return goals_find_metric(goals, key) >= 0;
+}
+
+static int read_profiles(struct search_spec *spec, const cJSON *doc, struct err *err) {
+    const cJSON *list, *item;
+    int i = 0;
+    int rc = json_array(doc, "", "profiles", 0, 1000, err, &list);
+    if (rc != 0)
+        return rc;
+    cJSON_ArrayForEach(item, list) {
+        char at[64];
+        const char *id = NULL;
+        snprintf(at, sizeof at, "/profiles/%d", i++);
+        if ((rc = json_string(item, at, "profile_id", 1, 64, err, &id)) != 0)
+            return rc;
+        if (!is_used(&spec->goals, id))
+            continue;
+        if (spec->n_profiles == SEARCH_PROFILES_MAX)
+            return err_set(err, ESP_ELIMIT, "/profiles", "a search takes at most %d profiles",
+                           SEARCH_PROFILES_MAX);
+        struct search_profile *profile = &spec->profiles[spec->n_profiles++];
+        profile->id = id;
+        if ((rc = read_profile(profile, item, at, err)) != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Every latency that is asked for has its profile. */
+static int check_profiles(const struct search_spec *spec, struct err *err) {
+    for (int i = 0; i < spec->goals.n_metrics; i++) {
+        const char *key = spec->goals.keys[i];
+        bool found = strncmp(key, latency_prefix, sizeof latency_prefix - 1) != 0;
+        for (int k = 0; k < spec->n_profiles && !found; k++)
+            found = strcmp(key + sizeof latency_prefix - 1, spec->profiles[k].id) == 0;
+        if (!found)
+            return err_set(err, ESP_ENOTFOUND, "/profiles", "there is no table for %s", key);
+    }
+    return 0;
+}
+
+/* Before anything is trained or measured for it. */
+static int check_strategy(const struct search_spec *spec, const char *name, const char *pointer,
+                          struct err *err) {
+    struct strategy *strategy;
+    struct strategy_config config =
+        strategy_config_default(spec->space, spec->goals.n_objectives, (uint64_t)spec->seed);
+    if (!name)
+        return 0;
+    int rc = strategy_create(name, &config, err, &strategy);
+    if (rc != 0) {
+        snprintf(err->pointer, sizeof err->pointer, "%s", pointer);
+        return rc;
+    }
+    strategy_destroy(strategy);
+    return 0;
+}
+
+int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err) {
+    static const char *const fields[] = {"search_id", "supernet_dir", "checkpoint", "space",
+                                         "dataset",   "search",       "profiles",   NULL};
+    const cJSON *body = NULL;
+    int rc = json_only(doc, "", fields, err);
+    if (rc == 0)
+        rc = json_object(doc, "", "search", err, &body);
+    if (rc == 0)
+        rc = spec_space(doc, err, &spec->space);
+    if (rc == 0)
+        rc = read_body(spec, body, err);
+    if (rc == 0)
+        rc = read_profiles(spec, doc, err);
+    if (rc == 0)
+        rc = check_profiles(spec, err);
+    if (rc == 0)
+        rc = check_strategy(spec, spec->strategy, "/strategy", err);
+    return rc == 0 ? check_strategy(spec, spec->baseline, "/baseline", err) : rc;
+}

@@ -1,0 +1,31 @@
+/* The spec of a search job (docs/JOB_PROTOCOL.md), checked. */
+#pragma once
+
+#include "daemon/latency_evaluator.h"
+#include "search/loop.h"
+#include <cjson/cJSON.h>
+
+enum { SEARCH_PROFILES_MAX = 8 };
+
+struct search_profile {
+    const char *id, *revision; /* borrowed from the spec */
+    struct latency_table *table;
+    struct calibration calibration; /* calibration_none when the spec has none */
+};
+
+struct search_spec {
+    struct space *space;
+    struct goals goals; /* all counted metrics and each used profile's latency are in it */
+    int n_profiles;     /* those whose latency is an objective or a constraint */
+    struct search_profile profiles[SEARCH_PROFILES_MAX];
+    const char *strategy, *baseline; /* baseline may be NULL; borrowed from the spec */
+    int64_t evaluations, seed;
+    int population, initial_evaluations, measure_front, calibration_nets;
+    const char *measure_method; /* of whole networks, devices/method.h; borrowed */
+    bool accuracy_predicted;    /* else every candidate is evaluated by the supernet */
+};
+
+/* *spec is zeroed before; the caller finishes it, also on failure. Pointers of errors are those of
+ * the body of POST /searches where they are about it. */
+int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err);
+void search_spec_finish(struct search_spec *spec);

@@ -1,0 +1,500 @@
+/* The search job against a board and a daemon that this test plays: whole, interrupted anywhere,
+ * without a board, and with what must be refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/map.h"
+#include "daemon/job/job.h"
+#include "latency/predictor.h"
+#include "search/sampling.h"
+#include "supernet/checkpoint.h"
+#include "tests/unit/supernet/fixture.h"
+
+enum { EVENTS_MAX = 4000, LINE_MAX = 1 << 22 };
+
+/* --- the world: data set, supernet, table --- */
+
+struct world {
+    char *data_dir, *supernet_dir, *job_dir;
+    char checkpoint[256];
+    struct space *space;
+    struct latency_table *table;
+};
+
+static void fill_table(struct world *world) {
+    struct unit_list *units;
+    assert_int_equal(latency_table_create("rev_1", NULL, &world->table), 0);
+    assert_int_equal(space_units(world->space, NULL, &units), 0);
+    for (int i = 0; i < units->n; i++) {
+        const char *signature = units->entries[i].signature;
+        double us = 20 + (double)(map_hash(signature, strlen(signature)) % 80);
+        struct latency_entry e = {
+            .median_us = us, .low_us = us, .high_us = us, .n = 9, .method = 1};
+        memcpy(e.signature, signature, sizeof e.signature);
+        assert_int_equal(latency_table_put(world->table, &e, NULL), 0);
+    }
+    unit_list_destroy(units);
+}
+
+static void open_world(struct world *world) {
+    static const struct fixture_idx shape = {
+        .n_train = 300, .n_test = 60, .side = 12, .n_classes = 5};
+    struct supernet *supernet;
+    struct checkpoint_summary summary;
+    world->data_dir = fixture_make_dir();
+    world->supernet_dir = fixture_make_dir();
+    world->job_dir = fixture_make_dir();
+    world->space = fixture_space(5);
+    fixture_write_idx(world->data_dir, &shape);
+    assert_int_equal(supernet_create(world->space, 3, NULL, &supernet), 0);
+    snprintf(world->checkpoint, sizeof world->checkpoint, "%s/a.ckpt", world->supernet_dir);
+    assert_int_equal(checkpoint_write(world->checkpoint, supernet, &(struct checkpoint_notes){0},
+                                      NULL, &summary),
+                     0);
+    supernet_destroy(supernet);
+    fill_table(world);
+}
+
+static void close_world(struct world *world) {
+    latency_table_destroy(world->table);
+    space_destroy(world->space);
+    fixture_remove_dir(world->data_dir);
+    fixture_remove_dir(world->supernet_dir);
+    fixture_remove_dir(world->job_dir);
+}
+
+static cJSON *parse(const char *text) {
+    cJSON *doc = NULL;
+    struct err err = {0};
+    if (json_parse(text, strlen(text), &json_limits_default, &err, &doc) != 0)
+        fail_msg("%s: %s", err.message, text);
+    return doc;
+}
+
+static cJSON *spec_of(const struct world *world, const char *body) {
+    char *space = space_print(world->space);
+    cJSON *spec = cJSON_CreateObject(), *dataset = cJSON_AddObjectToObject(spec, "dataset");
+    cJSON *profiles = cJSON_AddArrayToObject(spec, "profiles"), *profile = cJSON_CreateObject();
+    cJSON_AddStringToObject(spec, "search_id", "se_1");
+    cJSON_AddStringToObject(spec, "supernet_dir", world->supernet_dir);
+    cJSON_AddStringToObject(spec, "checkpoint", world->checkpoint);
+    cJSON_AddItemToObject(spec, "space", parse(space));
+    cJSON_AddStringToObject(dataset, "path", world->data_dir);
+    cJSON_AddNumberToObject(dataset, "validation", 100);
+    cJSON_AddItemToObject(spec, "search", parse(body));
+    cJSON_AddStringToObject(profile, "profile_id", "pf_1");
+    cJSON_AddStringToObject(profile, "profile_revision", "rev_1");
+    cJSON_AddItemToObject(profile, "table", latency_table_to_json(world->table));
+    cJSON_AddItemToArray(profiles, profile);
+    cJSON_free(space);
+    return spec;
+}
+
+#define OBJECTIVES                                                                                 \
+    "\"objectives\":[{\"metric\":\"top1\",\"direction\":\"maximise\"},"                            \
+    "{\"metric\":\"latency_us\",\"profile\":\"pf_1\",\"direction\":\"minimise\"}]"
+static const char evaluated_body[] =
+    "{" OBJECTIVES ",\"baseline\":\"random\",\"evaluations\":24,\"population\":8,"
+    "\"accuracy\":\"evaluated\",\"measure_front\":6,\"calibration_nets\":5,\"seed\":4}";
+static const char predicted_body[] =
+    "{" OBJECTIVES ",\"baseline\":\"random\",\"evaluations\":200,\"population\":20,"
+    "\"initial_evaluations\":40,\"measure_front\":6,\"calibration_nets\":5,\"seed\":4}";
+
+/* --- the daemon's side --- */
+
+struct daemon {
+    const struct world *world;
+    int events_fd, messages_fd;
+    int stop_after; /* events of this attempt, then cancel; 0: never */
+    bool has_board;
+    int received;
+    int64_t acked;
+    int n;
+    cJSON *events[EVENTS_MAX]; /* of all attempts */
+};
+
+static void send_line(struct daemon *daemon, cJSON *doc) {
+    char *text = json_print(doc);
+    size_t len = strlen(text);
+    text[len] = '\n';
+    /* A job that was told to stop may be gone already. */
+    if (write(daemon->messages_fd, text, len + 1) < 0)
+        daemon->received = EVENTS_MAX;
+    cJSON_free(text);
+    cJSON_Delete(doc);
+}
+
+static void send_type(struct daemon *daemon, const char *type) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "type", type);
+    send_line(daemon, doc);
+}
+
+/* The board takes 1.3 times the sum of the table and 50 us more. */
+static void measure(struct daemon *daemon, const cJSON *item) {
+    struct graph *graph;
+    struct latency_prediction p;
+    assert_int_equal(graph_from_json(cJSON_GetObjectItem(item, "graph"), "", NULL, &graph), 0);
+    latency_predict(daemon->world->table, &calibration_none, graph, &p, NULL, NULL);
+    double us = 1.3 * p.us + 50;
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "type", "measurement");
+    cJSON_AddNumberToObject(doc, "request", cJSON_GetObjectItem(item, "request")->valuedouble);
+    cJSON_AddStringToObject(doc, "state", daemon->has_board ? "accepted" : "failed");
+    cJSON_AddNumberToObject(doc, "median_us", us);
+    cJSON_AddNumberToObject(doc, "low_us", 0.99 * us);
+    cJSON_AddNumberToObject(doc, "high_us", 1.01 * us);
+    cJSON_AddNumberToObject(doc, "sd_us", 0.02 * us);
+    send_line(daemon, doc);
+    free(graph);
+}
+
+static const char *kind_of(const cJSON *event) {
+    return cJSON_GetStringValue(cJSON_GetObjectItem(event, "kind"));
+}
+
+static void take_event(struct daemon *daemon, cJSON *event) {
+    const cJSON *item;
+    int64_t seq = (int64_t)cJSON_GetObjectItem(event, "seq")->valuedouble;
+    assert_true(daemon->n < EVENTS_MAX);
+    assert_int_equal(seq, daemon->acked + 1);
+    daemon->events[daemon->n++] = event;
+    daemon->acked = seq;
+    cJSON *ack = cJSON_CreateObject();
+    cJSON_AddStringToObject(ack, "type", "ack");
+    cJSON_AddNumberToObject(ack, "seq", (double)seq);
+    send_line(daemon, ack);
+    if (++daemon->received == daemon->stop_after)
+        send_type(daemon, "cancel");
+    if (strcmp(kind_of(event), "measure_request") == 0)
+        cJSON_ArrayForEach(item, cJSON_GetObjectItem(cJSON_GetObjectItem(event, "data"), "items"))
+            measure(daemon, item);
+}
+
+/* Measurements that were asked for come again after a restart, as the protocol says. */
+static void send_open_measurements(struct daemon *daemon) {
+    const cJSON *item;
+    for (int i = 0; i < daemon->n; i++)
+        if (strcmp(kind_of(daemon->events[i]), "measure_request") == 0)
+            cJSON_ArrayForEach(
+                item, cJSON_GetObjectItem(cJSON_GetObjectItem(daemon->events[i], "data"), "items"))
+                measure(daemon, item);
+}
+
+static void *daemon_main(void *argument) {
+    struct daemon *daemon = argument;
+    char *line = NULL;
+    size_t size = 0;
+    FILE *events = fdopen(daemon->events_fd, "r");
+    send_open_measurements(daemon);
+    while (getline(&line, &size, events) > 0) {
+        cJSON *doc = cJSON_Parse(line);
+        if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(doc, "type")), "event") == 0)
+            take_event(daemon, doc);
+        else
+            cJSON_Delete(doc);
+    }
+    free(line);
+    fclose(events);
+    return NULL;
+}
+
+/* One attempt. Returns the job's exit status. */
+static int attempt(struct daemon *daemon, const cJSON *spec, int number) {
+    int down[2], up[2];
+    struct channel *channel;
+    pthread_t thread;
+    char path[300];
+    cJSON *start = cJSON_CreateObject(), *received = NULL;
+    assert_int_equal(pipe(down), 0);
+    assert_int_equal(pipe(up), 0);
+    daemon->messages_fd = down[1];
+    daemon->events_fd = up[0];
+    daemon->received = 0;
+    cJSON_AddStringToObject(start, "type", "start");
+    cJSON_AddStringToObject(start, "kind", "search");
+    cJSON_AddNumberToObject(start, "attempt", number);
+    cJSON_AddNumberToObject(start, "acked", (double)daemon->acked);
+    cJSON_AddNumberToObject(start, "threads", 1);
+    cJSON_AddItemToObject(start, "spec", cJSON_Duplicate(spec, true));
+    send_line(daemon, start);
+    assert_int_equal(pthread_create(&thread, NULL, daemon_main, daemon), 0);
+    snprintf(path, sizeof path, "%s/events.jsonl", daemon->world->job_dir);
+    assert_int_equal(channel_open(down[0], up[1], path, NULL, &channel), 0);
+    assert_int_equal(channel_start(channel, NULL, &received), 0);
+    int status = job_run(channel, received, daemon->world->job_dir);
+    channel_close(channel);
+    close(up[1]);
+    pthread_join(thread, NULL);
+    close(down[0]);
+    close(down[1]);
+    cJSON_Delete(received);
+    return status;
+}
+
+static void forget_events(struct daemon *daemon) {
+    for (int i = 0; i < daemon->n; i++)
+        cJSON_Delete(daemon->events[i]);
+    daemon->n = 0;
+}
+
+static const cJSON *last_data(const struct daemon *daemon, const char *kind) {
+    for (int i = daemon->n - 1; i >= 0; i--)
+        if (strcmp(kind_of(daemon->events[i]), kind) == 0)
+            return cJSON_GetObjectItem(daemon->events[i], "data");
+    return NULL;
+}
+
+static int count(const struct daemon *daemon, const char *kind) {
+    int n = 0;
+    for (int i = 0; i < daemon->n; i++)
+        n += strcmp(kind_of(daemon->events[i]), kind) == 0;
+    return n;
+}
+
+/* The latest that was said of a candidate. */
+static const cJSON *candidate(const struct daemon *daemon, const char *id) {
+    const cJSON *item, *found = NULL;
+    for (int i = 0; i < daemon->n; i++) {
+        if (strcmp(kind_of(daemon->events[i]), "candidates") != 0)
+            continue;
+        cJSON_ArrayForEach(
+            item,
+            cJSON_GetObjectItem(
+                cJSON_GetObjectItem(daemon->events[i], "data"),
+                "items")) if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(item, "arch_id")),
+                                     id) == 0) found = item;
+    }
+    return found;
+}
+
+static void assert_source(const cJSON *candidate, const char *key, const char *source) {
+    const cJSON *metric = cJSON_GetObjectItem(cJSON_GetObjectItem(candidate, "metrics"), key);
+    assert_non_null(metric);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(metric, "source")), source);
+    double value = cJSON_GetObjectItem(metric, "value")->valuedouble;
+    assert_true(cJSON_GetObjectItem(metric, "low")->valuedouble <= value);
+    assert_true(cJSON_GetObjectItem(metric, "high")->valuedouble >= value);
+}
+
+static void assert_final_front(const struct daemon *daemon, const char *latency_source) {
+    const cJSON *front = last_data(daemon, "front"), *id;
+    const cJSON *ids = cJSON_GetObjectItem(front, "arch_ids");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(front, "stage")), "final");
+    assert_true(cJSON_GetArraySize(ids) > 0);
+    assert_true(cJSON_GetObjectItem(front, "hypervolume")->valuedouble > 0);
+    assert_true(json_has(cJSON_GetObjectItem(front, "reference_point"), "latency_us:pf_1"));
+    cJSON_ArrayForEach(id, ids) {
+        const cJSON *item = candidate(daemon, id->valuestring);
+        assert_non_null(item);
+        assert_true(cJSON_IsTrue(cJSON_GetObjectItem(item, "feasible")));
+        assert_source(item, "top1", "evaluated");
+        assert_source(item, "latency_us:pf_1", latency_source);
+        assert_source(item, "macs", "counted");
+    }
+    const cJSON *result = cJSON_GetObjectItem(last_data(daemon, "done"), "result");
+    assert_int_equal(cJSON_GetObjectItem(result, "front_size")->valueint, cJSON_GetArraySize(ids));
+    assert_true(cJSON_GetObjectItem(result, "hypervolume")->valuedouble > 0);
+    assert_true(cJSON_GetObjectItem(result, "hypervolume_random")->valuedouble > 0);
+}
+
+static void search_ends_with_a_measured_front(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon daemon = {.world = &world, .has_board = true};
+    cJSON *spec = spec_of(&world, evaluated_body);
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+    assert_final_front(&daemon, "measured");
+    const cJSON *calibration = last_data(&daemon, "calibration");
+    assert_true(fabs(cJSON_GetObjectItem(calibration, "a")->valuedouble - 1.3) < 0.02);
+    assert_true(fabs(cJSON_GetObjectItem(calibration, "c")->valuedouble - 50) < 5);
+    assert_true(cJSON_GetObjectItem(calibration, "version")->valueint >= 2);
+    const cJSON *before = cJSON_GetObjectItem(calibration, "before");
+    const cJSON *after = cJSON_GetObjectItem(calibration, "after");
+    assert_true(cJSON_GetObjectItem(before, "mape")->valuedouble > 0.2);
+    assert_true(cJSON_GetObjectItem(after, "mape")->valuedouble < 0.01);
+    assert_int_equal(count(&daemon, "generation"), 6);
+    assert_int_equal(count(&daemon, "predictor"), 0);
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
+static double regular_top1(const struct arch *arch) {
+    return 0.3 + 0.1 * arch->resolution + 0.05 * arch->depth[0] + 0.07 * arch->depth[1] +
+           0.06 * arch->channels[1] + 0.03 * arch->kernel[0];
+}
+
+static double random_top1(const struct arch *arch) {
+    return (double)(map_hash(arch, sizeof *arch) % 1000) / 1000;
+}
+
+/* Puts scores of the n subnets that a search of seed 4 evaluates first into the facts of a job that
+ * was stopped at once: the supernet of this test has learnt nothing that could be predicted. */
+static void teach_scores(const struct world *world, int n, double (*top1)(const struct arch *)) {
+    char path[300], *text, id[HASH_TEXT];
+    size_t len;
+    struct arch archs[200];
+    snprintf(path, sizeof path, "%s/facts.jsonl", world->job_dir);
+    assert_int_equal(file_read(path, 1 << 20, NULL, &text, &len), 0);
+    FILE *file = fopen(path, "a");
+    assert_non_null(file);
+    n = sample_spread(world->space, 4, n, NULL, archs);
+    for (int i = 0; i < n; i++) {
+        arch_id(world->space, &archs[i], id);
+        if (!strstr(text, id))
+            fprintf(file,
+                    "{\"arch_id\":\"%s\",\"split\":\"validation\",\"top1\":%.17g,\"loss\":1,"
+                    "\"images\":100}\n",
+                    id, top1(&archs[i]));
+    }
+    fclose(file);
+    free(text);
+}
+
+static void predicted_search_judges_its_predictor(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon daemon = {.world = &world, .has_board = true, .stop_after = 1};
+    cJSON *spec = spec_of(&world, predicted_body);
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_STOPPED);
+    teach_scores(&world, 40, regular_top1);
+    daemon.stop_after = 0;
+    assert_int_equal(attempt(&daemon, spec, 2), JOB_DONE);
+    assert_final_front(&daemon, "measured");
+    const cJSON *predictor = last_data(&daemon, "predictor");
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItem(predictor, "accepted")));
+    assert_true(cJSON_GetObjectItem(predictor, "kendall_tau")->valuedouble > 0.6);
+    assert_int_equal(count(&daemon, "generation"), 20);
+    assert_int_equal(count(&daemon, "front"), 2);
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
+static void gives_up_when_accuracy_cannot_be_predicted(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon daemon = {.world = &world, .has_board = true, .stop_after = 1};
+    cJSON *spec = spec_of(&world, predicted_body);
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_STOPPED);
+    teach_scores(&world, 40, random_top1);
+    teach_scores(&world, 80, random_top1);
+    daemon.stop_after = 0;
+    assert_int_equal(attempt(&daemon, spec, 2), JOB_FAILED);
+    /* It tried twice, the second time with twice as many. */
+    assert_int_equal(count(&daemon, "predictor"), 2);
+    const cJSON *predictor = last_data(&daemon, "predictor");
+    assert_int_equal(cJSON_GetObjectItem(predictor, "n")->valueint, 80);
+    assert_true(cJSON_IsFalse(cJSON_GetObjectItem(predictor, "accepted")));
+    assert_non_null(
+        strstr(cJSON_GetStringValue(cJSON_GetObjectItem(last_data(&daemon, "failed"), "message")),
+               "Kendall's tau"));
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
+static void assert_same_events(const struct daemon *a, const struct daemon *b) {
+    for (int i = 0; i < a->n && i < b->n; i++) {
+        assert_string_equal(kind_of(a->events[i]), kind_of(b->events[i]));
+        char *x = json_print_canonical(cJSON_GetObjectItem(a->events[i], "data"));
+        char *y = json_print_canonical(cJSON_GetObjectItem(b->events[i], "data"));
+        if (strcmp(x, y) != 0)
+            fail_msg("event %d (%s) is\n%.2000s\nin place of\n%.2000s", i, kind_of(a->events[i]), y,
+                     x);
+        cJSON_free(x);
+        cJSON_free(y);
+    }
+    assert_int_equal(a->n, b->n);
+}
+
+static void interrupted_search_says_what_an_undisturbed_one_says(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon whole = {.world = &world, .has_board = true};
+    cJSON *spec = spec_of(&world, evaluated_body);
+    assert_int_equal(attempt(&whole, spec, 1), JOB_DONE);
+    fixture_remove_dir(world.job_dir);
+    world.job_dir = fixture_make_dir();
+    struct daemon parts = {.world = &world, .has_board = true, .stop_after = 7};
+    int status = JOB_STOPPED, attempts = 0;
+    while (status == JOB_STOPPED && attempts < 100)
+        status = attempt(&parts, spec, ++attempts);
+    assert_int_equal(status, JOB_DONE);
+    assert_true(attempts >= 4);
+    assert_same_events(&whole, &parts);
+    forget_events(&whole);
+    forget_events(&parts);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
+static void without_a_board_latency_stays_predicted(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon daemon = {.world = &world};
+    cJSON *spec = spec_of(&world, evaluated_body);
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+    assert_final_front(&daemon, "predicted");
+    assert_int_equal(count(&daemon, "calibration"), 0);
+    assert_int_equal(count(&daemon, "measure_request"), 1);
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
+static void assert_fails(struct world *world, cJSON *spec, const char *code, const char *pointer) {
+    struct daemon daemon = {.world = world, .has_board = true};
+    fixture_remove_dir(world->job_dir);
+    world->job_dir = fixture_make_dir();
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_FAILED);
+    const cJSON *failed = last_data(&daemon, "failed");
+    assert_non_null(failed);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(failed, "code")), code);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(failed, "pointer")), pointer);
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+}
+
+static void refuses_what_cannot_succeed(void **state) {
+    struct world world;
+    open_world(&world);
+    assert_fails(&world,
+                 spec_of(&world, "{" OBJECTIVES ",\"constraints\":[{\"metric\":\"latency_us\","
+                                 "\"profile\":\"pf_1\",\"max\":1}]}"),
+                 "infeasible", "/constraints/0/max");
+    assert_fails(&world, spec_of(&world, "{" OBJECTIVES ",\"evaluations\":0}"), "invalid_value",
+                 "/evaluations");
+    assert_fails(&world, spec_of(&world, "{" OBJECTIVES ",\"strategy\":\"magic\"}"), "not_found",
+                 "/strategy");
+    assert_fails(&world,
+                 spec_of(&world, "{\"objectives\":[{\"metric\":\"latency_us\",\"profile\":\"pf_2\","
+                                 "\"direction\":\"minimise\"}]}"),
+                 "not_found", "/profiles");
+    close_world(&world);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(search_ends_with_a_measured_front),
+        cmocka_unit_test(predicted_search_judges_its_predictor),
+        cmocka_unit_test(gives_up_when_accuracy_cannot_be_predicted),
+        cmocka_unit_test(interrupted_search_says_what_an_undisturbed_one_says),
+        cmocka_unit_test(without_a_board_latency_stays_predicted),
+        cmocka_unit_test(refuses_what_cannot_succeed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
