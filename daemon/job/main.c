@@ -39,7 +39,7 @@ static void catch_signals(struct channel *channel) {
  * signals. */
 static void become_modest(void) {
     struct err err = {0};
-    if (setpriority(PRIO_PROCESS, 0, NICE) != 0)
+    if (getpriority(PRIO_PROCESS, 0) < NICE && setpriority(PRIO_PROCESS, 0, NICE) != 0)
         log_warn("cannot lower the priority: %s", strerror(errno));
     if (confine_process(&err) != 0)
         log_warn("%s", err.message);
