@@ -66,9 +66,22 @@ static void prune(const struct checkpoint_store *store) {
     }
 }
 
-/* A second name for the file, put in place of the old best in one move. */
-static int name_best(const struct checkpoint_store *store, const char *path, struct err *err) {
-    char link_path[1024], best_path[1024];
+int checkpoint_store_save(const struct checkpoint_store *store, uint64_t step,
+                          const struct supernet *supernet, const struct checkpoint_notes *notes,
+                          struct err *err, struct checkpoint_summary *ret_summary) {
+    char path[1024];
+    path_of(store->dir, step, path);
+    int rc = checkpoint_write(path, supernet, notes, err, ret_summary);
+    if (rc == 0)
+        prune(store);
+    return rc;
+}
+
+/* Under a name of its own first, so that the old best is replaced in one move. */
+int checkpoint_store_mark_best(const struct checkpoint_store *store, uint64_t step,
+                               struct err *err) {
+    char path[1024], link_path[1024], best_path[1024];
+    path_of(store->dir, step, path);
     snprintf(link_path, sizeof link_path, "%s/%s.partial", store->dir, best_name);
     snprintf(best_path, sizeof best_path, "%s/%s", store->dir, best_name);
     unlink(link_path);
@@ -76,19 +89,6 @@ static int name_best(const struct checkpoint_store *store, const char *path, str
         return err_set(err, errno == ENOSPC ? ESP_ENOSPACE : ESP_EIO, NULL, "cannot name %s: %s",
                        best_path, strerror(errno));
     return 0;
-}
-
-int checkpoint_store_save(const struct checkpoint_store *store, uint64_t step, bool best,
-                          const struct supernet *supernet, const struct checkpoint_notes *notes,
-                          struct err *err, struct checkpoint_summary *ret_summary) {
-    char path[1024];
-    path_of(store->dir, step, path);
-    int rc = checkpoint_write(path, supernet, notes, err, ret_summary);
-    if (rc == 0 && best)
-        rc = name_best(store, path, err);
-    if (rc == 0)
-        prune(store);
-    return rc;
 }
 
 static int open_whole(const char *path, struct err *err, struct checkpoint **ret_checkpoint) {

@@ -10,12 +10,15 @@ struct checkpoint_store {
     int keep;          /* regular checkpoints kept, at least 1; besides the newest and the best */
 };
 
-/* Writes step-N.ckpt, then removes what is not to be kept. Names it as the best, too, when best is
- * true (best.ckpt: another name of the same file). Errors: those of checkpoint_write; the earlier
- * checkpoints stay whole. */
-int checkpoint_store_save(const struct checkpoint_store *store, uint64_t step, bool best,
+/* Writes step-N.ckpt, then removes what is not to be kept. Errors: those of checkpoint_write; the
+ * earlier checkpoints stay whole. */
+int checkpoint_store_save(const struct checkpoint_store *store, uint64_t step,
                           const struct supernet *supernet, const struct checkpoint_notes *notes,
                           struct err *err, struct checkpoint_summary *ret_summary);
+/* Names the checkpoint of a step as the best: best.ckpt becomes another name of the same file.
+ * Errors: ESP_EIO, ESP_ENOSPACE. */
+int checkpoint_store_mark_best(const struct checkpoint_store *store, uint64_t step,
+                               struct err *err);
 /* File name of the checkpoint of a step. */
 void checkpoint_store_name(uint64_t step, char ret_name[64]);
 

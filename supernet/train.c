@@ -118,8 +118,10 @@ static int save(struct trainer *trainer, bool best, struct err *err) {
     struct err failure = {0};
     int rc = training ? 0 : no_memory(&failure);
     if (rc == 0)
-        rc = checkpoint_store_save(&trainer->store, trainer->state.step, best, trainer->supernet,
-                                   &notes, &failure, &event.summary);
+        rc = checkpoint_store_save(&trainer->store, trainer->state.step, trainer->supernet, &notes,
+                                   &failure, &event.summary);
+    if (rc == 0 && best)
+        rc = checkpoint_store_mark_best(&trainer->store, trainer->state.step, &failure);
     cJSON_Delete(training);
     if (rc == 0) {
         checkpoint_store_name(trainer->state.step, trainer->checkpoint);
@@ -234,9 +236,11 @@ static int open_loader(struct trainer *trainer, struct err *err) {
     const struct space *space = trainer->options->space;
     loader_destroy(trainer->loader);
     trainer->loader = NULL;
-    return train_loader(trainer->options, train_seed(&trainer->config, &trainer->plan),
-                        trainer->state.step - trainer->plan.first, space->resolutions,
-                        space->n_resolutions, err, &trainer->loader);
+    struct train_batches batches = {.seed = train_seed(&trainer->config, &trainer->plan),
+                                    .first = trainer->state.step - trainer->plan.first,
+                                    .resolutions = space->resolutions,
+                                    .n_resolutions = space->n_resolutions};
+    return train_loader(trainer->options, &batches, err, &trainer->loader);
 }
 
 /* --- steps --- */

@@ -58,17 +58,17 @@ void train_parts_finish(struct train_parts *parts) {
     *parts = (struct train_parts){0};
 }
 
-int train_loader(const struct train_options *options, uint64_t seed, uint64_t first_batch,
-                 const int *resolutions, int n, struct err *err, struct loader **ret_loader) {
+int train_loader(const struct train_options *options, const struct train_batches *batches,
+                 struct err *err, struct loader **ret_loader) {
     struct loader_options read = {.split = SPLIT_TRAIN,
                                   .batch = options->config->batch,
                                   .shuffle = true,
                                   .drop_last = true,
                                   .augment = &options->config->augment,
-                                  .resolutions = resolutions,
-                                  .n_resolutions = n,
-                                  .seed = seed,
-                                  .first = first_batch,
+                                  .resolutions = batches->resolutions,
+                                  .n_resolutions = batches->n_resolutions,
+                                  .seed = batches->seed,
+                                  .first = batches->first,
                                   .threads = LOADER_THREADS,
                                   .queue = LOADER_QUEUE};
     return loader_create(options->dataset, &read, err, ret_loader);
@@ -122,8 +122,8 @@ static int time_steps(const struct train_parts *parts, const struct train_option
     double seconds[CALIBRATION_STEPS];
     struct loader *loader = NULL;
     struct sandwich_losses losses;
-    int rc = train_loader(options, options->config->seed, 0, &space->resolutions[resolution], 1,
-                          err, &loader);
+    struct train_batches batches = {options->config->seed, 0, &space->resolutions[resolution], 1};
+    int rc = train_loader(options, &batches, err, &loader);
     for (int i = 0; rc == 0 && i < CALIBRATION_STEPS; i++) {
         struct loader_batch batch;
         int64_t start = clock_mono_ns();

@@ -17,9 +17,14 @@ int train_parts_init(struct train_parts *parts, const struct train_options *opti
                      struct supernet *supernet, uint64_t seed, struct err *err);
 void train_parts_finish(struct train_parts *parts);
 
-/* Batches of the training split from a step of the round on. resolutions: n of them. */
-int train_loader(const struct train_options *options, uint64_t seed, uint64_t first_batch,
-                 const int *resolutions, int n, struct err *err, struct loader **ret_loader);
+struct train_batches {
+    uint64_t seed, first; /* batch */
+    const int *resolutions;
+    int n_resolutions;
+};
+/* Batches of the training split, shuffled and augmented as the configuration says. */
+int train_loader(const struct train_options *options, const struct train_batches *batches,
+                 struct err *err, struct loader **ret_loader);
 uint64_t train_steps_per_epoch(const struct train_options *options); /* 0: not one batch */
 
 /* Accuracy of the largest, the smallest and one random subnet (always the same for a seed). */

@@ -348,7 +348,8 @@ static void save(const struct place *place, uint64_t step, bool best) {
     struct checkpoint_notes notes = {.training = training};
     struct checkpoint_summary summary;
     struct err err = {0};
-    if (checkpoint_store_save(&store, step, best, place->supernet, &notes, &err, &summary) != 0)
+    if (checkpoint_store_save(&store, step, place->supernet, &notes, &err, &summary) != 0 ||
+        (best && checkpoint_store_mark_best(&store, step, &err) != 0))
         fail_msg("%s", err.message);
     cJSON_Delete(training);
 }
