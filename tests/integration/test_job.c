@@ -1,7 +1,7 @@
 /* espalier-job as a process: by hand, and with the test in the place of the daemon. */
 #include "base/json.h"
 #include "space/space.h"
-#include "unit/supernet/fixture.h"
+#include "tests/unit/supernet/fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
