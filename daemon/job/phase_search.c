@@ -106,8 +106,8 @@ static int open_facts(struct search_run *run, const cJSON *spec, struct err *err
 }
 
 static int open_evaluators(struct search_run *run, struct err *err) {
-    cost_evaluator_init(run->spec.space, &run->evaluators[0]);
-    search_accuracy_evaluator(run, &run->evaluators[1]);
+    cost_evaluator_init(run->spec.space, &run->evaluators[SEARCH_COST_EVALUATOR]);
+    search_accuracy_evaluator(run, &run->evaluators[SEARCH_ACCURACY_EVALUATOR]);
     run->n_evaluators = 2;
     for (int p = 0; p < run->spec.n_profiles; p++) {
         struct search_profile *profile = &run->spec.profiles[p];
@@ -343,8 +343,10 @@ static int recalibrate(struct search_run *run, struct err *err) {
     return rc;
 }
 
-/* Has these subnets measured and evaluated, and takes in what came of it. */
+/* Has these subnets measured and evaluated, takes in what came of it, and predicts the others anew.
+ */
 static int verify(struct search_run *run, const struct arch *archs, int n, struct err *err) {
+    bool fitted = false;
     int rc = search_request_measurements(run, archs, n, err);
     for (int i = 0; i < n && rc == 0; i++) {
         rc = enter_score(run, &archs[i], err);
@@ -354,7 +356,14 @@ static int verify(struct search_run *run, const struct arch *archs, int n, struc
         rc = search_wait_for_board(run, err);
     for (int i = 0; i < n && rc == 0; i++)
         rc = enter_measured(run, &archs[i], err);
-    return rc == 0 ? recalibrate(run, err) : rc;
+    if (rc == 0)
+        rc = recalibrate(run, err);
+    if (rc == 0 && run->predictor)
+        rc =
+            search_refit_predictor(run, search_loop_archive(run->loops[SEARCH_MAIN]), err, &fitted);
+    for (int i = 0; i < SEARCH_LOOPS && rc == 0 && fitted && run->loops[i]; i++)
+        rc = search_loop_rescore(run->loops[i], SEARCH_ACCURACY_EVALUATOR, "predictor", err);
+    return rc;
 }
 
 /* At most max of the members, evenly along the front. */
@@ -368,7 +377,7 @@ static int pick(const struct archive *archive, const int *members, int n, int ma
     return wanted;
 }
 
-/* Members of the evaluated front that were not asked of the board yet. */
+/* Members of the evaluated front that the board has not measured. Returns their number. */
 static int pick_unmeasured(struct search_run *run, int max, struct err *err,
                            struct arch *ret_archs) {
     const struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
@@ -382,8 +391,35 @@ static int pick_unmeasured(struct search_run *run, int max, struct err *err,
     return picked;
 }
 
-/* The front's subnets are verified; so are, in a few rounds, those that come to the front when
- * others turn out worse than predicted. */
+/* Members of the whole front whose accuracy is predicted only, evenly along it. */
+static int pick_predicted(struct search_run *run, int max, struct err *err,
+                          struct arch *ret_archs) {
+    struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
+    const int *front;
+    int n, found = 0;
+    if (archive_front(archive, &front, &n) != 0)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
+    int *open = mem_array((size_t)n + 1, sizeof *open);
+    if (!open)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
+    for (int i = 0; i < n; i++)
+        if (!is_evaluated(run, archive, front[i]))
+            open[found++] = front[i];
+    int picked = pick(archive, open, found, max, ret_archs);
+    free(open);
+    return picked;
+}
+
+/* What a later round looks at: who came to the front when others turned out worse than predicted,
+ * then who the better predictions hold for good, half as many as in the first round. */
+static int pick_next(struct search_run *run, int max, struct err *err, struct arch *ret_archs) {
+    int n = pick_unmeasured(run, max, err, ret_archs), more = 0;
+    if (n >= 0 && n < max / 2)
+        more = pick_predicted(run, max / 2 - n, err, ret_archs + n);
+    return n < 0 || more < 0 ? (n < 0 ? n : more) : n + more;
+}
+
+/* The front's subnets are verified in a few rounds. */
 static int verify_front(struct search_run *run, struct err *err) {
     int max = run->spec.measure_front, n;
     const int *front;
@@ -398,10 +434,12 @@ static int verify_front(struct search_run *run, struct err *err) {
     for (int round = 0; round < ROUNDS && n > 0 && rc == 0; round++) {
         set_phase(run, "measure", 0.6 + 0.12 * round, 0.6 + 0.12 * (round + 1));
         rc = verify(run, archs, n, err);
-        if (rc == 0)
-            rc = n = pick_unmeasured(run, max, err, archs);
-        rc = rc < 0 ? rc : 0;
+        n = rc == 0 ? pick_next(run, max, err, archs) : 0;
+        rc = n < 0 ? n : rc;
     }
+    /* What a last round brought to the front is only measured: its accuracy is known. */
+    if (rc == 0 && (n = pick_unmeasured(run, max, err, archs)) != 0)
+        rc = n < 0 ? n : verify(run, archs, n, err);
     free(archs);
     return rc;
 }
@@ -470,8 +508,7 @@ static cJSON *describe_result(const struct search_run *run, const double volumes
     add_number(result, "hypervolume_random", run->loops[SEARCH_BASELINE] != NULL,
                volumes[SEARCH_BASELINE]);
     cJSON_AddNumberToObject(result, "latency_ratio", ratio);
-    add_number(result, "kendall_tau", run->predictor != NULL,
-               run->predictor ? accuracy_predictor_quality(run->predictor)->kendall_tau : 0);
+    add_number(result, "kendall_tau", run->predictor != NULL, run->kendall_tau);
     cJSON_AddBoolToObject(result, "degenerate", n < FRONT_MIN || ratio < LATENCY_RATIO_MIN);
     return result;
 }

@@ -71,8 +71,10 @@ static int fit(struct search_run *run, int n, struct err *err) {
     if (rc == 0)
         rc = accuracy_predictor_fit(run->spec.space, samples, run->n_initial, ACCURACY_TAU_MIN,
                                     (uint64_t)run->spec.seed, err, &run->predictor);
-    if (rc == 0)
+    if (rc == 0) {
+        run->kendall_tau = accuracy_predictor_quality(run->predictor)->kendall_tau;
         rc = search_emit_predictor(run, err);
+    }
 out:
     free(samples);
     return rc;
@@ -88,6 +90,33 @@ int search_fit_predictor(struct search_run *run, struct err *err) {
         rc = accuracy_predictor_run(run->predictor, &run->initial[0], err, &unused);
     }
     return rc;
+}
+
+int search_refit_predictor(struct search_run *run, const struct archive *archive, struct err *err,
+                           bool *ret_fitted) {
+    struct accuracy_predictor *refitted = NULL;
+    struct accuracy_sample *samples = mem_array((size_t)archive->n + 1, sizeof *samples);
+    int top1 = goals_find_metric(&run->spec.goals, "top1"), n = 0;
+    if (!samples)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for samples");
+    for (int i = 0; i < archive->n; i++) {
+        const struct metric *metric = &archive_metrics(archive, i)[top1];
+        if (metric->source == METRIC_EVALUATED)
+            samples[n++] = (struct accuracy_sample){archive->candidates[i].arch, metric->value};
+    }
+    int rc = accuracy_predictor_fit(run->spec.space, samples, n, ACCURACY_TAU_MIN,
+                                    (uint64_t)run->spec.seed, err, &refitted);
+    free(samples);
+    if (rc != 0)
+        return rc;
+    *ret_fitted = accuracy_predictor_quality(refitted)->accepted;
+    if (*ret_fitted) {
+        struct accuracy_predictor *old = run->predictor;
+        run->predictor = refitted;
+        refitted = old;
+    }
+    accuracy_predictor_destroy(refitted);
+    return 0;
 }
 
 static int predict(struct search_run *run, const struct arch *arch, struct err *err,

@@ -24,6 +24,7 @@ struct search_run {
     int64_t replayed_events; /* that were sent before this attempt */
 
     struct accuracy_predictor *predictor; /* NULL until fitted */
+    double kendall_tau;                   /* of the one that the search ran on */
     int n_initial;
     struct arch *initial; /* evaluated to fit it */
 
@@ -42,6 +43,7 @@ struct search_run {
     double fraction_start, fraction_end;
 };
 
+enum { SEARCH_COST_EVALUATOR, SEARCH_ACCURACY_EVALUATOR };
 /* The evaluator of a profile's latency among run->evaluators. */
 static inline int search_latency_evaluator(int profile) {
     return 2 + profile;
@@ -76,6 +78,10 @@ struct metric search_score_metric(const struct score *score);
 /* Evaluates subnets over the range of MACs and fits the predictor on them; evaluates as many again
  * if it cannot rank. ESP_EINVAL when it then still cannot. */
 int search_fit_predictor(struct search_run *run, struct err *err);
+/* Fits it again on every candidate that was evaluated meanwhile, to look again at what the search
+ * has found. One that ranks too badly is not taken; *ret_fitted says. */
+int search_refit_predictor(struct search_run *run, const struct archive *archive, struct err *err,
+                           bool *ret_fitted);
 /* top1: as evaluated where that is known, else predicted, or evaluated now. */
 void search_accuracy_evaluator(struct search_run *run, struct evaluator *ret_evaluator);
 
