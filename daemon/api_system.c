@@ -1,5 +1,4 @@
 #include <math.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +42,7 @@ static int get_version(struct api_call *call, struct err *err) {
     call->answer = cJSON_CreateObject();
     cJSON_AddStringToObject(call->answer, "version", ESP_VERSION);
     cJSON_AddStringToObject(call->answer, "api", "v1");
-    cJSON_AddStringToObject(call->answer, "sqlite", sqlite3_libversion());
+    cJSON_AddStringToObject(call->answer, "sqlite", store_sqlite_version());
     cJSON_AddStringToObject(call->answer, "runtime_revision", runtime_revision());
     return 0;
 }

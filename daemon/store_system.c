@@ -1,5 +1,6 @@
 #include "daemon/store_system.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,10 @@ int store_system_counts(struct sql *sql, struct err *err, struct system_counts *
     if (r == 0)
         *ret = counts;
     return r;
+}
+
+const char *store_sqlite_version(void) {
+    return sqlite3_libversion();
 }
 
 int store_system_check(struct sql *sql, struct err *err, bool *ret_ok, char ret_detail[200]) {

@@ -12,6 +12,8 @@ int store_system_counts(struct sql *sql, struct err *err, struct system_counts *
 /* PRAGMA quick_check: *ret_ok and its first line. Scans the database. */
 int store_system_check(struct sql *sql, struct err *err, bool *ret_ok, char ret_detail[200]);
 
+const char *store_sqlite_version(void); /* of the linked library; static */
+
 /* Samples of one metric family: rows of {"labels", "value"}. */
 struct store_family {
     const char *name, *help;
