@@ -1,0 +1,436 @@
+/* Jobs in the store, and what their processes say. */
+#include "fixture.h"
+
+#include "daemon/ingest.h"
+#include "daemon/store_datasets.h"
+#include "daemon/store_jobs.h"
+#include "daemon/store_searches.h"
+#include "daemon/store_supernets.h"
+
+static int do_dataset(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    struct dataset_request request = {
+        .name = "data", .path = "/data", .validation = 100, .split_seed = 1};
+    char dataset[ID_MAX];
+    cJSON *spec = cJSON_CreateObject();
+    int r = store_dataset_create(tx, &request, err, dataset);
+    if (r == 0)
+        r = store_job_create(tx, "dataset", dataset, spec, err, f->id);
+    cJSON_Delete(spec);
+    return r;
+}
+
+/* A supernet with the job that trains it; with argument "search" a search on it and its job. */
+static int do_supernet(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    struct dataset_request data = {.name = "data", .path = "/data"};
+    struct supernet_request request = {.name = "net", .space = "space", .space_fingerprint = "f"};
+    char dataset[ID_MAX], supernet[ID_MAX], search[ID_MAX];
+    cJSON *spec = cJSON_CreateObject();
+    request.train = spec;
+    int r = store_dataset_create(tx, &data, err, dataset);
+    request.dataset = dataset;
+    if (r == 0)
+        r = store_space_document_put(tx, "f", "{}", err);
+    if (r == 0)
+        r = store_supernet_create(tx, &request, err, supernet);
+    if (r == 0 && argument == NULL)
+        r = store_job_create(tx, "train", supernet, spec, err, f->id);
+    if (r == 0 && argument != NULL) {
+        cJSON_AddStringToObject(spec, "strategy", "nsga2");
+        r = store_search_create(tx, "search", supernet, spec, err, search);
+        if (r == 0)
+            r = store_job_create(tx, "search", search, spec, err, f->id);
+    }
+    cJSON_Delete(spec);
+    return r;
+}
+
+static int do_next(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    return store_job_next(tx, err, argument);
+}
+
+struct step {
+    enum job_event event;
+    const char *reason;
+};
+
+static int do_step(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    struct step *step = argument;
+    return store_job_apply(tx, f->id, step->event, step->reason, err);
+}
+
+static int step(struct fixture *f, enum job_event event, const char *reason) {
+    return in_tx(f, do_step, &(struct step){event, reason});
+}
+
+static int do_recover(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    return store_job_recover(tx, err);
+}
+
+static cJSON *job_of(struct fixture *f) {
+    cJSON *doc = NULL;
+    if (store_job_get(store_loop_sql(f->store), f->id, &f->err, &doc) != 0)
+        fail_msg("%s", f->err.message);
+    return as_sent(doc);
+}
+
+static void expect_job(struct fixture *f, const char *state, int attempt) {
+    cJSON *job = job_of(f);
+    assert_string_equal(text_at(job, "state"), state);
+    assert_int_equal(number_at(job, "attempt"), attempt);
+    cJSON_Delete(job);
+}
+
+static void expect_dataset(struct fixture *f, const char *state) {
+    cJSON *doc = NULL;
+    assert_int_equal(store_dataset_get(store_loop_sql(f->store), "data", &f->err, &doc), 0);
+    assert_string_equal(text_at(doc, "state"), state);
+    cJSON_Delete(doc);
+}
+
+static void start_job(struct fixture *f) {
+    cJSON *start = NULL;
+    assert_int_equal(in_tx(f, do_next, &start), 0);
+    assert_non_null(start);
+    assert_string_equal(text_at(start, "job_id"), f->id);
+    cJSON_Delete(start);
+}
+
+static void test_the_life_of_a_job(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, do_dataset, NULL), 0);
+    expect_job(f, "queued", 0);
+    start_job(f);
+    expect_job(f, "running", 1);
+    cJSON *none = NULL;
+    assert_int_equal(in_tx(f, do_next, &none), 0);
+    assert_null(none);
+    assert_int_equal(step(f, JOB_PAUSE, NULL), 0);
+    expect_job(f, "paused", 1);
+    assert_int_equal(step(f, JOB_RESUME, NULL), 0);
+    expect_dataset(f, "checking");
+    assert_int_equal(step(f, JOB_FINISH, "done"), 0);
+    expect_dataset(f, "ready");
+    assert_int_equal(step(f, JOB_CANCEL, NULL), ESP_ECONFLICT);
+    assert_non_null(strstr(f->err.message, "done"));
+    cJSON *job = job_of(f);
+    assert_int_equal(cJSON_GetArraySize(member(job, "attempts")), 1);
+    assert_string_equal(text_at(job, "attempts.0.reason"), "done");
+    assert_string_equal(text_at(job, "attempts.0.ended_at"), text_at(job, "ended_at"));
+    cJSON_Delete(job);
+}
+
+static void test_a_started_daemon_queues_again_what_ran(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, do_dataset, NULL), 0);
+    for (int i = 1; i <= 5; i++) { /* more often than a job may crash */
+        start_job(f);
+        expect_job(f, "running", i);
+        assert_int_equal(in_tx(f, do_recover, NULL), 0);
+        expect_job(f, "queued", i);
+    }
+    start_job(f);
+    assert_int_equal(step(f, JOB_CANCEL, NULL), 0);
+    expect_job(f, "canceling", 6);
+    assert_int_equal(in_tx(f, do_recover, NULL), 0);
+    expect_job(f, "canceled", 6);
+    expect_dataset(f, "failed");
+}
+
+static void test_three_crashes_fail_it(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, do_dataset, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        start_job(f);
+        assert_int_equal(step(f, JOB_CRASH, "killed by signal 9"), 0);
+    }
+    cJSON *job = job_of(f);
+    assert_string_equal(text_at(job, "state"), "failed");
+    assert_string_equal(text_at(job, "error.code"), "internal");
+    assert_non_null(strstr(text_at(job, "error.message"), "signal 9"));
+    cJSON_Delete(job);
+    expect_dataset(f, "failed");
+    assert_int_equal(step(f, JOB_RETRY, NULL), 0);
+    expect_dataset(f, "checking");
+    start_job(f);
+    expect_job(f, "running", 4);
+}
+
+struct lines {
+    char *text[8];
+    int n;
+    int64_t attempt;
+    struct ingest_result result;
+};
+
+static int do_ingest(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    struct lines *lines = argument;
+    return ingest_lines(tx, f->id, lines->attempt, lines->text, lines->n, err, &lines->result);
+}
+
+#define EVENT(seq, kind, data)                                                                     \
+    "{\"type\":\"event\",\"seq\":" #seq ",\"attempt\":1,\"kind\":\"" kind "\",\"data\":" data "}"
+#define METRIC(seq, step, value)                                                                   \
+    EVENT(seq, "metric",                                                                           \
+          "{\"series\":\"loss\",\"step\":" #step ",\"epoch\":0.5,\"value\":" #value "}")
+
+static int say(struct fixture *f, struct lines *lines) {
+    while (lines->n < 8 && lines->text[lines->n] != NULL)
+        lines->n++;
+    return in_tx(f, do_ingest, lines);
+}
+
+static cJSON *metrics_of(struct fixture *f, int max_points) {
+    struct job_row job;
+    cJSON *doc = NULL;
+    struct sql *sql = store_loop_sql(f->store);
+    assert_int_equal(store_job_load(sql, f->id, &f->err, &job), 0);
+    assert_int_equal(store_metrics(sql, job.subject, NULL, -1, max_points, &f->err, &doc), 0);
+    return doc;
+}
+
+static void test_events_are_applied_once_and_in_order(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, do_supernet, NULL), 0);
+    start_job(f);
+    struct lines first = {{METRIC(1, 10, 2.5), METRIC(2, 20, 2.25)}, .attempt = 1};
+    assert_int_equal(say(f, &first), 0);
+    assert_int_equal(first.result.acked, 2);
+    /* Sent again after a restart, with one more; what is known is passed over. */
+    struct lines again = {{METRIC(1, 10, 9), METRIC(2, 20, 9), METRIC(3, 30, 2)}, .attempt = 1};
+    assert_int_equal(say(f, &again), 0);
+    assert_int_equal(again.result.acked, 3);
+    cJSON *doc = metrics_of(f, 100);
+    assert_int_equal(cJSON_GetArraySize(member(doc, "series.0.value")), 3);
+    assert_float_equal(number_at(doc, "series.0.value.0"), 2.5, 0);
+    assert_float_equal(number_at(doc, "series.0.value.1"), 2.25, 0);
+    cJSON_Delete(doc);
+    /* A gap is the job's fault and changes nothing. */
+    struct lines gap = {{METRIC(4, 40, 1), METRIC(6, 60, 1)}, .attempt = 1};
+    assert_int_equal(say(f, &gap), ESP_EINVAL);
+    doc = metrics_of(f, 100);
+    assert_int_equal(cJSON_GetArraySize(member(doc, "series.0.value")), 3);
+    cJSON_Delete(doc);
+    struct lines right = {{METRIC(4, 40, 1)}, .attempt = 1};
+    assert_int_equal(say(f, &right), 0);
+    assert_int_equal(right.result.acked, 4);
+}
+
+static void test_older_attempts_are_fenced(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, do_supernet, NULL), 0);
+    start_job(f);
+    assert_int_equal(step(f, JOB_CRASH, "exit code 1"), 0);
+    start_job(f);
+    struct lines old = {{METRIC(1, 10, 2.5)}, .attempt = 1};
+    assert_int_equal(say(f, &old), 0);
+    assert_true(old.result.fenced);
+    assert_int_equal(old.result.acked, 0);
+    cJSON *doc = metrics_of(f, 100);
+    assert_int_equal(cJSON_GetArraySize(member(doc, "series")), 0);
+    cJSON_Delete(doc);
+}
+
+static void test_what_makes_no_sense_is_refused(void **state) {
+    struct fixture *f = *state;
+    static const struct {
+        const char *line;
+        int code;
+    } rows[] = {
+        {"{", ESP_EPARSE},
+        {"[]", ESP_EINVAL},
+        {"{\"type\":\"event\"}", ESP_EINVAL},
+        {EVENT(1, "dance", "{}"), ESP_EINVAL},
+        {EVENT(1, "front", "{}"), ESP_EINVAL}, /* not of a training */
+        {EVENT(1, "metric", "{}"), ESP_EINVAL},
+        {EVENT(1, "checkpoint", "{\"path\":1}"), ESP_EINVAL},
+        {EVENT(0, "metric", "{}"), ESP_EINVAL},
+        {EVENT(1, "failed", "[]"), ESP_EINVAL},
+    };
+    assert_int_equal(in_tx(f, do_supernet, NULL), 0);
+    start_job(f);
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct lines lines = {{(char *)(uintptr_t)rows[i].line}, .attempt = 1};
+        assert_int_equal(say(f, &lines), rows[i].code);
+        assert_true(f->err.message[0] != '\0');
+    }
+    expect_job(f, "running", 1);
+}
+
+static void test_a_job_ends_by_its_last_event(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, do_supernet, NULL), 0);
+    start_job(f);
+    struct lines lines = {
+        {EVENT(1, "checkpoint",
+               "{\"path\":\"checkpoints/a\",\"step\":7,\"epoch\":1.5,\"bytes\":10,\"hash\":\"h\","
+               "\"top1_largest\":0.75,\"top1_smallest\":null}"),
+         EVENT(2, "done", "{\"result\":{\"steps\":7,\"images\":896}}"),
+         METRIC(3, 8, 1) /* behind the end: does not count */},
+        .attempt = 1};
+    assert_int_equal(say(f, &lines), 0);
+    assert_true(lines.result.ended);
+    assert_int_equal(lines.result.acked, 2);
+    expect_job(f, "done", 1);
+    cJSON *doc = NULL;
+    assert_int_equal(store_supernet_get(store_loop_sql(f->store), "net", &f->err, &doc), 0);
+    doc = as_sent(doc);
+    assert_string_equal(text_at(doc, "state"), "ready");
+    assert_int_equal(number_at(doc, "images"), 896);
+    assert_int_equal(number_at(doc, "step"), 7);
+    assert_float_equal(number_at(doc, "top1_largest"), 0.75, 0);
+    assert_true(cJSON_IsNull(member(doc, "top1_smallest")));
+    assert_true(id_has_prefix(text_at(doc, "checkpoint"), "ck_"));
+    cJSON_Delete(doc);
+    assert_non_null(strstr(f->events, "supernet;"));
+}
+
+static void test_a_job_says_why_it_failed(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, do_dataset, NULL), 0);
+    start_job(f);
+    struct lines lines = {
+        {EVENT(1, "failed", "{\"code\":\"corrupt\",\"message\":\"cut off\",\"pointer\":\"/a\"}")},
+        .attempt = 1};
+    assert_int_equal(say(f, &lines), 0);
+    cJSON *job = job_of(f);
+    assert_string_equal(text_at(job, "error.code"), "corrupt");
+    assert_string_equal(text_at(job, "error.message"), "cut off");
+    assert_string_equal(text_at(job, "error.pointer"), "/a");
+    cJSON_Delete(job);
+    expect_dataset(f, "failed");
+}
+
+static void test_curves_are_thinned_but_keep_their_end(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, do_supernet, NULL), 0);
+    start_job(f);
+    for (int i = 1; i <= 1000; i++) {
+        char line[256];
+        snprintf(line, sizeof(line),
+                 "{\"type\":\"event\",\"seq\":%d,\"attempt\":1,\"kind\":\"metric\",\"data\":{"
+                 "\"series\":\"loss\",\"step\":%d,\"epoch\":0,\"value\":%d}}",
+                 i, i, i);
+        struct lines lines = {{line}, .attempt = 1};
+        assert_int_equal(say(f, &lines), 0);
+    }
+    cJSON *doc = metrics_of(f, 100);
+    int n = cJSON_GetArraySize(member(doc, "series.0.step"));
+    assert_in_range(n, 50, 100);
+    char last[40];
+    snprintf(last, sizeof(last), "series.0.step.%d", n - 1);
+    assert_int_equal(number_at(doc, last), 1000);
+    cJSON_Delete(doc);
+    doc = metrics_of(f, 5000);
+    assert_int_equal(cJSON_GetArraySize(member(doc, "series.0.step")), 1000);
+    cJSON_Delete(doc);
+}
+
+#define CANDIDATE(id, strategy_value, source)                                                      \
+    "{\"arch_id\":\"" id "\",\"arch\":\"arch " id "\",\"feasible\":true,\"metrics\":{\"top1\":{"   \
+    "\"value\":" strategy_value ",\"low\":0.1,\"high\":0.9,\"source\":\"" source "\"},\"macs\":{"  \
+    "\"value\":5,\"low\":5,\"high\":5,\"source\":\"counted\"}}}"
+#define CANDIDATES(seq, strategy, items)                                                           \
+    EVENT(seq, "candidates",                                                                       \
+          "{\"strategy\":\"" strategy "\",\"generation\":1,\"items\":[" items "]}")
+#define FRONT(seq, version, stage, ids)                                                            \
+    EVENT(seq, "front",                                                                            \
+          "{\"version\":" #version ",\"stage\":\"" stage "\",\"hypervolume\":1.5,"                 \
+          "\"calibration_version\":1,\"reference_point\":{\"top1\":0},\"arch_ids\":" ids "}")
+
+static cJSON *candidates_of(struct fixture *f, int64_t after, int64_t size) {
+    struct job_row job;
+    struct candidate_page page = {.after = after, .size = size};
+    char *text = NULL;
+    assert_int_equal(store_job_load(store_loop_sql(f->store), f->id, &f->err, &job), 0);
+    assert_int_equal(store_candidates(store_loop_sql(f->store), job.subject, &page, &f->err, &text),
+                     0);
+    cJSON *doc = doc_of(text);
+    free(text);
+    return doc;
+}
+
+static void test_candidates_show_again_when_they_change(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, do_supernet, "search"), 0);
+    start_job(f);
+    struct lines lines = {
+        {CANDIDATES(1, "nsga2",
+                    CANDIDATE("a", "0.5", "predicted") "," CANDIDATE(
+                        "b", "0.6", "predicted") "," CANDIDATE("c", "0.7", "predicted"))},
+        .attempt = 1};
+    assert_int_equal(say(f, &lines), 0);
+    cJSON *doc = candidates_of(f, 0, 2);
+    assert_int_equal(number_at(doc, "total"), 3);
+    assert_int_equal(cJSON_GetArraySize(member(doc, "columns.id")), 2);
+    assert_string_equal(text_at(doc, "next"), text_at(doc, "cursor"));
+    int64_t cursor = atoll(text_at(doc, "next"));
+    cJSON_Delete(doc);
+    doc = candidates_of(f, cursor, 2);
+    assert_int_equal(cJSON_GetArraySize(member(doc, "columns.id")), 1);
+    assert_true(cJSON_IsNull(member(doc, "next")));
+    cursor = atoll(text_at(doc, "cursor"));
+    cJSON_Delete(doc);
+    struct lines better = {{CANDIDATES(2, "nsga2", CANDIDATE("a", "0.55", "evaluated"))},
+                           .attempt = 1};
+    assert_int_equal(say(f, &better), 0);
+    doc = candidates_of(f, cursor, 10);
+    assert_int_equal(cJSON_GetArraySize(member(doc, "columns.id")), 1);
+    assert_string_equal(text_at(doc, "columns.arch_id.0"), "a");
+    assert_float_equal(number_at(doc, "columns.metrics.top1.value.0"), 0.55, 0);
+    assert_string_equal(text_at(doc, "columns.metrics.top1.source.0"), "evaluated");
+    assert_int_equal(number_at(doc, "total"), 3);
+    cJSON_Delete(doc);
+}
+
+static void test_fronts_keep_what_was_predicted(void **state) {
+    struct fixture *f = *state;
+    struct job_row job;
+    cJSON *doc = NULL;
+    assert_int_equal(in_tx(f, do_supernet, "search"), 0);
+    start_job(f);
+    struct lines lines = {{CANDIDATES(1, "nsga2", CANDIDATE("a", "0.5", "predicted")),
+                           CANDIDATES(2, "random", CANDIDATE("a", "0.5", "predicted")),
+                           CANDIDATES(3, "random", CANDIDATE("b", "0.4", "predicted")),
+                           FRONT(4, 1, "predicted", "[\"a\",\"b\"]"),
+                           CANDIDATES(5, "nsga2", CANDIDATE("a", "0.45", "evaluated")),
+                           FRONT(6, 2, "final", "[\"a\"]")},
+                          .attempt = 1};
+    assert_int_equal(say(f, &lines), 0);
+    assert_int_equal(store_job_load(store_loop_sql(f->store), f->id, &f->err, &job), 0);
+    assert_int_equal(store_front(store_loop_sql(f->store), job.subject, &f->err, &doc), 0);
+    doc = as_sent(doc);
+    assert_string_equal(text_at(doc, "stage"), "final");
+    assert_int_equal(number_at(doc, "version"), 2);
+    assert_int_equal(cJSON_GetArraySize(member(doc, "items")), 1); /* one arch, two finders */
+    assert_string_equal(text_at(doc, "items.0.arch_id"), "a");
+    assert_float_equal(number_at(doc, "items.0.metrics.top1.value"), 0.45, 0);
+    assert_float_equal(number_at(doc, "items.0.predicted.top1.value"), 0.5, 0);
+    cJSON_Delete(doc);
+    doc = candidates_of(f, 0, 100);
+    int on_front = 0;
+    for (int i = 0; i < 3; i++) {
+        char path[40];
+        snprintf(path, sizeof(path), "columns.on_front.%d", i);
+        on_front += cJSON_IsTrue(member(doc, path));
+    }
+    assert_int_equal(on_front, 2); /* a, found by both strategies */
+    cJSON_Delete(doc);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_start, fixture_stop)
+    const struct CMUnitTest tests[] = {
+        TEST(test_the_life_of_a_job),
+        TEST(test_a_started_daemon_queues_again_what_ran),
+        TEST(test_three_crashes_fail_it),
+        TEST(test_events_are_applied_once_and_in_order),
+        TEST(test_older_attempts_are_fenced),
+        TEST(test_what_makes_no_sense_is_refused),
+        TEST(test_a_job_ends_by_its_last_event),
+        TEST(test_a_job_says_why_it_failed),
+        TEST(test_curves_are_thinned_but_keep_their_end),
+        TEST(test_candidates_show_again_when_they_change),
+        TEST(test_fronts_keep_what_was_predicted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
