@@ -74,6 +74,8 @@ static int retry_job(struct api_call *call, struct err *err) {
         r = store_job_apply(call->tx, call->id, JOB_RETRY, NULL, err);
     if (r == 0 && strcmp(row.kind, "table") == 0)
         r = store_table_retry(call->tx, row.subject, call->id, err);
+    if (r == 0)
+        r = store_measure_requests_renew(call->tx, call->id, err);
     call->status = 202;
     return r != 0 ? r : store_job_get(call->sql, call->id, err, &call->answer);
 }

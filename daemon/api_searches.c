@@ -69,6 +69,8 @@ static int step_search(struct api_call *call, enum job_event event, struct err *
         r = store_job_apply(call->tx, text_of(search, "job"), event, NULL, err);
     if (r == 0 && event == JOB_CANCEL)
         r = store_measure_requests_drop(call->tx, text_of(search, "job"), err);
+    if (r == 0 && event == JOB_RETRY)
+        r = store_measure_requests_renew(call->tx, text_of(search, "job"), err);
     if (r == 0)
         r = answer_search(call, text_of(search, "id"), text_of(search, "job"), err);
     cJSON_Delete(search);

@@ -403,24 +403,78 @@ int store_measure_answers(struct sql *sql, const char *job, struct err *err, cJS
         "NULL THEN q.error WHEN m.state = 'canceled' THEN coalesce(json_extract(m.error, "
         "'$.message'), 'the measurement was canceled') ELSE json_extract(m.error, '$.message') END "
         "AS error FROM measure_requests q LEFT JOIN measurements m ON m.id = q.measurement WHERE "
-        "q.job = ?1 AND (m.id IS NULL OR m.state IN ('accepted', 'failed', 'canceled')) ORDER BY "
-        "q.request",
+        "q.job = ?1 AND (m.id IS NULL OR (q.error IS NULL AND m.state IN ('accepted', 'failed', "
+        "'canceled'))) ORDER BY q.request",
         "t", job);
+}
+
+/* The mark of a request whose measurement was given up with its job; it has no answer then. */
+#define DROPPED "dropped"
+
+/* No job that runs waits for a measurement that was given up, so the mark is for all that asked. */
+static int drop_request(struct store_tx *tx, const char *measurement, struct err *err) {
+    int r = store_measurement_abandon(tx, measurement, err);
+    return r != 0 ? r
+                  : sql_run(store_tx_sql(tx), err, NULL,
+                            "UPDATE measure_requests SET error = '" DROPPED "' WHERE measurement = "
+                            "?1 AND (SELECT state FROM measurements WHERE id = ?1) = 'canceled'",
+                            "t", measurement);
 }
 
 int store_measure_requests_drop(struct store_tx *tx, const char *job, struct err *err) {
     cJSON *rows = NULL;
     const cJSON *row;
     int r = sql_get_rows(store_tx_sql(tx), err, &rows,
-                         "SELECT measurement AS id FROM measure_requests WHERE job = ?1 AND "
-                         "measurement IS NOT NULL",
+                         "SELECT DISTINCT m.id FROM measure_requests q JOIN measurements m ON m.id "
+                         "= q.measurement WHERE q.job = ?1 AND m.state IN ('queued', 'leased', "
+                         "'running')",
                          "t", job);
     cJSON_ArrayForEach(row, rows) {
         if (r == 0)
-            r = store_measurement_abandon(tx, cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")),
-                                          err);
+            r = drop_request(tx, cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")), err);
     }
     cJSON_Delete(rows);
+    return r;
+}
+
+/* row: the dropped request's number and its measurement, which tells what to ask for. */
+static int renew_request(struct store_tx *tx, const char *job, const cJSON *row, struct err *err) {
+    struct measurement_request request = {
+        .profile = cJSON_GetStringValue(cJSON_GetObjectItem(row, "profile")),
+        .kind = "network",
+        .graph_id = cJSON_GetStringValue(cJSON_GetObjectItem(row, "graph_id")),
+        .graph = cJSON_GetStringValue(cJSON_GetObjectItem(row, "graph")),
+        .arch = cJSON_GetStringValue(cJSON_GetObjectItem(row, "arch")),
+        .method = cJSON_GetStringValue(cJSON_GetObjectItem(row, "method")),
+        .seed = 1,
+        .priority = MEASUREMENT_OF_SEARCH};
+    char id[ID_MAX];
+    int r = store_measurement_ask(tx, &request, err, id);
+    bool gone = r == ESP_ENOTFOUND;
+    return r != 0 && !gone
+               ? r
+               : sql_run(store_tx_sql(tx), err, NULL,
+                         "UPDATE measure_requests SET measurement = ?3, error = ?4 WHERE job = ?1 "
+                         "AND request = ?2",
+                         "titt", job,
+                         (int64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(row, "request")),
+                         gone ? NULL : id, gone ? err->message : NULL);
+}
+
+int store_measure_requests_renew(struct store_tx *tx, const char *job, struct err *err) {
+    cJSON *rows = NULL;
+    const cJSON *row;
+    int r = sql_get_rows(store_tx_sql(tx), err, &rows,
+                         "SELECT q.request, m.profile, m.graph_id, m.graph, m.arch, m.method FROM "
+                         "measure_requests q JOIN measurements m ON m.id = q.measurement WHERE "
+                         "q.job = ?1 AND q.error = '" DROPPED "' ORDER BY q.request",
+                         "t", job);
+    cJSON_ArrayForEach(row, rows) {
+        if (r == 0)
+            r = renew_request(tx, job, row, err);
+    }
+    cJSON_Delete(rows);
+    store_tx_wake(tx, STORE_WAKE_REQUESTS);
     return r;
 }
 

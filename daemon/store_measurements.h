@@ -57,7 +57,9 @@ int store_measure_requests_add(struct store_tx *tx, const char *job, const cJSON
 /* Those of a job that have ended: [{"request", "measurement_id", "state", …}] as the job takes
  * them. */
 int store_measure_answers(struct sql *sql, const char *job, struct err *err, cJSON **ret_array);
-/* A canceled or failed job waits for nothing. */
+/* A canceled or failed job waits for nothing: what only it waits for is given up, unanswered. */
 int store_measure_requests_drop(struct store_tx *tx, const char *job, struct err *err);
+/* The job is tried again: what was given up is asked for anew, under the same request numbers. */
+int store_measure_requests_renew(struct store_tx *tx, const char *job, struct err *err);
 /* How many of a job's requests are open. */
 int store_measure_requests_open(struct sql *sql, const char *job, struct err *err, int64_t *ret);

@@ -932,6 +932,10 @@ static int do_drop(struct store_tx *tx, struct work *op, struct err *err) {
     return store_measure_requests_drop(tx, op->a, err);
 }
 
+static int do_renew(struct store_tx *tx, struct work *op, struct err *err) {
+    return store_measure_requests_renew(tx, op->a, err);
+}
+
 static cJSON *requests(struct fixture *f, const char *second_profile) {
     cJSON *data = cJSON_CreateObject(), *items = cJSON_AddArrayToObject(data, "items");
     for (int i = 0; i < 2; i++) {
@@ -1004,6 +1008,15 @@ static void test_a_canceled_job_drops_only_its_own(void **state) {
     assert_int_equal(run(f, &cancel, do_job_event), 0);
     assert_int_equal(run(f, &op, do_drop), 0);
     assert_int_equal(number(f, open, "x"), 0);
+    assert_int_equal(answers(f, one.id, "none"), 0); /* given up is no answer */
+    assert_int_equal(answers(f, two.id, "none"), 0);
+    op.a = one.id;
+    assert_int_equal(run(f, &op, do_renew), 0); /* it goes on: asked for anew, once */
+    assert_int_equal(run(f, &op, do_renew), 0);
+    assert_int_equal(number(f, open, "x"), 1);
+    assert_int_equal(measure_all(f, "ok"), 1);
+    assert_int_equal(answers(f, one.id, "accepted"), 2);
+    assert_int_equal(answers(f, two.id, "none"), 0);
     cJSON_Delete(spec);
     cJSON_Delete(data);
 }
