@@ -68,6 +68,28 @@ def job_killed():
     run.stack.stop()
 
 
+@test("a search canceled while the board still measures asks again when it is resumed", 150)
+def canceled_while_measuring():
+    bed.calm_search()
+    run = bed.SearchRun("measuring", board_works=False)
+    client = run.stack.client
+    for half in ("the networks to calibrate on", "the front"):
+        wait_for(f"requests for {half}", lambda: client.items("/measurements?kind=network&state=queued") and (run.stack.job(run.job)["progress"] or {}).get("phase") == "measure", 60)
+        run.stack.cli("search", "cancel", "hunt")
+        run.stack.wait_job(run.job, state="canceled")
+        equal(client.items("/measurements?kind=network&state=queued"), [], "measurements that nobody waits for")
+        run.stack.cli("search", "resume", "hunt")
+        asked = wait_for("the same to be asked for again", lambda: client.items("/measurements?kind=network&state=queued"), 20)
+        check(len(asked) <= bed.SEARCH["measure_front"], "measurements asked for", len(asked))
+        if half == "the front":
+            run.board.serve()
+        else:
+            while run.board.work_once():
+                pass
+    compare(run.finish())
+    run.stack.stop()
+
+
 @test("a search canceled and resumed through the command line changes nothing in its result", 150)
 def canceled():
     bed.calm_search()
