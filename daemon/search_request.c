@@ -12,6 +12,7 @@
 #include "daemon/spaces.h"
 #include "daemon/store_devices.h"
 #include "devices/method.h"
+#include "search/accuracy_predictor.h"
 #include "search/feasibility.h"
 #include "search/loop.h"
 #include "search/strategy.h"
@@ -47,12 +48,13 @@ struct integer {
     const char *key;
     int64_t fallback, min, max;
 };
-static const struct integer integers[] = {{"evaluations", 4000, 1, SEARCH_EVALUATIONS_MAX},
-                                          {"population", 64, 4, STRATEGY_POPULATION_MAX},
-                                          {"seed", 1, 0, INT64_C(1) << 53},
-                                          {"initial_evaluations", 64, 8, 100000},
-                                          {"measure_front", 24, 0, 10000},
-                                          {"calibration_nets", 12, 0, 1000}};
+static const struct integer integers[] = {
+    {"evaluations", 4000, 1, SEARCH_EVALUATIONS_MAX},
+    {"population", 64, 4, STRATEGY_POPULATION_MAX},
+    {"seed", 1, 0, INT64_C(1) << 53},
+    {"initial_evaluations", 64, ACCURACY_SAMPLES_MIN, ACCURACY_SAMPLES_MAX},
+    {"measure_front", 24, 0, 10000},
+    {"calibration_nets", 12, 0, 1000}};
 
 static int fill_integers(cJSON *body, struct err *err) {
     for (unsigned i = 0; i < sizeof(integers) / sizeof(*integers); i++) {

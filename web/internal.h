@@ -7,12 +7,18 @@
 #include "web/route.h"
 #include "web/web.h"
 
-enum { WEB_HEADERS_MAX = 4, WEB_HEADER_VALUE_MAX = 256, WEB_GZIP_FROM = 16 << 10 };
+enum {
+    WEB_CONNECTION_MEMORY = 48 << 10, /* request line, headers and buffers of a connection */
+    WEB_HEADERS_MAX = 4,
+    WEB_HEADER_VALUE_MAX = 256,
+    WEB_GZIP_FROM = 16 << 10
+};
 
 struct web_conn { /* one TCP connection */
     int fd;
     bool loopback;       /* both ends */
     int64_t deadline_us; /* monotonic; 0: none */
+    size_t target_len;   /* bytes of the newest request's target before its first NUL */
     struct web_conn *prev, *next;
 };
 

@@ -327,6 +327,14 @@ static void call_handler(struct web_request *req) {
     req->in_handler = false;
 }
 
+/* A NUL in the request line ends the path for libmicrohttpd, but not the target: the version then
+ * stands further behind it than the target is long. (Both lie in one buffer; if another version of
+ * the library keeps them elsewhere, nothing is said.) */
+static bool holds_nul(const struct web_request *req, const char *url, const char *version) {
+    uintptr_t gap = (uintptr_t)version - (uintptr_t)url;
+    return req->conn != NULL && gap < WEB_CONNECTION_MEMORY && gap != req->conn->target_len + 1;
+}
+
 enum MHD_Result web_on_access(void *context, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *upload_data,
                               size_t *upload_data_size, void **request) {
@@ -336,6 +344,8 @@ enum MHD_Result web_on_access(void *context, struct MHD_Connection *connection, 
         if (req == NULL)
             return MHD_NO;
         *request = req;
+        if (holds_nul(req, url, version))
+            err_set(&req->refused, ESP_EPARSE, NULL, "the request line holds a NUL");
         return begin(req);
     }
     if (*upload_data_size > 0)

@@ -14,8 +14,7 @@
 
 enum {
     TICK_MS = 500,
-    STALLED_S = 60, /* an answer of which the client takes nothing for so long is given up */
-    CONNECTION_MEMORY = 48 << 10 /* request line, headers and buffers of a connection */
+    STALLED_S = 60 /* an answer of which the client takes nothing for so long is given up */
 };
 
 int64_t web_now_us(void) {
@@ -170,6 +169,15 @@ static size_t unescape(void *context, struct MHD_Connection *connection, char *t
     return len;
 }
 
+/* Remembers how long the target is as text; see web_on_access. */
+static void *note_target(void *context, const char *target, struct MHD_Connection *connection) {
+    struct web_conn *conn =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    if (conn != NULL)
+        conn->target_len = strlen(target);
+    return NULL;
+}
+
 static struct MHD_Daemon *start_mhd(struct web_server *server, int fd) {
     const struct web_config *config = server->config;
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
@@ -180,9 +188,10 @@ static struct MHD_Daemon *start_mhd(struct web_server *server, int fd) {
         MHD_OPTION_NOTIFY_COMPLETED, web_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
         on_connection, server, MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->max_connections,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)config->max_connections_per_address,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)WEB_CONNECTION_MEMORY,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)STALLED_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
+        MHD_OPTION_URI_LOG_CALLBACK, note_target, NULL, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
+        NULL, MHD_OPTION_END);
 }
 
 static int attach_to_loop(struct web_server *server, struct err *err) {

@@ -165,6 +165,16 @@ static void test_body_limits(void **state) {
     client_close(x);
 }
 
+static void test_nul_in_the_request_line(void **state) {
+    struct fixture *f = *state;
+    static const char request[] = "GET /hello/x\0/y" HEAD "\r\n";
+    struct exchange *x = client_open(web_port(f->server));
+    client_send(x, request, sizeof(request) - 1);
+    client_wait(&f->loop, x, NULL, 5000);
+    assert_int_equal(atoi(x->text + 9), 400);
+    client_close(x);
+}
+
 static void test_other_origins(void **state) {
     struct fixture *f = *state;
     expect(f, "GET /hello/x HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 403,
@@ -312,6 +322,7 @@ int main(void) {
         TEST(test_bodies),
         TEST(test_body_limits),
         TEST(test_other_origins),
+        TEST(test_nul_in_the_request_line),
         TEST(test_tokens),
         TEST(test_answers_later),
         TEST(test_compresses),
