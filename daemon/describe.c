@@ -81,17 +81,6 @@ out:
     return rc;
 }
 
-static void unit_cost(const struct graph *graph, const struct graph_unit *unit,
-                      struct cost *ret_sum) {
-    struct cost cost;
-    *ret_sum = (struct cost){0};
-    for (int i = 0; i < unit->n_ops; i++) {
-        op_cost(&graph->ops[unit->first_op + i], 4, &cost);
-        ret_sum->macs += cost.macs;
-        ret_sum->params += cost.params;
-    }
-}
-
 /* What a drawing of the network needs to know of one unit. */
 static cJSON *describe_unit(const struct graph *graph, const struct graph_unit *unit,
                             const struct latency_table *table) {
@@ -103,7 +92,7 @@ static cJSON *describe_unit(const struct graph *graph, const struct graph_unit *
     struct cost cost;
     cJSON *doc = cJSON_CreateObject();
 
-    unit_cost(graph, unit, &cost);
+    unit_cost(graph, (int)(unit - graph->units), &cost);
     cJSON_AddStringToObject(doc, "signature", unit->signature);
     cJSON_AddStringToObject(doc, "kind", unit_kind_names[spec->kind]);
     cJSON_AddNumberToObject(doc, "stage", unit->stage);

@@ -67,6 +67,14 @@ int graph_cost(const struct graph *graph, int bytes_per_element, struct err *err
     return 0;
 }
 
+void unit_cost(const struct graph *graph, int unit, struct cost *ret_cost) {
+    const struct graph_unit *part = &graph->units[unit];
+    struct cost sum = {.peak_activation_bytes = unit_peak_bytes(&part->spec, 4)};
+    for (int i = 0; i < part->n_ops; i++)
+        add_op(&sum, &graph->ops[part->first_op + i], 4);
+    *ret_cost = sum;
+}
+
 int arch_cost(const struct space *space, const struct arch *arch, struct err *err,
               struct cost *ret_cost) {
     if (!arch_valid(space, arch))
@@ -112,11 +120,9 @@ struct signed_metric {
 
 static double unit_metric(void *context, const struct graph *graph, int unit) {
     const struct signed_metric *wanted = context;
-    const struct graph_unit *part = &graph->units[unit];
-    struct cost sum = {.peak_activation_bytes = unit_peak_bytes(&part->spec, 4)};
-    for (int i = 0; i < part->n_ops; i++)
-        add_op(&sum, &graph->ops[part->first_op + i], 4);
-    return wanted->sign * metric_value(&sum, wanted->metric);
+    struct cost cost;
+    unit_cost(graph, unit, &cost);
+    return wanted->sign * metric_value(&cost, wanted->metric);
 }
 
 /* Highest value of a metric that is a sum. */

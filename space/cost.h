@@ -17,6 +17,8 @@ void op_cost(const struct op *op, int bytes_per_element,
              struct cost *ret_cost); /* peaks: those of the op alone */
 int graph_cost(const struct graph *graph, int bytes_per_element, struct err *err,
                struct cost *ret_cost);
+/* What one unit of a graph adds, at 4 bytes an element; its peaks are those while it runs. */
+void unit_cost(const struct graph *graph, int unit, struct cost *ret_cost);
 int arch_cost(const struct space *space, const struct arch *arch, struct err *err,
               struct cost *ret_cost); /* 4 bytes an element; fast: used in search loops */
 
