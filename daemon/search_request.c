@@ -36,6 +36,7 @@ struct work {
 };
 
 static void work_finish(struct work *work) {
+    cost_evaluator_destroy(&work->evaluators[0]);
     for (int i = 0; i < work->n_profiles; i++) {
         latency_evaluator_destroy(work->latencies[i]);
         profile_latency_finish(&work->profiles[i]);
@@ -200,8 +201,7 @@ static int add_profile(struct work *work, const char *id, const cJSON *body, str
 
 static int load_profiles(struct work *work, const cJSON *body, struct err *err) {
     static const char prefix[] = "latency_us:";
-    int r = 0;
-    cost_evaluator_init(work->space, &work->evaluators[0]);
+    int r = cost_evaluator_create(work->space, err, &work->evaluators[0]);
     for (int i = 0; i < work->goals.n_metrics && r == 0; i++)
         if (strncmp(work->goals.keys[i], prefix, sizeof(prefix) - 1) == 0)
             r = add_profile(work, work->goals.keys[i] + sizeof(prefix) - 1, body, err);

@@ -27,6 +27,7 @@ struct accuracy_predictor {
     float *weights;      /* [p], ridge */
     struct mlp mlp;
     float *row; /* scratch */
+    struct encoder *encoder;
 };
 
 static int predictor_create(const struct space *space, struct err *err,
@@ -45,6 +46,11 @@ static int predictor_create(const struct space *space, struct err *err,
         accuracy_predictor_destroy(a);
         return err_set(err, ESP_ENOMEM, NULL, "no memory for an accuracy predictor");
     }
+    int code = encoder_create(space, err, &a->encoder);
+    if (code < 0) {
+        accuracy_predictor_destroy(a);
+        return code;
+    }
     *ret_predictor = a;
     return 0;
 }
@@ -52,6 +58,7 @@ static int predictor_create(const struct space *space, struct err *err,
 void accuracy_predictor_destroy(struct accuracy_predictor *predictor) {
     if (!predictor)
         return;
+    encoder_destroy(predictor->encoder);
     mlp_finish(&predictor->mlp);
     free(predictor->mean);
     free(predictor->scale);
@@ -138,9 +145,11 @@ static int load_samples(struct fitting *f, const struct accuracy_sample *samples
         const struct accuracy_sample *s = &samples[order[i]];
         if (!(s->top1 >= 0 && s->top1 <= 1))
             return err_set(err, ESP_EINVAL, NULL, "%g is no accuracy", s->top1);
-        if (!arch_valid(a->space, &s->arch) ||
-            encode_arch(a->space, &s->arch, f->x + (size_t)i * (size_t)f->p) < 0)
+        if (!arch_valid(a->space, &s->arch))
             return err_set(err, ESP_EINVAL, NULL, "a sample is no subnet of this space");
+        int code = encoder_run(a->encoder, &s->arch, err, f->x + (size_t)i * (size_t)f->p);
+        if (code < 0)
+            return code;
         f->truth[i] = s->top1;
     }
     a->bias = stats_mean(f->truth, (size_t)f->n);
@@ -273,9 +282,9 @@ int accuracy_predictor_run(struct accuracy_predictor *predictor, const struct ar
                        "the accuracy predictor ranks unseen subnets with Kendall's tau %.2f, %.2f "
                        "is needed: evaluate more subnets, or search with accuracy evaluated",
                        q->kendall_tau, a->tau_min);
-    int code = encode_arch(a->space, arch, a->row);
+    int code = encoder_run(a->encoder, arch, err, a->row);
     if (code < 0)
-        return err_set(err, code, NULL, "no subnet of this space");
+        return code;
     standardise(a, a->row);
     float sd = 0;
     float y = q->model == ACCURACY_MLP ? mlp_predict(&a->mlp, a->row, &sd)

@@ -46,7 +46,7 @@ accuracy_predictor_quality(const struct accuracy_predictor *predictor);
 struct accuracy_prediction {
     double top1, low, high; /* in [0, 1]; ACCURACY_LEVEL of truths should lie in [low, high] */
 };
-/* Not thread-safe (one scratch row). arch must be valid in the space. Errors: ESP_EINVAL (not
+/* Not thread-safe. arch must be valid in the space. Errors: ESP_EINVAL (not
  * accepted, says why). */
 int accuracy_predictor_run(struct accuracy_predictor *predictor, const struct arch *arch,
                            struct err *err, struct accuracy_prediction *ret_prediction);

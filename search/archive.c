@@ -80,8 +80,10 @@ static void set_metrics(struct archive *a, int index, const struct metric *metri
     struct metric *own = archive_metrics(a, index);
     for (int i = 0; i < a->goals->n_metrics; i++)
         own[i] = metrics ? metrics[i] : (struct metric){NAN, NAN, NAN, METRIC_COUNTED};
+    bool was_feasible = c->violation == 0;
     c->failed = !metrics;
     c->violation = goals_violation(a->goals, own);
+    a->n_feasible += (c->violation == 0) - was_feasible;
     goals_costs(a->goals, own, a->costs + (size_t)index * (size_t)a->goals->n_objectives);
 }
 
@@ -152,7 +154,8 @@ static int add(struct archive *a, const struct arch *arch, const struct metric *
     if (code < 0)
         return code;
     int index = a->n++;
-    a->candidates[index] = (struct candidate){.arch = *arch, .generation = generation};
+    a->candidates[index] =
+        (struct candidate){.arch = *arch, .generation = generation, .violation = INFINITY};
     arch_id(a->space, arch, a->candidates[index].id);
     set_metrics(a, index, metrics);
     if (!a->front_stale && a->candidates[index].violation == 0)

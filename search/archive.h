@@ -20,6 +20,7 @@ struct archive {
     const struct space *space; /* borrowed */
     const struct goals *goals; /* borrowed; must not change */
     int n, capacity;
+    int n_feasible; /* candidates that meet every constraint */
     struct candidate *candidates;
     struct metric *metrics; /* [n, goals->n_metrics] */
     double *costs;          /* [n, goals->n_objectives] */

@@ -1,8 +1,7 @@
 #include "search/evaluator.h"
 
-#include <math.h>
-
 #include "space/cost.h"
+#include "space/unit_sums.h"
 
 enum { KEYS = COST_METRICS };
 static const char *const cost_keys[KEYS] = {
@@ -13,44 +12,43 @@ static const char *const cost_keys[KEYS] = {
     [COST_MODEL_BYTES] = "model_bytes",
 };
 
-static void fill(const struct cost *cost, struct metric *ret_values) {
-    const double values[KEYS] = {
-        [COST_MACS] = (double)cost->macs,
-        [COST_PARAMS] = (double)cost->params,
-        [COST_PEAK_ACTIVATION] = (double)cost->peak_activation_bytes,
-        [COST_PEAK_SIMPLE] = (double)cost->peak_simple_bytes,
-        [COST_MODEL_BYTES] = (double)cost->model_bytes,
-    };
-    for (int i = 0; i < KEYS; i++)
-        ret_values[i] = (struct metric){values[i], values[i], values[i], METRIC_COUNTED};
+static void fill(const struct cost *cost, double *ret_values) {
+    ret_values[COST_MACS] = (double)cost->macs;
+    ret_values[COST_PARAMS] = (double)cost->params;
+    ret_values[COST_PEAK_ACTIVATION] = (double)cost->peak_activation_bytes;
+    ret_values[COST_PEAK_SIMPLE] = (double)cost->peak_simple_bytes;
+    ret_values[COST_MODEL_BYTES] = (double)cost->model_bytes;
+}
+
+static void unit_values(void *context, const struct graph *graph, int unit, double *ret_values) {
+    struct cost cost;
+    unit_cost(graph, unit, &cost);
+    fill(&cost, ret_values);
 }
 
 static int submit(void *context, struct evaluation *evaluations, int n, struct err *err) {
-    const struct space *space = context;
     for (int i = 0; i < n; i++) {
-        struct cost cost;
-        int code = arch_cost(space, evaluations[i].arch, err, &cost);
+        double values[KEYS];
+        int code = unit_sums_get(context, evaluations[i].arch, err, values);
         if (code < 0)
             return code;
-        fill(&cost, evaluations[i].values);
+        for (int k = 0; k < KEYS; k++)
+            evaluations[i].values[k] =
+                (struct metric){values[k], values[k], values[k], METRIC_COUNTED};
         evaluations[i].state = EVALUATION_DONE;
     }
     return 0;
 }
 
-/* graph is that of one unit alone. */
-static double unit_value(const struct graph *graph, int metric) {
-    struct cost cost;
-    struct metric values[KEYS];
-    if (graph_cost(graph, 4, NULL, &cost) < 0)
-        return NAN;
-    fill(&cost, values);
-    return values[metric].value;
+static double unit_value(const struct graph *graph, int unit, int metric) {
+    double values[KEYS];
+    unit_values(NULL, graph, unit, values);
+    return values[metric];
 }
 
 #define UNIT_COST(name, metric)                                                                    \
     static double name(void *context, const struct graph *graph, int unit) {                       \
-        return unit_value(graph, metric);                                                          \
+        return unit_value(graph, unit, metric);                                                    \
     }
 UNIT_COST(unit_macs, COST_MACS)
 UNIT_COST(unit_params, COST_PARAMS)
@@ -78,12 +76,28 @@ static bool monotone(void *context, int metric) {
     return true;
 }
 
-void cost_evaluator_init(const struct space *space, struct evaluator *ret_evaluator) {
+int cost_evaluator_create(const struct space *space, struct err *err,
+                          struct evaluator *ret_evaluator) {
+    struct unit_sums_config config = {
+        .space = space,
+        .n_values = KEYS,
+        .largest = {[COST_PEAK_ACTIVATION] = true, [COST_PEAK_SIMPLE] = true},
+        .unit = unit_values};
+    struct unit_sums *sums;
+    int code = unit_sums_create(&config, err, &sums);
+    if (code < 0)
+        return code;
     *ret_evaluator = (struct evaluator){.n_metrics = KEYS,
                                         .keys = cost_keys,
                                         .cheap = true,
-                                        .context = (void *)space,
+                                        .context = sums,
                                         .submit = submit,
                                         .additive = additive,
                                         .monotone = monotone};
+    return 0;
+}
+
+void cost_evaluator_destroy(struct evaluator *evaluator) {
+    unit_sums_destroy(evaluator->context);
+    *evaluator = (struct evaluator){0};
 }

@@ -8,5 +8,12 @@
 enum { ENCODING_MAX = 4096 };
 
 int encoding_size(const struct space *space); /* <= ENCODING_MAX */
-/* ret_features: encoding_size(space) values. arch must be valid. Errors: ESP_EINVAL. */
-int encode_arch(const struct space *space, const struct arch *arch, float *ret_features);
+
+/* Not thread-safe. Borrows space. */
+struct encoder;
+int encoder_create(const struct space *space, struct err *err,
+                   struct encoder **ret_encoder); /* ESP_ENOMEM */
+void encoder_destroy(struct encoder *encoder);    /* takes NULL */
+/* ret_features: encoding_size(space) values. arch must be valid. Errors: ESP_ENOMEM. */
+int encoder_run(struct encoder *encoder, const struct arch *arch, struct err *err,
+                float *ret_features);

@@ -43,5 +43,7 @@ struct evaluator {
 };
 
 /* The one that counts: macs, params, peak_activation_bytes, peak_simple_bytes, model_bytes. Borrows
- * space. */
-void cost_evaluator_init(const struct space *space, struct evaluator *ret_evaluator);
+ * space. Not thread-safe. Errors: ESP_ENOMEM. */
+int cost_evaluator_create(const struct space *space, struct err *err,
+                          struct evaluator *ret_evaluator);
+void cost_evaluator_destroy(struct evaluator *evaluator); /* takes one that is all zero */

@@ -203,8 +203,7 @@ static int describe(struct search_loop *loop, int n, struct generation *ret_gene
         code = archive_hypervolume(&loop->archive, loop->config.reference, &g.hypervolume);
     if (code < 0 && code != ESP_EUNSUPPORTED)
         return code;
-    for (int i = 0; i < loop->archive.n; i++)
-        g.feasible += loop->archive.candidates[i].violation == 0;
+    g.feasible = loop->archive.n_feasible;
     *ret_generation = g;
     return 0;
 }

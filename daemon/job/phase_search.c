@@ -106,13 +106,13 @@ static int open_facts(struct search_run *run, const cJSON *spec, struct err *err
 }
 
 static int open_evaluators(struct search_run *run, struct err *err) {
-    cost_evaluator_init(run->spec.space, &run->evaluators[SEARCH_COST_EVALUATOR]);
+    int rc = cost_evaluator_create(run->spec.space, err, &run->evaluators[SEARCH_COST_EVALUATOR]);
     search_accuracy_evaluator(run, &run->evaluators[SEARCH_ACCURACY_EVALUATOR]);
     run->n_evaluators = 2;
-    for (int p = 0; p < run->spec.n_profiles; p++) {
+    for (int p = 0; p < run->spec.n_profiles && rc == 0; p++) {
         struct search_profile *profile = &run->spec.profiles[p];
-        int rc = latency_evaluator_create(run->spec.space, profile->table, &profile->calibration,
-                                          profile->id, err, &run->latency[p]);
+        rc = latency_evaluator_create(run->spec.space, profile->table, &profile->calibration,
+                                      profile->id, err, &run->latency[p]);
         if (rc != 0)
             return rc;
         latency_evaluator_init(run->latency[p], &run->evaluators[search_latency_evaluator(p)]);
@@ -156,6 +156,7 @@ static int open_run(struct search_run *run, const cJSON *spec, struct err *err) 
 static void close_run(struct search_run *run) {
     for (int i = 0; i < SEARCH_LOOPS; i++)
         search_loop_destroy(run->loops[i]);
+    cost_evaluator_destroy(&run->evaluators[SEARCH_COST_EVALUATOR]);
     for (int p = 0; p < SEARCH_PROFILES_MAX; p++)
         latency_evaluator_destroy(run->latency[p]);
     accuracy_predictor_destroy(run->predictor);

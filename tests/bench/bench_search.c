@@ -179,7 +179,8 @@ int main(void) {
         struct rng rng = rng_make(1, RNG_SAMPLE, 0, i);
         arch_random(space, &rng, &archs[i]);
     }
-    cost_evaluator_init(space, &evaluators[0]);
+    if (cost_evaluator_create(space, &err, &evaluators[0]) < 0)
+        die(&err);
     latency_evaluator_init(latency, &evaluators[1]);
     evaluators[2] = (struct evaluator){
         .n_metrics = 1, .keys = top1_keys, .context = predictor, .submit = predict};
@@ -198,6 +199,7 @@ int main(void) {
         "  NSGA-II, population %d, %d generations, all metrics, archive and hypervolume: %.2f s, "
         "%.0f candidates/s\n",
         POPULATION, GENERATIONS, median, POPULATION * GENERATIONS / median);
+    cost_evaluator_destroy(&evaluators[0]);
     latency_evaluator_destroy(latency);
     accuracy_predictor_destroy(predictor);
     latency_table_destroy(table);

@@ -178,16 +178,19 @@ static void encoding_tells_archs_apart(void **state) {
     int p = encoding_size(space);
     assert_in_range(p, 10, ENCODING_MAX);
     float *a = calloc((size_t)p, sizeof *a), *b = calloc((size_t)p, sizeof *b);
+    struct encoder *encoder;
+    assert_int_equal(encoder_create(space, NULL, &encoder), 0);
     struct arch previous, arch;
     arch_max(space, &previous);
     for (uint32_t i = 0; i < 200; i++) {
         struct rng rng = rng_make(1, RNG_TEST, 0, i);
         arch_random(space, &rng, &arch);
-        assert_int_equal(encode_arch(space, &arch, a), 0);
-        assert_int_equal(encode_arch(space, &previous, b), 0);
+        assert_int_equal(encoder_run(encoder, &arch, NULL, a), 0);
+        assert_int_equal(encoder_run(encoder, &previous, NULL, b), 0);
         assert_int_equal(memcmp(a, b, (size_t)p * sizeof *a) == 0, arch_equal(&arch, &previous));
         previous = arch;
     }
+    encoder_destroy(encoder);
     free(a);
     free(b);
     space_destroy(space);

@@ -27,7 +27,7 @@ static int submit_top1(void *context, struct evaluation *evaluations, int n, str
 
 static void make_evaluators(struct space *space, struct evaluator evaluators[2]) {
     static const char *const keys[] = {"top1"};
-    cost_evaluator_init(space, &evaluators[0]);
+    assert_int_equal(cost_evaluator_create(space, NULL, &evaluators[0]), 0);
     evaluators[1] =
         (struct evaluator){.n_metrics = 1, .keys = keys, .context = space, .submit = submit_top1};
 }
@@ -77,6 +77,7 @@ static void extremes_are_those_of_the_whole_space(void **state) {
     struct err err = {0};
     assert_int_equal(attainable_extreme(space, evaluators, 2, "joy", true, &err, &found),
                      ESP_ENOTFOUND);
+    cost_evaluator_destroy(&evaluators[0]);
     space_destroy(space);
 }
 
@@ -112,6 +113,7 @@ static void refuses_what_no_subnet_meets(void **state) {
             assert_string_equal(err.pointer, is_max ? "/constraints/0/max" : "/constraints/0/min");
             assert_non_null(strstr(err.message, cost_keys[k]));
         }
+    cost_evaluator_destroy(&evaluators[0]);
     space_destroy(space);
 }
 
@@ -132,6 +134,7 @@ static void estimates_how_many_pass(void **state) {
     goals = goals_with((struct constraint){0, false, 0.99}, "top1");
     assert_int_equal(feasibility_check(space, &goals, evaluators, 2, NULL, &f), 0);
     assert_false(f.attainable[0].known);
+    cost_evaluator_destroy(&evaluators[0]);
     space_destroy(space);
 }
 
@@ -149,6 +152,7 @@ static void answers_in_milliseconds_on_a_large_space(void **state) {
     assert_true(f.attainable[0].value > 30e6 && f.attainable[0].value < 121278672);
     if (ms > 2000)
         fail_msg("%g ms", ms);
+    cost_evaluator_destroy(&evaluators[0]);
     space_destroy(space);
 }
 
@@ -167,6 +171,7 @@ static void reference_is_the_worst_that_may_count(void **state) {
     goals = goals_with((struct constraint){0, false, 0.5}, "top1");
     assert_int_equal(reference_point(space, &goals, evaluators, 2, 0.1, NULL, reference), 0);
     assert_true(reference[0] == -0.5 && reference[1] == high[0]);
+    cost_evaluator_destroy(&evaluators[0]);
     space_destroy(space);
 }
 

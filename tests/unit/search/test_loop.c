@@ -50,9 +50,14 @@ static void toy_init(struct toy *toy) {
                                   .n_constraints = 1,
                                   .constraints = {{1, true, 1.2e6}}}};
     assert_int_equal(space_parse(toy_space_text, sizeof toy_space_text - 1, NULL, &toy->space), 0);
-    cost_evaluator_init(toy->space, &toy->evaluators[0]);
+    assert_int_equal(cost_evaluator_create(toy->space, NULL, &toy->evaluators[0]), 0);
     toy->evaluators[1] =
         (struct evaluator){.n_metrics = 1, .keys = keys, .context = toy, .submit = submit_top1};
+}
+
+static void toy_finish(struct toy *toy) {
+    cost_evaluator_destroy(&toy->evaluators[0]);
+    space_destroy(toy->space);
 }
 
 static struct search_loop_config config_of(struct toy *toy, const char *strategy) {
@@ -108,7 +113,7 @@ static void spends_its_budget_and_reports(void **state) {
         failed += search_loop_archive(loop)->candidates[i].failed;
     assert_in_range(failed, 10, 60);
     search_loop_destroy(loop);
-    space_destroy(toy.space);
+    toy_finish(&toy);
 }
 
 static struct search_loop *reload(struct search_loop *loop, struct toy *toy, const char *strategy) {
@@ -177,8 +182,8 @@ static void goes_on_from_a_saved_state_as_if_never_interrupted(void **state) {
         assert_same_archives(whole, parts);
         search_loop_destroy(whole);
         search_loop_destroy(parts);
-        space_destroy(toy.space);
-        space_destroy(other.space);
+        toy_finish(&toy);
+        toy_finish(&other);
     }
 }
 
@@ -212,7 +217,7 @@ static void results_from_outside_change_the_front(void **state) {
     if (archive_find(archive, &arch) < 0)
         assert_int_equal(search_loop_enter(loop, &arch, "top1", &poor, &err), ESP_ENOTFOUND);
     search_loop_destroy(loop);
-    space_destroy(toy.space);
+    toy_finish(&toy);
 }
 
 static void seeds_are_known_beforehand(void **state) {
@@ -236,7 +241,7 @@ static void seeds_are_known_beforehand(void **state) {
         assert_int_equal(search_loop_seed(loop, seeds, 30, NULL), ESP_ECONFLICT);
         search_loop_destroy(loop);
     }
-    space_destroy(toy.space);
+    toy_finish(&toy);
 }
 
 static void ends_when_the_space_is_exhausted(void **state) {
@@ -254,7 +259,7 @@ static void ends_when_the_space_is_exhausted(void **state) {
     assert_int_equal(code, 0);
     assert_true(g.evaluations > 0.8 * space_cardinality(toy.space));
     search_loop_destroy(loop);
-    space_destroy(toy.space);
+    toy_finish(&toy);
 }
 
 static void refuses_bad_configs(void **state) {
@@ -277,7 +282,7 @@ static void refuses_bad_configs(void **state) {
     config = config_of(&toy, "magic");
     assert_int_equal(search_loop_create(&config, &err, &loop), ESP_ENOTFOUND);
     assert_null(loop);
-    space_destroy(toy.space);
+    toy_finish(&toy);
 }
 
 static void cancel_comes_through(void **state) {
@@ -291,7 +296,7 @@ static void cancel_comes_through(void **state) {
     assert_int_equal(search_loop_step(loop, NULL, &g), 1);
     assert_int_equal(search_loop_step(loop, &err, &g), ESP_ECANCELED);
     search_loop_destroy(loop);
-    space_destroy(toy.space);
+    toy_finish(&toy);
 }
 
 static void refuses_states_of_others(void **state) {
@@ -316,7 +321,7 @@ static void refuses_states_of_others(void **state) {
     cJSON_Delete(doc);
     search_loop_destroy(other);
     search_loop_destroy(loop);
-    space_destroy(toy.space);
+    toy_finish(&toy);
 }
 
 int main(void) {
