@@ -135,7 +135,6 @@ static int create_profile(struct store_tx *tx, const char *device, const struct 
                    key->cores, key->governor, store_tx_now_us(tx));
 }
 
-/* Makes the revision with this fingerprint the profile's current one. */
 /* Makes the revision with this fingerprint the profile's current one, and the profile one that the
  * worker runs now. */
 static int set_revision(struct store_tx *tx, const char *profile, const char *fingerprint,

@@ -12,49 +12,41 @@
 #define NEWEST_GENERATION(column)                                                                  \
     "(SELECT " column " FROM generations WHERE search = searches.id AND strategy = "               \
     "" BODY("strategy") " ORDER BY generation DESC LIMIT 1)"
-#define SEARCH_COLUMNS                                                                                                                                                                                                                                                                                   \
-    "id, name, supernet, (SELECT name FROM supernets WHERE supernets.id = searches.supernet) AS "                                                                                                                                                                                                        \
-    "supernet_name, (SELECT space FROM supernets WHERE supernets.id = searches.supernet) AS "                                                                                                                                                                                                            \
-    "space, state, stage, " BODY(                                                                                                                                                                                                                                                                        \
-        "objectives") " AS \"objectives@json\", coalesce("                                                                                                                                                                                                                                               \
-                      "" BODY("constraints") ", '[]') AS \"constraints@json\", " BODY(                                                                                                                                                                                                                   \
-                          "strategy") " AS strategy, "                                                                                                                                                                                                                                                   \
-                                      "" BODY("baseline") " AS baseline, " BODY(                                                                                                                                                                                                                         \
-                                          "accuracy") " AS accuracy, " BODY("seed") " AS "                                                                                                                                                                                                               \
-                                                                                    "seed, " BODY("population") " AS population, evaluations_done, " BODY(                                                                                                                                               \
-                                                                                        "evaluati"                                                                                                                                                                                                       \
-                                                                                        "ons") " "                                                                                                                                                                                                       \
-                                                                                               "A"                                                                                                                                                                                                       \
-                                                                                               "S"                                                                                                                                                                                                       \
-                                                                                               " "                                                                                                                                                                                                       \
-                                                                                               "e"                                                                                                                                                                                                       \
-                                                                                               "v"                                                                                                                                                                                                       \
-                                                                                               "a"                                                                                                                                                                                                       \
-                                                                                               "l"                                                                                                                                                                                                       \
-                                                                                               "u"                                                                                                                                                                                                       \
-                                                                                               "a"                                                                                                                                                                                                       \
-                                                                                               "t"                                                                                                                                                                                                       \
-                                                                                               "i"                                                                                                                                                                                                       \
-                                                                                               "o"                                                                                                                                                                                                       \
-                                                                                               "n"                                                                                                                                                                                                       \
-                                                                                               "s"                                                                                                                                                                                                       \
-                                                                                               ","                                                                                                                                                                                                       \
-                                                                                               " "                                                                                                                                                                                                       \
-                                                                                               "c"                                                                                                                                                                                                       \
-                                                                                               "o"                                                                                                                                                                                                       \
-                                                                                               "a"                                                                                                                                                                                                       \
-                                                                                               "l"                                                                                                                                                                                                       \
-                                                                                               "e"                                                                                                                                                                                                       \
-                                                                                               "s"                                                                                                                                                                                                       \
-                                                                                               "c"                                                                                                                                                                                                       \
-                                                                                               "e"                                                                                                                                                                                                       \
-                                                                                               "(" NEWEST_FRONT(                                                                                                                                                                                         \
-                                                                                                   "json_array_length(arch_ids)") ", "                                                                                                                                                                   \
-                                                                                                                                  "" NEWEST_GENERATION("front_size") ") AS front_size, coalesce(" NEWEST_FRONT("hypervolume") ", " NEWEST_GENERATION(                                                    \
-                                                                                                                                      "hypervolume") ") AS hypervolume, " NEWEST_FRONT("reference_point") " AS \"reference_point@json\", predictor AS \"predictor@json\", (SELECT json_group_array("     \
-                                                                                                                                                                                                          "json(json_set(json_remove(data, '$.calibration'), '$.id', c.id))) FROM calibrations c WHERE " \
-                                                                                                                                                                                                          "c.search = searches.id) AS \"calibrations@json\", job, result AS \"result@json\", "           \
-                                                                                                                                                                                                          "created_us AS \"created_at@time\""
+/* clang-format off */
+#define SEARCH_COLUMNS                                                                             \
+    "id, name, supernet, (SELECT name FROM supernets WHERE supernets.id = "                        \
+    "searches.supernet) AS supernet_name, (SELECT space FROM supernets WHERE "                     \
+    "supernets.id = searches.supernet) AS space, state, stage, "                                   \
+    BODY("objectives")                                                                             \
+    " AS \"objectives@json\", coalesce("                                                           \
+    BODY("constraints")                                                                            \
+    ", '[]') AS \"constraints@json\", "                                                            \
+    BODY("strategy")                                                                               \
+    " AS strategy, "                                                                               \
+    BODY("baseline")                                                                               \
+    " AS baseline, "                                                                               \
+    BODY("accuracy")                                                                               \
+    " AS accuracy, "                                                                               \
+    BODY("seed")                                                                                   \
+    " AS seed, "                                                                                   \
+    BODY("population")                                                                             \
+    " AS population, evaluations_done, "                                                           \
+    BODY("evaluations")                                                                            \
+    " AS evaluations, coalesce("                                                                   \
+    NEWEST_FRONT("json_array_length(arch_ids)")                                                    \
+    ", "                                                                                           \
+    NEWEST_GENERATION("front_size")                                                                \
+    ") AS front_size, coalesce("                                                                   \
+    NEWEST_FRONT("hypervolume")                                                                    \
+    ", "                                                                                           \
+    NEWEST_GENERATION("hypervolume")                                                               \
+    ") AS hypervolume, "                                                                           \
+    NEWEST_FRONT("reference_point")                                                                \
+    " AS \"reference_point@json\", predictor AS \"predictor@json\", (SELECT "                      \
+    "json_group_array(json(json_set(json_remove(data, '$.calibration'), '$.id', c.id))) "          \
+    "FROM calibrations c WHERE c.search = searches.id) AS \"calibrations@json\", job, "            \
+    "result AS \"result@json\", created_us AS \"created_at@time\""
+/* clang-format on */
 
 static int announce(struct store_tx *tx, const char *id, struct err *err) {
     cJSON *doc = NULL;

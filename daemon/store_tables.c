@@ -7,54 +7,20 @@
 #include "daemon/store_measurements.h"
 #include "daemon/store_supernets.h"
 
+/* clang-format off */
 #define ENTRIES(condition)                                                                         \
     "(SELECT count(*) FROM table_entries e JOIN measurements m ON m.id = e.measurement WHERE "     \
     "e.table_id = tables.id AND " condition ")"
-#define TABLE_COLUMNS                                                                                                                                         \
-    "id, profile, profile_revision, space, space_fingerprint, method, " ENTRIES(                                                                              \
-        "1") " AS needed, "                                                                                                                                   \
-             "" ENTRIES(                                                                                                                                      \
-                 "m.state = 'accepted'") " AS measured, "                                                                                                     \
-                                         "" ENTRIES(                                                                                                          \
-                                             "m.state IN ('failed', 'canceled')") " AS failed, "                                                              \
-                                                                                  "CASE WHEN "                                                                \
-                                                                                  "" ENTRIES(                                                                 \
-                                                                                      "m.state "                                                              \
-                                                                                      "NOT IN "                                                               \
-                                                                                      "('"                                                                    \
-                                                                                      "accepted',"                                                            \
-                                                                                      " 'failed',"                                                            \
-                                                                                      " '"                                                                    \
-                                                                                      "canceled'"                                                             \
-                                                                                      ")") " > 0 "                                                            \
-                                                                                           "THEN "                                                            \
-                                                                                           "'meas"                                                            \
-                                                                                           "uring"                                                            \
-                                                                                           "' "                                                               \
-                                                                                           "WHEN "                                                            \
-                                                                                           "" ENTRIES(                                                        \
-                                                                                               "m"                                                            \
-                                                                                               "."                                                            \
-                                                                                               "s"                                                            \
-                                                                                               "t"                                                            \
-                                                                                               "a"                                                            \
-                                                                                               "t"                                                            \
-                                                                                               "e"                                                            \
-                                                                                               " "                                                            \
-                                                                                               "<"                                                            \
-                                                                                               ">"                                                            \
-                                                                                               " "                                                            \
-                                                                                               "'"                                                            \
-                                                                                               "a"                                                            \
-                                                                                               "c"                                                            \
-                                                                                               "c"                                                            \
-                                                                                               "e"                                                            \
-                                                                                               "p"                                                            \
-                                                                                               "t"                                                            \
-                                                                                               "e"                                                            \
-                                                                                               "d"                                                            \
-                                                                                               "'") " > 0 THEN 'incomplete' ELSE 'ready' END AS state, job, " \
-                                                                                                    "created_us AS \"created_at@time\""
+#define TABLE_COLUMNS                                                                              \
+    "id, profile, profile_revision, space, space_fingerprint, method, "                            \
+    ENTRIES("1") " AS needed, "                                                                    \
+    ENTRIES("m.state = 'accepted'") " AS measured, "                                               \
+    ENTRIES("m.state IN ('failed', 'canceled')") " AS failed, "                                    \
+    "CASE WHEN "                                                                                   \
+    ENTRIES("m.state NOT IN ('accepted', 'failed', 'canceled')") " > 0 THEN 'measuring' WHEN "     \
+    ENTRIES("m.state <> 'accepted'") " > 0 THEN 'incomplete' ELSE 'ready' END AS state, "          \
+    "job, created_us AS \"created_at@time\""
+/* clang-format on */
 
 static int announce(struct store_tx *tx, const char *id, struct err *err) {
     cJSON *doc = NULL;

@@ -37,6 +37,7 @@ struct worker {
     cJSON *fingerprint;
     int64_t epoch, heartbeat_s;
     bool noise_reported;
+    bool welcome; /* introduced in this session */
     int failures; /* exchanges with the daemon that failed in a row */
     int lock_fd;
 };
@@ -445,8 +446,8 @@ static int work_lease(struct worker *w, const cJSON *doc, struct err *err) {
         if (!rc && deliver_all(w, err) == ESP_EUNAUTHORIZED)
             rc = ESP_EUNAUTHORIZED;
     }
-    if (rc == ESP_ECANCELED && !lease.lost)
-        release(&lease, "the worker stops");
+    if (rc && !lease.lost)
+        release(&lease, rc == ESP_ECANCELED ? "the worker stops" : "the worker cannot go on");
     return rc == ESP_ECANCELED ? 0 : rc;
 }
 
@@ -511,6 +512,7 @@ static int session(struct worker *w, struct err *err) {
     bool idle = false;
     int rc = introduce(w, err);
 
+    w->welcome = rc == 0;
     if (!rc)
         log_info("connected to %s as %s", w->url, w->device_id);
     if (!rc)
@@ -575,6 +577,15 @@ static int prepare(struct worker *w, struct err *err) {
     return rc;
 }
 
+/* What may be otherwise the next time: a daemon that is away, and everything behind a good welcome
+ * (a full disk, a broken answer) but a token that was taken back. */
+static bool passes(const struct worker *w, int rc) {
+    if (rc == 0 || rc == ESP_EUNAUTHORIZED)
+        return false;
+    return w->welcome || rc == ESP_EUNREACHABLE || rc == ESP_ETIMEOUT || rc == ESP_EBUSY ||
+           rc == ESP_EINTERNAL;
+}
+
 int worker_run(const struct worker_options *options, volatile sig_atomic_t *stop, struct err *err) {
     struct worker w = {.options = options, .stop = stop, .lock_fd = -1};
     struct http_client_options client = {.base_url = w.url,
@@ -590,8 +601,7 @@ int worker_run(const struct worker_options *options, volatile sig_atomic_t *stop
         rc = http_client_create(&client, err, &w.client);
     while (!rc && !*stop) {
         rc = session(&w, err);
-        if (rc == ESP_EUNREACHABLE || rc == ESP_ETIMEOUT || rc == ESP_ECONFLICT ||
-            rc == ESP_EGONE || rc == ESP_EBUSY || rc == ESP_EINTERNAL) {
+        if (passes(&w, rc)) {
             log_warn("%s; trying again", err->message);
             back_off(&w);
             rc = 0;

@@ -36,7 +36,7 @@ static const struct column fields[] = {
 static const struct resource searches = RESOURCE("/searches", list, fields);
 
 struct search_options {
-    const char *supernet, *profile, *strategy, *baseline, *accuracy;
+    const char *supernet, *profile, *strategy, *baseline, *accuracy, *method;
     int64_t evaluations, population, seed, initial, measure;
     double max_latency_ms, max_macs, max_params, max_memory_kb;
 };
@@ -81,6 +81,7 @@ static cJSON *search_body(const struct search_options *o, const char *name) {
     else
         cJSON_AddNullToObject(body, "baseline");
     cJSON_AddStringToObject(body, "accuracy", o->accuracy);
+    cJSON_AddStringToObject(body, "method", o->method);
     cJSON_AddNumberToObject(body, "evaluations", (double)o->evaluations);
     cJSON_AddNumberToObject(body, "population", (double)o->population);
     cJSON_AddNumberToObject(body, "seed", (double)o->seed);
@@ -106,6 +107,8 @@ static int create_run(struct cli *cli, int argc, char **argv) {
         {"baseline", 0, OPTION_TEXT, "random", 1, 32, "", "beside it at equal budget, or none",
          &o.baseline},
         {"accuracy", 0, OPTION_TEXT, "predicted", 1, 32, "", "predicted or evaluated", &o.accuracy},
+        {"method", 'm', OPTION_TEXT, "full", 1, 32, "",
+         "of measurements: full, or brief (half a second each)", &o.method},
         {"evaluations", 'n', OPTION_INT, "4000", 1, 10000000, "", "budget", &o.evaluations},
         {"population", 0, OPTION_INT, "64", 4, 10000, "", "of a generation", &o.population},
         {"seed", 0, OPTION_INT, "1", 0, 9e15, "", "of the search", &o.seed},
