@@ -1,61 +1,24 @@
 #include "daemon/scheduler.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/clock.h"
-#include "base/file.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "daemon/fleet.h"
-#include "daemon/ingest.h"
-#include "daemon/joblog.h"
-#include "daemon/process.h"
+#include "daemon/run.h"
 #include "daemon/store_jobs.h"
-#include "daemon/store_measurements.h"
-#include "web/sse.h"
 
 enum {
-    GRACE_MS = 20000, /* from SIGTERM to SIGKILL */
-    RETRY_MS = 1000,  /* before the queue is looked at again after a crash or a held lock */
-    TICK_MS = 2000,
-    LINES_MAX = 2048, /* that wait to be stored */
-    BYTES_MAX = 32 << 20,
-    SMALL_LINE = 64 << 10 /* progress and the like; longer lines are events */
-};
-
-/* The one that runs. */
-struct run {
-    struct scheduler *scheduler;
-    struct process *process;
-    char id[ID_MAX], kind[16], subject[ID_MAX], dir[PATH_SIZE];
-    int64_t attempt;
-    cJSON *progress;
-    char **lines; /* events that wait to be stored */
-    int n_lines, capacity;
-    size_t bytes;
-    bool storing, throttled;
-    bool pause_sent, paused;
-    bool terminal; /* the store has its end */
-    bool ended, finishing;
-    bool told_to_end; /* canceled, or the daemon stops */
-    bool asked;       /* has asked for measurements */
-    bool answering, answer_again;
-    int exit_code, signal;
-    int64_t computing_since_us; /* monotonic */
-    unsigned char *answered;    /* by request number */
-    size_t n_answered;
-    int64_t open_requests;
+    RETRY_MS = 1000, /* before the queue is looked at again after a crash or a held lock */
+    TICK_MS = 2000
 };
 
 struct scheduler {
     struct daemon *daemon;
-    struct run *run;
-    uv_timer_t retry, kill, tick;
+    struct run *run; /* the one that runs; NULL */
+    uv_timer_t retry, tick;
     int n_handles;
     bool looking, look_again, want_quiet, stopping;
     void (*stopped)(struct daemon *daemon);
@@ -63,493 +26,62 @@ struct scheduler {
 
 static void look(struct scheduler *scheduler);
 
-static int64_t now_us(void) {
-    return clock_mono_ns() / 1000;
-}
-
-/* ---- storing what the job says -------------------------------------------------------------- */
-
-struct ingest_call {
-    struct store_call call;
-    struct run *run;
-    char job[ID_MAX];
-    int64_t attempt;
-    char **lines;
-    int n_lines;
-    struct ingest_result result;
-};
-
-static void free_lines(char **lines, int n) {
-    for (int i = 0; i < n; i++)
-        free(lines[i]);
-    free(lines);
-}
-
-static int run_ingest(struct store_tx *tx, struct store_call *call, struct err *err) {
-    struct ingest_call *ingest = (struct ingest_call *)call;
-    return ingest_lines(tx, ingest->job, ingest->attempt, ingest->lines, ingest->n_lines, err,
-                        &ingest->result);
-}
-
-static void send_json(struct run *run, cJSON *doc) {
-    char *text = json_print(doc);
-    if (text != NULL)
-        process_send(run->process, text, strlen(text));
-    free(text);
-    cJSON_Delete(doc);
-}
-
-static void send_type(struct run *run, const char *type) {
-    cJSON *doc = cJSON_CreateObject();
-    cJSON_AddStringToObject(doc, "type", type);
-    send_json(run, doc);
-}
-
-static void finish_run(struct run *run);
-static void on_kill(uv_timer_t *timer);
-static void store_lines(struct run *run);
-static void answer_requests(struct run *run);
-
-struct fail_call {
-    struct store_call call;
-    struct run *run;
-    char job[ID_MAX];
-    struct err why;
-};
-
-static int run_fail(struct store_tx *tx, struct store_call *call, struct err *err) {
-    struct fail_call *fail = (struct fail_call *)call;
-    return store_job_fail(tx, fail->job, &fail->why, err);
-}
-
-static void fail_done(struct store_call *call, int code, const struct err *err) {
-    struct fail_call *fail = (struct fail_call *)call;
-    struct run *run = fail->run;
-    run->storing = false;
-    run->terminal = code == 0;
-    process_signal(run->process, SIGKILL);
-    finish_run(run);
-    free(fail);
-}
-
-/* The job said what it must not say. A full disk is not its fault: it is tried again. */
-static void reject(struct run *run, int code, const struct err *err) {
-    log_error("job %s: %s", run->id, err->message);
-    struct fail_call *fail = mem_array(1, sizeof(*fail));
-    if (fail == NULL || code == ESP_ENOSPACE || code == ESP_EIO || code == ESP_EBUSY) {
-        free(fail);
-        run->storing = false;
-        process_signal(run->process, SIGKILL);
-        finish_run(run);
-        return;
-    }
-    fail->call = (struct store_call){.run = run_fail, .done = fail_done};
-    fail->run = run;
-    fail->why = *err;
-    fail->why.code = ESP_EINTERNAL;
-    err_prefix(&fail->why, ESP_EINTERNAL, "the job sent something that makes no sense");
-    memcpy(fail->job, run->id, sizeof(fail->job));
-    run->storing = true;
-    store_write(run->scheduler->daemon->store, &fail->call);
-}
-
-static void acknowledge(struct run *run, int64_t seq) {
-    cJSON *doc = cJSON_CreateObject();
-    cJSON_AddStringToObject(doc, "type", "ack");
-    cJSON_AddNumberToObject(doc, "seq", (double)seq);
-    send_json(run, doc);
-}
-
-static void ingest_done(struct store_call *call, int code, const struct err *err) {
-    struct ingest_call *ingest = (struct ingest_call *)call;
-    struct run *run = ingest->run;
-    struct ingest_result result = ingest->result;
-    free_lines(ingest->lines, ingest->n_lines);
-    run->storing = false;
-    if (code != 0) {
-        reject(run, code, err);
-        free(ingest);
-        return;
-    }
-    free(ingest);
-    run->terminal |= result.ended || result.fenced;
-    if (result.fenced)
-        process_signal(run->process, SIGTERM);
-    if (run->terminal && !run->ended) /* it has only to go */
-        uv_timer_start(&run->scheduler->kill, on_kill, GRACE_MS, 0);
-    run->asked |= result.asked;
-    if (!result.fenced)
-        acknowledge(run, result.acked);
-    if (run->terminal && run->n_lines > 0) { /* nothing counts behind the end */
-        free_lines(run->lines, run->n_lines);
-        run->lines = NULL;
-        run->n_lines = run->capacity = 0;
-    }
-    if (run->throttled && !run->ended) {
-        run->throttled = false;
-        process_pause_lines(run->process, false);
-    }
-    if (result.asked)
-        answer_requests(run);
-    store_lines(run);
-    finish_run(run);
-}
-
-static void store_lines(struct run *run) {
-    if (run->storing || run->n_lines == 0)
-        return;
-    struct ingest_call *ingest = mem_array(1, sizeof(*ingest));
-    if (ingest == NULL)
-        return; /* the next line or tick tries again */
-    ingest->call = (struct store_call){.run = run_ingest, .done = ingest_done};
-    ingest->run = run;
-    ingest->attempt = run->attempt;
-    memcpy(ingest->job, run->id, sizeof(ingest->job));
-    ingest->lines = run->lines;
-    ingest->n_lines = run->n_lines;
-    run->lines = NULL;
-    run->n_lines = run->capacity = 0;
-    run->bytes = 0;
-    run->storing = true;
-    store_write(run->scheduler->daemon->store, &ingest->call);
-}
-
-static void keep_line(struct run *run, const char *text, size_t len) {
-    if (run->n_lines == run->capacity) {
-        int capacity = run->capacity == 0 ? 16 : 2 * run->capacity;
-        char **lines = realloc(run->lines, (size_t)capacity * sizeof(*lines));
-        if (lines == NULL)
-            return;
-        run->lines = lines;
-        run->capacity = capacity;
-    }
-    char *copy = malloc(len + 1);
-    if (copy == NULL)
-        return;
-    memcpy(copy, text, len);
-    copy[len] = '\0';
-    run->lines[run->n_lines++] = copy;
-    run->bytes += len;
-    if (!run->throttled && (run->n_lines >= LINES_MAX || run->bytes >= BYTES_MAX)) {
-        run->throttled = true;
-        process_pause_lines(run->process, true);
-    }
-    store_lines(run);
-}
-
-/* ---- pauses ---------------------------------------------------------------------------------- */
-
-struct step_call {
-    struct store_call call;
-    char job[ID_MAX];
-    enum job_event event;
-};
-
-static int run_step(struct store_tx *tx, struct store_call *call, struct err *err) {
-    struct step_call *step = (struct step_call *)call;
-    return store_job_apply(tx, step->job, step->event, NULL, err);
-}
-
-/* Conflicts are no errors here: the job may have been canceled meanwhile. */
-static void step_done(struct store_call *call, int code, const struct err *err) {
-    free(call);
-}
-
-static void store_step(struct run *run, enum job_event event) {
-    struct step_call *step = mem_array(1, sizeof(*step));
-    if (step == NULL)
-        return;
-    step->call = (struct store_call){.run = run_step, .done = step_done};
-    memcpy(step->job, run->id, sizeof(step->job));
-    step->event = event;
-    store_write(run->scheduler->daemon->store, &step->call);
-}
-
-static void on_paused(struct run *run) {
-    if (!run->pause_sent || run->paused)
-        return;
-    run->paused = true;
-    store_step(run, JOB_PAUSE);
-    fleet_wake(run->scheduler->daemon->fleet);
-}
-
-static void on_resumed(struct run *run) {
-    if (!run->paused || run->pause_sent)
-        return;
-    run->paused = false;
-    run->computing_since_us = now_us();
-    store_step(run, JOB_RESUME);
-}
-
-static void send_pause(struct run *run) {
-    bool wanted = run->scheduler->want_quiet;
-    if (run->pause_sent == wanted || run->told_to_end)
-        return;
-    run->pause_sent = wanted;
-    send_type(run, wanted ? "pause" : "resume");
-}
+/* ---- quiet ------------------------------------------------------------------------------------
+ */
 
 void scheduler_want_quiet(struct scheduler *scheduler, bool wanted) {
     if (scheduler->want_quiet == wanted)
         return;
     scheduler->want_quiet = wanted;
     if (scheduler->run != NULL)
-        send_pause(scheduler->run);
+        run_set_paused(scheduler->run, wanted);
     if (!wanted)
         look(scheduler);
 }
 
 bool scheduler_is_quiet(const struct scheduler *scheduler) {
-    const struct run *run = scheduler->run;
     return scheduler->want_quiet && !scheduler->looking &&
-           (run == NULL || run->ended || (run->paused && run->pause_sent));
+           (scheduler->run == NULL || run_is_quiet(scheduler->run));
 }
 
 int64_t scheduler_turn_us(const struct scheduler *scheduler) {
-    const struct run *run = scheduler->run;
-    return run == NULL || run->paused ? -1 : now_us() - run->computing_since_us;
+    return scheduler->run == NULL ? -1 : run_computing_us(scheduler->run);
 }
 
 bool scheduler_waits_for_measurements(const struct scheduler *scheduler) {
-    return scheduler->run != NULL && scheduler->run->open_requests > 0;
+    return scheduler->run != NULL && run_waits_for_measurements(scheduler->run);
 }
 
-/* ---- answers of boards ----------------------------------------------------------------------- */
-
-struct answer_read {
-    struct store_read read;
-    struct run *run;
-    char job[ID_MAX];
-    cJSON *answers;
-    int64_t open;
-};
-
-static int run_answers(struct sql *sql, struct store_read *read, struct err *err) {
-    struct answer_read *answer = (struct answer_read *)read;
-    int r = store_measure_answers(sql, answer->job, err, &answer->answers);
-    return r != 0 ? r : store_measure_requests_open(sql, answer->job, err, &answer->open);
-}
-
-/* Whether this request is answered for the first time in this attempt. */
-static bool first_answer(struct run *run, double request) {
-    enum { REQUESTS_MAX = 10000000 };
-    if (!(request >= 0 && request < REQUESTS_MAX))
-        return true; /* the job ignores what it has */
-    size_t byte = (size_t)request / 8;
-    unsigned char bit = (unsigned char)(1u << ((size_t)request % 8));
-    if (byte >= run->n_answered) {
-        size_t n = 2 * byte + 64;
-        unsigned char *grown = realloc(run->answered, n);
-        if (grown == NULL)
-            return true;
-        memset(grown + run->n_answered, 0, n - run->n_answered);
-        run->answered = grown;
-        run->n_answered = n;
-    }
-    bool first = (run->answered[byte] & bit) == 0;
-    run->answered[byte] |= bit;
-    return first;
-}
-
-static void answers_done(struct store_read *read, int code, const struct err *err) {
-    struct answer_read *answer = (struct answer_read *)read;
-    struct run *run = answer->run;
-    cJSON *item;
-    run->answering = false;
-    if (code == 0)
-        run->open_requests = answer->open;
-    while (code == 0 && (item = cJSON_DetachItemFromArray(answer->answers, 0)) != NULL) {
-        if (first_answer(run, cJSON_GetNumberValue(cJSON_GetObjectItem(item, "request"))))
-            send_json(run, item);
-        else
-            cJSON_Delete(item);
-    }
-    cJSON_Delete(answer->answers);
-    free(answer);
-    fleet_wake(run->scheduler->daemon->fleet);
-    if (run->answer_again) {
-        run->answer_again = false;
-        answer_requests(run);
-    }
-    finish_run(run);
-}
-
-static void answer_requests(struct run *run) {
-    if (run->ended || run->terminal)
-        return;
-    if (run->answering) {
-        run->answer_again = true;
-        return;
-    }
-    struct answer_read *answer = mem_array(1, sizeof(*answer));
-    if (answer == NULL)
-        return;
-    answer->read = (struct store_read){.run = run_answers, .done = answers_done};
-    answer->run = run;
-    memcpy(answer->job, run->id, sizeof(answer->job));
-    run->answering = true;
-    store_read(run->scheduler->daemon->store, &answer->read);
-}
-
-/* ---- hearing --------------------------------------------------------------------------------- */
-
-static void publish_progress(struct run *run) {
-    cJSON *doc = cJSON_CreateObject();
-    cJSON_AddStringToObject(doc, "job", run->id);
-    cJSON_AddStringToObject(doc, "kind", run->kind);
-    cJSON_AddStringToObject(doc, "subject", run->subject);
-    cJSON_AddItemToObject(doc, "progress", cJSON_Duplicate(run->progress, true));
-    char *text = json_print(doc);
-    if (text != NULL)
-        sse_publish(run->scheduler->daemon->events, 0, "progress", text);
-    free(text);
-    cJSON_Delete(doc);
-}
-
-static void on_line(void *context, const char *text, size_t len) {
-    struct run *run = context;
-    struct err err = {0};
-    cJSON *doc = NULL;
-    if (run->terminal)
-        return;
-    if (len > SMALL_LINE) {
-        keep_line(run, text, len);
-        return;
-    }
-    if (json_parse(text, len, &json_limits_default, &err, &doc) != 0) {
-        keep_line(run, text, len); /* fails the job, in order */
-        return;
-    }
-    const char *type = cJSON_GetStringValue(cJSON_GetObjectItem(doc, "type"));
-    if (type != NULL && strcmp(type, "progress") == 0) {
-        cJSON_DeleteItemFromObject(doc, "type");
-        cJSON_Delete(run->progress);
-        run->progress = doc;
-        publish_progress(run);
-        return;
-    }
-    if (type != NULL && strcmp(type, "paused") == 0)
-        on_paused(run);
-    else if (type != NULL && strcmp(type, "resumed") == 0)
-        on_resumed(run);
-    else
-        keep_line(run, text, len);
-    cJSON_Delete(doc);
-}
-
-/* ---- the end of a run ------------------------------------------------------------------------ */
-
-struct end_call {
-    struct store_call call;
-    struct run *run;
-    char job[ID_MAX], reason[64];
-    enum job_event event;
-};
-
-static int run_end(struct store_tx *tx, struct store_call *call, struct err *err) {
-    struct end_call *end = (struct end_call *)call;
-    struct job_row row;
-    int r = store_job_load(store_tx_sql(tx), end->job, err, &row);
-    if (r != 0 || job_terminal(row.status.state) || row.status.state == JOB_QUEUED)
-        return r;
-    r = store_job_apply(tx, end->job, end->event, end->reason, err);
-    if (r == 0)
-        r = store_job_load(store_tx_sql(tx), end->job, err, &row);
-    if (r == 0 && job_terminal(row.status.state))
-        r = store_measure_requests_drop(tx, end->job, err);
-    return r;
-}
-
-static void run_destroy(struct run *run) {
-    process_destroy(run->process);
-    free_lines(run->lines, run->n_lines);
-    cJSON_Delete(run->progress);
-    free(run->answered);
-    free(run);
-}
+/* ---- the queue --------------------------------------------------------------------------------
+ */
 
 static void on_retry(uv_timer_t *timer) {
     look(timer->data);
 }
 
-static void end_done(struct store_call *call, int code, const struct err *err) {
-    struct end_call *end = (struct end_call *)call;
-    struct run *run = end->run;
-    struct scheduler *scheduler = run->scheduler;
-    bool wait = end->event == JOB_CRASH || code != 0 || run->process == NULL;
-    if (code != 0)
-        log_error("job %s: its end was not stored: %s", run->id, err->message);
-    free(end);
+static void on_run_changed(void *context) {
+    struct scheduler *scheduler = context;
+    fleet_wake(scheduler->daemon->fleet);
+}
+
+/* Once, when nothing is under way any more. */
+static void tell_stopped(struct scheduler *scheduler) {
+    void (*stopped)(struct daemon * daemon) = scheduler->stopped;
+    if (scheduler->run != NULL || scheduler->looking || stopped == NULL)
+        return;
+    scheduler->stopped = NULL;
+    stopped(scheduler->daemon);
+}
+
+static void on_run_ended(void *context, bool wait) {
+    struct scheduler *scheduler = context;
     scheduler->run = NULL;
-    uv_timer_stop(&scheduler->kill);
-    run_destroy(run);
     fleet_wake(scheduler->daemon->fleet);
     if (scheduler->stopping)
-        scheduler->stopped(scheduler->daemon);
+        tell_stopped(scheduler);
     else
         uv_timer_start(&scheduler->retry, on_retry, wait ? RETRY_MS : 0, 0);
 }
-
-static void describe_end(const struct run *run, struct end_call *end) {
-    enum { EXIT_LATER = 75 };
-    bool asked_to = run->told_to_end || run->scheduler->stopping;
-    end->event = asked_to ? JOB_STOP : JOB_CRASH;
-    if (run->terminal)
-        snprintf(end->reason, sizeof(end->reason), "ended");
-    else if (run->scheduler->stopping)
-        snprintf(end->reason, sizeof(end->reason), "the daemon was stopped");
-    else if (run->told_to_end)
-        snprintf(end->reason, sizeof(end->reason), "canceled");
-    else if (run->signal != 0)
-        snprintf(end->reason, sizeof(end->reason), "killed by signal %d (%s)", run->signal,
-                 strsignal(run->signal));
-    else if (run->exit_code == EXIT_LATER)
-        snprintf(end->reason, sizeof(end->reason), "it was interrupted");
-    else
-        snprintf(end->reason, sizeof(end->reason), "exit code %d", run->exit_code);
-}
-
-/* When the process has ended and all that it said is stored. */
-static void finish_run(struct run *run) {
-    if (!run->ended || run->storing || run->n_lines > 0 || run->answering || run->finishing)
-        return;
-    struct end_call *end = mem_array(1, sizeof(*end));
-    if (end == NULL)
-        return; /* the next tick tries again */
-    end->call = (struct store_call){.run = run_end, .done = end_done};
-    end->run = run;
-    memcpy(end->job, run->id, sizeof(end->job));
-    describe_end(run, end);
-    run->finishing = true;
-    log_info("job %s (%s): %s", run->id, run->kind, end->reason);
-    store_write(run->scheduler->daemon->store, &end->call);
-}
-
-static void on_ended(void *context, int exit_code, int signal) {
-    struct run *run = context;
-    run->ended = true;
-    run->exit_code = exit_code;
-    run->signal = signal;
-    finish_run(run);
-}
-
-static void on_kill(uv_timer_t *timer) {
-    struct scheduler *scheduler = timer->data;
-    if (scheduler->run == NULL)
-        return;
-    log_warn("job %s did not end in time: it is killed", scheduler->run->id);
-    process_signal(scheduler->run->process, SIGKILL);
-}
-
-static void end_process(struct run *run) {
-    if (run->told_to_end || run->ended)
-        return;
-    run->told_to_end = true;
-    process_signal(run->process, SIGTERM);
-    uv_timer_start(&run->scheduler->kill, on_kill, GRACE_MS, 0);
-}
-
-/* ---- starting -------------------------------------------------------------------------------- */
 
 struct look_call {
     struct store_call call;
@@ -571,86 +103,13 @@ static int run_look(struct store_tx *tx, struct store_call *call, struct err *er
     return r == 0 && looked->start ? store_job_next(tx, err, &looked->found) : r;
 }
 
-static const char *text_of(const cJSON *doc, const char *key) {
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(doc, key));
-    return text != NULL ? text : "";
-}
-
-static struct run *run_create(struct scheduler *scheduler, const cJSON *start) {
-    struct run *run = mem_array(1, sizeof(*run));
-    if (run == NULL)
-        return NULL;
-    run->scheduler = scheduler;
-    snprintf(run->id, sizeof(run->id), "%s", text_of(start, "job_id"));
-    snprintf(run->kind, sizeof(run->kind), "%s", text_of(start, "kind"));
-    snprintf(run->subject, sizeof(run->subject), "%s", text_of(start, "subject"));
-    snprintf(run->dir, sizeof(run->dir), "%.900s/jobs/%s", scheduler->daemon->data_dir, run->id);
-    run->attempt = (int64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(start, "attempt"));
-    run->computing_since_us = now_us();
-    return run;
-}
-
-/* The process of a killed daemon's attempt may still be writing its checkpoint. */
-static int wait_for_lock(const struct run *run, struct err *err) {
-    char path[PATH_SIZE + 16];
-    int fd;
-    snprintf(path, sizeof(path), "%s/job.lock", run->dir);
-    int r = file_lock(path, err, &fd);
-    if (r == 0)
-        close(fd);
-    return r;
-}
-
-static int start_process(struct run *run, struct err *err) {
-    struct daemon *daemon = run->scheduler->daemon;
-    struct process_listener listener = {on_line, on_ended, run};
-    char log_path[PATH_SIZE + 16];
-    int r = file_make_dirs(run->dir, err);
-    if (r == 0)
-        r = wait_for_lock(run, err);
-    snprintf(log_path, sizeof(log_path), "%s/log", run->dir);
-    if (r == 0)
-        r = process_start(&daemon->loop, daemon->job_program, run->dir, log_path, &listener, err,
-                          &run->process);
-    return r;
-}
-
-static void send_start(struct run *run, cJSON *start) {
-    cJSON_DeleteItemFromObject(start, "subject");
-    cJSON_AddStringToObject(start, "type", "start");
-    cJSON_AddNumberToObject(start, "threads", run->scheduler->daemon->threads);
-    send_json(run, start);
-}
-
-/* It could not be started: the attempt is over. A held lock is no crash. */
-static void end_unstarted(struct run *run, int code, const struct err *err) {
-    log_error("job %s was not started: %s", run->id, err->message);
-    run->ended = true;
-    run->told_to_end = code == ESP_EBUSY;
-    run->exit_code = 127;
-    finish_run(run);
-}
-
 static void begin_run(struct scheduler *scheduler, cJSON *start) {
+    struct run_listener listener = {on_run_changed, on_run_ended, scheduler};
     struct err err = {0};
-    struct run *run = run_create(scheduler, start);
-    scheduler->run = run;
-    if (run == NULL) {
-        cJSON_Delete(start);
-        return;
-    }
-    int r = start_process(run, &err);
-    if (r != 0) {
-        cJSON_Delete(start);
-        end_unstarted(run, r, &err);
-        return;
-    }
-    log_info("job %s (%s): attempt %lld, process %d", run->id, run->kind, (long long)run->attempt,
-             process_pid(run->process));
-    send_start(run, start);
-    send_pause(run);
-    if (strcmp(run->kind, "search") == 0)
-        answer_requests(run); /* what an earlier attempt asked for */
+    if (run_create(scheduler->daemon, start, &listener, &err, &scheduler->run) != 0)
+        log_error("a job was not started: %s", err.message); /* the next start recovers it */
+    else
+        run_set_paused(scheduler->run, scheduler->want_quiet);
 }
 
 static void look_done(struct store_call *call, int code, const struct err *err) {
@@ -660,16 +119,16 @@ static void look_done(struct store_call *call, int code, const struct err *err) 
     scheduler->looking = false;
     if (code != 0)
         log_error("the queue of jobs cannot be read: %s", err->message);
-    if (code == 0 && looked->canceling && run != NULL && strcmp(run->id, looked->running) == 0)
-        end_process(run);
+    if (code == 0 && looked->canceling && run != NULL && strcmp(run_job(run), looked->running) == 0)
+        run_end(run, RUN_CANCELED);
     if (code == 0 && looked->found != NULL)
         begin_run(scheduler, looked->found);
     free(looked);
     fleet_wake(scheduler->daemon->fleet);
     if (scheduler->stopping && scheduler->run != NULL)
-        end_process(scheduler->run);
+        run_end(scheduler->run, RUN_STOPPED);
     else if (scheduler->stopping)
-        scheduler->stopped(scheduler->daemon);
+        tell_stopped(scheduler);
     else if (scheduler->look_again || code != 0)
         uv_timer_start(&scheduler->retry, on_retry, code != 0 ? RETRY_MS : 0, 0);
 }
@@ -689,7 +148,7 @@ static void look(struct scheduler *scheduler) {
     looked->scheduler = scheduler;
     looked->start = run == NULL && !scheduler->want_quiet;
     if (run != NULL)
-        memcpy(looked->running, run->id, sizeof(looked->running));
+        snprintf(looked->running, sizeof(looked->running), "%s", run_job(run));
     scheduler->looking = true;
     scheduler->look_again = false;
     store_write(scheduler->daemon->store, &looked->call);
@@ -699,22 +158,19 @@ void scheduler_wake(struct scheduler *scheduler, unsigned wake) {
     if ((wake & STORE_WAKE_SCHEDULER) != 0)
         look(scheduler);
     if ((wake & STORE_WAKE_REQUESTS) != 0 && scheduler->run != NULL)
-        answer_requests(scheduler->run);
+        run_answer(scheduler->run);
 }
 
 const cJSON *scheduler_progress(const struct scheduler *scheduler, const char *job) {
-    return scheduler->run != NULL && strcmp(scheduler->run->id, job) == 0 ? scheduler->run->progress
-                                                                          : NULL;
+    return scheduler->run != NULL && strcmp(run_job(scheduler->run), job) == 0
+               ? run_progress(scheduler->run)
+               : NULL;
 }
 
 static void on_tick(uv_timer_t *timer) {
     struct scheduler *scheduler = timer->data;
-    struct run *run = scheduler->run;
-    if (run == NULL)
-        return;
-    joblog_trim(&scheduler->daemon->loop, run->dir);
-    store_lines(run);
-    finish_run(run);
+    if (scheduler->run != NULL)
+        run_tick(scheduler->run);
 }
 
 int scheduler_create(struct daemon *daemon, struct err *err, struct scheduler **ret_scheduler) {
@@ -723,10 +179,9 @@ int scheduler_create(struct daemon *daemon, struct err *err, struct scheduler **
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
     scheduler->daemon = daemon;
     uv_timer_init(&daemon->loop, &scheduler->retry);
-    uv_timer_init(&daemon->loop, &scheduler->kill);
     uv_timer_init(&daemon->loop, &scheduler->tick);
-    scheduler->retry.data = scheduler->kill.data = scheduler->tick.data = scheduler;
-    scheduler->n_handles = 3;
+    scheduler->retry.data = scheduler->tick.data = scheduler;
+    scheduler->n_handles = 2;
     uv_timer_start(&scheduler->tick, on_tick, TICK_MS, TICK_MS);
     *ret_scheduler = scheduler;
     return 0;
@@ -736,9 +191,9 @@ void scheduler_stop(struct scheduler *scheduler, void (*stopped)(struct daemon *
     scheduler->stopping = true;
     scheduler->stopped = stopped;
     if (scheduler->run != NULL)
-        end_process(scheduler->run);
-    else if (!scheduler->looking)
-        stopped(scheduler->daemon);
+        run_end(scheduler->run, RUN_STOPPED);
+    else
+        tell_stopped(scheduler);
 }
 
 static void on_closed(uv_handle_t *handle) {
@@ -751,6 +206,5 @@ void scheduler_destroy(struct scheduler *scheduler) {
     if (scheduler == NULL)
         return;
     uv_close((uv_handle_t *)&scheduler->retry, on_closed);
-    uv_close((uv_handle_t *)&scheduler->kill, on_closed);
     uv_close((uv_handle_t *)&scheduler->tick, on_closed);
 }
