@@ -58,12 +58,12 @@ test('a board is added with one command and turns green', async () => {
   assert.match(command, /espalier-worker --daemon http:\/\/127\.0\.0\.1:\d+ --enrol \S+/);
   stack.startWorker(command);
   await page.locator('.add-board.arrived').waitFor({ timeout: 30000 });
-  await page.getByText('test-board').first().waitFor();
+  await page.locator('a.device', { hasText: 'test-board' }).waitFor();
   await shot('devices');
 });
 
 test('training shows live curves for largest, smallest and random subnets', async () => {
-  stack.cli('supernet', 'train', 'bars', '--space', 'tiny', '--dataset', 'bars', '--epochs', '6', '--batch', '32');
+  await stack.post('/supernets', { name: 'bars', space: 'tiny', dataset: 'bars', train: { epochs: 6, batch: 32, checkpoint_steps: 37 } });
   await open('supernets');
   await page.getByRole('link', { name: 'bars' }).click();
   await page.locator('.u-legend').first().waitFor({ timeout: 60000 });
@@ -71,6 +71,7 @@ test('training shows live curves for largest, smallest and random subnets', asyn
   const legend = await page.locator('.u-legend').first().innerText();
   for (const name of ['largest', 'smallest', 'random']) assert.match(legend, new RegExp(name));
   const series = (await stack.get('/supernets/bars/metrics?series=top1/largest')).series[0];
+  assert.ok(series.value.length >= 6, `no curve: ${series.step}`);
   assert.ok(series.value.at(-1) > 0.5, `the largest subnet learnt little: ${series.value}`);
   await shot('supernet');
 });
@@ -80,8 +81,9 @@ test('the latency table is measured from the device page', async () => {
   await page.locator('a.device').click();
   await page.locator('.row select').selectOption('tiny');
   await page.getByRole('button', { name: 'Measure briefly' }).click();
-  await page.locator('summary .state', { hasText: 'done' }).waitFor({ timeout: 120000 });
+  await page.locator('summary .state', { hasText: 'ready' }).waitFor({ timeout: 120000 });
   await page.locator('summary').first().click();
+  await page.locator('details[open] tbody tr').first().waitFor();
   const rows = await page.locator('details[open] tbody tr').count();
   const { needed } = (await stack.get('/tables')).items[0];
   assert.equal(rows, needed);
@@ -106,7 +108,7 @@ test('a search is submitted and its front grows before the eyes', async () => {
   await page.getByLabel('Population').fill('24');
   await page.getByRole('button', { name: 'Submit the search' }).click();
   await page.getByRole('heading', { level: 1, name: 'front of bars' }).waitFor();
-  await page.locator('.scatter canvas').waitFor({ timeout: 120000 });
+  await page.locator('.scatter canvas.over').waitFor({ timeout: 120000 });
   await page.getByText('on the predicted front').or(page.getByText('on the final front')).waitFor({ timeout: 60000 });
   await page.getByText('on the final front').waitFor({ timeout: 180000 });
   const { items } = await stack.get(`/searches/${page.url().match(/se_[^?]+/)[0]}/front`);
@@ -134,7 +136,7 @@ test('a point opens its network, and the address keeps the view', async () => {
 });
 
 test('the scatter answers pointer and keyboard', async () => {
-  const canvas = page.locator('.scatter canvas');
+  const canvas = page.locator('.scatter canvas.over');
   await canvas.focus();
   await page.keyboard.press('ArrowRight');
   await page.locator('.tip').waitFor();

@@ -108,6 +108,12 @@ export class Stack {
     throw new Error(`${what} did not happen within ${seconds} s\n${this.logs()}`);
   }
 
+  async post(path, body) {
+    const answer = await fetch(`${this.url}/api/v1${path}`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error(`POST ${path}: ${answer.status} ${await answer.text()}`);
+    return answer.json();
+  }
+
   async get(path) {
     const answer = await fetch(`${this.url}/api/v1${path}`);
     return answer.json();

@@ -2,13 +2,13 @@
 
 export type Job = {
   id: string; kind: string; state: string; subject: string; attempt: number;
-  progress: Progress | null; result: Record<string, unknown> | null;
+  progress?: Progress | null; result: Record<string, unknown> | null;
   error: { code: string; message: string; pointer?: string } | null;
   attempts?: { attempt: number; started_at: string; ended_at: string | null; reason: string | null }[];
   created_at: string; started_at: string | null; ended_at: string | null;
 };
 export type Progress = {
-  phase?: string; done?: number; total?: number; unit?: string; fraction?: number; eta_s?: number;
+  phase?: string; done?: number; total?: number; unit?: string; fraction?: number; eta_s?: number | null;
   images_per_s?: number; loss?: number; learning_rate?: number; epoch?: number; message?: string;
 };
 export type Dataset = {
@@ -23,7 +23,7 @@ export type Space = {
   largest: { arch: string; cost: Cost }; smallest: { arch: string; cost: Cost };
 };
 export type Supernet = {
-  id: string; name: string; space: string; dataset: string; state: string; step: number | null; epoch: number | null; images: number | null;
+  id: string; name: string; space: string; dataset: string; dataset_name: string; state: string; step: number | null; epoch: number | null; images: number | null;
   top1_largest: number | null; top1_smallest: number | null; checkpoint: string | null; job: string | null; created_at: string;
   train: Record<string, unknown>;
 };
@@ -55,7 +55,7 @@ export type Front = {
 export type MetricColumns = { value: (number | null)[]; low: (number | null)[]; high: (number | null)[]; source: (Source | null)[] };
 export type CandidatePage = {
   columns: { id: number[]; arch_id: string[]; arch: string[]; strategy: string[]; generation: number[]; feasible: boolean[]; on_front: boolean[]; metrics: Record<string, MetricColumns> };
-  total: number; next: string | null;
+  total: number; cursor: string; next: string | null;
 };
 export type Profile = { id: string; name: string; device: string; runtime: string; precision: string; threads: number; governor: string; noise: number | null; calibration: Calibration | null };
 export type Device = {

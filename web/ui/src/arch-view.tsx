@@ -4,16 +4,23 @@ import { ms, short, percent } from './format';
 import { Facts, Failed, Table, Waiting } from './parts';
 import { useLoaded } from './state';
 
-function Block({ unit, widest, tallest, slowest }: { unit: ArchUnit; widest: number; tallest: number; slowest: number }) {
-  const width = 34 + 86 * Math.sqrt((unit.mid_channels || unit.c_out) / widest);
+/** What a unit is, in two short lines. */
+function words(unit: ArchUnit, last: boolean): [string, string] {
+  if (unit.stage >= 0) return [`${unit.kernel}×${unit.kernel}`, `e${unit.expand_ratio}${unit.se ? ' SE' : ''}`];
+  if (last) return ['linear', `${unit.c_out}`];
+  return [unit.kernel > 1 ? `conv ${unit.kernel}×${unit.kernel}` : 'conv 1×1', `${unit.c_out}`];
+}
+
+function Block({ unit, last, widest, tallest, slowest }: { unit: ArchUnit; last: boolean; widest: number; tallest: number; slowest: number }) {
+  const width = 46 + 86 * Math.sqrt((unit.mid_channels || unit.c_out) / widest);
   const height = 30 + 54 * Math.sqrt(unit.h_out / tallest);
   const share = slowest > 0 && unit.latency_us ? unit.latency_us / slowest : 0;
-  const isBlock = unit.stage >= 0;
+  const [name, detail] = words(unit, last);
   const title = `${unit.signature}: ${short(unit.macs)} MACs, ${short(unit.params)} parameters${unit.latency_us ? `, ${ms(unit.latency_us)}` : ''}`;
   return (
-    <div class={`unit ${unit.residual ? 'residual' : ''} ${isBlock ? '' : 'fixed'}`} style={{ width: `${width}px`, height: `${height}px` }} title={title}>
-      <b>{isBlock ? `${unit.kernel}×${unit.kernel}` : unit.kernel > 1 ? `conv ${unit.kernel}×${unit.kernel}` : 'head'}</b>
-      <span>{isBlock ? `e${unit.expand_ratio}${unit.se ? ' SE' : ''}` : `${unit.c_out}`}</span>
+    <div class={`unit ${unit.residual ? 'residual' : ''} ${unit.stage >= 0 ? '' : 'fixed'}`} style={{ width: `${width}px`, height: `${height}px` }} title={title}>
+      <b>{name}</b>
+      <span>{detail}</span>
       {share > 0 && <i class="heat" style={{ width: `${100 * share}%` }} />}
     </div>
   );
@@ -43,7 +50,7 @@ export function Drawing({ arch }: { arch: Arch }) {
         return (
           <li key={`${stage.name}${i}`}>
             <div class="stage-name">{stage.name}<span>{out.h_out}×{out.w_out} · {out.c_out} ch</span></div>
-            <div class="stage-units">{stage.units.map((u, j) => <Block key={j} unit={u} widest={widest} tallest={tallest} slowest={slowest} />)}</div>
+            <div class="stage-units">{stage.units.map((u, j) => <Block key={j} unit={u} last={u === arch.units[arch.units.length - 1]} widest={widest} tallest={tallest} slowest={slowest} />)}</div>
           </li>
         );
       })}

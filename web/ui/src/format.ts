@@ -8,12 +8,14 @@ export const ms = (us: number | null | undefined) => (known(us) ? `${significant
 
 export function significant(v: number, digits = 4): string {
   if (v === 0) return '0';
+  if (Math.abs(v) < 1e-4) return v.toExponential(digits - 2).replace('e-', ' × 10^-');
   const places = Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(v))));
   return v.toFixed(Math.min(places, 8));
 }
 
 export function short(v: number | null | undefined, unit = ''): string {
   if (!known(v)) return dash;
+  if (!unit && Number.isInteger(v) && Math.abs(v) < 10000) return `${v}`;
   const prefixes = ['', 'k', 'M', 'G', 'T', 'P'];
   let scaled = v;
   let i = 0;
@@ -57,3 +59,22 @@ export const metricValue = (key: string, v: number | null | undefined): string =
   if (key.endsWith('_bytes')) return short(v, 'B');
   return short(v);
 };
+
+/** Labels for the ticks of an axis: all with as many decimals as tell them apart. */
+export function even(values: number[]): string[] {
+  const gap = Math.min(...values.slice(1).map((v, i) => Math.abs(v - values[i]!)), Infinity);
+  if (!Number.isFinite(gap) || gap === 0) return values.map((v) => `${+v.toPrecision(4)}`);
+  let digits = 0;
+  while (digits < 9 && values.some((v) => Math.abs(v - +v.toFixed(digits)) > gap * 0.02)) digits++;
+  return values.map((v) => v.toFixed(digits));
+}
+
+/** Ticks of a metric's axis: plain numbers, and the one unit they share. */
+export function tickLabels(key: string, values: number[], log = false): { text: string[]; unit: string } {
+  const most = Math.max(...values.map(Math.abs), 0);
+  const power = key === 'top1' || key.startsWith('latency_us') ? 0 : Math.min(4, Math.max(0, Math.floor(Math.log10(most || 1) / 3)));
+  const factor = key === 'top1' ? 100 : key.startsWith('latency_us') ? 1e-3 : 1000 ** -power;
+  const unit = key === 'top1' ? '%' : key.startsWith('latency_us') ? 'ms' : `${['', 'k', 'M', 'G', 'T'][power]}${key.endsWith('_bytes') ? 'B' : ''}`;
+  const scaled = values.map((v) => v * factor);
+  return { text: log ? scaled.map((v) => `${+v.toPrecision(3)}`) : even(scaled), unit };
+}

@@ -1,9 +1,26 @@
 // One stream of events for all tabs of a browser: the tab that holds a lock reads it and passes it on. Browsers allow six connections to
 // a host on HTTP/1.1, so a stream a tab would starve the seventh.
 import { signal } from '@preact/signals';
+import type { Progress } from './api';
 
 export type Connection = 'live' | 'reconnecting' | 'connecting';
 export const connection = signal<Connection>('connecting');
+
+/** The newest progress of each job as the stream told it: bars move without asking the daemon. */
+export const progress = signal<Record<string, Progress>>({});
+let fresh: Record<string, Progress> = {};
+let flush = 0;
+
+/** Many reports make one change of the page, four times a second at most. */
+function keepProgress(job: unknown, value: unknown) {
+  if (typeof job !== 'string' || !value || typeof value !== 'object') return;
+  fresh[job] = value as Progress;
+  flush ||= window.setTimeout(() => {
+    flush = 0;
+    progress.value = { ...progress.value, ...fresh };
+    fresh = {};
+  }, 250);
+}
 
 type Handler = (topic: string, data: Record<string, unknown>) => void;
 type Message = { topic: string; data: Record<string, unknown> } | { state: Connection } | { ask: true };
@@ -14,7 +31,13 @@ const channel = new BroadcastChannel('espalier-events');
 
 function deliver(message: Message) {
   if ('state' in message) connection.value = message.state;
-  else if ('topic' in message) for (const handler of [...handlers]) handler(message.topic, message.data);
+  else if ('topic' in message) {
+    const { topic, data } = message;
+    if (topic === 'progress') keepProgress(data['job'], data['progress']);
+    if (topic === 'job') keepProgress(data['id'], data['progress']);
+    if (topic === 'resync') progress.value = {};
+    for (const handler of [...handlers]) handler(topic, data);
+  }
 }
 
 function lead() {
@@ -22,19 +45,31 @@ function lead() {
     deliver(message);
     channel.postMessage(message);
   };
-  const source = new EventSource('/api/v1/events');
-  source.onopen = () => share({ state: 'live' });
-  source.onerror = () => share({ state: 'reconnecting' });
-  for (const topic of topics)
-    source.addEventListener(topic, (event) => {
-      let data: Record<string, unknown> = {};
-      try {
-        data = JSON.parse((event as MessageEvent<string>).data) as Record<string, unknown>;
-      } catch {
-        return;
-      }
-      share({ topic, data });
-    });
+  let last = '';
+  const connect = () => {
+    const source = new EventSource(`/api/v1/events${last ? `?after=${encodeURIComponent(last)}` : ''}`);
+    source.onopen = () => {
+      const wasLost = connection.value === 'reconnecting';
+      share({ state: 'live' });
+      if (wasLost) share({ topic: 'resync', data: {} }); // what could not be read meanwhile is read now
+    };
+    source.onerror = () => {
+      share({ state: 'reconnecting' });
+      // A browser tries again by itself unless the daemon answered with an error, as it may while it starts.
+      if (source.readyState === EventSource.CLOSED) setTimeout(connect, 2000);
+    };
+    for (const topic of topics)
+      source.addEventListener(topic, (event) => {
+        const message = event as MessageEvent<string>;
+        if (message.lastEventId) last = message.lastEventId;
+        try {
+          share({ topic, data: JSON.parse(message.data) as Record<string, unknown> });
+        } catch {
+          // Not JSON: nothing that a page could use.
+        }
+      });
+  };
+  connect();
   channel.addEventListener('message', (event: MessageEvent<Message>) => {
     if ('ask' in event.data) channel.postMessage({ state: connection.value });
   });

@@ -4,6 +4,7 @@ import { signal } from '@preact/signals';
 import { useState } from 'preact/hooks';
 import { ApiError, type Job, type Progress } from './api';
 import { duration, percent, short } from './format';
+import { progress } from './live';
 import { href } from './router';
 
 export function Page(props: { title: string; lead?: ComponentChildren; actions?: ComponentChildren; children: ComponentChildren }) {
@@ -36,6 +37,7 @@ export function Card(props: { title?: string; note?: ComponentChildren; class?: 
 }
 
 const tones: Record<string, string> = {
+  incomplete: 'warn',
   done: 'good', ready: 'good', good: 'good', accepted: 'good', online: 'good', active: 'good', running: 'busy', training: 'busy', checking: 'busy', leased: 'busy', measuring: 'busy',
   probation: 'busy', paused: 'warn', canceling: 'warn', suspect: 'warn', canceled: 'mute', queued: 'mute', offline: 'mute', failed: 'bad', quarantined: 'bad',
 };
@@ -46,14 +48,17 @@ export function Bar({ progress }: { progress: Progress | null | undefined }) {
   return <progress class="bar" max={1} value={fraction} aria-label={`${Math.round(100 * fraction)} % done`} />;
 }
 
+/** What is known of the job's progress: by the stream, else as it was read. */
+export const progressOf = (job: Job): Progress | null => progress.value[job.id] ?? job.progress ?? null;
+
 export function ProgressLine({ job }: { job: Job }) {
-  const p = job.progress;
+  const p = progressOf(job);
   const words = [
     p?.phase ?? job.state,
-    p?.done !== undefined && p.total ? `${short(p.done)} of ${short(p.total)} ${p.unit ?? ''}` : '',
+    p?.done != null && p.total ? `${short(p.done)} of ${short(p.total)} ${p.unit ?? ''}` : '',
     p?.images_per_s ? `${short(p.images_per_s)} images/s` : '',
-    p?.loss !== undefined ? `loss ${p.loss.toFixed(3)}` : '',
-    p?.eta_s !== undefined ? `${duration(p.eta_s)} left` : '',
+    p?.loss != null ? `loss ${p.loss.toFixed(3)}` : '',
+    p?.eta_s != null ? `${duration(p.eta_s)} left` : '',
   ].filter(Boolean);
   return (
     <div class="progress-line">

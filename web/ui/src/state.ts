@@ -5,7 +5,7 @@ import { listen } from './live';
 
 export type Loaded<T> = { data: T | null; error: string | null; reload: () => void };
 
-/** Reads by `read`; again for events of `topics` that `concerns` accepts, at most twice a second. */
+/** Reads by `read`; again for events of `topics` that `concerns` accepts, at most every 600 ms, and not while the tab is hidden. */
 export function useLoaded<T>(read: () => Promise<T>, key: string, topics: string[] = [], concerns: (data: Record<string, unknown>, topic: string) => boolean = () => true): Loaded<T> {
   const [state, setState] = useState<{ key: string; data: T | null; error: string | null }>({ key, data: null, error: null });
   const latest = useRef({ read, concerns, alive: true, busy: false, again: false, timer: 0 });
@@ -38,8 +38,9 @@ export function useLoaded<T>(read: () => Promise<T>, key: string, topics: string
     if (now.timer) return;
     now.timer = window.setTimeout(() => {
       now.timer = 0;
-      load();
-    }, 400);
+      if (document.hidden) document.addEventListener('visibilitychange', schedule, { once: true });
+      else load();
+    }, 600);
   };
 
   useEffect(() => {
@@ -50,6 +51,7 @@ export function useLoaded<T>(read: () => Promise<T>, key: string, topics: string
     return () => {
       now.alive = false;
       clearTimeout(now.timer);
+      document.removeEventListener('visibilitychange', schedule);
       stop();
     };
   }, [key]);

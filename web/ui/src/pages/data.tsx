@@ -3,12 +3,17 @@ import { short } from '../format';
 import { Card, Empty, Failed, Page, State, Table } from '../parts';
 import { useLoaded } from '../state';
 
+function power(v: number) {
+  const [digits, exponent] = v.toExponential(1).split('e+');
+  return <>{digits} × 10<sup>{exponent}</sup></>;
+}
+
 export function Data() {
   const datasets = useLoaded(() => list<Dataset>('/datasets'), 'datasets', ['dataset']);
   const spaces = useLoaded(() => list<Space>('/spaces'), 'spaces');
   return (
     <Page title="Data & spaces">
-      <Card title="Data sets" note="espalier dataset add NAME PATH">
+      <Card title="Data sets" note={<code>espalier dataset add NAME PATH</code>}>
         <Failed error={datasets.error} />
         {datasets.data?.length === 0 && <Empty>No data set yet: <code>espalier dataset add NAME PATH</code></Empty>}
         {datasets.data && datasets.data.length > 0 && (
@@ -19,11 +24,11 @@ export function Data() {
           ]} />
         )}
       </Card>
-      <Card title="Search spaces" note="espalier space add FILE">
+      <Card title="Search spaces" note={<code>espalier space add FILE</code>}>
         <Failed error={spaces.error} />
         {spaces.data && (
           <Table label="Search spaces" rows={spaces.data} rowKey={(s) => s.name} columns={[
-            { title: 'Name', cell: (s) => <>{s.name} {s.builtin && <small class="note">built in</small>}</> }, { title: 'Distinct subnets', number: true, cell: (s) => s.cardinality.toExponential(1).replace('e+', ' × 10^') },
+            { title: 'Name', cell: (s) => <>{s.name} {s.builtin && <small class="note">built in</small>}</> }, { title: 'Distinct subnets', number: true, cell: (s) => power(s.cardinality) },
             { title: 'MACs', cell: (s) => `${short(s.smallest.cost.macs)} to ${short(s.largest.cost.macs)}` }, { title: 'Parameters', cell: (s) => `${short(s.smallest.cost.params)} to ${short(s.largest.cost.params)}` },
             { title: 'Stages', number: true, cell: (s) => s.n_stages }, { title: 'Table entries', number: true, cell: (s) => s.table_entries },
             { title: 'Resolutions', cell: (s) => (s.resolutions.length > 3 ? `${s.resolutions[0]} to ${s.resolutions[s.resolutions.length - 1]}` : s.resolutions.join(', ')) },

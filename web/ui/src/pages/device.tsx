@@ -37,7 +37,7 @@ function Tables({ profile }: { profile: string }) {
       {mine.length === 0 && <Empty>No latency table yet. Measure the one of a space:</Empty>}
       {mine.map((t) => (
         <details key={t.id} open={open === t.id} onToggle={(e) => setOpen(e.currentTarget.open ? t.id : open === t.id ? '' : open)}>
-          <summary>{t.space}, {t.method} <State of={t.state} /> <progress max={Math.max(1, t.needed)} value={t.measured} /> {t.measured} of {t.needed}{t.failed ? `, ${t.failed} failed` : ''}</summary>
+          <summary>{t.space}, {t.method.split('/')[0]} <State of={t.state} /> <progress max={Math.max(1, t.needed)} value={t.measured} /> {t.measured} of {t.needed}{t.failed ? `, ${t.failed} failed` : ''}</summary>
           {open === t.id && <Entries table={t} />}
         </details>
       ))}
@@ -50,7 +50,7 @@ function Calibrations({ profile }: { profile: string }) {
   const { data } = useLoaded(() => list<Calibration>(`/calibrations?profile=${encodeURIComponent(profile)}`), `cal ${profile}`, ['search', 'front']);
   if (!data?.length) return <Empty>None yet: a search measures whole networks and fits one.</Empty>;
   return (
-    <Table label="Calibrations" rows={[...data].reverse()} rowKey={(c) => c.id ?? String(c.version)} columns={[
+    <Table label="Calibrations" rows={data} rowKey={(c) => c.id ?? String(c.version)} columns={[
       { title: 'Version', number: true, cell: (c) => c.version }, { title: 'Kind', cell: (c) => c.kind }, { title: 'Networks', number: true, cell: (c) => c.n },
       { title: 'Correction', cell: (c) => `${c.a?.toFixed(3)} × sum + ${ms(c.c)}` },
       { title: 'Mean error before → after', number: true, cell: (c) => (c.before && c.after ? `${percent(c.before.mape, 1)} → ${percent(c.after.mape, 1)}` : '–') },
@@ -85,7 +85,7 @@ export function DevicePage({ id }: { id: string }) {
         <Card title="Board" class="wide">
           <Facts rows={[
             ['Processor', String(f['cpu_model'] ?? '–')], ['Cores', String(f['cores'] ?? '–')], ['Memory', short(typeof f['memory_mib'] === 'number' ? f['memory_mib'] * 1048576 : null, 'B')], ['Kernel', String(f['kernel'] ?? '–')],
-            ['Noise of the reference network', percent(data.noise, 1)], ['Worker', data.worker_version ?? '–'], ['Waiting', data.queue], ['Seen', data.lease ? 'measuring now' : ago(data.last_seen_at)],
+            ['Noise of the reference network', percent(data.noise, (data.noise ?? 0) > 1 ? 0 : 1)], ['Worker', data.worker_version ?? '–'], ['Waiting', data.queue], ['Seen', data.lease ? 'measuring now' : ago(data.last_seen_at)],
           ]} />
         </Card>
         {(profiles.data ?? []).filter((p) => p.device === data.id || p.device === data.name).map((p) => (

@@ -7,7 +7,7 @@ import { href } from '../router';
 import { useLoaded, useTick } from '../state';
 
 /** One command for the board; green when a board that was not there before has registered. */
-function AddBoard({ known, onClose }: { known: Set<string>; onClose: () => void }) {
+function AddBoard({ known, onArrived, onClose }: { known: Set<string>; onArrived: () => void; onClose: () => void }) {
   const [token, setToken] = useState<Token | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [arrived, setArrived] = useState<Device | null>(null);
@@ -16,7 +16,11 @@ function AddBoard({ known, onClose }: { known: Set<string>; onClose: () => void 
     post<Token>('/tokens', { kind: 'enrolment', uses: 1, expires_in_s: 3600 }).then(setToken, (e: unknown) => setError(e instanceof ApiError ? e.message : 'No token could be made.'));
     const look = () => void list<Device>('/devices').then((devices) => {
       const fresh = devices.find((d) => !before.has(d.id));
-      if (fresh) setArrived(fresh);
+      if (!fresh) return;
+      setArrived(fresh);
+      onArrived();
+      clearInterval(timer);
+      stop();
     }, () => undefined);
     const stop = listen(['device'], look);
     const timer = setInterval(look, 3000);
@@ -49,7 +53,7 @@ function DeviceCard({ device }: { device: Device }) {
       <p class="note">{String(f['cpu_model'] ?? 'unknown processor')}, {String(f['cores'] ?? '?')} cores{device.local ? ', same machine as the daemon' : ''}</p>
       <dl class="facts small">
         <div><dt>Health</dt><dd><State of={device.health} /></dd></div>
-        <div><dt>Noise</dt><dd>{percent(device.noise, 1)}</dd></div>
+        <div><dt>Noise</dt><dd>{percent(device.noise, (device.noise ?? 0) > 1 ? 0 : 1)}</dd></div>
         <div><dt>Waiting</dt><dd>{device.queue}</dd></div>
         <div><dt>Seen</dt><dd>{device.lease ? 'measuring now' : ago(device.last_seen_at)}</dd></div>
       </dl>
@@ -60,11 +64,11 @@ function DeviceCard({ device }: { device: Device }) {
 export function Devices({ adding }: { adding: boolean }) {
   useTick(10000);
   const [open, setOpen] = useState(adding);
-  const { data, error } = useLoaded(() => list<Device>('/devices'), 'devices', ['device', 'measurement']);
+  const { data, error, reload } = useLoaded(() => list<Device>('/devices'), 'devices', ['device', 'measurement']);
   return (
     <Page title="Devices" lead="Boards that measure: each is a latency worker with profiles of its own." actions={<button type="button" class="primary" onClick={() => setOpen(true)} disabled={!data || open}>Add a board</button>}>
       <Failed error={error} />
-      {open && data && <AddBoard known={new Set(data.map((d) => d.id))} onClose={() => setOpen(false)} />}
+      {open && data && <AddBoard known={new Set(data.map((d) => d.id))} onArrived={reload} onClose={() => setOpen(false)} />}
       {data?.length === 0 && !open && <Empty>No board yet. <button type="button" class="link" onClick={() => setOpen(true)}>Add a board</button>: this machine can be the first.</Empty>}
       <div class="cards">{(data ?? []).map((d) => <DeviceCard key={d.id} device={d} />)}</div>
     </Page>

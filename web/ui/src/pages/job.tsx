@@ -33,7 +33,7 @@ function useLog(id: string, live: boolean) {
 }
 
 export function JobPage({ id }: { id: string }) {
-  const { data, error } = useLoaded(() => get<Job>(`/jobs/${encodeURIComponent(id)}`), id, ['job', 'progress'], (d) => d['id'] === id || d['job'] === id);
+  const { data, error } = useLoaded(() => get<Job>(`/jobs/${encodeURIComponent(id)}`), id, ['job'], (d) => d['id'] === id);
   const active = data ? ['running', 'queued', 'paused', 'canceling'].includes(data.state) : true;
   const log = useLog(id, active);
   if (!data) return <Page title="Job">{error ? <Failed error={error} /> : <Waiting />}</Page>;

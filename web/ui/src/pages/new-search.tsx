@@ -1,7 +1,7 @@
 // The form that submits a search. The daemon checks; each of its errors is shown at its field.
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, list, post, type Profile, type Search, type Supernet } from '../api';
-import { ms } from '../format';
+import { metricValue, ms } from '../format';
 import { Card, Empty, Failed, Page } from '../parts';
 import { go } from '../router';
 import { useLoaded } from '../state';
@@ -22,12 +22,25 @@ function useLatencies(space: string | undefined, profile: string) {
   return sample;
 }
 
+type Limit = { metric: string; profile?: string; max: number };
+type Problem = { pointer: string; detail: string };
+
+/** The daemon's errors at this page's fields: a limit by its metric, and for one that nothing meets what can be reached, in the page's units. */
+function problemsOf(error: ApiError, limits: Limit[]): Problem[] {
+  return error.fields.map(({ pointer, detail }) => {
+    const limit = limits[Number(/^\/constraints\/(\d+)/.exec(pointer)?.[1] ?? NaN)];
+    if (!limit) return { pointer, detail };
+    const least = error.body['attainable'];
+    return { pointer: `/${limit.metric}`, detail: typeof least === 'number' ? `No subnet meets this limit: the least that can be reached is ${metricValue(limit.metric, least)}.` : detail };
+  });
+}
+
 export function NewSearch() {
   const supernets = useLoaded(() => list<Supernet>('/supernets'), 'supernets', ['supernet']);
   const profiles = useLoaded(() => list<Profile>('/profiles'), 'profiles', ['device']);
   const [supernet, setSupernet] = useState('');
   const [profile, setProfile] = useState('');
-  const [problems, setProblems] = useState<{ pointer: string; detail: string }[]>([]);
+  const [problems, setProblems] = useState<Problem[]>([]);
   const [failure, setFailure] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const chosenNet = supernets.data?.find((s) => s.id === supernet) ?? supernets.data?.[0];
@@ -43,7 +56,7 @@ export function NewSearch() {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
     const number = (name: string) => Number(form.get(name));
-    const constraints: Record<string, unknown>[] = [];
+    const constraints: Limit[] = [];
     if (form.get('max_latency')) constraints.push({ metric: 'latency_us', profile: chosenProfile, max: 1000 * number('max_latency') });
     if (form.get('max_macs')) constraints.push({ metric: 'macs', max: 1e6 * number('max_macs') });
     if (form.get('max_memory')) constraints.push({ metric: 'peak_activation_bytes', max: 1000 * number('max_memory') });
@@ -55,8 +68,9 @@ export function NewSearch() {
       name: form.get('name'), supernet: chosenNet?.id, objectives: [{ metric: 'top1', direction: 'maximise' }, cost], constraints, strategy: form.get('strategy'),
       baseline: form.get('baseline') ? 'random' : null, evaluations: number('evaluations'), population: number('population'), seed: number('seed'), accuracy: form.get('accuracy'),
     }).then((answer) => go(['searches', answer.search.id]), (error: unknown) => {
-      setFailure(error instanceof Error ? error.message : 'The search was not accepted.');
-      if (error instanceof ApiError) setProblems(error.fields);
+      const found = error instanceof ApiError ? problemsOf(error, constraints) : [];
+      setProblems(found);
+      setFailure(found.map((p) => p.detail).join(' ') || (error instanceof Error ? error.message : 'The search was not accepted.'));
     }).finally(() => setBusy(false));
   };
 
@@ -79,10 +93,10 @@ export function NewSearch() {
         <Card title="Limits">
           {chosenProfile && (
             <label class="field"><span>Latency at most (ms)</span><input name="max_latency" type="number" min="0" step="any" placeholder={latency ? `median of random subnets: ${ms(latency.median)}` : 'none'} />
-              {latency && <small class="note">Random subnets: {ms(latency.min)} to {ms(latency.max)}, half of them below {ms(latency.median)}.</small>}{problem('/constraints/0')}</label>
+              {latency && <small class="note">Random subnets: {ms(latency.min)} to {ms(latency.max)}, half of them below {ms(latency.median)}.</small>}{problem('/latency_us')}</label>
           )}
-          <label class="field"><span>MACs at most (millions)</span><input name="max_macs" type="number" min="0" step="any" placeholder="none" /></label>
-          <label class="field"><span>Peak activation memory at most (kB)</span><input name="max_memory" type="number" min="0" step="any" placeholder="none" />{problem('/constraints/1', '/constraints/2')}</label>
+          <label class="field"><span>MACs at most (millions)</span><input name="max_macs" type="number" min="0" step="any" placeholder="none" />{problem('/macs')}</label>
+          <label class="field"><span>Peak activation memory at most (kB)</span><input name="max_memory" type="number" min="0" step="any" placeholder="none" />{problem('/peak_activation_bytes')}</label>
         </Card>
         <Card title="How">
           <label class="field"><span>Strategy</span><select name="strategy"><option value="nsga2">NSGA-II</option><option value="random">random</option></select>{problem('/strategy')}</label>

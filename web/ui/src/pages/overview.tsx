@@ -8,9 +8,9 @@ const kinds: Record<string, string> = { dataset: 'Checking a data set', train: '
 export const subjectPage = (job: Job): string[] | null =>
   job.subject?.startsWith('se_') ? ['searches', job.subject] : job.subject?.startsWith('sn_') ? ['supernets', job.subject] : null;
 
-/** Jobs with their progress kept up to date by the stream. */
+/** All jobs; their progress moves by the stream. */
 export function useJobs(query = '') {
-  return useLoaded(() => list<Job>(`/jobs${query}`), `jobs${query}`, ['job', 'progress']);
+  return useLoaded(() => list<Job>(`/jobs${query}`), `jobs${query}`, ['job']);
 }
 
 function Running() {

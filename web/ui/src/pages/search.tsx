@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { get, list, post, type CandidatePage, type Front, type FrontItem, type Job, type Metric, type Profile, type Search, type Source } from '../api';
 import { ArchView } from '../arch-view';
-import { metricName, metricValue, percent, short, significant } from '../format';
+import { metricName, metricValue, percent, short, significant, tickLabels } from '../format';
 import { Lines, type Curve } from '../lines';
 import { listen } from '../live';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
@@ -27,7 +27,7 @@ function addPage(into: Map<string, Candidate>, page: CandidatePage) {
   });
 }
 
-/** All candidates of the search, read by cursor: only what is new or has changed. */
+/** All candidates of the search, read by cursor: only what is new or has changed, at most every 600 ms. */
 function useCandidates(id: string) {
   const store = useRef({ map: new Map<string, Candidate>(), cursor: '', busy: false, again: false });
   const [version, setVersion] = useState(0);
@@ -42,15 +42,16 @@ function useCandidates(id: string) {
         return;
       }
       s.busy = true;
+      let grown = false;
       try {
         for (let pages = 0; pages < 10000 && alive; pages++) {
           const page = await get<CandidatePage>(`/searches/${encodeURIComponent(id)}/candidates?page_size=1000${s.cursor ? `&after=${encodeURIComponent(s.cursor)}` : ''}`);
           addPage(s.map, page);
-          const before = s.cursor;
-          if (page.next) s.cursor = page.next;
-          if (page.columns.id.length > 0) setVersion((n) => n + 1);
-          if (!page.next || page.next === before || page.columns.id.length === 0) break;
+          s.cursor = page.cursor;
+          if (page.columns.id.length > 0) grown = true;
+          if (!page.next) break;
         }
+        if (grown && alive) setVersion((n) => n + 1);
         setError(null);
       } catch (e) {
         setError(e instanceof Error ? e.message : 'The candidates cannot be read.');
@@ -58,13 +59,23 @@ function useCandidates(id: string) {
       s.busy = false;
       if (s.again && alive) {
         s.again = false;
-        setTimeout(() => void read(), 500);
+        soon();
       }
     };
+    let timer = 0;
+    const soon = () => {
+      timer ||= window.setTimeout(() => {
+        timer = 0;
+        if (document.hidden) document.addEventListener('visibilitychange', soon, { once: true });
+        else void read();
+      }, 600);
+    };
     void read();
-    const stop = listen(['candidates', 'front'], (topic, data) => { if (topic === 'resync' || data['search'] === id) void read(); });
+    const stop = listen(['candidates', 'front'], (topic, data) => { if (topic === 'resync' || data['search'] === id) soon(); });
     return () => {
       alive = false;
+      clearTimeout(timer);
+      document.removeEventListener('visibilitychange', soon);
       stop();
     };
   }, [id]);
@@ -81,12 +92,15 @@ function pointOf(c: Candidate | FrontItem, x: string, y: string, onFront: boolea
   };
 }
 
+/** Without its unit where the next number has the same one. */
+const plain = (text: string, next: string) => (text.split(' ')[1] === next.split(' ')[1] ? text.split(' ')[0] : text);
+
 function Interval({ name, metric, before }: { name: string; metric: Metric | undefined; before?: Metric | undefined }) {
   if (!metric) return <>–</>;
   const same = before && before.source !== metric.source && before.value !== metric.value;
   return (
     <span title={metric.low != null && metric.high != null ? `${metricValue(name, metric.low)} to ${metricValue(name, metric.high)}, ${metric.source}` : metric.source}>
-      {same && <span class="was">{metricValue(name, before.value)} → </span>}
+      {same && <span class="was">{plain(metricValue(name, before.value), metricValue(name, metric.value))} → </span>}
       {metricValue(name, metric.value)} <small class={`source ${metric.source}`}>{metric.source}</small>
     </span>
   );
@@ -111,23 +125,23 @@ function Hypervolume({ id, search }: { id: string; search: Search }) {
   const reference = Object.entries(search.reference_point ?? {}).map(([key, v]) => `${metricName(key.split(':')[0]!)} ${metricValue(key, v)}`).join(', ');
   return (
     <Card title="Hypervolume" note={reference ? `reference point: ${reference}` : undefined}>
-      {curves.some((c) => c.x.length > 0) ? <Lines title="Hypervolume over evaluations" curves={curves} xTitle="evaluations" format={(v) => significant(v, 3)} /> : <Empty>It grows with the first generation.</Empty>}
+      {curves.some((c) => c.x.length > 0) ? <Lines title="Hypervolume over evaluations" curves={curves} xTitle="evaluations" format={(v) => significant(v, 4)} /> : <Empty>It grows with the first generation.</Empty>}
     </Card>
   );
 }
 
-function Trust({ search, profiles }: { search: Search; profiles: Record<string, string> }) {
+function Trust({ search }: { search: Search }) {
   const p = search.predictor;
   const latest = search.calibrations?.[search.calibrations.length - 1];
   return (
-    <Card title="How far to trust the predictions">
+    <Card title="How far to trust the predictions" note={latest ? 'before → after calibration' : undefined}>
       <Facts rows={[
         ['Accuracy predictor', p ? `${p.model}, ${p.n} subnets` : 'not fitted yet'],
-        ['  rank agreement (Kendall tau)', p ? p.kendall_tau.toFixed(3) : '–'],
-        ['  mean error', p ? `${(100 * p.mae).toFixed(2)} points` : '–'],
-        ['Latency calibration', latest ? `version ${latest.version} on ${profiles[latest.profile_id] ?? latest.profile_id}, ${latest.n} networks` : 'none yet'],
-        ['  mean error before → after', latest?.before && latest.after ? `${percent(latest.before.mape, 1)} → ${percent(latest.after.mape, 1)}` : '–'],
-        ['  within ±10 % before → after', latest?.before && latest.after ? `${percent(latest.before.within_10, 0)} → ${percent(latest.after.within_10, 0)}` : '–'],
+        ['Its rank agreement (tau)', p ? p.kendall_tau.toFixed(3) : '–'],
+        ['Its mean error', p ? `${(100 * p.mae).toFixed(2)} points` : '–'],
+        ['Latency calibration', latest ? `version ${latest.version}, ${latest.n} networks` : 'none yet'],
+        ['Its mean error', latest?.before && latest.after ? `${percent(latest.before.mape, 1)} → ${percent(latest.after.mape, 1)}` : '–'],
+        ['Within ±10 %', latest?.before && latest.after ? `${percent(latest.before.within_10, 0)} → ${percent(latest.after.within_10, 0)}` : '–'],
       ]} />
     </Card>
   );
@@ -140,9 +154,10 @@ export function SearchPage({ id }: { id: string }) {
   const profileList = useLoaded(() => list<Profile>('/profiles'), 'profiles');
   const search = loaded.data;
   const jobId = search?.job ?? null;
-  const job = useLoaded(() => (jobId ? get<Job>(`/jobs/${jobId}`) : Promise.resolve(null)), `job ${jobId}`, ['job', 'progress'], (d) => d['id'] === jobId || d['job'] === jobId);
+  const job = useLoaded(() => (jobId ? get<Job>(`/jobs/${jobId}`) : Promise.resolve(null)), `job ${jobId}`, ['job'], (d) => d['id'] === jobId);
   const { candidates, version, error } = useCandidates(id);
   const { query } = route.value;
+  const boards = [...new Set((search?.objectives ?? []).flatMap((o) => o.profile ?? []))];
   const profiles = Object.fromEntries((profileList.data ?? []).map((p) => [p.id, p.name]));
   const keys = useMemo(() => [...new Set([...(search?.objectives ?? []).map(keyOf), ...[...candidates.values()].slice(0, 50).flatMap((c) => Object.keys(c.metrics))])], [search, version]);
   const y = query.get('y') ?? keyOf(search?.objectives[0] ?? { metric: 'top1' });
@@ -167,23 +182,32 @@ export function SearchPage({ id }: { id: string }) {
     return result;
   }, [byId, frontIds, x, y, search?.baseline]);
 
+  // The board is in the page's head; beside every number it is needed only where there are several.
+  const nameOf = (key: string) => metricName(boards.length > 1 ? key : key.split(':')[0]!, profiles);
   if (!search) return <Page title="Search">{loaded.error ? <Failed error={loaded.error} /> : <Waiting />}</Page>;
-  const axis = (key: string, isLog: boolean): Axis => ({ title: metricName(key, profiles), direction: directionOf(key), format: (v) => metricValue(key, v), log: isLog });
-  const limit = search.constraints.find((c) => keyOf(c) === x)?.max;
+  const axis = (key: string, isLog: boolean): Axis => ({ title: nameOf(key), direction: directionOf(key), labels: (values) => tickLabels(key, values, isLog), log: isLog });
+  const limit = (search.constraints ?? []).find((c) => keyOf(c) === x)?.max;
   const describe = (key: string) => {
     const c = byId.get(key);
     if (!c) return [];
-    return [...Object.entries(c.metrics).filter(([k]) => k === x || k === y || k === 'top1').map(([k, m]) => `${metricName(k, profiles)}: ${metricValue(k, m.value)} (${m.source})`), c.arch];
+    return [...Object.entries(c.metrics).filter(([k]) => k === x || k === y || k === 'top1').map(([k, m]) => `${nameOf(k)}: ${metricValue(k, m.value)} (${m.source})`), c.arch];
   };
   const pick = (key: string) => setQuery({ arch: key });
   const chosen = selected ? byId.get(selected) : undefined;
   const running = job.data && ['running', 'queued', 'paused', 'canceling'].includes(job.data.state);
   const latencyKey = keys.find((k) => k.startsWith('latency_us'));
   const all = [...candidates.values()];
-  const options = keys.map((k) => <option key={k} value={k}>{metricName(k, profiles)}</option>);
+  const options = keys.map((k) => <option key={k} value={k}>{nameOf(k)}</option>);
+
+  const beside = (
+    <>
+      <Hypervolume id={id} search={search} />
+      <Trust search={search} />
+    </>
+  );
 
   return (
-    <Page title={search.name} lead={<>Space {search.space}, {search.strategy}{search.baseline ? ` with ${search.baseline} beside it` : ''} <State of={search.state} /></>} actions={
+    <Page title={search.name} lead={<>Space {search.space}, {search.strategy}{search.baseline ? ` with ${search.baseline} beside it` : ''}{boards.length > 0 ? `, on ${boards.map((b) => profiles[b] ?? b).join(', ')}` : ''} <State of={search.state} /></>} actions={
       <>
         {running && <Act do={() => post(`${path}/cancel`)} confirm="Stop the search? It can be resumed." done="The search stops.">Stop</Act>}
         {['failed', 'canceled'].includes(search.state) && <Act class="primary" do={() => post(`${path}/resume`)} done="The search goes on.">Resume</Act>}
@@ -192,7 +216,7 @@ export function SearchPage({ id }: { id: string }) {
     }>
       {running && job.data && <Card><ProgressLine job={job.data} /></Card>}
       <Failed error={error ?? front.error} />
-      <div class={`search-grid ${chosen ? 'with-side' : ''}`}>
+      <div class="search-grid">
         <Card title="Pareto front" class="main" note={`${points.length === byId.size ? '' : `${short(points.length)} of `}${short(byId.size)} candidates${items.length ? `, ${items.length} on the ${front.data?.stage ?? ''} front` : ''}`}>
           <div class="toolbar">
             <label>Across <select value={x} onChange={(e) => setQuery({ x: e.currentTarget.value })}>{options}</select></label>
@@ -201,29 +225,28 @@ export function SearchPage({ id }: { id: string }) {
           </div>
           {points.length === 0 ? <Empty>Candidates appear here as soon as the strategy has asked for the first ones.</Empty> : (
             <Scatter points={points} x={axis(x, log)} y={axis(y, false)} limitX={limit} selected={selected} onPick={pick} describe={describe}
-              summary={`Scatter of ${points.length} candidates: ${metricName(y, profiles)} over ${metricName(x, profiles)}; ${items.length} on the front.`} />
+              summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.`} />
           )}
         </Card>
-        {chosen && (
+        {chosen ? (
           <Card title="Network" class="side-card" note={<button type="button" class="quiet" onClick={() => setQuery({ arch: '' })} aria-label="Close the network">✕</button>}>
-            <Facts rows={Object.entries(chosen.metrics).filter(([k]) => k === 'top1' || k.startsWith('latency')).map(([k, m]) => [metricName(k, profiles), <Interval key={k} name={k} metric={m} before={'predicted' in chosen ? (chosen as FrontItem).predicted?.[k] : undefined} />])} />
+            <Facts rows={Object.entries(chosen.metrics).filter(([k]) => k === 'top1' || k.startsWith('latency')).map(([k, m]) => [nameOf(k), <Interval key={k} name={k} metric={m} before={'predicted' in chosen ? (chosen as FrontItem).predicted?.[k] : undefined} />])} />
             <ArchView space={search.space} arch={chosen.arch} profile={latencyKey?.split(':')[1]} />
             <div class="row">
               <Act do={() => post('/exports', { supernet: search.supernet, arch: chosen.arch, format: 'onnx' })} done="The export is queued; see Jobs.">Export as ONNX</Act>
               {latencyKey && <Act do={() => post('/measurements', { profile: latencyKey.split(':')[1], space: search.space, archs: [chosen.arch] })} done="The measurement is queued.">Measure on the board</Act>}
             </div>
           </Card>
-        )}
+        ) : <div class="beside">{beside}</div>}
       </div>
       <div class="grid">
-        <Hypervolume id={id} search={search} />
-        <Trust search={search} profiles={profiles} />
+        {chosen && beside}
         <Card title="The front as a table" class="wide" note={front.data?.stage === 'final' ? 'evaluated and measured values only' : 'predicted so far'}>
           {items.length === 0 ? <Empty>No front yet.</Empty> : (
             <Table label="Points of the front" rows={[...items].sort((a, b) => (a.metrics[x]?.value ?? 0) - (b.metrics[x]?.value ?? 0))} rowKey={(i) => i.arch_id} selected={selected} onPick={(i) => pick(i.arch_id)} columns={[
               { title: 'Top-1 (validation)', number: true, cell: (i) => <Interval name="top1" metric={i.metrics['top1']} before={i.predicted?.['top1']} /> },
               { title: 'Test', number: true, cell: (i) => percent(i.test_top1) },
-              ...(latencyKey ? [{ title: metricName(latencyKey, profiles), number: true, cell: (i: FrontItem) => <Interval name={latencyKey} metric={i.metrics[latencyKey]} before={i.predicted?.[latencyKey]} /> }] : []),
+              ...(latencyKey ? [{ title: nameOf(latencyKey), number: true, cell: (i: FrontItem) => <Interval name={latencyKey} metric={i.metrics[latencyKey]} before={i.predicted?.[latencyKey]} /> }] : []),
               { title: 'MACs', number: true, cell: (i) => short(i.metrics['macs']?.value) }, { title: 'Parameters', number: true, cell: (i) => short(i.metrics['params']?.value) },
               { title: 'Peak memory', number: true, cell: (i) => short(i.metrics['peak_activation_bytes']?.value, 'B') },
               { title: 'Network', cell: (i) => <button type="button" class="link genotype" onClick={() => pick(i.arch_id)}>{i.arch}</button> },

@@ -1,6 +1,6 @@
 import { list, type Search } from '../api';
 import { ago, short, significant } from '../format';
-import { Empty, Failed, Page, State, Table } from '../parts';
+import { Card, Empty, Failed, Page, State, Table } from '../parts';
 import { href } from '../router';
 import { useLoaded, useTick } from '../state';
 
@@ -12,11 +12,13 @@ export function Searches() {
       <Failed error={error} />
       {data?.length === 0 && <Empty>No search yet. <a href={href(['searches', 'new'])}>Submit one</a>, or use <code>espalier search create</code>.</Empty>}
       {data && data.length > 0 && (
-        <Table label="Searches" rows={[...data].reverse()} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} columns={[
-          { title: 'Name', cell: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} /> }, { title: 'Space', cell: (s) => s.space }, { title: 'Strategy', cell: (s) => s.strategy },
-          { title: 'Evaluations', number: true, cell: (s) => `${short(s.evaluations_done)} of ${short(s.evaluations)}` }, { title: 'Front', number: true, cell: (s) => s.front_size ?? '–' },
-          { title: 'Hypervolume', number: true, cell: (s) => (s.hypervolume == null ? '–' : significant(s.hypervolume)) }, { title: 'Created', cell: (s) => ago(s.created_at) },
-        ]} />
+        <Card>
+          <Table label="Searches" rows={data} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} columns={[
+            { title: 'Name', cell: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} /> }, { title: 'Space', cell: (s) => s.space }, { title: 'Strategy', cell: (s) => s.strategy },
+            { title: 'Evaluations', number: true, cell: (s) => `${short(s.evaluations_done)} of ${short(s.evaluations)}` }, { title: 'Front', number: true, cell: (s) => s.front_size ?? '–' },
+            { title: 'Hypervolume', number: true, cell: (s) => (s.hypervolume == null ? '–' : significant(s.hypervolume)) }, { title: 'Created', cell: (s) => ago(s.created_at) },
+          ]} />
+        </Card>
       )}
     </Page>
   );

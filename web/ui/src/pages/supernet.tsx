@@ -9,7 +9,7 @@ type Checkpoint = { id: string; step: number; epoch: number; bytes: number; top1
 
 const accuracy: [string, string, boolean][] = [
   ['top1/largest', 'largest', false], ['top1/random', 'random', false], ['top1/smallest', 'smallest', false],
-  ['top1/largest/raw', 'largest, not recalibrated', true], ['top1/random/raw', 'random, not recalibrated', true], ['top1/smallest/raw', 'smallest, not recalibrated', true],
+  ['top1/largest/raw', 'largest, raw', true], ['top1/random/raw', 'random, raw', true], ['top1/smallest/raw', 'smallest, raw', true],
 ];
 
 function curvesOf(series: Series[], wanted: [string, string, boolean][]): Curve[] {
@@ -25,17 +25,18 @@ export function SupernetPage({ id }: { id: string }) {
   const metrics = useLoaded(() => get<{ series: Series[] }>(`${path}/metrics?max_points=1500`), `${id}/metrics`, ['metric'], (d) => d['supernet'] === id);
   const checkpoints = useLoaded(() => list<Checkpoint>(`${path}/checkpoints`), `${id}/checkpoints`, ['supernet'], (d) => d['id'] === id);
   const jobId = supernet.data?.job ?? null;
-  const job = useLoaded(() => (jobId ? get<Job>(`/jobs/${jobId}`) : Promise.resolve(null)), `job ${jobId}`, ['job', 'progress'], (d) => d['id'] === jobId || d['job'] === jobId);
+  const job = useLoaded(() => (jobId ? get<Job>(`/jobs/${jobId}`) : Promise.resolve(null)), `job ${jobId}`, ['job'], (d) => d['id'] === jobId);
   const series = metrics.data?.series ?? [];
   const top1 = useMemo(() => curvesOf(series, accuracy), [series]);
   const loss = useMemo(() => curvesOf(series, [['loss', 'loss', false]]), [series]);
   const speed = useMemo(() => curvesOf(series, [['images_per_s', 'images/s', false]]), [series]);
-  const rate = useMemo(() => curvesOf(series, [['learning_rate', 'learning rate', false], ['gradient_norm', 'gradient norm', true]]), [series]);
+  const rate = useMemo(() => curvesOf(series, [['learning_rate', 'learning rate', false]]), [series]);
+  const norm = useMemo(() => curvesOf(series, [['gradient_norm', 'gradient norm', false]]), [series]);
   const s = supernet.data;
   if (!s) return <Page title="Supernet">{supernet.error ? <Failed error={supernet.error} /> : <Waiting />}</Page>;
   const running = job.data && ['running', 'queued', 'paused', 'canceling'].includes(job.data.state);
   return (
-    <Page title={s.name} lead={<>Space {s.space}, data set {s.dataset} <State of={s.state} /></>} actions={
+    <Page title={s.name} lead={<>Space {s.space}, data set {s.dataset_name} <State of={s.state} /></>} actions={
       <>
         {running && <Act do={() => post(`/jobs/${job.data!.id}/cancel`)} confirm="Stop training? It can be resumed from its checkpoint." done="Training stops at the next step.">Stop</Act>}
         {job.data && ['failed', 'canceled'].includes(job.data.state) && <Act class="primary" do={() => post(`/jobs/${job.data!.id}/retry`)} done="Training goes on from its checkpoint.">Resume</Act>}
@@ -43,20 +44,21 @@ export function SupernetPage({ id }: { id: string }) {
     }>
       {running && job.data && <Card title="Training"><ProgressLine job={job.data} /></Card>}
       <Failed error={metrics.error} />
+      <Card title="Newest checkpoint">
+        <Facts rows={[['Largest subnet', percent(s.top1_largest)], ['Smallest subnet', percent(s.top1_smallest)], ['Steps', short(s.step)], ['Epochs', s.epoch == null ? '–' : +s.epoch.toFixed(2)], ['Images seen', short(s.images)], ['Created', ago(s.created_at)]]} />
+      </Card>
       <div class="grid">
-        <Card title="Top-1 on the validation split" class="wide">
-          {top1.length > 0 ? <Lines title="Top-1 on the validation split" curves={top1} xTitle="step" format={(v) => percent(v, 1)} height={300} /> : <Empty>The first curve appears at the end of the first epoch.</Empty>}
+        <Card title="Top-1 on the validation split" class="wide" note="raw: batch norm statistics not recalibrated">
+          {top1.length > 0 ? <Lines title="Top-1 on the validation split" curves={top1} xTitle="step" format={(v) => percent(v, 1)} percent height={300} /> : <Empty>The curves begin with the first checkpoint.</Empty>}
         </Card>
         <Card title="Loss">{loss.length > 0 ? <Lines title="Loss" curves={loss} xTitle="step" format={(v) => v.toFixed(3)} /> : <Empty>Nothing yet.</Empty>}</Card>
         <Card title="Speed">{speed.length > 0 ? <Lines title="Images a second" curves={speed} xTitle="step" format={(v) => short(v)} /> : <Empty>Nothing yet.</Empty>}</Card>
-        <Card title="Learning rate and gradient norm">{rate.length > 0 ? <Lines title="Learning rate and gradient norm" curves={rate} xTitle="step" format={(v) => significant(v, 3)} /> : <Empty>Nothing yet.</Empty>}</Card>
-        <Card title="Facts">
-          <Facts rows={[['Steps', short(s.step)], ['Epochs', s.epoch ?? '–'], ['Images seen', short(s.images)], ['Largest subnet', percent(s.top1_largest)], ['Smallest subnet', percent(s.top1_smallest)], ['Created', ago(s.created_at)]]} />
-        </Card>
+        <Card title="Learning rate">{rate.length > 0 ? <Lines title="Learning rate" curves={rate} xTitle="step" format={(v) => significant(v, 3)} /> : <Empty>Nothing yet.</Empty>}</Card>
+        <Card title="Gradient norm">{norm.length > 0 ? <Lines title="Gradient norm" curves={norm} xTitle="step" format={(v) => significant(v, 3)} /> : <Empty>Nothing yet.</Empty>}</Card>
         <Card title="Checkpoints" class="wide">
           {checkpoints.data?.length === 0 ? <Empty>None yet.</Empty> : (
-            <Table label="Checkpoints" rows={[...(checkpoints.data ?? [])].reverse()} rowKey={(c) => c.id} columns={[
-              { title: 'Id', cell: (c) => c.id }, { title: 'Step', number: true, cell: (c) => short(c.step) }, { title: 'Epoch', number: true, cell: (c) => c.epoch }, { title: 'Size', number: true, cell: (c) => short(c.bytes, 'B') },
+            <Table label="Checkpoints" rows={checkpoints.data ?? []} rowKey={(c) => c.id} columns={[
+              { title: 'Id', cell: (c) => c.id }, { title: 'Step', number: true, cell: (c) => short(c.step) }, { title: 'Epoch', number: true, cell: (c) => +c.epoch.toFixed(2) }, { title: 'Size', number: true, cell: (c) => short(c.bytes, 'B') },
               { title: 'Largest', number: true, cell: (c) => percent(c.top1_largest) }, { title: 'Smallest', number: true, cell: (c) => percent(c.top1_smallest) }, { title: 'Written', cell: (c) => ago(c.created_at) },
             ]} />
           )}
