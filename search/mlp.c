@@ -6,7 +6,7 @@
 #include "base/rng.h"
 #include "search/regressor.h"
 
-enum { H = MLP_HIDDEN, BATCH = 32, VISITS = 60000, EPOCHS_MIN = 20, EPOCHS_MAX = 120 };
+enum { H = MLP_HIDDEN, BATCH = 32, VISITS = 60000, EPOCHS_MIN = 20, EPOCHS_MAX = 80 };
 static const float adam_b1 = 0.9f, adam_b2 = 0.999f, adam_eps = 1e-8f;
 static const float rate_max = 5e-3f, decay = 1e-3f;
 
