@@ -112,7 +112,7 @@ static int create_run(struct cli *cli, int argc, char **argv) {
         {"evaluations", 'n', OPTION_INT, "4000", 1, 10000000, "", "budget", &o.evaluations},
         {"population", 0, OPTION_INT, "64", 4, 10000, "", "of a generation", &o.population},
         {"seed", 0, OPTION_INT, "1", 0, 9e15, "", "of the search", &o.seed},
-        {"initial-evaluations", 0, OPTION_INT, "64", 8, 100000, "",
+        {"initial-evaluations", 0, OPTION_INT, "64", 16, 100000, "",
          "subnets evaluated to fit the accuracy predictor", &o.initial},
         {"measure-front", 0, OPTION_INT, "24", 0, 1000, "",
          "candidates measured on the board at the end", &o.measure},
