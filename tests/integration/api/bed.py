@@ -5,7 +5,7 @@ from board import Board
 from stack import Stack
 from suite import at_end, once
 
-TRAIN = {"epochs": 1, "batch": 100, "learning_rate": 0.05, "recalibration_images": 100, "validation_images": 100}
+TRAIN = {"epochs": 3, "batch": 50, "seed": 7, "learning_rate": 0.05, "recalibration_images": 100, "validation_images": 100}
 
 
 @once
@@ -44,7 +44,7 @@ def search_body(name="unnamed", **changes):
     body = {
         "name": name, "supernet": supernet(),
         "objectives": [{"metric": "top1", "direction": "maximise"}, {"metric": "latency_us", "profile": profile(), "direction": "minimise"}],
-        "constraints": [], "strategy": "nsga2", "evaluations": 200, "population": 16, "initial_evaluations": 12, "measure_front": 4, "calibration_nets": 4, "seed": 1,
+        "constraints": [], "strategy": "nsga2", "evaluations": 200, "population": 16, "initial_evaluations": 24, "measure_front": 4, "calibration_nets": 4, "seed": 1,
     }
     body.update(changes)
     return body

@@ -44,7 +44,9 @@ def budget():
     refuse("/population", population=0)
     refuse("/seed", seed=-1)
     refuse("/initial_evaluations", initial_evaluations=-1)
+    refuse("/initial_evaluations", initial_evaluations=15)  # too few to fit a predictor on
     refuse("/measure_front", measure_front=-1)
+    refuse("/measure_front", measure_front=1001)
     refuse("/name", name="")
     refuse("/name", name="a/b")
 

@@ -46,7 +46,7 @@ def template():
     stack = Stack("template", daemon().root).start()
     stack.add_data("bars", daemon().root / "bars")
     stack.add_space()
-    stack.train("calm", {**TRAIN, "epochs": 2})
+    stack.train("calm", {**TRAIN, "epochs": 3})
     board = Board(stack.port, "played").enrol(stack.enrolment_token())
     job = stack.client.post("/tables", {"profile": board.profile_id, "space": "tiny", "method": "brief"}, 202)["job"]
     wait_for("the table", lambda: board.work_once(max_items=64) == 0, 30)
