@@ -333,18 +333,18 @@ static int add_request(struct store_tx *tx, const char *job, int64_t request,
         "titt", job, request, measurement, error);
 }
 
-/* The search's "measure_method", else "brief": a front of many networks must not take an hour. */
-static int find_method(struct sql *sql, const char *job, struct err *err,
+static int read_method(const cJSON *item, const char *at, struct err *err,
                        char ret_id[METHOD_ID_MAX]) {
-    struct sql_rows rows;
-    const struct method *method = NULL;
-    sql_query(sql, &rows,
-              "SELECT json_extract(spec, '$.search.measure_method') FROM jobs WHERE id = ?1", "t",
-              job);
-    if (sql_next(&rows) && !sql_null(&rows, 0))
-        method = method_find(sql_text(&rows, 0));
-    method_id(method != NULL ? method : method_find("brief"), ret_id);
-    return sql_end(&rows, err);
+    const char *name = "brief";
+    char method_at[64];
+    int r = json_string_opt(item, at, "method", 1, METHOD_ID_MAX - 1, err, &name);
+    const struct method *method = r == 0 ? method_find(name) : NULL;
+    snprintf(method_at, sizeof(method_at), "%s/method", at);
+    if (r == 0 && method == NULL)
+        r = err_set(err, ESP_EINVAL, method_at, "there is no method \"%s\"", name);
+    if (r == 0)
+        method_id(method, ret_id);
+    return r;
 }
 
 /* What the profile cannot take is answered as failed, not as the job's fault. */
@@ -360,7 +360,7 @@ static int add_item(struct store_tx *tx, const char *job, const cJSON *item, con
     if (r == 0)
         r = json_string(item, at, "arch", 1, 2048, err, &request.arch);
     if (r == 0)
-        r = find_method(store_tx_sql(tx), job, err, method);
+        r = read_method(item, at, err, method);
     if (r == 0)
         r = read_graph(item, at, err, &text, graph);
     if (r != 0)
