@@ -51,7 +51,10 @@ class Client:
                     connection.putheader(name, value)
             if body is not None and "Content-Length" not in all_headers:
                 connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders(body)
+            try:
+                connection.endheaders(body)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # an answer that came before the whole body was sent can still be read
             answer = connection.getresponse()
             return Answer(answer.status, answer.getheaders(), answer.read())
         finally:

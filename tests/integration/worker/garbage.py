@@ -61,7 +61,7 @@ def bad_samples():
     lease = board.lease()
     board.ack(lease)
     sound = board.result_of(lease, lease["items"][0])
-    for change in ({"samples_us": [1.0, -1.0]}, {"samples_us": [0]}, {"samples_us": ["1"]}, {"samples_us": "many"}, {"samples_us": {"a": 1}}, {"samples_us": [1.0] * 300_000}, {"samples_us": [1e300]},
+    for change in ({"samples_us": [1.0, -1.0]}, {"samples_us": [0]}, {"samples_us": ["1"]}, {"samples_us": "many"}, {"samples_us": {"a": 1}}, {"samples_us": [1] * 250_000}, {"samples_us": [1e300]},
                    {"median_us": sound["high_us"] * 2}, {"low_us": sound["high_us"] + 1}, {"median_us": -1}, {"n": 0}, {"status": "splendid"}):
         answer = board.send({**sound, **change})
         check(400 <= answer.status < 500, f"{str(change)[:60]} answers", answer)

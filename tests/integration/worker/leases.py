@@ -5,7 +5,7 @@ import time
 
 import bed
 from client import problem
-from suite import check, equal, test, wait_for
+from suite import check, equal, once, test, wait_for
 
 left = {}  # a lease that nobody acknowledges; its end is looked at last
 
@@ -108,46 +108,48 @@ def fenced():
     equal(bed.counted(name), 1, "counted")
 
 
-def let_expire(lease):
-    """Ends a lease as if its time were over: expiry is stored, so it is set back while the daemon is down."""
+def running_lease(board):
+    """A measurement of this board that runs, and its lease."""
+    (name,) = bed.ask(board.profile_id)
+    lease = board.lease()
+    board.ack(lease)
+    return name, lease
+
+
+@once
+def expired_leases():
+    """Two boards whose leases have ended: expiry is stored, so it is set back while the daemon is down. The daemon gives
+    boards a heartbeat's time after a start to be heard again, so both go through one restart."""
     stack = bed.daemon()
+    found = [(board, *running_lease(board)) for board in (bed.board("late"), bed.board("too-late"))]
     stack.stop()
     db = sqlite3.connect(stack.database())
-    db.execute("UPDATE leases SET expires_us = 1 WHERE id = ?", (lease["lease_id"],))
+    db.executemany("UPDATE leases SET expires_us = 1 WHERE id = ?", [(lease["lease_id"],) for _, _, lease in found])
     db.commit()
     db.close()
     stack.start()
+    for board, name, lease in found:
+        bed.wait_state(name, "queued")
+        problem(board.heartbeat(lease), 410, "gone")
+    return found
 
 
 @test("the late result of an expired lease is taken while nobody else has measured")
 def late():
-    board = bed.board("late")
-    (name,) = bed.ask(board.profile_id)
-    lease = board.lease()
-    board.ack(lease)
-    let_expire(lease)
-    bed.wait_state(name, "queued")
-    problem(board.heartbeat(lease), 410, "gone")
-    message = board.result_of(lease, lease["items"][0])
-    equal(board.send(message).status, 201, "the late result")
+    board, name, lease = expired_leases()[0]
+    equal(board.send(board.result_of(lease, lease["items"][0])).status, 201, "the late result")
     equal((bed.measurement(name)["state"], bed.counted(name)), ("accepted", 1), "the measurement")
     equal(board.lease(), None, "it is not measured again")
 
 
 @test("a late result that another attempt has forestalled does not count")
 def too_late():
-    board = bed.board("too-late")
-    (name,) = bed.ask(board.profile_id)
-    old = board.lease()
-    board.ack(old)
-    let_expire(old)
-    bed.wait_state(name, "queued")
+    board, name, old = expired_leases()[1]
     new = board.lease()
     board.ack(new)
     good = board.result_of(new, new["items"][0])
     equal(board.send(good).status, 201, "the result of the second attempt")
-    slow = board.result_of(old, old["items"][0], median_us=good["high_us"])
-    answer = board.send(slow)
+    answer = board.send(board.result_of(old, old["items"][0], median_us=good["high_us"]))
     check(answer.status in (200, 201, 410), "the late one", answer)
     equal((bed.measurement(name)["median_us"], bed.counted(name)), (good["median_us"], 1), "the measurement")
 
