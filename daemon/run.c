@@ -41,8 +41,10 @@ struct run {
     bool storing, throttled;
     bool pause_wanted, paused;
     bool terminal; /* the store has its end */
+    bool deaf;     /* what it says is let go: something before it is not in the store */
+    bool unstored; /* because the store could not take it */
     bool ended, finishing;
-    bool told_to_end;
+    bool told_to_end, stopping;
     enum run_reason reason; /* when told to end */
     bool answering, answer_again;
     int exit_code, signal;
@@ -98,6 +100,26 @@ static void finish_run(struct run *run);
 static void on_kill(uv_timer_t *timer);
 static void store_lines(struct run *run);
 
+static void drop_lines(struct run *run) {
+    free_lines(run->lines, run->n_lines);
+    run->lines = NULL;
+    run->n_lines = run->capacity = 0;
+    run->bytes = 0;
+}
+
+static void hear_again(struct run *run) {
+    if (run->throttled && !run->ended)
+        process_pause_lines(run->process, false);
+    run->throttled = false;
+}
+
+/* Lets everything go that it says from now on, up to its end: the pipe has to be read, or that
+ * would never come. Unacknowledged events are sent again by the next attempt. */
+static void deafen(struct run *run) {
+    run->deaf = true;
+    hear_again(run);
+}
+
 struct fail_call {
     struct store_call call;
     struct run *run;
@@ -120,17 +142,31 @@ static void fail_done(struct store_call *call, int code, const struct err *err) 
     free(fail);
 }
 
-/* The job said what it must not say. A full disk is not its fault: it is tried again. */
+/* A store that cannot take it now (its disk is full) is not the job's fault: it goes back into the
+ * queue. */
+static void put_off(struct run *run) {
+    run->unstored = true;
+    deafen(run);
+    run_end(run, RUN_UNSTORED);
+    finish_run(run);
+}
+
+static bool is_store_trouble(int code) {
+    return code == ESP_ENOSPACE || code == ESP_EIO || code == ESP_EBUSY || code == ESP_ENOMEM;
+}
+
+/* The job said what it must not say, or the store could not take it. What came behind that must not
+ * be stored without it. */
 static void reject(struct run *run, int code, const struct err *err) {
     log_error("job %s: %s", run->id, err->message);
     struct fail_call *fail = mem_array(1, sizeof(*fail));
-    if (fail == NULL || code == ESP_ENOSPACE || code == ESP_EIO || code == ESP_EBUSY) {
+    drop_lines(run);
+    if (fail == NULL || is_store_trouble(code)) {
         free(fail);
-        run->storing = false;
-        process_signal(run->process, SIGKILL);
-        finish_run(run);
+        put_off(run);
         return;
     }
+    deafen(run);
     fail->call = (struct store_call){.run = write_fail, .done = fail_done};
     fail->run = run;
     fail->why = *err;
@@ -167,15 +203,9 @@ static void ingest_done(struct store_call *call, int code, const struct err *err
         uv_timer_start(&run->kill, on_kill, GRACE_MS, 0);
     if (!result.fenced)
         acknowledge(run, result.acked);
-    if (run->terminal && run->n_lines > 0) { /* nothing counts behind the end */
-        free_lines(run->lines, run->n_lines);
-        run->lines = NULL;
-        run->n_lines = run->capacity = 0;
-    }
-    if (run->throttled && !run->ended) {
-        run->throttled = false;
-        process_pause_lines(run->process, false);
-    }
+    if (run->terminal) /* nothing counts behind the end */
+        drop_lines(run);
+    hear_again(run);
     if (result.asked)
         run_answer(run);
     store_lines(run);
@@ -201,22 +231,31 @@ static void store_lines(struct run *run) {
     store_write(run->daemon->store, &ingest->call);
 }
 
-static void keep_line(struct run *run, const char *text, size_t len) {
+static bool add_line(struct run *run, const char *text, size_t len) {
     if (run->n_lines == run->capacity) {
         int capacity = run->capacity == 0 ? 16 : 2 * run->capacity;
         char **lines = realloc(run->lines, (size_t)capacity * sizeof(*lines));
         if (lines == NULL)
-            return;
+            return false;
         run->lines = lines;
         run->capacity = capacity;
     }
     char *copy = malloc(len + 1);
     if (copy == NULL)
-        return;
+        return false;
     memcpy(copy, text, len);
     copy[len] = '\0';
     run->lines[run->n_lines++] = copy;
     run->bytes += len;
+    return true;
+}
+
+static void keep_line(struct run *run, const char *text, size_t len) {
+    if (!add_line(run, text, len)) {
+        log_error("job %s: no memory for what it says", run->id);
+        put_off(run);
+        return;
+    }
     if (!run->throttled && (run->n_lines >= LINES_MAX || run->bytes >= BYTES_MAX)) {
         run->throttled = true;
         process_pause_lines(run->process, true);
@@ -280,7 +319,7 @@ bool run_is_quiet(const struct run *run) {
 }
 
 int64_t run_computing_us(const struct run *run) {
-    return run->paused ? -1 : now_us() - run->computing_since_us;
+    return run->paused || run->ended ? -1 : now_us() - run->computing_since_us;
 }
 
 bool run_waits_for_measurements(const struct run *run) {
@@ -382,7 +421,7 @@ static void on_line(void *context, const char *text, size_t len) {
     struct run *run = context;
     struct err err = {0};
     cJSON *doc = NULL;
-    if (run->terminal)
+    if (run->terminal || run->deaf)
         return;
     if (len > SMALL_LINE) {
         keep_line(run, text, len);
@@ -444,21 +483,27 @@ static void end_done(struct store_call *call, int code, const struct err *err) {
     struct end_call *end = (struct end_call *)call;
     struct run *run = end->run;
     struct run_listener listener = run->listener;
-    bool wait = end->event == JOB_CRASH || code != 0 || run->process == NULL;
+    bool wait = end->event == JOB_CRASH || run->unstored || code != 0 || run->process == NULL;
+    free(end);
     if (code != 0)
         log_error("job %s: its end was not stored: %s", run->id, err->message);
-    free(end);
+    if (code != 0 && code != ESP_ENOTFOUND && !run->stopping) {
+        run->finishing = false; /* the next tick tries again: no other job runs before */
+        return;
+    }
     process_destroy(run->process);
     uv_close((uv_handle_t *)&run->kill, on_timer_closed);
     listener.ended(listener.context, wait);
 }
 
 static void describe_end(const struct run *run, struct end_call *end) {
-    end->event = run->told_to_end ? JOB_STOP : JOB_CRASH;
+    end->event = run->told_to_end || run->unstored ? JOB_STOP : JOB_CRASH;
     if (run->terminal)
         snprintf(end->reason, sizeof(end->reason), "ended");
     else if (run->process == NULL)
         snprintf(end->reason, sizeof(end->reason), "it could not be started");
+    else if (run->unstored)
+        snprintf(end->reason, sizeof(end->reason), "what it said could not be stored");
     else if (run->told_to_end)
         snprintf(end->reason, sizeof(end->reason), "%s",
                  run->reason == RUN_CANCELED ? "canceled" : "the daemon was stopped");
@@ -504,6 +549,7 @@ static void on_kill(uv_timer_t *timer) {
 }
 
 void run_end(struct run *run, enum run_reason reason) {
+    run->stopping |= reason == RUN_STOPPED;
     if (run->told_to_end || run->ended)
         return;
     run->told_to_end = true;

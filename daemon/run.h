@@ -29,11 +29,13 @@ const char *run_job(const struct run *run);
 const cJSON *run_progress(const struct run *run); /* borrowed; NULL: none yet */
 /* Asks for a pause at the next step boundary, or to go on. */
 void run_set_paused(struct run *run, bool wanted);
-bool run_is_quiet(const struct run *run);        /* paused, or its process has ended */
-int64_t run_computing_us(const struct run *run); /* since it started or went on; -1: paused */
+bool run_is_quiet(const struct run *run); /* paused, or its process has ended */
+int64_t
+run_computing_us(const struct run *run); /* since it started or went on; -1: paused or ended */
 bool run_waits_for_measurements(const struct run *run);
 void run_answer(struct run *run); /* measurements that it asked for may have ended */
-enum run_reason { RUN_CANCELED, RUN_STOPPED };
+enum run_reason { RUN_CANCELED, RUN_STOPPED, RUN_UNSTORED };
 /* SIGTERM, and SIGKILL when that does not help. */
 void run_end(struct run *run, enum run_reason reason);
-void run_tick(struct run *run); /* now and then: what failed for want of memory is tried again */
+void run_tick(
+    struct run *run); /* now and then: what failed for want of memory or room is tried again */

@@ -56,3 +56,28 @@ def full():
     hashes = checkpoint_steps(stack, "squeezed")
     equal((max(hashes), hashes[max(hashes)]), (calm.last, calm.hashes[calm.last]), "the last checkpoint")
     stack.stop()
+
+
+@test("a full disk under the database: the job waits for room, nothing it said is lost, and it ends with the same bits", 150)
+def full_database():
+    calm = bed.calm()
+    stack = Stack("full-database", bed.daemon().root)
+    mount(stack.data_dir, 6)
+    for folder in ("supernets", "jobs"):
+        mount(stack.data_dir / folder, 32)
+    stack.start()
+    stack.add_data("bars", bed.daemon().root / "bars")
+    stack.add_space()
+    job = stack.client.post("/supernets", {"name": "squeezed", "space": "tiny", "dataset": "bars", "train": bed.TRAIN}, 202)["job"]["id"]
+    wait_for("a checkpoint", lambda: len(checkpoint_steps(stack, "squeezed")) >= 1, 40)
+    ballast = fill(stack.data_dir)
+    log = stack.root / "daemon.log"
+    wait_for("an end that cannot be stored", lambda: "its end was not stored" in log.read_text(), 60)
+    check(not stack.job_pids(), "nothing runs while its end is not stored")
+    equal(stack.job(job)["state"], "running", "the job's state as stored")
+    ballast.unlink()
+    stack.wait_job(job, 60)
+    again = bed.Trained(stack, "squeezed")
+    equal(again.hashes[again.last], calm.hashes[calm.last], "the last checkpoint")
+    equal(again.curves, calm.curves, "the curves")
+    stack.stop()
