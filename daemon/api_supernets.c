@@ -190,7 +190,7 @@ static int list_supernets(struct api_call *call, struct err *err) {
     return r != 0 ? r : store_supernet_list(call->sql, &page, err, &call->answer);
 }
 
-/* Its folder goes with the next start of the daemon's housekeeping, which removes orphans. */
+/* Its folder goes when the janitor comes. */
 static int delete_supernet(struct api_call *call, struct err *err) {
     cJSON *supernet = NULL, *users = NULL;
     int r = store_supernet_get(call->sql, call->id, err, &supernet);

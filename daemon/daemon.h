@@ -7,6 +7,7 @@
 #include <uv.h>
 
 struct fleet;
+struct janitor;
 struct metrics;
 struct scheduler;
 struct sse_hub;
@@ -20,7 +21,7 @@ struct daemon {
     char data_dir[PATH_SIZE];    /* absolute */
     char job_program[PATH_SIZE]; /* absolute */
     const char *address;
-    int64_t port;
+    int64_t port, connections_per_address;
     bool insecure_lan;
     int n_data_roots;
     char data_roots[DATA_ROOTS_MAX][PATH_SIZE]; /* absolute, links resolved */
@@ -32,5 +33,6 @@ struct daemon {
     struct sse_hub *events;
     struct scheduler *scheduler;
     struct fleet *fleet;
+    struct janitor *janitor;
     struct metrics *metrics;
 };

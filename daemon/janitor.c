@@ -8,13 +8,29 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "daemon/ids.h"
 #include "daemon/store.h"
 #include "daemon/store_system.h"
+
+enum { DAY_MS = 24 * 3600 * 1000 };
+
+struct janitor {
+    struct daemon *daemon;
+    uv_timer_t timer;
+};
 
 struct sweep {
     struct store_read read;
     char data_dir[PATH_SIZE];
 };
+
+/* What is kept in which folder; names begin with the id's prefix. */
+static const struct folder {
+    const char *name, *prefix;
+    int (*known)(struct sql *sql, struct err *err, cJSON **ret_array);
+} folders[] = {{"supernets", "sn_", store_supernet_ids},
+               {"exports", "ex_", store_export_paths},
+               {"jobs", "job_", store_jobs_kept}};
 
 static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *ftw) {
     return remove(path);
@@ -32,17 +48,20 @@ static bool known(const cJSON *ids, const char *name) {
     return false;
 }
 
-static void sweep_folder(const char *data_dir, const char *folder, const cJSON *ids) {
+/* Names that sort behind newest were made after the store was asked. */
+static void sweep_folder(const char *data_dir, const struct folder *folder, const cJSON *ids,
+                         const char *newest) {
     char path[PATH_SIZE + 64], entry_path[PATH_SIZE + 400];
     const struct dirent *entry;
-    snprintf(path, sizeof(path), "%s/%s", data_dir, folder);
+    snprintf(path, sizeof(path), "%s/%s", data_dir, folder->name);
     DIR *dir = opendir(path);
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
-        if (entry->d_name[0] == '.' || known(ids, entry->d_name))
+        if (!id_has_prefix(entry->d_name, folder->prefix) || strcmp(entry->d_name, newest) >= 0 ||
+            known(ids, entry->d_name))
             continue;
         snprintf(entry_path, sizeof(entry_path), "%s/%s", path, entry->d_name);
         if (nftw(entry_path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0)
-            log_info("removed %s/%s, which nothing refers to", folder, entry->d_name);
+            log_info("removed %s/%s, which nothing refers to", folder->name, entry->d_name);
         else
             log_warn("cannot remove %s", entry_path);
     }
@@ -50,19 +69,18 @@ static void sweep_folder(const char *data_dir, const char *folder, const cJSON *
         closedir(dir);
 }
 
-/* Looks at the folders after the store: what is made meanwhile is known or not there yet. */
 static int run_sweep(struct sql *sql, struct store_read *read, struct err *err) {
-    struct sweep *sweep = (struct sweep *)read;
-    cJSON *supernets = NULL, *exports = NULL;
-    int r = store_supernet_ids(sql, err, &supernets);
-    if (r == 0)
-        r = store_export_paths(sql, err, &exports);
-    if (r == 0) {
-        sweep_folder(sweep->data_dir, "supernets", supernets);
-        sweep_folder(sweep->data_dir, "exports", exports);
+    const struct sweep *sweep = (const struct sweep *)read;
+    int r = 0;
+    for (unsigned i = 0; i < sizeof(folders) / sizeof(*folders) && r == 0; i++) {
+        cJSON *ids = NULL;
+        char newest[ID_MAX];
+        id_make(folders[i].prefix, newest);
+        r = folders[i].known(sql, err, &ids);
+        if (r == 0)
+            sweep_folder(sweep->data_dir, &folders[i], ids, newest);
+        cJSON_Delete(ids);
     }
-    cJSON_Delete(supernets);
-    cJSON_Delete(exports);
     return r;
 }
 
@@ -72,11 +90,33 @@ static void sweep_done(struct store_read *read, int code, const struct err *err)
     free(read);
 }
 
-void janitor_run(struct daemon *daemon) {
+static void on_timer(uv_timer_t *timer) {
+    struct janitor *janitor = timer->data;
     struct sweep *sweep = mem_array(1, sizeof(*sweep));
     if (sweep == NULL)
         return;
     sweep->read = (struct store_read){.run = run_sweep, .done = sweep_done};
-    memcpy(sweep->data_dir, daemon->data_dir, sizeof(sweep->data_dir));
-    store_read(daemon->store, &sweep->read);
+    memcpy(sweep->data_dir, janitor->daemon->data_dir, sizeof(sweep->data_dir));
+    store_read(janitor->daemon->store, &sweep->read);
+}
+
+int janitor_create(struct daemon *daemon, struct err *err, struct janitor **ret_janitor) {
+    struct janitor *janitor = mem_array(1, sizeof(*janitor));
+    if (janitor == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    janitor->daemon = daemon;
+    uv_timer_init(&daemon->loop, &janitor->timer);
+    janitor->timer.data = janitor;
+    uv_timer_start(&janitor->timer, on_timer, 0, DAY_MS);
+    *ret_janitor = janitor;
+    return 0;
+}
+
+static void on_closed(uv_handle_t *handle) {
+    free(handle->data);
+}
+
+void janitor_destroy(struct janitor *janitor) {
+    if (janitor != NULL)
+        uv_close((uv_handle_t *)&janitor->timer, on_closed);
 }

@@ -1,7 +1,12 @@
-/* Removes folders of supernets and files of exports that the store does not know any more. */
+/* Keeps the data folder from growing for ever: folders of supernets and files of exports that the
+ * store does not know any more go, as do folders of jobs (their logs) some time after their end. */
 #pragma once
 
+#include "base/error.h"
 #include "daemon/daemon.h"
 
-/* Starts it in the thread pool; it says in the log what it removed. */
-void janitor_run(struct daemon *daemon);
+struct janitor;
+
+/* Sweeps now and once a day, in the thread pool; says in the log what it removed. */
+int janitor_create(struct daemon *daemon, struct err *err, struct janitor **ret_janitor);
+void janitor_destroy(struct janitor *janitor); /* takes NULL */

@@ -15,22 +15,7 @@
 #include "base/options.h"
 #include "base/parallel.h"
 #include "daemon/api.h"
-#include "daemon/fleet.h"
-#include "daemon/janitor.h"
-#include "daemon/metrics.h"
-#include "daemon/scheduler.h"
-#include "daemon/store_jobs.h"
-#include "web/assets.h"
-#include "web/sse.h"
-
-enum {
-    EVENTS_IN_MEMORY = 8192,
-    EVENT_BYTES_IN_MEMORY = 16 << 20,
-    STREAMS_MAX = 128,
-    HEARTBEAT_MS = 15000,
-    CONNECTIONS_MAX = 1024,
-    BODY_MAX = 1 << 20
-};
+#include "daemon/lifecycle.h"
 
 struct settings {
     const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts;
@@ -121,6 +106,7 @@ static int apply_settings(struct daemon *daemon, const struct settings *s, struc
     daemon->address = s->listen;
     daemon->port = s->port;
     daemon->insecure_lan = s->insecure_lan;
+    daemon->connections_per_address = s->connections_per_address;
     daemon->threads = s->threads > 0 ? (int)s->threads : parallel_cores();
     if (!web_is_loopback_address(s->listen) && !s->insecure_lan)
         return err_set(err, ESP_EINVAL, NULL,
@@ -141,137 +127,14 @@ static int apply_settings(struct daemon *daemon, const struct settings *s, struc
     return r;
 }
 
-/* ---- start ----------------------------------------------------------------------------------- */
-
-static void on_event(void *context, int64_t id, const char *topic, const char *data) {
-    struct daemon *daemon = context;
-    sse_publish(daemon->events, id, topic, data);
-}
-
-static void on_wake(void *context, unsigned wake) {
-    struct daemon *daemon = context;
-    if (daemon->scheduler != NULL)
-        scheduler_wake(daemon->scheduler, wake);
-    if ((wake & STORE_WAKE_FLEET) != 0)
-        fleet_wake(daemon->fleet);
-}
-
-struct recover_call {
-    struct store_call call;
-    bool done;
-};
-
-static int run_recover(struct store_tx *tx, struct store_call *call, struct err *err) {
-    int r = store_job_recover(tx, err);
-    return r != 0 ? r : store_prune(tx, err);
-}
-
-static void recover_done(struct store_call *call, int code, const struct err *err) {
-    ((struct recover_call *)call)->done = true;
-}
-
-/* Nothing else runs yet: waits for it. */
-static int recover(struct daemon *daemon, struct err *err) {
-    struct recover_call recover = {.call = {.run = run_recover, .done = recover_done}};
-    store_write(daemon->store, &recover.call);
-    while (!recover.done)
-        uv_run(&daemon->loop, UV_RUN_ONCE);
-    *err = recover.call.err;
-    return recover.call.code;
-}
-
-static int load_events(struct daemon *daemon, struct err *err) {
-    int64_t floor = 0;
-    int r = store_event_floor(daemon->store, EVENTS_IN_MEMORY, err, &floor);
-    if (r != 0)
-        return r;
-    sse_set_floor(daemon->events, floor);
-    return store_recent_events(daemon->store, floor, err, on_event, daemon);
-}
-
-static int open_store(struct daemon *daemon, struct err *err) {
-    static const struct sse_config sse = {.max_bytes = EVENT_BYTES_IN_MEMORY,
-                                          .max_events = EVENTS_IN_MEMORY,
-                                          .max_clients = STREAMS_MAX,
-                                          .heartbeat_ms = HEARTBEAT_MS};
-    struct store_listener listener = {on_event, on_wake, daemon};
-    char path[PATH_SIZE + 32];
-    snprintf(path, sizeof(path), "%s/espalier.db", daemon->data_dir);
-    int r = sse_create(&daemon->loop, &sse, &daemon->events);
-    if (r != 0)
-        return err_set(err, r, NULL, "out of memory");
-    r = store_open(&daemon->loop, path, &listener, err, &daemon->store);
-    if (r == 0)
-        r = load_events(daemon, err);
-    return r != 0 ? r : recover(daemon, err);
-}
-
-static int open_web(struct daemon *daemon, int64_t per_address, struct err *err) {
-    static struct web_config config;
-    config = (struct web_config){.loop = &daemon->loop,
-                                 .address = daemon->address,
-                                 .port = (int)daemon->port,
-                                 .hosts = daemon->hosts,
-                                 .assets = web_assets,
-                                 .body_limit = BODY_MAX,
-                                 .max_connections = CONNECTIONS_MAX,
-                                 .max_connections_per_address = (int)per_address,
-                                 .head_us = 15 * 1000000,
-                                 .body_us = 60 * 1000000,
-                                 .idle_us = 75 * 1000000,
-                                 .user = daemon,
-                                 .authorise = api_authorise,
-                                 .answered = api_answered};
-    int r = api_routes(err, &config.routes);
-    return r != 0 ? r : web_create(&config, err, &daemon->web);
-}
-
-static int write_port(const struct daemon *daemon, struct err *err) {
-    char path[PATH_SIZE + 16], text[16];
-    snprintf(path, sizeof(path), "%s/port", daemon->data_dir);
-    int len = snprintf(text, sizeof(text), "%d\n", web_port(daemon->web));
-    return file_write_atomic(path, text, (size_t)len, err);
-}
-
-static int start(struct daemon *daemon, const struct settings *s, struct err *err) {
-    daemon->metrics = metrics_create();
-    if (daemon->metrics == NULL)
-        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    int r = open_store(daemon, err);
-    if (r == 0)
-        r = scheduler_create(daemon, err, &daemon->scheduler);
-    if (r == 0)
-        r = fleet_create(daemon, err, &daemon->fleet);
-    if (r == 0)
-        r = open_web(daemon, s->connections_per_address, err);
-    if (r == 0)
-        r = write_port(daemon, err);
-    if (r != 0)
-        return r;
-    janitor_run(daemon);
-    scheduler_wake(daemon->scheduler, STORE_WAKE_SCHEDULER);
-    log_info("espalierd " ESP_VERSION ": http://%s%s%s:%d, data in %s",
-             strchr(daemon->address, ':') != NULL ? "[" : "", daemon->address,
-             strchr(daemon->address, ':') != NULL ? "]" : "", web_port(daemon->web),
-             daemon->data_dir);
-    return 0;
-}
-
-/* ---- end ------------------------------------------------------------------------------------- */
+/* ---- start and end ----------------------------------------------------------------------------
+ */
 
 static uv_signal_t signals[2];
 static bool stopping;
 
-/* Boards first, so that no lease is granted any more; then the store, whose last answers go out;
- * then who still waits. */
 static void close_all(struct daemon *daemon) {
-    fleet_destroy(daemon->fleet);
-    daemon->fleet = NULL;
-    scheduler_destroy(daemon->scheduler);
-    daemon->scheduler = NULL;
-    store_close(daemon->store);
-    sse_destroy(daemon->events);
-    web_destroy(daemon->web);
+    daemon_close(daemon);
     for (int i = 0; i < 2; i++)
         if (uv_handle_get_type((uv_handle_t *)&signals[i]) == UV_SIGNAL)
             uv_close((uv_handle_t *)&signals[i], NULL);
@@ -285,8 +148,14 @@ static void on_signal(uv_signal_t *handle, int number) {
     }
     stopping = true;
     log_info("stopping (signal %d)", number);
-    web_quiesce(daemon->web);
-    scheduler_stop(daemon->scheduler, close_all);
+    daemon_stop(daemon, close_all);
+}
+
+static void say_hello(const struct daemon *daemon) {
+    log_info("espalierd " ESP_VERSION ": http://%s%s%s:%d, data in %s",
+             strchr(daemon->address, ':') != NULL ? "[" : "", daemon->address,
+             strchr(daemon->address, ':') != NULL ? "]" : "", web_port(daemon->web),
+             daemon->data_dir);
 }
 
 static void watch_signals(struct daemon *daemon) {
@@ -314,12 +183,13 @@ static int run(struct daemon *daemon, const struct settings *s, struct err *err)
     daemon->started_us = clock_wall_us();
     uv_loop_init(&daemon->loop);
     watch_signals(daemon);
-    r = start(daemon, s, err);
-    if (r != 0)
+    r = daemon_start(daemon, err);
+    if (r == 0)
+        say_hello(daemon);
+    else
         close_all(daemon);
     uv_run(&daemon->loop, UV_RUN_DEFAULT);
     uv_loop_close(&daemon->loop);
-    metrics_destroy(daemon->metrics);
     close(lock);
     return r;
 }
@@ -351,7 +221,7 @@ int main(int argc, char **argv) {
          &s.threads},
         {"allow-host", 0, OPTION_TEXT, NULL, 0, 0, "",
          "further names that clients may call this daemon by, separated by commas", &s.allow_hosts},
-        {"connections-per-address", 0, OPTION_INT, "256", 4, CONNECTIONS_MAX, "",
+        {"connections-per-address", 0, OPTION_INT, "256", 4, 1024, "",
          "connections that one address may hold", &s.connections_per_address},
         {"insecure-lan", 0, OPTION_FLAG, NULL, 0, 0, "",
          "listen beyond this machine without TLS; every request needs a token then",

@@ -7,23 +7,27 @@
 #include "base/json.h"
 #include "daemon/store_leases.h"
 
+/* clang-format off */
 #define DEVICE_COLUMNS                                                                             \
-    "id, name, state, health, away_us IS NULL AS \"online@bool\", last_seen_us AS "                \
-    "\"last_seen_at@time\", machine_id, fingerprint AS \"fingerprint@json\", noise, "              \
-    "worker_version, (SELECT json_group_array(json_object('id', p.id, 'name', p.name, 'runtime', " \
-    "p.runtime, 'precision', p.precision, 'threads', p.threads, 'cores', p.cores, 'governor', "    \
-    "p.governor, 'revision', p.revision, 'noise', p.noise)) FROM profiles p WHERE p.device = "     \
-    "devices.id) AS \"profiles@json\", (SELECT json_object('id', l.id, 'state', l.state, "         \
-    "'expires_at', " SQL_TIME(                                                                     \
-        "l.expires_us") ", 'items', (SELECT count(*) FROM lease_items i "                          \
-                        "WHERE i.lease = l.id)) FROM leases l WHERE l.device = devices.id AND "    \
-                        "l.state IN ('granted', "                                                  \
-                        "'acked') ORDER BY l.id DESC LIMIT 1) AS \"lease@json\", (SELECT "         \
-                        "count(*) FROM measurements m "                                            \
-                        "JOIN profiles p ON p.id = m.profile WHERE p.device = devices.id AND "     \
-                        "m.state = 'queued') AS "                                                  \
-                        "queue, local AS \"local@bool\", note, epoch, created_us AS "              \
-                        "\"created_at@time\""
+    "id, name, state, health, "                                                                    \
+    "away_us IS NULL AS \"online@bool\", "                                                         \
+    "last_seen_us AS \"last_seen_at@time\", "                                                      \
+    "machine_id, "                                                                                 \
+    "fingerprint AS \"fingerprint@json\", "                                                        \
+    "noise, worker_version, "                                                                      \
+    "(SELECT json_group_array(json_object('id', p.id, 'name', p.name, 'runtime', p.runtime, "      \
+    "  'precision', p.precision, 'threads', p.threads, 'cores', p.cores, "                         \
+    "  'governor', p.governor, 'revision', p.revision, 'noise', p.noise)) "                        \
+    "  FROM profiles p WHERE p.device = devices.id) AS \"profiles@json\", "                        \
+    "(SELECT json_object('id', l.id, 'state', l.state, "                                           \
+    "  'expires_at', " SQL_TIME("l.expires_us") ", "                                               \
+    "  'items', (SELECT count(*) FROM lease_items i WHERE i.lease = l.id)) "                       \
+    "  FROM leases l WHERE l.device = devices.id AND l.state IN ('granted', 'acked') "             \
+    "  ORDER BY l.id DESC LIMIT 1) AS \"lease@json\", "                                            \
+    "(SELECT count(*) FROM measurements m JOIN profiles p ON p.id = m.profile "                    \
+    "  WHERE p.device = devices.id AND m.state = 'queued') AS queue, "                             \
+    "local AS \"local@bool\", note, epoch, created_us AS \"created_at@time\""
+/* clang-format on */
 
 int store_device_announce(struct store_tx *tx, const char *id, struct err *err) {
     cJSON *doc = NULL;

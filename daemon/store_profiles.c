@@ -6,22 +6,23 @@
 #include "base/stats.h"
 #include "daemon/store_devices.h"
 
+/* clang-format off */
 #define PROFILE_COLUMNS                                                                            \
-    "id, name, device, (SELECT name FROM devices WHERE devices.id = profiles.device) AS "          \
-    "device_name, runtime, precision, threads, cores, governor, (SELECT json_object('id', r.id, "  \
-    "'fingerprint', r.fingerprint, 'created_at', " SQL_TIME(                                       \
-        "r.created_us") ") FROM "                                                                  \
-                        "profile_revisions r WHERE r.id = profiles.revision) AS "                  \
-                        "\"revision@json\", noise, (SELECT "                                       \
-                        "json_group_array(json_object('id', t.id, 'space', t.space, 'method', "    \
-                        "t.method, "                                                               \
-                        "'profile_revision', t.profile_revision)) FROM tables t WHERE t.profile "  \
-                        "= profiles.id) AS "                                                       \
-                        "\"tables@json\", (SELECT json_set(json_remove(c.data, '$.calibration'), " \
-                        "'$.id', c.id) FROM "                                                      \
-                        "calibrations c WHERE c.profile = profiles.id ORDER BY c.id DESC LIMIT "   \
-                        "1) AS "                                                                   \
-                        "\"calibration@json\", created_us AS \"created_at@time\""
+    "id, name, device, "                                                                           \
+    "(SELECT name FROM devices WHERE devices.id = profiles.device) AS device_name, "               \
+    "runtime, precision, threads, cores, governor, "                                               \
+    "(SELECT json_object('id', r.id, 'fingerprint', r.fingerprint, "                               \
+    "  'created_at', " SQL_TIME("r.created_us") ") "                                               \
+    "  FROM profile_revisions r WHERE r.id = profiles.revision) AS \"revision@json\", "            \
+    "noise, "                                                                                      \
+    "(SELECT json_group_array(json_object('id', t.id, 'space', t.space, 'method', t.method, "      \
+    "  'profile_revision', t.profile_revision)) "                                                  \
+    "  FROM tables t WHERE t.profile = profiles.id) AS \"tables@json\", "                          \
+    "(SELECT json_set(json_remove(c.data, '$.calibration'), '$.id', c.id) "                        \
+    "  FROM calibrations c WHERE c.profile = profiles.id "                                         \
+    "  ORDER BY c.id DESC LIMIT 1) AS \"calibration@json\", "                                      \
+    "created_us AS \"created_at@time\""
+/* clang-format on */
 
 int store_profile_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc) {
     cJSON *doc = NULL;

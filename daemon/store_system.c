@@ -87,3 +87,11 @@ int store_export_paths(struct sql *sql, struct err *err, cJSON **ret_array) {
     return sql_get_rows(sql, err, ret_array,
                         "SELECT path AS id FROM exports WHERE path IS NOT NULL", "");
 }
+
+int store_jobs_kept(struct sql *sql, struct err *err, cJSON **ret_array) {
+    return sql_get_rows(
+        sql, err, ret_array,
+        "SELECT id FROM jobs WHERE ended_us IS NULL OR ended_us > (julianday('now') "
+        "- 2440587.5 - 30) * 86400e6",
+        "");
+}

@@ -1,0 +1,155 @@
+#include "daemon/lifecycle.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "daemon/api.h"
+#include "daemon/fleet.h"
+#include "daemon/janitor.h"
+#include "daemon/metrics.h"
+#include "daemon/scheduler.h"
+#include "daemon/store_jobs.h"
+#include "web/assets.h"
+#include "web/sse.h"
+
+enum {
+    EVENTS_IN_MEMORY = 8192,
+    EVENT_BYTES_IN_MEMORY = 16 << 20,
+    STREAMS_MAX = 128,
+    HEARTBEAT_MS = 15000,
+    CONNECTIONS_MAX = 1024,
+    BODY_MAX = 1 << 20
+};
+
+static void on_event(void *context, int64_t id, const char *topic, const char *data) {
+    struct daemon *daemon = context;
+    sse_publish(daemon->events, id, topic, data);
+}
+
+static void on_wake(void *context, unsigned wake) {
+    struct daemon *daemon = context;
+    if (daemon->scheduler != NULL)
+        scheduler_wake(daemon->scheduler, wake);
+    if ((wake & STORE_WAKE_FLEET) != 0)
+        fleet_wake(daemon->fleet);
+}
+
+struct recover_call {
+    struct store_call call;
+    bool done;
+};
+
+static int run_recover(struct store_tx *tx, struct store_call *call, struct err *err) {
+    int r = store_job_recover(tx, err);
+    return r != 0 ? r : store_prune(tx, err);
+}
+
+static void recover_done(struct store_call *call, int code, const struct err *err) {
+    ((struct recover_call *)call)->done = true;
+}
+
+/* Nothing else runs yet: waits for it. */
+static int recover(struct daemon *daemon, struct err *err) {
+    struct recover_call recover = {.call = {.run = run_recover, .done = recover_done}};
+    store_write(daemon->store, &recover.call);
+    while (!recover.done)
+        uv_run(&daemon->loop, UV_RUN_ONCE);
+    *err = recover.call.err;
+    return recover.call.code;
+}
+
+static int load_events(struct daemon *daemon, struct err *err) {
+    int64_t floor = 0;
+    int r = store_event_floor(daemon->store, EVENTS_IN_MEMORY, err, &floor);
+    if (r != 0)
+        return r;
+    sse_set_floor(daemon->events, floor);
+    return store_recent_events(daemon->store, floor, err, on_event, daemon);
+}
+
+static int open_store(struct daemon *daemon, struct err *err) {
+    static const struct sse_config sse = {.max_bytes = EVENT_BYTES_IN_MEMORY,
+                                          .max_events = EVENTS_IN_MEMORY,
+                                          .max_clients = STREAMS_MAX,
+                                          .heartbeat_ms = HEARTBEAT_MS};
+    struct store_listener listener = {on_event, on_wake, daemon};
+    char path[PATH_SIZE + 32];
+    snprintf(path, sizeof(path), "%s/espalier.db", daemon->data_dir);
+    int r = sse_create(&daemon->loop, &sse, &daemon->events);
+    if (r != 0)
+        return err_set(err, r, NULL, "out of memory");
+    r = store_open(&daemon->loop, path, &listener, err, &daemon->store);
+    if (r == 0)
+        r = load_events(daemon, err);
+    return r != 0 ? r : recover(daemon, err);
+}
+
+static int open_web(struct daemon *daemon, struct err *err) {
+    static struct web_config config;
+    config =
+        (struct web_config){.loop = &daemon->loop,
+                            .address = daemon->address,
+                            .port = (int)daemon->port,
+                            .hosts = daemon->hosts,
+                            .assets = web_assets,
+                            .body_limit = BODY_MAX,
+                            .max_connections = CONNECTIONS_MAX,
+                            .max_connections_per_address = (int)daemon->connections_per_address,
+                            .head_us = 15 * 1000000,
+                            .body_us = 60 * 1000000,
+                            .idle_us = 75 * 1000000,
+                            .user = daemon,
+                            .authorise = api_authorise,
+                            .answered = api_answered};
+    int r = api_routes(err, &config.routes);
+    return r != 0 ? r : web_create(&config, err, &daemon->web);
+}
+
+static int write_port(const struct daemon *daemon, struct err *err) {
+    char path[PATH_SIZE + 16], text[16];
+    snprintf(path, sizeof(path), "%s/port", daemon->data_dir);
+    int len = snprintf(text, sizeof(text), "%d\n", web_port(daemon->web));
+    return file_write_atomic(path, text, (size_t)len, err);
+}
+
+int daemon_start(struct daemon *daemon, struct err *err) {
+    daemon->metrics = metrics_create();
+    if (daemon->metrics == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    int r = open_store(daemon, err);
+    if (r == 0)
+        r = scheduler_create(daemon, err, &daemon->scheduler);
+    if (r == 0)
+        r = fleet_create(daemon, err, &daemon->fleet);
+    if (r == 0)
+        r = janitor_create(daemon, err, &daemon->janitor);
+    if (r == 0)
+        r = open_web(daemon, err);
+    if (r == 0)
+        r = write_port(daemon, err);
+    if (r != 0)
+        return r;
+    scheduler_wake(daemon->scheduler, STORE_WAKE_SCHEDULER);
+    return 0;
+}
+
+/* Boards first, so that no lease is granted any more; then the store, whose last answers go out;
+ * then who still waits. */
+void daemon_close(struct daemon *daemon) {
+    fleet_destroy(daemon->fleet);
+    daemon->fleet = NULL;
+    janitor_destroy(daemon->janitor);
+    scheduler_destroy(daemon->scheduler);
+    daemon->scheduler = NULL;
+    store_close(daemon->store);
+    sse_destroy(daemon->events);
+    web_destroy(daemon->web);
+    metrics_destroy(daemon->metrics);
+    daemon->metrics = NULL;
+}
+
+void daemon_stop(struct daemon *daemon, void (*stopped)(struct daemon *daemon)) {
+    web_quiesce(daemon->web);
+    scheduler_stop(daemon->scheduler, stopped);
+}
