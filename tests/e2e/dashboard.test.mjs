@@ -14,8 +14,8 @@ const axe = readFileSync(requireFromUi.resolve('axe-core/axe.min.js'), 'utf8');
 const shots = process.env.SHOTS;
 
 const stack = new Stack();
-let browser, context, page;
-const foreign = [], errors = [];
+let browser, context, page, search;
+const foreign = [], errors = [], asked = [];
 
 before(async () => {
   await stack.startDaemon();
@@ -27,6 +27,7 @@ before(async () => {
   context = await browser.newContext({ viewport: { width: 1360, height: 900 } });
   page = await context.newPage();
   page.on('request', (r) => { if (!r.url().startsWith(stack.url) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) foreign.push(r.url()); });
+  page.on('request', (r) => { if (r.url().startsWith(`${stack.url}/api/`)) asked.push(Date.now()); });
   page.on('pageerror', (e) => errors.push(String(e)));
 });
 after(async () => {
@@ -35,7 +36,13 @@ after(async () => {
 });
 
 const open = (hash) => page.goto(`${stack.url}/#/${hash}`);
-const shot = async (name) => { if (shots) await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true }); };
+const shot = async (name) => {
+  if (!shots) return;
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
+};
+
+const nameOf = (hash) => hash.replace(/\/[a-z]+_.*/, '-one').replace('/', '-') || 'overview';
 
 /** Serious accessibility faults of the page as it stands. axe runs by evaluate, as the page's own policy forbids inline scripts. */
 async function faults() {
@@ -104,14 +111,18 @@ test('a limit that no subnet meets is refused at its field', async () => {
 test('a search is submitted and its front grows before the eyes', async () => {
   await page.getByLabel('Name').fill('front of bars');
   await page.getByLabel('Latency at most (ms)').fill('');
-  await page.getByLabel('Evaluations').fill('600');
+  await page.getByLabel('Evaluations').fill('1000');
   await page.getByLabel('Population').fill('24');
   await page.getByRole('button', { name: 'Submit the search' }).click();
   await page.getByRole('heading', { level: 1, name: 'front of bars' }).waitFor();
+  const begun = Date.now();
   await page.locator('.scatter canvas.over').waitFor({ timeout: 120000 });
   await page.getByText('on the predicted front').or(page.getByText('on the final front')).waitFor({ timeout: 60000 });
   await page.getByText('on the final front').waitFor({ timeout: 180000 });
-  const { items } = await stack.get(`/searches/${page.url().match(/se_[^?]+/)[0]}/front`);
+  const perSecond = (1000 * asked.filter((t) => t >= begun).length) / (Date.now() - begun);
+  assert.ok(perSecond < 10, `the page asks the daemon ${perSecond.toFixed(1)} times a second`);
+  search = page.url().match(/se_[^?]+/)[0];
+  const { items } = await stack.get(`/searches/${search}/front`);
   assert.ok(items.length > 1);
   for (const item of items) {
     assert.equal(item.metrics.top1.source, 'evaluated');
@@ -119,7 +130,11 @@ test('a search is submitted and its front grows before the eyes', async () => {
     assert.equal(latency.source, 'measured');
     assert.ok(latency.low <= latency.value && latency.value <= latency.high);
   }
+  await page.locator('.page-head .state', { hasText: 'done' }).waitFor({ timeout: 120000 });
   assert.equal(await page.locator('.wide tbody tr').count(), items.length);
+  const { total } = await stack.get(`/searches/${search}/candidates?page_size=1`);
+  assert.ok(total > 1000, 'the candidates must not fit one page of the list');
+  await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor();
   await shot('search');
 });
 
@@ -147,24 +162,26 @@ test('the scatter answers pointer and keyboard', async () => {
 });
 
 test('pages have no serious accessibility fault, in light and dark, and fit a phone', async () => {
+  const first = async (list) => (await stack.get(`/${list}`)).items[0].id;
+  const hashes = ['', 'searches', 'searches/new', `searches/${search}`, 'supernets', `supernets/${await first('supernets')}`, 'devices', `devices/${await first('devices')}`, 'jobs', `jobs/${await first('jobs')}`, 'data'];
   for (const scheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
-    for (const hash of ['', 'searches', 'searches/new', 'supernets', 'devices', 'jobs', 'data', page.url().split('#/')[1]]) {
+    for (const hash of hashes) {
       await open(hash);
       await page.locator('main').waitFor();
       await page.waitForTimeout(600);
       assert.deepEqual(await faults(), [], `${scheme} ${hash}`);
-      await shot(`${scheme}-${hash.split(/[/?]/).slice(0, 2).join('-') || 'overview'}`);
+      await shot(`${scheme}-${nameOf(hash)}`);
     }
   }
   await page.emulateMedia({ colorScheme: 'light' });
   await page.setViewportSize({ width: 380, height: 800 });
-  for (const hash of ['', 'searches', 'searches/new', 'supernets', 'devices', 'jobs', 'data']) {
+  for (const hash of hashes) {
     await open(hash);
     await page.waitForTimeout(400);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     assert.ok(wide <= 0, `${hash} is ${wide} pixels too wide`);
-    await shot(`narrow-${hash.replace('/', '-') || 'overview'}`);
+    await shot(`narrow-${nameOf(hash)}`);
   }
   await page.setViewportSize({ width: 1360, height: 900 });
 });

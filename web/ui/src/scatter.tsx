@@ -277,7 +277,7 @@ export function Scatter(props: Props) {
       )}
       <div class="sr-only" aria-live="polite">{tip ? props.describe(tip.key).join(', ') : ''}</div>
       <ul class="legend" aria-hidden="true">
-        <li><i class="mark dot accent" />front</li>
+        <li><i class="mark line" />front</li>
         <li><i class="mark square" />measured on the board</li>
         <li><i class="mark dot" />predicted</li>
         <li><i class="mark cross" />random baseline</li>

@@ -137,11 +137,11 @@ function Trust({ search }: { search: Search }) {
     <Card title="How far to trust the predictions" note={latest ? 'before → after calibration' : undefined}>
       <Facts rows={[
         ['Accuracy predictor', p ? `${p.model}, ${p.n} subnets` : 'not fitted yet'],
-        ['Its rank agreement (tau)', p ? p.kendall_tau.toFixed(3) : '–'],
-        ['Its mean error', p ? `${(100 * p.mae).toFixed(2)} points` : '–'],
+        ['Rank agreement (tau)', p ? p.kendall_tau.toFixed(3) : '–'],
+        ['Accuracy, mean error', p ? `${(100 * p.mae).toFixed(2)} points` : '–'],
         ['Latency calibration', latest ? `version ${latest.version}, ${latest.n} networks` : 'none yet'],
-        ['Its mean error', latest?.before && latest.after ? `${percent(latest.before.mape, 1)} → ${percent(latest.after.mape, 1)}` : '–'],
-        ['Within ±10 %', latest?.before && latest.after ? `${percent(latest.before.within_10, 0)} → ${percent(latest.after.within_10, 0)}` : '–'],
+        ['Latency, mean error', latest?.before && latest.after ? `${percent(latest.before.mape, 1)} → ${percent(latest.after.mape, 1)}` : '–'],
+        ['Latency within ±10 %', latest?.before && latest.after ? `${percent(latest.before.within_10, 0)} → ${percent(latest.after.within_10, 0)}` : '–'],
       ]} />
     </Card>
   );
