@@ -30,7 +30,8 @@ struct channel {
     int wake;           /* eventfd that ends the reader */
     struct journal *journal;
     int64_t attempt;
-    bool broken; /* nobody reads events any more */
+    bool broken;       /* nobody reads events any more */
+    struct err failed; /* the first event that could not be kept */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -40,6 +41,8 @@ struct channel {
     struct message *first, **end; /* measurements */
     atomic_bool stop;
 };
+
+static const char last_kind[] = "failed"; /* of a job that cannot go on */
 
 /* --- writing --- */
 
@@ -105,25 +108,49 @@ static void refuse_measurements(struct channel *channel, const cJSON *data) {
     pthread_mutex_unlock(&channel->mutex);
 }
 
-void channel_event(struct channel *channel, const char *kind, cJSON *data) {
+/* Under the mutex. */
+static void send_event(struct channel *channel, const struct journal_event *event) {
     struct err err = {0};
     const char *line = NULL;
-    char *text = data ? json_print(data) : NULL;
-    int rc = ESP_ENOMEM;
-    pthread_mutex_lock(&channel->mutex);
-    if (text)
-        rc = journal_append(channel->journal, kind, text, &err, &line);
-    if (line)
-        send_event_line(channel, line);
-    if (line && channel->fd_up < 0)
+    if (channel->failed.code != 0 && !event->last)
+        return;
+    int rc = event->data_text ? journal_append(channel->journal, event, &err, &line)
+                              : err_set(&err, ESP_ENOMEM, NULL, "no memory for an event");
+    if (rc != 0) {
+        log_error("event %s: %s", event->kind, err.message);
+        if (channel->failed.code == 0)
+            channel->failed = err;
+        channel_stop(channel);
+        return;
+    }
+    send_event_line(channel, line);
+    if (channel->fd_up < 0)
         journal_acknowledge(channel->journal, journal_last(channel->journal));
+}
+
+void channel_event(struct channel *channel, const char *kind, cJSON *data) {
+    channel_event_once(channel, 0, kind, data);
+}
+
+void channel_event_once(struct channel *channel, int64_t ordinal, const char *kind, cJSON *data) {
+    char *text = data ? json_print(data) : NULL;
+    struct journal_event event = {kind, text, ordinal, strcmp(kind, last_kind) == 0};
+    pthread_mutex_lock(&channel->mutex);
+    bool known = ordinal > 0 && ordinal <= journal_ordinal(channel->journal);
+    if (!known)
+        send_event(channel, &event);
     pthread_mutex_unlock(&channel->mutex);
-    if (rc != 0)
-        log_warn("event %s: %s", kind, text ? err.message : "no memory");
-    if (channel->fd_up < 0 && strcmp(kind, "measure_request") == 0)
+    if (!known && channel->fd_up < 0 && strcmp(kind, "measure_request") == 0)
         refuse_measurements(channel, data);
     free(text);
     cJSON_Delete(data);
+}
+
+int channel_error(struct channel *channel, struct err *err) {
+    pthread_mutex_lock(&channel->mutex);
+    struct err failed = channel->failed;
+    pthread_mutex_unlock(&channel->mutex);
+    return failed.code == 0 ? 0 : err_set(err, failed.code, NULL, "%s", failed.message);
 }
 
 static void send_simple(struct channel *channel, const char *type) {

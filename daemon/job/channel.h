@@ -21,8 +21,15 @@ void channel_close(struct channel *channel); /* takes NULL */
  * a stop was asked for first), ESP_EPARSE, ESP_EINVAL. */
 int channel_start(struct channel *channel, struct err *err, cJSON **ret_start);
 
-/* Sends a sequenced event. Takes data (NULL: memory was exhausted). */
+/* Sends a sequenced event; it is kept on the disk first. Takes data (NULL: memory was exhausted).
+ * When one cannot be kept the job is asked to stop (channel_error says why), and nothing is sent
+ * behind it but "failed". */
 void channel_event(struct channel *channel, const char *kind, cJSON *data);
+/* The same for the ordinal-th event (from 1, rising) of a job that runs through its steps again in
+ * each attempt: one that an earlier attempt sent is left out. */
+void channel_event_once(struct channel *channel, int64_t ordinal, const char *kind, cJSON *data);
+/* Why an event could not be kept; 0: all were. Errors: ESP_ENOSPACE, ESP_EIO, ESP_ENOMEM. */
+int channel_error(struct channel *channel, struct err *err);
 /* Sends the latest progress. Takes progress. */
 void channel_progress(struct channel *channel, cJSON *progress);
 

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/memory.h"
 #include <errno.h>
@@ -28,7 +29,6 @@ struct facts {
     struct map by_arch;
     struct measured *measured;
     size_t n_measured, measured_capacity;
-    int64_t events;
 };
 
 static int no_memory(struct err *err) {
@@ -59,10 +59,6 @@ const struct measured *facts_measured(const struct facts *facts, int64_t request
         if (facts->measured[i].request == request)
             return &facts->measured[i];
     return NULL;
-}
-
-int64_t facts_events(const struct facts *facts) {
-    return facts->events;
 }
 
 /* Room for one more of size bytes. */
@@ -108,6 +104,10 @@ static int write_line(struct facts *facts, cJSON *doc, struct err *err) {
     ssize_t written = facts->fd < 0 ? len : write(facts->fd, line, (size_t)len);
     int number = errno;
     free(line);
+    if (written == len && facts->fd >= 0 && fdatasync(facts->fd) != 0) {
+        written = -1;
+        number = errno;
+    }
     if (written == len) {
         facts->bytes += len;
         return 0;
@@ -160,25 +160,28 @@ static int take_line(struct facts *facts, const char *identity, const cJSON *doc
         rc = take_score(facts, doc);
     else if (json_has(doc, "request"))
         rc = take_measured(facts, doc);
-    else if (json_int(doc, "", "events", 1, INT64_C(1) << 40, NULL, &facts->events) == 0)
-        rc = 0;
     return rc == 0 ? 0 : err_set(err, rc, NULL, "what the search has found out cannot be read");
 }
 
-/* Sets facts->bytes to the end of the last whole line. */
+/* Sets facts->bytes to the end of the last good line. */
 static int read_lines(struct facts *facts, const char *identity, const char *text,
                       struct err *err) {
     const char *end;
+    struct err why = {0};
     int rc = 0;
     for (const char *at = text; rc == 0 && (end = strchr(at, '\n')); at = end + 1) {
         cJSON *doc = NULL;
-        rc = json_parse(at, (size_t)(end - at), &json_limits_default, err, &doc);
-        if (rc == 0)
-            rc = take_line(facts, identity, doc, err);
+        bool whole = json_parse(at, (size_t)(end - at), &json_limits_default, &why, &doc) == 0;
+        rc = whole ? take_line(facts, identity, doc, &why) : ESP_ECORRUPT;
         cJSON_Delete(doc);
-        facts->bytes = end + 1 - text;
+        if (rc == 0)
+            facts->bytes = end + 1 - text;
     }
-    return rc;
+    if (rc == ESP_ECORRUPT) {
+        log_warn("%s: found out again from byte %lld on", why.message, (long long)facts->bytes);
+        rc = 0;
+    }
+    return rc == 0 ? 0 : err_set(err, rc, NULL, "%s", why.message);
 }
 
 static int open_file(struct facts *facts, const char *path, const char *identity, struct err *err) {
@@ -255,14 +258,5 @@ int facts_add_measured(struct facts *facts, const struct measured *measured, str
     int rc = write_line(facts, doc, err);
     if (rc == 0 && keep_measured(facts, measured) != 0)
         rc = no_memory(err);
-    return rc;
-}
-
-int facts_add_event(struct facts *facts, struct err *err) {
-    cJSON *doc = cJSON_CreateObject();
-    cJSON_AddNumberToObject(doc, "events", (double)(facts->events + 1));
-    int rc = write_line(facts, doc, err);
-    if (rc == 0)
-        facts->events++;
     return rc;
 }

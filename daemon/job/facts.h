@@ -1,6 +1,8 @@
 /* What a search job has found out at some cost: scores of subnets and answers of boards. Kept in a
  * file, so that a job that was interrupted runs through its deterministic steps again in a moment
- * and goes on where it was. One line a JSON object; a torn last line is cut off. */
+ * and goes on where it was. One line a JSON object. A line that is torn or damaged is cut off with
+ * all behind it: subnets are scored again, to the same values, and the daemon sends answers again.
+ */
 #pragma once
 
 #include "base/error.h"
@@ -9,8 +11,8 @@
 
 struct facts;
 /* path NULL: in memory only. identity names everything that the scores depend on (checkpoint, data
- * set, space, seed): a file with another one is refused. Errors: ESP_EMISMATCH, ESP_ECORRUPT,
- * ESP_EIO, ESP_ENOSPACE, ESP_ELIMIT, ESP_ENOMEM. */
+ * set, space, seed): a file with another one is refused. Errors: ESP_EMISMATCH, ESP_EIO,
+ * ESP_ENOSPACE, ESP_ELIMIT, ESP_ENOMEM. */
 int facts_open(const char *path, const char *identity, struct err *err, struct facts **ret_facts);
 void facts_close(struct facts *facts); /* takes NULL */
 
@@ -29,8 +31,3 @@ struct measured {
 };
 const struct measured *facts_measured(const struct facts *facts, int64_t request);
 int facts_add_measured(struct facts *facts, const struct measured *measured, struct err *err);
-
-/* How many of its events the search has sent: it sends the same ones in the same order when it runs
- * through again, and leaves those out. */
-int64_t facts_events(const struct facts *facts);
-int facts_add_event(struct facts *facts, struct err *err);

@@ -49,7 +49,8 @@ static int run_phase(struct job *job, const cJSON *start, struct err *err, cJSON
     if (rc == 0)
         rc = phase->run(job, err, ret_result);
     parallel_destroy(job->pool);
-    return rc;
+    int lost = channel_error(job->channel, err); /* why it was stopped, if so */
+    return lost != 0 ? lost : rc;
 }
 
 static void send_failure(struct channel *channel, int code, const struct err *err) {
@@ -66,6 +67,8 @@ int job_run(struct channel *channel, const cJSON *start, const char *dir) {
     struct err err = {0};
     cJSON *result = NULL;
     int rc = run_phase(&job, start, &err, &result);
+    if (rc != 0)
+        cJSON_Delete(result);
     if (rc == ESP_ECANCELED)
         return JOB_STOPPED;
     if (rc != 0) {
@@ -75,5 +78,8 @@ int job_run(struct channel *channel, const cJSON *start, const char *dir) {
     cJSON *data = cJSON_CreateObject();
     cJSON_AddItemToObject(data, "result", result);
     channel_event(channel, "done", data);
-    return JOB_DONE;
+    if (channel_error(channel, &err) == 0)
+        return JOB_DONE;
+    send_failure(channel, err.code, &err);
+    return JOB_FAILED;
 }

@@ -21,8 +21,10 @@ struct pending {
 };
 
 struct journal {
-    int fd; /* -1: in memory only */
+    char *path; /* NULL: in memory only */
+    int fd;     /* -1 then, and when the file was lost */
     uint64_t last;
+    int64_t ordinal;
     size_t bytes; /* of the file */
     struct pending *items;
     size_t n, capacity;
@@ -51,17 +53,20 @@ static int keep(struct journal *journal, uint64_t seq, char *line) {
     return 0;
 }
 
-/* A mark line holds a number only. */
+/* A mark line holds numbers only. */
 static int read_line(struct journal *journal, const char *line, size_t len, bool *ret_good) {
     cJSON *doc = NULL;
-    int64_t seq = 0;
+    int64_t seq = 0, ordinal = 0;
     int rc = 0;
     *ret_good = json_parse(line, len, &line_limits, NULL, &doc) == 0 &&
-                json_int(doc, "", "seq", 0, INT64_C(1) << 53, NULL, &seq) == 0;
+                json_int(doc, "", "seq", 0, INT64_C(1) << 53, NULL, &seq) == 0 &&
+                json_int_opt(doc, "", "ordinal", 0, INT64_C(1) << 53, NULL, &ordinal) == 0;
     if (*ret_good && json_has(doc, "kind"))
         rc = keep(journal, (uint64_t)seq, strndup(line, len + 1)); /* with its newline */
     else if (*ret_good && (uint64_t)seq > journal->last)
         journal->last = (uint64_t)seq;
+    if (*ret_good && ordinal > journal->ordinal)
+        journal->ordinal = ordinal;
     cJSON_Delete(doc);
     return rc;
 }
@@ -109,6 +114,11 @@ int journal_open(const char *path, struct err *err, struct journal **ret_journal
     if (!journal)
         return no_memory(err);
     journal->fd = -1;
+    journal->path = path ? mem_strdup(path) : NULL;
+    if (path && !journal->path) {
+        journal_close(journal);
+        return no_memory(err);
+    }
     int rc = path ? open_file(journal, path, err) : 0;
     if (rc != 0) {
         journal_close(journal);
@@ -126,6 +136,7 @@ void journal_close(struct journal *journal) {
     for (size_t i = 0; i < journal->n; i++)
         free(journal->items[i].line);
     free(journal->items);
+    free(journal->path);
     free(journal);
 }
 
@@ -133,35 +144,49 @@ uint64_t journal_last(const struct journal *journal) {
     return journal->last;
 }
 
+int64_t journal_ordinal(const struct journal *journal) {
+    return journal->ordinal;
+}
+
+/* Half a line, or one that is not known to be on the disk, would be taken for an event by the next
+ * attempt. */
+static int give_up_text(struct journal *journal, int number, struct err *err) {
+    int code = number == ENOSPC || number == EFBIG ? ESP_ENOSPACE : ESP_EIO;
+    if (journal->fd >= 0 && ftruncate(journal->fd, (off_t)journal->bytes) != 0)
+        code = ESP_EIO;
+    return err_set(err, code, NULL, "cannot write the job's events: %s", strerror(number));
+}
+
 static int append_text(struct journal *journal, const char *text, struct err *err) {
     size_t len = strlen(text);
+    if (journal->fd < 0)
+        return give_up_text(journal, EBADF, err);
     for (size_t done = 0; done < len;) {
         ssize_t n = write(journal->fd, text + done, len - done);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0) {
-            int code = errno == ENOSPC || errno == EFBIG ? ESP_ENOSPACE : ESP_EIO;
-            int number = errno;
-            /* Half a line would hide those behind it from the next attempt. */
-            if (done > 0 && ftruncate(journal->fd, (off_t)journal->bytes) != 0)
-                code = ESP_EIO;
-            return err_set(err, code, NULL, "cannot write the job's events: %s", strerror(number));
-        }
+        if (n < 0)
+            return give_up_text(journal, errno, err);
         done += (size_t)n;
     }
+    if (fdatasync(journal->fd) != 0)
+        return give_up_text(journal, errno, err);
     journal->bytes += len;
     return 0;
 }
 
-/* An empty file loses nothing: all is acknowledged, and the start message says up to where. */
+/* Only the numbers are needed when all is acknowledged. A file that cannot be replaced stays. */
 static void shrink(struct journal *journal) {
-    char mark[64];
-    if (journal->fd < 0 || journal->n > 0 || journal->bytes < SHRINK_BYTES ||
-        ftruncate(journal->fd, 0) != 0)
+    char mark[96];
+    if (journal->fd < 0 || journal->n > 0 || journal->bytes < SHRINK_BYTES)
         return;
-    journal->bytes = 0;
-    snprintf(mark, sizeof mark, "{\"seq\":%" PRIu64 "}\n", journal->last);
-    append_text(journal, mark, NULL);
+    int len = snprintf(mark, sizeof mark, "{\"seq\":%" PRIu64 ",\"ordinal\":%" PRId64 "}\n",
+                       journal->last, journal->ordinal);
+    if (file_write_atomic(journal->path, mark, (size_t)len, NULL) != 0)
+        return;
+    close(journal->fd); /* of the old file */
+    journal->fd = open(journal->path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    journal->bytes = (size_t)len;
 }
 
 void journal_acknowledge(struct journal *journal, uint64_t seq) {
@@ -177,17 +202,33 @@ void journal_acknowledge(struct journal *journal, uint64_t seq) {
         shrink(journal);
 }
 
-int journal_append(struct journal *journal, const char *kind, const char *data_text,
-                   struct err *err, const char **ret_line) {
-    char *line = NULL;
-    if (asprintf(&line, "{\"seq\":%" PRIu64 ",\"kind\":\"%s\",\"data\":%s}\n", journal->last + 1,
-                 kind, data_text) < 0)
+static char *make_line(uint64_t seq, const struct journal_event *event) {
+    char *line = NULL, ordinal[48] = "";
+    if (event->ordinal > 0)
+        snprintf(ordinal, sizeof ordinal, ",\"ordinal\":%" PRId64, event->ordinal);
+    return asprintf(&line, "{\"seq\":%" PRIu64 "%s,\"kind\":\"%s\",\"data\":%s}\n", seq, ordinal,
+                    event->kind, event->data_text) < 0
+               ? NULL
+               : line;
+}
+
+int journal_append(struct journal *journal, const struct journal_event *event, struct err *err,
+                   const char **ret_line) {
+    uint64_t seq = journal->last + 1;
+    char *line = make_line(seq, event);
+    if (!line)
         return no_memory(err);
-    int rc = keep(journal, journal->last + 1, line);
-    if (rc != 0)
+    int rc = journal->path ? append_text(journal, line, err) : 0;
+    if (rc != 0 && !event->last) {
+        free(line);
+        return rc;
+    }
+    if (keep(journal, seq, line) != 0)
         return no_memory(err);
+    if (event->ordinal > journal->ordinal)
+        journal->ordinal = event->ordinal;
     *ret_line = line;
-    return journal->fd >= 0 ? append_text(journal, line, err) : 0;
+    return 0;
 }
 
 const char *journal_pending(const struct journal *journal, size_t i) {

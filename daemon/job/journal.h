@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/error.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,10 +17,20 @@ void journal_close(struct journal *journal); /* takes NULL */
 uint64_t journal_last(const struct journal *journal);
 /* Forgets every event up to seq. */
 void journal_acknowledge(struct journal *journal, uint64_t seq);
-/* Adds {"seq":…,"kind":…,"data":…} (data_text is JSON), with the next number. *ret_line is borrowed
- * until the event is acknowledged. When the file cannot be written the event is kept in memory all
- * the same and the error returned. */
-int journal_append(struct journal *journal, const char *kind, const char *data_text,
-                   struct err *err, const char **ret_line);
+/* Highest ordinal of any event, acknowledged or not: what a sender that begins anew need not send
+ * again. 0 when no event had one. */
+int64_t journal_ordinal(const struct journal *journal);
+
+struct journal_event {
+    const char *kind;
+    const char *data_text; /* JSON */
+    int64_t ordinal;       /* the sender's own number of it, above earlier ones; 0: none */
+    bool last;             /* nothing will follow it: kept in memory if it cannot be in the file */
+};
+/* Adds {"seq":…,"kind":…,"data":…} with the next number; it is on the disk when this returns.
+ * *ret_line is borrowed until the event is acknowledged. Errors: ESP_ENOSPACE, ESP_EIO,
+ * ESP_ENOMEM; then there is no such event, and its number is still free. */
+int journal_append(struct journal *journal, const struct journal_event *event, struct err *err,
+                   const char **ret_line);
 /* The unacknowledged events in their order: NULL behind the last. */
 const char *journal_pending(const struct journal *journal, size_t i);

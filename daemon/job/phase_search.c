@@ -99,10 +99,7 @@ static int open_facts(struct search_run *run, const cJSON *spec, struct err *err
     buf_finish(&buf);
     if (run->job->dir)
         job_path(run->job, facts_name, path, sizeof path);
-    int rc = facts_open(run->job->dir ? path : NULL, identity, err, &run->facts);
-    if (rc == 0)
-        run->replayed_events = facts_events(run->facts);
-    return rc;
+    return facts_open(run->job->dir ? path : NULL, identity, err, &run->facts);
 }
 
 static int open_evaluators(struct search_run *run, struct err *err) {

@@ -6,13 +6,8 @@
 enum { CANDIDATES_PER_EVENT = 500 };
 
 int search_emit(struct search_run *run, const char *kind, cJSON *data, struct err *err) {
-    run->events++;
-    if (run->events <= run->replayed_events) {
-        cJSON_Delete(data);
-        return 0;
-    }
-    channel_event(run->job->channel, kind, data);
-    return facts_add_event(run->facts, err);
+    channel_event_once(run->job->channel, ++run->events, kind, data);
+    return channel_error(run->job->channel, err);
 }
 
 void search_progress(struct search_run *run, int64_t done, int64_t total, const char *unit) {

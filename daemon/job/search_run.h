@@ -20,8 +20,7 @@ struct search_run {
     struct search_spec spec;
     struct accuracy accuracy;
     struct facts *facts;
-    int64_t events;          /* that the search came to, sent or left out as known */
-    int64_t replayed_events; /* that were sent before this attempt */
+    int64_t events; /* that the search came to, sent or left out as known */
 
     struct accuracy_predictor *predictor; /* NULL until fitted */
     double kendall_tau;                   /* of the one that the search ran on */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -56,11 +57,16 @@ static struct journal *open_journal(const struct place *place) {
     return journal;
 }
 
-static void append(struct journal *journal, const char *data) {
+static void append_as(struct journal *journal, const char *data, int64_t ordinal) {
     const char *line = NULL;
     struct err err = {0};
-    assert_int_equal(journal_append(journal, "metric", data, &err, &line), 0);
+    struct journal_event event = {.kind = "metric", .data_text = data, .ordinal = ordinal};
+    assert_int_equal(journal_append(journal, &event, &err, &line), 0);
     assert_non_null(line);
+}
+
+static void append(struct journal *journal, const char *data) {
+    append_as(journal, data, 0);
 }
 
 static void a_journal_outlives_its_process(void **state) {
@@ -112,7 +118,7 @@ static void an_acknowledged_journal_shrinks(void **state) {
     memcpy(data, "{", 1);
     memcpy(data + 69998, "}", 2);
     for (int i = 0; i < 8; i++) {
-        append(journal, data);
+        append_as(journal, data, i + 11);
         journal_acknowledge(journal, (uint64_t)i + 1);
     }
     journal_close(journal);
@@ -122,6 +128,12 @@ static void an_acknowledged_journal_shrinks(void **state) {
     fclose(file);
     journal = open_journal(place);
     assert_int_equal(journal_last(journal), 8);
+    assert_int_equal(journal_ordinal(journal), 18);
+    append_as(journal, "{}", 19); /* to the file that took the place of the first */
+    journal_close(journal);
+    journal = open_journal(place);
+    assert_int_equal(journal_last(journal), 9);
+    assert_int_equal(journal_ordinal(journal), 19);
     journal_close(journal);
     free(data);
 }
@@ -205,6 +217,56 @@ static void numbers_go_on_behind_the_store(void **state) {
     channel_event(channel, "metric", number(1));
     assert_heard(place, "event", 42, 5);
     channel_close(channel);
+}
+
+/* A job that runs through its steps again sends none twice, wherever it was killed. */
+static void an_ordinal_is_sent_once(void **state) {
+    struct place *place = *state;
+    struct channel *channel = connect_job(place, first_start);
+    channel_event_once(channel, 1, "front", number(1));
+    assert_heard(place, "event", 1, 1);
+    channel_event(channel, "metric", number(2));
+    assert_heard(place, "event", 2, 1);
+    channel_event_once(channel, 2, "front", number(3));
+    assert_heard(place, "event", 3, 1);
+    channel_close(channel);
+    channel = connect_job(place, "{\"type\":\"start\",\"kind\":\"train\",\"attempt\":2,"
+                                 "\"acked\":3,\"spec\":{}}\n");
+    for (int i = 1; i <= 3; i++)
+        channel_event_once(channel, i, "front", number(10 + i));
+    cJSON *third = hear(place);
+    assert_int_equal(cJSON_GetObjectItem(third, "seq")->valueint, 4);
+    assert_int_equal(cJSON_GetObjectItem(cJSON_GetObjectItem(third, "data"), "value")->valueint,
+                     13);
+    cJSON_Delete(third);
+    channel_close(channel);
+}
+
+/* No event may be missing from the sequence: the job ends, and says why. */
+static void an_event_that_cannot_be_kept_ends_the_job(void **state) {
+    struct place *place = *state;
+    struct rlimit old, small;
+    struct err err = {0};
+    struct channel *channel = connect_job(place, first_start);
+    channel_event(channel, "metric", number(1));
+    assert_heard(place, "event", 1, 1);
+    assert_int_equal(channel_error(channel, &err), 0);
+    getrlimit(RLIMIT_FSIZE, &old);
+    small = (struct rlimit){60, old.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &small);
+    channel_event(channel, "metric", number(2));
+    assert_true(channel_stopping(channel));
+    channel_event(channel, "done", number(3));
+    assert_int_equal(channel_error(channel, &err), ESP_ENOSPACE);
+    channel_event(channel, "failed", number(4));
+    setrlimit(RLIMIT_FSIZE, &old);
+    assert_heard(place, "event", 2, 1); /* that is "failed" */
+    channel_close(channel);
+    struct journal *journal = open_journal(place);
+    assert_int_equal(journal_last(journal), 1);
+    append(journal, "{}");
+    journal_close(journal);
 }
 
 static void wait_until_stopping(const struct channel *channel) {
@@ -312,6 +374,8 @@ int main(void) {
         TEST(an_acknowledged_journal_shrinks),
         TEST(unacknowledged_events_come_again),
         TEST(numbers_go_on_behind_the_store),
+        TEST(an_ordinal_is_sent_once),
+        TEST(an_event_that_cannot_be_kept_ends_the_job),
         TEST(cancel_and_hang_up_stop),
         TEST(a_pause_holds_the_job_at_its_boundary),
         TEST(nonsense_is_ignored),

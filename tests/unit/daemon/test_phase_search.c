@@ -421,6 +421,24 @@ static void assert_same_events(const struct daemon *a, const struct daemon *b) {
     assert_int_equal(a->n, b->n);
 }
 
+/* What a power cut may leave of the facts: a line begun, a line of noise, or only a part of them.
+ */
+static void damage_facts(const struct world *world, int attempt) {
+    static const char *const ends[] = {"{\"arch_id\":\"torn", "\1\2noise\n{}\n", NULL};
+    char path[300], *text;
+    size_t len;
+    snprintf(path, sizeof path, "%s/facts.jsonl", world->job_dir);
+    assert_int_equal(file_read(path, 1 << 20, NULL, &text, &len), 0);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    const char *end = ends[attempt % 3];
+    fwrite(text, 1, end ? len : len - len / 3, file);
+    if (end)
+        fputs(end, file);
+    fclose(file);
+    free(text);
+}
+
 static void interrupted_search_says_what_an_undisturbed_one_says(void **state) {
     struct world world;
     open_world(&world);
@@ -431,8 +449,10 @@ static void interrupted_search_says_what_an_undisturbed_one_says(void **state) {
     world.job_dir = fixture_make_dir();
     struct daemon parts = {.world = &world, .has_board = true, .stop_after = 7};
     int status = JOB_STOPPED, attempts = 0;
-    while (status == JOB_STOPPED && attempts < 100)
+    while (status == JOB_STOPPED && attempts < 100) {
         status = attempt(&parts, spec, ++attempts);
+        damage_facts(&world, attempts);
+    }
     assert_int_equal(status, JOB_DONE);
     assert_true(attempts >= 4);
     assert_same_events(&whole, &parts);
