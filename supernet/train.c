@@ -15,8 +15,10 @@ static const double progress_interval_s = 0.5;
 static const double spike_factor = 3, spike_offset = 1, loss_memory = 0.98;
 
 struct trainer {
-    const struct train_options *options;
-    struct train_config config;
+    struct train_options options; /* its config is effective */
+    const struct train_config *given;
+    struct train_config config;    /* as given when the round began: what a checkpoint notes */
+    struct train_config effective; /* what was left to the plan filled in */
     struct train_plan plan;
     struct train_state state;
     struct checkpoint_store store;
@@ -37,7 +39,7 @@ static double seconds_since(int64_t start_ns) {
 }
 
 static void tell(const struct trainer *trainer, struct train_event *event) {
-    const struct train_hooks *hooks = trainer->options->hooks;
+    const struct train_hooks *hooks = trainer->options.hooks;
     event->step = trainer->state.step;
     event->steps = trainer->plan.steps;
     if (hooks && hooks->event)
@@ -45,7 +47,7 @@ static void tell(const struct trainer *trainer, struct train_event *event) {
 }
 
 static bool asked_to_stop(const struct trainer *trainer) {
-    const struct train_hooks *hooks = trainer->options->hooks;
+    const struct train_hooks *hooks = trainer->options.hooks;
     return hooks && hooks->boundary && hooks->boundary(hooks->context);
 }
 
@@ -112,7 +114,7 @@ static int save(struct trainer *trainer, bool best, struct err *err) {
                                 .metrics = trainer->latest,
                                 .has_accuracy = trainer->has_accuracy};
     cJSON *training = train_state_print(&trainer->config, &trainer->plan, &trainer->state);
-    struct checkpoint_notes notes = {.dataset_revision = trainer->options->dataset->revision,
+    struct checkpoint_notes notes = {.dataset_revision = trainer->options.dataset->revision,
                                      .training = training,
                                      .history = trainer->history};
     struct err failure = {0};
@@ -166,7 +168,7 @@ static bool same_config(const struct train_config *a, const struct train_config 
 }
 
 static int begin_round(struct trainer *trainer, struct err *err) {
-    const struct train_options *options = trainer->options;
+    const struct train_options *options = &trainer->options;
     struct train_plan plan = {.round = trainer->plan.round, .first = trainer->state.step};
     struct train_pace pace = {0};
     uint64_t per_epoch = train_steps_per_epoch(options);
@@ -183,8 +185,8 @@ static int begin_round(struct trainer *trainer, struct err *err) {
         rc = train_calibrate(options, err, &pace);
     if (rc != 0)
         return rc;
-    train_plan_make(options->config, &pace, per_epoch, &plan);
-    trainer->config = *options->config;
+    train_plan_make(trainer->given, &pace, per_epoch, &plan);
+    trainer->config = *trainer->given;
     trainer->plan = plan;
     trainer->state = (struct train_state){.step = plan.first, .rate_scale = 1, .best = -1};
     trainer->store.first = plan.first;
@@ -198,17 +200,17 @@ static int check_resumed(const struct trainer *trainer, const struct checkpoint 
                          struct err *err) {
     if (trainer->state.step == trainer->plan.steps)
         return 0;
-    if (!same_config(&trainer->config, trainer->options->config))
+    if (!same_config(&trainer->config, trainer->given))
         return err_set(err, ESP_ECONFLICT, "/train",
                        "the training in %s is at step %llu of %llu with other settings: finish it "
                        "first, or take another folder",
                        trainer->store.dir, (unsigned long long)trainer->state.step,
                        (unsigned long long)trainer->plan.steps);
-    if (strcmp(checkpoint->dataset_revision, trainer->options->dataset->revision) != 0)
+    if (strcmp(checkpoint->dataset_revision, trainer->options.dataset->revision) != 0)
         return err_set(err, ESP_EMISMATCH, "/dataset",
                        "the training in %s was begun on revision %s of the data set, not on %s",
                        trainer->store.dir, checkpoint->dataset_revision,
-                       trainer->options->dataset->revision);
+                       trainer->options.dataset->revision);
     return 0;
 }
 
@@ -219,13 +221,13 @@ static int resume(struct trainer *trainer, struct err *err) {
     if (rc == ESP_ENOTFOUND)
         return begin_round(trainer, err);
     if (rc == 0)
-        rc = checkpoint_require_space(checkpoint, trainer->options->space, err);
+        rc = checkpoint_require_space(checkpoint, trainer->options.space, err);
     if (rc == 0)
         rc = take_over(trainer, checkpoint, err);
     if (rc == 0)
         rc = check_resumed(trainer, checkpoint, err);
     if (rc == 0 && trainer->state.step == trainer->plan.steps &&
-        !same_config(&trainer->config, trainer->options->config))
+        !same_config(&trainer->config, trainer->given))
         rc = begin_round(trainer, err);
     checkpoint_close(checkpoint);
     snprintf(trainer->reason, sizeof trainer->reason, "%s", skipped.message);
@@ -233,14 +235,14 @@ static int resume(struct trainer *trainer, struct err *err) {
 }
 
 static int open_loader(struct trainer *trainer, struct err *err) {
-    const struct space *space = trainer->options->space;
+    const struct space *space = trainer->options.space;
     loader_destroy(trainer->loader);
     trainer->loader = NULL;
     struct train_batches batches = {.seed = train_seed(&trainer->config, &trainer->plan),
                                     .first = trainer->state.step - trainer->plan.first,
                                     .resolutions = space->resolutions,
                                     .n_resolutions = space->n_resolutions};
-    return train_loader(trainer->options, &batches, err, &trainer->loader);
+    return train_loader(&trainer->options, &batches, err, &trainer->loader);
 }
 
 /* --- steps --- */
@@ -284,7 +286,7 @@ static int step(struct trainer *trainer, struct err *err, const char **ret_fault
     int rc = sandwich_step(trainer->parts.sandwich, &batch, trainer->state.step, err, &losses);
     if (rc != 0)
         return rc;
-    double norm = supernet_sgd_step(trainer->supernet, trainer->options->pool, &sgd);
+    double norm = supernet_sgd_step(trainer->supernet, trainer->options.pool, &sgd);
     *ret_fault = find_fault(trainer, &losses, norm);
     if (*ret_fault) {
         snprintf(trainer->reason, sizeof trainer->reason,
@@ -369,7 +371,7 @@ static int validate(struct trainer *trainer, struct err *err, bool *ret_best) {
     struct train_metrics *metrics = &event.metrics;
     fill_metrics(trainer, metrics);
     metrics->images_per_s = images_per_second(trainer, trainer->started_step, trainer->started_ns);
-    int rc = train_validate(&trainer->parts, trainer->options, err, metrics);
+    int rc = train_validate(&trainer->parts, &trainer->options, err, metrics);
     if (rc == 0)
         rc = add_history(trainer, metrics, err);
     if (rc != 0)
@@ -443,10 +445,12 @@ static void fill_result(const struct trainer *trainer, int64_t called_ns,
 }
 
 static int run(struct trainer *trainer, struct err *err) {
-    const struct train_options *options = trainer->options;
+    const struct train_options *options = &trainer->options;
     int rc = supernet_create(options->space, options->config->seed, err, &trainer->supernet);
     if (rc == 0)
         rc = resume(trainer, err);
+    if (rc == 0)
+        trainer->effective.augment.pad = trainer->plan.pad;
     if (rc == 0)
         rc = train_parts_init(&trainer->parts, options, trainer->supernet,
                               train_seed(&trainer->config, &trainer->plan), err);
@@ -460,10 +464,16 @@ static int run(struct trainer *trainer, struct err *err) {
 
 int train_run(const struct train_options *options, struct err *err,
               struct train_result *ret_result) {
-    struct trainer trainer = {.options = options, .store = {.interval = 1, .keep = KEEP}};
+    struct trainer trainer = {.options = *options,
+                              .given = options->config,
+                              .effective = *options->config,
+                              .store = {.interval = 1, .keep = KEEP}};
     int64_t called_ns = clock_mono_ns();
     if (strlen(options->checkpoint_dir) >= sizeof trainer.store.dir)
         return err_set(err, ESP_ELIMIT, NULL, "the path of the checkpoints is too long");
+    trainer.options.config = &trainer.effective;
+    if (trainer.effective.augment.pad == TRAIN_PAD_AUTO)
+        trainer.effective.augment.pad = 0; /* until there is a plan: any does to calibrate */
     snprintf(trainer.store.dir, sizeof trainer.store.dir, "%s", options->checkpoint_dir);
     if (!(trainer.history = cJSON_CreateArray()))
         return no_memory(err);

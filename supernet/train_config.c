@@ -4,18 +4,18 @@
 #include <stdio.h>
 
 const struct train_config train_config_default = {
-    .batch = 128,
+    .batch = 64,
     .learning_rate = 0.1,
     .learning_rate_floor = 0.0,
     .warmup = 0.05,
     .momentum = 0.9,
-    .weight_decay = 3e-5,
+    .weight_decay = 1e-4,
     .label_smoothing = 0.1,
     .dropout = 0.1,
     .clip_norm = 5.0,
     .random_subnets = 2,
     .seed = 1,
-    .augment = {.pad = 2, .flip = true, .cutout = 0},
+    .augment = {.pad = TRAIN_PAD_AUTO, .flip = true, .cutout = 0},
     .validation_images = 1000,
     .recalibration_images = 600,
     .checkpoint_interval_s = 30,
@@ -147,7 +147,8 @@ int train_config_parse(const cJSON *object, const char *at, struct err *err,
 
 static cJSON *print_augment(const struct augment_options *augment) {
     cJSON *object = cJSON_CreateObject();
-    cJSON_AddNumberToObject(object, "pad", augment->pad);
+    if (augment->pad != TRAIN_PAD_AUTO)
+        cJSON_AddNumberToObject(object, "pad", augment->pad);
     cJSON_AddBoolToObject(object, "flip", augment->flip);
     if (!cJSON_AddNumberToObject(object, "cutout", augment->cutout)) {
         cJSON_Delete(object);

@@ -5,6 +5,8 @@
 #include "supernet/augment.h"
 #include <cjson/cJSON.h>
 
+enum { TRAIN_PAD_AUTO = -1 };
+
 struct train_config {
     double epochs;        /* over the train split; 0: time_budget_s decides */
     double time_budget_s; /* of training, its validation and its checkpoints; turned into a number
@@ -18,10 +20,10 @@ struct train_config {
     double clip_norm;   /* of the gradient of all subnets together; 0: none */
     int random_subnets; /* beside the largest and the smallest in every step */
     uint64_t seed;
-    struct augment_options augment;
-    int validation_images;    /* of the validation split, for the curves; 0: all */
-    int recalibration_images; /* for the curves */
-    int64_t checkpoint_steps; /* between checkpoints; 0: about checkpoint_interval_s */
+    struct augment_options augment; /* pad TRAIN_PAD_AUTO: by the length of the round */
+    int validation_images;          /* of the validation split, for the curves; 0: all */
+    int recalibration_images;       /* for the curves */
+    int64_t checkpoint_steps;       /* between checkpoints; 0: about checkpoint_interval_s */
     double checkpoint_interval_s;
 };
 extern const struct train_config train_config_default;

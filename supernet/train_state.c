@@ -6,7 +6,13 @@
 #define STEPS_MAX (INT64_C(1) << 40)
 #define PI 3.14159265358979323846
 
-enum { VALIDATIONS = 8 /* at least, in a round */ };
+enum {
+    VALIDATIONS = 8, /* at least, in a round */
+    /* Wider shifts slow the first epochs down and pay in long rounds. */
+    PAD_SHORT = 1,
+    PAD_LONG = 2,
+    EPOCHS_LONG = 20
+};
 static const double budget_margin = 0.98; /* for what is not counted: start, last checkpoint */
 
 static uint64_t at_least_one(double count) {
@@ -45,6 +51,9 @@ void train_plan_make(const struct train_config *config, const struct train_pace 
         set_intervals(config, pace, length, plan);
     }
     plan->steps = plan->first + length;
+    plan->pad = config->augment.pad;
+    if (plan->pad == TRAIN_PAD_AUTO)
+        plan->pad = length < EPOCHS_LONG * steps_per_epoch ? PAD_SHORT : PAD_LONG;
 }
 
 double train_learning_rate(const struct train_config *config, const struct train_plan *plan,
@@ -82,6 +91,7 @@ static cJSON *print_plan(const struct train_plan *plan) {
     cJSON_AddNumberToObject(object, "steps_per_epoch", (double)plan->steps_per_epoch);
     cJSON_AddNumberToObject(object, "validate_steps", (double)plan->validate_steps);
     cJSON_AddNumberToObject(object, "checkpoint_steps", (double)plan->checkpoint_steps);
+    cJSON_AddNumberToObject(object, "pad", plan->pad);
     if (cJSON_AddNumberToObject(object, "epochs_before", plan->epochs_before))
         return object;
     cJSON_Delete(object);
@@ -141,15 +151,18 @@ static int parse_plan(const cJSON *object, const char *at, struct err *err,
                                        "checkpoint_steps"};
     uint64_t *const values[] = {&plan->first, &plan->steps, &plan->steps_per_epoch,
                                 &plan->validate_steps, &plan->checkpoint_steps};
-    int64_t round = 0;
+    int64_t round = 0, pad = 0;
     int rc = parse_counts(object, at, keys, values, 5, err);
     if (rc == 0)
         rc = json_int(object, at, "round", 0, 500, err, &round);
+    if (rc == 0)
+        rc = json_int(object, at, "pad", 0, AUGMENT_PAD_MAX, err, &pad);
     if (rc == 0)
         rc = json_real(object, at, "epochs_before", 0, 1e9, err, &plan->epochs_before);
     if (rc != 0)
         return rc;
     plan->round = (int)round;
+    plan->pad = (int)pad;
     if (plan->steps <= plan->first || plan->steps_per_epoch == 0 || plan->validate_steps == 0 ||
         plan->checkpoint_steps == 0)
         return err_set(err, ESP_EINVAL, at, "the plan of the training makes no sense");

@@ -12,6 +12,7 @@ struct train_plan {
     uint64_t validate_steps; /* a multiple of checkpoint_steps */
     uint64_t checkpoint_steps;
     double epochs_before; /* passed in earlier rounds */
+    int pad;              /* of the augmentation */
 };
 
 struct train_state {

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "daemon/job/spec.h"
 #include "supernet/checkpoint_store.h"
+#include "supernet/train_state.h"
 #include <stdio.h>
 
 enum { CACHE_MAX = 100000 };
@@ -29,6 +30,19 @@ static int open_checkpoint(struct accuracy *accuracy, const cJSON *spec, struct 
     return checkpoint_open(path, err, &accuracy->checkpoint);
 }
 
+/* Recalibration sees images as the training did. An imported supernet notes no training. */
+static struct recalibration choose_recalibration(const struct checkpoint *checkpoint) {
+    struct recalibration recalibration = recalibration_default;
+    struct train_config config;
+    struct train_plan plan;
+    struct train_state state;
+    if (train_state_parse(checkpoint->training, NULL, &config, &plan, &state) == 0) {
+        recalibration.augment = config.augment;
+        recalibration.augment.pad = plan.pad;
+    }
+    return recalibration;
+}
+
 int accuracy_open(struct accuracy *accuracy, const struct job *job, struct err *err) {
     int rc = open_checkpoint(accuracy, job->spec, err);
     if (rc == 0)
@@ -37,10 +51,11 @@ int accuracy_open(struct accuracy *accuracy, const struct job *job, struct err *
         rc = spec_dataset(job->spec, err, &accuracy->dataset);
     if (rc != 0)
         return rc;
-    accuracy->options = (struct evaluation_options){.supernet = accuracy->supernet,
-                                                    .dataset = accuracy->dataset,
-                                                    .pool = job->pool,
-                                                    .recalibration = recalibration_default};
+    accuracy->options =
+        (struct evaluation_options){.supernet = accuracy->supernet,
+                                    .dataset = accuracy->dataset,
+                                    .pool = job->pool,
+                                    .recalibration = choose_recalibration(accuracy->checkpoint)};
     rc = evaluation_create(&accuracy->options, err, &accuracy->evaluation);
     if (rc == 0 && (rc = evaluation_cache_create(CACHE_MAX, &accuracy->cache)) != 0)
         err_set(err, rc, NULL, "no memory for the cache of scores");

@@ -469,6 +469,14 @@ static void plans_keep_within_the_budget(void **state) {
     assert_true(seconds < 240 && seconds > 225);
     assert_true(validations >= 7);
     assert_int_equal(plan.validate_steps % plan.checkpoint_steps, 0);
+    assert_int_equal(plan.pad, 1); /* some five epochs */
+    config.time_budget_s = 3600;
+    train_plan_make(&config, &pace, 430, &plan);
+    assert_int_equal(plan.pad, 2);
+    config.augment.pad = 5;
+    train_plan_make(&config, &pace, 430, &plan);
+    assert_int_equal(plan.pad, 5);
+    config.time_budget_s = 240;
     pace.step_s = 1000; /* slower than the budget: one step, not none */
     train_plan_make(&config, &pace, 430, &plan);
     assert_int_equal(plan.steps, 1);
