@@ -234,6 +234,8 @@ static int check_head(struct web_request *req, struct err *err) {
     int r = check_origin(req, err);
     if (r != 0)
         return r;
+    if (req->path[0] != '/')
+        return err_set(err, ESP_EPARSE, NULL, "the path must begin with '/'");
     r = route_find(config->routes, req->method, req->path, req->allow, &req->match);
     if (r == ESP_EUNSUPPORTED)
         return err_set(err, r, NULL, "%s is not possible here, only %s", req->method, req->allow);

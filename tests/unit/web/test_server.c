@@ -128,6 +128,8 @@ static void test_routes(void **state) {
     expect(f, "GET /api/v1/x" HEAD "\r\n", 404, "\"code\":\"not_found\"");
     expect(f, "GET /api/v1/x%00" HEAD "\r\n", 404, NULL);
     expect(f, "GET /hello/x%00y" HEAD "\r\n", 200, "x\\u0001y");
+    expect(f, "GET hello" HEAD "\r\n", 400, "must begin with");
+    expect(f, "OPTIONS *" HEAD "\r\n", 400, NULL);
     expect(f, "PUT /hello/x" HEAD "\r\n", 405, "Allow: GET, HEAD");
     expect(f, "GET /hello/x?other=1" HEAD "\r\n", 400, "unknown query parameter");
     expect(f, "GET /hello/x?q=1&q=2" HEAD "\r\n", 400, "given twice");

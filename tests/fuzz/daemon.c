@@ -1,0 +1,214 @@
+#include "tests/fuzz/daemon.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sodium.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/lifecycle.h"
+#include "web/web.h"
+
+enum {
+    ANSWER_MAX = 4 << 20,
+    ANSWER_US = 8000000, /* no answer for so long is a finding */
+    STREAM_US = 20000    /* long polls and event streams are left after so long */
+};
+
+static struct daemon espalier;
+static char folder[64], token[128], lease[64], measurement[64], profile[64];
+static char answer[ANSWER_MAX];
+
+static void require(bool ok, const char *what) {
+    if (ok)
+        return;
+    fprintf(stderr, "%s\n%.2000s\n", what, answer);
+    abort();
+}
+
+static void remove_folder(void) {
+    char command[128];
+    snprintf(command, sizeof(command), "rm -rf '%s'", folder);
+    if (system(command) != 0)
+        fprintf(stderr, "%s is left behind\n", folder);
+}
+
+static int dial(void) {
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)web_port(espalier.web)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    require(fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0, "cannot connect");
+    return fd;
+}
+
+/* Runs the daemon until it has closed the connection. waits: it may keep it open. */
+static size_t hear(int fd, bool waits) {
+    size_t len = 0;
+    int64_t begin = clock_mono_ns() / 1000;
+    for (;;) {
+        uv_run(&espalier.loop, UV_RUN_NOWAIT);
+        ssize_t n = recv(fd, answer + len, sizeof(answer) - 1 - len, MSG_DONTWAIT);
+        if (n > 0)
+            len += (size_t)n;
+        int64_t waited = clock_mono_ns() / 1000 - begin;
+        if (n == 0 || len == sizeof(answer) - 1 || (n < 0 && waits && waited > STREAM_US))
+            break;
+        answer[len] = '\0';
+        require(waited < ANSWER_US, "no answer");
+        if (n < 0)
+            usleep(100);
+    }
+    answer[len] = '\0';
+    return len;
+}
+
+/* Returns the status, 0 when none came; the answer stays in answer. */
+static int ask(const char *line, const char *body, size_t body_len, bool as_worker) {
+    struct buf head;
+    bool waits = strstr(line, "/lease") != NULL || strstr(line, "/events") != NULL;
+    int fd = dial();
+    buf_init(&head, 0);
+    buf_printf(&head,
+               "%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: "
+               "close\r\nContent-Length: %zu\r\n%s%s%s\r\n",
+               line, body_len, as_worker ? "Authorization: Bearer " : "", as_worker ? token : "",
+               as_worker ? "\r\n" : "");
+    buf_append(&head, body, body_len);
+    /* The daemon runs in this thread: what its socket does not take at once waits for it. */
+    for (size_t sent = 0; sent < head.len;) {
+        ssize_t n = send(fd, head.data + sent, head.len - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n > 0)
+            sent += (size_t)n;
+        else if (errno != EAGAIN)
+            break;
+        uv_run(&espalier.loop, UV_RUN_NOWAIT);
+    }
+    size_t len = hear(fd, waits);
+    close(fd);
+    buf_finish(&head);
+    if (len == 0)
+        return 0;
+    require(strncmp(answer, "HTTP/1.", 7) == 0, "no HTTP");
+    return atoi(answer + 9);
+}
+
+/* A member of the last answer's body. */
+static void take(const char *path, char *ret, size_t size) {
+    const char *body = strstr(answer, "\r\n\r\n");
+    cJSON *doc = body != NULL ? cJSON_Parse(body + 4) : NULL;
+    const cJSON *item = doc;
+    char words[64];
+    snprintf(words, sizeof(words), "%s", path);
+    for (char *word = strtok(words, "."); word != NULL; word = strtok(NULL, "."))
+        item = cJSON_IsArray(item) ? cJSON_GetArrayItem(item, atoi(word))
+                                   : cJSON_GetObjectItem(item, word);
+    require(cJSON_IsString(item), path);
+    snprintf(ret, size, "%s", item->valuestring);
+    cJSON_Delete(doc);
+}
+
+static void post(const char *line, const char *body, bool as_worker, int status) {
+    require(ask(line, body, strlen(body), as_worker) == status, line);
+}
+
+/* A board that holds a lease. */
+static void enrol(void) {
+    char body[1024];
+    post("POST /api/v1/tokens", "{\"kind\":\"enrolment\"}", false, 201);
+    take("token", token, sizeof(token));
+    snprintf(body, sizeof(body),
+             "{\"enrolment_token\":\"%s\",\"protocol\":[1],\"machine_id\":\"0123456789\",\"name\":"
+             "\"b\",\"worker_version\":\"1\",\"fingerprint\":{},\"profiles\":[{\"runtime\":"
+             "\"native\",\"precision\":\"fp32\",\"threads\":1,\"cores\":\"\",\"governor\":\"\","
+             "\"fingerprint\":\"f\"}]}",
+             token);
+    post("POST /api/v1/worker/enrol", body, false, 201);
+    take("worker_token", token, sizeof(token));
+    take("profiles.0.profile_id", profile, sizeof(profile));
+    snprintf(body, sizeof(body),
+             "{\"profile\":\"%s\",\"space\":\"fashion_small\",\"archs\":[\"r20 | d1 c16 k3e2 | d1 "
+             "c24 k3e2 | d1 c40 k3e2 | d1 c64 k3e2\"]}",
+             profile);
+    post("POST /api/v1/measurements", body, false, 202);
+    for (int i = 0; i < 100 && lease[0] == '\0'; i++)
+        if (ask("POST /api/v1/worker/lease", "{\"epoch\":1}", 11, true) == 200)
+            take("lease_id", lease, sizeof(lease));
+    take("items.0.measurement_id", measurement, sizeof(measurement));
+}
+
+static void start(void) {
+    struct err err = {0};
+    strcpy(folder, "/tmp/espalier-fuzz-XXXXXX");
+    require(sodium_init() >= 0 && mkdtemp(folder) != NULL, "no folder");
+    atexit(remove_folder);
+    log_set_level(LOG_ERROR + 1);
+    snprintf(espalier.data_dir, sizeof(espalier.data_dir), "%s", folder);
+    snprintf(espalier.data_roots[espalier.n_data_roots++], PATH_SIZE, "%s", folder);
+    strcpy(espalier.job_program, "/bin/false");
+    espalier.address = "127.0.0.1";
+    espalier.connections_per_address = 1000;
+    espalier.threads = 1;
+    uv_loop_init(&espalier.loop);
+    if (daemon_start(&espalier, &err) != 0)
+        require(false, err.message);
+    enrol();
+}
+
+/* Puts the ids of this process where the input names them. */
+static void fill(struct buf *out, const char *text, size_t len) {
+    static const struct {
+        const char *word, *value;
+    } words[] = {{"PROFILE_ID", profile}, {"LEASE_ID", lease}, {"MEASUREMENT_ID", measurement}};
+    for (size_t i = 0; i < len;) {
+        size_t taken = 1;
+        const char *value = NULL;
+        for (int w = 0; w < 3; w++) {
+            size_t n = strlen(words[w].word);
+            if (i + n <= len && memcmp(text + i, words[w].word, n) == 0) {
+                value = words[w].value;
+                taken = n;
+            }
+        }
+        if (value != NULL)
+            buf_puts(out, value);
+        else
+            buf_append(out, text + i, 1);
+        i += taken;
+    }
+}
+
+static bool is_plain(const char *line) {
+    for (; *line != '\0'; line++)
+        if ((unsigned char)*line < 0x20 || (unsigned char)*line > 0x7e)
+            return false;
+    return true;
+}
+
+void daemon_fuzz(const uint8_t *data, size_t size, int as_worker) {
+    struct buf line, body;
+    if (folder[0] == '\0')
+        start();
+    const uint8_t *end = size > 0 ? memchr(data, '\n', size) : NULL;
+    if (end == NULL || end - data > 2000)
+        return;
+    buf_init(&line, 0);
+    buf_init(&body, 0);
+    fill(&line, (const char *)data, (size_t)(end - data));
+    fill(&body, (const char *)end + 1, size - (size_t)(end - data) - 1);
+    if (line.data != NULL && is_plain(line.data)) {
+        int status = ask(line.data, body.data != NULL ? body.data : "", body.len, as_worker != 0);
+        require(status != 500, "the daemon failed");
+    }
+    buf_finish(&line);
+    buf_finish(&body);
+}

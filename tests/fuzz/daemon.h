@@ -1,0 +1,11 @@
+/* A whole daemon in the fuzz target's own process, spoken to over a real connection. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* data is a line "METHOD /path" and a body. Sends it (with the token of an enrolled board when
+ * as_worker); the words PROFILE_ID, LEASE_ID and MEASUREMENT_ID in it stand for those of a board
+ * that was given something to measure. Aborts when the daemon fails (500), or answers with what is
+ * no HTTP. */
+void daemon_fuzz(const uint8_t *data, size_t size, int as_worker);

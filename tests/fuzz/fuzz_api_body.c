@@ -1,0 +1,8 @@
+/* Requests of people, from hostile bytes: answered, never with a failure of the daemon. */
+#include "tests/fuzz/daemon.h"
+#include "tests/fuzz/fuzz.h"
+
+int fuzz_one(const uint8_t *data, size_t size) {
+    daemon_fuzz(data, size, 0);
+    return 0;
+}
