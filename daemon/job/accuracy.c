@@ -9,7 +9,8 @@
 
 enum { CACHE_MAX = 100000 };
 
-static int open_checkpoint(struct accuracy *accuracy, const cJSON *spec, struct err *err) {
+int accuracy_find_checkpoint(const cJSON *spec, struct err *err,
+                             struct checkpoint **ret_checkpoint) {
     char dir[SPEC_PATH_MAX + 16], path[2 * SPEC_PATH_MAX];
     const char *supernet_dir = NULL, *name = NULL;
     struct err skipped = {0};
@@ -20,14 +21,14 @@ static int open_checkpoint(struct accuracy *accuracy, const cJSON *spec, struct 
         (rc = json_string_opt(spec, "", "checkpoint", 1, SPEC_PATH_MAX - 1, err, &name)) != 0)
         return rc;
     if (!name) {
-        rc = checkpoint_store_newest(dir, err, &skipped, &accuracy->checkpoint);
+        rc = checkpoint_store_newest(dir, err, &skipped, ret_checkpoint);
         if (rc == 0 && skipped.code != 0)
             log_warn("passed over: %s", skipped.message);
         return rc;
     }
     snprintf(path, sizeof path, "%s%s%s", name[0] == '/' ? "" : supernet_dir,
              name[0] == '/' ? "" : "/", name);
-    return checkpoint_open(path, err, &accuracy->checkpoint);
+    return checkpoint_open(path, err, ret_checkpoint);
 }
 
 /* Recalibration sees images as the training did. An imported supernet notes no training. */
@@ -44,7 +45,7 @@ static struct recalibration choose_recalibration(const struct checkpoint *checkp
 }
 
 int accuracy_open(struct accuracy *accuracy, const struct job *job, struct err *err) {
-    int rc = open_checkpoint(accuracy, job->spec, err);
+    int rc = accuracy_find_checkpoint(job->spec, err, &accuracy->checkpoint);
     if (rc == 0)
         rc = checkpoint_load(accuracy->checkpoint, err, &accuracy->supernet);
     if (rc == 0)

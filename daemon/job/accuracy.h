@@ -15,9 +15,12 @@ struct accuracy {
     struct evaluation_cache *cache;
 };
 
-/* From the members supernet_dir, checkpoint (null: the newest whole one; a relative path is one
- * below supernet_dir) and dataset. *accuracy is zeroed before; on failure the caller finishes it.
- */
+/* Opens what the members supernet_dir and checkpoint name (null: the newest whole one; a relative
+ * path is one below supernet_dir). Errors: those of checkpoint_open, and of a spec. */
+int accuracy_find_checkpoint(const cJSON *spec, struct err *err,
+                             struct checkpoint **ret_checkpoint);
+/* From that checkpoint and the member dataset. *accuracy is zeroed before; on failure the caller
+ * finishes it. */
 int accuracy_open(struct accuracy *accuracy, const struct job *job, struct err *err);
 void accuracy_finish(struct accuracy *accuracy);
 /* evaluation_score, unless the score is known. */

@@ -11,17 +11,19 @@
 #include "daemon/job/spec.h"
 #include "search/feasibility.h"
 #include "search/sampling.h"
-#include "supernet/checkpoint_store.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ROUNDS = 3, FRONT_MIN = 8, SPEC_BYTES = 64 << 20 };
+#define CHECKPOINT_BYTES ((size_t)4 << 30)
 #define LATENCY_RATIO_MIN 1.5
 
-static const char facts_name[] = "facts.jsonl", spec_name[] = "search_spec.json";
+static const char facts_name[] = "facts.jsonl", spec_name[] = "search_spec.json",
+                  checkpoint_name[] = "search.ckpt";
 
 /* --- opening --- */
 
@@ -29,28 +31,44 @@ static void job_path(const struct job *job, const char *name, char *path, size_t
     snprintf(path, size, "%s/%s", job->dir, name);
 }
 
-/* What the newest checkpoint is now, for a spec that names none: while the search is interrupted
- * the supernet may be trained on. */
-static int pin_checkpoint(cJSON *spec, struct err *err) {
-    char dir[SPEC_PATH_MAX + 16];
-    struct checkpoint *checkpoint;
-    struct err skipped;
-    if (json_has(spec, "checkpoint"))
+/* A second name of the file, or a copy where the folders are on two file systems. */
+static int keep_file(const char *path, const char *kept, struct err *err) {
+    char *bytes = NULL;
+    size_t len = 0;
+    unlink(kept); /* of an attempt that was killed before it wrote its spec */
+    if (link(path, kept) == 0)
         return 0;
-    int rc = spec_checkpoint_dir(spec, err, dir);
+    int rc = file_read(path, CHECKPOINT_BYTES, err, &bytes, &len);
     if (rc == 0)
-        rc = checkpoint_store_newest(dir, err, &skipped, &checkpoint);
+        rc = file_write_atomic(kept, bytes, len, err);
+    free(bytes);
+    return rc;
+}
+
+/* The checkpoint that the spec names, or the newest, kept in the job's folder: the supernet may be
+ * trained on while the search is interrupted, and that removes old ones. */
+static int pin_checkpoint(const struct job *job, cJSON *spec, struct err *err) {
+    char kept[SPEC_PATH_MAX + 64], *whole = NULL;
+    struct checkpoint *checkpoint = NULL;
+    int rc = accuracy_find_checkpoint(spec, err, &checkpoint);
     if (rc != 0)
         return rc;
-    cJSON_DeleteItemFromObjectCaseSensitive(spec, "checkpoint");
-    cJSON_AddStringToObject(spec, "checkpoint", checkpoint->path);
+    job_path(job, checkpoint_name, kept, sizeof kept);
+    rc = keep_file(checkpoint->path, kept, err);
     checkpoint_close(checkpoint);
-    return 0;
+    if (rc != 0)
+        return rc;
+    whole = realpath(kept, NULL);
+    cJSON_DeleteItemFromObjectCaseSensitive(spec, "checkpoint");
+    if (!whole || !cJSON_AddStringToObject(spec, "checkpoint", whole))
+        rc = err_set(err, ESP_EIO, NULL, "the checkpoint that was kept as %s is gone", kept);
+    free(whole);
+    return rc;
 }
 
 static int write_spec(const struct job *job, const char *path, struct err *err) {
     cJSON *spec = cJSON_Duplicate(job->spec, true);
-    int rc = spec ? pin_checkpoint(spec, err) : 0;
+    int rc = spec ? pin_checkpoint(job, spec, err) : 0;
     char *text = rc == 0 && spec ? json_print(spec) : NULL;
     if (text)
         rc = file_write_atomic(path, text, strlen(text), err);
