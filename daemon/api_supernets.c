@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
@@ -216,6 +217,18 @@ static int get_metrics(struct api_call *call, struct err *err) {
     return r;
 }
 
+/* Training keeps the newest files only; the rows stay, for they are the supernet's history. */
+static void say_which_are_kept(const struct api_call *call, const char *supernet) {
+    char dir[PATH_SIZE], path[PATH_SIZE + 512];
+    cJSON *item;
+    job_spec_supernet_dir(call->daemon, supernet, dir);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(call->answer, "items")) {
+        const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "path"));
+        snprintf(path, sizeof(path), "%s/%s", dir, name != NULL ? name : "");
+        cJSON_AddBoolToObject(item, "kept", name != NULL && file_exists(path));
+    }
+}
+
 static int list_checkpoints(struct api_call *call, struct err *err) {
     cJSON *supernet = NULL;
     struct sql_page_args page;
@@ -224,6 +237,8 @@ static int list_checkpoints(struct api_call *call, struct err *err) {
         r = store_supernet_get(call->sql, call->id, err, &supernet);
     if (r == 0)
         r = store_checkpoint_list(call->sql, id_of(supernet), &page, err, &call->answer);
+    if (r == 0)
+        say_which_are_kept(call, id_of(supernet));
     cJSON_Delete(supernet);
     return r;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "daemon/store_datasets.h"
 #include "daemon/store_supernets.h"
@@ -26,6 +27,10 @@ static int add_checkpoint(const char *dir, struct sql *sql, const char *id, cons
                        "the supernet has no checkpoint yet: it must be trained first");
     snprintf(whole, sizeof(whole), "%s/%s", dir, path);
     free(path);
+    if (checkpoint != NULL && !file_exists(whole))
+        return err_set(err, ESP_ENOTFOUND, "/checkpoint",
+                       "the checkpoint \"%.60s\" was removed when newer ones were written",
+                       checkpoint);
     if (checkpoint != NULL)
         cJSON_AddStringToObject(spec, "checkpoint", whole);
     else

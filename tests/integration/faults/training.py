@@ -50,6 +50,17 @@ def undisturbed():
     check(len(calm.curves["loss"]) >= 2, "curves", calm.curves)
 
 
+@test("a checkpoint that newer ones have replaced is listed as gone, and refused where one is named", 120)
+def replaced():
+    bed.calm()
+    client = bed.daemon().client
+    rows = sorted(client.items("/supernets/calm/checkpoints"), key=lambda row: row["step"])
+    check(rows[-1]["kept"] and not rows[0]["kept"], "which are kept", [(row["step"], row["kept"]) for row in rows])
+    problem(client.request("POST", "/evaluations", {"supernet": "calm", "archs": [data.SMALL_ARCH], "checkpoint": rows[0]["id"]}), (404, 422), "not_found", "/checkpoint")
+    job = client.post("/evaluations", {"supernet": "calm", "archs": [data.SMALL_ARCH], "checkpoint": rows[-1]["id"]}, 202)["job"]
+    bed.daemon().wait_job(job["id"])
+
+
 @test("kill -9 of the daemon during training: it goes on from its checkpoint and ends with the same bits", 120)
 def daemon_killed():
     bed.calm()
