@@ -1,4 +1,5 @@
 /* espalier-job: one job in a process of its own, started by espalierd or by hand. */
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -15,7 +16,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { FD_DOWN = 3, FD_UP = 4, NICE = 10, SPEC_BYTES = 16 << 20 };
+enum {
+    FD_DOWN = 3,
+    FD_UP = 4,
+    NICE = 10,
+    SPEC_BYTES = 16 << 20,
+    LOCK_TRIES = 300,
+    LOCK_WAIT_US = 100000
+};
 
 static const char lock_name[] = "job.lock", journal_name[] = "events.jsonl";
 
@@ -52,6 +60,17 @@ static int report(const struct err *err) {
     return JOB_FAILED;
 }
 
+/* A job that a killed daemon left behind ends at its next step: worth waiting for. */
+static int wait_for_lock(struct err *err, int *ret_lock) {
+    int rc = ESP_EBUSY;
+    for (int i = 0; rc == ESP_EBUSY && i < LOCK_TRIES; i++) {
+        if (i > 0)
+            clock_sleep_us(LOCK_WAIT_US);
+        rc = file_lock(lock_name, err, ret_lock);
+    }
+    return rc;
+}
+
 /* With the daemon: the working folder is the job's. */
 static int run_for_daemon(void) {
     struct channel *channel = NULL;
@@ -63,7 +82,7 @@ static int run_for_daemon(void) {
                         "SPEC.json [--dir DIR]\n");
         return JOB_USAGE;
     }
-    int rc = file_lock(lock_name, &err, &lock);
+    int rc = wait_for_lock(&err, &lock);
     if (rc == 0)
         rc = channel_open(FD_DOWN, FD_UP, journal_name, &err, &channel);
     if (rc != 0) {

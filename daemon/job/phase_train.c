@@ -7,6 +7,7 @@
 #include "supernet/train.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 static const char *const fields[] = {"supernet_id", "supernet_dir", "space",
                                      "dataset",     "train",        NULL};
@@ -151,6 +152,14 @@ static int train(struct job *job, const struct train_options *options, struct er
     return rc;
 }
 
+/* Two trainings of one supernet would prune each other's checkpoints. */
+static int lock_checkpoints(const char *dir, struct err *err, int *ret_lock) {
+    char path[SPEC_PATH_MAX + 32];
+    int rc = file_make_dirs(dir, err);
+    snprintf(path, sizeof path, "%s/train.lock", dir);
+    return rc == 0 ? file_lock(path, err, ret_lock) : rc;
+}
+
 static int run(struct job *job, struct err *err, cJSON **ret_result) {
     struct train_hooks hooks = {job->channel, on_event, at_boundary};
     struct train_config config;
@@ -158,12 +167,13 @@ static int run(struct job *job, struct err *err, cJSON **ret_result) {
     struct space *space = NULL;
     const cJSON *settings = NULL;
     char dir[SPEC_PATH_MAX + 16];
-    int rc;
+    int lock = -1, rc;
     if ((rc = json_only(job->spec, "", fields, err)) != 0 ||
         (rc = json_object(job->spec, "", "train", err, &settings)) != 0 ||
         (rc = train_config_parse(settings, "/train", err, &config)) != 0 ||
         (rc = spec_checkpoint_dir(job->spec, err, dir)) != 0 ||
-        (rc = spec_space(job->spec, err, &space)) != 0 || (rc = file_make_dirs(dir, err)) != 0 ||
+        (rc = spec_space(job->spec, err, &space)) != 0 ||
+        (rc = lock_checkpoints(dir, err, &lock)) != 0 ||
         (rc = spec_dataset(job->spec, err, &dataset)) != 0)
         goto out;
     struct train_options options = {.space = space,
@@ -176,6 +186,8 @@ static int run(struct job *job, struct err *err, cJSON **ret_result) {
 out:
     dataset_close(dataset);
     space_destroy(space);
+    if (lock >= 0)
+        close(lock);
     return rc;
 }
 
