@@ -409,8 +409,10 @@ int store_front(struct sql *sql, const char *search, struct err *err, cJSON **re
             "SELECT arch_id, arch, feasible AS \"feasible@bool\", metrics AS \"metrics@json\", "
             "predicted AS \"predicted@json\", strategy, generation, (SELECT json_extract(e.data, "
             "'$.top1') FROM evaluations e JOIN searches s ON s.supernet = e.supernet WHERE s.id = "
-            "?1 AND e.arch_id = candidates.arch_id AND e.split = 'test' ORDER BY e.id DESC LIMIT "
-            "1) "
+            "?1 AND e.arch_id = candidates.arch_id AND e.split = 'test' AND EXISTS (SELECT 1 FROM "
+            "evaluations v WHERE v.supernet = e.supernet AND v.checkpoint = e.checkpoint AND "
+            "v.arch_id = e.arch_id AND v.split = 'validation' AND json_extract(v.data, '$.top1') "
+            "= json_extract(candidates.metrics, '$.top1.value')) ORDER BY e.id DESC LIMIT 1) "
             "AS test_top1 FROM candidates WHERE search = ?1 AND on_front AND revision = (SELECT "
             "max(revision) FROM candidates o WHERE o.search = ?1 AND o.arch_id = "
             "candidates.arch_id AND o.on_front) ORDER BY arch_id",

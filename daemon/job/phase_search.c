@@ -460,21 +460,6 @@ static int verify_front(struct search_run *run, struct err *err) {
     return rc;
 }
 
-/* The accuracy on the test images of those that stay. */
-static int test_front(struct search_run *run, const int *front, int n, struct err *err) {
-    int rc = 0;
-    set_phase(run, "test", 0.96, 1);
-    for (int i = 0; i < n && rc == 0 && run->accuracy.dataset->n[SPLIT_TEST] > 0; i++) {
-        struct arch arch = search_loop_archive(run->loops[SEARCH_MAIN])->candidates[front[i]].arch;
-        struct score score;
-        rc = search_score(run, &arch, SPLIT_TEST, err, &score);
-        if (rc == 0)
-            rc = search_emit_evaluation(run, &arch, SPLIT_TEST, &score, err);
-        search_progress(run, i + 1, n, "subnets");
-    }
-    return rc;
-}
-
 static int emit_all(struct search_run *run, struct err *err) {
     int rc = 0;
     for (int loop = 0; loop < SEARCH_LOOPS && rc == 0 && run->loops[loop]; loop++) {
@@ -538,8 +523,6 @@ static int finish(struct search_run *run, const double volumes[SEARCH_LOOPS], st
     int rc = emit_all(run, err);
     if (rc == 0)
         rc = search_emit_front(run, "final", front, n, err);
-    if (rc == 0)
-        rc = test_front(run, front, n, err);
     if (rc == 0)
         *ret_result = describe_result(run, volumes, front, n);
     free(front);

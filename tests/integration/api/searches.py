@@ -32,6 +32,8 @@ def unknown():
     refuse("/constraints/0", constraints=[{"metric": "macs"}])
     refuse("/strategy", strategy="divination")
     refuse("/baseline", baseline="divination")
+    refuse("/baseline", strategy="random", baseline="random")
+    refuse("/baseline", baseline="nsga2")
     refuse("/accuracy", accuracy="guessed")
     equal(bed.client().items("/searches"), [], "searches kept")
 
@@ -98,6 +100,18 @@ def measurements():
     equal({row["measurement"] for row in client.items(f"/tables/{table['id']}/entries")}, {row["measurement"] for row in entries}, "nothing measured again")
 
 
+def check_test_images(search, points):
+    """No search looks at the test images; a network of its front that was scored on them says so."""
+    client, stack = bed.client(), bed.daemon()
+    for point in points:
+        equal(point.get("test_top1"), None, "top-1 on the test images before anybody asked")
+    kept = points[0]
+    job = client.post("/evaluations", {"supernet": search["supernet"], "archs": [kept["arch"]], "split": "test"}, 202)["job"]["id"]
+    stack.wait_job(job, 60)
+    for point in client.get(f"/searches/{search['id']}/front")["items"]:
+        equal(point.get("test_top1") is not None, point["arch_id"] == kept["arch_id"], f"{point['arch']} has a top-1 on the test images")
+
+
 @test("a search runs to its front: predicted, evaluated and measured values, events and cursors", 120)
 def sound():
     client, stack = bed.client(), bed.daemon()
@@ -115,6 +129,7 @@ def sound():
         check(point["metrics"][key]["value"] <= bound, "the constraint holds", point)
         check(point["metrics"][key]["source"] in ("measured", "predicted"), "source of the latency", point)
     check(any(point["metrics"][key]["source"] == "measured" for point in front["items"]), "some point is measured", front)
+    check_test_images(search, front["items"])
     seen, after = {}, ""
     while True:
         page = client.get(f"/searches/{search['id']}/candidates?page_size=50{after}")
