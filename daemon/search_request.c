@@ -96,13 +96,26 @@ static int fill_strategy(cJSON *body, const char *key, const char *fallback, str
     return r;
 }
 
+/* Random search, unless that is the search itself: a strategy beside itself would be run twice with
+ * the same seed, and compare nothing. */
+static int fill_baseline(cJSON *body, struct err *err) {
+    const char *strategy = cJSON_GetStringValue(cJSON_GetObjectItem(body, "strategy"));
+    if (!json_has(body, "baseline") && strcmp(strategy, "random") == 0)
+        cJSON_AddNullToObject(body, "baseline");
+    int r = fill_strategy(body, "baseline", "random", err);
+    const char *baseline = cJSON_GetStringValue(cJSON_GetObjectItem(body, "baseline"));
+    if (r == 0 && baseline != NULL && strcmp(baseline, strategy) == 0)
+        r = err_set(err, ESP_EINVAL, "/baseline", "\"%s\" is the strategy already", baseline);
+    return r;
+}
+
 static int fill_words(cJSON *body, struct err *err) {
     static const char *const accuracies[] = {"predicted", "evaluated", NULL};
     const char *method_name = "full";
     int accuracy = 0;
     int r = fill_strategy(body, "strategy", "nsga2", err);
     if (r == 0)
-        r = fill_strategy(body, "baseline", "random", err);
+        r = fill_baseline(body, err);
     if (r == 0 && json_has(body, "accuracy"))
         r = json_enum(body, "", "accuracy", accuracies, err, &accuracy);
     if (r == 0)

@@ -76,10 +76,10 @@ static cJSON *search_body(const struct search_options *o, const char *name) {
     add_limit(constraints, "params", NULL, o->max_params);
     add_limit(constraints, "peak_activation_bytes", NULL, o->max_memory_kb * 1000);
     cJSON_AddStringToObject(body, "strategy", o->strategy);
-    if (strcmp(o->baseline, "none"))
-        cJSON_AddStringToObject(body, "baseline", o->baseline);
-    else
+    if (o->baseline && !strcmp(o->baseline, "none"))
         cJSON_AddNullToObject(body, "baseline");
+    else if (o->baseline)
+        cJSON_AddStringToObject(body, "baseline", o->baseline);
     cJSON_AddStringToObject(body, "accuracy", o->accuracy);
     cJSON_AddStringToObject(body, "method", o->method);
     cJSON_AddNumberToObject(body, "evaluations", (double)o->evaluations);
@@ -104,7 +104,8 @@ static int create_run(struct cli *cli, int argc, char **argv) {
         {"max-memory", 0, OPTION_REAL, "0", 0, 1e12, "kB",
          "hard limit of the peak activation memory", &o.max_memory_kb},
         {"strategy", 0, OPTION_TEXT, "nsga2", 1, 32, "", "nsga2 or random", &o.strategy},
-        {"baseline", 0, OPTION_TEXT, "random", 1, 32, "", "beside it at equal budget, or none",
+        {"baseline", 0, OPTION_TEXT, NULL, 1, 32, "",
+         "beside it at equal budget, or none (default: random beside another strategy)",
          &o.baseline},
         {"accuracy", 0, OPTION_TEXT, "predicted", 1, 32, "", "predicted or evaluated", &o.accuracy},
         {"method", 'm', OPTION_TEXT, "full", 1, 32, "",
