@@ -176,20 +176,26 @@ static int ingest_line(struct store_tx *tx, struct job_row *job, const cJSON *ev
     return 0;
 }
 
-int ingest_lines(struct store_tx *tx, const char *job_id, int64_t attempt, char *const *lines,
-                 int n_lines, struct err *err, struct ingest_result *ret) {
-    static const struct json_limits limits = {
-        .bytes = PROCESS_LINE_MAX, .depth = 64, .nodes = 4000000};
+static const struct json_limits line_limits = {
+    .bytes = PROCESS_LINE_MAX, .depth = 64, .nodes = 4000000};
+
+static int parse_line(const char *line, struct err *err, cJSON **ret_event) {
+    return json_parse(line, strlen(line), &line_limits, err, ret_event);
+}
+
+int ingest_lines(struct store_tx *tx, struct ingest_batch *batch, struct err *err,
+                 struct ingest_result *ret) {
     struct ingest_result result = {0};
     struct job_row job;
-    int r = store_job_load(store_tx_sql(tx), job_id, err, &job);
-    if (r == 0 && (job.attempt != attempt || job_terminal(job.status.state))) {
+    int r = store_job_load(store_tx_sql(tx), batch->job, err, &job);
+    if (r == 0 && (job.attempt != batch->attempt || job_terminal(job.status.state))) {
         *ret = (struct ingest_result){.acked = job.acked_seq, .fenced = true};
         return 0;
     }
-    for (int i = 0; i < n_lines && r == 0; i++) {
+    for (int i = 0; i < batch->n_lines && r == 0; i++) {
         cJSON *event = NULL;
-        r = json_parse(lines[i], strlen(lines[i]), &limits, err, &event);
+        batch->n_good = i;
+        r = parse_line(batch->lines[i], err, &event);
         if (r == 0)
             r = ingest_line(tx, &job, event, err, &result);
         cJSON_Delete(event);
@@ -197,10 +203,38 @@ int ingest_lines(struct store_tx *tx, const char *job_id, int64_t attempt, char 
             break; /* nothing comes behind it */
     }
     if (r == 0)
-        r = store_job_set_acked(tx, job_id, job.acked_seq, err);
+        r = store_job_set_acked(tx, batch->job, job.acked_seq, err);
     if (r != 0)
         return r;
     result.acked = job.acked_seq;
     *ret = result;
     return 0;
+}
+
+/* Up to where the job counts as heard once it has said this line. After a gap only the line itself
+ * is still to come. */
+static int64_t seq_behind(const char *line, int64_t acked) {
+    cJSON *event = NULL;
+    int64_t seq = 0;
+    if (parse_line(line, NULL, &event) == 0)
+        json_int(event, "", "seq", 1, INT64_C(1) << 53, NULL, &seq);
+    cJSON_Delete(event);
+    if (seq <= acked)
+        return acked;
+    return seq == acked + 1 ? seq : seq - 1;
+}
+
+int ingest_reject(struct store_tx *tx, const struct ingest_batch *batch, const struct err *why,
+                  struct err *err) {
+    struct ingest_batch good = *batch;
+    struct ingest_result result;
+    good.n_lines = batch->n_good;
+    int r = ingest_lines(tx, &good, err, &result);
+    if (r != 0 || result.fenced || result.ended)
+        return r;
+    r = store_job_set_acked(tx, batch->job, seq_behind(batch->lines[batch->n_good], result.acked),
+                            err);
+    if (r == 0)
+        r = store_measure_requests_drop(tx, batch->job, err);
+    return r != 0 ? r : store_job_fail(tx, batch->job, why, err);
 }

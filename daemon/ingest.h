@@ -14,8 +14,20 @@ struct ingest_result {
     bool asked;    /* measurements were asked for */
 };
 
-/* Applies the lines of one attempt of a job (JSON texts, each an event). An event that the store
- * has is passed over. Errors: ESP_EPARSE, ESP_EINVAL … when a line makes no sense (the job is at
- * fault), and those of the store. Writer's thread. */
-int ingest_lines(struct store_tx *tx, const char *job, int64_t attempt, char *const *lines,
-                 int n_lines, struct err *err, struct ingest_result *ret);
+/* What one attempt of a job said: JSON texts, each an event. */
+struct ingest_batch {
+    const char *job;
+    int64_t attempt;
+    char *const *lines;
+    int n_lines;
+    int n_good; /* set by ingest_lines when it fails: lines before the one that it failed at */
+};
+
+/* Applies a batch. An event that the store has is passed over. Errors: ESP_EPARSE, ESP_EINVAL …
+ * when a line makes no sense (the job is at fault), and those of the store. Writer's thread. */
+int ingest_lines(struct store_tx *tx, struct ingest_batch *batch, struct err *err,
+                 struct ingest_result *ret);
+/* After that, when the job was at fault: applies the good lines and fails the job for the next one,
+ * which counts as heard: if the job is retried it goes on behind it. Errors: those of the store. */
+int ingest_reject(struct store_tx *tx, const struct ingest_batch *batch, const struct err *why,
+                  struct err *err);

@@ -64,10 +64,10 @@ struct ingest_call {
     struct store_call call;
     struct run *run;
     char job[ID_MAX];
-    int64_t attempt;
     char **lines;
-    int n_lines;
+    struct ingest_batch batch;
     struct ingest_result result;
+    struct err why; /* the job is failed */
 };
 
 static void free_lines(char **lines, int n) {
@@ -78,8 +78,7 @@ static void free_lines(char **lines, int n) {
 
 static int write_ingest(struct store_tx *tx, struct store_call *call, struct err *err) {
     struct ingest_call *ingest = (struct ingest_call *)call;
-    return ingest_lines(tx, ingest->job, ingest->attempt, ingest->lines, ingest->n_lines, err,
-                        &ingest->result);
+    return ingest_lines(tx, &ingest->batch, err, &ingest->result);
 }
 
 static void send_json(struct run *run, cJSON *doc) {
@@ -120,26 +119,9 @@ static void deafen(struct run *run) {
     hear_again(run);
 }
 
-struct fail_call {
-    struct store_call call;
-    struct run *run;
-    char job[ID_MAX];
-    struct err why;
-};
-
-static int write_fail(struct store_tx *tx, struct store_call *call, struct err *err) {
-    struct fail_call *fail = (struct fail_call *)call;
-    return store_job_fail(tx, fail->job, &fail->why, err);
-}
-
-static void fail_done(struct store_call *call, int code, const struct err *err) {
-    struct fail_call *fail = (struct fail_call *)call;
-    struct run *run = fail->run;
-    run->storing = false;
-    run->terminal = code == 0;
-    process_signal(run->process, SIGKILL);
-    finish_run(run);
-    free(fail);
+static void free_ingest(struct ingest_call *ingest) {
+    free_lines(ingest->lines, ingest->batch.n_lines);
+    free(ingest);
 }
 
 /* A store that cannot take it now (its disk is full) is not the job's fault: it goes back into the
@@ -155,26 +137,40 @@ static bool is_store_trouble(int code) {
     return code == ESP_ENOSPACE || code == ESP_EIO || code == ESP_EBUSY || code == ESP_ENOMEM;
 }
 
+static int write_reject(struct store_tx *tx, struct store_call *call, struct err *err) {
+    struct ingest_call *ingest = (struct ingest_call *)call;
+    return ingest_reject(tx, &ingest->batch, &ingest->why, err);
+}
+
+static void reject_done(struct store_call *call, int code, const struct err *err) {
+    struct ingest_call *ingest = (struct ingest_call *)call;
+    struct run *run = ingest->run;
+    run->storing = false;
+    run->terminal = code == 0;
+    run->unstored |= is_store_trouble(code);
+    process_signal(run->process, SIGKILL);
+    finish_run(run);
+    free_ingest(ingest);
+}
+
 /* The job said what it must not say, or the store could not take it. What came behind that must not
- * be stored without it. */
-static void reject(struct run *run, int code, const struct err *err) {
+ * be stored without it. Takes ingest. */
+static void reject(struct ingest_call *ingest, int code, const struct err *err) {
+    struct run *run = ingest->run;
     log_error("job %s: %s", run->id, err->message);
-    struct fail_call *fail = mem_array(1, sizeof(*fail));
     drop_lines(run);
-    if (fail == NULL || is_store_trouble(code)) {
-        free(fail);
+    if (is_store_trouble(code)) {
+        free_ingest(ingest);
         put_off(run);
         return;
     }
     deafen(run);
-    fail->call = (struct store_call){.run = write_fail, .done = fail_done};
-    fail->run = run;
-    fail->why = *err;
-    fail->why.code = ESP_EINTERNAL;
-    err_prefix(&fail->why, ESP_EINTERNAL, "the job sent something that makes no sense");
-    memcpy(fail->job, run->id, sizeof(fail->job));
+    ingest->why = *err;
+    err_prefix(&ingest->why, ESP_EINTERNAL, "the job sent something that makes no sense");
+    ingest->why.code = ESP_EINTERNAL;
+    ingest->call = (struct store_call){.run = write_reject, .done = reject_done};
     run->storing = true;
-    store_write(run->daemon->store, &fail->call);
+    store_write(run->daemon->store, &ingest->call);
 }
 
 static void acknowledge(struct run *run, int64_t seq) {
@@ -188,14 +184,12 @@ static void ingest_done(struct store_call *call, int code, const struct err *err
     struct ingest_call *ingest = (struct ingest_call *)call;
     struct run *run = ingest->run;
     struct ingest_result result = ingest->result;
-    free_lines(ingest->lines, ingest->n_lines);
     run->storing = false;
     if (code != 0) {
-        reject(run, code, err);
-        free(ingest);
+        reject(ingest, code, err);
         return;
     }
-    free(ingest);
+    free_ingest(ingest);
     run->terminal |= result.ended || result.fenced;
     if (result.fenced)
         process_signal(run->process, SIGTERM);
@@ -220,10 +214,10 @@ static void store_lines(struct run *run) {
         return; /* the next line or tick tries again */
     ingest->call = (struct store_call){.run = write_ingest, .done = ingest_done};
     ingest->run = run;
-    ingest->attempt = run->attempt;
     memcpy(ingest->job, run->id, sizeof(ingest->job));
     ingest->lines = run->lines;
-    ingest->n_lines = run->n_lines;
+    ingest->batch = (struct ingest_batch){
+        .job = ingest->job, .attempt = run->attempt, .lines = run->lines, .n_lines = run->n_lines};
     run->lines = NULL;
     run->n_lines = run->capacity = 0;
     run->bytes = 0;

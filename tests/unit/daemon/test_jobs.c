@@ -159,12 +159,21 @@ struct lines {
     char *text[8];
     int n;
     int64_t attempt;
+    struct ingest_batch batch;
     struct ingest_result result;
 };
 
 static int do_ingest(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
     struct lines *lines = argument;
-    return ingest_lines(tx, f->id, lines->attempt, lines->text, lines->n, err, &lines->result);
+    lines->batch = (struct ingest_batch){
+        .job = f->id, .attempt = lines->attempt, .lines = lines->text, .n_lines = lines->n};
+    return ingest_lines(tx, &lines->batch, err, &lines->result);
+}
+
+static int do_reject(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    struct lines *lines = argument;
+    struct err why = {.code = ESP_EINTERNAL, .message = "no sense"};
+    return ingest_reject(tx, &lines->batch, &why, err);
 }
 
 #define EVENT(seq, kind, data)                                                                     \
@@ -254,6 +263,44 @@ static void test_what_makes_no_sense_is_refused(void **state) {
         assert_true(f->err.message[0] != '\0');
     }
     expect_job(f, "running", 1);
+}
+
+static int64_t acked_of(struct fixture *f) {
+    struct job_row row;
+    assert_int_equal(store_job_load(store_loop_sql(f->store), f->id, &f->err, &row), 0);
+    return row.acked_seq;
+}
+
+/* What was good before it stays, and a retry goes on behind it. */
+static void test_what_was_refused_is_passed_over_by_a_retry(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, do_supernet, NULL), 0);
+    start_job(f);
+    struct lines bad = {{METRIC(1, 10, 2.5), EVENT(2, "metric", "{}"), METRIC(3, 30, 2)},
+                        .attempt = 1};
+    assert_int_equal(say(f, &bad), ESP_EINVAL);
+    assert_int_equal(acked_of(f), 0);
+    assert_int_equal(bad.batch.n_good, 1);
+    assert_int_equal(in_tx(f, do_reject, &bad), 0);
+    expect_job(f, "failed", 1);
+    assert_int_equal(acked_of(f), 2);
+    cJSON *job = job_of(f);
+    assert_string_equal(text_at(job, "error.message"), "no sense");
+    cJSON_Delete(job);
+    assert_int_equal(step(f, JOB_RETRY, NULL), 0);
+    start_job(f);
+    /* The events that came behind are sent again; one is missing on the way. */
+    struct lines gap = {{METRIC(3, 30, 2), METRIC(5, 50, 1)}, .attempt = 2};
+    assert_int_equal(say(f, &gap), ESP_EINVAL);
+    assert_int_equal(in_tx(f, do_reject, &gap), 0);
+    assert_int_equal(acked_of(f), 4);
+    assert_int_equal(step(f, JOB_RETRY, NULL), 0);
+    start_job(f);
+    struct lines rest = {{METRIC(5, 50, 1)}, .attempt = 3};
+    assert_int_equal(say(f, &rest), 0);
+    cJSON *doc = metrics_of(f, 100);
+    assert_int_equal(cJSON_GetArraySize(member(doc, "series.0.value")), 3);
+    cJSON_Delete(doc);
 }
 
 static void test_a_job_ends_by_its_last_event(void **state) {
@@ -426,6 +473,7 @@ int main(void) {
         TEST(test_events_are_applied_once_and_in_order),
         TEST(test_older_attempts_are_fenced),
         TEST(test_what_makes_no_sense_is_refused),
+        TEST(test_what_was_refused_is_passed_over_by_a_retry),
         TEST(test_a_job_ends_by_its_last_event),
         TEST(test_a_job_says_why_it_failed),
         TEST(test_curves_are_thinned_but_keep_their_end),
