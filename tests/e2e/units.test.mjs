@@ -56,6 +56,11 @@ test('numbers read well', () => {
   assert.equal(format.ms(1234.5), '1.234 ms');
   assert.equal(format.short(3410792), '3.41 M');
   assert.equal(format.short(998), '998');
+  assert.equal(format.short(8064), '8064');
+  assert.equal(format.significant(5.594e-6), '5.59 × 10⁻⁶');
+  assert.deepEqual(format.even([0.005, 0.01, 0.015]), ['0.005', '0.010', '0.015']);
+  assert.deepEqual(format.tickLabels('macs', [5e5, 1e6]), { text: ['0.5', '1.0'], unit: 'M' });
+  assert.deepEqual(format.tickLabels('latency_us:pf', [50, 100]), { text: ['0.05', '0.10'], unit: 'ms' });
   assert.equal(format.duration(3725), '1:02 h');
   assert.equal(format.ms(null), '–');
   assert.equal(format.ago('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:05:00Z')), '5 min ago');

@@ -8,7 +8,10 @@ export const ms = (us: number | null | undefined) => (known(us) ? `${significant
 
 export function significant(v: number, digits = 4): string {
   if (v === 0) return '0';
-  if (Math.abs(v) < 1e-4) return v.toExponential(digits - 2).replace('e-', ' × 10^-');
+  if (Math.abs(v) < 1e-4) {
+    const [head = '', power = ''] = v.toExponential(digits - 2).split('e-');
+    return `${head} × 10⁻${[...power].map((d) => '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(d)]).join('')}`;
+  }
   const places = Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(v))));
   return v.toFixed(Math.min(places, 8));
 }

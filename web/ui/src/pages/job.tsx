@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { get, post, type Job } from '../api';
+import { significant } from '../format';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
 import { href } from '../router';
 import { useLoaded } from '../state';
@@ -32,6 +33,13 @@ function useLog(id: string, live: boolean) {
   return text;
 }
 
+/** A member of a job's result, as people read it. */
+function told(v: unknown): string {
+  if (typeof v === 'number' && !Number.isInteger(v)) return significant(v, 5);
+  if (typeof v === 'boolean') return v ? 'yes' : 'no';
+  return typeof v === 'object' ? JSON.stringify(v) : String(v);
+}
+
 export function JobPage({ id }: { id: string }) {
   const { data, error } = useLoaded(() => get<Job>(`/jobs/${encodeURIComponent(id)}`), id, ['job'], (d) => d['id'] === id);
   const active = data ? ['running', 'queued', 'paused', 'canceling'].includes(data.state) : true;
@@ -53,7 +61,7 @@ export function JobPage({ id }: { id: string }) {
             ]} />
           </Card>
         )}
-        {data.result && <Card title="Result"><Facts rows={Object.entries(data.result).map(([k, v]) => [k, typeof v === 'object' ? JSON.stringify(v) : String(v)])} /></Card>}
+        {data.result && <Card title="Result"><Facts rows={Object.entries(data.result).map(([k, v]) => [k.replaceAll('_', ' '), told(v)])} /></Card>}
         <Card title="Log" class="wide">{log ? <pre class="log" tabIndex={0}>{log}</pre> : <Empty>The log is empty.</Empty>}</Card>
       </div>
     </Page>

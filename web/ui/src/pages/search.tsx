@@ -217,17 +217,20 @@ export function SearchPage({ id }: { id: string }) {
       {running && job.data && <Card><ProgressLine job={job.data} /></Card>}
       <Failed error={error ?? front.error} />
       <div class="search-grid">
-        <Card title="Pareto front" class="main" note={`${points.length === byId.size ? '' : `${short(points.length)} of `}${short(byId.size)} candidates${items.length ? `, ${items.length} on the ${front.data?.stage ?? ''} front` : ''}`}>
-          <div class="toolbar">
-            <label>Across <select value={x} onChange={(e) => setQuery({ x: e.currentTarget.value })}>{options}</select></label>
-            <label>Up <select value={y} onChange={(e) => setQuery({ y: e.currentTarget.value })}>{options}</select></label>
-            <label class="check"><input type="checkbox" checked={log} onChange={(e) => setQuery({ log: e.currentTarget.checked ? '1' : '' })} /> logarithmic</label>
-          </div>
-          {points.length === 0 ? <Empty>Candidates appear here as soon as the strategy has asked for the first ones.</Empty> : (
-            <Scatter points={points} x={axis(x, log)} y={axis(y, false)} limitX={limit} selected={selected} onPick={pick} describe={describe}
-              summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.`} />
-          )}
-        </Card>
+        <div class="beside">
+          <Card title="Pareto front" class="main" note={`${points.length === byId.size ? '' : `${short(points.length)} of `}${short(byId.size)} candidates${items.length ? `, ${items.length} on the ${front.data?.stage ?? ''} front` : ''}`}>
+            <div class="toolbar">
+              <label>Across <select value={x} onChange={(e) => setQuery({ x: e.currentTarget.value })}>{options}</select></label>
+              <label>Up <select value={y} onChange={(e) => setQuery({ y: e.currentTarget.value })}>{options}</select></label>
+              <label class="check"><input type="checkbox" checked={log} onChange={(e) => setQuery({ log: e.currentTarget.checked ? '1' : '' })} /> logarithmic</label>
+            </div>
+            {points.length === 0 ? <Empty>Candidates appear here as soon as the strategy has asked for the first ones.</Empty> : (
+              <Scatter points={points} x={axis(x, log)} y={axis(y, false)} limitX={limit} selected={selected} onPick={pick} describe={describe}
+                summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.`} />
+            )}
+          </Card>
+          {chosen && <div class="pair">{beside}</div>}
+        </div>
         {chosen ? (
           <Card title="Network" class="side-card" note={<button type="button" class="quiet" onClick={() => setQuery({ arch: '' })} aria-label="Close the network">✕</button>}>
             <Facts rows={Object.entries(chosen.metrics).filter(([k]) => k === 'top1' || k.startsWith('latency')).map(([k, m]) => [nameOf(k), <Interval key={k} name={k} metric={m} before={'predicted' in chosen ? (chosen as FrontItem).predicted?.[k] : undefined} />])} />
@@ -240,7 +243,6 @@ export function SearchPage({ id }: { id: string }) {
         ) : <div class="beside">{beside}</div>}
       </div>
       <div class="grid">
-        {chosen && beside}
         <Card title="The front as a table" class="wide" note={front.data?.stage === 'final' ? 'evaluated and measured values only' : 'predicted so far'}>
           {items.length === 0 ? <Empty>No front yet.</Empty> : (
             <Table label="Points of the front" rows={[...items].sort((a, b) => (a.metrics[x]?.value ?? 0) - (b.metrics[x]?.value ?? 0))} rowKey={(i) => i.arch_id} selected={selected} onPick={(i) => pick(i.arch_id)} columns={[
