@@ -45,14 +45,16 @@ def at_end(undo):
 def once(make):
     """make() without arguments, called once: its value is kept, and a failure is not tried again."""
     kept = []
+    tried = False
 
     @functools.wraps(make)
     def get():
+        nonlocal tried
+        if not tried:
+            tried = True
+            kept.append(make())
         if not kept:
-            kept.append(Failed(f"{make.__name__}() has failed before"))
-            kept[0] = make()
-        if isinstance(kept[0], Failed):
-            raise kept[0]
+            raise Failed(f"{make.__name__}() has failed before")
         return kept[0]
     return get
 
