@@ -478,9 +478,9 @@ static void end_done(struct store_call *call, int code, const struct err *err) {
     struct run *run = end->run;
     struct run_listener listener = run->listener;
     bool wait = end->event == JOB_CRASH || run->unstored || code != 0 || run->process == NULL;
-    free(end);
     if (code != 0)
         log_error("job %s: its end was not stored: %s", run->id, err->message);
+    free(end); /* err is inside */
     if (code != 0 && code != ESP_ENOTFOUND && !run->stopping) {
         run->finishing = false; /* the next tick tries again: no other job runs before */
         return;
