@@ -310,7 +310,7 @@ static void dispatch(struct web_request *req) {
     store_read(call->daemon->store, &call->store_read);
 }
 
-int api_routes(struct err *err, const struct web_route **ret_routes) {
+int api_routes(struct err *err, struct web_route **ret_routes) {
     size_t n = 0, i = 0;
     for (int noun = 0; api_nouns[noun] != NULL; noun++)
         for (const struct api_route *route = api_nouns[noun]; route->method != NULL; route++)

@@ -83,8 +83,8 @@ int api_page(const struct api_call *call, struct err *err, struct sql_page_args 
 /* A name for a new thing: 1 to 64 bytes of visible text without '/'. */
 int api_name(const cJSON *body, struct err *err, const char **ret_name);
 
-/* All routes as web_create takes them; lives until the program ends. */
-int api_routes(struct err *err, const struct web_route **ret_routes);
+/* All routes as web_create takes them; the caller frees the array. */
+int api_routes(struct err *err, struct web_route **ret_routes);
 /* web_config.authorise and .answered; user is the daemon. */
 int api_authorise(void *user, const struct web_route *route, const char *bearer, bool local,
                   struct err *err, char identity[64]);

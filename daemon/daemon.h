@@ -12,6 +12,7 @@ struct metrics;
 struct scheduler;
 struct sse_hub;
 struct store;
+struct web_route;
 struct web_server;
 
 enum { DATA_ROOTS_MAX = 32, ALLOWED_HOSTS_MAX = 16, PATH_SIZE = 1024 };
@@ -30,6 +31,7 @@ struct daemon {
     int64_t started_us;
     struct store *store;
     struct web_server *web;
+    struct web_route *routes; /* of web; owned */
     struct sse_hub *events;
     struct scheduler *scheduler;
     struct fleet *fleet;

@@ -1,6 +1,8 @@
 #include "daemon/lifecycle.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -86,23 +88,22 @@ static int open_store(struct daemon *daemon, struct err *err) {
 }
 
 static int open_web(struct daemon *daemon, struct err *err) {
-    static struct web_config config;
-    config =
-        (struct web_config){.loop = &daemon->loop,
-                            .address = daemon->address,
-                            .port = (int)daemon->port,
-                            .hosts = daemon->hosts,
-                            .assets = web_assets,
-                            .body_limit = BODY_MAX,
-                            .max_connections = CONNECTIONS_MAX,
-                            .max_connections_per_address = (int)daemon->connections_per_address,
-                            .head_us = 15 * 1000000,
-                            .body_us = 60 * 1000000,
-                            .idle_us = 75 * 1000000,
-                            .user = daemon,
-                            .authorise = api_authorise,
-                            .answered = api_answered};
-    int r = api_routes(err, &config.routes);
+    struct web_config config = {.loop = &daemon->loop,
+                                .address = daemon->address,
+                                .port = (int)daemon->port,
+                                .hosts = daemon->hosts,
+                                .assets = web_assets,
+                                .body_limit = BODY_MAX,
+                                .max_connections = CONNECTIONS_MAX,
+                                .max_connections_per_address = (int)daemon->connections_per_address,
+                                .head_us = 15 * 1000000,
+                                .body_us = 60 * 1000000,
+                                .idle_us = 75 * 1000000,
+                                .user = daemon,
+                                .authorise = api_authorise,
+                                .answered = api_answered};
+    int r = api_routes(err, &daemon->routes);
+    config.routes = daemon->routes;
     return r != 0 ? r : web_create(&config, err, &daemon->web);
 }
 
@@ -114,6 +115,7 @@ static int write_port(const struct daemon *daemon, struct err *err) {
 }
 
 int daemon_start(struct daemon *daemon, struct err *err) {
+    signal(SIGPIPE, SIG_IGN); /* a job that has gone is noticed by its end */
     daemon->metrics = metrics_create();
     if (daemon->metrics == NULL)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
@@ -145,6 +147,8 @@ void daemon_close(struct daemon *daemon) {
     store_close(daemon->store);
     sse_destroy(daemon->events);
     web_destroy(daemon->web);
+    free(daemon->routes);
+    daemon->routes = NULL;
     metrics_destroy(daemon->metrics);
     daemon->metrics = NULL;
 }

@@ -160,7 +160,6 @@ static void say_hello(const struct daemon *daemon) {
 
 static void watch_signals(struct daemon *daemon) {
     static const int numbers[2] = {SIGTERM, SIGINT};
-    signal(SIGPIPE, SIG_IGN);
     for (int i = 0; i < 2; i++) {
         uv_signal_init(&daemon->loop, &signals[i]);
         signals[i].data = daemon;

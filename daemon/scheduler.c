@@ -21,6 +21,7 @@ struct scheduler {
     uv_timer_t retry, tick;
     int n_handles;
     bool looking, look_again, want_quiet, stopping;
+    bool waiting; /* until retry: the last attempt ended in a way that may come again at once */
     void (*stopped)(struct daemon *daemon);
 };
 
@@ -56,7 +57,9 @@ bool scheduler_waits_for_measurements(const struct scheduler *scheduler) {
  */
 
 static void on_retry(uv_timer_t *timer) {
-    look(timer->data);
+    struct scheduler *scheduler = timer->data;
+    scheduler->waiting = false;
+    look(scheduler);
 }
 
 static void on_run_changed(void *context) {
@@ -77,6 +80,7 @@ static void on_run_ended(void *context, bool wait) {
     struct scheduler *scheduler = context;
     scheduler->run = NULL;
     fleet_wake(scheduler->daemon->fleet);
+    scheduler->waiting = wait;
     if (scheduler->stopping)
         tell_stopped(scheduler);
     else
@@ -135,7 +139,7 @@ static void look_done(struct store_call *call, int code, const struct err *err) 
 
 static void look(struct scheduler *scheduler) {
     struct run *run = scheduler->run;
-    if (scheduler->stopping)
+    if (scheduler->stopping || scheduler->waiting)
         return;
     if (scheduler->looking) {
         scheduler->look_again = true;

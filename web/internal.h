@@ -58,7 +58,8 @@ struct web_request {
 };
 
 struct web_server {
-    const struct web_config *config;
+    const struct web_config *config; /* = &own_config */
+    struct web_config own_config;
     struct MHD_Daemon *mhd;
     uv_poll_t poll;
     uv_timer_t run_timer, tick;

@@ -214,7 +214,8 @@ int web_create(const struct web_config *config, struct err *err, struct web_serv
     struct web_server *server = mem_array(1, sizeof(*server));
     if (server == NULL)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    server->config = config;
+    server->own_config = *config;
+    server->config = &server->own_config;
     server->beyond_loopback = !web_is_loopback_address(config->address);
     r = listen_on(config, err, &fd, &server->port);
     if (r != 0)

@@ -60,8 +60,8 @@ struct web_config {
     void (*answered)(void *user, const struct web_route *route, int status, int64_t duration_us);
 };
 
-/* Listens. config and what it points to must outlive the server. Errors: ESP_EINVAL (address),
- * ESP_EBUSY (port taken), ESP_EIO, ESP_ENOMEM. */
+/* Listens. config is copied; what it points to must outlive the server. Errors: ESP_EINVAL
+ * (address), ESP_EBUSY (port taken), ESP_EIO, ESP_ENOMEM. */
 int web_create(const struct web_config *config, struct err *err, struct web_server **ret_server);
 int web_port(const struct web_server *server);
 bool web_is_loopback_address(const char *address);
