@@ -14,8 +14,10 @@ enum {
     ACCURACY_SAMPLES_MAX = 100000,
     ACCURACY_FOLDS = 8
 };
-#define ACCURACY_TAU_MIN 0.5 /* default of the least accepted Kendall tau */
-#define ACCURACY_LEVEL 0.9   /* of intervals */
+/* Default of the least accepted Kendall tau: below it ranks say little. The front is evaluated for
+ * real in any case. */
+#define ACCURACY_TAU_MIN 0.4
+#define ACCURACY_LEVEL 0.9 /* of intervals */
 
 enum accuracy_model { ACCURACY_RIDGE, ACCURACY_MLP };
 extern const char *const accuracy_model_names[]; /* "ridge", "mlp_ensemble", NULL */
