@@ -66,7 +66,7 @@ export function NewSearch() {
     setFailure(null);
     post<{ search: Search }>('/searches', {
       name: form.get('name'), supernet: chosenNet?.id, objectives: [{ metric: 'top1', direction: 'maximise' }, cost], constraints, strategy: form.get('strategy'),
-      baseline: form.get('baseline') ? 'random' : null, evaluations: number('evaluations'), population: number('population'), seed: number('seed'), accuracy: form.get('accuracy'),
+      baseline: form.get('baseline') ? 'random' : null, evaluations: number('evaluations'), population: number('population'), seed: number('seed'), accuracy: form.get('accuracy'), method: form.get('method'),
     }).then((answer) => go(['searches', answer.search.id]), (error: unknown) => {
       const found = error instanceof ApiError ? problemsOf(error, constraints) : [];
       setProblems(found);
@@ -102,6 +102,7 @@ export function NewSearch() {
           <label class="field"><span>Strategy</span><select name="strategy"><option value="nsga2">NSGA-II</option><option value="random">random</option></select>{problem('/strategy')}</label>
           <label class="check"><input type="checkbox" name="baseline" defaultChecked /> random search beside it, at equal budget</label>
           <label class="field"><span>Accuracy</span><select name="accuracy"><option value="predicted">predicted, the front evaluated</option><option value="evaluated">every candidate evaluated (slow)</option></select>{problem('/accuracy')}</label>
+          <label class="field"><span>Measuring the front on the board</span><select name="method"><option value="full">fully: 1 to 4 s a network</option><option value="brief">briefly: wider intervals</option></select>{problem('/method')}</label>
           <div class="row">
             <label class="field"><span>Evaluations</span><input name="evaluations" type="number" required min="1" max="10000000" defaultValue="4000" />{problem('/evaluations')}</label>
             <label class="field"><span>Population</span><input name="population" type="number" required min="4" max="10000" defaultValue="64" />{problem('/population')}</label>
