@@ -117,9 +117,12 @@ test('a search is submitted and its front grows before the eyes', async () => {
   await page.getByRole('button', { name: 'Submit the search' }).click();
   await page.getByRole('heading', { level: 1, name: 'front of bars' }).waitFor();
   const begun = Date.now();
-  await page.locator('.scatter canvas.over').waitFor({ timeout: 120000 });
-  await page.getByText('on the predicted front').or(page.getByText('on the final front')).waitFor({ timeout: 60000 });
-  await page.getByText('on the final front').waitFor({ timeout: 300000 });
+  const failed = page.locator('main > .problem'); // ends the waiting at once
+  const appears = (what, timeout) => what.or(failed).first().waitFor({ timeout });
+  await appears(page.locator('.scatter canvas.over'), 120000);
+  await appears(page.getByText('on the predicted front').or(page.getByText('on the final front')), 60000);
+  await appears(page.getByText('on the final front'), 300000);
+  assert.deepEqual(await failed.allInnerTexts(), []);
   const perSecond = (1000 * asked.filter((t) => t >= begun).length) / (Date.now() - begun);
   assert.ok(perSecond < 10, `the page asks the daemon ${perSecond.toFixed(1)} times a second`);
   search = page.url().match(/se_[^?]+/)[0];

@@ -87,10 +87,10 @@ export class Stack {
   addData() {
     const data = join(this.dir, 'bars');
     mkdirSync(data);
-    writeImages(data, 'train', 1500, 1);
+    writeImages(data, 'train', 2400, 1);
     writeImages(data, 't10k', 300, 2);
     writeFileSync(join(this.dir, 'tiny.json'), JSON.stringify(space));
-    this.cli('dataset', 'add', 'bars', data, '--validation', '300', '--wait');
+    this.cli('dataset', 'add', 'bars', data, '--validation', '1000', '--wait');
     this.cli('space', 'add', join(this.dir, 'tiny.json'));
   }
 

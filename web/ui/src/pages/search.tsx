@@ -216,6 +216,7 @@ export function SearchPage({ id }: { id: string }) {
     }>
       {running && job.data && <Card><ProgressLine job={job.data} /></Card>}
       <Failed error={error ?? front.error} />
+      {job.data?.state === 'failed' && <Failed error={job.data.error?.message ?? 'The search failed.'} />}
       <div class="search-grid">
         <div class="beside">
           <Card title="Pareto front" class="main" note={`${points.length === byId.size ? '' : `${short(points.length)} of `}${short(byId.size)} candidates${items.length ? `, ${items.length} on the ${front.data?.stage ?? ''} front` : ''}`}>

@@ -44,6 +44,7 @@ export function SupernetPage({ id }: { id: string }) {
     }>
       {running && job.data && <Card title="Training"><ProgressLine job={job.data} /></Card>}
       <Failed error={metrics.error} />
+      {job.data?.state === 'failed' && <Failed error={job.data.error?.message ?? 'Training failed.'} />}
       <Card title="Newest checkpoint">
         <Facts rows={[['Largest subnet', percent(s.top1_largest)], ['Smallest subnet', percent(s.top1_smallest)], ['Steps', short(s.step)], ['Epochs', s.epoch == null ? '–' : +s.epoch.toFixed(2)], ['Images seen', short(s.images)], ['Created', ago(s.created_at)]]} />
       </Card>
