@@ -64,24 +64,13 @@ static int build_run(struct cli *cli, int argc, char **argv) {
 }
 
 static int entries_run(struct cli *cli, int argc, char **argv) {
-    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
     static const struct column columns[] = {
         {"SIGNATURE", "signature", CELL_TEXT}, {"STATE", "state", CELL_TEXT},
         {"MEDIAN", "median_us", CELL_MS},      {"LOW", "low_us", CELL_MS},
         {"HIGH", "high_us", CELL_MS},          {"SAMPLES", "n", CELL_INT}};
-    struct err err = {0};
-    cJSON *items = NULL;
-    char path[512];
-    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+    static const struct resource_part part = {"/tables", "entries", columns, COUNT(columns)};
 
-    if (code >= 0)
-        return code;
-    snprintf(path, sizeof(path), "/tables/%.300s/entries", cli_encode(argv[first]));
-    if (cli_list(cli, path, &err, &items))
-        return cli_fail(&err);
-    cli_table(cli, items, columns, COUNT(columns));
-    cJSON_Delete(items);
-    return CLI_OK;
+    return resource_parts(cli, &part, argc, argv);
 }
 
 static int measure_run(struct cli *cli, int argc, char **argv) {

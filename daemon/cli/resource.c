@@ -34,6 +34,24 @@ int resource_show(struct cli *cli, const struct resource *resource, int argc, ch
     return CLI_OK;
 }
 
+int resource_parts(struct cli *cli, const struct resource_part *part, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *items = NULL;
+    char path[512];
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    snprintf(path, sizeof(path), "%.64s/%.300s/%.64s", part->path, cli_encode(argv[first]),
+             part->part);
+    if (cli_list(cli, path, &err, &items))
+        return cli_fail(&err);
+    cli_table(cli, items, part->columns, part->n_columns);
+    cJSON_Delete(items);
+    return CLI_OK;
+}
+
 int resource_act(struct cli *cli, const struct resource *resource, const char *action, int argc,
                  char **argv) {
     const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};

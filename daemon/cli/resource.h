@@ -11,6 +11,13 @@ struct resource {
 
 int resource_list(struct cli *cli, const struct resource *resource, int argc, char **argv);
 int resource_show(struct cli *cli, const struct resource *resource, int argc, char **argv);
+/* The list of parts that belongs to the resource named by the one word: PATH/ID/part. */
+struct resource_part {
+    const char *path, *part; /* "/tables", "entries" */
+    const struct column *columns;
+    int n_columns;
+};
+int resource_parts(struct cli *cli, const struct resource_part *part, int argc, char **argv);
 /* POST PATH/ID/action for each word, or DELETE PATH/ID for action "rm". */
 int resource_act(struct cli *cli, const struct resource *resource, const char *action, int argc,
                  char **argv);

@@ -106,7 +106,6 @@ static int rm_run(struct cli *cli, int argc, char **argv) {
 }
 
 static int checkpoints_run(struct cli *cli, int argc, char **argv) {
-    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
     static const struct column columns[] = {{"ID", "id", CELL_TEXT},
                                             {"STEP", "step", CELL_INT},
                                             {"EPOCH", "epoch", CELL_INT},
@@ -114,19 +113,9 @@ static int checkpoints_run(struct cli *cli, int argc, char **argv) {
                                             {"LARGEST", "top1_largest", CELL_PERCENT},
                                             {"SMALLEST", "top1_smallest", CELL_PERCENT},
                                             {"CREATED", "created_at", CELL_TIME}};
-    struct err err = {0};
-    cJSON *items = NULL;
-    char path[512];
-    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+    static const struct resource_part part = {"/supernets", "checkpoints", columns, COUNT(columns)};
 
-    if (code >= 0)
-        return code;
-    snprintf(path, sizeof(path), "/supernets/%.300s/checkpoints", cli_encode(argv[first]));
-    if (cli_list(cli, path, &err, &items))
-        return cli_fail(&err);
-    cli_table(cli, items, columns, COUNT(columns));
-    cJSON_Delete(items);
-    return CLI_OK;
+    return resource_parts(cli, &part, argc, argv);
 }
 
 static int print_evaluations(struct cli *cli, const char *supernet, const char *split) {
