@@ -97,11 +97,11 @@ static bool take_flag(struct source *source, const char *key) {
 }
 
 static enum act take_act(struct source *source) {
-    static const char *const names[] = {"relu", "h_swish", NULL};
     int index = 0;
     if (!source->error)
-        source->error = json_enum(source->obj, source->at, "act", names, source->err, &index);
-    return index ? ACT_HSWISH : ACT_RELU;
+        source->error =
+            json_enum(source->obj, source->at, "act", layer_act_names, source->err, &index);
+    return layer_acts[index];
 }
 
 static void take_window(struct source *source, struct unit_spec *spec) {

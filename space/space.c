@@ -8,7 +8,9 @@
 #include "space/cost.h"
 #include "space/space_internal.h"
 
-const char *const act_names[] = {"none", "relu", "h_swish", "h_sigmoid", NULL};
+const char *const act_names[] = {"none", "relu", "h_swish", "h_sigmoid", "relu6", NULL};
+const char *const layer_act_names[] = {"relu", "h_swish", "relu6", NULL};
+const enum act layer_acts[] = {ACT_RELU, ACT_HSWISH, ACT_RELU6};
 
 void space_destroy(struct space *space) {
     free(space);

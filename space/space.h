@@ -27,8 +27,11 @@ enum {
 #define SPACE_MACS_MAX 100e9
 #define SPACE_BYTES_MAX 2e9 /* of activations, and of weights, at 4 bytes an element */
 
-enum act { ACT_NONE, ACT_RELU, ACT_HSWISH, ACT_HSIGMOID };
-extern const char *const act_names[]; /* "none", "relu", "h_swish", "h_sigmoid", NULL */
+enum act { ACT_NONE, ACT_RELU, ACT_HSWISH, ACT_HSIGMOID, ACT_RELU6 };
+extern const char *const act_names[]; /* "none", "relu", "h_swish", "h_sigmoid", "relu6", NULL */
+/* Those that a space or a unit may name, and what they are. Names end with NULL. */
+extern const char *const layer_act_names[];
+extern const enum act layer_acts[];
 
 struct space_choices {
     int n;

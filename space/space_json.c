@@ -7,10 +7,6 @@
 #include "base/json.h"
 #include "space/space_internal.h"
 
-/* Activations that a space may name, and what they are. */
-static const char *const layer_act_names[] = {"relu", "h_swish", NULL};
-static const enum act layer_acts[] = {ACT_RELU, ACT_HSWISH};
-
 static const struct json_limits text_limits = {SPACE_TEXT_MAX, 8, 8192};
 
 static int item_error(struct err *err, const char *at, const char *key, int index,

@@ -16,7 +16,7 @@ enum {
     IR_VERSION = 8,
     OPSET = 14, /* the first with HardSwish */
     NODES_PER_OP = 6,
-    INITIALIZERS_PER_OP = 4,
+    INITIALIZERS_PER_OP = 4, /* SE: 4; a convolution: 2, and Clip's ends */
     NAME_MAX_BYTES = 64,
     INPUTS_MAX = 3,
     ATTRIBUTES_MAX = 5,
@@ -168,6 +168,13 @@ static const char *add_act(struct exporter *e, enum act act, const char *input) 
         return input;
     case ACT_RELU:
         return add_node(e, "Relu", "act", input)->output_name;
+    case ACT_RELU6: {
+        static const float zero = 0, six = 6;
+        struct node *node = add_node(e, "Clip", "act", input);
+        add_weights(e, node, "min", &zero, (int[DIMS_MAX]){0});
+        add_weights(e, node, "max", &six, (int[DIMS_MAX]){0});
+        return node->output_name;
+    }
     case ACT_HSWISH:
         return add_node(e, "HardSwish", "act", input)->output_name;
     case ACT_HSIGMOID: {

@@ -39,6 +39,8 @@ INLINE __m256 act_avx2(enum act act, __m256 v) {
         return _mm256_mul_ps(v, gate_avx2(v));
     case ACT_HSIGMOID:
         return gate_avx2(v);
+    case ACT_RELU6:
+        return _mm256_min_ps(_mm256_max_ps(v, _mm256_setzero_ps()), _mm256_set1_ps(6));
     }
     return v;
 }
@@ -80,6 +82,10 @@ INLINE void epilogue_avx2(const int pixels, const int vectors, const struct epil
             for (int i = 0; i < pixels * vectors; i++)
                 acc[i / vectors][i % vectors] =
                     act_avx2(ACT_HSIGMOID, acc[i / vectors][i % vectors]);
+        } else if (e->act == ACT_RELU6) {
+            UNROLL
+            for (int i = 0; i < pixels * vectors; i++)
+                acc[i / vectors][i % vectors] = act_avx2(ACT_RELU6, acc[i / vectors][i % vectors]);
         }
         if (e->residual) {
             const float *r = e->residual + c / 8 * e->residual_block + (ptrdiff_t)first * 8;

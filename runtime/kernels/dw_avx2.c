@@ -147,6 +147,9 @@ void pad_f32_avx2(const struct pad_args *a) {
             case ACT_HSIGMOID:
                 pad_row(ACT_HSIGMOID, x, y, a->w, scale, shift);
                 break;
+            case ACT_RELU6:
+                pad_row(ACT_RELU6, x, y, a->w, scale, shift);
+                break;
             }
         }
     }

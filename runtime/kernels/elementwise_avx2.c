@@ -33,6 +33,9 @@ void affine_f32_avx2(const struct affine_args *a) {
         case ACT_HSIGMOID:
             affine_block(ACT_HSIGMOID, x, residual, y, a->pixels, scale, shift);
             break;
+        case ACT_RELU6:
+            affine_block(ACT_RELU6, x, residual, y, a->pixels, scale, shift);
+            break;
         }
     }
 }

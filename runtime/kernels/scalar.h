@@ -15,6 +15,8 @@ static inline float act_scalar(enum act act, float v) {
         return v * gate;
     case ACT_HSIGMOID:
         return gate;
+    case ACT_RELU6:
+        return v < 0 ? 0 : v > 6 ? 6 : v;
     }
     return v;
 }

@@ -13,6 +13,8 @@ static inline float act_value(enum act act, float z) {
         return z > 0 ? z : 0;
     case ACT_HSWISH:
         return z <= -3 ? 0 : z >= 3 ? z : z * (z + 3) * (1.0f / 6);
+    case ACT_RELU6:
+        return z < 0 ? 0 : z > 6 ? 6 : z;
     case ACT_HSIGMOID:
         break;
     }
@@ -28,6 +30,8 @@ static inline float act_slope(enum act act, float z) {
         return z > 0 ? 1 : 0;
     case ACT_HSWISH:
         return z < -3 ? 0 : z > 3 ? 1 : z * (1.0f / 3) + 0.5f; /* as PyTorch at the corners */
+    case ACT_RELU6:
+        return z > 0 && z < 6 ? 1 : 0;
     case ACT_HSIGMOID:
         break;
     }

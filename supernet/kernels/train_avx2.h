@@ -27,6 +27,12 @@ INLINE struct act_pair act_pair_avx2(enum act act, __m256 z) {
         return (struct act_pair){_mm256_mul_ps(z, gate),
                                  _mm256_add_ps(gate, _mm256_and_ps(inside, sixth))};
     }
+    if (act == ACT_RELU6) {
+        __m256 six = _mm256_set1_ps(6);
+        __m256 inside = _mm256_and_ps(_mm256_cmp_ps(z, _mm256_setzero_ps(), _CMP_GT_OQ),
+                                      _mm256_cmp_ps(z, six, _CMP_LT_OQ));
+        return (struct act_pair){act_avx2(ACT_RELU6, z), _mm256_and_ps(inside, _mm256_set1_ps(1))};
+    }
     return (struct act_pair){z, _mm256_set1_ps(1)};
 }
 
@@ -52,6 +58,9 @@ INLINE __m256 block_affine_apply(struct block_affine f, __m256 a) {
             statement;                                                                             \
         } else if ((act_value) == ACT_HSWISH) {                                                    \
             const enum act ACT = ACT_HSWISH;                                                       \
+            statement;                                                                             \
+        } else if ((act_value) == ACT_RELU6) {                                                     \
+            const enum act ACT = ACT_RELU6;                                                        \
             statement;                                                                             \
         } else {                                                                                   \
             const enum act ACT = ACT_NONE;                                                         \

@@ -24,7 +24,7 @@
 #include "runtime/kernels/kernels.h"
 
 /* What a layer behind BN and activation reads: h = act(scale * a + shift). scale and shift NULL:
- * h = act(a). act is none, relu or h_swish, which all keep 0, so padding stays zero. */
+ * h = act(a). act is any but h_sigmoid: all others keep 0, so padding stays zero. */
 struct bn_act {
     const float *scale, *shift; /* [channels] */
     enum act act;

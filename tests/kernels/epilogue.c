@@ -10,7 +10,7 @@ struct check_epilogue check_epilogue(struct rng *rng, int c_out, int pixels, uns
     while (!(kinds >> e.epi.kind & 1));
     if (e.epi.kind != EPI_AFFINE)
         return e;
-    e.epi.act = (enum act)rng_below(rng, 4);
+    e.epi.act = (enum act)rng_below(rng, 5);
     if (rng_below(rng, 2))
         e.epi.scale = e.scale = check_input(rng, (size_t)c_out, values);
     if (rng_below(rng, 4))
@@ -71,6 +71,8 @@ double check_act(enum act act, double v) {
         return v * gate;
     case ACT_HSIGMOID:
         return gate;
+    case ACT_RELU6:
+        return fmin(fmax(v, 0), 6);
     }
     return NAN;
 }

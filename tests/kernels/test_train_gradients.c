@@ -241,8 +241,8 @@ static void check_chain(enum act act, bool gated, int test) {
 
 static void test_bn_chain(void **state) {
     (void)state;
-    static const enum act acts[] = {ACT_NONE, ACT_RELU, ACT_HSWISH};
-    for (int i = 0; i < 3; i++) {
+    static const enum act acts[] = {ACT_NONE, ACT_RELU, ACT_HSWISH, ACT_RELU6};
+    for (int i = 0; i < 4; i++) {
         check_chain(acts[i], false, i);
         check_chain(acts[i], true, 10 + i);
     }

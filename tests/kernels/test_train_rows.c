@@ -72,8 +72,8 @@ static float *vector(struct rng *rng, int n) {
 }
 
 static struct bn_act random_bn_act(struct rng *rng, int channels) {
-    static const enum act acts[] = {ACT_NONE, ACT_RELU, ACT_HSWISH};
-    struct bn_act f = {NULL, NULL, acts[rng_below(rng, 3)]};
+    static const enum act acts[] = {ACT_NONE, ACT_RELU, ACT_HSWISH, ACT_RELU6};
+    struct bn_act f = {NULL, NULL, acts[rng_below(rng, 4)]};
     if (coin(rng)) {
         f.scale = vector(rng, channels);
         f.shift = vector(rng, channels);

@@ -14,6 +14,8 @@ static double activate(enum act act, double v) {
         return v * gate;
     case ACT_HSIGMOID:
         return gate;
+    case ACT_RELU6:
+        return fmin(fmax(v, 0), 6);
     }
     return NAN;
 }
