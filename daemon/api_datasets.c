@@ -9,7 +9,7 @@
 #include "daemon/store_datasets.h"
 #include "daemon/store_jobs.h"
 
-static const char *const formats[] = {"idx", "cifar10", NULL};
+static const char *const formats[] = {"idx", "cifar10", "cifar100", NULL};
 
 static bool below(const char *path, const char *root) {
     size_t len = strlen(root);

@@ -46,5 +46,5 @@ int dataset_open(const struct dataset_options *options, struct err *err,
                  struct dataset **ret_dataset);
 void dataset_close(struct dataset *dataset); /* takes NULL */
 
-/* Names of the formats ("idx", "cifar10"), NULL-terminated. */
+/* Names of the formats ("idx", "cifar10", …), NULL-terminated. */
 extern const char *const dataset_format_names[];

@@ -32,7 +32,7 @@ static int add_run(struct cli *cli, int argc, char **argv) {
     int64_t validation = 5000, seed = 1;
     const struct option_row rows[] = {
         {"format", 'f', OPTION_TEXT, NULL, 0, 32, "",
-         "idx, cifar10 (default: by the look of the folder)", &format},
+         "idx, cifar10, cifar100 (default: by the look of the folder)", &format},
         {"validation", 0, OPTION_INT, "5000", 1, 10000000, "images",
          "training images held out for validation", &validation},
         {"split-seed", 0, OPTION_INT, "1", 0, 9e15, "", "seed that chooses them", &seed},

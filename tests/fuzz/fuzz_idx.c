@@ -1,5 +1,6 @@
-/* Data set files from hostile bytes: the first byte chooses which file of a small idx or CIFAR-10
- * folder they replace. Refused with an error, or read: then every label and index is in range. */
+/* Data set files from hostile bytes: the first byte chooses which file of a small idx, CIFAR-10
+ * or CIFAR-100 folder they replace. Refused with an error, or read: then every label and index is
+ * in range. */
 #include "supernet/dataset.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -11,11 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILES = 5, CIFAR_RECORD = 3073 };
+enum { FILES = 6, CIFAR_RECORD = 3073, CIFAR100_RECORD = 3074 };
 
 static const char *const names[FILES] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
-                                         "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte",
-                                         "data_batch_1.bin"};
+                                         "t10k-images-idx3-ubyte",  "t10k-labels-idx1-ubyte",
+                                         "data_batch_1.bin",        "train.bin"};
 static char folder[64];
 
 static void require(bool ok) {
@@ -38,8 +39,11 @@ static void put_good(int file) {
         "\0\0\10\3\0\0\0\2\0\0\0\2\0\0\0\2abcdefgh", "\0\0\10\1\0\0\0\2\0\1"};
     static const size_t sizes[4] = {32, 12, 24, 10};
     static uint8_t records[2 * CIFAR_RECORD] = {[CIFAR_RECORD] = 1};
+    static uint8_t fine[2 * CIFAR100_RECORD] = {[CIFAR100_RECORD + 1] = 1};
     if (file < 4)
         put_file(names[file], good[file], sizes[file]);
+    else if (file == 5)
+        put_file(names[file], fine, sizeof fine);
     else
         put_file(names[file], records, sizeof records);
 }
@@ -63,6 +67,7 @@ static void make_folder(void) {
         snprintf(name, sizeof name, i < 6 ? "data_batch_%d.bin" : "test_batch.bin", i);
         put_file(name, records, sizeof records);
     }
+    put_file("test.bin", (uint8_t[CIFAR100_RECORD]){1, 1}, CIFAR100_RECORD);
 }
 
 static void check(const struct dataset *dataset) {
@@ -87,8 +92,8 @@ int fuzz_one(const uint8_t *data, size_t size) {
     if (!folder[0])
         make_folder();
     int file = data[0] % FILES;
-    struct dataset_options options = {
-        .path = folder, .format = file < 4 ? "idx" : "cifar10", .validation = 1};
+    static const char *const formats[FILES] = {"idx", "idx", "idx", "idx", "cifar10", "cifar100"};
+    struct dataset_options options = {.path = folder, .format = formats[file], .validation = 1};
     put_file(names[file], data + 1, size - 1);
     if (dataset_open(&options, &err, &dataset) == 0)
         check(dataset);

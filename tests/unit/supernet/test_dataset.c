@@ -176,7 +176,7 @@ static void refuses_what_does_not_agree(void **state) {
 
 static void refuses_what_is_not_there(void **state) {
     char path[1024];
-    assert_refused(*state, ESP_EUNSUPPORTED, "no files of a known format (idx, cifar10)");
+    assert_refused(*state, ESP_EUNSUPPORTED, "no files of a known format (idx, cifar10, cifar100)");
     fixture_write_idx(*state, &shape);
     snprintf(path, sizeof path, "%s/t10k-labels-idx1-ubyte", (char *)*state);
     remove(path);
@@ -236,6 +236,49 @@ static void refuses_damaged_cifar10(void **state) {
     assert_refused(*state, ESP_ECORRUPT, "data_batch_3.bin holds no images");
 }
 
+/* Record r of a file has coarse label r % 20, fine label (7 * r + shift) % 100 and pixels r. */
+static void write_cifar100(const char *dir, const char *name, int records, int shift) {
+    uint8_t *bytes = malloc((size_t)records * 3074);
+    assert_non_null(bytes);
+    for (int r = 0; r < records; r++) {
+        bytes[r * 3074] = (uint8_t)(r % 20);
+        bytes[r * 3074 + 1] = (uint8_t)((7 * r + shift) % 100);
+        memset(bytes + r * 3074 + 2, r, 3072);
+    }
+    fixture_write_file(dir, name, bytes, (size_t)records * 3074);
+    free(bytes);
+}
+
+static void reads_the_fine_labels_of_cifar100(void **state) {
+    struct dataset *dataset = NULL;
+    struct err err = {0};
+    write_cifar100(*state, "train.bin", 40, 1);
+    write_cifar100(*state, "test.bin", 6, 2);
+    assert_int_equal(open_with(*state, 5, 1, &err, &dataset), 0);
+    assert_string_equal(dataset->format, "cifar100");
+    assert_int_equal(dataset->n_classes, 100);
+    assert_int_equal(dataset->n[SPLIT_TRAIN], 35);
+    assert_int_equal(dataset->n[SPLIT_TEST], 6);
+    assert_int_equal(dataset->labels[30], 11);
+    assert_int_equal(dataset->labels[40 + 3], 23);
+    assert_int_equal(dataset->images[30 * 3072], 30);
+    assert_int_equal(dataset->images[43 * 3072 + 3071], 3);
+    dataset_close(dataset);
+}
+
+static void refuses_damaged_cifar100(void **state) {
+    uint8_t record[3074] = {19, 100};
+    write_cifar100(*state, "train.bin", 40, 1);
+    write_cifar100(*state, "test.bin", 6, 2);
+    fixture_truncate(*state, "test.bin", 3074 + 1);
+    assert_refused(*state, ESP_ECORRUPT, "test.bin ends at byte 3075, inside record 1 of 3074");
+    fixture_write_file(*state, "test.bin", record, sizeof record);
+    assert_refused(*state, ESP_ECORRUPT, "test.bin: label 100 at byte 1 is not below 100");
+    record[0] = 20;
+    fixture_write_file(*state, "test.bin", record, sizeof record);
+    assert_refused(*state, ESP_ECORRUPT, "test.bin: label 20 at byte 0 is not below 20");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_shapes_and_splits, setup, teardown),
@@ -248,6 +291,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(refuses_what_is_not_there, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_cifar10, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_damaged_cifar10, setup, teardown),
+        cmocka_unit_test_setup_teardown(reads_the_fine_labels_of_cifar100, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_damaged_cifar100, setup, teardown),
     };
     return cmocka_run_group_tests_name("supernet-dataset", tests, NULL, NULL);
 }
