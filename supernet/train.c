@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "supernet/train_pace.h"
 #include "supernet/train_parts.h"
 #include <math.h>
 #include <stdio.h>

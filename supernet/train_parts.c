@@ -1,14 +1,8 @@
 #include "supernet/train_parts.h"
 
-#include "base/clock.h"
-#include "base/stats.h"
-
 enum {
     LOADER_THREADS = 1, /* enough: the cores are for the maths */
-    LOADER_QUEUE = 4,
-    RECALIBRATION_BATCH = 200,
-    CALIBRATION_STEPS = 8, /* of each resolution that is timed, the first not counted */
-    TIMED_MAX = 3          /* resolutions, spread over the space's */
+    LOADER_QUEUE = 4
 };
 
 static int largest_resolution(const struct space *space) {
@@ -107,71 +101,5 @@ int train_validate(const struct train_parts *parts, const struct train_options *
     arch_random(options->space, &rng, &arch);
     if (rc == 0)
         rc = score_both(parts, options, &arch, err, &metrics->random);
-    return rc;
-}
-
-static double seconds_since(int64_t start_ns) {
-    return (double)(clock_mono_ns() - start_ns) * 1e-9;
-}
-
-/* Median seconds of a step at one resolution. */
-static int time_steps(const struct train_parts *parts, const struct train_options *options,
-                      int resolution, struct err *err, double *ret_seconds) {
-    const struct space *space = options->space;
-    struct sgd sgd = {.learning_rate = 1e-6f, .momentum = (float)options->config->momentum};
-    double seconds[CALIBRATION_STEPS];
-    struct loader *loader = NULL;
-    struct sandwich_losses losses;
-    struct train_batches batches = {options->config->seed, 0, &space->resolutions[resolution], 1};
-    int rc = train_loader(options, &batches, err, &loader);
-    for (int i = 0; rc == 0 && i < CALIBRATION_STEPS; i++) {
-        struct loader_batch batch;
-        int64_t start = clock_mono_ns();
-        loader_next(loader, &batch);
-        batch.resolution = resolution;
-        supernet_zero_grad(parts->supernet);
-        rc = sandwich_step(parts->sandwich, &batch, (uint64_t)i, err, &losses);
-        supernet_sgd_step(parts->supernet, options->pool, &sgd);
-        seconds[i] = seconds_since(start);
-    }
-    loader_destroy(loader);
-    if (rc == 0)
-        *ret_seconds = stats_median(seconds + 1, CALIBRATION_STEPS - 1);
-    return rc;
-}
-
-static int measure(const struct train_parts *parts, const struct train_options *options,
-                   struct err *err, struct train_pace *pace) {
-    struct train_metrics metrics;
-    int all = options->space->n_resolutions, n = all < TIMED_MAX ? all : TIMED_MAX;
-    for (int i = 0; i < n; i++) {
-        double seconds = 0;
-        int rc = time_steps(parts, options, n > 1 ? i * (all - 1) / (n - 1) : 0, err, &seconds);
-        if (rc != 0)
-            return rc;
-        pace->step_s += seconds / n; /* each resolution is drawn as often */
-    }
-    int64_t start = clock_mono_ns();
-    int rc = train_validate(parts, options, err, &metrics);
-    pace->validation_s = seconds_since(start);
-    return rc;
-}
-
-int train_calibrate(const struct train_options *options, struct err *err,
-                    struct train_pace *ret_pace) {
-    struct train_parts parts = {0};
-    struct train_pace pace = {0};
-    struct supernet *supernet = NULL;
-    int64_t start = clock_mono_ns();
-    int rc = supernet_create(options->space, options->config->seed, err, &supernet);
-    if (rc == 0)
-        rc = train_parts_init(&parts, options, supernet, options->config->seed, err);
-    if (rc == 0)
-        rc = measure(&parts, options, err, &pace);
-    train_parts_finish(&parts);
-    supernet_destroy(supernet);
-    pace.elapsed_s = seconds_since(start);
-    if (rc == 0)
-        *ret_pace = pace;
     return rc;
 }

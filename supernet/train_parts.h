@@ -30,7 +30,3 @@ uint64_t train_steps_per_epoch(const struct train_options *options); /* 0: not o
 /* Accuracy of the largest, the smallest and one random subnet (always the same for a seed). */
 int train_validate(const struct train_parts *parts, const struct train_options *options,
                    struct err *err, struct train_metrics *metrics);
-
-/* Seconds of a step and of a validation, on a supernet that is thrown away. */
-int train_calibrate(const struct train_options *options, struct err *err,
-                    struct train_pace *ret_pace);

@@ -13,7 +13,7 @@ enum {
     PAD_LONG = 2,
     EPOCHS_LONG = 20
 };
-static const double budget_margin = 0.98; /* for what is not counted: start, last checkpoint */
+static const double budget_margin = 0.99; /* for what is not counted: start and end */
 
 static uint64_t at_least_one(double count) {
     return count < 1 ? 1 : count > (double)STEPS_MAX ? (uint64_t)STEPS_MAX : (uint64_t)count;
@@ -34,22 +34,29 @@ static void set_intervals(const struct train_config *config, const struct train_
     plan->validate_steps = plan->checkpoint_steps * (times > 0 ? times : 1);
 }
 
+/* Validations and checkpoints take from the steps, fewer steps need fewer of them: settles at once.
+ */
+static uint64_t fit_budget(const struct train_config *config, const struct train_pace *pace,
+                           struct train_plan *plan) {
+    double left = config->time_budget_s * budget_margin - pace->elapsed_s;
+    uint64_t length = at_least_one(left / pace->step_s);
+    for (int i = 0; i < 3; i++) {
+        set_intervals(config, pace, length, plan);
+        double validations = ceil((double)length / (double)plan->validate_steps);
+        double checkpoints = 1 + ceil((double)length / (double)plan->checkpoint_steps);
+        double beside = validations * pace->validation_s + checkpoints * pace->checkpoint_s;
+        length = at_least_one((left - beside) / pace->step_s);
+    }
+    return length;
+}
+
 void train_plan_make(const struct train_config *config, const struct train_pace *pace,
                      uint64_t steps_per_epoch, struct train_plan *plan) {
     plan->steps_per_epoch = steps_per_epoch;
     uint64_t length = at_least_one(round(config->epochs * (double)steps_per_epoch));
+    if (config->epochs <= 0)
+        length = fit_budget(config, pace, plan);
     set_intervals(config, pace, length, plan);
-    if (config->epochs <= 0) {
-        double left = config->time_budget_s * budget_margin - pace->elapsed_s;
-        length = at_least_one(left / pace->step_s);
-        /* Validations take from the steps, fewer steps need fewer validations: settles at once. */
-        for (int i = 0; i < 3; i++) {
-            set_intervals(config, pace, length, plan);
-            double validations = ceil((double)length / (double)plan->validate_steps);
-            length = at_least_one((left - validations * pace->validation_s) / pace->step_s);
-        }
-        set_intervals(config, pace, length, plan);
-    }
     plan->steps = plan->first + length;
     plan->pad = config->augment.pad;
     if (plan->pad == TRAIN_PAD_AUTO)

@@ -26,10 +26,10 @@ struct train_state {
     double best; /* best mean accuracy at a validation so far; -1: none */
 };
 
-/* Length of the round and intervals from what a step and a validation take. step_s and validation_s
- * may be 0 where the configuration counts in epochs and steps. elapsed_s: of the budget. */
+/* Length of the round and intervals from what a step, a validation and a checkpoint take. All may
+ * be 0 where the configuration counts in epochs and steps. elapsed_s: of the budget. */
 struct train_pace {
-    double step_s, validation_s, elapsed_s;
+    double step_s, validation_s, checkpoint_s, elapsed_s;
 };
 void train_plan_make(const struct train_config *config, const struct train_pace *pace,
                      uint64_t steps_per_epoch, struct train_plan *plan);

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/parallel.h"
 #include "supernet/train.h"
+#include "supernet/train_pace.h"
 #include "supernet/train_state.h"
 #include <math.h>
 #include <setjmp.h>
@@ -461,12 +462,15 @@ static void plans_keep_within_the_budget(void **state) {
     struct train_config config = train_config_default;
     (void)state;
     config.time_budget_s = 240;
-    struct train_pace pace = {.step_s = 0.1, .validation_s = 0.5, .elapsed_s = 3};
+    struct train_pace pace = {
+        .step_s = 0.1, .validation_s = 0.5, .checkpoint_s = 0.25, .elapsed_s = 3};
     struct train_plan plan = {0};
     train_plan_make(&config, &pace, 430, &plan);
     double validations = ceil((double)plan.steps / (double)plan.validate_steps);
-    double seconds = 3 + (double)plan.steps * 0.1 + validations * 0.5;
-    assert_true(seconds < 240 && seconds > 225);
+    double checkpoints = 1 + ceil((double)plan.steps / (double)plan.checkpoint_steps);
+    double seconds = 3 + (double)plan.steps * 0.1 + validations * 0.5 + checkpoints * 0.25;
+    assert_true(seconds < 240 && seconds > 235);
+    assert_true(checkpoints >= 8);
     assert_true(validations >= 7);
     assert_int_equal(plan.validate_steps % plan.checkpoint_steps, 0);
     assert_int_equal(plan.pad, 1); /* some five epochs */
@@ -480,6 +484,57 @@ static void plans_keep_within_the_budget(void **state) {
     pace.step_s = 1000; /* slower than the budget: one step, not none */
     train_plan_make(&config, &pace, 430, &plan);
     assert_int_equal(plan.steps, 1);
+}
+
+/* Steps with made-up times; returns how many rounds were asked for. */
+static int fill_gauge(struct pace_gauge *gauge, double scale, int stalls) {
+    double elapsed = 0;
+    int rounds = 0;
+    for (; pace_gauge_wants_more(gauge, elapsed); rounds++) {
+        double seconds[PACE_TIMED_MAX] = {0.1 * scale, 0.2 * scale, 0.4 * scale};
+        for (int i = 0; i < gauge->n_timed; i++) {
+            if (rounds < 2)
+                seconds[i] *= 5; /* cold */
+            else if (rounds <= stalls + 1)
+                seconds[i] *= 3; /* somebody else had the machine */
+            elapsed += seconds[i];
+        }
+        pace_gauge_add(gauge, seconds);
+    }
+    return rounds;
+}
+
+static void the_pace_is_that_of_steady_steps(void **state) {
+    static const int one[] = {32}, two[] = {20, 28}, many[] = {10, 14, 20, 22, 30};
+    struct pace_gauge gauge;
+    (void)state;
+    pace_gauge_init(&gauge, one, 1, 0);
+    assert_int_equal(fill_gauge(&gauge, 1, 0), 6);
+    assert_true(fabs(pace_gauge_step_s(&gauge) - 0.1) < 1e-12);
+    pace_gauge_init(&gauge, two, 2, 1000);
+    assert_true(fill_gauge(&gauge, 1, 3) > 10);
+    assert_true(fabs(pace_gauge_step_s(&gauge) - 0.15) < 1e-12);
+    /* 14 lies (196 - 100) / (400 - 100) = 0.32 of the way, 22 lies 84 / 500 = 0.168 of its way. */
+    pace_gauge_init(&gauge, many, 5, 240);
+    fill_gauge(&gauge, 1, 0);
+    double expected = (0.1 + 0.132 + 0.2 + 0.2336 + 0.4) / 5;
+    assert_true(fabs(pace_gauge_step_s(&gauge) - expected) < 1e-12);
+}
+
+static void calibration_takes_two_percent(void **state) {
+    static const int one[] = {32};
+    struct pace_gauge gauge;
+    (void)state;
+    pace_gauge_init(&gauge, one, 1, 1000); /* 20 s: two steps of 0.5 s, then of 0.1 s */
+    assert_in_range(fill_gauge(&gauge, 1, 0), 2 + 189, 2 + 191);
+    pace_gauge_init(&gauge, one, 1, 100000); /* never more than 30 s */
+    assert_in_range(fill_gauge(&gauge, 1, 0), 2 + 289, 2 + 291);
+    assert_true(fabs(pace_gauge_step_s(&gauge) - 0.1) < 1e-12);
+    pace_gauge_init(&gauge, one, 1, 10); /* 0.2 s: as few as will do */
+    assert_int_equal(fill_gauge(&gauge, 0.5, 0), 6);
+    pace_gauge_init(&gauge, one, 1, 10); /* the first two take all that may be taken */
+    assert_int_equal(fill_gauge(&gauge, 10, 0), 3);
+    assert_true(fabs(pace_gauge_step_s(&gauge) - 1) < 1e-12);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -502,6 +557,8 @@ int main(void) {
         cmocka_unit_test(settings_are_checked),
         cmocka_unit_test(the_rate_rises_and_falls),
         cmocka_unit_test(plans_keep_within_the_budget),
+        cmocka_unit_test(the_pace_is_that_of_steady_steps),
+        cmocka_unit_test(calibration_takes_two_percent),
     };
     return cmocka_run_group_tests_name("supernet-train", tests, NULL, NULL);
 }

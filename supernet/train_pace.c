@@ -1,0 +1,197 @@
+#include "supernet/train_pace.h"
+
+#include "base/clock.h"
+#include "base/stats.h"
+#include "supernet/train_parts.h"
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+    WARM_UP = 2,    /* rounds not counted: first touch of memory, an empty queue of batches */
+    ROUNDS_MIN = 4, /* counted */
+    ROUNDS_LEAST = 1
+};
+/* Shares of the budget: what is taken, and what is never passed by more than one counted round. */
+static const double wanted_share = 0.02, greatest_share = 0.1, longest_s = 30;
+static const double stall_factor = 2; /* times the median: no step, but a wait for the machine */
+
+void pace_gauge_init(struct pace_gauge *gauge, const int *resolutions, int n, double budget_s) {
+    *gauge = (struct pace_gauge){
+        .resolutions = resolutions, .n_resolutions = n, .budget_s = budget_s};
+    gauge->limit_s = wanted_share * budget_s;
+    if (gauge->limit_s > longest_s)
+        gauge->limit_s = longest_s;
+    gauge->n_timed = n < PACE_TIMED_MAX ? n : PACE_TIMED_MAX;
+    for (int i = 0; i < gauge->n_timed; i++)
+        gauge->timed[i] = gauge->n_timed > 1 ? i * (n - 1) / (gauge->n_timed - 1) : 0;
+}
+
+bool pace_gauge_wants_more(const struct pace_gauge *gauge, double elapsed_s) {
+    if (gauge->rounds < WARM_UP + ROUNDS_LEAST)
+        return true;
+    if (gauge->rounds < WARM_UP + ROUNDS_MIN)
+        return gauge->budget_s <= 0 || elapsed_s < greatest_share * gauge->budget_s;
+    return elapsed_s < gauge->limit_s;
+}
+
+void pace_gauge_add(struct pace_gauge *gauge, const double seconds[PACE_TIMED_MAX]) {
+    for (int i = 0; i < gauge->n_timed; i++)
+        gauge->seconds[i][gauge->rounds % PACE_SAMPLES_MAX] = seconds[i];
+    gauge->rounds++;
+}
+
+/* Mean of the steady part of n >= 1 times. */
+static double steady_mean(const double *seconds, int n) {
+    double limit = stall_factor * stats_median(seconds, (size_t)n), sum = 0;
+    int counted = 0;
+    for (int i = 0; i < n; i++)
+        if (seconds[i] <= limit) {
+            sum += seconds[i];
+            counted++;
+        }
+    return sum / counted; /* the median is among them */
+}
+
+static double seconds_at(const struct pace_gauge *gauge, int i) {
+    int warm = gauge->rounds > WARM_UP ? WARM_UP : gauge->rounds - 1;
+    if (gauge->rounds >= PACE_SAMPLES_MAX + WARM_UP) /* they are overwritten by then */
+        return steady_mean(gauge->seconds[i], PACE_SAMPLES_MAX);
+    int kept = gauge->rounds < PACE_SAMPLES_MAX ? gauge->rounds : PACE_SAMPLES_MAX;
+    return steady_mean(gauge->seconds[i] + warm, kept - warm);
+}
+
+static double pixels(const struct pace_gauge *gauge, int resolution) {
+    double side = gauge->resolutions[resolution];
+    return side * side;
+}
+
+double pace_gauge_step_s(const struct pace_gauge *gauge) {
+    double at[PACE_TIMED_MAX], sum = 0;
+    int after = 0; /* the first timed resolution not below the one looked at */
+    for (int i = 0; i < gauge->n_timed; i++)
+        at[i] = seconds_at(gauge, i);
+    for (int r = 0; r < gauge->n_resolutions; r++) {
+        while (gauge->timed[after] < r)
+            after++;
+        if (gauge->timed[after] == r) {
+            sum += at[after];
+            continue;
+        }
+        double low = pixels(gauge, gauge->timed[after - 1]);
+        double high = pixels(gauge, gauge->timed[after]);
+        double share = (pixels(gauge, r) - low) / (high - low);
+        sum += at[after - 1] + share * (at[after] - at[after - 1]);
+    }
+    return sum / gauge->n_resolutions;
+}
+
+/* --- with the clock --- */
+
+struct calibration {
+    const struct train_options *options;
+    struct train_parts parts;
+    struct pace_gauge gauge;
+    struct loader *loaders[PACE_TIMED_MAX]; /* of one resolution each */
+};
+
+static double seconds_since(int64_t start_ns) {
+    return (double)(clock_mono_ns() - start_ns) * 1e-9;
+}
+
+static int open_loaders(struct calibration *calibration, struct err *err) {
+    const struct train_options *options = calibration->options;
+    const struct pace_gauge *gauge = &calibration->gauge;
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < gauge->n_timed; i++) {
+        struct train_batches batches = {.seed = options->config->seed,
+                                        .resolutions = &gauge->resolutions[gauge->timed[i]],
+                                        .n_resolutions = 1};
+        rc = train_loader(options, &batches, err, &calibration->loaders[i]);
+    }
+    return rc;
+}
+
+/* A step as training takes it, at the i-th timed resolution. */
+static int time_step(struct calibration *calibration, int i, struct err *err, double *ret_seconds) {
+    const struct train_options *options = calibration->options;
+    struct sgd sgd = {.learning_rate = 1e-6f,
+                      .momentum = (float)options->config->momentum,
+                      .clip_norm = (float)options->config->clip_norm};
+    struct loader_batch batch;
+    struct sandwich_losses losses;
+    int64_t start = clock_mono_ns();
+    loader_next(calibration->loaders[i], &batch);
+    batch.resolution = calibration->gauge.timed[i];
+    supernet_zero_grad(calibration->parts.supernet);
+    int rc = sandwich_step(calibration->parts.sandwich, &batch,
+                           (uint64_t)calibration->gauge.rounds, err, &losses);
+    if (rc != 0)
+        return rc;
+    supernet_sgd_step(calibration->parts.supernet, options->pool, &sgd);
+    *ret_seconds = seconds_since(start);
+    return 0;
+}
+
+static int time_steps(struct calibration *calibration, struct err *err) {
+    struct pace_gauge *gauge = &calibration->gauge;
+    int64_t start = clock_mono_ns();
+    int rc = open_loaders(calibration, err);
+    while (rc == 0 && pace_gauge_wants_more(gauge, seconds_since(start))) {
+        double seconds[PACE_TIMED_MAX] = {0};
+        for (int i = 0; rc == 0 && i < gauge->n_timed; i++)
+            rc = time_step(calibration, i, err, &seconds[i]);
+        if (rc == 0)
+            pace_gauge_add(gauge, seconds);
+    }
+    return rc;
+}
+
+/* Where it cannot be written there is nothing to time: training will say so. */
+static double time_checkpoint(const struct calibration *calibration) {
+    struct checkpoint_notes notes = {.dataset_revision = calibration->options->dataset->revision};
+    struct checkpoint_summary summary;
+    char path[1024];
+    snprintf(path, sizeof path, "%s/calibration.partial", calibration->options->checkpoint_dir);
+    int64_t start = clock_mono_ns();
+    int rc = checkpoint_write(path, calibration->parts.supernet, &notes, NULL, &summary);
+    double seconds = seconds_since(start);
+    unlink(path);
+    return rc == 0 ? seconds : 0;
+}
+
+static int measure(struct calibration *calibration, struct err *err, struct train_pace *pace) {
+    struct train_metrics metrics;
+    int rc = time_steps(calibration, err);
+    if (rc != 0)
+        return rc;
+    pace->step_s = pace_gauge_step_s(&calibration->gauge);
+    pace->checkpoint_s = time_checkpoint(calibration);
+    int64_t start = clock_mono_ns();
+    rc = train_validate(&calibration->parts, calibration->options, err, &metrics);
+    pace->validation_s = seconds_since(start);
+    return rc;
+}
+
+int train_calibrate(const struct train_options *options, struct err *err,
+                    struct train_pace *ret_pace) {
+    struct calibration calibration = {.options = options};
+    const struct space *space = options->space;
+    struct supernet *supernet = NULL;
+    struct train_pace pace = {0};
+    int64_t start = clock_mono_ns();
+    pace_gauge_init(&calibration.gauge, space->resolutions, space->n_resolutions,
+                    options->config->epochs > 0 ? 0 : options->config->time_budget_s);
+    int rc = supernet_create(space, options->config->seed, err, &supernet);
+    if (rc == 0)
+        rc = train_parts_init(&calibration.parts, options, supernet, options->config->seed, err);
+    if (rc == 0)
+        rc = measure(&calibration, err, &pace);
+    for (int i = 0; i < PACE_TIMED_MAX; i++)
+        loader_destroy(calibration.loaders[i]);
+    train_parts_finish(&calibration.parts);
+    supernet_destroy(supernet);
+    pace.elapsed_s = seconds_since(start);
+    if (rc == 0)
+        *ret_pace = pace;
+    return rc;
+}
