@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "runtime/plan.h"
+#include "supernet/evaluate_store.h"
 #include "supernet/loader.h"
 #include "supernet/loss.h"
 #include <stdlib.h>
@@ -16,6 +17,7 @@ struct evaluation {
     struct evaluation_options options;
     struct engine *own_engine;
     float *logits; /* [largest batch, n_classes] */
+    int64_t recalibrations;
 };
 
 static int check_fit(const struct space *space, const struct dataset *dataset, struct err *err) {
@@ -111,6 +113,30 @@ static int recalibrate(struct evaluation *evaluation, const struct arch *arch, s
     return rc;
 }
 
+/* The statistics that the store has of the subnet, else new ones, which it then has. */
+static int find_stats(struct evaluation *evaluation, const struct arch *arch, struct err *err,
+                      struct bn_stats *stats) {
+    const struct evaluation_options *options = &evaluation->options;
+    struct score_request request = {.arch = arch, .recalibrate = true};
+    struct evaluation_key key;
+    if (options->store) {
+        evaluation_key_make(options->checkpoint, options, &request, &key);
+        if (evaluation_store_stats(options->store, &key, stats))
+            return 0;
+    }
+    int rc = recalibrate(evaluation, arch, err, stats);
+    if (rc != 0)
+        return rc;
+    evaluation->recalibrations++;
+    if (options->store)
+        evaluation_store_put_stats(options->store, &key, stats);
+    return 0;
+}
+
+int64_t evaluation_recalibrations(const struct evaluation *evaluation) {
+    return evaluation->recalibrations;
+}
+
 int evaluation_weights(struct evaluation *evaluation, const struct arch *arch, bool calibrated,
                        struct err *err, struct plan_weights **ret_weights) {
     const struct supernet *supernet = evaluation->options.supernet;
@@ -122,7 +148,7 @@ int evaluation_weights(struct evaluation *evaluation, const struct arch *arch, b
     if (calibrated) {
         rc = bn_stats_create(supernet->space, arch, err, &stats);
         if (rc == 0)
-            rc = recalibrate(evaluation, arch, err, stats);
+            rc = find_stats(evaluation, arch, err, stats);
     }
     if (rc == 0)
         rc = engine_fold(supernet, arch, stats, err, ret_weights);

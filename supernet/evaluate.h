@@ -14,6 +14,8 @@ struct recalibration {
 };
 extern const struct recalibration recalibration_default; /* 2,000 images by 200, pad 2, flip */
 
+struct evaluation_store; /* supernet/evaluate_store.h */
+
 struct evaluation_options {
     struct supernet *supernet;     /* borrowed */
     const struct dataset *dataset; /* borrowed */
@@ -22,6 +24,10 @@ struct evaluation_options {
                                       recalibration.batch and every resolution of the space */
     struct recalibration recalibration;
     int batch; /* images that the runtime scores at a time; 0: 100 */
+    /* Where recalibrated statistics are kept, and the id of the checkpoint that the supernet's
+     * weights are of; both borrowed; NULL: nothing is kept. */
+    struct evaluation_store *store;
+    const char *checkpoint;
 };
 
 struct evaluation;
@@ -46,6 +52,8 @@ struct score {
  * split), ESP_ENOMEM, ESP_EUNSUPPORTED. */
 int evaluation_score(struct evaluation *evaluation, const struct score_request *request,
                      struct err *err, struct score *ret_score);
+/* How often statistics were recalibrated, not found in the store. */
+int64_t evaluation_recalibrations(const struct evaluation *evaluation);
 /* The subnet ready for the runtime or an export, recalibrated and folded; the caller destroys it.
  */
 struct plan_weights;

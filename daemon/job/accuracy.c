@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 enum { CACHE_MAX = 100000 };
+#define STORE_BYTES ((int64_t)256 << 20)
 
 int accuracy_find_checkpoint(const cJSON *spec, struct err *err,
                              struct checkpoint **ret_checkpoint) {
@@ -44,32 +45,77 @@ static struct recalibration choose_recalibration(const struct checkpoint *checkp
     return recalibration;
 }
 
+static int open_store(struct accuracy *accuracy, const cJSON *spec, struct err *err) {
+    char dir[SPEC_PATH_MAX + 32];
+    const char *supernet_dir = NULL;
+    int rc = json_string(spec, "", "supernet_dir", 1, SPEC_PATH_MAX - 1, err, &supernet_dir);
+    if (rc != 0)
+        return rc;
+    snprintf(dir, sizeof dir, "%s/evaluations", supernet_dir);
+    return evaluation_store_open(dir, STORE_BYTES, err, &accuracy->store);
+}
+
 int accuracy_open(struct accuracy *accuracy, const struct job *job, struct err *err) {
     int rc = accuracy_find_checkpoint(job->spec, err, &accuracy->checkpoint);
     if (rc == 0)
         rc = checkpoint_load(accuracy->checkpoint, err, &accuracy->supernet);
     if (rc == 0)
         rc = spec_dataset(job->spec, err, &accuracy->dataset);
+    if (rc == 0)
+        rc = open_store(accuracy, job->spec, err);
     if (rc != 0)
         return rc;
     accuracy->options =
         (struct evaluation_options){.supernet = accuracy->supernet,
                                     .dataset = accuracy->dataset,
                                     .pool = job->pool,
-                                    .recalibration = choose_recalibration(accuracy->checkpoint)};
+                                    .recalibration = choose_recalibration(accuracy->checkpoint),
+                                    .store = accuracy->store,
+                                    .checkpoint = accuracy->checkpoint->summary.id};
     rc = evaluation_create(&accuracy->options, err, &accuracy->evaluation);
     if (rc == 0 && (rc = evaluation_cache_create(CACHE_MAX, &accuracy->cache)) != 0)
         err_set(err, rc, NULL, "no memory for the cache of scores");
     return rc;
 }
 
+static void tell_use(const struct accuracy *accuracy) {
+    if (!accuracy->evaluation)
+        return;
+    const struct err *failure = evaluation_store_failure(accuracy->store);
+    int64_t recalibrations = evaluation_recalibrations(accuracy->evaluation);
+    if (accuracy->evaluated + accuracy->reused + recalibrations > 0)
+        log_info("scores: %lld evaluated, %lld known before; BN statistics recalibrated %lld times",
+                 (long long)accuracy->evaluated, (long long)accuracy->reused,
+                 (long long)recalibrations);
+    if (failure->code != 0)
+        log_warn("evaluations are not kept for later jobs: %s", failure->message);
+}
+
 void accuracy_finish(struct accuracy *accuracy) {
+    tell_use(accuracy);
     evaluation_cache_destroy(accuracy->cache);
     evaluation_destroy(accuracy->evaluation);
+    evaluation_store_close(accuracy->store);
     dataset_close(accuracy->dataset);
     supernet_destroy(accuracy->supernet);
     checkpoint_close(accuracy->checkpoint);
     *accuracy = (struct accuracy){0};
+}
+
+void accuracy_add_counts(const struct accuracy *accuracy, cJSON *progress) {
+    cJSON_AddNumberToObject(progress, "evaluated", (double)accuracy->evaluated);
+    cJSON_AddNumberToObject(progress, "reused", (double)accuracy->reused);
+}
+
+/* In memory, else on disk. */
+static bool find_score(struct accuracy *accuracy, const struct evaluation_key *key,
+                       struct score *ret_score) {
+    if (evaluation_cache_find(accuracy->cache, key, ret_score))
+        return true;
+    if (!evaluation_store_score(accuracy->store, key, ret_score))
+        return false;
+    (void)evaluation_cache_put(accuracy->cache, key, ret_score);
+    return true;
 }
 
 int accuracy_score(struct accuracy *accuracy, const struct score_request *request, struct err *err,
@@ -77,11 +123,15 @@ int accuracy_score(struct accuracy *accuracy, const struct score_request *reques
     struct evaluation_key key;
     struct score score;
     evaluation_key_make(accuracy->checkpoint->summary.id, &accuracy->options, request, &key);
-    if (evaluation_cache_find(accuracy->cache, &key, ret_score))
+    if (find_score(accuracy, &key, ret_score)) {
+        accuracy->reused++;
         return 0;
+    }
     int rc = evaluation_score(accuracy->evaluation, request, err, &score);
     if (rc != 0)
         return rc;
+    accuracy->evaluated++;
+    evaluation_store_put_score(accuracy->store, &key, &score);
     /* Without memory for the cache the score is as good. */
     (void)evaluation_cache_put(accuracy->cache, &key, &score);
     *ret_score = score;

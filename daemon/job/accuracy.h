@@ -1,10 +1,11 @@
 /* The accuracy of subnets of a trained supernet, as jobs ask for it: checkpoint, data set and
- * evaluation opened from a spec, scores kept under the key of everything they depend on. */
+ * evaluation opened from a spec, scores and BN statistics kept under the key of everything they
+ * depend on, in memory and in the supernet's folder for later jobs. */
 #pragma once
 
 #include "daemon/job/job.h"
 #include "supernet/checkpoint.h"
-#include "supernet/evaluate_cache.h"
+#include "supernet/evaluate_store.h"
 
 struct accuracy {
     struct checkpoint *checkpoint;
@@ -13,6 +14,8 @@ struct accuracy {
     struct evaluation_options options;
     struct evaluation *evaluation;
     struct evaluation_cache *cache;
+    struct evaluation_store *store;
+    int64_t evaluated, reused; /* scores: worked out, or known from an earlier job or call */
 };
 
 /* Opens what the members supernet_dir and checkpoint name (null: the newest whole one; a relative
@@ -23,6 +26,8 @@ int accuracy_find_checkpoint(const cJSON *spec, struct err *err,
  * finishes it. */
 int accuracy_open(struct accuracy *accuracy, const struct job *job, struct err *err);
 void accuracy_finish(struct accuracy *accuracy);
+/* Adds "evaluated" and "reused" to a job's progress. */
+void accuracy_add_counts(const struct accuracy *accuracy, cJSON *progress);
 /* evaluation_score, unless the score is known. */
 int accuracy_score(struct accuracy *accuracy, const struct score_request *request, struct err *err,
                    struct score *ret_score);

@@ -48,6 +48,7 @@ static void send_progress(struct work *work) {
     cJSON_AddNumberToObject(progress, "total", work->total);
     cJSON_AddStringToObject(progress, "unit", "subnets");
     cJSON_AddNumberToObject(progress, "fraction", (double)work->done / work->total);
+    accuracy_add_counts(&work->accuracy, progress);
     channel_progress(work->job->channel, progress);
 }
 

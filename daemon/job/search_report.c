@@ -19,6 +19,8 @@ void search_progress(struct search_run *run, int64_t done, int64_t total, const 
     cJSON_AddStringToObject(progress, "unit", unit);
     cJSON_AddNumberToObject(progress, "fraction",
                             run->fraction_start + part * (run->fraction_end - run->fraction_start));
+    if (strcmp(unit, "subnets") == 0)
+        accuracy_add_counts(&run->accuracy, progress);
     channel_progress(run->job->channel, progress);
 }
 

@@ -178,6 +178,7 @@ static int int_of(const cJSON *object, const char *key) {
 struct heard {
     int events, seq;
     int evaluations, raw_worse;
+    int evaluated, reused; /* as the latest progress says */
     char last_kind[32], last_checkpoint[64];
     char code[64], message[512], pointer[256];
     cJSON *done;
@@ -185,6 +186,10 @@ struct heard {
 
 static void note(struct heard *heard, const cJSON *line) {
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(line, "data");
+    if (int_of(line, "evaluated") >= 0) {
+        heard->evaluated = int_of(line, "evaluated");
+        heard->reused = int_of(line, "reused");
+    }
     if (strcmp(text_of(line, "type"), "event") != 0)
         return;
     heard->events++;
@@ -213,6 +218,18 @@ static int run_by_hand(const struct bed *bed, cJSON *start, struct heard *heard)
     free(text);
     cJSON_Delete(start);
     struct process process = launch(bed, bed->spec_path);
+    for (cJSON *line; (line = hear(&process)); cJSON_Delete(line))
+        note(heard, line);
+    return finish(&process);
+}
+
+/* A job of its own, as the daemon would start it: progress is heard too. */
+static int run_for_daemon(const struct bed *bed, cJSON *start, struct heard *heard) {
+    char journal[440];
+    snprintf(journal, sizeof journal, "%s/events.jsonl", bed->folder);
+    unlink(journal);
+    struct process process = launch(bed, NULL);
+    say(&process, start);
     for (cJSON *line; (line = hear(&process)); cJSON_Delete(line))
         note(heard, line);
     return finish(&process);
@@ -374,10 +391,22 @@ static void a_report_shows_what_recalibration_does(void **state) {
         cJSON_Parse("[\"r12 | d1 c8 k3e1 | d2 c16 k3e2 k5e3\", \"r8 | d1 c8 k3e1 | d1 c8 k3e2\"]"));
     cJSON_AddBoolToObject(spec, "report", true);
     cJSON *bad = cJSON_Duplicate(spec, 1), *gone = cJSON_Duplicate(spec, 1);
-    assert_int_equal(run_by_hand(bed, start_message("evaluate", spec, 1, 0), &heard), 0);
+    cJSON *again = cJSON_Duplicate(spec, 1), *test = cJSON_Duplicate(spec, 1);
+    assert_int_equal(run_for_daemon(bed, start_message("evaluate", spec, 1, 0), &heard), 0);
     assert_int_equal(heard.evaluations, 7);
     assert_true(heard.raw_worse >= 2);
     assert_int_equal(int_of(heard.done, "n"), 7);
+    assert_int_equal(heard.evaluated + heard.reused, 12); /* five of them twice */
+    cJSON_Delete(heard.done);
+    heard = (struct heard){0};
+    assert_int_equal(run_for_daemon(bed, start_message("evaluate", again, 1, 0), &heard), 0);
+    assert_int_equal(heard.evaluated, 0);
+    assert_int_equal(heard.reused, 12);
+    cJSON_Delete(heard.done);
+    heard = (struct heard){0};
+    cJSON_ReplaceItemInObject(test, "split", cJSON_CreateString("test"));
+    assert_int_equal(run_for_daemon(bed, start_message("evaluate", test, 1, 0), &heard), 0);
+    assert_true(heard.evaluated >= 10); /* other images, other scores */
     cJSON_ReplaceItemInObject(bad, "archs", cJSON_Parse("[\"r12 | d9\"]"));
     assert_fails(bed, "evaluate", bad, "invalid_value", "/archs/0", "");
     cJSON_ReplaceItemInObject(gone, "checkpoint", cJSON_CreateString("checkpoints/none.ckpt"));

@@ -120,6 +120,7 @@ struct daemon {
     int stop_after; /* events of this attempt, then cancel; 0: never */
     bool has_board;
     int received;
+    int evaluated, reused; /* scores, as the latest progress says; -1: it said nothing */
     int64_t acked;
     int n;
     cJSON *events[EVENTS_MAX]; /* of all attempts */
@@ -193,6 +194,13 @@ static void send_open_measurements(struct daemon *daemon) {
                 measure(daemon, item);
 }
 
+static void take_progress(struct daemon *daemon, const cJSON *doc) {
+    if (!json_has(doc, "evaluated"))
+        return;
+    daemon->evaluated = cJSON_GetObjectItem(doc, "evaluated")->valueint;
+    daemon->reused = cJSON_GetObjectItem(doc, "reused")->valueint;
+}
+
 static void *daemon_main(void *argument) {
     struct daemon *daemon = argument;
     char *line = NULL;
@@ -201,6 +209,7 @@ static void *daemon_main(void *argument) {
     send_open_measurements(daemon);
     while (getline(&line, &size, events) > 0) {
         cJSON *doc = cJSON_Parse(line);
+        take_progress(daemon, doc);
         if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(doc, "type")), "event") == 0)
             take_event(daemon, doc);
         else
@@ -223,6 +232,7 @@ static int attempt(struct daemon *daemon, const cJSON *spec, int number) {
     daemon->messages_fd = down[1];
     daemon->events_fd = up[0];
     daemon->received = 0;
+    daemon->evaluated = daemon->reused = -1;
     cJSON_AddStringToObject(start, "type", "start");
     cJSON_AddStringToObject(start, "kind", "search");
     cJSON_AddNumberToObject(start, "attempt", number);
@@ -439,14 +449,49 @@ static void damage_facts(const struct world *world, int attempt) {
     free(text);
 }
 
+static void forget_job(struct world *world) {
+    fixture_remove_dir(world->job_dir);
+    world->job_dir = fixture_make_dir();
+}
+
+static void forget_evaluations(const struct world *world) {
+    char path[400];
+    snprintf(path, sizeof path, "%s/evaluations", world->supernet_dir);
+    fixture_remove_dir(strdup(path));
+}
+
+static void a_second_search_evaluates_nothing_again(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon first = {.world = &world, .has_board = true}, second = first, third = first;
+    cJSON *spec = spec_of(&world, evaluated_body);
+    assert_int_equal(attempt(&first, spec, 1), JOB_DONE);
+    assert_true(first.evaluated >= 24);
+    forget_job(&world);
+    assert_int_equal(attempt(&second, spec, 1), JOB_DONE);
+    assert_int_equal(second.evaluated, 0);
+    assert_int_equal(second.reused, first.evaluated + first.reused);
+    assert_same_events(&first, &second);
+    forget_job(&world);
+    forget_evaluations(&world);
+    assert_int_equal(attempt(&third, spec, 1), JOB_DONE);
+    assert_int_equal(third.evaluated, first.evaluated);
+    assert_same_events(&first, &third);
+    forget_events(&first);
+    forget_events(&second);
+    forget_events(&third);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
 static void interrupted_search_says_what_an_undisturbed_one_says(void **state) {
     struct world world;
     open_world(&world);
     struct daemon whole = {.world = &world, .has_board = true};
     cJSON *spec = spec_of(&world, evaluated_body);
     assert_int_equal(attempt(&whole, spec, 1), JOB_DONE);
-    fixture_remove_dir(world.job_dir);
-    world.job_dir = fixture_make_dir();
+    forget_job(&world);
+    forget_evaluations(&world);
     struct daemon parts = {.world = &world, .has_board = true, .stop_after = 7};
     int status = JOB_STOPPED, attempts = 0;
     while (status == JOB_STOPPED && attempts < 100) {
@@ -479,8 +524,7 @@ static void without_a_board_latency_stays_predicted(void **state) {
 
 static void assert_fails(struct world *world, cJSON *spec, const char *code, const char *pointer) {
     struct daemon daemon = {.world = world, .has_board = true};
-    fixture_remove_dir(world->job_dir);
-    world->job_dir = fixture_make_dir();
+    forget_job(world);
     assert_int_equal(attempt(&daemon, spec, 1), JOB_FAILED);
     const cJSON *failed = last_data(&daemon, "failed");
     assert_non_null(failed);
@@ -513,6 +557,7 @@ int main(void) {
         cmocka_unit_test(search_ends_with_a_measured_front),
         cmocka_unit_test(predicted_search_judges_its_predictor),
         cmocka_unit_test(gives_up_when_accuracy_cannot_be_predicted),
+        cmocka_unit_test(a_second_search_evaluates_nothing_again),
         cmocka_unit_test(interrupted_search_says_what_an_undisturbed_one_says),
         cmocka_unit_test(without_a_board_latency_stays_predicted),
         cmocka_unit_test(refuses_what_cannot_succeed),

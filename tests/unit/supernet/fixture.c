@@ -1,7 +1,7 @@
 #include "fixture.h"
 
 #include "base/rng.h"
-#include <dirent.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,16 +21,12 @@ char *fixture_make_dir(void) {
     return dir;
 }
 
+static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *ftw) {
+    return remove(path);
+}
+
 void fixture_remove_dir(char *dir) {
-    char path[1024];
-    DIR *handle = opendir(dir);
-    for (struct dirent *entry; handle && (entry = readdir(handle));) {
-        snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
-        unlink(path);
-    }
-    if (handle)
-        closedir(handle);
-    rmdir(dir);
+    nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     free(dir);
 }
 

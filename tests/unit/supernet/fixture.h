@@ -4,7 +4,8 @@
 #include "space/space.h"
 #include "supernet/dataset.h"
 
-/* A new empty folder, removed with all files in it by fixture_remove_dir. The text is the caller's.
+/* A new empty folder, removed with all that is in it by fixture_remove_dir. The text is the
+ * caller's.
  */
 char *fixture_make_dir(void);
 void fixture_remove_dir(char *dir); /* frees dir too */

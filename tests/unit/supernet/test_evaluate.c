@@ -2,8 +2,9 @@
 
 #include "base/parallel.h"
 #include "runtime/plan.h"
-#include "supernet/evaluate_cache.h"
+#include "supernet/evaluate_store.h"
 #include "supernet/loader.h"
+#include <glob.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -271,6 +272,64 @@ static void the_cache_is_bounded(void **state) {
     evaluation_cache_destroy(cache);
 }
 
+/* Scores of both kinds, and how often statistics were worked out for them. */
+static int64_t score_twice(const struct evaluation_options *options, const struct arch *arch,
+                           struct score ret_scores[2]) {
+    struct evaluation *evaluation = NULL;
+    struct err err = {0};
+    struct score_request request = {arch, SPLIT_VALIDATION, 0, true};
+    assert_int_equal(evaluation_create(options, &err, &evaluation), 0);
+    assert_int_equal(evaluation_score(evaluation, &request, &err, &ret_scores[0]), 0);
+    request.split = SPLIT_TEST;
+    assert_int_equal(evaluation_score(evaluation, &request, &err, &ret_scores[1]), 0);
+    int64_t n = evaluation_recalibrations(evaluation);
+    evaluation_destroy(evaluation);
+    return n;
+}
+
+static void damage_stats(const char *dir) {
+    char pattern[500];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/*/*", dir);
+    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        FILE *file = fopen(found.gl_pathv[i], "r+");
+        assert_non_null(file);
+        assert_int_equal(fseek(file, -20, SEEK_END), 0);
+        assert_int_equal(fwrite("damage", 1, 6, file), 6);
+        fclose(file);
+    }
+    globfree(&found);
+}
+
+/* Once for each checkpoint and arch, whatever asks; the scores are those without a store. */
+static void statistics_are_recalibrated_once(void **state) {
+    struct bed *bed = *state;
+    struct evaluation_options options = bed->options;
+    struct score plain[2], kept[2];
+    struct arch arch;
+    char dir[400];
+    arch_min(bed->space, &arch);
+    snprintf(dir, sizeof dir, "%s/evaluations", bed->dir);
+    assert_int_equal(evaluation_store_open(dir, 1 << 26, NULL, &options.store), 0);
+    options.checkpoint = "c1";
+    assert_int_equal(score_twice(&bed->options, &arch, plain), 2);
+    assert_int_equal(score_twice(&options, &arch, kept), 1);
+    assert_memory_equal(plain, kept, sizeof plain);
+    assert_int_equal(score_twice(&options, &arch, kept), 0);
+    assert_memory_equal(plain, kept, sizeof plain);
+    damage_stats(dir);
+    assert_int_equal(score_twice(&options, &arch, kept), 1);
+    assert_memory_equal(plain, kept, sizeof plain);
+    assert_int_equal(score_twice(&options, &arch, kept), 0);
+    options.checkpoint = "c2"; /* trained on */
+    assert_int_equal(score_twice(&options, &arch, kept), 1);
+    options.recalibration.seed++;
+    assert_int_equal(score_twice(&options, &arch, kept), 1);
+    assert_int_equal(evaluation_store_failure(options.store)->code, 0);
+    evaluation_store_close(options.store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -281,6 +340,7 @@ int main(void) {
         TEST(refuses_what_does_not_fit),
         TEST(the_cache_keeps_apart_what_differs),
         TEST(the_cache_is_bounded),
+        TEST(statistics_are_recalibrated_once),
     };
     return cmocka_run_group_tests_name("supernet-evaluate", tests, NULL, NULL);
 }
