@@ -81,14 +81,20 @@ out:
     return rc;
 }
 
+/* Channels inside a block of more than one convolution, else 0. */
+static int mid_channels(const struct unit_spec *spec) {
+    if (spec->kind == UNIT_BLOCK && !spec->expand_channels)
+        return spec->c_in;
+    return spec->expand_channels;
+}
+
 /* What a drawing of the network needs to know of one unit. */
 static cJSON *describe_unit(const struct graph *graph, const struct graph_unit *unit,
                             const struct latency_table *table) {
     const struct unit_spec *spec = &unit->spec;
     const struct op *last = &graph->ops[unit->first_op + unit->n_ops - 1];
     const struct latency_entry *entry = table ? latency_table_find(table, unit->signature) : NULL;
-    bool block = spec->kind == UNIT_BLOCK;
-    int mid = !block ? 0 : spec->expand_channels ? spec->expand_channels : spec->c_in;
+    int mid = mid_channels(spec), of = spec->kind == UNIT_BOTTLENECK ? spec->c_out : spec->c_in;
     struct cost cost;
     cJSON *doc = cJSON_CreateObject();
 
@@ -105,7 +111,7 @@ static cJSON *describe_unit(const struct graph *graph, const struct graph_unit *
     cJSON_AddNumberToObject(doc, "w_out", last->w_out);
     cJSON_AddNumberToObject(doc, "mid_channels", mid);
     cJSON_AddNumberToObject(doc, "kernel", spec->kernel ? spec->kernel : 1);
-    cJSON_AddNumberToObject(doc, "expand_ratio", block ? round(100.0 * mid / spec->c_in) / 100 : 0);
+    cJSON_AddNumberToObject(doc, "expand_ratio", round(100.0 * mid / of) / 100);
     cJSON_AddNumberToObject(doc, "stride", spec->stride ? spec->stride : 1);
     cJSON_AddStringToObject(doc, "act", act_names[spec->act]);
     cJSON_AddBoolToObject(doc, "se", spec->se_channels > 0);

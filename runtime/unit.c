@@ -281,6 +281,9 @@ void unit_run(const struct unit *unit, const struct unit_run *run) {
     case UNIT_HEAD_CONV:
         run_pointwise(&job);
         break;
+    case UNIT_CONV:
+    case UNIT_BOTTLENECK: /* refused by unit_pack */
+        break;
     case UNIT_HEAD_TAIL:
         run_tail(&job);
         break;

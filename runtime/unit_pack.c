@@ -109,6 +109,10 @@ int unit_pack(const struct graph_unit *graph_unit, const struct op_weights *ops,
                        "unit \"%s\" has a number of channels that is no multiple of %d",
                        graph_unit->signature, KERNEL_LANES);
     switch (unit.spec.kind) {
+    case UNIT_CONV:
+    case UNIT_BOTTLENECK:
+        return err_set(err, ESP_EUNSUPPORTED, "", "the runtime does not know unit \"%s\" yet",
+                       graph_unit->signature);
     case UNIT_STEM:
         pack_stem(&packer, ops, &unit);
         break;

@@ -41,8 +41,9 @@ bool arch_equal(const struct arch *a, const struct arch *b);
 void arch_id(const struct space *space, const struct arch *arch, char ret_id[HASH_TEXT]);
 
 /* Text form, canonical and reversible, for people, the API and the store: "r28 | d2 c16 k3e3 k5e4 |
- * d3 c24 ..."; one group a stage; values, not indices. Reading takes spaces more or less, refuses
- * all else with ESP_EPARSE (form) or ESP_EINVAL (a value that is no choice) and says where. */
+ * d3 c24 ..."; one group a stage; values, not indices; blocks of kind conv have no e. Reading takes
+ * spaces more or less, refuses all else with ESP_EPARSE (form) or ESP_EINVAL (a value that is no
+ * choice) and says where. */
 enum { ARCH_TEXT_MAX = 1024 };
 void arch_format(const struct space *space, const struct arch *arch, char ret_text[ARCH_TEXT_MAX]);
 int arch_parse(const struct space *space, const char *text, size_t len, struct err *err,

@@ -10,9 +10,11 @@ static int put_stage(const struct space_stage *stage, int index, const struct ar
         snprintf(text, size, " | d%d c%d", depth, stage->channels.value[arch->channels[index]]);
     for (int i = 0; i < depth; i++) {
         int block = stage->first_block + i;
-        len += snprintf(text + len, size - (size_t)len, " k%de%g",
-                        stage->kernel_sizes.value[arch->kernel[block]],
-                        stage->expand_ratios[arch->expand[block]]);
+        len += snprintf(text + len, size - (size_t)len, " k%d",
+                        stage->kernel_sizes.value[arch->kernel[block]]);
+        if (stage->block != BLOCK_CONV)
+            len += snprintf(text + len, size - (size_t)len, "e%g",
+                            stage->expand_ratios[arch->expand[block]]);
     }
     return len;
 }
@@ -120,7 +122,9 @@ static int read_block(struct reader *reader, const struct space_stage *stage, in
                              ratios = {'e', "expand ratio", stage->n_expand_ratios, NULL,
                                        stage->expand_ratios};
     int code = read_choice(reader, &kernels, &arch->kernel[block]);
-    return code ? code : read_choice(reader, &ratios, &arch->expand[block]);
+    if (!code && stage->block != BLOCK_CONV)
+        code = read_choice(reader, &ratios, &arch->expand[block]);
+    return code;
 }
 
 static int read_stage(struct reader *reader, const struct space_stage *stage, int index,

@@ -8,9 +8,10 @@
 
 const char *const op_kind_names[] = {"conv", "depthwise", "se", "pool", "linear", NULL};
 const char *const op_role_names[] = {
-    "stem",         "expand", "depthwise",   "se",         "project",
-    "final_expand", "pool",   "feature_mix", "classifier", NULL};
-const char *const unit_kind_names[] = {"stem", "block", "head_conv", "head_tail", NULL};
+    "stem",     "expand",       "depthwise", "se",          "project",    "conv", "reduce",
+    "shortcut", "final_expand", "pool",      "feature_mix", "classifier", NULL};
+const char *const unit_kind_names[] = {"stem",      "block",     "conv", "bottleneck",
+                                       "head_conv", "head_tail", NULL};
 
 /* Head and arrays in one piece of memory, so that free() is enough. */
 static struct graph *graph_create(int n_units, int n_ops) {
@@ -91,10 +92,11 @@ int graph_of_unit(const struct graph *graph, int unit, struct err *err, struct g
 
 static void hash_op(struct hash *hash, const struct op *op) {
     char text[256];
-    int len = snprintf(text, sizeof(text), "%s %s %d %d %d %d %d %dx%dx%d %dx%dx%d %d %d %d %d\n",
+    int len = snprintf(text, sizeof(text), "%s %s %d %d %d %d %d %dx%dx%d %dx%dx%d %d %d %d %d%s\n",
                        op_kind_names[op->kind], act_names[op->act], op->bn, op->bias, op->input,
                        op->output, op->residual, op->c_in, op->h_in, op->w_in, op->c_out, op->h_out,
-                       op->w_out, op->kernel, op->stride, op->pad, op->se_channels);
+                       op->w_out, op->kernel, op->stride, op->pad, op->se_channels,
+                       op->act_last ? " act_last" : "");
     hash_update(hash, text, (size_t)len);
 }
 

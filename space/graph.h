@@ -16,7 +16,7 @@ enum {
 
 enum op_kind {
     OP_CONV, /* dense kernel x kernel, 1x1 included; out = act(bn(w * in + bias)) (+ residual, added
-                behind act) */
+                behind act unless act_last) */
     OP_DEPTHWISE, /* kernel x kernel per channel; out = act(bn(w * in)) */
     OP_SE,        /* out = in * h_sigmoid(W2 relu(W1 mean(in) + b1) + b2), se_channels between; may
                      run in place */
@@ -29,7 +29,10 @@ enum op_role {
     ROLE_EXPAND,
     ROLE_DEPTHWISE,
     ROLE_SE,
-    ROLE_PROJECT,
+    ROLE_PROJECT, /* 1x1 that ends a block of more than one convolution */
+    ROLE_CONV,    /* dense k x k of a conv block or a bottleneck */
+    ROLE_REDUCE,
+    ROLE_SHORTCUT,
     ROLE_FINAL_EXPAND,
     ROLE_POOL,
     ROLE_FEATURE_MIX,
@@ -42,6 +45,7 @@ struct op {
     enum op_role role;
     enum act act;
     bool bn, bias;
+    bool act_last;     /* the activation stands behind the addition of the residual */
     int stage, block;  /* block is the index among the space's blocks; both -1 outside stages */
     int input, output; /* tensor indices; tensor 0 is the image */
     int residual;      /* tensor added to the output, or -1 */
@@ -57,12 +61,18 @@ struct tensor_shape {
 /* What the runtime runs as one and the latency table measures as one, in the order in which they
  * may follow each other. */
 enum unit_kind {
-    UNIT_STEM,      /* dense convolution on the image, BN, act */
-    UNIT_BLOCK,     /* expand, depthwise, SE, project, residual */
-    UNIT_HEAD_CONV, /* 1x1, BN, act */
-    UNIT_HEAD_TAIL  /* global mean, feature mix, classifier */
+    UNIT_STEM,       /* dense convolution on the image, BN, act */
+    UNIT_BLOCK,      /* expand, depthwise, SE, project, residual; the kinds of blocks mix freely */
+    UNIT_CONV,       /* dense convolution, BN, act, residual */
+    UNIT_BOTTLENECK, /* reduce, dense convolution, shortcut, project, act */
+    UNIT_HEAD_CONV,  /* 1x1, BN, act */
+    UNIT_HEAD_TAIL   /* global mean, feature mix, classifier */
 };
-extern const char *const unit_kind_names[]; /* "stem", "block", "head_conv", "head_tail", NULL */
+extern const char *const unit_kind_names[]; /* "stem", "block", "conv", "bottleneck", "head_conv",
+                                               "head_tail", NULL */
+static inline bool unit_kind_is_block(enum unit_kind kind) { /* stands in a stage */
+    return kind == UNIT_BLOCK || kind == UNIT_CONV || kind == UNIT_BOTTLENECK;
+}
 
 /* All that defines the work of a unit. Fields that its kind does not use are 0. */
 struct unit_spec {
@@ -70,12 +80,14 @@ struct unit_spec {
     enum act act;
     int c_in, h_in, w_in;
     int c_out;           /* head tail: classes */
-    int kernel, stride;  /* stem, block (of the depthwise convolution) */
-    int expand_channels; /* block: channels inside; 0: no expand convolution, so c_in inside */
+    int kernel, stride;  /* stem, conv, block (depthwise), bottleneck (dense convolution) */
+    int expand_channels; /* block: channels inside; 0: no expand convolution, so c_in inside;
+                            bottleneck: channels inside */
     int se_channels;     /* block; 0: no SE */
     int mix_channels;    /* head tail; 0: no feature mix */
     bool mix_bias;
-    bool residual; /* block: its input is added to its output */
+    bool residual; /* block, conv: its input is added to its output; bottleneck: its input is the
+                      shortcut, else a convolution of it is */
 };
 
 struct graph_unit {

@@ -26,7 +26,8 @@ static bool fill_unit(cJSON *obj, const struct graph_unit *unit) {
            add_nonzero(obj, "se_channels", spec->se_channels) &&
            add_nonzero(obj, "mix_channels", spec->mix_channels) &&
            (!spec->mix_bias || cJSON_AddTrueToObject(obj, "mix_bias")) &&
-           (!spec->residual || cJSON_AddTrueToObject(obj, "residual")) &&
+           (!spec->residual || spec->kind == UNIT_BOTTLENECK ||
+            cJSON_AddTrueToObject(obj, "residual")) &&
            add_int(obj, "c_out", spec->c_out);
 }
 
@@ -126,6 +127,34 @@ static void take_stem(struct source *source, struct unit_spec *spec) {
         fail(source, "kind", "cannot be stem: the input has too many channels");
 }
 
+static void take_residual(struct source *source, struct unit_spec *spec) {
+    spec->residual = take_flag(source, "residual");
+    if (!source->error && spec->residual && (spec->stride != 1 || spec->c_out != spec->c_in))
+        fail(source, "residual", "needs stride 1 and as many channels out as in");
+}
+
+static void take_conv(struct source *source, struct unit_spec *spec) {
+    static const char *const keys[] = {"kind",   "stage",    "block", "act", "kernel_size",
+                                       "stride", "residual", "c_out", NULL};
+    only(source, keys);
+    spec->act = take_act(source);
+    take_window(source, spec);
+    spec->c_out = take_channels(source, "c_out", SPACE_CHANNELS_MAX, false);
+    take_residual(source, spec);
+}
+
+/* Its shortcut follows from its shapes. */
+static void take_bottleneck(struct source *source, struct unit_spec *spec) {
+    static const char *const keys[] = {"kind",   "stage",           "block", "act", "kernel_size",
+                                       "stride", "expand_channels", "c_out", NULL};
+    only(source, keys);
+    spec->act = take_act(source);
+    take_window(source, spec);
+    spec->expand_channels = take_channels(source, "expand_channels", WIDTH_MAX, false);
+    spec->c_out = take_channels(source, "c_out", SPACE_CHANNELS_MAX, false);
+    spec->residual = spec->stride == 1 && spec->c_out == spec->c_in;
+}
+
 static void take_block(struct source *source, struct unit_spec *spec) {
     static const char *const keys[] = {
         "kind",        "stage",    "block", "act", "kernel_size", "stride", "expand_channels",
@@ -135,10 +164,8 @@ static void take_block(struct source *source, struct unit_spec *spec) {
     take_window(source, spec);
     spec->expand_channels = take_channels(source, "expand_channels", WIDTH_MAX, true);
     spec->se_channels = take_channels(source, "se_channels", WIDTH_MAX, true);
-    spec->residual = take_flag(source, "residual");
     spec->c_out = take_channels(source, "c_out", SPACE_CHANNELS_MAX, false);
-    if (!source->error && spec->residual && (spec->stride != 1 || spec->c_out != spec->c_in))
-        fail(source, "residual", "needs stride 1 and as many channels out as in");
+    take_residual(source, spec);
 }
 
 static void take_head_conv(struct source *source, struct unit_spec *spec) {
@@ -162,6 +189,24 @@ static void take_head_tail(struct source *source, struct unit_spec *spec) {
         fail(source, "act", "needs mix_channels");
 }
 
+/* Where a kind may stand; units of one rank may follow each other if they are blocks. */
+static int rank(enum unit_kind kind) {
+    return unit_kind_is_block(kind) ? UNIT_BLOCK : (int)kind;
+}
+
+static bool in_order(int before, enum unit_kind kind) {
+    int from = before < 0 ? -1 : rank((enum unit_kind)before);
+    return rank(kind) > from || (rank(kind) == from && unit_kind_is_block(kind));
+}
+
+/* Where a block stands, for people. */
+static void take_place(struct source *source, struct placed_unit *unit) {
+    if (json_has(source->obj, "stage"))
+        unit->stage = take_int(source, "stage", 0, SPACE_STAGES_MAX - 1);
+    if (json_has(source->obj, "block"))
+        unit->block = take_int(source, "block", 0, SPACE_BLOCKS_MAX - 1);
+}
+
 /* before: the kind of the unit before, or -1. */
 static void take_unit(struct source *source, int before, const struct tensor_shape *input,
                       struct placed_unit *ret_unit) {
@@ -171,7 +216,7 @@ static void take_unit(struct source *source, int before, const struct tensor_sha
     if (!source->error)
         source->error =
             json_enum(source->obj, source->at, "kind", unit_kind_names, source->err, &kind);
-    if (!source->error && (kind < before || (kind == before && kind != UNIT_BLOCK)))
+    if (!source->error && !in_order(before, (enum unit_kind)kind))
         fail(source, "kind", "is out of order: stem, blocks, head_conv, head_tail");
     if (!source->error && kind != UNIT_STEM && input->channels % 8)
         fail(source, "kind", "needs an input whose channels are a multiple of 8");
@@ -186,10 +231,15 @@ static void take_unit(struct source *source, int before, const struct tensor_sha
         break;
     case UNIT_BLOCK:
         take_block(source, &ret_unit->spec);
-        if (json_has(source->obj, "stage"))
-            ret_unit->stage = take_int(source, "stage", 0, SPACE_STAGES_MAX - 1);
-        if (json_has(source->obj, "block"))
-            ret_unit->block = take_int(source, "block", 0, SPACE_BLOCKS_MAX - 1);
+        take_place(source, ret_unit);
+        break;
+    case UNIT_CONV:
+        take_conv(source, &ret_unit->spec);
+        take_place(source, ret_unit);
+        break;
+    case UNIT_BOTTLENECK:
+        take_bottleneck(source, &ret_unit->spec);
+        take_place(source, ret_unit);
         break;
     case UNIT_HEAD_CONV:
         take_head_conv(source, &ret_unit->spec);

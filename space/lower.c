@@ -17,22 +17,41 @@ struct unit_spec lower_stem(const struct space *space, int resolution) {
                               .stride = space->stem.stride};
 }
 
+/* What an inverted residual block has beyond what all kinds have. */
+static void lower_inverted(const struct block_place *place, double expand_ratio,
+                           struct unit_spec *spec) {
+    int mid = expand_ratio > 1 ? space_mid_channels(place->c_in, expand_ratio) : place->c_in;
+    spec->kind = UNIT_BLOCK;
+    spec->expand_channels = expand_ratio > 1 ? mid : 0;
+    spec->se_channels = place->stage->se ? space_se_channels(mid) : 0;
+}
+
 struct unit_spec lower_block(const struct block_place *place, int kernel_size,
                              double expand_ratio) {
     const struct space_stage *stage = place->stage;
     int stride = place->first ? stage->stride : 1;
-    int mid = expand_ratio > 1 ? space_mid_channels(place->c_in, expand_ratio) : place->c_in;
-    return (struct unit_spec){.kind = UNIT_BLOCK,
-                              .act = stage->act,
-                              .c_in = place->c_in,
-                              .h_in = place->side,
-                              .w_in = place->side,
-                              .c_out = place->c_out,
-                              .kernel = kernel_size,
-                              .stride = stride,
-                              .expand_channels = expand_ratio > 1 ? mid : 0,
-                              .se_channels = stage->se ? space_se_channels(mid) : 0,
-                              .residual = stride == 1 && place->c_in == place->c_out};
+    struct unit_spec spec = {.act = stage->act,
+                             .c_in = place->c_in,
+                             .h_in = place->side,
+                             .w_in = place->side,
+                             .c_out = place->c_out,
+                             .kernel = kernel_size,
+                             .stride = stride,
+                             .residual = stride == 1 && place->c_in == place->c_out};
+    switch (stage->block) {
+    case BLOCK_INVERTED_RESIDUAL:
+        lower_inverted(place, expand_ratio, &spec);
+        break;
+    case BLOCK_CONV:
+        spec.kind = UNIT_CONV;
+        spec.residual = spec.residual && stage->residual;
+        break;
+    case BLOCK_BOTTLENECK:
+        spec.kind = UNIT_BOTTLENECK;
+        spec.expand_channels = space_mid_channels(place->c_out, expand_ratio);
+        break;
+    }
+    return spec;
 }
 
 struct unit_spec lower_head_conv(const struct space *space, int c_in, int side) {
@@ -164,6 +183,35 @@ static int block_ops(const struct unit_spec *spec, struct tensor_shape shape, st
     return n + 1;
 }
 
+static int conv_ops(const struct unit_spec *spec, const struct tensor_shape *shape,
+                    struct op *ops) {
+    ops[0] = conv_bn(ROLE_CONV, 0, shape, spec->c_out, spec->act);
+    set_window(&ops[0], spec->kernel, spec->stride);
+    ops[0].residual = spec->residual ? 0 : -1;
+    return 1;
+}
+
+static int bottleneck_ops(const struct unit_spec *spec, const struct tensor_shape *input,
+                          struct op *ops) {
+    int n = 2;
+    ops[0] = conv_bn(ROLE_REDUCE, 0, input, spec->expand_channels, spec->act);
+    struct tensor_shape shape = op_shape(&ops[0]);
+    ops[1] = conv_bn(ROLE_CONV, 1, &shape, spec->expand_channels, spec->act);
+    set_window(&ops[1], spec->kernel, spec->stride);
+    if (!spec->residual) {
+        ops[n] = conv_bn(ROLE_SHORTCUT, 0, input, spec->c_out, ACT_NONE);
+        set_window(&ops[n], 1, spec->stride);
+        ops[n].output = n + 1;
+        n++;
+    }
+    shape = op_shape(&ops[1]);
+    ops[n] = conv_bn(ROLE_PROJECT, 2, &shape, spec->c_out, spec->act);
+    ops[n].output = n + 1;
+    ops[n].residual = spec->residual ? 0 : n;
+    ops[n].act_last = true;
+    return n + 1;
+}
+
 static int tail_ops(const struct unit_spec *spec, struct tensor_shape shape, struct op *ops) {
     int n = 0;
     ops[n] = op_on(OP_POOL, ROLE_POOL, n, &shape);
@@ -190,6 +238,10 @@ int unit_ops(const struct unit_spec *spec, struct op ret_ops[UNIT_OPS_MAX]) {
         return 1;
     case UNIT_BLOCK:
         return block_ops(spec, shape, ret_ops);
+    case UNIT_CONV:
+        return conv_ops(spec, &shape, ret_ops);
+    case UNIT_BOTTLENECK:
+        return bottleneck_ops(spec, &shape, ret_ops);
     case UNIT_HEAD_CONV:
         ret_ops[0] = conv_bn(ROLE_FINAL_EXPAND, 0, &shape, spec->c_out, spec->act);
         return 1;
@@ -222,6 +274,8 @@ void unit_signature(const struct unit_spec *spec, char ret_signature[GRAPH_SIGNA
                  spec->c_out);
         break;
     case UNIT_BLOCK:
+    case UNIT_CONV:
+    case UNIT_BOTTLENECK:
         block_signature(spec, rest, size);
         break;
     case UNIT_HEAD_CONV:

@@ -30,6 +30,12 @@ static struct unit_memory block_elements(const struct unit_spec *spec) {
         .output = outputs(spec, spec->c_out)};
 }
 
+static struct unit_memory bottleneck_elements(const struct unit_spec *spec) {
+    return (struct unit_memory){.scratch = padded(spec->expand_channels) * spec->h_in * spec->w_in,
+                                .middle = outputs(spec, spec->expand_channels),
+                                .output = outputs(spec, spec->c_out)};
+}
+
 static struct unit_memory elements(const struct unit_spec *spec) {
     struct unit_memory memory = {0};
     int pad = spec->kernel / 2 * 2;
@@ -41,6 +47,10 @@ static struct unit_memory elements(const struct unit_spec *spec) {
     case UNIT_BLOCK:
         memory = block_elements(spec);
         break;
+    case UNIT_BOTTLENECK:
+        memory = bottleneck_elements(spec);
+        break;
+    case UNIT_CONV:
     case UNIT_HEAD_CONV:
         memory.output = outputs(spec, spec->c_out);
         break;
@@ -63,13 +73,23 @@ struct unit_memory unit_memory(const struct unit_spec *spec, int bytes_per_eleme
     return memory;
 }
 
-/* Most bytes at once, by steps: only a block's end with its input gone, unless it is added. */
+/* Units of more than one step: two that have a middle. */
+static bool has_middle(const struct unit_spec *spec) {
+    return spec->kind == UNIT_BLOCK || spec->kind == UNIT_BOTTLENECK;
+}
+
+/* A block that nothing is added to has done with its input when the middle is there. */
+static bool keeps_input(const struct unit_spec *spec) {
+    return spec->kind == UNIT_BOTTLENECK || spec->residual;
+}
+
+/* Most bytes at once, by steps. */
 static int64_t peak_of(const struct unit_spec *spec, const struct unit_memory *memory) {
-    if (spec->kind != UNIT_BLOCK)
+    if (!has_middle(spec))
         return memory->input + memory->scratch + memory->vectors + memory->output;
-    int64_t kept = (spec->residual ? memory->input : 0) + memory->middle;
-    int64_t depthwise = memory->input + memory->scratch + memory->middle;
-    return larger(depthwise, larger(kept + memory->vectors, kept + memory->output));
+    int64_t kept = (keeps_input(spec) ? memory->input : 0) + memory->middle;
+    int64_t filter = memory->input + memory->scratch + memory->middle;
+    return larger(filter, larger(kept + memory->vectors, kept + memory->output));
 }
 
 int64_t unit_peak_bytes(const struct unit_spec *spec, int bytes_per_element) {
@@ -77,15 +97,15 @@ int64_t unit_peak_bytes(const struct unit_spec *spec, int bytes_per_element) {
     return peak_of(spec, &memory);
 }
 
-/* Offsets with the input at the bottom of an arena of `arena` bytes. A block that adds its input
- * keeps the middle beside it and finds the top free for its output; any other block has the middle
- * at the top and overwrites its input. */
+/* Offsets with the input at the bottom of an arena of `arena` bytes. What keeps its input has the
+ * middle beside it and finds the top free for its output; any other block has the middle at the top
+ * and overwrites its input. */
 static struct unit_memory place_upwards(const struct unit_spec *spec,
                                         const struct unit_memory *size, int64_t arena) {
-    if (spec->kind != UNIT_BLOCK)
+    if (!has_middle(spec))
         return (struct unit_memory){
             .scratch = size->input, .vectors = size->input, .output = arena - size->output};
-    if (!spec->residual)
+    if (!keeps_input(spec))
         return (struct unit_memory){.scratch = size->input, .middle = arena - size->middle};
     return (struct unit_memory){.middle = size->input,
                                 .scratch = arena - size->scratch,
@@ -113,7 +133,7 @@ int64_t memory_plan(const struct graph *graph, int bytes_per_element,
         struct unit_memory size = unit_memory(spec, bytes_per_element);
         struct unit_memory at = place_upwards(spec, &size, arena);
         ret_offsets[i] = input_at_top ? mirror(&at, &size, arena) : at;
-        if (spec->kind != UNIT_BLOCK || spec->residual)
+        if (!has_middle(spec) || keeps_input(spec))
             input_at_top = !input_at_top;
     }
     return arena;

@@ -11,6 +11,7 @@
 const char *const act_names[] = {"none", "relu", "h_swish", "h_sigmoid", "relu6", NULL};
 const char *const layer_act_names[] = {"relu", "h_swish", "relu6", NULL};
 const enum act layer_acts[] = {ACT_RELU, ACT_HSWISH, ACT_RELU6};
+const char *const block_kind_names[] = {"inverted_residual", "conv", "bottleneck", NULL};
 
 void space_destroy(struct space *space) {
     free(space);
@@ -23,8 +24,8 @@ int space_make_divisible(double v) {
     return rounded < 0.9 * v ? rounded + 8 : rounded;
 }
 
-int space_mid_channels(int c_in, double expand_ratio) {
-    return space_make_divisible(rint(c_in * expand_ratio));
+int space_mid_channels(int channels, double expand_ratio) {
+    return space_make_divisible(rint(channels * expand_ratio));
 }
 
 int space_se_channels(int mid) {
@@ -63,38 +64,47 @@ static int number_blocks(struct space *space, struct err *err) {
 }
 
 /* Ratios that make_divisible rounds to one width would give one network two names. */
-static int check_widths(const struct space_stage *stage, int index, int c_in, struct err *err) {
+static int check_widths(const struct space_stage *stage, int index, int channels, struct err *err) {
     for (int i = 1; i < stage->n_expand_ratios; i++) {
-        int before = space_mid_channels(c_in, stage->expand_ratios[i - 1]);
-        int here = space_mid_channels(c_in, stage->expand_ratios[i]);
+        int before = space_mid_channels(channels, stage->expand_ratios[i - 1]);
+        int here = space_mid_channels(channels, stage->expand_ratios[i]);
         if (here > before)
             continue;
         char pointer[64];
         snprintf(pointer, sizeof(pointer), "/stages/%d/expand_ratios/%d", index, i);
         return err_set(err, ESP_EINVAL, pointer,
-                       "expand ratios %g and %g both give %d channels on %d input channels",
-                       stage->expand_ratios[i - 1], stage->expand_ratios[i], here, c_in);
+                       "expand ratios %g and %g both give %d channels on %d %s channels",
+                       stage->expand_ratios[i - 1], stage->expand_ratios[i], here, channels,
+                       stage->block == BLOCK_BOTTLENECK ? "output" : "input");
     }
     return 0;
+}
+
+static int check_stage_widths(const struct space_stage *stage, int index,
+                              const struct space_choices *channels, struct err *err) {
+    int code = 0;
+    for (int c = 0; !code && c < channels->n; c++)
+        code = check_widths(stage, index, channels->value[c], err);
+    return code;
 }
 
 static int check_all_widths(const struct space *space, struct err *err) {
     const struct space_choices stem = {1, {space->stem.channels}};
-    for (int i = 0; i < space->n_stages; i++) {
+    int code = 0;
+    for (int i = 0; !code && i < space->n_stages; i++) {
         const struct space_stage *stage = &space->stages[i];
-        const struct space_choices *inputs[2] = {i ? &space->stages[i - 1].channels : &stem,
-                                                 &stage->channels};
-        for (int set = 0; set < (stage->max_depth > 1 ? 2 : 1); set++)
-            for (int c = 0; c < inputs[set]->n; c++) {
-                int code = check_widths(stage, i, inputs[set]->value[c], err);
-                if (code)
-                    return code;
-            }
+        bool of_output = stage->block == BLOCK_BOTTLENECK;
+        if (!of_output)
+            code = check_stage_widths(stage, i, i ? &space->stages[i - 1].channels : &stem, err);
+        if (!code && (of_output || stage->max_depth > 1))
+            code = check_stage_widths(stage, i, &stage->channels, err);
     }
-    return 0;
+    return code;
 }
 
-/* Every cost grows with every gene, so the largest subnet stands for all. */
+/* Costs grow with every gene, so the largest subnet stands for all: within the factor of 2 that the
+ * shortcut's convolution, which only blocks that change their channels have, adds to a bottleneck.
+ */
 static int check_size(const struct space *space, struct err *err) {
     struct arch largest;
     struct cost cost;

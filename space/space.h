@@ -38,18 +38,30 @@ struct space_choices {
     int value[SPACE_CHOICES_MAX]; /* strictly ascending */
 };
 
-/* A stage of inverted residual blocks (Cai et al. 2020, sec. 3; MobileNetV3): 1x1 expand (absent at
- * expand ratio 1), depthwise k x k, SE, 1x1 project; BN behind each convolution; residual where
- * stride is 1 and channels agree. A subnet keeps the stage's first depth blocks. */
+/* What a stage's blocks are; BN stands behind each convolution.
+ *   inverted residual (Cai et al. 2020, sec. 3; MobileNetV3): 1x1 expand (absent at expand ratio
+ *     1), depthwise k x k, SE, 1x1 project; residual where stride is 1 and channels agree
+ *   conv: dense k x k; the input is added behind the activation where the stage wants that, stride
+ *     is 1 and channels agree
+ *   bottleneck (He et al. 2016, fig. 5; stride on the k x k as in torchvision): 1x1 reduce, dense
+ *     k x k, 1x1 to the block's output; plus the input, or where stride or channels differ a
+ *     strided 1x1 of it; then the activation. Expand ratios are of the output channels. */
+enum block_kind { BLOCK_INVERTED_RESIDUAL, BLOCK_CONV, BLOCK_BOTTLENECK };
+extern const char *const block_kind_names[]; /* "inverted_residual", ..., NULL */
+
+/* A stage of blocks of one kind. A subnet keeps the stage's first depth blocks. */
 struct space_stage {
     char name[32];
+    enum block_kind block;
     struct space_choices depths, channels /* output; multiples of 8 */, kernel_sizes /* 3, 5, 7 */;
-    int n_expand_ratios;
-    double expand_ratios[SPACE_CHOICES_MAX]; /* strictly ascending, in [1, 12], thousandths; no two
-                                                give one width for the same input */
+    int n_expand_ratios; /* conv: 1, the ratio 1, which its archs and JSON leave out */
+    double expand_ratios[SPACE_CHOICES_MAX]; /* strictly ascending, thousandths, in [1, 12], of
+                                                bottlenecks in [0.05, 4]; no two give one width for
+                                                the same channels */
     int stride;                              /* of the first block: 1 or 2 */
     enum act act;
-    bool se;
+    bool se;         /* inverted residual */
+    bool residual;   /* conv */
     int first_block; /* index of its first block among the space's blocks */
     int max_depth;
 };
@@ -98,5 +110,5 @@ int space_builtin(const char *name, struct err *err,
 double space_cardinality(const struct space *space);
 /* make_divisible of MobileNetV3: v rounded to a multiple of 8, at least 8, never below 0.9 v. */
 int space_make_divisible(double v);
-int space_mid_channels(int c_in, double expand_ratio); /* make_divisible(round(c_in * e)) */
-int space_se_channels(int mid);                        /* make_divisible(mid / 4) */
+int space_mid_channels(int channels, double expand_ratio); /* make_divisible(round(channels * e)) */
+int space_se_channels(int mid);                            /* make_divisible(mid / 4) */

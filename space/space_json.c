@@ -174,38 +174,78 @@ static int read_stage_lists(const cJSON *obj, const char *at, struct err *err,
     static const struct list_rule
         depths = {"depths", 1, SPACE_DEPTH_MAX, SPACE_CHOICES_MAX, 1, 0, "whole"},
         channels = {"channels", 8, SPACE_CHANNELS_MAX, SPACE_CHOICES_MAX, 8, 0, "multiples of 8"},
-        kernels = {"kernel_sizes", 3, SPACE_KERNEL_MAX, SPACE_CHOICES_MAX, 2, 1, "odd"},
-        ratios = {"expand_ratios", 1, 12, SPACE_CHOICES_MAX, 0.001, 0, "whole thousandths"};
+        kernels = {"kernel_sizes", 3, SPACE_KERNEL_MAX, SPACE_CHOICES_MAX, 2, 1, "odd"};
     int code = read_choices(obj, at, &depths, err, &stage->depths);
     if (!code)
         code = read_choices(obj, at, &channels, err, &stage->channels);
     if (!code)
         code = read_choices(obj, at, &kernels, err, &stage->kernel_sizes);
-    if (code)
-        return code;
-    int n = read_list(obj, at, &ratios, err, stage->expand_ratios);
+    return code;
+}
+
+static int read_ratios(const cJSON *obj, const char *at, struct err *err,
+                       struct space_stage *stage) {
+    static const struct list_rule rules[] = {
+        [BLOCK_INVERTED_RESIDUAL] = {"expand_ratios", 1, 12, SPACE_CHOICES_MAX, 0.001, 0,
+                                     "whole thousandths"},
+        [BLOCK_BOTTLENECK] = {"expand_ratios", 0.05, 4, SPACE_CHOICES_MAX, 0.001, 0,
+                              "whole thousandths"}};
+    if (stage->block == BLOCK_CONV) {
+        stage->expand_ratios[0] = 1;
+        stage->n_expand_ratios = 1;
+        return 0;
+    }
+    int n = read_list(obj, at, &rules[stage->block], err, stage->expand_ratios);
     if (n < 0)
         return n;
     stage->n_expand_ratios = n;
     return 0;
 }
 
+static int read_block_kind(const cJSON *obj, const char *at, struct err *err,
+                           enum block_kind *ret_kind) {
+    int kind = BLOCK_INVERTED_RESIDUAL, code = 0;
+    if (json_has(obj, "block"))
+        code = json_enum(obj, at, "block", block_kind_names, err, &kind);
+    if (!code)
+        *ret_kind = (enum block_kind)kind;
+    return code;
+}
+
+/* Members that only some kinds of blocks have; another kind's are refused as unknown. */
+static int check_members(const cJSON *obj, const char *at, enum block_kind kind, struct err *err) {
+    static const char *const keys[][10] = {
+        [BLOCK_INVERTED_RESIDUAL] = {"name", "block", "depths", "channels", "kernel_sizes",
+                                     "stride", "act", "expand_ratios", "se", NULL},
+        [BLOCK_CONV] = {"name", "block", "depths", "channels", "kernel_sizes", "stride", "act",
+                        "residual", NULL},
+        [BLOCK_BOTTLENECK] = {"name", "block", "depths", "channels", "kernel_sizes", "stride",
+                              "act", "expand_ratios", NULL}};
+    return json_only(obj, at, keys[kind], err);
+}
+
 static int read_stage(const cJSON *obj, int index, struct err *err, struct space_stage *stage) {
-    static const char *const keys[] = {
-        "name", "depths", "channels", "kernel_sizes", "expand_ratios", "stride", "act", "se", NULL};
     char at[32];
     snprintf(at, sizeof(at), "/stages/%d", index);
     snprintf(stage->name, sizeof(stage->name), "stage%d", index + 1);
-    int code = json_only(obj, at, keys, err);
+    int code = cJSON_IsObject(obj) ? read_block_kind(obj, at, err, &stage->block) : 0;
+    if (!code)
+        code = check_members(obj, at, stage->block, err);
     if (!code && json_has(obj, "name"))
         code = copy_name(obj, at, sizeof(stage->name), err, stage->name);
     if (!code)
         code = read_stage_lists(obj, at, err, stage);
     if (!code)
+        code = read_ratios(obj, at, err, stage);
+    if (!code)
         code = read_int(obj, at, "stride", 1, 2, err, &stage->stride);
     if (!code)
         code = read_act(obj, at, err, &stage->act);
-    return code ? code : json_bool(obj, at, "se", err, &stage->se);
+    if (!code && stage->block == BLOCK_INVERTED_RESIDUAL)
+        code = json_bool(obj, at, "se", err, &stage->se);
+    if (!code && stage->block == BLOCK_CONV)
+        code = json_bool_opt(obj, at, "residual", err, &stage->residual);
+    return code;
 }
 
 static int read_stages(const cJSON *doc, struct err *err, struct space *space) {
@@ -313,17 +353,30 @@ static bool add_head(cJSON *doc, const struct space *space) {
            cJSON_AddStringToObject(head, "act", act_names[space->head.act]);
 }
 
+static bool add_ratios(cJSON *obj, const struct space_stage *stage) {
+    return cJSON_AddItemToObject(
+        obj, "expand_ratios",
+        cJSON_CreateDoubleArray(stage->expand_ratios, stage->n_expand_ratios));
+}
+
+/* What the kinds of blocks differ in. The default kind is not named: fingerprints of spaces from
+ * before there were others stay what they were. */
+static bool fill_block(cJSON *obj, const struct space_stage *stage) {
+    if (stage->block == BLOCK_INVERTED_RESIDUAL)
+        return add_ratios(obj, stage) && cJSON_AddBoolToObject(obj, "se", stage->se);
+    return cJSON_AddStringToObject(obj, "block", block_kind_names[stage->block]) &&
+           (stage->block == BLOCK_CONV
+                ? cJSON_AddBoolToObject(obj, "residual", stage->residual) != NULL
+                : add_ratios(obj, stage));
+}
+
 static bool fill_stage(cJSON *obj, const struct space_stage *stage, bool with_names) {
     return (!with_names || cJSON_AddStringToObject(obj, "name", stage->name)) &&
            add_choices(obj, "depths", &stage->depths) &&
            add_choices(obj, "channels", &stage->channels) &&
            add_choices(obj, "kernel_sizes", &stage->kernel_sizes) &&
-           cJSON_AddItemToObject(
-               obj, "expand_ratios",
-               cJSON_CreateDoubleArray(stage->expand_ratios, stage->n_expand_ratios)) &&
            add_int(obj, "stride", stage->stride) &&
-           cJSON_AddStringToObject(obj, "act", act_names[stage->act]) &&
-           cJSON_AddBoolToObject(obj, "se", stage->se);
+           cJSON_AddStringToObject(obj, "act", act_names[stage->act]) && fill_block(obj, stage);
 }
 
 static bool add_stages(cJSON *doc, const struct space *space, bool with_names) {

@@ -179,6 +179,8 @@ static void forward_unit(struct engine *e, struct unit *u) {
     case UNIT_HEAD_CONV:
         head_conv_forward(e, u);
         break;
+    case UNIT_CONV:
+    case UNIT_BOTTLENECK: /* supernet_create refuses them */
     case UNIT_HEAD_TAIL:
         break;
     }

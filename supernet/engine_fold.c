@@ -36,6 +36,9 @@ static struct source source_of(const struct supernet_map *map, const struct op *
         return (struct source){map->mix, map->mix_bias, NULL};
     case ROLE_CLASSIFIER:
         return (struct source){map->classifier, map->classifier_bias, NULL};
+    case ROLE_CONV:
+    case ROLE_REDUCE:
+    case ROLE_SHORTCUT:
     case ROLE_SE:
     case ROLE_POOL:
         break;

@@ -13,8 +13,9 @@ static void require(bool ok) {
 
 static void check_op(const struct graph *graph, int index) {
     const struct op *op = &graph->ops[index];
-    const struct tensor_shape *in = &graph->tensors[index], *out = &graph->tensors[index + 1];
-    require(op->input == index && op->output == index + 1 && op->residual <= index);
+    require(op->input >= 0 && op->input <= index && op->output == index + 1 &&
+            op->residual <= index);
+    const struct tensor_shape *in = &graph->tensors[op->input], *out = &graph->tensors[index + 1];
     require(op->c_in == in->channels && op->h_in == in->height && op->w_in == in->width);
     require(op->c_out == out->channels && op->h_out == out->height && op->w_out == out->width);
     require(op->c_out > 0 && op->h_out > 0 && op->w_out > 0);

@@ -64,4 +64,21 @@ static inline bool next_arch(const struct gene *genes, int n, struct arch *arch)
     "\"stem\":{\"channels\":8,\"kernel_size\":3,\"stride\":1,\"act\":\"h_swish\"},\"stages\":"     \
     "[" TINY_STAGES                                                                                \
     "],\"head\":{\"expand_channels\":32,\"mix_channels\":40,\"mix_bias\":true,\"act\":\"relu\"}}"
+/* Every kind of block: conv with and without residual, bottlenecks whose shortcut is the input for
+ * some archs and a convolution for others, an inverted residual block behind. */
+#define MIXED_SPACE                                                                                \
+    "{\"name\":\"mixed\",\"input_channels\":1,\"n_classes\":5,\"resolutions\":[9,16],"             \
+    "\"stem\":{\"channels\":8,\"kernel_size\":3,\"stride\":1,\"act\":\"relu\"},\"stages\":["       \
+    "{\"name\":\"a\",\"block\":\"conv\",\"depths\":[1,2],\"channels\":[8,16],"                     \
+    "\"kernel_sizes\":[3,5],\"stride\":2,\"act\":\"relu6\",\"residual\":true},"                    \
+    "{\"block\":\"conv\",\"depths\":[1],\"channels\":[16],\"kernel_sizes\":[3],\"stride\":1,"      \
+    "\"act\":\"relu\"},"                                                                           \
+    "{\"block\":\"bottleneck\",\"depths\":[1],\"channels\":[16,24],\"kernel_sizes\":[3],"          \
+    "\"expand_ratios\":[0.5],\"stride\":1,\"act\":\"h_swish\"},"                                   \
+    "{\"name\":\"b\",\"block\":\"bottleneck\",\"depths\":[1,2],\"channels\":[24,32],"              \
+    "\"kernel_sizes\":[3,5],\"expand_ratios\":[0.25,0.5],\"stride\":2,\"act\":\"relu\"},"          \
+    "{\"depths\":[1],\"channels\":[32],\"kernel_sizes\":[3],\"expand_ratios\":[1,2],"              \
+    "\"stride\":1,\"act\":\"h_swish\",\"se\":true}],"                                              \
+    "\"head\":{\"expand_channels\":0,\"mix_channels\":0,\"act\":\"relu\"}}"
+enum { MIXED_SUBNETS = 2 * (2 * (2 + 4)) * 2 * (2 * (4 + 16)) * 2 };
 enum { TINY_SUBNETS = 2 * (2 * (2 + 4)) * (2 * (3 + 9)) * 3 };

@@ -79,8 +79,9 @@ static void assert_well_formed(const struct graph *graph) {
         next += unit->n_ops;
         for (int i = unit->first_op; i < next; i++) {
             const struct op *op = &graph->ops[i];
-            const struct tensor_shape *in = &graph->tensors[i], *out = &graph->tensors[i + 1];
-            assert_int_equal(op->input, i);
+            const struct tensor_shape *in = &graph->tensors[op->input];
+            const struct tensor_shape *out = &graph->tensors[i + 1];
+            assert_in_range(op->input, unit->first_op, i);
             assert_int_equal(op->output, i + 1);
             assert_true(op->c_in == in->channels && op->h_in == in->height &&
                         op->w_in == in->width);
@@ -90,7 +91,7 @@ static void assert_well_formed(const struct graph *graph) {
             if (op->kind == OP_CONV || op->kind == OP_DEPTHWISE)
                 assert_int_equal(op->h_out, (op->h_in + 2 * op->pad - op->kernel) / op->stride + 1);
             if (op->residual >= 0) {
-                assert_int_equal(op->residual, unit->first_op);
+                assert_in_range(op->residual, unit->first_op, i);
                 assert_memory_equal(&graph->tensors[op->residual], out, sizeof(*out));
             }
         }
