@@ -49,6 +49,6 @@ int plan_run(struct plan *plan, const float *input, int n, float *ret_output);
 int64_t plan_arena_bytes(const struct plan *plan);
 /* Identity of what was built: kernel set chosen, source revision of the runtime; part of a
  * profile's fingerprint. Static. */
-const char *plan_kernel_set(const struct plan *plan); /* "scalar", "avx2" */
+const char *plan_kernel_set(const struct plan *plan); /* "scalar", "avx2", "avx512" */
 const char *
 runtime_revision(void); /* hash of the runtime's sources and flags, made at build time */

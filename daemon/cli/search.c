@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/resource.h"
 
@@ -210,15 +211,27 @@ static double row_order(const cJSON *row) {
     return isnan(us) ? 1e12 + cli_number(row, "macs") : us;
 }
 
-static void add_row_by_latency(cJSON *table, cJSON *row) {
-    int place = 0;
-    const cJSON *other = NULL;
-    cJSON_ArrayForEach(other, table) {
-        if (row_order(other) > row_order(row))
-            break;
-        place++;
+static int compare_rows(const void *a, const void *b) {
+    double x = row_order(*(cJSON *const *)a), y = row_order(*(cJSON *const *)b);
+    return (x > y) - (x < y);
+}
+
+/* The front's rows as a table in their order. cJSON_InsertItemInArray would do it in place, but
+ * Debian's 1.7.15 refuses some places in the middle. */
+static cJSON *front_table(const cJSON *items) {
+    cJSON *table = cJSON_CreateArray();
+    const cJSON *item = NULL;
+    int n = 0;
+    cJSON **rows = mem_array((size_t)cJSON_GetArraySize(items) + 1, sizeof(*rows));
+
+    if (rows) {
+        cJSON_ArrayForEach(item, items) rows[n++] = front_row(item);
+        qsort(rows, (size_t)n, sizeof(*rows), compare_rows);
     }
-    cJSON_InsertItemInArray(table, place, row);
+    for (int i = 0; i < n; i++)
+        cJSON_AddItemToArray(table, rows[i]);
+    free(rows);
+    return table;
 }
 
 /* The point with the best value of top1 among those that meet the constraints. */
@@ -264,10 +277,8 @@ static void print_front(const struct cli *cli, const cJSON *front) {
         {"PARAMS", "params", CELL_MACS},
         {"PEAK MEMORY", "memory", CELL_BYTES},
         {"ARCH", "arch", CELL_TEXT}};
-    const cJSON *item = NULL;
-    cJSON *table = cJSON_CreateArray();
+    cJSON *table = front_table(cli_item(front, "items"));
 
-    cJSON_ArrayForEach(item, cli_item(front, "items")) add_row_by_latency(table, front_row(item));
     cli_table(cli, table, columns, COUNT(columns));
     cJSON_Delete(table);
     if (!cli->no_headers)

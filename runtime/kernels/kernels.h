@@ -128,7 +128,7 @@ struct layout_args {
 #include "runtime/kernels/kernels.inc"
 
 struct kernels {
-    const char *name;   /* of the row: "scalar", "avx2" */
+    const char *name;   /* of the row: "scalar", "avx2", "avx512" */
     uint32_t cpu_flags; /* what the row needs (base/cpu.h) */
     KERNEL_OPS(KERNEL_POINTER, )
 };

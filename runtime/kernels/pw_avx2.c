@@ -1,28 +1,11 @@
 /* 1x1 convolution: tiles of 4 pixels x 24 outputs, 6 x 16 or 8 x 8 in 12 or fewer accumulators, all
  * of c_in in one pass, activations broadcast from memory. */
 #include "runtime/kernels/avx2.h"
+#include "runtime/kernels/cursor.h"
 
 enum {
     PIXEL_BLOCK = 96 /* a multiple of every tile height; its inputs stay in cache for all panels */
 };
-
-/* Where the pixels of a run are stored: a cursor over rows (struct pw_args, y_width). */
-struct cursor {
-    int column, width;
-    ptrdiff_t offset, gap; /* floats; gap is added behind the last pixel of a row */
-};
-
-INLINE void cursor_next(struct cursor *cursor, const int pixels, ptrdiff_t *offset) {
-    UNROLL
-    for (int m = 0; m < pixels; m++) {
-        offset[m] = cursor->offset;
-        cursor->offset += 8;
-        if (++cursor->column == cursor->width) {
-            cursor->column = 0;
-            cursor->offset += cursor->gap;
-        }
-    }
-}
 
 /* `pixels` x 8 `vectors` outputs from pixel `first` on; w is the panel, c its first output. */
 INLINE void tile(const int pixels, const int vectors, const struct pw_args *a, const float *w,
@@ -77,12 +60,7 @@ static const int tile_pixels[4] = {0, 8, 6, 4};
 /* Pixels [first, last) of one panel of outputs. */
 static void panel(const struct pw_args *a, const float *w, int width, int c, int first, int last) {
     int vectors = width / 8, full = tile_pixels[vectors];
-    struct cursor cursor = {.width = -1, .offset = (ptrdiff_t)first * 8};
-    if (a->y_width > 0)
-        cursor = (struct cursor){.column = first % a->y_width,
-                                 .width = a->y_width,
-                                 .offset = first / a->y_width * a->y_row + first % a->y_width * 8,
-                                 .gap = a->y_row - (ptrdiff_t)a->y_width * 8};
+    struct cursor cursor = cursor_at(a, first);
     int p = first;
     for (; p + full <= last; p += full)
         tiles[vectors][full - 1](a, w, p, c, &cursor);
