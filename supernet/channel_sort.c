@@ -173,8 +173,8 @@ static size_t largest_block_tensor(const struct supernet *net) {
 static int sorter_init(struct sorter *sorter, const struct supernet *net, struct err *err) {
     size_t widest = 1;
     for (int b = 0; b < net->space->n_blocks; b++)
-        widest = (size_t)net->map->blocks[b].mid > widest ? (size_t)net->map->blocks[b].mid
-                                                          : widest;
+        widest =
+            (size_t)net->map->blocks[b].mid > widest ? (size_t)net->map->blocks[b].mid : widest;
     sorter->ranked = mem_array(widest, sizeof *sorter->ranked);
     sorter->order = mem_array(widest, sizeof *sorter->order);
     sorter->copy = mem_array(largest_block_tensor(net), sizeof *sorter->copy);
@@ -194,7 +194,8 @@ int channel_sort(struct supernet *supernet, const struct channel_sort_options *o
     struct sorter sorter = {0};
     const struct space *space = supernet->space;
     if (options->trained_ratios < 1)
-        return err_set(err, ESP_EINVAL, NULL, "one expand ratio at least is trained before sorting");
+        return err_set(err, ESP_EINVAL, NULL,
+                       "one expand ratio at least is trained before sorting");
     int rc = sorter_init(&sorter, supernet, err);
     for (int s = 0; rc == 0 && s < space->n_stages; s++)
         for (int i = 0; i < space->stages[s].max_depth; i++)

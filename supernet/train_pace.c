@@ -16,8 +16,8 @@ static const double wanted_share = 0.02, greatest_share = 0.1, longest_s = 30;
 static const double stall_factor = 2; /* times the median: no step, but a wait for the machine */
 
 void pace_gauge_init(struct pace_gauge *gauge, const int *resolutions, int n, double budget_s) {
-    *gauge = (struct pace_gauge){
-        .resolutions = resolutions, .n_resolutions = n, .budget_s = budget_s};
+    *gauge =
+        (struct pace_gauge){.resolutions = resolutions, .n_resolutions = n, .budget_s = budget_s};
     gauge->limit_s = wanted_share * budget_s;
     if (gauge->limit_s > longest_s)
         gauge->limit_s = longest_s;
@@ -123,8 +123,8 @@ static int time_step(struct calibration *calibration, int i, struct err *err, do
     loader_next(calibration->loaders[i], &batch);
     batch.resolution = calibration->gauge.timed[i];
     supernet_zero_grad(calibration->parts.supernet);
-    int rc = sandwich_step(calibration->parts.sandwich, &batch,
-                           (uint64_t)calibration->gauge.rounds, err, &losses);
+    int rc = sandwich_step(calibration->parts.sandwich, &batch, (uint64_t)calibration->gauge.rounds,
+                           err, &losses);
     if (rc != 0)
         return rc;
     supernet_sgd_step(calibration->parts.supernet, options->pool, &sgd);

@@ -69,6 +69,8 @@ INLINE __m512 act2(enum act act, __m512 v) {
         return _mm512_mul_ps(v, gate2(v));
     case ACT_HSIGMOID:
         return gate2(v);
+    case ACT_RELU6:
+        return _mm512_min_ps(_mm512_max_ps(v, _mm512_setzero_ps()), _mm512_set1_ps(6));
     }
     return v;
 }
@@ -85,6 +87,9 @@ INLINE __m512 act2(enum act act, __m512 v) {
             statement;                                                                             \
         } else if ((act_value) == ACT_HSIGMOID) {                                                  \
             const enum act ACT = ACT_HSIGMOID;                                                     \
+            statement;                                                                             \
+        } else if ((act_value) == ACT_RELU6) {                                                     \
+            const enum act ACT = ACT_RELU6;                                                        \
             statement;                                                                             \
         } else {                                                                                   \
             const enum act ACT = ACT_NONE;                                                         \
@@ -118,6 +123,10 @@ INLINE void epilogue_pairs(const int pairs, const int vectors, const struct epil
             UNROLL
             for (int i = 0; i < pairs * vectors; i++)
                 acc[i / vectors][i % vectors] = act2(ACT_HSIGMOID, acc[i / vectors][i % vectors]);
+        } else if (e->act == ACT_RELU6) {
+            UNROLL
+            for (int i = 0; i < pairs * vectors; i++)
+                acc[i / vectors][i % vectors] = act2(ACT_RELU6, acc[i / vectors][i % vectors]);
         }
         if (e->residual) {
             const float *r = e->residual + c / 8 * e->residual_block + (ptrdiff_t)first * 8;

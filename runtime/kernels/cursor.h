@@ -11,11 +11,11 @@ struct cursor {
 static inline struct cursor cursor_at(const struct pw_args *a, int pixel) {
     if (a->y_width <= 0)
         return (struct cursor){.width = -1, .offset = (ptrdiff_t)pixel * KERNEL_LANES};
-    return (struct cursor){
-        .column = pixel % a->y_width,
-        .width = a->y_width,
-        .offset = pixel / a->y_width * a->y_row + pixel % a->y_width * KERNEL_LANES,
-        .gap = a->y_row - (ptrdiff_t)a->y_width * KERNEL_LANES};
+    return (struct cursor){.column = pixel % a->y_width,
+                           .width = a->y_width,
+                           .offset =
+                               pixel / a->y_width * a->y_row + pixel % a->y_width * KERNEL_LANES,
+                           .gap = a->y_row - (ptrdiff_t)a->y_width * KERNEL_LANES};
 }
 
 /* The offsets of the next `pixels`; inlined with a constant count. */

@@ -16,7 +16,7 @@ struct row {
  * the zero columns are left out at compile time. */
 INLINE void tile(const int kernel, const int pairs, const bool whole, const struct row *row,
                  int q) {
-    static const ptrdiff_t offset[16] = {0,  8,  16, 24, 32, 40, 48,  56,
+    static const ptrdiff_t offset[16] = {0,  8,  16, 24, 32, 40,  48,  56,
                                          64, 72, 80, 88, 96, 104, 112, 120};
     const int pad = kernel / 2;
     __m512 acc[8][TILE_VECTORS];

@@ -85,10 +85,9 @@ SINGLE(3) TILE(1, 3) TILE(2, 3) TILE(4, 3) TILE(6, 3)
     typedef void tile_function(const struct pw_args *, const float *, int, int, struct cursor *);
 enum { SIZES = 5 };
 /* By vectors of the panel less one; the largest tile first. */
-static tile_function *const tiles[3][SIZES] = {
-    {tile_12x1, tile_4x1, tile_2x1, tile_1x1, single_1},
-    {tile_8x2, tile_4x2, tile_2x2, tile_1x2, single_2},
-    {tile_6x3, tile_4x3, tile_2x3, tile_1x3, single_3}};
+static tile_function *const tiles[3][SIZES] = {{tile_12x1, tile_4x1, tile_2x1, tile_1x1, single_1},
+                                               {tile_8x2, tile_4x2, tile_2x2, tile_1x2, single_2},
+                                               {tile_6x3, tile_4x3, tile_2x3, tile_1x3, single_3}};
 static const int tile_pixels[3][SIZES] = {{24, 8, 4, 2, 1}, {16, 8, 4, 2, 1}, {12, 8, 4, 2, 1}};
 
 /* Pixels [first, last) of one panel of outputs. */

@@ -1,5 +1,5 @@
-/* What the AVX2 and AVX-512 depthwise gradients share: scratch planes and their geometry, which rows
- * and taps meet, and what a pass of the data gradient reads. */
+/* What the AVX2 and AVX-512 depthwise gradients share: scratch planes and their geometry, which
+ * rows and taps meet, and what a pass of the data gradient reads. */
 #pragma once
 
 #include <string.h>

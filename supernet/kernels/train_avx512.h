@@ -16,6 +16,12 @@ INLINE struct act_pair2 act_pair2(enum act act, __m512 z) {
         return (struct act_pair2){_mm512_maskz_mov_ps(above, z),
                                   _mm512_maskz_mov_ps(above, _mm512_set1_ps(1))};
     }
+    if (act == ACT_RELU6) {
+        __mmask16 inside = _mm512_cmp_ps_mask(z, _mm512_setzero_ps(), _CMP_GT_OQ) &
+                           _mm512_cmp_ps_mask(z, _mm512_set1_ps(6), _CMP_LT_OQ);
+        return (struct act_pair2){act2(ACT_RELU6, z),
+                                  _mm512_maskz_mov_ps(inside, _mm512_set1_ps(1))};
+    }
     if (act == ACT_HSWISH) {
         __m512 sixth = _mm512_mul_ps(z, _mm512_set1_ps(1.0f / 6));
         __m512 open = _mm512_add_ps(sixth, _mm512_set1_ps(0.5f));

@@ -59,8 +59,7 @@ static void logits_of(struct fixture *f, const char *text, float ret_logits[LOGI
     struct engine_limits limits = {IMAGES, SIDE, false};
     if (arch_parse(f->space, text, strlen(text), &err, &arch) != 0)
         fail_msg("%s", err.message);
-    struct engine_run run = {
-        .arch = &arch, .mode = ENGINE_EVAL, .images = f->images, .n = IMAGES};
+    struct engine_run run = {.arch = &arch, .mode = ENGINE_EVAL, .images = f->images, .n = IMAGES};
     assert_int_equal(engine_create(f->net, NULL, &limits, &err, &engine), 0);
     assert_int_equal(engine_forward(engine, &run, &err, ret_logits), 0);
     engine_destroy(engine);
