@@ -2,9 +2,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* Kernels walk through large buffers in pieces of a few kilobytes that lie far apart: with small
  * pages each piece costs a miss of the address cache (5 to 40 % of a training kernel's time). The
@@ -20,6 +22,40 @@ struct arena_chunk {
     struct arena_chunk *next;
     size_t size, used; /* bytes behind the header */
 } __attribute__((aligned(MEM_ALIGN)));
+
+/* The number in the file's first line; 0 when there is none ("max" means no limit). */
+static int64_t read_number(const char *path) {
+    long long number = 0;
+    FILE *file = fopen(path, "re");
+    if (!file || fscanf(file, "%lld", &number) != 1)
+        number = 0;
+    if (file)
+        fclose(file);
+    return number;
+}
+
+/* Control groups, version 2 and 1, as a container sees its own. */
+int64_t mem_machine_bytes(void) {
+    static const char *const limits[] = {"/sys/fs/cgroup/memory.max",
+                                         "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    int64_t bytes = pages > 0 && page > 0 ? (int64_t)pages * page : 0;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        int64_t limit = read_number(limits[i]);
+        if (limit > 0 && (bytes == 0 || limit < bytes))
+            bytes = limit;
+    }
+    return bytes;
+}
+
+void mem_format_bytes(int64_t bytes, char ret_text[32]) {
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    for (; value >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
+        value /= 1024;
+    snprintf(ret_text, 32, "%.*f %s", unit > 2 && value < 100 ? 1 : 0, value, units[unit]);
+}
 
 void *mem_array(size_t count, size_t size) {
     size_t bytes;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define MEM_ALIGN 64 /* bytes: a cache line, and what every kernel may assume */
 
@@ -10,6 +11,10 @@
 void *mem_array(size_t count, size_t size);
 /* Like mem_array, aligned to MEM_ALIGN and touched. Free with free(). */
 void *mem_aligned(size_t count, size_t size);
+/* What this machine, or the container that this process is in, has; 0 if not known. */
+int64_t mem_machine_bytes(void);
+/* "768 MiB", "3.2 GiB": for people. */
+void mem_format_bytes(int64_t bytes, char ret_text[32]);
 char *mem_strdup(const char *text); /* NULL on memory exhaustion or text NULL */
 
 /* Bump allocator: everything of one request, generation or training step, freed at once. Not

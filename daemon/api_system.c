@@ -104,8 +104,9 @@ static int get_system(struct api_call *call, struct err *err) {
     clock_format_utc(daemon->started_us, started, sizeof(started));
     cJSON *doc = call->answer = cJSON_CreateObject();
     cJSON_AddNumberToObject(doc, "cores", parallel_cores());
-    cJSON_AddNumberToObject(doc, "memory_bytes",
-                            (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE));
+    cJSON_AddNumberToObject(doc, "memory_bytes", (double)mem_machine_bytes());
+    cJSON_AddNumberToObject(doc, "job_memory_bytes", (double)daemon->job_memory_bytes);
+    cJSON_AddNumberToObject(doc, "job_file_bytes", (double)daemon->job_file_bytes);
     cJSON_AddStringToObject(doc, "cpu_model", cpu_model_name());
     cJSON_AddStringToObject(doc, "data_dir", daemon->data_dir);
     cJSON_AddNumberToObject(doc, "disk_free_bytes", free_bytes);

@@ -27,7 +27,8 @@ struct daemon {
     int n_data_roots;
     char data_roots[DATA_ROOTS_MAX][PATH_SIZE]; /* absolute, links resolved */
     const char *hosts[ALLOWED_HOSTS_MAX + 1];
-    int threads; /* for a job */
+    int threads;                              /* for a job */
+    int64_t job_memory_bytes, job_file_bytes; /* what a job may take; 0: any */
     int64_t started_us;
     struct store *store;
     struct web_server *web;

@@ -12,14 +12,17 @@
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/options.h"
 #include "base/parallel.h"
 #include "daemon/api.h"
 #include "daemon/lifecycle.h"
 
+enum { JOB_MEMORY_MIN = 64 << 20 };
+
 struct settings {
     const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts;
-    int64_t port, threads, connections_per_address;
+    int64_t port, threads, connections_per_address, job_memory, job_file_size;
     bool insecure_lan, verbose, version, help, routes;
 };
 
@@ -108,6 +111,10 @@ static int apply_settings(struct daemon *daemon, const struct settings *s, struc
     daemon->insecure_lan = s->insecure_lan;
     daemon->connections_per_address = s->connections_per_address;
     daemon->threads = s->threads > 0 ? (int)s->threads : parallel_cores();
+    daemon->job_memory_bytes = s->job_memory > 0 ? s->job_memory : mem_machine_bytes() / 4 * 3;
+    daemon->job_file_bytes = s->job_file_size;
+    if (s->job_memory > 0 && s->job_memory < JOB_MEMORY_MIN)
+        return err_set(err, ESP_EINVAL, NULL, "--job-memory: no job works with less than 64 MiB");
     if (!web_is_loopback_address(s->listen) && !s->insecure_lan)
         return err_set(err, ESP_EINVAL, NULL,
                        "listening on %s would send tokens over the net as plain text: put a TLS "
@@ -218,6 +225,10 @@ int main(int argc, char **argv) {
          &s.job_program},
         {"threads", 't', OPTION_INT, "0", 0, 256, "", "threads of a job; 0: one for each core",
          &s.threads},
+        {"job-memory", 0, OPTION_SIZE, "0", 0, 1e15, "bytes",
+         "memory that a job may take; 0: three quarters of the machine's", &s.job_memory},
+        {"job-file-size", 0, OPTION_SIZE, "16GiB", 1 << 20, 1e15, "bytes",
+         "size of a file that a job may write", &s.job_file_size},
         {"allow-host", 0, OPTION_TEXT, NULL, 0, 0, "",
          "further names that clients may call this daemon by, separated by commas", &s.allow_hosts},
         {"connections-per-address", 0, OPTION_INT, "256", 4, 1024, "",

@@ -596,6 +596,8 @@ static void send_start(struct run *run, cJSON *start) {
     cJSON_DeleteItemFromObject(start, "subject");
     cJSON_AddStringToObject(start, "type", "start");
     cJSON_AddNumberToObject(start, "threads", run->daemon->threads);
+    cJSON_AddNumberToObject(start, "memory_bytes", (double)run->daemon->job_memory_bytes);
+    cJSON_AddNumberToObject(start, "file_bytes", (double)run->daemon->job_file_bytes);
     send_json(run, start);
 }
 

@@ -63,6 +63,20 @@ static void tensor_init(struct tensor *t, uint64_t seed, uint32_t index) {
     }
 }
 
+size_t supernet_memory_estimate(const struct space *space) {
+    size_t floats = 0;
+    struct tensor *tensors = mem_array((size_t)supernet_map_tensors_max(space), sizeof *tensors);
+    struct supernet_map *map = mem_array(1, sizeof *map);
+    if (tensors && map) {
+        int n = supernet_map_fill(space, tensors, map);
+        for (int i = 0; i < n; i++)
+            floats += padded(&tensors[i]) * (has_gradient(&tensors[i]) ? 3 : 1);
+    }
+    free(tensors);
+    free(map);
+    return floats * sizeof(float);
+}
+
 static int allocate_storage(struct supernet *net, struct err *err) {
     size_t all = 0, learnt = 0;
     for (int i = 0; i < net->n_tensors; i++) {

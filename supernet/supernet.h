@@ -43,6 +43,8 @@ struct supernet {
 int supernet_create(const struct space *space, uint64_t seed, struct err *err,
                     struct supernet **ret_supernet);
 void supernet_destroy(struct supernet *supernet); /* takes NULL */
+/* Bytes of weights, gradients and momentum that supernet_create will allocate. */
+size_t supernet_memory_estimate(const struct space *space);
 struct tensor *supernet_find(struct supernet *supernet,
                              const char *name); /* NULL if there is none */
 void supernet_zero_grad(struct supernet *supernet);

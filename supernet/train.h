@@ -68,6 +68,8 @@ struct train_result {
     char checkpoint[64];                /* file name of the last */
 };
 
+/* Bytes that train_run will take beside the data set, at its most. The pool decides the threads. */
+int64_t train_memory_estimate(const struct train_options *options);
 /* Trains to the end. A finished training is gone on with in a new round when the configuration is
  * another one. Errors: ESP_ECANCELED (asked to stop; a checkpoint is written), ESP_EDIVERGED (the
  * loss blew up again and again), ESP_ENOSPACE (the last checkpoint could not be written),

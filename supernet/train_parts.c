@@ -1,9 +1,6 @@
 #include "supernet/train_parts.h"
 
-enum {
-    LOADER_THREADS = 1, /* enough: the cores are for the maths */
-    LOADER_QUEUE = 4
-};
+enum { LOADER_THREADS = 1 }; /* enough: the cores are for the maths */
 
 static int largest_resolution(const struct space *space) {
     return space->resolutions[space->n_resolutions - 1];
@@ -64,7 +61,7 @@ int train_loader(const struct train_options *options, const struct train_batches
                                   .seed = batches->seed,
                                   .first = batches->first,
                                   .threads = LOADER_THREADS,
-                                  .queue = LOADER_QUEUE};
+                                  .queue = TRAIN_LOADER_QUEUE};
     return loader_create(options->dataset, &read, err, ret_loader);
 }
 

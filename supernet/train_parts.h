@@ -17,6 +17,7 @@ int train_parts_init(struct train_parts *parts, const struct train_options *opti
                      struct supernet *supernet, uint64_t seed, struct err *err);
 void train_parts_finish(struct train_parts *parts);
 
+enum { TRAIN_LOADER_QUEUE = 4 }; /* batches ahead */
 struct train_batches {
     uint64_t seed, first; /* batch */
     const int *resolutions;

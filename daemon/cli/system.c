@@ -6,15 +6,17 @@
 
 static int status_run(struct cli *cli, int argc, char **argv) {
     const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
-    static const struct column columns[] = {{"version", "version.version", CELL_TEXT},
-                                            {"data", "system.data_dir", CELL_TEXT},
-                                            {"started", "system.started_at", CELL_TIME},
-                                            {"processor", "system.cpu_model", CELL_TEXT},
-                                            {"cores", "system.cores", CELL_INT},
-                                            {"disk free", "system.disk_free_bytes", CELL_BYTES},
-                                            {"database", "system.database_bytes", CELL_BYTES},
-                                            {"jobs running", "system.jobs_running", CELL_INT},
-                                            {"boards online", "system.workers_online", CELL_INT}};
+    static const struct column columns[] = {
+        {"version", "version.version", CELL_TEXT},
+        {"data", "system.data_dir", CELL_TEXT},
+        {"started", "system.started_at", CELL_TIME},
+        {"processor", "system.cpu_model", CELL_TEXT},
+        {"cores", "system.cores", CELL_INT},
+        {"memory of a job", "system.job_memory_bytes", CELL_BYTES},
+        {"disk free", "system.disk_free_bytes", CELL_BYTES},
+        {"database", "system.database_bytes", CELL_BYTES},
+        {"jobs running", "system.jobs_running", CELL_INT},
+        {"boards online", "system.workers_online", CELL_INT}};
     struct err err = {0};
     cJSON *both = cJSON_CreateObject(), *doc = NULL;
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);

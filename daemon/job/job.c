@@ -2,9 +2,12 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/memory.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { THREADS_MAX = 256 };
+#define BYTES_MAX (INT64_C(1) << 53)
 
 #define PHASE(word) extern const struct job_phase phase_##word;
 #include "daemon/job/phases.inc"
@@ -31,6 +34,10 @@ static int read_start(const cJSON *start, struct err *err, struct job *job,
         rc = json_object(start, "", "spec", err, &job->spec);
     if (rc == 0)
         rc = json_int_opt(start, "", "threads", 0, THREADS_MAX, err, &threads);
+    if (rc == 0)
+        rc = json_int_opt(start, "", "memory_bytes", 0, BYTES_MAX, err, &job->limits.memory_bytes);
+    if (rc == 0)
+        rc = json_int_opt(start, "", "file_bytes", 0, BYTES_MAX, err, &job->limits.file_bytes);
     if (rc != 0)
         return rc;
     job->threads = threads > 0 ? (int)threads : parallel_cores();
@@ -41,14 +48,29 @@ static int read_start(const cJSON *start, struct err *err, struct job *job,
                       : err_set(err, ESP_EUNSUPPORTED, "/kind", "unknown kind of job \"%s\"", kind);
 }
 
+/* Most often the limit, not the machine, is what there was too little of. */
+static void tell_limit(const struct confine_limits *limits, struct err *err) {
+    char limit[32], message[sizeof err->message];
+    if (limits->memory_bytes == 0 || strstr(err->message, "--job-memory"))
+        return;
+    mem_format_bytes(limits->memory_bytes, limit);
+    snprintf(message, sizeof message, "%.300s: a job may take %s (espalierd's --job-memory)",
+             err->message, limit);
+    snprintf(err->message, sizeof err->message, "%s", message);
+}
+
 static int run_phase(struct job *job, const cJSON *start, struct err *err, cJSON **ret_result) {
     const struct job_phase *phase = NULL;
     int rc = read_start(start, err, job, &phase);
+    if (rc == 0)
+        confine_resources(&job->limits);
     if (rc == 0 && (rc = parallel_create(job->threads, &job->pool)) != 0)
         err_set(err, rc, NULL, "cannot start %d threads", job->threads);
     if (rc == 0)
         rc = phase->run(job, err, ret_result);
     parallel_destroy(job->pool);
+    if (rc == ESP_ENOMEM)
+        tell_limit(&job->limits, err);
     int lost = channel_error(job->channel, err); /* why it was stopped, if so */
     return lost != 0 ? lost : rc;
 }

@@ -4,11 +4,13 @@
 
 #include "base/parallel.h"
 #include "daemon/job/channel.h"
+#include "daemon/job/confine.h"
 
 struct job {
     struct channel *channel;
     struct parallel *pool;
-    int threads;       /* of the pool */
+    int threads; /* of the pool */
+    struct confine_limits limits;
     const cJSON *spec; /* of the kind, docs/JOB_PROTOCOL.md */
     const char *dir;   /* where the job may keep what it needs to go on; NULL: nowhere */
 };

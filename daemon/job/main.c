@@ -121,7 +121,16 @@ static int lock_folder(const char *dir, struct err *err, int *ret_lock) {
     return rc == 0 ? file_lock(path, err, ret_lock) : rc;
 }
 
-static int run_by_hand(const char *spec_path, const char *dir) {
+/* As a daemon would have said them. */
+static void add_limits(cJSON *start, const struct confine_limits *limits) {
+    if (limits->memory_bytes > 0)
+        cJSON_AddNumberToObject(start, "memory_bytes", (double)limits->memory_bytes);
+    if (limits->file_bytes > 0)
+        cJSON_AddNumberToObject(start, "file_bytes", (double)limits->file_bytes);
+}
+
+static int run_by_hand(const char *spec_path, const char *dir,
+                       const struct confine_limits *limits) {
     struct channel *channel = NULL;
     struct err err = {0};
     cJSON *start = NULL;
@@ -129,6 +138,8 @@ static int run_by_hand(const char *spec_path, const char *dir) {
     int rc = read_spec(spec_path, &err, &start);
     if (rc == 0 && dir)
         rc = lock_folder(dir, &err, &lock);
+    if (rc == 0)
+        add_limits(start, limits);
     if (rc == 0)
         rc = channel_open_by_hand(&err, &channel);
     if (rc != 0) {
@@ -158,11 +169,16 @@ static void print_help(const struct option_row *rows) {
 int main(int argc, char **argv) {
     const char *spec_path = NULL, *dir = NULL;
     bool help = false, version = false;
+    struct confine_limits limits = {0};
     struct err err = {0};
     int rest = 0;
     const struct option_row rows[] = {
         {"run", 0, OPTION_TEXT, NULL, 0, 0, "", "file with kind and spec of the job", &spec_path},
         {"dir", 0, OPTION_TEXT, NULL, 0, 0, "", "folder of the job, locked while it runs", &dir},
+        {"memory", 0, OPTION_SIZE, "0", 0, 1e15, "bytes", "memory that it may take; 0: any",
+         &limits.memory_bytes},
+        {"file-size", 0, OPTION_SIZE, "0", 0, 1e15, "bytes",
+         "size of a file that it may write; 0: any", &limits.file_bytes},
         {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "show this text", &help},
         {"version", 0, OPTION_FLAG, NULL, 0, 0, "", "show the version", &version},
         {0}};
@@ -178,5 +194,5 @@ int main(int argc, char **argv) {
         return JOB_DONE;
     }
     become_modest();
-    return spec_path ? run_by_hand(spec_path, dir) : run_for_daemon();
+    return spec_path ? run_by_hand(spec_path, dir, &limits) : run_for_daemon();
 }

@@ -1,5 +1,6 @@
 /* espalier-job as a process: by hand, and with the test in the place of the daemon. */
 #include "base/json.h"
+#include "daemon/job/confine.h"
 #include "space/space.h"
 #include "tests/unit/supernet/fixture.h"
 
@@ -415,6 +416,55 @@ static void a_report_shows_what_recalibration_does(void **state) {
     cJSON_Delete(heard.done);
 }
 
+static cJSON *with_memory(cJSON *start, double bytes) {
+    cJSON_AddNumberToObject(start, "memory_bytes", bytes);
+    return start;
+}
+
+/* However little there is: a clear failure or none, no crash. */
+static void too_little_memory_is_told(void **state) {
+    struct bed *bed = *state;
+    struct heard heard = {0};
+    int failed = 0, done = 0;
+    if (!confine_bounds_memory())
+        skip();
+    for (int mib = 4; mib <= 76; mib += 12) {
+        char dir[440];
+        heard = (struct heard){0};
+        snprintf(dir, sizeof dir, "%s/m%d", bed->root, mib);
+        cJSON *start =
+            start_message("train", train_spec(bed, dir, "{\"epochs\": 1, \"batch\": 20}"), 1, 0);
+        int status = run_by_hand(bed, with_memory(start, mib * 1048576.0), &heard);
+        if (status == 1) {
+            assert_string_equal(heard.code, "out_of_memory");
+            assert_non_null(strstr(heard.message, "--job-memory"));
+            failed++;
+        } else {
+            assert_int_equal(status, 0);
+            done++;
+        }
+        cJSON_Delete(heard.done);
+    }
+    assert_true(failed > 0 && done > 0);
+    heard = (struct heard){0};
+    cJSON *large = start_message(
+        "train", train_spec(bed, bed->supernet, "{\"epochs\": 1, \"batch\": 200}"), 1, 0);
+    assert_int_equal(run_by_hand(bed, with_memory(large, 20 * 1048576.0), &heard), 1);
+    assert_string_equal(heard.pointer, "/train/batch");
+    assert_non_null(strstr(heard.message, "batches of 200 images needs"));
+    assert_non_null(strstr(heard.message, "a job may take 20 MiB"));
+}
+
+static void a_file_beyond_its_limit_is_no_space(void **state) {
+    struct bed *bed = *state;
+    struct heard heard = {0};
+    cJSON *start = start_message(
+        "train", train_spec(bed, bed->supernet, "{\"epochs\": 1, \"batch\": 20}"), 1, 0);
+    cJSON_AddNumberToObject(start, "file_bytes", 20000);
+    assert_int_equal(run_by_hand(bed, start, &heard), 1);
+    assert_string_equal(heard.code, "no_space");
+}
+
 static void without_a_daemon_it_says_so(void **state) {
     char command[600];
     (void)state;
@@ -435,6 +485,8 @@ int main(void) {
         TEST(asked_to_stop_a_job_keeps_its_state),
         TEST(one_folder_holds_one_job),
         TEST(a_report_shows_what_recalibration_does),
+        TEST(too_little_memory_is_told),
+        TEST(a_file_beyond_its_limit_is_no_space),
         cmocka_unit_test(without_a_daemon_it_says_so),
     };
     return cmocka_run_group_tests_name("job", tests, NULL, NULL);

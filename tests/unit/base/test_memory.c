@@ -154,6 +154,24 @@ static void take_hands_the_text_over(void **state) {
     buf_finish(&buf);
 }
 
+static void sizes_read_well(void **state) {
+    static const struct {
+        int64_t bytes;
+        const char *text;
+    } rows[] = {{0, "0 bytes"},
+                {1023, "1023 bytes"},
+                {65536, "64 KiB"},
+                {256 << 20, "256 MiB"},
+                {INT64_C(3435973837), "3.2 GiB"},
+                {INT64_C(200) << 30, "200 GiB"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[32];
+        mem_format_bytes(rows[i].bytes, text);
+        assert_string_equal(text, rows[i].text);
+    }
+    assert_true(mem_machine_bytes() > 64 << 20);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arrays_are_zeroed_and_sizes_checked),
@@ -165,6 +183,7 @@ int main(void) {
         cmocka_unit_test(buffers_grow_and_stay_terminated),
         cmocka_unit_test(buffer_errors_stick),
         cmocka_unit_test(take_hands_the_text_over),
+        cmocka_unit_test(sizes_read_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

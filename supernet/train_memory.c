@@ -1,0 +1,18 @@
+#include "supernet/evaluate.h"
+#include "supernet/train_parts.h"
+
+/* Two supernets (the calibration works on one of its own), one engine, the batches that wait. */
+int64_t train_memory_estimate(const struct train_options *options) {
+    const struct space *space = options->space;
+    int batch = options->config->batch, recalibration = recalibration_default.batch;
+    int side = space->resolutions[space->n_resolutions - 1];
+    if (recalibration > options->config->recalibration_images)
+        recalibration = options->config->recalibration_images;
+    struct engine_limits limits = {.batch = batch > recalibration ? batch : recalibration,
+                                   .resolution = side,
+                                   .training = true};
+    size_t image = (size_t)side * (size_t)side * (size_t)space->input_channels * sizeof(float);
+    return (int64_t)(2 * supernet_memory_estimate(space) +
+                     engine_memory_estimate(space, &limits, parallel_threads(options->pool)) +
+                     (TRAIN_LOADER_QUEUE + 1) * (size_t)batch * image);
+}
