@@ -12,14 +12,10 @@
 #error "checkpoints hold little-endian floats as they lie in memory"
 #endif
 
-const char *const checkpoint_part_names[] = {"data", "momentum", NULL};
+const char *const checkpoint_part_names[] = {"data", "momentum", "average", "teacher", NULL};
 const char *const checkpoint_codec_names[] = {"raw", "zstd", NULL};
 
 enum { ZSTD_LEVEL = 1 };
-
-float *checkpoint_floats(const struct tensor *tensor, enum checkpoint_part part) {
-    return part == PART_DATA ? tensor->data : tensor->momentum;
-}
 
 static const char *text_or_empty(const char *text) {
     return text ? text : "";
@@ -63,12 +59,12 @@ static cJSON *describe(const struct checkpoint_section *section) {
     return row;
 }
 
-static int pack_tensor(const struct tensor *tensor, enum checkpoint_part part, struct buf *sections,
+static int pack_tensor(const struct tensor *tensor, enum supernet_part part, struct buf *sections,
                        cJSON *rows, struct err *err) {
     struct checkpoint_section section = {.part = part, .n_dims = tensor->n_dims};
     memcpy(section.name, tensor->name, sizeof section.name);
     memcpy(section.dims, tensor->dims, sizeof section.dims);
-    int rc = pack(checkpoint_floats(tensor, part), tensor->count, sections, err, &section);
+    int rc = pack(tensor_part(tensor, part), tensor->count, sections, err, &section);
     if (rc == 0 && !cJSON_AddItemToArray(rows, describe(&section)))
         rc = err_set(err, ESP_ENOMEM, NULL, "no memory for a checkpoint");
     return rc;
@@ -80,8 +76,8 @@ static int pack_supernet(const struct supernet *supernet, struct buf *sections, 
     cJSON *rows = cJSON_CreateArray();
     int rc = 0;
     for (int i = 0; rc == 0 && i < supernet->n_tensors; i++)
-        for (int part = 0; rc == 0 && part < PARTS; part++)
-            if (checkpoint_floats(&supernet->tensors[i], part))
+        for (int part = 0; rc == 0 && part < SUPERNET_PARTS; part++)
+            if (tensor_part(&supernet->tensors[i], part))
                 rc = pack_tensor(&supernet->tensors[i], part, sections, rows, err);
     if (rc != 0) {
         cJSON_Delete(rows);

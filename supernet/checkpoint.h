@@ -4,7 +4,8 @@
  *
  * Layout, little-endian: magic (8 bytes), version (u32), bytes of the header (u32), BLAKE2b-256 of
  * the header (64 hex digits), header (JSON), sections. The header lists for each section the
- * tensor, its part ("data" or "momentum"), shape, codec ("raw" or "zstd"), place and BLAKE2b-256.
+ * tensor, its part ("data", "momentum", "average", "teacher"), shape, codec ("raw" or "zstd"),
+ * place and BLAKE2b-256.
  */
 #pragma once
 
@@ -54,10 +55,12 @@ int checkpoint_require_space(const struct checkpoint *checkpoint, const struct s
                              struct err *err);
 /* Compares every section with its checksum. ESP_ECORRUPT, ESP_EIO, ESP_ENOMEM. */
 int checkpoint_verify(const struct checkpoint *checkpoint, struct err *err);
-/* Reads every tensor of the supernet, its momentum too. On failure (as above, and ESP_EMISMATCH
+/* Reads every tensor of the supernet in all its parts: afterwards it has the copies (PART_AVERAGE,
+ * PART_TEACHER) that the checkpoint has, and no other. On failure (as above, and ESP_EMISMATCH
  * when names or shapes differ) the supernet may hold a mixture. */
 int checkpoint_restore(const struct checkpoint *checkpoint, struct supernet *supernet,
                        struct err *err);
-/* A new supernet with the checkpoint's weights. The caller destroys it. */
+/* A new supernet with the checkpoint's weights, to be scored or exported: their moving average
+ * where there is one, no other copies. The caller destroys it. */
 int checkpoint_load(const struct checkpoint *checkpoint, struct err *err,
                     struct supernet **ret_supernet);

@@ -9,18 +9,14 @@
 
 enum { CHECKPOINT_MAGIC_BYTES = 8, CHECKPOINT_PREFIX = 8 + 4 + 4 + HASH_TEXT_LONG - 1 };
 
-enum checkpoint_part { PART_DATA, PART_MOMENTUM, PARTS };
 extern const char *const checkpoint_part_names[]; /* NULL-terminated */
 enum checkpoint_codec { CODEC_RAW, CODEC_ZSTD };
 extern const char *const checkpoint_codec_names[]; /* NULL-terminated */
 
-/* The tensor's floats of that part; NULL when it has none. */
-float *checkpoint_floats(const struct tensor *tensor, enum checkpoint_part part);
-
 /* A section as the header tells of it. */
 struct checkpoint_section {
     char name[TENSOR_NAME_MAX];
-    enum checkpoint_part part;
+    enum supernet_part part;
     enum checkpoint_codec codec;
     int n_dims, dims[TENSOR_DIMS_MAX];
     int64_t offset, stored; /* bytes, from the end of the header */

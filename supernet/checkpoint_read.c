@@ -126,7 +126,7 @@ static int parse_section(const cJSON *row, const char *at, struct err *err,
         return rc;
     snprintf(section->name, sizeof section->name, "%s", name);
     snprintf(section->checksum, sizeof section->checksum, "%s", checksum);
-    section->part = (enum checkpoint_part)part;
+    section->part = (enum supernet_part)part;
     section->codec = (enum checkpoint_codec)codec;
     return 0;
 }
@@ -332,7 +332,7 @@ static int restore_section(const struct checkpoint *checkpoint,
                            const struct checkpoint_section *section, struct supernet *supernet,
                            struct err *err, const struct tensor **ret_tensor) {
     struct tensor *tensor = supernet_find(supernet, section->name);
-    float *floats = tensor ? checkpoint_floats(tensor, section->part) : NULL;
+    float *floats = tensor ? tensor_part(tensor, section->part) : NULL;
     void *data = NULL;
     if (!floats || !same_shape(section, tensor))
         return err_set(err, ESP_EMISMATCH, NULL, "%s: the supernet has no %s of %s with that shape",
@@ -351,8 +351,8 @@ static int check_number(const struct checkpoint *checkpoint, const struct supern
                         struct err *err) {
     int n = 0;
     for (int i = 0; i < supernet->n_tensors; i++)
-        for (int part = 0; part < PARTS; part++)
-            n += checkpoint_floats(&supernet->tensors[i], part) != NULL;
+        for (int part = 0; part < SUPERNET_PARTS; part++)
+            n += tensor_part(&supernet->tensors[i], part) != NULL;
     if (checkpoint->content->n == n)
         return 0;
     return err_set(err, ESP_EMISMATCH, NULL, "%s has %d sections, the supernet %d",
@@ -367,7 +367,7 @@ static int restore_all(const struct checkpoint *checkpoint, struct supernet *sup
         int rc = restore_section(checkpoint, section, supernet, err, &tensor);
         if (rc != 0)
             return rc;
-        bool *mark = &seen[(tensor - supernet->tensors) * PARTS + section->part];
+        bool *mark = &seen[(tensor - supernet->tensors) * SUPERNET_PARTS + section->part];
         if (*mark)
             return err_set(err, ESP_ECORRUPT, NULL, "%s holds the %s of %s twice", checkpoint->path,
                            checkpoint_part_names[section->part], section->name);
@@ -376,19 +376,50 @@ static int restore_all(const struct checkpoint *checkpoint, struct supernet *sup
     return 0;
 }
 
+static bool holds(const struct checkpoint *checkpoint, enum supernet_part part) {
+    for (int i = 0; i < checkpoint->content->n; i++)
+        if (checkpoint->content->sections[i].part == part)
+            return true;
+    return false;
+}
+
+/* The supernet has the copies that the checkpoint has. */
+static int make_copies(const struct checkpoint *checkpoint, struct supernet *supernet,
+                       struct err *err) {
+    int rc = 0;
+    for (int part = PART_AVERAGE; rc == 0 && part < SUPERNET_PARTS; part++)
+        if (holds(checkpoint, (enum supernet_part)part))
+            rc = supernet_copy_part(supernet, (enum supernet_part)part, err);
+        else
+            supernet_drop_part(supernet, (enum supernet_part)part);
+    return rc;
+}
+
 int checkpoint_restore(const struct checkpoint *checkpoint, struct supernet *supernet,
                        struct err *err) {
     int rc = checkpoint_require_space(checkpoint, supernet->space, err);
     if (rc == 0)
+        rc = make_copies(checkpoint, supernet, err);
+    if (rc == 0)
         rc = check_number(checkpoint, supernet, err);
     if (rc != 0)
         return rc;
-    bool *seen = mem_array((size_t)supernet->n_tensors * PARTS, sizeof *seen);
+    bool *seen = mem_array((size_t)supernet->n_tensors * SUPERNET_PARTS, sizeof *seen);
     if (!seen)
         return err_set(err, ESP_ENOMEM, NULL, "no memory to read %s", checkpoint->path);
     rc = restore_all(checkpoint, supernet, seen, err);
     free(seen);
     return rc;
+}
+
+/* A moving average is what a training is judged by, where there is one. */
+static void take_average(struct supernet *supernet) {
+    for (int i = 0; supernet_has_part(supernet, PART_AVERAGE) && i < supernet->n_tensors; i++) {
+        struct tensor *t = &supernet->tensors[i];
+        memcpy(t->data, t->average, t->count * sizeof *t->data);
+    }
+    supernet_drop_part(supernet, PART_AVERAGE);
+    supernet_drop_part(supernet, PART_TEACHER);
 }
 
 int checkpoint_load(const struct checkpoint *checkpoint, struct err *err,
@@ -401,6 +432,7 @@ int checkpoint_load(const struct checkpoint *checkpoint, struct err *err,
         supernet_destroy(supernet);
         return rc;
     }
+    take_average(supernet);
     *ret_supernet = supernet;
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "supernet/loss.h"
 
 #include <math.h>
+#include <stddef.h>
 
 /* log(sum_k exp(logits[k] / temperature)), without overflow. NaN when a logit is not finite. */
 static double log_sum_exp(const float *logits, int classes, double temperature) {
@@ -29,21 +30,23 @@ double loss_cross_entropy(const float *logits, const uint16_t *labels, int n, in
     return loss / n;
 }
 
+const char *const distillation_names[] = {"soft_ce", "kl", NULL};
+
 double loss_distill(const float *logits, const float *teacher_logits, int n, int classes,
-                    float temperature, float scale, float *ret_dlogits) {
-    double loss = 0, t = temperature;
+                    const struct loss_soft *soft, float *ret_dlogits) {
+    double loss = 0, t = soft->temperature;
     for (int i = 0; i < n; i++) {
         const float *row = logits + (long)i * classes,
                     *teacher = teacher_logits + (long)i * classes;
         double norm = log_sum_exp(row, classes, t);
         double teacher_norm = log_sum_exp(teacher, classes, t);
         for (int k = 0; k < classes; k++) {
-            double target = exp(teacher[k] / t - teacher_norm);
+            double log_target = teacher[k] / t - teacher_norm, target = exp(log_target);
             double log_probability = row[k] / t - norm;
-            loss -= target * log_probability;
+            loss += target * ((soft->kind == DISTILL_KL ? log_target : 0) - log_probability);
             if (ret_dlogits)
                 ret_dlogits[(long)i * classes + k] =
-                    (float)(scale / n / t * (exp(log_probability) - target));
+                    (float)(soft->scale / n / t * (exp(log_probability) - target));
         }
     }
     return loss / n;

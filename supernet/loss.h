@@ -10,8 +10,18 @@
  * scaled; not finite when a logit is not. */
 double loss_cross_entropy(const float *logits, const uint16_t *labels, int n, int classes,
                           float smoothing, float scale, float *ret_dlogits);
-/* Mean over n images of -sum_k t_k log s_k, t = softmax(teacher / temperature), s = softmax(logits
- * / temperature). Gradient of scale * loss with respect to logits only; no T^2 in it: pass it in
- * scale where wanted. ret_dlogits may be NULL. */
+enum distillation {
+    DISTILL_SOFT_CE, /* -sum_k t_k log s_k */
+    DISTILL_KL       /* sum_k t_k (log t_k - log s_k): the same less the teacher's entropy, so with
+                        the same gradient; 0 for a student that says what its teacher says */
+};
+extern const char *const distillation_names[]; /* "soft_ce", "kl", NULL */
+struct loss_soft {
+    enum distillation kind;
+    float temperature, scale;
+};
+/* Mean over n images, t = softmax(teacher / temperature), s = softmax(logits / temperature).
+ * Gradient of scale * loss with respect to logits only; no T^2 in it: pass it in scale where
+ * wanted. Returns the loss, not scaled. ret_dlogits may be NULL. */
 double loss_distill(const float *logits, const float *teacher_logits, int n, int classes,
-                    float temperature, float scale, float *ret_dlogits);
+                    const struct loss_soft *soft, float *ret_dlogits);

@@ -63,14 +63,14 @@ static void tensor_init(struct tensor *t, uint64_t seed, uint32_t index) {
     }
 }
 
-size_t supernet_memory_estimate(const struct space *space) {
+size_t supernet_memory_estimate(const struct space *space, int copies) {
     size_t floats = 0;
     struct tensor *tensors = mem_array((size_t)supernet_map_tensors_max(space), sizeof *tensors);
     struct supernet_map *map = mem_array(1, sizeof *map);
     if (tensors && map) {
         int n = supernet_map_fill(space, tensors, map);
         for (int i = 0; i < n; i++)
-            floats += padded(&tensors[i]) * (has_gradient(&tensors[i]) ? 3 : 1);
+            floats += padded(&tensors[i]) * ((has_gradient(&tensors[i]) ? 3 : 1) + (size_t)copies);
     }
     free(tensors);
     free(map);
@@ -152,6 +152,8 @@ void supernet_destroy(struct supernet *supernet) {
     free(supernet->tensors);
     free(supernet->map);
     free(supernet->storage);
+    for (int part = 0; part < SUPERNET_PARTS; part++)
+        free(supernet->copies[part]);
     free(supernet);
 }
 

@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "supernet/channel_sort.h"
+#include "supernet/train_history.h"
 #include "supernet/train_pace.h"
 #include "supernet/train_parts.h"
 #include <math.h>
@@ -52,58 +54,13 @@ static bool asked_to_stop(const struct trainer *trainer) {
     return hooks && hooks->boundary && hooks->boundary(hooks->context);
 }
 
+static const struct regime_phase *phase_of(const struct trainer *trainer) {
+    int phase = trainer->state.phase > 0 ? trainer->state.phase : 0;
+    return train_phase_row(&trainer->config, &trainer->plan, phase);
+}
+
 static int no_memory(struct err *err) {
     return err_set(err, ESP_ENOMEM, NULL, "no memory for training");
-}
-
-/* --- history: the curves, as the checkpoint keeps them --- */
-
-static void add_accuracy(cJSON *row, const char *name, const struct train_accuracy *accuracy) {
-    cJSON *pair = cJSON_AddObjectToObject(row, name);
-    cJSON_AddNumberToObject(pair, "top1", accuracy->top1);
-    cJSON_AddNumberToObject(pair, "top1_raw", accuracy->top1_raw);
-}
-
-static int add_history(struct trainer *trainer, const struct train_metrics *metrics,
-                       struct err *err) {
-    cJSON *row = cJSON_CreateObject();
-    cJSON_AddNumberToObject(row, "step", (double)metrics->step);
-    cJSON_AddNumberToObject(row, "epoch", metrics->epoch);
-    cJSON_AddNumberToObject(row, "loss", metrics->loss);
-    cJSON_AddNumberToObject(row, "learning_rate", metrics->learning_rate);
-    cJSON_AddNumberToObject(row, "gradient_norm", metrics->gradient_norm);
-    add_accuracy(row, "largest", &metrics->largest);
-    add_accuracy(row, "smallest", &metrics->smallest);
-    add_accuracy(row, "random", &metrics->random);
-    return cJSON_AddItemToArray(trainer->history, row) ? 0 : no_memory(err);
-}
-
-static int add_recovery(struct trainer *trainer, uint64_t step, struct err *err) {
-    cJSON *row = cJSON_CreateObject();
-    cJSON_AddNumberToObject(row, "step", (double)step);
-    cJSON_AddNumberToObject(row, "back_to_step", (double)trainer->state.step);
-    cJSON_AddStringToObject(row, "recovered", trainer->reason);
-    return cJSON_AddItemToArray(trainer->history, row) ? 0 : no_memory(err);
-}
-
-static double number_of(const cJSON *object, const char *key) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-    return cJSON_IsNumber(item) ? item->valuedouble : 0;
-}
-
-/* The accuracies of the last row that has any. */
-static void recall_latest(struct trainer *trainer) {
-    for (int i = cJSON_GetArraySize(trainer->history) - 1; i >= 0; i--) {
-        const cJSON *row = cJSON_GetArrayItem(trainer->history, i);
-        const cJSON *largest = cJSON_GetObjectItemCaseSensitive(row, "largest");
-        if (!largest)
-            continue;
-        trainer->latest.largest.top1 = number_of(largest, "top1");
-        trainer->latest.smallest.top1 =
-            number_of(cJSON_GetObjectItemCaseSensitive(row, "smallest"), "top1");
-        trainer->has_accuracy = true;
-        return;
-    }
 }
 
 /* --- checkpoints --- */
@@ -114,6 +71,7 @@ static int save(struct trainer *trainer, bool best, struct err *err) {
                                 .name = trainer->checkpoint,
                                 .metrics = trainer->latest,
                                 .has_accuracy = trainer->has_accuracy};
+    event.metrics.phase = phase_of(trainer)->name;
     cJSON *training = train_state_print(&trainer->config, &trainer->plan, &trainer->state);
     struct checkpoint_notes notes = {.dataset_revision = trainer->options.dataset->revision,
                                      .training = training,
@@ -154,7 +112,7 @@ static int take_over(struct trainer *trainer, struct checkpoint *checkpoint, str
     trainer->store.first = trainer->plan.first;
     trainer->store.interval = trainer->plan.checkpoint_steps;
     trainer->saved = true;
-    recall_latest(trainer);
+    trainer->has_accuracy |= train_history_latest(trainer->history, &trainer->latest);
     return 0;
 }
 
@@ -187,9 +145,12 @@ static int begin_round(struct trainer *trainer, struct err *err) {
     if (rc != 0)
         return rc;
     train_plan_make(trainer->given, &pace, per_epoch, &plan);
+    if ((rc = train_plan_phases(options->space, options->config, err, &plan)) != 0)
+        return rc;
     trainer->config = *trainer->given;
     trainer->plan = plan;
-    trainer->state = (struct train_state){.step = plan.first, .rate_scale = 1, .best = -1};
+    trainer->state =
+        (struct train_state){.step = plan.first, .phase = -1, .rate_scale = 1, .best = -1};
     trainer->store.first = plan.first;
     trainer->store.interval = plan.checkpoint_steps;
     save(trainer, false, err); /* told if it fails; the next one may work */
@@ -236,20 +197,112 @@ static int resume(struct trainer *trainer, struct err *err) {
 }
 
 static int open_loader(struct trainer *trainer, struct err *err) {
-    const struct space *space = trainer->options.space;
     loader_destroy(trainer->loader);
     trainer->loader = NULL;
     struct train_batches batches = {.seed = train_seed(&trainer->config, &trainer->plan),
-                                    .first = trainer->state.step - trainer->plan.first,
-                                    .resolutions = space->resolutions,
-                                    .n_resolutions = space->n_resolutions};
+                                    .first = trainer->state.step - trainer->plan.first};
+    train_resolutions(&trainer->parts, &batches);
     return train_loader(&trainer->options, &batches, err, &trainer->loader);
+}
+
+/* --- progress --- */
+
+static void fill_metrics(const struct trainer *trainer, struct train_metrics *metrics) {
+    const struct train_state *state = &trainer->state;
+    uint64_t last = state->step > trainer->plan.first ? state->step - 1 : state->step;
+    double n = state->summed > 0 ? (double)state->summed : 1;
+    metrics->step = state->step;
+    metrics->epoch = train_epoch(&trainer->plan, state->step);
+    metrics->phase = phase_of(trainer)->name;
+    metrics->loss = state->loss_sum / n;
+    metrics->distill = state->distill_sum / n;
+    metrics->gap = state->gap_sum / n;
+    metrics->n_parts = supernet_gradient_parts(trainer->supernet);
+    for (int i = 0; i < metrics->n_parts; i++)
+        metrics->part_norms[i] = sqrt(state->part_squares[i] / n);
+    metrics->gradient_norm = state->norm_sum / n;
+    metrics->learning_rate =
+        state->rate_scale * train_learning_rate(&trainer->config, &trainer->plan, last);
+}
+
+static double images_per_second(const struct trainer *trainer, uint64_t since_step,
+                                int64_t since_ns) {
+    double seconds = seconds_since(since_ns);
+    double images = (double)(trainer->state.step - since_step) * trainer->config.batch;
+    return seconds > 0 ? images / seconds : 0;
+}
+
+static void tell_progress(struct trainer *trainer) {
+    struct train_event event = {.kind = TRAIN_PROGRESS};
+    const struct train_state *state = &trainer->state;
+    fill_metrics(trainer, &event.metrics);
+    event.metrics.images_per_s =
+        images_per_second(trainer, trainer->progress_step, trainer->progress_ns);
+    double left = train_cost_left(&trainer->config, &trainer->plan, state->step);
+    double done = train_cost_left(&trainer->config, &trainer->plan, trainer->started_step) - left;
+    if (done > 0)
+        event.eta_s = seconds_since(trainer->started_ns) / done * left;
+    trainer->progress_ns = clock_mono_ns();
+    trainer->progress_step = state->step;
+    tell(trainer, &event);
+}
+
+static void report_progress(struct trainer *trainer) {
+    if (seconds_since(trainer->progress_ns) >= progress_interval_s)
+        tell_progress(trainer);
+}
+
+/* --- phases --- */
+
+static int sort_channels(struct trainer *trainer, struct err *err) {
+    const struct regime_phase *before =
+        train_phase_row(&trainer->config, &trainer->plan, trainer->state.phase - 1);
+    struct channel_sort_options options = {.trained_ratios = before->widths};
+    return channel_sort(trainer->supernet, &options, err);
+}
+
+/* The first phase that learns from a teacher freezes it as the network is then. */
+static int set_copies(struct trainer *trainer, struct err *err) {
+    struct supernet *supernet = trainer->supernet;
+    int rc = 0;
+    if (phase_of(trainer)->rule != RULE_TEACHER)
+        supernet_drop_part(supernet, PART_TEACHER);
+    else if (!supernet_has_part(supernet, PART_TEACHER))
+        rc = supernet_copy_part(supernet, PART_TEACHER, err);
+    if (rc == 0 && phase_of(trainer)->sorts)
+        rc = sort_channels(trainer, err);
+    if (trainer->config.ema_decay <= 0)
+        supernet_drop_part(supernet, PART_AVERAGE);
+    else if (rc == 0)
+        rc = supernet_copy_part(supernet, PART_AVERAGE, err);
+    return rc;
+}
+
+/* What is done at a phase's beginning is a function of the weights at its first step, and noted in
+ * the state: a run that is killed does it again or has it done. */
+static int begin_phase(struct trainer *trainer, struct err *err) {
+    trainer->state.phase = train_phase_at(&trainer->plan, trainer->state.step);
+    int rc = set_copies(trainer, err);
+    if (rc != 0)
+        return rc;
+    if (trainer->state.phase > 0) { /* another task, another loss */
+        supernet_zero_momentum(trainer->supernet);
+        trainer->state.loss_mean = 0;
+        trainer->state.best = -1;
+    }
+    trainer->saved = false;
+    tell_progress(trainer);
+    return 0;
+}
+
+static bool at_new_phase(const struct trainer *trainer) {
+    return trainer->state.phase != train_phase_at(&trainer->plan, trainer->state.step);
 }
 
 /* --- steps --- */
 
 /* Why the step must not stand; NULL when all is well. */
-static const char *find_fault(const struct trainer *trainer, const struct sandwich_losses *losses,
+static const char *find_fault(const struct trainer *trainer, const struct train_step_losses *losses,
                               double norm) {
     if (!isfinite(losses->labels) || !isfinite(losses->distill))
         return "the loss is not finite";
@@ -261,32 +314,52 @@ static const char *find_fault(const struct trainer *trainer, const struct sandwi
     return NULL;
 }
 
-static void account(struct train_state *state, const struct sandwich_losses *losses, double norm) {
+static void account(struct trainer *trainer, const struct train_step_losses *losses, double norm,
+                    const double squares[GRADIENT_PARTS_MAX]) {
+    struct train_state *state = &trainer->state;
     state->loss_mean = state->loss_mean > 0
                            ? loss_memory * state->loss_mean + (1 - loss_memory) * losses->labels
                            : losses->labels;
     state->loss_sum += losses->labels;
+    state->distill_sum += losses->distill;
+    state->gap_sum += losses->gap;
     state->norm_sum += norm;
+    for (int i = 0; i < GRADIENT_PARTS_MAX; i++)
+        state->part_squares[i] += squares[i];
     state->summed++;
     state->step++;
+}
+
+/* Young averages look back over fewer steps: they would hold the beginning for too long. */
+static void follow_average(struct trainer *trainer) {
+    double decay = trainer->config.ema_decay;
+    uint64_t first = trainer->plan.phases[trainer->state.phase].first;
+    double steps = (double)(trainer->state.step - first), young = (1 + steps) / (10 + steps);
+    if (decay > 0)
+        supernet_average_step(trainer->supernet, trainer->options.pool,
+                              decay < young ? decay : young);
 }
 
 /* One step; *ret_fault tells why it must not stand. */
 static int step(struct trainer *trainer, struct err *err, const char **ret_fault) {
     struct loader_batch batch;
-    struct sandwich_losses losses;
+    struct train_step_losses losses;
+    double squares[GRADIENT_PARTS_MAX];
     const struct train_config *config = &trainer->config;
     double rate = trainer->state.rate_scale *
                   train_learning_rate(config, &trainer->plan, trainer->state.step);
     struct sgd sgd = {.learning_rate = (float)rate,
                       .momentum = (float)config->momentum,
                       .weight_decay = (float)config->weight_decay,
-                      .clip_norm = (float)config->clip_norm};
+                      .clip_norm = (float)config->clip_norm,
+                      .clip_value = (float)config->clip_value};
     loader_next(trainer->loader, &batch);
     supernet_zero_grad(trainer->supernet);
-    int rc = sandwich_step(trainer->parts.sandwich, &batch, trainer->state.step, err, &losses);
+    int rc = train_step_run(trainer->parts.step, phase_of(trainer), &batch, trainer->state.step,
+                            err, &losses);
     if (rc != 0)
         return rc;
+    supernet_gradient_squares(trainer->supernet, squares);
     double norm = supernet_sgd_step(trainer->supernet, trainer->options.pool, &sgd);
     *ret_fault = find_fault(trainer, &losses, norm);
     if (*ret_fault) {
@@ -296,7 +369,8 @@ static int step(struct trainer *trainer, struct err *err, const char **ret_fault
         return 0;
     }
     trainer->saved = false;
-    account(&trainer->state, &losses, norm);
+    account(trainer, &losses, norm, squares);
+    follow_average(trainer);
     return 0;
 }
 
@@ -323,47 +397,19 @@ static int recover(struct trainer *trainer, struct err *err) {
     trainer->saved = false;
     trainer->progress_step = trainer->started_step = trainer->state.step;
     trainer->progress_ns = trainer->started_ns = clock_mono_ns();
-    if ((rc = add_recovery(trainer, failed_step, err)) != 0)
+    rc = train_history_add_recovery(trainer->history, failed_step, trainer->state.step,
+                                    trainer->reason, err);
+    if (rc != 0)
         return rc;
     event.back_to_step = trainer->state.step;
     tell(trainer, &event);
     return open_loader(trainer, err);
 }
 
-static void fill_metrics(const struct trainer *trainer, struct train_metrics *metrics) {
-    const struct train_state *state = &trainer->state;
-    uint64_t last = state->step > trainer->plan.first ? state->step - 1 : state->step;
-    double n = state->summed > 0 ? (double)state->summed : 1;
-    metrics->step = state->step;
-    metrics->epoch = train_epoch(&trainer->plan, state->step);
-    metrics->loss = state->loss_sum / n;
-    metrics->gradient_norm = state->norm_sum / n;
-    metrics->learning_rate =
-        state->rate_scale * train_learning_rate(&trainer->config, &trainer->plan, last);
-}
-
-static double images_per_second(const struct trainer *trainer, uint64_t since_step,
-                                int64_t since_ns) {
-    double seconds = seconds_since(since_ns);
-    double images = (double)(trainer->state.step - since_step) * trainer->config.batch;
-    return seconds > 0 ? images / seconds : 0;
-}
-
-static void report_progress(struct trainer *trainer) {
-    struct train_event event = {.kind = TRAIN_PROGRESS};
-    const struct train_state *state = &trainer->state;
-    if (seconds_since(trainer->progress_ns) < progress_interval_s)
-        return;
-    uint64_t done = state->step - trainer->started_step;
-    fill_metrics(trainer, &event.metrics);
-    event.metrics.images_per_s =
-        images_per_second(trainer, trainer->progress_step, trainer->progress_ns);
-    if (done > 0)
-        event.eta_s = seconds_since(trainer->started_ns) / (double)done *
-                      (double)(trainer->plan.steps - state->step);
-    trainer->progress_ns = clock_mono_ns();
-    trainer->progress_step = state->step;
-    tell(trainer, &event);
+static void clear_sums(struct train_state *state) {
+    state->loss_sum = state->distill_sum = state->gap_sum = state->norm_sum = 0;
+    memset(state->part_squares, 0, sizeof state->part_squares);
+    state->summed = 0;
 }
 
 /* Curves at the end of an interval. Sets *ret_best when none before was as good. */
@@ -372,17 +418,16 @@ static int validate(struct trainer *trainer, struct err *err, bool *ret_best) {
     struct train_metrics *metrics = &event.metrics;
     fill_metrics(trainer, metrics);
     metrics->images_per_s = images_per_second(trainer, trainer->started_step, trainer->started_ns);
-    int rc = train_validate(&trainer->parts, &trainer->options, err, metrics);
+    int rc = train_validate(&trainer->parts, &trainer->options, phase_of(trainer), err, metrics);
     if (rc == 0)
-        rc = add_history(trainer, metrics, err);
+        rc = train_history_add(trainer->history, metrics, err);
     if (rc != 0)
         return rc;
     double mean = (metrics->largest.top1 + metrics->smallest.top1 + metrics->random.top1) / 3;
     *ret_best = mean >= trainer->state.best;
     if (*ret_best)
         trainer->state.best = mean;
-    trainer->state.loss_sum = trainer->state.norm_sum = 0;
-    trainer->state.summed = 0;
+    clear_sums(&trainer->state);
     trainer->latest = *metrics;
     trainer->has_accuracy = true;
     tell(trainer, &event);
@@ -398,6 +443,8 @@ static int after_step(struct trainer *trainer, struct err *err) {
     report_progress(trainer);
     if (train_is_validation(plan, at))
         rc = validate(trainer, err, &best);
+    if (at == plan->steps)
+        supernet_drop_part(trainer->supernet, PART_TEACHER); /* it has said all */
     if (rc == 0 && train_is_checkpoint(plan, at)) {
         int saved = save(trainer, best, err);
         rc = at == plan->steps ? saved : 0;
@@ -416,7 +463,9 @@ static int loop(struct trainer *trainer, struct err *err) {
                            (unsigned long long)trainer->state.step,
                            (unsigned long long)trainer->plan.steps);
         }
-        int rc = step(trainer, err, &fault);
+        int rc = at_new_phase(trainer) ? begin_phase(trainer, err) : 0;
+        if (rc == 0)
+            rc = step(trainer, err, &fault);
         if (rc == 0)
             rc = fault ? recover(trainer, err) : after_step(trainer, err);
         if (rc != 0)
@@ -428,6 +477,7 @@ static int loop(struct trainer *trainer, struct err *err) {
 static void announce(struct trainer *trainer) {
     struct train_event event = {.kind = TRAIN_STARTED, .reason = trainer->reason};
     event.metrics.epoch = train_epoch(&trainer->plan, trainer->state.step);
+    event.metrics.phase = phase_of(trainer)->name;
     trainer->started_ns = trainer->progress_ns = clock_mono_ns();
     trainer->started_step = trainer->progress_step = trainer->state.step;
     tell(trainer, &event);
@@ -447,7 +497,11 @@ static void fill_result(const struct trainer *trainer, int64_t called_ns,
 
 static int run(struct trainer *trainer, struct err *err) {
     const struct train_options *options = &trainer->options;
-    int rc = supernet_create(options->space, options->config->seed, err, &trainer->supernet);
+    struct arch alone;
+    bool has_alone;
+    int rc = train_alone(options, err, &has_alone, &alone); /* before anything is written */
+    if (rc == 0)
+        rc = supernet_create(options->space, options->config->seed, err, &trainer->supernet);
     if (rc == 0)
         rc = resume(trainer, err);
     if (rc == 0)

@@ -1,6 +1,7 @@
-/* Training of a supernet by the sandwich rule: every step trains the largest subnet on the labels
- * and the smallest and some random ones on what the largest says. Source: Yu et al. 2020 (BigNAS),
- * sec. 3; Yu and Huang 2019 (in-place distillation).
+/* Training of a supernet by one of the regimes of supernet/regime.h. By default the sandwich rule:
+ * every step trains the largest subnet on the labels and the smallest and some random ones on what
+ * the largest says. Source: Yu et al. 2020 (BigNAS), sec. 3; Yu and Huang 2019 (in-place
+ * distillation); Cai et al. 2020 (progressive shrinking).
  *
  * A run is a function of (configuration, space, data set): killed anywhere and started again it
  * goes on from its newest whole checkpoint and ends with the same bits, on the same machine. */
@@ -18,14 +19,26 @@ struct train_accuracy {
 struct train_metrics {
     uint64_t step;
     double epoch; /* passed so far, over all rounds */
-    double loss;  /* of the largest subnet on labels; mean since the last metrics */
+    /* Means since the last metrics. */
+    double loss; /* on labels: of the largest subnet, of the one trained alone, of all sampled ones
+                    beside a teacher */
+    double distill; /* of those that learn from what another says; 0: there are none */
+    double gap;     /* their loss on labels less that of who says it */
     double learning_rate, gradient_norm, images_per_s;
+    int n_parts;                           /* of the gradient: stem, stages, head */
+    double part_norms[GRADIENT_PARTS_MAX]; /* roots of the mean squares */
+    const char *phase;
     struct train_accuracy largest, smallest, random;
 };
 
+/* Name of a part of the gradient: "stem", "stage_1", ..., "head". */
+enum { GRADIENT_PART_NAME = 16 };
+void train_part_name(int part, int n_parts, char ret_name[GRADIENT_PART_NAME]);
+
 enum train_event_kind {
     TRAIN_STARTED,    /* step, steps, epoch; reason: "" or what was passed over on resuming */
-    TRAIN_PROGRESS,   /* step, steps, metrics without accuracies, eta_s */
+    TRAIN_PROGRESS,   /* step, steps, metrics without accuracies, eta_s; at once when a phase begins
+                       */
     TRAIN_METRICS,    /* metrics */
     TRAIN_CHECKPOINT, /* step, path, summary, metrics of the latest validation */
     TRAIN_CHECKPOINT_FAILED, /* step, code, reason: goes on; earlier checkpoints are whole */
@@ -34,6 +47,7 @@ enum train_event_kind {
 struct train_event {
     enum train_event_kind kind;
     uint64_t step, steps; /* done; in all */
+    /* Of every event but TRAIN_RECOVERED metrics.phase is set. */
     uint64_t back_to_step;
     double eta_s;
     struct train_metrics metrics;

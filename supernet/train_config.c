@@ -13,6 +13,7 @@ const struct train_config train_config_default = {
     .label_smoothing = 0.1,
     .dropout = 0.1,
     .clip_norm = 5.0,
+    .temperature = 1,
     .random_subnets = 2,
     .seed = 1,
     .augment = {.pad = TRAIN_PAD_AUTO, .flip = true, .cutout = 0},
@@ -23,7 +24,9 @@ const struct train_config train_config_default = {
 
 #define SEED_MAX (INT64_C(1) << 53)
 
-static const char *const fields[] = {"epochs",
+static const char *const fields[] = {"regime",
+                                     "arch",
+                                     "epochs",
                                      "time_budget_s",
                                      "batch",
                                      "learning_rate",
@@ -34,6 +37,10 @@ static const char *const fields[] = {"epochs",
                                      "label_smoothing",
                                      "dropout",
                                      "clip_norm",
+                                     "clip_value",
+                                     "distillation",
+                                     "temperature",
+                                     "ema_decay",
                                      "random_subnets",
                                      "seed",
                                      "augment",
@@ -107,6 +114,9 @@ static int parse_numbers(const cJSON *object, const char *at, struct err *err,
         {"label_smoothing", 0, 0.5, &config->label_smoothing},
         {"dropout", 0, 0.9, &config->dropout},
         {"clip_norm", 0, 1e6, &config->clip_norm},
+        {"clip_value", 0, 1e6, &config->clip_value},
+        {"temperature", 0.1, 100, &config->temperature},
+        {"ema_decay", 0, 0.99999, &config->ema_decay},
         {"checkpoint_interval_s", 1, 86400, &config->checkpoint_interval_s}};
     const struct int_field ints[] = {
         {"batch", 2, 4096, &config->batch},
@@ -126,6 +136,38 @@ static int parse_numbers(const cJSON *object, const char *at, struct err *err,
     return rc;
 }
 
+static int parse_name(const cJSON *object, const char *at, const char *key,
+                      const char *const *names, struct err *err, int *value) {
+    return json_has(object, key) ? json_enum(object, at, key, names, err, value) : 0;
+}
+
+/* An arch makes the regime single. */
+static int parse_regime(const cJSON *object, const char *at, struct err *err,
+                        struct train_config *config) {
+    const char *arch = NULL;
+    int regime = (int)config->regime, distillation = (int)config->distillation;
+    char pointer[256];
+    int rc = json_string_opt(object, at, "arch", 1, ARCH_TEXT_MAX - 1, err, &arch);
+    if (rc == 0 && arch) {
+        snprintf(config->arch, sizeof config->arch, "%s", arch);
+        regime = REGIME_SINGLE;
+    }
+    if (rc == 0)
+        rc = parse_name(object, at, "regime", regime_names, err, &regime);
+    if (rc == 0)
+        rc = parse_name(object, at, "distillation", distillation_names, err, &distillation);
+    if (rc != 0)
+        return rc;
+    config->regime = (enum regime)regime;
+    config->distillation = (enum distillation)distillation;
+    snprintf(pointer, sizeof pointer, "%s/arch", at);
+    if (arch && config->regime != REGIME_SINGLE)
+        return err_set(err, ESP_EINVAL, pointer,
+                       "only the regime single trains one arch, not the regime %s",
+                       regime_names[regime]);
+    return 0;
+}
+
 int train_config_parse(const cJSON *object, const char *at, struct err *err,
                        struct train_config *ret_config) {
     struct train_config config = train_config_default;
@@ -135,6 +177,8 @@ int train_config_parse(const cJSON *object, const char *at, struct err *err,
         rc = parse_numbers(object, at, err, &config);
     if (rc == 0)
         rc = parse_augment(object, at, err, &config.augment);
+    if (rc == 0)
+        rc = parse_regime(object, at, err, &config);
     if (rc != 0)
         return rc;
     snprintf(pointer, sizeof pointer, "%s/epochs", at);
@@ -170,6 +214,9 @@ cJSON *train_config_print(const struct train_config *config) {
                 {"label_smoothing", config->label_smoothing},
                 {"dropout", config->dropout},
                 {"clip_norm", config->clip_norm},
+                {"clip_value", config->clip_value},
+                {"temperature", config->temperature},
+                {"ema_decay", config->ema_decay},
                 {"random_subnets", config->random_subnets},
                 {"seed", (double)config->seed},
                 {"validation_images", config->validation_images},
@@ -178,8 +225,13 @@ cJSON *train_config_print(const struct train_config *config) {
                 {"checkpoint_interval_s", config->checkpoint_interval_s}};
     cJSON *object = cJSON_CreateObject(), *augment = print_augment(&config->augment);
     bool by_epochs = config->epochs > 0;
-    bool whole = cJSON_AddNumberToObject(object, by_epochs ? "epochs" : "time_budget_s",
-                                         by_epochs ? config->epochs : config->time_budget_s);
+    bool whole =
+        cJSON_AddNumberToObject(object, by_epochs ? "epochs" : "time_budget_s",
+                                by_epochs ? config->epochs : config->time_budget_s) &&
+        cJSON_AddStringToObject(object, "regime", regime_names[config->regime]) &&
+        cJSON_AddStringToObject(object, "distillation", distillation_names[config->distillation]);
+    if (config->arch[0])
+        whole = whole && cJSON_AddStringToObject(object, "arch", config->arch);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         whole = whole && cJSON_AddNumberToObject(object, rows[i].key, rows[i].value);
     if (!whole || !cJSON_AddItemToObject(object, "augment", augment)) {

@@ -3,12 +3,16 @@
 
 #include "base/error.h"
 #include "supernet/augment.h"
+#include "supernet/loss.h"
+#include "supernet/regime.h"
 #include <cjson/cJSON.h>
 
 enum { TRAIN_PAD_AUTO = -1 };
 
 struct train_config {
-    double epochs;        /* over the train split; 0: time_budget_s decides */
+    enum regime regime;
+    char arch[ARCH_TEXT_MAX]; /* of REGIME_SINGLE; "": the largest */
+    double epochs;            /* over the train split; 0: time_budget_s decides */
     double time_budget_s; /* of training, its validation and its checkpoints; turned into a number
                              of steps once, after a short calibration */
     int batch;
@@ -16,8 +20,12 @@ struct train_config {
     double learning_rate_floor; /* share of the peak that the cosine ends at */
     double warmup;              /* share of all steps over which the rate rises */
     double momentum, weight_decay, label_smoothing;
-    double dropout;     /* before the classifier, of the largest subnet only */
-    double clip_norm;   /* of the gradient of all subnets together; 0: none */
+    double dropout;    /* before the classifier, of the largest subnet only */
+    double clip_norm;  /* of the gradient of all subnets together; 0: none */
+    double clip_value; /* of each value of it, before; 0: none */
+    enum distillation distillation;
+    double temperature; /* of both sides; the gradient is multiplied by its square */
+    double ema_decay;   /* of a moving average of the weights, which is what is scored; 0: none */
     int random_subnets; /* beside the largest and the smallest in every step */
     uint64_t seed;
     struct augment_options augment; /* pad TRAIN_PAD_AUTO: by the length of the round */

@@ -90,7 +90,9 @@ double pace_gauge_step_s(const struct pace_gauge *gauge) {
 struct calibration {
     const struct train_options *options;
     struct train_parts parts;
-    struct pace_gauge gauge;
+    struct train_plan plan; /* its phases alone */
+    struct train_batches batches;
+    struct pace_gauge gauge;                /* of one phase */
     struct loader *loaders[PACE_TIMED_MAX]; /* of one resolution each */
 };
 
@@ -112,37 +114,77 @@ static int open_loaders(struct calibration *calibration, struct err *err) {
 }
 
 /* A step as training takes it, at the i-th timed resolution. */
-static int time_step(struct calibration *calibration, int i, struct err *err, double *ret_seconds) {
+static int time_step(struct calibration *calibration, const struct regime_phase *phase, int i,
+                     struct err *err, double *ret_seconds) {
     const struct train_options *options = calibration->options;
     struct sgd sgd = {.learning_rate = 1e-6f,
                       .momentum = (float)options->config->momentum,
                       .clip_norm = (float)options->config->clip_norm};
     struct loader_batch batch;
-    struct sandwich_losses losses;
+    struct train_step_losses losses;
     int64_t start = clock_mono_ns();
     loader_next(calibration->loaders[i], &batch);
     batch.resolution = calibration->gauge.timed[i];
     supernet_zero_grad(calibration->parts.supernet);
-    int rc = sandwich_step(calibration->parts.sandwich, &batch, (uint64_t)calibration->gauge.rounds,
-                           err, &losses);
+    int rc = train_step_run(calibration->parts.step, phase, &batch,
+                            (uint64_t)calibration->gauge.rounds, err, &losses);
     if (rc != 0)
         return rc;
     supernet_sgd_step(calibration->parts.supernet, options->pool, &sgd);
+    if (options->config->ema_decay > 0)
+        supernet_average_step(calibration->parts.supernet, options->pool, 1);
     *ret_seconds = seconds_since(start);
     return 0;
 }
 
-static int time_steps(struct calibration *calibration, struct err *err) {
+static const struct regime_phase *phase_row(const struct calibration *calibration, int phase) {
+    return train_phase_row(calibration->options->config, &calibration->plan, phase);
+}
+
+static int time_phase(struct calibration *calibration, int phase, struct err *err,
+                      double *ret_step_s) {
+    const struct train_config *config = calibration->options->config;
     struct pace_gauge *gauge = &calibration->gauge;
+    double budget_s = config->epochs > 0 ? 0 : config->time_budget_s / calibration->plan.n_phases;
+    pace_gauge_init(gauge, calibration->batches.resolutions, calibration->batches.n_resolutions,
+                    budget_s);
     int64_t start = clock_mono_ns();
-    int rc = open_loaders(calibration, err);
+    int rc = calibration->loaders[0] ? 0 : open_loaders(calibration, err);
     while (rc == 0 && pace_gauge_wants_more(gauge, seconds_since(start))) {
         double seconds[PACE_TIMED_MAX] = {0};
         for (int i = 0; rc == 0 && i < gauge->n_timed; i++)
-            rc = time_step(calibration, i, err, &seconds[i]);
+            rc = time_step(calibration, phase_row(calibration, phase), i, err, &seconds[i]);
         if (rc == 0)
             pace_gauge_add(gauge, seconds);
     }
+    if (rc == 0)
+        *ret_step_s = pace_gauge_step_s(gauge);
+    return rc;
+}
+
+static int time_phases(struct calibration *calibration, struct err *err, double *ret_step_s) {
+    double all = 0, sum = 0, step_s = 0;
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < calibration->plan.n_phases; i++) {
+        double share = phase_row(calibration, i)->share;
+        rc = time_phase(calibration, i, err, &step_s);
+        all += share;
+        sum += share * step_s;
+    }
+    if (rc == 0)
+        *ret_step_s = sum / all;
+    return rc;
+}
+
+/* The copies that a training will have. */
+static int add_copies(struct calibration *calibration, struct err *err) {
+    struct supernet *supernet = calibration->parts.supernet;
+    int rc = 0;
+    if (calibration->options->config->ema_decay > 0)
+        rc = supernet_copy_part(supernet, PART_AVERAGE, err);
+    for (int i = 0; rc == 0 && i < calibration->plan.n_phases; i++)
+        if (phase_row(calibration, i)->rule == RULE_TEACHER)
+            rc = supernet_copy_part(supernet, PART_TEACHER, err);
     return rc;
 }
 
@@ -161,29 +203,33 @@ static double time_checkpoint(const struct calibration *calibration) {
 
 static int measure(struct calibration *calibration, struct err *err, struct train_pace *pace) {
     struct train_metrics metrics;
-    int rc = time_steps(calibration, err);
+    int rc = add_copies(calibration, err);
+    if (rc == 0)
+        rc = time_phases(calibration, err, &pace->step_s);
     if (rc != 0)
         return rc;
-    pace->step_s = pace_gauge_step_s(&calibration->gauge);
     pace->checkpoint_s = time_checkpoint(calibration);
     int64_t start = clock_mono_ns();
-    rc = train_validate(&calibration->parts, calibration->options, err, &metrics);
+    rc = train_validate(&calibration->parts, calibration->options,
+                        phase_row(calibration, calibration->plan.n_phases - 1), err, &metrics);
     pace->validation_s = seconds_since(start);
     return rc;
 }
 
 int train_calibrate(const struct train_options *options, struct err *err,
                     struct train_pace *ret_pace) {
-    struct calibration calibration = {.options = options};
+    struct calibration calibration = {.options = options, .plan = {.steps = REGIME_PHASES_MAX}};
     const struct space *space = options->space;
     struct supernet *supernet = NULL;
     struct train_pace pace = {0};
     int64_t start = clock_mono_ns();
-    pace_gauge_init(&calibration.gauge, space->resolutions, space->n_resolutions,
-                    options->config->epochs > 0 ? 0 : options->config->time_budget_s);
-    int rc = supernet_create(space, options->config->seed, err, &supernet);
+    int rc = train_plan_phases(space, options->config, err, &calibration.plan);
+    if (rc == 0)
+        rc = supernet_create(space, options->config->seed, err, &supernet);
     if (rc == 0)
         rc = train_parts_init(&calibration.parts, options, supernet, options->config->seed, err);
+    if (rc == 0)
+        train_resolutions(&calibration.parts, &calibration.batches);
     if (rc == 0)
         rc = measure(&calibration, err, &pace);
     for (int i = 0; i < PACE_TIMED_MAX; i++)

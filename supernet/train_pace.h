@@ -28,6 +28,7 @@ void pace_gauge_add(struct pace_gauge *gauge, const double seconds[PACE_TIMED_MA
  * one round was added. */
 double pace_gauge_step_s(const struct pace_gauge *gauge);
 
-/* On a supernet that is thrown away. */
+/* On a supernet that is thrown away. The step is the mean over the regime's phases, each in its
+ * share. */
 int train_calibrate(const struct train_options *options, struct err *err,
                     struct train_pace *ret_pace);

@@ -1,5 +1,8 @@
 #include "supernet/train_parts.h"
 
+#include <stdio.h>
+#include <string.h>
+
 enum { LOADER_THREADS = 1 }; /* enough: the cores are for the maths */
 
 static int largest_resolution(const struct space *space) {
@@ -16,6 +19,28 @@ static int make_engine(struct train_parts *parts, const struct train_options *op
     return engine_create(parts->supernet, options->pool, &limits, err, &parts->engine);
 }
 
+int train_alone(const struct train_options *options, struct err *err, bool *ret_has,
+                struct arch *ret_arch) {
+    const char *text = options->config->arch;
+    *ret_has = options->config->regime == REGIME_SINGLE && text[0];
+    int rc = *ret_has ? arch_parse(options->space, text, strlen(text), err, ret_arch) : 0;
+    if (rc != 0 && err)
+        snprintf(err->pointer, sizeof err->pointer, "/train/arch");
+    return rc;
+}
+
+static struct train_step_settings step_settings(const struct train_parts *parts,
+                                                const struct train_config *config, uint64_t seed) {
+    float temperature = (float)config->temperature;
+    return (struct train_step_settings){
+        .random_subnets = config->random_subnets,
+        .label_smoothing = (float)config->label_smoothing,
+        .dropout = (float)config->dropout,
+        .soft = {config->distillation, temperature, temperature * temperature},
+        .alone = parts->has_alone ? &parts->alone : NULL,
+        .seed = seed};
+}
+
 int train_parts_init(struct train_parts *parts, const struct train_options *options,
                      struct supernet *supernet, uint64_t seed, struct err *err) {
     const struct train_config *config = options->config;
@@ -23,20 +48,18 @@ int train_parts_init(struct train_parts *parts, const struct train_options *opti
                                             .dataset = options->dataset,
                                             .pool = options->pool,
                                             .recalibration = recalibration_default};
-    struct sandwich_settings sandwich = {.random_subnets = config->random_subnets,
-                                         .label_smoothing = (float)config->label_smoothing,
-                                         .dropout = (float)config->dropout,
-                                         .seed = seed};
     evaluation.recalibration.images = config->recalibration_images;
     evaluation.recalibration.augment = config->augment;
     if (evaluation.recalibration.batch > config->recalibration_images)
         evaluation.recalibration.batch = config->recalibration_images;
     parts->supernet = supernet;
-    int rc = make_engine(parts, options, evaluation.recalibration.batch, err);
+    int rc = train_alone(options, err, &parts->has_alone, &parts->alone);
+    struct train_step_settings step = step_settings(parts, config, seed);
+    if (rc == 0)
+        rc = make_engine(parts, options, evaluation.recalibration.batch, err);
     evaluation.engine = parts->engine;
     if (rc == 0)
-        rc = sandwich_create(parts->engine, supernet->space, config->batch, &sandwich, err,
-                             &parts->sandwich);
+        rc = train_step_create(parts->engine, supernet, config->batch, &step, err, &parts->step);
     if (rc == 0)
         rc = evaluation_create(&evaluation, err, &parts->evaluation);
     return rc;
@@ -44,9 +67,19 @@ int train_parts_init(struct train_parts *parts, const struct train_options *opti
 
 void train_parts_finish(struct train_parts *parts) {
     evaluation_destroy(parts->evaluation);
-    sandwich_destroy(parts->sandwich);
+    train_step_destroy(parts->step);
     engine_destroy(parts->engine);
     *parts = (struct train_parts){0};
+}
+
+void train_resolutions(const struct train_parts *parts, struct train_batches *batches) {
+    const struct space *space = parts->supernet->space;
+    batches->resolutions = space->resolutions;
+    batches->n_resolutions = space->n_resolutions;
+    if (parts->has_alone) {
+        batches->resolutions += parts->alone.resolution;
+        batches->n_resolutions = 1;
+    }
 }
 
 int train_loader(const struct train_options *options, const struct train_batches *batches,
@@ -86,17 +119,37 @@ static int score_both(const struct train_parts *parts, const struct train_option
     return 0;
 }
 
-int train_validate(const struct train_parts *parts, const struct train_options *options,
-                   struct err *err, struct train_metrics *metrics) {
+static int score_three(const struct train_parts *parts, const struct train_options *options,
+                       const struct regime_phase *phase, struct err *err,
+                       struct train_metrics *metrics) {
     struct arch arch;
     struct rng rng = rng_make(options->config->seed, RNG_SAMPLE, 0, 0);
-    arch_max(options->space, &arch);
+    if (parts->has_alone)
+        arch = parts->alone;
+    else
+        arch_max(options->space, &arch);
     int rc = score_both(parts, options, &arch, err, &metrics->largest);
-    arch_min(options->space, &arch);
+    if (phase->rule == RULE_ALONE) {
+        metrics->smallest = metrics->random = metrics->largest;
+        return rc;
+    }
+    regime_smallest(options->space, phase, -1, &arch);
     if (rc == 0)
         rc = score_both(parts, options, &arch, err, &metrics->smallest);
-    arch_random(options->space, &rng, &arch);
+    regime_sample(options->space, phase, &rng, -1, &arch);
     if (rc == 0)
         rc = score_both(parts, options, &arch, err, &metrics->random);
+    return rc;
+}
+
+int train_validate(const struct train_parts *parts, const struct train_options *options,
+                   const struct regime_phase *phase, struct err *err,
+                   struct train_metrics *metrics) {
+    bool average = supernet_has_part(parts->supernet, PART_AVERAGE);
+    if (average)
+        supernet_swap_part(parts->supernet, PART_AVERAGE);
+    int rc = score_three(parts, options, phase, err, metrics);
+    if (average)
+        supernet_swap_part(parts->supernet, PART_AVERAGE);
     return rc;
 }

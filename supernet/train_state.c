@@ -2,6 +2,8 @@
 
 #include "base/json.h"
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #define STEPS_MAX (INT64_C(1) << 40)
 #define PI 3.14159265358979323846
@@ -63,14 +65,70 @@ void train_plan_make(const struct train_config *config, const struct train_pace 
         plan->pad = length < EPOCHS_LONG * steps_per_epoch ? PAD_SHORT : PAD_LONG;
 }
 
+int train_plan_phases(const struct space *space, const struct train_config *config, struct err *err,
+                      struct train_plan *plan) {
+    double all = 0, before = 0, length = (double)(plan->steps - plan->first);
+    int n = 0;
+    for (int i = 0; regime_phase(config->regime, i); i++)
+        if (regime_phase_applies(space, config->regime, i)) {
+            all += regime_phase(config->regime, i)->share;
+            plan->phases[n++].row = i;
+        }
+    plan->n_phases = n;
+    if (length < n)
+        return err_set(err, ESP_EINVAL, "/train/regime",
+                       "%.0f steps are too few for the %d phases of the regime %s", length, n,
+                       regime_names[config->regime]);
+    for (int i = 0; i < n; i++) { /* each has a step at least */
+        uint64_t first = plan->first + (uint64_t)(length * before / all + 0.5);
+        uint64_t least = i > 0 ? plan->phases[i - 1].first + 1 : plan->first;
+        uint64_t most = plan->steps - (uint64_t)(n - i);
+        plan->phases[i].first = first < least ? least : first > most ? most : first;
+        before += regime_phase(config->regime, plan->phases[i].row)->share;
+    }
+    return 0;
+}
+
+int train_phase_at(const struct train_plan *plan, uint64_t step) {
+    int phase = 0;
+    while (phase + 1 < plan->n_phases && step >= plan->phases[phase + 1].first)
+        phase++;
+    return phase;
+}
+
+const struct regime_phase *train_phase_row(const struct train_config *config,
+                                           const struct train_plan *plan, int phase) {
+    return regime_phase(config->regime, plan->phases[phase].row);
+}
+
+uint64_t train_phase_end(const struct train_plan *plan, int phase) {
+    return phase + 1 < plan->n_phases ? plan->phases[phase + 1].first : plan->steps;
+}
+
+double train_cost_left(const struct train_config *config, const struct train_plan *plan,
+                       uint64_t step) {
+    double cost = 0;
+    for (int i = train_phase_at(plan, step); i < plan->n_phases && step < plan->steps; i++) {
+        uint64_t end = train_phase_end(plan, i);
+        cost += (double)(end - step) *
+                regime_phase_cost(train_phase_row(config, plan, i), config->random_subnets);
+        step = end;
+    }
+    return cost;
+}
+
 double train_learning_rate(const struct train_config *config, const struct train_plan *plan,
                            uint64_t step) {
-    double length = (double)(plan->steps - plan->first), at = (double)(step - plan->first);
-    double rising = ceil(config->warmup * length), floor_share = config->learning_rate_floor;
+    int phase = train_phase_at(plan, step);
+    const struct regime_phase *row = train_phase_row(config, plan, phase);
+    uint64_t first = plan->phases[phase].first;
+    double length = (double)(train_phase_end(plan, phase) - first), at = (double)(step - first);
+    double rising = ceil((row->warmup < 0 ? config->warmup : row->warmup) * length);
+    double floor_share = config->learning_rate_floor, peak = row->rate * config->learning_rate;
     if (at < rising)
-        return config->learning_rate * (at + 1) / rising;
+        return peak * (at + 1) / rising;
     double share = (at - rising) / (length - rising);
-    return config->learning_rate * (floor_share + (1 - floor_share) * 0.5 * (1 + cos(PI * share)));
+    return peak * (floor_share + (1 - floor_share) * 0.5 * (1 + cos(PI * share)));
 }
 
 uint64_t train_seed(const struct train_config *config, const struct train_plan *plan) {
@@ -81,16 +139,34 @@ double train_epoch(const struct train_plan *plan, uint64_t step) {
     return plan->epochs_before + (double)(step - plan->first) / (double)plan->steps_per_epoch;
 }
 
+static bool ends_phase(const struct train_plan *plan, uint64_t step) {
+    return step == plan->steps ||
+           (step > plan->first && step == plan->phases[train_phase_at(plan, step)].first);
+}
+
 bool train_is_checkpoint(const struct train_plan *plan, uint64_t step) {
-    return step == plan->steps || (step - plan->first) % plan->checkpoint_steps == 0;
+    return ends_phase(plan, step) || (step - plan->first) % plan->checkpoint_steps == 0;
 }
 
 bool train_is_validation(const struct train_plan *plan, uint64_t step) {
-    return step == plan->steps ||
+    return ends_phase(plan, step) ||
            (step > plan->first && (step - plan->first) % plan->validate_steps == 0);
 }
 
-static cJSON *print_plan(const struct train_plan *plan) {
+static bool print_phases(const struct train_config *config, const struct train_plan *plan,
+                         cJSON *object) {
+    cJSON *rows = cJSON_AddArrayToObject(object, "phases");
+    for (int i = 0; rows && i < plan->n_phases; i++) {
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddStringToObject(row, "name", train_phase_row(config, plan, i)->name);
+        cJSON_AddNumberToObject(row, "first", (double)plan->phases[i].first);
+        if (!cJSON_AddItemToArray(rows, row))
+            return false;
+    }
+    return rows != NULL;
+}
+
+static cJSON *print_plan(const struct train_config *config, const struct train_plan *plan) {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddNumberToObject(object, "round", plan->round);
     cJSON_AddNumberToObject(object, "first", (double)plan->first);
@@ -99,7 +175,8 @@ static cJSON *print_plan(const struct train_plan *plan) {
     cJSON_AddNumberToObject(object, "validate_steps", (double)plan->validate_steps);
     cJSON_AddNumberToObject(object, "checkpoint_steps", (double)plan->checkpoint_steps);
     cJSON_AddNumberToObject(object, "pad", plan->pad);
-    if (cJSON_AddNumberToObject(object, "epochs_before", plan->epochs_before))
+    if (cJSON_AddNumberToObject(object, "epochs_before", plan->epochs_before) &&
+        print_phases(config, plan, object))
         return object;
     cJSON_Delete(object);
     return NULL;
@@ -112,6 +189,11 @@ static cJSON *print_state(const struct train_state *state) {
     cJSON_AddNumberToObject(object, "recoveries", state->recoveries);
     cJSON_AddNumberToObject(object, "loss_mean", state->loss_mean);
     cJSON_AddNumberToObject(object, "loss_sum", state->loss_sum);
+    cJSON_AddNumberToObject(object, "phase", state->phase);
+    cJSON_AddNumberToObject(object, "distill_sum", state->distill_sum);
+    cJSON_AddNumberToObject(object, "gap_sum", state->gap_sum);
+    cJSON_AddItemToObject(object, "part_squares",
+                          cJSON_CreateDoubleArray(state->part_squares, GRADIENT_PARTS_MAX));
     cJSON_AddNumberToObject(object, "norm_sum", state->norm_sum);
     cJSON_AddNumberToObject(object, "summed", (double)state->summed);
     if (cJSON_AddNumberToObject(object, "best", state->best))
@@ -126,7 +208,7 @@ cJSON *train_state_print(const struct train_config *config, const struct train_p
         const char *key;
         cJSON *item;
     } parts[] = {{"config", train_config_print(config)},
-                 {"plan", print_plan(plan)},
+                 {"plan", print_plan(config, plan)},
                  {"state", print_state(state)}};
     cJSON *object = cJSON_CreateObject();
     bool whole = object != NULL;
@@ -150,6 +232,54 @@ static int parse_counts(const cJSON *object, const char *at, const char *const *
         *values[i] = (uint64_t)value;
     }
     return rc;
+}
+
+static int row_named(enum regime regime, const char *name) {
+    for (int i = 0; regime_phase(regime, i); i++)
+        if (strcmp(regime_phase(regime, i)->name, name) == 0)
+            return i;
+    return -1;
+}
+
+static int parse_phase(const cJSON *row, const char *at, enum regime regime, struct err *err,
+                       struct train_plan *plan) {
+    struct train_phase *phase = &plan->phases[plan->n_phases];
+    const char *name = NULL;
+    int64_t first = 0;
+    int rc = json_string(row, at, "name", 1, 63, err, &name);
+    if (rc == 0)
+        rc = json_int(row, at, "first", 0, STEPS_MAX, err, &first);
+    if (rc != 0)
+        return rc;
+    *phase = (struct train_phase){row_named(regime, name), (uint64_t)first};
+    bool follows = plan->n_phases == 0 ? phase->first == plan->first
+                                       : phase->first > plan->phases[plan->n_phases - 1].first;
+    if (phase->row < 0 || !follows || phase->first >= plan->steps)
+        return err_set(err, ESP_EINVAL, at, "the phase is none of the regime %s at that place",
+                       regime_names[regime]);
+    plan->n_phases++;
+    return 0;
+}
+
+/* Checkpoints of before there were phases have one. */
+static int parse_phases(const cJSON *object, const char *at, enum regime regime, struct err *err,
+                        struct train_plan *plan) {
+    const cJSON *rows = NULL, *row;
+    char row_at[256];
+    if (!json_has(object, "phases")) {
+        plan->n_phases = 1;
+        plan->phases[0] = (struct train_phase){0, plan->first};
+        return 0;
+    }
+    int rc = json_array(object, at, "phases", 1, REGIME_PHASES_MAX, err, &rows);
+    if (rc != 0)
+        return rc;
+    cJSON_ArrayForEach(row, rows) {
+        snprintf(row_at, sizeof row_at, "%s/phases/%d", at, plan->n_phases);
+        if ((rc = parse_phase(row, row_at, regime, err, plan)) != 0)
+            return rc;
+    }
+    return 0;
 }
 
 static int parse_plan(const cJSON *object, const char *at, struct err *err,
@@ -176,12 +306,38 @@ static int parse_plan(const cJSON *object, const char *at, struct err *err,
     return 0;
 }
 
+static int parse_squares(const cJSON *object, const char *at, struct err *err,
+                         double squares[GRADIENT_PARTS_MAX]) {
+    const cJSON *rows = NULL, *row;
+    int i = 0;
+    if (!json_has(object, "part_squares"))
+        return 0;
+    int rc =
+        json_array(object, at, "part_squares", GRADIENT_PARTS_MAX, GRADIENT_PARTS_MAX, err, &rows);
+    if (rc != 0)
+        return rc;
+    cJSON_ArrayForEach(row, rows) {
+        if (!cJSON_IsNumber(row))
+            return err_set(err, ESP_EINVAL, at, "part_squares holds what is no number");
+        squares[i++] = row->valuedouble;
+    }
+    return 0;
+}
+
 static int parse_state(const cJSON *object, const char *at, const struct train_plan *plan,
                        struct err *err, struct train_state *state) {
     static const char *const keys[] = {"step", "summed"};
     uint64_t *const values[] = {&state->step, &state->summed};
-    int64_t recoveries = 0;
+    int64_t recoveries = 0, phase = 0;
     int rc = parse_counts(object, at, keys, values, 2, err);
+    if (rc == 0)
+        rc = json_int_opt(object, at, "phase", -1, plan->n_phases - 1, err, &phase);
+    if (rc == 0)
+        rc = json_real_opt(object, at, "distill_sum", -1e30, 1e30, err, &state->distill_sum);
+    if (rc == 0)
+        rc = json_real_opt(object, at, "gap_sum", -1e30, 1e30, err, &state->gap_sum);
+    if (rc == 0)
+        rc = parse_squares(object, at, err, state->part_squares);
     if (rc == 0)
         rc = json_int(object, at, "recoveries", 0, 1000, err, &recoveries);
     if (rc == 0)
@@ -195,6 +351,7 @@ static int parse_state(const cJSON *object, const char *at, const struct train_p
     if (rc == 0)
         rc = json_real(object, at, "best", -1, 1, err, &state->best);
     state->recoveries = (int)recoveries;
+    state->phase = (int)phase;
     if (rc == 0 && (state->step < plan->first || state->step > plan->steps))
         rc = err_set(err, ESP_EINVAL, at, "the step is outside the plan of the training");
     return rc;
@@ -203,16 +360,19 @@ static int parse_state(const cJSON *object, const char *at, const struct train_p
 int train_state_parse(const cJSON *object, struct err *err, struct train_config *ret_config,
                       struct train_plan *ret_plan, struct train_state *ret_state) {
     const cJSON *config = NULL, *plan = NULL, *state = NULL;
+    struct train_config parsed_config;
     struct train_plan parsed_plan = {0};
     struct train_state parsed_state = {0};
     int rc;
     if ((rc = json_object(object, "", "config", err, &config)) != 0 ||
         (rc = json_object(object, "", "plan", err, &plan)) != 0 ||
         (rc = json_object(object, "", "state", err, &state)) != 0 ||
+        (rc = train_config_parse(config, "/config", err, &parsed_config)) != 0 ||
         (rc = parse_plan(plan, "/plan", err, &parsed_plan)) != 0 ||
-        (rc = parse_state(state, "/state", &parsed_plan, err, &parsed_state)) != 0 ||
-        (rc = train_config_parse(config, "/config", err, ret_config)) != 0)
+        (rc = parse_phases(plan, "/plan", parsed_config.regime, err, &parsed_plan)) != 0 ||
+        (rc = parse_state(state, "/state", &parsed_plan, err, &parsed_state)) != 0)
         return rc;
+    *ret_config = parsed_config;
     *ret_plan = parsed_plan;
     *ret_state = parsed_state;
     return 0;

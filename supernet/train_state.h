@@ -1,6 +1,7 @@
 /* Where a training stands and how it goes on: what its checkpoints hold beside the weights. */
 #pragma once
 
+#include "supernet/supernet.h"
 #include "supernet/train_config.h"
 #include <stdbool.h>
 
@@ -13,15 +14,23 @@ struct train_plan {
     uint64_t checkpoint_steps;
     double epochs_before; /* passed in earlier rounds */
     int pad;              /* of the augmentation */
+    int n_phases;         /* at least 1 */
+    struct train_phase {
+        int row;        /* of the regime */
+        uint64_t first; /* step */
+    } phases[REGIME_PHASES_MAX];
 };
 
 struct train_state {
     uint64_t step;     /* done */
+    int phase;         /* the last that was begun, of the plan; -1: none */
     double rate_scale; /* halved at every recovery */
     int recoveries;
     double loss_mean; /* running, of the largest subnet: what a spike is judged by; 0 before the
                          first step */
-    double loss_sum, norm_sum; /* since the last metrics */
+    /* Since the last metrics. */
+    double loss_sum, distill_sum, gap_sum, norm_sum;
+    double part_squares[GRADIENT_PARTS_MAX]; /* of the gradient's parts */
     uint64_t summed;
     double best; /* best mean accuracy at a validation so far; -1: none */
 };
@@ -34,12 +43,25 @@ struct train_pace {
 void train_plan_make(const struct train_config *config, const struct train_pace *pace,
                      uint64_t steps_per_epoch, struct train_plan *plan);
 
-/* Learning rate of a step in the round: linear warm-up, then half a cosine down to the floor. */
+/* Phases of a plan whose first and steps are set: those of the regime that apply to the space, in
+ * their shares. ESP_EINVAL: there are not as many steps. */
+int train_plan_phases(const struct space *space, const struct train_config *config, struct err *err,
+                      struct train_plan *plan);
+int train_phase_at(const struct train_plan *plan, uint64_t step); /* index into the plan's phases */
+const struct regime_phase *train_phase_row(const struct train_config *config,
+                                           const struct train_plan *plan, int phase);
+uint64_t train_phase_end(const struct train_plan *plan, int phase);
+/* What is left to do from a step on, in passes of a subnet (regime_phase_cost). */
+double train_cost_left(const struct train_config *config, const struct train_plan *plan,
+                       uint64_t step);
+
+/* Learning rate of a step in its phase: linear warm-up, then half a cosine down to the floor. */
 double train_learning_rate(const struct train_config *config, const struct train_plan *plan,
                            uint64_t step);
 /* Seed of all that is drawn in a round. */
 uint64_t train_seed(const struct train_config *config, const struct train_plan *plan);
 double train_epoch(const struct train_plan *plan, uint64_t step);
+/* Both are true at the end of a phase too. */
 bool train_is_checkpoint(const struct train_plan *plan, uint64_t step);
 bool train_is_validation(const struct train_plan *plan, uint64_t step);
 

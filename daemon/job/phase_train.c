@@ -23,6 +23,23 @@ static void send_metric(struct channel *channel, const struct train_metrics *met
     channel_event(channel, "metric", data);
 }
 
+static void send_part_norms(struct channel *channel, const struct train_metrics *metrics) {
+    for (int i = 0; i < metrics->n_parts; i++) {
+        char part[GRADIENT_PART_NAME], series[64];
+        train_part_name(i, metrics->n_parts, part);
+        snprintf(series, sizeof series, "gradient_norm/%s", part);
+        send_metric(channel, metrics, series, metrics->part_norms[i]);
+    }
+}
+
+/* Series that a regime or phase has nothing for are left out. */
+static void send_distillation(struct channel *channel, const struct train_metrics *metrics) {
+    if (metrics->distill == 0 && metrics->gap == 0)
+        return;
+    send_metric(channel, metrics, "loss/distillation", metrics->distill);
+    send_metric(channel, metrics, "distillation_gap", metrics->gap);
+}
+
 static void send_metrics(struct channel *channel, const struct train_metrics *metrics) {
     const struct {
         const char *series;
@@ -39,11 +56,13 @@ static void send_metrics(struct channel *channel, const struct train_metrics *me
                 {"top1/random/raw", metrics->random.top1_raw}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         send_metric(channel, metrics, rows[i].series, rows[i].value);
+    send_distillation(channel, metrics);
+    send_part_norms(channel, metrics);
 }
 
 static cJSON *make_progress(const struct train_event *event, const char *message) {
     cJSON *progress = cJSON_CreateObject();
-    cJSON_AddStringToObject(progress, "phase", "train");
+    cJSON_AddStringToObject(progress, "phase", event->metrics.phase);
     cJSON_AddNumberToObject(progress, "done", (double)event->step);
     cJSON_AddNumberToObject(progress, "total", (double)event->steps);
     cJSON_AddStringToObject(progress, "unit", "steps");

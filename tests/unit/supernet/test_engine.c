@@ -69,7 +69,8 @@ static double train(struct fixture *f, int subnet, float *ret_logits) {
         loss = loss_cross_entropy(ret_logits, f->golden.labels, GOLDEN_IMAGES, GOLDEN_CLASSES, 0.1f,
                                   1, d_logits);
     } else {
-        loss = loss_distill(ret_logits, f->teacher, GOLDEN_IMAGES, GOLDEN_CLASSES, 1, 1, d_logits);
+        loss = loss_distill(ret_logits, f->teacher, GOLDEN_IMAGES, GOLDEN_CLASSES,
+                            &(struct loss_soft){.temperature = 1, .scale = 1}, d_logits);
     }
     assert_int_equal(engine_backward(f->engine, d_logits, &err), 0);
     return loss;

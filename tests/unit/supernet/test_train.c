@@ -1,10 +1,7 @@
-#include "fixture.h"
+#include "train_bed.h"
 
 #include "base/json.h"
-#include "base/parallel.h"
-#include "supernet/train.h"
 #include "supernet/train_pace.h"
-#include "supernet/train_state.h"
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -13,146 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
-
-static const struct fixture_idx shape = {.n_train = 220, .n_test = 20, .side = 12, .n_classes = 5};
-
-struct bed {
-    char *data_dir, *dir;
-    struct dataset *dataset;
-    struct space *space;
-    struct train_config config;
-};
-
-static int setup(void **state) {
-    struct bed *bed = calloc(1, sizeof *bed);
-    bed->data_dir = fixture_make_dir();
-    bed->dir = fixture_make_dir();
-    bed->dataset = fixture_dataset(bed->data_dir, &shape, 60);
-    bed->space = fixture_space(5);
-    bed->config = train_config_default;
-    bed->config.epochs = 3; /* of 8 steps */
-    bed->config.batch = 20;
-    bed->config.learning_rate = 0.05;
-    bed->config.augment = (struct augment_options){.pad = 1};
-    bed->config.checkpoint_steps = 4;
-    bed->config.recalibration_images = 60;
-    *state = bed;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct bed *bed = *state;
-    space_destroy(bed->space);
-    dataset_close(bed->dataset);
-    fixture_remove_dir(bed->data_dir);
-    fixture_remove_dir(bed->dir);
-    free(bed);
-    return 0;
-}
-
-/* --- what happens on the way --- */
-
-struct witness {
-    int progress, checkpoints, failures, recoveries, starts;
-    uint64_t stop_at;     /* asks to stop at the first boundary from this step on; 0: never */
-    uint64_t kill_at;     /* SIGKILL to the own process at this step; 0: never */
-    uint64_t steps, last; /* planned; of the last event */
-    uint64_t started_at;
-    struct train_metrics metrics[64];
-    int n_metrics;
-    char reason[512];
-    int boundaries;
-};
-
-static void on_event(void *context, const struct train_event *event) {
-    struct witness *witness = context;
-    witness->steps = event->steps;
-    witness->last = event->step;
-    switch (event->kind) {
-    case TRAIN_STARTED:
-        witness->starts++;
-        witness->started_at = event->step;
-        snprintf(witness->reason, sizeof witness->reason, "%s", event->reason);
-        break;
-    case TRAIN_PROGRESS:
-        witness->progress++;
-        break;
-    case TRAIN_METRICS:
-        assert_true(event->has_accuracy);
-        witness->metrics[witness->n_metrics++] = event->metrics;
-        break;
-    case TRAIN_CHECKPOINT:
-        witness->checkpoints++;
-        break;
-    case TRAIN_CHECKPOINT_FAILED:
-        assert_int_equal(event->code, ESP_ENOSPACE);
-        witness->failures++;
-        break;
-    case TRAIN_RECOVERED:
-        assert_true(event->back_to_step % 4 == 0);
-        snprintf(witness->reason, sizeof witness->reason, "%s", event->reason);
-        witness->recoveries++;
-        break;
-    }
-}
-
-static bool at_boundary(void *context) {
-    struct witness *witness = context;
-    uint64_t at = witness->started_at + (uint64_t)witness->boundaries++;
-    if (witness->kill_at > 0 && at == witness->kill_at)
-        kill(getpid(), SIGKILL);
-    return witness->stop_at > 0 && at >= witness->stop_at;
-}
-
-static int train(const struct bed *bed, const char *dir, int threads, struct witness *witness,
-                 struct err *err, struct train_result *result) {
-    struct parallel *pool = NULL;
-    struct train_hooks hooks = {witness, on_event, at_boundary};
-    struct train_options options = {.space = bed->space,
-                                    .dataset = bed->dataset,
-                                    .config = &bed->config,
-                                    .checkpoint_dir = dir,
-                                    .hooks = &hooks};
-    assert_int_equal(parallel_create(threads, &pool), 0);
-    options.pool = pool;
-    int rc = train_run(&options, err, result);
-    parallel_destroy(pool);
-    return rc;
-}
-
-static struct train_result must_train(const struct bed *bed, const char *dir,
-                                      struct witness *witness) {
-    struct err err = {0};
-    struct train_result result = {0};
-    if (train(bed, dir, 2, witness, &err, &result) != 0)
-        fail_msg("%s", err.message);
-    return result;
-}
-
-/* Id of the newest checkpoint: of all weights, momentum, state and history. */
-static void newest_id(const char *dir, char ret_id[HASH_TEXT]) {
-    struct checkpoint *checkpoint = NULL;
-    struct err err = {0}, skipped;
-    if (checkpoint_store_newest(dir, &err, &skipped, &checkpoint) != 0)
-        fail_msg("%s", err.message);
-    memcpy(ret_id, checkpoint->summary.id, HASH_TEXT);
-    checkpoint_close(checkpoint);
-}
-
-/* Of an undisturbed run; returns how often that had to recover. */
-static int reference_id(const struct bed *bed, char ret_id[HASH_TEXT]) {
-    char *dir = fixture_make_dir();
-    struct witness witness = {0};
-    must_train(bed, dir, &witness);
-    newest_id(dir, ret_id);
-    fixture_remove_dir(dir);
-    return witness.recoveries;
-}
-
-/* --- tests --- */
 
 static void learns(void **state) {
     struct bed *bed = *state;
@@ -184,7 +43,7 @@ static void a_seed_fixes_a_run(void **state) {
     struct err err = {0};
     struct train_result result;
     reference_id(bed, a);
-    assert_int_equal(train(bed, bed->dir, 1, &witness, &err, &result), 0); /* one thread */
+    assert_int_equal(train_in_bed(bed, bed->dir, 1, &witness, &err, &result), 0); /* one thread */
     newest_id(bed->dir, b);
     assert_string_equal(a, b);
     bed->config.seed++;
@@ -201,38 +60,13 @@ static void stopped_and_resumed_gives_the_same_bits(void **state) {
     reference_id(bed, whole);
     do {
         struct witness witness = {.stop_at = (uint64_t)(5 * ++attempts)};
-        rc = train(bed, bed->dir, 2, &witness, &err, &result);
+        rc = train_in_bed(bed, bed->dir, 2, &witness, &err, &result);
         assert_true(rc == 0 || rc == ESP_ECANCELED);
         assert_int_equal(witness.started_at, attempts > 1 ? 5 * (attempts - 1) : 0);
     } while (rc != 0);
     assert_int_equal(attempts, 5);
     newest_id(bed->dir, resumed);
     assert_string_equal(whole, resumed);
-}
-
-/* Runs a training in a process of its own; true when it came to its end. kill_after_us > 0: killed
- * from outside then. */
-static bool run_child(const struct bed *bed, uint64_t kill_at, useconds_t kill_after_us) {
-    int status;
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        struct witness witness = {.kill_at = kill_at};
-        struct err err = {0};
-        struct train_result result;
-        _exit(train(bed, bed->dir, 2, &witness, &err, &result) == 0 ? 0 : 1);
-    }
-    if (kill_after_us > 0) {
-        usleep(kill_after_us);
-        kill(child, SIGKILL);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (WIFSIGNALED(status)) {
-        assert_int_equal(WTERMSIG(status), SIGKILL);
-        return false;
-    }
-    assert_int_equal(WEXITSTATUS(status), 0);
-    return true;
 }
 
 static void killed_and_resumed_gives_the_same_bits(void **state) {
@@ -295,18 +129,18 @@ static void unfinished_training_keeps_its_settings(void **state) {
     struct witness witness = {.stop_at = 6};
     struct err err = {0};
     struct train_result result;
-    assert_int_equal(train(bed, bed->dir, 1, &witness, &err, &result), ESP_ECANCELED);
+    assert_int_equal(train_in_bed(bed, bed->dir, 1, &witness, &err, &result), ESP_ECANCELED);
     bed->config.momentum = 0.8;
-    assert_int_equal(train(bed, bed->dir, 1, &witness, &err, &result), ESP_ECONFLICT);
+    assert_int_equal(train_in_bed(bed, bed->dir, 1, &witness, &err, &result), ESP_ECONFLICT);
     assert_string_equal(err.pointer, "/train");
     bed->config.momentum = train_config_default.momentum;
     dataset_close(bed->dataset);
-    bed->dataset = fixture_dataset(bed->data_dir, &shape, 50);
-    assert_int_equal(train(bed, bed->dir, 1, &witness, &err, &result), ESP_EMISMATCH);
+    bed->dataset = fixture_dataset(bed->data_dir, &train_bed_shape, 50);
+    assert_int_equal(train_in_bed(bed, bed->dir, 1, &witness, &err, &result), ESP_EMISMATCH);
     assert_string_equal(err.pointer, "/dataset");
     space_destroy(bed->space);
     bed->space = fixture_space(6);
-    assert_int_equal(train(bed, bed->dir, 1, &witness, &err, &result), ESP_EMISMATCH);
+    assert_int_equal(train_in_bed(bed, bed->dir, 1, &witness, &err, &result), ESP_EMISMATCH);
 }
 
 static void a_damaged_checkpoint_is_passed_over(void **state) {
@@ -316,7 +150,7 @@ static void a_damaged_checkpoint_is_passed_over(void **state) {
     struct train_result result;
     char whole[HASH_TEXT], resumed[HASH_TEXT];
     reference_id(bed, whole);
-    assert_int_equal(train(bed, bed->dir, 2, &witness, &err, &result), ESP_ECANCELED);
+    assert_int_equal(train_in_bed(bed, bed->dir, 2, &witness, &err, &result), ESP_ECANCELED);
     fixture_truncate(bed->dir, "step-000000010.ckpt", 9000);
     must_train(bed, bed->dir, &again);
     assert_int_equal(again.started_at, 8);
@@ -335,7 +169,7 @@ static void recovers_from_divergence(void **state) {
     bed->config.clip_norm = 0;
     bed->config.warmup = 0;
     bed->config.epochs = 5;
-    int rc = train(bed, bed->dir, 2, &witness, &err, &result);
+    int rc = train_in_bed(bed, bed->dir, 2, &witness, &err, &result);
     assert_true(rc == 0 || rc == ESP_EDIVERGED);
     assert_true(witness.recoveries > 0);
     assert_true(strstr(witness.reason, "loss") || strstr(witness.reason, "gradient"));
@@ -365,12 +199,12 @@ static void a_full_disk_is_told_and_survived(void **state) {
     struct rlimit old, small;
     char whole[HASH_TEXT], resumed[HASH_TEXT];
     reference_id(bed, whole);
-    assert_int_equal(train(bed, bed->dir, 2, &witness, &err, &result), ESP_ECANCELED);
+    assert_int_equal(train_in_bed(bed, bed->dir, 2, &witness, &err, &result), ESP_ECANCELED);
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
     small = (struct rlimit){20000, old.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    int rc = train(bed, bed->dir, 2, &full, &err, &result);
+    int rc = train_in_bed(bed, bed->dir, 2, &full, &err, &result);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_int_equal(rc, ESP_ENOSPACE); /* it came to its end, but could not keep it */
     assert_int_equal(full.failures, 5);
@@ -391,7 +225,7 @@ static void a_time_budget_becomes_steps_once(void **state) {
     bed->config.time_budget_s = 3;
     bed->config.checkpoint_steps = 0;
     bed->config.checkpoint_interval_s = 1;
-    assert_int_equal(train(bed, bed->dir, 2, &witness, &err, &result), ESP_ECANCELED);
+    assert_int_equal(train_in_bed(bed, bed->dir, 2, &witness, &err, &result), ESP_ECANCELED);
     assert_true(witness.steps > 10);
     result = must_train(bed, bed->dir, &again);
     assert_int_equal(again.started_at, 3);
@@ -421,6 +255,11 @@ static void settings_are_checked(void **state) {
         {"{\"epochs\": 1, \"augment\": {\"colour\": 1}}", "/train/augment/colour"},
         {"{\"epochs\": 1, \"seed\": -1}", "/train/seed"},
         {"{\"epochs\": 1, \"epoch\": 1}", "/train/epoch"},
+        {"{\"epochs\": 1, \"regime\": \"other\"}", "/train/regime"},
+        {"{\"epochs\": 1, \"regime\": \"sandwich\", \"arch\": \"r12\"}", "/train/arch"},
+        {"{\"epochs\": 1, \"distillation\": \"l2\"}", "/train/distillation"},
+        {"{\"epochs\": 1, \"temperature\": 0}", "/train/temperature"},
+        {"{\"epochs\": 1, \"ema_decay\": 1}", "/train/ema_decay"},
     };
     struct train_config config;
     (void)state;
@@ -430,12 +269,17 @@ static void settings_are_checked(void **state) {
         assert_string_equal(err.pointer, bad[i][1]);
     }
     struct err err = {0};
-    assert_int_equal(
-        parse("{\"epochs\": 2.5, \"augment\": {\"cutout\": 4}, \"seed\": 9}", &err, &config), 0);
+    assert_int_equal(parse("{\"epochs\": 2.5, \"augment\": {\"cutout\": 4}, \"seed\": 9, "
+                           "\"distillation\": \"kl\", \"ema_decay\": 0.5, \"arch\": \"r12 | d1\"}",
+                           &err, &config),
+                     0);
+    assert_int_equal(config.regime, REGIME_SINGLE); /* for there is an arch */
+    assert_int_equal(config.distillation, DISTILL_KL);
     assert_true(config.epochs == 2.5 && config.seed == 9 && config.augment.cutout == 4);
     assert_int_equal(config.batch, train_config_default.batch);
     cJSON *printed = train_config_print(&config);
     struct train_config again;
+    memset(&again, 0, sizeof again);
     assert_int_equal(train_config_parse(printed, "", &err, &again), 0);
     assert_memory_equal(&config, &again, sizeof config);
     cJSON_Delete(printed);
@@ -443,7 +287,7 @@ static void settings_are_checked(void **state) {
 
 static void the_rate_rises_and_falls(void **state) {
     struct train_config config = train_config_default;
-    struct train_plan plan = {.first = 100, .steps = 300};
+    struct train_plan plan = {.first = 100, .steps = 300, .n_phases = 1, .phases = {{0, 100}}};
     (void)state;
     config.learning_rate = 0.4;
     config.learning_rate_floor = 0.1;
@@ -537,23 +381,21 @@ static void calibration_takes_two_percent(void **state) {
     assert_true(fabs(pace_gauge_step_s(&gauge) - 1) < 1e-12);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(learns),
-        TEST(a_seed_fixes_a_run),
-        TEST(stopped_and_resumed_gives_the_same_bits),
-        TEST(killed_and_resumed_gives_the_same_bits),
-        TEST(killed_at_random_moments_gives_the_same_bits),
-        TEST(finished_training_is_not_repeated),
-        TEST(more_training_is_a_new_round),
-        TEST(unfinished_training_keeps_its_settings),
-        TEST(a_damaged_checkpoint_is_passed_over),
-        TEST(recovers_from_divergence),
-        TEST(recovery_is_the_same_after_a_kill),
-        TEST(a_full_disk_is_told_and_survived),
-        TEST(a_time_budget_becomes_steps_once),
+        TRAIN_TEST(learns),
+        TRAIN_TEST(a_seed_fixes_a_run),
+        TRAIN_TEST(stopped_and_resumed_gives_the_same_bits),
+        TRAIN_TEST(killed_and_resumed_gives_the_same_bits),
+        TRAIN_TEST(killed_at_random_moments_gives_the_same_bits),
+        TRAIN_TEST(finished_training_is_not_repeated),
+        TRAIN_TEST(more_training_is_a_new_round),
+        TRAIN_TEST(unfinished_training_keeps_its_settings),
+        TRAIN_TEST(a_damaged_checkpoint_is_passed_over),
+        TRAIN_TEST(recovers_from_divergence),
+        TRAIN_TEST(recovery_is_the_same_after_a_kill),
+        TRAIN_TEST(a_full_disk_is_told_and_survived),
+        TRAIN_TEST(a_time_budget_becomes_steps_once),
         cmocka_unit_test(settings_are_checked),
         cmocka_unit_test(the_rate_rises_and_falls),
         cmocka_unit_test(plans_keep_within_the_budget),

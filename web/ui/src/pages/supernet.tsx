@@ -28,7 +28,7 @@ export function SupernetPage({ id }: { id: string }) {
   const job = useLoaded(() => (jobId ? get<Job>(`/jobs/${jobId}`) : Promise.resolve(null)), `job ${jobId}`, ['job'], (d) => d['id'] === jobId);
   const series = metrics.data?.series ?? [];
   const top1 = useMemo(() => curvesOf(series, accuracy), [series]);
-  const loss = useMemo(() => curvesOf(series, [['loss', 'loss', false]]), [series]);
+  const loss = useMemo(() => curvesOf(series, [['loss', 'labels', false], ['loss/distillation', 'distillation', true], ['distillation_gap', 'gap to the teacher', true]]), [series]);
   const speed = useMemo(() => curvesOf(series, [['images_per_s', 'images/s', false]]), [series]);
   const rate = useMemo(() => curvesOf(series, [['learning_rate', 'learning rate', false]]), [series]);
   const norm = useMemo(() => curvesOf(series, [['gradient_norm', 'gradient norm', false]]), [series]);

@@ -1,0 +1,205 @@
+#include "supernet/train_step.h"
+
+#include "base/memory.h"
+#include <stdlib.h>
+
+#define BN_MOMENTUM 0.1f /* once-for-all */
+
+struct train_step {
+    struct engine *engine;
+    struct supernet *supernet;
+    const struct space *space;
+    struct train_step_settings settings;
+    float *teacher, *logits, *d_logits, *d_soft; /* [batch, n_classes] */
+};
+
+int train_step_create(struct engine *engine, struct supernet *supernet, int batch,
+                      const struct train_step_settings *settings, struct err *err,
+                      struct train_step **ret_step) {
+    size_t count = (size_t)batch * (size_t)supernet->space->n_classes;
+    struct train_step *step = mem_array(1, sizeof *step);
+    if (step) {
+        step->engine = engine;
+        step->supernet = supernet;
+        step->space = supernet->space;
+        step->settings = *settings;
+        step->teacher = mem_array(count, sizeof(float));
+        step->logits = mem_array(count, sizeof(float));
+        step->d_logits = mem_array(count, sizeof(float));
+        step->d_soft = mem_array(count, sizeof(float));
+    }
+    if (!step || !step->teacher || !step->logits || !step->d_logits || !step->d_soft) {
+        train_step_destroy(step);
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for the logits of a step");
+    }
+    *ret_step = step;
+    return 0;
+}
+
+void train_step_destroy(struct train_step *step) {
+    if (!step)
+        return;
+    free(step->teacher);
+    free(step->logits);
+    free(step->d_logits);
+    free(step->d_soft);
+    free(step);
+}
+
+/* A step under way. */
+struct work {
+    struct train_step *step;
+    const struct regime_phase *phase;
+    const struct loader_batch *batch;
+    uint64_t number;
+    struct train_step_losses losses;
+};
+
+static double label_loss(const struct work *work, const float *logits, float *ret_dlogits) {
+    const struct train_step *step = work->step;
+    return loss_cross_entropy(logits, work->batch->labels, work->batch->n, step->space->n_classes,
+                              step->settings.label_smoothing, 1, ret_dlogits);
+}
+
+static double soft_loss(const struct work *work, float *ret_dlogits) {
+    const struct train_step *step = work->step;
+    return loss_distill(step->logits, step->teacher, work->batch->n, step->space->n_classes,
+                        &step->settings.soft, ret_dlogits);
+}
+
+static void largest_arch(const struct work *work, struct arch *ret_arch) {
+    arch_max(work->step->space, ret_arch);
+    ret_arch->resolution = (uint8_t)work->batch->resolution;
+    arch_canonicalise(work->step->space, ret_arch);
+}
+
+static void random_arch(const struct work *work, int i, struct arch *ret_arch) {
+    struct rng rng = rng_make(work->step->settings.seed, RNG_SUBNET, work->number, (uint32_t)i);
+    regime_sample(work->step->space, work->phase, &rng, work->batch->resolution, ret_arch);
+}
+
+static struct engine_run plain_run(const struct work *work, const struct arch *arch) {
+    return (struct engine_run){
+        .arch = arch, .mode = ENGINE_TRAIN, .images = work->batch->images, .n = work->batch->n};
+}
+
+/* On labels, as the i-th of the step: with dropout, and running statistics follow. */
+static struct engine_run label_run(const struct work *work, const struct arch *arch, int i) {
+    struct engine_run run = plain_run(work, arch);
+    run.bn_momentum = BN_MOMENTUM;
+    run.dropout = work->step->settings.dropout;
+    run.dropout_seed = work->step->settings.seed ^ ((uint64_t)i << 40);
+    run.dropout_step = work->number;
+    return run;
+}
+
+/* What it says is kept as the teacher's. */
+static int train_on_labels(struct work *work, const struct arch *arch, struct err *err) {
+    struct train_step *step = work->step;
+    struct engine_run run = label_run(work, arch, 0);
+    int rc = engine_forward(step->engine, &run, err, step->teacher);
+    if (rc != 0)
+        return rc;
+    work->losses.labels = label_loss(work, step->teacher, step->d_logits);
+    return engine_backward(step->engine, step->d_logits, err);
+}
+
+/* --- sandwich --- */
+
+static int train_student(struct work *work, const struct arch *arch, double weight,
+                         struct err *err) {
+    struct train_step *step = work->step;
+    struct engine_run run = plain_run(work, arch);
+    int rc = engine_forward(step->engine, &run, err, step->logits);
+    if (rc != 0)
+        return rc;
+    work->losses.distill += weight * soft_loss(work, step->d_logits);
+    work->losses.gap += weight * (label_loss(work, step->logits, NULL) - work->losses.labels);
+    return engine_backward(step->engine, step->d_logits, err);
+}
+
+static int run_sandwich(struct work *work, struct err *err) {
+    struct arch arch;
+    int students = work->step->settings.random_subnets + 1;
+    largest_arch(work, &arch);
+    int rc = train_on_labels(work, &arch, err);
+    for (int i = 0; rc == 0 && i < students; i++) {
+        if (i == 0)
+            regime_smallest(work->step->space, work->phase, work->batch->resolution, &arch);
+        else
+            random_arch(work, i, &arch);
+        rc = train_student(work, &arch, 1.0 / students, err);
+    }
+    return rc;
+}
+
+/* --- one network alone --- */
+
+static int run_alone(struct work *work, struct err *err) {
+    struct arch arch;
+    if (work->step->settings.alone)
+        arch = *work->step->settings.alone;
+    else
+        largest_arch(work, &arch);
+    return train_on_labels(work, &arch, err);
+}
+
+/* --- subnets beside a frozen teacher --- */
+
+static int ask_teacher(struct work *work, struct err *err) {
+    struct train_step *step = work->step;
+    struct arch arch;
+    largest_arch(work, &arch);
+    struct engine_run run = plain_run(work, &arch);
+    supernet_swap_part(step->supernet, PART_TEACHER);
+    int rc = engine_forward(step->engine, &run, err, step->teacher);
+    supernet_swap_part(step->supernet, PART_TEACHER);
+    return rc;
+}
+
+/* Gradients of both losses, added up. Source: once-for-all, kd_ratio 1. */
+static int train_taught(struct work *work, int i, double weight, struct err *err) {
+    struct train_step *step = work->step;
+    size_t count = (size_t)work->batch->n * (size_t)step->space->n_classes;
+    struct arch arch;
+    random_arch(work, i, &arch);
+    struct engine_run run = label_run(work, &arch, i);
+    int rc = engine_forward(step->engine, &run, err, step->logits);
+    if (rc != 0)
+        return rc;
+    work->losses.labels += weight * label_loss(work, step->logits, step->d_logits);
+    work->losses.distill += weight * soft_loss(work, step->d_soft);
+    for (size_t k = 0; k < count; k++)
+        step->d_logits[k] += step->d_soft[k];
+    return engine_backward(step->engine, step->d_logits, err);
+}
+
+static int run_taught(struct work *work, struct err *err) {
+    int n = work->phase->subnets, rc = ask_teacher(work, err);
+    for (int i = 0; rc == 0 && i < n; i++)
+        rc = train_taught(work, i, 1.0 / n, err);
+    if (rc == 0)
+        work->losses.gap = work->losses.labels - label_loss(work, work->step->teacher, NULL);
+    return rc;
+}
+
+int train_step_run(struct train_step *step, const struct regime_phase *phase,
+                   const struct loader_batch *batch, uint64_t number, struct err *err,
+                   struct train_step_losses *ret_losses) {
+    struct work work = {.step = step, .phase = phase, .batch = batch, .number = number};
+    int rc = 0;
+    switch (phase->rule) {
+    case RULE_SANDWICH:
+        rc = run_sandwich(&work, err);
+        break;
+    case RULE_ALONE:
+        rc = run_alone(&work, err);
+        break;
+    case RULE_TEACHER:
+        rc = run_taught(&work, err);
+        break;
+    }
+    if (rc == 0)
+        *ret_losses = work.losses;
+    return rc;
+}
