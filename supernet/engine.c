@@ -88,6 +88,8 @@ static void unit_init_block(struct engine *e, struct unit *u, const struct unit_
     const struct unit_spec *s = &u->spec;
     int h_out = (s->h_in - 1) / s->stride + 1, w_out = (s->w_in - 1) / s->stride + 1;
     u->mid = s->expand_channels ? s->expand_channels : s->c_in;
+    u->merged = s->expand_channels && s->c_in <= e->merge_channels_max;
+    u->moments = m->moments;
     if (s->expand_channels) {
         u->expanded = plane_make(m->expanded, u->mid, s->h_in, s->w_in);
         bn_layer_init(e, &u->expanded_bn, &u->tensors->expand_bn, &u->expanded, m->bn[0]);

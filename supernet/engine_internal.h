@@ -20,7 +20,8 @@ enum {
     ENGINE_OCTET = 8,           /* images that chunks are made of; most images of a group */
     ENGINE_GROUP_PIXELS = 128,  /* images are grouped until they have as many pixels */
     ENGINE_TILE = 128,          /* pixels that a chain of kernels takes at a time */
-    ENGINE_MERGE_CHANNELS = 32, /* see layers_expand_grad.c */
+    ENGINE_MERGE_CHANNELS = 32, /* see layers_expand.c */
+    ENGINE_MERGED_MID_MAX = ENGINE_MERGE_CHANNELS * 12, /* expand ratios go to 12 */
     ENGINE_UNITS_MAX = SPACE_BLOCKS_MAX + 2
 };
 #define ENGINE_BN_EPS 1e-5f
@@ -37,6 +38,7 @@ struct scratch {
     float *row;      /* one image's vector of channels */
     float *octet[3]; /* [channels / 8][8 images][8] each */
     float *run;      /* [channels / 8][tile_block] of the images of a group */
+    float *panel;    /* [PW_PANEL_MAX / 8][tile_block] of the images of a group */
 };
 
 /* A batch normalisation of the running subnet. */
@@ -51,6 +53,7 @@ struct bn_layer {
 struct unit_memory {
     float *expanded, *filtered, *projected, *output;
     float *bn[3];
+    float *moments;                       /* of a merged block's input: layers_expand.c */
     float *se_mean, *se_hidden, *se_gate; /* [batch][channels] */
 };
 
@@ -60,6 +63,8 @@ struct unit {
     struct unit_spec spec;
     const struct block_tensors *tensors; /* blocks only */
     int mid;                             /* channels of the depthwise convolution */
+    bool merged;                         /* expands, but never stores what it expanded to */
+    float *moments;                      /* of the input, where merged */
     struct plane input, expanded, filtered, projected, output;
     struct bn_layer expanded_bn, filtered_bn, projected_bn;
     float *se_mean, *se_hidden, *se_gate;
@@ -101,7 +106,7 @@ struct engine {
     float *narrow_grad[2];  /* training only, as all below */
     float *wide_grad[2];    /* of expanded planes (not merged), of filtered ones */
     float *merge_work;      /* of layers_expand_grad.c */
-    int merge_channels_max; /* blocks of at most as many input channels merge two passes */
+    int merge_channels_max; /* blocks of at most as many input channels are merged */
     bool output_summed;     /* the unit behind has left the sums of this one's last BN */
     float *se_grad[3];      /* d_gate, d_hidden, d_mean: [batch][channels] */
 
@@ -197,6 +202,9 @@ void bn_layer_init(struct engine *engine, struct bn_layer *bn, const struct bn_t
                    const struct plane *plane, float *memory);
 /* Behind the pass that wrote plane: coefficients by the run's mode, statistics kept up. */
 void bn_layer_forward(struct engine *engine, struct bn_layer *bn, const struct plane *plane);
+/* The same from moments that were found another way (unused where statistics are given). */
+void bn_layer_forward_from(struct engine *engine, struct bn_layer *bn, const double *mean,
+                           const double *square);
 /* Behind the pass that summed dz and dz * a per group of plane. */
 void bn_layer_backward(struct engine *engine, struct bn_layer *bn, const struct plane *plane);
 static inline struct bn_act bn_layer_act(const struct bn_layer *bn, enum act act) {

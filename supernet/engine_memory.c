@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "supernet/layers_block_grad.h"
+#include "supernet/layers_expand.h"
 
 enum { ALIGN_FLOATS = MEM_ALIGN / sizeof(float), PLANE_SCRATCH_FLOATS = 8192 };
 
@@ -25,7 +26,7 @@ static size_t larger(size_t a, size_t b) {
 struct needs {
     size_t images; /* rounded up to an octet */
     size_t expanded, filtered, projected, output, narrow, wide;
-    size_t sums, packed[3], filters, slot, channels, plane, se_row, run, merge;
+    size_t sums, packed[3], filters, slot, moments, channels, plane, se_row, run, panel, merge;
 };
 
 static size_t plane_floats(const struct needs *n, int channels, int h, int w) {
@@ -54,12 +55,21 @@ static void need_depthwise(struct needs *n, const struct block_tensors *t, int h
     n->slot = larger(n->slot, dw_packed_floats(t->mid, t->kernel));
 }
 
-/* The pass of the depthwise gradients that takes expand's with it. */
+static bool merges(const struct engine *e, const struct block_tensors *t) {
+    return t->expand && t->c_in <= e->merge_channels_max;
+}
+
+/* A block that never stores what it expands to: layers_expand.c, layers_expand_grad.c. */
 static void need_merged(struct needs *n, const struct block_tensors *t, int h) {
     struct unit u = {.mid = t->mid, .spec = {.kernel = t->kernel}, .input = {.channels = t->c_in}};
     int pixels = plane_group_size(h * h) * h * h;
+    size_t panel = PW_PANEL_MAX / KERNEL_LANES;
     n->slot = larger(n->slot, expand_merged_slot(&u).end);
+    n->moments = larger(n->moments, moments_floats(t->c_in));
     n->run = larger(n->run, (size_t)(t->mid / KERNEL_LANES) * (size_t)tile_block(pixels));
+    n->panel = larger(n->panel, panel * (size_t)tile_block(pixels));
+    n->plane = larger(n->plane, panel * (size_t)dw_row_floats(h, t->kernel) * (size_t)h);
+    n->packed[1] = larger(n->packed[1], pw_packed_floats(t->mid, t->c_in));
     n->merge = larger(n->merge, expand_merged_work_floats(t->c_in, t->mid));
 }
 
@@ -76,13 +86,12 @@ static int down(int side, int stride) {
 }
 
 /* Adds what one block needs; *h is the side of its input and becomes that of its output. */
-static void need_block(struct needs *n, const struct block_tensors *t, int *h, int stride,
-                       int merge_channels_max) {
+static void need_block(struct needs *n, const struct engine *e, const struct block_tensors *t,
+                       int *h, int stride) {
     int h_in = *h, h_out = down(h_in, stride);
     size_t expanded = plane_floats(n, t->mid, h_in, h_in);
     size_t filtered = plane_floats(n, t->mid, h_out, h_out);
     size_t projected = plane_floats(n, t->c_out, h_out, h_out);
-    n->expanded = larger(n->expanded, expanded);
     n->filtered = larger(n->filtered, filtered);
     n->projected = larger(n->projected, projected);
     n->output = larger(n->output, projected);
@@ -93,10 +102,12 @@ static void need_block(struct needs *n, const struct block_tensors *t, int *h, i
     need_pointwise(n, t->mid, t->c_out);
     need_depthwise(n, t, h_in, stride);
     need_se(n, t);
-    if (t->c_in <= merge_channels_max)
+    if (merges(e, t)) {
         need_merged(n, t, h_in);
-    else
+    } else {
+        n->expanded = larger(n->expanded, expanded);
         n->wide = larger(n->wide, expanded);
+    }
     *h = h_out;
 }
 
@@ -145,8 +156,8 @@ static struct needs count_needs(const struct engine *engine, const struct space 
     need_stem(&n, space, resolution, h);
     for (int s = 0; s < space->n_stages; s++)
         for (int i = 0; i < space->stages[s].max_depth; i++)
-            need_block(&n, &map->blocks[space->stages[s].first_block + i], &h,
-                       i == 0 ? space->stages[s].stride : 1, engine->merge_channels_max);
+            need_block(&n, engine, &map->blocks[space->stages[s].first_block + i], &h,
+                       i == 0 ? space->stages[s].stride : 1);
     need_head(&n, space, map, h);
     return n;
 }
@@ -195,7 +206,7 @@ static void carve_training(struct engine *e, const struct space *space,
             const struct block_tensors *t = &map->blocks[space->stages[s].first_block + i];
             int h_out = down(h, i == 0 ? space->stages[s].stride : 1);
             m++;
-            m->expanded = take(c, t->expand ? plane_floats(n, t->mid, h, h) : 0);
+            m->expanded = take(c, t->expand && !merges(e, t) ? plane_floats(n, t->mid, h, h) : 0);
             m->filtered = take(c, plane_floats(n, t->mid, h_out, h_out));
             m->projected = take(c, plane_floats(n, t->c_out, h_out, h_out));
             m->output = take(c, plane_floats(n, t->c_out, h_out, h_out));
@@ -209,9 +220,7 @@ static void carve_training(struct engine *e, const struct space *space,
     e->wide_grad[1] = take(c, n->filtered);
     for (int i = 0; i < 3; i++)
         e->se_grad[i] = take(c, n->se_row);
-    e->slot_floats = (n->slot + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
     e->merge_work = take(c, n->merge);
-    e->slots = take(c, ENGINE_SLOTS * e->slot_floats);
 }
 
 /* Without backward one set of planes serves all units; outputs alternate. */
@@ -240,6 +249,7 @@ static void carve_scratch(struct engine *e, const struct needs *n, int threads, 
         for (int k = 0; k < 3; k++)
             s.octet[k] = take(c, n->channels * ENGINE_OCTET);
         s.run = take(c, e->limits.training ? n->run : 0);
+        s.panel = take(c, e->limits.training ? n->panel : 0);
         if (e->scratch)
             e->scratch[i] = s;
     }
@@ -263,11 +273,15 @@ size_t engine_carve(struct engine *engine, const struct space *space,
         const struct block_tensors *t = &map->blocks[b];
         carve_bn(&e->memory[b + 1], (int[3]){t->mid, t->mid, t->c_out}, &c);
         carve_se(t, &n, &e->memory[b + 1], &c);
+        e->memory[b + 1].moments = take(&c, merges(e, t) ? moments_floats(t->c_in) : 0);
     }
     if (map->final_expand)
         carve_bn(&e->memory[space->n_blocks + 1], (int[3]){0, 0, map->final_expand->dims[0]}, &c);
     carve_tail(e, space, map, &n, &c);
     carve_scratch(e, &n, threads, &c);
+    e->slot_floats = e->limits.training ? larger(n.slot, n.moments) : n.moments;
+    e->slot_floats = (e->slot_floats + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
+    e->slots = take(&c, ENGINE_SLOTS * e->slot_floats);
     if (e->limits.training)
         carve_training(e, space, map, &n, &c);
     else

@@ -5,29 +5,9 @@
 
 #include "supernet/engine_internal.h"
 #include "supernet/layers_block.h"
+#include "supernet/layers_expand.h"
 
 enum { DW_SCRATCH_FLOATS = 8192 };
-
-static void expand(const struct chunk *chunk) {
-    const struct engine *e = chunk->engine;
-    const struct unit *u = chunk->unit;
-    struct tile tile = {0};
-    engine_clear_sums(chunk, &u->expanded);
-    while (chunk_next_tile(chunk, &u->input, &tile)) {
-        unit_finish_tile(chunk, u - 1, &tile);
-        float *sums = engine_sums(e, &u->expanded, tile.group);
-        struct pw_args args = {.x = tile_data(&u->input, &tile),
-                               .w = e->packed[0],
-                               .y = tile_data(&u->expanded, &tile),
-                               .x_block = plane_block(&u->input),
-                               .y_block = plane_block(&u->expanded),
-                               .pixels = tile.n,
-                               .c_in = u->input.channels,
-                               .c_out = u->mid,
-                               .epi = {.kind = EPI_STATS, .sum = sums, .sum_sq = sums + u->mid}};
-        e->forward->pw_f32(&args);
-    }
-}
 
 /* What the depthwise convolution reads: the expanded plane behind BN and activation, or the block's
  * input. */
@@ -92,6 +72,28 @@ static void filter(const struct chunk *chunk) {
             int blocks = all - first < step ? all - first : step;
             pad_blocks(chunk, &in, image, first, blocks);
             filter_blocks(chunk, &in, image, first, blocks);
+        }
+}
+
+/* Where nothing is stored: each panel of channels is expanded and filtered at once. */
+static void expand_and_filter(const struct chunk *chunk) {
+    const struct unit *u = chunk->unit;
+    const struct plane *in = &u->expanded;
+    struct pad_args planes = {.y = chunk->scratch->plane,
+                              .y_row = dw_row_floats(in->width, u->spec.kernel),
+                              .blocks = PW_PANEL_MAX / KERNEL_LANES,
+                              .h = in->height,
+                              .w = in->width,
+                              .pad = u->spec.kernel / 2};
+    planes.y_block = planes.y_row * in->height;
+    engine_clear_sums(chunk, &u->filtered);
+    dw_zero_columns(&planes);
+    for (int image = chunk->first; image < chunk->end; image++)
+        for (int channel = 0, width; channel < u->mid; channel += width) {
+            width = pw_panel(u->mid - channel);
+            planes.blocks = width / KERNEL_LANES;
+            expand_into_planes(chunk, &planes, image, channel);
+            filter_blocks(chunk, in, image, channel / KERNEL_LANES, planes.blocks);
         }
 }
 
@@ -228,15 +230,12 @@ void block_pack_filters(struct engine *engine, const struct unit *unit) {
 
 void block_forward(struct engine *engine, struct unit *unit) {
     const struct block_tensors *t = unit->tensors;
-    if (unit->spec.expand_channels) {
-        pack_pointwise(t->expand, unit->mid, unit->input.channels, engine->packed[0]);
-        engine_pass(engine, PHASE_EXPAND, unit, NULL, expand);
-        bn_layer_forward(engine, &unit->expanded_bn, &unit->expanded);
-    } else {
+    if (unit->spec.expand_channels)
+        expand_forward(engine, unit);
+    else
         unit_finish(engine, unit - 1);
-    }
     block_pack_filters(engine, unit);
-    engine_pass(engine, PHASE_FILTER, unit, NULL, filter);
+    engine_pass(engine, PHASE_FILTER, unit, NULL, unit->merged ? expand_and_filter : filter);
     bn_layer_forward(engine, &unit->filtered_bn, &unit->filtered);
     pack_pointwise(t->project, unit->output.channels, unit->mid, engine->packed[0]);
     if (unit->spec.se_channels) {

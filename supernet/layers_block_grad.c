@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "supernet/layers_block_grad.h"
+#include "supernet/layers_expand.h"
 
 static void output_sums(const struct chunk *chunk) {
     const struct block_grad *g = chunk->extra;
@@ -226,24 +227,39 @@ static void project_backward(struct engine *engine, struct unit *u, const struct
 
 /* ---- Depthwise ---- */
 
-/* Where the gradient of one block of channels of images [first, first + n) of the depthwise
- * convolution's input goes: the thread's memory, the wide plane, or dx itself. */
-static float *input_grad_of_run(const struct chunk *chunk, int first, int n, int block) {
+/* Images [first, first + n), which lie together in the planes on both sides; panel: the first block
+ * of channels in the thread's panel, where the unit is merged. */
+struct run {
+    int first, n, panel;
+};
+
+/* Where the gradient of one block of channels of the depthwise convolution's input goes: the
+ * thread's memory, the wide plane, or dx itself. */
+static float *input_grad_of_run(const struct chunk *chunk, const struct run *run, int block) {
     const struct unit *u = chunk->unit;
     const struct block_grad *g = chunk->extra;
-    if (g->merged)
-        return chunk->scratch->run + block * tile_block(n * plane_pixels(&u->expanded));
+    if (u->merged)
+        return chunk->scratch->run + block * tile_block(run->n * plane_pixels(&u->expanded));
     const struct plane *to = u->spec.expand_channels ? &g->d_expanded : &g->dx;
-    return plane_image(to, first) + block * plane_block(to);
+    return plane_image(to, run->first) + block * plane_block(to);
 }
 
-/* Images [first, first + n) lie together in the planes on both sides. */
-static void filter_run_grad(const struct chunk *chunk, int first, int n, int block) {
+/* What the depthwise convolution read, before its BN: a stored plane, or what was expanded again.
+ */
+static const float *input_of_run(const struct chunk *chunk, const struct run *run, int block) {
+    const struct unit *u = chunk->unit;
+    struct plane in = block_dw_input(u);
+    if (u->merged)
+        return chunk->scratch->panel +
+               (block - run->panel) * tile_block(run->n * plane_pixels(&in));
+    return plane_image(&in, run->first) + block * plane_block(&in);
+}
+
+static void filter_run_grad(const struct chunk *chunk, const struct run *run, int block) {
     const struct engine *e = chunk->engine;
     const struct unit *u = chunk->unit;
     const struct block_grad *g = chunk->extra;
     struct plane in = block_dw_input(u);
-    float *dx = input_grad_of_run(chunk, first, n, block);
     int c = block * KERNEL_LANES, taps = u->spec.kernel * u->spec.kernel;
     struct bn_act act = bn_layer_act(&u->expanded_bn, u->spec.act);
     struct bn_grad_coef coef = bn_layer_grad(&u->filtered_bn);
@@ -251,39 +267,37 @@ static void filter_run_grad(const struct chunk *chunk, int first, int n, int blo
     if (u->spec.expand_channels)
         act = (struct bn_act){act.scale + c, act.shift + c, act.act};
     struct dw_grad_args args = {
-        .images = n,
+        .images = run->n,
         .h_in = in.height,
         .w_in = in.width,
         .kernel = u->spec.kernel,
         .stride = u->spec.stride,
-        .x = plane_image(&in, first) + block * plane_block(&in),
+        .x = input_of_run(chunk, run, block),
         .x_image = (ptrdiff_t)plane_pixels(&in) * KERNEL_LANES,
         .x_bn_act = u->spec.expand_channels ? &act : NULL,
-        .dy = plane_image(&g->d_filtered, first) + block * plane_block(&g->d_filtered),
+        .dy = plane_image(&g->d_filtered, run->first) + block * plane_block(&g->d_filtered),
         .dy_image = (ptrdiff_t)plane_pixels(&g->d_filtered) * KERNEL_LANES,
-        .y = plane_image(&u->filtered, first) + block * plane_block(&u->filtered),
+        .y = plane_image(&u->filtered, run->first) + block * plane_block(&u->filtered),
         .y_image = (ptrdiff_t)plane_pixels(&u->filtered) * KERNEL_LANES,
         .y_coef = &coef,
         .w = e->filters_packed + (ptrdiff_t)c * taps,
         .d_weight = chunk->slot + (ptrdiff_t)c * taps,
-        .dx = dx,
+        .dx = input_grad_of_run(chunk, run, block),
         .dx_image = (ptrdiff_t)plane_pixels(&in) * KERNEL_LANES,
         .scratch = chunk->scratch->plane};
     e->backward->dw_grad_f32(&args);
 }
 
 /* dz over the gradient of the activated expanded plane, with its sums. */
-static void expanded_act_grad(const struct chunk *chunk, int first, int n, int block) {
+static void expanded_act_grad(const struct chunk *chunk, const struct run *run, int block) {
     const struct unit *u = chunk->unit;
     int c = block * KERNEL_LANES;
-    float *sums = engine_sums(chunk->engine, &u->expanded, first / u->expanded.group) + c;
-    float *dz = input_grad_of_run(chunk, first, n, block);
+    float *sums = engine_sums(chunk->engine, &u->expanded, run->first / u->expanded.group) + c;
+    float *dz = input_grad_of_run(chunk, run, block);
     struct bn_act act = bn_layer_act(&u->expanded_bn, u->spec.act);
-    struct act_grad_args args = {.a = plane_image(&u->expanded, first) +
-                                      block * plane_block(&u->expanded),
+    struct act_grad_args args = {.a = input_of_run(chunk, run, block),
                                  .dy = dz,
-                                 .a_block = plane_block(&u->expanded),
-                                 .pixels = n * plane_pixels(&u->expanded),
+                                 .pixels = run->n * plane_pixels(&u->expanded),
                                  .channels = KERNEL_LANES,
                                  .bn_act = {act.scale + c, act.shift + c, act.act},
                                  .dz = dz,
@@ -292,27 +306,44 @@ static void expanded_act_grad(const struct chunk *chunk, int first, int n, int b
     chunk->engine->backward->act_grad_f32(&args);
 }
 
-static size_t slot_floats(const struct unit *u, const struct block_grad *g) {
-    return g->merged ? expand_merged_slot(u).end : block_filter_floats(u);
+static void filter_blocks_grad(const struct chunk *chunk, const struct run *run, int first,
+                               int end) {
+    for (int block = first; block < end; block++) {
+        filter_run_grad(chunk, run, block);
+        if (chunk->unit->spec.expand_channels)
+            expanded_act_grad(chunk, run, block);
+    }
+}
+
+/* Panel by panel, each expanded again for it; then expand's own gradients of the run. */
+static void merged_run_grad(const struct chunk *chunk, struct run *run) {
+    int mid = chunk->unit->mid;
+    for (int channel = 0, width; channel < mid; channel += width) {
+        width = pw_panel(mid - channel);
+        run->panel = channel / KERNEL_LANES;
+        expand_again(chunk, run->first, run->n, channel, width);
+        filter_blocks_grad(chunk, run, run->panel, (channel + width) / KERNEL_LANES);
+    }
+    expand_merged_run(chunk, run->first, run->n);
+}
+
+static size_t slot_floats(const struct unit *u) {
+    return u->merged ? expand_merged_slot(u).end : block_filter_floats(u);
 }
 
 static void filter_grad(const struct chunk *chunk) {
     const struct unit *u = chunk->unit;
-    const struct block_grad *g = chunk->extra;
     struct plane in = block_dw_input(u);
-    int run = in.group < u->filtered.group ? in.group : u->filtered.group;
+    int step = in.group < u->filtered.group ? in.group : u->filtered.group;
     if (u->spec.expand_channels)
         engine_clear_sums(chunk, &u->expanded);
-    memset(chunk->slot, 0, slot_floats(u, g) * sizeof(float));
-    for (int first = chunk->first; first < chunk->end; first += run) {
-        int n = chunk->end - first < run ? chunk->end - first : run;
-        for (int block = 0; block < u->mid / KERNEL_LANES; block++) {
-            filter_run_grad(chunk, first, n, block);
-            if (u->spec.expand_channels)
-                expanded_act_grad(chunk, first, n, block);
-        }
-        if (g->merged)
-            expand_merged_run(chunk, first, n);
+    memset(chunk->slot, 0, slot_floats(u) * sizeof(float));
+    for (int first = chunk->first; first < chunk->end; first += step) {
+        struct run run = {first, chunk->end - first < step ? chunk->end - first : step, 0};
+        if (u->merged)
+            merged_run_grad(chunk, &run);
+        else
+            filter_blocks_grad(chunk, &run, 0, u->mid / KERNEL_LANES);
     }
 }
 
@@ -355,10 +386,10 @@ static struct plane like(const struct plane *plane, float *data) {
 
 static void filter_backward(struct engine *engine, struct unit *u, const struct block_grad *g) {
     block_pack_filters(engine, u);
-    if (g->merged)
+    if (u->merged)
         expand_merged_prepare(engine, u);
     engine_pass(engine, PHASE_FILTER_GRAD, u, g, filter_grad);
-    engine_sum_slots(engine, slot_floats(u, g));
+    engine_sum_slots(engine, slot_floats(u));
     add_filter_grads(engine, u);
 }
 
@@ -367,9 +398,7 @@ void block_backward(struct engine *engine, struct unit *unit, const struct plane
     struct block_grad g = {.dy = *dy,
                            .dx = *dx,
                            .d_filtered = like(&unit->filtered, engine->wide_grad[1]),
-                           .d_expanded = like(&unit->expanded, engine->wide_grad[0]),
-                           .merged = unit->spec.expand_channels &&
-                                     unit->input.channels <= engine->merge_channels_max};
+                           .d_expanded = like(&unit->expanded, engine->wide_grad[0])};
     if (!engine->output_summed)
         engine_pass(engine, PHASE_OUTPUT_SUMS, unit, &g, output_sums);
     engine->output_summed = false;
@@ -377,7 +406,7 @@ void block_backward(struct engine *engine, struct unit *unit, const struct plane
     project_backward(engine, unit, &g);
     bn_layer_backward(engine, &unit->filtered_bn, &unit->filtered);
     filter_backward(engine, unit, &g);
-    if (g.merged)
+    if (unit->merged)
         expand_merged_finish(engine, unit, &g);
     else if (unit->spec.expand_channels)
         expand_backward(engine, unit, &g);

@@ -6,7 +6,6 @@
 /* Planes of one backward. */
 struct block_grad {
     struct plane dy, dx, d_filtered, d_expanded;
-    bool merged; /* expand's gradients are taken in the pass of the depthwise ones */
 };
 
 static inline size_t block_filter_floats(const struct unit *unit) {
@@ -18,7 +17,7 @@ void expand_backward(struct engine *engine, struct unit *unit, const struct bloc
 
 /* Where a slot keeps the merged pass's sums, behind those of the filters. */
 struct merged_slot {
-    size_t weight, gram, sums, end; /* floats from the slot's start */
+    size_t weight, end; /* floats from the slot's start */
 };
 struct merged_slot expand_merged_slot(const struct unit *unit);
 /* Before the pass; in it, behind the depthwise gradients of each run of images; behind it. */

@@ -55,6 +55,13 @@ static void use_fixed(struct engine *engine, struct bn_layer *bn) {
         bn_batch_fixed(&bn->batch, bn->tensors->mean->data, bn->tensors->variance->data, &p);
 }
 
+static void keep_statistics(struct engine *engine, const struct bn_layer *bn) {
+    if (engine->run.mode == ENGINE_RECALIBRATE)
+        accumulate_stats(engine, bn);
+    else if (engine->run.bn_momentum > 0)
+        update_running(bn, engine->run.bn_momentum);
+}
+
 void bn_layer_forward(struct engine *engine, struct bn_layer *bn, const struct plane *plane) {
     if (engine->run.mode == ENGINE_EVAL) {
         use_fixed(engine, bn);
@@ -63,10 +70,18 @@ void bn_layer_forward(struct engine *engine, struct bn_layer *bn, const struct p
     struct bn_sums sums = group_sums(engine, bn, plane);
     struct bn_parameters p = parameters(bn);
     bn_batch_finalise(&bn->batch, &sums, &p);
-    if (engine->run.mode == ENGINE_RECALIBRATE)
-        accumulate_stats(engine, bn);
-    else if (engine->run.bn_momentum > 0)
-        update_running(bn, engine->run.bn_momentum);
+    keep_statistics(engine, bn);
+}
+
+void bn_layer_forward_from(struct engine *engine, struct bn_layer *bn, const double *mean,
+                           const double *square) {
+    if (engine->run.mode == ENGINE_EVAL) {
+        use_fixed(engine, bn);
+        return;
+    }
+    struct bn_parameters p = parameters(bn);
+    bn_batch_from_moments(&bn->batch, mean, square, &p);
+    keep_statistics(engine, bn);
 }
 
 void bn_layer_backward(struct engine *engine, struct bn_layer *bn, const struct plane *plane) {

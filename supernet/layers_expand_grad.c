@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "supernet/layers_block_grad.h"
+#include "supernet/layers_expand.h"
 
 void block_output_sums(const struct chunk *chunk, const struct unit *block, const struct plane *dy,
                        const struct tile *tile) {
@@ -103,16 +104,14 @@ struct merged_slot expand_merged_slot(const struct unit *u) {
     int c_in = u->input.channels;
     struct merged_slot s;
     s.weight = aligned(block_filter_floats(u));
-    s.gram = s.weight + aligned(pw_grad_dense_floats(c_in, u->mid));
-    s.sums = s.gram + aligned(pw_grad_dense_floats(c_in, c_in));
-    s.end = s.sums + aligned((size_t)c_in);
+    s.end = s.weight + aligned(pw_grad_dense_floats(c_in, u->mid));
     return s;
 }
 
 /* Small matrices: weights with channels blocked ([c_in / 8][mid][8]) and what is made of them. */
 struct merge_work {
     float *weight, *scaled, *product; /* c_in * mid */
-    float *gram, *matrix, *dense;     /* c_in * c_in */
+    float *matrix, *dense;            /* c_in * c_in */
     float *vector;                    /* c_in */
 };
 
@@ -120,17 +119,12 @@ static struct merge_work merge_work_of(float *base, int c_in, int mid) {
     size_t wide = aligned((size_t)c_in * (size_t)mid);
     size_t square = aligned(pw_grad_dense_floats(c_in, c_in));
     float *squares = base + 3 * wide;
-    return (struct merge_work){base,
-                               base + wide,
-                               base + 2 * wide,
-                               squares,
-                               squares + square,
-                               squares + 2 * square,
-                               squares + 3 * square};
+    return (struct merge_work){base,    base + wide,      base + 2 * wide,
+                               squares, squares + square, squares + 2 * square};
 }
 
 size_t expand_merged_work_floats(int c_in, int mid) {
-    return 3 * aligned((size_t)c_in * (size_t)mid) + 3 * aligned(pw_grad_dense_floats(c_in, c_in)) +
+    return 3 * aligned((size_t)c_in * (size_t)mid) + 2 * aligned(pw_grad_dense_floats(c_in, c_in)) +
            aligned((size_t)c_in);
 }
 
@@ -148,6 +142,7 @@ void expand_merged_prepare(struct engine *engine, const struct unit *u) {
                 u->expanded_bn.batch.scale[j] * weight->data[(ptrdiff_t)j * weight->dims[1] + i];
     struct pw_matrix matrix = {scaled, 1, c_in};
     pw_pack(&matrix, c_in, u->mid, engine->packed[0]);
+    pack_pointwise(weight, u->mid, c_in, engine->packed[1]);
 }
 
 /* W' (A dz) of pixels [p, p + n) of a run of images that has `pixels`. */
@@ -170,32 +165,18 @@ static void merged_data_grad(const struct chunk *chunk, int first, int pixels, i
     chunk->engine->forward->pw_f32(&args);
 }
 
-/* dz x', x x' and sum x of the same pixels. */
+/* dz x' of the same pixels. */
 static void merged_weight_grad(const struct chunk *chunk, int first, int pixels, int p, int n) {
     const struct unit *u = chunk->unit;
-    struct merged_slot slot = expand_merged_slot(u);
-    const float *x = plane_image(&u->input, first) + (ptrdiff_t)p * KERNEL_LANES;
-    struct pw_grad_args weight = {.x = x,
+    struct pw_grad_args weight = {.x = plane_image(&u->input, first) + (ptrdiff_t)p * KERNEL_LANES,
                                   .dy = chunk->scratch->run + (ptrdiff_t)p * KERNEL_LANES,
                                   .x_block = plane_block(&u->input),
                                   .dy_block = tile_block(pixels),
                                   .pixels = n,
                                   .c_in = u->input.channels,
                                   .c_out = u->mid,
-                                  .dense = chunk->slot + slot.weight};
-    struct pw_grad_args gram = weight;
-    struct stats_args sums = {.x = x,
-                              .x_block = plane_block(&u->input),
-                              .pixels = n,
-                              .channels = u->input.channels,
-                              .sum = chunk->slot + slot.sums};
-    gram.dy = x;
-    gram.dy_block = gram.x_block;
-    gram.c_out = gram.c_in;
-    gram.dense = chunk->slot + slot.gram;
+                                  .dense = chunk->slot + expand_merged_slot(u).weight};
     chunk->engine->backward->pw_grad_f32(&weight);
-    chunk->engine->backward->pw_grad_f32(&gram);
-    chunk->engine->forward->stats_f32(&sums);
 }
 
 void expand_merged_run(const struct chunk *chunk, int first, int n) {
@@ -226,7 +207,7 @@ static void block_weights(const struct unit *u, const struct merge_work *work) {
 static void multiply_gram(const struct engine *e, const struct unit *u,
                           const struct merge_work *work) {
     int c_in = u->input.channels;
-    struct pw_matrix matrix = {work->gram, c_in, 1};
+    struct pw_matrix matrix = {moments_of(u->moments, c_in).gram, c_in, 1};
     pw_pack(&matrix, c_in, c_in, e->packed[0]);
     struct pw_args args = {.x = work->weight,
                            .w = e->packed[0],
@@ -260,8 +241,8 @@ static void add_merged_grad(const struct engine *e, const struct unit *u,
     const struct tensor *weight = u->tensors->expand;
     struct merged_slot slot = expand_merged_slot(u);
     struct bn_grad_coef coef = bn_layer_grad(&u->expanded_bn);
-    const float *sums = e->slots + slot.sums;
     int c_in = u->input.channels;
+    const float *sums = moments_of(u->moments, c_in).sums;
     memset(raw, 0, (size_t)u->mid * (size_t)c_in * sizeof(float));
     pw_grad_unpack_add(e->slots + slot.weight, c_in, u->mid, raw, c_in);
     for (int j = 0; j < u->mid; j++)
@@ -304,8 +285,6 @@ void expand_merged_finish(struct engine *engine, struct unit *u, const struct bl
     struct merge_work work = merge_work_of(engine->merge_work, c_in, u->mid);
     bn_layer_backward(engine, &u->expanded_bn, &u->expanded);
     block_weights(u, &work);
-    memset(work.gram, 0, (size_t)(c_in * c_in) * sizeof(float));
-    pw_grad_unpack_add(engine->slots + expand_merged_slot(u).gram, c_in, c_in, work.gram, c_in);
     multiply_gram(engine, u, &work);
     pack_correction(engine, u, &work);
     add_merged_grad(engine, u, &work, work.scaled);

@@ -45,14 +45,23 @@ static void set_forward(struct bn_batch *bn, const struct bn_parameters *paramet
     clear_padding(bn, bn->shift);
 }
 
+static void set_moments(struct bn_batch *bn, int c, double mean, double square) {
+    bn->mean[c] = (float)mean;
+    bn->variance[c] = (float)fmax(square - mean * mean, 0); /* rounding may go below zero */
+}
+
 void bn_batch_finalise(struct bn_batch *bn, const struct bn_sums *sums,
                        const struct bn_parameters *parameters) {
-    for (int c = 0; c < bn->channels; c++) {
-        double mean = sum_chunks(sums, sums->first, c) / (double)sums->pixels;
-        double square = sum_chunks(sums, sums->second, c) / (double)sums->pixels;
-        bn->mean[c] = (float)mean;
-        bn->variance[c] = (float)fmax(square - mean * mean, 0); /* rounding may go below zero */
-    }
+    for (int c = 0; c < bn->channels; c++)
+        set_moments(bn, c, sum_chunks(sums, sums->first, c) / (double)sums->pixels,
+                    sum_chunks(sums, sums->second, c) / (double)sums->pixels);
+    set_forward(bn, parameters);
+}
+
+void bn_batch_from_moments(struct bn_batch *bn, const double *mean, const double *square,
+                           const struct bn_parameters *parameters) {
+    for (int c = 0; c < bn->channels; c++)
+        set_moments(bn, c, mean[c], square[c]);
     set_forward(bn, parameters);
 }
 

@@ -34,6 +34,9 @@ struct bn_parameters {
 /* Fills mean, variance, scale and shift from sums of a and a * a. */
 void bn_batch_finalise(struct bn_batch *bn, const struct bn_sums *sums,
                        const struct bn_parameters *parameters);
+/* Fills the same from moments that were found another way: E a and E a * a, [channels]. */
+void bn_batch_from_moments(struct bn_batch *bn, const double *mean, const double *square,
+                           const struct bn_parameters *parameters);
 /* Fills the same from given statistics: evaluation mode. */
 void bn_batch_fixed(struct bn_batch *bn, const float *mean, const float *variance,
                     const struct bn_parameters *parameters);
