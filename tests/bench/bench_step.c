@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -22,7 +23,9 @@ struct bench {
     struct parallel *pool;
     struct engine *engine;
     struct arch archs[SUBNETS];
-    int batch;
+    int batch, resolution;
+    bool only_smallest;
+    double memory_mb; /* most that the process took beyond what it had before */
     float *images, *logits, *teacher, *d_logits;
     uint16_t *labels;
     double subnet_ms[SUBNETS], optimiser_ms; /* of the latest step */
@@ -54,7 +57,7 @@ static int run_subnet(struct bench *b, int i, struct err *err) {
 static int run_step(struct bench *b, struct err *err) {
     struct sgd sgd = {0.05f, 0.9f, 3e-5f, 0};
     supernet_zero_grad(b->net);
-    for (int i = 0; i < SUBNETS; i++) {
+    for (int i = 0; i < (b->only_smallest ? 1 : SUBNETS); i++) {
         double start = now_ms();
         int rc = run_subnet(b, i, err);
         if (rc < 0)
@@ -85,19 +88,36 @@ static int allocate(struct bench *b, int resolution) {
     return 0;
 }
 
+static double peak_mb(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss / 1024 : 0;
+}
+
+/* The index of the resolution asked for, or of the largest. */
+static int find_resolution(const struct space *space, int side) {
+    for (int i = 0; i < space->n_resolutions; i++)
+        if (space->resolutions[i] == side)
+            return i;
+    return space->n_resolutions - 1;
+}
+
 static int open_bench(struct bench *b, const char *space, int threads, struct err *err) {
     int rc = space_builtin(space, err, &b->space);
     if (rc < 0)
         return rc;
-    int resolution = b->space->resolutions[b->space->n_resolutions - 1];
+    int index = find_resolution(b->space, b->resolution);
+    int resolution = b->resolution = b->space->resolutions[index];
     struct engine_limits limits = {b->batch, resolution, true};
     struct rng rng = rng_make(1, RNG_TEST, 1, 0);
+    b->memory_mb = peak_mb();
     arch_max(b->space, &b->archs[0]);
+    if (b->only_smallest)
+        arch_min(b->space, &b->archs[0]);
     arch_min(b->space, &b->archs[1]);
     arch_random(b->space, &rng, &b->archs[2]);
     arch_random(b->space, &rng, &b->archs[3]);
-    for (int i = 1; i < SUBNETS; i++)
-        b->archs[i].resolution = b->archs[0].resolution;
+    for (int i = 0; i < SUBNETS; i++)
+        b->archs[i].resolution = (uint8_t)index;
     rc = parallel_create(threads, &b->pool);
     if (rc == 0)
         rc = supernet_create(b->space, 1, err, &b->net);
@@ -132,7 +152,8 @@ static void print_json(const struct bench *b, const double *ms, int rounds) {
         printf("%s\"%s\"", i ? ", " : "", text);
     }
     double median = stats_median(ms, (size_t)rounds);
-    printf("], \"median_ms\": %.3f, \"images_per_s\": %.2f}\n", median, b->batch / median * 1e3);
+    printf("], \"median_ms\": %.3f, \"images_per_s\": %.2f, \"memory_mb\": %.1f}\n", median,
+           b->batch / median * 1e3, b->memory_mb);
 }
 
 static void print_text(const struct bench *b, const double *ms, int rounds,
@@ -140,6 +161,8 @@ static void print_text(const struct bench *b, const double *ms, int rounds,
     double median = stats_median(ms, (size_t)rounds), passes = 0;
     printf("%s, batch %d, %d threads: median step %.1f ms of %d, %.1f images/s\n", b->space->name,
            b->batch, parallel_threads(b->pool), median, rounds, b->batch / median * 1e3);
+    printf("  %d pixels a side, %.0f MB of memory beyond the start's\n", b->resolution,
+           b->memory_mb);
     printf("  latest: max %.1f, min %.1f, random %.1f and %.1f, optimiser %.1f ms\n",
            b->subnet_ms[0], b->subnet_ms[1], b->subnet_ms[2], b->subnet_ms[3], b->optimiser_ms);
     for (int i = 0; i < ENGINE_PHASES; i++) {
@@ -162,6 +185,7 @@ static int measure(struct bench *b, int rounds, bool json, struct err *err) {
         ms[i] = now_ms() - start;
     }
     engine_phase_times(b->engine, after);
+    b->memory_mb = peak_mb() - b->memory_mb;
     for (int i = 0; i < ENGINE_PHASES; i++)
         after[i] -= before[i];
     if (rc == 0 && json)
@@ -173,8 +197,8 @@ static int measure(struct bench *b, int rounds, bool json, struct err *err) {
 
 int main(int argc, char **argv) {
     const char *space = NULL;
-    int64_t batch = 64, threads = 2, rounds = 5;
-    bool json = false, help = false;
+    int64_t batch = 64, threads = 2, rounds = 5, side = 0;
+    bool json = false, help = false, smallest = false;
     int rest = 0;
     struct err err = {0};
     const struct option_row rows[] = {
@@ -182,6 +206,9 @@ int main(int argc, char **argv) {
         {"batch", 'b', OPTION_INT, "64", 1, 4096, "images", "images of a step", &batch},
         {"threads", 't', OPTION_INT, "2", 1, 256, "", "threads", &threads},
         {"rounds", 'r', OPTION_INT, "5", 1, ROUNDS_MAX, "", "steps timed", &rounds},
+        {"resolution", 0, OPTION_INT, "0", 0, 1024, "pixels", "0: the space's largest", &side},
+        {"only-smallest", 0, OPTION_FLAG, NULL, 0, 0, "", "the smallest subnet alone, on labels",
+         &smallest},
         {"json", 'j', OPTION_FLAG, NULL, 0, 0, "", "one line of JSON", &json},
         {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this list", &help},
         {0}};
@@ -190,7 +217,7 @@ int main(int argc, char **argv) {
         options_print_help(rows);
         return 0;
     }
-    struct bench b = {.batch = (int)batch};
+    struct bench b = {.batch = (int)batch, .resolution = (int)side, .only_smallest = smallest};
     if (rc == 0)
         rc = open_bench(&b, space, (int)threads, &err);
     if (rc == 0)

@@ -1,9 +1,11 @@
 #!/usr/bin/python3
-"""The sandwich step of peer_28 and peer_32 in PyTorch on the CPU, for comparing speed.
+"""The sandwich step of peer_28, peer_32 and ofa_mbv3 in PyTorch on the CPU, for comparing speed.
 
     /usr/bin/python3 tests/bench/peer_torch_step.py --input 3x32x32 --batch 64 --threads 2 --steps 3
+    /usr/bin/python3 tests/bench/peer_torch_step.py --net ofa --input 3x128x128 --batch 32
 
-Layer for layer the network of the spaces peer_28 (1x28x28) and peer_32 (3x32x32): weights shared by
+Layer for layer the network of the spaces peer_28 (1x28x28), peer_32 (3x32x32) and, with --net ofa,
+once-for-all's MobileNetV3 of width 1.0: weights shared by
 leading slices, smaller depthwise kernels by learnt matrices, the largest subnet on the labels, the
 smallest and two random ones on its logits, one step of SGD with Nesterov momentum. Channels-last
 unless --layout nchw. Prints one line of JSON.
@@ -11,6 +13,7 @@ unless --layout nchw. Prints one line of JSON.
 import argparse
 import json
 import random
+import resource
 import statistics
 import time
 
@@ -18,10 +21,14 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-WIDTHS, STRIDES = (16, 24, 40, 80, 96), (1, 2, 2, 2, 1)
-HSWISH, SE = (0, 0, 1, 1, 1), (0, 0, 1, 1, 1)
 KERNELS, RATIOS, DEPTHS = (3, 5, 7), (3, 4, 6), (2, 3, 4)
-HEAD, BLOCKS = 576, len(WIDTHS) * DEPTHS[-1]
+STAGES, BLOCKS = 5, 5 * DEPTHS[-1]
+NETS = {
+    "peer": {"widths": (16, 24, 40, 80, 96), "strides": (1, 2, 2, 2, 1), "hswish": (0, 0, 1, 1, 1), "se": (0, 0, 1, 1, 1),
+             "stem_stride": 1, "first": False, "head": 576, "mix": 0, "classes": 10},
+    "ofa": {"widths": (24, 40, 80, 112, 160), "strides": (2, 2, 2, 1, 2), "hswish": (0, 0, 1, 1, 1), "se": (0, 1, 0, 1, 1),
+            "stem_stride": 2, "first": True, "head": 960, "mix": 1280, "classes": 1000},
+}
 
 
 def se_channels(c):
@@ -84,34 +91,55 @@ class Block(nn.Module):
         return x + y if self.residual else y
 
 
-class Supernet(nn.Module):
-    def __init__(self, c_in, classes=10):
+class FirstBlock(nn.Module):
+    """Depthwise 3x3 and project, no choices, as the first block of once-for-all's network."""
+
+    def __init__(self, c):
         super().__init__()
-        self.stem, self.stem_bn, self.blocks = weight(16, c_in, 3, 3), BatchNorm(16), nn.ModuleList()
+        self.depthwise, self.project, self.bn1, self.bn2 = weight(c, 1, 3, 3), weight(c, c, 1, 1), BatchNorm(c), BatchNorm(c)
+
+    def forward(self, x):
+        y = F.relu(self.bn1(F.conv2d(x, self.depthwise, None, 1, 1, 1, x.size(1))))
+        return x + self.bn2(F.conv2d(y, self.project))
+
+
+class Supernet(nn.Module):
+    def __init__(self, c_in, net="peer"):
+        super().__init__()
+        n = NETS[net]
+        self.stem, self.stem_bn, self.stem_stride = weight(16, c_in, 3, 3), BatchNorm(16), n["stem_stride"]
+        self.first, self.blocks = FirstBlock(16) if n["first"] else None, nn.ModuleList()
         c = 16
         for i in range(BLOCKS):
             s, first = i // DEPTHS[-1], i % DEPTHS[-1] == 0
-            self.blocks.append(Block(c, WIDTHS[s], STRIDES[s] if first else 1, HSWISH[s], SE[s]))
-            c = WIDTHS[s]
-        self.head, self.head_bn, self.classifier = weight(HEAD, c, 1, 1), BatchNorm(HEAD), nn.Linear(HEAD, classes)
+            self.blocks.append(Block(c, n["widths"][s], n["strides"][s] if first else 1, n["hswish"][s], n["se"][s]))
+            c = n["widths"][s]
+        self.head, self.head_bn = weight(n["head"], c, 1, 1), BatchNorm(n["head"])
+        self.mix = weight(n["mix"], n["head"], 1, 1) if n["mix"] else None
+        self.classifier = nn.Linear(n["mix"] or n["head"], n["classes"])
 
     def forward(self, x, subnet):
         depths, kernels, ratios = subnet
-        x = F.hardswish(self.stem_bn(F.conv2d(x, self.stem, None, 1, 1)))
+        x = F.hardswish(self.stem_bn(F.conv2d(x, self.stem, None, self.stem_stride, 1)))
+        if self.first is not None:
+            x = self.first(x)
         for i, block in enumerate(self.blocks):
             if i % DEPTHS[-1] < depths[i // DEPTHS[-1]]:
                 x = block(x, kernels[i], ratios[i])
-        return self.classifier(F.hardswish(self.head_bn(F.conv2d(x, self.head))).mean((2, 3)))
+        x = F.hardswish(self.head_bn(F.conv2d(x, self.head))).mean((2, 3), keepdim=True)
+        if self.mix is not None:
+            x = F.hardswish(F.conv2d(x, self.mix))
+        return self.classifier(x.flatten(1))
 
 
 def random_subnet(rng):
-    return rng.choices(DEPTHS, k=len(WIDTHS)), rng.choices(KERNELS, k=BLOCKS), rng.choices(RATIOS, k=BLOCKS)
+    return rng.choices(DEPTHS, k=STAGES), rng.choices(KERNELS, k=BLOCKS), rng.choices(RATIOS, k=BLOCKS)
 
 
 def parse_subnet(text):
     """an arch in the form of arch_format: r32 | d2 c16 k3e3 k5e4 | ..."""
     depths, kernels, ratios = [], [], []
-    for stage in text.split("|")[1:]:
+    for stage in text.split("|")[-STAGES:]:
         words = stage.split()
         blocks = [w[1:].split("e") for w in words[2:]]
         rest = [0] * (DEPTHS[-1] - len(blocks))
@@ -122,7 +150,7 @@ def parse_subnet(text):
 
 
 def same(i):
-    return [DEPTHS[i]] * len(WIDTHS), [KERNELS[i]] * BLOCKS, [RATIOS[i]] * BLOCKS
+    return [DEPTHS[i]] * STAGES, [KERNELS[i]] * BLOCKS, [RATIOS[i]] * BLOCKS
 
 
 def main():
@@ -131,6 +159,8 @@ def main():
     ap.add_argument("--input", default="3x32x32")
     ap.add_argument("--batch", type=int, default=64)
     ap.add_argument("--steps", type=int, default=3)
+    ap.add_argument("--net", choices=sorted(NETS), default="peer")
+    ap.add_argument("--only-smallest", action="store_true", help="the smallest subnet alone, on the labels")
     ap.add_argument("--layout", choices=("nhwc", "nchw"), default="nhwc")
     ap.add_argument("--subnet", action="append", help="one of the two between largest and smallest; else random ones")
     a = ap.parse_args()
@@ -138,16 +168,21 @@ def main():
     torch.manual_seed(1)
     rng = random.Random(1)
     c_in, h, w = map(int, a.input.split("x"))
-    net = Supernet(c_in).train()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    net = Supernet(c_in, a.net).train()
+    classes = NETS[a.net]["classes"]
     optimiser = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9, nesterov=True, weight_decay=3e-5)
-    x, y = torch.randn(a.batch, c_in, h, w), torch.randint(0, 10, (a.batch,))
+    x, y = torch.randn(a.batch, c_in, h, w), torch.randint(0, classes, (a.batch,))
     if a.layout == "nhwc":
         x = x.to(memory_format=torch.channels_last)
 
     def step():
         optimiser.zero_grad(set_to_none=True)
-        z = net(x, same(-1))
+        z = net(x, same(0 if a.only_smallest else -1))
         F.cross_entropy(z, y, label_smoothing=0.1).backward()
+        if a.only_smallest:
+            optimiser.step()
+            return
         target = F.softmax(z.detach(), 1)
         others = [parse_subnet(t) for t in a.subnet] if a.subnet else [random_subnet(rng), random_subnet(rng)]
         for subnet in [same(0)] + others:
@@ -161,7 +196,9 @@ def main():
         step()
         ms.append((time.perf_counter() - start) * 1e3)
     print(json.dumps({"torch": torch.__version__, "layout": a.layout, "batch": a.batch, "threads": a.threads,
-                      "step_ms": ms, "median_ms": statistics.median(ms)}))
+                      "step_ms": ms, "median_ms": statistics.median(ms),
+                      "memory_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024}))
 
 
-main()
+if __name__ == "__main__":
+    main()
