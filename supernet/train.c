@@ -136,6 +136,11 @@ static int begin_round(struct trainer *trainer, struct err *err) {
         return err_set(err, ESP_EINVAL, "/train/batch",
                        "the train split has %zu images: no batch of %d",
                        options->dataset->n[SPLIT_TRAIN], options->config->batch);
+    memcpy(plan.inherited, trainer->plan.inherited, sizeof plan.inherited);
+    if (trainer->plan.steps == 0 && options->init)
+        rc = supernet_inherit(trainer->supernet, options->init, err, plan.inherited);
+    if (rc != 0)
+        return rc;
     if (trainer->plan.steps > 0) {
         plan.round++;
         plan.epochs_before = train_epoch(&trainer->plan, trainer->plan.steps);

@@ -9,6 +9,7 @@
 
 #include "supernet/checkpoint_store.h"
 #include "supernet/dataset.h"
+#include "supernet/inherit.h"
 #include "supernet/train_config.h"
 
 /* Accuracy of one subnet on validation images, by recalibrated and by running BN statistics. */
@@ -69,7 +70,8 @@ struct train_options {
     const struct space *space;
     const struct dataset *dataset;
     const struct train_config *config;
-    const char *checkpoint_dir; /* must exist; what is there is gone on with */
+    const char *checkpoint_dir;    /* must exist; what is there is gone on with */
+    const struct train_init *init; /* NULL: a new training begins with fresh weights */
     struct parallel *pool;
     const struct train_hooks *hooks;
 };
@@ -88,7 +90,7 @@ int64_t train_memory_estimate(const struct train_options *options);
  * another one. Errors: ESP_ECANCELED (asked to stop; a checkpoint is written), ESP_EDIVERGED (the
  * loss blew up again and again), ESP_ENOSPACE (the last checkpoint could not be written),
  * ESP_EMISMATCH (the data set is not the space's, or not that of the unfinished training),
- * ESP_ECONFLICT (an unfinished training has another configuration), ESP_ECORRUPT, ESP_EINVAL,
- * ESP_ELIMIT, ESP_ENOMEM. */
+ * ESP_ENOTFOUND (the checkpoint to begin with is gone), ESP_ECONFLICT (an unfinished training has
+ * another configuration), ESP_ECORRUPT, ESP_EINVAL, ESP_ELIMIT, ESP_ENOMEM. */
 int train_run(const struct train_options *options, struct err *err,
               struct train_result *ret_result);

@@ -175,6 +175,8 @@ static cJSON *print_plan(const struct train_config *config, const struct train_p
     cJSON_AddNumberToObject(object, "validate_steps", (double)plan->validate_steps);
     cJSON_AddNumberToObject(object, "checkpoint_steps", (double)plan->checkpoint_steps);
     cJSON_AddNumberToObject(object, "pad", plan->pad);
+    if (plan->inherited[0])
+        cJSON_AddStringToObject(object, "inherited", plan->inherited);
     if (cJSON_AddNumberToObject(object, "epochs_before", plan->epochs_before) &&
         print_phases(config, plan, object))
         return object;
@@ -288,6 +290,7 @@ static int parse_plan(const cJSON *object, const char *at, struct err *err,
                                        "checkpoint_steps"};
     uint64_t *const values[] = {&plan->first, &plan->steps, &plan->steps_per_epoch,
                                 &plan->validate_steps, &plan->checkpoint_steps};
+    const char *inherited = NULL;
     int64_t round = 0, pad = 0;
     int rc = parse_counts(object, at, keys, values, 5, err);
     if (rc == 0)
@@ -296,8 +299,11 @@ static int parse_plan(const cJSON *object, const char *at, struct err *err,
         rc = json_int(object, at, "pad", 0, AUGMENT_PAD_MAX, err, &pad);
     if (rc == 0)
         rc = json_real(object, at, "epochs_before", 0, 1e9, err, &plan->epochs_before);
+    if (rc == 0)
+        rc = json_string_opt(object, at, "inherited", 0, HASH_TEXT - 1, err, &inherited);
     if (rc != 0)
         return rc;
+    snprintf(plan->inherited, sizeof plan->inherited, "%s", inherited ? inherited : "");
     plan->round = (int)round;
     plan->pad = (int)pad;
     if (plan->steps <= plan->first || plan->steps_per_epoch == 0 || plan->validate_steps == 0 ||

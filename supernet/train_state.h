@@ -12,9 +12,10 @@ struct train_plan {
     uint64_t steps_per_epoch;
     uint64_t validate_steps; /* a multiple of checkpoint_steps */
     uint64_t checkpoint_steps;
-    double epochs_before; /* passed in earlier rounds */
-    int pad;              /* of the augmentation */
-    int n_phases;         /* at least 1 */
+    double epochs_before;      /* passed in earlier rounds */
+    int pad;                   /* of the augmentation */
+    char inherited[HASH_TEXT]; /* id of the checkpoint whose weights it began with; "": none */
+    int n_phases;              /* at least 1 */
     struct train_phase {
         int row;        /* of the regime */
         uint64_t first; /* step */

@@ -34,6 +34,7 @@ static const struct resource supernets = RESOURCE("/supernets", list, fields);
 struct train_options {
     int64_t time_us, epochs, batch, seed;
     double learning_rate;
+    const char *regime, *arch;
 };
 
 static cJSON *train_body(const struct train_options *o) {
@@ -49,17 +50,59 @@ static cJSON *train_body(const struct train_options *o) {
         cJSON_AddNumberToObject(train, "learning_rate", o->learning_rate);
     if (o->seed >= 0)
         cJSON_AddNumberToObject(train, "seed", (double)o->seed);
+    if (o->regime)
+        cJSON_AddStringToObject(train, "regime", o->regime);
+    if (o->arch)
+        cJSON_AddStringToObject(train, "arch", o->arch);
     return train;
+}
+
+/* SUPERNET[@CHECKPOINT] */
+static cJSON *init_body(const char *text) {
+    cJSON *init = cJSON_CreateObject();
+    const char *at = strrchr(text, '@');
+    char supernet[256];
+
+    snprintf(supernet, sizeof(supernet), "%.*s", at ? (int)(at - text) : 255, text);
+    cJSON_AddStringToObject(init, "supernet", supernet);
+    if (at)
+        cJSON_AddStringToObject(init, "checkpoint", at + 1);
+    return init;
+}
+
+struct new_supernet {
+    const char *space, *dataset, *init_from;
+};
+
+static cJSON *supernet_body(const char *name, const struct new_supernet *new) {
+    cJSON *body = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(body, "name", name);
+    if (new->space)
+        cJSON_AddStringToObject(body, "space", new->space);
+    if (new->dataset)
+        cJSON_AddStringToObject(body, "dataset", new->dataset);
+    if (new->init_from)
+        cJSON_AddItemToObject(body, "init_from", init_body(new->init_from));
+    return body;
 }
 
 static int train_run(struct cli *cli, int argc, char **argv) {
     struct train_options o = {.seed = -1};
-    const char *space = NULL, *dataset = NULL;
+    struct new_supernet new = {NULL, NULL, NULL};
     const struct option_row rows[] = {
         {"space", 's', OPTION_TEXT, NULL, 1, 63, "", "search space (a new supernet needs it)",
-         &space},
+         &new.space},
         {"dataset", 'd', OPTION_TEXT, NULL, 1, 63, "", "data set (a new supernet needs it)",
-         &dataset},
+         &new.dataset},
+        {"init-from", 0, OPTION_TEXT, NULL, 1, 200, "",
+         "a new supernet begins with the weights of SUPERNET[@CHECKPOINT], whose space and data "
+         "set are the defaults; other classes get a new classifier",
+         &new.init_from},
+        {"regime", 'r', OPTION_TEXT, NULL, 1, 63, "",
+         "sandwich (default), progressive, coupled, single", &o.regime},
+        {"arch", 'a', OPTION_TEXT, NULL, 1, 1023, "", "train this one arch alone (regime single)",
+         &o.arch},
         {"time", 't', OPTION_DURATION, "4m", 1e6, 1e12, "", "train about this long", &o.time_us},
         {"epochs", 'e', OPTION_INT, "0", 0, 100000, "", "or this many epochs", &o.epochs},
         {"batch", 0, OPTION_INT, "0", 0, 65536, "images", "images of a step (0: default)",
@@ -76,16 +119,12 @@ static int train_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
-    if (!space != !dataset)
-        return cli_usage(
-            "a new supernet needs --space and --dataset; one that exists takes neither");
-    body = cJSON_CreateObject();
+    if (!new.init_from && !new.space != !new.dataset)
+        return cli_usage("a new supernet needs --space and --dataset, or --init-from; one that "
+                         "exists takes none of them");
+    body = new.space || new.init_from ? supernet_body(argv[first], &new) : cJSON_CreateObject();
     cJSON_AddItemToObject(body, "train", train_body(&o));
-    if (space) {
-        cJSON_AddStringToObject(body, "name", argv[first]);
-        cJSON_AddStringToObject(body, "space", space);
-        cJSON_AddStringToObject(body, "dataset", dataset);
-    } else {
+    if (!new.space && !new.init_from) {
         snprintf(path, sizeof(path), "/supernets/%.300s/train", cli_encode(argv[first]));
     }
     int rc = cli_send(cli, "POST", path, body, &err, &doc);

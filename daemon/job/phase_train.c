@@ -10,8 +10,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static const char *const fields[] = {"supernet_id", "supernet_dir", "space",
-                                     "dataset",     "train",        NULL};
+static const char *const fields[] = {"supernet_id", "supernet_dir", "space", "dataset",
+                                     "train",       "init_from",    NULL};
+static const char *const init_fields[] = {"supernet_dir", "checkpoint", NULL};
 
 static void send_metric(struct channel *channel, const struct train_metrics *metrics,
                         const char *series, double value) {
@@ -206,6 +207,32 @@ static int lock_checkpoints(const char *dir, struct err *err, int *ret_lock) {
     return rc == 0 ? file_lock(path, err, ret_lock) : rc;
 }
 
+/* What a new supernet begins with; *ret_has false: fresh weights. */
+struct start {
+    char dir[SPEC_PATH_MAX + 16];
+    struct train_init init;
+};
+static int parse_init(const cJSON *spec, struct err *err, struct start *start, bool *ret_has) {
+    const cJSON *object = NULL;
+    const char *dir = NULL;
+    int rc;
+    if (!(*ret_has = json_has(spec, "init_from")))
+        return 0;
+    if ((rc = json_object(spec, "", "init_from", err, &object)) != 0 ||
+        (rc = json_only(object, "/init_from", init_fields, err)) != 0 ||
+        (rc = json_string_opt(object, "/init_from", "checkpoint", 1, SPEC_PATH_MAX - 1, err,
+                              &start->init.path)) != 0 ||
+        (rc = json_string_opt(object, "/init_from", "supernet_dir", 1, SPEC_PATH_MAX - 1, err,
+                              &dir)) != 0)
+        return rc;
+    if (!dir && !start->init.path)
+        return err_set(err, ESP_EINVAL, "/init_from",
+                       "a supernet_dir or the path of a checkpoint must be given");
+    snprintf(start->dir, sizeof start->dir, "%s/checkpoints", dir ? dir : "");
+    start->init.dir = start->dir;
+    return 0;
+}
+
 static int run(struct job *job, struct err *err, cJSON **ret_result) {
     struct train_hooks hooks = {job->channel, on_event, at_boundary};
     struct train_config config;
@@ -213,8 +240,11 @@ static int run(struct job *job, struct err *err, cJSON **ret_result) {
     struct space *space = NULL;
     const cJSON *settings = NULL;
     char dir[SPEC_PATH_MAX + 16];
+    struct start start = {.dir = ""};
+    bool has_start = false;
     int lock = -1, rc;
     if ((rc = json_only(job->spec, "", fields, err)) != 0 ||
+        (rc = parse_init(job->spec, err, &start, &has_start)) != 0 ||
         (rc = json_object(job->spec, "", "train", err, &settings)) != 0 ||
         (rc = train_config_parse(settings, "/train", err, &config)) != 0 ||
         (rc = spec_checkpoint_dir(job->spec, err, dir)) != 0 ||
@@ -226,6 +256,7 @@ static int run(struct job *job, struct err *err, cJSON **ret_result) {
                                     .dataset = dataset,
                                     .config = &config,
                                     .checkpoint_dir = dir,
+                                    .init = has_start ? &start.init : NULL,
                                     .pool = job->pool,
                                     .hooks = &hooks};
     rc = train(job, &options, err, ret_result);

@@ -136,7 +136,7 @@ def wrong_values():
     members = {
         "/datasets": ["name", "path", "format", "validation", "split_seed"],
         "/spaces": ["name", "stages", "stem", "head", "resolutions", "input_channels", "n_classes"],
-        "/supernets": ["name", "space", "dataset", "train"],
+        "/supernets": ["name", "space", "dataset", "train", "init_from"],
         "/evaluations": ["supernet", "checkpoint", "archs", "split", "report"],
         "/searches": ["name", "supernet", "checkpoint", "objectives", "constraints", "strategy", "evaluations", "population", "seed", "accuracy", "initial_evaluations", "measure_front", "calibration_nets"],
         "/exports": ["supernet", "checkpoint", "arch", "format"],

@@ -168,7 +168,29 @@ def bad_supernets():
     problem(client.request("POST", "/supernets", {**sound, "train": {"epochs": -1}}), (400, 422), pointer="/train/epochs")
     problem(client.request("POST", "/supernets", {**sound, "train": {"epochs": 1, "batch": 0}}), (400, 422), pointer="/train/batch")
     problem(client.request("POST", "/supernets", {**sound, "dataset": "truncated-images"}), (409, 422))
+    problem(client.request("POST", "/supernets", {**sound, "train": {**bed.TRAIN, "regime": "none"}}), (400, 422), pointer="/train/regime")
+    problem(client.request("POST", "/supernets", {**sound, "train": {**bed.TRAIN, "arch": "r28 | nonsense"}}), (400, 422), pointer="/train/arch")
+    problem(client.request("POST", "/supernets", {**sound, "train": {**bed.TRAIN, "regime": "coupled", "arch": data.SMALL_ARCH}}), (400, 422), pointer="/train/arch")
+    problem(client.request("POST", "/supernets", {**sound, "init_from": {"supernet": "no-such-net"}}), (404, 422), pointer="/init_from/supernet")
+    problem(client.request("POST", "/supernets", {**sound, "init_from": {"supernet": "net", "checkpoint": "ck_none"}}), (404, 422), pointer="/init_from/checkpoint")
+    problem(client.request("POST", "/supernets", {**sound, "init_from": {"supernet": "net", "other": 1}}), (400, 422), pointer="/init_from/other")
+    problem(client.request("POST", "/supernets", {**sound, "space": "fashion_small", "init_from": {"supernet": "net"}}), (409, 422), pointer="/init_from")
     equal([row["name"] for row in client.items("/supernets")], ["net"], "supernets")
+
+
+@test("a subnet is fine-tuned from inherited weights, and its curves are served")
+def fine_tune():
+    stack, client, net = bed.daemon(), bed.client(), bed.supernet()
+    made = client.post("/supernets", {"name": "tuned", "init_from": {"supernet": "net"}, "train": {**bed.TRAIN, "epochs": 1, "arch": data.SMALL_ARCH}}, 202)
+    tuned = made["supernet"]
+    equal((tuned["space"], tuned["dataset_name"]), ("tiny", "bars"), "space and data set of the source")
+    equal((tuned["train"]["regime"], tuned["train"]["arch"], tuned["train"]["init_from"]["supernet"]), ("single", data.SMALL_ARCH, net), "what is noted")
+    stack.wait_job(made["job"]["id"])
+    names = {row["name"] for row in client.get(f"/supernets/{net}/metrics")["series"]}
+    check(names >= {"loss", "loss/distillation", "distillation_gap", "gradient_norm/stem", "gradient_norm/stage_1", "gradient_norm/head", "top1/smallest/raw"}, "series of the supernet", names)
+    alone = {row["name"] for row in client.get(f"/supernets/{tuned['id']}/metrics")["series"]}
+    check("loss" in alone and "distillation_gap" not in alone, "series of the one subnet", alone)
+    client.expect((200, 204), "DELETE", f"/supernets/{tuned['id']}")
 
 
 @test("evaluations and exports of unknown things are refused with their pointer")

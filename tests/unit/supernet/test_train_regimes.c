@@ -23,6 +23,21 @@ static struct supernet *newest(const char *dir) {
     return supernet;
 }
 
+/* What the training began with. */
+static struct supernet *first(const char *dir) {
+    char path[512];
+    struct checkpoint *checkpoint = NULL;
+    struct supernet *supernet = NULL;
+    struct err err = {0};
+    snprintf(path, sizeof path, "%s/step-000000000.ckpt", dir);
+    if (checkpoint_open(path, &err, &checkpoint) != 0 ||
+        supernet_create(checkpoint->space, 0, &err, &supernet) != 0 ||
+        checkpoint_restore(checkpoint, supernet, &err) != 0)
+        fail_msg("%s", err.message);
+    checkpoint_close(checkpoint);
+    return supernet;
+}
+
 /* 24 steps: full to 8, kernel to 13, depth to 19, expand ratio; where the space has two choices
  * there are no halves. */
 static void progressive(struct bed *bed) {
@@ -351,6 +366,100 @@ static void a_taught_step_is_the_sum_of_its_parts(void **state) {
     supernet_destroy(teacher);
 }
 
+/* A second bed whose training begins with what the first one learnt. */
+static struct bed *heir_of(struct bed *bed, int n_classes, struct train_init *init) {
+    static const char *const regular = "step-000000024.ckpt";
+    struct fixture_idx shape = train_bed_shape;
+    static char path[512];
+    struct bed *heir = NULL;
+    void *state = NULL;
+    must_train(bed, bed->dir, &(struct witness){0});
+    snprintf(path, sizeof path, "%s/%s", bed->dir, regular);
+    *init = (struct train_init){path, NULL};
+    train_bed_setup(&state);
+    heir = state;
+    shape.n_classes = n_classes;
+    dataset_close(heir->dataset);
+    space_destroy(heir->space);
+    heir->dataset = fixture_dataset(heir->data_dir, &shape, 60);
+    heir->space = fixture_space(n_classes);
+    heir->init = init;
+    return heir;
+}
+
+static void weights_are_inherited(void **state) {
+    struct bed *bed = *state;
+    struct train_init init;
+    for (int classes = 5; classes <= 6; classes++) {
+        struct bed *heir = heir_of(bed, classes, &init);
+        struct supernet *fresh = NULL;
+        struct err err = {0};
+        stop_at(heir, heir->dir, 1);
+        struct supernet *from = newest(bed->dir), *to = first(heir->dir);
+        assert_int_equal(supernet_create(heir->space, heir->config.seed, &err, &fresh), 0);
+        for (int i = 0; i < to->n_tensors; i++) {
+            bool own = classes == 6 && strncmp(to->tensors[i].name, "classifier.", 11) == 0;
+            const struct supernet *expected = own ? fresh : from;
+            assert_memory_equal(to->tensors[i].data, expected->tensors[i].data,
+                                to->tensors[i].count * sizeof(float));
+            for (size_t k = 0; to->tensors[i].momentum && k < to->tensors[i].count; k++)
+                assert_true(to->tensors[i].momentum[k] == 0);
+        }
+        supernet_destroy(fresh);
+        supernet_destroy(from);
+        supernet_destroy(to);
+        void *done = heir;
+        train_bed_teardown(&done);
+    }
+}
+
+/* One subnet fine-tuned: killed, and its source removed, it ends with the same bits. */
+static void fine_tuning_needs_its_source_only_to_begin(void **state) {
+    struct bed *bed = *state;
+    struct train_init init;
+    struct bed *heir = heir_of(bed, 6, &init);
+    char whole[HASH_TEXT], resumed[HASH_TEXT];
+    struct err err = {0};
+    struct checkpoint *checkpoint = NULL;
+    struct arch arch;
+    arch_min(heir->space, &arch);
+    arch_format(heir->space, &arch, heir->config.arch);
+    heir->config.regime = REGIME_SINGLE;
+    reference_id(heir, whole);
+    assert_false(run_child(heir, 5, 0));
+    assert_int_equal(unlink(init.path), 0);
+    assert_true(run_child(heir, 0, 0));
+    newest_id(heir->dir, resumed);
+    assert_string_equal(whole, resumed);
+    assert_int_equal(checkpoint_store_newest(heir->dir, &err, &err, &checkpoint), 0);
+    cJSON *plan = cJSON_GetObjectItem(checkpoint->training, "plan");
+    assert_int_equal(strlen(cJSON_GetStringValue(cJSON_GetObjectItem(plan, "inherited"))),
+                     HASH_TEXT - 1);
+    checkpoint_close(checkpoint);
+    fixture_remove_dir(heir->dir);
+    heir->dir = fixture_make_dir(); /* a new one cannot begin */
+    struct train_result result;
+    struct witness witness = {0};
+    assert_int_equal(train_in_bed(heir, heir->dir, 1, &witness, &err, &result), ESP_ENOTFOUND);
+    assert_string_equal(err.pointer, "/init_from");
+    void *done = heir;
+    train_bed_teardown(&done);
+}
+
+static void weights_of_another_space_are_refused(void **state) {
+    struct bed *bed = *state;
+    struct space *other = NULL, *grey = NULL;
+    struct err err = {0};
+    assert_int_equal(space_builtin("fashion_small", &err, &other), 0);
+    assert_int_equal(supernet_can_inherit(other, bed->space, &err), ESP_EMISMATCH);
+    assert_string_equal(err.pointer, "/init_from");
+    assert_int_equal(space_adapt(bed->space, 5, 3, &err, &grey), 0);
+    assert_int_equal(supernet_can_inherit(bed->space, grey, &err), ESP_EMISMATCH);
+    assert_int_equal(supernet_can_inherit(bed->space, bed->space, &err), 0);
+    space_destroy(other);
+    space_destroy(grey);
+}
+
 static void a_budget_is_shared_by_the_phases(void **state) {
     struct bed *bed = *state;
     struct witness witness = {0};
@@ -379,6 +488,9 @@ int main(void) {
         TRAIN_TEST(averages_by_hand),
         TRAIN_TEST(clips_and_tells_norms_by_part),
         TRAIN_TEST(a_taught_step_is_the_sum_of_its_parts),
+        TRAIN_TEST(weights_are_inherited),
+        TRAIN_TEST(fine_tuning_needs_its_source_only_to_begin),
+        TRAIN_TEST(weights_of_another_space_are_refused),
         TRAIN_TEST(a_budget_is_shared_by_the_phases),
     };
     return cmocka_run_group_tests_name("supernet-train_regimes", tests, NULL, NULL);

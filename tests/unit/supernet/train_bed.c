@@ -96,6 +96,7 @@ int train_in_bed(const struct bed *bed, const char *dir, int threads, struct wit
                                     .dataset = bed->dataset,
                                     .config = &bed->config,
                                     .checkpoint_dir = dir,
+                                    .init = bed->init,
                                     .hooks = &hooks};
     assert_int_equal(parallel_create(threads, &pool), 0);
     options.pool = pool;

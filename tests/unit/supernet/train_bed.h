@@ -12,6 +12,7 @@ struct bed {
     struct dataset *dataset;
     struct space *space;
     struct train_config config;
+    const struct train_init *init; /* NULL: fresh weights */
 };
 /* A bed of 8 steps an epoch, 3 epochs, as cmocka's state. */
 int train_bed_setup(void **state);
