@@ -6,13 +6,34 @@
 #include "daemon/api_nouns.h"
 #include "daemon/job_spec.h"
 #include "daemon/store_jobs.h"
+#include "daemon/store_pins.h"
 #include "daemon/store_supernets.h"
 
 enum { ARCHS_MAX = 10000 };
 static const char *const splits[] = {"validation", "test", NULL};
 
+struct wanted {
+    struct sql *sql;
+    const char *supernet; /* id */
+    bool test;
+};
+
+/* Whoever chooses networks by the test images has none left to judge them by. */
+static int require_kept(const struct wanted *wanted, const char *arch_id, const char *pointer,
+                        struct err *err) {
+    bool kept = true;
+    int r =
+        wanted->test ? store_arch_is_kept(wanted->sql, wanted->supernet, arch_id, err, &kept) : 0;
+    if (r == 0 && !kept)
+        r = err_set(err, ESP_ECONFLICT, pointer,
+                    "the test images are for networks that are kept: pin this one first (espalier "
+                    "arch pin, or POST /supernets/{id}/pins), or export it");
+    return r;
+}
+
 /* The archs of the body in canonical form, each once. */
-static int take_archs(const cJSON *body, const struct space *space, cJSON *spec, struct err *err) {
+static int take_archs(const cJSON *body, const struct space *space, const struct wanted *wanted,
+                      cJSON *spec, struct err *err) {
     cJSON *list = cJSON_AddArrayToObject(spec, "archs");
     const cJSON *archs = NULL, *item;
     int i = 0, r = 0;
@@ -25,6 +46,8 @@ static int take_archs(const cJSON *body, const struct space *space, cJSON *spec,
             r = err_set(err, ESP_EINVAL, pointer, "an arch is a text");
         if (r == 0)
             r = job_spec_arch(space, item->valuestring, pointer, err, text, id);
+        if (r == 0)
+            r = require_kept(wanted, id, pointer, err);
         if (r == 0)
             cJSON_AddItemToArray(list, cJSON_CreateString(text));
     }
@@ -48,7 +71,12 @@ static int make_spec(struct api_call *call, cJSON *spec, struct err *err, cJSON 
     if (r == 0)
         r = job_spec_space(spec, err, &space);
     if (r == 0)
-        r = take_archs(call->body, space, spec, err);
+        r = take_archs(
+            call->body, space,
+            &(struct wanted){call->sql,
+                             cJSON_GetStringValue(cJSON_GetObjectItem(*ret_supernet, "id")),
+                             strcmp(splits[split], "test") == 0},
+            spec, err);
     if (r == 0 && !report && cJSON_GetArraySize(cJSON_GetObjectItem(spec, "archs")) == 0)
         r = err_set(err, ESP_EINVAL, "/archs", "name archs to evaluate, or ask for a report");
     cJSON_DeleteItemFromObject(spec, "space"); /* the checkpoint has it */

@@ -9,6 +9,7 @@
     X(api_spaces)                                                                                  \
     X(api_archs)                                                                                   \
     X(api_supernets)                                                                               \
+    X(api_pins)                                                                                    \
     X(api_evaluations)                                                                             \
     X(api_searches)                                                                                \
     X(api_exports)                                                                                 \

@@ -407,9 +407,14 @@ int store_front(struct sql *sql, const char *search, struct err *err, cJSON **re
         r = sql_get_rows(
             sql, err, &items,
             "SELECT arch_id, arch, feasible AS \"feasible@bool\", metrics AS \"metrics@json\", "
-            "predicted AS \"predicted@json\", strategy, generation, (SELECT json_extract(e.data, "
-            "'$.top1') FROM evaluations e JOIN searches s ON s.supernet = e.supernet WHERE s.id = "
-            "?1 AND e.arch_id = candidates.arch_id AND e.split = 'test' AND EXISTS (SELECT 1 FROM "
+            "predicted AS \"predicted@json\", strategy, generation, EXISTS (SELECT 1 FROM pins p "
+            "JOIN searches s ON s.supernet = p.supernet WHERE s.id = ?1 AND p.arch_id = "
+            "candidates.arch_id) AS \"pinned@bool\", (SELECT json_extract(e.data, '$.top1') FROM "
+            "evaluations e JOIN searches s ON s.supernet = e.supernet WHERE s.id = ?1 AND (EXISTS "
+            "(SELECT 1 FROM pins p WHERE p.supernet = e.supernet AND p.arch_id = e.arch_id) OR "
+            "EXISTS (SELECT 1 FROM exports x WHERE x.supernet = e.supernet AND x.arch_id = "
+            "e.arch_id AND x.state IN ('queued', 'ready'))) AND e.arch_id = candidates.arch_id AND "
+            "e.split = 'test' AND EXISTS (SELECT 1 FROM "
             "evaluations v WHERE v.supernet = e.supernet AND v.checkpoint = e.checkpoint AND "
             "v.arch_id = e.arch_id AND v.split = 'validation' AND json_extract(v.data, '$.top1') "
             "= json_extract(candidates.metrics, '$.top1.value')) ORDER BY e.id DESC LIMIT 1) "

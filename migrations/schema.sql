@@ -16,6 +16,7 @@ CREATE TABLE leases ( id TEXT PRIMARY KEY, device TEXT NOT NULL REFERENCES devic
 CREATE TABLE measure_requests ( job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, request INTEGER NOT NULL, measurement TEXT REFERENCES measurements (id), error TEXT, PRIMARY KEY (job, request) ) STRICT, WITHOUT ROWID;
 CREATE TABLE measurements ( id TEXT PRIMARY KEY, profile TEXT NOT NULL REFERENCES profiles (id), profile_revision TEXT NOT NULL REFERENCES profile_revisions (id), kind TEXT NOT NULL CHECK (kind IN ('unit', 'network', 'reference')), graph_id TEXT NOT NULL, graph TEXT NOT NULL, signature TEXT, arch TEXT, method TEXT NOT NULL, seed INTEGER NOT NULL, priority INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL CHECK (state IN ('queued', 'leased', 'running', 'accepted', 'failed', 'canceled')), attempt INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0, median_us REAL, low_us REAL, high_us REAL, mean_us REAL, sd_us REAL, n INTEGER, error TEXT, created_us INTEGER NOT NULL, finished_us INTEGER ) STRICT, WITHOUT ROWID;
 CREATE TABLE metrics ( supernet TEXT NOT NULL REFERENCES supernets (id) ON DELETE CASCADE, series TEXT NOT NULL, step INTEGER NOT NULL, epoch REAL NOT NULL, value REAL, PRIMARY KEY (supernet, series, step) ) STRICT, WITHOUT ROWID;
+CREATE TABLE pins ( id INTEGER PRIMARY KEY AUTOINCREMENT, supernet TEXT NOT NULL REFERENCES supernets (id) ON DELETE CASCADE, arch_id TEXT NOT NULL, arch TEXT NOT NULL, created_us INTEGER NOT NULL, UNIQUE (supernet, arch_id) ) STRICT;
 CREATE TABLE profile_revisions ( id TEXT PRIMARY KEY, profile TEXT NOT NULL REFERENCES profiles (id), fingerprint TEXT NOT NULL, created_us INTEGER NOT NULL, UNIQUE (profile, fingerprint) ) STRICT, WITHOUT ROWID;
 CREATE TABLE profiles ( id TEXT PRIMARY KEY, device TEXT NOT NULL REFERENCES devices (id), name TEXT NOT NULL UNIQUE, runtime TEXT NOT NULL, precision TEXT NOT NULL, threads INTEGER NOT NULL, cores TEXT NOT NULL, governor TEXT NOT NULL, noise REAL, reference_us TEXT, revision TEXT, epoch INTEGER NOT NULL DEFAULT 0, created_us INTEGER NOT NULL, UNIQUE (device, runtime, precision, threads, cores, governor) ) STRICT, WITHOUT ROWID;
 CREATE TABLE results ( id INTEGER PRIMARY KEY AUTOINCREMENT, measurement TEXT NOT NULL REFERENCES measurements (id), lease TEXT NOT NULL, attempt INTEGER NOT NULL, idempotency_key TEXT NOT NULL UNIQUE, body_hash TEXT NOT NULL, status TEXT NOT NULL, counted INTEGER NOT NULL, samples BLOB NOT NULL, data TEXT NOT NULL, created_us INTEGER NOT NULL ) STRICT;
@@ -33,6 +34,7 @@ CREATE INDEX candidates_front ON candidates (search, arch_id) WHERE on_front;
 CREATE UNIQUE INDEX candidates_revision ON candidates (search, revision);
 CREATE UNIQUE INDEX devices_machine ON devices (machine_id) WHERE removed_us IS NULL;
 CREATE UNIQUE INDEX devices_name ON devices (name) WHERE removed_us IS NULL;
+CREATE INDEX exports_arch ON exports (supernet, arch_id);
 CREATE INDEX exports_supernet ON exports (supernet);
 CREATE INDEX idempotency_keys_age ON idempotency_keys (created_us);
 CREATE INDEX jobs_state ON jobs (state, priority DESC, id);

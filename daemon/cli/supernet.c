@@ -178,8 +178,8 @@ static int print_evaluations(struct cli *cli, const char *supernet, const char *
 static int evaluate_run(struct cli *cli, int argc, char **argv) {
     bool test = false, report = false;
     const struct option_row rows[] = {
-        {"test", 0, OPTION_FLAG, NULL, 0, 0, "", "on the test images (for networks that are kept)",
-         &test},
+        {"test", 0, OPTION_FLAG, NULL, 0, 0, "",
+         "on the test images (for networks that are pinned or exported)", &test},
         {"report", 'r', OPTION_FLAG, NULL, 0, 0, "",
          "largest, smallest and random subnets, with and without recalibration", &report},
         CLI_WAIT_ROWS(cli),

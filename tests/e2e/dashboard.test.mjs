@@ -147,6 +147,12 @@ test('a point opens its network, and the address keeps the view', async () => {
   await page.locator('.drawing .unit').first().waitFor();
   assert.ok((await page.locator('.drawing .unit').count()) >= 4);
   assert.match(page.url(), /arch=/);
+  await page.getByRole('button', { name: 'Pin', exact: true }).click();
+  await page.getByRole('button', { name: 'Score on test images' }).click();
+  await page.getByRole('button', { name: 'Unpin' }).waitFor();
+  await page.locator('.wide tbody tr').first().locator('td').nth(1).filter({ hasText: '%' }).waitFor({ timeout: 60000 });
+  await page.getByRole('button', { name: 'Unpin' }).click();
+  await page.getByRole('button', { name: 'Pin', exact: true }).waitFor();
   await page.getByLabel('logarithmic').check();
   await page.reload();
   await page.locator('.drawing .unit').first().waitFor();

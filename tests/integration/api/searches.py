@@ -106,10 +106,33 @@ def check_test_images(search, points):
     for point in points:
         equal(point.get("test_top1"), None, "top-1 on the test images before anybody asked")
     kept = points[0]
-    job = client.post("/evaluations", {"supernet": search["supernet"], "archs": [kept["arch"]], "split": "test"}, 202)["job"]["id"]
+    body = {"supernet": search["supernet"], "archs": [kept["arch"]], "split": "test"}
+    refusal = problem(client.request("POST", "/evaluations", body), 409, "conflict", "/archs/0")
+    check("pin" in str(refusal), "the refusal says what to do", refusal)
+    pins = f"/supernets/{search['supernet']}/pins"
+    once = client.post(pins, {"archs": [kept["arch"]]})["items"]
+    equal(client.post(pins, {"archs": [kept["arch"], kept["arch"]]})["items"], once, "pinned again")
+    equal([(row["arch_id"], row["test_top1"]) for row in client.items(pins)], [(kept["arch_id"], None)], "what is pinned")
+    job = client.post("/evaluations", body, 202)["job"]["id"]
     stack.wait_job(job, 60)
     for point in client.get(f"/searches/{search['id']}/front")["items"]:
         equal(point.get("test_top1") is not None, point["arch_id"] == kept["arch_id"], f"{point['arch']} has a top-1 on the test images")
+        equal(point["pinned"], point["arch_id"] == kept["arch_id"], f"{point['arch']} is pinned")
+    check(0 <= client.items(pins)[0]["test_top1"] <= 1, "the pin's top-1", client.items(pins))
+    unpin = f"/supernets/{search['supernet']}/unpin"
+    for _ in range(2):
+        equal(client.post(unpin, {"archs": [kept["arch"]]})["items"], [], "what is pinned")
+    problem(client.request("POST", "/evaluations", body), 409, "conflict", "/archs/0")
+    for point in client.get(f"/searches/{search['id']}/front")["items"]:
+        equal((point["pinned"], point.get("test_top1")), (False, None), "nothing is shown of a network that is not kept")
+    problem(client.request("POST", pins, {"archs": ["nonsense"]}), 400, pointer="/archs/0")
+    problem(client.request("POST", pins, {"archs": []}), 422, pointer="/archs")
+    problem(client.request("POST", "/supernets/none/pins", {"archs": [kept["arch"]]}), 404)
+    stack.cli("arch", "pin", search["supernet"], kept["arch"])
+    check(kept["arch"] in stack.cli("arch", "ls", search["supernet"]), "arch ls lists it")
+    stack.cli("arch", "unpin", search["supernet"], kept["arch"])
+    client.post("/exports", {"supernet": search["supernet"], "arch": kept["arch"], "format": "onnx"}, 202)
+    stack.wait_job(client.post("/evaluations", body, 202)["job"]["id"], 60)
 
 
 @test("a search runs to its front: predicted, evaluated and measured values, events and cursors", 120)

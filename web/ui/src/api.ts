@@ -46,8 +46,9 @@ export type Source = 'counted' | 'predicted' | 'evaluated' | 'measured';
 export type Metric = { value: number; low: number | null; high: number | null; source: Source };
 export type FrontItem = {
   arch_id: string; arch: string; feasible: boolean; metrics: Record<string, Metric>; predicted?: Record<string, Metric>;
-  strategy: string; generation: number; test_top1?: number | null;
+  strategy: string; generation: number; pinned?: boolean; test_top1?: number | null;
 };
+export type Pin = { id: number; arch: string; arch_id: string; top1: number | null; test_top1: number | null; created_at: string };
 export type Front = {
   stage: string | null; version: number; hypervolume: number | null; reference_point: Record<string, number> | null;
   calibration_version: number | null; items: FrontItem[];

@@ -1,6 +1,6 @@
 // One search: the live scatter with the front, hypervolume beside it, the table below, the network of the chosen point at the side.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { get, list, post, type CandidatePage, type Front, type FrontItem, type Job, type Metric, type Profile, type Search, type Source } from '../api';
+import { get, list, post, type CandidatePage, type Front, type FrontItem, type Job, type Metric, type Pin, type Profile, type Search, type Source } from '../api';
 import { ArchView } from '../arch-view';
 import { metricName, metricValue, percent, short, significant, tickLabels } from '../format';
 import { Lines, type Curve } from '../lines';
@@ -147,10 +147,24 @@ function Trust({ search }: { search: Search }) {
   );
 }
 
+/** Keeps a network, or no longer; only what is kept may be scored on the test images. */
+function PinButton({ supernet, arch, pin, changed }: { supernet: string; arch: string; pin: Pin | undefined; changed: () => void }) {
+  const act = (action: string) => post(`/supernets/${encodeURIComponent(supernet)}/${action}`, { archs: [arch] }).then(changed);
+  if (!pin) return <Act do={() => act('pins')} done="The network is kept.">Pin</Act>;
+  return (
+    <>
+      <Act do={() => act('unpin')} done="The network is kept no longer.">Unpin</Act>
+      <Act do={() => post('/evaluations', { supernet, archs: [arch], split: 'test' })} done="The evaluation on the test images is queued.">Score on test images</Act>
+    </>
+  );
+}
+
 export function SearchPage({ id }: { id: string }) {
   const path = `/searches/${encodeURIComponent(id)}`;
   const loaded = useLoaded(() => get<Search>(path), id, ['search', 'generation', 'front'], (d) => d['id'] === id || d['search'] === id);
-  const front = useLoaded(() => get<Front>(`${path}/front`), `${id}/front`, ['front', 'generation'], (d) => d['search'] === id);
+  const front = useLoaded(() => get<Front>(`${path}/front`), `${id}/front`, ['front', 'generation', 'job'], (d) => d['search'] === id || (d['kind'] === 'evaluate' && d['state'] === 'done'));
+  const supernet = loaded.data?.supernet;
+  const pins = useLoaded(() => (supernet ? list<Pin>(`/supernets/${encodeURIComponent(supernet)}/pins`) : Promise.resolve([])), `pins ${supernet}`, ['job'], (d) => d['kind'] === 'evaluate' && d['state'] === 'done');
   const profileList = useLoaded(() => list<Profile>('/profiles'), 'profiles');
   const search = loaded.data;
   const jobId = search?.job ?? null;
@@ -194,6 +208,7 @@ export function SearchPage({ id }: { id: string }) {
   };
   const pick = (key: string) => setQuery({ arch: key });
   const chosen = selected ? byId.get(selected) : undefined;
+  const pinned = pins.data?.find((p) => p.arch_id === selected);
   const running = job.data && ['running', 'queued', 'paused', 'canceling'].includes(job.data.state);
   const latencyKey = keys.find((k) => k.startsWith('latency_us'));
   const all = [...candidates.values()];
@@ -238,6 +253,7 @@ export function SearchPage({ id }: { id: string }) {
             <ArchView space={search.space} arch={chosen.arch} profile={latencyKey?.split(':')[1]} />
             <div class="row">
               <Act do={() => post('/exports', { supernet: search.supernet, arch: chosen.arch, format: 'onnx' })} done="The export is queued; see Jobs.">Export as ONNX</Act>
+              <PinButton supernet={search.supernet} arch={chosen.arch} pin={pinned} changed={() => { pins.reload(); front.reload(); }} />
               {latencyKey && <Act do={() => post('/measurements', { profile: latencyKey.split(':')[1], space: search.space, archs: [chosen.arch] })} done="The measurement is queued.">Measure on the board</Act>}
             </div>
           </Card>
