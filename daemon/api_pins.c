@@ -29,8 +29,7 @@ static int load_space(struct sql *sql, const char *supernet, struct err *err,
 }
 
 static int each_arch(struct api_call *call, const cJSON *archs, const char *supernet,
-                     const struct pin_action *action,
-                     struct err *err) {
+                     const struct pin_action *action, struct err *err) {
     struct space *space = NULL;
     const cJSON *item;
     int i = 0, r = load_space(call->sql, supernet, err, &space);

@@ -114,9 +114,8 @@ static int keep_source(const cJSON *body, struct source *source, struct supernet
         cJSON_AddStringToObject(draft->init, "checkpoint", checkpoint);
     cJSON_AddStringToObject(draft->init_spec, "supernet_dir",
                             text_of(source->spec, "supernet_dir"));
-    if (!cJSON_AddItemToObject(
-            draft->init_spec, "checkpoint",
-            cJSON_DetachItemFromObjectCaseSensitive(source->spec, "checkpoint")))
+    if (!cJSON_AddItemToObject(draft->init_spec, "checkpoint",
+                               cJSON_DetachItemFromObjectCaseSensitive(source->spec, "checkpoint")))
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
     return 0;
 }

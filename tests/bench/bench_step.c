@@ -13,7 +13,10 @@
 #include "base/options.h"
 #include "base/stats.h"
 #include "supernet/engine.h"
+#include "supernet/engine_internal.h"
 #include "supernet/loss.h"
+#include "tests/bench/limits.h"
+#include "tests/bench/step_work.h"
 
 enum { SUBNETS = 4, ROUNDS_MAX = 1000 };
 
@@ -25,6 +28,8 @@ struct bench {
     struct arch archs[SUBNETS];
     int batch, resolution;
     bool only_smallest;
+    struct machine_limits limits;
+    struct work work[ENGINE_PHASES];
     double memory_mb; /* most that the process took beyond what it had before */
     float *images, *logits, *teacher, *d_logits;
     uint16_t *labels;
@@ -156,6 +161,34 @@ static void print_json(const struct bench *b, const double *ms, int rounds) {
            b->batch / median * 1e3, b->memory_mb);
 }
 
+/* What a pass reached, and what bounds it: the time that its multiply-adds and its planes would
+ * take at this machine's limits. */
+static void print_work(const struct bench *b, int phase, double ms) {
+    const struct work *work = &b->work[phase];
+    if (work->flops == 0 || b->limits.gflops == 0 || b->limits.copy_gb_s == 0) {
+        puts("");
+        return;
+    }
+    double compute = work->flops / b->limits.gflops * 1e-6;
+    double memory = work->bytes / b->limits.copy_gb_s * 1e-6;
+    printf("  %6.1f GFLOP/s (%4.1f %% of the peak), %5.1f GB/s (%4.1f %%); %.2f ms of sums, "
+           "%.2f ms of memory at the limits\n",
+           work->flops / ms * 1e-6, 100 * compute / ms, work->bytes / ms * 1e-6, 100 * memory / ms,
+           compute, memory);
+}
+
+static int count_work(struct bench *b, struct err *err) {
+    for (int i = 0; i < (b->only_smallest ? 1 : SUBNETS); i++) {
+        struct graph *graph = NULL;
+        int rc = graph_build(b->space, &b->archs[i], err, &graph);
+        if (rc != 0)
+            return rc;
+        step_work_add(graph, b->batch, ENGINE_MERGE_CHANNELS, b->work);
+        free(graph);
+    }
+    return 0;
+}
+
 static void print_text(const struct bench *b, const double *ms, int rounds,
                        const int64_t phases[ENGINE_PHASES]) {
     double median = stats_median(ms, (size_t)rounds), passes = 0;
@@ -163,12 +196,15 @@ static void print_text(const struct bench *b, const double *ms, int rounds,
            b->batch, parallel_threads(b->pool), median, rounds, b->batch / median * 1e3);
     printf("  %d pixels a side, %.0f MB of memory beyond the start's\n", b->resolution,
            b->memory_mb);
+    printf("  this machine: %.0f GFLOP/s, reads %.1f, copies %.1f GB/s\n", b->limits.gflops,
+           b->limits.read_gb_s, b->limits.copy_gb_s);
     printf("  latest: max %.1f, min %.1f, random %.1f and %.1f, optimiser %.1f ms\n",
            b->subnet_ms[0], b->subnet_ms[1], b->subnet_ms[2], b->subnet_ms[3], b->optimiser_ms);
     for (int i = 0; i < ENGINE_PHASES; i++) {
-        printf("  %-13s %7.2f ms a step\n", engine_phase_names[i],
-               (double)phases[i] / 1e6 / rounds);
-        passes += (double)phases[i] / 1e6 / rounds;
+        double ms_a_step = (double)phases[i] / 1e6 / rounds;
+        passes += ms_a_step;
+        printf("  %-13s %7.2f ms a step", engine_phase_names[i], ms_a_step);
+        print_work(b, i, ms_a_step);
     }
     printf("  %-13s %7.2f ms a step\n", "between",
            stats_mean(ms, (size_t)rounds) - passes - b->optimiser_ms);
@@ -188,9 +224,11 @@ static int measure(struct bench *b, int rounds, bool json, struct err *err) {
     b->memory_mb = peak_mb() - b->memory_mb;
     for (int i = 0; i < ENGINE_PHASES; i++)
         after[i] -= before[i];
+    if (rc == 0 && !json)
+        b->limits = machine_limits_measure(b->pool);
     if (rc == 0 && json)
         print_json(b, ms, rounds);
-    else if (rc == 0)
+    else if (rc == 0 && (rc = count_work(b, err)) == 0)
         print_text(b, ms, rounds, after);
     return rc;
 }

@@ -8,7 +8,8 @@
 
 static int do_supernet(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
     struct dataset_request data = {.name = argument, .path = "/data"};
-    struct supernet_request request = {.name = argument, .space = "space", .space_fingerprint = "f"};
+    struct supernet_request request = {
+        .name = argument, .space = "space", .space_fingerprint = "f"};
     char dataset[ID_MAX];
     cJSON *train = cJSON_CreateObject();
     request.train = train;
