@@ -6,10 +6,11 @@
 #include "base/memory.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
+#include "daemon/job_spec.h"
 #include "daemon/store_datasets.h"
 #include "daemon/store_jobs.h"
 
-static const char *const formats[] = {"idx", "cifar10", "cifar100", NULL};
+static const char *const formats[] = {"idx", "cifar10", "cifar100", "folder", NULL};
 
 static bool below(const char *path, const char *root) {
     size_t len = strlen(root);
@@ -50,8 +51,10 @@ static int check_path(struct api_call *call, struct err *err) {
 }
 
 static int create_dataset(struct api_call *call, struct err *err) {
-    static const char *const keys[] = {"name", "path", "format", "validation", "split_seed", NULL};
-    struct dataset_request request = {.path = call->state, .validation = 5000, .split_seed = 1};
+    static const char *const keys[] = {"name",       "path", "format",      "validation",
+                                       "split_seed", "side", "max_skipped", NULL};
+    struct dataset_request request = {
+        .path = call->state, .validation = -1, .split_seed = 1, .max_skipped = 0.05};
     char id[ID_MAX], job[ID_MAX];
     int format = -1;
     cJSON *dataset = NULL, *job_doc = NULL;
@@ -65,6 +68,10 @@ static int create_dataset(struct api_call *call, struct err *err) {
     if (r == 0)
         r = json_int_opt(call->body, "", "split_seed", 0, INT64_C(1) << 53, err,
                          &request.split_seed);
+    if (r == 0)
+        r = json_int_opt(call->body, "", "side", 1, 1024, err, &request.side);
+    if (r == 0)
+        r = json_real_opt(call->body, "", "max_skipped", 0, 1, err, &request.max_skipped);
     request.format = format >= 0 ? formats[format] : NULL;
     if (r == 0)
         r = store_dataset_create(call->tx, &request, err, id);
@@ -72,7 +79,7 @@ static int create_dataset(struct api_call *call, struct err *err) {
         r = store_dataset_get(call->sql, id, err, &dataset);
     if (r == 0) {
         cJSON *spec = cJSON_CreateObject();
-        cJSON_AddItemToObject(spec, "dataset", store_dataset_spec(dataset));
+        cJSON_AddItemToObject(spec, "dataset", job_spec_dataset(call->daemon, dataset));
         r = store_job_create(call->tx, "dataset", id, spec, err, job);
         cJSON_Delete(spec);
     }

@@ -29,7 +29,7 @@ static int start_training(struct api_call *call, const char *id, cJSON *space,
     cJSON_AddStringToObject(spec, "supernet_id", id);
     cJSON_AddStringToObject(spec, "supernet_dir", dir);
     cJSON_AddItemToObject(spec, "space", space);
-    cJSON_AddItemToObject(spec, "dataset", store_dataset_spec(draft->dataset));
+    cJSON_AddItemToObject(spec, "dataset", job_spec_dataset(call->daemon, draft->dataset));
     cJSON_AddItemToObject(spec, "train", cJSON_Duplicate(draft->train, true));
     if (draft->init_spec != NULL) {
         cJSON_AddItemToObject(spec, "init_from", cJSON_Duplicate(draft->init_spec, true));

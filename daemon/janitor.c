@@ -29,6 +29,7 @@ static const struct folder {
     const char *name, *prefix;
     int (*known)(struct sql *sql, struct err *err, cJSON **ret_array);
 } folders[] = {{"supernets", "sn_", store_supernet_ids},
+               {"datasets", "ds_", store_dataset_ids}, /* caches of decoded images */
                {"exports", "ex_", store_export_paths},
                {"jobs", "job_", store_jobs_kept}};
 

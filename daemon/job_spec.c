@@ -50,12 +50,22 @@ static int add_space(struct sql *sql, const char *id, cJSON *spec, struct err *e
     return r;
 }
 
-static int add_dataset(struct sql *sql, const cJSON *supernet, cJSON *spec, struct err *err) {
+cJSON *job_spec_dataset(const struct daemon *daemon, const cJSON *dataset) {
+    char dir[PATH_SIZE];
+    cJSON *spec = store_dataset_spec(dataset);
+    snprintf(dir, sizeof(dir), "%.900s/datasets/%.60s", daemon->data_dir,
+             cJSON_GetStringValue(cJSON_GetObjectItem(dataset, "id")));
+    cJSON_AddStringToObject(spec, "cache_dir", dir);
+    return spec;
+}
+
+static int add_dataset(const struct daemon *daemon, struct sql *sql, const cJSON *supernet,
+                       cJSON *spec, struct err *err) {
     cJSON *dataset = NULL;
     int r = store_dataset_get(sql, cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "dataset")),
                               err, &dataset);
     if (r == 0)
-        cJSON_AddItemToObject(spec, "dataset", store_dataset_spec(dataset));
+        cJSON_AddItemToObject(spec, "dataset", job_spec_dataset(daemon, dataset));
     cJSON_Delete(dataset);
     return r;
 }
@@ -76,7 +86,7 @@ int job_spec_supernet(const struct daemon *daemon, struct sql *sql, const char *
     if (r == 0)
         r = add_space(sql, id, spec, err);
     if (r == 0)
-        r = add_dataset(sql, supernet, spec, err);
+        r = add_dataset(daemon, sql, supernet, spec, err);
     if (r == 0)
         *ret_supernet = supernet;
     else

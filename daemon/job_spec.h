@@ -12,6 +12,8 @@
  * pointer /supernet or /checkpoint; ESP_ECONFLICT (no checkpoint yet). */
 int job_spec_supernet(const struct daemon *daemon, struct sql *sql, const char *ref,
                       const char *checkpoint, cJSON *spec, struct err *err, cJSON **ret_supernet);
+/* The member "dataset" of a spec, of a data set as the store shows it; the caller owns it. */
+cJSON *job_spec_dataset(const struct daemon *daemon, const cJSON *dataset);
 /* The spec's "space", parsed. */
 int job_spec_space(const cJSON *spec, struct err *err, struct space **ret_space);
 /* An arch that a person wrote, in its canonical text and by id; err points at pointer. */

@@ -1,18 +1,22 @@
 #include "daemon/store_datasets.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 
 #define DATASET_COLUMNS                                                                            \
-    "id, name, path, format, validation, split_seed, state, error AS \"error@json\", channels, "   \
-    "height, width, n_classes, n_train, n_validation, n_test, revision, created_us AS "            \
-    "\"created_at@time\""
+    "id, name, path, format, CASE WHEN validation_auto THEN NULL ELSE validation END AS "          \
+    "validation, split_seed, side, max_skipped, state, error AS \"error@json\", channels, "        \
+    "height, width, n_classes, n_train, n_validation, n_test, n_files, n_skipped, n_enlarged, "    \
+    "revision, created_us AS \"created_at@time\""
+#define DATASET_DETAILS ", classes AS \"classes@json\", skipped AS \"skipped@json\""
 
 static int announce(struct store_tx *tx, const char *id, struct err *err) {
     cJSON *doc = NULL;
-    int r = store_dataset_get(store_tx_sql(tx), id, err, &doc);
-    if (r == 0)
+    int r = sql_get_row(store_tx_sql(tx), err, &doc,
+                        "SELECT " DATASET_COLUMNS " FROM datasets WHERE id = ?1", "t", id);
+    if (r == 0 && doc != NULL)
         r = store_tx_event(tx, err, "dataset", doc);
     cJSON_Delete(doc);
     return r;
@@ -32,10 +36,11 @@ int store_dataset_create(struct store_tx *tx, const struct dataset_request *requ
         return r;
     id_make("ds_", id);
     r = sql_run(sql, err, NULL,
-                "INSERT INTO datasets (id, name, path, format, validation, split_seed, state, "
-                "created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'checking', ?7)",
-                "ttttiii", id, request->name, request->path, request->format, request->validation,
-                request->split_seed, store_tx_now_us(tx));
+                "INSERT INTO datasets (id, name, path, format, validation, validation_auto, "
+                "split_seed, side, max_skipped, state, created_us) VALUES (?1, ?2, ?3, ?4, "
+                "max(?5, 0), ?5 < 0, ?6, nullif(?7, 0), ?8, 'checking', ?9)",
+                "ttttiiiri", id, request->name, request->path, request->format, request->validation,
+                request->split_seed, request->side, request->max_skipped, store_tx_now_us(tx));
     if (r == 0)
         r = announce(tx, id, err);
     if (r == 0)
@@ -46,8 +51,9 @@ int store_dataset_create(struct store_tx *tx, const struct dataset_request *requ
 int store_dataset_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc) {
     cJSON *doc = NULL;
     int r = sql_get_row(sql, err, &doc,
-                        "SELECT " DATASET_COLUMNS " FROM datasets WHERE id = ?1 OR name = ?1", "t",
-                        ref);
+                        "SELECT " DATASET_COLUMNS DATASET_DETAILS
+                        " FROM datasets WHERE id = ?1 OR name = ?1",
+                        "t", ref);
     if (r == 0 && doc == NULL)
         r = err_set(err, ESP_ENOTFOUND, NULL, "there is no data set \"%s\"", ref);
     if (r == 0)
@@ -91,24 +97,36 @@ int store_dataset_delete(struct store_tx *tx, const char *id, struct err *err, c
     return r;
 }
 
+static int set_details(struct sql *sql, const char *id, const cJSON *data, struct err *err) {
+    char *classes = json_print(cJSON_GetObjectItemCaseSensitive(data, "classes"));
+    char *skipped = json_print(cJSON_GetObjectItemCaseSensitive(data, "skipped"));
+    int r = sql_run(sql, err, NULL, "UPDATE datasets SET classes = ?2, skipped = ?3 WHERE id = ?1",
+                    "ttt", id, classes, skipped);
+    free(classes);
+    free(skipped);
+    return r;
+}
+
 int store_dataset_found(struct store_tx *tx, const char *id, const cJSON *data, struct err *err) {
-    static const char *const keys[] = {"channels", "height",       "width", "n_classes",
-                                       "n_train",  "n_validation", "n_test"};
-    int64_t numbers[7];
+    static const char *const keys[] = {"channels",  "height",       "width",  "n_classes",
+                                       "n_train",   "n_validation", "n_test", "n_files",
+                                       "n_skipped", "n_enlarged"};
+    int64_t n[sizeof(keys) / sizeof(*keys)] = {0};
     const char *revision, *format;
     int r = json_string(data, "", "revision", 1, 128, err, &revision);
     if (r == 0)
         r = json_string(data, "", "format", 1, 32, err, &format);
-    for (int i = 0; i < 7 && r == 0; i++)
-        r = json_int(data, "", keys[i], 0, 1000000000, err, &numbers[i]);
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys) && r == 0; i++)
+        r = i < 7 ? json_int(data, "", keys[i], 0, 1000000000, err, &n[i])
+                  : json_int_opt(data, "", keys[i], 0, 1000000000, err, &n[i]);
     if (r == 0)
         r = sql_run(store_tx_sql(tx), err, NULL,
                     "UPDATE datasets SET channels = ?2, height = ?3, width = ?4, n_classes = ?5, "
-                    "n_train = ?6, n_validation = ?7, n_test = ?8, revision = ?9, format = ?10 "
-                    "WHERE id = ?1",
-                    "tiiiiiiitt", id, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4],
-                    numbers[5], numbers[6], revision, format);
-    return r;
+                    "n_train = ?6, n_validation = ?7, n_test = ?8, n_files = ?9, n_skipped = ?10, "
+                    "n_enlarged = ?11, revision = ?12, format = ?13 WHERE id = ?1",
+                    "tiiiiiiiiiitt", id, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9],
+                    revision, format);
+    return r != 0 ? r : set_details(store_tx_sql(tx), id, data, err);
 }
 
 int store_dataset_follow(struct store_tx *tx, const char *id, enum job_state state,
@@ -129,9 +147,10 @@ int store_dataset_follow(struct store_tx *tx, const char *id, enum job_state sta
 }
 
 cJSON *store_dataset_spec(const cJSON *dataset) {
-    static const char *const keys[] = {"path", "format", "validation", "split_seed"};
+    static const char *const keys[] = {"path",       "format", "validation",
+                                       "split_seed", "side",   "max_skipped"};
     cJSON *spec = cJSON_CreateObject();
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
         cJSON_AddItemToObject(
             spec, keys[i],
             cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(dataset, keys[i]), true));

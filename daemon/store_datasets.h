@@ -9,12 +9,14 @@
 
 struct dataset_request {
     const char *name, *path, *format;
-    int64_t validation, split_seed;
+    int64_t validation, split_seed; /* validation -1: by the number of images */
+    int64_t side;                   /* 0: by the files */
+    double max_skipped;
 };
 
 int store_dataset_create(struct store_tx *tx, const struct dataset_request *request,
                          struct err *err, char ret_id[ID_MAX]);
-/* ref: id or name. As the API shows it; ESP_ENOTFOUND. */
+/* ref: id or name. As the API shows it, with "classes" and "skipped"; ESP_ENOTFOUND. */
 int store_dataset_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc);
 int store_dataset_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
                        cJSON **ret_doc);
@@ -24,5 +26,5 @@ int store_dataset_delete(struct store_tx *tx, const char *id, struct err *err, c
 int store_dataset_found(struct store_tx *tx, const char *id, const cJSON *data, struct err *err);
 int store_dataset_follow(struct store_tx *tx, const char *id, enum job_state state,
                          struct err *err);
-/* The part of a job's spec: {"path", "format", "validation", "split_seed"}. */
+/* The part of a job's spec, but for "cache_dir" (job_spec_dataset adds it). */
 cJSON *store_dataset_spec(const cJSON *dataset);

@@ -2,16 +2,9 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
-#include <math.h>
+#include "supernet/resample.h"
 #include <stdlib.h>
 #include <string.h>
-
-/* Taps of every output position along one side. */
-struct resample {
-    int size, taps;
-    int *first;     /* [size]: input position of the first tap */
-    float *weights; /* [size, taps], each row sums to 1 */
-};
 
 struct augment {
     const struct dataset *dataset;
@@ -27,47 +20,6 @@ struct drawn {
     bool flip;
     int cut_y, cut_x; /* first row and column of the cutout */
 };
-
-static void resample_finish(struct resample *resample) {
-    free(resample->first);
-    free(resample->weights);
-}
-
-static void resample_row(struct resample *resample, int output, int input_size) {
-    double step = (double)input_size / resample->size, support = step > 1 ? step : 1;
-    double centre = (output + 0.5) * step, sum = 0;
-    int first = (int)floor(centre - support + 0.5), last = first + resample->taps;
-    first = first < 0 ? 0 : first;
-    last = last > input_size ? input_size : last;
-    float *weights = resample->weights + (size_t)output * (size_t)resample->taps;
-    for (int i = first; i < last; i++)
-        sum += fmax(0, 1 - fabs(i + 0.5 - centre) / support);
-    for (int i = first; i < last; i++)
-        weights[i - first] = (float)(fmax(0, 1 - fabs(i + 0.5 - centre) / support) / sum);
-    /* Unused taps keep weight 0; the first moves so that all of them stay inside the image. */
-    int beyond = first + resample->taps - input_size;
-    if (beyond > 0) {
-        memmove(weights + beyond, weights, (size_t)(resample->taps - beyond) * sizeof *weights);
-        memset(weights, 0, (size_t)beyond * sizeof *weights);
-        first -= beyond;
-    }
-    resample->first[output] = first;
-}
-
-static int resample_init(struct resample *resample, int input_size, int output_size) {
-    double step = (double)input_size / output_size;
-    int taps = (int)ceil(2 * (step > 1 ? step : 1)) + 1;
-    resample->size = output_size;
-    resample->taps = taps < input_size ? taps : input_size;
-    resample->first = mem_array((size_t)output_size, sizeof *resample->first);
-    resample->weights =
-        mem_array((size_t)output_size * (size_t)resample->taps, sizeof *resample->weights);
-    if (!resample->first || !resample->weights)
-        return ESP_ENOMEM;
-    for (int i = 0; i < output_size; i++)
-        resample_row(resample, i, input_size);
-    return 0;
-}
 
 static int check_resolutions(const int *resolutions, int n, struct err *err) {
     if (n < 1 || n > AUGMENT_RESOLUTIONS_MAX)
@@ -93,8 +45,8 @@ int augment_create(const struct dataset *dataset, const int *resolutions, int n,
     for (int i = 0; i < n; i++) {
         augment->resolutions[i] = resolutions[i];
         augment->largest = resolutions[i] > augment->largest ? resolutions[i] : augment->largest;
-        if (resample_init(&augment->rows[i], dataset->height, resolutions[i]) != 0 ||
-            resample_init(&augment->columns[i], dataset->width, resolutions[i]) != 0) {
+        if (resample_set(&augment->rows[i], dataset->height, resolutions[i]) != 0 ||
+            resample_set(&augment->columns[i], dataset->width, resolutions[i]) != 0) {
             augment_destroy(augment);
             return err_set(err, ESP_ENOMEM, NULL, "no memory for augmentation");
         }

@@ -2,10 +2,12 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
+#include "base/utf8.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 const char *const dataset_split_names[] = {"train", "validation", "test", NULL};
@@ -24,9 +26,50 @@ const char *const dataset_format_names[] = {
     NULL};
 #undef FORMAT
 
+void dataset_free_names(char **names, size_t n) {
+    for (size_t i = 0; names && i < n; i++)
+        free(names[i]);
+    free(names);
+}
+
+void dataset_skipped_finish(struct dataset_skipped *skipped) {
+    for (size_t i = 0; i < DATASET_SKIPPED_NAMED; i++)
+        free(skipped->first[i].name);
+    *skipped = (struct dataset_skipped){0};
+}
+
+static char *escaped(const char *name) {
+    size_t len = strlen(name), used = 0;
+    char *text = mem_array(len + 1, 4);
+    for (size_t i = 0; text && i < len;) {
+        size_t step = (unsigned char)name[i] < ' ' ? 0 : utf8_step(name + i, len - i);
+        if (step > 0)
+            memcpy(text + used, name + i, step);
+        else
+            snprintf(text + used, 5, "\\x%02x", (unsigned char)name[i]);
+        used += step > 0 ? step : 4;
+        i += step > 0 ? step : 1;
+    }
+    return text;
+}
+
+void dataset_skip(struct dataset_skipped *skipped, const char *name, const char *reason) {
+    if (skipped->n < DATASET_SKIPPED_NAMED) {
+        skipped->first[skipped->n].name = escaped(name);
+        snprintf(skipped->first[skipped->n].reason, sizeof skipped->first[0].reason, "%s", reason);
+    }
+    skipped->n++;
+}
+
 void dataset_images_finish(struct dataset_images *images) {
-    free(images->images);
+    if (images->map)
+        munmap(images->map, images->map_bytes);
+    else
+        free(images->images);
     free(images->labels);
+    free(images->sums);
+    dataset_free_names(images->class_names, (size_t)images->n_classes);
+    dataset_skipped_finish(&images->skipped);
     *images = (struct dataset_images){0};
 }
 
@@ -62,7 +105,7 @@ static int choose_format(const struct dataset_options *options, struct err *err,
 
 /* Fixes the number of classes and checks every label against it. */
 static int check_labels(struct dataset_images *images, struct err *err) {
-    size_t count = images->n_train + images->n_test;
+    size_t count = images->n_train + images->n_validation + images->n_test;
     int largest = 0;
     bool several = false;
     for (size_t i = 0; i < images->n_train; i++) {
@@ -91,36 +134,79 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static int split(struct dataset *dataset, size_t n_train, size_t n_test,
-                 const struct dataset_options *options, struct err *err) {
-    size_t held_out = options->validation;
-    if (held_out > n_train / 2)
+/* How many images of each split, and how many of them are cut off the training images. */
+struct cut {
+    size_t validation, test;
+};
+
+static int plan_cut(const struct dataset_images *images, const struct dataset_options *options,
+                    struct err *err, struct cut *ret_cut) {
+    struct cut cut = {0, images->cut ? (images->n_train + 9) / 10 : 0};
+    size_t left = images->n_train - cut.test;
+    if (options->validation == DATASET_VALIDATION_AUTO)
+        cut.validation =
+            left / 10 < DATASET_VALIDATION_DEFAULT ? left / 10 : DATASET_VALIDATION_DEFAULT;
+    else
+        cut.validation = options->validation;
+    if (images->n_validation > 0)
+        cut.validation = 0; /* the files say which */
+    if (cut.validation > left / 2)
         return err_set(
             err, ESP_EINVAL, "/validation",
             "%zu validation images asked for, but at most half of the %zu training images "
             "can be held out",
-            held_out, n_train);
-    size_t n[SPLITS] = {n_train - held_out, held_out, n_test};
-    uint32_t *order = mem_array(n_train + n_test, sizeof *order);
+            cut.validation, left);
+    *ret_cut = cut;
+    return 0;
+}
+
+/* Takes n images from order on as a split, ascending. */
+static int take_split(struct dataset *dataset, enum dataset_split split, const uint32_t *order,
+                      size_t n, struct err *err) {
+    dataset->n[split] = n;
+    dataset->index[split] = mem_array(n ? n : 1, sizeof *order);
+    if (!dataset->index[split])
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for the split");
+    memcpy(dataset->index[split], order, n * sizeof *order);
+    qsort(dataset->index[split], n, sizeof *order, ascending);
+    return 0;
+}
+
+/* order: the shuffled training images (validation first, then test, when they are cut off), then
+ * those that the files give to validation and test. */
+static int take_splits(struct dataset *dataset, const struct dataset_images *images,
+                       const struct cut *cut, const uint32_t *order, struct err *err) {
+    size_t held_out = cut->validation + cut->test, n_train = images->n_train;
+    bool named = images->n_validation > 0;
+    const uint32_t *validation = named ? order + n_train : order;
+    const uint32_t *test =
+        images->cut ? order + cut->validation : order + n_train + images->n_validation;
+    int rc = take_split(dataset, SPLIT_TRAIN, order + held_out, n_train - held_out, err);
+    if (rc == 0)
+        rc = take_split(dataset, SPLIT_VALIDATION, validation,
+                        named ? images->n_validation : cut->validation, err);
+    if (rc == 0)
+        rc = take_split(dataset, SPLIT_TEST, test, images->cut ? cut->test : images->n_test, err);
+    return rc;
+}
+
+static int split(struct dataset *dataset, const struct dataset_images *images,
+                 const struct dataset_options *options, struct err *err) {
+    size_t count = images->n_train + images->n_validation + images->n_test;
+    struct cut cut = {0};
+    int rc = plan_cut(images, options, err, &cut);
+    if (rc != 0)
+        return rc;
+    uint32_t *order = mem_array(count, sizeof *order);
     if (!order)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for the split");
-    for (size_t i = 0; i < n_train + n_test; i++)
+    for (size_t i = 0; i < count; i++)
         order[i] = (uint32_t)i;
     struct rng rng = rng_make(options->split_seed, RNG_SPLIT, 0, 0);
-    rng_shuffle_u32(&rng, order, n_train);
-    size_t start[SPLITS] = {held_out, 0, n_train};
-    for (int s = 0; s < SPLITS; s++) {
-        dataset->n[s] = n[s];
-        dataset->index[s] = mem_array(n[s] ? n[s] : 1, sizeof *order);
-        if (!dataset->index[s]) {
-            free(order);
-            return err_set(err, ESP_ENOMEM, NULL, "no memory for the split");
-        }
-        memcpy(dataset->index[s], order + start[s], n[s] * sizeof *order);
-        qsort(dataset->index[s], n[s], sizeof *order, ascending);
-    }
+    rng_shuffle_u32(&rng, order, images->n_train);
+    rc = take_splits(dataset, images, &cut, order, err);
     free(order);
-    return 0;
+    return rc;
 }
 
 static void count_bytes(const struct dataset *dataset, int channel, uint64_t counts[256]) {
@@ -134,18 +220,36 @@ static void count_bytes(const struct dataset *dataset, int channel, uint64_t cou
     }
 }
 
-/* Mean and deviation from the counts of the 256 values: exact in any order. */
-static void measure_channels(struct dataset *dataset) {
+/* Sums over the train split from the counts of the 256 values: exact in any order. */
+static struct dataset_sums sum_bytes(const struct dataset *dataset, int channel) {
+    struct dataset_sums total = {0};
+    uint64_t counts[256] = {0};
+    count_bytes(dataset, channel, counts);
+    for (uint64_t v = 0; v < 256; v++) {
+        total.sum += counts[v] * v;
+        total.squares += counts[v] * v * v;
+    }
+    return total;
+}
+
+/* The same from what is known of each image. */
+static struct dataset_sums add_sums(const struct dataset *dataset, const struct dataset_sums *sums,
+                                    int channel) {
+    struct dataset_sums total = {0};
+    for (size_t i = 0; i < dataset->n[SPLIT_TRAIN]; i++) {
+        const struct dataset_sums *image =
+            sums + (size_t)dataset->index[SPLIT_TRAIN][i] * (size_t)dataset->channels + channel;
+        total.sum += image->sum;
+        total.squares += image->squares;
+    }
+    return total;
+}
+
+static void measure_channels(struct dataset *dataset, const struct dataset_sums *sums) {
+    double n = (double)dataset->n[SPLIT_TRAIN] * dataset->height * dataset->width;
     for (int c = 0; c < dataset->channels; c++) {
-        uint64_t counts[256] = {0};
-        double n = 0, sum = 0, squares = 0;
-        count_bytes(dataset, c, counts);
-        for (int v = 0; v < 256; v++) {
-            n += (double)counts[v];
-            sum += (double)counts[v] * v;
-            squares += (double)counts[v] * v * v;
-        }
-        double mean = sum / n, variance = squares / n - mean * mean;
+        struct dataset_sums total = sums ? add_sums(dataset, sums, c) : sum_bytes(dataset, c);
+        double mean = (double)total.sum / n, variance = (double)total.squares / n - mean * mean;
         /* A channel of one value only would divide by nothing: one grey level at least. */
         double deviation = variance > 1 ? sqrt(variance) : 1;
         dataset->mean[c] = (float)(mean / 255);
@@ -153,7 +257,7 @@ static void measure_channels(struct dataset *dataset) {
     }
 }
 
-static void identify(struct dataset *dataset) {
+static void identify(struct dataset *dataset, const char *content) {
     struct hash hash;
     char text[HASH_TEXT_LONG], shape[128];
     size_t count = dataset->n[SPLIT_TRAIN] + dataset->n[SPLIT_VALIDATION] + dataset->n[SPLIT_TEST];
@@ -165,7 +269,10 @@ static void identify(struct dataset *dataset) {
     hash_init(&hash);
     hash_update(&hash, shape, (size_t)len);
     hash_update(&hash, dataset->labels, count * sizeof *dataset->labels);
-    hash_update(&hash, dataset->images, count * pixels);
+    if (content[0])
+        hash_update(&hash, content, strlen(content));
+    else
+        hash_update(&hash, dataset->images, count * pixels);
     for (int s = 0; s < SPLITS; s++)
         hash_update(&hash, dataset->index[s], dataset->n[s] * sizeof *dataset->index[s]);
     hash_final(&hash, text);
@@ -178,7 +285,7 @@ static int adopt(struct dataset_images *images, const struct dataset_format *for
                  const struct dataset_options *options, struct err *err, struct dataset *dataset) {
     int rc = check_labels(images, err);
     if (rc == 0)
-        rc = split(dataset, images->n_train, images->n_test, options, err);
+        rc = split(dataset, images, options, err);
     if (rc != 0)
         return rc;
     dataset->channels = images->channels;
@@ -188,9 +295,15 @@ static int adopt(struct dataset_images *images, const struct dataset_format *for
     snprintf(dataset->format, sizeof dataset->format, "%s", format->name);
     dataset->images = images->images;
     dataset->labels = images->labels;
+    dataset->map = images->map;
+    dataset->map_bytes = images->map_bytes;
+    dataset->class_names = images->class_names;
+    dataset->skipped = images->skipped;
+    dataset->n_enlarged = images->n_enlarged;
+    measure_channels(dataset, images->sums);
+    identify(dataset, images->content);
+    free(images->sums);
     *images = (struct dataset_images){0};
-    measure_channels(dataset);
-    identify(dataset);
     return 0;
 }
 
@@ -201,7 +314,7 @@ int dataset_open(const struct dataset_options *options, struct err *err,
     struct dataset *dataset = NULL;
     int rc = choose_format(options, err, &format);
     if (rc == 0)
-        rc = format->load(options->path, err, &images);
+        rc = format->load(options, err, &images);
     if (rc != 0)
         goto out;
     if (!(dataset = mem_array(1, sizeof *dataset))) {
@@ -223,7 +336,12 @@ void dataset_close(struct dataset *dataset) {
         return;
     for (int s = 0; s < SPLITS; s++)
         free(dataset->index[s]);
-    free((void *)dataset->images);
+    if (dataset->map)
+        munmap(dataset->map, dataset->map_bytes);
+    else
+        free((void *)dataset->images);
     free((void *)dataset->labels);
+    dataset_free_names(dataset->class_names, (size_t)dataset->n_classes);
+    dataset_skipped_finish(&dataset->skipped);
     free(dataset);
 }

@@ -24,6 +24,7 @@ struct layout {
     int n_labels;
     int below[LABELS_MAX]; /* each label byte's bound */
     const char *train[TRAIN_FILES_MAX + 1], *test;
+    const char *names; /* of the classes, a line each; may be absent */
 };
 
 static const struct layout cifar10 = {
@@ -32,12 +33,14 @@ static const struct layout cifar10 = {
     .train = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
               "data_batch_5.bin"},
     .test = "test_batch.bin",
+    .names = "batches.meta.txt",
 };
 static const struct layout cifar100 = {
     .n_labels = 2, /* coarse, fine */
     .below = {20, 100},
     .train = {"train.bin"},
     .test = "test.bin",
+    .names = "fine_label_names.txt",
 };
 
 struct records {
@@ -122,15 +125,19 @@ static int load(const struct layout *layout, const char *folder, struct err *err
                                           .n_test = records.n - n_train,
                                           .images = records.images,
                                           .labels = records.labels};
+    if (rc == 0)
+        ret_images->class_names = dataset_read_names(folder, layout->names, ret_images->n_classes);
     return rc;
 }
 
-static int cifar10_load(const char *folder, struct err *err, struct dataset_images *ret_images) {
-    return load(&cifar10, folder, err, ret_images);
+static int cifar10_load(const struct dataset_options *options, struct err *err,
+                        struct dataset_images *ret_images) {
+    return load(&cifar10, options->path, err, ret_images);
 }
 
-static int cifar100_load(const char *folder, struct err *err, struct dataset_images *ret_images) {
-    return load(&cifar100, folder, err, ret_images);
+static int cifar100_load(const struct dataset_options *options, struct err *err,
+                         struct dataset_images *ret_images) {
+    return load(&cifar100, options->path, err, ret_images);
 }
 
 static bool cifar10_probe(const char *folder) {

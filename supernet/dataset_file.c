@@ -1,14 +1,18 @@
 #include "supernet/dataset_format.h"
 
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/utf8.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
-enum { READ_CHUNK = 1 << 24, GZ_BUFFER = 1 << 17 };
+enum { READ_CHUNK = 1 << 24, GZ_BUFFER = 1 << 17, NAMES_BYTES_MAX = 1 << 20 };
 
 static int join_path(struct dataset_file *file, const char *folder, const char *name,
                      const char *suffix) {
@@ -102,4 +106,32 @@ void dataset_file_close(struct dataset_file *file) {
     if (file->gz)
         gzclose(file->gz);
     file->gz = NULL;
+}
+
+/* Cuts text into names at the ends of its lines, empty ones left out; false when they are not n. */
+static bool cut_lines(char *text, int n, char **ret_names) {
+    int found = 0;
+    char *rest = NULL;
+    for (char *line = strtok_r(text, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest)) {
+        if (found == n || !utf8_valid(line, strlen(line)))
+            return false;
+        if (!(ret_names[found++] = mem_strdup(line)))
+            return false;
+    }
+    return found == n;
+}
+
+char **dataset_read_names(const char *folder, const char *name, int n_classes) {
+    struct dataset_file file = {0};
+    char *text = NULL;
+    size_t len = 0;
+    char **names = mem_array((size_t)n_classes, sizeof *names);
+    bool good = names && join_path(&file, folder, name, "") == 0 && is_file(file.path) &&
+                file_read(file.path, NAMES_BYTES_MAX, NULL, &text, &len) == 0 &&
+                strlen(text) == len && cut_lines(text, n_classes, names);
+    free(text);
+    if (good)
+        return names;
+    dataset_free_names(names, (size_t)n_classes);
+    return NULL;
 }

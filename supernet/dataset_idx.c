@@ -147,7 +147,9 @@ static int read_all(const char *folder, struct dataset_file *train, struct datas
     return rc;
 }
 
-static int idx_load(const char *folder, struct err *err, struct dataset_images *ret_images) {
+static int idx_load(const struct dataset_options *options, struct err *err,
+                    struct dataset_images *ret_images) {
+    const char *folder = options->path;
     struct dataset_file train = {0}, test = {0};
     struct dataset_images test_shape = {0};
     int rc = open_images(&train, folder, "train-images-idx3-ubyte", err, ret_images,

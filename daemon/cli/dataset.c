@@ -1,9 +1,12 @@
 /* espalier dataset add, ls, show, rm. */
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/cli/commands.h"
 #include "daemon/cli/resource.h"
+
+enum { CLASSES_SHOWN = 100 };
 
 static const struct column list[] = {
     {"ID", "id", CELL_TEXT},         {"NAME", "name", CELL_TEXT},
@@ -23,40 +26,61 @@ static const struct column fields[] = {{"id", "id", CELL_TEXT},
                                        {"train", "n_train", CELL_INT},
                                        {"validation", "n_validation", CELL_INT},
                                        {"test", "n_test", CELL_INT},
+                                       {"files", "n_files", CELL_INT},
+                                       {"skipped", "n_skipped", CELL_INT},
+                                       {"enlarged", "n_enlarged", CELL_INT},
                                        {"revision", "revision", CELL_TEXT},
                                        {"created", "created_at", CELL_TIME}};
 static const struct resource datasets = RESOURCE("/datasets", list, fields);
 
+struct add_options {
+    const char *format;
+    int64_t validation, seed, side;
+    double max_skipped;
+};
+
+static cJSON *make_body(const char *name, const struct add_options *options) {
+    cJSON *body = cJSON_CreateObject();
+    cJSON_AddStringToObject(body, "name", name);
+    if (options->format)
+        cJSON_AddStringToObject(body, "format", options->format);
+    if (options->validation >= 0)
+        cJSON_AddNumberToObject(body, "validation", (double)options->validation);
+    if (options->side > 0)
+        cJSON_AddNumberToObject(body, "side", (double)options->side);
+    cJSON_AddNumberToObject(body, "max_skipped", options->max_skipped);
+    cJSON_AddNumberToObject(body, "split_seed", (double)options->seed);
+    return body;
+}
+
 static int add_run(struct cli *cli, int argc, char **argv) {
-    const char *format = NULL;
-    int64_t validation = 5000, seed = 1;
+    struct add_options options = {.validation = -1, .max_skipped = 0.05};
     const struct option_row rows[] = {
         {"format", 'f', OPTION_TEXT, NULL, 0, 32, "",
-         "idx, cifar10, cifar100 (default: by the look of the folder)", &format},
-        {"validation", 0, OPTION_INT, "5000", 1, 10000000, "images",
-         "training images held out for validation", &validation},
-        {"split-seed", 0, OPTION_INT, "1", 0, 9e15, "", "seed that chooses them", &seed},
+         "idx, cifar10, cifar100, folder (default: by the look of it)", &options.format},
+        {"validation", 0, OPTION_INT, "-1", -1, 10000000, "images",
+         "training images held out for validation; -1: a tenth, 5,000 at most",
+         &options.validation},
+        {"split-seed", 0, OPTION_INT, "1", 0, 9e15, "", "seed that chooses them", &options.seed},
+        {"side", 0, OPTION_INT, "0", 0, 1024, "pixels",
+         "side that images of a folder are kept at; 0: by the files, 256 at most", &options.side},
+        {"max-skipped", 0, OPTION_REAL, "0.05", 0, 1, "",
+         "share of a folder's images that may be unusable", &options.max_skipped},
         CLI_WAIT_ROWS(cli),
         CLI_COMMON_ROWS(cli)};
     struct err err = {0};
-    cJSON *body = NULL, *doc = NULL;
+    cJSON *doc = NULL;
     char path[4096];
-    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){2, 2}, &first);
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 2}, &first);
 
     if (code >= 0)
         return code;
+    const char *given = argv[argc - 1];
     /* The daemon opens the path, so it is made absolute here, where it means something. */
-    if (!realpath(argv[first + 1], path))
-        return cli_usage("%s: no such folder on this machine; --upload is not offered yet, name a "
-                         "folder below the daemon's data root",
-                         argv[first + 1]);
-    body = cJSON_CreateObject();
-    cJSON_AddStringToObject(body, "name", argv[first]);
+    if (!realpath(given, path))
+        return cli_usage("%s: no such folder on this machine", given);
+    cJSON *body = make_body(argc - first > 1 ? argv[first] : strrchr(path, '/') + 1, &options);
     cJSON_AddStringToObject(body, "path", path);
-    if (format)
-        cJSON_AddStringToObject(body, "format", format);
-    cJSON_AddNumberToObject(body, "validation", (double)validation);
-    cJSON_AddNumberToObject(body, "split_seed", (double)seed);
     int rc = cli_send(cli, "POST", "/datasets", body, &err, &doc);
     cJSON_Delete(body);
     return rc ? cli_fail(&err) : cli_started(cli, doc, "dataset");
@@ -66,15 +90,51 @@ static int ls_run(struct cli *cli, int argc, char **argv) {
     return resource_list(cli, &datasets, argc, argv);
 }
 
+static void print_classes(const cJSON *dataset) {
+    const cJSON *classes = cJSON_GetObjectItem(dataset, "classes"), *name;
+    int n = 0;
+    cJSON_ArrayForEach(name, classes) {
+        if (n == CLASSES_SHOWN)
+            break;
+        printf("%s%s", n++ ? ", " : "classes: ", cJSON_GetStringValue(name));
+    }
+    if (n > 0)
+        printf("%s\n", n < cJSON_GetArraySize(classes) ? ", … (--json shows all)" : "");
+}
+
+static void print_skipped(const cJSON *dataset) {
+    const cJSON *skipped = cJSON_GetObjectItem(dataset, "skipped"), *row;
+    int shown = cJSON_GetArraySize(skipped);
+    cJSON_ArrayForEach(row, skipped)
+        printf("skipped: %s: %s\n", cli_text(row, "name"), cli_text(row, "reason"));
+    if (shown > 0 && cli_number(dataset, "n_skipped") > shown)
+        printf("skipped: … and %.0f more\n", cli_number(dataset, "n_skipped") - shown);
+}
+
 static int show_run(struct cli *cli, int argc, char **argv) {
-    return resource_show(cli, &datasets, argc, argv);
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    if (cli_get(cli, &err, &doc, "/datasets/%s", cli_encode(argv[first])))
+        return cli_fail(&err);
+    if (!cli_print_plain(cli, doc)) {
+        cli_fields(doc, datasets.fields, datasets.n_fields);
+        print_classes(doc);
+        print_skipped(doc);
+    }
+    cJSON_Delete(doc);
+    return CLI_OK;
 }
 
 static int rm_run(struct cli *cli, int argc, char **argv) {
     return resource_act(cli, &datasets, "rm", argc, argv);
 }
 
-const struct cli_command cli_dataset_add = {"dataset", "add", "NAME PATH",
+const struct cli_command cli_dataset_add = {"dataset", "add", "[NAME] PATH",
                                             "register a folder of labelled images", add_run};
 const struct cli_command cli_dataset_ls = {"dataset", "ls", "", "data sets", ls_run};
 const struct cli_command cli_dataset_show = {"dataset", "show", "DATASET", "one data set",

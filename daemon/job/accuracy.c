@@ -60,7 +60,7 @@ int accuracy_open(struct accuracy *accuracy, const struct job *job, struct err *
     if (rc == 0)
         rc = checkpoint_load(accuracy->checkpoint, err, &accuracy->supernet);
     if (rc == 0)
-        rc = spec_dataset(job->spec, err, &accuracy->dataset);
+        rc = spec_dataset(job, err, &accuracy->dataset);
     if (rc == 0)
         rc = open_store(accuracy, job->spec, err);
     if (rc != 0)

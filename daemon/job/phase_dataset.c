@@ -1,10 +1,10 @@
-/* Reads a data set whole, checks it and says what is in it. */
+/* Opens a data set (a folder of images is decoded), checks all of it and says what is in it. */
 #include "daemon/job/job.h"
 #include "daemon/job/spec.h"
 
 static int run(struct job *job, struct err *err, cJSON **ret_result) {
     struct dataset *dataset = NULL;
-    int rc = spec_dataset(job->spec, err, &dataset);
+    int rc = spec_dataset(job, err, &dataset);
     if (rc != 0)
         return rc;
     channel_event(job->channel, "dataset", spec_describe_dataset(dataset));

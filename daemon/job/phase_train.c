@@ -174,7 +174,8 @@ static int check_memory(const struct job *job, const struct train_options *optio
                         struct err *err) {
     const struct dataset *dataset = options->dataset;
     size_t images = dataset->n[SPLIT_TRAIN] + dataset->n[SPLIT_VALIDATION] + dataset->n[SPLIT_TEST];
-    int64_t image = (int64_t)dataset->channels * dataset->height * dataset->width;
+    int64_t image = dataset->map ? 0 /* shared pages of a file */
+                                 : (int64_t)dataset->channels * dataset->height * dataset->width;
     int64_t needed = train_memory_estimate(options) + image * (int64_t)images + OWN_BYTES +
                      (job->threads + 2) * STACK_BYTES; /* two read data and the channel */
     char need[32], limit[32];
@@ -250,7 +251,7 @@ static int run(struct job *job, struct err *err, cJSON **ret_result) {
         (rc = spec_checkpoint_dir(job->spec, err, dir)) != 0 ||
         (rc = spec_space(job->spec, err, &space)) != 0 ||
         (rc = lock_checkpoints(dir, err, &lock)) != 0 ||
-        (rc = spec_dataset(job->spec, err, &dataset)) != 0)
+        (rc = spec_dataset(job, err, &dataset)) != 0)
         goto out;
     struct train_options options = {.space = space,
                                     .dataset = dataset,

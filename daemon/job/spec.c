@@ -5,24 +5,58 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const dataset_fields[] = {"path", "format", "validation", "split_seed", NULL};
+/* Names of classes are told up to here; a line of the protocol has a limit. */
+enum { CLASS_NAMES_BYTES = 1 << 20 };
 
-int spec_dataset(const cJSON *spec, struct err *err, struct dataset **ret_dataset) {
-    struct dataset_options options = {0};
+static const char *const dataset_fields[] = {"path", "format",      "validation", "split_seed",
+                                             "side", "max_skipped", "cache_dir",  NULL};
+
+static int parse_dataset(const cJSON *spec, struct err *err, struct dataset_options *ret) {
     const cJSON *object = NULL;
-    int64_t validation = DATASET_VALIDATION_DEFAULT, seed = 0;
+    int64_t validation = -1, seed = 0, side = 0;
     int rc;
+    ret->max_skipped = DATASET_SKIPPED_SHARE_DEFAULT;
     if ((rc = json_object(spec, "", "dataset", err, &object)) != 0 ||
         (rc = json_only(object, "/dataset", dataset_fields, err)) != 0 ||
-        (rc = json_string(object, "/dataset", "path", 1, SPEC_PATH_MAX - 1, err, &options.path)) !=
+        (rc = json_string(object, "/dataset", "path", 1, SPEC_PATH_MAX - 1, err, &ret->path)) !=
             0 ||
-        (rc = json_string_opt(object, "/dataset", "format", 1, 32, err, &options.format)) != 0 ||
+        (rc = json_string_opt(object, "/dataset", "format", 1, 32, err, &ret->format)) != 0 ||
         (rc = json_int_opt(object, "/dataset", "validation", 0, DATASET_IMAGES_MAX, err,
                            &validation)) != 0 ||
-        (rc = json_int_opt(object, "/dataset", "split_seed", 0, INT64_C(1) << 53, err, &seed)) != 0)
+        (rc = json_int_opt(object, "/dataset", "split_seed", 0, INT64_C(1) << 53, err, &seed)) !=
+            0 ||
+        (rc = json_int_opt(object, "/dataset", "side", 1, DATASET_SIDE_MAX, err, &side)) != 0 ||
+        (rc = json_real_opt(object, "/dataset", "max_skipped", 0, 1, err, &ret->max_skipped)) !=
+            0 ||
+        (rc = json_string_opt(object, "/dataset", "cache_dir", 1, SPEC_PATH_MAX - 1, err,
+                              &ret->cache_dir)) != 0)
         return rc;
-    options.validation = (size_t)validation;
-    options.split_seed = (uint64_t)seed;
+    ret->validation = validation < 0 ? DATASET_VALIDATION_AUTO : (size_t)validation;
+    ret->split_seed = (uint64_t)seed;
+    ret->side = (int)side;
+    return 0;
+}
+
+static bool on_decoding(void *context, size_t done, size_t total) {
+    struct channel *channel = context;
+    if (total > 0) {
+        cJSON *progress = cJSON_CreateObject();
+        cJSON_AddStringToObject(progress, "phase", "decode");
+        cJSON_AddNumberToObject(progress, "done", (double)done);
+        cJSON_AddNumberToObject(progress, "total", (double)total);
+        cJSON_AddStringToObject(progress, "unit", "images");
+        cJSON_AddNumberToObject(progress, "fraction", (double)done / (double)total);
+        channel_progress(channel, progress);
+    }
+    return channel_boundary(channel);
+}
+
+int spec_dataset(const struct job *job, struct err *err, struct dataset **ret_dataset) {
+    struct dataset_options options = {
+        .pool = job->pool, .progress = on_decoding, .context = job->channel};
+    int rc = parse_dataset(job->spec, err, &options);
+    if (rc != 0)
+        return rc;
     rc = dataset_open(&options, err, ret_dataset);
     if (rc != 0 && err->pointer[0]) {
         char pointer[sizeof err->pointer];
@@ -58,6 +92,31 @@ int spec_checkpoint_dir(const cJSON *spec, struct err *err, char ret_dir[SPEC_PA
     return rc;
 }
 
+static cJSON *describe_skipped(const struct dataset_skipped *skipped) {
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; i < skipped->n && i < DATASET_SKIPPED_NAMED; i++) {
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddStringToObject(row, "name", skipped->first[i].name ? skipped->first[i].name : "");
+        cJSON_AddStringToObject(row, "reason", skipped->first[i].reason);
+        cJSON_AddItemToArray(list, row);
+    }
+    return list;
+}
+
+static cJSON *describe_classes(const struct dataset *dataset) {
+    size_t bytes = 0;
+    if (!dataset->class_names)
+        return cJSON_CreateNull();
+    cJSON *list = cJSON_CreateArray();
+    for (int i = 0; i < dataset->n_classes; i++) {
+        bytes += strlen(dataset->class_names[i]);
+        if (bytes > CLASS_NAMES_BYTES)
+            break;
+        cJSON_AddItemToArray(list, cJSON_CreateString(dataset->class_names[i]));
+    }
+    return list;
+}
+
 cJSON *spec_describe_dataset(const struct dataset *dataset) {
     cJSON *data = cJSON_CreateObject();
     cJSON_AddNumberToObject(data, "channels", dataset->channels);
@@ -67,6 +126,11 @@ cJSON *spec_describe_dataset(const struct dataset *dataset) {
     cJSON_AddNumberToObject(data, "n_train", (double)dataset->n[SPLIT_TRAIN]);
     cJSON_AddNumberToObject(data, "n_validation", (double)dataset->n[SPLIT_VALIDATION]);
     cJSON_AddNumberToObject(data, "n_test", (double)dataset->n[SPLIT_TEST]);
+    cJSON_AddNumberToObject(data, "n_files", (double)dataset->skipped.n_files);
+    cJSON_AddNumberToObject(data, "n_skipped", (double)dataset->skipped.n);
+    cJSON_AddNumberToObject(data, "n_enlarged", (double)dataset->n_enlarged);
+    cJSON_AddItemToObject(data, "skipped", describe_skipped(&dataset->skipped));
+    cJSON_AddItemToObject(data, "classes", describe_classes(dataset));
     cJSON_AddStringToObject(data, "revision", dataset->revision);
     if (cJSON_AddStringToObject(data, "format", dataset->format))
         return data;

@@ -1,14 +1,16 @@
 /* Members that the specs of several kinds share. */
 #pragma once
 
+#include "daemon/job/job.h"
 #include "space/space.h"
 #include "supernet/dataset.h"
 #include <cjson/cJSON.h>
 
 enum { SPEC_PATH_MAX = 800 };
 
-/* Opens the data set that the member "dataset" describes. */
-int spec_dataset(const cJSON *spec, struct err *err, struct dataset **ret_dataset);
+/* Opens the data set that the member "dataset" of the job's spec describes; tells of the progress
+ * when images are decoded for that. */
+int spec_dataset(const struct job *job, struct err *err, struct dataset **ret_dataset);
 /* Parses the member "space"; pointers of errors begin with /space. */
 int spec_space(const cJSON *spec, struct err *err, struct space **ret_space);
 /* supernet_dir/checkpoints */

@@ -131,3 +131,38 @@ struct dataset *fixture_dataset(const char *dir, const struct fixture_idx *shape
         fail_msg("%s", err.message);
     return dataset;
 }
+
+static void put_chunk(FILE *file, const char *kind, const uint8_t *data, size_t len) {
+    uint8_t word[4];
+    uLong crc = crc32(crc32(0, (const Bytef *)kind, 4), len ? data : (const Bytef *)"", (uInt)len);
+    put_u32(word, (uint32_t)len);
+    fwrite(word, 1, 4, file);
+    fwrite(kind, 1, 4, file);
+    if (len > 0)
+        fwrite(data, 1, len, file);
+    put_u32(word, (uint32_t)crc);
+    fwrite(word, 1, 4, file);
+}
+
+void fixture_write_png(const char *dir, const char *name, int width, int height, uint8_t value) {
+    char path[2048];
+    uint8_t head[13] = {[8] = 8, [9] = 2};
+    size_t pitch = 1 + (size_t)width * 3, len = pitch * (size_t)height;
+    uLongf packed = compressBound(len);
+    uint8_t *rows = calloc(len, 1), *data = malloc(packed);
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    put_u32(put_u32(head, (uint32_t)width), (uint32_t)height);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < 3 * width; x++)
+            rows[(size_t)y * pitch + 1 + (size_t)x] = (uint8_t)(value + 3 * y + x);
+    assert_int_equal(compress(data, &packed, rows, len), Z_OK);
+    fwrite("\x89PNG\r\n\x1a\n", 1, 8, file);
+    put_chunk(file, "IHDR", head, sizeof head);
+    put_chunk(file, "IDAT", data, packed);
+    put_chunk(file, "IEND", NULL, 0);
+    assert_int_equal(fclose(file), 0);
+    free(rows);
+    free(data);
+}

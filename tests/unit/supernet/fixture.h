@@ -18,6 +18,8 @@ struct fixture_idx {
 void fixture_write_idx(const char *dir, const struct fixture_idx *shape);
 void fixture_write_file(const char *dir, const char *name, const void *data, size_t len);
 void fixture_write_gz(const char *dir, const char *name, const void *data, size_t len);
+/* RGB whose byte b of row y is value + 3 * y + b. */
+void fixture_write_png(const char *dir, const char *name, int width, int height, uint8_t value);
 void fixture_truncate(const char *dir, const char *name, size_t len);
 
 /* Two stages on 1 x 12 x 12 images, resolutions 8 and 12, some 4,000 parameters; asserts. */

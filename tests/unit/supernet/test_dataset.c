@@ -176,7 +176,8 @@ static void refuses_what_does_not_agree(void **state) {
 
 static void refuses_what_is_not_there(void **state) {
     char path[1024];
-    assert_refused(*state, ESP_EUNSUPPORTED, "no files of a known format (idx, cifar10, cifar100)");
+    assert_refused(*state, ESP_EUNSUPPORTED,
+                   "no files of a known format (idx, cifar10, cifar100, folder)");
     fixture_write_idx(*state, &shape);
     snprintf(path, sizeof path, "%s/t10k-labels-idx1-ubyte", (char *)*state);
     remove(path);
