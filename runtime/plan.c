@@ -26,7 +26,8 @@ static int64_t spare_bytes(const struct graph *graph, const struct plan *plan) {
         return plan->arena_bytes;
     int64_t most = 0;
     for (int i = 0; i < graph->n_units; i++) {
-        int64_t bytes = unit_memory(&graph->units[i].spec, sizeof(float)).scratch;
+        const struct unit_spec *spec = &graph->units[i].spec;
+        int64_t bytes = spec->kind == UNIT_BLOCK ? unit_memory(spec, sizeof(float)).scratch : 0;
         most = bytes > most ? bytes : most;
     }
     return most;

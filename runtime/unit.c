@@ -1,71 +1,12 @@
 /* How units run. A block goes panel by panel (up to 24 expanded channels): expand into padded
  * scratch planes that stay in cache, depthwise from there into the middle; then SE in place and
  * project, with bias, activation and residual in the epilogues. */
-#include "runtime/unit.h"
+#include "runtime/unit_job.h"
 
 #include <string.h>
 
 _Static_assert((int)PW_PANEL_MAX <= (int)MEMORY_PANEL_CHANNELS,
                "a panel fits into its scratch planes");
-
-enum {
-    /* Multiply-adds below which a second thread costs more than it brings (2 us for the region). */
-    SPLIT_MACS = 1000000,
-    PIXELS_PER_CHUNK = 96
-};
-
-struct geometry {
-    int mid, h_out, w_out, pixels_in, pixels_out;
-};
-
-static struct geometry geometry(const struct unit_spec *spec) {
-    int stride = spec->stride ? spec->stride : 1;
-    struct geometry g = {.mid = spec->expand_channels ? spec->expand_channels : spec->c_in,
-                         .h_out = (spec->h_in + stride - 1) / stride,
-                         .w_out = (spec->w_in + stride - 1) / stride,
-                         .pixels_in = spec->h_in * spec->w_in};
-    g.pixels_out = g.h_out * g.w_out;
-    return g;
-}
-
-static ptrdiff_t plane(int pixels) {
-    return (ptrdiff_t)pixels * KERNEL_LANES;
-}
-
-/* A unit on its way through one image. */
-struct job {
-    const struct unit *unit;
-    const struct unit_run *run;
-    struct geometry g;
-    float *input, *scratch, *middle, *vectors, *output;
-    int panels_per_chunk;
-};
-
-static float *at(const struct unit_run *run, int64_t offset) {
-    return (float *)(void *)(run->arena + offset);
-}
-
-static struct job begin(const struct unit *unit, const struct unit_run *run) {
-    return (struct job){.unit = unit,
-                        .run = run,
-                        .g = geometry(&unit->spec),
-                        .input = at(run, unit->at.input),
-                        .scratch = at(run, unit->at.scratch),
-                        .middle = at(run, unit->at.middle),
-                        .vectors = at(run, unit->at.vectors),
-                        .output = at(run, unit->at.output)};
-}
-
-static struct epilogue affine(const struct packed *packed, int channel, enum act act) {
-    return (struct epilogue){
-        .kind = EPI_AFFINE, .act = act, .shift = packed->bias ? packed->bias + channel : NULL};
-}
-
-/* fn over chunks, on all threads if the work is worth it. Chunks compute the same wherever they
- * run. */
-static void split(struct job *job, int64_t macs, int chunks, void (*fn)(void *, int, int)) {
-    parallel_for(macs >= SPLIT_MACS ? job->run->pool : NULL, chunks, fn, job);
-}
 
 /* ---- Expand and depthwise ---- */
 
@@ -73,7 +14,7 @@ static void split(struct job *job, int64_t macs, int chunks, void (*fn)(void *, 
 static struct pad_args planes(const struct job *job, float *y, int channels) {
     const struct unit_spec *spec = &job->unit->spec;
     ptrdiff_t row = dw_row_floats(spec->w_in, spec->kernel);
-    return (struct pad_args){.x_block = plane(job->g.pixels_in),
+    return (struct pad_args){.x_block = plane_floats(job->g.pixels_in),
                              .y = y,
                              .y_row = row,
                              .y_block = row * spec->h_in,
@@ -96,26 +37,26 @@ static void expand_panel(const struct job *job, const struct pad_args *to, int c
                           .c_out = width,
                           .y_width = unit->spec.w_in,
                           .y_row = to->y_row,
-                          .epi = affine(&unit->expand, channel, unit->spec.act)});
+                          .epi = job_affine(&unit->expand, channel, unit->spec.act)});
 }
 
 static void depthwise_panel(const struct job *job, const struct pad_args *from, int channel) {
     const struct unit_spec *spec = &job->unit->spec;
-    ptrdiff_t block = plane(job->g.pixels_out);
+    ptrdiff_t block = plane_floats(job->g.pixels_out);
     job->run->kernels->dw_f32(&(struct dw_args){
         .x = from->y,
         .w = job->unit->depthwise.weight + (ptrdiff_t)channel * spec->kernel * spec->kernel,
         .y = job->middle + channel / KERNEL_LANES * block,
         .x_row = from->y_row,
         .x_block = from->y_block,
-        .y_row = plane(job->g.w_out),
+        .y_row = plane_floats(job->g.w_out),
         .y_block = block,
         .blocks = from->blocks,
         .h_in = spec->h_in,
         .w_in = spec->w_in,
         .kernel = spec->kernel,
         .stride = spec->stride,
-        .epi = affine(&job->unit->depthwise, channel, spec->act)});
+        .epi = job_affine(&job->unit->depthwise, channel, spec->act)});
 }
 
 static void run_panel(const struct job *job, float *scratch, int channel, int width) {
@@ -162,7 +103,7 @@ static void run_expand_depthwise(struct job *job, int threads) {
     int panels = count_panels(job->g.mid);
     bool alone = threads == 1 || macs < SPLIT_MACS;
     job->panels_per_chunk = alone ? panels : 1;
-    split(job, macs, alone ? 1 : panels, run_panels);
+    job_split(job, macs, alone ? 1 : panels, run_panels);
 }
 
 /* ---- SE, project, the rest ---- */
@@ -171,8 +112,11 @@ static void run_expand_depthwise(struct job *job, int threads) {
 static void global_mean(const struct kernels *kernels, const float *x, int pixels, int channels,
                         float *ret_mean) {
     memset(ret_mean, 0, (size_t)channels * sizeof(float));
-    kernels->stats_f32(&(struct stats_args){
-        .x = x, .x_block = plane(pixels), .pixels = pixels, .channels = channels, .sum = ret_mean});
+    kernels->stats_f32(&(struct stats_args){.x = x,
+                                            .x_block = plane_floats(pixels),
+                                            .pixels = pixels,
+                                            .channels = channels,
+                                            .sum = ret_mean});
     for (int c = 0; c < channels; c++)
         ret_mean[c] /= (float)pixels;
 }
@@ -197,8 +141,8 @@ static void squeeze_excite(const struct job *job) {
     vector_layer(kernels, &job->unit->se_expand, hidden, se, mid, ACT_HSIGMOID, gate);
     kernels->affine_f32(&(struct affine_args){.x = job->middle,
                                               .y = job->middle,
-                                              .x_block = plane(job->g.pixels_out),
-                                              .y_block = plane(job->g.pixels_out),
+                                              .x_block = plane_floats(job->g.pixels_out),
+                                              .y_block = plane_floats(job->g.pixels_out),
                                               .pixels = job->g.pixels_out,
                                               .channels = mid,
                                               .scale = gate});
@@ -211,17 +155,17 @@ static void run_last(void *context, int chunk, int thread) {
     const struct unit_spec *spec = &job->unit->spec;
     bool block = spec->kind == UNIT_BLOCK;
     int first = chunk * PIXELS_PER_CHUNK, left = job->g.pixels_out - first;
-    struct epilogue epi = affine(&job->unit->last, 0, block ? ACT_NONE : spec->act);
+    struct epilogue epi = job_affine(&job->unit->last, 0, block ? ACT_NONE : spec->act);
     if (spec->residual) {
-        epi.residual = job->input + plane(first);
-        epi.residual_block = plane(job->g.pixels_out);
+        epi.residual = job->input + plane_floats(first);
+        epi.residual_block = plane_floats(job->g.pixels_out);
     }
     job->run->kernels->pw_f32(
-        &(struct pw_args){.x = (block ? job->middle : job->input) + plane(first),
+        &(struct pw_args){.x = (block ? job->middle : job->input) + plane_floats(first),
                           .w = job->unit->last.weight,
-                          .y = job->output + plane(first),
-                          .x_block = plane(job->g.pixels_out),
-                          .y_block = plane(job->g.pixels_out),
+                          .y = job->output + plane_floats(first),
+                          .x_block = plane_floats(job->g.pixels_out),
+                          .y_block = plane_floats(job->g.pixels_out),
                           .pixels = left < PIXELS_PER_CHUNK ? left : PIXELS_PER_CHUNK,
                           .c_in = block ? job->g.mid : spec->c_in,
                           .c_out = spec->c_out,
@@ -231,24 +175,25 @@ static void run_last(void *context, int chunk, int thread) {
 static void run_pointwise(struct job *job) {
     const struct unit_spec *spec = &job->unit->spec;
     int c_in = spec->kind == UNIT_BLOCK ? job->g.mid : spec->c_in;
-    split(job, (int64_t)c_in * spec->c_out * job->g.pixels_out,
-          (job->g.pixels_out + PIXELS_PER_CHUNK - 1) / PIXELS_PER_CHUNK, run_last);
+    job_split(job, (int64_t)c_in * spec->c_out * job->g.pixels_out,
+              (job->g.pixels_out + PIXELS_PER_CHUNK - 1) / PIXELS_PER_CHUNK, run_last);
 }
 
 static void run_stem(const struct job *job) {
     const struct unit_spec *spec = &job->unit->spec;
-    job->run->kernels->conv_f32(&(struct conv_args){.x = job->run->image,
-                                                    .w = job->unit->last.weight,
-                                                    .y = job->output,
-                                                    .scratch = job->scratch,
-                                                    .y_block = plane(job->g.pixels_out),
-                                                    .c_in = spec->c_in,
-                                                    .h_in = spec->h_in,
-                                                    .w_in = spec->w_in,
-                                                    .c_out = spec->c_out,
-                                                    .kernel = spec->kernel,
-                                                    .stride = spec->stride,
-                                                    .epi = affine(&job->unit->last, 0, spec->act)});
+    job->run->kernels->conv_f32(
+        &(struct conv_args){.x = job->run->image,
+                            .w = job->unit->last.weight,
+                            .y = job->output,
+                            .scratch = job->scratch,
+                            .y_block = plane_floats(job->g.pixels_out),
+                            .c_in = spec->c_in,
+                            .h_in = spec->h_in,
+                            .w_in = spec->w_in,
+                            .c_out = spec->c_out,
+                            .kernel = spec->kernel,
+                            .stride = spec->stride,
+                            .epi = job_affine(&job->unit->last, 0, spec->act)});
 }
 
 static void run_tail(const struct job *job) {
@@ -267,7 +212,7 @@ static void run_tail(const struct job *job) {
 }
 
 void unit_run(const struct unit *unit, const struct unit_run *run) {
-    struct job job = begin(unit, run);
+    struct job job = job_begin(unit, run);
     switch (unit->spec.kind) {
     case UNIT_STEM:
         run_stem(&job);
@@ -282,7 +227,10 @@ void unit_run(const struct unit *unit, const struct unit_run *run) {
         run_pointwise(&job);
         break;
     case UNIT_CONV:
-    case UNIT_BOTTLENECK: /* refused by unit_pack */
+        unit_run_conv(&job);
+        break;
+    case UNIT_BOTTLENECK:
+        unit_run_bottleneck(&job);
         break;
     case UNIT_HEAD_TAIL:
         run_tail(&job);

@@ -16,7 +16,8 @@ struct packed {
 struct unit {
     struct unit_spec spec;
     struct unit_memory at; /* byte offsets in the activation arena */
-    struct packed expand, depthwise, se_reduce, se_expand, mix;
+    struct packed expand /* a bottleneck's reduce */, depthwise, dense, shortcut, se_reduce,
+        se_expand, mix;
     struct packed last; /* what makes the unit's output: stem, project, head, classifier */
 };
 

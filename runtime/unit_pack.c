@@ -79,6 +79,28 @@ static void pack_block(struct packer *packer, const struct op_weights *op, struc
     unit->last = pack_pw(packer, op, spec->c_out, mid);
 }
 
+static struct packed pack_dense(struct packer *packer, const struct op_weights *from, int c_out,
+                                int c_in, int kernel) {
+    float *weight = begin(packer, from->weight, dense_packed_floats(c_out, c_in, kernel));
+    if (weight)
+        dense_pack(&(struct dense_filters){.data = from->weight,
+                                           .out_stride = (ptrdiff_t)c_in * kernel * kernel,
+                                           .in_stride = (ptrdiff_t)kernel * kernel,
+                                           .size = kernel},
+                   c_out, c_in, kernel, weight);
+    return (struct packed){weight, pack_bias(packer, from->bias, c_out)};
+}
+
+static void pack_bottleneck(struct packer *packer, const struct op_weights *op, struct unit *unit) {
+    const struct unit_spec *spec = &unit->spec;
+    int mid = spec->expand_channels;
+    unit->expand = pack_pw(packer, op++, mid, spec->c_in);
+    unit->dense = pack_dense(packer, op++, mid, mid, spec->kernel);
+    if (!spec->residual)
+        unit->shortcut = pack_dense(packer, op++, spec->c_out, spec->c_in, 1);
+    unit->last = pack_pw(packer, op, spec->c_out, mid);
+}
+
 static void pack_tail(struct packer *packer, const struct op_weights *op, struct unit *unit) {
     const struct unit_spec *spec = &unit->spec;
     int features = spec->mix_channels ? spec->mix_channels : spec->c_in;
@@ -109,15 +131,17 @@ int unit_pack(const struct graph_unit *graph_unit, const struct op_weights *ops,
                        "unit \"%s\" has a number of channels that is no multiple of %d",
                        graph_unit->signature, KERNEL_LANES);
     switch (unit.spec.kind) {
-    case UNIT_CONV:
-    case UNIT_BOTTLENECK:
-        return err_set(err, ESP_EUNSUPPORTED, "", "the runtime does not know unit \"%s\" yet",
-                       graph_unit->signature);
     case UNIT_STEM:
         pack_stem(&packer, ops, &unit);
         break;
     case UNIT_BLOCK:
         pack_block(&packer, ops, &unit);
+        break;
+    case UNIT_CONV:
+        unit.last = pack_dense(&packer, ops, unit.spec.c_out, unit.spec.c_in, unit.spec.kernel);
+        break;
+    case UNIT_BOTTLENECK:
+        pack_bottleneck(&packer, ops, &unit);
         break;
     case UNIT_HEAD_CONV:
         unit.last = pack_pw(&packer, ops, unit.spec.c_out, unit.spec.c_in);

@@ -87,6 +87,24 @@ struct conv_args {
     struct epilogue epi; /* not EPI_ADD; residual allowed */
 };
 
+/* Dense k x k convolution of one image with blocked channels on both sides:
+ *     v[r][q][o] = sum over i, j, c of W[o][c][i][j] x[r * stride + i - pad][q * stride + j -
+ * pad][c] pad = kernel / 2; x is 0 outside the image. No copy is made and no padding needed: each
+ * pixel of a tile has a pointer for each tap, to the image or to zeros.
+ *
+ * up > 1 (stride 1): x is taken as if up - 1 rows and columns of zeros followed each of its own.
+ * With the filters flipped and transposed that is the data gradient of a convolution of stride up.
+ */
+struct dense_args {
+    const float *x, *w; /* w: from dense_pack */
+    float *y;           /* must not overlap x */
+    ptrdiff_t x_block, y_block;
+    int c_in, c_out, h_in, w_in, h_out, w_out; /* any h_out, w_out */
+    int kernel /* 1, 3, 5, 7 */, stride /* 1, 2 */, up /* 1, 2 */;
+    int first, pixels; /* outputs [first, first + pixels) in the order of rows; all where up > 1 */
+    struct epilogue epi; /* its residual begins with output 0, as y; none where up > 1 */
+};
+
 /* y = act(scale[c] * x + shift[c]) + residual; y may be x. */
 struct affine_args {
     const float *x;
@@ -168,6 +186,21 @@ void dw_zero_columns(const struct pad_args *args); /* x, scale, shift, act unuse
 void conv_pack(const float *weight, int c_out, int c_in, int kernel, float *packed);
 size_t conv_packed_floats(int c_out, int c_in, int kernel);
 size_t conv_scratch_floats(const struct conv_args *args);
+
+/* W[o][i][tap] = data[o * out_stride + i * in_stride + tap]: leading slices of filters of
+ * `size` x `size` taps, or the transpose. */
+struct dense_filters {
+    const float *data;
+    ptrdiff_t out_stride, in_stride;
+    int size;
+    bool flip; /* turn each filter by 180 degrees */
+};
+/* The centre kernel x kernel of each filter, in panels as pw_pack has them:
+ * [panel][c_in / 8][kernel * kernel][8][width]. c_in and c_out multiples of 8; packed holds
+ * dense_packed_floats, 32-byte aligned. */
+void dense_pack(const struct dense_filters *filters, int c_out, int c_in, int kernel,
+                float *packed);
+size_t dense_packed_floats(int c_out, int c_in, int kernel);
 
 /* From [c_out][c_in] row-major. */
 void linear_pack(const float *weight, int c_out, int c_in, float *packed);

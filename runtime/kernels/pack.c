@@ -68,6 +68,33 @@ size_t conv_scratch_floats(const struct conv_args *a) {
     return (size_t)a->c_in * (size_t)(a->h_in + 2 * pad) * (size_t)(a->w_in + 2 * pad);
 }
 
+size_t dense_packed_floats(int c_out, int c_in, int kernel) {
+    return (size_t)c_out * (size_t)c_in * (size_t)kernel * (size_t)kernel;
+}
+
+/* Where a tap of a kernel x kernel filter lies in a stored one. */
+static ptrdiff_t stored_tap(const struct dense_filters *filters, int kernel, int tap) {
+    if (filters->flip)
+        tap = kernel * kernel - 1 - tap;
+    int border = (filters->size - kernel) / 2;
+    return (ptrdiff_t)(tap / kernel + border) * filters->size + tap % kernel + border;
+}
+
+void dense_pack(const struct dense_filters *filters, int c_out, int c_in, int kernel,
+                float *packed) {
+    for (int first = 0, width; first < c_out; first += width) {
+        width = pw_panel(c_out - first);
+        for (int block = 0; block < c_in; block += KERNEL_LANES)
+            for (int tap = 0; tap < kernel * kernel; tap++) {
+                const float *from = filters->data + first * filters->out_stride +
+                                    block * filters->in_stride + stored_tap(filters, kernel, tap);
+                for (int i = 0; i < KERNEL_LANES; i++)
+                    for (int o = 0; o < width; o++)
+                        *packed++ = from[o * filters->out_stride + i * filters->in_stride];
+            }
+    }
+}
+
 size_t linear_packed_floats(int c_out, int c_in) {
     return round_up(c_out) * (size_t)c_in;
 }

@@ -19,6 +19,7 @@ struct task {
     struct pw_args pw;
     struct dw_args dw;
     struct conv_args conv;
+    struct dense_args dense;
 };
 
 static void print(const struct kernels *row, const char *shape, double flops, void (*fn)(void *),
@@ -44,6 +45,11 @@ static void call_dw(void *context) {
 static void call_conv(void *context) {
     struct task *task = context;
     task->row->conv_f32(&task->conv);
+}
+
+static void call_dense(void *context) {
+    struct task *task = context;
+    task->row->dense_f32(&task->dense);
 }
 
 static void bench_pw(const struct kernels *row) {
@@ -131,6 +137,40 @@ static void bench_conv(const struct kernels *row) {
     }
 }
 
+static void bench_dense(const struct kernels *row) {
+    static const int shapes[][6] = {
+        /* c_in, side, c_out, kernel, stride, up */
+        {16, 28, 16, 3, 1, 1}, {24, 32, 24, 3, 1, 1},   {32, 28, 64, 3, 2, 1},
+        {64, 14, 64, 3, 1, 1}, {128, 7, 128, 3, 1, 1},  {128, 14, 128, 3, 1, 1},
+        {64, 56, 64, 3, 1, 1}, {256, 14, 256, 3, 1, 1}, {512, 7, 512, 3, 1, 1},
+        {32, 14, 32, 5, 1, 1}, {24, 14, 24, 7, 1, 1},   {64, 14, 64, 3, 1, 2}};
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) {
+        const int *s = shapes[i];
+        int out = s[5] > 1 ? s[1] * s[5] : s[1] / s[4];
+        struct task task = {.row = row,
+                            .dense = {.x = x,
+                                      .w = w,
+                                      .y = y,
+                                      .x_block = s[1] * s[1] * 8,
+                                      .y_block = out * out * 8,
+                                      .c_in = s[0],
+                                      .c_out = s[2],
+                                      .h_in = s[1],
+                                      .w_in = s[1],
+                                      .h_out = out,
+                                      .w_out = out,
+                                      .kernel = s[3],
+                                      .stride = s[4],
+                                      .up = s[5],
+                                      .pixels = out * out}};
+        char text[64];
+        snprintf(text, sizeof(text), "dense k%d %d->%d @%d s%d up%d", s[3], s[0], s[2], s[1], s[4],
+                 s[5]);
+        int pixels = s[5] > 1 ? s[1] * s[1] : out * out;
+        print(row, text, 2.0 * s[0] * s[2] * pixels * s[3] * s[3], call_dense, &task);
+    }
+}
+
 int main(int argc, char **argv) {
     json = argc > 1 && !strcmp(argv[1], "--json");
     x = mem_aligned(FLOATS, sizeof(float));
@@ -147,6 +187,7 @@ int main(int argc, char **argv) {
             bench_pw(kernels_rows[i]);
             bench_dw(kernels_rows[i]);
             bench_conv(kernels_rows[i]);
+            bench_dense(kernels_rows[i]);
         }
     free(x);
     free(y);

@@ -41,7 +41,7 @@ static void convolve(const struct op *op, const struct op_weights *w, const doub
             for (int c = 0; c < channels; c++)
                 v += taps(op, x + (op->kind == OP_DEPTHWISE ? o : c) * in,
                           w->weight + (o * channels + c) * k2, p / op->w_out, p % op->w_out);
-            y[o * out + p] = activate(op->act, v);
+            y[o * out + p] = op->act_last ? v : activate(op->act, v);
         }
 }
 
@@ -115,6 +115,8 @@ double *reference_run(const struct graph *graph, const struct plan_weights *weig
         run_op(op, &weights->ops[i], tensors[op->input], tensors[op->output]);
         for (size_t j = 0; op->residual >= 0 && j < elements(&graph->tensors[op->output]); j++)
             tensors[op->output][j] += tensors[op->residual][j];
+        for (size_t j = 0; op->act_last && j < elements(&graph->tensors[op->output]); j++)
+            tensors[op->output][j] = activate(op->act, tensors[op->output][j]);
     }
     double *result = tensors[graph->n_tensors - 1];
     for (int t = 0; t < graph->n_tensors - 1; t++)

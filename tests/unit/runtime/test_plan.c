@@ -172,11 +172,64 @@ static void odd_blocks_equal_the_reference(void **state) {
     }
 }
 
+/* Plain convolutions and bottlenecks with each kind of shortcut, wide enough that threads share an
+ * image where the side is not small. */
+static struct space *mixed_space(int input_channels, int side, int stem, int channels, int kernel) {
+    static const char text[] =
+        "{\"name\":\"mixed\",\"input_channels\":%d,\"n_classes\":7,\"resolutions\":[%d],"
+        "\"stem\":{\"channels\":%d,\"kernel_size\":3,\"stride\":1,\"act\":\"relu6\"},\"stages\":["
+        "{\"block\":\"conv\",\"depths\":[1,2],\"channels\":[%d],\"kernel_sizes\":[3,%d],"
+        "\"stride\":1,\"act\":\"h_swish\",\"residual\":true},"
+        "{\"block\":\"bottleneck\",\"depths\":[1,2],\"channels\":[%d],\"kernel_sizes\":[3,%d],"
+        "\"expand_ratios\":[0.5,1],\"stride\":2,\"act\":\"relu\"},"
+        "{\"depths\":[1],\"channels\":[32],\"kernel_sizes\":[5],\"expand_ratios\":[1,2],"
+        "\"stride\":1,\"act\":\"relu6\",\"se\":true},"
+        "{\"block\":\"bottleneck\",\"depths\":[2],\"channels\":[32,48],\"kernel_sizes\":[3],"
+        "\"expand_ratios\":[0.25,1.5],\"stride\":1,\"act\":\"h_swish\"},"
+        "{\"block\":\"conv\",\"depths\":[2],\"channels\":[40],\"kernel_sizes\":[3],\"stride\":2,"
+        "\"act\":\"relu\"}],"
+        "\"head\":{\"expand_channels\":56,\"mix_channels\":0,\"act\":\"relu6\"}}";
+    char doc[2048];
+    struct space *space = NULL;
+    struct err err = {0};
+    snprintf(doc, sizeof(doc), text, input_channels, side, stem, channels, kernel, channels * 2,
+             kernel);
+    if (space_parse(doc, strlen(doc), &err, &space))
+        fail_msg("%s %s", err.pointer, err.message);
+    return space;
+}
+
+static void mixed_blocks_equal_the_reference(void **state) {
+    static const int cases[][5] = {
+        {1, 12, 16, 16, 5}, {3, 17, 24, 8, 7}, {2, 5, 8, 32, 7}, {1, 4, 16, 16, 5}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const int *c = cases[i];
+        struct space *space = mixed_space(c[0], c[1], c[2], c[3], c[4]);
+        for (int n = 0; n < 6; n++) {
+            struct network net = random_network(space, n, 1);
+            if (n % 2) {
+                free(net.weights->ops[3].bias);
+                net.weights->ops[3].bias = NULL;
+            }
+            check_against_reference(&net);
+            for (int u = 0; n < 2 && u < net.graph->n_units; u++) {
+                struct graph *graph = NULL;
+                assert_int_equal(graph_of_unit(net.graph, u, NULL, &graph), 0);
+                struct network part = network(graph, (uint64_t)u, 1);
+                check_against_reference(&part);
+                network_free(&part);
+            }
+            network_free(&net);
+        }
+        space_destroy(space);
+    }
+}
+
 static void threads_and_batches_change_no_bit(void **state) {
     enum { BATCH = 5 };
-    static const char *const spaces[] = {"fashion_small", "peer_32"};
-    for (int s = 0; s < 2; s++) {
-        struct space *space = builtin(spaces[s]);
+    static const char *const spaces[] = {"fashion_small", "peer_32", NULL};
+    for (int s = 0; s < 3; s++) {
+        struct space *space = spaces[s] ? builtin(spaces[s]) : mixed_space(3, 30, 16, 32, 5);
         for (int n = 0; n < 4; n++) {
             struct network net = random_network(space, n, BATCH);
             size_t bytes = net.n_out * sizeof(float);
@@ -218,22 +271,29 @@ static void fewer_images_than_the_batch(void **state) {
     space_destroy(space);
 }
 
+static void check_arena(const struct space *space) {
+    for (int n = 0; n < 4; n++) {
+        struct network net = random_network(space, n, 1);
+        struct plan_options options = {.batch = 1};
+        struct plan *plan = NULL;
+        struct cost cost;
+        assert_int_equal(plan_create(net.graph, net.weights, &options, NULL, &plan), 0);
+        assert_int_equal(graph_cost(net.graph, 4, NULL, &cost), 0);
+        assert_int_equal(plan_arena_bytes(plan), cost.peak_activation_bytes);
+        plan_destroy(plan);
+        network_free(&net);
+    }
+}
+
 static void arena_is_the_counted_peak(void **state) {
     for (int s = 0; space_builtin_names[s]; s++) {
         struct space *space = builtin(space_builtin_names[s]);
-        for (int n = 0; n < 4; n++) {
-            struct network net = random_network(space, n, 1);
-            struct plan_options options = {.batch = 1};
-            struct plan *plan = NULL;
-            struct cost cost;
-            assert_int_equal(plan_create(net.graph, net.weights, &options, NULL, &plan), 0);
-            assert_int_equal(graph_cost(net.graph, 4, NULL, &cost), 0);
-            assert_int_equal(plan_arena_bytes(plan), cost.peak_activation_bytes);
-            plan_destroy(plan);
-            network_free(&net);
-        }
+        check_arena(space);
         space_destroy(space);
     }
+    struct space *mixed = mixed_space(3, 30, 16, 32, 5);
+    check_arena(mixed);
+    space_destroy(mixed);
 }
 
 static void errors_name_the_cause(void **state) {
@@ -280,6 +340,7 @@ int main(void) {
         cmocka_unit_test(networks_equal_the_reference),
         cmocka_unit_test(units_equal_the_reference),
         cmocka_unit_test(odd_blocks_equal_the_reference),
+        cmocka_unit_test(mixed_blocks_equal_the_reference),
         cmocka_unit_test(threads_and_batches_change_no_bit),
         cmocka_unit_test(fewer_images_than_the_batch),
         cmocka_unit_test(arena_is_the_counted_peak),
