@@ -143,6 +143,15 @@ static size_t on_write(char *data, size_t size, size_t count, void *context) {
     return receiver->body.error ? 0 : len;
 }
 
+static int on_progress(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                       curl_off_t up) {
+    struct receiver *receiver = context;
+    const volatile sig_atomic_t *stop = receiver->request->stop;
+
+    receiver->canceled |= stop && *stop;
+    return receiver->canceled;
+}
+
 static struct curl_slist *add_header(struct curl_slist *list, const char *name, const char *value,
                                      bool *failed) {
     struct buf line;
@@ -198,6 +207,9 @@ static void set_request(CURL *curl, const struct http_request *request, struct r
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_write);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, receiver);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, receiver);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, request->stop ? 0L : 1L);
     if (request->body) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
@@ -297,7 +309,8 @@ int http_client_json(struct http_client *client, const struct http_exchange *exc
                                    .path = exchange->path,
                                    .idempotency_key = exchange->idempotency_key,
                                    .timeout_ms = exchange->timeout_ms ? exchange->timeout_ms
-                                                                      : DEFAULT_TIMEOUT_MS};
+                                                                      : DEFAULT_TIMEOUT_MS,
+                                   .stop = exchange->stop};
     char *body = NULL;
     cJSON *doc = NULL;
     int rc = 0;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cjson/cJSON.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,6 +39,8 @@ struct http_request {
      * exchange with ESP_ECANCELED. */
     int (*on_data)(void *context, const char *data, size_t len);
     void *context;
+    /* Looked at about once a second: not 0 ends the exchange with ESP_ECANCELED. NULL: none. */
+    const volatile sig_atomic_t *stop;
 };
 
 struct http_response {
@@ -60,6 +63,7 @@ struct http_exchange {
     const char *method, *path, *idempotency_key;
     const cJSON *body;
     int64_t timeout_ms;
+    const volatile sig_atomic_t *stop; /* as in struct http_request */
 };
 int http_client_json(struct http_client *client, const struct http_exchange *exchange,
                      struct err *err, int *ret_status, cJSON **ret_doc);

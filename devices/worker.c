@@ -23,6 +23,7 @@ enum {
     TOKEN_SIZE = 128,
     BACKOFF_MAX_S = 60,
     LEASE_WAIT_S = 20,
+    TIMEOUT_MS = (LEASE_WAIT_S + 25) * 1000,
     ITEMS_MAX = 64
 };
 
@@ -47,7 +48,7 @@ struct worker {
 static int post(struct worker *w, const char *path, const cJSON *body, struct err *err,
                 int *ret_status, cJSON **ret_doc) {
     struct http_exchange exchange = {
-        .method = "POST", .path = path, .body = body, .timeout_ms = (LEASE_WAIT_S + 25) * 1000};
+        .method = "POST", .path = path, .body = body, .timeout_ms = TIMEOUT_MS};
     *ret_status = 0;
     return http_client_json(w->client, &exchange, err, ret_status, ret_doc);
 }
@@ -497,8 +498,15 @@ static int lease_once(struct worker *w, struct err *err, bool *ret_idle) {
     cJSON_AddNumberToObject(body, "wait_s", w->options->once ? 0 : LEASE_WAIT_S);
     cJSON_AddNumberToObject(body, "max_items", 8);
     cJSON_AddNumberToObject(body, "load", board_load());
-    int rc = post(w, "/api/v1/worker/lease", body, err, &status, &doc);
+    struct http_exchange exchange = {.method = "POST",
+                                     .path = "/api/v1/worker/lease",
+                                     .body = body,
+                                     .timeout_ms = TIMEOUT_MS,
+                                     .stop = w->stop};
+    int rc = http_client_json(w->client, &exchange, err, &status, &doc);
     cJSON_Delete(body);
+    if (rc == ESP_ECANCELED && *w->stop) /* the goodbye gives back what may have been granted */
+        rc = 0;
     if (!rc && doc)
         rc = work_lease(w, doc, err);
     *ret_idle = !rc && !doc;
