@@ -4,7 +4,24 @@
 #include "base/json.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
+#include "daemon/fleet.h"
 #include "daemon/store_devices.h"
+
+/* What a board waits for is nowhere stored. */
+static void add_waiting(const struct api_call *call, cJSON *device) {
+    const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(device, "id"));
+    cJSON_AddItemToObject(device, "waits_for", fleet_waits_for(call->daemon->fleet, id));
+}
+
+static void finish_one(struct api_call *call) {
+    add_waiting(call, call->answer);
+}
+
+static void finish_list(struct api_call *call) {
+    cJSON *device;
+    cJSON_ArrayForEach(device, cJSON_GetObjectItem(call->answer, "items"))
+        add_waiting(call, device);
+}
 
 /* The id of the board that the path names. */
 static int find_device(struct api_call *call, struct err *err, char ret_id[ID_MAX]) {
@@ -74,9 +91,9 @@ static int get_profile(struct api_call *call, struct err *err) {
 }
 
 const struct api_route api_devices[] = {
-    {"GET", "/api/v1/devices", "page_size,after", .read = list_devices},
-    {"GET", "/api/v1/devices/{id}", NULL, .read = get_device},
-    {"PATCH", "/api/v1/devices/{id}", NULL, .write = patch_device},
+    {"GET", "/api/v1/devices", "page_size,after", .read = list_devices, .finish = finish_list},
+    {"GET", "/api/v1/devices/{id}", NULL, .read = get_device, .finish = finish_one},
+    {"PATCH", "/api/v1/devices/{id}", NULL, .write = patch_device, .finish = finish_one},
     {"DELETE", "/api/v1/devices/{id}", NULL, .write = delete_device},
     {"GET", "/api/v1/profiles", "page_size,after", .read = list_profiles},
     {"GET", "/api/v1/profiles/{id}", NULL, .read = get_profile},

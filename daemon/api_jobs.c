@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
+#include "daemon/fleet.h"
 #include "daemon/scheduler.h"
 #include "daemon/store_jobs.h"
 #include "daemon/store_measurements.h"
@@ -16,21 +17,22 @@
 
 enum { LOG_PIECE_DEFAULT = 64 << 10, LOG_PIECE_MAX = 1 << 20 };
 
-/* What a running job said last of its progress is not stored. */
-static void add_progress(const struct api_call *call, cJSON *job) {
-    const cJSON *progress = scheduler_progress(
-        call->daemon->scheduler, cJSON_GetStringValue(cJSON_GetObjectItem(job, "id")));
+/* What a running job said last of its progress is not stored, nor what it waits for. */
+static void add_memory(const struct api_call *call, cJSON *job) {
+    const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(job, "id"));
+    const cJSON *progress = scheduler_progress(call->daemon->scheduler, id);
     if (progress != NULL)
         cJSON_ReplaceItemInObjectCaseSensitive(job, "progress", cJSON_Duplicate(progress, true));
+    cJSON_AddItemToObject(job, "waits_for", fleet_job_waits_for(call->daemon->fleet, id));
 }
 
 static void finish_one(struct api_call *call) {
-    add_progress(call, call->answer);
+    add_memory(call, call->answer);
 }
 
 static void finish_list(struct api_call *call) {
     cJSON *job;
-    cJSON_ArrayForEach(job, cJSON_GetObjectItem(call->answer, "items")) add_progress(call, job);
+    cJSON_ArrayForEach(job, cJSON_GetObjectItem(call->answer, "items")) add_memory(call, job);
 }
 
 static int get_job(struct api_call *call, struct err *err) {

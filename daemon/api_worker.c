@@ -103,8 +103,10 @@ static int release(struct api_call *call, struct err *err) {
 
 /* A result carries no epoch: one that was spooled before a restart of the worker still counts. */
 static int take_result(struct api_call *call, struct err *err) {
-    return store_result_add(call->tx, call->identity, call->body, err, &call->status,
-                            &call->answer);
+    int r = store_device_heard(call->tx, call->identity, err);
+    return r != 0 ? r
+                  : store_result_add(call->tx, call->identity, call->body, err, &call->status,
+                                     &call->answer);
 }
 
 static int take_noise(struct api_call *call, struct err *err) {

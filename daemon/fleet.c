@@ -16,6 +16,7 @@
 #include "daemon/store_devices.h"
 #include "daemon/store_leases.h"
 #include "daemon/store_tables.h"
+#include "daemon/turns.h"
 #include "devices/lease.h"
 #include "web/sse.h"
 #include "web/web.h"
@@ -24,10 +25,9 @@ enum {
     TICK_MS = 1000,
     WAKE_MS = 3, /* wakes that come together are one */
     PRUNE_TICKS = 600,
-    MEASURE_TURN_S = 30, /* how long boards of this machine may keep a job waiting, and */
-    JOB_TURN_S = 30,     /* how long a job then computes before they may again */
-    PAUSE_MOST_S = 60,   /* a job that does not pause by then is measured beside */
-    RETURN_S = 3,        /* a quiet machine whose board does not come back is given back */
+    TELL_WAIT_S = 5,  /* a board that waits so long for a job to pause is told of, */
+    WARN_WAIT_S = 60, /* and then logged */
+    RETURN_S = 3,     /* a quiet machine whose board does not come back is given back */
     LOCAL_WAIT_S = 20 /* a board of this machine waits so long for quiet, whatever it asked for */
 };
 
@@ -37,6 +37,7 @@ struct waiter {
     struct web_request *req;
     char device[ID_MAX];
     int64_t epoch, max_items, begun_us, deadline_us;
+    int64_t noted_us; /* wall clock: when the store heard of it */
     bool local;
     bool asking; /* a grant is under way: its end answers or leaves it waiting */
     bool heard;  /* its first grant has noted that the board is there */
@@ -55,7 +56,10 @@ struct fleet {
     bool stopping;
     /* The turns on this machine. */
     int n_granting; /* grants to boards of this machine under way */
-    int64_t wanted_since_us, quiet_since_us, poll_seen_us; /* monotonic; 0: not */
+    struct turns turns;
+    int64_t poll_seen_us; /* monotonic: when one of its boards asked last; 0: never */
+    char holder[ID_MAX];  /* the board that measures, else one that waits; "" */
+    bool told, warned;    /* that it waits for a job, in this turn */
 };
 
 static int64_t now_us(void) {
@@ -98,7 +102,8 @@ struct grant {
 
 static int run_grant(struct store_tx *tx, struct store_call *call, struct err *err) {
     struct grant *grant = (struct grant *)call;
-    const struct waiter *waiter = grant->waiter;
+    struct waiter *waiter = grant->waiter; /* the loop leaves noted_us alone meanwhile */
+    waiter->noted_us = store_tx_now_us(tx);
     int r = store_device_touch(tx, waiter->device, waiter->epoch, err);
     if (r == 0 && grant->may)
         r = store_lease_grant(tx, waiter->device, waiter->max_items, err, &grant->lease);
@@ -152,12 +157,9 @@ static bool work_waits(const struct waiter *waiter) {
     return waits;
 }
 
-/* Whether a board of this machine would measure undisturbed, or has waited for that long enough. */
+/* Whether a board of this machine would measure undisturbed. */
 static bool is_quiet(const struct fleet *fleet) {
-    if (fleet->wanted_since_us == 0)
-        return false;
-    return scheduler_is_quiet(fleet->daemon->scheduler) ||
-           now_us() - fleet->wanted_since_us > PAUSE_MOST_S * INT64_C(1000000);
+    return fleet->turns.wanted_since_us != 0 && scheduler_is_quiet(fleet->daemon->scheduler);
 }
 
 /* Writes only when there is something to grant; a board's first word is always noted. */
@@ -189,6 +191,16 @@ static int read_request(struct web_request *req, struct err *err, struct waiter 
     return r;
 }
 
+/* A board asks anew: what it asked before it has given up, so nobody would hear that answer. (One
+ * whose grant is under way gets it; the new request then takes the lease back.) */
+static void answer_older(const struct waiter *latest) {
+    for (struct waiter *waiter = latest->fleet->waiters, *next; waiter != NULL; waiter = next) {
+        next = waiter->next;
+        if (waiter != latest && !waiter->asking && strcmp(waiter->device, latest->device) == 0)
+            give_nothing(waiter);
+    }
+}
+
 void fleet_lease(struct web_request *req) {
     struct fleet *fleet = ((struct daemon *)web_user(req))->fleet;
     struct err err = {0};
@@ -212,46 +224,18 @@ void fleet_lease(struct web_request *req) {
     fleet->waiters = waiter;
     if (waiter->local)
         fleet->poll_seen_us = now_us();
+    answer_older(waiter);
     take_turns(fleet);
     try_grant(waiter);
 }
 
 /* ---- turns on this machine ------------------------------------------------------------------- */
 
-static bool local_waiter(const struct fleet *fleet) {
+static bool local_board_there(const struct fleet *fleet) {
     for (const struct waiter *waiter = fleet->waiters; waiter != NULL; waiter = waiter->next)
         if (waiter->local)
             return true;
-    return false;
-}
-
-/* May boards of this machine measure now, rather than a job compute? */
-static bool boards_turn(const struct fleet *fleet, const struct local_work *work) {
-    const struct scheduler *scheduler = fleet->daemon->scheduler;
-    int64_t now = now_us();
-    bool there = local_waiter(fleet) || now - fleet->poll_seen_us < RETURN_S * INT64_C(1000000);
-    if (work->leased)
-        return true;
-    if (!work->waits || !there)
-        return false;
-    if (scheduler_waits_for_measurements(scheduler))
-        return true; /* the job gains nothing by computing on */
-    if (fleet->wanted_since_us != 0)
-        return fleet->quiet_since_us == 0 ||
-               now - fleet->quiet_since_us < MEASURE_TURN_S * INT64_C(1000000);
-    int64_t turn = scheduler_turn_us(scheduler);
-    return turn < 0 || turn >= JOB_TURN_S * INT64_C(1000000);
-}
-
-static void set_turn(struct fleet *fleet, bool boards) {
-    struct scheduler *scheduler = fleet->daemon->scheduler;
-    if (!boards)
-        fleet->wanted_since_us = fleet->quiet_since_us = 0;
-    else if (fleet->wanted_since_us == 0)
-        fleet->wanted_since_us = now_us();
-    scheduler_want_quiet(scheduler, boards);
-    if (boards && fleet->quiet_since_us == 0 && is_quiet(fleet))
-        fleet->quiet_since_us = now_us();
+    return fleet->poll_seen_us != 0 && now_us() - fleet->poll_seen_us < RETURN_S * INT64_C(1000000);
 }
 
 static void take_turns(struct fleet *fleet) {
@@ -263,7 +247,91 @@ static void take_turns(struct fleet *fleet) {
         log_error("the work of this machine's boards cannot be read: %s", err.message);
         return;
     }
-    set_turn(fleet, boards_turn(fleet, &work));
+    struct scheduler *scheduler = fleet->daemon->scheduler;
+    struct turns_view view = {.leased = work.leased,
+                              .work = work.waits,
+                              .there = local_board_there(fleet),
+                              .computing = scheduler_is_computing(scheduler),
+                              .job_needs_them = scheduler_waits_for_measurements(scheduler)};
+    memcpy(fleet->holder, work.device, sizeof(fleet->holder));
+    bool boards = turns_look(&fleet->turns, &view, now_us());
+    scheduler_want_quiet(scheduler, boards);
+}
+
+/* ---- who waits for whom -----------------------------------------------------------------------
+ */
+
+static int64_t waited_us(const struct fleet *fleet) {
+    const struct turns *turns = &fleet->turns;
+    int64_t since = turns->wanted_since_us != 0 ? turns->wanted_since_us : turns->jobs_since_us;
+    return since == 0 ? 0 : now_us() - since;
+}
+
+/* The job that keeps the waiter from measuring; NULL: none. */
+static const char *job_before(const struct waiter *waiter) {
+    const struct scheduler *scheduler = waiter->fleet->daemon->scheduler;
+    if (!waiter->local || waiter->asking || !scheduler_is_computing(scheduler) ||
+        !work_waits(waiter))
+        return NULL;
+    return scheduler_running(scheduler);
+}
+
+cJSON *fleet_waits_for(const struct fleet *fleet, const char *device) {
+    const char *job = NULL;
+    if (fleet == NULL)
+        return cJSON_CreateNull();
+    for (const struct waiter *waiter = fleet->waiters; waiter != NULL; waiter = waiter->next)
+        if (strcmp(waiter->device, device) == 0 && job == NULL)
+            job = job_before(waiter);
+    if (job == NULL)
+        return cJSON_CreateNull();
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "job", job);
+    cJSON_AddBoolToObject(doc, "asked", fleet->turns.wanted_since_us != 0);
+    cJSON_AddNumberToObject(doc, "seconds", (double)(waited_us(fleet) / 100000) / 10);
+    return doc;
+}
+
+cJSON *fleet_job_waits_for(const struct fleet *fleet, const char *job) {
+    const char *running = fleet == NULL ? NULL : scheduler_running(fleet->daemon->scheduler);
+    if (running == NULL || strcmp(running, job) != 0 || fleet->holder[0] == '\0' ||
+        !is_quiet(fleet))
+        return cJSON_CreateNull();
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "device", fleet->holder);
+    return doc;
+}
+
+static void publish_waiting(struct fleet *fleet, const struct waiter *waiter) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "id", waiter->device);
+    cJSON_AddItemToObject(doc, "waits_for", fleet_waits_for(fleet, waiter->device));
+    char *text = json_print(doc);
+    if (text != NULL && fleet->daemon->events != NULL)
+        sse_publish(fleet->daemon->events, 0, "device", text);
+    free(text);
+    cJSON_Delete(doc);
+}
+
+/* Tells once in a turn that a board waits for a job that was asked to pause, and once in the log
+ * when that takes unusually long. */
+static void tell_waiting(struct fleet *fleet) {
+    bool asked = fleet->turns.wanted_since_us != 0 && !is_quiet(fleet);
+    if (!asked)
+        fleet->told = fleet->warned = false;
+    for (struct waiter *waiter = fleet->waiters; asked && waiter != NULL; waiter = waiter->next) {
+        const char *job = job_before(waiter);
+        if (job == NULL || waited_us(fleet) < TELL_WAIT_S * INT64_C(1000000))
+            continue;
+        if (!fleet->told)
+            publish_waiting(fleet, waiter);
+        fleet->told = true;
+        if (fleet->warned || waited_us(fleet) < WARN_WAIT_S * INT64_C(1000000))
+            continue;
+        log_warn("board %s still waits for job %s to come to a step where it can pause",
+                 waiter->device, job);
+        fleet->warned = true;
+    }
 }
 
 /* ---- time ------------------------------------------------------------------------------------ */
@@ -331,12 +399,12 @@ struct farewell {
     struct store_call call;
     struct fleet *fleet;
     char device[ID_MAX];
-    int64_t epoch;
+    int64_t epoch, noted_us;
 };
 
 static int run_farewell(struct store_tx *tx, struct store_call *call, struct err *err) {
     const struct farewell *farewell = (struct farewell *)call;
-    return store_device_gone(tx, farewell->device, farewell->epoch, err);
+    return store_device_gone(tx, farewell->device, farewell->epoch, farewell->noted_us, err);
 }
 
 static void farewell_done(struct store_call *call, int code, const struct err *err) {
@@ -361,6 +429,7 @@ static void note_gone(const struct waiter *waiter) {
     farewell->call = (struct store_call){.run = run_farewell, .done = farewell_done};
     farewell->fleet = waiter->fleet;
     farewell->epoch = waiter->epoch;
+    farewell->noted_us = waiter->noted_us;
     memcpy(farewell->device, waiter->device, sizeof(farewell->device));
     waiter->fleet->n_calls++;
     store_write(waiter->fleet->daemon->store, &farewell->call);
@@ -418,6 +487,7 @@ static void on_tick(uv_timer_t *timer) {
     check_waiters(fleet);
     keep_house(fleet);
     tell_progress(fleet);
+    tell_waiting(fleet);
 }
 
 static void on_wake(uv_timer_t *timer) {

@@ -4,6 +4,8 @@
  * store; the fleet holds only who waits. */
 #pragma once
 
+#include <cjson/cJSON.h>
+
 #include "base/error.h"
 
 struct daemon;
@@ -29,3 +31,9 @@ void fleet_wake(struct fleet *fleet);
 
 /* Takes a worker's POST /worker/lease and answers it, now or when there is work. */
 void fleet_lease(struct web_request *req);
+
+/* Who waits for whom on this machine, as the API shows it; new, never NULL. A board with work waits
+ * for a job that computes: {"job", "asked": whether it was asked to pause, "seconds"}; a paused job
+ * waits for the board that measures: {"device"}; else null. fleet may be NULL. */
+cJSON *fleet_waits_for(const struct fleet *fleet, const char *device);
+cJSON *fleet_job_waits_for(const struct fleet *fleet, const char *job);

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -40,23 +39,19 @@ struct run {
     size_t bytes;
     bool storing, throttled;
     bool pause_wanted, paused;
-    bool terminal; /* the store has its end */
-    bool deaf;     /* what it says is let go: something before it is not in the store */
-    bool unstored; /* because the store could not take it */
+    int64_t pause_number; /* of the newest pause: an answer to an older one says nothing */
+    bool terminal;        /* the store has its end */
+    bool deaf;            /* what it says is let go: something before it is not in the store */
+    bool unstored;        /* because the store could not take it */
     bool ended, finishing;
     bool told_to_end, stopping;
     enum run_reason reason; /* when told to end */
     bool answering, answer_again;
     int exit_code, signal;
-    int64_t computing_since_us; /* monotonic */
-    unsigned char *answered;    /* by request number */
+    unsigned char *answered; /* by request number */
     size_t n_answered;
     int64_t open_requests;
 };
-
-static int64_t now_us(void) {
-    return clock_mono_ns() / 1000;
-}
 
 /* ---- storing what the job says -------------------------------------------------------------- */
 
@@ -87,12 +82,6 @@ static void send_json(struct run *run, cJSON *doc) {
         process_send(run->process, text, strlen(text));
     free(text);
     cJSON_Delete(doc);
-}
-
-static void send_type(struct run *run, const char *type) {
-    cJSON *doc = cJSON_CreateObject();
-    cJSON_AddStringToObject(doc, "type", type);
-    send_json(run, doc);
 }
 
 static void finish_run(struct run *run);
@@ -285,35 +274,45 @@ static void store_step(struct run *run, enum job_event event) {
     store_write(run->daemon->store, &step->call);
 }
 
-static void on_paused(struct run *run) {
-    if (!run->pause_wanted || run->paused)
+static void on_paused(struct run *run, const cJSON *doc) {
+    const cJSON *number = cJSON_GetObjectItemCaseSensitive(doc, "number");
+    if (!run->pause_wanted || run->paused || !cJSON_IsNumber(number) ||
+        (int64_t)number->valuedouble != run->pause_number)
         return;
     run->paused = true;
     store_step(run, JOB_PAUSE);
     run->listener.changed(run->listener.context);
 }
 
-static void on_resumed(struct run *run) {
-    if (!run->paused || run->pause_wanted)
-        return;
+static void send_pause(struct run *run) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "type", "pause");
+    cJSON_AddNumberToObject(doc, "number", (double)++run->pause_number);
+    send_json(run, doc);
+}
+
+/* From the moment it is told to go on it may compute, whatever it says or has said. */
+static void send_resume(struct run *run) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "type", "resume");
+    send_json(run, doc);
+    if (run->paused)
+        store_step(run, JOB_RESUME);
     run->paused = false;
-    run->computing_since_us = now_us();
-    store_step(run, JOB_RESUME);
 }
 
 void run_set_paused(struct run *run, bool wanted) {
     if (run->pause_wanted == wanted || run->told_to_end || run->ended)
         return;
     run->pause_wanted = wanted;
-    send_type(run, wanted ? "pause" : "resume");
+    if (wanted)
+        send_pause(run);
+    else
+        send_resume(run);
 }
 
 bool run_is_quiet(const struct run *run) {
     return run->ended || (run->paused && run->pause_wanted);
-}
-
-int64_t run_computing_us(const struct run *run) {
-    return run->paused || run->ended ? -1 : now_us() - run->computing_since_us;
 }
 
 bool run_waits_for_measurements(const struct run *run) {
@@ -434,10 +433,9 @@ static void on_line(void *context, const char *text, size_t len) {
         return;
     }
     if (type != NULL && strcmp(type, "paused") == 0)
-        on_paused(run);
-    else if (type != NULL && strcmp(type, "resumed") == 0)
-        on_resumed(run);
-    else
+        on_paused(run, doc);
+    else if (type == NULL ||
+             strcmp(type, "resumed") != 0) /* that was decided when it was told to */
         keep_line(run, text, len);
     cJSON_Delete(doc);
 }
@@ -635,7 +633,6 @@ int run_create(struct daemon *daemon, cJSON *start, const struct run_listener *l
     }
     run->daemon = daemon;
     run->listener = *listener;
-    run->computing_since_us = now_us();
     uv_timer_init(&daemon->loop, &run->kill);
     run->kill.data = run;
     take_start(run, start);

@@ -5,7 +5,6 @@
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "base/error.h"
 #include "daemon/daemon.h"
@@ -30,8 +29,6 @@ const cJSON *run_progress(const struct run *run); /* borrowed; NULL: none yet */
 /* Asks for a pause at the next step boundary, or to go on. */
 void run_set_paused(struct run *run, bool wanted);
 bool run_is_quiet(const struct run *run); /* paused, or its process has ended */
-int64_t
-run_computing_us(const struct run *run); /* since it started or went on; -1: paused or ended */
 bool run_waits_for_measurements(const struct run *run);
 void run_answer(struct run *run); /* measurements that it asked for may have ended */
 enum run_reason { RUN_CANCELED, RUN_STOPPED, RUN_UNSTORED };

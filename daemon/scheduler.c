@@ -21,7 +21,8 @@ struct scheduler {
     uv_timer_t retry, tick;
     int n_handles;
     bool looking, look_again, want_quiet, stopping;
-    bool waiting; /* until retry: the last attempt ended in a way that may come again at once */
+    bool starting; /* the look that is under way may start a job */
+    bool waiting;  /* until retry: the last attempt ended in a way that may come again at once */
     void (*stopped)(struct daemon *daemon);
 };
 
@@ -45,8 +46,12 @@ bool scheduler_is_quiet(const struct scheduler *scheduler) {
            (scheduler->run == NULL || run_is_quiet(scheduler->run));
 }
 
-int64_t scheduler_turn_us(const struct scheduler *scheduler) {
-    return scheduler->run == NULL ? -1 : run_computing_us(scheduler->run);
+bool scheduler_is_computing(const struct scheduler *scheduler) {
+    return scheduler->run != NULL ? !run_is_quiet(scheduler->run) : scheduler->starting;
+}
+
+const char *scheduler_running(const struct scheduler *scheduler) {
+    return scheduler->run != NULL ? run_job(scheduler->run) : NULL;
 }
 
 bool scheduler_waits_for_measurements(const struct scheduler *scheduler) {
@@ -120,7 +125,7 @@ static void look_done(struct store_call *call, int code, const struct err *err) 
     struct look_call *looked = (struct look_call *)call;
     struct scheduler *scheduler = looked->scheduler;
     struct run *run = scheduler->run;
-    scheduler->looking = false;
+    scheduler->looking = scheduler->starting = false;
     if (code != 0)
         log_error("the queue of jobs cannot be read: %s", err->message);
     if (code == 0 && looked->canceling && run != NULL && strcmp(run_job(run), looked->running) == 0)
@@ -154,6 +159,7 @@ static void look(struct scheduler *scheduler) {
     if (run != NULL)
         snprintf(looked->running, sizeof(looked->running), "%s", run_job(run));
     scheduler->looking = true;
+    scheduler->starting = looked->start;
     scheduler->look_again = false;
     store_write(scheduler->daemon->store, &looked->call);
 }

@@ -22,9 +22,10 @@ const cJSON *scheduler_progress(const struct scheduler *scheduler, const char *j
  * when none computes. The fleet is woken when that changes. */
 void scheduler_want_quiet(struct scheduler *scheduler, bool wanted);
 bool scheduler_is_quiet(const struct scheduler *scheduler);
-/* How long the running job has been computing since it was started or resumed, in microseconds;
- * -1 when none does. */
-int64_t scheduler_turn_us(const struct scheduler *scheduler);
+/* A job runs and has not paused, or may be starting just now. */
+bool scheduler_is_computing(const struct scheduler *scheduler);
+/* Id of the running job, also a paused one's; borrowed until the loop goes on. NULL: none. */
+const char *scheduler_running(const struct scheduler *scheduler);
 /* The running job may be waiting for measurements that are open. */
 bool scheduler_waits_for_measurements(const struct scheduler *scheduler);
 

@@ -297,9 +297,21 @@ int store_device_connect(struct store_tx *tx, const char *id, const struct intro
     return r != 0 ? r : welcome(tx, id, in, err, ret_welcome);
 }
 
+int store_device_heard(struct store_tx *tx, const char *id, struct err *err) {
+    struct sql *sql = store_tx_sql(tx);
+    int64_t away = 0;
+    int r = sql_get_int(sql, err, &away, NULL,
+                        "SELECT away_us IS NOT NULL FROM devices WHERE id = ?1", "t", id);
+    if (r == 0)
+        r = sql_run(sql, err, NULL,
+                    "UPDATE devices SET last_seen_us = ?2, away_us = NULL WHERE id = ?1", "ti", id,
+                    store_tx_now_us(tx));
+    return r != 0 || !away ? r : store_device_announce(tx, id, err);
+}
+
 int store_device_touch(struct store_tx *tx, const char *id, int64_t epoch, struct err *err) {
     struct sql *sql = store_tx_sql(tx);
-    int64_t current = 0, away = 0;
+    int64_t current = 0;
     int r = check_present(sql, id, err);
     if (r == 0)
         r = sql_get_int(sql, err, &current, NULL, "SELECT epoch FROM devices WHERE id = ?1", "t",
@@ -308,16 +320,7 @@ int store_device_touch(struct store_tx *tx, const char *id, int64_t epoch, struc
         r = err_set(err, ESP_ECONFLICT, "/epoch",
                     "the worker was started anew since (epoch %lld, now %lld): connect again",
                     (long long)epoch, (long long)current);
-    if (r == 0)
-        r = sql_get_int(sql, err, &away, NULL,
-                        "SELECT away_us IS NOT NULL FROM devices WHERE id = "
-                        "?1",
-                        "t", id);
-    if (r == 0)
-        r = sql_run(sql, err, NULL,
-                    "UPDATE devices SET last_seen_us = ?2, away_us = NULL WHERE id = ?1", "ti", id,
-                    store_tx_now_us(tx));
-    return r != 0 || !away ? r : store_device_announce(tx, id, err);
+    return r != 0 ? r : store_device_heard(tx, id, err);
 }
 
 int store_device_is_local(struct sql *sql, const char *id, struct err *err, int64_t *ret_local) {
@@ -334,10 +337,12 @@ int store_device_away(struct store_tx *tx, const char *id, struct err *err) {
     return r != 0 || changes == 0 ? r : store_device_announce(tx, id, err);
 }
 
-int store_device_gone(struct store_tx *tx, const char *id, int64_t epoch, struct err *err) {
+int store_device_gone(struct store_tx *tx, const char *id, int64_t epoch, int64_t noted_us,
+                      struct err *err) {
     int64_t same = 0;
     int r = sql_get_int(store_tx_sql(tx), err, &same, NULL,
-                        "SELECT epoch = ?2 FROM devices WHERE id = ?1", "ti", id, epoch);
+                        "SELECT epoch = ?2 AND last_seen_us <= ?3 FROM devices WHERE id = ?1",
+                        "tii", id, epoch, noted_us);
     return r != 0 || !same ? r : store_device_away(tx, id, err);
 }
 

@@ -31,8 +31,11 @@ int store_device_touch(struct store_tx *tx, const char *id, int64_t epoch, struc
 int store_device_is_local(struct sql *sql, const char *id, struct err *err, int64_t *ret_local);
 /* It has said goodbye, or its connection broke, or it was not heard of for too long. */
 int store_device_away(struct store_tx *tx, const char *id, struct err *err);
-/* The same, unless its worker was started anew since epoch. */
-int store_device_gone(struct store_tx *tx, const char *id, int64_t epoch, struct err *err);
+/* The same, unless its worker was started anew since epoch, or was heard of after noted_us. */
+int store_device_gone(struct store_tx *tx, const char *id, int64_t epoch, int64_t noted_us,
+                      struct err *err);
+/* A sign of life that carries no epoch. */
+int store_device_heard(struct store_tx *tx, const char *id, struct err *err);
 /* Those not heard of since before_us, and without an open lease, go away. */
 int store_devices_expire(struct store_tx *tx, int64_t before_us, struct err *err);
 int store_devices_silent(struct sql *sql, int64_t before_us, struct err *err, bool *ret_any);

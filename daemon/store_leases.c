@@ -532,27 +532,42 @@ int store_result_add(struct store_tx *tx, const char *device, const cJSON *body,
     return 0;
 }
 
-int store_local_work(struct sql *sql, struct err *err, struct local_work *ret_work) {
-    int64_t waits = 0, leased = 0;
-    int r = sql_get_int(sql, err, &waits, NULL,
-                        "SELECT EXISTS (SELECT 1 " WAITS "AND d.local AND d.state = 'active' AND "
-                        "d.health <> 'quarantined' AND d.away_us IS NULL)",
-                        "");
-    if (r == 0)
-        r = sql_get_int(sql, err, &leased, NULL,
-                        "SELECT EXISTS (SELECT 1 FROM leases l JOIN devices d ON d.id = l.device "
-                        "WHERE l.state IN ('granted', 'acked') AND d.local)",
-                        "");
-    if (r == 0)
-        *ret_work = (struct local_work){.waits = waits != 0, .leased = leased != 0};
-    return r;
+static int find_device(struct sql *sql, struct err *err, char ret_id[ID_MAX], const char *literal) {
+    struct sql_rows rows;
+    ret_id[0] = '\0';
+    sql_query(sql, &rows, literal, "");
+    if (sql_next(&rows))
+        snprintf(ret_id, ID_MAX, "%s", sql_text(&rows, 0));
+    return sql_end(&rows, err);
 }
 
+int store_local_work(struct sql *sql, struct err *err, struct local_work *ret_work) {
+    struct local_work work = {.waits = false};
+    char waiting[ID_MAX];
+    int r = find_device(sql, err, waiting,
+                        "SELECT d.id " WAITS "AND d.local AND d.state = 'active' AND d.health <> "
+                        "'quarantined' AND d.away_us IS NULL LIMIT 1");
+    if (r == 0)
+        r = find_device(sql, err, work.device,
+                        "SELECT d.id FROM leases l JOIN devices d ON d.id = l.device WHERE l.state "
+                        "IN ('granted', 'acked') AND d.local LIMIT 1");
+    if (r != 0)
+        return r;
+    work.waits = waiting[0] != '\0';
+    work.leased = work.device[0] != '\0';
+    if (!work.leased)
+        memcpy(work.device, waiting, sizeof(waiting));
+    *ret_work = work;
+    return 0;
+}
+
+/* A lease that it holds is work too: the board asks again, so it has given that lease up. */
 int store_work_waits(struct sql *sql, const char *device, struct err *err, bool *ret_waits) {
     int64_t waits = 0;
     int r = sql_get_int(sql, err, &waits, NULL,
                         "SELECT EXISTS (SELECT 1 " WAITS "AND d.id = ?1 AND d.state = 'active' AND "
-                        "d.health <> 'quarantined')",
+                        "d.health <> 'quarantined') OR EXISTS (SELECT 1 FROM leases WHERE device = "
+                        "?1 AND state IN ('granted', 'acked'))",
                         "t", device);
     if (r == 0)
         *ret_waits = waits != 0;

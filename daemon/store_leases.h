@@ -33,9 +33,11 @@ int store_result_add(struct store_tx *tx, const char *device, const cJSON *body,
 /* Of boards on the daemon's own machine that are there. */
 struct local_work {
     bool waits, leased;
+    char device[ID_MAX]; /* one that holds a lease, else one that work waits for; "" */
 };
 int store_local_work(struct sql *sql, struct err *err, struct local_work *ret_work);
-/* Whether a lease would hold anything for the board. */
+/* Whether a board that asks should be granted a lease: something waits for it, or it holds one,
+ * which by asking it has given up. */
 int store_work_waits(struct sql *sql, const char *device, struct err *err, bool *ret_waits);
 /* INT64_MAX when no lease is open. */
 int store_lease_next_expiry(struct sql *sql, struct err *err, int64_t *ret_us);

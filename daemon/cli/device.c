@@ -23,6 +23,8 @@ static const struct column fields[] = {{"id", "id", CELL_TEXT},
                                        {"first profile", "profiles.0.id", CELL_TEXT},
                                        {"worker", "worker_version", CELL_TEXT},
                                        {"queue", "queue", CELL_INT},
+                                       {"waits for job", "waits_for.job", CELL_TEXT},
+                                       {"for seconds", "waits_for.seconds", CELL_INT},
                                        {"same machine", "local", CELL_TEXT},
                                        {"last seen", "last_seen_at", CELL_TIME},
                                        {"created", "created_at", CELL_TIME}};

@@ -36,6 +36,7 @@ struct channel {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     bool has_reader, pause;
+    int64_t pause_number; /* of the newest pause: repeated in the answer; 0: it had none */
     pthread_t reader;
     cJSON *start;
     struct message *first, **end; /* measurements */
@@ -153,9 +154,10 @@ int channel_error(struct channel *channel, struct err *err) {
     return failed.code == 0 ? 0 : err_set(err, failed.code, NULL, "%s", failed.message);
 }
 
-static void send_simple(struct channel *channel, const char *type) {
+static void send_paused(struct channel *channel) {
     char text[64];
-    snprintf(text, sizeof text, "{\"type\":\"%s\"}\n", type);
+    snprintf(text, sizeof text, "{\"type\":\"paused\",\"number\":%lld}\n",
+             (long long)channel->pause_number);
     send_text(channel, text);
 }
 
@@ -218,6 +220,8 @@ static void take_message(struct channel *channel, cJSON *doc) {
         journal_acknowledge(channel->journal, (uint64_t)number_of(doc, "seq"));
     } else if (strcmp(type, "pause") == 0 || strcmp(type, "resume") == 0) {
         channel->pause = type[0] == 'p';
+        if (channel->pause)
+            channel->pause_number = (int64_t)number_of(doc, "number");
     } else if (strcmp(type, "cancel") == 0) {
         channel_stop(channel);
     } else if (strcmp(type, "measurement") == 0) {
@@ -397,13 +401,18 @@ int channel_start(struct channel *channel, struct err *err, cJSON **ret_start) {
 }
 
 bool channel_boundary(struct channel *channel) {
+    bool paused = false;
+    int64_t told = -1; /* a pause that follows its resumption at once is another one */
     pthread_mutex_lock(&channel->mutex);
-    if (channel->pause && !channel_stopping(channel)) {
-        send_simple(channel, "paused");
-        while (channel->pause && !channel_stopping(channel))
-            wait_briefly(channel, WAIT_MS);
-        send_simple(channel, "resumed");
+    while (channel->pause && !channel_stopping(channel)) {
+        if (told != channel->pause_number)
+            send_paused(channel);
+        told = channel->pause_number;
+        paused = true;
+        wait_briefly(channel, WAIT_MS);
     }
+    if (paused)
+        send_text(channel, "{\"type\":\"resumed\"}\n");
     pthread_mutex_unlock(&channel->mutex);
     return channel_stopping(channel);
 }

@@ -1042,6 +1042,47 @@ static void test_noise_is_relative(void **state) {
     cJSON_Delete(bad);
 }
 
+/* It asks again, so it has given up the lease that it holds, or never heard of it: what that holds
+ * is work that waits, not only what is in the queue. */
+static void test_a_lease_given_up_is_work(void **state) {
+    struct fixture *f = *state;
+    char id[ID_MAX], lease[ID_MAX];
+    bool waits = true;
+    assert_int_equal(store_work_waits(store_loop_sql(f->store), f->device, &f->err, &waits), 0);
+    assert_false(waits);
+    assert_int_equal(ask(f, "g1", "brief/1", id), 0);
+    assert_int_equal(grant(f, 8, lease), 1);
+    assert_int_equal(ack(f, lease), 0);
+    waits = false;
+    assert_int_equal(store_work_waits(store_loop_sql(f->store), f->device, &f->err, &waits), 0);
+    assert_true(waits);
+    assert_int_equal(grant(f, 8, lease), 1);
+    assert_int_equal(ack(f, lease), 0);
+    assert_int_equal(send_new(f, lease, id, 2, "ok"), 201);
+    assert_int_equal(store_work_waits(store_loop_sql(f->store), f->device, &f->err, &waits), 0);
+    assert_false(waits);
+}
+
+static int do_gone(struct store_tx *tx, struct work *op, struct err *err) {
+    return store_device_gone(tx, op->a, op->number, INT64_C(1000), err);
+}
+
+/* A connection that broke is noticed late: what was heard on another one since stands above it. */
+static void test_an_old_connection_says_nothing(void **state) {
+    struct fixture *f = *state;
+    struct work op = {.a = f->device, .number = f->epoch};
+    change(f, "UPDATE devices SET last_seen_us = 1001 WHERE id = ?1", f->device);
+    assert_int_equal(run(f, &op, do_gone), 0);
+    assert_int_equal(number(f, "SELECT away_us IS NULL FROM devices WHERE id = ?1", f->device), 1);
+    change(f, "UPDATE devices SET last_seen_us = 1000 WHERE id = ?1", f->device);
+    op = (struct work){.a = f->device, .number = f->epoch - 1};
+    assert_int_equal(run(f, &op, do_gone), 0);
+    assert_int_equal(number(f, "SELECT away_us IS NULL FROM devices WHERE id = ?1", f->device), 1);
+    op = (struct work){.a = f->device, .number = f->epoch};
+    assert_int_equal(run(f, &op, do_gone), 0);
+    assert_int_equal(number(f, "SELECT away_us IS NULL FROM devices WHERE id = ?1", f->device), 0);
+}
+
 static int do_devices_expire(struct store_tx *tx, struct work *op, struct err *err) {
     return store_devices_expire(tx, store_tx_now_us(tx) - 45000000, err);
 }
@@ -1095,6 +1136,8 @@ int main(void) {
         TEST(test_answers_are_due_until_the_job_ends),
         TEST(test_a_canceled_job_drops_only_its_own),
         TEST(test_noise_is_relative),
+        TEST(test_a_lease_given_up_is_work),
+        TEST(test_an_old_connection_says_nothing),
         TEST(test_silence_is_away_unless_it_measures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -316,6 +316,37 @@ static void a_pause_holds_the_job_at_its_boundary(void **state) {
     channel_close(channel);
 }
 
+static void *pause_anew(void *argument) {
+    const struct place *place = argument;
+    assert_heard(place, "paused", 0, 0);
+    say(place, "{\"type\":\"resume\"}\n{\"type\":\"pause\",\"number\":8}\n");
+    cJSON *second = hear(place);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(second, "type")), "paused");
+    assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(second, "number")), 8);
+    cJSON_Delete(second);
+    say(place, "{\"type\":\"resume\"}\n");
+    return NULL;
+}
+
+/* Told to go on and to pause again before it has seen the first, it still answers each pause: the
+ * daemon may have let go of the older answer. */
+static void each_pause_is_answered(void **state) {
+    struct place *place = *state;
+    struct channel *channel = connect_job(place, first_start);
+    pthread_t daemon;
+    say(place, "{\"type\":\"pause\",\"number\":7}\n{\"type\":\"measurement\",\"request\":1}\n");
+    cJSON *measurement = NULL;
+    for (int i = 0; i < 50 && !measurement; i++)
+        measurement = channel_next_measurement(channel, 100);
+    assert_non_null(measurement);
+    cJSON_Delete(measurement);
+    assert_int_equal(pthread_create(&daemon, NULL, pause_anew, place), 0);
+    assert_false(channel_boundary(channel));
+    pthread_join(daemon, NULL);
+    assert_heard(place, "resumed", 0, 0);
+    channel_close(channel);
+}
+
 static void nonsense_is_ignored(void **state) {
     struct place *place = *state;
     struct channel *channel = NULL;
@@ -378,6 +409,7 @@ int main(void) {
         TEST(an_event_that_cannot_be_kept_ends_the_job),
         TEST(cancel_and_hang_up_stop),
         TEST(a_pause_holds_the_job_at_its_boundary),
+        TEST(each_pause_is_answered),
         TEST(nonsense_is_ignored),
         TEST(a_daemon_that_does_not_read_stops_the_job),
         TEST(by_hand_no_board_answers),
