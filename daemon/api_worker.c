@@ -19,40 +19,61 @@ static void add_intervals(cJSON *welcome) {
     cJSON_AddNumberToObject(intervals, "heartbeat_s", FLEET_HEARTBEAT_S);
 }
 
-/* A token of its own for the worker, in the same transaction as the board's row. */
-static int give_token(struct api_call *call, cJSON *welcome, struct err *err) {
+/* A token of its own for the worker, in the same transaction as the board's row. secret: that the
+ * worker made, which is not sent back; NULL: it made none. */
+static int give_token(struct api_call *call, const char *secret, cJSON *welcome, struct err *err) {
     const char *device = cJSON_GetStringValue(cJSON_GetObjectItem(welcome, "device_id"));
-    struct token_request request = {.kind = "worker", .label = "", .device = device};
+    struct token_request request = {
+        .kind = "worker", .label = "", .device = device, .secret = secret};
     cJSON *token = NULL;
     int r = store_token_create(call->tx, &request, err, &token, NULL);
-    if (r == 0)
+    if (r == 0 && secret == NULL)
         cJSON_AddItemToObject(welcome, "worker_token",
                               cJSON_DetachItemFromObjectCaseSensitive(token, "token"));
     cJSON_Delete(token);
     return r;
 }
 
-static int enrol(struct api_call *call, struct err *err) {
+struct enrolment {
     struct introduction in;
-    const char *secret;
+    const char *token, *secret; /* secret: the worker's own, NULL */
+    char device[ID_MAX];        /* that has enrolled with this secret before; "" */
+};
+
+static int read_enrolment(struct api_call *call, struct err *err, struct enrolment *ret) {
+    int r = json_string(call->body, "", "enrolment_token", 1, TOKEN_SECRET_MAX, err, &ret->token);
+    if (r == 0)
+        r = introduction_read(call->body, err, &ret->in);
+    if (r == 0)
+        r = json_string_opt(call->body, "", "worker_token", 1, TOKEN_SECRET_MAX - 1, err,
+                            &ret->secret);
+    if (r == 0 && ret->secret != NULL)
+        r = store_token_worker(call->sql, ret->secret, err, ret->device);
+    ret->in.local = call->local;
+    return r;
+}
+
+/* A worker that was killed before it knew that it is enrolled asks the same again: its secret
+ * proves who it is, and the enrolment token was used up by its first request. */
+static int enrol(struct api_call *call, struct err *err) {
+    struct enrolment enrolment = {.token = NULL};
     cJSON *welcome = NULL;
-    int r = json_string(call->body, "", "enrolment_token", 1, TOKEN_SECRET_MAX, err, &secret);
-    if (r == 0)
-        r = introduction_read(call->body, err, &in);
-    if (r == 0)
-        r = store_token_use(call->tx, secret, err);
-    if (r != 0)
-        return r;
-    in.local = call->local;
-    r = store_device_enrol(call->tx, &in, err, &welcome);
-    if (r == 0)
-        r = give_token(call, welcome, err);
+    int r = read_enrolment(call, err, &enrolment);
+    bool again = enrolment.device[0] != '\0';
+    if (r == 0 && again)
+        r = store_device_connect(call->tx, enrolment.device, &enrolment.in, err, &welcome);
+    if (r == 0 && !again)
+        r = store_token_use(call->tx, enrolment.token, err);
+    if (r == 0 && !again)
+        r = store_device_enrol(call->tx, &enrolment.in, err, &welcome);
+    if (r == 0 && !again)
+        r = give_token(call, enrolment.secret, welcome, err);
     if (r != 0) {
         cJSON_Delete(welcome);
         return r;
     }
     add_intervals(welcome);
-    call->status = 201;
+    call->status = again ? 200 : 201;
     call->answer = welcome;
     return 0;
 }

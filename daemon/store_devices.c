@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "daemon/store_leases.h"
+#include "daemon/store_measurements.h"
 
 /* clang-format off */
 #define DEVICE_COLUMNS                                                                             \
@@ -55,6 +56,8 @@ int introduction_read(const cJSON *body, struct err *err, struct introduction *r
         r = json_object(body, "", "fingerprint", err, &in.fingerprint);
     if (r == 0)
         r = json_array(body, "", "profiles", 1, 16, err, &in.profiles);
+    if (r == 0)
+        r = json_bool_opt(body, "", "noise_by_lease", err, &in.noise_by_lease);
     if (r != 0)
         return r;
     cJSON_ArrayForEach(item, protocol) known |= cJSON_IsNumber(item) && item->valuedouble == 1;
@@ -189,6 +192,18 @@ static int put_profiles(struct store_tx *tx, const char *device, const cJSON *pr
     return 0;
 }
 
+/* Of all profiles that the worker runs now. */
+static int ask_for_noise(struct store_tx *tx, const cJSON *profiles, struct err *err) {
+    const cJSON *row;
+    int r = 0;
+    cJSON_ArrayForEach(row, profiles) {
+        if (r == 0)
+            r = store_noise_ask(tx, cJSON_GetStringValue(cJSON_GetObjectItem(row, "profile_id")),
+                                err);
+    }
+    return r;
+}
+
 static int welcome(struct store_tx *tx, const char *id, const struct introduction *in,
                    struct err *err, cJSON **ret_welcome) {
     int64_t epoch = 0;
@@ -199,6 +214,9 @@ static int welcome(struct store_tx *tx, const char *id, const struct introductio
     cJSON_AddNumberToObject(doc, "epoch", (double)epoch);
     if (r == 0)
         r = put_profiles(tx, id, in->profiles, err, cJSON_AddArrayToObject(doc, "profiles"));
+    if (r == 0 && in->noise_by_lease)
+        r = ask_for_noise(tx, cJSON_GetObjectItem(doc, "profiles"), err);
+    cJSON_AddBoolToObject(doc, "noise_by_lease", in->noise_by_lease);
     if (r == 0)
         r = store_device_announce(tx, id, err);
     if (r != 0) {

@@ -13,13 +13,15 @@
 struct introduction {
     const char *machine_id, *name, *worker_version;
     const cJSON *fingerprint, *profiles;
-    bool local; /* came over loopback: the same machine as the daemon */
+    bool noise_by_lease; /* it takes its noise floor when it is asked to, not at its start */
+    bool local;          /* came over loopback: the same machine as the daemon */
 };
 /* Checks the message; other members are ignored. */
 int introduction_read(const cJSON *body, struct err *err, struct introduction *ret);
 
 /* A new board; ESP_ECONFLICT when one with this machine id is there.
- * *ret_welcome {"device_id", "epoch", "profiles": [{"profile_id", "profile_revision"}]}. */
+ * *ret_welcome {"device_id", "epoch", "profiles": [{"profile_id", "profile_revision"}],
+ * "noise_by_lease"}: the last is true when the daemon sees to the noise floor. */
 int store_device_enrol(struct store_tx *tx, const struct introduction *introduction,
                        struct err *err, cJSON **ret_welcome);
 /* Every start of its worker: a new epoch; older leases are fenced. ESP_EGONE: removed. */
@@ -58,7 +60,11 @@ int store_device_remove(struct store_tx *tx, const char *id, struct err *err, cJ
 int store_profile_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc);
 int store_profile_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
                        cJSON **ret_doc);
-/* Samples of the reference network at enrolment; noise is their relative spread. */
+/* Noise is the relative spread of samples of the reference network, which older workers take on
+ * their own. ESP_EINVAL, ESP_ENOTFOUND. */
 int store_profile_noise(struct store_tx *tx, const char *device, const char *profile,
                         const cJSON *samples_us, struct err *err);
 int store_device_announce(struct store_tx *tx, const char *id, struct err *err);
+/* The same of a measurement's result that counts, if it is one of the reference network in the
+ * profile's current revision; else nothing happens. */
+int store_profile_noise_measured(struct store_tx *tx, const char *measurement, struct err *err);

@@ -485,6 +485,8 @@ static int apply_result(struct store_tx *tx, const struct result *result, const 
             message);
     if (r == 0 && result->event == MEASUREMENT_GOOD)
         r = store_measurement_set(tx, result->measurement, body, err);
+    if (r == 0 && result->event == MEASUREMENT_GOOD)
+        r = store_profile_noise_measured(tx, result->measurement, err);
     return r != 0 ? r : store_measurement_apply(tx, result->measurement, result->event, &why, err);
 }
 

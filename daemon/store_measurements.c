@@ -6,8 +6,10 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "daemon/store_devices.h"
 #include "daemon/store_tables.h"
 #include "devices/method.h"
+#include "devices/reference.h"
 #include "space/graph.h"
 
 #define MEASUREMENT_COLUMNS                                                                        \
@@ -41,11 +43,13 @@ static int find_equal(struct sql *sql, const char *revision,
                       char ret[ID_MAX]) {
     struct sql_rows rows;
     ret[0] = '\0';
-    sql_query(sql, &rows,
-              "SELECT id FROM measurements WHERE profile_revision = ?1 AND graph_id = ?2 AND state "
-              "IN ('queued', 'leased', 'running', 'accepted') AND (method = ?3 OR method > ?3 AND "
-              "state = 'accepted') ORDER BY state = 'accepted' DESC, method DESC LIMIT 1",
-              "ttt", revision, request->graph_id, request->method);
+    sql_query(
+        sql, &rows,
+        "SELECT id FROM measurements WHERE profile_revision = ?1 AND graph_id = ?2 AND state "
+        "IN ('queued', 'leased', 'running', 'accepted') AND kind <> 'reference' AND (method = "
+        "?3 OR method > ?3 AND state = 'accepted') ORDER BY state = 'accepted' DESC, method DESC "
+        "LIMIT 1",
+        "ttt", revision, request->graph_id, request->method);
     if (sql_next(&rows))
         snprintf(ret, ID_MAX, "%s", sql_text(&rows, 0));
     return sql_end(&rows, err);
@@ -99,6 +103,54 @@ int store_measurement_ask(struct store_tx *tx, const struct measurement_request 
     if (r == 0)
         memcpy(ret_id, id, sizeof(id));
     return r;
+}
+
+static int insert_noise(struct store_tx *tx, const char *profile, const char *revision,
+                        struct err *err) {
+    char id[ID_MAX], network[HASH_TEXT], method[METHOD_ID_MAX];
+    struct graph *graph = NULL;
+    int r = reference_graph(err, &graph);
+    if (r != 0)
+        return r;
+    graph_id(graph, "fp32", network);
+    cJSON *doc = graph_to_json(graph);
+    char *text = doc != NULL ? json_print(doc) : NULL;
+    cJSON_Delete(doc);
+    free(graph);
+    if (text == NULL)
+        return out_of_memory(err);
+    method_id(&method_noise, method);
+    struct measurement_request request = {.profile = profile,
+                                          .kind = "reference",
+                                          .graph_id = network,
+                                          .graph = text,
+                                          .method = method,
+                                          .seed = 1,
+                                          .priority = MEASUREMENT_OF_DAEMON};
+    r = insert_measurement(tx, &request, revision, err, id);
+    free(text);
+    return r;
+}
+
+int store_noise_ask(struct store_tx *tx, const char *profile, struct err *err) {
+    char revision[ID_MAX], id[ID_MAX] = "";
+    struct sql_rows rows;
+    bool accepted = false;
+    int r = current_revision(store_tx_sql(tx), profile, err, revision);
+    if (r != 0)
+        return r;
+    sql_query(store_tx_sql(tx), &rows,
+              "SELECT id, state = 'accepted' FROM measurements WHERE profile_revision = ?1 AND "
+              "kind = 'reference' AND state IN ('queued', 'leased', 'running', 'accepted')",
+              "t", revision);
+    if (sql_next(&rows)) {
+        snprintf(id, ID_MAX, "%s", sql_text(&rows, 0));
+        accepted = sql_int(&rows, 1) != 0;
+    }
+    r = sql_end(&rows, err);
+    if (r == 0 && id[0] == '\0')
+        return insert_noise(tx, profile, revision, err);
+    return r == 0 && accepted ? store_profile_noise_measured(tx, id, err) : r;
 }
 
 static int add_result(struct sql *sql, const char *id, cJSON *doc, struct err *err) {

@@ -19,12 +19,20 @@ struct measurement_request {
     int priority;
 };
 /* The higher one is measured first. What a person asked for stays when jobs no longer want it. */
-enum measurement_priority { MEASUREMENT_OF_TABLE, MEASUREMENT_OF_SEARCH, MEASUREMENT_OF_PERSON };
+enum measurement_priority {
+    MEASUREMENT_OF_TABLE,
+    MEASUREMENT_OF_SEARCH,
+    MEASUREMENT_OF_PERSON,
+    MEASUREMENT_OF_DAEMON
+};
 /* Joins an equal one (profile's current revision, graph, method) that waits, runs or was accepted;
  * an accepted one of a more thorough method will do as well. Raises the priority of one that waits.
  * Wakes the fleet. ESP_ENOTFOUND: no such profile or its board was removed. */
 int store_measurement_ask(struct store_tx *tx, const struct measurement_request *request,
                           struct err *err, char ret_id[ID_MAX]);
+/* Asks for the noise floor of the profile's current revision, unless it waits or runs already; if
+ * it was measured, the profile gets it again. ESP_ENOTFOUND, ESP_ENOMEM. */
+int store_noise_ask(struct store_tx *tx, const char *profile, struct err *err);
 /* As the API shows it in lists; store_measurement_get adds samples, reference and environment.
  * ESP_ENOTFOUND. */
 int store_measurement_row(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);

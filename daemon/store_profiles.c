@@ -1,5 +1,7 @@
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "base/memory.h"
@@ -48,36 +50,18 @@ int store_profile_list(struct sql *sql, const struct sql_page_args *page, struct
 /* (90 % quantile - 10 % quantile) / median: how far apart two runs of the same thing easily lie. It
  * ignores rare outliers, but not the bursts that a shared machine always has; on a normal
  * distribution it is 2.6 standard deviations. */
-static int spread(const cJSON *samples_us, struct err *err, double *ret_noise) {
-    size_t n = (size_t)cJSON_GetArraySize(samples_us), i = 0;
-    double *x = mem_array(n, sizeof(*x));
-    const cJSON *item;
-    int r = 0;
-    if (x == NULL)
-        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    cJSON_ArrayForEach(item, samples_us) {
-        if (!cJSON_IsNumber(item) || !(item->valuedouble > 0) || item->valuedouble > 1e10)
-            r = err_set(err, ESP_EINVAL, "/reference_us", "every sample must be a positive time");
-        x[i++] = item->valuedouble;
-    }
-    if (r == 0)
-        *ret_noise = (stats_quantile(x, n, 0.9) - stats_quantile(x, n, 0.1)) / stats_median(x, n);
-    free(x);
-    return r;
+static double spread(const double *us, size_t n) {
+    return (stats_quantile(us, n, 0.9) - stats_quantile(us, n, 0.1)) / stats_median(us, n);
 }
 
-int store_profile_noise(struct store_tx *tx, const char *device, const char *profile,
-                        const cJSON *samples_us, struct err *err) {
-    double noise = 0;
+/* samples: as JSON text, when no result holds them; NULL. */
+static int set_noise(struct store_tx *tx, const char *device, const char *profile, double noise,
+                     const char *samples, struct err *err) {
     int changes = 0;
-    int r = spread(samples_us, err, &noise);
-    if (r != 0)
-        return r;
-    char *text = json_print(samples_us);
-    r = sql_run(store_tx_sql(tx), err, &changes,
+    int r =
+        sql_run(store_tx_sql(tx), err, &changes,
                 "UPDATE profiles SET noise = ?3, reference_us = ?4 WHERE id = ?1 AND device = ?2",
-                "ttrt", profile, device, noise, text);
-    free(text);
+                "ttrt", profile, device, noise, samples);
     if (r == 0 && changes == 0)
         r = err_set(err, ESP_ENOTFOUND, "/profile_id", "this board has no profile \"%.60s\"",
                     profile);
@@ -88,4 +72,51 @@ int store_profile_noise(struct store_tx *tx, const char *device, const char *pro
             "WHERE id = ?1",
             "t", device);
     return r != 0 ? r : store_device_announce(tx, device, err);
+}
+
+int store_profile_noise(struct store_tx *tx, const char *device, const char *profile,
+                        const cJSON *samples_us, struct err *err) {
+    size_t n = (size_t)cJSON_GetArraySize(samples_us), i = 0;
+    double *us = mem_array(n, sizeof(*us));
+    const cJSON *item;
+    int r = 0;
+    if (us == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    cJSON_ArrayForEach(item, samples_us) {
+        if (!cJSON_IsNumber(item) || !(item->valuedouble > 0) || item->valuedouble > 1e10)
+            r = err_set(err, ESP_EINVAL, "/reference_us", "every sample must be a positive time");
+        us[i++] = item->valuedouble;
+    }
+    char *text = json_print(samples_us);
+    if (r == 0)
+        r = set_noise(tx, device, profile, spread(us, n), text, err);
+    free(text);
+    free(us);
+    return r;
+}
+
+int store_profile_noise_measured(struct store_tx *tx, const char *measurement, struct err *err) {
+    char device[ID_MAX] = "", profile[ID_MAX] = "";
+    struct sql_rows rows;
+    double noise = 0;
+    sql_query(store_tx_sql(tx), &rows,
+              "SELECT p.device, p.id, r.samples FROM measurements m JOIN profiles p ON p.id = "
+              "m.profile AND p.revision = m.profile_revision JOIN results r ON r.measurement = "
+              "m.id AND r.counted WHERE m.id = ?1 AND m.kind = 'reference' ORDER BY r.id DESC "
+              "LIMIT 1",
+              "t", measurement);
+    if (sql_next(&rows)) {
+        size_t len;
+        const char *bytes = sql_blob(&rows, 2, &len);
+        double *us = mem_array(len / sizeof(*us) + 1, sizeof(*us)); /* a blob is not aligned */
+        if (us != NULL) {
+            memcpy(us, bytes, len);
+            noise = spread(us, len / sizeof(*us));
+            snprintf(device, sizeof(device), "%s", sql_text(&rows, 0));
+            snprintf(profile, sizeof(profile), "%s", sql_text(&rows, 1));
+        }
+        free(us);
+    }
+    int r = sql_end(&rows, err);
+    return r != 0 || profile[0] == '\0' ? r : set_noise(tx, device, profile, noise, NULL, err);
 }

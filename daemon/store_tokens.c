@@ -9,6 +9,8 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
+enum { WORKER_SECRET_LETTERS = 43 }; /* 256 bits */
+
 #define TOKEN_COLUMNS                                                                              \
     "id, kind, label, device, expires_us AS \"expires_at@time\", uses_left, "                      \
     "created_us AS \"created_at@time\""
@@ -20,7 +22,10 @@ int store_token_create(struct store_tx *tx, const struct token_request *request,
     int64_t now = store_tx_now_us(tx);
     id_make("tok_", id);
     snprintf(prefix, sizeof(prefix), "esp_%c_", request->kind[0]);
-    hash_random_token(prefix, secret, sizeof(secret));
+    if (request->secret != NULL)
+        snprintf(secret, sizeof(secret), "%s", request->secret);
+    else
+        hash_random_token(prefix, secret, sizeof(secret));
     hash_text_long(secret, strlen(secret), hash);
     int r =
         sql_run(sql, err, NULL,
@@ -69,6 +74,28 @@ int store_token_find(struct sql *sql, const char *secret, struct err *err,
     if (expired)
         return err_set(err, ESP_EUNAUTHORIZED, NULL, "the token has expired");
     *ret_token = token;
+    return 0;
+}
+
+int store_token_worker(struct sql *sql, const char *secret, struct err *err,
+                       char ret_device[ID_MAX]) {
+    static const char prefix[] = "esp_w_";
+    struct token token = {.device = ""};
+    size_t letters = strspn(secret, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                    "0123456789-_");
+    if (strncmp(secret, prefix, strlen(prefix)) != 0 || secret[letters] != '\0' ||
+        letters != strlen(prefix) + WORKER_SECRET_LETTERS)
+        return err_set(err, ESP_EINVAL, "/worker_token",
+                       "a worker's own secret is \"%s\" and %d random characters of base64url",
+                       prefix, WORKER_SECRET_LETTERS);
+    int r = store_token_find(sql, secret, err, &token);
+    if (r != 0 && r != ESP_EUNAUTHORIZED)
+        return r;
+    if (r == 0 && strcmp(token.kind, "worker") != 0)
+        return err_set(err, ESP_ECONFLICT, "/worker_token",
+                       "this secret is a token of another kind");
+    *err = (struct err){0};
+    memcpy(ret_device, token.device, sizeof(token.device));
     return 0;
 }
 

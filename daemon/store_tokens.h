@@ -17,6 +17,7 @@ struct token {
 struct token_request {
     const char *kind, *label;
     const char *device;   /* of a worker's; NULL */
+    const char *secret;   /* that a worker made for itself; NULL: a new one */
     int64_t uses;         /* 0: without end */
     int64_t expires_in_s; /* 0: never */
 };
@@ -27,6 +28,11 @@ int store_token_create(struct store_tx *tx, const struct token_request *request,
                        cJSON **ret_doc, char ret_secret[TOKEN_SECRET_MAX]);
 /* Whose secret this is. ESP_EUNAUTHORIZED when there is none such, or it has expired. */
 int store_token_find(struct sql *sql, const char *secret, struct err *err, struct token *ret_token);
+/* Whose it is if a worker made it and has enrolled with it before: *ret_device "" if nobody has.
+ * ESP_EINVAL when it is no such secret (esp_w_ and 43 characters), ESP_ECONFLICT when it is another
+ * kind of token. */
+int store_token_worker(struct sql *sql, const char *secret, struct err *err,
+                       char ret_device[ID_MAX]);
 /* Takes one use of an enrolment token. ESP_EUNAUTHORIZED: unknown, of another kind, expired or used
  * up (the message says which). */
 int store_token_use(struct store_tx *tx, const char *secret, struct err *err);

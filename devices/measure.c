@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "devices/reference.h"
 #include "runtime/plan.h"
 
 const char *const measure_status_names[] = {"ok",      "noisy",   "unsupported", "oom",
@@ -32,19 +33,6 @@ enum {
     PREPARE_MS = 60000,
     MESSAGE_MAX = 1 << 20
 };
-
-int measure_reference_graph(struct err *err, struct graph **ret_graph) {
-    struct space *space = NULL;
-    struct arch arch;
-    int rc = space_builtin("peer_28", err, &space);
-
-    if (rc)
-        return rc;
-    arch_max(space, &arch);
-    rc = graph_build(space, &arch, err, ret_graph);
-    space_destroy(space);
-    return rc;
-}
 
 /* ---- in the child -------------------------------------------------------------------------- */
 
@@ -210,7 +198,7 @@ static void child_main(int fd, const struct measure_profile *profile,
     if (profile->threads > 1)
         rc = parallel_create(profile->threads, &pool);
     if (!rc)
-        rc = measure_reference_graph(&err, &reference);
+        rc = reference_graph(&err, &reference);
     if (!rc)
         rc = runnable_create(reference, 1, pool, &err, &child.reference);
     if (!rc)

@@ -47,7 +47,3 @@ struct measure_outcome {
 int measure_graph(const struct measure_profile *profile, const struct measure_task *task,
                   struct err *err, struct measure_outcome *ret_outcome);
 void measure_outcome_finish(struct measure_outcome *outcome);
-
-/* The reference network every board runs: the largest subnet of peer_28. The caller frees it with
- * free(). */
-int measure_reference_graph(struct err *err, struct graph **ret_graph);

@@ -22,5 +22,9 @@ struct method {
 extern const struct method methods[]; /* ends with name NULL */
 /* By id ("brief/1") or name ("brief"); NULL if there is none. */
 const struct method *method_find(const char *text);
+/* Of the reference network alone, for a board's noise floor; nobody else can ask for it. */
+extern const struct method method_noise;
+/* The same by id, for who carries out what the daemon asks for. */
+const struct method *method_find_any(const char *text);
 enum { METHOD_ID_MAX = 32 };
 void method_id(const struct method *method, char ret_id[METHOD_ID_MAX]);

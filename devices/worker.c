@@ -14,13 +14,14 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "devices/board.h"
+#include "devices/identity.h"
 #include "devices/measure.h"
+#include "devices/reference.h"
 #include "devices/spool.h"
 
 enum {
     PATH_SIZE = 4096,
-    ID_SIZE = 64,
-    TOKEN_SIZE = 128,
+    ID_SIZE = IDENTITY_ID_SIZE,
     BACKOFF_MAX_S = 60,
     LEASE_WAIT_S = 20,
     TIMEOUT_MS = (LEASE_WAIT_S + 25) * 1000,
@@ -32,14 +33,14 @@ struct worker {
     volatile sig_atomic_t *stop;
     struct http_client *client;
     struct measure_profile profile;
-    char state_path[PATH_SIZE], spool_dir[PATH_SIZE];
-    char url[1024], device_id[ID_SIZE], token[TOKEN_SIZE], profile_id[ID_SIZE];
+    char spool_dir[PATH_SIZE], profile_id[ID_SIZE];
+    struct identity identity;
     char machine_id[HASH_TEXT];
     cJSON *fingerprint;
     int64_t epoch, heartbeat_s;
-    bool noise_reported;
-    bool welcome; /* introduced in this session */
-    int failures; /* exchanges with the daemon that failed in a row */
+    bool noise_by_lease; /* the daemon asks for it */
+    bool welcome;        /* introduced in this session */
+    int failures;        /* exchanges with the daemon that failed in a row */
     int lock_fd;
 };
 
@@ -84,53 +85,6 @@ static bool is_final(int status) {
 
 /* ---- identity ------------------------------------------------------------------------------ */
 
-static int load_state(struct worker *w, struct err *err) {
-    const char *url = NULL, *device = NULL, *token = NULL;
-    bool noise = false;
-    char *text = NULL;
-    size_t len = 0;
-    cJSON *doc = NULL;
-    int rc = file_read(w->state_path, 65536, err, &text, &len);
-
-    if (rc == ESP_ENOTFOUND)
-        return 0;
-    if (!rc)
-        rc = json_parse(text, len, &json_limits_default, err, &doc);
-    if (!rc)
-        rc = json_string(doc, "", "daemon", 1, sizeof(w->url) - 1, err, &url);
-    if (!rc)
-        rc = json_string(doc, "", "device_id", 1, ID_SIZE - 1, err, &device);
-    if (!rc)
-        rc = json_string(doc, "", "worker_token", 1, TOKEN_SIZE - 1, err, &token);
-    if (!rc)
-        rc = json_bool_opt(doc, "", "noise_reported", err, &noise);
-    if (rc) {
-        rc = err_prefix(err, rc, "%s", w->state_path);
-    } else {
-        snprintf(w->url, sizeof(w->url), "%s", url);
-        snprintf(w->device_id, sizeof(w->device_id), "%s", device);
-        snprintf(w->token, sizeof(w->token), "%s", token);
-        w->noise_reported = noise;
-    }
-    cJSON_Delete(doc);
-    free(text);
-    return rc;
-}
-
-static int save_state(const struct worker *w, struct err *err) {
-    cJSON *doc = cJSON_CreateObject();
-    cJSON_AddStringToObject(doc, "daemon", w->url);
-    cJSON_AddStringToObject(doc, "device_id", w->device_id);
-    cJSON_AddStringToObject(doc, "worker_token", w->token);
-    cJSON_AddBoolToObject(doc, "noise_reported", w->noise_reported);
-    char *text = json_print(doc);
-    int rc = text ? file_write_atomic(w->state_path, text, strlen(text), err)
-                  : err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    free(text);
-    cJSON_Delete(doc);
-    return rc;
-}
-
 static cJSON *profile_description(const struct worker *w) {
     cJSON *profile = cJSON_CreateObject(), *whole = cJSON_Duplicate(w->fingerprint, true);
     char hash[HASH_TEXT], governor[64];
@@ -156,8 +110,11 @@ static cJSON *introduction(const struct worker *w, bool enrol) {
     char host[256] = "board";
 
     gethostname(host, sizeof(host) - 1);
-    if (enrol)
+    if (enrol) {
         cJSON_AddStringToObject(body, "enrolment_token", w->options->enrol_token);
+        cJSON_AddStringToObject(body, "worker_token", w->identity.token);
+    }
+    cJSON_AddBoolToObject(body, "noise_by_lease", true);
     cJSON_AddItemToArray(cJSON_AddArrayToObject(body, "protocol"), cJSON_CreateNumber(1));
     cJSON_AddStringToObject(body, "machine_id", w->machine_id);
     cJSON_AddStringToObject(body, "name", w->options->name ? w->options->name : host);
@@ -167,14 +124,18 @@ static cJSON *introduction(const struct worker *w, bool enrol) {
     return body;
 }
 
-static int read_welcome(struct worker *w, const cJSON *doc, bool enrol, struct err *err) {
+/* A token in it is an older daemon's, which knows nothing of the worker's own secret. */
+static int read_welcome(struct worker *w, const cJSON *doc, struct err *err) {
     const char *device = NULL, *token = NULL, *profile_id = NULL;
     const cJSON *profiles = NULL, *intervals = NULL;
     int64_t epoch = 0, heartbeat_s = 15;
+    bool noise_by_lease = false;
     int rc = json_string(doc, "", "device_id", 1, ID_SIZE - 1, err, &device);
 
-    if (!rc && enrol)
-        rc = json_string(doc, "", "worker_token", 1, TOKEN_SIZE - 1, err, &token);
+    if (!rc)
+        rc = json_string_opt(doc, "", "worker_token", 1, IDENTITY_TOKEN_SIZE - 1, err, &token);
+    if (!rc)
+        rc = json_bool_opt(doc, "", "noise_by_lease", err, &noise_by_lease);
     if (!rc)
         rc = json_int(doc, "", "epoch", 0, INT64_C(1) << 50, err, &epoch);
     if (!rc)
@@ -188,31 +149,66 @@ static int read_welcome(struct worker *w, const cJSON *doc, bool enrol, struct e
         rc = json_int_opt(intervals, "/intervals", "heartbeat_s", 1, 3600, err, &heartbeat_s);
     if (rc)
         return err_prefix(err, rc, "the daemon's answer");
-    snprintf(w->device_id, sizeof(w->device_id), "%s", device);
+    snprintf(w->identity.device_id, sizeof(w->identity.device_id), "%s", device);
     snprintf(w->profile_id, sizeof(w->profile_id), "%s", profile_id);
     if (token)
-        snprintf(w->token, sizeof(w->token), "%s", token);
+        snprintf(w->identity.token, sizeof(w->identity.token), "%s", token);
     w->epoch = epoch;
     w->heartbeat_s = heartbeat_s;
+    w->noise_by_lease = noise_by_lease;
     return 0;
 }
 
-/* Enrols or, with an identity, connects. In: ESP_EUNAUTHORIZED when refused for good. */
-static int introduce(struct worker *w, struct err *err) {
-    bool enrol = !w->token[0];
+/* One exchange, and what it tells is kept. */
+static int greet(struct worker *w, bool enrol, struct err *err, int *ret_status) {
     cJSON *body = introduction(w, enrol), *doc = NULL;
-    int status = 0;
-    int rc = post(w, enrol ? "/api/v1/worker/enrol" : "/api/v1/worker/connect", body, err, &status,
-                  &doc);
+    int rc = post(w, enrol ? "/api/v1/worker/enrol" : "/api/v1/worker/connect", body, err,
+                  ret_status, &doc);
 
     if (!rc)
-        rc = read_welcome(w, doc, enrol, err);
+        rc = read_welcome(w, doc, err);
     if (!rc)
-        rc = http_client_set_token(w->client, w->token, err);
+        rc = http_client_set_token(w->client, w->identity.token, err);
     if (!rc)
-        rc = save_state(w, err);
+        rc = identity_save(&w->identity, err);
     cJSON_Delete(body);
     cJSON_Delete(doc);
+    return rc;
+}
+
+/* Its board was removed, or its token revoked: a new enrolment token makes it another board. */
+static void forget_identity(struct worker *w, const struct err *why) {
+    log_warn("%s: enrolling anew", why->message);
+    w->identity.device_id[0] = w->identity.token[0] = 0;
+}
+
+static int not_enrolled(struct err *err) {
+    return err_set(err, ESP_EUNAUTHORIZED, NULL,
+                   "this board is not enrolled: create a token with `espalier device add` and "
+                   "pass it with --enrol");
+}
+
+/* Enrols or, with an identity, connects. An enrolment whose answer was never heard is repeated;
+ * without its token, the secret alone shows whether it succeeded. In: ESP_EUNAUTHORIZED when
+ * refused for good. */
+static int introduce(struct worker *w, struct err *err) {
+    bool known = w->identity.device_id[0] != 0, may_enrol = w->options->enrol_token != NULL;
+    int status = 0, rc = 0;
+
+    if (known || !may_enrol)
+        rc = greet(w, false, err, &status);
+    if (rc && known && may_enrol && (status == 401 || status == 410)) {
+        forget_identity(w, err);
+        known = false;
+    }
+    if (!known && may_enrol) {
+        status = 0;
+        rc = identity_make_secret(&w->identity, err);
+        if (!rc)
+            rc = greet(w, true, err, &status);
+    } else if (rc && !known && status == 401) {
+        return not_enrolled(err);
+    }
     return rc && !is_final(status) ? ESP_EUNREACHABLE : rc;
 }
 
@@ -223,12 +219,49 @@ struct delivery {
     int sent;
 };
 
+/* The daemon does not take what was measured (impossible numbers, a body too large), and would ask
+ * for the same again for ever: it is told that this cannot be measured here. */
+static cJSON *refusal(const cJSON *result, const struct err *why) {
+    static const char *const kept[] = {"lease_id", "measurement_id", "attempt"};
+    cJSON *doc = cJSON_CreateObject();
+    char text[2 * HASH_TEXT + 32], key[HASH_TEXT];
+
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        cJSON_AddItemToObject(
+            doc, kept[i], cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(result, kept[i]), true));
+    const char *first =
+        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(result, "idempotency_key"));
+    snprintf(text, sizeof(text), "%.*s refused", HASH_TEXT, first ? first : "");
+    hash_text(text, strlen(text), key);
+    cJSON_AddStringToObject(doc, "idempotency_key", key);
+    cJSON_AddStringToObject(doc, "status", "invalid");
+    cJSON_AddStringToObject(doc, "message", why->message);
+    return doc;
+}
+
+static bool is_unfit(int status) {
+    return status == 400 || status == 413 || status == 415 || status == 422;
+}
+
+static int send_result(struct worker *w, const cJSON *result, struct err *err, int *ret_status) {
+    int rc = post(w, "/api/v1/worker/results", result, err, ret_status, NULL);
+    const char *said = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(result, "status"));
+
+    if (!rc || !is_unfit(*ret_status) || (said && !strcmp(said, "invalid")))
+        return rc;
+    log_warn("the daemon refused a result: %s %s", err->message, err->pointer);
+    cJSON *doc = refusal(result, err);
+    rc = post(w, "/api/v1/worker/results", doc, err, ret_status, NULL);
+    cJSON_Delete(doc);
+    return rc;
+}
+
 static int deliver(void *context, const cJSON *result, int *done) {
     struct delivery *delivery = context;
     struct worker *w = delivery->worker;
     struct err err = {0};
     int status = 0;
-    int rc = post(w, "/api/v1/worker/results", result, &err, &status, NULL);
+    int rc = send_result(w, result, &err, &status);
 
     if (rc && status == 401)
         return ESP_EUNAUTHORIZED;
@@ -309,7 +342,7 @@ static int read_item(const cJSON *doc, const char *at, struct err *err, struct i
         rc = json_int_opt(doc, at, "seed", 0, INT64_C(1) << 53, err, &item->seed);
     if (!rc)
         rc = json_string(doc, at, "method", 1, METHOD_ID_MAX - 1, err, &method);
-    if (!rc && !(item->method = method_find(method)))
+    if (!rc && !(item->method = method_find_any(method)))
         rc =
             err_set(err, ESP_EUNSUPPORTED, NULL, "this worker does not know the method %s", method);
     snprintf(graph_at, sizeof(graph_at), "%s/graph", at);
@@ -462,7 +495,7 @@ static int report_noise(struct worker *w, struct err *err) {
         .method = method_find("brief"), .seed = 1, .between = between_batches, .context = &none};
     cJSON *body = body_with_epoch(w);
     int status = 0;
-    int rc = measure_reference_graph(err, &graph);
+    int rc = reference_graph(err, &graph);
 
     w->heartbeat_s += 3600; /* there is no lease to keep alive */
     task.graph = graph;
@@ -479,8 +512,8 @@ static int report_noise(struct worker *w, struct err *err) {
         rc = post(w, "/api/v1/worker/noise", body, err, &status, NULL);
     }
     if (!rc) {
-        w->noise_reported = true;
-        rc = save_state(w, err);
+        w->identity.noise_reported = true;
+        rc = identity_save(&w->identity, err);
     }
     measure_outcome_finish(&outcome);
     free(graph);
@@ -522,10 +555,10 @@ static int session(struct worker *w, struct err *err) {
 
     w->welcome = rc == 0;
     if (!rc)
-        log_info("connected to %s as %s", w->url, w->device_id);
+        log_info("connected to %s as %s", w->identity.url, w->identity.device_id);
     if (!rc)
         rc = deliver_all(w, err);
-    if (!rc && !w->noise_reported)
+    if (!rc && !w->noise_by_lease && !w->identity.noise_reported)
         rc = report_noise(w, err);
     while (!rc && !*w->stop && !(idle && w->options->once)) {
         w->failures = 0;
@@ -552,8 +585,6 @@ static int prepare(struct worker *w, struct err *err) {
 
     if (snprintf(w->spool_dir, sizeof(w->spool_dir), "%s/spool", o->state_dir) >= PATH_SIZE - 32)
         return err_set(err, ESP_EINVAL, NULL, "the state folder's name is too long");
-    snprintf(w->state_path, sizeof(w->state_path), "%.*s/worker.json", PATH_SIZE - 32,
-             o->state_dir);
     snprintf(lock, sizeof(lock), "%.*s/lock", PATH_SIZE - 32, o->state_dir);
     w->profile = (struct measure_profile){.threads = (int)o->threads,
                                           .memory_limit_bytes = o->memory_limit_bytes};
@@ -569,18 +600,14 @@ static int prepare(struct worker *w, struct err *err) {
     if (rc == ESP_EBUSY)
         return err_set(err, rc, NULL, "another espalier-worker uses %s", o->state_dir);
     if (!rc)
-        rc = load_state(w, err);
-    if (!rc && o->daemon_url)
-        snprintf(w->url, sizeof(w->url), "%s", o->daemon_url);
+        rc = identity_load(&w->identity, o->state_dir, o->daemon_url, err);
     board_machine_id(o->salt, w->machine_id);
     w->fingerprint = board_fingerprint();
     if (!rc && !w->fingerprint)
         rc = err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    if (!rc && !w->token[0] && !o->enrol_token)
-        rc = err_set(err, ESP_EUNAUTHORIZED, NULL,
-                     "this board is not enrolled: create a token with `espalier device add` and "
-                     "pass it with --enrol");
-    if (!rc && !w->url[0])
+    if (!rc && !w->identity.token[0] && !o->enrol_token)
+        rc = not_enrolled(err);
+    if (!rc && !w->identity.url[0])
         rc = err_set(err, ESP_EINVAL, NULL, "--daemon is needed the first time");
     return rc;
 }
@@ -596,15 +623,15 @@ static bool passes(const struct worker *w, int rc) {
 
 int worker_run(const struct worker_options *options, volatile sig_atomic_t *stop, struct err *err) {
     struct worker w = {.options = options, .stop = stop, .lock_fd = -1};
-    struct http_client_options client = {.base_url = w.url,
+    struct http_client_options client = {.base_url = w.identity.url,
                                          .ca_file = options->ca_file,
                                          .pinned_key = options->pinned_key,
                                          .user_agent = "espalier-worker/" ESP_VERSION,
                                          .allow_plain = options->insecure_lan};
     int rc = prepare(&w, err);
 
-    if (!rc && w.token[0])
-        client.token = w.token;
+    if (!rc && w.identity.token[0])
+        client.token = w.identity.token;
     if (!rc)
         rc = http_client_create(&client, err, &w.client);
     while (!rc && !*stop) {

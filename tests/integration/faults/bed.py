@@ -22,6 +22,15 @@ def daemon():
     return stack
 
 
+def rows(stack, query, *arguments):
+    """Rows of a daemon's database, read beside it."""
+    db = sqlite3.connect(f"file:{stack.database()}?mode=ro", uri=True, timeout=5)
+    try:
+        return db.execute(query, arguments).fetchall()
+    finally:
+        db.close()
+
+
 class Trained:
     """What a training has left behind, without anything that depends on time."""
 

@@ -1,4 +1,4 @@
-"""Hundreds of small tables on a real board, while jobs start and end all the time: none stands still."""
+"""One small table after the other on a real board, while jobs start and end all the time: none stands still."""
 import os
 import random
 import threading

@@ -49,6 +49,48 @@ def introductions():
     equal((device["name"], device["machine_id"], device["online"]), ("introduced", board.machine_id, True), "the board")
 
 
+SECRET = "esp_w_" + "s" * 42
+
+
+def boards_of(machine):
+    return bed.rows("SELECT count(*) FROM devices WHERE machine_id = ?", machine)[0][0]
+
+
+@test("an enrolment repeated with the worker's own secret gives the same board, also after its token is used up")
+def repeated():
+    token = bed.daemon().enrolment_token(uses=1)
+    board = Board(bed.daemon().port, "repeated")
+    asked = board.introduction(enrolment_token=token, worker_token=SECRET + "1", a_later_member=[1])
+    first = board.post("enrol", asked)
+    equal((first.status, first.doc.get("worker_token")), (201, None), "the first answer, without the secret")
+    again = board.post("enrol", asked)
+    equal(again.status, 200, "the same again")
+    equal([(doc["device_id"], doc["profiles"]) for doc in (first.doc, again.doc)], [(first.doc["device_id"], first.doc["profiles"])] * 2, "who it is")
+    check(again.doc["epoch"] > first.doc["epoch"], "it is a start of its own", again.doc)
+    problem(board.post("enrol", {**asked, "worker_token": SECRET + "2"}), 401)
+    fresh = bed.daemon().enrolment_token(uses=1)
+    problem(board.post("enrol", {**asked, "enrolment_token": fresh, "worker_token": SECRET + "2"}), 409, pointer="/machine_id")
+    other = Board(bed.daemon().port, "repeated-elsewhere")
+    problem(other.post("enrol", other.introduction(enrolment_token=fresh, worker_token=SECRET + "1")), 403, pointer="/machine_id")
+    equal((boards_of(board.machine_id), boards_of(other.machine_id)), (1, 0), "boards")
+    board.client.token = SECRET + "1"
+    equal(board.connect().device_id, first.doc["device_id"], "its secret is its token")
+    equal(bed.rows("SELECT count(*) FROM tokens WHERE hash LIKE '%sss%'"), [(0,)], "secrets stored as they are")
+    bed.client().expect((200, 204), "DELETE", f"/devices/{board.device_id}")
+    equal(board.post("enrol", {**asked, "enrolment_token": fresh}).status, 201, "a removed board's machine may enrol again")
+
+
+@test("a worker's own secret must be one, and not somebody else's token")
+def bad_secrets():
+    token = bed.daemon().enrolment_token(uses=1)
+    board = Board(bed.daemon().port, "bad-secret")
+    api = bed.client().post("/tokens", {"kind": "api"}, 201)["token"]
+    for secret in ("", "x", "esp_w_short", "esp_w_" + "s" * 44, "esp_w_" + "s" * 42 + "=", "esp_a_" + "s" * 43, api, token, "s" * 10000, 5, [SECRET + "1"]):
+        problem(board.post("enrol", board.introduction(enrolment_token=token, worker_token=secret)), (400, 409, 422), pointer="/worker_token")
+    equal(boards_of(board.machine_id), 0, "boards")
+    equal(board.post("enrol", board.introduction(enrolment_token=token)).status, 201, "the token still has its use")
+
+
 @test("the routes of workers want a worker's token")
 def worker_tokens():
     board = bed.board("tokens")

@@ -1,10 +1,14 @@
 """Real workers that measure, and are killed, or lose the daemon, in the middle of it."""
+import json
 import os
+import random
 import signal
 import sqlite3
 import time
 
 import bed
+from client import problem
+from proxy import Proxy
 from stack import WORKER, Process
 from suite import check, equal, test, wait_for
 
@@ -74,6 +78,144 @@ def child_killed():
     doc = bed.wait_state(name, "accepted", 60)
     check(doc["attempt"] == 2 and process.running(), "a second attempt of the same worker", doc)
     equal(bed.counted(name), 2, "a crash and a result")
+
+
+def enrol_through(name, proxy, token):
+    """A worker that enrols by way of a proxy; its folder stays for the next."""
+    folder = bed.daemon().root / f"worker-{name}"
+    command = [WORKER, "--daemon", proxy.url if proxy else bed.daemon().url, "--enrol", token, "--state-dir", folder, "--name", name, "--salt", name]
+    process = bed.daemon().workers[name] = Process(command, bed.daemon().root / f"worker-{name}.log")
+    return process, folder
+
+
+def enrolled_once(name, folder):
+    """The worker of this folder becomes one board and measures."""
+    wait_for(f"the identity of {name}", (folder / "worker.json").exists, 20)
+    state = json.loads((folder / "worker.json").read_text())
+    equal(bed.rows("SELECT count(*) FROM devices WHERE name LIKE ? || '%'", name), [(1,)], f"boards called {name}")
+    equal(bed.rows("SELECT id FROM devices WHERE name = ?", name), [(state["device_id"],)], "whose identity it is")
+    equal(bed.rows("SELECT count(*) FROM tokens WHERE device = ?", state["device_id"]), [(1,)], "tokens of the board")
+    (measured,) = bed.ask(bed.daemon().profile_of(name)["id"])
+    bed.wait_state(measured, "accepted", 40)
+    check(not (folder / "enrolment.json").exists(), "nothing is pending any more")
+
+
+@test("a worker killed with -9 at each point of its enrolment is enrolled by its next start, as one board", 150)
+def killed_enrolling():
+    held = []
+
+    def hold(data):
+        held.append(data)
+
+    def loses_request(port):
+        return Proxy(port, request=hold)
+
+    def loses_answer(port):
+        return Proxy(port, answer=hold)
+    for name, made in (("unasked", loses_request), ("unanswered", loses_answer)):
+        token, proxy = bed.daemon().enrolment_token(uses=1), made(bed.daemon().port)
+        process, folder = enrol_through(name, proxy, token)
+        wait_for("the enrolment to be on its way", lambda: held, 20, 0.01)
+        held.clear()
+        process.kill()
+        secret = json.loads((folder / "enrolment.json").read_text())["worker_token"]
+        check(not (folder / "worker.json").exists(), "it does not know its board")
+        proxy.close()
+        # The secret is this daemon's, whose address was the proxy's.
+        (folder / "enrolment.json").write_text(json.dumps({"daemon": bed.daemon().url, "worker_token": secret}))
+        enrol_through(name, None, token)
+        enrolled_once(name, folder)
+        equal(json.loads((folder / "worker.json").read_text())["worker_token"], secret, "the secret that it made at first")
+    moments = random.Random(3)
+    token = bed.daemon().enrolment_token(uses=1)
+    for number in range(12):  # wherever that is: before its first write, after its last
+        process, folder = enrol_through("anywhere", None, token)
+        time.sleep(moments.uniform(0, 0.06))
+        process.kill()
+    enrol_through("anywhere", None, token)
+    enrolled_once("anywhere", folder)
+
+
+@test("a worker whose enrolment was heard, but not its answer, needs no enrolment token any more", 60)
+def enrolled_unknowing():
+    held = []
+    proxy = Proxy(bed.daemon().port, answer=lambda data: held.append(data))
+    process, folder = enrol_through("unknowing", proxy, bed.daemon().enrolment_token(uses=1))
+    wait_for("the answer", lambda: held, 20, 0.01)
+    process.kill()
+    proxy.answer = lambda data: data
+    bed.daemon().workers["unknowing"] = Process([WORKER, "--state-dir", folder, "--name", "unknowing", "--salt", "unknowing"], process.log)
+    enrolled_once("unknowing", folder)
+    bed.daemon().workers["unknowing"].stop()
+    proxy.close()
+
+
+@test("a worker whose board was removed enrols anew with a new token", 60)
+def enrolled_anew():
+    stack = bed.daemon()
+    process, folder = enrol_through("renewed", None, stack.enrolment_token(uses=1))
+    wait_for("the enrolment", (folder / "worker.json").exists, 20)
+    before = json.loads((folder / "worker.json").read_text())["device_id"]
+    process.stop()
+    stack.cli("device", "rm", "renewed")
+    enrol_through("renewed", None, stack.enrolment_token(uses=1))
+    wait_for("another board", lambda: json.loads((folder / "worker.json").read_text())["device_id"] != before, 20)
+    (measured,) = bed.ask(wait_for("its profile", lambda: stack.profile_of("renewed"))["id"])
+    bed.wait_state(measured, "accepted", 40)
+
+
+@test("a result that the daemon does not take ends its measurement, and is not measured for ever", 60)
+def refused_result():
+    def spoil(data):  # zero samples: nothing that can be measured
+        return data.replace(b'"n":', b'"N":') if b"/worker/results" in data or b'"samples_us"' in data else data
+    proxy = Proxy(bed.daemon().port, request=spoil)
+    process, folder = enrol_through("spoiled", proxy, bed.daemon().enrolment_token(uses=1))
+    profile = wait_for("the enrolment", lambda: bed.daemon().profile_of("spoiled"), 20)
+    names = bed.ask(profile["id"], 2)
+    for name in names:
+        doc = bed.wait_state(name, ("failed", "accepted"), 40)
+        equal((doc["state"], doc["attempt"]), ("failed", 1), f"the measurement {doc}")
+        check("invalid" in doc["error"]["message"], "the cause", doc["error"])
+    process.stop()
+    proxy.close()
+
+
+@test("the noise floor is a measurement that the daemon asks for, before all others", 60)
+def noise_floor():
+    process, profile = worker("floor")
+    (name,) = bed.ask(profile)
+    bed.wait_state(name, "accepted", 40)
+    (floor,) = bed.client().items(f"/measurements?profile={profile}&kind=reference")
+    equal((floor["state"], floor["method"]), ("accepted", "noise/1"), "the measurement of the reference network")
+    device = bed.client().get("/devices/floor")
+    check(device["noise"] is not None and abs(device["profiles"][0]["noise"] / device["noise"] - 1) < 1e-9, "the board's noise", device)
+    samples = sorted(bed.measurement(floor["id"])["samples_us"])
+    check(len(samples) >= 100, "samples", len(samples))
+
+    def quantile(share):
+        at = share * (len(samples) - 1)
+        low = int(at)
+        return samples[low] + (at - low) * (samples[min(low + 1, len(samples) - 1)] - samples[low])
+    want = (quantile(0.9) - quantile(0.1)) / quantile(0.5)
+    check(abs(device["noise"] - want) <= 0.02 * want + 1e-9, "the spread of its samples", device["noise"], want)
+    process.stop()
+    bed.daemon().start_worker("floor")
+    (name,) = bed.ask(profile)
+    bed.wait_state(name, "accepted", 40)
+    equal(len(bed.client().items(f"/measurements?profile={profile}&kind=reference")), 1, "it is not asked for again in the same environment")
+    problem(bed.client().request("POST", "/measurements", {"profile": profile, "space": "tiny", "archs": [bed.fresh_arch()], "method": "noise"}), (400, 422), pointer="/method")
+
+
+@test("SIGTERM ends an idle worker at once, and its board is away")
+def ended_in_order():
+    process, _ = worker("leaving")
+    wait_for("nothing to be left to measure", lambda: (doc := bed.client().get("/devices/leaving"))["noise"] is not None and not doc["lease"], 30)
+    time.sleep(0.5)  # it waits for a lease now
+    begun = time.monotonic()
+    process.kill(signal.SIGTERM)
+    equal(process.popen.wait(10), 0, "exit status")
+    check(time.monotonic() - begun < 4, "seconds to its end", time.monotonic() - begun)
+    check(not bed.client().get("/devices/leaving")["online"], "it has said goodbye")
 
 
 @test("a spooled result that is damaged is set aside, and the worker goes on")

@@ -1042,6 +1042,59 @@ static void test_noise_is_relative(void **state) {
     cJSON_Delete(bad);
 }
 
+/* A worker that leaves its noise floor to the daemon. */
+static int connect_for_noise(struct fixture *f, const char *environment) {
+    cJSON *body = introduction("machine-one", "1", environment);
+    cJSON_AddBoolToObject(body, "noise_by_lease", true);
+    struct work op = {.a = f->device, .body = body};
+    int r = run(f, &op, do_connect);
+    cJSON_Delete(body);
+    if (r == 0) {
+        assert_true(cJSON_IsTrue(cJSON_GetObjectItem(op.doc, "noise_by_lease")));
+        note_welcome(f, op.doc);
+    }
+    return r;
+}
+
+#define REFERENCES "SELECT count(*) FROM measurements WHERE kind = 'reference' AND profile = ?1"
+#define NOISE "SELECT round(1e6 * noise) FROM profiles WHERE id = ?1"
+
+/* Takes the one measurement that is leased; ret_id: which. */
+static void measure_next(struct fixture *f, char ret_id[ID_MAX]) {
+    char lease[ID_MAX];
+    assert_int_equal(grant(f, 8, lease), 1);
+    struct sql_rows rows;
+    sql_query(store_loop_sql(f->store), &rows,
+              "SELECT measurement FROM lease_items WHERE lease = ?1", "t", lease);
+    assert_true(sql_next(&rows));
+    snprintf(ret_id, ID_MAX, "%s", sql_text(&rows, 0));
+    assert_int_equal(sql_end(&rows, &f->err), 0);
+    assert_int_equal(ack(f, lease), 0);
+    assert_int_equal(send_new(f, lease, ret_id, 1, "ok"), 201);
+}
+
+static void test_the_noise_floor_is_leased(void **state) {
+    struct fixture *f = *state;
+    char asked[ID_MAX], id[ID_MAX];
+    assert_int_equal(number(f, REFERENCES, f->profile), 0); /* of one that takes it on its own */
+    assert_int_equal(ask(f, "g1", "brief/1", asked), 0);
+    assert_int_equal(connect_for_noise(f, "env-1"), 0);
+    assert_int_equal(connect_for_noise(f, "env-1"), 0);
+    assert_int_equal(number(f, REFERENCES, f->profile), 1);
+    measure_next(f, id); /* before what was asked for earlier */
+    assert_string_not_equal(id, asked);
+    int64_t floor = number(f, NOISE, f->profile);
+    assert_true(floor > 0);
+    assert_int_equal(connect_for_noise(f, "env-1"), 0);
+    assert_int_equal(number(f, REFERENCES, f->profile), 1);
+    /* Another environment has a floor of its own; the first one's is known when it comes back. */
+    assert_int_equal(connect_for_noise(f, "env-2"), 0);
+    assert_int_equal(number(f, REFERENCES, f->profile), 2);
+    change(f, "UPDATE profiles SET noise = 7 WHERE id = ?1", f->profile);
+    assert_int_equal(connect_for_noise(f, "env-1"), 0);
+    assert_int_equal(number(f, NOISE, f->profile), floor);
+}
+
 /* It asks again, so it has given up the lease that it holds, or never heard of it: what that holds
  * is work that waits, not only what is in the queue. */
 static void test_a_lease_given_up_is_work(void **state) {
@@ -1136,6 +1189,7 @@ int main(void) {
         TEST(test_answers_are_due_until_the_job_ends),
         TEST(test_a_canceled_job_drops_only_its_own),
         TEST(test_noise_is_relative),
+        TEST(test_the_noise_floor_is_leased),
         TEST(test_a_lease_given_up_is_work),
         TEST(test_an_old_connection_says_nothing),
         TEST(test_silence_is_away_unless_it_measures),

@@ -1,0 +1,116 @@
+#include "devices/identity.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/json.h"
+
+enum { BYTES_MAX = 65536 };
+
+static int read_doc(const char *path, struct err *err, cJSON **ret_doc) {
+    char *text = NULL;
+    size_t len = 0;
+    int rc = file_read(path, BYTES_MAX, err, &text, &len);
+
+    if (!rc)
+        rc = json_parse(text, len, &json_limits_default, err, ret_doc);
+    free(text);
+    return rc;
+}
+
+/* Takes doc. */
+static int write_doc(const char *path, cJSON *doc, struct err *err) {
+    char *text = json_print(doc);
+    int rc = text ? file_write_atomic(path, text, strlen(text), err)
+                  : err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    free(text);
+    cJSON_Delete(doc);
+    return rc;
+}
+
+static int load_confirmed(struct identity *id, struct err *err) {
+    const char *url = NULL, *device = NULL, *token = NULL;
+    bool noise = false;
+    cJSON *doc = NULL;
+    int rc = read_doc(id->path, err, &doc);
+
+    if (rc == ESP_ENOTFOUND)
+        return 0;
+    if (!rc)
+        rc = json_string(doc, "", "daemon", 1, sizeof(id->url) - 1, err, &url);
+    if (!rc)
+        rc = json_string(doc, "", "device_id", 1, IDENTITY_ID_SIZE - 1, err, &device);
+    if (!rc)
+        rc = json_string(doc, "", "worker_token", 1, IDENTITY_TOKEN_SIZE - 1, err, &token);
+    if (!rc)
+        rc = json_bool_opt(doc, "", "noise_reported", err, &noise);
+    if (rc) {
+        rc = err_prefix(err, rc, "%s", id->path);
+    } else {
+        snprintf(id->url, sizeof(id->url), "%s", url);
+        snprintf(id->device_id, sizeof(id->device_id), "%s", device);
+        snprintf(id->token, sizeof(id->token), "%s", token);
+        id->noise_reported = noise;
+    }
+    cJSON_Delete(doc);
+    return rc;
+}
+
+/* One that cannot be read, or is for another daemon, counts as none. */
+static void load_pending(struct identity *id) {
+    const char *url = NULL, *token = NULL;
+    cJSON *doc = NULL;
+
+    if (!read_doc(id->pending_path, NULL, &doc) &&
+        !json_string(doc, "", "daemon", 1, sizeof(id->url) - 1, NULL, &url) &&
+        !json_string(doc, "", "worker_token", 1, IDENTITY_TOKEN_SIZE - 1, NULL, &token) &&
+        (!id->url[0] || !strcmp(url, id->url))) {
+        snprintf(id->url, sizeof(id->url), "%s", url);
+        snprintf(id->token, sizeof(id->token), "%s", token);
+    }
+    cJSON_Delete(doc);
+}
+
+int identity_load(struct identity *id, const char *dir, const char *url, struct err *err) {
+    if (snprintf(id->path, sizeof(id->path), "%s/worker.json", dir) >= IDENTITY_PATH_SIZE - 64)
+        return err_set(err, ESP_EINVAL, NULL, "the state folder's name is too long");
+    snprintf(id->pending_path, sizeof(id->pending_path), "%.*s/enrolment.json",
+             IDENTITY_PATH_SIZE - 64, dir);
+    int rc = load_confirmed(id, err);
+    if (!rc && url)
+        snprintf(id->url, sizeof(id->url), "%s", url);
+    if (!rc && !id->token[0])
+        load_pending(id);
+    return rc;
+}
+
+int identity_save(const struct identity *id, struct err *err) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "daemon", id->url);
+    cJSON_AddStringToObject(doc, "device_id", id->device_id);
+    cJSON_AddStringToObject(doc, "worker_token", id->token);
+    cJSON_AddBoolToObject(doc, "noise_reported", id->noise_reported);
+    int rc = write_doc(id->path, doc, err);
+    if (!rc)
+        unlink(id->pending_path);
+    return rc;
+}
+
+int identity_make_secret(struct identity *id, struct err *err) {
+    id->device_id[0] = id->token[0] = 0;
+    load_pending(id);
+    if (id->token[0])
+        return 0;
+    hash_random_token("esp_w_", id->token, sizeof(id->token));
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "daemon", id->url);
+    cJSON_AddStringToObject(doc, "worker_token", id->token);
+    int rc = write_doc(id->pending_path, doc, err);
+    if (rc)
+        id->token[0] = 0;
+    return rc;
+}

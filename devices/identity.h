@@ -1,0 +1,27 @@
+/* Who this worker is to its daemon, kept in its state folder. Written by rename and synced, so that
+ * a worker killed at any moment has the one or the other. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+enum { IDENTITY_ID_SIZE = 64, IDENTITY_TOKEN_SIZE = 128, IDENTITY_PATH_SIZE = 4096 };
+
+struct identity {
+    char url[1024];                   /* of the daemon; "": not known */
+    char device_id[IDENTITY_ID_SIZE]; /* "": not known to be enrolled */
+    char token[IDENTITY_TOKEN_SIZE];  /* ""; without device_id: a secret that may be enrolled */
+    bool noise_reported;              /* to a daemon that does not ask for it by a lease */
+    char path[IDENTITY_PATH_SIZE], pending_path[IDENTITY_PATH_SIZE];
+};
+
+/* dir: the state folder. url: as the person says, it wins over what is kept; NULL. Nothing kept is
+ * no error. ESP_EIO, ESP_EPARSE and the like: the identity cannot be read. */
+int identity_load(struct identity *identity, const char *dir, const char *url, struct err *err);
+/* What the daemon has confirmed. */
+int identity_save(const struct identity *identity, struct err *err);
+/* A secret for an enrolment with this daemon, made by the worker and kept before it is told: killed
+ * at any moment from then on, the worker asks for the same enrolment again, which gives it the same
+ * identity. Takes the one that is kept, if there is one. Forgets device_id. */
+int identity_make_secret(struct identity *identity, struct err *err);
