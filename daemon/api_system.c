@@ -93,6 +93,14 @@ static int add_checks(struct api_call *call, const struct system_counts *counts,
     return 0;
 }
 
+static int add_retention(struct api_call *call, struct err *err) {
+    cJSON *rules = NULL;
+    int r = store_retention_describe(call->sql, &call->daemon->retention, err, &rules);
+    if (r == 0)
+        cJSON_AddItemToObject(call->answer, "retention", rules);
+    return r;
+}
+
 static int get_system(struct api_call *call, struct err *err) {
     const struct daemon *daemon = call->daemon;
     struct system_counts counts;
@@ -114,7 +122,8 @@ static int get_system(struct api_call *call, struct err *err) {
     cJSON_AddStringToObject(doc, "started_at", started);
     cJSON_AddNumberToObject(doc, "jobs_running", (double)counts.jobs_running);
     cJSON_AddNumberToObject(doc, "workers_online", (double)counts.workers_online);
-    return add_checks(call, &counts, free_bytes, err);
+    r = add_retention(call, err);
+    return r != 0 ? r : add_checks(call, &counts, free_bytes, err);
 }
 
 /* What the store counts is gathered in the pool, what the loop counts when that has come. */

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "daemon/store_retention.h"
+
 struct fleet;
 struct janitor;
 struct metrics;
@@ -29,6 +31,7 @@ struct daemon {
     const char *hosts[ALLOWED_HOSTS_MAX + 1];
     int threads;                              /* for a job */
     int64_t job_memory_bytes, job_file_bytes; /* what a job may take; 0: any */
+    struct retention retention;
     int64_t started_us;
     struct store *store;
     struct web_server *web;

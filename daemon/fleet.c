@@ -50,9 +50,10 @@ struct fleet {
     int n_handles, n_calls; /* all that must end before the fleet is freed */
     struct waiter *waiters;
     int ticks;
-    int64_t started_us; /* wall clock */
-    bool keeping;       /* housekeeping is under way */
-    bool tables_moved;  /* measurements may have ended since progress was told */
+    int64_t started_us;           /* wall clock */
+    bool keeping;                 /* housekeeping is under way */
+    struct retention_round round; /* not while keeping */
+    bool tables_moved;            /* measurements may have ended since progress was told */
     bool stopping;
     /* The turns on this machine. */
     int n_granting; /* grants to boards of this machine under way */
@@ -341,15 +342,16 @@ struct keep {
     struct fleet *fleet;
     int64_t silent_since_us; /* boards not heard of since are away */
     bool prune;
+    struct retention_round round; /* begins where the fleet's stands */
 };
 
 static int run_keep(struct store_tx *tx, struct store_call *call, struct err *err) {
-    const struct keep *keep = (struct keep *)call;
+    struct keep *keep = (struct keep *)call;
     int r = store_leases_expire(tx, err);
     if (r == 0)
         r = store_devices_expire(tx, keep->silent_since_us, err);
     if (r == 0 && keep->prune)
-        r = store_prune(tx, err);
+        r = store_prune(tx, &keep->fleet->daemon->retention, &keep->round, err);
     return r;
 }
 
@@ -357,6 +359,10 @@ static void keep_done(struct store_call *call, int code, const struct err *err) 
     struct fleet *fleet = ((struct keep *)call)->fleet;
     if (code != 0)
         log_error("housekeeping failed: %s", err->message);
+    if (((struct keep *)call)->prune)
+        fleet->round = ((struct keep *)call)->round;
+    if (code != 0)
+        fleet->round.done = true; /* until the next round */
     fleet->keeping = false;
     fleet->n_calls--;
     free(call);
@@ -380,7 +386,9 @@ static void keep_house(struct fleet *fleet) {
     int64_t away_us = FLEET_AWAY_S * INT64_C(1000000), now = clock_wall_us();
     /* While the daemon was down nobody could be heard. */
     int64_t since = now - fleet->started_us < away_us ? 0 : now - away_us;
-    bool prune = fleet->ticks % PRUNE_TICKS == 1;
+    if (!fleet->keeping && fleet->ticks % PRUNE_TICKS == 1)
+        fleet->round = (struct retention_round){.done = false};
+    bool prune = !fleet->keeping && !fleet->round.done;
     if (fleet->keeping || (!prune && !anything_due(fleet, since)))
         return;
     struct keep *keep = mem_array(1, sizeof(*keep));
@@ -390,6 +398,7 @@ static void keep_house(struct fleet *fleet) {
     keep->fleet = fleet;
     keep->silent_since_us = since;
     keep->prune = prune;
+    keep->round = fleet->round;
     fleet->keeping = true;
     fleet->n_calls++;
     store_write(fleet->daemon->store, &keep->call);

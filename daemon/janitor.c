@@ -21,17 +21,34 @@ struct janitor {
 
 struct sweep {
     struct store_read read;
+    int64_t jobs_us;
     char data_dir[PATH_SIZE];
 };
+
+static int supernets(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
+    return store_supernet_ids(sql, err, ret);
+}
+
+static int datasets(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
+    return store_dataset_ids(sql, err, ret);
+}
+
+static int exports(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
+    return store_export_paths(sql, err, ret);
+}
+
+static int jobs(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
+    return store_jobs_kept(sql, sweep->jobs_us, err, ret);
+}
 
 /* What is kept in which folder; names begin with the id's prefix. */
 static const struct folder {
     const char *name, *prefix;
-    int (*known)(struct sql *sql, struct err *err, cJSON **ret_array);
-} folders[] = {{"supernets", "sn_", store_supernet_ids},
-               {"datasets", "ds_", store_dataset_ids}, /* caches of decoded images */
-               {"exports", "ex_", store_export_paths},
-               {"jobs", "job_", store_jobs_kept}};
+    int (*known)(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret_array);
+} folders[] = {{"supernets", "sn_", supernets},
+               {"datasets", "ds_", datasets}, /* caches of decoded images */
+               {"exports", "ex_", exports},
+               {"jobs", "job_", jobs}};
 
 static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *ftw) {
     return remove(path);
@@ -77,7 +94,7 @@ static int run_sweep(struct sql *sql, struct store_read *read, struct err *err) 
         cJSON *ids = NULL;
         char newest[ID_MAX];
         id_make(folders[i].prefix, newest);
-        r = folders[i].known(sql, err, &ids);
+        r = folders[i].known(sql, sweep, err, &ids);
         if (r == 0)
             sweep_folder(sweep->data_dir, &folders[i], ids, newest);
         cJSON_Delete(ids);
@@ -97,6 +114,7 @@ static void on_timer(uv_timer_t *timer) {
     if (sweep == NULL)
         return;
     sweep->read = (struct store_read){.run = run_sweep, .done = sweep_done};
+    sweep->jobs_us = janitor->daemon->retention.jobs_us;
     memcpy(sweep->data_dir, janitor->daemon->data_dir, sizeof(sweep->data_dir));
     store_read(janitor->daemon->store, &sweep->read);
 }

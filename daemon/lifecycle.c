@@ -39,12 +39,14 @@ static void on_wake(void *context, unsigned wake) {
 
 struct recover_call {
     struct store_call call;
+    const struct retention *rules;
     bool done;
 };
 
 static int run_recover(struct store_tx *tx, struct store_call *call, struct err *err) {
     int r = store_job_recover(tx, err);
-    return r != 0 ? r : store_prune(tx, err);
+    struct retention_round round = {.done = false}; /* the fleet goes on with one of its own */
+    return r != 0 ? r : store_prune(tx, ((struct recover_call *)call)->rules, &round, err);
 }
 
 static void recover_done(struct store_call *call, int code, const struct err *err) {
@@ -53,7 +55,8 @@ static void recover_done(struct store_call *call, int code, const struct err *er
 
 /* Nothing else runs yet: waits for it. */
 static int recover(struct daemon *daemon, struct err *err) {
-    struct recover_call recover = {.call = {.run = run_recover, .done = recover_done}};
+    struct recover_call recover = {.call = {.run = run_recover, .done = recover_done},
+                                   .rules = &daemon->retention};
     store_write(daemon->store, &recover.call);
     while (!recover.done)
         uv_run(&daemon->loop, UV_RUN_ONCE);

@@ -23,6 +23,7 @@ enum { JOB_MEMORY_MIN = 64 << 20 };
 struct settings {
     const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts;
     int64_t port, threads, connections_per_address, job_memory, job_file_size;
+    struct retention keep;
     bool insecure_lan, verbose, version, help, routes;
 };
 
@@ -113,6 +114,7 @@ static int apply_settings(struct daemon *daemon, const struct settings *s, struc
     daemon->threads = s->threads > 0 ? (int)s->threads : parallel_cores();
     daemon->job_memory_bytes = s->job_memory > 0 ? s->job_memory : mem_machine_bytes() / 4 * 3;
     daemon->job_file_bytes = s->job_file_size;
+    daemon->retention = s->keep;
     if (s->job_memory > 0 && s->job_memory < JOB_MEMORY_MIN)
         return err_set(err, ESP_EINVAL, NULL, "--job-memory: no job works with less than 64 MiB");
     if (!web_is_loopback_address(s->listen) && !s->insecure_lan)
@@ -229,6 +231,18 @@ int main(int argc, char **argv) {
          "memory that a job may take; 0: three quarters of the machine's", &s.job_memory},
         {"job-file-size", 0, OPTION_SIZE, "16GiB", 1 << 20, 1e15, "bytes",
          "size of a file that a job may write", &s.job_file_size},
+        {"keep-events", 0, OPTION_INT, "20000", 1000, 1e7, "rows",
+         "the newest events that are kept", &s.keep.events},
+        {"keep-transitions", 0, OPTION_INT, "100000", 1000, 1e8, "rows",
+         "the newest steps of state machines that are kept", &s.keep.transitions},
+        {"keep-points", 0, OPTION_INT, "20000", 1000, 1e7, "points",
+         "of a training curve; of a longer one every second older point goes", &s.keep.points},
+        {"keep-samples", 0, OPTION_DURATION, "90d", 86400e6, 3.2e15, "",
+         "raw samples of boards that no table, search or calibration uses", &s.keep.samples_us},
+        {"keep-evaluations", 0, OPTION_DURATION, "180d", 86400e6, 3.2e15, "",
+         "evaluations of networks on no front, not pinned, not exported", &s.keep.evaluations_us},
+        {"keep-jobs", 0, OPTION_DURATION, "30d", 3600e6, 3.2e15, "",
+         "folders of jobs with their logs, after their end", &s.keep.jobs_us},
         {"allow-host", 0, OPTION_TEXT, NULL, 0, 0, "",
          "further names that clients may call this daemon by, separated by commas", &s.allow_hosts},
         {"connections-per-address", 0, OPTION_INT, "256", 4, 1024, "",

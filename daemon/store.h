@@ -78,5 +78,3 @@ int store_recent_events(struct store *store, int64_t floor, struct err *err,
                         void (*each)(void *context, int64_t id, const char *topic,
                                      const char *data),
                         void *context);
-/* Drops what is older than the retention rules allow. */
-int store_prune(struct store_tx *tx, struct err *err);

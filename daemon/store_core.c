@@ -12,9 +12,6 @@
 enum {
     BATCH_MAX = 256,
     READERS_MAX = 8,
-    EVENTS_KEPT = 20000,
-    TRANSITIONS_KEPT = 100000,
-    IDEMPOTENCY_HOURS = 24
 };
 
 struct store_event {
@@ -421,18 +418,4 @@ int store_recent_events(struct store *store, int64_t floor, struct err *err,
          sql_next(&rows);)
         each(context, sql_int(&rows, 0), sql_text(&rows, 1), sql_text(&rows, 2));
     return sql_end(&rows, err);
-}
-
-int store_prune(struct store_tx *tx, struct err *err) {
-    int r = sql_run(tx->sql, err, NULL,
-                    "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?1", "i",
-                    (int64_t)EVENTS_KEPT);
-    if (r == 0)
-        r = sql_run(tx->sql, err, NULL,
-                    "DELETE FROM transitions WHERE id <= (SELECT max(id) FROM transitions) - ?1",
-                    "i", (int64_t)TRANSITIONS_KEPT);
-    if (r == 0)
-        r = sql_run(tx->sql, err, NULL, "DELETE FROM idempotency_keys WHERE created_us < ?1", "i",
-                    tx->now_us - (int64_t)IDEMPOTENCY_HOURS * 3600 * 1000000);
-    return r;
 }

@@ -92,10 +92,10 @@ int store_export_paths(struct sql *sql, struct err *err, cJSON **ret_array) {
                         "SELECT path AS id FROM exports WHERE path IS NOT NULL", "");
 }
 
-int store_jobs_kept(struct sql *sql, struct err *err, cJSON **ret_array) {
+int store_jobs_kept(struct sql *sql, int64_t kept_us, struct err *err, cJSON **ret_array) {
     return sql_get_rows(
         sql, err, ret_array,
         "SELECT id FROM jobs WHERE ended_us IS NULL OR ended_us > (julianday('now') "
-        "- 2440587.5 - 30) * 86400e6",
-        "");
+        "- 2440587.5) * 86400e6 - ?1",
+        "i", kept_us);
 }

@@ -4,6 +4,15 @@
 
 #include "daemon/cli/commands.h"
 
+/* The figures, and what is kept for how long. */
+static void print_status(struct cli *cli, const cJSON *both, const struct column *columns, int n) {
+    static const struct column rules[] = {
+        {"KEPT", "kind", CELL_TEXT}, {"ROWS", "rows", CELL_INT}, {"RULE", "rule", CELL_TEXT}};
+    cli_fields(both, columns, n);
+    putchar('\n');
+    cli_table(cli, cli_item(both, "system.retention"), rules, 3);
+}
+
 static int status_run(struct cli *cli, int argc, char **argv) {
     const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
     static const struct column columns[] = {
@@ -32,7 +41,7 @@ static int status_run(struct cli *cli, int argc, char **argv) {
     if (code < 0) {
         cJSON_AddItemToObject(both, "system", doc);
         if (!cli_print_plain(cli, both))
-            cli_fields(both, columns, sizeof(columns) / sizeof(columns[0]));
+            print_status(cli, both, columns, sizeof(columns) / sizeof(columns[0]));
         code = CLI_OK;
     }
     cJSON_Delete(both);

@@ -158,6 +158,7 @@ static void start(void) {
     espalier.address = "127.0.0.1";
     espalier.connections_per_address = 1000;
     espalier.threads = 1;
+    espalier.retention = retention_default;
     uv_loop_init(&espalier.loop);
     if (daemon_start(&espalier, &err) != 0)
         require(false, err.message);

@@ -100,11 +100,13 @@ def system():
     for member in ("version", "api", "sqlite", "runtime_revision"):
         check(member in version, member, version)
     state = client.get("/system")
-    for member in ("cores", "memory_bytes", "data_dir", "disk_free_bytes", "database_bytes", "started_at", "jobs_running", "cpu_model", "workers_online", "checks"):
+    for member in ("cores", "memory_bytes", "data_dir", "disk_free_bytes", "database_bytes", "started_at", "jobs_running", "cpu_model", "workers_online", "job_memory_bytes", "job_file_bytes", "retention", "checks"):
         check(member in state, member, state)
     check(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", state["started_at"]), "RFC 3339", state["started_at"])
     for row in state["checks"]:
         check(isinstance(row["name"], str) and isinstance(row["ok"], bool), "checks", row)
+    for row in state["retention"]:
+        check(isinstance(row["kind"], str) and isinstance(row["rows"], int) and row["rule"], "retention", row)
     answer = client.expect(200, "GET", "/metrics")
     check(answer.headers["content-type"].startswith("text/plain"), "type of /metrics", answer.headers)
     for line in answer.body.decode().splitlines():

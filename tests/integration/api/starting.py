@@ -168,6 +168,28 @@ def plain_lan():
     check("--insecure-lan" in text, "the message says how", text)
 
 
+@test("what is older than its rule allows goes, slice by slice, and status tells the rules")
+def retention():
+    stack = Stack("retention").start()
+    path = stack.data_dir / "espalier.db"
+    stack.stop()
+    db = sqlite3.connect(path)
+    for i in range(5000):
+        db.execute("INSERT INTO leases VALUES (?, 'dv_none', 1, 'closed', 1, 1, 1)", (f"ls_{i:05}",))
+        db.execute("INSERT INTO transitions (at_us, machine, subject, from_state, to_state, event) VALUES (1, 'job', 'job_none', 'a', 'b', 'c')")
+    db.commit()
+    db.close()
+    stack.start("--keep-transitions", "1000")
+
+    def rows(kind):
+        return next(row["rows"] for row in stack.client.get("/system")["retention"] if row["kind"] == kind)
+    wait_for("the last of the old leases to go", lambda: rows("leases") == 0, 20)
+    equal(rows("transitions"), 1000, "transitions")
+    text = stack.cli("status")
+    check("the newest 1000" in text and "90 days" in text, "status tells the rules", text)
+    stack.stop()
+
+
 @test("SIGTERM ends the daemon quickly and in order, with requests and streams open")
 def in_order():
     stack = Stack("orderly").start()

@@ -35,6 +35,7 @@ static void begin(struct fixture *f) {
     daemon->address = "127.0.0.1";
     daemon->connections_per_address = 10;
     daemon->threads = 1;
+    daemon->retention = retention_default;
     uv_loop_init(&daemon->loop);
     running = f;
     f->stopped = false;
