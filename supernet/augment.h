@@ -11,8 +11,13 @@ enum { AUGMENT_PAD_MAX = 64, AUGMENT_RESOLUTIONS_MAX = 64 };
 struct augment_options {
     int pad;    /* pixels of black around the image before a random crop of its size; 0: none */
     bool flip;  /* mirrored left to right with probability 1/2 */
-    int cutout; /* side of a square set to the mean, its centre anywhere in the image; 0: none */
+    int cutout; /* side of a square set to the mean, its centre anywhere in the image, in pixels of
+                   the data set's images; 0: none */
+    bool crop;  /* random resized crop; pad is not looked at then */
+    double scale[2], ratio[2];               /* of crop: share of the area, and width to height */
+    double brightness, contrast, saturation; /* factors drawn from 1 ± this; 0: left alone */
 };
+extern const double augment_scale_default[2], augment_ratio_default[2]; /* 0.08 to 1, 3/4 to 4/3 */
 
 struct augment_draw {
     const struct augment_options *options; /* NULL: nothing is drawn */
@@ -28,10 +33,12 @@ int augment_create(const struct dataset *dataset, const int *resolutions, int n,
                    struct augment **ret_augment);
 void augment_destroy(struct augment *augment); /* takes NULL */
 
-/* Floats that one thread needs to work in. */
-size_t augment_scratch_count(const struct augment *augment);
+/* What one thread needs to work in. */
+struct augment_scratch;
+int augment_scratch_create(const struct augment *augment, struct augment_scratch **ret_scratch);
+void augment_scratch_destroy(struct augment_scratch *scratch); /* takes NULL */
 
 /* ret_pixels: [C, r, r], r = resolutions[resolution]. Resampling is bilinear, antialiased when it
  * shrinks (a triangle as wide as the step). image is an index into dataset->images. */
 void augment_image(const struct augment *augment, const struct augment_draw *draw, uint32_t image,
-                   int resolution, float *scratch, float *ret_pixels);
+                   int resolution, struct augment_scratch *scratch, float *ret_pixels);

@@ -42,6 +42,12 @@ void evaluation_key_make(const char *checkpoint_id, const struct evaluation_opti
     to->augment.pad = from->augment.pad;
     to->augment.flip = from->augment.flip;
     to->augment.cutout = from->augment.cutout;
+    to->augment.crop = from->augment.crop;
+    memcpy(to->augment.scale, from->augment.scale, sizeof to->augment.scale);
+    memcpy(to->augment.ratio, from->augment.ratio, sizeof to->augment.ratio);
+    to->augment.brightness = from->augment.brightness;
+    to->augment.contrast = from->augment.contrast;
+    to->augment.saturation = from->augment.saturation;
 }
 
 static bool same_key(const void *context, uint32_t item) {

@@ -68,6 +68,13 @@ static void print_key(struct buf *buf, const struct evaluation_key *key, bool is
         buf_printf(buf, " images %d batch %d seed %llu pad %d flip %d cutout %d", r->images,
                    r->batch, (unsigned long long)r->seed, r->augment.pad, r->augment.flip,
                    r->augment.cutout);
+    if (key->recalibrated && r->augment.crop)
+        buf_printf(buf, " scale %a %a ratio %a %a", r->augment.scale[0], r->augment.scale[1],
+                   r->augment.ratio[0], r->augment.ratio[1]);
+    if (key->recalibrated &&
+        (r->augment.brightness > 0 || r->augment.contrast > 0 || r->augment.saturation > 0))
+        buf_printf(buf, " jitter %a %a %a", r->augment.brightness, r->augment.contrast,
+                   r->augment.saturation);
     if (is_score)
         buf_printf(buf, " split %s limit %zu", dataset_split_names[key->split], key->limit);
     buf_append(buf, "", 1);

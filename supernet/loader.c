@@ -21,7 +21,7 @@ struct preparer {
     uint64_t epoch;
     bool has_epoch;
     uint32_t *order;
-    float *scratch;
+    struct augment_scratch *scratch;
 };
 
 struct loader {
@@ -102,13 +102,13 @@ static struct slot *slot_of(const struct loader *loader, uint64_t number) {
 static int preparer_init(const struct loader *loader, struct preparer *preparer) {
     size_t n = loader->dataset->n[loader->options.split];
     preparer->order = mem_array(n, sizeof *preparer->order);
-    preparer->scratch = mem_array(augment_scratch_count(loader->augment), sizeof(float));
-    return preparer->order && preparer->scratch ? 0 : ESP_ENOMEM;
+    return preparer->order ? augment_scratch_create(loader->augment, &preparer->scratch)
+                           : ESP_ENOMEM;
 }
 
 static void preparer_finish(struct preparer *preparer) {
     free(preparer->order);
-    free(preparer->scratch);
+    augment_scratch_destroy(preparer->scratch);
 }
 
 /* Waits for a batch that fits the queue; false when there is nothing more to do. */

@@ -28,8 +28,7 @@ static void set_row(struct resample *resample, int output, int input_size) {
     resample->first[output] = first;
 }
 
-static int reserve(struct resample *resample) {
-    size_t size = (size_t)resample->size, weights = size * (size_t)resample->taps;
+static int reserve(struct resample *resample, size_t size, size_t weights) {
     if (size > resample->size_capacity) {
         free(resample->first);
         resample->first = mem_array(size, sizeof *resample->first);
@@ -48,11 +47,16 @@ int resample_set(struct resample *resample, int input, int output) {
     int taps = (int)ceil(2 * (step > 1 ? step : 1)) + 1;
     resample->size = output;
     resample->taps = taps < input ? taps : input;
-    if (reserve(resample) != 0)
+    if (reserve(resample, (size_t)output, (size_t)output * (size_t)resample->taps) != 0)
         return ESP_ENOMEM;
     for (int i = 0; i < output; i++)
         set_row(resample, i, input);
     return 0;
+}
+
+int resample_reserve(struct resample *resample, int input_max, int output_max) {
+    size_t in = (size_t)input_max, out = (size_t)output_max;
+    return reserve(resample, out, 2 * in + 4 * out); /* out x (2 in / out + 2), or out x 3 */
 }
 
 void resample_finish(struct resample *resample) {

@@ -15,4 +15,6 @@ struct resample {
 /* Makes the taps from input to output pixels (both at least 1); memory is kept from call to call.
  * *resample is zeroed before the first. Errors: ESP_ENOMEM. */
 int resample_set(struct resample *resample, int input, int output);
+/* Takes memory for all sides up to these, so that resample_set cannot fail later. ESP_ENOMEM. */
+int resample_reserve(struct resample *resample, int input_max, int output_max);
 void resample_finish(struct resample *resample); /* of a zeroed one: nothing */

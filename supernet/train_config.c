@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include <stdio.h>
+#include <string.h>
 
 const struct train_config train_config_default = {
     .batch = 64,
@@ -49,7 +50,9 @@ static const char *const fields[] = {"regime",
                                      "checkpoint_steps",
                                      "checkpoint_interval_s",
                                      NULL};
-static const char *const augment_fields[] = {"pad", "flip", "cutout", NULL};
+static const char *const augment_fields[] = {
+    "pad", "flip", "cutout", "random_resized_crop", "brightness", "contrast", "saturation", NULL};
+static const char *const crop_fields[] = {"scale", "ratio", NULL};
 
 struct int_field {
     const char *key;
@@ -82,6 +85,52 @@ static int parse_reals(const cJSON *object, const char *at, const struct real_fi
     return rc;
 }
 
+/* [low, high] within [min, max]; absent: left as it is. */
+static int parse_range(const cJSON *object, const char *at, const char *key, double min, double max,
+                       struct err *err, double range[2]) {
+    const cJSON *list = NULL;
+    char pointer[256];
+    if (!json_has(object, key))
+        return 0;
+    int rc = json_array(object, at, key, 2, 2, err, &list);
+    if (rc != 0)
+        return rc;
+    const cJSON *low = cJSON_GetArrayItem(list, 0), *high = cJSON_GetArrayItem(list, 1);
+    snprintf(pointer, sizeof pointer, "%s/%s", at, key);
+    if (!cJSON_IsNumber(low) || !cJSON_IsNumber(high) || !(low->valuedouble >= min) ||
+        !(high->valuedouble <= max) || low->valuedouble > high->valuedouble)
+        return err_set(err, ESP_EINVAL, pointer,
+                       "must be two numbers from %g to %g, the smaller one first", min, max);
+    range[0] = low->valuedouble;
+    range[1] = high->valuedouble;
+    return 0;
+}
+
+static int parse_crop(const cJSON *object, const char *at, struct err *err,
+                      struct augment_options *augment) {
+    const cJSON *inner = NULL;
+    char inner_at[256], pointer[256];
+    if (!json_has(object, "random_resized_crop"))
+        return 0;
+    snprintf(inner_at, sizeof inner_at, "%.200s/random_resized_crop", at);
+    snprintf(pointer, sizeof pointer, "%.200s/pad", at);
+    augment->crop = true;
+    memcpy(augment->scale, augment_scale_default, sizeof augment->scale);
+    memcpy(augment->ratio, augment_ratio_default, sizeof augment->ratio);
+    int rc = json_object(object, at, "random_resized_crop", err, &inner);
+    if (rc == 0)
+        rc = json_only(inner, inner_at, crop_fields, err);
+    if (rc == 0)
+        rc = parse_range(inner, inner_at, "scale", 0.001, 1, err, augment->scale);
+    if (rc == 0)
+        rc = parse_range(inner, inner_at, "ratio", 0.01, 100, err, augment->ratio);
+    if (rc == 0 && augment->pad > 0)
+        rc = err_set(err, ESP_EINVAL, pointer,
+                     "pad and random_resized_crop are two ways of the same: choose one");
+    augment->pad = 0;
+    return rc;
+}
+
 static int parse_augment(const cJSON *object, const char *at, struct err *err,
                          struct augment_options *augment) {
     const cJSON *inner = NULL;
@@ -91,14 +140,19 @@ static int parse_augment(const cJSON *object, const char *at, struct err *err,
     snprintf(inner_at, sizeof inner_at, "%s/augment", at);
     const struct int_field rows[] = {{"pad", 0, AUGMENT_PAD_MAX, &augment->pad},
                                      {"cutout", 0, DATASET_SIDE_MAX, &augment->cutout}};
+    const struct real_field reals[] = {{"brightness", 0, 1, &augment->brightness},
+                                       {"contrast", 0, 1, &augment->contrast},
+                                       {"saturation", 0, 1, &augment->saturation}};
     int rc = json_object(object, at, "augment", err, &inner);
     if (rc == 0)
         rc = json_only(inner, inner_at, augment_fields, err);
     if (rc == 0)
         rc = parse_ints(inner, inner_at, rows, 2, err);
     if (rc == 0)
+        rc = parse_reals(inner, inner_at, reals, 3, err);
+    if (rc == 0)
         rc = json_bool_opt(inner, inner_at, "flip", err, &augment->flip);
-    return rc;
+    return rc == 0 ? parse_crop(inner, inner_at, err, augment) : rc;
 }
 
 static int parse_numbers(const cJSON *object, const char *at, struct err *err,
@@ -189,11 +243,29 @@ int train_config_parse(const cJSON *object, const char *at, struct err *err,
     return 0;
 }
 
+static void print_crop(const struct augment_options *augment, cJSON *object) {
+    cJSON *crop = cJSON_AddObjectToObject(object, "random_resized_crop");
+    cJSON_AddItemToObject(crop, "scale", cJSON_CreateDoubleArray(augment->scale, 2));
+    cJSON_AddItemToObject(crop, "ratio", cJSON_CreateDoubleArray(augment->ratio, 2));
+}
+
+/* What is not used is left out: a configuration of an older checkpoint reads the same. */
 static cJSON *print_augment(const struct augment_options *augment) {
     cJSON *object = cJSON_CreateObject();
-    if (augment->pad != TRAIN_PAD_AUTO)
+    const struct {
+        const char *key;
+        double value;
+    } rows[] = {{"brightness", augment->brightness},
+                {"contrast", augment->contrast},
+                {"saturation", augment->saturation}};
+    if (augment->pad != TRAIN_PAD_AUTO && !augment->crop)
         cJSON_AddNumberToObject(object, "pad", augment->pad);
     cJSON_AddBoolToObject(object, "flip", augment->flip);
+    if (augment->crop)
+        print_crop(augment, object);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].value > 0)
+            cJSON_AddNumberToObject(object, rows[i].key, rows[i].value);
     if (!cJSON_AddNumberToObject(object, "cutout", augment->cutout)) {
         cJSON_Delete(object);
         return NULL;

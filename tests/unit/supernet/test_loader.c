@@ -1,6 +1,7 @@
 /* Augmentation and batches. */
 #include "fixture.h"
 
+#include "supernet/augment_ops.h"
 #include "supernet/loader.h"
 #include <math.h>
 #include <setjmp.h>
@@ -43,9 +44,10 @@ static void render(const struct dataset *dataset, const struct augment_draw *dra
     struct augment *augment = NULL;
     struct err err = {0};
     assert_int_equal(augment_create(dataset, &r, 1, &err, &augment), 0);
-    float *scratch = calloc(augment_scratch_count(augment), sizeof(float));
+    struct augment_scratch *scratch = NULL;
+    assert_int_equal(augment_scratch_create(augment, &scratch), 0);
     augment_image(augment, draw, image, 0, scratch, ret);
-    free(scratch);
+    augment_scratch_destroy(scratch);
     augment_destroy(augment);
 }
 
@@ -298,6 +300,139 @@ static void refuses_what_gives_no_batch(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+enum { GRADIENT = 64 };
+
+/* Three channels: 3 * x, 3 * y and 100; mean 0 and deviation 1 / 255, so that bytes come out. */
+static struct dataset gradient_dataset(uint8_t pixels[3 * GRADIENT * GRADIENT]) {
+    struct dataset dataset = {.channels = 3, .height = GRADIENT, .width = GRADIENT};
+    for (int i = 0; i < GRADIENT * GRADIENT; i++) {
+        pixels[i] = (uint8_t)(3 * (i % GRADIENT));
+        pixels[GRADIENT * GRADIENT + i] = (uint8_t)(3 * (i / GRADIENT));
+        pixels[2 * GRADIENT * GRADIENT + i] = 100;
+    }
+    dataset.images = pixels;
+    for (int c = 0; c < 3; c++)
+        dataset.deviation[c] = 1 / 255.0f;
+    return dataset;
+}
+
+/* In a gradient that is enlarged, the slope tells the box's side and the level its place. */
+static void crops_lie_inside_and_have_the_wanted_shapes(void **state) {
+    static uint8_t pixels[3 * GRADIENT * GRADIENT];
+    struct dataset dataset = gradient_dataset(pixels);
+    struct augment_options options = {
+        .crop = true, .scale = {0.2, 0.6}, .ratio = {0.5, 2}, .flip = true};
+    struct augment_draw draw = {&options, 5, 0};
+    enum { R = 96, MIDDLE = R * R / 2 + R / 2 };
+    static float out[3 * R * R];
+    int flipped = 0, wide = 0, high = 0, lefts[GRADIENT] = {0};
+    for (draw.epoch = 0; draw.epoch < 200; draw.epoch++) {
+        render(&dataset, &draw, 0, R, out);
+        const float *xs = out + MIDDLE, *ys = out + R * R + MIDDLE;
+        double dx = (xs[10] - xs[0]) / 30.0, dy = (ys[10 * R] - ys[0]) / 30.0;
+        bool flip = dx < 0;
+        double width = fabs(dx) * R, height = dy * R;
+        double left = xs[0] / 3.0 + 0.5 - ((flip ? R - 1 - R / 2 : R / 2) + 0.5) * fabs(dx);
+        double top = ys[0] / 3.0 + 0.5 - (R / 2 + 0.5) * dy;
+        assert_true(fabs(width - round(width)) < 0.01 && fabs(height - round(height)) < 0.01);
+        assert_true(fabs(left - round(left)) < 0.02 && fabs(top - round(top)) < 0.02);
+        assert_true(left > -0.02 && left + width < GRADIENT + 0.02);
+        assert_true(top > -0.02 && top + height < GRADIENT + 0.02);
+        double area = width * height / (GRADIENT * GRADIENT), ratio = width / height;
+        assert_true(area > 0.19 && area < 0.62 && ratio > 0.48 && ratio < 2.1);
+        flipped += flip;
+        wide += ratio > 1.1;
+        high += ratio < 0.9;
+        lefts[(int)lround(left)]++;
+        for (int i = 0; i < R * R; i++)
+            assert_true(fabsf(out[2 * R * R + i] - 100) < 0.01f);
+    }
+    int places = 0;
+    for (int i = 0; i < GRADIENT; i++)
+        places += lefts[i] > 0;
+    assert_in_range(flipped, 70, 130);
+    assert_true(wide > 50 && high > 50 && places > 15);
+}
+
+static void a_crop_of_all_is_a_resize(void **state) {
+    const struct dataset *dataset = ((struct folder *)*state)->dataset;
+    struct augment_options options = {.crop = true, .scale = {1, 1}, .ratio = {1, 1}};
+    struct augment_draw draw = {&options, 5, 3};
+    static const int sides[] = {5, 8, 12, 19};
+    for (int i = 0; i < 4; i++) {
+        float cropped[19 * 19], resized[19 * 19];
+        render(dataset, &draw, 7, sides[i], cropped);
+        render(dataset, &(struct augment_draw){0}, 7, sides[i], resized);
+        for (int j = 0; j < sides[i] * sides[i]; j++)
+            assert_true(fabsf(cropped[j] - resized[j]) < 1e-4f);
+    }
+}
+
+/* A ratio that no box of the wanted area has: the middle box, as high as the ratio lets it be. */
+static void an_impossible_crop_is_the_middle_box(void **state) {
+    struct augment_options options = {.crop = true, .scale = {1, 1}, .ratio = {4, 4}};
+    struct rng rng = rng_make(1, RNG_TEST, 0, 0);
+    struct crop_box box = crop_box_draw(&rng, &options, 40, 60);
+    assert_int_equal(box.width, 60);
+    assert_int_equal(box.height, 15);
+    assert_int_equal(box.top, 12);
+    options.ratio[0] = options.ratio[1] = 0.25;
+    box = crop_box_draw(&rng, &options, 40, 60);
+    assert_int_equal(box.height, 40);
+    assert_int_equal(box.width, 10);
+    assert_int_equal(box.left, 25);
+}
+
+static void assert_near(const float *planes, const float *expected, int n) {
+    for (int i = 0; i < n; i++)
+        if (fabsf(planes[i] - expected[i]) > 1e-6f)
+            fail_msg("value %d is %g, not %g", i, (double)planes[i], (double)expected[i]);
+}
+
+/* Two pixels, (0.2, 0.4, 0.6) and (1, 0, 0.5), by hand. Greys: 0.3630 and 0.3560. */
+static void jitter_is_what_was_worked_out_by_hand(void **state) {
+    const float given[6] = {0.2f, 1, 0.4f, 0, 0.6f, 0.5f};
+    float planes[6];
+    memcpy(planes, given, sizeof given);
+    jitter_apply(&(struct jitter){1, 1, 1}, 3, 2, planes);
+    assert_memory_equal(planes, given, sizeof given);
+    jitter_apply(&(struct jitter){1.5f, 1, 1}, 3, 2, planes);
+    assert_near(planes, (float[6]){0.3f, 1, 0.6f, 0, 0.9f, 0.75f}, 6);
+    memcpy(planes, given, sizeof given);
+    jitter_apply(&(struct jitter){1, 0.5f, 1}, 3, 2, planes); /* mean grey 0.3595 */
+    assert_near(planes, (float[6]){0.27975f, 0.67975f, 0.37975f, 0.17975f, 0.47975f, 0.42975f}, 6);
+    memcpy(planes, given, sizeof given);
+    jitter_apply(&(struct jitter){1, 1, 2}, 3, 2, planes);
+    assert_near(planes, (float[6]){0.037f, 1, 0.437f, 0, 0.837f, 0.644f}, 6);
+    memcpy(planes, given, sizeof given);
+    jitter_apply(&(struct jitter){1, 1, 0}, 3, 2, planes);
+    assert_near(planes, (float[6]){0.363f, 0.356f, 0.363f, 0.356f, 0.363f, 0.356f}, 6);
+    memcpy(planes, given, sizeof given);
+    jitter_apply(&(struct jitter){0.5f, 2, 5}, 1, 2, planes); /* 0.1, 0.5: mean 0.3 */
+    assert_near(planes, (float[2]){0, 0.7f}, 2);
+}
+
+/* Through augment_image: one grey level stays one, and the levels spread over the range. */
+static void jitter_changes_levels_and_follows_the_draw(void **state) {
+    struct dataset small = *((struct folder *)*state)->dataset;
+    struct augment_options options = {.brightness = 0.5};
+    struct augment_draw draw = {&options, 11, 0};
+    uint8_t pixels[144];
+    float out[144], again[144];
+    double low = 1e9, high = 0;
+    memset(pixels, 100, sizeof pixels);
+    small.images = pixels;
+    for (draw.epoch = 0; draw.epoch < 100; draw.epoch++) {
+        render(&small, &draw, 0, 12, out);
+        render(&small, &draw, 0, 12, again);
+        assert_memory_equal(out, again, sizeof out);
+        double value = 255 * ((double)out[0] * small.deviation[0] + small.mean[0]);
+        low = fmin(low, value);
+        high = fmax(high, value);
+    }
+    assert_true(low > 49.9 && low < 56 && high > 144 && high < 150.1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(without_augmentation_pixels_are_normalised),
@@ -310,6 +445,12 @@ int main(void) {
         TEST(an_epoch_holds_every_image_once),
         TEST(a_limit_takes_the_first_images),
         TEST(refuses_what_gives_no_batch),
+        cmocka_unit_test_setup_teardown(a_crop_of_all_is_a_resize, setup, teardown),
+        cmocka_unit_test_setup_teardown(jitter_changes_levels_and_follows_the_draw, setup,
+                                        teardown),
+        cmocka_unit_test(crops_lie_inside_and_have_the_wanted_shapes),
+        cmocka_unit_test(an_impossible_crop_is_the_middle_box),
+        cmocka_unit_test(jitter_is_what_was_worked_out_by_hand),
     };
     return cmocka_run_group_tests_name("supernet-loader", tests, NULL, NULL);
 }

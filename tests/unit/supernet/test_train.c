@@ -253,6 +253,17 @@ static void settings_are_checked(void **state) {
         {"{\"epochs\": 1, \"label_smoothing\": \"a\"}", "/train/label_smoothing"},
         {"{\"epochs\": 1, \"augment\": {\"pad\": 65}}", "/train/augment/pad"},
         {"{\"epochs\": 1, \"augment\": {\"colour\": 1}}", "/train/augment/colour"},
+        {"{\"epochs\": 1, \"augment\": {\"contrast\": 1.5}}", "/train/augment/contrast"},
+        {"{\"epochs\": 1, \"augment\": {\"random_resized_crop\": true}}",
+         "/train/augment/random_resized_crop"},
+        {"{\"epochs\": 1, \"augment\": {\"random_resized_crop\": {\"scale\": [0.5, 0.2]}}}",
+         "/train/augment/random_resized_crop/scale"},
+        {"{\"epochs\": 1, \"augment\": {\"random_resized_crop\": {\"ratio\": [0, 1]}}}",
+         "/train/augment/random_resized_crop/ratio"},
+        {"{\"epochs\": 1, \"augment\": {\"random_resized_crop\": {\"area\": 1}}}",
+         "/train/augment/random_resized_crop/area"},
+        {"{\"epochs\": 1, \"augment\": {\"random_resized_crop\": {}, \"pad\": 2}}",
+         "/train/augment/pad"},
         {"{\"epochs\": 1, \"seed\": -1}", "/train/seed"},
         {"{\"epochs\": 1, \"epoch\": 1}", "/train/epoch"},
         {"{\"epochs\": 1, \"regime\": \"other\"}", "/train/regime"},
@@ -269,13 +280,16 @@ static void settings_are_checked(void **state) {
         assert_string_equal(err.pointer, bad[i][1]);
     }
     struct err err = {0};
-    assert_int_equal(parse("{\"epochs\": 2.5, \"augment\": {\"cutout\": 4}, \"seed\": 9, "
+    assert_int_equal(parse("{\"epochs\": 2.5, \"augment\": {\"cutout\": 4, \"contrast\": 0.3, "
+                           "\"random_resized_crop\": {\"scale\": [0.3, 0.9]}}, \"seed\": 9, "
                            "\"distillation\": \"kl\", \"ema_decay\": 0.5, \"arch\": \"r12 | d1\"}",
                            &err, &config),
                      0);
     assert_int_equal(config.regime, REGIME_SINGLE); /* for there is an arch */
     assert_int_equal(config.distillation, DISTILL_KL);
     assert_true(config.epochs == 2.5 && config.seed == 9 && config.augment.cutout == 4);
+    assert_true(config.augment.crop && config.augment.scale[0] == 0.3 &&
+                config.augment.ratio[1] == 4.0 / 3 && config.augment.pad == 0);
     assert_int_equal(config.batch, train_config_default.batch);
     cJSON *printed = train_config_print(&config);
     struct train_config again;
