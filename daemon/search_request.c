@@ -16,6 +16,7 @@
 #include "search/feasibility.h"
 #include "search/loop.h"
 #include "search/strategy.h"
+#include "supernet/regime.h"
 
 enum { PROFILES_MAX = 8 };
 
@@ -266,6 +267,20 @@ static cJSON *spec_profiles(const struct work *work) {
     return list;
 }
 
+/* Only one of its subnets was trained: a search would compare noise. */
+static int refuse_single(const cJSON *supernet, struct err *err) {
+    const cJSON *stored = cJSON_GetObjectItemCaseSensitive(supernet, "train");
+    cJSON *train = cJSON_IsRaw(stored) ? cJSON_Parse(stored->valuestring) : NULL;
+    const char *regime = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(train, "regime"));
+    bool single = regime != NULL && strcmp(regime, regime_names[REGIME_SINGLE]) == 0;
+    cJSON_Delete(train);
+    if (!single)
+        return 0;
+    return err_set(err, ESP_ECONFLICT, "/supernet",
+                   "the supernet was last trained for one arch alone (regime single): its other "
+                   "subnets are not worth comparing");
+}
+
 /* Supernet and checkpoint by id; the job's spec takes their documents. */
 static int take_supernet(struct work *work, struct search_request *request, struct err *err) {
     const char *ref, *checkpoint = NULL;
@@ -276,6 +291,8 @@ static int take_supernet(struct work *work, struct search_request *request, stru
     if (r == 0)
         r = job_spec_supernet(work->daemon, work->sql, ref, checkpoint, request->spec, err,
                               &supernet);
+    if (r == 0)
+        r = refuse_single(supernet, err);
     if (r == 0) {
         snprintf(request->supernet, sizeof(request->supernet), "%s",
                  cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id")));

@@ -1,4 +1,5 @@
 #include "supernet/evaluate.h"
+#include "supernet/train_pace.h"
 #include "supernet/train_parts.h"
 
 static int count_copies(const struct train_config *config) {
@@ -9,7 +10,8 @@ static int count_copies(const struct train_config *config) {
     return copies;
 }
 
-/* Two supernets (the calibration works on one of its own), one engine, the batches that wait. */
+/* Two supernets (the calibration works on one of its own), one engine, the batches that wait (in
+ * the calibration of each resolution that it times). */
 int64_t train_memory_estimate(const struct train_options *options) {
     const struct space *space = options->space;
     int batch = options->config->batch, recalibration = recalibration_default.batch;
@@ -19,8 +21,10 @@ int64_t train_memory_estimate(const struct train_options *options) {
     struct engine_limits limits = {.batch = batch > recalibration ? batch : recalibration,
                                    .resolution = side,
                                    .training = true};
+    size_t loaders =
+        (size_t)(space->n_resolutions < PACE_TIMED_MAX ? space->n_resolutions : PACE_TIMED_MAX);
     size_t image = (size_t)side * (size_t)side * (size_t)space->input_channels * sizeof(float);
     return (int64_t)(2 * supernet_memory_estimate(space, count_copies(options->config)) +
                      engine_memory_estimate(space, &limits, parallel_threads(options->pool)) +
-                     (TRAIN_LOADER_QUEUE + 1) * (size_t)batch * image);
+                     loaders * (TRAIN_LOADER_QUEUE + 1) * (size_t)batch * image);
 }

@@ -190,6 +190,7 @@ def fine_tune():
     check(names >= {"loss", "loss/distillation", "distillation_gap", "gradient_norm/stem", "gradient_norm/stage_1", "gradient_norm/head", "top1/smallest/raw"}, "series of the supernet", names)
     alone = {row["name"] for row in client.get(f"/supernets/{tuned['id']}/metrics")["series"]}
     check("loss" in alone and "distillation_gap" not in alone, "series of the one subnet", alone)
+    problem(client.request("POST", "/searches", bed.search_body("of one", supernet=tuned["id"])), 409, pointer="/supernet")
     client.expect((200, 204), "DELETE", f"/supernets/{tuned['id']}")
 
 

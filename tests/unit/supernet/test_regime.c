@@ -153,12 +153,69 @@ static void phases_share_the_steps(void **state) {
     space_destroy(narrow);
 }
 
+/* A checkpoint of before there were phases is one of a sandwich in its only phase. */
+static void states_are_read_back(void **state) {
+    struct train_config config = train_config_default, again;
+    struct train_plan plan = {.first = 0,
+                              .steps = 600,
+                              .steps_per_epoch = 9,
+                              .validate_steps = 4,
+                              .checkpoint_steps = 2,
+                              .inherited = "0123456789abcdef0123456789abcdef"},
+                      plan_again;
+    struct train_state now = {.step = 300,
+                              .phase = 1,
+                              .rate_scale = 0.5,
+                              .distill_sum = 1.25,
+                              .gap_sum = -0.5,
+                              .part_squares = {1, 2, 3},
+                              .best = 0.5},
+                       now_again;
+    struct space *space = builtin("peer_32");
+    struct err err = {0};
+    (void)state;
+    config.epochs = 1;
+    config.regime = REGIME_PROGRESSIVE;
+    assert_int_equal(train_plan_phases(space, &config, &err, &plan), 0);
+    cJSON *doc = train_state_print(&config, &plan, &now);
+    assert_int_equal(train_state_parse(doc, &err, &again, &plan_again, &now_again), 0);
+    assert_int_equal(plan_again.n_phases, 6);
+    assert_memory_equal(plan_again.phases, plan.phases, 6 * sizeof *plan.phases);
+    assert_string_equal(plan_again.inherited, plan.inherited);
+    assert_memory_equal(&now_again, &now, sizeof now);
+    cJSON *phases = cJSON_GetObjectItem(cJSON_GetObjectItem(doc, "plan"), "phases");
+    cJSON_SetValuestring(cJSON_GetObjectItem(cJSON_GetArrayItem(phases, 2), "name"), "other");
+    assert_int_equal(train_state_parse(doc, &err, &again, &plan_again, &now_again), ESP_EINVAL);
+    assert_string_equal(err.pointer, "/plan/phases/2");
+    cJSON_Delete(doc);
+
+    config.regime = REGIME_SANDWICH;
+    assert_int_equal(train_plan_phases(space, &config, &err, &plan), 0);
+    now.phase = 0;
+    doc = train_state_print(&config, &plan, &now);
+    cJSON_DeleteItemFromObject(cJSON_GetObjectItem(doc, "plan"), "phases");
+    static const char *const newer[] = {"phase", "distill_sum", "gap_sum", "part_squares"};
+    for (int i = 0; i < 4; i++)
+        cJSON_DeleteItemFromObject(cJSON_GetObjectItem(doc, "state"), newer[i]);
+    static const char *const settings[] = {"regime", "distillation", "temperature", "ema_decay"};
+    for (int i = 0; i < 4; i++)
+        cJSON_DeleteItemFromObject(cJSON_GetObjectItem(doc, "config"), settings[i]);
+    assert_int_equal(train_state_parse(doc, &err, &again, &plan_again, &now_again), 0);
+    assert_int_equal(plan_again.n_phases, 1);
+    assert_int_equal(plan_again.phases[0].first, plan.first);
+    assert_int_equal(now_again.phase, 0);
+    assert_int_equal(again.regime, REGIME_SANDWICH);
+    cJSON_Delete(doc);
+    space_destroy(space);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(phases_open_one_dimension_after_the_other),
         cmocka_unit_test(coupled_depth_and_width_go_together),
         cmocka_unit_test(all_is_open_in_a_sandwich),
         cmocka_unit_test(phases_share_the_steps),
+        cmocka_unit_test(states_are_read_back),
     };
     return cmocka_run_group_tests_name("supernet-regime", tests, NULL, NULL);
 }

@@ -460,6 +460,23 @@ static void weights_of_another_space_are_refused(void **state) {
     space_destroy(grey);
 }
 
+static void copies_count_as_memory(void **state) {
+    struct bed *bed = *state;
+    struct train_options options = {.space = bed->space, .config = &bed->config};
+    struct supernet *net = NULL;
+    struct err err = {0};
+    int64_t plain = train_memory_estimate(&options), copy = 0;
+    assert_int_equal(supernet_create(bed->space, 1, &err, &net), 0);
+    for (int i = 0; i < net->n_tensors; i++)
+        copy += (int64_t)net->tensors[i].count * (int64_t)sizeof(float);
+    supernet_destroy(net);
+    bed->config.ema_decay = 0.9;
+    assert_true(train_memory_estimate(&options) >= plain + 2 * copy); /* and the calibration's */
+    bed->config.regime = REGIME_PROGRESSIVE;
+    assert_true(train_memory_estimate(&options) >= plain + 4 * copy);
+    assert_true(train_memory_estimate(&options) < plain + 8 * copy);
+}
+
 static void a_budget_is_shared_by_the_phases(void **state) {
     struct bed *bed = *state;
     struct witness witness = {0};
@@ -491,6 +508,7 @@ int main(void) {
         TRAIN_TEST(weights_are_inherited),
         TRAIN_TEST(fine_tuning_needs_its_source_only_to_begin),
         TRAIN_TEST(weights_of_another_space_are_refused),
+        TRAIN_TEST(copies_count_as_memory),
         TRAIN_TEST(a_budget_is_shared_by_the_phases),
     };
     return cmocka_run_group_tests_name("supernet-train_regimes", tests, NULL, NULL);
