@@ -73,13 +73,15 @@ static void block_groups(const struct space *space, int s, int position, int tra
         }
 }
 
-/* Of a 1x1 convolution's weight [out, in]: for each input channel the sum of |weight|. */
+/* Of a convolution's weight [out, in, k, k]: for each input channel the sum of |weight|. */
 static void rank_inputs(const struct tensor *weight, struct ranked *ret_ranked) {
-    int outs = weight->dims[0], ins = weight->dims[1];
+    int outs = weight->dims[0], ins = weight->dims[1], taps = weight->dims[2] * weight->dims[3];
     for (int c = 0; c < ins; c++) {
         ret_ranked[c] = (struct ranked){0, c};
         for (int o = 0; o < outs; o++)
-            ret_ranked[c].importance += fabsf(weight->data[(ptrdiff_t)o * ins + c]);
+            for (int t = 0; t < taps; t++)
+                ret_ranked[c].importance +=
+                    fabsf(weight->data[((ptrdiff_t)o * ins + c) * taps + t]);
     }
 }
 
@@ -145,6 +147,31 @@ static void sort_se(struct sorter *sorter, const struct block_tensors *block,
     permute(sorter, block->se_reduce_bias, 0);
 }
 
+/* Inside widths of all trained subnets of a bottleneck, whose ratios are of its output. */
+static void bottleneck_groups(const struct space_stage *stage, int trained,
+                              struct groups *ret_groups) {
+    *ret_groups = (struct groups){.n = 1};
+    for (int i = stage->n_expand_ratios - 1; i >= 0 && trained > 0; i--, trained--)
+        for (int c = 0; c < stage->channels.n; c++)
+            groups_add(ret_groups,
+                       space_mid_channels(stage->channels.value[c], stage->expand_ratios[i]));
+}
+
+/* Channels behind the dense convolution, then those before it. */
+static void sort_bottleneck(struct sorter *sorter, const struct block_tensors *block,
+                            const struct groups *groups) {
+    rank_inputs(block->project, sorter->ranked);
+    order_groups(sorter, groups);
+    permute(sorter, block->project, 1);
+    permute_bn(sorter, &block->depthwise_bn);
+    permute(sorter, block->dense, 0);
+    rank_inputs(block->dense, sorter->ranked);
+    order_groups(sorter, groups);
+    permute(sorter, block->dense, 1);
+    permute_bn(sorter, &block->expand_bn);
+    permute(sorter, block->expand, 0);
+}
+
 static void sort_block(struct sorter *sorter, const struct supernet *net, int s, int position,
                        const struct channel_sort_options *options) {
     const struct block_tensors *block =
@@ -152,6 +179,11 @@ static void sort_block(struct sorter *sorter, const struct supernet *net, int s,
     struct groups groups;
     if (!block->expand)
         return;
+    if (block->kind == BLOCK_BOTTLENECK) {
+        bottleneck_groups(&net->space->stages[s], options->trained_ratios, &groups);
+        sort_bottleneck(sorter, block, &groups);
+        return;
+    }
     block_groups(net->space, s, position, options->trained_ratios, false, &groups);
     sort_middle(sorter, block, &groups);
     if (!block->se_mid)

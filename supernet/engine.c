@@ -103,21 +103,40 @@ static void unit_init_block(struct engine *e, struct unit *u, const struct unit_
     u->se_gate = m->se_gate;
 }
 
+static void unit_init_bottleneck(struct engine *e, struct unit *u, const struct unit_memory *m) {
+    const struct unit_spec *s = &u->spec;
+    const struct block_tensors *t = u->tensors;
+    int h_out = (s->h_in - 1) / s->stride + 1, w_out = (s->w_in - 1) / s->stride + 1;
+    u->mid = s->expand_channels;
+    u->expanded = plane_make(m->expanded, u->mid, s->h_in, s->w_in);
+    bn_layer_init(e, &u->expanded_bn, &t->expand_bn, &u->expanded, m->bn[0]);
+    u->filtered = plane_make(m->filtered, u->mid, h_out, w_out);
+    bn_layer_init(e, &u->filtered_bn, &t->depthwise_bn, &u->filtered, m->bn[1]);
+    if (!s->residual) {
+        u->shortcut = plane_make(m->shortcut, s->c_out, h_out, w_out);
+        bn_layer_init(e, &u->shortcut_bn, &t->shortcut_bn, &u->shortcut, m->bn[3]);
+    }
+    u->projected = plane_make(m->projected, s->c_out, h_out, w_out);
+    bn_layer_init(e, &u->projected_bn, &t->project_bn, &u->projected, m->bn[2]);
+}
+
+/* Units of one convolution. */
 static void unit_init_conv(struct engine *e, struct unit *u, const struct unit_memory *m) {
     const struct supernet_map *map = e->net->map;
     const struct unit_spec *s = &u->spec;
-    bool stem = s->kind == UNIT_STEM;
-    int h = stem ? (s->h_in - 1) / s->stride + 1 : s->h_in;
-    int w = stem ? (s->w_in - 1) / s->stride + 1 : s->w_in;
-    u->projected = plane_make(m->projected, s->c_out, h, w);
-    bn_layer_init(e, &u->projected_bn, stem ? &map->stem_bn : &map->final_expand_bn, &u->projected,
-                  m->bn[2]);
+    const struct bn_tensors *bn = s->kind == UNIT_STEM   ? &map->stem_bn
+                                  : s->kind == UNIT_CONV ? &u->tensors->project_bn
+                                                         : &map->final_expand_bn;
+    int stride = s->stride ? s->stride : 1;
+    u->projected =
+        plane_make(m->projected, s->c_out, (s->h_in - 1) / stride + 1, (s->w_in - 1) / stride + 1);
+    bn_layer_init(e, &u->projected_bn, bn, &u->projected, m->bn[2]);
 }
 
 /* Without training the outputs of units alternate between two planes. */
 static void unit_init(struct engine *e, const struct graph_unit *from, int position) {
     struct unit *u = &e->units[position];
-    bool block = from->spec.kind == UNIT_BLOCK;
+    bool block = unit_kind_is_block(from->spec.kind);
     int place = from->spec.kind == UNIT_STEM ? 0
                 : block                      ? from->block + 1
                                              : e->net->space->n_blocks + 1;
@@ -125,12 +144,13 @@ static void unit_init(struct engine *e, const struct graph_unit *from, int posit
     *u = (struct unit){.spec = from->spec};
     if (position > 0)
         u->input = e->units[position - 1].output;
-    if (block) {
-        u->tensors = &e->net->map->blocks[from->block];
+    u->tensors = block ? &e->net->map->blocks[from->block] : NULL;
+    if (from->spec.kind == UNIT_BLOCK)
         unit_init_block(e, u, m);
-    } else {
+    else if (from->spec.kind == UNIT_BOTTLENECK)
+        unit_init_bottleneck(e, u, m);
+    else
         unit_init_conv(e, u, m);
-    }
     u->output = u->projected;
     u->output.data = e->limits.training ? m->output : e->memory[position % 2].output;
 }
@@ -182,7 +202,32 @@ static void forward_unit(struct engine *e, struct unit *u) {
         head_conv_forward(e, u);
         break;
     case UNIT_CONV:
-    case UNIT_BOTTLENECK: /* supernet_create refuses them */
+        conv_forward(e, u);
+        break;
+    case UNIT_BOTTLENECK:
+        bottleneck_forward(e, u);
+        break;
+    case UNIT_HEAD_TAIL:
+        break;
+    }
+}
+
+static void backward_unit(struct engine *e, struct unit *u, const struct plane *dy,
+                          const struct plane *dx) {
+    switch (u->spec.kind) {
+    case UNIT_BLOCK:
+        block_backward(e, u, dy, dx);
+        break;
+    case UNIT_CONV:
+        conv_backward(e, u, dy, dx);
+        break;
+    case UNIT_BOTTLENECK:
+        bottleneck_backward(e, u, dy, dx);
+        break;
+    case UNIT_HEAD_CONV:
+        head_conv_backward(e, u, dx);
+        break;
+    case UNIT_STEM:
     case UNIT_HEAD_TAIL:
         break;
     }
@@ -236,10 +281,7 @@ int engine_backward(struct engine *engine, const float *d_logits, struct err *er
         struct plane dx = u->input;
         side = !side;
         dx.data = e->narrow_grad[side];
-        if (u->spec.kind == UNIT_BLOCK)
-            block_backward(e, u, &dy, &dx);
-        else
-            head_conv_backward(e, u, &dx);
+        backward_unit(e, u, &dy, &dx);
         dy = dx;
     }
     stem_backward(e, &e->units[0], &dy);

@@ -37,8 +37,12 @@ static struct source source_of(const struct supernet_map *map, const struct op *
     case ROLE_CLASSIFIER:
         return (struct source){map->classifier, map->classifier_bias, NULL};
     case ROLE_CONV:
+        return (struct source){t->dense, NULL,
+                               t->kind == BLOCK_CONV ? &t->project_bn : &t->depthwise_bn};
     case ROLE_REDUCE:
+        return (struct source){t->expand, NULL, &t->expand_bn};
     case ROLE_SHORTCUT:
+        return (struct source){t->shortcut, NULL, &t->shortcut_bn};
     case ROLE_SE:
     case ROLE_POOL:
         break;
@@ -54,10 +58,25 @@ static void copy_slice(const struct tensor *from, int rows, int columns, float *
                (size_t)columns * sizeof *to);
 }
 
+/* The centre of leading filters. */
+static void copy_filters(const struct tensor *from, const struct op *op, float *to) {
+    int size = from->dims[2], border = (size - op->kernel) / 2;
+    for (int o = 0; o < op->c_out; o++)
+        for (int i = 0; i < op->c_in; i++) {
+            const float *filter = from->data + ((ptrdiff_t)o * from->dims[1] + i) * size * size;
+            for (int t = 0; t < op->kernel * op->kernel; t++)
+                *to++ = filter[(t / op->kernel + border) * size + t % op->kernel + border];
+        }
+}
+
 static void copy_weight(const struct supernet_map *map, const struct op *op,
                         const struct source *source, float *to) {
     struct kernel_chain chain;
     int step;
+    if (op->role == ROLE_CONV) {
+        copy_filters(source->weight, op, to);
+        return;
+    }
     if (op->kind != OP_DEPTHWISE) {
         copy_slice(source->weight, op->c_out, op->c_in * op->kernel * op->kernel, to);
         return;

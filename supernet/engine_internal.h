@@ -51,8 +51,8 @@ struct bn_layer {
 
 /* Buffers of a unit for the largest subnet. Without training, units share them. */
 struct unit_memory {
-    float *expanded, *filtered, *projected, *output;
-    float *bn[3];
+    float *expanded, *filtered, *projected, *shortcut, *output;
+    float *bn[4];
     float *moments;                       /* of a merged block's input: layers_expand.c */
     float *se_mean, *se_hidden, *se_gate; /* [batch][channels] */
 };
@@ -62,11 +62,12 @@ struct unit_memory {
 struct unit {
     struct unit_spec spec;
     const struct block_tensors *tensors; /* blocks only */
-    int mid;                             /* channels of the depthwise convolution */
+    int mid;                             /* channels inside a block */
     bool merged;                         /* expands, but never stores what it expanded to */
     float *moments;                      /* of the input, where merged */
-    struct plane input, expanded, filtered, projected, output;
-    struct bn_layer expanded_bn, filtered_bn, projected_bn;
+    /* A bottleneck's reduced plane is `expanded`; a plane that a unit's kind has not is empty. */
+    struct plane input, expanded, filtered, shortcut, projected, output;
+    struct bn_layer expanded_bn, filtered_bn, shortcut_bn, projected_bn;
     float *se_mean, *se_hidden, *se_gate;
 };
 
@@ -114,7 +115,7 @@ struct engine {
     struct engine_run run; /* arch points to the copy below */
     struct arch arch;
     int n_images, n_units, n_bn;
-    int bn_channels[3 * ENGINE_UNITS_MAX];
+    int bn_channels[4 * ENGINE_UNITS_MAX];
     struct unit units[ENGINE_UNITS_MAX];
     struct tail tail;
     bool can_backward;
@@ -233,6 +234,15 @@ static inline const struct unit *block_before(const struct unit *unit) {
 void block_forward(struct engine *engine, struct unit *unit);
 void block_backward(struct engine *engine, struct unit *unit, const struct plane *dy,
                     const struct plane *dx);
+void conv_forward(struct engine *engine, struct unit *unit);
+void conv_backward(struct engine *engine, struct unit *unit, const struct plane *dy,
+                   const struct plane *dx);
+void bottleneck_forward(struct engine *engine, struct unit *unit);
+/* Uses up dy. */
+void bottleneck_backward(struct engine *engine, struct unit *unit, const struct plane *dy,
+                         const struct plane *dx);
+void bottleneck_finish_tile(const struct chunk *chunk, const struct unit *unit,
+                            const struct tile *tile);
 void head_conv_forward(struct engine *engine, struct unit *unit);
 /* From the tail's d_pooled. */
 void head_conv_backward(struct engine *engine, struct unit *unit, const struct plane *dx);

@@ -25,7 +25,7 @@ static size_t larger(size_t a, size_t b) {
 /* What shared buffers must hold at most. */
 struct needs {
     size_t images; /* rounded up to an octet */
-    size_t expanded, filtered, projected, output, narrow, wide;
+    size_t expanded, filtered, projected, shortcut, output, narrow, wide;
     size_t sums, packed[3], filters, slot, moments, channels, plane, se_row, run, panel, merge;
 };
 
@@ -56,7 +56,7 @@ static void need_depthwise(struct needs *n, const struct block_tensors *t, int h
 }
 
 static bool merges(const struct engine *e, const struct block_tensors *t) {
-    return t->expand && t->c_in <= e->merge_channels_max;
+    return t->kind == BLOCK_INVERTED_RESIDUAL && t->expand && t->c_in <= e->merge_channels_max;
 }
 
 /* A block that never stores what it expands to: layers_expand.c, layers_expand_grad.c. */
@@ -85,19 +85,52 @@ static int down(int side, int stride) {
     return (side - 1) / stride + 1;
 }
 
-/* Adds what one block needs; *h is the side of its input and becomes that of its output. */
-static void need_block(struct needs *n, const struct engine *e, const struct block_tensors *t,
-                       int *h, int stride) {
-    int h_in = *h, h_out = down(h_in, stride);
-    size_t expanded = plane_floats(n, t->mid, h_in, h_in);
-    size_t filtered = plane_floats(n, t->mid, h_out, h_out);
+static void need_dense(struct needs *n, int c_in, int c_out, int kernel) {
+    n->packed[0] = larger(n->packed[0], dense_packed_floats(c_out, c_in, kernel));
+    n->slot = larger(n->slot, dense_grad_floats(c_in, c_out, kernel));
+}
+
+/* What a block's last convolution leaves, and the gradients on both sides. */
+static void need_ends(struct needs *n, const struct block_tensors *t, int h_in, int h_out) {
     size_t projected = plane_floats(n, t->c_out, h_out, h_out);
-    n->filtered = larger(n->filtered, filtered);
     n->projected = larger(n->projected, projected);
     n->output = larger(n->output, projected);
     n->narrow = larger(n->narrow, larger(projected, plane_floats(n, t->c_in, h_in, h_in)));
-    need_sums(n, t->mid, h_in, h_in);
     need_sums(n, t->c_out, h_out, h_out);
+}
+
+static void need_conv(struct needs *n, const struct block_tensors *t, int h_in, int h_out) {
+    need_ends(n, t, h_in, h_out);
+    need_dense(n, t->c_in, t->c_out, t->kernel);
+    n->filtered = larger(n->filtered, plane_floats(n, t->c_out, h_out, h_out));
+}
+
+static void need_bottleneck(struct needs *n, const struct block_tensors *t, int h_in, int h_out) {
+    size_t reduced = plane_floats(n, t->mid, h_in, h_in);
+    int run = plane_group_size(h_in * h_in) * h_in * h_in; /* pixels, of input images at most */
+    need_ends(n, t, h_in, h_out);
+    n->expanded = larger(n->expanded, reduced);
+    n->wide = larger(n->wide, reduced);
+    n->filtered = larger(n->filtered, plane_floats(n, t->mid, h_out, h_out));
+    n->plane = larger(n->plane, (size_t)t->mid * (size_t)run);
+    need_sums(n, t->mid, h_in, h_in);
+    need_pointwise(n, t->c_in, t->mid);
+    need_pointwise(n, t->mid, t->c_out);
+    need_dense(n, t->mid, t->mid, t->kernel);
+    if (t->shortcut) {
+        need_dense(n, t->c_in, t->c_out, 1);
+        n->shortcut = larger(n->shortcut, plane_floats(n, t->c_out, h_out, h_out));
+    }
+}
+
+static void need_inverted(struct needs *n, const struct engine *e, const struct block_tensors *t,
+                          int h_in, int stride) {
+    int h_out = down(h_in, stride);
+    size_t expanded = plane_floats(n, t->mid, h_in, h_in);
+    size_t filtered = plane_floats(n, t->mid, h_out, h_out);
+    n->filtered = larger(n->filtered, filtered);
+    need_ends(n, t, h_in, h_out);
+    need_sums(n, t->mid, h_in, h_in);
     need_pointwise(n, t->c_in, t->mid);
     need_pointwise(n, t->mid, t->c_out);
     need_depthwise(n, t, h_in, stride);
@@ -107,6 +140,23 @@ static void need_block(struct needs *n, const struct engine *e, const struct blo
     } else {
         n->expanded = larger(n->expanded, expanded);
         n->wide = larger(n->wide, expanded);
+    }
+}
+
+/* Adds what one block needs; *h is the side of its input and becomes that of its output. */
+static void need_block(struct needs *n, const struct engine *e, const struct block_tensors *t,
+                       int *h, int stride) {
+    int h_in = *h, h_out = down(h_in, stride);
+    switch (t->kind) {
+    case BLOCK_INVERTED_RESIDUAL:
+        need_inverted(n, e, t, h_in, stride);
+        break;
+    case BLOCK_CONV:
+        need_conv(n, t, h_in, h_out);
+        break;
+    case BLOCK_BOTTLENECK:
+        need_bottleneck(n, t, h_in, h_out);
+        break;
     }
     *h = h_out;
 }
@@ -181,8 +231,8 @@ static void carve_tail(struct engine *e, const struct space *space, const struct
     t->classifier = take(c, classes * features);
 }
 
-static void carve_bn(struct unit_memory *m, const int channels[3], struct carver *c) {
-    for (int i = 0; i < 3; i++)
+static void carve_bn(struct unit_memory *m, const int channels[4], struct carver *c) {
+    for (int i = 0; i < 4; i++)
         m->bn[i] = take(c, channels[i] > 0 ? bn_batch_floats(channels[i]) : 0);
 }
 
@@ -210,6 +260,7 @@ static void carve_training(struct engine *e, const struct space *space,
             m->filtered = take(c, plane_floats(n, t->mid, h_out, h_out));
             m->projected = take(c, plane_floats(n, t->c_out, h_out, h_out));
             m->output = take(c, plane_floats(n, t->c_out, h_out, h_out));
+            m->shortcut = take(c, t->shortcut ? plane_floats(n, t->c_out, h_out, h_out) : 0);
             h = h_out;
         }
     if (map->final_expand)
@@ -227,12 +278,13 @@ static void carve_training(struct engine *e, const struct space *space,
 static void carve_inference(struct engine *e, const struct space *space, const struct needs *n,
                             struct carver *c) {
     float *expanded = take(c, n->expanded), *filtered = take(c, n->filtered);
-    float *projected = take(c, n->projected);
+    float *projected = take(c, n->projected), *shortcut = take(c, n->shortcut);
     float *outputs[2] = {take(c, n->output), take(c, n->output)};
     for (int i = 0; i < space->n_blocks + 2; i++) {
         e->memory[i].expanded = expanded;
         e->memory[i].filtered = filtered;
         e->memory[i].projected = projected;
+        e->memory[i].shortcut = shortcut;
         e->memory[i].output = outputs[i % 2];
     }
     /* the head convolution writes while it still reads what the last block projected */
@@ -268,15 +320,17 @@ size_t engine_carve(struct engine *engine, const struct space *space,
         e->packed[i] = take(&c, n.packed[i]);
     e->filters = take(&c, n.filters);
     e->filters_packed = take(&c, n.filters);
-    carve_bn(&e->memory[0], (int[3]){0, 0, space->stem.channels}, &c);
+    carve_bn(&e->memory[0], (int[4]){0, 0, space->stem.channels, 0}, &c);
     for (int b = 0; b < space->n_blocks; b++) {
         const struct block_tensors *t = &map->blocks[b];
-        carve_bn(&e->memory[b + 1], (int[3]){t->mid, t->mid, t->c_out}, &c);
+        carve_bn(&e->memory[b + 1], (int[4]){t->mid, t->mid, t->c_out, t->shortcut ? t->c_out : 0},
+                 &c);
         carve_se(t, &n, &e->memory[b + 1], &c);
         e->memory[b + 1].moments = take(&c, merges(e, t) ? moments_floats(t->c_in) : 0);
     }
     if (map->final_expand)
-        carve_bn(&e->memory[space->n_blocks + 1], (int[3]){0, 0, map->final_expand->dims[0]}, &c);
+        carve_bn(&e->memory[space->n_blocks + 1], (int[4]){0, 0, map->final_expand->dims[0], 0},
+                 &c);
     carve_tail(e, space, map, &n, &c);
     carve_scratch(e, &n, threads, &c);
     e->slot_floats = e->limits.training ? larger(n.slot, n.moments) : n.moments;

@@ -228,15 +228,8 @@ void block_pack_filters(struct engine *engine, const struct unit *unit) {
     dw_pack(engine->filters, unit->mid, unit->spec.kernel, false, engine->filters_packed);
 }
 
-void block_forward(struct engine *engine, struct unit *unit) {
+void block_project(struct engine *engine, struct unit *unit) {
     const struct block_tensors *t = unit->tensors;
-    if (unit->spec.expand_channels)
-        expand_forward(engine, unit);
-    else
-        unit_finish(engine, unit - 1);
-    block_pack_filters(engine, unit);
-    engine_pass(engine, PHASE_FILTER, unit, NULL, unit->merged ? expand_and_filter : filter);
-    bn_layer_forward(engine, &unit->filtered_bn, &unit->filtered);
     pack_pointwise(t->project, unit->output.channels, unit->mid, engine->packed[0]);
     if (unit->spec.se_channels) {
         pack_pointwise(t->se_reduce, unit->spec.se_channels, unit->mid, engine->packed[1]);
@@ -244,4 +237,15 @@ void block_forward(struct engine *engine, struct unit *unit) {
     }
     engine_pass(engine, PHASE_PROJECT, unit, NULL, project);
     bn_layer_forward(engine, &unit->projected_bn, &unit->projected);
+}
+
+void block_forward(struct engine *engine, struct unit *unit) {
+    if (unit->spec.expand_channels)
+        expand_forward(engine, unit);
+    else
+        unit_finish(engine, unit - 1);
+    block_pack_filters(engine, unit);
+    engine_pass(engine, PHASE_FILTER, unit, NULL, unit->merged ? expand_and_filter : filter);
+    bn_layer_forward(engine, &unit->filtered_bn, &unit->filtered);
+    block_project(engine, unit);
 }

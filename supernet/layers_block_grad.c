@@ -212,7 +212,7 @@ static void excitation_weight_grad(void *context, int part, int thread) {
     se_grad_weights(batch->engine->backward, &args, part, SE_PARTS);
 }
 
-static void project_backward(struct engine *engine, struct unit *u, const struct block_grad *g) {
+void block_project_backward(struct engine *engine, struct unit *u, const struct block_grad *g) {
     const struct block_tensors *t = u->tensors;
     pack_pointwise_transposed(t->project, u->output.channels, u->mid, engine->packed[0]);
     if (u->spec.se_channels) {
@@ -403,7 +403,7 @@ void block_backward(struct engine *engine, struct unit *unit, const struct plane
         engine_pass(engine, PHASE_OUTPUT_SUMS, unit, &g, output_sums);
     engine->output_summed = false;
     bn_layer_backward(engine, &unit->projected_bn, &unit->projected);
-    project_backward(engine, unit, &g);
+    block_project_backward(engine, unit, &g);
     bn_layer_backward(engine, &unit->filtered_bn, &unit->filtered);
     filter_backward(engine, unit, &g);
     if (unit->merged)

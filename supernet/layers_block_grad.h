@@ -12,6 +12,10 @@ static inline size_t block_filter_floats(const struct unit *unit) {
     return (size_t)unit->mid * (size_t)unit->spec.kernel * (size_t)unit->spec.kernel;
 }
 
+/* From dy to dz of the filtered plane, its sums, project's weights and those of excitation. */
+void block_project_backward(struct engine *engine, struct unit *unit,
+                            const struct block_grad *grad);
+
 /* Expand's gradients by a pass of their own over dz of the expanded plane. */
 void expand_backward(struct engine *engine, struct unit *unit, const struct block_grad *grad);
 

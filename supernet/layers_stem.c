@@ -33,6 +33,10 @@ static void convolve(const struct chunk *chunk) {
 }
 
 void unit_finish_tile(const struct chunk *chunk, const struct unit *u, const struct tile *tile) {
+    if (u->spec.kind == UNIT_BOTTLENECK) {
+        bottleneck_finish_tile(chunk, u, tile);
+        return;
+    }
     struct affine_args args = {.x = tile_data(&u->projected, tile),
                                .y = tile_data(&u->output, tile),
                                .x_block = plane_block(&u->projected),
@@ -41,7 +45,7 @@ void unit_finish_tile(const struct chunk *chunk, const struct unit *u, const str
                                .channels = u->output.channels,
                                .scale = u->projected_bn.batch.scale,
                                .shift = u->projected_bn.batch.shift,
-                               .act = u->spec.kind == UNIT_STEM ? u->spec.act : ACT_NONE};
+                               .act = u->spec.kind == UNIT_BLOCK ? ACT_NONE : u->spec.act};
     if (u->spec.residual) {
         args.residual = tile_data(&u->input, tile);
         args.residual_block = plane_block(&u->input);

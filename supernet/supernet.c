@@ -1,7 +1,6 @@
 #include "supernet/supernet.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,24 +100,9 @@ static int allocate_storage(struct supernet *net, struct err *err) {
     return 0;
 }
 
-static int check_blocks(const struct space *space, struct err *err) {
-    for (int i = 0; i < space->n_stages; i++)
-        if (space->stages[i].block != BLOCK_INVERTED_RESIDUAL) {
-            char pointer[32];
-            snprintf(pointer, sizeof pointer, "/stages/%d/block", i);
-            return err_set(err, ESP_EUNSUPPORTED, pointer,
-                           "blocks of kind %s cannot be trained yet",
-                           block_kind_names[space->stages[i].block]);
-        }
-    return 0;
-}
-
 int supernet_create(const struct space *space, uint64_t seed, struct err *err,
                     struct supernet **ret_supernet) {
-    int rc = check_blocks(space, err);
-    if (rc < 0)
-        return rc;
-    rc = ESP_ENOMEM;
+    int rc = ESP_ENOMEM;
     struct supernet *net = mem_array(1, sizeof *net);
     if (!net)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a supernet");

@@ -71,7 +71,12 @@ static void block_sizes(const struct space *space, int s, int position, struct b
               : s > 0      ? last(&space->stages[s - 1].channels)
                            : space->stem.channels;
     double ratio = largest_ratio(stage);
+    t->kind = stage->block;
     t->mid = ratio > 1 ? space_mid_channels(t->c_in, ratio) : t->c_in;
+    if (stage->block == BLOCK_BOTTLENECK)
+        t->mid = space_mid_channels(t->c_out, ratio);
+    else if (stage->block == BLOCK_CONV)
+        t->mid = 0;
     t->se_mid = stage->se ? space_se_channels(t->mid) : 0;
     t->kernel = last(&stage->kernel_sizes);
 }
@@ -100,13 +105,50 @@ static void declare_se(struct builder *b, const char *prefix, struct block_tenso
     t->se_expand_bias = declare_vector(b, TENSOR_BIAS, t->mid, at, "expand.bias");
 }
 
-static void declare_block(struct builder *b, const struct space *space, int s, int position,
-                          struct block_tensors *t) {
+static void declare_plain(struct builder *b, int block, struct block_tensors *t) {
+    char prefix[32];
+    snprintf(prefix, sizeof prefix, "blocks.%d.conv.", block);
+    t->dense = declare_conv(b, t->c_out, t->c_in, t->kernel, prefix, "conv");
+    declare_bn(b, t->c_out, prefix, "bn", &t->project_bn);
+}
+
+/* A convolution of a bottleneck and its BN, in once-for-all's names. */
+static struct tensor *declare_layer(struct builder *b, int block, const char *layer,
+                                    const int sizes[3], struct bn_tensors *bn) {
+    char prefix[32];
+    snprintf(prefix, sizeof prefix, "blocks.%d.%s.", block, layer);
+    struct tensor *weight = declare_conv(b, sizes[0], sizes[1], sizes[2], prefix, "conv.conv");
+    declare_bn(b, sizes[0], prefix, "bn.bn", bn);
+    return weight;
+}
+
+/* Whether some subnet's first block changes side or channels. */
+static bool needs_shortcut(const struct space *space, int s) {
+    const struct space_choices *to = &space->stages[s].channels;
+    const struct space_choices stem = {1, {space->stem.channels}};
+    const struct space_choices *from = s > 0 ? &space->stages[s - 1].channels : &stem;
+    return space->stages[s].stride > 1 || from->n > 1 || to->n > 1 ||
+           from->value[0] != to->value[0];
+}
+
+static void declare_bottleneck(struct builder *b, const struct space *space, int s, int position,
+                               struct block_tensors *t) {
+    int block = space->stages[s].first_block + position;
+    t->expand = declare_layer(b, block, "conv1", (int[3]){t->mid, t->c_in, 1}, &t->expand_bn);
+    t->dense =
+        declare_layer(b, block, "conv2", (int[3]){t->mid, t->mid, t->kernel}, &t->depthwise_bn);
+    t->project = declare_layer(b, block, "conv3", (int[3]){t->c_out, t->mid, 1}, &t->project_bn);
+    if (position == 0 && needs_shortcut(space, s))
+        t->shortcut =
+            declare_layer(b, block, "downsample", (int[3]){t->c_out, t->c_in, 1}, &t->shortcut_bn);
+}
+
+static void declare_inverted(struct builder *b, const struct space *space, int s, int position,
+                             struct block_tensors *t) {
     const struct space_stage *stage = &space->stages[s];
     bool fixed = block_is_fixed(space, s, position);
     const char *conv = fixed ? "conv" : "conv.conv", *bn = fixed ? "bn" : "bn.bn";
     char prefix[32], layer[48];
-    block_sizes(space, s, position, t);
     snprintf(prefix, sizeof prefix, "blocks.%d.conv.", stage->first_block + position);
     if (largest_ratio(stage) > 1) {
         snprintf(layer, sizeof layer, "inverted_bottleneck.%s", conv);
@@ -125,6 +167,22 @@ static void declare_block(struct builder *b, const struct space *space, int s, i
     t->project = declare_conv(b, t->c_out, t->mid, 1, prefix, layer);
     snprintf(layer, sizeof layer, "point_linear.%s", bn);
     declare_bn(b, t->c_out, prefix, layer, &t->project_bn);
+}
+
+static void declare_block(struct builder *b, const struct space *space, int s, int position,
+                          struct block_tensors *t) {
+    block_sizes(space, s, position, t);
+    switch (t->kind) {
+    case BLOCK_INVERTED_RESIDUAL:
+        declare_inverted(b, space, s, position, t);
+        break;
+    case BLOCK_CONV:
+        declare_plain(b, space->stages[s].first_block + position, t);
+        break;
+    case BLOCK_BOTTLENECK:
+        declare_bottleneck(b, space, s, position, t);
+        break;
+    }
 }
 
 static void declare_head(struct builder *b, const struct space *space, struct supernet_map *map) {

@@ -193,6 +193,9 @@ void bn_grad_f32_avx512(const struct bn_grad_args *g) {
     }
 }
 
+void dense_grad_f32_avx512(const struct dense_grad_args *a) {
+    dense_grad_f32_avx2(a);
+}
 void stem_grad_f32_avx512(const struct stem_grad_args *a) {
     stem_grad_f32_avx2(a);
 }

@@ -38,6 +38,22 @@ void taps_grad_unpack_add(const float *dense, int channels, int taps, float *d_w
             d_weight[c * ld + t] += dense[((ptrdiff_t)(c / 8) * taps + t) * 8 + c % 8];
 }
 
+size_t dense_grad_floats(int c_in, int c_out, int kernel) {
+    return (size_t)c_in * (size_t)c_out * (size_t)kernel * (size_t)kernel;
+}
+
+void dense_grad_unpack_add(const float *dense, int c_in, int c_out, int kernel, float *d_weight,
+                           int ld, int size) {
+    int border = (size - kernel) / 2;
+    for (int o = 0; o < c_out; o++)
+        for (int i = 0; i < c_in; i++) {
+            float *filter = d_weight + ((ptrdiff_t)o * ld + i) * size * size;
+            for (int t = 0; t < kernel * kernel; t++)
+                filter[(t / kernel + border) * size + t % kernel + border] +=
+                    dense[((ptrdiff_t)t * c_in + i) * c_out + o];
+        }
+}
+
 /* Padded planes of the input and of the output's gradient; columns may be split even and odd and
  * rounded up, so each plane is given a row and three columns more than its padding. */
 size_t dw_grad_scratch_floats(int h_in, int w_in, int kernel, int stride) {

@@ -67,6 +67,19 @@ struct dw_grad_args {
 };
 size_t dw_grad_scratch_floats(int h_in, int w_in, int kernel, int stride);
 
+/* Weight gradient of a dense convolution (geometry as struct dense_args with up 1) over several
+ * images: adds sum of x[below the tap][i] * dy[p][o] to dense. Its data gradient is dense_f32's. */
+struct dense_grad_args {
+    const float *x, *dy; /* h_in * w_in pixels an image; h_out * w_out, sides divided upwards */
+    ptrdiff_t x_block, x_image, dy_block, dy_image;
+    int images, c_in, c_out /* multiples of 8 */, h_in, w_in, kernel /* 1, 3, 5, 7 */, stride;
+    float *dense; /* [kernel * kernel][c_in][c_out], added to */
+};
+size_t dense_grad_floats(int c_in, int c_out, int kernel);
+/* Adds the dense gradient to the centre of the leading filters of a [..][ld][size][size] tensor. */
+void dense_grad_unpack_add(const float *dense, int c_in, int c_out, int kernel, float *d_weight,
+                           int ld, int size);
+
 /* Weight gradient of the stem (3x3, pad 1) over several row-major images. */
 struct stem_grad_args {
     const float *x; /* [images][c_in][h_in][w_in] */
@@ -145,6 +158,7 @@ struct bn_grad_args {
 #define TRAIN_KERNEL_OPS(X, isa)                                                                   \
     X(pw_grad_f32, pw_grad_args, isa)                                                              \
     X(dw_grad_f32, dw_grad_args, isa)                                                              \
+    X(dense_grad_f32, dense_grad_args, isa)                                                        \
     X(stem_grad_f32, stem_grad_args, isa)                                                          \
     X(linear_grad_f32, linear_grad_args, isa)                                                      \
     X(act_sums_f32, act_sums_args, isa)                                                            \

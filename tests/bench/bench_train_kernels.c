@@ -36,6 +36,9 @@ static const struct shape shapes[] = {
     {"dw_grad_f32", 8, 8, 32, 3, 2},        {"dw_grad_f32", 8, 8, 32, 5, 2},
     {"dw_grad_f32", 8, 8, 32, 7, 2},        {"dw_grad_f32", 8, 8, 16, 7, 2},
     {"dw_grad_f32", 8, 8, 8, 7, 2},         {"stem_grad_f32", 1, 16, 28, 3, 1},
+    {"dense_grad_f32", 16, 16, 28, 3, 1},   {"dense_grad_f32", 32, 64, 28, 3, 2},
+    {"dense_grad_f32", 64, 64, 14, 3, 1},   {"dense_grad_f32", 128, 128, 7, 3, 1},
+    {"dense_grad_f32", 64, 64, 4, 3, 1},    {"dense_grad_f32", 24, 24, 14, 7, 1},
     {"stem_grad_f32", 3, 16, 32, 3, 1},     {"linear_grad_f32", 576, 10, 0, 1, 1},
     {"linear_grad_f32", 480, 120, 0, 1, 1}, {"linear_grad_f32", 120, 480, 0, 1, 1},
     {"act_sums_f32", 96, 96, 32, 1, 1},     {"act_grad_f32", 96, 96, 32, 1, 1},
@@ -53,6 +56,7 @@ struct work {
     union {
         struct pw_grad_args pw;
         struct dw_grad_args dw;
+        struct dense_grad_args dense;
         struct stem_grad_args stem;
         struct linear_grad_args linear;
         struct act_sums_args sums;
@@ -128,6 +132,27 @@ static bool make_dw_grad_f32(const struct shape *s, int part, struct work *w) {
     w->part = part < 2 ? parts[part] : "";
     w->amount = 2.0 * images * out * out * 8 * s->kernel * s->kernel;
     return part < 2;
+}
+
+static bool make_dense_grad_f32(const struct shape *s, int part, struct work *w) {
+    int out = (s->side - 1) / s->stride + 1;
+    struct dense_grad_args *a = &w->args.dense;
+    *a = (struct dense_grad_args){.images = IMAGES,
+                                  .c_in = s->c_in,
+                                  .c_out = s->c_out,
+                                  .h_in = s->side,
+                                  .w_in = s->side,
+                                  .kernel = s->kernel,
+                                  .stride = s->stride};
+    a->x_image = s->side * s->side * 8L;
+    a->dy_image = out * out * 8L;
+    a->x_block = IMAGES * a->x_image;
+    a->dy_block = IMAGES * a->dy_image;
+    a->x = take((size_t)(s->c_in / 8 * a->x_block));
+    a->dy = take((size_t)(s->c_out / 8 * a->dy_block));
+    a->dense = take(dense_grad_floats(s->c_in, s->c_out, s->kernel));
+    w->amount = 2.0 * IMAGES * out * out * s->c_in * s->c_out * s->kernel * s->kernel;
+    return part == 0;
 }
 
 static bool make_stem_grad_f32(const struct shape *s, int part, struct work *w) {

@@ -190,26 +190,26 @@ class Writer:
         self.lines.append(f"{what} {subnet} {name} {len(self.data)} {len(values)}")
         self.data += values
 
-    def save(self):
-        with open(os.path.join(HERE, "step.txt"), "w") as f:
+    def save(self, name, space):
+        with open(os.path.join(HERE, f"{name}.txt"), "w") as f:
             f.write("\n".join(self.lines) + "\n")
-        with open(os.path.join(HERE, "step.bin"), "wb") as f:
+        with open(os.path.join(HERE, f"{name}.bin"), "wb") as f:
             f.write(struct.pack(f"<{len(self.data)}f", *self.data))
-        with open(os.path.join(HERE, "step.json"), "w") as f:
-            json.dump(SPACE, f, indent=1)
+        with open(os.path.join(HERE, f"{name}.json"), "w") as f:
+            json.dump(space, f, indent=1)
             f.write("\n")
 
 
-def main():
-    net, out = Net(), Writer()
-    x = single(noise("images", N * SPACE["input_channels"] * RESOLUTION ** 2)).reshape(N, -1, RESOLUTION, RESOLUTION)
-    labels = torch.tensor([i % SPACE["n_classes"] for i in range(N)])
-    for i, subnet in enumerate(SUBNETS):
+def write_step(files, space, net, subnets, arch_text):
+    out = Writer()
+    x = single(noise("images", N * space["input_channels"] * RESOLUTION ** 2)).reshape(N, -1, RESOLUTION, RESOLUTION)
+    labels = torch.tensor([i % space["n_classes"] for i in range(N)])
+    for i, subnet in enumerate(subnets):
         out.lines.append(f"arch {i} {arch_text(subnet)}")
         with torch.no_grad():
             out.put("eval", i, "logits", net.forward(subnet, x, "eval"))
     teacher = None
-    for i, subnet in enumerate(SUBNETS):
+    for i, subnet in enumerate(subnets):
         for t in net.p.values():
             t.grad = None
         z = net.forward(subnet, x, "train")
@@ -227,8 +227,9 @@ def main():
     for name, t in net.p.items():
         if "running_" in name:
             out.put("running", 0, name, t)
-    out.save()
+    out.save(files, space)
     print(len(out.data) * 4, "bytes,", sum(t.numel() for t in net.p.values()), "values")
 
 
-main()
+if __name__ == "__main__":
+    write_step("step", SPACE, Net(), SUBNETS, arch_text)

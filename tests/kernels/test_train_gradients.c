@@ -382,6 +382,125 @@ static void test_depthwise(void **state) {
     free(s);
 }
 
+/* ---- Dense convolution: the centre of leading slices of larger filters ---- */
+
+enum {
+    DENSE_IN = 8,
+    DENSE_OUT = 16,
+    DENSE_LD = 16, /* input channels of the stored filters */
+    DENSE_SIZE = 5,
+    DENSE_H = 6,
+    DENSE_W = 5,
+    DENSE_FILTERS = DENSE_OUT * DENSE_LD * DENSE_SIZE * DENSE_SIZE,
+    DENSE_X = DENSE_H * DENSE_W * DENSE_IN,
+    DENSE_Y = DENSE_H * DENSE_W * DENSE_OUT
+};
+
+struct conv {
+    int kernel, stride, h_out, w_out;
+    double w[DENSE_FILTERS], x[DENSE_X], r[DENSE_Y]; /* x, r: [pixels][channels] */
+};
+
+static double conv_tap(const struct conv *s, int row, int col, int o, int t) {
+    int border = (DENSE_SIZE - s->kernel) / 2, i = t / s->kernel, j = t % s->kernel;
+    double y = 0;
+    row += i - s->kernel / 2;
+    col += j - s->kernel / 2;
+    if (row < 0 || col < 0 || row >= DENSE_H || col >= DENSE_W)
+        return 0;
+    for (int c = 0; c < DENSE_IN; c++)
+        y += s->x[(row * DENSE_W + col) * DENSE_IN + c] *
+             s->w[((o * DENSE_LD + c) * DENSE_SIZE + i + border) * DENSE_SIZE + j + border];
+    return y;
+}
+
+static double conv_loss(void *context) {
+    struct conv *s = context;
+    double loss = 0;
+    for (int p = 0; p < s->h_out * s->w_out; p++)
+        for (int o = 0; o < DENSE_OUT; o++)
+            for (int t = 0; t < s->kernel * s->kernel; t++)
+                loss += s->r[p * DENSE_OUT + o] *
+                        conv_tap(s, p / s->w_out * s->stride, p % s->w_out * s->stride, o, t);
+    return loss;
+}
+
+static void check_conv_weights(struct conv *s, const float *x, const float *r) {
+    float *dense = floats((int)dense_grad_floats(DENSE_IN, DENSE_OUT, s->kernel));
+    float *gradient = floats(DENSE_FILTERS);
+    struct dense_grad_args args = {.x = x,
+                                   .dy = r,
+                                   .x_block = DENSE_H * DENSE_W * 8,
+                                   .dy_block = s->h_out * s->w_out * 8,
+                                   .images = 1,
+                                   .c_in = DENSE_IN,
+                                   .c_out = DENSE_OUT,
+                                   .h_in = DENSE_H,
+                                   .w_in = DENSE_W,
+                                   .kernel = s->kernel,
+                                   .stride = s->stride,
+                                   .dense = dense};
+    kernels()->dense_grad_f32(&args);
+    dense_grad_unpack_add(dense, DENSE_IN, DENSE_OUT, s->kernel, gradient, DENSE_LD, DENSE_SIZE);
+    check_gradient(conv_loss, s, s->w, gradient, DENSE_FILTERS, 7);
+    free(dense);
+    free(gradient);
+}
+
+/* By the forward kernel on flipped and transposed filters. */
+static void check_conv_data(struct conv *s, const float *w, const float *r) {
+    int taps = DENSE_SIZE * DENSE_SIZE;
+    struct dense_filters filters = {w, taps, DENSE_LD * taps, DENSE_SIZE, true};
+    float *packed = floats((int)dense_packed_floats(DENSE_IN, DENSE_OUT, s->kernel));
+    float *dx = floats(DENSE_X), *rows = floats(DENSE_X);
+    dense_pack(&filters, DENSE_IN, DENSE_OUT, s->kernel, packed);
+    struct dense_args args = {.x = r,
+                              .w = packed,
+                              .y = dx,
+                              .x_block = s->h_out * s->w_out * 8,
+                              .y_block = DENSE_H * DENSE_W * 8,
+                              .c_in = DENSE_OUT,
+                              .c_out = DENSE_IN,
+                              .h_in = s->h_out,
+                              .w_in = s->w_out,
+                              .h_out = DENSE_H,
+                              .w_out = DENSE_W,
+                              .kernel = s->kernel,
+                              .stride = 1,
+                              .up = s->stride,
+                              .pixels = DENSE_H * DENSE_W};
+    kernels_rows[0]->dense_f32(&args);
+    from_blocks(dx, DENSE_H * DENSE_W, DENSE_IN, rows);
+    check_gradient(conv_loss, s, s->x, rows, DENSE_X, 1);
+    free(packed);
+    free(dx);
+    free(rows);
+}
+
+static void test_conv(void **state) {
+    (void)state;
+    struct conv *s = calloc(1, sizeof *s);
+    float *w = floats(DENSE_FILTERS), *x = floats(DENSE_X), *r = floats(DENSE_Y);
+    for (int i = 0; i < 6; i++) {
+        struct rng rng = check_rng(70, i);
+        s->kernel = 1 + i / 2 * 2;
+        s->stride = 1 + i % 2;
+        s->h_out = (DENSE_H - 1) / s->stride + 1;
+        s->w_out = (DENSE_W - 1) / s->stride + 1;
+        fill(&rng, s->w, w, DENSE_FILTERS);
+        fill(&rng, s->x, x, DENSE_X);
+        fill(&rng, s->r, r, DENSE_Y);
+        to_blocks(s->x, DENSE_H * DENSE_W, DENSE_IN, x);
+        to_blocks(s->r, s->h_out * s->w_out, DENSE_OUT, r);
+        check_conv_weights(s, x, r);
+        check_conv_data(s, w, r);
+    }
+    free(w);
+    free(x);
+    free(r);
+    free(s);
+}
+
 /* ---- 1x1, stem, dense layers ---- */
 
 struct dense {
@@ -578,6 +697,6 @@ int main(void) {
         cmocka_unit_test(test_bn_chain),  cmocka_unit_test(test_bn_constant_channel),
         cmocka_unit_test(test_depthwise), cmocka_unit_test(test_pointwise),
         cmocka_unit_test(test_linear),    cmocka_unit_test(test_stem),
-        cmocka_unit_test(test_se)};
+        cmocka_unit_test(test_conv),      cmocka_unit_test(test_se)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

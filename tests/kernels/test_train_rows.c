@@ -160,6 +160,33 @@ static void check_dw_grad_f32(const struct train_kernels *row, struct rng *rng,
     pair_check(&scratch, 1, what); /* guards only */
 }
 
+static void check_dense_grad_f32(const struct train_kernels *row, struct rng *rng,
+                                 enum check_values values) {
+    struct dense_grad_args a = {.images = check_between(rng, 1, 6)};
+    a.c_in = 8 * check_between(rng, 1, 5);
+    a.c_out = 8 * check_between(rng, 1, 7);
+    a.h_in = check_between(rng, 1, coin(rng) ? 6 : 20);
+    a.w_in = check_between(rng, 1, coin(rng) ? 6 : 20);
+    a.kernel = 1 + 2 * check_between(rng, 0, 3);
+    a.stride = check_between(rng, 1, 2);
+    int pixels = ((a.h_in - 1) / a.stride + 1) * ((a.w_in - 1) / a.stride + 1);
+    a.x_image = a.h_in * a.w_in * 8;
+    a.dy_image = pixels * 8;
+    a.x_block = stride_for(rng, a.h_in * a.w_in * a.images);
+    a.dy_block = stride_for(rng, pixels * a.images);
+    a.x = blocked_input(rng, a.c_in, a.h_in * a.w_in * a.images, a.x_block, values);
+    a.dy = blocked_input(rng, a.c_out, pixels * a.images, a.dy_block, values);
+    struct pair dense = pair_added(rng, dense_grad_floats(a.c_in, a.c_out, a.kernel));
+    a.dense = dense.want.data;
+    scalar()->dense_grad_f32(&a);
+    a.dense = dense.got.data;
+    row->dense_grad_f32(&a);
+    char what[100];
+    snprintf(what, sizeof what, "dense_grad %d x %dx%dx%d -> %d k%d s%d", a.images, a.c_in, a.h_in,
+             a.w_in, a.c_out, a.kernel, a.stride);
+    pair_check(&dense, 2e-5, what);
+}
+
 static void check_stem_grad_f32(const struct train_kernels *row, struct rng *rng,
                                 enum check_values values) {
     struct stem_grad_args a = {.images = check_between(rng, 1, 3)};

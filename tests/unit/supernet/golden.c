@@ -46,10 +46,10 @@ void golden_fill(struct supernet *net) {
         fill_tensor(&net->tensors[i]);
 }
 
-static char *read_golden(const char *name, size_t *ret_len) {
+static char *read_golden(const char *name, const char *suffix, size_t *ret_len) {
     char path[4096], *data = NULL;
     struct err err = {0};
-    snprintf(path, sizeof path, "%s/%s", getenv("GOLDEN_DIR"), name);
+    snprintf(path, sizeof path, "%s/%s.%s", getenv("GOLDEN_DIR"), name, suffix);
     if (file_read(path, 1 << 20, &err, &data, ret_len) < 0)
         fail_msg("%s", err.message);
     return data;
@@ -68,15 +68,15 @@ static void read_archs(struct golden *golden) {
     }
 }
 
-void golden_open(struct golden *golden) {
+void golden_open(struct golden *golden, const char *name) {
     size_t len = 0;
     struct err err = {0};
-    char *json = read_golden("step.json", &len);
+    char *json = read_golden(name, "json", &len);
     if (space_parse(json, len, &err, &golden->space) < 0)
         fail_msg("%s", err.message);
     free(json);
-    golden->text = read_golden("step.txt", &len);
-    golden->data = (float *)(void *)read_golden("step.bin", &len);
+    golden->text = read_golden(name, "txt", &len);
+    golden->data = (float *)(void *)read_golden(name, "bin", &len);
     size_t pixels = GOLDEN_IMAGES * 3 * GOLDEN_SIDE * GOLDEN_SIDE;
     golden->images = malloc(pixels * sizeof(float));
     assert_non_null(golden->images);

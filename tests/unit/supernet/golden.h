@@ -1,4 +1,4 @@
-/* The golden sandwich step of tests/golden/: its space, its inputs, computed from names as
+/* A golden sandwich step of tests/golden/: its space, its inputs, computed from names as
  * generate.py computes them, and its recorded numbers. */
 #pragma once
 
@@ -11,11 +11,12 @@ struct golden {
     float *images; /* [GOLDEN_IMAGES, 3, GOLDEN_SIDE, GOLDEN_SIDE] */
     uint16_t labels[GOLDEN_IMAGES];
     struct arch archs[GOLDEN_SUBNETS];
-    char *text; /* of step.txt */
+    char *text; /* of NAME.txt */
     float *data;
 };
-/* Reads the folder named by the environment variable GOLDEN_DIR; asserts. */
-void golden_open(struct golden *golden);
+/* Reads NAME.* ("step", "mixed") in the folder named by the environment variable GOLDEN_DIR;
+ * asserts. */
+void golden_open(struct golden *golden, const char *name);
 void golden_close(struct golden *golden);
 /* A recorded tensor, or NULL. */
 const float *golden_find(const struct golden *golden, const char *what, int subnet,

@@ -10,6 +10,7 @@
 
 #include "base/cpu.h"
 #include "golden.h"
+#include "runtime/plan.h"
 #include "supernet/engine_internal.h"
 #include "supernet/loss.h"
 
@@ -23,11 +24,12 @@ struct fixture {
     float teacher[LOGITS];
 };
 
-static void open_merging(struct fixture *f, int threads, bool training, int merge_channels_max) {
+static void open_merging(struct fixture *f, const char *name, int threads, bool training,
+                         int merge_channels_max) {
     struct err err = {0};
     struct engine_limits limits = {GOLDEN_IMAGES, GOLDEN_SIDE, training};
     memset(f, 0, sizeof *f);
-    golden_open(&f->golden);
+    golden_open(&f->golden, name);
     assert_int_equal(supernet_create(f->golden.space, 1, &err, &f->net), 0);
     golden_fill(f->net);
     assert_int_equal(parallel_create(threads, &f->pool), 0);
@@ -35,8 +37,8 @@ static void open_merging(struct fixture *f, int threads, bool training, int merg
         engine_create_merging(f->net, f->pool, &limits, merge_channels_max, &err, &f->engine), 0);
 }
 
-static void open_engine(struct fixture *f, int threads, bool training) {
-    open_merging(f, threads, training, ENGINE_MERGE_CHANNELS);
+static void open_engine(struct fixture *f, const char *name, int threads, bool training) {
+    open_merging(f, name, threads, training, ENGINE_MERGE_CHANNELS);
 }
 
 static void close_engine(struct fixture *f) {
@@ -140,49 +142,88 @@ static void check_step(struct fixture *f) {
     }
 }
 
+/* Inverted residual blocks; every kind of block. */
+static const char *const goldens[] = {"step", "mixed"};
+enum { GOLDENS = 2 };
+
 static void test_step_equals_pytorch(void **state) {
-    struct fixture f;
-    open_engine(&f, 2, true);
-    check_step(&f);
-    close_engine(&f);
+    for (int g = 0; g < GOLDENS; g++) {
+        struct fixture f;
+        open_engine(&f, goldens[g], 2, true);
+        check_step(&f);
+        close_engine(&f);
+    }
 }
 
 /* Expand's gradients by a pass of their own, as layers of many channels take them. */
 static void test_step_without_merging_equals_pytorch(void **state) {
     struct fixture f;
-    open_merging(&f, 2, true, 0);
+    open_merging(&f, "step", 2, true, 0);
     check_step(&f);
     close_engine(&f);
 }
 
 static void test_step_equals_pytorch_scalar(void **state) {
-    struct fixture f;
-    cpu_set_mask(0);
-    open_engine(&f, 1, true);
-    cpu_set_mask(UINT32_MAX);
-    check_step(&f);
-    close_engine(&f);
+    for (int g = 0; g < GOLDENS; g++) {
+        struct fixture f;
+        cpu_set_mask(0);
+        open_engine(&f, goldens[g], 1, true);
+        cpu_set_mask(UINT32_MAX);
+        check_step(&f);
+        close_engine(&f);
+    }
 }
 
 static void test_evaluation_equals_pytorch(void **state) {
-    for (int training = 0; training < 2; training++) {
+    for (int i = 0; i < 2 * GOLDENS; i++) {
         struct fixture f;
         float logits[LOGITS];
-        open_engine(&f, 1, training);
-        for (int i = 0; i < GOLDEN_SUBNETS; i++) {
-            forward(&f, i, ENGINE_EVAL, logits);
-            check_close("eval", "logits", logits, want(&f, "eval", i, "logits"), LOGITS, 1e-4);
+        open_engine(&f, goldens[i / 2], 1, i % 2);
+        for (int s = 0; s < GOLDEN_SUBNETS; s++) {
+            forward(&f, s, ENGINE_EVAL, logits);
+            check_close("eval", "logits", logits, want(&f, "eval", s, "logits"), LOGITS, 1e-4);
+        }
+        close_engine(&f);
+    }
+}
+
+/* The runtime on folded weights. */
+static void run_folded(struct fixture *f, int subnet, float *ret_logits) {
+    struct err err = {0};
+    struct graph *graph = NULL;
+    struct plan_weights *weights = NULL;
+    struct plan *plan = NULL;
+    const struct plan_options options = {.batch = GOLDEN_IMAGES};
+    const struct arch *arch = &f->golden.archs[subnet];
+    assert_int_equal(graph_build(f->golden.space, arch, &err, &graph), 0);
+    assert_int_equal(engine_fold(f->net, arch, NULL, &err, &weights), 0);
+    if (plan_create(graph, weights, &options, &err, &plan) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(plan_run(plan, f->golden.images, GOLDEN_IMAGES, ret_logits), 0);
+    plan_destroy(plan);
+    plan_weights_destroy(weights);
+    free(graph);
+}
+
+static void test_runtime_equals_pytorch(void **state) {
+    for (int g = 0; g < GOLDENS; g++) {
+        struct fixture f;
+        float logits[LOGITS];
+        open_engine(&f, goldens[g], 1, false);
+        for (int s = 0; s < GOLDEN_SUBNETS; s++) {
+            run_folded(&f, s, logits);
+            check_close("folded", "logits", logits, want(&f, "eval", s, "logits"), LOGITS, 1e-4);
         }
         close_engine(&f);
     }
 }
 
 /* All gradients and statistics after a whole step, as one array. */
-static float *step_bits(int threads, size_t *ret_count) {
+static float *step_bits(const char *name, int threads, size_t *ret_count) {
     struct fixture f;
     float logits[LOGITS], *bits = NULL;
     size_t n = 0;
-    open_engine(&f, threads, true);
+    open_engine(&f, name, threads, true);
     for (int i = 0; i < GOLDEN_SUBNETS; i++) {
         train(&f, i, logits);
         for (int t = 0; t < f.net->n_tensors; t++) {
@@ -199,16 +240,21 @@ static float *step_bits(int threads, size_t *ret_count) {
     return bits;
 }
 
-static void test_threads_give_the_same_bits(void **state) {
+static void check_threads(const char *name) {
     size_t n = 0, m = 0;
-    float *one = step_bits(1, &n);
+    float *one = step_bits(name, 1, &n);
     for (int threads = 2; threads <= 3; threads++) {
-        float *more = step_bits(threads, &m);
+        float *more = step_bits(name, threads, &m);
         assert_int_equal(n, m);
         assert_memory_equal(one, more, n * sizeof *one);
         free(more);
     }
     free(one);
+}
+
+static void test_threads_give_the_same_bits(void **state) {
+    for (int g = 0; g < GOLDENS; g++)
+        check_threads(goldens[g]);
 }
 
 int main(void) {
@@ -217,6 +263,7 @@ int main(void) {
         cmocka_unit_test(test_step_without_merging_equals_pytorch),
         cmocka_unit_test(test_step_equals_pytorch_scalar),
         cmocka_unit_test(test_evaluation_equals_pytorch),
+        cmocka_unit_test(test_runtime_equals_pytorch),
         cmocka_unit_test(test_threads_give_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
