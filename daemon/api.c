@@ -169,6 +169,11 @@ static int take_key(struct api_call *call, struct err *err) {
 static int take_body(struct api_call *call, struct err *err) {
     size_t len;
     const char *text = web_body(call->req, &len);
+    if ((call->route->flags & WEB_RAW) != 0) {
+        call->raw = text;
+        call->raw_len = len;
+        return 0;
+    }
     hash_text(text, len, call->body_hash);
     if (strcmp(call->route->method, "POST") != 0 && strcmp(call->route->method, "PATCH") != 0)
         return 0;

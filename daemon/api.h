@@ -46,8 +46,10 @@ struct api_call {
         char name[24];
         char *value; /* owned */
     } queries[API_QUERIES_MAX];
-    cJSON *body; /* of POST and PATCH: an object */
-    char *key;   /* Idempotency-Key or NULL */
+    cJSON *body;     /* of POST and PATCH: an object; NULL with WEB_RAW */
+    const char *raw; /* the body's bytes of a route with WEB_RAW; borrowed of the request */
+    size_t raw_len;
+    char *key; /* Idempotency-Key or NULL */
     char body_hash[HASH_TEXT];
     struct sql *sql;     /* in read and write */
     struct store_tx *tx; /* in write */

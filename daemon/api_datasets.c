@@ -9,6 +9,7 @@
 #include "daemon/job_spec.h"
 #include "daemon/store_datasets.h"
 #include "daemon/store_jobs.h"
+#include "daemon/uploads.h"
 
 static const char *const formats[] = {"idx", "cifar10", "cifar100", "folder", NULL};
 
@@ -38,12 +39,30 @@ static int resolve(const struct daemon *daemon, const char *path, struct err *er
         "the path does not lie below a folder for data sets (see espalierd --data-root)");
 }
 
+static int resolve_upload(struct api_call *call, struct err *err, char **ret_path) {
+    char path[PATH_SIZE];
+    const char *upload;
+    int r = json_string(call->body, "", "upload", 1, ID_MAX, err, &upload);
+    if (r != 0)
+        return r;
+    if (json_has(call->body, "path"))
+        return err_set(err, ESP_EINVAL, "/path", "give either path or upload");
+    r = upload_path(call->daemon->uploads, upload, err, path);
+    if (r != 0)
+        snprintf(err->pointer, sizeof(err->pointer), "/upload");
+    else if ((*ret_path = mem_strdup(path)) == NULL)
+        r = err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    return r;
+}
+
 /* Touches the disk, so it runs before the write. */
 static int check_path(struct api_call *call, struct err *err) {
     const char *path;
     char *resolved = NULL;
-    int r = json_string(call->body, "", "path", 1, PATH_SIZE - 1, err, &path);
-    if (r == 0)
+    int r;
+    if (json_has(call->body, "upload"))
+        r = resolve_upload(call, err, &resolved);
+    else if ((r = json_string(call->body, "", "path", 1, PATH_SIZE - 1, err, &path)) == 0)
         r = resolve(call->daemon, path, err, &resolved);
     call->state = resolved;
     call->state_destroy = free;
@@ -51,7 +70,7 @@ static int check_path(struct api_call *call, struct err *err) {
 }
 
 static int create_dataset(struct api_call *call, struct err *err) {
-    static const char *const keys[] = {"name",       "path", "format",      "validation",
+    static const char *const keys[] = {"name",       "path", "upload",      "format", "validation",
                                        "split_seed", "side", "max_skipped", NULL};
     struct dataset_request request = {
         .path = call->state, .validation = -1, .split_seed = 1, .max_skipped = 0.05};
@@ -73,6 +92,8 @@ static int create_dataset(struct api_call *call, struct err *err) {
     if (r == 0)
         r = json_real_opt(call->body, "", "max_skipped", 0, 1, err, &request.max_skipped);
     request.format = format >= 0 ? formats[format] : NULL;
+    if (r == 0 && json_has(call->body, "upload"))
+        r = store_dataset_check_path_free(call->sql, request.path, err);
     if (r == 0)
         r = store_dataset_create(call->tx, &request, err, id);
     if (r == 0)

@@ -6,6 +6,7 @@
 #define API_NOUNS(X)                                                                               \
     X(api_system)                                                                                  \
     X(api_datasets)                                                                                \
+    X(api_uploads)                                                                                 \
     X(api_spaces)                                                                                  \
     X(api_archs)                                                                                   \
     X(api_supernets)                                                                               \

@@ -14,6 +14,7 @@ struct metrics;
 struct scheduler;
 struct sse_hub;
 struct store;
+struct uploads;
 struct web_route;
 struct web_server;
 
@@ -32,6 +33,7 @@ struct daemon {
     int threads;                              /* for a job */
     int64_t job_memory_bytes, job_file_bytes; /* what a job may take; 0: any */
     struct retention retention;
+    int64_t upload_bytes; /* of one upload */
     int64_t started_us;
     struct store *store;
     struct web_server *web;
@@ -40,5 +42,6 @@ struct daemon {
     struct scheduler *scheduler;
     struct fleet *fleet;
     struct janitor *janitor;
+    struct uploads *uploads; /* off the loop too */
     struct metrics *metrics;
 };

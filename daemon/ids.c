@@ -48,6 +48,12 @@ void id_make(const char *prefix, char ret_id[ID_MAX]) {
     *end = '\0';
 }
 
+void id_make_past(const char *prefix, int64_t age_s, char ret_id[ID_MAX]) {
+    uint64_t ms = (uint64_t)(clock_wall_us() / 1000 - age_s * 1000);
+    char *end = ret_id + snprintf(ret_id, 8, "%s", prefix);
+    *put(end, ms, 10) = '\0';
+}
+
 bool id_has_prefix(const char *id, const char *prefix) {
     return strncmp(id, prefix, strlen(prefix)) == 0;
 }

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum { ID_MAX = 40 };
 
 /* prefix as "job_". Two ids made by one process in the same millisecond still sort by the order in
  * which they were made. Thread-safe. */
 void id_make(const char *prefix, char ret_id[ID_MAX]);
+/* Sorts before every id that was made within the last age_s seconds, and behind older ones. */
+void id_make_past(const char *prefix, int64_t age_s, char ret_id[ID_MAX]);
 bool id_has_prefix(const char *id, const char *prefix);

@@ -11,6 +11,7 @@
 #include "daemon/ids.h"
 #include "daemon/store.h"
 #include "daemon/store_system.h"
+#include "daemon/uploads.h"
 
 enum { DAY_MS = 24 * 3600 * 1000 };
 
@@ -33,6 +34,10 @@ static int datasets(struct sql *sql, const struct sweep *sweep, struct err *err,
     return store_dataset_ids(sql, err, ret);
 }
 
+static int uploads(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
+    return store_dataset_paths(sql, err, ret);
+}
+
 static int exports(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
     return store_export_paths(sql, err, ret);
 }
@@ -45,8 +50,10 @@ static int jobs(struct sql *sql, const struct sweep *sweep, struct err *err, cJS
 static const struct folder {
     const char *name, *prefix;
     int (*known)(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret_array);
+    int64_t kept_s; /* from its beginning, whether known or not */
 } folders[] = {{"supernets", "sn_", supernets},
                {"datasets", "ds_", datasets}, /* caches of decoded images */
+               {"uploads", "up_", uploads, UPLOAD_KEPT_S},
                {"exports", "ex_", exports},
                {"jobs", "job_", jobs}};
 
@@ -93,7 +100,10 @@ static int run_sweep(struct sql *sql, struct store_read *read, struct err *err) 
     for (unsigned i = 0; i < sizeof(folders) / sizeof(*folders) && r == 0; i++) {
         cJSON *ids = NULL;
         char newest[ID_MAX];
-        id_make(folders[i].prefix, newest);
+        if (folders[i].kept_s > 0)
+            id_make_past(folders[i].prefix, folders[i].kept_s, newest);
+        else
+            id_make(folders[i].prefix, newest);
         r = folders[i].known(sql, sweep, err, &ids);
         if (r == 0)
             sweep_folder(sweep->data_dir, &folders[i], ids, newest);

@@ -1,5 +1,6 @@
-/* Keeps the data folder from growing for ever: folders of supernets and files of exports that the
- * store does not know any more go, as do folders of jobs (their logs) some time after their end. */
+/* Keeps the data folder from growing for ever: folders of supernets, caches of data sets, uploads
+ * (a day after their beginning) and files of exports that the store does not know any more go, as
+ * do folders of jobs (their logs) some time after their end. */
 #pragma once
 
 #include "base/error.h"

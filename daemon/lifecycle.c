@@ -12,6 +12,7 @@
 #include "daemon/metrics.h"
 #include "daemon/scheduler.h"
 #include "daemon/store_jobs.h"
+#include "daemon/uploads.h"
 #include "web/assets.h"
 #include "web/sse.h"
 
@@ -130,6 +131,8 @@ int daemon_start(struct daemon *daemon, struct err *err) {
     if (r == 0)
         r = janitor_create(daemon, err, &daemon->janitor);
     if (r == 0)
+        r = uploads_create(daemon, err, &daemon->uploads);
+    if (r == 0)
         r = open_web(daemon, err);
     if (r == 0)
         r = write_port(daemon, err);
@@ -152,6 +155,8 @@ void daemon_close(struct daemon *daemon) {
     web_destroy(daemon->web);
     free(daemon->routes);
     daemon->routes = NULL;
+    uploads_destroy(daemon->uploads);
+    daemon->uploads = NULL;
     metrics_destroy(daemon->metrics);
     daemon->metrics = NULL;
 }

@@ -61,6 +61,16 @@ int store_dataset_get(struct sql *sql, const char *ref, struct err *err, cJSON *
     return r;
 }
 
+int store_dataset_check_path_free(struct sql *sql, const char *path, struct err *err) {
+    int64_t same = 0;
+    int r = sql_get_int(sql, err, &same, NULL, "SELECT count(*) FROM datasets WHERE path = ?1", "t",
+                        path);
+    if (r == 0 && same > 0)
+        r = err_set(err, ESP_ECONFLICT, NULL,
+                    "the upload has become a data set: it stays as it is");
+    return r;
+}
+
 int store_dataset_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
                        cJSON **ret_doc) {
     return sql_page(sql, err, page, "id", ret_doc,

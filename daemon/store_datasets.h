@@ -22,6 +22,8 @@ int store_dataset_list(struct sql *sql, const struct sql_page_args *page, struct
                        cJSON **ret_doc);
 /* ESP_ECONFLICT, with *ret_users [{"kind", "id", "name"}], while supernets were trained on it. */
 int store_dataset_delete(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users);
+/* ESP_ECONFLICT when a data set has this path. */
+int store_dataset_check_path_free(struct sql *sql, const char *path, struct err *err);
 /* What a check found (the "dataset" event's data). */
 int store_dataset_found(struct store_tx *tx, const char *id, const cJSON *data, struct err *err);
 int store_dataset_follow(struct store_tx *tx, const char *id, enum job_state state,

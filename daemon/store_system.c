@@ -87,6 +87,10 @@ int store_dataset_ids(struct sql *sql, struct err *err, cJSON **ret_array) {
     return sql_get_rows(sql, err, ret_array, "SELECT id FROM datasets", "");
 }
 
+int store_dataset_paths(struct sql *sql, struct err *err, cJSON **ret_array) {
+    return sql_get_rows(sql, err, ret_array, "SELECT path AS id FROM datasets", "");
+}
+
 int store_export_paths(struct sql *sql, struct err *err, cJSON **ret_array) {
     return sql_get_rows(sql, err, ret_array,
                         "SELECT path AS id FROM exports WHERE path IS NOT NULL", "");

@@ -32,7 +32,7 @@ struct jitter {
 };
 struct jitter jitter_draw(struct rng *rng, const struct augment_options *options);
 /* planes: [channels, n] of values in [0, 1], in place. In this order, cut to [0, 1] after each:
- * brightness multiplies; contrast mixes with the mean of the grey image, saturation with the pixel's
- * own grey (0.299 R + 0.587 G + 0.114 B; other than three channels: their mean, and no saturation).
- * Source: torchvision's ColorJitter, in a fixed order and without hue. */
+ * brightness multiplies; contrast mixes with the mean of the grey image, saturation with the
+ * pixel's own grey (0.299 R + 0.587 G + 0.114 B; other than three channels: their mean, and no
+ * saturation). Source: torchvision's ColorJitter, in a fixed order and without hue. */
 void jitter_apply(const struct jitter *jitter, int channels, size_t n, float *planes);

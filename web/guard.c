@@ -76,13 +76,22 @@ bool guard_origin(const char *origin, const char *host) {
     return host != NULL && strcasecmp(origin, host) == 0;
 }
 
-bool guard_is_json(const char *content_type) {
-    static const char json[] = "application/json";
-    if (content_type == NULL || strncasecmp(content_type, json, sizeof(json) - 1) != 0)
+/* wanted, with or without parameters. */
+static bool is_type(const char *content_type, const char *wanted) {
+    size_t len = strlen(wanted);
+    if (content_type == NULL || strncasecmp(content_type, wanted, len) != 0)
         return false;
-    const char *rest = content_type + sizeof(json) - 1;
+    const char *rest = content_type + len;
     rest += strspn(rest, " \t");
     return *rest == '\0' || *rest == ';';
+}
+
+bool guard_is_json(const char *content_type) {
+    return is_type(content_type, "application/json");
+}
+
+bool guard_is_octets(const char *content_type) {
+    return is_type(content_type, "application/octet-stream");
 }
 
 bool guard_accepts_gzip(const char *accept_encoding) {

@@ -11,7 +11,8 @@ bool guard_host_is_loopback(const char *host);
 /* Origin (NULL: not sent, so no browser) must be http or https and the same host and port as Host.
  */
 bool guard_origin(const char *origin, const char *host);
-bool guard_is_json(const char *content_type); /* application/json, parameters allowed */
+bool guard_is_json(const char *content_type);   /* application/json, parameters allowed */
+bool guard_is_octets(const char *content_type); /* application/octet-stream, the same */
 bool guard_accepts_gzip(const char *accept_encoding);
 /* The token of "Bearer TOKEN", or NULL. */
 const char *guard_bearer(const char *authorization);

@@ -228,6 +228,16 @@ static int check_token(struct web_request *req, struct err *err) {
                              req->identity);
 }
 
+/* Neither type is one that a form of another site can send. */
+static int check_type(const struct web_request *req, struct err *err) {
+    bool raw = (req->match.route->flags & WEB_RAW) != 0;
+    const char *type = web_header(req, "Content-Type");
+    if (raw ? guard_is_octets(type) : guard_is_json(type))
+        return 0;
+    return err_set(err, ESP_EUNSUPPORTED, NULL, "the body needs Content-Type: application/%s",
+                   raw ? "octet-stream" : "json");
+}
+
 /* Everything that can be said from the head alone. */
 static int check_head(struct web_request *req, struct err *err) {
     const struct web_config *config = req->server->config;
@@ -250,10 +260,7 @@ static int check_head(struct web_request *req, struct err *err) {
         r = check_query(req, err);
     if (r == 0)
         r = check_length(req, err);
-    if (r == 0 && !is_get(req) && strcmp(req->method, "DELETE") != 0 &&
-        !guard_is_json(web_header(req, "Content-Type")))
-        r = err_set(err, ESP_EUNSUPPORTED, NULL, "the body needs Content-Type: application/json");
-    return r;
+    return r == 0 && !is_get(req) && strcmp(req->method, "DELETE") != 0 ? check_type(req, err) : r;
 }
 
 static const struct web_asset *find_asset(const struct web_request *req) {

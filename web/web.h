@@ -19,6 +19,7 @@ enum web_flags {
     WEB_PUBLIC = 1, /* needs no token, wherever the client is */
     WEB_WORKER = 2, /* needs a worker's token, also on loopback */
     WEB_STREAM = 4, /* lasts as long as the client likes: not timed */
+    WEB_RAW = 8,    /* the body is application/octet-stream, not JSON */
 };
 
 struct web_route {

@@ -5,6 +5,7 @@
 
 #include "daemon/cli/commands.h"
 #include "daemon/cli/resource.h"
+#include "daemon/cli/upload.h"
 
 enum { CLASSES_SHOWN = 100 };
 
@@ -37,6 +38,8 @@ struct add_options {
     const char *format;
     int64_t validation, seed, side;
     double max_skipped;
+    bool upload;
+    const char *resume;
 };
 
 static cJSON *make_body(const char *name, const struct add_options *options) {
@@ -53,6 +56,39 @@ static cJSON *make_body(const char *name, const struct add_options *options) {
     return body;
 }
 
+/* A path that only this machine has. */
+static void hint(struct err *err, const char *path) {
+    char text[sizeof(err->message)];
+    if (strcmp(err->pointer, "/path") != 0 ||
+        (err->code != ESP_ENOTFOUND && err->code != ESP_EFORBIDDEN))
+        return;
+    snprintf(text, sizeof(text), "%.380s; --upload copies %.100s there", err->message, path);
+    snprintf(err->message, sizeof(err->message), "%s", text);
+}
+
+static int add(struct cli *cli, const char *name, const char *path, bool here,
+               const struct add_options *options) {
+    struct err err = {0};
+    cJSON *doc = NULL, *body = make_body(name, options);
+    char upload[64];
+    int rc = 0;
+    if (options->upload || options->resume) {
+        rc = cli_upload(cli, path, options->resume, &err, upload);
+        if (rc == 0)
+            cJSON_AddStringToObject(body, "upload", upload);
+    } else {
+        cJSON_AddStringToObject(body, "path", path);
+    }
+    if (rc == 0)
+        rc = cli_send(cli, "POST", "/datasets", body, &err, &doc);
+    if (rc != 0 && (options->upload || options->resume) && err.code == ESP_ECONFLICT)
+        err_prefix(&err, rc, "the upload is kept (--resume %s)", upload);
+    if (rc != 0 && here && !options->upload)
+        hint(&err, path);
+    cJSON_Delete(body);
+    return rc ? cli_fail(&err) : cli_started(cli, doc, "dataset");
+}
+
 static int add_run(struct cli *cli, int argc, char **argv) {
     struct add_options options = {.validation = -1, .max_skipped = 0.05};
     const struct option_row rows[] = {
@@ -66,24 +102,27 @@ static int add_run(struct cli *cli, int argc, char **argv) {
          "side that images of a folder are kept at; 0: by the files, 256 at most", &options.side},
         {"max-skipped", 0, OPTION_REAL, "0.05", 0, 1, "",
          "share of a folder's images that may be unusable", &options.max_skipped},
+        {"upload", 0, OPTION_FLAG, NULL, 0, 0, "",
+         "copy the folder to the daemon first, from this machine", &options.upload},
+        {"resume", 0, OPTION_TEXT, NULL, 0, 60, "", "go on with an upload that was broken off",
+         &options.resume},
         CLI_WAIT_ROWS(cli),
         CLI_COMMON_ROWS(cli)};
-    struct err err = {0};
-    cJSON *doc = NULL;
     char path[4096];
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 2}, &first);
 
     if (code >= 0)
         return code;
+    /* Where it is opened by the daemon, a path means something there only: made absolute here, or
+     * passed on as it is when it is none of this machine's. */
     const char *given = argv[argc - 1];
-    /* The daemon opens the path, so it is made absolute here, where it means something. */
-    if (!realpath(given, path))
+    bool here = realpath(given, path) != NULL;
+    if (!here && (given[0] != '/' || options.upload))
         return cli_usage("%s: no such folder on this machine", given);
-    cJSON *body = make_body(argc - first > 1 ? argv[first] : strrchr(path, '/') + 1, &options);
-    cJSON_AddStringToObject(body, "path", path);
-    int rc = cli_send(cli, "POST", "/datasets", body, &err, &doc);
-    cJSON_Delete(body);
-    return rc ? cli_fail(&err) : cli_started(cli, doc, "dataset");
+    if (!here)
+        snprintf(path, sizeof(path), "%s", given);
+    const char *name = argc - first > 1 ? argv[first] : strrchr(path, '/') + 1;
+    return add(cli, name, path, here, &options);
 }
 
 static int ls_run(struct cli *cli, int argc, char **argv) {

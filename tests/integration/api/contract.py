@@ -82,6 +82,8 @@ def unknown_things():
             answer = bed.client().request(method, filled(path), {"train": bed.TRAIN} if path.endswith("/train") else {} if method == "POST" else None)
             if path.endswith("/sample"):
                 answer = bed.client().request(method, filled(path), {"n": 10})
+            if path.endswith("/pieces"):
+                answer = bed.client().request(method, filled(path) + "?path=a&offset=0", b"x", {"Content-Type": "application/octet-stream"})
             if answer.status != 404:
                 wrong.append(f"{method} {path}: {answer}")
             else:

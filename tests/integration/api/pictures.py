@@ -1,10 +1,14 @@
 """Folders of images as data sets: registered, decoded into a cache, trained on, refused."""
+import os
 import shutil
+import subprocess
+import time
 
 import bed
 import data
 from client import problem
 from png import png, write_pictures
+from stack import CLI
 from suite import check, equal, test
 
 
@@ -59,3 +63,104 @@ def refused_folders():
     check("purple" in added("bad-other", root / "other", "failed")[1]["error"]["message"], "an unknown test class")
     for field, value in (("side", 0), ("side", 1025), ("max_skipped", 1.5), ("validation", -1)):
         problem(bed.client().request("POST", "/datasets", {"name": "x", "path": str(root / "many"), field: value}), 422, pointer=f"/{field}")
+
+
+OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+def piece(upload, path, offset, content, **headers):
+    quoted = "".join(chr(b) if chr(b).isalnum() or chr(b) in "-._" else f"%{b:02X}" for b in path.encode())
+    return bed.client().request("POST", f"/uploads/{upload}/pieces?path={quoted}&offset={offset}", content, {**OCTETS, **headers})
+
+
+@test("a folder of the client's machine is uploaded and becomes a data set")
+def upload_by_cli():
+    stack, client = bed.daemon(), bed.client()
+    outside = stack.root.parent / f"{stack.root.name}-client"
+    try:
+        write_pictures(outside / "mine", n=8)
+        (outside / "mine/.hidden").write_bytes(b"x")
+        (outside / "mine/train/red/link.png").symlink_to("/etc/passwd")
+        big = bytes(range(256)) * 10240  # 2.5 MiB: three pieces
+        (outside / "mine/notes.bin").write_bytes(big)
+        text = stack.cli_run("dataset", "add", "mine", outside / "mine")
+        check(text.returncode != 0 and "--upload copies" in text.stderr, "the hint", text.stderr)
+        stack.cli("dataset", "add", outside / "mine", "--upload", "--wait")
+        doc = client.get("/datasets/mine")
+        equal((doc["n_files"], doc["n_skipped"], doc["classes"]), (30, 0, ["blue", "green", "red"]), "the data set")
+        folder = stack.data_dir / "uploads" / os.path.basename(doc["path"])
+        sent = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        have = {str(path.relative_to(outside / "mine")) for path in (outside / "mine").rglob("*") if path.is_file() and not path.is_symlink() and path.name != ".hidden"}
+        equal(sent, have, "files")
+        for name in have:
+            equal((folder / name).read_bytes(), (outside / "mine" / name).read_bytes(), name)
+        problem(client.request("DELETE", f"/uploads/{folder.name}"), 409)
+        problem(piece(folder.name, "train/red/000.png", 0, b"other"), 409)
+        problem(client.request("POST", "/datasets", {"name": "mine-again", "upload": folder.name}), 409)
+    finally:
+        shutil.rmtree(outside, ignore_errors=True)
+
+
+@test("an upload goes on after a restart of the daemon, refuses bad paths, and keeps to its limits")
+def upload_by_pieces():
+    stack, client = bed.daemon(), bed.client()
+    upload = client.post("/uploads", {}, 201)["id"]
+    for path in ("", "/etc/passwd", "../x", "a/../../x", "a//b", ".ssh", "a/.b", "a/./b", "a/\n", "a/", "x" * 256, "/".join("a" * 9), "a" * 1025):
+        problem(piece(upload, path, 0, b"x"), (400, 422))
+    equal(list((stack.data_dir / "uploads" / upload).iterdir()), [], "files after bad paths")
+    equal(piece(upload, "train/a/1.png", 0, b"hello").doc, {"file_bytes": 5}, "the first piece")
+    problem(piece(upload, "train/a/1.png", 4, b"x"), 409)
+    problem(piece(upload, "train/a", 0, b"x"), 409)
+    problem(piece(upload, "train/a/1.png/x", 0, b"x"), 409)
+    problem(piece(upload, "big", 0, bytes((1 << 20) + 1)), 413)
+    problem(piece(upload, "json", 0, b"{}", **{"Content-Type": "application/json"}), 415)
+    problem(client.request("POST", f"/uploads/{upload}/pieces?path=a", b"x", OCTETS), 422)
+    stack.restart()
+    equal(piece(upload, "train/a/1.png", 5, b" there").doc, {"file_bytes": 11}, "a piece after the restart")
+    state = client.get(f"/uploads/{upload}?path=train/a/1.png")
+    equal((state["bytes"], state["files"], state["file_bytes"]), (11, 1, 11), "state")
+    equal(piece(upload, "train/a/1.png", 0, b"anew").doc, {"file_bytes": 4}, "from the beginning")
+    equal(client.get(f"/uploads/{upload}")["bytes"], 4, "bytes")
+    for name in ("up_nothing", "up_../../x", "..", "x"):
+        problem(piece(name, "a", 0, b"x"), (404, 405))
+    problem(client.request("POST", "/datasets", {"name": "x", "upload": "up_nothing"}), 404, pointer="/upload")
+    problem(client.request("POST", "/datasets", {"name": "x", "upload": upload, "path": "/x"}), 422, pointer="/path")
+    equal(client.request("DELETE", f"/uploads/{upload}").status, 204, "DELETE")
+    check(not (stack.data_dir / "uploads" / upload).exists(), "the folder is gone")
+    problem(client.request("GET", f"/uploads/{upload}"), 404)
+
+
+@test("an upload that was broken off leaves no data set, and goes on by --resume")
+def broken_upload():
+    stack, client = bed.daemon(), bed.client()
+    outside = stack.root.parent / f"{stack.root.name}-broken"
+    try:
+        write_pictures(outside / "cut", n=60, side=8)
+        client.post("/uploads", {}, 201)  # so that there is a folder of uploads
+        before = set((stack.data_dir / "uploads").iterdir())
+        sender = subprocess.Popen([CLI, "dataset", "add", "cut", outside / "cut", "--upload"], env={**os.environ, "ESPALIER_URL": stack.url}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(2000):
+            new = set((stack.data_dir / "uploads").iterdir()) - before
+            if new and sum(1 for path in new.copy().pop().rglob("*.png")) > 5:
+                break
+            time.sleep(0.002)
+        sender.kill()
+        sender.wait()
+        (folder,) = new
+        check(not any(row["name"] == "cut" for row in client.items("/datasets")), "no data set of a broken upload")
+        if sender.returncode == -9:
+            check(len(list(folder.rglob("*.png"))) < 225, "the upload was broken off")
+        stack.cli("dataset", "add", "cut", outside / "cut", "--upload", "--resume", folder.name, "--wait")
+        equal(client.get("/datasets/cut")["n_files"], 225, "files")
+        stack.kill()
+        old = stack.data_dir / "uploads/up_000000000000000000000000aa"
+        old.mkdir()
+        (old / "left.png").write_bytes(b"x")
+        stack.start()
+        for _ in range(100):
+            if not old.exists():
+                break
+            time.sleep(0.05)
+        check(not old.exists() and folder.exists(), "the old upload is swept, that of a data set stays")
+    finally:
+        shutil.rmtree(outside, ignore_errors=True)

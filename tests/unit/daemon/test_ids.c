@@ -24,10 +24,21 @@ static void test_prefix(void **state) {
     assert_false(id_has_prefix("jo", "job_"));
 }
 
+static void test_past_ids_part_old_from_new(void **state) {
+    char now[ID_MAX], minute[ID_MAX], hour[ID_MAX];
+    id_make("up_", now);
+    id_make_past("up_", 60, minute);
+    id_make_past("up_", 3600, hour);
+    assert_true(strcmp(hour, minute) < 0 && strcmp(minute, now) < 0);
+    id_make_past("up_", -60, minute);
+    assert_true(strcmp(now, minute) < 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sorts_by_time_and_never_repeats),
         cmocka_unit_test(test_prefix),
+        cmocka_unit_test(test_past_ids_part_old_from_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
