@@ -80,14 +80,16 @@ double regime_phase_cost(const struct regime_phase *phase, int random_subnets) {
     return 1;
 }
 
-/* The choice of n that stands where choice i of m stands. */
+/* The choice of n that stands where choice i of m > 1 stands. */
 static int same_place(int i, int m, int n) {
-    return m > 1 ? (int)lround((double)i * (n - 1) / (m - 1)) : n - 1;
+    return (int)lround((double)i * (n - 1) / (m - 1));
 }
 
 static void couple(const struct space *space, struct arch *arch) {
     for (int s = 0; s < space->n_stages; s++) {
         const struct space_stage *stage = &space->stages[s];
+        if (stage->depths.n == 1)
+            continue; /* nothing to follow */
         int expand = same_place(arch->depth[s], stage->depths.n, stage->n_expand_ratios);
         for (int b = 0; b < stage->max_depth; b++)
             arch->expand[stage->first_block + b] = (uint8_t)expand;

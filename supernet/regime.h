@@ -47,7 +47,8 @@ double regime_phase_cost(const struct regime_phase *phase, int random_subnets);
 /* A subnet of what the phase has open, each gene uniform; canonical, resolution (index) as given,
  * drawn too when that is -1.
  * Coupled: kernel sizes and channels are drawn, the expand ratio of every block of a stage follows
- * its depth. Source: Cai et al. 2020, sec. 3.3; Sahni et al. 2021 (CompOFA), sec. 3.2. */
+ * its depth where that is elastic. Source: Cai et al. 2020, sec. 3.3; Sahni et al. 2021 (CompOFA),
+ * sec. 3.2. */
 void regime_sample(const struct space *space, const struct regime_phase *phase, struct rng *rng,
                    int resolution, struct arch *ret_arch);
 /* The smallest one; at the smallest resolution when that is -1. The largest is that of the space in

@@ -96,6 +96,31 @@ static void coupled_depth_and_width_go_together(void **state) {
     space_destroy(space);
 }
 
+static void without_a_choice_of_depth_ratios_are_free(void **state) {
+    static const char text[] =
+        "{\"name\": \"fixed\", \"description\": \"\", \"input_channels\": 1, \"n_classes\": 5,"
+        "\"resolutions\": [8], \"stem\": {\"channels\": 8, \"kernel_size\": 3, \"stride\": 1, "
+        "\"act\": \"relu\"}, \"stages\": [{\"depths\": [2], \"channels\": [8], "
+        "\"kernel_sizes\": [3], \"expand_ratios\": [1, 2, 3], \"stride\": 2, \"act\": \"relu\", "
+        "\"se\": false}], \"head\": {\"expand_channels\": 32, \"mix_channels\": 0, "
+        "\"act\": \"relu\"}}";
+    const struct regime_phase *phase = regime_phase(REGIME_COUPLED, 0);
+    struct space *space = NULL;
+    struct err err = {0};
+    struct arch smallest, least;
+    (void)state;
+    if (space_parse(text, strlen(text), &err, &space) != 0)
+        fail_msg("%s: %s", err.pointer, err.message);
+    assert_int_equal(sample(space, phase).expands, 7);
+    regime_smallest(space, phase, 0, &smallest);
+    arch_min(space, &least);
+    assert_true(arch_equal(&smallest, &least));
+    /* Nothing is elastic but the ratio: two phases follow the full one, none else. */
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(regime_phase_applies(space, REGIME_PROGRESSIVE, i), i == 0 || i >= 4);
+    space_destroy(space);
+}
+
 static void all_is_open_in_a_sandwich(void **state) {
     struct space *space = builtin("fashion_small");
     struct rng a = rng_make(1, RNG_TEST, 0, 0), b = a;
@@ -213,6 +238,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(phases_open_one_dimension_after_the_other),
         cmocka_unit_test(coupled_depth_and_width_go_together),
+        cmocka_unit_test(without_a_choice_of_depth_ratios_are_free),
         cmocka_unit_test(all_is_open_in_a_sandwich),
         cmocka_unit_test(phases_share_the_steps),
         cmocka_unit_test(states_are_read_back),
