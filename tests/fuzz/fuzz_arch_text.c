@@ -12,9 +12,10 @@ static void require(bool ok) {
 }
 
 static const struct space *choose_space(uint8_t byte) {
-    static struct space *spaces[3];
-    static const char *const names[3] = {"fashion_small", "ofa_mbv3", "peer_28"};
-    int index = byte % 3;
+    static struct space *spaces[4];
+    static const char *const names[4] = {"fashion_small", "ofa_mbv3", "peer_28",
+                                         "resnet_50_elastic"};
+    int index = byte % 4;
     if (!spaces[index])
         require(space_builtin(names[index], NULL, &spaces[index]) == 0);
     return spaces[index];

@@ -240,6 +240,94 @@ static void costs_are_as_by_hand(void **state) {
     space_destroy(space);
 }
 
+/* ---- Built-in spaces, counted from the papers' tables ---- */
+
+struct count {
+    int64_t macs, params;
+    int side;
+};
+
+static void count_conv(struct count *count, int c_in, int c_out, int kernel, int stride) {
+    count->side = (count->side + stride - 1) / stride;
+    int64_t weights = (int64_t)c_in * c_out * kernel * kernel;
+    count->macs += weights * count->side * count->side;
+    count->params += weights + 2 * c_out;
+}
+
+static void count_mobile(struct count *count, int c_in, int c_out, int kernel, int ratio,
+                         int stride) {
+    int mid = c_in * ratio; /* of 8-multiples: so is mid */
+    if (ratio > 1)
+        count_conv(count, c_in, mid, 1, 1);
+    count_conv(count, 1, mid, kernel, stride);
+    count_conv(count, mid, c_out, 1, 1);
+}
+
+/* ProxylessNAS's backbone as once-for-all makes it elastic: 21 blocks at most. */
+static struct count count_proxyless(int side, int depth, int kernel, int ratio) {
+    static const int widths[] = {24, 40, 80, 96, 192}, strides[] = {2, 2, 2, 1, 2};
+    struct count count = {.side = side};
+    int channels = 16;
+    count_conv(&count, 3, 32, 3, 2);
+    count_mobile(&count, 32, 16, 3, 1, 1);
+    for (int s = 0; s < 5; s++)
+        for (int i = 0; i < depth; i++) {
+            count_mobile(&count, channels, widths[s], kernel, ratio, i ? 1 : strides[s]);
+            channels = widths[s];
+        }
+    count_mobile(&count, 192, 320, kernel, ratio, 1);
+    count_conv(&count, 320, 1280, 1, 1);
+    count.macs += 1280 * 1000;
+    count.params += 1281 * 1000;
+    return count;
+}
+
+static struct count count_resnet(int side, int end) {
+    static const int mids[2][4] = {{32, 64, 136, 264}, {88, 176, 360, 720}};
+    static const int widths[2][4] = {{168, 336, 664, 1328}, {256, 512, 1024, 2048}};
+    static const int depths[2][4] = {{2, 2, 4, 2}, {4, 4, 6, 4}};
+    struct count count = {.side = side};
+    int channels = end ? 64 : 40;
+    count_conv(&count, 3, 32, 3, 2);
+    count_conv(&count, 32, channels, 3, 2);
+    if (end)
+        count_conv(&count, 64, 64, 3, 1);
+    for (int s = 0; s < 4; s++)
+        for (int i = 0; i < depths[end][s]; i++) {
+            int mid = mids[end][s], out = widths[end][s], before = count.side;
+            count_conv(&count, channels, mid, 1, 1);
+            count_conv(&count, mid, mid, 3, s && !i ? 2 : 1);
+            count_conv(&count, mid, out, 1, 1);
+            int after = count.side;
+            count.side = before;
+            if (!i)
+                count_conv(&count, channels, out, 1, s ? 2 : 1);
+            count.side = after;
+            channels = out;
+        }
+    count.macs += (int64_t)channels * 1000;
+    count.params += (int64_t)(channels + 1) * 1000;
+    return count;
+}
+
+static void check_end(const char *name, int end, struct count want) {
+    struct space *space = builtin(name);
+    struct arch arch;
+    struct cost cost;
+    (end ? arch_max : arch_min)(space, &arch);
+    assert_int_equal(arch_cost(space, &arch, NULL, &cost), 0);
+    assert_int_equal(cost.macs, want.macs);
+    assert_int_equal(cost.params, want.params);
+    space_destroy(space);
+}
+
+static void built_in_spaces_equal_the_tables(void **state) {
+    check_end("ofa_proxyless", 0, count_proxyless(128, 2, 3, 3));
+    check_end("ofa_proxyless", 1, count_proxyless(224, 4, 7, 6));
+    check_end("resnet_50_elastic", 0, count_resnet(128, 0));
+    check_end("resnet_50_elastic", 1, count_resnet(224, 1));
+}
+
 /* ---- Against every subnet ---- */
 
 static double scattered(const char *signature) {
@@ -424,6 +512,7 @@ int main(void) {
         cmocka_unit_test(archs_have_a_text),
         cmocka_unit_test(ops_are_as_by_hand),
         cmocka_unit_test(costs_are_as_by_hand),
+        cmocka_unit_test(built_in_spaces_equal_the_tables),
         cmocka_unit_test(minima_ranges_and_sums_are_those_of_all_subnets),
         cmocka_unit_test(table_entries_are_those_of_all_subnets),
         cmocka_unit_test(graphs_read_back_equal),
