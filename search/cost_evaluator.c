@@ -71,6 +71,15 @@ static bool additive(void *context, int metric, struct additive_metric *ret_metr
     return true;
 }
 
+/* A bottleneck of more channels may be cheaper: where they are those of its input, its shortcut is
+ * no convolution. */
+static bool has_bottleneck(const struct space *space) {
+    for (int i = 0; i < space->n_stages; i++)
+        if (space->stages[i].block == BLOCK_BOTTLENECK)
+            return true;
+    return false;
+}
+
 /* Larger choices never need less. */
 static bool monotone(void *context, int metric) {
     return true;
@@ -93,7 +102,7 @@ int cost_evaluator_create(const struct space *space, struct err *err,
                                         .context = sums,
                                         .submit = submit,
                                         .additive = additive,
-                                        .monotone = monotone};
+                                        .monotone = has_bottleneck(space) ? NULL : monotone};
     return 0;
 }
 

@@ -199,13 +199,16 @@ static void add_conv(struct exporter *e, const struct op_weights *weights, const
     add_weights(e, node, "weight", weights->weight, dims);
     if (weights->bias)
         add_weights(e, node, "bias", weights->bias, (int[DIMS_MAX]){op->c_out});
-    const char *output = add_act(e, op->act, node->output_name);
+    bool behind = op->residual >= 0 && op->act_last;
+    const char *output = behind ? node->output_name : add_act(e, op->act, node->output_name);
     if (op->residual < 0)
         return;
     char residual[NAME_MAX_BYTES];
     tensor_name(e->graph, op->residual, residual);
     struct node *sum = add_node(e, "Add", "add", output);
     set_input(sum, 1, residual);
+    if (behind)
+        add_act(e, op->act, sum->output_name);
 }
 
 /* A layer of SE: a 1x1 convolution on the mean. */

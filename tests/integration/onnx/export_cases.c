@@ -57,10 +57,8 @@ static void export_case(const char *folder, const char *name, const struct graph
     plan_weights_destroy(weights);
 }
 
-static void export_archs(const char *folder, const char *space_name, uint32_t archs) {
-    struct space *space = NULL;
+static void export_archs(const char *folder, const struct space *space, uint32_t archs) {
     struct err err = {0};
-    check(space_builtin(space_name, &err, &space), &err);
     for (uint32_t i = 0; i < archs; i++) {
         struct rng rng = rng_make(4, RNG_SAMPLE, 0, i);
         struct arch arch;
@@ -72,11 +70,31 @@ static void export_archs(const char *folder, const char *space_name, uint32_t ar
             arch_max(space, &arch);
         else
             arch_random(space, &rng, &arch);
-        snprintf(name, sizeof(name), "%s-%u", space_name, i);
+        snprintf(name, sizeof(name), "%.40s-%u", space->name, i);
         check(graph_build(space, &arch, &err, &graph), &err);
         export_case(folder, name, graph);
         free(graph);
     }
+}
+
+static void export_builtin(const char *folder, const char *name, uint32_t archs) {
+    struct space *space = NULL;
+    struct err err = {0};
+    check(space_builtin(name, &err, &space), &err);
+    export_archs(folder, space, archs);
+    space_destroy(space);
+}
+
+/* Plain convolutions and bottlenecks beside inverted residual blocks. */
+static void export_mixed(const char *folder) {
+    struct space *space = NULL;
+    struct err err = {0};
+    char *text = NULL;
+    size_t len;
+    check(file_read(MIXED_28, 1 << 16, &err, &text, &len), &err);
+    check(space_parse(text, len, &err, &space), &err);
+    free(text);
+    export_archs(folder, space, 6);
     space_destroy(space);
 }
 
@@ -106,10 +124,13 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: export_cases FOLDER\n");
         return 2;
     }
-    export_archs(argv[1], "fashion_small", 4);
-    export_archs(argv[1], "peer_28", 3);
-    export_archs(argv[1], "peer_32", 3);
-    export_archs(argv[1], "ofa_mbv3", 2);
+    export_builtin(argv[1], "fashion_small", 4);
+    export_builtin(argv[1], "peer_28", 3);
+    export_builtin(argv[1], "peer_32", 3);
+    export_builtin(argv[1], "ofa_mbv3", 2);
+    export_builtin(argv[1], "ofa_proxyless", 1);
+    export_builtin(argv[1], "resnet_50_elastic", 1);
+    export_mixed(argv[1]);
     export_units(argv[1]);
     return 0;
 }

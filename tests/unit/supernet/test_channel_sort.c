@@ -37,14 +37,18 @@ static void fill_momentum(struct supernet *net) {
             net->tensors[i].momentum[j] = 2 * net->tensors[i].data[j];
 }
 
-static void open_net(struct fixture *f) {
+static void open_net_of(struct fixture *f, const char *text) {
     struct err err = {0};
-    if (space_parse(space_text, strlen(space_text), &err, &f->space) != 0)
+    if (space_parse(text, strlen(text), &err, &f->space) != 0)
         fail_msg("%s: %s", err.pointer, err.message);
     assert_int_equal(supernet_create(f->space, 1, &err, &f->net), 0);
     golden_fill(f->net);
     fill_momentum(f->net);
     golden_noise("images", sizeof f->images / sizeof *f->images, f->images);
+}
+
+static void open_net(struct fixture *f) {
+    open_net_of(f, space_text);
 }
 
 static void close_net(struct fixture *f) {
@@ -81,15 +85,19 @@ static void sort_net(struct fixture *f, int trained, bool se_as_a_whole) {
 }
 
 /* relative change of a subnet's logits by sorting */
-static double change(const char *arch, int trained, bool se_as_a_whole) {
+static double change_in(const char *text, const char *arch, int trained, bool se_as_a_whole) {
     struct fixture f;
     float before[LOGITS], after[LOGITS];
-    open_net(&f);
+    open_net_of(&f, text);
     logits_of(&f, arch, before);
     sort_net(&f, trained, se_as_a_whole);
     logits_of(&f, arch, after);
     close_net(&f);
     return distance(after, before);
+}
+
+static double change(const char *arch, int trained, bool se_as_a_whole) {
+    return change_in(space_text, arch, trained, se_as_a_whole);
 }
 
 #define LARGEST "r16 | d2 c24 k5e3 k5e3 | d2 c24 k5e6 k5e6"
@@ -113,6 +121,28 @@ static void test_trained_subnets_stay(void **state) {
 static void test_se_as_a_whole_changes_narrower_ones(void **state) {
     assert_true(change(LARGEST, 2, true) < 1e-5);
     assert_true(change(MIDDLE, 2, true) > 1e-3);
+}
+
+/* Bottlenecks have two layers of inside channels to sort; plain convolutions none. */
+static void test_bottlenecks(void **state) {
+    static const char text[] =
+        "{\"name\": \"sorted\", \"description\": \"\", \"input_channels\": 3, \"n_classes\": 5,"
+        "\"resolutions\": [16],"
+        "\"stem\": {\"channels\": 16, \"kernel_size\": 3, \"stride\": 1, \"act\": \"relu\"},"
+        "\"stages\": ["
+        "{\"block\": \"conv\", \"depths\": [1], \"channels\": [16], \"kernel_sizes\": [3, 5],"
+        "\"stride\": 2, \"act\": \"relu\"},"
+        "{\"block\": \"bottleneck\", \"depths\": [2], \"channels\": [32, 48], \"kernel_sizes\": "
+        "[3, 5], \"expand_ratios\": [0.25, 0.5, 1], \"stride\": 1, \"act\": \"h_swish\"}],"
+        "\"head\": {\"expand_channels\": 0, \"mix_channels\": 0, \"act\": \"relu\"}}";
+#define WIDE "r16 | d1 c16 k5 | d2 c48 k5e1 k5e1"
+#define NARROW_OUTPUT "r16 | d1 c16 k5 | d2 c32 k3e1 k5e1"
+#define HALF "r16 | d1 c16 k5 | d2 c48 k5e0.5 k5e0.5"
+    assert_true(change_in(text, WIDE, 1, false) < 1e-5);
+    assert_true(change_in(text, NARROW_OUTPUT, 1, false) < 1e-5);
+    assert_true(change_in(text, HALF, 1, false) > 1e-3);
+    assert_true(change_in(text, HALF, 2, false) < 1e-5);
+    assert_true(change_in(text, WIDE, 2, false) < 1e-5);
 }
 
 static double importance(const struct tensor *weight, int channel) {
@@ -190,6 +220,7 @@ static void test_nothing_trained_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trained_subnets_stay),
+        cmocka_unit_test(test_bottlenecks),
         cmocka_unit_test(test_se_as_a_whole_changes_narrower_ones),
         cmocka_unit_test(test_prefixes_hold_the_most_important),
         cmocka_unit_test(test_momentum_moves_along),
