@@ -181,12 +181,24 @@ struct heard {
     int evaluations, raw_worse;
     int evaluated, reused; /* as the latest progress says */
     char last_kind[32], last_checkpoint[64];
+    char phases[200], series[1000]; /* each once, with a space behind */
     char code[64], message[512], pointer[256];
     cJSON *done;
 };
 
+static void note_word(char *list, size_t size, const char *word) {
+    char wanted[80];
+    snprintf(wanted, sizeof wanted, "%s ", word);
+    if (!strstr(list, wanted))
+        snprintf(list + strlen(list), size - strlen(list), "%s", wanted);
+}
+
 static void note(struct heard *heard, const cJSON *line) {
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(line, "data");
+    if (strcmp(text_of(line, "type"), "progress") == 0)
+        note_word(heard->phases, sizeof heard->phases, text_of(line, "phase"));
+    if (strcmp(text_of(line, "kind"), "metric") == 0)
+        note_word(heard->series, sizeof heard->series, text_of(data, "series"));
     if (int_of(line, "evaluated") >= 0) {
         heard->evaluated = int_of(line, "evaluated");
         heard->reused = int_of(line, "reused");
@@ -283,6 +295,37 @@ static void bad_input_names_the_cause(void **state) {
     fixture_truncate(bed->data, "train-images-idx3-ubyte", 20000);
     assert_fails(bed, "train", train_spec(bed, bed->supernet, settings), "corrupt", "/dataset/path",
                  "train-images-idx3-ubyte ends at byte 20000 of 43216");
+}
+
+static void a_regime_shows_its_phases(void **state) {
+    struct bed *bed = *state;
+    struct heard heard = {0}, tuned = {0};
+    cJSON *spec = train_spec(bed, bed->supernet, settings), *init = cJSON_CreateObject();
+    cJSON_AddStringToObject(cJSON_GetObjectItem(spec, "train"), "regime", "progressive");
+    assert_int_equal(run_for_daemon(bed, start_message("train", spec, 1, 0), &heard), 0);
+    assert_string_equal(heard.phases, "full kernel depth_2 expand_2 ");
+    assert_string_equal(heard.series,
+                        "loss learning_rate images_per_s gradient_norm top1/largest "
+                        "top1/largest/raw top1/smallest top1/smallest/raw top1/random "
+                        "top1/random/raw gradient_norm/stem gradient_norm/stage_1 "
+                        "gradient_norm/stage_2 gradient_norm/head loss/distillation "
+                        "distillation_gap ");
+    /* What it learnt is a beginning for another. */
+    char folder[420];
+    snprintf(folder, sizeof folder, "%s/tuned", bed->root);
+    spec = train_spec(bed, folder, settings);
+    cJSON_AddStringToObject(init, "supernet_dir", bed->supernet);
+    cJSON_AddItemToObject(spec, "init_from", init);
+    assert_int_equal(run_for_daemon(bed, start_message("train", spec, 1, 0), &tuned), 0);
+    assert_string_equal(tuned.phases, "train ");
+    snprintf(folder, sizeof folder, "%s/none", bed->root);
+    spec = train_spec(bed, folder, settings);
+    init = cJSON_CreateObject();
+    cJSON_AddStringToObject(init, "checkpoint", "/nowhere.ckpt");
+    cJSON_AddItemToObject(spec, "init_from", init);
+    assert_fails(bed, "train", spec, "not_found", "/init_from", "/nowhere.ckpt");
+    cJSON_Delete(heard.done);
+    cJSON_Delete(tuned.done);
 }
 
 /* Acknowledges some events, kills the job after a while. Returns true when it was done. */
@@ -481,6 +524,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_data_set_is_described),
         TEST(bad_input_names_the_cause),
+        TEST(a_regime_shows_its_phases),
         TEST(killed_jobs_go_on_where_they_were),
         TEST(asked_to_stop_a_job_keeps_its_state),
         TEST(one_folder_holds_one_job),
