@@ -52,9 +52,6 @@ void stats_f32_avx512(const struct stats_args *a) {
 void conv_f32_avx512(const struct conv_args *a) {
     conv_f32_avx2(a);
 }
-void dense_f32_avx512(const struct dense_args *a) {
-    dense_f32_avx2(a);
-}
 void linear_f32_avx512(const struct linear_args *a) {
     linear_f32_avx2(a);
 }
