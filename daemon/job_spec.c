@@ -15,26 +15,29 @@ void job_spec_supernet_dir(const struct daemon *daemon, const char *id, char ret
 
 static int add_checkpoint(const char *dir, struct sql *sql, const char *id, const char *checkpoint,
                           cJSON *spec, struct err *err) {
-    char *path = NULL, whole[PATH_SIZE + 512];
-    int r = store_checkpoint_path(sql, id, checkpoint, err, &path);
+    struct stored_checkpoint found;
+    char whole[PATH_SIZE + sizeof(found.path)];
+    int r = store_checkpoint_find(sql, id, checkpoint, err, &found);
     if (r != 0)
         return r;
-    if (path == NULL && checkpoint != NULL)
+    if (found.path[0] == '\0' && checkpoint != NULL)
         return err_set(err, ESP_ENOTFOUND, "/checkpoint",
                        "the supernet has no checkpoint \"%.60s\"", checkpoint);
-    if (path == NULL)
+    if (found.path[0] == '\0')
         return err_set(err, ESP_ECONFLICT, "/supernet",
                        "the supernet has no checkpoint yet: it must be trained first");
-    snprintf(whole, sizeof(whole), "%s/%s", dir, path);
-    free(path);
+    snprintf(whole, sizeof(whole), "%s/%s", dir, found.path);
     if (checkpoint != NULL && !file_exists(whole))
         return err_set(err, ESP_ENOTFOUND, "/checkpoint",
                        "the checkpoint \"%.60s\" was removed when newer ones were written",
                        checkpoint);
-    if (checkpoint != NULL)
-        cJSON_AddStringToObject(spec, "checkpoint", whole);
-    else
+    cJSON_AddStringToObject(spec, "supernet_id", id);
+    if (checkpoint == NULL) {
         cJSON_AddNullToObject(spec, "checkpoint");
+        return 0;
+    }
+    cJSON_AddStringToObject(spec, "checkpoint", whole);
+    cJSON_AddStringToObject(spec, "checkpoint_hash", found.hash);
     return 0;
 }
 

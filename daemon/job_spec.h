@@ -7,9 +7,10 @@
 #include "daemon/store_sql.h"
 #include "space/arch.h"
 
-/* Adds "supernet_dir", "checkpoint" (null: the newest), "space" and "dataset" of the supernet ref
- * (id or name) to spec. *ret_supernet: as the API shows it, owned. Errors: ESP_ENOTFOUND with
- * pointer /supernet or /checkpoint; ESP_ECONFLICT (no checkpoint yet). */
+/* Adds "supernet_id", "supernet_dir", "checkpoint" (null: the newest when the job starts; else with
+ * "checkpoint_hash"), "space" and "dataset" of the supernet ref (id or name) to spec.
+ * *ret_supernet: as the API shows it, owned. Errors: ESP_ENOTFOUND with pointer /supernet or
+ * /checkpoint; ESP_ECONFLICT (no checkpoint yet). */
 int job_spec_supernet(const struct daemon *daemon, struct sql *sql, const char *ref,
                       const char *checkpoint, cJSON *spec, struct err *err, cJSON **ret_supernet);
 /* The member "dataset" of a spec, of a data set as the store shows it; the caller owns it. */

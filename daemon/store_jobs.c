@@ -248,11 +248,44 @@ int store_job_set_acked(struct store_tx *tx, const char *id, int64_t seq, struct
                    "ti", id, seq);
 }
 
+/* Where the spec's object at `at` leaves the checkpoint open (null), the newest one is named: file
+ * and hash. The job takes that file or fails; it never looks for another one itself. */
+static int name_checkpoint(struct sql *sql, const char *at, cJSON *start, struct err *err) {
+    const cJSON *spec = cJSON_GetObjectItemCaseSensitive(start, "spec");
+    struct sql_rows rows;
+    cJSON *named = NULL;
+    bool found = false;
+    sql_query(sql, &rows,
+              "SELECT json_set(?1, ?2 || '.checkpoint', json_extract(?1, ?2 || '.supernet_dir') || "
+              "'/' || path, ?2 || '.checkpoint_hash', hash) FROM checkpoints WHERE json_type(?1, "
+              "?2 || '.checkpoint') = 'null' AND supernet = json_extract(?1, ?2 || "
+              "'.supernet_id') ORDER BY step DESC, id DESC LIMIT 1",
+              "tt", spec->valuestring, at);
+    if ((found = sql_next(&rows)))
+        named = cJSON_CreateRaw(sql_text(&rows, 0));
+    int r = sql_end(&rows, err);
+    if (r == 0 && found &&
+        (named == NULL || !cJSON_ReplaceItemInObjectCaseSensitive(start, "spec", named)))
+        r = err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    return r;
+}
+
 static int load_start(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_start) {
-    return sql_get_row(store_tx_sql(tx), err, ret_start,
-                       "SELECT id AS job_id, kind, subject, attempt, acked_seq AS acked, spec AS "
-                       "\"spec@json\" FROM jobs WHERE id = ?1",
-                       "t", id);
+    struct sql *sql = store_tx_sql(tx);
+    cJSON *start = NULL;
+    int r = sql_get_row(sql, err, &start,
+                        "SELECT id AS job_id, kind, subject, attempt, acked_seq AS acked, spec AS "
+                        "\"spec@json\" FROM jobs WHERE id = ?1",
+                        "t", id);
+    if (r == 0)
+        r = name_checkpoint(sql, "$", start, err);
+    if (r == 0)
+        r = name_checkpoint(sql, "$.init_from", start, err);
+    if (r == 0)
+        *ret_start = start;
+    else
+        cJSON_Delete(start);
+    return r;
 }
 
 int store_job_next(struct store_tx *tx, struct err *err, cJSON **ret_start) {

@@ -243,22 +243,22 @@ int store_checkpoint_list(struct sql *sql, const char *supernet, const struct sq
                     "t", supernet);
 }
 
-int store_checkpoint_path(struct sql *sql, const char *supernet, const char *ref, struct err *err,
-                          char **ret_path) {
+int store_checkpoint_find(struct sql *sql, const char *supernet, const char *ref, struct err *err,
+                          struct stored_checkpoint *ret_checkpoint) {
     struct sql_rows rows;
-    char *path = NULL;
+    struct stored_checkpoint found = {.path = ""};
     sql_query(
         sql, &rows,
-        "SELECT path FROM checkpoints WHERE supernet = ?1 AND (?2 IS NULL OR id = ?2) ORDER BY "
-        "step DESC, id DESC LIMIT 1",
+        "SELECT path, hash FROM checkpoints WHERE supernet = ?1 AND (?2 IS NULL OR id = ?2) ORDER "
+        "BY step DESC, id DESC LIMIT 1",
         "tt", supernet, ref);
-    if (sql_next(&rows))
-        path = mem_strdup(sql_text(&rows, 0));
+    if (sql_next(&rows)) {
+        snprintf(found.path, sizeof(found.path), "%s", sql_text(&rows, 0));
+        snprintf(found.hash, sizeof(found.hash), "%s", sql_text(&rows, 1));
+    }
     int r = sql_end(&rows, err);
     if (r == 0)
-        *ret_path = path;
-    else
-        free(path);
+        *ret_checkpoint = found;
     return r;
 }
 

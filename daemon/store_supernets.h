@@ -46,9 +46,12 @@ int store_checkpoint_add(struct store_tx *tx, const char *supernet, const cJSON 
 int store_metric_add(struct store_tx *tx, const char *supernet, const cJSON *data, struct err *err);
 int store_checkpoint_list(struct sql *sql, const char *supernet, const struct sql_page_args *page,
                           struct err *err, cJSON **ret_doc);
-/* ref: id, or NULL for the newest; *ret_path owned, NULL when there is none of it. */
-int store_checkpoint_path(struct sql *sql, const char *supernet, const char *ref, struct err *err,
-                          char **ret_path);
+/* ref: id, or NULL for the newest. */
+struct stored_checkpoint {
+    char path[513], hash[129]; /* path below the supernet's folder, "" when there is none */
+};
+int store_checkpoint_find(struct sql *sql, const char *supernet, const char *ref, struct err *err,
+                          struct stored_checkpoint *ret_checkpoint);
 /* {"series": [{"name", "step": […], "epoch": […], "value": […]}]}; names NULL: all. */
 int store_metrics(struct sql *sql, const char *supernet, const char *names, int64_t after,
                   int64_t max_points, struct err *err, cJSON **ret_doc);

@@ -112,6 +112,7 @@ static int keep_source(const cJSON *body, struct source *source, struct supernet
                                                           : text_of(source->supernet, "checkpoint");
     if (checkpoint != NULL)
         cJSON_AddStringToObject(draft->init, "checkpoint", checkpoint);
+    cJSON_AddStringToObject(draft->init_spec, "supernet_id", text_of(source->supernet, "id"));
     cJSON_AddStringToObject(draft->init_spec, "supernet_dir",
                             text_of(source->spec, "supernet_dir"));
     if (!cJSON_AddItemToObject(draft->init_spec, "checkpoint",

@@ -18,9 +18,15 @@ int supernet_can_inherit(const struct space *from, const struct space *to, struc
 
 static int open_source(const struct train_init *init, struct err *err,
                        struct checkpoint **ret_checkpoint) {
-    struct err skipped;
+    struct err skipped = {0};
     int rc = init->path ? checkpoint_open(init->path, err, ret_checkpoint)
                         : checkpoint_store_newest(init->dir, err, &skipped, ret_checkpoint);
+    /* Not older weights in place of the newest. */
+    if (rc == 0 && skipped.code != 0) {
+        checkpoint_close(*ret_checkpoint);
+        *ret_checkpoint = NULL;
+        return err_set(err, skipped.code, "/init_from", "%s", skipped.message);
+    }
     return rc == ESP_ENOTFOUND ? err_set(err, rc, "/init_from", "there is no checkpoint %s",
                                          init->path ? init->path : init->dir)
                                : rc;

@@ -6,30 +6,59 @@
 #include "supernet/checkpoint_store.h"
 #include "supernet/train_state.h"
 #include <stdio.h>
+#include <string.h>
 
 enum { CACHE_MAX = 100000 };
 #define STORE_BYTES ((int64_t)256 << 20)
 
+/* Other weights than those that were asked for are worse than none: damage is passed over only
+ * where a training resumes. */
+static int open_newest(const char *dir, struct err *err, struct checkpoint **ret_checkpoint) {
+    struct checkpoint *checkpoint = NULL;
+    struct err skipped = {0};
+    int rc = checkpoint_store_newest(dir, err, &skipped, &checkpoint);
+    if (rc == 0 && skipped.code != 0) {
+        checkpoint_close(checkpoint);
+        return err_set(err, skipped.code, skipped.pointer, "%s", skipped.message);
+    }
+    if (rc == 0)
+        *ret_checkpoint = checkpoint;
+    return rc;
+}
+
+static int open_named(const char *path, const char *hash, struct err *err,
+                      struct checkpoint **ret_checkpoint) {
+    struct checkpoint *checkpoint = NULL;
+    int rc = checkpoint_open(path, err, &checkpoint);
+    if (rc == 0)
+        rc = checkpoint_verify(checkpoint, err);
+    if (rc == 0 && hash && strcmp(checkpoint->summary.id, hash) != 0)
+        rc = err_set(err, ESP_ECORRUPT, "/checkpoint",
+                     "%s is another checkpoint than was stored there: its hash is %s, not %s", path,
+                     checkpoint->summary.id, hash);
+    if (rc == 0)
+        *ret_checkpoint = checkpoint;
+    else
+        checkpoint_close(checkpoint);
+    return rc;
+}
+
 int accuracy_find_checkpoint(const cJSON *spec, struct err *err,
                              struct checkpoint **ret_checkpoint) {
     char dir[SPEC_PATH_MAX + 16], path[2 * SPEC_PATH_MAX];
-    const char *supernet_dir = NULL, *name = NULL;
-    struct err skipped = {0};
+    const char *supernet_dir = NULL, *name = NULL, *hash = NULL;
     int rc;
     if ((rc = json_string(spec, "", "supernet_dir", 1, SPEC_PATH_MAX - 1, err, &supernet_dir)) !=
             0 ||
         (rc = spec_checkpoint_dir(spec, err, dir)) != 0 ||
-        (rc = json_string_opt(spec, "", "checkpoint", 1, SPEC_PATH_MAX - 1, err, &name)) != 0)
+        (rc = json_string_opt(spec, "", "checkpoint", 1, SPEC_PATH_MAX - 1, err, &name)) != 0 ||
+        (rc = json_string_opt(spec, "", "checkpoint_hash", 1, 128, err, &hash)) != 0)
         return rc;
-    if (!name) {
-        rc = checkpoint_store_newest(dir, err, &skipped, ret_checkpoint);
-        if (rc == 0 && skipped.code != 0)
-            log_warn("passed over: %s", skipped.message);
-        return rc;
-    }
+    if (!name)
+        return open_newest(dir, err, ret_checkpoint);
     snprintf(path, sizeof path, "%s%s%s", name[0] == '/' ? "" : supernet_dir,
              name[0] == '/' ? "" : "/", name);
-    return checkpoint_open(path, err, ret_checkpoint);
+    return open_named(path, hash, err, ret_checkpoint);
 }
 
 /* Recalibration sees images as the training did. An imported supernet notes no training. */

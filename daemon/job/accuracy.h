@@ -18,8 +18,10 @@ struct accuracy {
     int64_t evaluated, reused; /* scores: worked out, or known from an earlier job or call */
 };
 
-/* Opens what the members supernet_dir and checkpoint name (null: the newest whole one; a relative
- * path is one below supernet_dir). Errors: those of checkpoint_open, and of a spec. */
+/* Opens and verifies what the members supernet_dir and checkpoint name (null: the newest; a
+ * relative path is one below supernet_dir), never another in its place. Errors: those of
+ * checkpoint_open and checkpoint_verify, ESP_ECORRUPT when it is not the one of checkpoint_hash,
+ * and of a spec. */
 int accuracy_find_checkpoint(const cJSON *spec, struct err *err,
                              struct checkpoint **ret_checkpoint);
 /* From that checkpoint and the member dataset. *accuracy is zeroed before; on failure the caller

@@ -7,8 +7,9 @@
 
 enum { ARCHS_MAX = 100000, REPORT_RANDOM = 3 };
 
-static const char *const fields[] = {"supernet_dir", "checkpoint", "dataset", "split",
-                                     "archs",        "report",     NULL};
+static const char *const fields[] = {"supernet_id",     "supernet_dir", "checkpoint",
+                                     "checkpoint_hash", "dataset",      "split",
+                                     "archs",           "report",       NULL};
 
 struct work {
     struct job *job;

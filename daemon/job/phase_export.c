@@ -12,8 +12,9 @@
 
 enum { EXPORT_BYTES_MAX = 1 << 30 };
 
-static const char *const fields[] = {"export_id", "supernet_dir", "checkpoint", "space", "dataset",
-                                     "arch",      "format",       "output",     NULL};
+static const char *const fields[] = {
+    "export_id", "supernet_id", "supernet_dir", "checkpoint", "checkpoint_hash", "space", "dataset",
+    "arch",      "format",      "output",       NULL};
 static const char *const formats[] = {"onnx", NULL};
 
 struct request {

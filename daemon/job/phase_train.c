@@ -12,7 +12,8 @@
 
 static const char *const fields[] = {"supernet_id", "supernet_dir", "space", "dataset",
                                      "train",       "init_from",    NULL};
-static const char *const init_fields[] = {"supernet_dir", "checkpoint", NULL};
+static const char *const init_fields[] = {"supernet_id", "supernet_dir", "checkpoint",
+                                          "checkpoint_hash", NULL};
 
 static void send_metric(struct channel *channel, const struct train_metrics *metrics,
                         const char *series, double value) {

@@ -164,8 +164,9 @@ static int check_strategy(const struct search_spec *spec, const char *name, cons
 }
 
 int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err) {
-    static const char *const fields[] = {"search_id", "supernet_dir", "checkpoint", "space",
-                                         "dataset",   "search",       "profiles",   NULL};
+    static const char *const fields[] = {
+        "search_id", "supernet_id", "supernet_dir", "checkpoint", "checkpoint_hash",
+        "space",     "dataset",     "search",       "profiles",   NULL};
     const cJSON *body = NULL;
     int rc = json_only(doc, "", fields, err);
     if (rc == 0)

@@ -193,6 +193,45 @@ def all_damaged():
         equal(failed["error"]["code"], "corrupt", "an evaluation on it")
 
 
+def use_weights(name):
+    """What reads a supernet's weights and does not name a checkpoint: the jobs of an evaluation, an export and a search."""
+    post = bed.daemon().client.post
+    objectives = [{"metric": "top1", "direction": "maximise"}, {"metric": "macs", "direction": "minimise"}]
+    search = {"supernet": name, "name": f"{name} {len(bed.daemon().client.items('/searches'))}", "objectives": objectives, "evaluations": 50, "population": 8, "initial_evaluations": 20, "measure_front": 0, "calibration_nets": 0}
+    return {
+        "evaluation": post("/evaluations", {"supernet": name, "archs": [data.SMALL_ARCH]}, 202)["job"]["id"],
+        "export": post("/exports", {"supernet": name, "arch": data.SMALL_ARCH, "format": "onnx"}, 202)["job"]["id"],
+        "search": post("/searches", search, 202)["job"]["id"],
+    }
+
+
+def expect_failed(jobs, code, path):
+    for what, job in jobs.items():
+        error = bed.daemon().wait_job(job, 60, state="failed")["error"]
+        check(error["code"] == code and path in error["message"], f"the error of the {what}", error)
+
+
+@test("what uses the newest checkpoint fails with its path when it is damaged or gone, and takes no older weights", 120)
+def newest_damaged():
+    bed.calm()
+    interrupted("weights")
+    newest = checkpoint_files("weights")[-1]
+    aside = newest.with_suffix(".aside")
+    aside.write_bytes(newest.read_bytes())
+    os.truncate(newest, newest.stat().st_size // 2)
+    expect_failed(use_weights("weights"), "corrupt", str(newest))
+    newest.unlink()
+    expect_failed(use_weights("weights"), "not_found", str(newest))
+    older = checkpoint_files("weights")[-1]
+    newest.write_bytes(older.read_bytes())
+    expect_failed(use_weights("weights"), "corrupt", str(newest))
+    os.replace(aside, newest)
+    for job in use_weights("weights").values():
+        bed.daemon().wait_job(job, 60)
+    hashes = {row["checkpoint"] for row in bed.daemon().client.items("/evaluations?supernet=weights")}
+    equal(hashes, {bed.daemon().client.items("/supernets/weights/checkpoints")[0]["hash"]}, "checkpoints that were evaluated")
+
+
 @test("data that was truncated after it had been registered fails the next training with the file's name", 60)
 def data_truncated():
     stack = bed.daemon()
