@@ -14,7 +14,7 @@ struct measurement_request {
     const char *kind;             /* "unit", "network" */
     const char *graph_id, *graph; /* graph: JSON text */
     const char *signature, *arch; /* one of them; the other NULL */
-    const char *method;           /* id, "brief/1" */
+    const char *method;           /* id, "brief/2" */
     int64_t seed;
     int priority;
 };

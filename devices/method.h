@@ -1,5 +1,5 @@
 /* Measurement methods: how long to warm up, how to group runs, when to stop. A method's id
- * ("brief/1") is part of a measurement's identity: another number in a row is another version. */
+ * ("brief/2") is part of a measurement's identity: another number in a row is another version. */
 #pragma once
 
 #include <stdint.h>
@@ -20,7 +20,7 @@ struct method {
 };
 
 extern const struct method methods[]; /* ends with name NULL */
-/* By id ("brief/1") or name ("brief"); NULL if there is none. */
+/* By id ("brief/2") or name ("brief"); NULL if there is none. */
 const struct method *method_find(const char *text);
 /* Of the reference network alone, for a board's noise floor; nobody else can ask for it. */
 extern const struct method method_noise;

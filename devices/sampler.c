@@ -13,8 +13,12 @@ enum {
     REFERENCE_RUNS = 5,
     REFERENCES_MAX = 512,
     RUNS_PER_SAMPLE_MAX = 1000000,
-    SETTLE_WINDOW = 6
+    SETTLE_WINDOW = 6,
+    ORDER_BATCHES_MIN = 9 /* from here on the ranks leave the outermost batch at each end out */
 };
+
+#define LEVEL 0.95
+#define HALF_WIDTH_MIN 0.005
 
 struct sampler {
     const struct method *method;
@@ -102,11 +106,40 @@ static int take_batch(struct sampler *s) {
     return 0;
 }
 
-/* Relative half-width of the 95 % interval of the median over batch medians. */
+/* (max - min) / median over the visits to the reference network: how far two moments of this board
+ * differ, whatever is measured. */
+static double reference_spread(const struct sampler *s) {
+    size_t n = (size_t)s->n_references;
+    if (n == 0)
+        return 0;
+    return (stats_quantile(s->references, n, 1) - stats_quantile(s->references, n, 0)) /
+           stats_median(s->references, n);
+}
+
+/* Of few batches: as many interquartile ranges of all samples as simulated measurements needed
+ * whose samples (correlated by 0.7 inside a batch) and batches (their levels differing by as much
+ * as the samples) are both noisy, and never less than what the reference network's visits differ by
+ * or what the method aims at. A quarter of the samples may be outliers. See docs/decisions/0024. */
+static void wide_interval(const struct sampler *s, double median, double *ret_low,
+                          double *ret_high) {
+    static const double ranges[ORDER_BATCHES_MIN] = {0, 6, 2, 1.4, 1.1, 1, 0.85, 0.75, 0.7};
+    size_t n = (size_t)s->n_samples;
+    double range = stats_quantile(s->samples, n, 0.75) - stats_quantile(s->samples, n, 0.25);
+    double half = ranges[s->n_batches] * range / median;
+    half = fmax(half, fmax(reference_spread(s), fmax(s->method->target, HALF_WIDTH_MIN)));
+    *ret_low = median / (1 + half);
+    *ret_high = median * (1 + half);
+}
+
+/* Relative half-width of the 95 % interval of the median: by order statistics over batch medians
+ * where there are enough of them. */
 static double interval(const struct sampler *s, double *ret_low, double *ret_high) {
     size_t n = (size_t)s->n_batches;
     double median = stats_median(s->batch_medians, n);
-    stats_median_ci(s->batch_medians, n, 0.95, ret_low, ret_high);
+    if (n < ORDER_BATCHES_MIN)
+        wide_interval(s, median, ret_low, ret_high);
+    else if (!(stats_median_ci(s->batch_medians, n, LEVEL, ret_low, ret_high) >= LEVEL))
+        *ret_low = *ret_high = NAN; /* no memory for the ranks */
     return (*ret_high - *ret_low) / 2 / median;
 }
 
@@ -181,13 +214,17 @@ static void summarise(struct sampler *s, struct sampler_result *result) {
     result->runs_per_sample = s->runs;
     result->bimodal = bimodal(s);
     if (s->n_references > 0) {
-        size_t r = (size_t)s->n_references;
         result->reference_before_us = s->references[0];
-        result->reference_after_us = s->references[r - 1];
-        result->reference_spread =
-            (stats_quantile(s->references, r, 1) - stats_quantile(s->references, r, 0)) /
-            stats_median(s->references, r);
+        result->reference_after_us = s->references[s->n_references - 1];
+        result->reference_spread = reference_spread(s);
     }
+}
+
+/* Once more, since the last visit to the reference network has come in. */
+static void conclude(struct sampler *s, struct sampler_result *result) {
+    double width = interval(s, &result->low_us, &result->high_us);
+    if (result->stop == SAMPLER_CAP)
+        result->noisy = width > s->method->noisy;
 }
 
 static int sample_until_finished(struct sampler *s, struct sampler_result *result) {
@@ -202,7 +239,11 @@ static int sample_until_finished(struct sampler *s, struct sampler_result *resul
         if (!rc && s->source->between && s->source->between(s->source->context, s->n_batches))
             rc = ESP_ECANCELED;
     } while (!rc && !finished(s, result));
-    return rc ? rc : take_reference(s);
+    if (!rc)
+        rc = take_reference(s);
+    if (!rc)
+        conclude(s, result);
+    return !rc && isnan(result->low_us) ? ESP_ENOMEM : rc;
 }
 
 int sampler_run(const struct method *method, const struct sampler_source *source, struct err *err,

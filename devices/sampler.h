@@ -2,7 +2,9 @@
  * a rule to stop. Pure of what is run: the clock and the runs are given, so the rule is tested on
  * synthetic noise. The stopping rule is the median's confidence interval over batch medians by
  * order statistics (samples inside a batch are correlated), or noise that has settled (as nvbench
- * does), or the method's cap. */
+ * does), or the method's cap. Below nine batches, where those ranks would be the outermost ones,
+ * the interval is a multiple of the samples' interquartile range that grows as batches get fewer.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -28,7 +30,8 @@ extern const char *const sampler_stop_names[]; /* "target", "settled", "cap" */
 
 struct sampler_result {
     double first_us;                   /* the very first run */
-    double median_us, low_us, high_us; /* 95 % interval of the median */
+    double median_us, low_us, high_us; /* 95 % interval of the median, low < median < high but for
+                                          nine or more equal batches */
     double mean_us, sd_us;             /* over samples; sd is of one sample */
     double p90_us, min_us;
     int n, batches, runs_per_sample;

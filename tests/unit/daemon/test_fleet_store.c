@@ -360,24 +360,24 @@ static void test_token_and_board_are_one(void **state) {
 static void test_equal_measurements_are_one(void **state) {
     struct fixture *f = *state;
     char a[ID_MAX], b[ID_MAX], full[ID_MAX], lease[ID_MAX];
-    assert_int_equal(ask(f, "g1", "brief/1", a), 0);
-    assert_int_equal(ask(f, "g1", "brief/1", b), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", a), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", b), 0);
     assert_string_equal(a, b);
-    assert_int_equal(ask(f, "g1", "full/1", full), 0);
+    assert_int_equal(ask(f, "g1", "full/2", full), 0);
     assert_string_not_equal(a, full);
     assert_int_equal(grant(f, 8, lease), 2);
     assert_int_equal(send_new(f, lease, full, 1, "ok"), 201);
     /* What was measured thoroughly will do. */
-    assert_int_equal(ask(f, "g1", "brief/1", b), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", b), 0);
     assert_string_equal(b, full);
     strcpy(f->profile, "pf_none");
-    assert_int_equal(ask(f, "g2", "brief/1", b), ESP_ENOTFOUND);
+    assert_int_equal(ask(f, "g2", "brief/2", b), ESP_ENOTFOUND);
 }
 
 static void test_results_are_idempotent(void **state) {
     struct fixture *f = *state;
     char id[ID_MAX], lease[ID_MAX];
-    assert_int_equal(ask(f, "g1", "brief/1", id), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", id), 0);
     assert_int_equal(grant(f, 8, lease), 1);
     assert_int_equal(ack(f, lease), 0);
     cJSON *body = result_body(lease, id, 1, "noisy");
@@ -400,7 +400,7 @@ static void test_results_are_idempotent(void **state) {
 static void test_foreign_results_are_gone(void **state) {
     struct fixture *f = *state;
     char id[ID_MAX], lease[ID_MAX];
-    assert_int_equal(ask(f, "g1", "brief/1", id), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", id), 0);
     assert_int_equal(grant(f, 8, lease), 1);
     assert_int_equal(send_new(f, "ls_never", id, 1, "ok"), ESP_EGONE);
     assert_int_equal(send_new(f, lease, "ms_other", 1, "ok"), ESP_EGONE);
@@ -426,7 +426,7 @@ static void test_impossible_results_are_refused(void **state) {
                 {"samples_us", "7"}};
     struct fixture *f = *state;
     char id[ID_MAX], lease[ID_MAX];
-    assert_int_equal(ask(f, "g1", "brief/1", id), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", id), 0);
     assert_int_equal(grant(f, 8, lease), 1);
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         cJSON *body = result_body(lease, id, 1, "ok");
@@ -447,7 +447,7 @@ static void test_impossible_results_are_refused(void **state) {
 static void test_late_results_count_once(void **state) {
     struct fixture *f = *state;
     char id[ID_MAX], first[ID_MAX], second[ID_MAX];
-    assert_int_equal(ask(f, "g1", "brief/1", id), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", id), 0);
     assert_int_equal(grant(f, 8, first), 1);
     assert_int_equal(ack(f, first), 0);
     expire(f, first);
@@ -468,7 +468,7 @@ static void test_late_results_count_once(void **state) {
 static void test_late_crash_counts_no_more(void **state) {
     struct fixture *f = *state;
     char id[ID_MAX], first[ID_MAX], second[ID_MAX];
-    assert_int_equal(ask(f, "g1", "brief/1", id), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", id), 0);
     assert_int_equal(grant(f, 8, first), 1);
     assert_int_equal(ack(f, first), 0);
     expire(f, first);
@@ -497,12 +497,12 @@ static void test_drift_tells_only_with_enough_references(void **state) {
     change(f, "UPDATE devices SET health = 'good' WHERE id = ?1", f->device);
     for (int i = 0; i < 2 * HEALTH_DRIFTS; i++) {
         snprintf(graph, sizeof(graph), "b%d", i);
-        send_drifting(f, graph, "brief/1");
+        send_drifting(f, graph, "brief/2");
     }
     assert_int_equal(number(f, health, f->device), 0);
     for (int i = 0; i < HEALTH_DRIFTS; i++) {
         snprintf(graph, sizeof(graph), "f%d", i);
-        send_drifting(f, graph, "full/1");
+        send_drifting(f, graph, "full/2");
     }
     assert_int_equal(number(f, health, f->device), 1);
 }
@@ -510,7 +510,7 @@ static void test_drift_tells_only_with_enough_references(void **state) {
 static void test_three_losses_fail(void **state) {
     struct fixture *f = *state;
     char id[2][ID_MAX], lease[ID_MAX];
-    assert_int_equal(ask(f, "g1", "brief/1", id[0]), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", id[0]), 0);
     for (int i = 1; i <= MEASUREMENT_FAILURES_MAX; i++) {
         assert_int_equal(grant(f, 1, lease), 1);
         assert_int_equal(ack(f, lease), 0);
@@ -524,7 +524,7 @@ static void test_three_losses_fail(void **state) {
                             id[0]),
                      1);
     /* Asked for again, it is another one. */
-    assert_int_equal(ask(f, "g1", "brief/1", id[1]), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", id[1]), 0);
     assert_string_not_equal(id[0], id[1]);
 }
 
@@ -532,9 +532,9 @@ static void test_three_losses_fail(void **state) {
 static void test_only_the_first_item_is_lost(void **state) {
     struct fixture *f = *state;
     char id[3][ID_MAX], lease[ID_MAX];
-    assert_int_equal(ask(f, "g1", "brief/1", id[0]), 0);
-    assert_int_equal(ask(f, "g2", "brief/1", id[1]), 0);
-    assert_int_equal(ask(f, "g3", "brief/1", id[2]), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", id[0]), 0);
+    assert_int_equal(ask(f, "g2", "brief/2", id[1]), 0);
+    assert_int_equal(ask(f, "g3", "brief/2", id[2]), 0);
     assert_int_equal(grant(f, 8, lease), 3);
     expire(f, lease); /* never acknowledged: nothing was begun */
     assert_int_equal(number(f, "SELECT sum(failures) FROM measurements WHERE ?1 <> ''", lease), 0);
@@ -557,7 +557,7 @@ static void test_refusals_are_final(void **state) {
     for (int i = 0; i < 3; i++) {
         cJSON *doc = NULL;
         snprintf(graph, sizeof(graph), "g%d", i);
-        assert_int_equal(ask(f, graph, "brief/1", id), 0);
+        assert_int_equal(ask(f, graph, "brief/2", id), 0);
         assert_int_equal(grant(f, 8, lease), 1);
         cJSON *body = result_body(lease, id, 1, status[i]);
         cJSON_DeleteItemFromObject(body, "samples_us");
@@ -577,7 +577,7 @@ static void test_a_restart_of_the_worker_fences(void **state) {
     struct fixture *f = *state;
     char id[ID_MAX], old[ID_MAX], lease[ID_MAX];
     int64_t epoch = f->epoch;
-    assert_int_equal(ask(f, "g1", "brief/1", id), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", id), 0);
     assert_int_equal(grant(f, 8, old), 1);
     assert_int_equal(ack(f, old), 0);
     assert_int_equal(connect_board(f, "machine-one", "1", "env-1"), 0);
@@ -607,7 +607,7 @@ static void test_older_epochs_are_refused(void **state) {
 static void test_heartbeats_extend_and_tell(void **state) {
     struct fixture *f = *state;
     char id[ID_MAX], lease[ID_MAX];
-    assert_int_equal(ask(f, "g1", "brief/1", id), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", id), 0);
     assert_int_equal(grant(f, 8, lease), 1);
     struct work beat = {.a = f->device, .b = lease};
     assert_int_equal(run(f, &beat, do_heartbeat), ESP_ECONFLICT); /* before the acknowledgement */
@@ -631,7 +631,7 @@ static void test_heartbeats_extend_and_tell(void **state) {
 static void test_one_lease_at_a_time(void **state) {
     struct fixture *f = *state;
     char id[ID_MAX], first[ID_MAX], second[ID_MAX];
-    assert_int_equal(ask(f, "g1", "brief/1", id), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", id), 0);
     assert_int_equal(grant(f, 8, first), 1);
     assert_int_equal(grant(f, 8, second), 1);
     assert_string_not_equal(first, second);
@@ -653,7 +653,7 @@ static void test_leases_survive_the_daemon(void **state) {
     char id[ID_MAX], lease[ID_MAX];
     struct work op = {.a = NULL};
     int64_t expiry = 0;
-    assert_int_equal(ask(f, "g1", "brief/1", id), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", id), 0);
     assert_int_equal(grant(f, 8, lease), 1);
     assert_int_equal(ack(f, lease), 0);
     change(f, "UPDATE leases SET expires_us = 1 WHERE id = ?1", lease);
@@ -675,7 +675,7 @@ static void test_only_profiles_that_run_now(void **state) {
     struct fixture *f = *state;
     char id[ID_MAX], lease[ID_MAX];
     bool waits = true;
-    assert_int_equal(ask(f, "g1", "brief/1", id), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", id), 0);
     assert_int_equal(connect_board(f, "machine-one", "2", "env-1"), 0);
     assert_int_equal(grant(f, 8, lease), 0);
     assert_int_equal(store_work_waits(store_loop_sql(f->store), f->device, &f->err, &waits), 0);
@@ -690,10 +690,10 @@ static void test_only_profiles_that_run_now(void **state) {
 static void test_a_new_environment_is_a_new_revision(void **state) {
     struct fixture *f = *state;
     char before[ID_MAX], after[ID_MAX];
-    assert_int_equal(ask(f, "g1", "brief/1", before), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", before), 0);
     assert_int_equal(connect_board(f, "machine-one", "1", "env-2"), 0);
     assert_state(f, before, "failed");
-    assert_int_equal(ask(f, "g1", "brief/1", after), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", after), 0);
     assert_string_not_equal(before, after);
     assert_int_equal(
         number(f, "SELECT count(*) FROM profile_revisions WHERE profile = ?1", f->profile), 2);
@@ -715,7 +715,7 @@ static void test_paused_and_sick_boards_get_nothing(void **state) {
     for (int i = 0; i < HEALTH_CRASHES; i++) {
         char graph[8];
         snprintf(graph, sizeof(graph), "g%d", i);
-        assert_int_equal(ask(f, graph, "brief/1", id), 0);
+        assert_int_equal(ask(f, graph, "brief/2", id), 0);
     }
     set_device_state(f, "paused");
     assert_int_equal(grant(f, 1, lease), 0);
@@ -796,10 +796,10 @@ static void test_a_table_ends_its_job(void **state) {
     struct fixture *f = *state;
     struct work op, again;
     cJSON *progress = NULL;
-    assert_int_equal(build(f, "brief/1", &op), 0);
+    assert_int_equal(build(f, "brief/2", &op), 0);
     assert_table(f, op.id, "measuring", 0);
     assert_job(f, op.job, JOB_RUNNING);
-    assert_int_equal(build(f, "brief/1", &again), 0); /* joins */
+    assert_int_equal(build(f, "brief/2", &again), 0); /* joins */
     assert_string_equal(op.id, again.id);
     assert_string_equal(op.job, again.job);
     assert_int_equal(store_table_progress(store_loop_sql(f->store), &f->err, &progress), 0);
@@ -810,7 +810,7 @@ static void test_a_table_ends_its_job(void **state) {
     assert_int_equal(measure_all(f, "ok"), N_ENTRIES);
     assert_table(f, op.id, "ready", N_ENTRIES);
     assert_job(f, op.job, JOB_DONE);
-    assert_int_equal(build(f, "brief/1", &again), 0); /* nothing is missing */
+    assert_int_equal(build(f, "brief/2", &again), 0); /* nothing is missing */
     assert_job(f, again.job, JOB_DONE);
     assert_int_equal(measure_all(f, "ok"), 0);
 }
@@ -839,8 +839,8 @@ static void test_a_canceled_table_waits_for_nothing(void **state) {
     struct fixture *f = *state;
     struct work op;
     char person[ID_MAX];
-    assert_int_equal(ask(f, "g1", "brief/1", person), 0);
-    assert_int_equal(build(f, "brief/1", &op), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", person), 0);
+    assert_int_equal(build(f, "brief/2", &op), 0);
     assert_int_equal(number(f, OPEN_UNITS, ""), N_ENTRIES);
     cancel_job(f, op.job);
     assert_job(f, op.job, JOB_CANCELED);
@@ -859,7 +859,7 @@ static void test_a_table_with_holes_fails_its_job(void **state) {
     struct fixture *f = *state;
     struct work op;
     cJSON *doc = NULL;
-    assert_int_equal(build(f, "brief/1", &op), 0);
+    assert_int_equal(build(f, "brief/2", &op), 0);
     assert_int_equal(measure_all(f, "oom"), N_ENTRIES);
     assert_table(f, op.id, "incomplete", 0);
     assert_job(f, op.job, JOB_FAILED);
@@ -877,10 +877,10 @@ static void test_full_entries_stand_before_brief_ones(void **state) {
     struct work op;
     char revision[ID_MAX];
     cJSON *doc = NULL;
-    assert_int_equal(build(f, "brief/1", &op), 0);
+    assert_int_equal(build(f, "brief/2", &op), 0);
     assert_int_equal(measure_all(f, "ok"), N_ENTRIES);
     change(f, "UPDATE measurements SET median_us = 99 WHERE ?1 IS NULL", NULL);
-    assert_int_equal(build(f, "full/1", &op), 0);
+    assert_int_equal(build(f, "full/2", &op), 0);
     assert_int_equal(measure_all(f, "ok"), N_ENTRIES);
     assert_int_equal(
         store_profile_table(store_loop_sql(f->store), f->profile, &f->err, revision, &doc), 0);
@@ -889,7 +889,7 @@ static void test_full_entries_stand_before_brief_ones(void **state) {
     const cJSON *entry = cJSON_GetArrayItem(entries, 0);
     assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(entry, "signature")), "u1");
     assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(entry, "median_us")), 100);
-    assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(entry, "method")), 1);
+    assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(entry, "method")), 2);
     cJSON_Delete(doc);
 }
 
@@ -902,10 +902,10 @@ static void test_measurements_outlive_their_board(void **state) {
     struct work table, op = {.a = f->device};
     char done[ID_MAX], waiting[ID_MAX], device[ID_MAX];
     strcpy(device, f->device);
-    assert_int_equal(ask(f, "g1", "brief/1", done), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", done), 0);
     assert_int_equal(measure_all(f, "ok"), 1);
-    assert_int_equal(ask(f, "g2", "brief/1", waiting), 0);
-    assert_int_equal(build(f, "brief/1", &table), 0);
+    assert_int_equal(ask(f, "g2", "brief/2", waiting), 0);
+    assert_int_equal(build(f, "brief/2", &table), 0);
     assert_int_equal(run(f, &op, do_remove), ESP_ECONFLICT);
     assert_int_equal(cJSON_GetArraySize(op.doc), 1);
     cJSON_Delete(op.doc);
@@ -974,7 +974,7 @@ static void test_answers_are_due_until_the_job_ends(void **state) {
     assert_int_equal(run(f, &op, do_requests), 0);
     assert_int_equal(run(f, &op, do_requests), 0); /* sent again after a restart */
     assert_int_equal(number(f,
-                            "SELECT count(*) FROM measurements WHERE method = 'full/1' AND "
+                            "SELECT count(*) FROM measurements WHERE method = 'full/2' AND "
                             "graph_id = ?1",
                             f->graph_id),
                      1);
@@ -1077,7 +1077,7 @@ static void test_the_noise_floor_is_leased(void **state) {
     struct fixture *f = *state;
     char asked[ID_MAX], id[ID_MAX];
     assert_int_equal(number(f, REFERENCES, f->profile), 0); /* of one that takes it on its own */
-    assert_int_equal(ask(f, "g1", "brief/1", asked), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", asked), 0);
     assert_int_equal(connect_for_noise(f, "env-1"), 0);
     assert_int_equal(connect_for_noise(f, "env-1"), 0);
     assert_int_equal(number(f, REFERENCES, f->profile), 1);
@@ -1103,7 +1103,7 @@ static void test_a_lease_given_up_is_work(void **state) {
     bool waits = true;
     assert_int_equal(store_work_waits(store_loop_sql(f->store), f->device, &f->err, &waits), 0);
     assert_false(waits);
-    assert_int_equal(ask(f, "g1", "brief/1", id), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", id), 0);
     assert_int_equal(grant(f, 8, lease), 1);
     assert_int_equal(ack(f, lease), 0);
     waits = false;
@@ -1146,7 +1146,7 @@ static void test_silence_is_away_unless_it_measures(void **state) {
     struct fixture *f = *state;
     char id[ID_MAX], lease[ID_MAX];
     struct work op = {.a = NULL}, touch = {.a = f->device, .number = f->epoch};
-    assert_int_equal(ask(f, "g1", "brief/1", id), 0);
+    assert_int_equal(ask(f, "g1", "brief/2", id), 0);
     assert_int_equal(grant(f, 8, lease), 1);
     change(f, "UPDATE devices SET last_seen_us = 1 WHERE id = ?1", f->device);
     assert_int_equal(run(f, &op, do_devices_expire), 0);

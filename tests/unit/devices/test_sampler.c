@@ -16,14 +16,28 @@
 struct machine {
     struct rng rng;
     double base_us, sigma, outliers, mode_factor;
+    double level_sigma, correlation; /* between fives of runs; from one run to the next */
+    double level, last;
     int64_t now_ns;
-    int runs, fail_at, between_calls, cancel_at;
+    int runs, fail_at, between_calls, cancel_at,
+        burst_at; /* burst_at: batch that is 15 times slower */
 };
+
+/* Noise of a run: an autoregression of order one on a level that changes every five runs. */
+static double noise(struct machine *m) {
+    double r = m->correlation;
+    if (m->runs % 5 == 0)
+        m->level = m->level_sigma * rng_normal(&m->rng);
+    m->last = r * m->last + sqrt(1 - r * r) * rng_normal(&m->rng);
+    return exp(m->level + m->sigma * m->last);
+}
 
 static int run(void *context) {
     struct machine *m = context;
-    double us = m->base_us * exp(m->sigma * rng_normal(&m->rng));
+    double us = m->base_us * noise(m);
 
+    if (m->burst_at > 0 && m->between_calls == m->burst_at)
+        us *= 15;
     if (rng_unit(&m->rng) < m->outliers)
         us *= 20;
     if (m->mode_factor > 0 && (m->now_ns / 20000000) % 2)
@@ -92,6 +106,77 @@ static void interval_covers(void **state) {
     assert_in_range(covered, n * 93 / 100, n);
 }
 
+/* The rule of brief, ended by its cap after so many batches of five runs of 10 ms. */
+static void measure_batches(struct machine *m, int batches, struct sampler_result *ret) {
+    struct sampler_source source = {run, run, now_ns, between, m};
+    struct method method = *method_find("brief");
+    struct err err = {0};
+
+    method.reference_every = 1000; /* once before and once after */
+    method.batches_min = 1000;
+    method.run_max_us = 50000 + 50000 * batches - 25000;
+    assert_int_equal(sampler_run(&method, &source, &err, ret), 0);
+    assert_int_equal(ret->stop, SAMPLER_CAP);
+}
+
+static void few_batches_cover_too(void **state) {
+    static const int batches[] = {1, 2, 3, 5, 6, 8, 10};
+    const int n = 500;
+
+    for (size_t b = 0; b < sizeof(batches) / sizeof(*batches); b++) {
+        int covered = 0, exact = 0;
+        for (int i = 0; i < n; i++) {
+            struct machine m = machine_make(10000, 0.03, (uint32_t)(2000 + n * (int)b + i));
+            struct sampler_result r;
+            m.level_sigma = 0.02;
+            m.correlation = 0.7;
+            measure_batches(&m, batches[b], &r);
+            covered += r.low_us <= 10000 && 10000 <= r.high_us;
+            exact += r.batches == batches[b];
+            sampler_result_finish(&r);
+        }
+        assert_in_range(exact, n * 9 / 10, n);
+        assert_in_range(covered, n * 93 / 100, n);
+    }
+}
+
+/* However equal its samples were, one batch says little: the fewer batches, the wider. */
+static void one_batch_claims_least(void **state) {
+    static const int batches[] = {1, 3, 6, 20};
+    double mean[4] = {0};
+
+    for (int b = 0; b < 4; b++)
+        for (int i = 0; i < 50; i++) {
+            struct machine m = machine_make(10000, 0.03, (uint32_t)(9000 + i));
+            struct sampler_result r;
+            measure_batches(&m, batches[b], &r);
+            mean[b] += (r.high_us - r.low_us) / r.median_us / 50;
+            sampler_result_finish(&r);
+        }
+    assert_true(mean[0] > mean[1] && mean[1] > mean[2] && mean[2] > mean[3]);
+
+    struct machine still = machine_make(10000, 0, 9999);
+    struct sampler_result r;
+    measure_batches(&still, 1, &r);
+    assert_int_equal(r.batches, 1);
+    assert_true(r.low_us <= 0.981 * r.median_us && r.high_us >= 1.02 * r.median_us);
+    sampler_result_finish(&r);
+}
+
+/* One burst of a shared machine is not the end of the interval. */
+static void a_burst_does_not_stretch_the_interval(void **state) {
+    for (int batches = 6; batches <= 10; batches++) {
+        struct machine m = machine_make(10000, 0.02, (uint32_t)batches);
+        struct sampler_result r;
+        m.burst_at = 2;
+        measure_batches(&m, batches + 14, &r); /* the burst takes the time of fifteen */
+        assert_in_range(r.batches, batches - 1, batches + 1);
+        assert_true(r.low_us <= 10000 && 10000 <= r.high_us);
+        assert_true(r.high_us < 1.2 * r.median_us);
+        sampler_result_finish(&r);
+    }
+}
+
 static void brief_keeps_its_time(void **state) {
     for (int i = 0; i < 20; i++) {
         struct machine m = machine_make(i % 2 ? 3000 : 20, 0.2, (uint32_t)(600 + i));
@@ -149,6 +234,9 @@ int main(void) {
         cmocka_unit_test(finds_the_median_of_a_quiet_machine),
         cmocka_unit_test(outliers_do_not_move_the_median),
         cmocka_unit_test(interval_covers),
+        cmocka_unit_test(few_batches_cover_too),
+        cmocka_unit_test(one_batch_claims_least),
+        cmocka_unit_test(a_burst_does_not_stretch_the_interval),
         cmocka_unit_test(brief_keeps_its_time),
         cmocka_unit_test(two_modes_are_reported),
         cmocka_unit_test(a_wild_machine_is_noisy),
