@@ -113,6 +113,7 @@ static void permute(const struct sorter *sorter, struct tensor *t, int axis) {
     permute_floats(sorter, t->data, outer, n, inner);
     permute_floats(sorter, t->grad, outer, n, inner);
     permute_floats(sorter, t->momentum, outer, n, inner);
+    permute_floats(sorter, t->average, outer, n, inner);
 }
 
 static void permute_bn(const struct sorter *sorter, const struct bn_tensors *bn) {

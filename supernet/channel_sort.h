@@ -18,9 +18,10 @@ struct channel_sort_options {
 };
 
 /* Importance of a middle channel is the sum of |weight| of the projection that reads it, of an SE
- * channel that of SE's expansion; ties keep their order. Weights, gradients, momentum and BN
- * statistics move together. Blocks that never expand are left alone, and so are the channels of
- * ratio 1 once it has been trained (its subnets filter the block's input, whose order is fixed).
- * Errors: ESP_EINVAL, ESP_ENOMEM (the supernet is then untouched). */
+ * channel that of SE's expansion; ties keep their order. Weights, gradients, momentum, the moving
+ * average and BN statistics move together (a frozen teacher has an order of its own). Blocks that
+ * never expand are left alone, and so are the channels of ratio 1 once it has been trained (its
+ * subnets filter the block's input, whose order is fixed). Errors: ESP_EINVAL, ESP_ENOMEM (the
+ * supernet is then untouched). */
 int channel_sort(struct supernet *supernet, const struct channel_sort_options *options,
                  struct err *err);
