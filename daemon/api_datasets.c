@@ -19,9 +19,7 @@ static bool below(const char *path, const char *root) {
            (path[len] == '\0' || path[len] == '/' || strcmp(root, "/") == 0);
 }
 
-/* The path with its links resolved, if that lies below a configured root. */
-static int resolve(const struct daemon *daemon, const char *path, struct err *err,
-                   char **ret_path) {
+int api_data_path(const struct daemon *daemon, const char *path, struct err *err, char **ret_path) {
     if (path[0] != '/')
         return err_set(err, ESP_EINVAL, "/path", "the path must be absolute");
     char *resolved = realpath(path, NULL);
@@ -31,7 +29,7 @@ static int resolve(const struct daemon *daemon, const char *path, struct err *er
             return 0;
         }
         if (resolved == NULL && below(path, daemon->data_roots[i]) && strstr(path, "..") == NULL)
-            return err_set(err, ESP_ENOTFOUND, "/path", "there is no folder %.200s", path);
+            return err_set(err, ESP_ENOTFOUND, "/path", "there is no file or folder %.200s", path);
     }
     free(resolved);
     return err_set(
@@ -63,7 +61,7 @@ static int check_path(struct api_call *call, struct err *err) {
     if (json_has(call->body, "upload"))
         r = resolve_upload(call, err, &resolved);
     else if ((r = json_string(call->body, "", "path", 1, PATH_SIZE - 1, err, &path)) == 0)
-        r = resolve(call->daemon, path, err, &resolved);
+        r = api_data_path(call->daemon, path, err, &resolved);
     call->state = resolved;
     call->state_destroy = free;
     return r;

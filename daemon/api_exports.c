@@ -14,7 +14,8 @@
 #include "daemon/store_jobs.h"
 #include "daemon/store_supernets.h"
 
-static const char *const formats[] = {"onnx", NULL};
+enum { FORMAT_ONNX, FORMAT_SAFETENSORS };
+static const char *const formats[] = {"onnx", "safetensors", NULL};
 
 /* Fills spec and the arch in its canonical form. */
 static int make_spec(struct api_call *call, cJSON *spec, struct err *err, char arch[ARCH_TEXT_MAX],
@@ -36,13 +37,29 @@ static int make_spec(struct api_call *call, cJSON *spec, struct err *err, char a
     return r;
 }
 
+/* All weights of the supernet: of no one arch. */
+static int make_weights_spec(struct api_call *call, cJSON *spec, struct err *err,
+                             cJSON **ret_supernet) {
+    const char *ref, *checkpoint = NULL;
+    if (json_has(call->body, "arch"))
+        return err_set(err, ESP_EINVAL, "/arch",
+                       "a safetensors export holds all weights of the supernet: it takes no arch");
+    int r = json_string(call->body, "", "supernet", 1, 200, err, &ref);
+    if (r == 0)
+        r = json_string_opt(call->body, "", "checkpoint", 1, ID_MAX, err, &checkpoint);
+    return r != 0 ? r
+                  : job_spec_weights(call->daemon, call->sql, ref, checkpoint, spec, err,
+                                     ret_supernet);
+}
+
 static int store_export(struct api_call *call, cJSON *spec, const struct export_request *request,
                         struct err *err) {
     char path[PATH_SIZE + 128], job[ID_MAX];
     cJSON *export_doc = NULL, *job_doc = NULL;
     snprintf(path, sizeof(path), "%s/%s", call->daemon->data_dir, request->path);
     cJSON_AddStringToObject(spec, "export_id", request->id);
-    cJSON_AddStringToObject(spec, "arch", request->arch);
+    if (request->arch[0] != '\0')
+        cJSON_AddStringToObject(spec, "arch", request->arch);
     cJSON_AddStringToObject(spec, "format", request->format);
     cJSON_AddStringToObject(spec, "output", path);
     int r = store_export_create(call->tx, request, err);
@@ -63,14 +80,16 @@ static int store_export(struct api_call *call, cJSON *spec, const struct export_
 
 static int create_export(struct api_call *call, struct err *err) {
     static const char *const keys[] = {"supernet", "checkpoint", "arch", "format", NULL};
-    char arch[ARCH_TEXT_MAX], arch_id_text[HASH_TEXT], id[ID_MAX], path[ID_MAX + 32];
+    char arch[ARCH_TEXT_MAX] = "", arch_id_text[HASH_TEXT] = "", id[ID_MAX], path[ID_MAX + 32];
     cJSON *supernet = NULL, *spec = cJSON_CreateObject();
     int format = 0;
     int r = json_only(call->body, "", keys, err);
     if (r == 0)
         r = json_enum(call->body, "", "format", formats, err, &format);
     if (r == 0)
-        r = make_spec(call, spec, err, arch, arch_id_text, &supernet);
+        r = format == FORMAT_SAFETENSORS
+                ? make_weights_spec(call, spec, err, &supernet)
+                : make_spec(call, spec, err, arch, arch_id_text, &supernet);
     if (r == 0) {
         id_make("ex_", id);
         snprintf(path, sizeof(path), "exports/%s.%s", id, formats[format]);

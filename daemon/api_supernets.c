@@ -70,6 +70,15 @@ static const char *id_of(const cJSON *doc) {
     return cJSON_GetStringValue(cJSON_GetObjectItem(doc, "id"));
 }
 
+/* The note of an import stands where a training has its configuration, as raw JSON. */
+static bool is_imported(const cJSON *supernet) {
+    const cJSON *raw = cJSON_GetObjectItemCaseSensitive(supernet, "train");
+    cJSON *train = cJSON_IsRaw(raw) ? cJSON_Parse(raw->valuestring) : NULL;
+    bool imported = json_has(train, "imported_from");
+    cJSON_Delete(train);
+    return imported;
+}
+
 static int find_idle(struct api_call *call, struct err *err, cJSON **ret_supernet) {
     cJSON *supernet = NULL;
     int r = store_supernet_get(call->sql, call->id, err, &supernet);
@@ -78,6 +87,12 @@ static int find_idle(struct api_call *call, struct err *err, cJSON **ret_superne
     if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "state")), "training") == 0) {
         cJSON_Delete(supernet);
         return err_set(err, ESP_ECONFLICT, NULL, "the supernet is being trained already");
+    }
+    if (is_imported(supernet)) {
+        cJSON_Delete(supernet);
+        return err_set(err, ESP_ECONFLICT, NULL,
+                       "an imported supernet stays as it is: train a new one that begins with its "
+                       "weights (init_from)");
     }
     *ret_supernet = supernet;
     return 0;

@@ -21,6 +21,11 @@ static int apply_checkpoint(struct store_tx *tx, const struct job_row *job, cons
     return store_checkpoint_add(tx, job->subject, data, err);
 }
 
+static int apply_imported(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                          struct err *err) {
+    return store_supernet_imported(tx, job->subject, data, err);
+}
+
 /* Only worth a line in the log of events. */
 static int apply_recovered(struct store_tx *tx, const struct job_row *job, const cJSON *data,
                            struct err *err) {
@@ -124,7 +129,8 @@ static const struct {
     int (*apply)(struct store_tx *tx, const struct job_row *job, const cJSON *data,
                  struct err *err);
 } rows[] = {{"metric", "train", apply_metric},
-            {"checkpoint", "train", apply_checkpoint},
+            {"checkpoint", "train import", apply_checkpoint},
+            {"imported", "import", apply_imported},
             {"recovered", NULL, apply_recovered},
             {"dataset", "dataset", apply_dataset},
             {"evaluation", "train evaluate search", apply_evaluation},

@@ -65,16 +65,20 @@ cJSON *job_spec_dataset(const struct daemon *daemon, const cJSON *dataset) {
 static int add_dataset(const struct daemon *daemon, struct sql *sql, const cJSON *supernet,
                        cJSON *spec, struct err *err) {
     cJSON *dataset = NULL;
-    int r = store_dataset_get(sql, cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "dataset")),
-                              err, &dataset);
+    const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "dataset"));
+    if (id == NULL)
+        return err_set(err, ESP_ECONFLICT, "/supernet",
+                       "the supernet was imported without a data set: import it with one, or train "
+                       "a new one that begins with its weights");
+    int r = store_dataset_get(sql, id, err, &dataset);
     if (r == 0)
         cJSON_AddItemToObject(spec, "dataset", job_spec_dataset(daemon, dataset));
     cJSON_Delete(dataset);
     return r;
 }
 
-int job_spec_supernet(const struct daemon *daemon, struct sql *sql, const char *ref,
-                      const char *checkpoint, cJSON *spec, struct err *err, cJSON **ret_supernet) {
+int job_spec_weights(const struct daemon *daemon, struct sql *sql, const char *ref,
+                     const char *checkpoint, cJSON *spec, struct err *err, cJSON **ret_supernet) {
     cJSON *supernet = NULL;
     char dir[PATH_SIZE];
     int r = store_supernet_get(sql, ref, err, &supernet);
@@ -88,6 +92,17 @@ int job_spec_supernet(const struct daemon *daemon, struct sql *sql, const char *
     r = add_checkpoint(dir, sql, id, checkpoint, spec, err);
     if (r == 0)
         r = add_space(sql, id, spec, err);
+    if (r == 0)
+        *ret_supernet = supernet;
+    else
+        cJSON_Delete(supernet);
+    return r;
+}
+
+int job_spec_supernet(const struct daemon *daemon, struct sql *sql, const char *ref,
+                      const char *checkpoint, cJSON *spec, struct err *err, cJSON **ret_supernet) {
+    cJSON *supernet = NULL;
+    int r = job_spec_weights(daemon, sql, ref, checkpoint, spec, err, &supernet);
     if (r == 0)
         r = add_dataset(daemon, sql, supernet, spec, err);
     if (r == 0)

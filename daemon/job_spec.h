@@ -10,9 +10,13 @@
 /* Adds "supernet_id", "supernet_dir", "checkpoint" (null: the newest when the job starts; else with
  * "checkpoint_hash"), "space" and "dataset" of the supernet ref (id or name) to spec.
  * *ret_supernet: as the API shows it, owned. Errors: ESP_ENOTFOUND with pointer /supernet or
- * /checkpoint; ESP_ECONFLICT (no checkpoint yet). */
+ * /checkpoint; ESP_ECONFLICT (no checkpoint yet, no data set). */
 int job_spec_supernet(const struct daemon *daemon, struct sql *sql, const char *ref,
                       const char *checkpoint, cJSON *spec, struct err *err, cJSON **ret_supernet);
+/* The same without "dataset": for what reads weights only, also of imported supernets without one.
+ */
+int job_spec_weights(const struct daemon *daemon, struct sql *sql, const char *ref,
+                     const char *checkpoint, cJSON *spec, struct err *err, cJSON **ret_supernet);
 /* The member "dataset" of a spec, of a data set as the store shows it; the caller owns it. */
 cJSON *job_spec_dataset(const struct daemon *daemon, const cJSON *dataset);
 /* The spec's "space", parsed. */

@@ -42,15 +42,19 @@
 /* clang-format on */
 
 const char *const store_job_kinds[] = {"dataset", "train", "evaluate", "search",
-                                       "export",  "table", NULL};
+                                       "export",  "table", "import",   NULL};
 
 /* What a job works on changes with the job's state. */
 static const struct {
     const char *kind;
     int (*follow)(struct store_tx *tx, const char *subject, enum job_state state, struct err *err);
-} followers[] = {{"dataset", store_dataset_follow}, {"train", store_supernet_follow},
-                 {"search", store_search_follow},   {"export", store_export_follow},
-                 {"table", store_table_follow},     {NULL, NULL}};
+} followers[] = {{"dataset", store_dataset_follow},
+                 {"train", store_supernet_follow},
+                 {"search", store_search_follow},
+                 {"export", store_export_follow},
+                 {"table", store_table_follow},
+                 {"import", store_supernet_follow_import},
+                 {NULL, NULL}};
 
 static int follow(struct store_tx *tx, const struct job_row *row, struct err *err) {
     for (int i = 0; followers[i].kind != NULL; i++)

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "space/space.h"
 
 #define SUPERNET_COLUMNS                                                                           \
     "id, name, space, space_fingerprint, dataset, (SELECT name FROM datasets WHERE datasets.id = " \
@@ -37,9 +38,10 @@ int store_supernet_create(struct store_tx *tx, const struct supernet_request *re
     id_make("sn_", id);
     r = sql_run(sql, err, NULL,
                 "INSERT INTO supernets (id, name, space, space_fingerprint, dataset, state, train, "
-                "created_us) VALUES (?1, ?2, ?3, ?4, ?5, 'training', ?6, ?7)",
-                "tttttti", id, request->name, request->space, request->space_fingerprint,
-                request->dataset, train, store_tx_now_us(tx));
+                "created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?8, ?6, ?7)",
+                "ttttttit", id, request->name, request->space, request->space_fingerprint,
+                request->dataset, train, store_tx_now_us(tx),
+                request->state != NULL ? request->state : "training");
     free(train);
     if (r == 0)
         memcpy(ret_id, id, sizeof(id));
@@ -115,9 +117,9 @@ int store_supernet_set_job(struct store_tx *tx, const char *id, const char *job,
     return r != 0 ? r : announce(tx, id, err);
 }
 
-int store_supernet_follow(struct store_tx *tx, const char *id, enum job_state state,
-                          struct err *err) {
-    const char *text = "training";
+static int follow(struct store_tx *tx, const char *id, enum job_state state, const char *open,
+                  struct err *err) {
+    const char *text = open;
     if (state == JOB_DONE)
         text = "ready";
     else if (state == JOB_FAILED)
@@ -129,6 +131,41 @@ int store_supernet_follow(struct store_tx *tx, const char *id, enum job_state st
         sql_run(store_tx_sql(tx), err, &changes,
                 "UPDATE supernets SET state = ?2 WHERE id = ?1 AND state <> ?2", "tt", id, text);
     return r != 0 || changes == 0 ? r : announce(tx, id, err);
+}
+
+int store_supernet_follow(struct store_tx *tx, const char *id, enum job_state state,
+                          struct err *err) {
+    return follow(tx, id, state, "training", err);
+}
+
+int store_supernet_follow_import(struct store_tx *tx, const char *id, enum job_state state,
+                                 struct err *err) {
+    return follow(tx, id, state, "importing", err);
+}
+
+/* The job has checked the space already; what is stored is the daemon's own print of it. */
+int store_supernet_imported(struct store_tx *tx, const char *id, const cJSON *data,
+                            struct err *err) {
+    const cJSON *object = NULL;
+    struct space *space = NULL;
+    char *document = NULL;
+    int r = json_object(data, "", "space", err, &object);
+    char *text = r == 0 ? json_print(object) : NULL;
+    if (r == 0)
+        r = text != NULL ? space_parse(text, strlen(text), err, &space)
+                         : err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    if (r == 0 && (document = space_print(space)) == NULL)
+        r = err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    if (r == 0)
+        r = store_space_document_put(tx, space->fingerprint, document, err);
+    if (r == 0)
+        r = sql_run(store_tx_sql(tx), err, NULL,
+                    "UPDATE supernets SET space_fingerprint = ?2 WHERE id = ?1", "tt", id,
+                    space->fingerprint);
+    free(text);
+    free(document);
+    space_destroy(space);
+    return r != 0 ? r : announce(tx, id, err);
 }
 
 int store_supernet_trained(struct store_tx *tx, const char *id, const cJSON *result,

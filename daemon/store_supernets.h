@@ -20,8 +20,9 @@ int store_space_delete(struct store_tx *tx, const char *name, struct err *err, c
 
 struct supernet_request {
     const char *name, *space, *space_fingerprint;
-    const char *dataset; /* id */
+    const char *dataset; /* id; NULL: none */
     const cJSON *train;
+    const char *state; /* NULL: training */
 };
 int store_supernet_create(struct store_tx *tx, const struct supernet_request *request,
                           struct err *err, char ret_id[ID_MAX]);
@@ -37,6 +38,12 @@ int store_supernet_set_job(struct store_tx *tx, const char *id, const char *job,
                            struct err *err);
 int store_supernet_follow(struct store_tx *tx, const char *id, enum job_state state,
                           struct err *err);
+/* The same for a job that imports it. */
+int store_supernet_follow_import(struct store_tx *tx, const char *id, enum job_state state,
+                                 struct err *err);
+/* What an import found: {"space", "fingerprint"}. */
+int store_supernet_imported(struct store_tx *tx, const char *id, const cJSON *data,
+                            struct err *err);
 int store_supernet_trained(struct store_tx *tx, const char *id, const cJSON *result,
                            struct err *err);
 

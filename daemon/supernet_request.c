@@ -97,7 +97,7 @@ static int find_source(const struct daemon *daemon, struct sql *sql, const cJSON
     if ((source->spec = cJSON_CreateObject()) == NULL)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
     return inside_init(
-        job_spec_supernet(daemon, sql, ref, checkpoint, source->spec, err, &source->supernet), err);
+        job_spec_weights(daemon, sql, ref, checkpoint, source->spec, err, &source->supernet), err);
 }
 
 static int keep_source(const cJSON *body, struct source *source, struct supernet_draft *draft,

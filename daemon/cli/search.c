@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "daemon/cli/commands.h"
+#include "daemon/cli/export.h"
 #include "daemon/cli/resource.h"
 
 static const struct column list[] = {{"ID", "id", CELL_TEXT},
@@ -315,45 +316,12 @@ static int front_run(struct cli *cli, int argc, char **argv) {
 
 /* ---- export -------------------------------------------------------------------------------- */
 
-static int write_piece(void *context, const char *data, size_t len) {
-    return fwrite(data, 1, len, context) != len;
-}
-
-static int download(struct cli *cli, const char *export_id, const char *file, struct err *err) {
-    char path[256];
-    struct http_response response = {0};
-    FILE *out = fopen(file, "wbe");
-
-    if (!out)
-        return err_set(err, ESP_EIO, NULL, "cannot write %s", file);
-    snprintf(path, sizeof(path), "/api/v1/exports/%.100s/file", export_id);
-    struct http_request request = {
-        .method = "GET", .path = path, .on_data = write_piece, .context = out};
-    int rc = http_client_send(cli->client, &request, err, &response);
-    if (!rc && response.status != 200)
-        rc = err_set(err, ESP_ENOTFOUND, NULL, "the daemon has no file of %s (status %d)",
-                     export_id, response.status);
-    http_response_finish(&response);
-    if (fclose(out) && !rc)
-        rc = err_set(err, ESP_ENOSPACE, NULL, "cannot write %s", file);
-    if (rc)
-        remove(file);
-    return rc;
-}
-
 static int export_run(struct cli *cli, int argc, char **argv) {
     const char *file = NULL;
     const struct option_row rows[] = {{"file", 'f', OPTION_TEXT, NULL, 1, 4095, "",
                                        "write the network here (waits for it)", &file},
                                       CLI_WAIT_ROWS(cli),
                                       CLI_COMMON_ROWS(cli)};
-    static const struct column columns[] = {{"id", "id", CELL_TEXT},
-                                            {"state", "state", CELL_TEXT},
-                                            {"arch", "arch", CELL_TEXT},
-                                            {"size", "bytes", CELL_BYTES},
-                                            {"path", "path", CELL_TEXT}};
-    struct err err = {0};
-    cJSON *doc = NULL, *done = NULL;
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){2, 2}, &first);
 
     if (code >= 0)
@@ -362,21 +330,8 @@ static int export_run(struct cli *cli, int argc, char **argv) {
     cJSON_AddStringToObject(body, "supernet", argv[first]);
     cJSON_AddStringToObject(body, "arch", argv[first + 1]);
     cJSON_AddStringToObject(body, "format", "onnx");
-    int rc = cli_send(cli, "POST", "/exports", body, &err, &doc);
+    code = export_to_file(cli, body, file);
     cJSON_Delete(body);
-    if (rc)
-        return cli_fail(&err);
-    if (!file && !cli->wait)
-        return cli_started(cli, doc, "export");
-    code = cli_wait(cli, cli_text(doc, "job.id"));
-    if (!code && cli_get(cli, &err, &done, "/exports/%s", cli_encode(cli_text(doc, "export.id"))))
-        code = cli_fail(&err);
-    if (!code && file && download(cli, cli_text(done, "id"), file, &err))
-        code = cli_fail(&err);
-    if (!code && !cli_print_plain(cli, done))
-        cli_fields(done, columns, COUNT(columns));
-    cJSON_Delete(done);
-    cJSON_Delete(doc);
     return code;
 }
 

@@ -9,26 +9,41 @@
 #include "daemon/job/accuracy.h"
 #include "daemon/job/spec.h"
 #include "supernet/export_onnx.h"
+#include "supernet/safetensors.h"
 
 enum { EXPORT_BYTES_MAX = 1 << 30 };
 
 static const char *const fields[] = {
     "export_id", "supernet_id", "supernet_dir", "checkpoint", "checkpoint_hash", "space", "dataset",
     "arch",      "format",      "output",       NULL};
-static const char *const formats[] = {"onnx", NULL};
+enum { FORMAT_ONNX, FORMAT_SAFETENSORS };
+static const char *const formats[] = {"onnx", "safetensors", NULL};
 
 struct request {
-    const char *output, *text;
+    const char *output, *text /* of the arch; NULL: the whole supernet */;
+    int format;
     struct arch arch;
 };
 
 static int read_request(const cJSON *spec, struct err *err, struct request *request) {
-    int format = 0, rc;
+    int rc;
     if ((rc = json_only(spec, "", fields, err)) != 0 ||
-        (rc = json_string(spec, "", "arch", 1, ARCH_TEXT_MAX - 1, err, &request->text)) != 0 ||
-        (rc = json_enum(spec, "", "format", formats, err, &format)) != 0)
+        (rc = json_enum(spec, "", "format", formats, err, &request->format)) != 0)
+        return rc;
+    if (request->format == FORMAT_ONNX &&
+        (rc = json_string(spec, "", "arch", 1, ARCH_TEXT_MAX - 1, err, &request->text)) != 0)
         return rc;
     return json_string(spec, "", "output", 2, SPEC_PATH_MAX, err, &request->output);
+}
+
+static int make_folder_of(const char *path, struct err *err) {
+    char dir[SPEC_PATH_MAX + 1];
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return 0;
+    memcpy(dir, path, (size_t)(slash - path));
+    dir[slash - path] = 0;
+    return file_make_dirs(dir, err);
 }
 
 /* Recalibrates and folds the subnet and writes it. */
@@ -37,17 +52,12 @@ static int write_network(struct accuracy *accuracy, const struct request *reques
     const struct space *space = accuracy->supernet->space;
     struct plan_weights *weights = NULL;
     struct graph *graph = NULL;
-    char dir[SPEC_PATH_MAX + 1];
-    const char *slash = strrchr(request->output, '/');
     int rc = graph_build(space, &request->arch, err, &graph);
 
     if (rc == 0)
         rc = evaluation_weights(accuracy->evaluation, &request->arch, true, err, &weights);
-    if (rc == 0 && slash && slash > request->output) {
-        memcpy(dir, request->output, (size_t)(slash - request->output));
-        dir[slash - request->output] = 0;
-        rc = file_make_dirs(dir, err);
-    }
+    if (rc == 0)
+        rc = make_folder_of(request->output, err);
     if (rc == 0)
         rc = export_onnx(graph, weights, request->output, err);
     plan_weights_destroy(weights);
@@ -59,7 +69,7 @@ static int write_network(struct accuracy *accuracy, const struct request *reques
 static int describe(const struct space *space, const struct request *request, struct err *err,
                     cJSON **ret_data) {
     const char *slash = strrchr(request->output, '/');
-    char path[SPEC_PATH_MAX + 16], text[ARCH_TEXT_MAX], id[HASH_TEXT], hash[HASH_TEXT];
+    char path[SPEC_PATH_MAX + 16], text[ARCH_TEXT_MAX] = "", id[HASH_TEXT] = "", hash[HASH_TEXT];
     char *bytes = NULL;
     size_t len = 0;
     int rc = file_read(request->output, EXPORT_BYTES_MAX, err, &bytes, &len);
@@ -68,8 +78,10 @@ static int describe(const struct space *space, const struct request *request, st
         return rc;
     hash_text(bytes, len, hash);
     free(bytes);
-    arch_format(space, &request->arch, text);
-    arch_id(space, &request->arch, id);
+    if (request->text) {
+        arch_format(space, &request->arch, text);
+        arch_id(space, &request->arch, id);
+    }
     snprintf(path, sizeof path, "exports/%s", slash ? slash + 1 : request->output);
     cJSON *data = cJSON_CreateObject();
     cJSON_AddStringToObject(data, "path", path);
@@ -77,37 +89,64 @@ static int describe(const struct space *space, const struct request *request, st
     cJSON_AddStringToObject(data, "hash", hash);
     cJSON_AddStringToObject(data, "arch", text);
     cJSON_AddStringToObject(data, "arch_id", id);
-    cJSON_AddStringToObject(data, "format", formats[0]);
+    cJSON_AddStringToObject(data, "format", formats[request->format]);
     *ret_data = data;
     return 0;
 }
 
-static int run(struct job *job, struct err *err, cJSON **ret_result) {
+static int export_arch(struct job *job, struct request *request, struct err *err,
+                       cJSON **ret_data) {
     struct accuracy accuracy = {0};
-    struct request request = {0};
-    cJSON *data = NULL;
-    int rc = read_request(job->spec, err, &request);
-
-    if (rc == 0)
-        rc = accuracy_open(&accuracy, job, err);
+    int rc = accuracy_open(&accuracy, job, err);
     if (rc == 0) {
-        rc = arch_parse(accuracy.supernet->space, request.text, strlen(request.text), err,
-                        &request.arch);
+        rc = arch_parse(accuracy.supernet->space, request->text, strlen(request->text), err,
+                        &request->arch);
         if (rc != 0)
             snprintf(err->pointer, sizeof err->pointer, "/arch");
     }
     if (rc == 0)
-        rc = write_network(&accuracy, &request, err);
+        rc = write_network(&accuracy, request, err);
     if (rc == 0)
-        rc = describe(accuracy.supernet->space, &request, err, &data);
-    if (rc == 0) {
-        channel_event(job->channel, "export", cJSON_Duplicate(data, true));
-        *ret_result = data;
-    }
+        rc = describe(accuracy.supernet->space, request, err, ret_data);
     accuracy_finish(&accuracy);
     return rc;
 }
 
+/* All weights, by the checkpoint alone: no data set is needed. */
+static int export_weights(struct job *job, const struct request *request, struct err *err,
+                          cJSON **ret_data) {
+    struct checkpoint *checkpoint = NULL;
+    struct supernet *supernet = NULL;
+    int rc = accuracy_find_checkpoint(job->spec, err, &checkpoint);
+    if (rc == 0)
+        rc = checkpoint_load(checkpoint, err, &supernet);
+    if (rc == 0)
+        rc = make_folder_of(request->output, err);
+    if (rc == 0)
+        rc = safetensors_write(request->output, supernet, checkpoint->summary.id, err);
+    if (rc == 0)
+        rc = describe(supernet->space, request, err, ret_data);
+    supernet_destroy(supernet);
+    checkpoint_close(checkpoint);
+    return rc;
+}
+
+static int run(struct job *job, struct err *err, cJSON **ret_result) {
+    struct request request = {0};
+    cJSON *data = NULL;
+    int rc = read_request(job->spec, err, &request);
+    if (rc == 0)
+        rc = request.format == FORMAT_SAFETENSORS ? export_weights(job, &request, err, &data)
+                                                  : export_arch(job, &request, err, &data);
+    if (rc != 0)
+        return rc;
+    channel_event(job->channel, "export", cJSON_Duplicate(data, true));
+    *ret_result = data;
+    return 0;
+}
+
 extern const struct job_phase phase_export;
 const struct job_phase phase_export = {
-    .kind = "export", .help = "write a subnet as an ONNX file", .run = run};
+    .kind = "export",
+    .help = "write a subnet as an ONNX file, or a supernet as safetensors",
+    .run = run};
