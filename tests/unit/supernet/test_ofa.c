@@ -1,7 +1,7 @@
 /* Once-for-all's MobileNetV3 against a double-precision PyTorch re-statement
  * (tests/golden/generate_ofa.py, which explains the records): names and shapes, logits of random
- * subnets, BN recalibration, channel sorting, and a training step. ESP_LONG=1 also runs the scalar
- * kernels. */
+ * subnets, BN recalibration, channel sorting, and a training step. --scalar: some of it by the
+ * scalar kernels. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -306,8 +306,6 @@ static void test_logits_of_subnets(void **state) {
 }
 
 static void test_logits_of_subnets_scalar(void **state) {
-    if (!getenv("ESP_LONG"))
-        skip();
     cpu_set_mask(0);
     check_subnets("ofa_mbv3", SUBNETS);
     cpu_set_mask(UINT32_MAX);
@@ -502,23 +500,25 @@ static void test_step(void **state) {
 }
 
 static void test_step_scalar(void **state) {
-    if (!getenv("ESP_LONG"))
-        skip();
     cpu_set_mask(0);
     check_step("ofa_mbv3", 4);
     cpu_set_mask(UINT32_MAX);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_and_shapes),
         cmocka_unit_test(test_images_differ),
         cmocka_unit_test(test_logits_of_subnets),
-        cmocka_unit_test(test_logits_of_subnets_scalar),
         cmocka_unit_test(test_logits_by_running_statistics),
         cmocka_unit_test(test_channel_sorting),
         cmocka_unit_test(test_step),
+    };
+    const struct CMUnitTest scalar_tests[] = {
+        cmocka_unit_test(test_logits_of_subnets_scalar),
         cmocka_unit_test(test_step_scalar),
     };
+    if (argc == 2 && strcmp(argv[1], "--scalar") == 0)
+        return cmocka_run_group_tests(scalar_tests, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
