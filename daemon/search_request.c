@@ -195,6 +195,22 @@ static int check_coverage(const struct work *work, const struct profile_latency 
                    missing, needed);
 }
 
+/* A search that is to measure needs somebody who does. */
+static int check_board(const struct work *work, const char *id, const cJSON *body,
+                       struct err *err) {
+    char pointer[64];
+    bool has = true;
+    double wanted = cJSON_GetNumberValue(cJSON_GetObjectItem(body, "measure_front")) +
+                    cJSON_GetNumberValue(cJSON_GetObjectItem(body, "calibration_nets"));
+    int r = wanted > 0 ? store_profile_has_board(work->sql, id, err, &has) : 0;
+    if (r != 0 || has)
+        return r;
+    profile_pointer(body, id, pointer);
+    return err_set(err, ESP_ECONFLICT, pointer,
+                   "the board of this profile was removed: nothing can be measured (with "
+                   "measure_front and calibration_nets 0 latency is predicted only)");
+}
+
 static int add_profile(struct work *work, const char *id, const cJSON *body, struct err *err) {
     int i = work->n_profiles;
     if (i == PROFILES_MAX)
@@ -203,7 +219,9 @@ static int add_profile(struct work *work, const char *id, const cJSON *body, str
     if (r != 0)
         return r;
     work->n_profiles++;
-    r = check_coverage(work, &work->profiles[i], body, err);
+    r = check_board(work, id, body, err);
+    if (r == 0)
+        r = check_coverage(work, &work->profiles[i], body, err);
     if (r == 0)
         r = latency_evaluator_create(work->space, work->profiles[i].table,
                                      &work->profiles[i].calibration, id, err, &work->latencies[i]);
@@ -221,24 +239,36 @@ static int load_profiles(struct work *work, const cJSON *body, struct err *err) 
     return r;
 }
 
+/* Top-1 is a share. */
+static int check_share(const struct constraint *c, int index, struct err *err) {
+    char pointer[64];
+    if (c->bound >= 0 && c->bound <= 1)
+        return 0;
+    snprintf(pointer, sizeof(pointer), "/constraints/%d/%s", index, c->is_max ? "max" : "min");
+    return err_set(err, ESP_EINVAL, pointer, "top1 lies between 0 and 1: %g is no bound of it",
+                   c->bound);
+}
+
 /* Whether the constraint on accuracy can be met nobody knows before it was tried; the others are
  * checked exactly. */
 static int check_feasible(struct work *work, struct err *err, double *ret_attainable) {
     struct feasibility feasibility = {.infeasible = -1};
     struct goals counted = work->goals;
-    int original[CONSTRAINTS_MAX], n = 0;
+    int original[CONSTRAINTS_MAX], n = 0, r = 0;
     for (int i = 0; i < work->goals.n_constraints; i++) {
         const struct constraint *c = &work->goals.constraints[i];
-        if (strcmp(work->goals.keys[c->metric], "top1") == 0)
+        if (strcmp(work->goals.keys[c->metric], "top1") == 0) {
+            r = r == 0 ? check_share(c, i, err) : r;
             continue;
+        }
         original[n] = i;
         counted.constraints[n++] = *c;
     }
     counted.n_constraints = n;
-    if (n == 0)
-        return 0;
-    int r = feasibility_check(work->space, &counted, work->evaluators, work->n_profiles + 1, err,
-                              &feasibility);
+    if (r != 0 || n == 0)
+        return r;
+    r = feasibility_check(work->space, &counted, work->evaluators, work->n_profiles + 1, err,
+                          &feasibility);
     if (r == ESP_EINFEASIBLE && feasibility.infeasible >= 0) {
         int i = feasibility.infeasible;
         *ret_attainable = feasibility.attainable[i].value;

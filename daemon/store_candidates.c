@@ -400,8 +400,10 @@ int store_front(struct sql *sql, const char *search, struct err *err, cJSON **re
     cJSON *doc = NULL, *items = NULL;
     int r = sql_get_row(sql, err, &doc,
                         "SELECT stage, version, hypervolume, reference_point AS "
-                        "\"reference_point@json\", calibration_version FROM fronts WHERE search = "
-                        "?1 ORDER BY version DESC LIMIT 1",
+                        "\"reference_point@json\", calibration_version, stage = 'final' AND "
+                        "coalesce((SELECT json_extract(j.result, '$.no_board') FROM searches s "
+                        "JOIN jobs j ON j.id = s.job WHERE s.id = ?1), 0) AS \"no_board@bool\" "
+                        "FROM fronts WHERE search = ?1 ORDER BY version DESC LIMIT 1",
                         "t", search);
     if (r == 0)
         r = sql_get_rows(
@@ -432,6 +434,7 @@ int store_front(struct sql *sql, const char *search, struct err *err, cJSON **re
                                            "calibration_version"};
         for (int i = 0; i < 5; i++)
             cJSON_AddNullToObject(doc, keys[i]);
+        cJSON_AddFalseToObject(doc, "no_board");
     }
     cJSON_AddItemToObject(doc, "items", items);
     *ret_doc = doc;

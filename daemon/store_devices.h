@@ -58,6 +58,8 @@ int store_device_patch(struct store_tx *tx, const char *id, const struct device_
 int store_device_remove(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users);
 
 int store_profile_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc);
+/* False once its board was removed. */
+int store_profile_has_board(struct sql *sql, const char *profile, struct err *err, bool *ret_has);
 int store_profile_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
                        cJSON **ret_doc);
 /* Noise is the relative spread of samples of the reference network, which older workers take on

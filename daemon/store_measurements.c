@@ -454,7 +454,9 @@ int store_measure_answers(struct sql *sql, const char *job, struct err *err, cJS
         "m.high_us, m.mean_us, m.sd_us, m.n, m.method, m.profile_revision, CASE WHEN m.state IS "
         "NULL THEN q.error WHEN m.state = 'canceled' THEN coalesce(json_extract(m.error, "
         "'$.message'), 'the measurement was canceled') ELSE json_extract(m.error, '$.message') END "
-        "AS error FROM measure_requests q LEFT JOIN measurements m ON m.id = q.measurement WHERE "
+        "AS error, (m.id IS NULL OR coalesce(json_extract(m.error, '$.code') = 'gone', 0)) AS "
+        "\"no_board@bool\" FROM measure_requests q LEFT JOIN measurements m ON m.id = "
+        "q.measurement WHERE "
         "q.job = ?1 AND (m.id IS NULL OR (q.error IS NULL AND m.state IN ('accepted', 'failed', "
         "'canceled'))) ORDER BY q.request",
         "t", job);

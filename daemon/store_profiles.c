@@ -38,6 +38,17 @@ int store_profile_get(struct sql *sql, const char *ref, struct err *err, cJSON *
     return r;
 }
 
+int store_profile_has_board(struct sql *sql, const char *profile, struct err *err, bool *ret_has) {
+    int64_t n = 0;
+    int r = sql_get_int(sql, err, &n, NULL,
+                        "SELECT count(*) FROM profiles p JOIN devices d ON d.id = p.device WHERE "
+                        "p.id = ?1 AND d.removed_us IS NULL",
+                        "t", profile);
+    if (r == 0)
+        *ret_has = n > 0;
+    return r;
+}
+
 int store_profile_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
                        cJSON **ret_doc) {
     return sql_page(sql, err, page, "id", ret_doc,

@@ -264,7 +264,11 @@ static void print_front_summary(const cJSON *front) {
         printf(", latency %.3f to %.3f ms (ratio %.2f)", low / 1e3, high / 1e3, high / low);
     printf(", hypervolume %.6g, %s front\n", cli_number(front, "hypervolume"),
            cli_text(front, "stage"));
-    if (n < 8 || high < 1.5 * low)
+    if (cJSON_IsTrue(cli_item(front, "no_board")))
+        puts("Latency not measured: no board. What has no measured interval is predicted.");
+    if (n == 0)
+        puts("No network met the limits.");
+    else if (n < 8 || high < 1.5 * low)
         puts("The space is degenerate on this board: fewer than 8 points or a latency ratio below "
              "1.5.");
 }

@@ -104,6 +104,7 @@ static void refuse_measurements(struct channel *channel, const cJSON *data) {
         cJSON_AddNumberToObject(answer, "request", request ? request->valuedouble : 0);
         cJSON_AddStringToObject(answer, "state", "failed");
         cJSON_AddStringToObject(answer, "error", "no board");
+        cJSON_AddTrueToObject(answer, "no_board");
         push_message(channel, answer);
     }
     pthread_mutex_unlock(&channel->mutex);

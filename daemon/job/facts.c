@@ -142,7 +142,8 @@ static int take_measured(struct facts *facts, const cJSON *doc) {
         json_real(doc, "", "median_us", 0, US_MAX, NULL, &m.median_us) != 0 ||
         json_real(doc, "", "low_us", 0, US_MAX, NULL, &m.low_us) != 0 ||
         json_real(doc, "", "high_us", 0, US_MAX, NULL, &m.high_us) != 0 ||
-        json_real(doc, "", "sd_us", 0, US_MAX, NULL, &m.sd_us) != 0)
+        json_real(doc, "", "sd_us", 0, US_MAX, NULL, &m.sd_us) != 0 ||
+        json_bool_opt(doc, "", "no_board", NULL, &m.no_board) != 0)
         return ESP_ECORRUPT;
     return keep_measured(facts, &m);
 }
@@ -251,6 +252,8 @@ int facts_add_measured(struct facts *facts, const struct measured *measured, str
     cJSON *doc = cJSON_CreateObject();
     cJSON_AddNumberToObject(doc, "request", (double)measured->request);
     cJSON_AddBoolToObject(doc, "accepted", measured->accepted);
+    if (measured->no_board)
+        cJSON_AddTrueToObject(doc, "no_board");
     cJSON_AddNumberToObject(doc, "median_us", measured->median_us);
     cJSON_AddNumberToObject(doc, "low_us", measured->low_us);
     cJSON_AddNumberToObject(doc, "high_us", measured->high_us);

@@ -27,6 +27,7 @@ int facts_add_score(struct facts *facts, const char *arch_id, enum dataset_split
 struct measured {
     int64_t request;
     bool accepted; /* else the rest is 0 */
+    bool no_board; /* not accepted because there is no board, not for the network's sake */
     double median_us, low_us, high_us, sd_us;
 };
 const struct measured *facts_measured(const struct facts *facts, int64_t request);

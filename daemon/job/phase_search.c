@@ -313,7 +313,8 @@ static bool keep_evaluated(void *context, const struct archive *archive, int ind
 
 static bool keep_known(void *context, const struct archive *archive, int index) {
     const struct search_run *run = context;
-    return is_evaluated(run, archive, index) && (run->no_board || is_measured(run, archive, index));
+    bool unasked = run->no_board || run->spec.measure_front == 0;
+    return is_evaluated(run, archive, index) && (unasked || is_measured(run, archive, index));
 }
 
 /* Puts what became known of an arch into each loop that has met it. */
@@ -498,6 +499,13 @@ static void add_number(cJSON *doc, const char *key, bool known, double value) {
         cJSON_AddNullToObject(doc, key);
 }
 
+static int count_unmeasured(const struct search_run *run, const int *front, int n) {
+    int unmeasured = 0;
+    for (int i = 0; i < n; i++)
+        unmeasured += !is_measured(run, search_loop_archive(run->loops[SEARCH_MAIN]), front[i]);
+    return unmeasured;
+}
+
 static cJSON *describe_result(const struct search_run *run, const double volumes[SEARCH_LOOPS],
                               const int *front, int n) {
     double ratio = front_ratio(run, front, n);
@@ -510,8 +518,52 @@ static cJSON *describe_result(const struct search_run *run, const double volumes
                volumes[SEARCH_BASELINE]);
     cJSON_AddNumberToObject(result, "latency_ratio", ratio);
     add_number(result, "kendall_tau", run->predictor != NULL, run->kendall_tau);
+    cJSON_AddNumberToObject(result, "unmeasured", count_unmeasured(run, front, n));
+    cJSON_AddBoolToObject(result, "no_board", run->no_board);
     cJSON_AddBoolToObject(result, "degenerate", n < FRONT_MIN || ratio < LATENCY_RATIO_MIN);
     return result;
+}
+
+/* The candidate that is least beyond the constraints; -1 without any. */
+static int nearest(const struct archive *archive) {
+    int best = -1;
+    for (int i = 0; i < archive->n; i++)
+        if (isfinite(archive->candidates[i].violation) &&
+            (best < 0 || archive->candidates[i].violation < archive->candidates[best].violation))
+            best = i;
+    return best;
+}
+
+static void describe_nearest(const struct search_run *run, const struct archive *archive, int index,
+                             struct buf *buf) {
+    const struct goals *goals = &run->spec.goals;
+    char text[ARCH_TEXT_MAX];
+    for (int i = 0; i < goals->n_constraints; i++) {
+        const struct constraint *c = &goals->constraints[i];
+        buf_printf(buf, "%s%s %.6g (%s %.6g)", i ? ", " : ": the nearest has ",
+                   goals->keys[c->metric], archive_metrics(archive, index)[c->metric].value,
+                   c->is_max ? "at most" : "at least", c->bound);
+    }
+    arch_format(run->spec.space, &archive->candidates[index].arch, text);
+    buf_printf(buf, "; it is %s", text);
+}
+
+/* Each constraint alone can be met, but nothing that either strategy met keeps all of them. */
+static int refuse_infeasible(const struct search_run *run, struct err *err) {
+    const struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
+    struct buf buf;
+    for (int i = 0; i < SEARCH_LOOPS; i++)
+        if (run->loops[i] && search_loop_archive(run->loops[i])->n_feasible > 0)
+            return 0;
+    int index = nearest(archive);
+    buf_init(&buf, 0);
+    buf_printf(&buf, "no network met the limits, of %d that were looked at", archive->n);
+    if (index >= 0)
+        describe_nearest(run, archive, index, &buf);
+    int rc = buf.error ? err_set(err, ESP_ENOMEM, NULL, "no memory for a message")
+                       : err_set(err, ESP_EINFEASIBLE, "/constraints", "%s", buf.data);
+    buf_finish(&buf);
+    return rc;
 }
 
 static int finish(struct search_run *run, const double volumes[SEARCH_LOOPS], struct err *err,
@@ -521,6 +573,8 @@ static int finish(struct search_run *run, const double volumes[SEARCH_LOOPS], st
                          &n) != 0)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
     int rc = emit_all(run, err);
+    if (rc == 0)
+        rc = refuse_infeasible(run, err);
     if (rc == 0)
         rc = search_emit_front(run, "final", front, n, err);
     if (rc == 0)

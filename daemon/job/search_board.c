@@ -100,6 +100,8 @@ static int read_answer(const cJSON *message, struct measured *ret_measured) {
     int rc = json_int(message, "", "request", 1, REQUESTS_MAX, NULL, &m.request);
     if (rc == 0)
         rc = json_string(message, "", "state", 1, 32, NULL, &state);
+    if (rc == 0)
+        rc = json_bool_opt(message, "", "no_board", NULL, &m.no_board);
     m.accepted = strcmp(state, "accepted") == 0;
     if (rc == 0 && m.accepted) {
         rc = json_real(message, "", "median_us", 1e-3, US_MAX, NULL, &m.median_us);
@@ -141,7 +143,7 @@ static int give_up(struct search_run *run, struct err *err) {
     int rc = 0;
     log_warn("no board has answered for 15 minutes: what was asked for stays unmeasured");
     for (int i = 0; i < run->n_requests && rc == 0; i++) {
-        struct measured none = {.request = run->requests[i].request};
+        struct measured none = {.request = run->requests[i].request, .no_board = true};
         if (!facts_measured(run->facts, none.request))
             rc = facts_add_measured(run->facts, &none, err);
     }
@@ -168,8 +170,11 @@ int search_wait_for_board(struct search_run *run, struct err *err) {
         cJSON_Delete(message);
     }
     int accepted = 0;
-    for (int i = 0; i < run->n_requests && rc == 0; i++)
-        accepted += facts_measured(run->facts, run->requests[i].request)->accepted;
+    for (int i = 0; i < run->n_requests && rc == 0; i++) {
+        const struct measured *m = facts_measured(run->facts, run->requests[i].request);
+        accepted += m->accepted;
+        run->no_board |= m->no_board;
+    }
     if (run->n_requests && !accepted)
         run->no_board = true;
     return rc;

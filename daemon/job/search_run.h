@@ -35,7 +35,7 @@ struct search_run {
 
     int n_requests, requests_capacity;
     struct search_request *requests;
-    bool no_board; /* a board did not answer: nothing more is asked */
+    bool no_board; /* a board is gone or did not answer: nothing more is asked */
 
     int front_version;
     const char *phase; /* of the progress */

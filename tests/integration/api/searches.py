@@ -55,6 +55,7 @@ def budget():
 
 @test("a constraint that no subnet can meet is refused at once with the best value there is")
 def infeasible():
+    bed.profile()
     least = bed.client().get("/spaces/tiny")["smallest"]["cost"]["macs"]
     doc = refuse("/constraints/0/max", 422, "infeasible", constraints=[{"metric": "macs", "max": 10}])
     equal(doc["attainable"], least, "the least MACs")
@@ -63,7 +64,26 @@ def infeasible():
     bound = doc["attainable"]
     refuse("/constraints/0/max", 422, "infeasible", constraints=[latency(bed.profile(), max=bound * 0.99)])
     refuse("/constraints/0/max", 422, constraints=[{"metric": "macs", "max": -1}])
+    refuse("/constraints/0/min", 422, constraints=[{"metric": "top1", "min": 2}])
+    refuse("/constraints/1/max", 422, constraints=[{"metric": "macs", "max": 1e9}, {"metric": "top1", "max": -0.1}])
     equal(bed.client().items("/searches"), [], "searches kept")
+
+
+@test("constraints that can be met one by one but not together end as infeasible, with the nearest values", 60)
+def together():
+    bed.profile()
+    ends = bed.client().get("/spaces/tiny")
+    few, many = (ends[end]["cost"] for end in ("smallest", "largest"))
+    limits = [{"metric": "macs", "min": many["macs"]}, {"metric": "params", "max": few["params"]}]
+    body = bed.search_body("apart", objectives=[TOP1, MACS], constraints=limits, evaluations=60, measure_front=0, calibration_nets=0)
+    job = bed.client().post("/searches", body, 202)["job"]["id"]
+    error = bed.daemon().wait_job(job, 60, state="failed")["error"]
+    equal((error["code"], error["pointer"]), ("infeasible", "/constraints"), "the error")
+    for part in ("no network met the limits", "macs", "params", f"at least {many['macs']:.6g}", f"at most {few['params']:.6g}"):
+        check(part in error["message"], f"the message says {part!r}", error)
+    equal((bed.client().get("/searches/apart")["state"], bed.client().get("/searches/apart/front")["items"]), ("failed", []), "the search and its front")
+    check("No network met the limits" in bed.daemon().cli("search", "front", "apart"), "the words of the client")
+    equal(bed.client().request("DELETE", "/searches/apart").status // 100, 2, "its removal")
 
 
 @test("tables and measurements of unknown boards, spaces and methods are refused")

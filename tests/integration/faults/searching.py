@@ -1,5 +1,6 @@
 """A search that is killed or canceled ends with the front of one that is left alone, given the same measurements."""
 import bed
+from client import problem
 from suite import Failed, check, equal, test, wait_for
 
 
@@ -101,4 +102,29 @@ def canceled():
     run.stack.cli("search", "resume", "hunt")
     run.stack.cli("job", "wait", run.job)
     compare(run.finish())
+    run.stack.stop()
+
+
+@test("a search whose board was removed meanwhile ends with predicted latencies and says so; another one is refused", 150)
+def board_removed():
+    bed.calm_search()
+    run = bed.SearchRun("boardless", board_works=False)
+    client = run.stack.client
+    wait_for("requests for the networks to calibrate on", lambda: client.items("/measurements?kind=network&state=queued"), 60)
+    run.stack.cli("search", "cancel", "hunt")
+    run.stack.wait_job(run.job, state="canceled")
+    device = client.items("/devices")[0]["id"]
+    equal(client.request("DELETE", f"/devices/{device}").status // 100, 2, "the removal")
+    run.stack.cli("search", "resume", "hunt")
+    result = run.stack.wait_job(run.job, 90)["result"]
+    front = client.get("/searches/hunt/front")
+    check(front["items"] and front["stage"] == "final", "the front", front)
+    equal((result["no_board"], result["unmeasured"], front["no_board"]), (True, len(front["items"]), True), "what the result says of measurements")
+    check("not measured: no board" in run.stack.cli("search", "front", "hunt"), "the words of the client")
+    body = {**bed.SEARCH, "objectives": [{"metric": "top1", "direction": "maximise"}, {"metric": "latency_us", "profile": run.board.profile_id, "direction": "minimise"}]}
+    problem(client.request("POST", "/searches", {**body, "name": "unmeasurable"}), 409, "conflict", "/objectives/1/profile")
+    job = client.post("/searches", {**body, "name": "predicted", "measure_front": 0, "calibration_nets": 0}, 202)["job"]["id"]
+    run.stack.wait_job(job, 90)
+    front = client.get("/searches/predicted/front")
+    check(front["items"] and front["no_board"] is False, "a front that was to be predicted only", front)
     run.stack.stop()

@@ -517,6 +517,9 @@ static void without_a_board_latency_stays_predicted(void **state) {
     assert_final_front(&daemon, "predicted");
     assert_int_equal(count(&daemon, "calibration"), 0);
     assert_int_equal(count(&daemon, "measure_request"), 1);
+    const cJSON *result = cJSON_GetObjectItem(last_data(&daemon, "done"), "result");
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItem(result, "no_board")));
+    assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(result, "unmeasured")) > 0);
     forget_events(&daemon);
     cJSON_Delete(spec);
     close_world(&world);

@@ -51,7 +51,7 @@ export type FrontItem = {
 export type Pin = { id: number; arch: string; arch_id: string; top1: number | null; test_top1: number | null; created_at: string };
 export type Front = {
   stage: string | null; version: number; hypervolume: number | null; reference_point: Record<string, number> | null;
-  calibration_version: number | null; items: FrontItem[];
+  calibration_version: number | null; no_board: boolean; items: FrontItem[];
 };
 export type MetricColumns = { value: (number | null)[]; low: (number | null)[]; high: (number | null)[]; source: (Source | null)[] };
 export type CandidatePage = {

@@ -159,6 +159,14 @@ function PinButton({ supernet, arch, pin, changed }: { supernet: string; arch: s
   );
 }
 
+/** Where the front's values come from. */
+function whence(front: Front | undefined | null): string {
+  if (front?.stage !== 'final') return 'predicted so far';
+  if (front.no_board) return 'not measured: no board; latency is predicted where it was not measured before';
+  const predicted = front.items.some((i) => Object.values(i.metrics).some((m) => m.source === 'predicted'));
+  return predicted ? 'evaluated; latency is predicted: no measurement was asked for' : 'evaluated and measured values only';
+}
+
 export function SearchPage({ id }: { id: string }) {
   const path = `/searches/${encodeURIComponent(id)}`;
   const loaded = useLoaded(() => get<Search>(path), id, ['search', 'generation', 'front'], (d) => d['id'] === id || d['search'] === id);
@@ -260,7 +268,7 @@ export function SearchPage({ id }: { id: string }) {
         ) : <div class="beside">{beside}</div>}
       </div>
       <div class="grid">
-        <Card title="The front as a table" class="wide" note={front.data?.stage === 'final' ? 'evaluated and measured values only' : 'predicted so far'}>
+        <Card title="The front as a table" class="wide" note={whence(front.data)}>
           {items.length === 0 ? <Empty>No front yet.</Empty> : (
             <Table label="Points of the front" rows={[...items].sort((a, b) => (a.metrics[x]?.value ?? 0) - (b.metrics[x]?.value ?? 0))} rowKey={(i) => i.arch_id} selected={selected} onPick={(i) => pick(i.arch_id)} columns={[
               { title: 'Top-1 (validation)', number: true, cell: (i) => <Interval name="top1" metric={i.metrics['top1']} before={i.predicted?.['top1']} /> },
