@@ -121,5 +121,5 @@ static int create_import(struct api_call *call, struct err *err) {
 }
 
 const struct api_route api_imports[] = {
-    {"POST", "/api/v1/supernets/import", NULL, .read = check_import, .write = create_import},
+    {"POST", "/api/v1/imports", NULL, .read = check_import, .write = create_import},
     {.method = NULL}};

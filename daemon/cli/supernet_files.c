@@ -39,7 +39,7 @@ static int import_run(struct cli *cli, int argc, char **argv) {
     add_path(body, file);
     if (dataset)
         cJSON_AddStringToObject(body, "dataset", dataset);
-    int rc = cli_send(cli, "POST", "/supernets/import", body, &err, &doc);
+    int rc = cli_send(cli, "POST", "/imports", body, &err, &doc);
     cJSON_Delete(body);
     return rc ? cli_fail(&err) : cli_started(cli, doc, "supernet");
 }
