@@ -49,6 +49,7 @@ struct web_request {
     struct err refused; /* code != 0: the answer instead of the handler's, after the body */
     char allow[ROUTE_ALLOW_MAX];
     bool unrouted; /* the path is none of the API's */
+    bool cut;      /* answered in the middle of its body, which is only drained now */
     bool started, in_handler, suspended, handler_owns;
     int64_t begun_us;
     struct web_answer answer;
@@ -88,3 +89,6 @@ void web_request_release(struct web_request *req); /* frees it when neither owne
 enum MHD_Result web_send(struct web_request *req); /* queues req->answer */
 void web_answer_ready(struct web_request *req);    /* sends it, or wakes what will */
 void web_serve_asset(struct web_request *req, const struct web_asset *asset);
+/* Answers req->refused while the body still comes, past libmicrohttpd, which takes answers only
+ * before a body or behind it; nothing more is sent on the connection afterwards. */
+void web_cut_off(struct web_request *req);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -218,6 +219,30 @@ void web_reply_error(struct web_request *req, const struct err *err, cJSON *extr
     if (text == NULL)
         text = mem_strdup(no_memory);
     web_reply_text(req, status, "application/problem+json", text, text == NULL ? 0 : strlen(text));
+}
+
+/* The socket has sent at most "100 Continue" for this request, so it takes the whole answer. */
+void web_cut_off(struct web_request *req) {
+    const struct err *err = &req->refused;
+    int status = problem_status(req, err);
+    cJSON *doc = problem_document(req, err, status);
+    char *text = json_print(doc);
+    struct buf answer;
+    cJSON_Delete(doc);
+    buf_init(&answer, 0);
+    buf_printf(&answer,
+               "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+               "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+               "Content-Length: %zu\r\n\r\n%s",
+               status, MHD_get_reason_phrase_for((unsigned)status),
+               strlen(text != NULL ? text : no_memory), text != NULL ? text : no_memory);
+    free(text);
+    if (answer.error == 0)
+        (void)!send(req->conn->fd, answer.data, answer.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    shutdown(req->conn->fd, SHUT_WR);
+    buf_finish(&answer);
+    req->cut = true;
+    req->answer.status = status;
 }
 
 static void reply_response(struct web_request *req, int status, const char *content_type,

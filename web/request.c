@@ -12,7 +12,9 @@
 #include "web/internal.h"
 
 enum {
-    DRAIN_MAX = 256 << 10 /* a refused body up to this size is read, so that its sender reads us */
+    DRAIN_MAX = 256 << 10, /* a refused body up to this size is read, so that its sender reads us */
+    CUT_DRAIN_MAX = 4 << 20, /* so much of one that was too long, as its sender may be far ahead */
+    CUT_DRAIN_US = 2000000   /* and for so long */
 };
 
 void *web_user(const struct web_request *req) {
@@ -303,18 +305,34 @@ static enum MHD_Result begin(struct web_request *req) {
     return MHD_YES;
 }
 
+/* To close a connection on which bytes wait resets it, and the answer with it: the rest of the body
+ * is read for a while, until its sender has heard us and closes. */
+static void cut_off(struct web_request *req) {
+    bool memory = req->body.error == ESP_ENOMEM;
+    if (memory)
+        err_set(&req->refused, ESP_ENOMEM, NULL, "out of memory");
+    else
+        err_set(&req->refused, ESP_ETOOLARGE, NULL,
+                "the body is larger than the %zu bytes that this path takes", req->body_limit);
+    buf_finish(&req->body);
+    if (req->conn == NULL)
+        return;
+    web_cut_off(req);
+    int64_t end = web_now_us() + CUT_DRAIN_US;
+    req->conn->deadline_us = end < req->conn->deadline_us ? end : req->conn->deadline_us;
+}
+
 static enum MHD_Result take_body(struct web_request *req, const char *data, size_t *size) {
     size_t len = *size;
     *size = 0;
     if (req->refused.code == 0) {
         buf_append(&req->body, data, len);
         if (req->body.error != 0)
-            err_set(&req->refused, req->body.error == ESP_ENOMEM ? ESP_ENOMEM : ESP_ETOOLARGE, NULL,
-                    "the body is larger than the %zu bytes that this path takes", req->body_limit);
+            cut_off(req);
         return MHD_YES;
     }
     req->discarded += len;
-    return req->discarded > DRAIN_MAX ? MHD_NO : MHD_YES;
+    return req->discarded > (req->cut ? CUT_DRAIN_MAX : DRAIN_MAX) ? MHD_NO : MHD_YES;
 }
 
 static void call_handler(struct web_request *req) {
@@ -359,6 +377,8 @@ enum MHD_Result web_on_access(void *context, struct MHD_Connection *connection, 
     }
     if (*upload_data_size > 0)
         return take_body(req, upload_data, upload_data_size);
+    if (req->cut)
+        return MHD_NO; /* closes */
     if (!req->started)
         call_handler(req);
     if (req->answer.status != 0 && !req->compressing)

@@ -167,6 +167,29 @@ static void test_body_limits(void **state) {
     client_close(x);
 }
 
+/* Answered at the first byte too much, while the sender goes on; then the connection ends. */
+static void test_endless_body(void **state) {
+    struct fixture *f = *state;
+    struct exchange *x = client_open(web_port(f->server));
+    static const char head[] = "POST /small" HEAD JSON "Transfer-Encoding: chunked\r\n\r\n";
+    client_send(x, head, sizeof(head) - 1);
+    client_send(x, "11\r\n0123456789abcdefg\r\n", 23);
+    assert_true(client_wait(&f->loop, x, "\"request_id\"", 2000));
+    assert_int_equal(atoi(x->text + 9), 413);
+    assert_non_null(strstr(x->text, "16 bytes"));
+    answered = last_status = 0;
+    uint64_t begun = uv_hrtime();
+    while (answered == 0 && uv_hrtime() - begun < 5000000000) { /* it drains for a while only */
+        send(x->fd, "1\r\nx\r\n", 6, MSG_NOSIGNAL | MSG_DONTWAIT);
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+        usleep(1000);
+    }
+    assert_int_equal(answered, 1);
+    assert_int_equal(last_status, 413);
+    expect(f, "GET /hello/x" HEAD "\r\n", 200, NULL);
+    client_close(x);
+}
+
 static void test_nul_in_the_request_line(void **state) {
     struct fixture *f = *state;
     static const char request[] = "GET /hello/x\0/y" HEAD "\r\n";
@@ -323,6 +346,7 @@ int main(void) {
         TEST(test_routes),
         TEST(test_bodies),
         TEST(test_body_limits),
+        TEST(test_endless_body),
         TEST(test_other_origins),
         TEST(test_nul_in_the_request_line),
         TEST(test_tokens),
