@@ -193,7 +193,7 @@ int store_checkpoint_add(struct store_tx *tx, const char *supernet, const cJSON 
                          struct err *err) {
     struct sql *sql = store_tx_sql(tx);
     const char *path, *hash;
-    int64_t step, bytes;
+    int64_t step, bytes, images = 0;
     double epoch, largest = real_or_nan(data, "top1_largest"),
                   smallest = real_or_nan(data, "top1_smallest");
     char id[ID_MAX];
@@ -206,6 +206,8 @@ int store_checkpoint_add(struct store_tx *tx, const char *supernet, const cJSON 
         r = json_int(data, "", "bytes", 0, INT64_C(1) << 53, err, &bytes);
     if (r == 0)
         r = json_real(data, "", "epoch", 0, 1e9, err, &epoch);
+    if (r == 0)
+        r = json_int_opt(data, "", "images", 0, INT64_C(1) << 53, err, &images);
     if (r != 0)
         return r;
     id_make("ck_", id);
@@ -223,8 +225,8 @@ int store_checkpoint_add(struct store_tx *tx, const char *supernet, const cJSON 
             "UPDATE supernets SET checkpoint = (SELECT id FROM checkpoints WHERE supernet = "
             "?1 ORDER BY step DESC, id DESC LIMIT 1), step = max(step, ?2), epoch = max("
             "epoch, ?3), top1_largest = coalesce(?4, top1_largest), top1_smallest = "
-            "coalesce(?5, top1_smallest) WHERE id = ?1",
-            "tirrr", supernet, step, epoch, largest, smallest);
+            "coalesce(?5, top1_smallest), images = max(images, ?6) WHERE id = ?1",
+            "tirrri", supernet, step, epoch, largest, smallest, images);
     return r != 0 ? r : announce(tx, supernet, err);
 }
 

@@ -41,10 +41,19 @@ static double seconds_since(int64_t start_ns) {
     return (double)(clock_mono_ns() - start_ns) * 1e-9;
 }
 
+/* Trained on in all rounds; an earlier round of another batch counts by its epochs. */
+static uint64_t images_seen(const struct trainer *trainer) {
+    const struct train_plan *plan = &trainer->plan;
+    uint64_t batch = (uint64_t)trainer->config.batch;
+    double before = plan->epochs_before * (double)(plan->steps_per_epoch * batch);
+    return (uint64_t)(before + 0.5) + (trainer->state.step - plan->first) * batch;
+}
+
 static void tell(const struct trainer *trainer, struct train_event *event) {
     const struct train_hooks *hooks = trainer->options.hooks;
     event->step = trainer->state.step;
     event->steps = trainer->plan.steps;
+    event->images = images_seen(trainer);
     if (hooks && hooks->event)
         hooks->event(hooks->context, event);
 }
@@ -493,8 +502,7 @@ static void fill_result(const struct trainer *trainer, int64_t called_ns,
     *result = (struct train_result){.steps = trainer->state.step,
                                     .epochs = train_epoch(&trainer->plan, trainer->state.step),
                                     .seconds = seconds_since(called_ns),
-                                    .images = (trainer->state.step - trainer->plan.first) *
-                                              (uint64_t)trainer->config.batch,
+                                    .images = images_seen(trainer),
                                     .top1_largest = trainer->latest.largest.top1,
                                     .top1_smallest = trainer->latest.smallest.top1};
     memcpy(result->checkpoint, trainer->checkpoint, sizeof result->checkpoint);

@@ -48,6 +48,7 @@ enum train_event_kind {
 struct train_event {
     enum train_event_kind kind;
     uint64_t step, steps; /* done; in all */
+    uint64_t images;      /* trained on, in all rounds */
     /* Of every event but TRAIN_RECOVERED metrics.phase is set. */
     uint64_t back_to_step;
     double eta_s;
@@ -78,8 +79,8 @@ struct train_options {
 
 struct train_result {
     uint64_t steps;
-    double epochs, seconds; /* seconds: of this call */
-    uint64_t images;
+    double epochs, seconds;             /* seconds: of this call */
+    uint64_t images;                    /* trained on, in all rounds */
     double top1_largest, top1_smallest; /* by the last validation */
     char checkpoint[64];                /* file name of the last */
 };

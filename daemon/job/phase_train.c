@@ -76,9 +76,11 @@ static cJSON *make_progress(const struct train_event *event, const char *message
 
 static void send_progress(struct channel *channel, const struct train_event *event) {
     cJSON *progress = make_progress(event, NULL);
-    cJSON_AddNumberToObject(progress, "eta_s", event->eta_s);
-    cJSON_AddNumberToObject(progress, "images_per_s", event->metrics.images_per_s);
-    cJSON_AddNumberToObject(progress, "loss", event->metrics.loss);
+    if (event->metrics.images_per_s > 0) { /* else no step has been taken yet */
+        cJSON_AddNumberToObject(progress, "eta_s", event->eta_s);
+        cJSON_AddNumberToObject(progress, "images_per_s", event->metrics.images_per_s);
+        cJSON_AddNumberToObject(progress, "loss", event->metrics.loss);
+    }
     cJSON_AddNumberToObject(progress, "learning_rate", event->metrics.learning_rate);
     cJSON_AddNumberToObject(progress, "epoch", event->metrics.epoch);
     channel_progress(channel, progress);
@@ -99,6 +101,7 @@ static void send_checkpoint(struct channel *channel, const struct train_event *e
     cJSON_AddStringToObject(data, "path", path);
     cJSON_AddNumberToObject(data, "step", (double)event->step);
     cJSON_AddNumberToObject(data, "epoch", event->metrics.epoch);
+    cJSON_AddNumberToObject(data, "images", (double)event->images);
     cJSON_AddNumberToObject(data, "bytes", (double)event->summary.bytes);
     cJSON_AddStringToObject(data, "hash", event->summary.id);
     add_accuracy(data, "top1_largest", event, &event->metrics.largest);

@@ -125,6 +125,8 @@ def canceled():
     equal(stack.client.get("/supernets/canceled")["state"], "canceled", "state of the supernet")
     step = stack.client.get("/supernets/canceled")["step"]
     check(0 < step < bed.calm().last, "the step where it stopped", step)
+    newest = max(checkpoint_steps(stack, stack.client.get("/supernets/canceled")["id"]))
+    equal(stack.client.get("/supernets/canceled")["images"], newest * bed.TRAIN["batch"], "images that it was trained on")
     stack.cli("job", "retry", job)
     stack.cli("job", "wait", job)
     compare("canceled")
