@@ -31,9 +31,29 @@ int api_answer_with_job(struct api_call *call, const char *name, cJSON *doc, cJS
     return 0;
 }
 
-void api_problem_users(struct api_call *call, cJSON *users) {
+/* "the supernet is used by others" gets who they are: (search "night", job "train", and 3 more). */
+static void name_users(const cJSON *users, struct err *err) {
+    enum { NAMED = 5 };
+    char text[sizeof(err->message)] = "";
+    int len = 0, n = 0, code = err->code;
+    const cJSON *user;
+    cJSON_ArrayForEach(user, users) {
+        const char *kind = cJSON_GetStringValue(cJSON_GetObjectItem(user, "kind"));
+        const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(user, "name"));
+        if (n++ < NAMED && len < (int)sizeof(text) - 100)
+            len += snprintf(text + len, sizeof(text) - (size_t)len, "%s%.20s \"%.63s\"",
+                            n > 1 ? ", " : "", kind != NULL ? kind : "", name != NULL ? name : "");
+    }
+    if (n > NAMED && len < (int)sizeof(text) - 30)
+        snprintf(text + len, sizeof(text) - (size_t)len, ", and %d more", n - NAMED);
+    struct err said = *err;
+    err_set(err, code, said.pointer, "%s (%s)", said.message, text);
+}
+
+void api_problem_users(struct api_call *call, cJSON *users, struct err *err) {
     if (users == NULL)
         return;
+    name_users(users, err);
     call->problem = cJSON_CreateObject();
     cJSON_AddItemToObject(call->problem, "users", users);
 }

@@ -128,7 +128,7 @@ static int delete_dataset(struct api_call *call, struct err *err) {
         r = store_dataset_delete(call->tx, cJSON_GetStringValue(cJSON_GetObjectItem(dataset, "id")),
                                  err, &users);
     cJSON_Delete(dataset);
-    api_problem_users(call, users);
+    api_problem_users(call, users, err);
     return r;
 }
 

@@ -76,7 +76,7 @@ static int delete_device(struct api_call *call, struct err *err) {
     int r = find_device(call, err, id);
     if (r == 0)
         r = store_device_remove(call->tx, id, err, &users);
-    api_problem_users(call, users);
+    api_problem_users(call, users, err);
     return r;
 }
 

@@ -32,4 +32,4 @@ int api_data_path(const struct daemon *daemon, const char *path, struct err *err
 /* 202 with {name: doc, "job": job}; takes both. Returns 0. */
 int api_answer_with_job(struct api_call *call, const char *name, cJSON *doc, cJSON *job);
 /* Adds who depends on the thing ([{"kind", "id", "name"}], taken, may be NULL) to a problem. */
-void api_problem_users(struct api_call *call, cJSON *users);
+void api_problem_users(struct api_call *call, cJSON *users, struct err *err);

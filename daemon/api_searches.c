@@ -101,7 +101,7 @@ static int delete_search(struct api_call *call, struct err *err) {
     if (r == 0)
         r = store_search_delete(call->tx, text_of(search, "id"), err, &users);
     cJSON_Delete(search);
-    api_problem_users(call, users);
+    api_problem_users(call, users, err);
     return r;
 }
 

@@ -92,7 +92,7 @@ static int delete_space(struct api_call *call, struct err *err) {
     if (space_builtin_text(call->id) != NULL)
         return err_set(err, ESP_ECONFLICT, NULL, "a built-in space cannot be deleted");
     int r = store_space_delete(call->tx, call->id, err, &users);
-    api_problem_users(call, users);
+    api_problem_users(call, users, err);
     return r;
 }
 

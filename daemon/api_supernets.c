@@ -139,7 +139,7 @@ static int delete_supernet(struct api_call *call, struct err *err) {
     if (r == 0)
         r = store_supernet_delete(call->tx, id_of(supernet), err, &users);
     cJSON_Delete(supernet);
-    api_problem_users(call, users);
+    api_problem_users(call, users, err);
     return r;
 }
 

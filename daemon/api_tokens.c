@@ -34,6 +34,10 @@ static int create_token(struct api_call *call, struct err *err) {
     }
     if (r == 0)
         r = json_int_opt(call->body, "", "uses", 1, 10000, err, &request.uses);
+    if (r == 0 && kind == 1 && json_has(call->body, "uses"))
+        r = err_set(err, ESP_EINVAL, "/uses",
+                    "a token of kind api is good until it expires or is revoked: uses are counted "
+                    "of enrolment tokens only");
     if (r == 0)
         r = json_int_opt(call->body, "", "expires_in_s", 1, 10 * 365 * 86400, err,
                          &request.expires_in_s);

@@ -8,6 +8,8 @@ const char *const job_state_names[] = {"queued", "running", "paused",   "canceli
                                        "done",   "failed",  "canceled", NULL};
 const char *const job_event_names[] = {"start", "pause", "resume", "cancel", "finish",
                                        "fail",  "stop",  "crash",  "retry",  NULL};
+const char *const job_event_passives[] = {"started", "paused",  "resumed", "cancelled", "finished",
+                                          "failed",  "stopped", "crashed", "retried",   NULL};
 
 enum {
     NO = -1,

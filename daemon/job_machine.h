@@ -33,7 +33,8 @@ enum job_event {
     JOB_RETRY,
     JOB_EVENTS
 };
-extern const char *const job_state_names[], *const job_event_names[]; /* end with NULL */
+extern const char *const job_state_names[], *const job_event_names[],
+                                                *const job_event_passives[]; /* end with NULL */
 
 enum { JOB_CRASHES_MAX = 3 };
 

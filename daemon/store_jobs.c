@@ -201,8 +201,8 @@ int store_job_apply(struct store_tx *tx, const char *id, enum job_event event, c
         return r;
     enum job_state from = row.status.state;
     if (job_step(&row.status, event) != 0)
-        return err_set(err, ESP_ECONFLICT, NULL, "the job is %s: it cannot %s",
-                       job_state_names[from], job_event_names[event]);
+        return err_set(err, ESP_ECONFLICT, NULL, "the job is %s: it cannot be %s",
+                       job_state_names[from], job_event_passives[event]);
     if (row.status.state == from)
         return 0;
     r = store_state(tx, &row, err);

@@ -68,6 +68,8 @@ int sql_open(const char *path, bool writable, struct err *err, struct sql **ret_
                      writable ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA "
                                 "foreign_keys = ON; PRAGMA trusted_schema = OFF"
                               : "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF");
+        if (r != 0)
+            err_prefix(err, r, "%s", path);
     }
     if (r != 0) {
         sql_close(sql);

@@ -67,6 +67,11 @@ static int read_objective(const cJSON *item, const char *at, const char *const *
     code = json_enum(item, at, "direction", directions, err, &direction);
     if (code < 0)
         return code;
+    if (direction == 1 && strcmp(goals->keys[objective.metric], "top1") == 0) {
+        char pointer[192];
+        snprintf(pointer, sizeof(pointer), "%s/direction", at);
+        return err_set(err, ESP_EINVAL, pointer, "top1 is maximised: nobody looks for the worst");
+    }
     for (int i = 0; i < goals->n_objectives; i++)
         if (goals->objectives[i].metric == objective.metric)
             return err_set(err, ESP_EINVAL, at, "%s is an objective twice",

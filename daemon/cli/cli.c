@@ -178,9 +178,12 @@ static void print_json(const cJSON *doc) {
 }
 
 /* Texts as they are, all else as JSON. */
-static void print_member(const cJSON *doc, const char *path) {
-    const cJSON *item = cli_item(doc, path);
-    if (cJSON_IsString(item))
+static void print_member(struct cli *cli, const cJSON *doc) {
+    const cJSON *item = cli_item(doc, cli->get);
+    if (item == NULL) {
+        fprintf(stderr, "espalier: the answer has no member \"%s\"\n", cli->get);
+        cli->missing = true;
+    } else if (cJSON_IsString(item))
         puts(item->valuestring);
     else if (cJSON_IsNumber(item))
         printf("%.17g\n", item->valuedouble);
@@ -188,9 +191,9 @@ static void print_member(const cJSON *doc, const char *path) {
         print_json(item);
 }
 
-bool cli_print_plain(const struct cli *cli, const cJSON *doc) {
+bool cli_print_plain(struct cli *cli, const cJSON *doc) {
     if (cli->get) {
-        print_member(doc, cli->get);
+        print_member(cli, doc);
         return true;
     }
     if (cli->json) {

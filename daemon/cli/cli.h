@@ -27,6 +27,7 @@ struct cli {
     struct http_client *client; /* made by cli_start */
     const char *url, *token, *ca_file, *pinned_key, *output, *get;
     bool insecure_lan, json, no_headers, wait, help;
+    bool missing;       /* what --get named was not there */
     int64_t timeout_us; /* of --wait; 0: none */
 };
 
@@ -106,9 +107,10 @@ const char *cli_text(const cJSON *doc, const char *path);
 double cli_number(const cJSON *doc, const char *path); /* NaN when absent */
 const cJSON *cli_item(const cJSON *doc, const char *path);
 
-/* Prints doc as JSON (--json) or its id (-o name) and returns true; false: the caller prints it for
- * people. */
-bool cli_print_plain(const struct cli *cli, const cJSON *doc);
+/* Prints doc as JSON (--json), one member (--get; one that is not there is said on stderr and makes
+ * the command exit with CLI_NOT_FOUND) or its id (-o name) and returns true; false: the caller
+ * prints it for people. */
+bool cli_print_plain(struct cli *cli, const cJSON *doc);
 
 /* Waits for the job with a progress bar on stderr (a line every 10 s when stderr is no terminal).
  * CLI_OK, CLI_JOB_FAILED, CLI_TIMEOUT, CLI_INTERRUPTED (the job goes on). */
@@ -117,12 +119,13 @@ int cli_wait(struct cli *cli, const char *job_id);
  * when asked to. Takes doc. */
 int cli_started(struct cli *cli, cJSON *doc, const char *name);
 
-/* Tables for people: columns aligned on a terminal, separated by tabs elsewhere. */
+/* Tables for people: columns aligned on a terminal, separated by tabs elsewhere. The latencies of a
+ * column share a unit. */
 enum cell_kind {
     CELL_TEXT,
     CELL_INT,
     CELL_PERCENT /* share */,
-    CELL_MS /* from us */,
+    CELL_LATENCY /* from us */,
     CELL_MACS,
     CELL_BYTES,
     CELL_TIME,
@@ -132,8 +135,16 @@ struct column {
     const char *title, *path;
     enum cell_kind kind;
 };
-void cli_table(const struct cli *cli, const cJSON *items, const struct column *columns,
-               int n_columns);
+void cli_table(struct cli *cli, const cJSON *items, const struct column *columns, int n_columns);
 void cli_cell(const cJSON *item, const struct column *column, char *text, int size);
+/* The unit that fits latencies up to largest_us: us below a millisecond, else ms. */
+struct cli_unit {
+    const char *name;
+    double us; /* in one */
+};
+const struct cli_unit *cli_latency_unit(double largest_us);
+enum { CLI_LATENCY = 32 };
+/* Four significant digits, without the unit's name. */
+const char *cli_latency(double us, const struct cli_unit *unit, char text[CLI_LATENCY]);
 /* "title: value" lines of one resource. */
 void cli_fields(const cJSON *doc, const struct column *columns, int n_columns);

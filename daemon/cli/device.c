@@ -37,47 +37,64 @@ static const struct column token_list[] = {{"ID", "id", CELL_TEXT},
                                            {"EXPIRES", "expires_at", CELL_TIME}};
 static const struct resource tokens = RESOURCE("/tokens", token_list, token_list);
 
-static int create_token(struct cli *cli, const char *kind, int argc, char **argv) {
-    int64_t uses = 1, expires_us = 0;
-    const char *label = NULL;
-    const struct option_row rows[] = {
-        {"uses", 0, OPTION_INT, "1", 1, 10000, "", "boards that may enrol with it", &uses},
-        {"expires", 0, OPTION_DURATION, "1h", 1e6, 3.2e13, "", "until then", &expires_us},
-        {"label", 'l', OPTION_TEXT, NULL, 0, 63, "", "for your own memory", &label},
-        CLI_COMMON_ROWS(cli)};
-    struct err err = {0};
-    cJSON *doc = NULL;
-    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
+struct new_token {
+    const char *kind, *label;
+    int64_t uses, expires_us; /* 0: not sent */
+};
 
-    if (code >= 0)
-        return code;
+static cJSON *token_body(const struct new_token *token) {
     cJSON *body = cJSON_CreateObject();
-    cJSON_AddStringToObject(body, "kind", kind);
-    cJSON_AddNumberToObject(body, "uses", (double)uses);
-    cJSON_AddNumberToObject(body, "expires_in_s", (double)(expires_us / 1000000));
-    if (label)
-        cJSON_AddStringToObject(body, "label", label);
+    cJSON_AddStringToObject(body, "kind", token->kind);
+    if (token->uses > 0)
+        cJSON_AddNumberToObject(body, "uses", (double)token->uses);
+    if (token->expires_us > 0)
+        cJSON_AddNumberToObject(body, "expires_in_s", (double)(token->expires_us / 1000000));
+    if (token->label)
+        cJSON_AddStringToObject(body, "label", token->label);
+    return body;
+}
+
+static int create_token(struct cli *cli, const struct new_token *token) {
+    struct err err = {0};
+    cJSON *doc = NULL, *body = token_body(token);
     int rc = cli_send(cli, "POST", "/tokens", body, &err, &doc);
     cJSON_Delete(body);
     if (rc)
         return cli_fail(&err);
     if (cli->output && !strcmp(cli->output, "name"))
         puts(cli_text(doc, "token")); /* what a script passes on */
-    else if (!cli_print_plain(cli, doc) && !strcmp(kind, "enrolment"))
+    else if (!cli_print_plain(cli, doc) && !strcmp(token->kind, "enrolment"))
         printf("Run this on the board:\n\n  %s\n\nThe token is shown once; it expires at %s.\n",
                cli_text(doc, "command"), cli_text(doc, "expires_at"));
-    else if (!cli->json)
+    else if (!cli->json && !cli->get)
         printf("%s\n", cli_text(doc, "token"));
     cJSON_Delete(doc);
     return CLI_OK;
 }
 
 static int add_run(struct cli *cli, int argc, char **argv) {
-    return create_token(cli, "enrolment", argc, argv);
+    struct new_token token = {.kind = "enrolment"};
+    const struct option_row rows[] = {
+        {"uses", 0, OPTION_INT, "1", 1, 10000, "", "boards that may enrol with it", &token.uses},
+        {"expires", 0, OPTION_DURATION, "1h", 1e6, 3.1536e14, "", "how long it is good",
+         &token.expires_us},
+        {"label", 'l', OPTION_TEXT, NULL, 0, 63, "", "for your own memory", &token.label},
+        CLI_COMMON_ROWS(cli)};
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
+
+    return code >= 0 ? code : create_token(cli, &token);
 }
 
 static int token_add_run(struct cli *cli, int argc, char **argv) {
-    return create_token(cli, "api", argc, argv);
+    struct new_token token = {.kind = "api"};
+    const struct option_row rows[] = {
+        {"expires", 0, OPTION_DURATION, NULL, 1e6, 3.1536e14, "",
+         "how long it is good (not given: until it is revoked)", &token.expires_us},
+        {"label", 'l', OPTION_TEXT, NULL, 0, 63, "", "for your own memory", &token.label},
+        CLI_COMMON_ROWS(cli)};
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
+
+    return code >= 0 ? code : create_token(cli, &token);
 }
 
 static int token_ls_run(struct cli *cli, int argc, char **argv) {

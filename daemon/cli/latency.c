@@ -66,8 +66,8 @@ static int build_run(struct cli *cli, int argc, char **argv) {
 static int entries_run(struct cli *cli, int argc, char **argv) {
     static const struct column columns[] = {
         {"SIGNATURE", "signature", CELL_TEXT}, {"STATE", "state", CELL_TEXT},
-        {"MEDIAN", "median_us", CELL_MS},      {"LOW", "low_us", CELL_MS},
-        {"HIGH", "high_us", CELL_MS},          {"SAMPLES", "n", CELL_INT}};
+        {"MEDIAN", "median_us", CELL_LATENCY}, {"LOW", "low_us", CELL_LATENCY},
+        {"HIGH", "high_us", CELL_LATENCY},     {"SAMPLES", "n", CELL_INT}};
     static const struct resource_part part = {"/tables", "entries", columns, COUNT(columns)};
 
     return resource_parts(cli, &part, argc, argv);
@@ -78,9 +78,12 @@ static int measure_run(struct cli *cli, int argc, char **argv) {
     const struct option_row rows[] = {
         {"method", 'm', OPTION_TEXT, "full", 1, 32, "", "brief or full", &method},
         CLI_COMMON_ROWS(cli)};
-    static const struct column columns[] = {
-        {"ID", "id", CELL_TEXT},    {"STATE", "state", CELL_TEXT}, {"MEDIAN", "median_us", CELL_MS},
-        {"LOW", "low_us", CELL_MS}, {"HIGH", "high_us", CELL_MS},  {"ARCH", "arch", CELL_TEXT}};
+    static const struct column columns[] = {{"ID", "id", CELL_TEXT},
+                                            {"STATE", "state", CELL_TEXT},
+                                            {"MEDIAN", "median_us", CELL_LATENCY},
+                                            {"LOW", "low_us", CELL_LATENCY},
+                                            {"HIGH", "high_us", CELL_LATENCY},
+                                            {"ARCH", "arch", CELL_TEXT}};
     struct err err = {0};
     cJSON *doc = NULL;
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){3, 1000}, &first);

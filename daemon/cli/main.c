@@ -59,7 +59,7 @@ static int run(const struct cli_command *command, int argc, char **argv) {
     int code = command->run(&cli, argc, argv);
 
     http_client_destroy(cli.client);
-    return code;
+    return code == CLI_OK && cli.missing ? CLI_NOT_FOUND : code;
 }
 
 int main(int argc, char **argv) {

@@ -20,13 +20,32 @@ static void scaled(double value, const char *unit, char *text, int size) {
     snprintf(text, (size_t)size, i ? "%.2f %s%s" : "%.0f %s%s", value, prefixes[i], unit);
 }
 
+const struct cli_unit *cli_latency_unit(double largest_us) {
+    static const struct cli_unit micro = {"us", 1}, milli = {"ms", 1000};
+    return largest_us >= 1000 ? &milli : &micro;
+}
+
+const char *cli_latency(double us, const struct cli_unit *unit, char text[CLI_LATENCY]) {
+    double value = us / unit->us;
+    int digits = value == 0 ? 0 : 3 - (int)floor(log10(fabs(value)));
+    digits = digits < 0 ? 0 : digits > 9 ? 9 : digits;
+    snprintf(text, CLI_LATENCY, "%.*f", digits, value);
+    return text;
+}
+
+static void format_latency(double us, double largest_us, char *text, int size) {
+    const struct cli_unit *unit = cli_latency_unit(largest_us);
+    char value[CLI_LATENCY];
+    snprintf(text, (size_t)size, "%s %s", cli_latency(us, unit, value), unit->name);
+}
+
 static void format_number(double value, enum cell_kind kind, char *text, int size) {
     switch (kind) {
     case CELL_PERCENT:
         snprintf(text, (size_t)size, "%.2f %%", 100 * value);
         break;
-    case CELL_MS:
-        snprintf(text, (size_t)size, "%.3f ms", value / 1000);
+    case CELL_LATENCY:
+        format_latency(value, fabs(value), text, size);
         break;
     case CELL_MACS:
         scaled(value, "", text, size);
@@ -63,6 +82,24 @@ void cli_cell(const cJSON *item, const struct column *column, char *text, int si
         snprintf(text, (size_t)size, "-");
 }
 
+/* Of the column's numbers; 0 when there are none. */
+static double largest_of(const cJSON *items, const struct column *column) {
+    const cJSON *item = NULL;
+    double largest = 0;
+    cJSON_ArrayForEach(item, items) largest =
+        fmax(largest, fabs(cli_number(item, column->path))); /* fmax passes NaN over */
+    return largest;
+}
+
+/* A cell of a table whose largest number in this column is known. */
+static void table_cell(const cJSON *item, const struct column *column, double largest, char *text) {
+    const cJSON *value = cli_item(item, column->path);
+    if (column->kind == CELL_LATENCY && cJSON_IsNumber(value))
+        format_latency(value->valuedouble, largest, text, CELL_SIZE);
+    else
+        cli_cell(item, column, text, CELL_SIZE);
+}
+
 /* Characters on the screen: bytes less the continuation bytes of UTF-8. */
 static int screen_width(const char *text) {
     int width = 0;
@@ -79,13 +116,15 @@ static void pad(const char *text, int width, bool right) {
 static void print_aligned(const cJSON *items, const struct column *columns, int n_columns,
                           bool headers) {
     int width[COLUMNS_MAX] = {0};
+    double largest[COLUMNS_MAX];
     char text[CELL_SIZE];
     const cJSON *item = NULL;
 
     for (int i = 0; i < n_columns; i++) {
+        largest[i] = largest_of(items, &columns[i]);
         width[i] = headers ? screen_width(columns[i].title) : 0;
         cJSON_ArrayForEach(item, items) {
-            cli_cell(item, &columns[i], text, CELL_SIZE);
+            table_cell(item, &columns[i], largest[i], text);
             width[i] = width[i] > screen_width(text) ? width[i] : screen_width(text);
         }
     }
@@ -97,7 +136,7 @@ static void print_aligned(const cJSON *items, const struct column *columns, int 
     cJSON_ArrayForEach(item, items) {
         for (int i = 0; i < n_columns; i++) {
             bool number = columns[i].kind != CELL_TEXT && columns[i].kind != CELL_TIME;
-            cli_cell(item, &columns[i], text, CELL_SIZE);
+            table_cell(item, &columns[i], largest[i], text);
             pad(text, i + 1 < n_columns || number ? width[i] : 0, number);
             fputs(i + 1 < n_columns ? "  " : "\n", stdout);
         }
@@ -107,20 +146,22 @@ static void print_aligned(const cJSON *items, const struct column *columns, int 
 static void print_tabs(const cJSON *items, const struct column *columns, int n_columns,
                        bool headers) {
     char text[CELL_SIZE];
+    double largest[COLUMNS_MAX];
     const cJSON *item = NULL;
 
+    for (int i = 0; i < n_columns; i++)
+        largest[i] = largest_of(items, &columns[i]);
     for (int i = 0; headers && i < n_columns; i++)
         printf("%s%c", columns[i].title, i + 1 < n_columns ? '\t' : '\n');
     cJSON_ArrayForEach(item, items) {
         for (int i = 0; i < n_columns; i++) {
-            cli_cell(item, &columns[i], text, CELL_SIZE);
+            table_cell(item, &columns[i], largest[i], text);
             printf("%s%c", text, i + 1 < n_columns ? '\t' : '\n');
         }
     }
 }
 
-void cli_table(const struct cli *cli, const cJSON *items, const struct column *columns,
-               int n_columns) {
+void cli_table(struct cli *cli, const cJSON *items, const struct column *columns, int n_columns) {
     if (cli_print_plain(cli, items))
         return;
     if (isatty(STDOUT_FILENO) || getenv("ESPALIER_TABLE"))

@@ -29,8 +29,10 @@ static const struct column fields[] = {
     {"evaluations", "evaluations_done", CELL_INT},
     {"of", "evaluations", CELL_INT},
     {"front", "front_size", CELL_INT},
-    {"hypervolume", "hypervolume", CELL_REAL},
-    {"hypervolume of the baseline", "result.hypervolume_random", CELL_REAL},
+    {"hypervolume of the newest front", "hypervolume", CELL_REAL},
+    {"hypervolume at the end of the search", "result.hypervolume", CELL_REAL},
+    {"  of the baseline, at equal budget", "result.hypervolume_random", CELL_REAL},
+    {"  both by values that are", "result.hypervolume_stage", CELL_TEXT},
     {"accuracy predictor's Kendall tau", "predictor.kendall_tau", CELL_REAL},
     {"  mean absolute error", "predictor.mae", CELL_REAL},
     {"job", "job", CELL_TEXT},
@@ -170,24 +172,29 @@ static void add_text(cJSON *row, const char *key, const char *text) {
     cJSON_AddStringToObject(row, key, text);
 }
 
-/* "1.234 -> 1.301 [1.290, 1.315]" in milliseconds. */
-static void describe_latency(const cJSON *item, cJSON *row) {
+/* "1.234 -> 1.301 [1.290, 1.315]" in the unit of the table. */
+static void describe_latency(const cJSON *item, const struct cli_unit *unit, cJSON *row) {
     const cJSON *now = latency_metric(cli_item(item, "metrics")),
                 *before = latency_metric(cli_item(item, "predicted"));
-    double value = cli_number(now, "value"), low = cli_number(now, "low"),
-           high = cli_number(now, "high"), predicted = cli_number(before, "value");
-    char text[96] = "-";
+    double predicted = cli_number(before, "value");
+    char value[CLI_LATENCY], low[CLI_LATENCY], high[CLI_LATENCY], was[CLI_LATENCY];
+    char text[4 * CLI_LATENCY + 32] = "-";
 
-    if (!strcmp(cli_text(now, "source"), "measured") && !isnan(predicted))
-        snprintf(text, sizeof(text), "%.3f -> %.3f [%.3f, %.3f]", predicted / 1e3, value / 1e3,
-                 low / 1e3, high / 1e3);
-    else if (!isnan(value))
-        snprintf(text, sizeof(text), "%.3f [%.3f, %.3f] %s", value / 1e3, low / 1e3, high / 1e3,
+    if (now) {
+        cli_latency(cli_number(now, "value"), unit, value);
+        cli_latency(cli_number(now, "low"), unit, low);
+        cli_latency(cli_number(now, "high"), unit, high);
+    }
+    if (now && !strcmp(cli_text(now, "source"), "measured") && !isnan(predicted))
+        snprintf(text, sizeof(text), "%s -> %s [%s, %s]", cli_latency(predicted, unit, was), value,
+                 low, high);
+    else if (now)
+        snprintf(text, sizeof(text), "%s [%s, %s] %.16s", value, low, high,
                  cli_text(now, "source"));
     add_text(row, "latency", text);
 }
 
-static cJSON *front_row(const cJSON *item) {
+static cJSON *front_row(const cJSON *item, const struct cli_unit *unit) {
     cJSON *row = cJSON_CreateObject();
     double top1 = cli_number(item, "metrics.top1.value"), test = cli_number(item, "test_top1");
     char text[64];
@@ -196,7 +203,7 @@ static cJSON *front_row(const cJSON *item) {
     add_text(row, "top1", text);
     if (!isnan(test))
         cJSON_AddNumberToObject(row, "test_top1", test);
-    describe_latency(item, row);
+    describe_latency(item, unit, row);
     cJSON_AddNumberToObject(row, "latency_us",
                             cli_number(latency_metric(cli_item(item, "metrics")), "value"));
     cJSON_AddNumberToObject(row, "macs", cli_number(item, "metrics.macs.value"));
@@ -219,14 +226,14 @@ static int compare_rows(const void *a, const void *b) {
 
 /* The front's rows as a table in their order. cJSON_InsertItemInArray would do it in place, but
  * Debian's 1.7.15 refuses some places in the middle. */
-static cJSON *front_table(const cJSON *items) {
+static cJSON *front_table(const cJSON *items, const struct cli_unit *unit) {
     cJSON *table = cJSON_CreateArray();
     const cJSON *item = NULL;
     int n = 0;
     cJSON **rows = mem_array((size_t)cJSON_GetArraySize(items) + 1, sizeof(*rows));
 
     if (rows) {
-        cJSON_ArrayForEach(item, items) rows[n++] = front_row(item);
+        cJSON_ArrayForEach(item, items) rows[n++] = front_row(item, unit);
         qsort(rows, (size_t)n, sizeof(*rows), compare_rows);
     }
     for (int i = 0; i < n; i++)
@@ -247,47 +254,78 @@ static const cJSON *front_best(const cJSON *items) {
     return best;
 }
 
+/* Of the front's latencies in us; high is 0 when it has none. */
+struct span {
+    double low, high;
+};
+
+static struct span front_span(const cJSON *items) {
+    const cJSON *item = NULL;
+    struct span span = {INFINITY, 0};
+    cJSON_ArrayForEach(item, items) {
+        double us = cli_number(latency_metric(cli_item(item, "metrics")), "value");
+        span.low = fmin(span.low, us);
+        span.high = fmax(span.high, us);
+    }
+    return span;
+}
+
 /* How wide the front is; a front that is narrow or has few points is said to be so. */
 static void print_front_summary(const cJSON *front) {
-    const cJSON *item = NULL;
-    double low = INFINITY, high = 0;
-    int n = 0;
+    struct span span = front_span(cli_item(front, "items"));
+    const struct cli_unit *unit = cli_latency_unit(span.high);
+    char low[CLI_LATENCY], high[CLI_LATENCY];
+    int n = cJSON_GetArraySize(cli_item(front, "items"));
 
-    cJSON_ArrayForEach(item, cli_item(front, "items")) {
-        double us = cli_number(latency_metric(cli_item(item, "metrics")), "value");
-        low = fmin(low, us);
-        high = fmax(high, us);
-        n++;
-    }
-    printf("\n%d points", n);
-    if (n > 0 && high > 0)
-        printf(", latency %.3f to %.3f ms (ratio %.2f)", low / 1e3, high / 1e3, high / low);
+    printf("\n%d %s", n, n == 1 ? "point" : "points");
+    if (span.high > 0)
+        printf(", latency %s to %s %s (ratio %.2f)", cli_latency(span.low, unit, low),
+               cli_latency(span.high, unit, high), unit->name, span.high / span.low);
     printf(", hypervolume %.6g, %s front\n", cli_number(front, "hypervolume"),
            cli_text(front, "stage"));
     if (cJSON_IsTrue(cli_item(front, "no_board")))
         puts("Latency not measured: no board. What has no measured interval is predicted.");
     if (n == 0)
         puts("No network met the limits.");
-    else if (n < 8 || high < 1.5 * low)
+    else if (n < 8 || span.high < 1.5 * span.low)
         puts("The space is degenerate on this board: fewer than 8 points or a latency ratio below "
              "1.5.");
 }
 
-static void print_front(const struct cli *cli, const cJSON *front) {
-    static const struct column columns[] = {
-        {"TOP-1 (VALIDATION)", "top1", CELL_TEXT},
-        {"TEST", "test_top1", CELL_PERCENT},
-        {"LATENCY MS: PREDICTED -> MEASURED [95 %]", "latency", CELL_TEXT},
-        {"MACS", "macs", CELL_MACS},
-        {"PARAMS", "params", CELL_MACS},
-        {"PEAK MEMORY", "memory", CELL_BYTES},
-        {"ARCH", "arch", CELL_TEXT}};
-    cJSON *table = front_table(cli_item(front, "items"));
+static void print_front(struct cli *cli, const cJSON *front) {
+    const struct cli_unit *unit = cli_latency_unit(front_span(cli_item(front, "items")).high);
+    char title[64];
+    const struct column columns[] = {{"TOP-1 (VALIDATION)", "top1", CELL_TEXT},
+                                     {"TEST", "test_top1", CELL_PERCENT},
+                                     {title, "latency", CELL_TEXT},
+                                     {"MACS", "macs", CELL_MACS},
+                                     {"PARAMS", "params", CELL_MACS},
+                                     {"PEAK MEMORY", "memory", CELL_BYTES},
+                                     {"ARCH", "arch", CELL_TEXT}};
+    cJSON *table = front_table(cli_item(front, "items"), unit);
 
+    snprintf(title, sizeof(title), "LATENCY %s: PREDICTED -> MEASURED [95 %%]",
+             unit->us == 1 ? "US" : "MS");
     cli_table(cli, table, columns, COUNT(columns));
     cJSON_Delete(table);
     if (!cli->no_headers)
         print_front_summary(front);
+}
+
+static int print_best(struct cli *cli, const cJSON *items, const char *search) {
+    const cJSON *best = front_best(items);
+
+    if (!best) {
+        fprintf(stderr, "espalier: %s \"%s\"\n",
+                cJSON_GetArraySize(items) == 0
+                    ? "there is no point yet on the front of the search"
+                    : "no point meets the constraints on the front of the search",
+                search);
+        return CLI_NOT_FOUND;
+    }
+    cli->json = true;
+    cli_print_plain(cli, best);
+    return CLI_OK;
 }
 
 static int front_run(struct cli *cli, int argc, char **argv) {
@@ -306,16 +344,16 @@ static int front_run(struct cli *cli, int argc, char **argv) {
         return code;
     if (cli_get(cli, &err, &doc, "/searches/%s/front", cli_encode(argv[first])))
         return cli_fail(&err);
+    code = CLI_OK;
     if (best) {
-        cli->json = true;
-        cli_print_plain(cli, front_best(cli_item(doc, "items")));
+        code = print_best(cli, cli_item(doc, "items"), argv[first]);
     } else if (archs) {
         cJSON_ArrayForEach(item, cli_item(doc, "items")) puts(cli_text(item, "arch"));
     } else if (!cli_print_plain(cli, doc)) {
         print_front(cli, doc);
     }
     cJSON_Delete(doc);
-    return CLI_OK;
+    return code;
 }
 
 /* ---- export -------------------------------------------------------------------------------- */

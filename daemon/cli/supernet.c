@@ -8,7 +8,7 @@
 static const struct column list[] = {{"ID", "id", CELL_TEXT},
                                      {"NAME", "name", CELL_TEXT},
                                      {"SPACE", "space", CELL_TEXT},
-                                     {"DATASET", "dataset", CELL_TEXT},
+                                     {"DATASET", "dataset_name", CELL_TEXT},
                                      {"STATE", "state", CELL_TEXT},
                                      {"STEP", "step", CELL_INT},
                                      {"LARGEST", "top1_largest", CELL_PERCENT},
@@ -18,7 +18,7 @@ static const struct column fields[] = {
     {"name", "name", CELL_TEXT},
     {"space", "space", CELL_TEXT},
     {"fingerprint", "space_fingerprint", CELL_TEXT},
-    {"data set", "dataset", CELL_TEXT},
+    {"data set", "dataset_name", CELL_TEXT},
     {"state", "state", CELL_TEXT},
     {"step", "step", CELL_INT},
     {"epoch", "epoch", CELL_INT},
@@ -31,6 +31,7 @@ static const struct column fields[] = {
 static const struct resource supernets = RESOURCE("/supernets", list, fields);
 
 /* What --set and the options below put into "train"; 0 or unset: the daemon's default. */
+enum { TIME_DEFAULT_S = 240 };
 struct train_options {
     int64_t time_us, epochs, batch, seed;
     double learning_rate;
@@ -43,7 +44,8 @@ static cJSON *train_body(const struct train_options *o) {
     if (o->epochs > 0)
         cJSON_AddNumberToObject(train, "epochs", (double)o->epochs);
     else
-        cJSON_AddNumberToObject(train, "time_budget_s", (double)o->time_us / 1e6);
+        cJSON_AddNumberToObject(train, "time_budget_s",
+                                o->time_us > 0 ? (double)o->time_us / 1e6 : TIME_DEFAULT_S);
     if (o->batch > 0)
         cJSON_AddNumberToObject(train, "batch", (double)o->batch);
     if (o->learning_rate > 0)
@@ -103,8 +105,10 @@ static int train_run(struct cli *cli, int argc, char **argv) {
          "sandwich (default), progressive, coupled, single", &o.regime},
         {"arch", 'a', OPTION_TEXT, NULL, 1, 1023, "", "train this one arch alone (regime single)",
          &o.arch},
-        {"time", 't', OPTION_DURATION, "4m", 1e6, 1e12, "", "train about this long", &o.time_us},
-        {"epochs", 'e', OPTION_INT, "0", 0, 100000, "", "or this many epochs", &o.epochs},
+        {"time", 't', OPTION_DURATION, NULL, 1e6, 1e12, "",
+         "train about this long (4m when neither this nor --epochs is given)", &o.time_us},
+        {"epochs", 'e', OPTION_INT, "0", 0, 100000, "", "or this many epochs (0: by time)",
+         &o.epochs},
         {"batch", 0, OPTION_INT, "0", 0, 65536, "images", "images of a step (0: default)",
          &o.batch},
         {"learning-rate", 0, OPTION_REAL, "0", 0, 100, "", "peak learning rate (0: default)",
@@ -119,6 +123,8 @@ static int train_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
+    if (o.time_us > 0 && o.epochs > 0)
+        return cli_usage("--time and --epochs exclude each other");
     if (!new.init_from && !new.space != !new.dataset)
         return cli_usage("a new supernet needs --space and --dataset, or --init-from; one that "
                          "exists takes none of them");

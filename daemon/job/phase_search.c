@@ -516,6 +516,8 @@ static cJSON *describe_result(const struct search_run *run, const double volumes
     add_number(result, "hypervolume", true, volumes[SEARCH_MAIN]);
     add_number(result, "hypervolume_random", run->loops[SEARCH_BASELINE] != NULL,
                volumes[SEARCH_BASELINE]);
+    /* Both are of the loops' last generations: before a front is evaluated and measured. */
+    cJSON_AddStringToObject(result, "hypervolume_stage", "predicted");
     cJSON_AddNumberToObject(result, "latency_ratio", ratio);
     add_number(result, "kendall_tau", run->predictor != NULL, run->kendall_tau);
     cJSON_AddNumberToObject(result, "unmeasured", count_unmeasured(run, front, n));

@@ -25,6 +25,7 @@ def unknown():
     refuse("/objectives/1/profile", objectives=[TOP1, {"metric": "latency_us", "direction": "minimise"}])
     refuse("/objectives/1/metric", objectives=[TOP1, {"metric": "happiness", "direction": "maximise"}])
     refuse("/objectives/0/direction", objectives=[{"metric": "top1", "direction": "sideways"}, MACS])
+    refuse("/objectives/0/direction", objectives=[{"metric": "top1", "direction": "minimise"}, MACS])
     refuse("/objectives/1", objectives=[TOP1, TOP1])
     refuse("/objectives", objectives=[])
     refuse("/constraints/0/profile", constraints=[latency("pf_none", max=100)])

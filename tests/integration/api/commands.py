@@ -1,0 +1,99 @@
+"""What the command line client asks for, and what it prints of the answers."""
+import re
+
+import bed
+import data
+from client import problem
+from suite import check, equal, test
+
+
+@test("a training by time and by epochs at once is wrong use", 120)
+def time_and_epochs():
+    bed.supernet()
+    done = bed.daemon().cli_run("supernet", "train", "both", "--space", "tiny", "--dataset", "bars", "--time", "4m", "--epochs", "3")
+    equal(done.returncode, 2, "exit code")
+    check("--time and --epochs" in done.stderr, "the reason", done.stderr)
+    problem(bed.client().request("GET", "/supernets/both"), 404)
+
+
+@test("a token for people is good until it is revoked, one for boards for an hour and one board")
+def tokens():
+    stack, client = bed.daemon(), bed.client()
+
+    def newest():
+        return client.items("/tokens")[0]
+    secret = stack.cli("token", "add", "--label", "for me", "-o", "name")
+    equal(len(secret.split()), 1, "words of the secret")
+    made = newest()
+    equal((made["kind"], made["label"], made["expires_at"], made["uses_left"]), ("api", "for me", None, None), "the token")
+    stack.cli("token", "add", "--expires", "2h")
+    check(newest()["expires_at"] is not None, "it expires when asked to", newest())
+    stack.cli("token", "add", "--uses", "2", status=2)
+    stack.cli("device", "add", "--uses", "3")
+    made = newest()
+    equal((made["kind"], made["uses_left"]), ("enrolment", 3), "the token of boards")
+    check(made["expires_at"] is not None, "it expires", made)
+    problem(client.request("POST", "/tokens", {"kind": "api", "uses": 2}), 422, pointer="/uses")
+
+
+@test("a member that is not there is exit code 3 and a sentence, and nothing on stdout")
+def missing_member():
+    bed.supernet()
+    for words in (("supernet", "show", "net", "--get", "no.such"), ("supernet", "ls", "--get", "7.id")):
+        done = bed.daemon().cli_run(*words)
+        equal((done.returncode, done.stdout), (3, ""), "exit code and output")
+        check(words[-1] in done.stderr, "the sentence names it", done.stderr)
+    equal(bed.daemon().cli("supernet", "show", "net", "--get", "dataset_name"), "bars", "a member that is there")
+
+
+@test("the best point of a front that has none is exit code 3 and a sentence", 120)
+def empty_front():
+    stack = bed.daemon()
+    job = stack.client.post("/searches", bed.search_body("barren", evaluations=100000), 202)["job"]["id"]
+    stack.cli("search", "cancel", "barren")
+    stack.wait_job(job, state="canceled")
+    equal(stack.client.get("/searches/barren/front")["items"], [], "the front")
+    done = stack.cli_run("search", "front", "barren", "--best", "--get", "arch")
+    equal((done.returncode, done.stdout), (3, ""), "exit code and output")
+    check("no point" in done.stderr and "barren" in done.stderr, "the sentence", done.stderr)
+
+
+@test("a search's hypervolume is shown beside that of its baseline, the final front's apart", 150)
+def search_shown():
+    stack = bed.daemon()
+    job = stack.client.post("/searches", bed.search_body("shown"), 202)["job"]["id"]
+    stack.wait_job(job, 120)
+    doc = stack.client.get("/searches/shown")
+    result = doc["result"]
+    equal(result["hypervolume_stage"], "predicted", "the stage of both")
+    shown = stack.cli("search", "show", "shown")
+    for name, value in (("hypervolume of the newest front", doc["hypervolume"]), ("hypervolume at the end of the search", result["hypervolume"]), ("of the baseline, at equal budget", result["hypervolume_random"])):
+        check(re.search(rf"{name} +{re.escape(format(value, '.4g'))}$", shown, re.M), name, shown)
+
+
+@test("latencies are shown with four significant digits in one fitting unit", 60)
+def latencies():
+    stack = bed.daemon()
+    front = stack.client.get("/searches/shown/front")["items"]
+    values = [metric["value"] for item in front for key, metric in item["metrics"].items() if key.startswith("latency_us")]
+    unit, scale = ("ms", 1000) if max(values) >= 1000 else ("us", 1)
+    lines = stack.cli("search", "front", "shown").splitlines()
+    check(f"LATENCY {unit.upper()}:" in lines[0], "the head", lines[0])
+    cells = [line.split("\t")[2] for line in lines[1:1 + len(front)]]
+    told = [re.search(r"(?:-> |^)([\d.]+) \[", cell).group(1) for cell in cells]
+    equal([len(text.replace(".", "").lstrip("0")) for text in told], [4] * len(front), "significant digits")
+    for text, value in zip(told, sorted(values)):
+        check(abs(float(text) * scale - value) <= 1e-3 * value, "the value", (text, value))
+    head, *rows = stack.cli("arch", "show", "tiny", data.LARGE_ARCH, "--profile", bed.profile(), "--no-headers").split("\n\n")
+    check(re.search(r"^latency +[\d.]+ (us|ms)$", head, re.M), "the latency of the whole", head)
+    equal(len({line.split("\t")[-1].split()[1] for line in rows[0].splitlines() if not line.endswith("-")}), 1, "units in a column")
+
+
+@test("what uses a supernet is named, and what cannot be done to a job is said in words")
+def refusals():
+    stack = bed.daemon()
+    done = stack.cli_run("supernet", "rm", "net")
+    equal(done.returncode, 4, "exit code")
+    check('search "shown"' in done.stderr, "the user is named", done.stderr)
+    job = stack.client.get("/searches/shown")["job"]
+    check("it cannot be cancelled" in stack.cli_run("job", "cancel", job).stderr, "the words", stack.cli_run("job", "cancel", job).stderr)
