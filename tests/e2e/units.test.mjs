@@ -53,15 +53,21 @@ test('scales go there and back', () => {
 
 test('numbers read well', () => {
   assert.equal(format.percent(0.91234), '91.23 %');
-  assert.equal(format.ms(1234.5), '1.234 ms');
+  assert.equal(format.latency(1234.5), '1.234 ms');
+  assert.equal(format.latency(13.2849), '13.28 us');
+  assert.equal(format.latency(0.2103), '0.2103 us');
+  assert.equal(format.latency(999.9, 2000), '0.9999 ms');
+  assert.equal(format.inMs(13.2849), '0.01328 ms');
+  assert.equal(format.largest([3, null, -7, undefined]), 7);
   assert.equal(format.short(3410792), '3.41 M');
   assert.equal(format.short(998), '998');
   assert.equal(format.short(8064), '8064');
   assert.equal(format.significant(5.594e-6), '5.59 × 10⁻⁶');
   assert.deepEqual(format.even([0.005, 0.01, 0.015]), ['0.005', '0.010', '0.015']);
   assert.deepEqual(format.tickLabels('macs', [5e5, 1e6]), { text: ['0.5', '1.0'], unit: 'M' });
-  assert.deepEqual(format.tickLabels('latency_us:pf', [50, 100]), { text: ['0.05', '0.10'], unit: 'ms' });
+  assert.deepEqual(format.tickLabels('latency_us:pf', [50, 100]), { text: ['50', '100'], unit: 'us' });
   assert.equal(format.duration(3725), '1:02 h');
-  assert.equal(format.ms(null), '–');
+  assert.deepEqual(format.tickLabels('latency_us:pf', [500, 1000]), { text: ['0.5', '1.0'], unit: 'ms' });
+  assert.equal(format.latency(null), '–');
   assert.equal(format.ago('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:05:00Z')), '5 min ago');
 });

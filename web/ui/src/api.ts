@@ -2,6 +2,7 @@
 
 export type Job = {
   id: string; kind: string; state: string; subject: string; attempt: number;
+  waits_for?: { device: string } | null;
   progress?: Progress | null; result: Record<string, unknown> | null;
   error: { code: string; message: string; pointer?: string } | null;
   attempts?: { attempt: number; started_at: string; ended_at: string | null; reason: string | null }[];
@@ -61,7 +62,7 @@ export type CandidatePage = {
 export type Profile = { id: string; name: string; device: string; runtime: string; precision: string; threads: number; governor: string; noise: number | null; calibration: Calibration | null };
 export type Device = {
   id: string; name: string; state: string; health: string; online: boolean; last_seen_at: string | null; noise: number | null; worker_version: string | null;
-  fingerprint: Record<string, unknown> | null; profiles: Profile[] | string[]; lease: { id: string } | null; queue: number; local: boolean; created_at: string; note?: string | null;
+  fingerprint: Record<string, unknown> | null; profiles: Profile[] | string[]; lease: { id: string } | null; queue: number; local: boolean; waits_for: { job: string; seconds?: number } | null; created_at: string; note?: string | null;
 };
 export type Table = {
   id: string; profile: string; space: string; method: string; needed: number; measured: number; failed: number; state: string; created_at?: string;

@@ -1,6 +1,6 @@
 // A subnet drawn stage by stage: a block's height is its output resolution, its width the channels inside; kernel size, expand ratio, SE and cost on it.
 import { get, type Arch, type ArchUnit } from './api';
-import { ms, short, percent } from './format';
+import { largest, latency, short, percent } from './format';
 import { Facts, Failed, Table, Waiting } from './parts';
 import { useLoaded } from './state';
 
@@ -16,7 +16,7 @@ function Block({ unit, last, widest, tallest, slowest }: { unit: ArchUnit; last:
   const height = 30 + 54 * Math.sqrt(unit.h_out / tallest);
   const share = slowest > 0 && unit.latency_us ? unit.latency_us / slowest : 0;
   const [name, detail] = words(unit, last);
-  const title = `${unit.signature}: ${short(unit.macs)} MACs, ${short(unit.params)} parameters${unit.latency_us ? `, ${ms(unit.latency_us)}` : ''}`;
+  const title = `${unit.signature}: ${short(unit.macs)} MACs, ${short(unit.params)} parameters${unit.latency_us ? `, ${latency(unit.latency_us)}` : ''}`;
   return (
     <div class={`unit ${unit.residual ? 'residual' : ''} ${unit.stage >= 0 ? '' : 'fixed'}`} style={{ width: `${width}px`, height: `${height}px` }} title={title}>
       <b>{name}</b>
@@ -63,19 +63,20 @@ export function ArchView({ space, arch, profile }: { space: string; arch: string
   const { data, error } = useLoaded(() => get<Arch>(query), query);
   if (!data) return error ? <Failed error={error} /> : <Waiting />;
   const total = data.units.reduce((sum, u) => sum + (u.latency_us ?? 0), 0);
+  const most = largest(data.units.map((u) => u.latency_us));
   return (
     <div>
       <code class="genotype">{data.arch}</code>
       <Drawing arch={data} />
       <Facts rows={[
         ['MACs', short(data.cost.macs)], ['Parameters', short(data.cost.params)], ['Peak activation memory', short(data.cost.peak_activation_bytes, 'B')],
-        ['Model', short(data.cost.model_bytes, 'B')], ...(data.latency ? [['Latency, predicted', ms(data.latency.us)] as [string, string]] : []),
+        ['Model', short(data.cost.model_bytes, 'B')], ...(data.latency ? [['Latency, predicted', latency(data.latency.us)] as [string, string]] : []),
       ]} />
       <details>
         <summary>Unit by unit</summary>
         <Table label="Units of the network" rows={data.units} rowKey={(u) => `${data.units.indexOf(u)}`} columns={[
           { title: 'Unit', cell: (u) => u.signature }, { title: 'MACs', number: true, cell: (u) => short(u.macs) }, { title: 'Parameters', number: true, cell: (u) => short(u.params) },
-          { title: 'Latency', number: true, cell: (u) => ms(u.latency_us) }, { title: 'Share', number: true, cell: (u) => (total > 0 ? percent((u.latency_us ?? 0) / total, 1) : '–') },
+          { title: 'Latency', number: true, cell: (u) => latency(u.latency_us, most) }, { title: 'Share', number: true, cell: (u) => (total > 0 ? percent((u.latency_us ?? 0) / total, 1) : '–') },
         ]} />
       </details>
     </div>

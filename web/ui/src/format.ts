@@ -1,10 +1,14 @@
-// Numbers as people read them. Latencies come in microseconds and are shown in milliseconds; top-1 comes as a share.
+// Numbers as people read them. Latencies come in microseconds and are shown in the unit that fits; top-1 comes as a share.
 
 export const dash = '–';
 const known = (v: number | null | undefined): v is number => typeof v === 'number' && Number.isFinite(v);
 
 export const percent = (v: number | null | undefined, digits = 2) => (known(v) ? `${(100 * v).toFixed(digits)} %` : dash);
-export const ms = (us: number | null | undefined) => (known(us) ? `${significant(us / 1000)} ms` : dash);
+/** A latency in us below a millisecond, else in ms; `most`: the largest of the column, whose unit all of them share. */
+export const latency = (us: number | null | undefined, most = us) => (!known(us) ? dash : Math.abs(most ?? us) >= 1000 ? `${significant(us / 1000)} ms` : `${significant(us)} us`);
+/** Where a number in ms is to be typed beside it. */
+export const inMs = (us: number | null | undefined) => (known(us) ? `${significant(us / 1000)} ms` : dash);
+export const largest = (values: (number | null | undefined)[]) => Math.max(0, ...values.filter(known).map(Math.abs));
 
 export function significant(v: number, digits = 4): string {
   if (v === 0) return '0';
@@ -56,9 +60,9 @@ export const metricName = (key: string, profiles: Record<string, string> = {}): 
   return (names[name] ?? name) + (profile ? ` on ${profiles[profile] ?? profile}` : '');
 };
 
-export const metricValue = (key: string, v: number | null | undefined): string => {
+export const metricValue = (key: string, v: number | null | undefined, most?: number): string => {
   if (key === 'top1') return percent(v);
-  if (key.startsWith('latency_us')) return ms(v);
+  if (key.startsWith('latency_us')) return latency(v, most ?? v);
   if (key.endsWith('_bytes')) return short(v, 'B');
   return short(v);
 };
@@ -75,9 +79,10 @@ export function even(values: number[]): string[] {
 /** Ticks of a metric's axis: plain numbers, and the one unit they share. */
 export function tickLabels(key: string, values: number[], log = false): { text: string[]; unit: string } {
   const most = Math.max(...values.map(Math.abs), 0);
-  const power = key === 'top1' || key.startsWith('latency_us') ? 0 : Math.min(4, Math.max(0, Math.floor(Math.log10(most || 1) / 3)));
-  const factor = key === 'top1' ? 100 : key.startsWith('latency_us') ? 1e-3 : 1000 ** -power;
-  const unit = key === 'top1' ? '%' : key.startsWith('latency_us') ? 'ms' : `${['', 'k', 'M', 'G', 'T'][power]}${key.endsWith('_bytes') ? 'B' : ''}`;
+  const time = key.startsWith('latency_us');
+  const power = key === 'top1' ? 0 : Math.min(time ? 1 : 4, Math.max(0, Math.floor(Math.log10(most || 1) / 3)));
+  const factor = key === 'top1' ? 100 : 1000 ** -power;
+  const unit = key === 'top1' ? '%' : time ? (power ? 'ms' : 'us') : `${['', 'k', 'M', 'G', 'T'][power]}${key.endsWith('_bytes') ? 'B' : ''}`;
   const scaled = values.map((v) => v * factor);
   return { text: log ? scaled.map((v) => `${+v.toPrecision(3)}`) : even(scaled), unit };
 }

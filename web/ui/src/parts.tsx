@@ -54,7 +54,7 @@ export const progressOf = (job: Job): Progress | null => progress.value[job.id] 
 export function ProgressLine({ job }: { job: Job }) {
   const p = progressOf(job);
   const words = [
-    p?.phase ?? job.state,
+    job.waits_for ? `waits for ${job.waits_for.device}, which measures` : p?.phase ?? job.state,
     p?.done != null && p.total ? `${short(p.done)} of ${short(p.total)} ${p.unit ?? ''}` : '',
     p?.images_per_s ? `${short(p.images_per_s)} images/s` : '',
     p?.loss != null ? `loss ${p.loss.toFixed(3)}` : '',

@@ -1,7 +1,8 @@
 import { useState } from 'preact/hooks';
 import { get, list, patch, post, type Calibration, type Device, type Measurement, type Profile, type Space, type Table as LatencyTable, type TableEntry } from '../api';
-import { ago, ms, percent, short } from '../format';
+import { ago, duration, largest, latency, percent, short, significant } from '../format';
 import { Act, Card, Empty, Facts, Failed, Page, State, Table, Waiting } from '../parts';
+import { href } from '../router';
 import { useLoaded, useTick } from '../state';
 
 function BuildTable({ profile }: { profile: string }) {
@@ -20,10 +21,11 @@ function BuildTable({ profile }: { profile: string }) {
 function Entries({ table }: { table: LatencyTable }) {
   const { data, error } = useLoaded(() => list<TableEntry>(`/tables/${table.id}/entries`), table.id, ['table'], (d) => d['id'] === table.id);
   if (!data) return error ? <Failed error={error} /> : <Waiting />;
+  const most = largest(data.map((e) => e.high_us ?? e.median_us));
   return (
     <Table label="Entries of the table" rows={data} rowKey={(e) => e.signature} columns={[
-      { title: 'Unit', cell: (e) => e.signature }, { title: 'State', cell: (e) => <State of={e.state} /> }, { title: 'Median', number: true, cell: (e) => ms(e.median_us) },
-      { title: '95 % interval', number: true, cell: (e) => (e.low_us == null ? '–' : `${ms(e.low_us)} to ${ms(e.high_us)}`) }, { title: 'Samples', number: true, cell: (e) => e.n ?? '–' },
+      { title: 'Unit', cell: (e) => e.signature }, { title: 'State', cell: (e) => <State of={e.state} /> }, { title: 'Median', number: true, cell: (e) => latency(e.median_us, most) },
+      { title: '95 % interval', number: true, cell: (e) => (e.low_us == null ? '–' : `${latency(e.low_us, most)} to ${latency(e.high_us, most)}`) }, { title: 'Samples', number: true, cell: (e) => e.n ?? '–' },
     ]} />
   );
 }
@@ -46,13 +48,16 @@ function Tables({ profile }: { profile: string }) {
   );
 }
 
+/** "0.988 × sum − 0.3556 us" */
+const correction = (c: Calibration) => `${significant(c.a, 3)} × sum ${c.c < 0 ? '−' : '+'} ${latency(Math.abs(c.c))}`;
+
 function Calibrations({ profile }: { profile: string }) {
   const { data } = useLoaded(() => list<Calibration>(`/calibrations?profile=${encodeURIComponent(profile)}`), `cal ${profile}`, ['search', 'front']);
   if (!data?.length) return <Empty>None yet: a search measures whole networks and fits one.</Empty>;
   return (
     <Table label="Calibrations" rows={data} rowKey={(c) => c.id ?? String(c.version)} columns={[
       { title: 'Version', number: true, cell: (c) => c.version }, { title: 'Kind', cell: (c) => c.kind }, { title: 'Networks', number: true, cell: (c) => c.n },
-      { title: 'Correction', cell: (c) => `${c.a?.toFixed(3)} × sum + ${ms(c.c)}` },
+      { title: 'Correction', number: true, cell: correction },
       { title: 'Mean error before → after', number: true, cell: (c) => (c.before && c.after ? `${percent(c.before.mape, 1)} → ${percent(c.after.mape, 1)}` : '–') },
       { title: 'Within ±10 %', number: true, cell: (c) => percent(c.after?.within_10, 0) }, { title: 'Fitted', cell: (c) => ago(c.created_at) },
     ]} />
@@ -62,10 +67,11 @@ function Calibrations({ profile }: { profile: string }) {
 function Measurements({ profile }: { profile: string }) {
   const { data } = useLoaded(() => get<{ items: Measurement[] }>(`/measurements?profile=${encodeURIComponent(profile)}&kind=network&page_size=50`), `ms ${profile}`, ['measurement'], (d) => d['profile'] === profile);
   if (!data?.items.length) return <Empty>No whole network has been measured here.</Empty>;
+  const most = largest(data.items.map((m) => m.high_us ?? m.median_us));
   return (
     <Table label="Measurements of whole networks" rows={data.items} rowKey={(m) => m.id} columns={[
-      { title: 'Network', cell: (m) => <span class="genotype">{m.arch ?? m.signature ?? m.id}</span> }, { title: 'State', cell: (m) => <State of={m.state} /> }, { title: 'Median', number: true, cell: (m) => ms(m.median_us) },
-      { title: '95 % interval', number: true, cell: (m) => (m.low_us == null ? '–' : `${ms(m.low_us)} to ${ms(m.high_us)}`) }, { title: 'Samples', number: true, cell: (m) => m.n ?? '–' }, { title: 'Method', cell: (m) => m.method }, { title: 'When', cell: (m) => ago(m.created_at) },
+      { title: 'Network', cell: (m) => <span class="genotype">{m.arch ?? m.signature ?? m.id}</span> }, { title: 'State', cell: (m) => <State of={m.state} /> }, { title: 'Median', number: true, cell: (m) => latency(m.median_us, most) },
+      { title: '95 % interval', number: true, cell: (m) => (m.low_us == null ? '–' : `${latency(m.low_us, most)} to ${latency(m.high_us, most)}`) }, { title: 'Samples', number: true, cell: (m) => m.n ?? '–' }, { title: 'Method', cell: (m) => m.method }, { title: 'When', cell: (m) => ago(m.created_at) },
     ]} />
   );
 }
@@ -81,6 +87,7 @@ export function DevicePage({ id }: { id: string }) {
     <Page title={data.name} lead={<><State of={data.online ? 'online' : 'offline'} /> <State of={data.health} /> {data.state !== 'active' && <State of={data.state} />}</>} actions={
       data.state === 'active' ? <Act do={() => change('paused')} done="No more measurements go to this board.">Pause</Act> : <Act class="primary" do={() => change('active')} done="The board measures again.">Activate</Act>
     }>
+      {data.waits_for && <p class="note" role="status">The board waits with its measurement: <a href={href(['jobs', data.waits_for.job])}>a job</a> of this machine must reach a step's end first{data.waits_for.seconds ? `, for ${duration(data.waits_for.seconds)} so far` : ''}.</p>}
       <div class="grid">
         <Card title="Board" class="wide">
           <Facts rows={[

@@ -1,10 +1,9 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { get, post, type Job } from '../api';
-import { significant } from '../format';
+import { percent, significant } from '../format';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
-import { href } from '../router';
 import { useLoaded } from '../state';
-import { subjectPage } from './overview';
+import { Subject, useNames } from './jobs';
 
 type Log = { text: string; offset: number; next_offset: number; end: boolean };
 
@@ -33,8 +32,19 @@ function useLog(id: string, live: boolean) {
   return text;
 }
 
+/** Members of results in words; others by their own name. */
+const words: Record<string, string> = {
+  steps: 'Steps', epochs: 'Epochs', images: 'Images seen', seconds: 'Seconds', top1_largest: 'Top-1 of the largest subnet', top1_smallest: 'Top-1 of the smallest subnet', checkpoint: 'Checkpoint',
+  n: 'Networks', evaluations: 'Evaluations', front_size: 'Points on the front', hypervolume: 'Hypervolume at the end of the search', hypervolume_random: 'Hypervolume of the baseline', hypervolume_stage: 'Hypervolumes by values that are',
+  latency_ratio: 'Slowest over fastest on the front', kendall_tau: 'Rank agreement (tau)', degenerate: 'Front too narrow or too small', bytes: 'Bytes', hash: 'Hash', measured: 'Measured', needed: 'Needed', failed: 'Failed',
+  n_train: 'Training images', n_validation: 'Validation images', n_test: 'Test images', n_classes: 'Classes',
+};
+const inWords = (key: string) => words[key] ?? key.replaceAll('_', ' ').replace(/^./, (c) => c.toUpperCase());
+
 /** A member of a job's result, as people read it. */
-function told(v: unknown): string {
+function told(key: string, v: unknown): string {
+  if (v === null) return '–';
+  if (key.startsWith('top1') && typeof v === 'number') return percent(v);
   if (typeof v === 'number' && !Number.isInteger(v)) return significant(v, 5);
   if (typeof v === 'boolean') return v ? 'yes' : 'no';
   return typeof v === 'object' ? JSON.stringify(v) : String(v);
@@ -44,10 +54,10 @@ export function JobPage({ id }: { id: string }) {
   const { data, error } = useLoaded(() => get<Job>(`/jobs/${encodeURIComponent(id)}`), id, ['job'], (d) => d['id'] === id);
   const active = data ? ['running', 'queued', 'paused', 'canceling'].includes(data.state) : true;
   const log = useLog(id, active);
+  const names = useNames();
   if (!data) return <Page title="Job">{error ? <Failed error={error} /> : <Waiting />}</Page>;
-  const subject = subjectPage(data);
   return (
-    <Page title={data.id} lead={<>{data.kind} <State of={data.state} /> {subject && <a href={href(subject)}>{data.subject}</a>}</>} actions={
+    <Page title={data.id} lead={<>{data.kind} <State of={data.state} /> <Subject job={data} names={names.data} /></>} actions={
       active ? <Act do={() => post(`/jobs/${data.id}/cancel`)} confirm="Stop this job? It can be resumed." done="The job stops at its next step.">Stop</Act>
         : data.state !== 'done' ? <Act class="primary" do={() => post(`/jobs/${data.id}/retry`)} done="The job is queued again.">Try again</Act> : null
     }>
@@ -61,7 +71,7 @@ export function JobPage({ id }: { id: string }) {
             ]} />
           </Card>
         )}
-        {data.result && <Card title="Result"><Facts rows={Object.entries(data.result).map(([k, v]) => [k.replaceAll('_', ' '), told(v)])} /></Card>}
+        {data.result && <Card title="Result"><Facts rows={Object.entries(data.result).map(([k, v]) => [inWords(k), told(k, v)])} /></Card>}
         <Card title="Log" class="wide">{log ? <pre class="log" tabIndex={0}>{log}</pre> : <Empty>The log is empty.</Empty>}</Card>
       </div>
     </Page>

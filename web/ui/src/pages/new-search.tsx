@@ -1,7 +1,7 @@
 // The form that submits a search. The daemon checks; each of its errors is shown at its field.
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, list, post, type Profile, type Search, type Supernet } from '../api';
-import { metricValue, ms } from '../format';
+import { inMs, metricValue } from '../format';
 import { Card, Empty, Failed, Page } from '../parts';
 import { go } from '../router';
 import { useLoaded } from '../state';
@@ -92,8 +92,8 @@ export function NewSearch() {
         </Card>
         <Card title="Limits">
           {chosenProfile && (
-            <label class="field"><span>Latency at most (ms)</span><input name="max_latency" type="number" min="0" step="any" placeholder={latency ? `median of random subnets: ${ms(latency.median)}` : 'none'} />
-              {latency && <small class="note">Random subnets: {ms(latency.min)} to {ms(latency.max)}, half of them below {ms(latency.median)}.</small>}{problem('/latency_us')}</label>
+            <label class="field"><span>Latency at most (ms)</span><input name="max_latency" type="number" min="0" step="any" placeholder={latency ? `median of random subnets: ${inMs(latency.median)}` : 'none'} />
+              {latency && <small class="note">Random subnets: {inMs(latency.min)} to {inMs(latency.max)}, half of them below {inMs(latency.median)}.</small>}{problem('/latency_us')}</label>
           )}
           <label class="field"><span>MACs at most (millions)</span><input name="max_macs" type="number" min="0" step="any" placeholder="none" />{problem('/macs')}</label>
           <label class="field"><span>Peak activation memory at most (kB)</span><input name="max_memory" type="number" min="0" step="any" placeholder="none" />{problem('/peak_activation_bytes')}</label>

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { get, list, post, type CandidatePage, type Front, type FrontItem, type Job, type Metric, type Pin, type Profile, type Search, type Source } from '../api';
 import { ArchView } from '../arch-view';
-import { metricName, metricValue, percent, short, significant, tickLabels } from '../format';
+import { largest, metricName, metricValue, percent, short, significant, tickLabels } from '../format';
 import { Lines, type Curve } from '../lines';
 import { listen } from '../live';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
@@ -95,13 +95,17 @@ function pointOf(c: Candidate | FrontItem, x: string, y: string, onFront: boolea
 /** Without its unit where the next number has the same one. */
 const plain = (text: string, next: string) => (text.split(' ')[1] === next.split(' ')[1] ? text.split(' ')[0] : text);
 
-function Interval({ name, metric, before }: { name: string; metric: Metric | undefined; before?: Metric | undefined }) {
+/** A value with what was predicted before it; what is measured with its interval, in the unit of `most`. */
+function Interval({ name, metric, before, most }: { name: string; metric: Metric | undefined; before?: Metric | undefined; most?: number | undefined }) {
   if (!metric) return <>–</>;
   const same = before && before.source !== metric.source && before.value !== metric.value;
+  const [value, low, high] = [metric.value, metric.low, metric.high].map((v) => metricValue(name, v, most ?? metric.value)) as [string, string, string];
+  const known = metric.low != null && metric.high != null;
   return (
-    <span title={metric.low != null && metric.high != null ? `${metricValue(name, metric.low)} to ${metricValue(name, metric.high)}, ${metric.source}` : metric.source}>
-      {same && <span class="was">{plain(metricValue(name, before.value), metricValue(name, metric.value))} → </span>}
-      {metricValue(name, metric.value)} <small class={`source ${metric.source}`}>{metric.source}</small>
+    <span title={known ? `${low} to ${high}, ${metric.source}` : metric.source}>
+      {same && <span class="was">{plain(metricValue(name, before.value, most ?? metric.value), value)} → </span>}
+      {value} {known && metric.source === 'measured' && <span class="was">[{plain(low, value)}, {plain(high, value)}] </span>}
+      <small class={`source ${metric.source}`}>{metric.source}</small>
     </span>
   );
 }
@@ -219,6 +223,7 @@ export function SearchPage({ id }: { id: string }) {
   const pinned = pins.data?.find((p) => p.arch_id === selected);
   const running = job.data && ['running', 'queued', 'paused', 'canceling'].includes(job.data.state);
   const latencyKey = keys.find((k) => k.startsWith('latency_us'));
+  const slowest = largest(items.map((i) => (latencyKey ? i.metrics[latencyKey]?.value : null)));
   const all = [...candidates.values()];
   const options = keys.map((k) => <option key={k} value={k}>{nameOf(k)}</option>);
 
@@ -242,7 +247,7 @@ export function SearchPage({ id }: { id: string }) {
       {job.data?.state === 'failed' && <Failed error={job.data.error?.message ?? 'The search failed.'} />}
       <div class="search-grid">
         <div class="beside">
-          <Card title="Pareto front" class="main" note={`${points.length === byId.size ? '' : `${short(points.length)} of `}${short(byId.size)} candidates${items.length ? `, ${items.length} on the ${front.data?.stage ?? ''} front` : ''}`}>
+          <Card title="Pareto front" class="main" note={`${points.length === byId.size ? '' : `${short(points.length)} of `}${short(byId.size)} networks${all.length === byId.size ? '' : ` (${short(all.length)} candidates: the baseline asks for some of them too)`}${items.length ? `, ${items.length} on the ${front.data?.stage ?? ''} front` : ''}`}>
             <div class="toolbar">
               <label>Across <select value={x} onChange={(e) => setQuery({ x: e.currentTarget.value })}>{options}</select></label>
               <label>Up <select value={y} onChange={(e) => setQuery({ y: e.currentTarget.value })}>{options}</select></label>
@@ -273,7 +278,7 @@ export function SearchPage({ id }: { id: string }) {
             <Table label="Points of the front" rows={[...items].sort((a, b) => (a.metrics[x]?.value ?? 0) - (b.metrics[x]?.value ?? 0))} rowKey={(i) => i.arch_id} selected={selected} onPick={(i) => pick(i.arch_id)} columns={[
               { title: 'Top-1 (validation)', number: true, cell: (i) => <Interval name="top1" metric={i.metrics['top1']} before={i.predicted?.['top1']} /> },
               { title: 'Test', number: true, cell: (i) => percent(i.test_top1) },
-              ...(latencyKey ? [{ title: nameOf(latencyKey), number: true, cell: (i: FrontItem) => <Interval name={latencyKey} metric={i.metrics[latencyKey]} before={i.predicted?.[latencyKey]} /> }] : []),
+              ...(latencyKey ? [{ title: nameOf(latencyKey), number: true, cell: (i: FrontItem) => <Interval name={latencyKey} most={slowest} metric={i.metrics[latencyKey]} before={i.predicted?.[latencyKey]} /> }] : []),
               { title: 'MACs', number: true, cell: (i) => short(i.metrics['macs']?.value) }, { title: 'Parameters', number: true, cell: (i) => short(i.metrics['params']?.value) },
               { title: 'Peak memory', number: true, cell: (i) => short(i.metrics['peak_activation_bytes']?.value, 'B') },
               { title: 'Network', cell: (i) => <button type="button" class="link genotype" onClick={() => pick(i.arch_id)}>{i.arch}</button> },
