@@ -1,5 +1,4 @@
 /* Networks of a supernet that a person keeps. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,10 +11,14 @@
 
 enum { ARCHS_MAX = 1000 };
 
-/* What is done to one network. */
+/* Whose networks; context of what is done to each. */
+struct pinning {
+    struct api_call *call;
+    const char *supernet; /* id */
+};
+/* As job_spec_each_arch calls it. */
 struct pin_action {
-    int (*act)(struct api_call *call, const char *supernet, const char *arch, const char *arch_id,
-               struct err *err);
+    int (*act)(void *context, const struct job_spec_arch *arch, struct err *err);
 };
 
 static int load_space(struct sql *sql, const char *supernet, struct err *err,
@@ -28,29 +31,11 @@ static int load_space(struct sql *sql, const char *supernet, struct err *err,
     return r;
 }
 
-static int each_arch(struct api_call *call, const cJSON *archs, const char *supernet,
-                     const struct pin_action *action, struct err *err) {
-    struct space *space = NULL;
-    const cJSON *item;
-    int i = 0, r = load_space(call->sql, supernet, err, &space);
-    cJSON_ArrayForEach(item, archs) {
-        char pointer[32], text[ARCH_TEXT_MAX], id[HASH_TEXT];
-        snprintf(pointer, sizeof(pointer), "/archs/%d", i++);
-        if (r == 0 && !cJSON_IsString(item))
-            r = err_set(err, ESP_EINVAL, pointer, "an arch is a text");
-        if (r == 0)
-            r = job_spec_arch(space, item->valuestring, pointer, err, text, id);
-        if (r == 0)
-            r = action->act(call, supernet, text, id, err);
-    }
-    space_destroy(space);
-    return r;
-}
-
 static int act_on_archs(struct api_call *call, const struct pin_action *action, struct err *err) {
     static const char *const keys[] = {"archs", NULL};
     const cJSON *archs = NULL;
     cJSON *supernet = NULL;
+    struct space *space = NULL;
     struct sql_page_args page = {.size = ARCHS_MAX};
     int r = store_supernet_get(call->sql, call->id, err, &supernet);
     if (r == 0)
@@ -59,21 +44,24 @@ static int act_on_archs(struct api_call *call, const struct pin_action *action, 
         r = json_array(call->body, "", "archs", 1, ARCHS_MAX, err, &archs);
     const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id"));
     if (r == 0)
-        r = each_arch(call, archs, id, action, err);
+        r = load_space(call->sql, id, err, &space);
+    if (r == 0)
+        r = job_spec_each_arch(space, archs, &(struct pinning){call, id}, action->act, err);
     if (r == 0)
         r = store_pin_list(call->sql, id, &page, err, &call->answer);
+    space_destroy(space);
     cJSON_Delete(supernet);
     return r;
 }
 
-static int pin_one(struct api_call *call, const char *supernet, const char *arch,
-                   const char *arch_id, struct err *err) {
-    return store_pin_add(call->tx, supernet, arch, arch_id, err);
+static int pin_one(void *context, const struct job_spec_arch *arch, struct err *err) {
+    const struct pinning *of = context;
+    return store_pin_add(of->call->tx, of->supernet, arch->text, arch->id, err);
 }
 
-static int unpin_one(struct api_call *call, const char *supernet, const char *arch,
-                     const char *arch_id, struct err *err) {
-    return store_pin_remove(call->tx, supernet, arch_id, err);
+static int unpin_one(void *context, const struct job_spec_arch *arch, struct err *err) {
+    const struct pinning *of = context;
+    return store_pin_remove(of->call->tx, of->supernet, arch->id, err);
 }
 
 static int pin(struct api_call *call, struct err *err) {

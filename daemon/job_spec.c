@@ -133,3 +133,23 @@ int job_spec_arch(const struct space *space, const char *text, const char *point
     arch_id(space, &arch, ret_id);
     return 0;
 }
+
+int job_spec_each_arch(const struct space *space, const cJSON *archs, void *context,
+                       int (*take)(void *context, const struct job_spec_arch *arch,
+                                   struct err *err),
+                       struct err *err) {
+    const cJSON *item;
+    int i = 0, r = 0;
+    cJSON_ArrayForEach(item, archs) {
+        char pointer[32], text[ARCH_TEXT_MAX], id[HASH_TEXT];
+        snprintf(pointer, sizeof(pointer), "/archs/%d", i++);
+        if (!cJSON_IsString(item))
+            return err_set(err, ESP_EINVAL, pointer, "an arch is a text");
+        r = job_spec_arch(space, item->valuestring, pointer, err, text, id);
+        if (r == 0)
+            r = take(context, &(struct job_spec_arch){text, id, pointer}, err);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}

@@ -24,5 +24,14 @@ int job_spec_space(const cJSON *spec, struct err *err, struct space **ret_space)
 /* An arch that a person wrote, in its canonical text and by id; err points at pointer. */
 int job_spec_arch(const struct space *space, const char *text, const char *pointer, struct err *err,
                   char ret_arch[ARCH_TEXT_MAX], char ret_id[HASH_TEXT]);
+/* Calls take for each member of the body's list "archs" (may be NULL: none) in canonical form; err
+ * points at /archs/N. Ends with the first that fails. */
+struct job_spec_arch {
+    const char *text, *id, *pointer;
+};
+int job_spec_each_arch(const struct space *space, const cJSON *archs, void *context,
+                       int (*take)(void *context, const struct job_spec_arch *arch,
+                                   struct err *err),
+                       struct err *err);
 /* Folder of a supernet. */
 void job_spec_supernet_dir(const struct daemon *daemon, const char *id, char ret_dir[PATH_SIZE]);

@@ -61,6 +61,29 @@ void dataset_skip(struct dataset_skipped *skipped, const char *name, const char 
     skipped->n++;
 }
 
+static cJSON *print_skipped(const char *name, const char *reason) {
+    cJSON *row = cJSON_CreateObject();
+    if (cJSON_AddStringToObject(row, "name", name) &&
+        cJSON_AddStringToObject(row, "reason", reason))
+        return row;
+    cJSON_Delete(row);
+    return NULL;
+}
+
+cJSON *dataset_skipped_print(const struct dataset_skipped *skipped) {
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; list && i < skipped->n && i < DATASET_SKIPPED_NAMED; i++) {
+        const char *name = skipped->first[i].name;
+        cJSON *row = print_skipped(name ? name : "", skipped->first[i].reason);
+        if (!row || !cJSON_AddItemToArray(list, row)) {
+            cJSON_Delete(row);
+            cJSON_Delete(list);
+            list = NULL;
+        }
+    }
+    return list;
+}
+
 void dataset_images_finish(struct dataset_images *images) {
     if (images->map)
         munmap(images->map, images->map_bytes);

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/parallel.h"
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -82,3 +83,6 @@ void dataset_close(struct dataset *dataset); /* takes NULL */
 
 /* Names of the formats ("idx", "cifar10", …), NULL-terminated. */
 extern const char *const dataset_format_names[];
+
+/* The images that are named, as [{"name", "reason"}]; the caller owns it. NULL: no memory. */
+cJSON *dataset_skipped_print(const struct dataset_skipped *skipped);

@@ -115,17 +115,6 @@ int image_cache_put(struct image_cache_writer *writer, const uint8_t *pixels, ui
     return rc == 0 ? add_record(writer, pixels, label, err) : rc;
 }
 
-static cJSON *describe_skipped(const struct dataset_skipped *skipped) {
-    cJSON *list = cJSON_CreateArray();
-    for (size_t i = 0; i < skipped->n && i < DATASET_SKIPPED_NAMED; i++) {
-        cJSON *row = cJSON_CreateObject();
-        cJSON_AddStringToObject(row, "name", skipped->first[i].name ? skipped->first[i].name : "");
-        cJSON_AddStringToObject(row, "reason", skipped->first[i].reason);
-        cJSON_AddItemToArray(list, row);
-    }
-    return list;
-}
-
 static cJSON *describe_classes(const struct image_cache *cache) {
     cJSON *list = cJSON_CreateArray();
     for (size_t i = 0; i < cache->n_classes; i++)
@@ -133,11 +122,16 @@ static cJSON *describe_classes(const struct image_cache *cache) {
     return list;
 }
 
-/* Takes the writer's list of hashes. */
+/* Takes the writer's list of hashes. NULL: no memory. */
 static cJSON *describe(struct image_cache_writer *writer, const struct image_cache *cache,
                        uint64_t index_at) {
     char text[HASH_TEXT_LONG];
-    cJSON *doc = cJSON_CreateObject();
+    cJSON *doc = cJSON_CreateObject(), *skipped = dataset_skipped_print(&cache->skipped);
+    if (!cJSON_AddItemToObject(doc, "skipped", skipped)) { /* no memory for either */
+        cJSON_Delete(skipped);
+        cJSON_Delete(doc);
+        return NULL;
+    }
     hash_text_long(writer->index, writer->n * CACHE_RECORD, text);
     cJSON_AddStringToObject(doc, "source", cache->source);
     cJSON_AddStringToObject(doc, "content", cache->content);
@@ -148,7 +142,6 @@ static cJSON *describe(struct image_cache_writer *writer, const struct image_cac
     cJSON_AddBoolToObject(doc, "cut", cache->cut);
     cJSON_AddNumberToObject(doc, "files", (double)cache->skipped.n_files);
     cJSON_AddNumberToObject(doc, "n_skipped", (double)cache->skipped.n);
-    cJSON_AddItemToObject(doc, "skipped", describe_skipped(&cache->skipped));
     cJSON_AddNumberToObject(doc, "n_enlarged", (double)cache->n_enlarged);
     cJSON_AddNumberToObject(doc, "index_at", (double)index_at);
     cJSON_AddStringToObject(doc, "index_hash", text);
@@ -161,7 +154,7 @@ static cJSON *describe(struct image_cache_writer *writer, const struct image_cac
 static int put_directory(struct image_cache_writer *writer, cJSON *doc, struct err *err) {
     uint8_t footer[CACHE_FOOTER] = {0};
     char hash[HASH_TEXT_LONG];
-    char *text = json_print(doc);
+    char *text = doc ? json_print(doc) : NULL;
     if (!text)
         return no_memory(err);
     size_t len = strlen(text);

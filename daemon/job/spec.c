@@ -92,17 +92,6 @@ int spec_checkpoint_dir(const cJSON *spec, struct err *err, char ret_dir[SPEC_PA
     return rc;
 }
 
-static cJSON *describe_skipped(const struct dataset_skipped *skipped) {
-    cJSON *list = cJSON_CreateArray();
-    for (size_t i = 0; i < skipped->n && i < DATASET_SKIPPED_NAMED; i++) {
-        cJSON *row = cJSON_CreateObject();
-        cJSON_AddStringToObject(row, "name", skipped->first[i].name ? skipped->first[i].name : "");
-        cJSON_AddStringToObject(row, "reason", skipped->first[i].reason);
-        cJSON_AddItemToArray(list, row);
-    }
-    return list;
-}
-
 static cJSON *describe_classes(const struct dataset *dataset) {
     size_t bytes = 0;
     if (!dataset->class_names)
@@ -129,11 +118,14 @@ cJSON *spec_describe_dataset(const struct dataset *dataset) {
     cJSON_AddNumberToObject(data, "n_files", (double)dataset->skipped.n_files);
     cJSON_AddNumberToObject(data, "n_skipped", (double)dataset->skipped.n);
     cJSON_AddNumberToObject(data, "n_enlarged", (double)dataset->n_enlarged);
-    cJSON_AddItemToObject(data, "skipped", describe_skipped(&dataset->skipped));
+    cJSON *skipped = dataset_skipped_print(&dataset->skipped);
+    bool whole = cJSON_AddItemToObject(data, "skipped", skipped);
     cJSON_AddItemToObject(data, "classes", describe_classes(dataset));
     cJSON_AddStringToObject(data, "revision", dataset->revision);
-    if (cJSON_AddStringToObject(data, "format", dataset->format))
+    if (cJSON_AddStringToObject(data, "format", dataset->format) && whole)
         return data;
+    if (!whole)
+        cJSON_Delete(skipped);
     cJSON_Delete(data);
     return NULL;
 }
