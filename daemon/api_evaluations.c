@@ -1,4 +1,3 @@
-#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -16,42 +15,33 @@ struct wanted {
     struct sql *sql;
     const char *supernet; /* id */
     bool test;
+    cJSON *list; /* of the spec */
 };
 
 /* Whoever chooses networks by the test images has none left to judge them by. */
-static int require_kept(const struct wanted *wanted, const char *arch_id, const char *pointer,
-                        struct err *err) {
+static int take_arch(void *context, const struct job_spec_arch *arch, struct err *err) {
+    const struct wanted *wanted = context;
     bool kept = true;
     int r =
-        wanted->test ? store_arch_is_kept(wanted->sql, wanted->supernet, arch_id, err, &kept) : 0;
+        wanted->test ? store_arch_is_kept(wanted->sql, wanted->supernet, arch->id, err, &kept) : 0;
     if (r == 0 && !kept)
-        r = err_set(err, ESP_ECONFLICT, pointer,
+        r = err_set(err, ESP_ECONFLICT, arch->pointer,
                     "the test images are for networks that are kept: pin this one first (espalier "
                     "arch pin, or POST /supernets/{id}/pins), or export it");
+    if (r == 0)
+        cJSON_AddItemToArray(wanted->list, cJSON_CreateString(arch->text));
     return r;
 }
 
-/* The archs of the body in canonical form, each once. */
-static int take_archs(const cJSON *body, const struct space *space, const struct wanted *wanted,
+/* The archs of the body in canonical form, in their order. */
+static int take_archs(const cJSON *body, const struct space *space, struct wanted *wanted,
                       cJSON *spec, struct err *err) {
-    cJSON *list = cJSON_AddArrayToObject(spec, "archs");
-    const cJSON *archs = NULL, *item;
-    int i = 0, r = 0;
+    const cJSON *archs = NULL;
+    int r = 0;
+    wanted->list = cJSON_AddArrayToObject(spec, "archs");
     if (json_has(body, "archs"))
         r = json_array(body, "", "archs", 0, ARCHS_MAX, err, &archs);
-    cJSON_ArrayForEach(item, archs) {
-        char pointer[32], text[ARCH_TEXT_MAX], id[HASH_TEXT];
-        snprintf(pointer, sizeof(pointer), "/archs/%d", i++);
-        if (r == 0 && !cJSON_IsString(item))
-            r = err_set(err, ESP_EINVAL, pointer, "an arch is a text");
-        if (r == 0)
-            r = job_spec_arch(space, item->valuestring, pointer, err, text, id);
-        if (r == 0)
-            r = require_kept(wanted, id, pointer, err);
-        if (r == 0)
-            cJSON_AddItemToArray(list, cJSON_CreateString(text));
-    }
-    return r;
+    return r != 0 ? r : job_spec_each_arch(space, archs, wanted, take_arch, err);
 }
 
 static int make_spec(struct api_call *call, cJSON *spec, struct err *err, cJSON **ret_supernet) {
@@ -71,12 +61,12 @@ static int make_spec(struct api_call *call, cJSON *spec, struct err *err, cJSON 
     if (r == 0)
         r = job_spec_space(spec, err, &space);
     if (r == 0)
-        r = take_archs(
-            call->body, space,
-            &(struct wanted){call->sql,
-                             cJSON_GetStringValue(cJSON_GetObjectItem(*ret_supernet, "id")),
-                             strcmp(splits[split], "test") == 0},
-            spec, err);
+        r = take_archs(call->body, space,
+                       &(struct wanted){.sql = call->sql,
+                                        .supernet = cJSON_GetStringValue(
+                                            cJSON_GetObjectItem(*ret_supernet, "id")),
+                                        .test = strcmp(splits[split], "test") == 0},
+                       spec, err);
     if (r == 0 && !report && cJSON_GetArraySize(cJSON_GetObjectItem(spec, "archs")) == 0)
         r = err_set(err, ESP_EINVAL, "/archs", "name archs to evaluate, or ask for a report");
     cJSON_DeleteItemFromObject(spec, "space"); /* the checkpoint has it */
@@ -99,13 +89,17 @@ static int create_evaluation(struct api_call *call, struct err *err) {
                              job);
     if (r == 0)
         r = store_job_get(call->sql, job, err, &job_doc);
+    cJSON *archs = cJSON_DetachItemFromObject(spec, "archs");
     cJSON_Delete(spec);
     cJSON_Delete(supernet);
-    if (r != 0)
+    if (r != 0) {
+        cJSON_Delete(archs);
         return r;
+    }
     call->status = 202;
     call->answer = cJSON_CreateObject();
     cJSON_AddItemToObject(call->answer, "job", job_doc);
+    cJSON_AddItemToObject(call->answer, "archs", archs);
     return 0;
 }
 

@@ -163,31 +163,89 @@ static int checkpoints_run(struct cli *cli, int argc, char **argv) {
     return resource_parts(cli, &part, argc, argv);
 }
 
-static int print_evaluations(struct cli *cli, const char *supernet, const char *split) {
+/* What was asked for, as the daemon understood it, and which checkpoint it went by. */
+struct asked {
+    const cJSON *archs;
+    const char *supernet, *split, *checkpoint; /* hash; "": unknown */
+    bool report;
+};
+
+static bool was_asked(const struct asked *asked, const cJSON *row) {
+    const cJSON *arch = NULL;
+    if (asked->checkpoint[0] && strcmp(cli_text(row, "checkpoint"), asked->checkpoint))
+        return false;
+    if (asked->report && cJSON_IsNumber(cli_item(row, "top1_raw")))
+        return true; /* reports alone look without recalibration */
+    cJSON_ArrayForEach(arch, asked->archs) if (!strcmp(cli_text(row, "arch"),
+                                                       cJSON_GetStringValue(arch))) return true;
+    return false;
+}
+
+static int print_evaluations(struct cli *cli, const struct asked *asked) {
     static const struct column columns[] = {
         {"TOP-1", "top1", CELL_PERCENT}, {"WITHOUT RECALIBRATION", "top1_raw", CELL_PERCENT},
         {"LOSS", "loss", CELL_REAL},     {"IMAGES", "images", CELL_INT},
         {"SPLIT", "split", CELL_TEXT},   {"ARCH", "arch", CELL_TEXT}};
     struct err err = {0};
-    cJSON *items = NULL;
+    cJSON *items = NULL, *rows = cJSON_CreateArray();
     char path[512];
 
-    snprintf(path, sizeof(path), "/evaluations?supernet=%s&split=%s", cli_encode(supernet),
-             cli_encode(split));
-    if (cli_list(cli, path, &err, &items))
-        return cli_fail(&err);
-    cli_table(cli, items, columns, COUNT(columns));
+    snprintf(path, sizeof(path), "/evaluations?supernet=%.300s&split=%.30s",
+             cli_encode(asked->supernet), cli_encode(asked->split));
+    int rc = cli_list(cli, path, &err, &items);
+    for (cJSON *item = rc ? NULL : items->child, *next; item; item = next) {
+        next = item->next;
+        if (was_asked(asked, item))
+            cJSON_AddItemToArray(rows, cJSON_DetachItemViaPointer(items, item));
+    }
+    if (!rc)
+        cli_table(cli, rows, columns, COUNT(columns));
     cJSON_Delete(items);
-    return CLI_OK;
+    cJSON_Delete(rows);
+    return rc ? cli_fail(&err) : CLI_OK;
+}
+
+/* Waits for the evaluation that answer is about, and prints what it found. */
+static int wait_for_evaluations(struct cli *cli, const cJSON *answer, struct asked *asked) {
+    struct err err = {0};
+    cJSON *job = NULL;
+    const char *id = cli_text(answer, "job.id");
+    int code = cli_wait(cli, id);
+
+    if (code)
+        return code;
+    if (cli_get(cli, &err, &job, "/jobs/%s", cli_encode(id)))
+        return cli_fail(&err);
+    asked->archs = cli_item(answer, "archs");
+    asked->checkpoint = cli_text(job, "result.checkpoint");
+    code = print_evaluations(cli, asked);
+    cJSON_Delete(job);
+    return code;
+}
+
+static cJSON *evaluation_body(const struct asked *asked, const char *const *archs, int n) {
+    cJSON *body = cJSON_CreateObject();
+    cJSON_AddStringToObject(body, "supernet", asked->supernet);
+    cJSON_AddStringToObject(body, "split", asked->split);
+    if (asked->checkpoint)
+        cJSON_AddStringToObject(body, "checkpoint", asked->checkpoint);
+    if (asked->report)
+        cJSON_AddBoolToObject(body, "report", true);
+    if (n > 0)
+        cJSON_AddItemToObject(body, "archs", cJSON_CreateStringArray(archs, n));
+    return body;
 }
 
 static int evaluate_run(struct cli *cli, int argc, char **argv) {
-    bool test = false, report = false;
+    struct asked asked = {NULL};
+    bool test = false;
     const struct option_row rows[] = {
         {"test", 0, OPTION_FLAG, NULL, 0, 0, "",
          "on the test images (for networks that are pinned or exported)", &test},
         {"report", 'r', OPTION_FLAG, NULL, 0, 0, "",
-         "largest, smallest and random subnets, with and without recalibration", &report},
+         "largest, smallest and random subnets, with and without recalibration", &asked.report},
+        {"checkpoint", 'c', OPTION_TEXT, NULL, 1, 63, "",
+         "weights of this checkpoint (default: the newest)", &asked.checkpoint},
         CLI_WAIT_ROWS(cli),
         CLI_COMMON_ROWS(cli)};
     struct err err = {0};
@@ -196,26 +254,20 @@ static int evaluate_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
-    if (argc - first < 2 && !report)
+    if (argc - first < 2 && !asked.report)
         return cli_usage("name archs to evaluate, or --report");
-    cJSON *body = cJSON_CreateObject();
-    cJSON_AddStringToObject(body, "supernet", argv[first]);
-    cJSON_AddStringToObject(body, "split", test ? "test" : "validation");
-    if (report)
-        cJSON_AddBoolToObject(body, "report", true);
-    if (argc - first > 1)
-        cJSON_AddItemToObject(
-            body, "archs",
-            cJSON_CreateStringArray((const char *const *)argv + first + 1, argc - first - 1));
+    asked.supernet = argv[first];
+    asked.split = test ? "test" : "validation";
+    cJSON *body = evaluation_body(&asked, (const char *const *)argv + first + 1, argc - first - 1);
     int rc = cli_send(cli, "POST", "/evaluations", body, &err, &doc);
     cJSON_Delete(body);
     if (rc)
         return cli_fail(&err);
     if (!cli->wait)
         return cli_started(cli, doc, "job");
-    code = cli_wait(cli, cli_text(doc, "job.id"));
+    code = wait_for_evaluations(cli, doc, &asked);
     cJSON_Delete(doc);
-    return code ? code : print_evaluations(cli, argv[first], test ? "test" : "validation");
+    return code;
 }
 
 const struct cli_command cli_supernet_train = {

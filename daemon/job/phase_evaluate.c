@@ -146,6 +146,7 @@ static int run(struct job *job, struct err *err, cJSON **ret_result) {
         goto out;
     *ret_result = cJSON_CreateObject();
     cJSON_AddNumberToObject(*ret_result, "n", work.done);
+    cJSON_AddStringToObject(*ret_result, "checkpoint", work.accuracy.checkpoint->summary.id);
 out:
     accuracy_finish(&work.accuracy);
     return rc;

@@ -89,6 +89,28 @@ def latencies():
     equal(len({line.split("\t")[-1].split()[1] for line in rows[0].splitlines() if not line.endswith("-")}), 1, "units in a column")
 
 
+@test("an evaluation prints the networks that were asked for, by the checkpoint that was asked for", 60)
+def evaluation():
+    stack, client = bed.daemon(), bed.client()
+    bed.supernet()
+    checkpoints = sorted(client.items("/supernets/net/checkpoints"), key=lambda row: row["step"])
+    check(len(checkpoints) >= 2, "checkpoints to choose from", checkpoints)
+
+    def rows(*words):
+        lines = stack.cli("supernet", "evaluate", "net", *words, "--wait", "--no-headers").splitlines()
+        return [line.split("\t") for line in lines]
+    for arch in (data.SMALL_ARCH, data.LARGE_ARCH):
+        told = rows(arch)
+        equal([row[-1] for row in told], [arch], "the networks told")
+    first = checkpoints[0]
+    told = rows(data.SMALL_ARCH, "--checkpoint", first["id"])
+    equal([row[-1] for row in told], [data.SMALL_ARCH], "the networks told of a checkpoint")
+    wanted = [row for row in client.items("/evaluations?supernet=net") if row["checkpoint"] == first["hash"] and row["arch"] == data.SMALL_ARCH]
+    equal([f"{100 * row['top1']:.2f} %" for row in wanted], [told[0][0]], "its top-1")
+    report = rows("--report")
+    check(len(report) > 2 and all(row[1] != "-" for row in report), "a report tells both values", report)
+
+
 @test("what uses a supernet is named, and what cannot be done to a job is said in words")
 def refusals():
     stack = bed.daemon()
