@@ -220,6 +220,8 @@ test('the page survives a killed daemon', async () => {
   await page.getByText('Live', { exact: true }).waitFor({ timeout: 30000 });
   await page.getByRole('cell', { name: 'search', exact: true }).first().waitFor();
   await page.getByRole('cell', { name: 'front of bars', exact: true }).first().waitFor(); // not the id of what it is of
+  const hidden = await page.locator('.table-wrap').evaluate((wrap) => wrap.scrollWidth - wrap.clientWidth);
+  assert.ok(hidden <= 0, `${hidden} pixels of the jobs are pushed out`);
 });
 
 test('nothing was asked of another host, and no script failed', () => {

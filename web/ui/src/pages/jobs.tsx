@@ -1,21 +1,22 @@
-import { list, type Dataset, type Job, type Search, type Supernet } from '../api';
+import { list, type Dataset, type Job, type Search, type Supernet, type Table as LatencyTable } from '../api';
 import { ago, percent } from '../format';
 import { Card, Empty, Failed, Page, progressOf, State, Table } from '../parts';
 import { href } from '../router';
 import { useLoaded, useTick } from '../state';
 import { subjectPage, useJobs } from './overview';
 
-/** Names of what jobs work on, by id. */
+/** Names of what jobs work on, by id; a latency table has that of its space. */
 export function useNames() {
   return useLoaded(async () => {
     const lists = await Promise.all([list<Supernet>('/supernets'), list<Search>('/searches'), list<Dataset>('/datasets')]);
-    return new Map(lists.flat().map((row) => [row.id, row.name]));
-  }, 'names', ['supernet', 'search', 'dataset']);
+    const tables = await list<LatencyTable>('/tables');
+    return new Map([...lists.flat().map((row) => [row.id, row.name] as const), ...tables.map((t) => [t.id, t.space] as const)]);
+  }, 'names', ['supernet', 'search', 'dataset', 'table']);
 }
 
 export function Subject({ job, names }: { job: Job; names: Map<string, string> | null }) {
   const page = subjectPage(job);
-  const name = names?.get(job.subject) ?? job.subject;
+  const name = names?.get(job.subject) ?? (page ? job.subject : '–');
   return page ? <a href={href(page)}>{name}</a> : <>{name}</>;
 }
 
