@@ -76,8 +76,10 @@ int zip_open(struct zip *zip, const void *bytes, size_t len, struct err *err) {
         return err_set(err, ESP_ENOMEM, NULL, "no memory for an archive's directory");
     for (size_t i = 0; i < n; i++) {
         int rc = parse_entry(zip, &at, end, err, &zip->entries[i]);
-        if (rc < 0)
+        if (rc < 0) {
+            zip_finish(zip);
             return rc;
+        }
         zip->n++;
     }
     return 0;
@@ -86,6 +88,7 @@ int zip_open(struct zip *zip, const void *bytes, size_t len, struct err *err) {
 void zip_finish(struct zip *zip) {
     free(zip->entries);
     zip->entries = NULL;
+    zip->n = 0;
 }
 
 const struct zip_entry *zip_find(const struct zip *zip, const char *name, size_t name_len) {

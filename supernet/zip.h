@@ -26,7 +26,8 @@ struct zip {
 };
 
 bool zip_is(const void *bytes, size_t len); /* begins like a zip archive */
-/* Reads the central directory. Errors: ESP_EPARSE, ESP_EUNSUPPORTED, ESP_ENOMEM. */
+/* Reads the central directory; to be ended by zip_finish, unless it fails. Errors: ESP_EPARSE,
+ * ESP_EUNSUPPORTED, ESP_ENOMEM. */
 int zip_open(struct zip *zip, const void *bytes, size_t len, struct err *err);
 void zip_finish(struct zip *zip); /* takes a zeroed one too */
 /* NULL if there is none. */

@@ -36,9 +36,9 @@ INLINE void tile(const int kernel, const int pairs, const bool whole, const stru
                 continue;
             __m512 value = load2(x + j * 8);
             UNROLL
-            for (int k = j % 2; k < kernel; k += 2)
-                if (j >= k && (j - k) / 2 < pairs)
-                    FMA2(acc[(j - k) / 2][0], value, weight[k]);
+            for (int t = 0; t < pairs; t++)
+                if (j >= 2 * t && j - 2 * t < kernel)
+                    FMA2(acc[t][0], value, weight[j - 2 * t]);
         }
     }
     epilogue_pairs(pairs, 1, &row->a->epi, acc, row->pixel + q, row->channel,

@@ -77,9 +77,9 @@ INLINE void taps_row(const int K, const int S, const int T, const int W, const b
             const bool last = single && j == 2 * T - 3 + n; /* nothing lies behind it */
             __m512 value = last ? load1(run + j * 8) : load2(run + j * 8);
             UNROLL
-            for (int k = j % 2; k < n; k += 2)
-                if (j >= k && (j - k) / 2 < T)
-                    FMA2(acc[k * S + s], d[(j - k) / 2], value);
+            for (int t = 0; t < T; t++)
+                if (j >= 2 * t && j - 2 * t < n)
+                    FMA2(acc[(j - 2 * t) * S + s], d[t], value);
         }
     }
 }
@@ -196,9 +196,9 @@ INLINE void row_tile(const int K, const int T, const int W, const bool single, c
             const bool last = single && j == 2 * T - 3 + K;
             __m512 x = last ? load1(taps.in + j * 8) : load2(taps.in + j * 8);
             UNROLL
-            for (int k = j % 2; k < K; k += 2)
-                if (j >= k && (j - k) / 2 < T)
-                    FMA2(acc[(j - k) / 2], x, w[k]);
+            for (int t = 0; t < T; t++)
+                if (j >= 2 * t && j - 2 * t < K)
+                    FMA2(acc[t], x, w[j - 2 * t]);
         }
     }
     UNROLL
