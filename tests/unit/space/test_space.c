@@ -100,6 +100,23 @@ static void peers_equal_the_pytorch_network(void **state) {
     }
 }
 
+/* Its counts are sums made from the JSON alone, in another program. */
+static void cifar_fits_its_budget(void **state) {
+    struct space *space = builtin("cifar_32");
+    struct arch arch;
+    struct cost smallest, largest;
+    arch_min(space, &arch);
+    assert_int_equal(arch_cost(space, &arch, NULL, &smallest), 0);
+    arch_max(space, &arch);
+    assert_int_equal(arch_cost(space, &arch, NULL, &largest), 0);
+    assert_int_equal(smallest.macs, 7484928);
+    assert_int_equal(smallest.params, 166450);
+    assert_int_equal(largest.macs, 44002304);
+    assert_int_equal(largest.params, 1201402);
+    assert_true(space_cardinality(space) == 676332840960.0);
+    space_destroy(space);
+}
+
 static void printed_spaces_read_back_equal(void **state) {
     for (int i = 0; space_builtin_names[i]; i++) {
         struct space *space = builtin(space_builtin_names[i]), *again = NULL;
@@ -275,6 +292,7 @@ int main(void) {
         cmocka_unit_test(built_ins_are_valid_and_named_by_their_file),
         cmocka_unit_test(fashion_small_is_what_the_quickstart_needs),
         cmocka_unit_test(peers_equal_the_pytorch_network),
+        cmocka_unit_test(cifar_fits_its_budget),
         cmocka_unit_test(printed_spaces_read_back_equal),
         cmocka_unit_test(fingerprint_follows_the_network_alone),
         cmocka_unit_test(bad_fields_are_refused_at_their_place),
