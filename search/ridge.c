@@ -1,6 +1,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/linear.h"
 #include "base/memory.h"
 #include "search/regressor.h"
 
@@ -12,23 +13,10 @@ static double dot(const float *a, const float *b, size_t n) {
 }
 
 /* Solves a z = b for positive definite a [n, n] (lower half), both overwritten; b becomes z. */
-static void cholesky_solve(double *a, double *b, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j <= i; j++) {
-            double sum = a[i * n + j];
-            for (size_t k = 0; k < j; k++)
-                sum -= a[i * n + k] * a[j * n + k];
-            a[i * n + j] = i == j ? sqrt(fmax(sum, 1e-300)) : sum / a[j * n + j];
-        }
-        for (size_t k = 0; k < i; k++)
-            b[i] -= a[i * n + k] * b[k];
-        b[i] /= a[i * n + i];
-    }
-    for (size_t i = n; i-- > 0;) {
-        for (size_t k = i + 1; k < n; k++)
-            b[i] -= a[k * n + i] * b[k];
-        b[i] /= a[i * n + i];
-    }
+static void solve(double *a, double *b, size_t n) {
+    cholesky_factor(a, n);
+    cholesky_forward(a, n, b);
+    cholesky_backward(a, n, b);
 }
 
 /* (X'X + c I) w = X'y */
@@ -45,7 +33,7 @@ static void solve_primal(const struct regression_data *data, double c, double *a
     }
     for (size_t i = 0; i < p; i++)
         a[i * p + i] += c;
-    cholesky_solve(a, b, p);
+    solve(a, b, p);
     for (size_t i = 0; i < p; i++)
         ret_weights[i] = (float)b[i];
 }
@@ -60,7 +48,7 @@ static void solve_dual(const struct regression_data *data, double c, double *a, 
             a[i * n + j] = dot(data->x + i * p, data->x + j * p, p);
         a[i * n + i] += c;
     }
-    cholesky_solve(a, b, n);
+    solve(a, b, n);
     for (size_t i = 0; i < p; i++) {
         double sum = 0;
         for (size_t row = 0; row < n; row++)

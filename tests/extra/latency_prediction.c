@@ -1,8 +1,8 @@
 /* Quality of latency/ on public measurements of CNNs on phones (qed-usc/mobile-ml-benchmark):
  * latency_prediction NAME OPS.csv OPS_COLUMN NETWORKS.csv NETWORKS_COLUMN
  * Each network is predicted by the sum of a table made of all other networks' ops (exactly equal
- * op, else its four nearest by features), then by calibrations on 5, 10 and 20 random networks,
- * judged on the rest. */
+ * op, else interpolated between those of its kind), then by calibrations on 5, 10 and 20 random
+ * networks, judged on the rest. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,25 +13,24 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "base/stats.h"
+#include "latency/interpolate.h"
 #include "latency/quality.h"
 #include "latency/table.h"
 
-enum { OPS_MAX = 10000, NETWORKS_MAX = 200, FEATURES = 12, NEIGHBOURS = 4, SPLITS = 200 };
+enum { OPS_MAX = 10000, NETWORKS_MAX = 200, SPLITS = 1000 };
 
 struct timed_op {
-    int network;
     char kind[64], key[GRAPH_SIGNATURE_MAX];
-    int n_features;
-    double features[FEATURES]; /* log(1 + number) in the order of the text */
-    double us;
+    struct interpolation_sample sample; /* group: the network */
 };
 
 struct benchmark {
-    int n_ops, n_networks;
+    int n_ops, n_networks, n_kinds;
     struct timed_op ops[OPS_MAX];
     char names[NETWORKS_MAX][64];
     double measured[NETWORKS_MAX], sum[NETWORKS_MAX];
     int hits;
+    double interpolation_error, interpolation_sd; /* root mean squares in log time */
 };
 
 static _Noreturn void die(const char *what) {
@@ -93,12 +92,24 @@ static void add_network(struct benchmark *b, char **fields, int column) {
     b->measured[b->n_networks++] = us;
 }
 
-/* The numbers in the text of a feature dictionary; what is no number counts as 0. */
+/* The numbers in the text of a feature dictionary, in its order; what is no number counts as 0. */
 static int read_features(const char *text, double *ret_features) {
     int n = 0;
-    for (const char *at = strchr(text, ':'); at && n < FEATURES; at = strchr(at + 1, ':'))
-        ret_features[n++] = log1p(strtod(at + 1 + strspn(at + 1, " '\"[("), NULL));
+    for (const char *at = strchr(text, ':'); at && n < INTERPOLATION_FEATURES_MAX;
+         at = strchr(at + 1, ':'))
+        ret_features[n++] = fmax(0, strtod(at + 1 + strspn(at + 1, " '\"[("), NULL));
     return n;
+}
+
+/* The number of a kind, told by the first op that is of it. Ops with more features are another. */
+static int kind_of(struct benchmark *b, const struct timed_op *op) {
+    for (int i = 0; i < b->n_ops; i++)
+        if (strcmp(b->ops[i].kind, op->kind) == 0 &&
+            b->ops[i].sample.n_features == op->sample.n_features)
+            return b->ops[i].sample.kind;
+    if (b->n_kinds == INTERPOLATION_KINDS_MAX)
+        die("too many kinds of ops");
+    return b->n_kinds++;
 }
 
 static void add_op(struct benchmark *b, char **fields, int column) {
@@ -107,14 +118,15 @@ static void add_op(struct benchmark *b, char **fields, int column) {
     int network = network_index(b, fields[0]);
     if (network < 0 || b->n_ops == OPS_MAX)
         return;
-    *op = (struct timed_op){.network = network, .us = strtod(fields[column], NULL)};
+    *op = (struct timed_op){.sample = {.group = network, .us = strtod(fields[column], NULL)}};
+    if (!(op->sample.us > 0))
+        return;
     snprintf(op->kind, sizeof op->kind, "%s", fields[1]);
-    /* The kernel that ran tells what was fused into the op; its running number says nothing. */
     snprintf(text, sizeof text, "%s %s", fields[1], fields[2]);
     hash_text(text, strlen(text), op->key);
-    op->n_features = read_features(fields[2], op->features);
-    if (op->us > 0)
-        b->n_ops++;
+    op->sample.n_features = read_features(fields[2], op->sample.features);
+    op->sample.kind = kind_of(b, op);
+    b->n_ops++;
 }
 
 /* Table of the mean of equal ops over all networks but one. */
@@ -125,12 +137,13 @@ static struct latency_table *make_table(const struct benchmark *b, int without) 
         die(err.message);
     for (int i = 0; i < b->n_ops; i++) {
         const struct timed_op *op = &b->ops[i];
-        if (op->network == without)
+        if (op->sample.group == without)
             continue;
         const struct latency_entry *old = latency_table_find(table, op->key);
         struct latency_entry e = {.n = old ? old->n + 1 : 1, .method = 1};
         snprintf(e.signature, sizeof e.signature, "%s", op->key);
-        double mean = old ? old->median_us + (op->us - old->median_us) / (double)e.n : op->us;
+        double us = op->sample.us;
+        double mean = old ? old->median_us + (us - old->median_us) / (double)e.n : us;
         e.median_us = e.low_us = e.high_us = mean;
         if (latency_table_put(table, &e, &err) < 0)
             die(err.message);
@@ -138,54 +151,45 @@ static struct latency_table *make_table(const struct benchmark *b, int without) 
     return table;
 }
 
-static double distance(const struct timed_op *a, const struct timed_op *b) {
-    double sum = 0;
-    for (int i = 0; i < a->n_features; i++)
-        sum += (a->features[i] - b->features[i]) * (a->features[i] - b->features[i]);
-    return sum;
+static struct interpolator *make_interpolator(const struct benchmark *b) {
+    struct interpolator *interpolator;
+    struct err err = {0};
+    if (interpolator_create(&err, &interpolator) < 0)
+        die(err.message);
+    for (int i = 0; i < b->n_ops; i++)
+        if (interpolator_add(interpolator, &b->ops[i].sample, &err) < 0)
+            die(err.message);
+    return interpolator;
 }
 
-/* Geometric mean of the nearest ops of the same kind in other networks. */
-static double nearest(const struct benchmark *b, const struct timed_op *op) {
-    double best[NEIGHBOURS], us[NEIGHBOURS], weights = 0, sum = 0;
-    int n = 0;
-    for (int i = 0; i < b->n_ops; i++) {
-        const struct timed_op *other = &b->ops[i];
-        if (other->network == op->network || other->n_features != op->n_features ||
-            strcmp(other->kind, op->kind) != 0)
-            continue;
-        double d = distance(op, other);
-        int at = n < NEIGHBOURS ? n++ : NEIGHBOURS;
-        for (; at > 0 && best[at - 1] > d; at--)
-            if (at < NEIGHBOURS) {
-                best[at] = best[at - 1];
-                us[at] = us[at - 1];
-            }
-        if (at < NEIGHBOURS) {
-            best[at] = d;
-            us[at] = other->us;
-        }
-    }
-    for (int i = 0; i < n; i++) {
-        double weight = 1 / (1e-3 + best[i]);
-        weights += weight;
-        sum += weight * log(us[i]);
-    }
-    return n ? exp(sum / weights) : 0;
+static double interpolated(struct benchmark *b, const struct interpolator *interpolator,
+                           const struct timed_op *op) {
+    struct interpolation answer;
+    if (!interpolator_ask(interpolator, &op->sample, op->sample.group, &answer))
+        return 0;
+    double error = log(answer.us / op->sample.us);
+    b->interpolation_error += error * error;
+    b->interpolation_sd += answer.log_sd * answer.log_sd;
+    return answer.us;
 }
 
 static void sum_networks(struct benchmark *b) {
+    struct interpolator *interpolator = make_interpolator(b);
     for (int k = 0; k < b->n_networks; k++) {
         struct latency_table *table = make_table(b, k);
         for (int i = 0; i < b->n_ops; i++) {
-            if (b->ops[i].network != k)
+            const struct timed_op *op = &b->ops[i];
+            if (op->sample.group != k)
                 continue;
-            const struct latency_entry *entry = latency_table_find(table, b->ops[i].key);
+            const struct latency_entry *entry = latency_table_find(table, op->key);
             b->hits += entry != NULL;
-            b->sum[k] += entry ? entry->median_us : nearest(b, &b->ops[i]);
+            b->sum[k] += entry ? entry->median_us : interpolated(b, interpolator, op);
         }
         latency_table_destroy(table);
     }
+    interpolator_destroy(interpolator);
+    b->interpolation_error = sqrt(b->interpolation_error / fmax(1, b->n_ops - b->hits));
+    b->interpolation_sd = sqrt(b->interpolation_sd / fmax(1, b->n_ops - b->hits));
     /* Networks whose ops are not in the log. */
     int kept = 0;
     for (int k = 0; k < b->n_networks; k++)
@@ -253,6 +257,8 @@ int main(int argc, char **argv) {
     latency_quality_compute(b.sum, NULL, NULL, b.measured, (size_t)b.n_networks, &plain);
     printf("%s: %d networks, %d ops, %.0f %% with an exact table entry; tau %.3f\n", argv[1],
            b.n_networks, b.n_ops, 100.0 * b.hits / b.n_ops, plain.kendall_tau);
+    printf("  the others interpolated: error %.3f in log time, %.3f expected\n",
+           b.interpolation_error, b.interpolation_sd);
     printf("  MAPE mean (median over %d splits) / share within 10 %%\n", SPLITS);
     printf("  sum   %5.1f        / %2.0f %%\n", 100 * plain.mape, 100 * plain.within_10);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
