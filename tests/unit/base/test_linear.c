@@ -51,7 +51,8 @@ static void solutions_solve(void **state) {
 }
 
 static void a_singular_system_gives_something_finite(void **state) {
-    double a[] = {4, 0, 0, 2, 1, 0, 2, 1, 1}, b[] = {1, 1, 1}; /* the last two rows are half the first */
+    double a[] = {4, 0, 0, 2, 1, 0, 2, 1, 1},
+           b[] = {1, 1, 1}; /* the last two rows are half the first */
     cholesky_factor(a, 3);
     cholesky_forward(a, 3, b);
     for (int i = 0; i < 3; i++)

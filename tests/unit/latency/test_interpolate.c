@@ -11,8 +11,7 @@ static struct interpolation_sample sample(int i) {
     int side = 7 + 7 * (i % 4), c_in = 16 + 8 * (i % 11), c_out = 24 + 16 * (i % 7),
         kernel = 3 + 2 * (i % 3);
     double macs = (double)side * side * c_in * c_out * kernel;
-    double us =
-        2 + macs / (3e3 + 40.0 * side * c_out) * (1 + 0.01 * (double)(i * 7919L % 11 - 5));
+    double us = 2 + macs / (3e3 + 40.0 * side * c_out) * (1 + 0.01 * (double)(i * 7919L % 11 - 5));
     return (struct interpolation_sample){.kind = 3,
                                          .group = i % 5,
                                          .n_features = FEATURES,
@@ -131,14 +130,30 @@ static void bad_samples_are_refused(void **state) {
     for (int what = 0; what < 8; what++) {
         struct interpolation_sample s = sample(0);
         switch (what) {
-        case 0: s.kind = -1; break;
-        case 1: s.kind = INTERPOLATION_KINDS_MAX; break;
-        case 2: s.n_features = 0; break;
-        case 3: s.n_features = INTERPOLATION_FEATURES_MAX + 1; break;
-        case 4: s.n_features = FEATURES - 1; break;
-        case 5: s.features[2] = -1; break;
-        case 6: s.features[1] = (double)NAN; break;
-        case 7: s.us = 0; break;
+        case 0:
+            s.kind = -1;
+            break;
+        case 1:
+            s.kind = INTERPOLATION_KINDS_MAX;
+            break;
+        case 2:
+            s.n_features = 0;
+            break;
+        case 3:
+            s.n_features = INTERPOLATION_FEATURES_MAX + 1;
+            break;
+        case 4:
+            s.n_features = FEATURES - 1;
+            break;
+        case 5:
+            s.features[2] = -1;
+            break;
+        case 6:
+            s.features[1] = (double)NAN;
+            break;
+        case 7:
+            s.us = 0;
+            break;
         }
         struct err err = {0};
         assert_int_equal(interpolator_add(interpolator, &s, &err), ESP_EINVAL);

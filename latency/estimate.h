@@ -1,0 +1,35 @@
+/* What a unit takes by a latency table: its entry, or where there is none the entries of units like
+ * it (latency/interpolate.h). */
+#pragma once
+
+#include "latency/table.h"
+
+enum estimate_state {
+    ESTIMATE_MEASURED,
+    ESTIMATE_INTERPOLATED,
+    ESTIMATE_MISSING /* neither: the numbers are NAN */
+};
+
+struct latency_estimate {
+    enum estimate_state state;
+    double median_us, low_us, high_us; /* the entry's; or 95 % around the interpolated time */
+    double log_sd;                     /* of an interpolated time, 0 of a measured one */
+};
+
+/* Borrows the table, which must not change. Interpolation is between units of one kind, so a kind
+ * with few entries has none. Errors: ESP_ENOMEM. */
+struct latency_estimator;
+int latency_estimator_create(const struct latency_table *table, struct err *err,
+                             struct latency_estimator **ret_estimator);
+void latency_estimator_destroy(struct latency_estimator *estimator); /* takes NULL */
+struct latency_estimate latency_estimate(const struct latency_estimator *estimator,
+                                         const struct graph_unit *unit);
+
+/* How well interpolation does on the table itself: each entry from the others. */
+struct latency_interpolation_quality {
+    int n;              /* entries that could be interpolated */
+    double error;       /* median of |interpolated / measured - 1|; NAN for n = 0 */
+    double covered_95;  /* share inside the interval */
+};
+void latency_estimator_judge(const struct latency_estimator *estimator,
+                             struct latency_interpolation_quality *ret_quality);
