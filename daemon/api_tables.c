@@ -38,14 +38,47 @@ static void plan_destroy(void *state) {
     free(plan);
 }
 
+/* In which order entries are measured, so that a table that is begun serves for interpolation soon:
+ * kinds of units of which there are few first, then as if drawn at random. */
+struct turn {
+    int of_kind; /* entries of that kind of unit */
+    char key[HASH_TEXT];
+    int unit;
+};
+
+static int compare_turns(const void *a, const void *b) {
+    const struct turn *x = a, *y = b;
+    return x->of_kind != y->of_kind ? (x->of_kind > y->of_kind) - (x->of_kind < y->of_kind)
+                                    : strcmp(x->key, y->key);
+}
+
+static struct turn *take_turns(const struct unit_list *units) {
+    int of_kind[UNIT_HEAD_TAIL + 1] = {0};
+    struct turn *turns = mem_array((size_t)units->n, sizeof(*turns));
+    if (turns == NULL)
+        return NULL;
+    for (int i = 0; i < units->n; i++)
+        of_kind[units->entries[i].graph->units[0].spec.kind]++;
+    for (int i = 0; i < units->n; i++) {
+        const char *signature = units->entries[i].signature;
+        turns[i].of_kind = of_kind[units->entries[i].graph->units[0].spec.kind];
+        turns[i].unit = i;
+        hash_text(signature, strlen(signature), turns[i].key);
+    }
+    qsort(turns, (size_t)units->n, sizeof(*turns), compare_turns);
+    return turns;
+}
+
 static int describe_units(struct plan *plan, struct err *err) {
     size_t n = (size_t)plan->units->n;
+    struct turn *turns = take_turns(plan->units);
     plan->graph_ids = mem_array(n, sizeof(*plan->graph_ids));
     plan->entries = mem_array(n, sizeof(*plan->entries));
     plan->document = space_print(plan->space);
-    bool ok = plan->graph_ids != NULL && plan->entries != NULL && plan->document != NULL;
+    bool ok =
+        turns != NULL && plan->graph_ids != NULL && plan->entries != NULL && plan->document != NULL;
     for (size_t i = 0; i < n && ok; i++) {
-        const struct unit_entry *unit = &plan->units->entries[i];
+        const struct unit_entry *unit = &plan->units->entries[turns[i].unit];
         cJSON *doc = graph_to_json(unit->graph);
         graph_id(unit->graph, "fp32", plan->graph_ids[i]);
         plan->entries[i] = (struct table_entry){.signature = unit->signature,
@@ -54,6 +87,7 @@ static int describe_units(struct plan *plan, struct err *err) {
         ok = plan->entries[i].graph != NULL;
         cJSON_Delete(doc);
     }
+    free(turns);
     return ok ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
 }
 

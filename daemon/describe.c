@@ -128,12 +128,13 @@ static int add_latency(cJSON *doc, const struct graph *graph, const struct laten
 
     if (!missing)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    latency_predict(table, calibration ? calibration : &calibration_none, graph, &prediction,
-                    missing, &n_missing);
-    cJSON_AddItemToObject(doc, "latency",
-                          latency_prediction_to_json(&prediction, graph, missing, n_missing));
+    int rc = latency_predict(table, calibration ? calibration : &calibration_none, graph, err,
+                             &prediction, missing, &n_missing);
+    if (rc == 0)
+        cJSON_AddItemToObject(doc, "latency",
+                              latency_prediction_to_json(&prediction, graph, missing, n_missing));
     free(missing);
-    return 0;
+    return rc;
 }
 
 int describe_arch(const struct space *space, const struct arch *arch,
@@ -191,7 +192,7 @@ enum sample_column {
 static const char *const sample_names[] = {"macs", "params", "peak_activation_bytes", "model_bytes",
                                            "latency_us"};
 
-/* Values of subnet i into the columns; latency is NAN where the table does not cover it. */
+/* Values of subnet i into the columns; latency is NAN where it cannot be predicted. */
 static int sample_one(const struct space *space, struct latency_predictor *predictor,
                       const struct arch *arch, struct err *err, double **columns, int i) {
     struct latency_prediction prediction = {.state = LATENCY_MISSING, .us = NAN};
@@ -206,7 +207,7 @@ static int sample_one(const struct space *space, struct latency_predictor *predi
     columns[SAMPLE_PARAMS][i] = (double)cost.params;
     columns[SAMPLE_PEAK][i] = (double)cost.peak_activation_bytes;
     columns[SAMPLE_MODEL][i] = (double)cost.model_bytes;
-    columns[SAMPLE_LATENCY][i] = prediction.state == LATENCY_COVERED ? prediction.us : NAN;
+    columns[SAMPLE_LATENCY][i] = prediction.us;
     return 0;
 }
 
@@ -220,12 +221,19 @@ static int count_missing(const struct space *space, const struct latency_table *
     return rc;
 }
 
+static bool all_known(const double *column, int n) {
+    for (int i = 0; i < n; i++)
+        if (isnan(column[i]))
+            return false;
+    return true;
+}
+
 static cJSON *sample_answer(double *const *columns, int n, bool latency, int missing) {
     cJSON *doc = cJSON_CreateObject();
     cJSON_AddNumberToObject(doc, "n", n);
     cJSON *quantiles = cJSON_AddObjectToObject(doc, "quantiles");
     for (int c = 0; c < SAMPLE_COLUMNS; c++)
-        if (c != SAMPLE_LATENCY || (latency && missing == 0))
+        if (c != SAMPLE_LATENCY || (latency && all_known(columns[c], n)))
             add_quantiles(quantiles, sample_names[c], columns[c], n);
     if (latency)
         cJSON_AddNumberToObject(doc, "missing_entries", missing);

@@ -7,14 +7,13 @@
 #include "base/memory.h"
 
 struct latency_evaluator {
-    const struct latency_table *table;
     struct latency_predictor *predictor;
     struct calibration calibration;
     char key[METRIC_KEY_MAX];
     const char *keys[2];
 };
 
-/* An arch with a unit that the table lacks cannot be predicted; the others can. */
+/* An arch with a unit that can not even be interpolated cannot be predicted; the others can. */
 static int submit(void *context, struct evaluation *evaluations, int n, struct err *err) {
     struct latency_evaluator *evaluator = context;
     for (int i = 0; i < n; i++) {
@@ -22,7 +21,7 @@ static int submit(void *context, struct evaluation *evaluations, int n, struct e
         int r = latency_predictor_run(evaluator->predictor, evaluations[i].arch, err, &p);
         if (r != 0)
             return r;
-        if (p.state != LATENCY_COVERED) {
+        if (p.state == LATENCY_MISSING) {
             evaluations[i].state = EVALUATION_FAILED;
             continue;
         }
@@ -34,9 +33,7 @@ static int submit(void *context, struct evaluation *evaluations, int n, struct e
 
 static double unit_us(void *context, const struct graph *graph, int unit) {
     const struct latency_evaluator *evaluator = context;
-    const struct latency_entry *entry =
-        latency_table_find(evaluator->table, graph->units[unit].signature);
-    return entry == NULL ? (double)NAN : entry->median_us;
+    return latency_predictor_unit_us(evaluator->predictor, graph, unit);
 }
 
 static double calibrated_us(void *context, double sum) {
@@ -56,7 +53,6 @@ int latency_evaluator_create(const struct space *space, const struct latency_tab
     struct latency_evaluator *evaluator = mem_array(1, sizeof(*evaluator));
     if (evaluator == NULL)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    evaluator->table = table;
     evaluator->calibration = *calibration;
     evaluator->keys[0] = evaluator->key;
     int len = snprintf(evaluator->key, sizeof(evaluator->key), "latency_us:%s", profile);

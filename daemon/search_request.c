@@ -177,22 +177,38 @@ static void profile_pointer(const cJSON *body, const char *id, char ret[64]) {
     }
 }
 
+/* Entries that the space needs and that cannot even be interpolated. */
+static int count_unknown(const struct latency_table *table, const struct unit_list *units,
+                         struct err *err, int *ret_unknown) {
+    struct latency_estimator *estimator;
+    int r = latency_estimator_create(table, err, &estimator);
+    if (r != 0)
+        return r;
+    *ret_unknown = 0;
+    for (int i = 0; i < units->n; i++)
+        *ret_unknown += latency_estimate(estimator, &units->entries[i].graph->units[0]).state ==
+                        ESTIMATE_MISSING;
+    latency_estimator_destroy(estimator);
+    return 0;
+}
+
 static int check_coverage(const struct work *work, const struct profile_latency *latency,
                           const cJSON *body, struct err *err) {
     struct unit_list *units = NULL;
     char pointer[64];
-    int r = space_units(work->space, err, &units);
-    if (r != 0)
-        return r;
-    int missing = latency_table_missing(latency->table, units, NULL), needed = units->n;
+    int unknown = 0, r = space_units(work->space, err, &units);
+    if (r == 0)
+        r = count_unknown(latency->table, units, err, &unknown);
+    if (r == 0 && unknown > 0) {
+        profile_pointer(body, latency->id, pointer);
+        r = err_set(err, ESP_EMISSING, pointer,
+                    "the latency table of this profile lacks %d of the %d entries that the space "
+                    "needs, %d of which cannot be interpolated: build it first (espalier latency "
+                    "build)",
+                    latency_table_missing(latency->table, units, NULL), units->n, unknown);
+    }
     unit_list_destroy(units);
-    if (missing == 0)
-        return 0;
-    profile_pointer(body, latency->id, pointer);
-    return err_set(err, ESP_EMISSING, pointer,
-                   "the latency table of this profile lacks %d of the %d entries that the space "
-                   "needs: build it first (espalier latency build)",
-                   missing, needed);
+    return r;
 }
 
 /* A search that is to measure needs somebody who does. */

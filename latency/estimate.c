@@ -4,14 +4,13 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "base/stats.h"
 #include "latency/interpolate.h"
 
 #define TWO_SIDED_95 1.96
 
 struct latency_estimator {
     const struct latency_table *table;
-    struct interpolator *interpolator; /* group: the entry's number */
+    struct interpolator *interpolator;
 };
 
 /* What a unit's time may depend on; the logs of products need not be here but MACs, which are sums
@@ -30,7 +29,7 @@ static struct interpolation_sample describe(const struct unit_spec *spec) {
                                spec->mix_channels,
                                spec->residual,
                                spec->act == ACT_HSWISH,
-                               (double)unit_macs(spec)};
+                               (double)unit_spec_macs(spec)};
     sample.n_features = sizeof features / sizeof features[0];
     for (int i = 0; i < sample.n_features; i++)
         sample.features[i] = features[i];
@@ -44,7 +43,6 @@ static int add_entries(struct latency_estimator *estimator, struct err *err) {
         if (unit_parse(entry->signature, &spec) != 0)
             continue; /* of a kind of unit that this build does not know */
         struct interpolation_sample sample = describe(&spec);
-        sample.group = i;
         sample.us = entry->median_us;
         int code = interpolator_add(estimator->interpolator, &sample, err);
         if (code != 0)
@@ -78,10 +76,10 @@ void latency_estimator_destroy(struct latency_estimator *estimator) {
 }
 
 static struct latency_estimate interpolate(const struct latency_estimator *estimator,
-                                           const struct unit_spec *spec, int without) {
+                                           const struct unit_spec *spec) {
     struct interpolation_sample question = describe(spec);
     struct interpolation answer;
-    if (!interpolator_ask(estimator->interpolator, &question, without, &answer))
+    if (!interpolator_ask(estimator->interpolator, &question, INTERPOLATION_GROUP_NONE, &answer))
         return (struct latency_estimate){ESTIMATE_MISSING, NAN, NAN, NAN, NAN};
     double factor = exp(TWO_SIDED_95 * answer.log_sd);
     return (struct latency_estimate){ESTIMATE_INTERPOLATED, answer.us, answer.us / factor,
@@ -94,26 +92,5 @@ struct latency_estimate latency_estimate(const struct latency_estimator *estimat
     if (entry)
         return (struct latency_estimate){ESTIMATE_MEASURED, entry->median_us, entry->low_us,
                                          entry->high_us, 0};
-    return interpolate(estimator, &unit->spec, INTERPOLATION_GROUP_NONE);
-}
-
-void latency_estimator_judge(const struct latency_estimator *estimator,
-                             struct latency_interpolation_quality *ret_quality) {
-    const struct latency_table *table = estimator->table;
-    double *errors = mem_array((size_t)table->n + 1, sizeof *errors);
-    int covered = 0, n = 0;
-    for (int i = 0; errors && i < table->n; i++) {
-        const struct latency_entry *entry = &table->entries[i];
-        struct unit_spec spec;
-        if (unit_parse(entry->signature, &spec) != 0)
-            continue;
-        struct latency_estimate e = interpolate(estimator, &spec, i);
-        if (e.state == ESTIMATE_MISSING)
-            continue;
-        errors[n++] = fabs(e.median_us / entry->median_us - 1);
-        covered += entry->median_us >= e.low_us && entry->median_us <= e.high_us;
-    }
-    *ret_quality = (struct latency_interpolation_quality){
-        n, n ? stats_median(errors, (size_t)n) : (double)NAN, n ? (double)covered / n : (double)NAN};
-    free(errors);
+    return interpolate(estimator, &unit->spec);
 }

@@ -24,12 +24,3 @@ int latency_estimator_create(const struct latency_table *table, struct err *err,
 void latency_estimator_destroy(struct latency_estimator *estimator); /* takes NULL */
 struct latency_estimate latency_estimate(const struct latency_estimator *estimator,
                                          const struct graph_unit *unit);
-
-/* How well interpolation does on the table itself: each entry from the others. */
-struct latency_interpolation_quality {
-    int n;              /* entries that could be interpolated */
-    double error;       /* median of |interpolated / measured - 1|; NAN for n = 0 */
-    double covered_95;  /* share inside the interval */
-};
-void latency_estimator_judge(const struct latency_estimator *estimator,
-                             struct latency_interpolation_quality *ret_quality);

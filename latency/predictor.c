@@ -6,63 +6,87 @@
 #include "base/memory.h"
 #include "space/unit_sums.h"
 
-const char *const latency_state_names[] = {"covered", "missing", NULL};
+#define NORMAL_90 1.645 /* of CALIBRATION_LEVEL, two-sided */
 
-/* Sums over units of the entries' medians and bounds. */
-struct sums {
-    double median, low, high;
-};
+const char *const latency_state_names[] = {"covered", "interpolated", "missing", NULL};
 
-static void add_entry(struct sums *sums, const struct latency_entry *entry) {
-    sums->median += entry ? entry->median_us : NAN;
-    sums->low += entry ? entry->low_us : NAN;
-    sums->high += entry ? entry->high_us : NAN;
+/* What is added up over units: medians and bounds, and of the interpolated ones number and expected
+ * errors. */
+enum { MEDIAN, LOW, HIGH, N_INTERPOLATED, INTERPOLATION_ERROR, SUMS };
+
+static void values_of(const struct latency_estimate *estimate, double ret_values[SUMS]) {
+    ret_values[MEDIAN] = estimate->median_us;
+    ret_values[LOW] = estimate->low_us;
+    ret_values[HIGH] = estimate->high_us;
+    ret_values[N_INTERPOLATED] = estimate->state == ESTIMATE_INTERPOLATED;
+    ret_values[INTERPOLATION_ERROR] = estimate->median_us * estimate->log_sd;
 }
 
-static struct latency_prediction predict(const struct sums *sums,
+/* Errors of calibration and of interpolation are independent of each other. */
+static double interval_factor(const struct calibration *calibration, const double sums[SUMS]) {
+    double fitted = log(calibration_interval_factor(calibration));
+    double interpolated = NORMAL_90 * sums[INTERPOLATION_ERROR] / fmax(sums[MEDIAN], 1e-300);
+    return exp(sqrt(fitted * fitted + interpolated * interpolated));
+}
+
+static struct latency_prediction predict(const double sums[SUMS],
                                          const struct calibration *calibration) {
-    if (isnan(sums->median))
+    if (isnan(sums[MEDIAN]))
         return (struct latency_prediction){LATENCY_MISSING, NAN, NAN, NAN, NAN};
+    struct latency_prediction p = {sums[N_INTERPOLATED] > 0 ? LATENCY_INTERPOLATED
+                                                            : LATENCY_COVERED,
+                                   sums[MEDIAN], sums[LOW], sums[HIGH], sums[MEDIAN]};
     if (calibration->kind == CALIBRATION_NONE)
-        return (struct latency_prediction){LATENCY_COVERED, sums->median, sums->low, sums->high,
-                                           sums->median};
-    double us = calibration_apply(calibration, sums->median);
-    double factor = calibration_interval_factor(calibration);
-    return (struct latency_prediction){LATENCY_COVERED, us, us / factor, us * factor, sums->median};
+        return p;
+    double factor = interval_factor(calibration, sums);
+    p.us = calibration_apply(calibration, sums[MEDIAN]);
+    p.low_us = p.us / factor;
+    p.high_us = p.us * factor;
+    return p;
 }
 
-void latency_predict(const struct latency_table *table, const struct calibration *calibration,
-                     const struct graph *graph, struct latency_prediction *ret_prediction,
-                     int *ret_missing, int *ret_n_missing) {
-    struct sums sums = {0};
-    int missing = 0;
+int latency_predict(const struct latency_table *table, const struct calibration *calibration,
+                    const struct graph *graph, struct err *err,
+                    struct latency_prediction *ret_prediction, int *ret_missing,
+                    int *ret_n_missing) {
+    struct latency_estimator *estimator;
+    double sums[SUMS] = {0}, values[SUMS];
+    int missing = 0, code = latency_estimator_create(table, err, &estimator);
+    if (code < 0)
+        return code;
     for (int i = 0; i < graph->n_units; i++) {
-        const struct latency_entry *entry = latency_table_find(table, graph->units[i].signature);
-        add_entry(&sums, entry);
-        if (entry)
+        struct latency_estimate estimate = latency_estimate(estimator, &graph->units[i]);
+        values_of(&estimate, values);
+        for (int k = 0; k < SUMS; k++)
+            sums[k] += values[k];
+        if (estimate.state == ESTIMATE_MEASURED)
             continue;
         if (ret_missing)
             ret_missing[missing] = i;
         missing++;
     }
+    latency_estimator_destroy(estimator);
     if (ret_n_missing)
         *ret_n_missing = missing;
-    *ret_prediction = predict(&sums, calibration);
+    *ret_prediction = predict(sums, calibration);
+    return 0;
 }
 
 struct latency_predictor {
-    const struct latency_table *table;
+    struct latency_estimator *estimator;
     struct calibration calibration;
-    struct unit_sums *sums; /* of median, low and high */
+    struct unit_sums *sums; /* of SUMS values */
 };
 
 static void unit_values(void *context, const struct graph *graph, int unit, double *ret_values) {
     const struct latency_predictor *predictor = context;
-    struct sums sums = {0};
-    add_entry(&sums, latency_table_find(predictor->table, graph->units[unit].signature));
-    ret_values[0] = sums.median;
-    ret_values[1] = sums.low;
-    ret_values[2] = sums.high;
+    struct latency_estimate estimate = latency_estimate(predictor->estimator, &graph->units[unit]);
+    values_of(&estimate, ret_values);
+}
+
+double latency_predictor_unit_us(const struct latency_predictor *predictor,
+                                 const struct graph *graph, int unit) {
+    return latency_estimate(predictor->estimator, &graph->units[unit]).median_us;
 }
 
 int latency_predictor_create(const struct space *space, const struct latency_table *table,
@@ -71,13 +95,14 @@ int latency_predictor_create(const struct space *space, const struct latency_tab
     struct latency_predictor *predictor = mem_array(1, sizeof *predictor);
     if (!predictor)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a latency predictor");
-    predictor->table = table;
     predictor->calibration = *calibration;
     struct unit_sums_config config = {
-        .space = space, .n_values = 3, .unit = unit_values, .context = predictor};
-    int code = unit_sums_create(&config, err, &predictor->sums);
+        .space = space, .n_values = SUMS, .unit = unit_values, .context = predictor};
+    int code = latency_estimator_create(table, err, &predictor->estimator);
+    if (code == 0)
+        code = unit_sums_create(&config, err, &predictor->sums);
     if (code < 0) {
-        free(predictor);
+        latency_predictor_destroy(predictor);
         return code;
     }
     *ret_predictor = predictor;
@@ -88,6 +113,7 @@ void latency_predictor_destroy(struct latency_predictor *predictor) {
     if (!predictor)
         return;
     unit_sums_destroy(predictor->sums);
+    latency_estimator_destroy(predictor->estimator);
     free(predictor);
 }
 
@@ -102,12 +128,11 @@ const struct calibration *latency_predictor_calibration(const struct latency_pre
 
 int latency_predictor_run(struct latency_predictor *predictor, const struct arch *arch,
                           struct err *err, struct latency_prediction *ret_prediction) {
-    double values[3];
-    int code = unit_sums_get(predictor->sums, arch, err, values);
+    double sums[SUMS];
+    int code = unit_sums_get(predictor->sums, arch, err, sums);
     if (code < 0)
         return code;
-    struct sums sums = {values[0], values[1], values[2]};
-    *ret_prediction = predict(&sums, &predictor->calibration);
+    *ret_prediction = predict(sums, &predictor->calibration);
     return 0;
 }
 

@@ -93,7 +93,7 @@ struct unit_spec {
 /* The spec that a signature stands for; its numbers are small enough to multiply, not checked
  * against the limits of spaces. ESP_EINVAL if no spec has that signature. */
 int unit_parse(const char *signature, struct unit_spec *ret_spec);
-int64_t unit_macs(const struct unit_spec *spec); /* of a spec from a graph or unit_parse */
+int64_t unit_spec_macs(const struct unit_spec *spec); /* of a spec from a graph or unit_parse */
 
 struct graph_unit {
     char signature[GRAPH_SIGNATURE_MAX]; /* equal signatures are the same work */

@@ -135,7 +135,7 @@ int unit_parse(const char *signature, struct unit_spec *ret_spec) {
     return 0;
 }
 
-int64_t unit_macs(const struct unit_spec *spec) {
+int64_t unit_spec_macs(const struct unit_spec *spec) {
     struct op ops[UNIT_OPS_MAX];
     int64_t macs = 0;
     int n = unit_ops(spec, ops);

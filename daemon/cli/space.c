@@ -109,8 +109,11 @@ static int sample_run(struct cli *cli, int argc, char **argv) {
     }
     cli_table(cli, rows_out, columns, COUNT(columns));
     if (cli_number(doc, "missing_entries") > 0)
-        fprintf(stderr, "%.0f entries of the latency table are missing: espalier latency build\n",
-                cli_number(doc, "missing_entries"));
+        fprintf(stderr,
+                "%.0f entries of the latency table are missing, which %s: espalier latency build\n",
+                cli_number(doc, "missing_entries"),
+                cli_item(cli_item(doc, "quantiles"), "latency_us") ? "widens its intervals"
+                                                                  : "leaves subnets unknown");
     cJSON_Delete(rows_out);
     cJSON_Delete(doc);
     return CLI_OK;

@@ -198,7 +198,7 @@ static int collect(struct search_run *run, int profile, struct pairs *pairs, str
         int rc = latency_evaluator_predict(run->latency[profile], &request->arch, err, &p);
         if (rc != 0)
             return rc;
-        if (p.state != LATENCY_COVERED)
+        if (p.state == LATENCY_MISSING)
             continue;
         pairs->sum[pairs->n] = p.sum_us;
         pairs->measured[pairs->n] = m->median_us;

@@ -1,4 +1,6 @@
 """Searches, tables and measurements: bad ones are refused with their cause, a sound one runs."""
+from urllib.parse import quote
+
 import bed
 import data
 from client import problem
@@ -119,6 +121,42 @@ def measurements():
     stack.wait_job(again["job"]["id"])
     equal(again["table"]["id"], table["id"], "the same table")
     equal({row["measurement"] for row in client.items(f"/tables/{table['id']}/entries")}, {row["measurement"] for row in entries}, "nothing measured again")
+
+
+@test("a space that the table covers in part is interpolated where units are alike, and refused where they are not", 120)
+def interpolated():
+    client, stack, board = bed.client(), bed.daemon(), bed.profile()
+    denser, foreign = data.space(name="denser"), data.space(name="foreign")
+    denser["stages"][1]["expand_ratios"] = [2, 3, 4]
+    foreign["stem"]["channels"] = 16
+    for space in (denser, foreign):
+        client.post("/spaces", space, 201)
+    sample = client.post("/spaces/denser/sample", {"n": 200, "profile": board}, 200)
+    missing = client.get("/spaces/denser")["table_entries"] - client.get("/spaces/tiny")["table_entries"]
+    check(missing > 0, "the space has more units")
+    equal(sample["missing_entries"], missing, "missing entries")
+    check(sample["quantiles"]["latency_us"]["median"] > 0, "latency of random subnets", sample)
+    between = "r28 | d1 c16 k3e1 | d1 c24 k3e3"
+    ends = [client.get(f"/archs?space=denser&profile={board}&arch={quote(arch)}")["latency"] for arch in (between, data.SMALL_ARCH)]
+    equal([end["state"] for end in ends], ["interpolated", "covered"], "states")
+    equal([len(end["missing"]) for end in ends], [1, 0], "units without an entry")
+    check(ends[0]["low_us"] < ends[0]["us"] < ends[0]["high_us"], "the interval", ends[0])
+    widths = [end["high_us"] / end["low_us"] for end in ends]
+    check(widths[0] > widths[1], "the interpolated interval is wider", widths)
+    check("latency_us" not in client.post("/spaces/foreign/sample", {"n": 50, "profile": board}, 200)["quantiles"], "no latency where a stem is unknown")
+    for name, statuses in (("denser", 202), ("foreign", 409)):
+        train = client.post("/supernets", {"name": name, "space": name, "dataset": "bars", "train": {**bed.TRAIN, "epochs": 1}}, 202)
+        stack.wait_job(train["job"]["id"])
+        body = bed.search_body(name, supernet=name, measure_front=0, calibration_nets=0)
+        answer = client.request("POST", "/searches", body)
+        equal(answer.status, statuses, f"a search in {name}")
+        if answer.status == 202:
+            stack.wait_job(answer.doc["job"]["id"])
+            key, front = f"latency_us:{board}", client.get(f"/searches/{name}/front")["items"]
+            check(front and all(point["metrics"][key]["value"] > 0 for point in front), "the front has latencies", front)
+        else:
+            check("cannot be interpolated" in problem(answer, 409, pointer="/objectives/1/profile")["detail"], "the refusal says so")
+    equal(client.request("DELETE", "/searches/denser").status // 100, 2, "its removal")
 
 
 def check_test_images(search, points):

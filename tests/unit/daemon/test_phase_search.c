@@ -148,7 +148,8 @@ static void measure(struct daemon *daemon, const cJSON *item) {
     struct graph *graph;
     struct latency_prediction p;
     assert_int_equal(graph_from_json(cJSON_GetObjectItem(item, "graph"), "", NULL, &graph), 0);
-    latency_predict(daemon->world->table, &calibration_none, graph, &p, NULL, NULL);
+    assert_int_equal(
+        latency_predict(daemon->world->table, &calibration_none, graph, NULL, &p, NULL, NULL), 0);
     double us = 1.3 * p.us + 50;
     cJSON *doc = cJSON_CreateObject();
     cJSON_AddStringToObject(doc, "type", "measurement");

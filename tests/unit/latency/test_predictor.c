@@ -69,7 +69,8 @@ static void fast_path_equals_graph_path(void **state) {
             int n_missing;
             arch_random(f.space, &rng, &arch);
             assert_int_equal(graph_build(f.space, &arch, NULL, &graph), 0);
-            latency_predict(f.table, &calibration, graph, &slow, NULL, &n_missing);
+            assert_int_equal(
+                latency_predict(f.table, &calibration, graph, NULL, &slow, NULL, &n_missing), 0);
             assert_int_equal(n_missing, 0);
             assert_int_equal(latency_predictor_run(predictor, &arch, NULL, &fast), 0);
             assert_int_equal(fast.state, LATENCY_COVERED);
@@ -117,21 +118,22 @@ static void missing_entries_are_a_state_that_names_them(void **state) {
     fill(f.table, f.units);
     arch_max(f.space, &arch);
     assert_int_equal(graph_build(f.space, &arch, NULL, &graph), 0);
-    /* The same table without the second unit of the largest subnet. */
+    /* The same table without the largest subnet's stem: there are too few stems to interpolate. */
     struct latency_table *holed;
     assert_int_equal(latency_table_create("rev", NULL, &holed), 0);
     for (int i = 0; i < f.table->n; i++)
-        if (strcmp(f.table->entries[i].signature, graph->units[1].signature) != 0)
+        if (strcmp(f.table->entries[i].signature, graph->units[0].signature) != 0)
             assert_int_equal(latency_table_put(holed, &f.table->entries[i], NULL), 0);
-    latency_predict(holed, &calibration_none, graph, &p, missing, &n_missing);
+    assert_int_equal(
+        latency_predict(holed, &calibration_none, graph, NULL, &p, missing, &n_missing), 0);
     assert_int_equal(p.state, LATENCY_MISSING);
     assert_true(isnan(p.us) && isnan(p.low_us) && isnan(p.high_us));
     assert_int_equal(n_missing, 1);
-    assert_int_equal(missing[0], 1);
+    assert_int_equal(missing[0], 0);
     cJSON *doc = latency_prediction_to_json(&p, graph, missing, n_missing);
     assert_true(cJSON_IsNull(cJSON_GetObjectItem(doc, "us")));
     assert_string_equal(cJSON_GetArrayItem(cJSON_GetObjectItem(doc, "missing"), 0)->valuestring,
-                        graph->units[1].signature);
+                        graph->units[0].signature);
     cJSON_Delete(doc);
     assert_int_equal(latency_predictor_create(f.space, holed, &calibration_none, NULL, &predictor),
                      0);
@@ -148,11 +150,84 @@ static void missing_entries_are_a_state_that_names_them(void **state) {
     tear_down(&f);
 }
 
+/* A board whose time is an overhead and the MACs at a speed that grows with the channels. */
+static double board_us(const struct unit_spec *spec) {
+    double inside = spec->expand_channels > 0 ? spec->expand_channels : spec->c_in;
+    return 1.5 + (double)unit_spec_macs(spec) / (400 + 6 * inside) * (spec->kernel == 5 ? 1.1 : 1);
+}
+
+/* Every other block's entry is left out. */
+static struct latency_table *half_table(const struct unit_list *units) {
+    struct latency_table *table;
+    int n_blocks = 0;
+    assert_int_equal(latency_table_create("rev", NULL, &table), 0);
+    for (int i = 0; i < units->n; i++) {
+        const struct unit_spec *spec = &units->entries[i].graph->units[0].spec;
+        double us = board_us(spec);
+        struct latency_entry e = {
+            .median_us = us, .low_us = 0.99 * us, .high_us = 1.01 * us, .n = 20, .method = 1};
+        memcpy(e.signature, units->entries[i].signature, sizeof e.signature);
+        if (spec->kind != UNIT_BLOCK || n_blocks++ % 2 == 0)
+            assert_int_equal(latency_table_put(table, &e, NULL), 0);
+    }
+    return table;
+}
+
+static double true_us(const struct graph *graph) {
+    double us = 0;
+    for (int i = 0; i < graph->n_units; i++)
+        us += board_us(&graph->units[i].spec);
+    return us;
+}
+
+static void half_a_table_predicts_with_wider_intervals(void **state) {
+    enum { ARCHS = 200 };
+    struct calibration fitted = {
+        .kind = CALIBRATION_IDENTITY, .n = 30, .a = 1, .residual_sd = 0.01};
+    struct fixture f = set_up("fashion_small");
+    struct latency_table *half = half_table(f.units);
+    struct latency_predictor *predictor;
+    double worst = 0, width = log(calibration_interval_factor(&fitted));
+    int inside = 0;
+    assert_int_equal(latency_predictor_create(f.space, half, &calibration_none, NULL, &predictor),
+                     0);
+    for (uint32_t i = 0; i < ARCHS; i++) {
+        struct rng rng = rng_make(1, RNG_TEST, 1, i);
+        struct latency_prediction p, slow;
+        struct arch arch;
+        struct graph *graph;
+        arch_random(f.space, &rng, &arch);
+        assert_int_equal(graph_build(f.space, &arch, NULL, &graph), 0);
+        double truth = true_us(graph);
+        latency_predictor_calibrate(predictor, &calibration_none);
+        assert_int_equal(latency_predictor_run(predictor, &arch, NULL, &p), 0);
+        assert_int_equal(latency_predict(half, &calibration_none, graph, NULL, &slow, NULL, NULL),
+                         0);
+        assert_int_equal(p.state, slow.state);
+        assert_true(fabs(p.us - slow.us) < 1e-9 * p.us);
+        worst = fmax(worst, fabs(p.us / truth - 1));
+        inside += truth >= p.low_us && truth <= p.high_us;
+        latency_predictor_calibrate(predictor, &fitted);
+        assert_int_equal(latency_predictor_run(predictor, &arch, NULL, &p), 0);
+        if (p.state == LATENCY_INTERPOLATED)
+            assert_true(log(p.high_us / p.us) > 1.0001 * width);
+        else
+            assert_true(fabs(log(p.high_us / p.us) - width) < 1e-9);
+        free(graph);
+    }
+    if (worst > 0.05 || inside < 0.95 * ARCHS)
+        fail_msg("worst error %g, %d of %d inside", worst, inside, ARCHS);
+    latency_predictor_destroy(predictor);
+    latency_table_destroy(half);
+    tear_down(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fast_path_equals_graph_path),
         cmocka_unit_test(uncalibrated_interval_is_that_of_the_entries),
         cmocka_unit_test(missing_entries_are_a_state_that_names_them),
+        cmocka_unit_test(half_a_table_predicts_with_wider_intervals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

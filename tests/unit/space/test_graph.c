@@ -377,6 +377,61 @@ static void ofa_has_as_many_units_as_its_tables_have_keys(void **state) {
     space_destroy(space);
 }
 
+static void signatures_read_back(void **state) {
+    for (int i = 0; space_builtin_names[i]; i++) {
+        struct space *space = builtin(space_builtin_names[i]);
+        struct unit_list *units;
+        assert_int_equal(space_units(space, NULL, &units), 0);
+        for (int k = 0; k < units->n; k++) {
+            const struct graph *graph = units->entries[k].graph;
+            struct unit_spec spec;
+            struct cost cost;
+            assert_int_equal(unit_parse(units->entries[k].signature, &spec), 0);
+            unit_cost(graph, 0, &cost);
+            assert_int_equal(unit_spec_macs(&spec), cost.macs);
+            assert_int_equal(spec.c_out, graph->units[0].spec.c_out);
+            assert_int_equal(spec.residual, graph->units[0].spec.residual);
+        }
+        unit_list_destroy(units);
+        space_destroy(space);
+    }
+}
+
+static void what_is_no_signature_is_refused(void **state) {
+    static const char *const texts[] = {
+        "",
+        "block",
+        "block 8x20x20",
+        "block 8x20x20 e16 k3 s2 relu",
+        "block 8x20x20 e16 k3 s2 relu -> ",
+        "block 8x20x20 e16 k3 s2 relu -> 16 ",
+        "block 8x20x20 e16 k3 s2 relu -> 16 residual residual",
+        "block 8x20x20  e16 k3 s2 relu -> 16",
+        "block 8x20x20 k3 e16 s2 relu -> 16",
+        "block 8x20x20 e016 k3 s2 relu -> 16",
+        "block 8x20x20 e16 k3 s2 elu -> 16",
+        "block 8x20x20 e16 k3 s0 relu -> 16",
+        "block 8x20x20 e16 k0 s2 relu -> 16",
+        "block 8x20x20 e16 k99 s2 relu -> 16",
+        "block 8x0x20 e16 k3 s2 relu -> 16",
+        "block 8x20x2000 e16 k3 s2 relu -> 16",
+        "block -8x20x20 e16 k3 s2 relu -> 16",
+        "block 8x20x20 e99999999999999999999 k3 s2 relu -> 16",
+        "block 8x20x20 e16 k3 s2 relu -> 0",
+        "rock 8x20x20 e16 k3 s2 relu -> 16",
+        "stem 3x32x32 e16 k3 s1 relu -> 16",
+        "head_tail 64x4x4 mix16+bia relu -> 10",
+    };
+    char longest[4 * GRAPH_SIGNATURE_MAX];
+    struct unit_spec spec;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (unit_parse(texts[i], &spec) == 0)
+            fail_msg("\"%s\" was read", texts[i]);
+    memset(longest, 'k', sizeof longest);
+    longest[sizeof longest - 1] = 0;
+    assert_int_equal(unit_parse(longest, &spec), ESP_EINVAL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ops_of_a_small_arch_are_as_by_hand),
@@ -391,6 +446,8 @@ int main(void) {
         cmocka_unit_test(more_units_than_the_limit_are_refused),
         cmocka_unit_test(units_are_those_of_all_subnets),
         cmocka_unit_test(ofa_has_as_many_units_as_its_tables_have_keys),
+        cmocka_unit_test(signatures_read_back),
+        cmocka_unit_test(what_is_no_signature_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

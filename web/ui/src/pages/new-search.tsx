@@ -88,7 +88,7 @@ export function NewSearch() {
               {(profiles.data ?? []).map((p) => <option key={p.id} value={p.id}>{p.name}</option>)}
               {profiles.data?.length === 0 && <option value="">no board: minimise MACs</option>}
             </select>{problem('/objectives')}</label>
-          {sample?.missing_entries ? <p class="note">{sample.missing_entries} entries of this board's latency table are missing: <code>espalier latency build</code></p> : null}
+          {sample?.missing_entries ? <p class="note">{sample.missing_entries} entries of this board's latency table are missing{latency ? ' and interpolated' : ''}: <code>espalier latency build</code></p> : null}
         </Card>
         <Card title="Limits">
           {chosenProfile && (
