@@ -113,7 +113,7 @@ static int sample_run(struct cli *cli, int argc, char **argv) {
                 "%.0f entries of the latency table are missing, which %s: espalier latency build\n",
                 cli_number(doc, "missing_entries"),
                 cli_item(cli_item(doc, "quantiles"), "latency_us") ? "widens its intervals"
-                                                                  : "leaves subnets unknown");
+                                                                   : "leaves subnets unknown");
     cJSON_Delete(rows_out);
     cJSON_Delete(doc);
     return CLI_OK;
