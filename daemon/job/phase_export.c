@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "daemon/job/accuracy.h"
 #include "daemon/job/spec.h"
-#include "supernet/export_onnx.h"
+#include "runtime/export_onnx.h"
 #include "supernet/safetensors.h"
 
 enum { EXPORT_BYTES_MAX = 1 << 30 };

@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
-#include "supernet/export_onnx.h"
+#include "runtime/export_onnx.h"
 
 enum { IMAGES = 3, PATH_BYTES = 4096 };
 

@@ -1,4 +1,4 @@
-#include "supernet/export_onnx.h"
+#include "runtime/export_onnx.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "supernet/export_onnx.h"
+#include "runtime/export_onnx.h"
 
 struct fixture {
     char folder[64], path[128];
