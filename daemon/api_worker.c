@@ -49,7 +49,7 @@ static int read_enrolment(struct api_call *call, struct err *err, struct enrolme
                             &ret->secret);
     if (r == 0 && ret->secret != NULL)
         r = store_token_worker(call->sql, ret->secret, err, ret->device);
-    ret->in.local = call->local;
+    ret->in.local = call->local && !ret->in.simulated;
     return r;
 }
 
@@ -83,7 +83,7 @@ static int connect_worker(struct api_call *call, struct err *err) {
     int r = introduction_read(call->body, err, &in);
     if (r != 0)
         return r;
-    in.local = call->local;
+    in.local = call->local && !in.simulated;
     r = store_device_connect(call->tx, call->identity, &in, err, &call->answer);
     if (r == 0)
         add_intervals(call->answer);

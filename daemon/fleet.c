@@ -178,6 +178,7 @@ static void try_all(struct fleet *fleet) {
 static int read_request(struct web_request *req, struct err *err, struct waiter *waiter) {
     cJSON *body = NULL;
     int64_t wait_s = 0;
+    bool simulated = false;
     waiter->max_items = 1;
     int r = web_json(req, err, &body);
     if (r == 0)
@@ -186,6 +187,9 @@ static int read_request(struct web_request *req, struct err *err, struct waiter 
         r = json_int_opt(body, "", "wait_s", 0, FLEET_WAIT_MAX_S, err, &wait_s);
     if (r == 0)
         r = json_int_opt(body, "", "max_items", 1, LEASE_ITEMS_MAX, err, &waiter->max_items);
+    if (r == 0)
+        r = json_bool_opt(body, "", "simulated", err, &simulated);
+    waiter->local = web_local(req) && !simulated;
     waiter->begun_us = now_us();
     waiter->deadline_us = waiter->begun_us + wait_s * 1000000;
     cJSON_Delete(body);
@@ -217,7 +221,6 @@ void fleet_lease(struct web_request *req) {
     }
     waiter->fleet = fleet;
     waiter->req = req;
-    waiter->local = web_local(req);
     snprintf(waiter->device, sizeof(waiter->device), "%s", web_identity(req));
     waiter->next = fleet->waiters;
     if (waiter->next != NULL)

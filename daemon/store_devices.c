@@ -58,6 +58,8 @@ int introduction_read(const cJSON *body, struct err *err, struct introduction *r
         r = json_array(body, "", "profiles", 1, 16, err, &in.profiles);
     if (r == 0)
         r = json_bool_opt(body, "", "noise_by_lease", err, &in.noise_by_lease);
+    if (r == 0)
+        r = json_bool_opt(body, "", "simulated", err, &in.simulated);
     if (r != 0)
         return r;
     cJSON_ArrayForEach(item, protocol) known |= cJSON_IsNumber(item) && item->valuedouble == 1;

@@ -14,6 +14,7 @@ struct introduction {
     const char *machine_id, *name, *worker_version;
     const cJSON *fingerprint, *profiles;
     bool noise_by_lease; /* it takes its noise floor when it is asked to, not at its start */
+    bool simulated;      /* no hardware stands behind it: it needs no quiet machine */
     bool local;          /* came over loopback: the same machine as the daemon */
 };
 /* Checks the message; other members are ignored. */

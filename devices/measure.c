@@ -1,6 +1,7 @@
 #include "devices/measure.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <poll.h>
 #include <sched.h>
@@ -15,91 +16,37 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/json.h"
-#include "base/memory.h"
-#include "base/parallel.h"
-#include "devices/reference.h"
-#include "runtime/plan.h"
+#include "devices/backend.h"
 
 const char *const measure_status_names[] = {"ok",      "noisy",   "unsupported", "oom",
                                             "crashed", "invalid", NULL};
 
-enum {
-    CHILD_OOM = 40,
-    CHILD_UNSUPPORTED,
-    CHILD_INVALID,
-    CHILD_FAILED,
-    PREPARE_MS = 60000,
-    MESSAGE_MAX = 1 << 20
-};
+enum { CHILD_OOM = 40, CHILD_UNSUPPORTED, CHILD_INVALID, CHILD_FAILED, MESSAGE_MAX = 1 << 20 };
 
 /* ---- in the child -------------------------------------------------------------------------- */
 
-/* One network ready to run: plan, input, output. */
-struct runnable {
-    struct plan *plan;
-    float *input, *output;
-    size_t n_output;
-};
-
 struct child {
     int fd; /* to the parent */
-    struct runnable subject, reference;
+    const struct backend *backend;
+    struct backend_run run;
+    struct err err;
 };
 
-static int runnable_create(const struct graph *graph, uint64_t seed, struct parallel *pool,
-                           struct err *err, struct runnable *ret) {
-    const struct tensor_shape *in = &graph->tensors[0],
-                              *last = &graph->tensors[graph->ops[graph->n_ops - 1].output];
-    size_t n_input = (size_t)in->channels * (size_t)in->height * (size_t)in->width;
-    struct plan_options options = {.pool = pool, .batch = 1};
-    struct plan_weights *weights = NULL;
-    struct rng rng = rng_make(seed, RNG_INPUT, 0, 0);
-    int rc = plan_weights_random(graph, seed, err, &weights);
-
-    if (!rc)
-        rc = plan_create(graph, weights, &options, err, &ret->plan);
-    plan_weights_destroy(weights);
-    if (rc)
-        return rc;
-    ret->n_output = (size_t)last->channels * (size_t)last->height * (size_t)last->width;
-    ret->input = mem_aligned(n_input, sizeof(float));
-    ret->output = mem_aligned(ret->n_output, sizeof(float));
-    if (!ret->input || !ret->output)
-        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    for (size_t i = 0; i < n_input; i++)
-        ret->input[i] = (float)rng_normal(&rng);
-    return 0;
+static const struct backend *backend_of(const struct measure_profile *profile) {
+    return profile->backend ? profile->backend : &backend_native;
 }
 
-static int run_subject(void *context) {
-    struct child *child = context;
-    return plan_run(child->subject.plan, child->subject.input, 1, child->subject.output);
-}
-
-static int run_reference(void *context) {
-    struct child *child = context;
-    return plan_run(child->reference.plan, child->reference.input, 1, child->reference.output);
-}
-
-static int64_t mono_ns(void *context) {
-    return clock_mono_ns();
-}
-
-/* Tells the parent how far it is and waits for its word: heartbeats fall between batches, never
+/* Tells the parent that it is alive and waits for its word: heartbeats fall between batches, never
  * into one. */
-static int ask_parent(void *context, int batches) {
+static int ask_parent(void *context) {
     struct child *child = context;
     char word = 0, tick = 'b';
     return write(child->fd, &tick, 1) != 1 || read(child->fd, &word, 1) != 1 || word != 'g';
 }
 
-static bool finite_output(const struct runnable *runnable) {
-    for (size_t i = 0; i < runnable->n_output; i++)
-        if (!isfinite(runnable->output[i]))
-            return false;
-    return true;
+static int between(void *context, int batches) {
+    return ask_parent(context);
 }
 
 static cJSON *result_to_json(const struct sampler_result *r) {
@@ -162,8 +109,10 @@ static void set_limits(const struct measure_profile *profile) {
 }
 
 /* Cuts the child loose from what the worker holds: its lock and connections must not outlive it in
- * an orphan, so the child dies with it and keeps no descriptor but its own, which becomes 3. */
+ * an orphan, so the child dies with it and keeps no descriptor but its own, which becomes 3. It
+ * leads a process group, which ends with the measurement. */
 static int leave_parent(int fd, pid_t parent) {
+    setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(CHILD_FAILED); /* it died before we could ask to be told */
@@ -171,6 +120,7 @@ static int leave_parent(int fd, pid_t parent) {
     signal(SIGINT, SIG_IGN);
     if (fd != 3 && dup2(fd, 3) != 3)
         _exit(CHILD_FAILED);
+    fcntl(3, F_SETFD, FD_CLOEXEC);
     close_range(4, ~0U, 0);
     return 3;
 }
@@ -183,36 +133,44 @@ static int child_status(int rc) {
     return rc == ESP_EINVAL || rc == ESP_ELIMIT ? CHILD_INVALID : CHILD_FAILED;
 }
 
+/* Runs the back end under the sampling rule. */
+static int sample(struct child *child, char **ret_text) {
+    struct sampler_result result = {0};
+    const struct backend *backend = child->backend;
+    void *state = child->run.profile->backend_state;
+    struct sampler_source source = {.run = NULL};
+    int rc = backend->begin(state, &child->run, &source);
+
+    if (rc)
+        return rc;
+    source.between = between;
+    source.between_context = child;
+    rc = sampler_run(child->run.task->method, &source, &child->err, &result);
+    if (rc)
+        return rc;
+    cJSON *doc = result_to_json(&result);
+    rc = backend->end(state, &child->run, doc);
+    *ret_text = rc ? NULL : json_print(doc);
+    return rc || *ret_text ? rc : ESP_ENOMEM;
+}
+
 /* Everything the child does; ends the process. What it allocates dies with it. */
 static void child_main(int fd, const struct measure_profile *profile,
                        const struct measure_task *task) {
-    struct child child = {.fd = fd};
-    struct sampler_source source = {run_subject, run_reference, mono_ns, ask_parent, &child};
-    struct sampler_result result = {0};
-    struct parallel *pool = NULL;
-    struct graph *reference = NULL;
-    struct err err = {0};
-    int rc = 0;
+    struct child child = {
+        .fd = fd,
+        .backend = backend_of(profile),
+        .run = {.profile = profile, .task = task, .tick = ask_parent, .tick_context = &child}};
+    char *text = NULL;
 
+    child.run.err = &child.err;
     set_limits(profile);
-    if (profile->threads > 1)
-        rc = parallel_create(profile->threads, &pool);
-    if (!rc)
-        rc = reference_graph(&err, &reference);
-    if (!rc)
-        rc = runnable_create(reference, 1, pool, &err, &child.reference);
-    if (!rc)
-        rc = runnable_create(task->graph, task->seed, pool, &err, &child.subject);
-    if (!rc)
-        rc = sampler_run(task->method, &source, &err, &result);
-    if (!rc && !finite_output(&child.subject))
-        rc = err_set(&err, ESP_EINVAL, NULL, "the network's output is not finite");
-    char *text = rc ? NULL : json_print(result_to_json(&result));
-    if (rc || !text) {
-        char line[sizeof(err.message) + 2];
-        snprintf(line, sizeof(line), "e%s", err.message);
+    int rc = sample(&child, &text);
+    if (rc) {
+        char line[sizeof(child.err.message) + 2];
+        snprintf(line, sizeof(line), "e%s", child.err.message);
         write_all(fd, line, strlen(line));
-        _exit(child_status(rc ? rc : ESP_ENOMEM));
+        _exit(child_status(rc));
     }
     _exit(write_all(fd, "r", 1) || write_all(fd, text, strlen(text)) ? CHILD_FAILED : 0);
 }
@@ -220,9 +178,10 @@ static void child_main(int fd, const struct measure_profile *profile,
 /* ---- in the parent ------------------------------------------------------------------------- */
 
 /* Reads what the child says until it closes its end. In: ticks answered by `between`. */
-static int converse(int fd, const struct measure_task *task, struct buf *message) {
+static int converse(int fd, int64_t patience_ms, const struct measure_task *task,
+                    struct buf *message) {
     int64_t batch_ms =
-        task->method->run_max_us / 1000 + task->method->warmup_max_us / 1000 + PREPARE_MS;
+        task->method->run_max_us / 1000 + task->method->warmup_max_us / 1000 + patience_ms;
     int batches = 0;
     char piece[65536];
 
@@ -286,11 +245,27 @@ static void outcome_of_exit(int status, const struct buf *message,
                  message->data + 1);
 }
 
+/* Waits for the child's end and for nothing of its group to be left. */
+static int reap(pid_t child, bool at_once) {
+    siginfo_t info;
+    int status = 0;
+
+    if (at_once)
+        kill(-child, SIGKILL);
+    while (waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        ;
+    kill(-child, SIGKILL); /* the group's number is its own until the child is reaped */
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
+}
+
 static int measure_once(const struct measure_profile *profile, const struct measure_task *task,
                         struct err *err, struct measure_outcome *ret_outcome) {
     struct measure_outcome outcome = {0};
+    const struct backend *backend = backend_of(profile);
     struct buf message;
-    int pair[2], status = 0;
+    int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
         return err_set(err, ESP_EIO, NULL, "socketpair: %s", strerror(errno));
@@ -302,14 +277,14 @@ static int measure_once(const struct measure_profile *profile, const struct meas
     }
     if (child == 0)
         child_main(leave_parent(pair[1], parent), profile, task);
+    setpgid(child, child); /* as it does itself: whoever comes first */
     close(pair[1]);
     buf_init(&message, MESSAGE_MAX);
-    int rc = converse(pair[0], task, &message);
-    if (rc)
-        kill(child, SIGKILL);
+    int rc = converse(pair[0], backend->patience_ms(profile->backend_state), task, &message);
+    int status = reap(child, rc != 0);
     close(pair[0]);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
+    if (backend->done)
+        backend->done(profile->backend_state);
     if (rc == ESP_ETIMEOUT) {
         outcome.status = MEASURE_CRASHED;
         snprintf(outcome.message, sizeof(outcome.message),

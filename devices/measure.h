@@ -1,4 +1,4 @@
-/* Measures a graph on this machine through the runtime, in a child process of its own: a crash, a
+/* Measures a graph on this board through a back end, in a child process of its own: a crash, a
  * hang or memory exhaustion there is an outcome, not the worker's end. */
 #pragma once
 
@@ -6,6 +6,8 @@
 
 #include "devices/sampler.h"
 #include "space/graph.h"
+
+struct backend;
 
 enum measure_status {
     MEASURE_OK,
@@ -24,6 +26,8 @@ struct measure_profile {
     int threads;
     int n_cores, cores[MEASURE_CORES_MAX]; /* pinned to these; none: wherever the system puts it */
     int64_t memory_limit_bytes;            /* of the child's address space; 0: none */
+    const struct backend *backend;         /* NULL: native */
+    void *backend_state;                   /* what its open() gave; borrowed */
 };
 
 struct measure_task {

@@ -32,16 +32,27 @@ static int64_t now_ns(const struct sampler *s) {
     return s->source->now_ns(s->source->context);
 }
 
-/* Mean time of count runs in microseconds. */
-static int time_runs(const struct sampler *s, int (*run)(void *), int count, double *ret_us) {
-    int64_t start = now_ns(s);
-    for (int i = 0; i < count; i++) {
-        int rc = run(s->source->context);
-        if (rc)
-            return rc;
+/* `samples` samples in a row, each the mean time of `runs` runs in microseconds. */
+static int take(const struct sampler *s, bool reference, int runs, int samples, double *ret_us) {
+    const struct sampler_source *source = s->source;
+    int (*run)(void *) = reference ? source->run_reference : source->run;
+
+    if (source->take)
+        return source->take(source->context, reference, runs, samples, ret_us);
+    for (int i = 0; i < samples; i++) {
+        int64_t start = now_ns(s);
+        for (int k = 0; k < runs; k++) {
+            int rc = run(source->context);
+            if (rc)
+                return rc;
+        }
+        ret_us[i] = (double)(now_ns(s) - start) / 1e3 / runs;
     }
-    *ret_us = (double)(now_ns(s) - start) / 1e3 / count;
     return 0;
+}
+
+static bool has_reference(const struct sampler *s) {
+    return s->source->take || s->source->run_reference;
 }
 
 static bool warm(const struct method *method, const double *times, int n, int64_t elapsed_us) {
@@ -58,11 +69,11 @@ static bool warm(const struct method *method, const double *times, int n, int64_
 static int warm_up(struct sampler *s, double *ret_first_us, double *ret_us) {
     double window[2 * WARMUP_WINDOW] = {0};
     int64_t start = now_ns(s);
-    int n = 0, rc = time_runs(s, s->source->run, 1, ret_first_us);
+    int n = 0, rc = take(s, false, 1, 1, ret_first_us);
 
     while (!rc) {
         double us = 0;
-        rc = time_runs(s, s->source->run, 1, &us);
+        rc = take(s, false, 1, 1, &us);
         if (n == 2 * WARMUP_WINDOW) {
             for (int i = 1; i < n; i++)
                 window[i - 1] = window[i];
@@ -82,12 +93,10 @@ static int warm_up(struct sampler *s, double *ret_first_us, double *ret_us) {
  * the worst moment of a shared machine. */
 static int take_reference(struct sampler *s) {
     double us[REFERENCE_RUNS] = {0};
-    int rc = 0;
 
-    if (!s->source->run_reference || s->n_references == REFERENCES_MAX)
+    if (!has_reference(s) || s->n_references == REFERENCES_MAX)
         return 0;
-    for (int i = 0; i < REFERENCE_RUNS && !rc; i++)
-        rc = time_runs(s, s->source->run_reference, 1, &us[i]);
+    int rc = take(s, true, 1, REFERENCE_RUNS, us);
     if (!rc)
         s->references[s->n_references++] = stats_median(us, REFERENCE_RUNS);
     return rc;
@@ -95,10 +104,9 @@ static int take_reference(struct sampler *s) {
 
 static int take_batch(struct sampler *s) {
     double *samples = s->samples + s->n_samples;
-    int count = s->method->batch_samples, rc = 0;
+    int count = s->method->batch_samples;
+    int rc = take(s, false, s->runs, count, samples);
 
-    for (int i = 0; i < count && !rc; i++)
-        rc = time_runs(s, s->source->run, s->runs, &samples[i]);
     if (rc)
         return rc;
     s->n_samples += count;
@@ -227,6 +235,13 @@ static void conclude(struct sampler *s, struct sampler_result *result) {
         result->noisy = width > s->method->noisy;
 }
 
+static bool stopped(const struct sampler *s) {
+    const struct sampler_source *source = s->source;
+    void *context = source->between_context ? source->between_context : source->context;
+
+    return source->between && source->between(context, s->n_batches);
+}
+
 static int sample_until_finished(struct sampler *s, struct sampler_result *result) {
     int rc = 0;
 
@@ -236,7 +251,7 @@ static int sample_until_finished(struct sampler *s, struct sampler_result *resul
             rc = take_reference(s);
         if (!rc)
             rc = take_batch(s);
-        if (!rc && s->source->between && s->source->between(s->source->context, s->n_batches))
+        if (!rc && stopped(s))
             rc = ESP_ECANCELED;
     } while (!rc && !finished(s, result));
     if (!rc)
@@ -250,7 +265,7 @@ int sampler_run(const struct method *method, const struct sampler_source *source
                 struct sampler_result *ret_result) {
     struct sampler s = {.method = method, .source = source};
     struct sampler_result result = {0};
-    double typical_us = 0, ignored = 0;
+    double typical_us = 0, ignored[2];
     int rc = 0;
 
     s.samples = mem_array(SAMPLER_SAMPLES_MAX, sizeof(double));
@@ -261,8 +276,8 @@ int sampler_run(const struct method *method, const struct sampler_source *source
         rc = err_set(err, ESP_ENOMEM, NULL, "out of memory");
         goto out;
     }
-    if (source->run_reference)
-        rc = time_runs(&s, source->run_reference, 2, &ignored);
+    if (has_reference(&s))
+        rc = take(&s, true, 1, 2, ignored);
     if (!rc)
         rc = warm_up(&s, &result.first_us, &typical_us);
     if (!rc) {
@@ -270,11 +285,12 @@ int sampler_run(const struct method *method, const struct sampler_source *source
         s.runs = (int)fmin(fmax(runs, 1), RUNS_PER_SAMPLE_MAX);
         rc = sample_until_finished(&s, &result);
     }
-    if (rc) {
-        err_set(err, rc, NULL,
-                rc == ESP_ECANCELED ? "the measurement was cancelled" : "a run failed");
+    if (rc == ESP_ECANCELED)
+        err_set(err, rc, NULL, "the measurement was cancelled");
+    else if (rc && (!err || err->code != rc))
+        err_set(err, rc, NULL, "a run failed");
+    if (rc)
         goto out;
-    }
     summarise(&s, &result);
     result.samples_us = s.samples;
     s.samples = NULL;

@@ -23,6 +23,11 @@ struct sampler_source {
     int (*between)(void *context, int batches); /* between batches, outside of timing; not 0: stop
                                                    with ESP_ECANCELED; may be NULL */
     void *context;
+    void *between_context; /* of between; NULL: context */
+    /* Instead of run and run_reference, for what takes its own time: so many samples, each the mean
+       of so many runs of the network or of the reference, into ret_us[samples]. NULL: runs are
+       timed by now_ns. */
+    int (*take)(void *context, bool reference, int runs, int samples, double *ret_us);
 };
 
 enum sampler_stop { SAMPLER_TARGET, SAMPLER_SETTLED, SAMPLER_CAP };
@@ -42,6 +47,7 @@ struct sampler_result {
     enum sampler_stop stop;
 };
 
+/* A source's error comes back as it is, with its own words when it has set err to it. */
 int sampler_run(const struct method *method, const struct sampler_source *source, struct err *err,
                 struct sampler_result *ret_result);
 void sampler_result_finish(struct sampler_result *result);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "devices/backend.h"
 #include "devices/board.h"
 #include "devices/identity.h"
 #include "devices/measure.h"
@@ -33,6 +34,7 @@ struct worker {
     volatile sig_atomic_t *stop;
     struct http_client *client;
     struct measure_profile profile;
+    struct backend_profile traits; /* what the back end says of itself */
     char spool_dir[PATH_SIZE], profile_id[ID_SIZE];
     struct identity identity;
     char machine_id[HASH_TEXT];
@@ -90,8 +92,8 @@ static cJSON *profile_description(const struct worker *w) {
     char hash[HASH_TEXT], governor[64];
 
     board_governor(governor, sizeof(governor));
-    cJSON_AddStringToObject(profile, "runtime", "native");
-    cJSON_AddStringToObject(profile, "precision", "fp32");
+    cJSON_AddStringToObject(profile, "runtime", w->traits.runtime);
+    cJSON_AddStringToObject(profile, "precision", w->traits.precision);
     cJSON_AddNumberToObject(profile, "threads", w->profile.threads);
     cJSON_AddStringToObject(profile, "cores", w->options->cores ? w->options->cores : "");
     cJSON_AddStringToObject(profile, "governor", governor);
@@ -115,6 +117,7 @@ static cJSON *introduction(const struct worker *w, bool enrol) {
         cJSON_AddStringToObject(body, "worker_token", w->identity.token);
     }
     cJSON_AddBoolToObject(body, "noise_by_lease", true);
+    cJSON_AddBoolToObject(body, "simulated", w->traits.simulated);
     cJSON_AddItemToArray(cJSON_AddArrayToObject(body, "protocol"), cJSON_CreateNumber(1));
     cJSON_AddStringToObject(body, "machine_id", w->machine_id);
     cJSON_AddStringToObject(body, "name", w->options->name ? w->options->name : host);
@@ -367,6 +370,14 @@ static cJSON *result_message(const struct lease *lease, const struct item *item,
     return message;
 }
 
+static cJSON *environment_now(const struct worker *w) {
+    cJSON *doc = w->traits.simulated ? cJSON_CreateObject() : board_environment();
+
+    if (w->traits.simulated)
+        cJSON_AddBoolToObject(doc, "simulated", true);
+    return doc;
+}
+
 /* Measures one item and spools its result. In: ESP_ECANCELED when stopped or the lease was lost;
  * nothing is spooled then. */
 static int measure_item(struct lease *lease, const struct item *item, struct err *err) {
@@ -381,9 +392,9 @@ static int measure_item(struct lease *lease, const struct item *item, struct err
     cJSON *environment = cJSON_CreateObject(), *message = NULL;
     char *path = NULL;
 
-    cJSON_AddItemToObject(environment, "before", board_environment());
+    cJSON_AddItemToObject(environment, "before", environment_now(w));
     int rc = measure_graph(&w->profile, &task, err, &outcome);
-    cJSON_AddItemToObject(environment, "after", board_environment());
+    cJSON_AddItemToObject(environment, "after", environment_now(w));
     if (rc) {
         cJSON_Delete(environment);
         return rc;
@@ -531,6 +542,7 @@ static int lease_once(struct worker *w, struct err *err, bool *ret_idle) {
     cJSON_AddNumberToObject(body, "wait_s", w->options->once ? 0 : LEASE_WAIT_S);
     cJSON_AddNumberToObject(body, "max_items", 8);
     cJSON_AddNumberToObject(body, "load", board_load());
+    cJSON_AddBoolToObject(body, "simulated", w->traits.simulated);
     struct http_exchange exchange = {.method = "POST",
                                      .path = "/api/v1/worker/lease",
                                      .body = body,
@@ -578,6 +590,23 @@ static void say_goodbye(struct worker *w) {
     cJSON_Delete(body);
 }
 
+/* Behind the fingerprint, which the back end adds to. */
+static int prepare_backend(struct worker *w, struct err *err) {
+    const struct worker_options *o = w->options;
+    char dir[PATH_SIZE];
+    struct backend_options options = {
+        .config = o->backend_config, .dir = dir, .threads = w->profile.threads};
+    int rc = backend_find(o->backend ? o->backend : "native", err, &w->profile.backend);
+
+    snprintf(dir, sizeof(dir), "%.*s/backend", PATH_SIZE - 32, o->state_dir);
+    if (!rc)
+        rc = w->profile.backend->open(&options, err, &w->profile.backend_state);
+    if (!rc)
+        rc =
+            w->profile.backend->describe(w->profile.backend_state, w->fingerprint, err, &w->traits);
+    return rc;
+}
+
 static int prepare(struct worker *w, struct err *err) {
     const struct worker_options *o = w->options;
     char lock[PATH_SIZE];
@@ -605,6 +634,8 @@ static int prepare(struct worker *w, struct err *err) {
     w->fingerprint = board_fingerprint();
     if (!rc && !w->fingerprint)
         rc = err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    if (!rc)
+        rc = prepare_backend(w, err);
     if (!rc && !w->identity.token[0] && !o->enrol_token)
         rc = not_enrolled(err);
     if (!rc && !w->identity.url[0])
@@ -649,6 +680,8 @@ int worker_run(const struct worker_options *options, volatile sig_atomic_t *stop
     if (w.lock_fd >= 0)
         close(w.lock_fd);
     http_client_destroy(w.client);
+    if (w.profile.backend)
+        w.profile.backend->close(w.profile.backend_state);
     cJSON_Delete(w.fingerprint);
     return rc;
 }

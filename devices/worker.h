@@ -10,12 +10,14 @@
 #include "base/error.h"
 
 struct worker_options {
-    const char *daemon_url;  /* NULL: the one enrolled with */
-    const char *enrol_token; /* needed the first time only */
-    const char *state_dir;   /* created; holds identity and spool */
-    const char *name;        /* shown in the dashboard; NULL: the host's name */
-    const char *salt;        /* tells several boards on one machine apart; "" */
-    const char *cores;       /* "0,2-3": pin to these; NULL: not pinned */
+    const char *daemon_url;     /* NULL: the one enrolled with */
+    const char *enrol_token;    /* needed the first time only */
+    const char *state_dir;      /* created; holds identity and spool */
+    const char *name;           /* shown in the dashboard; NULL: the host's name */
+    const char *salt;           /* tells several boards on one machine apart; "" */
+    const char *cores;          /* "0,2-3": pin to these; NULL: not pinned */
+    const char *backend;        /* name of a back end; NULL: native */
+    const char *backend_config; /* for it; NULL */
     const char *ca_file, *pinned_key;
     int64_t threads, memory_limit_bytes;
     bool insecure_lan;

@@ -5,11 +5,15 @@
 #include "daemon/cli/commands.h"
 #include "daemon/cli/resource.h"
 
-static const struct column list[] = {
-    {"ID", "id", CELL_TEXT},         {"NAME", "name", CELL_TEXT},
-    {"ONLINE", "online", CELL_TEXT}, {"STATE", "state", CELL_TEXT},
-    {"HEALTH", "health", CELL_TEXT}, {"NOISE", "noise", CELL_PERCENT},
-    {"QUEUE", "queue", CELL_INT},    {"LAST SEEN", "last_seen_at", CELL_TIME}};
+static const struct column list[] = {{"ID", "id", CELL_TEXT},
+                                     {"NAME", "name", CELL_TEXT},
+                                     {"ONLINE", "online", CELL_TEXT},
+                                     {"STATE", "state", CELL_TEXT},
+                                     {"HEALTH", "health", CELL_TEXT},
+                                     {"RUNTIME", "profiles.0.runtime", CELL_TEXT},
+                                     {"NOISE", "noise", CELL_PERCENT},
+                                     {"QUEUE", "queue", CELL_INT},
+                                     {"LAST SEEN", "last_seen_at", CELL_TIME}};
 static const struct column fields[] = {{"id", "id", CELL_TEXT},
                                        {"name", "name", CELL_TEXT},
                                        {"online", "online", CELL_TEXT},
@@ -21,6 +25,7 @@ static const struct column fields[] = {{"id", "id", CELL_TEXT},
                                        {"cores", "fingerprint.cores", CELL_INT},
                                        {"profiles", "profiles", CELL_INT},
                                        {"first profile", "profiles.0.id", CELL_TEXT},
+                                       {"its runtime", "profiles.0.runtime", CELL_TEXT},
                                        {"worker", "worker_version", CELL_TEXT},
                                        {"queue", "queue", CELL_INT},
                                        {"waits for job", "waits_for.job", CELL_TEXT},

@@ -64,6 +64,8 @@ export type Device = {
   id: string; name: string; state: string; health: string; online: boolean; last_seen_at: string | null; noise: number | null; worker_version: string | null;
   fingerprint: Record<string, unknown> | null; profiles: Profile[] | string[]; lease: { id: string } | null; queue: number; local: boolean; waits_for: { job: string; seconds?: number } | null; created_at: string; note?: string | null;
 };
+/** No hardware stands behind its latencies. */
+export const simulated = (d: Device) => d.fingerprint?.['simulated'] !== undefined;
 export type Table = {
   id: string; profile: string; space: string; method: string; needed: number; measured: number; failed: number; state: string; created_at?: string;
 };

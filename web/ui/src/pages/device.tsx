@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import { get, list, patch, post, type Calibration, type Device, type Measurement, type Profile, type Space, type Table as LatencyTable, type TableEntry } from '../api';
+import { get, list, patch, post, simulated, type Calibration, type Device, type Measurement, type Profile, type Space, type Table as LatencyTable, type TableEntry } from '../api';
 import { ago, duration, largest, latency, percent, short, significant } from '../format';
 import { Act, Card, Empty, Facts, Failed, Page, State, Table, Waiting } from '../parts';
 import { href } from '../router';
@@ -88,6 +88,7 @@ export function DevicePage({ id }: { id: string }) {
       data.state === 'active' ? <Act do={() => change('paused')} done="No more measurements go to this board.">Pause</Act> : <Act class="primary" do={() => change('active')} done="The board measures again.">Activate</Act>
     }>
       {data.waits_for && <p class="note" role="status">The board waits with its measurement: <a href={href(['jobs', data.waits_for.job])}>a job</a> of this machine must reach a step's end first{data.waits_for.seconds ? `, for ${duration(data.waits_for.seconds)} so far` : ''}.</p>}
+      {simulated(data) && <p class="note" role="status">A simulated board: no hardware stands behind its latencies.</p>}
       <div class="grid">
         <Card title="Board" class="wide">
           <Facts rows={[

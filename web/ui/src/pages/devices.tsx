@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { ApiError, list, post, type Device, type Token } from '../api';
+import { ApiError, list, post, simulated, type Device, type Token } from '../api';
 import { ago, percent } from '../format';
 import { listen } from '../live';
 import { Card, Code, Empty, Failed, Page, State } from '../parts';
@@ -50,7 +50,7 @@ function DeviceCard({ device }: { device: Device }) {
   return (
     <a class="device card" href={href(['devices', device.id])}>
       <div class="card-head"><h2>{device.name}</h2><State of={device.state === 'active' ? (device.online ? 'online' : 'offline') : device.state} /></div>
-      <p class="note">{String(f['cpu_model'] ?? 'unknown processor')}, {String(f['cores'] ?? '?')} cores{device.local ? ', same machine as the daemon' : ''}</p>
+      <p class="note">{simulated(device) ? 'Simulated board, no hardware' : `${String(f['cpu_model'] ?? 'unknown processor')}, ${String(f['cores'] ?? '?')} cores`}{device.local ? ', same machine as the daemon' : ''}</p>
       <dl class="facts small">
         <div><dt>Health</dt><dd><State of={device.health} /></dd></div>
         <div><dt>Noise</dt><dd>{percent(device.noise, (device.noise ?? 0) > 1 ? 0 : 1)}</dd></div>

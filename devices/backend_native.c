@@ -1,0 +1,126 @@
+/* native: our own runtime, on this processor. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "base/rng.h"
+#include "devices/backend.h"
+#include "devices/reference.h"
+#include "runtime/plan.h"
+
+enum { PREPARE_MS = 60000 };
+
+/* One network ready to run: plan, input, output. */
+struct runnable {
+    struct plan *plan;
+    float *input, *output;
+    size_t n_output;
+};
+
+struct native {
+    struct runnable subject, reference;
+};
+
+static int native_open(const struct backend_options *options, struct err *err, void **ret_state) {
+    if (options->config)
+        return err_set(err, ESP_EINVAL, NULL, "the back end native takes no configuration");
+    *ret_state = NULL;
+    return 0;
+}
+
+static void native_close(void *state) {
+}
+
+static int native_describe(void *state, cJSON *fingerprint, struct err *err,
+                           struct backend_profile *ret) {
+    snprintf(ret->runtime, sizeof(ret->runtime), "native");
+    snprintf(ret->precision, sizeof(ret->precision), "fp32");
+    return 0;
+}
+
+static int64_t native_patience_ms(const void *state) {
+    return PREPARE_MS;
+}
+
+static int runnable_create(const struct graph *graph, uint64_t seed, struct parallel *pool,
+                           struct err *err, struct runnable *ret) {
+    const struct tensor_shape *in = &graph->tensors[0],
+                              *last = &graph->tensors[graph->ops[graph->n_ops - 1].output];
+    size_t n_input = (size_t)in->channels * (size_t)in->height * (size_t)in->width;
+    struct plan_options options = {.pool = pool, .batch = 1};
+    struct plan_weights *weights = NULL;
+    struct rng rng = rng_make(seed, RNG_INPUT, 0, 0);
+    int rc = plan_weights_random(graph, seed, err, &weights);
+
+    if (!rc)
+        rc = plan_create(graph, weights, &options, err, &ret->plan);
+    plan_weights_destroy(weights);
+    if (rc)
+        return rc;
+    ret->n_output = (size_t)last->channels * (size_t)last->height * (size_t)last->width;
+    ret->input = mem_aligned(n_input, sizeof(float));
+    ret->output = mem_aligned(ret->n_output, sizeof(float));
+    if (!ret->input || !ret->output)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    for (size_t i = 0; i < n_input; i++)
+        ret->input[i] = (float)rng_normal(&rng);
+    return 0;
+}
+
+static int run_subject(void *context) {
+    struct native *native = context;
+    return plan_run(native->subject.plan, native->subject.input, 1, native->subject.output);
+}
+
+static int run_reference(void *context) {
+    struct native *native = context;
+    return plan_run(native->reference.plan, native->reference.input, 1, native->reference.output);
+}
+
+static int64_t mono_ns(void *context) {
+    return clock_mono_ns();
+}
+
+/* The process's only measurement. */
+static struct native native;
+
+static int native_begin(void *state, const struct backend_run *run,
+                        struct sampler_source *ret_source) {
+    struct parallel *pool = NULL;
+    struct graph *reference = NULL;
+    int rc = 0;
+
+    if (run->profile->threads > 1)
+        rc = parallel_create(run->profile->threads, &pool);
+    if (!rc)
+        rc = reference_graph(run->err, &reference);
+    if (!rc)
+        rc = runnable_create(reference, 1, pool, run->err, &native.reference);
+    if (!rc)
+        rc = runnable_create(run->task->graph, run->task->seed, pool, run->err, &native.subject);
+    if (!rc)
+        *ret_source = (struct sampler_source){.run = run_subject,
+                                              .run_reference = run_reference,
+                                              .now_ns = mono_ns,
+                                              .context = &native};
+    return rc;
+}
+
+static int native_end(void *state, const struct backend_run *run, cJSON *result) {
+    for (size_t i = 0; i < native.subject.n_output; i++)
+        if (!isfinite(native.subject.output[i]))
+            return err_set(run->err, ESP_EINVAL, NULL, "the network's output is not finite");
+    return 0;
+}
+
+const struct backend backend_native = {.name = "native",
+                                       .summary = "Espalier's own runtime on this processor",
+                                       .open = native_open,
+                                       .close = native_close,
+                                       .describe = native_describe,
+                                       .patience_ms = native_patience_ms,
+                                       .begin = native_begin,
+                                       .end = native_end};
