@@ -49,6 +49,7 @@ int engine_create_merging(struct supernet *supernet, struct parallel *pool,
         goto out;
     e->net = supernet;
     e->pool = pool;
+    e->comm = &comm_alone;
     e->limits = *limits;
     e->merge_channels_max = merge_channels_max;
     e->forward = kernels_select(cpu_flags());
@@ -80,6 +81,14 @@ void engine_destroy(struct engine *engine) {
     free(engine->scratch);
     free(engine->storage);
     free(engine);
+}
+
+void engine_set_comm(struct engine *engine, const struct comm *comm) {
+    engine->comm = comm;
+}
+
+const struct comm *engine_comm(const struct engine *engine) {
+    return engine->comm;
 }
 
 /* ---- The running subnet ---- */
@@ -183,6 +192,9 @@ static int check_run(const struct engine *e, const struct engine_run *run, struc
         return err_set(err, ESP_ELIMIT, NULL,
                        "%d images of %d pixels a side are beyond the engine's %d of %d", run->n,
                        resolution, e->limits.batch, e->limits.resolution);
+    if (run->shard.batch != 0 && (run->shard.n != run->n || !shard_fits(&run->shard)))
+        return err_set(err, ESP_EINVAL, NULL, "the %d images are no whole chunks of the batch",
+                       run->n);
     if (run->mode == ENGINE_TRAIN && !e->limits.training)
         return err_set(err, ESP_EINVAL, NULL, "the engine was made without training");
     if (!(run->dropout >= 0 && run->dropout < 1))
@@ -248,6 +260,8 @@ int engine_forward(struct engine *engine, const struct engine_run *run, struct e
     e->run = *run;
     e->run.arch = &e->arch;
     e->n_images = run->n;
+    if (run->shard.batch == 0)
+        e->run.shard = (struct shard){.batch = run->n, .n = run->n, .chunk = shard_chunk(run->n)};
     engine_lower(e, graph);
     free(graph);
     rc = check_stats(e, run, err);
@@ -260,7 +274,7 @@ int engine_forward(struct engine *engine, const struct engine_run *run, struct e
         forward_unit(e, &e->units[i]);
     tail_forward(e, &e->units[e->n_units - 1], ret_logits);
     if (run->mode == ENGINE_RECALIBRATE)
-        run->bn_stats->images += run->n;
+        run->bn_stats->images += e->run.shard.batch;
     e->can_backward = run->mode == ENGINE_TRAIN;
     return 0;
 }

@@ -3,6 +3,7 @@
  * Same inputs give the same bits for any number of threads. */
 #pragma once
 
+#include "supernet/comm.h"
 #include "supernet/supernet.h"
 
 struct engine;
@@ -16,6 +17,9 @@ struct engine_limits {
 int engine_create(struct supernet *supernet, struct parallel *pool,
                   const struct engine_limits *limits, struct err *err, struct engine **ret_engine);
 void engine_destroy(struct engine *engine); /* takes NULL */
+/* The processes that batches are split over; borrowed. comm_alone until it is set. */
+void engine_set_comm(struct engine *engine, const struct comm *comm);
+const struct comm *engine_comm(const struct engine *engine);
 /* Bytes that engine_create will allocate for its buffers with a pool of that many threads. */
 size_t engine_memory_estimate(const struct space *space, const struct engine_limits *limits,
                               int threads);
@@ -45,16 +49,19 @@ struct engine_run {
     enum engine_mode mode;
     const float *images; /* [n, C, r, r] row-major, r the arch's resolution */
     int n;
+    /* Where the batch is split over processes: of which images these n are (comm_shard). Its batch
+     * 0: these are the whole batch. BN statistics are those of the whole batch. */
+    struct shard shard;
     float bn_momentum;         /* ENGINE_TRAIN; 0.1 in once-for-all */
     struct bn_stats *bn_stats; /* ENGINE_RECALIBRATE (written), ENGINE_EVAL (read; may be NULL) */
-    float dropout;             /* before the classifier, in [0, 1) */
+    float dropout; /* before the classifier, in [0, 1); drawn by (seed, step, image of the batch) */
     uint64_t dropout_seed, dropout_step;
 };
 /* logits: [n, n_classes]. Errors: ESP_EINVAL, ESP_ELIMIT (beyond the engine's limits). */
 int engine_forward(struct engine *engine, const struct engine_run *run, struct err *err,
                    float *ret_logits);
 /* Backward of the latest ENGINE_TRAIN forward: adds to the grad of every parameter that the subnet
- * used. d_logits: [n, n_classes]. */
+ * used, summed over the whole batch. d_logits: [n, n_classes]. */
 int engine_backward(struct engine *engine, const float *d_logits, struct err *err);
 
 /* Time spent in passes over the batch since engine_create, by what they do. The rest of a step

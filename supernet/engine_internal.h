@@ -3,10 +3,10 @@
  * A plane is an activation of the whole batch in the kernels' blocked layout, images grouped where
  * they are small: [groups][channels / 8][group * height * width][8].
  *
- * A pass runs over the batch in chunks of whole octets of images. The chunks depend on the number
- * of images alone, and what a chunk adds up (weight gradients) goes to its own slot, summed in slot
- * order afterwards; sums for batch normalisation are kept per group. So results do not depend on
- * the number of threads. */
+ * A pass runs over the batch in chunks of whole octets of images. The chunks depend on the size of
+ * the whole batch alone, and what a chunk adds up (weight gradients) goes to its own slot; sums for
+ * batch normalisation are kept per group. Both are then summed as supernet/comm.h says. So results
+ * depend neither on the number of threads nor on how the batch is split over processes. */
 #pragma once
 
 #include "supernet/engine.h"
@@ -16,11 +16,11 @@
 #include "supernet/supernet_map.h"
 
 enum {
-    ENGINE_SLOTS = 16,          /* most chunks of a pass */
-    ENGINE_OCTET = 8,           /* images that chunks are made of; most images of a group */
-    ENGINE_GROUP_PIXELS = 128,  /* images are grouped until they have as many pixels */
-    ENGINE_TILE = 128,          /* pixels that a chain of kernels takes at a time */
-    ENGINE_MERGE_CHANNELS = 32, /* see layers_expand.c */
+    ENGINE_SLOTS = SHARD_CHUNKS_MAX, /* most chunks of a pass */
+    ENGINE_OCTET = SHARD_OCTET,      /* images that chunks are made of; most images of a group */
+    ENGINE_GROUP_PIXELS = 128,       /* images are grouped until they have as many pixels */
+    ENGINE_TILE = 128,               /* pixels that a chain of kernels takes at a time */
+    ENGINE_MERGE_CHANNELS = 32,      /* see layers_expand.c */
     ENGINE_MERGED_MID_MAX = ENGINE_MERGE_CHANNELS * 12, /* expand ratios go to 12 */
     ENGINE_UNITS_MAX = SPACE_BLOCKS_MAX + 2
 };
@@ -39,13 +39,14 @@ struct scratch {
     float *octet[3]; /* [channels / 8][8 images][8] each */
     float *run;      /* [channels / 8][tile_block] of the images of a group */
     float *panel;    /* [PW_PANEL_MAX / 8][tile_block] of the images of a group */
+    float *excite;   /* block_excitation_floats() */
 };
 
 /* A batch normalisation of the running subnet. */
 struct bn_layer {
     struct bn_batch batch;
     const struct bn_tensors *tensors;
-    int64_t pixels; /* that it averages over */
+    int64_t pixels; /* that it averages over, of the whole batch */
     int index;      /* among the subnet's BN layers, in graph order */
 };
 
@@ -90,6 +91,7 @@ struct tail_memory {
 struct engine {
     struct supernet *net;
     struct parallel *pool;
+    const struct comm *comm;
     struct engine_limits limits;
     const struct kernels *forward;
     const struct train_kernels *backward;
@@ -100,6 +102,7 @@ struct engine {
     struct scratch *scratch; /* of each thread */
     float *images;           /* copy of the run's */
     float *sums;             /* [groups][2][channels] of the plane that is written */
+    double *totals;          /* two vectors of channels (or classes) */
     float *packed[3];
     float *filters, *filters_packed; /* depthwise, of the running subnet's kernel size */
     float *slots;                    /* [ENGINE_SLOTS][slot_floats] */
@@ -148,6 +151,11 @@ static inline float *plane_image(const struct plane *p, int image) {
            (ptrdiff_t)(image % p->group) * plane_pixels(p) * KERNEL_LANES;
 }
 
+/* Up to a whole number of cache lines. */
+static inline size_t aligned_floats(size_t floats) {
+    return (floats + 15) / 16 * 16;
+}
+
 /* ---- Passes ---- */
 
 /* Images [first, end) of a chunk. */
@@ -164,8 +172,18 @@ typedef void chunk_fn(const struct chunk *chunk);
 void engine_pass(struct engine *engine, enum engine_phase phase, struct unit *unit,
                  const void *extra, chunk_fn *fn);
 int engine_chunks(const struct engine *engine);
-/* Adds floats [0, n) of all slots in slot order into the first slot. */
+/* Sums floats [0, n) of the slots of all ranks into the first slot. */
 void engine_sum_slots(struct engine *engine, size_t n);
+/* Sums n floats (up to the next multiple of 16) of `parts` arrays, stride floats apart, into the
+ * first, as a balanced tree. */
+void engine_sum_parts(float *first, size_t stride, int parts, size_t n);
+/* Sums of n numbers a row over the whole batch, in doubles; a row is of `group` images. */
+struct sum_rows {
+    const float *first;
+    ptrdiff_t stride; /* floats from one row to the next */
+    int group, n;
+};
+void engine_sum_rows(const struct engine *engine, const struct sum_rows *rows, double *ret_totals);
 
 /* Floats from one block of channels to the next of a thread's tile: a cache line more than the
  * pixels take, or else all blocks of a power of two pixels would share a few lines of the first

@@ -26,7 +26,8 @@ static size_t larger(size_t a, size_t b) {
 struct needs {
     size_t images; /* rounded up to an octet */
     size_t expanded, filtered, projected, shortcut, output, narrow, wide;
-    size_t sums, packed[3], filters, slot, moments, channels, plane, se_row, run, panel, merge;
+    size_t sums, packed[3], filters, slot, moments, channels, plane, se_row, run, panel, excite,
+        merge;
 };
 
 static size_t plane_floats(const struct needs *n, int channels, int h, int w) {
@@ -79,6 +80,8 @@ static void need_se(struct needs *n, const struct block_tensors *t) {
     n->packed[1] = larger(n->packed[1], pw_packed_floats(t->se_mid, t->mid));
     n->packed[2] = larger(n->packed[2], pw_packed_floats(t->mid, t->se_mid));
     n->se_row = larger(n->se_row, n->images * (size_t)t->mid);
+    n->slot = larger(n->slot, block_excitation_floats(t->mid, t->se_mid));
+    n->excite = larger(n->excite, block_excitation_part_floats(t->mid, t->se_mid));
 }
 
 static int down(int side, int stride) {
@@ -302,6 +305,7 @@ static void carve_scratch(struct engine *e, const struct needs *n, int threads, 
             s.octet[k] = take(c, n->channels * ENGINE_OCTET);
         s.run = take(c, e->limits.training ? n->run : 0);
         s.panel = take(c, e->limits.training ? n->panel : 0);
+        s.excite = take(c, e->limits.training ? n->excite : 0);
         if (e->scratch)
             e->scratch[i] = s;
     }
@@ -316,6 +320,8 @@ size_t engine_carve(struct engine *engine, const struct space *space,
     e->images =
         take(&c, (size_t)e->limits.batch * (size_t)space->input_channels * resolution * resolution);
     e->sums = take(&c, n.sums);
+    size_t totals = 2 * larger(n.channels, (size_t)space->n_classes);
+    e->totals = (double *)take(&c, totals * sizeof(double) / sizeof(float));
     for (int i = 0; i < 3; i++)
         e->packed[i] = take(&c, n.packed[i]);
     e->filters = take(&c, n.filters);

@@ -3,17 +3,8 @@
 #include "base/clock.h"
 #include "supernet/engine_internal.h"
 
-static int octets(const struct engine *e) {
-    return (e->n_images + ENGINE_OCTET - 1) / ENGINE_OCTET;
-}
-
-static int images_per_chunk(const struct engine *e) {
-    return (octets(e) + ENGINE_SLOTS - 1) / ENGINE_SLOTS * ENGINE_OCTET;
-}
-
 int engine_chunks(const struct engine *engine) {
-    int each = images_per_chunk(engine);
-    return (engine->n_images + each - 1) / each;
+    return shard_chunks(&engine->run.shard);
 }
 
 struct pass {
@@ -26,7 +17,7 @@ struct pass {
 static void run_chunk(void *context, int index, int thread) {
     const struct pass *pass = context;
     struct engine *e = pass->engine;
-    int each = images_per_chunk(e), end = (index + 1) * each;
+    int each = e->run.shard.chunk, end = (index + 1) * each;
     struct chunk chunk = {.engine = e,
                           .unit = pass->unit,
                           .extra = pass->extra,
@@ -61,30 +52,94 @@ struct slot_sum {
     size_t n;
 };
 
-/* SUM_STEP floats at once, so that the compiler keeps them in vector registers. */
-static void sum_step(float *first_slot, size_t slot_floats, int slots) {
-    float total[SUM_STEP];
-    memcpy(total, first_slot, sizeof total);
-    for (int s = 1; s < slots; s++)
+/* SUM_STEP floats of up to four parts as a balanced tree. */
+static inline void sum_four(const float *p, size_t stride, int parts, float *restrict ret) {
+    const float *q = p + stride, *r = q + stride, *s = r + stride;
+    switch (parts) {
+    case 1:
+        memcpy(ret, p, SUM_STEP * sizeof *ret);
+        break;
+    case 2:
         for (int i = 0; i < SUM_STEP; i++)
-            total[i] += first_slot[(size_t)s * slot_floats + (size_t)i];
-    memcpy(first_slot, total, sizeof total);
+            ret[i] = p[i] + q[i];
+        break;
+    case 3:
+        for (int i = 0; i < SUM_STEP; i++)
+            ret[i] = p[i] + q[i] + r[i];
+        break;
+    case 4:
+        for (int i = 0; i < SUM_STEP; i++)
+            ret[i] = (p[i] + q[i]) + (r[i] + s[i]);
+        break;
+    }
+}
+
+/* The same of all parts, of which there are at most 4 * 4. */
+static void sum_step(float *first, size_t stride, int parts) {
+    float quarter[4][SUM_STEP], total[SUM_STEP];
+    int quarters = (parts + 3) / 4;
+    for (int i = 0; i < quarters; i++)
+        sum_four(first + 4 * (size_t)i * stride, stride, i < parts / 4 ? 4 : parts % 4, quarter[i]);
+    sum_four(quarter[0], SUM_STEP, quarters, total);
+    memcpy(first, total, sizeof total);
+}
+
+void engine_sum_parts(float *first, size_t stride, int parts, size_t n) {
+    for (size_t i = 0; i < n; i += SUM_STEP)
+        sum_step(first + i, stride, parts);
 }
 
 static void sum_range(void *context, int index, int thread) {
     const struct slot_sum *sum = context;
     size_t steps = (sum->n + SUM_STEP - 1) / SUM_STEP; /* slots are whole multiples of a step */
-    size_t end = steps * (size_t)(index + 1) / SUM_RANGES;
-    for (size_t i = steps * (size_t)index / SUM_RANGES; i < end; i++)
-        sum_step(sum->engine->slots + i * SUM_STEP, sum->engine->slot_floats,
-                 engine_chunks(sum->engine));
+    size_t first = steps * (size_t)index / SUM_RANGES * SUM_STEP;
+    size_t end = steps * (size_t)(index + 1) / SUM_RANGES * SUM_STEP;
+    engine_sum_parts(sum->engine->slots + first, sum->engine->slot_floats,
+                     engine_chunks(sum->engine), end - first);
 }
 
 void engine_sum_slots(struct engine *engine, size_t n) {
     struct slot_sum sum = {engine, n};
     int64_t start = clock_mono_ns();
     parallel_for(engine->pool, SUM_RANGES, sum_range, &sum);
+    comm_sum_f32(engine->comm, engine->slots, n);
     engine->phase_ns[PHASE_SLOT_SUMS] += clock_mono_ns() - start;
+}
+
+enum { ROW_STEP = 8 };
+
+static inline void sum_rows_of_chunk(const float *first, ptrdiff_t stride, int rows, int n,
+                                     double *part) {
+    for (int row = 0; row < rows; row++)
+        for (int i = 0; i < n; i++)
+            part[i] += first[row * stride + i];
+}
+
+/* Numbers [at, at + n) of the rows, n <= ROW_STEP. */
+static void sum_row_step(const struct engine *e, const struct sum_rows *rows, int at, int n,
+                         double *ret_totals) {
+    double part[ENGINE_SLOTS][ROW_STEP];
+    int each = e->run.shard.chunk / rows->group, chunks = engine_chunks(e);
+    int left = (e->n_images + rows->group - 1) / rows->group;
+    const float *first = rows->first + at;
+    memset(part, 0, (size_t)chunks * sizeof *part);
+    for (int s = 0; s < chunks; s++, left -= each, first += each * rows->stride)
+        if (n == ROW_STEP) /* the compiler's vectors */
+            sum_rows_of_chunk(first, rows->stride, left < each ? left : each, ROW_STEP, part[s]);
+        else
+            sum_rows_of_chunk(first, rows->stride, left < each ? left : each, n, part[s]);
+    for (int reach = 1; reach < chunks; reach *= 2)
+        for (int s = 0; s + reach < chunks; s += 2 * reach)
+            for (int i = 0; i < ROW_STEP; i++)
+                part[s][i] += part[s + reach][i];
+    memcpy(ret_totals + at, part[0], (size_t)n * sizeof *ret_totals);
+}
+
+void engine_sum_rows(const struct engine *engine, const struct sum_rows *rows, double *ret_totals) {
+    for (int at = 0; at < rows->n; at += ROW_STEP)
+        sum_row_step(engine, rows, at, rows->n - at < ROW_STEP ? rows->n - at : ROW_STEP,
+                     ret_totals);
+    comm_sum_f64(engine->comm, ret_totals, (size_t)rows->n);
 }
 
 bool chunk_next_tile(const struct chunk *chunk, const struct plane *plane, struct tile *tile) {

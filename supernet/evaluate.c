@@ -86,6 +86,7 @@ static int recalibrate(struct evaluation *evaluation, const struct arch *arch, s
     const struct evaluation_options *options = &evaluation->options;
     const struct recalibration *settings = &options->recalibration;
     int resolution = options->supernet->space->resolutions[arch->resolution], rc;
+    size_t image = (size_t)options->dataset->channels * (size_t)resolution * (size_t)resolution;
     struct loader_options read = {.split = SPLIT_TRAIN,
                                   .batch = settings->batch,
                                   .shuffle = true,
@@ -102,12 +103,16 @@ static int recalibrate(struct evaluation *evaluation, const struct arch *arch, s
     if ((rc = loader_create(options->dataset, &read, err, &loader)) != 0)
         return rc;
     while (rc == 0 && loader_next(loader, &batch)) {
+        struct shard shard = {0};
+        rc = comm_shard(engine_comm(options->engine), batch.n, err, &shard);
         struct engine_run run = {.arch = arch,
                                  .mode = ENGINE_RECALIBRATE,
-                                 .images = batch.images,
-                                 .n = batch.n,
+                                 .images = batch.images + image * (size_t)shard.first,
+                                 .n = shard.n,
+                                 .shard = shard,
                                  .bn_stats = stats};
-        rc = engine_forward(options->engine, &run, err, evaluation->logits);
+        if (rc == 0)
+            rc = engine_forward(options->engine, &run, err, evaluation->logits);
     }
     loader_destroy(loader);
     return rc;
@@ -185,22 +190,26 @@ static int count_hits(const float *logits, const uint16_t *labels, int n, int cl
     return hits;
 }
 
+/* Whole batches are dealt out to the processes. */
 static int score_batches(struct evaluation *evaluation, struct plan *plan, struct loader *loader,
                          struct err *err, struct score *score) {
     int classes = evaluation->options.supernet->space->n_classes;
-    double hits = 0, loss = 0;
+    const struct comm *comm = engine_comm(evaluation->options.engine);
+    double sums[3] = {0}; /* hits, loss, images */
     struct loader_batch batch;
     while (loader_next(loader, &batch)) {
+        if (batch.number % (uint64_t)comm->size != (uint64_t)comm->rank)
+            continue;
         int rc = plan_run(plan, batch.images, batch.n, evaluation->logits);
         if (rc != 0)
             return err_set(err, rc, NULL, "the runtime could not run the subnet");
-        hits += count_hits(evaluation->logits, batch.labels, batch.n, classes);
-        loss += batch.n *
-                loss_cross_entropy(evaluation->logits, batch.labels, batch.n, classes, 0, 1, NULL);
-        score->images += batch.n;
+        sums[0] += count_hits(evaluation->logits, batch.labels, batch.n, classes);
+        sums[1] +=
+            loss_cross_entropy(evaluation->logits, batch.labels, batch.n, classes, 0, 1, NULL);
+        sums[2] += batch.n;
     }
-    score->top1 = hits / (double)score->images;
-    score->loss = loss / (double)score->images;
+    comm_sum_f64(comm, sums, 3);
+    *score = (struct score){sums[0] / sums[2], sums[1] / sums[2], (int64_t)sums[2]};
     return 0;
 }
 

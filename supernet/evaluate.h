@@ -21,7 +21,8 @@ struct evaluation_options {
     const struct dataset *dataset; /* borrowed */
     struct parallel *pool;         /* borrowed; may be NULL */
     struct engine *engine;         /* borrowed; NULL: one of its own. Its limits must cover
-                                      recalibration.batch and every resolution of the space */
+                                      recalibration.batch and every resolution of the space; over
+                                      its processes recalibration and scoring are split */
     struct recalibration recalibration;
     int batch; /* images that the runtime scores at a time; 0: 100 */
     /* Where recalibrated statistics are kept, and the id of the checkpoint that the supernet's

@@ -126,7 +126,8 @@ static void gate_grad(const struct chunk *chunk, const struct tile *tile) {
     }
 }
 
-/* The dense layers' gradients for images [first, end) of the batch, straight on the tensors. */
+/* The dense layers' arguments for images [first, end) of this rank's; no place for the weights'
+ * gradients yet. */
 static struct se_grad_args excitation_args(const struct engine *e, const struct unit *u, int first,
                                            int end) {
     const struct block_tensors *t = u->tensors;
@@ -145,11 +146,7 @@ static struct se_grad_args excitation_args(const struct engine *e, const struct 
                                  .reduce = t->se_reduce->data,
                                  .expand = t->se_expand->data,
                                  .reduce_ld = t->se_reduce->dims[1],
-                                 .expand_ld = t->se_expand->dims[1],
-                                 .d_reduce = t->se_reduce->grad,
-                                 .d_reduce_bias = t->se_reduce_bias->grad,
-                                 .d_expand = t->se_expand->grad,
-                                 .d_expand_bias = t->se_expand_bias->grad};
+                                 .expand_ld = t->se_expand->dims[1]};
 }
 
 /* Through the dense layers: d_gate to d_mean, divided by the pixels that it is a mean of. */
@@ -203,26 +200,102 @@ static void project_se_grad(const struct chunk *chunk) {
         through_gate(chunk, &tile);
 }
 
-enum { SE_PARTS = 16 };
+/* ---- Gradients of excitation's weights ---- */
 
+/* A part's rows of both matrices; as numbers: expand's weights, its biases, reduce's, its biases.
+ * `at`: floats of the parts before. */
+struct excitation_part {
+    int mid, hidden, expand_first, expand_rows, reduce_first, reduce_rows;
+    size_t at, floats;
+};
+
+static struct excitation_part excitation_part(int mid, int hidden, int part) {
+    struct excitation_part p = {.mid = mid, .hidden = hidden};
+    p.expand_first = se_grad_row(mid, part, EXCITATION_PARTS);
+    p.reduce_first = se_grad_row(hidden, part, EXCITATION_PARTS);
+    p.expand_rows = se_grad_row(mid, part + 1, EXCITATION_PARTS) - p.expand_first;
+    p.reduce_rows = se_grad_row(hidden, part + 1, EXCITATION_PARTS) - p.reduce_first;
+    p.at =
+        (size_t)p.expand_first * (size_t)(hidden + 1) + (size_t)p.reduce_first * (size_t)(mid + 1);
+    p.floats =
+        (size_t)p.expand_rows * (size_t)(hidden + 1) + (size_t)p.reduce_rows * (size_t)(mid + 1);
+    return p;
+}
+
+size_t block_excitation_floats(int mid, int hidden) {
+    return excitation_part(mid, hidden, EXCITATION_PARTS).at;
+}
+
+size_t block_excitation_part_floats(int mid, int hidden) {
+    size_t rows = (size_t)(mid / EXCITATION_PARTS + 1) * (size_t)(hidden + 1) +
+                  (size_t)(hidden / EXCITATION_PARTS + 1) * (size_t)(mid + 1);
+    return ENGINE_SLOTS * aligned_floats(rows);
+}
+
+static void point_at(struct se_grad_args *args, const struct excitation_part *p, float *numbers) {
+    args->d_expand = numbers;
+    args->d_expand_bias = args->d_expand + p->expand_rows * p->hidden;
+    args->d_reduce = args->d_expand_bias + p->expand_rows;
+    args->d_reduce_bias = args->d_reduce + p->reduce_rows * p->mid;
+}
+
+/* One part for the images of each chunk, folded in cache, into the first slot. */
 static void excitation_weight_grad(void *context, int part, int thread) {
     const struct chunk *batch = context;
-    struct se_grad_args args =
-        excitation_args(batch->engine, batch->unit, batch->first, batch->end);
-    se_grad_weights(batch->engine->backward, &args, part, SE_PARTS);
+    struct engine *e = batch->engine;
+    struct excitation_part p =
+        excitation_part(batch->unit->mid, batch->unit->spec.se_channels, part);
+    size_t stride = aligned_floats(p.floats);
+    float *numbers = e->scratch[thread].excite;
+    int each = e->run.shard.chunk, chunks = engine_chunks(e);
+    memset(numbers, 0, (size_t)chunks * stride * sizeof *numbers);
+    for (int s = 0; s < chunks; s++) {
+        int first = s * each, end = first + each < batch->end ? first + each : batch->end;
+        struct se_grad_args args = excitation_args(e, batch->unit, first, end);
+        args.expand_ld = p.hidden;
+        args.reduce_ld = p.mid;
+        point_at(&args, &p, numbers + (size_t)s * stride);
+        se_grad_weights(e->backward, &args, part, EXCITATION_PARTS);
+    }
+    engine_sum_parts(numbers, stride, chunks, p.floats);
+    memcpy(e->slots + p.at, numbers, p.floats * sizeof *numbers);
+}
+
+static void add_rows(struct tensor *weight, int first, int rows, int n, const float *from) {
+    for (int r = 0; r < rows; r++, from += n)
+        for (int i = 0; i < n; i++)
+            weight->grad[(ptrdiff_t)(first + r) * (weight->n_dims > 1 ? weight->dims[1] : 1) + i] +=
+                from[i];
+}
+
+static void add_excitation_grad(void *context, int part, int thread) {
+    const struct chunk *batch = context;
+    const struct block_tensors *t = batch->unit->tensors;
+    struct excitation_part p =
+        excitation_part(batch->unit->mid, batch->unit->spec.se_channels, part);
+    struct se_grad_args at;
+    point_at(&at, &p, batch->engine->slots + p.at);
+    add_rows(t->se_expand, p.expand_first, p.expand_rows, p.hidden, at.d_expand);
+    add_rows(t->se_expand_bias, p.expand_first, p.expand_rows, 1, at.d_expand_bias);
+    add_rows(t->se_reduce, p.reduce_first, p.reduce_rows, p.mid, at.d_reduce);
+    add_rows(t->se_reduce_bias, p.reduce_first, p.reduce_rows, 1, at.d_reduce_bias);
+}
+
+static void excitation_weight_grads(struct engine *e, struct unit *u) {
+    struct chunk batch = {.engine = e, .unit = u, .end = e->n_images};
+    parallel_for(e->pool, EXCITATION_PARTS, excitation_weight_grad, &batch);
+    comm_sum_f32(e->comm, e->slots, block_excitation_floats(u->mid, u->spec.se_channels));
+    parallel_for(e->pool, EXCITATION_PARTS, add_excitation_grad, &batch);
 }
 
 void block_project_backward(struct engine *engine, struct unit *u, const struct block_grad *g) {
     const struct block_tensors *t = u->tensors;
     pack_pointwise_transposed(t->project, u->output.channels, u->mid, engine->packed[0]);
-    if (u->spec.se_channels) {
-        struct chunk batch = {.engine = engine, .unit = u, .end = engine->n_images};
-        engine_pass(engine, PHASE_PROJECT_GRAD, u, g, project_se_grad);
-        parallel_for(engine->pool, SE_PARTS, excitation_weight_grad, &batch);
-    } else {
-        engine_pass(engine, PHASE_PROJECT_GRAD, u, g, project_grad);
-    }
+    engine_pass(engine, PHASE_PROJECT_GRAD, u, g,
+                u->spec.se_channels ? project_se_grad : project_grad);
     add_pointwise_grad(engine, t->project, u->output.channels, u->mid);
+    if (u->spec.se_channels)
+        excitation_weight_grads(engine, u);
 }
 
 /* ---- Depthwise ---- */

@@ -12,6 +12,12 @@ static inline size_t block_filter_floats(const struct unit *unit) {
     return (size_t)unit->mid * (size_t)unit->spec.kernel * (size_t)unit->spec.kernel;
 }
 
+/* The gradients of excitation's weights and biases are dealt out by rows to so many parts. */
+enum { EXCITATION_PARTS = 64 };
+/* Floats of all of them, and of the most that one part takes for all chunks of a batch. */
+size_t block_excitation_floats(int mid, int hidden);
+size_t block_excitation_part_floats(int mid, int hidden);
+
 /* From dy to dz of the filtered plane, its sums, project's weights and those of excitation. */
 void block_project_backward(struct engine *engine, struct unit *unit,
                             const struct block_grad *grad);

@@ -5,18 +5,17 @@ void bn_layer_init(struct engine *engine, struct bn_layer *bn, const struct bn_t
                    const struct plane *plane, float *memory) {
     bn_batch_init(&bn->batch, plane->channels, memory);
     bn->tensors = tensors;
-    bn->pixels = (int64_t)engine->n_images * plane_pixels(plane);
+    bn->pixels = (int64_t)engine->run.shard.batch * plane_pixels(plane);
     bn->index = engine->n_bn++;
     engine->bn_channels[bn->index] = plane->channels;
 }
 
-static struct bn_sums group_sums(const struct engine *engine, const struct bn_layer *bn,
-                                 const struct plane *plane) {
-    return (struct bn_sums){.first = engine->sums,
-                            .second = engine->sums + plane->channels,
-                            .chunk = 2 * plane->channels,
-                            .chunks = (engine->n_images + plane->group - 1) / plane->group,
-                            .pixels = bn->pixels};
+/* Of the sums that a pass left per group of plane. */
+static struct bn_totals total(const struct engine *engine, const struct bn_layer *bn,
+                              const struct plane *plane) {
+    struct sum_rows rows = {engine->sums, 2 * plane->channels, plane->group, 2 * plane->channels};
+    engine_sum_rows(engine, &rows, engine->totals);
+    return (struct bn_totals){engine->totals, engine->totals + plane->channels, bn->pixels};
 }
 
 static struct bn_parameters parameters(const struct bn_layer *bn) {
@@ -39,7 +38,8 @@ static void update_running(const struct bn_layer *bn, float momentum) {
 static void accumulate_stats(const struct engine *engine, const struct bn_layer *bn) {
     struct bn_stats *stats = engine->run.bn_stats;
     float *mean = stats->mean[bn->index], *variance = stats->variance[bn->index];
-    double part = (double)engine->n_images / (double)(stats->images + engine->n_images);
+    int64_t images = engine->run.shard.batch;
+    double part = (double)images / (double)(stats->images + images);
     for (int c = 0; c < bn->batch.channels; c++) {
         mean[c] += (float)(part * ((double)bn->batch.mean[c] - mean[c]));
         variance[c] += (float)(part * ((double)bn->batch.variance[c] - variance[c]));
@@ -67,9 +67,9 @@ void bn_layer_forward(struct engine *engine, struct bn_layer *bn, const struct p
         use_fixed(engine, bn);
         return;
     }
-    struct bn_sums sums = group_sums(engine, bn, plane);
+    struct bn_totals totals = total(engine, bn, plane);
     struct bn_parameters p = parameters(bn);
-    bn_batch_finalise(&bn->batch, &sums, &p);
+    bn_batch_finalise(&bn->batch, &totals, &p);
     keep_statistics(engine, bn);
 }
 
@@ -85,7 +85,7 @@ void bn_layer_forward_from(struct engine *engine, struct bn_layer *bn, const dou
 }
 
 void bn_layer_backward(struct engine *engine, struct bn_layer *bn, const struct plane *plane) {
-    struct bn_sums sums = group_sums(engine, bn, plane);
+    struct bn_totals totals = total(engine, bn, plane);
     struct bn_parameters p = parameters(bn);
-    bn_batch_grad(&bn->batch, &sums, &p, bn->tensors->scale->grad, bn->tensors->shift->grad);
+    bn_batch_grad(&bn->batch, &totals, &p, bn->tensors->scale->grad, bn->tensors->shift->grad);
 }

@@ -96,15 +96,11 @@ void expand_backward(struct engine *engine, struct unit *u, const struct block_g
 
 /* ---- Merged ---- */
 
-static size_t aligned(size_t floats) {
-    return (floats + 15) / 16 * 16;
-}
-
 struct merged_slot expand_merged_slot(const struct unit *u) {
     int c_in = u->input.channels;
     struct merged_slot s;
-    s.weight = aligned(block_filter_floats(u));
-    s.end = s.weight + aligned(pw_grad_dense_floats(c_in, u->mid));
+    s.weight = aligned_floats(block_filter_floats(u));
+    s.end = s.weight + aligned_floats(pw_grad_dense_floats(c_in, u->mid));
     return s;
 }
 
@@ -116,16 +112,16 @@ struct merge_work {
 };
 
 static struct merge_work merge_work_of(float *base, int c_in, int mid) {
-    size_t wide = aligned((size_t)c_in * (size_t)mid);
-    size_t square = aligned(pw_grad_dense_floats(c_in, c_in));
+    size_t wide = aligned_floats((size_t)c_in * (size_t)mid);
+    size_t square = aligned_floats(pw_grad_dense_floats(c_in, c_in));
     float *squares = base + 3 * wide;
     return (struct merge_work){base,    base + wide,      base + 2 * wide,
                                squares, squares + square, squares + 2 * square};
 }
 
 size_t expand_merged_work_floats(int c_in, int mid) {
-    return 3 * aligned((size_t)c_in * (size_t)mid) + 2 * aligned(pw_grad_dense_floats(c_in, c_in)) +
-           aligned((size_t)c_in);
+    return 3 * aligned_floats((size_t)c_in * (size_t)mid) +
+           2 * aligned_floats(pw_grad_dense_floats(c_in, c_in)) + aligned_floats((size_t)c_in);
 }
 
 static float *blocked_at(float *blocked, int mid, int j, int i) {

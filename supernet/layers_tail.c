@@ -69,7 +69,8 @@ static void activate_mix(const struct chunk *chunk, const struct tile *tile) {
 static void draw_mask(const struct chunk *chunk, int image) {
     const struct engine_run *run = &chunk->engine->run;
     const struct plane *mask = &chunk->engine->tail.mask;
-    struct rng rng = rng_make(run->dropout_seed, RNG_DROPOUT, run->dropout_step, (uint32_t)image);
+    struct rng rng = rng_make(run->dropout_seed, RNG_DROPOUT, run->dropout_step,
+                              (uint32_t)(run->shard.first + image));
     for (int c = 0; c < mask->channels; c++)
         chunk->scratch->row[c] = rng_unit(&rng) < run->dropout ? 0 : 1 / (1 - run->dropout);
     plane_put_row(mask, image, chunk->scratch->row);
@@ -177,12 +178,9 @@ static void put_d_logits(struct engine *e, const float *d_logits) {
             float d = c < classes ? d_logits[(ptrdiff_t)i * classes + c] : 0;
             plane_image(plane, i)[c / KERNEL_LANES * plane_block(plane) + c % KERNEL_LANES] = d;
         }
-    for (int c = 0; c < classes; c++) {
-        double sum = 0;
-        for (int i = 0; i < e->n_images; i++)
-            sum += d_logits[(ptrdiff_t)i * classes + c];
-        bias->grad[c] += (float)sum;
-    }
+    engine_sum_rows(e, &(struct sum_rows){d_logits, classes, 1, classes}, e->totals);
+    for (int c = 0; c < classes; c++)
+        bias->grad[c] += (float)e->totals[c];
 }
 
 static void dense_grad(const struct chunk *chunk, const struct tile *tile, const struct plane *x,
@@ -240,11 +238,14 @@ static void mix_grad(const struct chunk *chunk) {
 
 static void add_mix_grads(struct engine *e) {
     const struct supernet_map *map = e->net->map;
-    int channels = map->mix->dims[0], groups = (e->n_images + ENGINE_OCTET - 1) / ENGINE_OCTET;
+    int channels = map->mix->dims[0];
     add_pointwise_grad(e, map->mix, channels, e->tail.pooled.channels);
-    for (int c = 0; map->mix_bias && c < channels; c++)
-        for (int g = 0; g < groups; g++)
-            map->mix_bias->grad[c] += engine_sums(e, &e->tail.d_mixed, g)[c];
+    if (!map->mix_bias)
+        return;
+    engine_sum_rows(e, &(struct sum_rows){e->sums, 2 * channels, e->tail.d_mixed.group, channels},
+                    e->totals);
+    for (int c = 0; c < channels; c++)
+        map->mix_bias->grad[c] += (float)e->totals[c];
 }
 
 static void divide_by_pixels(struct engine *e, const struct unit *last) {

@@ -14,7 +14,7 @@ static double log_sum_exp(const float *logits, int classes, double temperature) 
 }
 
 double loss_cross_entropy(const float *logits, const uint16_t *labels, int n, int classes,
-                          float smoothing, float scale, float *ret_dlogits) {
+                          float smoothing, int batch, float *ret_dlogits) {
     double loss = 0, everywhere = (double)smoothing / classes;
     for (int i = 0; i < n; i++) {
         const float *row = logits + (long)i * classes;
@@ -24,10 +24,10 @@ double loss_cross_entropy(const float *logits, const uint16_t *labels, int n, in
             loss += target * (norm - row[k]);
             if (ret_dlogits)
                 ret_dlogits[(long)i * classes + k] =
-                    (float)(scale / n * (exp(row[k] - norm) - target));
+                    (float)(1.0f / (float)batch * (exp(row[k] - norm) - target));
         }
     }
-    return loss / n;
+    return loss / batch;
 }
 
 const char *const distillation_names[] = {"soft_ce", "kl", NULL};
@@ -35,6 +35,7 @@ const char *const distillation_names[] = {"soft_ce", "kl", NULL};
 double loss_distill(const float *logits, const float *teacher_logits, int n, int classes,
                     const struct loss_soft *soft, float *ret_dlogits) {
     double loss = 0, t = soft->temperature;
+    int batch = soft->batch > 0 ? soft->batch : n;
     for (int i = 0; i < n; i++) {
         const float *row = logits + (long)i * classes,
                     *teacher = teacher_logits + (long)i * classes;
@@ -46,8 +47,8 @@ double loss_distill(const float *logits, const float *teacher_logits, int n, int
             loss += target * ((soft->kind == DISTILL_KL ? log_target : 0) - log_probability);
             if (ret_dlogits)
                 ret_dlogits[(long)i * classes + k] =
-                    (float)(soft->scale / n / t * (exp(log_probability) - target));
+                    (float)(soft->scale / (float)batch / t * (exp(log_probability) - target));
         }
     }
-    return loss / n;
+    return loss / batch;
 }

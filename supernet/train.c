@@ -58,9 +58,13 @@ static void tell(const struct trainer *trainer, struct train_event *event) {
         hooks->event(hooks->context, event);
 }
 
+/* Of all ranks or none. */
 static bool asked_to_stop(const struct trainer *trainer) {
     const struct train_hooks *hooks = trainer->options.hooks;
-    return hooks && hooks->boundary && hooks->boundary(hooks->context);
+    const struct comm *comm = trainer->options.comm;
+    bool stop = comm->rank == 0 && hooks && hooks->boundary && hooks->boundary(hooks->context);
+    comm_broadcast(comm, &stop, sizeof stop);
+    return stop;
 }
 
 static const struct regime_phase *phase_of(const struct trainer *trainer) {
@@ -74,6 +78,13 @@ static int no_memory(struct err *err) {
 
 /* --- checkpoints --- */
 
+/* Written by rank 0 alone: all have the same state. */
+static int noted_elsewhere(struct trainer *trainer) {
+    checkpoint_store_name(trainer->state.step, trainer->checkpoint);
+    trainer->saved = true;
+    return 0;
+}
+
 /* A disk that is full now may have room later: told, and gone on. What else fails is told too. */
 static int save(struct trainer *trainer, bool best, struct err *err) {
     struct train_event event = {.kind = TRAIN_CHECKPOINT,
@@ -81,6 +92,8 @@ static int save(struct trainer *trainer, bool best, struct err *err) {
                                 .metrics = trainer->latest,
                                 .has_accuracy = trainer->has_accuracy};
     event.metrics.phase = phase_of(trainer)->name;
+    if (trainer->options.comm->rank != 0)
+        return noted_elsewhere(trainer);
     cJSON *training = train_state_print(&trainer->config, &trainer->plan, &trainer->state);
     struct checkpoint_notes notes = {.dataset_revision = trainer->options.dataset->revision,
                                      .training = training,
@@ -167,8 +180,8 @@ static int begin_round(struct trainer *trainer, struct err *err) {
         (struct train_state){.step = plan.first, .phase = -1, .rate_scale = 1, .best = -1};
     trainer->store.first = plan.first;
     trainer->store.interval = plan.checkpoint_steps;
-    save(trainer, false, err); /* told if it fails; the next one may work */
-    return 0;
+    rc = save(trainer, false, err);          /* told if it fails; the next one may work */
+    return options->comm->size > 1 ? rc : 0; /* unless others are to begin with it */
 }
 
 /* An unfinished training goes on only as it was begun. */
@@ -208,6 +221,17 @@ static int resume(struct trainer *trainer, struct err *err) {
     checkpoint_close(checkpoint);
     snprintf(trainer->reason, sizeof trainer->reason, "%s", skipped.message);
     return rc;
+}
+
+/* Rank 0 first: the others go on from the checkpoint that it has found or begun with. */
+static int resume_in_turn(struct trainer *trainer, struct err *err) {
+    const struct comm *comm = trainer->options.comm;
+    int rc = comm->rank == 0 ? resume(trainer, err) : 0, first = rc;
+    comm_broadcast(comm, &first, sizeof first);
+    if (comm->rank == 0)
+        return rc;
+    return first == 0 ? resume(trainer, err)
+                      : err_set(err, first, NULL, "the first process could not begin");
 }
 
 static int open_loader(struct trainer *trainer, struct err *err) {
@@ -516,7 +540,7 @@ static int run(struct trainer *trainer, struct err *err) {
     if (rc == 0)
         rc = supernet_create(options->space, options->config->seed, err, &trainer->supernet);
     if (rc == 0)
-        rc = resume(trainer, err);
+        rc = resume_in_turn(trainer, err);
     if (rc == 0)
         trainer->effective.augment.pad = trainer->plan.pad;
     if (rc == 0)
@@ -540,6 +564,8 @@ int train_run(const struct train_options *options, struct err *err,
     if (strlen(options->checkpoint_dir) >= sizeof trainer.store.dir)
         return err_set(err, ESP_ELIMIT, NULL, "the path of the checkpoints is too long");
     trainer.options.config = &trainer.effective;
+    if (!options->comm)
+        trainer.options.comm = &comm_alone;
     if (trainer.effective.augment.pad == TRAIN_PAD_AUTO)
         trainer.effective.augment.pad = 0; /* until there is a plan: any does to calibrate */
     snprintf(trainer.store.dir, sizeof trainer.store.dir, "%s", options->checkpoint_dir);

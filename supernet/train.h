@@ -74,6 +74,8 @@ struct train_options {
     const char *checkpoint_dir;    /* must exist; what is there is gone on with */
     const struct train_init *init; /* NULL: a new training begins with fresh weights */
     struct parallel *pool;
+    const struct comm *comm; /* NULL: one process. All ranks see the same folder; rank 0 writes it,
+                                calls the hooks' boundary and decides */
     const struct train_hooks *hooks;
 };
 

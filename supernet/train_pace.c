@@ -218,11 +218,13 @@ static int measure(struct calibration *calibration, struct err *err, struct trai
 
 int train_calibrate(const struct train_options *options, struct err *err,
                     struct train_pace *ret_pace) {
-    struct calibration calibration = {.options = options, .plan = {.steps = REGIME_PHASES_MAX}};
+    struct train_options alone = *options;
+    struct calibration calibration = {.options = &alone, .plan = {.steps = REGIME_PHASES_MAX}};
     const struct space *space = options->space;
     struct supernet *supernet = NULL;
     struct train_pace pace = {0};
     int64_t start = clock_mono_ns();
+    alone.comm = NULL; /* rank 0 decides for all */
     int rc = train_plan_phases(space, options->config, err, &calibration.plan);
     if (rc == 0)
         rc = supernet_create(space, options->config->seed, err, &supernet);

@@ -16,7 +16,10 @@ static int make_engine(struct train_parts *parts, const struct train_options *op
                                        batch > recalibration_batch ? batch : recalibration_batch,
                                    .resolution = largest_resolution(options->space),
                                    .training = true};
-    return engine_create(parts->supernet, options->pool, &limits, err, &parts->engine);
+    int rc = engine_create(parts->supernet, options->pool, &limits, err, &parts->engine);
+    if (rc == 0 && options->comm)
+        engine_set_comm(parts->engine, options->comm);
+    return rc;
 }
 
 int train_alone(const struct train_options *options, struct err *err, bool *ret_has,

@@ -50,21 +50,57 @@ void train_step_destroy(struct train_step *step) {
 struct work {
     struct train_step *step;
     const struct regime_phase *phase;
-    const struct loader_batch *batch;
+    const struct loader_batch *batch; /* the whole one */
+    struct shard shard;
+    const float *images; /* this process's */
+    const uint16_t *labels;
     uint64_t number;
     struct train_step_losses losses;
 };
 
-static double label_loss(const struct work *work, const float *logits, float *ret_dlogits) {
+/* What images [first, first + n) of this process's add to the mean over the whole batch. */
+typedef double loss_fn(const struct work *work, int first, int n, const float *logits,
+                       float *ret_dlogits);
+
+static double on_labels(const struct work *work, int first, int n, const float *logits,
+                        float *ret_dlogits) {
     const struct train_step *step = work->step;
-    return loss_cross_entropy(logits, work->batch->labels, work->batch->n, step->space->n_classes,
-                              step->settings.label_smoothing, 1, ret_dlogits);
+    return loss_cross_entropy(logits, work->labels + first, n, step->space->n_classes,
+                              step->settings.label_smoothing, work->shard.batch, ret_dlogits);
+}
+
+static double on_teacher(const struct work *work, int first, int n, const float *logits,
+                         float *ret_dlogits) {
+    const struct train_step *step = work->step;
+    int classes = step->space->n_classes;
+    struct loss_soft soft = step->settings.soft;
+    soft.batch = work->shard.batch;
+    return loss_distill(logits, step->teacher + (size_t)first * (size_t)classes, n, classes, &soft,
+                        ret_dlogits);
+}
+
+/* Over the whole batch, in chunks as all sums are (supernet/comm.h). */
+static double whole_loss(const struct work *work, loss_fn *loss, const float *logits,
+                         float *ret_dlogits) {
+    const struct shard *shard = &work->shard;
+    double parts[SHARD_CHUNKS_MAX];
+    for (int i = 0; i < shard_chunks(shard); i++) {
+        int first = i * shard->chunk, left = shard->n - first;
+        size_t at = (size_t)first * (size_t)work->step->space->n_classes;
+        parts[i] = loss(work, first, left < shard->chunk ? left : shard->chunk, logits + at,
+                        ret_dlogits ? ret_dlogits + at : NULL);
+    }
+    double sum = comm_fold(parts, shard_chunks(shard));
+    comm_sum_f64(engine_comm(work->step->engine), &sum, 1);
+    return sum;
+}
+
+static double label_loss(const struct work *work, const float *logits, float *ret_dlogits) {
+    return whole_loss(work, on_labels, logits, ret_dlogits);
 }
 
 static double soft_loss(const struct work *work, float *ret_dlogits) {
-    const struct train_step *step = work->step;
-    return loss_distill(step->logits, step->teacher, work->batch->n, step->space->n_classes,
-                        &step->settings.soft, ret_dlogits);
+    return whole_loss(work, on_teacher, work->step->logits, ret_dlogits);
 }
 
 static void largest_arch(const struct work *work, struct arch *ret_arch) {
@@ -79,8 +115,11 @@ static void random_arch(const struct work *work, int i, struct arch *ret_arch) {
 }
 
 static struct engine_run plain_run(const struct work *work, const struct arch *arch) {
-    return (struct engine_run){
-        .arch = arch, .mode = ENGINE_TRAIN, .images = work->batch->images, .n = work->batch->n};
+    return (struct engine_run){.arch = arch,
+                               .mode = ENGINE_TRAIN,
+                               .images = work->images,
+                               .n = work->shard.n,
+                               .shard = work->shard};
 }
 
 /* On labels, as the i-th of the step: with dropout, and running statistics follow. */
@@ -160,7 +199,7 @@ static int ask_teacher(struct work *work, struct err *err) {
 /* Gradients of both losses, added up. Source: once-for-all, kd_ratio 1. */
 static int train_taught(struct work *work, int i, double weight, struct err *err) {
     struct train_step *step = work->step;
-    size_t count = (size_t)work->batch->n * (size_t)step->space->n_classes;
+    size_t count = (size_t)work->shard.n * (size_t)step->space->n_classes;
     struct arch arch;
     random_arch(work, i, &arch);
     struct engine_run run = label_run(work, &arch, i);
@@ -183,11 +222,28 @@ static int run_taught(struct work *work, struct err *err) {
     return rc;
 }
 
+static int take_shard(struct work *work, struct err *err) {
+    const struct loader_batch *batch = work->batch;
+    const struct space *space = work->step->space;
+    const struct arch *alone = work->step->settings.alone;
+    int resolution = alone ? alone->resolution : batch->resolution;
+    size_t side = (size_t)space->resolutions[resolution];
+    int rc = comm_shard(engine_comm(work->step->engine), batch->n, err, &work->shard);
+    if (rc != 0)
+        return rc;
+    work->images =
+        batch->images + (size_t)work->shard.first * (size_t)space->input_channels * side * side;
+    work->labels = batch->labels + work->shard.first;
+    return 0;
+}
+
 int train_step_run(struct train_step *step, const struct regime_phase *phase,
                    const struct loader_batch *batch, uint64_t number, struct err *err,
                    struct train_step_losses *ret_losses) {
     struct work work = {.step = step, .phase = phase, .batch = batch, .number = number};
-    int rc = 0;
+    int rc = take_shard(&work, err);
+    if (rc != 0)
+        return rc;
     switch (phase->rule) {
     case RULE_SANDWICH:
         rc = run_sandwich(&work, err);

@@ -26,11 +26,14 @@ int train_step_create(struct engine *engine, struct supernet *supernet, int batc
                       const struct train_step_settings *settings, struct err *err,
                       struct train_step **ret_step);
 void train_step_destroy(struct train_step *step); /* takes NULL */
-/* Adds the gradients of all subnets (summed, not averaged) to those of the supernet. What is random
- * depends on (seed, number). RULE_SANDWICH: running BN statistics follow the largest subnet alone:
- * every other subnet is recalibrated anyway, and so the largest can be used as it is. RULE_TEACHER
- * takes PART_TEACHER of the supernet, in batch statistics; running ones follow the subnets. Errors:
- * those of the engine. */
+/* Adds the gradients of all subnets (summed, not averaged) to those of the supernet. batch is the
+ * whole batch: each of the engine's processes takes its shard, and all have the whole gradients,
+ * statistics and losses. What is random
+ * depends on (seed, number, image of the batch). RULE_SANDWICH: running BN statistics follow the
+ * largest subnet alone: every other subnet is recalibrated anyway, and so the largest can be used
+ * as it is. RULE_TEACHER takes PART_TEACHER of the supernet, in batch statistics; running ones
+ * follow the subnets. Errors: those of the engine; ESP_EINVAL: more processes than the batch can be
+ * split over. */
 int train_step_run(struct train_step *step, const struct regime_phase *phase,
                    const struct loader_batch *batch, uint64_t number, struct err *err,
                    struct train_step_losses *ret_losses);

@@ -20,13 +20,6 @@ void bn_batch_init(struct bn_batch *bn, int channels, float *memory) {
         *vectors[i] = memory + i * step;
 }
 
-static double sum_chunks(const struct bn_sums *sums, const float *first_chunk, int c) {
-    double sum = 0;
-    for (int i = 0; i < sums->chunks; i++)
-        sum += first_chunk[i * sums->chunk + c];
-    return sum;
-}
-
 static void clear_padding(const struct bn_batch *bn, float *vector) {
     for (int c = bn->channels; c < padded(bn->channels); c++)
         vector[c] = 0;
@@ -50,11 +43,11 @@ static void set_moments(struct bn_batch *bn, int c, double mean, double square) 
     bn->variance[c] = (float)fmax(square - mean * mean, 0); /* rounding may go below zero */
 }
 
-void bn_batch_finalise(struct bn_batch *bn, const struct bn_sums *sums,
+void bn_batch_finalise(struct bn_batch *bn, const struct bn_totals *totals,
                        const struct bn_parameters *parameters) {
+    double pixels = (double)totals->pixels;
     for (int c = 0; c < bn->channels; c++)
-        set_moments(bn, c, sum_chunks(sums, sums->first, c) / (double)sums->pixels,
-                    sum_chunks(sums, sums->second, c) / (double)sums->pixels);
+        set_moments(bn, c, totals->first[c] / pixels, totals->second[c] / pixels);
     set_forward(bn, parameters);
 }
 
@@ -74,17 +67,18 @@ void bn_batch_fixed(struct bn_batch *bn, const float *mean, const float *varianc
 
 /* With r = 1 / sqrt(variance + eps) and x^ = (a - mean) * r:
  * da = gamma * r * (dz - mean(dz) - x^ * mean(dz * x^)). */
-void bn_batch_grad(struct bn_batch *bn, const struct bn_sums *sums,
+void bn_batch_grad(struct bn_batch *bn, const struct bn_totals *totals,
                    const struct bn_parameters *parameters, float *d_gamma, float *d_beta) {
+    double pixels = (double)totals->pixels;
     for (int c = 0; c < bn->channels; c++) {
         double mean = bn->mean[c], r = 1 / sqrt((double)bn->variance[c] + parameters->eps);
-        double sum_dz = sum_chunks(sums, sums->first, c);
-        double sum_dz_xhat = r * (sum_chunks(sums, sums->second, c) - mean * sum_dz);
+        double sum_dz = totals->first[c];
+        double sum_dz_xhat = r * (totals->second[c] - mean * sum_dz);
         double on_dz = parameters->gamma[c] * r;
-        double on_a = -on_dz * r * sum_dz_xhat / (double)sums->pixels;
+        double on_a = -on_dz * r * sum_dz_xhat / pixels;
         bn->on_dz[c] = (float)on_dz;
         bn->on_a[c] = (float)on_a;
-        bn->offset[c] = (float)(-on_dz * sum_dz / (double)sums->pixels - on_a * mean);
+        bn->offset[c] = (float)(-on_dz * sum_dz / pixels - on_a * mean);
         d_gamma[c] += (float)sum_dz_xhat;
         d_beta[c] += (float)sum_dz;
     }

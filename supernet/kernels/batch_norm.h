@@ -16,14 +16,11 @@ size_t bn_batch_floats(int channels); /* memory of the vectors, a multiple of 16
 /* Points the vectors into memory: borrowed, 64-byte aligned, need not be cleared. */
 void bn_batch_init(struct bn_batch *bn, int channels, float *memory);
 
-/* Per-channel sums as kernels leave them, one pair for each chunk of a batch; they are added up in
- * doubles, in the order of the chunks. */
-struct bn_sums {
-    const float *first,
-        *second;     /* of chunk 0, [channels]: sum of a and of a * a; of dz and dz * a */
-    ptrdiff_t chunk; /* floats from one chunk's to the next one's */
-    int chunks;
-    int64_t pixels; /* of all chunks */
+/* Per-channel sums over the pixels of the whole batch, [channels]: what kernels leave for each
+ * chunk, added up in doubles. */
+struct bn_totals {
+    const double *first, *second; /* sums of a and of a * a; of dz and dz * a */
+    int64_t pixels;
 };
 
 struct bn_parameters {
@@ -32,7 +29,7 @@ struct bn_parameters {
 };
 
 /* Fills mean, variance, scale and shift from sums of a and a * a. */
-void bn_batch_finalise(struct bn_batch *bn, const struct bn_sums *sums,
+void bn_batch_finalise(struct bn_batch *bn, const struct bn_totals *totals,
                        const struct bn_parameters *parameters);
 /* Fills the same from moments that were found another way: E a and E a * a, [channels]. */
 void bn_batch_from_moments(struct bn_batch *bn, const double *mean, const double *square,
@@ -42,5 +39,5 @@ void bn_batch_fixed(struct bn_batch *bn, const float *mean, const float *varianc
                     const struct bn_parameters *parameters);
 /* Fills on_dz, on_a and offset from sums of dz and dz * a over the same pixels; adds to d_gamma and
  * d_beta [channels]. */
-void bn_batch_grad(struct bn_batch *bn, const struct bn_sums *sums,
+void bn_batch_grad(struct bn_batch *bn, const struct bn_totals *totals,
                    const struct bn_parameters *parameters, float *d_gamma, float *d_beta);

@@ -46,11 +46,12 @@ void se_grad_data(const struct train_kernels *kernels, const struct se_grad_args
 /* Rows [part / parts, (part + 1) / parts) of a layer's weights. */
 static void add_rows(const struct train_kernels *kernels, struct linear_grad_args layer,
                      float *d_weight, float *d_bias, const int part[2]) {
-    int first = layer.c_out * part[0] / part[1], end = layer.c_out * (part[0] + 1) / part[1];
+    int first = se_grad_row(layer.c_out, part[0], part[1]);
+    int end = se_grad_row(layer.c_out, part[0] + 1, part[1]);
     layer.c_out = end - first;
     layer.dy += first;
-    layer.d_weight = d_weight + first * layer.w_ld;
-    layer.d_bias = d_bias + first;
+    layer.d_weight = d_weight;
+    layer.d_bias = d_bias;
     kernels->linear_grad_f32(&layer);
 }
 

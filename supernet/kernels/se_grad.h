@@ -17,13 +17,17 @@ struct se_grad_args {
     float *d_mean;                     /* [n][c_ld]: gradient of the mean, not divided by pixels */
     const float *reduce, *expand;      /* [hidden][reduce_ld], [channels][expand_ld] */
     ptrdiff_t reduce_ld, expand_ld;
-    float *d_reduce, *d_reduce_bias; /* added to, with the weights' leading dimensions */
-    float *d_expand, *d_expand_bias;
+    /* Of the first row that se_grad_weights has to do; added to, with the weights' leading
+     * dimensions. */
+    float *d_reduce, *d_reduce_bias, *d_expand, *d_expand_bias;
 };
 /* d_gate, d_hidden and d_mean of n images, which may be a part of the batch. */
 void se_grad_data(const struct train_kernels *kernels, const struct se_grad_args *args);
 /* Behind it: adds the gradients of the weights for n images. The rows of both matrices are dealt
  * out to `parts` callers, of which this is one; each row is summed by one caller in the order of
  * the images, so the bits do not depend on parts. */
+static inline int se_grad_row(int rows, int part, int parts) { /* the first one of a part */
+    return rows * part / parts;
+}
 void se_grad_weights(const struct train_kernels *kernels, const struct se_grad_args *args, int part,
                      int parts);

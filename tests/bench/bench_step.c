@@ -52,7 +52,7 @@ static int run_subnet(struct bench *b, int i, struct err *err) {
     if (rc < 0)
         return rc;
     if (i == 0)
-        loss_cross_entropy(logits, b->labels, b->batch, classes, 0.1f, 1, b->d_logits);
+        loss_cross_entropy(logits, b->labels, b->batch, classes, 0.1f, b->batch, b->d_logits);
     else
         loss_distill(logits, b->teacher, b->batch, classes,
                      &(struct loss_soft){.temperature = 1, .scale = 1}, b->d_logits);

@@ -105,6 +105,7 @@ struct chain_floats {
     float *a, *dy, *dz, *gate, *add, *d_gate, *h;
     float gamma[CHANNELS], beta[CHANNELS], d_gamma[CHANNELS], d_beta[CHANNELS];
     float sums[3][2][PADDED]; /* of three chunks */
+    double totals[2][PADDED];
     struct bn_batch bn;
     float *bn_memory;
 };
@@ -132,8 +133,12 @@ static void chain_floats_free(struct chain_floats *f) {
         free(tensors[i]);
 }
 
-static struct bn_sums chain_sums(struct chain_floats *f) {
-    return (struct bn_sums){f->sums[0][0], f->sums[0][1], 2 * PADDED, 3, PIXELS};
+static struct bn_totals chain_totals(struct chain_floats *f) {
+    for (int i = 0; i < 2 * PADDED; i++)
+        f->totals[i / PADDED][i % PADDED] = (double)f->sums[0][i / PADDED][i % PADDED] +
+                                            f->sums[1][i / PADDED][i % PADDED] +
+                                            f->sums[2][i / PADDED][i % PADDED];
+    return (struct bn_totals){f->totals[0], f->totals[1], PIXELS};
 }
 
 static void chain_forward(struct chain_floats *f, const struct bn_parameters *parameters) {
@@ -146,8 +151,8 @@ static void chain_forward(struct chain_floats *f, const struct bn_parameters *pa
                                                         .sum = f->sums[chunk][0],
                                                         .sum_sq = f->sums[chunk][1]});
     }
-    struct bn_sums sums = chain_sums(f);
-    bn_batch_finalise(&f->bn, &sums, parameters);
+    struct bn_totals totals = chain_totals(f);
+    bn_batch_finalise(&f->bn, &totals, parameters);
 }
 
 /* Leaves the gradient of a in dz. */
@@ -166,8 +171,8 @@ static void chain_backward(const struct chain *s, struct chain_floats *f,
         act.sum = f->sums[chunk][0], act.sum_a = f->sums[chunk][1];
         kernels()->act_grad_f32(&act);
     }
-    struct bn_sums sums = chain_sums(f);
-    bn_batch_grad(&f->bn, &sums, parameters, f->d_gamma, f->d_beta);
+    struct bn_totals totals = chain_totals(f);
+    bn_batch_grad(&f->bn, &totals, parameters, f->d_gamma, f->d_beta);
     struct bn_grad_args bn = {.a = f->a,
                               .dz = f->dz,
                               .da = f->dz,
@@ -252,18 +257,18 @@ static void test_bn_chain(void **state) {
 static void test_bn_constant_channel(void **state) {
     (void)state;
     float memory[7 * 16], gamma[1] = {2}, beta[1] = {1}, d_gamma[1] = {0}, d_beta[1] = {0};
-    float sums[2] = {3.0f * 7, 3.0f * 3 * 7};
+    double sums[2] = {3.0 * 7, 3.0 * 3 * 7};
     struct bn_batch bn;
     assert_true(bn_batch_floats(1) <= 7 * 16);
     bn_batch_init(&bn, 1, memory);
-    struct bn_sums forward = {sums, sums + 1, 2, 1, 7};
+    struct bn_totals forward = {sums, sums + 1, 7};
     struct bn_parameters parameters = {gamma, beta, 1e-5f};
     bn_batch_finalise(&bn, &forward, &parameters);
     check_close(bn.mean[0], 3, 1, 1e-6, "mean");
     check_close(bn.variance[0], 0, 1, 1e-6, "variance");
     check_close(bn.scale[0] * 3 + bn.shift[0], 1, 1000, 1e-6, "z");
-    float d_sums[2] = {5, 15};
-    struct bn_sums backward = {d_sums, d_sums + 1, 2, 1, 7};
+    double d_sums[2] = {5, 15};
+    struct bn_totals backward = {d_sums, d_sums + 1, 7};
     bn_batch_grad(&bn, &backward, &parameters, d_gamma, d_beta);
     check_close(d_beta[0], 5, 1, 1e-6, "d_beta");
     assert_true(isfinite(bn.on_dz[0]) && isfinite(bn.on_a[0]) && isfinite(bn.offset[0]));
@@ -680,11 +685,14 @@ static void test_se(void **state) {
     args.mean = mean, args.hidden = hidden, args.gate = gate;
     args.d_gate = d_gate, args.d_hidden = d_hidden, args.d_mean = d_mean;
     args.reduce = reduce, args.reduce_ld = SE_C, args.expand = expand, args.expand_ld = SE_HIDDEN;
-    args.d_reduce = d_reduce, args.d_reduce_bias = d_reduce_bias;
-    args.d_expand = d_expand, args.d_expand_bias = d_expand_bias;
     se_grad_data(kernels(), &args);
-    for (int part = 0; part < 3; part++)
+    for (int part = 0; part < 3; part++) {
+        int row = se_grad_row(SE_HIDDEN, part, 3), channel = se_grad_row(SE_C, part, 3);
+        args.d_reduce = d_reduce + row * SE_C, args.d_reduce_bias = d_reduce_bias + row;
+        args.d_expand = d_expand + channel * SE_HIDDEN;
+        args.d_expand_bias = d_expand_bias + channel;
         se_grad_weights(kernels(), &args, part, 3);
+    }
     check_gradient(se_loss, &s, s.mean, d_mean, SE_N * SE_C, 1);
     check_gradient(se_loss, &s, s.reduce, d_reduce, SE_HIDDEN * SE_C, 1);
     check_gradient(se_loss, &s, s.reduce_bias, d_reduce_bias, SE_HIDDEN, 1);

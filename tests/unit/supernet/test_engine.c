@@ -69,7 +69,7 @@ static double train(struct fixture *f, int subnet, float *ret_logits) {
     if (subnet == 0) {
         memcpy(f->teacher, ret_logits, sizeof f->teacher);
         loss = loss_cross_entropy(ret_logits, f->golden.labels, GOLDEN_IMAGES, GOLDEN_CLASSES, 0.1f,
-                                  1, d_logits);
+                                  GOLDEN_IMAGES, d_logits);
     } else {
         loss = loss_distill(ret_logits, f->teacher, GOLDEN_IMAGES, GOLDEN_CLASSES,
                             &(struct loss_soft){.temperature = 1, .scale = 1}, d_logits);

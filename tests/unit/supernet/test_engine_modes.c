@@ -98,7 +98,8 @@ static double loss_of(struct fixture *f, const struct engine_run *run, float *d_
     struct err err = {0};
     float logits[LOGITS_MAX];
     must(engine_forward(f->engine, run, &err, logits), &err);
-    return loss_cross_entropy(logits, f->labels, run->n, f->space->n_classes, 0.1f, 1, d_logits);
+    return loss_cross_entropy(logits, f->labels, run->n, f->space->n_classes, 0.1f, run->n,
+                              d_logits);
 }
 
 /* The learnt tensor i if it is `only` or only is NULL, else NULL. */

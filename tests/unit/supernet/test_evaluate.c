@@ -97,8 +97,11 @@ static struct score score_by_engine(struct bed *bed, const struct arch *arch, bo
     assert_int_equal(bn_stats_create(bed->space, arch, &err, &stats), 0);
     assert_int_equal(loader_create(bed->dataset, &read, &err, &loader), 0);
     while (recalibrate && loader_next(loader, &batch)) {
-        struct engine_run run = {arch, ENGINE_RECALIBRATE, batch.images, batch.n, 0, stats, 0, 0,
-                                 0};
+        struct engine_run run = {.arch = arch,
+                                 .mode = ENGINE_RECALIBRATE,
+                                 .images = batch.images,
+                                 .n = batch.n,
+                                 .bn_stats = stats};
         assert_int_equal(engine_forward(engine, &run, &err, logits), 0);
     }
     loader_destroy(loader);
@@ -109,8 +112,11 @@ static struct score score_by_engine(struct bed *bed, const struct arch *arch, bo
                                    .once = true};
     assert_int_equal(loader_create(bed->dataset, &read, &err, &loader), 0);
     assert_true(loader_next(loader, &batch));
-    struct engine_run run = {
-        arch, ENGINE_EVAL, batch.images, batch.n, 0, recalibrate ? stats : NULL, 0, 0, 0};
+    struct engine_run run = {.arch = arch,
+                             .mode = ENGINE_EVAL,
+                             .images = batch.images,
+                             .n = batch.n,
+                             .bn_stats = recalibrate ? stats : NULL};
     assert_int_equal(engine_forward(engine, &run, &err, logits), 0);
     struct score score = {.images = batch.n};
     for (int i = 0; i < batch.n; i++) {

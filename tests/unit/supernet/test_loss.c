@@ -66,17 +66,29 @@ static double difference(float *logits, const float *teacher, double parameter, 
 
 static const struct loss_soft plain = {DISTILL_SOFT_CE, 1, 1};
 
+/* Two parts of a batch, each told of how many images the whole is. */
+static void check_parts(const float *logits, float smoothing, double loss, const float *gradient) {
+    enum { FIRST = N / 3 };
+    float part[N * CLASSES];
+    double sum = loss_cross_entropy(logits, labels, FIRST, CLASSES, smoothing, N, part) +
+                 loss_cross_entropy(logits + FIRST * CLASSES, labels + FIRST, N - FIRST, CLASSES,
+                                    smoothing, N, part + FIRST * CLASSES);
+    assert_true(fabs(sum - loss) < 1e-12);
+    assert_memory_equal(part, gradient, sizeof part);
+}
+
 static void test_cross_entropy(void **state) {
     (void)state;
     float logits[N * CLASSES], gradient[N * CLASSES];
     random_logits(0, logits);
     for (int s = 0; s < 2; s++) {
         float smoothing = 0.1f * (float)s;
-        double loss = loss_cross_entropy(logits, labels, N, CLASSES, smoothing, 2.0f, gradient);
+        double loss = loss_cross_entropy(logits, labels, N, CLASSES, smoothing, N, gradient);
         assert_true(fabs(loss - naive_cross_entropy(logits, smoothing)) < 1e-9);
         for (int i = 0; i < N * CLASSES; i++)
-            assert_true(fabs(gradient[i] - 2 * difference(logits, NULL, smoothing, i)) < 2e-5);
-        assert_true(loss == loss_cross_entropy(logits, labels, N, CLASSES, smoothing, 1, NULL));
+            assert_true(fabs(gradient[i] - difference(logits, NULL, smoothing, i)) < 2e-5);
+        assert_true(loss == loss_cross_entropy(logits, labels, N, CLASSES, smoothing, N, NULL));
+        check_parts(logits, smoothing, loss, gradient);
     }
 }
 
@@ -141,7 +153,7 @@ static void test_golden(void **state) {
         for (int i = 0; i < 8; i++)
             assert_true(fabs(gradient[i] - rows[r].gradient[i]) < 1e-7);
     }
-    assert_true(fabs(loss_cross_entropy(student, truth, 2, 4, 0.1f, 1, gradient) - 2.180173592226) <
+    assert_true(fabs(loss_cross_entropy(student, truth, 2, 4, 0.1f, 2, gradient) - 2.180173592226) <
                 1e-7);
 }
 

@@ -437,10 +437,11 @@ static double backward(struct fixture *f, int number, const float *logits, const
     struct err err = {0};
     for (int i = 0; i < STEP_IMAGES; i++)
         labels[i] = (uint16_t)(5 * i % CLASSES);
-    double loss = number == 0
-                      ? loss_cross_entropy(logits, labels, STEP_IMAGES, CLASSES, 0.1f, 1, d_logits)
-                      : loss_distill(logits, teacher, STEP_IMAGES, CLASSES,
-                                     &(struct loss_soft){.temperature = 1, .scale = 1}, d_logits);
+    double loss =
+        number == 0
+            ? loss_cross_entropy(logits, labels, STEP_IMAGES, CLASSES, 0.1f, STEP_IMAGES, d_logits)
+            : loss_distill(logits, teacher, STEP_IMAGES, CLASSES,
+                           &(struct loss_soft){.temperature = 1, .scale = 1}, d_logits);
     supernet_zero_grad(f->net);
     assert_int_equal(engine_backward(f->engine, d_logits, &err), 0);
     return loss;

@@ -341,14 +341,14 @@ static void a_taught_step_is_the_sum_of_its_parts(void **state) {
         struct rng own = rng_make(3, RNG_SUBNET, 7, i);
         regime_sample(bed->space, phase, &own, 1, &arch);
         assert_int_equal(engine_forward(engine_b, &run, &err, logits), 0);
-        label_loss += loss_cross_entropy(logits, labels, N, CLASSES, 0.1f, 1, hard) / 4;
+        label_loss += loss_cross_entropy(logits, labels, N, CLASSES, 0.1f, N, hard) / 4;
         soft_loss += loss_distill(logits, said, N, CLASSES, &settings.soft, soft) / 4;
         for (int k = 0; k < N * CLASSES; k++)
             hard[k] += soft[k];
         assert_int_equal(engine_backward(engine_b, hard, &err), 0);
     }
     assert_true(fabs(losses.labels - label_loss) < 1e-9 && fabs(losses.distill - soft_loss) < 1e-9);
-    double own = loss_cross_entropy(said, labels, N, CLASSES, 0.1f, 1, NULL);
+    double own = loss_cross_entropy(said, labels, N, CLASSES, 0.1f, N, NULL);
     assert_true(fabs(losses.gap - (label_loss - own)) < 1e-9);
     for (int i = 0; i < a->n_tensors; i++) {
         assert_memory_equal(a->tensors[i].teacher, teacher->tensors[i].data,

@@ -97,6 +97,7 @@ int train_in_bed(const struct bed *bed, const char *dir, int threads, struct wit
                                     .config = &bed->config,
                                     .checkpoint_dir = dir,
                                     .init = bed->init,
+                                    .comm = bed->comm,
                                     .hooks = &hooks};
     assert_int_equal(parallel_create(threads, &pool), 0);
     options.pool = pool;

@@ -13,6 +13,7 @@ struct bed {
     struct space *space;
     struct train_config config;
     const struct train_init *init; /* NULL: fresh weights */
+    const struct comm *comm;       /* NULL: one process */
 };
 /* A bed of 8 steps an epoch, 3 epochs, as cmocka's state. */
 int train_bed_setup(void **state);
