@@ -19,7 +19,8 @@ enum rng_purpose {
     RNG_BOOTSTRAP,
     RNG_INPUT,
     RNG_TEST,
-    RNG_RECALIBRATE
+    RNG_RECALIBRATE,
+    RNG_DROP_CONNECT
 };
 
 struct rng {

@@ -1,10 +1,13 @@
 #include "supernet/comm.h"
 
-static void keep_f32(void *context, float *values, size_t n) {}
+static void keep_f32(void *context, float *values, size_t n) {
+}
 
-static void keep_f64(void *context, double *values, size_t n) {}
+static void keep_f64(void *context, double *values, size_t n) {
+}
 
-static void keep(void *context, void *data, size_t bytes) {}
+static void keep(void *context, void *data, size_t bytes) {
+}
 
 static const struct comm_ops alone_ops = {keep_f32, keep_f64, keep};
 const struct comm comm_alone = {.size = 1, .ops = &alone_ops};

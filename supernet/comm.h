@@ -57,9 +57,9 @@ struct shard {
 };
 /* ESP_EINVAL: more ranks than the batch has chunks for. */
 int comm_shard(const struct comm *comm, int batch, struct err *err, struct shard *ret_shard);
-int shard_chunk(int batch);                     /* images of a chunk of such a batch */
-int shard_chunks(const struct shard *shard);    /* of this rank; the last one may hold fewer */
-bool shard_fits(const struct shard *shard);     /* whole chunks inside of the batch */
+int shard_chunk(int batch);                  /* images of a chunk of such a batch */
+int shard_chunks(const struct shard *shard); /* of this rank; the last one may hold fewer */
+bool shard_fits(const struct shard *shard);  /* whole chunks inside of the batch */
 
 /* The sum of parts[0] to parts[n - 1] as a balanced binary tree: of neighbours, of neighbouring
  * pairs and so on; who has no partner stays. Uses up parts; n >= 1. */

@@ -162,10 +162,14 @@ static void unit_init(struct engine *e, const struct graph_unit *from, int posit
         unit_init_conv(e, u, m);
     u->output = u->projected;
     u->output.data = e->limits.training ? m->output : e->memory[position % 2].output;
+    if (block)
+        drop_init(e, u, position - 1, m->drop);
 }
 
 static void engine_lower(struct engine *e, const struct graph *graph) {
-    e->n_units = e->n_bn = 0;
+    e->n_units = e->n_bn = e->n_blocks = 0;
+    for (int i = 0; i < graph->n_units; i++)
+        e->n_blocks += unit_kind_is_block(graph->units[i].spec.kind);
     for (int i = 0; i < graph->n_units; i++)
         if (graph->units[i].spec.kind != UNIT_HEAD_TAIL)
             unit_init(e, &graph->units[i], e->n_units++);
@@ -199,6 +203,8 @@ static int check_run(const struct engine *e, const struct engine_run *run, struc
         return err_set(err, ESP_EINVAL, NULL, "the engine was made without training");
     if (!(run->dropout >= 0 && run->dropout < 1))
         return err_set(err, ESP_EINVAL, NULL, "dropout must be at least 0 and below 1");
+    if (!(run->drop_connect >= 0 && run->drop_connect < 1))
+        return err_set(err, ESP_EINVAL, NULL, "drop-connect must be at least 0 and below 1");
     return 0;
 }
 

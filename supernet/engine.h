@@ -55,7 +55,12 @@ struct engine_run {
     float bn_momentum;         /* ENGINE_TRAIN; 0.1 in once-for-all */
     struct bn_stats *bn_stats; /* ENGINE_RECALIBRATE (written), ENGINE_EVAL (read; may be NULL) */
     float dropout; /* before the classifier, in [0, 1); drawn by (seed, step, image of the batch) */
-    uint64_t dropout_seed, dropout_step;
+    /* Of the last block, in [0, 1); of the i-th of n blocks i / n of it. A residual block's branch
+     * is left out of an image with that probability, else divided by what remains; drawn by (seed,
+     * step, image of the batch, i). Source: Huang et al. 2016 (stochastic depth), sec. 3, scaled in
+     * training as in EfficientNet (Tan and Le 2019). ENGINE_TRAIN only. */
+    float drop_connect;
+    uint64_t dropout_seed, dropout_step; /* of both */
 };
 /* logits: [n, n_classes]. Errors: ESP_EINVAL, ESP_ELIMIT (beyond the engine's limits). */
 int engine_forward(struct engine *engine, const struct engine_run *run, struct err *err,

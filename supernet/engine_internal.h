@@ -50,12 +50,23 @@ struct bn_layer {
     int index;      /* among the subnet's BN layers, in graph order */
 };
 
+/* Drop-connect of a residual block: what its last BN's vectors are for an image whose branch stays,
+ * and where it does not. */
+struct drop {
+    bool on;
+    int block; /* among the running subnet's */
+    float rate;
+    float *stays; /* of each image: 1 or 0 */
+    float *scale, *shift, *on_dz, *factor /* 1 / (1 - rate) */, *zeros;
+};
+
 /* Buffers of a unit for the largest subnet. Without training, units share them. */
 struct unit_memory {
     float *expanded, *filtered, *projected, *shortcut, *output;
     float *bn[4];
     float *moments;                       /* of a merged block's input: layers_expand.c */
     float *se_mean, *se_hidden, *se_gate; /* [batch][channels] */
+    float *drop;                          /* drop_floats() */
 };
 
 /* Stem, block or head convolution of the running subnet. A convolution's output is kept as it came
@@ -70,6 +81,7 @@ struct unit {
     struct plane input, expanded, filtered, shortcut, projected, output;
     struct bn_layer expanded_bn, filtered_bn, shortcut_bn, projected_bn;
     float *se_mean, *se_hidden, *se_gate;
+    struct drop drop;
 };
 
 /* Global mean, feature mix and classifier: planes of 1 x 1 pixels. */
@@ -117,7 +129,7 @@ struct engine {
     /* the latest forward */
     struct engine_run run; /* arch points to the copy below */
     struct arch arch;
-    int n_images, n_units, n_bn;
+    int n_images, n_units, n_bn, n_blocks;
     int bn_channels[4 * ENGINE_UNITS_MAX];
     struct unit units[ENGINE_UNITS_MAX];
     struct tail tail;
@@ -231,6 +243,24 @@ static inline struct bn_act bn_layer_act(const struct bn_layer *bn, enum act act
 }
 static inline struct bn_grad_coef bn_layer_grad(const struct bn_layer *bn) {
     return (struct bn_grad_coef){bn->batch.on_dz, bn->batch.on_a, bn->batch.offset};
+}
+
+/* ---- Drop-connect ---- */
+
+size_t drop_floats(int images, int channels);
+/* Of the running subnet's block number `block`; off where the run has none or the block no shortcut
+ * that is its input. */
+void drop_init(const struct engine *engine, struct unit *unit, int block, float *memory);
+/* Behind the last BN's coefficients: those for an image that keeps its branch. */
+void drop_forward(struct engine *engine, struct unit *unit);
+void drop_backward(struct unit *unit);
+/* A part of a tile for which all images keep their branch or none does: the tile where it is off,
+ * else one image's. vector: of drop, for images that keep it. */
+bool drop_next_part(const struct unit *unit, const struct plane *plane, const struct tile *tile,
+                    struct tile_part *part);
+static inline const float *drop_vector(const struct unit *unit, const struct tile_part *part,
+                                       const float *vector) {
+    return unit->drop.stays[part->image] > 0 ? vector : unit->drop.zeros;
 }
 
 /* ---- Units: forward, then backward from dy (gradient of the output) to dx ---- */

@@ -263,6 +263,7 @@ static void carve_training(struct engine *e, const struct space *space,
             m->filtered = take(c, plane_floats(n, t->mid, h_out, h_out));
             m->projected = take(c, plane_floats(n, t->c_out, h_out, h_out));
             m->output = take(c, plane_floats(n, t->c_out, h_out, h_out));
+            m->drop = take(c, drop_floats(e->limits.batch, t->c_out));
             m->shortcut = take(c, t->shortcut ? plane_floats(n, t->c_out, h_out, h_out) : 0);
             h = h_out;
         }

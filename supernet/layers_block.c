@@ -237,6 +237,7 @@ void block_project(struct engine *engine, struct unit *unit) {
     }
     engine_pass(engine, PHASE_PROJECT, unit, NULL, project);
     bn_layer_forward(engine, &unit->projected_bn, &unit->projected);
+    drop_forward(engine, unit);
 }
 
 void block_forward(struct engine *engine, struct unit *unit) {

@@ -25,16 +25,22 @@ static void output_sums(const struct chunk *chunk) {
 static void projected_tile(const struct chunk *chunk, const struct tile *tile) {
     const struct unit *u = chunk->unit;
     const struct block_grad *g = chunk->extra;
-    struct bn_grad_args args = {.a = tile_data(&u->projected, tile),
-                                .dz = tile_data(&g->dy, tile),
-                                .a_block = plane_block(&u->projected),
-                                .dz_block = plane_block(&g->dy),
-                                .pixels = tile->n,
-                                .channels = g->dy.channels,
-                                .coef = bn_layer_grad(&u->projected_bn),
-                                .da = chunk->scratch->tile[1],
-                                .da_block = tile_block(tile->n)};
-    chunk->engine->backward->bn_grad_f32(&args);
+    struct tile_part part = {0};
+    while (drop_next_part(u, &g->dy, tile, &part)) {
+        ptrdiff_t at = (ptrdiff_t)part.first * KERNEL_LANES;
+        struct bn_grad_args args = {.a = tile_data(&u->projected, tile) + at,
+                                    .dz = tile_data(&g->dy, tile) + at,
+                                    .a_block = plane_block(&u->projected),
+                                    .dz_block = plane_block(&g->dy),
+                                    .pixels = part.n,
+                                    .channels = g->dy.channels,
+                                    .coef = bn_layer_grad(&u->projected_bn),
+                                    .da = chunk->scratch->tile[1] + at,
+                                    .da_block = tile_block(tile->n)};
+        if (u->drop.on)
+            args.coef.on_dz = drop_vector(u, &part, u->drop.on_dz);
+        chunk->engine->backward->bn_grad_f32(&args);
+    }
 }
 
 /* Gradient of what project read, from the second tile. */
@@ -476,6 +482,7 @@ void block_backward(struct engine *engine, struct unit *unit, const struct plane
         engine_pass(engine, PHASE_OUTPUT_SUMS, unit, &g, output_sums);
     engine->output_summed = false;
     bn_layer_backward(engine, &unit->projected_bn, &unit->projected);
+    drop_backward(unit);
     block_project_backward(engine, unit, &g);
     bn_layer_backward(engine, &unit->filtered_bn, &unit->filtered);
     filter_backward(engine, unit, &g);

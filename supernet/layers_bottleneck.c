@@ -70,6 +70,25 @@ void bottleneck_forward(struct engine *engine, struct unit *unit) {
     block_project(engine, unit);
 }
 
+/* The sum's last part: args of the whole tile, or image by image where branches are dropped. */
+static void add_branch(const struct chunk *chunk, const struct unit *u, const struct tile *tile,
+                       const struct affine_args *whole) {
+    struct tile_part part = {0};
+    while (drop_next_part(u, &u->output, tile, &part)) {
+        struct affine_args args = *whole;
+        ptrdiff_t at = (ptrdiff_t)part.first * KERNEL_LANES;
+        args.x += at;
+        args.y += at;
+        args.residual += at;
+        args.pixels = part.n;
+        if (u->drop.on) {
+            args.scale = drop_vector(u, &part, u->drop.scale);
+            args.shift = drop_vector(u, &part, u->drop.shift);
+        }
+        chunk->engine->forward->affine_f32(&args);
+    }
+}
+
 /* What the activation is of, into y. */
 static void sum_tile(const struct chunk *chunk, const struct unit *u, const struct tile *tile,
                      float *y, ptrdiff_t y_block) {
@@ -93,7 +112,7 @@ static void sum_tile(const struct chunk *chunk, const struct unit *u, const stru
     args.x_block = plane_block(&u->projected);
     args.scale = u->projected_bn.batch.scale;
     args.shift = u->projected_bn.batch.shift;
-    chunk->engine->forward->affine_f32(&args);
+    add_branch(chunk, u, tile, &args);
 }
 
 void bottleneck_finish_tile(const struct chunk *chunk, const struct unit *u,
@@ -235,6 +254,7 @@ void bottleneck_backward(struct engine *engine, struct unit *unit, const struct 
     g.d_expanded.data = engine->wide_grad[0];
     engine_pass(engine, PHASE_OUTPUT_SUMS, unit, &g, through_activation);
     bn_layer_backward(engine, &unit->projected_bn, &unit->projected);
+    drop_backward(unit);
     if (!unit->spec.residual) {
         engine_pass(engine, PHASE_OUTPUT_SUMS, unit, &g, shortcut_sums);
         bn_layer_backward(engine, &unit->shortcut_bn, &unit->shortcut);

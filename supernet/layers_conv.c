@@ -22,6 +22,7 @@ void conv_forward(struct engine *engine, struct unit *unit) {
     dense_prepare(engine, &layer);
     engine_pass(engine, PHASE_FILTER, unit, NULL, convolve);
     bn_layer_forward(engine, &unit->projected_bn, &unit->projected);
+    drop_forward(engine, unit);
 }
 
 /* dz: of the output before its activation, in the engine's second wide gradient. */
@@ -36,18 +37,24 @@ static void through_activation(const struct chunk *chunk) {
     engine_clear_sums(chunk, &g->dz);
     while (chunk_next_tile(chunk, &g->dz, &tile)) {
         float *sums = engine_sums(chunk->engine, &g->dz, tile.group);
-        struct act_grad_args args = {.a = tile_data(&u->projected, &tile),
-                                     .dy = tile_data(&g->dy, &tile),
-                                     .a_block = plane_block(&u->projected),
-                                     .dy_block = plane_block(&g->dy),
-                                     .pixels = tile.n,
-                                     .channels = g->dz.channels,
-                                     .bn_act = bn_layer_act(&u->projected_bn, u->spec.act),
-                                     .dz = tile_data(&g->dz, &tile),
-                                     .dz_block = plane_block(&g->dz),
-                                     .sum = sums,
-                                     .sum_a = sums + g->dz.channels};
-        chunk->engine->backward->act_grad_f32(&args);
+        struct tile_part part = {0};
+        while (drop_next_part(u, &g->dz, &tile, &part)) {
+            ptrdiff_t at = (ptrdiff_t)part.first * KERNEL_LANES;
+            struct act_grad_args args = {.a = tile_data(&u->projected, &tile) + at,
+                                         .dy = tile_data(&g->dy, &tile) + at,
+                                         .a_block = plane_block(&u->projected),
+                                         .dy_block = plane_block(&g->dy),
+                                         .pixels = part.n,
+                                         .channels = g->dz.channels,
+                                         .bn_act = bn_layer_act(&u->projected_bn, u->spec.act),
+                                         .gate = u->drop.on ? drop_vector(u, &part, u->drop.factor)
+                                                            : NULL,
+                                         .dz = tile_data(&g->dz, &tile) + at,
+                                         .dz_block = plane_block(&g->dz),
+                                         .sum = sums,
+                                         .sum_a = sums + g->dz.channels};
+            chunk->engine->backward->act_grad_f32(&args);
+        }
     }
 }
 

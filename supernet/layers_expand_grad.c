@@ -16,16 +16,22 @@
 void block_output_sums(const struct chunk *chunk, const struct unit *block, const struct plane *dy,
                        const struct tile *tile) {
     float *sums = engine_sums(chunk->engine, dy, tile->group);
-    struct act_grad_args args = {.a = tile_data(&block->projected, tile),
-                                 .dy = tile_data(dy, tile),
-                                 .a_block = plane_block(&block->projected),
-                                 .dy_block = plane_block(dy),
-                                 .pixels = tile->n,
-                                 .channels = dy->channels,
-                                 .bn_act = bn_layer_act(&block->projected_bn, ACT_NONE),
-                                 .sum = sums,
-                                 .sum_a = sums + dy->channels};
-    chunk->engine->backward->act_grad_f32(&args);
+    struct tile_part part = {0};
+    while (drop_next_part(block, dy, tile, &part)) {
+        ptrdiff_t at = (ptrdiff_t)part.first * KERNEL_LANES;
+        struct act_grad_args args = {.a = tile_data(&block->projected, tile) + at,
+                                     .dy = tile_data(dy, tile) + at,
+                                     .a_block = plane_block(&block->projected),
+                                     .dy_block = plane_block(dy),
+                                     .pixels = part.n,
+                                     .channels = dy->channels,
+                                     .bn_act = bn_layer_act(&block->projected_bn, ACT_NONE),
+                                     .sum = sums,
+                                     .sum_a = sums + dy->channels};
+        if (block->drop.on)
+            args.gate = drop_vector(block, &part, block->drop.factor);
+        chunk->engine->backward->act_grad_f32(&args);
+    }
 }
 
 /* ---- Separate ---- */

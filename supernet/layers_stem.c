@@ -32,9 +32,44 @@ static void convolve(const struct chunk *chunk) {
     }
 }
 
+/* The branch of each image as it is, scaled or left out, behind its activation, and the input. */
+static void finish_dropped(const struct chunk *chunk, const struct unit *u,
+                           const struct tile *tile) {
+    struct tile_part part = {0};
+    while (tile_next_part(&u->output, tile, &part)) {
+        ptrdiff_t at = (ptrdiff_t)part.first * KERNEL_LANES;
+        struct affine_args args = {.x = tile_data(&u->projected, tile) + at,
+                                   .y = tile_data(&u->output, tile) + at,
+                                   .x_block = plane_block(&u->projected),
+                                   .y_block = plane_block(&u->output),
+                                   .pixels = part.n,
+                                   .channels = u->output.channels,
+                                   .scale = drop_vector(u, &part, u->drop.scale),
+                                   .shift = drop_vector(u, &part, u->drop.shift)};
+        if (u->spec.kind == UNIT_CONV) { /* an activation stands before the scaling */
+            args.scale = u->projected_bn.batch.scale;
+            args.shift = u->projected_bn.batch.shift;
+            args.act = u->spec.act;
+            chunk->engine->forward->affine_f32(&args);
+            args.x = args.y;
+            args.x_block = args.y_block;
+            args.scale = drop_vector(u, &part, u->drop.factor);
+            args.shift = NULL;
+            args.act = ACT_NONE;
+        }
+        args.residual = tile_data(&u->input, tile) + at;
+        args.residual_block = plane_block(&u->input);
+        chunk->engine->forward->affine_f32(&args);
+    }
+}
+
 void unit_finish_tile(const struct chunk *chunk, const struct unit *u, const struct tile *tile) {
     if (u->spec.kind == UNIT_BOTTLENECK) {
         bottleneck_finish_tile(chunk, u, tile);
+        return;
+    }
+    if (u->drop.on) {
+        finish_dropped(chunk, u, tile);
         return;
     }
     struct affine_args args = {.x = tile_data(&u->projected, tile),

@@ -37,6 +37,7 @@ static const char *const fields[] = {"regime",
                                      "weight_decay",
                                      "label_smoothing",
                                      "dropout",
+                                     "drop_connect",
                                      "clip_norm",
                                      "clip_value",
                                      "distillation",
@@ -167,6 +168,7 @@ static int parse_numbers(const cJSON *object, const char *at, struct err *err,
         {"weight_decay", 0, 0.1, &config->weight_decay},
         {"label_smoothing", 0, 0.5, &config->label_smoothing},
         {"dropout", 0, 0.9, &config->dropout},
+        {"drop_connect", 0, 0.9, &config->drop_connect},
         {"clip_norm", 0, 1e6, &config->clip_norm},
         {"clip_value", 0, 1e6, &config->clip_value},
         {"temperature", 0.1, 100, &config->temperature},
@@ -304,6 +306,8 @@ cJSON *train_config_print(const struct train_config *config) {
         cJSON_AddStringToObject(object, "distillation", distillation_names[config->distillation]);
     if (config->arch[0])
         whole = whole && cJSON_AddStringToObject(object, "arch", config->arch);
+    if (config->drop_connect > 0) /* a configuration of an older checkpoint reads the same */
+        whole = whole && cJSON_AddNumberToObject(object, "drop_connect", config->drop_connect);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         whole = whole && cJSON_AddNumberToObject(object, rows[i].key, rows[i].value);
     if (!whole || !cJSON_AddItemToObject(object, "augment", augment)) {

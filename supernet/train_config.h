@@ -20,9 +20,10 @@ struct train_config {
     double learning_rate_floor; /* share of the peak that the cosine ends at */
     double warmup;              /* share of all steps over which the rate rises */
     double momentum, weight_decay, label_smoothing;
-    double dropout;    /* before the classifier, of the largest subnet only */
-    double clip_norm;  /* of the gradient of all subnets together; 0: none */
-    double clip_value; /* of each value of it, before; 0: none */
+    double dropout;      /* before the classifier, of the largest subnet only */
+    double drop_connect; /* of the last residual block, of the largest subnet only; 0: none */
+    double clip_norm;    /* of the gradient of all subnets together; 0: none */
+    double clip_value;   /* of each value of it, before; 0: none */
     enum distillation distillation;
     double temperature; /* of both sides; the gradient is multiplied by its square */
     double ema_decay;   /* of a moving average of the weights, which is what is scored; 0: none */

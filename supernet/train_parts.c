@@ -39,6 +39,7 @@ static struct train_step_settings step_settings(const struct train_parts *parts,
         .random_subnets = config->random_subnets,
         .label_smoothing = (float)config->label_smoothing,
         .dropout = (float)config->dropout,
+        .drop_connect = (float)config->drop_connect,
         .soft = {config->distillation, temperature, temperature * temperature},
         .alone = parts->has_alone ? &parts->alone : NULL,
         .seed = seed};

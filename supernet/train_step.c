@@ -136,6 +136,7 @@ static struct engine_run label_run(const struct work *work, const struct arch *a
 static int train_on_labels(struct work *work, const struct arch *arch, struct err *err) {
     struct train_step *step = work->step;
     struct engine_run run = label_run(work, arch, 0);
+    run.drop_connect = step->settings.drop_connect;
     int rc = engine_forward(step->engine, &run, err, step->teacher);
     if (rc != 0)
         return rc;

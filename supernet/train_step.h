@@ -8,7 +8,7 @@
 
 struct train_step_settings {
     int random_subnets; /* of RULE_SANDWICH, beside the largest and the smallest */
-    float label_smoothing, dropout;
+    float label_smoothing, dropout, drop_connect;
     struct loss_soft soft;
     const struct arch *alone; /* of RULE_ALONE, at its own resolution; NULL: the largest */
     uint64_t seed;

@@ -34,7 +34,7 @@ static const struct resource supernets = RESOURCE("/supernets", list, fields);
 enum { TIME_DEFAULT_S = 240 };
 struct train_options {
     int64_t time_us, epochs, batch, seed;
-    double learning_rate;
+    double learning_rate, drop_connect;
     const char *regime, *arch;
 };
 
@@ -50,6 +50,8 @@ static cJSON *train_body(const struct train_options *o) {
         cJSON_AddNumberToObject(train, "batch", (double)o->batch);
     if (o->learning_rate > 0)
         cJSON_AddNumberToObject(train, "learning_rate", o->learning_rate);
+    if (o->drop_connect > 0)
+        cJSON_AddNumberToObject(train, "drop_connect", o->drop_connect);
     if (o->seed >= 0)
         cJSON_AddNumberToObject(train, "seed", (double)o->seed);
     if (o->regime)
@@ -113,6 +115,10 @@ static int train_run(struct cli *cli, int argc, char **argv) {
          &o.batch},
         {"learning-rate", 0, OPTION_REAL, "0", 0, 100, "", "peak learning rate (0: default)",
          &o.learning_rate},
+        {"drop-connect", 0, OPTION_REAL, "0", 0, 0.9, "",
+         "share of images that do without the last residual block, less for those before it (0: "
+         "none)",
+         &o.drop_connect},
         {"seed", 0, OPTION_INT, "-1", -1, 9e15, "", "of the run", &o.seed},
         CLI_WAIT_ROWS(cli),
         CLI_COMMON_ROWS(cli)};

@@ -10,12 +10,14 @@ step.bin        little-endian float32
 Weights, images and labels are not stored: both sides compute them from the names (see `noise`).
 The step: the largest subnet on smoothed labels, then the smallest and two others on the largest
 one's logits; batch statistics; running statistics with momentum 0.1. Gradients are each subnet's own.
+Behind it, as subnet 4, the largest once more with drop-connect, whose draws are those of base/rng.h (Philox4x32-10).
 """
 import json, math, os, struct
 import torch
 import torch.nn.functional as F
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+DROP_CONNECT, DROP_SEED, DROP_STEP, RNG_DROP_CONNECT, BLOCKS_MAX = 0.8, 7, 3, 14, 64
 N, RESOLUTION, SMOOTHING, MOMENTUM, EPS = 20, 12, 0.1, 0.1, 1e-5
 SPACE = {
     "name": "golden", "description": "every kind of layer in a few thousand weights",
@@ -50,6 +52,27 @@ def noise(name, count):
         x = ((x ^ (x >> 16)) * 0x45D9F3B) & 0xFFFFFFFF
         out.append((x ^ (x >> 16)) / 2147483648.0 - 1.0)
     return torch.tensor(out, dtype=torch.float64)
+
+
+def philox(key, counter):
+    k, x = list(key), list(counter)
+    for _ in range(10):
+        p0, p1 = 0xD2511F53 * x[0], 0xCD9E8D57 * x[2]
+        x = [(p1 >> 32) ^ x[1] ^ k[0], p1 & 0xFFFFFFFF, (p0 >> 32) ^ x[3] ^ k[1], p0 & 0xFFFFFFFF]
+        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return x
+
+
+def drop_factors(n_blocks):
+    """[block][image]: what a residual block's branch is multiplied with"""
+    key, factors = philox((DROP_SEED, 0), (RNG_DROP_CONNECT, 0, 0, 0))[:2], []
+    for block in range(n_blocks):
+        rate, row = DROP_CONNECT * block / n_blocks, []
+        for image in range(N):
+            x = philox(key, (0, image * BLOCKS_MAX + block, DROP_STEP, 0))
+            row.append(0.0 if ((x[0] << 32 | x[1]) >> 11) / 2.0 ** 53 < rate else 1 / (1 - rate))
+        factors.append(torch.tensor(row, dtype=torch.float64).reshape(N, 1, 1, 1))
+    return factors
 
 
 def single(t):
@@ -126,6 +149,11 @@ def initial(name, shape):
 
 
 class Net:
+    drop = None
+
+    def branch(self, b, y):
+        return y if self.drop is None else y * self.drop[b]
+
     def __init__(self):
         self.p = {n: initial(n, s) for n, s in declare().items()}
         for n, t in self.p.items():
@@ -158,7 +186,7 @@ class Net:
             s = F.relu(F.conv2d(s, self.p[f"{fc}.reduce.weight"][:m, :mid], self.p[f"{fc}.reduce.bias"][:m]))
             y = y * F.hardsigmoid(F.conv2d(s, self.p[f"{fc}.expand.weight"][:mid, :m], self.p[f"{fc}.expand.bias"][:mid]))
         y = self.bn(f"{at}.point_linear.{norm}", F.conv2d(y, self.p[f"{at}.point_linear.{conv}.weight"][:c_out, :mid]), mode)
-        return x + y if stride == 1 and c_in == c_out else y
+        return x + self.branch(b, y) if stride == 1 and c_in == c_out else y
 
     def forward(self, subnet, x, mode):
         x = F.conv2d(x, self.p["first_conv.conv.weight"], None, SPACE["stem"]["stride"], 1)
@@ -227,6 +255,17 @@ def write_step(files, space, net, subnets, arch_text):
     for name, t in net.p.items():
         if "running_" in name:
             out.put("running", 0, name, t)
+    for t in net.p.values():
+        t.grad = None
+    net.drop = drop_factors(sum(len(blocks) for _, _, blocks in subnets[0]))
+    z = net.forward(subnets[0], x, "train")
+    loss = F.cross_entropy(z, labels, label_smoothing=SMOOTHING)
+    loss.backward()
+    out.put("train", len(subnets), "logits", z)
+    out.put("loss", len(subnets), "loss", loss)
+    for name, t in net.p.items():
+        if t.grad is not None:
+            out.put("grad", len(subnets), name, t.grad)
     out.save(files, space)
     print(len(out.data) * 4, "bytes,", sum(t.numel() for t in net.p.values()), "values")
 

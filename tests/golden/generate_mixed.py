@@ -90,15 +90,18 @@ class Net(base.Net):
 
     def plain(self, b, st, c_out, kernel, stride, x, mode):
         y = self.act(st["act"], self.conv_bn(f"blocks.{b}.conv.conv", f"blocks.{b}.conv.bn", x, c_out, kernel, stride, mode))
-        return x + y if st["residual"] and x.shape == y.shape else y
+        return x + self.branch(b, y) if st["residual"] and x.shape == y.shape else y
 
     def bottleneck(self, b, st, c_out, kernel, ratio, stride, x, mode):
         mid, at = base.divisible(round(c_out * ratio)), f"blocks.{b}"
         y = self.act(st["act"], self.conv_bn(f"{at}.conv1.conv.conv", f"{at}.conv1.bn.bn", x, mid, 1, 1, mode))
         y = self.act(st["act"], self.conv_bn(f"{at}.conv2.conv.conv", f"{at}.conv2.bn.bn", y, mid, kernel, stride, mode))
+        y = self.conv_bn(f"{at}.conv3.conv.conv", f"{at}.conv3.bn.bn", y, c_out, 1, 1, mode)
         if stride > 1 or x.shape[1] != c_out:
             x = self.conv_bn(f"{at}.downsample.conv.conv", f"{at}.downsample.bn.bn", x, c_out, 1, stride, mode)
-        return self.act(st["act"], x + self.conv_bn(f"{at}.conv3.conv.conv", f"{at}.conv3.bn.bn", y, c_out, 1, 1, mode))
+        else:
+            y = self.branch(b, y)
+        return self.act(st["act"], x + y)
 
     def forward(self, subnet, x, mode):
         x = self.act(SPACE["stem"]["act"], self.bn("first_conv.bn", F.conv2d(x, self.p["first_conv.conv.weight"], None, 1, 1), mode))

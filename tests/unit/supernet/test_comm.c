@@ -87,6 +87,7 @@ static void take_step(void *context, const struct comm *comm) {
     struct train_step_settings settings = {.random_subnets = 2,
                                            .label_smoothing = 0.1f,
                                            .dropout = 0.3f,
+                                           .drop_connect = 0.5f,
                                            .soft = {DISTILL_KL, 2, 4},
                                            .seed = 11};
     struct loader_batch batch = {.n = given->n,
@@ -308,14 +309,14 @@ static void take_training(void *context, const struct comm *comm) {
     struct witness witness = {.stop_at = comm->rank == 0 ? run->stop_at : 0};
     struct err err = {0};
     bed.comm = comm;
-    run->rc[comm->rank] =
-        train_in_bed(&bed, bed.dir, 1, &witness, &err, &run->result[comm->rank]);
+    run->rc[comm->rank] = train_in_bed(&bed, bed.dir, 1, &witness, &err, &run->result[comm->rank]);
 }
 
 /* Two ranks and a stop, then as many as there are chunks: the checkpoint of one process. */
 static void trainings_do_not_depend_on_the_split(void **state) {
     struct bed *bed = *state;
     char whole[HASH_TEXT], split[HASH_TEXT];
+    bed->config.drop_connect = 0.3;
     reference_id(bed, whole);
     struct train_ranks begun = {.bed = bed, .stop_at = 10}, ended = {.bed = bed};
     ranks_run(2, take_training, &begun);

@@ -163,6 +163,43 @@ static void test_step_without_merging_equals_pytorch(void **state) {
     close_engine(&f);
 }
 
+/* The largest with drop-connect: both sides draw by (seed, step, image, block). */
+static void check_drop_connect(struct fixture *f) {
+    float logits[LOGITS], d_logits[LOGITS];
+    struct err err = {0};
+    struct engine_run run = {.arch = &f->golden.archs[0],
+                             .mode = ENGINE_TRAIN,
+                             .images = f->golden.images,
+                             .n = GOLDEN_IMAGES,
+                             .drop_connect = 0.8f,
+                             .dropout_seed = 7,
+                             .dropout_step = 3};
+    supernet_zero_grad(f->net);
+    assert_int_equal(engine_forward(f->engine, &run, &err, logits), 0);
+    double loss = loss_cross_entropy(logits, f->golden.labels, GOLDEN_IMAGES, GOLDEN_CLASSES, 0.1f,
+                                     GOLDEN_IMAGES, d_logits);
+    double golden_loss = *want(f, "loss", GOLDEN_SUBNETS, "loss");
+    assert_int_equal(engine_backward(f->engine, d_logits, &err), 0);
+    check_close("drop", "logits", logits, want(f, "train", GOLDEN_SUBNETS, "logits"), LOGITS, 1e-4);
+    assert_true(fabs(loss - golden_loss) <= 1e-5 * fabs(golden_loss));
+    for (int t = 0; t < f->net->n_tensors; t++)
+        if (f->net->tensors[t].grad)
+            check_gradient(&f->golden, GOLDEN_SUBNETS, &f->net->tensors[t]);
+}
+
+static void test_drop_connect_equals_pytorch(void **state) {
+    for (int i = 0; i < 3 * GOLDENS; i++) {
+        struct fixture f;
+        bool scalar = i / GOLDENS == 2;
+        cpu_set_mask(scalar ? 0 : UINT32_MAX);
+        open_merging(&f, goldens[i % GOLDENS], 2, true,
+                     i / GOLDENS == 1 ? 0 : ENGINE_MERGE_CHANNELS);
+        cpu_set_mask(UINT32_MAX);
+        check_drop_connect(&f);
+        close_engine(&f);
+    }
+}
+
 static void test_step_equals_pytorch_scalar(void **state) {
     for (int g = 0; g < GOLDENS; g++) {
         struct fixture f;
@@ -262,6 +299,7 @@ int main(void) {
         cmocka_unit_test(test_step_equals_pytorch),
         cmocka_unit_test(test_step_without_merging_equals_pytorch),
         cmocka_unit_test(test_step_equals_pytorch_scalar),
+        cmocka_unit_test(test_drop_connect_equals_pytorch),
         cmocka_unit_test(test_evaluation_equals_pytorch),
         cmocka_unit_test(test_runtime_equals_pytorch),
         cmocka_unit_test(test_threads_give_the_same_bits),

@@ -153,6 +153,9 @@ static void test_gradients_of_other_heads_and_stems(void **state) {
         struct engine_run run = run_of(&f, ENGINE_TRAIN, 11);
         check_slope(&f, &run, NULL);
         check_slope(&f, &run, "first_conv.conv.weight");
+        run.drop_connect = 0.6f; /* images whose branch stays and others, in groups of both */
+        check_slope(&f, &run, NULL);
+        run.drop_connect = 0;
         check_slope(&f, &run, "classifier.linear.weight");
         arch_min(f.space, &f.arch);
         check_slope(&f, &run, NULL);
@@ -307,6 +310,33 @@ static void test_dropout_follows_seed_and_step(void **state) {
     close_space(&f);
 }
 
+/* Where a batch is cut changes nothing either: test_comm.c. */
+static void test_drop_connect_follows_seed_step_and_image(void **state) {
+    struct fixture f;
+    struct err err = {0};
+    float logits[5][LOGITS_MAX];
+    open_space(&f, conv_head, true);
+    struct engine_run run = run_of(&f, ENGINE_TRAIN, 16);
+    must(engine_forward(f.engine, &run, &err, logits[0]), &err);
+    run.drop_connect = 0.7f;
+    for (int i = 1; i < 4; i++) {
+        run.dropout_step = i == 3;
+        must(engine_forward(f.engine, &run, &err, logits[i]), &err);
+    }
+    size_t bytes = (size_t)(16 * f.space->n_classes) * sizeof(float);
+    assert_memory_equal(logits[1], logits[2], bytes);
+    assert_memory_not_equal(logits[0], logits[1], bytes);
+    assert_memory_not_equal(logits[1], logits[3], bytes);
+    run.mode = ENGINE_EVAL;
+    must(engine_forward(f.engine, &run, &err, logits[3]), &err);
+    run.drop_connect = 0;
+    must(engine_forward(f.engine, &run, &err, logits[4]), &err);
+    assert_memory_equal(logits[3], logits[4], bytes);
+    run.drop_connect = 1;
+    assert_int_equal(engine_forward(f.engine, &run, &err, logits[4]), ESP_EINVAL);
+    close_space(&f);
+}
+
 static void test_runs_beyond_the_limits_are_refused(void **state) {
     struct fixture f;
     struct err err = {0};
@@ -368,6 +398,7 @@ int main(void) {
         cmocka_unit_test(test_folded_plan_equals_evaluation),
         cmocka_unit_test(test_folding_refuses_other_statistics),
         cmocka_unit_test(test_dropout_follows_seed_and_step),
+        cmocka_unit_test(test_drop_connect_follows_seed_step_and_image),
         cmocka_unit_test(test_runs_beyond_the_limits_are_refused),
         cmocka_unit_test(test_statistics_of_another_subnet_are_refused),
         cmocka_unit_test(test_memory_is_what_was_estimated),

@@ -271,6 +271,7 @@ static void settings_are_checked(void **state) {
         {"{\"epochs\": 1, \"distillation\": \"l2\"}", "/train/distillation"},
         {"{\"epochs\": 1, \"temperature\": 0}", "/train/temperature"},
         {"{\"epochs\": 1, \"ema_decay\": 1}", "/train/ema_decay"},
+        {"{\"epochs\": 1, \"drop_connect\": 0.95}", "/train/drop_connect"},
     };
     struct train_config config;
     (void)state;
@@ -282,7 +283,8 @@ static void settings_are_checked(void **state) {
     struct err err = {0};
     assert_int_equal(parse("{\"epochs\": 2.5, \"augment\": {\"cutout\": 4, \"contrast\": 0.3, "
                            "\"random_resized_crop\": {\"scale\": [0.3, 0.9]}}, \"seed\": 9, "
-                           "\"distillation\": \"kl\", \"ema_decay\": 0.5, \"arch\": \"r12 | d1\"}",
+                           "\"distillation\": \"kl\", \"ema_decay\": 0.5, \"drop_connect\": 0.2, "
+                           "\"arch\": \"r12 | d1\"}",
                            &err, &config),
                      0);
     assert_int_equal(config.regime, REGIME_SINGLE); /* for there is an arch */
