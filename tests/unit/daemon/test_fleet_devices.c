@@ -1,0 +1,251 @@
+/* Boards: enrolment, connections, profiles, health, noise, silence. */
+#include "fleet_bed.h"
+
+static void test_enrolment_once(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(fleet_enrol(f, "machine-one"), ESP_ECONFLICT);
+    assert_string_equal(f->err.pointer, "/machine_id");
+    assert_int_equal(fleet_enrol(f, "machine-two"), 0);
+    assert_int_equal(fleet_number(f, "SELECT count(*) FROM devices WHERE ?1 IS NOT NULL", ""), 2);
+    /* A token that was copied to another machine. */
+    assert_int_equal(fleet_connect_board(f, "machine-one", "1", "env-1"), ESP_EFORBIDDEN);
+}
+
+static int do_enrol_with_token(struct store_tx *tx, struct work *op, struct err *err) {
+    int r = store_token_use(tx, op->a, err);
+    return r != 0 ? r : do_enrol(tx, op, err);
+}
+
+static int do_token(struct store_tx *tx, struct work *op, struct err *err) {
+    struct token_request request = {
+        .kind = "enrolment", .label = "", .uses = 1, .expires_in_s = 3600};
+    return store_token_create(tx, &request, err, &op->doc, NULL);
+}
+
+/* A refused board does not use up the token: both are one transaction. */
+static void test_token_and_board_are_one(void **state) {
+    struct fixture *f = *state;
+    struct work token = {.a = NULL};
+    assert_int_equal(fleet_run(f, &token, do_token), 0);
+    const char *secret = cJSON_GetStringValue(cJSON_GetObjectItem(token.doc, "token"));
+    cJSON *known = fleet_introduction("machine-one", "1", "e"),
+          *fresh = fleet_introduction("machine-3", "1", "e");
+    struct work op = {.a = secret, .body = known};
+    assert_int_equal(fleet_run(f, &op, do_enrol_with_token), ESP_ECONFLICT);
+    op.body = fresh;
+    assert_int_equal(fleet_run(f, &op, do_enrol_with_token), 0);
+    cJSON_Delete(op.doc);
+    assert_int_equal(fleet_run(f, &op, do_enrol_with_token), ESP_EUNAUTHORIZED);
+    cJSON_Delete(known);
+    cJSON_Delete(fresh);
+    cJSON_Delete(token.doc);
+}
+
+static int do_touch(struct store_tx *tx, struct work *op, struct err *err) {
+    return store_device_touch(tx, op->a, op->number, err);
+}
+
+static void test_older_epochs_are_refused(void **state) {
+    struct fixture *f = *state;
+    struct work op = {.a = f->device, .number = f->epoch};
+    assert_int_equal(fleet_run(f, &op, do_touch), 0);
+    op.number = f->epoch - 1;
+    assert_int_equal(fleet_run(f, &op, do_touch), ESP_ECONFLICT);
+}
+
+/* A worker that now runs with other threads must not measure what was asked of the old profile. */
+static void test_only_profiles_that_run_now(void **state) {
+    struct fixture *f = *state;
+    char id[ID_MAX], lease[ID_MAX];
+    bool waits = true;
+    assert_int_equal(fleet_ask(f, "g1", "brief/2", id), 0);
+    assert_int_equal(fleet_connect_board(f, "machine-one", "2", "env-1"), 0);
+    assert_int_equal(fleet_grant(f, 8, lease), 0);
+    assert_int_equal(store_work_waits(store_loop_sql(f->store), f->device, &f->err, &waits), 0);
+    assert_false(waits);
+    fleet_assert_state(f, id, "queued");
+    assert_int_equal(fleet_connect_board(f, "machine-one", "1", "env-1"), 0);
+    assert_int_equal(store_work_waits(store_loop_sql(f->store), f->device, &f->err, &waits), 0);
+    assert_true(waits);
+    assert_int_equal(fleet_grant(f, 8, lease), 1);
+}
+
+static void test_a_new_environment_is_a_new_revision(void **state) {
+    struct fixture *f = *state;
+    char before[ID_MAX], after[ID_MAX];
+    assert_int_equal(fleet_ask(f, "g1", "brief/2", before), 0);
+    assert_int_equal(fleet_connect_board(f, "machine-one", "1", "env-2"), 0);
+    fleet_assert_state(f, before, "failed");
+    assert_int_equal(fleet_ask(f, "g1", "brief/2", after), 0);
+    assert_string_not_equal(before, after);
+    assert_int_equal(
+        fleet_number(f, "SELECT count(*) FROM profile_revisions WHERE profile = ?1", f->profile), 2);
+}
+
+static int do_patch(struct store_tx *tx, struct work *op, struct err *err) {
+    struct device_patch patch = {.state = op->b};
+    return store_device_patch(tx, op->a, &patch, err);
+}
+
+static void set_device_state(struct fixture *f, const char *text) {
+    struct work op = {.a = f->device, .b = text};
+    assert_int_equal(fleet_run(f, &op, do_patch), 0);
+}
+
+static void test_paused_and_sick_boards_get_nothing(void **state) {
+    struct fixture *f = *state;
+    char id[ID_MAX], lease[ID_MAX];
+    for (int i = 0; i < HEALTH_CRASHES; i++) {
+        char graph[8];
+        snprintf(graph, sizeof(graph), "g%d", i);
+        assert_int_equal(fleet_ask(f, graph, "brief/2", id), 0);
+    }
+    set_device_state(f, "paused");
+    assert_int_equal(fleet_grant(f, 1, lease), 0);
+    set_device_state(f, "active");
+    for (int i = 0; i < HEALTH_CRASHES; i++) {
+        assert_int_equal(fleet_grant(f, 1, lease), 1);
+        assert_int_equal(fleet_ack(f, lease), 0);
+        fleet_expire(f, lease);
+    }
+    assert_int_equal(fleet_grant(f, 1, lease), 0);
+    assert_int_equal(
+        fleet_number(f, "SELECT health = 'quarantined' FROM devices WHERE id = ?1", f->device), 1);
+    set_device_state(f, "paused"); /* says nothing of its health */
+    assert_int_equal(
+        fleet_number(f, "SELECT health = 'quarantined' FROM devices WHERE id = ?1", f->device), 1);
+    set_device_state(f, "active");
+    assert_int_equal(fleet_grant(f, 1, lease), 1);
+}
+
+static int do_noise(struct store_tx *tx, struct work *op, struct err *err) {
+    return store_profile_noise(tx, op->a, op->b, op->body, err);
+}
+
+static void test_noise_is_relative(void **state) {
+    struct fixture *f = *state;
+    cJSON *quiet = cJSON_Parse("[100,101,99,100,100,102,98,100]"), *bad = cJSON_Parse("[1,0,1]");
+    struct work op = {.a = f->device, .b = f->profile, .body = quiet};
+    assert_int_equal(fleet_run(f, &op, do_noise), 0);
+    assert_int_equal(
+        fleet_number(f, "SELECT noise > 0.001 AND noise < 0.05 FROM devices WHERE id = ?1", f->device),
+        1);
+    op.body = bad;
+    assert_int_equal(fleet_run(f, &op, do_noise), ESP_EINVAL);
+    op = (struct work){.a = f->device, .b = "pf_other", .body = quiet};
+    assert_int_equal(fleet_run(f, &op, do_noise), ESP_ENOTFOUND);
+    cJSON_Delete(quiet);
+    cJSON_Delete(bad);
+}
+
+/* A worker that leaves its noise floor to the daemon. */
+static int connect_for_noise(struct fixture *f, const char *environment) {
+    cJSON *body = fleet_introduction("machine-one", "1", environment);
+    cJSON_AddBoolToObject(body, "noise_by_lease", true);
+    struct work op = {.a = f->device, .body = body};
+    int r = fleet_run(f, &op, do_connect);
+    cJSON_Delete(body);
+    if (r == 0) {
+        assert_true(cJSON_IsTrue(cJSON_GetObjectItem(op.doc, "noise_by_lease")));
+        fleet_note_welcome(f, op.doc);
+    }
+    return r;
+}
+
+#define REFERENCES "SELECT count(*) FROM measurements WHERE kind = 'reference' AND profile = ?1"
+#define NOISE "SELECT round(1e6 * noise) FROM profiles WHERE id = ?1"
+
+/* Takes the one measurement that is leased; ret_id: which. */
+static void measure_next(struct fixture *f, char ret_id[ID_MAX]) {
+    char lease[ID_MAX];
+    assert_int_equal(fleet_grant(f, 8, lease), 1);
+    struct sql_rows rows;
+    sql_query(store_loop_sql(f->store), &rows,
+              "SELECT measurement FROM lease_items WHERE lease = ?1", "t", lease);
+    assert_true(sql_next(&rows));
+    snprintf(ret_id, ID_MAX, "%s", sql_text(&rows, 0));
+    assert_int_equal(sql_end(&rows, &f->err), 0);
+    assert_int_equal(fleet_ack(f, lease), 0);
+    assert_int_equal(fleet_send_new(f, lease, ret_id, 1, "ok"), 201);
+}
+
+static void test_the_noise_floor_is_leased(void **state) {
+    struct fixture *f = *state;
+    char asked[ID_MAX], id[ID_MAX];
+    assert_int_equal(fleet_number(f, REFERENCES, f->profile), 0); /* of one that takes it on its own */
+    assert_int_equal(fleet_ask(f, "g1", "brief/2", asked), 0);
+    assert_int_equal(connect_for_noise(f, "env-1"), 0);
+    assert_int_equal(connect_for_noise(f, "env-1"), 0);
+    assert_int_equal(fleet_number(f, REFERENCES, f->profile), 1);
+    measure_next(f, id); /* before what was asked for earlier */
+    assert_string_not_equal(id, asked);
+    int64_t floor = fleet_number(f, NOISE, f->profile);
+    assert_true(floor > 0);
+    assert_int_equal(connect_for_noise(f, "env-1"), 0);
+    assert_int_equal(fleet_number(f, REFERENCES, f->profile), 1);
+    /* Another environment has a floor of its own; the first one's is known when it comes back. */
+    assert_int_equal(connect_for_noise(f, "env-2"), 0);
+    assert_int_equal(fleet_number(f, REFERENCES, f->profile), 2);
+    fleet_change(f, "UPDATE profiles SET noise = 7 WHERE id = ?1", f->profile);
+    assert_int_equal(connect_for_noise(f, "env-1"), 0);
+    assert_int_equal(fleet_number(f, NOISE, f->profile), floor);
+}
+
+static int do_gone(struct store_tx *tx, struct work *op, struct err *err) {
+    return store_device_gone(tx, op->a, op->number, INT64_C(1000), err);
+}
+
+/* A connection that broke is noticed late: what was heard on another one since stands above it. */
+static void test_an_old_connection_says_nothing(void **state) {
+    struct fixture *f = *state;
+    struct work op = {.a = f->device, .number = f->epoch};
+    fleet_change(f, "UPDATE devices SET last_seen_us = 1001 WHERE id = ?1", f->device);
+    assert_int_equal(fleet_run(f, &op, do_gone), 0);
+    assert_int_equal(fleet_number(f, "SELECT away_us IS NULL FROM devices WHERE id = ?1", f->device), 1);
+    fleet_change(f, "UPDATE devices SET last_seen_us = 1000 WHERE id = ?1", f->device);
+    op = (struct work){.a = f->device, .number = f->epoch - 1};
+    assert_int_equal(fleet_run(f, &op, do_gone), 0);
+    assert_int_equal(fleet_number(f, "SELECT away_us IS NULL FROM devices WHERE id = ?1", f->device), 1);
+    op = (struct work){.a = f->device, .number = f->epoch};
+    assert_int_equal(fleet_run(f, &op, do_gone), 0);
+    assert_int_equal(fleet_number(f, "SELECT away_us IS NULL FROM devices WHERE id = ?1", f->device), 0);
+}
+
+static int do_devices_expire(struct store_tx *tx, struct work *op, struct err *err) {
+    return store_devices_expire(tx, store_tx_now_us(tx) - 45000000, err);
+}
+
+#define ONLINE "SELECT away_us IS NULL FROM devices WHERE id = ?1"
+
+static void test_silence_is_away_unless_it_measures(void **state) {
+    struct fixture *f = *state;
+    char id[ID_MAX], lease[ID_MAX];
+    struct work op = {.a = NULL}, touch = {.a = f->device, .number = f->epoch};
+    assert_int_equal(fleet_ask(f, "g1", "brief/2", id), 0);
+    assert_int_equal(fleet_grant(f, 8, lease), 1);
+    fleet_change(f, "UPDATE devices SET last_seen_us = 1 WHERE id = ?1", f->device);
+    assert_int_equal(fleet_run(f, &op, do_devices_expire), 0);
+    assert_int_equal(fleet_number(f, ONLINE, f->device), 1);
+    fleet_expire(f, lease);
+    assert_int_equal(fleet_run(f, &op, do_devices_expire), 0);
+    assert_int_equal(fleet_number(f, ONLINE, f->device), 0);
+    assert_int_equal(fleet_run(f, &touch, do_touch), 0);
+    assert_int_equal(fleet_number(f, ONLINE, f->device), 1);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fleet_start, fleet_stop)
+    const struct CMUnitTest tests[] = {
+        TEST(test_enrolment_once),
+        TEST(test_token_and_board_are_one),
+        TEST(test_older_epochs_are_refused),
+        TEST(test_only_profiles_that_run_now),
+        TEST(test_a_new_environment_is_a_new_revision),
+        TEST(test_paused_and_sick_boards_get_nothing),
+        TEST(test_noise_is_relative),
+        TEST(test_the_noise_floor_is_leased),
+        TEST(test_an_old_connection_says_nothing),
+        TEST(test_silence_is_away_unless_it_measures),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
