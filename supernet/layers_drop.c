@@ -1,6 +1,6 @@
-/* Drop-connect: residual blocks whose branch some images of a batch do without. The branch ends in a
- * BN (and an activation, of conv blocks), so leaving it out or scaling it up is another set of that
- * BN's vectors, image by image; backward alike. */
+/* Drop-connect: residual blocks whose branch some images of a batch do without. The branch ends in
+ * a BN (and an activation, of conv blocks), so leaving it out or scaling it up is another set of
+ * that BN's vectors, image by image; backward alike. */
 #include <string.h>
 
 #include "base/rng.h"
