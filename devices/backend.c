@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct backend *const backends[] = {&backend_native, &backend_sim, NULL};
+const struct backend *const backends[] = {&backend_native, &backend_exec, &backend_sim, NULL};
 
 int backend_find(const char *name, struct err *err, const struct backend **ret_backend) {
     char names[256];

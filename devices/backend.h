@@ -53,7 +53,7 @@ struct backend {
     void (*done)(void *state); /* in the worker, after each measuring process; may be NULL */
 };
 
-extern const struct backend backend_native, backend_sim;
+extern const struct backend backend_native, backend_exec, backend_sim;
 extern const struct backend *const backends[]; /* ends with NULL */
 /* ESP_EINVAL names what there is. */
 int backend_find(const char *name, struct err *err, const struct backend **ret_backend);

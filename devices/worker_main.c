@@ -117,6 +117,6 @@ int main(int argc, char **argv) {
     int rc = worker_run(&a.options, &stop, &err);
     if (rc == 0)
         return 0;
-    log_error("%s", err.message);
+    log_error("%s%s%s", err.message, err.pointer[0] ? " at " : "", err.pointer);
     return rc == ESP_EUNAUTHORIZED ? 3 : 1;
 }

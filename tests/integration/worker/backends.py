@@ -1,9 +1,11 @@
 """Back ends of the worker: real workers whose boards are simulated, or whose networks a command runs."""
+import json
 import os
-import time
+import subprocess
+from pathlib import Path
 
 import bed
-from suite import check, equal, test, wait_for
+from suite import ROOT, Skipped, check, equal, once, test, wait_for
 
 FLAT = "gmacs=1e6,gbps=1e6,op_us=0,launch_us=1000"  # every network takes a millisecond
 
@@ -13,6 +15,17 @@ def worker(name, config, backend="sim", *options):
     process = bed.daemon().start_worker(name, "--backend", backend, "--backend-config", config, *options)
     profile = wait_for(f"the enrolment of {name}", lambda: bed.daemon().profile_of(name), 15)
     return process, profile
+
+
+RUNTIME = Path(__file__).resolve().parent / "runtime.py"
+ADAPTER = ROOT / "devices/adapters/onnxruntime/espalier-onnxruntime.mjs"
+
+
+def exec_config(name, **members):
+    """A configuration for exec; its command is the test's own runtime unless members say otherwise."""
+    path = bed.daemon().root / f"exec-{name}.json"
+    path.write_text(json.dumps({"command": [str(RUNTIME), name], "runtime": "made-up", "check_outputs": False, "timeout_s": 20, **members}))
+    return str(path)
 
 
 def device(profile):
@@ -79,7 +92,7 @@ def refusals():
 @test("a board that tells impossible times or none is refused; nothing of it counts")
 def lies():
     for lie in ("impossible", "garbage"):
-        _, profile = worker(lie, f"{FLAT},lie={lie}")
+        _, profile = worker(f"lie-{lie}", f"{FLAT},lie={lie}")
         (name,) = bed.ask(profile["id"])
         failed(name, "invalid")
         equal(bed.measurement(name)["median_us"], None, "its median")
@@ -117,3 +130,100 @@ def wrong_options():
         wait_for("its end", lambda: not process.running(), 10)
         log = (bed.daemon().root / "worker-wrong.log").read_text()
         check(text in log, f"the log says {text}", log)
+
+
+@test("a command runs the networks: it keeps running, or gets arguments and is started each time", 120)
+def command():
+    stack = bed.daemon()
+    once_command = [str(RUNTIME), "once", "{model}", "{threads}", "{runs}", "{samples}"]
+    for name, members in (("good", {"version_command": ["/bin/echo", "made-up 7"]}), ("once", {"command": once_command})):
+        _, profile = worker(f"exec-{name}", exec_config(name, **members), "exec")
+        equal((profile["runtime"], profile["precision"]), ("made-up", "fp32"), "the profile")
+        if name == "good":
+            equal(device(profile)["fingerprint"]["exec"]["version"], "made-up 7", "the version in the fingerprint")
+            check(str(RUNTIME) in device(profile)["fingerprint"]["exec"]["programs"], "the program in the fingerprint")
+        (measured,) = bed.ask(profile["id"])
+        doc = bed.wait_state(measured, "accepted", 60)
+        equal((doc["median_us"], set(doc["samples_us"])), (501, {500, 501, 502}), "what the command said")
+        equal(doc["reference"]["before_us"], 501, "the reference network")
+        stack.workers[f"exec-{name}"].stop()
+
+
+@test("what a command does wrong is a failure that says what, and of its kind", 240)
+def wrong_commands():
+    rows = (
+        ("crash", "crashed", "signal 11"), ("status", "crashed", "status 9: no such delegate"), ("garbage", "crashed", "makes no sense"), ("silent", "crashed", "without an answer"),
+        ("negative", "crashed", "makes no sense"), ("fewer", "crashed", "makes no sense"), ("endless", "crashed", "more than"), ("oom", "oom", "SRAM"), ("unsupported", "unsupported", "HardSwish"),
+        ("zeros", "invalid", "outputs differ"), ("nan", "invalid", "not finite"), ("good", "invalid", "no 40 bytes of outputs"),
+    )
+    for mode, status, text in rows:
+        _, profile = worker(f"wrong-{mode}", exec_config(mode, check_outputs=mode in ("zeros", "nan", "good")), "exec")
+        bed.ask(profile["id"])
+        told = wait_for(f"a result of {mode}", lambda: bed.rows(
+            "SELECT r.status, r.data FROM results r JOIN measurements m ON m.id = r.measurement WHERE m.profile = ?", profile["id"]), 60)
+        check(told[0][0] == status and text in told[0][1], f"{mode} is {status} with {text}:", told[0])
+        bed.daemon().workers[f"wrong-{mode}"].stop()
+
+
+@test("a command that hangs is ended with its children, at its time-out or with its worker")
+def hanging_command():
+    stack = bed.daemon()
+    pids = stack.root / "pids"
+    process, profile = worker("exec-hang", exec_config("hang", command=[str(RUNTIME), "hang", str(pids)], timeout_s=1), "exec")
+
+    def started(times):
+        lines = pids.read_text().splitlines() if pids.exists() else []
+        return [int(word) for word in lines[times - 1].split()] if len(lines) >= times else None
+
+    def gone(numbers):
+        return not any(os.path.exists(f"/proc/{pid}") and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text() for pid in numbers)
+
+    first = wait_for("the command", lambda: started(1), 20)
+    told = wait_for("its failure", lambda: bed.rows(
+        "SELECT r.status, r.data FROM results r JOIN measurements m ON m.id = r.measurement WHERE m.profile = ?", profile["id"]), 20)
+    check(told[0][0] == "crashed" and "in time" in told[0][1], "the failure", told[0])
+    wait_for("the end of the command and its child", lambda: gone(first), 5)
+    second = wait_for("the next attempt", lambda: started(2), 20)
+    process.kill()
+    wait_for("the end of both with the worker", lambda: gone(second), 5)
+
+
+@test("a wrong configuration of exec ends the worker with a sentence")
+def wrong_exec_options():
+    for members, text in (
+        ({"runtime": "native"}, "another back end"), ({"command": []}, "/command"), ({"command": "ls"}, "/command"), ({"speed": 1}, "speed"), ({"timeout_s": 0}, "timeout_s"), ({"runtime": "A b"}, "small letters"),
+        ({"version_command": ["/bin/false"]}, "version_command"), ({"version_command": ["/no/such"]}, "/no/such"),
+    ):
+        process = bed.daemon().start_worker("wrong-exec", "--backend", "exec", "--backend-config", exec_config("good", **members))
+        wait_for("its end", lambda: not process.running(), 10)
+        log = process.log.read_text()
+        check(text in log, f"the log says {text}", log)
+
+
+@once
+def onnxruntime():
+    """A folder with the npm package, or Skipped."""
+    folder = ROOT / "tests/integration/onnxruntime"
+    if not (folder / "node_modules/onnxruntime-node").exists():
+        done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder, capture_output=True, text=True)
+        check(done.returncode == 0, "npm ci:", done.stderr)
+    if os.uname().machine not in ("x86_64", "aarch64"):
+        raise Skipped("onnxruntime-node has no build for this machine")
+    return folder
+
+
+@test("ONNX Runtime measures networks end to end, and its outputs agree with the reference", 240)
+def onnx_runtime():
+    command = ["/usr/bin/env", f"ESPALIER_ONNXRUNTIME={onnxruntime()}", "node", str(ADAPTER)]
+    config = exec_config("ort", command=command, version_command=[*command, "--version"], runtime="onnxruntime-cpu", check_outputs=True)
+    _, profile = worker("ort", config, "exec")
+    version = device(profile)["fingerprint"]["exec"]["version"]
+    check(version.startswith("onnxruntime ") and "node" in version, "the version", version)
+    docs = [bed.wait_state(name, "accepted", 60) for name in bed.ask(profile["id"], 2)]
+    for doc in docs:
+        check(5 < doc["low_us"] < doc["median_us"] < doc["high_us"] and doc["n"] >= 5, "times", doc["low_us"], doc["median_us"], doc["high_us"], doc["n"])
+    strict = exec_config("strict", command=command, runtime="onnxruntime-cpu", check_outputs=True, tolerance=1e-6)
+    _, profile = worker("ort-strict", strict, "exec")
+    (name,) = bed.ask(profile["id"])
+    doc = bed.wait_state(name, ("accepted", "failed"), 60)
+    check(doc["state"] == "accepted" or "outputs differ" in str(doc["error"]), "a millionth: equal, or found to differ", doc["error"])

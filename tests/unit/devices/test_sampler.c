@@ -218,6 +218,37 @@ static void failures_and_cancellation_end_it(void **state) {
     assert_int_equal(r.n, -1);
 }
 
+/* A source that takes its own time: the reference is twice as fast. */
+static int take(void *context, bool reference, int runs, int samples, double *ret_us) {
+    struct machine *m = context;
+
+    for (int i = 0; i < samples; i++) {
+        ret_us[i] = m->base_us * noise(m) / (reference ? 2 : 1);
+        m->now_ns += (int64_t)(ret_us[i] * 1e3) * runs;
+        if (++m->runs == m->fail_at)
+            return ESP_ETIMEOUT;
+    }
+    return 0;
+}
+
+static void samples_that_the_source_takes(void **state) {
+    struct machine m = machine_make(400, 0.01, 6);
+    struct sampler_source source = {.take = take, .now_ns = now_ns, .context = &m};
+    struct sampler_result r;
+    struct err err = {0};
+
+    assert_int_equal(sampler_run(method_find("full"), &source, &err, &r), 0);
+    assert_true(fabs(r.median_us - 400) < 2);
+    assert_true(fabs(r.reference_before_us - 200) < 5);
+    assert_int_equal(r.runs_per_sample, 3);
+    sampler_result_finish(&r);
+    m = machine_make(400, 0.01, 7);
+    m.fail_at = 300;
+    err_set(&err, ESP_ETIMEOUT, NULL, "too late");
+    assert_int_equal(sampler_run(method_find("full"), &source, &err, &r), ESP_ETIMEOUT);
+    assert_string_equal(err.message, "too late"); /* the source's own words */
+}
+
 static void methods_have_ids(void **state) {
     char id[METHOD_ID_MAX];
 
@@ -241,6 +272,7 @@ int main(void) {
         cmocka_unit_test(two_modes_are_reported),
         cmocka_unit_test(a_wild_machine_is_noisy),
         cmocka_unit_test(failures_and_cancellation_end_it),
+        cmocka_unit_test(samples_that_the_source_takes),
         cmocka_unit_test(methods_have_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

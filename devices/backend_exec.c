@@ -1,0 +1,414 @@
+/* exec: a command of the board's owner runs the networks, with whatever runtime it likes. It gets
+ * each network as an ONNX file and answers with times. What is run is said on the board alone. */
+#include <fcntl.h>
+#include <limits.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/rng.h"
+#include "devices/backend.h"
+#include "devices/exec.h"
+#include "devices/reference.h"
+#include "runtime/export_onnx.h"
+
+enum {
+    PATH_BYTES = 4096,
+    PREPARE_MS = 60000, /* writing the networks, computing what they are to give */
+    VERSION_S = 20,
+    STOCK_WARMUP = 10,
+    PROGRAM_MAX = 4 << 20 /* of a file named in the command, to be hashed */
+};
+
+/* A network as the command gets it. */
+struct subject {
+    char model[PATH_BYTES], input[PATH_BYTES], output[PATH_BYTES], id[HASH_TEXT];
+    int channels, height, width;
+    float *expected; /* NULL: not to be checked (any more) */
+    size_t n_output;
+};
+
+/* Samples that a command which is started for each request has told in one go. */
+struct stock {
+    double us[EXEC_SAMPLES_MAX];
+    int n, at, runs;
+};
+
+struct exec {
+    struct exec_config config;
+    char dir[PATH_BYTES - 64];
+    struct subject subject, reference;
+    struct exec_process process;
+    struct buf arena, answer;
+    struct stock stock; /* of the network */
+    const struct backend_run *run;
+    double spent_us; /* told by the command */
+    int64_t until_ns;
+};
+
+/* ---- in the worker ----------------------------------------------------------------------------
+ */
+
+static void exec_close(void *state) {
+    struct exec *exec = state;
+
+    if (!exec)
+        return;
+    exec_config_finish(&exec->config);
+    free(exec);
+}
+
+static int make_dir(const char *dir, struct err *err, struct exec *exec) {
+    char path[PATH_MAX];
+    int rc = file_make_dirs(dir, err);
+
+    if (!rc && (!realpath(dir, path) || strlen(path) >= sizeof(exec->dir)))
+        rc = err_set(err, ESP_EINVAL, NULL, "exec: the folder %s cannot be used", dir);
+    if (!rc)
+        snprintf(exec->dir, sizeof(exec->dir), "%s", path);
+    return rc;
+}
+
+static int exec_open(const struct backend_options *options, struct err *err, void **ret_state) {
+    struct exec *exec = NULL;
+    int rc = 0;
+
+    if (!options->config)
+        return err_set(err, ESP_EINVAL, NULL,
+                       "the back end exec needs --backend-config FILE, see docs/BACKENDS.md");
+    exec = mem_array(1, sizeof(*exec));
+    if (!exec)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    rc = exec_config_read(options->config, err, &exec->config);
+    if (!rc)
+        rc = make_dir(options->dir, err, exec);
+    if (rc)
+        exec_close(exec);
+    else
+        *ret_state = exec;
+    return rc;
+}
+
+/* The first line that the owner's version command prints, however it begins. */
+static int ask_version(struct exec *exec, struct err *err, struct buf *ret_line) {
+    struct exec_process process;
+    char *argv[EXEC_ARGS_MAX + 1];
+    int n = 0;
+
+    for (; exec->config.version_command[n]; n++)
+        argv[n] = (char *)(uintptr_t)exec->config.version_command[n];
+    argv[n] = NULL;
+    exec_init(&process, exec->dir, true);
+    int rc = exec_start(&process, argv, err);
+    if (!rc)
+        rc = exec_wait(&process, clock_mono_ns() + VERSION_S * INT64_C(1000000000), err);
+    if (!rc && process.said.data)
+        buf_append(ret_line, process.said.data, strcspn(process.said.data, "\n"));
+    if (!rc && (ret_line->len == 0 || ret_line->error))
+        rc = err_set(err, ESP_EINVAL, NULL, "it prints no line of at most 200 bytes");
+    exec_stop(&process);
+    return rc ? err_prefix(err, rc, "version_command") : 0;
+}
+
+/* The programs and scripts that the command names: another text is another revision. */
+static void add_programs(const struct exec *exec, cJSON *doc) {
+    cJSON *programs = cJSON_AddObjectToObject(doc, "programs");
+    char *data = NULL, hash[HASH_TEXT];
+    size_t len = 0;
+
+    for (int i = 0; exec->config.command[i]; i++) {
+        const char *word = exec->config.command[i];
+        if (word[0] != '/' || json_has(programs, word) ||
+            file_read(word, PROGRAM_MAX, NULL, &data, &len))
+            continue;
+        hash_text(data, len, hash);
+        cJSON_AddStringToObject(programs, word, hash);
+        free(data);
+    }
+}
+
+static int exec_describe(void *state, cJSON *fingerprint, struct err *err,
+                         struct backend_profile *ret) {
+    struct exec *exec = state;
+    cJSON *doc = cJSON_AddObjectToObject(fingerprint, "exec");
+    struct buf version;
+    int rc = 0;
+
+    snprintf(ret->runtime, sizeof(ret->runtime), "%s", exec->config.runtime);
+    snprintf(ret->precision, sizeof(ret->precision), "%s", exec->config.precision);
+    cJSON_DeleteItemFromObjectCaseSensitive(fingerprint, "runtime_revision");
+    cJSON_AddItemToObject(doc, "config", cJSON_Duplicate(exec->config.doc, true));
+    add_programs(exec, doc);
+    buf_init(&version, 200);
+    if (exec->config.version_command[0])
+        rc = ask_version(exec, err, &version);
+    if (!rc && version.len > 0)
+        cJSON_AddStringToObject(doc, "version", version.data);
+    buf_finish(&version);
+    return rc;
+}
+
+static int64_t exec_patience_ms(const void *state) {
+    const struct exec *exec = state;
+    return PREPARE_MS + (int64_t)(exec->config.timeout_s * 1000);
+}
+
+/* ---- in the measuring process: networks as files ----------------------------------------------
+ */
+
+static int write_floats(const char *path, const float *data, size_t n, struct err *err) {
+    return file_write_atomic(path, data, n * sizeof(*data), err);
+}
+
+/* What the scalar kernels, which are the specification, make of the input. */
+static int expect(const struct graph *graph, const struct plan_weights *weights, const float *input,
+                  struct err *err, struct subject *s) {
+    const struct tensor_shape *last = &graph->tensors[graph->ops[graph->n_ops - 1].output];
+    struct plan_options options = {.cpu_flags = CPU_SSE2, .batch = 1};
+    struct plan *plan = NULL;
+    int rc = plan_create(graph, weights, &options, err, &plan);
+
+    s->n_output = (size_t)last->channels * (size_t)last->height * (size_t)last->width;
+    if (!rc && !(s->expected = mem_array(s->n_output, sizeof(float))))
+        rc = err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    if (!rc)
+        rc = plan_run(plan, input, 1, s->expected);
+    plan_destroy(plan);
+    return rc;
+}
+
+static int write_network(const struct graph *graph, const struct plan_weights *weights,
+                         const float *input, struct err *err, const struct subject *s) {
+    size_t n = (size_t)s->channels * (size_t)s->height * (size_t)s->width;
+    int rc = export_onnx(graph, weights, s->model, err);
+
+    if (!rc)
+        rc = write_floats(s->input, input, n, err);
+    unlink(s->output);
+    return rc;
+}
+
+static int subject_create(const struct exec *exec, const char *name, const struct graph *graph,
+                          uint64_t seed, bool check, struct subject *s) {
+    const struct tensor_shape *in = &graph->tensors[0];
+    size_t n = (size_t)in->channels * (size_t)in->height * (size_t)in->width;
+    struct rng rng = rng_make(seed, RNG_INPUT, 0, 0);
+    struct plan_weights *weights = NULL;
+    struct err *err = exec->run->err;
+    float *input = mem_array(n, sizeof(*input));
+    int rc = input ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
+
+    s->channels = in->channels;
+    s->height = in->height;
+    s->width = in->width;
+    snprintf(s->model, sizeof(s->model), "%s/%s.onnx", exec->dir, name);
+    snprintf(s->input, sizeof(s->input), "%s/%s.input", exec->dir, name);
+    snprintf(s->output, sizeof(s->output), "%s/%s.output", exec->dir, name);
+    graph_id(graph, "fp32", s->id);
+    for (size_t i = 0; i < n && !rc; i++)
+        input[i] = (float)rng_normal(&rng);
+    if (!rc)
+        rc = plan_weights_random(graph, seed, err, &weights);
+    if (!rc)
+        rc = write_network(graph, weights, input, err, s);
+    if (!rc && check)
+        rc = expect(graph, weights, input, err, s);
+    plan_weights_destroy(weights);
+    free(input);
+    return rc;
+}
+
+/* ---- in the measuring process: the command ------------------------------------------------------
+ */
+
+/* The reference's largest value is what errors are measured by. */
+static int compare(const struct exec *exec, const struct subject *s, const float *output) {
+    double error = 0, largest = 0;
+
+    for (size_t i = 0; i < s->n_output; i++) {
+        if (!isfinite(output[i]))
+            return err_set(exec->run->err, ESP_EINVAL, NULL, "output %zu is not finite", i);
+        error = fmax(error, fabs((double)output[i] - (double)s->expected[i]));
+        largest = fmax(largest, fabs((double)s->expected[i]));
+    }
+    if (error <= exec->config.tolerance * largest)
+        return 0;
+    return err_set(exec->run->err, ESP_EINVAL, NULL,
+                   "the command's outputs differ by %.2g of the largest (at most %g)",
+                   error / largest, exec->config.tolerance);
+}
+
+/* Once for each network, behind its first request. */
+static int check_output(const struct exec *exec, struct subject *s) {
+    char *data = NULL;
+    size_t len = 0, want = s->n_output * sizeof(float);
+    int rc = file_read(s->output, want, NULL, &data, &len);
+
+    if (rc || len != want)
+        rc = err_set(exec->run->err, ESP_EINVAL, NULL,
+                     "the command wrote no %zu bytes of outputs to the file \"output\"", want);
+    else
+        rc = compare(exec, s, (const float *)(const void *)data);
+    free(data);
+    free(s->expected);
+    s->expected = NULL;
+    unlink(s->output);
+    return rc;
+}
+
+/* A process that is there for the request: the one before, if it has not ended. */
+static int ready(struct exec *exec, const struct exec_request *request) {
+    struct err *err = exec->run->err;
+    char *argv[EXEC_ARGS_MAX + 1];
+    bool ended = true;
+    int rc = exec_ended(&exec->process, err, &ended);
+
+    if (rc || !ended)
+        return rc;
+    rc = exec_request_arguments(request, exec->config.command, &exec->arena, err, argv);
+    return rc ? rc : exec_start(&exec->process, argv, err);
+}
+
+static int ask(struct exec *exec, const struct exec_request *request, double *ret_us) {
+    struct err *err = exec->run->err;
+    int64_t deadline_ns = clock_mono_ns() + (int64_t)(exec->config.timeout_s * 1e9);
+    char *line = exec_request_print(request);
+    int rc = line ? ready(exec, request) : ESP_ENOMEM;
+
+    if (!rc)
+        rc = exec_ask(&exec->process, line, deadline_ns, err, &exec->answer);
+    if (!rc)
+        rc = exec_answer_read(exec->answer.data, exec->answer.len, request->samples, err, ret_us);
+    if (!rc && exec->config.once)
+        rc = exec_wait(&exec->process, deadline_ns, err);
+    free(line);
+    return rc;
+}
+
+static int request_samples(struct exec *exec, struct subject *s, int runs, int samples,
+                           double *ret_us) {
+    struct exec_request request = {.model = s->model,
+                                   .model_id = s->id,
+                                   .input = s->input,
+                                   .output = s->expected ? s->output : NULL,
+                                   .channels = s->channels,
+                                   .height = s->height,
+                                   .width = s->width,
+                                   .threads = exec->run->profile->threads,
+                                   .runs = runs,
+                                   .samples = samples};
+
+    if (exec->run->tick(exec->run->tick_context))
+        return ESP_ECANCELED;
+    if (clock_mono_ns() > exec->until_ns)
+        return err_set(exec->run->err, ESP_ETIMEOUT, NULL,
+                       "the command took more than %g s for a measurement",
+                       exec->config.measurement_s);
+    int rc = ask(exec, &request, ret_us);
+    return !rc && s->expected ? check_output(exec, s) : rc;
+}
+
+/* Starting a command and loading a network may take seconds: it is asked for as many samples as may
+ * be needed soon. */
+static int from_stock(struct exec *exec, int runs, int samples, double *ret_us) {
+    struct stock *stock = &exec->stock;
+    int rc = 0;
+
+    if (stock->runs != runs || stock->n - stock->at < samples) {
+        stock->n = samples == 1 ? STOCK_WARMUP : EXEC_SAMPLES_MAX;
+        stock->at = 0;
+        stock->runs = runs;
+        rc = request_samples(exec, &exec->subject, runs, stock->n, stock->us);
+    }
+    if (!rc)
+        memcpy(ret_us, stock->us + stock->at, (size_t)samples * sizeof(*ret_us));
+    stock->at += samples;
+    return rc;
+}
+
+static int take(void *context, bool reference, int runs, int samples, double *ret_us) {
+    struct exec *exec = context;
+    struct subject *s = reference ? &exec->reference : &exec->subject;
+    int rc = exec->config.once && !reference ? from_stock(exec, runs, samples, ret_us)
+                                             : request_samples(exec, s, runs, samples, ret_us);
+
+    for (int i = 0; i < samples && !rc; i++)
+        exec->spent_us += ret_us[i] * runs;
+    return rc;
+}
+
+/* Time passes as the command tells it: starting it and talking to it are no part of it. */
+static int64_t now_ns(void *context) {
+    return (int64_t)(((struct exec *)context)->spent_us * 1e3);
+}
+
+/* Ends the process group when this process ends, however it does: the command may have children
+ * that nobody else would end. It waits for the end of a pipe that this process alone can write to.
+ */
+static int set_guard(void) {
+    int ends[2];
+    char nothing;
+
+    if (pipe2(ends, O_CLOEXEC))
+        return ESP_EIO;
+    pid_t guard = fork();
+    if (guard == 0) {
+        close(ends[1]);
+        close(3); /* to the worker, which waits for its end */
+        while (read(ends[0], &nothing, 1) > 0)
+            ;
+        kill(0, SIGKILL);
+        _exit(0);
+    }
+    close(ends[0]);
+    return guard < 0 ? ESP_EIO : 0;
+}
+
+static int exec_begin(void *state, const struct backend_run *run,
+                      struct sampler_source *ret_source) {
+    struct exec *exec = state;
+    struct graph *reference = NULL;
+    bool check = exec->config.check_outputs;
+    int rc = set_guard();
+
+    exec->run = run;
+    if (!rc)
+        rc = reference_graph(run->err, &reference);
+    if (!rc)
+        rc = subject_create(exec, "reference", reference, 1, check, &exec->reference);
+    if (!rc)
+        rc =
+            subject_create(exec, "model", run->task->graph, run->task->seed, check, &exec->subject);
+    exec_init(&exec->process, exec->dir, false);
+    buf_init(&exec->arena, EXEC_ARGS_MAX * PATH_BYTES);
+    buf_init(&exec->answer, EXEC_ANSWER_MAX);
+    exec->until_ns = clock_mono_ns() + (int64_t)(exec->config.measurement_s * 1e9);
+    if (!rc)
+        *ret_source = (struct sampler_source){.take = take, .now_ns = now_ns, .context = exec};
+    return rc;
+}
+
+static int exec_end(void *state, const struct backend_run *run, cJSON *result) {
+    struct exec *exec = state;
+
+    exec_stop(&exec->process);
+    return 0;
+}
+
+const struct backend backend_exec = {.name = "exec",
+                                     .summary = "a command of the board's owner",
+                                     .open = exec_open,
+                                     .close = exec_close,
+                                     .describe = exec_describe,
+                                     .patience_ms = exec_patience_ms,
+                                     .begin = exec_begin,
+                                     .end = exec_end};

@@ -1,0 +1,65 @@
+#!/usr/bin/python3
+"""A command for the back end exec that behaves as its first word says; times are made up."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+mode = sys.argv[1]
+
+
+def answer(**members):
+    print(json.dumps(members), flush=True)
+
+
+def write_output(request, value):
+    """As many floats as a network of ten classes has outputs."""
+    with open(request["output"], "wb") as out:
+        out.write(value * 10)
+
+
+def respond(request):
+    n = request["samples"]
+    with open(request["model"], "rb") as model:
+        model.read(1)
+    if mode == "zeros" and "output" in request:
+        write_output(request, bytes(4))
+    elif mode == "nan" and "output" in request:
+        write_output(request, b"\0\0\xc0\x7f")
+    if mode == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif mode == "status":
+        print("no such delegate", file=sys.stderr, flush=True)
+        sys.exit(9)
+    elif mode == "hang":
+        with open(sys.argv[2], "a") as pids:  # of itself and of a child that nobody would miss
+            print(os.getpid(), subprocess.Popen(["sleep", "300"]).pid, file=pids, flush=True)
+        time.sleep(300)
+    elif mode == "garbage":
+        print('{"samples_us": [1, 2', flush=True)
+    elif mode == "silent":
+        sys.exit(0)
+    elif mode == "negative":
+        answer(samples_us=[-1.0] * n)
+    elif mode == "fewer":
+        answer(samples_us=[500.0] * (n - 1) if n > 1 else [])
+    elif mode == "endless":
+        while True:
+            print("x" * 1000)
+    elif mode == "oom":
+        answer(error="oom", message="8 MiB of SRAM")
+    elif mode == "unsupported":
+        answer(error="unsupported", message="HardSwish")
+    else:
+        print("loading the network …")  # what is no JSON object is passed over
+        answer(samples_us=[500.0 + i % 3 for i in range(n)])
+
+
+if mode == "once":  # as arguments, a process for each request
+    model, threads, runs, samples = sys.argv[2:]
+    respond({"model": model, "threads": int(threads), "runs": int(runs), "samples": int(samples)})
+else:
+    for line in sys.stdin:
+        respond(json.loads(line))
