@@ -50,12 +50,13 @@ struct integer {
     const char *key;
     int64_t fallback, min, max;
 };
-static const struct integer integers[] = {{"evaluations", 4000, 1, SEARCH_EVALUATIONS_MAX},
-                                          {"population", 64, 4, STRATEGY_POPULATION_MAX},
-                                          {"seed", 1, 0, INT64_C(1) << 53},
-                                          {"initial_evaluations", 64, ACCURACY_SAMPLES_MIN, 10000},
-                                          {"measure_front", 24, 0, 1000},
-                                          {"calibration_nets", 12, 0, 1000}};
+static const struct integer integers[] = {
+    {"evaluations", 4000, 1, SEARCH_EVALUATIONS_MAX},
+    {"population", 64, 4, STRATEGY_POPULATION_MAX},
+    {"seed", 1, 0, INT64_C(1) << 53},
+    {"initial_evaluations", 64, ARCH_MODEL_SAMPLES_MIN, 10000},
+    {"measure_front", 24, 0, 1000},
+    {"calibration_nets", 12, 0, 1000}};
 
 static int fill_integers(cJSON *body, struct err *err) {
     for (unsigned i = 0; i < sizeof(integers) / sizeof(*integers); i++) {

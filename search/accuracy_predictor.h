@@ -1,49 +1,25 @@
-/* Predicts the accuracy of any subnet from a few dozen evaluated ones. Two models compete, ridge
- * regression and (with enough samples) an ensemble of small perceptrons; cross-validation chooses
- * and says how good it is on subnets that it has not seen. One that cannot rank is not accepted. */
+/* Predicts the accuracy of any subnet from a few dozen evaluated ones (search/arch_model.h). A
+ * model that cannot rank subnets that it has not seen is not accepted. */
 #pragma once
 
-#include <cjson/cJSON.h>
-#include <stdbool.h>
+#include "search/arch_model.h"
 
-#include "space/arch.h"
-
-enum {
-    ACCURACY_SAMPLES_MIN = 16,  /* fewer are refused */
-    ACCURACY_MLP_SAMPLES = 200, /* from here on perceptrons compete */
-    ACCURACY_SAMPLES_MAX = 100000,
-    ACCURACY_FOLDS = 8
-};
 /* Default of the least accepted Kendall tau: below it ranks say little. The front is evaluated for
  * real in any case. */
 #define ACCURACY_TAU_MIN 0.4
 #define ACCURACY_LEVEL 0.9 /* of intervals */
 
-enum accuracy_model { ACCURACY_RIDGE, ACCURACY_MLP };
-extern const char *const accuracy_model_names[]; /* "ridge", "mlp_ensemble", NULL */
-
-struct accuracy_quality {
-    enum accuracy_model model;
-    int n, folds;
-    double kendall_tau, mae, rmse; /* out of sample, over all folds; of accuracy as a share */
-    bool accepted;
-};
-
-struct accuracy_sample {
-    struct arch arch;
-    double top1; /* share in [0, 1] */
-};
-
 struct accuracy_predictor;
 /* Fits. tau_min: what is less is not accepted (the predictor is made all the same, so that its
  * figures can be shown). Deterministic in seed. Errors: ESP_EINVAL (too few samples, an arch of
  * another space, accuracies all equal or outside [0, 1]), ESP_ELIMIT, ESP_ENOMEM. */
-int accuracy_predictor_fit(const struct space *space, const struct accuracy_sample *samples, int n,
+int accuracy_predictor_fit(const struct space *space, const struct arch_sample *samples, int n,
                            double tau_min, uint64_t seed, struct err *err,
                            struct accuracy_predictor **ret_predictor);
 void accuracy_predictor_destroy(struct accuracy_predictor *predictor); /* takes NULL */
-const struct accuracy_quality *
+const struct arch_model_quality *                                      /* of accuracy as a share */
 accuracy_predictor_quality(const struct accuracy_predictor *predictor);
+bool accuracy_predictor_accepted(const struct accuracy_predictor *predictor);
 
 struct accuracy_prediction {
     double top1, low, high; /* in [0, 1]; ACCURACY_LEVEL of truths should lie in [low, high] */

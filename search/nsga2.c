@@ -50,19 +50,6 @@ static void nsga2_destroy(void *state) {
     free(search);
 }
 
-/* The first population. */
-static void make_founder(const struct nsga2 *search, struct rng *rng, struct arch *ret_arch) {
-    const struct space *space = search->config.space;
-    if (search->asked == 0)
-        arch_min(space, ret_arch);
-    else if (search->asked == 1)
-        arch_max(space, ret_arch);
-    else if (search->asked % 2 == 0)
-        arch_random(space, rng, ret_arch);
-    else
-        sample_leaning(space, rng, 2 * rng_unit(rng) - 1, ret_arch);
-}
-
 static const struct member *tournament(const struct nsga2 *search, struct rng *rng) {
     const struct member *a = &search->members[rng_below(rng, (uint32_t)search->n)];
     const struct member *b = &search->members[rng_below(rng, (uint32_t)search->n)];
@@ -113,7 +100,7 @@ static void make_child(const struct nsga2 *search, struct rng *rng, int attempt,
         return;
     }
     if (search->asked < search->config.population || search->n == 0) {
-        make_founder(search, rng, ret_arch);
+        sample_founder(search->config.space, search->asked, rng, ret_arch);
         return;
     }
     const struct member *a = tournament(search, rng), *b = tournament(search, rng);
@@ -166,10 +153,7 @@ static int find_member(const struct nsga2 *search, const struct arch *arch) {
 
 static void join(struct nsga2 *search, const struct outcome *outcome) {
     int at = find_member(search, &outcome->arch);
-    bool usable = !outcome->failed && isfinite(outcome->violation);
-    for (int k = 0; k < search->config.n_objectives; k++)
-        usable &= isfinite(outcome->costs[k]) != 0;
-    if (usable)
+    if (outcome_usable(&search->config, outcome))
         search->members[at >= 0 ? at : search->n++].outcome = *outcome;
     else if (at >= 0)
         search->members[at] = search->members[--search->n];
@@ -271,28 +255,13 @@ static int nsga2_tell(void *state, const struct outcome *outcomes, int n, struct
     return search->n ? survive(search, err) : 0;
 }
 
-static cJSON *save_member(const struct nsga2 *search, const struct outcome *outcome) {
-    char text[ARCH_TEXT_MAX];
-    arch_format(search->config.space, &outcome->arch, text);
-    cJSON *doc = cJSON_CreateObject();
-    cJSON *costs = cJSON_CreateDoubleArray(outcome->costs, search->config.n_objectives);
-    bool ok = doc && costs && cJSON_AddStringToObject(doc, "arch", text) &&
-              cJSON_AddNumberToObject(doc, "violation", outcome->violation) &&
-              cJSON_AddItemToObject(doc, "costs", costs);
-    if (ok)
-        return doc;
-    cJSON_Delete(costs);
-    cJSON_Delete(doc);
-    return NULL;
-}
-
 static cJSON *nsga2_save(void *state) {
     const struct nsga2 *search = state;
     cJSON *doc = cJSON_CreateObject(), *seen = seen_save(&search->seen), *list = NULL;
     bool ok = doc && seen && cJSON_AddNumberToObject(doc, "asked", (double)search->asked) &&
               (list = cJSON_AddArrayToObject(doc, "population"));
     for (int i = 0; ok && i < search->n; i++) {
-        cJSON *member = save_member(search, &search->members[i].outcome);
+        cJSON *member = outcome_save(&search->config, &search->members[i].outcome);
         ok = member && cJSON_AddItemToArray(list, member);
     }
     ok = ok && cJSON_AddItemToObject(doc, "seen", seen);
@@ -301,29 +270,6 @@ static cJSON *nsga2_save(void *state) {
     cJSON_Delete(seen);
     cJSON_Delete(doc);
     return NULL;
-}
-
-static int load_member(struct nsga2 *search, const cJSON *item, const char *at, struct err *err) {
-    struct outcome outcome = {0};
-    const char *text;
-    const cJSON *costs, *cost;
-    int m = search->config.n_objectives, k = 0;
-    int code = json_string(item, at, "arch", 1, ARCH_TEXT_MAX - 1, err, &text);
-    if (code == 0)
-        code = arch_parse(search->config.space, text, strlen(text), err, &outcome.arch);
-    if (code == 0)
-        code = json_real(item, at, "violation", 0, 1e300, err, &outcome.violation);
-    if (code == 0)
-        code = json_array(item, at, "costs", m, m, err, &costs);
-    if (code < 0)
-        return code;
-    cJSON_ArrayForEach(cost, costs) {
-        if (!cJSON_IsNumber(cost) || !isfinite(cost->valuedouble))
-            return err_set(err, ESP_EINVAL, at, "a cost is no number");
-        outcome.costs[k++] = cost->valuedouble;
-    }
-    join(search, &outcome);
-    return 0;
 }
 
 static int nsga2_load(void *state, const cJSON *doc, const char *at, struct err *err) {
@@ -339,9 +285,11 @@ static int nsga2_load(void *state, const cJSON *doc, const char *at, struct err 
     if (code < 0)
         return code;
     cJSON_ArrayForEach(item, list) {
-        code = load_member(search, item, at, err);
+        struct outcome outcome;
+        code = outcome_load(&search->config, item, at, err, &outcome);
         if (code < 0)
             return code;
+        join(search, &outcome);
     }
     return search->n ? survive(search, err) : 0;
 }

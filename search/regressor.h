@@ -18,6 +18,12 @@ struct regression_data {
  * smaller of both dimensions. O(min(n, p)^2 max(n, p)). ret_weights: [p]. Errors: ESP_ENOMEM. */
 int ridge_fit(const struct regression_data *data, double strength, float *ret_weights);
 float ridge_predict(const float *weights, const float *x, int p);
+/* What ridge regressions of the other folds say of each row, for several strengths: fold k of K
+ * holds the rows from n k / K on, ret_guess is [n_strengths, n]. Products of the rows are formed
+ * once, so that it costs little more than one fit: O(n p min(n, p) + n_strengths K min(n, p)^3).
+ * Errors: ESP_ENOMEM. */
+int ridge_cross_validate(const struct regression_data *data, int folds, const double *strengths,
+                         int n_strengths, double *ret_guess);
 
 /* An ensemble of perceptrons p - MLP_HIDDEN - 1 (ReLU), each from other weights and in another
  * order of the samples (Lakshminarayanan et al. 2017): Adam, weight decay, cosine steps. */

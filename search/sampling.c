@@ -34,6 +34,18 @@ void sample_leaning(const struct space *space, struct rng *rng, double lean,
     *ret_arch = arch;
 }
 
+void sample_founder(const struct space *space, int64_t index, struct rng *rng,
+                    struct arch *ret_arch) {
+    if (index == 0)
+        arch_min(space, ret_arch);
+    else if (index == 1)
+        arch_max(space, ret_arch);
+    else if (index % 2 == 0)
+        arch_random(space, rng, ret_arch);
+    else
+        sample_leaning(space, rng, 2 * rng_unit(rng) - 1, ret_arch);
+}
+
 struct drawn {
     struct arch arch;
     double macs;

@@ -10,6 +10,11 @@ enum { SAMPLE_MAX = 100000 };
  * about the same; leaning ones reach the ends of its range. */
 void sample_leaning(const struct space *space, struct rng *rng, double lean, struct arch *ret_arch);
 
+/* The index-th arch (from 0) of a first population: the smallest, the largest, then in turn random
+ * and leaning ones, so that both ends of a front are there from the beginning. */
+void sample_founder(const struct space *space, int64_t index, struct rng *rng,
+                    struct arch *ret_arch);
+
 /* n different archs spread evenly over the range of MACs, smallest and largest subnet included, in
  * rising order of MACs: what regressors and calibrations are fitted on. Fewer when the space has no
  * more. Returns their number. Errors: ESP_EINVAL, ESP_ENOMEM. */

@@ -29,6 +29,14 @@ struct outcome {
     double costs[OBJECTIVES_MAX];
 };
 
+/* Values that a strategy can reckon with: not failed, and all of them finite. */
+bool outcome_usable(const struct strategy_config *config, const struct outcome *outcome);
+/* A usable outcome in the state that a strategy saves; NULL on memory exhaustion. Errors of load:
+ * ESP_EINVAL. */
+cJSON *outcome_save(const struct strategy_config *config, const struct outcome *outcome);
+int outcome_load(const struct strategy_config *config, const cJSON *item, const char *at,
+                 struct err *err, struct outcome *ret_outcome);
+
 struct strategy_type {
     const char *name; /* as users write it */
     const char *help; /* one line */

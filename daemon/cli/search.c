@@ -107,7 +107,7 @@ static int create_run(struct cli *cli, int argc, char **argv) {
         {"max-params", 0, OPTION_REAL, "0", 0, 1e15, "", "hard limit", &o.max_params},
         {"max-memory", 0, OPTION_REAL, "0", 0, 1e12, "kB",
          "hard limit of the peak activation memory", &o.max_memory_kb},
-        {"strategy", 0, OPTION_TEXT, "nsga2", 1, 32, "", "nsga2 or random", &o.strategy},
+        {"strategy", 0, OPTION_TEXT, "nsga2", 1, 32, "", "nsga2, linas or random", &o.strategy},
         {"baseline", 0, OPTION_TEXT, NULL, 1, 32, "",
          "beside it at equal budget, or none (default: random beside another strategy)",
          &o.baseline},

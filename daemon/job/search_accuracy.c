@@ -39,7 +39,7 @@ struct metric search_score_metric(const struct score *score) {
 }
 
 static int evaluate_initial(struct search_run *run, int n, struct err *err,
-                            struct accuracy_sample *ret_samples) {
+                            struct arch_sample *ret_samples) {
     for (int i = 0; i < n; i++) {
         struct score score;
         int rc = search_score(run, &run->initial[i], SPLIT_VALIDATION, err, &score);
@@ -47,7 +47,7 @@ static int evaluate_initial(struct search_run *run, int n, struct err *err,
             rc = search_emit_evaluation(run, &run->initial[i], SPLIT_VALIDATION, &score, err);
         if (rc != 0)
             return rc;
-        ret_samples[i] = (struct accuracy_sample){run->initial[i], score.top1};
+        ret_samples[i] = (struct arch_sample){run->initial[i], score.top1};
         search_progress(run, i + 1, n, "subnets");
     }
     return 0;
@@ -55,7 +55,7 @@ static int evaluate_initial(struct search_run *run, int n, struct err *err,
 
 /* Evaluates n subnets over the range of MACs and fits the predictor on them. */
 static int fit(struct search_run *run, int n, struct err *err) {
-    struct accuracy_sample *samples = mem_array((size_t)n, sizeof *samples);
+    struct arch_sample *samples = mem_array((size_t)n, sizeof *samples);
     free(run->initial);
     run->n_initial = 0;
     run->initial = mem_array((size_t)n, sizeof *run->initial);
@@ -83,9 +83,9 @@ out:
 int search_fit_predictor(struct search_run *run, struct err *err) {
     int n = run->spec.initial_evaluations;
     int rc = fit(run, n, err);
-    if (rc == 0 && !accuracy_predictor_quality(run->predictor)->accepted)
+    if (rc == 0 && !accuracy_predictor_accepted(run->predictor))
         rc = fit(run, 2 * n, err);
-    if (rc == 0 && !accuracy_predictor_quality(run->predictor)->accepted) {
+    if (rc == 0 && !accuracy_predictor_accepted(run->predictor)) {
         struct accuracy_prediction unused;
         rc = accuracy_predictor_run(run->predictor, &run->initial[0], err, &unused);
     }
@@ -95,21 +95,21 @@ int search_fit_predictor(struct search_run *run, struct err *err) {
 int search_refit_predictor(struct search_run *run, const struct archive *archive, struct err *err,
                            bool *ret_fitted) {
     struct accuracy_predictor *refitted = NULL;
-    struct accuracy_sample *samples = mem_array((size_t)archive->n + 1, sizeof *samples);
+    struct arch_sample *samples = mem_array((size_t)archive->n + 1, sizeof *samples);
     int top1 = goals_find_metric(&run->spec.goals, "top1"), n = 0;
     if (!samples)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for samples");
     for (int i = 0; i < archive->n; i++) {
         const struct metric *metric = &archive_metrics(archive, i)[top1];
         if (metric->source == METRIC_EVALUATED)
-            samples[n++] = (struct accuracy_sample){archive->candidates[i].arch, metric->value};
+            samples[n++] = (struct arch_sample){archive->candidates[i].arch, metric->value};
     }
     int rc = accuracy_predictor_fit(run->spec.space, samples, n, ACCURACY_TAU_MIN,
                                     (uint64_t)run->spec.seed, err, &refitted);
     free(samples);
     if (rc != 0)
         return rc;
-    *ret_fitted = accuracy_predictor_quality(refitted)->accepted;
+    *ret_fitted = accuracy_predictor_accepted(refitted);
     if (*ret_fitted) {
         struct accuracy_predictor *old = run->predictor;
         run->predictor = refitted;

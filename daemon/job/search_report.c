@@ -49,15 +49,15 @@ int search_emit_evaluation(struct search_run *run, const struct arch *arch,
 }
 
 int search_emit_predictor(struct search_run *run, struct err *err) {
-    const struct accuracy_quality *q = accuracy_predictor_quality(run->predictor);
+    const struct arch_model_quality *q = accuracy_predictor_quality(run->predictor);
     cJSON *data = cJSON_CreateObject();
-    cJSON_AddStringToObject(data, "model", accuracy_model_names[q->model]);
+    cJSON_AddStringToObject(data, "model", arch_model_kind_names[q->kind]);
     cJSON_AddNumberToObject(data, "n", q->n);
     cJSON_AddNumberToObject(data, "folds", q->folds);
     cJSON_AddNumberToObject(data, "kendall_tau", q->kendall_tau);
     cJSON_AddNumberToObject(data, "mae", q->mae);
     cJSON_AddNumberToObject(data, "rmse", q->rmse);
-    cJSON_AddBoolToObject(data, "accepted", q->accepted);
+    cJSON_AddBoolToObject(data, "accepted", accuracy_predictor_accepted(run->predictor));
     return search_emit(run, "predictor", data, err);
 }
 

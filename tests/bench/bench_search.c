@@ -56,13 +56,13 @@ static double make_top1(const struct space *space, const struct arch *arch) {
 }
 
 static struct accuracy_predictor *make_predictor(const struct space *space) {
-    static struct accuracy_sample samples[SAMPLES];
+    static struct arch_sample samples[SAMPLES];
     static struct arch archs[SAMPLES];
     struct err err = {0};
     struct accuracy_predictor *predictor;
     int n = sample_spread(space, 1, SAMPLES, &err, archs);
     for (int i = 0; i < n; i++)
-        samples[i] = (struct accuracy_sample){archs[i], make_top1(space, &archs[i])};
+        samples[i] = (struct arch_sample){archs[i], make_top1(space, &archs[i])};
     int64_t start = clock_mono_ns();
     if (n < 0 || accuracy_predictor_fit(space, samples, n, 0, 1, &err, &predictor) < 0)
         die(&err);

@@ -21,18 +21,17 @@ static struct space *builtin(const char *name) {
     return space;
 }
 
-static void draw(const struct space *space, uint64_t seed, int n,
-                 struct accuracy_sample *ret_samples) {
+static void draw(const struct space *space, uint64_t seed, int n, struct arch_sample *ret_samples) {
     for (int i = 0; i < n; i++) {
         struct rng rng = rng_make(seed, RNG_TEST, 0, (uint32_t)i);
         sample_leaning(space, &rng, 2 * rng_unit(&rng) - 1, &ret_samples[i].arch);
-        ret_samples[i].top1 = toy_top1(space, &ret_samples[i].arch);
+        ret_samples[i].value = toy_top1(space, &ret_samples[i].arch);
     }
 }
 
 static void assert_predicts(struct accuracy_predictor *predictor, const struct space *space,
                             double tau_min) {
-    struct accuracy_sample held[N_MAX];
+    struct arch_sample held[N_MAX];
     double guess[N_MAX], truth[N_MAX], inside = 0;
     draw(space, 99, N_MAX, held);
     for (int i = 0; i < N_MAX; i++) {
@@ -40,7 +39,7 @@ static void assert_predicts(struct accuracy_predictor *predictor, const struct s
         assert_int_equal(accuracy_predictor_run(predictor, &held[i].arch, NULL, &p), 0);
         assert_true(p.low <= p.top1 && p.top1 <= p.high && p.low >= 0 && p.high <= 1);
         guess[i] = p.top1;
-        truth[i] = held[i].top1;
+        truth[i] = held[i].value;
         inside += p.low <= truth[i] && truth[i] <= p.high;
     }
     double tau = stats_kendall_tau(guess, truth, N_MAX);
@@ -53,13 +52,14 @@ static void ranks_subnets_that_it_has_not_seen(void **state) {
     static const char *const names[] = {"fashion_small", "ofa_mbv3"};
     for (int k = 0; k < 2; k++) {
         struct space *space = builtin(names[k]);
-        struct accuracy_sample samples[64];
+        struct arch_sample samples[64];
         struct accuracy_predictor *predictor;
         draw(space, 1, 64, samples);
         assert_int_equal(
             accuracy_predictor_fit(space, samples, 64, ACCURACY_TAU_MIN, 1, NULL, &predictor), 0);
-        const struct accuracy_quality *q = accuracy_predictor_quality(predictor);
-        assert_true(q->accepted && q->n == 64 && q->model == ACCURACY_RIDGE);
+        const struct arch_model_quality *q = accuracy_predictor_quality(predictor);
+        assert_true(accuracy_predictor_accepted(predictor) && q->n == 64 &&
+                    q->kind == ARCH_MODEL_RIDGE);
         assert_true(q->mae <= q->rmse && q->rmse < 0.02);
         assert_predicts(predictor, space, 0.8);
         accuracy_predictor_destroy(predictor);
@@ -68,7 +68,7 @@ static void ranks_subnets_that_it_has_not_seen(void **state) {
 }
 
 static void assert_same_predictions(struct accuracy_predictor *a, struct accuracy_predictor *b,
-                                    const struct accuracy_sample *samples, int n) {
+                                    const struct arch_sample *samples, int n) {
     for (int i = 0; i < n; i++) {
         struct accuracy_prediction p, q;
         assert_int_equal(accuracy_predictor_run(a, &samples[i].arch, NULL, &p), 0);
@@ -78,7 +78,7 @@ static void assert_same_predictions(struct accuracy_predictor *a, struct accurac
 }
 
 static void assert_survives_json(struct accuracy_predictor *predictor, const struct space *space,
-                                 const struct accuracy_sample *samples) {
+                                 const struct arch_sample *samples) {
     struct accuracy_predictor *read;
     cJSON *doc = accuracy_predictor_to_json(predictor);
     assert_int_equal(accuracy_predictor_from_json(space, doc, "", NULL, &read), 0);
@@ -89,7 +89,7 @@ static void assert_survives_json(struct accuracy_predictor *predictor, const str
 
 static void is_deterministic_and_survives_json(void **state) {
     struct space *space = builtin("fashion_small");
-    struct accuracy_sample samples[40];
+    struct arch_sample samples[40];
     struct accuracy_predictor *a, *b;
     draw(space, 2, 40, samples);
     assert_int_equal(accuracy_predictor_fit(space, samples, 40, 0.5, 7, NULL, &a), 0);
@@ -105,16 +105,17 @@ static void is_deterministic_and_survives_json(void **state) {
  */
 static void perceptrons_win_where_choices_interact(void **state) {
     struct space *space = builtin("fashion_small");
-    struct accuracy_sample samples[ACCURACY_MLP_SAMPLES];
+    struct arch_sample samples[ARCH_MODEL_MLP_SAMPLES];
     struct accuracy_predictor *predictor;
-    draw(space, 2, ACCURACY_MLP_SAMPLES, samples);
-    for (int i = 0; i < ACCURACY_MLP_SAMPLES; i++) {
+    draw(space, 2, ARCH_MODEL_MLP_SAMPLES, samples);
+    for (int i = 0; i < ARCH_MODEL_MLP_SAMPLES; i++) {
         const struct arch *arch = &samples[i].arch;
-        samples[i].top1 = arch->resolution == arch->channels[1] ? 0.7 : 0.5;
+        samples[i].value = arch->resolution == arch->channels[1] ? 0.7 : 0.5;
     }
     assert_int_equal(
-        accuracy_predictor_fit(space, samples, ACCURACY_MLP_SAMPLES, 0.5, 7, NULL, &predictor), 0);
-    assert_int_equal(accuracy_predictor_quality(predictor)->model, ACCURACY_MLP);
+        accuracy_predictor_fit(space, samples, ARCH_MODEL_MLP_SAMPLES, 0.5, 7, NULL, &predictor),
+        0);
+    assert_int_equal(accuracy_predictor_quality(predictor)->kind, ARCH_MODEL_MLP);
     assert_survives_json(predictor, space, samples);
     accuracy_predictor_destroy(predictor);
     space_destroy(space);
@@ -122,17 +123,17 @@ static void perceptrons_win_where_choices_interact(void **state) {
 
 static void noise_is_not_accepted(void **state) {
     struct space *space = builtin("fashion_small");
-    struct accuracy_sample samples[48];
+    struct arch_sample samples[48];
     struct accuracy_predictor *predictor;
     struct accuracy_prediction p;
     struct err err = {0};
     struct rng rng = rng_make(1, RNG_TEST, 0, 0);
     draw(space, 3, 48, samples);
     for (int i = 0; i < 48; i++)
-        samples[i].top1 = rng_unit(&rng);
+        samples[i].value = rng_unit(&rng);
     assert_int_equal(
         accuracy_predictor_fit(space, samples, 48, ACCURACY_TAU_MIN, 1, NULL, &predictor), 0);
-    assert_false(accuracy_predictor_quality(predictor)->accepted);
+    assert_false(accuracy_predictor_accepted(predictor));
     assert_int_equal(accuracy_predictor_run(predictor, &samples[0].arch, &err, &p), ESP_EINVAL);
     assert_non_null(strstr(err.message, "Kendall's tau"));
     accuracy_predictor_destroy(predictor);
@@ -141,18 +142,18 @@ static void noise_is_not_accepted(void **state) {
 
 static void refuses_bad_samples(void **state) {
     struct space *space = builtin("fashion_small"), *other = builtin("ofa_mbv3");
-    struct accuracy_sample samples[32];
+    struct arch_sample samples[32];
     struct accuracy_predictor *predictor = NULL;
     struct err err = {0};
     draw(space, 3, 32, samples);
     assert_int_equal(accuracy_predictor_fit(space, samples, 15, 0.5, 1, &err, &predictor),
                      ESP_EINVAL);
     assert_non_null(strstr(err.message, "at least 16"));
-    samples[3].top1 = 89;
+    samples[3].value = 89;
     assert_int_equal(accuracy_predictor_fit(space, samples, 32, 0.5, 1, &err, &predictor),
                      ESP_EINVAL);
     for (int i = 0; i < 32; i++)
-        samples[i].top1 = 0.1;
+        samples[i].value = 0.1;
     assert_int_equal(accuracy_predictor_fit(space, samples, 32, 0.5, 1, &err, &predictor),
                      ESP_EINVAL);
     assert_non_null(strstr(err.message, "same accuracy"));
@@ -218,6 +219,39 @@ static void ridge_meets_the_normal_equations(void **state) {
     }
 }
 
+/* Against fits of the other folds, one by one; in both dimensions. */
+static void cross_validation_leaves_each_fold_out(void **state) {
+    static const int shapes[][2] = {{40, 7}, {13, 21}};
+    static const double strengths[] = {0.01, 1};
+    enum { FOLDS = 4 };
+    for (int k = 0; k < 2; k++) {
+        int n = shapes[k][0], p = shapes[k][1];
+        float x[280], y[40], other_x[280], other_y[40], w[40];
+        double guess[2 * 40];
+        struct rng rng = rng_make(6, RNG_TEST, 0, (uint32_t)k);
+        for (int i = 0; i < n * p; i++)
+            x[i] = (float)rng_normal(&rng);
+        for (int i = 0; i < n; i++)
+            y[i] = (float)rng_normal(&rng);
+        struct regression_data data = {n, p, x, y};
+        assert_int_equal(ridge_cross_validate(&data, FOLDS, strengths, 2, guess), 0);
+        for (int s = 0; s < 2; s++)
+            for (int fold = 0; fold < FOLDS; fold++) {
+                int first = n * fold / FOLDS, last = n * (fold + 1) / FOLDS, others = 0;
+                for (int i = 0; i < n; i++)
+                    if (i < first || i >= last) {
+                        memcpy(other_x + others * p, x + i * p, (size_t)p * sizeof *x);
+                        other_y[others++] = y[i];
+                    }
+                struct regression_data rest = {others, p, other_x, other_y};
+                assert_int_equal(ridge_fit(&rest, strengths[s], w), 0);
+                for (int i = first; i < last; i++)
+                    assert_true(fabs(guess[s * n + i] - (double)ridge_predict(w, x + i * p, p)) <
+                                1e-4);
+            }
+    }
+}
+
 static void perceptrons_learn_what_no_line_can(void **state) {
     enum { N = 400 };
     float x[N * 2], y[N];
@@ -251,6 +285,7 @@ int main(void) {
         cmocka_unit_test(refuses_bad_samples),
         cmocka_unit_test(encoding_tells_archs_apart),
         cmocka_unit_test(ridge_meets_the_normal_equations),
+        cmocka_unit_test(cross_validation_leaves_each_fold_out),
         cmocka_unit_test(perceptrons_learn_what_no_line_can),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -268,6 +268,20 @@ static void nsga2_beats_random_at_equal_budget(void **state) {
     space_destroy(space);
 }
 
+/* With a few batches, which is what it is for. */
+static void linas_beats_nsga2_with_few_evaluations(void **state) {
+    struct space *space = toy_space();
+    int n_all;
+    double truth = true_hypervolume(space, &n_all), linas = 0, nsga2 = 0;
+    for (uint64_t seed = 0; seed < 5; seed++) {
+        linas += hypervolume_after("linas", space, seed, 4) / truth / 5;
+        nsga2 += hypervolume_after("nsga2", space, seed, 4) / truth / 5;
+    }
+    if (1 - linas > 0.7 * (1 - nsga2))
+        fail_msg("linas %g, nsga2 %g of the true front", linas, nsga2);
+    space_destroy(space);
+}
+
 static void refuses_foreign_and_broken_states(void **state) {
     struct space *space = toy_space(), *other;
     struct err err = {0};
@@ -311,6 +325,7 @@ int main(void) {
         cmocka_unit_test(takes_failed_late_and_foreign_results),
         cmocka_unit_test(reaches_the_true_front),
         cmocka_unit_test(nsga2_beats_random_at_equal_budget),
+        cmocka_unit_test(linas_beats_nsga2_with_few_evaluations),
         cmocka_unit_test(refuses_foreign_and_broken_states),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

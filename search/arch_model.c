@@ -1,0 +1,412 @@
+#include "search/arch_model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/stats.h"
+#include "search/encoding.h"
+#include "search/regressor.h"
+
+const char *const arch_model_kind_names[] = {"ridge", "mlp_ensemble", NULL};
+
+/* In units of the standardised features. */
+static const double strengths[] = {1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 3, 10};
+enum { N_STRENGTHS = sizeof strengths / sizeof strengths[0], MEMBERS = 5, MEMBERS_JUDGED = 2 };
+
+struct arch_model {
+    const struct space *space;
+    struct arch_model_quality quality;
+    int p;
+    float *mean, *scale; /* of the features; scale 0 drops a column that never changes */
+    double bias;         /* mean of the samples */
+    double unit;         /* their standard deviation */
+    float *weights;      /* [p], ridge */
+    struct mlp mlp;
+    float *row; /* scratch */
+    struct encoder *encoder;
+};
+
+static int model_create(const struct space *space, struct err *err,
+                            struct arch_model **ret_model) {
+    struct arch_model *a = mem_array(1, sizeof *a);
+    int p = encoding_size(space);
+    if (a) {
+        a->space = space;
+        a->p = p;
+        a->mean = mem_array((size_t)p, sizeof(float));
+        a->scale = mem_array((size_t)p, sizeof(float));
+        a->weights = mem_array((size_t)p, sizeof(float));
+        a->row = mem_array((size_t)p, sizeof(float));
+    }
+    if (!a || !a->mean || !a->scale || !a->weights || !a->row) {
+        arch_model_destroy(a);
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a model of archs");
+    }
+    int code = encoder_create(space, err, &a->encoder);
+    if (code < 0) {
+        arch_model_destroy(a);
+        return code;
+    }
+    *ret_model = a;
+    return 0;
+}
+
+void arch_model_destroy(struct arch_model *model) {
+    if (!model)
+        return;
+    encoder_destroy(model->encoder);
+    mlp_finish(&model->mlp);
+    free(model->mean);
+    free(model->scale);
+    free(model->weights);
+    free(model->row);
+    free(model);
+}
+
+const struct arch_model_quality *
+arch_model_quality(const struct arch_model *model) {
+    return &model->quality;
+}
+
+const struct space *arch_model_space(const struct arch_model *model) {
+    return model->space;
+}
+
+/* Samples as standardised rows, with room for the folds. */
+struct fitting {
+    struct arch_model *model;
+    int n, p;
+    float *x, *y;   /* all samples, shuffled */
+    float *train_x; /* those of a fold's other samples */
+    float *train_y;
+    double *truth, *guess; /* out of sample */
+    uint64_t seed;
+};
+
+static void fitting_finish(struct fitting *f) {
+    free(f->x);
+    free(f->y);
+    free(f->train_x);
+    free(f->train_y);
+    free(f->truth);
+    free(f->guess);
+}
+
+static bool fitting_init(struct fitting *f, struct arch_model *model, int n,
+                         uint64_t seed) {
+    size_t rows = (size_t)n, cells = rows * (size_t)model->p;
+    *f = (struct fitting){.model = model,
+                          .n = n,
+                          .p = model->p,
+                          .x = mem_array(cells, sizeof(float)),
+                          .y = mem_array(rows, sizeof(float)),
+                          .train_x = mem_array(cells, sizeof(float)),
+                          .train_y = mem_array(rows, sizeof(float)),
+                          .truth = mem_array(rows, sizeof(double)),
+                          .guess = mem_array(rows, sizeof(double)),
+                          .seed = seed};
+    return f->x && f->y && f->train_x && f->train_y && f->truth && f->guess;
+}
+
+static void standardise(const struct arch_model *a, float *row) {
+    for (int i = 0; i < a->p; i++)
+        row[i] = (row[i] - a->mean[i]) * a->scale[i];
+}
+
+static void measure_columns(struct fitting *f) {
+    struct arch_model *a = f->model;
+    for (int i = 0; i < f->p; i++) {
+        double sum = 0, squares = 0;
+        for (int r = 0; r < f->n; r++)
+            sum += (double)f->x[(size_t)r * (size_t)f->p + (size_t)i];
+        double mean = sum / f->n;
+        for (int r = 0; r < f->n; r++) {
+            double d = (double)f->x[(size_t)r * (size_t)f->p + (size_t)i] - mean;
+            squares += d * d;
+        }
+        double sd = sqrt(squares / f->n);
+        a->mean[i] = (float)mean;
+        a->scale[i] = sd > 1e-9 ? (float)(1 / sd) : 0;
+    }
+}
+
+static int load_samples(struct fitting *f, const struct arch_sample *samples, struct err *err) {
+    struct arch_model *a = f->model;
+    /* f->train_x is free as yet and holds the order. */
+    uint32_t *order = (uint32_t *)f->train_x;
+    struct rng rng = rng_make(f->seed, RNG_SPLIT, 0, 0);
+    for (int i = 0; i < f->n; i++)
+        order[i] = (uint32_t)i;
+    rng_shuffle_u32(&rng, order, (size_t)f->n);
+    for (int i = 0; i < f->n; i++) {
+        const struct arch_sample *s = &samples[order[i]];
+        if (!isfinite(s->value))
+            return err_set(err, ESP_EINVAL, NULL, "a sample has no value");
+        if (!arch_valid(a->space, &s->arch))
+            return err_set(err, ESP_EINVAL, NULL, "a sample is no subnet of this space");
+        int code = encoder_run(a->encoder, &s->arch, err, f->x + (size_t)i * (size_t)f->p);
+        if (code < 0)
+            return code;
+        f->truth[i] = s->value;
+    }
+    a->bias = stats_mean(f->truth, (size_t)f->n);
+    a->unit = sqrt(stats_variance(f->truth, (size_t)f->n));
+    if (!(a->unit > 1e-9 * fmax(fabs(a->bias), 1e-300)))
+        return err_set(err, ESP_EINVAL, NULL, "all %d samples have the same value", f->n);
+    measure_columns(f);
+    for (int i = 0; i < f->n; i++) {
+        standardise(a, f->x + (size_t)i * (size_t)f->p);
+        f->y[i] = (float)((f->truth[i] - a->bias) / a->unit);
+    }
+    return 0;
+}
+
+/* The samples outside [first, last). */
+static struct regression_data other_folds(struct fitting *f, int first, int last) {
+    size_t p = (size_t)f->p, before = (size_t)first, after = (size_t)(f->n - last);
+    memcpy(f->train_x, f->x, before * p * sizeof *f->x);
+    memcpy(f->train_x + before * p, f->x + (size_t)last * p, after * p * sizeof *f->x);
+    memcpy(f->train_y, f->y, before * sizeof *f->y);
+    memcpy(f->train_y + before, f->y + last, after * sizeof *f->y);
+    return (struct regression_data){f->n - (last - first), f->p, f->train_x, f->train_y};
+}
+
+/* Perceptrons of the other folds on every sample. */
+static int validate_perceptrons(struct fitting *f) {
+    struct arch_model *a = f->model;
+    for (int k = 0; k < ARCH_MODEL_FOLDS; k++) {
+        int first = f->n * k / ARCH_MODEL_FOLDS, last = f->n * (k + 1) / ARCH_MODEL_FOLDS;
+        struct regression_data data = other_folds(f, first, last);
+        struct mlp mlp = {0};
+        int code = mlp_fit(&data, MEMBERS_JUDGED, f->seed, &mlp);
+        if (code < 0)
+            return code;
+        for (int i = first; i < last; i++)
+            f->guess[i] =
+                a->bias + a->unit * (double)mlp_predict(&mlp, f->x + (size_t)i * (size_t)f->p, NULL);
+        mlp_finish(&mlp);
+    }
+    return 0;
+}
+
+static struct arch_model_quality judge(const struct fitting *f, enum arch_model_kind kind) {
+    struct arch_model_quality q = {.kind = kind, .n = f->n, .folds = ARCH_MODEL_FOLDS};
+    double squares = 0;
+    for (int i = 0; i < f->n; i++) {
+        double e = f->guess[i] - f->truth[i];
+        q.mae += fabs(e) / f->n;
+        squares += e * e / f->n;
+    }
+    q.rmse = sqrt(squares);
+    q.kendall_tau = stats_kendall_tau(f->guess, f->truth, (size_t)f->n);
+    return q;
+}
+
+static void keep_better(struct fitting *f, enum arch_model_kind kind, double strength,
+                        double *ret_strength) {
+    struct arch_model_quality q = judge(f, kind);
+    if (q.rmse >= f->model->quality.rmse)
+        return;
+    f->model->quality = q;
+    *ret_strength = strength;
+}
+
+/* Tries every model out of sample. *ret_strength < 0: perceptrons won. */
+static int choose_model(struct fitting *f, bool perceptrons, double *ret_strength) {
+    struct arch_model *a = f->model;
+    struct regression_data data = {f->n, f->p, f->x, f->y};
+    double *guess = mem_array((size_t)N_STRENGTHS * (size_t)f->n, sizeof *guess);
+    a->quality.rmse = INFINITY;
+    int code = guess ? ridge_cross_validate(&data, ARCH_MODEL_FOLDS, strengths, N_STRENGTHS, guess)
+                     : ESP_ENOMEM;
+    for (int k = 0; k < N_STRENGTHS && code == 0; k++) {
+        for (int i = 0; i < f->n; i++)
+            f->guess[i] = a->bias + a->unit * guess[(size_t)k * (size_t)f->n + (size_t)i];
+        keep_better(f, ARCH_MODEL_RIDGE, strengths[k], ret_strength);
+    }
+    free(guess);
+    if (code == 0 && perceptrons)
+        code = validate_perceptrons(f);
+    if (code == 0 && perceptrons)
+        keep_better(f, ARCH_MODEL_MLP, -1, ret_strength);
+    return code;
+}
+
+static int fit_all(struct fitting *f, bool perceptrons) {
+    struct arch_model *a = f->model;
+    struct regression_data data = {f->n, f->p, f->x, f->y};
+    double strength = strengths[0];
+    int code = choose_model(f, perceptrons, &strength);
+    if (code < 0)
+        return code;
+    return strength < 0 ? mlp_fit(&data, MEMBERS, f->seed, &a->mlp)
+                        : ridge_fit(&data, strength, a->weights);
+}
+
+int arch_model_fit(const struct space *space, const struct arch_sample *samples, int n,
+                   struct arch_model_options options, struct err *err,
+                   struct arch_model **ret_model) {
+    if (n < ARCH_MODEL_SAMPLES_MIN)
+        return err_set(err, ESP_EINVAL, NULL,
+                       "a model of archs needs at least %d samples, there are %d",
+                       ARCH_MODEL_SAMPLES_MIN, n);
+    if (n > ARCH_MODEL_SAMPLES_MAX)
+        return err_set(err, ESP_ELIMIT, NULL, "a model of archs takes at most %d samples",
+                       ARCH_MODEL_SAMPLES_MAX);
+    struct arch_model *a = NULL;
+    struct fitting f = {0};
+    int code = model_create(space, err, &a);
+    if (code < 0)
+        return code;
+    if (!fitting_init(&f, a, n, options.seed))
+        code = ESP_ENOMEM;
+    if (code == 0)
+        code = load_samples(&f, samples, err);
+    if (code == 0)
+        code = fit_all(&f, options.perceptrons && n >= ARCH_MODEL_MLP_SAMPLES);
+    if (code == ESP_ENOMEM)
+        err_set(err, code, NULL, "no memory to fit a model of archs");
+    fitting_finish(&f);
+    if (code < 0) {
+        arch_model_destroy(a);
+        return code;
+    }
+    *ret_model = a;
+    return 0;
+}
+
+int arch_model_run(struct arch_model *model, const struct arch *arch, struct err *err,
+                   struct arch_model_answer *ret_answer) {
+    const struct arch_model_quality *q = &model->quality;
+    int code = encoder_run(model->encoder, arch, err, model->row);
+    if (code < 0)
+        return code;
+    standardise(model, model->row);
+    float sd = 0;
+    float y = q->kind == ARCH_MODEL_MLP ? mlp_predict(&model->mlp, model->row, &sd)
+                                        : ridge_predict(model->weights, model->row, model->p);
+    double spread = model->unit * (double)sd;
+    *ret_answer = (struct arch_model_answer){model->bias + model->unit * (double)y,
+                                             sqrt(q->rmse * q->rmse + spread * spread)};
+    return 0;
+}
+
+static bool add_floats(cJSON *doc, const char *key, const float *values, size_t n) {
+    cJSON *list = cJSON_CreateFloatArray(values, (int)n);
+    if (list && cJSON_AddItemToObject(doc, key, list))
+        return true;
+    cJSON_Delete(list);
+    return false;
+}
+
+cJSON *arch_model_to_json(const struct arch_model *model) {
+    const struct arch_model *a = model;
+    const struct arch_model_quality *q = &a->quality;
+    cJSON *doc = cJSON_CreateObject();
+    bool is_mlp = q->kind == ARCH_MODEL_MLP;
+    bool ok =
+        doc && cJSON_AddStringToObject(doc, "space_fingerprint", a->space->fingerprint) &&
+        cJSON_AddStringToObject(doc, "model", arch_model_kind_names[q->kind]) &&
+        cJSON_AddNumberToObject(doc, "n", q->n) &&
+        cJSON_AddNumberToObject(doc, "folds", q->folds) &&
+        cJSON_AddNumberToObject(doc, "kendall_tau", q->kendall_tau) &&
+        cJSON_AddNumberToObject(doc, "mae", q->mae) &&
+        cJSON_AddNumberToObject(doc, "rmse", q->rmse) &&
+        cJSON_AddNumberToObject(doc, "bias", a->bias) &&
+        cJSON_AddNumberToObject(doc, "unit", a->unit) &&
+        cJSON_AddNumberToObject(doc, "members", is_mlp ? a->mlp.n_members : 0) &&
+        add_floats(doc, "mean", a->mean, (size_t)a->p) &&
+        add_floats(doc, "scale", a->scale, (size_t)a->p) &&
+        add_floats(doc, "weights", is_mlp ? a->mlp.weights : a->weights,
+                   is_mlp ? (size_t)a->mlp.n_members * mlp_member_weights(a->p) : (size_t)a->p);
+    if (ok)
+        return doc;
+    cJSON_Delete(doc);
+    return NULL;
+}
+
+static int read_floats(const cJSON *doc, const char *at, const char *key, size_t n, struct err *err,
+                       float *ret_values) {
+    const cJSON *list, *item;
+    int code = json_array(doc, at, key, (int)n, (int)n, err, &list);
+    if (code < 0)
+        return code;
+    cJSON_ArrayForEach(item, list) {
+        if (!cJSON_IsNumber(item) || !isfinite((float)item->valuedouble))
+            return err_set(err, ESP_EINVAL, at, "%s holds something that is no number", key);
+        *ret_values++ = (float)item->valuedouble;
+    }
+    return 0;
+}
+
+static int read_quality(struct arch_model *a, const cJSON *doc, const char *at,
+                        struct err *err) {
+    struct arch_model_quality *q = &a->quality;
+    int64_t n = 0, folds = 0;
+    int model = 0;
+    int code = json_enum(doc, at, "model", arch_model_kind_names, err, &model);
+    if (code == 0)
+        code = json_int(doc, at, "n", ARCH_MODEL_SAMPLES_MIN, ARCH_MODEL_SAMPLES_MAX, err, &n);
+    if (code == 0)
+        code = json_int(doc, at, "folds", 2, 100, err, &folds);
+    if (code == 0)
+        code = json_real(doc, at, "kendall_tau", -1, 1, err, &q->kendall_tau);
+    if (code == 0)
+        code = json_real(doc, at, "mae", 0, 1e300, err, &q->mae);
+    if (code == 0)
+        code = json_real(doc, at, "rmse", 0, 1e300, err, &q->rmse);
+    if (code == 0)
+        code = json_real(doc, at, "bias", -1e300, 1e300, err, &a->bias);
+    if (code == 0)
+        code = json_real(doc, at, "unit", 0, 1e300, err, &a->unit);
+    q->kind = (enum arch_model_kind)model;
+    q->n = (int)n;
+    q->folds = (int)folds;
+    return code;
+}
+
+static int read_weights(struct arch_model *a, const cJSON *doc, const char *at,
+                        struct err *err) {
+    int code = read_floats(doc, at, "mean", (size_t)a->p, err, a->mean);
+    if (code == 0)
+        code = read_floats(doc, at, "scale", (size_t)a->p, err, a->scale);
+    if (code < 0)
+        return code;
+    if (a->quality.kind == ARCH_MODEL_RIDGE)
+        return read_floats(doc, at, "weights", (size_t)a->p, err, a->weights);
+    int64_t members;
+    code = json_int(doc, at, "members", 1, MLP_MEMBERS_MAX, err, &members);
+    if (code < 0)
+        return code;
+    size_t count = (size_t)members * mlp_member_weights(a->p);
+    a->mlp = (struct mlp){a->p, (int)members, mem_array(count, sizeof(float))};
+    if (!a->mlp.weights)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a model of archs");
+    return read_floats(doc, at, "weights", count, err, a->mlp.weights);
+}
+
+int arch_model_from_json(const struct space *space, const cJSON *doc, const char *at,
+                                 struct err *err, struct arch_model **ret_model) {
+    struct arch_model *a = NULL;
+    const char *fingerprint;
+    int code = json_string(doc, at, "space_fingerprint", 1, HASH_TEXT - 1, err, &fingerprint);
+    if (code < 0)
+        return code;
+    if (strcmp(fingerprint, space->fingerprint) != 0)
+        return err_set(err, ESP_EMISMATCH, at,
+                       "this model was fitted on another space than %s", space->name);
+    code = model_create(space, err, &a);
+    if (code == 0)
+        code = read_quality(a, doc, at, err);
+    if (code == 0)
+        code = read_weights(a, doc, at, err);
+    if (code < 0) {
+        arch_model_destroy(a);
+        return code;
+    }
+    *ret_model = a;
+    return 0;
+}

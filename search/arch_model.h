@@ -1,0 +1,59 @@
+/* A number as a function of archs, learnt from samples: ridge regression on the encoding, and (with
+ * enough samples and if asked for) an ensemble of small perceptrons. Cross-validation chooses
+ * between them and says how good the choice is on archs that it has not seen. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "space/arch.h"
+
+enum {
+    ARCH_MODEL_MLP_SAMPLES = 200, /* from here on perceptrons compete */
+    ARCH_MODEL_SAMPLES_MIN = 16,
+    ARCH_MODEL_SAMPLES_MAX = 100000,
+    ARCH_MODEL_FOLDS = 8
+};
+
+enum arch_model_kind { ARCH_MODEL_RIDGE, ARCH_MODEL_MLP };
+extern const char *const arch_model_kind_names[]; /* "ridge", "mlp_ensemble", NULL */
+
+struct arch_model_quality {
+    enum arch_model_kind kind;
+    int n, folds;
+    double kendall_tau, mae, rmse; /* out of sample, over all folds; in units of the values */
+};
+
+struct arch_sample {
+    struct arch arch;
+    double value;
+};
+
+struct arch_model_options {
+    bool perceptrons; /* let them compete: seconds in place of milliseconds */
+    uint64_t seed;    /* of folds and perceptrons: the fit is deterministic in it */
+};
+
+/* Borrows space. Errors: ESP_EINVAL (fewer than ARCH_MODEL_SAMPLES_MIN samples, an arch of another
+ * space, a value not finite, values all equal), ESP_ELIMIT, ESP_ENOMEM. */
+struct arch_model;
+int arch_model_fit(const struct space *space, const struct arch_sample *samples, int n,
+                   struct arch_model_options options, struct err *err,
+                   struct arch_model **ret_model);
+void arch_model_destroy(struct arch_model *model); /* takes NULL */
+const struct arch_model_quality *arch_model_quality(const struct arch_model *model);
+const struct space *arch_model_space(const struct arch_model *model);
+
+struct arch_model_answer {
+    double value;
+    double sd; /* of the truth around it: the error out of sample and what the ensemble disagrees */
+};
+/* arch must be valid in the space. Not thread-safe. Errors: ESP_ENOMEM. */
+int arch_model_run(struct arch_model *model, const struct arch *arch, struct err *err,
+                   struct arch_model_answer *ret_answer);
+
+/* The fitted model as JSON; NULL on memory exhaustion. Reading: ESP_EMISMATCH for another space,
+ * ESP_EINVAL, ESP_ENOMEM. Members that it does not know are left to the caller. */
+cJSON *arch_model_to_json(const struct arch_model *model);
+int arch_model_from_json(const struct space *space, const cJSON *doc, const char *at,
+                         struct err *err, struct arch_model **ret_model);
