@@ -81,7 +81,7 @@ export type System = {
   cpu_model: string; workers_online: number; checks: { name: string; ok: boolean; detail: string }[];
 };
 export type ArchUnit = {
-  signature: string; stage: number; block: number; macs: number; params: number; c_in: number; c_out: number; h_out: number; w_out: number;
+  signature: string; kind: string; stage: number; block: number; macs: number; params: number; c_in: number; c_out: number; h_out: number; w_out: number;
   mid_channels: number; kernel: number; expand_ratio: number; stride: number; act: string; se: boolean; residual: boolean; latency_us?: number | null;
 };
 export type Arch = {

@@ -6,7 +6,7 @@ import { useLoaded } from './state';
 
 /** What a unit is, in two short lines. */
 function words(unit: ArchUnit, last: boolean): [string, string] {
-  if (unit.stage >= 0) return [`${unit.kernel}×${unit.kernel}`, `e${unit.expand_ratio}${unit.se ? ' SE' : ''}`];
+  if (unit.stage >= 0) return [`${unit.kernel}×${unit.kernel}`, unit.kind === 'conv' ? 'conv' : `e${unit.expand_ratio}${unit.se ? ' SE' : ''}`];
   if (last) return ['linear', `${unit.c_out}`];
   return [unit.kernel > 1 ? `conv ${unit.kernel}×${unit.kernel}` : 'conv 1×1', `${unit.c_out}`];
 }
@@ -70,7 +70,7 @@ export function ArchView({ space, arch, profile }: { space: string; arch: string
       <Drawing arch={data} />
       <Facts rows={[
         ['MACs', short(data.cost.macs)], ['Parameters', short(data.cost.params)], ['Peak activation memory', short(data.cost.peak_activation_bytes, 'B')],
-        ['Model', short(data.cost.model_bytes, 'B')], ...(data.latency ? [['Latency, predicted', latency(data.latency.us)] as [string, string]] : []),
+        ['Model', short(data.cost.model_bytes, 'B')], ...(data.latency ? [[data.latency.state === 'interpolated' ? 'Latency, interpolated' : 'Latency, predicted', latency(data.latency.us)] as [string, string]] : []),
       ]} />
       <details>
         <summary>Unit by unit</summary>
