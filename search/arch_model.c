@@ -29,8 +29,7 @@ struct arch_model {
     struct encoder *encoder;
 };
 
-static int model_create(const struct space *space, struct err *err,
-                            struct arch_model **ret_model) {
+static int model_create(const struct space *space, struct err *err, struct arch_model **ret_model) {
     struct arch_model *a = mem_array(1, sizeof *a);
     int p = encoding_size(space);
     if (a) {
@@ -66,8 +65,7 @@ void arch_model_destroy(struct arch_model *model) {
     free(model);
 }
 
-const struct arch_model_quality *
-arch_model_quality(const struct arch_model *model) {
+const struct arch_model_quality *arch_model_quality(const struct arch_model *model) {
     return &model->quality;
 }
 
@@ -95,8 +93,7 @@ static void fitting_finish(struct fitting *f) {
     free(f->guess);
 }
 
-static bool fitting_init(struct fitting *f, struct arch_model *model, int n,
-                         uint64_t seed) {
+static bool fitting_init(struct fitting *f, struct arch_model *model, int n, uint64_t seed) {
     size_t rows = (size_t)n, cells = rows * (size_t)model->p;
     *f = (struct fitting){.model = model,
                           .n = n,
@@ -185,8 +182,8 @@ static int validate_perceptrons(struct fitting *f) {
         if (code < 0)
             return code;
         for (int i = first; i < last; i++)
-            f->guess[i] =
-                a->bias + a->unit * (double)mlp_predict(&mlp, f->x + (size_t)i * (size_t)f->p, NULL);
+            f->guess[i] = a->bias + a->unit * (double)mlp_predict(
+                                                  &mlp, f->x + (size_t)i * (size_t)f->p, NULL);
         mlp_finish(&mlp);
     }
     return 0;
@@ -342,8 +339,7 @@ static int read_floats(const cJSON *doc, const char *at, const char *key, size_t
     return 0;
 }
 
-static int read_quality(struct arch_model *a, const cJSON *doc, const char *at,
-                        struct err *err) {
+static int read_quality(struct arch_model *a, const cJSON *doc, const char *at, struct err *err) {
     struct arch_model_quality *q = &a->quality;
     int64_t n = 0, folds = 0;
     int model = 0;
@@ -368,8 +364,7 @@ static int read_quality(struct arch_model *a, const cJSON *doc, const char *at,
     return code;
 }
 
-static int read_weights(struct arch_model *a, const cJSON *doc, const char *at,
-                        struct err *err) {
+static int read_weights(struct arch_model *a, const cJSON *doc, const char *at, struct err *err) {
     int code = read_floats(doc, at, "mean", (size_t)a->p, err, a->mean);
     if (code == 0)
         code = read_floats(doc, at, "scale", (size_t)a->p, err, a->scale);
@@ -389,15 +384,15 @@ static int read_weights(struct arch_model *a, const cJSON *doc, const char *at,
 }
 
 int arch_model_from_json(const struct space *space, const cJSON *doc, const char *at,
-                                 struct err *err, struct arch_model **ret_model) {
+                         struct err *err, struct arch_model **ret_model) {
     struct arch_model *a = NULL;
     const char *fingerprint;
     int code = json_string(doc, at, "space_fingerprint", 1, HASH_TEXT - 1, err, &fingerprint);
     if (code < 0)
         return code;
     if (strcmp(fingerprint, space->fingerprint) != 0)
-        return err_set(err, ESP_EMISMATCH, at,
-                       "this model was fitted on another space than %s", space->name);
+        return err_set(err, ESP_EMISMATCH, at, "this model was fitted on another space than %s",
+                       space->name);
     code = model_create(space, err, &a);
     if (code == 0)
         code = read_quality(a, doc, at, err);

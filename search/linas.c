@@ -1,6 +1,6 @@
-/* Predictor in the loop, as LINAS (Cummings et al. 2022): what was evaluated teaches a model of each
- * objective; NSGA-II runs on the models, thousands of archs for the price of none; the best that it
- * finds and that are unseen are asked for; and again.
+/* Predictor in the loop, as LINAS (Cummings et al. 2022): what was evaluated teaches a model of
+ * each objective; NSGA-II runs on the models, thousands of archs for the price of none; the best
+ * that it finds and that are unseen are asked for; and again.
  *
  * Deviations: the evaluated archs with their true values are the first population of the inner
  * search, so that what it finds are improvements on them, and the choice among those spreads over
@@ -9,45 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "base/memory.h"
 #include "search/arch_model.h"
 #include "search/pareto.h"
-#include "search/sampling.h"
-#include "search/seen.h"
-#include "search/strategy.h"
+#include "search/told.h"
 
 enum {
     INNER_POPULATION = 100,
     INNER_GENERATIONS = 25,
     FOUND_MAX = INNER_POPULATION * INNER_GENERATIONS,
     EXPLORE = 10,
-    TRIES = 64,
     LEARNT_MAX = 4000 /* evaluations that a model is fitted on: the newest */
 };
 
-struct linas {
-    struct strategy_config config;
-    struct seen seen;
-    int64_t asked; /* archs; keys the random numbers */
-    int n, capacity;
-    struct outcome *told; /* usable ones, in the order of telling */
-};
-
 static int linas_create(const struct strategy_config *config, struct err *err, void **ret_state) {
-    struct linas *search = mem_array(1, sizeof *search);
-    if (!search)
-        return err_set(err, ESP_ENOMEM, NULL, "no memory for a strategy");
-    search->config = *config;
-    *ret_state = search;
-    return 0;
-}
-
-static void linas_destroy(void *state) {
-    struct linas *search = state;
-    seen_finish(&search->seen);
-    free(search->told);
-    free(search);
+    return told_create(config, LEARNT_MAX, err, ret_state);
 }
 
 /* Models of all costs and of the violation. NULL stands for what never varied. */
@@ -66,12 +42,12 @@ static double value_of(const struct outcome *outcome, int k, int n_objectives) {
     return k < n_objectives ? outcome->costs[k] : outcome->violation;
 }
 
-static int fit_one(const struct linas *search, int k, struct arch_sample *samples, struct err *err,
+static int fit_one(const struct told *search, int k, struct arch_sample *samples, struct err *err,
                    struct models *models) {
     bool varies = false;
     for (int i = 0; i < search->n; i++) {
-        double value = value_of(&search->told[i], k, models->n_objectives);
-        samples[i] = (struct arch_sample){search->told[i].arch, value};
+        double value = value_of(&search->outcomes[i], k, models->n_objectives);
+        samples[i] = (struct arch_sample){search->outcomes[i].arch, value};
         varies |= fabs(value - samples[0].value) > 1e-6 * fabs(value);
     }
     models->constant[k] = samples[0].value;
@@ -81,7 +57,7 @@ static int fit_one(const struct linas *search, int k, struct arch_sample *sample
     return arch_model_fit(search->config.space, samples, search->n, options, err, &models->of[k]);
 }
 
-static int models_fit(const struct linas *search, struct err *err, struct models *ret_models) {
+static int models_fit(const struct told *search, struct err *err, struct models *ret_models) {
     struct arch_sample *samples = mem_array((size_t)search->n, sizeof *samples);
     int code = samples ? 0 : err_set(err, ESP_ENOMEM, NULL, "no memory for a strategy");
     *ret_models = (struct models){.n_objectives = search->config.n_objectives};
@@ -111,18 +87,18 @@ static int models_run(struct models *models, struct outcome *outcome, struct err
 }
 
 /* NSGA-II on the models, beginning with what was evaluated. ret_found has room for FOUND_MAX. */
-static int search_models(const struct linas *search, struct models *models, struct err *err,
+static int search_models(const struct told *search, struct models *models, struct err *err,
                          struct outcome *ret_found, int *ret_n) {
     struct strategy_config config = search->config;
     struct arch archs[INNER_POPULATION];
     struct strategy *inner;
-    struct rng rng = rng_make(search->config.seed, RNG_SEARCH, (uint64_t)search->asked, 1);
+    struct rng rng = told_rng(search, 1);
     config.seed = rng_u64(&rng);
     config.population = INNER_POPULATION;
     int n = 0, code = strategy_create("nsga2", &config, err, &inner);
     if (code < 0)
         return code;
-    code = strategy_tell(inner, search->told, search->n, err);
+    code = strategy_tell(inner, search->outcomes, search->n, err);
     for (int g = 0; g < INNER_GENERATIONS && code >= 0; g++) {
         int asked = strategy_ask(inner, INNER_POPULATION, err, archs);
         code = asked;
@@ -169,7 +145,7 @@ static void measure_ranges(struct pool *pool) {
     }
 }
 
-static int pool_init(const struct linas *search, const struct outcome *found, int n_found,
+static int pool_init(const struct told *search, const struct outcome *found, int n_found,
                      struct pool *pool) {
     size_t n = (size_t)(n_found + search->n), m = (size_t)search->config.n_objectives;
     *pool = (struct pool){.n = (int)n,
@@ -183,7 +159,7 @@ static int pool_init(const struct linas *search, const struct outcome *found, in
         return ESP_ENOMEM;
     for (size_t i = 0; i < n; i++) {
         const struct outcome *o =
-            (int)i < n_found ? &found[i] : &search->told[(int)i - n_found];
+            (int)i < n_found ? &found[i] : &search->outcomes[(int)i - n_found];
         memcpy(pool->costs + i * m, o->costs, m * sizeof(double));
         pool->violations[i] = o->violation;
         pool->distance[i] = INFINITY;
@@ -196,8 +172,8 @@ static void take(struct pool *pool, int taken) {
     for (int i = 0; i < pool->n_found; i++) {
         double sum = 0;
         for (int k = 0; k < pool->m; k++) {
-            double d = (pool->costs[i * pool->m + k] - pool->costs[taken * pool->m + k]) /
-                       pool->range[k];
+            double d =
+                (pool->costs[i * pool->m + k] - pool->costs[taken * pool->m + k]) / pool->range[k];
             sum += d * d;
         }
         pool->distance[i] = fmin(pool->distance[i], sum);
@@ -214,17 +190,17 @@ static int furthest(const struct pool *pool, int rank) {
 }
 
 /* Rank by rank, spread over each: the evaluated ones of the first rank count as taken. */
-static int choose(struct linas *search, struct pool *pool, int n_ranks,
-                  const struct outcome *found, int n, struct err *err, struct arch *ret_archs) {
+static int choose(struct told *search, struct pool *pool, int n_ranks, const struct outcome *found,
+                  int n, struct err *err, struct arch *ret_archs) {
     int made = 0;
     for (int i = pool->n_found; i < pool->n; i++)
         if (pool->ranks[i] == 0)
             take(pool, i);
     for (int rank = 0; rank < n_ranks && made < n; rank++)
         for (int at; made < n && (at = furthest(pool, rank)) >= 0;) {
-            int added = seen_add(&search->seen, &found[at].arch);
+            int added = told_ask(search, &found[at].arch, err);
             if (added < 0)
-                return err_set(err, added, NULL, "no memory for the archs asked before");
+                return added;
             pool->ranks[at] = -1;
             take(pool, at);
             ret_archs[made] = found[at].arch;
@@ -234,7 +210,7 @@ static int choose(struct linas *search, struct pool *pool, int n_ranks,
 }
 
 /* Up to n archs by the models. */
-static int ask_models(struct linas *search, int n, struct err *err, struct arch *ret_archs) {
+static int ask_models(struct told *search, int n, struct err *err, struct arch *ret_archs) {
     struct models models;
     struct pool pool = {0};
     struct outcome *found = mem_array(FOUND_MAX, sizeof *found);
@@ -255,37 +231,21 @@ static int ask_models(struct linas *search, int n, struct err *err, struct arch 
     return code;
 }
 
-/* An arch that nothing but the seed proposes. */
-static int ask_blind(struct linas *search, bool founder, struct err *err, struct arch *ret_arch) {
-    int added = 0;
-    for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
-        struct rng rng = rng_make(search->config.seed, RNG_SEARCH, (uint64_t)search->asked,
-                                  2 + (uint32_t)attempt);
-        if (attempt == 0 && founder)
-            sample_founder(search->config.space, search->asked, &rng, ret_arch);
-        else if (attempt < TRIES / 2)
-            sample_leaning(search->config.space, &rng, 2 * rng_unit(&rng) - 1, ret_arch);
-        else
-            arch_random(search->config.space, &rng, ret_arch);
-        added = seen_add(&search->seen, ret_arch);
-    }
-    return added < 0 ? err_set(err, added, NULL, "no memory for the archs asked before") : added;
-}
-
 static int linas_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
-    struct linas *search = state;
+    struct told *search = state;
     int first = search->config.population < ARCH_MODEL_SAMPLES_MIN ? ARCH_MODEL_SAMPLES_MIN
                                                                    : search->config.population;
-    bool learnt = search->asked >= first && search->n >= ARCH_MODEL_SAMPLES_MIN;
+    /* A space that is mostly known has little left to be guided to. */
+    bool learnt = search->asked >= first && search->n >= ARCH_MODEL_SAMPLES_MIN &&
+                  2.0 * search->seen.n < space_cardinality(search->config.space);
     int made = 0, code;
     if (learnt) {
         made = code = ask_models(search, n - n / EXPLORE, err, ret_archs);
         if (code < 0)
             return code;
-        search->asked += made;
     }
-    for (; made < n; made++, search->asked++) {
-        code = ask_blind(search, search->asked < first, err, &ret_archs[made]);
+    for (; made < n; made++) {
+        code = told_ask_blind(search, search->asked < first, err, &ret_archs[made]);
         if (code < 0)
             return code;
         if (code == 0)
@@ -294,99 +254,14 @@ static int linas_ask(void *state, int n, struct err *err, struct arch *ret_archs
     return made;
 }
 
-static int find_told(const struct linas *search, const struct arch *arch) {
-    for (int i = 0; i < search->n; i++)
-        if (arch_equal(&search->told[i].arch, arch))
-            return i;
-    return -1;
-}
-
-static void remove_told(struct linas *search, int at) {
-    search->n--;
-    memmove(search->told + at, search->told + at + 1,
-            (size_t)(search->n - at) * sizeof *search->told);
-}
-
-static int learn(struct linas *search, const struct outcome *outcome, struct err *err) {
-    int at = find_told(search, &outcome->arch);
-    bool usable = outcome_usable(&search->config, outcome);
-    if (at >= 0 && usable)
-        search->told[at] = *outcome;
-    else if (at >= 0)
-        remove_told(search, at);
-    if (at >= 0 || !usable)
-        return 0;
-    if (search->n == LEARNT_MAX)
-        remove_told(search, 0);
-    if (search->n == search->capacity) {
-        int capacity = search->capacity ? 2 * search->capacity : 64;
-        struct outcome *grown = reallocarray(search->told, (size_t)capacity, sizeof *grown);
-        if (!grown)
-            return err_set(err, ESP_ENOMEM, NULL, "no memory for what was evaluated");
-        search->told = grown;
-        search->capacity = capacity;
-    }
-    search->told[search->n++] = *outcome;
-    return 0;
-}
-
-static int linas_tell(void *state, const struct outcome *outcomes, int n, struct err *err) {
-    struct linas *search = state;
-    for (int i = 0; i < n; i++) {
-        if (seen_add(&search->seen, &outcomes[i].arch) < 0)
-            return err_set(err, ESP_ENOMEM, NULL, "no memory for the archs asked before");
-        int code = learn(search, &outcomes[i], err);
-        if (code < 0)
-            return code;
-    }
-    return 0;
-}
-
-static cJSON *linas_save(void *state) {
-    const struct linas *search = state;
-    cJSON *doc = cJSON_CreateObject(), *seen = seen_save(&search->seen), *list = NULL;
-    bool ok = doc && seen && cJSON_AddNumberToObject(doc, "asked", (double)search->asked) &&
-              (list = cJSON_AddArrayToObject(doc, "evaluated"));
-    for (int i = 0; ok && i < search->n; i++) {
-        cJSON *item = outcome_save(&search->config, &search->told[i]);
-        ok = item && cJSON_AddItemToArray(list, item);
-    }
-    ok = ok && cJSON_AddItemToObject(doc, "seen", seen);
-    if (ok)
-        return doc;
-    cJSON_Delete(seen);
-    cJSON_Delete(doc);
-    return NULL;
-}
-
-static int linas_load(void *state, const cJSON *doc, const char *at, struct err *err) {
-    struct linas *search = state;
-    const cJSON *list, *item;
-    int code = json_int(doc, at, "asked", 0, INT64_C(1) << 50, err, &search->asked);
-    if (code == 0)
-        code = json_array(doc, at, "evaluated", 0, LEARNT_MAX, err, &list);
-    if (code == 0)
-        code = seen_load(&search->seen, cJSON_GetObjectItemCaseSensitive(doc, "seen"), at, err);
-    if (code < 0)
-        return code;
-    cJSON_ArrayForEach(item, list) {
-        struct outcome outcome;
-        code = outcome_load(&search->config, item, at, err, &outcome);
-        if (code == 0)
-            code = learn(search, &outcome, err);
-        if (code < 0)
-            return code;
-    }
-    return 0;
-}
-
 const struct strategy_type strategy_linas = {
     .name = "linas",
-    .help = "predictor in the loop: learns from what was evaluated, searches on that, asks for the best",
+    .help = "predictor in the loop: learns from what was evaluated, searches on that, asks for the "
+            "best",
     .create = linas_create,
-    .destroy = linas_destroy,
+    .destroy = told_destroy,
     .ask = linas_ask,
-    .tell = linas_tell,
-    .save = linas_save,
-    .load = linas_load,
+    .tell = told_tell,
+    .save = told_save,
+    .load = told_load,
 };

@@ -14,6 +14,7 @@
 #include "search/sampling.h"
 #include "search/seen.h"
 #include "search/strategy.h"
+#include "search/variation.h"
 
 enum { TRIES = 64, TRIES_BEFORE_RANDOM = 32 };
 
@@ -25,8 +26,6 @@ struct member {
 
 struct nsga2 {
     struct strategy_config config;
-    struct gene genes[SPACE_GENES_MAX];
-    int n_genes;
     struct seen seen;
     int64_t asked; /* children made; keys the random numbers */
     int n, capacity;
@@ -38,7 +37,6 @@ static int nsga2_create(const struct strategy_config *config, struct err *err, v
     if (!search)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a strategy");
     search->config = *config;
-    search->n_genes = space_genes(config->space, search->genes);
     *ret_state = search;
     return 0;
 }
@@ -58,41 +56,6 @@ static const struct member *tournament(const struct nsga2 *search, struct rng *r
     return a->crowding >= b->crowding ? a : b;
 }
 
-/* Uniform crossover of each gene; of a block that one parent does not have, the other's choices;
- * of one that neither has, random ones, which count if the child grows deeper. */
-static struct arch cross(const struct nsga2 *search, struct rng *rng, const struct arch *a,
-                         const struct arch *b) {
-    const struct space *space = search->config.space;
-    struct arch child = {0};
-    bool mixed = rng_unit(rng) < search->config.crossover;
-    for (int i = 0; i < search->n_genes; i++) {
-        const struct gene *gene = &search->genes[i];
-        bool in_a = arch_gene_active(space, a, gene), in_b = arch_gene_active(space, b, gene);
-        int choice;
-        if (in_a && (!in_b || !mixed || rng_below(rng, 2) == 0))
-            choice = arch_gene(a, gene);
-        else if (in_b && (in_a || mixed))
-            choice = arch_gene(b, gene);
-        else
-            choice = (int)rng_below(rng, (uint32_t)gene->n_choices);
-        arch_set_gene(&child, gene, choice);
-    }
-    return child;
-}
-
-/* Redraws each choice with the given chance, kernel size and expand ratio of a block together (Cai
- * et al. 2020, as in once-for-all's evolution). */
-static void mutate(const struct nsga2 *search, struct rng *rng, double chance, struct arch *child) {
-    bool redraw = false;
-    for (int i = 0; i < search->n_genes; i++) {
-        const struct gene *gene = &search->genes[i];
-        if (gene->kind != GENE_EXPAND)
-            redraw = rng_unit(rng) < chance;
-        if (redraw)
-            arch_set_gene(child, gene, (int)rng_below(rng, (uint32_t)gene->n_choices));
-    }
-}
-
 static void make_child(const struct nsga2 *search, struct rng *rng, int attempt,
                        struct arch *ret_arch) {
     if (attempt >= TRIES_BEFORE_RANDOM) {
@@ -106,10 +69,10 @@ static void make_child(const struct nsga2 *search, struct rng *rng, int attempt,
     const struct member *a = tournament(search, rng), *b = tournament(search, rng);
     /* The more often a child was known already, the further from its parents the next one. */
     double chance = fmin(search->config.mutation * (1 + 0.25 * attempt), 1);
-    struct arch child = cross(search, rng, &a->outcome.arch, &b->outcome.arch);
-    mutate(search, rng, chance, &child);
-    arch_canonicalise(search->config.space, &child);
-    *ret_arch = child;
+    vary_cross(search->config.space, rng, search->config.crossover, &a->outcome.arch,
+               &b->outcome.arch, ret_arch);
+    vary_mutate(search->config.space, rng, chance, ret_arch);
+    arch_canonicalise(search->config.space, ret_arch);
 }
 
 static int nsga2_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
@@ -296,7 +259,7 @@ static int nsga2_load(void *state, const cJSON *doc, const char *at, struct err 
 
 const struct strategy_type strategy_nsga2 = {
     .name = "nsga2",
-    .help = "NSGA-II: evolves a population towards the Pareto front, constraints by domination",
+    .help = "NSGA-II: a population evolves towards the Pareto front, limits by domination",
     .create = nsga2_create,
     .destroy = nsga2_destroy,
     .ask = nsga2_ask,

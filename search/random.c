@@ -74,7 +74,7 @@ static int random_load(void *state, const cJSON *doc, const char *at, struct err
 
 const struct strategy_type strategy_random = {
     .name = "random",
-    .help = "Draws every choice at random, never the same subnet twice: the baseline",
+    .help = "every choice at random, never the same subnet twice: the baseline",
     .create = random_create,
     .destroy = random_destroy,
     .ask = random_ask,

@@ -38,6 +38,9 @@ static const struct column fields[] = {
     {"job", "job", CELL_TEXT},
     {"created", "created_at", CELL_TIME}};
 static const struct resource searches = RESOURCE("/searches", list, fields);
+static const struct column strategy_list[] = {{"NAME", "name", CELL_TEXT},
+                                              {"DOES", "help", CELL_TEXT}};
+static const struct resource strategies = RESOURCE("/strategies", strategy_list, strategy_list);
 
 struct search_options {
     const char *supernet, *profile, *strategy, *baseline, *accuracy, *method;
@@ -107,7 +110,8 @@ static int create_run(struct cli *cli, int argc, char **argv) {
         {"max-params", 0, OPTION_REAL, "0", 0, 1e15, "", "hard limit", &o.max_params},
         {"max-memory", 0, OPTION_REAL, "0", 0, 1e12, "kB",
          "hard limit of the peak activation memory", &o.max_memory_kb},
-        {"strategy", 0, OPTION_TEXT, "nsga2", 1, 32, "", "nsga2, linas or random", &o.strategy},
+        {"strategy", 0, OPTION_TEXT, "nsga2", 1, 32, "", "its name: espalier search strategies",
+         &o.strategy},
         {"baseline", 0, OPTION_TEXT, NULL, 1, 32, "",
          "beside it at equal budget, or none (default: random beside another strategy)",
          &o.baseline},
@@ -141,6 +145,10 @@ static int create_run(struct cli *cli, int argc, char **argv) {
 
 static int ls_run(struct cli *cli, int argc, char **argv) {
     return resource_list(cli, &searches, argc, argv);
+}
+
+static int strategies_run(struct cli *cli, int argc, char **argv) {
+    return resource_list(cli, &strategies, argc, argv);
 }
 
 static int show_run(struct cli *cli, int argc, char **argv) {
@@ -383,6 +391,8 @@ const struct cli_command cli_search_ls = {"search", "ls", "", "searches", ls_run
 const struct cli_command cli_search_show = {"search", "show", "SEARCH", "one search", show_run};
 const struct cli_command cli_search_front = {"search", "front", "SEARCH",
                                              "its Pareto front as a table", front_run};
+const struct cli_command cli_search_strategies = {"search", "strategies", "",
+                                                  "how a search can be done", strategies_run};
 const struct cli_command cli_search_cancel = {"search", "cancel", "SEARCH...",
                                               "stop searches; they can be resumed", cancel_run};
 const struct cli_command cli_search_resume = {"search", "resume", "SEARCH...",

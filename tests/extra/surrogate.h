@@ -1,5 +1,6 @@
-/* Accuracy of any subnet, as tests/bench/run-search fitted it to measured ones on the canonical one-hot features
- * (arch_features): what search strategies of this and other programs are compared on. */
+/* Accuracy of any subnet, as tests/bench/run-search fitted it to measured ones on the canonical
+ * one-hot features (arch_features): what search strategies of this and other programs are compared
+ * on. */
 #pragma once
 
 #include "space/arch.h"

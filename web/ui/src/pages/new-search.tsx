@@ -38,6 +38,7 @@ function problemsOf(error: ApiError, limits: Limit[]): Problem[] {
 export function NewSearch() {
   const supernets = useLoaded(() => list<Supernet>('/supernets'), 'supernets', ['supernet']);
   const profiles = useLoaded(() => list<Profile>('/profiles'), 'profiles', ['device']);
+  const strategies = useLoaded(() => list<{ name: string; help: string }>('/strategies'), 'strategies');
   const [supernet, setSupernet] = useState('');
   const [profile, setProfile] = useState('');
   const [problems, setProblems] = useState<Problem[]>([]);
@@ -99,7 +100,7 @@ export function NewSearch() {
           <label class="field"><span>Peak activation memory at most (kB)</span><input name="max_memory" type="number" min="0" step="any" placeholder="none" />{problem('/peak_activation_bytes')}</label>
         </Card>
         <Card title="How">
-          <label class="field"><span>Strategy</span><select name="strategy"><option value="nsga2">NSGA-II</option><option value="linas">LINAS: predictor in the loop</option><option value="random">random</option></select>{problem('/strategy')}</label>
+          <label class="field"><span>Strategy</span><select name="strategy">{(strategies.data ?? [{ name: 'nsga2', help: '' }]).map((s) => <option key={s.name} value={s.name} selected={s.name === 'nsga2'} title={s.help}>{s.name}</option>)}</select>{problem('/strategy')}</label>
           <label class="check"><input type="checkbox" name="baseline" defaultChecked /> random search beside it, at equal budget</label>
           <label class="field"><span>Accuracy</span><select name="accuracy"><option value="predicted">predicted, the front evaluated</option><option value="evaluated">every candidate evaluated (slow)</option></select>{problem('/accuracy')}</label>
           <label class="field"><span>Measuring the front on the board</span><select name="method"><option value="full">fully: 1 to 4 s a network</option><option value="brief">briefly: wider intervals</option></select>{problem('/method')}</label>

@@ -1,0 +1,65 @@
+/* Regularised ("aging") evolution (Real et al. 2019): a child of the best of a few drawn members, changed
+ * in one choice; it joins the population and the oldest leaves.
+ *
+ * Deviations: better is decided by constrained domination, so that there may be several objectives;
+ * no arch is asked twice, so that a child whose like is known is changed once more. */
+#include "search/pareto.h"
+#include "search/told.h"
+#include "search/variation.h"
+
+enum { TRIES = 48, DRAWN_SHARE = 4 /* of the population: 64 draw 16 */ };
+
+static int aging_create(const struct strategy_config *config, struct err *err, void **ret_state) {
+    return told_create(config, config->population, err, ret_state);
+}
+
+static const struct outcome *tournament(const struct told *search, struct rng *rng) {
+    const struct outcome *best = &search->outcomes[rng_below(rng, (uint32_t)search->n)];
+    for (int i = 1; i < search->config.population / DRAWN_SHARE; i++) {
+        const struct outcome *other = &search->outcomes[rng_below(rng, (uint32_t)search->n)];
+        if (pareto_dominates_constrained(other->costs, other->violation, best->costs,
+                                         best->violation, search->config.n_objectives))
+            best = other;
+    }
+    return best;
+}
+
+static int ask_child(struct told *search, struct err *err, struct arch *ret_arch) {
+    int added = 0;
+    for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
+        struct rng rng = told_rng(search, attempt);
+        *ret_arch = tournament(search, &rng)->arch;
+        for (int step = 0; step <= attempt / 8; step++)
+            vary_step(search->config.space, &rng, ret_arch);
+        arch_canonicalise(search->config.space, ret_arch);
+        added = told_ask(search, ret_arch, err);
+    }
+    return added;
+}
+
+static int aging_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
+    struct told *search = state;
+    int made = 0;
+    for (; made < n; made++) {
+        bool founder = search->asked < search->config.population || search->n == 0;
+        int added = founder ? 0 : ask_child(search, err, &ret_archs[made]);
+        if (added == 0)
+            added = told_ask_blind(search, founder, err, &ret_archs[made]);
+        if (added < 0)
+            return added;
+        if (added == 0)
+            break;
+    }
+    return made;
+}
+
+const struct strategy_type strategy_aging = {
+    .name = "aging",
+    .help = "regularised evolution: changes one choice of the best of a few; the oldest leaves",
+    .create = aging_create,
+    .destroy = told_destroy,
+    .ask = aging_ask,
+    .tell = told_tell,
+    .save = told_save,
+    .load = told_load,
+};

@@ -1,0 +1,145 @@
+#include "search/told.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "search/sampling.h"
+
+enum { TRIES = 64, TRIES_OF_STRATEGY = 1 << 16 /* attempts below are the strategy's own */ };
+
+int told_create(const struct strategy_config *config, int max, struct err *err, void **ret_state) {
+    struct told *told = mem_array(1, sizeof *told);
+    if (!told)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a strategy");
+    told->config = *config;
+    told->max = max;
+    *ret_state = told;
+    return 0;
+}
+
+void told_destroy(void *state) {
+    struct told *told = state;
+    seen_finish(&told->seen);
+    free(told->outcomes);
+    free(told);
+}
+
+static int find(const struct told *told, const struct arch *arch) {
+    for (int i = 0; i < told->n; i++)
+        if (arch_equal(&told->outcomes[i].arch, arch))
+            return i;
+    return -1;
+}
+
+static void take_out(struct told *told, int at) {
+    told->n--;
+    memmove(told->outcomes + at, told->outcomes + at + 1,
+            (size_t)(told->n - at) * sizeof *told->outcomes);
+}
+
+static int append(struct told *told, const struct outcome *outcome, struct err *err) {
+    if (told->n == told->max)
+        take_out(told, 0);
+    if (told->n == told->capacity) {
+        int capacity = told->capacity ? 2 * told->capacity : 64;
+        struct outcome *grown = reallocarray(told->outcomes, (size_t)capacity, sizeof *grown);
+        if (!grown)
+            return err_set(err, ESP_ENOMEM, NULL, "no memory for what was evaluated");
+        told->outcomes = grown;
+        told->capacity = capacity;
+    }
+    told->outcomes[told->n++] = *outcome;
+    return 0;
+}
+
+/* One of an arch that is there replaces it in its place, or removes it if it is not usable. */
+static int put(struct told *told, const struct outcome *outcome, struct err *err) {
+    int at = find(told, &outcome->arch);
+    bool usable = outcome_usable(&told->config, outcome);
+    if (at < 0)
+        return usable ? append(told, outcome, err) : 0;
+    if (usable)
+        told->outcomes[at] = *outcome;
+    else
+        take_out(told, at);
+    return 0;
+}
+
+int told_tell(void *state, const struct outcome *outcomes, int n, struct err *err) {
+    struct told *told = state;
+    for (int i = 0; i < n; i++) {
+        if (seen_add(&told->seen, &outcomes[i].arch) < 0)
+            return err_set(err, ESP_ENOMEM, NULL, "no memory for the archs asked before");
+        int code = put(told, &outcomes[i], err);
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+cJSON *told_save(void *state) {
+    const struct told *told = state;
+    cJSON *doc = cJSON_CreateObject(), *seen = seen_save(&told->seen), *list = NULL;
+    bool ok = doc && seen && cJSON_AddNumberToObject(doc, "asked", (double)told->asked) &&
+              (list = cJSON_AddArrayToObject(doc, "told"));
+    for (int i = 0; ok && i < told->n; i++) {
+        cJSON *item = outcome_save(&told->config, &told->outcomes[i]);
+        ok = item && cJSON_AddItemToArray(list, item);
+    }
+    ok = ok && cJSON_AddItemToObject(doc, "seen", seen);
+    if (ok)
+        return doc;
+    cJSON_Delete(seen);
+    cJSON_Delete(doc);
+    return NULL;
+}
+
+int told_load(void *state, const cJSON *doc, const char *at, struct err *err) {
+    struct told *told = state;
+    const cJSON *list, *item;
+    int code = json_int(doc, at, "asked", 0, INT64_C(1) << 50, err, &told->asked);
+    if (code == 0)
+        code = json_array(doc, at, "told", 0, told->max, err, &list);
+    if (code == 0)
+        code = seen_load(&told->seen, cJSON_GetObjectItemCaseSensitive(doc, "seen"), at, err);
+    if (code < 0)
+        return code;
+    cJSON_ArrayForEach(item, list) {
+        struct outcome outcome;
+        code = outcome_load(&told->config, item, at, err, &outcome);
+        if (code == 0)
+            code = put(told, &outcome, err);
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+struct rng told_rng(const struct told *told, int attempt) {
+    return rng_make(told->config.seed, RNG_SEARCH, (uint64_t)told->asked, (uint32_t)attempt);
+}
+
+int told_ask(struct told *told, const struct arch *arch, struct err *err) {
+    int added = seen_add(&told->seen, arch);
+    if (added < 0)
+        return err_set(err, added, NULL, "no memory for the archs asked before");
+    told->asked += added;
+    return added;
+}
+
+int told_ask_blind(struct told *told, bool founder, struct err *err, struct arch *ret_arch) {
+    int added = 0;
+    for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
+        struct rng rng = told_rng(told, TRIES_OF_STRATEGY + attempt);
+        if (attempt == 0 && founder)
+            sample_founder(told->config.space, told->asked, &rng, ret_arch);
+        else if (attempt < TRIES / 2)
+            sample_leaning(told->config.space, &rng, 2 * rng_unit(&rng) - 1, ret_arch);
+        else
+            arch_random(told->config.space, &rng, ret_arch);
+        added = told_ask(told, ret_arch, err);
+    }
+    return added;
+}
