@@ -1,5 +1,5 @@
-/* Regularised ("aging") evolution (Real et al. 2019): a child of the best of a few drawn members, changed
- * in one choice; it joins the population and the oldest leaves.
+/* Regularised ("aging") evolution (Real et al. 2019): a child of the best of a few drawn members,
+ * changed in one choice; it joins the population and the oldest leaves.
  *
  * Deviations: better is decided by constrained domination, so that there may be several objectives;
  * no arch is asked twice, so that a child whose like is known is changed once more. */

@@ -1,5 +1,5 @@
-/* Every arch of the space once, in an order without pattern: number k is (start + k step) mod N of all
- * N archs, start and step from the seed. */
+/* Every arch of the space once, in an order without pattern: number k is (start + k step) mod N of
+ * all N archs, start and step from the seed. */
 #include <stdlib.h>
 
 #include "base/json.h"

@@ -1,5 +1,5 @@
-/* Pareto local search: from the front of what was told, to archs that differ in one choice. Where all
- * neighbours of the front are known it goes on from leaning random archs. */
+/* Pareto local search: from the front of what was told, to archs that differ in one choice. Where
+ * all neighbours of the front are known it goes on from leaning random archs. */
 #include <stdlib.h>
 #include <string.h>
 

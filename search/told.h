@@ -1,6 +1,6 @@
 /* The state of strategies that reckon with what they were told: the newest usable outcomes in the
- * order of telling, what was asked, and a count that keys random numbers. Such a strategy is its ask
- * alone; the rest of a strategy_type is here. */
+ * order of telling, what was asked, and a count that keys random numbers. Such a strategy is its
+ * ask alone; the rest of a strategy_type is here. */
 #pragma once
 
 #include "search/seen.h"

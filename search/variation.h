@@ -1,5 +1,5 @@
-/* Children of archs. None is canonical afterwards: genes of blocks beyond the depth count if the child
- * grows deeper. */
+/* Children of archs. None is canonical afterwards: genes of blocks beyond the depth count if the
+ * child grows deeper. */
 #pragma once
 
 #include "space/arch.h"
