@@ -18,7 +18,7 @@ static void op_done(struct store_call *call, int code, const struct err *err) {
 }
 
 int fleet_run(struct fixture *f, struct work *op,
-               int (*fn)(struct store_tx *tx, struct work *op, struct err *err)) {
+              int (*fn)(struct store_tx *tx, struct work *op, struct err *err)) {
     op->fn = fn;
     op->done = false;
     op->call = (struct store_call){.run = run_op, .done = op_done};
@@ -102,7 +102,7 @@ int fleet_enrol(struct fixture *f, const char *machine) {
 }
 
 int fleet_connect_board(struct fixture *f, const char *machine, const char *threads,
-                         const char *fingerprint) {
+                        const char *fingerprint) {
     cJSON *body = fleet_introduction(machine, threads, fingerprint);
     struct work op = {.body = body, .a = f->device};
     int r = fleet_run(f, &op, do_connect);
@@ -203,7 +203,7 @@ void fleet_expire(struct fixture *f, const char *lease) {
 }
 
 cJSON *fleet_result_body(const char *lease, const char *measurement, int attempt,
-                          const char *status) {
+                         const char *status) {
     static int keys;
     char key[32];
     const double samples[] = {90, 100, 110};
@@ -239,7 +239,7 @@ int fleet_send_result(struct fixture *f, const cJSON *body) {
 }
 
 int fleet_send_new(struct fixture *f, const char *lease, const char *measurement, int attempt,
-                    const char *status) {
+                   const char *status) {
     cJSON *body = fleet_result_body(lease, measurement, attempt, status);
     int r = fleet_send_result(f, body);
     cJSON_Delete(body);
@@ -260,8 +260,9 @@ int fleet_measure_all(struct fixture *f, const char *status) {
     const char *lease = cJSON_GetStringValue(cJSON_GetObjectItem(op.doc, "lease_id"));
     cJSON_ArrayForEach(item, cJSON_GetObjectItem(op.doc, "items")) {
         assert_int_equal(
-            fleet_send_new(f, lease, cJSON_GetStringValue(cJSON_GetObjectItem(item, "measurement_id")),
-                     (int)cJSON_GetNumberValue(cJSON_GetObjectItem(item, "attempt")), status),
+            fleet_send_new(f, lease,
+                           cJSON_GetStringValue(cJSON_GetObjectItem(item, "measurement_id")),
+                           (int)cJSON_GetNumberValue(cJSON_GetObjectItem(item, "attempt")), status),
             201);
         n++;
     }

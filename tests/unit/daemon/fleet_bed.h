@@ -48,7 +48,7 @@ struct work {
 };
 
 int fleet_run(struct fixture *f, struct work *op,
-               int (*fn)(struct store_tx *tx, struct work *op, struct err *err));
+              int (*fn)(struct store_tx *tx, struct work *op, struct err *err));
 void fleet_open_store(struct fixture *f);
 void fleet_close_store(struct fixture *f);
 int64_t fleet_number(struct fixture *f, const char *literal, const char *id);
@@ -59,7 +59,7 @@ int do_connect(struct store_tx *tx, struct work *op, struct err *err);
 void fleet_note_welcome(struct fixture *f, cJSON *doc);
 int fleet_enrol(struct fixture *f, const char *machine);
 int fleet_connect_board(struct fixture *f, const char *machine, const char *threads,
-                         const char *fingerprint);
+                        const char *fingerprint);
 int fleet_start(void **state);
 int fleet_stop(void **state);
 /* A network called graph (its identity); the id goes to ret_id. */
@@ -71,11 +71,11 @@ int fleet_ack(struct fixture *f, const char *lease);
 int do_expire(struct store_tx *tx, struct work *op, struct err *err);
 void fleet_expire(struct fixture *f, const char *lease);
 cJSON *fleet_result_body(const char *lease, const char *measurement, int attempt,
-                          const char *status);
+                         const char *status);
 /* The answer's HTTP status, or an error. */
 int fleet_send_result(struct fixture *f, const cJSON *body);
 int fleet_send_new(struct fixture *f, const char *lease, const char *measurement, int attempt,
-                    const char *status);
+                   const char *status);
 void fleet_assert_state(struct fixture *f, const char *id, const char *want);
 /* Grants all that waits and answers it with status. */
 int fleet_measure_all(struct fixture *f, const char *status);

@@ -79,7 +79,8 @@ static void test_a_new_environment_is_a_new_revision(void **state) {
     assert_int_equal(fleet_ask(f, "g1", "brief/2", after), 0);
     assert_string_not_equal(before, after);
     assert_int_equal(
-        fleet_number(f, "SELECT count(*) FROM profile_revisions WHERE profile = ?1", f->profile), 2);
+        fleet_number(f, "SELECT count(*) FROM profile_revisions WHERE profile = ?1", f->profile),
+        2);
 }
 
 static int do_patch(struct store_tx *tx, struct work *op, struct err *err) {
@@ -128,7 +129,8 @@ static void test_noise_is_relative(void **state) {
     struct work op = {.a = f->device, .b = f->profile, .body = quiet};
     assert_int_equal(fleet_run(f, &op, do_noise), 0);
     assert_int_equal(
-        fleet_number(f, "SELECT noise > 0.001 AND noise < 0.05 FROM devices WHERE id = ?1", f->device),
+        fleet_number(f, "SELECT noise > 0.001 AND noise < 0.05 FROM devices WHERE id = ?1",
+                     f->device),
         1);
     op.body = bad;
     assert_int_equal(fleet_run(f, &op, do_noise), ESP_EINVAL);
@@ -172,7 +174,8 @@ static void measure_next(struct fixture *f, char ret_id[ID_MAX]) {
 static void test_the_noise_floor_is_leased(void **state) {
     struct fixture *f = *state;
     char asked[ID_MAX], id[ID_MAX];
-    assert_int_equal(fleet_number(f, REFERENCES, f->profile), 0); /* of one that takes it on its own */
+    assert_int_equal(fleet_number(f, REFERENCES, f->profile),
+                     0); /* of one that takes it on its own */
     assert_int_equal(fleet_ask(f, "g1", "brief/2", asked), 0);
     assert_int_equal(connect_for_noise(f, "env-1"), 0);
     assert_int_equal(connect_for_noise(f, "env-1"), 0);
@@ -201,14 +204,17 @@ static void test_an_old_connection_says_nothing(void **state) {
     struct work op = {.a = f->device, .number = f->epoch};
     fleet_change(f, "UPDATE devices SET last_seen_us = 1001 WHERE id = ?1", f->device);
     assert_int_equal(fleet_run(f, &op, do_gone), 0);
-    assert_int_equal(fleet_number(f, "SELECT away_us IS NULL FROM devices WHERE id = ?1", f->device), 1);
+    assert_int_equal(
+        fleet_number(f, "SELECT away_us IS NULL FROM devices WHERE id = ?1", f->device), 1);
     fleet_change(f, "UPDATE devices SET last_seen_us = 1000 WHERE id = ?1", f->device);
     op = (struct work){.a = f->device, .number = f->epoch - 1};
     assert_int_equal(fleet_run(f, &op, do_gone), 0);
-    assert_int_equal(fleet_number(f, "SELECT away_us IS NULL FROM devices WHERE id = ?1", f->device), 1);
+    assert_int_equal(
+        fleet_number(f, "SELECT away_us IS NULL FROM devices WHERE id = ?1", f->device), 1);
     op = (struct work){.a = f->device, .number = f->epoch};
     assert_int_equal(fleet_run(f, &op, do_gone), 0);
-    assert_int_equal(fleet_number(f, "SELECT away_us IS NULL FROM devices WHERE id = ?1", f->device), 0);
+    assert_int_equal(
+        fleet_number(f, "SELECT away_us IS NULL FROM devices WHERE id = ?1", f->device), 0);
 }
 
 static int do_devices_expire(struct store_tx *tx, struct work *op, struct err *err) {

@@ -44,12 +44,14 @@ static void test_results_are_idempotent(void **state) {
     cJSON_Delete(body);
     fleet_assert_state(f, id, "accepted");
     assert_int_equal(fleet_number(f, RESULTS, id), 1);
-    assert_int_equal(fleet_number(f,
-                            "SELECT median_us = 100 AND low_us = 95 AND n = 3 FROM measurements "
-                            "WHERE id = ?1",
-                            id),
+    assert_int_equal(
+        fleet_number(f,
+                     "SELECT median_us = 100 AND low_us = 95 AND n = 3 FROM measurements "
+                     "WHERE id = ?1",
+                     id),
+        1);
+    assert_int_equal(fleet_number(f, "SELECT state = 'closed' FROM leases WHERE id = ?1", lease),
                      1);
-    assert_int_equal(fleet_number(f, "SELECT state = 'closed' FROM leases WHERE id = ?1", lease), 1);
     assert_int_equal(fleet_ack(f, lease), ESP_EGONE);
 }
 
@@ -117,7 +119,8 @@ static void test_late_results_count_once(void **state) {
     fleet_assert_state(f, id, "accepted");
     assert_int_equal(fleet_number(f, RESULTS, id), 2);
     assert_int_equal(fleet_number(f, COUNTED, id), 1);
-    assert_int_equal(fleet_number(f, "SELECT state = 'closed' FROM leases WHERE id = ?1", second), 1);
+    assert_int_equal(fleet_number(f, "SELECT state = 'closed' FROM leases WHERE id = ?1", second),
+                     1);
 }
 
 /* It was counted as lost when its lease expired. */
@@ -174,11 +177,12 @@ static void test_three_losses_fail(void **state) {
         fleet_assert_state(f, id[0], i < MEASUREMENT_FAILURES_MAX ? "queued" : "failed");
     }
     assert_int_equal(fleet_number(f, "SELECT attempt FROM measurements WHERE id = ?1", id[0]), 3);
-    assert_int_equal(fleet_number(f,
-                            "SELECT json_extract(error, '$.code') = 'timeout' FROM measurements "
-                            "WHERE id = ?1",
-                            id[0]),
-                     1);
+    assert_int_equal(
+        fleet_number(f,
+                     "SELECT json_extract(error, '$.code') = 'timeout' FROM measurements "
+                     "WHERE id = ?1",
+                     id[0]),
+        1);
     /* Asked for again, it is another one. */
     assert_int_equal(fleet_ask(f, "g1", "brief/2", id[1]), 0);
     assert_string_not_equal(id[0], id[1]);
@@ -193,7 +197,8 @@ static void test_only_the_first_item_is_lost(void **state) {
     assert_int_equal(fleet_ask(f, "g3", "brief/2", id[2]), 0);
     assert_int_equal(fleet_grant(f, 8, lease), 3);
     fleet_expire(f, lease); /* never acknowledged: nothing was begun */
-    assert_int_equal(fleet_number(f, "SELECT sum(failures) FROM measurements WHERE ?1 <> ''", lease), 0);
+    assert_int_equal(
+        fleet_number(f, "SELECT sum(failures) FROM measurements WHERE ?1 <> ''", lease), 0);
     assert_int_equal(fleet_grant(f, 8, lease), 3);
     assert_int_equal(fleet_ack(f, lease), 0);
     assert_int_equal(fleet_send_new(f, lease, id[0], 2, "ok"), 201);
@@ -254,7 +259,8 @@ static void test_heartbeats_extend_and_tell(void **state) {
     assert_int_equal(fleet_ask(f, "g1", "brief/2", id), 0);
     assert_int_equal(fleet_grant(f, 8, lease), 1);
     struct work beat = {.a = f->device, .b = lease};
-    assert_int_equal(fleet_run(f, &beat, do_heartbeat), ESP_ECONFLICT); /* before the acknowledgement */
+    assert_int_equal(fleet_run(f, &beat, do_heartbeat),
+                     ESP_ECONFLICT); /* before the acknowledgement */
     assert_int_equal(fleet_ack(f, lease), 0);
     assert_int_equal(fleet_ack(f, lease), 0); /* its answer was lost */
     fleet_change(f, "UPDATE leases SET expires_us = 1 WHERE id = ?1", lease);
@@ -281,9 +287,9 @@ static void test_one_lease_at_a_time(void **state) {
     assert_string_not_equal(first, second);
     assert_int_equal(fleet_number(f, FAILURES, id), 0);
     assert_int_equal(fleet_number(f,
-                            "SELECT count(*) FROM leases WHERE device = ?1 AND state IN "
-                            "('granted', 'acked')",
-                            f->device),
+                                  "SELECT count(*) FROM leases WHERE device = ?1 AND state IN "
+                                  "('granted', 'acked')",
+                                  f->device),
                      1);
 }
 

@@ -221,9 +221,9 @@ static void test_answers_are_due_until_the_job_ends(void **state) {
     assert_int_equal(fleet_run(f, &op, do_requests), 0);
     assert_int_equal(fleet_run(f, &op, do_requests), 0); /* sent again after a restart */
     assert_int_equal(fleet_number(f,
-                            "SELECT count(*) FROM measurements WHERE method = 'full/2' AND "
-                            "graph_id = ?1",
-                            f->graph_id),
+                                  "SELECT count(*) FROM measurements WHERE method = 'full/2' AND "
+                                  "graph_id = ?1",
+                                  f->graph_id),
                      1);
     assert_int_equal(answers(f, job.id, "failed"), 1); /* of the board that is not there */
     assert_int_equal(fleet_measure_all(f, "ok"), 1);
