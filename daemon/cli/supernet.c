@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/resource.h"
 
@@ -35,29 +36,49 @@ enum { TIME_DEFAULT_S = 240 };
 struct train_options {
     int64_t time_us, epochs, batch, seed;
     double learning_rate, drop_connect;
-    const char *regime, *arch;
+    const char *regime, *arch, *set;
 };
 
-static cJSON *train_body(const struct train_options *o) {
-    cJSON *train = cJSON_CreateObject();
+static void put_number(cJSON *train, const char *key, double value) {
+    cJSON_DeleteItemFromObjectCaseSensitive(train, key);
+    cJSON_AddNumberToObject(train, key, value);
+}
 
+static void put_text(cJSON *train, const char *key, const char *value) {
+    cJSON_DeleteItemFromObjectCaseSensitive(train, key);
+    cJSON_AddStringToObject(train, key, value);
+}
+
+/* The object of --set with what the other options say; NULL if it is none. */
+static cJSON *train_body(const struct train_options *o) {
+    cJSON *train = NULL;
+    if (!o->set)
+        train = cJSON_CreateObject();
+    else if (json_parse(o->set, strlen(o->set), &json_limits_default, NULL, &train) != 0)
+        return NULL;
+    bool timed =
+        cJSON_HasObjectItem(train, "epochs") || cJSON_HasObjectItem(train, "time_budget_s");
+    if (!cJSON_IsObject(train)) {
+        cJSON_Delete(train);
+        return NULL;
+    }
     if (o->epochs > 0)
-        cJSON_AddNumberToObject(train, "epochs", (double)o->epochs);
-    else
-        cJSON_AddNumberToObject(train, "time_budget_s",
-                                o->time_us > 0 ? (double)o->time_us / 1e6 : TIME_DEFAULT_S);
+        put_number(train, "epochs", (double)o->epochs);
+    else if (o->time_us > 0 || !timed)
+        put_number(train, "time_budget_s",
+                   o->time_us > 0 ? (double)o->time_us / 1e6 : TIME_DEFAULT_S);
     if (o->batch > 0)
-        cJSON_AddNumberToObject(train, "batch", (double)o->batch);
+        put_number(train, "batch", (double)o->batch);
     if (o->learning_rate > 0)
-        cJSON_AddNumberToObject(train, "learning_rate", o->learning_rate);
+        put_number(train, "learning_rate", o->learning_rate);
     if (o->drop_connect > 0)
-        cJSON_AddNumberToObject(train, "drop_connect", o->drop_connect);
+        put_number(train, "drop_connect", o->drop_connect);
     if (o->seed >= 0)
-        cJSON_AddNumberToObject(train, "seed", (double)o->seed);
+        put_number(train, "seed", (double)o->seed);
     if (o->regime)
-        cJSON_AddStringToObject(train, "regime", o->regime);
+        put_text(train, "regime", o->regime);
     if (o->arch)
-        cJSON_AddStringToObject(train, "arch", o->arch);
+        put_text(train, "arch", o->arch);
     return train;
 }
 
@@ -120,6 +141,10 @@ static int train_run(struct cli *cli, int argc, char **argv) {
          "none)",
          &o.drop_connect},
         {"seed", 0, OPTION_INT, "-1", -1, 9e15, "", "of the run", &o.seed},
+        {"set", 0, OPTION_TEXT, NULL, 2, 65536, "",
+         "more settings, as JSON: '{\"weight_decay\": 4e-4, \"random_subnets\": 1}' "
+         "(docs/TRAINING.md)",
+         &o.set},
         CLI_WAIT_ROWS(cli),
         CLI_COMMON_ROWS(cli)};
     struct err err = {0};
@@ -134,8 +159,11 @@ static int train_run(struct cli *cli, int argc, char **argv) {
     if (!new.init_from && !new.space != !new.dataset)
         return cli_usage("a new supernet needs --space and --dataset, or --init-from; one that "
                          "exists takes none of them");
+    cJSON *train = train_body(&o);
+    if (!train)
+        return cli_usage("--set takes a JSON object");
     body = new.space || new.init_from ? supernet_body(argv[first], &new) : cJSON_CreateObject();
-    cJSON_AddItemToObject(body, "train", train_body(&o));
+    cJSON_AddItemToObject(body, "train", train);
     if (!new.space && !new.init_from) {
         snprintf(path, sizeof(path), "/supernets/%.300s/train", cli_encode(argv[first]));
     }

@@ -7,6 +7,18 @@ from client import problem
 from suite import check, equal, test
 
 
+@test("settings of a training that have no option of their own are given as JSON", 120)
+def settings():
+    bed.supernet()
+    train = ("supernet", "train", "set", "--space", "tiny", "--dataset", "bars")
+    for wrong in ("[1]", "{", "7"):
+        done = bed.daemon().cli_run(*train, "--set", wrong)
+        equal(done.returncode, 2, f"--set {wrong}")
+    bed.daemon().cli(*train, "--epochs", "1", "--wait", "--set", '{"weight_decay": 3e-4, "random_subnets": 1, "epochs": 9}')
+    config = bed.client().get("/supernets/set")["train"]
+    equal((config["weight_decay"], config["random_subnets"], config["epochs"]), (3e-4, 1, 1), "the settings")
+
+
 @test("a training by time and by epochs at once is wrong use", 120)
 def time_and_epochs():
     bed.supernet()
