@@ -278,9 +278,10 @@ int engine_forward(struct engine *engine, const struct engine_run *run, struct e
            (size_t)run->n * (size_t)(stem->c_in * stem->h_in * stem->w_in) * sizeof(float));
     for (int i = 0; i < e->n_units; i++)
         forward_unit(e, &e->units[i]);
-    tail_forward(e, &e->units[e->n_units - 1], ret_logits);
-    if (run->mode == ENGINE_RECALIBRATE)
+    if (run->mode == ENGINE_RECALIBRATE) /* behind the last BN there is nothing to know */
         run->bn_stats->images += e->run.shard.batch;
+    else
+        tail_forward(e, &e->units[e->n_units - 1], ret_logits);
     e->can_backward = run->mode == ENGINE_TRAIN;
     return 0;
 }

@@ -28,7 +28,7 @@ enum engine_mode {
     ENGINE_TRAIN,       /* BN by batch statistics; running statistics of the supernet updated with
                            bn_momentum (0: left alone); saves for backward */
     ENGINE_RECALIBRATE, /* BN by batch statistics; means and biased variances accumulated in the
-                           subnet's own bn_stats, weighted by images */
+                           subnet's own bn_stats, weighted by images; no logits */
     ENGINE_EVAL /* BN by the given bn_stats, or by the supernet's running statistics when NULL */
 };
 
@@ -62,7 +62,8 @@ struct engine_run {
     float drop_connect;
     uint64_t dropout_seed, dropout_step; /* of both */
 };
-/* logits: [n, n_classes]. Errors: ESP_EINVAL, ESP_ELIMIT (beyond the engine's limits). */
+/* logits: [n, n_classes]; untouched, and may be NULL, with ENGINE_RECALIBRATE. Errors: ESP_EINVAL,
+ * ESP_ELIMIT (beyond the engine's limits). */
 int engine_forward(struct engine *engine, const struct engine_run *run, struct err *err,
                    float *ret_logits);
 /* Backward of the latest ENGINE_TRAIN forward: adds to the grad of every parameter that the subnet

@@ -106,7 +106,7 @@ void engine_sum_slots(struct engine *engine, size_t n) {
     engine->phase_ns[PHASE_SLOT_SUMS] += clock_mono_ns() - start;
 }
 
-enum { ROW_STEP = 8 };
+enum { ROW_STEP = 8, ROW_PARTS = 8, ROWS_WORTH = 8192 /* numbers that pay for other threads */ };
 
 static inline void sum_rows_of_chunk(const float *first, ptrdiff_t stride, int rows, int n,
                                      double *part) {
@@ -135,10 +135,30 @@ static void sum_row_step(const struct engine *e, const struct sum_rows *rows, in
     memcpy(ret_totals + at, part[0], (size_t)n * sizeof *ret_totals);
 }
 
+struct row_sum {
+    const struct engine *engine;
+    const struct sum_rows *rows;
+    double *totals;
+    int parts;
+};
+
+static void sum_row_part(void *context, int part, int thread) {
+    const struct row_sum *sum = context;
+    int n = sum->rows->n, steps = (n + ROW_STEP - 1) / ROW_STEP;
+    int first = steps * part / sum->parts * ROW_STEP;
+    int end = steps * (part + 1) / sum->parts * ROW_STEP;
+    for (int at = first; at < end; at += ROW_STEP)
+        sum_row_step(sum->engine, sum->rows, at, n - at < ROW_STEP ? n - at : ROW_STEP,
+                     sum->totals);
+}
+
 void engine_sum_rows(const struct engine *engine, const struct sum_rows *rows, double *ret_totals) {
-    for (int at = 0; at < rows->n; at += ROW_STEP)
-        sum_row_step(engine, rows, at, rows->n - at < ROW_STEP ? rows->n - at : ROW_STEP,
-                     ret_totals);
+    int numbers = (engine->n_images + rows->group - 1) / rows->group * rows->n;
+    struct row_sum sum = {engine, rows, ret_totals, numbers < ROWS_WORTH ? 1 : ROW_PARTS};
+    if (sum.parts > 1)
+        parallel_for(engine->pool, sum.parts, sum_row_part, &sum);
+    else
+        sum_row_part(&sum, 0, 0);
     comm_sum_f64(engine->comm, ret_totals, (size_t)rows->n);
 }
 

@@ -112,7 +112,7 @@ static int recalibrate(struct evaluation *evaluation, const struct arch *arch, s
                                  .shard = shard,
                                  .bn_stats = stats};
         if (rc == 0)
-            rc = engine_forward(options->engine, &run, err, evaluation->logits);
+            rc = engine_forward(options->engine, &run, err, NULL);
     }
     loader_destroy(loader);
     return rc;
