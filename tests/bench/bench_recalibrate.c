@@ -15,7 +15,7 @@
 
 enum { WAYS = 4, ROUNDS_MAX = 200, SUBNETS = 3 };
 static const char *const ways[WAYS] = {"recalibrate", "training's forward",
-                                         "forward with given statistics", "runtime"};
+                                       "forward with given statistics", "runtime"};
 
 struct bench {
     struct space *space;
