@@ -28,6 +28,17 @@ def time_and_epochs():
     problem(bed.client().request("GET", "/supernets/both"), 404)
 
 
+@test("drop-connect reaches the training, within its range", 60)
+def drop_connect():
+    bed.supernet()
+    stack = bed.daemon()
+    stack.cli("supernet", "train", "dropped", "--space", "tiny", "--dataset", "bars", "--epochs", "1", "--drop-connect", "0.3", "--wait")
+    made = stack.client.get("/supernets/dropped")
+    equal((made["state"], made["train"]["drop_connect"]), ("ready", 0.3), "the training")
+    body = {"name": "worse", "space": "tiny", "dataset": "bars", "train": {"epochs": 1, "drop_connect": 0.95}}
+    problem(stack.client.request("POST", "/supernets", body), 422, pointer="/train/drop_connect")
+
+
 @test("a token for people is good until it is revoked, one for boards for an hour and one board")
 def tokens():
     stack, client = bed.daemon(), bed.client()
