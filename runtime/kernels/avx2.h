@@ -1,122 +1,88 @@
-/* What the AVX2 + FMA kernels share. Included only by files that are compiled with these
- * instruction sets and run after dispatch. */
+/* Vectors of AVX2 + FMA for the kernels of vec.h. Included only by files that are compiled with
+ * these instruction sets and run after dispatch. */
 #pragma once
 
 #include <immintrin.h>
 
-#include "runtime/kernels/functions.h"
+#include "runtime/kernels/unroll.h"
 
-#define INLINE static inline __attribute__((always_inline))
-/* Arrays of accumulators live in registers only when every loop over them is unrolled. */
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 32")
-#endif
-
-enum { TILE_PIXELS = 8, TILE_VECTORS = 3 }; /* of the largest tiles */
+typedef __m256 vec;
+enum { VEC_FLOATS = 8 };
 
 /* acc += a * b. As assembly, because gcc 12 otherwise renames accumulators with copies in the large
  * tiles, which costs a fifth of the rate. */
 #define FMA(acc, a, b) __asm__("vfmadd231ps %2, %1, %0" : "+x"(acc) : "x"(a), "x"(b))
 
-INLINE __m256 load(const float *p) {
+INLINE vec load(const float *p) {
     return _mm256_load_ps(p);
 }
-
-INLINE __m256 gate_avx2(__m256 v) {
-    __m256 g = _mm256_fmadd_ps(v, _mm256_set1_ps(1.0f / 6), _mm256_set1_ps(0.5f));
-    return _mm256_min_ps(_mm256_max_ps(g, _mm256_setzero_ps()), _mm256_set1_ps(1));
+INLINE vec load_unaligned(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+INLINE void store(float *p, vec v) {
+    _mm256_store_ps(p, v);
+}
+INLINE void store_unaligned(float *p, vec v) {
+    _mm256_storeu_ps(p, v);
+}
+INLINE vec vec_set1(float v) {
+    return _mm256_set1_ps(v);
+}
+INLINE vec vec_add(vec a, vec b) {
+    return _mm256_add_ps(a, b);
+}
+INLINE vec vec_mul(vec a, vec b) {
+    return _mm256_mul_ps(a, b);
+}
+INLINE vec vec_min(vec a, vec b) {
+    return _mm256_min_ps(a, b);
+}
+INLINE vec vec_max(vec a, vec b) {
+    return _mm256_max_ps(a, b);
+}
+INLINE vec vec_fma(vec a, vec b, vec c) {
+    return _mm256_fmadd_ps(a, b, c);
 }
 
-INLINE __m256 act_avx2(enum act act, __m256 v) {
-    switch (act) {
-    case ACT_NONE:
-        return v;
-    case ACT_RELU:
-        return _mm256_max_ps(v, _mm256_setzero_ps());
-    case ACT_HSWISH:
-        return _mm256_mul_ps(v, gate_avx2(v));
-    case ACT_HSIGMOID:
-        return gate_avx2(v);
-    case ACT_RELU6:
-        return _mm256_min_ps(_mm256_max_ps(v, _mm256_setzero_ps()), _mm256_set1_ps(6));
-    }
-    return v;
-}
-
-INLINE __m256 load_or(const float *p, int c, float otherwise) {
-    return p ? _mm256_loadu_ps(p + c) : _mm256_set1_ps(otherwise);
-}
-
-/* Finishes a tile of `pixels` x `vectors` results: vector v belongs to channels c + 8 v .. + 7;
- * pixel m is pixel first + m of the run and is stored at y + offset[m] + v * y_block. */
-INLINE void epilogue_avx2(const int pixels, const int vectors, const struct epilogue *e,
-                          __m256 (*acc)[TILE_VECTORS], int first, int c, float *y,
-                          ptrdiff_t y_block, const ptrdiff_t *offset) {
-    if (e->kind == EPI_AFFINE) {
-        UNROLL
-        for (int v = 0; v < vectors; v++) {
-            __m256 shift = load_or(e->shift, c + v * 8, 0);
-            if (e->scale) {
-                __m256 scale = load_or(e->scale, c + v * 8, 1);
-                UNROLL
-                for (int m = 0; m < pixels; m++)
-                    acc[m][v] = _mm256_fmadd_ps(acc[m][v], scale, shift);
-            } else {
-                UNROLL
-                for (int m = 0; m < pixels; m++)
-                    acc[m][v] = _mm256_add_ps(acc[m][v], shift);
-            }
-        }
-        if (e->act == ACT_RELU) {
-            UNROLL
-            for (int i = 0; i < pixels * vectors; i++)
-                acc[i / vectors][i % vectors] = act_avx2(ACT_RELU, acc[i / vectors][i % vectors]);
-        } else if (e->act == ACT_HSWISH) {
-            UNROLL
-            for (int i = 0; i < pixels * vectors; i++)
-                acc[i / vectors][i % vectors] = act_avx2(ACT_HSWISH, acc[i / vectors][i % vectors]);
-        } else if (e->act == ACT_HSIGMOID) {
-            UNROLL
-            for (int i = 0; i < pixels * vectors; i++)
-                acc[i / vectors][i % vectors] =
-                    act_avx2(ACT_HSIGMOID, acc[i / vectors][i % vectors]);
-        } else if (e->act == ACT_RELU6) {
-            UNROLL
-            for (int i = 0; i < pixels * vectors; i++)
-                acc[i / vectors][i % vectors] = act_avx2(ACT_RELU6, acc[i / vectors][i % vectors]);
-        }
-        if (e->residual) {
-            const float *r = e->residual + c / 8 * e->residual_block + (ptrdiff_t)first * 8;
-            UNROLL
-            for (int i = 0; i < pixels * vectors; i++)
-                acc[i / vectors][i % vectors] =
-                    _mm256_add_ps(acc[i / vectors][i % vectors],
-                                  load(r + i % vectors * e->residual_block + i / vectors * 8));
-        }
-    } else if (e->kind == EPI_STATS) {
-        UNROLL
-        for (int v = 0; v < vectors; v++) {
-            __m256 sum = acc[0][v], square = _mm256_mul_ps(sum, sum);
-            UNROLL
-            for (int m = 1; m < pixels; m++) {
-                sum = _mm256_add_ps(sum, acc[m][v]);
-                square = _mm256_fmadd_ps(acc[m][v], acc[m][v], square);
-            }
-            float *s = e->sum + c + v * 8, *q = e->sum_sq + c + v * 8;
-            _mm256_storeu_ps(s, _mm256_add_ps(_mm256_loadu_ps(s), sum));
-            _mm256_storeu_ps(q, _mm256_add_ps(_mm256_loadu_ps(q), square));
-        }
-    } else if (e->kind == EPI_ADD) {
-        UNROLL
-        for (int i = 0; i < pixels * vectors; i++)
-            acc[i / vectors][i % vectors] =
-                _mm256_add_ps(acc[i / vectors][i % vectors],
-                              load(y + offset[i / vectors] + i % vectors * y_block));
+/* 8 x 8 in registers. */
+INLINE void transpose(vec r[VEC_FLOATS]) {
+    vec t[8], u[8];
+    UNROLL
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
     }
     UNROLL
-    for (int i = 0; i < pixels * vectors; i++)
-        _mm256_store_ps(y + offset[i / vectors] + i % vectors * y_block,
-                        acc[i / vectors][i % vectors]);
+    for (int i = 0; i < 8; i += 4) {
+        u[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        u[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        u[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        u[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+    UNROLL
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
+        r[i + 4] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
+    }
+}
+
+#include "runtime/kernels/vec.h"
+
+/* acc[m][v] += the sum over k < 8 of x[m][k] * vector v of row k of w, in rows of `vectors`. */
+INLINE void tile_step(const int pixels, const int vectors, vec (*acc)[TILE_VECTORS],
+                      const float *const *x, const float *w) {
+    UNROLL
+    for (int k = 0; k < 8; k++) {
+        vec weight[TILE_VECTORS];
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            weight[v] = load(w + (k * vectors + v) * 8);
+        UNROLL
+        for (int m = 0; m < pixels; m++) {
+            vec value = _mm256_broadcast_ss(x[m] + k);
+            UNROLL
+            for (int v = 0; v < vectors; v++)
+                FMA(acc[m][v], value, weight[v]);
+        }
+    }
 }

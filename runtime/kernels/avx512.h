@@ -75,29 +75,7 @@ INLINE __m512 act2(enum act act, __m512 v) {
     return v;
 }
 
-/* Runs statement with the constant ACT for each activation, so that the inlined body has no branch
- * on it. */
-#define WITH_EACH_ACT(act_value, statement)                                                        \
-    do {                                                                                           \
-        if ((act_value) == ACT_RELU) {                                                             \
-            const enum act ACT = ACT_RELU;                                                         \
-            statement;                                                                             \
-        } else if ((act_value) == ACT_HSWISH) {                                                    \
-            const enum act ACT = ACT_HSWISH;                                                       \
-            statement;                                                                             \
-        } else if ((act_value) == ACT_HSIGMOID) {                                                  \
-            const enum act ACT = ACT_HSIGMOID;                                                     \
-            statement;                                                                             \
-        } else if ((act_value) == ACT_RELU6) {                                                     \
-            const enum act ACT = ACT_RELU6;                                                        \
-            statement;                                                                             \
-        } else {                                                                                   \
-            const enum act ACT = ACT_NONE;                                                         \
-            statement;                                                                             \
-        }                                                                                          \
-    } while (0)
-
-/* As epilogue_avx2, for a tile of pairs: pair m is pixels first + 2 m and the one behind it, which
+/* As epilogue_tile, for a tile of pairs: pair m is pixels first + 2 m and the one behind it, which
  * are stored at y + offset[2 m] and y + offset[2 m + 1]. */
 INLINE void epilogue_pairs(const int pairs, const int vectors, const struct epilogue *e,
                            __m512 (*acc)[TILE_VECTORS], int first, int c, float *y,

@@ -82,7 +82,7 @@ INLINE void single(const int vectors, const struct dense_args *a, const struct r
                     FMA(acc[0][v], value, load(weights + (k * vectors + v) * 8));
             }
         }
-    epilogue_avx2(1, vectors, &a->epi, acc, first + m0, c, a->y + c / 8 * a->y_block, a->y_block,
+    epilogue_tile(1, vectors, &a->epi, acc, first + m0, c, a->y + c / 8 * a->y_block, a->y_block,
                   run->to + m0);
 }
 

@@ -146,7 +146,7 @@ struct layout_args {
 #include "runtime/kernels/kernels.inc"
 
 struct kernels {
-    const char *name;   /* of the row: "scalar", "avx2", "avx512" */
+    const char *name;   /* of the row: "scalar", "avx2", "avx512", "neon" */
     uint32_t cpu_flags; /* what the row needs (base/cpu.h) */
     KERNEL_OPS(KERNEL_POINTER, )
 };

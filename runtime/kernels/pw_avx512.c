@@ -62,7 +62,7 @@ INLINE void single(const int vectors, const struct pw_args *a, const float *w, i
         }
     ptrdiff_t offset[1];
     cursor_next(cursor, 1, offset);
-    epilogue_avx2(1, vectors, &a->epi, acc, first, c, a->y + c / 8 * a->y_block, a->y_block,
+    epilogue_tile(1, vectors, &a->epi, acc, first, c, a->y + c / 8 * a->y_block, a->y_block,
                   offset);
 }
 

@@ -17,8 +17,7 @@ INLINE void fill_x_act(const enum act act, const struct plane *p, const float *x
     for (int r = 0; r < p->h; r++) {
         float *row = plane_row(p, r);
         for (int q = 0; q < p->w; q++, x += 8)
-            _mm256_store_ps(plane_column(p, row, q),
-                            act_avx2(act, block_affine_apply(bn, load(x))));
+            _mm256_store_ps(plane_column(p, row, q), act_vec(act, block_affine_apply(bn, load(x))));
     }
 }
 

@@ -24,11 +24,11 @@ INLINE void sums_block(const enum act act, const struct act_sums_args *g, int c)
         int end = run_end(p, g->pixels);
         for (; p + 2 <= end; p += 2) {
             const float *pair = a + p * 8L;
-            even = _mm256_add_ps(even, act_avx2(act, block_affine_apply(bn, load(pair))));
-            odd = _mm256_add_ps(odd, act_avx2(act, block_affine_apply(bn, load(pair + 8))));
+            even = _mm256_add_ps(even, act_vec(act, block_affine_apply(bn, load(pair))));
+            odd = _mm256_add_ps(odd, act_vec(act, block_affine_apply(bn, load(pair + 8))));
         }
         for (; p < end; p++)
-            even = _mm256_add_ps(even, act_avx2(act, block_affine_apply(bn, load(a + p * 8L))));
+            even = _mm256_add_ps(even, act_vec(act, block_affine_apply(bn, load(a + p * 8L))));
         total = _mm256_add_ps(total, _mm256_add_ps(even, odd));
     }
     add_to(g->sum + c, total);
@@ -123,7 +123,7 @@ struct gate_block {
 
 /* *sum += dy * act(z) of pixel p; stores h where wanted. */
 INLINE void gate_pixel(const enum act act, const struct gate_block *b, long p, __m256 *sum) {
-    __m256 value = act_avx2(act, block_affine_apply(b->bn, load(b->a + p * 8)));
+    __m256 value = act_vec(act, block_affine_apply(b->bn, load(b->a + p * 8)));
     *sum = _mm256_fmadd_ps(value, load(b->dy + p * 8), *sum);
     if (b->h)
         _mm256_store_ps(b->h + p * 8, _mm256_mul_ps(value, b->gate));

@@ -31,7 +31,7 @@ INLINE struct act_pair act_pair_avx2(enum act act, __m256 z) {
         __m256 six = _mm256_set1_ps(6);
         __m256 inside = _mm256_and_ps(_mm256_cmp_ps(z, _mm256_setzero_ps(), _CMP_GT_OQ),
                                       _mm256_cmp_ps(z, six, _CMP_LT_OQ));
-        return (struct act_pair){act_avx2(ACT_RELU6, z), _mm256_and_ps(inside, _mm256_set1_ps(1))};
+        return (struct act_pair){act_vec(ACT_RELU6, z), _mm256_and_ps(inside, _mm256_set1_ps(1))};
     }
     return (struct act_pair){z, _mm256_set1_ps(1)};
 }
