@@ -121,7 +121,9 @@ static int leave_parent(int fd, pid_t parent) {
     if (fd != 3 && dup2(fd, 3) != 3)
         _exit(CHILD_FAILED);
     fcntl(3, F_SETFD, FD_CLOEXEC);
-    close_range(4, ~0U, 0);
+    if (close_range(4, ~0U, 0)) /* before Linux 5.9 */
+        for (int i = 4; i < 1024; i++)
+            close(i);
     return 3;
 }
 

@@ -42,7 +42,8 @@ static int parse(int argc, char **argv, struct arguments *a) {
     const struct option_row rows[] = {
         {"daemon", 'd', OPTION_TEXT, NULL, 0, 0, "", "address of the daemon, http://HOST:PORT",
          &a->options.daemon_url},
-        {"enrol", 'e', OPTION_TEXT, NULL, 0, 0, "", "enrolment token, needed the first time",
+        {"enrol", 'e', OPTION_TEXT, NULL, 0, 0, "",
+         "enrolment token, needed the first time (default: $ESPALIER_ENROL_TOKEN)",
          &a->options.enrol_token},
         {"name", 'n', OPTION_TEXT, NULL, 1, 63, "", "name of this board (default: the host's name)",
          &a->options.name},
@@ -111,6 +112,8 @@ int main(int argc, char **argv) {
         return status;
     log_set_level(a.verbose ? LOG_DEBUG : LOG_INFO);
     cpu_set_mask((uint32_t)a.cpu_mask);
+    if (!a.options.enrol_token)
+        a.options.enrol_token = getenv("ESPALIER_ENROL_TOKEN");
     if (!a.options.state_dir)
         a.options.state_dir = default_state_dir();
     catch_signals();

@@ -177,9 +177,9 @@ class Stack:
     def enrolment_token(self, **body):
         return self.client.post("/tokens", {"kind": "enrolment", **body}, 201)["token"]
 
-    def start_worker(self, name, *options, token=None):
-        """A worker; enrols the first time. Two on one machine are told apart by --salt."""
-        command = [WORKER, "--daemon", self.url, "--state-dir", self.root / f"worker-{name}", "--name", name, "--salt", name, *options]
+    def start_worker(self, name, *options, token=None, program=(WORKER,)):
+        """A worker; enrols the first time. Two on one machine are told apart by --salt. program: the words that run it."""
+        command = [*program, "--daemon", self.url, "--state-dir", self.root / f"worker-{name}", "--name", name, "--salt", name, *options]
         if not (self.root / f"worker-{name}/worker.json").exists():
             command += ["--enrol", token or self.enrolment_token()]
         self.workers[name] = Process(command, self.root / f"worker-{name}.log")
