@@ -85,7 +85,7 @@ test('a board is added with one command and turns green', async () => {
 });
 
 test('training shows live curves for largest, smallest and random subnets', async () => {
-  await stack.post('/supernets', { name: 'bars', space: 'tiny', dataset: 'bars', train: { epochs: 6, batch: 32, checkpoint_steps: 37 } });
+  await stack.post('/supernets', { name: 'bars', space: 'tiny', dataset: 'bars', train: { epochs: 6, batch: 32, learning_rate: 0.02, checkpoint_steps: 37 } });
   await open('supernets');
   await page.getByRole('link', { name: 'bars' }).click();
   await comes(page.locator('.u-legend'));
@@ -142,7 +142,7 @@ test('a search is submitted and its front grows before the eyes', async () => {
   assert.ok(perSecond < 10, `the page asks the daemon ${perSecond.toFixed(1)} times a second`);
   search = page.url().match(/se_[^?]+/)[0];
   const { items } = await stack.get(`/searches/${search}/front`);
-  assert.ok(items.length > 1);
+  assert.ok(items.length > 1, JSON.stringify(items.map((i) => i.metrics)));
   for (const item of items) {
     assert.equal(item.metrics.top1.source, 'evaluated');
     const latency = Object.entries(item.metrics).find(([key]) => key.startsWith('latency_us'))[1];
