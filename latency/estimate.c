@@ -86,11 +86,13 @@ static struct latency_estimate interpolate(const struct latency_estimator *estim
                                      answer.us * factor, answer.log_sd};
 }
 
+struct latency_estimate latency_estimate_measured(const struct latency_entry *entry) {
+    return (struct latency_estimate){ESTIMATE_MEASURED, entry->median_us, entry->low_us,
+                                     entry->high_us, 0};
+}
+
 struct latency_estimate latency_estimate(const struct latency_estimator *estimator,
                                          const struct graph_unit *unit) {
     const struct latency_entry *entry = latency_table_find(estimator->table, unit->signature);
-    if (entry)
-        return (struct latency_estimate){ESTIMATE_MEASURED, entry->median_us, entry->low_us,
-                                         entry->high_us, 0};
-    return interpolate(estimator, &unit->spec);
+    return entry ? latency_estimate_measured(entry) : interpolate(estimator, &unit->spec);
 }

@@ -22,5 +22,7 @@ struct latency_estimator;
 int latency_estimator_create(const struct latency_table *table, struct err *err,
                              struct latency_estimator **ret_estimator);
 void latency_estimator_destroy(struct latency_estimator *estimator); /* takes NULL */
+/* What an entry says. */
+struct latency_estimate latency_estimate_measured(const struct latency_entry *entry);
 struct latency_estimate latency_estimate(const struct latency_estimator *estimator,
                                          const struct graph_unit *unit);

@@ -45,17 +45,28 @@ static struct latency_prediction predict(const double sums[SUMS],
     return p;
 }
 
+static bool covers(const struct latency_table *table, const struct graph *graph) {
+    for (int i = 0; i < graph->n_units; i++)
+        if (!latency_table_find(table, graph->units[i].signature))
+            return false;
+    return true;
+}
+
 int latency_predict(const struct latency_table *table, const struct calibration *calibration,
                     const struct graph *graph, struct err *err,
                     struct latency_prediction *ret_prediction, int *ret_missing,
                     int *ret_n_missing) {
-    struct latency_estimator *estimator;
+    struct latency_estimator *estimator = NULL; /* reads the whole table: only where it is needed */
     double sums[SUMS] = {0}, values[SUMS];
-    int missing = 0, code = latency_estimator_create(table, err, &estimator);
+    int missing = 0,
+        code = covers(table, graph) ? 0 : latency_estimator_create(table, err, &estimator);
     if (code < 0)
         return code;
     for (int i = 0; i < graph->n_units; i++) {
-        struct latency_estimate estimate = latency_estimate(estimator, &graph->units[i]);
+        const struct graph_unit *unit = &graph->units[i];
+        struct latency_estimate estimate =
+            estimator ? latency_estimate(estimator, unit)
+                      : latency_estimate_measured(latency_table_find(table, unit->signature));
         values_of(&estimate, values);
         for (int k = 0; k < SUMS; k++)
             sums[k] += values[k];

@@ -69,10 +69,6 @@ const struct arch_model_quality *arch_model_quality(const struct arch_model *mod
     return &model->quality;
 }
 
-const struct space *arch_model_space(const struct arch_model *model) {
-    return model->space;
-}
-
 /* Samples as standardised rows, with room for the folds. */
 struct fitting {
     struct arch_model *model;

@@ -42,7 +42,6 @@ int arch_model_fit(const struct space *space, const struct arch_sample *samples,
                    struct arch_model **ret_model);
 void arch_model_destroy(struct arch_model *model); /* takes NULL */
 const struct arch_model_quality *arch_model_quality(const struct arch_model *model);
-const struct space *arch_model_space(const struct arch_model *model);
 
 struct arch_model_answer {
     double value;
