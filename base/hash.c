@@ -1,14 +1,19 @@
 #include "base/hash.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { SHORT_BYTES = 16, LONG_BYTES = 32, TOKEN_BYTES = 32 };
+#include "base/error.h"
+
+enum { SHORT_BYTES = 16, LONG_BYTES = 32, TOKEN_BYTES = 32, FILE_STEP = 64 << 10 };
 
 static_assert(sizeof(crypto_generichash_state) <= sizeof(struct hash),
               "room for libsodium's state");
+static_assert(crypto_hash_sha256_BYTES == LONG_BYTES, "hex digits");
 static_assert(2 * SHORT_BYTES + 1 == HASH_TEXT && 2 * LONG_BYTES + 1 == HASH_TEXT_LONG,
               "hex digits");
 
@@ -45,6 +50,34 @@ void hash_final(struct hash *hash, char ret_text[HASH_TEXT_LONG]) {
     unsigned char digest[LONG_BYTES];
     crypto_generichash_final((crypto_generichash_state *)hash->state, digest, sizeof(digest));
     sodium_bin2hex(ret_text, HASH_TEXT_LONG, digest, sizeof(digest));
+}
+
+void hash_sha256(const void *data, size_t len, char ret_text[HASH_TEXT_LONG]) {
+    unsigned char digest[crypto_hash_sha256_BYTES];
+    ready();
+    crypto_hash_sha256(digest, data, len);
+    sodium_bin2hex(ret_text, HASH_TEXT_LONG, digest, sizeof(digest));
+}
+
+int hash_sha256_file(int fd, uint64_t size, char ret_text[HASH_TEXT_LONG]) {
+    unsigned char digest[crypto_hash_sha256_BYTES], bytes[FILE_STEP];
+    crypto_hash_sha256_state state;
+    ready();
+    crypto_hash_sha256_init(&state);
+    for (uint64_t at = 0; at < size;) {
+        size_t wanted = size - at < sizeof(bytes) ? (size_t)(size - at) : sizeof(bytes);
+        errno = 0;
+        ssize_t n = pread(fd, bytes, wanted, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return ESP_EIO;
+        crypto_hash_sha256_update(&state, bytes, (size_t)n);
+        at += (uint64_t)n;
+    }
+    crypto_hash_sha256_final(&state, digest);
+    sodium_bin2hex(ret_text, HASH_TEXT_LONG, digest, sizeof(digest));
+    return 0;
 }
 
 void hash_random_token(const char *prefix, char *text, size_t size) {

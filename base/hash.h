@@ -1,4 +1,4 @@
-/* BLAKE2b (libsodium) for identities and checksums. */
+/* BLAKE2b (libsodium) for identities and checksums; SHA-256 for what sha256sum elsewhere checks. */
 #pragma once
 
 #include <stddef.h>
@@ -16,5 +16,10 @@ struct hash {
 void hash_init(struct hash *hash);
 void hash_update(struct hash *hash, const void *data, size_t len);
 void hash_final(struct hash *hash, char ret_text[HASH_TEXT_LONG]);
+/* SHA-256. */
+void hash_sha256(const void *data, size_t len, char ret_text[HASH_TEXT_LONG]);
+/* Of a file's first size bytes, wherever its offset stands. ESP_EIO: it cannot be read or is
+ * shorter (errno is 0 then). */
+int hash_sha256_file(int fd, uint64_t size, char ret_text[HASH_TEXT_LONG]);
 /* A new random secret: prefix + 43 base64url characters. size >= strlen(prefix) + 44. */
 void hash_random_token(const char *prefix, char *text, size_t size);

@@ -211,8 +211,7 @@ static int call_create(struct web_request *req, struct err *err, struct api_call
     snprintf(call->host, sizeof(call->host), "%s", web_header(req, "Host"));
     memcpy(call->identity, web_identity(req), sizeof(call->identity));
     if (strchr(call->route->path, '{') != NULL)
-        snprintf(call->id, sizeof(call->id), "%s",
-                 web_param(req, strstr(call->route->path, "{name}") != NULL ? "name" : "id"));
+        snprintf(call->id, sizeof(call->id), "%s", web_first_param(req));
     int r = utf8_valid(call->id, strlen(call->id))
                 ? 0
                 : err_set(err, ESP_ENOTFOUND, NULL, "the path is no UTF-8");
@@ -253,6 +252,12 @@ static void answer(struct api_call *call, int code, const struct err *err) {
     } else if (call->file > 0) {
         int fd = call->file;
         call->file = 0;
+        if (call->etag[0] != '\0' && web_has_etag(req, call->etag)) {
+            close(fd);
+            web_reply_empty(req, 304);
+            call_destroy(call);
+            return;
+        }
         web_reply_file(req, fd, call->file_size, call->file_type, call->file_name);
     } else if (call->answer != NULL) {
         cJSON *doc = call->answer;
@@ -363,7 +368,8 @@ int api_authorise(void *user, const struct web_route *route, const char *bearer,
     struct token token;
     bool for_worker = (route->flags & WEB_WORKER) != 0;
     identity[0] = '\0';
-    if ((route->flags & WEB_PUBLIC) != 0 || (bearer == NULL && local && !for_worker))
+    if ((route->flags & WEB_PUBLIC) != 0 || (bearer == NULL && local && !for_worker) ||
+        (bearer == NULL && (route->flags & WEB_TICKET) != 0))
         return 0;
     if (bearer == NULL)
         return err_set(err, ESP_EUNAUTHORIZED, NULL, "%s",

@@ -65,6 +65,7 @@ struct api_call {
     uint64_t file_size;
     const char *file_type;
     char file_name[128];
+    char etag[HASH_TEXT_LONG + 2]; /* of file, quoted; "": none */
     struct store_call store_call;
     struct store_read store_read;
 };

@@ -5,6 +5,7 @@
 
 #define API_NOUNS(X)                                                                               \
     X(api_system)                                                                                  \
+    X(api_worker_builds)                                                                           \
     X(api_datasets)                                                                                \
     X(api_uploads)                                                                                 \
     X(api_spaces)                                                                                  \

@@ -53,6 +53,24 @@ static int read_enrolment(struct api_call *call, struct err *err, struct enrolme
     return r;
 }
 
+/* The token may name the board and hold a note for it. */
+static int enrol_new(struct api_call *call, struct enrolment *enrolment, struct err *err,
+                     cJSON **ret_welcome) {
+    struct token token;
+    int r = store_token_use(call->tx, enrolment->token, err, &token);
+    if (r != 0)
+        return r;
+    if (token.name[0] != '\0')
+        enrolment->in.name = token.name;
+    enrolment->in.note = token.label;
+    r = store_device_enrol(call->tx, &enrolment->in, err, ret_welcome);
+    if (r == 0)
+        r = store_token_used_by(
+            call->tx, token.id,
+            cJSON_GetStringValue(cJSON_GetObjectItem(*ret_welcome, "device_id")), err);
+    return r != 0 ? r : give_token(call, enrolment->secret, *ret_welcome, err);
+}
+
 /* A worker that was killed before it knew that it is enrolled asks the same again: its secret
  * proves who it is, and the enrolment token was used up by its first request. */
 static int enrol(struct api_call *call, struct err *err) {
@@ -63,11 +81,7 @@ static int enrol(struct api_call *call, struct err *err) {
     if (r == 0 && again)
         r = store_device_connect(call->tx, enrolment.device, &enrolment.in, err, &welcome);
     if (r == 0 && !again)
-        r = store_token_use(call->tx, enrolment.token, err);
-    if (r == 0 && !again)
-        r = store_device_enrol(call->tx, &enrolment.in, err, &welcome);
-    if (r == 0 && !again)
-        r = give_token(call, enrolment.secret, welcome, err);
+        r = enrol_new(call, &enrolment, err, &welcome);
     if (r != 0) {
         cJSON_Delete(welcome);
         return r;

@@ -17,6 +17,7 @@ struct store;
 struct uploads;
 struct web_route;
 struct web_server;
+struct worker_builds;
 
 enum { DATA_ROOTS_MAX = 32, ALLOWED_HOSTS_MAX = 16, PATH_SIZE = 1024 };
 
@@ -27,6 +28,7 @@ struct daemon {
     const char *address;
     int64_t port, connections_per_address;
     bool insecure_lan;
+    char build_folders[2][PATH_SIZE]; /* where workers for boards may lie; "" */
     int n_data_roots;
     char data_roots[DATA_ROOTS_MAX][PATH_SIZE]; /* absolute, links resolved */
     const char *hosts[ALLOWED_HOSTS_MAX + 1];
@@ -42,6 +44,7 @@ struct daemon {
     struct scheduler *scheduler;
     struct fleet *fleet;
     struct janitor *janitor;
-    struct uploads *uploads; /* off the loop too */
+    struct uploads *uploads;      /* off the loop too */
+    struct worker_builds *builds; /* off the loop too */
     struct metrics *metrics;
 };

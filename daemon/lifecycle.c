@@ -13,6 +13,7 @@
 #include "daemon/scheduler.h"
 #include "daemon/store_jobs.h"
 #include "daemon/uploads.h"
+#include "daemon/worker_builds.h"
 #include "web/assets.h"
 #include "web/sse.h"
 
@@ -133,6 +134,8 @@ int daemon_start(struct daemon *daemon, struct err *err) {
     if (r == 0)
         r = uploads_create(daemon, err, &daemon->uploads);
     if (r == 0)
+        r = worker_builds_create(daemon->build_folders, err, &daemon->builds);
+    if (r == 0)
         r = open_web(daemon, err);
     if (r == 0)
         r = write_port(daemon, err);
@@ -157,6 +160,8 @@ void daemon_close(struct daemon *daemon) {
     daemon->routes = NULL;
     uploads_destroy(daemon->uploads);
     daemon->uploads = NULL;
+    worker_builds_destroy(daemon->builds);
+    daemon->builds = NULL;
     metrics_destroy(daemon->metrics);
     daemon->metrics = NULL;
 }

@@ -21,7 +21,7 @@
 enum { JOB_MEMORY_MIN = 64 << 20 };
 
 struct settings {
-    const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts;
+    const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts, *worker_builds;
     int64_t port, threads, connections_per_address, job_memory, job_file_size, upload_size;
     struct retention keep;
     bool insecure_lan, verbose, version, help, routes;
@@ -86,17 +86,35 @@ static int add_hosts(struct daemon *daemon, const char *list, struct err *err) {
     return 0;
 }
 
+/* The folder of this program; "" if that cannot be told. */
+static void own_folder(char ret[PATH_SIZE]) {
+    ssize_t n = readlink("/proc/self/exe", ret, PATH_SIZE - 1);
+    ret[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(ret, '/');
+    if (slash != NULL)
+        *slash = '\0';
+}
+
+/* Workers for boards lie beside this program in a build folder, or where they are installed. A
+ * folder that is asked for must be there. */
+static int find_worker_builds(struct daemon *daemon, const char *asked, struct err *err) {
+    char self[PATH_SIZE];
+    if (asked != NULL)
+        return copy_path(asked, "folder of workers", err, daemon->build_folders[0]);
+    own_folder(self);
+    snprintf(daemon->build_folders[0], PATH_SIZE, "%.900s", self);
+    snprintf(daemon->build_folders[1], PATH_SIZE, "%.900s/../libexec/espalier", self);
+    return 0;
+}
+
 /* Beside this program in a build folder, or installed. */
 static int find_job_program(const char *asked, struct err *err, char ret[PATH_SIZE]) {
     static const char *const places[] = {"%s/job/espalier-job", "%s/espalier-job",
                                          "%s/../libexec/espalier/espalier-job", NULL};
-    char self[PATH_SIZE] = "", path[PATH_SIZE + 64];
+    char self[PATH_SIZE], path[PATH_SIZE + 64];
     if (asked != NULL)
         return copy_path(asked, "job program", err, ret);
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    char *slash = n > 0 ? strrchr(self, '/') : NULL;
-    if (slash != NULL)
-        *slash = '\0';
+    own_folder(self);
     for (int i = 0; places[i] != NULL; i++) {
         snprintf(path, sizeof(path), places[i], self);
         if (access(path, X_OK) == 0)
@@ -128,6 +146,8 @@ static int apply_settings(struct daemon *daemon, const struct settings *s, struc
         r = copy_path(s->data_dir, "data folder", err, daemon->data_dir);
     if (r == 0)
         r = find_job_program(s->job_program, err, daemon->job_program);
+    if (r == 0)
+        r = find_worker_builds(daemon, s->worker_builds, err);
     if (r == 0)
         r = add_roots(daemon, s->data_roots, err);
     if (r == 0)
@@ -226,6 +246,9 @@ int main(int argc, char **argv) {
          &s.data_roots},
         {"job-program", 0, OPTION_TEXT, NULL, 0, 0, "", "espalier-job (default: the installed one)",
          &s.job_program},
+        {"worker-builds", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "folder of the workers for boards (default: beside espalierd, or the installed one)",
+         &s.worker_builds},
         {"threads", 't', OPTION_INT, "0", 0, 256, "", "threads of a job; 0: one for each core",
          &s.threads},
         {"job-memory", 0, OPTION_SIZE, "0", 0, 1e15, "bytes",

@@ -254,10 +254,11 @@ static int create_device(struct store_tx *tx, const struct introduction *in, str
     id_make("dev_", ret_id);
     r = sql_run(store_tx_sql(tx), err, NULL,
                 "INSERT INTO devices (id, name, machine_id, state, health, health_counts, "
-                "fingerprint, worker_version, epoch, local, last_seen_us, created_us) VALUES (?1, "
-                "?2, ?3, 'active', 'probation', '{}', ?4, ?5, 1, ?6, ?7, ?7)",
-                "tttttii", ret_id, name, in->machine_id, fingerprint, in->worker_version,
-                (int64_t)in->local, store_tx_now_us(tx));
+                "fingerprint, worker_version, epoch, local, last_seen_us, created_us, note) "
+                "VALUES (?1, ?2, ?3, 'active', 'probation', '{}', ?4, ?5, 1, ?6, ?7, ?7, "
+                "coalesce(?8, ''))",
+                "tttttiit", ret_id, name, in->machine_id, fingerprint, in->worker_version,
+                (int64_t)in->local, store_tx_now_us(tx), in->note);
     free(fingerprint);
     return r;
 }
@@ -527,7 +528,8 @@ static int retire(struct store_tx *tx, const char *id, struct err *err) {
     if (r == 0)
         r = store_measurements_cancel_device(tx, id, err);
     if (r == 0)
-        r = sql_run(sql, err, NULL, "DELETE FROM tokens WHERE device = ?1", "t", id);
+        r = sql_run(sql, err, NULL, "DELETE FROM tokens WHERE device = ?1 AND kind = 'worker'", "t",
+                    id);
     if (r == 0)
         r = sql_run(
             sql, err, NULL,

@@ -12,6 +12,7 @@
 /* What a worker says of itself when it enrols or connects; texts and documents are borrowed. */
 struct introduction {
     const char *machine_id, *name, *worker_version;
+    const char *note; /* for a new board; NULL */
     const cJSON *fingerprint, *profiles;
     bool noise_by_lease; /* it takes its noise floor when it is asked to, not at its start */
     bool simulated;      /* no hardware stands behind it: it needs no quiet machine */

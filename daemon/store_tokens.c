@@ -12,7 +12,7 @@
 enum { WORKER_SECRET_LETTERS = 43 }; /* 256 bits */
 
 #define TOKEN_COLUMNS                                                                              \
-    "id, kind, label, device, expires_us AS \"expires_at@time\", uses_left, "                      \
+    "id, kind, label, name, device, expires_us AS \"expires_at@time\", uses_left, "                \
     "created_us AS \"created_at@time\""
 
 int store_token_create(struct store_tx *tx, const struct token_request *request, struct err *err,
@@ -27,12 +27,13 @@ int store_token_create(struct store_tx *tx, const struct token_request *request,
     else
         hash_random_token(prefix, secret, sizeof(secret));
     hash_text_long(secret, strlen(secret), hash);
-    int r =
-        sql_run(sql, err, NULL,
-                "INSERT INTO tokens (id, kind, hash, label, device, uses_left, expires_us, "
-                "created_us) VALUES (?1, ?2, ?3, ?4, ?5, nullif(?6, 0), nullif(?7, 0), ?8)",
-                "tttttiii", id, request->kind, hash, request->label, request->device, request->uses,
-                request->expires_in_s == 0 ? 0 : now + request->expires_in_s * 1000000, now);
+    int r = sql_run(
+        sql, err, NULL,
+        "INSERT INTO tokens (id, kind, hash, label, device, uses_left, expires_us, "
+        "created_us, name) VALUES (?1, ?2, ?3, ?4, ?5, nullif(?6, 0), nullif(?7, 0), ?8, "
+        "?9)",
+        "tttttiiit", id, request->kind, hash, request->label, request->device, request->uses,
+        request->expires_in_s == 0 ? 0 : now + request->expires_in_s * 1000000, now, request->name);
     cJSON *doc = NULL;
     if (r == 0)
         r = sql_get_row(sql, err, &doc, "SELECT " TOKEN_COLUMNS " FROM tokens WHERE id = ?1", "t",
@@ -57,13 +58,16 @@ int store_token_find(struct sql *sql, const char *secret, struct err *err,
     struct token token = {.id = ""};
     bool found = false, expired = false;
     hash_text_long(secret, strlen(secret), hash);
-    sql_query(sql, &rows, "SELECT id, kind, device, expires_us, hash FROM tokens WHERE hash = ?1",
+    sql_query(sql, &rows,
+              "SELECT id, kind, device, expires_us, hash, name, label FROM tokens WHERE hash = ?1",
               "t", hash);
     if (sql_next(&rows)) {
         found = sodium_memcmp(hash, sql_text(&rows, 4), sizeof(hash)) == 0;
         copy_text(token.id, sizeof(token.id), sql_text(&rows, 0));
         copy_text(token.kind, sizeof(token.kind), sql_text(&rows, 1));
         copy_text(token.device, sizeof(token.device), sql_text(&rows, 2));
+        copy_text(token.name, sizeof(token.name), sql_text(&rows, 5));
+        copy_text(token.label, sizeof(token.label), sql_text(&rows, 6));
         expired = !sql_null(&rows, 3) && sql_int(&rows, 3) <= clock_wall_us();
     }
     int r = sql_end(&rows, err);
@@ -99,7 +103,8 @@ int store_token_worker(struct sql *sql, const char *secret, struct err *err,
     return 0;
 }
 
-int store_token_use(struct store_tx *tx, const char *secret, struct err *err) {
+int store_token_use(struct store_tx *tx, const char *secret, struct err *err,
+                    struct token *ret_token) {
     struct token token;
     int changes = 0;
     int r = store_token_find(store_tx_sql(tx), secret, err, &token);
@@ -115,6 +120,44 @@ int store_token_use(struct store_tx *tx, const char *secret, struct err *err) {
     if (r == 0 && changes == 0)
         r = err_set(err, ESP_EUNAUTHORIZED, "/enrolment_token",
                     "the enrolment token has been used up; create another one");
+    if (r == 0)
+        *ret_token = token;
+    return r;
+}
+
+int store_token_used_by(struct store_tx *tx, const char *id, const char *device, struct err *err) {
+    return sql_run(store_tx_sql(tx), err, NULL, "UPDATE tokens SET device = ?2 WHERE id = ?1", "tt",
+                   id, device);
+}
+
+int store_token_ticket(struct sql *sql, const char *id, struct err *err) {
+    struct sql_rows rows;
+    bool found = false, expired = false, used = false;
+    sql_query(sql, &rows,
+              "SELECT expires_us, uses_left FROM tokens WHERE id = ?1 AND kind = 'enrolment'", "t",
+              id);
+    if (sql_next(&rows)) {
+        found = true;
+        expired = !sql_null(&rows, 0) && sql_int(&rows, 0) <= clock_wall_us();
+        used = !sql_null(&rows, 1) && sql_int(&rows, 1) <= 0;
+    }
+    int r = sql_end(&rows, err);
+    if (r != 0 || (found && !expired && !used))
+        return r;
+    return err_set(err, ESP_EUNAUTHORIZED, NULL, "the enrolment token %s; create another one",
+                   used      ? "has been used up"
+                   : expired ? "has expired"
+                             : "is unknown or was revoked");
+}
+
+int store_token_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc) {
+    cJSON *doc = NULL;
+    int r =
+        sql_get_row(sql, err, &doc, "SELECT " TOKEN_COLUMNS " FROM tokens WHERE id = ?1", "t", id);
+    if (r == 0 && doc == NULL)
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no token \"%s\"", id);
+    if (r == 0)
+        *ret_doc = doc;
     return r;
 }
 

@@ -12,10 +12,12 @@
 
 struct token {
     char id[ID_MAX], kind[16], device[ID_MAX];
+    char name[80], label[80]; /* of an enrolment token: for the board; "" */
 };
 
 struct token_request {
     const char *kind, *label;
+    const char *name;     /* of the board that enrols with it; NULL: as its worker says */
     const char *device;   /* of a worker's; NULL */
     const char *secret;   /* that a worker made for itself; NULL: a new one */
     int64_t uses;         /* 0: without end */
@@ -35,7 +37,13 @@ int store_token_worker(struct sql *sql, const char *secret, struct err *err,
                        char ret_device[ID_MAX]);
 /* Takes one use of an enrolment token. ESP_EUNAUTHORIZED: unknown, of another kind, expired or used
  * up (the message says which). */
-int store_token_use(struct store_tx *tx, const char *secret, struct err *err);
+int store_token_use(struct store_tx *tx, const char *secret, struct err *err,
+                    struct token *ret_token);
+/* Remembers which board enrolled with the token last. */
+int store_token_used_by(struct store_tx *tx, const char *id, const char *device, struct err *err);
+/* Whether an enrolment token with this id could still be used. ESP_EUNAUTHORIZED says why not. */
+int store_token_ticket(struct sql *sql, const char *id, struct err *err);
+int store_token_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
 int store_token_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
                      cJSON **ret_doc);
 int store_token_delete(struct store_tx *tx, const char *id, struct err *err);

@@ -187,8 +187,8 @@ static void forget_identity(struct worker *w, const struct err *why) {
 
 static int not_enrolled(struct err *err) {
     return err_set(err, ESP_EUNAUTHORIZED, NULL,
-                   "this board is not enrolled: create a token with `espalier device add` and "
-                   "pass it with --enrol");
+                   "this board is not enrolled: `espalier device add` makes a token for it, to "
+                   "be passed as ESPALIER_ENROL_TOKEN or with --enrol-file");
 }
 
 /* Enrols or, with an identity, connects. An enrolment whose answer was never heard is repeated;
@@ -568,8 +568,9 @@ static int session(struct worker *w, struct err *err) {
     w->welcome = rc == 0;
     if (!rc)
         log_info("connected to %s as %s", w->identity.url, w->identity.device_id);
-    if (!rc)
-        rc = deliver_all(w, err);
+    if (rc || w->options->enrol_only)
+        return rc;
+    rc = deliver_all(w, err);
     if (!rc && !w->noise_by_lease && !w->identity.noise_reported)
         rc = report_noise(w, err);
     while (!rc && !*w->stop && !(idle && w->options->once)) {
@@ -671,7 +672,7 @@ int worker_run(const struct worker_options *options, volatile sig_atomic_t *stop
             log_warn("%s; trying again", err->message);
             back_off(&w);
             rc = 0;
-        } else if (!rc && options->once) {
+        } else if (!rc && (options->once || options->enrol_only)) {
             break;
         }
     }

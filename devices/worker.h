@@ -21,7 +21,8 @@ struct worker_options {
     const char *ca_file, *pinned_key;
     int64_t threads, memory_limit_bytes;
     bool insecure_lan;
-    bool once; /* end when there is nothing to measure */
+    bool once;       /* end when there is nothing to measure */
+    bool enrol_only; /* end as soon as the daemon knows this board */
 };
 
 /* Works until *stop becomes not 0 (set by a signal handler), then gives its lease back and says

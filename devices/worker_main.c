@@ -1,5 +1,7 @@
 /* espalier-worker: the program on a board. */
+#include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +11,8 @@
 #include "base/options.h"
 #include "devices/worker.h"
 
+enum { TOKEN_BYTES = 256 };
+
 static volatile sig_atomic_t stop;
 
 static void on_signal(int number) {
@@ -16,8 +20,8 @@ static void on_signal(int number) {
 }
 
 static const char intro[] =
-    "usage: espalier-worker --daemon URL --enrol TOKEN [options]   the first time\n"
-    "       espalier-worker [options]                              from then on\n\n"
+    "usage: ESPALIER_ENROL_TOKEN=TOKEN espalier-worker --daemon URL [options]   the first time\n"
+    "       espalier-worker [options]                                           from then on\n\n"
     "Measures networks on this board for an Espalier daemon. It only dials out.\n\n";
 
 static const char *default_state_dir(void) {
@@ -34,6 +38,7 @@ static const char *default_state_dir(void) {
 struct arguments {
     struct worker_options options;
     bool help, version, verbose;
+    const char *enrol_file;
     int64_t cpu_mask;
 };
 
@@ -43,8 +48,12 @@ static int parse(int argc, char **argv, struct arguments *a) {
         {"daemon", 'd', OPTION_TEXT, NULL, 0, 0, "", "address of the daemon, http://HOST:PORT",
          &a->options.daemon_url},
         {"enrol", 'e', OPTION_TEXT, NULL, 0, 0, "",
-         "enrolment token, needed the first time (default: $ESPALIER_ENROL_TOKEN)",
+         "enrolment token, needed the first time; unseen by others in $ESPALIER_ENROL_TOKEN",
          &a->options.enrol_token},
+        {"enrol-file", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "file that holds the enrolment token; -: standard input", &a->enrol_file},
+        {"enrol-only", 0, OPTION_FLAG, NULL, 0, 0, "", "end as soon as the daemon knows this board",
+         &a->options.enrol_only},
         {"name", 'n', OPTION_TEXT, NULL, 1, 63, "", "name of this board (default: the host's name)",
          &a->options.name},
         {"state-dir", 0, OPTION_TEXT, NULL, 0, 0, "",
@@ -96,6 +105,44 @@ static int parse(int argc, char **argv, struct arguments *a) {
     return a->help || a->version ? 0 : -1;
 }
 
+/* Without the white space around it. *ret_token static. */
+static int read_token(const char *path, struct err *err, const char **ret_token) {
+    static char text[TOKEN_BYTES];
+    FILE *file = strcmp(path, "-") ? fopen(path, "r") : stdin;
+    size_t len = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+    bool failed = !file || ferror(file);
+    int number = errno;
+
+    if (file && file != stdin)
+        fclose(file);
+    if (failed)
+        return err_set(err, ESP_EIO, NULL, "the enrolment token cannot be read: %s: %s", path,
+                       strerror(number));
+    text[len] = 0;
+    const char *start = text + strspn(text, " \t\r\n");
+    text[start - text + (ptrdiff_t)strcspn(start, " \t\r\n")] = 0;
+    if (!*start)
+        return err_set(err, ESP_EINVAL, NULL, "there is no enrolment token in %s", path);
+    *ret_token = start;
+    return 0;
+}
+
+/* By option, file or environment; what runs networks for us does not inherit it. */
+static int find_token(struct arguments *a, struct err *err) {
+    static char text[TOKEN_BYTES];
+    const char *given = getenv("ESPALIER_ENROL_TOKEN");
+    int rc = 0;
+
+    if (!a->options.enrol_token && a->enrol_file) {
+        rc = read_token(a->enrol_file, err, &a->options.enrol_token);
+    } else if (!a->options.enrol_token && given && *given) {
+        snprintf(text, sizeof(text), "%s", given);
+        a->options.enrol_token = text;
+    }
+    unsetenv("ESPALIER_ENROL_TOKEN");
+    return rc;
+}
+
 static void catch_signals(void) {
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGTERM, &action, NULL);
@@ -112,12 +159,12 @@ int main(int argc, char **argv) {
         return status;
     log_set_level(a.verbose ? LOG_DEBUG : LOG_INFO);
     cpu_set_mask((uint32_t)a.cpu_mask);
-    if (!a.options.enrol_token)
-        a.options.enrol_token = getenv("ESPALIER_ENROL_TOKEN");
     if (!a.options.state_dir)
         a.options.state_dir = default_state_dir();
     catch_signals();
-    int rc = worker_run(&a.options, &stop, &err);
+    int rc = find_token(&a, &err);
+    if (rc == 0)
+        rc = worker_run(&a.options, &stop, &err);
     if (rc == 0)
         return 0;
     log_error("%s%s%s", err.message, err.pointer[0] ? " at " : "", err.pointer);

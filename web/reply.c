@@ -309,9 +309,14 @@ static bool etag_matches(const char *header, const char *etag) {
     return header != NULL && (strcmp(header, "*") == 0 || strstr(header, etag) != NULL);
 }
 
+bool web_has_etag(struct web_request *req, const char *etag) {
+    web_set_header(req, "ETag", etag);
+    return etag_matches(web_header(req, "If-None-Match"), etag);
+}
+
 void web_serve_asset(struct web_request *req, const struct web_asset *asset) {
     bool gzip = asset->gzip != NULL && guard_accepts_gzip(web_header(req, "Accept-Encoding"));
-    web_set_header(req, "ETag", asset->etag);
+    bool known = web_has_etag(req, asset->etag);
     web_set_header(req, "Vary", "Accept-Encoding");
     web_set_header(req, "Cache-Control",
                    asset->immutable ? "public, max-age=31536000, immutable" : "no-cache");
@@ -320,7 +325,7 @@ void web_serve_asset(struct web_request *req, const struct web_asset *asset) {
             req, "Content-Security-Policy",
             "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; object-src "
             "'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'");
-    if (etag_matches(web_header(req, "If-None-Match"), asset->etag)) {
+    if (known) {
         web_reply_empty(req, 304);
         return;
     }

@@ -41,6 +41,10 @@ const char *web_param(const struct web_request *req, const char *name) {
     return route_param(&req->match, name);
 }
 
+const char *web_first_param(const struct web_request *req) {
+    return req->match.n_params > 0 ? req->match.params[0].value : "";
+}
+
 const char *web_query(const struct web_request *req, const char *name) {
     return MHD_lookup_connection_value(req->connection, MHD_GET_ARGUMENT_KIND, name);
 }

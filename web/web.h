@@ -20,6 +20,7 @@ enum web_flags {
     WEB_WORKER = 2, /* needs a worker's token, also on loopback */
     WEB_STREAM = 4, /* lasts as long as the client likes: not timed */
     WEB_RAW = 8,    /* the body is application/octet-stream, not JSON */
+    WEB_TICKET = 16 /* its handler also takes a ticket in the query instead of a token */
 };
 
 struct web_route {
@@ -80,7 +81,8 @@ const struct web_route *web_matched(const struct web_request *req); /* never NUL
 const char *web_method(const struct web_request *req);
 const char *web_path(const struct web_request *req);
 const char *web_param(const struct web_request *req,
-                      const char *name); /* of the route; never NULL */
+                      const char *name);                    /* of the route; never NULL */
+const char *web_first_param(const struct web_request *req); /* whatever its name; "" */
 const char *web_query(const struct web_request *req, const char *name); /* NULL if absent */
 const char *web_header(const struct web_request *req, const char *name);
 const char *web_body(const struct web_request *req, size_t *ret_len); /* "" when empty */
@@ -113,5 +115,8 @@ struct web_stream {
 void web_reply_stream(struct web_request *req, const char *content_type,
                       const struct web_stream *stream);
 void web_wake(struct web_request *req); /* of a stream, until it is closed */
+/* Names the version of what will be answered (quoted, as the header has it). True: the client has
+ * it already, so the answer is 304. */
+bool web_has_etag(struct web_request *req, const char *etag);
 /* Before the answer; name is static, value is copied; at most four. */
 void web_set_header(struct web_request *req, const char *name, const char *value);

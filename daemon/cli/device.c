@@ -1,4 +1,4 @@
-/* espalier device add, ls, show, set, rm; token add, ls, rm. */
+/* espalier device ls, show, set, rm; token add, ls, rm. */
 #include <stdio.h>
 #include <string.h>
 
@@ -42,64 +42,37 @@ static const struct column token_list[] = {{"ID", "id", CELL_TEXT},
                                            {"EXPIRES", "expires_at", CELL_TIME}};
 static const struct resource tokens = RESOURCE("/tokens", token_list, token_list);
 
-struct new_token {
-    const char *kind, *label;
-    int64_t uses, expires_us; /* 0: not sent */
-};
-
-static cJSON *token_body(const struct new_token *token) {
-    cJSON *body = cJSON_CreateObject();
-    cJSON_AddStringToObject(body, "kind", token->kind);
-    if (token->uses > 0)
-        cJSON_AddNumberToObject(body, "uses", (double)token->uses);
-    if (token->expires_us > 0)
-        cJSON_AddNumberToObject(body, "expires_in_s", (double)(token->expires_us / 1000000));
-    if (token->label)
-        cJSON_AddStringToObject(body, "label", token->label);
-    return body;
-}
-
-static int create_token(struct cli *cli, const struct new_token *token) {
+static int create_token(struct cli *cli, const char *label, int64_t expires_us) {
     struct err err = {0};
-    cJSON *doc = NULL, *body = token_body(token);
+    cJSON *doc = NULL, *body = cJSON_CreateObject();
+    cJSON_AddStringToObject(body, "kind", "api");
+    if (expires_us > 0)
+        cJSON_AddNumberToObject(body, "expires_in_s", (double)(expires_us / 1000000));
+    if (label)
+        cJSON_AddStringToObject(body, "label", label);
     int rc = cli_send(cli, "POST", "/tokens", body, &err, &doc);
     cJSON_Delete(body);
     if (rc)
         return cli_fail(&err);
     if (cli->output && !strcmp(cli->output, "name"))
         puts(cli_text(doc, "token")); /* what a script passes on */
-    else if (!cli_print_plain(cli, doc) && !strcmp(token->kind, "enrolment"))
-        printf("Run this on the board:\n\n  %s\n\nThe token is shown once; it expires at %s.\n",
-               cli_text(doc, "command"), cli_text(doc, "expires_at"));
-    else if (!cli->json && !cli->get)
+    else if (!cli_print_plain(cli, doc))
         printf("%s\n", cli_text(doc, "token"));
     cJSON_Delete(doc);
     return CLI_OK;
 }
 
-static int add_run(struct cli *cli, int argc, char **argv) {
-    struct new_token token = {.kind = "enrolment"};
-    const struct option_row rows[] = {
-        {"uses", 0, OPTION_INT, "1", 1, 10000, "", "boards that may enrol with it", &token.uses},
-        {"expires", 0, OPTION_DURATION, "1h", 1e6, 3.1536e14, "", "how long it is good",
-         &token.expires_us},
-        {"label", 'l', OPTION_TEXT, NULL, 0, 63, "", "for your own memory", &token.label},
-        CLI_COMMON_ROWS(cli)};
-    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
-
-    return code >= 0 ? code : create_token(cli, &token);
-}
-
 static int token_add_run(struct cli *cli, int argc, char **argv) {
-    struct new_token token = {.kind = "api"};
+    const char *label = NULL;
+    int64_t expires_us = 0;
     const struct option_row rows[] = {
         {"expires", 0, OPTION_DURATION, NULL, 1e6, 3.1536e14, "",
-         "how long it is good (not given: until it is revoked)", &token.expires_us},
-        {"label", 'l', OPTION_TEXT, NULL, 0, 63, "", "for your own memory", &token.label},
+         "how long it is good (not given: until it is revoked)", &expires_us},
+        {"label", 'l', OPTION_TEXT, NULL, 0, 63, "", "for your own memory", &label},
         CLI_COMMON_ROWS(cli)};
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
 
-    return code >= 0 ? code : create_token(cli, &token);
+    return code >= 0 ? code : create_token(cli, label, expires_us);
 }
 
 static int token_ls_run(struct cli *cli, int argc, char **argv) {
@@ -154,8 +127,6 @@ static int set_run(struct cli *cli, int argc, char **argv) {
     return CLI_OK;
 }
 
-const struct cli_command cli_device_add = {"device", "add", "",
-                                           "make an enrolment token for a new board", add_run};
 const struct cli_command cli_device_ls = {"device", "ls", "", "boards", ls_run};
 const struct cli_command cli_device_show = {"device", "show", "DEVICE", "one board", show_run};
 const struct cli_command cli_device_set = {"device", "set", "DEVICE",

@@ -77,7 +77,7 @@ test('a board is added with one command and turns green', async () => {
   await open('devices');
   await page.getByRole('button', { name: 'Add a board' }).first().click();
   const command = await page.locator('.add-board code').innerText();
-  assert.match(command, /espalier-worker --daemon http:\/\/127\.0\.0\.1:\d+ --enrol \S+/);
+  assert.match(command, /^(u='|ESPALIER_ENROL_TOKEN=\S+ espalier-worker --daemon )http:\/\/127\.0\.0\.1:\d+/);
   stack.startWorker(command);
   await page.locator('.add-board.arrived').waitFor({ timeout: 30000 });
   await page.locator('a.device', { hasText: 'test-board' }).waitFor();

@@ -95,7 +95,7 @@ export class Stack {
   }
 
   startWorker(command) {
-    const token = command.match(/--enrol\s+(\S+)/)[1];
+    const token = command.match(/ESPALIER_ENROL_TOKEN=(\S+)/)[1];
     this.worker = this.#spawn('devices/espalier-worker', ['--daemon', this.url, '--enrol', token, '--state-dir', join(this.dir, 'worker'), '--name', 'test-board'], 'worker.log');
   }
 

@@ -160,7 +160,7 @@ def wrong_values():
         "/evaluations": ["supernet", "checkpoint", "archs", "split", "report"],
         "/searches": ["name", "supernet", "checkpoint", "objectives", "constraints", "strategy", "evaluations", "population", "seed", "accuracy", "initial_evaluations", "measure_front", "calibration_nets"],
         "/exports": ["supernet", "checkpoint", "arch", "format"],
-        "/tokens": ["kind", "uses", "expires_in_s", "label"],
+        "/tokens": ["kind", "uses", "expires_in_s", "label", "name", "address", "service"],
         "/tables": ["profile", "space", "method"],
         "/measurements": ["profile", "space", "archs", "method"],
         "/spaces/tiny/sample": ["n", "seed", "profile"],

@@ -12,20 +12,26 @@ from suite import BUILD, ROOT, Skipped, check, equal, once, test, wait_for
 LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
 
 
-def pack(arch, build, name):
-    output = bed.daemon().root / name
-    done = subprocess.run([ROOT / "scripts/worker-tarball", arch, "--build", build, "--output", output], capture_output=True, text=True, timeout=100)
+def pack(arch, build, folder):
+    into = bed.daemon().root / folder
+    done = subprocess.run([ROOT / "scripts/worker-tarball", arch, "--build", build, "--into", into], capture_output=True, text=True, timeout=100)
     equal(done.returncode, 0, f"status of worker-tarball ({done.stderr})")
     digest, file = done.stdout.split()
-    equal(Path(file), output, "the file that it names")
-    return output, digest
+    equal(Path(file).parent, into, "the folder of the file that it names")
+    return Path(file), digest
 
 
 @once
 def native():
     if os.uname().machine != "x86_64":
         raise Skipped("the tests' own tarball is that of x86_64")
-    return pack("x86_64", BUILD, "native.tar.gz")
+    return pack("x86_64", BUILD, "packed")
+
+
+@once
+def emulated_build():
+    bed.emulated()
+    return pack("aarch64", bed.ARM64_BUILD, "packed")
 
 
 def unpacked(tarball, name):
@@ -67,7 +73,7 @@ def measures(name, command):
 
 @test("the tarball of a worker is the same, byte for byte, when it is packed again")
 def reproducible():
-    (first, digest), (second, again) = native(), pack("x86_64", BUILD, "again.tar.gz")
+    (first, digest), (second, again) = native(), pack("x86_64", BUILD, "again")
     equal(digest, again, "the digests that were printed")
     check(first.read_bytes() == second.read_bytes(), "the same bytes")
 
@@ -92,7 +98,7 @@ def alone():
 @test("the aarch64 tarball's worker measures in a chroot that holds nothing but it and the emulator", 200)
 def alone_emulated():
     emulator, _ = bed.emulated()
-    tarball, _ = pack("aarch64", bed.ARM64_BUILD, "aarch64.tar.gz")
+    tarball, _ = emulated_build()
     root, inside = unpacked(tarball, "alone-emulated")
     shutil.copy(shutil.which(emulator), root / "emulator")
     profile = measures("alone-emulated", chrooted(root, "/emulator", *worker_words("aarch64", inside)))

@@ -247,4 +247,4 @@ def checkpoint_steps(stack, supernet_id):
 
 def token_of(command):
     """The enrolment token in the line that is to be run on a board."""
-    return re.search(r"--enrol\s+(\S+)", command).group(1)
+    return re.search(r"ESPALIER_ENROL_TOKEN=(\S+)", command).group(1)

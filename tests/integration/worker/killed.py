@@ -94,7 +94,7 @@ def enrolled_once(name, folder):
     state = json.loads((folder / "worker.json").read_text())
     equal(bed.rows("SELECT count(*) FROM devices WHERE name LIKE ? || '%'", name), [(1,)], f"boards called {name}")
     equal(bed.rows("SELECT id FROM devices WHERE name = ?", name), [(state["device_id"],)], "whose identity it is")
-    equal(bed.rows("SELECT count(*) FROM tokens WHERE device = ?", state["device_id"]), [(1,)], "tokens of the board")
+    equal(bed.rows("SELECT count(*) FROM tokens WHERE device = ? AND kind = 'worker'", state["device_id"]), [(1,)], "tokens of the board")
     (measured,) = bed.ask(bed.daemon().profile_of(name)["id"])
     bed.wait_state(measured, "accepted", 40)
     check(not (folder / "enrolment.json").exists(), "nothing is pending any more")

@@ -12,7 +12,8 @@ static void test_enrolment_once(void **state) {
 }
 
 static int do_enrol_with_token(struct store_tx *tx, struct work *op, struct err *err) {
-    int r = store_token_use(tx, op->a, err);
+    struct token token;
+    int r = store_token_use(tx, op->a, err, &token);
     return r != 0 ? r : do_enrol(tx, op, err);
 }
 

@@ -1,34 +1,40 @@
 import { useEffect, useState } from 'preact/hooks';
-import { ApiError, list, post, simulated, type Device, type Token } from '../api';
+import { ApiError, get, list, post, simulated, type Device, type Token } from '../api';
 import { ago, percent } from '../format';
 import { listen } from '../live';
 import { Card, Code, Empty, Failed, Page, State } from '../parts';
 import { href } from '../router';
 import { useLoaded, useTick } from '../state';
 
-/** One command for the board; green when a board that was not there before has registered. */
-function AddBoard({ known, onArrived, onClose }: { known: Set<string>; onArrived: () => void; onClose: () => void }) {
+/** What a board dials, as this page was reached; over loopback the daemon knows better. */
+const address = () => (/^(localhost|127\.|\[::1\])/.test(location.host) ? {} : { address: location.origin });
+
+/** One command for the board; green when a board has registered with its token. */
+function AddBoard({ onArrived, onClose }: { onArrived: () => void; onClose: () => void }) {
   const [token, setToken] = useState<Token | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [arrived, setArrived] = useState<Device | null>(null);
-  const [before] = useState(() => new Set(known));
   useEffect(() => {
-    post<Token>('/tokens', { kind: 'enrolment', uses: 1, expires_in_s: 3600 }).then(setToken, (e: unknown) => setError(e instanceof ApiError ? e.message : 'No token could be made.'));
-    const look = () => void list<Device>('/devices').then((devices) => {
-      const fresh = devices.find((d) => !before.has(d.id));
-      if (!fresh) return;
-      setArrived(fresh);
+    post<Token>('/tokens', { kind: 'enrolment', ...address() }).then(setToken, (e: unknown) => setError(e instanceof ApiError ? e.message : 'No token could be made.'));
+  }, []);
+  useEffect(() => {
+    if (!token) return;
+    const look = async () => {
+      const { device } = await get<Token>(`/tokens/${token.id}`);
+      if (!device) return;
+      setArrived(await get<Device>(`/devices/${device}`));
       onArrived();
       clearInterval(timer);
       stop();
-    }, () => undefined);
-    const stop = listen(['device'], look);
-    const timer = setInterval(look, 3000);
+    };
+    const ask = () => void look().catch(() => undefined);
+    const stop = listen(['device'], ask);
+    const timer = setInterval(ask, 3000);
     return () => {
       stop();
       clearInterval(timer);
     };
-  }, []);
+  }, [token]);
   return (
     <Card title="Add a board" class={`add-board ${arrived ? 'arrived' : ''}`} note={<button type="button" class="quiet" onClick={onClose} aria-label="Close">✕</button>}>
       <Failed error={error} />
@@ -38,6 +44,7 @@ function AddBoard({ known, onArrived, onClose }: { known: Set<string>; onArrived
         <>
           <p>Run this on the board. It dials out to the daemon; nothing on the board has to be open.</p>
           <Code>{token.command ?? ''}</Code>
+          {(token.notices ?? []).map((notice) => <p class="note" key={notice}>{notice}.</p>)}
           <p class="note" role="status">Waiting for the board… The token works once and expires {new Date(token.expires_at).toLocaleTimeString()}.</p>
         </>
       ) : null}
@@ -68,7 +75,7 @@ export function Devices({ adding }: { adding: boolean }) {
   return (
     <Page title="Devices" lead="Boards that measure: each is a latency worker with profiles of its own." actions={<button type="button" class="primary" onClick={() => setOpen(true)} disabled={!data || open}>Add a board</button>}>
       <Failed error={error} />
-      {open && data && <AddBoard known={new Set(data.map((d) => d.id))} onArrived={reload} onClose={() => setOpen(false)} />}
+      {open && data && <AddBoard onArrived={reload} onClose={() => setOpen(false)} />}
       {data?.length === 0 && !open && <Empty>No board yet. <button type="button" class="link" onClick={() => setOpen(true)}>Add a board</button>: this machine can be the first.</Empty>}
       <div class="cards">{(data ?? []).map((d) => <DeviceCard key={d.id} device={d} />)}</div>
     </Page>

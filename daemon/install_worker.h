@@ -1,0 +1,4 @@
+/* install-worker.sh as text, made at build time. */
+#pragma once
+
+extern const char install_worker[];
