@@ -33,3 +33,6 @@ run_logged() {
     wait "$pid" || status=$?
     return $status
 }
+
+# The suites of their own that every run of the tests has: executables that take a build folder.
+own_suites() { printf '%s\n' tests/*/run tests/integration/{api,worker,faults,boards}/run; }
