@@ -55,6 +55,15 @@ int err_prefix(struct err *err, int code, const char *format, ...) {
     return err->code;
 }
 
+int err_code(const char *name) {
+#define ESP_ERROR_CODE(error, number, text, status)                                                \
+    if (strcmp(name, text) == 0)                                                                   \
+        return error;
+    ESP_ERRORS(ESP_ERROR_CODE)
+#undef ESP_ERROR_CODE
+    return ESP_EINTERNAL;
+}
+
 const char *err_name(int code) {
     switch (code) {
     case 0:

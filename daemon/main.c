@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/parallel.h"
+#include "base/program.h"
 #include "daemon/api.h"
 #include "daemon/lifecycle.h"
 
@@ -86,22 +87,13 @@ static int add_hosts(struct daemon *daemon, const char *list, struct err *err) {
     return 0;
 }
 
-/* The folder of this program; "" if that cannot be told. */
-static void own_folder(char ret[PATH_SIZE]) {
-    ssize_t n = readlink("/proc/self/exe", ret, PATH_SIZE - 1);
-    ret[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(ret, '/');
-    if (slash != NULL)
-        *slash = '\0';
-}
-
 /* Workers for boards lie beside this program in a build folder, or where they are installed. A
  * folder that is asked for must be there. */
 static int find_worker_builds(struct daemon *daemon, const char *asked, struct err *err) {
     char self[PATH_SIZE];
     if (asked != NULL)
         return copy_path(asked, "folder of workers", err, daemon->build_folders[0]);
-    own_folder(self);
+    program_folder(self, sizeof(self));
     snprintf(daemon->build_folders[0], PATH_SIZE, "%.900s", self);
     snprintf(daemon->build_folders[1], PATH_SIZE, "%.900s/../libexec/espalier", self);
     return 0;
@@ -109,19 +101,14 @@ static int find_worker_builds(struct daemon *daemon, const char *asked, struct e
 
 /* Beside this program in a build folder, or installed. */
 static int find_job_program(const char *asked, struct err *err, char ret[PATH_SIZE]) {
-    static const char *const places[] = {"%s/job/espalier-job", "%s/espalier-job",
-                                         "%s/../libexec/espalier/espalier-job", NULL};
-    char self[PATH_SIZE], path[PATH_SIZE + 64];
+    static const char *const places[] = {"job/espalier-job", "espalier-job",
+                                         "../libexec/espalier/espalier-job", NULL};
     if (asked != NULL)
         return copy_path(asked, "job program", err, ret);
-    own_folder(self);
-    for (int i = 0; places[i] != NULL; i++) {
-        snprintf(path, sizeof(path), places[i], self);
-        if (access(path, X_OK) == 0)
-            return copy_path(path, "job program", err, ret);
-    }
-    return err_set(err, ESP_ENOTFOUND, NULL,
-                   "espalier-job was not found: name it by --job-program");
+    int r = program_find(places, err, ret, PATH_SIZE);
+    return r == ESP_ENOTFOUND
+               ? err_set(err, r, NULL, "espalier-job was not found: name it by --job-program")
+               : r;
 }
 
 static int apply_settings(struct daemon *daemon, const struct settings *s, struct err *err) {

@@ -66,6 +66,8 @@ int cli_start(struct cli *cli, const struct option_row *rows, int argc, char **a
         return cli_usage("%s %s takes: %s (see --help)", cli->command->noun,
                          cli->command->verb ? cli->command->verb : "",
                          cli->command->words[0] ? cli->command->words : "no words");
+    if (!cli->url)
+        return -1;
     struct http_client_options options = {.base_url = cli->url,
                                           .token = cli->token,
                                           .ca_file = cli->ca_file,

@@ -40,7 +40,19 @@ struct cli_command {
 };
 extern const struct cli_command *const cli_commands[]; /* ends with NULL */
 
-/* The rows that every command has; the last of its table. */
+/* The rows of how answers are printed: the last of the table of a command that asks no daemon. */
+#define CLI_LOCAL_ROWS(cli)                                                                        \
+    {"json", 'j', OPTION_FLAG, NULL, 0, 0, "", "print JSON", &(cli)->json},                        \
+        {"output", 'o', OPTION_TEXT, NULL, 0, 16, "", "\"name\": print ids only", &(cli)->output}, \
+        {"get",      'g', OPTION_TEXT, NULL,                                                       \
+         0,          0,   "",          "print one member of the JSON, such as result.seconds",     \
+         &(cli)->get},                                                                             \
+        {"no-headers",      0, OPTION_FLAG, NULL, 0, 0, "", "tables without their first line",     \
+         &(cli)->no_headers},                                                                      \
+        {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this text", &(cli)->help}, {                   \
+        NULL                                                                                       \
+    }
+/* The rows that every other command has; the last of its table. */
 #define CLI_COMMON_ROWS(cli)                                                                        \
     {"url",      'u', OPTION_TEXT, "http://127.0.0.1:8080", 0, 0, "", "address of the daemon",      \
      &(cli)->url},                                                                                  \
@@ -59,16 +71,7 @@ extern const struct cli_command *const cli_commands[]; /* ends with NULL */
          "",                                                                                        \
          "allow plain http beyond this machine",                                                    \
          &(cli)->insecure_lan},                                                                     \
-        {"json", 'j', OPTION_FLAG, NULL, 0, 0, "", "print the daemon's JSON", &(cli)->json},        \
-        {"output", 'o', OPTION_TEXT, NULL, 0, 16, "", "\"name\": print ids only", &(cli)->output},  \
-        {"get",      'g', OPTION_TEXT, NULL,                                                        \
-         0,          0,   "",          "print one member of the JSON, such as result.seconds",      \
-         &(cli)->get},                                                                              \
-        {"no-headers",      0, OPTION_FLAG, NULL, 0, 0, "", "tables without their first line",      \
-         &(cli)->no_headers},                                                                       \
-        {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this text", &(cli)->help}, {                    \
-        NULL                                                                                        \
-    }
+        CLI_LOCAL_ROWS(cli)
 /* For commands that start a job. */
 #define CLI_WAIT_ROWS(cli)                                                                         \
     {"wait",      'w', OPTION_FLAG, NULL, 0, 0, "", "wait for the job and show its progress",      \

@@ -1,5 +1,9 @@
 """What the command line client asks for, and what it prints of the answers."""
+import json
+import pathlib
+import random
 import re
+import tempfile
 
 import bed
 import data
@@ -142,3 +146,40 @@ def refusals():
     check('search "shown"' in done.stderr, "the user is named", done.stderr)
     job = stack.client.get("/searches/shown")["job"]
     check("it cannot be cancelled" in stack.cli_run("job", "cancel", job).stderr, "the words", stack.cli_run("job", "cancel", job).stderr)
+
+
+def board_of_others(folder):
+    """CSV files of a board whose networks take 1.5 times the sum of their ops and 100 more."""
+    rng = random.Random(2)
+    ops, networks = ["model,operation,feature,phone"], ["model,size,phone|mean,phone|std"]
+    for i in range(30):
+        sizes = [rng.randrange(1, 12) for _ in range(8)]
+        ops += [f"net{i},CONV,\"{{'size': {size}}}\",{20 + 3 * size}" for size in sizes]
+        networks.append(f"net{i},7,{100 + 1.5 * sum(20 + 3 * size for size in sizes)},1")
+    for name, lines in (("ops", ops), ("networks", networks)):
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+
+
+@test("predictions are judged on measurements of others, without a daemon", 60)
+def judged_on_others():
+    stack = bed.daemon()
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        board_of_others(folder)
+        words = ("latency", "evaluate", str(folder / "networks.csv"), "--ops", str(folder / "ops.csv"), "--known", "5,10", "--splits", "20")
+        profile, = json.loads(stack.cli(*words, "--json"))["profiles"]
+        equal((profile["profile"], profile["networks"], profile["ops"], profile["fleet"]), ("phone", 30, 240, 0), "what was read")
+        check(profile["sum"]["mape"] > 0.3, "the plain sum is wrong", profile["sum"])
+        for size in profile["calibrations"]:
+            figures = {rung["name"]: rung for rung in size["rungs"]}
+            equal(sorted(figures), ["entries", "kinds", "ladder", "line", "sum"], "rungs")
+            check(figures["line"]["mape"] < 0.002 and figures["ladder"]["within_10"] > 0.99, "the line", figures)
+        shown = stack.cli(*words)
+        check(re.search(r"^phone\t10\tladder\t0\.\d\d %", shown, re.M), "the table", shown)
+        for rest, status, said in ((("--known", "5,x"), 2, "--known"), (("--known", "2"), 1, "/sizes"), (("--known", "30"), 1, "fewer than the 30"), (("--profile", "tablet"), 3, "tablet")):
+            done = stack.cli_run(*words, *rest)
+            equal(done.returncode, status, f"exit code of {rest}")
+            check(said in done.stderr, f"the reason of {rest}", done.stderr)
+        (folder / "ops.csv").write_text("model,operation\n1\n")
+        done = stack.cli_run(*words)
+        check(done.returncode == 1 and "ops.csv: line 2: 1 fields instead of the header's 2" in done.stderr, "a broken file", done.stderr)

@@ -9,6 +9,8 @@ static void names_and_statuses_come_from_the_list(void **state) {
     assert_string_equal(err_name(0), "ok");
     assert_string_equal(err_name(ESP_EINFEASIBLE), "infeasible");
     assert_string_equal(err_name(-9999), "unknown");
+    assert_int_equal(err_code("infeasible"), ESP_EINFEASIBLE);
+    assert_int_equal(err_code("no such name"), ESP_EINTERNAL);
     assert_string_equal(err_name(1), "unknown");
     assert_int_equal(err_http_status(ESP_ENOTFOUND), 404);
     assert_int_equal(err_http_status(ESP_ETOOLARGE), 413);

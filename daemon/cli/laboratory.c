@@ -1,0 +1,216 @@
+/* espalier latency evaluate: runs a laboratory job on this machine, without a daemon. */
+#include <errno.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/program.h"
+#include "daemon/cli/commands.h"
+
+extern char **environ;
+
+enum { LINE_MAX_BYTES = 64 << 20 };
+
+struct job_process {
+    pid_t pid;
+    FILE *spec, *events;
+};
+
+static int spawn(const char *program, struct err *err, struct job_process *ret) {
+    char *argv[] = {(char *)(uintptr_t)program, "--run", "/dev/stdin", NULL};
+    posix_spawn_file_actions_t actions;
+    int down[2] = {-1, -1}, up[2] = {-1, -1};
+    if (pipe(down) != 0 || pipe(up) != 0)
+        return err_set(err, ESP_EIO, NULL, "no pipe: %s", strerror(errno));
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, down[0], STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, up[1], STDOUT_FILENO);
+    for (int i = 0; i < 2; i++) {
+        posix_spawn_file_actions_addclose(&actions, down[i]);
+        posix_spawn_file_actions_addclose(&actions, up[i]);
+    }
+    int failed = posix_spawn(&ret->pid, program, &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    close(down[0]);
+    close(up[1]);
+    if (failed) {
+        close(down[1]);
+        close(up[0]);
+        return err_set(err, ESP_EIO, NULL, "%s does not start: %s", program, strerror(failed));
+    }
+    ret->spec = fdopen(down[1], "w");
+    ret->events = fdopen(up[0], "r");
+    return ret->spec && ret->events ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
+}
+
+/* The result of the done event, or the error of the failed one. */
+static int take_event(const char *line, size_t len, struct err *err, cJSON **ret_result) {
+    cJSON *event = NULL;
+    int rc = json_parse(line, len, &json_limits_default, err, &event);
+    const char *kind = rc == 0 ? cli_text(event, "kind") : "";
+    if (strcmp(kind, "failed") == 0)
+        rc = err_set(err, err_code(cli_text(event, "data.code")),
+                     cli_text(event, "data.pointer"), "%s", cli_text(event, "data.message"));
+    if (strcmp(kind, "done") == 0)
+        *ret_result = cJSON_DetachItemFromObject(
+            cJSON_GetObjectItemCaseSensitive(event, "data"), "result");
+    cJSON_Delete(event);
+    return rc;
+}
+
+static int take_events(FILE *events, struct err *err, cJSON **ret_result) {
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t len;
+    int rc = 0;
+    while (rc == 0 && (len = getline(&line, &size, events)) > 0)
+        rc = len > LINE_MAX_BYTES ? err_set(err, ESP_ELIMIT, NULL, "the job's answer is too long")
+                                  : take_event(line, (size_t)len, err, ret_result);
+    free(line);
+    return rc;
+}
+
+static int run_job(const cJSON *spec, struct err *err, cJSON **ret_result) {
+    static const char *const places[] = {"../job/espalier-job", "espalier-job",
+                                         "../libexec/espalier/espalier-job", NULL};
+    struct job_process job = {0};
+    char program[PATH_MAX];
+    int status = 0;
+    int rc = program_find(places, err, program, sizeof program);
+    if (rc == 0)
+        rc = spawn(program, err, &job);
+    char *text = rc == 0 ? cJSON_PrintUnformatted(spec) : NULL;
+    if (rc != 0)
+        return rc;
+    bool sent = text && fputs(text, job.spec) >= 0;
+    sent = fclose(job.spec) == 0 && sent;
+    free(text);
+    rc = take_events(job.events, err, ret_result);
+    fclose(job.events);
+    waitpid(job.pid, &status, 0);
+    if (rc == 0 && !*ret_result)
+        rc = err_set(err, sent ? ESP_EINTERNAL : ESP_EIO, NULL,
+                     "the job ended without a result (its last words are above)");
+    return rc;
+}
+
+/* Paths as the job sees them. */
+static void add_path(cJSON *spec, const char *name, const char *path) {
+    char *whole = realpath(path, NULL);
+    cJSON_AddStringToObject(spec, name, whole ? whole : path);
+    free(whole);
+}
+
+static int add_sizes(cJSON *spec, const char *text) {
+    cJSON *sizes = cJSON_AddArrayToObject(spec, "sizes");
+    for (const char *at = text; *at;) {
+        char *end;
+        double size = strtod(at, &end);
+        if (end == at || (*end && *end != ','))
+            return cli_usage("--known takes numbers such as 5,10,20");
+        cJSON_AddItemToArray(sizes, cJSON_CreateNumber(size));
+        at = end + (*end == ',');
+    }
+    return CLI_OK;
+}
+
+/* A row per profile, number of known networks and rung. */
+static cJSON *flatten(const cJSON *result) {
+    cJSON *rows = cJSON_CreateArray();
+    const cJSON *profile, *size, *rung;
+    cJSON_ArrayForEach(profile, cli_item(result, "profiles")) {
+        cJSON_ArrayForEach(size, cli_item(profile, "calibrations")) {
+            cJSON_ArrayForEach(rung, cli_item(size, "rungs")) {
+                cJSON *row = cJSON_Duplicate(rung, true);
+                cJSON_AddStringToObject(row, "profile", cli_text(profile, "profile"));
+                cJSON_AddNumberToObject(row, "known", cli_number(size, "networks"));
+                cJSON_AddItemToArray(rows, row);
+            }
+        }
+    }
+    return rows;
+}
+
+/* Returns how many could be judged. */
+static int print_profiles(const cJSON *result) {
+    const cJSON *profile;
+    int judged = 0;
+    cJSON_ArrayForEach(profile, cli_item(result, "profiles")) {
+        const char *name = cli_text(profile, "profile");
+        if (cli_item(profile, "error")) {
+            fprintf(stderr, "espalier: %s: %s\n", name, cli_text(profile, "error"));
+            continue;
+        }
+        judged++;
+        printf("%s: %.0f networks, ", name, cli_number(profile, "networks"));
+        if (cli_number(profile, "ops") > 0)
+            printf("%.0f ops, %.0f %% of them in other networks too, the others interpolated (error "
+                   "%.3f in log time), ",
+                   cli_number(profile, "ops"), 100 * cli_number(profile, "exact"),
+                   cli_number(profile, "log_error"));
+        printf("%.0f profiles of other boards\n", cli_number(profile, "fleet"));
+    }
+    return judged;
+}
+
+static void print_for_people(struct cli *cli, const cJSON *result) {
+    static const struct column columns[] = {
+        {"PROFILE", "profile", CELL_TEXT},          {"KNOWN", "known", CELL_INT},
+        {"RUNG", "name", CELL_TEXT},                {"MAPE", "mape", CELL_PERCENT},
+        {"SPREAD", "mape_sd", CELL_PERCENT},        {"WITHIN 5 %", "within_5", CELL_PERCENT},
+        {"WITHIN 10 %", "within_10", CELL_PERCENT}, {"TAU", "kendall_tau", CELL_REAL},
+        {"IN INTERVAL", "coverage", CELL_PERCENT},  {"CHOSEN", "chosen", CELL_PERCENT}};
+    cJSON *rows = flatten(result);
+    printf("Calibrated on as many KNOWN networks of each profile, judged on the others; means over "
+           "%.0f random choices, seed %.0f.\n",
+           cli_number(result, "splits"), cli_number(result, "seed"));
+    cli_table(cli, rows, columns, sizeof columns / sizeof *columns);
+    cJSON_Delete(rows);
+}
+
+static int evaluate_run(struct cli *cli, int argc, char **argv) {
+    const char *ops = NULL, *known = NULL, *profile = NULL;
+    int64_t splits = 0, seed = 0;
+    const struct option_row rows[] = {
+        {"ops", 0, OPTION_TEXT, NULL, 1, 4095, "",
+         "CSV of ops: model, operation, feature, a time per profile", &ops},
+        {"known", 'k', OPTION_TEXT, "5,10,20", 1, 100, "",
+         "measured networks that calibrations are fitted on", &known},
+        {"splits", 0, OPTION_INT, "1000", 1, 100000, "", "random choices of them", &splits},
+        {"seed", 0, OPTION_INT, "1", 0, 9e15, "", "of the choices", &seed},
+        {"profile", 'p', OPTION_TEXT, NULL, 1, 127, "", "judge this column only", &profile},
+        CLI_LOCAL_ROWS(cli)};
+    struct err err = {0};
+    cJSON *result = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    cJSON *start = cJSON_CreateObject(), *spec = cJSON_AddObjectToObject(start, "spec");
+    cJSON_AddStringToObject(start, "kind", "laboratory");
+    add_path(spec, "networks", argv[first]);
+    if (ops)
+        add_path(spec, "ops", ops);
+    if (profile)
+        cJSON_AddStringToObject(spec, "profile", profile);
+    cJSON_AddNumberToObject(spec, "splits", (double)splits);
+    cJSON_AddNumberToObject(spec, "seed", (double)seed);
+    code = add_sizes(spec, known);
+    int rc = code == CLI_OK ? run_job(start, &err, &result) : 0;
+    cJSON_Delete(start);
+    if (code != CLI_OK || rc != 0)
+        return rc ? cli_fail(&err) : code;
+    if (!cli_print_plain(cli, result) && (code = print_profiles(result) ? CLI_OK : CLI_FAILURE) == CLI_OK)
+        print_for_people(cli, result);
+    cJSON_Delete(result);
+    return code;
+}
+
+const struct cli_command cli_latency_evaluate = {
+    "latency", "evaluate", "NETWORKS.csv",
+    "judge predictions on measurements of others, on this machine", evaluate_run};

@@ -1,0 +1,132 @@
+/* How good latency predictions would be on somebody's measurements: needs no board and no space. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "daemon/job/spec.h"
+#include "latency/laboratory_files.h"
+
+static const char *const fields[] = {"networks", "ops",  "sizes", "splits",
+                                     "seed",     "profile", NULL};
+
+struct experiment {
+    const char *ops, *networks, *profile; /* ops, profile: NULL for none, for every one */
+    struct laboratory_options options;
+};
+
+static int read_sizes(const cJSON *spec, struct err *err, struct laboratory_options *options) {
+    static const int defaults[] = {5, 10, 20};
+    const cJSON *sizes = cJSON_GetObjectItemCaseSensitive(spec, "sizes");
+    int n = sizes ? cJSON_GetArraySize(sizes) : 3;
+    if (sizes && (!cJSON_IsArray(sizes) || n < 1 || n > LABORATORY_SIZES_MAX))
+        return err_set(err, ESP_EINVAL, "/sizes", "must be 1 to %d numbers of networks",
+                       LABORATORY_SIZES_MAX);
+    options->n_sizes = n;
+    for (int i = 0; i < n; i++) {
+        const cJSON *size = sizes ? cJSON_GetArrayItem(sizes, i) : NULL;
+        double value = size ? cJSON_GetNumberValue(size) : defaults[i];
+        if (!(value >= CALIBRATION_MIN_NETWORKS) || value > LADDER_KNOWN_MAX ||
+            value != (int)value)
+            return err_set(err, ESP_EINVAL, "/sizes", "must be whole numbers from %d to %d",
+                           CALIBRATION_MIN_NETWORKS, LADDER_KNOWN_MAX);
+        options->sizes[i] = (int)value;
+    }
+    return 0;
+}
+
+static int read_experiment(const cJSON *spec, struct err *err, struct experiment *ret) {
+    int64_t splits = 1000, seed = 1;
+    int rc = json_only(spec, "", fields, err);
+    if (rc == 0)
+        rc = json_string(spec, "", "networks", 1, SPEC_PATH_MAX, err, &ret->networks);
+    if (rc == 0)
+        rc = json_string_opt(spec, "", "ops", 1, SPEC_PATH_MAX, err, &ret->ops);
+    if (rc == 0)
+        rc = json_string_opt(spec, "", "profile", 1, LABORATORY_NAME_MAX, err, &ret->profile);
+    if (rc == 0)
+        rc = json_int_opt(spec, "", "splits", 1, LABORATORY_SPLITS_MAX, err, &splits);
+    if (rc == 0)
+        rc = json_int_opt(spec, "", "seed", 0, INT64_C(1) << 53, err, &seed);
+    ret->options.splits = (int)splits;
+    ret->options.seed = (uint64_t)seed;
+    return rc == 0 ? read_sizes(spec, err, &ret->options) : rc;
+}
+
+static void send_progress(struct job *job, const char *profile, int done, int total) {
+    cJSON *progress = cJSON_CreateObject();
+    cJSON_AddStringToObject(progress, "phase", "laboratory");
+    cJSON_AddNumberToObject(progress, "done", done);
+    cJSON_AddNumberToObject(progress, "total", total);
+    cJSON_AddStringToObject(progress, "unit", "profiles");
+    cJSON_AddNumberToObject(progress, "fraction", (double)done / total);
+    cJSON_AddStringToObject(progress, "message", profile);
+    channel_progress(job->channel, progress);
+}
+
+/* A profile that cannot be judged is told of in its row: the others still can. */
+static int run_profile(struct job *job, struct laboratory_files *files, int i,
+                       const struct experiment *experiment, struct err *err, cJSON *rows) {
+    struct laboratory_profile profile;
+    struct laboratory_report report;
+    struct err refused = {0};
+    cJSON *row = NULL;
+    int rc = laboratory_files_read(files, i, &refused, &profile);
+    if (rc == 0)
+        rc = laboratory_run(&profile, &experiment->options, job->pool, &refused, &report);
+    if (rc == ESP_ENOMEM)
+        return err_set(err, rc, NULL, "%s", refused.message);
+    row = rc == 0 ? laboratory_report_to_json(&report) : cJSON_CreateObject();
+    bool whole = row && cJSON_AddStringToObject(row, "profile",
+                                                laboratory_files_profile_name(files, i));
+    if (whole && rc == 0)
+        whole = cJSON_AddNumberToObject(row, "fleet", (double)profile.n_fleet);
+    else if (whole)
+        whole = cJSON_AddStringToObject(row, "error", refused.message);
+    if (!whole || !cJSON_AddItemToArray(rows, row)) {
+        cJSON_Delete(row);
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a report");
+    }
+    return 0;
+}
+
+static int run_profiles(struct job *job, struct laboratory_files *files,
+                        const struct experiment *experiment, struct err *err, cJSON *rows) {
+    int n = laboratory_files_profiles(files), rc = 0;
+    for (int i = 0; rc == 0 && i < n; i++) {
+        const char *name = laboratory_files_profile_name(files, i);
+        if (channel_stopping(job->channel))
+            return err_set(err, ESP_ECANCELED, NULL, "asked to stop");
+        send_progress(job, name, i, n);
+        if (!experiment->profile || strcmp(experiment->profile, name) == 0)
+            rc = run_profile(job, files, i, experiment, err, rows);
+    }
+    if (rc == 0 && cJSON_GetArraySize(rows) == 0)
+        rc = err_set(err, ESP_ENOTFOUND, "/profile", "no profile \"%.60s\" has times",
+                     experiment->profile);
+    return rc;
+}
+
+static int run(struct job *job, struct err *err, cJSON **ret_result) {
+    struct experiment experiment = {0};
+    struct laboratory_files *files = NULL;
+    int64_t began = clock_mono_ns();
+    int rc = read_experiment(job->spec, err, &experiment);
+    if (rc == 0)
+        rc = laboratory_files_open(experiment.ops, experiment.networks, err, &files);
+    if (rc == 0) {
+        cJSON *result = cJSON_CreateObject();
+        cJSON_AddNumberToObject(result, "splits", experiment.options.splits);
+        cJSON_AddNumberToObject(result, "seed", (double)experiment.options.seed);
+        rc = run_profiles(job, files, &experiment, err,
+                          cJSON_AddArrayToObject(result, "profiles"));
+        cJSON_AddNumberToObject(result, "seconds", (double)(clock_mono_ns() - began) / 1e9);
+        *ret_result = result;
+    }
+    laboratory_files_close(files);
+    return rc;
+}
+
+extern const struct job_phase phase_laboratory;
+const struct job_phase phase_laboratory = {
+    .kind = "laboratory", .help = "judge latency predictions on measurements of others", .run = run};

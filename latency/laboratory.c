@@ -1,0 +1,390 @@
+#include "latency/laboratory.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "base/rng.h"
+#include "base/stats.h"
+
+/* Networks with a sum, and what the rungs ask of them. */
+struct bench {
+    size_t n;
+    double *sum, *measured;                 /* [n] */
+    uint32_t *network;                      /* [n]: number in the profile */
+    double *likeness[LADDER_RUNGS];         /* [n][n] or NULL */
+    double *op_us;                          /* [n_ops]: by the table without the op's own network */
+    struct ladder_networks networks;
+};
+
+static int out_of_memory(struct err *err) {
+    return err_set(err, ESP_ENOMEM, NULL, "no memory for a comparison of predictions");
+}
+
+/* Sums over equal ops, of all networks and of the one that comes next in the list. */
+struct key_sum {
+    double us, own_us;
+    int n, own_n;
+    int own; /* network of own_us and own_n */
+};
+
+static void add_own(struct key_sum *sum, const struct laboratory_op *op) {
+    if (sum->own != op->sample.group) {
+        sum->own = op->sample.group;
+        sum->own_us = 0;
+        sum->own_n = 0;
+    }
+    sum->own_us += op->sample.us;
+    sum->own_n++;
+}
+
+static double square(double x) {
+    return x * x;
+}
+
+/* Ops of a network stand together (the reader sees to that), so one pass per network counts what is
+ * its own and a second one asks. */
+static void time_ops(const struct laboratory_profile *profile, struct key_sum *sums,
+                     const struct interpolator *interpolator, double *op_us,
+                     struct laboratory_report *report) {
+    size_t interpolated = 0, exact = 0;
+    for (size_t i = 0; i < profile->n_keys; i++)
+        sums[i] = (struct key_sum){.own = INTERPOLATION_GROUP_NONE};
+    for (size_t i = 0; i < profile->n_ops; i++) {
+        sums[profile->ops[i].key].us += profile->ops[i].sample.us;
+        sums[profile->ops[i].key].n++;
+    }
+    for (size_t begin = 0, end; begin < profile->n_ops; begin = end) {
+        int network = profile->ops[begin].sample.group;
+        for (end = begin; end < profile->n_ops && profile->ops[end].sample.group == network; end++)
+            add_own(&sums[profile->ops[end].key], &profile->ops[end]);
+        for (size_t i = begin; i < end; i++) {
+            const struct key_sum *sum = &sums[profile->ops[i].key];
+            const struct interpolation_sample *sample = &profile->ops[i].sample;
+            struct interpolation answer;
+            if (sum->n > sum->own_n) {
+                op_us[i] = (sum->us - sum->own_us) / (sum->n - sum->own_n);
+                exact++;
+            } else if (interpolator_ask(interpolator, sample, network, &answer)) {
+                op_us[i] = answer.us;
+                report->log_error += square(log(answer.us / sample->us));
+                report->log_error_expected += square(answer.log_sd);
+                interpolated++;
+            }
+        }
+    }
+    report->exact = profile->n_ops ? (double)exact / (double)profile->n_ops : 0;
+    report->log_error = sqrt(report->log_error / fmax(1, (double)interpolated));
+    report->log_error_expected = sqrt(report->log_error_expected / fmax(1, (double)interpolated));
+}
+
+static int make_op_times(const struct laboratory_profile *profile, struct err *err,
+                         struct bench *bench, struct laboratory_report *report) {
+    struct interpolator *interpolator = NULL;
+    struct key_sum *sums = mem_array(profile->n_keys + 1, sizeof *sums);
+    bench->op_us = mem_array(profile->n_ops + 1, sizeof *bench->op_us);
+    int code = sums && bench->op_us ? interpolator_create(err, &interpolator) : out_of_memory(err);
+    for (size_t i = 0; code == 0 && i < profile->n_ops; i++)
+        code = interpolator_add(interpolator, &profile->ops[i].sample, err);
+    if (code == 0)
+        time_ops(profile, sums, interpolator, bench->op_us, report);
+    interpolator_destroy(interpolator);
+    free(sums);
+    return code;
+}
+
+static double fleet_mean(const struct laboratory_profile *profile, size_t network) {
+    return stats_mean(profile->fleet_log_us + network * profile->n_fleet, profile->n_fleet);
+}
+
+/* In the table's unit of time: the fleet's typical network takes what this profile's does. */
+static void sum_by_fleet(const struct laboratory_profile *profile, double *sum) {
+    double shift = 0;
+    for (size_t i = 0; i < profile->n_networks; i++)
+        shift += (log(profile->measured_us[i]) - fleet_mean(profile, i)) /
+                 (double)profile->n_networks;
+    for (size_t i = 0; i < profile->n_networks; i++)
+        sum[i] = exp(fleet_mean(profile, i) + shift);
+}
+
+static int make_sums(const struct laboratory_profile *profile, struct err *err,
+                     struct bench *bench) {
+    double *sum = mem_array(profile->n_networks, sizeof *sum);
+    bench->sum = mem_array(profile->n_networks, sizeof *bench->sum);
+    bench->measured = mem_array(profile->n_networks, sizeof *bench->measured);
+    bench->network = mem_array(profile->n_networks, sizeof *bench->network);
+    if (!sum || !bench->sum || !bench->measured || !bench->network) {
+        free(sum);
+        return out_of_memory(err);
+    }
+    if (profile->n_ops == 0 && profile->n_fleet >= LABORATORY_FLEET_MIN)
+        sum_by_fleet(profile, sum);
+    for (size_t i = 0; i < profile->n_ops; i++)
+        sum[profile->ops[i].sample.group] += bench->op_us[i];
+    for (size_t i = 0; i < profile->n_networks; i++)
+        if (sum[i] > 0) {
+            bench->sum[bench->n] = sum[i];
+            bench->measured[bench->n] = profile->measured_us[i];
+            bench->network[bench->n++] = (uint32_t)i;
+        }
+    free(sum);
+    return bench->n > 0 ? 0
+                        : err_set(err, ESP_EINVAL, NULL,
+                                  "no network has ops, and there are not %d other profiles",
+                                  LABORATORY_FLEET_MIN);
+}
+
+/* features [n][n_features], which it takes. */
+static int add_likeness(struct bench *bench, enum ladder_rung rung, double *features,
+                        size_t n_features, struct err *err) {
+    double *likeness = mem_array(bench->n * bench->n, sizeof *likeness);
+    if (features && likeness)
+        ladder_likeness(features, bench->n, n_features, likeness);
+    int code = features && likeness ? 0 : out_of_memory(err);
+    bench->likeness[rung] = likeness;
+    bench->networks.likeness[rung] = likeness;
+    free(features);
+    return code;
+}
+
+/* What the kinds of ops, or the ops themselves, have of a network's sum. */
+static int share_likeness(const struct laboratory_profile *profile, enum ladder_rung rung,
+                          struct err *err, struct bench *bench) {
+    size_t n_features = rung == LADDER_KINDS ? (size_t)INTERPOLATION_KINDS_MAX : profile->n_keys;
+    double *features = mem_array(bench->n * n_features, sizeof *features);
+    int64_t *row = mem_array(profile->n_networks, sizeof *row);
+    if (!features || !row) {
+        free(features);
+        free(row);
+        return out_of_memory(err);
+    }
+    for (size_t i = 0; i < profile->n_networks; i++)
+        row[i] = -1;
+    for (size_t i = 0; i < bench->n; i++)
+        row[bench->network[i]] = (int64_t)i;
+    for (size_t i = 0; i < profile->n_ops; i++) {
+        const struct laboratory_op *op = &profile->ops[i];
+        int64_t at = row[op->sample.group];
+        size_t column = rung == LADDER_KINDS ? (size_t)op->sample.kind : op->key;
+        if (at >= 0)
+            features[(size_t)at * n_features + column] += bench->op_us[i] / bench->sum[at];
+    }
+    free(row);
+    return add_likeness(bench, rung, features, n_features, err);
+}
+
+static int fleet_likeness(const struct laboratory_profile *profile, struct err *err,
+                          struct bench *bench) {
+    double *features = mem_array(bench->n * profile->n_fleet, sizeof *features);
+    for (size_t i = 0; features && i < bench->n; i++)
+        for (size_t p = 0; p < profile->n_fleet; p++)
+            features[i * profile->n_fleet + p] =
+                profile->fleet_log_us[bench->network[i] * profile->n_fleet + p] -
+                log(bench->sum[i]);
+    return add_likeness(bench, LADDER_FLEET, features, profile->n_fleet, err);
+}
+
+static void bench_finish(struct bench *bench) {
+    for (int r = 0; r < LADDER_RUNGS; r++)
+        free(bench->likeness[r]);
+    free(bench->sum);
+    free(bench->measured);
+    free(bench->network);
+    free(bench->op_us);
+}
+
+static int bench_make(const struct laboratory_profile *profile, struct err *err,
+                      struct bench *bench, struct laboratory_report *report) {
+    int code = make_op_times(profile, err, bench, report);
+    if (code == 0)
+        code = make_sums(profile, err, bench);
+    bench->networks.n = bench->n;
+    bench->networks.sum_us = bench->sum;
+    bench->networks.measured_us = bench->measured;
+    bench->networks.stand_in = profile->n_ops == 0;
+    if (code == 0 && profile->n_ops > 0)
+        code = share_likeness(profile, LADDER_KINDS, err, bench);
+    if (code == 0 && profile->n_fleet >= LABORATORY_FLEET_MIN)
+        code = fleet_likeness(profile, err, bench);
+    if (code == 0 && profile->n_ops > 0)
+        code = share_likeness(profile, LADDER_ENTRIES, err, bench);
+    return code;
+}
+
+/* All splits of one size. */
+struct trial {
+    const struct bench *bench;
+    size_t size;
+    int splits;
+    uint64_t seed;
+    struct latency_quality *qualities; /* [splits][LABORATORY_ROWS] */
+    int *chosen;                       /* [splits]: a rung, or an error */
+};
+
+static void judge(const struct trial *trial, const struct ladder *ladder, enum ladder_rung rung,
+                  const uint32_t *order, double *scratch, struct latency_quality *ret) {
+    const struct bench *bench = trial->bench;
+    size_t n = bench->n - trial->size;
+    double *us = scratch, *low = us + n, *high = low + n, *measured = high + n;
+    double factor = ladder_interval_factor(ladder, rung);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t network = order[trial->size + i];
+        us[i] = ladder_predict(ladder, rung, network);
+        low[i] = us[i] / factor;
+        high[i] = us[i] * factor;
+        measured[i] = bench->measured[network];
+    }
+    latency_quality_compute(us, rung == LADDER_SUM ? NULL : low, rung == LADDER_SUM ? NULL : high,
+                            measured, n, ret);
+}
+
+static void run_split(void *context, int split, int thread) {
+    struct trial *trial = context;
+    const struct bench *bench = trial->bench;
+    struct latency_quality *row = trial->qualities + (size_t)split * LABORATORY_ROWS;
+    struct rng rng = rng_make(trial->seed, RNG_SPLIT, trial->size, (uint32_t)split);
+    uint32_t *order = mem_array(bench->n, sizeof *order);
+    double *scratch = mem_array(4 * bench->n, sizeof *scratch);
+    struct ladder *ladder = NULL;
+    int code = order && scratch ? 0 : ESP_ENOMEM;
+    (void)thread;
+    for (size_t i = 0; code == 0 && i < bench->n; i++)
+        order[i] = (uint32_t)i;
+    if (code == 0) {
+        rng_shuffle_u32(&rng, order, bench->n);
+        code = ladder_fit(&bench->networks, order, trial->size, NULL, &ladder);
+    }
+    for (int r = 0; code == 0 && r < LADDER_RUNGS; r++)
+        if (isfinite(ladder_loss(ladder, (enum ladder_rung)r)))
+            judge(trial, ladder, (enum ladder_rung)r, order, scratch, &row[r]);
+    if (code == 0) {
+        enum ladder_rung rung = ladder_chosen(ladder);
+        row[LABORATORY_LADDER] = row[rung == LADDER_SUM ? LADDER_LINE : rung];
+        code = (int)rung;
+    }
+    trial->chosen[split] = code;
+    ladder_destroy(ladder);
+    free(order);
+    free(scratch);
+}
+
+static void summarise(const struct trial *trial, int row, double *mape,
+                      struct laboratory_figures *ret) {
+    size_t n = (size_t)trial->splits;
+    *ret = (struct laboratory_figures){.there = true};
+    for (size_t s = 0; s < n; s++) {
+        const struct latency_quality *quality = &trial->qualities[s * LABORATORY_ROWS + (size_t)row];
+        mape[s] = quality->mape;
+        ret->within_5 += quality->within_5 / (double)n;
+        ret->within_10 += quality->within_10 / (double)n;
+        ret->kendall_tau += quality->kendall_tau / (double)n;
+        ret->coverage += quality->coverage / (double)n;
+        ret->chosen += (trial->chosen[s] == row) / (double)n;
+    }
+    ret->mape = stats_mean(mape, n);
+    ret->mape_sd = sqrt(stats_variance(mape, n));
+    ret->mape_median = stats_median(mape, n);
+}
+
+static int run_trial(struct trial *trial, struct parallel *pool, struct err *err,
+                     struct laboratory_figures *ret_figures) {
+    int code = 0;
+    size_t n = (size_t)trial->splits;
+    double *mape = mem_array(n, sizeof *mape);
+    trial->qualities = mem_array(n * LABORATORY_ROWS, sizeof *trial->qualities);
+    trial->chosen = mem_array(n, sizeof *trial->chosen);
+    if (!mape || !trial->qualities || !trial->chosen)
+        code = out_of_memory(err);
+    if (code == 0)
+        parallel_for(pool, trial->splits, run_split, trial);
+    for (size_t s = 0; code == 0 && s < n; s++)
+        if (trial->chosen[s] < 0)
+            code = err_set(err, trial->chosen[s], NULL, "split %zu of %zu networks: %s", s,
+                           trial->size, err_name(trial->chosen[s]));
+    for (int r = 0; code == 0 && r < LABORATORY_ROWS; r++)
+        if (r <= LADDER_LINE || r == LABORATORY_LADDER || trial->bench->likeness[r])
+            summarise(trial, r, mape, &ret_figures[r]);
+    free(mape);
+    free(trial->qualities);
+    free(trial->chosen);
+    return code;
+}
+
+static int check_sizes(const struct laboratory_options *options, size_t n, struct err *err) {
+    for (int i = 0; i < options->n_sizes; i++) {
+        int size = options->sizes[i];
+        if (size < CALIBRATION_MIN_NETWORKS || size > LADDER_KNOWN_MAX || (size_t)size >= n)
+            return err_set(err, ESP_EINVAL, NULL,
+                           "calibrations on %d networks: they take %d to %d, and fewer than the "
+                           "%zu that there are",
+                           size, CALIBRATION_MIN_NETWORKS, LADDER_KNOWN_MAX, n);
+    }
+    return 0;
+}
+
+int laboratory_run(const struct laboratory_profile *profile,
+                   const struct laboratory_options *options, struct parallel *pool,
+                   struct err *err, struct laboratory_report *ret_report) {
+    struct bench bench = {0};
+    struct laboratory_report report = {.n_ops = profile->n_ops, .n_sizes = options->n_sizes};
+    int code = bench_make(profile, err, &bench, &report);
+    report.n_networks = bench.n;
+    if (code == 0)
+        code = check_sizes(options, bench.n, err);
+    if (code == 0)
+        latency_quality_compute(bench.sum, NULL, NULL, bench.measured, bench.n, &report.sum);
+    for (int i = 0; code == 0 && i < options->n_sizes; i++) {
+        struct trial trial = {.bench = &bench,
+                              .size = (size_t)options->sizes[i],
+                              .splits = options->splits,
+                              .seed = options->seed};
+        report.sizes[i] = options->sizes[i];
+        code = run_trial(&trial, pool, err, report.figures[i]);
+    }
+    bench_finish(&bench);
+    if (code == 0)
+        *ret_report = report;
+    return code;
+}
+
+static cJSON *figures_to_json(const struct laboratory_figures *figures, const char *name) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "name", name);
+    cJSON_AddNumberToObject(doc, "mape", figures->mape);
+    cJSON_AddNumberToObject(doc, "mape_sd", figures->mape_sd);
+    cJSON_AddNumberToObject(doc, "mape_median", figures->mape_median);
+    cJSON_AddNumberToObject(doc, "within_5", figures->within_5);
+    cJSON_AddNumberToObject(doc, "within_10", figures->within_10);
+    cJSON_AddNumberToObject(doc, "kendall_tau", figures->kendall_tau);
+    if (isfinite(figures->coverage))
+        cJSON_AddNumberToObject(doc, "coverage", figures->coverage);
+    else
+        cJSON_AddNullToObject(doc, "coverage");
+    cJSON_AddNumberToObject(doc, "chosen", figures->chosen);
+    return doc;
+}
+
+cJSON *laboratory_report_to_json(const struct laboratory_report *report) {
+    cJSON *doc = cJSON_CreateObject(), *sizes = cJSON_AddArrayToObject(doc, "calibrations");
+    cJSON_AddNumberToObject(doc, "networks", (double)report->n_networks);
+    cJSON_AddNumberToObject(doc, "ops", (double)report->n_ops);
+    cJSON_AddNumberToObject(doc, "exact", report->exact);
+    cJSON_AddNumberToObject(doc, "log_error", report->log_error);
+    cJSON_AddNumberToObject(doc, "log_error_expected", report->log_error_expected);
+    cJSON_AddItemToObject(doc, "sum", latency_quality_to_json(&report->sum));
+    for (int i = 0; i < report->n_sizes; i++) {
+        cJSON *size = cJSON_CreateObject(), *rungs = cJSON_AddArrayToObject(size, "rungs");
+        cJSON_AddNumberToObject(size, "networks", report->sizes[i]);
+        for (int r = 0; r < LABORATORY_ROWS; r++)
+            if (report->figures[i][r].there)
+                cJSON_AddItemToArray(
+                    rungs, figures_to_json(&report->figures[i][r],
+                                           r == LABORATORY_LADDER ? "ladder" : ladder_rung_names[r]));
+        if (!rungs || !cJSON_AddItemToArray(sizes, size)) {
+            cJSON_Delete(size);
+            cJSON_Delete(doc);
+            return NULL;
+        }
+    }
+    return doc;
+}

@@ -1,0 +1,68 @@
+/* How good latency predictions would be on somebody's measurements: each network is predicted by the
+ * sum of a table that is made of the other networks' ops alone, then by every rung of the ladder of
+ * calibrations on a few random networks, judged on the rest; over many random splits. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "base/parallel.h"
+#include "latency/interpolate.h"
+#include "latency/ladder.h"
+#include "latency/quality.h"
+
+enum {
+    LABORATORY_OPS_MAX = INTERPOLATION_SAMPLES_MAX,
+    LABORATORY_SIZES_MAX = 8,
+    LABORATORY_SPLITS_MAX = 100000,
+    LABORATORY_FLEET_MIN = 8 /* other profiles: fewer tell little */
+};
+
+struct laboratory_op {
+    uint32_t key; /* number of its kind and features: ops of one key are the same work */
+    struct interpolation_sample sample; /* group: the number of its network */
+};
+
+/* What was measured on one profile. Without ops the sum is the geometric mean of the fleet's times,
+ * of which there must then be LABORATORY_FLEET_MIN. */
+struct laboratory_profile {
+    size_t n_networks, n_ops, n_keys, n_fleet;
+    const double *measured_us; /* [n_networks], > 0 */
+    const struct laboratory_op *ops; /* those of a network in a row */
+    const double *fleet_log_us; /* [n_networks][n_fleet] */
+};
+
+struct laboratory_options {
+    int n_sizes, sizes[LABORATORY_SIZES_MAX]; /* networks calibrated on, CALIBRATION_MIN_NETWORKS to
+                                                 LADDER_KNOWN_MAX and fewer than there are */
+    int splits;
+    uint64_t seed;
+};
+
+/* Means over splits. */
+struct laboratory_figures {
+    bool there;
+    double mape, mape_sd, mape_median;                  /* of the splits' mean relative errors */
+    double within_5, within_10, kendall_tau, coverage; /* coverage NAN for the sum */
+    double chosen; /* share of splits in which the ladder took this rung */
+};
+
+enum { LABORATORY_LADDER = LADDER_RUNGS, LABORATORY_ROWS }; /* the rung that each split chose */
+
+struct laboratory_report {
+    size_t n_networks; /* that have a sum */
+    size_t n_ops;
+    double exact;                  /* share of ops that another network has too */
+    double log_error, log_error_expected; /* root mean squares of interpolated ops */
+    struct latency_quality sum;    /* of all networks */
+    int n_sizes, sizes[LABORATORY_SIZES_MAX];
+    struct laboratory_figures figures[LABORATORY_SIZES_MAX][LABORATORY_ROWS];
+};
+
+/* The pool may be NULL; results do not depend on it. Errors: ESP_EINVAL (a size out of range, no
+ * network with a sum), ESP_ENOMEM. */
+int laboratory_run(const struct laboratory_profile *profile,
+                   const struct laboratory_options *options, struct parallel *pool,
+                   struct err *err, struct laboratory_report *ret_report);
+/* NULL on memory exhaustion. */
+cJSON *laboratory_report_to_json(const struct laboratory_report *report);

@@ -1,0 +1,447 @@
+#include "latency/laboratory_files.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/csv.h"
+#include "base/map.h"
+#include "base/memory.h"
+
+enum { NO_COLUMN = -1 };
+
+struct profile_columns {
+    char name[LABORATORY_NAME_MAX];
+    int in_networks, in_ops; /* in_ops NO_COLUMN: cannot be a target when there are ops */
+};
+
+struct laboratory_files {
+    struct csv *ops, *networks;
+    int op_network, op_kind, op_features, network; /* columns */
+    int n_columns, n_profiles;
+    struct profile_columns columns[LABORATORY_PROFILES_MAX]; /* every profile of the networks */
+    int profiles[LABORATORY_PROFILES_MAX];                   /* those that can be predicted */
+    /* Of the profile that was read last. */
+    double *measured, *fleet;
+    struct laboratory_op *op_list, *sorted;
+};
+
+static const char *const network_titles[] = {LABORATORY_NETWORK_COLUMNS, NULL};
+static const char *const kind_titles[] = {LABORATORY_KIND_COLUMNS, NULL};
+static const char *const feature_titles[] = {LABORATORY_FEATURE_COLUMNS, NULL};
+/* Columns of networks that are no times. */
+static const char *const other_titles[] = {"flops", "macs", "params", "size", "accuracy",
+                                           "top1",  "n",    "id",     NULL};
+
+static bool named(const char *title, const char *const *names) {
+    for (; *names; names++)
+        if (strcasecmp(title, *names) == 0)
+            return true;
+    return false;
+}
+
+static int find_titled(const struct csv *csv, const char *const *names) {
+    for (; *names; names++)
+        for (int i = 0; i < csv_columns(csv); i++)
+            if (strcasecmp(csv_title(csv, i), *names) == 0)
+                return i;
+    return NO_COLUMN;
+}
+
+static int need_column(const struct csv *csv, const char *const *names, const char *file,
+                       struct err *err, int *ret_column) {
+    *ret_column = find_titled(csv, names);
+    return *ret_column >= 0 ? 0
+                            : err_set(err, ESP_EINVAL, NULL, "the %s have no column \"%s\"", file,
+                                      names[0]);
+}
+
+static bool ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n > m && strcmp(text + n - m, end) == 0;
+}
+
+static bool has_means(const struct csv *csv) {
+    for (int i = 0; i < csv_columns(csv); i++)
+        if (ends_with(csv_title(csv, i), "|mean"))
+            return true;
+    return false;
+}
+
+static int find_profiles(struct laboratory_files *files, struct err *err) {
+    bool means = has_means(files->networks);
+    for (int i = 0; i < csv_columns(files->networks); i++) {
+        const char *title = csv_title(files->networks, i);
+        size_t len = strlen(title) - (means ? strlen("|mean") : 0);
+        struct profile_columns *columns = &files->columns[files->n_columns];
+        if (i == files->network || (means ? !ends_with(title, "|mean") : named(title, other_titles)))
+            continue;
+        if (files->n_columns == LABORATORY_PROFILES_MAX || len >= LABORATORY_NAME_MAX)
+            return err_set(err, ESP_ELIMIT, NULL,
+                           "at most %d profiles with names of at most %d bytes",
+                           LABORATORY_PROFILES_MAX, LABORATORY_NAME_MAX - 1);
+        snprintf(columns->name, sizeof columns->name, "%.*s", (int)len, title);
+        columns->in_networks = i;
+        columns->in_ops = files->ops ? csv_find(files->ops, columns->name) : NO_COLUMN;
+        if (files->ops && columns->in_ops < 0)
+            columns->in_ops = csv_find(files->ops, title);
+        if (!files->ops || columns->in_ops >= 0)
+            files->profiles[files->n_profiles++] = files->n_columns;
+        files->n_columns++;
+    }
+    return files->n_profiles > 0
+               ? 0
+               : err_set(err, ESP_EINVAL, NULL, "no profile has times%s",
+                         files->ops ? " in both files" : "");
+}
+
+static int find_columns(struct laboratory_files *files, struct err *err) {
+    int code = need_column(files->networks, network_titles, "networks", err, &files->network);
+    if (code == 0 && files->ops)
+        code = need_column(files->ops, network_titles, "ops", err, &files->op_network);
+    if (code == 0 && files->ops)
+        code = need_column(files->ops, kind_titles, "ops", err, &files->op_kind);
+    if (code == 0 && files->ops)
+        code = need_column(files->ops, feature_titles, "ops", err, &files->op_features);
+    return code < 0 ? code : find_profiles(files, err);
+}
+
+int laboratory_files_open(const char *ops, const char *networks, struct err *err,
+                          struct laboratory_files **ret_files) {
+    struct laboratory_files *files = calloc(1, sizeof *files);
+    int code = files ? 0 : err_set(err, ESP_ENOMEM, NULL, "no memory for tables");
+    if (code == 0)
+        code = csv_open(networks, err, &files->networks);
+    if (code == 0 && ops)
+        code = csv_open(ops, err, &files->ops);
+    if (code == 0 && csv_rows(files->networks) > LADDER_NETWORKS_MAX)
+        code = err_set(err, ESP_ELIMIT, NULL, "at most %d networks", LADDER_NETWORKS_MAX);
+    if (code == 0 && files->ops && csv_rows(files->ops) > LABORATORY_OPS_MAX)
+        code = err_set(err, ESP_ELIMIT, NULL, "at most %d ops", LABORATORY_OPS_MAX);
+    if (code == 0)
+        code = find_columns(files, err);
+    if (code < 0)
+        laboratory_files_close(files);
+    else
+        *ret_files = files;
+    return code;
+}
+
+static void forget_profile(struct laboratory_files *files) {
+    free(files->measured);
+    free(files->fleet);
+    free(files->op_list);
+    free(files->sorted);
+    files->measured = files->fleet = NULL;
+    files->op_list = files->sorted = NULL;
+}
+
+void laboratory_files_close(struct laboratory_files *files) {
+    if (!files)
+        return;
+    forget_profile(files);
+    csv_close(files->ops);
+    csv_close(files->networks);
+    free(files);
+}
+
+int laboratory_files_profiles(const struct laboratory_files *files) {
+    return files->n_profiles;
+}
+
+const char *laboratory_files_profile_name(const struct laboratory_files *files, int profile) {
+    return files->columns[files->profiles[profile]].name;
+}
+
+/* A time; 0 where there is none. */
+static int read_time(const struct csv *csv, size_t row, int column, struct err *err,
+                     double *ret_time) {
+    static const char *const absent[] = {"", "nan", "na", "none", "null", NULL};
+    const char *text = csv_field(csv, row, column);
+    *ret_time = 0;
+    if (named(text, absent))
+        return 0;
+    if (!csv_number(csv, row, column, ret_time) || *ret_time < 0)
+        return err_set(err, ESP_EINVAL, NULL, "\"%.40s\" is no time (row %zu, column \"%.60s\")",
+                       text, row + 1, csv_title(csv, column));
+    return 0;
+}
+
+/* Numbers of texts, in the order in which they were met first. */
+struct names {
+    struct map map;
+    const char **texts;
+    uint32_t n;
+};
+
+struct question {
+    const struct names *names;
+    const char *text;
+};
+
+static bool same_text(const void *context, uint32_t item) {
+    const struct question *question = context;
+    return strcmp(question->names->texts[item], question->text) == 0;
+}
+
+static int64_t find_name(const struct names *names, const char *text) {
+    struct question question = {names, text};
+    return map_find(&names->map, map_hash(text, strlen(text)), same_text, &question);
+}
+
+static int add_name(struct names *names, const char *text) {
+    names->texts[names->n] = text;
+    return map_add(&names->map, map_hash(text, strlen(text)), names->n++);
+}
+
+static int names_init(struct names *names, size_t capacity) {
+    *names = (struct names){.texts = mem_array(capacity + 1, sizeof *names->texts)};
+    map_init(&names->map);
+    return names->texts ? 0 : ESP_ENOMEM;
+}
+
+static void names_finish(struct names *names) {
+    map_finish(&names->map);
+    free(names->texts);
+}
+
+static int out_of_memory(struct err *err) {
+    return err_set(err, ESP_ENOMEM, NULL, "no memory for measurements");
+}
+
+/* Networks with a time of the profile; rows of the file in ret_rows. */
+static int read_networks(struct laboratory_files *files, int column, struct err *err,
+                         struct names *names, size_t *ret_rows) {
+    files->measured = mem_array(csv_rows(files->networks) + 1, sizeof *files->measured);
+    if (!files->measured)
+        return out_of_memory(err);
+    for (size_t row = 0; row < csv_rows(files->networks); row++) {
+        const char *name = csv_field(files->networks, row, files->network);
+        double time;
+        int code = read_time(files->networks, row, column, err, &time);
+        if (code < 0)
+            return code;
+        if (find_name(names, name) >= 0)
+            return err_set(err, ESP_EINVAL, NULL, "network \"%.60s\" stands twice in the file",
+                           name);
+        if (!(time > 0))
+            continue;
+        files->measured[names->n] = time;
+        ret_rows[names->n] = row;
+        if (add_name(names, name) < 0)
+            return out_of_memory(err);
+    }
+    return 0;
+}
+
+/* The numbers in the text of a dictionary, in its order; what is no number counts as 0. At least one,
+ * for ops without features are alike. */
+static int read_features(const char *text, double *ret_features) {
+    int n = 0;
+    for (const char *at = strchr(text, ':'); at && n < INTERPOLATION_FEATURES_MAX;
+         at = strchr(at + 1, ':')) {
+        double value = strtod(at + 1 + strspn(at + 1, " '\"[("), NULL);
+        ret_features[n++] = isfinite(value) ? fmax(0, value) : 0;
+    }
+    return n > 0 ? n : 1;
+}
+
+struct op_names {
+    struct names kinds, keys;
+    char *texts; /* of kinds ("CONV_2D 8") and keys ("CONV_2D {…}"), one behind the other */
+    size_t used, capacity;
+};
+
+/* Number of the text of an op, new or known. */
+static int number(struct op_names *op_names, struct names *names, const char *kind,
+                  const char *rest, struct err *err, uint32_t *ret_number) {
+    char *text = op_names->texts + op_names->used;
+    int len = snprintf(text, op_names->capacity - op_names->used, "%s %s", kind, rest);
+    int64_t found = find_name(names, text);
+    *ret_number = found >= 0 ? (uint32_t)found : names->n;
+    if (found >= 0)
+        return 0;
+    op_names->used += (size_t)len + 1;
+    return add_name(names, text) < 0 ? out_of_memory(err) : 0;
+}
+
+static int read_op(const struct laboratory_files *files, size_t row, int64_t network, double time,
+                   struct op_names *op_names, struct err *err, struct laboratory_op *ret_op) {
+    const char *kind = csv_field(files->ops, row, files->op_kind);
+    const char *features = csv_field(files->ops, row, files->op_features);
+    char n_features[16];
+    uint32_t kind_number;
+    *ret_op = (struct laboratory_op){.sample = {.group = (int)network, .us = time}};
+    ret_op->sample.n_features = read_features(features, ret_op->sample.features);
+    snprintf(n_features, sizeof n_features, "%d", ret_op->sample.n_features);
+    int code = number(op_names, &op_names->kinds, kind, n_features, err, &kind_number);
+    if (code == 0)
+        code = number(op_names, &op_names->keys, kind, features, err, &ret_op->key);
+    if (code == 0 && kind_number >= INTERPOLATION_KINDS_MAX)
+        code = err_set(err, ESP_ELIMIT, NULL, "at most %d kinds of ops (with their numbers of features)",
+                       INTERPOLATION_KINDS_MAX);
+    ret_op->sample.kind = (int)kind_number;
+    return code;
+}
+
+static int read_op_rows(struct laboratory_files *files, int column, const struct names *networks,
+                        struct op_names *op_names, struct err *err, size_t *ret_n) {
+    for (size_t row = 0; row < csv_rows(files->ops); row++) {
+        int64_t network = find_name(networks, csv_field(files->ops, row, files->op_network));
+        double time;
+        int code = read_time(files->ops, row, column, err, &time);
+        if (code == 0 && network >= 0 && time > 0)
+            code = read_op(files, row, network, time, op_names, err, &files->op_list[(*ret_n)++]);
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+/* Those of a network in a row. */
+static int sort_ops(struct laboratory_files *files, size_t n, size_t n_networks, struct err *err) {
+    size_t *at = mem_array(n_networks + 1, sizeof *at);
+    if (!at)
+        return out_of_memory(err);
+    for (size_t i = 0; i < n; i++)
+        at[files->op_list[i].sample.group + 1]++;
+    for (size_t i = 0; i < n_networks; i++)
+        at[i + 1] += at[i];
+    for (size_t i = 0; i < n; i++)
+        files->sorted[at[files->op_list[i].sample.group]++] = files->op_list[i];
+    free(at);
+    return 0;
+}
+
+static int read_ops(struct laboratory_files *files, int column, const struct names *networks,
+                    struct err *err, struct laboratory_profile *ret) {
+    size_t rows = csv_rows(files->ops);
+    struct op_names op_names = {0};
+    for (size_t row = 0; row < rows; row++)
+        op_names.capacity += 2 * strlen(csv_field(files->ops, row, files->op_kind)) +
+                             strlen(csv_field(files->ops, row, files->op_features)) + 64;
+    op_names.texts = mem_array(op_names.capacity + 64, 1);
+    files->op_list = mem_array(rows + 1, sizeof *files->op_list);
+    files->sorted = mem_array(rows + 1, sizeof *files->sorted);
+    bool enough = names_init(&op_names.kinds, rows) == 0 && names_init(&op_names.keys, rows) == 0;
+    int code = op_names.texts && files->op_list && files->sorted && enough ? 0 : out_of_memory(err);
+    if (code == 0)
+        code = read_op_rows(files, column, networks, &op_names, err, &ret->n_ops);
+    if (code == 0)
+        code = sort_ops(files, ret->n_ops, networks->n, err);
+    ret->ops = files->sorted;
+    ret->n_keys = op_names.keys.n;
+    names_finish(&op_names.kinds);
+    names_finish(&op_names.keys);
+    free(op_names.texts);
+    return code;
+}
+
+static size_t board_length(const char *profile) {
+    return strcspn(profile, "|");
+}
+
+static bool same_board(const char *a, const char *b) {
+    size_t n = board_length(a);
+    return n == board_length(b) && strncmp(a, b, n) == 0;
+}
+
+static int count_missing(const struct laboratory_files *files, int column, const size_t *rows,
+                         size_t n, struct err *err, size_t *ret_missing) {
+    *ret_missing = 0;
+    for (size_t i = 0; i < n; i++) {
+        double time;
+        int code = read_time(files->networks, rows[i], column, err, &time);
+        if (code < 0)
+            return code;
+        *ret_missing += !(time > 0);
+    }
+    return 0;
+}
+
+/* Columns of the fleet of a profile. */
+static int find_fleet(const struct laboratory_files *files, const char *profile, const size_t *rows,
+                      size_t n, struct err *err, int *ret_columns, size_t *ret_n) {
+    for (int i = 0; i < files->n_columns; i++) {
+        size_t missing;
+        if (same_board(files->columns[i].name, profile))
+            continue;
+        int code = count_missing(files, files->columns[i].in_networks, rows, n, err, &missing);
+        if (code < 0)
+            return code;
+        if (missing * 10 <= n && missing < n)
+            ret_columns[(*ret_n)++] = files->columns[i].in_networks;
+    }
+    return 0;
+}
+
+/* Logs of times around their column's mean; what is missing takes the mean of its row. */
+static void fill_fleet(struct laboratory_files *files, const size_t *rows, size_t n,
+                       const int *columns, size_t n_columns) {
+    for (size_t c = 0; c < n_columns; c++) {
+        double mean = 0, there = 0;
+        for (size_t i = 0; i < n; i++) {
+            double time;
+            read_time(files->networks, rows[i], columns[c], NULL, &time);
+            files->fleet[i * n_columns + c] = time > 0 ? log(time) : NAN;
+            mean += time > 0 ? log(time) : 0;
+            there += time > 0;
+        }
+        for (size_t i = 0; i < n; i++)
+            files->fleet[i * n_columns + c] -= mean / there;
+    }
+    for (size_t i = 0; i < n; i++) {
+        double *row = files->fleet + i * n_columns, mean = 0, there = 0;
+        for (size_t c = 0; c < n_columns; c++)
+            if (!isnan(row[c])) {
+                mean += row[c];
+                there++;
+            }
+        for (size_t c = 0; c < n_columns; c++)
+            if (isnan(row[c]))
+                row[c] = there > 0 ? mean / there : 0;
+    }
+}
+
+static int read_fleet(struct laboratory_files *files, const char *profile, const size_t *rows,
+                      struct err *err, struct laboratory_profile *ret) {
+    int columns[LABORATORY_PROFILES_MAX];
+    size_t n = 0;
+    int code = find_fleet(files, profile, rows, ret->n_networks, err, columns, &n);
+    if (code < 0 || n == 0)
+        return code;
+    files->fleet = mem_array(ret->n_networks * n, sizeof *files->fleet);
+    if (!files->fleet)
+        return out_of_memory(err);
+    fill_fleet(files, rows, ret->n_networks, columns, n);
+    ret->fleet_log_us = files->fleet;
+    ret->n_fleet = n;
+    return 0;
+}
+
+int laboratory_files_read(struct laboratory_files *files, int profile, struct err *err,
+                          struct laboratory_profile *ret_profile) {
+    const struct profile_columns *columns = &files->columns[files->profiles[profile]];
+    struct names names;
+    struct laboratory_profile read = {0};
+    forget_profile(files);
+    size_t *rows = mem_array(csv_rows(files->networks) + 1, sizeof *rows);
+    int code = names_init(&names, csv_rows(files->networks)) == 0 && rows ? 0 : out_of_memory(err);
+    if (code == 0)
+        code = read_networks(files, columns->in_networks, err, &names, rows);
+    read.n_networks = names.n;
+    read.measured_us = files->measured;
+    if (code == 0 && names.n == 0)
+        code = err_set(err, ESP_EINVAL, NULL, "no network has a time on \"%s\"", columns->name);
+    if (code == 0 && files->ops)
+        code = read_ops(files, columns->in_ops, &names, err, &read);
+    if (code == 0)
+        code = read_fleet(files, columns->name, rows, err, &read);
+    names_finish(&names);
+    free(rows);
+    if (code == 0)
+        *ret_profile = read;
+    return code;
+}

@@ -1,0 +1,299 @@
+#include "latency/ladder.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/linear.h"
+#include "base/memory.h"
+
+const char *const ladder_rung_names[] = {"sum", "line", "kinds", "fleet", "entries", NULL};
+
+/* Ridge, in variances of one error: what likeness explains against what it cannot. */
+static const double strengths[] = {0.1, 0.3, 1, 3, 10, 30};
+enum { N_STRENGTHS = sizeof strengths / sizeof strengths[0], FOLDS_MAX = 10 };
+/* A rung above a table's line must be better by as many standard errors of the difference, for the
+ * choice is made on few networks. */
+#define CLEARLY 1.5
+
+struct rung {
+    double loss, square; /* means of the left out errors in log time, and of their squares */
+    double strength;
+    double *weight; /* [n_known], of the rungs above the line */
+    double *error;  /* [n_known]: those of left out networks */
+};
+
+struct ladder {
+    const struct ladder_networks *networks;
+    size_t n;
+    uint32_t *known; /* [n] */
+    struct calibration line;
+    struct rung rungs[LADDER_RUNGS];
+    enum ladder_rung chosen;
+};
+
+/* Scratch of a fit, each [n] but the matrix. */
+struct fit {
+    struct ladder *ladder;
+    size_t n_folds;
+    double *sum, *measured, *error, *matrix, *left_out; /* left_out [N_STRENGTHS][LADDER_RUNGS][n] */
+    uint32_t *kept;
+};
+
+void ladder_likeness(const double *features, size_t n, size_t n_features, double *ret_likeness) {
+    double diagonal = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j <= i; j++) {
+            double product = 0;
+            for (size_t k = 0; k < n_features; k++)
+                product += features[i * n_features + k] * features[j * n_features + k];
+            ret_likeness[i * n + j] = ret_likeness[j * n + i] = product;
+        }
+    /* Around the means: rows and columns of inner products less their own means. */
+    for (int side = 0; side < 2; side++)
+        for (size_t i = 0; i < n; i++) {
+            size_t step = side ? n : 1, first = side ? i : i * n;
+            double mean = 0;
+            for (size_t j = 0; j < n; j++)
+                mean += ret_likeness[first + j * step] / (double)n;
+            for (size_t j = 0; j < n; j++)
+                ret_likeness[first + j * step] -= mean;
+        }
+    for (size_t i = 0; i < n; i++)
+        diagonal += ret_likeness[i * n + i] / (double)n;
+    for (size_t i = 0; i < n * n; i++)
+        ret_likeness[i] = diagonal > 1e-12 ? ret_likeness[i] / diagonal : 0;
+}
+
+/* Weights of the kept networks' errors: (likeness + strength)^-1 error. */
+static void solve(const struct fit *fit, const double *likeness, const uint32_t *kept, size_t n,
+                  double strength, double *weight) {
+    size_t all = fit->ladder->networks->n;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j <= i; j++)
+            fit->matrix[i * n + j] = likeness[kept[i] * all + kept[j]];
+        fit->matrix[i * n + i] += strength;
+    }
+    cholesky_factor(fit->matrix, n);
+    cholesky_forward(fit->matrix, n, weight);
+    cholesky_backward(fit->matrix, n, weight);
+}
+
+static double explained(const struct ladder_networks *networks, const double *likeness, size_t i,
+                        const uint32_t *kept, const double *weight, size_t n) {
+    double sum = 0;
+    for (size_t j = 0; j < n; j++)
+        sum += weight[j] * likeness[i * networks->n + kept[j]];
+    return sum;
+}
+
+static double *left_out_errors(const struct fit *fit, int strength, int rung) {
+    return fit->left_out + ((size_t)strength * LADDER_RUNGS + (size_t)rung) * fit->ladder->n;
+}
+
+/* Log errors of every rung on the networks of a fold, from the others. */
+static int leave_out(struct fit *fit, size_t fold, struct err *err) {
+    struct ladder *ladder = fit->ladder;
+    const struct ladder_networks *networks = ladder->networks;
+    struct calibration line;
+    size_t n = 0;
+    for (size_t i = 0; i < ladder->n; i++)
+        if (i % fit->n_folds != fold) {
+            fit->kept[n] = ladder->known[i];
+            fit->sum[n] = networks->sum_us[fit->kept[n]];
+            fit->measured[n] = networks->measured_us[fit->kept[n]];
+            n++;
+        }
+    line = calibration_none;
+    if (n >= CALIBRATION_MIN_NETWORKS) {
+        int code = calibration_fit(fit->sum, fit->measured, n, 1, err, &line);
+        if (code < 0)
+            return code;
+    }
+    for (int r = LADDER_SUM; r < LADDER_RUNGS; r++)
+        for (int s = 0; s < (r > LADDER_LINE && networks->likeness[r] ? N_STRENGTHS : 1); s++) {
+            double *errors = left_out_errors(fit, s, r);
+            for (size_t i = 0; i < n; i++)
+                fit->error[i] = log(fit->measured[i] / calibration_apply(&line, fit->sum[i]));
+            if (networks->likeness[r])
+                solve(fit, networks->likeness[r], fit->kept, n, strengths[s], fit->error);
+            for (size_t i = fold; i < ladder->n; i += fit->n_folds) {
+                uint32_t network = ladder->known[i];
+                double sum = networks->sum_us[network];
+                errors[i] = log(networks->measured_us[network] /
+                                (r == LADDER_SUM ? sum : calibration_apply(&line, sum)));
+                if (networks->likeness[r])
+                    errors[i] -= explained(networks, networks->likeness[r], network, fit->kept,
+                                           fit->error, n);
+            }
+        }
+    return 0;
+}
+
+/* The strength that left out errors ask for. */
+static void judge(const struct fit *fit, int r) {
+    struct ladder *ladder = fit->ladder;
+    struct rung *rung = &ladder->rungs[r];
+    rung->loss = rung->square = INFINITY;
+    if (r > LADDER_LINE && !ladder->networks->likeness[r])
+        return;
+    for (int s = (r > LADDER_LINE ? N_STRENGTHS : 1) - 1; s >= 0; s--) {
+        const double *errors = left_out_errors(fit, s, r);
+        double loss = 0, square = 0;
+        for (size_t i = 0; i < ladder->n; i++) {
+            loss += fabs(errors[i]) / (double)ladder->n;
+            square += errors[i] * errors[i] / (double)ladder->n;
+        }
+        if (loss < rung->loss) {
+            rung->loss = loss;
+            rung->square = square;
+            rung->strength = strengths[s];
+            memcpy(rung->error, errors, ladder->n * sizeof *errors);
+        }
+    }
+}
+
+/* Whether errors are smaller in the mean, by so many standard errors of the difference. */
+static bool better(const double *errors, const double *than, size_t n, double standard_errors) {
+    double mean = 0, square = 0;
+    for (size_t i = 0; i < n; i++) {
+        double gain = fabs(than[i]) - fabs(errors[i]);
+        mean += gain / (double)n;
+        square += gain * gain / (double)n;
+    }
+    double variance = fmax(0, square - mean * mean) / (double)(n - 1);
+    return mean > standard_errors * sqrt(variance);
+}
+
+static void choose(struct ladder *ladder) {
+    enum ladder_rung best = LADDER_LINE;
+    double standard_errors = ladder->networks->stand_in ? 0 : CLEARLY;
+    for (int r = LADDER_KINDS; r < LADDER_RUNGS; r++)
+        if (isfinite(ladder->rungs[r].loss) &&
+            ladder->rungs[r].loss < ladder->rungs[best].loss &&
+            better(ladder->rungs[r].error, ladder->rungs[LADDER_LINE].error, ladder->n,
+                   standard_errors))
+            best = (enum ladder_rung)r;
+    ladder->chosen =
+        best == LADDER_LINE && ladder->line.kind == CALIBRATION_IDENTITY ? LADDER_SUM : best;
+}
+
+static int fit_all(struct fit *fit, struct err *err) {
+    struct ladder *ladder = fit->ladder;
+    const struct ladder_networks *networks = ladder->networks;
+    int code = 0;
+    for (size_t fold = 0; code == 0 && fold < fit->n_folds; fold++)
+        code = leave_out(fit, fold, err);
+    for (int r = 0; r < LADDER_RUNGS; r++)
+        judge(fit, r);
+    for (size_t i = 0; i < ladder->n; i++) {
+        fit->sum[i] = networks->sum_us[ladder->known[i]];
+        fit->measured[i] = networks->measured_us[ladder->known[i]];
+    }
+    if (code == 0)
+        code = calibration_fit(fit->sum, fit->measured, ladder->n, 1, err, &ladder->line);
+    if (code < 0)
+        return code;
+    for (int r = LADDER_KINDS; r < LADDER_RUNGS; r++) {
+        double *weight = ladder->rungs[r].weight;
+        if (!networks->likeness[r])
+            continue;
+        for (size_t i = 0; i < ladder->n; i++)
+            weight[i] = log(fit->measured[i] / calibration_apply(&ladder->line, fit->sum[i]));
+        solve(fit, networks->likeness[r], ladder->known, ladder->n, ladder->rungs[r].strength,
+              weight);
+    }
+    choose(ladder);
+    return 0;
+}
+
+static int out_of_memory(struct err *err) {
+    return err_set(err, ESP_ENOMEM, NULL, "no memory for a calibration");
+}
+
+static int create(const struct ladder_networks *networks, const uint32_t *known, size_t n,
+                  struct err *err, struct ladder **ret_ladder) {
+    struct ladder *ladder = calloc(1, sizeof *ladder);
+    *ret_ladder = ladder;
+    if (!ladder || !(ladder->known = mem_array(n, sizeof *known)))
+        return out_of_memory(err);
+    ladder->networks = networks;
+    ladder->n = n;
+    for (size_t i = 0; i < n; i++)
+        ladder->known[i] = known[i];
+    for (int r = 0; r < LADDER_RUNGS; r++)
+        if (!(ladder->rungs[r].weight = mem_array(n, sizeof(double))) ||
+            !(ladder->rungs[r].error = mem_array(n, sizeof(double))))
+            return out_of_memory(err);
+    return 0;
+}
+
+int ladder_fit(const struct ladder_networks *networks, const uint32_t *known, size_t n_known,
+               struct err *err, struct ladder **ret_ladder) {
+    struct ladder *ladder = NULL;
+    if (n_known < CALIBRATION_MIN_NETWORKS || n_known > LADDER_KNOWN_MAX)
+        return err_set(err, ESP_EINVAL, NULL, "calibrations are fitted on %d to %d networks",
+                       CALIBRATION_MIN_NETWORKS, LADDER_KNOWN_MAX);
+    int code = create(networks, known, n_known, err, &ladder);
+    struct fit fit = {.ladder = ladder, .n_folds = n_known < FOLDS_MAX ? n_known : (size_t)FOLDS_MAX};
+    size_t n = n_known, vectors = 3 + (size_t)N_STRENGTHS * LADDER_RUNGS;
+    double *scratch = mem_array(n * (n + vectors), sizeof *scratch);
+    fit.kept = mem_array(n, sizeof *fit.kept);
+    if (code == 0 && (!scratch || !fit.kept))
+        code = out_of_memory(err);
+    if (code == 0) {
+        fit.matrix = scratch;
+        fit.sum = scratch + n * n;
+        fit.measured = fit.sum + n;
+        fit.error = fit.measured + n;
+        fit.left_out = fit.error + n;
+        code = fit_all(&fit, err);
+    }
+    free(scratch);
+    free(fit.kept);
+    if (code < 0)
+        ladder_destroy(ladder);
+    else
+        *ret_ladder = ladder;
+    return code;
+}
+
+void ladder_destroy(struct ladder *ladder) {
+    if (!ladder)
+        return;
+    for (int r = 0; r < LADDER_RUNGS; r++)
+{
+        free(ladder->rungs[r].weight);
+        free(ladder->rungs[r].error);
+    }
+    free(ladder->known);
+    free(ladder);
+}
+
+enum ladder_rung ladder_chosen(const struct ladder *ladder) {
+    return ladder->chosen;
+}
+
+double ladder_loss(const struct ladder *ladder, enum ladder_rung rung) {
+    return ladder->rungs[rung].loss;
+}
+
+double ladder_predict(const struct ladder *ladder, enum ladder_rung rung, size_t i) {
+    const struct ladder_networks *networks = ladder->networks;
+    double us = networks->sum_us[i];
+    if (rung == LADDER_SUM)
+        return us;
+    us = calibration_apply(&ladder->line, us);
+    if (rung == LADDER_LINE)
+        return us;
+    return us * exp(explained(networks, networks->likeness[rung], i, ladder->known,
+                              ladder->rungs[rung].weight, ladder->n));
+}
+
+double ladder_interval_factor(const struct ladder *ladder, enum ladder_rung rung) {
+    struct calibration line = ladder->line;
+    line.kind = rung == LADDER_SUM ? CALIBRATION_IDENTITY : CALIBRATION_SHRUNK;
+    line.residual_sd = sqrt(ladder->rungs[rung].square);
+    return calibration_interval_factor(&line);
+}

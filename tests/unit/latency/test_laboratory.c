@@ -1,0 +1,245 @@
+#include "tests/unit/unit.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "latency/laboratory_files.h"
+
+static char folder[64], ops_path[96], networks_path[96];
+
+static int make_folder(void **state) {
+    snprintf(folder, sizeof folder, "/tmp/espalier-laboratory-XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(ops_path, sizeof ops_path, "%s/ops.csv", folder);
+    snprintf(networks_path, sizeof networks_path, "%s/networks.csv", folder);
+    return 0;
+}
+
+static int remove_folder(void **state) {
+    unlink(ops_path);
+    unlink(networks_path);
+    return rmdir(folder);
+}
+
+static void put(const char *path, const char *text) {
+    assert_int_equal(file_write_atomic(path, text, strlen(text), NULL), 0);
+}
+
+static struct laboratory_files *opened(const char *ops) {
+    struct laboratory_files *files;
+    struct err err = {0};
+    if (laboratory_files_open(ops, networks_path, &err, &files) < 0)
+        fail_msg("%s", err.message);
+    return files;
+}
+
+static void open_refused(const char *ops, const char *networks, const char *message) {
+    struct laboratory_files *files;
+    struct err err = {0};
+    put(networks_path, networks);
+    if (ops)
+        put(ops_path, ops);
+    assert_true(laboratory_files_open(ops ? ops_path : NULL, networks_path, &err, &files) < 0);
+    if (!strstr(err.message, message))
+        fail_msg("%s", err.message);
+}
+
+static void reads_ops_and_networks(void **state) {
+    put(networks_path, "model,FLOPS,phone|gpu|mean,phone|gpu|std,other|cpu|mean,pad|x|mean\n"
+                       "one,9,30,1,3,4\ntwo,9,40,1,3,4\nthree,9,,1,3,4\n");
+    put(ops_path, "model,operation,feature,phone|gpu\n"
+                  "one,conv,\"{'in': '8', 'out': 16}\",10\n"
+                  "two,conv,\"{'in': '8', 'out': 16}\",11\n"
+                  "one,pool,{},5\n"
+                  "three,conv,\"{'in': '8', 'out': 16}\",99\n"
+                  "unknown,conv,\"{'in': '8', 'out': 16}\",99\n"
+                  "two,conv,\"{'in': '4', 'out': nan}\",nan\n"
+                  "one,conv,\"{'in': '4', 'out': '-2'}\",7\n");
+    struct laboratory_files *files = opened(ops_path);
+    struct laboratory_profile profile;
+    assert_int_equal(laboratory_files_profiles(files), 1);
+    assert_string_equal(laboratory_files_profile_name(files, 0), "phone|gpu");
+    assert_int_equal(laboratory_files_read(files, 0, NULL, &profile), 0);
+    assert_int_equal(profile.n_networks, 2);
+    assert_true(profile.measured_us[0] == 30 && profile.measured_us[1] == 40);
+    assert_int_equal(profile.n_fleet, 2);
+    /* Those of network one first; one of network two; the rest has no network or no time. */
+    assert_int_equal(profile.n_ops, 4);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(profile.ops[i].sample.group, i == 3);
+    assert_int_equal(profile.ops[0].key, profile.ops[3].key);
+    assert_int_not_equal(profile.ops[0].key, profile.ops[2].key);
+    assert_int_equal(profile.ops[0].sample.kind, profile.ops[2].sample.kind);
+    assert_int_not_equal(profile.ops[0].sample.kind, profile.ops[1].sample.kind);
+    assert_int_equal(profile.ops[0].sample.n_features, 2);
+    assert_true(profile.ops[0].sample.features[0] == 8 && profile.ops[0].sample.features[1] == 16);
+    assert_true(profile.ops[2].sample.features[1] == 0);
+    laboratory_files_close(files);
+}
+
+static void whole_networks_alone_have_every_column(void **state) {
+    put(networks_path, "name,macs,a|1,b|1,b|2\nx,5,1,2,3\ny,5,2,,4\n");
+    struct laboratory_files *files = opened(NULL);
+    struct laboratory_profile profile;
+    assert_int_equal(laboratory_files_profiles(files), 3);
+    assert_int_equal(laboratory_files_read(files, 0, NULL, &profile), 0);
+    assert_int_equal(profile.n_fleet, 1); /* b|1 lacks half of its times */
+    assert_true(fabs(profile.fleet_log_us[1] - profile.fleet_log_us[0] - log(4.0 / 3)) < 1e-12);
+    assert_int_equal(laboratory_files_read(files, 2, NULL, &profile), 0);
+    assert_int_equal(profile.n_fleet, 1); /* a|1; not its own board */
+    laboratory_files_close(files);
+}
+
+static void refuses_what_it_cannot_use(void **state) {
+    static const char networks[] = "model,phone\na,1\nb,2\n";
+    struct laboratory_profile profile;
+    struct err err = {0};
+    open_refused(NULL, "nets,phone\na,1\n", "no column \"model\"");
+    open_refused(NULL, "model,flops\na,1\n", "no profile has times");
+    open_refused("model,operation,phone\na,b,1\n", networks, "no column \"feature\"");
+    open_refused("model,feature,phone\na,b,1\n", networks, "no column \"operation\"");
+    open_refused("model,operation,feature,tablet\na,b,c,1\n", networks, "in both files");
+    put(networks_path, "model,phone\na,1\na,2\n");
+    struct laboratory_files *files = opened(NULL);
+    assert_int_equal(laboratory_files_read(files, 0, &err, &profile), ESP_EINVAL);
+    assert_string_equal(err.message, "network \"a\" stands twice in the file");
+    laboratory_files_close(files);
+    put(networks_path, "model,phone\na,1\nb,-3\n");
+    files = opened(NULL);
+    assert_int_equal(laboratory_files_read(files, 0, &err, &profile), ESP_EINVAL);
+    assert_string_equal(err.message, "\"-3\" is no time (row 2, column \"phone\")");
+    laboratory_files_close(files);
+    put(networks_path, "model,phone\na,fast\n");
+    files = opened(NULL);
+    assert_int_equal(laboratory_files_read(files, 0, &err, &profile), ESP_EINVAL);
+    laboratory_files_close(files);
+}
+
+/* Networks of a few ops from a list of 30, on a board whose networks take 1.5 sum + 100. */
+enum { NETWORKS = 40, OPS = 8, KEYS = 30 };
+
+static void make_profile(struct laboratory_op *ops, double *measured,
+                         struct laboratory_profile *ret) {
+    struct rng rng = rng_make(3, RNG_TEST, 0, 0);
+    for (int i = 0; i < NETWORKS; i++) {
+        double sum = 0;
+        for (int j = 0; j < OPS; j++) {
+            struct laboratory_op *op = &ops[i * OPS + j];
+            uint32_t key = rng_below(&rng, KEYS);
+            *op = (struct laboratory_op){.key = key,
+                                         .sample = {.kind = (int)(key % 2),
+                                                    .group = i,
+                                                    .n_features = 1,
+                                                    .features = {key},
+                                                    .us = 20 + 3 * key}};
+            sum += op->sample.us;
+        }
+        measured[i] = 1.5 * sum + 100;
+    }
+    *ret = (struct laboratory_profile){.n_networks = NETWORKS,
+                                       .n_ops = (size_t)NETWORKS * OPS,
+                                       .n_keys = KEYS,
+                                       .measured_us = measured,
+                                       .ops = ops};
+}
+
+static void a_line_through_exact_sums_is_found(void **state) {
+    static struct laboratory_op ops[NETWORKS * OPS];
+    double measured[NETWORKS];
+    struct laboratory_profile profile;
+    struct laboratory_report report, again;
+    struct laboratory_options options = {.n_sizes = 2, .sizes = {5, 20}, .splits = 30, .seed = 4};
+    struct parallel *pool;
+    make_profile(ops, measured, &profile);
+    assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
+    assert_int_equal(report.n_networks, NETWORKS);
+    assert_true(report.exact > 0.95);
+    assert_true(report.sum.mape > 0.3);
+    for (int i = 0; i < 2; i++) {
+        assert_true(report.figures[i][LADDER_LINE].mape < 0.002);
+        assert_true(report.figures[i][LABORATORY_LADDER].mape < 0.01);
+        assert_false(report.figures[i][LADDER_FLEET].there);
+        assert_true(isnan(report.figures[i][LADDER_SUM].coverage));
+    }
+    assert_int_equal(parallel_create(2, &pool), 0);
+    assert_int_equal(laboratory_run(&profile, &options, pool, NULL, &again), 0);
+    for (int i = 0; i < 2; i++)
+        for (int r = 0; r < LABORATORY_ROWS; r++)
+            assert_true(report.figures[i][r].mape == again.figures[i][r].mape);
+    parallel_destroy(pool);
+}
+
+/* Its own ops must not help a network: what only one network has is interpolated from others. */
+static void tables_are_of_other_networks(void **state) {
+    static struct laboratory_op ops[NETWORKS * OPS];
+    double measured[NETWORKS];
+    struct laboratory_profile profile;
+    struct laboratory_report report;
+    struct laboratory_options options = {.n_sizes = 1, .sizes = {5}, .splits = 1, .seed = 4};
+    make_profile(ops, measured, &profile);
+    for (int i = 0; i < OPS; i++)
+        ops[i].key = KEYS;
+    profile.n_keys = KEYS + 1;
+    assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
+    assert_true(fabs(report.exact - (1 - 1.0 / NETWORKS)) < 0.03);
+    assert_true(report.log_error > 0 && report.log_error < 0.1);
+}
+
+static void sizes_are_checked(void **state) {
+    static struct laboratory_op ops[NETWORKS * OPS];
+    double measured[NETWORKS];
+    struct laboratory_profile profile;
+    struct laboratory_report report;
+    struct laboratory_options options = {.n_sizes = 1, .sizes = {NETWORKS}, .splits = 1};
+    struct err err = {0};
+    make_profile(ops, measured, &profile);
+    assert_int_equal(laboratory_run(&profile, &options, NULL, &err, &report), ESP_EINVAL);
+    options.sizes[0] = 2;
+    assert_int_equal(laboratory_run(&profile, &options, NULL, &err, &report), ESP_EINVAL);
+    profile.n_ops = 0;
+    assert_int_equal(laboratory_run(&profile, &options, NULL, &err, &report), ESP_EINVAL);
+    assert_string_equal(err.message, "no network has ops, and there are not 8 other profiles");
+}
+
+/* Ten boards that agree up to a factor and a power: an eleventh is told by a few networks. */
+static void a_fleet_stands_in_for_a_table(void **state) {
+    enum { FLEET = 10 };
+    static double fleet[NETWORKS * FLEET], measured[NETWORKS];
+    struct rng rng = rng_make(5, RNG_TEST, 0, 0);
+    struct laboratory_report report;
+    struct laboratory_options options = {.n_sizes = 1, .sizes = {10}, .splits = 20, .seed = 1};
+    for (int i = 0; i < NETWORKS; i++) {
+        double size = rng_normal(&rng), depth = rng_normal(&rng);
+        for (int p = 0; p < FLEET; p++)
+            fleet[i * FLEET + p] = size + 0.1 * p * depth;
+        measured[i] = exp(5 + size + 0.8 * depth);
+    }
+    struct laboratory_profile profile = {.n_networks = NETWORKS,
+                                         .n_fleet = FLEET,
+                                         .measured_us = measured,
+                                         .fleet_log_us = fleet};
+    assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
+    const struct laboratory_figures *figures = report.figures[0];
+    assert_false(figures[LADDER_KINDS].there);
+    assert_true(figures[LADDER_FLEET].mape < 0.5 * figures[LADDER_LINE].mape);
+    assert_true(figures[LADDER_FLEET].chosen > 0.9);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(reads_ops_and_networks, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(whole_networks_alone_have_every_column, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(refuses_what_it_cannot_use, make_folder, remove_folder),
+        cmocka_unit_test(a_line_through_exact_sums_is_found),
+        cmocka_unit_test(tables_are_of_other_networks),
+        cmocka_unit_test(sizes_are_checked),
+        cmocka_unit_test(a_fleet_stands_in_for_a_table)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
