@@ -1,5 +1,5 @@
-/* Tables of comma-separated values (RFC 4180): a header line, fields that may stand in quotes, LF or
- * CRLF. Read whole. */
+/* Tables of comma-separated values (RFC 4180): a header line, fields that may stand in quotes, LF
+ * or CRLF. Read whole. */
 #pragma once
 
 #include <stdbool.h>

@@ -71,8 +71,8 @@ static bool guess_host(const struct daemon *daemon, char *host, size_t size) {
     return true;
 }
 
-int enrol_address(const struct daemon *daemon, const char *asked, const char *host,
-                  struct err *err, char ret_address[ENROL_ADDRESS_MAX]) {
+int enrol_address(const struct daemon *daemon, const char *asked, const char *host, struct err *err,
+                  char ret_address[ENROL_ADDRESS_MAX]) {
     char guess[ENROL_ADDRESS_MAX - 10];
     if (asked != NULL)
         return take_asked(asked, err, ret_address);
@@ -87,17 +87,18 @@ static bool is_insecure(const char *address) {
 }
 
 static void print_installer(const struct enrol_command *c, struct buf *out) {
-    buf_printf(out,
-               "u='%s/api/v1/worker-builds/install.sh?enrolment=%s'; "
-               "i=\"$(command -v curl >/dev/null && curl -sS -m 60 \"$u\" || wget -qO- "
-               "\"$u\")\"; "
-               "if printf '%%s\\n' \"$i\" | sha256sum | grep -q ^%s; then ESPALIER_INSTALLER=\"$u\" "
-               "%sESPALIER_ENROL_TOKEN=%s sh -c \"$i\" espalier%s; "
-               "else printf 'espalier: nothing was started. Is the token used up or expired? This "
-               "came instead of the installer: %%.400s\\n' \"$i\" >&2; false; fi",
-               c->address, c->ticket, c->installer_sha256,
-               is_insecure(c->address) ? "ESPALIER_INSECURE_LAN=1 " : "", c->token,
-               c->service ? " --service" : "");
+    buf_printf(
+        out,
+        "u='%s/api/v1/worker-builds/install.sh?enrolment=%s'; "
+        "i=\"$(command -v curl >/dev/null && curl -sS -m 60 \"$u\" || wget -qO- "
+        "\"$u\")\"; "
+        "if printf '%%s\\n' \"$i\" | sha256sum | grep -q ^%s; then ESPALIER_INSTALLER=\"$u\" "
+        "%sESPALIER_ENROL_TOKEN=%s sh -c \"$i\" espalier%s; "
+        "else printf 'espalier: nothing was started. Is the token used up or expired? This "
+        "came instead of the installer: %%.400s\\n' \"$i\" >&2; false; fi",
+        c->address, c->ticket, c->installer_sha256,
+        is_insecure(c->address) ? "ESPALIER_INSECURE_LAN=1 " : "", c->token,
+        c->service ? " --service" : "");
 }
 
 void enrol_command_print(const struct enrol_command *c, struct buf *out) {
@@ -117,9 +118,10 @@ void enrol_notices(const struct daemon *daemon, const struct enrol_command *comm
                    struct enrol_notices *ret_notices) {
     struct enrol_notices notices = {.n = 0};
     if (command->installer_sha256 == NULL)
-        add_notice(&notices, "This daemon carries no workers for boards, so espalier-worker must be "
-                             "on the board already; scripts/worker-tarball makes what it can carry "
-                             "(docs/BOARDS.md)");
+        add_notice(&notices,
+                   "This daemon carries no workers for boards, so espalier-worker must be "
+                   "on the board already; scripts/worker-tarball makes what it can carry "
+                   "(docs/BOARDS.md)");
     if (guard_host_is_loopback(host_of(command->address)))
         add_notice(&notices,
                    daemon->address == NULL || web_is_loopback_address(daemon->address)

@@ -20,8 +20,8 @@ struct enrol_notices {
  * daemon (host), else, when that is loopback and the daemon listens beyond it, this machine's first
  * address. Only letters, digits and ".:-[]" come through: a shell reads it. ESP_EINVAL with pointer
  * /address. */
-int enrol_address(const struct daemon *daemon, const char *asked, const char *host,
-                  struct err *err, char ret_address[ENROL_ADDRESS_MAX]);
+int enrol_address(const struct daemon *daemon, const char *asked, const char *host, struct err *err,
+                  char ret_address[ENROL_ADDRESS_MAX]);
 
 struct enrol_command {
     const char *address, *token, *ticket; /* ticket: the token's id */

@@ -25,7 +25,8 @@ struct worker_build {
 /* Static, ends with NULL. */
 extern const char *const worker_build_archs[];
 
-/* The WORKER_BUILD_FOLDERS folders (copied) are looked through in their order; empty ones are passed over. ESP_ENOMEM. */
+/* The WORKER_BUILD_FOLDERS folders (copied) are looked through in their order; empty ones are
+ * passed over. ESP_ENOMEM. */
 int worker_builds_create(const char (*folders)[WORKER_BUILD_PATH], struct err *err,
                          struct worker_builds **ret_builds);
 void worker_builds_destroy(struct worker_builds *builds); /* takes NULL */

@@ -10,10 +10,10 @@
 /* Networks with a sum, and what the rungs ask of them. */
 struct bench {
     size_t n;
-    double *sum, *measured;                 /* [n] */
-    uint32_t *network;                      /* [n]: number in the profile */
-    double *likeness[LADDER_RUNGS];         /* [n][n] or NULL */
-    double *op_us;                          /* [n_ops]: by the table without the op's own network */
+    double *sum, *measured;         /* [n] */
+    uint32_t *network;              /* [n]: number in the profile */
+    double *likeness[LADDER_RUNGS]; /* [n][n] or NULL */
+    double *op_us;                  /* [n_ops]: by the table without the op's own network */
     struct ladder_networks networks;
 };
 
@@ -101,8 +101,8 @@ static double fleet_mean(const struct laboratory_profile *profile, size_t networ
 static void sum_by_fleet(const struct laboratory_profile *profile, double *sum) {
     double shift = 0;
     for (size_t i = 0; i < profile->n_networks; i++)
-        shift += (log(profile->measured_us[i]) - fleet_mean(profile, i)) /
-                 (double)profile->n_networks;
+        shift +=
+            (log(profile->measured_us[i]) - fleet_mean(profile, i)) / (double)profile->n_networks;
     for (size_t i = 0; i < profile->n_networks; i++)
         sum[i] = exp(fleet_mean(profile, i) + shift);
 }
@@ -273,7 +273,8 @@ static void summarise(const struct trial *trial, int row, double *mape,
     size_t n = (size_t)trial->splits;
     *ret = (struct laboratory_figures){.there = true};
     for (size_t s = 0; s < n; s++) {
-        const struct latency_quality *quality = &trial->qualities[s * LABORATORY_ROWS + (size_t)row];
+        const struct latency_quality *quality =
+            &trial->qualities[s * LABORATORY_ROWS + (size_t)row];
         mape[s] = quality->mape;
         ret->within_5 += quality->within_5 / (double)n;
         ret->within_10 += quality->within_10 / (double)n;
@@ -323,8 +324,8 @@ static int check_sizes(const struct laboratory_options *options, size_t n, struc
 }
 
 int laboratory_run(const struct laboratory_profile *profile,
-                   const struct laboratory_options *options, struct parallel *pool,
-                   struct err *err, struct laboratory_report *ret_report) {
+                   const struct laboratory_options *options, struct parallel *pool, struct err *err,
+                   struct laboratory_report *ret_report) {
     struct bench bench = {0};
     struct laboratory_report report = {.n_ops = profile->n_ops, .n_sizes = options->n_sizes};
     int code = bench_make(profile, err, &bench, &report);
@@ -378,8 +379,9 @@ cJSON *laboratory_report_to_json(const struct laboratory_report *report) {
         for (int r = 0; r < LABORATORY_ROWS; r++)
             if (report->figures[i][r].there)
                 cJSON_AddItemToArray(
-                    rungs, figures_to_json(&report->figures[i][r],
-                                           r == LABORATORY_LADDER ? "ladder" : ladder_rung_names[r]));
+                    rungs,
+                    figures_to_json(&report->figures[i][r],
+                                    r == LABORATORY_LADDER ? "ladder" : ladder_rung_names[r]));
         if (!rungs || !cJSON_AddItemToArray(sizes, size)) {
             cJSON_Delete(size);
             cJSON_Delete(doc);

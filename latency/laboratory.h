@@ -1,6 +1,6 @@
-/* How good latency predictions would be on somebody's measurements: each network is predicted by the
- * sum of a table that is made of the other networks' ops alone, then by every rung of the ladder of
- * calibrations on a few random networks, judged on the rest; over many random splits. */
+/* How good latency predictions would be on somebody's measurements: each network is predicted by
+ * the sum of a table that is made of the other networks' ops alone, then by every rung of the
+ * ladder of calibrations on a few random networks, judged on the rest; over many random splits. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -27,9 +27,9 @@ struct laboratory_op {
  * of which there must then be LABORATORY_FLEET_MIN. */
 struct laboratory_profile {
     size_t n_networks, n_ops, n_keys, n_fleet;
-    const double *measured_us; /* [n_networks], > 0 */
+    const double *measured_us;       /* [n_networks], > 0 */
     const struct laboratory_op *ops; /* those of a network in a row */
-    const double *fleet_log_us; /* [n_networks][n_fleet] */
+    const double *fleet_log_us;      /* [n_networks][n_fleet] */
 };
 
 struct laboratory_options {
@@ -42,7 +42,7 @@ struct laboratory_options {
 /* Means over splits. */
 struct laboratory_figures {
     bool there;
-    double mape, mape_sd, mape_median;                  /* of the splits' mean relative errors */
+    double mape, mape_sd, mape_median;                 /* of the splits' mean relative errors */
     double within_5, within_10, kendall_tau, coverage; /* coverage NAN for the sum */
     double chosen; /* share of splits in which the ladder took this rung */
 };
@@ -52,9 +52,9 @@ enum { LABORATORY_LADDER = LADDER_RUNGS, LABORATORY_ROWS }; /* the rung that eac
 struct laboratory_report {
     size_t n_networks; /* that have a sum */
     size_t n_ops;
-    double exact;                  /* share of ops that another network has too */
+    double exact;                         /* share of ops that another network has too */
     double log_error, log_error_expected; /* root mean squares of interpolated ops */
-    struct latency_quality sum;    /* of all networks */
+    struct latency_quality sum;           /* of all networks */
     int n_sizes, sizes[LABORATORY_SIZES_MAX];
     struct laboratory_figures figures[LABORATORY_SIZES_MAX][LABORATORY_ROWS];
 };
@@ -62,7 +62,7 @@ struct laboratory_report {
 /* The pool may be NULL; results do not depend on it. Errors: ESP_EINVAL (a size out of range, no
  * network with a sum), ESP_ENOMEM. */
 int laboratory_run(const struct laboratory_profile *profile,
-                   const struct laboratory_options *options, struct parallel *pool,
-                   struct err *err, struct laboratory_report *ret_report);
+                   const struct laboratory_options *options, struct parallel *pool, struct err *err,
+                   struct laboratory_report *ret_report);
 /* NULL on memory exhaustion. */
 cJSON *laboratory_report_to_json(const struct laboratory_report *report);

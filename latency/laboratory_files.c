@@ -53,9 +53,9 @@ static int find_titled(const struct csv *csv, const char *const *names) {
 static int need_column(const struct csv *csv, const char *const *names, const char *file,
                        struct err *err, int *ret_column) {
     *ret_column = find_titled(csv, names);
-    return *ret_column >= 0 ? 0
-                            : err_set(err, ESP_EINVAL, NULL, "the %s have no column \"%s\"", file,
-                                      names[0]);
+    return *ret_column >= 0
+               ? 0
+               : err_set(err, ESP_EINVAL, NULL, "the %s have no column \"%s\"", file, names[0]);
 }
 
 static bool ends_with(const char *text, const char *end) {
@@ -76,7 +76,8 @@ static int find_profiles(struct laboratory_files *files, struct err *err) {
         const char *title = csv_title(files->networks, i);
         size_t len = strlen(title) - (means ? strlen("|mean") : 0);
         struct profile_columns *columns = &files->columns[files->n_columns];
-        if (i == files->network || (means ? !ends_with(title, "|mean") : named(title, other_titles)))
+        if (i == files->network ||
+            (means ? !ends_with(title, "|mean") : named(title, other_titles)))
             continue;
         if (files->n_columns == LABORATORY_PROFILES_MAX || len >= LABORATORY_NAME_MAX)
             return err_set(err, ESP_ELIMIT, NULL,
@@ -91,10 +92,9 @@ static int find_profiles(struct laboratory_files *files, struct err *err) {
             files->profiles[files->n_profiles++] = files->n_columns;
         files->n_columns++;
     }
-    return files->n_profiles > 0
-               ? 0
-               : err_set(err, ESP_EINVAL, NULL, "no profile has times%s",
-                         files->ops ? " in both files" : "");
+    return files->n_profiles > 0 ? 0
+                                 : err_set(err, ESP_EINVAL, NULL, "no profile has times%s",
+                                           files->ops ? " in both files" : "");
 }
 
 static int find_columns(struct laboratory_files *files, struct err *err) {
@@ -236,8 +236,8 @@ static int read_networks(struct laboratory_files *files, int column, struct err 
     return 0;
 }
 
-/* The numbers in the text of a dictionary, in its order; what is no number counts as 0. At least one,
- * for ops without features are alike. */
+/* The numbers in the text of a dictionary, in its order; what is no number counts as 0. At least
+ * one, for ops without features are alike. */
 static int read_features(const char *text, double *ret_features) {
     int n = 0;
     for (const char *at = strchr(text, ':'); at && n < INTERPOLATION_FEATURES_MAX;
@@ -280,7 +280,8 @@ static int read_op(const struct laboratory_files *files, size_t row, int64_t net
     if (code == 0)
         code = number(op_names, &op_names->keys, kind, features, err, &ret_op->key);
     if (code == 0 && kind_number >= INTERPOLATION_KINDS_MAX)
-        code = err_set(err, ESP_ELIMIT, NULL, "at most %d kinds of ops (with their numbers of features)",
+        code = err_set(err, ESP_ELIMIT, NULL,
+                       "at most %d kinds of ops (with their numbers of features)",
                        INTERPOLATION_KINDS_MAX);
     ret_op->sample.kind = (int)kind_number;
     return code;

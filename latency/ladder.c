@@ -37,7 +37,8 @@ struct ladder {
 struct fit {
     struct ladder *ladder;
     size_t n_folds;
-    double *sum, *measured, *error, *matrix, *left_out; /* left_out [N_STRENGTHS][LADDER_RUNGS][n] */
+    double *sum, *measured, *error, *matrix,
+        *left_out; /* left_out [N_STRENGTHS][LADDER_RUNGS][n] */
     uint32_t *kept;
 };
 
@@ -170,8 +171,7 @@ static void choose(struct ladder *ladder) {
     enum ladder_rung best = LADDER_LINE;
     double standard_errors = ladder->networks->stand_in ? 0 : CLEARLY;
     for (int r = LADDER_KINDS; r < LADDER_RUNGS; r++)
-        if (isfinite(ladder->rungs[r].loss) &&
-            ladder->rungs[r].loss < ladder->rungs[best].loss &&
+        if (isfinite(ladder->rungs[r].loss) && ladder->rungs[r].loss < ladder->rungs[best].loss &&
             better(ladder->rungs[r].error, ladder->rungs[LADDER_LINE].error, ladder->n,
                    standard_errors))
             best = (enum ladder_rung)r;
@@ -236,7 +236,8 @@ int ladder_fit(const struct ladder_networks *networks, const uint32_t *known, si
         return err_set(err, ESP_EINVAL, NULL, "calibrations are fitted on %d to %d networks",
                        CALIBRATION_MIN_NETWORKS, LADDER_KNOWN_MAX);
     int code = create(networks, known, n_known, err, &ladder);
-    struct fit fit = {.ladder = ladder, .n_folds = n_known < FOLDS_MAX ? n_known : (size_t)FOLDS_MAX};
+    struct fit fit = {.ladder = ladder,
+                      .n_folds = n_known < FOLDS_MAX ? n_known : (size_t)FOLDS_MAX};
     size_t n = n_known, vectors = 3 + (size_t)N_STRENGTHS * LADDER_RUNGS;
     double *scratch = mem_array(n * (n + vectors), sizeof *scratch);
     fit.kept = mem_array(n, sizeof *fit.kept);
@@ -262,8 +263,7 @@ int ladder_fit(const struct ladder_networks *networks, const uint32_t *known, si
 void ladder_destroy(struct ladder *ladder) {
     if (!ladder)
         return;
-    for (int r = 0; r < LADDER_RUNGS; r++)
-{
+    for (int r = 0; r < LADDER_RUNGS; r++) {
         free(ladder->rungs[r].weight);
         free(ladder->rungs[r].error);
     }

@@ -1,8 +1,8 @@
 /* The ladder of calibrations: the plain sum of a network's table entries, a line through it
  * (latency/calibration.h), and on top of the line what the networks that resemble it were wrong by:
- * ridge regression of the line's log errors, in its dual form (kernel ridge; Saunders et al. 1998), on
- * what networks can resemble each other in. The plain sum or the line is taken unless a rung above
- * predicts measured networks that were left out clearly better. */
+ * ridge regression of the line's log errors, in its dual form (kernel ridge; Saunders et al. 1998),
+ * on what networks can resemble each other in. The plain sum or the line is taken unless a rung
+ * above predicts measured networks that were left out clearly better. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,7 +25,7 @@ enum { LADDER_NETWORKS_MAX = 5000, LADDER_KNOWN_MAX = 1000 };
 /* Networks of one profile. Borrowed. */
 struct ladder_networks {
     size_t n;
-    const double *sum_us, *measured_us; /* [n]; > 0; measured is read of known ones only */
+    const double *sum_us, *measured_us;   /* [n]; > 0; measured is read of known ones only */
     const double *likeness[LADDER_RUNGS]; /* [n][n] each, from ladder_likeness; NULL: no such rung,
                                              as always for the sum and the line */
     bool stand_in; /* the sum is of no table of this profile: a rung above its line need only be

@@ -54,11 +54,11 @@ static int take_event(const char *line, size_t len, struct err *err, cJSON **ret
     int rc = json_parse(line, len, &json_limits_default, err, &event);
     const char *kind = rc == 0 ? cli_text(event, "kind") : "";
     if (strcmp(kind, "failed") == 0)
-        rc = err_set(err, err_code(cli_text(event, "data.code")),
-                     cli_text(event, "data.pointer"), "%s", cli_text(event, "data.message"));
+        rc = err_set(err, err_code(cli_text(event, "data.code")), cli_text(event, "data.pointer"),
+                     "%s", cli_text(event, "data.message"));
     if (strcmp(kind, "done") == 0)
-        *ret_result = cJSON_DetachItemFromObject(
-            cJSON_GetObjectItemCaseSensitive(event, "data"), "result");
+        *ret_result =
+            cJSON_DetachItemFromObject(cJSON_GetObjectItemCaseSensitive(event, "data"), "result");
     cJSON_Delete(event);
     return rc;
 }
@@ -149,22 +149,27 @@ static int print_profiles(const cJSON *result) {
         judged++;
         printf("%s: %.0f networks, ", name, cli_number(profile, "networks"));
         if (cli_number(profile, "ops") > 0)
-            printf("%.0f ops, %.0f %% of them in other networks too, the others interpolated (error "
-                   "%.3f in log time), ",
-                   cli_number(profile, "ops"), 100 * cli_number(profile, "exact"),
-                   cli_number(profile, "log_error"));
+            printf(
+                "%.0f ops, %.0f %% of them in other networks too, the others interpolated (error "
+                "%.3f in log time), ",
+                cli_number(profile, "ops"), 100 * cli_number(profile, "exact"),
+                cli_number(profile, "log_error"));
         printf("%.0f profiles of other boards\n", cli_number(profile, "fleet"));
     }
     return judged;
 }
 
 static void print_for_people(struct cli *cli, const cJSON *result) {
-    static const struct column columns[] = {
-        {"PROFILE", "profile", CELL_TEXT},          {"KNOWN", "known", CELL_INT},
-        {"RUNG", "name", CELL_TEXT},                {"MAPE", "mape", CELL_PERCENT},
-        {"SPREAD", "mape_sd", CELL_PERCENT},        {"WITHIN 5 %", "within_5", CELL_PERCENT},
-        {"WITHIN 10 %", "within_10", CELL_PERCENT}, {"TAU", "kendall_tau", CELL_REAL},
-        {"IN INTERVAL", "coverage", CELL_PERCENT},  {"CHOSEN", "chosen", CELL_PERCENT}};
+    static const struct column columns[] = {{"PROFILE", "profile", CELL_TEXT},
+                                            {"KNOWN", "known", CELL_INT},
+                                            {"RUNG", "name", CELL_TEXT},
+                                            {"MAPE", "mape", CELL_PERCENT},
+                                            {"SPREAD", "mape_sd", CELL_PERCENT},
+                                            {"WITHIN 5 %", "within_5", CELL_PERCENT},
+                                            {"WITHIN 10 %", "within_10", CELL_PERCENT},
+                                            {"TAU", "kendall_tau", CELL_REAL},
+                                            {"IN INTERVAL", "coverage", CELL_PERCENT},
+                                            {"CHOSEN", "chosen", CELL_PERCENT}};
     cJSON *rows = flatten(result);
     printf("Calibrated on as many KNOWN networks of each profile, judged on the others; means over "
            "%.0f random choices, seed %.0f.\n",
@@ -205,7 +210,8 @@ static int evaluate_run(struct cli *cli, int argc, char **argv) {
     cJSON_Delete(start);
     if (code != CLI_OK || rc != 0)
         return rc ? cli_fail(&err) : code;
-    if (!cli_print_plain(cli, result) && (code = print_profiles(result) ? CLI_OK : CLI_FAILURE) == CLI_OK)
+    if (!cli_print_plain(cli, result) &&
+        (code = print_profiles(result) ? CLI_OK : CLI_FAILURE) == CLI_OK)
         print_for_people(cli, result);
     cJSON_Delete(result);
     return code;

@@ -7,8 +7,7 @@
 #include "daemon/job/spec.h"
 #include "latency/laboratory_files.h"
 
-static const char *const fields[] = {"networks", "ops",  "sizes", "splits",
-                                     "seed",     "profile", NULL};
+static const char *const fields[] = {"networks", "ops", "sizes", "splits", "seed", "profile", NULL};
 
 struct experiment {
     const char *ops, *networks, *profile; /* ops, profile: NULL for none, for every one */
@@ -26,8 +25,7 @@ static int read_sizes(const cJSON *spec, struct err *err, struct laboratory_opti
     for (int i = 0; i < n; i++) {
         const cJSON *size = sizes ? cJSON_GetArrayItem(sizes, i) : NULL;
         double value = size ? cJSON_GetNumberValue(size) : defaults[i];
-        if (!(value >= CALIBRATION_MIN_NETWORKS) || value > LADDER_KNOWN_MAX ||
-            value != (int)value)
+        if (!(value >= CALIBRATION_MIN_NETWORKS) || value > LADDER_KNOWN_MAX || value != (int)value)
             return err_set(err, ESP_EINVAL, "/sizes", "must be whole numbers from %d to %d",
                            CALIBRATION_MIN_NETWORKS, LADDER_KNOWN_MAX);
         options->sizes[i] = (int)value;
@@ -77,8 +75,8 @@ static int run_profile(struct job *job, struct laboratory_files *files, int i,
     if (rc == ESP_ENOMEM)
         return err_set(err, rc, NULL, "%s", refused.message);
     row = rc == 0 ? laboratory_report_to_json(&report) : cJSON_CreateObject();
-    bool whole = row && cJSON_AddStringToObject(row, "profile",
-                                                laboratory_files_profile_name(files, i));
+    bool whole =
+        row && cJSON_AddStringToObject(row, "profile", laboratory_files_profile_name(files, i));
     if (whole && rc == 0)
         whole = cJSON_AddNumberToObject(row, "fleet", (double)profile.n_fleet);
     else if (whole)
@@ -118,8 +116,7 @@ static int run(struct job *job, struct err *err, cJSON **ret_result) {
         cJSON *result = cJSON_CreateObject();
         cJSON_AddNumberToObject(result, "splits", experiment.options.splits);
         cJSON_AddNumberToObject(result, "seed", (double)experiment.options.seed);
-        rc = run_profiles(job, files, &experiment, err,
-                          cJSON_AddArrayToObject(result, "profiles"));
+        rc = run_profiles(job, files, &experiment, err, cJSON_AddArrayToObject(result, "profiles"));
         cJSON_AddNumberToObject(result, "seconds", (double)(clock_mono_ns() - began) / 1e9);
         *ret_result = result;
     }
@@ -129,4 +126,6 @@ static int run(struct job *job, struct err *err, cJSON **ret_result) {
 
 extern const struct job_phase phase_laboratory;
 const struct job_phase phase_laboratory = {
-    .kind = "laboratory", .help = "judge latency predictions on measurements of others", .run = run};
+    .kind = "laboratory",
+    .help = "judge latency predictions on measurements of others",
+    .run = run};

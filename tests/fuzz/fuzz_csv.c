@@ -1,5 +1,5 @@
-/* Tables of measurements from hostile bytes: those before the first zero byte are the networks, those
- * behind it the ops. Refused with an error, or read: then everything is in range. */
+/* Tables of measurements from hostile bytes: those before the first zero byte are the networks,
+ * those behind it the ops. Refused with an error, or read: then everything is in range. */
 #include "latency/laboratory_files.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -55,8 +55,7 @@ static void run(const struct laboratory_profile *profile) {
     const struct laboratory_options options = {.n_sizes = 1, .sizes = {3}, .splits = 1};
     struct laboratory_report report;
     struct err err = {0};
-    if (profile->n_networks <= 64 &&
-        laboratory_run(profile, &options, NULL, &err, &report) < 0)
+    if (profile->n_networks <= 64 && laboratory_run(profile, &options, NULL, &err, &report) < 0)
         require(err.message[0]);
 }
 

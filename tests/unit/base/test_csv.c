@@ -34,7 +34,8 @@ static void reads_rows_and_columns(void **state) {
 }
 
 static void reads_quoted_fields(void **state) {
-    struct csv *csv = parsed("\xef\xbb\xbf\"a,1\",\"say \"\"b\"\"\"\r\n\"two\nlines\",\"\"\n\"\"\"\",z");
+    struct csv *csv =
+        parsed("\xef\xbb\xbf\"a,1\",\"say \"\"b\"\"\"\r\n\"two\nlines\",\"\"\n\"\"\"\",z");
     assert_int_equal(csv_rows(csv), 2);
     assert_string_equal(csv_title(csv, 0), "a,1");
     assert_string_equal(csv_title(csv, 1), "say \"b\"");

@@ -1,4 +1,5 @@
-/* Workers for boards: found below the daemon's folders, digests that follow the files, and the line that a board is given. */
+/* Workers for boards: found below the daemon's folders, digests that follow the files, and the line
+ * that a board is given. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -144,16 +145,17 @@ static void the_installer_names_every_build(void **state) {
     assert_non_null(strstr(script.data, "\naarch64 "));
     assert_non_null(strstr(script.data, of_abc));
     assert_int_equal(memcmp(script.data, "#!/bin/sh\n", 10), 0);
-    assert_int_equal(script.data[script.len - 1], '\n'); /* one: $(…) takes off all, printf adds one */
+    assert_int_equal(script.data[script.len - 1],
+                     '\n'); /* one: $(…) takes off all, printf adds one */
     assert_int_not_equal(script.data[script.len - 2], '\n');
     buf_finish(&script);
 }
 
 static void an_address_holds_nothing_for_the_shell(void **state) {
-    static const char *const bad[] = {"",          "10.0.0.1",         "ftp://a",      "http://",
-                                      "http://a b", "http://a/b",       "http://a';b",  "http://$(b)",
-                                      "http://a`b", "http://a\nb",      "http://a\\",   "http://a\"",
-                                      "http://a&b", "http://user@host", "http://\xc3\xa9"};
+    static const char *const bad[] = {
+        "",           "10.0.0.1",    "ftp://a",     "http://",          "http://a b",
+        "http://a/b", "http://a';b", "http://$(b)", "http://a`b",       "http://a\nb",
+        "http://a\\", "http://a\"",  "http://a&b",  "http://user@host", "http://\xc3\xa9"};
     struct daemon daemon = {.address = "127.0.0.1"};
     char address[ENROL_ADDRESS_MAX] = "";
     struct err err = {0};

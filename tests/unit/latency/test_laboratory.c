@@ -220,10 +220,8 @@ static void a_fleet_stands_in_for_a_table(void **state) {
             fleet[i * FLEET + p] = size + 0.1 * p * depth;
         measured[i] = exp(5 + size + 0.8 * depth);
     }
-    struct laboratory_profile profile = {.n_networks = NETWORKS,
-                                         .n_fleet = FLEET,
-                                         .measured_us = measured,
-                                         .fleet_log_us = fleet};
+    struct laboratory_profile profile = {
+        .n_networks = NETWORKS, .n_fleet = FLEET, .measured_us = measured, .fleet_log_us = fleet};
     assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
     const struct laboratory_figures *figures = report.figures[0];
     assert_false(figures[LADDER_KINDS].there);

@@ -40,8 +40,8 @@ static double error_of(const struct board *board, const struct ladder *ladder,
                        enum ladder_rung rung, size_t known) {
     double error = 0;
     for (size_t i = known; i < N; i++)
-        error += fabs(log(ladder_predict(ladder, rung, i) / board->measured[i])) /
-                 (double)(N - known);
+        error +=
+            fabs(log(ladder_predict(ladder, rung, i) / board->measured[i])) / (double)(N - known);
     return error;
 }
 
