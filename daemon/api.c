@@ -231,6 +231,10 @@ static int call_create(struct web_request *req, struct err *err, struct api_call
 
 static void answer(struct api_call *call, int code, const struct err *err) {
     struct web_request *req = call->req;
+    if (code == 0 && call->refusal.code != 0) {
+        code = call->refusal.code;
+        err = &call->refusal;
+    }
     if (code != 0) {
         cJSON *problem = call->problem;
         struct err copy = *err;

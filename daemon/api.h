@@ -60,6 +60,7 @@ struct api_call {
     cJSON *answer;            /* owned */
     char *text;               /* owned: text made elsewhere, instead of answer */
     const char *content_type; /* of text; NULL: JSON */
+    struct err refusal;       /* code != 0: answered although what was written stays */
     cJSON *problem;           /* owned: members for the problem document */
     int file;                 /* of api_open_file; 0: none */
     uint64_t file_size;

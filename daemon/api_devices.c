@@ -6,6 +6,7 @@
 #include "daemon/api_nouns.h"
 #include "daemon/fleet.h"
 #include "daemon/store_devices.h"
+#include "daemon/store_identity.h"
 
 /* What a board waits for is nowhere stored. */
 static void add_waiting(const struct api_call *call, cJSON *device) {
@@ -80,6 +81,32 @@ static int delete_device(struct api_call *call, struct err *err) {
     return r;
 }
 
+/* What a person says about who a board is. */
+static int act(struct api_call *call,
+               int (*action)(struct store_tx *tx, const char *device, struct err *err),
+               struct err *err) {
+    static const char *const keys[] = {NULL};
+    char id[ID_MAX];
+    int r = json_only(call->body, "", keys, err);
+    if (r == 0)
+        r = find_device(call, err, id);
+    if (r == 0)
+        r = action(call->tx, id, err);
+    return r != 0 ? r : store_device_get(call->sql, id, err, &call->answer);
+}
+
+static int allow_identity(struct api_call *call, struct err *err) {
+    return act(call, store_identity_allow, err);
+}
+
+static int rotate_token(struct api_call *call, struct err *err) {
+    return act(call, store_identity_rotate, err);
+}
+
+static int revoke_token(struct api_call *call, struct err *err) {
+    return act(call, store_identity_revoke, err);
+}
+
 static int list_profiles(struct api_call *call, struct err *err) {
     struct sql_page_args page;
     int r = api_page(call, err, &page);
@@ -95,6 +122,9 @@ const struct api_route api_devices[] = {
     {"GET", "/api/v1/devices/{id}", NULL, .read = get_device, .finish = finish_one},
     {"PATCH", "/api/v1/devices/{id}", NULL, .write = patch_device, .finish = finish_one},
     {"DELETE", "/api/v1/devices/{id}", NULL, .write = delete_device},
+    {"POST", "/api/v1/devices/{id}/allow", NULL, .write = allow_identity, .finish = finish_one},
+    {"POST", "/api/v1/devices/{id}/rotate", NULL, .write = rotate_token, .finish = finish_one},
+    {"POST", "/api/v1/devices/{id}/revoke", NULL, .write = revoke_token, .finish = finish_one},
     {"GET", "/api/v1/profiles", "page_size,after", .read = list_profiles},
     {"GET", "/api/v1/profiles/{id}", NULL, .read = get_profile},
     {.method = NULL}};

@@ -7,6 +7,7 @@
 #include "daemon/api_nouns.h"
 #include "daemon/fleet.h"
 #include "daemon/store_devices.h"
+#include "daemon/store_identity.h"
 #include "daemon/store_leases.h"
 #include "daemon/store_tokens.h"
 
@@ -34,6 +35,13 @@ static int give_token(struct api_call *call, const char *secret, cJSON *welcome,
     return r;
 }
 
+/* An answer whose cause was noted, which an error would undo. */
+static int refuse(struct api_call *call, struct err *err) {
+    call->refusal = *err;
+    *err = (struct err){0};
+    return 0;
+}
+
 struct enrolment {
     struct introduction in;
     const char *token, *secret; /* secret: the worker's own, NULL */
@@ -57,13 +65,17 @@ static int read_enrolment(struct api_call *call, struct err *err, struct enrolme
 static int enrol_new(struct api_call *call, struct enrolment *enrolment, struct err *err,
                      cJSON **ret_welcome) {
     struct token token;
-    int r = store_token_use(call->tx, enrolment->token, err, &token);
+    int r = store_token_check(call->sql, enrolment->token, err, &token);
     if (r != 0)
         return r;
     if (token.name[0] != '\0')
         enrolment->in.name = token.name;
     enrolment->in.note = token.label;
     r = store_device_enrol(call->tx, &enrolment->in, err, ret_welcome);
+    if (r == 0 && *ret_welcome == NULL)
+        return 0; /* refused: the token keeps its use */
+    if (r == 0)
+        r = store_token_use(call->tx, enrolment->token, err);
     if (r == 0)
         r = store_token_used_by(
             call->tx, token.id,
@@ -86,6 +98,8 @@ static int enrol(struct api_call *call, struct err *err) {
         cJSON_Delete(welcome);
         return r;
     }
+    if (welcome == NULL)
+        return refuse(call, err);
     add_intervals(welcome);
     call->status = again ? 200 : 201;
     call->answer = welcome;
@@ -99,8 +113,21 @@ static int connect_worker(struct api_call *call, struct err *err) {
         return r;
     in.local = call->local && !in.simulated;
     r = store_device_connect(call->tx, call->identity, &in, err, &call->answer);
+    if (r != 0)
+        return r;
+    if (call->answer == NULL)
+        return refuse(call, err);
+    add_intervals(call->answer);
+    return 0;
+}
+
+static int rotate(struct api_call *call, struct err *err) {
+    const char *secret;
+    int r = json_string(call->body, "", "worker_token", 1, TOKEN_SECRET_MAX - 1, err, &secret);
     if (r == 0)
-        add_intervals(call->answer);
+        r = store_identity_renew(call->tx, call->identity, secret, err);
+    if (r == 0)
+        call->answer = cJSON_CreateObject();
     return r;
 }
 
@@ -174,6 +201,7 @@ static int goodbye(struct api_call *call, struct err *err) {
 const struct api_route api_worker[] = {
     {"POST", "/api/v1/worker/enrol", NULL, WEB_PUBLIC, .write = enrol},
     {"POST", "/api/v1/worker/connect", NULL, WEB_WORKER, .write = connect_worker},
+    {"POST", "/api/v1/worker/rotate", NULL, WEB_WORKER, .write = rotate},
     {"POST", "/api/v1/worker/lease", NULL, WEB_WORKER, .loop = fleet_lease},
     {"POST", "/api/v1/worker/leases/{id}/ack", NULL, WEB_WORKER, .write = acknowledge},
     {"POST", "/api/v1/worker/leases/{id}/heartbeat", NULL, WEB_WORKER, .write = heartbeat},

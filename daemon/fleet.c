@@ -14,6 +14,7 @@
 #include "daemon/scheduler.h"
 #include "daemon/store.h"
 #include "daemon/store_devices.h"
+#include "daemon/store_identity.h"
 #include "daemon/store_leases.h"
 #include "daemon/store_tables.h"
 #include "daemon/turns.h"
@@ -106,6 +107,8 @@ static int run_grant(struct store_tx *tx, struct store_call *call, struct err *e
     struct waiter *waiter = grant->waiter; /* the loop leaves noted_us alone meanwhile */
     waiter->noted_us = store_tx_now_us(tx);
     int r = store_device_touch(tx, waiter->device, waiter->epoch, err);
+    if (r == 0)
+        r = store_identity_due(store_tx_sql(tx), waiter->device, err);
     if (r == 0 && grant->may)
         r = store_lease_grant(tx, waiter->device, waiter->max_items, err, &grant->lease);
     return r;
@@ -163,11 +166,25 @@ static bool is_quiet(const struct fleet *fleet) {
     return fleet->turns.wanted_since_us != 0 && scheduler_is_quiet(fleet->daemon->scheduler);
 }
 
-/* Writes only when there is something to grant; a board's first word is always noted. */
+static bool is_recalled(const struct waiter *waiter) {
+    struct err err = {0};
+    bool recalled = false;
+    if (store_identity_recalled(loop_sql(waiter->fleet), waiter->device, waiter->epoch, &err,
+                                &recalled) != 0)
+        log_error("a board cannot be read: %s", err.message);
+    return recalled;
+}
+
+/* Writes only when there is something to grant; a board's first word is always noted. One that is
+ * recalled is refused, quiet or not. */
 static void try_grant(struct waiter *waiter) {
     bool may = !waiter->local || is_quiet(waiter->fleet);
-    if (!waiter->asking && (!waiter->heard || (may && work_waits(waiter))))
+    if (waiter->asking)
+        return;
+    if (!waiter->heard || (may && work_waits(waiter)))
         start_grant(waiter, may);
+    else if (is_recalled(waiter))
+        start_grant(waiter, false);
 }
 
 static void try_all(struct fleet *fleet) {

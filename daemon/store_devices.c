@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "daemon/store_identity.h"
 #include "daemon/store_leases.h"
 #include "daemon/store_measurements.h"
 
@@ -27,6 +28,11 @@
     "  ORDER BY l.id DESC LIMIT 1) AS \"lease@json\", "                                            \
     "(SELECT count(*) FROM measurements m JOIN profiles p ON p.id = m.profile "                    \
     "  WHERE p.device = devices.id AND m.state = 'queued') AS queue, "                             \
+    "CASE WHEN refused_us IS NOT NULL THEN json_object('at', " SQL_TIME("refused_us") ", "          \
+    "  'why', refused_why) END AS \"refused@json\", allowed AS \"allowed@bool\", "                 \
+    "rotate AS \"rotating@bool\", "                                                                \
+    "(SELECT max(t.created_us) FROM tokens t WHERE t.device = devices.id AND t.kind = 'worker') "  \
+    "  AS \"token_created_at@time\", "                                                             \
     "local AS \"local@bool\", note, epoch, created_us AS \"created_at@time\""
 /* clang-format on */
 
@@ -60,6 +66,10 @@ int introduction_read(const cJSON *body, struct err *err, struct introduction *r
         r = json_bool_opt(body, "", "noise_by_lease", err, &in.noise_by_lease);
     if (r == 0)
         r = json_bool_opt(body, "", "simulated", err, &in.simulated);
+    if (r == 0)
+        r = json_string_opt(body, "", "instance", 8, 64, err, &in.instance);
+    if (r == 0)
+        r = json_string_opt(body, "", "last_instance", 8, 64, err, &in.last_instance);
     if (r != 0)
         return r;
     cJSON_ArrayForEach(item, protocol) known |= cJSON_IsNumber(item) && item->valuedouble == 1;
@@ -208,7 +218,7 @@ static int ask_for_noise(struct store_tx *tx, const cJSON *profiles, struct err 
 
 static int welcome(struct store_tx *tx, const char *id, const struct introduction *in,
                    struct err *err, cJSON **ret_welcome) {
-    int64_t epoch = 0;
+    int64_t epoch = 0, rotate = 0;
     cJSON *doc = cJSON_CreateObject();
     cJSON_AddStringToObject(doc, "device_id", id);
     int r = sql_get_int(store_tx_sql(tx), err, &epoch, NULL,
@@ -219,6 +229,10 @@ static int welcome(struct store_tx *tx, const char *id, const struct introductio
     if (r == 0 && in->noise_by_lease)
         r = ask_for_noise(tx, cJSON_GetObjectItem(doc, "profiles"), err);
     cJSON_AddBoolToObject(doc, "noise_by_lease", in->noise_by_lease);
+    if (r == 0 && in->instance != NULL)
+        r = sql_get_int(store_tx_sql(tx), err, &rotate, NULL,
+                        "SELECT rotate FROM devices WHERE id = ?1", "t", id);
+    cJSON_AddBoolToObject(doc, "rotate_token", rotate != 0);
     if (r == 0)
         r = store_device_announce(tx, id, err);
     if (r != 0) {
@@ -254,11 +268,11 @@ static int create_device(struct store_tx *tx, const struct introduction *in, str
     id_make("dev_", ret_id);
     r = sql_run(store_tx_sql(tx), err, NULL,
                 "INSERT INTO devices (id, name, machine_id, state, health, health_counts, "
-                "fingerprint, worker_version, epoch, local, last_seen_us, created_us, note) "
-                "VALUES (?1, ?2, ?3, 'active', 'probation', '{}', ?4, ?5, 1, ?6, ?7, ?7, "
-                "coalesce(?8, ''))",
-                "tttttiit", ret_id, name, in->machine_id, fingerprint, in->worker_version,
-                (int64_t)in->local, store_tx_now_us(tx), in->note);
+                "fingerprint, worker_version, epoch, local, last_seen_us, created_us, note, "
+                "instance) VALUES (?1, ?2, ?3, 'active', 'probation', '{}', ?4, ?5, 1, ?6, ?7, ?7, "
+                "coalesce(?8, ''), ?9)",
+                "tttttiitt", ret_id, name, in->machine_id, fingerprint, in->worker_version,
+                (int64_t)in->local, store_tx_now_us(tx), in->note, in->instance);
     free(fingerprint);
     return r;
 }
@@ -279,17 +293,16 @@ static int renew_device(struct store_tx *tx, const char *id, const struct introd
 int store_device_enrol(struct store_tx *tx, const struct introduction *in, struct err *err,
                        cJSON **ret_welcome) {
     char id[ID_MAX];
+    bool ok = true;
     int r = get_text(store_tx_sql(tx), err, id,
                      "SELECT id FROM devices WHERE machine_id = ?1 AND removed_us IS NULL",
                      in->machine_id, NULL);
-    if (r == 0 && id[0] != '\0')
-        r = err_set(err, ESP_ECONFLICT, "/machine_id",
-                    "this machine is enrolled already, as %s: remove that board first, or start "
-                    "this worker with a --salt of its own",
-                    id);
-    if (r == 0)
-        r = create_device(tx, in, err, id);
-    return r != 0 ? r : welcome(tx, id, in, err, ret_welcome);
+    bool there = id[0] != '\0';
+    if (r == 0 && there)
+        r = store_identity_enrol(tx, id, in, err, &ok);
+    if (r == 0 && ok)
+        r = there ? renew_device(tx, id, in, err) : create_device(tx, in, err, id);
+    return r != 0 || !ok ? r : welcome(tx, id, in, err, ret_welcome);
 }
 
 static int check_present(struct sql *sql, const char *id, struct err *err) {
@@ -305,6 +318,7 @@ static int check_present(struct sql *sql, const char *id, struct err *err) {
 int store_device_connect(struct store_tx *tx, const char *id, const struct introduction *in,
                          struct err *err, cJSON **ret_welcome) {
     int64_t same = 0;
+    bool ok = false;
     int r = check_present(store_tx_sql(tx), id, err);
     if (r == 0)
         r = sql_get_int(store_tx_sql(tx), err, &same, NULL,
@@ -314,8 +328,10 @@ int store_device_connect(struct store_tx *tx, const char *id, const struct intro
         r = err_set(err, ESP_EFORBIDDEN, "/machine_id",
                     "the token belongs to another machine: enrol this one");
     if (r == 0)
+        r = store_identity_start(tx, id, in, err, &ok);
+    if (r == 0 && ok)
         r = renew_device(tx, id, in, err);
-    return r != 0 ? r : welcome(tx, id, in, err, ret_welcome);
+    return r != 0 || !ok ? r : welcome(tx, id, in, err, ret_welcome);
 }
 
 int store_device_heard(struct store_tx *tx, const char *id, struct err *err) {

@@ -12,7 +12,8 @@
 /* What a worker says of itself when it enrols or connects; texts and documents are borrowed. */
 struct introduction {
     const char *machine_id, *name, *worker_version;
-    const char *note; /* for a new board; NULL */
+    const char *note;                     /* for a new board; NULL */
+    const char *instance, *last_instance; /* store_identity.h; NULL from an older worker */
     const cJSON *fingerprint, *profiles;
     bool noise_by_lease; /* it takes its noise floor when it is asked to, not at its start */
     bool simulated;      /* no hardware stands behind it: it needs no quiet machine */
@@ -21,12 +22,14 @@ struct introduction {
 /* Checks the message; other members are ignored. */
 int introduction_read(const cJSON *body, struct err *err, struct introduction *ret);
 
-/* A new board; ESP_ECONFLICT when one with this machine id is there.
+/* A new board, or one of this machine that may be taken over. Returns 0 with *ret_welcome NULL and
+ * err set when it is refused, which is noted (so the transaction is to be kept).
  * *ret_welcome {"device_id", "epoch", "profiles": [{"profile_id", "profile_revision"}],
  * "noise_by_lease"}: the last is true when the daemon sees to the noise floor. */
 int store_device_enrol(struct store_tx *tx, const struct introduction *introduction,
                        struct err *err, cJSON **ret_welcome);
-/* Every start of its worker: a new epoch; older leases are fenced. ESP_EGONE: removed. */
+/* Every start of its worker: a new epoch; older leases are fenced. Refuses like the enrolment.
+ * ESP_EGONE: removed. */
 int store_device_connect(struct store_tx *tx, const char *id,
                          const struct introduction *introduction, struct err *err,
                          cJSON **ret_welcome);

@@ -103,26 +103,33 @@ int store_token_worker(struct sql *sql, const char *secret, struct err *err,
     return 0;
 }
 
-int store_token_use(struct store_tx *tx, const char *secret, struct err *err,
-                    struct token *ret_token) {
+int store_token_check(struct sql *sql, const char *secret, struct err *err,
+                      struct token *ret_token) {
     struct token token;
-    int changes = 0;
-    int r = store_token_find(store_tx_sql(tx), secret, err, &token);
+    int64_t left = 1;
+    int r = store_token_find(sql, secret, err, &token);
     if (r != 0)
         return r;
     if (strcmp(token.kind, "enrolment") != 0)
         return err_set(err, ESP_EUNAUTHORIZED, "/enrolment_token",
                        "this is no enrolment token (it is a token for %s)", token.kind);
-    r = sql_run(store_tx_sql(tx), err, &changes,
-                "UPDATE tokens SET uses_left = uses_left - 1 WHERE id = ?1 AND (uses_left IS NULL "
-                "OR uses_left > 0)",
-                "t", token.id);
-    if (r == 0 && changes == 0)
+    r = sql_get_int(sql, err, &left, NULL,
+                    "SELECT coalesce(uses_left, 1) FROM tokens WHERE id = ?1", "t", token.id);
+    if (r == 0 && left <= 0)
         r = err_set(err, ESP_EUNAUTHORIZED, "/enrolment_token",
                     "the enrolment token has been used up; create another one");
     if (r == 0)
         *ret_token = token;
     return r;
+}
+
+int store_token_use(struct store_tx *tx, const char *secret, struct err *err) {
+    struct token token;
+    int r = store_token_check(store_tx_sql(tx), secret, err, &token);
+    return r != 0 ? r
+                  : sql_run(store_tx_sql(tx), err, NULL,
+                            "UPDATE tokens SET uses_left = uses_left - 1 WHERE id = ?1", "t",
+                            token.id);
 }
 
 int store_token_used_by(struct store_tx *tx, const char *id, const char *device, struct err *err) {

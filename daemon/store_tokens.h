@@ -35,10 +35,12 @@ int store_token_find(struct sql *sql, const char *secret, struct err *err, struc
  * kind of token. */
 int store_token_worker(struct sql *sql, const char *secret, struct err *err,
                        char ret_device[ID_MAX]);
+/* Whether it is an enrolment token that could be used; errors as below. */
+int store_token_check(struct sql *sql, const char *secret, struct err *err,
+                      struct token *ret_token);
 /* Takes one use of an enrolment token. ESP_EUNAUTHORIZED: unknown, of another kind, expired or used
  * up (the message says which). */
-int store_token_use(struct store_tx *tx, const char *secret, struct err *err,
-                    struct token *ret_token);
+int store_token_use(struct store_tx *tx, const char *secret, struct err *err);
 /* Remembers which board enrolled with the token last. */
 int store_token_used_by(struct store_tx *tx, const char *id, const char *device, struct err *err);
 /* Whether an enrolment token with this id could still be used. ESP_EUNAUTHORIZED says why not. */

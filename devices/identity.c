@@ -32,6 +32,16 @@ static int write_doc(const char *path, cJSON *doc, struct err *err) {
     return rc;
 }
 
+/* A text that may be missing. */
+static int take_text(const cJSON *doc, const char *name, size_t size, struct err *err, char *ret) {
+    const char *text = NULL;
+    int rc = json_string_opt(doc, "", name, 0, size - 1, err, &text);
+
+    if (!rc && text)
+        snprintf(ret, size, "%s", text);
+    return rc;
+}
+
 static int load_confirmed(struct identity *id, struct err *err) {
     const char *url = NULL, *device = NULL, *token = NULL;
     bool noise = false;
@@ -48,6 +58,12 @@ static int load_confirmed(struct identity *id, struct err *err) {
         rc = json_string(doc, "", "worker_token", 1, IDENTITY_TOKEN_SIZE - 1, err, &token);
     if (!rc)
         rc = json_bool_opt(doc, "", "noise_reported", err, &noise);
+    if (!rc)
+        rc = take_text(doc, "next_worker_token", sizeof(id->next_token), err, id->next_token);
+    if (!rc)
+        rc = take_text(doc, "instance", sizeof(id->instance), err, id->instance);
+    if (!rc)
+        rc = take_text(doc, "next_instance", sizeof(id->next_instance), err, id->next_instance);
     if (rc) {
         rc = err_prefix(err, rc, "%s", id->path);
     } else {
@@ -71,6 +87,7 @@ static void load_pending(struct identity *id) {
         (!id->url[0] || !strcmp(url, id->url))) {
         snprintf(id->url, sizeof(id->url), "%s", url);
         snprintf(id->token, sizeof(id->token), "%s", token);
+        take_text(doc, "next_instance", sizeof(id->next_instance), NULL, id->next_instance);
     }
     cJSON_Delete(doc);
 }
@@ -88,11 +105,19 @@ int identity_load(struct identity *id, const char *dir, const char *url, struct 
     return rc;
 }
 
+static void add_text(cJSON *doc, const char *name, const char *text) {
+    if (text[0])
+        cJSON_AddStringToObject(doc, name, text);
+}
+
 int identity_save(const struct identity *id, struct err *err) {
     cJSON *doc = cJSON_CreateObject();
     cJSON_AddStringToObject(doc, "daemon", id->url);
     cJSON_AddStringToObject(doc, "device_id", id->device_id);
     cJSON_AddStringToObject(doc, "worker_token", id->token);
+    add_text(doc, "next_worker_token", id->next_token);
+    add_text(doc, "instance", id->instance);
+    add_text(doc, "next_instance", id->next_instance);
     cJSON_AddBoolToObject(doc, "noise_reported", id->noise_reported);
     int rc = write_doc(id->path, doc, err);
     if (!rc)
@@ -100,16 +125,54 @@ int identity_save(const struct identity *id, struct err *err) {
     return rc;
 }
 
+static int save_pending(const struct identity *id, struct err *err) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "daemon", id->url);
+    cJSON_AddStringToObject(doc, "worker_token", id->token);
+    add_text(doc, "next_instance", id->next_instance);
+    return write_doc(id->pending_path, doc, err);
+}
+
+int identity_begin(struct identity *id, struct err *err) {
+    if (id->next_instance[0])
+        return 0;
+    hash_random_token("in_", id->next_instance, sizeof(id->next_instance));
+    int rc = id->device_id[0] ? identity_save(id, err) : save_pending(id, err);
+    if (rc)
+        id->next_instance[0] = 0;
+    return rc;
+}
+
+int identity_begun(struct identity *id, struct err *err) {
+    memcpy(id->instance, id->next_instance, sizeof(id->instance));
+    id->next_instance[0] = 0;
+    return identity_save(id, err);
+}
+
+int identity_next_token(struct identity *id, struct err *err) {
+    if (id->next_token[0])
+        return 0;
+    hash_random_token("esp_w_", id->next_token, sizeof(id->next_token));
+    int rc = identity_save(id, err);
+    if (rc)
+        id->next_token[0] = 0;
+    return rc;
+}
+
+int identity_take_token(struct identity *id, struct err *err) {
+    memcpy(id->token, id->next_token, sizeof(id->token));
+    id->next_token[0] = 0;
+    return identity_save(id, err);
+}
+
 int identity_make_secret(struct identity *id, struct err *err) {
-    id->device_id[0] = id->token[0] = 0;
+    id->device_id[0] = id->token[0] = id->next_token[0] = 0;
+    id->instance[0] = id->next_instance[0] = 0;
     load_pending(id);
     if (id->token[0])
         return 0;
     hash_random_token("esp_w_", id->token, sizeof(id->token));
-    cJSON *doc = cJSON_CreateObject();
-    cJSON_AddStringToObject(doc, "daemon", id->url);
-    cJSON_AddStringToObject(doc, "worker_token", id->token);
-    int rc = write_doc(id->pending_path, doc, err);
+    int rc = save_pending(id, err);
     if (rc)
         id->token[0] = 0;
     return rc;

@@ -9,10 +9,14 @@
 enum { IDENTITY_ID_SIZE = 64, IDENTITY_TOKEN_SIZE = 128, IDENTITY_PATH_SIZE = 4096 };
 
 struct identity {
-    char url[1024];                   /* of the daemon; "": not known */
-    char device_id[IDENTITY_ID_SIZE]; /* "": not known to be enrolled */
-    char token[IDENTITY_TOKEN_SIZE];  /* ""; without device_id: a secret that may be enrolled */
-    bool noise_reported;              /* to a daemon that does not ask for it by a lease */
+    char url[1024];                       /* of the daemon; "": not known */
+    char device_id[IDENTITY_ID_SIZE];     /* "": not known to be enrolled */
+    char token[IDENTITY_TOKEN_SIZE];      /* ""; without device_id: a secret that may be enrolled */
+    char next_token[IDENTITY_TOKEN_SIZE]; /* ""; that takes its place, as far as we know */
+    /* A word for the newest start that the daemon has confirmed, and one for the next: by these it
+     * tells copies of this identity from it. "" */
+    char instance[IDENTITY_ID_SIZE], next_instance[IDENTITY_ID_SIZE];
+    bool noise_reported; /* to a daemon that does not ask for it by a lease */
     char path[IDENTITY_PATH_SIZE], pending_path[IDENTITY_PATH_SIZE];
 };
 
@@ -21,6 +25,14 @@ struct identity {
 int identity_load(struct identity *identity, const char *dir, const char *url, struct err *err);
 /* What the daemon has confirmed. */
 int identity_save(const struct identity *identity, struct err *err);
+/* Before a start is told: its word is made and kept, unless it was before. */
+int identity_begin(struct identity *identity, struct err *err);
+/* The daemon has confirmed the start. Saves. */
+int identity_begun(struct identity *identity, struct err *err);
+/* Makes and keeps next_token, unless there is one. */
+int identity_next_token(struct identity *identity, struct err *err);
+/* next_token becomes the token. Saves. */
+int identity_take_token(struct identity *identity, struct err *err);
 /* A secret for an enrolment with this daemon, made by the worker and kept before it is told: killed
  * at any moment from then on, the worker asks for the same enrolment again, which gives it the same
  * identity. Takes the one that is kept, if there is one. Forgets device_id. */

@@ -12,18 +12,17 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/rng.h"
 #include "devices/backend.h"
 #include "devices/board.h"
 #include "devices/identity.h"
 #include "devices/measure.h"
 #include "devices/reference.h"
+#include "devices/retry.h"
 #include "devices/spool.h"
 
 enum {
     PATH_SIZE = 4096,
     ID_SIZE = IDENTITY_ID_SIZE,
-    BACKOFF_MAX_S = 60,
     LEASE_WAIT_S = 20,
     TIMEOUT_MS = (LEASE_WAIT_S + 25) * 1000,
     ITEMS_MAX = 64
@@ -62,29 +61,6 @@ static cJSON *body_with_epoch(const struct worker *w) {
     return body;
 }
 
-/* Full jitter between 0 and min(60 s, 2^failures), at least what the daemon asked for; ends early
- * when stopped. */
-static void back_off(struct worker *w) {
-    struct rng rng =
-        rng_make((uint64_t)clock_mono_ns(), RNG_SAMPLE, (uint64_t)w->failures, (uint32_t)getpid());
-    int power = w->failures < 6 ? w->failures : 6;
-    double seconds = rng_unit(&rng) * (1 << power), asked = http_client_retry_after(w->client);
-
-    w->failures++;
-    if (seconds > BACKOFF_MAX_S)
-        seconds = BACKOFF_MAX_S;
-    if (seconds < asked)
-        seconds = asked;
-    for (int64_t left = (int64_t)(seconds * 1e6); left > 0 && !*w->stop; left -= 100000)
-        clock_sleep_us(left < 100000 ? left : 100000);
-}
-
-/* An answer that no repetition will change. */
-static bool is_final(int status) {
-    return status == 400 || status == 401 || status == 403 || status == 404 || status == 409 ||
-           status == 410 || status == 413 || status == 415 || status == 422 || status == 426;
-}
-
 /* ---- identity ------------------------------------------------------------------------------ */
 
 static cJSON *profile_description(const struct worker *w) {
@@ -116,6 +92,9 @@ static cJSON *introduction(const struct worker *w, bool enrol) {
         cJSON_AddStringToObject(body, "enrolment_token", w->options->enrol_token);
         cJSON_AddStringToObject(body, "worker_token", w->identity.token);
     }
+    cJSON_AddStringToObject(body, "instance", w->identity.next_instance);
+    if (w->identity.instance[0])
+        cJSON_AddStringToObject(body, "last_instance", w->identity.instance);
     cJSON_AddBoolToObject(body, "noise_by_lease", true);
     cJSON_AddBoolToObject(body, "simulated", w->traits.simulated);
     cJSON_AddItemToArray(cJSON_AddArrayToObject(body, "protocol"), cJSON_CreateNumber(1));
@@ -162,21 +141,58 @@ static int read_welcome(struct worker *w, const cJSON *doc, struct err *err) {
     return 0;
 }
 
+/* The daemon asks for another token: made and kept before it is said, so that one of the two is
+ * good whenever this is broken off. */
+static int rotate_token(struct worker *w, struct err *err) {
+    cJSON *body = cJSON_CreateObject();
+    int status = 0, rc = identity_next_token(&w->identity, err);
+
+    cJSON_AddStringToObject(body, "worker_token", w->identity.next_token);
+    if (!rc)
+        rc = post(w, "/api/v1/worker/rotate", body, err, &status, NULL);
+    if (!rc)
+        rc = identity_take_token(&w->identity, err);
+    if (!rc)
+        rc = http_client_set_token(w->client, w->identity.token, err);
+    if (!rc)
+        log_info("the daemon has this board's new token");
+    cJSON_Delete(body);
+    return rc;
+}
+
 /* One exchange, and what it tells is kept. */
 static int greet(struct worker *w, bool enrol, struct err *err, int *ret_status) {
-    cJSON *body = introduction(w, enrol), *doc = NULL;
-    int rc = post(w, enrol ? "/api/v1/worker/enrol" : "/api/v1/worker/connect", body, err,
-                  ret_status, &doc);
+    cJSON *body = NULL, *doc = NULL;
+    int rc = identity_begin(&w->identity, err);
 
+    body = introduction(w, enrol);
+    if (!rc)
+        rc = post(w, enrol ? "/api/v1/worker/enrol" : "/api/v1/worker/connect", body, err,
+                  ret_status, &doc);
     if (!rc)
         rc = read_welcome(w, doc, err);
     if (!rc)
         rc = http_client_set_token(w->client, w->identity.token, err);
     if (!rc)
-        rc = identity_save(&w->identity, err);
+        rc = identity_begun(&w->identity, err);
+    if (!rc && cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(doc, "rotate_token")))
+        rc = rotate_token(w, err);
     cJSON_Delete(body);
     cJSON_Delete(doc);
     return rc;
+}
+
+/* Connects; a token that was to be the next may be the good one by now. */
+static int greet_as_known(struct worker *w, struct err *err, int *ret_status) {
+    int rc = greet(w, false, err, ret_status);
+
+    if (!rc || *ret_status != 401 || !w->identity.next_token[0])
+        return rc;
+    rc = identity_take_token(&w->identity, err);
+    if (!rc)
+        rc = http_client_set_token(w->client, w->identity.token, err);
+    *ret_status = 0;
+    return rc ? rc : greet(w, false, err, ret_status);
 }
 
 /* Its board was removed, or its token revoked: a new enrolment token makes it another board. */
@@ -199,7 +215,7 @@ static int introduce(struct worker *w, struct err *err) {
     int status = 0, rc = 0;
 
     if (known || !may_enrol)
-        rc = greet(w, false, err, &status);
+        rc = greet_as_known(w, err, &status);
     if (rc && known && may_enrol && (status == 401 || status == 410)) {
         forget_identity(w, err);
         known = false;
@@ -212,7 +228,9 @@ static int introduce(struct worker *w, struct err *err) {
     } else if (rc && !known && status == 401) {
         return not_enrolled(err);
     }
-    return rc && !is_final(status) ? ESP_EUNREACHABLE : rc;
+    if (rc && status == 409 && !strcmp(err->pointer, "/instance"))
+        return ESP_EBUSY; /* until a person lets this start in */
+    return rc && !retry_is_final(status) ? ESP_EUNREACHABLE : rc;
 }
 
 /* ---- results ------------------------------------------------------------------------------- */
@@ -268,7 +286,7 @@ static int deliver(void *context, const cJSON *result, int *done) {
 
     if (rc && status == 401)
         return ESP_EUNAUTHORIZED;
-    if (rc && !is_final(status))
+    if (rc && !retry_is_final(status))
         return ESP_EUNREACHABLE;
     if (rc)
         log_warn("the daemon refused a result: %s", err.message);
@@ -308,7 +326,7 @@ static int beat(struct lease *lease, int batches) {
     int rc = post(w, path, body, &err, &status, &doc);
     if (!rc)
         rc = json_string_opt(doc, "", "action", 1, 32, &err, &action);
-    lease->lost = (rc && is_final(status)) || !strcmp(action, "cancel");
+    lease->lost = (rc && retry_is_final(status)) || !strcmp(action, "cancel");
     lease->last_beat_ns = clock_mono_ns();
     cJSON_Delete(body);
     cJSON_Delete(doc);
@@ -670,7 +688,7 @@ int worker_run(const struct worker_options *options, volatile sig_atomic_t *stop
         rc = session(&w, err);
         if (passes(&w, rc)) {
             log_warn("%s; trying again", err->message);
-            back_off(&w);
+            retry_wait(w.client, &w.failures, stop);
             rc = 0;
         } else if (!rc && (options->once || options->enrol_only)) {
             break;

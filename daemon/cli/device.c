@@ -27,6 +27,10 @@ static const struct column fields[] = {{"id", "id", CELL_TEXT},
                                        {"first profile", "profiles.0.id", CELL_TEXT},
                                        {"its runtime", "profiles.0.runtime", CELL_TEXT},
                                        {"worker", "worker_version", CELL_TEXT},
+                                       {"refused", "refused.why", CELL_TEXT},
+                                       {"refused at", "refused.at", CELL_TIME},
+                                       {"allowed", "allowed", CELL_TEXT},
+                                       {"token from", "token_created_at", CELL_TIME},
                                        {"queue", "queue", CELL_INT},
                                        {"waits for job", "waits_for.job", CELL_TEXT},
                                        {"for seconds", "waits_for.seconds", CELL_INT},
@@ -95,6 +99,18 @@ static int rm_run(struct cli *cli, int argc, char **argv) {
     return resource_act(cli, &devices, "rm", argc, argv);
 }
 
+static int allow_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &devices, "allow", argc, argv);
+}
+
+static int rotate_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &devices, "rotate", argc, argv);
+}
+
+static int revoke_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &devices, "revoke", argc, argv);
+}
+
 static int set_run(struct cli *cli, int argc, char **argv) {
     const char *name = NULL, *state = NULL, *note = NULL;
     const struct option_row rows[] = {
@@ -131,6 +147,14 @@ const struct cli_command cli_device_ls = {"device", "ls", "", "boards", ls_run};
 const struct cli_command cli_device_show = {"device", "show", "DEVICE", "one board", show_run};
 const struct cli_command cli_device_set = {"device", "set", "DEVICE",
                                            "rename, pause or quarantine a board", set_run};
+const struct cli_command cli_device_allow = {
+    "device", "allow", "DEVICE...",
+    "let in who was refused: the next start, or enrolment, with another identity", allow_run};
+const struct cli_command cli_device_rotate = {"device", "rotate", "DEVICE...",
+                                              "let the worker make itself a new token", rotate_run};
+const struct cli_command cli_device_revoke = {
+    "device", "revoke", "DEVICE...", "take the worker's token back; allow it, to enrol it again",
+    revoke_run};
 const struct cli_command cli_device_rm = {"device", "rm", "DEVICE...",
                                           "remove boards (their measurements stay)", rm_run};
 const struct cli_command cli_token_add = {"token", "add", "", "make an API token", token_add_run};

@@ -164,7 +164,7 @@ def wrong_values():
         "/tables": ["profile", "space", "method"],
         "/measurements": ["profile", "space", "archs", "method"],
         "/spaces/tiny/sample": ["n", "seed", "profile"],
-        "/worker/enrol": ["enrolment_token", "protocol", "machine_id", "name", "fingerprint", "profiles"],
+        "/worker/enrol": ["enrolment_token", "instance", "last_instance", "protocol", "machine_id", "name", "fingerprint", "profiles"],
     }
     client, wrong = bed.client(), []
     sound = {"name": "never-made", "supernet": bed.supernet(), "n": 10, "kind": "no-kind"}

@@ -118,11 +118,12 @@ def killed_enrolling():
         wait_for("the enrolment to be on its way", lambda: held, 20, 0.01)
         held.clear()
         process.kill()
-        secret = json.loads((folder / "enrolment.json").read_text())["worker_token"]
+        pending = json.loads((folder / "enrolment.json").read_text())
+        secret = pending["worker_token"]
         check(not (folder / "worker.json").exists(), "it does not know its board")
         proxy.close()
         # The secret is this daemon's, whose address was the proxy's.
-        (folder / "enrolment.json").write_text(json.dumps({"daemon": bed.daemon().url, "worker_token": secret}))
+        (folder / "enrolment.json").write_text(json.dumps({**pending, "daemon": bed.daemon().url}))
         enrol_through(name, None, token)
         enrolled_once(name, folder)
         equal(json.loads((folder / "worker.json").read_text())["worker_token"], secret, "the secret that it made at first")

@@ -74,7 +74,9 @@ cJSON *fleet_introduction(const char *machine, const char *threads, const char *
 int do_enrol(struct store_tx *tx, struct work *op, struct err *err) {
     struct introduction in;
     int r = introduction_read(op->body, err, &in);
-    return r != 0 ? r : store_device_enrol(tx, &in, err, &op->doc);
+    if (r == 0)
+        r = store_device_enrol(tx, &in, err, &op->doc);
+    return r == 0 && op->doc == NULL ? err->code : r; /* refused */
 }
 
 int do_connect(struct store_tx *tx, struct work *op, struct err *err) {

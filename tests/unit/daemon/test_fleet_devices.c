@@ -12,8 +12,7 @@ static void test_enrolment_once(void **state) {
 }
 
 static int do_enrol_with_token(struct store_tx *tx, struct work *op, struct err *err) {
-    struct token token;
-    int r = store_token_use(tx, op->a, err, &token);
+    int r = store_token_use(tx, op->a, err);
     return r != 0 ? r : do_enrol(tx, op, err);
 }
 

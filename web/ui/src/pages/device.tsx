@@ -88,12 +88,15 @@ export function DevicePage({ id }: { id: string }) {
       data.state === 'active' ? <Act do={() => change('paused')} done="No more measurements go to this board.">Pause</Act> : <Act class="primary" do={() => change('active')} done="The board measures again.">Activate</Act>
     }>
       {data.waits_for && <p class="note" role="status">The board waits with its measurement: <a href={href(['jobs', data.waits_for.job])}>a job</a> of this machine must reach a step's end first{data.waits_for.seconds ? `, for ${duration(data.waits_for.seconds)} so far` : ''}.</p>}
+      {data.refused && <p class="note" role="alert">Refused {ago(data.refused.at)}: {data.refused.why}. {data.allowed ? 'The next such start is let in.' : <>If that is this board, let it in: <Act do={() => post(`/devices/${data.id}/allow`, {}).then(reload)} done="The next such start is let in.">Allow</Act></>}</p>}
+      {!data.token_created_at && <p class="note" role="status">Its token was revoked: it comes back with a new one, once it is allowed.</p>}
       {simulated(data) && <p class="note" role="status">A simulated board: no hardware stands behind its latencies.</p>}
       <div class="grid">
         <Card title="Board" class="wide">
           <Facts rows={[
             ['Processor', String(f['cpu_model'] ?? '–')], ['Cores', String(f['cores'] ?? '–')], ['Memory', short(typeof f['memory_mib'] === 'number' ? f['memory_mib'] * 1048576 : null, 'B')], ['Kernel', String(f['kernel'] ?? '–')],
             ['Noise of the reference network', percent(data.noise, (data.noise ?? 0) > 1 ? 0 : 1)], ['Worker', data.worker_version ?? '–'], ['Waiting', data.queue], ['Seen', data.lease ? 'measuring now' : ago(data.last_seen_at)],
+            ['Token from', <>{ago(data.token_created_at)} <Act do={() => post(`/devices/${data.id}/rotate`, {}).then(reload)} done="The worker makes itself a new token.">Rotate</Act> <Act do={() => post(`/devices/${data.id}/revoke`, {}).then(reload)} done="The token is worth nothing any more.">Revoke</Act></>],
           ]} />
         </Card>
         {(profiles.data ?? []).filter((p) => p.device === data.id || p.device === data.name).map((p) => (
