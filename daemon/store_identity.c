@@ -7,8 +7,7 @@
 #include "daemon/store_tokens.h"
 
 /* Told once, not at each time that the refused one tries. */
-static int note_refusal(struct store_tx *tx, const char *device, const char *why,
-                        struct err *err) {
+static int note_refusal(struct store_tx *tx, const char *device, const char *why, struct err *err) {
     int64_t before = 0;
     int r = sql_get_int(store_tx_sql(tx), err, &before, NULL,
                         "SELECT refused_us IS NOT NULL AND refused_why = ?2 FROM devices WHERE id "
@@ -51,10 +50,11 @@ int store_identity_start(struct store_tx *tx, const char *device, const struct i
     if (r == 0)
         r = note_refusal(tx, device, "a copy of its identity connected", err);
     if (r == 0)
-        err_set(err, ESP_ECONFLICT, "/instance",
-                "another start of this board's identity has connected since this one last did, as "
-                "happens when its state folder was copied or put back from a backup: if this is the "
-                "real board, let it in with `espalier device allow`");
+        err_set(
+            err, ESP_ECONFLICT, "/instance",
+            "another start of this board's identity has connected since this one last did, as "
+            "happens when its state folder was copied or put back from a backup: if this is the "
+            "real board, let it in with `espalier device allow`");
     return r;
 }
 
@@ -120,17 +120,17 @@ int store_identity_rotate(struct store_tx *tx, const char *device, struct err *e
 int store_identity_recalled(struct sql *sql, const char *device, int64_t epoch, struct err *err,
                             bool *ret_recalled) {
     int64_t recalled = 0;
-    int r = sql_get_int(sql, err, &recalled, NULL,
-                        "SELECT rotate OR epoch <> ?2 FROM devices WHERE id = ?1", "ti", device,
-                        epoch);
+    int r =
+        sql_get_int(sql, err, &recalled, NULL,
+                    "SELECT rotate OR epoch <> ?2 FROM devices WHERE id = ?1", "ti", device, epoch);
     *ret_recalled = recalled != 0;
     return r;
 }
 
 int store_identity_due(struct sql *sql, const char *device, struct err *err) {
     int64_t due = 0;
-    int r = sql_get_int(sql, err, &due, NULL, "SELECT rotate FROM devices WHERE id = ?1", "t",
-                        device);
+    int r =
+        sql_get_int(sql, err, &due, NULL, "SELECT rotate FROM devices WHERE id = ?1", "t", device);
     if (r == 0 && due)
         r = err_set(err, ESP_ECONFLICT, NULL,
                     "this board is to make itself a new token: connect again");

@@ -9,12 +9,13 @@
 #include "daemon/store_devices.h"
 
 /* Whether a start is one of the board's own, or allowed; notes it as the board's newest. Returns 0
- * and *ret_ok false, with err saying why (ESP_ECONFLICT at /instance), when it is not: that is noted
- * as well, so the transaction must not be undone. */
+ * and *ret_ok false, with err saying why (ESP_ECONFLICT at /instance), when it is not: that is
+ * noted as well, so the transaction must not be undone. */
 int store_identity_start(struct store_tx *tx, const char *device, const struct introduction *in,
                          struct err *err, bool *ret_ok);
 /* The same for an enrolment with another secret, of the machine of a board that is there; one that
- * is allowed takes the board over, whose old token is worth nothing from then on. At /machine_id. */
+ * is allowed takes the board over, whose old token is worth nothing from then on. At /machine_id.
+ */
 int store_identity_enrol(struct store_tx *tx, const char *device, const struct introduction *in,
                          struct err *err, bool *ret_ok);
 
