@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json_tree.h"
+#include "base/range.h"
 
 void json_pointer_add(char *text, size_t size, const char *key) {
     size_t len = strlen(text);
@@ -37,6 +38,13 @@ __attribute__((format(printf, 4, 5))) static int refuse(struct err *err, const c
     return err_set(err, ESP_EINVAL, pointer, "%.80s %s", key, text);
 }
 
+static int refuse_range(struct err *err, const char *at, const char *key, double min, double max,
+                        double value) {
+    char text[RANGE_TEXT];
+    range_refusal(min, max, value, text);
+    return refuse(err, at, key, "%s", text);
+}
+
 static const cJSON *member(const cJSON *obj, const char *key) {
     return cJSON_GetObjectItemCaseSensitive(obj, key);
 }
@@ -63,8 +71,7 @@ int json_int(const cJSON *obj, const char *at, const char *key, int64_t min, int
     if (!cJSON_IsNumber(item) || value != floor(value) || fabs(value) > JSON_INTEGER_MAX)
         return refuse(err, at, key, "must be an integer");
     if ((int64_t)value < min || (int64_t)value > max)
-        return refuse(err, at, key, "must be from %lld to %lld, not %lld", (long long)min,
-                      (long long)max, (long long)value);
+        return refuse_range(err, at, key, (double)min, (double)max, value);
     *ret = (int64_t)value;
     return 0;
 }
@@ -78,7 +85,7 @@ int json_real(const cJSON *obj, const char *at, const char *key, double min, dou
     if (!cJSON_IsNumber(item) || !isfinite(value))
         return refuse(err, at, key, "must be a number");
     if (value < min || value > max)
-        return refuse(err, at, key, "must be from %g to %g, not %g", min, max, value);
+        return refuse_range(err, at, key, min, max, value);
     *ret = value;
     return 0;
 }

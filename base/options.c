@@ -3,10 +3,13 @@
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/nearest.h"
 
 enum { TEXT_MAX = 4096, NAME_MAX_BYTES = 64 };
 
@@ -122,6 +125,33 @@ static bool in_range(const struct option_row *row, double value) {
     return (row->min == 0 && row->max == 0) || (value >= row->min && value <= row->max);
 }
 
+static const struct unit *units_of(enum option_kind kind) {
+    return kind == OPTION_DURATION ? durations : kind == OPTION_SIZE ? sizes : NULL;
+}
+
+/* As a person would write it: "90s", "1GiB", in the largest unit that leaves a whole number. */
+static void format_bound(const struct option_row *row, double value, char *text, size_t size) {
+    const struct unit *best = NULL;
+    for (const struct unit *unit = units_of(row->kind); unit != NULL && unit->name; unit++)
+        if (fmod(value, unit->factor) == 0 && value >= unit->factor &&
+            (best == NULL || unit->factor > best->factor))
+            best = unit;
+    snprintf(text, size, "%.15g%s", best != NULL ? value / best->factor : value,
+             best != NULL ? best->name : "");
+}
+
+/* "--wait: must be from 1s to 1h, not 0". A bound beyond 1e15 is no choice but the end of the
+ * numbers, and is not named. */
+static int out_of_range(const struct option_row *row, const char *text, const char *source,
+                        struct err *err) {
+    char min[64], max[64];
+    bool named = row->max < 1e15;
+    format_bound(row, row->min, min, sizeof(min));
+    format_bound(row, row->max, max, sizeof(max));
+    return err_set(err, ESP_EINVAL, NULL, "%s: must be %s %s%s%s, not %.100s", source,
+                   named ? "from" : "at least", min, named ? " to " : "", named ? max : "", text);
+}
+
 static int set_number(const struct option_row *row, const char *text, const char *source,
                       struct err *err) {
     int64_t whole = 0;
@@ -136,11 +166,7 @@ static int set_number(const struct option_row *row, const char *text, const char
     if (row->kind != OPTION_REAL)
         real = (double)whole;
     if (!in_range(row, real))
-        return err_set(err, ESP_EINVAL, NULL, "%s: \"%.100s\" is outside %.15g to %.15g %s", source,
-                       text, row->min, row->max,
-                       row->kind == OPTION_DURATION ? "us"
-                       : row->kind == OPTION_SIZE   ? "bytes"
-                                                    : row->unit);
+        return out_of_range(row, text, source, err);
     if (row->kind == OPTION_REAL)
         *(double *)row->target = real;
     else
@@ -170,6 +196,25 @@ static int set_value(const struct option_row *row, const char *text, const char 
         return err_set(err, ESP_EINVAL, NULL, "%s: \"%.100s\" is not %s", source, text,
                        expected(row->kind));
     return 0;
+}
+
+/* ", did you mean --name?" behind an unknown option. */
+static int unknown_option(const struct option_row *rows, const char *word, struct err *err) {
+    const struct option_row *best = NULL;
+    size_t len = strcspn(word + 2, "=");
+    char name[NAME_MAX_BYTES];
+    int least = INT_MAX;
+    snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : 0), word + 2);
+    for (; rows->name; rows++) {
+        int distance = nearest_distance(name, rows->name);
+        if (distance < least) {
+            least = distance;
+            best = rows;
+        }
+    }
+    bool slip = best != NULL && nearest_is_slip(name, least);
+    return err_set(err, ESP_EINVAL, NULL, "unknown option %.100s%s%s%s", word,
+                   slip ? "; did you mean --" : "", slip ? best->name : "", slip ? "?" : "");
 }
 
 static void environment_name(const struct option_row *row, char *text, size_t size) {
@@ -221,7 +266,7 @@ static int take_long(const struct option_row *rows, char **argv, struct err *err
         row = NULL;
     }
     if (!row)
-        return err_set(err, ESP_EINVAL, NULL, "unknown option %.100s", argv[0]);
+        return unknown_option(rows, argv[0], err);
     char source[NAME_MAX_BYTES + 16];
     snprintf(source, sizeof(source), "--%s", row->name);
     if (equals)
@@ -312,17 +357,47 @@ static const char *argument_name(enum option_kind kind) {
     return "";
 }
 
+/* What stands in the left column. */
+static int format_left(const struct option_row *row, char *text, size_t size) {
+    char letter[8] = "    ";
+    if (row->letter)
+        snprintf(letter, sizeof(letter), "-%c, ", row->letter);
+    return snprintf(text, size, "%s--%s%s", letter, row->name, argument_name(row->kind));
+}
+
+static void format_help(const struct option_row *row, char *text, size_t size) {
+    bool unit = row->unit && row->unit[0];
+    bool fallback = row->fallback && row->fallback[0] && row->kind != OPTION_FLAG;
+    snprintf(text, size, "%s%s%s%s%s%s%s", row->help, unit ? " (" : "", unit ? row->unit : "",
+             unit ? ")" : "", fallback ? " [" : "", fallback ? row->fallback : "",
+             fallback ? "]" : "");
+}
+
+void options_print_columns(FILE *file, const char *left, const char *right, int width) {
+    fprintf(file, "  %-*s", width, left);
+    for (int column = width + 2; *right;) {
+        int len = (int)strcspn(right, " ");
+        if (column > width + 2 && column + 1 + len > OPTIONS_HELP_COLUMNS) {
+            fprintf(file, "\n  %-*s", width, "");
+            column = width + 2;
+        }
+        fprintf(file, "%s%.*s", column > width + 2 ? " " : "  ", len, right);
+        column += len + (column > width + 2 ? 1 : 2);
+        right += len + strspn(right + len, " ");
+    }
+    fputc('\n', file);
+}
+
 void options_print_help(const struct option_row *rows) {
+    char left[NAME_MAX_BYTES + 32], right[1024];
+    int width = 0;
+    for (const struct option_row *row = rows; row->name; row++) {
+        int len = format_left(row, left, sizeof(left));
+        width = len > width ? len : width;
+    }
     for (; rows->name; rows++) {
-        char left[NAME_MAX_BYTES + 32], letter[8] = "    ";
-        bool unit = rows->unit && rows->unit[0];
-        if (rows->letter)
-            snprintf(letter, sizeof(letter), "-%c, ", rows->letter);
-        snprintf(left, sizeof(left), "%s--%s%s", letter, rows->name, argument_name(rows->kind));
-        printf("  %-32s %s%s%s%s", left, rows->help, unit ? " (" : "", unit ? rows->unit : "",
-               unit ? ")" : "");
-        if (rows->fallback && rows->kind != OPTION_FLAG && rows->fallback[0])
-            printf(" [%s]", rows->fallback);
-        putchar('\n');
+        format_left(rows, left, sizeof(left));
+        format_help(rows, right, sizeof(right));
+        options_print_columns(stdout, left, right, width);
     }
 }

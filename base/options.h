@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/error.h"
 
@@ -38,6 +39,10 @@ struct option_row {
 int options_parse(const struct option_row *rows, int argc, char **argv, bool stop_at_word,
                   struct err *err, int *ret_rest);
 void options_print_help(const struct option_row *rows); /* to stdout */
+/* One row of a help text: left in a column of so many characters behind two blanks, then right,
+ * broken at its blanks so that no line is longer than OPTIONS_HELP_COLUMNS. */
+enum { OPTIONS_HELP_COLUMNS = 100 };
+void options_print_columns(FILE *file, const char *left, const char *right, int width);
 /* A number with us, ms, s, m or min, h, d; bare only 0. ESP_EINVAL. */
 int options_parse_duration(const char *text, int64_t *ret_us);
 /* A number, bare (bytes) or with K, M, G, T, KiB… (powers of 1024), kB, MB, GB, TB (of 1000).

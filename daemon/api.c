@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "daemon/api_nouns.h"
+#include "daemon/ids.h"
 #include "daemon/metrics.h"
 #include "daemon/store_sql.h"
 #include "daemon/store_tokens.h"
@@ -120,14 +121,34 @@ int api_query_word(const struct api_call *call, const char *name, const char *co
             return 0;
         snprintf(known + len, sizeof(known) - len, "%s%s", len > 0 ? ", " : "", *words);
     }
-    return err_set(err, ESP_EINVAL, NULL, "the parameter %s is one of %s, not \"%.60s\"", name,
+    return err_set(err, ESP_EPARSE, NULL, "the parameter %s is one of %s, not \"%.60s\"", name,
                    known, value);
 }
 
-int api_page(const struct api_call *call, struct err *err, struct sql_page_args *ret_page) {
+int api_page_sized(const struct api_call *call, struct err *err, struct sql_page_args *ret_page) {
     ret_page->after = api_query(call, "after");
     ret_page->size = API_PAGE_DEFAULT;
     return api_query_int(call, "page_size", 1, API_PAGE_MAX, err, &ret_page->size);
+}
+
+int api_no_cursor(const char *after, struct err *err) {
+    return err_set(err, ESP_EPARSE, NULL,
+                   "the parameter after must be the \"next\" of a page of this list, not \"%.60s\"",
+                   after);
+}
+
+int api_page(const struct api_call *call, const char *prefix, struct err *err,
+             struct sql_page_args *ret_page) {
+    int r = api_page_sized(call, err, ret_page);
+    const char *after = ret_page->after;
+    return r == 0 && after != NULL && !id_is(after, prefix) ? api_no_cursor(after, err) : r;
+}
+
+int api_page_numbered(const struct api_call *call, struct err *err,
+                      struct sql_page_args *ret_page) {
+    int64_t number = 0;
+    int r = api_page_sized(call, err, ret_page);
+    return r != 0 ? r : api_query_int(call, "after", 1, INT64_MAX, err, &number);
 }
 
 int api_name(const cJSON *body, struct err *err, const char **ret_name) {

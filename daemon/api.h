@@ -74,16 +74,23 @@ struct api_call {
 const char *api_query(const struct api_call *call, const char *name); /* NULL if absent */
 int api_query_int(const struct api_call *call, const char *name, int64_t min, int64_t max,
                   struct err *err, int64_t *ret);
-/* ESP_EINVAL when the parameter is there and none of words (NULL-terminated). */
+/* ESP_EPARSE when the parameter is there and none of words (NULL-terminated). */
 int api_query_word(const struct api_call *call, const char *name, const char *const *words,
                    struct err *err);
 const char *api_host(const struct api_call *call);
 /* The answer is the file at path, as a download (in read). ESP_ENOTFOUND, ESP_EIO. */
 int api_open_file(struct api_call *call, const char *path, const char *content_type,
                   struct err *err);
-/* page_size and after of the query, in the form that sql_page takes. */
+/* page_size and after of the query, in the form that sql_page takes. The cursor is an id that
+ * begins with prefix ("job_"), which may have been deleted since; a row's number; or what the
+ * caller checks. ESP_EPARSE names the parameter. */
 struct sql_page_args;
-int api_page(const struct api_call *call, struct err *err, struct sql_page_args *ret_page);
+int api_page(const struct api_call *call, const char *prefix, struct err *err,
+             struct sql_page_args *ret_page);
+int api_page_numbered(const struct api_call *call, struct err *err, struct sql_page_args *ret_page);
+int api_page_sized(const struct api_call *call, struct err *err, struct sql_page_args *ret_page);
+/* ESP_EPARSE: after is no cursor of this list. */
+int api_no_cursor(const char *after, struct err *err);
 /* A name for a new thing: 1 to 64 bytes of visible text without '/'. */
 int api_name(const cJSON *body, struct err *err, const char **ret_name);
 

@@ -117,7 +117,7 @@ static int get_dataset(struct api_call *call, struct err *err) {
 
 static int list_datasets(struct api_call *call, struct err *err) {
     struct sql_page_args page;
-    int r = api_page(call, err, &page);
+    int r = api_page(call, "ds_", err, &page);
     return r != 0 ? r : store_dataset_list(call->sql, &page, err, &call->answer);
 }
 

@@ -36,7 +36,7 @@ static int find_device(struct api_call *call, struct err *err, char ret_id[ID_MA
 
 static int list_devices(struct api_call *call, struct err *err) {
     struct sql_page_args page;
-    int r = api_page(call, err, &page);
+    int r = api_page(call, "dev_", err, &page);
     return r != 0 ? r : store_device_list(call->sql, &page, err, &call->answer);
 }
 
@@ -109,7 +109,7 @@ static int revoke_token(struct api_call *call, struct err *err) {
 
 static int list_profiles(struct api_call *call, struct err *err) {
     struct sql_page_args page;
-    int r = api_page(call, err, &page);
+    int r = api_page(call, "pf_", err, &page);
     return r != 0 ? r : store_profile_list(call->sql, &page, err, &call->answer);
 }
 

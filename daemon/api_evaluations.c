@@ -109,7 +109,9 @@ static int list_evaluations(struct api_call *call, struct err *err) {
     struct sql_page_args page;
     cJSON *supernet = NULL;
     const char *ref = api_query(call, "supernet");
-    int r = api_page(call, err, &page);
+    int r = api_page_numbered(call, err, &page);
+    if (r == 0)
+        r = api_query_word(call, "split", splits, err);
     if (r == 0 && ref != NULL)
         r = store_supernet_get(call->sql, ref, err, &supernet);
     filter.supernet = cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id"));

@@ -114,7 +114,7 @@ static int get_export(struct api_call *call, struct err *err) {
 
 static int list_exports(struct api_call *call, struct err *err) {
     struct sql_page_args page;
-    int r = api_page(call, err, &page);
+    int r = api_page(call, "ex_", err, &page);
     return r != 0 ? r : store_export_list(call->sql, &page, err, &call->answer);
 }
 

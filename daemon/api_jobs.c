@@ -41,7 +41,7 @@ static int get_job(struct api_call *call, struct err *err) {
 
 static int list_jobs(struct api_call *call, struct err *err) {
     struct sql_page_args page;
-    int r = api_page(call, err, &page);
+    int r = api_page(call, "job_", err, &page);
     if (r == 0)
         r = api_query_word(call, "state", job_state_names, err);
     if (r == 0)

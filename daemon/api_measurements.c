@@ -166,12 +166,17 @@ static int create_measurements(struct api_call *call, struct err *err) {
 }
 
 static int list_measurements(struct api_call *call, struct err *err) {
+    static const char *const kinds[] = {"unit", "network", "reference", NULL};
     struct measurement_filter filter = {.state = api_query(call, "state"),
                                         .kind = api_query(call, "kind")};
     const char *ref = api_query(call, "profile");
     struct sql_page_args page;
     char profile[ID_MAX];
-    int r = api_page(call, err, &page);
+    int r = api_page(call, "ms_", err, &page);
+    if (r == 0)
+        r = api_query_word(call, "state", measurement_state_names, err);
+    if (r == 0)
+        r = api_query_word(call, "kind", kinds, err);
     if (r == 0 && ref != NULL)
         r = api_find_profile(call->sql, ref, err, profile);
     if (ref != NULL)

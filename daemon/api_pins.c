@@ -75,7 +75,7 @@ static int unpin(struct api_call *call, struct err *err) {
 static int list_pins(struct api_call *call, struct err *err) {
     struct sql_page_args page;
     cJSON *supernet = NULL;
-    int r = api_page(call, err, &page);
+    int r = api_page_numbered(call, err, &page);
     if (r == 0)
         r = store_supernet_get(call->sql, call->id, err, &supernet);
     if (r == 0)

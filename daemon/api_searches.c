@@ -91,7 +91,7 @@ static int get_search(struct api_call *call, struct err *err) {
 
 static int list_searches(struct api_call *call, struct err *err) {
     struct sql_page_args page;
-    int r = api_page(call, err, &page);
+    int r = api_page(call, "se_", err, &page);
     return r != 0 ? r : store_search_list(call->sql, &page, err, &call->answer);
 }
 

@@ -6,6 +6,7 @@
 #include "daemon/api_nouns.h"
 #include "daemon/describe.h"
 #include "daemon/spaces.h"
+#include "daemon/store_sql.h"
 #include "daemon/store_supernets.h"
 
 enum { SPACE_BODY_MAX = 256 << 10 };
@@ -23,24 +24,53 @@ static int describe_named(struct api_call *call, const char *name, bool definiti
     return r;
 }
 
+/* Built-in ones, then those of people: ["name"]. */
+static int all_names(struct sql *sql, struct err *err, cJSON **ret_names) {
+    cJSON *rows = NULL, *names = cJSON_CreateArray();
+    const cJSON *row;
+    int r = store_space_names(sql, err, &rows);
+    for (int i = 0; space_builtin_names[i] != NULL; i++)
+        cJSON_AddItemToArray(names, cJSON_CreateString(space_builtin_names[i]));
+    cJSON_ArrayForEach(row, rows)
+        cJSON_AddItemToArray(names, cJSON_Duplicate(cJSON_GetObjectItem(row, "name"), false));
+    cJSON_Delete(rows);
+    if (r == 0)
+        *ret_names = names;
+    else
+        cJSON_Delete(names);
+    return r;
+}
+
+/* The name behind the cursor, or the first; ESP_EPARSE when there is no such space. */
+static int first_of_page(const cJSON *names, const char *after, struct err *err,
+                         const cJSON **ret_first) {
+    const cJSON *name = names->child;
+    while (after != NULL && name != NULL && strcmp(name->valuestring, after) != 0)
+        name = name->next;
+    if (after != NULL && name == NULL)
+        return api_no_cursor(after, err);
+    *ret_first = after != NULL ? name->next : name;
+    return 0;
+}
+
 static int list_spaces(struct api_call *call, struct err *err) {
-    cJSON *names = NULL;
-    int r = store_space_names(call->sql, err, &names);
-    if (r != 0)
-        return r;
-    cJSON *doc = cJSON_CreateObject(), *items = cJSON_AddArrayToObject(doc, "items"), *item = NULL;
-    cJSON_AddNullToObject(doc, "next"); /* there are never many */
-    for (int i = 0; space_builtin_names[i] != NULL && r == 0; i++) {
-        r = describe_named(call, space_builtin_names[i], false, err, &item);
-        if (r == 0)
-            cJSON_AddItemToArray(items, item);
+    struct sql_page_args page;
+    cJSON *names = NULL, *doc = cJSON_CreateObject(), *items = cJSON_AddArrayToObject(doc, "items");
+    const cJSON *name = NULL;
+    int r = api_page_sized(call, err, &page);
+    if (r == 0)
+        r = all_names(call->sql, err, &names);
+    if (r == 0)
+        r = first_of_page(names, page.after, err, &name);
+    for (; r == 0 && name != NULL && page.size > 0; page.size--, name = name->next) {
+        cJSON *item = NULL;
+        r = describe_named(call, name->valuestring, false, err, &item);
+        cJSON_AddItemToArray(items, item);
     }
-    for (const cJSON *row = names->child; row != NULL && r == 0; row = row->next) {
-        r = describe_named(call, cJSON_GetStringValue(cJSON_GetObjectItem(row, "name")), false, err,
-                           &item);
-        if (r == 0)
-            cJSON_AddItemToArray(items, item);
-    }
+    if (r == 0 && name != NULL)
+        cJSON_AddStringToObject(doc, "next", name->prev->valuestring);
+    else
+        cJSON_AddNullToObject(doc, "next");
     cJSON_Delete(names);
     if (r == 0)
         call->answer = doc;

@@ -128,7 +128,7 @@ static int get_supernet(struct api_call *call, struct err *err) {
 
 static int list_supernets(struct api_call *call, struct err *err) {
     struct sql_page_args page;
-    int r = api_page(call, err, &page);
+    int r = api_page(call, "sn_", err, &page);
     return r != 0 ? r : store_supernet_list(call->sql, &page, err, &call->answer);
 }
 
@@ -173,7 +173,7 @@ static void say_which_are_kept(const struct api_call *call, const char *supernet
 static int list_checkpoints(struct api_call *call, struct err *err) {
     cJSON *supernet = NULL;
     struct sql_page_args page;
-    int r = api_page(call, err, &page);
+    int r = api_page(call, "ck_", err, &page);
     if (r == 0)
         r = store_supernet_get(call->sql, call->id, err, &supernet);
     if (r == 0)

@@ -175,7 +175,8 @@ static int check_topics(const char *asked, struct err *err) {
         size_t len = strcspn(asked, ",");
         snprintf(word, sizeof(word), "%.*s", (int)len, asked);
         if (len >= sizeof(word) || !route_word_listed(topics, word))
-            return err_set(err, ESP_EINVAL, NULL, "there is no topic \"%s\"; there are %s", word,
+            return err_set(err, ESP_EPARSE, NULL,
+                           "the parameter topics: there is no topic \"%s\"; there are %s", word,
                            topics);
         asked += len + (asked[len] == ',');
     }

@@ -142,7 +142,7 @@ static int build_table(struct api_call *call, struct err *err) {
 
 static int list_tables(struct api_call *call, struct err *err) {
     struct sql_page_args page;
-    int r = api_page(call, err, &page);
+    int r = api_page(call, "tb_", err, &page);
     return r != 0 ? r : store_table_list(call->sql, &page, err, &call->answer);
 }
 
@@ -153,10 +153,15 @@ static int get_table(struct api_call *call, struct err *err) {
 static int list_entries(struct api_call *call, struct err *err) {
     struct sql_page_args page;
     cJSON *table = NULL;
-    int r = api_page(call, err, &page);
+    bool known = true;
+    int r = api_page_sized(call, err, &page);
     if (r == 0)
         r = store_table_get(call->sql, call->id, err, &table);
     cJSON_Delete(table);
+    if (r == 0 && page.after != NULL)
+        r = store_table_has_entry(call->sql, call->id, page.after, err, &known);
+    if (r == 0 && !known)
+        r = api_no_cursor(page.after, err);
     return r != 0 ? r : store_table_entries(call->sql, call->id, &page, err, &call->answer);
 }
 
@@ -164,7 +169,7 @@ static int list_calibrations(struct api_call *call, struct err *err) {
     const char *ref = api_query(call, "profile");
     struct sql_page_args page;
     char profile[ID_MAX];
-    int r = api_page(call, err, &page);
+    int r = api_page(call, "cal_", err, &page);
     if (r == 0 && ref != NULL)
         r = api_find_profile(call->sql, ref, err, profile);
     return r != 0 ? r

@@ -126,7 +126,7 @@ static int get_token(struct api_call *call, struct err *err) {
 
 static int list_tokens(struct api_call *call, struct err *err) {
     struct sql_page_args page;
-    int r = api_page(call, err, &page);
+    int r = api_page(call, "tok_", err, &page);
     return r != 0 ? r : store_token_list(call->sql, &page, err, &call->answer);
 }
 

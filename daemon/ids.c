@@ -10,6 +10,7 @@
 
 /* Crockford's base 32, lower case: no i, l, o, u. */
 static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
+enum { DIGITS_OF_MS = 10, DIGITS_OF_COUNTER = 4, DIGITS_OF_RANDOM = 12, DIGITS = 26 };
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t last_ms;
 static uint32_t counter;
@@ -42,18 +43,24 @@ void id_make(const char *prefix, char ret_id[ID_MAX]) {
     take_number(&ms, &number);
     randombytes_buf(&random, sizeof(random));
     char *end = ret_id + snprintf(ret_id, 8, "%s", prefix);
-    end = put(end, ms, 10);
-    end = put(end, number, 4);
-    end = put(end, random, 12);
+    end = put(end, ms, DIGITS_OF_MS);
+    end = put(end, number, DIGITS_OF_COUNTER);
+    end = put(end, random, DIGITS_OF_RANDOM);
     *end = '\0';
 }
 
 void id_make_past(const char *prefix, int64_t age_s, char ret_id[ID_MAX]) {
     uint64_t ms = (uint64_t)(clock_wall_us() / 1000 - age_s * 1000);
     char *end = ret_id + snprintf(ret_id, 8, "%s", prefix);
-    *put(end, ms, 10) = '\0';
+    *put(end, ms, DIGITS_OF_MS) = '\0';
 }
 
 bool id_has_prefix(const char *id, const char *prefix) {
     return strncmp(id, prefix, strlen(prefix)) == 0;
+}
+
+bool id_is(const char *text, const char *prefix) {
+    const char *number = text + strlen(prefix);
+    return id_has_prefix(text, prefix) && strlen(number) == DIGITS &&
+           strspn(number, digits) == DIGITS;
 }

@@ -11,4 +11,6 @@ enum { ID_MAX = 40 };
 void id_make(const char *prefix, char ret_id[ID_MAX]);
 /* Sorts before every id that was made within the last age_s seconds, and behind older ones. */
 void id_make_past(const char *prefix, int64_t age_s, char ret_id[ID_MAX]);
+/* Whether text has the form that id_make gives, behind this prefix. */
+bool id_is(const char *text, const char *prefix);
 bool id_has_prefix(const char *id, const char *prefix);

@@ -213,7 +213,8 @@ static int run(struct daemon *daemon, const struct settings *s, struct err *err)
 static int print_routes(void) {
     for (int noun = 0; api_nouns[noun] != NULL; noun++)
         for (const struct api_route *route = api_nouns[noun]; route->method != NULL; route++)
-            printf("%s %s\n", route->method, route->path);
+            printf("%s %s%s%s\n", route->method, route->path, route->query != NULL ? " ?" : "",
+                   route->query != NULL ? route->query : "");
     return 0;
 }
 
@@ -264,7 +265,8 @@ int main(int argc, char **argv) {
          "listen beyond this machine without TLS; every request needs a token then",
          &s.insecure_lan},
         {"verbose", 'v', OPTION_FLAG, NULL, 0, 0, "", "log more", &s.verbose},
-        {"routes", 0, OPTION_FLAG, NULL, 0, 0, "", "print the routes of the HTTP API", &s.routes},
+        {"routes", 0, OPTION_FLAG, NULL, 0, 0, "",
+         "print the routes of the HTTP API with their parameters", &s.routes},
         {"version", 'V', OPTION_FLAG, NULL, 0, 0, "", "print the version", &s.version},
         {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this text", &s.help},
         {.name = NULL}};

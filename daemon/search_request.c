@@ -266,6 +266,35 @@ static int check_share(const struct constraint *c, int index, struct err *err) {
                    c->bound);
 }
 
+/* "812.4 us", "1.25 ms". */
+static void format_latency(double us, char text[32]) {
+    snprintf(text, 32, "%.4g %s", us < 1000 ? us : us / 1000, us < 1000 ? "us" : "ms");
+}
+
+/* The refusal of a limit on latency in words of the fleet, where the check knows a metric's key. */
+static int refuse_latency(const struct work *work, const struct constraint *c,
+                          const struct attainable *best, struct err *err) {
+    const char *profile = strchr(work->goals.keys[c->metric], ':') + 1;
+    char bound[32], reach[32], arch[ARCH_TEXT_MAX];
+    struct err said = *err;
+    cJSON *doc = NULL;
+    int r = store_profile_get(work->sql, profile, &said, &doc);
+    if (r != 0)
+        return r;
+    format_latency(c->bound, bound);
+    format_latency(best->value, reach);
+    arch_format(work->space, &best->arch, arch);
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(doc, "name"));
+    const char *board = cJSON_GetStringValue(cJSON_GetObjectItem(doc, "device_name"));
+    err_set(err, ESP_EINFEASIBLE, said.pointer,
+            "no subnet has a latency of %s %s on the board \"%.64s\" (profile %.120s): the %s that "
+            "can be reached is %s (%s)",
+            c->is_max ? "at most" : "at least", bound, board, name, c->is_max ? "least" : "most",
+            reach, arch);
+    cJSON_Delete(doc);
+    return ESP_EINFEASIBLE;
+}
+
 /* Whether the constraint on accuracy can be met nobody knows before it was tried; the others are
  * checked exactly. */
 static int check_feasible(struct work *work, struct err *err, double *ret_attainable) {
@@ -288,10 +317,12 @@ static int check_feasible(struct work *work, struct err *err, double *ret_attain
                           &feasibility);
     if (r == ESP_EINFEASIBLE && feasibility.infeasible >= 0) {
         int i = feasibility.infeasible;
+        const struct constraint *c = &counted.constraints[i];
         *ret_attainable = feasibility.attainable[i].value;
-        if (err != NULL)
-            snprintf(err->pointer, sizeof(err->pointer), "/constraints/%d/%s", original[i],
-                     counted.constraints[i].is_max ? "max" : "min");
+        if (strncmp(counted.keys[c->metric], "latency_us:", 11) == 0)
+            r = refuse_latency(work, c, &feasibility.attainable[i], err);
+        snprintf(err->pointer, sizeof(err->pointer), "/constraints/%d/%s", original[i],
+                 c->is_max ? "max" : "min");
     }
     return r;
 }

@@ -239,6 +239,17 @@ int store_table_list(struct sql *sql, const struct sql_page_args *page, struct e
                     "");
 }
 
+int store_table_has_entry(struct sql *sql, const char *id, const char *signature, struct err *err,
+                          bool *ret_has) {
+    int64_t n = 0;
+    int r = sql_get_int(sql, err, &n, NULL,
+                        "SELECT count(*) FROM table_entries WHERE table_id = ?1 AND signature = ?2",
+                        "tt", id, signature);
+    if (r == 0)
+        *ret_has = n > 0;
+    return r;
+}
+
 int store_table_entries(struct sql *sql, const char *id, const struct sql_page_args *page,
                         struct err *err, cJSON **ret_doc) {
     return sql_page(

@@ -30,6 +30,8 @@ int store_table_list(struct sql *sql, const struct sql_page_args *page, struct e
                      cJSON **ret_doc);
 int store_table_entries(struct sql *sql, const char *id, const struct sql_page_args *page,
                         struct err *err, cJSON **ret_doc);
+int store_table_has_entry(struct sql *sql, const char *id, const char *signature, struct err *err,
+                          bool *ret_has);
 /* A measurement has ended: tables that hold it are announced, their jobs ended when complete. */
 int store_tables_measured(struct store_tx *tx, const char *measurement, bool accepted,
                           struct err *err);

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/range.h"
 #include "web/guard.h"
 #include "web/internal.h"
 
@@ -100,11 +101,14 @@ int web_parse_int(const char *name, const char *text, int64_t min, int64_t max, 
         return 0;
     errno = 0;
     long long value = strtoll(text, &end, 10);
-    if (errno != 0 || *text == '\0' || *end != '\0' ||
-        strspn(text, "-0123456789") != strlen(text) || value < min || value > max)
-        return err_set(err, ESP_EINVAL, NULL,
-                       "the parameter %s must be an integer between %lld and %lld", name,
-                       (long long)min, (long long)max);
+    if (errno != 0 || *text == '\0' || *end != '\0' || strspn(text, "-0123456789") != strlen(text))
+        return err_set(err, ESP_EPARSE, NULL, "the parameter %s must be an integer, not \"%.60s\"",
+                       name, text);
+    if (value < min || value > max) {
+        char why[RANGE_TEXT];
+        range_refusal((double)min, (double)max, (double)value, why);
+        return err_set(err, ESP_EPARSE, NULL, "the parameter %s %s", name, why);
+    }
     *ret = value;
     return 0;
 }

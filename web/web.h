@@ -91,7 +91,7 @@ bool web_peer_gone(const struct web_request *req); /* the client has closed the 
 /* The body as a JSON object; an empty body is {}. Caller frees. Errors: as json_parse, and
  * ESP_EPARSE when it is no object. */
 int web_json(const struct web_request *req, struct err *err, cJSON **ret_doc);
-/* Integer text of a query parameter in [min, max]; NULL leaves *ret. ESP_EINVAL names it. */
+/* Integer text of a query parameter in [min, max]; NULL leaves *ret. ESP_EPARSE names it. */
 int web_parse_int(const char *name, const char *text, int64_t min, int64_t max, struct err *err,
                   int64_t *ret);
 

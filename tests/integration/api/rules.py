@@ -1,8 +1,12 @@
 """Rules that hold for every request: who may ask, in which form, how lists and repeats work."""
+import subprocess
+from urllib.parse import quote
+
 import bed
 import data
 from client import problem, raw
-from suite import check, equal, test
+from stack import DAEMON
+from suite import check, equal, once, test
 
 TOKEN = {"kind": "api", "label": "rules"}
 
@@ -94,6 +98,67 @@ def query():
     problem(client.request("GET", "/jobs?state=no-such-state"), (400, 422))
     problem(client.request("GET", "/jobs?kind=no-such-kind"), (400, 422))
     problem(client.request("GET", f"/supernets/{bed.supernet()}/metrics?max_points=-1"), (400, 422))
+
+
+NUMBERS = {"page_size", "limit", "offset", "max_points"}
+GARBAGE = ("", "x", "zzz", "-7", "1e2", "0x10", "1.5", "%20", "9999999999999999999999", "job_", "ms_0", "job_00000000000000000000000!", "tok_0123456789abcdefghjkmnpqru", "%00", "a" * 300)
+
+
+@once
+def paged_routes():
+    """Path of every GET that takes a number or a cursor -> its parameters, from the daemon's own list of routes; the {id} of a thing that is there."""
+    client = bed.client()
+    bed.profile()
+    search = client.post("/searches", bed.search_body("paged", evaluations=16), 202)
+    bed.daemon().wait_job(search["job"]["id"], 120)
+    things = {"supernets": bed.supernet(), "searches": search["search"]["id"], "tables": client.items("/tables")[0]["id"], "jobs": search["job"]["id"]}
+    found = {}
+    for line in subprocess.run([DAEMON, "--routes"], capture_output=True, text=True, timeout=10, check=True).stdout.splitlines():
+        route, _, query = line.partition(" ?")
+        method, path = route.split()
+        parameters = set(query.split(",")) & (NUMBERS | {"after"})
+        if method == "GET" and parameters:
+            found[path.replace("{id}", things.get(path.split("/")[3], "?"))] = parameters
+    return found
+
+
+@test("garbage in a paging parameter of any list is 400 and names the parameter", 240)
+def garbage_in_pages():
+    client, wrong, tried = bed.client(), [], 0
+    routes = paged_routes()
+    check(len(routes) >= 20 and not any("?" in path for path in routes), "lists", sorted(routes))
+    for path, parameters in routes.items():
+        for name in sorted(parameters | {"limit", "page_size", "after", "cursor"}):
+            for value in GARBAGE + (("0", "99999999") if name in ("page_size", "limit") else ()):
+                answer = client.request("GET", f"{path}?{name}={value}")
+                tried += 1
+                if answer.status != 400 or name not in problem(answer, 400)["detail"]:
+                    wrong.append((path, name, value, answer.status))
+    equal(wrong, [], f"of {tried} requests")
+
+
+@test("a cursor is that of its own list; what it named may be gone", 120)
+def cursors():
+    client, pages = bed.client(), {}
+    for path, parameters in paged_routes().items():
+        if {"page_size", "after"} <= parameters and not path.endswith("/candidates"):
+            page = client.get(f"{path}?page_size=1")
+            check(len(page["items"]) <= 1, "one item", page)
+            if page["next"] is not None:
+                pages[path] = page["next"]
+                rest = client.get(f"{path}?after={quote(page['next'])}")["items"]
+                check(rest and page["items"][0] not in rest, "the next page", path, rest)
+    check({"/api/v1/jobs", "/api/v1/measurements", "/api/v1/spaces", "/api/v1/evaluations"} <= set(pages), "lists of more than one item", sorted(pages))
+    problem(client.request("GET", f"/jobs?after={pages['/api/v1/measurements']}"), 400)
+    problem(client.request("GET", f"/measurements?after={pages['/api/v1/jobs']}"), 400)
+    gone = client.post("/tokens", {"kind": "api", "label": "goes"}, 201)["id"]
+    client.expect((200, 204), "DELETE", f"/tokens/{gone}")
+    client.get(f"/tokens?after={gone}")
+    problem(client.request("GET", "/measurements?state=wrong"), 400)
+    problem(client.request("GET", "/measurements?kind=wrong"), 400)
+    problem(client.request("GET", "/evaluations?split=wrong"), 400)
+    problem(client.request("GET", "/events?topics=wrong"), 400)
+    client.expect((200, 204), "DELETE", "/searches/paged")
 
 
 @test("lists are paged by cursors that hold still while things are added")

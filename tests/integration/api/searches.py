@@ -65,6 +65,13 @@ def infeasible():
     doc = refuse("/constraints/1/max", 422, "infeasible", constraints=[{"metric": "macs", "max": 1e9}, latency(bed.profile(), max=0.5)])
     check(doc["attainable"] > 0.5, "the least latency", doc)
     bound = doc["attainable"]
+    row = bed.client().get(f"/profiles/{bed.profile()}")
+    for part in (row["name"], f'"{row["device_name"]}"', " at most 0.5 us ", f" {bound:.4g} us" if bound < 1000 else f" {bound / 1000:.4g} ms"):
+        check(part in doc["detail"], f"{part!r} in the words", doc["detail"])
+    check(bed.profile() not in doc["detail"], "no id in the words", doc["detail"])
+    for metric in ("macs", "params", "peak_activation_bytes"):
+        check(refuse("/constraints/0/max", 422, "infeasible", constraints=[{"metric": metric, "max": 0}])["attainable"] > 0, metric)
+    check(refuse("/constraints/0/max", 422, "infeasible", constraints=[latency(bed.profile(), max=0)])["attainable"] > 0, "latency")
     refuse("/constraints/0/max", 422, "infeasible", constraints=[latency(bed.profile(), max=bound * 0.99)])
     refuse("/constraints/0/max", 422, constraints=[{"metric": "macs", "max": -1}])
     refuse("/constraints/0/min", 422, constraints=[{"metric": "top1", "min": 2}])

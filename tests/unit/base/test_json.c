@@ -252,7 +252,8 @@ static void assert_err(struct err *err, int code, const char *pointer, const cha
 }
 
 static void getters_say_what_is_wrong_and_where(void **state) {
-    cJSON *doc = parse("{\"half\":1.5,\"big\":1e300,\"s\":\"text\",\"a\":[1],\"o\":{}}");
+    cJSON *doc =
+        parse("{\"half\":1.5,\"minus\":-3,\"big\":1e300,\"s\":\"text\",\"a\":[1],\"o\":{}}");
     static const char *const names[] = {"one", "two", NULL};
     struct err err;
     int64_t whole = 7;
@@ -269,6 +270,16 @@ static void getters_say_what_is_wrong_and_where(void **state) {
                "big must be an integer");
     assert_err(&err, json_real(doc, "", "half", 0, 1, &err, &real), "/half",
                "half must be from 0 to 1, not 1.5");
+    assert_err(&err, json_real(doc, "", "half", 2, 1e18, &err, &real), "/half",
+               "half must be at least 2, not 1.5");
+    assert_err(&err, json_real(doc, "", "half", -1e18, 1, &err, &real), "/half",
+               "half must be at most 1, not 1.5");
+    assert_err(&err, json_real(doc, "", "big", 0, 1e18, &err, &real), "/big",
+               "big must be a smaller number than 1e+300");
+    assert_err(&err, json_int(doc, "", "minus", 1, INT64_MAX, &err, &whole), "/minus",
+               "minus must be at least 1, not -3");
+    assert_err(&err, json_int(doc, "", "minus", 1, 10000000, &err, &whole), "/minus",
+               "minus must be from 1 to 10000000, not -3");
     assert_err(&err, json_real(doc, "", "s", 0, 1, &err, &real), "/s", "s must be a number");
     assert_err(&err, json_bool(doc, "", "s", &err, &flag), "/s", "s must be true or false");
     assert_err(&err, json_string(doc, "", "s", 5, 9, &err, &text), "/s",

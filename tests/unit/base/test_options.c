@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/nearest.h"
 #include "base/options.h"
 
 static struct {
@@ -114,15 +115,19 @@ static void environment_stands_between(void **state) {
 
 static void mistakes_are_named(void **state) {
     static const char *const lines[][2] = {
-        {"--listen-port=0", "--listen-port: \"0\" is outside 1 to 65535 "},
+        {"--listen-port=0", "--listen-port: must be from 1 to 65535, not 0"},
         {"--listen-port", "--listen-port needs a whole number"},
         {"--listen-port=12x", "--listen-port: \"12x\" is not a whole number"},
         {"-p 99999999999999999999", "-p: \"99999999999999999999\" is not a whole number"},
         {"--wait 5", "--wait: \"5\" is not a duration such as 500ms, 30s or 5m"},
-        {"-m 1", "-m: \"1\" is outside 1024 to 1000000000000 bytes"},
+        {"-m 1", "-m: must be from 1K to 1TB, not 1"},
         {"--rate nan", "--rate: \"nan\" is not a number"},
         {"--name=", "--name: must have from 1 to 4096 bytes, not 0"},
+        {"--wait 2h", "--wait: must be from 0 to 1h, not 2h"},
+        {"--rate 1.5", "--rate: must be from 0 to 1, not 1.5"},
         {"--colour", "unknown option --colour"},
+        {"--listn-port=1", "unknown option --listn-port=1; did you mean --listen-port?"},
+        {"--waite 3s", "unknown option --waite; did you mean --wait?"},
         {"--no-name", "unknown option --no-name"},
         {"-x", "unknown option -x"},
         {"-vx", "unknown option -x"},
@@ -198,6 +203,60 @@ static void help_has_a_line_for_every_row(void **state) {
     assert_non_null(strstr(text, "its name\n"));
 }
 
+static void print_long_help(void) {
+    static bool flag;
+    static const struct option_row long_rows[] = {
+        {"x", 0, OPTION_FLAG, NULL, 0, 0, "", "short", &flag},
+        {"a-name-that-is-longer-than-most", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "words that go on and on, so that they fill more than the hundred columns of a terminal, "
+         "and then some more of them",
+         &flag},
+        {0}};
+    options_print_help(long_rows);
+}
+
+static void help_stands_in_one_column_and_keeps_to_a_hundred(void **state) {
+    const char *text = captured(STDOUT_FILENO, print_long_help);
+    const char *lines[8] = {"", "", "", ""};
+    int n = 0;
+    for (char *line = strtok((char *)(uintptr_t)text, "\n"); line && n < 8;
+         line = strtok(NULL, "\n"))
+        lines[n++] = line;
+    assert_int_equal(n, 4);
+    long column = strstr(lines[0], "short") - lines[0];
+    assert_int_equal(strstr(lines[1], "words") - lines[1], column);
+    for (int i = 2; i < n; i++)
+        assert_int_equal(strspn(lines[i], " "), column);
+    for (int i = 0; i < n; i++)
+        assert_true(strlen(lines[i]) <= OPTIONS_HELP_COLUMNS);
+    assert_true(strlen(lines[1]) > 85);
+}
+
+static void slips_are_told_from_other_words(void **state) {
+    static const struct {
+        const char *a, *b;
+        int distance;
+        bool slip;
+    } pairs[] = {{"search", "search", 0, true},
+                 {"serach", "search", 1, true},
+                 {"shwo", "show", 1, true},
+                 {"ls", "rm", 2, false},
+                 {"", "ls", 2, false},
+                 {"zzz", "arch", 4, false},
+                 {"supernets", "supernet", 1, true},
+                 {"devcies", "device", 2, true},
+                 {"kitten", "sitting", 3, false}};
+    char far[100];
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+        assert_int_equal(nearest_distance(pairs[i].a, pairs[i].b), pairs[i].distance);
+        assert_int_equal(nearest_distance(pairs[i].b, pairs[i].a), pairs[i].distance);
+        assert_int_equal(nearest_is_slip(pairs[i].a, pairs[i].distance), pairs[i].slip);
+    }
+    memset(far, 'x', 99);
+    far[99] = '\0';
+    assert_false(nearest_is_slip("x", nearest_distance(far, "x")));
+}
+
 static void write_log(void) {
     log_set_level(LOG_WARN);
     log_info("hidden");
@@ -222,6 +281,8 @@ int main(void) {
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(durations_and_sizes),
         cmocka_unit_test(help_has_a_line_for_every_row),
+        cmocka_unit_test(help_stands_in_one_column_and_keeps_to_a_hundred),
+        cmocka_unit_test(slips_are_told_from_other_words),
         cmocka_unit_test(a_log_line_is_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

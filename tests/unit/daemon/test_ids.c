@@ -24,6 +24,24 @@ static void test_prefix(void **state) {
     assert_false(id_has_prefix("jo", "job_"));
 }
 
+static void test_form(void **state) {
+    static const char *const wrong[] = {"",
+                                        "job_",
+                                        "job_1",
+                                        "zzz",
+                                        "job_0123456789abcdefghjkmnpqr",
+                                        "job_0123456789abcdefghjkmnpqru",
+                                        "job_0123456789abcdefghjkmnpqrs0",
+                                        "tok_0123456789abcdefghjkmnpqrs"};
+    char id[ID_MAX];
+    id_make("job_", id);
+    assert_true(id_is(id, "job_"));
+    assert_false(id_is(id, "tok_"));
+    assert_true(id_is("job_0123456789abcdefghjkmnpqrs", "job_"));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+        assert_false(id_is(wrong[i], "job_"));
+}
+
 static void test_past_ids_part_old_from_new(void **state) {
     char now[ID_MAX], minute[ID_MAX], hour[ID_MAX];
     id_make("up_", now);
@@ -38,6 +56,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sorts_by_time_and_never_repeats),
         cmocka_unit_test(test_prefix),
+        cmocka_unit_test(test_form),
         cmocka_unit_test(test_past_ids_part_old_from_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,11 @@
+/* Guessing what was meant by a word that nobody knows. */
+#pragma once
+
+#include <stdbool.h>
+
+/* Letters to put in, take out, change, or swap with their neighbour to make one word of the other.
+ * Words beyond 63 bytes count as far from everything. */
+int nearest_distance(const char *a, const char *b);
+/* Whether so small a distance may be a slip of the finger in a word: a third of its letters, one at
+ * least. */
+bool nearest_is_slip(const char *word, int distance);
