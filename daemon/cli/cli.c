@@ -173,6 +173,24 @@ double cli_number(const cJSON *doc, const char *path) {
     return cJSON_IsNumber(item) ? item->valuedouble : NAN;
 }
 
+void cli_put_real(cJSON *body, const char *key, double value) {
+    if (isnan(value))
+        return;
+    cJSON_DeleteItemFromObjectCaseSensitive(body, key);
+    cJSON_AddNumberToObject(body, key, value);
+}
+
+void cli_put_int(cJSON *body, const char *key, int64_t value) {
+    cli_put_real(body, key, value == CLI_UNSET ? NAN : (double)value);
+}
+
+void cli_put_text(cJSON *body, const char *key, const char *value) {
+    if (!value)
+        return;
+    cJSON_DeleteItemFromObjectCaseSensitive(body, key);
+    cJSON_AddStringToObject(body, key, value);
+}
+
 static void print_json(const cJSON *doc) {
     char *text = doc ? cJSON_Print(doc) : NULL;
     puts(text ? text : "null");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -109,6 +110,14 @@ int cli_list(struct cli *cli, const char *path, struct err *err, cJSON **ret_ite
 const char *cli_text(const cJSON *doc, const char *path);
 double cli_number(const cJSON *doc, const char *path); /* NaN when absent */
 const cJSON *cli_item(const cJSON *doc, const char *path);
+
+/* Values of options that were not given: the daemon's defaults hold. Whoever leaves ranges to the
+ * daemon begins with these, so that 0 and negative numbers get there and are refused there. */
+#define CLI_UNSET INT64_MIN
+#define CLI_UNSET_REAL NAN
+void cli_put_int(cJSON *body, const char *key, int64_t value);      /* nothing for CLI_UNSET */
+void cli_put_real(cJSON *body, const char *key, double value);      /* nothing for NaN */
+void cli_put_text(cJSON *body, const char *key, const char *value); /* nothing for NULL */
 
 /* Prints doc as JSON (--json), one member (--get; one that is not there is said on stderr and makes
  * the command exit with CLI_NOT_FOUND) or its id (-o name) and returns true; false: the caller

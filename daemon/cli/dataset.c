@@ -45,14 +45,11 @@ struct add_options {
 static cJSON *make_body(const char *name, const struct add_options *options) {
     cJSON *body = cJSON_CreateObject();
     cJSON_AddStringToObject(body, "name", name);
-    if (options->format)
-        cJSON_AddStringToObject(body, "format", options->format);
-    if (options->validation >= 0)
-        cJSON_AddNumberToObject(body, "validation", (double)options->validation);
-    if (options->side > 0)
-        cJSON_AddNumberToObject(body, "side", (double)options->side);
-    cJSON_AddNumberToObject(body, "max_skipped", options->max_skipped);
-    cJSON_AddNumberToObject(body, "split_seed", (double)options->seed);
+    cli_put_text(body, "format", options->format);
+    cli_put_int(body, "validation", options->validation);
+    cli_put_int(body, "side", options->side);
+    cli_put_real(body, "max_skipped", options->max_skipped);
+    cli_put_int(body, "split_seed", options->seed);
     return body;
 }
 
@@ -90,21 +87,22 @@ static int add(struct cli *cli, const char *name, const char *path, bool here,
 }
 
 static int add_run(struct cli *cli, int argc, char **argv) {
-    struct add_options options = {.validation = -1, .max_skipped = 0.05};
+    struct add_options options = {.validation = CLI_UNSET, .side = CLI_UNSET};
     const struct option_row rows[] = {
-        {"format", 'f', OPTION_TEXT, NULL, 0, 32, "",
+        {"format", 'f', OPTION_TEXT, NULL, 0, 0, "",
          "idx, cifar10, cifar100, folder (default: by the look of it)", &options.format},
-        {"validation", 0, OPTION_INT, "-1", -1, 10000000, "images",
-         "training images held out for validation; -1: a tenth, 5,000 at most",
+        {"validation", 0, OPTION_INT, NULL, 0, 0, "",
+         "training images held out for validation (default: a tenth, 5,000 at most)",
          &options.validation},
-        {"split-seed", 0, OPTION_INT, "1", 0, 9e15, "", "seed that chooses them", &options.seed},
-        {"side", 0, OPTION_INT, "0", 0, 1024, "pixels",
-         "side that images of a folder are kept at; 0: by the files, 256 at most", &options.side},
-        {"max-skipped", 0, OPTION_REAL, "0.05", 0, 1, "",
+        {"split-seed", 0, OPTION_INT, "1", 0, 0, "", "seed that chooses them", &options.seed},
+        {"side", 0, OPTION_INT, NULL, 0, 0, "pixels",
+         "side that images of a folder are kept at (default: by the files, 256 at most)",
+         &options.side},
+        {"max-skipped", 0, OPTION_REAL, "0.05", 0, 0, "",
          "share of a folder's images that may be unusable", &options.max_skipped},
         {"upload", 0, OPTION_FLAG, NULL, 0, 0, "",
          "copy the folder to the daemon first, from this machine", &options.upload},
-        {"resume", 0, OPTION_TEXT, NULL, 0, 60, "", "go on with an upload that was broken off",
+        {"resume", 0, OPTION_TEXT, NULL, 0, 0, "", "go on with an upload that was broken off",
          &options.resume},
         CLI_WAIT_ROWS(cli),
         CLI_COMMON_ROWS(cli)};

@@ -50,10 +50,9 @@ static int create_token(struct cli *cli, const char *label, int64_t expires_us) 
     struct err err = {0};
     cJSON *doc = NULL, *body = cJSON_CreateObject();
     cJSON_AddStringToObject(body, "kind", "api");
-    if (expires_us > 0)
-        cJSON_AddNumberToObject(body, "expires_in_s", (double)(expires_us / 1000000));
-    if (label)
-        cJSON_AddStringToObject(body, "label", label);
+    if (expires_us != CLI_UNSET)
+        cli_put_real(body, "expires_in_s", (double)(expires_us / 1000000));
+    cli_put_text(body, "label", label);
     int rc = cli_send(cli, "POST", "/tokens", body, &err, &doc);
     cJSON_Delete(body);
     if (rc)
@@ -68,11 +67,11 @@ static int create_token(struct cli *cli, const char *label, int64_t expires_us) 
 
 static int token_add_run(struct cli *cli, int argc, char **argv) {
     const char *label = NULL;
-    int64_t expires_us = 0;
+    int64_t expires_us = CLI_UNSET;
     const struct option_row rows[] = {
-        {"expires", 0, OPTION_DURATION, NULL, 1e6, 3.1536e14, "",
+        {"expires", 0, OPTION_DURATION, NULL, 0, 0, "",
          "how long it is good (not given: until it is revoked)", &expires_us},
-        {"label", 'l', OPTION_TEXT, NULL, 0, 63, "", "for your own memory", &label},
+        {"label", 'l', OPTION_TEXT, NULL, 0, 4096, "", "for your own memory", &label},
         CLI_COMMON_ROWS(cli)};
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
 
@@ -114,9 +113,9 @@ static int revoke_run(struct cli *cli, int argc, char **argv) {
 static int set_run(struct cli *cli, int argc, char **argv) {
     const char *name = NULL, *state = NULL, *note = NULL;
     const struct option_row rows[] = {
-        {"name", 'n', OPTION_TEXT, NULL, 1, 63, "", "new name", &name},
-        {"state", 's', OPTION_TEXT, NULL, 1, 32, "", "active, paused or quarantined", &state},
-        {"note", 0, OPTION_TEXT, NULL, 0, 1000, "", "a note for people", &note},
+        {"name", 'n', OPTION_TEXT, NULL, 0, 0, "", "new name", &name},
+        {"state", 's', OPTION_TEXT, NULL, 0, 0, "", "active, paused or quarantined", &state},
+        {"note", 0, OPTION_TEXT, NULL, 0, 4096, "", "a note for people", &note},
         CLI_COMMON_ROWS(cli)};
     struct err err = {0};
     cJSON *doc = NULL;

@@ -79,13 +79,13 @@ static int add_board(struct cli *cli, const struct ask *ask) {
 static int run(struct cli *cli, int argc, char **argv) {
     struct ask ask = {.name = NULL};
     const struct option_row rows[] = {
-        {"name", 'n', OPTION_TEXT, NULL, 1, 63, "", "what the board shall be called", &ask.name},
-        {"label", 'l', OPTION_TEXT, NULL, 0, 63, "", "a word about it, kept as the board's note",
+        {"name", 'n', OPTION_TEXT, NULL, 0, 0, "", "what the board shall be called", &ask.name},
+        {"label", 'l', OPTION_TEXT, NULL, 0, 4096, "", "a word about it, kept as the board's note",
          &ask.label},
-        {"expires", 0, OPTION_DURATION, "15m", 1e6, 3.1536e14, "", "how long the token is good",
+        {"expires", 0, OPTION_DURATION, "15m", 0, 0, "", "how long the token is good",
          &ask.expires_us},
-        {"uses", 0, OPTION_INT, "1", 1, 10000, "", "boards that may enrol with it", &ask.uses},
-        {"address", 'a', OPTION_TEXT, NULL, 1, 255, "",
+        {"uses", 0, OPTION_INT, "1", 0, 0, "", "boards that may enrol with it", &ask.uses},
+        {"address", 'a', OPTION_TEXT, NULL, 0, 0, "",
          "what the board dials, http://HOST:PORT (default: --url, or the daemon's guess)",
          &ask.address},
         {"service", 0, OPTION_FLAG, NULL, 0, 0, "",

@@ -44,7 +44,7 @@ static int calibrations_run(struct cli *cli, int argc, char **argv) {
 
 static int build_run(struct cli *cli, int argc, char **argv) {
     const char *method = NULL;
-    const struct option_row rows[] = {{"method", 'm', OPTION_TEXT, "full", 1, 32, "",
+    const struct option_row rows[] = {{"method", 'm', OPTION_TEXT, "full", 0, 0, "",
                                        "brief (half a second an entry) or full", &method},
                                       CLI_WAIT_ROWS(cli),
                                       CLI_COMMON_ROWS(cli)};
@@ -76,7 +76,7 @@ static int entries_run(struct cli *cli, int argc, char **argv) {
 static int measure_run(struct cli *cli, int argc, char **argv) {
     const char *method = NULL;
     const struct option_row rows[] = {
-        {"method", 'm', OPTION_TEXT, "full", 1, 32, "", "brief or full", &method},
+        {"method", 'm', OPTION_TEXT, "full", 0, 0, "", "brief or full", &method},
         CLI_COMMON_ROWS(cli)};
     static const struct column columns[] = {{"ID", "id", CELL_TEXT},
                                             {"STATE", "state", CELL_TEXT},

@@ -1,57 +1,92 @@
 /* espalier: the command line client. */
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "daemon/cli/cli.h"
+
+/* "search create NAME" */
+static int format_command(const struct cli_command *c, char *text, size_t size) {
+    return snprintf(text, size, "%s%s%s%s%s", c->noun, c->verb ? " " : "", c->verb ? c->verb : "",
+                    c->words[0] ? " " : "", c->words);
+}
+
+/* The commands of a noun (NULL: all) with what they do, each line behind the prefix. */
+static void print_commands(FILE *file, const char *noun, const char *prefix) {
+    char left[128], text[96];
+    int width = 0;
+
+    for (const struct cli_command *const *c = cli_commands; *c; c++) {
+        int len = (int)strlen(prefix) + format_command(*c, text, sizeof(text));
+        if ((!noun || !strcmp((*c)->noun, noun)) && len > width)
+            width = len;
+    }
+    for (const struct cli_command *const *c = cli_commands; *c; c++) {
+        if (noun && strcmp((*c)->noun, noun))
+            continue;
+        format_command(*c, text, sizeof(text));
+        snprintf(left, sizeof(left), "%s%s", prefix, text);
+        options_print_columns(file, left, (*c)->help, width);
+    }
+}
 
 static void print_overview(FILE *file) {
     fputs("usage: espalier NOUN VERB [words] [options]\n\n"
           "Neural architecture search with hardware in the loop: the client of espalierd.\n\n",
           file);
-    for (const struct cli_command *const *c = cli_commands; *c; c++) {
-        char left[96];
-        snprintf(left, sizeof(left), "%s%s%s%s%s", (*c)->noun, (*c)->verb ? " " : "",
-                 (*c)->verb ? (*c)->verb : "", (*c)->words[0] ? " " : "", (*c)->words);
-        fprintf(file, "  %-38s %s\n", left, (*c)->help);
-    }
+    print_commands(file, NULL, "");
     fputs("\nEach command has --help. Data goes to stdout, the rest to stderr.\n"
           "ESPALIER_URL and ESPALIER_TOKEN set --url and --token.\n",
           file);
 }
 
-/* Letters that differ, place by place and in length: enough to guess a slip of the finger. */
-static int distance(const char *a, const char *b) {
-    int d = 0;
-    for (; *a && *b; a++, b++)
-        d += *a != *b;
-    return d + (int)strlen(a) + (int)strlen(b);
-}
+/* ---- what nobody knows ----------------------------------------------------------------------- */
 
-static int unknown(const char *noun, const char *verb) {
-    const struct cli_command *best = NULL;
-    int least = 4;
+/* Nouns in their order; of one noun, or, without, the nouns themselves. */
+static void print_words(const char *noun) {
+    const char *last = "";
+    int n = 0;
 
     for (const struct cli_command *const *c = cli_commands; *c; c++) {
-        int d = distance(noun, (*c)->noun) + (verb && (*c)->verb ? distance(verb, (*c)->verb) : 0);
-        if (d < least) {
-            least = d;
-            best = *c;
-        }
+        const char *word = noun ? (*c)->verb : (*c)->noun;
+        if ((noun && strcmp((*c)->noun, noun)) || !word || !strcmp(word, last))
+            continue;
+        fprintf(stderr, "%s%s", n++ ? ", " : "", word);
+        last = word;
     }
-    if (best)
-        return cli_usage("no command \"%s%s%s\"; did you mean \"%s%s%s\"?", noun, verb ? " " : "",
-                         verb ? verb : "", best->noun, best->verb ? " " : "",
-                         best->verb ? best->verb : "");
-    return cli_usage("no command \"%s%s%s\"; see espalier --help", noun, verb ? " " : "",
-                     verb ? verb : "");
+    fputs("; see espalier", stderr);
+    fprintf(stderr, "%s%s --help\n", noun ? " " : "", noun ? noun : "");
 }
 
-static void print_noun(const char *noun) {
-    for (const struct cli_command *const *c = cli_commands; *c; c++)
-        if (!strcmp((*c)->noun, noun))
-            printf("  espalier %s %s %-24s %s\n", noun, (*c)->verb ? (*c)->verb : "", (*c)->words,
-                   (*c)->help);
+/* The nearest noun, or verb of a noun; NULL when none is near enough. */
+static const char *guess(const char *noun, const char *word) {
+    const char *best = NULL;
+    int least = INT_MAX;
+
+    for (const struct cli_command *const *c = cli_commands; *c; c++) {
+        const char *known = noun ? (*c)->verb : (*c)->noun;
+        if ((noun && strcmp((*c)->noun, noun)) || !known)
+            continue;
+        int distance = nearest_distance(word, known);
+        if (distance < least) {
+            least = distance;
+            best = known;
+        }
+    }
+    return best && nearest_is_slip(word, least) ? best : NULL;
+}
+
+static int unknown(const char *noun, const char *word) {
+    const char *meant = guess(noun, word);
+
+    fprintf(stderr, "espalier: no command \"%s%s%.100s\"", noun ? noun : "", noun ? " " : "", word);
+    if (meant)
+        fprintf(stderr, "; did you mean \"%s%s%s\"?", noun ? noun : "", noun ? " " : "", meant);
+    fputs(noun ? "\nwhat it can do: " : "\nthere are: ", stderr);
+    print_words(noun);
+    return CLI_USAGE;
 }
 
 static int run(const struct cli_command *command, int argc, char **argv) {
@@ -84,8 +119,8 @@ int main(int argc, char **argv) {
             return run(*c, argc - 2, argv + 2);
     }
     if (noun_known && (argc < 3 || !strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"))) {
-        print_noun(argv[1]);
+        print_commands(argc < 3 ? stderr : stdout, argv[1], "espalier ");
         return argc < 3 ? CLI_USAGE : CLI_OK;
     }
-    return unknown(argv[1], argc > 2 ? argv[2] : NULL);
+    return noun_known ? unknown(argv[1], argv[2]) : unknown(NULL, argv[1]);
 }

@@ -45,7 +45,7 @@ static const struct resource strategies = RESOURCE("/strategies", strategy_list,
 struct search_options {
     const char *supernet, *profile, *strategy, *baseline, *accuracy, *method;
     int64_t evaluations, population, seed, initial, measure;
-    double max_latency_ms, max_macs, max_params, max_memory_kb;
+    double max_latency_ms, max_macs, max_params, max_memory_kb; /* NaN: no limit */
 };
 
 static cJSON *objective(const char *metric, const char *direction, const char *profile) {
@@ -58,7 +58,7 @@ static cJSON *objective(const char *metric, const char *direction, const char *p
 }
 
 static void add_limit(cJSON *constraints, const char *metric, const char *profile, double max) {
-    if (max <= 0)
+    if (isnan(max))
         return;
     cJSON *c = cJSON_CreateObject();
     cJSON_AddStringToObject(c, "metric", metric);
@@ -89,41 +89,43 @@ static cJSON *search_body(const struct search_options *o, const char *name) {
         cJSON_AddStringToObject(body, "baseline", o->baseline);
     cJSON_AddStringToObject(body, "accuracy", o->accuracy);
     cJSON_AddStringToObject(body, "method", o->method);
-    cJSON_AddNumberToObject(body, "evaluations", (double)o->evaluations);
-    cJSON_AddNumberToObject(body, "population", (double)o->population);
-    cJSON_AddNumberToObject(body, "seed", (double)o->seed);
-    cJSON_AddNumberToObject(body, "initial_evaluations", (double)o->initial);
-    cJSON_AddNumberToObject(body, "measure_front", (double)o->measure);
+    cli_put_int(body, "evaluations", o->evaluations);
+    cli_put_int(body, "population", o->population);
+    cli_put_int(body, "seed", o->seed);
+    cli_put_int(body, "initial_evaluations", o->initial);
+    cli_put_int(body, "measure_front", o->measure);
     return body;
 }
 
 static int create_run(struct cli *cli, int argc, char **argv) {
-    struct search_options o = {0};
+    struct search_options o = {.max_latency_ms = CLI_UNSET_REAL,
+                               .max_macs = CLI_UNSET_REAL,
+                               .max_params = CLI_UNSET_REAL,
+                               .max_memory_kb = CLI_UNSET_REAL};
     const struct option_row rows[] = {
-        {"supernet", 's', OPTION_TEXT, NULL, 1, 63, "", "supernet whose subnets are searched",
+        {"supernet", 's', OPTION_TEXT, NULL, 0, 0, "", "supernet whose subnets are searched",
          &o.supernet},
-        {"profile", 'p', OPTION_TEXT, NULL, 1, 63, "",
+        {"profile", 'p', OPTION_TEXT, NULL, 0, 0, "",
          "minimise latency on this profile (default: MACs)", &o.profile},
-        {"max-latency", 0, OPTION_REAL, "0", 0, 1e9, "ms", "hard limit (0: none)",
-         &o.max_latency_ms},
-        {"max-macs", 0, OPTION_REAL, "0", 0, 1e15, "", "hard limit", &o.max_macs},
-        {"max-params", 0, OPTION_REAL, "0", 0, 1e15, "", "hard limit", &o.max_params},
-        {"max-memory", 0, OPTION_REAL, "0", 0, 1e12, "kB",
-         "hard limit of the peak activation memory", &o.max_memory_kb},
-        {"strategy", 0, OPTION_TEXT, "nsga2", 1, 32, "", "its name: espalier search strategies",
+        {"max-latency", 0, OPTION_REAL, NULL, 0, 0, "ms", "hard limit", &o.max_latency_ms},
+        {"max-macs", 0, OPTION_REAL, NULL, 0, 0, "", "hard limit", &o.max_macs},
+        {"max-params", 0, OPTION_REAL, NULL, 0, 0, "", "hard limit", &o.max_params},
+        {"max-memory", 0, OPTION_REAL, NULL, 0, 0, "kB", "hard limit of the peak activation memory",
+         &o.max_memory_kb},
+        {"strategy", 0, OPTION_TEXT, "nsga2", 0, 0, "", "its name: espalier search strategies",
          &o.strategy},
-        {"baseline", 0, OPTION_TEXT, NULL, 1, 32, "",
+        {"baseline", 0, OPTION_TEXT, NULL, 0, 0, "",
          "beside it at equal budget, or none (default: random beside another strategy)",
          &o.baseline},
-        {"accuracy", 0, OPTION_TEXT, "predicted", 1, 32, "", "predicted or evaluated", &o.accuracy},
-        {"method", 'm', OPTION_TEXT, "full", 1, 32, "",
+        {"accuracy", 0, OPTION_TEXT, "predicted", 0, 0, "", "predicted or evaluated", &o.accuracy},
+        {"method", 'm', OPTION_TEXT, "full", 0, 0, "",
          "of measurements: full, or brief (half a second each)", &o.method},
-        {"evaluations", 'n', OPTION_INT, "4000", 1, 10000000, "", "budget", &o.evaluations},
-        {"population", 0, OPTION_INT, "64", 4, 10000, "", "of a generation", &o.population},
-        {"seed", 0, OPTION_INT, "1", 0, 9e15, "", "of the search", &o.seed},
-        {"initial-evaluations", 0, OPTION_INT, "64", 16, 100000, "",
+        {"evaluations", 'n', OPTION_INT, "4000", 0, 0, "", "budget", &o.evaluations},
+        {"population", 0, OPTION_INT, "64", 0, 0, "", "of a generation", &o.population},
+        {"seed", 0, OPTION_INT, "1", 0, 0, "", "of the search", &o.seed},
+        {"initial-evaluations", 0, OPTION_INT, "64", 0, 0, "",
          "subnets evaluated to fit the accuracy predictor", &o.initial},
-        {"measure-front", 0, OPTION_INT, "24", 0, 1000, "",
+        {"measure-front", 0, OPTION_INT, "24", 0, 0, "",
          "candidates measured on the board at the end", &o.measure},
         CLI_WAIT_ROWS(cli),
         CLI_COMMON_ROWS(cli)};
@@ -135,7 +137,7 @@ static int create_run(struct cli *cli, int argc, char **argv) {
         return code;
     if (!o.supernet)
         return cli_usage("--supernet is needed");
-    if (o.max_latency_ms > 0 && !o.profile)
+    if (!isnan(o.max_latency_ms) && !o.profile)
         return cli_usage("--max-latency needs --profile");
     cJSON *body = search_body(&o, argv[first]);
     int rc = cli_send(cli, "POST", "/searches", body, &err, &doc);
@@ -368,10 +370,10 @@ static int front_run(struct cli *cli, int argc, char **argv) {
 
 static int export_run(struct cli *cli, int argc, char **argv) {
     const char *file = NULL;
-    const struct option_row rows[] = {{"file", 'f', OPTION_TEXT, NULL, 1, 4095, "",
-                                       "write the network here (waits for it)", &file},
-                                      CLI_WAIT_ROWS(cli),
-                                      CLI_COMMON_ROWS(cli)};
+    const struct option_row rows[] = {
+        {"file", 'f', OPTION_TEXT, NULL, 0, 0, "", "write the network here (waits for it)", &file},
+        CLI_WAIT_ROWS(cli),
+        CLI_COMMON_ROWS(cli)};
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){2, 2}, &first);
 
     if (code >= 0)

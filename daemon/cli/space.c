@@ -71,9 +71,9 @@ static int sample_run(struct cli *cli, int argc, char **argv) {
     const char *profile = NULL;
     int64_t n = 1000, seed = 1;
     const struct option_row rows[] = {
-        {"n", 'n', OPTION_INT, "1000", 1, 10000, "subnets", "how many", &n},
-        {"seed", 0, OPTION_INT, "1", 0, 9e15, "", "of the sample", &seed},
-        {"profile", 'p', OPTION_TEXT, NULL, 0, 63, "", "predict their latency on this profile",
+        {"n", 'n', OPTION_INT, "1000", 0, 0, "subnets", "how many", &n},
+        {"seed", 0, OPTION_INT, "1", 0, 0, "", "of the sample", &seed},
+        {"profile", 'p', OPTION_TEXT, NULL, 0, 0, "", "predict their latency on this profile",
          &profile},
         CLI_COMMON_ROWS(cli)};
     static const struct column columns[] = {
@@ -121,7 +121,7 @@ static int sample_run(struct cli *cli, int argc, char **argv) {
 
 static int arch_show_run(struct cli *cli, int argc, char **argv) {
     const char *profile = NULL;
-    const struct option_row rows[] = {{"profile", 'p', OPTION_TEXT, NULL, 0, 63, "",
+    const struct option_row rows[] = {{"profile", 'p', OPTION_TEXT, NULL, 0, 0, "",
                                        "predict its latency on this profile", &profile},
                                       CLI_COMMON_ROWS(cli)};
     static const struct column summary[] = {

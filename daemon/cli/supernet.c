@@ -31,23 +31,13 @@ static const struct column fields[] = {
     {"created", "created_at", CELL_TIME}};
 static const struct resource supernets = RESOURCE("/supernets", list, fields);
 
-/* What --set and the options below put into "train"; 0 or unset: the daemon's default. */
+/* What --set and the options below put into "train"; what is not given, the daemon chooses. */
 enum { TIME_DEFAULT_S = 240 };
 struct train_options {
-    int64_t time_us, epochs, batch, seed;
-    double learning_rate, drop_connect;
+    int64_t time_us, batch, seed;
+    double epochs, learning_rate, drop_connect;
     const char *regime, *arch, *set;
 };
-
-static void put_number(cJSON *train, const char *key, double value) {
-    cJSON_DeleteItemFromObjectCaseSensitive(train, key);
-    cJSON_AddNumberToObject(train, key, value);
-}
-
-static void put_text(cJSON *train, const char *key, const char *value) {
-    cJSON_DeleteItemFromObjectCaseSensitive(train, key);
-    cJSON_AddStringToObject(train, key, value);
-}
 
 /* The object of --set with what the other options say; NULL if it is none. */
 static cJSON *train_body(const struct train_options *o) {
@@ -62,23 +52,17 @@ static cJSON *train_body(const struct train_options *o) {
         cJSON_Delete(train);
         return NULL;
     }
-    if (o->epochs > 0)
-        put_number(train, "epochs", (double)o->epochs);
-    else if (o->time_us > 0 || !timed)
-        put_number(train, "time_budget_s",
-                   o->time_us > 0 ? (double)o->time_us / 1e6 : TIME_DEFAULT_S);
-    if (o->batch > 0)
-        put_number(train, "batch", (double)o->batch);
-    if (o->learning_rate > 0)
-        put_number(train, "learning_rate", o->learning_rate);
-    if (o->drop_connect > 0)
-        put_number(train, "drop_connect", o->drop_connect);
-    if (o->seed >= 0)
-        put_number(train, "seed", (double)o->seed);
-    if (o->regime)
-        put_text(train, "regime", o->regime);
-    if (o->arch)
-        put_text(train, "arch", o->arch);
+    cli_put_real(train, "epochs", o->epochs);
+    if (o->time_us != CLI_UNSET)
+        cli_put_real(train, "time_budget_s", (double)o->time_us / 1e6);
+    else if (isnan(o->epochs) && !timed)
+        cli_put_real(train, "time_budget_s", TIME_DEFAULT_S);
+    cli_put_int(train, "batch", o->batch);
+    cli_put_real(train, "learning_rate", o->learning_rate);
+    cli_put_real(train, "drop_connect", o->drop_connect);
+    cli_put_int(train, "seed", o->seed);
+    cli_put_text(train, "regime", o->regime);
+    cli_put_text(train, "arch", o->arch);
     return train;
 }
 
@@ -113,34 +97,36 @@ static cJSON *supernet_body(const char *name, const struct new_supernet *new) {
 }
 
 static int train_run(struct cli *cli, int argc, char **argv) {
-    struct train_options o = {.seed = -1};
+    struct train_options o = {.time_us = CLI_UNSET,
+                              .batch = CLI_UNSET,
+                              .seed = CLI_UNSET,
+                              .epochs = CLI_UNSET_REAL,
+                              .learning_rate = CLI_UNSET_REAL,
+                              .drop_connect = CLI_UNSET_REAL};
     struct new_supernet new = {NULL, NULL, NULL};
     const struct option_row rows[] = {
-        {"space", 's', OPTION_TEXT, NULL, 1, 63, "", "search space (a new supernet needs it)",
+        {"space", 's', OPTION_TEXT, NULL, 0, 0, "", "search space (a new supernet needs it)",
          &new.space},
-        {"dataset", 'd', OPTION_TEXT, NULL, 1, 63, "", "data set (a new supernet needs it)",
+        {"dataset", 'd', OPTION_TEXT, NULL, 0, 0, "", "data set (a new supernet needs it)",
          &new.dataset},
-        {"init-from", 0, OPTION_TEXT, NULL, 1, 200, "",
+        {"init-from", 0, OPTION_TEXT, NULL, 0, 0, "",
          "a new supernet begins with the weights of SUPERNET[@CHECKPOINT], whose space and data "
          "set are the defaults; other classes get a new classifier",
          &new.init_from},
-        {"regime", 'r', OPTION_TEXT, NULL, 1, 63, "",
+        {"regime", 'r', OPTION_TEXT, NULL, 0, 0, "",
          "sandwich (default), progressive, coupled, single", &o.regime},
-        {"arch", 'a', OPTION_TEXT, NULL, 1, 1023, "", "train this one arch alone (regime single)",
+        {"arch", 'a', OPTION_TEXT, NULL, 0, 0, "", "train this one arch alone (regime single)",
          &o.arch},
-        {"time", 't', OPTION_DURATION, NULL, 1e6, 1e12, "",
+        {"time", 't', OPTION_DURATION, NULL, 0, 0, "",
          "train about this long (4m when neither this nor --epochs is given)", &o.time_us},
-        {"epochs", 'e', OPTION_INT, "0", 0, 100000, "", "or this many epochs (0: by time)",
+        {"epochs", 'e', OPTION_REAL, NULL, 0, 0, "", "or this many epochs, such as 12 or 0.5",
          &o.epochs},
-        {"batch", 0, OPTION_INT, "0", 0, 65536, "images", "images of a step (0: default)",
-         &o.batch},
-        {"learning-rate", 0, OPTION_REAL, "0", 0, 100, "", "peak learning rate (0: default)",
-         &o.learning_rate},
-        {"drop-connect", 0, OPTION_REAL, "0", 0, 0.9, "",
-         "share of images that do without the last residual block, less for those before it (0: "
-         "none)",
+        {"batch", 0, OPTION_INT, NULL, 0, 0, "", "images of a step", &o.batch},
+        {"learning-rate", 0, OPTION_REAL, NULL, 0, 0, "", "peak learning rate", &o.learning_rate},
+        {"drop-connect", 0, OPTION_REAL, NULL, 0, 0, "",
+         "share of images that do without the last residual block, less for those before it",
          &o.drop_connect},
-        {"seed", 0, OPTION_INT, "-1", -1, 9e15, "", "of the run", &o.seed},
+        {"seed", 0, OPTION_INT, NULL, 0, 0, "", "of the run", &o.seed},
         {"set", 0, OPTION_TEXT, NULL, 2, 65536, "",
          "more settings, as JSON: '{\"weight_decay\": 4e-4, \"random_subnets\": 1}' "
          "(docs/TRAINING.md)",
@@ -154,7 +140,7 @@ static int train_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
-    if (o.time_us > 0 && o.epochs > 0)
+    if (o.time_us != CLI_UNSET && !isnan(o.epochs))
         return cli_usage("--time and --epochs exclude each other");
     if (!new.init_from && !new.space != !new.dataset)
         return cli_usage("a new supernet needs --space and --dataset, or --init-from; one that "
@@ -278,7 +264,7 @@ static int evaluate_run(struct cli *cli, int argc, char **argv) {
          "on the test images (for networks that are pinned or exported)", &test},
         {"report", 'r', OPTION_FLAG, NULL, 0, 0, "",
          "largest, smallest and random subnets, with and without recalibration", &asked.report},
-        {"checkpoint", 'c', OPTION_TEXT, NULL, 1, 63, "",
+        {"checkpoint", 'c', OPTION_TEXT, NULL, 0, 0, "",
          "weights of this checkpoint (default: the newest)", &asked.checkpoint},
         CLI_WAIT_ROWS(cli),
         CLI_COMMON_ROWS(cli)};

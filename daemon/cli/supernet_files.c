@@ -17,11 +17,10 @@ static void add_path(cJSON *body, const char *file) {
 static int import_run(struct cli *cli, int argc, char **argv) {
     const char *space = NULL, *file = NULL, *dataset = NULL;
     const struct option_row rows[] = {
-        {"space", 's', OPTION_TEXT, NULL, 1, 63, "", "search space of the weights (needed)",
-         &space},
-        {"file", 'f', OPTION_TEXT, NULL, 1, 4095, "",
+        {"space", 's', OPTION_TEXT, NULL, 0, 0, "", "search space of the weights (needed)", &space},
+        {"file", 'f', OPTION_TEXT, NULL, 0, 0, "",
          ".pth or .safetensors, below a data root of the daemon (needed)", &file},
-        {"dataset", 'd', OPTION_TEXT, NULL, 1, 63, "",
+        {"dataset", 'd', OPTION_TEXT, NULL, 0, 0, "",
          "data set to evaluate and search it on; its classes must be those of the file", &dataset},
         CLI_WAIT_ROWS(cli),
         CLI_COMMON_ROWS(cli)};
@@ -48,9 +47,9 @@ static int export_run(struct cli *cli, int argc, char **argv) {
     const char *file = NULL, *format = NULL, *checkpoint = NULL;
     const struct option_row rows[] = {
         {"format", 0, OPTION_TEXT, "safetensors", 1, 31, "", "of the file", &format},
-        {"file", 'f', OPTION_TEXT, NULL, 1, 4095, "", "write the weights here (waits for them)",
+        {"file", 'f', OPTION_TEXT, NULL, 0, 0, "", "write the weights here (waits for them)",
          &file},
-        {"checkpoint", 'c', OPTION_TEXT, NULL, 1, 63, "", "of this checkpoint (default: newest)",
+        {"checkpoint", 'c', OPTION_TEXT, NULL, 0, 0, "", "of this checkpoint (default: newest)",
          &checkpoint},
         CLI_WAIT_ROWS(cli),
         CLI_COMMON_ROWS(cli)};

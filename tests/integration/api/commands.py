@@ -3,11 +3,13 @@ import json
 import pathlib
 import random
 import re
+import subprocess
 import tempfile
 
 import bed
 import data
 from client import problem
+from stack import CLI, DAEMON, WORKER
 from suite import check, equal, test
 
 
@@ -61,6 +63,97 @@ def tokens():
     equal((made["kind"], made["uses_left"]), ("enrolment", 3), "the token of boards")
     check(made["expires_at"] is not None, "it expires", made)
     problem(client.request("POST", "/tokens", {"kind": "api", "uses": 2}), 422, pointer="/uses")
+
+
+@test("a limit of 0 is a limit: refused with the least that can be reached", 60)
+def limits_of_zero():
+    stack = bed.daemon()
+    create = ("search", "create", "zero", "--supernet", "net", "--profile", bed.profile())
+    for option, least in (("--max-macs", "least that can be reached is"), ("--max-params", "least that can be reached is"), ("--max-memory", "least that can be reached is"), ("--max-latency", "board \"bench\"")):
+        done = stack.cli_run(*create, option, "0")
+        equal((done.returncode, done.stdout), (1, ""), f"{option} 0")
+        check("no subnet has" in done.stderr and least in done.stderr, "the words", done.stderr)
+    problem(bed.client().request("GET", "/searches/zero"), 404)
+
+
+@test("ranges are the daemon's: the client sends what was given, messages name no sentinels", 60)
+def ranges():
+    stack = bed.daemon()
+    bed.supernet()
+    search, train = ("search", "create", "r", "--supernet", "net"), ("supernet", "train", "r", "--space", "tiny", "--dataset", "bars")
+    refused = [
+        (search + ("--evaluations", "5000000"), "evaluations must be from 1 to 1000000, not 5000000 (/evaluations)"),
+        (search + ("-n", "0"), "evaluations must be from 1 to 1000000, not 0 (/evaluations)"),
+        (search + ("--population", "3"), "population must be from 4 to 10000, not 3 (/population)"),
+        (search + ("--initial-evaluations", "50000"), "initial_evaluations must be from 16 to 10000, not 50000 (/initial_evaluations)"),
+        (search + ("--measure-front", "-1"), "measure_front must be from 0 to 1000, not -1 (/measure_front)"),
+        (search + ("--seed", "-1"), "seed must be at least 0, not -1 (/seed)"),
+        (train + ("--time", "0"), "time_budget_s must be from 1 to 10000000, not 0 (/train/time_budget_s)"),
+        (train + ("--time", "10ms"), "time_budget_s must be from 1 to 10000000, not 0.01 (/train/time_budget_s)"),
+        (train + ("--epochs", "0"), "epochs must be from 0.001 to 100000, not 0 (/train/epochs)"),
+        (train + ("--batch", "0"), "batch must be from 2 to 4096, not 0 (/train/batch)"),
+        (train + ("--learning-rate", "50"), "learning_rate must be from 1e-06 to 10, not 50 (/train/learning_rate)"),
+        (train + ("--drop-connect", "0.95"), "drop_connect must be from 0 to 0.9, not 0.95 (/train/drop_connect)"),
+        (train + ("--seed", "-1"), "seed must be at least 0, not -1 (/train/seed)"),
+        (("space", "sample", "tiny", "-n", "0"), "n must be from 1 to 10000, not 0 (/n)"),
+        (("dataset", "add", "r", str(stack.root / "bars"), "--validation", "-1"), "validation must be from 0 to 10000000, not -1 (/validation)"),
+        (("dataset", "add", "r", str(stack.root / "bars"), "--max-skipped", "1.5"), "max_skipped must be from 0 to 1, not 1.5 (/max_skipped)"),
+        (("device", "add", "--uses", "0"), "uses must be from 1 to 10000, not 0 (/uses)"),
+        (("token", "add", "--expires", "0"), "expires_in_s must be from 1 to 315360000, not 0 (/expires_in_s)"),
+    ]
+    wrong = []
+    for words, told in refused:
+        done = stack.cli_run(*words)
+        if (done.returncode, done.stderr.strip()) != (1, "espalier: " + told):
+            wrong.append((words[-2:], done.returncode, done.stderr.strip()))
+    equal(wrong, [], "refusals")
+    stack.cli("supernet", "train", "half", "--space", "tiny", "--dataset", "bars", "--epochs", "0.5", "--wait")
+    equal(stack.client.get("/supernets/half")["train"]["epochs"], 0.5, "half an epoch")
+
+
+PROGRAMS = [(CLI,), (DAEMON,), (WORKER,)]
+
+
+def help_texts():
+    """Words -> what they print with --help: all programs, nouns and commands."""
+    overview = subprocess.run([CLI, "--help"], capture_output=True, text=True, timeout=10, check=True).stdout
+    commands = [re.match(r"  ([a-z]+)(?: ([a-z]+)\b)?", line) for line in overview.splitlines() if line.startswith("  ")]
+    words = {(CLI, match.group(1)) for match in commands} | {(CLI, *filter(None, match.groups())) for match in commands} | set(PROGRAMS)
+    check(len(words) > 55, "commands", sorted(map(str, words)))
+    return {row: subprocess.run([*row, "--help"], capture_output=True, text=True, timeout=10, check=True).stdout for row in sorted(words, key=str)}
+
+
+@test("help of every program and command: 100 columns, what it says begins in one column", 120)
+def help_is_aligned():
+    wrong = []
+    for words, text in help_texts().items():
+        block = set()
+        for line in text.splitlines() + [""]:
+            if len(line) > 100:
+                wrong.append((words, "long", line))
+            row = re.match(r"  +\S+(?: \S+)*  +(?=\S)|  +(?=\S)", line)  # a left column, or the rest of what the line before says
+            if row:
+                block.add(row.end())
+            elif not line.startswith("  "):
+                if len(block) > 1:
+                    wrong.append((words, "columns", sorted(block)))
+                block = set()
+    equal(wrong, [], "help texts")
+
+
+@test("a slip of the finger is answered with what was meant, anything else with what there is; exit code 2")
+def slips():
+    def said(*words):
+        done = bed.daemon().cli_run(*words)
+        equal((done.returncode, done.stdout), (2, ""), f"{words}")
+        return done.stderr
+    for words, meant in ((("serach", "ls"), '"search"'), (("search", "craete", "x"), '"search create"'), (("job", "log", "x"), '"job logs"'), (("devcie",), '"device"'), (("search", "ls", "--jsn"), "--json"), (("supernet", "train", "x", "--epoch", "3"), "--epochs")):
+        check(f"did you mean {meant}" in said(*words), "what was meant", words, said(*words))
+    text = said("zzz")
+    check("did you mean" not in text and "dataset, space, supernet" in text and "espalier --help" in text, "nouns", text)
+    text = said("search", "zzz")
+    check("did you mean" not in text and "create, ls, show, front" in text and "espalier search --help" in text, "verbs", text)
+    check("espalier search create NAME" in said("search"), "commands of a noun", said("search"))
 
 
 @test("a member that is not there is exit code 3 and a sentence, and nothing on stdout")
