@@ -251,6 +251,10 @@ static void backward_unit(struct engine *e, struct unit *u, const struct plane *
     }
 }
 
+static int was_stopped(struct err *err) {
+    return err_set(err, ESP_ECANCELED, NULL, "stopped inside a pass over a batch");
+}
+
 int engine_forward(struct engine *engine, const struct engine_run *run, struct err *err,
                    float *ret_logits) {
     struct engine *e = engine;
@@ -276,14 +280,17 @@ int engine_forward(struct engine *engine, const struct engine_run *run, struct e
     const struct unit_spec *stem = &e->units[0].spec;
     memcpy(e->images, run->images,
            (size_t)run->n * (size_t)(stem->c_in * stem->h_in * stem->w_in) * sizeof(float));
-    for (int i = 0; i < e->n_units; i++)
+    e->stopped = false;
+    for (int i = 0; i < e->n_units && !e->stopped; i++)
         forward_unit(e, &e->units[i]);
+    if (e->stopped)
+        return was_stopped(err);
     if (run->mode == ENGINE_RECALIBRATE) /* behind the last BN there is nothing to know */
         run->bn_stats->images += e->run.shard.batch;
     else
         tail_forward(e, &e->units[e->n_units - 1], ret_logits);
-    e->can_backward = run->mode == ENGINE_TRAIN;
-    return 0;
+    e->can_backward = run->mode == ENGINE_TRAIN && !e->stopped;
+    return e->stopped ? was_stopped(err) : 0;
 }
 
 int engine_backward(struct engine *engine, const float *d_logits, struct err *err) {
@@ -297,7 +304,7 @@ int engine_backward(struct engine *engine, const float *d_logits, struct err *er
     dy.data = e->narrow_grad[side];
     if (e->units[last].spec.kind != UNIT_HEAD_CONV)
         tail_spread(e, &e->units[last], &dy);
-    for (int i = last; i > 0; i--) {
+    for (int i = last; i > 0 && !e->stopped; i--) {
         struct unit *u = &e->units[i];
         struct plane dx = u->input;
         side = !side;
@@ -305,6 +312,7 @@ int engine_backward(struct engine *engine, const float *d_logits, struct err *er
         backward_unit(e, u, &dy, &dx);
         dy = dx;
     }
-    stem_backward(e, &e->units[0], &dy);
-    return 0;
+    if (!e->stopped)
+        stem_backward(e, &e->units[0], &dy);
+    return e->stopped ? was_stopped(err) : 0;
 }

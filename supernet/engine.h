@@ -20,6 +20,12 @@ void engine_destroy(struct engine *engine); /* takes NULL */
 /* The processes that batches are split over; borrowed. comm_alone until it is set. */
 void engine_set_comm(struct engine *engine, const struct comm *comm);
 const struct comm *engine_comm(const struct engine *engine);
+/* Asked before every pass over the batch, in the thread that runs it: true ends the run with
+ * ESP_ECANCELED. What it has written by then (gradients, running statistics, bn_stats) is of no
+ * use. NULL: never ends. For one process: others would wait for the one that has stopped. */
+typedef bool engine_stop_fn(void *context);
+void engine_set_stop(struct engine *engine, engine_stop_fn *stop, void *context);
+bool engine_stopping(const struct engine *engine); /* what it would be told now */
 /* Bytes that engine_create will allocate for its buffers with a pool of that many threads. */
 size_t engine_memory_estimate(const struct space *space, const struct engine_limits *limits,
                               int threads);
@@ -63,11 +69,11 @@ struct engine_run {
     uint64_t dropout_seed, dropout_step; /* of both */
 };
 /* logits: [n, n_classes]; untouched, and may be NULL, with ENGINE_RECALIBRATE. Errors: ESP_EINVAL,
- * ESP_ELIMIT (beyond the engine's limits). */
+ * ESP_ELIMIT (beyond the engine's limits), ESP_ECANCELED (engine_set_stop). */
 int engine_forward(struct engine *engine, const struct engine_run *run, struct err *err,
                    float *ret_logits);
 /* Backward of the latest ENGINE_TRAIN forward: adds to the grad of every parameter that the subnet
- * used, summed over the whole batch. d_logits: [n, n_classes]. */
+ * used, summed over the whole batch. d_logits: [n, n_classes]. ESP_EINVAL, ESP_ECANCELED. */
 int engine_backward(struct engine *engine, const float *d_logits, struct err *err);
 
 /* Time spent in passes over the batch since engine_create, by what they do. The rest of a step

@@ -135,6 +135,10 @@ struct engine {
     struct tail tail;
     bool can_backward;
     int64_t phase_ns[ENGINE_PHASES];
+
+    engine_stop_fn *stop;
+    void *stop_context;
+    bool stopped; /* in this run: no further pass does anything */
 };
 
 /* ---- Planes ---- */

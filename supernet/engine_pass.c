@@ -32,8 +32,20 @@ void engine_pass(struct engine *engine, enum engine_phase phase, struct unit *un
                  const void *extra, chunk_fn *fn) {
     struct pass pass = {engine, unit, extra, fn};
     int64_t start = clock_mono_ns();
+    engine->stopped |= engine_stopping(engine);
+    if (engine->stopped)
+        return;
     parallel_for(engine->pool, engine_chunks(engine), run_chunk, &pass);
     engine->phase_ns[phase] += clock_mono_ns() - start;
+}
+
+void engine_set_stop(struct engine *engine, engine_stop_fn *stop, void *context) {
+    engine->stop = stop;
+    engine->stop_context = context;
+}
+
+bool engine_stopping(const struct engine *engine) {
+    return engine->stop && engine->stop(engine->stop_context);
 }
 
 const char *const engine_phase_names[] = {

@@ -41,6 +41,8 @@ static int make_engine(struct evaluation *evaluation, struct err *err) {
                                    .resolution = space->resolutions[space->n_resolutions - 1]};
     int rc = engine_create(options->supernet, options->pool, &limits, err, &evaluation->own_engine);
     options->engine = evaluation->own_engine;
+    if (rc == 0)
+        engine_set_stop(options->engine, options->stop, options->stop_context);
     return rc;
 }
 
@@ -198,6 +200,8 @@ static int score_batches(struct evaluation *evaluation, struct plan *plan, struc
     double sums[3] = {0}; /* hits, loss, images */
     struct loader_batch batch;
     while (loader_next(loader, &batch)) {
+        if (engine_stopping(evaluation->options.engine))
+            return err_set(err, ESP_ECANCELED, NULL, "stopped while a subnet was scored");
         if (batch.number % (uint64_t)comm->size != (uint64_t)comm->rank)
             continue;
         int rc = plan_run(plan, batch.images, batch.n, evaluation->logits);

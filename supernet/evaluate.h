@@ -29,6 +29,8 @@ struct evaluation_options {
      * weights are of; both borrowed; NULL: nothing is kept. */
     struct evaluation_store *store;
     const char *checkpoint;
+    engine_stop_fn *stop; /* of an engine of its own: gives up inside of a score; NULL: never */
+    void *stop_context;
 };
 
 struct evaluation;
@@ -50,7 +52,7 @@ struct score {
     int64_t images;
 };
 /* One caller at a time. Same inputs give the same bits. Errors: ESP_EINVAL (invalid arch, empty
- * split), ESP_ENOMEM, ESP_EUNSUPPORTED. */
+ * split), ESP_ENOMEM, ESP_EUNSUPPORTED, ESP_ECANCELED (the engine was told to stop). */
 int evaluation_score(struct evaluation *evaluation, const struct score_request *request,
                      struct err *err, struct score *ret_score);
 /* How often statistics were recalibrated, not found in the store. */

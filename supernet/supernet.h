@@ -67,6 +67,11 @@ bool supernet_has_part(const struct supernet *supernet, enum supernet_part part)
 void supernet_swap_part(struct supernet *supernet, enum supernet_part part);
 /* average = decay * average + (1 - decay) * data, BN statistics too. */
 void supernet_average_step(struct supernet *supernet, struct parallel *pool, double decay);
+/* The running BN statistics, which a step changes as it goes: taken out before it, put back when it
+ * is given up. */
+size_t supernet_statistics_floats(const struct supernet *supernet);
+void supernet_get_statistics(const struct supernet *supernet, float *ret_floats);
+void supernet_put_statistics(struct supernet *supernet, const float *floats);
 void supernet_zero_momentum(struct supernet *supernet);
 
 /* Stochastic gradient descent with Nesterov momentum in the form of PyTorch: v = m v + (g + wd w);

@@ -94,6 +94,37 @@ void supernet_average_step(struct supernet *supernet, struct parallel *pool, dou
     parallel_for(pool, supernet->n_tensors, average_tensor, &run);
 }
 
+static bool is_statistic(const struct tensor *t) {
+    return t->kind == TENSOR_BN_MEAN || t->kind == TENSOR_BN_VARIANCE;
+}
+
+size_t supernet_statistics_floats(const struct supernet *supernet) {
+    size_t n = 0;
+    for (int i = 0; i < supernet->n_tensors; i++)
+        n += is_statistic(&supernet->tensors[i]) ? supernet->tensors[i].count : 0;
+    return n;
+}
+
+void supernet_get_statistics(const struct supernet *supernet, float *ret_floats) {
+    for (int i = 0; i < supernet->n_tensors; i++) {
+        const struct tensor *t = &supernet->tensors[i];
+        if (!is_statistic(t))
+            continue;
+        memcpy(ret_floats, t->data, t->count * sizeof *t->data);
+        ret_floats += t->count;
+    }
+}
+
+void supernet_put_statistics(struct supernet *supernet, const float *floats) {
+    for (int i = 0; i < supernet->n_tensors; i++) {
+        struct tensor *t = &supernet->tensors[i];
+        if (!is_statistic(t))
+            continue;
+        memcpy(t->data, floats, t->count * sizeof *t->data);
+        floats += t->count;
+    }
+}
+
 void supernet_zero_momentum(struct supernet *supernet) {
     for (int i = 0; i < supernet->n_tensors; i++)
         if (supernet->tensors[i].momentum)

@@ -29,6 +29,7 @@ struct trainer {
     struct train_parts parts;
     struct loader *loader;
     cJSON *history;
+    float *statistics;           /* running BN statistics before the step under way */
     struct train_metrics latest; /* of the last validation */
     bool has_accuracy, saved;    /* saved: the state of this step is in a checkpoint */
     char reason[512];            /* of a recovery, or what was passed over at the start */
@@ -167,8 +168,10 @@ static int begin_round(struct trainer *trainer, struct err *err) {
         plan.round++;
         plan.epochs_before = train_epoch(&trainer->plan, trainer->plan.steps);
     }
-    if (options->config->epochs <= 0 || options->config->checkpoint_steps <= 0)
+    if (options->config->epochs <= 0 || options->config->checkpoint_steps <= 0) {
+        tell(trainer, &(struct train_event){.kind = TRAIN_MEASURING});
         rc = train_calibrate(options, err, &pace);
+    }
     if (rc != 0)
         return rc;
     train_plan_make(trainer->given, &pace, per_epoch, &plan);
@@ -184,10 +187,14 @@ static int begin_round(struct trainer *trainer, struct err *err) {
     return options->comm->size > 1 ? rc : 0; /* unless others are to begin with it */
 }
 
+static bool is_finished(const struct trainer *trainer) {
+    return trainer->state.step == trainer->plan.steps && !trainer->state.due;
+}
+
 /* An unfinished training goes on only as it was begun. */
 static int check_resumed(const struct trainer *trainer, const struct checkpoint *checkpoint,
                          struct err *err) {
-    if (trainer->state.step == trainer->plan.steps)
+    if (is_finished(trainer))
         return 0;
     if (!same_config(&trainer->config, trainer->given))
         return err_set(err, ESP_ECONFLICT, "/train",
@@ -215,8 +222,7 @@ static int resume(struct trainer *trainer, struct err *err) {
         rc = take_over(trainer, checkpoint, err);
     if (rc == 0)
         rc = check_resumed(trainer, checkpoint, err);
-    if (rc == 0 && trainer->state.step == trainer->plan.steps &&
-        !same_config(&trainer->config, trainer->given))
+    if (rc == 0 && is_finished(trainer) && !same_config(&trainer->config, trainer->given))
         rc = begin_round(trainer, err);
     checkpoint_close(checkpoint);
     snprintf(trainer->reason, sizeof trainer->reason, "%s", skipped.message);
@@ -378,6 +384,19 @@ static void follow_average(struct trainer *trainer) {
                               decay < young ? decay : young);
 }
 
+/* The gradients of a step. One that is given up leaves nothing behind: gradients are zeroed before
+ * they are added to, and running statistics are put back. */
+static int run_step(struct trainer *trainer, const struct loader_batch *batch, struct err *err,
+                    struct train_step_losses *ret_losses) {
+    supernet_zero_grad(trainer->supernet);
+    supernet_get_statistics(trainer->supernet, trainer->statistics);
+    int rc = train_step_run(trainer->parts.step, phase_of(trainer), batch, trainer->state.step, err,
+                            ret_losses);
+    if (rc == ESP_ECANCELED)
+        supernet_put_statistics(trainer->supernet, trainer->statistics);
+    return rc;
+}
+
 /* One step; *ret_fault tells why it must not stand. */
 static int step(struct trainer *trainer, struct err *err, const char **ret_fault) {
     struct loader_batch batch;
@@ -392,9 +411,7 @@ static int step(struct trainer *trainer, struct err *err, const char **ret_fault
                       .clip_norm = (float)config->clip_norm,
                       .clip_value = (float)config->clip_value};
     loader_next(trainer->loader, &batch);
-    supernet_zero_grad(trainer->supernet);
-    int rc = train_step_run(trainer->parts.step, phase_of(trainer), &batch, trainer->state.step,
-                            err, &losses);
+    int rc = run_step(trainer, &batch, err, &losses);
     if (rc != 0)
         return rc;
     supernet_gradient_squares(trainer->supernet, squares);
@@ -409,6 +426,7 @@ static int step(struct trainer *trainer, struct err *err, const char **ret_fault
     trainer->saved = false;
     account(trainer, &losses, norm, squares);
     follow_average(trainer);
+    trainer->state.due = train_is_validation(&trainer->plan, trainer->state.step);
     return 0;
 }
 
@@ -466,20 +484,22 @@ static int validate(struct trainer *trainer, struct err *err, bool *ret_best) {
     if (*ret_best)
         trainer->state.best = mean;
     clear_sums(&trainer->state);
+    trainer->state.due = trainer->saved = false;
     trainer->latest = *metrics;
     trainer->has_accuracy = true;
     tell(trainer, &event);
     return 0;
 }
 
-/* Only the last checkpoint must succeed. */
+/* What belongs to a step's end, also when the step was taken by a run that was stopped in its
+ * validation. Only the last checkpoint must succeed. */
 static int after_step(struct trainer *trainer, struct err *err) {
     const struct train_plan *plan = &trainer->plan;
     uint64_t at = trainer->state.step;
     bool best = false;
     int rc = 0;
     report_progress(trainer);
-    if (train_is_validation(plan, at))
+    if (trainer->state.due)
         rc = validate(trainer, err, &best);
     if (at == plan->steps)
         supernet_drop_part(trainer->supernet, PART_TEACHER); /* it has said all */
@@ -490,22 +510,33 @@ static int after_step(struct trainer *trainer, struct err *err) {
     return rc;
 }
 
+static int take_step(struct trainer *trainer, struct err *err) {
+    const char *fault = NULL;
+    int rc = at_new_phase(trainer) ? begin_phase(trainer, err) : 0;
+    if (rc == 0)
+        rc = step(trainer, err, &fault);
+    if (rc == 0)
+        rc = fault ? recover(trainer, err) : after_step(trainer, err);
+    return rc;
+}
+
+/* The state of the last whole step is kept. */
+static int stop(struct trainer *trainer, struct err *err) {
+    struct err failure = {0};
+    if (!trainer->saved)
+        save(trainer, false, &failure);
+    return err_set(err, ESP_ECANCELED, NULL, "training was stopped at step %llu of %llu",
+                   (unsigned long long)trainer->state.step,
+                   (unsigned long long)trainer->plan.steps);
+}
+
 static int loop(struct trainer *trainer, struct err *err) {
-    while (trainer->state.step < trainer->plan.steps) {
-        const char *fault = NULL;
-        if (asked_to_stop(trainer)) {
-            struct err failure = {0};
-            if (!trainer->saved)
-                save(trainer, false, &failure);
-            return err_set(err, ESP_ECANCELED, NULL, "training was stopped at step %llu of %llu",
-                           (unsigned long long)trainer->state.step,
-                           (unsigned long long)trainer->plan.steps);
-        }
-        int rc = at_new_phase(trainer) ? begin_phase(trainer, err) : 0;
+    while (!is_finished(trainer)) {
+        int rc = asked_to_stop(trainer) ? ESP_ECANCELED : 0;
         if (rc == 0)
-            rc = step(trainer, err, &fault);
-        if (rc == 0)
-            rc = fault ? recover(trainer, err) : after_step(trainer, err);
+            rc = trainer->state.due ? after_step(trainer, err) : take_step(trainer, err);
+        if (rc == ESP_ECANCELED)
+            return stop(trainer, err);
         if (rc != 0)
             return rc;
     }
@@ -546,6 +577,9 @@ static int run(struct trainer *trainer, struct err *err) {
     if (rc == 0)
         rc = train_parts_init(&trainer->parts, options, trainer->supernet,
                               train_seed(&trainer->config, &trainer->plan), err);
+    if (rc == 0 && !(trainer->statistics =
+                         mem_array(supernet_statistics_floats(trainer->supernet), sizeof(float))))
+        rc = no_memory(err);
     if (rc == 0)
         rc = open_loader(trainer, err);
     if (rc != 0)
@@ -575,6 +609,7 @@ int train_run(const struct train_options *options, struct err *err,
     if (rc == 0)
         fill_result(&trainer, called_ns, ret_result);
     loader_destroy(trainer.loader);
+    free(trainer.statistics);
     train_parts_finish(&trainer.parts);
     supernet_destroy(trainer.supernet);
     cJSON_Delete(trainer.history);

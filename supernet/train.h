@@ -37,6 +37,7 @@ enum { GRADIENT_PART_NAME = 16 };
 void train_part_name(int part, int n_parts, char ret_name[GRADIENT_PART_NAME]);
 
 enum train_event_kind {
+    TRAIN_MEASURING,  /* step: how long a step takes is being found out, before the start */
     TRAIN_STARTED,    /* step, steps, epoch; reason: "" or what was passed over on resuming */
     TRAIN_PROGRESS,   /* step, steps, metrics without accuracies, eta_s; at once when a phase begins
                        */
@@ -49,7 +50,7 @@ struct train_event {
     enum train_event_kind kind;
     uint64_t step, steps; /* done; in all */
     uint64_t images;      /* trained on, in all rounds */
-    /* Of every event but TRAIN_RECOVERED metrics.phase is set. */
+    /* metrics.phase is set, but of TRAIN_MEASURING and TRAIN_RECOVERED. */
     uint64_t back_to_step;
     double eta_s;
     struct train_metrics metrics;
@@ -65,6 +66,9 @@ struct train_hooks {
     void (*event)(void *context, const struct train_event *event);
     /* Called between two steps: may wait (the machine is needed quiet); true asks to stop. */
     bool (*boundary)(void *context);
+    /* Asked again and again inside of steps and validations; never waits; NULL: never. true gives
+     * up what is under way, as if it had not begun, when there is one process. */
+    bool (*stopping)(void *context);
 };
 
 struct train_options {
@@ -90,7 +94,8 @@ struct train_result {
 /* Bytes that train_run will take beside the data set, at its most. The pool decides the threads. */
 int64_t train_memory_estimate(const struct train_options *options);
 /* Trains to the end. A finished training is gone on with in a new round when the configuration is
- * another one. Errors: ESP_ECANCELED (asked to stop; a checkpoint is written), ESP_EDIVERGED (the
+ * another one. Errors: ESP_ECANCELED (asked to stop; a checkpoint
+ * of the last whole step is written), ESP_EDIVERGED (the
  * loss blew up again and again), ESP_ENOSPACE (the last checkpoint could not be written),
  * ESP_EMISMATCH (the data set is not the space's, or not that of the unfinished training),
  * ESP_ENOTFOUND (the checkpoint to begin with is gone), ESP_ECONFLICT (an unfinished training has

@@ -19,6 +19,9 @@ static int make_engine(struct train_parts *parts, const struct train_options *op
     int rc = engine_create(parts->supernet, options->pool, &limits, err, &parts->engine);
     if (rc == 0 && options->comm)
         engine_set_comm(parts->engine, options->comm);
+    const struct train_hooks *hooks = options->hooks;
+    if (rc == 0 && hooks && hooks->stopping && (!options->comm || options->comm->size == 1))
+        engine_set_stop(parts->engine, hooks->stopping, hooks->context);
     return rc;
 }
 

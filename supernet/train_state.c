@@ -198,6 +198,8 @@ static cJSON *print_state(const struct train_state *state) {
                           cJSON_CreateDoubleArray(state->part_squares, GRADIENT_PARTS_MAX));
     cJSON_AddNumberToObject(object, "norm_sum", state->norm_sum);
     cJSON_AddNumberToObject(object, "summed", (double)state->summed);
+    if (state->due)
+        cJSON_AddTrueToObject(object, "due");
     if (cJSON_AddNumberToObject(object, "best", state->best))
         return object;
     cJSON_Delete(object);
@@ -342,6 +344,8 @@ static int parse_state(const cJSON *object, const char *at, const struct train_p
         rc = json_real_opt(object, at, "distill_sum", -1e30, 1e30, err, &state->distill_sum);
     if (rc == 0)
         rc = json_real_opt(object, at, "gap_sum", -1e30, 1e30, err, &state->gap_sum);
+    if (rc == 0)
+        rc = json_bool_opt(object, at, "due", err, &state->due);
     if (rc == 0)
         rc = parse_squares(object, at, err, state->part_squares);
     if (rc == 0)

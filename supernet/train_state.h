@@ -23,6 +23,7 @@ struct train_plan {
 };
 
 struct train_state {
+    bool due;          /* the validation that belongs to this step has not been done */
     uint64_t step;     /* done */
     int phase;         /* the last that was begun, of the plan; -1: none */
     double rate_scale; /* halved at every recovery */

@@ -84,6 +84,10 @@ static int open_store(struct accuracy *accuracy, const cJSON *spec, struct err *
     return evaluation_store_open(dir, STORE_BYTES, err, &accuracy->store);
 }
 
+static bool is_stopping(void *context) {
+    return channel_stopping(context);
+}
+
 int accuracy_open(struct accuracy *accuracy, const struct job *job, struct err *err) {
     int rc = accuracy_find_checkpoint(job->spec, err, &accuracy->checkpoint);
     if (rc == 0)
@@ -100,7 +104,9 @@ int accuracy_open(struct accuracy *accuracy, const struct job *job, struct err *
                                     .pool = job->pool,
                                     .recalibration = choose_recalibration(accuracy->checkpoint),
                                     .store = accuracy->store,
-                                    .checkpoint = accuracy->checkpoint->summary.id};
+                                    .checkpoint = accuracy->checkpoint->summary.id,
+                                    .stop = is_stopping,
+                                    .stop_context = job->channel};
     rc = evaluation_create(&accuracy->options, err, &accuracy->evaluation);
     if (rc == 0 && (rc = evaluation_cache_create(CACHE_MAX, &accuracy->cache)) != 0)
         err_set(err, rc, NULL, "no memory for the cache of scores");

@@ -86,6 +86,14 @@ static void send_progress(struct channel *channel, const struct train_event *eve
     channel_progress(channel, progress);
 }
 
+/* It takes seconds, or minutes where a step does. */
+static void send_measuring(struct channel *channel) {
+    cJSON *progress = cJSON_CreateObject();
+    cJSON_AddStringToObject(progress, "phase", "measuring the pace");
+    cJSON_AddNumberToObject(progress, "fraction", 0);
+    channel_progress(channel, progress);
+}
+
 static void add_accuracy(cJSON *data, const char *key, const struct train_event *event,
                          const struct train_accuracy *accuracy) {
     if (event->has_accuracy)
@@ -121,6 +129,9 @@ static void on_event(void *context, const struct train_event *event) {
     struct channel *channel = context;
     char text[640];
     switch (event->kind) {
+    case TRAIN_MEASURING:
+        send_measuring(channel);
+        break;
     case TRAIN_STARTED:
         if (event->reason[0])
             log_warn("passed over: %s", event->reason);
@@ -152,6 +163,10 @@ static void on_event(void *context, const struct train_event *event) {
 
 static bool at_boundary(void *context) {
     return channel_boundary(context);
+}
+
+static bool is_stopping(void *context) {
+    return channel_stopping(context);
 }
 
 static cJSON *describe(const struct train_result *result) {
@@ -239,7 +254,7 @@ static int parse_init(const cJSON *spec, struct err *err, struct start *start, b
 }
 
 static int run(struct job *job, struct err *err, cJSON **ret_result) {
-    struct train_hooks hooks = {job->channel, on_event, at_boundary};
+    struct train_hooks hooks = {job->channel, on_event, at_boundary, is_stopping};
     struct train_config config;
     struct dataset *dataset = NULL;
     struct space *space = NULL;

@@ -1,5 +1,6 @@
 """A training that is killed, canceled or robbed of a checkpoint ends with the same weights as one that is left alone."""
 import os
+import time
 
 import bed
 import data
@@ -112,6 +113,37 @@ def three_crashes():
     stack.client.post(f"/jobs/{job}/retry", {})
     stack.wait_job(job, 60)
     compare("crashes")
+
+
+@test("a cancel reaches a training, its calibration and an evaluation inside of slow steps: over in two seconds, the last whole step kept", 150)
+def slow_steps():
+    stack = bed.daemon()
+    client = stack.client
+
+    def cancel_in(job, phase, seconds):
+        wait_for(f"{phase}", lambda: stack.job(job)["state"] == "running" and phase in str(stack.job(job)["progress"]), 60, 0.05)
+        time.sleep(seconds)
+        begun = time.monotonic()
+        client.post(f"/jobs/{job}/cancel", {})
+        stack.wait_job(job, 15, state="canceled")
+        took = time.monotonic() - begun
+        print(f"# from cancel to the end of {stack.job(job)['kind']}: {took:.1f} s")
+        check(took < 4, "seconds from cancel to its end", took, stack.job(job))
+        return stack.job(job)
+    settings = {"batch": 96, "recalibration_images": 100, "validation_images": 100}
+    body = {"name": "slow", "space": "ofa_mbv3", "dataset": "bars", "train": {**settings, "epochs": 1, "checkpoint_steps": 1000}}
+    job = client.post("/supernets", body, 202)["job"]["id"]
+    progress = cancel_in(job, "'done': 0", 2)["progress"]
+    check((progress or {"done": 0})["done"] == 0, "the first step takes longer than this test waits", progress)
+    client.post(f"/jobs/{job}/retry", {})
+    cancel_in(job, "'done': 0", 1)
+    rows = client.items("/supernets/slow/checkpoints")
+    equal([row["step"] for row in rows], [0], "checkpoints")
+    timed = client.post("/supernets", {**body, "name": "slow-timed", "train": {**settings, "time_budget_s": 3600}}, 202)["job"]["id"]
+    cancel_in(timed, "measuring", 2)
+    evaluation = client.post("/evaluations", {"supernet": "slow", "report": True}, 202)["job"]["id"]
+    cancel_in(evaluation, "", 3)
+    client.expect((200, 204), "DELETE", "/supernets/slow-timed")
 
 
 @test("a training canceled and resumed through the command line ends with the same bits", 120)

@@ -70,6 +70,74 @@ static void stopped_and_resumed_gives_the_same_bits(void **state) {
     assert_string_equal(whole, resumed);
 }
 
+/* Trains in pieces, each given up at the so many-th question after its beginning, until the end.
+ * Returns how many pieces there were; each went on from the last whole step. */
+static int train_in_pieces(struct bed *bed, int64_t questions) {
+    struct err err = {0};
+    struct train_result result;
+    uint64_t last = 0;
+    for (int pieces = 1; pieces < 100; pieces++) {
+        struct witness witness = {.give_up_at = questions};
+        int rc = train_in_bed(bed, bed->dir, 2, &witness, &err, &result);
+        assert_true(rc == 0 || rc == ESP_ECANCELED);
+        assert_int_equal(witness.started_at, last);
+        if (rc == 0)
+            return pieces;
+        assert_true(witness.questions >= questions && witness.questions < questions + 4);
+        last = witness.last;
+    }
+    return 0;
+}
+
+/* Passes of forward and backward of each subnet of a step, and those of validations. */
+static void given_up_inside_of_steps_gives_the_same_bits(void **state) {
+    struct bed *bed = *state;
+    static const int64_t questions[] = {431, 307, 211};
+    static const double averages[] = {0, 0.9, 0};
+    char whole[HASH_TEXT], resumed[HASH_TEXT];
+    for (int i = 0; i < 3; i++) {
+        bed->config.ema_decay = averages[i];
+        bed->config.regime = i == 2 ? REGIME_PROGRESSIVE : REGIME_SANDWICH;
+        reference_id(bed, whole);
+        int pieces = train_in_pieces(bed, questions[i]);
+        print_message("%d pieces\n", pieces);
+        assert_true(pieces > 4);
+        newest_id(bed->dir, resumed);
+        assert_string_equal(whole, resumed);
+        fixture_remove_dir(bed->dir);
+        bed->dir = fixture_make_dir();
+    }
+}
+
+/* At every question of the last steps and of the validation at the end. */
+static void given_up_anywhere_gives_the_same_bits(void **state) {
+    struct bed *bed = *state;
+    struct witness all = {0};
+    char whole[HASH_TEXT], resumed[HASH_TEXT];
+    char *dir = fixture_make_dir();
+    struct err err = {0};
+    struct train_result result;
+    int in_validation = 0;
+    bed->config.epochs = 0.25;
+    must_train(bed, dir, &all);
+    newest_id(dir, whole);
+    fixture_remove_dir(dir);
+    print_message("%lld questions\n", (long long)all.questions);
+    assert_true(all.questions > 100);
+    for (int64_t at = 1; at <= all.questions; at += all.questions / 40) {
+        struct witness first = {.give_up_at = at}, second = {0};
+        assert_int_equal(train_in_bed(bed, bed->dir, 2, &first, &err, &result), ESP_ECANCELED);
+        assert_non_null(strstr(err.message, "was stopped at step"));
+        must_train(bed, bed->dir, &second);
+        in_validation += second.started_at == second.steps && second.n_metrics == 1;
+        newest_id(bed->dir, resumed);
+        assert_string_equal(whole, resumed);
+        fixture_remove_dir(bed->dir);
+        bed->dir = fixture_make_dir();
+    }
+    assert_true(in_validation > 3);
+}
+
 static void killed_and_resumed_gives_the_same_bits(void **state) {
     struct bed *bed = *state;
     char whole[HASH_TEXT], resumed[HASH_TEXT];
@@ -423,6 +491,8 @@ int main(void) {
         TRAIN_TEST(learns),
         TRAIN_TEST(a_seed_fixes_a_run),
         TRAIN_TEST(stopped_and_resumed_gives_the_same_bits),
+        TRAIN_TEST(given_up_inside_of_steps_gives_the_same_bits),
+        TRAIN_TEST(given_up_anywhere_gives_the_same_bits),
         TRAIN_TEST(killed_and_resumed_gives_the_same_bits),
         TRAIN_TEST(killed_at_random_moments_gives_the_same_bits),
         TRAIN_TEST(finished_training_is_not_repeated),

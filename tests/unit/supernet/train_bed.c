@@ -52,6 +52,10 @@ static void on_event(void *context, const struct train_event *event) {
     witness->steps = event->steps;
     witness->last = event->step;
     switch (event->kind) {
+    case TRAIN_MEASURING:
+        assert_int_equal(witness->starts, 0);
+        witness->measuring++;
+        break;
     case TRAIN_STARTED:
         witness->starts++;
         witness->started_at = event->step;
@@ -88,10 +92,15 @@ static bool at_boundary(void *context) {
     return witness->stop_at > 0 && at >= witness->stop_at;
 }
 
+static bool is_stopping(void *context) {
+    struct witness *witness = context;
+    return ++witness->questions >= witness->give_up_at && witness->give_up_at > 0;
+}
+
 int train_in_bed(const struct bed *bed, const char *dir, int threads, struct witness *witness,
                  struct err *err, struct train_result *result) {
     struct parallel *pool = NULL;
-    struct train_hooks hooks = {witness, on_event, at_boundary};
+    struct train_hooks hooks = {witness, on_event, at_boundary, is_stopping};
     struct train_options options = {.space = bed->space,
                                     .dataset = bed->dataset,
                                     .config = &bed->config,

@@ -21,8 +21,10 @@ int train_bed_teardown(void **state);
 #define TRAIN_TEST(name) cmocka_unit_test_setup_teardown(name, train_bed_setup, train_bed_teardown)
 
 struct witness {
-    int progress, checkpoints, failures, recoveries, starts;
+    int measuring, progress, checkpoints, failures, recoveries, starts;
     uint64_t stop_at;     /* asks to stop at the first boundary from this step on; 0: never */
+    int64_t give_up_at;   /* asks to stop at so many-th question inside of steps; 0: never */
+    int64_t questions;    /* so far */
     uint64_t kill_at;     /* SIGKILL to the own process at this step; 0: never */
     uint64_t steps, last; /* planned; of the last event */
     uint64_t started_at;
