@@ -124,7 +124,8 @@ void cli_put_text(cJSON *body, const char *key, const char *value); /* nothing f
  * prints it for people. */
 bool cli_print_plain(struct cli *cli, const cJSON *doc);
 
-/* Waits for the job with a progress bar on stderr (a line every 10 s when stderr is no terminal).
+/* Waits for the job with a progress bar on stderr (when stderr is no terminal: a
+ * line for each phase, for the first thing done in it, then every 10 s).
  * CLI_OK, CLI_JOB_FAILED, CLI_TIMEOUT, CLI_INTERRUPTED (the job goes on). */
 int cli_wait(struct cli *cli, const char *job_id);
 /* For answers {"X": …, "job": …} of what starts a job: prints the resource (member name), waits

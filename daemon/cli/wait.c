@@ -20,6 +20,7 @@ struct view {
     bool terminal;
     int64_t last_line_us;
     char phase[64];
+    bool moved; /* in this phase something was done already */
 };
 
 static void print_duration(double seconds) {
@@ -64,8 +65,11 @@ static void show(struct view *view, const cJSON *job, bool final) {
     int64_t now = clock_wall_us();
     const char *phase = cli_text(job, "progress.phase");
     bool new_phase = strncmp(view->phase, phase, sizeof(view->phase) - 1) != 0;
+    bool moves = cli_number(job, "progress.done") > 0;
+    bool first = moves && (new_phase || !view->moved);
 
-    if (!view->terminal && !final && !new_phase && now - view->last_line_us < QUIET_US)
+    view->moved = moves && (view->moved || first);
+    if (!view->terminal && !final && !new_phase && !first && now - view->last_line_us < QUIET_US)
         return;
     snprintf(view->phase, sizeof(view->phase), "%s", phase);
     view->last_line_us = now;

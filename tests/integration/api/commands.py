@@ -1,10 +1,12 @@
 """What the command line client asks for, and what it prints of the answers."""
 import json
+import os
 import pathlib
 import random
 import re
 import subprocess
 import tempfile
+import time
 
 import bed
 import data
@@ -176,6 +178,23 @@ def empty_front():
     done = stack.cli_run("search", "front", "barren", "--best", "--get", "arch")
     equal((done.returncode, done.stdout), (3, ""), "exit code and output")
     check("no point" in done.stderr and "barren" in done.stderr, "the sentence", done.stderr)
+
+
+@test("a training tells its first steps at once", 90)
+def first_progress():
+    bed.supernet()
+    stack = bed.daemon()
+    command = [str(CLI), "supernet", "train", "told", "--space", "tiny", "--dataset", "bars", "--time", "8s", "--wait"]
+    begun, lines = time.monotonic(), []
+    with subprocess.Popen(command, env={**os.environ, "ESPALIER_URL": stack.url}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+        for line in running.stderr:
+            lines.append((time.monotonic() - begun, line))
+    whole = time.monotonic() - begun
+    equal(running.returncode, 0, "exit code")
+    steps = [at for at, line in lines if "images/s" in line]
+    check(steps and steps[0] < whole / 2, "the first line with steps", whole, lines)
+    check(lines[0][0] < 1.5, "a line at once", lines)
+    check(len(lines) < 9, "no more than the usual pace", lines)
 
 
 @test("a search's hypervolume is shown beside that of its baseline, the final front's apart", 150)
