@@ -119,7 +119,7 @@ PROGRAMS = [(CLI,), (DAEMON,), (WORKER,)]
 def help_texts():
     """Words -> what they print with --help: all programs, nouns and commands."""
     overview = subprocess.run([CLI, "--help"], capture_output=True, text=True, timeout=10, check=True).stdout
-    commands = [re.match(r"  ([a-z]+)(?: ([a-z]+)\b)?", line) for line in overview.splitlines() if line.startswith("  ")]
+    commands = [match for line in overview.splitlines() if (match := re.match(r"  ([a-z]+)(?: ([a-z]+)\b)?", line))]
     words = {(CLI, match.group(1)) for match in commands} | {(CLI, *filter(None, match.groups())) for match in commands} | set(PROGRAMS)
     check(len(words) > 55, "commands", sorted(map(str, words)))
     return {row: subprocess.run([*row, "--help"], capture_output=True, text=True, timeout=10, check=True).stdout for row in sorted(words, key=str)}
