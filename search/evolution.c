@@ -1,0 +1,155 @@
+/* The evolution of once-for-all (Cai et al. 2020): the best quarter of the population are parents; half
+ * of the children are mutants of one, half uniform crossings of two; parents stay until better ones are
+ * there. Meant for one objective under limits.
+ *
+ * Deviations: a child that breaks a limit is told of as any other and ranked behind (Deb 2000) in place of
+ * drawing until none does, which may never end; no arch is asked twice; several objectives are ranked by
+ * dominance, then by crowding; founders lean from the smallest to the largest subnet. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "search/pareto.h"
+#include "search/told.h"
+#include "search/variation.h"
+
+enum { TRIES = 48, PARENTS_SHARE = 4 /* of the population: a quarter */ };
+
+static int evolution_create(const struct strategy_config *config, struct err *err,
+                            void **ret_state) {
+    return told_create(config, config->population + STRATEGY_ASK_MAX, err, ret_state);
+}
+
+/* What an outcome is sorted by: first rank, then, the other way, distance. */
+struct standing {
+    int rank, index;
+    double distance;
+};
+
+static int compare(const void *a, const void *b) {
+    const struct standing *p = a, *q = b;
+    if (p->rank != q->rank)
+        return p->rank < q->rank ? -1 : 1;
+    if (p->distance != q->distance)
+        return p->distance > q->distance ? -1 : 1;
+    return p->index < q->index ? -1 : p->index > q->index;
+}
+
+static int crowd(const double *costs, int m, int n, int ranks, const int *rank, int *members,
+                 double *distances, struct standing *standings) {
+    for (int r = 0; r < ranks; r++) {
+        int count = 0;
+        for (int i = 0; i < n; i++)
+            if (rank[i] == r)
+                members[count++] = i;
+        int code = pareto_crowding(costs, m, members, count, distances);
+        if (code < 0)
+            return code;
+        for (int i = 0; i < count; i++)
+            standings[members[i]].distance = distances[i];
+    }
+    return 0;
+}
+
+static int stand(const struct told *search, struct standing *standings) {
+    int n = search->n, m = search->config.n_objectives;
+    double *costs = mem_array((size_t)n * (size_t)(m + 2), sizeof *costs);
+    int *rank = mem_array(2 * (size_t)n, sizeof *rank);
+    int code = costs && rank ? 0 : ESP_ENOMEM;
+    if (code == 0) {
+        double *violations = costs + (size_t)n * (size_t)m, *distances = violations + n;
+        for (int i = 0; i < n; i++) {
+            memcpy(costs + (size_t)i * (size_t)m, search->outcomes[i].costs,
+                   (size_t)m * sizeof *costs);
+            violations[i] = search->outcomes[i].violation;
+        }
+        int ranks = code = pareto_rank(costs, violations, n, m, rank);
+        for (int i = 0; code >= 0 && i < n; i++)
+            standings[i] = (struct standing){.rank = rank[i], .index = i};
+        if (code >= 0 && m > 1)
+            code = crowd(costs, m, n, ranks, rank, rank + n, distances, standings);
+    }
+    free(costs);
+    free(rank);
+    return code < 0 ? code : 0;
+}
+
+/* Puts the best in front; keeps a population of them. */
+static int survive(struct told *search) {
+    size_t n = (size_t)search->n;
+    struct standing *standings = mem_array(n + 1, sizeof *standings);
+    struct outcome *sorted = mem_array(n + 1, sizeof *sorted);
+    int code = standings && sorted ? stand(search, standings) : ESP_ENOMEM;
+    if (code == 0) {
+        qsort(standings, n, sizeof *standings, compare);
+        for (size_t i = 0; i < n; i++)
+            sorted[i] = search->outcomes[standings[i].index];
+        if (search->n > search->config.population)
+            search->n = search->config.population;
+        memcpy(search->outcomes, sorted, (size_t)search->n * sizeof *sorted);
+    }
+    free(standings);
+    free(sorted);
+    return code;
+}
+
+static int evolution_tell(void *state, const struct outcome *outcomes, int n, struct err *err) {
+    struct told *search = state;
+    int code = told_tell(state, outcomes, n, err);
+    if (code < 0 || search->n == 0)
+        return code;
+    code = survive(search);
+    return code < 0 ? err_set(err, code, NULL, "no memory for a strategy") : 0;
+}
+
+static const struct arch *parent(const struct told *search, struct rng *rng) {
+    int parents = search->config.population / PARENTS_SHARE;
+    parents = parents < search->n ? parents : search->n;
+    return &search->outcomes[rng_below(rng, (uint32_t)(parents > 1 ? parents : 1))].arch;
+}
+
+static int ask_child(struct told *search, struct err *err, struct arch *ret_arch) {
+    const struct strategy_config *config = &search->config;
+    bool mutant = search->asked % 2 == 0;
+    int added = 0;
+    for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
+        struct rng rng = told_rng(search, attempt);
+        const struct arch *a = parent(search, &rng), *b = parent(search, &rng);
+        if (mutant || attempt >= TRIES / 2) {
+            *ret_arch = *a;
+            vary_mutate(config->space, &rng, config->mutation, ret_arch);
+        } else {
+            vary_cross(config->space, &rng, 1, a, b, ret_arch);
+        }
+        arch_canonicalise(config->space, ret_arch);
+        added = told_ask(search, ret_arch, err);
+    }
+    return added;
+}
+
+static int evolution_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
+    struct told *search = state;
+    int made = 0;
+    for (; made < n; made++) {
+        bool founder = search->asked < search->config.population || search->n == 0;
+        int added = founder ? 0 : ask_child(search, err, &ret_archs[made]);
+        if (added == 0)
+            added = told_ask_blind(search, founder, err, &ret_archs[made]);
+        if (added < 0)
+            return added;
+        if (added == 0)
+            break;
+    }
+    return made;
+}
+
+const struct strategy_type strategy_evolution = {
+    .name = "evolution",
+    .help = "once-for-all's evolution: mutants and crossings of the best quarter",
+    .create = evolution_create,
+    .destroy = told_destroy,
+    .ask = evolution_ask,
+    .tell = evolution_tell,
+    .save = told_save,
+    .load = told_load,
+};
