@@ -1,10 +1,11 @@
-/* The evolution of once-for-all (Cai et al. 2020): the best quarter of the population are parents; half
- * of the children are mutants of one, half uniform crossings of two; parents stay until better ones are
- * there. Meant for one objective under limits.
+/* The evolution of once-for-all (Cai et al. 2020): the best quarter of the population are parents;
+ * half of the children are mutants of one, half uniform crossings of two; parents stay until better
+ * ones are there. Meant for one objective under limits.
  *
- * Deviations: a child that breaks a limit is told of as any other and ranked behind (Deb 2000) in place of
- * drawing until none does, which may never end; no arch is asked twice; several objectives are ranked by
- * dominance, then by crowding; founders lean from the smallest to the largest subnet. */
+ * Deviations: a child that breaks a limit is told of as any other and ranked behind (Deb 2000) in
+ * place of drawing until none does, which may never end; no arch is asked twice; several objectives
+ * are ranked by dominance, then by crowding; founders lean from the smallest to the largest subnet.
+ */
 #include <stdlib.h>
 #include <string.h>
 

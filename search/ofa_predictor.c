@@ -1,0 +1,238 @@
+#include "search/ofa_predictor.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+enum {
+    INPUTS = OFA_PREDICTOR_INPUTS,
+    H = OFA_PREDICTOR_HIDDEN,
+    LAYERS = OFA_PREDICTOR_LAYERS,
+    STAGES = 5,
+    BLOCKS = 20, /* four of each stage */
+    CHOICES = 3,
+    LANES = 16,
+    BATCH = 8, /* archs at a time: their sums of 16 outputs stay in registers */
+    ACTIVE_MAX = 2 * BLOCKS + 1
+};
+static const int kernels[CHOICES] = {3, 5, 7};
+static const double ratios[CHOICES] = {3, 4, 6};
+
+/* One function compiled for several processors, chosen when the program is loaded. */
+#ifdef __x86_64__
+#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define CLONES
+#endif
+
+typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
+
+struct ofa_predictor {
+    const struct space *space;
+    int stages[STAGES];      /* of the space */
+    float *first;            /* [INPUTS, H] */
+    float *middle[2];        /* [H, H], inputs before outputs */
+    float *last;             /* [H] */
+    float *bias[LAYERS - 1]; /* [H] */
+    float last_bias;
+};
+
+/* --- which input a choice is --- */
+
+static int kernel_place(int kernel) {
+    for (int i = 0; i < CHOICES; i++)
+        if (kernels[i] == kernel)
+            return i;
+    return -1;
+}
+
+static int ratio_place(double ratio) {
+    for (int i = 0; i < CHOICES; i++)
+        if (ratios[i] == ratio)
+            return i;
+    return -1;
+}
+
+static int resolution_place(int resolution) {
+    int step = (resolution - 112) / 16;
+    bool known = resolution >= 112 && resolution % 16 == 0 && step < OFA_PREDICTOR_RESOLUTIONS;
+    return known ? step : -1;
+}
+
+static bool stage_fits(const struct space_stage *stage) {
+    if (stage->block != BLOCK_INVERTED_RESIDUAL || stage->max_depth > BLOCKS / STAGES ||
+        stage->channels.n != 1)
+        return false;
+    for (int i = 0; i < stage->kernel_sizes.n; i++)
+        if (kernel_place(stage->kernel_sizes.value[i]) < 0)
+            return false;
+    for (int i = 0; i < stage->n_expand_ratios; i++)
+        if (ratio_place(stage->expand_ratios[i]) < 0)
+            return false;
+    return true;
+}
+
+static bool stage_is_fixed(const struct space_stage *stage) {
+    return stage->depths.n == 1 && stage->kernel_sizes.n == 1 && stage->n_expand_ratios == 1 &&
+           stage->channels.n == 1;
+}
+
+static int find_stages(const struct space *space, struct err *err, int ret_stages[STAGES]) {
+    int n = 0;
+    for (int s = 0; s < space->n_stages; s++) {
+        if (stage_fits(&space->stages[s]) && n < STAGES)
+            ret_stages[n++] = s;
+        else if (!stage_is_fixed(&space->stages[s]))
+            n = STAGES + 1;
+    }
+    for (int i = 0; i < space->n_resolutions; i++)
+        if (resolution_place(space->resolutions[i]) < 0)
+            return err_set(err, ESP_EMISMATCH, NULL,
+                           "the accuracy predictor knows resolutions 112, 128, … 224, not %d",
+                           space->resolutions[i]);
+    return n == STAGES ? 0
+                       : err_set(err, ESP_EMISMATCH, NULL,
+                                 "the accuracy predictor is of once-for-all's MobileNetV3 space, "
+                                 "which \"%s\" is not",
+                                 space->name);
+}
+
+/* The inputs that are one. */
+static int active_inputs(const struct ofa_predictor *p, const struct arch *arch,
+                         int ret[ACTIVE_MAX]) {
+    const struct space *space = p->space;
+    int n = 0;
+    for (int s = 0; s < STAGES; s++) {
+        const struct space_stage *stage = &space->stages[p->stages[s]];
+        int depth = stage->depths.value[arch->depth[p->stages[s]]];
+        for (int d = 0; d < depth; d++) {
+            int block = stage->first_block + d, place = BLOCKS / STAGES * s + d;
+            ret[n++] =
+                CHOICES * place + kernel_place(stage->kernel_sizes.value[arch->kernel[block]]);
+            ret[n++] =
+                CHOICES * (BLOCKS + place) + ratio_place(stage->expand_ratios[arch->expand[block]]);
+        }
+    }
+    ret[n++] = 2 * CHOICES * BLOCKS + resolution_place(space->resolutions[arch->resolution]);
+    return n;
+}
+
+/* --- making --- */
+
+static float *transposed(const float *weight, int outputs, int inputs) {
+    float *out = mem_aligned((size_t)outputs * (size_t)inputs, sizeof *out);
+    for (int o = 0; out && o < outputs; o++)
+        for (int i = 0; i < inputs; i++)
+            out[i * outputs + o] = weight[o * inputs + i];
+    return out;
+}
+
+static bool all_finite(const float *x, int n) {
+    for (int i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return false;
+    return true;
+}
+
+static int check_weights(const struct ofa_predictor_weights *weights, struct err *err) {
+    static const int inputs[LAYERS] = {INPUTS, H, H, H}, outputs[LAYERS] = {H, H, H, 1};
+    for (int l = 0; l < LAYERS; l++)
+        if (!all_finite(weights->weight[l], inputs[l] * outputs[l]) ||
+            !all_finite(weights->bias[l], outputs[l]))
+            return err_set(err, ESP_EINVAL, NULL,
+                           "the accuracy predictor has a weight that is not finite");
+    return 0;
+}
+
+int ofa_predictor_create(const struct space *space, const struct ofa_predictor_weights *weights,
+                         struct err *err, struct ofa_predictor **ret_predictor) {
+    int stages[STAGES];
+    int code = find_stages(space, err, stages);
+    if (code == 0)
+        code = check_weights(weights, err);
+    if (code < 0)
+        return code;
+    struct ofa_predictor *p = mem_array(1, sizeof *p);
+    bool whole = p != NULL;
+    if (p) {
+        p->space = space;
+        memcpy(p->stages, stages, sizeof stages);
+        p->last_bias = weights->bias[LAYERS - 1][0];
+        whole = (p->first = transposed(weights->weight[0], H, INPUTS)) &&
+                (p->last = transposed(weights->weight[LAYERS - 1], 1, H));
+        for (int l = 0; l < 2; l++)
+            whole = whole && (p->middle[l] = transposed(weights->weight[l + 1], H, H));
+        for (int l = 0; l < LAYERS - 1; l++)
+            whole = whole && (p->bias[l] = transposed(weights->bias[l], H, 1));
+    }
+    if (!whole) {
+        ofa_predictor_destroy(p);
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for an accuracy predictor");
+    }
+    *ret_predictor = p;
+    return 0;
+}
+
+void ofa_predictor_destroy(struct ofa_predictor *p) {
+    if (!p)
+        return;
+    free(p->first);
+    free(p->last);
+    for (int l = 0; l < 2; l++)
+        free(p->middle[l]);
+    for (int l = 0; l < LAYERS - 1; l++)
+        free(p->bias[l]);
+    free(p);
+}
+
+/* --- running --- */
+
+static void first_layer(const struct ofa_predictor *p, const struct arch *arch, float y[H]) {
+    int active[ACTIVE_MAX], n = active_inputs(p, arch, active);
+    memcpy(y, p->bias[0], H * sizeof *y);
+    for (int i = 0; i < n; i++)
+        for (int o = 0; o < H; o++)
+            y[o] += p->first[active[i] * H + o];
+    for (int o = 0; o < H; o++)
+        y[o] = y[o] > 0 ? y[o] : 0;
+}
+
+/* y = relu(weight' x + bias) of BATCH rows. */
+CLONES static void layer(const float *weight, const float *bias, const float x[BATCH][H],
+                         float y[BATCH][H]) {
+    for (int o = 0; o < H; o += LANES) {
+        lanes sums[BATCH];
+        for (int b = 0; b < BATCH; b++)
+            memcpy(&sums[b], bias + o, sizeof sums[b]);
+        for (int i = 0; i < H; i++) {
+            lanes w;
+            memcpy(&w, weight + i * H + o, sizeof w);
+            for (int b = 0; b < BATCH; b++)
+                sums[b] += w * x[b][i];
+        }
+        for (int b = 0; b < BATCH; b++)
+            for (int k = 0; k < LANES; k++)
+                y[b][o + k] = sums[b][k] > 0 ? sums[b][k] : 0;
+    }
+}
+
+void ofa_predictor_run(const struct ofa_predictor *p, const struct arch *const *archs, int n,
+                       double *ret_top1) {
+    float x[BATCH][H], y[BATCH][H];
+    memset(x, 0, sizeof x);
+    for (int begin = 0; begin < n; begin += BATCH) {
+        int count = n - begin < BATCH ? n - begin : BATCH;
+        for (int b = 0; b < count; b++)
+            first_layer(p, archs[begin + b], x[b]);
+        layer(p->middle[0], p->bias[1], x, y);
+        layer(p->middle[1], p->bias[2], y, x);
+        for (int b = 0; b < count; b++) {
+            double top1 = p->last_bias;
+            for (int i = 0; i < H; i++)
+                top1 += p->last[i] * x[b][i];
+            ret_top1[begin + b] = top1;
+        }
+    }
+}

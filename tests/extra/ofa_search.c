@@ -1,0 +1,221 @@
+/* The best network within a latency limit by once-for-all's own accuracy predictor and latency
+ * tables of the Note 10: ofa_search PREDICTOR.pth LIMIT_MS TABLE.yaml…  Each strategy with ten
+ * seeds: the predicted top-1 after 600 evaluations and at the end, and the seconds on one core. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/stats.h"
+#include "latency/ofa_table.h"
+#include "latency/predictor.h"
+#include "search/loop.h"
+#include "search/ofa_predictor.h"
+#include "supernet/tensor_file.h"
+
+enum { TABLES_MAX = 8, SEEDS = 10, POPULATION = 50, EARLY = 600, BUDGET = 50100, RANDOM = 50000 };
+
+struct device {
+    struct space *space; /* with the tables' resolutions */
+    struct latency_predictor *latency[TABLES_MAX];
+    struct ofa_predictor *accuracy;
+};
+
+static void die(const struct err *err) {
+    fprintf(stderr, "ofa_search: %s\n", err->message);
+    exit(1);
+}
+
+/* The space with some of its resolutions. */
+static struct space *space_with(const int *resolutions, int n) {
+    struct err err = {0};
+    struct space *space;
+    cJSON *doc = cJSON_Parse(space_builtin_text("ofa_mbv3_w12"));
+    cJSON_ReplaceItemInObject(doc, "resolutions", cJSON_CreateIntArray(resolutions, n));
+    char *text = cJSON_PrintUnformatted(doc);
+    if (space_parse(text, strlen(text), &err, &space) < 0)
+        die(&err);
+    free(text);
+    cJSON_Delete(doc);
+    return space;
+}
+
+static void read_tables(struct device *device, char **paths, int n) {
+    struct err err = {0};
+    struct latency_table *tables[TABLES_MAX];
+    struct space *whole;
+    int resolutions[TABLES_MAX];
+    if (space_builtin("ofa_mbv3_w12", &err, &whole) < 0)
+        die(&err);
+    for (int i = 0; i < n; i++) {
+        struct ofa_table_report report;
+        if (ofa_table_read(paths[i], whole, &err, &report, &tables[i]) < 0)
+            die(&err);
+        resolutions[i] = report.resolution;
+        if (i > 0 && resolutions[i] <= resolutions[i - 1]) {
+            err_set(&err, ESP_EINVAL, NULL, "tables must come in rising order of resolution");
+            die(&err);
+        }
+    }
+    space_destroy(whole);
+    device->space = space_with(resolutions, n);
+    for (int i = 0; i < n; i++)
+        if (latency_predictor_create(device->space, tables[i], &calibration_none, &err,
+                                     &device->latency[i]) < 0)
+            die(&err);
+}
+
+static float *read_tensor(const struct tensor_file *file, const char *name, int64_t count) {
+    struct err err = {0};
+    for (int i = 0; i < file->n; i++)
+        if (strcmp(file->tensors[i].name, name) == 0 && file->tensors[i].count == count) {
+            float *values = mem_array((size_t)count, sizeof *values);
+            foreign_tensor_read(&file->tensors[i], values);
+            return values;
+        }
+    err_set(&err, ESP_ENOTFOUND, NULL, "no tensor %s of %lld numbers", name, (long long)count);
+    die(&err);
+    return NULL;
+}
+
+static void read_predictor(struct device *device, const char *path) {
+    enum { IN = OFA_PREDICTOR_INPUTS, H = OFA_PREDICTOR_HIDDEN };
+    static const struct {
+        const char *weight, *bias;
+        int64_t outputs, inputs;
+    } layers[OFA_PREDICTOR_LAYERS] = {{"0.weight", "0.bias", H, IN},
+                                      {"2.weight", "2.bias", H, H},
+                                      {"4.weight", "4.bias", H, H},
+                                      {"6.weight", "6.bias", 1, H}};
+    struct err err = {0};
+    struct tensor_file *file;
+    struct ofa_predictor_weights weights;
+    if (tensor_file_open(path, &err, &file) < 0)
+        die(&err);
+    for (int l = 0; l < OFA_PREDICTOR_LAYERS; l++) {
+        weights.weight[l] =
+            read_tensor(file, layers[l].weight, layers[l].outputs * layers[l].inputs);
+        weights.bias[l] = read_tensor(file, layers[l].bias, layers[l].outputs);
+    }
+    tensor_file_close(file);
+    if (ofa_predictor_create(device->space, &weights, &err, &device->accuracy) < 0)
+        die(&err);
+}
+
+static int evaluate(void *context, struct evaluation *evaluations, int n, struct err *err) {
+    const struct device *device = context;
+    static const struct arch *archs[BUDGET];
+    static double top1[BUDGET];
+    for (int i = 0; i < n; i++)
+        archs[i] = evaluations[i].arch;
+    ofa_predictor_run(device->accuracy, archs, n, top1);
+    for (int i = 0; i < n; i++) {
+        struct latency_prediction latency;
+        int code =
+            latency_predictor_run(device->latency[archs[i]->resolution], archs[i], err, &latency);
+        if (code < 0)
+            return code;
+        evaluations[i].values[0] = (struct metric){top1[i], top1[i], top1[i], METRIC_PREDICTED};
+        evaluations[i].values[1] =
+            (struct metric){latency.us, latency.us, latency.us, METRIC_PREDICTED};
+        evaluations[i].state = EVALUATION_DONE;
+    }
+    return 0;
+}
+
+static double best_of(struct search_loop *loop) {
+    struct err err = {0};
+    struct archive *archive = search_loop_archive(loop);
+    const int *front;
+    int n;
+    if (archive_front(archive, &front, &n) < 0)
+        die(&err);
+    return n > 0 ? -archive_costs(archive, front[0])[0] : NAN;
+}
+
+static double run(struct device *device, double limit_ms, const char *strategy, int64_t budget,
+                  uint64_t seed, double *ret_early, double *ret_seconds) {
+    static const char *const keys[] = {"top1", "latency_us:note10"};
+    const struct evaluator evaluator = {
+        .n_metrics = 2, .keys = keys, .cheap = true, .context = device, .submit = evaluate};
+    const struct goals goals = {.n_metrics = 2,
+                                .keys = {"top1", "latency_us:note10"},
+                                .n_objectives = 1,
+                                .objectives = {{0, true}},
+                                .n_constraints = 1,
+                                .constraints = {{1, true, 1000 * limit_ms}}};
+    struct search_loop_config config = {.space = device->space,
+                                        .goals = &goals,
+                                        .evaluators = &evaluator,
+                                        .n_evaluators = 1,
+                                        .strategy = strategy,
+                                        .strategy_config =
+                                            strategy_config_default(device->space, 1, seed),
+                                        .budget = budget,
+                                        .batch = POPULATION,
+                                        .reference = {0}};
+    struct err err = {0};
+    struct search_loop *loop;
+    struct generation generation;
+    config.strategy_config.population = POPULATION;
+    int64_t began = clock_mono_ns();
+    int more = search_loop_create(&config, &err, &loop);
+    while (more >= 0 && (more = search_loop_step(loop, &err, &generation)) > 0)
+        if (search_loop_evaluations(loop) == EARLY)
+            *ret_early = best_of(loop);
+    if (more < 0)
+        die(&err);
+    *ret_seconds = (double)(clock_mono_ns() - began) / 1e9;
+    double best = best_of(loop);
+    search_loop_destroy(loop);
+    return best;
+}
+
+static void compare(struct device *device, double limit_ms, const char *strategy, int64_t budget) {
+    double early[SEEDS], best[SEEDS], seconds[SEEDS];
+    for (int s = 0; s < SEEDS; s++)
+        best[s] = run(device, limit_ms, strategy, budget, (uint64_t)s + 1, &early[s], &seconds[s]);
+    printf("%-12s within %g ms: after %d evaluations %.2f to %.2f %%; after %lld %.2f to %.2f %%, "
+           "median %.2f; %.2f s\n",
+           strategy, limit_ms, EARLY, 100 * stats_quantile(early, SEEDS, 0),
+           100 * stats_quantile(early, SEEDS, 1), (long long)budget,
+           100 * stats_quantile(best, SEEDS, 0), 100 * stats_quantile(best, SEEDS, 1),
+           100 * stats_median(best, SEEDS), stats_median(seconds, SEEDS));
+    fflush(stdout);
+}
+
+static void print_sums(const struct device *device) {
+    for (int r = 0; r < device->space->n_resolutions; r++) {
+        struct err err = {0};
+        struct latency_prediction least, most;
+        struct arch min, max;
+        arch_min(device->space, &min);
+        arch_max(device->space, &max);
+        min.resolution = max.resolution = (uint8_t)r;
+        if (latency_predictor_run(device->latency[r], &min, &err, &least) < 0 ||
+            latency_predictor_run(device->latency[r], &max, &err, &most) < 0)
+            die(&err);
+        printf("%d pixels: smallest %.2f ms, largest %.2f ms\n", device->space->resolutions[r],
+               least.us / 1000, most.us / 1000);
+    }
+}
+
+int main(int argc, char **argv) {
+    struct device device = {0};
+    if (argc < 4 || argc - 3 > TABLES_MAX) {
+        fprintf(stderr, "usage: ofa_search PREDICTOR.pth LIMIT_MS TABLE.yaml...\n");
+        return 2;
+    }
+    read_tables(&device, argv + 3, argc - 3);
+    read_predictor(&device, argv[1]);
+    print_sums(&device);
+    double limit_ms = strtod(argv[2], NULL);
+    compare(&device, limit_ms, "evolution", BUDGET);
+    compare(&device, limit_ms, "nsga2", BUDGET);
+    compare(&device, limit_ms, "aging", BUDGET);
+    compare(&device, limit_ms, "random", RANDOM);
+    compare(&device, limit_ms, "linas", EARLY);
+    return 0;
+}
