@@ -216,6 +216,5 @@ int main(int argc, char **argv) {
     compare(&device, limit_ms, "nsga2", BUDGET);
     compare(&device, limit_ms, "aging", BUDGET);
     compare(&device, limit_ms, "random", RANDOM);
-    compare(&device, limit_ms, "linas", EARLY);
     return 0;
 }
