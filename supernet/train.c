@@ -563,6 +563,12 @@ static void fill_result(const struct trainer *trainer, int64_t called_ns,
     memcpy(result->checkpoint, trainer->checkpoint, sizeof result->checkpoint);
 }
 
+/* What was left to the plan. */
+static void fill_in(struct trainer *trainer) {
+    trainer->effective.augment.pad = trainer->plan.pad;
+    trainer->effective.label_share = trainer->plan.label_share;
+}
+
 static int run(struct trainer *trainer, struct err *err) {
     const struct train_options *options = &trainer->options;
     struct arch alone;
@@ -573,7 +579,7 @@ static int run(struct trainer *trainer, struct err *err) {
     if (rc == 0)
         rc = resume_in_turn(trainer, err);
     if (rc == 0)
-        trainer->effective.augment.pad = trainer->plan.pad;
+        fill_in(trainer);
     if (rc == 0)
         rc = train_parts_init(&trainer->parts, options, trainer->supernet,
                               train_seed(&trainer->config, &trainer->plan), err);
@@ -602,6 +608,8 @@ int train_run(const struct train_options *options, struct err *err,
         trainer.options.comm = &comm_alone;
     if (trainer.effective.augment.pad == TRAIN_PAD_AUTO)
         trainer.effective.augment.pad = 0; /* until there is a plan: any does to calibrate */
+    if (trainer.effective.label_share == TRAIN_LABEL_SHARE_AUTO)
+        trainer.effective.label_share = 0;
     snprintf(trainer.store.dir, sizeof trainer.store.dir, "%s", options->checkpoint_dir);
     if (!(trainer.history = cJSON_CreateArray()))
         return no_memory(err);

@@ -15,6 +15,7 @@ const struct train_config train_config_default = {
     .dropout = 0.1,
     .clip_norm = 5.0,
     .temperature = 1,
+    .label_share = TRAIN_LABEL_SHARE_AUTO,
     .random_subnets = 2,
     .seed = 1,
     .augment = {.pad = TRAIN_PAD_AUTO, .flip = true, .cutout = 0},
@@ -42,6 +43,7 @@ static const char *const fields[] = {"regime",
                                      "clip_value",
                                      "distillation",
                                      "temperature",
+                                     "label_share",
                                      "ema_decay",
                                      "random_subnets",
                                      "seed",
@@ -172,6 +174,7 @@ static int parse_numbers(const cJSON *object, const char *at, struct err *err,
         {"clip_norm", 0, 1e6, &config->clip_norm},
         {"clip_value", 0, 1e6, &config->clip_value},
         {"temperature", 0.1, 100, &config->temperature},
+        {"label_share", 0, 1, &config->label_share},
         {"ema_decay", 0, 0.99999, &config->ema_decay},
         {"checkpoint_interval_s", 1, 86400, &config->checkpoint_interval_s}};
     const struct int_field ints[] = {
@@ -306,6 +309,8 @@ cJSON *train_config_print(const struct train_config *config) {
         cJSON_AddStringToObject(object, "distillation", distillation_names[config->distillation]);
     if (config->arch[0])
         whole = whole && cJSON_AddStringToObject(object, "arch", config->arch);
+    if (config->label_share != TRAIN_LABEL_SHARE_AUTO)
+        whole = whole && cJSON_AddNumberToObject(object, "label_share", config->label_share);
     if (config->drop_connect > 0) /* a configuration of an older checkpoint reads the same */
         whole = whole && cJSON_AddNumberToObject(object, "drop_connect", config->drop_connect);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

@@ -7,7 +7,7 @@
 #include "supernet/regime.h"
 #include <cjson/cJSON.h>
 
-enum { TRAIN_PAD_AUTO = -1 };
+enum { TRAIN_PAD_AUTO = -1, TRAIN_LABEL_SHARE_AUTO = -1 };
 
 struct train_config {
     enum regime regime;
@@ -27,6 +27,9 @@ struct train_config {
     enum distillation distillation;
     double temperature; /* of both sides; the gradient is multiplied by its square */
     double ema_decay;   /* of a moving average of the weights, which is what is scored; 0: none */
+    double label_share; /* of the loss of what learns from the largest in a sandwich: on labels, the
+                           rest on what the largest says; TRAIN_LABEL_SHARE_AUTO: by the length of
+                           the round */
     int random_subnets; /* beside the largest and the smallest in every step */
     uint64_t seed;
     struct augment_options augment; /* pad TRAIN_PAD_AUTO: by the length of the round */

@@ -43,6 +43,7 @@ static struct train_step_settings step_settings(const struct train_parts *parts,
         .label_smoothing = (float)config->label_smoothing,
         .dropout = (float)config->dropout,
         .drop_connect = (float)config->drop_connect,
+        .label_share = (float)config->label_share,
         .soft = {config->distillation, temperature, temperature * temperature},
         .alone = parts->has_alone ? &parts->alone : NULL,
         .seed = seed};

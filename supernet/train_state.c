@@ -15,7 +15,8 @@ enum {
     PAD_LONG = 2,
     EPOCHS_LONG = 20
 };
-static const double budget_margin = 0.99; /* for what is not counted: start and end */
+static const double label_share_short = 0.5; /* while the largest knows little (decision 37) */
+static const double budget_margin = 0.99;    /* for what is not counted: start and end */
 
 static uint64_t at_least_one(double count) {
     return count < 1 ? 1 : count > (double)STEPS_MAX ? (uint64_t)STEPS_MAX : (uint64_t)count;
@@ -60,9 +61,13 @@ void train_plan_make(const struct train_config *config, const struct train_pace 
         length = fit_budget(config, pace, plan);
     set_intervals(config, pace, length, plan);
     plan->steps = plan->first + length;
+    bool is_short = length < EPOCHS_LONG * steps_per_epoch;
     plan->pad = config->augment.pad;
     if (plan->pad == TRAIN_PAD_AUTO)
-        plan->pad = length < EPOCHS_LONG * steps_per_epoch ? PAD_SHORT : PAD_LONG;
+        plan->pad = is_short ? PAD_SHORT : PAD_LONG;
+    plan->label_share = config->label_share;
+    if (plan->label_share == TRAIN_LABEL_SHARE_AUTO)
+        plan->label_share = is_short ? label_share_short : 0;
 }
 
 int train_plan_phases(const struct space *space, const struct train_config *config, struct err *err,
@@ -175,6 +180,7 @@ static cJSON *print_plan(const struct train_config *config, const struct train_p
     cJSON_AddNumberToObject(object, "validate_steps", (double)plan->validate_steps);
     cJSON_AddNumberToObject(object, "checkpoint_steps", (double)plan->checkpoint_steps);
     cJSON_AddNumberToObject(object, "pad", plan->pad);
+    cJSON_AddNumberToObject(object, "label_share", plan->label_share);
     if (plan->inherited[0])
         cJSON_AddStringToObject(object, "inherited", plan->inherited);
     if (cJSON_AddNumberToObject(object, "epochs_before", plan->epochs_before) &&
@@ -299,6 +305,8 @@ static int parse_plan(const cJSON *object, const char *at, struct err *err,
         rc = json_int(object, at, "round", 0, 500, err, &round);
     if (rc == 0)
         rc = json_int(object, at, "pad", 0, AUGMENT_PAD_MAX, err, &pad);
+    if (rc == 0) /* checkpoints of before there was one have none: 0 */
+        rc = json_real_opt(object, at, "label_share", 0, 1, err, &plan->label_share);
     if (rc == 0)
         rc = json_real(object, at, "epochs_before", 0, 1e9, err, &plan->epochs_before);
     if (rc == 0)

@@ -14,6 +14,7 @@ struct train_plan {
     uint64_t checkpoint_steps;
     double epochs_before;      /* passed in earlier rounds */
     int pad;                   /* of the augmentation */
+    double label_share;        /* of what learns from the largest in a sandwich */
     char inherited[HASH_TEXT]; /* id of the checkpoint whose weights it began with; "": none */
     int n_phases;              /* at least 1 */
     struct train_phase {

@@ -146,6 +146,15 @@ static int train_on_labels(struct work *work, const struct arch *arch, struct er
 
 /* --- sandwich --- */
 
+/* Of the teacher's and the labels' gradients, into the former. */
+static void mix_gradients(const struct work *work) {
+    struct train_step *step = work->step;
+    size_t count = (size_t)work->shard.n * (size_t)step->space->n_classes;
+    float labels = step->settings.label_share, teacher = 1 - labels;
+    for (size_t i = 0; labels > 0 && i < count; i++)
+        step->d_soft[i] = teacher * step->d_soft[i] + labels * step->d_logits[i];
+}
+
 static int train_student(struct work *work, const struct arch *arch, double weight,
                          struct err *err) {
     struct train_step *step = work->step;
@@ -153,9 +162,11 @@ static int train_student(struct work *work, const struct arch *arch, double weig
     int rc = engine_forward(step->engine, &run, err, step->logits);
     if (rc != 0)
         return rc;
-    work->losses.distill += weight * soft_loss(work, step->d_logits);
-    work->losses.gap += weight * (label_loss(work, step->logits, NULL) - work->losses.labels);
-    return engine_backward(step->engine, step->d_logits, err);
+    work->losses.distill += weight * soft_loss(work, step->d_soft);
+    work->losses.gap +=
+        weight * (label_loss(work, step->logits, step->d_logits) - work->losses.labels);
+    mix_gradients(work);
+    return engine_backward(step->engine, step->d_soft, err);
 }
 
 static int run_sandwich(struct work *work, struct err *err) {

@@ -9,6 +9,8 @@
 struct train_step_settings {
     int random_subnets; /* of RULE_SANDWICH, beside the largest and the smallest */
     float label_smoothing, dropout, drop_connect;
+    float
+        label_share; /* of a student's loss, RULE_SANDWICH; the rest is on what the largest says */
     struct loss_soft soft;
     const struct arch *alone; /* of RULE_ALONE, at its own resolution; NULL: the largest */
     uint64_t seed;

@@ -88,6 +88,7 @@ static void take_step(void *context, const struct comm *comm) {
                                            .label_smoothing = 0.1f,
                                            .dropout = 0.3f,
                                            .drop_connect = 0.5f,
+                                           .label_share = 0.25f,
                                            .soft = {DISTILL_KL, 2, 4},
                                            .seed = 11};
     struct loader_batch batch = {.n = given->n,

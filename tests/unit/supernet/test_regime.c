@@ -186,6 +186,7 @@ static void states_are_read_back(void **state) {
                               .steps_per_epoch = 9,
                               .validate_steps = 4,
                               .checkpoint_steps = 2,
+                              .label_share = 0.25,
                               .inherited = "0123456789abcdef0123456789abcdef"},
                       plan_again;
     struct train_state now = {.step = 300,
@@ -207,6 +208,7 @@ static void states_are_read_back(void **state) {
     assert_int_equal(plan_again.n_phases, 6);
     assert_memory_equal(plan_again.phases, plan.phases, 6 * sizeof *plan.phases);
     assert_string_equal(plan_again.inherited, plan.inherited);
+    assert_true(plan_again.label_share == 0.25);
     assert_memory_equal(&now_again, &now, sizeof now);
     cJSON *phases = cJSON_GetObjectItem(cJSON_GetObjectItem(doc, "plan"), "phases");
     cJSON_SetValuestring(cJSON_GetObjectItem(cJSON_GetArrayItem(phases, 2), "name"), "other");
@@ -219,6 +221,7 @@ static void states_are_read_back(void **state) {
     now.phase = 0;
     doc = train_state_print(&config, &plan, &now);
     cJSON_DeleteItemFromObject(cJSON_GetObjectItem(doc, "plan"), "phases");
+    cJSON_DeleteItemFromObject(cJSON_GetObjectItem(doc, "plan"), "label_share");
     static const char *const newer[] = {"phase", "distill_sum", "gap_sum", "part_squares"};
     for (int i = 0; i < 4; i++)
         cJSON_DeleteItemFromObject(cJSON_GetObjectItem(doc, "state"), newer[i]);
@@ -230,6 +233,7 @@ static void states_are_read_back(void **state) {
     assert_int_equal(plan_again.phases[0].first, plan.first);
     assert_int_equal(now_again.phase, 0);
     assert_int_equal(again.regime, REGIME_SANDWICH);
+    assert_true(plan_again.label_share == 0); /* as was done then */
     cJSON_Delete(doc);
     space_destroy(space);
 }

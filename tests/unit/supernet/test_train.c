@@ -269,7 +269,7 @@ static void recovers_from_divergence(void **state) {
 static void recovery_is_the_same_after_a_kill(void **state) {
     struct bed *bed = *state;
     char whole[HASH_TEXT], resumed[HASH_TEXT];
-    bed->config.learning_rate = 3;
+    bed->config.learning_rate = 1.5;
     bed->config.clip_norm = 0;
     bed->config.warmup = 0;
     assert_true(reference_id(bed, whole) > 0);
@@ -359,6 +359,7 @@ static void settings_are_checked(void **state) {
         {"{\"epochs\": 1, \"regime\": \"sandwich\", \"arch\": \"r12\"}", "/train/arch"},
         {"{\"epochs\": 1, \"distillation\": \"l2\"}", "/train/distillation"},
         {"{\"epochs\": 1, \"temperature\": 0}", "/train/temperature"},
+        {"{\"epochs\": 1, \"label_share\": 1.1}", "/train/label_share"},
         {"{\"epochs\": 1, \"ema_decay\": 1}", "/train/ema_decay"},
         {"{\"epochs\": 1, \"drop_connect\": 0.95}", "/train/drop_connect"},
     };
@@ -373,6 +374,7 @@ static void settings_are_checked(void **state) {
     assert_int_equal(parse("{\"epochs\": 2.5, \"augment\": {\"cutout\": 4, \"contrast\": 0.3, "
                            "\"random_resized_crop\": {\"scale\": [0.3, 0.9]}}, \"seed\": 9, "
                            "\"distillation\": \"kl\", \"ema_decay\": 0.5, \"drop_connect\": 0.2, "
+                           "\"label_share\": 0.25, "
                            "\"arch\": \"r12 | d1\"}",
                            &err, &config),
                      0);
@@ -423,12 +425,16 @@ static void plans_keep_within_the_budget(void **state) {
     assert_true(validations >= 7);
     assert_int_equal(plan.validate_steps % plan.checkpoint_steps, 0);
     assert_int_equal(plan.pad, 1); /* some five epochs */
+    assert_true(plan.label_share == 0.5);
     config.time_budget_s = 3600;
     train_plan_make(&config, &pace, 430, &plan);
     assert_int_equal(plan.pad, 2);
+    assert_true(plan.label_share == 0);
     config.augment.pad = 5;
+    config.label_share = 0.25;
     train_plan_make(&config, &pace, 430, &plan);
     assert_int_equal(plan.pad, 5);
+    assert_true(plan.label_share == 0.25);
     config.time_budget_s = 240;
     pace.step_s = 1000; /* slower than the budget: one step, not none */
     train_plan_make(&config, &pace, 430, &plan);

@@ -1,7 +1,6 @@
 #include "train_bed.h"
 
 #include "supernet/evaluate.h"
-#include "supernet/train_step.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -297,75 +296,6 @@ static void clips_and_tells_norms_by_part(void **state) {
     supernet_destroy(net);
 }
 
-/* A step beside a teacher adds up what each subnet has from both losses. */
-static void a_taught_step_is_the_sum_of_its_parts(void **state) {
-    struct bed *bed = *state;
-    const struct regime_phase *phase = regime_phase(REGIME_PROGRESSIVE, 5);
-    struct train_step_settings settings = {
-        .label_smoothing = 0.1f, .soft = {DISTILL_SOFT_CE, 1, 1}, .seed = 3};
-    enum { N = 20, CLASSES = 5 };
-    struct supernet *a = NULL, *b = NULL, *teacher = NULL;
-    struct engine *engine_a = NULL, *engine_b = NULL, *engine_t = NULL;
-    struct engine_limits limits = {.batch = N, .resolution = 12, .training = true};
-    struct train_step *step = NULL;
-    struct train_step_losses losses;
-    struct err err = {0};
-    float images[N * 144], said[N * CLASSES], logits[N * CLASSES], hard[N * CLASSES],
-        soft[N * CLASSES];
-    uint16_t labels[N];
-    struct arch arch;
-    struct rng rng = rng_make(1, RNG_TEST, 0, 0);
-    for (int i = 0; i < N * 144; i++)
-        images[i] = (float)rng_normal(&rng);
-    for (int i = 0; i < N; i++)
-        labels[i] = (uint16_t)(i % CLASSES);
-    assert_int_equal(supernet_create(bed->space, 1, &err, &a), 0);
-    assert_int_equal(supernet_create(bed->space, 1, &err, &b), 0);
-    assert_int_equal(supernet_create(bed->space, 2, &err, &teacher), 0);
-    assert_int_equal(engine_create(a, NULL, &limits, &err, &engine_a), 0);
-    assert_int_equal(engine_create(b, NULL, &limits, &err, &engine_b), 0);
-    assert_int_equal(engine_create(teacher, NULL, &limits, &err, &engine_t), 0);
-    assert_int_equal(supernet_copy_part(a, PART_TEACHER, &err), 0);
-    for (int i = 0; i < a->n_tensors; i++)
-        memcpy(a->tensors[i].teacher, teacher->tensors[i].data,
-               a->tensors[i].count * sizeof(float));
-    assert_int_equal(train_step_create(engine_a, a, N, &settings, &err, &step), 0);
-    struct loader_batch batch = {.n = N, .resolution = 1, .images = images, .labels = labels};
-    assert_int_equal(train_step_run(step, phase, &batch, 7, &err, &losses), 0);
-
-    arch_max(bed->space, &arch);
-    struct engine_run run = {.arch = &arch, .mode = ENGINE_TRAIN, .images = images, .n = N};
-    assert_int_equal(engine_forward(engine_t, &run, &err, said), 0);
-    double label_loss = 0, soft_loss = 0;
-    for (uint32_t i = 0; i < 4; i++) {
-        struct rng own = rng_make(3, RNG_SUBNET, 7, i);
-        regime_sample(bed->space, phase, &own, 1, &arch);
-        assert_int_equal(engine_forward(engine_b, &run, &err, logits), 0);
-        label_loss += loss_cross_entropy(logits, labels, N, CLASSES, 0.1f, N, hard) / 4;
-        soft_loss += loss_distill(logits, said, N, CLASSES, &settings.soft, soft) / 4;
-        for (int k = 0; k < N * CLASSES; k++)
-            hard[k] += soft[k];
-        assert_int_equal(engine_backward(engine_b, hard, &err), 0);
-    }
-    assert_true(fabs(losses.labels - label_loss) < 1e-9 && fabs(losses.distill - soft_loss) < 1e-9);
-    double own = loss_cross_entropy(said, labels, N, CLASSES, 0.1f, N, NULL);
-    assert_true(fabs(losses.gap - (label_loss - own)) < 1e-9);
-    for (int i = 0; i < a->n_tensors; i++) {
-        assert_memory_equal(a->tensors[i].teacher, teacher->tensors[i].data,
-                            a->tensors[i].count * sizeof(float)); /* it learns nothing */
-        if (a->tensors[i].grad)
-            assert_memory_equal(a->tensors[i].grad, b->tensors[i].grad,
-                                a->tensors[i].count * sizeof(float));
-    }
-    train_step_destroy(step);
-    engine_destroy(engine_a);
-    engine_destroy(engine_b);
-    engine_destroy(engine_t);
-    supernet_destroy(a);
-    supernet_destroy(b);
-    supernet_destroy(teacher);
-}
-
 /* A second bed whose training begins with what the first one learnt. */
 static struct bed *heir_of(struct bed *bed, int n_classes, struct train_init *init) {
     static const char *const regular = "step-000000024.ckpt";
@@ -504,7 +434,6 @@ int main(void) {
         TRAIN_TEST(a_round_without_an_average_drops_it),
         TRAIN_TEST(averages_by_hand),
         TRAIN_TEST(clips_and_tells_norms_by_part),
-        TRAIN_TEST(a_taught_step_is_the_sum_of_its_parts),
         TRAIN_TEST(weights_are_inherited),
         TRAIN_TEST(fine_tuning_needs_its_source_only_to_begin),
         TRAIN_TEST(weights_of_another_space_are_refused),
