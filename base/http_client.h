@@ -1,5 +1,6 @@
 /* HTTP client of the command line and the worker, over libcurl: JSON requests to one daemon,
- * bounded answers, problem+json turned into struct err. Certificates are always checked. */
+ * bounded answers, problem+json turned into struct err. Who answers is always checked: by
+ * certificate, by the daemon's public key, or both. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -16,7 +17,8 @@ struct http_client_options {
     const char *base_url;   /* "http://127.0.0.1:8080"; without a path */
     const char *token;      /* bearer token; NULL: none. Copied. */
     const char *ca_file;    /* NULL: the system's authorities */
-    const char *pinned_key; /* "sha256//…" as libcurl takes it; NULL: none */
+    const char *pinned_key; /* "sha256//…" as libcurl takes it; NULL: none. Without ca_file it is
+                               enough that the daemon has this key, whoever signed it */
     const char *user_agent;
     bool allow_plain; /* plain HTTP beyond loopback; otherwise refused with ESP_EINVAL */
 };

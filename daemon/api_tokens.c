@@ -10,6 +10,7 @@
 #include "daemon/enrol_command.h"
 #include "daemon/store_tokens.h"
 #include "daemon/worker_builds.h"
+#include "web/tls.h"
 
 enum { ENROLMENT_S = 15 * 60 };
 
@@ -93,6 +94,7 @@ static int add_command(const struct api_call *call, struct err *err, cJSON *doc)
         .token = cJSON_GetStringValue(cJSON_GetObjectItem(doc, "token")),
         .ticket = cJSON_GetStringValue(cJSON_GetObjectItem(doc, "id")),
         .installer_sha256 = prepared->installer[0] != '\0' ? prepared->installer : NULL,
+        .pin = call->daemon->tls != NULL ? call->daemon->tls->pin : NULL,
         .service = prepared->service};
     struct enrol_notices notices;
     struct buf text;

@@ -17,6 +17,7 @@ struct store;
 struct uploads;
 struct web_route;
 struct web_server;
+struct web_tls;
 struct worker_builds;
 
 enum { DATA_ROOTS_MAX = 32, ALLOWED_HOSTS_MAX = 16, PATH_SIZE = 1024 };
@@ -28,6 +29,7 @@ struct daemon {
     const char *address;
     int64_t port, connections_per_address;
     bool insecure_lan;
+    struct web_tls *tls;              /* NULL: plain HTTP */
     char build_folders[2][PATH_SIZE]; /* where workers for boards may lie; "" */
     int n_data_roots;
     char data_roots[DATA_ROOTS_MAX][PATH_SIZE]; /* absolute, links resolved */

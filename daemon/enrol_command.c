@@ -78,7 +78,7 @@ int enrol_address(const struct daemon *daemon, const char *asked, const char *ho
         return take_asked(asked, err, ret_address);
     if (!guard_host_is_loopback(host) || !guess_host(daemon, guess, sizeof(guess)))
         snprintf(guess, sizeof(guess), "%s", is_plain(host) ? host : "127.0.0.1");
-    snprintf(ret_address, ENROL_ADDRESS_MAX, "http://%s", guess);
+    snprintf(ret_address, ENROL_ADDRESS_MAX, "http%s://%s", daemon->tls != NULL ? "s" : "", guess);
     return 0;
 }
 
@@ -86,27 +86,40 @@ static bool is_insecure(const char *address) {
     return strncmp(address, "http://", 7) == 0 && !guard_host_is_loopback(host_of(address));
 }
 
+/* What the worker is told by its environment, but for the token. */
+static void print_trust(const struct enrol_command *c, struct buf *out) {
+    if (is_insecure(c->address))
+        buf_puts(out, "ESPALIER_INSECURE_LAN=1 ");
+    if (c->pin != NULL)
+        buf_printf(out, "ESPALIER_PINNED_KEY=%s ", c->pin);
+}
+
+/* What is fetched is checked by its digest, so the certificate need not be. */
 static void print_installer(const struct enrol_command *c, struct buf *out) {
-    buf_printf(
-        out,
-        "u='%s/api/v1/worker-builds/install.sh?enrolment=%s'; "
-        "i=\"$(command -v curl >/dev/null && curl -sS -m 60 \"$u\" || wget -qO- "
-        "\"$u\")\"; "
-        "if printf '%%s\\n' \"$i\" | sha256sum | grep -q ^%s; then ESPALIER_INSTALLER=\"$u\" "
-        "%sESPALIER_ENROL_TOKEN=%s sh -c \"$i\" espalier%s; "
-        "else printf 'espalier: nothing was started. Is the token used up or expired? This "
-        "came instead of the installer: %%.400s\\n' \"$i\" >&2; false; fi",
-        c->address, c->ticket, c->installer_sha256,
-        is_insecure(c->address) ? "ESPALIER_INSECURE_LAN=1 " : "", c->token,
-        c->service ? " --service" : "");
+    bool tls = strncmp(c->address, "https://", 8) == 0;
+    buf_printf(out,
+               "u='%s/api/v1/worker-builds/install.sh?enrolment=%s'; "
+               "i=\"$(command -v curl >/dev/null && curl -sS%s -m 60 \"$u\" || wget %s-qO- "
+               "\"$u\")\"; "
+               "if printf '%%s\\n' \"$i\" | sha256sum | grep -q ^%s; then "
+               "ESPALIER_INSTALLER=\"$u\" ",
+               c->address, c->ticket, tls ? "k" : "", tls ? "--no-check-certificate " : "",
+               c->installer_sha256);
+    print_trust(c, out);
+    buf_printf(out,
+               "ESPALIER_ENROL_TOKEN=%s sh -c \"$i\" espalier%s; "
+               "else printf 'espalier: nothing was started. Is the token used up or expired? This "
+               "came instead of the installer: %%.400s\\n' \"$i\" >&2; false; fi",
+               c->token, c->service ? " --service" : "");
 }
 
 void enrol_command_print(const struct enrol_command *c, struct buf *out) {
-    if (c->installer_sha256 != NULL)
+    if (c->installer_sha256 != NULL) {
         print_installer(c, out);
-    else
-        buf_printf(out, "ESPALIER_ENROL_TOKEN=%s espalier-worker --daemon %s%s", c->token,
-                   c->address, is_insecure(c->address) ? " --insecure-lan" : "");
+        return;
+    }
+    print_trust(c, out);
+    buf_printf(out, "ESPALIER_ENROL_TOKEN=%s espalier-worker --daemon %s", c->token, c->address);
 }
 
 static void add_notice(struct enrol_notices *notices, const char *text) {

@@ -26,6 +26,7 @@ int enrol_address(const struct daemon *daemon, const char *asked, const char *ho
 struct enrol_command {
     const char *address, *token, *ticket; /* ticket: the token's id */
     const char *installer_sha256;         /* NULL: the daemon carries no worker */
+    const char *pin;                      /* of the daemon's key, when it speaks TLS itself; NULL */
     bool service;                         /* a systemd user service, not the foreground */
 };
 /* Never puts the token into a program's arguments. */

@@ -97,6 +97,7 @@ static int open_web(struct daemon *daemon, struct err *err) {
                                 .address = daemon->address,
                                 .port = (int)daemon->port,
                                 .hosts = daemon->hosts,
+                                .tls = daemon->tls,
                                 .assets = web_assets,
                                 .body_limit = BODY_MAX,
                                 .max_connections = CONNECTIONS_MAX,

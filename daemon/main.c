@@ -18,11 +18,13 @@
 #include "base/program.h"
 #include "daemon/api.h"
 #include "daemon/lifecycle.h"
+#include "web/tls.h"
 
 enum { JOB_MEMORY_MIN = 64 << 20 };
 
 struct settings {
-    const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts, *worker_builds;
+    const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts, *worker_builds,
+        *tls_cert, *tls_key;
     int64_t port, threads, connections_per_address, job_memory, job_file_size, upload_size;
     struct retention keep;
     bool insecure_lan, verbose, version, help, routes;
@@ -123,12 +125,16 @@ static int apply_settings(struct daemon *daemon, const struct settings *s, struc
     daemon->retention = s->keep;
     if (s->job_memory > 0 && s->job_memory < JOB_MEMORY_MIN)
         return err_set(err, ESP_EINVAL, NULL, "--job-memory: no job works with less than 64 MiB");
-    if (!web_is_loopback_address(s->listen) && !s->insecure_lan)
+    if (!web_is_loopback_address(s->listen) && !s->insecure_lan && s->tls_cert == NULL)
         return err_set(err, ESP_EINVAL, NULL,
-                       "listening on %s would send tokens over the net as plain text: put a TLS "
-                       "proxy in front of a loopback address, or say --insecure-lan",
+                       "listening on %s would send tokens over the net as plain text: name a "
+                       "certificate by --tls-cert and --tls-key, or say --insecure-lan",
                        s->listen);
-    int r = file_make_dirs(s->data_dir, err);
+    if ((s->tls_cert == NULL) != (s->tls_key == NULL))
+        return err_set(err, ESP_EINVAL, NULL, "--tls-cert and --tls-key belong together");
+    int r = s->tls_cert == NULL ? 0 : web_tls_read(s->tls_cert, s->tls_key, err, &daemon->tls);
+    if (r == 0)
+        r = file_make_dirs(s->data_dir, err);
     if (r == 0)
         r = copy_path(s->data_dir, "data folder", err, daemon->data_dir);
     if (r == 0)
@@ -169,10 +175,12 @@ static void on_signal(uv_signal_t *handle, int number) {
 }
 
 static void say_hello(const struct daemon *daemon) {
-    log_info("espalierd " ESP_VERSION ": http://%s%s%s:%d, data in %s",
-             strchr(daemon->address, ':') != NULL ? "[" : "", daemon->address,
-             strchr(daemon->address, ':') != NULL ? "]" : "", web_port(daemon->web),
-             daemon->data_dir);
+    log_info("espalierd " ESP_VERSION ": http%s://%s%s%s:%d, data in %s",
+             daemon->tls != NULL ? "s" : "", strchr(daemon->address, ':') != NULL ? "[" : "",
+             daemon->address, strchr(daemon->address, ':') != NULL ? "]" : "",
+             web_port(daemon->web), daemon->data_dir);
+    if (daemon->tls != NULL)
+        log_info("clients that pin this daemon's key: --pinned-key %s", daemon->tls->pin);
 }
 
 static void watch_signals(struct daemon *daemon) {
@@ -206,6 +214,7 @@ static int run(struct daemon *daemon, const struct settings *s, struct err *err)
         close_all(daemon);
     uv_run(&daemon->loop, UV_RUN_DEFAULT);
     uv_loop_close(&daemon->loop);
+    web_tls_destroy(daemon->tls);
     close(lock);
     return r;
 }
@@ -261,6 +270,9 @@ int main(int argc, char **argv) {
          "further names that clients may call this daemon by, separated by commas", &s.allow_hosts},
         {"connections-per-address", 0, OPTION_INT, "256", 4, 1024, "",
          "connections that one address may hold", &s.connections_per_address},
+        {"tls-cert", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "PEM file of the certificate, with its chain: HTTPS instead of HTTP", &s.tls_cert},
+        {"tls-key", 0, OPTION_TEXT, NULL, 0, 0, "", "PEM file of its private key", &s.tls_key},
         {"insecure-lan", 0, OPTION_FLAG, NULL, 0, 0, "",
          "listen beyond this machine without TLS; every request needs a token then",
          &s.insecure_lan},

@@ -42,6 +42,14 @@ static int take_text(const cJSON *doc, const char *name, size_t size, struct err
     return rc;
 }
 
+static int take_trust(const cJSON *doc, struct err *err, struct identity *id) {
+    int rc = take_text(doc, "ca_file", sizeof(id->ca_file), err, id->ca_file);
+
+    if (!rc)
+        rc = take_text(doc, "pinned_key", sizeof(id->pinned_key), err, id->pinned_key);
+    return rc ? rc : json_bool_opt(doc, "", "insecure_lan", err, &id->plain);
+}
+
 static int load_confirmed(struct identity *id, struct err *err) {
     const char *url = NULL, *device = NULL, *token = NULL;
     bool noise = false;
@@ -58,6 +66,8 @@ static int load_confirmed(struct identity *id, struct err *err) {
         rc = json_string(doc, "", "worker_token", 1, IDENTITY_TOKEN_SIZE - 1, err, &token);
     if (!rc)
         rc = json_bool_opt(doc, "", "noise_reported", err, &noise);
+    if (!rc)
+        rc = take_trust(doc, err, id);
     if (!rc)
         rc = take_text(doc, "next_worker_token", sizeof(id->next_token), err, id->next_token);
     if (!rc)
@@ -88,8 +98,25 @@ static void load_pending(struct identity *id) {
         snprintf(id->url, sizeof(id->url), "%s", url);
         snprintf(id->token, sizeof(id->token), "%s", token);
         take_text(doc, "next_instance", sizeof(id->next_instance), NULL, id->next_instance);
+        take_trust(doc, NULL, id);
     }
     cJSON_Delete(doc);
+}
+
+static void forget_trust(struct identity *id) {
+    id->ca_file[0] = id->pinned_key[0] = 0;
+    id->plain = false;
+}
+
+void identity_trust(struct identity *id, const char *ca_file, const char *pinned_key, bool plain) {
+    char *whole = ca_file ? realpath(ca_file, NULL) : NULL; /* found from any folder */
+
+    if (ca_file)
+        snprintf(id->ca_file, sizeof(id->ca_file), "%s", whole ? whole : ca_file);
+    if (pinned_key)
+        snprintf(id->pinned_key, sizeof(id->pinned_key), "%s", pinned_key);
+    id->plain |= plain;
+    free(whole);
 }
 
 int identity_load(struct identity *id, const char *dir, const char *url, struct err *err) {
@@ -98,6 +125,8 @@ int identity_load(struct identity *id, const char *dir, const char *url, struct 
     snprintf(id->pending_path, sizeof(id->pending_path), "%.*s/enrolment.json",
              IDENTITY_PATH_SIZE - 64, dir);
     int rc = load_confirmed(id, err);
+    if (!rc && url && strcmp(url, id->url))
+        forget_trust(id);
     if (!rc && url)
         snprintf(id->url, sizeof(id->url), "%s", url);
     if (!rc && !id->token[0])
@@ -110,11 +139,19 @@ static void add_text(cJSON *doc, const char *name, const char *text) {
         cJSON_AddStringToObject(doc, name, text);
 }
 
+static void add_trust(cJSON *doc, const struct identity *id) {
+    add_text(doc, "ca_file", id->ca_file);
+    add_text(doc, "pinned_key", id->pinned_key);
+    if (id->plain)
+        cJSON_AddTrueToObject(doc, "insecure_lan");
+}
+
 int identity_save(const struct identity *id, struct err *err) {
     cJSON *doc = cJSON_CreateObject();
     cJSON_AddStringToObject(doc, "daemon", id->url);
     cJSON_AddStringToObject(doc, "device_id", id->device_id);
     cJSON_AddStringToObject(doc, "worker_token", id->token);
+    add_trust(doc, id);
     add_text(doc, "next_worker_token", id->next_token);
     add_text(doc, "instance", id->instance);
     add_text(doc, "next_instance", id->next_instance);
@@ -130,6 +167,7 @@ static int save_pending(const struct identity *id, struct err *err) {
     cJSON_AddStringToObject(doc, "daemon", id->url);
     cJSON_AddStringToObject(doc, "worker_token", id->token);
     add_text(doc, "next_instance", id->next_instance);
+    add_trust(doc, id);
     return write_doc(id->pending_path, doc, err);
 }
 

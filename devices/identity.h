@@ -16,13 +16,20 @@ struct identity {
     /* A word for the newest start that the daemon has confirmed, and one for the next: by these it
      * tells copies of this identity from it. "" */
     char instance[IDENTITY_ID_SIZE], next_instance[IDENTITY_ID_SIZE];
+    /* How this daemon is trusted, as the person said when this board enrolled; "", false. */
+    char ca_file[1024], pinned_key[128];
+    bool plain;          /* plain http beyond this machine */
     bool noise_reported; /* to a daemon that does not ask for it by a lease */
     char path[IDENTITY_PATH_SIZE], pending_path[IDENTITY_PATH_SIZE];
 };
 
-/* dir: the state folder. url: as the person says, it wins over what is kept; NULL. Nothing kept is
- * no error. ESP_EIO, ESP_EPARSE and the like: the identity cannot be read. */
+/* dir: the state folder. url: as the person says, it wins over what is kept (also over how another
+ * daemon was trusted); NULL. Nothing kept is no error. ESP_EIO, ESP_EPARSE and the like: the
+ * identity cannot be read. */
 int identity_load(struct identity *identity, const char *dir, const char *url, struct err *err);
+/* Takes what is said now; what is not said (NULL, false) stays as it was kept. */
+void identity_trust(struct identity *identity, const char *ca_file, const char *pinned_key,
+                    bool plain);
 /* What the daemon has confirmed. */
 int identity_save(const struct identity *identity, struct err *err);
 /* Before a start is told: its word is made and kept, unless it was before. */

@@ -649,6 +649,7 @@ static int prepare(struct worker *w, struct err *err) {
         return err_set(err, rc, NULL, "another espalier-worker uses %s", o->state_dir);
     if (!rc)
         rc = identity_load(&w->identity, o->state_dir, o->daemon_url, err);
+    identity_trust(&w->identity, o->ca_file, o->pinned_key, o->insecure_lan);
     board_machine_id(o->salt, w->machine_id);
     w->fingerprint = board_fingerprint();
     if (!rc && !w->fingerprint)
@@ -674,12 +675,12 @@ static bool passes(const struct worker *w, int rc) {
 int worker_run(const struct worker_options *options, volatile sig_atomic_t *stop, struct err *err) {
     struct worker w = {.options = options, .stop = stop, .lock_fd = -1};
     struct http_client_options client = {.base_url = w.identity.url,
-                                         .ca_file = options->ca_file,
-                                         .pinned_key = options->pinned_key,
-                                         .user_agent = "espalier-worker/" ESP_VERSION,
-                                         .allow_plain = options->insecure_lan};
+                                         .user_agent = "espalier-worker/" ESP_VERSION};
     int rc = prepare(&w, err);
 
+    client.ca_file = w.identity.ca_file[0] ? w.identity.ca_file : NULL;
+    client.pinned_key = w.identity.pinned_key[0] ? w.identity.pinned_key : NULL;
+    client.allow_plain = w.identity.plain;
     if (!rc && w.identity.token[0])
         client.token = w.identity.token;
     if (!rc)

@@ -1,4 +1,5 @@
 /* Answers: JSON, problems, files, assets, streams; compression in the loop's thread pool. */
+#include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,6 +222,16 @@ void web_reply_error(struct web_request *req, const struct err *err, cJSON *extr
     web_reply_text(req, status, "application/problem+json", text, text == NULL ? 0 : strlen(text));
 }
 
+static void send_past(const struct web_request *req, const char *bytes, size_t len) {
+    if (req->server->config->tls != NULL)
+        (void)!gnutls_record_send(
+            MHD_get_connection_info(req->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)
+                ->tls_session,
+            bytes, len);
+    else
+        (void)!send(req->conn->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* The socket has sent at most "100 Continue" for this request, so it takes the whole answer. */
 void web_cut_off(struct web_request *req) {
     const struct err *err = &req->refused;
@@ -238,7 +249,7 @@ void web_cut_off(struct web_request *req) {
                strlen(text != NULL ? text : no_memory), text != NULL ? text : no_memory);
     free(text);
     if (answer.error == 0)
-        (void)!send(req->conn->fd, answer.data, answer.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        send_past(req, answer.data, answer.len);
     shutdown(req->conn->fd, SHUT_WR);
     buf_finish(&answer);
     req->cut = true;

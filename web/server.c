@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "web/internal.h"
+#include "web/tls.h"
 
 enum {
     TICK_MS = 500,
@@ -178,11 +179,22 @@ static void *note_target(void *context, const char *target, struct MHD_Connectio
     return NULL;
 }
 
+static const char versions[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+
 static struct MHD_Daemon *start_mhd(struct web_server *server, int fd) {
     const struct web_config *config = server->config;
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+    struct MHD_OptionItem tls[4] = {{MHD_OPTION_END, 0, NULL}};
     if (strchr(config->address, ':') != NULL)
         flags |= MHD_USE_IPv6;
+    if (config->tls != NULL) {
+        flags |= MHD_USE_TLS;
+        tls[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, config->tls->cert};
+        tls[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, config->tls->key};
+        tls[2] =
+            (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)versions};
+        tls[3] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+    }
     return MHD_start_daemon(
         flags, 0, NULL, NULL, web_on_access, server, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_NOTIFY_COMPLETED, web_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
@@ -191,7 +203,7 @@ static struct MHD_Daemon *start_mhd(struct web_server *server, int fd) {
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)WEB_CONNECTION_MEMORY,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)STALLED_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_URI_LOG_CALLBACK, note_target, NULL, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
-        NULL, MHD_OPTION_END);
+        NULL, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 }
 
 static int attach_to_loop(struct web_server *server, struct err *err) {

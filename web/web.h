@@ -13,6 +13,7 @@
 #include "base/error.h"
 
 struct web_server;
+struct web_tls;
 struct web_request; /* valid until it was answered */
 
 enum web_flags {
@@ -46,6 +47,7 @@ struct web_config {
     const char *address;            /* "127.0.0.1", "::1", "0.0.0.0" */
     int port;                       /* 0: any free one */
     const char *const *hosts;       /* further names that Host may have; ends with NULL */
+    const struct web_tls *tls;      /* NULL: plain HTTP */
     const struct web_route *routes; /* ends with method NULL */
     const struct web_asset *assets; /* ends with path NULL; what is neither route nor asset nor
                                        below /api/ gets the asset "/index.html" */

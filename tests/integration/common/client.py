@@ -27,7 +27,9 @@ class Answer:
 class Client:
     """Requests to one daemon. Each goes over a connection of its own, like most clients of a test."""
 
-    def __init__(self, port, token=None, timeout=30):
+    def __init__(self, port, token=None, timeout=30, tls=None):
+        """tls: the ssl.SSLContext of a daemon that speaks HTTPS."""
+        self.tls = tls
         self.port = port
         self.token = token
         self.timeout = timeout
@@ -43,7 +45,10 @@ class Client:
             all_headers["Content-Type"] = "application/json"
             body = body if isinstance(body, bytes) else json.dumps(body).encode()
         all_headers.update(headers or {})
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
+        if self.tls:
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=self.timeout, context=self.tls)
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
         try:
             connection.putrequest(method, path, skip_host="Host" in all_headers, skip_accept_encoding=True)
             for name, value in all_headers.items():

@@ -88,6 +88,7 @@ class Stack:
         self.client = None
         self.port = 0
         self.options = ()
+        self.tls = None  # of a daemon that speaks HTTPS: the ssl.SSLContext of its clients
         self.workers = {}
         stacks.append(self)
         at_end(self.remove)
@@ -125,7 +126,7 @@ class Stack:
             text = port_file.read_text().strip() if port_file.exists() else ""
             if text:
                 self.port = int(text)
-                self.client = Client(self.port)
+                self.client = Client(self.port, tls=self.tls)
                 if self.ready():
                     return self
             time.sleep(0.02)
@@ -162,7 +163,7 @@ class Stack:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     def cli_run(self, *words, timeout=60):
         environment = {**os.environ, "ESPALIER_URL": self.url}

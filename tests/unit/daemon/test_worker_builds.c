@@ -192,7 +192,7 @@ static void the_command_says_what_it_needs_to(void **state) {
     assert_int_equal(notices.n, 2);
     command.address = "http://10.0.0.1:1";
     print(&command, text, sizeof(text));
-    assert_non_null(strstr(text, " --insecure-lan"));
+    assert_memory_equal(text, "ESPALIER_INSECURE_LAN=1 ", 24);
     command.installer_sha256 = of_abc;
     print(&command, text, sizeof(text));
     assert_non_null(strstr(text, of_abc));
@@ -204,9 +204,12 @@ static void the_command_says_what_it_needs_to(void **state) {
     assert_int_equal(notices.n, 0);
     command.address = "https://box";
     command.service = true;
+    command.pin = "sha256//x=";
     print(&command, text, sizeof(text));
     assert_null(strstr(text, "INSECURE"));
     assert_non_null(strstr(text, "espalier --service;"));
+    assert_non_null(strstr(text, " ESPALIER_PINNED_KEY=sha256//x= "));
+    assert_non_null(strstr(text, "curl -sSk "));
 }
 
 int main(void) {
