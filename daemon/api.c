@@ -294,6 +294,18 @@ static void answer(struct api_call *call, int code, const struct err *err) {
     call_destroy(call);
 }
 
+/* For a repeat of the call. What is told once is not kept, not even for that. */
+static char *print_for_repeat(const cJSON *answer) {
+    static const char *const secrets[] = {"token", "worker_token", "command", NULL};
+    cJSON *copy = cJSON_Duplicate(answer, true);
+    for (int i = 0; secrets[i] != NULL && copy != NULL; i++)
+        if (cJSON_GetObjectItem(copy, secrets[i]) != NULL)
+            cJSON_ReplaceItemInObject(copy, secrets[i], cJSON_CreateNull());
+    char *text = copy == NULL ? NULL : json_print(copy);
+    cJSON_Delete(copy);
+    return text;
+}
+
 /* The answer of an earlier call under the same key, or this call's own, stored with its effect. */
 static int run_write(struct store_tx *tx, struct store_call *store_call, struct err *err) {
     struct api_call *call =
@@ -313,7 +325,7 @@ static int run_write(struct store_tx *tx, struct store_call *store_call, struct 
     r = call->route->write(call, err);
     if (r != 0 || call->key == NULL || call->answer == NULL)
         return r;
-    char *text = json_print(call->answer);
+    char *text = print_for_repeat(call->answer);
     if (text == NULL)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
     r = store_idempotency_put(tx, call->key, route, call->body_hash,

@@ -249,6 +249,17 @@ def bad_tokens():
     equal(client.get(f"/tokens/{asked['id']}"), {key: asked[key] for key in ("id", "kind", "label", "name", "device", "expires_at", "uses_left", "created_at")}, "the token, without its secret")
 
 
+@test("a repeated request for a token is told which it was, without its secret, which is nowhere stored")
+def repeated_token():
+    client = bed.client()
+    for kind in ("api", "enrolment"):
+        first, again = [client.expect(201, "POST", "/tokens", {"kind": kind}, {"Idempotency-Key": f"repeated-{kind}"}).doc for _ in range(2)]
+        equal((again["id"], again["token"]), (first["id"], None), "the repeat")
+        check(first["token"] not in str(again), "the secret in the repeat", again)
+        data = bed.daemon().data_dir
+        check(all(first["token"].encode() not in path.read_bytes() for path in data.glob("espalier.db*")), "the secret in the database")
+
+
 @test("jobs can be listed by state and kind, and their logs read in pieces")
 def jobs():
     client = bed.client()

@@ -1,6 +1,7 @@
 /* Workers for boards: found below the daemon's folders, digests that follow the files, and the line
  * that a board is given. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -151,6 +152,43 @@ static void the_installer_names_every_build(void **state) {
     buf_finish(&script);
 }
 
+enum { READERS = 3, REPLACEMENTS = 200 };
+
+/* Whatever is replaced meanwhile, a digest is that of the bytes that come with it. */
+static void *read_often(void *context) {
+    struct bed *bed = context;
+    for (int i = 0; i < REPLACEMENTS; i++) {
+        struct worker_build build;
+        struct err err = {0};
+        char bytes[8] = "", digest[HASH_TEXT_LONG];
+        int fd = -1;
+        if (worker_build_open(bed->builds, "aarch64", &err, &build, &fd) != 0)
+            return "it could not be opened";
+        ssize_t n = read(fd, bytes, sizeof(bytes));
+        close(fd);
+        hash_sha256(bytes, n > 0 ? (size_t)n : 0, digest);
+        if (strcmp(digest, build.sha256) != 0 || (uint64_t)n != build.bytes)
+            return "another file's digest";
+    }
+    return NULL;
+}
+
+static void readers_meet_replacements(void **state) {
+    struct bed *bed = *state;
+    pthread_t readers[READERS];
+    put(bed->first, "abc");
+    for (int i = 0; i < READERS; i++)
+        assert_int_equal(pthread_create(&readers[i], NULL, read_often, bed), 0);
+    for (int i = 0; i < REPLACEMENTS; i++)
+        put(bed->first, i % 2 == 0 ? "abcd" : "abc");
+    for (int i = 0; i < READERS; i++) {
+        void *wrong = NULL;
+        pthread_join(readers[i], &wrong);
+        if (wrong != NULL)
+            fail_msg("%s", (char *)wrong);
+    }
+}
+
 static void an_address_holds_nothing_for_the_shell(void **state) {
     static const char *const bad[] = {
         "",           "10.0.0.1",    "ftp://a",     "http://",          "http://a b",
@@ -217,6 +255,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(digests_follow_the_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_opened_is_what_was_hashed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_tarball_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(readers_meet_replacements, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_installer_names_every_build, set_up, tear_down),
         cmocka_unit_test(an_address_holds_nothing_for_the_shell),
         cmocka_unit_test(the_command_says_what_it_needs_to),
