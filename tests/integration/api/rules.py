@@ -192,7 +192,7 @@ def idempotency():
     body = {"kind": "enrolment", "label": "once"}
     first = client.expect(201, "POST", "/tokens", body, key)
     again = client.expect(201, "POST", "/tokens", body, key)
-    equal(again.doc, first.doc, "the answer that is played back")
+    equal(again.doc, {**first.doc, "token": None, "command": None}, "the answer that is played back, without the secret")
     equal(len([row for row in client.items("/tokens") if row["label"] == "once"]), 1, "tokens made")
     problem(client.request("POST", "/tokens", {"kind": "enrolment", "label": "twice"}, key), 422)
     equal([row for row in client.items("/tokens") if row["label"] == "twice"], [], "tokens made by the other body")
