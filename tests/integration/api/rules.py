@@ -202,7 +202,7 @@ def idempotency():
     bed.daemon().wait_job(other.doc["job"]["id"])
     bed.daemon().stop()
     bed.daemon().start()
-    equal(client.expect(201, "POST", "/tokens", body, key).doc, first.doc, "the answer after a restart")
+    equal(client.expect(201, "POST", "/tokens", body, key).doc, again.doc, "the answer after a restart")
     problem(client.request("POST", "/tokens", body, {"Idempotency-Key": "k" * 5000}), 400)
     problem(client.request("POST", "/datasets", dataset), 409)
 
