@@ -158,16 +158,25 @@ static int get_metrics(struct api_call *call, struct err *err) {
     return r;
 }
 
-/* Training keeps the newest files only; the rows stay, for they are the supernet's history. */
-static void say_which_are_kept(const struct api_call *call, const char *supernet) {
-    char dir[PATH_SIZE], path[PATH_SIZE + 512];
+/* Training keeps the newest files only, a search its own; the rows stay, for they are the
+ * supernet's history. */
+static int say_which_are_kept(const struct api_call *call, const char *supernet, struct err *err) {
+    char path[CHECKPOINT_PATH_SIZE];
     cJSON *item;
-    job_spec_supernet_dir(call->daemon, supernet, dir);
+    int r = 0;
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(call->answer, "items")) {
-        const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "path"));
-        snprintf(path, sizeof(path), "%s/%s", dir, name != NULL ? name : "");
-        cJSON_AddBoolToObject(item, "kept", name != NULL && file_exists(path));
+        struct stored_checkpoint checkpoint = {.path = ""};
+        checkpoint.replaced = cJSON_IsTrue(cJSON_GetObjectItem(item, "replaced"));
+        cJSON_DeleteItemFromObject(item, "replaced");
+        snprintf(checkpoint.path, sizeof(checkpoint.path), "%s",
+                 cJSON_GetStringValue(cJSON_GetObjectItem(item, "path")));
+        snprintf(checkpoint.hash, sizeof(checkpoint.hash), "%s",
+                 cJSON_GetStringValue(cJSON_GetObjectItem(item, "hash")));
+        if (r == 0)
+            r = job_spec_checkpoint_file(call->daemon, call->sql, supernet, &checkpoint, err, path);
+        cJSON_AddBoolToObject(item, "kept", r == 0 && path[0] != '\0');
     }
+    return r;
 }
 
 static int list_checkpoints(struct api_call *call, struct err *err) {
@@ -179,7 +188,7 @@ static int list_checkpoints(struct api_call *call, struct err *err) {
     if (r == 0)
         r = store_checkpoint_list(call->sql, id_of(supernet), &page, err, &call->answer);
     if (r == 0)
-        say_which_are_kept(call, id_of(supernet));
+        r = say_which_are_kept(call, id_of(supernet), err);
     cJSON_Delete(supernet);
     return r;
 }

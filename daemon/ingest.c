@@ -41,14 +41,16 @@ static int apply_dataset(struct store_tx *tx, const struct job_row *job, const c
     return store_dataset_found(tx, job->subject, data, err);
 }
 
-/* A search's evaluations are those of its supernet. */
+/* A search's evaluations are those of its supernet, and tell by which weights it goes. */
 static int apply_evaluation(struct store_tx *tx, const struct job_row *job, const cJSON *data,
                             struct err *err) {
-    const char *supernet = job->subject;
+    const char *supernet = job->subject, *checkpoint;
     cJSON *search = NULL;
-    int r = 0;
-    if (strcmp(job->kind, "search") == 0) {
-        r = store_search_get(store_tx_sql(tx), job->subject, err, &search);
+    int r = json_string(data, "", "checkpoint", 1, 128, err, &checkpoint);
+    if (r == 0 && strcmp(job->kind, "search") == 0) {
+        r = store_search_scored(tx, job->subject, checkpoint, err);
+        if (r == 0)
+            r = store_search_get(store_tx_sql(tx), job->subject, err, &search);
         supernet = cJSON_GetStringValue(cJSON_GetObjectItem(search, "supernet"));
     }
     if (r == 0)

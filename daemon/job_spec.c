@@ -6,17 +6,48 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "daemon/job_files.h"
 #include "daemon/store_datasets.h"
+#include "daemon/store_searches.h"
 #include "daemon/store_supernets.h"
 
 void job_spec_supernet_dir(const struct daemon *daemon, const char *id, char ret_dir[PATH_SIZE]) {
     snprintf(ret_dir, PATH_SIZE, "%.900s/supernets/%.60s", daemon->data_dir, id);
 }
 
-static int add_checkpoint(const char *dir, struct sql *sql, const char *id, const char *checkpoint,
-                          cJSON *spec, struct err *err) {
+/* As a search keeps it whose job is in its folder still; "": none does. */
+static int find_kept(const struct daemon *daemon, struct sql *sql, const char *supernet,
+                     const char *hash, struct err *err, char ret_path[CHECKPOINT_PATH_SIZE]) {
+    cJSON *jobs = NULL;
+    const cJSON *job;
+    int r = store_search_keepers(sql, supernet, hash, err, &jobs);
+    ret_path[0] = '\0';
+    cJSON_ArrayForEach(job, jobs) {
+        snprintf(ret_path, CHECKPOINT_PATH_SIZE, "%.900s/jobs/%.60s/" JOB_SEARCH_CHECKPOINT,
+                 daemon->data_dir, cJSON_GetStringValue(cJSON_GetObjectItem(job, "id")));
+        if (file_exists(ret_path))
+            break;
+        ret_path[0] = '\0';
+    }
+    cJSON_Delete(jobs);
+    return r;
+}
+
+int job_spec_checkpoint_file(const struct daemon *daemon, struct sql *sql, const char *supernet,
+                             const struct stored_checkpoint *checkpoint, struct err *err,
+                             char ret_path[CHECKPOINT_PATH_SIZE]) {
+    char dir[PATH_SIZE];
+    job_spec_supernet_dir(daemon, supernet, dir);
+    snprintf(ret_path, CHECKPOINT_PATH_SIZE, "%s/%s", dir, checkpoint->path);
+    return !checkpoint->replaced && file_exists(ret_path)
+               ? 0
+               : find_kept(daemon, sql, supernet, checkpoint->hash, err, ret_path);
+}
+
+static int add_checkpoint(const struct daemon *daemon, struct sql *sql, const char *id,
+                          const char *checkpoint, cJSON *spec, struct err *err) {
     struct stored_checkpoint found;
-    char whole[PATH_SIZE + sizeof(found.path)];
+    char whole[CHECKPOINT_PATH_SIZE] = "";
     int r = store_checkpoint_find(sql, id, checkpoint, err, &found);
     if (r != 0)
         return r;
@@ -26,8 +57,11 @@ static int add_checkpoint(const char *dir, struct sql *sql, const char *id, cons
     if (found.path[0] == '\0')
         return err_set(err, ESP_ECONFLICT, "/supernet",
                        "the supernet has no checkpoint yet: it must be trained first");
-    snprintf(whole, sizeof(whole), "%s/%s", dir, found.path);
-    if (checkpoint != NULL && !file_exists(whole))
+    if (checkpoint != NULL)
+        r = job_spec_checkpoint_file(daemon, sql, id, &found, err, whole);
+    if (r != 0)
+        return r;
+    if (checkpoint != NULL && whole[0] == '\0')
         return err_set(err, ESP_ENOTFOUND, "/checkpoint",
                        "the checkpoint \"%.60s\" was removed when newer ones were written",
                        checkpoint);
@@ -89,7 +123,7 @@ int job_spec_weights(const struct daemon *daemon, struct sql *sql, const char *r
     const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id"));
     job_spec_supernet_dir(daemon, id, dir);
     cJSON_AddStringToObject(spec, "supernet_dir", dir);
-    r = add_checkpoint(dir, sql, id, checkpoint, spec, err);
+    r = add_checkpoint(daemon, sql, id, checkpoint, spec, err);
     if (r == 0)
         r = add_space(sql, id, spec, err);
     if (r == 0)

@@ -5,6 +5,7 @@
 
 #include "daemon/daemon.h"
 #include "daemon/store_sql.h"
+#include "daemon/store_supernets.h"
 #include "space/arch.h"
 
 /* Adds "supernet_id", "supernet_dir", "checkpoint" (null: the newest when the job starts; else with
@@ -33,5 +34,11 @@ int job_spec_each_arch(const struct space *space, const cJSON *archs, void *cont
                        int (*take)(void *context, const struct job_spec_arch *arch,
                                    struct err *err),
                        struct err *err);
+/* Where a checkpoint's file is: in the supernet's folder, or, when training has removed it there,
+ * as a search keeps it that goes by it. "": it is gone. */
+enum { CHECKPOINT_PATH_SIZE = PATH_SIZE + 513 };
+int job_spec_checkpoint_file(const struct daemon *daemon, struct sql *sql, const char *supernet,
+                             const struct stored_checkpoint *checkpoint, struct err *err,
+                             char ret_path[CHECKPOINT_PATH_SIZE]);
 /* Folder of a supernet. */
 void job_spec_supernet_dir(const struct daemon *daemon, const char *id, char ret_dir[PATH_SIZE]);

@@ -416,10 +416,7 @@ int store_front(struct sql *sql, const char *search, struct err *err, cJSON **re
             "(SELECT 1 FROM pins p WHERE p.supernet = e.supernet AND p.arch_id = e.arch_id) OR "
             "EXISTS (SELECT 1 FROM exports x WHERE x.supernet = e.supernet AND x.arch_id = "
             "e.arch_id AND x.state IN ('queued', 'ready'))) AND e.arch_id = candidates.arch_id AND "
-            "e.split = 'test' AND EXISTS (SELECT 1 FROM "
-            "evaluations v WHERE v.supernet = e.supernet AND v.checkpoint = e.checkpoint AND "
-            "v.arch_id = e.arch_id AND v.split = 'validation' AND json_extract(v.data, '$.top1') "
-            "= json_extract(candidates.metrics, '$.top1.value')) ORDER BY e.id DESC LIMIT 1) "
+            "e.split = 'test' AND e.checkpoint = s.checkpoint ORDER BY e.id DESC LIMIT 1) "
             "AS test_top1 FROM candidates WHERE search = ?1 AND on_front AND revision = (SELECT "
             "max(revision) FROM candidates o WHERE o.search = ?1 AND o.arch_id = "
             "candidates.arch_id AND o.on_front) ORDER BY arch_id",

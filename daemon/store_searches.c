@@ -14,7 +14,9 @@
     "" BODY("strategy") " ORDER BY generation DESC LIMIT 1)"
 /* clang-format off */
 #define SEARCH_COLUMNS                                                                             \
-    "id, name, supernet, (SELECT name FROM supernets WHERE supernets.id = "                        \
+    "id, name, supernet, (SELECT k.id FROM checkpoints k WHERE k.supernet = searches.supernet "    \
+    "AND k.hash = searches.checkpoint ORDER BY k.id DESC LIMIT 1) AS checkpoint, "                 \
+    "(SELECT name FROM supernets WHERE supernets.id = "                                            \
     "searches.supernet) AS supernet_name, (SELECT space FROM supernets WHERE "                     \
     "supernets.id = searches.supernet) AS space, state, stage, "                                   \
     BODY("objectives")                                                                             \
@@ -148,6 +150,23 @@ int store_search_set_stage(struct store_tx *tx, const char *id, const char *stag
     int r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE searches SET stage = ?2 WHERE id = ?1",
                     "tt", id, stage);
     return r != 0 ? r : announce(tx, id, err);
+}
+
+int store_search_scored(struct store_tx *tx, const char *id, const char *checkpoint,
+                        struct err *err) {
+    int changes = 0;
+    int r = sql_run(store_tx_sql(tx), err, &changes,
+                    "UPDATE searches SET checkpoint = ?2 WHERE id = ?1 AND checkpoint IS NOT ?2",
+                    "tt", id, checkpoint);
+    return r != 0 || changes == 0 ? r : announce(tx, id, err);
+}
+
+int store_search_keepers(struct sql *sql, const char *supernet, const char *checkpoint,
+                         struct err *err, cJSON **ret_jobs) {
+    return sql_get_rows(sql, err, ret_jobs,
+                        "SELECT job AS id FROM searches WHERE supernet = ?1 AND checkpoint = ?2 "
+                        "AND job IS NOT NULL ORDER BY id DESC",
+                        "tt", supernet, checkpoint);
 }
 
 int store_predictor_set(struct store_tx *tx, const char *search, const cJSON *data,

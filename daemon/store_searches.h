@@ -21,6 +21,12 @@ int store_search_follow(struct store_tx *tx, const char *id, enum job_state stat
 int store_search_finished(struct store_tx *tx, const char *id, const cJSON *result,
                           struct err *err);
 int store_search_set_stage(struct store_tx *tx, const char *id, const char *stage, struct err *err);
+/* It scores its subnets by the checkpoint of this hash. */
+int store_search_scored(struct store_tx *tx, const char *id, const char *checkpoint,
+                        struct err *err);
+/* Jobs ([{"id"}], owned) of the searches that go by this checkpoint (hash) and keep its file. */
+int store_search_keepers(struct sql *sql, const char *supernet, const char *checkpoint,
+                         struct err *err, cJSON **ret_jobs);
 
 /* Events of a search's job. */
 int store_candidates_add(struct store_tx *tx, const char *search, const cJSON *data,

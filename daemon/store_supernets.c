@@ -188,7 +188,7 @@ static double real_or_nan(const cJSON *data, const char *key) {
     return cJSON_IsNumber(item) ? item->valuedouble : __builtin_nan("");
 }
 
-/* Sent again after a kill -9 (another sequence number, the same path): one row. */
+/* Sent again after a kill -9 (another sequence number, the same file): one row. */
 int store_checkpoint_add(struct store_tx *tx, const char *supernet, const cJSON *data,
                          struct err *err) {
     struct sql *sql = store_tx_sql(tx);
@@ -214,8 +214,8 @@ int store_checkpoint_add(struct store_tx *tx, const char *supernet, const cJSON 
     r = sql_run(sql, err, NULL,
                 "INSERT INTO checkpoints (id, supernet, path, step, epoch, bytes, hash, "
                 "top1_largest, top1_smallest, created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
-                "?9, ?10) ON CONFLICT (supernet, path) DO UPDATE SET step = excluded.step, epoch = "
-                "excluded.epoch, bytes = excluded.bytes, hash = excluded.hash, top1_largest = "
+                "?9, ?10) ON CONFLICT (supernet, path, hash) DO UPDATE SET step = excluded.step, "
+                "epoch = excluded.epoch, bytes = excluded.bytes, top1_largest = "
                 "excluded.top1_largest, top1_smallest = excluded.top1_smallest",
                 "tttiritrri", id, supernet, path, step, epoch, bytes, hash, largest, smallest,
                 store_tx_now_us(tx));
@@ -273,12 +273,18 @@ int store_metric_add(struct store_tx *tx, const char *supernet, const cJSON *dat
     return r != 0 ? r : announce_metric(tx, supernet, data, err);
 }
 
+/* Of row k: another one was written in its place. */
+#define REPLACED                                                                                   \
+    "EXISTS (SELECT 1 FROM checkpoints n WHERE n.supernet = k.supernet AND n.path = k.path AND "   \
+    "n.id > k.id)"
+
 int store_checkpoint_list(struct sql *sql, const char *supernet, const struct sql_page_args *page,
                           struct err *err, cJSON **ret_doc) {
     return sql_page(sql, err, page, "id", ret_doc,
                     "SELECT id, path, step, epoch, bytes, hash, top1_largest, top1_smallest, "
-                    "created_us AS \"created_at@time\" FROM checkpoints WHERE (?1 IS NULL OR id < "
-                    "?1) AND supernet = ?3 ORDER BY id DESC LIMIT ?2",
+                    "created_us AS \"created_at@time\", " REPLACED
+                    " AS \"replaced@bool\" FROM checkpoints k WHERE (?1 IS NULL OR id < ?1) AND "
+                    "supernet = ?3 ORDER BY id DESC LIMIT ?2",
                     "t", supernet);
 }
 
@@ -288,12 +294,14 @@ int store_checkpoint_find(struct sql *sql, const char *supernet, const char *ref
     struct stored_checkpoint found = {.path = ""};
     sql_query(
         sql, &rows,
-        "SELECT path, hash FROM checkpoints WHERE supernet = ?1 AND (?2 IS NULL OR id = ?2) ORDER "
-        "BY step DESC, id DESC LIMIT 1",
+        "SELECT path, hash, " REPLACED
+        " FROM checkpoints k WHERE supernet = ?1 AND (?2 IS NULL OR id = ?2) ORDER BY step DESC, "
+        "id DESC LIMIT 1",
         "tt", supernet, ref);
     if (sql_next(&rows)) {
         snprintf(found.path, sizeof(found.path), "%s", sql_text(&rows, 0));
         snprintf(found.hash, sizeof(found.hash), "%s", sql_text(&rows, 1));
+        found.replaced = sql_int(&rows, 2) != 0;
     }
     int r = sql_end(&rows, err);
     if (r == 0)

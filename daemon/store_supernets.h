@@ -51,11 +51,13 @@ int store_supernet_trained(struct store_tx *tx, const char *id, const cJSON *res
 int store_checkpoint_add(struct store_tx *tx, const char *supernet, const cJSON *data,
                          struct err *err);
 int store_metric_add(struct store_tx *tx, const char *supernet, const cJSON *data, struct err *err);
+/* Each with "replaced", as in struct stored_checkpoint. */
 int store_checkpoint_list(struct sql *sql, const char *supernet, const struct sql_page_args *page,
                           struct err *err, cJSON **ret_doc);
 /* ref: id, or NULL for the newest. */
 struct stored_checkpoint {
     char path[513], hash[129]; /* path below the supernet's folder, "" when there is none */
+    bool replaced;             /* another one lies there now */
 };
 int store_checkpoint_find(struct sql *sql, const char *supernet, const char *ref, struct err *err,
                           struct stored_checkpoint *ret_checkpoint);

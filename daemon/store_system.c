@@ -100,6 +100,6 @@ int store_jobs_kept(struct sql *sql, int64_t kept_us, struct err *err, cJSON **r
     return sql_get_rows(
         sql, err, ret_array,
         "SELECT id FROM jobs WHERE ended_us IS NULL OR ended_us > (julianday('now') "
-        "- 2440587.5) * 86400e6 - ?1",
+        "- 2440587.5) * 86400e6 - ?1 OR id IN (SELECT job FROM searches)",
         "i", kept_us);
 }

@@ -21,6 +21,7 @@ static const struct column fields[] = {
     {"id", "id", CELL_TEXT},
     {"name", "name", CELL_TEXT},
     {"supernet", "supernet", CELL_TEXT},
+    {"its checkpoint", "checkpoint", CELL_TEXT},
     {"space", "space", CELL_TEXT},
     {"state", "state", CELL_TEXT},
     {"stage", "stage", CELL_TEXT},
@@ -369,9 +370,12 @@ static int front_run(struct cli *cli, int argc, char **argv) {
 /* ---- export -------------------------------------------------------------------------------- */
 
 static int export_run(struct cli *cli, int argc, char **argv) {
-    const char *file = NULL;
+    const char *file = NULL, *checkpoint = NULL;
     const struct option_row rows[] = {
         {"file", 'f', OPTION_TEXT, NULL, 0, 0, "", "write the network here (waits for it)", &file},
+        {"checkpoint", 'c', OPTION_TEXT, NULL, 0, 0, "",
+         "with weights of this checkpoint (default: the newest; of a search: espalier search show)",
+         &checkpoint},
         CLI_WAIT_ROWS(cli),
         CLI_COMMON_ROWS(cli)};
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){2, 2}, &first);
@@ -382,6 +386,8 @@ static int export_run(struct cli *cli, int argc, char **argv) {
     cJSON_AddStringToObject(body, "supernet", argv[first]);
     cJSON_AddStringToObject(body, "arch", argv[first + 1]);
     cJSON_AddStringToObject(body, "format", "onnx");
+    if (checkpoint)
+        cJSON_AddStringToObject(body, "checkpoint", checkpoint);
     code = export_to_file(cli, body, file);
     cJSON_Delete(body);
     return code;

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "daemon/job/search_run.h"
 #include "daemon/job/spec.h"
+#include "daemon/job_files.h"
 #include "search/feasibility.h"
 #include "search/sampling.h"
 
@@ -22,8 +23,7 @@ enum { ROUNDS = 3, FRONT_MIN = 8, SPEC_BYTES = 64 << 20 };
 #define CHECKPOINT_BYTES ((size_t)4 << 30)
 #define LATENCY_RATIO_MIN 1.5
 
-static const char facts_name[] = "facts.jsonl", spec_name[] = "search_spec.json",
-                  checkpoint_name[] = "search.ckpt";
+static const char facts_name[] = "facts.jsonl", spec_name[] = "search_spec.json";
 
 /* --- opening --- */
 
@@ -53,7 +53,7 @@ static int pin_checkpoint(const struct job *job, cJSON *spec, struct err *err) {
     int rc = accuracy_find_checkpoint(spec, err, &checkpoint);
     if (rc != 0)
         return rc;
-    job_path(job, checkpoint_name, kept, sizeof kept);
+    job_path(job, JOB_SEARCH_CHECKPOINT, kept, sizeof kept);
     rc = keep_file(checkpoint->path, kept, err);
     checkpoint_close(checkpoint);
     if (rc != 0)

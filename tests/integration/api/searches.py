@@ -201,6 +201,44 @@ def check_test_images(search, points):
     stack.wait_job(client.post("/evaluations", body, 202)["job"]["id"], 60)
 
 
+@test("a front keeps its checkpoint when the supernet is trained on: scores and exports are those of before", 150)
+def trained_on():
+    client, stack = bed.client(), bed.daemon()
+    bed.profile()
+    stack.train("further", bed.TRAIN)
+    before = client.get("/supernets/further")["checkpoint"]
+    body = {**bed.search_body("of-before"), "supernet": "further", "objectives": [TOP1, MACS], "evaluations": 100, "measure_front": 0}
+    stack.wait_job(client.post("/searches", body, 202)["job"]["id"], 60)
+    search = client.get("/searches/of-before")
+    equal(search["checkpoint"], before, "the search's checkpoint")
+    equal(stack.cli("search", "show", "of-before", "--get", "checkpoint"), before, "the same by the client")
+    points = [point["arch"] for point in client.get("/searches/of-before/front")["items"]]
+    best = stack.cli("search", "front", "of-before", "--best", "--get", "arch")
+    exported = stack.root / "before.onnx"
+    stack.cli("arch", "export", "further", best, "--file", exported)
+    stack.wait_job(client.post("/supernets/further/train", {"train": {**bed.TRAIN, "checkpoint_steps": 10}}, 202)["job"]["id"], 60)
+    rows = {row["id"]: row for row in client.items(f"/supernets/{search['supernet']}/checkpoints")}
+    check(client.get("/supernets/further")["checkpoint"] != before, "there is a newer checkpoint")
+    check(not (stack.data_dir / "supernets" / search["supernet"] / rows[before]["path"]).exists(), "training has removed the search's checkpoint from the supernet's folder")
+    equal(rows[before]["kept"], True, "the search keeps it")
+    equal(client.get("/searches/of-before")["checkpoint"], before, "the search's checkpoint afterwards")
+    stack.cli("arch", "pin", "further", *points)
+    stack.cli("supernet", "evaluate", "further", *points, "--test", "--wait")
+    for point in client.get("/searches/of-before/front")["items"]:
+        equal(point.get("test_top1"), None, "a score by newer weights is none of this front")
+    stack.cli("supernet", "evaluate", "further", *points, "--test", "--checkpoint", before, "--wait")
+    for point in client.get("/searches/of-before/front")["items"]:
+        check(0 <= point["test_top1"] <= 1, "the score by the weights of the front", point)
+    again, newest = stack.root / "again.onnx", stack.root / "newest.onnx"
+    stack.cli("arch", "export", "further", best, "--file", again, "--checkpoint", before)
+    stack.cli("arch", "export", "further", best, "--file", newest)
+    check(again.read_bytes() == exported.read_bytes(), "the export by the front's checkpoint is the one of before, bit for bit")
+    check(newest.read_bytes() != exported.read_bytes(), "the export by the newest checkpoint is another")
+    equal(client.request("DELETE", "/searches/of-before").status // 100, 2, "the search's removal")
+    refusal = problem(client.request("POST", "/exports", {"supernet": "further", "arch": best, "format": "onnx", "checkpoint": before}), 404, pointer="/checkpoint")
+    check("removed" in refusal["detail"], "without the search it is gone", refusal)
+
+
 @test("a search runs to its front: predicted, evaluated and measured values, events and cursors", 120)
 def sound():
     client, stack = bed.client(), bed.daemon()

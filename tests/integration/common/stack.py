@@ -242,8 +242,8 @@ class Stack:
 
 
 def checkpoint_steps(stack, supernet_id):
-    """Step -> hash of the checkpoints that the daemon lists."""
-    return {row["step"]: row["hash"] for row in stack.client.items(f"/supernets/{supernet_id}/checkpoints")}
+    """Step -> hash of the checkpoints that the daemon lists; of one that was written anew the newest."""
+    return {row["step"]: row["hash"] for row in reversed(stack.client.items(f"/supernets/{supernet_id}/checkpoints"))}
 
 
 def token_of(command):

@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include "daemon/store_retention.h"
+#include "daemon/store_system.h"
 
 #define DAY INT64_C(86400000000)
 
@@ -237,11 +238,34 @@ static void test_the_rules_are_told(void **state) {
     cJSON_Delete(rules);
 }
 
+static int do_folders(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    return store_jobs_kept(store_tx_sql(tx), DAY, err, argument);
+}
+
+/* Its front's checkpoint is there. */
+static void test_a_search_keeps_its_folder(void **state) {
+    struct fixture *f = *state;
+    cJSON *jobs = NULL;
+    exec(f, world);
+    exec(f, "UPDATE jobs SET ended_us = 1000; UPDATE searches SET job = 'job_1';");
+    assert_int_equal(in_tx(f, do_folders, &jobs), 0);
+    assert_int_equal(cJSON_GetArraySize(jobs), 1);
+    assert_string_equal(
+        cJSON_GetStringValue(cJSON_GetObjectItem(cJSON_GetArrayItem(jobs, 0), "id")), "job_1");
+    cJSON_Delete(jobs);
+    exec(f, "DELETE FROM searches");
+    assert_int_equal(in_tx(f, do_folders, &jobs), 0);
+    assert_int_equal(cJSON_GetArraySize(jobs), 0);
+    cJSON_Delete(jobs);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_what_is_referred_to_stays, fixture_start,
                                         fixture_stop),
         cmocka_unit_test_setup_teardown(test_what_is_young_stays, fixture_start, fixture_stop),
+        cmocka_unit_test_setup_teardown(test_a_search_keeps_its_folder, fixture_start,
+                                        fixture_stop),
         cmocka_unit_test_setup_teardown(test_many_rows_go_in_slices, fixture_start, fixture_stop),
         cmocka_unit_test_setup_teardown(test_long_curves_are_thinned, fixture_start, fixture_stop),
         cmocka_unit_test_setup_teardown(test_the_rules_are_told, fixture_start, fixture_stop),

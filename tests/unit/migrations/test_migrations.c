@@ -173,6 +173,36 @@ static void test_built_in_list_gives_the_schema(void **state) {
     assert_non_null(strstr(f->err.message, "jobs_subject"));
 }
 
+/* The checkpoint by which most of its scores came; the same value of another one is chance. */
+static void test_older_searches_find_their_checkpoint(void **state) {
+    static const char searched[] =
+        "PRAGMA foreign_keys = OFF;"
+        "INSERT INTO searches (id, name, supernet, state, body, created_us) VALUES ('se_1', 'a', "
+        "'sn', 'done', '{}', 0), ('se_2', 'b', 'sn', 'failed', '{}', 0);"
+        "INSERT INTO candidates SELECT 'se_1', 'nsga2', value, 'a', 0, 1, 1, json_object('top1', "
+        "json_object('value', 0.5 + value / 10.0, 'source', iif(value < 3, 'evaluated', "
+        "'predicted'))), '{}', value FROM json_each('[1, 2, 3]');"
+        "INSERT INTO candidates VALUES ('se_2', 'nsga2', 1, 'a', 0, 1, 0, '{\"top1\": {\"value\": "
+        "0.6, \"source\": \"predicted\"}}', '{}', 1);"
+        "INSERT INTO evaluations (supernet, checkpoint, arch_id, split, dataset_revision, "
+        "recalibration_images, data, created_us) SELECT 'sn', k.value, a.value, 'validation', 'r', "
+        "2000, json_object('top1', iif(k.value = 'mine' OR a.value = 1, 0.5 + a.value / 10.0, "
+        "0.9)), 0 FROM json_each('[\"mine\", \"newer\"]') k, json_each('[1, 2, 3]') a;";
+    struct fixture *f = *state;
+    int applied;
+    int before = 0;
+    while (strcmp(migrations_list[before].name, "0007_search_checkpoints") != 0)
+        assert_in_range(++before, 1, migrations_count - 1);
+    assert_int_equal(
+        migrations_apply(f->db, f->path, migrations_list, before, &f->err, &applied), 0);
+    if (sqlite3_exec(f->db, searched, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s", sqlite3_errmsg(f->db));
+    assert_int_equal(sqlite3_exec(f->db, migrations_list[before].sql, NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(number(f, "SELECT checkpoint = 'mine' FROM searches WHERE id = 'se_1'"), 1);
+    assert_int_equal(number(f, "SELECT checkpoint IS NULL FROM searches WHERE id = 'se_2'"), 1);
+}
+
 static int print_schema(void) {
     sqlite3 *db = NULL;
     struct err err = {0};
@@ -205,6 +235,7 @@ int main(int argc, char **argv) {
         TEST(test_refuses_foreign_files),
         TEST(test_refuses_garbage),
         TEST(test_built_in_list_gives_the_schema),
+        TEST(test_older_searches_find_their_checkpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

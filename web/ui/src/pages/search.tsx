@@ -151,14 +151,17 @@ function Trust({ search }: { search: Search }) {
   );
 }
 
+/** A front belongs to the checkpoint that its search scored by, also when the supernet was trained on since. */
+const weights = (search: Search) => (search.checkpoint ? { checkpoint: search.checkpoint } : {});
+
 /** Keeps a network, or no longer; only what is kept may be scored on the test images. */
-function PinButton({ supernet, arch, pin, changed }: { supernet: string; arch: string; pin: Pin | undefined; changed: () => void }) {
-  const act = (action: string) => post(`/supernets/${encodeURIComponent(supernet)}/${action}`, { archs: [arch] }).then(changed);
+function PinButton({ search, arch, pin, changed }: { search: Search; arch: string; pin: Pin | undefined; changed: () => void }) {
+  const act = (action: string) => post(`/supernets/${encodeURIComponent(search.supernet)}/${action}`, { archs: [arch] }).then(changed);
   if (!pin) return <Act do={() => act('pins')} done="The network is kept.">Pin</Act>;
   return (
     <>
       <Act do={() => act('unpin')} done="The network is kept no longer.">Unpin</Act>
-      <Act do={() => post('/evaluations', { supernet, archs: [arch], split: 'test' })} done="The evaluation on the test images is queued.">Score on test images</Act>
+      <Act do={() => post('/evaluations', { supernet: search.supernet, ...weights(search), archs: [arch], split: 'test' })} done="The evaluation on the test images is queued.">Score on test images</Act>
     </>
   );
 }
@@ -265,8 +268,8 @@ export function SearchPage({ id }: { id: string }) {
             <Facts rows={Object.entries(chosen.metrics).filter(([k]) => k === 'top1' || k.startsWith('latency')).map(([k, m]) => [nameOf(k), <Interval key={k} name={k} metric={m} before={'predicted' in chosen ? (chosen as FrontItem).predicted?.[k] : undefined} />])} />
             <ArchView space={search.space} arch={chosen.arch} profile={latencyKey?.split(':')[1]} />
             <div class="row">
-              <Act do={() => post('/exports', { supernet: search.supernet, arch: chosen.arch, format: 'onnx' })} done="The export is queued; see Jobs.">Export as ONNX</Act>
-              <PinButton supernet={search.supernet} arch={chosen.arch} pin={pinned} changed={() => { pins.reload(); front.reload(); }} />
+              <Act do={() => post('/exports', { supernet: search.supernet, ...weights(search), arch: chosen.arch, format: 'onnx' })} done="The export is queued; see Jobs.">Export as ONNX</Act>
+              <PinButton search={search} arch={chosen.arch} pin={pinned} changed={() => { pins.reload(); front.reload(); }} />
               {latencyKey && <Act do={() => post('/measurements', { profile: latencyKey.split(':')[1], space: search.space, archs: [chosen.arch] })} done="The measurement is queued.">Measure on the board</Act>}
             </div>
           </Card>
