@@ -195,7 +195,8 @@ static int greet_as_known(struct worker *w, struct err *err, int *ret_status) {
     return rc ? rc : greet(w, false, err, ret_status);
 }
 
-/* Its board was removed, or its token revoked: a new enrolment token makes it another board. */
+/* Its board was removed, its token revoked, or this is another machine than the one that enrolled: a
+ * new enrolment token is asked for. */
 static void forget_identity(struct worker *w, const struct err *why) {
     log_warn("%s: enrolling anew", why->message);
     w->identity.device_id[0] = w->identity.token[0] = 0;
@@ -216,7 +217,7 @@ static int introduce(struct worker *w, struct err *err) {
 
     if (known || !may_enrol)
         rc = greet_as_known(w, err, &status);
-    if (rc && known && may_enrol && (status == 401 || status == 410)) {
+    if (rc && known && may_enrol && (status == 401 || status == 403 || status == 410)) {
         forget_identity(w, err);
         known = false;
     }
@@ -586,9 +587,8 @@ static int session(struct worker *w, struct err *err) {
     w->welcome = rc == 0;
     if (!rc)
         log_info("connected to %s as %s", w->identity.url, w->identity.device_id);
-    if (rc || w->options->enrol_only)
-        return rc;
-    rc = deliver_all(w, err);
+    if (!rc)
+        rc = deliver_all(w, err);
     if (!rc && !w->noise_by_lease && !w->identity.noise_reported)
         rc = report_noise(w, err);
     while (!rc && !*w->stop && !(idle && w->options->once)) {
@@ -672,36 +672,70 @@ static bool passes(const struct worker *w, int rc) {
            rc == ESP_EINTERNAL;
 }
 
-int worker_run(const struct worker_options *options, volatile sig_atomic_t *stop, struct err *err) {
-    struct worker w = {.options = options, .stop = stop, .lock_fd = -1};
-    struct http_client_options client = {.base_url = w.identity.url,
+static int open_worker(struct worker *w, const struct worker_options *options,
+                       volatile sig_atomic_t *stop, struct err *err) {
+    *w = (struct worker){.options = options, .stop = stop, .lock_fd = -1};
+    struct http_client_options client = {.base_url = w->identity.url,
                                          .user_agent = "espalier-worker/" ESP_VERSION};
-    int rc = prepare(&w, err);
+    int rc = prepare(w, err);
 
-    client.ca_file = w.identity.ca_file[0] ? w.identity.ca_file : NULL;
-    client.pinned_key = w.identity.pinned_key[0] ? w.identity.pinned_key : NULL;
-    client.allow_plain = w.identity.plain;
-    if (!rc && w.identity.token[0])
-        client.token = w.identity.token;
-    if (!rc)
-        rc = http_client_create(&client, err, &w.client);
-    while (!rc && !*stop) {
-        rc = session(&w, err);
-        if (passes(&w, rc)) {
-            log_warn("%s; trying again", err->message);
-            retry_wait(w.client, &w.failures, stop);
-            rc = 0;
-        } else if (!rc && (options->once || options->enrol_only)) {
-            break;
-        }
+    client.ca_file = w->identity.ca_file[0] ? w->identity.ca_file : NULL;
+    client.pinned_key = w->identity.pinned_key[0] ? w->identity.pinned_key : NULL;
+    client.allow_plain = w->identity.plain;
+    if (!rc && w->identity.token[0])
+        client.token = w->identity.token;
+    return rc ? rc : http_client_create(&client, err, &w->client);
+}
+
+static void close_worker(struct worker *w) {
+    if (w->client && w->epoch > 0)
+        say_goodbye(w);
+    if (w->lock_fd >= 0)
+        close(w->lock_fd);
+    http_client_destroy(w->client);
+    if (w->profile.backend)
+        w->profile.backend->close(w->profile.backend_state);
+    cJSON_Delete(w->fingerprint);
+}
+
+/* Waits a while after what may pass. *ret_again: it has, and 0 is returned. */
+static int tolerate(struct worker *w, int rc, const struct err *err, bool *ret_again) {
+    *ret_again = passes(w, rc);
+    if (!*ret_again)
+        return rc;
+    log_warn("%s; trying again", err->message);
+    retry_wait(w->client, &w->failures, w->stop);
+    return 0;
+}
+
+int worker_run(const struct worker_options *options, volatile sig_atomic_t *stop, struct err *err) {
+    struct worker w;
+    bool again = true;
+    int rc = open_worker(&w, options, stop, err);
+
+    while (!rc && !*stop && (again || !options->once))
+        rc = tolerate(&w, session(&w, err), err, &again);
+    close_worker(&w);
+    return rc;
+}
+
+int worker_enrol(const struct worker_options *options, volatile sig_atomic_t *stop, struct err *err,
+                 struct worker_names *ret_names) {
+    struct worker w;
+    bool again = true;
+    int rc = open_worker(&w, options, stop, err);
+
+    while (!rc && !*stop && again) {
+        rc = introduce(&w, err);
+        if (rc != ESP_EBUSY)
+            rc = tolerate(&w, rc, err, &again);
     }
-    if (w.client && w.epoch > 0)
-        say_goodbye(&w);
-    if (w.lock_fd >= 0)
-        close(w.lock_fd);
-    http_client_destroy(w.client);
-    if (w.profile.backend)
-        w.profile.backend->close(w.profile.backend_state);
-    cJSON_Delete(w.fingerprint);
+    if (!rc && again)
+        rc = err_set(err, ESP_ECANCELED, NULL, "stopped before the daemon answered");
+    if (!rc) {
+        snprintf(ret_names->device, sizeof(ret_names->device), "%s", w.identity.device_id);
+        snprintf(ret_names->profile, sizeof(ret_names->profile), "%s", w.profile_id);
+    }
+    close_worker(&w);
     return rc;
 }

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "devices/identity.h"
 
 struct worker_options {
     const char *daemon_url;     /* NULL: the one enrolled with */
@@ -21,11 +21,20 @@ struct worker_options {
     const char *ca_file, *pinned_key;
     int64_t threads, memory_limit_bytes;
     bool insecure_lan;
-    bool once;       /* end when there is nothing to measure */
-    bool enrol_only; /* end as soon as the daemon knows this board */
+    bool once; /* end when there is nothing to measure */
+};
+
+/* As the daemon calls this board and what it measures on. */
+struct worker_names {
+    char device[IDENTITY_ID_SIZE], profile[IDENTITY_ID_SIZE];
 };
 
 /* Works until *stop becomes not 0 (set by a signal handler), then gives its lease back and says
  * goodbye. Errors: ESP_EUNAUTHORIZED (the token was refused or revoked), ESP_EBUSY (another worker
  * uses the folder), ESP_EINVAL, ESP_EIO. A daemon that is away is no error: it is waited for. */
 int worker_run(const struct worker_options *options, volatile sig_atomic_t *stop, struct err *err);
+/* Only asks who this board is to the daemon (enrols when it is nobody and there is a token), and
+ * says goodbye. Errors: those of worker_run; ESP_EGONE (the board was removed), ESP_EFORBIDDEN (it
+ * is another machine's identity), ESP_EBUSY (also: it counts as a copy), ESP_ECANCELED. */
+int worker_enrol(const struct worker_options *options, volatile sig_atomic_t *stop, struct err *err,
+                 struct worker_names *ret_names);

@@ -37,7 +37,7 @@ static const char *default_state_dir(void) {
 
 struct arguments {
     struct worker_options options;
-    bool help, version, verbose;
+    bool help, version, verbose, enrol_only;
     const char *enrol_file;
     int64_t cpu_mask;
 };
@@ -52,8 +52,9 @@ static int parse(int argc, char **argv, struct arguments *a) {
          &a->options.enrol_token},
         {"enrol-file", 0, OPTION_TEXT, NULL, 0, 0, "",
          "file that holds the enrolment token; -: standard input", &a->enrol_file},
-        {"enrol-only", 0, OPTION_FLAG, NULL, 0, 0, "", "end as soon as the daemon knows this board",
-         &a->options.enrol_only},
+        {"enrol-only", 0, OPTION_FLAG, NULL, 0, 0, "",
+         "end as soon as the daemon knows this board, and print its id and its profile's",
+         &a->enrol_only},
         {"name", 'n', OPTION_TEXT, NULL, 1, 63, "", "name of this board (default: the host's name)",
          &a->options.name},
         {"state-dir", 0, OPTION_TEXT, NULL, 0, 0, "",
@@ -150,6 +151,30 @@ static void catch_signals(void) {
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* 3: this board needs a new enrolment token. */
+static int exit_status(int rc) {
+    switch (rc) {
+    case 0:
+        return 0;
+    case ESP_EUNAUTHORIZED:
+    case ESP_EGONE:
+    case ESP_EFORBIDDEN:
+        return 3;
+    }
+    return 1;
+}
+
+static int run(const struct arguments *a, struct err *err) {
+    struct worker_names names;
+
+    if (!a->enrol_only)
+        return worker_run(&a->options, &stop, err);
+    int rc = worker_enrol(&a->options, &stop, err, &names);
+    if (!rc)
+        printf("%s %s\n", names.device, names.profile);
+    return rc;
+}
+
 int main(int argc, char **argv) {
     struct arguments a = {.options = {.salt = ""}, .cpu_mask = -1};
     struct err err = {0};
@@ -164,9 +189,8 @@ int main(int argc, char **argv) {
     catch_signals();
     int rc = find_token(&a, &err);
     if (rc == 0)
-        rc = worker_run(&a.options, &stop, &err);
-    if (rc == 0)
-        return 0;
-    log_error("%s%s%s", err.message, err.pointer[0] ? " at " : "", err.pointer);
-    return rc == ESP_EUNAUTHORIZED ? 3 : 1;
+        rc = run(&a, &err);
+    if (rc != 0)
+        log_error("%s%s%s", err.message, err.pointer[0] ? " at " : "", err.pointer);
+    return exit_status(rc);
 }

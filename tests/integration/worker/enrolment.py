@@ -1,4 +1,5 @@
 """Enrolment tokens and the tokens that workers get for them."""
+import subprocess
 import time
 
 import bed
@@ -130,6 +131,45 @@ def paused():
     bed.client().expect(200, "PATCH", f"/devices/{board.device_id}", {"state": "active"})
     equal(board.work_once(), 1, "measured afterwards")
     problem(bed.client().request("PATCH", f"/devices/{board.device_id}", {"state": "dancing"}), (400, 422), pointer="/state")
+
+
+def who_is(name, *options, status=0):
+    """What espalier-worker --enrol-only prints: the board's id and the profile's; with another status what it says."""
+    stack = bed.daemon()
+    command = [str(WORKER), "--daemon", stack.url, "--state-dir", str(stack.root / f"worker-{name}"), "--salt", name, "--name", name, "--enrol-only", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    equal(done.returncode, status, f"the worker's status, which says {done.stderr!r}")
+    return done.stdout.split() if status == 0 else done.stderr
+
+
+@test("--enrol-only tells who a board is: enrolled, known, renamed, removed, its token revoked, on another machine")
+def who():
+    client, stack = bed.client(), bed.daemon()
+    check("not enrolled" in who_is("who", status=3), "nobody yet")
+    device, profile = who_is("who", "--enrol", stack.enrolment_token())
+    equal(client.get(f"/devices/{device}")["online"], False, "it has said goodbye")
+    equal([row["id"] for row in client.items("/profiles") if row["device"] == device], [profile], "its profile")
+    client.expect(200, "PATCH", f"/devices/{device}", {"name": "who-else"})
+    equal(who_is("who"), [device, profile], "renamed")
+    bed.ask(profile)
+    equal(who_is("who"), [device, profile], "it takes no work")
+    equal(client.get(f"/devices/{device}")["queue"], 2, "what waits for it: the network and the noise floor")
+
+    client.post(f"/devices/{device}/revoke", {})
+    check("revoked" in who_is("who", status=3), "its token was revoked")
+    check("device allow" in who_is("who", "--enrol", stack.enrolment_token(), status=1), "its machine is let in by a person only")
+    client.post(f"/devices/{device}/allow", {})
+    equal(who_is("who", "--enrol", stack.enrolment_token()), [device, profile], "the machine takes its board over")
+    equal(client.get(f"/devices/{device}")["name"], "who-else", "its name")
+
+    other = stack.root / "worker-who"
+    check("another machine" in who_is("who", "--salt", "moved", status=3), "the state folder of another machine")
+    client.expect((200, 204), "DELETE", f"/devices/{device}")
+    check("removed" in who_is("who", status=3) or "revoked" in who_is("who", status=3), "it was removed")
+    anew = who_is("who", "--enrol", stack.enrolment_token())
+    check(device not in anew and profile not in anew, "a new board and profile", anew)
+    (other / "worker.json").write_text('{"daemon": "http://127.0.0.1:1", "device_id": "dev_strange", "worker_token": "esp_w_strange"}')
+    check("unknown" in who_is("who", status=3), "an identity that the daemon has never heard of")
 
 
 @test("a real worker with a bad token ends and says why; one without a token says how to get one")
