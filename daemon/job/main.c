@@ -1,5 +1,6 @@
 /* espalier-job: one job in a process of its own, started by espalierd or by hand. */
 #include "base/clock.h"
+#include "base/cpu.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -172,6 +173,7 @@ int main(int argc, char **argv) {
     struct confine_limits limits = {0};
     struct err err = {0};
     int rest = 0;
+    int64_t cpu_mask = -1;
     const struct option_row rows[] = {
         {"run", 0, OPTION_TEXT, NULL, 0, 0, "", "file with kind and spec of the job", &spec_path},
         {"dir", 0, OPTION_TEXT, NULL, 0, 0, "", "folder of the job, locked while it runs", &dir},
@@ -179,6 +181,8 @@ int main(int argc, char **argv) {
          &limits.memory_bytes},
         {"file-size", 0, OPTION_SIZE, "0", 0, 1e15, "bytes",
          "size of a file that it may write; 0: any", &limits.file_bytes},
+        {"cpu-mask", 0, OPTION_INT, "-1", -1, 255, "",
+         "instruction sets that may be used, bits of base/cpu.h", &cpu_mask},
         {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "show this text", &help},
         {"version", 0, OPTION_FLAG, NULL, 0, 0, "", "show the version", &version},
         {0}};
@@ -193,6 +197,7 @@ int main(int argc, char **argv) {
             printf("espalier-job %s\n", ESP_VERSION);
         return JOB_DONE;
     }
+    cpu_set_mask((uint32_t)cpu_mask);
     become_modest();
     return spec_path ? run_by_hand(spec_path, dir, &limits) : run_for_daemon();
 }
