@@ -195,8 +195,8 @@ static int greet_as_known(struct worker *w, struct err *err, int *ret_status) {
     return rc ? rc : greet(w, false, err, ret_status);
 }
 
-/* Its board was removed, its token revoked, or this is another machine than the one that enrolled: a
- * new enrolment token is asked for. */
+/* Its board was removed, its token revoked, or this is another machine than the one that enrolled:
+ * a new enrolment token is asked for. */
 static void forget_identity(struct worker *w, const struct err *why) {
     log_warn("%s: enrolling anew", why->message);
     w->identity.device_id[0] = w->identity.token[0] = 0;

@@ -193,12 +193,11 @@ static void test_older_searches_find_their_checkpoint(void **state) {
     int before = 0;
     while (strcmp(migrations_list[before].name, "0007_search_checkpoints") != 0)
         assert_in_range(++before, 1, migrations_count - 1);
-    assert_int_equal(
-        migrations_apply(f->db, f->path, migrations_list, before, &f->err, &applied), 0);
+    assert_int_equal(migrations_apply(f->db, f->path, migrations_list, before, &f->err, &applied),
+                     0);
     if (sqlite3_exec(f->db, searched, NULL, NULL, NULL) != SQLITE_OK)
         fail_msg("%s", sqlite3_errmsg(f->db));
-    assert_int_equal(sqlite3_exec(f->db, migrations_list[before].sql, NULL, NULL, NULL),
-                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(f->db, migrations_list[before].sql, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(number(f, "SELECT checkpoint = 'mine' FROM searches WHERE id = 'se_1'"), 1);
     assert_int_equal(number(f, "SELECT checkpoint IS NULL FROM searches WHERE id = 'se_2'"), 1);
 }
