@@ -166,7 +166,7 @@ def slips():
 @test("a member that is not there is exit code 3 and a sentence, and nothing on stdout")
 def missing_member():
     bed.supernet()
-    for words in (("supernet", "show", "net", "--get", "no.such"), ("supernet", "ls", "--get", "7.id")):
+    for words in (("supernet", "show", "net", "--get", "no.such"), ("supernet", "ls", "--get", "99.id")):
         done = bed.daemon().cli_run(*words)
         equal((done.returncode, done.stdout), (3, ""), "exit code and output")
         check(words[-1] in done.stderr, "the sentence names it", done.stderr)
