@@ -1,4 +1,5 @@
 /* Boards and their profiles. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -6,6 +7,7 @@
 #include "daemon/api_nouns.h"
 #include "daemon/fleet.h"
 #include "daemon/store_devices.h"
+#include "daemon/store_measurements.h"
 #include "daemon/store_identity.h"
 
 /* What a board waits for is nowhere stored. */
@@ -14,14 +16,34 @@ static void add_waiting(const struct api_call *call, cJSON *device) {
     cJSON_AddItemToObject(device, "waits_for", fleet_waits_for(call->daemon->fleet, id));
 }
 
+/* What to do about a noise floor that nobody should believe. */
+static void add_noise_note(cJSON *device) {
+    const char *doubt = cJSON_GetStringValue(cJSON_GetObjectItem(device, "noise_doubt"));
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(device, "name"));
+    char text[256];
+    if (doubt == NULL || name == NULL) {
+        cJSON_AddNullToObject(device, "noise_note");
+        return;
+    }
+    snprintf(text, sizeof(text), "%s: measure again with: espalier device check %.80s",
+             strcmp(doubt, "implausible") == 0
+                 ? "noise measured on a busy machine"
+                 : "noise measured higher than what later measurements show",
+             name);
+    cJSON_AddStringToObject(device, "noise_note", text);
+}
+
 static void finish_one(struct api_call *call) {
     add_waiting(call, call->answer);
+    add_noise_note(call->answer);
 }
 
 static void finish_list(struct api_call *call) {
     cJSON *device;
-    cJSON_ArrayForEach(device, cJSON_GetObjectItem(call->answer, "items"))
+    cJSON_ArrayForEach(device, cJSON_GetObjectItem(call->answer, "items")) {
         add_waiting(call, device);
+        add_noise_note(device);
+    }
 }
 
 /* The id of the board that the path names. */
@@ -107,6 +129,53 @@ static int revoke_token(struct api_call *call, struct err *err) {
     return act(call, store_identity_revoke, err);
 }
 
+/* The profiles to check: the named one, else all that the board's worker runs now. */
+static int profiles_to_check(struct api_call *call, const char *device, struct err *err,
+                             cJSON **ret_rows) {
+    static const char *const keys[] = {"profile", NULL};
+    const char *profile = NULL;
+    int r = json_only(call->body, "", keys, err);
+    if (r == 0)
+        r = json_string_opt(call->body, "", "profile", 1, 256, err, &profile);
+    if (r == 0)
+        r = store_device_profiles(call->sql, device, profile, err, ret_rows);
+    if (r == 0 && cJSON_GetArraySize(*ret_rows) == 0)
+        r = profile != NULL ? err_set(err, ESP_ENOTFOUND, "/profile",
+                                      "this board has no profile \"%.100s\"", profile)
+                            : err_set(err, ESP_ECONFLICT, NULL,
+                                      "no worker of this board has connected yet: there is no "
+                                      "profile to check");
+    return r;
+}
+
+static int check_device(struct api_call *call, struct err *err) {
+    char id[ID_MAX], measurement[ID_MAX];
+    cJSON *profiles = NULL, *answer = cJSON_CreateObject(), *doc;
+    cJSON *items = cJSON_AddArrayToObject(answer, "items");
+    const cJSON *row;
+    int r = find_device(call, err, id);
+    if (r == 0)
+        r = profiles_to_check(call, id, err, &profiles);
+    cJSON_ArrayForEach(row, profiles) {
+        doc = NULL;
+        if (r == 0)
+            r = store_noise_again(call->tx, cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")),
+                                  true, err, measurement);
+        if (r == 0)
+            r = store_measurement_row(call->sql, measurement, err, &doc);
+        if (doc != NULL)
+            cJSON_AddItemToArray(items, doc);
+    }
+    cJSON_Delete(profiles);
+    if (r != 0) {
+        cJSON_Delete(answer);
+        return r;
+    }
+    call->status = 202;
+    call->answer = answer;
+    return 0;
+}
+
 static int list_profiles(struct api_call *call, struct err *err) {
     struct sql_page_args page;
     int r = api_page(call, "pf_", err, &page);
@@ -125,6 +194,7 @@ const struct api_route api_devices[] = {
     {"POST", "/api/v1/devices/{id}/allow", NULL, .write = allow_identity, .finish = finish_one},
     {"POST", "/api/v1/devices/{id}/rotate", NULL, .write = rotate_token, .finish = finish_one},
     {"POST", "/api/v1/devices/{id}/revoke", NULL, .write = revoke_token, .finish = finish_one},
+    {"POST", "/api/v1/devices/{id}/check", NULL, .write = check_device},
     {"GET", "/api/v1/profiles", "page_size,after", .read = list_profiles},
     {"GET", "/api/v1/profiles/{id}", NULL, .read = get_profile},
     {.method = NULL}};

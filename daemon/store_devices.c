@@ -16,10 +16,14 @@
     "last_seen_us AS \"last_seen_at@time\", "                                                      \
     "machine_id, "                                                                                 \
     "fingerprint AS \"fingerprint@json\", "                                                        \
-    "noise, worker_version, "                                                                      \
+    "noise, "                                                                                      \
+    "(SELECT max(r.noise_doubt) FROM profiles p JOIN profile_revisions r ON r.id = p.revision "    \
+    "  WHERE p.device = devices.id) AS noise_doubt, "                                              \
+    "worker_version, "                                                                             \
     "(SELECT json_group_array(json_object('id', p.id, 'name', p.name, 'runtime', p.runtime, "      \
     "  'precision', p.precision, 'threads', p.threads, 'cores', p.cores, "                         \
-    "  'governor', p.governor, 'revision', p.revision, 'noise', p.noise)) "                        \
+    "  'governor', p.governor, 'revision', p.revision, 'noise', p.noise, 'noise_doubt', "          \
+    "  (SELECT r.noise_doubt FROM profile_revisions r WHERE r.id = p.revision))) "                 \
     "  FROM profiles p WHERE p.device = devices.id) AS \"profiles@json\", "                        \
     "(SELECT json_object('id', l.id, 'state', l.state, "                                           \
     "  'expires_at', " SQL_TIME("l.expires_us") ", "                                               \

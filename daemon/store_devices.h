@@ -62,6 +62,9 @@ int store_device_patch(struct store_tx *tx, const char *id, const struct device_
  * *ret_users [{"kind", "id", "name"}], while jobs need it. */
 int store_device_remove(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users);
 
+/* [{"id"}] of a board: the named one (id or name), or with NULL all that its worker runs now. */
+int store_device_profiles(struct sql *sql, const char *device, const char *profile, struct err *err,
+                          cJSON **ret_rows);
 int store_profile_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc);
 /* False once its board was removed. */
 int store_profile_has_board(struct sql *sql, const char *profile, struct err *err, bool *ret_has);
@@ -75,3 +78,14 @@ int store_device_announce(struct store_tx *tx, const char *id, struct err *err);
 /* The same of a measurement's result that counts, if it is one of the reference network in the
  * profile's current revision; else nothing happens. */
 int store_profile_noise_measured(struct store_tx *tx, const char *measurement, struct err *err);
+/* The profile gets the floor of its current revision again; where none is kept, that of the
+ * measurement, which was accepted. */
+int store_profile_noise_known(struct store_tx *tx, const char *profile, const char *measurement,
+                              struct err *err);
+/* What a measurement on the profile saw of the reference network is held against its floor. */
+int store_profile_drift(struct store_tx *tx, const char *profile, double before_us, double after_us,
+                        struct err *err);
+/* Asks for the floors again that are in doubt and due (devices/noise.h), on boards that are there
+ * and have measured one on a lease before. */
+int store_noise_due(struct sql *sql, int64_t now_us, struct err *err, bool *ret_due);
+int store_noise_review(struct store_tx *tx, struct err *err);

@@ -120,9 +120,10 @@ int store_identity_rotate(struct store_tx *tx, const char *device, struct err *e
 int store_identity_recalled(struct sql *sql, const char *device, int64_t epoch, struct err *err,
                             bool *ret_recalled) {
     int64_t recalled = 0;
-    int r =
-        sql_get_int(sql, err, &recalled, NULL,
-                    "SELECT rotate OR epoch <> ?2 FROM devices WHERE id = ?1", "ti", device, epoch);
+    int r = sql_get_int(
+        sql, err, &recalled, NULL,
+        "SELECT rotate OR epoch <> ?2 OR removed_us IS NOT NULL FROM devices WHERE id = ?1", "ti",
+        device, epoch);
     *ret_recalled = recalled != 0;
     return r;
 }

@@ -424,7 +424,8 @@ static int decides(struct sql *sql, const struct result *result, const struct le
                         "SELECT count(*) FROM measurements m JOIN measurements o ON "
                         "o.profile_revision = m.profile_revision AND o.graph_id = m.graph_id AND "
                         "o.method = m.method AND o.id <> m.id WHERE m.id = ?1 AND m.state = "
-                        "'canceled' AND o.state IN ('queued', 'leased', 'running', 'accepted')",
+                        "'canceled' AND o.state IN ('queued', 'leased', 'running', 'accepted') AND "
+                        "o.kind <> 'reference'",
                         "t", result->measurement);
     if (twin > 0)
         *ret_counts = false;
@@ -440,16 +441,17 @@ static bool drift_tells(const char *id) {
 
 /* What to compare drift with. */
 static int load_yardstick(struct sql *sql, const char *device, const char *measurement,
-                          struct err *err, double *ret_noise, bool *ret_drift_tells) {
+                          struct err *err, double *ret_noise, bool *ret_drift_tells,
+                          char ret_profile[ID_MAX]) {
     struct sql_rows rows;
-    sql_query(
-        sql, &rows,
-        "SELECT coalesce(d.noise, 0), m.method FROM devices d, measurements m WHERE d.id = ?1 "
-        "AND m.id = ?2",
-        "tt", device, measurement);
+    sql_query(sql, &rows,
+              "SELECT coalesce(p.noise, 0), m.method, p.id FROM profiles p JOIN measurements m ON "
+              "m.profile = p.id WHERE p.device = ?1 AND m.id = ?2",
+              "tt", device, measurement);
     if (sql_next(&rows)) {
         *ret_noise = sql_real(&rows, 0);
         *ret_drift_tells = drift_tells(sql_text(&rows, 1));
+        snprintf(ret_profile, ID_MAX, "%s", sql_text(&rows, 2));
     }
     return sql_end(&rows, err);
 }
@@ -461,12 +463,16 @@ static int judge_board(struct store_tx *tx, const char *device, const struct res
     const cJSON *after = cJSON_GetObjectItemCaseSensitive(reference, "after_us");
     double noise = 0;
     bool tells = false;
+    char profile[ID_MAX] = "";
     if (result->event == MEASUREMENT_CRASH)
         return store_device_health(tx, device, HEALTH_CRASH, err);
     if (!cJSON_IsNumber(before) || !cJSON_IsNumber(after) || !(before->valuedouble > 0))
         return 0;
-    int r = load_yardstick(store_tx_sql(tx), device, result->measurement, err, &noise, &tells);
+    int r =
+        load_yardstick(store_tx_sql(tx), device, result->measurement, err, &noise, &tells, profile);
     bool drifted = health_drifted(before->valuedouble, after->valuedouble, noise);
+    if (r == 0 && tells && profile[0] != '\0')
+        r = store_profile_drift(tx, profile, before->valuedouble, after->valuedouble, err);
     if (r != 0 || (drifted && !tells))
         return r;
     return store_device_health(tx, device, drifted ? HEALTH_DRIFT : HEALTH_STEADY, err);

@@ -106,8 +106,8 @@ int store_measurement_ask(struct store_tx *tx, const struct measurement_request 
 }
 
 static int insert_noise(struct store_tx *tx, const char *profile, const char *revision,
-                        struct err *err) {
-    char id[ID_MAX], network[HASH_TEXT], method[METHOD_ID_MAX];
+                        int priority, struct err *err, char ret_id[ID_MAX]) {
+    char network[HASH_TEXT], method[METHOD_ID_MAX];
     struct graph *graph = NULL;
     int r = reference_graph(err, &graph);
     if (r != 0)
@@ -126,8 +126,8 @@ static int insert_noise(struct store_tx *tx, const char *profile, const char *re
                                           .graph = text,
                                           .method = method,
                                           .seed = 1,
-                                          .priority = MEASUREMENT_OF_DAEMON};
-    r = insert_measurement(tx, &request, revision, err, id);
+                                          .priority = priority};
+    r = insert_measurement(tx, &request, revision, err, ret_id);
     free(text);
     return r;
 }
@@ -139,18 +139,46 @@ int store_noise_ask(struct store_tx *tx, const char *profile, struct err *err) {
     int r = current_revision(store_tx_sql(tx), profile, err, revision);
     if (r != 0)
         return r;
-    sql_query(store_tx_sql(tx), &rows,
-              "SELECT id, state = 'accepted' FROM measurements WHERE profile_revision = ?1 AND "
-              "kind = 'reference' AND state IN ('queued', 'leased', 'running', 'accepted')",
-              "t", revision);
+    sql_query(
+        store_tx_sql(tx), &rows,
+        "SELECT id, state = 'accepted' FROM measurements WHERE profile_revision = ?1 AND "
+        "kind = 'reference' AND state IN ('queued', 'leased', 'running', 'accepted') ORDER BY "
+        "state = 'accepted', id LIMIT 1",
+        "t", revision);
     if (sql_next(&rows)) {
         snprintf(id, ID_MAX, "%s", sql_text(&rows, 0));
         accepted = sql_int(&rows, 1) != 0;
     }
     r = sql_end(&rows, err);
     if (r == 0 && id[0] == '\0')
-        return insert_noise(tx, profile, revision, err);
-    return r == 0 && accepted ? store_profile_noise_measured(tx, id, err) : r;
+        return insert_noise(tx, profile, revision, MEASUREMENT_OF_DAEMON, err, id);
+    return r == 0 && accepted ? store_profile_noise_known(tx, profile, id, err) : r;
+}
+
+int store_noise_again(struct store_tx *tx, const char *profile, bool by_person, struct err *err,
+                      char ret_id[ID_MAX]) {
+    int priority = by_person ? MEASUREMENT_OF_CHECK : MEASUREMENT_OF_DAEMON;
+    char revision[ID_MAX], id[ID_MAX] = "";
+    struct sql_rows rows;
+    int r = current_revision(store_tx_sql(tx), profile, err, revision);
+    if (r != 0)
+        return r;
+    sql_query(store_tx_sql(tx), &rows,
+              "SELECT id FROM measurements WHERE profile_revision = ?1 AND kind = 'reference' AND "
+              "state IN ('queued', 'leased', 'running')",
+              "t", revision);
+    if (sql_next(&rows))
+        snprintf(id, ID_MAX, "%s", sql_text(&rows, 0));
+    r = sql_end(&rows, err);
+    if (r == 0 && id[0] == '\0')
+        r = insert_noise(tx, profile, revision, priority, err, id);
+    else if (r == 0)
+        r = sql_run(store_tx_sql(tx), err, NULL,
+                    "UPDATE measurements SET priority = max(priority, ?2) WHERE id = ?1", "ti", id,
+                    (int64_t)priority);
+    if (r == 0)
+        memcpy(ret_id, id, ID_MAX);
+    return r;
 }
 
 static int add_result(struct sql *sql, const char *id, cJSON *doc, struct err *err) {

@@ -23,7 +23,8 @@ enum measurement_priority {
     MEASUREMENT_OF_TABLE,
     MEASUREMENT_OF_SEARCH,
     MEASUREMENT_OF_PERSON,
-    MEASUREMENT_OF_DAEMON
+    MEASUREMENT_OF_DAEMON,
+    MEASUREMENT_OF_CHECK /* of the noise floor, that a person asked for */
 };
 /* Joins an equal one (profile's current revision, graph, method) that waits, runs or was accepted;
  * an accepted one of a more thorough method will do as well. Raises the priority of one that waits.
@@ -33,6 +34,10 @@ int store_measurement_ask(struct store_tx *tx, const struct measurement_request 
 /* Asks for the noise floor of the profile's current revision, unless it waits or runs already; if
  * it was measured, the profile gets it again. ESP_ENOTFOUND, ESP_ENOMEM. */
 int store_noise_ask(struct store_tx *tx, const char *profile, struct err *err);
+/* Asks for it although it is known: for a person (by_person), whose value stands. *ret_id: of the
+ * measurement, which may have waited already. */
+int store_noise_again(struct store_tx *tx, const char *profile, bool by_person, struct err *err,
+                      char ret_id[ID_MAX]);
 /* As the API shows it in lists; store_measurement_get adds samples, reference and environment.
  * ESP_ENOTFOUND. */
 int store_measurement_row(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);

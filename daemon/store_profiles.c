@@ -7,6 +7,8 @@
 #include "base/memory.h"
 #include "base/stats.h"
 #include "daemon/store_devices.h"
+#include "daemon/store_measurements.h"
+#include "devices/noise.h"
 
 /* clang-format off */
 #define PROFILE_COLUMNS                                                                            \
@@ -17,6 +19,10 @@
     "  'created_at', " SQL_TIME("r.created_us") ") "                                               \
     "  FROM profile_revisions r WHERE r.id = profiles.revision) AS \"revision@json\", "            \
     "noise, "                                                                                      \
+    "(SELECT r.noise_doubt FROM profile_revisions r WHERE r.id = profiles.revision) "              \
+    "  AS noise_doubt, "                                                                           \
+    "(SELECT r.noise_us FROM profile_revisions r WHERE r.id = profiles.revision) "                 \
+    "  AS \"noise_measured_at@time\", "                                                            \
     "(SELECT json_group_array(json_object('id', t.id, 'space', t.space, 'method', t.method, "      \
     "  'profile_revision', t.profile_revision)) "                                                  \
     "  FROM tables t WHERE t.profile = profiles.id) AS \"tables@json\", "                          \
@@ -36,6 +42,15 @@ int store_profile_get(struct sql *sql, const char *ref, struct err *err, cJSON *
     if (r == 0)
         *ret_doc = doc;
     return r;
+}
+
+int store_device_profiles(struct sql *sql, const char *device, const char *profile, struct err *err,
+                          cJSON **ret_rows) {
+    return sql_get_rows(sql, err, ret_rows,
+                        "SELECT p.id FROM profiles p JOIN devices d ON d.id = p.device WHERE d.id "
+                        "= ?1 AND (p.id = ?2 OR p.name = ?2 OR (?2 IS NULL AND p.epoch = "
+                        "d.epoch)) AND p.revision IS NOT NULL ORDER BY p.id",
+                        "tt", device, profile);
 }
 
 int store_profile_has_board(struct sql *sql, const char *profile, struct err *err, bool *ret_has) {
@@ -63,6 +78,44 @@ int store_profile_list(struct sql *sql, const struct sql_page_args *page, struct
  * distribution it is 2.6 standard deviations. */
 static double spread(const double *us, size_t n) {
     return (stats_quantile(us, n, 0.9) - stats_quantile(us, n, 0.1)) / stats_median(us, n);
+}
+
+/* ---- the noise floor, which belongs to a revision -------------------------------------------- */
+
+static int load_floor(struct sql *sql, const char *revision, struct err *err,
+                      struct noise_floor *ret) {
+    struct sql_rows rows;
+    *ret = (struct noise_floor){.noise = NAN};
+    sql_query(sql, &rows,
+              "SELECT noise, drift, drifts, noise_tries, noise_next_us FROM profile_revisions "
+              "WHERE id = ?1",
+              "t", revision);
+    if (sql_next(&rows))
+        *ret = (struct noise_floor){sql_real(&rows, 0), sql_real(&rows, 1), sql_int(&rows, 2),
+                                    sql_int(&rows, 3), sql_int(&rows, 4)};
+    return sql_end(&rows, err);
+}
+
+static int save_floor(struct store_tx *tx, const char *revision, const struct noise_floor *floor,
+                      struct err *err) {
+    return sql_run(store_tx_sql(tx), err, NULL,
+                   "UPDATE profile_revisions SET noise = ?2, drift = ?3, drifts = ?4, noise_tries "
+                   "= ?5, noise_next_us = ?6, noise_doubt = ?7 WHERE id = ?1",
+                   "trriiit", revision, floor->noise, floor->drift, floor->drifts, floor->tries,
+                   floor->next_us, noise_doubt_names[noise_floor_doubt(floor)]);
+}
+
+static double drift_limit(double noise) {
+    return fmax(3 * fmin(noise, NOISE_PLAUSIBLE_MAX), 0.05);
+}
+
+/* Health that was judged by quite another limit of drift counts no more. */
+static int follow_floor(struct store_tx *tx, const char *device, double before, double now,
+                        struct err *err) {
+    double ratio = drift_limit(now) / drift_limit(before);
+    if (isnan(before) || (ratio < 1.5 && ratio > 1 / 1.5))
+        return 0;
+    return store_device_health(tx, device, HEALTH_YARDSTICK, err);
 }
 
 /* samples: as JSON text, when no result holds them; NULL. */
@@ -106,15 +159,22 @@ int store_profile_noise(struct store_tx *tx, const char *device, const char *pro
     return r;
 }
 
-int store_profile_noise_measured(struct store_tx *tx, const char *measurement, struct err *err) {
-    char device[ID_MAX] = "", profile[ID_MAX] = "";
+/* A measurement of the reference network that counts. */
+struct floor_result {
+    char device[ID_MAX], profile[ID_MAX], revision[ID_MAX];
+    bool by_person;
+    double noise;
+};
+
+/* ret->profile "" when it is none, or its revision is not the current one. */
+static int read_floor_result(struct sql *sql, const char *measurement, struct err *err,
+                             struct floor_result *ret) {
     struct sql_rows rows;
-    double noise = 0;
-    sql_query(store_tx_sql(tx), &rows,
-              "SELECT p.device, p.id, r.samples FROM measurements m JOIN profiles p ON p.id = "
-              "m.profile AND p.revision = m.profile_revision JOIN results r ON r.measurement = "
-              "m.id AND r.counted WHERE m.id = ?1 AND m.kind = 'reference' ORDER BY r.id DESC "
-              "LIMIT 1",
+    sql_query(sql, &rows,
+              "SELECT p.device, p.id, r.samples, p.revision, m.priority FROM measurements m JOIN "
+              "profiles p ON p.id = m.profile AND p.revision = m.profile_revision JOIN results r "
+              "ON r.measurement = m.id AND r.counted WHERE m.id = ?1 AND m.kind = 'reference' "
+              "ORDER BY r.id DESC LIMIT 1",
               "t", measurement);
     if (sql_next(&rows)) {
         size_t len;
@@ -122,12 +182,119 @@ int store_profile_noise_measured(struct store_tx *tx, const char *measurement, s
         double *us = mem_array(len / sizeof(*us) + 1, sizeof(*us)); /* a blob is not aligned */
         if (us != NULL) {
             memcpy(us, bytes, len);
-            noise = spread(us, len / sizeof(*us));
-            snprintf(device, sizeof(device), "%s", sql_text(&rows, 0));
-            snprintf(profile, sizeof(profile), "%s", sql_text(&rows, 1));
+            ret->noise = spread(us, len / sizeof(*us));
+            ret->by_person = sql_int(&rows, 4) == MEASUREMENT_OF_CHECK;
+            snprintf(ret->device, ID_MAX, "%s", sql_text(&rows, 0));
+            snprintf(ret->profile, ID_MAX, "%s", sql_text(&rows, 1));
+            snprintf(ret->revision, ID_MAX, "%s", sql_text(&rows, 3));
         }
         free(us);
     }
+    return sql_end(&rows, err);
+}
+
+int store_profile_noise_measured(struct store_tx *tx, const char *measurement, struct err *err) {
+    struct floor_result result = {.profile = ""};
+    struct noise_floor floor;
+    int r = read_floor_result(store_tx_sql(tx), measurement, err, &result);
+    if (r != 0 || result.profile[0] == '\0')
+        return r;
+    r = load_floor(store_tx_sql(tx), result.revision, err, &floor);
+    double before = floor.noise;
+    noise_floor_measured(&floor, result.noise, result.by_person, store_tx_now_us(tx));
+    if (r == 0)
+        r = save_floor(tx, result.revision, &floor, err);
+    if (r == 0)
+        r = sql_run(store_tx_sql(tx), err, NULL,
+                    "UPDATE profile_revisions SET noise_us = ?2 WHERE id = ?1", "ti",
+                    result.revision, store_tx_now_us(tx));
+    if (r == 0)
+        r = follow_floor(tx, result.device, before, floor.noise, err);
+    return r != 0 ? r : set_noise(tx, result.device, result.profile, floor.noise, NULL, err);
+}
+
+int store_profile_noise_known(struct store_tx *tx, const char *profile, const char *measurement,
+                              struct err *err) {
+    char device[ID_MAX] = "";
+    struct sql_rows rows;
+    double noise = NAN;
+    sql_query(store_tx_sql(tx), &rows,
+              "SELECT p.device, r.noise FROM profiles p JOIN profile_revisions r ON r.id = "
+              "p.revision WHERE p.id = ?1 AND r.noise IS NOT NULL",
+              "t", profile);
+    if (sql_next(&rows)) {
+        snprintf(device, sizeof(device), "%s", sql_text(&rows, 0));
+        noise = sql_real(&rows, 1);
+    }
     int r = sql_end(&rows, err);
-    return r != 0 || profile[0] == '\0' ? r : set_noise(tx, device, profile, noise, NULL, err);
+    if (r != 0 || device[0] == '\0')
+        return r != 0 ? r : store_profile_noise_measured(tx, measurement, err);
+    return set_noise(tx, device, profile, noise, NULL, err);
+}
+
+int store_profile_drift(struct store_tx *tx, const char *profile, double before_us, double after_us,
+                        struct err *err) {
+    char revision[ID_MAX] = "", device[ID_MAX] = "";
+    struct noise_floor floor;
+    struct sql_rows rows;
+    sql_query(store_tx_sql(tx), &rows,
+              "SELECT revision, device FROM profiles WHERE id = ?1 AND revision IS NOT NULL", "t",
+              profile);
+    if (sql_next(&rows)) {
+        snprintf(revision, ID_MAX, "%s", sql_text(&rows, 0));
+        snprintf(device, ID_MAX, "%s", sql_text(&rows, 1));
+    }
+    int r = sql_end(&rows, err);
+    if (r == 0)
+        r = load_floor(store_tx_sql(tx), revision, err, &floor);
+    if (r != 0 || revision[0] == '\0')
+        return r;
+    enum noise_doubt doubt = noise_floor_doubt(&floor);
+    noise_floor_drift(&floor, before_us, after_us);
+    r = save_floor(tx, revision, &floor, err);
+    if (r == 0 && doubt != noise_floor_doubt(&floor))
+        r = store_device_announce(tx, device, err);
+    return r;
+}
+
+/* Floors in doubt that are due and not asked for, on boards that are there; ?1: now. */
+#define DUE                                                                                        \
+    "FROM profiles p JOIN devices d ON d.id = p.device JOIN profile_revisions v ON v.id = "        \
+    "p.revision WHERE v.noise_doubt IS NOT NULL AND v.noise_next_us <= ?1 AND d.removed_us IS "    \
+    "NULL AND d.away_us IS NULL AND p.epoch = d.epoch AND EXISTS (SELECT 1 FROM measurements m "   \
+    "WHERE m.profile = p.id AND m.kind = 'reference' AND m.state = 'accepted') AND NOT EXISTS "    \
+    "(SELECT 1 FROM measurements m WHERE m.profile = p.id AND m.kind = 'reference' AND m.state "   \
+    "IN ('queued', 'leased', 'running'))"
+
+int store_noise_due(struct sql *sql, int64_t now_us, struct err *err, bool *ret_due) {
+    int64_t due = 0;
+    int r = sql_get_int(sql, err, &due, NULL, "SELECT EXISTS (SELECT 1 " DUE ")", "i", now_us);
+    if (r == 0)
+        *ret_due = due != 0;
+    return r;
+}
+
+static int ask_again(struct store_tx *tx, const cJSON *row, struct err *err) {
+    const char *profile = cJSON_GetStringValue(cJSON_GetObjectItem(row, "id"));
+    const char *revision = cJSON_GetStringValue(cJSON_GetObjectItem(row, "revision"));
+    char id[ID_MAX];
+    struct noise_floor floor;
+    int r = load_floor(store_tx_sql(tx), revision, err, &floor);
+    noise_floor_asked(&floor, store_tx_now_us(tx));
+    if (r == 0)
+        r = save_floor(tx, revision, &floor, err);
+    return r != 0 ? r : store_noise_again(tx, profile, false, err, id);
+}
+
+int store_noise_review(struct store_tx *tx, struct err *err) {
+    cJSON *rows = NULL;
+    const cJSON *row;
+    int r = sql_get_rows(store_tx_sql(tx), err, &rows, "SELECT p.id, p.revision " DUE, "i",
+                         store_tx_now_us(tx));
+    cJSON_ArrayForEach(row, rows) {
+        if (r == 0)
+            r = ask_again(tx, row, err);
+    }
+    cJSON_Delete(rows);
+    return r;
 }

@@ -3,12 +3,15 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "devices/noise.h"
+
 const char *const health_state_names[] = {"probation", "good", "suspect", "quarantined", NULL};
-const char *const health_event_names[] = {"steady",  "drift",      "crash",
-                                          "release", "quarantine", NULL};
+const char *const health_event_names[] = {"steady",     "drift",     "crash", "release",
+                                          "quarantine", "yardstick", NULL};
 
 bool health_drifted(double before_us, double after_us, double noise) {
-    double limit = 3 * noise > 0.05 ? 3 * noise : 0.05;
+    double plausible = fmin(noise, NOISE_PLAUSIBLE_MAX);
+    double limit = fmax(3 * plausible, 0.05);
     return fabs(after_us - before_us) > limit * before_us;
 }
 
@@ -62,6 +65,12 @@ bool health_step(struct health *health, enum health_event event, int64_t now_us)
         break;
     case HEALTH_QUARANTINE:
         health->state = HEALTH_QUARANTINED;
+        break;
+    case HEALTH_YARDSTICK:
+        health->recent = 0;
+        health->steady_in_row = 0;
+        if (before != HEALTH_QUARANTINED)
+            health->state = HEALTH_PROBATION;
         break;
     case HEALTH_EVENTS:
         break;

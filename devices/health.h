@@ -4,6 +4,7 @@
  *   probation --PROBATION good results--> good
  *   good --DRIFTS drifting of the last WINDOW--> suspect --RECOVERY good in a row--> good
  *   suspect measures on: what drift spoils is the interval of its figures, which says so itself
+ *   probation, good, suspect --another noise floor--> probation
  *   any --CRASHES crashes or losses within an hour--> quarantined --release (a person)--> probation
  */
 #pragma once
@@ -24,6 +25,8 @@ enum health_event {
     HEALTH_CRASH,      /* an attempt crashed or was lost */
     HEALTH_RELEASE,    /* a person says that it is well */
     HEALTH_QUARANTINE, /* a person says that it is not */
+    HEALTH_YARDSTICK,  /* its noise floor is another: what was judged by the old one counts no more
+                        */
     HEALTH_EVENTS
 };
 extern const char *const health_state_names[], *const health_event_names[]; /* end with NULL */
@@ -45,7 +48,8 @@ struct health {
 };
 
 /* Drift of a reference network that took before and after (microseconds, > 0) around a
- * measurement: |after - before| / before beyond max(5 %, three times the noise floor). */
+ * measurement: |after - before| / before beyond max(5 %, three times the noise floor, of which no
+ * more counts than is plausible). */
 bool health_drifted(double before_us, double after_us, double noise);
 /* Changes *health; returns whether the state has changed. */
 bool health_step(struct health *health, enum health_event event, int64_t now_us);

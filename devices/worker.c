@@ -575,7 +575,11 @@ static int lease_once(struct worker *w, struct err *err, bool *ret_idle) {
         rc = work_lease(w, doc, err);
     *ret_idle = !rc && !doc;
     cJSON_Delete(doc);
-    if (status == 409 || status == 410) /* an older epoch, or the lease is gone: connect again */
+    if (status == 410)
+        return err_set(err, ESP_EUNAUTHORIZED, NULL,
+                       "this board was removed from the daemon: `espalier device add` makes a new "
+                       "token for it");
+    if (status == 409) /* an older epoch, or the lease is gone: connect again */
         return ESP_ECONFLICT;
     return rc;
 }

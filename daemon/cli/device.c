@@ -2,8 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/resource.h"
+
+enum { CHECK_POLL_US = 300000 };
 
 static const struct column list[] = {{"ID", "id", CELL_TEXT},
                                      {"NAME", "name", CELL_TEXT},
@@ -13,13 +16,15 @@ static const struct column list[] = {{"ID", "id", CELL_TEXT},
                                      {"RUNTIME", "profiles.0.runtime", CELL_TEXT},
                                      {"NOISE", "noise", CELL_PERCENT},
                                      {"QUEUE", "queue", CELL_INT},
-                                     {"LAST SEEN", "last_seen_at", CELL_TIME}};
+                                     {"LAST SEEN", "last_seen_at", CELL_TIME},
+                                     {"NOTE", "noise_note", CELL_TEXT}};
 static const struct column fields[] = {{"id", "id", CELL_TEXT},
                                        {"name", "name", CELL_TEXT},
                                        {"online", "online", CELL_TEXT},
                                        {"state", "state", CELL_TEXT},
                                        {"health", "health", CELL_TEXT},
                                        {"noise", "noise", CELL_PERCENT},
+                                       {"noise note", "noise_note", CELL_TEXT},
                                        {"processor", "fingerprint.cpu_model", CELL_TEXT},
                                        {"kernel", "fingerprint.kernel", CELL_TEXT},
                                        {"cores", "fingerprint.cores", CELL_INT},
@@ -110,6 +115,85 @@ static int revoke_run(struct cli *cli, int argc, char **argv) {
     return resource_act(cli, &devices, "revoke", argc, argv);
 }
 
+static bool has_ended(const char *state) {
+    return strcmp(state, "queued") != 0 && strcmp(state, "leased") != 0 &&
+           strcmp(state, "running") != 0;
+}
+
+/* Until all of items (the answer of a check) have ended; 1: there is one that failed. */
+static int wait_for_checks(struct cli *cli, const cJSON *items, struct err *err) {
+    int64_t end_ns = clock_mono_ns() + cli->timeout_us * 1000;
+    const cJSON *item;
+    int code = CLI_OK;
+    cJSON_ArrayForEach(item, items) {
+        for (bool ended = false; !ended;) {
+            cJSON *doc = NULL;
+            if (cli_get(cli, err, &doc, "/measurements/%s", cli_encode(cli_text(item, "id"))))
+                return cli_fail(err);
+            ended = has_ended(cli_text(doc, "state"));
+            if (ended && strcmp(cli_text(doc, "state"), "accepted") != 0) {
+                fprintf(stderr, "espalier: %s is %s: %s\n", cli_text(doc, "id"),
+                        cli_text(doc, "state"), cli_text(doc, "error.message"));
+                code = CLI_FAILURE;
+            }
+            cJSON_Delete(doc);
+            if (!ended && cli->timeout_us > 0 && clock_mono_ns() > end_ns) {
+                fputs("espalier: not measured in the time given; it waits on\n", stderr);
+                return CLI_TIMEOUT;
+            }
+            if (!ended)
+                clock_sleep_us(CHECK_POLL_US);
+        }
+    }
+    return code;
+}
+
+static int show_noise(struct cli *cli, const char *device) {
+    static const struct column columns[] = {{"PROFILE", "name", CELL_TEXT},
+                                            {"NOISE", "noise", CELL_PERCENT},
+                                            {"DOUBT", "noise_doubt", CELL_TEXT}};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    if (cli_get(cli, &err, &doc, "/devices/%s", cli_encode(device)))
+        return cli_fail(&err);
+    cli_table(cli, cli_item(doc, "profiles"), columns, COUNT(columns));
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
+static int check_run(struct cli *cli, int argc, char **argv) {
+    static const struct column columns[] = {
+        {"ID", "id", CELL_TEXT}, {"PROFILE", "profile", CELL_TEXT}, {"STATE", "state", CELL_TEXT}};
+    const struct option_row rows[] = {{"wait", 'w', OPTION_FLAG, NULL, 0, 0, "",
+                                       "wait until it is measured, and show it", &cli->wait},
+                                      {"timeout", 0, OPTION_DURATION, "0", 0, 1e13, "",
+                                       "give up waiting after this time (0: never)",
+                                       &cli->timeout_us},
+                                      CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    char path[512];
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 2}, &first);
+
+    if (code >= 0)
+        return code;
+    cJSON *body = cJSON_CreateObject();
+    if (argc - first > 1)
+        cJSON_AddStringToObject(body, "profile", argv[first + 1]);
+    snprintf(path, sizeof(path), "/devices/%.300s/check", cli_encode(argv[first]));
+    int rc = cli_send(cli, "POST", path, body, &err, &doc);
+    cJSON_Delete(body);
+    if (rc)
+        return cli_fail(&err);
+    code = CLI_OK;
+    if (!cli->wait)
+        cli_table(cli, cli_item(doc, "items"), columns, COUNT(columns));
+    else if ((code = wait_for_checks(cli, cli_item(doc, "items"), &err)) == CLI_OK)
+        code = show_noise(cli, argv[first]);
+    cJSON_Delete(doc);
+    return code;
+}
+
 static int set_run(struct cli *cli, int argc, char **argv) {
     const char *name = NULL, *state = NULL, *note = NULL;
     const struct option_row rows[] = {
@@ -146,6 +230,8 @@ const struct cli_command cli_device_ls = {"device", "ls", "", "boards", ls_run};
 const struct cli_command cli_device_show = {"device", "show", "DEVICE", "one board", show_run};
 const struct cli_command cli_device_set = {"device", "set", "DEVICE",
                                            "rename, pause or quarantine a board", set_run};
+const struct cli_command cli_device_check = {"device", "check", "DEVICE [PROFILE]",
+                                             "measure the noise floor again", check_run};
 const struct cli_command cli_device_allow = {
     "device", "allow", "DEVICE...",
     "let in who was refused: the next start, or enrolment, with another identity", allow_run};

@@ -211,6 +211,38 @@ test('pages have no serious accessibility fault, in light and dark, and fit a ph
   await page.setViewportSize({ width: 1360, height: 900 });
 });
 
+test('a board whose noise was measured on a busy machine is flagged, in light and dark, and can be measured again', async () => {
+  const board = (await stack.get('/devices')).items[0];
+  const noisy = (d) => ({ ...d, noise: 9.99, noise_doubt: 'implausible', noise_note: `noise measured on a busy machine: measure again with: espalier device check ${d.name}` });
+  await page.route(/\/api\/v1\/devices(\/[^/]*)?(\?.*)?$/, async (route) => {
+    const response = await route.fetch(), doc = await response.json();
+    await route.fulfill({ response, json: doc.items ? { ...doc, items: doc.items.map(noisy) } : noisy(doc) });
+  });
+  for (const scheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+    for (const hash of ['devices', `devices/${board.id}`]) {
+      await page.goto('about:blank');
+      await open(hash);
+      const flag = page.locator('.noisy');
+      await flag.waitFor();
+      assert.match(await flag.innerText(), /Noisy.*measured on a busy machine.*espalier device check test-board/s);
+      assert.deepEqual(await faults(), [], `${scheme} ${hash}`);
+      await shot(`${scheme}-noisy-${nameOf(hash)}`);
+    }
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
+  const before = (await stack.get('/measurements?kind=reference')).items.length;
+  await page.getByRole('button', { name: 'Measure again' }).click();
+  await page.getByText('The noise floor will be measured again.').waitFor();
+  assert.equal((await stack.get('/measurements?kind=reference')).items.length, before + 1);
+  await page.unroute(/\/api\/v1\/devices(\/[^/]*)?(\?.*)?$/);
+  await page.goto('about:blank');
+  await open('devices');
+  await page.locator('a.device', { hasText: 'test-board' }).waitFor();
+  const real = (await stack.get('/devices')).items[0]; // of a busy machine it may be so indeed
+  assert.equal(await page.locator('.noisy').count(), real.noise_note ? 1 : 0);
+});
+
 test('the page survives a killed daemon', async () => {
   await open('jobs');
   const port = new URL(stack.url).port;

@@ -194,6 +194,89 @@ static void test_the_noise_floor_is_leased(void **state) {
     assert_int_equal(fleet_number(f, NOISE, f->profile), floor);
 }
 
+#define FLOOR(what)                                                                                \
+    "SELECT " what " FROM profile_revisions r JOIN profiles p ON p.revision = r.id WHERE p.id = "  \
+    "?1"
+
+static int do_review(struct store_tx *tx, struct work *op, struct err *err) {
+    return store_noise_review(tx, err);
+}
+
+static int do_again(struct store_tx *tx, struct work *op, struct err *err) {
+    return store_noise_again(tx, op->a, op->number != 0, err, op->id);
+}
+
+static bool is_due(struct fixture *f) {
+    bool due = false;
+    assert_int_equal(store_noise_due(store_loop_sql(f->store), clock_wall_us(), &f->err, &due), 0);
+    return due;
+}
+
+/* As if it had been measured at a bad moment. */
+static void spoil(struct fixture *f) {
+    fleet_change(f,
+                 "UPDATE profile_revisions SET noise = 9.99, noise_doubt = 'implausible', "
+                 "noise_next_us = 1 WHERE profile = ?1",
+                 f->profile);
+    fleet_change(f, "UPDATE profiles SET noise = 9.99 WHERE id = ?1", f->profile);
+    fleet_change(f, "UPDATE devices SET noise = 9.99, health = 'good' WHERE id = ?1", f->device);
+}
+
+static void test_a_floor_in_doubt_is_asked_for_again(void **state) {
+    struct fixture *f = *state;
+    struct work op = {.a = f->profile};
+    char id[ID_MAX];
+    assert_int_equal(connect_for_noise(f, "env-1"), 0);
+    measure_next(f, id);
+    int64_t floor = fleet_number(f, NOISE, f->profile);
+    assert_int_equal(fleet_run(f, &op, do_review), 0);
+    assert_int_equal(fleet_number(f, REFERENCES, f->profile), 1); /* there is no doubt */
+    spoil(f);
+    assert_true(is_due(f));
+    assert_int_equal(fleet_run(f, &op, do_review), 0);
+    assert_int_equal(fleet_run(f, &op, do_review), 0);
+    assert_int_equal(fleet_number(f, REFERENCES, f->profile), 2);
+    assert_false(is_due(f));
+    assert_int_equal(fleet_number(f, FLOOR("noise_tries"), f->profile), 1);
+    measure_next(f, id);
+    assert_int_equal(fleet_number(f, NOISE, f->profile), floor);
+    assert_int_equal(fleet_number(f, FLOOR("noise_doubt IS NULL AND noise_tries = 0"), f->profile),
+                     1);
+    /* Health that was judged by the old floor counts no more. */
+    assert_int_equal(
+        fleet_number(f, "SELECT health = 'probation' AND noise < 1 FROM devices WHERE id = ?1",
+                     f->device),
+        1);
+    spoil(f); /* what failed is not asked for again before its time */
+    assert_int_equal(fleet_run(f, &op, do_review), 0);
+    fleet_change(f,
+                 "UPDATE measurements SET state = 'failed' WHERE profile = ?1 AND state = 'queued'",
+                 f->profile);
+    assert_false(is_due(f));
+    fleet_change(f, "UPDATE devices SET away_us = 1 WHERE id = ?1", f->device);
+    fleet_change(f, "UPDATE profile_revisions SET noise_next_us = 1 WHERE profile = ?1",
+                 f->profile);
+    assert_false(is_due(f)); /* nobody is there to measure it */
+}
+
+static void test_a_person_has_the_floor_measured_again(void **state) {
+    struct fixture *f = *state;
+    struct work op = {.a = f->profile, .number = 1}, twice = {.a = f->profile, .number = 1};
+    char id[ID_MAX];
+    assert_int_equal(connect_for_noise(f, "env-1"), 0);
+    measure_next(f, id);
+    fleet_change(f, "UPDATE profile_revisions SET noise = 1e-6 WHERE profile = ?1", f->profile);
+    assert_int_equal(fleet_run(f, &op, do_again), 0);
+    assert_int_equal(fleet_run(f, &twice, do_again), 0);
+    assert_string_equal(op.id, twice.id);
+    assert_string_not_equal(op.id, id);
+    measure_next(f, id);
+    assert_string_equal(op.id, id);
+    assert_true(fleet_number(f, NOISE, f->profile) > 1); /* it may rise */
+    assert_int_equal(connect_for_noise(f, "env-1"), 0);
+    assert_int_equal(fleet_number(f, REFERENCES, f->profile), 2);
+}
+
 static int do_gone(struct store_tx *tx, struct work *op, struct err *err) {
     return store_device_gone(tx, op->a, op->number, INT64_C(1000), err);
 }
@@ -250,6 +333,8 @@ int main(void) {
         TEST(test_paused_and_sick_boards_get_nothing),
         TEST(test_noise_is_relative),
         TEST(test_the_noise_floor_is_leased),
+        TEST(test_a_floor_in_doubt_is_asked_for_again),
+        TEST(test_a_person_has_the_floor_measured_again),
         TEST(test_an_old_connection_says_nothing),
         TEST(test_silence_is_away_unless_it_measures),
     };

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 
 #include "base/error.h"
 #include "devices/health.h"
+#include "devices/noise.h"
 #include "devices/lease.h"
 #include "devices/measurement.h"
 
@@ -107,6 +109,66 @@ static void feed(struct health *health, enum health_event event, int times) {
         health_step(health, event, 1);
 }
 
+static struct noise_floor measured_at(double noise) {
+    struct noise_floor floor = {.noise = NAN};
+    noise_floor_measured(&floor, noise, false, 1000);
+    return floor;
+}
+
+static void test_noise_of_a_bad_moment_is_measured_again(void **state) {
+    struct noise_floor floor = measured_at(9.99);
+    int64_t now = 1000, waited = 0;
+    assert_int_equal(noise_floor_doubt(&floor), NOISE_IMPLAUSIBLE);
+    assert_int_equal(floor.next_us, now + NOISE_FIRST_WAIT_S * 1000000);
+    for (int i = 0; i < 20; i++) { /* ever more seldom, and the lowest stays */
+        int64_t wait = floor.next_us - now;
+        assert_true(wait >= waited && wait <= INT64_C(86400000000));
+        waited = wait;
+        now = floor.next_us;
+        noise_floor_asked(&floor, now);
+        noise_floor_measured(&floor, 5 + i % 3, false, now);
+        assert_true(floor.noise == 5);
+    }
+    assert_true(waited == INT64_C(86400000000));
+    noise_floor_measured(&floor, 0.12, false, now);
+    assert_int_equal(noise_floor_doubt(&floor), NOISE_GOOD);
+    assert_int_equal(floor.tries, 0);
+    noise_floor_measured(&floor, 0.3, false, now); /* the daemon lets it fall only */
+    assert_true(floor.noise == 0.12);
+    noise_floor_measured(&floor, 0.3, true, now); /* a person's stands */
+    assert_true(floor.noise == 0.3);
+}
+
+static void test_noise_is_held_against_later_references(void **state) {
+    struct noise_floor floor = measured_at(0.3);
+    for (int i = 0; i < NOISE_DRIFTS_MIN; i++) {
+        assert_int_equal(noise_floor_doubt(&floor), NOISE_GOOD);
+        noise_floor_drift(&floor, 100, i % 2 ? 101 : 99);
+    }
+    assert_int_equal(noise_floor_doubt(&floor), NOISE_ABOVE_REFERENCES);
+    assert_true(fabs(floor.drift - 0.01) < 1e-12);
+    for (int i = 0; i < 30; i++)
+        noise_floor_drift(&floor, 100, 130); /* a noisy board is one after all */
+    assert_int_equal(noise_floor_doubt(&floor), NOISE_GOOD);
+    floor = measured_at(0.015); /* beneath the least limit of drift nothing follows from it */
+    for (int i = 0; i < 50; i++)
+        noise_floor_drift(&floor, 100, 100);
+    assert_int_equal(noise_floor_doubt(&floor), NOISE_GOOD);
+}
+
+static void test_health_has_a_plausible_yardstick(void **state) {
+    struct health health = {.state = HEALTH_GOOD, .recent = 7, .steady_in_row = 2};
+    assert_false(health_drifted(100, 104, 0));
+    assert_true(health_drifted(100, 106, 0));
+    assert_false(health_drifted(100, 125, 0.1));
+    assert_true(health_drifted(100, 260, 9.99)); /* 30 times would let anything pass */
+    assert_true(health_step(&health, HEALTH_YARDSTICK, 1));
+    assert_int_equal(health.state, HEALTH_PROBATION);
+    assert_int_equal(health.recent, 0);
+    health.state = HEALTH_QUARANTINED;
+    assert_false(health_step(&health, HEALTH_YARDSTICK, 1));
+}
+
 static void test_health_probation(void **state) {
     struct health health = {.state = HEALTH_PROBATION};
     feed(&health, HEALTH_STEADY, 2);
@@ -177,6 +239,9 @@ int main(void) {
         cmocka_unit_test(test_measurement_transitions),
         cmocka_unit_test(test_measurement_fails_at_the_third_loss),
         cmocka_unit_test(test_results),
+        cmocka_unit_test(test_noise_of_a_bad_moment_is_measured_again),
+        cmocka_unit_test(test_noise_is_held_against_later_references),
+        cmocka_unit_test(test_health_has_a_plausible_yardstick),
         cmocka_unit_test(test_health_probation),
         cmocka_unit_test(test_health_drift),
         cmocka_unit_test(test_health_crashes),

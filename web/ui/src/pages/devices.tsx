@@ -64,6 +64,7 @@ function DeviceCard({ device }: { device: Device }) {
         <div><dt>Waiting</dt><dd>{device.queue}</dd></div>
         <div><dt>Seen</dt><dd>{device.lease ? 'measuring now' : ago(device.last_seen_at)}</dd></div>
       </dl>
+      {device.noise_note && <p class="note noisy"><b>Noisy:</b> {device.noise_note}</p>}
     </a>
   );
 }
