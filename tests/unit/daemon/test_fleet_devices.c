@@ -1,6 +1,8 @@
 /* Boards: enrolment, connections, profiles, health, noise, silence. */
 #include "fleet_bed.h"
 
+#include "devices/noise.h"
+
 static void test_enrolment_once(void **state) {
     struct fixture *f = *state;
     assert_int_equal(fleet_enrol(f, "machine-one"), ESP_ECONFLICT);
@@ -259,6 +261,30 @@ static void test_a_floor_in_doubt_is_asked_for_again(void **state) {
     assert_false(is_due(f)); /* nobody is there to measure it */
 }
 
+/* Results whose reference network drifts by 1 % each. */
+static void test_later_references_put_a_floor_in_doubt(void **state) {
+    struct fixture *f = *state;
+    struct work op = {.a = NULL};
+    char id[ID_MAX];
+    assert_int_equal(connect_for_noise(f, "env-1"), 0);
+    measure_next(f, id);
+    fleet_change(f, "UPDATE profile_revisions SET noise = 0.3 WHERE profile = ?1", f->profile);
+    for (int i = 0; i < NOISE_DRIFTS_MIN; i++) {
+        char graph[8];
+        snprintf(graph, sizeof(graph), "g%d", i);
+        assert_false(is_due(f));
+        assert_int_equal(fleet_ask(f, graph, i == 3 ? "brief/2" : "full/2", id), 0);
+        assert_int_equal(fleet_measure_all(f, "ok"), 1);
+    }
+    assert_false(is_due(f)); /* a brief one tells nothing */
+    assert_int_equal(fleet_ask(f, "last", "full/2", id), 0);
+    assert_int_equal(fleet_measure_all(f, "ok"), 1);
+    assert_int_equal(fleet_number(f, FLOOR("noise_doubt = 'above_references'"), f->profile), 1);
+    assert_true(is_due(f));
+    assert_int_equal(fleet_run(f, &op, do_review), 0);
+    assert_int_equal(fleet_number(f, REFERENCES, f->profile), 2);
+}
+
 static void test_a_person_has_the_floor_measured_again(void **state) {
     struct fixture *f = *state;
     struct work op = {.a = f->profile, .number = 1}, twice = {.a = f->profile, .number = 1};
@@ -334,6 +360,7 @@ int main(void) {
         TEST(test_noise_is_relative),
         TEST(test_the_noise_floor_is_leased),
         TEST(test_a_floor_in_doubt_is_asked_for_again),
+        TEST(test_later_references_put_a_floor_in_doubt),
         TEST(test_a_person_has_the_floor_measured_again),
         TEST(test_an_old_connection_says_nothing),
         TEST(test_silence_is_away_unless_it_measures),
