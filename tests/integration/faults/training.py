@@ -231,7 +231,7 @@ def use_weights(name):
     """What reads a supernet's weights and does not name a checkpoint: the jobs of an evaluation, an export and a search."""
     post = bed.daemon().client.post
     objectives = [{"metric": "top1", "direction": "maximise"}, {"metric": "macs", "direction": "minimise"}]
-    search = {"supernet": name, "name": f"{name} {len(bed.daemon().client.items('/searches'))}", "objectives": objectives, "evaluations": 50, "population": 8, "initial_evaluations": 20, "measure_front": 0, "calibration_nets": 0}
+    search = {"supernet": name, "name": f"{name} {len(bed.daemon().client.items('/searches'))}", "objectives": objectives, "accuracy": "evaluated", "evaluations": 30, "population": 8, "measure_front": 0, "calibration_nets": 0}
     return {
         "evaluation": post("/evaluations", {"supernet": name, "archs": [data.SMALL_ARCH]}, 202)["job"]["id"],
         "export": post("/exports", {"supernet": name, "arch": data.SMALL_ARCH, "format": "onnx"}, 202)["job"]["id"],
