@@ -2,9 +2,9 @@
  * half of the children are mutants of one, half uniform crossings of two; parents stay until better
  * ones are there. Meant for one objective under limits.
  *
- * Deviations: a child that breaks a limit is told of as any other and ranked behind (Deb 2000) in
- * place of drawing until none does, which may never end; no arch is asked twice; several objectives
- * are ranked by dominance, then by crowding; founders lean from the smallest to the largest subnet.
+ * Deviations: what is known to break a limit is drawn again, but not for ever; what breaks it all
+ * the same is ranked behind (Deb 2000); no arch is asked twice; several objectives are ranked by
+ * dominance, then by crowding; founders lean from the smallest to the largest subnet.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #include "search/told.h"
 #include "search/variation.h"
 
-enum { TRIES = 48, PARENTS_SHARE = 4 /* of the population: a quarter */ };
+enum { TRIES = 64, PARENTS_SHARE = 4 /* of the population: a quarter */ };
 
 static int evolution_create(const struct strategy_config *config, struct err *err,
                             void **ret_state) {
@@ -116,14 +116,15 @@ static int ask_child(struct told *search, struct err *err, struct arch *ret_arch
     for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
         struct rng rng = told_rng(search, attempt);
         const struct arch *a = parent(search, &rng), *b = parent(search, &rng);
-        if (mutant || attempt >= TRIES / 2) {
+        if (mutant || attempt >= 3 * TRIES / 4) {
             *ret_arch = *a;
             vary_mutate(config->space, &rng, config->mutation, ret_arch);
         } else {
             vary_cross(config->space, &rng, 1, a, b, ret_arch);
         }
         arch_canonicalise(config->space, ret_arch);
-        added = told_ask(search, ret_arch, err);
+        int promising = attempt < TRIES / 2 ? told_promising(search, ret_arch, err) : 1;
+        added = promising == 1 ? told_ask(search, ret_arch, err) : promising;
     }
     return added;
 }

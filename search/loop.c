@@ -37,6 +37,38 @@ static int check_config(const struct search_loop_config *config, struct err *err
     return code;
 }
 
+static void take_values(const struct goals *goals, const struct evaluator *e,
+                        const struct metric *values, bool predicted_only, struct metric *row) {
+    for (int k = 0; k < e->n_metrics; k++) {
+        int at = goals_find_metric(goals, e->keys[k]);
+        if (at >= 0 && !(predicted_only && row[at].source > METRIC_PREDICTED))
+            row[at] = values[k];
+    }
+}
+
+/* What cheap evaluators say of one arch. */
+static int look(void *context, const struct arch *arch, struct err *err,
+                double ret_costs[OBJECTIVES_MAX], double *ret_violation) {
+    const struct search_loop_config *config = &((const struct search_loop *)context)->config;
+    struct metric row[METRICS_MAX], values[METRICS_MAX];
+    for (int k = 0; k < config->goals->n_metrics; k++)
+        row[k] = (struct metric){NAN, NAN, NAN, METRIC_COUNTED};
+    for (int i = 0; i < config->n_evaluators; i++) {
+        const struct evaluator *e = &config->evaluators[i];
+        struct evaluation evaluation = {.arch = arch, .values = values};
+        if (!e->cheap || e->n_metrics > METRICS_MAX)
+            continue;
+        int code = e->submit(e->context, &evaluation, 1, err);
+        if (code < 0)
+            return code;
+        if (evaluation.state == EVALUATION_DONE)
+            take_values(config->goals, e, values, false, row);
+    }
+    goals_costs(config->goals, row, ret_costs);
+    *ret_violation = goals_known_violation(config->goals, row);
+    return 0;
+}
+
 int search_loop_create(const struct search_loop_config *config, struct err *err,
                        struct search_loop **ret_loop) {
     int code = check_config(config, err);
@@ -46,12 +78,15 @@ int search_loop_create(const struct search_loop_config *config, struct err *err,
     if (!loop)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a search");
     loop->config = *config;
+    loop->foresight = (struct foresight){loop, look};
+    loop->config.strategy_config.foresight = &loop->foresight;
     archive_init(&loop->archive, config->space, config->goals);
     loop->candidates = mem_array((size_t)config->batch, sizeof *loop->candidates);
     if (!loop->candidates)
         code = err_set(err, ESP_ENOMEM, NULL, "no memory for a search");
     if (code == 0)
-        code = strategy_create(config->strategy, &config->strategy_config, err, &loop->strategy);
+        code =
+            strategy_create(config->strategy, &loop->config.strategy_config, err, &loop->strategy);
     if (code < 0) {
         search_loop_destroy(loop);
         return code;
@@ -89,15 +124,6 @@ struct batch {
     struct metric *metrics;
     bool *failed;
 };
-
-static void take_values(const struct goals *goals, const struct evaluator *e,
-                        const struct metric *values, bool predicted_only, struct metric *row) {
-    for (int k = 0; k < e->n_metrics; k++) {
-        int at = goals_find_metric(goals, e->keys[k]);
-        if (at >= 0 && !(predicted_only && row[at].source > METRIC_PREDICTED))
-            row[at] = values[k];
-    }
-}
 
 /* Has one evaluator fill in its metrics. With predicted_only, values of better source stay. */
 static int evaluate_by(const struct search_loop *loop, const struct evaluator *e,

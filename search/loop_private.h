@@ -14,6 +14,7 @@ struct log_entry {
 
 struct search_loop {
     struct search_loop_config config;
+    struct foresight foresight; /* the cheap evaluators, for the strategy */
     struct strategy *strategy;
     struct archive archive;
     int generation;

@@ -141,21 +141,26 @@ void goals_costs(const struct goals *goals, const struct metric *metrics, double
     }
 }
 
-double goals_violation(const struct goals *goals, const struct metric *metrics) {
+double goals_known_violation(const struct goals *goals, const struct metric *metrics) {
     double total = 0;
-    for (int i = 0; i < goals->n_objectives; i++)
-        if (isnan(metrics[goals->objectives[i].metric].value))
-            return INFINITY;
     for (int i = 0; i < goals->n_constraints; i++) {
         const struct constraint *c = &goals->constraints[i];
         double value = metrics[c->metric].value;
-        if (isnan(value))
-            return INFINITY;
         double beyond = c->is_max ? value - c->bound : c->bound - value;
-        if (beyond > 0)
+        if (beyond > 0) /* false where the metric is not known */
             total += beyond / fmax(fabs(c->bound), 1e-12);
     }
     return total;
+}
+
+double goals_violation(const struct goals *goals, const struct metric *metrics) {
+    for (int i = 0; i < goals->n_objectives; i++)
+        if (isnan(metrics[goals->objectives[i].metric].value))
+            return INFINITY;
+    for (int i = 0; i < goals->n_constraints; i++)
+        if (isnan(metrics[goals->constraints[i].metric].value))
+            return INFINITY;
+    return goals_known_violation(goals, metrics);
 }
 
 static bool add_metric_json(cJSON *doc, const char *key, const struct metric *m) {

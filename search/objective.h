@@ -61,6 +61,9 @@ void goals_costs(const struct goals *goals, const struct metric *metrics, double
  * (Deb 2000); infinite when a metric that counts is not known. */
 double goals_violation(const struct goals *goals, const struct metric *metrics);
 
+/* The same over the constraints alone whose metric is known. */
+double goals_known_violation(const struct goals *goals, const struct metric *metrics);
+
 /* {key: {"value", "low", "high", "source"}} without the metrics that are not known; NULL on memory
  * exhaustion. Reading ignores keys that goals does not have. */
 cJSON *metrics_to_json(const struct goals *goals, const struct metric *metrics);

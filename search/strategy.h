@@ -9,8 +9,19 @@
 #include "search/objective.h"
 #include "space/arch.h"
 
+/* What can be told of any arch at once and for nothing, because it is counted or a sum of a table:
+ * a strategy that models or rejects archs need not spend evaluations on it. */
+struct foresight {
+    void *context;
+    /* Costs that are known (the others NAN) and the violation of the constraints that are. Errors:
+     * ESP_ENOMEM. */
+    int (*look)(void *context, const struct arch *arch, struct err *err,
+                double ret_costs[OBJECTIVES_MAX], double *ret_violation);
+};
+
 struct strategy_config {
-    const struct space *space; /* borrowed for the strategy's life */
+    const struct space *space;         /* borrowed for the strategy's life */
+    const struct foresight *foresight; /* borrowed too; NULL: nothing is told */
     int n_objectives;
     uint64_t seed;
     int population;             /* of strategies that have one; [4, STRATEGY_POPULATION_MAX] */

@@ -129,6 +129,13 @@ int told_ask(struct told *told, const struct arch *arch, struct err *err) {
     return added;
 }
 
+int told_promising(const struct told *told, const struct arch *arch, struct err *err) {
+    const struct foresight *foresight = told->config.foresight;
+    double costs[OBJECTIVES_MAX], violation = 0;
+    int code = foresight ? foresight->look(foresight->context, arch, err, costs, &violation) : 0;
+    return code < 0 ? code : violation == 0;
+}
+
 int told_ask_blind(struct told *told, bool founder, struct err *err, struct arch *ret_arch) {
     int added = 0;
     for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
@@ -139,7 +146,8 @@ int told_ask_blind(struct told *told, bool founder, struct err *err, struct arch
             sample_leaning(told->config.space, &rng, 2 * rng_unit(&rng) - 1, ret_arch);
         else
             arch_random(told->config.space, &rng, ret_arch);
-        added = told_ask(told, ret_arch, err);
+        int promising = attempt < TRIES / 2 ? told_promising(told, ret_arch, err) : 1;
+        added = promising == 1 ? told_ask(told, ret_arch, err) : promising;
     }
     return added;
 }

@@ -26,6 +26,8 @@ int told_load(void *state, const cJSON *doc, const char *at, struct err *err);
 struct rng told_rng(const struct told *told, int attempt);
 /* Counts the arch and remembers it: 1, or 0 if it is known; ESP_ENOMEM. */
 int told_ask(struct told *told, const struct arch *arch, struct err *err);
-/* Asks for an arch that nothing but the seed proposes: of the first population if founder. 1, 0 if
- * no unknown one was found, ESP_ENOMEM. */
+/* Whether nothing that is known of the arch beforehand breaks a limit: 1 or 0; ESP_ENOMEM. */
+int told_promising(const struct told *told, const struct arch *arch, struct err *err);
+/* Asks for an arch that nothing but the seed proposes: of the first population if founder; rather
+ * for a promising one. 1, 0 if no unknown one was found, ESP_ENOMEM. */
 int told_ask_blind(struct told *told, bool founder, struct err *err, struct arch *ret_arch);

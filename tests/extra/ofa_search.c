@@ -104,22 +104,30 @@ static void read_predictor(struct device *device, const char *path) {
         die(&err);
 }
 
-static int evaluate(void *context, struct evaluation *evaluations, int n, struct err *err) {
+static int predict_accuracy(void *context, struct evaluation *evaluations, int n, struct err *err) {
     const struct device *device = context;
     static const struct arch *archs[BUDGET];
     static double top1[BUDGET];
     for (int i = 0; i < n; i++)
         archs[i] = evaluations[i].arch;
     ofa_predictor_run(device->accuracy, archs, n, top1);
+    (void)err;
     for (int i = 0; i < n; i++) {
-        struct latency_prediction latency;
-        int code =
-            latency_predictor_run(device->latency[archs[i]->resolution], archs[i], err, &latency);
+        evaluations[i].values[0] = (struct metric){top1[i], top1[i], top1[i], METRIC_PREDICTED};
+        evaluations[i].state = EVALUATION_DONE;
+    }
+    return 0;
+}
+
+static int predict_latency(void *context, struct evaluation *evaluations, int n, struct err *err) {
+    const struct device *device = context;
+    for (int i = 0; i < n; i++) {
+        const struct arch *arch = evaluations[i].arch;
+        struct latency_prediction p;
+        int code = latency_predictor_run(device->latency[arch->resolution], arch, err, &p);
         if (code < 0)
             return code;
-        evaluations[i].values[0] = (struct metric){top1[i], top1[i], top1[i], METRIC_PREDICTED};
-        evaluations[i].values[1] =
-            (struct metric){latency.us, latency.us, latency.us, METRIC_PREDICTED};
+        evaluations[i].values[0] = (struct metric){p.us, p.us, p.us, METRIC_PREDICTED};
         evaluations[i].state = EVALUATION_DONE;
     }
     return 0;
@@ -138,8 +146,13 @@ static double best_of(struct search_loop *loop) {
 static double run(struct device *device, double limit_ms, const char *strategy, int64_t budget,
                   uint64_t seed, double *ret_early, double *ret_seconds) {
     static const char *const keys[] = {"top1", "latency_us:note10"};
-    const struct evaluator evaluator = {
-        .n_metrics = 2, .keys = keys, .cheap = true, .context = device, .submit = evaluate};
+    const struct evaluator evaluators[] = {
+        {.n_metrics = 1, .keys = keys, .context = device, .submit = predict_accuracy},
+        {.n_metrics = 1,
+         .keys = keys + 1,
+         .cheap = true,
+         .context = device,
+         .submit = predict_latency}};
     const struct goals goals = {.n_metrics = 2,
                                 .keys = {"top1", "latency_us:note10"},
                                 .n_objectives = 1,
@@ -148,8 +161,8 @@ static double run(struct device *device, double limit_ms, const char *strategy, 
                                 .constraints = {{1, true, 1000 * limit_ms}}};
     struct search_loop_config config = {.space = device->space,
                                         .goals = &goals,
-                                        .evaluators = &evaluator,
-                                        .n_evaluators = 1,
+                                        .evaluators = evaluators,
+                                        .n_evaluators = 2,
                                         .strategy = strategy,
                                         .strategy_config =
                                             strategy_config_default(device->space, 1, seed),
@@ -159,6 +172,7 @@ static double run(struct device *device, double limit_ms, const char *strategy, 
     struct err err = {0};
     struct search_loop *loop;
     struct generation generation;
+    *ret_early = NAN;
     config.strategy_config.population = POPULATION;
     int64_t began = clock_mono_ns();
     int more = search_loop_create(&config, &err, &loop);
@@ -216,5 +230,6 @@ int main(int argc, char **argv) {
     compare(&device, limit_ms, "nsga2", BUDGET);
     compare(&device, limit_ms, "aging", BUDGET);
     compare(&device, limit_ms, "random", RANDOM);
+    compare(&device, limit_ms, "linas", EARLY);
     return 0;
 }

@@ -324,6 +324,28 @@ static void refuses_states_of_others(void **state) {
     toy_finish(&toy);
 }
 
+/* A limit on what is counted costs strategies that ask beforehand next to no evaluations. */
+static void what_is_counted_is_known_beforehand(void **state) {
+    static const char *const strategies[] = {"linas", "evolution"};
+    for (int s = 0; s < 2; s++) {
+        struct toy toy;
+        struct generation g = {0};
+        toy_init(&toy);
+        toy.goals.constraints[0].bound = 7e5;
+        struct search_loop *loop = create(&toy, strategies[s]);
+        while (search_loop_step(loop, NULL, &g) > 0)
+            ;
+        assert_true(g.feasible > 0.9 * (double)g.evaluations);
+        search_loop_destroy(loop);
+        loop = create(&toy, "nsga2");
+        while (search_loop_step(loop, NULL, &g) > 0)
+            ;
+        assert_true(g.feasible < 0.9 * (double)g.evaluations);
+        search_loop_destroy(loop);
+        toy_finish(&toy);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spends_its_budget_and_reports),
@@ -333,6 +355,7 @@ int main(void) {
         cmocka_unit_test(ends_when_the_space_is_exhausted),
         cmocka_unit_test(refuses_bad_configs),
         cmocka_unit_test(cancel_comes_through),
+        cmocka_unit_test(what_is_counted_is_known_beforehand),
         cmocka_unit_test(refuses_states_of_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
