@@ -3,6 +3,8 @@ import json
 import shutil
 import struct
 
+import onnx
+
 import bed
 import data
 from client import problem
@@ -92,3 +94,23 @@ def refused():
     check(done.returncode != 0 and " failed: " in done.stderr, "a truncated file", done.stdout + done.stderr)
     problem(client.request("POST", "/imports", {"name": "x", "space": "tiny", "path": "/etc/passwd"}), 403, pointer="/path")
     problem(client.request("POST", "/imports", {"name": "x", "space": "none", "path": str(cut)}), (404, 422), pointer="/space")
+
+
+@test("a space of mixed kinds of blocks is trained, searched and exported", 150)
+def mixed_blocks():
+    stack = bed.daemon()
+    bed.supernet()
+    space = json.loads((ROOT / "tests/integration/common/mixed_28.json").read_text())
+    stack.add_space({**space, "name": "mixed"})
+    stack.cli("supernet", "train", "mixed", "--space", "mixed", "--dataset", "bars", "--set", json.dumps({**bed.TRAIN, "epochs": 2}), "--wait", timeout=100)
+    stack.cli("search", "create", "mixed", "--supernet", "mixed", "--accuracy", "evaluated", "--strategy", "linas", "-n", "40", "--population", "20", "--measure-front", "0", "--wait", timeout=100)
+    front = stack.client.get("/searches/mixed/front")["items"]
+    check(len(front) >= 3, "points of the front", front)
+    for point in front:
+        equal(point["metrics"]["top1"]["source"], "evaluated", "accuracy of a point")
+    best = stack.cli("search", "front", "mixed", "--best", "--get", "arch")
+    chosen = stack.root / "mixed.onnx"
+    stack.cli("arch", "export", "mixed", best, "--file", chosen)
+    model = onnx.load(chosen)
+    onnx.checker.check_model(model)
+    check(sum(node.op_type == "Conv" for node in model.graph.node) > 5, "convolutions of the exported network", best)
