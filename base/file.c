@@ -118,6 +118,32 @@ int file_read(const char *path, size_t limit, struct err *err, char **ret_data, 
     return code;
 }
 
+int file_open_regular(const char *path, struct err *err, int *ret_fd) {
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), code = 0;
+    if (fd < 0)
+        return fail(err, "open", path);
+    if (fstat(fd, &st) < 0)
+        code = fail(err, "open", path);
+    else if (!S_ISREG(st.st_mode))
+        code = err_set(err, ESP_EINVAL, NULL, "%s is no regular file", path);
+    if (code < 0)
+        close(fd);
+    else
+        *ret_fd = fd;
+    return code;
+}
+
+int file_read_regular(const char *path, size_t limit, struct err *err, char **ret_data,
+                      size_t *ret_len) {
+    int fd = -1, code = file_open_regular(path, err, &fd);
+    if (code < 0)
+        return code;
+    code = read_open(fd, path, limit, err, ret_data, ret_len);
+    close(fd);
+    return code;
+}
+
 int file_write_atomic(const char *path, const void *data, size_t len, struct err *err) {
     struct file_writer *writer;
     int code = file_writer_open(path, err, &writer);

@@ -9,6 +9,11 @@
 
 /* *ret_data is NUL-terminated (not counted), caller frees. */
 int file_read(const char *path, size_t limit, struct err *err, char **ret_data, size_t *ret_len);
+/* For paths that others name: a pipe or a device would keep the reader waiting for ever, so what is
+ * no regular file is ESP_EINVAL, at once. The caller closes *ret_fd. */
+int file_open_regular(const char *path, struct err *err, int *ret_fd);
+int file_read_regular(const char *path, size_t limit, struct err *err, char **ret_data,
+                      size_t *ret_len);
 /* Writes path.partial (mode 0600), fsync, rename, fsync of the folder: whatever happens, path holds
  * the old bytes or the new. A partial file that a killed writer left is taken over by the next. A
  * full disk, a used-up quota and a file-size limit (with SIGXFSZ ignored) are ESP_ENOSPACE; another

@@ -83,7 +83,7 @@ const char *api_host(const struct api_call *call) {
 int api_open_file(struct api_call *call, const char *path, const char *content_type,
                   struct err *err) {
     struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
         if (fd >= 0)
             close(fd);

@@ -1,9 +1,9 @@
 #include "supernet/checkpoint_format.h"
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,13 +42,12 @@ static int read_at(const struct checkpoint *checkpoint, int64_t offset, void *da
 
 static int open_file(struct checkpoint *checkpoint, struct err *err) {
     struct stat st;
-    int fd = open(checkpoint->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_set(err, errno == ENOENT ? ESP_ENOTFOUND : ESP_EIO, NULL, "cannot open %s: %s",
-                       checkpoint->path, strerror(errno));
+    int fd = -1, rc = file_open_regular(checkpoint->path, err, &fd);
+    if (rc != 0)
+        return rc;
     checkpoint->content->fd = fd;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-        return err_set(err, ESP_EIO, NULL, "%s is not a file", checkpoint->path);
+    if (fstat(fd, &st) != 0)
+        return err_set(err, ESP_EIO, NULL, "cannot read %s: %s", checkpoint->path, strerror(errno));
     checkpoint->content->size = st.st_size;
     checkpoint->summary.bytes = st.st_size;
     return 0;

@@ -3,8 +3,6 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/utf8.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,9 +42,10 @@ int dataset_file_open(struct dataset_file *file, const char *folder, const char 
         return err_set(err, ESP_ELIMIT, "/path", "the path of %s is too long", name);
     if (!find(file, folder, name))
         return err_set(err, ESP_ENOTFOUND, "/path", "%s (or %s.gz) is not there", file->path, name);
-    int fd = open(file->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_set(err, ESP_EIO, "/path", "cannot open %s: %s", file->path, strerror(errno));
+    struct err why = {0};
+    int fd = -1, rc = file_open_regular(file->path, &why, &fd);
+    if (rc != 0)
+        return err_set(err, rc, "/path", "%s", why.message);
     gzFile gz = gzdopen(fd, "rb");
     if (!gz) {
         close(fd);
@@ -127,7 +126,7 @@ char **dataset_read_names(const char *folder, const char *name, int n_classes) {
     size_t len = 0;
     char **names = mem_array((size_t)n_classes, sizeof *names);
     bool good = names && join_path(&file, folder, name, "") == 0 && is_file(file.path) &&
-                file_read(file.path, NAMES_BYTES_MAX, NULL, &text, &len) == 0 &&
+                file_read_regular(file.path, NAMES_BYTES_MAX, NULL, &text, &len) == 0 &&
                 strlen(text) == len && cut_lines(text, n_classes, names);
     free(text);
     if (good)

@@ -68,6 +68,32 @@ static void files_without_a_size_are_read(void **state) {
     assert_int_equal(file_read("/dev/zero", 100000, NULL, &data, &len), ESP_ELIMIT);
 }
 
+/* Opening a pipe that nobody writes to would wait for ever. */
+static void what_is_no_regular_file_is_refused_at_once(void **state) {
+    static const char *const others[] = {"pipe", ".", "/dev/zero", "link"};
+    struct err err = {0};
+    char *data = NULL;
+    size_t len = 0;
+    int fd = -1;
+    assert_int_equal(mkfifo("pipe", 0600), 0);
+    assert_int_equal(symlink("pipe", "link"), 0);
+    alarm(20); /* ends the test by a signal where it would hang */
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_int_equal(file_open_regular(others[i], &err, &fd), ESP_EINVAL);
+        assert_non_null(strstr(err.message, "is no regular file"));
+        assert_int_equal(file_read_regular(others[i], 10, &err, &data, &len), ESP_EINVAL);
+    }
+    alarm(0);
+    assert_int_equal(fd, -1);
+    assert_null(data);
+    assert_int_equal(file_read_regular("absent", 10, &err, &data, &len), ESP_ENOTFOUND);
+    assert_int_equal(file_write_atomic("f", "hello", 5, &err), 0);
+    assert_int_equal(file_read_regular("f", 4, &err, &data, &len), ESP_ELIMIT);
+    assert_int_equal(file_read_regular("f", 5, &err, &data, &len), 0);
+    assert_string_equal(data, "hello");
+    free(data);
+}
+
 static void a_writer_puts_many_pieces(void **state) {
     struct file_writer *writer;
     static char block[100000];
@@ -251,6 +277,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         FOLDER_TEST(whole_files_are_read_up_to_the_limit),
         FOLDER_TEST(files_without_a_size_are_read),
+        FOLDER_TEST(what_is_no_regular_file_is_refused_at_once),
         FOLDER_TEST(a_writer_puts_many_pieces),
         FOLDER_TEST(abort_leaves_the_old_file),
         FOLDER_TEST(two_writers_of_one_file_are_kept_apart),
