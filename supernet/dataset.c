@@ -126,6 +126,29 @@ static int choose_format(const struct dataset_options *options, struct err *err,
                    options->path, names);
 }
 
+/* Where the labels alone say how many classes there are, one stray label would make many that
+ * nothing is learnt of. */
+static int require_all_classes(const struct dataset_images *images, int largest, struct err *err) {
+    bool *seen = mem_array((size_t)largest + 1, sizeof *seen);
+    size_t first = images->n_train;
+    int missing = 0;
+    if (!seen)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for %d classes", largest + 1);
+    for (size_t i = images->n_train; i-- > 0;) {
+        seen[images->labels[i]] = true;
+        first = images->labels[i] == largest ? i : first;
+    }
+    while (missing < largest && seen[missing])
+        missing++;
+    free(seen);
+    if (missing == largest)
+        return 0;
+    return err_set(err, ESP_EINVAL, "/path",
+                   "no training image is of class %d, but the labels reach up to %d (training "
+                   "image %zu): is that label out of range?",
+                   missing, largest, first);
+}
+
 /* Fixes the number of classes and checks every label against it. */
 static int check_labels(struct dataset_images *images, struct err *err) {
     size_t count = images->n_train + images->n_validation + images->n_test;
@@ -139,8 +162,12 @@ static int check_labels(struct dataset_images *images, struct err *err) {
         return err_set(err, ESP_EINVAL, "/path",
                        "all %zu training images have label %d: one class cannot be learnt",
                        images->n_train, images->labels[0]);
-    if (images->n_classes == 0)
+    if (images->n_classes == 0) {
+        int rc = require_all_classes(images, largest, err);
+        if (rc != 0)
+            return rc;
         images->n_classes = largest + 1;
+    }
     for (size_t i = 0; i < count; i++)
         if (images->labels[i] >= images->n_classes)
             return err_set(err, ESP_ECORRUPT, "/path",

@@ -74,7 +74,8 @@ struct dataset_options {
 
 /* Opens a data set. The caller closes *ret_dataset with dataset_close.
  * Errors: ESP_ENOTFOUND (folder or file), ESP_ECORRUPT (names file and byte; too many images
- * skipped), ESP_ELIMIT, ESP_EINVAL (one class only; a bad split, with a pointer), ESP_EUNSUPPORTED
+ * skipped), ESP_ELIMIT, ESP_EINVAL (one class only, or one below the largest
+ * label without a training image; a bad split, with a pointer), ESP_EUNSUPPORTED
  * (unknown format or a kind of idx file that holds no images), ESP_ENOSPACE (the cache),
  * ESP_ECANCELED, ESP_ENOMEM, ESP_EIO. */
 int dataset_open(const struct dataset_options *options, struct err *err,

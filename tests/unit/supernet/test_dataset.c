@@ -174,6 +174,23 @@ static void refuses_what_does_not_agree(void **state) {
     assert_refused(*state, ESP_EINVAL, "one class cannot be learnt");
 }
 
+/* 60 images of classes 0 to 4 make 5 classes; with one label of 255 they would make 256. */
+static void refuses_classes_without_images(void **state) {
+    uint8_t labels[68] = {0, 0, 8, 1, 0, 0, 0, 60};
+    fixture_write_idx(*state, &shape);
+    for (int i = 0; i < 60; i++)
+        labels[8 + i] = (uint8_t)(i % 5);
+    labels[8 + 17] = 255;
+    fixture_write_file(*state, "train-labels-idx1-ubyte", labels, sizeof labels);
+    assert_refused(*state, ESP_EINVAL,
+                   "no training image is of class 5, but the labels reach up to 255 (training "
+                   "image 17)");
+    for (int i = 0; i < 60; i++) /* none of class 0 */
+        labels[8 + i] = (uint8_t)(1 + i % 4);
+    fixture_write_file(*state, "train-labels-idx1-ubyte", labels, sizeof labels);
+    assert_refused(*state, ESP_EINVAL, "no training image is of class 0");
+}
+
 static void refuses_what_is_not_there(void **state) {
     char path[1024];
     assert_refused(*state, ESP_EUNSUPPORTED,
@@ -289,6 +306,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(truncated_file_names_file_and_byte, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_bad_headers, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_what_does_not_agree, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_classes_without_images, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_what_is_not_there, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_cifar10, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_damaged_cifar10, setup, teardown),
