@@ -285,6 +285,11 @@ static const struct {
     {"torch", "HalfStorage", GLOBAL_STORAGE, DTYPE_F16},
     {"torch", "BFloat16Storage", GLOBAL_STORAGE, DTYPE_BF16},
     {"torch", "LongStorage", GLOBAL_STORAGE, DTYPE_I64},
+    {"torch", "IntStorage", GLOBAL_STORAGE, DTYPE_I32},
+    {"torch", "ShortStorage", GLOBAL_STORAGE, DTYPE_I16},
+    {"torch", "CharStorage", GLOBAL_STORAGE, DTYPE_I8},
+    {"torch", "ByteStorage", GLOBAL_STORAGE, DTYPE_U8},
+    {"torch", "BoolStorage", GLOBAL_STORAGE, DTYPE_BOOL},
 };
 
 static bool same(const char *text, size_t len, const char *other) {

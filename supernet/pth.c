@@ -34,17 +34,57 @@ static size_t count_tensors(const struct pickle_value *dict) {
     return n;
 }
 
-/* The object itself, or what it holds under one of the usual names. */
-static const struct pickle_value *find_state_dict(const struct pickle_value *root) {
-    static const char *const names[] = {"state_dict", "model_state_dict", "model"};
-    if (count_tensors(root) > 0)
-        return root;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+static bool is_state_dict(const struct pickle_value *value) {
+    return count_tensors(value) > 0 && 2 * count_tensors(value) == value->n_items;
+}
+
+/* Appends a name as it may be shown. */
+static void append_name(char *text, size_t size, const struct pickle_value *name) {
+    size_t at = strlen(text);
+    if (at + 4 < size)
+        at += (size_t)snprintf(text + at, size - at, "%s", at ? ", " : "");
+    for (size_t i = 0; i < name->text_len && i < 40 && at + 1 < size; i++, at++)
+        text[at] = name->text[i] >= ' ' && name->text[i] < 127 ? name->text[i] : '?';
+    text[at] = '\0';
+}
+
+/* The one dictionary of tensors alone that the object holds, whatever its name. */
+static int find_unnamed(const struct pickle_value *root, struct err *err,
+                        const struct pickle_value **ret_dict) {
+    char names[200] = "";
+    size_t found = 0;
+    for (size_t i = 0; root->kind == PICKLE_DICT && i < root->n_items; i += 2) {
+        if (root->items[i]->kind != PICKLE_TEXT || !is_state_dict(root->items[i + 1]))
+            continue;
+        *ret_dict = root->items[i + 1];
+        append_name(names, sizeof names, root->items[i]);
+        found++;
+    }
+    if (found > 1)
+        return err_set(err, ESP_EPARSE, NULL,
+                       "the file holds %zu dictionaries of tensors (%s): which one is the network "
+                       "cannot be told; save one of them alone",
+                       found, names);
+    return 0;
+}
+
+/* What the object holds under one of the usual names, or else the one dictionary of tensors in it,
+ * or else the object itself: beside its state_dict a checkpoint may keep tensors of its own, such
+ * as an epoch. */
+static int find_state_dict(const struct pickle_value *root, struct err *err,
+                           const struct pickle_value **ret_dict) {
+    static const char *const names[] = {"state_dict", "model_state_dict", "model", "net",
+                                        "state_dict_ema"};
+    const struct pickle_value *dict = NULL;
+    for (size_t i = 0; !dict && i < sizeof names / sizeof *names; i++) {
         const struct pickle_value *inner = pickle_get(root, names[i]);
         if (count_tensors(inner) > 0)
-            return inner;
+            dict = inner;
     }
-    return NULL;
+    int rc = dict ? 0 : find_unnamed(root, err, &dict);
+    if (rc == 0)
+        *ret_dict = dict ? dict : root;
+    return rc;
 }
 
 static int add_tensor(struct tensor_file *file, const struct pickle_value *name,
@@ -70,7 +110,10 @@ static int add_tensor(struct tensor_file *file, const struct pickle_value *name,
 /* Makes room for the tensors of the state_dict. */
 static int begin_tensors(struct tensor_file *file, const struct pickle_value *root, struct err *err,
                          const struct pickle_value **ret_dict) {
-    const struct pickle_value *dict = find_state_dict(root);
+    const struct pickle_value *dict = NULL;
+    int rc = find_state_dict(root, err, &dict);
+    if (rc < 0)
+        return rc;
     size_t n = count_tensors(dict);
     if (n == 0)
         return err_set(err, ESP_EPARSE, NULL, "the file holds no state_dict of tensors");

@@ -14,7 +14,8 @@
 
 enum { LENGTH_BYTES = 8, HEADER_MAX = 16 << 20, DTYPE_TEXT = 8 };
 static const struct json_limits header_limits = {HEADER_MAX, 4, 500000};
-static const char *const header_dtypes[] = {"F64", "F32", "F16", "BF16", "I64", NULL};
+static const char *const header_dtypes[] = {"F64", "F32", "F16", "BF16", "I64", "I32",
+                                            "I16", "I8",  "U8",  "BOOL", NULL};
 
 /* ---- Reading ---- */
 
@@ -53,13 +54,18 @@ static int parse_place(const cJSON *row, const uint8_t *data, int64_t bytes, str
     int64_t begin = 0, end = 0;
     int rc = json_array(row, "", "data_offsets", 2, 2, err, &offsets);
     if (rc == 0)
-        rc = integer_item(cJSON_GetArrayItem(offsets, 0), bytes, tensor->name, "the begin", err,
-                          &begin);
+        rc = integer_item(cJSON_GetArrayItem(offsets, 0), TENSOR_FILE_BYTES_MAX, tensor->name,
+                          "the begin", err, &begin);
     if (rc == 0)
-        rc =
-            integer_item(cJSON_GetArrayItem(offsets, 1), bytes, tensor->name, "the end", err, &end);
+        rc = integer_item(cJSON_GetArrayItem(offsets, 1), TENSOR_FILE_BYTES_MAX, tensor->name,
+                          "the end", err, &end);
     if (rc < 0)
         return rc;
+    if (begin > bytes || end > bytes)
+        return err_set(err, ESP_EPARSE, NULL,
+                       "the file is truncated: %s ends at byte %lld of the values, of which there "
+                       "are %lld",
+                       tensor->name, (long long)(end > begin ? end : begin), (long long)bytes);
     int64_t size = (int64_t)tensor_dtype_bytes(tensor->dtype);
     tensor->storage = data + begin;
     tensor->storage_count = end > begin ? (end - begin) / size : 0;
@@ -88,7 +94,8 @@ static int parse_tensor(const cJSON *row, const uint8_t *data, int64_t bytes, st
         i++;
     if (!header_dtypes[i])
         return err_set(err, ESP_EUNSUPPORTED, NULL,
-                       "%s holds %s; F64, F32, F16, BF16 and I64 are read", tensor->name, dtype);
+                       "%s holds %s; F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL are read",
+                       tensor->name, dtype);
     tensor->dtype = (enum tensor_dtype)i;
     rc = parse_shape(row, err, tensor);
     return rc < 0 ? rc : parse_place(row, data, bytes, err, tensor);
@@ -164,7 +171,8 @@ int safetensors_parse(struct tensor_file *file, size_t len, struct err *err) {
     cJSON *header = NULL;
     uint64_t size = len >= LENGTH_BYTES ? little_endian(bytes, LENGTH_BYTES) : UINT64_MAX;
     if (len < LENGTH_BYTES || size > len - LENGTH_BYTES)
-        return err_set(err, ESP_EPARSE, NULL, "the file ends before its header does");
+        return err_set(err, ESP_EPARSE, NULL,
+                       "the file is truncated: it ends before its header does");
     if (size > HEADER_MAX)
         return err_set(err, ESP_ELIMIT, NULL, "the header has more than %d bytes", HEADER_MAX);
     const char *text = (const char *)bytes + LENGTH_BYTES;

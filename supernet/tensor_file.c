@@ -8,11 +8,12 @@
 #include "base/memory.h"
 #include "supernet/tensor_file_forms.h"
 
-const char *const tensor_dtype_names[] = {"float64",  "float32", "float16",
-                                          "bfloat16", "int64",   NULL};
+const char *const tensor_dtype_names[] = {"float64", "float32", "float16", "bfloat16",
+                                          "int64",   "int32",   "int16",   "int8",
+                                          "uint8",   "bool",    NULL};
 
 size_t tensor_dtype_bytes(enum tensor_dtype dtype) {
-    static const size_t bytes[DTYPES] = {8, 4, 2, 2, 8};
+    static const size_t bytes[DTYPES] = {8, 4, 2, 2, 8, 4, 2, 1, 1, 1};
     return bytes[dtype];
 }
 
@@ -83,6 +84,16 @@ static float element(const struct foreign_tensor *t, int64_t at) {
     case DTYPE_I64:
         memcpy(&integer, bytes, sizeof integer);
         return (float)integer;
+    case DTYPE_I32:
+        return (float)(int32_t)(uint32_t)little_endian(bytes, 4);
+    case DTYPE_I16:
+        return (float)(int16_t)(uint16_t)little_endian(bytes, 2);
+    case DTYPE_I8:
+        return (float)(int8_t)bytes[0];
+    case DTYPE_U8:
+        return (float)bytes[0];
+    case DTYPE_BOOL:
+        return bytes[0] ? 1 : 0;
     case DTYPES:
         break;
     }
@@ -139,7 +150,7 @@ int tensor_file_parse(void *bytes, size_t len, struct err *err, struct tensor_fi
 int tensor_file_open(const char *path, struct err *err, struct tensor_file **ret_file) {
     char *bytes = NULL;
     size_t len = 0;
-    int rc = file_read(path, (size_t)TENSOR_FILE_BYTES_MAX, err, &bytes, &len);
+    int rc = file_read_regular(path, (size_t)TENSOR_FILE_BYTES_MAX, err, &bytes, &len);
     return rc < 0 ? rc : tensor_file_parse(bytes, len, err, ret_file);
 }
 

@@ -17,7 +17,19 @@ enum {
 #define TENSOR_FILE_BYTES_MAX (INT64_C(2) << 30)    /* of the file, and of all it unpacks to */
 #define TENSOR_FILE_ELEMENTS_MAX (INT64_C(1) << 28) /* of one tensor */
 
-enum tensor_dtype { DTYPE_F64, DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_I64, DTYPES };
+enum tensor_dtype {
+    DTYPE_F64,
+    DTYPE_F32,
+    DTYPE_F16,
+    DTYPE_BF16,
+    DTYPE_I64,
+    DTYPE_I32,
+    DTYPE_I16,
+    DTYPE_I8,
+    DTYPE_U8,
+    DTYPE_BOOL,
+    DTYPES
+};
 size_t tensor_dtype_bytes(enum tensor_dtype dtype);
 extern const char *const tensor_dtype_names[]; /* "float64", ...; NULL-terminated */
 
@@ -51,7 +63,8 @@ int tensor_file_open(const char *path, struct err *err, struct tensor_file **ret
 int tensor_file_parse(void *bytes, size_t len, struct err *err, struct tensor_file **ret_file);
 void tensor_file_close(struct tensor_file *file); /* takes NULL */
 
-/* All values in row-major order: count floats. float64 and int64 are rounded to the nearest. */
+/* All values in row-major order: count floats. float64, int64 and int32 are rounded to
+ * the nearest; of a bool 1 is true. */
 void foreign_tensor_read(const struct foreign_tensor *tensor, float *ret_values);
 /* "[16, 3, 3, 3]"; "[]" for a scalar. */
 enum { TENSOR_SHAPE_TEXT = 192 };

@@ -10,6 +10,8 @@ import_zip.pth       its zip form: {"epoch": ..., "state_dict": ...} with "modul
 import_deflate.pth   the same archive deflated
 import.safetensors   as other programs write it: no metadata, static names, bfloat16 and float32
 import_evil.pth      a state_dict with an object that would run a command
+layout_*.pth         one weight, "w", where checkpoints of other programs keep it, with what they keep beside it (legacy form, but for
+                     state_dict); of integers a tensor of every kind; of several two dictionaries of which neither has a usual name
 
 Element i of tensor NAME is 1 + floor(32 * noise(NAME, i)) / 64: every kind of number holds it exactly.
 """
@@ -112,6 +114,21 @@ class Evil:
         return os.system, ("true",)
 
 
+def layouts():
+    w, epoch = {"w": torch.tensor([0.5, -2.0])}, torch.tensor(5, dtype=torch.int32)
+    torch.save({"state_dict": w, "epoch": torch.tensor(5)}, path("layout_state_dict.pth"))
+    for name, root in (
+            ("net", {"net": w, "best_acc": torch.tensor(0.5), "optimizer": {"state": {0: {"m": torch.zeros(2)}}, "param_groups": []}}),
+            ("ema", {"epoch": epoch, "state_dict_ema": w}), ("model", {"model": w, "epoch": 3, "step": epoch}),
+            ("unnamed", {"weights": w, "best_acc": torch.tensor(0.5), "args": {"lr": 0.1}}), ("bare", w),
+            ("several", {"teacher": w, "student": {"w": torch.zeros(2)}, "epoch": epoch}),
+            ("integers", {"int32": torch.tensor(-70000, dtype=torch.int32), "int16": torch.tensor(-300, dtype=torch.int16),
+                          "int8": torch.tensor(-3, dtype=torch.int8), "uint8": torch.tensor(200, dtype=torch.uint8),
+                          "bool": torch.tensor(True)})):
+        torch.save(root, path(f"layout_{name}.pth"), _use_new_zipfile_serialization=False)
+
+
+layouts()
 with open(path("import.json"), "w") as f:
     json.dump(SPACE, f, indent=1)
     f.write("\n")

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -89,6 +90,50 @@ static void test_safetensors_of_others(void **state) {
     check_form("import.safetensors", 15, 0);
 }
 
+/* ---- Where the state_dict stands, and kinds of numbers ---- */
+
+/* Of each file one tensor is a weight: "w", [0.5, -2], among others in integers.pth alone. */
+static void check_layout(const char *name) {
+    struct err err = {0};
+    struct tensor_file *file = NULL;
+    float values[2] = {0};
+    if (parse(name, &err, &file) != 0)
+        fail_msg("%s: %s", name, err.message);
+    assert_int_equal(file->n, 1);
+    assert_string_equal(file->tensors[0].name, "w");
+    assert_int_equal(file->tensors[0].count, 2);
+    foreign_tensor_read(&file->tensors[0], values);
+    assert_true(values[0] == 0.5F && values[1] == -2.0F);
+    tensor_file_close(file);
+}
+
+static void test_layouts_of_checkpoints(void **state) {
+    check_layout("layout_state_dict.pth");
+    check_layout("layout_net.pth");
+    check_layout("layout_ema.pth");
+    check_layout("layout_model.pth");
+    check_layout("layout_unnamed.pth");
+    check_layout("layout_bare.pth");
+}
+
+static void test_integers_of_every_kind(void **state) {
+    static const char *const names[] = {"int32", "int16", "int8", "uint8", "bool"};
+    static const float values[] = {-70000, -300, -3, 200, 1};
+    struct err err = {0};
+    struct tensor_file *file = NULL;
+    if (parse("layout_integers.pth", &err, &file) != 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(file->n, 5);
+    for (int i = 0; i < 5; i++) {
+        float value = 0;
+        assert_string_equal(file->tensors[i].name, names[i]);
+        assert_string_equal(tensor_dtype_names[file->tensors[i].dtype], names[i]);
+        foreign_tensor_read(&file->tensors[i], &value);
+        assert_true(value == values[i]);
+    }
+    tensor_file_close(file);
+}
+
 /* ---- What is refused ---- */
 
 static void expect_refusal(void *bytes, size_t len, int code, const char *words) {
@@ -103,6 +148,27 @@ static void test_objects_are_refused_by_name(void **state) {
     size_t len = 0;
     char *bytes = golden_read("import_evil.pth", &len);
     expect_refusal(bytes, len, ESP_EPARSE, "posix.system");
+}
+
+static void test_several_state_dicts_are_named(void **state) {
+    size_t len = 0;
+    char *bytes = golden_read("layout_several.pth", &len);
+    expect_refusal(bytes, len, ESP_EPARSE, "2 dictionaries of tensors (teacher, student)");
+}
+
+static void test_a_pipe_is_refused_at_once(void **state) {
+    char dir[] = "/tmp/espalier-import-XXXXXX", path[64];
+    struct err err = {0};
+    struct tensor_file *file = NULL;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/weights.pth", dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    alarm(20); /* ends the test by a signal where it would hang */
+    assert_int_equal(tensor_file_open(path, &err, &file), ESP_EINVAL);
+    alarm(0);
+    assert_non_null(strstr(err.message, "weights.pth is no regular file"));
+    unlink(path);
+    rmdir(dir);
 }
 
 /* At every length: an error, never a crash; the whole file alone is read. */
@@ -150,7 +216,9 @@ static void expect_header(const char *header, size_t data, int code, const char 
 
 static void test_bad_safetensors(void **state) {
     expect_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 4, ESP_EPARSE,
-                  "the end");
+                  "the file is truncated: a ends at byte 8 of the values, of which there are 4");
+    expect_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8.5]}}", 8,
+                  ESP_EPARSE, "the end of a is no integer");
     expect_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4, ESP_EPARSE,
                   "reaches beyond");
     expect_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, ESP_EPARSE,
@@ -160,8 +228,8 @@ static void test_bad_safetensors(void **state) {
     expect_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
                   "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
                   4, ESP_EPARSE, "does not begin");
-    expect_header("{\"a\":{\"dtype\":\"I8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4,
-                  ESP_EUNSUPPORTED, "I8");
+    expect_header("{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4,
+                  ESP_EUNSUPPORTED, "F8_E4M3");
     expect_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4,
                   ESP_EPARSE, "a size");
     expect_header(
@@ -291,7 +359,11 @@ int main(void) {
         cmocka_unit_test(test_legacy_with_old_names),
         cmocka_unit_test(test_zip),
         cmocka_unit_test(test_safetensors_of_others),
+        cmocka_unit_test(test_layouts_of_checkpoints),
+        cmocka_unit_test(test_integers_of_every_kind),
         cmocka_unit_test(test_objects_are_refused_by_name),
+        cmocka_unit_test(test_several_state_dicts_are_named),
+        cmocka_unit_test(test_a_pipe_is_refused_at_once),
         cmocka_unit_test(test_truncated_files),
         cmocka_unit_test(test_damage_in_an_archive_is_seen),
         cmocka_unit_test(test_bad_safetensors),
