@@ -299,8 +299,9 @@ static void print_front_summary(const cJSON *front) {
     if (n == 0)
         puts("No network met the limits.");
     else if (n < 8 || span.high < 1.5 * span.low)
-        puts("The space is degenerate on this board: fewer than 8 points or a latency ratio below "
-             "1.5.");
+        printf("The space is degenerate%s.\n",
+               span.high > 0 ? " on this board: fewer than 8 points or a latency ratio below 1.5"
+                             : ": fewer than 8 points");
 }
 
 static void print_front(struct cli *cli, const cJSON *front) {
