@@ -114,6 +114,8 @@ static int train_on(struct api_call *call, struct err *err) {
     if (r == 0)
         r = space_parse(draft->document, strlen(draft->document), err, &draft->space);
     if (r == 0)
+        r = job_spec_check_size(draft->dataset, draft->space, err);
+    if (r == 0)
         r = supernet_request_train(draft->space, call->body, err, &draft->train);
     if (r == 0)
         r = start_training(call, id_of(supernet), cJSON_Parse(draft->document), draft, err);

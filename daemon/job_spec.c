@@ -10,6 +10,7 @@
 #include "daemon/store_datasets.h"
 #include "daemon/store_searches.h"
 #include "daemon/store_supernets.h"
+#include "supernet/dataset.h"
 
 void job_spec_supernet_dir(const struct daemon *daemon, const char *id, char ret_dir[PATH_SIZE]) {
     snprintf(ret_dir, PATH_SIZE, "%.900s/supernets/%.60s", daemon->data_dir, id);
@@ -96,6 +97,26 @@ cJSON *job_spec_dataset(const struct daemon *daemon, const cJSON *dataset) {
     return spec;
 }
 
+int job_spec_check_size(const cJSON *dataset, const struct space *space, struct err *err) {
+    const cJSON *height = cJSON_GetObjectItem(dataset, "height");
+    const cJSON *width = cJSON_GetObjectItem(dataset, "width");
+    if (!cJSON_IsNumber(height) || !cJSON_IsNumber(width)) /* not checked yet: its job will say */
+        return 0;
+    return dataset_check_size(height->valueint, width->valueint,
+                              space->resolutions[space->n_resolutions - 1], err);
+}
+
+static int check_size(const cJSON *dataset, const cJSON *spec, struct err *err) {
+    struct space *space = NULL;
+    int r = job_spec_space(spec, err, &space);
+    if (r == 0)
+        r = job_spec_check_size(dataset, space, err);
+    if (r == ESP_EINVAL && err != NULL) /* the request names the supernet only */
+        snprintf(err->pointer, sizeof(err->pointer), "/supernet");
+    space_destroy(space);
+    return r;
+}
+
 static int add_dataset(const struct daemon *daemon, struct sql *sql, const cJSON *supernet,
                        cJSON *spec, struct err *err) {
     cJSON *dataset = NULL;
@@ -105,6 +126,8 @@ static int add_dataset(const struct daemon *daemon, struct sql *sql, const cJSON
                        "the supernet was imported without a data set: import it with one, or train "
                        "a new one that begins with its weights");
     int r = store_dataset_get(sql, id, err, &dataset);
+    if (r == 0)
+        r = check_size(dataset, spec, err);
     if (r == 0)
         cJSON_AddItemToObject(spec, "dataset", job_spec_dataset(daemon, dataset));
     cJSON_Delete(dataset);

@@ -11,7 +11,8 @@
 /* Adds "supernet_id", "supernet_dir", "checkpoint" (null: the newest when the job starts; else with
  * "checkpoint_hash"), "space" and "dataset" of the supernet ref (id or name) to spec.
  * *ret_supernet: as the API shows it, owned. Errors: ESP_ENOTFOUND with pointer /supernet or
- * /checkpoint; ESP_ECONFLICT (no checkpoint yet, no data set). */
+ * /checkpoint; ESP_ECONFLICT (no checkpoint yet, no data set); ESP_EINVAL (its images are too
+ * small). */
 int job_spec_supernet(const struct daemon *daemon, struct sql *sql, const char *ref,
                       const char *checkpoint, cJSON *spec, struct err *err, cJSON **ret_supernet);
 /* The same without "dataset": for what reads weights only, also of imported supernets without one.
@@ -20,6 +21,8 @@ int job_spec_weights(const struct daemon *daemon, struct sql *sql, const char *r
                      const char *checkpoint, cJSON *spec, struct err *err, cJSON **ret_supernet);
 /* The member "dataset" of a spec, of a data set as the store shows it; the caller owns it. */
 cJSON *job_spec_dataset(const struct daemon *daemon, const cJSON *dataset);
+/* dataset_check_size of a data set as the store shows it. */
+int job_spec_check_size(const cJSON *dataset, const struct space *space, struct err *err);
 /* The spec's "space", parsed. */
 int job_spec_space(const cJSON *spec, struct err *err, struct space **ret_space);
 /* An arch that a person wrote, in its canonical text and by id; err points at pointer. */

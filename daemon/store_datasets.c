@@ -157,8 +157,8 @@ int store_dataset_follow(struct store_tx *tx, const char *id, enum job_state sta
 }
 
 cJSON *store_dataset_spec(const cJSON *dataset) {
-    static const char *const keys[] = {"path",       "format", "validation",
-                                       "split_seed", "side",   "max_skipped"};
+    static const char *const keys[] = {"path", "format",      "validation", "split_seed",
+                                       "side", "max_skipped", "revision"};
     cJSON *spec = cJSON_CreateObject();
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
         cJSON_AddItemToObject(

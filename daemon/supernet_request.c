@@ -188,6 +188,8 @@ static int fill(const struct daemon *daemon, struct sql *sql, const cJSON *body,
     if (r == 0)
         r = choose_space(sql, body, &source, err, draft);
     if (r == 0)
+        r = job_spec_check_size(draft->dataset, draft->space, err);
+    if (r == 0)
         r = supernet_request_train(draft->space, body, err, &draft->train);
     if (r == 0)
         r = keep_source(body, &source, draft, err);

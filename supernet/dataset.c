@@ -179,6 +179,18 @@ static int check_labels(struct dataset_images *images, struct err *err) {
     return 0;
 }
 
+int dataset_check_size(int height, int width, int resolution, struct err *err) {
+    int side = height < width ? height : width;
+    if (resolution <= DATASET_ENLARGED_MAX * side)
+        return 0;
+    return err_set(err, ESP_EINVAL, "/dataset",
+                   "the images have %dx%d pixels and the space's largest resolution is %d: they "
+                   "would be enlarged %.1f times, and at most %d times is allowed; choose larger "
+                   "images or a space of smaller resolutions",
+                   width, height, resolution, (double)resolution / (side > 0 ? side : 1),
+                   DATASET_ENLARGED_MAX);
+}
+
 static int ascending(const void *a, const void *b) {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);

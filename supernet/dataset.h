@@ -19,7 +19,8 @@ enum {
     DATASET_IMAGES_MAX = 20000000,
     DATASET_VALIDATION_DEFAULT = 5000,
     DATASET_SIDE_DEFAULT = 256, /* at most, when no side is asked for */
-    DATASET_SKIPPED_NAMED = 100
+    DATASET_SKIPPED_NAMED = 100,
+    DATASET_ENLARGED_MAX = 2 /* times that images may be enlarged to a resolution */
 };
 #define DATASET_BYTES_MAX ((size_t)8 << 30) /* of all images read into memory, decompressed */
 #define DATASET_VALIDATION_AUTO ((size_t)-1)
@@ -81,6 +82,10 @@ struct dataset_options {
 int dataset_open(const struct dataset_options *options, struct err *err,
                  struct dataset **ret_dataset);
 void dataset_close(struct dataset *dataset); /* takes NULL */
+
+/* Whether images of this size can be enlarged to a resolution (pixels a side). ESP_EINVAL with
+ * pointer /dataset beyond DATASET_ENLARGED_MAX. */
+int dataset_check_size(int height, int width, int resolution, struct err *err);
 
 /* Names of the formats ("idx", "cifar10", …), NULL-terminated. */
 extern const char *const dataset_format_names[];

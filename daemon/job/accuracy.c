@@ -95,6 +95,8 @@ int accuracy_open(struct accuracy *accuracy, const struct job *job, struct err *
     if (rc == 0)
         rc = spec_dataset(job, err, &accuracy->dataset);
     if (rc == 0)
+        rc = spec_check_size(accuracy->dataset, accuracy->supernet->space, err);
+    if (rc == 0)
         rc = open_store(accuracy, job->spec, err);
     if (rc != 0)
         return rc;

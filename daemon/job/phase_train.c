@@ -270,7 +270,8 @@ static int run(struct job *job, struct err *err, cJSON **ret_result) {
         (rc = spec_checkpoint_dir(job->spec, err, dir)) != 0 ||
         (rc = spec_space(job->spec, err, &space)) != 0 ||
         (rc = lock_checkpoints(dir, err, &lock)) != 0 ||
-        (rc = spec_dataset(job, err, &dataset)) != 0)
+        (rc = spec_dataset(job, err, &dataset)) != 0 ||
+        (rc = spec_check_size(dataset, space, err)) != 0)
         goto out;
     struct train_options options = {.space = space,
                                     .dataset = dataset,

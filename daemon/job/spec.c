@@ -1,6 +1,7 @@
 #include "daemon/job/spec.h"
 
 #include "base/json.h"
+#include "base/log.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,9 @@
 /* Names of classes are told up to here; a line of the protocol has a limit. */
 enum { CLASS_NAMES_BYTES = 1 << 20 };
 
-static const char *const dataset_fields[] = {"path", "format",      "validation", "split_seed",
-                                             "side", "max_skipped", "cache_dir",  NULL};
+static const char *const dataset_fields[] = {"path",       "format",   "validation",
+                                             "split_seed", "side",     "max_skipped",
+                                             "cache_dir",  "revision", NULL};
 
 static int parse_dataset(const cJSON *spec, struct err *err, struct dataset_options *ret) {
     const cJSON *object = NULL;
@@ -51,6 +53,20 @@ static bool on_decoding(void *context, size_t done, size_t total) {
     return channel_boundary(channel);
 }
 
+/* Files that were removed, added or changed since the data set was checked make another one of it:
+ * not a failure, but nothing to pass over. */
+static void compare_revision(const cJSON *spec, const struct dataset *dataset) {
+    const cJSON *object = cJSON_GetObjectItemCaseSensitive(spec, "dataset");
+    const char *revision =
+        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, "revision"));
+    if (revision && strcmp(revision, dataset->revision) != 0)
+        log_warn("the data set is not the one that was checked (revision %.40s): its files have "
+                 "changed, and now it has %zu training, %zu validation and %zu test images "
+                 "(revision %s)",
+                 revision, dataset->n[SPLIT_TRAIN], dataset->n[SPLIT_VALIDATION],
+                 dataset->n[SPLIT_TEST], dataset->revision);
+}
+
 int spec_dataset(const struct job *job, struct err *err, struct dataset **ret_dataset) {
     struct dataset_options options = {
         .pool = job->pool, .progress = on_decoding, .context = job->channel};
@@ -58,11 +74,24 @@ int spec_dataset(const struct job *job, struct err *err, struct dataset **ret_da
     if (rc != 0)
         return rc;
     rc = dataset_open(&options, err, ret_dataset);
+    if (rc == 0)
+        compare_revision(job->spec, *ret_dataset);
     if (rc != 0 && err->pointer[0]) {
         char pointer[sizeof err->pointer];
         snprintf(pointer, sizeof pointer, "%s", err->pointer);
         snprintf(err->pointer, sizeof err->pointer, "/dataset%.200s", pointer);
     }
+    return rc;
+}
+
+int spec_check_size(const struct dataset *dataset, const struct space *space, struct err *err) {
+    int resolution = space->resolutions[space->n_resolutions - 1];
+    int side = dataset->height < dataset->width ? dataset->height : dataset->width;
+    int rc = dataset_check_size(dataset->height, dataset->width, resolution, err);
+    if (rc == 0 && side < resolution)
+        log_warn("the images have %dx%d pixels and are enlarged %.2f times to the space's largest "
+                 "resolution, %d",
+                 dataset->width, dataset->height, (double)resolution / side, resolution);
     return rc;
 }
 

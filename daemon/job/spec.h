@@ -11,6 +11,9 @@ enum { SPEC_PATH_MAX = 800 };
 /* Opens the data set that the member "dataset" of the job's spec describes; tells of the progress
  * when images are decoded for that. */
 int spec_dataset(const struct job *job, struct err *err, struct dataset **ret_dataset);
+/* Refuses images too small for the space's largest resolution (dataset_check_size), and says in the
+ * job's log when they are enlarged. */
+int spec_check_size(const struct dataset *dataset, const struct space *space, struct err *err);
 /* Parses the member "space"; pointers of errors begin with /space. */
 int spec_space(const cJSON *spec, struct err *err, struct space **ret_space);
 /* supernet_dir/checkpoints */

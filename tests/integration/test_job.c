@@ -292,6 +292,12 @@ static void bad_input_names_the_cause(void **state) {
     spec = train_spec(bed, bed->supernet, settings);
     cJSON_AddNumberToObject(spec, "tea", 1);
     assert_fails(bed, "train", spec, "invalid_value", "/tea", "");
+    spec = train_spec(bed, bed->supernet, settings);
+    cJSON_ReplaceItemInObject(cJSON_GetObjectItem(spec, "space"), "resolutions",
+                              cJSON_CreateIntArray((const int[]){8, 32}, 2));
+    assert_fails(bed, "train", spec, "invalid_value", "/dataset",
+                 "12x12 pixels and the space's largest resolution is 32: they would be enlarged "
+                 "2.7 times");
     fixture_truncate(bed->data, "train-images-idx3-ubyte", 20000);
     assert_fails(bed, "train", train_spec(bed, bed->supernet, settings), "corrupt", "/dataset/path",
                  "train-images-idx3-ubyte ends at byte 20000 of 43216");

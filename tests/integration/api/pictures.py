@@ -41,6 +41,26 @@ def folder_of_images():
     net = client.get("/supernets/colours")
     check(net["top1_largest"] > 0.8, "three colours are told apart", net["top1_largest"])
     equal((cache.stat().st_ino, cache.stat().st_mtime_ns), (made.st_ino, made.st_mtime_ns), "the cache is the one that was made first")
+    check("not the one that was checked" not in client.get(f"/jobs/{answer['job']['id']}/log")["text"], "no word of changes")
+    (folder / "train/red/003.png").unlink()
+    job = stack.wait_job(client.post("/supernets", {"name": "fewer", "space": "colours", "dataset": "pictures", "train": {**bed.TRAIN, "epochs": 1, "batch": 32}}, 202)["job"]["id"])
+    log = client.get(f"/jobs/{job['id']}/log")["text"]
+    check(f"not the one that was checked (revision {doc['revision']})" in log and "now it has 108 training, 11 validation and 30 test images" in log, "the change is told", log)
+
+
+@test("images smaller than the resolution: enlarged with a warning up to twice, refused beyond at once")
+def small_images():
+    stack, client = bed.daemon(), bed.client()
+    added("small", write_pictures(stack.root / "small-pictures", side=8))
+    for name, resolution in (("half", 16), ("larger", 20)):
+        client.post("/spaces", data.space(name=name, input_channels=3, n_classes=3, resolutions=[8, resolution]), 201)
+    body = {"name": "small", "space": "larger", "dataset": "small", "train": {**bed.TRAIN, "epochs": 1, "batch": 32}}
+    doc = problem(client.request("POST", "/supernets", body), 422, pointer="/dataset")
+    check("8x8 pixels and the space's largest resolution is 20: they would be enlarged 2.5 times" in doc["detail"], "the figure", doc)
+    job = stack.wait_job(client.post("/supernets", {**body, "space": "half"}, 202)["job"]["id"])
+    log = client.get(f"/jobs/{job['id']}/log")["text"]
+    check("8x8 pixels and are enlarged 2.00 times to the space's largest resolution, 16" in log, "the warning", log)
+    check("enlarged" not in "".join(client.get(f"/jobs/{row['id']}/log")["text"] for row in client.items("/jobs") if row["id"] != job["id"]), "no warning of others")
 
 
 @test("folders of images that cannot be used are refused with the reason")

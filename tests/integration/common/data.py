@@ -36,19 +36,25 @@ def image(generator, label):
     return pixels
 
 
-def write_images(folder, prefix, n, seed):
+def zoomed(pixels, zoom):
+    """Each of 28 x 28 pixels as a square."""
+    rows = (bytes(p for p in pixels[28 * y:28 * y + 28] for _ in range(zoom)) for y in range(28))
+    return b"".join(row * zoom for row in rows)
+
+
+def write_images(folder, prefix, n, seed, zoom=1):
     generator = random.Random(seed)
     labels = bytes(generator.randrange(10) for _ in range(n))
-    pixels = b"".join(image(generator, label) for label in labels)
+    pixels = b"".join(zoomed(image(generator, label), zoom) for label in labels)
     with open(folder / f"{prefix}-images-idx3-ubyte.gz", "wb") as file:
-        file.write(gzip.compress(struct.pack(">IIII", 0x803, n, 28, 28) + pixels, 1, mtime=0))
+        file.write(gzip.compress(struct.pack(">IIII", 0x803, n, 28 * zoom, 28 * zoom) + pixels, 1, mtime=0))
     with open(folder / f"{prefix}-labels-idx1-ubyte.gz", "wb") as file:
         file.write(gzip.compress(struct.pack(">II", 0x801, n) + labels, 1, mtime=0))
 
 
-def write_bars(folder, n_train=1500, n_test=300):
+def write_bars(folder, n_train=1500, n_test=300, zoom=1):
     """A data set like Fashion-MNIST's files, in ten classes that a small network can tell apart."""
     folder.mkdir(parents=True)
-    write_images(folder, "train", n_train, 1)
-    write_images(folder, "t10k", n_test, 2)
+    write_images(folder, "train", n_train, 1, zoom)
+    write_images(folder, "t10k", n_test, 2, zoom)
     return folder

@@ -130,8 +130,13 @@ def slow_steps():
         print(f"# from cancel to the end of {stack.job(job)['kind']}: {took:.1f} s")
         check(took < 4, "seconds from cancel to its end", took, stack.job(job))
         return stack.job(job)
+    data.write_bars(stack.root / "large-bars", zoom=4)
+    stack.add_data("large-bars", stack.root / "large-bars")
+    wide, narrow = data.TINY["stages"]
+    stages = [{**wide, "depths": [2, 4], "channels": [48], "expand_ratios": [4, 6]}, {**narrow, "channels": [64]}]
+    client.post("/spaces", data.space(name="heavy", resolutions=[224], stages=stages), 201)
     settings = {"batch": 96, "recalibration_images": 100, "validation_images": 100}
-    body = {"name": "slow", "space": "ofa_mbv3", "dataset": "bars", "train": {**settings, "epochs": 100, "checkpoint_steps": 1000}}
+    body = {"name": "slow", "space": "heavy", "dataset": "large-bars", "train": {**settings, "epochs": 100, "checkpoint_steps": 1000}}
     job = client.post("/supernets", body, 202)["job"]["id"]
     cancel_in(job, "'unit': 'steps'", 2)
     first = max(row["step"] for row in client.items("/supernets/slow/checkpoints"))

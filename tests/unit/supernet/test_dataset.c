@@ -297,6 +297,18 @@ static void refuses_damaged_cifar100(void **state) {
     assert_refused(*state, ESP_ECORRUPT, "test.bin: label 20 at byte 0 is not below 20");
 }
 
+static void small_images_are_enlarged_twice_at_most(void **state) {
+    struct err err = {0};
+    assert_int_equal(dataset_check_size(28, 28, 28, &err), 0);
+    assert_int_equal(dataset_check_size(64, 64, 28, &err), 0);
+    assert_int_equal(dataset_check_size(16, 16, 32, &err), 0);
+    assert_int_equal(dataset_check_size(40, 15, 32, &err), ESP_EINVAL);
+    assert_string_equal(err.pointer, "/dataset");
+    assert_int_equal(dataset_check_size(8, 8, 32, &err), ESP_EINVAL);
+    assert_non_null(strstr(err.message, "8x8 pixels and the space's largest resolution is 32: they "
+                                        "would be enlarged 4.0 times, and at most 2 times"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_shapes_and_splits, setup, teardown),
@@ -312,6 +324,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(refuses_damaged_cifar10, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_the_fine_labels_of_cifar100, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_damaged_cifar100, setup, teardown),
+        cmocka_unit_test(small_images_are_enlarged_twice_at_most),
     };
     return cmocka_run_group_tests_name("supernet-dataset", tests, NULL, NULL);
 }
