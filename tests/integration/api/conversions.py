@@ -1,5 +1,6 @@
 """Weights that leave as a file and come back, and weights of another program, by client and API."""
 import json
+import os
 import shutil
 import struct
 
@@ -88,6 +89,10 @@ def refused():
     made = client.post("/imports", {"name": "alien", "space": "tiny", "path": str(stack.root / "import_zip.pth")}, 202)
     error = stack.wait_job(made["job"]["id"], state="failed")["error"]
     equal((error["code"], error["pointer"]), ("mismatch", "/space"), "of a file of another space")
+    os.mkfifo(stack.root / "pipe.pth")
+    made = client.post("/imports", {"name": "piped", "space": "import", "path": str(stack.root / "pipe.pth")}, 202)
+    error = stack.wait_job(made["job"]["id"], 20, state="failed")["error"]
+    check((error["code"], error["pointer"]) == ("invalid_value", "/path") and "pipe.pth is no regular file" in error["message"], "of a pipe that nobody writes to", error)
     cut = stack.root / "cut.safetensors"
     cut.write_bytes((GOLDEN / "import.safetensors").read_bytes()[:5000])
     done = stack.cli_run("supernet", "import", "cut", "--space", "import", "--file", cut, "--wait")
