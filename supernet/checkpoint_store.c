@@ -135,13 +135,34 @@ int checkpoint_store_newest(const char *dir, struct err *err, struct err *ret_sk
     return rc;
 }
 
-int checkpoint_store_regular(const struct checkpoint_store *store, uint64_t step, struct err *err,
-                             struct checkpoint **ret_checkpoint) {
+/* Those at least proof steps before `step`, newest first, then the others, oldest first. */
+static int order_regular(const struct checkpoint_store *store, uint64_t step, uint64_t proof,
+                         uint64_t steps[STEPS_MAX]) {
+    uint64_t found[STEPS_MAX];
+    int all = list_steps(store->dir, found), n = 0;
+    for (int i = 0; i < all; i++)
+        if (found[i] <= step && step - found[i] >= proof && is_regular(store, found[i]))
+            steps[n++] = found[i];
+    for (int i = all - 1; i >= 0; i--)
+        if (found[i] <= step && step - found[i] < proof && is_regular(store, found[i]))
+            steps[n++] = found[i];
+    return n;
+}
+
+int checkpoint_store_regular(const struct checkpoint_store *store, uint64_t step, uint64_t proof,
+                             struct err *err, struct checkpoint **ret_checkpoint) {
     uint64_t steps[STEPS_MAX];
     struct err skipped = {0};
-    int all = list_steps(store->dir, steps), n = 0;
-    for (int i = 0; i < all; i++)
-        if (steps[i] <= step && is_regular(store, steps[i]))
-            steps[n++] = steps[i];
+    int n = order_regular(store, step, proof, steps);
     return open_first(store->dir, steps, n, err, &skipped, ret_checkpoint);
+}
+
+void checkpoint_store_forget(const struct checkpoint_store *store, uint64_t step) {
+    uint64_t steps[STEPS_MAX];
+    int n = list_steps(store->dir, steps);
+    for (int i = 0; i < n && steps[i] > step; i++) {
+        char path[1024];
+        path_of(store->dir, steps[i], path);
+        unlink(path);
+    }
 }

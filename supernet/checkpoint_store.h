@@ -27,6 +27,9 @@ void checkpoint_store_name(uint64_t step, char ret_name[64]);
  * (there are only damaged ones), and those of checkpoint_open. */
 int checkpoint_store_newest(const char *dir, struct err *err, struct err *ret_skipped,
                             struct checkpoint **ret_checkpoint);
-/* The same for the newest regular one at or before a step. */
-int checkpoint_store_regular(const struct checkpoint_store *store, uint64_t step, struct err *err,
-                             struct checkpoint **ret_checkpoint);
+/* The same for a regular one to go back to from a step: the newest that was written at least proof
+ * steps before it, else the oldest at or before it; one that is damaged is passed over. */
+int checkpoint_store_regular(const struct checkpoint_store *store, uint64_t step, uint64_t proof,
+                             struct err *err, struct checkpoint **ret_checkpoint);
+/* Removes the checkpoints of later steps; best.ckpt stays. */
+void checkpoint_store_forget(const struct checkpoint_store *store, uint64_t step);

@@ -11,7 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEEP = 2, RECOVERIES_MAX = 8 };
+enum {
+    KEEP = 2,
+    RECOVERIES_MAX = 8,
+    /* A step's loss is of the weights before it: what ruins them shows some steps later, and by
+     * then may be in a checkpoint. */
+    PROOF_STEPS = 8
+};
 
 static const double progress_interval_s = 0.5;
 /* A loss is a spike when it is above factor * running mean + offset. */
@@ -430,8 +436,17 @@ static int step(struct trainer *trainer, struct err *err, const char **ret_fault
     return 0;
 }
 
-/* Back to the last regular checkpoint with half the learning rate: the same steps at the same rate
- * would fail the same way. */
+/* What was gone back to is written anew with the rate and the reason; then what was found bad is
+ * removed. A run that is killed before the end of this begins with the newest, which leads here
+ * again. Where the disk has no room the newest stays. */
+static void settle_recovery(struct trainer *trainer) {
+    struct err failure = {0};
+    if (save(trainer, false, &failure) == 0 && trainer->options.comm->rank == 0)
+        checkpoint_store_forget(&trainer->store, trainer->state.step);
+}
+
+/* Back to the last good regular checkpoint with half the learning rate: the same steps at the same
+ * rate would fail the same way. */
 static int recover(struct trainer *trainer, struct err *err) {
     struct train_event event = {.kind = TRAIN_RECOVERED, .reason = trainer->reason};
     struct checkpoint *checkpoint = NULL;
@@ -442,7 +457,7 @@ static int recover(struct trainer *trainer, struct err *err) {
         return err_set(err, ESP_EDIVERGED, "/train/learning_rate",
                        "training failed at step %llu for the %dth time: %s",
                        (unsigned long long)failed_step, recoveries, trainer->reason);
-    int rc = checkpoint_store_regular(&trainer->store, failed_step, err, &checkpoint);
+    int rc = checkpoint_store_regular(&trainer->store, failed_step, PROOF_STEPS, err, &checkpoint);
     if (rc == 0)
         rc = take_over(trainer, checkpoint, err);
     checkpoint_close(checkpoint);
@@ -459,6 +474,7 @@ static int recover(struct trainer *trainer, struct err *err) {
         return rc;
     event.back_to_step = trainer->state.step;
     tell(trainer, &event);
+    settle_recovery(trainer);
     return open_loader(trainer, err);
 }
 

@@ -1,6 +1,7 @@
 #include "supernet/train_history.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static int no_memory(struct err *err) {
     return err_set(err, ESP_ENOMEM, NULL, "no memory for the curves of a training");
@@ -45,18 +46,29 @@ int train_history_add(cJSON *history, const struct train_metrics *metrics, struc
     return cJSON_AddItemToArray(history, row) ? 0 : no_memory(err);
 }
 
+static double number_of(const cJSON *object, const char *key) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+/* A run that was killed in a recovery does it again. */
+static bool is_noted(const cJSON *history, uint64_t step, uint64_t back_to_step,
+                     const char *reason) {
+    const cJSON *row = cJSON_GetArrayItem(history, cJSON_GetArraySize(history) - 1);
+    const char *noted = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(row, "recovered"));
+    return noted && strcmp(noted, reason) == 0 && number_of(row, "step") == (double)step &&
+           number_of(row, "back_to_step") == (double)back_to_step;
+}
+
 int train_history_add_recovery(cJSON *history, uint64_t step, uint64_t back_to_step,
                                const char *reason, struct err *err) {
+    if (is_noted(history, step, back_to_step, reason))
+        return 0;
     cJSON *row = cJSON_CreateObject();
     cJSON_AddNumberToObject(row, "step", (double)step);
     cJSON_AddNumberToObject(row, "back_to_step", (double)back_to_step);
     cJSON_AddStringToObject(row, "recovered", reason);
     return cJSON_AddItemToArray(history, row) ? 0 : no_memory(err);
-}
-
-static double number_of(const cJSON *object, const char *key) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-    return cJSON_IsNumber(item) ? item->valuedouble : 0;
 }
 
 bool train_history_latest(const cJSON *history, struct train_metrics *metrics) {

@@ -398,6 +398,37 @@ static int newest_step(const char *dir, int *ret_code, struct err *ret_skipped) 
     return step;
 }
 
+/* -1: there is none. */
+static int regular_step(const struct place *place, uint64_t step, uint64_t proof) {
+    struct checkpoint_store store = make_store(place);
+    struct checkpoint *checkpoint = NULL;
+    struct err err = {0};
+    if (checkpoint_store_regular(&store, step, proof, &err, &checkpoint) != 0)
+        return -1;
+    int found = cJSON_GetObjectItem(checkpoint->training, "step")->valueint;
+    checkpoint_close(checkpoint);
+    return found;
+}
+
+static void what_is_gone_back_to_has_stood_for_some_steps(void **state) {
+    struct place *place = *state;
+    save(place, 10, false);
+    save(place, 20, true);
+    save(place, 23, false);
+    assert_int_equal(regular_step(place, 28, 8), 20);
+    assert_int_equal(regular_step(place, 27, 8), 10);
+    assert_int_equal(regular_step(place, 20, 8), 10);
+    assert_int_equal(regular_step(place, 20, 0), 20);
+    assert_int_equal(regular_step(place, 23, 14), 10); /* none has: the oldest */
+    assert_int_equal(regular_step(place, 9, 8), -1);
+    fixture_truncate(place->dir, "step-000000010.ckpt", 5000);
+    assert_int_equal(regular_step(place, 20, 8), 20);
+    struct checkpoint_store store = make_store(place);
+    checkpoint_store_forget(&store, 10);
+    assert_true(has(place, "step-000000010.ckpt") && has(place, "best.ckpt"));
+    assert_false(has(place, "step-000000020.ckpt") || has(place, "step-000000023.ckpt"));
+}
+
 static void damaged_ones_are_passed_over(void **state) {
     struct place *place = *state;
     struct err skipped;
@@ -409,12 +440,7 @@ static void damaged_ones_are_passed_over(void **state) {
     save(place, 23, false);
     assert_int_equal(newest_step(place->dir, &rc, &skipped), 23);
     assert_int_equal(skipped.code, 0);
-    struct checkpoint_store store = make_store(place);
-    struct checkpoint *checkpoint = NULL;
-    struct err err = {0};
-    assert_int_equal(checkpoint_store_regular(&store, 22, &err, &checkpoint), 0);
-    assert_int_equal(cJSON_GetObjectItem(checkpoint->training, "step")->valueint, 20);
-    checkpoint_close(checkpoint);
+    assert_int_equal(regular_step(place, 22, 0), 20);
     fixture_truncate(place->dir, "step-000000023.ckpt", 5000);
     assert_int_equal(newest_step(place->dir, &rc, &skipped), 20);
     assert_non_null(strstr(skipped.message, "step-000000023.ckpt is truncated"));
@@ -437,6 +463,7 @@ int main(void) {
         TEST(lies_are_noticed),
         TEST(a_full_disk_leaves_the_old_one),
         TEST(the_store_keeps_the_last_and_the_best),
+        TEST(what_is_gone_back_to_has_stood_for_some_steps),
         TEST(damaged_ones_are_passed_over),
     };
     return cmocka_run_group_tests_name("supernet-checkpoint", tests, NULL, NULL);
