@@ -35,7 +35,7 @@ class Machine:
         self.root = daemon().root / name
         self.emulated = processor == "aarch64" and os.uname().machine != "aarch64"
         busybox = shutil.which("busybox") or BUSYBOX
-        if not os.path.exists(busybox) or b"statically" not in subprocess.run(["file", "-L", busybox], capture_output=True).stdout and os.path.exists("/usr/bin/file"):
+        if not os.path.exists(busybox) or subprocess.run(["ldd", busybox], capture_output=True).returncode == 0:
             raise Skipped("there is no static busybox (busybox-static)")
         for folder in ("bin", "home", "tmp", "etc", "dev"):
             (self.root / folder).mkdir(parents=True)
