@@ -13,7 +13,7 @@ from suite import Failed, at_end, check, equal, once, test, wait_for
 KILLS = {"training": ["daemon", "job", "daemon", "worker", "daemon", "job", "daemon"], "table": ["daemon", "worker", "daemon", "worker", "daemon", "daemon"],
          "search": ["job", "daemon", "worker", "daemon", "job", "worker", "daemon"]}
 TRAIN = {"epochs": 90, "batch": 50, "learning_rate": 0.05, "seed": 11, "checkpoint_steps": 25, "recalibration_images": 100, "validation_images": 100}
-SEARCH = {"name": "hunt", "supernet": "young", "strategy": "nsga2", "baseline": "random", "evaluations": 3000, "population": 48, "seed": 5, "initial_evaluations": 64, "measure_front": 16, "calibration_nets": 8, "method": "brief"}
+SEARCH = {"name": "hunt", "supernet": "young", "strategy": "nsga2", "baseline": "random", "evaluations": 12000, "population": 48, "seed": 5, "initial_evaluations": 64, "measure_front": 16, "calibration_nets": 8, "method": "brief"}
 
 moments = random.Random(int(os.environ.get("ESP_SEED", "1")))
 killed = []
