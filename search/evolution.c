@@ -130,19 +130,7 @@ static int ask_child(struct told *search, struct err *err, struct arch *ret_arch
 }
 
 static int evolution_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
-    struct told *search = state;
-    int made = 0;
-    for (; made < n; made++) {
-        bool founder = search->asked < search->config.population || search->n == 0;
-        int added = founder ? 0 : ask_child(search, err, &ret_archs[made]);
-        if (added == 0)
-            added = told_ask_blind(search, founder, err, &ret_archs[made]);
-        if (added < 0)
-            return added;
-        if (added == 0)
-            break;
-    }
-    return made;
+    return told_ask_children(state, n, ask_child, err, ret_archs);
 }
 
 const struct strategy_type strategy_evolution = {

@@ -151,3 +151,19 @@ int told_ask_blind(struct told *told, bool founder, struct err *err, struct arch
     }
     return added;
 }
+
+int told_ask_children(struct told *told, int n, told_child_fn *ask_child, struct err *err,
+                      struct arch *ret_archs) {
+    int made = 0;
+    for (; made < n; made++) {
+        bool founder = told->asked < told->config.population || told->n == 0;
+        int added = founder ? 0 : ask_child(told, err, &ret_archs[made]);
+        if (added == 0)
+            added = told_ask_blind(told, founder, err, &ret_archs[made]);
+        if (added < 0)
+            return added;
+        if (added == 0)
+            break;
+    }
+    return made;
+}

@@ -31,3 +31,9 @@ int told_promising(const struct told *told, const struct arch *arch, struct err 
 /* Asks for an arch that nothing but the seed proposes: of the first population if founder; rather
  * for a promising one. 1, 0 if no unknown one was found, ESP_ENOMEM. */
 int told_ask_blind(struct told *told, bool founder, struct err *err, struct arch *ret_arch);
+/* One child of what was told, asked for: 1, 0 if no unknown one was found, or an error. */
+typedef int told_child_fn(struct told *told, struct err *err, struct arch *ret_arch);
+/* The ask of a strategy that breeds: a first population of founders, then children; where none is
+ * new, a blind one. Returns the number of archs, or the first error. */
+int told_ask_children(struct told *told, int n, told_child_fn *ask_child, struct err *err,
+                      struct arch *ret_archs);
