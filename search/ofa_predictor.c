@@ -20,9 +20,8 @@ enum {
 static const int kernels[CHOICES] = {3, 5, 7};
 static const double ratios[CHOICES] = {3, 4, 6};
 
-/* One function compiled for several processors, chosen when the program is loaded. Not under gcc's
- * AddressSanitizer, whose stack is not aligned for the widest vectors. */
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+/* One function compiled for several processors, chosen when the program is loaded. */
+#ifdef PROCESSOR_CLONES
 #define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define CLONES
