@@ -177,13 +177,42 @@ test('a point opens its network, and the address keeps the view', async () => {
 
 test('the scatter answers pointer and keyboard', async () => {
   const canvas = page.locator('.scatter canvas.over');
+  const { total } = await stack.get(`/searches/${search}/candidates?page_size=1`);
+  await open(`searches/${search}`); // no network is chosen
+  await page.locator('.drawing').waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor(); // axes reach to all of them
   await canvas.focus();
   await page.keyboard.press('ArrowRight');
   await page.locator('.tip').waitFor();
-  assert.match(await page.locator('.tip').innerText(), /Top-1: [\d.]+ % \(evaluated\)/);
-  await page.keyboard.press('Enter');
+  const said = await page.locator('.tip').innerText();
+  assert.match(said, /Top-1: [\d.]+ % \(evaluated\)/);
+  const at = await page.locator('.tip').evaluate((tip) => [parseFloat(tip.style.left), parseFloat(tip.style.top)]);
   await page.keyboard.press('Escape');
   await page.locator('.tip').waitFor({ state: 'detached' });
+  await canvas.scrollIntoViewIfNeeded();
+  const box = await canvas.boundingBox();
+  await page.mouse.move(box.x + at[0], box.y + at[1]);
+  await page.locator('.tip').waitFor();
+  assert.equal(await page.locator('.tip').innerText(), said);
+  await page.mouse.click(box.x + at[0], box.y + at[1]);
+  await page.locator('.drawing .unit').first().waitFor();
+  assert.match(page.url(), /arch=/);
+  await page.mouse.move(0, 0);
+  await page.locator('.tip').waitFor({ state: 'detached' });
+  await open(`searches/${search}`);
+  await page.locator('.drawing').waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor(); // axes reach to all of them
+  await canvas.focus();
+  await page.keyboard.press('ArrowRight');
+  await page.keyboard.press('Enter');
+  await page.locator('.drawing .unit').first().waitFor();
+});
+
+test('the hypervolume stands beside the scatter, with its reference point', async () => {
+  const card = page.locator('.card', { has: page.getByRole('heading', { name: 'Hypervolume', exact: true }) });
+  await card.getByText(/reference point: .*Top-1.*%/).waitFor();
+  assert.match(await card.innerText(), /nsga2/);
+  assert.match(await card.innerText(), /random/);
 });
 
 test('pages have no serious accessibility fault, in light and dark, and fit a phone', async () => {
