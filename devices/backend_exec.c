@@ -189,7 +189,7 @@ static int expect(const struct graph *graph, const struct plan_weights *weights,
 static int write_network(const struct graph *graph, const struct plan_weights *weights,
                          const float *input, struct err *err, const struct subject *s) {
     size_t n = (size_t)s->channels * (size_t)s->height * (size_t)s->width;
-    int rc = export_onnx(graph, weights, s->model, err);
+    int rc = export_onnx(graph, weights, NULL, s->model, err);
 
     if (!rc)
         rc = write_floats(s->input, input, n, err);

@@ -340,7 +340,9 @@ static int write_message(const ProtobufCMessage *message, const char *path, stru
 }
 
 static int write_model(struct exporter *e, Onnx__NodeProto **nodes,
-                       Onnx__TensorProto **initializers, const char *path, struct err *err) {
+                       Onnx__TensorProto **initializers, const struct onnx_notes *notes,
+                       const char *path, struct err *err) {
+    Onnx__StringStringEntryProto entries[ONNX_NOTES_MAX], *entry[ONNX_NOTES_MAX];
     Onnx__GraphProto graph = ONNX__GRAPH_PROTO__INIT;
     Onnx__ModelProto model = ONNX__MODEL_PROTO__INIT;
     Onnx__OperatorSetIdProto opset = ONNX__OPERATOR_SET_ID_PROTO__INIT, *opsets[] = {&opset};
@@ -370,11 +372,18 @@ static int write_model(struct exporter *e, Onnx__NodeProto **nodes,
     model.producer_name = producer;
     model.producer_version = version;
     model.graph = &graph;
+    for (int i = 0; notes && i < notes->n && i < ONNX_NOTES_MAX; i++) {
+        onnx__string_string_entry_proto__init(&entries[i]);
+        entries[i].key = (char *)(uintptr_t)notes->items[i].key;
+        entries[i].value = (char *)(uintptr_t)notes->items[i].value;
+        entry[model.n_metadata_props++] = &entries[i];
+    }
+    model.metadata_props = entry;
     return write_message(&model.base, path, err);
 }
 
-int export_onnx(const struct graph *graph, const struct plan_weights *weights, const char *path,
-                struct err *err) {
+int export_onnx(const struct graph *graph, const struct plan_weights *weights,
+                const struct onnx_notes *notes, const char *path, struct err *err) {
     if (weights->n_ops != graph->n_ops)
         return err_set(err, ESP_EINVAL, "", "weights of %d operations for a network of %d",
                        weights->n_ops, graph->n_ops);
@@ -401,7 +410,7 @@ int export_onnx(const struct graph *graph, const struct plan_weights *weights, c
         code = err_set(err, ESP_EINVAL, "", "the weights of operation %s are missing",
                        e->nodes[e->n_nodes - 1].name);
     else
-        code = write_model(e, nodes, initializers, path, err);
+        code = write_model(e, nodes, initializers, notes, path, err);
 out:
     if (e) {
         free(e->nodes);

@@ -46,6 +46,32 @@ static int make_folder_of(const char *path, struct err *err) {
     return file_make_dirs(dir, err);
 }
 
+/* "0.286" or "0.491, 0.482, 0.447": a number for each channel. */
+static void print_channels(const float *values, int n, char text[DATASET_CHANNELS_MAX * 24]) {
+    int used = 0;
+    text[0] = 0;
+    for (int c = 0; c < n; c++)
+        used += sprintf(text + used, "%s%.9g", c ? ", " : "", (double)values[c]);
+}
+
+/* What who runs the file has to know of its input: pixels / 255, less the mean, over the deviation.
+ */
+static int write_file(struct accuracy *accuracy, const struct request *request,
+                      const struct graph *graph, const struct plan_weights *weights,
+                      struct err *err) {
+    const struct dataset *dataset = accuracy->dataset;
+    char mean[DATASET_CHANNELS_MAX * 24], deviation[DATASET_CHANNELS_MAX * 24], arch[ARCH_TEXT_MAX];
+    const struct onnx_note items[] = {{"espalier.arch", arch},
+                                      {"espalier.space", accuracy->supernet->space->fingerprint},
+                                      {"espalier.image_mean", mean},
+                                      {"espalier.image_deviation", deviation}};
+    const struct onnx_notes notes = {sizeof items / sizeof *items, items};
+    arch_format(accuracy->supernet->space, &request->arch, arch);
+    print_channels(dataset->mean, dataset->channels, mean);
+    print_channels(dataset->deviation, dataset->channels, deviation);
+    return export_onnx(graph, weights, &notes, request->output, err);
+}
+
 /* Recalibrates and folds the subnet and writes it. */
 static int write_network(struct accuracy *accuracy, const struct request *request,
                          struct err *err) {
@@ -59,7 +85,7 @@ static int write_network(struct accuracy *accuracy, const struct request *reques
     if (rc == 0)
         rc = make_folder_of(request->output, err);
     if (rc == 0)
-        rc = export_onnx(graph, weights, request->output, err);
+        rc = write_file(accuracy, request, graph, weights, err);
     plan_weights_destroy(weights);
     free(graph);
     return rc;

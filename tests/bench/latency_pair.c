@@ -76,7 +76,7 @@ static void make_subnet(const char *folder, int index, const struct space *space
         s->input[i] = (float)rng_normal(&rng);
     compute_expected(s);
     snprintf(path, sizeof(path), "%s/subnet%d.onnx", folder, index);
-    check(export_onnx(s->graph, s->weights, path, &err), &err);
+    check(export_onnx(s->graph, s->weights, NULL, path, &err), &err);
     write_floats(folder, index, "input", s->input, s->n_input);
     write_floats(folder, index, "expected", s->expected, s->n_output);
     printf("subnet%d %d %d %d %zu %lld\n", index, in->channels, in->height, in->width, s->n_output,

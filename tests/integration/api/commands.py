@@ -210,6 +210,11 @@ def search_shown():
     doc = stack.client.get("/searches/shown")
     result = doc["result"]
     equal(result["hypervolume_stage"], "predicted", "the stage of both")
+    front = stack.client.get("/searches/shown/front")["items"]
+    latencies = [value["value"] for point in front for key, value in point["metrics"].items() if key.startswith("latency_us")]
+    degenerate = len(front) < 8 or max(latencies) < 1.5 * min(latencies)
+    equal((result["front_size"], result["degenerate"]), (len(front), degenerate), "what the search says of its front")
+    equal("The space is degenerate" in stack.cli("search", "front", "shown"), degenerate, "what the client says of it")
     shown = stack.cli("search", "show", "shown")
     for name, value in (("hypervolume of the newest front", doc["hypervolume"]), ("hypervolume at the end of the search", result["hypervolume"]), ("of the baseline, at equal budget", result["hypervolume_random"])):
         check(re.search(rf"{name} +{re.escape(format(value, '.4g'))}$", shown, re.M), name, shown)

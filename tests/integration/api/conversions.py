@@ -1,9 +1,12 @@
 """Weights that leave as a file and come back, and weights of another program, by client and API."""
+import gzip
 import json
 import os
 import shutil
 import struct
 
+import cv2
+import numpy
 import onnx
 
 import bed
@@ -119,3 +122,45 @@ def mixed_blocks():
     model = onnx.load(chosen)
     onnx.checker.check_model(model)
     check(sum(node.op_type == "Conv" for node in model.graph.node) > 5, "convolutions of the exported network", best)
+
+
+def test_images(folder):
+    """Pixels [N, 28, 28] in [0, 1] and labels of the test split of the data set "bars"."""
+    pixels = gzip.decompress((folder / "t10k-images-idx3-ubyte.gz").read_bytes())[16:]
+    labels = gzip.decompress((folder / "t10k-labels-idx1-ubyte.gz").read_bytes())[8:]
+    return numpy.frombuffer(pixels, numpy.uint8).reshape(-1, 28, 28).astype(numpy.float32) / 255, numpy.frombuffer(labels, numpy.uint8)
+
+
+def numbers(text):
+    return numpy.array([float(word) for word in text.split(",")], numpy.float32)
+
+
+def answer(net, image):
+    net.setInput(image[None], "image")
+    return net.forward().reshape(-1)
+
+
+@test("an exported network answers test images in another runtime as it was scored", 150)
+def exported_answers():
+    stack = bed.daemon()
+    bed.supernet()
+    for arch in (data.SMALL_ARCH, data.LARGE_ARCH):
+        stack.cli("arch", "pin", "net", arch)
+        stack.cli("supernet", "evaluate", "net", arch, "--test", "--wait")
+        scored = next(row for row in stack.client.items(f"/evaluations?supernet={bed.supernet()}") if row["arch"] == arch and row["split"] == "test")
+        path = stack.root / "answers.onnx"
+        stack.cli("arch", "export", "net", arch, "--file", path)
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+        notes = {note.key: note.value for note in model.metadata_props}
+        equal(notes["espalier.arch"], arch, "the arch in the file")
+        pixels, labels = test_images(stack.root / "bars")
+        images = (pixels[:, None] - numbers(notes["espalier.image_mean"])) / numbers(notes["espalier.image_deviation"])
+        net = cv2.dnn.readNetFromONNX(path.read_bytes())
+        logits = numpy.array([answer(net, image) for image in images.astype(numpy.float32)], numpy.float64)
+        chances = numpy.exp(logits - logits.max(1, keepdims=True))
+        chances /= chances.sum(1, keepdims=True)
+        loss = -numpy.log(chances[numpy.arange(len(labels)), labels]).mean()
+        equal(scored["images"], len(labels), "images")
+        equal(round(scored["top1"] * len(labels)), int((logits.argmax(1) == labels).sum()), f"images that {arch} tells rightly")
+        check(abs(loss - scored["loss"]) <= 1e-4 * loss, "the loss", (loss, scored["loss"]))

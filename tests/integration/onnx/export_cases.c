@@ -46,7 +46,7 @@ static void export_case(const char *folder, const char *name, const struct graph
         images[i] = (float)rng_normal(&rng);
     check(plan_run(plan, images, IMAGES, outputs), &err);
     snprintf(path, sizeof(path), "%s/%s.onnx", folder, name);
-    check(export_onnx(graph, weights, path, &err), &err);
+    check(export_onnx(graph, weights, NULL, path, &err), &err);
     write_floats(folder, name, "input", images, elements(in) * IMAGES);
     write_floats(folder, name, "output", outputs, elements(out) * IMAGES);
     printf("%s %d %d %d %d %zu\n", name, IMAGES, in->channels, in->height, in->width,

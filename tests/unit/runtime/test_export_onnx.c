@@ -48,7 +48,7 @@ static void file_holds_all_weights(void **state) {
     struct err err = {0};
     char *data = NULL;
     size_t len = 0, floats = 0;
-    if (export_onnx(f->graph, f->weights, f->path, &err))
+    if (export_onnx(f->graph, f->weights, NULL, f->path, &err))
         fail_msg("%s", err.message);
     assert_int_equal(file_read(f->path, 1 << 24, NULL, &data, &len), 0);
     for (int i = 0; i < f->graph->n_ops; i++) {
@@ -70,7 +70,7 @@ static void missing_weights_are_named(void **state) {
     struct err err = {0};
     free(f->weights->ops[2].weight);
     f->weights->ops[2].weight = NULL;
-    assert_int_equal(export_onnx(f->graph, f->weights, f->path, &err), ESP_EINVAL);
+    assert_int_equal(export_onnx(f->graph, f->weights, NULL, f->path, &err), ESP_EINVAL);
     assert_non_null(strstr(err.message, "depthwise"));
     assert_false(file_exists(f->path));
 }
@@ -79,7 +79,7 @@ static void weights_of_another_graph_are_refused(void **state) {
     struct fixture *f = *state;
     struct err err = {0};
     f->weights->n_ops--;
-    assert_int_equal(export_onnx(f->graph, f->weights, f->path, &err), ESP_EINVAL);
+    assert_int_equal(export_onnx(f->graph, f->weights, NULL, f->path, &err), ESP_EINVAL);
     f->weights->n_ops++;
     assert_false(file_exists(f->path));
 }
@@ -89,7 +89,7 @@ static void a_folder_that_is_not_there(void **state) {
     struct err err = {0};
     char path[256];
     snprintf(path, sizeof(path), "%s/none/subnet.onnx", f->folder);
-    assert_int_not_equal(export_onnx(f->graph, f->weights, path, &err), 0);
+    assert_int_not_equal(export_onnx(f->graph, f->weights, NULL, path, &err), 0);
     assert_true(err.message[0]);
 }
 
