@@ -27,7 +27,8 @@
     X(ESP_ETOOLARGE, 21, "too_large", 413)                                                         \
     X(ESP_EINTERNAL, 22, "internal", 500)                                                          \
     X(ESP_EDIVERGED, 23, "diverged", 500)                                                          \
-    X(ESP_EUNREACHABLE, 24, "unreachable", 503)
+    X(ESP_EUNREACHABLE, 24, "unreachable", 503)                                                    \
+    X(ESP_EIMPLAUSIBLE, 25, "implausible", 422)
 
 enum esp_error {
 #define ESP_ERROR_ENUM(name, number, text, status) name = -(number),

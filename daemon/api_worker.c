@@ -9,6 +9,7 @@
 #include "daemon/store_devices.h"
 #include "daemon/store_identity.h"
 #include "daemon/store_leases.h"
+#include "daemon/store_results.h"
 #include "daemon/store_tokens.h"
 
 enum { RESULT_BYTES_MAX = 1 << 20, NOISE_SAMPLES_MIN = 3, NOISE_SAMPLES_MAX = 10000 };

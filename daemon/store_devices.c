@@ -8,6 +8,7 @@
 #include "daemon/store_identity.h"
 #include "daemon/store_leases.h"
 #include "daemon/store_measurements.h"
+#include "daemon/store_results.h"
 
 /* clang-format off */
 #define DEVICE_COLUMNS                                                                             \
@@ -34,6 +35,8 @@
     "  WHERE p.device = devices.id AND m.state = 'queued') AS queue, "                             \
     "CASE WHEN refused_us IS NOT NULL THEN json_object('at', " SQL_TIME("refused_us") ", "          \
     "  'why', refused_why) END AS \"refused@json\", allowed AS \"allowed@bool\", "                 \
+    "CASE WHEN doubt IS NOT NULL THEN json_object('kind', doubt, 'why', doubt_why, 'at', "          \
+    SQL_TIME("doubt_us") ", 'results', doubts) END AS \"doubt@json\", "                           \
     "rotate AS \"rotating@bool\", "                                                                \
     "(SELECT max(t.created_us) FROM tokens t WHERE t.device = devices.id AND t.kind = 'worker') "  \
     "  AS \"token_created_at@time\", "                                                             \
@@ -428,6 +431,9 @@ static void read_health(const char *state, const char *counts, struct health *he
     const cJSON *recent = cJSON_GetObjectItem(doc, "recent");
     if (cJSON_IsNumber(recent))
         health->recent = (uint32_t)recent->valuedouble;
+    const cJSON *lies = cJSON_GetObjectItem(doc, "lies");
+    if (cJSON_IsNumber(lies))
+        health->lies = (uint32_t)lies->valuedouble;
     const cJSON *steady = cJSON_GetObjectItem(doc, "steady_in_row");
     if (cJSON_IsNumber(steady))
         health->steady_in_row = (int)steady->valuedouble;
@@ -441,6 +447,7 @@ static void read_health(const char *state, const char *counts, struct health *he
 static char *print_health(const struct health *health) {
     cJSON *doc = cJSON_CreateObject();
     cJSON_AddNumberToObject(doc, "recent", health->recent);
+    cJSON_AddNumberToObject(doc, "lies", health->lies);
     cJSON_AddNumberToObject(doc, "steady_in_row", health->steady_in_row);
     cJSON *crashes = cJSON_AddArrayToObject(doc, "crashes_us");
     for (int i = 0; i < HEALTH_CRASHES; i++)
@@ -503,6 +510,8 @@ static int patch_state(struct store_tx *tx, const char *id, const char *state, s
         r = store_device_health(tx, id, HEALTH_QUARANTINE, err);
     else if (r == 0 && strcmp(state, "active") == 0)
         r = store_device_health(tx, id, HEALTH_RELEASE, err);
+    if (r == 0 && strcmp(state, "active") == 0)
+        r = store_device_believe(tx, id, err);
     store_tx_wake(tx, STORE_WAKE_FLEET);
     return r;
 }

@@ -1,4 +1,4 @@
-/* Leases: what a board holds, and the results it sends. */
+/* Leases: what a board holds. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -7,6 +7,7 @@
 #include "daemon/store.h"
 #include "daemon/store_measurements.h"
 #include "daemon/store_sql.h"
+#include "devices/lease.h"
 
 /* Grants what waits for the board: *ret_lease {"lease_id", "expires_in_s", "items": […]}, NULL when
  * there is nothing, or the board may not (paused, quarantined). An open lease of the same board was
@@ -25,10 +26,17 @@ int store_leases_fence(struct store_tx *tx, const char *device, struct err *err)
 /* Every open lease of a board ends, and nothing counts as lost. */
 int store_leases_give_back(struct store_tx *tx, const char *device, struct err *err);
 int store_leases_expire(struct store_tx *tx, struct err *err);
-/* body as the worker sent it. *ret_status 201, or 200 for a repeat. ESP_ECONFLICT: another body
- * under the key; ESP_EGONE: no such lease of this board. */
-int store_result_add(struct store_tx *tx, const char *device, const cJSON *body, struct err *err,
-                     int *ret_status, cJSON **ret_answer);
+
+struct lease_row {
+    char id[ID_MAX], device[ID_MAX];
+    enum lease_state state;
+};
+/* ESP_EGONE: not this board's. */
+int store_lease_load(struct sql *sql, const char *id, const char *device, struct err *err,
+                     struct lease_row *ret);
+/* One step of a lease; what its items do about it is the caller's. */
+int store_lease_step(struct store_tx *tx, const struct lease_row *row, enum lease_event event,
+                     struct err *err);
 
 /* Of boards on the daemon's own machine that are there. */
 struct local_work {

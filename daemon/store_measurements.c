@@ -314,21 +314,41 @@ int store_measurement_apply(struct store_tx *tx, const char *id, enum measuremen
     return r;
 }
 
-int store_measurement_set(struct store_tx *tx, const char *id, const cJSON *result,
-                          struct err *err) {
-    static const char *const keys[] = {"median_us", "low_us", "high_us", "mean_us", "sd_us"};
-    double x[5];
+enum { MEDIAN, LOW, HIGH, MEAN, SD, NUMBERS };
+
+static int read_numbers(const cJSON *result, struct err *err, double ret_us[NUMBERS],
+                        int64_t *ret_n) {
+    static const char *const keys[NUMBERS] = {"median_us", "low_us", "high_us", "mean_us", "sd_us"};
+    double us[NUMBERS];
     int64_t n = 0;
     int r = json_int(result, "", "n", 1, 1000000000, err, &n);
-    for (int i = 0; i < 5 && r == 0; i++)
-        r = json_real(result, "", keys[i], i == 4 ? 0 : 1e-6, 1e10, err, &x[i]);
-    if (r == 0 && !(x[1] <= x[0] && x[0] <= x[2]))
+    for (int i = 0; i < NUMBERS && r == 0; i++)
+        r = json_real(result, "", keys[i], i == SD ? 0 : 1e-6, 1e10, err, &us[i]);
+    if (r == 0 && !(us[LOW] <= us[MEDIAN] && us[MEDIAN] <= us[HIGH]))
         r = err_set(err, ESP_EINVAL, "/median_us", "the median must lie in its own interval");
+    if (r != 0)
+        return r;
+    memcpy(ret_us, us, sizeof(us));
+    *ret_n = n;
+    return 0;
+}
+
+int store_measurement_check(const cJSON *result, struct err *err) {
+    double us[NUMBERS];
+    int64_t n;
+    return read_numbers(result, err, us, &n);
+}
+
+int store_measurement_set(struct store_tx *tx, const char *id, const cJSON *result,
+                          struct err *err) {
+    double us[NUMBERS];
+    int64_t n;
+    int r = read_numbers(result, err, us, &n);
     if (r == 0)
         r = sql_run(store_tx_sql(tx), err, NULL,
                     "UPDATE measurements SET median_us = ?2, low_us = ?3, high_us = ?4, mean_us = "
                     "?5, sd_us = ?6, n = ?7 WHERE id = ?1",
-                    "trrrrri", id, x[0], x[1], x[2], x[3], x[4], n);
+                    "trrrrri", id, us[MEDIAN], us[LOW], us[HIGH], us[MEAN], us[SD], n);
     return r;
 }
 

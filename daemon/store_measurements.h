@@ -52,6 +52,9 @@ int store_measurement_list(struct sql *sql, const struct measurement_filter *fil
  * ESP_ECONFLICT when event means nothing in its state. error may be NULL. */
 int store_measurement_apply(struct store_tx *tx, const char *id, enum measurement_event event,
                             const struct err *error, struct err *err);
+/* Whether a result that says "ok" or "noisy" has its numbers, and they do not contradict each
+ * other. ESP_EINVAL and what reading them gives. */
+int store_measurement_check(const cJSON *result, struct err *err);
 /* The numbers of an accepted result; before store_measurement_apply. */
 int store_measurement_set(struct store_tx *tx, const char *id, const cJSON *result,
                           struct err *err);

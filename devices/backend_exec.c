@@ -2,7 +2,6 @@
  * each network as an ONNX file and answers with times. What is run is said on the board alone. */
 #include <fcntl.h>
 #include <limits.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/cpu.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
@@ -18,6 +16,8 @@
 #include "base/rng.h"
 #include "devices/backend.h"
 #include "devices/exec.h"
+#include "devices/outputs.h"
+#include "devices/plausible.h"
 #include "devices/reference.h"
 #include "runtime/export_onnx.h"
 
@@ -35,6 +35,8 @@ struct subject {
     int channels, height, width;
     float *expected; /* NULL: not to be checked (any more) */
     size_t n_output;
+    double output_error;                  /* once it was checked */
+    float outputs[PLAUSIBLE_OUTPUTS_MAX]; /* the first ones, likewise */
 };
 
 /* Samples that a command which is started for each request has told in one go. */
@@ -169,23 +171,6 @@ static int write_floats(const char *path, const float *data, size_t n, struct er
     return file_write_atomic(path, data, n * sizeof(*data), err);
 }
 
-/* What the scalar kernels, which are the specification, make of the input. */
-static int expect(const struct graph *graph, const struct plan_weights *weights, const float *input,
-                  struct err *err, struct subject *s) {
-    const struct tensor_shape *last = &graph->tensors[graph->ops[graph->n_ops - 1].output];
-    struct plan_options options = {.cpu_flags = CPU_SSE2, .batch = 1};
-    struct plan *plan = NULL;
-    int rc = plan_create(graph, weights, &options, err, &plan);
-
-    s->n_output = (size_t)last->channels * (size_t)last->height * (size_t)last->width;
-    if (!rc && !(s->expected = mem_array(s->n_output, sizeof(float))))
-        rc = err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    if (!rc)
-        rc = plan_run(plan, input, 1, s->expected);
-    plan_destroy(plan);
-    return rc;
-}
-
 static int write_network(const struct graph *graph, const struct plan_weights *weights,
                          const float *input, struct err *err, const struct subject *s) {
     size_t n = (size_t)s->channels * (size_t)s->height * (size_t)s->width;
@@ -221,7 +206,7 @@ static int subject_create(const struct exec *exec, const char *name, const struc
     if (!rc)
         rc = write_network(graph, weights, input, err, s);
     if (!rc && check)
-        rc = expect(graph, weights, input, err, s);
+        rc = outputs_expect(graph, weights, input, err, &s->expected, &s->n_output);
     plan_weights_destroy(weights);
     free(input);
     return rc;
@@ -229,23 +214,6 @@ static int subject_create(const struct exec *exec, const char *name, const struc
 
 /* ---- in the measuring process: the command ------------------------------------------------------
  */
-
-/* The reference's largest value is what errors are measured by. */
-static int compare(const struct exec *exec, const struct subject *s, const float *output) {
-    double error = 0, largest = 0;
-
-    for (size_t i = 0; i < s->n_output; i++) {
-        if (!isfinite(output[i]))
-            return err_set(exec->run->err, ESP_EINVAL, NULL, "output %zu is not finite", i);
-        error = fmax(error, fabs((double)output[i] - (double)s->expected[i]));
-        largest = fmax(largest, fabs((double)s->expected[i]));
-    }
-    if (error <= exec->config.tolerance * largest)
-        return 0;
-    return err_set(exec->run->err, ESP_EINVAL, NULL,
-                   "the command's outputs differ by %.2g of the largest (at most %g)",
-                   error / largest, exec->config.tolerance);
-}
 
 /* Once for each network, behind its first request. */
 static int check_output(const struct exec *exec, struct subject *s) {
@@ -257,7 +225,10 @@ static int check_output(const struct exec *exec, struct subject *s) {
         rc = err_set(exec->run->err, ESP_EINVAL, NULL,
                      "the command wrote no %zu bytes of outputs to the file \"output\"", want);
     else
-        rc = compare(exec, s, (const float *)(const void *)data);
+        rc = outputs_compare((const float *)(const void *)data, s->expected, s->n_output,
+                             exec->config.tolerance, exec->run->err, &s->output_error);
+    if (!rc)
+        memcpy(s->outputs, data, len < sizeof(s->outputs) ? len : sizeof(s->outputs));
     free(data);
     free(s->expected);
     s->expected = NULL;
@@ -384,7 +355,7 @@ static int exec_begin(void *state, const struct backend_run *run,
     if (!rc)
         rc = reference_graph(run->err, &reference);
     if (!rc)
-        rc = subject_create(exec, "reference", reference, 1, check, &exec->reference);
+        rc = subject_create(exec, "reference", reference, REFERENCE_SEED, check, &exec->reference);
     if (!rc)
         rc =
             subject_create(exec, "model", run->task->graph, run->task->seed, check, &exec->subject);
@@ -401,6 +372,13 @@ static int exec_end(void *state, const struct backend_run *run, cJSON *result) {
     struct exec *exec = state;
 
     exec_stop(&exec->process);
+    if (exec->config.check_outputs)
+        outputs_tell(result, exec->subject.outputs, exec->subject.n_output,
+                     exec->subject.output_error, exec->config.tolerance);
+    if (exec->config.peak_gmacs > 0)
+        cJSON_AddNumberToObject(result, "peak_gmacs", exec->config.peak_gmacs);
+    if (exec->config.steady)
+        cJSON_AddBoolToObject(result, "steady", true);
     return 0;
 }
 

@@ -1,5 +1,4 @@
 /* native: our own runtime, on this processor. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,6 +7,8 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "devices/backend.h"
+#include "devices/outputs.h"
+#include "devices/plausible.h"
 #include "devices/reference.h"
 #include "runtime/plan.h"
 
@@ -16,7 +17,7 @@ enum { PREPARE_MS = 60000 };
 /* One network ready to run: plan, input, output. */
 struct runnable {
     struct plan *plan;
-    float *input, *output;
+    float *input, *output, *expected; /* expected: of the subject alone */
     size_t n_output;
 };
 
@@ -45,29 +46,40 @@ static int64_t native_patience_ms(const void *state) {
     return PREPARE_MS;
 }
 
-static int runnable_create(const struct graph *graph, uint64_t seed, struct parallel *pool,
-                           struct err *err, struct runnable *ret) {
-    const struct tensor_shape *in = &graph->tensors[0],
-                              *last = &graph->tensors[graph->ops[graph->n_ops - 1].output];
-    size_t n_input = (size_t)in->channels * (size_t)in->height * (size_t)in->width;
+static int make_input(const struct graph *graph, uint64_t seed, struct err *err,
+                      struct runnable *ret) {
+    const struct tensor_shape *in = &graph->tensors[0];
+    size_t n = (size_t)in->channels * (size_t)in->height * (size_t)in->width;
+    struct rng rng = rng_make(seed, RNG_INPUT, 0, 0);
+
+    ret->input = mem_aligned(n, sizeof(float));
+    if (!ret->input)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        ret->input[i] = (float)rng_normal(&rng);
+    return 0;
+}
+
+/* check: what the outputs are to be is worked out first, by the scalar kernels. */
+static int runnable_create(const struct graph *graph, uint64_t seed, bool check,
+                           struct parallel *pool, struct err *err, struct runnable *ret) {
+    const struct tensor_shape *last = &graph->tensors[graph->ops[graph->n_ops - 1].output];
     struct plan_options options = {.pool = pool, .batch = 1};
     struct plan_weights *weights = NULL;
-    struct rng rng = rng_make(seed, RNG_INPUT, 0, 0);
-    int rc = plan_weights_random(graph, seed, err, &weights);
+    int rc = make_input(graph, seed, err, ret);
 
+    if (!rc)
+        rc = plan_weights_random(graph, seed, err, &weights);
+    if (!rc && check)
+        rc = outputs_expect(graph, weights, ret->input, err, &ret->expected, &ret->n_output);
     if (!rc)
         rc = plan_create(graph, weights, &options, err, &ret->plan);
     plan_weights_destroy(weights);
     if (rc)
         return rc;
     ret->n_output = (size_t)last->channels * (size_t)last->height * (size_t)last->width;
-    ret->input = mem_aligned(n_input, sizeof(float));
     ret->output = mem_aligned(ret->n_output, sizeof(float));
-    if (!ret->input || !ret->output)
-        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    for (size_t i = 0; i < n_input; i++)
-        ret->input[i] = (float)rng_normal(&rng);
-    return 0;
+    return ret->output ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
 }
 
 static int run_subject(void *context) {
@@ -98,9 +110,10 @@ static int native_begin(void *state, const struct backend_run *run,
     if (!rc)
         rc = reference_graph(run->err, &reference);
     if (!rc)
-        rc = runnable_create(reference, 1, pool, run->err, &native.reference);
+        rc = runnable_create(reference, REFERENCE_SEED, false, pool, run->err, &native.reference);
     if (!rc)
-        rc = runnable_create(run->task->graph, run->task->seed, pool, run->err, &native.subject);
+        rc = runnable_create(run->task->graph, run->task->seed, true, pool, run->err,
+                             &native.subject);
     if (!rc)
         *ret_source = (struct sampler_source){.run = run_subject,
                                               .run_reference = run_reference,
@@ -110,10 +123,14 @@ static int native_begin(void *state, const struct backend_run *run,
 }
 
 static int native_end(void *state, const struct backend_run *run, cJSON *result) {
-    for (size_t i = 0; i < native.subject.n_output; i++)
-        if (!isfinite(native.subject.output[i]))
-            return err_set(run->err, ESP_EINVAL, NULL, "the network's output is not finite");
-    return 0;
+    const struct runnable *s = &native.subject;
+    double error = 0;
+    int rc = outputs_compare(s->output, s->expected, s->n_output, PLAUSIBLE_TOLERANCE_FP32,
+                             run->err, &error);
+
+    if (!rc)
+        outputs_tell(result, s->output, s->n_output, error, PLAUSIBLE_TOLERANCE_FP32);
+    return rc;
 }
 
 const struct backend backend_native = {.name = "native",

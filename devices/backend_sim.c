@@ -86,17 +86,37 @@ static int sim_begin(void *state, const struct backend_run *run,
     return 0;
 }
 
-/* Lies that sampling cannot tell. */
-static int sim_end(void *state, const struct backend_run *run, cJSON *result) {
+/* A lie about times that sampling cannot tell. */
+static void spoil_times(const struct sim *sim, cJSON *result) {
     static const char *const times[] = {"median_us", "low_us", "high_us", "samples_us"};
-    const struct sim *sim = state;
+    bool impossible = simulation_lies(&sim->model, SIMULATION_IMPOSSIBLE, sim->index);
+    bool garbage = simulation_lies(&sim->model, SIMULATION_GARBAGE, sim->index);
 
     for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++) {
-        if (sim->model.lie == SIMULATION_IMPOSSIBLE && strcmp(times[i], "samples_us") != 0)
+        if (impossible && strcmp(times[i], "samples_us") != 0)
             cJSON_ReplaceItemInObjectCaseSensitive(result, times[i], cJSON_CreateNumber(-1));
-        else if (sim->model.lie == SIMULATION_GARBAGE)
+        else if (garbage)
             cJSON_ReplaceItemInObjectCaseSensitive(result, times[i], cJSON_CreateString("soon"));
     }
+}
+
+static bool never_varies(const struct simulation_model *model) {
+    return model->noise == 0 && model->level_noise == 0 && model->outliers == 0;
+}
+
+static int sim_end(void *state, const struct backend_run *run, cJSON *result) {
+    const struct sim *sim = state;
+    const struct simulation_model *model = &sim->model;
+
+    spoil_times(sim, result);
+    if (!model->units)
+        cJSON_AddNumberToObject(result, "peak_gmacs", model->gmacs);
+    if (never_varies(model) && model->lie != SIMULATION_CONSTANT)
+        cJSON_AddBoolToObject(result, "steady", true);
+    if (simulation_lies(model, SIMULATION_OUTPUTS, sim->index))
+        cJSON_AddNumberToObject(result, "output_error", 0.3);
+    if (simulation_lies(model, SIMULATION_DISGUISED, sim->index))
+        cJSON_AddStringToObject(result, "fingerprint", "of-another-board");
     return 0;
 }
 

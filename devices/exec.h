@@ -29,7 +29,9 @@ struct exec_config {
     double timeout_s;     /* for one answer; less than a lease holds without a heartbeat */
     double measurement_s; /* for all answers of one measuring process */
     bool check_outputs;
-    double tolerance; /* |output - reference| at most, of the largest |reference| */
+    double tolerance;  /* |output - reference| at most, of the largest |reference| */
+    double peak_gmacs; /* 10^9 multiply-adds a second that the data sheet tells; 0: not told */
+    bool steady;       /* its times do not vary */
 };
 /* Errors: ESP_EINVAL with a pointer, and what reading a file gives. */
 int exec_config_read(const char *path, struct err *err, struct exec_config *ret_config);

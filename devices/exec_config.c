@@ -8,9 +8,9 @@
 
 enum { FILE_MAX = 64 << 10, ARG_MAX_BYTES = 4096 };
 
-static const char *const keys[] = {"command",       "version_command", "runtime",
-                                   "precision",     "timeout_s",       "measurement_s",
-                                   "check_outputs", "tolerance",       NULL};
+static const char *const keys[] = {
+    "command",       "version_command", "runtime",    "precision", "timeout_s", "measurement_s",
+    "check_outputs", "tolerance",       "peak_gmacs", "steady",    NULL};
 
 static int read_command(const cJSON *doc, const char *key, struct err *err,
                         const char *ret[EXEC_ARGS_MAX + 1]) {
@@ -75,6 +75,10 @@ static int read_members(const cJSON *doc, struct err *err, struct exec_config *c
     config->tolerance = config->precision && !strcmp(config->precision, "fp32") ? 1e-3 : 1e-2;
     if (!rc)
         rc = json_real_opt(doc, "", "tolerance", 1e-6, 1, err, &config->tolerance);
+    if (!rc)
+        rc = json_real_opt(doc, "", "peak_gmacs", 1e-6, 1e9, err, &config->peak_gmacs);
+    if (!rc)
+        rc = json_bool_opt(doc, "", "steady", err, &config->steady);
     return rc;
 }
 

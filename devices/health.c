@@ -6,8 +6,8 @@
 #include "devices/noise.h"
 
 const char *const health_state_names[] = {"probation", "good", "suspect", "quarantined", NULL};
-const char *const health_event_names[] = {"steady",     "drift",     "crash", "release",
-                                          "quarantine", "yardstick", NULL};
+const char *const health_event_names[] = {"steady",     "drift",     "crash",       "release",
+                                          "quarantine", "yardstick", "implausible", NULL};
 
 bool health_drifted(double before_us, double after_us, double noise) {
     double plausible = fmin(noise, NOISE_PLAUSIBLE_MAX);
@@ -17,6 +17,7 @@ bool health_drifted(double before_us, double after_us, double noise) {
 
 static void note_result(struct health *health, bool drifted) {
     health->recent = (health->recent << 1 | drifted) & ((1u << HEALTH_WINDOW) - 1);
+    health->lies = health->lies << 1 & ((1u << HEALTH_WINDOW) - 1);
     health->steady_in_row = drifted ? 0 : health->steady_in_row + 1;
 }
 
@@ -27,6 +28,15 @@ static bool note_crash(struct health *health, int64_t now_us) {
     health->crashes_us[0] = now_us;
     int64_t oldest = health->crashes_us[HEALTH_CRASHES - 1];
     return oldest != 0 && now_us - oldest <= (int64_t)HEALTH_CRASH_WINDOW_S * 1000000;
+}
+
+/* Once may be a clock that was set, or a cosmic ray. */
+static enum health_state after_lie(struct health *health) {
+    health->lies = (health->lies << 1 | 1) & ((1u << HEALTH_WINDOW) - 1);
+    health->steady_in_row = 0;
+    if (health->state == HEALTH_QUARANTINED || __builtin_popcount(health->lies) >= HEALTH_LIES)
+        return HEALTH_QUARANTINED;
+    return HEALTH_SUSPECT;
 }
 
 static enum health_state after_result(const struct health *health) {
@@ -71,6 +81,9 @@ bool health_step(struct health *health, enum health_event event, int64_t now_us)
         health->steady_in_row = 0;
         if (before != HEALTH_QUARANTINED)
             health->state = HEALTH_PROBATION;
+        break;
+    case HEALTH_IMPLAUSIBLE:
+        health->state = after_lie(health);
         break;
     case HEALTH_EVENTS:
         break;

@@ -4,6 +4,8 @@
  *   probation --PROBATION good results--> good
  *   good --DRIFTS drifting of the last WINDOW--> suspect --RECOVERY good in a row--> good
  *   suspect measures on: what drift spoils is the interval of its figures, which says so itself
+ *   probation, good --a result that cannot be true--> suspect
+ *   any --LIES such of the last WINDOW--> quarantined
  *   probation, good, suspect --another noise floor--> probation
  *   any --CRASHES crashes or losses within an hour--> quarantined --release (a person)--> probation
  */
@@ -20,13 +22,14 @@ enum health_state {
     HEALTH_STATES
 };
 enum health_event {
-    HEALTH_STEADY,     /* a result whose reference network stayed within the limit */
-    HEALTH_DRIFT,      /* a result whose reference network did not */
-    HEALTH_CRASH,      /* an attempt crashed or was lost */
-    HEALTH_RELEASE,    /* a person says that it is well */
-    HEALTH_QUARANTINE, /* a person says that it is not */
-    HEALTH_YARDSTICK,  /* its noise floor is another: what was judged by the old one counts no more
-                        */
+    HEALTH_STEADY,      /* a result whose reference network stayed within the limit */
+    HEALTH_DRIFT,       /* a result whose reference network did not */
+    HEALTH_CRASH,       /* an attempt crashed or was lost */
+    HEALTH_RELEASE,     /* a person says that it is well */
+    HEALTH_QUARANTINE,  /* a person says that it is not */
+    HEALTH_YARDSTICK,   /* its noise floor is another: what was judged by the old one counts no more
+                         */
+    HEALTH_IMPLAUSIBLE, /* a result that cannot be true: devices/plausible.h */
     HEALTH_EVENTS
 };
 extern const char *const health_state_names[], *const health_event_names[]; /* end with NULL */
@@ -36,6 +39,7 @@ enum {
     HEALTH_WINDOW = 20, /* results looked back at */
     HEALTH_DRIFTS = 4,
     HEALTH_RECOVERY = 8,
+    HEALTH_LIES = 3,
     HEALTH_CRASHES = 5,
     HEALTH_CRASH_WINDOW_S = 3600
 };
@@ -43,6 +47,7 @@ enum {
 struct health {
     enum health_state state;
     uint32_t recent; /* the last HEALTH_WINDOW results, newest in bit 0; 1 = drifted */
+    uint32_t lies;   /* likewise; 1 = could not be true */
     int steady_in_row;
     int64_t crashes_us[HEALTH_CRASHES]; /* wall clock of the newest crashes; 0: none */
 };

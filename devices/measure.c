@@ -323,6 +323,8 @@ static void merge_launch(cJSON *doc, cJSON *later) {
     cJSON *samples = cJSON_GetObjectItemCaseSensitive(doc, "samples_us");
     cJSON *more = cJSON_DetachItemFromObjectCaseSensitive(later, "samples_us");
 
+    if (number(later, "output_error") > number(doc, "output_error"))
+        set_number(doc, "output_error", number(later, "output_error"));
     set_number(doc, "sd_us", sqrt(variance + pow(a - b, 2) / 4));
     set_number(doc, "mean_us", mean);
     set_number(doc, "median_us", (a + b) / 2);

@@ -6,8 +6,8 @@
 
 const char *const measurement_state_names[] = {"queued", "leased",   "running", "accepted",
                                                "failed", "canceled", NULL};
-const char *const measurement_event_names[] = {"grant", "ack",       "good",   "refuse", "crash",
-                                               "lose",  "give_back", "cancel", NULL};
+const char *const measurement_event_names[] = {"grant", "ack",       "good",  "refuse", "crash",
+                                               "lose",  "give_back", "doubt", "cancel", NULL};
 
 enum {
     NO = -1,
@@ -22,10 +22,10 @@ enum {
 #define C MEASUREMENT_CANCELED
 /* A result may come late, when its lease has expired and the measurement waits or runs again. */
 static const signed char table[MEASUREMENT_STATES][MEASUREMENT_EVENTS] = {
-    /*          grant ack good refuse crash lose give_back cancel */
-    [Q] = {L, NO, A, F, NO, NO, NO, C},      [L] = {NO, R, A, F, RETRY, RETRY, Q, C},
-    [R] = {NO, R, A, F, RETRY, RETRY, Q, C}, [A] = {NO, NO, NO, NO, NO, NO, NO, NO},
-    [F] = {NO, NO, NO, NO, NO, NO, NO, NO},  [C] = {NO, NO, A, NO, NO, NO, NO, NO},
+    /*    grant ack good refuse crash lose give_back doubt cancel */
+    [Q] = {L, NO, A, F, NO, NO, NO, NO, C},         [L] = {NO, R, A, F, RETRY, RETRY, Q, RETRY, C},
+    [R] = {NO, R, A, F, RETRY, RETRY, Q, RETRY, C}, [A] = {NO, NO, NO, NO, NO, NO, NO, NO, NO},
+    [F] = {NO, NO, NO, NO, NO, NO, NO, NO, NO},     [C] = {NO, NO, A, NO, NO, NO, NO, NO, NO},
 };
 #undef Q
 #undef L

@@ -2,7 +2,7 @@
  *
  *   queued --grant--> leased --ack--> running --good--> accepted
  *   leased, running --lost--> queued, or failed at the third time
- *   running --crashed--> queued, or failed at the third time
+ *   running --crashed, implausible--> queued, or failed at the third time
  *   any open state --refused--> failed (unsupported, invalid, out of memory: no sense in trying
  *                               again); --give_back--> queued; --cancel--> canceled
  *   canceled --good--> accepted (work is precious: what was measured is kept)
@@ -28,6 +28,7 @@ enum measurement_event {
     MEASUREMENT_CRASH,     /* "crashed" */
     MEASUREMENT_LOSE,      /* its lease expired or was fenced */
     MEASUREMENT_GIVE_BACK, /* its lease was released */
+    MEASUREMENT_DOUBT,     /* its result cannot be true (devices/plausible.h) */
     MEASUREMENT_CANCEL,
     MEASUREMENT_EVENTS
 };
@@ -38,7 +39,7 @@ enum { MEASUREMENT_FAILURES_MAX = 3 };
 struct measurement_status {
     enum measurement_state state;
     int attempt;  /* grants so far: fences the messages of older ones */
-    int failures; /* attempts that crashed or were lost */
+    int failures; /* attempts that crashed, were lost or told what cannot be */
 };
 
 /* What a result of a board, by its status text, means; -1 for an unknown one. */

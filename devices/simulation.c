@@ -11,8 +11,8 @@
 #include "base/json.h"
 #include "space/cost.h"
 
-const char *const simulation_lie_names[] = {"none",       "fast",    "constant",
-                                            "impossible", "garbage", NULL};
+const char *const simulation_lie_names[] = {"none",    "fast",    "constant",    "impossible",
+                                            "garbage", "outputs", "fingerprint", NULL};
 
 enum { FILE_MAX = 4 << 20, TEXT_MAX = 4096, START_NS = 1000000000 };
 
@@ -175,6 +175,11 @@ double simulation_slowness(const struct simulation_model *model, int64_t now_ns)
     return fmax(factor, 0.01);
 }
 
+bool simulation_lies(const struct simulation_model *model, enum simulation_lie lie,
+                     uint32_t index) {
+    return model->lie == lie && (double)index >= model->honest;
+}
+
 /* ---- one measurement ------------------------------------------------------------------------ */
 
 static enum simulation_fate fate_of(const struct simulation_model *m, double dice) {
@@ -200,6 +205,7 @@ void simulation_start(const struct simulation_model *model, double us, double re
                                .rng = rng_make((uint64_t)model->seed, RNG_SAMPLE, 0, index),
                                .us = us,
                                .reference_us = reference_us,
+                               .lies = (double)index >= model->honest,
                                .now_ns = (int64_t)index * START_NS,
                                .level_ns = -1};
     ret->paced_ns = ret->now_ns;
@@ -212,7 +218,7 @@ static double noise(struct simulation *s) {
     const struct simulation_model *m = s->model;
     int64_t step = (int64_t)(m->level_ms * 1e6), level = s->now_ns / step;
 
-    if (m->lie == SIMULATION_CONSTANT)
+    if (s->lies && m->lie == SIMULATION_CONSTANT)
         return 1;
     if (m->level_noise > 0 && level != s->level_ns) {
         s->level = m->level_noise * rng_normal(&s->rng);
@@ -258,7 +264,7 @@ static int run(struct simulation *s, double us) {
             return rc;
     }
     us *= noise(s) * simulation_slowness(s->model, s->now_ns);
-    if (s->model->lie == SIMULATION_FAST)
+    if (s->lies && s->model->lie == SIMULATION_FAST)
         us /= 1000;
     s->now_ns += (int64_t)fmax(1, us * 1e3);
     keep_pace(s);

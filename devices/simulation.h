@@ -17,6 +17,8 @@ enum simulation_lie {
     SIMULATION_CONSTANT,   /* every sample the same */
     SIMULATION_IMPOSSIBLE, /* negative times */
     SIMULATION_GARBAGE,    /* no times at all */
+    SIMULATION_OUTPUTS,    /* wrong outputs */
+    SIMULATION_DISGUISED,  /* another environment's fingerprint */
     SIMULATION_LIES
 };
 extern const char *const simulation_lie_names[]; /* "none", …; ends with NULL */
@@ -40,6 +42,7 @@ extern const char *const simulation_lie_names[]; /* "none", …; ends with NULL 
     X(drift_per_hour, 0, -0.9, 10, "how much slower the board is after an hour")                   \
     X(crash, 0, 0, 1, "share of measurements that crash")                                          \
     X(hang, 0, 0, 1, "share that hang")                                                            \
+    X(honest, 0, 0, 1e9, "measuring processes before it begins to lie")                            \
     X(oom, 0, 0, 1, "share that need too much memory")                                             \
     X(unsupported, 0, 0, 1, "share that the board cannot run")                                     \
     X(pace, 0, 0, 10, "s that really pass for a simulated one")                                    \
@@ -76,6 +79,7 @@ struct simulation {
     double us, reference_us; /* without noise */
     double last, level;      /* noise of the run before; level now */
     int64_t now_ns, level_ns, paced_ns;
+    bool lies;         /* it has begun to */
     int64_t fatal_run; /* of this run its fate shows; -1: never */
     int64_t runs;
     enum simulation_fate fate;
@@ -84,6 +88,8 @@ struct simulation {
  * begins a simulated second after the one before. model is borrowed. */
 void simulation_start(const struct simulation_model *model, double us, double reference_us,
                       uint32_t index, struct simulation *ret);
+/* Whether the model tells this lie in its measurement number index. */
+bool simulation_lies(const struct simulation_model *model, enum simulation_lie lie, uint32_t index);
 /* How many times longer than at its best the board takes at a time, noise apart. */
 double simulation_slowness(const struct simulation_model *model, int64_t now_ns);
 /* For the sampler; the clock is the simulated one. A run whose fate it is gives ESP_ENOMEM or

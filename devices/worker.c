@@ -63,8 +63,20 @@ static cJSON *body_with_epoch(const struct worker *w) {
 
 /* ---- identity ------------------------------------------------------------------------------ */
 
+/* What decides how fast a network runs in the profile, as one word. */
+static void profile_fingerprint(const struct worker *w, char ret_hash[HASH_TEXT]) {
+    cJSON *whole = cJSON_Duplicate(w->fingerprint, true);
+
+    cJSON_AddNumberToObject(whole, "threads", w->profile.threads);
+    cJSON_AddStringToObject(whole, "pinned_cores", w->options->cores ? w->options->cores : "");
+    char *text = json_print_canonical(whole);
+    hash_text(text ? text : "", text ? strlen(text) : 0, ret_hash);
+    free(text);
+    cJSON_Delete(whole);
+}
+
 static cJSON *profile_description(const struct worker *w) {
-    cJSON *profile = cJSON_CreateObject(), *whole = cJSON_Duplicate(w->fingerprint, true);
+    cJSON *profile = cJSON_CreateObject();
     char hash[HASH_TEXT], governor[64];
 
     board_governor(governor, sizeof(governor));
@@ -73,13 +85,8 @@ static cJSON *profile_description(const struct worker *w) {
     cJSON_AddNumberToObject(profile, "threads", w->profile.threads);
     cJSON_AddStringToObject(profile, "cores", w->options->cores ? w->options->cores : "");
     cJSON_AddStringToObject(profile, "governor", governor);
-    cJSON_AddNumberToObject(whole, "threads", w->profile.threads);
-    cJSON_AddStringToObject(whole, "pinned_cores", w->options->cores ? w->options->cores : "");
-    char *text = json_print_canonical(whole);
-    hash_text(text ? text : "", text ? strlen(text) : 0, hash);
+    profile_fingerprint(w, hash);
     cJSON_AddStringToObject(profile, "fingerprint", hash);
-    free(text);
-    cJSON_Delete(whole);
     return profile;
 }
 
@@ -409,7 +416,7 @@ static int measure_item(struct lease *lease, const struct item *item, struct err
                                 .context = lease};
     struct measure_outcome outcome = {0};
     cJSON *environment = cJSON_CreateObject(), *message = NULL;
-    char *path = NULL;
+    char *path = NULL, fingerprint[HASH_TEXT];
 
     cJSON_AddItemToObject(environment, "before", environment_now(w));
     int rc = measure_graph(&w->profile, &task, err, &outcome);
@@ -422,6 +429,9 @@ static int measure_item(struct lease *lease, const struct item *item, struct err
     cJSON_AddStringToObject(message, "status", measure_status_names[outcome.status]);
     cJSON_AddStringToObject(message, "message", outcome.message);
     cJSON_AddItemToObject(message, "environment", environment);
+    profile_fingerprint(w, fingerprint);
+    if (!json_has(message, "fingerprint"))
+        cJSON_AddStringToObject(message, "fingerprint", fingerprint);
     rc = spool_put(w->spool_dir, message, err, &path);
     free(path);
     cJSON_Delete(message);

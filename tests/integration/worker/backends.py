@@ -98,6 +98,65 @@ def lies():
         equal(bed.measurement(name)["median_us"], None, "its median")
 
 
+ROOF = "gmacs=5,gbps=4,op_us=0.1,launch_us=5"  # bound by what it computes and fetches
+
+
+few_archs = once(lambda: [bed.fresh_arch() for _ in range(5)])  # each board may be asked for the same
+
+
+def lying(name, config, networks=2):
+    """The profile of a board that lies until it is quarantined, and its measurements."""
+    process, profile = worker(name, config)
+    names = bed.ask(profile["id"], archs=few_archs()[:networks])
+    wait_for("its quarantine", lambda: device(profile)["health"] == "quarantined", 60)
+    process.stop()
+    return profile, names
+
+
+@test("boards that lie plausibly are found out: nothing of it counts, the reason is told, the board is quarantined", 180)
+def plausible_lies():
+    stack = bed.daemon()
+    for lie, kind in (("fast", "below_roofline"), ("constant", "no_variance"), ("outputs", "wrong_outputs"), ("fingerprint", "other_fingerprint")):
+        profile, names = lying(f"liar-{lie}", f"{ROOF},lie={lie}")
+        told = device(profile)["doubt"]
+        check(told["kind"] == kind and told["results"] >= 3, f"it is told that {kind}:", told)
+        check(len(told["why"]) > 20, "a sentence", told)
+        equal(bed.rows("SELECT count(*), sum(counted), count(DISTINCT doubt) FROM results r JOIN measurements m ON m.id = r.measurement WHERE m.profile = ?", profile["id"]), [(told["results"], 0, 1)], "its results, those that count, kinds of doubt")
+        equal({bed.measurement(name)["median_us"] for name in names}, {None}, "its medians")
+        for words in (("device", "show", f"liar-{lie}"), ("device", "ls")):
+            check(kind in stack.cli(*words), f"espalier {' '.join(words)} shows it")
+        check(device(profile)["noise"] is None, "no noise floor was taken from it")
+
+
+@test("a board that begins to lie after honest results is held against what it has shown; they stay", 120)
+def later_lies():
+    profile, (first, *_) = lying("turned", f"{FLAT},noise=0.01,lie=fast,honest=2", 5)
+    doc = bed.wait_state(first, "accepted")
+    check(900 < doc["median_us"] < 1100, "the honest result", doc["median_us"])
+    told = device(profile)["doubt"]
+    equal(told["kind"], "below_reference", f"what is told of {told}")
+    good = bed.rows("SELECT count(*) FROM measurements WHERE profile = ? AND state = 'accepted'", profile["id"])[0][0]
+    equal(good, 2, "accepted: the noise floor and the first network")
+    # A person who knows better lets it go on; it lies no more.
+    stack = bed.daemon()
+    stack.cli("device", "set", "turned", "--state", "active")
+    equal((device(profile)["health"], device(profile)["doubt"]), ("probation", None), "believed again")
+    stack.start_worker("turned", "--backend", "sim", "--backend-config", f"{FLAT},noise=0.01")
+    wait_for("its other model", lambda: bed.client().get(f"/profiles/{profile['id']}")["revision"]["id"] != profile["revision"]["id"])
+    (name,) = bed.ask(profile["id"], archs=few_archs()[:1])
+    bed.wait_state(name, "accepted")
+
+
+@test("an honest board is believed however fast, steady or coarse it is")
+def honest():
+    for name, config in (("gpu-like", "gmacs=1e6,gbps=1e6,op_us=0.002,launch_us=0.5,noise=0.02"), ("steady", f"{FLAT},noise=0")):
+        process, profile = worker(name, config)
+        for row in bed.ask(profile["id"], archs=few_archs()[:2]):
+            bed.wait_state(row, "accepted")
+        equal(device(profile)["doubt"], None, "doubt")
+        process.stop()
+
+
 @test("a board that throttles in the middle of measurements becomes suspect")
 def throttling():
     _, profile = worker("throttling", FLAT + ",throttle_every_s=3.1,throttle_s=1.3")

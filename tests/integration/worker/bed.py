@@ -69,3 +69,8 @@ def counted(name):
 
 def results(name):
     return rows("SELECT count(*) FROM results WHERE measurement = ?", name)[0][0]
+
+
+def late(name):
+    """How many results came when their lease had ended."""
+    return rows("SELECT count(*) FROM results WHERE measurement = ? AND late = 1", name)[0][0]

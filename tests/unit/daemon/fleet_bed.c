@@ -208,7 +208,7 @@ cJSON *fleet_result_body(const char *lease, const char *measurement, int attempt
                          const char *status) {
     static int keys;
     char key[32];
-    const double samples[] = {90, 100, 110};
+    const double samples[] = {900, 1000, 1100};
     cJSON *body = cJSON_CreateObject(), *reference = cJSON_AddObjectToObject(body, "reference");
     snprintf(key, sizeof(key), "key-%08d", keys++);
     cJSON_AddNumberToObject(reference, "before_us", 50);
@@ -220,11 +220,11 @@ cJSON *fleet_result_body(const char *lease, const char *measurement, int attempt
     cJSON_AddStringToObject(body, "status", status);
     cJSON_AddStringToObject(body, "message", "why");
     cJSON_AddItemToObject(body, "samples_us", cJSON_CreateDoubleArray(samples, 3));
-    cJSON_AddNumberToObject(body, "median_us", 100);
-    cJSON_AddNumberToObject(body, "low_us", 95);
-    cJSON_AddNumberToObject(body, "high_us", 105);
-    cJSON_AddNumberToObject(body, "mean_us", 100);
-    cJSON_AddNumberToObject(body, "sd_us", 8);
+    cJSON_AddNumberToObject(body, "median_us", 1000);
+    cJSON_AddNumberToObject(body, "low_us", 950);
+    cJSON_AddNumberToObject(body, "high_us", 1050);
+    cJSON_AddNumberToObject(body, "mean_us", 1000);
+    cJSON_AddNumberToObject(body, "sd_us", 80);
     cJSON_AddNumberToObject(body, "n", 3);
     return body;
 }

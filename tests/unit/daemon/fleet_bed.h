@@ -17,6 +17,7 @@
 #include "daemon/store_devices.h"
 #include "daemon/store_leases.h"
 #include "daemon/store_measurements.h"
+#include "daemon/store_results.h"
 #include "daemon/store_tables.h"
 #include "daemon/store_tokens.h"
 #include "space/graph.h"

@@ -39,14 +39,14 @@ static void test_results_are_idempotent(void **state) {
     cJSON *body = fleet_result_body(lease, id, 1, "noisy");
     assert_int_equal(fleet_send_result(f, body), 201);
     assert_int_equal(fleet_send_result(f, body), 200);
-    cJSON_ReplaceItemInObject(body, "median_us", cJSON_CreateNumber(101));
+    cJSON_ReplaceItemInObject(body, "median_us", cJSON_CreateNumber(1010));
     assert_int_equal(fleet_send_result(f, body), ESP_ECONFLICT);
     cJSON_Delete(body);
     fleet_assert_state(f, id, "accepted");
     assert_int_equal(fleet_number(f, RESULTS, id), 1);
     assert_int_equal(
         fleet_number(f,
-                     "SELECT median_us = 100 AND low_us = 95 AND n = 3 FROM measurements "
+                     "SELECT median_us = 1000 AND low_us = 950 AND n = 3 FROM measurements "
                      "WHERE id = ?1",
                      id),
         1);
@@ -72,8 +72,8 @@ static void test_impossible_results_are_refused(void **state) {
     static const struct {
         const char *key, *json;
     } rows[] = {{"median_us", "-1"},
-                {"median_us", "200"},
-                {"low_us", "101"},
+                {"median_us", "2000"},
+                {"low_us", "1010"},
                 {"n", "0"},
                 {"n", "null"},
                 {"sd_us", "-1"},
@@ -113,7 +113,7 @@ static void test_late_results_count_once(void **state) {
     assert_int_equal(fleet_grant(f, 8, second), 1);
     assert_int_equal(fleet_ack(f, second), 0);
     /* The first attempt comes back while the second runs: it is taken, the other is spare. */
-    assert_int_equal(fleet_send_new(f, first, id, 1, "ok"), 201);
+    assert_int_equal(fleet_send_new(f, first, id, 1, "ok"), 200);
     fleet_assert_state(f, id, "accepted");
     assert_int_equal(fleet_send_new(f, second, id, 2, "crashed"), 201);
     fleet_assert_state(f, id, "accepted");
@@ -132,7 +132,7 @@ static void test_late_crash_counts_no_more(void **state) {
     assert_int_equal(fleet_ack(f, first), 0);
     fleet_expire(f, first);
     assert_int_equal(fleet_grant(f, 8, second), 1);
-    assert_int_equal(fleet_send_new(f, first, id, 1, "crashed"), 201);
+    assert_int_equal(fleet_send_new(f, first, id, 1, "crashed"), 200);
     fleet_assert_state(f, id, "leased");
     assert_int_equal(fleet_number(f, FAILURES, id), 1);
 }
@@ -249,7 +249,7 @@ static void test_a_restart_of_the_worker_fences(void **state) {
     assert_int_equal(fleet_run(f, &beat, do_release), ESP_EGONE);
     assert_int_equal(fleet_grant(f, 8, lease), 1);
     /* Spooled before the restart: taken, while no other attempt has ended. */
-    assert_int_equal(fleet_send_new(f, old, id, 1, "ok"), 201);
+    assert_int_equal(fleet_send_new(f, old, id, 1, "ok"), 200);
     fleet_assert_state(f, id, "accepted");
 }
 

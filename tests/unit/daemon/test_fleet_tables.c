@@ -137,7 +137,7 @@ static void test_full_entries_stand_before_brief_ones(void **state) {
     assert_int_equal(cJSON_GetArraySize(entries), N_ENTRIES);
     const cJSON *entry = cJSON_GetArrayItem(entries, 0);
     assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(entry, "signature")), "u1");
-    assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(entry, "median_us")), 100);
+    assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(entry, "median_us")), 1000);
     assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(entry, "method")), 2);
     cJSON_Delete(doc);
 }

@@ -58,19 +58,34 @@ static void test_measurement_transitions(void **state) {
     enum { Q, L, R, A, F, C };
     /* First time; the retry of a crash or loss is tried apart. */
     static const int want[MEASUREMENT_STATES][MEASUREMENT_EVENTS] = {
-        /*      grant ack good refuse crash lose give_back cancel */
-        [Q] = {L, -1, A, F, -1, -1, -1, C},     [L] = {-1, R, A, F, Q, Q, Q, C},
-        [R] = {-1, R, A, F, Q, Q, Q, C},        [A] = {-1, -1, -1, -1, -1, -1, -1, -1},
-        [F] = {-1, -1, -1, -1, -1, -1, -1, -1}, [C] = {-1, -1, A, -1, -1, -1, -1, -1},
+        /*    grant ack good refuse crash lose give_back doubt cancel */
+        [Q] = {L, -1, A, F, -1, -1, -1, -1, C},     [L] = {-1, R, A, F, Q, Q, Q, Q, C},
+        [R] = {-1, R, A, F, Q, Q, Q, Q, C},         [A] = {-1, -1, -1, -1, -1, -1, -1, -1, -1},
+        [F] = {-1, -1, -1, -1, -1, -1, -1, -1, -1}, [C] = {-1, -1, A, -1, -1, -1, -1, -1, -1},
     };
+    static const bool is_failure[MEASUREMENT_EVENTS] = {
+        [MEASUREMENT_CRASH] = true, [MEASUREMENT_LOSE] = true, [MEASUREMENT_DOUBT] = true};
     for (int s = 0; s < MEASUREMENT_STATES; s++)
-        for (int e = 0; e < MEASUREMENT_EVENTS; e++) {
-            struct measurement_status status = {.state = (enum measurement_state)s};
-            int r = measurement_step(&status, (enum measurement_event)e);
-            assert_int_equal(r, want[s][e] >= 0 ? 0 : ESP_ECONFLICT);
-            assert_int_equal(status.state, want[s][e] >= 0 ? want[s][e] : s);
-            assert_int_equal(status.attempt, e == MEASUREMENT_GRANT && r == 0);
-        }
+        for (int e = 0; e < MEASUREMENT_EVENTS; e++)
+            for (int failures = 0; failures < MEASUREMENT_FAILURES_MAX; failures++) {
+                struct measurement_status status = {
+                    .state = (enum measurement_state)s, .attempt = 5, .failures = failures};
+                int r = measurement_step(&status, (enum measurement_event)e);
+                bool fails = r == 0 && is_failure[e];
+                bool last = fails && failures == MEASUREMENT_FAILURES_MAX - 1;
+                assert_int_equal(r, want[s][e] >= 0 ? 0 : ESP_ECONFLICT);
+                assert_int_equal(status.state, last ? F : want[s][e] >= 0 ? want[s][e] : s);
+                assert_int_equal(status.attempt, 5 + (e == MEASUREMENT_GRANT && r == 0));
+                assert_int_equal(status.failures, failures + fails);
+            }
+    for (int s = 0; s < MEASUREMENT_STATES; s++) {
+        assert_non_null(measurement_state_names[s]);
+        assert_int_equal(measurement_terminal((enum measurement_state)s), s >= A);
+    }
+    for (int e = 0; e < MEASUREMENT_EVENTS; e++)
+        assert_non_null(measurement_event_names[e]);
+    assert_null(measurement_state_names[MEASUREMENT_STATES]);
+    assert_null(measurement_event_names[MEASUREMENT_EVENTS]);
 }
 
 static void test_measurement_fails_at_the_third_loss(void **state) {
@@ -213,6 +228,106 @@ static void test_health_crashes(void **state) {
     assert_int_equal(health.state, HEALTH_QUARANTINED);
 }
 
+/* What is remembered, brought into one of few classes: how many drifts and lies are in the window,
+ * steady results in a row, crashes in the hour. */
+struct memory {
+    int drifts, lies, steady, crashes;
+};
+
+static struct health health_of(int state, const struct memory *memory, int64_t now_us) {
+    struct health health = {.state = (enum health_state)state, .steady_in_row = memory->steady};
+    /* The oldest place of the window is left free: what stands there is forgotten. */
+    health.recent = ((1u << memory->drifts) - 1) << 4;
+    health.lies = ((1u << memory->lies) - 1) << 4;
+    for (int i = 0; i < memory->crashes; i++)
+        health.crashes_us[i] = now_us - 1000 * (i + 1);
+    return health;
+}
+
+/* The rules of health.h, written down again. */
+static int health_wanted(int s, enum health_event event, const struct memory *m) {
+    enum { P, G, S, Q };
+    switch (event) {
+    case HEALTH_STEADY:
+        return s == P   ? m->steady + 1 >= 3 ? G : P
+               : s == G ? m->drifts >= 4 ? S : G
+               : s == S ? m->steady + 1 >= 8 ? G : S
+                        : Q;
+    case HEALTH_DRIFT:
+        return s == G ? m->drifts + 1 >= 4 ? S : G : s;
+    case HEALTH_CRASH:
+        return m->crashes + 1 >= 5 ? Q : s;
+    case HEALTH_RELEASE:
+        return s == Q ? P : s;
+    case HEALTH_QUARANTINE:
+        return Q;
+    case HEALTH_YARDSTICK:
+        return s == Q ? Q : P;
+    case HEALTH_IMPLAUSIBLE:
+        return s == Q || m->lies + 1 >= 3 ? Q : S;
+    case HEALTH_EVENTS:
+        break;
+    }
+    return -1;
+}
+
+static void test_health_transitions(void **state) {
+    const int64_t now_us = INT64_C(1700000000000000);
+    int steps = 0, reached[HEALTH_STATES][HEALTH_STATES] = {{0}};
+    for (int s = 0; s < HEALTH_STATES; s++)
+        for (int e = 0; e < HEALTH_EVENTS; e++)
+            for (int class = 0; class < 6 * 4 * 9 * 6; class ++) {
+                struct memory memory = {class % 6, class / 6 % 4, class / 24 % 9, class / 216};
+                if (memory.crashes == HEALTH_CRASHES)
+                    memory.crashes--; /* there is room for no more */
+                struct health health = health_of(s, &memory, now_us);
+                bool changed = health_step(&health, (enum health_event)e, now_us);
+                int want = health_wanted(s, (enum health_event)e, &memory);
+                if ((int)health.state != want)
+                    fail_msg("%s by %s with %d drifts, %d lies, %d steady, %d crashes: %s",
+                             health_state_names[s], health_event_names[e], memory.drifts,
+                             memory.lies, memory.steady, memory.crashes,
+                             health_state_names[health.state]);
+                assert_int_equal(changed, want != s);
+                reached[s][health.state]++;
+                steps++;
+            }
+    assert_int_equal(steps, HEALTH_STATES * HEALTH_EVENTS * 1296);
+    /* All of the picture's arrows, and no other. */
+    static const bool arrows[HEALTH_STATES][HEALTH_STATES] = {
+        [HEALTH_PROBATION] = {true, true, true, true},
+        [HEALTH_GOOD] = {true, true, true, true},
+        [HEALTH_SUSPECT] = {true, true, true, true},
+        [HEALTH_QUARANTINED] = {true, false, false, true},
+    };
+    for (int s = 0; s < HEALTH_STATES; s++)
+        for (int t = 0; t < HEALTH_STATES; t++)
+            assert_int_equal(reached[s][t] > 0, arrows[s][t]);
+    for (int e = 0; e < HEALTH_EVENTS; e++)
+        assert_non_null(health_event_names[e]);
+    assert_null(health_event_names[HEALTH_EVENTS]);
+    assert_null(health_state_names[HEALTH_STATES]);
+}
+
+static void test_health_lies(void **state) {
+    struct health health = {.state = HEALTH_GOOD};
+    assert_true(health_step(&health, HEALTH_IMPLAUSIBLE, 1));
+    assert_int_equal(health.state, HEALTH_SUSPECT);
+    feed(&health, HEALTH_STEADY, HEALTH_RECOVERY);
+    assert_int_equal(health.state, HEALTH_GOOD); /* once is no habit */
+    feed(&health, HEALTH_STEADY, HEALTH_WINDOW);
+    for (int i = 0; i < 2; i++)
+        health_step(&health, HEALTH_IMPLAUSIBLE, 1);
+    assert_int_equal(health.state, HEALTH_SUSPECT); /* the first has left the window */
+    feed(&health, HEALTH_STEADY, HEALTH_WINDOW - 3);
+    health_step(&health, HEALTH_IMPLAUSIBLE, 1);
+    assert_int_equal(health.state, HEALTH_QUARANTINED);
+    feed(&health, HEALTH_STEADY, 100);
+    assert_int_equal(health.state, HEALTH_QUARANTINED);
+    health_step(&health, HEALTH_RELEASE, 1);
+    assert_int_equal(health.lies, 0); /* forgiven */
+}
+
 static void test_health_by_hand(void **state) {
     for (int s = 0; s < HEALTH_STATES; s++) {
         struct health health = {.state = (enum health_state)s};
@@ -245,6 +360,8 @@ int main(void) {
         cmocka_unit_test(test_health_probation),
         cmocka_unit_test(test_health_drift),
         cmocka_unit_test(test_health_crashes),
+        cmocka_unit_test(test_health_transitions),
+        cmocka_unit_test(test_health_lies),
         cmocka_unit_test(test_health_by_hand),
         cmocka_unit_test(test_drift_is_relative_to_the_noise),
     };
