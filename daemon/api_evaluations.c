@@ -45,19 +45,21 @@ static int take_archs(const cJSON *body, const struct space *space, struct wante
 }
 
 static int make_spec(struct api_call *call, cJSON *spec, struct err *err, cJSON **ret_supernet) {
-    const char *ref, *checkpoint = NULL;
+    struct job_spec_ref ref;
     struct space *space = NULL;
     int split = 0;
-    bool report = false;
-    int r = json_string(call->body, "", "supernet", 1, 200, err, &ref);
-    if (r == 0)
-        r = json_string_opt(call->body, "", "checkpoint", 1, ID_MAX, err, &checkpoint);
+    bool report = false, recalibrate = true;
+    int r = job_spec_read_ref(call->body, err, &ref);
     if (r == 0 && json_has(call->body, "split"))
         r = json_enum(call->body, "", "split", splits, err, &split);
     if (r == 0)
         r = json_bool_opt(call->body, "", "report", err, &report);
     if (r == 0)
-        r = job_spec_supernet(call->daemon, call->sql, ref, checkpoint, spec, err, ret_supernet);
+        r = json_bool_opt(call->body, "", "recalibrate", err, &recalibrate);
+    if (r == 0 && report && !recalibrate)
+        r = err_set(err, ESP_EINVAL, "/recalibrate", "a report scores each subnet both ways");
+    if (r == 0)
+        r = job_spec_supernet(call->daemon, call->sql, &ref, spec, err, ret_supernet);
     if (r == 0)
         r = job_spec_space(spec, err, &space);
     if (r == 0)
@@ -72,12 +74,14 @@ static int make_spec(struct api_call *call, cJSON *spec, struct err *err, cJSON 
     cJSON_DeleteItemFromObject(spec, "space"); /* the checkpoint has it */
     cJSON_AddStringToObject(spec, "split", splits[split]);
     cJSON_AddBoolToObject(spec, "report", report);
+    cJSON_AddBoolToObject(spec, "recalibrate", recalibrate);
     space_destroy(space);
     return r;
 }
 
 static int create_evaluation(struct api_call *call, struct err *err) {
-    static const char *const keys[] = {"supernet", "checkpoint", "archs", "split", "report", NULL};
+    static const char *const keys[] = {"supernet", "checkpoint", "dataset",     "archs",
+                                       "split",    "report",     "recalibrate", NULL};
     cJSON *spec = cJSON_CreateObject(), *supernet = NULL, *job_doc = NULL;
     char job[ID_MAX];
     int r = json_only(call->body, "", keys, err);

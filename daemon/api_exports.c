@@ -14,25 +14,68 @@
 #include "daemon/store_jobs.h"
 #include "daemon/store_supernets.h"
 
-enum { FORMAT_ONNX, FORMAT_SAFETENSORS };
-static const char *const formats[] = {"onnx", "safetensors", NULL};
+enum { FORMAT_ONNX, FORMAT_SAFETENSORS, FORMAT_LOGITS };
+static const char *const formats[] = {"onnx", "safetensors", "logits", NULL};
+static const char *const endings[] = {"onnx", "safetensors", "safetensors"};
+enum { LOGITS_IMAGES_DEFAULT = 16, LOGITS_IMAGES_MAX = 1000 };
 
-/* Fills spec and the arch in its canonical form. */
-static int make_spec(struct api_call *call, cJSON *spec, struct err *err, char arch[ARCH_TEXT_MAX],
-                     char arch_id_text[HASH_TEXT], cJSON **ret_supernet) {
-    const char *ref, *text, *checkpoint = NULL;
+/* Members of some formats only. */
+static int refuse_other(const cJSON *body, int format, struct err *err) {
+    static const struct {
+        const char *key, *pointer;
+        bool taken[3]; /* by format */
+    } rows[] = {{"arch", "/arch", {true, false, true}},
+                {"dataset", "/dataset", {true, false, true}},
+                {"recalibrate", "/recalibrate", {true, false, true}},
+                {"input", "/input", {false, false, true}},
+                {"images", "/images", {false, false, true}}};
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+        if (json_has(body, rows[i].key) && !rows[i].taken[format])
+            return err_set(err, ESP_EINVAL, rows[i].pointer, "a %s export takes no %s%s",
+                           formats[format], rows[i].key,
+                           format == FORMAT_SAFETENSORS ? ": it holds all weights of the supernet"
+                                                        : "");
+    return 0;
+}
+
+/* Logits are of an input, or of the first images of a data set. */
+static int add_images(struct api_call *call, cJSON *spec, struct err *err) {
+    int64_t images = LOGITS_IMAGES_DEFAULT;
+    int r = json_int_opt(call->body, "", "images", 1, LOGITS_IMAGES_MAX, err, &images);
+    if (r == 0 && call->state != NULL && json_has(call->body, "images"))
+        r = err_set(err, ESP_EINVAL, "/images", "an input has its own images");
+    if (r == 0 && call->state == NULL && !json_has(spec, "dataset"))
+        r = err_set(err, ESP_ECONFLICT, "/supernet",
+                    "the supernet was imported without a data set: name one, or an input");
+    if (r != 0)
+        return r;
+    cJSON_AddNumberToObject(spec, "images", (double)images);
+    if (call->state != NULL)
+        cJSON_AddStringToObject(spec, "input", call->state);
+    return 0;
+}
+
+/* Of one subnet: fills spec and the arch in its canonical form. */
+static int make_arch_spec(struct api_call *call, cJSON *spec, struct err *err,
+                          char arch[ARCH_TEXT_MAX], char arch_id_text[HASH_TEXT],
+                          cJSON **ret_supernet) {
+    const char *text;
+    struct job_spec_ref ref;
     struct space *space = NULL;
-    int r = json_string(call->body, "", "supernet", 1, 200, err, &ref);
+    bool recalibrate = true;
+    int r = job_spec_read_ref(call->body, err, &ref);
     if (r == 0)
         r = json_string(call->body, "", "arch", 1, ARCH_TEXT_MAX - 1, err, &text);
     if (r == 0)
-        r = json_string_opt(call->body, "", "checkpoint", 1, ID_MAX, err, &checkpoint);
+        r = json_bool_opt(call->body, "", "recalibrate", err, &recalibrate);
+    ref.dataset_optional = !recalibrate;
     if (r == 0)
-        r = job_spec_supernet(call->daemon, call->sql, ref, checkpoint, spec, err, ret_supernet);
+        r = job_spec_supernet(call->daemon, call->sql, &ref, spec, err, ret_supernet);
     if (r == 0)
         r = job_spec_space(spec, err, &space);
     if (r == 0)
         r = job_spec_arch(space, text, "/arch", err, arch, arch_id_text);
+    cJSON_AddBoolToObject(spec, "recalibrate", recalibrate);
     space_destroy(space);
     return r;
 }
@@ -40,16 +83,21 @@ static int make_spec(struct api_call *call, cJSON *spec, struct err *err, char a
 /* All weights of the supernet: of no one arch. */
 static int make_weights_spec(struct api_call *call, cJSON *spec, struct err *err,
                              cJSON **ret_supernet) {
-    const char *ref, *checkpoint = NULL;
-    if (json_has(call->body, "arch"))
-        return err_set(err, ESP_EINVAL, "/arch",
-                       "a safetensors export holds all weights of the supernet: it takes no arch");
-    int r = json_string(call->body, "", "supernet", 1, 200, err, &ref);
-    if (r == 0)
-        r = json_string_opt(call->body, "", "checkpoint", 1, ID_MAX, err, &checkpoint);
+    struct job_spec_ref ref;
+    int r = job_spec_read_ref(call->body, err, &ref);
     return r != 0 ? r
-                  : job_spec_weights(call->daemon, call->sql, ref, checkpoint, spec, err,
-                                     ret_supernet);
+                  : job_spec_weights(call->daemon, call->sql, ref.supernet, ref.checkpoint, spec,
+                                     err, ret_supernet);
+}
+
+static int make_spec(struct api_call *call, int format, cJSON *spec, struct err *err,
+                     char arch[ARCH_TEXT_MAX], char arch_id_text[HASH_TEXT], cJSON **ret_supernet) {
+    int r = refuse_other(call->body, format, err);
+    if (r == 0)
+        r = format == FORMAT_SAFETENSORS
+                ? make_weights_spec(call, spec, err, ret_supernet)
+                : make_arch_spec(call, spec, err, arch, arch_id_text, ret_supernet);
+    return r == 0 && format == FORMAT_LOGITS ? add_images(call, spec, err) : r;
 }
 
 static int store_export(struct api_call *call, cJSON *spec, const struct export_request *request,
@@ -78,8 +126,24 @@ static int store_export(struct api_call *call, cJSON *spec, const struct export_
     return api_answer_with_job(call, "export", export_doc, job_doc);
 }
 
+/* Touches the disk, so it runs before the write. */
+static int check_input(struct api_call *call, struct err *err) {
+    const char *path = NULL;
+    char *resolved = NULL;
+    int r = json_string_opt(call->body, "", "input", 1, PATH_SIZE - 1, err, &path);
+    if (r != 0 || path == NULL)
+        return r;
+    r = api_data_path(call->daemon, path, err, &resolved);
+    if (r != 0 && err != NULL)
+        snprintf(err->pointer, sizeof(err->pointer), "/input");
+    call->state = resolved;
+    call->state_destroy = free;
+    return r;
+}
+
 static int create_export(struct api_call *call, struct err *err) {
-    static const char *const keys[] = {"supernet", "checkpoint", "arch", "format", NULL};
+    static const char *const keys[] = {"supernet",    "checkpoint", "dataset", "arch", "format",
+                                       "recalibrate", "input",      "images",  NULL};
     char arch[ARCH_TEXT_MAX] = "", arch_id_text[HASH_TEXT] = "", id[ID_MAX], path[ID_MAX + 32];
     cJSON *supernet = NULL, *spec = cJSON_CreateObject();
     int format = 0;
@@ -87,12 +151,10 @@ static int create_export(struct api_call *call, struct err *err) {
     if (r == 0)
         r = json_enum(call->body, "", "format", formats, err, &format);
     if (r == 0)
-        r = format == FORMAT_SAFETENSORS
-                ? make_weights_spec(call, spec, err, &supernet)
-                : make_spec(call, spec, err, arch, arch_id_text, &supernet);
+        r = make_spec(call, format, spec, err, arch, arch_id_text, &supernet);
     if (r == 0) {
         id_make("ex_", id);
-        snprintf(path, sizeof(path), "exports/%s.%s", id, formats[format]);
+        snprintf(path, sizeof(path), "exports/%s.%s", id, endings[format]);
         r = store_export(call, spec,
                          &(struct export_request){
                              .id = id,
@@ -106,6 +168,11 @@ static int create_export(struct api_call *call, struct err *err) {
     cJSON_Delete(supernet);
     cJSON_Delete(spec);
     return r;
+}
+
+/* Its file goes when the janitor comes. */
+static int delete_export(struct api_call *call, struct err *err) {
+    return store_export_delete(call->tx, call->id, err);
 }
 
 static int get_export(struct api_call *call, struct err *err) {
@@ -138,7 +205,8 @@ static int open_file(struct api_call *call, struct err *err) {
 
 const struct api_route api_exports[] = {
     {"GET", "/api/v1/exports", "page_size,after", .read = list_exports},
-    {"POST", "/api/v1/exports", NULL, .write = create_export},
+    {"POST", "/api/v1/exports", NULL, .read = check_input, .write = create_export},
     {"GET", "/api/v1/exports/{id}", NULL, .read = get_export},
+    {"DELETE", "/api/v1/exports/{id}", NULL, .write = delete_export},
     {"GET", "/api/v1/exports/{id}/file", NULL, .read = open_file},
     {.method = NULL}};

@@ -106,31 +106,101 @@ int job_spec_check_size(const cJSON *dataset, const struct space *space, struct 
                               space->resolutions[space->n_resolutions - 1], err);
 }
 
-static int check_size(const cJSON *dataset, const cJSON *spec, struct err *err) {
+/* ---- The data set of a job ---- */
+
+static int number_of(const cJSON *doc, const char *key) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(doc, key);
+    return cJSON_IsNumber(item) ? item->valueint : -1; /* not checked yet: its job will say */
+}
+
+/* The supernet reads what the data set has, and tells as many classes apart. */
+static int check_classes(const cJSON *dataset, const struct space *space, const char *pointer,
+                         struct err *err) {
+    int classes = number_of(dataset, "n_classes"), channels = number_of(dataset, "channels");
+    if (classes >= 0 && classes != space->n_classes)
+        return err_set(err, ESP_EMISMATCH, pointer,
+                       "the supernet tells %d classes apart, the data set has %d", space->n_classes,
+                       classes);
+    if (channels >= 0 && channels != space->input_channels)
+        return err_set(err, ESP_EMISMATCH, pointer,
+                       "the supernet reads %d channels, the data set has %d", space->input_channels,
+                       channels);
+    return 0;
+}
+
+static int check_fit(const cJSON *dataset, const cJSON *spec, const char *pointer,
+                     struct err *err) {
     struct space *space = NULL;
     int r = job_spec_space(spec, err, &space);
     if (r == 0)
+        r = check_classes(dataset, space, pointer, err);
+    if (r == 0)
         r = job_spec_check_size(dataset, space, err);
-    if (r == ESP_EINVAL && err != NULL) /* the request names the supernet only */
-        snprintf(err->pointer, sizeof(err->pointer), "/supernet");
+    if (r == ESP_EINVAL && err != NULL) /* the request names no resolution */
+        snprintf(err->pointer, sizeof(err->pointer), "%s", pointer);
     space_destroy(space);
     return r;
 }
 
-static int add_dataset(const struct daemon *daemon, struct sql *sql, const cJSON *supernet,
-                       cJSON *spec, struct err *err) {
+int job_spec_find_dataset(struct sql *sql, const char *ref, struct err *err, cJSON **ret_dataset) {
     cJSON *dataset = NULL;
-    const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "dataset"));
-    if (id == NULL)
-        return err_set(err, ESP_ECONFLICT, "/supernet",
-                       "the supernet was imported without a data set: import it with one, or train "
-                       "a new one that begins with its weights");
-    int r = store_dataset_get(sql, id, err, &dataset);
-    if (r == 0)
-        r = check_size(dataset, spec, err);
-    if (r == 0)
+    int r = store_dataset_get(sql, ref, err, &dataset);
+    if (r == ESP_ENOTFOUND)
+        err_set(err, r, "/dataset", "there is no data set \"%.60s\"", ref);
+    if (r != 0)
+        return r;
+    const char *state = cJSON_GetStringValue(cJSON_GetObjectItem(dataset, "state"));
+    if (strcmp(state, "ready") != 0) {
+        r = err_set(err, ESP_ECONFLICT, "/dataset", "the data set is not ready but %s", state);
+        cJSON_Delete(dataset);
+        return r;
+    }
+    *ret_dataset = dataset;
+    return 0;
+}
+
+/* The one that is named, else the supernet's; NULL: there is none, and none is needed. */
+static int choose_dataset(struct sql *sql, const struct job_spec_ref *ref, const cJSON *supernet,
+                          struct err *err, cJSON **ret_dataset) {
+    const char *own = cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "dataset"));
+    if (ref->dataset != NULL)
+        return job_spec_find_dataset(sql, ref->dataset, err, ret_dataset);
+    if (own != NULL)
+        return store_dataset_get(sql, own, err, ret_dataset);
+    return ref->dataset_optional
+               ? 0
+               : err_set(err, ESP_ECONFLICT, "/supernet",
+                         "the supernet was imported without a data set: name one (\"dataset\")");
+}
+
+static int add_dataset(const struct daemon *daemon, struct sql *sql, const struct job_spec_ref *ref,
+                       cJSON *spec, struct err *err, cJSON *supernet) {
+    cJSON *dataset = NULL;
+    int r = choose_dataset(sql, ref, supernet, err, &dataset);
+    if (r != 0 || dataset == NULL)
+        return r;
+    r = check_fit(dataset, spec, ref->dataset != NULL ? "/dataset" : "/supernet", err);
+    if (r == 0) {
         cJSON_AddItemToObject(spec, "dataset", job_spec_dataset(daemon, dataset));
+        cJSON_ReplaceItemInObjectCaseSensitive(
+            supernet, "dataset",
+            cJSON_CreateString(cJSON_GetStringValue(cJSON_GetObjectItem(dataset, "id"))));
+    }
     cJSON_Delete(dataset);
+    return r;
+}
+
+/* ---- The supernet of a job ---- */
+
+int job_spec_read_ref(const cJSON *body, struct err *err, struct job_spec_ref *ret_ref) {
+    struct job_spec_ref ref = {NULL, NULL, NULL, false};
+    int r = json_string(body, "", "supernet", 1, 200, err, &ref.supernet);
+    if (r == 0)
+        r = json_string_opt(body, "", "checkpoint", 1, ID_MAX, err, &ref.checkpoint);
+    if (r == 0)
+        r = json_string_opt(body, "", "dataset", 1, 200, err, &ref.dataset);
+    if (r == 0)
+        *ret_ref = ref;
     return r;
 }
 
@@ -156,12 +226,12 @@ int job_spec_weights(const struct daemon *daemon, struct sql *sql, const char *r
     return r;
 }
 
-int job_spec_supernet(const struct daemon *daemon, struct sql *sql, const char *ref,
-                      const char *checkpoint, cJSON *spec, struct err *err, cJSON **ret_supernet) {
+int job_spec_supernet(const struct daemon *daemon, struct sql *sql, const struct job_spec_ref *ref,
+                      cJSON *spec, struct err *err, cJSON **ret_supernet) {
     cJSON *supernet = NULL;
-    int r = job_spec_weights(daemon, sql, ref, checkpoint, spec, err, &supernet);
+    int r = job_spec_weights(daemon, sql, ref->supernet, ref->checkpoint, spec, err, &supernet);
     if (r == 0)
-        r = add_dataset(daemon, sql, supernet, spec, err);
+        r = add_dataset(daemon, sql, ref, spec, err, supernet);
     if (r == 0)
         *ret_supernet = supernet;
     else

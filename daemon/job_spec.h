@@ -8,17 +8,30 @@
 #include "daemon/store_supernets.h"
 #include "space/arch.h"
 
-/* Adds "supernet_id", "supernet_dir", "checkpoint" (null: the newest when the job starts; else with
- * "checkpoint_hash"), "space" and "dataset" of the supernet ref (id or name) to spec.
- * *ret_supernet: as the API shows it, owned. Errors: ESP_ENOTFOUND with pointer /supernet or
- * /checkpoint; ESP_ECONFLICT (no checkpoint yet, no data set); ESP_EINVAL (its images are too
- * small). */
-int job_spec_supernet(const struct daemon *daemon, struct sql *sql, const char *ref,
-                      const char *checkpoint, cJSON *spec, struct err *err, cJSON **ret_supernet);
+/* What a body says of the supernet that a job is about. */
+struct job_spec_ref {
+    const char *supernet;   /* id or name */
+    const char *checkpoint; /* id; NULL: the newest when the job starts */
+    const char *dataset;    /* id or name; NULL: that of the supernet */
+    bool dataset_optional;  /* without any the spec has none; else ESP_ECONFLICT */
+};
+/* From the members "supernet", "checkpoint" and "dataset"; borrows from body. */
+int job_spec_read_ref(const cJSON *body, struct err *err, struct job_spec_ref *ret_ref);
+/* Adds "supernet_id", "supernet_dir", "checkpoint" (null: the newest; else with
+ * "checkpoint_hash"), "space" and "dataset" to spec.
+ * *ret_supernet: as the API shows it, owned; "dataset" in it is the id of the one that is used.
+ * Errors: ESP_ENOTFOUND with pointer /supernet, /checkpoint or /dataset; ESP_ECONFLICT (no
+ * checkpoint yet, no data set, one that is not ready); ESP_EMISMATCH (of other classes or
+ * channels); ESP_EINVAL (its images are too small). */
+int job_spec_supernet(const struct daemon *daemon, struct sql *sql, const struct job_spec_ref *ref,
+                      cJSON *spec, struct err *err, cJSON **ret_supernet);
 /* The same without "dataset": for what reads weights only, also of imported supernets without one.
  */
 int job_spec_weights(const struct daemon *daemon, struct sql *sql, const char *ref,
                      const char *checkpoint, cJSON *spec, struct err *err, cJSON **ret_supernet);
+/* The data set ref (id or name) as the store shows it, which must be ready: ESP_ENOTFOUND,
+ * ESP_ECONFLICT with the pointer /dataset. The caller owns it. */
+int job_spec_find_dataset(struct sql *sql, const char *ref, struct err *err, cJSON **ret_dataset);
 /* The member "dataset" of a spec, of a data set as the store shows it; the caller owns it. */
 cJSON *job_spec_dataset(const struct daemon *daemon, const cJSON *dataset);
 /* dataset_check_size of a data set as the store shows it. */

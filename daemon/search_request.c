@@ -359,22 +359,21 @@ static int refuse_single(const cJSON *supernet, struct err *err) {
                    "subnets are not worth comparing");
 }
 
-/* Supernet and checkpoint by id; the job's spec takes their documents. */
+/* Supernet and data set by id; the job's spec takes their documents. */
 static int take_supernet(struct work *work, struct search_request *request, struct err *err) {
-    const char *ref, *checkpoint = NULL;
+    struct job_spec_ref ref;
     cJSON *supernet = NULL;
-    int r = json_string(request->body, "", "supernet", 1, 200, err, &ref);
+    int r = job_spec_read_ref(request->body, err, &ref);
     if (r == 0)
-        r = json_string_opt(request->body, "", "checkpoint", 1, 40, err, &checkpoint);
-    if (r == 0)
-        r = job_spec_supernet(work->daemon, work->sql, ref, checkpoint, request->spec, err,
-                              &supernet);
+        r = job_spec_supernet(work->daemon, work->sql, &ref, request->spec, err, &supernet);
     if (r == 0)
         r = refuse_single(supernet, err);
     if (r == 0) {
         snprintf(request->supernet, sizeof(request->supernet), "%s",
                  cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id")));
         set_text(request->body, "supernet", request->supernet);
+        set_text(request->body, "dataset",
+                 cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "dataset")));
         r = job_spec_space(request->spec, err, &work->space);
     }
     cJSON_Delete(supernet);
@@ -383,11 +382,23 @@ static int take_supernet(struct work *work, struct search_request *request, stru
 
 static int fill(struct work *work, struct search_request *request, struct err *err,
                 double *ret_attainable) {
-    static const char *const keys[] = {
-        "name",     "supernet", "checkpoint",          "objectives",    "constraints",
-        "strategy", "baseline", "evaluations",         "population",    "seed",
-        "accuracy", "method",   "initial_evaluations", "measure_front", "calibration_nets",
-        NULL};
+    static const char *const keys[] = {"name",
+                                       "supernet",
+                                       "checkpoint",
+                                       "dataset",
+                                       "objectives",
+                                       "constraints",
+                                       "strategy",
+                                       "baseline",
+                                       "evaluations",
+                                       "population",
+                                       "seed",
+                                       "accuracy",
+                                       "method",
+                                       "initial_evaluations",
+                                       "measure_front",
+                                       "calibration_nets",
+                                       NULL};
     cJSON *body = request->body;
     const char *name;
     int r = json_only(body, "", keys, err);

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "daemon/store_searches.h"
+#include "daemon/store_supernets.h"
 
 static int next_revision(struct sql *sql, const char *search, struct err *err, int64_t *ret) {
     *ret = 0;
@@ -415,11 +416,16 @@ int store_front(struct sql *sql, const char *search, struct err *err, cJSON **re
             "evaluations e JOIN searches s ON s.supernet = e.supernet WHERE s.id = ?1 AND (EXISTS "
             "(SELECT 1 FROM pins p WHERE p.supernet = e.supernet AND p.arch_id = e.arch_id) OR "
             "EXISTS (SELECT 1 FROM exports x WHERE x.supernet = e.supernet AND x.arch_id = "
-            "e.arch_id AND x.state IN ('queued', 'ready'))) AND e.arch_id = candidates.arch_id AND "
-            "e.split = 'test' AND e.checkpoint = s.checkpoint ORDER BY e.id DESC LIMIT 1) "
-            "AS test_top1 FROM candidates WHERE search = ?1 AND on_front AND revision = (SELECT "
-            "max(revision) FROM candidates o WHERE o.search = ?1 AND o.arch_id = "
-            "candidates.arch_id AND o.on_front) ORDER BY arch_id",
+            "e.arch_id AND x.format = 'onnx' AND x.state IN ('queued', 'ready'))) AND e.arch_id = "
+            "candidates.arch_id AND e.split = 'test' AND e.checkpoint = s.checkpoint "
+            "AND " STORE_SCORE_OF(
+                "coalesce(json_extract(s.body, '$.dataset'), (SELECT n.dataset FROM supernets n "
+                "WHERE n.id = s.supernet))") " ORDER BY e.id DESC LIMIT 1) "
+                                             "AS test_top1 FROM candidates WHERE search = ?1 AND "
+                                             "on_front AND revision = (SELECT "
+                                             "max(revision) FROM candidates o WHERE o.search = ?1 "
+                                             "AND o.arch_id = "
+                                             "candidates.arch_id AND o.on_front) ORDER BY arch_id",
             "t", search);
     if (r != 0) {
         cJSON_Delete(doc);

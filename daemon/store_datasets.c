@@ -86,13 +86,14 @@ int store_dataset_delete(struct store_tx *tx, const char *id, struct err *err, c
     int64_t open_jobs = 0;
     int r = sql_get_rows(sql, err, &users,
                          "SELECT 'supernet' AS kind, id, name FROM supernets WHERE dataset = ?1 "
-                         "LIMIT 100",
+                         "UNION ALL SELECT 'search', id, name FROM searches WHERE "
+                         "json_extract(body, '$.dataset') = ?1 LIMIT 100",
                          "t", id);
     if (r != 0)
         return r;
     if (cJSON_GetArraySize(users) > 0) {
         *ret_users = users;
-        return err_set(err, ESP_ECONFLICT, NULL, "supernets were trained on this data set");
+        return err_set(err, ESP_ECONFLICT, NULL, "supernets or searches use this data set");
     }
     cJSON_Delete(users);
     r = sql_get_int(sql, err, &open_jobs, NULL,

@@ -49,6 +49,22 @@ int store_export_list(struct sql *sql, const struct sql_page_args *page, struct 
                     "");
 }
 
+int store_export_delete(struct store_tx *tx, const char *id, struct err *err) {
+    struct sql *sql = store_tx_sql(tx);
+    cJSON *doc = NULL;
+    int64_t open_jobs = 0;
+    int r = store_export_get(sql, id, err, &doc);
+    cJSON_Delete(doc);
+    if (r == 0)
+        r = sql_get_int(sql, err, &open_jobs, NULL,
+                        "SELECT count(*) FROM jobs WHERE subject = ?1 AND state NOT IN ('done', "
+                        "'failed', 'canceled')",
+                        "t", id);
+    if (r == 0 && open_jobs > 0)
+        r = err_set(err, ESP_ECONFLICT, NULL, "the export is being written: cancel its job first");
+    return r != 0 ? r : sql_run(sql, err, NULL, "DELETE FROM exports WHERE id = ?1", "t", id);
+}
+
 int store_export_written(struct store_tx *tx, const char *id, const cJSON *data, struct err *err) {
     const char *hash, *path;
     int64_t bytes;

@@ -1,4 +1,4 @@
-/* Networks written to files. */
+/* Networks, weights and logits written to files. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -17,5 +17,7 @@ int store_export_set_job(struct store_tx *tx, const char *id, const char *job, s
 int store_export_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
 int store_export_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
                       cJSON **ret_doc);
+/* ESP_ENOTFOUND; ESP_ECONFLICT while its job is open. */
+int store_export_delete(struct store_tx *tx, const char *id, struct err *err);
 int store_export_written(struct store_tx *tx, const char *id, const cJSON *data, struct err *err);
 int store_export_follow(struct store_tx *tx, const char *id, enum job_state state, struct err *err);

@@ -1,5 +1,7 @@
 #include "daemon/store_pins.h"
 
+#include "daemon/store_supernets.h"
+
 int store_pin_add(struct store_tx *tx, const char *supernet, const char *arch, const char *arch_id,
                   struct err *err) {
     struct sql *sql = store_tx_sql(tx);
@@ -24,18 +26,22 @@ int store_pin_remove(struct store_tx *tx, const char *supernet, const char *arch
                    arch_id);
 }
 
+/* The newest recalibrated score of a pin on its supernet's own data set. */
+#define PIN_SCORE(split)                                                                           \
+    "(SELECT json_extract(data, '$.top1') FROM evaluations e WHERE e.supernet = pins.supernet "    \
+    "AND e.arch_id = pins.arch_id AND e.split = '" split "' AND " STORE_SCORE_OF(                  \
+        "(SELECT s.dataset FROM supernets s WHERE s.id = e.supernet)") " ORDER BY e.id DESC "      \
+                                                                       "LIMIT 1)"
+
 int store_pin_list(struct sql *sql, const char *supernet, const struct sql_page_args *page,
                    struct err *err, cJSON **ret_doc) {
-    return sql_page(sql, err, page, "id", ret_doc,
-                    "SELECT id, arch, arch_id, (SELECT json_extract(data, '$.top1') FROM "
-                    "evaluations e WHERE e.supernet = pins.supernet AND e.arch_id = pins.arch_id "
-                    "AND split = 'validation' ORDER BY e.id DESC LIMIT 1) AS top1, (SELECT "
-                    "json_extract(data, '$.top1') FROM evaluations e WHERE e.supernet = "
-                    "pins.supernet AND e.arch_id = pins.arch_id AND split = 'test' ORDER BY e.id "
-                    "DESC LIMIT 1) AS test_top1, created_us AS \"created_at@time\" FROM pins WHERE "
+    return sql_page(
+        sql, err, page, "id", ret_doc,
+        "SELECT id, arch, arch_id, " PIN_SCORE("validation") " AS top1, " PIN_SCORE(
+            "test") " AS test_top1, created_us AS \"created_at@time\" FROM pins WHERE "
                     "(?1 IS NULL OR id < cast(?1 AS INTEGER)) AND supernet = ?3 ORDER BY id DESC "
                     "LIMIT ?2",
-                    "t", supernet);
+        "t", supernet);
 }
 
 int store_arch_is_kept(struct sql *sql, const char *supernet, const char *arch_id, struct err *err,
@@ -44,7 +50,7 @@ int store_arch_is_kept(struct sql *sql, const char *supernet, const char *arch_i
     int r = sql_get_int(sql, err, &kept, NULL,
                         "SELECT EXISTS (SELECT 1 FROM pins WHERE supernet = ?1 AND arch_id = ?2) "
                         "OR EXISTS (SELECT 1 FROM exports WHERE supernet = ?1 AND arch_id = ?2 AND "
-                        "state IN ('queued', 'ready'))",
+                        "format = 'onnx' AND state IN ('queued', 'ready'))",
                         "tt", supernet, arch_id);
     if (r == 0)
         *ret_kept = kept != 0;

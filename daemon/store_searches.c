@@ -18,7 +18,10 @@
     "AND k.hash = searches.checkpoint ORDER BY k.id DESC LIMIT 1) AS checkpoint, "                 \
     "(SELECT name FROM supernets WHERE supernets.id = "                                            \
     "searches.supernet) AS supernet_name, (SELECT space FROM supernets WHERE "                     \
-    "supernets.id = searches.supernet) AS space, state, stage, "                                   \
+    "supernets.id = searches.supernet) AS space, coalesce("                                        \
+    BODY("dataset")                                                                                \
+    ", (SELECT dataset FROM supernets WHERE supernets.id = searches.supernet)) AS dataset, state, "\
+    "stage, "                                                                                      \
     BODY("objectives")                                                                             \
     " AS \"objectives@json\", coalesce("                                                           \
     BODY("constraints")                                                                            \

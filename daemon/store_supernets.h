@@ -67,6 +67,12 @@ int store_metrics(struct sql *sql, const char *supernet, const char *names, int6
 
 int store_evaluation_add(struct store_tx *tx, const char *supernet, const cJSON *data,
                          struct err *err);
+/* SQL: the row e of evaluations was scored by recalibrated statistics, and on no other data set
+ * that is known than the one whose id the expression names. */
+#define STORE_SCORE_OF(dataset)                                                                    \
+    "e.recalibration_images > 0 AND NOT EXISTS (SELECT 1 FROM datasets o WHERE o.revision = "      \
+    "e.dataset_revision AND o.revision <> (SELECT d.revision FROM datasets d WHERE d.id "          \
+    "= " dataset "))"
 struct evaluation_filter {
     const char *supernet, *arch_id, *split; /* NULL: any */
 };

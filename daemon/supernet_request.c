@@ -35,23 +35,6 @@ static const char *text_of(const cJSON *doc, const char *key) {
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(doc, key));
 }
 
-static int find_dataset(struct sql *sql, const char *ref, struct err *err, cJSON **ret_dataset) {
-    cJSON *dataset = NULL;
-    int r = store_dataset_get(sql, ref, err, &dataset);
-    if (r == ESP_ENOTFOUND)
-        err_set(err, r, "/dataset", "there is no data set \"%.60s\"", ref);
-    if (r != 0)
-        return r;
-    const char *state = text_of(dataset, "state");
-    if (strcmp(state, "ready") != 0) {
-        r = err_set(err, ESP_ECONFLICT, "/dataset", "the data set is not ready but %s", state);
-        cJSON_Delete(dataset);
-        return r;
-    }
-    *ret_dataset = dataset;
-    return 0;
-}
-
 static int number_of(const cJSON *doc, const char *key) {
     return (int)cJSON_GetNumberValue(cJSON_GetObjectItem(doc, key));
 }
@@ -129,7 +112,7 @@ static int choose_dataset(struct sql *sql, const cJSON *body, const struct sourc
     int r = 0;
     if (json_has(body, "dataset") || ref == NULL)
         r = json_string(body, "", "dataset", 1, 200, err, &ref);
-    return r != 0 ? r : find_dataset(sql, ref, err, &draft->dataset);
+    return r != 0 ? r : job_spec_find_dataset(sql, ref, err, &draft->dataset);
 }
 
 static int load_space(struct sql *sql, const cJSON *body, const struct source *source,

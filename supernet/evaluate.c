@@ -32,6 +32,7 @@ static int check_fit(const struct space *space, const struct dataset *dataset, s
     return 0;
 }
 
+/* With the first recalibration: its buffers are most of an evaluation's memory. */
 static int make_engine(struct evaluation *evaluation, struct err *err) {
     struct evaluation_options *options = &evaluation->options;
     if (options->engine)
@@ -65,11 +66,9 @@ int evaluation_create(const struct evaluation_options *options, struct err *err,
     int rows = evaluation->options.batch > recalibration->batch ? evaluation->options.batch
                                                                 : recalibration->batch;
     evaluation->logits = mem_array((size_t)rows * (size_t)space->n_classes, sizeof(float));
-    rc = evaluation->logits ? make_engine(evaluation, err)
-                            : err_set(err, ESP_ENOMEM, NULL, "no memory for an evaluation");
-    if (rc != 0) {
+    if (!evaluation->logits) {
         evaluation_destroy(evaluation);
-        return rc;
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for an evaluation");
     }
     *ret_evaluation = evaluation;
     return 0;
@@ -102,7 +101,8 @@ static int recalibrate(struct evaluation *evaluation, const struct arch *arch, s
                                   .queue = QUEUE};
     struct loader *loader = NULL;
     struct loader_batch batch;
-    if ((rc = loader_create(options->dataset, &read, err, &loader)) != 0)
+    if ((rc = make_engine(evaluation, err)) != 0 ||
+        (rc = loader_create(options->dataset, &read, err, &loader)) != 0)
         return rc;
     while (rc == 0 && loader_next(loader, &batch)) {
         struct shard shard = {0};
@@ -192,15 +192,26 @@ static int count_hits(const float *logits, const uint16_t *labels, int n, int cl
     return hits;
 }
 
+static const struct comm *comm_of(const struct evaluation *evaluation) {
+    return evaluation->options.engine ? engine_comm(evaluation->options.engine) : &comm_alone;
+}
+
+static bool is_stopping(const struct evaluation *evaluation) {
+    const struct evaluation_options *options = &evaluation->options;
+    if (options->engine)
+        return engine_stopping(options->engine);
+    return options->stop && options->stop(options->stop_context);
+}
+
 /* Whole batches are dealt out to the processes. */
 static int score_batches(struct evaluation *evaluation, struct plan *plan, struct loader *loader,
                          struct err *err, struct score *score) {
     int classes = evaluation->options.supernet->space->n_classes;
-    const struct comm *comm = engine_comm(evaluation->options.engine);
+    const struct comm *comm = comm_of(evaluation);
     double sums[3] = {0}; /* hits, loss, images */
     struct loader_batch batch;
     while (loader_next(loader, &batch)) {
-        if (engine_stopping(evaluation->options.engine))
+        if (is_stopping(evaluation))
             return err_set(err, ESP_ECANCELED, NULL, "stopped while a subnet was scored");
         if (batch.number % (uint64_t)comm->size != (uint64_t)comm->rank)
             continue;

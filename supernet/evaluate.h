@@ -20,16 +20,17 @@ struct evaluation_options {
     struct supernet *supernet;     /* borrowed */
     const struct dataset *dataset; /* borrowed */
     struct parallel *pool;         /* borrowed; may be NULL */
-    struct engine *engine;         /* borrowed; NULL: one of its own. Its limits must cover
-                                      recalibration.batch and every resolution of the space; over
-                                      its processes recalibration and scoring are split */
+    struct engine *engine;         /* borrowed; NULL: one of its own, made when something is first
+                                      recalibrated. Its limits must cover recalibration.batch and
+                                      every resolution of the space; over its processes
+                                      recalibration and scoring are split */
     struct recalibration recalibration;
     int batch; /* images that the runtime scores at a time; 0: 100 */
     /* Where recalibrated statistics are kept, and the id of the checkpoint that the supernet's
      * weights are of; both borrowed; NULL: nothing is kept. */
     struct evaluation_store *store;
     const char *checkpoint;
-    engine_stop_fn *stop; /* of an engine of its own: gives up inside of a score; NULL: never */
+    engine_stop_fn *stop; /* without a given engine: gives up inside of a score; NULL: never */
     void *stop_context;
 };
 

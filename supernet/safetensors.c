@@ -263,7 +263,8 @@ static int put_header(struct file_writer *writer, const char *text, struct err *
     return rc < 0 ? rc : file_writer_put(writer, spaces, pad, err);
 }
 
-static int put_tensors(struct file_writer *writer, const struct supernet *net, struct err *err) {
+static int put_supernet(struct file_writer *writer, const void *context, struct err *err) {
+    const struct supernet *net = context;
     static const int64_t zero;
     int rc = 0;
     for (int i = 0; rc == 0 && i < net->n_tensors; i++)
@@ -275,10 +276,11 @@ static int put_tensors(struct file_writer *writer, const struct supernet *net, s
     return rc;
 }
 
-int safetensors_write(const char *path, const struct supernet *supernet, const char *source,
-                      struct err *err) {
+/* text: the header, taken; put: what comes behind it. NULL: no memory. */
+static int write_file(const char *path, char *text,
+                      int (*put)(struct file_writer *writer, const void *context, struct err *err),
+                      const void *context, struct err *err) {
     struct file_writer *writer = NULL;
-    char *text = print_header(supernet, source);
     if (!text)
         return err_set(err, ESP_ENOMEM, NULL, "no memory to write %s", path);
     int rc = file_writer_open(path, err, &writer);
@@ -286,7 +288,7 @@ int safetensors_write(const char *path, const struct supernet *supernet, const c
         goto out;
     rc = put_header(writer, text, err);
     if (rc == 0)
-        rc = put_tensors(writer, supernet, err);
+        rc = put(writer, context, err);
     if (rc == 0)
         rc = file_writer_commit(writer, err);
     else
@@ -294,4 +296,53 @@ int safetensors_write(const char *path, const struct supernet *supernet, const c
 out:
     free(text);
     return rc;
+}
+
+int safetensors_write(const char *path, const struct supernet *supernet, const char *source,
+                      struct err *err) {
+    return write_file(path, print_header(supernet, source), put_supernet, supernet, err);
+}
+
+struct tensor_list {
+    const struct safetensor *tensors;
+    int n;
+};
+
+static int64_t bytes_of(const struct safetensor *t) {
+    int64_t bytes = (int64_t)tensor_dtype_bytes(t->dtype);
+    for (int i = 0; i < t->n_dims; i++)
+        bytes *= t->dims[i];
+    return bytes;
+}
+
+static int put_list(struct file_writer *writer, const void *context, struct err *err) {
+    const struct tensor_list *list = context;
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < list->n; i++)
+        rc = file_writer_put(writer, list->tensors[i].data, (size_t)bytes_of(&list->tensors[i]),
+                             err);
+    return rc;
+}
+
+static char *print_list(const struct tensor_list *list, const cJSON *metadata) {
+    cJSON *header = cJSON_CreateObject(), *notes = cJSON_Duplicate(metadata, true);
+    bool whole = cJSON_AddItemToObject(header, "__metadata__", notes);
+    int64_t at = 0;
+    if (!whole)
+        cJSON_Delete(notes);
+    for (int i = 0; whole && i < list->n; i++) {
+        const struct safetensor *t = &list->tensors[i];
+        whole =
+            add_row(header, t->name, header_dtypes[t->dtype], t->dims, t->n_dims, at, bytes_of(t));
+        at += bytes_of(t);
+    }
+    char *text = whole ? json_print(header) : NULL;
+    cJSON_Delete(header);
+    return text;
+}
+
+int safetensors_write_tensors(const char *path, const struct safetensor *tensors, int n,
+                              const cJSON *metadata, struct err *err) {
+    const struct tensor_list list = {tensors, n};
+    return write_file(path, print_list(&list, metadata), put_list, &list, err);
 }

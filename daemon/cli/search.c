@@ -44,7 +44,7 @@ static const struct column strategy_list[] = {{"NAME", "name", CELL_TEXT},
 static const struct resource strategies = RESOURCE("/strategies", strategy_list, strategy_list);
 
 struct search_options {
-    const char *supernet, *profile, *strategy, *baseline, *accuracy, *method;
+    const char *supernet, *dataset, *profile, *strategy, *baseline, *accuracy, *method;
     int64_t evaluations, population, seed, initial, measure;
     double max_latency_ms, max_macs, max_params, max_memory_kb; /* NaN: no limit */
 };
@@ -76,6 +76,7 @@ static cJSON *search_body(const struct search_options *o, const char *name) {
 
     cJSON_AddStringToObject(body, "name", name);
     cJSON_AddStringToObject(body, "supernet", o->supernet);
+    cli_put_text(body, "dataset", o->dataset);
     cJSON_AddItemToArray(objectives, objective("top1", "maximise", NULL));
     cJSON_AddItemToArray(objectives, o->profile ? objective("latency_us", "minimise", o->profile)
                                                 : objective("macs", "minimise", NULL));
@@ -106,6 +107,8 @@ static int create_run(struct cli *cli, int argc, char **argv) {
     const struct option_row rows[] = {
         {"supernet", 's', OPTION_TEXT, NULL, 0, 0, "", "supernet whose subnets are searched",
          &o.supernet},
+        {"dataset", 'd', OPTION_TEXT, NULL, 0, 0, "",
+         "score them on this data set, of as many classes (default: the supernet's)", &o.dataset},
         {"profile", 'p', OPTION_TEXT, NULL, 0, 0, "",
          "minimise latency on this profile (default: MACs)", &o.profile},
         {"max-latency", 0, OPTION_REAL, NULL, 0, 0, "ms", "hard limit", &o.max_latency_ms},
@@ -371,9 +374,14 @@ static int front_run(struct cli *cli, int argc, char **argv) {
 /* ---- export -------------------------------------------------------------------------------- */
 
 static int export_run(struct cli *cli, int argc, char **argv) {
-    const char *file = NULL, *checkpoint = NULL;
+    const char *file = NULL, *checkpoint = NULL, *dataset = NULL;
+    bool raw = false;
     const struct option_row rows[] = {
         {"file", 'f', OPTION_TEXT, NULL, 0, 0, "", "write the network here (waits for it)", &file},
+        {"dataset", 'd', OPTION_TEXT, NULL, 0, 0, "",
+         "recalibrate its BN statistics on this data set (default: the supernet's)", &dataset},
+        {"raw", 0, OPTION_FLAG, NULL, 0, 0, "",
+         "with the checkpoint's own BN statistics, without recalibration", &raw},
         {"checkpoint", 'c', OPTION_TEXT, NULL, 0, 0, "",
          "with weights of this checkpoint (default: the newest; of a search: espalier search show)",
          &checkpoint},
@@ -387,8 +395,10 @@ static int export_run(struct cli *cli, int argc, char **argv) {
     cJSON_AddStringToObject(body, "supernet", argv[first]);
     cJSON_AddStringToObject(body, "arch", argv[first + 1]);
     cJSON_AddStringToObject(body, "format", "onnx");
-    if (checkpoint)
-        cJSON_AddStringToObject(body, "checkpoint", checkpoint);
+    cli_put_text(body, "checkpoint", checkpoint);
+    cli_put_text(body, "dataset", dataset);
+    if (raw)
+        cJSON_AddBoolToObject(body, "recalibrate", false);
     code = export_to_file(cli, body, file);
     cJSON_Delete(body);
     return code;

@@ -186,16 +186,21 @@ static int checkpoints_run(struct cli *cli, int argc, char **argv) {
 /* What was asked for, as the daemon understood it, and which checkpoint it went by. */
 struct asked {
     const cJSON *archs;
-    const char *supernet, *split, *checkpoint; /* hash; "": unknown */
-    bool report;
+    const char *supernet, *split, *dataset;
+    const char *checkpoint; /* before the job: what was asked for; then its hash */
+    const char *revision;   /* of the data set */
+    int64_t recalibration;  /* images */
+    bool report, raw;
 };
 
 static bool was_asked(const struct asked *asked, const cJSON *row) {
     const cJSON *arch = NULL;
-    if (asked->checkpoint[0] && strcmp(cli_text(row, "checkpoint"), asked->checkpoint))
+    if (strcmp(cli_text(row, "checkpoint"), asked->checkpoint) ||
+        strcmp(cli_text(row, "dataset_revision"), asked->revision) ||
+        cJSON_GetNumberValue(cli_item(row, "recalibration_images")) != (double)asked->recalibration)
         return false;
     if (asked->report && cJSON_IsNumber(cli_item(row, "top1_raw")))
-        return true; /* reports alone look without recalibration */
+        return true; /* reports alone look both ways */
     cJSON_ArrayForEach(arch, asked->archs) if (!strcmp(cli_text(row, "arch"),
                                                        cJSON_GetStringValue(arch))) return true;
     return false;
@@ -238,6 +243,9 @@ static int wait_for_evaluations(struct cli *cli, const cJSON *answer, struct ask
         return cli_fail(&err);
     asked->archs = cli_item(answer, "archs");
     asked->checkpoint = cli_text(job, "result.checkpoint");
+    asked->revision = cli_text(job, "result.dataset_revision");
+    asked->recalibration =
+        (int64_t)cJSON_GetNumberValue(cli_item(job, "result.recalibration_images"));
     code = print_evaluations(cli, asked);
     cJSON_Delete(job);
     return code;
@@ -249,8 +257,11 @@ static cJSON *evaluation_body(const struct asked *asked, const char *const *arch
     cJSON_AddStringToObject(body, "split", asked->split);
     if (asked->checkpoint)
         cJSON_AddStringToObject(body, "checkpoint", asked->checkpoint);
+    cli_put_text(body, "dataset", asked->dataset);
     if (asked->report)
         cJSON_AddBoolToObject(body, "report", true);
+    if (asked->raw)
+        cJSON_AddBoolToObject(body, "recalibrate", false);
     if (n > 0)
         cJSON_AddItemToObject(body, "archs", cJSON_CreateStringArray(archs, n));
     return body;
@@ -262,6 +273,10 @@ static int evaluate_run(struct cli *cli, int argc, char **argv) {
     const struct option_row rows[] = {
         {"test", 0, OPTION_FLAG, NULL, 0, 0, "",
          "on the test images (for networks that are pinned or exported)", &test},
+        {"dataset", 'd', OPTION_TEXT, NULL, 0, 0, "",
+         "on this data set, of as many classes (default: the supernet's)", &asked.dataset},
+        {"raw", 0, OPTION_FLAG, NULL, 0, 0, "",
+         "by the checkpoint's own BN statistics, without recalibration", &asked.raw},
         {"report", 'r', OPTION_FLAG, NULL, 0, 0, "",
          "largest, smallest and random subnets, with and without recalibration", &asked.report},
         {"checkpoint", 'c', OPTION_TEXT, NULL, 0, 0, "",
@@ -297,8 +312,8 @@ const struct cli_command cli_supernet_show = {"supernet", "show", "SUPERNET", "o
                                               show_run};
 const struct cli_command cli_supernet_checkpoints = {"supernet", "checkpoints", "SUPERNET",
                                                      "its checkpoints", checkpoints_run};
-const struct cli_command cli_supernet_evaluate = {"supernet", "evaluate", "SUPERNET [ARCH...]",
-                                                  "top-1 of subnets, BN statistics recalibrated",
-                                                  evaluate_run};
+const struct cli_command cli_supernet_evaluate = {
+    "supernet", "evaluate", "SUPERNET [ARCH...]",
+    "top-1 of subnets, BN statistics recalibrated or not", evaluate_run};
 const struct cli_command cli_supernet_rm = {"supernet", "rm", "SUPERNET...",
                                             "remove supernets with their checkpoints", rm_run};

@@ -88,10 +88,13 @@ static bool is_stopping(void *context) {
     return channel_stopping(context);
 }
 
-int accuracy_open(struct accuracy *accuracy, const struct job *job, struct err *err) {
+int accuracy_open_weights(struct accuracy *accuracy, const struct job *job, struct err *err) {
     int rc = accuracy_find_checkpoint(job->spec, err, &accuracy->checkpoint);
-    if (rc == 0)
-        rc = checkpoint_load(accuracy->checkpoint, err, &accuracy->supernet);
+    return rc != 0 ? rc : checkpoint_load(accuracy->checkpoint, err, &accuracy->supernet);
+}
+
+int accuracy_open(struct accuracy *accuracy, const struct job *job, struct err *err) {
+    int rc = accuracy_open_weights(accuracy, job, err);
     if (rc == 0)
         rc = spec_dataset(job, err, &accuracy->dataset);
     if (rc == 0)

@@ -27,6 +27,8 @@ int accuracy_find_checkpoint(const cJSON *spec, struct err *err,
 /* From that checkpoint and the member dataset. *accuracy is zeroed before; on failure the caller
  * finishes it. */
 int accuracy_open(struct accuracy *accuracy, const struct job *job, struct err *err);
+/* The checkpoint and the supernet alone: there is nothing to score or recalibrate on. */
+int accuracy_open_weights(struct accuracy *accuracy, const struct job *job, struct err *err);
 void accuracy_finish(struct accuracy *accuracy);
 /* Adds "evaluated" and "reused" to a job's progress. */
 void accuracy_add_counts(const struct accuracy *accuracy, cJSON *progress);

@@ -7,16 +7,22 @@
 
 enum { ARCHS_MAX = 100000, REPORT_RANDOM = 3 };
 
-static const char *const fields[] = {"supernet_id",     "supernet_dir", "checkpoint",
-                                     "checkpoint_hash", "dataset",      "split",
-                                     "archs",           "report",       NULL};
+static const char *const fields[] = {
+    "supernet_id", "supernet_dir", "checkpoint", "checkpoint_hash", "dataset",
+    "split",       "archs",        "report",     "recalibrate",     NULL};
 
 struct work {
     struct job *job;
     struct accuracy accuracy;
     enum dataset_split split;
+    bool recalibrate; /* false: by the supernet's running statistics */
     int done, total;
 };
+
+/* 0: by running statistics */
+static int recalibration_images(const struct work *work) {
+    return work->recalibrate ? work->accuracy.options.recalibration.images : 0;
+}
 
 static cJSON *describe(const struct work *work, const struct arch *arch, const struct score *score,
                        const struct score *raw) {
@@ -30,8 +36,7 @@ static cJSON *describe(const struct work *work, const struct arch *arch, const s
     cJSON_AddStringToObject(data, "checkpoint", work->accuracy.checkpoint->summary.id);
     cJSON_AddStringToObject(data, "dataset_revision", work->accuracy.dataset->revision);
     cJSON_AddStringToObject(data, "split", dataset_split_names[work->split]);
-    cJSON_AddNumberToObject(data, "recalibration_images",
-                            work->accuracy.options.recalibration.images);
+    cJSON_AddNumberToObject(data, "recalibration_images", recalibration_images(work));
     cJSON_AddNumberToObject(data, "top1", score->top1);
     if (raw)
         cJSON_AddNumberToObject(data, "top1_raw", raw->top1);
@@ -55,7 +60,8 @@ static void send_progress(struct work *work) {
 
 static int evaluate(struct work *work, const struct arch *arch, bool with_raw, struct err *err) {
     struct score score, raw;
-    struct score_request request = {.arch = arch, .split = work->split, .recalibrate = true};
+    struct score_request request = {
+        .arch = arch, .split = work->split, .recalibrate = work->recalibrate};
     if (channel_boundary(work->job->channel))
         return err_set(err, ESP_ECANCELED, NULL, "evaluation was stopped");
     int rc = accuracy_score(&work->accuracy, &request, err, &score);
@@ -64,8 +70,10 @@ static int evaluate(struct work *work, const struct arch *arch, bool with_raw, s
         rc = accuracy_score(&work->accuracy, &request, err, &raw);
     if (rc != 0)
         return rc;
+    if (!work->recalibrate)
+        raw = score;
     channel_event(work->job->channel, "evaluation",
-                  describe(work, arch, &score, with_raw ? &raw : NULL));
+                  describe(work, arch, &score, with_raw || !work->recalibrate ? &raw : NULL));
     work->done++;
     send_progress(work);
     return 0;
@@ -124,29 +132,47 @@ static int evaluate_listed(struct work *work, const cJSON *archs, struct err *er
     return rc;
 }
 
+static int read_spec(const cJSON *spec, struct err *err, struct work *work, const cJSON **ret_archs,
+                     bool *ret_report) {
+    int split = 0, rc;
+    work->recalibrate = true;
+    if ((rc = json_only(spec, "", fields, err)) != 0 ||
+        (rc = json_enum(spec, "", "split", dataset_split_names, err, &split)) != 0 ||
+        (rc = json_array(spec, "", "archs", 0, ARCHS_MAX, err, ret_archs)) != 0 ||
+        (rc = json_bool_opt(spec, "", "report", err, ret_report)) != 0 ||
+        (rc = json_bool_opt(spec, "", "recalibrate", err, &work->recalibrate)) != 0)
+        return rc;
+    work->split = (enum dataset_split)split;
+    if (*ret_report && !work->recalibrate)
+        return err_set(err, ESP_EINVAL, "/recalibrate", "a report scores each subnet both ways");
+    return 0;
+}
+
+static cJSON *describe_all(const struct work *work) {
+    cJSON *result = cJSON_CreateObject();
+    cJSON_AddNumberToObject(result, "n", work->done);
+    cJSON_AddStringToObject(result, "checkpoint", work->accuracy.checkpoint->summary.id);
+    cJSON_AddStringToObject(result, "dataset_revision", work->accuracy.dataset->revision);
+    cJSON_AddNumberToObject(result, "recalibration_images", recalibration_images(work));
+    return result;
+}
+
 static int run(struct job *job, struct err *err, cJSON **ret_result) {
     struct work work = {.job = job};
     const cJSON *archs = NULL;
-    int split = 0, rc;
     bool with_report = false;
-    if ((rc = json_only(job->spec, "", fields, err)) != 0 ||
-        (rc = json_enum(job->spec, "", "split", dataset_split_names, err, &split)) != 0 ||
-        (rc = json_array(job->spec, "", "archs", 0, ARCHS_MAX, err, &archs)) != 0 ||
-        (rc = json_bool_opt(job->spec, "", "report", err, &with_report)) != 0 ||
+    int rc;
+    if ((rc = read_spec(job->spec, err, &work, &archs, &with_report)) != 0 ||
         (rc = accuracy_open(&work.accuracy, job, err)) != 0 ||
         (rc = check_listed(&work, archs, err)) != 0)
         goto out;
-    work.split = (enum dataset_split)split;
     work.total = cJSON_GetArraySize(archs) + (with_report ? 2 + REPORT_RANDOM : 0);
     if (with_report)
         rc = report(&work, err);
     if (rc == 0)
         rc = evaluate_listed(&work, archs, err);
-    if (rc != 0)
-        goto out;
-    *ret_result = cJSON_CreateObject();
-    cJSON_AddNumberToObject(*ret_result, "n", work.done);
-    cJSON_AddStringToObject(*ret_result, "checkpoint", work.accuracy.checkpoint->summary.id);
+    if (rc == 0)
+        *ret_result = describe_all(&work);
 out:
     accuracy_finish(&work.accuracy);
     return rc;

@@ -330,7 +330,8 @@ def generate(name, width_mult, n_subnets, step_subnets):
     out.save(name)
 
 
-torch.manual_seed(0)
-torch.set_num_threads(1)
-generate("ofa_mbv3", 1.0, 50, 4)
-generate("ofa_mbv3_w12", 1.2, 8, 2)
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    generate("ofa_mbv3", 1.0, 50, 4)
+    generate("ofa_mbv3_w12", 1.2, 8, 2)

@@ -196,11 +196,11 @@ class Stack:
 
     # --- things to work with ---
 
-    def add_data(self, name="bars", folder=None, wait=True):
+    def add_data(self, name="bars", folder=None, wait=True, validation=300):
         folder = folder or self.root / "bars"
         if not folder.exists():
             data.write_bars(folder)
-        answer = self.client.post("/datasets", {"name": name, "path": str(folder), "validation": 300}, 202)
+        answer = self.client.post("/datasets", {"name": name, "path": str(folder), "validation": validation}, 202)
         if wait:
             self.wait_job(answer["job"]["id"])
         return answer
