@@ -16,6 +16,7 @@
 #include "daemon/api_nouns.h"
 #include "daemon/ids.h"
 #include "daemon/metrics.h"
+#include "daemon/store_sessions.h"
 #include "daemon/store_sql.h"
 #include "daemon/store_tokens.h"
 
@@ -231,6 +232,11 @@ static int call_create(struct web_request *req, struct err *err, struct api_call
     call->local = web_local(req);
     snprintf(call->host, sizeof(call->host), "%s", web_header(req, "Host"));
     memcpy(call->identity, web_identity(req), sizeof(call->identity));
+    struct web_credentials given;
+    web_credentials(req, &given);
+    call->has_bearer = given.bearer != NULL;
+    if (given.session != NULL && strlen(given.session) < sizeof(call->session))
+        snprintf(call->session, sizeof(call->session), "%s", given.session);
     if (strchr(call->route->path, '{') != NULL)
         snprintf(call->id, sizeof(call->id), "%s", web_first_param(req));
     int r = utf8_valid(call->id, strlen(call->id))
@@ -267,6 +273,9 @@ static void answer(struct api_call *call, int code, const struct err *err) {
     }
     if (call->route->finish != NULL && (call->answer != NULL || call->text != NULL))
         call->route->finish(call);
+    if (call->sets_session)
+        web_set_session(req, call->new_session[0] != '\0' ? call->new_session : NULL,
+                        call->daemon->session_us / 1000000);
     int status = call->status;
     if (call->text != NULL) {
         char *text = call->text;
@@ -399,29 +408,75 @@ int api_routes(struct err *err, struct web_route **ret_routes) {
     return 0;
 }
 
-int api_authorise(void *user, const struct web_route *route, const char *bearer, bool local,
-                  struct err *err, char identity[64]) {
-    const struct daemon *daemon = user;
-    struct token token;
+const char *const api_scope_names[] = {"read", "submit", "admin", NULL};
+
+enum api_scope api_scope(const struct api_route *route) {
+    if (route->scope != API_SCOPE_BY_METHOD)
+        return route->scope;
+    return strcmp(route->method, "GET") == 0      ? API_SCOPE_READ
+           : strcmp(route->method, "DELETE") == 0 ? API_SCOPE_ADMIN
+                                                  : API_SCOPE_SUBMIT;
+}
+
+const char *api_scope_name(enum api_scope scope) {
+    return api_scope_names[scope - API_SCOPE_READ];
+}
+
+/* Whether the token is of the route's kind, and good for it. */
+static int check_scope(const struct web_route *route, const struct token *token, struct err *err) {
     bool for_worker = (route->flags & WEB_WORKER) != 0;
-    identity[0] = '\0';
-    if ((route->flags & WEB_PUBLIC) != 0 || (bearer == NULL && local && !for_worker) ||
-        (bearer == NULL && (route->flags & WEB_TICKET) != 0))
+    if (strcmp(token->kind, for_worker ? "worker" : "api") != 0)
+        return err_set(err, ESP_EFORBIDDEN, NULL, "a token for %s may not do this",
+                       strcmp(token->kind, "worker") == 0 ? "a worker"
+                       : strcmp(token->kind, "api") == 0  ? "people"
+                                                          : "enrolment");
+    if (for_worker)
         return 0;
-    if (bearer == NULL)
+    enum api_scope needed = api_scope(route->context), has = API_SCOPE_READ;
+    while (has < API_SCOPE_ADMIN && strcmp(api_scope_name(has), token->scope) != 0)
+        has++;
+    if (has >= needed)
+        return 0;
+    return err_set(err, ESP_EFORBIDDEN, NULL,
+                   "this needs a token of scope \"%s\"; this one's is \"%s\"",
+                   api_scope_name(needed), token->scope);
+}
+
+/* Whose token or session it is. A session that has ended is none: on loopback nobody needs one. */
+static int find_token(const struct daemon *daemon, const struct web_credentials *given,
+                      struct err *err, struct token *ret_token) {
+    struct sql *sql = store_loop_sql(daemon->store);
+    if (given->bearer != NULL)
+        return store_token_find(sql, given->bearer, err, ret_token);
+    int r = store_session_find(sql, given->session, err, ret_token);
+    if (r == ESP_EUNAUTHORIZED && given->local) {
+        *err = (struct err){0};
+        ret_token->id[0] = '\0';
+        r = 0;
+    }
+    return r;
+}
+
+int api_authorise(void *user, const struct web_route *route, const struct web_credentials *given,
+                  struct err *err, char identity[64]) {
+    bool for_worker = (route->flags & WEB_WORKER) != 0;
+    bool anonymous = given->bearer == NULL && (given->session == NULL || for_worker);
+    struct token token;
+    identity[0] = '\0';
+    if ((route->flags & WEB_PUBLIC) != 0 || (anonymous && given->local && !for_worker) ||
+        (given->bearer == NULL && (route->flags & WEB_TICKET) != 0))
+        return 0;
+    if (anonymous)
         return err_set(err, ESP_EUNAUTHORIZED, NULL, "%s",
                        for_worker ? "this needs the token of an enrolled worker"
                                   : "beyond this machine every request needs a token");
-    int r = store_token_find(store_loop_sql(daemon->store), bearer, err, &token);
-    if (r != 0)
+    int r = find_token(user, given, err, &token);
+    if (r != 0 || token.id[0] == '\0')
         return r;
-    if (strcmp(token.kind, for_worker ? "worker" : "api") != 0)
-        return err_set(err, ESP_EFORBIDDEN, NULL, "a token for %s may not do this",
-                       strcmp(token.kind, "worker") == 0 ? "a worker"
-                       : strcmp(token.kind, "api") == 0  ? "people"
-                                                         : "enrolment");
-    snprintf(identity, 64, "%s", for_worker ? token.device : token.id);
-    return 0;
+    r = check_scope(route, &token, err);
+    if (r == 0)
+        snprintf(identity, 64, "%s", for_worker ? token.device : token.id);
+    return r;
 }
 
 void api_answered(void *user, const struct web_route *route, int status, int64_t duration_us) {

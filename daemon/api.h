@@ -9,8 +9,17 @@
 #include "base/hash.h"
 #include "daemon/daemon.h"
 #include "daemon/store.h"
+#include "daemon/store_tokens.h"
 #include "web/route.h"
 #include "web/web.h"
+
+/* What a token must be good for; each but the worker's includes those before it. */
+enum api_scope {
+    API_SCOPE_BY_METHOD, /* of a route: GET reads, DELETE is the administrator's, others submit */
+    API_SCOPE_READ,      /* looks */
+    API_SCOPE_SUBMIT,    /* starts work, and stops it */
+    API_SCOPE_ADMIN      /* removes, lets boards in and out, makes tokens */
+};
 
 enum { API_QUERIES_MAX = 8, API_PAGE_MAX = 1000, API_PAGE_DEFAULT = 100, API_NAME_MAX = 64 };
 
@@ -20,6 +29,7 @@ struct api_route {
     const char *method, *path, *query; /* as in struct web_route */
     unsigned flags;
     size_t body_limit;
+    enum api_scope scope;
     /* In the thread pool, on a snapshot: the whole answer of a GET; for others what needs time, or
      * checks before the write. May be NULL. */
     int (*read)(struct api_call *call, struct err *err);
@@ -36,11 +46,12 @@ extern const struct api_route *const api_nouns[];
 struct api_call {
     struct daemon *daemon;
     const struct api_route *route;
-    struct web_request *req;  /* on the loop only */
-    char id[ROUTE_PARAM_MAX]; /* the path's parameter, "" if it has none */
-    char host[256];           /* as the client named us */
-    char identity[64];        /* device of a worker's token, or token id; "" */
-    bool local;
+    struct web_request *req;        /* on the loop only */
+    char id[ROUTE_PARAM_MAX];       /* the path's parameter, "" if it has none */
+    char host[256];                 /* as the client named us */
+    char identity[64];              /* device of a worker's token, or token id; "" */
+    char session[TOKEN_SECRET_MAX]; /* of the cookie; "" */
+    bool local, has_bearer;
     int n_queries;
     struct {
         char name[24];
@@ -66,6 +77,8 @@ struct api_call {
     uint64_t file_size;
     const char *file_type;
     char file_name[128];
+    bool sets_session; /* the answer gives the browser new_session ("": forgets it) */
+    char new_session[TOKEN_SECRET_MAX];
     char etag[HASH_TEXT_LONG + 2]; /* of file, quoted; "": none */
     struct store_call store_call;
     struct store_read store_read;
@@ -94,9 +107,15 @@ int api_no_cursor(const char *after, struct err *err);
 /* A name for a new thing: 1 to 64 bytes of visible text without '/'. */
 int api_name(const cJSON *body, struct err *err, const char **ret_name);
 
+/* The scope of a route, never API_SCOPE_BY_METHOD, and its name. */
+enum api_scope api_scope(const struct api_route *route);
+const char *api_scope_name(enum api_scope scope);
+/* Names of those that a person's token may have, in their order, ends with NULL. */
+extern const char *const api_scope_names[];
+
 /* All routes as web_create takes them; the caller frees the array. */
 int api_routes(struct err *err, struct web_route **ret_routes);
 /* web_config.authorise and .answered; user is the daemon. */
-int api_authorise(void *user, const struct web_route *route, const char *bearer, bool local,
+int api_authorise(void *user, const struct web_route *route, const struct web_credentials *given,
                   struct err *err, char identity[64]);
 void api_answered(void *user, const struct web_route *route, int status, int64_t duration_us);

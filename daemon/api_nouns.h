@@ -17,6 +17,7 @@
     X(api_imports)                                                                                 \
     X(api_exports)                                                                                 \
     X(api_jobs)                                                                                    \
+    X(api_session)                                                                                 \
     X(api_tokens)                                                                                  \
     X(api_devices)                                                                                 \
     X(api_tables)                                                                                  \

@@ -171,7 +171,7 @@ const struct api_route api_spaces[] = {
      .write = create_space},
     {"GET", "/api/v1/spaces/{name}", NULL, .read = get_space},
     {"DELETE", "/api/v1/spaces/{name}", NULL, .write = delete_space},
-    {"POST", "/api/v1/spaces/{name}/sample", NULL, .read = sample_space},
+    {"POST", "/api/v1/spaces/{name}/sample", NULL, .scope = API_SCOPE_READ, .read = sample_space},
     {.method = NULL}};
 
 static int describe(struct api_call *call, const struct space *space, const char *text,

@@ -23,15 +23,28 @@ struct prepared {
     bool service;
 };
 
+static int read_scope(const struct api_call *call, struct err *err, struct token_request *request) {
+    int scope = API_SCOPE_SUBMIT - API_SCOPE_READ;
+    int r = json_has(call->body, "scope")
+                ? json_enum(call->body, "", "scope", api_scope_names, err, &scope)
+                : 0;
+    request->scope = api_scope_names[scope];
+    return r;
+}
+
 static int read_request(struct api_call *call, struct err *err, struct token_request *ret) {
-    static const char *const keys[] = {"kind", "uses",    "expires_in_s", "label",
-                                       "name", "address", "service",      NULL};
+    static const char *const keys[] = {
+        "kind", "scope", "uses", "expires_in_s", "label", "name", "address", "service", NULL};
     struct token_request request = {.label = "", .uses = 1, .expires_in_s = ENROLMENT_S};
     int kind = 0;
     int r = json_only(call->body, "", keys, err);
     if (r == 0)
         r = json_enum(call->body, "", "kind", kinds, err, &kind);
     request.kind = kinds[kind];
+    if (r == 0 && kind == 1)
+        r = read_scope(call, err, &request);
+    else if (r == 0 && json_has(call->body, "scope"))
+        r = err_set(err, ESP_EINVAL, "/scope", "an enrolment token is good for nothing else");
     if (r == 0 && kind == 1) { /* a person's token is good until it is revoked, unless they say */
         request.uses = 0;
         request.expires_in_s = 0;
@@ -137,8 +150,9 @@ static int delete_token(struct api_call *call, struct err *err) {
 }
 
 const struct api_route api_tokens[] = {
-    {"GET", "/api/v1/tokens", "page_size,after", .read = list_tokens},
-    {"POST", "/api/v1/tokens", NULL, .read = prepare_token, .write = create_token},
-    {"GET", "/api/v1/tokens/{id}", NULL, .read = get_token},
+    {"GET", "/api/v1/tokens", "page_size,after", .scope = API_SCOPE_ADMIN, .read = list_tokens},
+    {"POST", "/api/v1/tokens", NULL, .scope = API_SCOPE_ADMIN, .read = prepare_token,
+     .write = create_token},
+    {"GET", "/api/v1/tokens/{id}", NULL, .scope = API_SCOPE_ADMIN, .read = get_token},
     {"DELETE", "/api/v1/tokens/{id}", NULL, .write = delete_token},
     {.method = NULL}};

@@ -73,10 +73,10 @@ static int discard(struct api_call *call, struct err *err) {
     return r != 0 ? r : upload_remove(call->daemon->uploads, call->id, err);
 }
 
-const struct api_route api_uploads[] = {{"POST", "/api/v1/uploads", NULL, .read = begin},
-                                        {"GET", "/api/v1/uploads/{id}", "path", .read = look},
-                                        {"DELETE", "/api/v1/uploads/{id}", NULL, .read = discard},
-                                        {"POST", "/api/v1/uploads/{id}/pieces", "path,offset",
-                                         .flags = WEB_RAW, .body_limit = UPLOAD_PIECE_MAX,
-                                         .read = append},
-                                        {.method = NULL}};
+const struct api_route api_uploads[] = {
+    {"POST", "/api/v1/uploads", NULL, .read = begin},
+    {"GET", "/api/v1/uploads/{id}", "path", .read = look},
+    {"DELETE", "/api/v1/uploads/{id}", NULL, .scope = API_SCOPE_SUBMIT, .read = discard},
+    {"POST", "/api/v1/uploads/{id}/pieces", "path,offset", .flags = WEB_RAW,
+     .body_limit = UPLOAD_PIECE_MAX, .read = append},
+    {.method = NULL}};

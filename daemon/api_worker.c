@@ -26,7 +26,7 @@ static void add_intervals(cJSON *welcome) {
 static int give_token(struct api_call *call, const char *secret, cJSON *welcome, struct err *err) {
     const char *device = cJSON_GetStringValue(cJSON_GetObjectItem(welcome, "device_id"));
     struct token_request request = {
-        .kind = "worker", .label = "", .device = device, .secret = secret};
+        .scope = "worker", .kind = "worker", .label = "", .device = device, .secret = secret};
     cJSON *token = NULL;
     int r = store_token_create(call->tx, &request, err, &token, NULL);
     if (r == 0 && secret == NULL)

@@ -38,6 +38,7 @@ struct daemon {
     int64_t job_memory_bytes, job_file_bytes; /* what a job may take; 0: any */
     struct retention retention;
     int64_t upload_bytes; /* of one upload */
+    int64_t session_us;   /* how long a browser stays signed in */
     int64_t started_us;
     struct store *store;
     struct web_server *web;

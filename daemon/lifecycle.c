@@ -99,6 +99,7 @@ static int open_web(struct daemon *daemon, struct err *err) {
                                 .hosts = daemon->hosts,
                                 .tls = daemon->tls,
                                 .assets = web_assets,
+                                .session_cookie = "espalier",
                                 .body_limit = BODY_MAX,
                                 .max_connections = CONNECTIONS_MAX,
                                 .max_connections_per_address = (int)daemon->connections_per_address,

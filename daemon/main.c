@@ -25,7 +25,7 @@ enum { JOB_MEMORY_MIN = 64 << 20 };
 struct settings {
     const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts, *worker_builds,
         *tls_cert, *tls_key;
-    int64_t port, threads, connections_per_address, job_memory, job_file_size, upload_size;
+    int64_t port, threads, connections_per_address, job_memory, job_file_size, upload_size, session;
     struct retention keep;
     bool insecure_lan, verbose, version, help, routes;
 };
@@ -122,6 +122,7 @@ static int apply_settings(struct daemon *daemon, const struct settings *s, struc
     daemon->job_memory_bytes = s->job_memory > 0 ? s->job_memory : mem_machine_bytes() / 4 * 3;
     daemon->job_file_bytes = s->job_file_size;
     daemon->upload_bytes = s->upload_size;
+    daemon->session_us = s->session;
     daemon->retention = s->keep;
     if (s->job_memory > 0 && s->job_memory < JOB_MEMORY_MIN)
         return err_set(err, ESP_EINVAL, NULL, "--job-memory: no job works with less than 64 MiB");
@@ -254,6 +255,8 @@ int main(int argc, char **argv) {
          "size of a file that a job may write", &s.job_file_size},
         {"upload-size", 0, OPTION_SIZE, "20GiB", 1 << 20, 1e15, "bytes",
          "size of a folder that a client may upload", &s.upload_size},
+        {"session-time", 0, OPTION_DURATION, "7d", 60e6, 3.2e13, "",
+         "how long a browser stays signed in", &s.session},
         {"keep-events", 0, OPTION_INT, "20000", 1000, 1e7, "rows",
          "the newest events that are kept", &s.keep.events},
         {"keep-transitions", 0, OPTION_INT, "100000", 1000, 1e8, "rows",

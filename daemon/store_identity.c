@@ -141,7 +141,7 @@ int store_identity_due(struct sql *sql, const char *device, struct err *err) {
 int store_identity_renew(struct store_tx *tx, const char *device, const char *secret,
                          struct err *err) {
     const struct token_request request = {
-        .kind = "worker", .label = "", .device = device, .secret = secret};
+        .scope = "worker", .kind = "worker", .label = "", .device = device, .secret = secret};
     char owner[ID_MAX];
     cJSON *doc = NULL;
     int r = store_token_worker(store_tx_sql(tx), secret, err, owner);

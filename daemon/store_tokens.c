@@ -12,7 +12,7 @@
 enum { WORKER_SECRET_LETTERS = 43 }; /* 256 bits */
 
 #define TOKEN_COLUMNS                                                                              \
-    "id, kind, label, name, device, expires_us AS \"expires_at@time\", uses_left, "                \
+    "id, kind, scope, label, name, device, expires_us AS \"expires_at@time\", uses_left, "         \
     "created_us AS \"created_at@time\""
 
 int store_token_create(struct store_tx *tx, const struct token_request *request, struct err *err,
@@ -30,10 +30,11 @@ int store_token_create(struct store_tx *tx, const struct token_request *request,
     int r = sql_run(
         sql, err, NULL,
         "INSERT INTO tokens (id, kind, hash, label, device, uses_left, expires_us, "
-        "created_us, name) VALUES (?1, ?2, ?3, ?4, ?5, nullif(?6, 0), nullif(?7, 0), ?8, "
-        "?9)",
-        "tttttiiit", id, request->kind, hash, request->label, request->device, request->uses,
-        request->expires_in_s == 0 ? 0 : now + request->expires_in_s * 1000000, now, request->name);
+        "created_us, name, scope) VALUES (?1, ?2, ?3, ?4, ?5, nullif(?6, 0), nullif(?7, 0), ?8, "
+        "?9, ?10)",
+        "tttttiiitt", id, request->kind, hash, request->label, request->device, request->uses,
+        request->expires_in_s == 0 ? 0 : now + request->expires_in_s * 1000000, now, request->name,
+        request->scope);
     cJSON *doc = NULL;
     if (r == 0)
         r = sql_get_row(sql, err, &doc, "SELECT " TOKEN_COLUMNS " FROM tokens WHERE id = ?1", "t",
@@ -58,9 +59,11 @@ int store_token_find(struct sql *sql, const char *secret, struct err *err,
     struct token token = {.id = ""};
     bool found = false, expired = false;
     hash_text_long(secret, strlen(secret), hash);
-    sql_query(sql, &rows,
-              "SELECT id, kind, device, expires_us, hash, name, label FROM tokens WHERE hash = ?1",
-              "t", hash);
+    sql_query(
+        sql, &rows,
+        "SELECT id, kind, device, expires_us, hash, name, label, scope FROM tokens WHERE hash = "
+        "?1",
+        "t", hash);
     if (sql_next(&rows)) {
         found = sodium_memcmp(hash, sql_text(&rows, 4), sizeof(hash)) == 0;
         copy_text(token.id, sizeof(token.id), sql_text(&rows, 0));
@@ -68,6 +71,7 @@ int store_token_find(struct sql *sql, const char *secret, struct err *err,
         copy_text(token.device, sizeof(token.device), sql_text(&rows, 2));
         copy_text(token.name, sizeof(token.name), sql_text(&rows, 5));
         copy_text(token.label, sizeof(token.label), sql_text(&rows, 6));
+        copy_text(token.scope, sizeof(token.scope), sql_text(&rows, 7));
         expired = !sql_null(&rows, 3) && sql_int(&rows, 3) <= clock_wall_us();
     }
     int r = sql_end(&rows, err);

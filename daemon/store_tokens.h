@@ -12,11 +12,13 @@
 
 struct token {
     char id[ID_MAX], kind[16], device[ID_MAX];
+    char scope[8];            /* what it may do: read, submit, worker, admin; "" of enrolment */
     char name[80], label[80]; /* of an enrolment token: for the board; "" */
 };
 
 struct token_request {
     const char *kind, *label;
+    const char *scope;    /* NULL: of enrolment */
     const char *name;     /* of the board that enrols with it; NULL: as its worker says */
     const char *device;   /* of a worker's; NULL */
     const char *secret;   /* that a worker made for itself; NULL: a new one */

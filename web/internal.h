@@ -9,9 +9,10 @@
 
 enum {
     WEB_CONNECTION_MEMORY = 48 << 10, /* request line, headers and buffers of a connection */
-    WEB_HEADERS_MAX = 4,
+    WEB_HEADERS_MAX = 5,
     WEB_HEADER_VALUE_MAX = 256,
-    WEB_GZIP_FROM = 16 << 10
+    WEB_GZIP_FROM = 16 << 10,
+    WEB_COOKIE_MAX = 64 /* of a cookie's name */
 };
 
 struct web_conn { /* one TCP connection */
@@ -67,6 +68,7 @@ struct web_server {
     int n_handles; /* of the three, not yet closed */
     int n_kept;    /* requests that handlers still hold after MHD was stopped */
     int port;
+    char cookie[WEB_COOKIE_MAX]; /* name of the session's; "": there is none */
     bool beyond_loopback, stopping, quiesced;
     uint64_t n_requests;
     struct web_conn *conns;

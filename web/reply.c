@@ -22,6 +22,15 @@ void web_set_header(struct web_request *req, const char *name, const char *value
     snprintf(answer->headers[answer->n_headers++].value, WEB_HEADER_VALUE_MAX, "%s", value);
 }
 
+void web_set_session(struct web_request *req, const char *secret, int64_t seconds) {
+    char text[WEB_HEADER_VALUE_MAX];
+    snprintf(text, sizeof(text), "%s=%s; Path=/; Max-Age=%lld; HttpOnly; SameSite=Strict%s",
+             req->server->cookie, secret != NULL ? secret : "",
+             (long long)(secret != NULL ? seconds : 0),
+             req->server->config->tls != NULL ? "; Secure" : "");
+    web_set_header(req, "Set-Cookie", text);
+}
+
 static struct MHD_Response *make_response(struct web_answer *answer) {
     static char empty[1];
     if (answer->response != NULL)

@@ -65,6 +65,15 @@ bool web_local(const struct web_request *req) {
            guard_host_is_loopback(web_header(req, "Host"));
 }
 
+void web_credentials(const struct web_request *req, struct web_credentials *ret_given) {
+    const char *name = req->server->cookie;
+    ret_given->bearer = guard_bearer(web_header(req, "Authorization"));
+    ret_given->session = name[0] == '\0'
+                             ? NULL
+                             : MHD_lookup_connection_value(req->connection, MHD_COOKIE_KIND, name);
+    ret_given->local = web_local(req);
+}
+
 bool web_peer_gone(const struct web_request *req) {
     if (req->connection == NULL || req->conn == NULL)
         return true;
@@ -227,15 +236,25 @@ static int check_length(struct web_request *req, struct err *err) {
 
 static int check_token(struct web_request *req, struct err *err) {
     const struct web_config *config = req->server->config;
-    const char *header = web_header(req, "Authorization");
-    const char *bearer = guard_bearer(header);
-    if (header != NULL && bearer == NULL)
+    struct web_credentials given;
+    web_credentials(req, &given);
+    if (given.bearer == NULL && web_header(req, "Authorization") != NULL)
         return err_set(err, ESP_EUNAUTHORIZED, NULL,
                        "only \"Authorization: Bearer TOKEN\" is known");
     if (config->authorise == NULL)
         return 0;
-    return config->authorise(config->user, req->match.route, bearer, web_local(req), err,
-                             req->identity);
+    return config->authorise(config->user, req->match.route, &given, err, req->identity);
+}
+
+bool web_still_authorised(const struct web_request *req) {
+    const struct web_config *config = req->server->config;
+    struct web_credentials given;
+    char identity[64];
+    struct err err = {0};
+    if (req->connection == NULL || config->authorise == NULL)
+        return true;
+    web_credentials(req, &given);
+    return config->authorise(config->user, req->match.route, &given, &err, identity) == 0;
 }
 
 /* Neither type is one that a form of another site can send. */

@@ -232,6 +232,9 @@ int web_create(const struct web_config *config, struct err *err, struct web_serv
     r = listen_on(config, err, &fd, &server->port);
     if (r != 0)
         goto out;
+    if (config->session_cookie != NULL) /* __Host-: nobody but this host, over TLS, can set it */
+        snprintf(server->cookie, sizeof(server->cookie), "%s%s-%d",
+                 config->tls != NULL ? "__Host-" : "", config->session_cookie, server->port);
     server->mhd = start_mhd(server, fd);
     if (server->mhd == NULL) {
         r = err_set(err, ESP_EIO, NULL, "cannot start the HTTP server");

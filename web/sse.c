@@ -24,6 +24,7 @@ struct client {
     char topics[TOPICS_MAX]; /* "": all */
     char prefix[PREFIX_MAX]; /* text to send before the next event: greeting, comment, resync */
     size_t prefix_len, prefix_sent;
+    bool ended; /* by us: nothing more is sent */
     struct client *prev, *following;
 };
 
@@ -69,7 +70,7 @@ static ssize_t take(const char *text, size_t len, size_t *sent, char *bytes, siz
 static ssize_t read_client(void *context, char *bytes, size_t max) {
     struct client *client = context;
     struct sse_hub *hub = client->hub;
-    if (hub == NULL)
+    if (hub == NULL || client->ended)
         return -1;
     /* An event that is half sent is finished first; if it was dropped meanwhile, the stream ends
      * and the client comes back with Last-Event-ID. */
@@ -105,10 +106,12 @@ static void close_client(void *context) {
     free(client);
 }
 
+/* A stream outlives neither the token nor the session that opened it by more than a heartbeat. */
 static void on_heartbeat(uv_timer_t *timer) {
     struct sse_hub *hub = timer->data;
     for (struct client *client = hub->clients, *next; client != NULL; client = next) {
         next = client->following;
+        client->ended = !web_still_authorised(client->req);
         set_prefix(client, ": still here\n\n");
         web_wake(client->req);
     }

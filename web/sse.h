@@ -25,6 +25,6 @@ void sse_set_floor(struct sse_hub *hub, int64_t id);
 void sse_publish(struct sse_hub *hub, int64_t id, const char *topic, const char *data);
 /* Answers req with the stream of topics ("a,b"; NULL: all) behind event after (-1: from now on).
  * When the events behind it are no longer there, the first is "resync": the client must read
- * everything anew. */
+ * everything anew. The stream ends within a heartbeat when whoever opened it may no longer. */
 void sse_serve(struct sse_hub *hub, struct web_request *req, int64_t after, const char *topics);
 int sse_clients(const struct sse_hub *hub);

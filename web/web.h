@@ -42,6 +42,13 @@ struct web_asset {
     size_t len, gzip_len;
 };
 
+/* Who asks, as far as the request says. Texts live as long as the request. */
+struct web_credentials {
+    const char *bearer;  /* of the header Authorization; NULL: none */
+    const char *session; /* value of the session's cookie; NULL: none */
+    bool local;          /* client, Host and socket are loopback */
+};
+
 struct web_config {
     uv_loop_t *loop;
     const char *address;            /* "127.0.0.1", "::1", "0.0.0.0" */
@@ -51,14 +58,17 @@ struct web_config {
     const struct web_route *routes; /* ends with method NULL */
     const struct web_asset *assets; /* ends with path NULL; what is neither route nor asset nor
                                        below /api/ gets the asset "/index.html" */
+    const char *session_cookie;     /* begins the name of the cookie that holds a session, which
+                                       the port ends, as browsers do not keep ports apart; NULL:
+                                       none */
     size_t body_limit;              /* bytes */
     int max_connections, max_connections_per_address;
     int64_t head_us, body_us, idle_us; /* absolute deadlines for a request's head and body, and
                                           for the next request of a connection */
     void *user;
-    /* Decides whether bearer (NULL: none) may call route. Fills identity with whose token it is,
-     * "" for a person on loopback. */
-    int (*authorise)(void *user, const struct web_route *route, const char *bearer, bool local,
+    /* Decides whether who asks may call route; asked again while a stream lasts. Fills identity
+     * with whose token it is, "" for a person on loopback. */
+    int (*authorise)(void *user, const struct web_route *route, const struct web_credentials *given,
                      struct err *err, char identity[64]);
     /* After each answer; route NULL for assets and unknown paths. May be NULL. */
     void (*answered)(void *user, const struct web_route *route, int status, int64_t duration_us);
@@ -88,7 +98,10 @@ const char *web_first_param(const struct web_request *req); /* whatever its name
 const char *web_query(const struct web_request *req, const char *name); /* NULL if absent */
 const char *web_header(const struct web_request *req, const char *name);
 const char *web_body(const struct web_request *req, size_t *ret_len); /* "" when empty */
-bool web_local(const struct web_request *req);     /* client, Host and socket are loopback */
+bool web_local(const struct web_request *req); /* client, Host and socket are loopback */
+void web_credentials(const struct web_request *req, struct web_credentials *ret_given);
+/* Whether who asked may still do so: tokens are revoked, sessions end. */
+bool web_still_authorised(const struct web_request *req);
 bool web_peer_gone(const struct web_request *req); /* the client has closed the connection */
 /* The body as a JSON object; an empty body is {}. Caller frees. Errors: as json_parse, and
  * ESP_EPARSE when it is no object. */
@@ -97,6 +110,9 @@ int web_json(const struct web_request *req, struct err *err, cJSON **ret_doc);
 int web_parse_int(const char *name, const char *text, int64_t min, int64_t max, struct err *err,
                   int64_t *ret);
 
+/* Has the answer give the browser a session (HttpOnly, SameSite=Strict, Secure over TLS) for so
+ * many seconds; secret NULL: has it forget one. Before the answer. */
+void web_set_session(struct web_request *req, const char *secret, int64_t seconds);
 /* The answer: one of these, once. They never fail towards the caller: out of memory becomes 503. */
 void web_reply_json(struct web_request *req, int status, cJSON *doc); /* takes doc */
 void web_reply_text(struct web_request *req, int status, const char *content_type, char *text,

@@ -51,18 +51,20 @@ static const struct resource devices = RESOURCE("/devices", list, fields);
 
 static const struct column token_list[] = {{"ID", "id", CELL_TEXT},
                                            {"KIND", "kind", CELL_TEXT},
+                                           {"SCOPE", "scope", CELL_TEXT},
                                            {"LABEL", "label", CELL_TEXT},
                                            {"USES LEFT", "uses_left", CELL_INT},
                                            {"EXPIRES", "expires_at", CELL_TIME}};
 static const struct resource tokens = RESOURCE("/tokens", token_list, token_list);
 
-static int create_token(struct cli *cli, const char *label, int64_t expires_us) {
+static int create_token(struct cli *cli, const char *scope, const char *label, int64_t expires_us) {
     struct err err = {0};
     cJSON *doc = NULL, *body = cJSON_CreateObject();
     cJSON_AddStringToObject(body, "kind", "api");
     if (expires_us != CLI_UNSET)
         cli_put_real(body, "expires_in_s", (double)(expires_us / 1000000));
     cli_put_text(body, "label", label);
+    cli_put_text(body, "scope", scope);
     int rc = cli_send(cli, "POST", "/tokens", body, &err, &doc);
     cJSON_Delete(body);
     if (rc)
@@ -76,16 +78,18 @@ static int create_token(struct cli *cli, const char *label, int64_t expires_us) 
 }
 
 static int token_add_run(struct cli *cli, int argc, char **argv) {
-    const char *label = NULL;
+    const char *scope = NULL, *label = NULL;
     int64_t expires_us = CLI_UNSET;
     const struct option_row rows[] = {
         {"expires", 0, OPTION_DURATION, NULL, 0, 0, "",
          "how long it is good (not given: until it is revoked)", &expires_us},
         {"label", 'l', OPTION_TEXT, NULL, 0, 4096, "", "for your own memory", &label},
+        {"scope", 's', OPTION_TEXT, NULL, 0, 0, "",
+         "read: looks; submit (if not given): starts work and stops it; admin: everything", &scope},
         CLI_COMMON_ROWS(cli)};
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
 
-    return code >= 0 ? code : create_token(cli, label, expires_us);
+    return code >= 0 ? code : create_token(cli, scope, label, expires_us);
 }
 
 static int token_ls_run(struct cli *cli, int argc, char **argv) {

@@ -67,10 +67,11 @@ export class Stack {
     return execFileSync(join(build, 'daemon/cli/espalier'), args, { env: { ...process.env, ESPALIER_URL: this.url }, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 240000 }).trim();
   }
 
-  async startDaemon(port = 0) {
+  /** options: further ones of the daemon. */
+  async startDaemon(port = 0, options = []) {
     const portFile = join(this.dir, 'daemon/port');
     rmSync(portFile, { force: true });
-    this.daemon = this.#spawn('daemon/espalierd', ['--data-dir', join(this.dir, 'daemon'), '--port', String(port), '--data-root', this.dir, '--job-program', join(build, 'daemon/job/espalier-job')], 'daemon.log');
+    this.daemon = this.#spawn('daemon/espalierd', ['--data-dir', join(this.dir, 'daemon'), '--port', String(port), '--data-root', this.dir, '--job-program', join(build, 'daemon/job/espalier-job'), ...options], 'daemon.log');
     for (let i = 0; i < 200; i++) {
       if (existsSync(portFile)) {
         this.url = `http://127.0.0.1:${readFileSync(portFile, 'utf8').trim()}`;

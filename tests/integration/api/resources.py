@@ -246,7 +246,7 @@ def bad_tokens():
     check("https://[fd00::1]:8443" in asked["command"] and "INSECURE" not in asked["command"].upper(), "the address", asked)
     plain = client.post("/tokens", {"kind": "enrolment", "address": "http://10.0.0.5:8080"}, 201)["command"]
     check("ESPALIER_INSECURE_LAN=1" in plain, "plain http is asked for by name", plain)
-    equal(client.get(f"/tokens/{asked['id']}"), {key: asked[key] for key in ("id", "kind", "label", "name", "device", "expires_at", "uses_left", "created_at")}, "the token, without its secret")
+    equal(client.get(f"/tokens/{asked['id']}"), {key: asked[key] for key in ("id", "kind", "scope", "label", "name", "device", "expires_at", "uses_left", "created_at")}, "the token, without its secret")
 
 
 @test("a repeated request for a token is told which it was, without its secret, which is nowhere stored")

@@ -202,6 +202,24 @@ static void test_older_searches_find_their_checkpoint(void **state) {
     assert_int_equal(number(f, "SELECT checkpoint IS NULL FROM searches WHERE id = 'se_2'"), 1);
 }
 
+/* Tokens of before could do everything. */
+static void test_older_tokens_keep_their_rights(void **state) {
+    static const char made[] = "INSERT INTO tokens (id, kind, hash, label, created_us) VALUES "
+                               "('a', 'api', '1', '', 0), ('w', 'worker', '2', '', 0), ('e', "
+                               "'enrolment', '3', '', 0);";
+    struct fixture *f = *state;
+    int applied, before = 0;
+    while (strcmp(migrations_list[before].name, "0010_scopes") != 0)
+        assert_in_range(++before, 1, migrations_count - 1);
+    assert_int_equal(migrations_apply(f->db, f->path, migrations_list, before, &f->err, &applied),
+                     0);
+    assert_int_equal(sqlite3_exec(f->db, made, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(f->db, migrations_list[before].sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(number(f, "SELECT scope = 'admin' FROM tokens WHERE id = 'a'"), 1);
+    assert_int_equal(number(f, "SELECT scope = 'worker' FROM tokens WHERE id = 'w'"), 1);
+    assert_int_equal(number(f, "SELECT scope IS NULL FROM tokens WHERE id = 'e'"), 1);
+}
+
 static int print_schema(void) {
     sqlite3 *db = NULL;
     struct err err = {0};
@@ -235,6 +253,7 @@ int main(int argc, char **argv) {
         TEST(test_refuses_garbage),
         TEST(test_built_in_list_gives_the_schema),
         TEST(test_older_searches_find_their_checkpoint),
+        TEST(test_older_tokens_keep_their_rights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

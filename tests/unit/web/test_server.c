@@ -57,15 +57,16 @@ static const struct web_asset assets[] = {{"/index.html", "text/html; charset=ut
                                            (const unsigned char *)"code", NULL, 4, 0},
                                           {.path = NULL}};
 
-static int authorise(void *user, const struct web_route *route, const char *bearer, bool local,
+static int authorise(void *user, const struct web_route *route, const struct web_credentials *given,
                      struct err *err, char identity[64]) {
-    if (bearer != NULL && strcmp(bearer, "secret") == 0) {
+    if ((given->bearer != NULL && strcmp(given->bearer, "secret") == 0) ||
+        (given->session != NULL && strcmp(given->session, "inside") == 0)) {
         strcpy(identity, "worker-1");
         return 0;
     }
     if ((route->flags & WEB_WORKER) != 0)
         return err_set(err, ESP_EUNAUTHORIZED, NULL, "a token is needed");
-    return local ? 0 : err_set(err, ESP_EUNAUTHORIZED, NULL, "a token is needed");
+    return given->local ? 0 : err_set(err, ESP_EUNAUTHORIZED, NULL, "a token is needed");
 }
 
 static int answered, last_status;
@@ -94,6 +95,7 @@ static int start(void **state) {
                                     .head_us = 700000,
                                     .body_us = 700000,
                                     .idle_us = 700000,
+                                    .session_cookie = "test",
                                     .authorise = authorise,
                                     .answered = on_answered};
     assert_int_equal(web_create(&f->config, &err, &f->server), 0);
@@ -218,6 +220,19 @@ static void test_tokens(void **state) {
     expect(f, "GET /closed" HEAD "Authorization: Bearer wrong\r\n\r\n", 401, NULL);
     expect(f, "GET /closed" HEAD "Authorization: Basic secret\r\n\r\n", 401, NULL);
     expect(f, "GET /closed" HEAD "Authorization: Bearer secret\r\n\r\n", 200, "worker-1");
+}
+
+/* The name of the cookie ends with the port. */
+static void test_sessions(void **state) {
+    struct fixture *f = *state;
+    char request[256];
+    int port = web_port(f->server);
+    snprintf(request, sizeof(request), "GET /closed" HEAD "Cookie: a=b; test-%d=inside\r\n\r\n",
+             port);
+    expect(f, request, 200, "worker-1");
+    snprintf(request, sizeof(request), "GET /closed" HEAD "Cookie: test-%d=inside\r\n\r\n",
+             port + 1);
+    expect(f, request, 401, NULL);
 }
 
 static void test_answers_later(void **state) {
@@ -350,6 +365,7 @@ int main(void) {
         TEST(test_other_origins),
         TEST(test_nul_in_the_request_line),
         TEST(test_tokens),
+        TEST(test_sessions),
         TEST(test_answers_later),
         TEST(test_compresses),
         TEST(test_notices_a_gone_client),

@@ -1,4 +1,5 @@
 // The HTTP API as the dashboard uses it: types of the answers and small typed calls. See docs/API.md.
+import { signal } from '@preact/signals';
 
 export type Job = {
   id: string; kind: string; state: string; subject: string; attempt: number;
@@ -90,6 +91,14 @@ export type Arch = {
   latency?: { us: number; low_us: number; high_us: number; state: string } | null;
 };
 
+/** Who this page is to the daemon; by: a person on the daemon's own machine, a token, or the session of this browser. */
+export type Session = { token: string | null; label: string; scope: 'read' | 'submit' | 'admin'; expires_at: string | null; by: 'loopback' | 'token' | 'session' };
+
+/** Who we are; null until the daemon has said so. */
+export const session = signal<Session | null>(null);
+/** The daemon wants a token first. */
+export const locked = signal(false);
+
 /** What the daemon said went wrong: a sentence, and for each field its own. */
 export class ApiError extends Error {
   constructor(readonly status: number, message: string, readonly fields: { pointer: string; detail: string }[] = [], readonly body: Record<string, unknown> = {}) {
@@ -106,6 +115,7 @@ async function answer<T>(response: Response): Promise<T> {
     throw new ApiError(response.status, 'The daemon did not answer in JSON.');
   }
   if (response.ok) return body as T;
+  if (response.status === 401 && !response.url.endsWith('/session')) locked.value = true;
   const problem = (body ?? {}) as { detail?: string; title?: string; errors?: { pointer: string; detail: string }[] };
   throw new ApiError(response.status, problem.detail ?? problem.title ?? `The daemon answered with status ${response.status}.`, problem.errors ?? [], problem as Record<string, unknown>);
 }
@@ -128,6 +138,18 @@ export const get = <T>(path: string) => send<T>('GET', path);
 export const post = <T>(path: string, body: unknown = {}) => send<T>('POST', path, body);
 export const patch = <T>(path: string, body: unknown) => send<T>('PATCH', path, body);
 export const remove = (path: string) => send<unknown>('DELETE', path);
+
+/** Asks who we are; false: nobody, and the page is locked. A daemon that cannot be reached says neither. */
+export async function whoAmI(): Promise<boolean> {
+  try {
+    session.value = await get<Session>('/session');
+    locked.value = false;
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 401) return true;
+    locked.value = true;
+  }
+  return !locked.value;
+}
 
 /** A whole list, through all its pages. */
 export async function list<T>(path: string): Promise<T[]> {

@@ -1,7 +1,7 @@
 // One stream of events for all tabs of a browser: the tab that holds a lock reads it and passes it on. Browsers allow six connections to
 // a host on HTTP/1.1, so a stream a tab would starve the seventh.
 import { signal } from '@preact/signals';
-import type { Progress } from './api';
+import { whoAmI, type Progress } from './api';
 
 export type Connection = 'live' | 'reconnecting' | 'connecting';
 export const connection = signal<Connection>('connecting');
@@ -55,8 +55,8 @@ function lead() {
     };
     source.onerror = () => {
       share({ state: 'reconnecting' });
-      // A browser tries again by itself unless the daemon answered with an error, as it may while it starts.
-      if (source.readyState === EventSource.CLOSED) setTimeout(connect, 2000);
+      // A browser tries again by itself unless the daemon answered with an error, as it may while it starts, or when our session has ended.
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => void whoAmI().then((known) => known && connect()), 2000);
     };
     for (const topic of topics)
       source.addEventListener(topic, (event) => {

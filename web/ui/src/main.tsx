@@ -2,6 +2,7 @@ import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
 import 'uplot/dist/uPlot.min.css';
 import './style.css';
+import { locked, remove, session, whoAmI } from './api';
 import { connection, start } from './live';
 import { Toasts } from './parts';
 import { href, route } from './router';
@@ -17,6 +18,7 @@ import { DevicePage } from './pages/device';
 import { Jobs } from './pages/jobs';
 import { JobPage } from './pages/job';
 import { Data } from './pages/data';
+import { SignIn } from './pages/sign-in';
 
 const sections: [string, string][] = [['', 'Overview'], ['searches', 'Searches'], ['supernets', 'Supernets'], ['devices', 'Devices'], ['jobs', 'Jobs'], ['data', 'Data & spaces']];
 
@@ -30,10 +32,28 @@ function Current() {
   return <Overview />;
 }
 
+/** Who this browser is signed in as; nothing on the daemon's own machine. */
+function Who() {
+  const who = session.value;
+  if (who?.by !== 'session') return null;
+  const leave = () => void remove('/session').then(() => location.reload());
+  return (
+    <div class="who">
+      <span title={who.expires_at ? `until ${new Date(who.expires_at).toLocaleString()}` : undefined}>{who.label || 'Signed in'} ({who.scope})</span>
+      <button type="button" class="quiet" onClick={leave}>Sign out</button>
+    </div>
+  );
+}
+
 const words = { live: 'Live', connecting: 'Connecting…', reconnecting: 'Connection lost, trying again…' };
 
 function Shell() {
   const section = route.value.parts[0] ?? '';
+  if (locked.value) return <SignIn />;
+  return <Pages section={section} />;
+}
+
+function Pages({ section }: { section: string }) {
   useEffect(() => { document.title = `${sections.find(([key]) => key === section)?.[1] ?? 'Espalier'} · Espalier`; }, [section]);
   return (
     <>
@@ -44,6 +64,7 @@ function Shell() {
           {sections.map(([key, name]) => <li key={key}><a href={href(key ? [key] : [])} aria-current={section === key ? 'page' : undefined}>{name}</a></li>)}
         </ul>
         <div class="side-foot">
+          <Who />
           <span class={`live ${connection.value}`} role="status">{words[connection.value]}</span>
           <label>Theme{' '}
             <select value={theme.value} onChange={(e) => setTheme(e.currentTarget.value as Theme)}>
@@ -58,5 +79,8 @@ function Shell() {
   );
 }
 
-start();
-render(<Shell />, document.getElementById('app')!);
+// Nothing is asked for before the daemon has said who we are: what must sign in first would meet one refusal after another.
+void whoAmI().then((known) => {
+  if (known) start();
+  render(<Shell />, document.getElementById('app')!);
+});

@@ -1,0 +1,107 @@
+// A browser that is not on the daemon's own machine: by a name that is none of loopback's, over plain HTTP, as in a LAN.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Stack } from './stack.mjs';
+
+const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
+const requireFromUi = createRequire(join(ui, 'package.json'));
+const { chromium } = requireFromUi('playwright-core');
+const axe = readFileSync(requireFromUi.resolve('axe-core/axe.min.js'), 'utf8');
+const shots = process.env.SHOTS;
+
+const stack = new Stack();
+const errors = [];
+let browser, context, page, url, tokens;
+
+before(async () => {
+  await stack.startDaemon(0, ['--allow-host', 'espalier.lan']);
+  url = stack.url.replace('127.0.0.1', 'espalier.lan');
+  tokens = Object.fromEntries(['read', 'submit', 'admin'].map((scope) => [scope, stack.cli('token', 'add', '--scope', scope, '--label', `${scope}s`)]));
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--host-resolver-rules=MAP espalier.lan 127.0.0.1'],
+  });
+  context = await browser.newContext({ viewport: { width: 1200, height: 800 } });
+  page = await context.newPage();
+  page.on('pageerror', (e) => errors.push(String(e)));
+});
+after(async () => {
+  await browser?.close();
+  await stack.stop();
+});
+
+const signIn = async (token) => {
+  await page.getByLabel('Token').fill(token);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+};
+
+test('a stranger sees the way in and nothing else; a wrong token says so', async () => {
+  await page.goto(url);
+  await page.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
+  assert.equal(await page.evaluate(() => window.isSecureContext), false, 'the page is used as in a LAN, without a secure context');
+  assert.equal(await page.getByRole('navigation').count(), 0);
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+    assert.deepEqual(violations.map((v) => v.id), [], colorScheme);
+    if (shots) await page.screenshot({ path: join(shots, `sign-in-${colorScheme}.png`) });
+  }
+  await page.setViewportSize({ width: 360, height: 700 });
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 360), 'it fits a phone');
+  await page.setViewportSize({ width: 1200, height: 800 });
+  await signIn('esp_a_wrong');
+  await page.getByRole('alert').filter({ hasText: 'unknown or was revoked' }).waitFor();
+});
+
+test('a token signs in: the page is live, and no script can read what the browser holds', async () => {
+  await signIn(tokens.admin);
+  await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+  await page.getByText('Live', { exact: true }).waitFor();
+  await page.getByText('admins (admin)').waitFor();
+  assert.equal(await page.evaluate(() => document.cookie), '');
+  assert.equal(await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]).includes('esp_')), false);
+  const [cookie, ...others] = await context.cookies(url);
+  assert.deepEqual([others.length, cookie.httpOnly, cookie.sameSite, cookie.path], [0, true, 'Strict', '/']);
+  assert.ok(!cookie.value.startsWith('esp_a_'), 'the cookie holds the token itself');
+  if (shots) await page.screenshot({ path: join(shots, 'signed-in.png') });
+});
+
+test('an event reaches the page through its session, which a reload and a restart of the daemon outlive', async () => {
+  await page.reload();
+  await page.goto(`${url}/#/data`);
+  await page.getByText('Live', { exact: true }).waitFor();
+  stack.addData();
+  await page.getByText('bars').first().waitFor({ timeout: 10000 });
+  const { port } = new URL(url);
+  stack.daemon.kill('SIGKILL');
+  await page.getByText('Connection lost, trying again…').waitFor({ timeout: 20000 });
+  await stack.startDaemon(port, ['--allow-host', 'espalier.lan']);
+  await page.getByText('Live', { exact: true }).waitFor({ timeout: 20000 });
+  assert.equal(await page.getByRole('heading', { name: 'Sign in' }).count(), 0);
+});
+
+test('what the scope does not reach is refused with a sentence that names what is needed', async () => {
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
+  assert.deepEqual(await context.cookies(url), []);
+  await signIn(tokens.read);
+  await page.getByText('reads (read)').waitFor();
+  await page.goto(`${url}/#/devices`);
+  await page.getByRole('button', { name: 'Add a board' }).first().click();
+  await page.getByRole('alert').filter({ hasText: 'this needs a token of scope "admin"; this one\'s is "read"' }).waitFor();
+});
+
+test('a token that is revoked locks the page that is open, within a heartbeat and without a touch', { timeout: 60000 }, async () => {
+  const { items } = await stack.get('/tokens');
+  stack.cli('token', 'rm', items.find((t) => t.label === 'reads').id);
+  await page.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor({ timeout: 40000 });
+  await sleep(300);
+  assert.equal(await page.getByRole('heading', { level: 1, name: 'Sign in' }).count(), 1);
+  assert.deepEqual(errors, []);
+});
