@@ -52,18 +52,20 @@ static bool is_regular(const struct checkpoint_store *store, uint64_t step) {
     return step >= store->first && (step - store->first) % store->interval == 0;
 }
 
-static void prune(const struct checkpoint_store *store) {
+/* All but the newest, and so many regular ones; how many are gone. */
+static int prune(const struct checkpoint_store *store, int keep) {
     uint64_t steps[STEPS_MAX];
-    int n = list_steps(store->dir, steps), regular = 0;
+    int n = list_steps(store->dir, steps), regular = 0, gone = 0;
     for (int i = 0; i < n; i++) {
         bool counts = is_regular(store, steps[i]);
         regular += counts;
-        if (i == 0 || (counts && regular <= store->keep))
+        if (i == 0 || (counts && regular <= keep))
             continue;
         char path[1024];
         path_of(store->dir, steps[i], path);
-        unlink(path);
+        gone += unlink(path) == 0;
     }
+    return gone;
 }
 
 int checkpoint_store_save(const struct checkpoint_store *store, uint64_t step,
@@ -71,10 +73,14 @@ int checkpoint_store_save(const struct checkpoint_store *store, uint64_t step,
                           struct err *err, struct checkpoint_summary *ret_summary) {
     char path[1024];
     path_of(store->dir, step, path);
-    int rc = checkpoint_write(path, supernet, notes, err, ret_summary);
-    if (rc == 0)
-        prune(store);
-    return rc;
+    struct err failure = {0};
+    int rc = checkpoint_write(path, supernet, notes, &failure, ret_summary);
+    if (rc == ESP_ENOSPACE && prune(store, 0) > 0)
+        rc = checkpoint_write(path, supernet, notes, &failure, ret_summary);
+    if (rc != 0)
+        return err_set(err, rc, failure.pointer, "%s", failure.message);
+    prune(store, store->keep);
+    return 0;
 }
 
 /* Under a name of its own first, so that the old best is replaced in one move. */

@@ -10,8 +10,9 @@ struct checkpoint_store {
     int keep;          /* regular checkpoints kept, at least 1; besides the newest and the best */
 };
 
-/* Writes step-N.ckpt, then removes what is not to be kept. Errors: those of checkpoint_write; the
- * earlier checkpoints stay whole. */
+/* Writes step-N.ckpt, then removes what is not to be kept. Where the disk is full, all earlier ones
+ * but the newest and the best make room for it. Errors: those of checkpoint_write; the newest
+ * earlier checkpoint and the best stay whole. */
 int checkpoint_store_save(const struct checkpoint_store *store, uint64_t step,
                           const struct supernet *supernet, const struct checkpoint_notes *notes,
                           struct err *err, struct checkpoint_summary *ret_summary);

@@ -39,7 +39,7 @@ static int find_exact(const struct names *names, const char *name) {
 }
 
 /* Dynamic layers say .conv.conv., .bn.bn., .linear.linear. where static ones have one of each. */
-static int find_form(const struct names *names, const char *name) {
+static int find_spelling(const struct names *names, const char *name) {
     static const char *const forms[][2] = {
         {".bn.bn.", ".bn."},
         {".conv.conv.weight", ".conv.weight"},
@@ -55,6 +55,17 @@ static int find_form(const struct names *names, const char *name) {
         found = find_exact(names, other);
     }
     return found;
+}
+
+/* Once-for-all's ProxylessNAS calls the 1x1 convolution before the pooling what its MobileNetV3
+ * calls the one behind it. */
+static int find_form(const struct names *names, const char *name) {
+    char other[NAME_BYTES];
+    int found = find_spelling(names, name);
+    if (found != NONE || names->map->mix)
+        return found;
+    replace(name, "feature_mix_layer.", "final_expand_layer.", other);
+    return find_spelling(names, other);
 }
 
 static bool ends_with(const char *name, const char *end) {

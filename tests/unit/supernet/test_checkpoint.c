@@ -4,13 +4,17 @@
 #include "base/json.h"
 #include "supernet/checkpoint_format.h"
 #include "supernet/checkpoint_store.h"
+#include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -450,6 +454,68 @@ static void damaged_ones_are_passed_over(void **state) {
     assert_int_equal(rc, ESP_ECORRUPT);
 }
 
+/* Over /dev/shm, in a mount namespace of this process. */
+static int mount_small_disk(int64_t bytes) {
+    char size[64];
+    snprintf(size, sizeof size, "size=%lld", (long long)bytes);
+    if (unshare(CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER)) < 0)
+        return -1;
+    if (mount("none", "/dev/shm", NULL, MS_PRIVATE, NULL) < 0)
+        return -1;
+    return mount("small", "/dev/shm", "tmpfs", 0, size);
+}
+
+/* Room for three and a half: two regular ones and the best leave none for the next. 0: as expected.
+ */
+static int fill_small_disk(struct place *place, int64_t bytes) {
+    struct place small = *place;
+    struct checkpoint_store store;
+    struct checkpoint_notes notes = {0};
+    struct checkpoint_summary summary;
+    struct err err = {0};
+    small.dir = "/dev/shm";
+    store = make_store(&small);
+    if (mount_small_disk(7 * bytes / 2) < 0)
+        return 77;
+    save(&small, 10, true);
+    save(&small, 20, false);
+    save(&small, 30, false);
+    save(&small, 40, false); /* in the place of 20, which was to be kept until it stood */
+    if (has(&small, "step-000000020.ckpt") || step_in("/dev/shm", "best.ckpt") != 10)
+        return 1;
+    if (!has(&small, "step-000000030.ckpt") || step_in("/dev/shm", "step-000000040.ckpt") != 40)
+        return 2;
+    checkpoint_store_forget(&store, 30); /* of what is left nothing can go */
+    int fd = open("/dev/shm/other", O_WRONLY | O_CREAT, 0600);
+    if (fd < 0)
+        return 3;
+    while (write(fd, &small, sizeof small) > 0) {
+    }
+    close(fd);
+    int rc = checkpoint_store_save(&store, 50, small.supernet, &notes, &err, &summary);
+    if (rc != ESP_ENOSPACE || !strstr(err.message, "step-000000050.ckpt"))
+        return 4;
+    return step_in("/dev/shm", "step-000000030.ckpt") == 30 &&
+                   step_in("/dev/shm", "best.ckpt") == 10 && !has(&small, "step-000000050.ckpt")
+               ? 0
+               : 5;
+}
+
+static void older_ones_make_room_on_a_full_disk(void **state) {
+    struct place *place = *state;
+    struct checkpoint_notes notes = {0};
+    int64_t bytes = write_with(place, &notes).bytes;
+    int status;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(fill_small_disk(place, bytes));
+    waitpid(child, &status, 0);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        skip(); /* not allowed to mount */
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -465,6 +531,7 @@ int main(void) {
         TEST(the_store_keeps_the_last_and_the_best),
         TEST(what_is_gone_back_to_has_stood_for_some_steps),
         TEST(damaged_ones_are_passed_over),
+        TEST(older_ones_make_room_on_a_full_disk),
     };
     return cmocka_run_group_tests_name("supernet-checkpoint", tests, NULL, NULL);
 }

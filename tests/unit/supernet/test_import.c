@@ -326,6 +326,36 @@ static void test_round_trip_gives_the_same_bits(void **state) {
     check_round_trip("ofa_mbv3", 7);
 }
 
+/* Once-for-all's ProxylessNASNets says feature_mix_layer.{conv,bn}. */
+static void test_names_of_proxyless(void **state) {
+    struct err err = {0};
+    struct space *space = NULL;
+    struct supernet *net = NULL, *again = NULL;
+    struct tensor_file *file = NULL;
+    struct import_report report;
+    size_t len = 0;
+    assert_int_equal(space_builtin("ofa_proxyless", &err, &space), 0);
+    assert_int_equal(supernet_create(space, 3, &err, &net), 0);
+    golden_fill(net);
+    char *bytes = write_net(net, &len);
+    assert_int_equal(tensor_file_parse(bytes, len, &err, &file), 0);
+    for (int i = 0; i < file->n; i++) {
+        char *name = file->tensors[i].name, rest[TENSOR_FILE_NAME_MAX];
+        if (sscanf(name, "final_expand_layer.%255s", rest) == 1)
+            snprintf(name, TENSOR_FILE_NAME_MAX, "feature_mix_layer.%.200s", rest);
+    }
+    if (supernet_import(file, space, &err, &report, &again) != 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(report.renamed, 5);
+    for (int i = 0; i < net->n_tensors; i++)
+        assert_memory_equal(net->tensors[i].data, again->tensors[i].data,
+                            net->tensors[i].count * sizeof(float));
+    supernet_destroy(again);
+    tensor_file_close(file);
+    supernet_destroy(net);
+    space_destroy(space);
+}
+
 static void test_a_carried_space_is_kept(void **state) {
     struct err err = {0};
     struct space *space = open_space(), *other = NULL;
@@ -369,6 +399,7 @@ int main(void) {
         cmocka_unit_test(test_bad_safetensors),
         cmocka_unit_test(test_a_file_of_another_space_is_refused),
         cmocka_unit_test(test_round_trip_gives_the_same_bits),
+        cmocka_unit_test(test_names_of_proxyless),
         cmocka_unit_test(test_a_carried_space_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
