@@ -8,7 +8,9 @@
 #include "daemon/search_request.h"
 #include "daemon/store_jobs.h"
 #include "daemon/store_measurements.h"
+#include "daemon/store_models.h"
 #include "daemon/store_searches.h"
+#include "daemon/store_supernets.h"
 #include "search/strategy.h"
 
 static void destroy_request(void *state) {
@@ -43,10 +45,30 @@ static int answer_search(struct api_call *call, const char *id, const char *job,
     return api_answer_with_job(call, "search", search, job_doc);
 }
 
+static int use_models(struct api_call *call, const struct search_request *request, const char *id,
+                      struct err *err) {
+    const cJSON *model;
+    int r = 0;
+    cJSON_ArrayForEach(model, request->models) r =
+        r != 0 ? r : store_model_used(call->tx, id, model->valuestring, err);
+    return r;
+}
+
 static int create_search(struct api_call *call, struct err *err) {
     struct search_request *request = call->state;
     char id[ID_MAX], job[ID_MAX];
-    int r = store_search_create(call->tx, request->name, request->supernet, request->body, err, id);
+    bool alone = request->supernet[0] == '\0';
+    const struct new_search search = {.name = request->name,
+                                      .supernet = alone ? NULL : request->supernet,
+                                      .space = alone ? request->space : NULL,
+                                      .fingerprint = alone ? request->fingerprint : NULL,
+                                      .body = request->body};
+    int r = alone ? store_space_document_put(call->tx, request->fingerprint, request->document, err)
+                  : 0;
+    if (r == 0)
+        r = store_search_create(call->tx, &search, err, id);
+    if (r == 0)
+        r = use_models(call, request, id, err);
     if (r == 0) {
         cJSON_AddStringToObject(request->spec, "search_id", id);
         r = store_job_create(call->tx, "search", id, request->spec, err, job);

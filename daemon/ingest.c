@@ -8,6 +8,7 @@
 #include "daemon/store_exports.h"
 #include "daemon/store_jobs.h"
 #include "daemon/store_measurements.h"
+#include "daemon/store_models.h"
 #include "daemon/store_searches.h"
 #include "daemon/store_supernets.h"
 
@@ -24,6 +25,16 @@ static int apply_checkpoint(struct store_tx *tx, const struct job_row *job, cons
 static int apply_imported(struct store_tx *tx, const struct job_row *job, const cJSON *data,
                           struct err *err) {
     return store_supernet_imported(tx, job->subject, data, err);
+}
+
+static int apply_model_section(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                               struct err *err) {
+    return store_model_section_add(tx, job->subject, data, err);
+}
+
+static int apply_model(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                       struct err *err) {
+    return store_model_found(tx, job->subject, data, err);
 }
 
 /* Only worth a line in the log of events. */
@@ -133,6 +144,8 @@ static const struct {
 } rows[] = {{"metric", "train", apply_metric},
             {"checkpoint", "train import", apply_checkpoint},
             {"imported", "import", apply_imported},
+            {"model_section", "model", apply_model_section},
+            {"model", "model", apply_model},
             {"recovered", NULL, apply_recovered},
             {"dataset", "dataset", apply_dataset},
             {"evaluation", "train evaluate search", apply_evaluation},

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "daemon/ids.h"
 #include "daemon/store.h"
+#include "daemon/store_models.h"
 #include "daemon/store_system.h"
 #include "daemon/uploads.h"
 
@@ -38,6 +39,10 @@ static int uploads(struct sql *sql, const struct sweep *sweep, struct err *err, 
     return store_dataset_paths(sql, err, ret);
 }
 
+static int models(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
+    return store_model_ids(sql, err, ret);
+}
+
 static int exports(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
     return store_export_paths(sql, err, ret);
 }
@@ -51,11 +56,10 @@ static const struct folder {
     const char *name, *prefix;
     int (*known)(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret_array);
     int64_t kept_s; /* from its beginning, whether known or not */
-} folders[] = {{"supernets", "sn_", supernets},
-               {"datasets", "ds_", datasets}, /* caches of decoded images */
-               {"uploads", "up_", uploads, UPLOAD_KEPT_S},
-               {"exports", "ex_", exports},
-               {"jobs", "job_", jobs}};
+} folders[] = {
+    {"supernets", "sn_", supernets}, {"datasets", "ds_", datasets}, /* caches of decoded images */
+    {"models", "mo_", models},       {"uploads", "up_", uploads, UPLOAD_KEPT_S},
+    {"exports", "ex_", exports},     {"jobs", "job_", jobs}};
 
 static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *ftw) {
     return remove(path);

@@ -16,6 +16,10 @@ void job_spec_supernet_dir(const struct daemon *daemon, const char *id, char ret
     snprintf(ret_dir, PATH_SIZE, "%.900s/supernets/%.60s", daemon->data_dir, id);
 }
 
+void job_spec_model_file(const struct daemon *daemon, const char *id, char ret_path[PATH_SIZE]) {
+    snprintf(ret_path, PATH_SIZE, "%.900s/models/%.60s/predictor.bin", daemon->data_dir, id);
+}
+
 /* As a search keeps it whose job is in its folder still; "": none does. */
 static int find_kept(const struct daemon *daemon, struct sql *sql, const char *supernet,
                      const char *hash, struct err *err, char ret_path[CHECKPOINT_PATH_SIZE]) {

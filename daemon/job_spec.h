@@ -56,5 +56,7 @@ enum { CHECKPOINT_PATH_SIZE = PATH_SIZE + 513 };
 int job_spec_checkpoint_file(const struct daemon *daemon, struct sql *sql, const char *supernet,
                              const struct stored_checkpoint *checkpoint, struct err *err,
                              char ret_path[CHECKPOINT_PATH_SIZE]);
+/* Where an imported accuracy predictor is kept. */
+void job_spec_model_file(const struct daemon *daemon, const char *id, char ret_path[PATH_SIZE]);
 /* Folder of a supernet. */
 void job_spec_supernet_dir(const struct daemon *daemon, const char *id, char ret_dir[PATH_SIZE]);

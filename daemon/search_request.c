@@ -9,8 +9,11 @@
 #include "base/memory.h"
 #include "daemon/job_spec.h"
 #include "daemon/latency_evaluator.h"
+#include "daemon/models.h"
+#include "daemon/section_evaluator.h"
 #include "daemon/spaces.h"
 #include "daemon/store_devices.h"
+#include "daemon/store_models.h"
 #include "devices/method.h"
 #include "search/accuracy_predictor.h"
 #include "search/feasibility.h"
@@ -24,24 +27,43 @@ static const char *const known_metrics[] = {
     "top1",        "latency_us", "macs", "params", "peak_activation_bytes", "peak_simple_bytes",
     "model_bytes", NULL};
 
+/* Where a latency comes from: a profile of a board, or an imported model. */
+struct source {
+    struct profile_latency profile;
+    struct latency_evaluator *latency;
+    cJSON *model; /* NULL: a profile */
+    struct latency_sections sections;
+    cJSON *sections_doc;
+    struct section_evaluator *section;
+};
+
 /* Everything that is needed only while a request is made. */
 struct work {
     const struct daemon *daemon;
     struct sql *sql;
     struct space *space;
+    bool has_supernet;
+    cJSON *predictor; /* the imported model that accuracies come from; NULL: none */
     struct goals goals;
     int n_profiles;
-    struct profile_latency profiles[PROFILES_MAX];
-    struct latency_evaluator *latencies[PROFILES_MAX];
+    struct source profiles[PROFILES_MAX];
     struct evaluator evaluators[PROFILES_MAX + 1];
 };
 
+static void source_finish(struct source *source) {
+    latency_evaluator_destroy(source->latency);
+    profile_latency_finish(&source->profile);
+    section_evaluator_destroy(source->section);
+    latency_sections_finish(&source->sections);
+    cJSON_Delete(source->sections_doc);
+    cJSON_Delete(source->model);
+}
+
 static void work_finish(struct work *work) {
     cost_evaluator_destroy(&work->evaluators[0]);
-    for (int i = 0; i < work->n_profiles; i++) {
-        latency_evaluator_destroy(work->latencies[i]);
-        profile_latency_finish(&work->profiles[i]);
-    }
+    for (int i = 0; i < work->n_profiles; i++)
+        source_finish(&work->profiles[i]);
+    cJSON_Delete(work->predictor);
     space_destroy(work->space);
 }
 
@@ -111,15 +133,28 @@ static int fill_baseline(cJSON *body, struct err *err) {
     return r;
 }
 
-static int fill_words(cJSON *body, struct err *err) {
+/* "predicted", "evaluated", or {"predictor": an imported model}, which is looked up later. */
+static int fill_accuracy(cJSON *body, struct err *err) {
     static const char *const accuracies[] = {"predicted", "evaluated", NULL};
+    static const char *const keys[] = {"predictor", NULL};
+    const cJSON *given = cJSON_GetObjectItemCaseSensitive(body, "accuracy");
+    int accuracy = 0, r = 0;
+    if (cJSON_IsObject(given))
+        return json_only(given, "/accuracy", keys, err);
+    if (json_has(body, "accuracy"))
+        r = json_enum(body, "", "accuracy", accuracies, err, &accuracy);
+    if (r == 0)
+        set_text(body, "accuracy", accuracies[accuracy]);
+    return r;
+}
+
+static int fill_words(cJSON *body, struct err *err) {
     const char *method_name = "full";
-    int accuracy = 0;
     int r = fill_strategy(body, "strategy", "nsga2", err);
     if (r == 0)
         r = fill_baseline(body, err);
-    if (r == 0 && json_has(body, "accuracy"))
-        r = json_enum(body, "", "accuracy", accuracies, err, &accuracy);
+    if (r == 0)
+        r = fill_accuracy(body, err);
     if (r == 0)
         r = json_string_opt(body, "", "method", 1, METHOD_ID_MAX - 1, err, &method_name);
     const struct method *method = r == 0 ? method_find(method_name) : NULL;
@@ -127,26 +162,40 @@ static int fill_words(cJSON *body, struct err *err) {
         r = err_set(err, ESP_EINVAL, "/method", "there is no method \"%.30s\"", method_name);
     if (r != 0)
         return r;
-    set_text(body, "accuracy", accuracies[accuracy]);
     set_text(body, "method", method->name);
     return 0;
+}
+
+/* A profile, or else a latency model, by its id. */
+static int find_latency(struct work *work, const char *ref, const char *pointer, struct err *err,
+                        char ret_id[ID_MAX]) {
+    cJSON *doc = NULL;
+    struct err said = {0};
+    int r = store_profile_get(work->sql, ref, err, &doc);
+    if (r == ESP_ENOTFOUND &&
+        (r = model_find(work->sql, ref, MODEL_LATENCY, pointer, &said, &doc)) != 0) {
+        if (r == ESP_ENOTFOUND)
+            err_set(err, r, pointer, "there is no profile and no latency model \"%.60s\"", ref);
+        else if (err != NULL)
+            *err = said;
+    }
+    if (r == 0)
+        snprintf(ret_id, ID_MAX, "%s", cJSON_GetStringValue(cJSON_GetObjectItem(doc, "id")));
+    cJSON_Delete(doc);
+    return r;
 }
 
 /* The profile of list[i] (an objective or a constraint): its id in place of a name. */
 static int resolve_profile(struct work *work, cJSON *item, const char *at, struct err *err) {
     const char *ref = NULL;
-    char pointer[64];
-    cJSON *profile = NULL;
+    char pointer[64], id[ID_MAX];
     int r = json_string_opt(item, at, "profile", 1, 200, err, &ref);
     if (r != 0 || ref == NULL)
         return r;
-    r = store_profile_get(work->sql, ref, err, &profile);
     snprintf(pointer, sizeof(pointer), "%.48s/profile", at);
-    if (r == ESP_ENOTFOUND)
-        err_set(err, r, pointer, "there is no profile \"%.60s\"", ref);
+    r = find_latency(work, ref, pointer, err, id);
     if (r == 0)
-        set_text(item, "profile", cJSON_GetStringValue(cJSON_GetObjectItem(profile, "id")));
-    cJSON_Delete(profile);
+        set_text(item, "profile", id);
     return r;
 }
 
@@ -228,32 +277,109 @@ static int check_board(const struct work *work, const char *id, const cJSON *bod
                    "measure_front and calibration_nets 0 latency is predicted only)");
 }
 
-static int add_profile(struct work *work, const char *id, const cJSON *body, struct err *err) {
-    int i = work->n_profiles;
-    if (i == PROFILES_MAX)
-        return err_set(err, ESP_ELIMIT, "/objectives", "at most %d profiles", PROFILES_MAX);
-    int r = profile_latency_load(work->sql, id, err, &work->profiles[i]);
-    if (r != 0)
-        return r;
-    work->n_profiles++;
-    r = check_board(work, id, body, err);
+static int add_board(struct work *work, struct source *source, const char *id, const cJSON *body,
+                     struct err *err, struct evaluator *ret_evaluator) {
+    int r = profile_latency_load(work->sql, id, err, &source->profile);
     if (r == 0)
-        r = check_coverage(work, &work->profiles[i], body, err);
+        r = check_board(work, id, body, err);
     if (r == 0)
-        r = latency_evaluator_create(work->space, work->profiles[i].table,
-                                     &work->profiles[i].calibration, id, err, &work->latencies[i]);
+        r = check_coverage(work, &source->profile, body, err);
     if (r == 0)
-        latency_evaluator_init(work->latencies[i], &work->evaluators[i + 1]);
+        r = latency_evaluator_create(work->space, source->profile.table,
+                                     &source->profile.calibration, id, err, &source->latency);
+    if (r == 0)
+        latency_evaluator_init(source->latency, ret_evaluator);
     return r;
 }
 
-static int load_profiles(struct work *work, const cJSON *body, struct err *err) {
-    static const char prefix[] = "latency_us:";
-    int r = cost_evaluator_create(work->space, err, &work->evaluators[0]);
-    for (int i = 0; i < work->goals.n_metrics && r == 0; i++)
-        if (strncmp(work->goals.keys[i], prefix, sizeof(prefix) - 1) == 0)
-            r = add_profile(work, work->goals.keys[i] + sizeof(prefix) - 1, body, err);
+static int add_model(struct work *work, struct source *source, const char *id, const cJSON *body,
+                     struct err *err, struct evaluator *ret_evaluator) {
+    char pointer[64];
+    profile_pointer(body, id, pointer);
+    int r = model_sections_load(work->sql, id, err, &source->sections, &source->sections_doc);
+    if (r == 0)
+        r = model_check_coverage(source->model, &source->sections, work->space, pointer, err);
+    if (r == 0)
+        r = section_evaluator_create(work->space, &source->sections, id, err, &source->section);
+    if (r == 0)
+        section_evaluator_init(source->section, ret_evaluator);
     return r;
+}
+
+static const char latency_prefix[] = "latency_us:";
+
+/* The id behind a latency's key; NULL: another metric. */
+static const char *latency_id(const char *key) {
+    size_t len = sizeof(latency_prefix) - 1;
+    return strncmp(key, latency_prefix, len) == 0 ? key + len : NULL;
+}
+
+/* Who the latencies come from; what they know may narrow the space, before they are loaded. */
+static int find_sources(struct work *work, const cJSON *body, struct err *err) {
+    int r = 0;
+    for (int i = 0; i < work->goals.n_metrics && r == 0; i++) {
+        const char *id = latency_id(work->goals.keys[i]);
+        char pointer[64];
+        if (id == NULL)
+            continue;
+        if (work->n_profiles == PROFILES_MAX)
+            return err_set(err, ESP_ELIMIT, "/objectives", "at most %d profiles", PROFILES_MAX);
+        struct source *source = &work->profiles[work->n_profiles++];
+        profile_pointer(body, id, pointer);
+        snprintf(source->profile.id, sizeof(source->profile.id), "%.39s", id);
+        if (!id_has_prefix(id, "mo_"))
+            continue;
+        r = model_find(work->sql, id, MODEL_LATENCY, pointer, err, &source->model);
+        if (r == 0)
+            r = model_check_space(source->model, work->space, pointer, err);
+    }
+    return r;
+}
+
+static int load_sources(struct work *work, const cJSON *body, struct err *err) {
+    int r = cost_evaluator_create(work->space, err, &work->evaluators[0]);
+    for (int i = 0; i < work->n_profiles && r == 0; i++) {
+        struct source *source = &work->profiles[i];
+        char id[ID_MAX];
+        snprintf(id, sizeof(id), "%s", source->profile.id);
+        r = source->model != NULL
+                ? add_model(work, source, id, body, err, &work->evaluators[i + 1])
+                : add_board(work, source, id, body, err, &work->evaluators[i + 1]);
+    }
+    return r;
+}
+
+/* The resolutions that every imported model knows. */
+static int narrow_space(struct work *work, struct search_request *request, struct err *err) {
+    int resolutions[SPACE_RESOLUTIONS_MAX], n = work->space->n_resolutions;
+    struct space *narrow = NULL;
+    memcpy(resolutions, work->space->resolutions, (size_t)n * sizeof(*resolutions));
+    if (work->predictor != NULL)
+        model_keep_resolutions(work->predictor, resolutions, &n);
+    for (int i = 0; i < work->n_profiles; i++)
+        if (work->profiles[i].model != NULL)
+            model_keep_resolutions(work->profiles[i].model, resolutions, &n);
+    if (n == work->space->n_resolutions)
+        return 0;
+    if (n == 0)
+        return err_set(err, ESP_EMISSING, "/objectives",
+                       "no resolution of the space is known to all of the imported models");
+    if (work->has_supernet)
+        return err_set(err, ESP_EMISMATCH, "/supernet",
+                       "the imported models know %d of the %d resolutions of the supernet's space; "
+                       "import them for a space with those resolutions, or search without a "
+                       "supernet",
+                       n, work->space->n_resolutions);
+    int r = space_narrow(work->space, resolutions, n, err, &narrow);
+    if (r != 0)
+        return r;
+    space_destroy(work->space);
+    work->space = narrow;
+    char *text = space_print(narrow);
+    cJSON_DeleteItemFromObject(request->spec, "space");
+    cJSON_AddItemToObject(request->spec, "space", cJSON_Parse(text));
+    free(text);
+    return 0;
 }
 
 /* Top-1 is a share. */
@@ -275,10 +401,12 @@ static void format_latency(double us, char text[32]) {
 static int refuse_latency(const struct work *work, const struct constraint *c,
                           const struct attainable *best, struct err *err) {
     const char *profile = strchr(work->goals.keys[c->metric], ':') + 1;
-    char bound[32], reach[32], arch[ARCH_TEXT_MAX];
+    bool imported = id_has_prefix(profile, "mo_");
+    char bound[32], reach[32], arch[ARCH_TEXT_MAX], place[256];
     struct err said = *err;
     cJSON *doc = NULL;
-    int r = store_profile_get(work->sql, profile, &said, &doc);
+    int r = imported ? store_model_get(work->sql, profile, &said, &doc)
+                     : store_profile_get(work->sql, profile, &said, &doc);
     if (r != 0)
         return r;
     format_latency(c->bound, bound);
@@ -286,11 +414,14 @@ static int refuse_latency(const struct work *work, const struct constraint *c,
     arch_format(work->space, &best->arch, arch);
     const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(doc, "name"));
     const char *board = cJSON_GetStringValue(cJSON_GetObjectItem(doc, "device_name"));
+    if (imported)
+        snprintf(place, sizeof(place), "by the imported model \"%.64s\"", name);
+    else
+        snprintf(place, sizeof(place), "on the board \"%.64s\" (profile %.120s)", board, name);
     err_set(err, ESP_EINFEASIBLE, said.pointer,
-            "no subnet has a latency of %s %s on the board \"%.64s\" (profile %.120s): the %s that "
-            "can be reached is %s (%s)",
-            c->is_max ? "at most" : "at least", bound, board, name, c->is_max ? "least" : "most",
-            reach, arch);
+            "no subnet has a latency of %s %s %s: the %s that can be reached is %s (%s)",
+            c->is_max ? "at most" : "at least", bound, place, c->is_max ? "least" : "most", reach,
+            arch);
     cJSON_Delete(doc);
     return ESP_EINFEASIBLE;
 }
@@ -319,7 +450,7 @@ static int check_feasible(struct work *work, struct err *err, double *ret_attain
         int i = feasibility.infeasible;
         const struct constraint *c = &counted.constraints[i];
         *ret_attainable = feasibility.attainable[i].value;
-        if (strncmp(counted.keys[c->metric], "latency_us:", 11) == 0)
+        if (latency_id(counted.keys[c->metric]) != NULL)
             r = refuse_latency(work, c, &feasibility.attainable[i], err);
         snprintf(err->pointer, sizeof(err->pointer), "/constraints/%d/%s", original[i],
                  c->is_max ? "max" : "min");
@@ -327,22 +458,38 @@ static int check_feasible(struct work *work, struct err *err, double *ret_attain
     return r;
 }
 
+static cJSON *copy_or_null(const cJSON *doc) {
+    return doc != NULL ? cJSON_Duplicate(doc, true) : cJSON_CreateNull();
+}
+
 static cJSON *spec_profiles(const struct work *work) {
     cJSON *list = cJSON_CreateArray();
     for (int i = 0; i < work->n_profiles; i++) {
-        const struct profile_latency *latency = &work->profiles[i];
+        const struct source *source = &work->profiles[i];
+        const struct profile_latency *latency = &source->profile;
         cJSON *row = cJSON_CreateObject();
         cJSON_AddStringToObject(row, "profile_id", latency->id);
-        cJSON_AddStringToObject(row, "profile_revision", latency->revision);
         cJSON_AddStringToObject(row, "name", latency->id);
-        cJSON_AddItemToObject(row, "table", cJSON_Duplicate(latency->table_doc, true));
-        cJSON_AddItemToObject(row, "calibration",
-                              latency->calibration_doc != NULL
-                                  ? cJSON_Duplicate(latency->calibration_doc, true)
-                                  : cJSON_CreateNull());
+        if (source->model != NULL) {
+            cJSON_AddItemToObject(row, "sections", cJSON_Duplicate(source->sections_doc, true));
+        } else {
+            cJSON_AddStringToObject(row, "profile_revision", latency->revision);
+            cJSON_AddItemToObject(row, "table", cJSON_Duplicate(latency->table_doc, true));
+            cJSON_AddItemToObject(row, "calibration", copy_or_null(latency->calibration_doc));
+        }
         cJSON_AddItemToArray(list, row);
     }
     return list;
+}
+
+static void name_models(const struct work *work, struct search_request *request) {
+    request->models = cJSON_CreateArray();
+    for (int i = 0; i < work->n_profiles; i++)
+        if (work->profiles[i].model != NULL)
+            cJSON_AddItemToArray(request->models, cJSON_CreateString(work->profiles[i].profile.id));
+    if (work->predictor != NULL)
+        cJSON_AddItemToArray(request->models, cJSON_CreateString(cJSON_GetStringValue(
+                                                  cJSON_GetObjectItem(work->predictor, "id"))));
 }
 
 /* Only one of its subnets was trained: a search would compare noise. */
@@ -380,12 +527,70 @@ static int take_supernet(struct work *work, struct search_request *request, stru
     return r;
 }
 
+/* The imported model that accuracies come from, by id. */
+static int take_predictor(struct work *work, cJSON *body, struct err *err) {
+    cJSON *accuracy = cJSON_GetObjectItemCaseSensitive(body, "accuracy");
+    const char *ref;
+    if (!cJSON_IsObject(accuracy))
+        return 0;
+    int r = json_string(accuracy, "/accuracy", "predictor", 1, 200, err, &ref);
+    if (r == 0)
+        r = model_find(work->sql, ref, MODEL_ACCURACY, "/accuracy/predictor", err,
+                       &work->predictor);
+    if (r == 0)
+        set_text(accuracy, "predictor",
+                 cJSON_GetStringValue(cJSON_GetObjectItem(work->predictor, "id")));
+    return r;
+}
+
+/* Without a supernet: the space that the body names, or that of the predictor. */
+static int take_space(struct work *work, struct search_request *request, struct err *err) {
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(work->predictor, "space"));
+    int r = json_string_opt(request->body, "", "space", 1, 63, err, &name);
+    if (r == 0)
+        r = spaces_load(work->sql, name, err, &work->space, NULL);
+    if (r == ESP_ENOTFOUND)
+        err_set(err, r, "/space", "there is no space \"%.60s\"", name);
+    if (r != 0)
+        return r;
+    set_text(request->body, "space", name);
+    snprintf(request->space, sizeof(request->space), "%s", name);
+    memcpy(request->fingerprint, work->space->fingerprint, sizeof(request->fingerprint));
+    request->document = space_print(work->space);
+    if (request->document == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    cJSON_AddItemToObject(request->spec, "space", cJSON_Parse(request->document));
+    return 0;
+}
+
+static int take_source(struct work *work, struct search_request *request, struct err *err) {
+    static const char *const of_supernet[] = {"checkpoint", "dataset"};
+    int r = take_predictor(work, request->body, err);
+    if (r != 0)
+        return r;
+    work->has_supernet = work->predictor == NULL || json_has(request->body, "supernet");
+    if (work->has_supernet && json_has(request->body, "space"))
+        return err_set(err, ESP_EINVAL, "/space",
+                       "a search of a supernet goes over its own space; one over a space alone "
+                       "needs an accuracy of the form {\"predictor\": MODEL} and no supernet");
+    for (int i = 0; i < 2 && !work->has_supernet; i++)
+        if (json_has(request->body, of_supernet[i]))
+            return err_set(err, ESP_EINVAL, i == 0 ? "/checkpoint" : "/dataset",
+                           "there is no supernet that it could be of");
+    r = work->has_supernet ? take_supernet(work, request, err) : take_space(work, request, err);
+    if (r == 0 && work->predictor != NULL)
+        r = model_check_space(work->predictor, work->space, "/accuracy/predictor", err);
+    if (r == 0 && work->predictor != NULL)
+        cJSON_AddItemToObject(request->spec, "predictor",
+                              model_predictor_spec(work->daemon, work->predictor));
+    return r;
+}
+
 static int fill(struct work *work, struct search_request *request, struct err *err,
                 double *ret_attainable) {
     static const char *const keys[] = {"name",
                                        "supernet",
                                        "checkpoint",
-                                       "dataset",
                                        "objectives",
                                        "constraints",
                                        "strategy",
@@ -398,6 +603,8 @@ static int fill(struct work *work, struct search_request *request, struct err *e
                                        "initial_evaluations",
                                        "measure_front",
                                        "calibration_nets",
+                                       "space",
+                                       "dataset",
                                        NULL};
     cJSON *body = request->body;
     const char *name;
@@ -411,7 +618,7 @@ static int fill(struct work *work, struct search_request *request, struct err *e
     if (r == 0)
         r = fill_words(body, err);
     if (r == 0)
-        r = take_supernet(work, request, err);
+        r = take_source(work, request, err);
     if (r == 0)
         r = resolve_profiles(work, body, "objectives", err);
     if (r == 0)
@@ -419,7 +626,11 @@ static int fill(struct work *work, struct search_request *request, struct err *e
     if (r == 0)
         r = goals_from_json(body, "", known_metrics, err, &work->goals);
     if (r == 0)
-        r = load_profiles(work, body, err);
+        r = find_sources(work, body, err);
+    if (r == 0)
+        r = narrow_space(work, request, err);
+    if (r == 0)
+        r = load_sources(work, body, err);
     if (r == 0)
         r = check_feasible(work, err, ret_attainable);
     return r;
@@ -440,6 +651,7 @@ int search_request_make(const struct daemon *daemon, struct sql *sql, const cJSO
     if (r == 0) {
         cJSON_AddItemToObject(request->spec, "search", cJSON_Duplicate(request->body, true));
         cJSON_AddItemToObject(request->spec, "profiles", spec_profiles(work));
+        name_models(work, request);
     }
     if (work != NULL)
         work_finish(work);
@@ -456,5 +668,7 @@ void search_request_destroy(struct search_request *request) {
         return;
     cJSON_Delete(request->body);
     cJSON_Delete(request->spec);
+    cJSON_Delete(request->models);
+    free(request->document);
     free(request);
 }

@@ -4,13 +4,17 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/hash.h"
 #include "daemon/daemon.h"
 #include "daemon/store_sql.h"
 
 struct search_request {
-    cJSON *body; /* what is stored: ids in place of names, defaults filled in */
-    cJSON *spec; /* of the job, but for search_id */
-    char name[80], supernet[40];
+    cJSON *body;   /* what is stored: ids in place of names, defaults filled in */
+    cJSON *spec;   /* of the job, but for search_id */
+    cJSON *models; /* ids of the imported models that it goes by */
+    char name[80], supernet[40] /* "": none */;
+    char space[64], fingerprint[HASH_TEXT]; /* without a supernet */
+    char *document;                         /* of that space */
 };
 
 /* Reads the store; takes milliseconds: not on the loop. Errors: ESP_EINVAL, ESP_ENOTFOUND,

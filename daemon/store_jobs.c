@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "daemon/store_datasets.h"
 #include "daemon/store_exports.h"
+#include "daemon/store_models.h"
 #include "daemon/store_searches.h"
 #include "daemon/store_supernets.h"
 #include "daemon/store_tables.h"
@@ -41,8 +42,8 @@
     "ended_us AS \"ended_at@time\""
 /* clang-format on */
 
-const char *const store_job_kinds[] = {"dataset", "train", "evaluate", "search",
-                                       "export",  "table", "import",   NULL};
+const char *const store_job_kinds[] = {"dataset", "train",  "evaluate", "search",  "export",
+                                       "table",   "import", "model",    "results", NULL};
 
 /* What a job works on changes with the job's state. */
 static const struct {
@@ -54,6 +55,8 @@ static const struct {
                  {"export", store_export_follow},
                  {"table", store_table_follow},
                  {"import", store_supernet_follow_import},
+                 {"model", store_model_follow},
+                 {"results", store_search_follow},
                  {NULL, NULL}};
 
 static int follow(struct store_tx *tx, const struct job_row *row, struct err *err) {

@@ -17,8 +17,7 @@
     "id, name, supernet, (SELECT k.id FROM checkpoints k WHERE k.supernet = searches.supernet "    \
     "AND k.hash = searches.checkpoint ORDER BY k.id DESC LIMIT 1) AS checkpoint, "                 \
     "(SELECT name FROM supernets WHERE supernets.id = "                                            \
-    "searches.supernet) AS supernet_name, (SELECT space FROM supernets WHERE "                     \
-    "supernets.id = searches.supernet) AS space, coalesce("                                        \
+    "searches.supernet) AS supernet_name, space, coalesce("                                        \
     BODY("dataset")                                                                                \
     ", (SELECT dataset FROM supernets WHERE supernets.id = searches.supernet)) AS dataset, state, "\
     "stage, "                                                                                      \
@@ -30,8 +29,9 @@
     " AS strategy, "                                                                               \
     BODY("baseline")                                                                               \
     " AS baseline, "                                                                               \
-    BODY("accuracy")                                                                               \
-    " AS accuracy, "                                                                               \
+    "body -> '$.accuracy' AS \"accuracy@json\", (SELECT json_group_array(json_object('id', "        \
+    "m.id, 'name', m.name, 'kind', m.kind)) FROM search_models u JOIN models m ON m.id = "         \
+    "u.model WHERE u.search = searches.id) AS \"models@json\", "                                   \
     BODY("seed")                                                                                   \
     " AS seed, "                                                                                   \
     BODY("population")                                                                             \
@@ -62,24 +62,26 @@ static int announce(struct store_tx *tx, const char *id, struct err *err) {
     return r;
 }
 
-int store_search_create(struct store_tx *tx, const char *name, const char *supernet,
-                        const cJSON *body, struct err *err, char ret_id[ID_MAX]) {
+int store_search_create(struct store_tx *tx, const struct new_search *search, struct err *err,
+                        char ret_id[ID_MAX]) {
     struct sql *sql = store_tx_sql(tx);
     int64_t same = 0;
     char id[ID_MAX];
     int r = sql_get_int(sql, err, &same, NULL, "SELECT count(*) FROM searches WHERE name = ?1", "t",
-                        name);
+                        search->name);
     if (r == 0 && same > 0)
-        r = err_set(err, ESP_ECONFLICT, "/name", "there is a search \"%s\" already", name);
+        r = err_set(err, ESP_ECONFLICT, "/name", "there is a search \"%s\" already", search->name);
     if (r != 0)
         return r;
-    char *text = json_print(body);
+    char *text = json_print(search->body);
     id_make("se_", id);
-    r = sql_run(
-        sql, err, NULL,
-        "INSERT INTO searches (id, name, supernet, state, body, created_us) VALUES (?1, ?2, "
-        "?3, 'queued', ?4, ?5)",
-        "tttti", id, name, supernet, text, store_tx_now_us(tx));
+    r = sql_run(sql, err, NULL,
+                "INSERT INTO searches (id, name, supernet, space, space_fingerprint, state, body, "
+                "created_us) VALUES (?1, ?2, ?3, coalesce(?6, (SELECT space FROM supernets WHERE "
+                "id = ?3)), coalesce(?7, (SELECT space_fingerprint FROM supernets WHERE id = ?3)), "
+                "'queued', ?4, ?5)",
+                "ttttitt", id, search->name, search->supernet, text, store_tx_now_us(tx),
+                search->space, search->fingerprint);
     free(text);
     if (r == 0)
         memcpy(ret_id, id, sizeof(id));

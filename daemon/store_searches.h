@@ -8,9 +8,14 @@
 #include "daemon/store.h"
 #include "daemon/store_sql.h"
 
-/* body: the request after defaults were filled in. */
-int store_search_create(struct store_tx *tx, const char *name, const char *supernet,
-                        const cJSON *body, struct err *err, char ret_id[ID_MAX]);
+struct new_search {
+    const char *name;
+    const char *supernet;            /* NULL: none, then space and fingerprint are given */
+    const char *space, *fingerprint; /* NULL: the supernet's */
+    const cJSON *body;               /* the request after defaults were filled in */
+};
+int store_search_create(struct store_tx *tx, const struct new_search *search, struct err *err,
+                        char ret_id[ID_MAX]);
 /* ref: id or name; ESP_ENOTFOUND. */
 int store_search_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc);
 int store_search_list(struct sql *sql, const struct sql_page_args *page, struct err *err,

@@ -16,6 +16,7 @@ enum { KEY_MAX = 128, PARTS_MAX = 3 };
 struct row {
     char key[KEY_MAX];
     double mean_ms, variance, count;
+    bool used; /* by a unit of the space */
 };
 
 struct rows {
@@ -34,7 +35,7 @@ static bool same_key(const void *context, uint32_t item) {
     return strcmp(question->rows->items[item].key, question->key) == 0;
 }
 
-static const struct row *find(const struct rows *rows, const char *key) {
+static struct row *find(const struct rows *rows, const char *key) {
     struct question question = {rows, key};
     int64_t item = map_find(&rows->by_key, map_hash(key, strlen(key)), same_key, &question);
     return item < 0 ? NULL : &rows->items[item];
@@ -47,11 +48,18 @@ struct place {
     int depth; /* 0 outside, 1 among keys, 2 among a key's values */
     bool in_value;
     char member[16];
-    bool has_mean, has_count;
+    bool has_mean, has_count, has_spread;
 };
 
 static int bad(struct err *err, const yaml_event_t *event, const char *what) {
     return err_set(err, ESP_EPARSE, NULL, "line %zu: %s", event->start_mark.line + 1, what);
+}
+
+/* The same of a key's value. */
+static int bad_value(struct err *err, const yaml_event_t *event, const struct row *row,
+                     const char *what) {
+    return err_set(err, ESP_EPARSE, NULL, "line %zu: key \"%s\": %s", event->start_mark.line + 1,
+                   row->key, what);
 }
 
 static int add_row(struct rows *rows, const yaml_event_t *event, struct err *err) {
@@ -62,7 +70,8 @@ static int add_row(struct rows *rows, const yaml_event_t *event, struct err *err
     if (len == 0 || len >= KEY_MAX || strlen(key) != len)
         return bad(err, event, "a key that is empty or too long");
     if (find(rows, key))
-        return bad(err, event, "a key that was there before");
+        return err_set(err, ESP_EPARSE, NULL, "line %zu: key \"%s\", which was there before",
+                       event->start_mark.line + 1, key);
     struct row *row = &rows->items[rows->n];
     *row = (struct row){0};
     memcpy(row->key, key, len + 1);
@@ -71,24 +80,37 @@ static int add_row(struct rows *rows, const yaml_event_t *event, struct err *err
                : 0;
 }
 
+/* Where a member's value goes; NULL: nobody needs it. */
+static bool *place_member(struct place *place, struct row *row, double **ret_value) {
+    static const char *const spreads[] = {"std", "var"};
+    *ret_value = &row->variance;
+    for (int i = 0; i < 2; i++)
+        if (strcmp(place->member, spreads[i]) == 0)
+            return &place->has_spread;
+    if (strcmp(place->member, "count") == 0) {
+        *ret_value = &row->count;
+        return &place->has_count;
+    }
+    if (strcmp(place->member, "mean") != 0)
+        return NULL;
+    *ret_value = &row->mean_ms;
+    return &place->has_mean;
+}
+
 static int set_member(struct place *place, struct row *row, const yaml_event_t *event,
                       struct err *err) {
     const char *text = (const char *)event->data.scalar.value;
     char *end;
-    double value = strtod(text, &end);
-    if (end == text || *end || !isfinite(value) || value < 0)
-        return bad(err, event, "a value that is no positive number");
-    if (strcmp(place->member, "count") == 0) {
-        row->count = value;
-        place->has_count = true;
-    } else if (strcmp(place->member, "mean") == 0) {
-        row->mean_ms = value;
-        place->has_mean = true;
-    } else if (strcmp(place->member, "std") == 0) {
-        row->variance = value * value;
-    } else if (strcmp(place->member, "var") == 0) {
-        row->variance = value;
-    }
+    double number = strtod(text, &end), *value;
+    bool *there = place_member(place, row, &value);
+    if (!there)
+        return 0;
+    if (*there)
+        return bad_value(err, event, row, "a member that was there before");
+    if (end == text || *end || !isfinite(number) || number < 0)
+        return bad_value(err, event, row, "a value that is no positive number");
+    *there = true;
+    *value = strcmp(place->member, "std") == 0 ? number * number : number;
     return 0;
 }
 
@@ -113,8 +135,8 @@ static int end_mapping(struct place *place, const struct rows *rows, const yaml_
     place->in_value = false;
     if (!place->has_mean || !place->has_count || !(row->mean_ms > 0) ||
         !(row->mean_ms * 1000 < LATENCY_US_MAX) || !(row->count >= 1) || row->count > 1e12)
-        return bad(err, event, "a key without a positive mean and count");
-    place->has_mean = place->has_count = false;
+        return bad_value(err, event, row, "without a positive mean and count");
+    place->has_mean = place->has_count = place->has_spread = false;
     return 0;
 }
 
@@ -234,11 +256,12 @@ static bool add_up(const struct unit_spec *unit, const struct rows *rows,
     double mean = 0, variance = 0, of_mean = 0, least = INFINITY;
     int n = unit_keys(unit, rows, keys);
     for (int i = 0; i < n; i++) {
-        const struct row *row = find(rows, keys[i]);
+        struct row *row = find(rows, keys[i]);
         if (!row) {
             memcpy(ret_missing, keys[i], KEY_MAX);
             return false;
         }
+        row->used = true;
         mean += row->mean_ms;
         variance += row->variance;
         of_mean += row->variance / row->count;
@@ -271,7 +294,7 @@ static int add_units(const struct rows *rows, const struct unit_list *units, str
         }
     }
     return report->entries > 0 ? 0
-                               : err_set(err, ESP_EINVAL, NULL,
+                               : err_set(err, ESP_EMISMATCH, NULL,
                                          "the table knows no unit of the space (\"%.100s\" is one)",
                                          report->first_missing);
 }
@@ -285,29 +308,24 @@ static int file_resolution(const struct rows *rows) {
     return 0;
 }
 
-/* The space with one of its resolutions. */
+static void count_foreign(const struct rows *rows, struct ofa_table_report *report) {
+    for (int i = 0; i < rows->n; i++)
+        if (!rows->items[i].used && report->foreign++ == 0)
+            memcpy(report->first_foreign, rows->items[i].key, KEY_MAX);
+}
+
+/* The space with that one of its resolutions. */
 static int narrow_space(const struct space *space, int resolution, struct err *err,
                         struct space **ret_space) {
-    char *text = space_print(space);
-    cJSON *doc = text ? cJSON_Parse(text) : NULL;
-    free(text);
-    bool there = false;
-    for (int i = 0; i < space->n_resolutions; i++)
-        there |= space->resolutions[i] == resolution;
-    if (!there) {
-        cJSON_Delete(doc);
-        return err_set(err, ESP_EINVAL, NULL,
+    struct err said = {0};
+    int code = space_narrow(space, &resolution, 1, &said, ret_space);
+    if (code == ESP_EINVAL && resolution == 0)
+        return err_set(err, code, NULL, "no key \"Conv-input:…\", which says the resolution");
+    if (code == ESP_EINVAL)
+        return err_set(err, code, NULL,
                        "a table for inputs of %d pixels, which space \"%s\" does not have",
                        resolution, space->name);
-    }
-    cJSON_ReplaceItemInObjectCaseSensitive(doc, "resolutions",
-                                           cJSON_CreateIntArray(&resolution, 1));
-    char *narrow = doc ? cJSON_PrintUnformatted(doc) : NULL;
-    cJSON_Delete(doc);
-    int code = narrow ? space_parse(narrow, strlen(narrow), err, ret_space)
-                      : err_set(err, ESP_ENOMEM, NULL, "no memory for a space");
-    free(narrow);
-    return code;
+    return code < 0 ? err_set(err, code, NULL, "%s", said.message) : 0;
 }
 
 static int make_table(const struct rows *rows, const struct space *space, struct err *err,
@@ -326,6 +344,8 @@ static int make_table(const struct rows *rows, const struct space *space, struct
         if (code < 0)
             latency_table_destroy(*ret_table);
     }
+    if (code == 0)
+        count_foreign(rows, report);
     unit_list_destroy(units);
     space_destroy(narrow);
     return code;
@@ -336,7 +356,7 @@ int ofa_table_read(const char *path, const struct space *space, struct err *err,
     struct rows rows = {0};
     char *text = NULL;
     size_t len = 0;
-    int code = file_read(path, OFA_TABLE_BYTES_MAX, err, &text, &len);
+    int code = file_read_regular(path, OFA_TABLE_BYTES_MAX, err, &text, &len);
     if (code < 0)
         return code;
     *ret_report = (struct ofa_table_report){0};

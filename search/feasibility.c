@@ -21,13 +21,19 @@ static double negated(void *context, const struct graph *graph, int unit) {
     return -cost->unit(cost->context, graph, unit);
 }
 
+static void pass_resolution(void *context, int resolution) {
+    const struct additive_cost *cost = context;
+    if (cost->resolution)
+        cost->resolution(cost->context, resolution);
+}
+
 /* By dynamic programming over the units. */
 static int solve(const struct space *space, const struct additive_metric *metric, bool largest,
                  struct err *err, struct attainable *ret_attainable) {
     struct attainable found = {.known = true};
     struct additive_cost cost = metric->cost;
     if (largest)
-        cost = (struct additive_cost){negated, (void *)&metric->cost};
+        cost = (struct additive_cost){negated, (void *)&metric->cost, pass_resolution};
     int code = metric->bottleneck ? bottleneck_min(space, &cost, err, &found.value, &found.arch)
                                   : additive_min(space, &cost, err, &found.value, &found.arch);
     if (code < 0)

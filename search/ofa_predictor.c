@@ -61,6 +61,14 @@ static int resolution_place(int resolution) {
     return known ? step : -1;
 }
 
+int ofa_predictor_resolutions(const struct space *space, int ret[OFA_PREDICTOR_RESOLUTIONS]) {
+    int n = 0;
+    for (int i = 0; i < space->n_resolutions; i++)
+        if (resolution_place(space->resolutions[i]) >= 0)
+            ret[n++] = space->resolutions[i];
+    return n;
+}
+
 static bool stage_fits(const struct space_stage *stage) {
     if (stage->block != BLOCK_INVERTED_RESIDUAL || stage->max_depth > BLOCKS / STAGES ||
         stage->channels.n != 1)

@@ -18,6 +18,9 @@ struct ofa_predictor_weights {
     const float *weight[OFA_PREDICTOR_LAYERS], *bias[OFA_PREDICTOR_LAYERS];
 };
 
+/* Which of the space's resolutions it knows, in rising order; returns their number. */
+int ofa_predictor_resolutions(const struct space *space, int ret[OFA_PREDICTOR_RESOLUTIONS]);
+
 /* The space must have five stages of up to four elastic blocks with kernel sizes out of 3, 5, 7 and
  * expand ratios out of 3, 4, 6 (others have one choice each), and resolutions of the predictor.
  * Borrows it. Errors: ESP_EMISMATCH (another space), ESP_EINVAL (a weight that is not finite),

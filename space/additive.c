@@ -139,6 +139,8 @@ static void trace_back(const struct solver *solver, int resolution, int last,
 static void solve_resolution(struct solver *solver, int resolution, double *best,
                              struct arch *best_arch) {
     const struct space *space = solver->space;
+    if (solver->cost->resolution)
+        solver->cost->resolution(solver->cost->context, resolution);
     struct unit_spec stem = lower_stem(space, space->resolutions[resolution]);
     double start = unit_cost(solver, &stem, -1, -1);
     int side = lower_side(stem.h_in, stem.stride);

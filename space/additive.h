@@ -10,6 +10,9 @@
 struct additive_cost {
     double (*unit)(void *context, const struct graph *graph, int unit);
     void *context;
+    /* Called before units of another resolution (index) are asked about, where a unit's cost
+     * depends on it. May be NULL. */
+    void (*resolution)(void *context, int resolution);
 };
 
 /* Smallest sum over all subnets of the space and an arch that attains it. Costs may be negative.

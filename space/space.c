@@ -159,6 +159,39 @@ int space_adapt(const struct space *space, int n_classes, int input_channels, st
     return 0;
 }
 
+static bool has_resolution(const struct space *space, int resolution) {
+    for (int i = 0; i < space->n_resolutions; i++)
+        if (space->resolutions[i] == resolution)
+            return true;
+    return false;
+}
+
+int space_narrow(const struct space *space, const int *resolutions, int n, struct err *err,
+                 struct space **ret_space) {
+    if (n < 1 || n > SPACE_RESOLUTIONS_MAX)
+        return err_set(err, ESP_EINVAL, "/resolutions", "a space has 1 to %d resolutions",
+                       SPACE_RESOLUTIONS_MAX);
+    for (int i = 0; i < n; i++)
+        if (!has_resolution(space, resolutions[i]) ||
+            (i > 0 && resolutions[i] <= resolutions[i - 1]))
+            return err_set(err, ESP_EINVAL, "/resolutions",
+                           "%d pixels is no resolution of space \"%s\", or not in rising order",
+                           resolutions[i], space->name);
+    struct space *copy = malloc(sizeof(*copy));
+    if (!copy)
+        return err_set(err, ESP_ENOMEM, "", "out of memory");
+    *copy = *space;
+    copy->n_resolutions = n;
+    memcpy(copy->resolutions, resolutions, (size_t)n * sizeof(*resolutions));
+    int code = space_finish(copy, err);
+    if (code) {
+        space_destroy(copy);
+        return code;
+    }
+    *ret_space = copy;
+    return 0;
+}
+
 const char *space_builtin_text(const char *name) {
     for (int i = 0; space_builtin_names[i]; i++)
         if (strcmp(space_builtin_names[i], name) == 0)

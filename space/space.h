@@ -96,6 +96,10 @@ void space_destroy(struct space *space); /* takes NULL */
  * follows. */
 int space_adapt(const struct space *space, int n_classes, int input_channels, struct err *err,
                 struct space **ret_space);
+/* A copy with n of its resolutions alone, strictly ascending (pixels); the fingerprint follows.
+ * ESP_EINVAL: none, or one that it does not have. */
+int space_narrow(const struct space *space, const int *resolutions, int n, struct err *err,
+                 struct space **ret_space);
 /* Canonical JSON, which space_parse reads back; caller frees; NULL on memory exhaustion. */
 char *space_print(const struct space *space);
 

@@ -44,7 +44,8 @@ static const struct column strategy_list[] = {{"NAME", "name", CELL_TEXT},
 static const struct resource strategies = RESOURCE("/strategies", strategy_list, strategy_list);
 
 struct search_options {
-    const char *supernet, *dataset, *profile, *strategy, *baseline, *accuracy, *method;
+    const char *supernet, *dataset, *space, *predictor, *objectives, *profile, *strategy, *baseline,
+        *accuracy, *method;
     int64_t evaluations, population, seed, initial, measure;
     double max_latency_ms, max_macs, max_params, max_memory_kb; /* NaN: no limit */
 };
@@ -69,17 +70,56 @@ static void add_limit(cJSON *constraints, const char *metric, const char *profil
     cJSON_AddItemToArray(constraints, c);
 }
 
+/* The objective that text[0..len) names: "top1", "macs", "latency@PROFILE", "latency" on fallback.
+ */
+static cJSON *named_objective(const char *text, size_t len, const char *fallback) {
+    static const char latency[] = "latency";
+    const size_t n = sizeof(latency) - 1;
+    char word[256], *profile;
+    snprintf(word, sizeof(word), "%.*s", (int)len, text);
+    profile = strchr(word, '@');
+    if (profile)
+        *profile++ = '\0';
+    bool is_latency = strncmp(word, latency, n) == 0 && (!word[n] || !strcmp(word + n, "_us"));
+    return objective(is_latency ? "latency_us" : word,
+                     strcmp(word, "top1") ? "minimise" : "maximise",
+                     profile || !is_latency ? profile : fallback);
+}
+
+static void add_objectives(const struct search_options *o, cJSON *objectives) {
+    if (!o->objectives) {
+        cJSON_AddItemToArray(objectives, objective("top1", "maximise", NULL));
+        cJSON_AddItemToArray(objectives, o->profile
+                                             ? objective("latency_us", "minimise", o->profile)
+                                             : objective("macs", "minimise", NULL));
+        return;
+    }
+    for (const char *at = o->objectives; *at;) {
+        size_t len = strcspn(at, ",");
+        cJSON_AddItemToArray(objectives, named_objective(at, len, o->profile));
+        at += len + (at[len] == ',');
+    }
+}
+
+static void add_accuracy(const struct search_options *o, cJSON *body) {
+    if (!o->predictor) {
+        cJSON_AddStringToObject(body, "accuracy", o->accuracy);
+        return;
+    }
+    cJSON *accuracy = cJSON_AddObjectToObject(body, "accuracy");
+    cJSON_AddStringToObject(accuracy, "predictor", o->predictor);
+}
+
 static cJSON *search_body(const struct search_options *o, const char *name) {
     cJSON *body = cJSON_CreateObject();
     cJSON *objectives = cJSON_AddArrayToObject(body, "objectives"),
           *constraints = cJSON_AddArrayToObject(body, "constraints");
 
     cJSON_AddStringToObject(body, "name", name);
-    cJSON_AddStringToObject(body, "supernet", o->supernet);
+    cli_put_text(body, "supernet", o->supernet);
     cli_put_text(body, "dataset", o->dataset);
-    cJSON_AddItemToArray(objectives, objective("top1", "maximise", NULL));
-    cJSON_AddItemToArray(objectives, o->profile ? objective("latency_us", "minimise", o->profile)
-                                                : objective("macs", "minimise", NULL));
+    cli_put_text(body, "space", o->space);
+    add_objectives(o, objectives);
     add_limit(constraints, "latency_us", o->profile, o->max_latency_ms * 1000);
     add_limit(constraints, "macs", NULL, o->max_macs);
     add_limit(constraints, "params", NULL, o->max_params);
@@ -89,7 +129,7 @@ static cJSON *search_body(const struct search_options *o, const char *name) {
         cJSON_AddNullToObject(body, "baseline");
     else if (o->baseline)
         cJSON_AddStringToObject(body, "baseline", o->baseline);
-    cJSON_AddStringToObject(body, "accuracy", o->accuracy);
+    add_accuracy(o, body);
     cJSON_AddStringToObject(body, "method", o->method);
     cli_put_int(body, "evaluations", o->evaluations);
     cli_put_int(body, "population", o->population);
@@ -110,7 +150,14 @@ static int create_run(struct cli *cli, int argc, char **argv) {
         {"dataset", 'd', OPTION_TEXT, NULL, 0, 0, "",
          "score them on this data set, of as many classes (default: the supernet's)", &o.dataset},
         {"profile", 'p', OPTION_TEXT, NULL, 0, 0, "",
-         "minimise latency on this profile (default: MACs)", &o.profile},
+         "minimise latency on this profile or imported latency model (default: MACs)", &o.profile},
+        {"predictor", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "imported accuracy predictor; then no supernet is needed", &o.predictor},
+        {"space", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "space to search without a supernet (default: the predictor's)", &o.space},
+        {"objectives", 0, OPTION_TEXT, NULL, 1, 1000, "",
+         "in place of top1 and latency: such as top1 or top1,latency@PROFILE,params",
+         &o.objectives},
         {"max-latency", 0, OPTION_REAL, NULL, 0, 0, "ms", "hard limit", &o.max_latency_ms},
         {"max-macs", 0, OPTION_REAL, NULL, 0, 0, "", "hard limit", &o.max_macs},
         {"max-params", 0, OPTION_REAL, NULL, 0, 0, "", "hard limit", &o.max_params},
@@ -139,8 +186,8 @@ static int create_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
-    if (!o.supernet)
-        return cli_usage("--supernet is needed");
+    if (!o.supernet && !o.predictor)
+        return cli_usage("--supernet is needed, or --predictor");
     if (!isnan(o.max_latency_ms) && !o.profile)
         return cli_usage("--max-latency needs --profile");
     cJSON *body = search_body(&o, argv[first]);
@@ -301,7 +348,8 @@ static void print_front_summary(const cJSON *front) {
         puts("Latency not measured: no board. What has no measured interval is predicted.");
     if (n == 0)
         puts("No network met the limits.");
-    else if (n < 8 || span.high < 1.5 * span.low)
+    else if (cJSON_GetArraySize(cli_item(front, "reference_point")) > 1 &&
+             (n < 8 || span.high < 1.5 * span.low))
         printf("The space is degenerate%s.\n",
                span.high > 0 ? " on this board: fewer than 8 points or a latency ratio below 1.5"
                              : ": fewer than 8 points");
@@ -404,8 +452,8 @@ static int export_run(struct cli *cli, int argc, char **argv) {
     return code;
 }
 
-const struct cli_command cli_search_create = {"search", "create", "NAME",
-                                              "search a supernet for its Pareto front", create_run};
+const struct cli_command cli_search_create = {
+    "search", "create", "NAME", "search a supernet or a space for its Pareto front", create_run};
 const struct cli_command cli_search_ls = {"search", "ls", "", "searches", ls_run};
 const struct cli_command cli_search_show = {"search", "show", "SEARCH", "one search", show_run};
 const struct cli_command cli_search_front = {"search", "front", "SEARCH",

@@ -170,15 +170,27 @@ static int begin(struct upload *upload, const char *resume, struct err *err) {
 int cli_upload(struct cli *cli, const char *folder, const char *resume, struct err *err,
                char ret_id[64]) {
     struct upload upload = {.cli = cli, .root = folder, .resumed = resume != NULL};
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+    const char *slash = strrchr(folder, '/');
+    struct stat st;
+    int fd = open(folder, O_RDONLY | O_NONBLOCK | O_CLOEXEC), rc;
+    if (fd >= 0 && (fstat(fd, &st) != 0 || (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)))) {
+        close(fd);
+        return err_set(err, ESP_EINVAL, NULL, "%s is no folder and no file", folder);
+    }
     if (fd < 0)
         return err_set(err, ESP_ENOTFOUND, NULL, "cannot open %s: %s", folder, strerror(errno));
     upload.piece = mem_array(PIECE_MAX, 1);
     rc = upload.piece ? begin(&upload, resume, err)
                       : err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    if (rc != 0)
+    if (rc == 0 && S_ISREG(st.st_mode)) {
+        rc = send_open(&upload, fd, slash ? slash + 1 : folder, err);
         close(fd);
-    else if ((rc = send_folder(&upload, fd, "", 0, err)) != 0)
+    } else if (rc == 0) {
+        rc = send_folder(&upload, fd, "", 0, err);
+    } else {
+        close(fd);
+    }
+    if (rc != 0 && upload.id[0])
         err_prefix(err, rc, "after %lld files (go on with --upload --resume %s within a day)",
                    (long long)upload.files, upload.id);
     else

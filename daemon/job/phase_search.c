@@ -68,7 +68,8 @@ static int pin_checkpoint(const struct job *job, cJSON *spec, struct err *err) {
 
 static int write_spec(const struct job *job, const char *path, struct err *err) {
     cJSON *spec = cJSON_Duplicate(job->spec, true);
-    int rc = spec ? pin_checkpoint(job, spec, err) : 0;
+    bool has_supernet = json_has(job->spec, "supernet_dir");
+    int rc = spec && has_supernet ? pin_checkpoint(job, spec, err) : 0;
     char *text = rc == 0 && spec ? json_print(spec) : NULL;
     if (text)
         rc = file_write_atomic(path, text, strlen(text), err);
@@ -106,8 +107,11 @@ static int open_facts(struct search_run *run, const cJSON *spec, struct err *err
     struct buf buf;
     char *body = json_print_canonical(cJSON_GetObjectItemCaseSensitive(spec, "search"));
     buf_init(&buf, 0);
-    buf_printf(&buf, "%s %s %s %s", run->accuracy.checkpoint->summary.id,
-               run->accuracy.dataset->revision, run->spec.space->fingerprint, body ? body : "");
+    buf_printf(&buf, "%s %s %s %s",
+               run->spec.has_supernet ? run->accuracy.checkpoint->summary.id
+                                      : run->spec.predictor.hash,
+               run->spec.has_supernet ? run->accuracy.dataset->revision : "",
+               run->spec.space->fingerprint, body ? body : "");
     free(body);
     if (buf.error) {
         buf_finish(&buf);
@@ -120,20 +124,29 @@ static int open_facts(struct search_run *run, const cJSON *spec, struct err *err
     return facts_open(run->job->dir ? path : NULL, identity, err, &run->facts);
 }
 
+static int open_latency(struct search_run *run, int p, struct err *err) {
+    struct search_profile *profile = &run->spec.profiles[p];
+    struct evaluator *evaluator = &run->evaluators[search_latency_evaluator(p)];
+    int rc = search_profile_has_board(profile)
+                 ? latency_evaluator_create(run->spec.space, profile->table, &profile->calibration,
+                                            profile->id, err, &run->latency[p])
+                 : section_evaluator_create(run->spec.space, &profile->sections, profile->id, err,
+                                            &run->sections[p]);
+    if (rc == 0 && run->latency[p])
+        latency_evaluator_init(run->latency[p], evaluator);
+    else if (rc == 0)
+        section_evaluator_init(run->sections[p], evaluator);
+    return rc;
+}
+
 static int open_evaluators(struct search_run *run, struct err *err) {
     int rc = cost_evaluator_create(run->spec.space, err, &run->evaluators[SEARCH_COST_EVALUATOR]);
     search_accuracy_evaluator(run, &run->evaluators[SEARCH_ACCURACY_EVALUATOR]);
     run->n_evaluators = 2;
-    for (int p = 0; p < run->spec.n_profiles && rc == 0; p++) {
-        struct search_profile *profile = &run->spec.profiles[p];
-        rc = latency_evaluator_create(run->spec.space, profile->table, &profile->calibration,
-                                      profile->id, err, &run->latency[p]);
-        if (rc != 0)
-            return rc;
-        latency_evaluator_init(run->latency[p], &run->evaluators[search_latency_evaluator(p)]);
-        run->n_evaluators++;
-    }
-    return 0;
+    for (int p = 0; p < run->spec.n_profiles && rc == 0; p++)
+        if ((rc = open_latency(run, p, err)) == 0)
+            run->n_evaluators++;
+    return rc;
 }
 
 /* Refuses what cannot succeed, and fixes the hypervolume's reference point: nothing is worse than
@@ -149,20 +162,27 @@ static int check_goals(struct search_run *run, struct err *err) {
     return rc;
 }
 
-static int open_run(struct search_run *run, const cJSON *spec, struct err *err) {
+static int open_supernet(struct search_run *run, const cJSON *spec, struct err *err) {
     struct job job = *run->job;
     job.spec = spec;
+    int rc = accuracy_open(&run->accuracy, &job, err);
+    if (rc == 0 &&
+        strcmp(run->accuracy.supernet->space->fingerprint, run->spec.space->fingerprint) != 0)
+        rc = err_set(err, ESP_EMISMATCH, "/space",
+                     "the checkpoint was trained on another space than %s", run->spec.space->name);
+    return rc;
+}
+
+static int open_run(struct search_run *run, const cJSON *spec, struct err *err) {
     int rc = search_spec_read(&run->spec, spec, err);
     if (rc == 0)
         rc = open_evaluators(run, err);
     if (rc == 0)
         rc = check_goals(run, err);
+    if (rc == 0 && run->spec.has_supernet)
+        rc = open_supernet(run, spec, err);
     if (rc == 0)
-        rc = accuracy_open(&run->accuracy, &job, err);
-    if (rc == 0 &&
-        strcmp(run->accuracy.supernet->space->fingerprint, run->spec.space->fingerprint) != 0)
-        rc = err_set(err, ESP_EMISMATCH, "/space",
-                     "the checkpoint was trained on another space than %s", run->spec.space->name);
+        rc = search_open_predictor(run, err);
     if (rc == 0)
         rc = open_facts(run, spec, err);
     return rc;
@@ -174,6 +194,9 @@ static void close_run(struct search_run *run) {
     cost_evaluator_destroy(&run->evaluators[SEARCH_COST_EVALUATOR]);
     for (int p = 0; p < SEARCH_PROFILES_MAX; p++)
         latency_evaluator_destroy(run->latency[p]);
+    for (int p = 0; p < SEARCH_PROFILES_MAX; p++)
+        section_evaluator_destroy(run->sections[p]);
+    ofa_predictor_destroy(run->imported);
     accuracy_predictor_destroy(run->predictor);
     free(run->initial);
     free(run->requests);
@@ -190,10 +213,18 @@ static void set_phase(struct search_run *run, const char *phase, double start, d
 
 /* --- before the search --- */
 
+/* Whether any profile can be measured. */
+static bool has_board(const struct search_run *run) {
+    for (int p = 0; p < run->spec.n_profiles; p++)
+        if (search_profile_has_board(&run->spec.profiles[p]))
+            return true;
+    return false;
+}
+
 /* Networks to calibrate on: over the range of MACs, without its ends, which are degenerate. */
 static int request_calibration(struct search_run *run, struct err *err) {
     int n = run->spec.calibration_nets;
-    if (n == 0 || run->spec.n_profiles == 0)
+    if (n == 0 || !has_board(run))
         return 0;
     struct arch *archs = mem_array((size_t)n + 2, sizeof *archs);
     if (!archs)
@@ -209,7 +240,7 @@ static int learn(struct search_run *run, struct err *err) {
     bool changed;
     set_phase(run, "evaluate", 0, 0.45);
     int rc = request_calibration(run, err);
-    if (rc == 0 && run->spec.accuracy_predicted)
+    if (rc == 0 && run->spec.accuracy_predicted && !run->imported)
         rc = search_fit_predictor(run, err);
     set_phase(run, "measure", 0.45, 0.5);
     if (rc == 0)
@@ -293,7 +324,10 @@ static int search(struct search_run *run, struct err *err, double volumes[SEARCH
 
 /* --- after it --- */
 
+/* As well as it will be: without a supernet a prediction is all there is. */
 static bool is_evaluated(const struct search_run *run, const struct archive *archive, int index) {
+    if (!run->spec.has_supernet)
+        return true;
     int top1 = goals_find_metric(&run->spec.goals, "top1");
     return archive_metrics(archive, index)[top1].source == METRIC_EVALUATED;
 }
@@ -301,6 +335,8 @@ static bool is_evaluated(const struct search_run *run, const struct archive *arc
 static bool is_measured(const struct search_run *run, const struct archive *archive, int index) {
     for (int p = 0; p < run->spec.n_profiles; p++) {
         int metric = goals_find_metric(&run->spec.goals, search_latency_key(run, p));
+        if (!search_profile_has_board(&run->spec.profiles[p]))
+            continue;
         if (archive_metrics(archive, index)[metric].source != METRIC_MEASURED)
             return false;
     }
@@ -365,7 +401,7 @@ static int recalibrate(struct search_run *run, struct err *err) {
 static int verify(struct search_run *run, const struct arch *archs, int n, struct err *err) {
     bool fitted = false;
     int rc = search_request_measurements(run, archs, n, err);
-    for (int i = 0; i < n && rc == 0; i++) {
+    for (int i = 0; i < n && rc == 0 && run->spec.has_supernet; i++) {
         rc = enter_score(run, &archs[i], err);
         search_progress(run, i + 1, n, "subnets");
     }
@@ -440,6 +476,8 @@ static int pick_next(struct search_run *run, int max, struct err *err, struct ar
 static int verify_front(struct search_run *run, struct err *err) {
     int max = run->spec.measure_front, n;
     const int *front;
+    if (!run->spec.has_supernet && !has_board(run))
+        return 0; /* nothing can be known better */
     struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
     struct arch *archs = mem_array((size_t)max + 1, sizeof *archs);
     if (!archs || archive_front(archive, &front, &n) != 0) {
@@ -522,7 +560,10 @@ static cJSON *describe_result(const struct search_run *run, const double volumes
     add_number(result, "kendall_tau", run->predictor != NULL, run->kendall_tau);
     cJSON_AddNumberToObject(result, "unmeasured", count_unmeasured(run, front, n));
     cJSON_AddBoolToObject(result, "no_board", run->no_board);
-    cJSON_AddBoolToObject(result, "degenerate", n < FRONT_MIN || ratio < LATENCY_RATIO_MIN);
+    /* The best for a single objective is one network. */
+    cJSON_AddBoolToObject(result, "degenerate",
+                          run->spec.goals.n_objectives > 1 &&
+                              (n < FRONT_MIN || ratio < LATENCY_RATIO_MIN));
     return result;
 }
 

@@ -2,9 +2,11 @@
 
 #include "base/memory.h"
 #include "base/stats.h"
+#include "search/ofa_predictor_file.h"
 #include "search/sampling.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define EVALUATED_LEVEL 0.9
 
@@ -148,9 +150,47 @@ static bool is_initial(const struct search_run *run, const struct arch *arch) {
     return false;
 }
 
+int search_open_predictor(struct search_run *run, struct err *err) {
+    const struct search_predictor *named = &run->spec.predictor;
+    struct ofa_predictor_file file = {.values = NULL};
+    if (!named->path)
+        return 0;
+    int rc = ofa_predictor_file_read(named->path, err, &file);
+    if (rc == 0 &&
+        (strcmp(file.hash, named->hash) != 0 || strcmp(file.fingerprint, named->fingerprint) != 0))
+        rc =
+            err_set(err, ESP_EMISMATCH, "/accuracy/predictor",
+                    "%s is another accuracy predictor than the one that was imported", named->path);
+    if (rc == 0)
+        rc = ofa_predictor_create(run->spec.space, &file.weights, err, &run->imported);
+    ofa_predictor_file_finish(&file);
+    return rc;
+}
+
+/* It says nothing of how sure it is. */
+static int predict_imported(struct search_run *run, struct evaluation *evaluations, int n,
+                            struct err *err) {
+    const struct arch **archs = mem_array((size_t)n, sizeof *archs);
+    double *top1 = mem_array((size_t)n, sizeof *top1);
+    int rc = archs && top1 ? 0 : err_set(err, ESP_ENOMEM, NULL, "no memory for predictions");
+    for (int i = 0; i < n && rc == 0; i++)
+        archs[i] = evaluations[i].arch;
+    if (rc == 0)
+        ofa_predictor_run(run->imported, archs, n, top1);
+    for (int i = 0; i < n && rc == 0; i++) {
+        evaluations[i].values[0] = (struct metric){top1[i], top1[i], top1[i], METRIC_PREDICTED};
+        evaluations[i].state = EVALUATION_DONE;
+    }
+    free(archs);
+    free(top1);
+    return rc;
+}
+
 static int submit(void *context, struct evaluation *evaluations, int n, struct err *err) {
     struct search_run *run = context;
     int rc = 0;
+    if (run->imported && n > 0)
+        return predict_imported(run, evaluations, n, err);
     for (int i = 0; i < n && rc == 0; i++) {
         const struct arch *arch = evaluations[i].arch;
         struct score score;

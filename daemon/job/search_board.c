@@ -77,7 +77,7 @@ int search_request_measurements(struct search_run *run, const struct arch *archs
     if (run->no_board)
         return 0;
     for (int p = 0; p < run->spec.n_profiles; p++)
-        for (int i = 0; i < n && rc == 0; i++)
+        for (int i = 0; i < n && rc == 0 && search_profile_has_board(&run->spec.profiles[p]); i++)
             if (!find_request(run, p, &archs[i]))
                 rc = add_request(run, p, &archs[i], err);
     if (rc != 0 || run->n_requests == first)
@@ -263,6 +263,7 @@ int search_calibrate(struct search_run *run, struct err *err, bool *ret_changed)
     int rc = 0;
     *ret_changed = false;
     for (int p = 0; p < run->spec.n_profiles && rc == 0; p++)
-        rc = calibrate(run, p, err, ret_changed);
+        if (search_profile_has_board(&run->spec.profiles[p]))
+            rc = calibrate(run, p, err, ret_changed);
     return rc;
 }

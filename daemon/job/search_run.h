@@ -5,6 +5,7 @@
 #include "daemon/job/facts.h"
 #include "daemon/job/search_spec.h"
 #include "search/accuracy_predictor.h"
+#include "search/ofa_predictor.h"
 
 enum { SEARCH_MAIN, SEARCH_BASELINE, SEARCH_LOOPS };
 
@@ -22,12 +23,14 @@ struct search_run {
     struct facts *facts;
     int64_t events; /* that the search came to, sent or left out as known */
 
+    struct ofa_predictor *imported;       /* where accuracies come from; NULL: learned, evaluated */
     struct accuracy_predictor *predictor; /* NULL until fitted */
     double kendall_tau;                   /* of the one that the search ran on */
     int n_initial;
     struct arch *initial; /* evaluated to fit it */
 
-    struct latency_evaluator *latency[SEARCH_PROFILES_MAX];
+    struct latency_evaluator *latency[SEARCH_PROFILES_MAX];  /* of a profile with a board */
+    struct section_evaluator *sections[SEARCH_PROFILES_MAX]; /* of an imported model */
     struct evaluator evaluators[2 + SEARCH_PROFILES_MAX]; /* cost, accuracy, latency of profiles */
     int n_evaluators;
     double reference[OBJECTIVES_MAX];
@@ -69,6 +72,8 @@ int search_emit_front(struct search_run *run, const char *stage, const int *fron
 
 /* --- search_accuracy.c: where accuracy comes from --- */
 
+/* Reads the imported predictor that the spec names, if it does. ESP_EMISMATCH, ESP_ECORRUPT. */
+int search_open_predictor(struct search_run *run, struct err *err);
 /* The real accuracy of a subnet, from the facts or by evaluating it; sends an evaluation event.
  * ESP_ECANCELED when the job is to stop. */
 int search_score(struct search_run *run, const struct arch *arch, enum dataset_split split,

@@ -11,6 +11,8 @@ static const char latency_prefix[] = "latency_us:";
 void search_spec_finish(struct search_spec *spec) {
     for (int i = 0; i < spec->n_profiles; i++)
         latency_table_destroy(spec->profiles[i].table);
+    for (int i = 0; i < spec->n_profiles; i++)
+        latency_sections_finish(&spec->profiles[i].sections);
     space_destroy(spec->space);
     *spec = (struct search_spec){0};
 }
@@ -56,7 +58,7 @@ static int read_choices(struct search_spec *spec, const cJSON *body, struct err 
     spec->measure_method = "full";
     if (rc == 0)
         rc = json_string_opt(body, "", "method", 1, 31, err, &spec->measure_method);
-    if (rc == 0 && json_has(body, "accuracy"))
+    if (rc == 0 && cJSON_IsString(cJSON_GetObjectItemCaseSensitive(body, "accuracy")))
         rc = json_enum(body, "", "accuracy", accuracies, err, &accuracy);
     spec->accuracy_predicted = accuracy == 0;
     return rc;
@@ -88,13 +90,19 @@ static int read_profile(struct search_profile *profile, const cJSON *item, const
                         struct err *err) {
     char pointer[160];
     const cJSON *table = NULL;
+    profile->calibration = calibration_none;
+    snprintf(pointer, sizeof pointer, "%.100s/sections", at);
+    if (json_has(item, "sections")) {
+        profile->revision = "";
+        return latency_sections_from_json(cJSON_GetObjectItemCaseSensitive(item, "sections"),
+                                          pointer, err, &profile->sections);
+    }
     int rc = json_string(item, at, "profile_revision", 1, 64, err, &profile->revision);
     if (rc == 0)
         rc = json_object(item, at, "table", err, &table);
     snprintf(pointer, sizeof pointer, "%.100s/table", at);
     if (rc == 0)
         rc = latency_table_from_json(table, pointer, err, &profile->table);
-    profile->calibration = calibration_none;
     snprintf(pointer, sizeof pointer, "%.100s/calibration", at);
     if (rc == 0 && json_has(item, "calibration"))
         rc = calibration_from_json(cJSON_GetObjectItemCaseSensitive(item, "calibration"), pointer,
@@ -133,6 +141,27 @@ static int read_profiles(struct search_spec *spec, const cJSON *doc, struct err 
     return 0;
 }
 
+static int read_predictor(struct search_spec *spec, const cJSON *doc, struct err *err) {
+    struct search_predictor *predictor = &spec->predictor;
+    const cJSON *item = NULL;
+    const char *supernet = NULL;
+    int rc = json_string_opt(doc, "", "supernet_dir", 1, SPEC_PATH_MAX, err, &supernet);
+    spec->has_supernet = supernet != NULL;
+    if (rc != 0 || !json_has(doc, "predictor"))
+        return rc != 0 || supernet
+                   ? rc
+                   : err_set(err, ESP_EINVAL, "/supernet_dir", "must be there without a predictor");
+    rc = json_object(doc, "", "predictor", err, &item);
+    if (rc == 0)
+        rc = json_string(item, "/predictor", "path", 1, SPEC_PATH_MAX, err, &predictor->path);
+    if (rc == 0)
+        rc = json_string(item, "/predictor", "hash", 1, HASH_TEXT, err, &predictor->hash);
+    if (rc == 0)
+        rc = json_string(item, "/predictor", "fingerprint", 1, HASH_TEXT, err,
+                         &predictor->fingerprint);
+    return rc;
+}
+
 /* Every latency that is asked for has its profile. */
 static int check_profiles(const struct search_spec *spec, struct err *err) {
     for (int i = 0; i < spec->goals.n_metrics; i++) {
@@ -166,7 +195,8 @@ static int check_strategy(const struct search_spec *spec, const char *name, cons
 int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err) {
     static const char *const fields[] = {
         "search_id", "supernet_id", "supernet_dir", "checkpoint", "checkpoint_hash",
-        "space",     "dataset",     "search",       "profiles",   NULL};
+        "space",     "dataset",     "search",       "profiles",   "predictor",
+        NULL};
     const cJSON *body = NULL;
     int rc = json_only(doc, "", fields, err);
     if (rc == 0)
@@ -175,6 +205,8 @@ int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err
         rc = spec_space(doc, err, &spec->space);
     if (rc == 0)
         rc = read_body(spec, body, err);
+    if (rc == 0)
+        rc = read_predictor(spec, doc, err);
     if (rc == 0)
         rc = read_profiles(spec, doc, err);
     if (rc == 0)

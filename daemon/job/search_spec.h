@@ -2,15 +2,23 @@
 #pragma once
 
 #include "daemon/latency_evaluator.h"
+#include "daemon/section_evaluator.h"
 #include "search/loop.h"
 #include <cjson/cJSON.h>
 
 enum { SEARCH_PROFILES_MAX = 8 };
 
 struct search_profile {
-    const char *id, *revision; /* borrowed from the spec */
-    struct latency_table *table;
+    const char *id, *revision;   /* borrowed from the spec */
+    struct latency_table *table; /* NULL: an imported model, whose tables are these: */
+    struct latency_sections sections;
     struct calibration calibration; /* calibration_none when the spec has none */
+};
+
+/* An accuracy predictor that was imported. */
+struct search_predictor {
+    const char *path, *hash, *fingerprint; /* NULL: none. fingerprint: of the space without a choice
+                                              of its resolutions */
 };
 
 struct search_spec {
@@ -18,6 +26,8 @@ struct search_spec {
     struct goals goals; /* all counted metrics and each used profile's latency are in it */
     int n_profiles;     /* those whose latency is an objective or a constraint */
     struct search_profile profiles[SEARCH_PROFILES_MAX];
+    bool has_supernet;
+    struct search_predictor predictor;
     const char *strategy, *baseline; /* baseline may be NULL; borrowed from the spec */
     int64_t evaluations, seed;
     int population, initial_evaluations, measure_front, calibration_nets;
@@ -29,3 +39,7 @@ struct search_spec {
  * the body of POST /searches where they are about it. */
 int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err);
 void search_spec_finish(struct search_spec *spec);
+/* Whether a board stands behind a profile, so that something can be measured. */
+static inline bool search_profile_has_board(const struct search_profile *profile) {
+    return profile->sections.n == 0;
+}

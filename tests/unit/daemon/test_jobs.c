@@ -36,7 +36,9 @@ static int do_supernet(struct store_tx *tx, struct fixture *f, void *argument, s
         r = store_job_create(tx, "train", supernet, spec, err, f->id);
     if (r == 0 && argument != NULL) {
         cJSON_AddStringToObject(spec, "strategy", "nsga2");
-        r = store_search_create(tx, "search", supernet, spec, err, search);
+        r = store_search_create(
+            tx, &(struct new_search){.name = "search", .supernet = supernet, .body = spec}, err,
+            search);
         if (r == 0)
             r = store_job_create(tx, "search", search, spec, err, f->id);
     }

@@ -4,9 +4,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/rng.h"
-#include "search/ofa_predictor.h"
+#include "base/file.h"
+#include "search/ofa_predictor_file.h"
 
 enum { IN = OFA_PREDICTOR_INPUTS, H = OFA_PREDICTOR_HIDDEN, ARCHS = 19 };
 
@@ -114,8 +116,47 @@ static void another_space_is_refused(void **state) {
     refused(space_with_resolutions("resnet_50_elastic", (const int[]){160}, 1));
 }
 
+static void what_is_kept_in_a_file_is_the_same(void **state) {
+    static const char fingerprint[] = "0123456789abcdef0123456789abcdef";
+    char path[] = "/tmp/espalier-predictor-XXXXXX", hash[HASH_TEXT], *bytes;
+    float *weight[OFA_PREDICTOR_LAYERS], *bias[OFA_PREDICTOR_LAYERS];
+    struct ofa_predictor_weights weights;
+    struct ofa_predictor_file file = {.values = NULL};
+    struct err err = {0};
+    size_t len;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    make_weights(weight, bias);
+    for (int l = 0; l < OFA_PREDICTOR_LAYERS; l++) {
+        weights.weight[l] = weight[l];
+        weights.bias[l] = bias[l];
+    }
+    assert_int_equal(ofa_predictor_write(path, &weights, fingerprint, &err, hash), 0);
+    assert_int_equal(ofa_predictor_file_read(path, &err, &file), 0);
+    assert_string_equal(file.fingerprint, fingerprint);
+    assert_string_equal(file.hash, hash);
+    for (int l = 0; l < OFA_PREDICTOR_LAYERS; l++) {
+        size_t n = (size_t)outputs[l] * sizeof(float);
+        assert_memory_equal(file.weights.bias[l], bias[l], n);
+        assert_memory_equal(file.weights.weight[l], weight[l], n * (size_t)inputs[l]);
+        free(weight[l]);
+        free(bias[l]);
+    }
+    ofa_predictor_file_finish(&file);
+    assert_int_equal(file_read(path, 1 << 24, NULL, &bytes, &len), 0);
+    bytes[len / 2] ^= 1;
+    assert_int_equal(file_write_atomic(path, bytes, len, NULL), 0);
+    assert_int_equal(ofa_predictor_file_read(path, &err, &file), ESP_ECORRUPT);
+    assert_int_equal(file_write_atomic(path, bytes, len - 1, NULL), 0);
+    assert_int_equal(ofa_predictor_file_read(path, &err, &file), ESP_ECORRUPT);
+    free(bytes);
+    unlink(path);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(equals_the_network_in_doubles),
+                                       cmocka_unit_test(what_is_kept_in_a_file_is_the_same),
                                        cmocka_unit_test(another_space_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -285,6 +285,28 @@ static void adapted_spaces_have_their_own_fingerprint(void **state) {
     space_destroy(NULL);
 }
 
+static void narrowed_spaces_keep_what_is_asked_for(void **state) {
+    struct space *space, *narrow = NULL, *same;
+    struct err err = {0};
+    assert_int_equal(space_builtin("ofa_mbv3", NULL, &space), 0);
+    const int two[] = {132, 224}, falling[] = {224, 132}, foreign[] = {132, 133};
+    assert_int_equal(space_narrow(space, two, 2, &err, &narrow), 0);
+    assert_int_equal(narrow->n_resolutions, 2);
+    assert_memory_equal(narrow->resolutions, two, sizeof two);
+    assert_string_not_equal(space->fingerprint, narrow->fingerprint);
+    assert_int_equal(space_narrow(narrow, two, 2, &err, &same), 0);
+    assert_string_equal(narrow->fingerprint, same->fingerprint);
+    space_destroy(same);
+    same = NULL;
+    assert_int_equal(space_narrow(space, two, 0, &err, &same), ESP_EINVAL);
+    assert_int_equal(space_narrow(space, falling, 2, &err, &same), ESP_EINVAL);
+    assert_int_equal(space_narrow(space, foreign, 2, &err, &same), ESP_EINVAL);
+    assert_non_null(strstr(err.message, "133 pixels"));
+    assert_null(same);
+    space_destroy(space);
+    space_destroy(narrow);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_rounded_as_in_mobilenet),
@@ -298,6 +320,7 @@ int main(void) {
         cmocka_unit_test(bad_fields_are_refused_at_their_place),
         cmocka_unit_test(wide_spaces_are_refused_by_size),
         cmocka_unit_test(texts_beyond_the_limit_are_refused),
+        cmocka_unit_test(narrowed_spaces_keep_what_is_asked_for),
         cmocka_unit_test(adapted_spaces_have_their_own_fingerprint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,151 @@
+/* espalier latency import, predictor import, model ls, show, rm: what other programs know of a
+ * space. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/cli/commands.h"
+#include "daemon/cli/resource.h"
+#include "daemon/cli/upload.h"
+
+static const struct column list[] = {
+    {"ID", "id", CELL_TEXT},       {"NAME", "name", CELL_TEXT},   {"KIND", "kind", CELL_TEXT},
+    {"SPACE", "space", CELL_TEXT}, {"STATE", "state", CELL_TEXT}, {"SOURCE", "source", CELL_TEXT}};
+static const struct column fields[] = {
+    {"id", "id", CELL_TEXT},
+    {"name", "name", CELL_TEXT},
+    {"kind", "kind", CELL_TEXT},
+    {"space", "space", CELL_TEXT},
+    {"state", "state", CELL_TEXT},
+    {"source", "source", CELL_TEXT},
+    {"units known", "summary.entries", CELL_INT},
+    {"units missing", "summary.missing", CELL_INT},
+    {"keys of another space", "summary.foreign", CELL_INT},
+    {"top-1 of the smallest", "summary.smallest_top1", CELL_PERCENT},
+    {"top-1 of the largest", "summary.largest_top1", CELL_PERCENT},
+    {"job", "job", CELL_TEXT},
+    {"created", "created_at", CELL_TIME}};
+static const struct resource models = RESOURCE("/models", list, fields);
+static const struct column files[] = {{"FILE", "name", CELL_TEXT},
+                                      {"PIXELS", "resolution", CELL_INT},
+                                      {"KEYS", "keys", CELL_INT},
+                                      {"UNITS", "entries", CELL_INT},
+                                      {"MISSING", "missing", CELL_INT},
+                                      {"FOREIGN", "foreign", CELL_INT},
+                                      {"SMALLEST NET", "smallest_us", CELL_LATENCY},
+                                      {"LARGEST NET", "largest_us", CELL_LATENCY}};
+
+struct import_options {
+    const char *space, *source;
+    bool upload;
+};
+
+/* The daemon opens the source itself, at the whole path where that is known here, or out of an
+ * upload. */
+static int add_source(struct cli *cli, const struct import_options *options, struct err *err,
+                      cJSON *body) {
+    char upload[64], *whole;
+    if (options->upload) {
+        int rc = cli_upload(cli, options->source, NULL, err, upload);
+        if (rc == 0)
+            cJSON_AddStringToObject(body, "upload", upload);
+        return rc;
+    }
+    whole = realpath(options->source, NULL);
+    cJSON_AddStringToObject(body, "path", whole ? whole : options->source);
+    free(whole);
+    return 0;
+}
+
+static int import(struct cli *cli, const char *name, const char *kind,
+                  const struct import_options *options) {
+    struct err err = {0};
+    cJSON *doc = NULL, *body = cJSON_CreateObject();
+    cJSON_AddStringToObject(body, "name", name);
+    cJSON_AddStringToObject(body, "kind", kind);
+    cJSON_AddStringToObject(body, "space", options->space);
+    int rc = add_source(cli, options, &err, body);
+    if (rc == 0)
+        rc = cli_send(cli, "POST", "/models", body, &err, &doc);
+    cJSON_Delete(body);
+    return rc ? cli_fail(&err) : cli_started(cli, doc, "model");
+}
+
+static int latency_import_run(struct cli *cli, int argc, char **argv) {
+    struct import_options options = {.space = NULL};
+    const struct option_row rows[] = {
+        {"ofa", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "YAML table of once-for-all or ProxylessNAS, or a folder of them, one for each resolution "
+         "(needed)",
+         &options.source},
+        {"space", 's', OPTION_TEXT, NULL, 0, 0, "", "space whose units are looked up (needed)",
+         &options.space},
+        {"upload", 0, OPTION_FLAG, NULL, 0, 0, "", "copy it to the daemon first, from this machine",
+         &options.upload},
+        CLI_WAIT_ROWS(cli),
+        CLI_COMMON_ROWS(cli)};
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    if (!options.space || !options.source)
+        return cli_usage("an import needs --space and --ofa");
+    return import(cli, argv[first], "latency", &options);
+}
+
+static int predictor_import_run(struct cli *cli, int argc, char **argv) {
+    struct import_options options = {.space = NULL};
+    const struct option_row rows[] = {
+        {"file", 'f', OPTION_TEXT, NULL, 0, 0, "",
+         "once-for-all's acc_predictor.pth, or as safetensors (needed)", &options.source},
+        {"space", 's', OPTION_TEXT, NULL, 0, 0, "", "space that it is of (needed)", &options.space},
+        {"upload", 0, OPTION_FLAG, NULL, 0, 0, "", "copy it to the daemon first, from this machine",
+         &options.upload},
+        CLI_WAIT_ROWS(cli),
+        CLI_COMMON_ROWS(cli)};
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    if (!options.space || !options.source)
+        return cli_usage("an import needs --space and --file");
+    return import(cli, argv[first], "accuracy", &options);
+}
+
+static int ls_run(struct cli *cli, int argc, char **argv) {
+    return resource_list(cli, &models, argc, argv);
+}
+
+static int show_run(struct cli *cli, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    if (cli_get(cli, &err, &doc, "/models/%s", cli_encode(argv[first])))
+        return cli_fail(&err);
+    if (!cli_print_plain(cli, doc)) {
+        cli_fields(doc, models.fields, models.n_fields);
+        if (cli_item(doc, "summary.files"))
+            cli_table(cli, cli_item(doc, "summary.files"), files, COUNT(files));
+    }
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
+static int rm_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &models, "rm", argc, argv);
+}
+
+const struct cli_command cli_latency_import = {
+    "latency", "import", "NAME", "take over latency tables of once-for-all", latency_import_run};
+const struct cli_command cli_predictor_import = {"predictor", "import", "NAME",
+                                                 "take over once-for-all's accuracy predictor",
+                                                 predictor_import_run};
+const struct cli_command cli_model_ls = {"model", "ls", "",
+                                         "imported latency models and accuracy predictors", ls_run};
+const struct cli_command cli_model_show = {"model", "show", "MODEL", "one of them", show_run};
+const struct cli_command cli_model_rm = {"model", "rm", "MODEL...", "remove them", rm_run};

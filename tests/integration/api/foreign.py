@@ -1,0 +1,354 @@
+"""What once-for-all knows of its spaces: its latency tables and its accuracy predictor, imported and searched with."""
+import json
+import re
+import shutil
+import struct
+import zlib
+
+import numpy
+
+import bed
+import data
+from client import problem
+from suite import ROOT, check, equal, once, test
+
+SPACE = json.loads((ROOT / "space/builtin/ofa_mbv3_w12.json").read_text())
+RESOLUTIONS = (160, 176)
+TOP1 = {"metric": "top1", "direction": "maximise"}
+
+
+def divisible(value):
+    """make_divisible of MobileNetV3."""
+    near = max(8, int(value + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * value else near
+
+
+def block_key(stage, c_in, c_out, side, first, kernel, ratio):
+    stride = stage["stride"] if first else 1
+    out, mid = (side - 1) // stride + 1, divisible(round(c_in * ratio))
+    return (f"expanded_conv-input:{side}x{side}x{c_in}-output:{out}x{out}x{c_out}-expand:{mid}-kernel:{kernel}-stride:{stride}-"
+            f"idskip:{int(stride == 1 and c_in == c_out)}-se:{int(stage['se'])}-hs:{int(stage['act'] == 'h_swish')}")
+
+
+def stages(space, resolution):
+    """(stage, channels that come in, channels, side that comes in, side behind the first block) of each stage."""
+    side, channels = (resolution + 1) // 2, space["stem"]["channels"]
+    for stage in space["stages"]:
+        out = (side - 1) // stage["stride"] + 1
+        yield stage, channels, stage["channels"][0], side, out
+        side, channels = out, stage["channels"][0]
+
+
+def end_keys(space, resolution):
+    """Keys of the stem and the head."""
+    last = list(stages(space, resolution))[-1]
+    head, side, channels = space["head"], last[4], last[2]
+    half, stem = (resolution + 1) // 2, space["stem"]["channels"]
+    keys = [f"Conv-input:{resolution}x{resolution}x{space['input_channels']}-output:{half}x{half}x{stem}"]
+    if head["expand_channels"]:
+        keys.append(f"Conv_1-input:{side}x{side}x{channels}-output:{side}x{side}x{head['expand_channels']}")
+        channels = head["expand_channels"]
+    keys.append(f"AvgPool2D-input:{side}x{side}x{channels}-output:1x1x{channels}")
+    if head["mix_channels"]:
+        keys.append(f"Conv_2-input:1x1x{channels}-output:1x1x{head['mix_channels']}")
+        channels = head["mix_channels"]
+    return keys + [f"Logits-input:1x1x{channels}-output:{space['n_classes']}"]
+
+
+def block_keys(space, resolution):
+    """For each stage: keys of its first block, and of those behind it, by kernel size and ratio."""
+    for stage, c_in, c_out, side, out in stages(space, resolution):
+        choices = [(k, e) for k in stage["kernel_sizes"] for e in stage["expand_ratios"]]
+        first = {c: block_key(stage, c_in, c_out, side, True, *c) for c in choices}
+        yield stage, first, {c: block_key(stage, c_out, c_out, out, False, *c) for c in choices} if max(stage["depths"]) > 1 else {}
+
+
+def time_ms(key, resolution):
+    """Another in each resolution's table, also of a key that both have."""
+    return 0.1 + zlib.crc32(f"{resolution} {key}".encode()) % 100000 / 50000
+
+
+def table(space, resolution):
+    keys = end_keys(space, resolution)
+    for _, first, rest in block_keys(space, resolution):
+        keys += [*first.values(), *rest.values()]
+    return "".join(f"{key}:\n  count: 50\n  mean: {time_ms(key, resolution):.17g}\n  std: 0.01\n" for key in dict.fromkeys(keys))
+
+
+def least_ms(space, resolution):
+    """Of all subnets: blocks are chosen one by one."""
+    total = sum(time_ms(key, resolution) for key in end_keys(space, resolution))
+    for stage, first, rest in block_keys(space, resolution):
+        more = min((time_ms(key, resolution) for key in rest.values()), default=0)
+        total += min(time_ms(key, resolution) for key in first.values()) + (min(stage["depths"]) - 1) * more
+    return total
+
+
+def choices(arch):
+    """Resolution and for each stage the (kernel size, ratio) of its blocks, of an arch's text."""
+    resolution, *groups = arch.split(" | ")
+    return int(resolution[1:]), [[(int(k), int(e)) for k, e in re.findall(r"k(\d)e(\d)", group)] for group in groups]
+
+
+def latency_ms(space, arch):
+    resolution, blocks = choices(arch)
+    keys = end_keys(space, resolution)
+    for (_, first, rest), chosen in zip(block_keys(space, resolution), blocks):
+        keys += [first[chosen[0]], *(rest[choice] for choice in chosen[1:])]
+    return sum(time_ms(key, resolution) for key in keys)
+
+
+@once
+def weights():
+    """Of a predictor, layer by layer."""
+    random = numpy.random.default_rng(5)
+    sizes = [128, 400, 400, 400, 1]
+    return [((random.standard_normal((n, m)) * (2 / m) ** 0.5 * 0.4).astype(numpy.float32), (random.standard_normal(n) * 0.05).astype(numpy.float32))
+            for m, n in zip(sizes, sizes[1:])]
+
+
+def top1(arch):
+    """As once-for-all's tutorial: kernel sizes, ratios, resolution, each one-hot; three hidden layers with ReLU."""
+    resolution, blocks = choices(arch)
+    x = numpy.zeros(128)
+    for stage, chosen in enumerate(blocks[1:]):  # its first stage is fixed and no input
+        for depth, (kernel, ratio) in enumerate(chosen):
+            x[3 * (4 * stage + depth) + (3, 5, 7).index(kernel)] = 1
+            x[60 + 3 * (4 * stage + depth) + (3, 4, 6).index(ratio)] = 1
+    x[120 + (resolution - 112) // 16] = 1
+    for layer, (weight, bias) in enumerate(weights()):
+        x = weight.astype(float) @ x + bias
+        x = x if layer == 3 else numpy.maximum(x, 0)
+    return x[0]
+
+
+def safetensors(tensors):
+    header, blob = {}, b""
+    for name, values in tensors.items():
+        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [len(blob), len(blob) + values.nbytes]}
+        blob += values.tobytes()
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + blob
+
+
+def predictor_tensors():
+    return {f"{2 * i}.{part}": values for i, layer in enumerate(weights()) for part, values in zip(("weight", "bias"), layer)}
+
+
+def start_import(name, kind, path, space="ofa_mbv3_w12"):
+    return bed.client().post("/models", {"name": name, "kind": kind, "space": space, "path": str(path)}, 202)
+
+
+@once
+def folder():
+    """Tables of two resolutions, and a predictor."""
+    path = bed.daemon().root / "foreign"
+    path.mkdir()
+    for resolution in RESOLUTIONS:
+        (path / f"{resolution}_lookup_table.yaml").write_text(table(SPACE, resolution))
+    (path / "predictor.safetensors").write_bytes(safetensors(predictor_tensors()))
+    return path
+
+
+@once
+def latency_model():
+    made = start_import("phone", "latency", folder())
+    bed.daemon().wait_job(made["job"]["id"])
+    return made["model"]["id"]
+
+
+@once
+def accuracy_model():
+    made = start_import("oracle", "accuracy", folder() / "predictor.safetensors")
+    bed.daemon().wait_job(made["job"]["id"])
+    return made["model"]["id"]
+
+
+@test("latency tables of once-for-all become a model with a section for each resolution", 60)
+def tables():
+    client, model = bed.client(), latency_model()
+    doc = client.get(f"/models/{model}")
+    equal((doc["name"], doc["kind"], doc["space"], doc["state"]), ("phone", "latency", "ofa_mbv3_w12", "ready"), "the model")
+    summary = doc["summary"]
+    equal((summary["resolutions"], summary["missing"], summary["foreign"]), (list(RESOLUTIONS), 0, 0), "what was found")
+    for row in summary["files"]:
+        resolution = row["resolution"]
+        smallest = f"r{resolution} | d1 c24 k3e1 | " + " | ".join(f"d2 c{c} k3e3 k3e3" for c in (32, 48, 96, 136, 192))
+        largest = f"r{resolution} | d1 c24 k3e1 | " + " | ".join(f"d4 c{c} k7e6 k7e6 k7e6 k7e6" for c in (32, 48, 96, 136, 192))
+        for got, arch in ((row["smallest_us"], smallest), (row["largest_us"], largest)):
+            check(abs(got - 1000 * latency_ms(SPACE, arch)) < 1e-6 * got, f"latency of {arch}", got, latency_ms(SPACE, arch))
+    rows = [{e["signature"]: e["median_us"] for e in client.get(f"/models/phone/entries?resolution={r}")["items"]} for r in RESOLUTIONS]
+    both = set(rows[0]) & set(rows[1])
+    check(all(len(r) == summary["files"][0]["entries"] for r in rows) and len(both) < len(rows[0]), "entries", len(rows[0]), len(both))
+    problem(client.request("GET", "/models/phone/entries?resolution=192"), 404)
+    check("phone" in bed.daemon().cli("model", "ls"), "the client's list", "")
+    check("176_lookup_table.yaml" in bed.daemon().cli("model", "show", "phone"), "the client's page", "")
+    equal([m["name"] for m in client.items("/models?kind=latency")], ["phone"], "latency models")
+
+
+def search(name, **changes):
+    body = {
+        "name": name, "accuracy": {"predictor": "oracle"}, "objectives": [TOP1, {"metric": "latency_us", "profile": "phone", "direction": "minimise"}],
+        "strategy": "evolution", "evaluations": 400, "population": 20, "seed": 3,
+    }
+    body.update(changes)
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def refuse(pointer, status, code=None, **changes):
+    return problem(bed.client().request("POST", "/searches", search("refused", **changes)), status, code, pointer)
+
+
+@test("a search goes by an imported predictor and imported tables, without supernet and board", 90)
+def searched():
+    client, stack = bed.client(), bed.daemon()
+    latency_model(), accuracy_model()
+    limit = 1.3 * min(least_ms(SPACE, r) for r in RESOLUTIONS)
+    made = client.post("/searches", search("foreign", constraints=[{"metric": "latency_us", "profile": "phone", "max": 1000 * limit}]), 202)
+    result = stack.wait_job(made["job"]["id"], 60)["result"]
+    doc = client.get("/searches/foreign")
+    equal((doc["supernet"], doc["space"], doc["accuracy"], doc["state"]), (None, "ofa_mbv3_w12", {"predictor": accuracy_model()}, "done"), "the search")
+    equal(sorted(m["name"] for m in doc["models"]), ["oracle", "phone"], "its models")
+    front, key = client.get("/searches/foreign/front"), f"latency_us:{latency_model()}"
+    equal(front["stage"], "final", "stage")
+    check(len(front["items"]) >= 3, "points of the front", front["items"])
+    for point in front["items"]:
+        latency, accuracy = point["metrics"][key], point["metrics"]["top1"]
+        equal((latency["source"], accuracy["source"]), ("predicted", "predicted"), "sources")
+        wanted = 1000 * latency_ms(SPACE, point["arch"])
+        check(abs(latency["value"] - wanted) < 1e-6 * wanted and latency["value"] <= 1000 * limit, "latency", point["arch"], latency, wanted)
+        check(abs(accuracy["value"] - top1(point["arch"])) < 1e-5, "top-1", point["arch"], accuracy, top1(point["arch"]))
+        check(choices(point["arch"])[0] in RESOLUTIONS, "a resolution that the tables know", point["arch"])
+    check(result["unmeasured"] == 0 and not result["no_board"], "nothing was to be measured", result)
+    columns = client.get("/searches/foreign/candidates?page_size=20000")["columns"]
+    check(len(set(columns["arch_id"])) >= 400, "candidates for the scatter", len(columns["arch_id"]))
+    stack.cli("search", "create", "best", "--predictor", "oracle", "--profile", "phone", "--max-latency", f"{limit}", "--objectives", "top1",
+              "--strategy", "evolution", "-n", "400", "--population", "20", "--wait")
+    best = client.get("/searches/best/front")["items"]
+    equal(len(best), 1, "networks on the front of one objective")
+    stack.cli("search", "front", "best")
+
+
+@test("a limit that imported tables do not allow is refused with the least that they do", 30)
+def infeasible():
+    latency_model(), accuracy_model()
+    doc = refuse("/constraints/0/max", 422, "infeasible", constraints=[{"metric": "latency_us", "profile": "phone", "max": 1}])
+    wanted = 1000 * min(least_ms(SPACE, r) for r in RESOLUTIONS)
+    check(abs(doc["attainable"] - wanted) < 1e-6 * wanted, "the least latency of all resolutions", doc, wanted)
+    check('by the imported model "phone"' in doc["detail"], "whose latency it is", doc["detail"])
+
+
+@test("models are refused on other spaces, as models of another kind, and while they are used", 60)
+def misused():
+    client = bed.client()
+    latency_model(), accuracy_model()
+    refuse("/accuracy/predictor", 422, "mismatch", space="ofa_mbv3")
+    refuse("/accuracy/predictor", 404, "not_found", accuracy={"predictor": "nobody"})
+    refuse("/accuracy/predictor", 422, "invalid_value", accuracy={"predictor": "phone"})
+    refuse("/accuracy/predictor", 422, "invalid_value", accuracy={})
+    refuse("/accuracy/more", (400, 422), accuracy={"predictor": "oracle", "more": 1})
+    refuse("/objectives/1/profile", 422, "invalid_value", objectives=[TOP1, {"metric": "latency_us", "profile": "oracle", "direction": "minimise"}])
+    refuse("/supernet", 422, accuracy=None)
+    refuse("/space", 422, space="ofa_mbv3_w12", supernet=bed.supernet())
+    refuse("/accuracy/predictor", 422, "mismatch", supernet=bed.supernet())
+    problem(client.request("POST", "/searches", bed.search_body("alien", objectives=[TOP1, {"metric": "latency_us", "profile": "phone", "direction": "minimise"}])),
+            422, "mismatch", "/objectives/1/profile")
+    problem(client.request("POST", "/models", {"name": "phone", "kind": "latency", "space": "ofa_mbv3_w12", "path": str(folder())}), 409, pointer="/name")
+    problem(client.request("POST", "/models", {"name": "x", "kind": "smell", "space": "ofa_mbv3_w12", "path": str(folder())}), 422, pointer="/kind")
+    problem(client.request("POST", "/models", {"name": "x", "kind": "latency", "space": "ofa_mbv3_w12", "path": "/etc/passwd"}), 403, pointer="/path")
+    made = client.post("/searches", search("user", evaluations=20), 202)
+    bed.daemon().wait_job(made["job"]["id"])
+    for name in ("phone", "oracle"):
+        check("user" in json.dumps(problem(client.request("DELETE", f"/models/{name}"), 409)), f"who uses {name}", "")
+    made = start_import("spare", "accuracy", folder() / "predictor.safetensors")
+    bed.daemon().wait_job(made["job"]["id"])
+    bed.daemon().cli("model", "rm", "spare")
+    problem(client.request("GET", "/models/spare"), 404)
+
+
+@test("a supernet's search takes its latencies from an imported table, and evaluates its front", 120)
+def with_supernet():
+    client, stack = bed.client(), bed.daemon()
+    bed.supernet()
+    space = data.TINY
+    (stack.root / "tiny.yaml").write_text(table(space, 28))
+    stack.cli("latency", "import", "watch", "--ofa", stack.root / "tiny.yaml", "--space", "tiny", "--wait")
+    body = bed.search_body("watched", objectives=[TOP1, {"metric": "latency_us", "profile": "watch", "direction": "minimise"}])
+    stack.wait_job(client.post("/searches", body, 202)["job"]["id"], 90)
+    front = client.get("/searches/watched/front")
+    check(len(front["items"]) > 0, "a front", front)
+    for point in front["items"]:
+        latency = next(value for key, value in point["metrics"].items() if key.startswith("latency_us:mo_"))
+        wanted = 1000 * latency_ms(space, point["arch"])
+        check(abs(latency["value"] - wanted) < 1e-6 * wanted, "latency", point["arch"], latency, wanted)
+        equal((point["metrics"]["top1"]["source"], latency["source"]), ("evaluated", "predicted"), "sources")
+
+
+@test("uploaded tables and predictors are imported too", 60)
+def uploaded():
+    stack = bed.daemon()
+    only = stack.root / "outside"
+    shutil.copytree(folder(), only)
+    (only / "predictor.safetensors").unlink()
+    stack.cli("latency", "import", "carried", "--ofa", only, "--space", "ofa_mbv3_w12", "--upload", "--wait")
+    equal(bed.client().get("/models/carried")["summary"]["resolutions"], list(RESOLUTIONS), "resolutions")
+    stack.cli("predictor", "import", "carried-too", "--file", folder() / "predictor.safetensors", "--space", "ofa_mbv3_w12", "--upload", "--wait")
+    equal(bed.client().get("/models/carried-too")["summary"]["hash"], bed.client().get(f"/models/{accuracy_model()}")["summary"]["hash"], "hash")
+
+
+def failed(name, kind, path, space="ofa_mbv3_w12"):
+    made = start_import(name, kind, path, space)
+    error = bed.daemon().wait_job(made["job"]["id"], state="failed")["error"]
+    equal(bed.client().get(f"/models/{made['model']['id']}")["state"], "failed", "state of the model")
+    return error
+
+
+@test("bad tables fail with a typed error that names file and line or key", 120)
+def bad_tables():
+    good, root = table(SPACE, 160), bed.daemon().root
+    line = good.splitlines()
+    cases = {
+        "nan": (good.replace("mean: ", "mean: .nan #", 1), "malformed", "line 3: key \"Conv-input:160x160x3-output:80x80x24\": a value that is no positive number"),
+        "twice": (good + "\n".join(line[:4]), "malformed", f"line {len(line) + 1}: key \"Conv-input:160x160x3-output:80x80x24\", which was there before"),
+        "alias": (good + "x: &a {count: 1, mean: 1}\ny: *a\n", "malformed", f"line {len(line) + 2}: "),
+        "bomb": ("a: " + "[" * 5000 + "\n", "malformed", "line 1: "),
+        "deep": ("a: " + "{b: " * 5000 + "\n", "malformed", "line 1: "),
+        "cut": (good[:good.rindex("  mean")], "malformed", "without a positive mean and count"),
+        "binary": ("\x00\x01\x02", "malformed", "line 1"),
+        "empty": ("", "malformed", "an empty table"),
+        "nothing": ("Conv-input:160x160x3-output:80x80x24: {count: 1, mean: 1}\n", "mismatch", "it knows 1 of the 94 units"),
+        "size": (table(SPACE, 160).replace("160x160", "150x150"), "invalid_value", "a table for inputs of 150 pixels"),
+    }
+    for name, (text, code, words) in cases.items():
+        path = root / f"bad_{name}.yaml"
+        path.write_text(text)
+        error = failed(f"bad {name}", "latency", path)
+        check(error["code"] == code and error["pointer"] in ("/path", "/space"), f"code of {name}", error)
+        check(words in error["message"] and path.name in error["message"], f"{words!r} in the words", error)
+    error = failed("other width", "latency", folder(), "ofa_mbv3")
+    check((error["code"], error["pointer"]) == ("mismatch", "/space") and "160_lookup_table.yaml" in error["message"], "of another width", error)
+    (root / "large.yaml").write_text("#" * (17 << 20))
+    check(failed("large", "latency", root / "large.yaml")["code"] == "limit_exceeded", "of a large file", "")
+
+
+@test("bad predictors fail with a typed error, and none of them runs code", 90)
+def bad_predictors():
+    good, root = (folder() / "predictor.safetensors").read_bytes(), bed.daemon().root
+    shutil.copy(ROOT / "tests/golden/import_evil.pth", root / "evil_predictor.pth")
+    error = failed("evil", "accuracy", root / "evil_predictor.pth")
+    equal((error["code"], error["pointer"]), ("malformed", "/path"), "of an object that would run a command")
+    shutil.copy(ROOT / "tests/golden/import_zip.pth", root / "network.pth")
+    error = failed("network", "accuracy", root / "network.pth")
+    check(error["code"] == "mismatch" and "no tensor \"0.weight\"" in error["message"], "of another network's weights", error)
+    (root / "cut_predictor.safetensors").write_bytes(good[:100000])
+    error = failed("cut", "accuracy", root / "cut_predictor.safetensors")
+    equal((error["code"], error["pointer"]), ("malformed", "/path"), "of a truncated file")
+    for name, changes, words in (
+            ("shape", {"4.bias": numpy.zeros(401, numpy.float32)}, "tensor \"4.bias\" has shape [401] in place of [400]"),
+            ("nan", {"6.bias": numpy.array([numpy.nan], numpy.float32)}, "tensor \"6.bias\": value 0 is not a finite number"),
+            ("more", {"8.bias": numpy.zeros(1, numpy.float32)}, "the tensor \"8.bias\"")):
+        (root / f"{name}.safetensors").write_bytes(safetensors({**predictor_tensors(), **changes}))
+        error = failed(name, "accuracy", root / f"{name}.safetensors")
+        check(words in error["message"], f"{words!r} in the words", error)
+    error = failed("tiny space", "accuracy", folder() / "predictor.safetensors", "fashion_small")
+    equal((error["code"], error["pointer"]), ("mismatch", "/space"), "for a space that it does not know")
