@@ -16,6 +16,8 @@
 enum {
     DECODING_VERSION = 1, /* raise it whenever the same files would give other bytes */
     BATCH_BYTES = 32 << 20,
+    BATCH_FILE_BYTES = 16 << 20,
+    BATCH_LEAST = 8,
     BATCH_MAX = 512,
     SAMPLED_FILES = 1000,
     SIDE_MIN = 8,
@@ -102,12 +104,23 @@ static int keep_slot(struct build *build, struct image_cache_writer *writer, siz
                            err);
 }
 
+/* Images that are decoded before anybody is asked again whether to stop: photographs take longer.
+ */
+static size_t next_count(const struct build *build) {
+    size_t left = build->list->n_files - build->first, n = 0;
+    size_t most = left < build->batch ? left : build->batch;
+    int64_t bytes = 0;
+    while (n < most && (n < BATCH_LEAST || bytes < BATCH_FILE_BYTES))
+        bytes += build->list->files[build->first + n++].bytes;
+    return n;
+}
+
 static int decode_all(struct build *build, struct image_cache_writer *writer, struct err *err) {
     const struct dataset_options *options = build->options;
-    size_t n = build->list->n_files;
+    size_t n = build->list->n_files, count = 0;
     int rc = 0;
-    for (build->first = 0; rc == 0 && build->first < n; build->first += build->batch) {
-        size_t left = n - build->first, count = left < build->batch ? left : build->batch;
+    for (build->first = 0; rc == 0 && build->first < n; build->first += count) {
+        count = next_count(build);
         if (options->progress && options->progress(options->context, build->first, n))
             return err_set(err, ESP_ECANCELED, NULL, "stopped while images were decoded");
         parallel_for(options->pool, (int)count, decode_slot, build);

@@ -4,12 +4,15 @@ import shutil
 import subprocess
 import time
 
+import cv2
+import numpy
+
 import bed
 import data
 from client import problem
 from png import png, write_pictures
 from stack import CLI
-from suite import check, equal, test
+from suite import check, equal, test, wait_for
 
 
 def added(name, folder, state="done", **fields):
@@ -86,6 +89,44 @@ def refused_folders():
 
 
 OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+def write_many(folder, n=300):
+    """One large picture under many names: seconds of decoding."""
+    noise = numpy.random.default_rng(1).integers(0, 256, (1000, 1000, 3), numpy.uint8)
+    done, coded = cv2.imencode(".jpg", noise)
+    check(done, "a JPEG")
+    for name, count in (("train", n), ("val", 4)):
+        for label in ("a", "b"):
+            (folder / name / label).mkdir(parents=True)
+            first = folder / name / label / "0.jpg"
+            first.write_bytes(coded.tobytes())
+            for i in range(1, count // 2):
+                os.link(first, first.with_name(f"{i}.jpg"))
+    return folder
+
+
+@test("a data set that is canceled while its images are decoded ends at once, leaves no cache behind, and is made by a retry", 90)
+def canceled_while_decoding():
+    stack, client = bed.daemon(), bed.client()
+    folder = write_many(stack.root / "many-pictures")
+    made = client.post("/datasets", {"name": "many", "path": str(folder), "validation": 10}, 202)
+    job = made["job"]["id"]
+    wait_for("decoding", lambda: (stack.job(job)["progress"] or {}).get("done", 0) > 0, 30, 0.02)
+    begun = time.monotonic()
+    client.post(f"/jobs/{job}/cancel", {})
+    doc = stack.wait_job(job, 20, state="canceled")
+    took = time.monotonic() - begun
+    print(f"# from cancel to the end of a data set job: {took:.1f} s at image {doc['progress'] and doc['progress']['done']}")
+    check(took < 3, "seconds from cancel to its end", took)
+    dataset = client.get("/datasets/many")
+    equal((dataset["state"], dataset["error"]["code"]), ("failed", "canceled"), "the data set")
+    left = [path.name for path in (stack.data_dir / "datasets" / dataset["id"]).glob("*")]
+    equal([name for name in left if name.startswith("images.cache")], [], "what is left of the cache")
+    client.post(f"/jobs/{job}/retry", {})
+    stack.wait_job(job, 60)
+    dataset = client.get("/datasets/many")
+    equal((dataset["state"], dataset["error"], dataset["n_files"], dataset["n_skipped"]), ("ready", None, 304, 0), "the data set behind a retry")
 
 
 def piece(upload, path, offset, content, **headers):
