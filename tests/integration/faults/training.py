@@ -10,7 +10,7 @@ from suite import Failed, check, equal, test, wait_for
 
 
 def begin(name, **changes):
-    answer = bed.daemon().client.post("/supernets", {"name": name, "space": "tiny", "dataset": "bars", "train": {**bed.TRAIN, **changes}}, 202)
+    answer = bed.daemon().client.post("/supernets", {"name": name, "space": "tiny", "dataset": "bars", "train": {key: value for key, value in {**bed.TRAIN, **changes}.items() if value is not None}}, 202)
     return answer["job"]["id"]
 
 
@@ -26,9 +26,9 @@ def wait_step(name, job, step):
     return wait_for(f"step {step} of {name}", lambda: (now := step_of(name, job)) >= step and now, 40, 0.02)
 
 
-def compare(name):
+def compare(name, calm=None):
     """The training must be the calm one's, bit for bit."""
-    calm, storm = bed.calm(), bed.Trained(bed.daemon(), name)
+    calm, storm = calm or bed.calm(), bed.Trained(bed.daemon(), name)
     equal(storm.last, calm.last, "last step")
     equal(storm.hashes[storm.last], calm.hashes[calm.last], "content of the last checkpoint")
     equal({step: value for step, value in storm.hashes.items() if step in calm.hashes}, {step: value for step, value in calm.hashes.items() if step in storm.hashes}, "content of checkpoints")
@@ -97,6 +97,62 @@ def job_killed():
     equal(evaluate("job-killed"), evaluate("calm"), "evaluations, to the bit")
 
 
+@test("kills of a progressive shrinking, of job and daemon, while it goes on with one thread or with two: it ends with the same bits", 150)
+def shrinking_killed():
+    stack = bed.daemon()
+    bed.calm()
+    stack.wait_job(begin("shrunk-calm", regime="progressive"), 90)
+    calm = bed.Trained(stack, "shrunk-calm")
+    job = begin("shrunk", regime="progressive")
+    try:
+        for share, threads in ((0.2, 1), (0.45, 2), (0.7, 1)):
+            wait_step("shrunk", job, int(share * calm.last))
+            check(stack.kill_job(), "a job process runs")
+            if share < 0.5:  # a third crash of the job alone would end it
+                stack.kill()
+                stack.start("--threads", str(threads))
+        stack.wait_job(job, 60)
+    finally:
+        stack.kill()
+        stack.start("--threads", "0")
+    compare("shrunk", calm)
+
+
+def tensors_of(name):
+    """The exported weights as bytes, without the header, which names the checkpoint."""
+    path = bed.daemon().root / f"{name}.safetensors"
+    bed.daemon().cli("supernet", "export", name, "--file", path)
+    content = path.read_bytes()
+    return content[8 + int.from_bytes(content[:8], "little"):]
+
+
+@test("kill -9 of a training that was asked for by time: it keeps its number of steps, takes what is left of the time, and ends as it would have", 120)
+def timed_killed():
+    budget = 10
+    bed.calm()
+    stack, job = bed.daemon(), begin("timed", epochs=None, time_budget_s=budget)
+    wait_step("timed", job, 20)
+    total = wait_for("the number of steps", lambda: (doc := stack.job(job)["progress"] or {}).get("unit") == "steps" and doc["total"], 20)
+    wait_step("timed", job, int(0.6 * total))
+    kept = max(checkpoint_steps(stack, "timed"))
+    check(kept >= 0.3 * total, "a checkpoint before the kill", kept, total)
+    check(stack.kill_job(), "a job process runs")
+    begun = time.monotonic()
+    again = wait_for("the second attempt", lambda: (doc := stack.job(job))["attempt"] == 2 and doc["state"] == "running" and (doc["progress"] or {}).get("unit") == "steps" and doc["progress"], 20, 0.02)
+    equal(again["total"], total, "number of steps")
+    check(again["done"] >= kept, "where it goes on", again["done"], kept)
+    stack.wait_job(job, 60)
+    took = time.monotonic() - begun
+    print(f"# killed at about 60 % of {total} steps for {budget} s: {took:.1f} s from the kill to the end")
+    check(took < 0.9 * budget, "seconds from the kill to the end", took)
+    timed = bed.Trained(stack, "timed")
+    equal(timed.last, total, "last step")
+    per_epoch = 1200 // bed.TRAIN["batch"]
+    stack.wait_job(begin("by-steps", epochs=total / per_epoch), 90)
+    equal(bed.Trained(stack, "by-steps").last, total, "steps of a training of as many epochs")
+    check(tensors_of("timed") == tensors_of("by-steps"), "the weights of an undisturbed training of as many steps, to the bit")
+
+
 @test("a job whose process dies at once three times fails and says so; a retry goes on", 120)
 def three_crashes():
     stack, job = bed.daemon(), begin("crashes")
@@ -115,7 +171,7 @@ def three_crashes():
     compare("crashes")
 
 
-@test("a cancel reaches a training, its calibration and an evaluation inside of slow steps: over in two seconds, the last whole step kept", 150)
+@test("a cancel reaches a training, its calibration, an evaluation and an export inside of slow steps: over in two seconds, the last whole step kept", 150)
 def slow_steps():
     stack = bed.daemon()
     client = stack.client
@@ -148,6 +204,11 @@ def slow_steps():
     cancel_in(timed, "measuring", 2)
     evaluation = client.post("/evaluations", {"supernet": "slow", "report": True}, 202)["job"]["id"]
     cancel_in(evaluation, "", 3)
+    export = client.post("/exports", {"supernet": "slow", "arch": client.get("/spaces/heavy")["largest"]["arch"], "format": "onnx"}, 202)
+    cancel_in(export["job"]["id"], "", 2)
+    equal(client.get(f"/exports/{export['export']['id']}")["state"], "canceled", "state of the export")
+    problem(client.request("GET", f"/exports/{export['export']['id']}/file"), 409, "conflict")
+    equal(list((stack.data_dir / "exports").glob(f"*{export['export']['id']}*")), [], "what it left")
     client.expect((200, 204), "DELETE", "/supernets/slow-timed")
 
 
@@ -181,6 +242,31 @@ def canceled_in_queue():
     wait_for("the end of both", lambda: {stack.job(running)["state"], stack.job(waiting)["state"]} == {"canceled"})
     equal(stack.job(waiting)["attempt"], 0, "attempts of the second")
     problem(stack.client.request("POST", f"/jobs/{waiting}/cancel", {}), 409, "conflict")
+
+
+@test("exports and data sets that are canceled while they wait are made when they are retried")
+def waiting_canceled():
+    bed.calm()
+    stack, running = bed.daemon(), begin("before-them", epochs=100)
+    client = stack.client
+    wait_for("the training to run", lambda: stack.job(running)["state"] == "running")
+    export = client.post("/exports", {"supernet": "calm", "arch": data.SMALL_ARCH, "format": "onnx"}, 202)
+    dataset = client.post("/datasets", {"name": "bars again", "path": str(stack.root / "bars"), "validation": 300}, 202)
+    for made in (export, dataset):
+        equal(stack.job(made["job"]["id"])["state"], "queued", "it waits")
+        stack.cli("job", "cancel", made["job"]["id"])
+        stack.wait_job(made["job"]["id"], state="canceled")
+    equal(client.get(f"/exports/{export['export']['id']}")["state"], "canceled", "state of the export")
+    equal(client.get("/datasets/bars%20again")["state"], "failed", "state of the data set")
+    problem(client.request("POST", "/supernets", {"name": "none", "space": "tiny", "dataset": "bars again", "train": bed.TRAIN}), 409, "conflict", "/dataset")
+    stack.cli("job", "cancel", running)
+    for made in (export, dataset):
+        client.post(f"/jobs/{made['job']['id']}/retry", {})
+        stack.wait_job(made["job"]["id"])
+    export, dataset = client.get(f"/exports/{export['export']['id']}"), client.get("/datasets/bars%20again")
+    equal((export["state"], dataset["state"]), ("ready", "ready"), "states behind a retry")
+    equal(dataset["revision"], client.get("/datasets/bars")["revision"], "the same data")
+    equal(len(client.expect(200, "GET", f"/exports/{export['id']}/file").body), export["bytes"], "bytes of the network")
 
 
 def checkpoint_files(name):

@@ -22,6 +22,18 @@ def started(pid):
         return []
 
 
+def group_of(pid):
+    """Process ids of a process group."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getpgid(int(path.name)) == pid:
+                found.append(int(path.name))
+        except ProcessLookupError:
+            pass
+    return found
+
+
 class Quickstart:
     """A run of scripts/quickstart on a data folder."""
 
@@ -66,8 +78,16 @@ class Quickstart:
         check(len(found) == 1, f"one {program} of quickstart", found)
         return found[0]
 
+    def interrupt(self, seconds=15):
+        """Ctrl-C: SIGINT to the script and all that it has started, as a terminal sends it; all of them end. Itself."""
+        processes = group_of(self.popen.pid)
+        os.killpg(self.popen.pid, signal.SIGINT)
+        self.ended(130, seconds)
+        wait_for("the end of all its processes", lambda: all(gone(pid) for pid in processes), 10)  # a job keeps what it has first
+        return self
+
     def end(self):
-        """As Ctrl-C does; what is left of its processes is killed."""
+        """As a service manager does; what is left of its processes is killed."""
         if self.popen.poll() is None:
             self.popen.terminate()
             try:

@@ -3,7 +3,7 @@ import os
 import signal
 
 import bed
-from stack import Stack
+from stack import Stack, program_of
 from suite import check, equal, test
 
 
@@ -20,6 +20,23 @@ def killed():
     again = bed.run()
     check(len(again.front()) >= 1, "a front", again.text)
     equal(bed.rows("SELECT name, state FROM searches"), [("quickstart", "done")], "searches")
+
+
+@test("Ctrl-C in the middle of a search and when all is done ends every process; the search goes on in the next run", 120)
+def interrupted():
+    bed.first()
+    with bed.daemon_alone() as client:
+        equal(client.request("DELETE", "/searches/quickstart").status // 100, 2, "the search's removal")
+    broken = bed.Quickstart(bed.folder().root)
+    broken.says(r"^search: +\[")
+    check({"espalierd", "espalier-worker", "espalier-job"} <= {program_of(pid) for pid in bed.group_of(broken.popen.pid)}, "what runs")
+    broken.interrupt()
+    equal([state for _, state in bed.rows("SELECT name, state FROM searches")], ["running"], "the search is not given up")
+    again = bed.Quickstart(bed.folder().root)
+    again.says("The daemon stays up", 90)
+    equal(bed.rows("SELECT name, state FROM searches"), [("quickstart", "done")], "searches")
+    again.interrupt()
+    check(len(again.front()) >= 1, "a front", again.text)
 
 
 @test("a search whose board was removed before its end is left alone; there is another one on the new board", 150)

@@ -1,6 +1,5 @@
 #include "train_bed.h"
 
-#include "base/clock.h"
 #include "base/json.h"
 #include "supernet/train_pace.h"
 #include <math.h>
@@ -149,41 +148,11 @@ static void killed_and_resumed_gives_the_same_bits(void **state) {
     assert_string_equal(whole, resumed);
 }
 
-enum { KILLS = 20 };
-
-/* One training that is killed until there were KILLS kills, or it has ended. The moments are spread
- * so that about so many fit. */
-static int kill_through(struct bed *bed, struct rng *rng, int kills) {
-    char whole[HASH_TEXT], resumed[HASH_TEXT];
-    int64_t start = clock_mono_ns();
-    reference_id(bed, whole);
-    uint32_t longest_us = (uint32_t)((clock_mono_ns() - start) / 1000 / (KILLS / 2)) + 1;
-    bool ended = false;
-    while (kills < KILLS && !ended) {
-        ended = run_child(bed, 0, 1 + rng_below(rng, longest_us));
-        kills += !ended;
-    }
-    assert_true(ended || run_child(bed, 0, 0));
-    newest_id(bed->dir, resumed);
-    assert_string_equal(whole, resumed);
-    return kills;
-}
-
-/* From outside, at moments that nobody chose: inside steps, validations, writes and resumptions. */
 static void killed_at_random_moments_gives_the_same_bits(void **state) {
     struct bed *bed = *state;
-    const char *seed = getenv("ESP_SEED");
-    struct rng rng = rng_make(seed ? strtoull(seed, NULL, 10) : (uint64_t)getpid(), RNG_TEST, 0, 0);
-    int kills = 0, trainings = 0;
     bed->config.epochs = 12;
     bed->config.checkpoint_steps = 2;
-    while (kills < KILLS) {
-        bed->config.seed = (uint64_t)++trainings;
-        kills = kill_through(bed, &rng, kills);
-        fixture_remove_dir(bed->dir);
-        bed->dir = fixture_make_dir();
-    }
-    print_message("killed %d times in %d trainings\n", kills, trainings);
+    kill_at_random_moments(bed);
 }
 
 static void finished_training_is_not_repeated(void **state) {

@@ -143,19 +143,10 @@ static void stopped_between_phases_gives_the_same_bits(void **state) {
 
 static void killed_at_random_moments_gives_the_same_bits(void **state) {
     struct bed *bed = *state;
-    char whole[HASH_TEXT], resumed[HASH_TEXT];
-    struct rng rng = rng_make((uint64_t)getpid(), RNG_TEST, 0, 0);
-    int kills = 0;
     progressive(bed);
     bed->config.epochs = 12;
     bed->config.checkpoint_steps = 2;
-    reference_id(bed, whole);
-    while (kills < 100 && !run_child(bed, 0, 15000 + 1000 * rng_below(&rng, 150)))
-        kills++;
-    assert_true(kills < 100 || run_child(bed, 0, 0));
-    newest_id(bed->dir, resumed);
-    print_message("killed %d times\n", kills);
-    assert_string_equal(whole, resumed);
+    kill_at_random_moments(bed);
 }
 
 static void coupled_trains(void **state) {

@@ -1,5 +1,6 @@
 #include "train_bed.h"
 
+#include "base/clock.h"
 #include "base/parallel.h"
 #include <setjmp.h>
 #include <signal.h>
@@ -149,7 +150,8 @@ bool run_child(const struct bed *bed, uint64_t kill_at, useconds_t kill_after_us
         struct witness witness = {.kill_at = kill_at};
         struct err err = {0};
         struct train_result result;
-        _exit(train_in_bed(bed, bed->dir, 2, &witness, &err, &result) == 0 ? 0 : 1);
+        int threads = bed->threads > 0 ? bed->threads : 2;
+        _exit(train_in_bed(bed, bed->dir, threads, &witness, &err, &result) == 0 ? 0 : 1);
     }
     if (kill_after_us > 0) {
         usleep(kill_after_us);
@@ -162,4 +164,36 @@ bool run_child(const struct bed *bed, uint64_t kill_at, useconds_t kill_after_us
     }
     assert_int_equal(WEXITSTATUS(status), 0);
     return true;
+}
+
+/* One training that is killed until there were KILLS kills, or it has ended. The moments are spread
+ * so that about so many fit. */
+static int kill_through(struct bed *bed, struct rng *rng, int kills) {
+    char whole[HASH_TEXT], resumed[HASH_TEXT];
+    int64_t start = clock_mono_ns();
+    reference_id(bed, whole);
+    uint32_t longest_us = (uint32_t)((clock_mono_ns() - start) / 1000 / (KILLS / 2)) + 1;
+    bool ended = false;
+    while (kills < KILLS && !ended) {
+        bed->threads = 1 + (int)rng_below(rng, 2);
+        ended = run_child(bed, 0, 1 + rng_below(rng, longest_us));
+        kills += !ended;
+    }
+    assert_true(ended || run_child(bed, 0, 0));
+    newest_id(bed->dir, resumed);
+    assert_string_equal(whole, resumed);
+    return kills;
+}
+
+void kill_at_random_moments(struct bed *bed) {
+    const char *seed = getenv("ESP_SEED");
+    struct rng rng = rng_make(seed ? strtoull(seed, NULL, 10) : (uint64_t)getpid(), RNG_TEST, 0, 0);
+    int kills = 0, trainings = 0;
+    while (kills < KILLS) {
+        bed->config.seed = (uint64_t)++trainings;
+        kills = kill_through(bed, &rng, kills);
+        fixture_remove_dir(bed->dir);
+        bed->dir = fixture_make_dir();
+    }
+    print_message("killed %d times in %d trainings\n", kills, trainings);
 }

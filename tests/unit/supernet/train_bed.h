@@ -14,6 +14,7 @@ struct bed {
     struct train_config config;
     const struct train_init *init; /* NULL: fresh weights */
     const struct comm *comm;       /* NULL: one process */
+    int threads;                   /* of run_child; 0: two */
 };
 /* A bed of 8 steps an epoch, 3 epochs, as cmocka's state. */
 int train_bed_setup(void **state);
@@ -46,3 +47,8 @@ int reference_id(const struct bed *bed, char ret_id[HASH_TEXT]);
 /* Runs a training in a process of its own; true when it came to its end. kill_at > 0: it kills
  * itself at that step. kill_after_us > 0: killed from outside then. */
 bool run_child(const struct bed *bed, uint64_t kill_at, useconds_t kill_after_us);
+/* Kills trainings from outside, KILLS times in all, at moments that nobody chose (ESP_SEED chooses
+ * them): inside steps, validations, writes and resumptions; each process has one or two threads.
+ * Every training then goes on to its end and must have the bits of an undisturbed one. */
+enum { KILLS = 20 };
+void kill_at_random_moments(struct bed *bed);
