@@ -7,7 +7,7 @@
 
 struct latency_evaluator;
 
-/* Borrows space and table; calibration is copied. Errors: ESP_ENOMEM, ESP_EINVAL (profile). */
+/* Borrows space, table and what the calibration owns. Errors: ESP_ENOMEM, ESP_EINVAL (profile). */
 int latency_evaluator_create(const struct space *space, const struct latency_table *table,
                              const struct calibration *calibration, const char *profile,
                              struct err *err, struct latency_evaluator **ret);

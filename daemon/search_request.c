@@ -10,6 +10,7 @@
 #include "daemon/job_spec.h"
 #include "daemon/latency_evaluator.h"
 #include "daemon/models.h"
+#include "daemon/search_fleet.h"
 #include "daemon/section_evaluator.h"
 #include "daemon/spaces.h"
 #include "daemon/store_devices.h"
@@ -492,6 +493,21 @@ static void name_models(const struct work *work, struct search_request *request)
                                                   cJSON_GetObjectItem(work->predictor, "id"))));
 }
 
+/* Where calibrations are learnt, other profiles may have something to teach. */
+static int add_fleet(struct work *work, cJSON *spec, struct err *err) {
+    const char *board = NULL;
+    cJSON *fleet = NULL;
+    int n = 0, r = 0;
+    for (int i = 0; i < work->n_profiles; i++)
+        if (work->profiles[i].model == NULL && n++ == 0)
+            board = work->profiles[i].profile.id;
+    if (n > 0)
+        r = search_fleet_make(work->sql, work->space, n == 1 ? board : NULL, err, &fleet);
+    if (r == 0 && fleet != NULL)
+        cJSON_AddItemToObject(spec, "fleet", fleet);
+    return r;
+}
+
 /* Only one of its subnets was trained: a search would compare noise. */
 static int refuse_single(const cJSON *supernet, struct err *err) {
     const cJSON *stored = cJSON_GetObjectItemCaseSensitive(supernet, "train");
@@ -652,6 +668,7 @@ int search_request_make(const struct daemon *daemon, struct sql *sql, const cJSO
         cJSON_AddItemToObject(request->spec, "search", cJSON_Duplicate(request->body, true));
         cJSON_AddItemToObject(request->spec, "profiles", spec_profiles(work));
         name_models(work, request);
+        r = add_fleet(work, request->spec, err);
     }
     if (work != NULL)
         work_finish(work);

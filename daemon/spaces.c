@@ -42,11 +42,12 @@ static int read_table(cJSON *doc, struct err *err, struct latency_table **ret_ta
 }
 
 static int read_calibration(struct sql *sql, struct profile_latency *latency, struct err *err) {
+    struct json_limits limits = {.bytes = 16 << 20, .depth = 16, .nodes = 100000};
     char *text = NULL;
     latency->calibration = calibration_none;
     int r = store_calibration_newest(sql, latency->revision, err, &text);
     if (r == 0 && text != NULL)
-        r = json_parse(text, strlen(text), &json_limits_default, err, &latency->calibration_doc);
+        r = json_parse(text, strlen(text), &limits, err, &latency->calibration_doc);
     if (r == 0 && latency->calibration_doc != NULL)
         r = calibration_from_json(latency->calibration_doc, "", err, &latency->calibration);
     free(text);
@@ -77,6 +78,7 @@ int profile_latency_load(struct sql *sql, const char *profile, struct err *err,
 
 void profile_latency_finish(struct profile_latency *latency) {
     latency_table_destroy(latency->table);
+    calibration_finish(&latency->calibration);
     cJSON_Delete(latency->table_doc);
     cJSON_Delete(latency->calibration_doc);
     *latency = (struct profile_latency){.table = NULL};

@@ -358,3 +358,13 @@ int store_profile_table(struct sql *sql, const char *profile, struct err *err,
         r = err_set(err, ESP_ENOTFOUND, NULL, "there is no profile \"%s\"", profile);
     return r != 0 ? r : store_table_document(sql, ret_revision, err, ret_doc);
 }
+
+int store_table_profiles(struct sql *sql, const char *space_fingerprint, const char *except, int n,
+                         struct err *err, cJSON **ret_rows) {
+    return sql_get_rows(sql, err, ret_rows,
+                        "SELECT t.profile AS profile FROM tables t JOIN profiles p ON p.id = "
+                        "t.profile AND p.revision = t.profile_revision WHERE t.space_fingerprint = "
+                        "?1 AND t.profile IS NOT ?2 GROUP BY t.profile ORDER BY max(t.created_us) "
+                        "DESC, t.profile LIMIT ?3",
+                        "tti", space_fingerprint, except, (int64_t)n);
+}

@@ -44,3 +44,7 @@ int store_table_document(struct sql *sql, const char *profile_revision, struct e
 /* The same for a profile's current revision; *ret_revision filled. */
 int store_profile_table(struct sql *sql, const char *profile, struct err *err,
                         char ret_revision[ID_MAX], cJSON **ret_doc);
+/* [{"profile"}]: at most n profiles but `except` (may be NULL) whose current revision has a table
+ * of the space, newest table first. */
+int store_table_profiles(struct sql *sql, const char *space_fingerprint, const char *except, int n,
+                         struct err *err, cJSON **ret_rows);

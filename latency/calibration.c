@@ -1,6 +1,7 @@
 #include "latency/calibration.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -8,6 +9,7 @@
 #include "base/stats.h"
 
 const char *const calibration_kind_names[] = {"none", "identity", "shrunk", NULL};
+const char *const ladder_rung_names[] = {"sum", "line", "kinds", "fleet", "entries", NULL};
 const struct calibration calibration_none = {.kind = CALIBRATION_NONE, .a = 1};
 
 /* Relative weight of the penalty against n networks; 0 is least squares. Steps of about 3. */
@@ -157,14 +159,25 @@ int calibration_fit(const double *sum_us, const double *measured_us, size_t n, i
                             scratch, scratch + n};
     struct calibration calibration = choose(&sample);
     calibration.version = version;
-    calibration.n = (int)n;
+    calibration.n = calibration.spread_n = (int)n;
+    calibration.rung = calibration.kind == CALIBRATION_SHRUNK ? LADDER_LINE : LADDER_SUM;
     free(scratch);
     *ret_calibration = calibration;
     return 0;
 }
 
+void calibration_finish(struct calibration *calibration) {
+    unit_scales_destroy(calibration->scales);
+    *calibration = calibration_none;
+}
+
 double calibration_apply(const struct calibration *calibration, double sum_us) {
     return line(calibration->a, calibration->c_us, sum_us);
+}
+
+double calibration_rise(const struct calibration *calibration, double sum_us) {
+    double a = calibration->a, us = a * sum_us + calibration->c_us;
+    return us > FLOOR * a * sum_us ? a * sum_us / us : 1;
 }
 
 double calibration_invert(const struct calibration *calibration, double us) {
@@ -175,7 +188,7 @@ double calibration_invert(const struct calibration *calibration, double us) {
 double calibration_interval_factor(const struct calibration *calibration) {
     if (calibration->kind == CALIBRATION_NONE)
         return 1;
-    double n = calibration->n;
+    double n = calibration->spread_n > 0 ? calibration->spread_n : calibration->n;
     double dof = calibration->kind == CALIBRATION_IDENTITY ? n : fmax(n - 2, 1);
     double widening = 1 + 3 / n;
     return exp(stats_student_t(CALIBRATION_LEVEL, dof) * widening * calibration->residual_sd);
@@ -192,41 +205,75 @@ cJSON *calibration_to_json(const struct calibration *calibration) {
               (isinf(calibration->strength)
                    ? cJSON_AddNullToObject(doc, "strength")
                    : cJSON_AddNumberToObject(doc, "strength", calibration->strength)) &&
-              cJSON_AddNumberToObject(doc, "residual_sd", calibration->residual_sd);
+              cJSON_AddNumberToObject(doc, "residual_sd", calibration->residual_sd) &&
+              cJSON_AddNumberToObject(doc, "spread_n", calibration->spread_n) &&
+              cJSON_AddStringToObject(doc, "rung", ladder_rung_names[calibration->rung]);
+    if (ok && calibration->scales)
+        ok = cJSON_AddItemToObject(doc, "scales", unit_scales_to_json(calibration->scales));
     if (ok)
         return doc;
     cJSON_Delete(doc);
     return NULL;
 }
 
+static int read_numbers(const cJSON *doc, const char *at, struct err *err, struct calibration *c) {
+    int64_t version, n = 0, spread_n;
+    int code = json_int(doc, at, "version", 0, INT32_MAX, err, &version);
+    if (code == 0)
+        code = json_int(doc, at, "n", c->kind == CALIBRATION_NONE ? 0 : CALIBRATION_MIN_NETWORKS,
+                        CALIBRATION_MAX_NETWORKS, err, &n);
+    spread_n = n;
+    if (code == 0)
+        code = json_int_opt(doc, at, "spread_n", n < 1 ? n : 1, n, err, &spread_n);
+    if (code == 0)
+        code = json_real(doc, at, "a", 1e-9, 1e9, err, &c->a);
+    if (code == 0)
+        code = json_real(doc, at, "c_us", -1e12, 1e12, err, &c->c_us);
+    if (code == 0)
+        code = json_real_opt(doc, at, "strength", 0, 1e9, err, &c->strength);
+    if (code == 0)
+        code = json_real(doc, at, "residual_sd", 0, 1e3, err, &c->residual_sd);
+    if (code < 0)
+        return code;
+    c->version = (int)version;
+    c->n = (int)n;
+    c->spread_n = (int)spread_n;
+    return 0;
+}
+
+/* Scales belong to the rungs above the line, and only to them. */
+static int read_scales(const cJSON *doc, const char *at, struct err *err, struct calibration *c) {
+    const cJSON *scales = cJSON_GetObjectItemCaseSensitive(doc, "scales");
+    char pointer[160];
+    snprintf(pointer, sizeof pointer, "%.140s/scales", at);
+    if ((scales != NULL) != (c->rung > LADDER_LINE))
+        return err_set(err, ESP_EINVAL, pointer, "a calibration of the rung \"%s\" has %s",
+                       ladder_rung_names[c->rung], scales ? "no scales" : "scales of its units");
+    return scales ? unit_scales_from_json(scales, pointer, err, &c->scales) : 0;
+}
+
 int calibration_from_json(const cJSON *doc, const char *at, struct err *err,
                           struct calibration *ret_calibration) {
     static const char *const keys[] = {"kind", "version",  "n",           "a",
-                                       "c_us", "strength", "residual_sd", NULL};
+                                       "c_us", "strength", "residual_sd", "spread_n",
+                                       "rung", "scales",   NULL};
     struct calibration c = {.strength = INFINITY};
-    int kind;
-    int64_t version, n;
+    int kind, rung;
     int code = json_only(doc, at, keys, err);
     if (code == 0)
         code = json_enum(doc, at, "kind", calibration_kind_names, err, &kind);
-    if (code == 0)
-        code = json_int(doc, at, "version", 0, INT32_MAX, err, &version);
-    if (code == 0)
-        code = json_int(doc, at, "n", kind == CALIBRATION_NONE ? 0 : CALIBRATION_MIN_NETWORKS,
-                        CALIBRATION_MAX_NETWORKS, err, &n);
-    if (code == 0)
-        code = json_real(doc, at, "a", 1e-9, 1e9, err, &c.a);
-    if (code == 0)
-        code = json_real(doc, at, "c_us", -1e12, 1e12, err, &c.c_us);
-    if (code == 0)
-        code = json_real_opt(doc, at, "strength", 0, 1e9, err, &c.strength);
-    if (code == 0)
-        code = json_real(doc, at, "residual_sd", 0, 1e3, err, &c.residual_sd);
     if (code < 0)
         return code;
     c.kind = (enum calibration_kind)kind;
-    c.version = (int)version;
-    c.n = (int)n;
-    *ret_calibration = c;
-    return 0;
+    rung = kind == CALIBRATION_SHRUNK ? LADDER_LINE : LADDER_SUM;
+    if (json_has(doc, "rung"))
+        code = json_enum(doc, at, "rung", ladder_rung_names, err, &rung);
+    c.rung = (enum ladder_rung)rung;
+    if (code == 0)
+        code = read_numbers(doc, at, err, &c);
+    if (code == 0)
+        code = read_scales(doc, at, err, &c);
+    if (code == 0)
+        *ret_calibration = c;
+    return code;
 }

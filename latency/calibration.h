@@ -7,7 +7,7 @@
 #include <cjson/cJSON.h>
 #include <stddef.h>
 
-#include "base/error.h"
+#include "latency/scales.h"
 
 enum calibration_kind {
     CALIBRATION_NONE,     /* nothing fitted: the sum itself; intervals come from the table */
@@ -15,6 +15,18 @@ enum calibration_kind {
     CALIBRATION_SHRUNK    /* a * sum + c */
 };
 extern const char *const calibration_kind_names[]; /* "none", "identity", "shrunk", NULL */
+
+/* What a calibration rests on (latency/ladder.h): above the line, units have scales of their own.
+ */
+enum ladder_rung {
+    LADDER_SUM,
+    LADDER_LINE,
+    LADDER_KINDS,   /* a scale for each kind of unit */
+    LADDER_FLEET,   /* what other profiles take for the units */
+    LADDER_ENTRIES, /* a scale for each table entry */
+    LADDER_RUNGS
+};
+extern const char *const ladder_rung_names[]; /* "sum", "line", "kinds", …, NULL */
 
 enum { CALIBRATION_MIN_NETWORKS = 3, CALIBRATION_MAX_NETWORKS = 10000 };
 #define CALIBRATION_LEVEL 0.9 /* of the intervals of calibrated predictions */
@@ -26,6 +38,12 @@ struct calibration {
     double a, c_us;     /* 1 and 0 unless shrunk; a > 0 */
     double strength;    /* of the shrinkage: 0 least squares, infinite (as JSON: null) identity */
     double residual_sd; /* of log(measured / predicted), each network left out in turn */
+    int spread_n; /* networks that residual_sd was found on: n, or those of them that stand for the
+                     whole space; 0: n */
+    enum ladder_rung rung;
+    struct unit_scales *scales; /* of the table's entries, before they are added up; NULL: all 1.
+                                   Owned by who fitted or read the calibration and ends it with
+                                   calibration_finish; copies borrow */
 };
 
 extern const struct calibration calibration_none;
@@ -39,18 +57,26 @@ extern const struct calibration calibration_none;
 int calibration_fit(const double *sum_us, const double *measured_us, size_t n, int version,
                     struct err *err, struct calibration *ret_calibration);
 
-/* The calibrated latency of a sum: rises with the sum and is never negative (where a * sum + c
- * falls below a tenth of a * sum, that tenth is taken). */
+void calibration_finish(struct calibration *calibration); /* becomes calibration_none */
+
+/* The calibrated latency of a sum (of scaled entries): rises with the sum and is never negative
+ * (where a * sum + c falls below a tenth of a * sum, that tenth is taken). */
 double calibration_apply(const struct calibration *calibration, double sum_us);
+/* By how much of itself the latency rises when the sum rises by a hundredth of itself, in
+ * hundredths: below 1 where the constant is a part of it. */
+double calibration_rise(const struct calibration *calibration, double sum_us);
 /* The sum whose calibrated latency is us: the inverse. */
 double calibration_invert(const struct calibration *calibration, double us);
 /* Factor f >= 1 such that CALIBRATION_LEVEL of measured latencies should lie within
- * [us / f, us * f]: Student's t on the residuals, widened for few networks by 1 + 3 / n (1.6 at 5),
- * because they are a sample of what they have to stand for. 1 for CALIBRATION_NONE. */
+ * [us / f, us * f]: Student's t on the residuals, widened for few networks by 1 + 3 / n (1.6 at 5;
+ * n is spread_n), because they are a sample of what they have to stand for. 1 for CALIBRATION_NONE.
+ */
 double calibration_interval_factor(const struct calibration *calibration);
 
-/* {"kind", "version", "n", "a", "c_us", "strength", "residual_sd"}; NULL on memory exhaustion. */
+/* {"kind", "version", "n", "a", "c_us", "strength", "residual_sd", "spread_n", "rung", "scales"?};
+ * NULL on memory exhaustion. A document without rung and spread_n (of an older version) is read as
+ * the sum or the line with n. */
 cJSON *calibration_to_json(const struct calibration *calibration);
-/* Errors: ESP_EINVAL. */
+/* Errors: ESP_EINVAL, ESP_ELIMIT, ESP_ENOMEM. */
 int calibration_from_json(const cJSON *doc, const char *at, struct err *err,
                           struct calibration *ret_calibration);

@@ -8,14 +8,14 @@
 #include "base/linear.h"
 #include "base/memory.h"
 
-const char *const ladder_rung_names[] = {"sum", "line", "kinds", "fleet", "entries", NULL};
-
 /* Ridge, in variances of one error: what likeness explains against what it cannot. */
 static const double strengths[] = {0.1, 0.3, 1, 3, 10, 30};
 enum { N_STRENGTHS = sizeof strengths / sizeof strengths[0], FOLDS_MAX = 10 };
 /* A rung above a table's line must be better by as many standard errors of the difference, for the
  * choice is made on few networks. */
-#define CLEARLY 1.5
+#define CLEARLY 2
+/* And by so much in log time: no board measures what is less. */
+#define GAIN_MIN 5e-4
 
 struct rung {
     double loss, square; /* means of the left out errors in log time, and of their squares */
@@ -27,7 +27,8 @@ struct rung {
 struct ladder {
     const struct ladder_networks *networks;
     size_t n;
-    uint32_t *known; /* [n] */
+    uint32_t *known;             /* [n] */
+    double typical_us, *inverse; /* of all networks: typical_us / sum - 1 */
     struct calibration line;
     struct rung rungs[LADDER_RUNGS];
     enum ladder_rung chosen;
@@ -37,7 +38,7 @@ struct ladder {
 struct fit {
     struct ladder *ladder;
     size_t n_folds;
-    double *sum, *measured, *error, *matrix,
+    double *sum, *measured, *error, *rise, *matrix,
         *left_out; /* left_out [N_STRENGTHS][LADDER_RUNGS][n] */
     uint32_t *kept;
 };
@@ -67,26 +68,53 @@ void ladder_likeness(const double *features, size_t n, size_t n_features, double
         ret_likeness[i] = diagonal > 1e-12 ? ret_likeness[i] / diagonal : 0;
 }
 
-/* Weights of the kept networks' errors: (likeness + strength)^-1 error. */
+/* The line's log errors of the kept networks, as shares that their sums would have to be corrected
+ * by, to first order. */
+static void find_errors(const struct fit *fit, const struct calibration *line, size_t n,
+                        double *error) {
+    for (size_t i = 0; i < n; i++) {
+        bool inside = !fit->ladder->networks->stand_in;
+        fit->rise[i] = inside ? fmax(calibration_rise(line, fit->sum[i]), 0.05) : 1;
+        error[i] = log(fit->measured[i] / calibration_apply(line, fit->sum[i])) / fit->rise[i];
+    }
+}
+
+/* How alike two networks are for a rung, plus how alike for the line: so that slope and constant
+ * may still move with what is above them. What only stands in for a sum keeps its line. */
+static double alike(const struct ladder *ladder, const double *likeness, size_t i, size_t j) {
+    const struct ladder_networks *networks = ladder->networks;
+    double line = networks->stand_in ? 0 : 1 + ladder->inverse[i] * ladder->inverse[j];
+    return likeness[i * networks->n + j] + line;
+}
+
+/* Weights of the kept networks' errors: (likeness + strength)^-1 error. Where the sum is a small
+ * part of the latency, its error says less. */
 static void solve(const struct fit *fit, const double *likeness, const uint32_t *kept, size_t n,
                   double strength, double *weight) {
-    size_t all = fit->ladder->networks->n;
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j <= i; j++)
-            fit->matrix[i * n + j] = likeness[kept[i] * all + kept[j]];
-        fit->matrix[i * n + i] += strength;
+            fit->matrix[i * n + j] = alike(fit->ladder, likeness, kept[i], kept[j]);
+        fit->matrix[i * n + i] += strength / (fit->rise[i] * fit->rise[i]);
     }
     cholesky_factor(fit->matrix, n);
     cholesky_forward(fit->matrix, n, weight);
     cholesky_backward(fit->matrix, n, weight);
 }
 
-static double explained(const struct ladder_networks *networks, const double *likeness, size_t i,
+static double explained(const struct ladder *ladder, const double *likeness, size_t i,
                         const uint32_t *kept, const double *weight, size_t n) {
     double sum = 0;
     for (size_t j = 0; j < n; j++)
-        sum += weight[j] * likeness[i * networks->n + kept[j]];
+        sum += weight[j] * alike(ladder, likeness, i, kept[j]);
     return sum;
+}
+
+/* What only stands in for a sum may be far off: there it is the latency that is corrected. */
+static double corrected(const struct ladder_networks *networks, const struct calibration *line,
+                        double sum, double share) {
+    if (networks->stand_in)
+        return calibration_apply(line, sum) * exp(share);
+    return calibration_apply(line, sum * fmin(fmax(1 + share, LADDER_SCALE_MIN), LADDER_SCALE_MAX));
 }
 
 static double *left_out_errors(const struct fit *fit, int strength, int rung) {
@@ -115,18 +143,17 @@ static int leave_out(struct fit *fit, size_t fold, struct err *err) {
     for (int r = LADDER_SUM; r < LADDER_RUNGS; r++)
         for (int s = 0; s < (r > LADDER_LINE && networks->likeness[r] ? N_STRENGTHS : 1); s++) {
             double *errors = left_out_errors(fit, s, r);
-            for (size_t i = 0; i < n; i++)
-                fit->error[i] = log(fit->measured[i] / calibration_apply(&line, fit->sum[i]));
+            find_errors(fit, &line, n, fit->error);
             if (networks->likeness[r])
                 solve(fit, networks->likeness[r], fit->kept, n, strengths[s], fit->error);
             for (size_t i = fold; i < ladder->n; i += fit->n_folds) {
                 uint32_t network = ladder->known[i];
-                double sum = networks->sum_us[network];
-                errors[i] = log(networks->measured_us[network] /
-                                (r == LADDER_SUM ? sum : calibration_apply(&line, sum)));
+                double sum = networks->sum_us[network], share = 0;
                 if (networks->likeness[r])
-                    errors[i] -= explained(networks, networks->likeness[r], network, fit->kept,
-                                           fit->error, n);
+                    share =
+                        explained(ladder, networks->likeness[r], network, fit->kept, fit->error, n);
+                errors[i] = log(networks->measured_us[network] /
+                                (r == LADDER_SUM ? sum : corrected(networks, &line, sum, share)));
             }
         }
     return 0;
@@ -172,6 +199,7 @@ static void choose(struct ladder *ladder) {
     double standard_errors = ladder->networks->stand_in ? 0 : CLEARLY;
     for (int r = LADDER_KINDS; r < LADDER_RUNGS; r++)
         if (isfinite(ladder->rungs[r].loss) && ladder->rungs[r].loss < ladder->rungs[best].loss &&
+            ladder->rungs[r].loss < ladder->rungs[LADDER_LINE].loss - GAIN_MIN &&
             better(ladder->rungs[r].error, ladder->rungs[LADDER_LINE].error, ladder->n,
                    standard_errors))
             best = (enum ladder_rung)r;
@@ -199,8 +227,7 @@ static int fit_all(struct fit *fit, struct err *err) {
         double *weight = ladder->rungs[r].weight;
         if (!networks->likeness[r])
             continue;
-        for (size_t i = 0; i < ladder->n; i++)
-            weight[i] = log(fit->measured[i] / calibration_apply(&ladder->line, fit->sum[i]));
+        find_errors(fit, &ladder->line, ladder->n, weight);
         solve(fit, networks->likeness[r], ladder->known, ladder->n, ladder->rungs[r].strength,
               weight);
     }
@@ -220,6 +247,13 @@ static int create(const struct ladder_networks *networks, const uint32_t *known,
         return out_of_memory(err);
     ladder->networks = networks;
     ladder->n = n;
+    if (!(ladder->inverse = mem_array(networks->n, sizeof(double))))
+        return out_of_memory(err);
+    for (size_t i = 0; i < networks->n; i++)
+        ladder->typical_us += 1 / networks->sum_us[i] / (double)networks->n;
+    ladder->typical_us = 1 / ladder->typical_us;
+    for (size_t i = 0; i < networks->n; i++)
+        ladder->inverse[i] = ladder->typical_us / networks->sum_us[i] - 1;
     for (size_t i = 0; i < n; i++)
         ladder->known[i] = known[i];
     for (int r = 0; r < LADDER_RUNGS; r++)
@@ -238,7 +272,7 @@ int ladder_fit(const struct ladder_networks *networks, const uint32_t *known, si
     int code = create(networks, known, n_known, err, &ladder);
     struct fit fit = {.ladder = ladder,
                       .n_folds = n_known < FOLDS_MAX ? n_known : (size_t)FOLDS_MAX};
-    size_t n = n_known, vectors = 3 + (size_t)N_STRENGTHS * LADDER_RUNGS;
+    size_t n = n_known, vectors = 4 + (size_t)N_STRENGTHS * LADDER_RUNGS;
     double *scratch = mem_array(n * (n + vectors), sizeof *scratch);
     fit.kept = mem_array(n, sizeof *fit.kept);
     if (code == 0 && (!scratch || !fit.kept))
@@ -248,7 +282,8 @@ int ladder_fit(const struct ladder_networks *networks, const uint32_t *known, si
         fit.sum = scratch + n * n;
         fit.measured = fit.sum + n;
         fit.error = fit.measured + n;
-        fit.left_out = fit.error + n;
+        fit.rise = fit.error + n;
+        fit.left_out = fit.rise + n;
         code = fit_all(&fit, err);
     }
     free(scratch);
@@ -268,6 +303,7 @@ void ladder_destroy(struct ladder *ladder) {
         free(ladder->rungs[r].error);
     }
     free(ladder->known);
+    free(ladder->inverse);
     free(ladder);
 }
 
@@ -279,20 +315,58 @@ double ladder_loss(const struct ladder *ladder, enum ladder_rung rung) {
     return ladder->rungs[rung].loss;
 }
 
+const double *ladder_errors(const struct ladder *ladder, enum ladder_rung rung) {
+    return ladder->rungs[rung].error;
+}
+
+const struct calibration *ladder_line(const struct ladder *ladder) {
+    return &ladder->line;
+}
+
 double ladder_predict(const struct ladder *ladder, enum ladder_rung rung, size_t i) {
     const struct ladder_networks *networks = ladder->networks;
     double us = networks->sum_us[i];
     if (rung == LADDER_SUM)
         return us;
-    us = calibration_apply(&ladder->line, us);
-    if (rung == LADDER_LINE)
-        return us;
-    return us * exp(explained(networks, networks->likeness[rung], i, ladder->known,
-                              ladder->rungs[rung].weight, ladder->n));
+    double share = 0;
+    if (rung > LADDER_LINE)
+        share = explained(ladder, networks->likeness[rung], i, ladder->known,
+                          ladder->rungs[rung].weight, ladder->n);
+    return corrected(networks, &ladder->line, us, share);
+}
+
+/* Likeness is an inner product of features around their means, in units of the mean square. */
+void ladder_linear(const struct ladder *ladder, enum ladder_rung rung, const double *features,
+                   size_t n_features, double *ret_weights, struct ladder_line *ret_line) {
+    size_t n = ladder->networks->n;
+    const double *weight = ladder->rungs[rung].weight;
+    double square = 0, constant = 0, total = 0, inverse = 0;
+    for (size_t i = 0; i < ladder->n; i++) {
+        total += weight[i];
+        inverse += weight[i] * ladder->inverse[ladder->known[i]];
+    }
+    for (size_t k = 0; k < n_features; k++) {
+        double mean = 0, sum = 0;
+        for (size_t i = 0; i < n; i++)
+            mean += features[i * n_features + k] / (double)n;
+        for (size_t i = 0; i < n; i++) {
+            double x = features[i * n_features + k] - mean;
+            square += x * x / (double)n;
+        }
+        for (size_t i = 0; i < ladder->n; i++)
+            sum += weight[i] * features[ladder->known[i] * n_features + k];
+        ret_weights[k] = sum - total * mean;
+        constant -= ret_weights[k] * mean;
+    }
+    for (size_t k = 0; k < n_features; k++)
+        ret_weights[k] = square > 1e-12 ? ret_weights[k] / square : 0;
+    constant = square > 1e-12 ? constant / square : 0;
+    *ret_line = (struct ladder_line){constant + total - inverse, inverse * ladder->typical_us};
 }
 
 double ladder_interval_factor(const struct ladder *ladder, enum ladder_rung rung) {
     struct calibration line = ladder->line;
+    line.spread_n = line.n;
     line.kind = rung == LADDER_SUM ? CALIBRATION_IDENTITY : CALIBRATION_SHRUNK;
     line.residual_sd = sqrt(ladder->rungs[rung].square);
     return calibration_interval_factor(&line);

@@ -1,8 +1,10 @@
 /* The ladder of calibrations: the plain sum of a network's table entries, a line through it
- * (latency/calibration.h), and on top of the line what the networks that resemble it were wrong by:
- * ridge regression of the line's log errors, in its dual form (kernel ridge; Saunders et al. 1998),
- * on what networks can resemble each other in. The plain sum or the line is taken unless a rung
- * above predicts measured networks that were left out clearly better. */
+ * (latency/calibration.h), and under the line a sum that is corrected by what the networks that
+ * resemble it were wrong by: ridge regression of the line's log errors, in its dual form (kernel
+ * ridge; Saunders et al. 1998), on what networks can resemble each other in. Where likeness is of
+ * shares of the sum, a corrected sum is one of scaled entries (ladder_linear), so it stays additive
+ * over units. The plain sum or the line is taken unless a rung above predicts measured networks
+ * that were left out clearly better. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,16 +12,9 @@
 
 #include "latency/calibration.h"
 
-enum ladder_rung {
-    LADDER_SUM,
-    LADDER_LINE,
-    LADDER_KINDS,   /* shares of the kinds of units: as good as a scale per kind */
-    LADDER_FLEET,   /* what other profiles take for the networks */
-    LADDER_ENTRIES, /* shares of single table entries */
-    LADDER_RUNGS
-};
-extern const char *const ladder_rung_names[]; /* "sum", "line", "kinds", …, NULL */
-
+/* A corrected sum lies between these shares of the sum. */
+#define LADDER_SCALE_MIN 0.1
+#define LADDER_SCALE_MAX 10.0
 enum { LADDER_NETWORKS_MAX = 5000, LADDER_KNOWN_MAX = 1000 };
 
 /* Networks of one profile. Borrowed. */
@@ -29,7 +24,7 @@ struct ladder_networks {
     const double *likeness[LADDER_RUNGS]; /* [n][n] each, from ladder_likeness; NULL: no such rung,
                                              as always for the sum and the line */
     bool stand_in; /* the sum is of no table of this profile: a rung above its line need only be
-                      better on what was left out, else clearly so (by 1.5 standard errors) */
+                      better on what was left out, else clearly so (by 2 standard errors) */
 };
 
 /* Likeness of networks by features [n][n_features]: inner products of features around their means.
@@ -49,5 +44,18 @@ enum ladder_rung ladder_chosen(const struct ladder *ladder);
 double ladder_loss(const struct ladder *ladder, enum ladder_rung rung);
 /* Predicted latency of network i, by a rung that is there. */
 double ladder_predict(const struct ladder *ladder, enum ladder_rung rung, size_t i);
+/* log(measured / predicted) of the known networks, each left out: [n_known]; of a rung that is
+ * there. */
+const double *ladder_errors(const struct ladder *ladder, enum ladder_rung rung);
+/* The line without what is above it; its rung is LADDER_SUM or LADDER_LINE. */
+const struct calibration *ladder_line(const struct ladder *ladder);
+/* How the sum of a network is corrected, as a linear function of the features [n][n_features] that
+ * the rung's likeness was made of: added to the sum are (share + sum of ret_weights[k] times
+ * feature k) of itself, and us. Not of what stands in for a sum. */
+struct ladder_line {
+    double share, us;
+};
+void ladder_linear(const struct ladder *ladder, enum ladder_rung rung, const double *features,
+                   size_t n_features, double *ret_weights, struct ladder_line *ret_line);
 /* As calibration_interval_factor, of a rung above the sum. */
 double ladder_interval_factor(const struct ladder *ladder, enum ladder_rung rung);

@@ -10,16 +10,20 @@
 
 const char *const latency_state_names[] = {"covered", "interpolated", "missing", NULL};
 
-/* What is added up over units: medians and bounds, and of the interpolated ones number and expected
- * errors. */
-enum { MEDIAN, LOW, HIGH, N_INTERPOLATED, INTERPOLATION_ERROR, SUMS };
+/* What is added up over units: medians as they are and scaled by the calibration, bounds, and of
+ * the interpolated ones number and expected errors. */
+enum { PLAIN, MEDIAN, LOW, HIGH, N_INTERPOLATED, INTERPOLATION_ERROR, SUMS };
 
-static void values_of(const struct latency_estimate *estimate, double ret_values[SUMS]) {
-    ret_values[MEDIAN] = estimate->median_us;
-    ret_values[LOW] = estimate->low_us;
-    ret_values[HIGH] = estimate->high_us;
+static void values_of(const struct latency_estimate *estimate,
+                      const struct calibration *calibration, const struct graph_unit *unit,
+                      double ret_values[SUMS]) {
+    double scale = unit_scales_get(calibration->scales, unit->signature, unit->spec.kind);
+    ret_values[PLAIN] = estimate->median_us;
+    ret_values[MEDIAN] = estimate->median_us * scale;
+    ret_values[LOW] = estimate->low_us * scale;
+    ret_values[HIGH] = estimate->high_us * scale;
     ret_values[N_INTERPOLATED] = estimate->state == ESTIMATE_INTERPOLATED;
-    ret_values[INTERPOLATION_ERROR] = estimate->median_us * estimate->log_sd;
+    ret_values[INTERPOLATION_ERROR] = estimate->median_us * scale * estimate->log_sd;
 }
 
 /* Errors of calibration and of interpolation are independent of each other. */
@@ -35,7 +39,7 @@ static struct latency_prediction predict(const double sums[SUMS],
         return (struct latency_prediction){LATENCY_MISSING, NAN, NAN, NAN, NAN};
     struct latency_prediction p = {sums[N_INTERPOLATED] > 0 ? LATENCY_INTERPOLATED
                                                             : LATENCY_COVERED,
-                                   sums[MEDIAN], sums[LOW], sums[HIGH], sums[MEDIAN]};
+                                   sums[MEDIAN], sums[LOW], sums[HIGH], sums[PLAIN]};
     if (calibration->kind == CALIBRATION_NONE)
         return p;
     double factor = interval_factor(calibration, sums);
@@ -67,7 +71,7 @@ int latency_predict(const struct latency_table *table, const struct calibration 
         struct latency_estimate estimate =
             estimator ? latency_estimate(estimator, unit)
                       : latency_estimate_measured(latency_table_find(table, unit->signature));
-        values_of(&estimate, values);
+        values_of(&estimate, calibration, unit, values);
         for (int k = 0; k < SUMS; k++)
             sums[k] += values[k];
         if (estimate.state == ESTIMATE_MEASURED)
@@ -92,12 +96,14 @@ struct latency_predictor {
 static void unit_values(void *context, const struct graph *graph, int unit, double *ret_values) {
     const struct latency_predictor *predictor = context;
     struct latency_estimate estimate = latency_estimate(predictor->estimator, &graph->units[unit]);
-    values_of(&estimate, ret_values);
+    values_of(&estimate, &predictor->calibration, &graph->units[unit], ret_values);
 }
 
 double latency_predictor_unit_us(const struct latency_predictor *predictor,
                                  const struct graph *graph, int unit) {
-    return latency_estimate(predictor->estimator, &graph->units[unit]).median_us;
+    double values[SUMS];
+    unit_values((void *)predictor, graph, unit, values);
+    return values[MEDIAN];
 }
 
 int latency_predictor_create(const struct space *space, const struct latency_table *table,
@@ -130,6 +136,8 @@ void latency_predictor_destroy(struct latency_predictor *predictor) {
 
 void latency_predictor_calibrate(struct latency_predictor *predictor,
                                  const struct calibration *calibration) {
+    if (predictor->calibration.scales || calibration->scales)
+        unit_sums_forget(predictor->sums);
     predictor->calibration = *calibration;
 }
 

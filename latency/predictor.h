@@ -20,7 +20,7 @@ struct latency_prediction {
                                bounds (their errors move together), which know nothing of a bias.
                                Interpolated: wider by the errors of interpolation, which are taken
                                to move together too */
-    double sum_us;          /* before calibration */
+    double sum_us;          /* of the table's entries as they are */
 };
 
 /* Predicts any graph. ret_missing, if not NULL, has room for graph->n_units unit numbers and gets
@@ -38,7 +38,7 @@ int latency_predictor_create(const struct space *space, const struct latency_tab
                              const struct calibration *calibration, struct err *err,
                              struct latency_predictor **ret_predictor);
 void latency_predictor_destroy(struct latency_predictor *predictor); /* takes NULL */
-/* A new calibration of the same table; sums stay. */
+/* A new calibration of the same table. What it owns must live as long as it is used. */
 void latency_predictor_calibrate(struct latency_predictor *predictor,
                                  const struct calibration *calibration);
 const struct calibration *latency_predictor_calibration(const struct latency_predictor *predictor);
@@ -46,7 +46,7 @@ const struct calibration *latency_predictor_calibration(const struct latency_pre
 int latency_predictor_run(struct latency_predictor *predictor, const struct arch *arch,
                           struct err *err, struct latency_prediction *ret_prediction);
 
-/* What one unit of a graph adds to the sum; NAN where missing. */
+/* What one unit of a graph adds to the sum that is calibrated; NAN where missing. */
 double latency_predictor_unit_us(const struct latency_predictor *predictor,
                                  const struct graph *graph, int unit);
 

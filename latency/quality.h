@@ -22,15 +22,10 @@ void latency_quality_compute(const double *predicted_us, const double *low_us,
 
 struct latency_report {
     struct latency_quality before; /* the plain sum */
-    struct latency_quality after;  /* each network predicted by a calibration of the others */
+    struct latency_quality after;  /* each network predicted by a calibration of others */
     double noise; /* median relative spread of repeated measurements: no prediction can be better.
                      NAN when not known */
 };
-/* Calibration judged by leaving out each network in turn, shrinkage chosen anew each time.
- * repeat_sd_us is the spread of each network's own repeats, or NULL. Errors: those of
- * calibration_fit, with one network more needed; ESP_ENOMEM. */
-int latency_report_make(const double *sum_us, const double *measured_us, const double *repeat_sd_us,
-                        size_t n, struct err *err, struct latency_report *ret_report);
 
 /* {"mape", "bias", "within_5", "within_10", "kendall_tau", "spearman_rho", "coverage", "n"};
  * coverage null when not known; NULL on memory exhaustion. */

@@ -43,6 +43,11 @@ void unit_sums_destroy(struct unit_sums *sums) {
     free(sums);
 }
 
+void unit_sums_forget(struct unit_sums *sums) {
+    map_clear(&sums->by_place);
+    sums->n = 0;
+}
+
 /* The places of an arch: one a block, then the one of all that is outside blocks. */
 static int list_places(const struct space *space, const struct arch *arch,
                        struct place ret_places[SPACE_BLOCKS_MAX + 1]) {

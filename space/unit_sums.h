@@ -20,6 +20,8 @@ struct unit_sums;
 int unit_sums_create(const struct unit_sums_config *config, struct err *err,
                      struct unit_sums **ret_sums); /* ESP_ENOMEM */
 void unit_sums_destroy(struct unit_sums *sums);    /* takes NULL */
+/* Units are asked for again: what they are worth has changed. */
+void unit_sums_forget(struct unit_sums *sums);
 /* n_values numbers; NAN where one of the arch's units is not known. arch must be valid. Errors:
  * ESP_ENOMEM. */
 int unit_sums_get(struct unit_sums *sums, const struct arch *arch, struct err *err,

@@ -22,11 +22,15 @@ static const struct resource tables = RESOURCE("/tables", table_list, table_list
 static const struct column calibration_list[] = {{"ID", "id", CELL_TEXT},
                                                  {"PROFILE", "profile_id", CELL_TEXT},
                                                  {"VERSION", "version", CELL_INT},
-                                                 {"KIND", "kind", CELL_TEXT},
+                                                 {"RUNG", "rung", CELL_TEXT},
                                                  {"NETWORKS", "n", CELL_INT},
                                                  {"MAPE BEFORE", "before.mape", CELL_PERCENT},
                                                  {"MAPE AFTER", "after.mape", CELL_PERCENT},
-                                                 {"WITHIN 10 %", "after.within_10", CELL_PERCENT}};
+                                                 {"WITHIN 5 %", "after.within_5", CELL_PERCENT},
+                                                 {"WITHIN 10 %", "after.within_10", CELL_PERCENT},
+                                                 {"TAU", "after.kendall_tau", CELL_REAL},
+                                                 {"INTERVAL", "interval", CELL_PERCENT},
+                                                 {"INSIDE", "after.coverage", CELL_PERCENT}};
 static const struct resource calibrations =
     RESOURCE("/calibrations", calibration_list, calibration_list);
 

@@ -4,7 +4,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "latency/quality.h"
+#include "latency/learn.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +44,8 @@ static int add_request(struct search_run *run, int profile, const struct arch *a
         run->requests = grown;
         run->requests_capacity = capacity;
     }
-    run->requests[run->n_requests] = (struct search_request){run->n_requests + 1, profile, *arch};
+    run->requests[run->n_requests] =
+        (struct search_request){run->n_requests + 1, profile, run->session, *arch};
     run->n_requests++;
     return 0;
 }
@@ -82,6 +84,7 @@ int search_request_measurements(struct search_run *run, const struct arch *archs
                 rc = add_request(run, p, &archs[i], err);
     if (rc != 0 || run->n_requests == first)
         return rc;
+    run->session++;
     cJSON *data = cJSON_CreateObject();
     cJSON *items = cJSON_AddArrayToObject(data, "items");
     for (int i = first; i < run->n_requests && rc == 0; i++)
@@ -182,27 +185,38 @@ int search_wait_for_board(struct search_run *run, struct err *err) {
 
 /* --- calibration --- */
 
-/* Sums and measurements of the networks that a profile was measured on. */
-struct pairs {
-    double *sum, *measured, *sd;
+/* Networks that a profile was measured on. */
+struct measured_networks {
+    struct learn_network *networks; /* their graphs are owned */
     size_t n;
 };
 
-static int collect(struct search_run *run, int profile, struct pairs *pairs, struct err *err) {
+static void measured_finish(struct measured_networks *measured) {
+    for (size_t i = 0; i < measured->n; i++)
+        free((void *)measured->networks[i].graph);
+    free(measured->networks);
+}
+
+static int collect(const struct search_run *run, int profile, struct measured_networks *measured,
+                   struct err *err) {
+    measured->networks = mem_array((size_t)run->n_requests + 1, sizeof *measured->networks);
+    if (!measured->networks)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a calibration");
     for (int i = 0; i < run->n_requests; i++) {
         const struct search_request *request = &run->requests[i];
         const struct measured *m = search_measured(run, request->profile, &request->arch);
-        struct latency_prediction p;
+        struct graph *graph;
         if (request->profile != profile || !m)
             continue;
-        int rc = latency_evaluator_predict(run->latency[profile], &request->arch, err, &p);
+        int rc = graph_build(run->spec.space, &request->arch, err, &graph);
         if (rc != 0)
             return rc;
-        if (p.state == LATENCY_MISSING)
-            continue;
-        pairs->sum[pairs->n] = p.sum_us;
-        pairs->measured[pairs->n] = m->median_us;
-        pairs->sd[pairs->n++] = m->sd_us;
+        measured->networks[measured->n++] = (struct learn_network){
+            .graph = graph,
+            .measured_us = m->median_us,
+            .repeat_sd_us = m->sd_us,
+            .session = request->session,
+            .representative = request->session == 0 && run->spec.calibration_nets > 0};
     }
     return 0;
 }
@@ -214,48 +228,86 @@ static void add_quality(cJSON *data, const char *key, const struct latency_quali
         cJSON_AddNullToObject(data, key);
 }
 
+static void add_errors(cJSON *data, const double errors[LADDER_RUNGS]) {
+    cJSON *doc = cJSON_AddObjectToObject(data, "errors");
+    for (int r = 0; r < LADDER_RUNGS; r++)
+        if (isfinite(errors[r]))
+            cJSON_AddNumberToObject(doc, ladder_rung_names[r], errors[r]);
+}
+
 static int emit_calibration(struct search_run *run, const struct search_profile *profile,
-                            const struct pairs *pairs, struct err *err) {
+                            const struct learn_report *report, struct err *err) {
     const struct calibration *c = &profile->calibration;
-    struct latency_report report;
-    bool judged =
-        latency_report_make(pairs->sum, pairs->measured, pairs->sd, pairs->n, NULL, &report) == 0;
     cJSON *data = cJSON_CreateObject();
     cJSON_AddStringToObject(data, "profile_id", profile->id);
     cJSON_AddStringToObject(data, "profile_revision", profile->revision);
     cJSON_AddNumberToObject(data, "version", c->version);
     cJSON_AddStringToObject(data, "kind", calibration_kind_names[c->kind]);
+    cJSON_AddStringToObject(data, "rung", ladder_rung_names[c->rung]);
     cJSON_AddNumberToObject(data, "a", c->a);
     cJSON_AddNumberToObject(data, "c", c->c_us);
     cJSON_AddNumberToObject(data, "n", c->n);
     cJSON_AddNumberToObject(data, "residual_sd", c->residual_sd);
-    add_quality(data, "before", judged ? &report.before : NULL);
-    add_quality(data, "after", judged ? &report.after : NULL);
-    if (judged)
-        cJSON_AddNumberToObject(data, "noise", report.noise);
+    cJSON_AddNumberToObject(data, "interval", calibration_interval_factor(c) - 1);
+    add_errors(data, report->error);
+    add_quality(data, "before", report->judged ? &report->latency.before : NULL);
+    add_quality(data, "after", report->judged ? &report->latency.after : NULL);
+    if (report->judged)
+        cJSON_AddNumberToObject(data, "noise", report->latency.noise);
     cJSON_AddItemToObject(data, "calibration", calibration_to_json(c));
     return search_emit(run, "calibration", data, err);
 }
 
-static int calibrate(struct search_run *run, int profile, struct err *err, bool *ret_changed) {
+static int learn(const struct search_run *run, int profile, struct measured_networks *measured,
+                 struct err *err, struct calibration *ret_calibration,
+                 struct learn_report *ret_report) {
+    const struct search_profile *p = &run->spec.profiles[profile];
+    const struct latency_table *fleet[LEARN_FLEET_MAX];
+    struct learn_sources sources = {.table = p->table, .fleet = fleet};
+    struct unit_list *units = NULL;
+    for (int i = 0; i < run->spec.fleet.n; i++)
+        if (strcmp(run->spec.fleet.ids[i], p->id) != 0)
+            fleet[sources.n_fleet++] = run->spec.fleet.tables[i];
+    int rc = space_units(run->spec.space, err, &units);
+    sources.units = units;
+    if (rc == 0)
+        rc = calibration_learn(&sources, measured->networks, measured->n,
+                               p->calibration.version + 1, err, ret_calibration, ret_report);
+    unit_list_destroy(units);
+    return rc;
+}
+
+/* Takes it. A calibration that came with the search stays until more networks speak against it. */
+static int take_calibration(struct search_run *run, int profile, struct calibration *calibration,
+                            const struct learn_report *report, struct err *err, bool *ret_changed) {
     struct search_profile *p = &run->spec.profiles[profile];
-    double *memory = mem_array((size_t)run->n_requests + 1, 3 * sizeof *memory);
-    if (!memory)
-        return err_set(err, ESP_ENOMEM, NULL, "no memory for a calibration");
-    size_t room = (size_t)run->n_requests + 1;
-    struct pairs pairs = {memory, memory + room, memory + 2 * room, 0};
-    int rc = collect(run, profile, &pairs, err);
-    /* A calibration that came with the search stays until more networks speak against it. */
-    if (rc == 0 && pairs.n >= CALIBRATION_MIN_NETWORKS && (int)pairs.n >= p->calibration.n) {
-        rc = calibration_fit(pairs.sum, pairs.measured, pairs.n, p->calibration.version + 1, err,
-                             &p->calibration);
-        if (rc == 0) {
-            latency_evaluator_calibrate(run->latency[profile], &p->calibration);
-            *ret_changed = true;
-            rc = emit_calibration(run, p, &pairs, err);
-        }
+    if (calibration->n < p->calibration.n) {
+        calibration_finish(calibration);
+        return 0;
     }
-    free(memory);
+    latency_evaluator_calibrate(run->latency[profile], calibration);
+    calibration_finish(&p->calibration);
+    p->calibration = *calibration;
+    *ret_changed = true;
+    return emit_calibration(run, p, report, err);
+}
+
+static int calibrate(struct search_run *run, int profile, struct err *err, bool *ret_changed) {
+    struct measured_networks measured = {0};
+    struct calibration calibration;
+    struct learn_report report;
+    struct err why = {0};
+    int rc = collect(run, profile, &measured, err);
+    if (rc == 0 && measured.n >= CALIBRATION_MIN_NETWORKS) {
+        rc = learn(run, profile, &measured, &why, &calibration, &report);
+        if (rc == 0)
+            rc = take_calibration(run, profile, &calibration, &report, err, ret_changed);
+        else if (rc == ESP_EINVAL)
+            rc = 0; /* too few of them have a sum */
+        else
+            *err = why;
+    }
+    measured_finish(&measured);
     return rc;
 }
 

@@ -13,6 +13,7 @@ enum { SEARCH_MAIN, SEARCH_BASELINE, SEARCH_LOOPS };
 struct search_request {
     int64_t request; /* number, from 1 */
     int profile;     /* of the spec */
+    int session;     /* those of one were asked for together */
     struct arch arch;
 };
 
@@ -36,7 +37,7 @@ struct search_run {
     double reference[OBJECTIVES_MAX];
     struct search_loop *loops[SEARCH_LOOPS]; /* the baseline's is NULL when there is none */
 
-    int n_requests, requests_capacity;
+    int n_requests, requests_capacity, session;
     struct search_request *requests;
     bool no_board; /* a board is gone or did not answer: nothing more is asked */
 
@@ -99,6 +100,6 @@ int search_wait_for_board(struct search_run *run, struct err *err);
 /* What the board measured; NULL if it did not. */
 const struct measured *search_measured(const struct search_run *run, int profile,
                                        const struct arch *arch);
-/* Fits each profile's calibration on all that was measured, if there is enough of it; sends
+/* Learns each profile's calibration from all that was measured, if there is enough of it; sends
  * calibration events. *ret_changed: whether any was fitted. */
 int search_calibrate(struct search_run *run, struct err *err, bool *ret_changed);

@@ -9,10 +9,13 @@ enum { INITIAL_MAX = 10000, MEASURE_MAX = 1000 };
 static const char latency_prefix[] = "latency_us:";
 
 void search_spec_finish(struct search_spec *spec) {
-    for (int i = 0; i < spec->n_profiles; i++)
+    for (int i = 0; i < spec->n_profiles; i++) {
         latency_table_destroy(spec->profiles[i].table);
-    for (int i = 0; i < spec->n_profiles; i++)
         latency_sections_finish(&spec->profiles[i].sections);
+        calibration_finish(&spec->profiles[i].calibration);
+    }
+    for (int i = 0; i < spec->fleet.n; i++)
+        latency_table_destroy(spec->fleet.tables[i]);
     space_destroy(spec->space);
     *spec = (struct search_spec){0};
 }
@@ -162,6 +165,30 @@ static int read_predictor(struct search_spec *spec, const cJSON *doc, struct err
     return rc;
 }
 
+static int read_fleet(struct search_fleet *fleet, const cJSON *doc, struct err *err) {
+    const cJSON *list, *item, *table;
+    int i = 0;
+    if (!json_has(doc, "fleet"))
+        return 0;
+    int rc = json_array(doc, "", "fleet", 0, LEARN_FLEET_MAX, err, &list);
+    if (rc != 0)
+        return rc;
+    cJSON_ArrayForEach(item, list) {
+        char at[64], pointer[80];
+        snprintf(at, sizeof at, "/fleet/%d", i++);
+        snprintf(pointer, sizeof pointer, "%s/table", at);
+        rc = json_string(item, at, "profile_id", 1, 64, err, &fleet->ids[fleet->n]);
+        if (rc == 0)
+            rc = json_object(item, at, "table", err, &table);
+        if (rc == 0)
+            rc = latency_table_from_json(table, pointer, err, &fleet->tables[fleet->n]);
+        if (rc != 0)
+            return rc;
+        fleet->n++;
+    }
+    return 0;
+}
+
 /* Every latency that is asked for has its profile. */
 static int check_profiles(const struct search_spec *spec, struct err *err) {
     for (int i = 0; i < spec->goals.n_metrics; i++) {
@@ -194,9 +221,8 @@ static int check_strategy(const struct search_spec *spec, const char *name, cons
 
 int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err) {
     static const char *const fields[] = {
-        "search_id", "supernet_id", "supernet_dir", "checkpoint", "checkpoint_hash",
-        "space",     "dataset",     "search",       "profiles",   "predictor",
-        NULL};
+        "search_id", "supernet_id", "supernet_dir", "checkpoint", "checkpoint_hash", "space",
+        "dataset",   "search",      "profiles",     "predictor",  "fleet",           NULL};
     const cJSON *body = NULL;
     int rc = json_only(doc, "", fields, err);
     if (rc == 0)
@@ -209,6 +235,8 @@ int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err
         rc = read_predictor(spec, doc, err);
     if (rc == 0)
         rc = read_profiles(spec, doc, err);
+    if (rc == 0)
+        rc = read_fleet(&spec->fleet, doc, err);
     if (rc == 0)
         rc = check_profiles(spec, err);
     if (rc == 0)

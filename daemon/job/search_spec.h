@@ -3,6 +3,7 @@
 
 #include "daemon/latency_evaluator.h"
 #include "daemon/section_evaluator.h"
+#include "latency/learn.h"
 #include "search/loop.h"
 #include <cjson/cJSON.h>
 
@@ -12,7 +13,14 @@ struct search_profile {
     const char *id, *revision;   /* borrowed from the spec */
     struct latency_table *table; /* NULL: an imported model, whose tables are these: */
     struct latency_sections sections;
-    struct calibration calibration; /* calibration_none when the spec has none */
+    struct calibration calibration; /* owned; calibration_none when the spec has none */
+};
+
+/* Tables of other profiles that know the space, for what they can teach a calibration. */
+struct search_fleet {
+    int n;
+    const char *ids[LEARN_FLEET_MAX]; /* of profiles; borrowed from the spec */
+    struct latency_table *tables[LEARN_FLEET_MAX];
 };
 
 /* An accuracy predictor that was imported. */
@@ -28,6 +36,7 @@ struct search_spec {
     struct search_profile profiles[SEARCH_PROFILES_MAX];
     bool has_supernet;
     struct search_predictor predictor;
+    struct search_fleet fleet;
     const char *strategy, *baseline; /* baseline may be NULL; borrowed from the spec */
     int64_t evaluations, seed;
     int population, initial_evaluations, measure_front, calibration_nets;

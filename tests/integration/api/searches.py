@@ -1,10 +1,12 @@
 """Searches, tables and measurements: bad ones are refused with their cause, a sound one runs."""
+import json
 from urllib.parse import quote
 
 import bed
 import data
+from board import Board
 from client import problem
-from suite import check, equal, test, wait_for
+from suite import at_end, check, equal, test, wait_for
 
 
 def refuse(pointer, statuses=(400, 404, 422), code=None, **changes):
@@ -237,6 +239,34 @@ def trained_on():
     equal(client.request("DELETE", "/searches/of-before").status // 100, 2, "the search's removal")
     refusal = problem(client.request("POST", "/exports", {"supernet": "further", "arch": best, "format": "onnx", "checkpoint": before}), 404, pointer="/checkpoint")
     check("removed" in refusal["detail"], "without the search it is gone", refusal)
+
+
+@test("calibrations say what they rest on and how good they are; tables of other boards are at hand", 120)
+def calibrated():
+    client, stack, profile = bed.client(), bed.daemon(), bed.profile()
+    other = Board(stack.port, "beside").enrol(stack.enrolment_token())
+    other.serve()
+    at_end(other.rest)
+    stack.wait_job(client.post("/tables", {"profile": other.profile_id, "space": "tiny", "method": "brief"}, 202)["job"]["id"])
+    job = client.post("/searches", bed.search_body("calibrated", calibration_nets=9), 202)["job"]["id"]
+    stack.wait_job(job, 90)
+    spec = json.loads((stack.data_dir / "jobs" / job / "search_spec.json").read_text())
+    equal([row["profile_id"] for row in spec["fleet"]], [other.profile_id], "the fleet")
+    rows = client.get("/searches/calibrated")["calibrations"]
+    check(rows, "there are calibrations", rows)
+    for row in rows:
+        check(row["rung"] in ("sum", "line", "kinds", "fleet", "entries"), "the rung", row)
+        check(set(row["errors"]) >= {"sum", "line", "kinds", "fleet", "entries"}, "errors of all rungs", row)
+        for side in ("before", "after"):
+            quality = row[side]
+            check(quality["mape"] >= 0 and 0 <= quality["within_5"] <= quality["within_10"] <= 1 and -1 <= quality["kendall_tau"] <= 1, side, row)
+        check(0 <= row["after"]["coverage"] <= 1 and row["interval"] > 0, "the interval", row)
+    check(rows[-1]["after"]["mape"] <= rows[-1]["before"]["mape"], "it helps", rows[-1])
+    shown = stack.cli("latency", "calibrations")
+    for word in ("RUNG", "TAU", "INTERVAL", "INSIDE", rows[-1]["rung"]):
+        check(word in shown, f"{word} in the client's list", shown)
+    prediction = client.get(f"/archs?space=tiny&profile={profile}&arch={quote(data.SMALL_ARCH)}")["latency"]
+    check(prediction["low_us"] < prediction["us"] < prediction["high_us"], "the interval of a prediction", prediction)
 
 
 @test("a search runs to its front: predicted, evaluated and measured values, events and cursors", 120)

@@ -336,6 +336,14 @@ static void search_ends_with_a_measured_front(void **state) {
     const cJSON *after = cJSON_GetObjectItem(calibration, "after");
     assert_true(cJSON_GetObjectItem(before, "mape")->valuedouble > 0.2);
     assert_true(cJSON_GetObjectItem(after, "mape")->valuedouble < 0.01);
+    assert_true(cJSON_IsNumber(cJSON_GetObjectItem(after, "coverage")));
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(calibration, "rung")), "line");
+    assert_true(cJSON_GetObjectItem(calibration, "interval")->valuedouble < 0.02);
+    const cJSON *errors = cJSON_GetObjectItem(calibration, "errors");
+    assert_true(cJSON_GetObjectItem(errors, "sum")->valuedouble >
+                10 * cJSON_GetObjectItem(errors, "line")->valuedouble);
+    assert_true(json_has(errors, "kinds") && json_has(errors, "entries"));
+    assert_false(json_has(errors, "fleet"));
     assert_int_equal(count(&daemon, "generation"), 6);
     assert_int_equal(count(&daemon, "predictor"), 0);
     forget_events(&daemon);
@@ -538,6 +546,34 @@ static void assert_fails(struct world *world, cJSON *spec, const char *code, con
     cJSON_Delete(spec);
 }
 
+static cJSON *with_fleet(const struct world *world, const char *fleet) {
+    cJSON *spec = spec_of(world, evaluated_body);
+    cJSON_AddItemToObject(spec, "fleet", parse(fleet));
+    return spec;
+}
+
+/* Other profiles' tables are looked at, the profile's own among them is not. */
+static void other_profiles_are_a_rung(void **state) {
+    struct world world;
+    open_world(&world);
+    for (int others = 0; others < 2; others++) {
+        struct daemon daemon = {.world = &world, .has_board = true};
+        cJSON *spec = with_fleet(&world, "[{\"profile_id\":\"pf_1\"}]");
+        cJSON *row = cJSON_GetArrayItem(cJSON_GetObjectItem(spec, "fleet"), 0);
+        cJSON_AddItemToObject(row, "table", latency_table_to_json(world.table));
+        if (others)
+            cJSON_ReplaceItemInObject(row, "profile_id", cJSON_CreateString("pf_2"));
+        assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+        const cJSON *errors = cJSON_GetObjectItem(last_data(&daemon, "calibration"), "errors");
+        assert_int_equal(json_has(errors, "fleet"), others);
+        forget_events(&daemon);
+        cJSON_Delete(spec);
+        fixture_remove_dir(world.job_dir);
+        world.job_dir = fixture_make_dir();
+    }
+    close_world(&world);
+}
+
 static void refuses_what_cannot_succeed(void **state) {
     struct world world;
     open_world(&world);
@@ -553,6 +589,13 @@ static void refuses_what_cannot_succeed(void **state) {
                  spec_of(&world, "{\"objectives\":[{\"metric\":\"latency_us\",\"profile\":\"pf_2\","
                                  "\"direction\":\"minimise\"}]}"),
                  "not_found", "/profiles");
+    assert_fails(&world, with_fleet(&world, "{}"), "invalid_value", "/fleet");
+    assert_fails(&world, with_fleet(&world, "[{\"profile_id\":\"pf_2\"}]"), "invalid_value",
+                 "/fleet/0/table");
+    assert_fails(&world,
+                 with_fleet(&world, "[{\"profile_id\":\"pf_2\",\"table\":{\"profile_revision\":"
+                                    "\"r\",\"entries\":[{}]}}]"),
+                 "invalid_value", "/fleet/0/table/entries/0/signature");
     close_world(&world);
 }
 
@@ -564,6 +607,7 @@ int main(void) {
         cmocka_unit_test(a_second_search_evaluates_nothing_again),
         cmocka_unit_test(interrupted_search_says_what_an_undisturbed_one_says),
         cmocka_unit_test(without_a_board_latency_stays_predicted),
+        cmocka_unit_test(other_profiles_are_a_rung),
         cmocka_unit_test(refuses_what_cannot_succeed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,9 +33,9 @@ export type Series = { name: string; step: number[]; epoch: number[]; value: num
 export type Objective = { metric: string; direction: 'maximise' | 'minimise'; profile?: string };
 export type Constraint = { metric: string; profile?: string; max?: number; min?: number };
 export type Predictor = { model: string; n: number; kendall_tau: number; mae: number; rmse: number; accepted: boolean };
-export type Quality = { mape: number; within_5: number; within_10: number; kendall_tau: number; n: number };
+export type Quality = { mape: number; within_5: number; within_10: number; kendall_tau: number; coverage: number | null; n: number };
 export type Calibration = {
-  id?: string; profile_id: string; version: number; kind: string; a: number; c: number; n: number; residual_sd: number;
+  id?: string; profile_id: string; version: number; kind: string; rung?: string; a: number; c: number; n: number; residual_sd: number; interval?: number;
   before: Quality | null; after: Quality | null; created_at?: string; search?: string | null;
 };
 export type Search = {

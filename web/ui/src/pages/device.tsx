@@ -48,18 +48,21 @@ function Tables({ profile }: { profile: string }) {
   );
 }
 
+const sums: Record<string, string> = { kinds: 'sum scaled by kind', fleet: 'sum scaled by other profiles', entries: 'sum scaled by entry' };
 /** "0.988 × sum − 0.3556 us" */
-const correction = (c: Calibration) => `${significant(c.a, 3)} × sum ${c.c < 0 ? '−' : '+'} ${latency(Math.abs(c.c))}`;
+const correction = (c: Calibration) => `${significant(c.a, 3)} × ${sums[c.rung ?? ''] ?? 'sum'} ${c.c < 0 ? '−' : '+'} ${latency(Math.abs(c.c))}`;
 
 function Calibrations({ profile }: { profile: string }) {
   const { data } = useLoaded(() => list<Calibration>(`/calibrations?profile=${encodeURIComponent(profile)}`), `cal ${profile}`, ['search', 'front']);
   if (!data?.length) return <Empty>None yet: a search measures whole networks and fits one.</Empty>;
   return (
     <Table label="Calibrations" rows={data} rowKey={(c) => c.id ?? String(c.version)} columns={[
-      { title: 'Version', number: true, cell: (c) => c.version }, { title: 'Kind', cell: (c) => c.kind }, { title: 'Networks', number: true, cell: (c) => c.n },
+      { title: 'Version', number: true, cell: (c) => c.version }, { title: 'Networks', number: true, cell: (c) => c.n },
       { title: 'Correction', number: true, cell: correction },
       { title: 'Mean error before → after', number: true, cell: (c) => (c.before && c.after ? `${percent(c.before.mape, 1)} → ${percent(c.after.mape, 1)}` : '–') },
-      { title: 'Within ±10 %', number: true, cell: (c) => percent(c.after?.within_10, 0) }, { title: 'Fitted', cell: (c) => ago(c.created_at) },
+      { title: 'Within ±5, ±10 %', number: true, cell: (c) => (c.after ? `${percent(c.after.within_5, 0)}, ${percent(c.after.within_10, 0)}` : '–') },
+      { title: 'Rank agreement (tau)', number: true, cell: (c) => c.after?.kendall_tau.toFixed(3) ?? '–' },
+      { title: '90 % interval, holds', number: true, cell: (c) => (c.interval !== undefined ? `±${percent(c.interval, 1)}, ${percent(c.after?.coverage, 0)}` : '–') }, { title: 'Fitted', cell: (c) => ago(c.created_at) },
     ]} />
   );
 }

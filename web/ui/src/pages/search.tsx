@@ -143,9 +143,11 @@ function Trust({ search }: { search: Search }) {
         ['Accuracy predictor', p ? `${p.model}, ${p.n} subnets` : 'not fitted yet'],
         ['Rank agreement (tau)', p ? p.kendall_tau.toFixed(3) : '–'],
         ['Accuracy, mean error', p ? `${(100 * p.mae).toFixed(2)} points` : '–'],
-        ['Latency calibration', latest ? `version ${latest.version}, ${latest.n} networks` : 'none yet'],
+        ['Latency calibration', latest ? `version ${latest.version}, ${latest.n} networks${latest.rung ? `, ${latest.rung}` : ''}` : 'none yet'],
         ['Latency, mean error', latest?.before && latest.after ? `${percent(latest.before.mape, 1)} → ${percent(latest.after.mape, 1)}` : '–'],
         ['Latency within ±10 %', latest?.before && latest.after ? `${percent(latest.before.within_10, 0)} → ${percent(latest.after.within_10, 0)}` : '–'],
+        ['Latency, rank agreement (tau)', latest?.after ? latest.after.kendall_tau.toFixed(3) : '–'],
+        ['Latency, 90 % interval, holds', latest?.interval !== undefined ? `±${percent(latest.interval, 1)}, ${percent(latest.after?.coverage, 0)}` : '–'],
       ]} />
     </Card>
   );
