@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "runtime/plan.h"
+#include "space/cost.h"
 #include "supernet/evaluate_store.h"
 #include "supernet/loader.h"
 #include "supernet/loss.h"
@@ -32,14 +33,39 @@ static int check_fit(const struct space *space, const struct dataset *dataset, s
     return 0;
 }
 
+static struct engine_limits limits_of(const struct space *space,
+                                      const struct recalibration *recalibration) {
+    return (struct engine_limits){.batch = recalibration->batch,
+                                  .resolution = space->resolutions[space->n_resolutions - 1]};
+}
+
+int evaluation_memory_estimate(const struct space *space, const struct recalibration *recalibration,
+                               bool recalibrate, int threads, struct err *err, int64_t *ret_bytes) {
+    struct engine_limits limits = limits_of(space, recalibration);
+    int64_t image =
+        (int64_t)sizeof(float) * space->input_channels * limits.resolution * limits.resolution;
+    int64_t loading = (QUEUE + 1) * image *
+                      (recalibrate && limits.batch > BATCH_DEFAULT ? limits.batch : BATCH_DEFAULT);
+    struct cost cost;
+    struct arch arch;
+    arch_max(space, &arch);
+    int rc = arch_cost(space, &arch, err, &cost);
+    if (rc != 0)
+        return rc;
+    *ret_bytes = loading + 2 * cost.model_bytes /* as they are, and packed */ +
+                 threads * cost.peak_activation_bytes;
+    if (recalibrate)
+        *ret_bytes += (int64_t)engine_memory_estimate(space, &limits, threads);
+    return 0;
+}
+
 /* With the first recalibration: its buffers are most of an evaluation's memory. */
 static int make_engine(struct evaluation *evaluation, struct err *err) {
     struct evaluation_options *options = &evaluation->options;
     if (options->engine)
         return 0;
     const struct space *space = options->supernet->space;
-    struct engine_limits limits = {.batch = options->recalibration.batch,
-                                   .resolution = space->resolutions[space->n_resolutions - 1]};
+    struct engine_limits limits = limits_of(space, &options->recalibration);
     int rc = engine_create(options->supernet, options->pool, &limits, err, &evaluation->own_engine);
     options->engine = evaluation->own_engine;
     if (rc == 0)

@@ -35,6 +35,11 @@ struct evaluation_options {
 };
 
 struct evaluation;
+/* Bytes that evaluations of a space's subnets take at most beside the supernet and the data set:
+ * batches that wait, the largest subnet in the runtime, and, where statistics are recalibrated, the
+ * engine's buffers. Errors: those of arch_cost. */
+int evaluation_memory_estimate(const struct space *space, const struct recalibration *recalibration,
+                               bool recalibrate, int threads, struct err *err, int64_t *ret_bytes);
 /* Errors: ESP_EMISMATCH (the data set's channels or classes are not the space's), ESP_EINVAL,
  * ESP_ELIMIT, ESP_ENOMEM. */
 int evaluation_create(const struct evaluation_options *options, struct err *err,

@@ -2,8 +2,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "daemon/job/job.h"
+#include "daemon/job/memory_check.h"
 #include "daemon/job/spec.h"
 #include "supernet/train.h"
 
@@ -183,29 +183,17 @@ static cJSON *describe(const struct train_result *result) {
     return data;
 }
 
-/* Of the process itself, and of each thread's stack; what VmData shows beyond the buffers is a
- * little less. */
-#define OWN_BYTES (INT64_C(24) << 20)
-#define STACK_BYTES (INT64_C(8) << 20)
-
 /* Before anything is worked out. */
 static int check_memory(const struct job *job, const struct train_options *options,
                         struct err *err) {
-    const struct dataset *dataset = options->dataset;
-    size_t images = dataset->n[SPLIT_TRAIN] + dataset->n[SPLIT_VALIDATION] + dataset->n[SPLIT_TEST];
-    int64_t image = dataset->map ? 0 /* shared pages of a file */
-                                 : (int64_t)dataset->channels * dataset->height * dataset->width;
-    int64_t needed = train_memory_estimate(options) + image * (int64_t)images + OWN_BYTES +
-                     (job->threads + 2) * STACK_BYTES; /* two read data and the channel */
-    char need[32], limit[32];
-    if (job->limits.memory_bytes == 0 || needed <= job->limits.memory_bytes)
-        return 0;
-    mem_format_bytes(needed, need);
-    mem_format_bytes(job->limits.memory_bytes, limit);
-    return err_set(err, ESP_ENOMEM, "/train/batch",
-                   "training with batches of %d images needs %s of memory and a job may take %s: "
-                   "choose a smaller batch, or start espalierd with a greater --job-memory",
-                   options->config->batch, need, limit);
+    char work[64];
+    struct memory_need need = {.buffers = train_memory_estimate(options),
+                               .dataset = options->dataset,
+                               .work = work,
+                               .pointer = "/train/batch",
+                               .advice = "choose a smaller batch"};
+    snprintf(work, sizeof work, "training with batches of %d images", options->config->batch);
+    return memory_check(job, &need, err);
 }
 
 static int train(struct job *job, const struct train_options *options, struct err *err,

@@ -504,6 +504,51 @@ static void too_little_memory_is_told(void **state) {
     assert_non_null(strstr(heard.message, "a job may take 20 MiB"));
 }
 
+static cJSON *smallest_scored(struct bed *bed, bool recalibrate) {
+    cJSON *spec = cJSON_CreateObject();
+    cJSON_AddStringToObject(spec, "supernet_dir", bed->supernet);
+    cJSON_AddItemToObject(spec, "dataset", dataset_of(bed));
+    cJSON_AddStringToObject(spec, "split", "validation");
+    cJSON_AddItemToObject(spec, "archs", cJSON_Parse("[\"r8 | d1 c8 k3e1 | d1 c8 k3e2\"]"));
+    cJSON_AddBoolToObject(spec, "recalibrate", recalibrate);
+    return start_message("evaluate", spec, 1, 0);
+}
+
+/* MiB that a refusal says a job needs. */
+static double refused_need(struct bed *bed, bool recalibrate) {
+    struct heard heard = {0};
+    double mib = 0;
+    cJSON *start = with_memory(smallest_scored(bed, recalibrate), 10 * 1048576.0);
+    assert_int_equal(run_by_hand(bed, start, &heard), 1);
+    assert_string_equal(heard.code, "out_of_memory");
+    const char *needs = strstr(heard.message, "scoring subnets needs ");
+    assert_non_null(needs);
+    assert_int_equal(sscanf(needs, "scoring subnets needs %lf MiB of memory", &mib), 1);
+    assert_true(!strstr(heard.message, "recalibrating BN with batches of 200") == !recalibrate);
+    return mib;
+}
+
+/* What the refusal asks for is enough, and more with recalibration than without. */
+static void too_little_memory_to_score_is_told_first(void **state) {
+    struct bed *bed = *state;
+    struct heard heard = {0};
+    if (!confine_bounds_memory())
+        skip();
+    cJSON *train = start_message("train", train_spec(bed, bed->supernet, settings), 1, 0);
+    assert_int_equal(run_by_hand(bed, train, &heard), 0);
+    cJSON_Delete(heard.done);
+    double raw = refused_need(bed, false), recalibrated = refused_need(bed, true);
+    assert_true(recalibrated > raw);
+    for (int i = 0; i < 2; i++) {
+        double bytes = ((i ? recalibrated : raw) + 1) * 1048576.0;
+        heard = (struct heard){0};
+        if (run_by_hand(bed, with_memory(smallest_scored(bed, i == 1), bytes), &heard) != 0)
+            fail_msg("%s", heard.message);
+        assert_int_equal(int_of(heard.done, "n"), 1);
+        cJSON_Delete(heard.done);
+    }
+}
+
 static void a_file_beyond_its_limit_is_no_space(void **state) {
     struct bed *bed = *state;
     struct heard heard = {0};
@@ -536,6 +581,7 @@ int main(void) {
         TEST(one_folder_holds_one_job),
         TEST(a_report_shows_what_recalibration_does),
         TEST(too_little_memory_is_told),
+        TEST(too_little_memory_to_score_is_told_first),
         TEST(a_file_beyond_its_limit_is_no_space),
         cmocka_unit_test(without_a_daemon_it_says_so),
     };
