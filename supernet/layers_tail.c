@@ -130,7 +130,9 @@ static void prepare_mix(struct engine *e) {
 
 static void init_tail(struct engine *e, const struct unit *last) {
     const struct tail_memory *m = &e->tail_memory;
-    int pooled = pooled_from(last)->channels, features = e->net->map->classifier->dims[1];
+    int pooled = pooled_from(last)->channels;
+    /* Without a head a narrower last stage takes the classifier's leading columns. */
+    int features = e->net->map->mix ? e->net->map->mix->dims[0] : pooled;
     int classes = (e->net->space->n_classes + KERNEL_LANES - 1) / KERNEL_LANES * KERNEL_LANES;
     e->tail = (struct tail){.pooled = plane_make(m->pooled, pooled, 1, 1),
                             .mixed = plane_make(m->mixed, features, 1, 1),

@@ -92,6 +92,15 @@ static const char wide_stem[] =
     "\"act\": \"relu\"}," STAGES_SMALL
     ", \"head\": {\"expand_channels\": 0, \"mix_channels\": 0, \"act\": \"h_swish\"}}";
 
+/* Of a subnet's last stage the classifier reads as many columns as there are channels. */
+static const char mixed_blocks[] = SPACE_HEAD
+    "\"stages\": [{\"block\": \"conv\", \"depths\": [1, 2], \"channels\": [8], \"kernel_sizes\": "
+    "[3, 5],"
+    "\"stride\": 1, \"act\": \"relu\", \"residual\": true}, {\"block\": \"bottleneck\", "
+    "\"depths\": [1, 2], \"channels\": [16, 24],"
+    "\"kernel_sizes\": [3], \"expand_ratios\": [0.5, 1], \"stride\": 2, \"act\": \"relu\"}]"
+    ", \"head\": {\"expand_channels\": 0, \"mix_channels\": 0, \"act\": \"h_swish\"}}";
+
 /* ---- Gradients against differences ---- */
 
 static double loss_of(struct fixture *f, const struct engine_run *run, float *d_logits) {
@@ -146,8 +155,8 @@ static void check_slope(struct fixture *f, const struct engine_run *run, const c
 }
 
 static void test_gradients_of_other_heads_and_stems(void **state) {
-    const char *spaces[] = {plain_head, mix_head, conv_head, wide_stem};
-    for (int i = 0; i < 4; i++) {
+    const char *spaces[] = {plain_head, mix_head, conv_head, wide_stem, mixed_blocks};
+    for (int i = 0; i < 5; i++) {
         struct fixture f;
         open_space(&f, spaces[i], true);
         struct engine_run run = run_of(&f, ENGINE_TRAIN, 11);
@@ -259,8 +268,8 @@ static void check_plan(struct fixture *f, const struct bn_stats *stats) {
 }
 
 static void test_folded_plan_equals_evaluation(void **state) {
-    const char *spaces[] = {plain_head, mix_head, conv_head, wide_stem};
-    for (int i = 0; i < 4; i++) {
+    const char *spaces[] = {plain_head, mix_head, conv_head, wide_stem, mixed_blocks};
+    for (int i = 0; i < 5; i++) {
         struct fixture f;
         struct rng rng = rng_make(3, RNG_TEST, 0, 0);
         open_space(&f, spaces[i], false);
