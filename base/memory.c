@@ -91,6 +91,30 @@ void *mem_aligned(size_t count, size_t size) {
     return memory;
 }
 
+static size_t whole_pages(size_t bytes) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (bytes > PTRDIFF_MAX - page)
+        return 0;
+    return bytes == 0 ? page : (bytes + page - 1) / page * page;
+}
+
+void *mem_pages(size_t bytes) {
+    size_t whole = whole_pages(bytes);
+    if (whole == 0)
+        return NULL;
+    void *pages = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        return NULL;
+    if (whole >= HUGE_FROM_BYTES)
+        madvise(pages, whole, MADV_HUGEPAGE);
+    return pages;
+}
+
+void mem_pages_free(void *pages, size_t bytes) {
+    if (pages)
+        munmap(pages, whole_pages(bytes));
+}
+
 char *mem_strdup(const char *text) {
     return text ? strdup(text) : NULL;
 }

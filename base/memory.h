@@ -11,6 +11,11 @@
 void *mem_array(size_t count, size_t size);
 /* Like mem_array, aligned to MEM_ALIGN and touched. Free with free(). */
 void *mem_aligned(size_t count, size_t size);
+/* Zeroed pages, aligned to MEM_ALIGN and beyond, that are not touched: each costs time and memory
+ * when it is first used. For buffers of up to gigabytes, which take seconds to touch at once. NULL
+ * on memory exhaustion, never for 0 bytes. */
+void *mem_pages(size_t bytes);
+void mem_pages_free(void *pages, size_t bytes); /* as many as were asked for; takes NULL */
 /* What this machine, or the container that this process is in, has; 0 if not known. */
 int64_t mem_machine_bytes(void);
 /* "768 MiB", "3.2 GiB": for people. */

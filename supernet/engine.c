@@ -13,6 +13,11 @@ static int check_limits(const struct engine_limits *limits, struct err *err) {
     if (limits->batch < 1 || limits->batch > ENGINE_BATCH_MAX)
         return err_set(err, ESP_EINVAL, NULL, "a batch of %d images is not within 1 to %d",
                        limits->batch, ENGINE_BATCH_MAX);
+    if (limits->forward_batch < 0 || limits->forward_batch > ENGINE_BATCH_MAX ||
+        (limits->forward_batch > 0 && !limits->training))
+        return err_set(err, ESP_EINVAL, NULL,
+                       "a forward batch of %d images is not within 1 to %d, or not beside training",
+                       limits->forward_batch, ENGINE_BATCH_MAX);
     if (limits->resolution < 1 || limits->resolution > SPACE_INPUT_MAX)
         return err_set(err, ESP_EINVAL, NULL, "a resolution of %d is not within 1 to %d",
                        limits->resolution, SPACE_INPUT_MAX);
@@ -29,7 +34,7 @@ size_t engine_memory_estimate(const struct space *space, const struct engine_lim
         engine->limits = *limits;
         engine->merge_channels_max = ENGINE_MERGE_CHANNELS;
         supernet_map_fill(space, tensors, map);
-        floats = engine_carve(engine, space, map, threads, NULL);
+        floats = engine_storage_floats(engine, space, map, threads);
     }
     free(engine);
     free(map);
@@ -57,8 +62,8 @@ int engine_create_merging(struct supernet *supernet, struct parallel *pool,
     e->scratch = mem_array((size_t)threads, sizeof *e->scratch);
     if (!e->scratch)
         goto out;
-    size_t floats = engine_carve(e, supernet->space, supernet->map, threads, NULL);
-    e->storage = mem_aligned(floats, sizeof(float));
+    e->storage_floats = engine_storage_floats(e, supernet->space, supernet->map, threads);
+    e->storage = mem_pages(e->storage_floats * sizeof(float));
     if (!e->storage)
         goto out;
     engine_carve(e, supernet->space, supernet->map, threads, e->storage);
@@ -66,7 +71,8 @@ int engine_create_merging(struct supernet *supernet, struct parallel *pool,
     return 0;
 out:
     engine_destroy(e);
-    return err_set(err, rc, NULL, "no memory for a batch of %d images of %d x %d", limits->batch,
+    return err_set(err, rc, NULL, "no memory for a batch of %d images of %d x %d",
+                   limits->batch > limits->forward_batch ? limits->batch : limits->forward_batch,
                    limits->resolution, limits->resolution);
 }
 
@@ -79,7 +85,7 @@ void engine_destroy(struct engine *engine) {
     if (!engine)
         return;
     free(engine->scratch);
-    free(engine->storage);
+    mem_pages_free(engine->storage, engine->storage_floats * sizeof(float));
     free(engine);
 }
 
@@ -142,7 +148,7 @@ static void unit_init_conv(struct engine *e, struct unit *u, const struct unit_m
     bn_layer_init(e, &u->projected_bn, bn, &u->projected, m->bn[2]);
 }
 
-/* Without training the outputs of units alternate between two planes. */
+/* Without backward the outputs of units alternate between two planes. */
 static void unit_init(struct engine *e, const struct graph_unit *from, int position) {
     struct unit *u = &e->units[position];
     bool block = unit_kind_is_block(from->spec.kind);
@@ -161,7 +167,7 @@ static void unit_init(struct engine *e, const struct graph_unit *from, int posit
     else
         unit_init_conv(e, u, m);
     u->output = u->projected;
-    u->output.data = e->limits.training ? m->output : e->memory[position % 2].output;
+    u->output.data = e->layout.training ? m->output : e->memory[position % 2].output;
     if (block)
         drop_init(e, u, position - 1, m->drop);
 }
@@ -192,10 +198,11 @@ static int check_run(const struct engine *e, const struct engine_run *run, struc
     if (!arch_valid(space, run->arch))
         return err_set(err, ESP_EINVAL, NULL, "the arch is not valid in space %s", space->name);
     int resolution = space->resolutions[run->arch->resolution];
-    if (run->n < 1 || run->n > e->limits.batch || resolution > e->limits.resolution)
+    int batch = engine_layout_of(&e->limits, run->mode).batch;
+    if (run->n < 1 || run->n > batch || resolution > e->limits.resolution)
         return err_set(err, ESP_ELIMIT, NULL,
                        "%d images of %d pixels a side are beyond the engine's %d of %d", run->n,
-                       resolution, e->limits.batch, e->limits.resolution);
+                       resolution, batch, e->limits.resolution);
     if (run->shard.batch != 0 && (run->shard.n != run->n || !shard_fits(&run->shard)))
         return err_set(err, ESP_EINVAL, NULL, "the %d images are no whole chunks of the batch",
                        run->n);
@@ -251,6 +258,15 @@ static void backward_unit(struct engine *e, struct unit *u, const struct plane *
     }
 }
 
+/* Nothing of an earlier run is needed: each begins with its images and the shared weights. */
+static void use_layout(struct engine *e, enum engine_mode mode) {
+    struct engine_layout layout = engine_layout_of(&e->limits, mode);
+    if (layout.batch == e->layout.batch && layout.training == e->layout.training)
+        return;
+    e->layout = layout;
+    engine_carve(e, e->net->space, e->net->map, parallel_threads(e->pool), e->storage);
+}
+
 static int was_stopped(struct err *err) {
     return err_set(err, ESP_ECANCELED, NULL, "stopped inside a pass over a batch");
 }
@@ -270,6 +286,7 @@ int engine_forward(struct engine *engine, const struct engine_run *run, struct e
     e->run = *run;
     e->run.arch = &e->arch;
     e->n_images = run->n;
+    use_layout(e, run->mode);
     if (run->shard.batch == 0)
         e->run.shard = (struct shard){.batch = run->n, .n = run->n, .chunk = shard_chunk(run->n)};
     engine_lower(e, graph);

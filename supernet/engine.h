@@ -11,9 +11,13 @@ struct engine;
 struct engine_limits {
     int batch, resolution; /* largest n and largest r of a run */
     bool training;         /* keeps what backward needs; without it ENGINE_TRAIN is refused */
+    /* With training: largest n of a run that is no ENGINE_TRAIN. Such runs then lay the same memory
+     * out anew, without what backward needs; there is as much as the hungrier kind of run takes.
+     * 0: batch, and one layout for all. */
+    int forward_batch;
 };
 /* Borrows supernet and pool (which may be NULL) until engine_destroy. Allocates every buffer that a
- * run may need. Errors: ESP_EINVAL, ESP_ELIMIT, ESP_ENOMEM. */
+ * run may need; what no run uses is never touched. Errors: ESP_EINVAL, ESP_ELIMIT, ESP_ENOMEM. */
 int engine_create(struct supernet *supernet, struct parallel *pool,
                   const struct engine_limits *limits, struct err *err, struct engine **ret_engine);
 void engine_destroy(struct engine *engine); /* takes NULL */
@@ -72,8 +76,9 @@ struct engine_run {
  * ESP_ELIMIT (beyond the engine's limits), ESP_ECANCELED (engine_set_stop). */
 int engine_forward(struct engine *engine, const struct engine_run *run, struct err *err,
                    float *ret_logits);
-/* Backward of the latest ENGINE_TRAIN forward: adds to the grad of every parameter that the subnet
- * used, summed over the whole batch. d_logits: [n, n_classes]. ESP_EINVAL, ESP_ECANCELED. */
+/* Backward of an ENGINE_TRAIN forward, if no other run came behind it: adds to the grad of every
+ * parameter that the subnet used, summed over the whole batch. d_logits: [n, n_classes].
+ * ESP_EINVAL, ESP_ECANCELED. */
 int engine_backward(struct engine *engine, const float *d_logits, struct err *err);
 
 /* Time spent in passes over the batch since engine_create, by what they do. The rest of a step

@@ -100,6 +100,12 @@ struct tail_memory {
     float *mix_scale, *mix_shift, *classifier;
 };
 
+/* What the storage is laid out for. */
+struct engine_layout {
+    int batch;     /* largest n */
+    bool training; /* every unit has planes of its own, and there is what backward needs */
+};
+
 struct engine {
     struct supernet *net;
     struct parallel *pool;
@@ -108,6 +114,8 @@ struct engine {
     const struct kernels *forward;
     const struct train_kernels *backward;
     float *storage;
+    size_t storage_floats;
+    struct engine_layout layout; /* of the storage now; what stands below points into it */
 
     struct unit_memory memory[ENGINE_UNITS_MAX];
     struct tail_memory tail_memory;
@@ -323,7 +331,13 @@ int engine_create_merging(struct supernet *supernet, struct parallel *pool,
                           const struct engine_limits *limits, int merge_channels_max,
                           struct err *err, struct engine **ret_engine);
 
-/* Points every buffer of the engine into base (which may be NULL) and returns the floats needed.
- * engine->scratch holds `threads` entries (or is NULL). */
+/* The layout that a run of that mode needs. */
+struct engine_layout engine_layout_of(const struct engine_limits *limits, enum engine_mode mode);
+/* Points every buffer of the engine into base (which may be NULL) by engine->layout and returns the
+ * floats needed. Forgets what pointed there before. engine->scratch holds `threads` entries (or is
+ * NULL). */
 size_t engine_carve(struct engine *engine, const struct space *space,
                     const struct supernet_map *map, int threads, float *base);
+/* Floats that every layout of the engine's limits finds room in. Leaves it in that of training. */
+size_t engine_storage_floats(struct engine *engine, const struct space *space,
+                             const struct supernet_map *map, int threads);

@@ -205,7 +205,7 @@ static struct needs count_needs(const struct engine *engine, const struct space 
                                 const struct supernet_map *map) {
     struct needs n = {0};
     int resolution = engine->limits.resolution, h = down(resolution, space->stem.stride);
-    n.images = (size_t)(engine->limits.batch + ENGINE_OCTET - 1) / ENGINE_OCTET * ENGINE_OCTET;
+    n.images = (size_t)(engine->layout.batch + ENGINE_OCTET - 1) / ENGINE_OCTET * ENGINE_OCTET;
     need_stem(&n, space, resolution, h);
     for (int s = 0; s < space->n_stages; s++)
         for (int i = 0; i < space->stages[s].max_depth; i++)
@@ -263,7 +263,7 @@ static void carve_training(struct engine *e, const struct space *space,
             m->filtered = take(c, plane_floats(n, t->mid, h_out, h_out));
             m->projected = take(c, plane_floats(n, t->c_out, h_out, h_out));
             m->output = take(c, plane_floats(n, t->c_out, h_out, h_out));
-            m->drop = take(c, drop_floats(e->limits.batch, t->c_out));
+            m->drop = take(c, drop_floats(e->layout.batch, t->c_out));
             m->shortcut = take(c, t->shortcut ? plane_floats(n, t->c_out, h_out, h_out) : 0);
             h = h_out;
         }
@@ -304,12 +304,29 @@ static void carve_scratch(struct engine *e, const struct needs *n, int threads, 
         s.row = take(c, n->channels);
         for (int k = 0; k < 3; k++)
             s.octet[k] = take(c, n->channels * ENGINE_OCTET);
-        s.run = take(c, e->limits.training ? n->run : 0);
-        s.panel = take(c, e->limits.training ? n->panel : 0);
-        s.excite = take(c, e->limits.training ? n->excite : 0);
+        s.run = take(c, e->layout.training ? n->run : 0);
+        s.panel = take(c, e->layout.training ? n->panel : 0);
+        s.excite = take(c, e->layout.training ? n->excite : 0);
         if (e->scratch)
             e->scratch[i] = s;
     }
+}
+
+struct engine_layout engine_layout_of(const struct engine_limits *limits, enum engine_mode mode) {
+    if (limits->forward_batch > 0 && mode != ENGINE_TRAIN)
+        return (struct engine_layout){limits->forward_batch, false};
+    return (struct engine_layout){limits->batch, limits->training};
+}
+
+/* Pointers of another layout, of which not all are set again. */
+static void forget_layout(struct engine *e) {
+    memset(e->memory, 0, sizeof e->memory);
+    memset(e->narrow_grad, 0, sizeof e->narrow_grad);
+    memset(e->wide_grad, 0, sizeof e->wide_grad);
+    memset(e->se_grad, 0, sizeof e->se_grad);
+    e->merge_work = NULL;
+    e->n_units = 0;
+    e->can_backward = false;
 }
 
 size_t engine_carve(struct engine *engine, const struct space *space,
@@ -318,8 +335,9 @@ size_t engine_carve(struct engine *engine, const struct space *space,
     struct carver c = {base, 0};
     struct needs n = count_needs(e, space, map);
     size_t resolution = (size_t)e->limits.resolution;
+    forget_layout(e);
     e->images =
-        take(&c, (size_t)e->limits.batch * (size_t)space->input_channels * resolution * resolution);
+        take(&c, (size_t)e->layout.batch * (size_t)space->input_channels * resolution * resolution);
     e->sums = take(&c, n.sums);
     size_t totals = 2 * larger(n.channels, (size_t)space->n_classes);
     e->totals = (double *)take(&c, totals * sizeof(double) / sizeof(float));
@@ -340,12 +358,20 @@ size_t engine_carve(struct engine *engine, const struct space *space,
                  &c);
     carve_tail(e, space, map, &n, &c);
     carve_scratch(e, &n, threads, &c);
-    e->slot_floats = e->limits.training ? larger(n.slot, n.moments) : n.moments;
+    e->slot_floats = e->layout.training ? larger(n.slot, n.moments) : n.moments;
     e->slot_floats = (e->slot_floats + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
     e->slots = take(&c, ENGINE_SLOTS * e->slot_floats);
-    if (e->limits.training)
+    if (e->layout.training)
         carve_training(e, space, map, &n, &c);
     else
         carve_inference(e, space, &n, &c);
     return c.used;
+}
+
+size_t engine_storage_floats(struct engine *engine, const struct space *space,
+                             const struct supernet_map *map, int threads) {
+    engine->layout = engine_layout_of(&engine->limits, ENGINE_EVAL);
+    size_t forward = engine_carve(engine, space, map, threads, NULL);
+    engine->layout = engine_layout_of(&engine->limits, ENGINE_TRAIN);
+    return larger(forward, engine_carve(engine, space, map, threads, NULL));
 }

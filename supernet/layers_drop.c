@@ -34,7 +34,7 @@ void drop_init(const struct engine *engine, struct unit *unit, int block, float 
     float **vectors[VECTORS] = {&drop->scale, &drop->shift, &drop->on_dz, &drop->factor,
                                 &drop->zeros};
     drop->stays = memory;
-    memory += aligned_floats((size_t)e->limits.batch);
+    memory += aligned_floats((size_t)e->layout.batch);
     for (int i = 0; i < VECTORS; i++)
         *vectors[i] = memory + (size_t)i * step;
     for (int c = 0; c < channels; c++) {

@@ -32,6 +32,7 @@ struct loader {
     uint64_t batches_per_epoch;
     struct slot *slots;
     int n_slots;
+    size_t slot_bytes; /* of images */
     struct preparer own;
 
     pthread_mutex_t mutex;
@@ -171,13 +172,13 @@ static int slots_create(struct loader *loader) {
     for (int i = 0; i < options->n_resolutions; i++)
         largest = options->resolutions[i] > largest ? options->resolutions[i] : largest;
     size_t batch = (size_t)options->batch, side = (size_t)largest;
+    loader->slot_bytes = batch * (size_t)loader->dataset->channels * side * side * sizeof(float);
     /* One more than waits ahead: the batch that the caller holds. */
     loader->n_slots = options->threads > 0 ? options->queue + 1 : 1;
     loader->slots = mem_array((size_t)loader->n_slots, sizeof *loader->slots);
     for (int i = 0; loader->slots && i < loader->n_slots; i++) {
         struct slot *slot = &loader->slots[i];
-        slot->images =
-            mem_aligned(batch * (size_t)loader->dataset->channels * side * side, sizeof(float));
+        slot->images = mem_pages(loader->slot_bytes);
         slot->labels = mem_array(batch, sizeof *slot->labels);
         slot->indices = mem_array(batch, sizeof *slot->indices);
         if (!slot->images || !slot->labels || !slot->indices)
@@ -255,7 +256,7 @@ void loader_destroy(struct loader *loader) {
     for (int i = 0; i < loader->n_threads; i++)
         pthread_join(loader->threads[i], NULL);
     for (int i = 0; loader->slots && i < loader->n_slots; i++) {
-        free(loader->slots[i].images);
+        mem_pages_free(loader->slots[i].images, loader->slot_bytes);
         free(loader->slots[i].labels);
         free(loader->slots[i].indices);
     }

@@ -93,6 +93,9 @@ struct train_result {
 
 /* Bytes that train_run will take beside the data set, at its most. The pool decides the threads. */
 int64_t train_memory_estimate(const struct train_options *options);
+/* The images of a batch of BN recalibration, where that takes more than a step and so decides;
+ * else 0. */
+int train_memory_by_recalibration(const struct train_options *options);
 /* Trains to the end. A finished training is gone on with in a new round when the configuration is
  * another one. Errors: ESP_ECANCELED (asked to stop; a checkpoint
  * of the last whole step is written), ESP_EDIVERGED (the

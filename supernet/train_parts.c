@@ -5,17 +5,22 @@
 
 enum { LOADER_THREADS = 1 }; /* enough: the cores are for the maths */
 
-static int largest_resolution(const struct space *space) {
-    return space->resolutions[space->n_resolutions - 1];
+static int recalibration_batch(const struct train_config *config) {
+    int batch = recalibration_default.batch, images = config->recalibration_images;
+    return batch < images ? batch : images;
+}
+
+struct engine_limits train_engine_limits(const struct train_options *options) {
+    const struct space *space = options->space;
+    return (struct engine_limits){.batch = options->config->batch,
+                                  .resolution = space->resolutions[space->n_resolutions - 1],
+                                  .training = true,
+                                  .forward_batch = recalibration_batch(options->config)};
 }
 
 static int make_engine(struct train_parts *parts, const struct train_options *options,
-                       int recalibration_batch, struct err *err) {
-    int batch = options->config->batch;
-    struct engine_limits limits = {.batch =
-                                       batch > recalibration_batch ? batch : recalibration_batch,
-                                   .resolution = largest_resolution(options->space),
-                                   .training = true};
+                       struct err *err) {
+    struct engine_limits limits = train_engine_limits(options);
     int rc = engine_create(parts->supernet, options->pool, &limits, err, &parts->engine);
     if (rc == 0 && options->comm)
         engine_set_comm(parts->engine, options->comm);
@@ -58,13 +63,12 @@ int train_parts_init(struct train_parts *parts, const struct train_options *opti
                                             .recalibration = recalibration_default};
     evaluation.recalibration.images = config->recalibration_images;
     evaluation.recalibration.augment = config->augment;
-    if (evaluation.recalibration.batch > config->recalibration_images)
-        evaluation.recalibration.batch = config->recalibration_images;
+    evaluation.recalibration.batch = recalibration_batch(config);
     parts->supernet = supernet;
     int rc = train_alone(options, err, &parts->has_alone, &parts->alone);
     struct train_step_settings step = step_settings(parts, config, seed);
     if (rc == 0)
-        rc = make_engine(parts, options, evaluation.recalibration.batch, err);
+        rc = make_engine(parts, options, err);
     evaluation.engine = parts->engine;
     if (rc == 0)
         rc = train_step_create(parts->engine, supernet, config->batch, &step, err, &parts->step);

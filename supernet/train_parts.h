@@ -19,6 +19,8 @@ struct train_parts {
 int train_alone(const struct train_options *options, struct err *err, bool *ret_has,
                 struct arch *ret_arch);
 
+/* Of the engine that trains and, by other batches, recalibrates BN for the curves. */
+struct engine_limits train_engine_limits(const struct train_options *options);
 /* The parts are zeroed before; on failure the caller finishes them. */
 int train_parts_init(struct train_parts *parts, const struct train_options *options,
                      struct supernet *supernet, uint64_t seed, struct err *err);

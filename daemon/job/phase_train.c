@@ -186,13 +186,22 @@ static cJSON *describe(const struct train_result *result) {
 /* Before anything is worked out. */
 static int check_memory(const struct job *job, const struct train_options *options,
                         struct err *err) {
-    char work[64];
+    char work[128];
+    int batch = options->config->batch, recalibrated = train_memory_by_recalibration(options);
     struct memory_need need = {.buffers = train_memory_estimate(options),
                                .dataset = options->dataset,
                                .work = work,
                                .pointer = "/train/batch",
                                .advice = "choose a smaller batch"};
-    snprintf(work, sizeof work, "training with batches of %d images", options->config->batch);
+    snprintf(work, sizeof work, "training with batches of %d images", batch);
+    if (recalibrated > 0) {
+        need.pointer = "/train/recalibration_images";
+        need.advice = "choose fewer recalibration_images";
+        snprintf(work, sizeof work,
+                 "recalibrating BN for the curves with batches of %d images, which takes more than "
+                 "training with batches of %d,",
+                 recalibrated, batch);
+    }
     return memory_check(job, &need, err);
 }
 

@@ -470,6 +470,21 @@ static cJSON *with_memory(cJSON *start, double bytes) {
     return start;
 }
 
+/* 200 images that are only gone forward on take more than a step of 4; of 4 they do not. */
+static void assert_recalibration_is_named(struct bed *bed) {
+    const char *trains[] = {"{\"epochs\": 1, \"batch\": 4}",
+                            "{\"epochs\": 1, \"batch\": 4, \"recalibration_images\": 4}"};
+    const char *pointers[] = {"/train/recalibration_images", "/train/batch"};
+    const char *texts[] = {"with batches of 200 images", "with batches of 4 images"};
+    for (int i = 0; i < 2; i++) {
+        struct heard heard = {0};
+        cJSON *start = start_message("train", train_spec(bed, bed->supernet, trains[i]), 1, 0);
+        assert_int_equal(run_by_hand(bed, with_memory(start, 20 * 1048576.0), &heard), 1);
+        assert_string_equal(heard.pointer, pointers[i]);
+        assert_non_null(strstr(heard.message, texts[i]));
+    }
+}
+
 /* However little there is: a clear failure or none, no crash. */
 static void too_little_memory_is_told(void **state) {
     struct bed *bed = *state;
@@ -502,6 +517,7 @@ static void too_little_memory_is_told(void **state) {
     assert_string_equal(heard.pointer, "/train/batch");
     assert_non_null(strstr(heard.message, "batches of 200 images needs"));
     assert_non_null(strstr(heard.message, "a job may take 20 MiB"));
+    assert_recalibration_is_named(bed);
 }
 
 static cJSON *smallest_scored(struct bed *bed, bool recalibrate) {

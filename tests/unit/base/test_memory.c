@@ -51,6 +51,21 @@ static void large_arrays_stand_on_huge_pages(void **state) {
     }
 }
 
+static void pages_are_zeroed_and_sizes_checked(void **state) {
+    const size_t sizes[] = {0, 1, 4096, 4097, ((size_t)5 << 20) + 3};
+    for (int i = 0; i < 5; i++) {
+        unsigned char *pages = mem_pages(sizes[i]);
+        assert_non_null(pages);
+        assert_int_equal((uintptr_t)pages % MEM_ALIGN, 0);
+        assert_true(all_zero(pages, sizes[i]));
+        memset(pages, 1, sizes[i]);
+        mem_pages_free(pages, sizes[i]);
+    }
+    assert_null(mem_pages(SIZE_MAX));
+    assert_null(mem_pages(PTRDIFF_MAX));
+    mem_pages_free(NULL, 4096);
+}
+
 static void arena_pieces_do_not_overlap(void **state) {
     struct arena arena;
     arena_init(&arena, 0);
@@ -177,6 +192,7 @@ int main(void) {
         cmocka_unit_test(arrays_are_zeroed_and_sizes_checked),
         cmocka_unit_test(aligned_arrays_are_aligned),
         cmocka_unit_test(large_arrays_stand_on_huge_pages),
+        cmocka_unit_test(pages_are_zeroed_and_sizes_checked),
         cmocka_unit_test(arena_pieces_do_not_overlap),
         cmocka_unit_test(arena_keeps_its_memory_over_a_reset),
         cmocka_unit_test(arena_refuses_what_is_past_its_limit),

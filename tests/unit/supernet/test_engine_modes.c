@@ -1,11 +1,12 @@
 /* Modes of the engine: recalibration, folding, dropout, limits; gradients of other heads against
  * differences of the loss. */
-#include <malloc.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -27,7 +28,7 @@ struct fixture {
 
 static void open_space(struct fixture *f, const char *json, bool training) {
     struct err err = {0};
-    struct engine_limits limits = {GOLDEN_IMAGES, GOLDEN_SIDE, training};
+    struct engine_limits limits = {GOLDEN_IMAGES, GOLDEN_SIDE, training, 0};
     memset(f, 0, sizeof *f);
     if (space_parse(json, strlen(json), &err, &f->space) < 0)
         fail_msg("%s", err.message);
@@ -384,18 +385,194 @@ static void test_statistics_of_another_subnet_are_refused(void **state) {
     close_space(&f);
 }
 
+static size_t estimate(const struct fixture *f, int batch, bool training, int forward_batch) {
+    struct engine_limits limits = {batch, GOLDEN_SIDE, training, forward_batch};
+    return engine_memory_estimate(f->space, &limits, 1);
+}
+
 static void test_memory_is_what_was_estimated(void **state) {
     for (int training = 0; training < 2; training++) {
         struct fixture f;
-        struct engine_limits limits = {GOLDEN_IMAGES, GOLDEN_SIDE, training};
         open_space(&f, mix_head, training);
-        size_t estimate = engine_memory_estimate(f.space, &limits, 1);
-        size_t used = malloc_usable_size(f.engine->storage);
-        assert_true(used >= estimate && used < estimate + 4096);
-        limits.batch *= 2;
-        assert_true(engine_memory_estimate(f.space, &limits, 1) > estimate);
+        size_t bytes = estimate(&f, GOLDEN_IMAGES, training, 0);
+        assert_int_equal(f.engine->storage_floats * sizeof(float), bytes);
+        assert_true(estimate(&f, 2 * GOLDEN_IMAGES, training, 0) > bytes);
         close_space(&f);
     }
+}
+
+static void test_two_layouts_take_as_much_as_the_larger(void **state) {
+    struct fixture f;
+    open_space(&f, mix_head, false);
+    size_t training = estimate(&f, 16, true, 0);
+    assert_true(estimate(&f, 16, false, 0) < training);
+    assert_int_equal(estimate(&f, 16, true, 16), training);
+    assert_true(estimate(&f, 64, false, 0) > training);
+    assert_int_equal(estimate(&f, 16, true, 64), estimate(&f, 64, false, 0));
+    assert_true(estimate(&f, 16, true, 64) < estimate(&f, 64, true, 0));
+    close_space(&f);
+}
+
+static size_t resident_bytes(void) {
+    unsigned long whole, resident;
+    FILE *file = fopen("/proc/self/statm", "re");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu %lu", &whole, &resident), 2);
+    fclose(file);
+    return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Gigabytes take seconds to touch, during which nobody asks whether to stop. */
+static void test_memory_is_touched_where_it_is_used(void **state) {
+    struct fixture f;
+    struct err err = {0};
+    struct engine *large = NULL;
+    struct engine_limits limits = {65536, GOLDEN_SIDE, true, 65536};
+    open_space(&f, mix_head, false);
+    size_t bytes = estimate(&f, 65536, true, 65536), before = resident_bytes();
+    assert_true(bytes > (size_t)256 << 20);
+    must(engine_create(f.net, NULL, &limits, &err, &large), &err);
+    assert_true(resident_bytes() < before + bytes / 8);
+    engine_destroy(large);
+    close_space(&f);
+}
+
+/* ---- Two layouts of one storage ---- */
+
+enum { STEP_IMAGES = 11 };
+
+/* An engine of both layouts, and on the same weights elsewhere one for each. */
+struct pair {
+    struct fixture shared, apart; /* apart.engine: training */
+    struct engine *forward;
+};
+
+static void open_pair(struct pair *p, const char *json, int merged) {
+    struct err err = {0};
+    struct engine_limits both = {STEP_IMAGES, GOLDEN_SIDE, true, GOLDEN_IMAGES},
+                         step = {STEP_IMAGES, GOLDEN_SIDE, true, 0},
+                         forward = {GOLDEN_IMAGES, GOLDEN_SIDE, false, 0};
+    struct fixture *fixtures[] = {&p->shared, &p->apart};
+    const struct engine_limits *limits[] = {&both, &step};
+    for (int i = 0; i < 2; i++) {
+        open_space(fixtures[i], json, false);
+        engine_destroy(fixtures[i]->engine);
+        must(engine_create_merging(fixtures[i]->net, NULL, limits[i], merged, &err,
+                                   &fixtures[i]->engine),
+             &err);
+    }
+    must(engine_create_merging(p->apart.net, NULL, &forward, merged, &err, &p->forward), &err);
+}
+
+static void close_pair(struct pair *p) {
+    engine_destroy(p->forward);
+    close_space(&p->shared);
+    close_space(&p->apart);
+}
+
+static void assert_same_nets(const struct pair *p) {
+    const struct supernet *a = p->shared.net, *b = p->apart.net;
+    for (int i = 0; i < a->n_tensors; i++) {
+        size_t bytes = a->tensors[i].count * sizeof(float);
+        assert_memory_equal(a->tensors[i].data, b->tensors[i].data, bytes);
+        if (a->tensors[i].grad)
+            assert_memory_equal(a->tensors[i].grad, b->tensors[i].grad, bytes);
+    }
+}
+
+/* What any earlier run left: no number. */
+static void spoil(const struct engine *engine) {
+    memset(engine->storage, 0xff, engine->storage_floats * sizeof(float));
+}
+
+static void train_in(struct fixture *f) {
+    struct err err = {0};
+    float logits[LOGITS_MAX], d_logits[LOGITS_MAX];
+    struct engine_run run = run_of(f, ENGINE_TRAIN, STEP_IMAGES);
+    run.bn_momentum = 0.1f;
+    run.dropout = 0.2f;
+    run.drop_connect = 0.5f;
+    must(engine_forward(f->engine, &run, &err, logits), &err);
+    loss_cross_entropy(logits, f->labels, run.n, f->space->n_classes, 0.1f, run.n, d_logits);
+    must(engine_backward(f->engine, d_logits, &err), &err);
+}
+
+static struct bn_stats *recalibrate_in(struct fixture *f, struct engine *engine, float *logits) {
+    struct err err = {0};
+    struct bn_stats *stats = NULL;
+    struct engine_run run = run_of(f, ENGINE_RECALIBRATE, GOLDEN_IMAGES);
+    must(bn_stats_create(f->space, &f->arch, &err, &stats), &err);
+    run.bn_stats = stats;
+    must(engine_forward(engine, &run, &err, NULL), &err);
+    run.mode = ENGINE_EVAL;
+    must(engine_forward(engine, &run, &err, logits), &err);
+    return stats;
+}
+
+static void assert_same_recalibration(struct pair *p) {
+    float shared[LOGITS_MAX], apart[LOGITS_MAX];
+    struct bn_stats *a = recalibrate_in(&p->shared, p->shared.engine, shared);
+    struct bn_stats *b = recalibrate_in(&p->apart, p->forward, apart);
+    size_t logits = (size_t)(GOLDEN_IMAGES * p->shared.space->n_classes);
+    assert_memory_equal(shared, apart, logits * sizeof(float));
+    for (int i = 0; i < a->n_layers; i++) {
+        size_t bytes = (size_t)a->channels[i] * sizeof(float);
+        assert_memory_equal(a->mean[i], b->mean[i], bytes);
+        assert_memory_equal(a->variance[i], b->variance[i], bytes);
+    }
+    bn_stats_destroy(a);
+    bn_stats_destroy(b);
+}
+
+static void next_arch(struct pair *p, struct rng *rng) {
+    uint8_t resolution = p->shared.arch.resolution;
+    arch_random(p->shared.space, rng, &p->shared.arch);
+    p->shared.arch.resolution = resolution;
+    p->apart.arch = p->shared.arch;
+}
+
+static void test_layouts_in_turn_give_the_bits_of_engines_apart(void **state) {
+    const char *spaces[] = {plain_head, mix_head, conv_head, wide_stem, mixed_blocks};
+    const int merged[] = {0, ENGINE_MERGE_CHANNELS};
+    for (int i = 0; i < 10; i++) {
+        struct pair p;
+        struct rng rng = rng_make(5, RNG_TEST, 0, 0);
+        open_pair(&p, spaces[i / 2], merged[i % 2]);
+        for (int k = 0; k < 5; k++, next_arch(&p, &rng)) {
+            spoil(p.shared.engine);
+            train_in(&p.shared);
+            train_in(&p.apart);
+            assert_same_nets(&p);
+            spoil(p.shared.engine);
+            assert_same_recalibration(&p);
+        }
+        close_pair(&p);
+    }
+}
+
+static void test_each_kind_of_run_has_its_own_limit(void **state) {
+    struct pair p;
+    struct err err = {0};
+    float logits[LOGITS_MAX] = {0};
+    struct engine_limits bad = {8, GOLDEN_SIDE, false, 8};
+    struct engine *none = NULL;
+    open_pair(&p, conv_head, ENGINE_MERGE_CHANNELS);
+    struct engine_run run = run_of(&p.shared, ENGINE_TRAIN, STEP_IMAGES + 1);
+    assert_int_equal(engine_forward(p.shared.engine, &run, &err, logits), ESP_ELIMIT);
+    run.mode = ENGINE_EVAL;
+    must(engine_forward(p.shared.engine, &run, &err, logits), &err);
+    run.n = GOLDEN_IMAGES + 1;
+    assert_int_equal(engine_forward(p.shared.engine, &run, &err, logits), ESP_ELIMIT);
+    run = run_of(&p.shared, ENGINE_TRAIN, STEP_IMAGES);
+    must(engine_forward(p.shared.engine, &run, &err, logits), &err);
+    run = run_of(&p.shared, ENGINE_EVAL, 1);
+    must(engine_forward(p.shared.engine, &run, &err, logits), &err);
+    assert_int_equal(engine_backward(p.shared.engine, logits, &err), ESP_EINVAL); /* overwritten */
+    assert_int_equal(engine_create(p.shared.net, NULL, &bad, &err, &none), ESP_EINVAL);
+    bad = (struct engine_limits){8, GOLDEN_SIDE, true, -1};
+    assert_int_equal(engine_create(p.shared.net, NULL, &bad, &err, &none), ESP_EINVAL);
+    assert_null(none);
+    close_pair(&p);
 }
 
 int main(void) {
@@ -411,6 +588,10 @@ int main(void) {
         cmocka_unit_test(test_runs_beyond_the_limits_are_refused),
         cmocka_unit_test(test_statistics_of_another_subnet_are_refused),
         cmocka_unit_test(test_memory_is_what_was_estimated),
+        cmocka_unit_test(test_two_layouts_take_as_much_as_the_larger),
+        cmocka_unit_test(test_memory_is_touched_where_it_is_used),
+        cmocka_unit_test(test_layouts_in_turn_give_the_bits_of_engines_apart),
+        cmocka_unit_test(test_each_kind_of_run_has_its_own_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
