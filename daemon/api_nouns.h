@@ -16,6 +16,7 @@
     X(api_searches)                                                                                \
     X(api_imports)                                                                                 \
     X(api_models)                                                                                  \
+    X(api_results)                                                                                 \
     X(api_exports)                                                                                 \
     X(api_jobs)                                                                                    \
     X(api_session)                                                                                 \

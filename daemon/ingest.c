@@ -111,7 +111,8 @@ static int apply_done(struct store_tx *tx, const struct job_row *job, const cJSO
     int r = 0;
     if (strcmp(job->kind, "train") == 0 && cJSON_IsObject(result))
         r = store_supernet_trained(tx, job->subject, result, err);
-    if (strcmp(job->kind, "search") == 0 && cJSON_IsObject(result))
+    if ((strcmp(job->kind, "search") == 0 || strcmp(job->kind, "results") == 0) &&
+        cJSON_IsObject(result))
         r = store_search_finished(tx, job->subject, result, err);
     return r != 0 ? r : store_job_finish(tx, job->id, result, err);
 }
@@ -150,11 +151,11 @@ static const struct {
             {"dataset", "dataset", apply_dataset},
             {"evaluation", "train evaluate search", apply_evaluation},
             {"predictor", "search", apply_predictor},
-            {"candidates", "search", apply_candidates},
-            {"generation", "search", apply_generation},
+            {"candidates", "search results", apply_candidates},
+            {"generation", "search results", apply_generation},
             {"measure_request", "search", apply_measure_request},
             {"calibration", "search", apply_calibration},
-            {"front", "search", apply_front},
+            {"front", "search results", apply_front},
             {"export", "export", apply_export},
             {"done", NULL, apply_done},
             {"failed", NULL, apply_failed}};

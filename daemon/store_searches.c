@@ -144,7 +144,13 @@ int store_search_follow(struct store_tx *tx, const char *id, enum job_state stat
 int store_search_finished(struct store_tx *tx, const char *id, const cJSON *result,
                           struct err *err) {
     char *text = json_print(result);
-    int r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE searches SET result = ?2 WHERE id = ?1",
+    /* Of results that were taken over only the job knows how many there were. */
+    int r = sql_run(store_tx_sql(tx), err, NULL,
+                    "UPDATE searches SET result = ?2, body = iif(" BODY(
+                        "evaluations") " IS NULL, "
+                                       "json_set(body, '$.evaluations', json_extract(?2, "
+                                       "'$.evaluations')), body) "
+                                       "WHERE id = ?1",
                     "tt", id, text);
     free(text);
     return r;

@@ -1,10 +1,5 @@
 /* espalier latency import, predictor import, model ls, show, rm: what other programs know of a
  * space. */
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "daemon/cli/commands.h"
 #include "daemon/cli/resource.h"
 #include "daemon/cli/upload.h"
@@ -41,23 +36,6 @@ struct import_options {
     bool upload;
 };
 
-/* The daemon opens the source itself, at the whole path where that is known here, or out of an
- * upload. */
-static int add_source(struct cli *cli, const struct import_options *options, struct err *err,
-                      cJSON *body) {
-    char upload[64], *whole;
-    if (options->upload) {
-        int rc = cli_upload(cli, options->source, NULL, err, upload);
-        if (rc == 0)
-            cJSON_AddStringToObject(body, "upload", upload);
-        return rc;
-    }
-    whole = realpath(options->source, NULL);
-    cJSON_AddStringToObject(body, "path", whole ? whole : options->source);
-    free(whole);
-    return 0;
-}
-
 static int import(struct cli *cli, const char *name, const char *kind,
                   const struct import_options *options) {
     struct err err = {0};
@@ -65,7 +43,7 @@ static int import(struct cli *cli, const char *name, const char *kind,
     cJSON_AddStringToObject(body, "name", name);
     cJSON_AddStringToObject(body, "kind", kind);
     cJSON_AddStringToObject(body, "space", options->space);
-    int rc = add_source(cli, options, &err, body);
+    int rc = cli_add_source(cli, options->source, options->upload, &err, body);
     if (rc == 0)
         rc = cli_send(cli, "POST", "/models", body, &err, &doc);
     cJSON_Delete(body);

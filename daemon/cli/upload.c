@@ -200,3 +200,17 @@ int cli_upload(struct cli *cli, const char *folder, const char *resume, struct e
         memcpy(ret_id, upload.id, sizeof(upload.id));
     return rc;
 }
+
+int cli_add_source(struct cli *cli, const char *path, bool upload, struct err *err, cJSON *body) {
+    char id[64], *whole;
+    if (upload) {
+        int rc = cli_upload(cli, path, NULL, err, id);
+        if (rc == 0)
+            cJSON_AddStringToObject(body, "upload", id);
+        return rc;
+    }
+    whole = realpath(path, NULL);
+    cJSON_AddStringToObject(body, "path", whole ? whole : path);
+    free(whole);
+    return 0;
+}

@@ -9,3 +9,6 @@
  * failure err says how to go on. */
 int cli_upload(struct cli *cli, const char *folder, const char *resume, struct err *err,
                char ret_id[64]);
+/* Says in body where the daemon finds a file or folder: it opens it itself, at the whole path
+ * ("path") where that is known here, or out of an upload ("upload") that this makes. */
+int cli_add_source(struct cli *cli, const char *path, bool upload, struct err *err, cJSON *body);

@@ -1,23 +1,14 @@
 #include "daemon/job/ofa_weights.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/memory.h"
 #include "daemon/job/spec.h"
 #include "supernet/tensor_file.h"
 
-enum {
-    IN = OFA_PREDICTOR_INPUTS,
-    H = OFA_PREDICTOR_HIDDEN,
-    TENSORS = 2 * OFA_PREDICTOR_LAYERS,
-    PATH_BYTES = SPEC_PATH_MAX + 260
-};
+enum { IN = OFA_PREDICTOR_INPUTS, H = OFA_PREDICTOR_HIDDEN, TENSORS = 2 * OFA_PREDICTOR_LAYERS };
 
 static const struct {
     const char *name;
@@ -83,24 +74,6 @@ static int refuse_others(const struct tensor_file *file, struct err *err) {
     return 0;
 }
 
-/* The only file in the folder, as an upload leaves it. */
-static int find_file(const char *folder, struct err *err, char ret_path[PATH_BYTES]) {
-    const struct dirent *entry;
-    char name[256] = "";
-    int n = 0;
-    DIR *dir = opendir(folder);
-    if (!dir)
-        return err_set(err, ESP_EIO, NULL, "cannot open %s: %s", folder, strerror(errno));
-    while ((entry = readdir(dir)))
-        if (entry->d_name[0] != '.' && n++ == 0)
-            snprintf(name, sizeof name, "%.255s", entry->d_name);
-    closedir(dir);
-    if (n != 1)
-        return err_set(err, ESP_EINVAL, NULL, "the folder holds %d files where one is wanted", n);
-    snprintf(ret_path, PATH_BYTES, "%.*s/%s", SPEC_PATH_MAX, folder, name);
-    return 0;
-}
-
 static int read_tensors(const char *path, struct err *err, struct ofa_weights *weights) {
     struct tensor_file *file = NULL;
     int rc = tensor_file_open(path, err, &file);
@@ -117,15 +90,10 @@ static int read_tensors(const char *path, struct err *err, struct ofa_weights *w
 
 int ofa_weights_read(const char *path, struct err *err, struct ofa_weights *ret_weights) {
     struct ofa_weights weights = {.values = {NULL}};
-    char inside[PATH_BYTES];
-    struct stat st;
-    int rc = 0;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
-        rc = find_file(path, err, inside);
-        path = inside;
-    }
+    char file[SPEC_SOURCE_MAX];
+    int rc = spec_source_file(path, err, file);
     if (rc == 0)
-        rc = read_tensors(path, err, &weights);
+        rc = read_tensors(file, err, &weights);
     if (rc == 0)
         *ret_weights = weights;
     else

@@ -2,9 +2,12 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Names of classes are told up to here; a line of the protocol has a limit. */
 enum { CLASS_NAMES_BYTES = 1 << 20 };
@@ -157,4 +160,26 @@ cJSON *spec_describe_dataset(const struct dataset *dataset) {
         cJSON_Delete(skipped);
     cJSON_Delete(data);
     return NULL;
+}
+
+int spec_source_file(const char *path, struct err *err, char ret_file[SPEC_SOURCE_MAX]) {
+    const struct dirent *entry;
+    char name[256] = "";
+    struct stat st;
+    int n = 0;
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
+        snprintf(ret_file, SPEC_SOURCE_MAX, "%.*s", SPEC_PATH_MAX, path);
+        return 0;
+    }
+    DIR *dir = opendir(path);
+    if (!dir)
+        return err_set(err, ESP_EIO, NULL, "cannot open %s: %s", path, strerror(errno));
+    while ((entry = readdir(dir)))
+        if (entry->d_name[0] != '.' && n++ == 0)
+            snprintf(name, sizeof name, "%.255s", entry->d_name);
+    closedir(dir);
+    if (n != 1)
+        return err_set(err, ESP_EINVAL, NULL, "the folder holds %d files where one is wanted", n);
+    snprintf(ret_file, SPEC_SOURCE_MAX, "%.*s/%s", SPEC_PATH_MAX, path, name);
+    return 0;
 }

@@ -18,5 +18,9 @@ int spec_check_size(const struct dataset *dataset, const struct space *space, st
 int spec_space(const cJSON *spec, struct err *err, struct space **ret_space);
 /* supernet_dir/checkpoints */
 int spec_checkpoint_dir(const cJSON *spec, struct err *err, char ret_dir[SPEC_PATH_MAX + 16]);
+/* What a request named to be read: the file at path, or the only file of the folder there, as an
+ * upload leaves it. ESP_EINVAL (none or several), ESP_EIO. */
+enum { SPEC_SOURCE_MAX = SPEC_PATH_MAX + 260 };
+int spec_source_file(const char *path, struct err *err, char ret_file[SPEC_SOURCE_MAX]);
 /* The data of a dataset event; NULL on memory exhaustion. */
 cJSON *spec_describe_dataset(const struct dataset *dataset);

@@ -4,6 +4,7 @@ import re
 import shutil
 import struct
 import zlib
+from urllib.parse import quote
 
 import numpy
 
@@ -352,3 +353,109 @@ def bad_predictors():
         check(words in error["message"], f"{words!r} in the words", error)
     error = failed("tiny space", "accuracy", folder() / "predictor.safetensors", "fashion_small")
     equal((error["code"], error["pointer"]), ("mismatch", "/space"), "for a space that it does not know")
+
+
+CHANNELS = (24, 40, 80, 112, 160)
+
+
+def subnet_text(resolution, depths, kernels, ratios):
+    groups = [" ".join([f"d{d} c{c}"] + [f"k{kernels[4 * s + b]}e{ratios[4 * s + b]}" for b in range(d)]) for s, (d, c) in enumerate(zip(depths, CHANNELS))]
+    return " | ".join([f"r{resolution}", "d1 c16 k3e1", *groups])
+
+
+def dynast_row(number, resolution, depths, kernels, ratios, macs, top1):
+    net = {"wid": None, "ks": kernels, "e": ratios, "d": depths, "r": [resolution]}
+    return f'"{net}",2022-11-01 05:{number:02}:00.5,1234567,0,{macs},{top1}\n'
+
+
+TITLES = "Sub-network,Date,Model Parameters,Latency (ms),MACs,Top-1 Acc (%)\n"
+
+
+@once
+def results():
+    """Rows of (arch, MACs, top-1 in per cent), of which two are one network, and the file that says so."""
+    random = numpy.random.default_rng(9)
+    nets = [(224, [2] * 5, [3] * 20, [3] * 20), (224, [4] * 5, [7] * 20, [6] * 20)]
+    nets += [(224, random.choice([2, 3, 4], 5).tolist(), random.choice([3, 5, 7], 20).tolist(), random.choice([3, 4, 6], 20).tolist()) for _ in range(58)]
+    nets.append((224, [2] * 5, [3, 3, 7, 7] * 5, [3, 3, 6, 6] * 5))  # the first once more, but for what lies beyond its depths
+    rows, text = [], TITLES
+    for number, net in enumerate(nets):
+        arch = subnet_text(*net[:2], net[2], net[3])
+        macs = bed.client().get(f"/archs?space=ofa_mbv3&arch={quote(arch)}")["cost"]["macs"]
+        top1 = round(70 + 9 * float(random.random()), 3)
+        rows.append((arch, macs, top1))
+        text += dynast_row(number, *net, macs, top1)
+    path = bed.daemon().root / "dynast.csv"
+    path.write_text(text)
+    return rows, path
+
+
+def volume(points, reference):
+    """Area that points (cost, gain) dominate, of two objectives."""
+    area, best = 0.0, reference[1]
+    for cost, gain in sorted(points, key=lambda p: (p[0], -p[1])):
+        if cost < reference[0] and gain > best:
+            area += (reference[0] - cost) * (gain - best)
+            best = gain
+    return area
+
+
+@test("results of DyNAS-T become a finished search with front, scatter and curve", 90)
+def dynast():
+    client, stack = bed.client(), bed.daemon()
+    rows, path = results()
+    equal((rows[0][1], rows[1][1]), (121278672, 566170656), "MACs of the smallest and the largest network")
+    stack.cli("search", "import", "old", "--dynast", path, "--space", "ofa_mbv3", "--wait")
+    doc = client.get("/searches/old")
+    equal((doc["state"], doc["supernet"], doc["strategy"], doc["evaluations"], doc["evaluations_done"]), ("done", None, "imported", 61, 61), "the search")
+    equal((doc["result"]["duplicates"], doc["stage"]), (1, "final"), "its result")
+    first = {arch: (macs, top1 / 100) for arch, macs, top1 in reversed(rows)}
+    wanted = {arch for arch, (m, t) in first.items() if not any(o != arch and a <= m and b >= t and (a, b) != (m, t) for o, (a, b) in first.items())}
+    front = client.get("/searches/old/front")
+    equal({point["arch"] for point in front["items"]}, wanted, "its front")
+    for point in front["items"]:
+        metrics = point["metrics"]
+        equal((metrics["macs"]["value"], metrics["macs"]["source"], metrics["top1"]["source"]), (first[point["arch"]][0], "counted", "evaluated"), "metrics")
+        check(abs(metrics["top1"]["value"] - first[point["arch"]][1]) < 1e-9 and metrics["params"]["value"] > 3e6, "metrics", metrics)
+    reference = front["reference_point"]
+    area = volume(first.values(), (reference["macs"], reference["top1"]))
+    check(abs(front["hypervolume"] - area) < 1e-9 * area, "hypervolume", front["hypervolume"], area)
+    equal(len(client.get("/searches/old/candidates?page_size=20000")["columns"]["arch_id"]), 60, "candidates for the scatter")
+    series = client.get("/searches/old/hypervolume")["series"]
+    equal([(s["strategy"], s["evaluations"]) for s in series], [("imported", [50, 61])], "the curve")
+    stack.cli("search", "import", "carried", "--dynast", path, "--space", "ofa_mbv3", "--upload", "--wait")
+    stack.cli("search", "front", "old")
+    stack.cli("search", "rm", "carried")
+
+
+def failed_results(text, space="ofa_mbv3", **more):
+    path = bed.daemon().root / "bad.csv"
+    path.write_text(text)
+    failed_results.count += 1
+    made = bed.client().post("/results", {"name": f"bad results {failed_results.count}", "space": space, "path": str(path), **more}, 202)
+    return bed.daemon().wait_job(made["job"]["id"], state="failed")["error"]
+
+
+failed_results.count = 0
+
+
+@test("bad results of DyNAS-T fail with a typed error that names row or column", 90)
+def bad_dynast():
+    _, path = results()
+    good = path.read_text()
+    error = failed_results(good.replace("Top-1 Acc (%)", "Top-5"))
+    check((error["code"], error["pointer"]) == ("invalid_value", "/path") and 'column "Top-1 Acc (%)"' in error["message"], "a missing column", error)
+    error = failed_results(good, "ofa_mbv3_w12")
+    check((error["code"], error["pointer"]) == ("mismatch", "/space") and "row 1: 121278672 MACs" in error["message"], "of another width", error)
+    error = failed_results(good, "fashion_small")
+    check((error["code"], error["pointer"]) == ("mismatch", "/space") and "row 1: " in error["message"], "of another space", error)
+    error = failed_results(good.replace("'ks': [3", "'ks': [__import__('os').system('x'), 3", 1))
+    check(error["code"] == "malformed" and "row 1: " in error["message"], "of an expression", error)
+    error = failed_results(good[:-20])
+    check(error["code"] == "malformed" and "line 62" in error["message"], "of a cut file", error)
+    error = failed_results(good, cost="latency_us")
+    equal((error["code"], error["pointer"]), ("invalid_value", "/cost"), "of latencies that are not there")
+    body = {"name": "x", "space": "ofa_mbv3", "path": str(path)}
+    problem(bed.client().request("POST", "/results", {**body, "cost": "smell"}), 422, pointer="/cost")
+    problem(bed.client().request("POST", "/results", {**body, "space": "none"}), 404, pointer="/space")
+    problem(bed.client().request("POST", "/results", {**body, "upload": "up_x"}), 422, pointer="/path")
