@@ -5,6 +5,7 @@
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
 #include "daemon/describe.h"
+#include "daemon/models.h"
 #include "daemon/spaces.h"
 #include "daemon/store_sql.h"
 #include "daemon/store_supernets.h"
@@ -174,6 +175,20 @@ const struct api_route api_spaces[] = {
     {"POST", "/api/v1/spaces/{name}/sample", NULL, .scope = API_SCOPE_READ, .read = sample_space},
     {.method = NULL}};
 
+/* By a profile, or else by an imported latency model. */
+static int load_latency(struct api_call *call, const struct space *space, const struct arch *arch,
+                        const char *profile, struct err *err, struct profile_latency *ret) {
+    struct err said = {0};
+    int r = profile_latency_load(call->sql, profile, err, ret);
+    if (r != ESP_ENOTFOUND)
+        return r;
+    int code = model_table_load(call->sql, profile, space, space->resolutions[arch->resolution],
+                                &said, &ret->table);
+    if (code != 0 && code != ESP_ENOTFOUND && err != NULL)
+        *err = said;
+    return code == ESP_ENOTFOUND ? r : code;
+}
+
 static int describe(struct api_call *call, const struct space *space, const char *text,
                     struct err *err) {
     struct profile_latency latency = {.table = NULL};
@@ -181,7 +196,7 @@ static int describe(struct api_call *call, const struct space *space, const char
     struct arch arch;
     int r = arch_parse(space, text, strlen(text), err, &arch);
     if (r == 0 && profile != NULL)
-        r = profile_latency_load(call->sql, profile, err, &latency);
+        r = load_latency(call, space, &arch, profile, err, &latency);
     if (r == 0)
         r = describe_arch(space, &arch, latency.table,
                           latency.table != NULL ? &latency.calibration : NULL, err, &call->answer);

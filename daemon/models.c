@@ -64,6 +64,21 @@ int model_sections_load(struct sql *sql, const char *id, struct err *err,
     return r;
 }
 
+int model_table_load(struct sql *sql, const char *ref, const struct space *space, int resolution,
+                     struct err *err, struct latency_table **ret_table) {
+    cJSON *model = NULL, *table = NULL;
+    int r = model_find(sql, ref, MODEL_LATENCY, "/profile", err, &model);
+    if (r == 0)
+        r = model_check_space(model, space, "/profile", err);
+    if (r == 0)
+        r = store_model_section(sql, text_of(model, "id"), resolution, err, &table);
+    if (r == 0)
+        r = latency_table_from_json(table, "", err, ret_table);
+    cJSON_Delete(table);
+    cJSON_Delete(model);
+    return r;
+}
+
 void model_keep_resolutions(const cJSON *model, int *resolutions, int *n) {
     const cJSON *known = cJSON_GetObjectItemCaseSensitive(model, "resolutions"), *item;
     int kept = 0;

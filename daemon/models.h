@@ -20,6 +20,10 @@ int model_check_space(const cJSON *model, const struct space *space, const char 
 /* Its tables; *ret_list as a search's spec takes them. */
 int model_sections_load(struct sql *sql, const char *id, struct err *err,
                         struct latency_sections *ret_sections, cJSON **ret_list);
+/* The table of one resolution of a latency model (id or name) of the space. Errors: those of
+ * model_find and model_check_space; ESP_ENOTFOUND (the resolution). */
+int model_table_load(struct sql *sql, const char *ref, const struct space *space, int resolution,
+                     struct err *err, struct latency_table **ret_table);
 /* Drops from resolutions (*n of them) those that the model does not know. */
 void model_keep_resolutions(const cJSON *model, int *resolutions, int *n);
 /* Refuses a model that lacks units of the space which cannot even be interpolated: ESP_EMISSING. */

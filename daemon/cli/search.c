@@ -349,7 +349,7 @@ static void print_front_summary(const cJSON *front) {
     if (n == 0)
         puts("No network met the limits.");
     else if (cJSON_GetArraySize(cli_item(front, "reference_point")) > 1 &&
-             (n < 8 || span.high < 1.5 * span.low))
+             (n < 8 || (span.high > 0 && span.high < 1.5 * span.low)))
         printf("The space is degenerate%s.\n",
                span.high > 0 ? " on this board: fewer than 8 points or a latency ratio below 1.5"
                              : ": fewer than 8 points");

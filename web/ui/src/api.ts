@@ -39,7 +39,7 @@ export type Calibration = {
   before: Quality | null; after: Quality | null; created_at?: string; search?: string | null;
 };
 export type Search = {
-  id: string; name: string; supernet: string; checkpoint: string | null; space: string; state: string; stage: string | null; objectives: Objective[]; constraints: Constraint[];
+  id: string; name: string; supernet: string | null; models?: { id: string; name: string; kind: string }[]; checkpoint: string | null; space: string; state: string; stage: string | null; objectives: Objective[]; constraints: Constraint[];
   strategy: string; baseline: string | null; evaluations_done: number; evaluations: number; front_size: number | null; hypervolume: number | null;
   reference_point: Record<string, number> | null; predictor: Predictor | null; calibrations: Calibration[] | null; job: string | null;
   result: Record<string, unknown> | null; created_at: string;

@@ -157,13 +157,13 @@ function Trust({ search }: { search: Search }) {
 const weights = (search: Search) => (search.checkpoint ? { checkpoint: search.checkpoint } : {});
 
 /** Keeps a network, or no longer; only what is kept may be scored on the test images. */
-function PinButton({ search, arch, pin, changed }: { search: Search; arch: string; pin: Pin | undefined; changed: () => void }) {
-  const act = (action: string) => post(`/supernets/${encodeURIComponent(search.supernet)}/${action}`, { archs: [arch] }).then(changed);
+function PinButton({ search, supernet, arch, pin, changed }: { search: Search; supernet: string; arch: string; pin: Pin | undefined; changed: () => void }) {
+  const act = (action: string) => post(`/supernets/${encodeURIComponent(supernet)}/${action}`, { archs: [arch] }).then(changed);
   if (!pin) return <Act do={() => act('pins')} done="The network is kept.">Pin</Act>;
   return (
     <>
       <Act do={() => act('unpin')} done="The network is kept no longer.">Unpin</Act>
-      <Act do={() => post('/evaluations', { supernet: search.supernet, ...weights(search), archs: [arch], split: 'test' })} done="The evaluation on the test images is queued.">Score on test images</Act>
+      <Act do={() => post('/evaluations', { supernet, ...weights(search), archs: [arch], split: 'test' })} done="The evaluation on the test images is queued.">Score on test images</Act>
     </>
   );
 }
@@ -171,6 +171,7 @@ function PinButton({ search, arch, pin, changed }: { search: Search; arch: strin
 /** Where the front's values come from. */
 function whence(front: Front | undefined | null): string {
   if (front?.stage !== 'final') return 'predicted so far';
+  if (front.items.every((i) => i.metrics['top1']?.source === 'predicted')) return 'predicted: no supernet was there to evaluate it';
   if (front.no_board) return 'not measured: no board; latency is predicted where it was not measured before';
   const predicted = front.items.some((i) => Object.values(i.metrics).some((m) => m.source === 'predicted'));
   return predicted ? 'evaluated; latency is predicted: no measurement was asked for' : 'evaluated and measured values only';
@@ -189,7 +190,7 @@ export function SearchPage({ id }: { id: string }) {
   const { candidates, version, error } = useCandidates(id);
   const { query } = route.value;
   const boards = [...new Set((search?.objectives ?? []).flatMap((o) => o.profile ?? []))];
-  const profiles = Object.fromEntries((profileList.data ?? []).map((p) => [p.id, p.name]));
+  const profiles = Object.fromEntries([...(profileList.data ?? []), ...(search?.models ?? [])].map((p) => [p.id, p.name]));
   const keys = useMemo(() => [...new Set([...(search?.objectives ?? []).map(keyOf), ...[...candidates.values()].slice(0, 50).flatMap((c) => Object.keys(c.metrics))])], [search, version]);
   const y = query.get('y') ?? keyOf(search?.objectives[0] ?? { metric: 'top1' });
   const x = query.get('x') ?? keyOf(search?.objectives[1] ?? { metric: 'macs' });
@@ -268,11 +269,11 @@ export function SearchPage({ id }: { id: string }) {
         {chosen ? (
           <Card title="Network" class="side-card" note={<button type="button" class="quiet" onClick={() => setQuery({ arch: '' })} aria-label="Close the network">✕</button>}>
             <Facts rows={Object.entries(chosen.metrics).filter(([k]) => k === 'top1' || k.startsWith('latency')).map(([k, m]) => [nameOf(k), <Interval key={k} name={k} metric={m} before={'predicted' in chosen ? (chosen as FrontItem).predicted?.[k] : undefined} />])} />
-            <ArchView space={search.space} arch={chosen.arch} profile={latencyKey?.split(':')[1]} />
+            <ArchView space={search.space} arch={chosen.arch} profile={/:(pf|mo)_/.test(latencyKey ?? '') ? latencyKey?.split(':')[1] : undefined} />
             <div class="row">
-              <Act do={() => post('/exports', { supernet: search.supernet, ...weights(search), arch: chosen.arch, format: 'onnx' })} done="The export is queued; see Jobs.">Export as ONNX</Act>
-              <PinButton search={search} arch={chosen.arch} pin={pinned} changed={() => { pins.reload(); front.reload(); }} />
-              {latencyKey && <Act do={() => post('/measurements', { profile: latencyKey.split(':')[1], space: search.space, archs: [chosen.arch] })} done="The measurement is queued.">Measure on the board</Act>}
+              {supernet && <Act do={() => post('/exports', { supernet, ...weights(search), arch: chosen.arch, format: 'onnx' })} done="The export is queued; see Jobs.">Export as ONNX</Act>}
+              {supernet && <PinButton search={search} supernet={supernet} arch={chosen.arch} pin={pinned} changed={() => { pins.reload(); front.reload(); }} />}
+              {latencyKey?.startsWith('latency_us:pf_') && <Act do={() => post('/measurements', { profile: latencyKey.split(':')[1], space: search.space, archs: [chosen.arch] })} done="The measurement is queued.">Measure on the board</Act>}
             </div>
           </Card>
         ) : <div class="beside">{beside}</div>}
