@@ -24,7 +24,8 @@
 
 enum {
     TICK_MS = 1000,
-    WAKE_MS = 3, /* wakes that come together are one */
+    WAKE_MS = 3,     /* wakes that come together are one */
+    LOOK_SHARE = 10, /* of the loop's time that may go into looking who can be given work */
     PRUNE_TICKS = 600,
     TELL_WAIT_S = 5,  /* a board that waits so long for a job to pause is told of, */
     WARN_WAIT_S = 60, /* and then logged */
@@ -50,6 +51,7 @@ struct fleet {
     uv_timer_t tick, wake;
     int n_handles, n_calls; /* all that must end before the fleet is freed */
     struct waiter *waiters;
+    int64_t look_us; /* how long the latest look at them took */
     int ticks;
     int64_t started_us;           /* wall clock */
     bool keeping;                 /* housekeeping is under way */
@@ -509,24 +511,31 @@ static void tell_progress(struct fleet *fleet) {
 }
 
 static void look(struct fleet *fleet) {
+    int64_t begun_us = now_us();
     take_turns(fleet);
     try_all(fleet);
+    check_waiters(fleet);
+    fleet->look_us = now_us() - begun_us;
 }
 
 static void on_tick(uv_timer_t *timer) {
     struct fleet *fleet = timer->data;
     fleet->ticks++;
     look(fleet);
-    check_waiters(fleet);
     keep_house(fleet);
     tell_progress(fleet);
     tell_waiting(fleet);
 }
 
 static void on_wake(uv_timer_t *timer) {
-    struct fleet *fleet = timer->data;
-    look(fleet);
-    check_waiters(fleet);
+    look(timer->data);
+}
+
+/* A thousand boards that wait are looked at less often than a few: who asks anew is answered at
+ * once all the same. */
+static uint64_t wake_ms(const struct fleet *fleet) {
+    int64_t ms = fleet->look_us * (LOOK_SHARE - 1) / 1000;
+    return ms < WAKE_MS ? WAKE_MS : ms < TICK_MS ? (uint64_t)ms : TICK_MS;
 }
 
 void fleet_wake(struct fleet *fleet) {
@@ -534,7 +543,7 @@ void fleet_wake(struct fleet *fleet) {
         return;
     fleet->tables_moved = true;
     if (!uv_is_active((uv_handle_t *)&fleet->wake))
-        uv_timer_start(&fleet->wake, on_wake, WAKE_MS, 0);
+        uv_timer_start(&fleet->wake, on_wake, wake_ms(fleet), 0);
 }
 
 /* ---- start and end --------------------------------------------------------------------------- */

@@ -153,8 +153,9 @@ static int may_lease(struct sql *sql, const char *device, struct err *err, int64
 /* What waits for the board, as far as its worker runs the profile now and in the environment that
  * was asked for. */
 #define WAITS                                                                                      \
-    "FROM measurements m JOIN profiles p ON p.id = m.profile JOIN devices d ON d.id = p.device "   \
-    "WHERE m.state = 'queued' AND m.profile_revision = p.revision AND p.epoch = d.epoch "
+    "FROM measurements m INDEXED BY measurements_queue JOIN profiles p ON p.id = m.profile JOIN "  \
+    "devices d ON d.id = p.device WHERE m.state = 'queued' AND m.profile_revision = p.revision "   \
+    "AND p.epoch = d.epoch "
 
 /* Of one profile and kind: the board runs them one after the other. */
 static int pick_items(struct sql *sql, const char *device, int64_t max_items, struct err *err,
@@ -162,10 +163,10 @@ static int pick_items(struct sql *sql, const char *device, int64_t max_items, st
     return sql_get_rows(
         sql, err, ret_rows,
         "SELECT m.id AS measurement_id, m.attempt + 1 AS attempt, m.profile AS profile_id, m.kind, "
-        "m.graph AS \"graph@json\", m.method, m.seed " WAITS
-        "AND d.id = ?1 AND (m.profile, m.kind) = "
-        "(SELECT m.profile, m.kind " WAITS "AND d.id = ?1 ORDER BY " WORK_ORDER " LIMIT 1) ORDER "
-        "BY " WORK_ORDER " LIMIT ?2",
+        "m.graph AS \"graph@json\", m.method, m.seed FROM measurements m WHERE m.id IN (SELECT "
+        "m.id " WAITS "AND d.id = ?1 AND (m.profile, m.kind) = (SELECT m.profile, m.kind " WAITS
+        "AND d.id = ?1 ORDER BY " WORK_ORDER " LIMIT 1) ORDER BY " WORK_ORDER
+        " LIMIT ?2) ORDER BY " WORK_ORDER,
         "ti", device, max_items);
 }
 
@@ -292,13 +293,18 @@ static int find_device(struct sql *sql, struct err *err, char ret_id[ID_MAX], co
 int store_local_work(struct sql *sql, struct err *err, struct local_work *ret_work) {
     struct local_work work = {.waits = false};
     char waiting[ID_MAX];
-    int r = find_device(sql, err, waiting,
-                        "SELECT d.id " WAITS "AND d.local AND d.state = 'active' AND d.health <> "
-                        "'quarantined' AND d.away_us IS NULL LIMIT 1");
+    int r =
+        find_device(sql, err, waiting,
+                    "SELECT d.id FROM devices d WHERE d.local = 1 AND d.state = 'active' AND "
+                    "d.health <> 'quarantined' AND d.away_us IS NULL AND EXISTS (SELECT 1 FROM "
+                    "profiles p CROSS JOIN measurements m INDEXED BY measurements_queue ON "
+                    "m.profile = p.id WHERE p.device = d.id AND p.epoch = d.epoch AND m.state = "
+                    "'queued' AND m.profile_revision = p.revision) LIMIT 1");
     if (r == 0)
         r = find_device(sql, err, work.device,
-                        "SELECT d.id FROM leases l JOIN devices d ON d.id = l.device WHERE l.state "
-                        "IN ('granted', 'acked') AND d.local LIMIT 1");
+                        "SELECT d.id FROM devices d WHERE d.local = 1 AND EXISTS (SELECT 1 FROM "
+                        "leases l WHERE l.device = d.id AND l.state IN ('granted', 'acked')) LIMIT "
+                        "1");
     if (r != 0)
         return r;
     work.waits = waiting[0] != '\0';

@@ -259,12 +259,13 @@ int store_profile_drift(struct store_tx *tx, const char *profile, double before_
 
 /* Floors in doubt that are due and not asked for, on boards that are there; ?1: now. */
 #define DUE                                                                                        \
-    "FROM profiles p JOIN devices d ON d.id = p.device JOIN profile_revisions v ON v.id = "        \
-    "p.revision WHERE v.noise_doubt IS NOT NULL AND v.noise_next_us <= ?1 AND d.removed_us IS "    \
-    "NULL AND d.away_us IS NULL AND p.epoch = d.epoch AND EXISTS (SELECT 1 FROM measurements m "   \
-    "WHERE m.profile = p.id AND m.kind = 'reference' AND m.state = 'accepted') AND NOT EXISTS "    \
-    "(SELECT 1 FROM measurements m WHERE m.profile = p.id AND m.kind = 'reference' AND m.state "   \
-    "IN ('queued', 'leased', 'running'))"
+    "FROM profile_revisions v INDEXED BY profile_revisions_doubted CROSS JOIN profiles p ON p.id " \
+    "= v.profile AND p.revision = v.id CROSS JOIN devices d ON d.id = p.device WHERE "             \
+    "v.noise_doubt IS NOT NULL AND v.noise_next_us <= ?1 AND d.removed_us IS NULL AND d.away_us "  \
+    "IS NULL AND p.epoch = d.epoch AND EXISTS (SELECT 1 FROM measurements m WHERE m.profile = "    \
+    "p.id AND m.kind = 'reference' AND m.state = 'accepted') AND NOT EXISTS (SELECT 1 FROM "       \
+    "measurements m WHERE m.profile = p.id AND m.kind = 'reference' AND m.state IN ('queued', "    \
+    "'leased', 'running'))"
 
 int store_noise_due(struct sql *sql, int64_t now_us, struct err *err, bool *ret_due) {
     int64_t due = 0;

@@ -66,8 +66,10 @@ int sql_open(const char *path, bool writable, struct err *err, struct sql **ret_
         sqlite3_db_config(sql->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
         r = sql_exec(sql, err,
                      writable ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA "
-                                "foreign_keys = ON; PRAGMA trusted_schema = OFF"
-                              : "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF");
+                                "foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size "
+                                "= -16384"
+                              : "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA "
+                                "cache_size = -8192");
         if (r != 0)
             err_prefix(err, r, "%s", path);
     }

@@ -36,6 +36,7 @@ CREATE TABLE transitions ( id INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER N
 CREATE INDEX calibrations_profile ON calibrations (profile, id);
 CREATE INDEX candidates_front ON candidates (search, arch_id) WHERE on_front;
 CREATE UNIQUE INDEX candidates_revision ON candidates (search, revision);
+CREATE INDEX devices_local ON devices (id) WHERE local = 1;
 CREATE UNIQUE INDEX devices_machine ON devices (machine_id) WHERE removed_us IS NULL;
 CREATE UNIQUE INDEX devices_name ON devices (name) WHERE removed_us IS NULL;
 CREATE INDEX exports_arch ON exports (supernet, arch_id);
@@ -50,6 +51,7 @@ CREATE UNIQUE INDEX measurements_identity ON measurements (profile_revision, gra
 CREATE INDEX measurements_open ON measurements (profile) WHERE state IN ('leased', 'running');
 CREATE INDEX measurements_profile ON measurements (profile, id);
 CREATE INDEX measurements_queue ON measurements (profile, priority DESC, id) WHERE state = 'queued';
+CREATE INDEX profile_revisions_doubted ON profile_revisions (noise_next_us) WHERE noise_doubt IS NOT NULL;
 CREATE INDEX results_measurement ON results (measurement);
 CREATE INDEX search_models_model ON search_models (model);
 CREATE INDEX searches_supernet ON searches (supernet);

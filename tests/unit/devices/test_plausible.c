@@ -215,6 +215,7 @@ static void test_outputs_of_the_reference_network(void **state) {
     assert_int_equal(plan_weights_random(graph, REFERENCE_SEED, &err, &weights), 0);
     assert_int_equal(outputs_expect(graph, weights, input, &err, &outputs, &n), 0);
     assert_int_equal(n, REFERENCE_OUTPUTS);
+    assert_true(macs_of(graph) == REFERENCE_MACS);
     for (size_t i = 0; i < n; i++) {
         told[i] = (double)outputs[i];
         largest = fmax(largest, fabs(told[i]));
