@@ -112,6 +112,7 @@ static const char *expected(enum option_kind kind) {
     case OPTION_REAL:
         return "a number";
     case OPTION_TEXT:
+    case OPTION_LIST:
         return "a text";
     case OPTION_SIZE:
         return "a size such as 512K, 10M or 2GiB";
@@ -174,14 +175,37 @@ static int set_number(const struct option_row *row, const char *text, const char
     return 0;
 }
 
-static int set_text(const struct option_row *row, const char *text, const char *source,
-                    struct err *err) {
+static int check_length(const struct option_row *row, const char *text, const char *source,
+                        struct err *err) {
     bool any = row->min == 0 && row->max == 0;
     double least = any ? 1 : row->min, most = any ? TEXT_MAX : row->max, len = (double)strlen(text);
     if (len < least || len > most)
         return err_set(err, ESP_EINVAL, NULL, "%s: must have from %.0f to %.0f bytes, not %.0f",
                        source, least, most, len);
-    *(const char **)row->target = text;
+    return 0;
+}
+
+static int set_text(const struct option_row *row, const char *text, const char *source,
+                    struct err *err) {
+    int code = check_length(row, text, source, err);
+    if (code == 0)
+        *(const char **)row->target = text;
+    return code;
+}
+
+static int add_text(const struct option_row *row, const char *text, const char *source,
+                    struct err *err) {
+    struct option_list *list = row->target;
+    bool by_hand = source[0] == '-';
+    int code = check_length(row, text, source, err);
+    if (code < 0)
+        return code;
+    if (list->by_hand != by_hand)
+        list->n = 0;
+    list->by_hand = by_hand;
+    if (list->n == OPTION_LIST_MAX)
+        return err_set(err, ESP_EINVAL, NULL, "%s: at most %d times", source, OPTION_LIST_MAX);
+    list->items[list->n++] = text;
     return 0;
 }
 
@@ -190,6 +214,8 @@ static int set_value(const struct option_row *row, const char *text, const char 
                      struct err *err) {
     if (row->kind == OPTION_TEXT)
         return set_text(row, text, source, err);
+    if (row->kind == OPTION_LIST)
+        return add_text(row, text, source, err);
     if (row->kind != OPTION_FLAG)
         return set_number(row, text, source, err);
     if (parse_flag(text, row->target) < 0)
@@ -348,6 +374,7 @@ static const char *argument_name(enum option_kind kind) {
     case OPTION_REAL:
         return " NUMBER";
     case OPTION_TEXT:
+    case OPTION_LIST:
         return " TEXT";
     case OPTION_SIZE:
         return " SIZE";

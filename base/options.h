@@ -15,7 +15,16 @@ enum option_kind {
     OPTION_REAL,
     OPTION_TEXT,
     OPTION_SIZE /* 10M, 2GiB */,
-    OPTION_DURATION /* 30s, 5m: microseconds */
+    OPTION_DURATION /* 30s, 5m: microseconds */,
+    OPTION_LIST /* texts: one each time it is given; those of the command line replace others */
+};
+
+enum { OPTION_LIST_MAX = 32 };
+/* Zero-initialise. */
+struct option_list {
+    int n;
+    bool by_hand; /* from the command line */
+    const char *items[OPTION_LIST_MAX];
 };
 
 struct option_row {
@@ -23,11 +32,12 @@ struct option_row {
     char letter;      /* short form, or 0 */
     enum option_kind kind;
     const char *fallback; /* default, as text; NULL: unset */
-    double min,
-        max; /* of numbers, in the base unit (both 0: any); text: of the length (both 0: 1..4096) */
-    const char *unit; /* for help; "" if none */
-    const char *help; /* one line */
-    void *target;     /* bool*, int64_t*, double*, const char** (owned by the options), int64_t* */
+    double min, max;      /* of numbers, in the base unit (both 0: any); texts: of the length (both
+                             0: 1..4096) */
+    const char *unit;     /* for help; "" if none */
+    const char *help;     /* one line */
+    void *target; /* bool*, int64_t*, double*, const char** (owned by the options), int64_t*,
+                     struct option_list* */
 };
 
 /* Order of precedence: command line, environment (an empty variable counts as unset), defaults.

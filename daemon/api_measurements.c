@@ -29,13 +29,9 @@ int api_method(const cJSON *body, struct err *err, char ret_id[METHOD_ID_MAX]) {
 }
 
 int api_find_profile(struct sql *sql, const char *ref, struct err *err, char ret_id[ID_MAX]) {
-    cJSON *profile = NULL;
-    int r = store_profile_get(sql, ref, err, &profile);
-    if (r == ESP_ENOTFOUND)
-        err_set(err, r, "/profile", "there is no profile \"%.100s\"", ref);
-    if (r == 0)
-        snprintf(ret_id, ID_MAX, "%s", cJSON_GetStringValue(cJSON_GetObjectItem(profile, "id")));
-    cJSON_Delete(profile);
+    int r = store_profile_find(sql, ref, err, ret_id);
+    if (r == ESP_ENOTFOUND || r == ESP_EINVAL)
+        snprintf(err->pointer, sizeof(err->pointer), "/profile");
     return r;
 }
 

@@ -38,6 +38,7 @@ struct waiter {
     struct fleet *fleet;
     struct web_request *req;
     char device[ID_MAX];
+    char host[128]; /* the machine, of which one board measures at a time; "": not known */
     int64_t epoch, max_items, begun_us, deadline_us;
     int64_t noted_us; /* wall clock: when the store heard of it */
     bool local;
@@ -118,6 +119,43 @@ static int run_grant(struct store_tx *tx, struct store_call *call, struct err *e
 
 static void take_turns(struct fleet *fleet);
 
+/* A lease whose board has gone before it was told of it. */
+struct unheard {
+    struct store_call call;
+    struct fleet *fleet;
+    char device[ID_MAX], lease[ID_MAX];
+};
+
+static int run_unheard(struct store_tx *tx, struct store_call *call, struct err *err) {
+    const struct unheard *unheard = (struct unheard *)call;
+    int r = store_lease_release(tx, unheard->device, unheard->lease, err);
+    return r == ESP_EGONE ? 0 : r; /* the board's goodbye came between */
+}
+
+static void unheard_done(struct store_call *call, int code, const struct err *err) {
+    struct fleet *fleet = ((struct unheard *)call)->fleet;
+    if (code != 0)
+        log_error("a lease that nobody heard of cannot be taken back: %s", err->message);
+    fleet->n_calls--;
+    free(call);
+    free_if_done(fleet);
+}
+
+/* Else it would keep its work, and the other boards of its machine, waiting until it expires. */
+static void take_back(const struct waiter *waiter, const cJSON *lease) {
+    struct fleet *fleet = waiter->fleet;
+    struct unheard *unheard = mem_array(1, sizeof(*unheard));
+    if (unheard == NULL)
+        return;
+    unheard->call = (struct store_call){.run = run_unheard, .done = unheard_done};
+    unheard->fleet = fleet;
+    memcpy(unheard->device, waiter->device, sizeof(unheard->device));
+    snprintf(unheard->lease, sizeof(unheard->lease), "%s",
+             cJSON_GetStringValue(cJSON_GetObjectItem(lease, "lease_id")));
+    fleet->n_calls++;
+    store_write(fleet->daemon->store, &unheard->call);
+}
+
 static void grant_done(struct store_call *call, int code, const struct err *err) {
     struct grant *grant = (struct grant *)call;
     struct waiter *waiter = grant->waiter;
@@ -127,6 +165,8 @@ static void grant_done(struct store_call *call, int code, const struct err *err)
     waiter->asking = false;
     waiter->heard = true;
     bool over = fleet->stopping || (!waiter->local && now_us() >= waiter->deadline_us);
+    if (grant->lease != NULL && !fleet->stopping && web_peer_gone(waiter->req))
+        take_back(waiter, grant->lease);
     if (code != 0)
         web_reply_error(waiter->req, err, NULL);
     else if (grant->lease != NULL)
@@ -183,15 +223,34 @@ static void try_grant(struct waiter *waiter) {
     bool may = !waiter->local || is_quiet(waiter->fleet);
     if (waiter->asking)
         return;
-    if (!waiter->heard || (may && work_waits(waiter)))
+    if (!waiter->heard || (may && work_waits(waiter) && !web_peer_gone(waiter->req)))
         start_grant(waiter, may);
     else if (is_recalled(waiter))
         start_grant(waiter, false);
 }
 
+static struct waiter *oldest_waiter(const struct fleet *fleet) {
+    struct waiter *waiter = fleet->waiters;
+    while (waiter != NULL && waiter->next != NULL)
+        waiter = waiter->next;
+    return waiter;
+}
+
+/* Who waits longest first: of one machine's boards only one is granted something. */
 static void try_all(struct fleet *fleet) {
-    for (struct waiter *waiter = fleet->waiters; waiter != NULL; waiter = waiter->next)
+    for (struct waiter *waiter = oldest_waiter(fleet); waiter != NULL; waiter = waiter->prev)
         try_grant(waiter);
+}
+
+/* A board that comes back from its lease lets those of its machine go first that waited
+ * meanwhile. */
+static void try_neighbours(const struct waiter *latest) {
+    if (latest->host[0] == '\0')
+        return;
+    for (struct waiter *waiter = oldest_waiter(latest->fleet); waiter != latest;
+         waiter = waiter->prev)
+        if (strcmp(waiter->host, latest->host) == 0)
+            try_grant(waiter);
 }
 
 static int read_request(struct web_request *req, struct err *err, struct waiter *waiter) {
@@ -241,6 +300,8 @@ void fleet_lease(struct web_request *req) {
     waiter->fleet = fleet;
     waiter->req = req;
     snprintf(waiter->device, sizeof(waiter->device), "%s", web_identity(req));
+    if (store_device_host(loop_sql(fleet), waiter->device, &err, waiter->host) != 0)
+        log_error("a board cannot be read: %s", err.message);
     waiter->next = fleet->waiters;
     if (waiter->next != NULL)
         waiter->next->prev = waiter;
@@ -249,6 +310,7 @@ void fleet_lease(struct web_request *req) {
         fleet->poll_seen_us = now_us();
     answer_older(waiter);
     take_turns(fleet);
+    try_neighbours(waiter);
     try_grant(waiter);
 }
 
@@ -299,6 +361,19 @@ static const char *job_before(const struct waiter *waiter) {
     return scheduler_running(scheduler);
 }
 
+/* Another board's worker on the same machine measures. */
+static cJSON *neighbour_before(const struct fleet *fleet, const char *device) {
+    struct err err = {0};
+    char holder[ID_MAX] = "";
+    if (store_host_holder(loop_sql(fleet), device, &err, holder) != 0)
+        log_error("the boards of a machine cannot be read: %s", err.message);
+    if (holder[0] == '\0')
+        return cJSON_CreateNull();
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "device", holder);
+    return doc;
+}
+
 cJSON *fleet_waits_for(const struct fleet *fleet, const char *device) {
     const char *job = NULL;
     if (fleet == NULL)
@@ -307,7 +382,7 @@ cJSON *fleet_waits_for(const struct fleet *fleet, const char *device) {
         if (strcmp(waiter->device, device) == 0 && job == NULL)
             job = job_before(waiter);
     if (job == NULL)
-        return cJSON_CreateNull();
+        return neighbour_before(fleet, device);
     cJSON *doc = cJSON_CreateObject();
     cJSON_AddStringToObject(doc, "job", job);
     cJSON_AddBoolToObject(doc, "asked", fleet->turns.wanted_since_us != 0);

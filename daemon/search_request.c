@@ -173,6 +173,8 @@ static int find_latency(struct work *work, const char *ref, const char *pointer,
     cJSON *doc = NULL;
     struct err said = {0};
     int r = store_profile_get(work->sql, ref, err, &doc);
+    if (r == ESP_EINVAL) /* several fit */
+        snprintf(err->pointer, sizeof(err->pointer), "%s", pointer);
     if (r == ESP_ENOTFOUND &&
         (r = model_find(work->sql, ref, MODEL_LATENCY, pointer, &said, &doc)) != 0) {
         if (r == ESP_ENOTFOUND)
@@ -186,7 +188,7 @@ static int find_latency(struct work *work, const char *ref, const char *pointer,
     return r;
 }
 
-/* The profile of list[i] (an objective or a constraint): its id in place of a name. */
+/* The profile of list[i] (an objective or a constraint): its id in place of what people call it. */
 static int resolve_profile(struct work *work, cJSON *item, const char *at, struct err *err) {
     const char *ref = NULL;
     char pointer[64], id[ID_MAX];

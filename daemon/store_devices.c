@@ -19,13 +19,15 @@
     "fingerprint AS \"fingerprint@json\", "                                                        \
     "noise, "                                                                                      \
     "(SELECT max(r.noise_doubt) FROM profiles p JOIN profile_revisions r ON r.id = p.revision "    \
-    "  WHERE p.device = devices.id) AS noise_doubt, "                                              \
+    "  WHERE p.device = devices.id AND p.epoch = devices.epoch) AS noise_doubt, "                  \
     "worker_version, "                                                                             \
     "(SELECT json_group_array(json_object('id', p.id, 'name', p.name, 'runtime', p.runtime, "      \
     "  'precision', p.precision, 'threads', p.threads, 'cores', p.cores, "                         \
-    "  'governor', p.governor, 'revision', p.revision, 'noise', p.noise, 'noise_doubt', "          \
+    "  'governor', p.governor, 'offered', json(iif(p.epoch = devices.epoch, 'true', 'false')), "   \
+    "  'revision', p.revision, 'noise', p.noise, 'noise_doubt', "                                  \
     "  (SELECT r.noise_doubt FROM profile_revisions r WHERE r.id = p.revision))) "                 \
-    "  FROM profiles p WHERE p.device = devices.id) AS \"profiles@json\", "                        \
+    "  FROM (SELECT * FROM profiles WHERE device = devices.id "                                    \
+    "    ORDER BY epoch DESC, position, id) p) AS \"profiles@json\", "                             \
     "(SELECT json_object('id', l.id, 'state', l.state, "                                           \
     "  'expires_at', " SQL_TIME("l.expires_us") ", "                                               \
     "  'items', (SELECT count(*) FROM lease_items i WHERE i.lease = l.id)) "                       \
@@ -77,6 +79,10 @@ int introduction_read(const cJSON *body, struct err *err, struct introduction *r
         r = json_string_opt(body, "", "instance", 8, 64, err, &in.instance);
     if (r == 0)
         r = json_string_opt(body, "", "last_instance", 8, 64, err, &in.last_instance);
+    if (r == 0)
+        r = json_string_opt(body, "", "host", 8, 128, err, &in.host);
+    if (in.simulated)
+        in.host = NULL; /* it disturbs nobody there */
     if (r != 0)
         return r;
     cJSON_ArrayForEach(item, protocol) known |= cJSON_IsNumber(item) && item->valuedouble == 1;
@@ -162,9 +168,9 @@ static int create_profile(struct store_tx *tx, const char *device, const struct 
 }
 
 /* Makes the revision with this fingerprint the profile's current one, and the profile one that the
- * worker runs now. */
+ * worker runs now, at its place among them. */
 static int set_revision(struct store_tx *tx, const char *profile, const char *fingerprint,
-                        struct err *err, char ret_id[ID_MAX]) {
+                        int64_t position, struct err *err, char ret_id[ID_MAX]) {
     struct sql *sql = store_tx_sql(tx);
     int r = get_text(sql, err, ret_id,
                      "SELECT id FROM profile_revisions WHERE profile = ?1 AND fingerprint = ?2",
@@ -179,11 +185,21 @@ static int set_revision(struct store_tx *tx, const char *profile, const char *fi
     if (r == 0)
         r = sql_run(
             sql, err, NULL,
-            "UPDATE profiles SET revision = ?2, epoch = (SELECT epoch FROM devices WHERE id "
-            "= profiles.device) WHERE id = ?1",
-            "tt", profile, ret_id);
+            "UPDATE profiles SET revision = ?2, position = ?3, epoch = (SELECT epoch FROM devices "
+            "WHERE id = profiles.device) WHERE id = ?1",
+            "tti", profile, ret_id, position);
     /* What was asked of another environment cannot be measured any more. */
     return r != 0 ? r : store_measurements_supersede(tx, profile, ret_id, err);
+}
+
+/* Told before in the same message: it could have one revision only. */
+static int check_new(const cJSON *list, const char *id, const char *at, struct err *err) {
+    const cJSON *row;
+    cJSON_ArrayForEach(row, list) {
+        if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(row, "profile_id")), id) == 0)
+            return err_set(err, ESP_EINVAL, at, "this profile was told before in the list");
+    }
+    return 0;
 }
 
 static int put_profiles(struct store_tx *tx, const char *device, const cJSON *profiles,
@@ -193,14 +209,16 @@ static int put_profiles(struct store_tx *tx, const char *device, const cJSON *pr
     cJSON_ArrayForEach(item, profiles) {
         struct profile_key key;
         char at[32], id[ID_MAX], revision[ID_MAX];
-        snprintf(at, sizeof(at), "/profiles/%d", i++);
+        snprintf(at, sizeof(at), "/profiles/%d", i);
         r = read_profile(item, at, err, &key);
         if (r == 0)
             r = find_profile(store_tx_sql(tx), device, &key, err, id);
         if (r == 0 && id[0] == '\0')
             r = create_profile(tx, device, &key, err, id);
         if (r == 0)
-            r = set_revision(tx, id, key.fingerprint, err, revision);
+            r = check_new(ret_list, id, at, err);
+        if (r == 0)
+            r = set_revision(tx, id, key.fingerprint, i++, err, revision);
         if (r != 0)
             return r;
         cJSON *row = cJSON_CreateObject();
@@ -235,6 +253,8 @@ static int welcome(struct store_tx *tx, const char *id, const struct introductio
         r = put_profiles(tx, id, in->profiles, err, cJSON_AddArrayToObject(doc, "profiles"));
     if (r == 0 && in->noise_by_lease)
         r = ask_for_noise(tx, cJSON_GetObjectItem(doc, "profiles"), err);
+    if (r == 0)
+        r = store_device_noise(tx, id, err);
     cJSON_AddBoolToObject(doc, "noise_by_lease", in->noise_by_lease);
     if (r == 0 && in->instance != NULL)
         r = sql_get_int(store_tx_sql(tx), err, &rotate, NULL,
@@ -276,10 +296,10 @@ static int create_device(struct store_tx *tx, const struct introduction *in, str
     r = sql_run(store_tx_sql(tx), err, NULL,
                 "INSERT INTO devices (id, name, machine_id, state, health, health_counts, "
                 "fingerprint, worker_version, epoch, local, last_seen_us, created_us, note, "
-                "instance) VALUES (?1, ?2, ?3, 'active', 'probation', '{}', ?4, ?5, 1, ?6, ?7, ?7, "
-                "coalesce(?8, ''), ?9)",
-                "tttttiitt", ret_id, name, in->machine_id, fingerprint, in->worker_version,
-                (int64_t)in->local, store_tx_now_us(tx), in->note, in->instance);
+                "instance, host) VALUES (?1, ?2, ?3, 'active', 'probation', '{}', ?4, ?5, 1, ?6, "
+                "?7, ?7, coalesce(?8, ''), ?9, ?10)",
+                "tttttiittt", ret_id, name, in->machine_id, fingerprint, in->worker_version,
+                (int64_t)in->local, store_tx_now_us(tx), in->note, in->instance, in->host);
     free(fingerprint);
     return r;
 }
@@ -290,9 +310,9 @@ static int renew_device(struct store_tx *tx, const char *id, const struct introd
     char *fingerprint = json_print(in->fingerprint);
     int r = sql_run(store_tx_sql(tx), err, NULL,
                     "UPDATE devices SET epoch = epoch + 1, fingerprint = ?2, worker_version = ?3, "
-                    "local = ?4, last_seen_us = ?5, away_us = NULL WHERE id = ?1",
-                    "tttii", id, fingerprint, in->worker_version, (int64_t)in->local,
-                    store_tx_now_us(tx));
+                    "local = ?4, last_seen_us = ?5, away_us = NULL, host = ?6 WHERE id = ?1",
+                    "tttiit", id, fingerprint, in->worker_version, (int64_t)in->local,
+                    store_tx_now_us(tx), in->host);
     free(fingerprint);
     return r != 0 ? r : store_leases_fence(tx, id, err);
 }
@@ -516,6 +536,14 @@ static int patch_state(struct store_tx *tx, const char *id, const char *state, s
     return r;
 }
 
+/* Their names begin with the board's; one that a removed board's profile has stays as it is. */
+static int rename_profiles(struct store_tx *tx, const char *id, const char *name, struct err *err) {
+    return sql_run(store_tx_sql(tx), err, NULL,
+                   "UPDATE OR IGNORE profiles SET name = ?2 || substr(name, instr(name, '/')) "
+                   "WHERE device = ?1 AND instr(name, '/') > 0",
+                   "tt", id, name);
+}
+
 int store_device_patch(struct store_tx *tx, const char *id, const struct device_patch *patch,
                        struct err *err) {
     struct sql *sql = store_tx_sql(tx);
@@ -534,6 +562,8 @@ int store_device_patch(struct store_tx *tx, const char *id, const struct device_
                     "UPDATE devices SET name = coalesce(?2, name), note = coalesce(?3, note) WHERE "
                     "id = ?1",
                     "ttt", id, patch->name, patch->note);
+    if (r == 0 && patch->name != NULL)
+        r = rename_profiles(tx, id, patch->name, err);
     if (r == 0 && patch->state != NULL)
         r = patch_state(tx, id, patch->state, err);
     return r != 0 ? r : store_device_announce(tx, id, err);

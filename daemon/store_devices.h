@@ -14,6 +14,7 @@ struct introduction {
     const char *machine_id, *name, *worker_version;
     const char *note;                     /* for a new board; NULL */
     const char *instance, *last_instance; /* store_identity.h; NULL from an older worker */
+    const char *host; /* the machine that it runs on, beside other workers maybe; NULL: not told */
     const cJSON *fingerprint, *profiles;
     bool noise_by_lease; /* it takes its noise floor when it is asked to, not at its start */
     bool simulated;      /* no hardware stands behind it: it needs no quiet machine */
@@ -62,9 +63,15 @@ int store_device_patch(struct store_tx *tx, const char *id, const struct device_
  * *ret_users [{"kind", "id", "name"}], while jobs need it. */
 int store_device_remove(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users);
 
-/* [{"id"}] of a board: the named one (id or name), or with NULL all that its worker runs now. */
+/* [{"id"}] of a board: the named one (as store_profile_find takes it, or without the board), or
+ * with NULL all that its worker offers now, in its order. */
 int store_device_profiles(struct sql *sql, const char *device, const char *profile, struct err *err,
                           cJSON **ret_rows);
+/* ref: id or name of a profile; id or name of a board, for its default profile; or a board, a
+ * slash, and what tells the profile from the others that its worker offers now: words of its name,
+ * such as "pi4/t2". ESP_ENOTFOUND; ESP_EINVAL: several fit. */
+int store_profile_find(struct sql *sql, const char *ref, struct err *err, char ret_id[ID_MAX]);
+/* Of any such ref. */
 int store_profile_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc);
 /* False once its board was removed. */
 int store_profile_has_board(struct sql *sql, const char *profile, struct err *err, bool *ret_has);
@@ -74,6 +81,8 @@ int store_profile_list(struct sql *sql, const struct sql_page_args *page, struct
  * their own. ESP_EINVAL, ESP_ENOTFOUND. */
 int store_profile_noise(struct store_tx *tx, const char *device, const char *profile,
                         const cJSON *samples_us, struct err *err);
+/* The board's noise is the highest of the profiles that its worker offers now. */
+int store_device_noise(struct store_tx *tx, const char *device, struct err *err);
 int store_device_announce(struct store_tx *tx, const char *id, struct err *err);
 /* The same of a measurement's result that counts, if it is one of the reference network in the
  * profile's current revision; else nothing happens. */

@@ -141,13 +141,17 @@ int store_leases_expire(struct store_tx *tx, struct err *err) {
     return r != 0 ? r : each_lease(tx, rows, LEASE_TIMEOUT, err);
 }
 
+/* Another worker on the machine of the board d measures. */
+#define BUSY_HOST                                                                                  \
+    "EXISTS (SELECT 1 FROM devices o JOIN leases l ON l.device = o.id WHERE o.host = d.host AND "  \
+    "o.id <> d.id AND l.state IN ('granted', 'acked'))"
+
 static int may_lease(struct sql *sql, const char *device, struct err *err, int64_t *ret_may) {
     *ret_may = 0;
-    return sql_get_int(
-        sql, err, ret_may, NULL,
-        "SELECT state = 'active' AND health <> 'quarantined' FROM devices WHERE id = "
-        "?1",
-        "t", device);
+    return sql_get_int(sql, err, ret_may, NULL,
+                       "SELECT state = 'active' AND health <> 'quarantined' AND NOT " BUSY_HOST
+                       " FROM devices d WHERE id = ?1",
+                       "t", device);
 }
 
 /* What waits for the board, as far as its worker runs the profile now and in the environment that
@@ -320,12 +324,37 @@ int store_work_waits(struct sql *sql, const char *device, struct err *err, bool 
     int64_t waits = 0;
     int r = sql_get_int(sql, err, &waits, NULL,
                         "SELECT EXISTS (SELECT 1 " WAITS "AND d.id = ?1 AND d.state = 'active' AND "
-                        "d.health <> 'quarantined') OR EXISTS (SELECT 1 FROM leases WHERE device = "
+                        "d.health <> 'quarantined' AND NOT " BUSY_HOST
+                        ") OR EXISTS (SELECT 1 FROM leases WHERE device = "
                         "?1 AND state IN ('granted', 'acked'))",
                         "t", device);
     if (r == 0)
         *ret_waits = waits != 0;
     return r;
+}
+
+int store_host_holder(struct sql *sql, const char *device, struct err *err, char ret_id[ID_MAX]) {
+    struct sql_rows rows;
+    ret_id[0] = '\0';
+    sql_query(sql, &rows,
+              "SELECT o.id FROM devices d JOIN devices o ON o.host = d.host AND o.id <> d.id JOIN "
+              "leases l ON l.device = o.id WHERE d.id = ?1 AND l.state IN ('granted', 'acked') AND "
+              "EXISTS (SELECT 1 FROM measurements m JOIN profiles p ON p.id = m.profile WHERE "
+              "p.device = d.id AND p.epoch = d.epoch AND m.state = 'queued') LIMIT 1",
+              "t", device);
+    if (sql_next(&rows))
+        snprintf(ret_id, ID_MAX, "%s", sql_text(&rows, 0));
+    return sql_end(&rows, err);
+}
+
+int store_device_host(struct sql *sql, const char *device, struct err *err, char ret_host[128]) {
+    struct sql_rows rows;
+    ret_host[0] = '\0';
+    sql_query(sql, &rows, "SELECT host FROM devices WHERE id = ?1 AND host IS NOT NULL", "t",
+              device);
+    if (sql_next(&rows))
+        snprintf(ret_host, 128, "%s", sql_text(&rows, 0));
+    return sql_end(&rows, err);
 }
 
 int store_lease_next_expiry(struct sql *sql, struct err *err, int64_t *ret_us) {

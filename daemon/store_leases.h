@@ -47,6 +47,11 @@ int store_local_work(struct sql *sql, struct err *err, struct local_work *ret_wo
 /* Whether a board that asks should be granted a lease: something waits for it, or it holds one,
  * which by asking it has given up. */
 int store_work_waits(struct sql *sql, const char *device, struct err *err, bool *ret_waits);
+/* The board whose measuring on the same machine keeps this one, for which something waits, from a
+ * lease; "": none. */
+int store_host_holder(struct sql *sql, const char *device, struct err *err, char ret_id[ID_MAX]);
+/* What its worker calls the machine that it runs on; "": not told. */
+int store_device_host(struct sql *sql, const char *device, struct err *err, char ret_host[128]);
 /* INT64_MAX when no lease is open. */
 int store_lease_next_expiry(struct sql *sql, struct err *err, int64_t *ret_us);
 /* No open lease ends before grace_us from now: the daemon was away, so boards could not be heard.

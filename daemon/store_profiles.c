@@ -18,6 +18,10 @@
     "(SELECT json_object('id', r.id, 'fingerprint', r.fingerprint, "                               \
     "  'created_at', " SQL_TIME("r.created_us") ") "                                               \
     "  FROM profile_revisions r WHERE r.id = profiles.revision) AS \"revision@json\", "            \
+    "(SELECT d.epoch = profiles.epoch AND d.removed_us IS NULL FROM devices d "                    \
+    "  WHERE d.id = profiles.device) AS \"offered@bool\", "                                        \
+    "(SELECT d.epoch = profiles.epoch AND d.removed_us IS NULL AND profiles.position = 0 "         \
+    "  FROM devices d WHERE d.id = profiles.device) AS \"default@bool\", "                         \
     "noise, "                                                                                      \
     "(SELECT r.noise_doubt FROM profile_revisions r WHERE r.id = profiles.revision) "              \
     "  AS noise_doubt, "                                                                           \
@@ -32,25 +36,160 @@
     "created_us AS \"created_at@time\""
 /* clang-format on */
 
+/* ---- by what people call it -------------------------------------------------------------------
+ */
+
+enum { NAME_BYTES = 512 };
+
+/* What a profile is called on its board: without the board's name, and without the number that a
+ * removed board's or another governor's made necessary. */
+static void short_name(const char *name, char ret[NAME_BYTES]) {
+    const char *slash = strrchr(name, '/');
+    snprintf(ret, NAME_BYTES, "%s", slash != NULL ? slash + 1 : name);
+    ret[strcspn(ret, "#")] = '\0';
+}
+
+/* Whether words ("t2", "native-fp32") are some of name ("native-fp32-t2") in a row. */
+static bool has_words(const char *name, const char *words) {
+    size_t len = strlen(words);
+    for (const char *at = name; (at = strstr(at, words)) != NULL; at++)
+        if ((at == name || at[-1] == '-') && (at[len] == '\0' || at[len] == '-'))
+            return true;
+    return false;
+}
+
+/* How well a profile of the board fits what is said behind the board's name. */
+enum fit { FIT_NOT, FIT_WORDS, FIT_NAME, FIT_WHOLE };
+
+static enum fit fit_of(const char *name, const char *said, bool offered, bool first) {
+    const char *slash = strrchr(name, '/');
+    char short_text[NAME_BYTES];
+    short_name(name, short_text);
+    if (said[0] == '\0')
+        return offered && first ? FIT_WHOLE : FIT_NOT;
+    if (strcmp(slash != NULL ? slash + 1 : name, said) == 0 && (offered || strchr(said, '#')))
+        return FIT_WHOLE;
+    if (offered && strcmp(short_text, said) == 0)
+        return FIT_NAME;
+    return offered && has_words(short_text, said) ? FIT_WORDS : FIT_NOT;
+}
+
+/* Of a board's profiles the one that fits best; "": none. */
+static int find_on_board(struct sql *sql, const char *device, const char *said, struct err *err,
+                         char ret_id[ID_MAX]) {
+    struct sql_rows rows;
+    enum fit best = FIT_NOT;
+    char one[NAME_BYTES] = "", other[NAME_BYTES] = "";
+    ret_id[0] = '\0';
+    sql_query(sql, &rows,
+              "SELECT p.id, p.name, p.epoch = d.epoch, p.position FROM profiles p JOIN devices d "
+              "ON d.id = p.device WHERE d.id = ?1 ORDER BY p.epoch DESC, p.position, p.id",
+              "t", device);
+    while (sql_next(&rows)) {
+        enum fit fit =
+            fit_of(sql_text(&rows, 1), said, sql_int(&rows, 2) != 0, sql_int(&rows, 3) == 0);
+        if (fit == FIT_NOT || fit < best || (fit == best && fit != FIT_WORDS))
+            continue;
+        snprintf(other, sizeof(other), "%s", fit == best ? sql_text(&rows, 1) : "");
+        if (fit == best)
+            continue;
+        best = fit;
+        snprintf(ret_id, ID_MAX, "%s", sql_text(&rows, 0));
+        snprintf(one, sizeof(one), "%s", sql_text(&rows, 1));
+    }
+    int r = sql_end(&rows, err);
+    if (r == 0 && other[0] != '\0')
+        r = err_set(err, ESP_EINVAL, NULL, "\"%.60s\" fits several profiles, %.120s and %.120s",
+                    said, one, other);
+    return r;
+}
+
+/* The board that ref begins with, and where in ref its name ends; "": none. */
+static int find_board(struct sql *sql, const char *ref, struct err *err, char ret_id[ID_MAX],
+                      size_t *ret_len) {
+    struct sql_rows rows;
+    ret_id[0] = '\0';
+    sql_query(sql, &rows,
+              "SELECT id, length(CAST(word AS BLOB)) FROM (SELECT id, id AS word FROM devices "
+              "WHERE removed_us IS NULL UNION ALL SELECT id, name FROM devices WHERE removed_us IS "
+              "NULL) WHERE ?1 = word OR substr(?1, 1, length(word) + 1) = word || '/' ORDER BY "
+              "length(word) DESC LIMIT 1",
+              "t", ref);
+    if (sql_next(&rows)) {
+        snprintf(ret_id, ID_MAX, "%s", sql_text(&rows, 0));
+        *ret_len = (size_t)sql_int(&rows, 1);
+    }
+    return sql_end(&rows, err);
+}
+
+static int find_by_id(struct sql *sql, const char *ref, struct err *err, char ret_id[ID_MAX]) {
+    struct sql_rows rows;
+    ret_id[0] = '\0';
+    sql_query(sql, &rows, "SELECT id FROM profiles WHERE id = ?1", "t", ref);
+    if (sql_next(&rows))
+        snprintf(ret_id, ID_MAX, "%s", sql_text(&rows, 0));
+    return sql_end(&rows, err);
+}
+
+static int find_by_name(struct sql *sql, const char *ref, struct err *err, char ret_id[ID_MAX]) {
+    struct sql_rows rows;
+    ret_id[0] = '\0';
+    sql_query(sql, &rows, "SELECT id FROM profiles WHERE name = ?1", "t", ref);
+    if (sql_next(&rows))
+        snprintf(ret_id, ID_MAX, "%s", sql_text(&rows, 0));
+    return sql_end(&rows, err);
+}
+
+int store_profile_find(struct sql *sql, const char *ref, struct err *err, char ret_id[ID_MAX]) {
+    char id[ID_MAX], board[ID_MAX] = "";
+    size_t len = 0;
+    int r = find_by_id(sql, ref, err, id);
+    if (r == 0 && id[0] == '\0')
+        r = find_board(sql, ref, err, board, &len);
+    if (r == 0 && board[0] != '\0')
+        r = find_on_board(sql, board, ref[len] == '/' ? ref + len + 1 : "", err, id);
+    if (r == 0 && id[0] == '\0')
+        r = find_by_name(sql, ref, err, id);
+    if (r == 0 && id[0] == '\0')
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no profile \"%.100s\"", ref);
+    if (r == 0)
+        memcpy(ret_id, id, sizeof(id));
+    return r;
+}
+
 int store_profile_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc) {
     cJSON *doc = NULL;
-    int r = sql_get_row(sql, err, &doc,
-                        "SELECT " PROFILE_COLUMNS " FROM profiles WHERE id = ?1 OR name = ?1", "t",
-                        ref);
-    if (r == 0 && doc == NULL)
-        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no profile \"%s\"", ref);
+    char id[ID_MAX];
+    int r = store_profile_find(sql, ref, err, id);
+    if (r == 0)
+        r = sql_get_row(sql, err, &doc, "SELECT " PROFILE_COLUMNS " FROM profiles WHERE id = ?1",
+                        "t", id);
     if (r == 0)
         *ret_doc = doc;
     return r;
 }
 
+/* One of this board, by any of its names. */
+static int find_of_board(struct sql *sql, const char *device, const char *said, struct err *err,
+                         char ret_id[ID_MAX]) {
+    int r = find_on_board(sql, device, said, err, ret_id);
+    if (r != 0 || ret_id[0] != '\0')
+        return r;
+    r = store_profile_find(sql, said, err, ret_id);
+    return r == ESP_ENOTFOUND ? 0 : r;
+}
+
 int store_device_profiles(struct sql *sql, const char *device, const char *profile, struct err *err,
                           cJSON **ret_rows) {
+    char id[ID_MAX] = "";
+    int r = profile != NULL ? find_of_board(sql, device, profile, err, id) : 0;
+    if (r != 0)
+        return r;
     return sql_get_rows(sql, err, ret_rows,
                         "SELECT p.id FROM profiles p JOIN devices d ON d.id = p.device WHERE d.id "
-                        "= ?1 AND (p.id = ?2 OR p.name = ?2 OR (?2 IS NULL AND p.epoch = "
-                        "d.epoch)) AND p.revision IS NOT NULL ORDER BY p.id",
-                        "tt", device, profile);
+                        "= ?1 AND (p.id = ?2 OR (?2 IS NULL AND p.epoch = d.epoch)) AND "
+                        "p.revision IS NOT NULL ORDER BY p.position, p.id",
+                        "tt", device, profile != NULL ? id : NULL);
 }
 
 int store_profile_has_board(struct sql *sql, const char *profile, struct err *err, bool *ret_has) {
@@ -118,6 +257,13 @@ static int follow_floor(struct store_tx *tx, const char *device, double before, 
     return store_device_health(tx, device, HEALTH_YARDSTICK, err);
 }
 
+int store_device_noise(struct store_tx *tx, const char *device, struct err *err) {
+    return sql_run(store_tx_sql(tx), err, NULL,
+                   "UPDATE devices SET noise = (SELECT max(p.noise) FROM profiles p WHERE p.device "
+                   "= ?1 AND p.epoch = devices.epoch) WHERE id = ?1",
+                   "t", device);
+}
+
 /* samples: as JSON text, when no result holds them; NULL. */
 static int set_noise(struct store_tx *tx, const char *device, const char *profile, double noise,
                      const char *samples, struct err *err) {
@@ -130,11 +276,7 @@ static int set_noise(struct store_tx *tx, const char *device, const char *profil
         r = err_set(err, ESP_ENOTFOUND, "/profile_id", "this board has no profile \"%.60s\"",
                     profile);
     if (r == 0)
-        r = sql_run(
-            store_tx_sql(tx), err, NULL,
-            "UPDATE devices SET noise = (SELECT max(noise) FROM profiles WHERE device = ?1) "
-            "WHERE id = ?1",
-            "t", device);
+        r = store_device_noise(tx, device, err);
     return r != 0 ? r : store_device_announce(tx, device, err);
 }
 

@@ -57,8 +57,11 @@ int board_parse_cores(const char *text, int *ret_cores, int max, struct err *err
     return n;
 }
 
-void board_governor(char *ret_text, size_t size) {
-    read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", ret_text, size);
+void board_governor(int core, char *ret_text, size_t size) {
+    char path[96];
+
+    snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/cpufreq/scaling_governor", core);
+    read_line(path, ret_text, size);
     if (!ret_text[0])
         snprintf(ret_text, size, "unknown");
 }
@@ -103,7 +106,7 @@ cJSON *board_fingerprint(void) {
     add_caches(doc);
     snprintf(text, sizeof(text), "glibc %s", gnu_get_libc_version());
     cJSON_AddStringToObject(doc, "libc", text);
-    board_governor(text, sizeof(text));
+    board_governor(0, text, sizeof(text));
     cJSON_AddStringToObject(doc, "governor", text);
     cJSON_AddStringToObject(doc, "runtime_revision", runtime_revision());
     return doc;
@@ -126,6 +129,17 @@ void board_machine_id(const char *salt, char ret_id[HASH_TEXT]) {
     buf_finish(&text);
 }
 
+void board_host_id(char ret_id[HASH_TEXT]) {
+    char line[128], text[160];
+
+    ret_id[0] = 0;
+    read_line("/proc/sys/kernel/random/boot_id", line, sizeof(line));
+    if (!line[0])
+        return;
+    snprintf(text, sizeof(text), "espalier host %s", line);
+    hash_text(text, strlen(text), ret_id);
+}
+
 cJSON *board_environment(void) {
     cJSON *doc = cJSON_CreateObject();
     char text[64];
@@ -137,7 +151,7 @@ cJSON *board_environment(void) {
     read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", text, sizeof(text));
     if (text[0])
         cJSON_AddNumberToObject(doc, "frequency_khz", atof(text));
-    board_governor(text, sizeof(text));
+    board_governor(0, text, sizeof(text));
     cJSON_AddStringToObject(doc, "governor", text);
     return doc;
 }

@@ -16,7 +16,11 @@ cJSON *board_fingerprint(void);
 /* hash of /etc/machine-id or, where there is none, of what DMI and the CPU say; `salt` tells boards
  * on one machine apart (may be ""). */
 void board_machine_id(const char *salt, char ret_id[HASH_TEXT]);
-void board_governor(char *ret_text, size_t size); /* "performance", …, or "unknown" */
-double board_load(void);                          /* load average of one minute; 0 where unknown */
+/* Of a core: "performance", …, or "unknown". */
+void board_governor(int core, char *ret_text, size_t size);
+/* A word for what runs on this machine since its kernel started: the same for all workers on it,
+ * in containers too. ret_id "" where it cannot be told. */
+void board_host_id(char ret_id[HASH_TEXT]);
+double board_load(void); /* load average of one minute; 0 where unknown */
 /* Temperature, frequency and load now, for the record of one measurement. The caller frees it. */
 cJSON *board_environment(void);

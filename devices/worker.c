@@ -11,11 +11,10 @@
 #include "base/http_client.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/memory.h"
-#include "devices/backend.h"
 #include "devices/board.h"
 #include "devices/identity.h"
 #include "devices/measure.h"
+#include "devices/profiles.h"
 #include "devices/reference.h"
 #include "devices/retry.h"
 #include "devices/spool.h"
@@ -32,12 +31,10 @@ struct worker {
     const struct worker_options *options;
     volatile sig_atomic_t *stop;
     struct http_client *client;
-    struct measure_profile profile;
-    struct backend_profile traits; /* what the back end says of itself */
-    char spool_dir[PATH_SIZE], profile_id[ID_SIZE];
+    struct worker_profiles profiles; /* the first is the board's default */
+    char spool_dir[PATH_SIZE];
     struct identity identity;
-    char machine_id[HASH_TEXT];
-    cJSON *fingerprint;
+    char machine_id[HASH_TEXT], host_id[HASH_TEXT];
     int64_t epoch, heartbeat_s;
     bool noise_by_lease; /* the daemon asks for it */
     bool welcome;        /* introduced in this session */
@@ -63,35 +60,12 @@ static cJSON *body_with_epoch(const struct worker *w) {
 
 /* ---- identity ------------------------------------------------------------------------------ */
 
-/* What decides how fast a network runs in the profile, as one word. */
-static void profile_fingerprint(const struct worker *w, char ret_hash[HASH_TEXT]) {
-    cJSON *whole = cJSON_Duplicate(w->fingerprint, true);
-
-    cJSON_AddNumberToObject(whole, "threads", w->profile.threads);
-    cJSON_AddStringToObject(whole, "pinned_cores", w->options->cores ? w->options->cores : "");
-    char *text = json_print_canonical(whole);
-    hash_text(text ? text : "", text ? strlen(text) : 0, ret_hash);
-    free(text);
-    cJSON_Delete(whole);
-}
-
-static cJSON *profile_description(const struct worker *w) {
-    cJSON *profile = cJSON_CreateObject();
-    char hash[HASH_TEXT], governor[64];
-
-    board_governor(governor, sizeof(governor));
-    cJSON_AddStringToObject(profile, "runtime", w->traits.runtime);
-    cJSON_AddStringToObject(profile, "precision", w->traits.precision);
-    cJSON_AddNumberToObject(profile, "threads", w->profile.threads);
-    cJSON_AddStringToObject(profile, "cores", w->options->cores ? w->options->cores : "");
-    cJSON_AddStringToObject(profile, "governor", governor);
-    profile_fingerprint(w, hash);
-    cJSON_AddStringToObject(profile, "fingerprint", hash);
-    return profile;
+static bool is_simulated(const struct worker *w) {
+    return w->profiles.items[0].traits.simulated;
 }
 
 static cJSON *introduction(const struct worker *w, bool enrol) {
-    cJSON *body = cJSON_CreateObject();
+    cJSON *body = cJSON_CreateObject(), *profiles;
     char host[256] = "board";
 
     gethostname(host, sizeof(host) - 1);
@@ -103,20 +77,41 @@ static cJSON *introduction(const struct worker *w, bool enrol) {
     if (w->identity.instance[0])
         cJSON_AddStringToObject(body, "last_instance", w->identity.instance);
     cJSON_AddBoolToObject(body, "noise_by_lease", true);
-    cJSON_AddBoolToObject(body, "simulated", w->traits.simulated);
+    cJSON_AddBoolToObject(body, "simulated", is_simulated(w));
     cJSON_AddItemToArray(cJSON_AddArrayToObject(body, "protocol"), cJSON_CreateNumber(1));
     cJSON_AddStringToObject(body, "machine_id", w->machine_id);
+    if (w->host_id[0])
+        cJSON_AddStringToObject(body, "host", w->host_id);
     cJSON_AddStringToObject(body, "name", w->options->name ? w->options->name : host);
     cJSON_AddStringToObject(body, "worker_version", ESP_VERSION);
-    cJSON_AddItemToObject(body, "fingerprint", cJSON_Duplicate(w->fingerprint, true));
-    cJSON_AddItemToArray(cJSON_AddArrayToObject(body, "profiles"), profile_description(w));
+    cJSON_AddItemToObject(body, "fingerprint",
+                          cJSON_Duplicate(w->profiles.items[0].environment, true));
+    profiles = cJSON_AddArrayToObject(body, "profiles");
+    for (int i = 0; i < w->profiles.n; i++)
+        cJSON_AddItemToArray(profiles, worker_profile_describe(&w->profiles.items[i]));
     return body;
+}
+
+/* The daemon's ids of the profiles, in the order in which they were told. */
+static int read_profiles(struct worker *w, const cJSON *doc, struct err *err) {
+    const cJSON *list = NULL;
+    int rc = json_array(doc, "", "profiles", w->profiles.n, 64, err, &list);
+
+    for (int i = 0; i < w->profiles.n && !rc; i++) {
+        const char *id = NULL;
+        char at[32];
+        snprintf(at, sizeof(at), "/profiles/%d", i);
+        rc = json_string(cJSON_GetArrayItem(list, i), at, "profile_id", 1, ID_SIZE - 1, err, &id);
+        if (!rc)
+            snprintf(w->profiles.items[i].id, ID_SIZE, "%s", id);
+    }
+    return rc;
 }
 
 /* A token in it is an older daemon's, which knows nothing of the worker's own secret. */
 static int read_welcome(struct worker *w, const cJSON *doc, struct err *err) {
-    const char *device = NULL, *token = NULL, *profile_id = NULL;
-    const cJSON *profiles = NULL, *intervals = NULL;
+    const char *device = NULL, *token = NULL;
+    const cJSON *intervals = NULL;
     int64_t epoch = 0, heartbeat_s = 15;
     bool noise_by_lease = false;
     int rc = json_string(doc, "", "device_id", 1, ID_SIZE - 1, err, &device);
@@ -128,10 +123,7 @@ static int read_welcome(struct worker *w, const cJSON *doc, struct err *err) {
     if (!rc)
         rc = json_int(doc, "", "epoch", 0, INT64_C(1) << 50, err, &epoch);
     if (!rc)
-        rc = json_array(doc, "", "profiles", 1, 64, err, &profiles);
-    if (!rc)
-        rc = json_string(cJSON_GetArrayItem(profiles, 0), "/profiles/0", "profile_id", 1,
-                         ID_SIZE - 1, err, &profile_id);
+        rc = read_profiles(w, doc, err);
     if (!rc)
         rc = json_object(doc, "", "intervals", err, &intervals);
     if (!rc)
@@ -139,7 +131,6 @@ static int read_welcome(struct worker *w, const cJSON *doc, struct err *err) {
     if (rc)
         return err_prefix(err, rc, "the daemon's answer");
     snprintf(w->identity.device_id, sizeof(w->identity.device_id), "%s", device);
-    snprintf(w->profile_id, sizeof(w->profile_id), "%s", profile_id);
     if (token)
         snprintf(w->identity.token, sizeof(w->identity.token), "%s", token);
     w->epoch = epoch;
@@ -353,18 +344,33 @@ static int between_batches(void *context, int batches) {
 /* One measurement to do, read from a lease's items. */
 struct item {
     const char *measurement_id, *kind;
+    const struct worker_profile *profile; /* that it is to be measured on */
     const struct method *method;
     struct graph *graph; /* owned */
     int64_t attempt, seed;
 };
 
-static int read_item(const cJSON *doc, const char *at, struct err *err, struct item *item) {
+/* A daemon that names no profile knows of one only. */
+static int read_item_profile(const struct worker *w, const cJSON *doc, const char *at,
+                             struct err *err, struct item *item) {
+    const char *id = w->profiles.items[0].id;
+    int rc = json_string_opt(doc, at, "profile_id", 1, ID_SIZE - 1, err, &id);
+
+    if (!rc && !(item->profile = worker_profile_find(&w->profiles, id)))
+        rc = err_set(err, ESP_EUNSUPPORTED, NULL, "this worker has no profile %s", id);
+    return rc;
+}
+
+static int read_item(const struct worker *w, const cJSON *doc, const char *at, struct err *err,
+                     struct item *item) {
     const char *method = NULL;
     char graph_at[64];
     int rc = json_string(doc, at, "measurement_id", 1, ID_SIZE - 1, err, &item->measurement_id);
 
     if (!rc)
         rc = json_int(doc, at, "attempt", 0, 1000000, err, &item->attempt);
+    if (!rc)
+        rc = read_item_profile(w, doc, at, err, item);
     if (!rc)
         rc = json_string(doc, at, "kind", 1, 32, err, &item->kind);
     if (!rc)
@@ -397,9 +403,9 @@ static cJSON *result_message(const struct lease *lease, const struct item *item,
 }
 
 static cJSON *environment_now(const struct worker *w) {
-    cJSON *doc = w->traits.simulated ? cJSON_CreateObject() : board_environment();
+    cJSON *doc = is_simulated(w) ? cJSON_CreateObject() : board_environment();
 
-    if (w->traits.simulated)
+    if (is_simulated(w))
         cJSON_AddBoolToObject(doc, "simulated", true);
     return doc;
 }
@@ -419,7 +425,7 @@ static int measure_item(struct lease *lease, const struct item *item, struct err
     char *path = NULL, fingerprint[HASH_TEXT];
 
     cJSON_AddItemToObject(environment, "before", environment_now(w));
-    int rc = measure_graph(&w->profile, &task, err, &outcome);
+    int rc = measure_graph(&item->profile->measure, &task, err, &outcome);
     cJSON_AddItemToObject(environment, "after", environment_now(w));
     if (rc) {
         cJSON_Delete(environment);
@@ -429,7 +435,7 @@ static int measure_item(struct lease *lease, const struct item *item, struct err
     cJSON_AddStringToObject(message, "status", measure_status_names[outcome.status]);
     cJSON_AddStringToObject(message, "message", outcome.message);
     cJSON_AddItemToObject(message, "environment", environment);
-    profile_fingerprint(w, fingerprint);
+    worker_profile_fingerprint(item->profile, fingerprint);
     if (!json_has(message, "fingerprint"))
         cJSON_AddStringToObject(message, "fingerprint", fingerprint);
     rc = spool_put(w->spool_dir, message, err, &path);
@@ -486,7 +492,7 @@ static void release(struct lease *lease, const char *reason) {
 static int work_item(struct lease *lease, const cJSON *doc, const char *at, struct err *err) {
     struct item item = {0};
     int64_t start = clock_mono_ns();
-    int rc = read_item(doc, at, err, &item);
+    int rc = read_item(lease->worker, doc, at, err, &item);
 
     if (rc)
         return refuse_item(lease, doc, err);
@@ -527,7 +533,8 @@ static int work_lease(struct worker *w, const cJSON *doc, struct err *err) {
 
 /* ---- noise floor --------------------------------------------------------------------------- */
 
-static int report_noise(struct worker *w, struct err *err) {
+static int report_noise_of(struct worker *w, const struct worker_profile *profile,
+                           struct err *err) {
     struct graph *graph = NULL;
     struct measure_outcome outcome = {0};
     struct lease none = {.worker = w, .last_beat_ns = clock_mono_ns()};
@@ -540,25 +547,32 @@ static int report_noise(struct worker *w, struct err *err) {
     w->heartbeat_s += 3600; /* there is no lease to keep alive */
     task.graph = graph;
     if (!rc)
-        rc = measure_graph(&w->profile, &task, err, &outcome);
+        rc = measure_graph(&profile->measure, &task, err, &outcome);
     w->heartbeat_s -= 3600;
     if (!rc && !outcome.doc)
         rc = err_set(err, ESP_EUNSUPPORTED, NULL,
                      "the reference network cannot be measured here: %s", outcome.message);
     if (!rc) {
-        cJSON_AddStringToObject(body, "profile_id", w->profile_id);
+        cJSON_AddStringToObject(body, "profile_id", profile->id);
         cJSON_AddItemToObject(body, "reference_us",
                               cJSON_DetachItemFromObjectCaseSensitive(outcome.doc, "samples_us"));
         rc = post(w, "/api/v1/worker/noise", body, err, &status, NULL);
-    }
-    if (!rc) {
-        w->identity.noise_reported = true;
-        rc = identity_save(&w->identity, err);
     }
     measure_outcome_finish(&outcome);
     free(graph);
     cJSON_Delete(body);
     return rc;
+}
+
+static int report_noise(struct worker *w, struct err *err) {
+    int rc = 0;
+
+    for (int i = 0; i < w->profiles.n && !rc; i++)
+        rc = report_noise_of(w, &w->profiles.items[i], err);
+    if (rc)
+        return rc;
+    w->identity.noise_reported = true;
+    return identity_save(&w->identity, err);
 }
 
 /* ---- the loop ------------------------------------------------------------------------------ */
@@ -571,7 +585,7 @@ static int lease_once(struct worker *w, struct err *err, bool *ret_idle) {
     cJSON_AddNumberToObject(body, "wait_s", w->options->once ? 0 : LEASE_WAIT_S);
     cJSON_AddNumberToObject(body, "max_items", 8);
     cJSON_AddNumberToObject(body, "load", board_load());
-    cJSON_AddBoolToObject(body, "simulated", w->traits.simulated);
+    cJSON_AddBoolToObject(body, "simulated", is_simulated(w));
     struct http_exchange exchange = {.method = "POST",
                                      .path = "/api/v1/worker/lease",
                                      .body = body,
@@ -623,39 +637,15 @@ static void say_goodbye(struct worker *w) {
     cJSON_Delete(body);
 }
 
-/* Behind the fingerprint, which the back end adds to. */
-static int prepare_backend(struct worker *w, struct err *err) {
-    const struct worker_options *o = w->options;
-    char dir[PATH_SIZE];
-    struct backend_options options = {
-        .config = o->backend_config, .dir = dir, .threads = w->profile.threads};
-    int rc = backend_find(o->backend ? o->backend : "native", err, &w->profile.backend);
-
-    snprintf(dir, sizeof(dir), "%.*s/backend", PATH_SIZE - 32, o->state_dir);
-    if (!rc)
-        rc = w->profile.backend->open(&options, err, &w->profile.backend_state);
-    if (!rc)
-        rc =
-            w->profile.backend->describe(w->profile.backend_state, w->fingerprint, err, &w->traits);
-    return rc;
-}
-
 static int prepare(struct worker *w, struct err *err) {
     const struct worker_options *o = w->options;
-    char lock[PATH_SIZE];
+    char lock[PATH_SIZE], backends_dir[PATH_SIZE];
     int rc = 0;
 
     if (snprintf(w->spool_dir, sizeof(w->spool_dir), "%s/spool", o->state_dir) >= PATH_SIZE - 32)
         return err_set(err, ESP_EINVAL, NULL, "the state folder's name is too long");
     snprintf(lock, sizeof(lock), "%.*s/lock", PATH_SIZE - 32, o->state_dir);
-    w->profile = (struct measure_profile){.threads = (int)o->threads,
-                                          .memory_limit_bytes = o->memory_limit_bytes};
-    if (o->cores) {
-        rc = board_parse_cores(o->cores, w->profile.cores, MEASURE_CORES_MAX, err);
-        if (rc < 0)
-            return rc;
-        w->profile.n_cores = rc;
-    }
+    snprintf(backends_dir, sizeof(backends_dir), "%.*s/backend", PATH_SIZE - 32, o->state_dir);
     rc = file_make_dirs(w->spool_dir, err);
     if (!rc)
         rc = file_lock(lock, err, &w->lock_fd);
@@ -665,11 +655,10 @@ static int prepare(struct worker *w, struct err *err) {
         rc = identity_load(&w->identity, o->state_dir, o->daemon_url, err);
     identity_trust(&w->identity, o->ca_file, o->pinned_key, o->insecure_lan);
     board_machine_id(o->salt, w->machine_id);
-    w->fingerprint = board_fingerprint();
-    if (!rc && !w->fingerprint)
-        rc = err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    board_host_id(w->host_id);
     if (!rc)
-        rc = prepare_backend(w, err);
+        rc = worker_profiles_open(&o->profile, backends_dir, o->memory_limit_bytes, err,
+                                  &w->profiles);
     if (!rc && !w->identity.token[0] && !o->enrol_token)
         rc = not_enrolled(err);
     if (!rc && !w->identity.url[0])
@@ -707,9 +696,7 @@ static void close_worker(struct worker *w) {
     if (w->lock_fd >= 0)
         close(w->lock_fd);
     http_client_destroy(w->client);
-    if (w->profile.backend)
-        w->profile.backend->close(w->profile.backend_state);
-    cJSON_Delete(w->fingerprint);
+    worker_profiles_close(&w->profiles);
 }
 
 /* Waits a while after what may pass. *ret_again: it has, and 0 is returned. */
@@ -748,7 +735,9 @@ int worker_enrol(const struct worker_options *options, volatile sig_atomic_t *st
         rc = err_set(err, ESP_ECANCELED, NULL, "stopped before the daemon answered");
     if (!rc) {
         snprintf(ret_names->device, sizeof(ret_names->device), "%s", w.identity.device_id);
-        snprintf(ret_names->profile, sizeof(ret_names->profile), "%s", w.profile_id);
+        ret_names->n_profiles = w.profiles.n;
+        for (int i = 0; i < w.profiles.n; i++)
+            memcpy(ret_names->profiles[i], w.profiles.items[i].id, ID_SIZE);
     }
     close_worker(&w);
     return rc;

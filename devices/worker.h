@@ -8,25 +8,25 @@
 #include <stdint.h>
 
 #include "devices/identity.h"
+#include "devices/profiles.h"
 
 struct worker_options {
-    const char *daemon_url;     /* NULL: the one enrolled with */
-    const char *enrol_token;    /* needed the first time only */
-    const char *state_dir;      /* created; holds identity and spool */
-    const char *name;           /* shown in the dashboard; NULL: the host's name */
-    const char *salt;           /* tells several boards on one machine apart; "" */
-    const char *cores;          /* "0,2-3": pin to these; NULL: not pinned */
-    const char *backend;        /* name of a back end; NULL: native */
-    const char *backend_config; /* for it; NULL */
+    const char *daemon_url;  /* NULL: the one enrolled with */
+    const char *enrol_token; /* needed the first time only */
+    const char *state_dir;   /* created; holds identity and spool */
+    const char *name;        /* shown in the dashboard; NULL: the host's name */
+    const char *salt;        /* tells several boards on one machine apart; "" */
     const char *ca_file, *pinned_key;
-    int64_t threads, memory_limit_bytes;
+    struct profile_options profile;
+    int64_t memory_limit_bytes; /* of each measurement */
     bool insecure_lan;
     bool once; /* end when there is nothing to measure */
 };
 
 /* As the daemon calls this board and what it measures on. */
 struct worker_names {
-    char device[IDENTITY_ID_SIZE], profile[IDENTITY_ID_SIZE];
+    int n_profiles;
+    char device[IDENTITY_ID_SIZE], profiles[PROFILES_MAX][IDENTITY_ID_SIZE];
 };
 
 /* Works until *stop becomes not 0 (set by a signal handler), then gives its lease back and says

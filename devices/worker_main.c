@@ -53,23 +53,28 @@ static int parse(int argc, char **argv, struct arguments *a) {
         {"enrol-file", 0, OPTION_TEXT, NULL, 0, 0, "",
          "file that holds the enrolment token; -: standard input", &a->enrol_file},
         {"enrol-only", 0, OPTION_FLAG, NULL, 0, 0, "",
-         "end as soon as the daemon knows this board, and print its id and its profile's",
+         "end as soon as the daemon knows this board, and print its id and its profiles'",
          &a->enrol_only},
         {"name", 'n', OPTION_TEXT, NULL, 1, 63, "", "name of this board (default: the host's name)",
          &a->options.name},
         {"state-dir", 0, OPTION_TEXT, NULL, 0, 0, "",
          "identity and unsent results (default: ~/.local/state/espalier-worker)",
          &a->options.state_dir},
-        {"threads", 't', OPTION_INT, "1", 1, 256, "", "threads a network runs with",
-         &a->options.threads},
-        {"cores", 'c', OPTION_TEXT, NULL, 0, 0, "",
-         "pin measurements to these cores, such as 0,2-3", &a->options.cores},
+        {"threads", 't', OPTION_TEXT, "1", 1, 1023, "",
+         "threads a network runs with; 1,2: a profile for each", &a->options.profile.threads},
+        {"cores", 'c', OPTION_TEXT, NULL, 0, PROFILE_CORES_MAX, "",
+         "pin measurements to these cores, such as 0,2-3", &a->options.profile.cores},
         {"backend", 'b', OPTION_TEXT, "native", 1, 63, "",
          "what runs the networks: native, exec (a command of yours), sim (a simulated board)",
-         &a->options.backend},
-        {"backend-config", 0, OPTION_TEXT, NULL, 0, 0, "",
+         &a->options.profile.backend},
+        {"backend-config", 0, OPTION_TEXT, NULL, 0, 1023, "",
          "exec: its file; sim: a file, or name=value,…; see docs/BACKENDS.md",
-         &a->options.backend_config},
+         &a->options.profile.backend_config},
+        {"profile", 'p', OPTION_LIST, NULL, 0, 0, "",
+         "offer this profile, the first one by default; again, or behind a semicolon: one more. "
+         "Words of threads=, cores=, backend=, backend-config=; what is left out is as the options "
+         "of these names say",
+         &a->options.profile.profiles},
         {"memory-limit", 0, OPTION_SIZE, "0", 0, 1e15, "bytes",
          "address space of a measurement (0: no limit)", &a->options.memory_limit_bytes},
         {"salt", 0, OPTION_TEXT, NULL, 0, 63, "", "tells several boards on one machine apart",
@@ -170,9 +175,13 @@ static int run(const struct arguments *a, struct err *err) {
     if (!a->enrol_only)
         return worker_run(&a->options, &stop, err);
     int rc = worker_enrol(&a->options, &stop, err, &names);
-    if (!rc)
-        printf("%s %s\n", names.device, names.profile);
-    return rc;
+    if (rc)
+        return rc;
+    fputs(names.device, stdout);
+    for (int i = 0; i < names.n_profiles; i++)
+        printf(" %s", names.profiles[i]);
+    putchar('\n');
+    return 0;
 }
 
 int main(int argc, char **argv) {

@@ -29,9 +29,6 @@ static const struct column fields[] = {{"id", "id", CELL_TEXT},
                                        {"processor", "fingerprint.cpu_model", CELL_TEXT},
                                        {"kernel", "fingerprint.kernel", CELL_TEXT},
                                        {"cores", "fingerprint.cores", CELL_INT},
-                                       {"profiles", "profiles", CELL_INT},
-                                       {"first profile", "profiles.0.id", CELL_TEXT},
-                                       {"its runtime", "profiles.0.runtime", CELL_TEXT},
                                        {"worker", "worker_version", CELL_TEXT},
                                        {"in doubt for", "doubt.kind", CELL_TEXT},
                                        {"why", "doubt.why", CELL_TEXT},
@@ -43,6 +40,7 @@ static const struct column fields[] = {{"id", "id", CELL_TEXT},
                                        {"token from", "token_created_at", CELL_TIME},
                                        {"queue", "queue", CELL_INT},
                                        {"waits for job", "waits_for.job", CELL_TEXT},
+                                       {"waits for board", "waits_for.device", CELL_TEXT},
                                        {"for seconds", "waits_for.seconds", CELL_INT},
                                        {"same machine", "local", CELL_TEXT},
                                        {"last seen", "last_seen_at", CELL_TIME},
@@ -104,8 +102,29 @@ static int ls_run(struct cli *cli, int argc, char **argv) {
     return resource_list(cli, &devices, argc, argv);
 }
 
+/* The board, and what its worker offers; the first profile is its default. */
 static int show_run(struct cli *cli, int argc, char **argv) {
-    return resource_show(cli, &devices, argc, argv);
+    static const struct column profiles[] = {
+        {"PROFILE", "name", CELL_TEXT},    {"ID", "id", CELL_TEXT},
+        {"OFFERED", "offered", CELL_TEXT}, {"RUNTIME", "runtime", CELL_TEXT},
+        {"THREADS", "threads", CELL_INT},  {"CORES", "cores", CELL_TEXT},
+        {"NOISE", "noise", CELL_PERCENT},  {"DOUBT", "noise_doubt", CELL_TEXT}};
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    if (cli_get(cli, &err, &doc, "/devices/%s", cli_encode(argv[first])))
+        return cli_fail(&err);
+    if (!cli_print_plain(cli, doc)) {
+        cli_fields(doc, fields, COUNT(fields));
+        putchar('\n');
+        cli_table(cli, cli_item(doc, "profiles"), profiles, COUNT(profiles));
+    }
+    cJSON_Delete(doc);
+    return CLI_OK;
 }
 
 static int rm_run(struct cli *cli, int argc, char **argv) {

@@ -7,7 +7,8 @@
 
 static const struct column profile_list[] = {{"ID", "id", CELL_TEXT},
                                              {"NAME", "name", CELL_TEXT},
-                                             {"DEVICE", "device", CELL_TEXT},
+                                             {"DEVICE", "device_name", CELL_TEXT},
+                                             {"OFFERED", "offered", CELL_TEXT},
                                              {"RUNTIME", "runtime", CELL_TEXT},
                                              {"PRECISION", "precision", CELL_TEXT},
                                              {"THREADS", "threads", CELL_INT},

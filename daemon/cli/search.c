@@ -48,6 +48,7 @@ struct search_options {
         *accuracy, *method;
     int64_t evaluations, population, seed, initial, measure;
     double max_latency_ms, max_macs, max_params, max_memory_kb; /* NaN: no limit */
+    struct option_list limits;
 };
 
 static cJSON *objective(const char *metric, const char *direction, const char *profile) {
@@ -59,15 +60,58 @@ static cJSON *objective(const char *metric, const char *direction, const char *p
     return o;
 }
 
-static void add_limit(cJSON *constraints, const char *metric, const char *profile, double max) {
-    if (isnan(max))
+static void add_bound(cJSON *constraints, const char *metric, const char *profile,
+                      const char *bound, double value) {
+    if (isnan(value))
         return;
     cJSON *c = cJSON_CreateObject();
     cJSON_AddStringToObject(c, "metric", metric);
     if (profile)
         cJSON_AddStringToObject(c, "profile", profile);
-    cJSON_AddNumberToObject(c, "max", max);
+    cJSON_AddNumberToObject(c, bound, value);
     cJSON_AddItemToArray(constraints, c);
+}
+
+static void add_limit(cJSON *constraints, const char *metric, const char *profile, double max) {
+    add_bound(constraints, metric, profile, "max", max);
+}
+
+/* "latency@pi4/t2", "macs": what people say of a metric. */
+struct goal {
+    char metric[64], profile[256]; /* profile "" */
+};
+
+/* len bytes of text. What they mean the daemon says. */
+static int read_goal(const char *text, size_t len, struct goal *ret) {
+    const char *at = memchr(text, '@', len);
+    size_t name = at ? (size_t)(at - text) : len, rest = at ? len - name - 1 : 0;
+
+    if (name == 0 || name >= sizeof(ret->metric) || rest >= sizeof(ret->profile))
+        return cli_usage("\"%.100s\" is no metric", text);
+    snprintf(ret->metric, sizeof(ret->metric), "%.*s", (int)name, text);
+    snprintf(ret->profile, sizeof(ret->profile), "%.*s", (int)rest, at ? at + 1 : "");
+    if (!strcmp(ret->metric, "latency"))
+        strcpy(ret->metric, "latency_us");
+    return CLI_OK;
+}
+
+/* "latency@pi4=0.4" in ms, "macs=3e6", "top1=0.9": at most, or for top-1 at least. */
+static int add_limits(const struct option_list *texts, cJSON *constraints) {
+    for (int i = 0; i < texts->n; i++) {
+        const char *equals = strrchr(texts->items[i], '=');
+        struct goal goal;
+        char *end = NULL;
+        double value = equals ? strtod(equals + 1, &end) : 0;
+        if (!equals || end == equals + 1 || *end || !isfinite(value))
+            return cli_usage("--limit: \"%.100s\" is not METRIC=NUMBER", texts->items[i]);
+        int code = read_goal(texts->items[i], (size_t)(equals - texts->items[i]), &goal);
+        if (code != CLI_OK)
+            return code;
+        bool least = !strcmp(goal.metric, "top1"), latency = !strcmp(goal.metric, "latency_us");
+        add_bound(constraints, goal.metric, goal.profile[0] ? goal.profile : NULL,
+                  least ? "min" : "max", latency ? value * 1000 : value);
+    }
+    return CLI_OK;
 }
 
 /* The objective that text[0..len) names: "top1", "macs", "latency@PROFILE", "latency" on fallback.
@@ -101,6 +145,15 @@ static void add_objectives(const struct search_options *o, cJSON *objectives) {
     }
 }
 
+static int search_goals(const struct search_options *o, cJSON *objectives, cJSON *constraints) {
+    add_objectives(o, objectives);
+    add_limit(constraints, "latency_us", o->profile, o->max_latency_ms * 1000);
+    add_limit(constraints, "macs", NULL, o->max_macs);
+    add_limit(constraints, "params", NULL, o->max_params);
+    add_limit(constraints, "peak_activation_bytes", NULL, o->max_memory_kb * 1000);
+    return add_limits(&o->limits, constraints);
+}
+
 static void add_accuracy(const struct search_options *o, cJSON *body) {
     if (!o->predictor) {
         cJSON_AddStringToObject(body, "accuracy", o->accuracy);
@@ -110,7 +163,8 @@ static void add_accuracy(const struct search_options *o, cJSON *body) {
     cJSON_AddStringToObject(accuracy, "predictor", o->predictor);
 }
 
-static cJSON *search_body(const struct search_options *o, const char *name) {
+/* *ret_code: of what the options say. */
+static cJSON *search_body(const struct search_options *o, const char *name, int *ret_code) {
     cJSON *body = cJSON_CreateObject();
     cJSON *objectives = cJSON_AddArrayToObject(body, "objectives"),
           *constraints = cJSON_AddArrayToObject(body, "constraints");
@@ -119,11 +173,7 @@ static cJSON *search_body(const struct search_options *o, const char *name) {
     cli_put_text(body, "supernet", o->supernet);
     cli_put_text(body, "dataset", o->dataset);
     cli_put_text(body, "space", o->space);
-    add_objectives(o, objectives);
-    add_limit(constraints, "latency_us", o->profile, o->max_latency_ms * 1000);
-    add_limit(constraints, "macs", NULL, o->max_macs);
-    add_limit(constraints, "params", NULL, o->max_params);
-    add_limit(constraints, "peak_activation_bytes", NULL, o->max_memory_kb * 1000);
+    *ret_code = search_goals(o, objectives, constraints);
     cJSON_AddStringToObject(body, "strategy", o->strategy);
     if (o->baseline && !strcmp(o->baseline, "none"))
         cJSON_AddNullToObject(body, "baseline");
@@ -150,14 +200,21 @@ static int create_run(struct cli *cli, int argc, char **argv) {
         {"dataset", 'd', OPTION_TEXT, NULL, 0, 0, "",
          "score them on this data set, of as many classes (default: the supernet's)", &o.dataset},
         {"profile", 'p', OPTION_TEXT, NULL, 0, 0, "",
-         "minimise latency on this profile or imported latency model (default: MACs)", &o.profile},
+         "minimise latency on this profile, a board's default one, or an imported latency model "
+         "(default: MACs)",
+         &o.profile},
         {"predictor", 0, OPTION_TEXT, NULL, 0, 0, "",
          "imported accuracy predictor; then no supernet is needed", &o.predictor},
         {"space", 0, OPTION_TEXT, NULL, 0, 0, "",
          "space to search without a supernet (default: the predictor's)", &o.space},
         {"objectives", 0, OPTION_TEXT, NULL, 1, 1000, "",
-         "in place of top1 and latency: such as top1 or top1,latency@PROFILE,params",
+         "in place of top1 and latency: such as top1 or top1,latency@PROFILE,params; "
+         "PROFILE: also BOARD, or BOARD/WORDS such as pi4/t2",
          &o.objectives},
+        {"limit", 0, OPTION_LIST, NULL, 0, 0, "",
+         "hard limit, such as latency@pi4/t2=0.4 (ms), macs=3e6 or top1=0.9 (at least); may be "
+         "given again",
+         &o.limits},
         {"max-latency", 0, OPTION_REAL, NULL, 0, 0, "ms", "hard limit", &o.max_latency_ms},
         {"max-macs", 0, OPTION_REAL, NULL, 0, 0, "", "hard limit", &o.max_macs},
         {"max-params", 0, OPTION_REAL, NULL, 0, 0, "", "hard limit", &o.max_params},
@@ -190,9 +247,11 @@ static int create_run(struct cli *cli, int argc, char **argv) {
         return cli_usage("--supernet is needed, or --predictor");
     if (!isnan(o.max_latency_ms) && !o.profile)
         return cli_usage("--max-latency needs --profile");
-    cJSON *body = search_body(&o, argv[first]);
-    int rc = cli_send(cli, "POST", "/searches", body, &err, &doc);
+    cJSON *body = search_body(&o, argv[first], &code);
+    int rc = code == CLI_OK ? cli_send(cli, "POST", "/searches", body, &err, &doc) : 0;
     cJSON_Delete(body);
+    if (code != CLI_OK)
+        return code;
     return rc ? cli_fail(&err) : cli_started(cli, doc, "search");
 }
 
@@ -233,10 +292,27 @@ static void add_text(cJSON *row, const char *key, const char *text) {
     cJSON_AddStringToObject(row, key, text);
 }
 
+enum { LATENCIES_MAX = 8 };
+
+/* The keys of the latencies that a front is about, in the order of its objectives. */
+static int latency_keys(const cJSON *items, const char *ret_keys[LATENCIES_MAX]) {
+    const cJSON *metric = NULL;
+    int n = 0;
+    cJSON_ArrayForEach(metric, cli_item(cJSON_GetArrayItem(items, 0), "metrics")) {
+        if (n < LATENCIES_MAX && !strncmp(metric->string, "latency_us", 10))
+            ret_keys[n++] = metric->string;
+    }
+    return n;
+}
+
+static const cJSON *metric_of(const cJSON *item, const char *kind, const char *key) {
+    return cJSON_GetObjectItemCaseSensitive(cli_item(item, kind), key);
+}
+
 /* "1.234 -> 1.301 [1.290, 1.315]" in the unit of the table. */
-static void describe_latency(const cJSON *item, const struct cli_unit *unit, cJSON *row) {
-    const cJSON *now = latency_metric(cli_item(item, "metrics")),
-                *before = latency_metric(cli_item(item, "predicted"));
+static void describe_latency(const cJSON *item, const char *key, const struct cli_unit *unit,
+                             const char *column, cJSON *row) {
+    const cJSON *now = metric_of(item, "metrics", key), *before = metric_of(item, "predicted", key);
     double predicted = cli_number(before, "value");
     char value[CLI_LATENCY], low[CLI_LATENCY], high[CLI_LATENCY], was[CLI_LATENCY];
     char text[4 * CLI_LATENCY + 32] = "-";
@@ -252,10 +328,15 @@ static void describe_latency(const cJSON *item, const struct cli_unit *unit, cJS
     else if (now)
         snprintf(text, sizeof(text), "%s [%s, %s] %.16s", value, low, high,
                  cli_text(now, "source"));
-    add_text(row, "latency", text);
+    add_text(row, column, text);
 }
 
-static cJSON *front_row(const cJSON *item, const struct cli_unit *unit) {
+static const char *const latency_columns[LATENCIES_MAX] = {"latency_0", "latency_1", "latency_2",
+                                                           "latency_3", "latency_4", "latency_5",
+                                                           "latency_6", "latency_7"};
+
+static cJSON *front_row(const cJSON *item, const char *const *keys, int n_keys,
+                        const struct cli_unit *unit) {
     cJSON *row = cJSON_CreateObject();
     double top1 = cli_number(item, "metrics.top1.value"), test = cli_number(item, "test_top1");
     char text[64];
@@ -264,7 +345,8 @@ static cJSON *front_row(const cJSON *item, const struct cli_unit *unit) {
     add_text(row, "top1", text);
     if (!isnan(test))
         cJSON_AddNumberToObject(row, "test_top1", test);
-    describe_latency(item, unit, row);
+    for (int i = 0; i < n_keys; i++)
+        describe_latency(item, keys[i], unit, latency_columns[i], row);
     cJSON_AddNumberToObject(row, "latency_us",
                             cli_number(latency_metric(cli_item(item, "metrics")), "value"));
     cJSON_AddNumberToObject(row, "macs", cli_number(item, "metrics.macs.value"));
@@ -287,14 +369,15 @@ static int compare_rows(const void *a, const void *b) {
 
 /* The front's rows as a table in their order. cJSON_InsertItemInArray would do it in place, but
  * Debian's 1.7.15 refuses some places in the middle. */
-static cJSON *front_table(const cJSON *items, const struct cli_unit *unit) {
+static cJSON *front_table(const cJSON *items, const char *const *keys, int n_keys,
+                          const struct cli_unit *unit) {
     cJSON *table = cJSON_CreateArray();
     const cJSON *item = NULL;
     int n = 0;
     cJSON **rows = mem_array((size_t)cJSON_GetArraySize(items) + 1, sizeof(*rows));
 
     if (rows) {
-        cJSON_ArrayForEach(item, items) rows[n++] = front_row(item, unit);
+        cJSON_ArrayForEach(item, items) rows[n++] = front_row(item, keys, n_keys, unit);
         qsort(rows, (size_t)n, sizeof(*rows), compare_rows);
     }
     for (int i = 0; i < n; i++)
@@ -355,21 +438,45 @@ static void print_front_summary(const cJSON *front) {
                              : ": fewer than 8 points");
 }
 
-static void print_front(struct cli *cli, const cJSON *front) {
-    const struct cli_unit *unit = cli_latency_unit(front_span(cli_item(front, "items")).high);
-    char title[64];
-    const struct column columns[] = {{"TOP-1 (VALIDATION)", "top1", CELL_TEXT},
-                                     {"TEST", "test_top1", CELL_PERCENT},
-                                     {title, "latency", CELL_TEXT},
-                                     {"MACS", "macs", CELL_MACS},
-                                     {"PARAMS", "params", CELL_MACS},
-                                     {"PEAK MEMORY", "memory", CELL_BYTES},
-                                     {"ARCH", "arch", CELL_TEXT}};
-    cJSON *table = front_table(cli_item(front, "items"), unit);
+/* Of several latencies each says on which profile it is. */
+static void latency_title(struct cli *cli, const char *key, bool only, const struct cli_unit *unit,
+                          char title[256]) {
+    const char *profile = strchr(key, ':');
+    struct err err = {0};
+    cJSON *doc = NULL;
 
-    snprintf(title, sizeof(title), "LATENCY %s: PREDICTED -> MEASURED [95 %%]",
-             unit->us == 1 ? "US" : "MS");
-    cli_table(cli, table, columns, COUNT(columns));
+    if (!only && profile)
+        (void)cli_get(cli, &err, &doc, "/profiles/%s", cli_encode(profile + 1));
+    snprintf(title, 256, "LATENCY %s%s%.150s: PREDICTED -> MEASURED [95 %%]",
+             unit->us == 1 ? "US" : "MS", only ? "" : " ON ",
+             only  ? ""
+             : doc ? cli_text(doc, "name")
+                   : key);
+    cJSON_Delete(doc);
+}
+
+static void print_front(struct cli *cli, const cJSON *front) {
+    static const struct column before[] = {{"TOP-1 (VALIDATION)", "top1", CELL_TEXT},
+                                           {"TEST", "test_top1", CELL_PERCENT}};
+    static const struct column behind[] = {{"MACS", "macs", CELL_MACS},
+                                           {"PARAMS", "params", CELL_MACS},
+                                           {"PEAK MEMORY", "memory", CELL_BYTES},
+                                           {"ARCH", "arch", CELL_TEXT}};
+    struct column columns[COUNT(before) + LATENCIES_MAX + COUNT(behind)];
+    const cJSON *items = cli_item(front, "items");
+    const struct cli_unit *unit = cli_latency_unit(front_span(items).high);
+    const char *keys[LATENCIES_MAX];
+    char titles[LATENCIES_MAX][256];
+    int n_keys = latency_keys(items, keys), n = COUNT(before);
+    cJSON *table = front_table(items, keys, n_keys, unit);
+
+    memcpy(columns, before, sizeof(before));
+    for (int i = 0; i < n_keys; i++) {
+        latency_title(cli, keys[i], n_keys == 1, unit, titles[i]);
+        columns[n++] = (struct column){titles[i], latency_columns[i], CELL_TEXT};
+    }
+    memcpy(columns + n, behind, sizeof(behind));
+    cli_table(cli, table, columns, n + COUNT(behind));
     cJSON_Delete(table);
     if (!cli->no_headers)
         print_front_summary(front);

@@ -245,6 +245,7 @@ def hanging_command():
     second = wait_for("the next attempt", lambda: started(2), 20)
     process.kill()
     wait_for("the end of both with the worker", lambda: gone(second), 5)
+    bed.client().request("DELETE", f"/devices/{profile['device']}")  # else its lease keeps this machine's other boards waiting
 
 
 @test("a wrong configuration of exec ends the worker with a sentence")

@@ -16,6 +16,7 @@ static struct {
     int64_t port, bytes, wait_us;
     double rate;
     const char *name;
+    struct option_list tags;
 } got;
 
 static const struct option_row rows[] = {
@@ -25,6 +26,7 @@ static const struct option_row rows[] = {
     {"wait", 'w', OPTION_DURATION, "30s", 0, 3600e6, "", "how long to wait", &got.wait_us},
     {"rate", 0, OPTION_REAL, "0.5", 0, 1, "", "learning rate", &got.rate},
     {"name", 'n', OPTION_TEXT, NULL, 0, 0, "", "its name", &got.name},
+    {"tag", 't', OPTION_LIST, NULL, 0, 8, "", "a word about it; again: one more", &got.tags},
     {0},
 };
 
@@ -271,6 +273,45 @@ static void a_log_line_is_one_line(void **state) {
     assert_string_equal(text + 26, "Z warn two\\x0alines and \\x1b[31mcolour\\x7f\n");
 }
 
+static void a_list_takes_each_time_it_is_given(void **state) {
+    assert_int_equal(parse("", false), 0);
+    assert_int_equal(got.tags.n, 0);
+    assert_int_equal(parse("--tag one -t two --tag=three word", false), 0);
+    assert_int_equal(got.tags.n, 3);
+    assert_string_equal(got.tags.items[0], "one");
+    assert_string_equal(got.tags.items[1], "two");
+    assert_string_equal(got.tags.items[2], "three");
+    assert_int_equal(parse("--tag muchtoolong", false), ESP_EINVAL);
+    assert_int_equal(parse("--tag", false), ESP_EINVAL);
+}
+
+/* The environment's stands until the command line says any. */
+static void a_list_of_the_command_line_replaces_the_environments(void **state) {
+    setenv("ESPALIER_TAG", "from-env", 1);
+    assert_int_equal(parse("", false), 0);
+    assert_int_equal(got.tags.n, 1);
+    assert_string_equal(got.tags.items[0], "from-env");
+    assert_int_equal(parse("-t one -t two", false), 0);
+    assert_int_equal(got.tags.n, 2);
+    assert_string_equal(got.tags.items[0], "one");
+    unsetenv("ESPALIER_TAG");
+}
+
+static void a_list_has_an_end(void **state) {
+    char *words[2 * OPTION_LIST_MAX + 4] = {"program"};
+    int n = 1;
+    for (int i = 0; i <= OPTION_LIST_MAX; i++) {
+        words[n++] = "-t";
+        words[n++] = "x";
+    }
+    memset(&got, 0, sizeof(got));
+    assert_int_equal(options_parse(rows, n, words, false, &err, &rest), ESP_EINVAL);
+    memset(&got, 0, sizeof(got));
+    words[n - 2] = NULL;
+    assert_int_equal(options_parse(rows, n - 2, words, false, &err, &rest), 0);
+    assert_int_equal(got.tags.n, OPTION_LIST_MAX);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_come_from_the_table),
@@ -279,6 +320,9 @@ int main(void) {
         cmocka_unit_test(a_word_may_end_the_options),
         cmocka_unit_test(environment_stands_between),
         cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(a_list_takes_each_time_it_is_given),
+        cmocka_unit_test(a_list_of_the_command_line_replaces_the_environments),
+        cmocka_unit_test(a_list_has_an_end),
         cmocka_unit_test(durations_and_sizes),
         cmocka_unit_test(help_has_a_line_for_every_row),
         cmocka_unit_test(help_stands_in_one_column_and_keeps_to_a_hundred),

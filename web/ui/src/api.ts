@@ -60,10 +60,10 @@ export type CandidatePage = {
   columns: { id: number[]; arch_id: string[]; arch: string[]; strategy: string[]; generation: number[]; feasible: boolean[]; on_front: boolean[]; metrics: Record<string, MetricColumns> };
   total: number; cursor: string; next: string | null;
 };
-export type Profile = { id: string; name: string; device: string; runtime: string; precision: string; threads: number; governor: string; noise: number | null; calibration: Calibration | null };
+export type Profile = { id: string; name: string; device: string; runtime: string; precision: string; threads: number; cores: string; governor: string; offered: boolean; default: boolean; noise: number | null; noise_doubt: string | null; calibration: Calibration | null };
 export type Device = {
   id: string; name: string; state: string; health: string; online: boolean; last_seen_at: string | null; noise: number | null; noise_note: string | null; worker_version: string | null;
-  fingerprint: Record<string, unknown> | null; profiles: Profile[] | string[]; lease: { id: string } | null; queue: number; local: boolean; waits_for: { job: string; seconds?: number } | null; created_at: string; note?: string | null;
+  fingerprint: Record<string, unknown> | null; profiles: Profile[]; lease: { id: string } | null; queue: number; local: boolean; waits_for: { job?: string; device?: string; seconds?: number } | null; created_at: string; note?: string | null;
   doubt: { kind: string; why: string; at: string; results: number } | null; refused: { at: string; why: string } | null; allowed: boolean; rotating: boolean; token_created_at: string | null;
 };
 /** No hardware stands behind its latencies. */

@@ -86,11 +86,15 @@ export function DevicePage({ id }: { id: string }) {
   if (!data) return <Page title="Device">{error ? <Failed error={error} /> : <Waiting />}</Page>;
   const change = (state: string) => patch(`/devices/${data.id}`, { state }).then(reload);
   const f = data.fingerprint ?? {};
+  // In the order of its worker, the default first; what it offers no longer comes last.
+  const order = data.profiles.map((p) => p.id);
+  const mine = (profiles.data ?? []).filter((p) => p.device === data.id).sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id));
   return (
     <Page title={data.name} lead={<><State of={data.online ? 'online' : 'offline'} /> <State of={data.health} /> {data.state !== 'active' && <State of={data.state} />}</>} actions={
       data.state === 'active' ? <Act do={() => change('paused')} done="No more measurements go to this board.">Pause</Act> : <Act class="primary" do={() => change('active')} done="The board measures again.">Activate</Act>
     }>
-      {data.waits_for && <p class="note" role="status">The board waits with its measurement: <a href={href(['jobs', data.waits_for.job])}>a job</a> of this machine must reach a step's end first{data.waits_for.seconds ? `, for ${duration(data.waits_for.seconds)} so far` : ''}.</p>}
+      {data.waits_for?.device && <p class="note" role="status">The board waits: <a href={href(['devices', data.waits_for.device])}>another one</a> on the same machine measures.</p>}
+      {data.waits_for?.job && <p class="note" role="status">The board waits with its measurement: <a href={href(['jobs', data.waits_for.job])}>a job</a> of this machine must reach a step's end first{data.waits_for.seconds ? `, for ${duration(data.waits_for.seconds)} so far` : ''}.</p>}
       {data.doubt && <p class="note" role="alert"><b>Not believed:</b> {data.doubt.results === 1 ? 'a result' : `${data.doubt.results} results`}, the last {ago(data.doubt.at)}: {data.doubt.why}. Nothing of it counts. {data.health === 'quarantined' && <>If the board is well: <Act do={() => change('active')} done="The board starts again, on probation.">Believe it</Act></>}</p>}
       {data.refused && <p class="note" role="alert">Refused {ago(data.refused.at)}: {data.refused.why}. {data.allowed ? 'The next such start is let in.' : <>If that is this board, let it in: <Act do={() => post(`/devices/${data.id}/allow`, {}).then(reload)} done="The next such start is let in.">Allow</Act></>}</p>}
       {!data.token_created_at && <p class="note" role="status">Its token was revoked: it comes back with a new one, once it is allowed.</p>}
@@ -104,8 +108,8 @@ export function DevicePage({ id }: { id: string }) {
             ['Token from', <>{ago(data.token_created_at)} <Act do={() => post(`/devices/${data.id}/rotate`, {}).then(reload)} done="The worker makes itself a new token.">Rotate</Act> <Act do={() => post(`/devices/${data.id}/revoke`, {}).then(reload)} done="The token is worth nothing any more.">Revoke</Act></>],
           ]} />
         </Card>
-        {(profiles.data ?? []).filter((p) => p.device === data.id || p.device === data.name).map((p) => (
-          <Card key={p.id} title={p.name} class="wide" note={`${p.runtime}, ${p.precision}, ${p.threads} ${p.threads === 1 ? 'thread' : 'threads'}, governor ${p.governor}`}>
+        {mine.map((p) => (
+          <Card key={p.id} title={p.name} class="wide" note={`${p.default && mine.length > 1 ? 'default, ' : ''}${p.offered ? '' : 'no longer offered, '}${p.runtime}, ${p.precision}, ${p.threads} ${p.threads === 1 ? 'thread' : 'threads'}${p.cores ? `, cores ${p.cores}` : ''}, governor ${p.governor}, noise ${percent(p.noise, (p.noise ?? 0) > 1 ? 0 : 1)}${p.noise_doubt ? ' (in doubt)' : ''}`}>
             <h3>Latency tables</h3>
             <Tables profile={p.id} />
             <h3>Calibrations</h3>

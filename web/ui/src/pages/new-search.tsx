@@ -45,7 +45,8 @@ export function NewSearch() {
   const [failure, setFailure] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const chosenNet = supernets.data?.find((s) => s.id === supernet) ?? supernets.data?.[0];
-  const chosenProfile = profile || profiles.data?.[0]?.id || '';
+  const offered = (profiles.data ?? []).filter((p) => p.offered).sort((a, b) => Number(b.default) - Number(a.default));
+  const chosenProfile = profile || offered[0]?.id || '';
   const sample = useLatencies(chosenNet?.space, chosenProfile);
   const latency = sample?.quantiles['latency_us'];
 
@@ -61,12 +62,13 @@ export function NewSearch() {
     if (form.get('max_latency')) constraints.push({ metric: 'latency_us', profile: chosenProfile, max: 1000 * number('max_latency') });
     if (form.get('max_macs')) constraints.push({ metric: 'macs', max: 1e6 * number('max_macs') });
     if (form.get('max_memory')) constraints.push({ metric: 'peak_activation_bytes', max: 1000 * number('max_memory') });
-    const cost = chosenProfile ? { metric: 'latency_us', profile: chosenProfile, direction: 'minimise' } : { metric: 'macs', direction: 'minimise' };
+    const on = (id: unknown) => ({ metric: 'latency_us', profile: id, direction: 'minimise' });
+    const costs = chosenProfile ? [on(chosenProfile), ...form.getAll('also').map(on)] : [{ metric: 'macs', direction: 'minimise' }];
     setBusy(true);
     setProblems([]);
     setFailure(null);
     post<{ search: Search }>('/searches', {
-      name: form.get('name'), supernet: chosenNet?.id, objectives: [{ metric: 'top1', direction: 'maximise' }, cost], constraints, strategy: form.get('strategy'),
+      name: form.get('name'), supernet: chosenNet?.id, objectives: [{ metric: 'top1', direction: 'maximise' }, ...costs], constraints, strategy: form.get('strategy'),
       baseline: form.get('baseline') ? 'random' : null, evaluations: number('evaluations'), population: number('population'), seed: number('seed'), accuracy: form.get('accuracy'), method: form.get('method'),
     }).then((answer) => go(['searches', answer.search.id]), (error: unknown) => {
       const found = error instanceof ApiError ? problemsOf(error, constraints) : [];
@@ -86,9 +88,10 @@ export function NewSearch() {
             <select value={chosenNet?.id} onChange={(e) => setSupernet(e.currentTarget.value)}>{(supernets.data ?? []).map((s) => <option key={s.id} value={s.id}>{s.name} ({s.space})</option>)}</select>{problem('/supernet')}</label>
           <label class="field"><span>Board and runtime</span>
             <select value={chosenProfile} onChange={(e) => setProfile(e.currentTarget.value)}>
-              {(profiles.data ?? []).map((p) => <option key={p.id} value={p.id}>{p.name}</option>)}
-              {profiles.data?.length === 0 && <option value="">no board: minimise MACs</option>}
+              {offered.map((p) => <option key={p.id} value={p.id}>{p.name}</option>)}
+              {profiles.data && offered.length === 0 && <option value="">no board: minimise MACs</option>}
             </select>{problem('/objectives')}</label>
+          {offered.filter((p) => p.id !== chosenProfile).map((p) => <label key={p.id} class="check"><input type="checkbox" name="also" value={p.id} /> fast on {p.name} too</label>)}
           {sample?.missing_entries ? <p class="note">{sample.missing_entries} entries of this board's latency table are missing{latency ? ' and interpolated' : ''}: <code>espalier latency build</code></p> : null}
         </Card>
         <Card title="Limits">
