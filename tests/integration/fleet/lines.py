@@ -46,7 +46,7 @@ def storm():
 def one_by_one():
     archs = [bed.fresh_arch() for _ in range(3)]
     for fault in FAULTS:
-        line = Line(bed.daemon().port, share=0.5, seed=3, faults=(fault,))
+        line = Line(bed.daemon().port, share=0.35, seed=12, faults=(fault,))
         _, profile = start(f"alone-{fault.replace('_', '-')}", line.url)
         names = bed.ask(profile, archs=archs)
         sound.drained(names, 60)
