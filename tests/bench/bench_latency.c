@@ -8,6 +8,7 @@
 #include "base/cpu.h"
 #include "base/options.h"
 #include "base/rng.h"
+#include "runtime/kernels/kernels.h"
 #include "runtime/plan.h"
 #include "space/cost.h"
 #include "tests/bench/bench.h"
@@ -38,14 +39,15 @@ static int check(int code, const struct err *err) {
 static void print(const struct options *options, const char *name, const struct cost *cost,
                   struct bench_time time) {
     double rate = 2e-9 * (double)cost->macs * (double)options->batch / time.median_s;
-    const char *form =
-        options->json
-            ? "{\"space\":\"%s\",\"subnet\":\"%s\",\"threads\":%d,\"batch\":%d,\"macs\":%lld,"
-              "\"median_ms\":%.4f,\"best_ms\":%.4f,\"gflops\":%.1f}\n"
-            : "%-14s %-9s t%d b%d %10lld MACs  median %8.3f ms  best %8.3f ms  "
-              "%5.1f GFLOP/s\n";
-    printf(form, options->space, name, (int)options->threads, (int)options->batch,
-           (long long)cost->macs, time.median_s * 1e3, time.best_s * 1e3, rate);
+    const char *form = options->json
+                           ? "{\"space\":\"%s\",\"subnet\":\"%s\",\"kernels\":\"%s\",\"threads\":%"
+                             "d,\"batch\":%d,\"macs\":%lld,"
+                             "\"median_ms\":%.4f,\"best_ms\":%.4f,\"gflops\":%.1f}\n"
+                           : "%-14s %-9s %-6s t%d b%d %10lld MACs  median %8.3f ms  best %8.3f ms  "
+                             "%5.1f GFLOP/s\n";
+    printf(form, options->space, name, kernels_select(cpu_flags())->name, (int)options->threads,
+           (int)options->batch, (long long)cost->macs, time.median_s * 1e3, time.best_s * 1e3,
+           rate);
     fflush(stdout);
 }
 

@@ -1,7 +1,7 @@
 /* Time of a sandwich step (largest subnet on labels, smallest and two random ones on its logits,
  * one optimiser step) on random images.
  *
- *     bench_step --space peer_32 --batch 64 --threads 2 --rounds 5 [--json]
+ *     bench_step --space peer_32 --batch 64 --threads 2 --rounds 5 [--cpu-mask 3] [--json]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "base/clock.h"
+#include "base/cpu.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/stats.h"
@@ -157,8 +158,9 @@ static void print_json(const struct bench *b, const double *ms, int rounds) {
         printf("%s\"%s\"", i ? ", " : "", text);
     }
     double median = stats_median(ms, (size_t)rounds);
-    printf("], \"median_ms\": %.3f, \"images_per_s\": %.2f, \"memory_mb\": %.1f}\n", median,
-           b->batch / median * 1e3, b->memory_mb);
+    printf("], \"kernels\": \"%s\", \"median_ms\": %.3f, \"images_per_s\": %.2f, \"memory_mb\": "
+           "%.1f}\n",
+           b->engine->forward->name, median, b->batch / median * 1e3, b->memory_mb);
 }
 
 /* What a pass reached, and what bounds it: the time that its multiply-adds and its planes would
@@ -192,8 +194,9 @@ static int count_work(struct bench *b, struct err *err) {
 static void print_text(const struct bench *b, const double *ms, int rounds,
                        const int64_t phases[ENGINE_PHASES]) {
     double median = stats_median(ms, (size_t)rounds), passes = 0;
-    printf("%s, batch %d, %d threads: median step %.1f ms of %d, %.1f images/s\n", b->space->name,
-           b->batch, parallel_threads(b->pool), median, rounds, b->batch / median * 1e3);
+    printf("%s, batch %d, %d threads, %s: median step %.1f ms of %d, %.1f images/s\n",
+           b->space->name, b->batch, parallel_threads(b->pool), b->engine->forward->name, median,
+           rounds, b->batch / median * 1e3);
     printf("  %d pixels a side, %.0f MB of memory beyond the start's\n", b->resolution,
            b->memory_mb);
     printf("  this machine: %.0f GFLOP/s, reads %.1f, copies %.1f GB/s\n", b->limits.gflops,
@@ -235,7 +238,7 @@ static int measure(struct bench *b, int rounds, bool json, struct err *err) {
 
 int main(int argc, char **argv) {
     const char *space = NULL;
-    int64_t batch = 64, threads = 2, rounds = 5, side = 0;
+    int64_t batch = 64, threads = 2, rounds = 5, side = 0, cpu_mask = 255;
     bool json = false, help = false, smallest = false;
     int rest = 0;
     struct err err = {0};
@@ -247,6 +250,7 @@ int main(int argc, char **argv) {
         {"resolution", 0, OPTION_INT, "0", 0, 1024, "pixels", "0: the space's largest", &side},
         {"only-smallest", 0, OPTION_FLAG, NULL, 0, 0, "", "the smallest subnet alone, on labels",
          &smallest},
+        {"cpu-mask", 0, OPTION_INT, "255", 0, 255, "", "CPU flags allowed (base/cpu.h)", &cpu_mask},
         {"json", 'j', OPTION_FLAG, NULL, 0, 0, "", "one line of JSON", &json},
         {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this list", &help},
         {0}};
@@ -255,6 +259,7 @@ int main(int argc, char **argv) {
         options_print_help(rows);
         return 0;
     }
+    cpu_set_mask((uint32_t)cpu_mask);
     struct bench b = {.batch = (int)batch, .resolution = (int)side, .only_smallest = smallest};
     if (rc == 0)
         rc = open_bench(&b, space, (int)threads, &err);

@@ -16,7 +16,7 @@ import warnings
 import torch
 import torch.nn as nn
 
-from peer_torch_step import Supernet, parse_subnet, same, se_channels
+from peer_torch_step import Supernet, capability, parse_subnet, same, se_channels
 
 
 def batch_norm(source, n):
@@ -104,7 +104,7 @@ def main():
                 for mode, fn in (("eager", net_in), ("freeze", traced), ("optimize_for_inference", optimised)):
                     modes[f"{mode} {layout}"] = median_ms(lambda fn=fn, x=x: fn(x), a.seconds)
         best = min(modes, key=modes.get)
-        print(json.dumps({"torch": torch.__version__, "subnet": text, "batch": a.batch, "threads": a.threads,
+        print(json.dumps({"torch": torch.__version__, "capability": capability(), "subnet": text, "batch": a.batch, "threads": a.threads,
                           "modes_ms": modes, "best": best, "best_ms": modes[best]}), flush=True)
 
 

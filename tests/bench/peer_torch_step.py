@@ -13,6 +13,7 @@ unless --layout nchw. Prints one line of JSON.
 import argparse
 import json
 import random
+import re
 import resource
 import statistics
 import time
@@ -153,6 +154,11 @@ def same(i):
     return [DEPTHS[i]] * STAGES, [KERNELS[i]] * BLOCKS, [RATIOS[i]] * BLOCKS
 
 
+def capability():
+    """The instruction set of PyTorch's own kernels."""
+    return re.search(r"CPU capability usage: (.*)", torch.__config__.show()).group(1)
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--threads", type=int, default=2)
@@ -195,7 +201,7 @@ def main():
         start = time.perf_counter()
         step()
         ms.append((time.perf_counter() - start) * 1e3)
-    print(json.dumps({"torch": torch.__version__, "layout": a.layout, "batch": a.batch, "threads": a.threads,
+    print(json.dumps({"torch": torch.__version__, "capability": capability(), "layout": a.layout, "batch": a.batch, "threads": a.threads,
                       "step_ms": ms, "median_ms": statistics.median(ms),
                       "memory_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024}))
 
