@@ -100,6 +100,13 @@ static double seconds_since(int64_t start_ns) {
     return (double)(clock_mono_ns() - start_ns) * 1e-9;
 }
 
+/* Between what takes long and asks nobody itself. */
+static int check_stop(const struct calibration *calibration, struct err *err) {
+    return engine_stopping(calibration->parts.engine)
+               ? err_set(err, ESP_ECANCELED, NULL, "stopped while the pace was measured")
+               : 0;
+}
+
 static int open_loaders(struct calibration *calibration, struct err *err) {
     const struct train_options *options = calibration->options;
     const struct pace_gauge *gauge = &calibration->gauge;
@@ -108,7 +115,9 @@ static int open_loaders(struct calibration *calibration, struct err *err) {
         struct train_batches batches = {.seed = options->config->seed,
                                         .resolutions = &gauge->resolutions[gauge->timed[i]],
                                         .n_resolutions = 1};
-        rc = train_loader(options, &batches, err, &calibration->loaders[i]);
+        rc = check_stop(calibration, err);
+        if (rc == 0)
+            rc = train_loader(options, &batches, err, &calibration->loaders[i]);
     }
     return rc;
 }
@@ -123,11 +132,14 @@ static int time_step(struct calibration *calibration, const struct regime_phase 
     struct loader_batch batch;
     struct train_step_losses losses;
     int64_t start = clock_mono_ns();
+    int rc = check_stop(calibration, err);
+    if (rc != 0)
+        return rc;
     loader_next(calibration->loaders[i], &batch);
     batch.resolution = calibration->gauge.timed[i];
     supernet_zero_grad(calibration->parts.supernet);
-    int rc = train_step_run(calibration->parts.step, phase, &batch,
-                            (uint64_t)calibration->gauge.rounds, err, &losses);
+    rc = train_step_run(calibration->parts.step, phase, &batch, (uint64_t)calibration->gauge.rounds,
+                        err, &losses);
     if (rc != 0)
         return rc;
     supernet_sgd_step(calibration->parts.supernet, options->pool, &sgd);
@@ -206,6 +218,8 @@ static int measure(struct calibration *calibration, struct err *err, struct trai
     int rc = add_copies(calibration, err);
     if (rc == 0)
         rc = time_phases(calibration, err, &pace->step_s);
+    if (rc == 0)
+        rc = check_stop(calibration, err);
     if (rc != 0)
         return rc;
     pace->checkpoint_s = time_checkpoint(calibration);
@@ -230,6 +244,8 @@ int train_calibrate(const struct train_options *options, struct err *err,
         rc = supernet_create(space, options->config->seed, err, &supernet);
     if (rc == 0)
         rc = train_parts_init(&calibration.parts, options, supernet, options->config->seed, err);
+    if (rc == 0)
+        rc = check_stop(&calibration, err);
     if (rc == 0)
         train_resolutions(&calibration.parts, &calibration.batches);
     if (rc == 0)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -135,6 +136,35 @@ static void given_up_anywhere_gives_the_same_bits(void **state) {
         bed->dir = fixture_make_dir();
     }
     assert_true(in_validation > 3);
+}
+
+/* A cancel at any question of the measurement ends it there: no more than one is asked behind it,
+ * and nothing is left. */
+static void given_up_while_the_pace_is_measured(void **state) {
+    struct bed *bed = *state;
+    struct witness whole = {.stop_at = 1};
+    struct err err = {0};
+    struct train_result result;
+    bed->config.epochs = 0;
+    bed->config.time_budget_s = 1;
+    bed->config.checkpoint_steps = 0;
+    int64_t measured = 0;
+    for (int64_t at = 1; at < 1000; at += 37) {
+        struct witness witness = {.give_up_at = at};
+        assert_int_equal(train_in_bed(bed, bed->dir, 2, &witness, &err, &result), ESP_ECANCELED);
+        if (witness.starts > 0)
+            break;
+        measured = at;
+        assert_int_equal(witness.measuring, 1);
+        assert_true(witness.questions <= at + 1);
+        assert_int_equal(rmdir(bed->dir), 0); /* empty */
+        assert_int_equal(mkdir(bed->dir, 0700), 0);
+    }
+    assert_true(measured > 300); /* three rounds of a step of four subnets at two resolutions */
+    fixture_remove_dir(bed->dir);
+    bed->dir = fixture_make_dir();
+    assert_int_equal(train_in_bed(bed, bed->dir, 2, &whole, &err, &result), ESP_ECANCELED);
+    assert_int_equal(whole.starts, 1);
 }
 
 static void killed_and_resumed_gives_the_same_bits(void **state) {
@@ -499,6 +529,7 @@ int main(void) {
         TRAIN_TEST(stopped_and_resumed_gives_the_same_bits),
         TRAIN_TEST(given_up_inside_of_steps_gives_the_same_bits),
         TRAIN_TEST(given_up_anywhere_gives_the_same_bits),
+        TRAIN_TEST(given_up_while_the_pace_is_measured),
         TRAIN_TEST(killed_and_resumed_gives_the_same_bits),
         TRAIN_TEST(killed_at_random_moments_gives_the_same_bits),
         TRAIN_TEST(finished_training_is_not_repeated),
