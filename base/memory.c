@@ -8,6 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#if MEM_REDZONE > 0
+#include <sanitizer/asan_interface.h>
+#endif
+
 /* Kernels walk through large buffers in pieces of a few kilobytes that lie far apart: with small
  * pages each piece costs a miss of the address cache (5 to 40 % of a training kernel's time). The
  * kernel may refuse the advice, which does no harm. */
@@ -113,6 +117,18 @@ void *mem_pages(size_t bytes) {
 void mem_pages_free(void *pages, size_t bytes) {
     if (pages)
         munmap(pages, whole_pages(bytes));
+}
+
+void mem_poison(const void *memory, size_t bytes) {
+#if MEM_REDZONE > 0
+    __asan_poison_memory_region(memory, bytes);
+#endif
+}
+
+void mem_unpoison(const void *memory, size_t bytes) {
+#if MEM_REDZONE > 0
+    __asan_unpoison_memory_region(memory, bytes);
+#endif
 }
 
 char *mem_strdup(const char *text) {

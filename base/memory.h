@@ -16,6 +16,21 @@ void *mem_aligned(size_t count, size_t size);
  * on memory exhaustion, never for 0 bytes. */
 void *mem_pages(size_t bytes);
 void mem_pages_free(void *pages, size_t bytes); /* as many as were asked for; takes NULL */
+/* Bytes that nobody may touch from now on: builds with the address sanitizer end at a touch, in
+ * others this does nothing. For what lies between the pieces of one allocation, MEM_REDZONE bytes
+ * behind each; unpoison before freeing. */
+#if defined(__SANITIZE_ADDRESS__)
+#define MEM_REDZONE 256
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MEM_REDZONE 256
+#endif
+#endif
+#ifndef MEM_REDZONE
+#define MEM_REDZONE 0
+#endif
+void mem_poison(const void *memory, size_t bytes);
+void mem_unpoison(const void *memory, size_t bytes);
 /* What this machine, or the container that this process is in, has; 0 if not known. */
 int64_t mem_machine_bytes(void);
 /* "768 MiB", "3.2 GiB": for people. */

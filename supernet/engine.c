@@ -85,6 +85,7 @@ void engine_destroy(struct engine *engine) {
     if (!engine)
         return;
     free(engine->scratch);
+    mem_unpoison(engine->storage, engine->storage_floats * sizeof(float));
     mem_pages_free(engine->storage, engine->storage_floats * sizeof(float));
     free(engine);
 }
@@ -103,7 +104,7 @@ static void unit_init_block(struct engine *e, struct unit *u, const struct unit_
     const struct unit_spec *s = &u->spec;
     int h_out = (s->h_in - 1) / s->stride + 1, w_out = (s->w_in - 1) / s->stride + 1;
     u->mid = s->expand_channels ? s->expand_channels : s->c_in;
-    u->merged = s->expand_channels && s->c_in <= e->merge_channels_max;
+    u->merged = s->expand_channels && engine_merges(e, u->tensors);
     u->moments = m->moments;
     if (s->expand_channels) {
         u->expanded = plane_make(m->expanded, u->mid, s->h_in, s->w_in);

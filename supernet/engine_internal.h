@@ -326,6 +326,10 @@ void plane_put_row(const struct plane *plane, int image, const float *row);
 
 /* ---- Memory ---- */
 
+/* Whether a block that expands is merged (layers_expand.c). By the tensors' channels, so that every
+ * subnet's block is what the memory was laid out for. */
+bool engine_merges(const struct engine *engine, const struct block_tensors *tensors);
+
 /* engine_create with another limit than ENGINE_MERGE_CHANNELS. */
 int engine_create_merging(struct supernet *supernet, struct parallel *pool,
                           const struct engine_limits *limits, int merge_channels_max,

@@ -12,9 +12,13 @@ struct carver {
     size_t used;
 };
 
+/* What fills a piece up to whole lines, and the red zone behind it, nobody may touch. */
 static float *take(struct carver *c, size_t floats) {
+    size_t whole = (floats + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
     float *piece = c->base ? c->base + c->used : NULL;
-    c->used += (floats + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
+    if (piece)
+        mem_poison(piece + floats, (whole - floats) * sizeof(float) + MEM_REDZONE);
+    c->used += whole + MEM_REDZONE / sizeof(float);
     return piece;
 }
 
@@ -56,14 +60,23 @@ static void need_depthwise(struct needs *n, const struct block_tensors *t, int h
     n->slot = larger(n->slot, dw_packed_floats(t->mid, t->kernel));
 }
 
-static bool merges(const struct engine *e, const struct block_tensors *t) {
+bool engine_merges(const struct engine *e, const struct block_tensors *t) {
     return t->kind == BLOCK_INVERTED_RESIDUAL && t->expand && t->c_in <= e->merge_channels_max;
+}
+
+/* Most pixels of a group of images of up to h x h: smaller images are grouped, and a group of them
+ * may have more pixels than one of the largest. */
+static int group_pixels_max(int h) {
+    int pixels = h * h, grouped = 2 * ENGINE_GROUP_PIXELS;
+    if (grouped > ENGINE_OCTET * pixels)
+        grouped = ENGINE_OCTET * pixels;
+    return pixels > grouped ? pixels : grouped;
 }
 
 /* A block that never stores what it expands to: layers_expand.c, layers_expand_grad.c. */
 static void need_merged(struct needs *n, const struct block_tensors *t, int h) {
     struct unit u = {.mid = t->mid, .spec = {.kernel = t->kernel}, .input = {.channels = t->c_in}};
-    int pixels = plane_group_size(h * h) * h * h;
+    int pixels = group_pixels_max(h);
     size_t panel = PW_PANEL_MAX / KERNEL_LANES;
     n->slot = larger(n->slot, expand_merged_slot(&u).end);
     n->moments = larger(n->moments, moments_floats(t->c_in));
@@ -110,7 +123,7 @@ static void need_conv(struct needs *n, const struct block_tensors *t, int h_in, 
 
 static void need_bottleneck(struct needs *n, const struct block_tensors *t, int h_in, int h_out) {
     size_t reduced = plane_floats(n, t->mid, h_in, h_in);
-    int run = plane_group_size(h_in * h_in) * h_in * h_in; /* pixels, of input images at most */
+    int run = group_pixels_max(h_in); /* of input images at most */
     need_ends(n, t, h_in, h_out);
     n->expanded = larger(n->expanded, reduced);
     n->wide = larger(n->wide, reduced);
@@ -138,7 +151,7 @@ static void need_inverted(struct needs *n, const struct engine *e, const struct 
     need_pointwise(n, t->mid, t->c_out);
     need_depthwise(n, t, h_in, stride);
     need_se(n, t);
-    if (merges(e, t)) {
+    if (engine_merges(e, t)) {
         need_merged(n, t, h_in);
     } else {
         n->expanded = larger(n->expanded, expanded);
@@ -259,7 +272,8 @@ static void carve_training(struct engine *e, const struct space *space,
             const struct block_tensors *t = &map->blocks[space->stages[s].first_block + i];
             int h_out = down(h, i == 0 ? space->stages[s].stride : 1);
             m++;
-            m->expanded = take(c, t->expand && !merges(e, t) ? plane_floats(n, t->mid, h, h) : 0);
+            m->expanded =
+                take(c, t->expand && !engine_merges(e, t) ? plane_floats(n, t->mid, h, h) : 0);
             m->filtered = take(c, plane_floats(n, t->mid, h_out, h_out));
             m->projected = take(c, plane_floats(n, t->c_out, h_out, h_out));
             m->output = take(c, plane_floats(n, t->c_out, h_out, h_out));
@@ -336,6 +350,8 @@ size_t engine_carve(struct engine *engine, const struct space *space,
     struct needs n = count_needs(e, space, map);
     size_t resolution = (size_t)e->limits.resolution;
     forget_layout(e);
+    if (base)
+        mem_unpoison(base, e->storage_floats * sizeof(float));
     e->images =
         take(&c, (size_t)e->layout.batch * (size_t)space->input_channels * resolution * resolution);
     e->sums = take(&c, n.sums);
@@ -351,7 +367,7 @@ size_t engine_carve(struct engine *engine, const struct space *space,
         carve_bn(&e->memory[b + 1], (int[4]){t->mid, t->mid, t->c_out, t->shortcut ? t->c_out : 0},
                  &c);
         carve_se(t, &n, &e->memory[b + 1], &c);
-        e->memory[b + 1].moments = take(&c, merges(e, t) ? moments_floats(t->c_in) : 0);
+        e->memory[b + 1].moments = take(&c, engine_merges(e, t) ? moments_floats(t->c_in) : 0);
     }
     if (map->final_expand)
         carve_bn(&e->memory[space->n_blocks + 1], (int[4]){0, 0, map->final_expand->dims[0], 0},
@@ -365,6 +381,8 @@ size_t engine_carve(struct engine *engine, const struct space *space,
         carve_training(e, space, map, &n, &c);
     else
         carve_inference(e, space, &n, &c);
+    if (base)
+        mem_poison(base + c.used, (e->storage_floats - c.used) * sizeof(float));
     return c.used;
 }
 
