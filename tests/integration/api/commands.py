@@ -159,7 +159,7 @@ def slips():
     text = said("zzz")
     check("did you mean" not in text and "dataset, space, supernet" in text and "espalier --help" in text, "nouns", text)
     text = said("search", "zzz")
-    check("did you mean" not in text and "create, ls, show, front" in text and "espalier search --help" in text, "verbs", text)
+    check("did you mean" not in text and "create, import, ls, show, front" in text and "espalier search --help" in text, "verbs", text)
     check("espalier search create NAME" in said("search"), "commands of a noun", said("search"))
 
 

@@ -235,6 +235,8 @@ def removed():
     stack.wait_job(made["job"]["id"])
     test_images = {"supernet": bed.supernet(), "archs": [made["export"]["arch"]], "split": "test"}
     problem(client.request("POST", "/evaluations", test_images), 409, "conflict", "/archs/0")
-    client.expect((200, 204), "DELETE", f"/exports/{made['export']['id']}")
+    check(f"{made['export']['id']}\tlogits\tready" in stack.cli("export", "ls"), "the list", stack.cli("export", "ls"))
+    equal(stack.cli("export", "show", made["export"]["id"], "--get", "arch"), made["export"]["arch"], "its arch")
+    stack.cli("export", "rm", made["export"]["id"])
     problem(client.request("GET", f"/exports/{made['export']['id']}"), 404, "not_found")
     check(made["export"]["id"] not in [item["id"] for item in client.items("/exports")], "the list")
