@@ -46,7 +46,10 @@ static int take(const struct sampler *s, bool reference, int runs, int samples, 
             if (rc)
                 return rc;
         }
-        ret_us[i] = (double)(now_ns(s) - start) / 1e3 / runs;
+        int64_t lasted = now_ns(s) - start;
+        if (lasted < 0)
+            return ESP_ETIMEOUT; /* nothing that this clock tells can be believed */
+        ret_us[i] = (double)lasted / 1e3 / runs;
     }
     return 0;
 }
@@ -287,6 +290,8 @@ int sampler_run(const struct method *method, const struct sampler_source *source
     }
     if (rc == ESP_ECANCELED)
         err_set(err, rc, NULL, "the measurement was cancelled");
+    else if (rc == ESP_ETIMEOUT && !source->take)
+        err_set(err, rc, NULL, "the board's clock went back while something was timed");
     else if (rc && (!err || err->code != rc))
         err_set(err, rc, NULL, "a run failed");
     if (rc)

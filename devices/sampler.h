@@ -47,7 +47,8 @@ struct sampler_result {
     enum sampler_stop stop;
 };
 
-/* A source's error comes back as it is, with its own words when it has set err to it. */
+/* ESP_ETIMEOUT: the clock went back. A source's error comes back as it is, with its own words when
+ * it has set err to it. */
 int sampler_run(const struct method *method, const struct sampler_source *source, struct err *err,
                 struct sampler_result *ret_result);
 void sampler_result_finish(struct sampler_result *result);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -21,6 +22,8 @@ struct machine {
     int64_t now_ns;
     int runs, fail_at, between_calls, cancel_at,
         burst_at; /* burst_at: batch that is 15 times slower */
+    int jump_at;  /* run during which the clock jumps */
+    int64_t jump_ns;
 };
 
 /* Noise of a run: an autoregression of order one on a level that changes every five runs. */
@@ -43,6 +46,8 @@ static int run(void *context) {
     if (m->mode_factor > 0 && (m->now_ns / 20000000) % 2)
         us *= m->mode_factor;
     m->now_ns += (int64_t)(us * 1e3);
+    if (m->runs + 1 == m->jump_at)
+        m->now_ns += m->jump_ns;
     return ++m->runs == m->fail_at ? ESP_ENOMEM : 0;
 }
 
@@ -90,6 +95,29 @@ static void outliers_do_not_move_the_median(void **state) {
     assert_true(fabs(r.median_us - 1500) < 15);
     assert_true(r.mean_us > 1.3 * r.median_us);
     sampler_result_finish(&r);
+}
+
+/* Wherever it jumps: ahead makes one sample wrong at the most, back ends the measurement. */
+static void a_clock_that_jumps(void **state) {
+    const int64_t hour_ns = INT64_C(3600000000000);
+
+    for (int at = 1; at < 700; at += 3) {
+        struct sampler_result r;
+        struct err err = {0};
+        struct machine m = machine_make(500, 0.01, 3);
+        struct sampler_source source = {run, run, now_ns, between, &m};
+        m.jump_at = at;
+        m.jump_ns = hour_ns;
+        assert_int_equal(measure(&m, "full", &r), 0);
+        assert_true(fabs(r.median_us - 500) < 15);
+        sampler_result_finish(&r);
+        m = machine_make(500, 0.01, 3);
+        m.jump_at = at;
+        m.jump_ns = -hour_ns;
+        assert_int_equal(sampler_run(method_find("full"), &source, &err, &r), ESP_ETIMEOUT);
+        assert_non_null(strstr(err.message, "clock"));
+        assert_true(m.runs <= at + 10); /* at once */
+    }
 }
 
 /* The interval holds the true median in at least 93 % of 400 measurements (nominal 95 %). */
@@ -271,6 +299,7 @@ int main(void) {
         cmocka_unit_test(brief_keeps_its_time),
         cmocka_unit_test(two_modes_are_reported),
         cmocka_unit_test(a_wild_machine_is_noisy),
+        cmocka_unit_test(a_clock_that_jumps),
         cmocka_unit_test(failures_and_cancellation_end_it),
         cmocka_unit_test(samples_that_the_source_takes),
         cmocka_unit_test(methods_have_ids),
