@@ -126,7 +126,7 @@ static int fill_strategy(cJSON *body, const char *key, const char *fallback, str
 static int fill_baseline(cJSON *body, struct err *err) {
     const char *strategy = cJSON_GetStringValue(cJSON_GetObjectItem(body, "strategy"));
     if (!json_has(body, "baseline") && strcmp(strategy, "random") == 0)
-        cJSON_AddNullToObject(body, "baseline");
+        set_text(body, "baseline", NULL);
     int r = fill_strategy(body, "baseline", "random", err);
     const char *baseline = cJSON_GetStringValue(cJSON_GetObjectItem(body, "baseline"));
     if (r == 0 && baseline != NULL && strcmp(baseline, strategy) == 0)

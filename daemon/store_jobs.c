@@ -75,6 +75,18 @@ static int announce(struct store_tx *tx, const char *id, struct err *err) {
     return r;
 }
 
+/* A job ignores what it cannot read, and would wait for its start for ever. */
+static int check_readable(const char *text, struct err *err) {
+    static const struct json_limits limits = {16 << 20, 32, 2000000};
+    struct err said = {0};
+    cJSON *doc = NULL;
+    int r = json_parse(text, strlen(text), &limits, &said, &doc);
+    cJSON_Delete(doc);
+    return r == 0 ? 0
+                  : err_set(err, r == ESP_ENOMEM || r == ESP_ELIMIT ? r : ESP_EINTERNAL, NULL,
+                            "the job's spec cannot be read: %s", said.message);
+}
+
 int store_job_create(struct store_tx *tx, const char *kind, const char *subject, const cJSON *spec,
                      struct err *err, char ret_id[ID_MAX]) {
     char id[ID_MAX];
@@ -82,7 +94,9 @@ int store_job_create(struct store_tx *tx, const char *kind, const char *subject,
     if (text == NULL)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
     id_make("job_", id);
-    int r = sql_run(store_tx_sql(tx), err, NULL,
+    int r = check_readable(text, err);
+    if (r == 0)
+        r = sql_run(store_tx_sql(tx), err, NULL,
                     "INSERT INTO jobs (id, kind, state, subject, spec, created_us) VALUES (?1, ?2, "
                     "'queued', ?3, ?4, ?5)",
                     "tttti", id, kind, subject, text, store_tx_now_us(tx));

@@ -234,6 +234,14 @@ def searched():
     stack.cli("search", "front", "best")
 
 
+@test("random search without a baseline, said so in so many words, runs", 60)
+def random_alone():
+    latency_model(), accuracy_model()
+    made = bed.client().post("/searches", search("alone", strategy="random", baseline=None, evaluations=40) | {"baseline": None}, 202)
+    bed.daemon().wait_job(made["job"]["id"], 30)
+    equal(bed.client().get("/searches/alone")["baseline"], None, "baseline")
+
+
 @test("a limit that imported tables do not allow is refused with the least that they do", 30)
 def infeasible():
     latency_model(), accuracy_model()
