@@ -14,6 +14,9 @@ cJSON *describe_cost(const struct cost *cost) {
     cJSON_AddNumberToObject(doc, "peak_activation_bytes", (double)cost->peak_activation_bytes);
     cJSON_AddNumberToObject(doc, "peak_simple_bytes", (double)cost->peak_simple_bytes);
     cJSON_AddNumberToObject(doc, "model_bytes", (double)cost->model_bytes);
+    cJSON_AddNumberToObject(doc, "traffic_bytes", (double)cost->traffic_bytes);
+    cJSON_AddNumberToObject(doc, "energy_uj",
+                            (double)cost_energy(cost, &energy_prices_default) * ENERGY_UJ);
     return doc;
 }
 
@@ -105,6 +108,11 @@ static cJSON *describe_unit(const struct graph *graph, const struct graph_unit *
     cJSON_AddNumberToObject(doc, "block", unit->block);
     cJSON_AddNumberToObject(doc, "macs", (double)cost.macs);
     cJSON_AddNumberToObject(doc, "params", (double)cost.params);
+    cJSON_AddNumberToObject(doc, "peak_activation_bytes", (double)cost.peak_activation_bytes);
+    cJSON_AddNumberToObject(doc, "model_bytes", (double)cost.model_bytes);
+    cJSON_AddNumberToObject(doc, "traffic_bytes", (double)cost.traffic_bytes);
+    cJSON_AddNumberToObject(doc, "energy_uj",
+                            (double)cost_energy(&cost, &energy_prices_default) * ENERGY_UJ);
     cJSON_AddNumberToObject(doc, "c_in", spec->c_in);
     cJSON_AddNumberToObject(doc, "c_out", last->c_out);
     cJSON_AddNumberToObject(doc, "h_out", last->h_out);

@@ -24,9 +24,16 @@
 
 enum { PROFILES_MAX = 8 };
 
-static const char *const known_metrics[] = {
-    "top1",        "latency_us", "macs", "params", "peak_activation_bytes", "peak_simple_bytes",
-    "model_bytes", NULL};
+static const char *const known_metrics[] = {"top1",
+                                            "latency_us",
+                                            "macs",
+                                            "params",
+                                            "peak_activation_bytes",
+                                            "peak_simple_bytes",
+                                            "model_bytes",
+                                            "traffic_bytes",
+                                            "energy_uj",
+                                            NULL};
 
 /* Where a latency comes from: a profile of a board, or an imported model. */
 struct source {

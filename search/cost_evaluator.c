@@ -10,7 +10,18 @@ static const char *const cost_keys[KEYS] = {
     [COST_PEAK_ACTIVATION] = "peak_activation_bytes",
     [COST_PEAK_SIMPLE] = "peak_simple_bytes",
     [COST_MODEL_BYTES] = "model_bytes",
+    [COST_TRAFFIC] = "traffic_bytes",
+    [COST_ENERGY] = "energy_uj",
 };
+
+/* Energy in tenths of a picojoule until it is shown. */
+static double shown(int metric, double value) {
+    return metric == COST_ENERGY ? value * ENERGY_UJ : value;
+}
+
+static double shown_energy(void *context, double sum) {
+    return shown(COST_ENERGY, sum);
+}
 
 static void fill(const struct cost *cost, double *ret_values) {
     ret_values[COST_MACS] = (double)cost->macs;
@@ -18,6 +29,8 @@ static void fill(const struct cost *cost, double *ret_values) {
     ret_values[COST_PEAK_ACTIVATION] = (double)cost->peak_activation_bytes;
     ret_values[COST_PEAK_SIMPLE] = (double)cost->peak_simple_bytes;
     ret_values[COST_MODEL_BYTES] = (double)cost->model_bytes;
+    ret_values[COST_TRAFFIC] = (double)cost->traffic_bytes;
+    ret_values[COST_ENERGY] = (double)cost_energy(cost, &energy_prices_default);
 }
 
 static void unit_values(void *context, const struct graph *graph, int unit, double *ret_values) {
@@ -32,9 +45,10 @@ static int submit(void *context, struct evaluation *evaluations, int n, struct e
         int code = unit_sums_get(context, evaluations[i].arch, err, values);
         if (code < 0)
             return code;
-        for (int k = 0; k < KEYS; k++)
-            evaluations[i].values[k] =
-                (struct metric){values[k], values[k], values[k], METRIC_COUNTED};
+        for (int k = 0; k < KEYS; k++) {
+            double value = shown(k, values[k]);
+            evaluations[i].values[k] = (struct metric){value, value, value, METRIC_COUNTED};
+        }
         evaluations[i].state = EVALUATION_DONE;
     }
     return 0;
@@ -55,6 +69,8 @@ UNIT_COST(unit_params, COST_PARAMS)
 UNIT_COST(unit_peak_activation, COST_PEAK_ACTIVATION)
 UNIT_COST(unit_peak_simple, COST_PEAK_SIMPLE)
 UNIT_COST(unit_model_bytes, COST_MODEL_BYTES)
+UNIT_COST(unit_traffic, COST_TRAFFIC)
+UNIT_COST(unit_energy, COST_ENERGY)
 #undef UNIT_COST
 
 static bool additive(void *context, int metric, struct additive_metric *ret_metric) {
@@ -64,8 +80,11 @@ static bool additive(void *context, int metric, struct additive_metric *ret_metr
         [COST_PEAK_ACTIVATION] = unit_peak_activation,
         [COST_PEAK_SIMPLE] = unit_peak_simple,
         [COST_MODEL_BYTES] = unit_model_bytes,
+        [COST_TRAFFIC] = unit_traffic,
+        [COST_ENERGY] = unit_energy,
     };
     *ret_metric = (struct additive_metric){.cost = {.unit = units[metric], .context = context},
+                                           .value = metric == COST_ENERGY ? shown_energy : NULL,
                                            .bottleneck = metric == COST_PEAK_ACTIVATION ||
                                                          metric == COST_PEAK_SIMPLE};
     return true;

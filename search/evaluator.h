@@ -42,7 +42,8 @@ struct evaluator {
     bool (*monotone)(void *context, int metric);
 };
 
-/* The one that counts: macs, params, peak_activation_bytes, peak_simple_bytes, model_bytes. Borrows
+/* The one that counts: macs, params, peak_activation_bytes, peak_simple_bytes, model_bytes,
+ * traffic_bytes, energy_uj. Borrows
  * space. Not thread-safe. Errors: ESP_ENOMEM. */
 int cost_evaluator_create(const struct space *space, struct err *err,
                           struct evaluator *ret_evaluator);

@@ -43,7 +43,20 @@ void op_cost(const struct op *op, int bytes_per_element, struct cost *ret_cost) 
     ret_cost->peak_activation_bytes = ret_cost->peak_simple_bytes;
 }
 
-/* All but the arena. */
+const struct energy_prices energy_prices_default = {.mac = 37 + 9, .byte = 6400 / 4};
+
+int64_t cost_energy(const struct cost *cost, const struct energy_prices *prices) {
+    return cost->macs * prices->mac + cost->traffic_bytes * prices->byte;
+}
+
+/* Activations of a unit of n ops, in and out; its weights are model_bytes. */
+static int64_t unit_activations(const struct op *ops, int n, int bytes_per_element) {
+    const struct op *last = &ops[n - 1];
+    int64_t in = (int64_t)ops->c_in * ops->h_in * ops->w_in, out = last->c_out * pixels(last);
+    return (in + out) * bytes_per_element;
+}
+
+/* All but the arena and the traffic. */
 static void add_op(struct cost *sum, const struct op *op, int bytes_per_element) {
     struct cost cost;
     op_cost(op, bytes_per_element, &cost);
@@ -62,6 +75,10 @@ int graph_cost(const struct graph *graph, int bytes_per_element, struct err *err
     struct unit_memory offsets[GRAPH_UNITS_MAX];
     for (int i = 0; i < graph->n_ops; i++)
         add_op(&sum, &graph->ops[i], bytes_per_element);
+    sum.traffic_bytes = sum.model_bytes;
+    for (int i = 0; i < graph->n_units; i++)
+        sum.traffic_bytes += unit_activations(&graph->ops[graph->units[i].first_op],
+                                              graph->units[i].n_ops, bytes_per_element);
     sum.peak_activation_bytes = memory_plan(graph, bytes_per_element, offsets);
     *ret_cost = sum;
     return 0;
@@ -72,6 +89,8 @@ void unit_cost(const struct graph *graph, int unit, struct cost *ret_cost) {
     struct cost sum = {.peak_activation_bytes = unit_peak_bytes(&part->spec, 4)};
     for (int i = 0; i < part->n_ops; i++)
         add_op(&sum, &graph->ops[part->first_op + i], 4);
+    sum.traffic_bytes =
+        sum.model_bytes + unit_activations(&graph->ops[part->first_op], part->n_ops, 4);
     *ret_cost = sum;
 }
 
@@ -88,13 +107,16 @@ int arch_cost(const struct space *space, const struct arch *arch, struct err *er
         int n = unit_ops(&unit.spec, ops);
         for (int i = 0; i < n; i++)
             add_op(&sum, &ops[i], 4);
+        sum.traffic_bytes += unit_activations(ops, n, 4);
         sum.peak_activation_bytes =
             larger(sum.peak_activation_bytes, unit_peak_bytes(&unit.spec, 4));
     }
+    sum.traffic_bytes += sum.model_bytes;
     *ret_cost = sum;
     return 0;
 }
 
+/* Of energy tenths of a picojoule. */
 static double metric_value(const struct cost *cost, enum cost_metric metric) {
     switch (metric) {
     case COST_MACS:
@@ -107,6 +129,10 @@ static double metric_value(const struct cost *cost, enum cost_metric metric) {
         return (double)cost->peak_simple_bytes;
     case COST_MODEL_BYTES:
         return (double)cost->model_bytes;
+    case COST_TRAFFIC:
+        return (double)cost->traffic_bytes;
+    case COST_ENERGY:
+        return (double)cost_energy(cost, &energy_prices_default);
     case COST_METRICS:
         break;
     }
@@ -168,8 +194,9 @@ int cost_range(const struct space *space, enum cost_metric metric, struct err *e
         code = (peak ? bottleneck_min : additive_min)(space, &cost, err, &low, &arch);
     if (code)
         return code;
-    *ret_low = low;
-    *ret_high = high;
+    double unit = metric == COST_ENERGY ? ENERGY_UJ : 1;
+    *ret_low = low * unit;
+    *ret_high = high * unit;
     *ret_low_arch = arch;
     return 0;
 }

@@ -11,7 +11,22 @@ struct cost {
     int64_t peak_activation_bytes; /* arena of the runtime's plan (space/memory_plan.h) */
     int64_t peak_simple_bytes;     /* largest input + output + residual of a layer */
     int64_t model_bytes;           /* weights and biases with BN folded */
+    int64_t traffic_bytes; /* what the units move at least, each run fused: activations in and out,
+                              and weights with BN folded; what lies between the ops of a unit stays
+                              near the processor */
 };
+
+/* Of a machine, in tenths of a picojoule, so that sums are exact whatever their order. The default:
+ * a 32-bit float multiply and add (3.7 + 0.9 pJ, 45 nm, Horowitz 2014, fig. 1.1.9), and a byte of
+ * DRAM (640 pJ for 32 bits, Han et al. 2015, tab. 1). Both are of one old process: estimates that
+ * rank networks, not joules of a board. */
+struct energy_prices {
+    int mac, byte;
+};
+extern const struct energy_prices energy_prices_default;
+#define ENERGY_UJ 1e-7 /* microjoules of a tenth of a picojoule */
+/* MACs and traffic, each at its price, in tenths of a picojoule. */
+int64_t cost_energy(const struct cost *cost, const struct energy_prices *prices);
 
 void op_cost(const struct op *op, int bytes_per_element,
              struct cost *ret_cost); /* peaks: those of the op alone */
@@ -28,6 +43,8 @@ enum cost_metric {
     COST_PEAK_ACTIVATION,
     COST_PEAK_SIMPLE,
     COST_MODEL_BYTES,
+    COST_TRAFFIC,
+    COST_ENERGY, /* microjoules at the default prices */
     COST_METRICS
 };
 /* Exact attainable range of a metric over the space, and an arch that attains its low end: a

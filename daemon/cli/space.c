@@ -131,12 +131,20 @@ static int arch_show_run(struct cli *cli, int argc, char **argv) {
         {"parameters", "cost.params", CELL_MACS},
         {"peak activation", "cost.peak_activation_bytes", CELL_BYTES},
         {"model", "cost.model_bytes", CELL_BYTES},
+        {"memory traffic", "cost.traffic_bytes", CELL_BYTES},
+        {"energy, estimated, uJ", "cost.energy_uj", CELL_REAL},
         {"latency", "latency.us", CELL_LATENCY}};
-    static const struct column units[] = {
-        {"UNIT", "signature", CELL_TEXT},  {"KERNEL", "kernel", CELL_INT},
-        {"MID", "mid_channels", CELL_INT}, {"OUT", "c_out", CELL_INT},
-        {"HEIGHT", "h_out", CELL_INT},     {"MACS", "macs", CELL_MACS},
-        {"PARAMS", "params", CELL_MACS},   {"LATENCY", "latency_us", CELL_LATENCY}};
+    static const struct column units[] = {{"UNIT", "signature", CELL_TEXT},
+                                          {"KERNEL", "kernel", CELL_INT},
+                                          {"MID", "mid_channels", CELL_INT},
+                                          {"OUT", "c_out", CELL_INT},
+                                          {"HEIGHT", "h_out", CELL_INT},
+                                          {"MACS", "macs", CELL_MACS},
+                                          {"PARAMS", "params", CELL_MACS},
+                                          {"PEAK", "peak_activation_bytes", CELL_BYTES},
+                                          {"TRAFFIC", "traffic_bytes", CELL_BYTES},
+                                          {"ENERGY UJ", "energy_uj", CELL_REAL},
+                                          {"LATENCY", "latency_us", CELL_LATENCY}};
     struct err err = {0};
     cJSON *doc = NULL;
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){2, 2}, &first);

@@ -67,18 +67,27 @@ static int read_choices(struct search_spec *spec, const cJSON *body, struct err 
     return rc;
 }
 
+/* What every candidate has; traffic and energy only where the search asks for them. */
 static int add_counted(struct goals *goals, const char *const *known, struct err *err) {
     int rc = 0;
     for (int i = 0; known[i] && rc >= 0; i++)
-        if (strcmp(known[i], "latency_us") != 0)
+        if (strcmp(known[i], "latency_us") != 0 && strcmp(known[i], "traffic_bytes") != 0 &&
+            strcmp(known[i], "energy_uj") != 0)
             rc = goals_add_metric(goals, known[i], err);
     return rc < 0 ? rc : 0;
 }
 
 static int read_body(struct search_spec *spec, const cJSON *body, struct err *err) {
-    static const char *const known[] = {
-        "top1",        "latency_us", "macs", "params", "peak_activation_bytes", "peak_simple_bytes",
-        "model_bytes", NULL};
+    static const char *const known[] = {"top1",
+                                        "latency_us",
+                                        "macs",
+                                        "params",
+                                        "peak_activation_bytes",
+                                        "peak_simple_bytes",
+                                        "model_bytes",
+                                        "traffic_bytes",
+                                        "energy_uj",
+                                        NULL};
     int rc = goals_from_json(body, "", known, err, &spec->goals);
     if (rc == 0)
         rc = add_counted(&spec->goals, known, err);

@@ -234,6 +234,33 @@ def searched():
     stack.cli("search", "front", "best")
 
 
+@test("energy and memory traffic are objectives and limits, unit by unit in an arch", 60)
+def energy():
+    client = bed.client()
+    latency_model(), accuracy_model()
+    smallest = min((client.get(f"/archs?space=ofa_mbv3_w12&arch={quote(a)}") for a in (
+        f"r{r} | d1 c24 k3e1 | " + " | ".join(f"d2 c{c} k3e3 k3e3" for c in (32, 48, 96, 136, 192)) for r in RESOLUTIONS)), key=lambda doc: doc["cost"]["energy_uj"])
+    cost = smallest["cost"]
+    wanted = 1e-6 * (4.6 * cost["macs"] + 160 * cost["traffic_bytes"])
+    check(abs(cost["energy_uj"] - wanted) < 1e-9 * wanted, "energy", cost, wanted)
+    for key in ("macs", "params", "model_bytes", "traffic_bytes", "energy_uj"):
+        total = sum(unit[key] for unit in smallest["units"])
+        check(abs(total - cost[key]) < 1e-9 * total, f"units' {key}", total, cost[key])
+    equal(max(unit["peak_activation_bytes"] for unit in smallest["units"]), cost["peak_activation_bytes"], "the largest unit's peak")
+    doc = refuse("/constraints/0/max", 422, "infeasible", constraints=[{"metric": "energy_uj", "max": 1}])
+    check(abs(doc["attainable"] - cost["energy_uj"]) < 1e-9 * cost["energy_uj"], "the least energy", doc, cost)
+    made = client.post("/searches", search("thrifty", strategy="evolution", evaluations=200, constraints=[{"metric": "energy_uj", "max": 2 * cost["energy_uj"]}],
+                                           objectives=[TOP1, {"metric": "traffic_bytes", "direction": "minimise"}]), 202)
+    bed.daemon().wait_job(made["job"]["id"], 30)
+    front = client.get("/searches/thrifty/front")["items"]
+    check(len(front) > 0, "a front", front)
+    for point in front:
+        real = client.get(f"/archs?space=ofa_mbv3_w12&arch={quote(point['arch'])}")["cost"]
+        metrics = point["metrics"]
+        check(abs(metrics["energy_uj"]["value"] - real["energy_uj"]) < 1e-9 * real["energy_uj"] <= 2 * cost["energy_uj"], "energy", metrics, real)
+        equal((metrics["traffic_bytes"]["value"], metrics["traffic_bytes"]["source"]), (real["traffic_bytes"], "counted"), "traffic")
+
+
 @test("random search without a baseline, said so in so many words, runs", 60)
 def random_alone():
     latency_model(), accuracy_model()

@@ -32,23 +32,25 @@ static void make_evaluators(struct space *space, struct evaluator evaluators[2])
         (struct evaluator){.n_metrics = 1, .keys = keys, .context = space, .submit = submit_top1};
 }
 
-static const char *const cost_keys[] = {"macs", "params", "peak_activation_bytes",
-                                        "peak_simple_bytes", "model_bytes"};
+enum { METRICS = 7 };
+static const char *const cost_keys[METRICS] = {
+    "macs",          "params",   "peak_activation_bytes", "peak_simple_bytes", "model_bytes",
+    "traffic_bytes", "energy_uj"};
 
 /* Extremes of all metrics by looking at every subnet. */
-static void enumerate_extremes(struct space *space, const struct evaluator *cost, double low[5],
-                               double high[5]) {
+static void enumerate_extremes(struct space *space, const struct evaluator *cost,
+                               double low[METRICS], double high[METRICS]) {
     int n;
     struct arch *all = toy_enumerate(space, &n);
-    for (int k = 0; k < 5; k++) {
+    for (int k = 0; k < METRICS; k++) {
         low[k] = INFINITY;
         high[k] = -INFINITY;
     }
     for (int i = 0; i < n; i++) {
-        struct metric values[5];
+        struct metric values[METRICS];
         struct evaluation evaluation = {.arch = &all[i], .values = values};
         assert_int_equal(cost->submit(cost->context, &evaluation, 1, NULL), 0);
-        for (int k = 0; k < 5; k++) {
+        for (int k = 0; k < METRICS; k++) {
             low[k] = fmin(low[k], values[k].value);
             high[k] = fmax(high[k], values[k].value);
         }
@@ -60,10 +62,10 @@ static void extremes_are_those_of_the_whole_space(void **state) {
     struct space *space = toy_space();
     struct evaluator evaluators[2];
     struct attainable found;
-    double low[5], high[5];
+    double low[METRICS], high[METRICS];
     make_evaluators(space, evaluators);
     enumerate_extremes(space, &evaluators[0], low, high);
-    for (int k = 0; k < 5; k++) {
+    for (int k = 0; k < METRICS; k++) {
         assert_int_equal(
             attainable_extreme(space, evaluators, 2, cost_keys[k], false, NULL, &found), 0);
         assert_true(found.known && found.value == low[k]);
@@ -95,10 +97,10 @@ static void refuses_what_no_subnet_meets(void **state) {
     struct space *space = toy_space();
     struct evaluator evaluators[2];
     struct feasibility f;
-    double low[5], high[5];
+    double low[METRICS], high[METRICS];
     make_evaluators(space, evaluators);
     enumerate_extremes(space, &evaluators[0], low, high);
-    for (int k = 0; k < 5; k++)
+    for (int k = 0; k < METRICS; k++)
         for (int is_max = 0; is_max <= 1; is_max++) {
             struct err err = {0};
             double end = is_max ? low[k] : high[k];
@@ -125,7 +127,7 @@ static void estimates_how_many_pass(void **state) {
     struct goals goals = goals_with((struct constraint){0, true, 1e12}, "params");
     assert_int_equal(feasibility_check(space, &goals, evaluators, 2, NULL, &f), 0);
     assert_true(f.accepted == 1);
-    double low[5], high[5];
+    double low[METRICS], high[METRICS];
     enumerate_extremes(space, &evaluators[0], low, high);
     goals.constraints[0].bound = (low[1] + high[1]) / 2;
     assert_int_equal(feasibility_check(space, &goals, evaluators, 2, NULL, &f), 0);
@@ -159,7 +161,7 @@ static void answers_in_milliseconds_on_a_large_space(void **state) {
 static void reference_is_the_worst_that_may_count(void **state) {
     struct space *space = toy_space();
     struct evaluator evaluators[2];
-    double reference[OBJECTIVES_MAX], low[5], high[5];
+    double reference[OBJECTIVES_MAX], low[METRICS], high[METRICS];
     make_evaluators(space, evaluators);
     enumerate_extremes(space, &evaluators[0], low, high);
     struct goals goals = goals_with((struct constraint){0, true, 1e12}, "params");

@@ -357,9 +357,14 @@ static double sum_of(const struct space *space, const struct arch *arch) {
 }
 
 static void keep_range(const struct cost *cost, bool first, double *low, double *high) {
-    const double values[COST_METRICS] = {
-        (double)cost->macs, (double)cost->params, (double)cost->peak_activation_bytes,
-        (double)cost->peak_simple_bytes, (double)cost->model_bytes};
+    const double values[COST_METRICS] = {(double)cost->macs,
+                                         (double)cost->params,
+                                         (double)cost->peak_activation_bytes,
+                                         (double)cost->peak_simple_bytes,
+                                         (double)cost->model_bytes,
+                                         (double)cost->traffic_bytes,
+                                         (double)cost_energy(cost, &energy_prices_default) *
+                                             ENERGY_UJ};
     for (int m = 0; m < COST_METRICS; m++) {
         low[m] = first ? values[m] : fmin(low[m], values[m]);
         high[m] = first ? values[m] : fmax(high[m], values[m]);

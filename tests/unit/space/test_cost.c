@@ -1,5 +1,7 @@
 #include "fixture.h"
 
+#include <math.h>
+
 #include "space/cost.h"
 
 static struct cost cost_of(const struct space *space, const struct arch *arch) {
@@ -51,6 +53,42 @@ static void counts_equal_logged_rows(void **state) {
     space_destroy(space);
 }
 
+/* Worked out by hand: (in + out + weights) of stem, block and tail, 4 bytes each. */
+static void traffic_and_energy_are_those_of_fused_units(void **state) {
+    static const char text[] =
+        "{\"name\":\"one\",\"input_channels\":1,\"n_classes\":10,\"resolutions\":[8],"
+        "\"stem\":{\"channels\":8,\"kernel_size\":3,\"stride\":1,\"act\":\"relu\"},\"stages\":["
+        "{\"depths\":[1],\"channels\":[8],\"kernel_sizes\":[3],\"expand_ratios\":[2],"
+        "\"stride\":1,\"act\":\"relu\",\"se\":false}],"
+        "\"head\":{\"expand_channels\":0,\"mix_channels\":0,\"act\":\"relu\"}}";
+    const int64_t stem = 4 * (64 + 512 + 72 + 8), tail = 4 * (512 + 10 + 80 + 10);
+    const int64_t block = 4 * (512 + 512 + 128 + 16 + 144 + 16 + 128 + 8);
+    const int64_t macs = 64 * (72 + 128 + 144 + 128) + 80;
+    struct space *space = parsed_space(text);
+    struct arch arch, least;
+    struct graph *graph;
+    struct cost whole, units;
+    double low, high;
+    arch_max(space, &arch);
+    struct cost cost = cost_of(space, &arch);
+    assert_int_equal(cost.macs, macs);
+    assert_int_equal(cost.traffic_bytes, stem + block + tail);
+    int64_t energy = 46 * macs + 1600 * (stem + block + tail);
+    assert_int_equal(cost_energy(&cost, &energy_prices_default), energy);
+    assert_int_equal(cost_energy(&cost, &(struct energy_prices){.byte = 3}),
+                     3 * cost.traffic_bytes);
+    assert_int_equal(graph_build(space, &arch, NULL, &graph), 0);
+    assert_int_equal(graph_cost(graph, 1, NULL, &whole), 0);
+    assert_int_equal(4 * whole.traffic_bytes, cost.traffic_bytes);
+    unit_cost(graph, 1, &units);
+    assert_int_equal(units.traffic_bytes, block);
+    assert_int_equal(cost_range(space, COST_ENERGY, NULL, &low, &high, &least), 0);
+    assert_true(low == high && low == (double)energy * 1e-7);
+    assert_true(fabs(low - 1.8878) < 1e-4);
+    free(graph);
+    space_destroy(space);
+}
+
 /* The largest and the smallest subnet at 224 pixels: published extremes of that space. */
 static void extremes_of_ofa_are_known(void **state) {
     struct space *space = builtin("ofa_mbv3");
@@ -99,9 +137,14 @@ static void ranges_are_those_of_all_subnets(void **state) {
         if (!arch_valid(space, &arch))
             continue;
         struct cost cost = cost_of(space, &arch);
-        const double values[COST_METRICS] = {
-            (double)cost.macs, (double)cost.params, (double)cost.peak_activation_bytes,
-            (double)cost.peak_simple_bytes, (double)cost.model_bytes};
+        const double values[COST_METRICS] = {(double)cost.macs,
+                                             (double)cost.params,
+                                             (double)cost.peak_activation_bytes,
+                                             (double)cost.peak_simple_bytes,
+                                             (double)cost.model_bytes,
+                                             (double)cost.traffic_bytes,
+                                             (double)cost_energy(&cost, &energy_prices_default) *
+                                                 ENERGY_UJ};
         for (int m = 0; m < COST_METRICS; m++) {
             low[m] = subnets && low[m] < values[m] ? low[m] : values[m];
             high[m] = subnets && high[m] > values[m] ? high[m] : values[m];
@@ -197,6 +240,7 @@ static void foreign_archs_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(traffic_and_energy_are_those_of_fused_units),
         cmocka_unit_test(counts_equal_logged_rows),
         cmocka_unit_test(extremes_of_ofa_are_known),
         cmocka_unit_test(cost_range_is_that_of_min_and_max),

@@ -18,7 +18,7 @@ export type Dataset = {
   channels: number | null; height: number | null; width: number | null; n_classes: number | null;
   n_train: number | null; n_validation: number | null; n_test: number | null; created_at: string;
 };
-export type Cost = { macs: number; params: number; peak_activation_bytes: number; peak_simple_bytes: number; model_bytes: number };
+export type Cost = { macs: number; params: number; peak_activation_bytes: number; peak_simple_bytes: number; model_bytes: number; traffic_bytes: number; energy_uj: number };
 export type Space = {
   name: string; fingerprint: string; builtin: boolean; cardinality: number; resolutions: number[]; n_stages: number; n_blocks: number;
   table_entries: number; input_channels: number; n_classes: number;
