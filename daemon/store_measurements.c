@@ -1,5 +1,6 @@
 #include "daemon/store_measurements.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,11 @@
 
 #define MEASUREMENT_COLUMNS                                                                        \
     "id, profile, profile_revision, kind, graph_id, signature, arch, method, state, attempt, "     \
-    "median_us, low_us, high_us, mean_us, sd_us, n, error AS \"error@json\", created_us AS "       \
+    "median_us, low_us, high_us, mean_us, sd_us, n, energy_uj, error AS \"error@json\", "          \
+    "created_us AS "                                                                               \
     "\"created_at@time\", finished_us AS \"finished_at@time\""
+
+#define ENERGY_MOST_UJ 1e12
 
 static int out_of_memory(struct err *err) {
     return err_set(err, ESP_ENOMEM, NULL, "out of memory");
@@ -202,8 +206,9 @@ static int add_result(struct sql *sql, const char *id, cJSON *doc, struct err *e
     }
     int r = sql_end(&rows, err);
     cJSON *result = data != NULL ? cJSON_Parse(data) : NULL;
-    static const char *const keys[] = {"reference", "environment", "first_us", "batches"};
-    for (int i = 0; i < 4; i++) {
+    static const char *const keys[] = {"reference", "environment", "first_us", "batches",
+                                       "energy_source"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         cJSON *member = cJSON_DetachItemFromObjectCaseSensitive(result, keys[i]);
         cJSON_AddItemToObject(doc, keys[i], member != NULL ? member : cJSON_CreateNull());
     }
@@ -341,14 +346,16 @@ int store_measurement_check(const cJSON *result, struct err *err) {
 
 int store_measurement_set(struct store_tx *tx, const char *id, const cJSON *result,
                           struct err *err) {
-    double us[NUMBERS];
+    double us[NUMBERS], energy_uj = NAN;
     int64_t n;
     int r = read_numbers(result, err, us, &n);
     if (r == 0)
+        r = json_real_opt(result, "", "energy_uj", 0, ENERGY_MOST_UJ, err, &energy_uj);
+    if (r == 0)
         r = sql_run(store_tx_sql(tx), err, NULL,
                     "UPDATE measurements SET median_us = ?2, low_us = ?3, high_us = ?4, mean_us = "
-                    "?5, sd_us = ?6, n = ?7 WHERE id = ?1",
-                    "trrrrri", id, us[MEDIAN], us[LOW], us[HIGH], us[MEAN], us[SD], n);
+                    "?5, sd_us = ?6, n = ?7, energy_uj = ?8 WHERE id = ?1",
+                    "trrrrrir", id, us[MEDIAN], us[LOW], us[HIGH], us[MEAN], us[SD], n, energy_uj);
     return r;
 }
 

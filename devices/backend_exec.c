@@ -42,6 +42,7 @@ struct subject {
 /* Samples that a command which is started for each request has told in one go. */
 struct stock {
     double us[EXEC_SAMPLES_MAX];
+    double energy_uj; /* of one run */
     int n, at, runs;
 };
 
@@ -53,7 +54,9 @@ struct exec {
     struct buf arena, answer;
     struct stock stock; /* of the network */
     const struct backend_run *run;
-    double spent_us; /* told by the command */
+    double spent_us;  /* told by the command */
+    double told_uj;   /* of one run, with the latest answer; NaN: it told none */
+    double energy_uj; /* of the network's runs so far */
     int64_t until_ns;
 };
 
@@ -258,7 +261,8 @@ static int ask(struct exec *exec, const struct exec_request *request, double *re
     if (!rc)
         rc = exec_ask(&exec->process, line, deadline_ns, err, &exec->answer);
     if (!rc)
-        rc = exec_answer_read(exec->answer.data, exec->answer.len, request->samples, err, ret_us);
+        rc = exec_answer_read(exec->answer.data, exec->answer.len, request->samples, err, ret_us,
+                              &exec->told_uj);
     if (!rc && exec->config.once)
         rc = exec_wait(&exec->process, deadline_ns, err);
     free(line);
@@ -299,7 +303,9 @@ static int from_stock(struct exec *exec, int runs, int samples, double *ret_us) 
         stock->at = 0;
         stock->runs = runs;
         rc = request_samples(exec, &exec->subject, runs, stock->n, stock->us);
+        stock->energy_uj = exec->told_uj;
     }
+    exec->told_uj = stock->energy_uj;
     if (!rc)
         memcpy(ret_us, stock->us + stock->at, (size_t)samples * sizeof(*ret_us));
     stock->at += samples;
@@ -314,7 +320,13 @@ static int take(void *context, bool reference, int runs, int samples, double *re
 
     for (int i = 0; i < samples && !rc; i++)
         exec->spent_us += ret_us[i] * runs;
+    if (!rc && !reference)
+        exec->energy_uj += exec->told_uj * runs * samples;
     return rc;
+}
+
+static double energy_uj(void *context) {
+    return ((struct exec *)context)->energy_uj;
 }
 
 /* Time passes as the command tells it: starting it and talking to it are no part of it. */
@@ -364,7 +376,11 @@ static int exec_begin(void *state, const struct backend_run *run,
     buf_init(&exec->answer, EXEC_ANSWER_MAX);
     exec->until_ns = clock_mono_ns() + (int64_t)(exec->config.measurement_s * 1e9);
     if (!rc)
-        *ret_source = (struct sampler_source){.take = take, .now_ns = now_ns, .context = exec};
+        *ret_source =
+            (struct sampler_source){.take = take,
+                                    .now_ns = now_ns,
+                                    .energy_uj = exec->config.board_energy ? NULL : energy_uj,
+                                    .context = exec};
     return rc;
 }
 

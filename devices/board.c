@@ -1,6 +1,7 @@
 #include "devices/board.h"
 
 #include <gnu/libc-version.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "base/buf.h"
 #include "base/cpu.h"
 #include "runtime/plan.h"
+
+enum { ZONES_MAX = 32 };
 
 /* First line of a small file of /sys, /proc or /etc; "" if there is none. */
 static void read_line(const char *path, char *text, size_t size) {
@@ -21,6 +24,20 @@ static void read_line(const char *path, char *text, size_t size) {
     if (fgets(text, (int)size, file))
         text[strcspn(text, "\n")] = 0;
     fclose(file);
+}
+
+static const char *sysfs = "/sys";
+
+void board_set_sysfs(const char *root) {
+    sysfs = root;
+}
+
+/* Of a file below the root of sysfs. */
+static void read_sysfs(const char *path, char *text, size_t size) {
+    char whole[512];
+
+    snprintf(whole, sizeof(whole), "%.400s/%s", sysfs, path);
+    read_line(whole, text, size);
 }
 
 static bool parse_range(const char **text, long *first, long *last) {
@@ -60,8 +77,8 @@ int board_parse_cores(const char *text, int *ret_cores, int max, struct err *err
 void board_governor(int core, char *ret_text, size_t size) {
     char path[96];
 
-    snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/cpufreq/scaling_governor", core);
-    read_line(path, ret_text, size);
+    snprintf(path, sizeof(path), "devices/system/cpu/cpu%d/cpufreq/scaling_governor", core);
+    read_sysfs(path, ret_text, size);
     if (!ret_text[0])
         snprintf(ret_text, size, "unknown");
 }
@@ -140,15 +157,28 @@ void board_host_id(char ret_id[HASH_TEXT]) {
     hash_text(text, strlen(text), ret_id);
 }
 
+double board_temperature_c(void) {
+    char path[64], text[64];
+    double hottest = NAN;
+
+    for (int i = 0; i < ZONES_MAX; i++) {
+        snprintf(path, sizeof(path), "class/thermal/thermal_zone%d/temp", i);
+        read_sysfs(path, text, sizeof(text));
+        if (text[0])
+            hottest = fmax(hottest, atof(text) / 1000);
+    }
+    return hottest;
+}
+
 cJSON *board_environment(void) {
     cJSON *doc = cJSON_CreateObject();
     char text[64];
 
     cJSON_AddNumberToObject(doc, "load", board_load());
-    read_line("/sys/class/thermal/thermal_zone0/temp", text, sizeof(text));
-    if (text[0])
-        cJSON_AddNumberToObject(doc, "temperature_c", atof(text) / 1000);
-    read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", text, sizeof(text));
+    double hottest = board_temperature_c();
+    if (!isnan(hottest))
+        cJSON_AddNumberToObject(doc, "temperature_c", hottest);
+    read_sysfs("devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", text, sizeof(text));
     if (text[0])
         cJSON_AddNumberToObject(doc, "frequency_khz", atof(text));
     board_governor(0, text, sizeof(text));

@@ -21,6 +21,9 @@ void board_governor(int core, char *ret_text, size_t size);
 /* A word for what runs on this machine since its kernel started: the same for all workers on it,
  * in containers too. ret_id "" where it cannot be told. */
 void board_host_id(char ret_id[HASH_TEXT]);
-double board_load(void); /* load average of one minute; 0 where unknown */
+double board_temperature_c(void); /* of the hottest zone; NaN where unknown */
+double board_load(void);          /* load average of one minute; 0 where unknown */
+/* Where sensors are read in place of /sys; borrowed. For tests that play a board. */
+void board_set_sysfs(const char *root);
 /* Temperature, frequency and load now, for the record of one measurement. The caller frees it. */
 cJSON *board_environment(void);

@@ -29,6 +29,7 @@ struct exec_config {
     double timeout_s;     /* for one answer; less than a lease holds without a heartbeat */
     double measurement_s; /* for all answers of one measuring process */
     bool check_outputs;
+    bool board_energy; /* it runs on this board's processor, whose sensors tell its energy */
     double tolerance;  /* |output - reference| at most, of the largest |reference| */
     double peak_gmacs; /* 10^9 multiply-adds a second that the data sheet tells; 0: not told */
     bool steady;       /* its times do not vary */
@@ -53,8 +54,10 @@ char *exec_request_print(const struct exec_request *request);
 int exec_request_arguments(const struct exec_request *request, const char *const *command,
                            struct buf *arena, struct err *err, char *argv[EXEC_ARGS_MAX + 1]);
 /* line: what the command said. ESP_EPARSE: no answer to a request for so many samples;
- * ESP_EUNSUPPORTED, ESP_ENOMEM, ESP_EINVAL, ESP_EIO: the failure that it reports. */
-int exec_answer_read(const char *line, size_t len, int samples, struct err *err, double *ret_us);
+ * ESP_EUNSUPPORTED, ESP_ENOMEM, ESP_EINVAL, ESP_EIO: the failure that it reports. *ret_energy_uj:
+ * of one run; NaN: it tells none. */
+int exec_answer_read(const char *line, size_t len, int samples, struct err *err, double *ret_us,
+                     double *ret_energy_uj);
 
 /* ---- the process ----------------------------------------------------------------------------- */
 

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 
 #define SAMPLE_LEAST_US 1e-3
 #define SAMPLE_MOST_US 1e9
+#define ENERGY_MOST_UJ 1e12
 
 char *exec_request_print(const struct exec_request *r) {
     cJSON *doc = cJSON_CreateObject(), *shape;
@@ -127,16 +129,22 @@ static int read_samples(const cJSON *doc, int samples, struct err *err, double *
     return 0;
 }
 
-int exec_answer_read(const char *line, size_t len, int samples, struct err *err, double *ret_us) {
+int exec_answer_read(const char *line, size_t len, int samples, struct err *err, double *ret_us,
+                     double *ret_energy_uj) {
     const struct json_limits limits = {
         .bytes = EXEC_ANSWER_MAX, .depth = 4, .nodes = 4 * EXEC_SAMPLES_MAX};
+    double energy_uj = NAN;
     cJSON *doc = NULL;
 
     if (json_parse(line, len, &limits, err, &doc))
         return senseless(err);
-    int rc = json_has(doc, "error")                    ? read_failure(doc, err)
-             : read_samples(doc, samples, err, ret_us) ? senseless(err)
-                                                       : 0;
+    int rc = json_has(doc, "error") ? read_failure(doc, err)
+             : read_samples(doc, samples, err, ret_us) ||
+                     json_real_opt(doc, "", "energy_uj", 0, ENERGY_MOST_UJ, err, &energy_uj)
+                 ? senseless(err)
+                 : 0;
     cJSON_Delete(doc);
+    if (rc == 0)
+        *ret_energy_uj = energy_uj;
     return rc;
 }

@@ -8,9 +8,9 @@
 
 enum { FILE_MAX = 64 << 10, ARG_MAX_BYTES = 4096 };
 
-static const char *const keys[] = {
-    "command",       "version_command", "runtime",    "precision", "timeout_s", "measurement_s",
-    "check_outputs", "tolerance",       "peak_gmacs", "steady",    NULL};
+static const char *const keys[] = {"command",   "version_command", "runtime",       "precision",
+                                   "timeout_s", "measurement_s",   "check_outputs", "board_energy",
+                                   "tolerance", "peak_gmacs",      "steady",        NULL};
 
 static int read_command(const cJSON *doc, const char *key, struct err *err,
                         const char *ret[EXEC_ARGS_MAX + 1]) {
@@ -72,6 +72,8 @@ static int read_members(const cJSON *doc, struct err *err, struct exec_config *c
         rc = json_real_opt(doc, "", "measurement_s", 1, 3600, err, &config->measurement_s);
     if (!rc)
         rc = json_bool_opt(doc, "", "check_outputs", err, &config->check_outputs);
+    if (!rc)
+        rc = json_bool_opt(doc, "", "board_energy", err, &config->board_energy);
     config->tolerance = config->precision && !strcmp(config->precision, "fp32") ? 1e-3 : 1e-2;
     if (!rc)
         rc = json_real_opt(doc, "", "tolerance", 1e-6, 1, err, &config->tolerance);

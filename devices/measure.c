@@ -17,7 +17,9 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/clock.h"
 #include "devices/backend.h"
+#include "devices/energy.h"
 
 const char *const measure_status_names[] = {"ok",      "noisy",   "unsupported", "oom",
                                             "crashed", "invalid", NULL};
@@ -30,6 +32,7 @@ struct child {
     int fd; /* to the parent */
     const struct backend *backend;
     struct backend_run run;
+    struct energy_meter meter;
     struct err err;
 };
 
@@ -135,6 +138,28 @@ static int child_status(int rc) {
     return rc == ESP_EINVAL || rc == ESP_ELIMIT ? CHILD_INVALID : CHILD_FAILED;
 }
 
+static double board_energy(void *context) {
+    return energy_read(context, clock_mono_ns());
+}
+
+/* A back end's own figure comes before the board's sensors. */
+static void watch_energy(struct child *child, struct sampler_source *source) {
+    const struct measure_energy *energy = child->run.profile->energy;
+
+    if (source->energy_uj || !energy || !energy_open(energy->root, energy->sensor, &child->meter))
+        return;
+    source->energy_uj = board_energy;
+    source->energy_context = &child->meter;
+}
+
+static void add_energy(const struct child *child, const struct sampler_result *result, cJSON *doc) {
+    if (!isfinite(result->energy_uj) || !(result->energy_uj > 0))
+        return;
+    cJSON_AddNumberToObject(doc, "energy_uj", result->energy_uj);
+    cJSON_AddStringToObject(doc, "energy_source",
+                            child->meter.source[0] ? child->meter.source : child->backend->name);
+}
+
 /* Runs the back end under the sampling rule. */
 static int sample(struct child *child, char **ret_text) {
     struct sampler_result result = {0};
@@ -147,10 +172,12 @@ static int sample(struct child *child, char **ret_text) {
         return rc;
     source.between = between;
     source.between_context = child;
+    watch_energy(child, &source);
     rc = sampler_run(child->run.task->method, &source, &child->err, &result);
     if (rc)
         return rc;
     cJSON *doc = result_to_json(&result);
+    add_energy(child, &result, doc);
     rc = backend->end(state, &child->run, doc);
     *ret_text = rc ? NULL : json_print(doc);
     return rc || *ret_text ? rc : ESP_ENOMEM;
@@ -333,6 +360,8 @@ static void merge_launch(cJSON *doc, cJSON *later) {
     set_number(doc, "min_us", fmin(number(doc, "min_us"), number(later, "min_us")));
     set_number(doc, "p90_us", fmax(number(doc, "p90_us"), number(later, "p90_us")));
     set_number(doc, "batches", number(doc, "batches") + number(later, "batches"));
+    if (json_has(doc, "energy_uj") && json_has(later, "energy_uj"))
+        set_number(doc, "energy_uj", (number(doc, "energy_uj") + number(later, "energy_uj")) / 2);
     set_number(doc, "n", n + m);
     while (cJSON_GetArraySize(more) > 0)
         cJSON_AddItemToArray(samples, cJSON_DetachItemFromArray(more, 0));

@@ -21,13 +21,21 @@ extern const char *const measure_status_names[]; /* as results carry them on the
 
 enum { MEASURE_CORES_MAX = 256 };
 
+struct measure_energy {
+    const char *root;   /* "/sys" */
+    const char *sensor; /* as energy_open takes it; NULL */
+};
+
 /* What stays the same for all measurements of a profile. */
 struct measure_profile {
     int threads;
     int n_cores, cores[MEASURE_CORES_MAX]; /* pinned to these; none: wherever the system puts it */
     int64_t memory_limit_bytes;            /* of the child's address space; 0: none */
-    const struct backend *backend;         /* NULL: native */
-    void *backend_state;                   /* what its open() gave; borrowed */
+    /* Where the board's own energy sensors are (devices/energy.h), for back ends that tell none
+       themselves; NULL: not asked. */
+    const struct measure_energy *energy;
+    const struct backend *backend; /* NULL: native */
+    void *backend_state;           /* what its open() gave; borrowed */
 };
 
 struct measure_task {

@@ -235,6 +235,8 @@ int worker_profiles_open(const struct profile_options *options, const char *dir,
         rc = open_profile(&wishes.items[i], path, err, p);
         if (rc && wishes.n > 1)
             err_prefix(err, rc, "profile %d", i + 1);
+        if (!rc && !p->traits.simulated)
+            p->measure.energy = &options->energy;
         if (!rc)
             rc = check_beside(ret_profiles, i, err);
     }

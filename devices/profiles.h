@@ -22,6 +22,7 @@ struct profile_options {
     /* "threads=1; threads=2 cores=0,2-3; backend=exec backend-config=/opt/ort.json"; none: one
        profile for each of threads */
     struct option_list profiles;
+    struct measure_energy energy; /* of the board's own sensors */
 };
 
 /* One profile as it was asked for. */

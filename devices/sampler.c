@@ -26,6 +26,7 @@ struct sampler {
     double *samples, *batch_medians, *references, *widths;
     int n_samples, n_batches, n_references, runs;
     int64_t started_ns;
+    double energy_uj; /* of all batches; NaN: not told */
 };
 
 static int64_t now_ns(const struct sampler *s) {
@@ -105,13 +106,21 @@ static int take_reference(struct sampler *s) {
     return rc;
 }
 
+static double energy_now(const struct sampler *s) {
+    const struct sampler_source *source = s->source;
+    void *context = source->energy_context ? source->energy_context : source->context;
+
+    return source->energy_uj ? source->energy_uj(context) : NAN;
+}
+
 static int take_batch(struct sampler *s) {
-    double *samples = s->samples + s->n_samples;
+    double *samples = s->samples + s->n_samples, before_uj = energy_now(s);
     int count = s->method->batch_samples;
     int rc = take(s, false, s->runs, count, samples);
 
     if (rc)
         return rc;
+    s->energy_uj += energy_now(s) - before_uj;
     s->n_samples += count;
     s->batch_medians[s->n_batches++] = stats_median(samples, (size_t)count);
     return 0;
@@ -224,6 +233,7 @@ static void summarise(struct sampler *s, struct sampler_result *result) {
     result->batches = s->n_batches;
     result->runs_per_sample = s->runs;
     result->bimodal = bimodal(s);
+    result->energy_uj = s->energy_uj / ((double)s->n_samples * s->runs);
     if (s->n_references > 0) {
         result->reference_before_us = s->references[0];
         result->reference_after_us = s->references[s->n_references - 1];

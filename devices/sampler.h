@@ -28,6 +28,10 @@ struct sampler_source {
        of so many runs of the network or of the reference, into ret_us[samples]. NULL: runs are
        timed by now_ns. */
     int (*take)(void *context, bool reference, int runs, int samples, double *ret_us);
+    /* Energy used so far in microjoules, asked for before and after each batch, outside of timing;
+       NaN: it cannot be told. NULL: the board cannot tell. */
+    double (*energy_uj)(void *context);
+    void *energy_context; /* of energy_uj; NULL: context */
 };
 
 enum sampler_stop { SAMPLER_TARGET, SAMPLER_SETTLED, SAMPLER_CAP };
@@ -45,6 +49,7 @@ struct sampler_result {
         reference_spread; /* 0 without reference; spread is (max - min) / median */
     bool bimodal, noisy;
     enum sampler_stop stop;
+    double energy_uj; /* of one run: all of the batches' by all of their runs; NaN: not told */
 };
 
 /* ESP_ETIMEOUT: the clock went back. A source's error comes back as it is, with its own words when

@@ -285,9 +285,16 @@ static int64_t now_ns(void *context) {
     return ((struct simulation *)context)->now_ns;
 }
 
+/* A watt is a microjoule in a microsecond. */
+static double energy_uj(void *context) {
+    const struct simulation *simulation = context;
+    return (double)simulation->now_ns / 1e3 * simulation->model->watts;
+}
+
 struct sampler_source simulation_source(struct simulation *simulation) {
     return (struct sampler_source){.run = run_subject,
                                    .run_reference = run_reference,
                                    .now_ns = now_ns,
+                                   .energy_uj = simulation->model->watts > 0 ? energy_uj : NULL,
                                    .context = simulation};
 }

@@ -45,6 +45,7 @@ extern const char *const simulation_lie_names[]; /* "none", …; ends with NULL 
     X(honest, 0, 0, 1e9, "measuring processes before it begins to lie")                            \
     X(oom, 0, 0, 1, "share that need too much memory")                                             \
     X(unsupported, 0, 0, 1, "share that the board cannot run")                                     \
+    X(watts, 0, 0, 1e6, "power while it runs, of which energy comes; 0: it tells none")            \
     X(pace, 0, 0, 10, "s that really pass for a simulated one")                                    \
     X(patience_s, 5, 0.1, 3600, "s of silence after which a hang is one")
 

@@ -9,6 +9,7 @@
 #include "base/cpu.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "devices/board.h"
 #include "devices/worker.h"
 
 enum { TOKEN_BYTES = 256 };
@@ -75,6 +76,12 @@ static int parse(int argc, char **argv, struct arguments *a) {
          "Words of threads=, cores=, backend=, backend-config=; what is left out is as the options "
          "of these names say",
          &a->options.profile.profiles},
+        {"energy-sensor", 0, OPTION_TEXT, NULL, 1, 63, "",
+         "that tells the board's energy: powercap, the name of a hwmon chip, none (default: "
+         "powercap, else the first chip that tells)",
+         &a->options.profile.energy.sensor},
+        {"sysfs-root", 0, OPTION_TEXT, "/sys", 1, 399, "", "where sensors are read, for tests",
+         &a->options.profile.energy.root},
         {"memory-limit", 0, OPTION_SIZE, "0", 0, 1e15, "bytes",
          "address space of a measurement (0: no limit)", &a->options.memory_limit_bytes},
         {"salt", 0, OPTION_TEXT, NULL, 0, 63, "", "tells several boards on one machine apart",
@@ -193,6 +200,7 @@ int main(int argc, char **argv) {
         return status;
     log_set_level(a.verbose ? LOG_DEBUG : LOG_INFO);
     cpu_set_mask((uint32_t)a.cpu_mask);
+    board_set_sysfs(a.options.profile.energy.root);
     if (!a.options.state_dir)
         a.options.state_dir = default_state_dir();
     catch_signals();

@@ -88,6 +88,7 @@ static int measure_run(struct cli *cli, int argc, char **argv) {
                                             {"MEDIAN", "median_us", CELL_LATENCY},
                                             {"LOW", "low_us", CELL_LATENCY},
                                             {"HIGH", "high_us", CELL_LATENCY},
+                                            {"ENERGY UJ", "energy_uj", CELL_REAL},
                                             {"ARCH", "arch", CELL_TEXT}};
     struct err err = {0};
     cJSON *doc = NULL;

@@ -48,6 +48,8 @@ def respond(request):
     elif mode == "endless":
         while True:
             print("x" * 1000)
+    elif mode == "joule":
+        answer(samples_us=[500.0 + i % 3 for i in range(n)], energy_uj=820.5)
     elif mode == "oom":
         answer(error="oom", message="8 MiB of SRAM")
     elif mode == "unsupported":

@@ -1,5 +1,6 @@
 /* The command of the back end exec: configuration, requests, answers, and its process, for which
  * /bin/sh stands in. Whole measurements: tests/integration/worker/backends.py. */
+#include <math.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -145,12 +146,33 @@ static void answers(void **state) {
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-        double us[2] = {-1, -1};
+        double us[2] = {-1, -1}, energy = -1;
         struct err err = {0};
-        int rc = exec_answer_read(rows[i].text, strlen(rows[i].text), 2, &err, us);
+        int rc = exec_answer_read(rows[i].text, strlen(rows[i].text), 2, &err, us, &energy);
         if (rc != rows[i].code || (rc && (err.code != rc || us[0] != -1)) ||
             (!rc && (us[0] != 1.5 || us[1] != 2)))
             fail_msg("%s gives %d: %s", rows[i].text, rc, err.message);
+    }
+}
+
+static void answers_may_tell_energy(void **state) {
+    static const struct {
+        const char *text;
+        int code;
+        double energy;
+    } rows[] = {{"{\"samples_us\": [1.5], \"energy_uj\": 820.5}", 0, 820.5},
+                {"{\"samples_us\": [1.5]}", 0, NAN},
+                {"{\"samples_us\": [1.5], \"energy_uj\": -1}", ESP_EPARSE, -7},
+                {"{\"samples_us\": [1.5], \"energy_uj\": 1e13}", ESP_EPARSE, -7},
+                {"{\"samples_us\": [1.5], \"energy_uj\": \"much\"}", ESP_EPARSE, -7},
+                {"{\"samples_us\": [1.5, 2], \"energy_uj\": 5}", ESP_EPARSE, -7}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        double us[1], energy = -7;
+        struct err err = {0};
+        assert_int_equal(exec_answer_read(rows[i].text, strlen(rows[i].text), 1, &err, us, &energy),
+                         rows[i].code);
+        assert_true(isnan(rows[i].energy) ? isnan(energy) : energy == rows[i].energy);
     }
 }
 
@@ -257,6 +279,7 @@ int main(void) {
         cmocka_unit_test(wrong_configurations),
         cmocka_unit_test(requests),
         cmocka_unit_test(answers),
+        cmocka_unit_test(answers_may_tell_energy),
         cmocka_unit_test(a_process_answers_again_and_again),
         cmocka_unit_test(processes_that_fail),
         cmocka_unit_test(a_process_that_reads_nothing_holds_nobody_up),

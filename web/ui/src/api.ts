@@ -74,7 +74,7 @@ export type Table = {
 export type TableEntry = { signature: string; state: string; median_us: number | null; low_us: number | null; high_us: number | null; n: number | null };
 export type Measurement = {
   id: string; profile: string; kind: string; arch?: string | null; signature?: string | null; method: string; state: string; attempt: number;
-  median_us: number | null; low_us: number | null; high_us: number | null; n: number | null; error: { message: string } | string | null; created_at: string;
+  median_us: number | null; low_us: number | null; high_us: number | null; n: number | null; energy_uj: number | null; error: { message: string } | string | null; created_at: string;
 };
 export type Token = { id: string; kind: string; token?: string; command?: string; notices?: string[]; expires_at: string; uses_left: number; label?: string | null; device: string | null };
 export type Export = { id: string; supernet: string; arch: string; arch_id: string; format: string; state: string; bytes: number | null; created_at: string };

@@ -74,7 +74,7 @@ function Measurements({ profile }: { profile: string }) {
   return (
     <Table label="Measurements of whole networks" rows={data.items} rowKey={(m) => m.id} columns={[
       { title: 'Network', cell: (m) => <span class="genotype">{m.arch ?? m.signature ?? m.id}</span> }, { title: 'State', cell: (m) => <State of={m.state} /> }, { title: 'Median', number: true, cell: (m) => latency(m.median_us, most) },
-      { title: '95 % interval', number: true, cell: (m) => (m.low_us == null ? '–' : `${latency(m.low_us, most)} to ${latency(m.high_us, most)}`) }, { title: 'Samples', number: true, cell: (m) => m.n ?? '–' }, { title: 'Method', cell: (m) => m.method }, { title: 'When', cell: (m) => ago(m.created_at) },
+      { title: '95 % interval', number: true, cell: (m) => (m.low_us == null ? '–' : `${latency(m.low_us, most)} to ${latency(m.high_us, most)}`) }, { title: 'Samples', number: true, cell: (m) => m.n ?? '–' }, ...(data.items.some((m) => m.energy_uj != null) ? [{ title: 'Energy', number: true, cell: (m: Measurement) => (m.energy_uj == null ? '–' : `${significant(m.energy_uj / 1000, 3)} mJ`) }] : []), { title: 'Method', cell: (m) => m.method }, { title: 'When', cell: (m) => ago(m.created_at) },
     ]} />
   );
 }
