@@ -20,8 +20,6 @@ enum {
 };
 
 static const double progress_interval_s = 0.5;
-/* A loss is a spike when it is above factor * running mean + offset. */
-static const double spike_factor = 3, spike_offset = 1, loss_memory = 0.98;
 
 struct trainer {
     struct train_options options; /* its config is effective */
@@ -37,6 +35,7 @@ struct trainer {
     cJSON *history;
     float *statistics;           /* running BN statistics before the step under way */
     struct train_metrics latest; /* of the last validation */
+    int suspect_steps;           /* before a fault, that showed it already */
     bool has_accuracy, saved;    /* saved: the state of this step is in a checkpoint */
     char reason[512];            /* of a recovery, or what was passed over at the start */
     char checkpoint[64];
@@ -337,7 +336,7 @@ static int begin_phase(struct trainer *trainer, struct err *err) {
         return rc;
     if (trainer->state.phase > 0) { /* another task, another loss */
         supernet_zero_momentum(trainer->supernet);
-        trainer->state.loss_mean = 0;
+        memset(trainer->state.guards, 0, sizeof trainer->state.guards);
         trainer->state.best = -1;
     }
     trainer->saved = false;
@@ -351,25 +350,76 @@ static bool at_new_phase(const struct trainer *trainer) {
 
 /* --- steps --- */
 
-/* Why the step must not stand; NULL when all is well. */
-static const char *find_fault(const struct trainer *trainer, const struct train_step_losses *losses,
-                              double norm) {
-    if (!isfinite(losses->labels) || !isfinite(losses->distill))
-        return "the loss is not finite";
-    if (!isfinite(norm))
-        return "the gradient is not finite";
-    if (trainer->state.loss_mean > 0 &&
-        losses->labels > spike_factor * trainer->state.loss_mean + spike_offset)
-        return "the loss leapt up";
-    return NULL;
+/* A loss on labels that is watched; 0: the step had none of the kind. */
+static double loss_of(const struct train_step_losses *losses, enum guard_kind kind) {
+    switch (kind) {
+    case GUARD_LABELS:
+        return losses->labels;
+    case GUARD_SMALLEST:
+        return losses->smallest;
+    case GUARD_RANDOM:
+        return losses->random;
+    case GUARD_KINDS:
+        break;
+    }
+    return 0;
+}
+
+static struct guard_scale scale_of(const struct trainer *trainer) {
+    const struct train_config *config = &trainer->config;
+    return guard_scale_make(config->label_smoothing, trainer->options.space->n_classes,
+                            config->batch);
+}
+
+/* Writes why into trainer->reason. */
+static bool is_out_of_bounds(struct trainer *trainer, const struct train_step_losses *losses,
+                             double norm) {
+    static const char *const whose[GUARD_KINDS] = {"", " of the smallest subnet",
+                                                   " of random subnets"};
+    struct guard_scale scale = scale_of(trainer);
+    for (int i = 0; i < GUARD_KINDS; i++) {
+        const struct loss_guard *guard = &trainer->state.guards[i];
+        double loss = loss_of(losses, (enum guard_kind)i);
+        const char *fault = loss > 0 ? guard_fault(guard, &scale, loss) : NULL;
+        if (!fault)
+            continue;
+        snprintf(trainer->reason, sizeof trainer->reason,
+                 "the loss%s %s (loss %.4g, running mean %.4g, gradient norm %.4g)", whose[i],
+                 fault, loss, guard->mean, norm);
+        trainer->suspect_steps = guard->at_chance;
+        return true;
+    }
+    return false;
+}
+
+/* Whether the step must not stand; trainer->reason says why. */
+static bool has_fault(struct trainer *trainer, const struct train_step_losses *losses,
+                      double norm) {
+    bool finite = isfinite(losses->labels) && isfinite(losses->distill) && isfinite(losses->gap);
+    trainer->suspect_steps = 0;
+    if (finite && isfinite(norm))
+        return is_out_of_bounds(trainer, losses, norm);
+    snprintf(trainer->reason, sizeof trainer->reason,
+             "the %s is not finite (loss %.4g, running mean %.4g, gradient norm %.4g)",
+             finite ? "gradient" : "loss", losses->labels, trainer->state.guards[GUARD_LABELS].mean,
+             norm);
+    return true;
+}
+
+static void watch(struct trainer *trainer, const struct train_step_losses *losses) {
+    struct guard_scale scale = scale_of(trainer);
+    uint64_t first = trainer->plan.phases[trainer->state.phase].first;
+    for (int i = 0; i < GUARD_KINDS; i++) {
+        double loss = loss_of(losses, (enum guard_kind)i);
+        if (loss > 0)
+            guard_add(&trainer->state.guards[i], &scale, loss, trainer->state.step - first);
+    }
 }
 
 static void account(struct trainer *trainer, const struct train_step_losses *losses, double norm,
                     const double squares[GRADIENT_PARTS_MAX]) {
     struct train_state *state = &trainer->state;
-    state->loss_mean = state->loss_mean > 0
-                           ? loss_memory * state->loss_mean + (1 - loss_memory) * losses->labels
-                           : losses->labels;
+    watch(trainer, losses);
     state->loss_sum += losses->labels;
     state->distill_sum += losses->distill;
     state->gap_sum += losses->gap;
@@ -403,8 +453,8 @@ static int run_step(struct trainer *trainer, const struct loader_batch *batch, s
     return rc;
 }
 
-/* One step; *ret_fault tells why it must not stand. */
-static int step(struct trainer *trainer, struct err *err, const char **ret_fault) {
+/* One step; *ret_fault: it must not stand, trainer->reason says why. */
+static int step(struct trainer *trainer, struct err *err, bool *ret_fault) {
     struct loader_batch batch;
     struct train_step_losses losses;
     double squares[GRADIENT_PARTS_MAX];
@@ -422,13 +472,9 @@ static int step(struct trainer *trainer, struct err *err, const char **ret_fault
         return rc;
     supernet_gradient_squares(trainer->supernet, squares);
     double norm = supernet_sgd_step(trainer->supernet, trainer->options.pool, &sgd);
-    *ret_fault = find_fault(trainer, &losses, norm);
-    if (*ret_fault) {
-        snprintf(trainer->reason, sizeof trainer->reason,
-                 "%s (loss %.4g, running mean %.4g, gradient norm %.4g)", *ret_fault, losses.labels,
-                 trainer->state.loss_mean, norm);
+    *ret_fault = has_fault(trainer, &losses, norm);
+    if (*ret_fault)
         return 0;
-    }
     trainer->saved = false;
     account(trainer, &losses, norm, squares);
     follow_average(trainer);
@@ -453,11 +499,12 @@ static int recover(struct trainer *trainer, struct err *err) {
     uint64_t failed_step = trainer->state.step;
     int recoveries = trainer->state.recoveries + 1;
     double scale = trainer->state.rate_scale / 2;
+    uint64_t proof = PROOF_STEPS + (uint64_t)trainer->suspect_steps;
     if (recoveries > RECOVERIES_MAX)
         return err_set(err, ESP_EDIVERGED, "/train/learning_rate",
                        "training failed at step %llu for the %dth time: %s",
                        (unsigned long long)failed_step, recoveries, trainer->reason);
-    int rc = checkpoint_store_regular(&trainer->store, failed_step, PROOF_STEPS, err, &checkpoint);
+    int rc = checkpoint_store_regular(&trainer->store, failed_step, proof, err, &checkpoint);
     if (rc == 0)
         rc = take_over(trainer, checkpoint, err);
     checkpoint_close(checkpoint);
@@ -465,6 +512,8 @@ static int recover(struct trainer *trainer, struct err *err) {
         return rc;
     trainer->state.recoveries = recoveries;
     trainer->state.rate_scale = scale;
+    for (int i = 0; i < GUARD_KINDS; i++)
+        trainer->state.guards[i].at_chance = 0;
     trainer->saved = false;
     trainer->progress_step = trainer->started_step = trainer->state.step;
     trainer->progress_ns = trainer->started_ns = clock_mono_ns();
@@ -527,7 +576,7 @@ static int after_step(struct trainer *trainer, struct err *err) {
 }
 
 static int take_step(struct trainer *trainer, struct err *err) {
-    const char *fault = NULL;
+    bool fault = false;
     int rc = at_new_phase(trainer) ? begin_phase(trainer, err) : 0;
     if (rc == 0)
         rc = step(trainer, err, &fault);

@@ -190,12 +190,25 @@ static cJSON *print_plan(const struct train_config *config, const struct train_p
     return NULL;
 }
 
+static bool print_guards(const struct train_state *state, cJSON *object) {
+    cJSON *rows = cJSON_AddArrayToObject(object, "guards");
+    for (int i = 0; rows && i < GUARD_KINDS; i++) {
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddNumberToObject(row, "mean", state->guards[i].mean);
+        cJSON_AddNumberToObject(row, "lowest", state->guards[i].lowest);
+        cJSON_AddNumberToObject(row, "at_chance", state->guards[i].at_chance);
+        if (!cJSON_AddItemToArray(rows, row))
+            return false;
+    }
+    return rows != NULL;
+}
+
 static cJSON *print_state(const struct train_state *state) {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddNumberToObject(object, "step", (double)state->step);
     cJSON_AddNumberToObject(object, "rate_scale", state->rate_scale);
     cJSON_AddNumberToObject(object, "recoveries", state->recoveries);
-    cJSON_AddNumberToObject(object, "loss_mean", state->loss_mean);
+    cJSON_AddNumberToObject(object, "loss_mean", state->guards[GUARD_LABELS].mean);
     cJSON_AddNumberToObject(object, "loss_sum", state->loss_sum);
     cJSON_AddNumberToObject(object, "phase", state->phase);
     cJSON_AddNumberToObject(object, "distill_sum", state->distill_sum);
@@ -206,7 +219,7 @@ static cJSON *print_state(const struct train_state *state) {
     cJSON_AddNumberToObject(object, "summed", (double)state->summed);
     if (state->due)
         cJSON_AddTrueToObject(object, "due");
-    if (cJSON_AddNumberToObject(object, "best", state->best))
+    if (print_guards(state, object) && cJSON_AddNumberToObject(object, "best", state->best))
         return object;
     cJSON_Delete(object);
     return NULL;
@@ -340,6 +353,30 @@ static int parse_squares(const cJSON *object, const char *at, struct err *err,
     return 0;
 }
 
+/* Checkpoints of before there were guards have the mean of one loss alone. */
+static int parse_guards(const cJSON *object, const char *at, struct err *err,
+                        struct loss_guard guards[GUARD_KINDS]) {
+    const cJSON *rows = NULL, *row;
+    char row_at[256];
+    int i = 0;
+    int rc = json_real(object, at, "loss_mean", 0, 1e30, err, &guards[GUARD_LABELS].mean);
+    if (rc != 0 || !json_has(object, "guards"))
+        return rc;
+    if ((rc = json_array(object, at, "guards", GUARD_KINDS, GUARD_KINDS, err, &rows)) != 0)
+        return rc;
+    cJSON_ArrayForEach(row, rows) {
+        struct loss_guard *guard = &guards[i];
+        int64_t at_chance = 0;
+        snprintf(row_at, sizeof row_at, "%s/guards/%d", at, i++);
+        if ((rc = json_real(row, row_at, "mean", 0, 1e30, err, &guard->mean)) != 0 ||
+            (rc = json_real(row, row_at, "lowest", 0, 1e30, err, &guard->lowest)) != 0 ||
+            (rc = json_int(row, row_at, "at_chance", 0, 1000, err, &at_chance)) != 0)
+            return rc;
+        guard->at_chance = (int)at_chance;
+    }
+    return 0;
+}
+
 static int parse_state(const cJSON *object, const char *at, const struct train_plan *plan,
                        struct err *err, struct train_state *state) {
     static const char *const keys[] = {"step", "summed"};
@@ -361,7 +398,7 @@ static int parse_state(const cJSON *object, const char *at, const struct train_p
     if (rc == 0)
         rc = json_real(object, at, "rate_scale", 0, 1, err, &state->rate_scale);
     if (rc == 0)
-        rc = json_real(object, at, "loss_mean", 0, 1e30, err, &state->loss_mean);
+        rc = parse_guards(object, at, err, state->guards);
     if (rc == 0)
         rc = json_real(object, at, "loss_sum", 0, 1e30, err, &state->loss_sum);
     if (rc == 0)

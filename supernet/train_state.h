@@ -3,6 +3,7 @@
 
 #include "supernet/supernet.h"
 #include "supernet/train_config.h"
+#include "supernet/train_guard.h"
 #include <stdbool.h>
 
 /* Fixed when a round begins; from then on the counts rule, not the clock. */
@@ -29,8 +30,7 @@ struct train_state {
     int phase;         /* the last that was begun, of the plan; -1: none */
     double rate_scale; /* halved at every recovery */
     int recoveries;
-    double loss_mean; /* running, of the largest subnet: what a spike is judged by; 0 before the
-                         first step */
+    struct loss_guard guards[GUARD_KINDS]; /* of the phase */
     /* Since the last metrics. */
     double loss_sum, distill_sum, gap_sum, norm_sum;
     double part_squares[GRADIENT_PARTS_MAX]; /* of the gradient's parts */

@@ -155,16 +155,17 @@ static void mix_gradients(const struct work *work) {
         step->d_soft[i] = teacher * step->d_soft[i] + labels * step->d_logits[i];
 }
 
-static int train_student(struct work *work, const struct arch *arch, double weight,
-                         struct err *err) {
+static int train_student(struct work *work, const struct arch *arch, double weight, struct err *err,
+                         double *ret_labels) {
     struct train_step *step = work->step;
     struct engine_run run = plain_run(work, arch);
     int rc = engine_forward(step->engine, &run, err, step->logits);
     if (rc != 0)
         return rc;
     work->losses.distill += weight * soft_loss(work, step->d_soft);
-    work->losses.gap +=
-        weight * (label_loss(work, step->logits, step->d_logits) - work->losses.labels);
+    double labels = label_loss(work, step->logits, step->d_logits);
+    work->losses.gap += weight * (labels - work->losses.labels);
+    *ret_labels = labels;
     mix_gradients(work);
     return engine_backward(step->engine, step->d_soft, err);
 }
@@ -175,11 +176,16 @@ static int run_sandwich(struct work *work, struct err *err) {
     largest_arch(work, &arch);
     int rc = train_on_labels(work, &arch, err);
     for (int i = 0; rc == 0 && i < students; i++) {
+        double labels = 0;
         if (i == 0)
             regime_smallest(work->step->space, work->phase, work->batch->resolution, &arch);
         else
             random_arch(work, i, &arch);
-        rc = train_student(work, &arch, 1.0 / students, err);
+        rc = train_student(work, &arch, 1.0 / students, err, &labels);
+        if (i == 0)
+            work->losses.smallest = labels;
+        else
+            work->losses.random += labels / (students - 1);
     }
     return rc;
 }

@@ -19,7 +19,9 @@ struct train_step_losses {
     double labels;  /* cross-entropy to smoothed labels: of the largest subnet or the one trained
                        alone; RULE_TEACHER: mean over the subnets */
     double distill; /* mean over those that learn from what another says; 0: there are none */
-    double gap;     /* their mean cross-entropy to smoothed labels less that of who says it */
+    double smallest, random; /* cross-entropy to smoothed labels of a sandwich's students, mean of
+                                the random ones; 0: there are none */
+    double gap; /* their mean cross-entropy to smoothed labels less that of who says it */
 };
 
 struct train_step;

@@ -284,6 +284,70 @@ static void a_checkpoint_of_ruined_weights_is_not_kept_to(void **state) {
     }
 }
 
+/* The newest checkpoint written anew with noise for weights, as an update might leave them that no
+ * loss has shown yet. */
+static void ruin_newest(const struct bed *bed) {
+    struct err err = {0}, skipped;
+    struct checkpoint *checkpoint = NULL;
+    struct supernet *net = NULL;
+    struct checkpoint_summary summary;
+    struct rng rng = rng_make(3, RNG_TEST, 0, 0);
+    assert_int_equal(checkpoint_store_newest(bed->dir, &err, &skipped, &checkpoint), 0);
+    assert_int_equal(supernet_create(bed->space, 1, &err, &net), 0);
+    assert_int_equal(checkpoint_restore(checkpoint, net, &err), 0);
+    for (int i = 0; i < net->n_tensors; i++)
+        for (size_t k = 0; net->tensors[i].grad && k < net->tensors[i].count; k++)
+            net->tensors[i].data[k] = 0.1f * (float)rng_normal(&rng);
+    struct checkpoint_notes notes = {checkpoint->dataset_revision, checkpoint->training,
+                                     checkpoint->history};
+    assert_int_equal(checkpoint_write(checkpoint->path, net, &notes, &err, &summary), 0);
+    supernet_destroy(net);
+    checkpoint_close(checkpoint);
+}
+
+/* Of five classes chance is no leap; a network that lies there for some steps is gone back from. */
+static void a_collapse_to_chance_is_gone_back_from(void **state) {
+    struct bed *bed = *state;
+    struct witness witness = {.stop_at = 240}, again = {0};
+    struct err err = {0};
+    struct train_result result;
+    bed->config.epochs = 40;
+    bed->config.checkpoint_steps = 40;
+    bed->config.learning_rate = 0.02;
+    bed->config.label_smoothing = 0.2;
+    assert_int_equal(train_in_bed(bed, bed->dir, 2, &witness, &err, &result), ESP_ECANCELED);
+    assert_int_equal(witness.recoveries, 0);
+    ruin_newest(bed);
+    result = must_train(bed, bed->dir, &again);
+    assert_int_equal(again.started_at, 240);
+    print_message("%d recoveries, %s\n", again.recoveries, again.reason);
+    assert_int_equal(again.recoveries, 1);
+    assert_non_null(strstr(again.reason, "fell back to chance (loss 1."));
+    assert_true(result.top1_largest > 0.8 && result.top1_smallest > 0.6);
+}
+
+/* What the guards know is in the checkpoints, to the bit; older ones have the one mean alone. */
+static void guards_are_kept(void **state) {
+    struct train_config config = train_config_default;
+    struct train_plan plan = {.steps = 100, .steps_per_epoch = 10, .validate_steps = 10};
+    struct train_state before = {.step = 60, .rate_scale = 1, .best = -1}, after = {0};
+    struct err err = {0};
+    plan.checkpoint_steps = 10;
+    config.epochs = 10;
+    assert_int_equal(train_plan_phases((*(struct bed **)state)->space, &config, &err, &plan), 0);
+    for (int i = 0; i < GUARD_KINDS; i++)
+        before.guards[i] = (struct loss_guard){1.0 / (3 + i), 1.0 / (7 + i), 2 + i};
+    cJSON *object = train_state_print(&config, &plan, &before);
+    assert_int_equal(train_state_parse(object, &err, &config, &plan, &after), 0);
+    for (int i = 0; i < GUARD_KINDS; i++)
+        assert_memory_equal(&after.guards[i], &before.guards[i], sizeof after.guards[i]);
+    cJSON_DeleteItemFromObject(cJSON_GetObjectItem(object, "state"), "guards");
+    assert_int_equal(train_state_parse(object, &err, &config, &plan, &after), 0);
+    assert_true(after.guards[GUARD_LABELS].mean == before.guards[GUARD_LABELS].mean);
+    assert_true(after.guards[GUARD_LABELS].lowest == 0 && after.guards[GUARD_RANDOM].mean == 0);
+    cJSON_Delete(object);
+}
+
 static void recovery_is_the_same_after_a_kill(void **state) {
     struct bed *bed = *state;
     char whole[HASH_TEXT], resumed[HASH_TEXT];
@@ -539,6 +603,8 @@ int main(void) {
         TRAIN_TEST(recovers_from_divergence),
         TRAIN_TEST(a_checkpoint_of_ruined_weights_is_not_kept_to),
         TRAIN_TEST(going_back_twice_is_the_same_after_a_kill),
+        TRAIN_TEST(a_collapse_to_chance_is_gone_back_from),
+        TRAIN_TEST(guards_are_kept),
         TRAIN_TEST(recovery_is_the_same_after_a_kill),
         TRAIN_TEST(a_full_disk_is_told_and_survived),
         TRAIN_TEST(a_time_budget_becomes_steps_once),

@@ -156,7 +156,7 @@ static void check_sandwich(struct pair *pair, float share) {
                                            .soft = {DISTILL_SOFT_CE, 2, 4},
                                            .seed = SEED};
     float said[N * CLASSES], logits[N * CLASSES], hard[N * CLASSES], soft[N * CLASSES];
-    double label_loss = 0, soft_loss = 0;
+    double label_loss = 0, soft_loss = 0, each[3];
     struct arch arch;
     struct train_step_losses losses = take_step(pair, phase, &settings);
 
@@ -170,7 +170,8 @@ static void check_sandwich(struct pair *pair, float share) {
         else
             drawn(pair, phase, i, &arch);
         forward(pair, pair->engine_b, &arch, logits);
-        label_loss += on_labels(pair, logits, hard) / 3;
+        each[i] = on_labels(pair, logits, hard);
+        label_loss += each[i] / 3;
         soft_loss += loss_distill(logits, said, N, CLASSES, &settings.soft, soft) / 3;
         for (int k = 0; k < N * CLASSES; k++)
             hard[k] = share * hard[k] + (1 - share) * soft[k];
@@ -178,6 +179,8 @@ static void check_sandwich(struct pair *pair, float share) {
     }
     assert_true(fabs(losses.labels - own) < 1e-9 && fabs(losses.distill - soft_loss) < 1e-9);
     assert_true(fabs(losses.gap - (label_loss - own)) < 1e-9);
+    assert_true(fabs(losses.smallest - each[0]) < 1e-9);
+    assert_true(fabs(losses.random - (each[1] + each[2]) / 2) < 1e-9);
     check_gradients(pair);
 }
 
