@@ -32,7 +32,7 @@ void engine_pass(struct engine *engine, enum engine_phase phase, struct unit *un
                  const void *extra, chunk_fn *fn) {
     struct pass pass = {engine, unit, extra, fn};
     int64_t start = clock_mono_ns();
-    engine->stopped |= engine_stopping(engine);
+    engine->stopped = engine->stopped || engine_stopping(engine);
     if (engine->stopped)
         return;
     parallel_for(engine->pool, engine_chunks(engine), run_chunk, &pass);
