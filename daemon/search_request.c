@@ -409,10 +409,10 @@ static void format_latency(double us, char text[32]) {
 
 /* The refusal of a limit on latency in words of the fleet, where the check knows a metric's key. */
 static int refuse_latency(const struct work *work, const struct constraint *c,
-                          const struct attainable *best, struct err *err) {
+                          const struct attainable *best, double hundredth, struct err *err) {
     const char *profile = strchr(work->goals.keys[c->metric], ':') + 1;
     bool imported = id_has_prefix(profile, "mo_");
-    char bound[32], reach[32], arch[ARCH_TEXT_MAX], place[256];
+    char bound[32], reach[32], usual[32], arch[ARCH_TEXT_MAX], place[256];
     struct err said = *err;
     cJSON *doc = NULL;
     int r = imported ? store_model_get(work->sql, profile, &said, &doc)
@@ -421,6 +421,7 @@ static int refuse_latency(const struct work *work, const struct constraint *c,
         return r;
     format_latency(c->bound, bound);
     format_latency(best->value, reach);
+    format_latency(hundredth, usual);
     arch_format(work->space, &best->arch, arch);
     const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(doc, "name"));
     const char *board = cJSON_GetStringValue(cJSON_GetObjectItem(doc, "device_name"));
@@ -429,9 +430,10 @@ static int refuse_latency(const struct work *work, const struct constraint *c,
     else
         snprintf(place, sizeof(place), "on the board \"%.64s\" (profile %.120s)", board, name);
     err_set(err, ESP_EINFEASIBLE, said.pointer,
-            "no subnet has a latency of %s %s %s: the %s that can be reached is %s (%s)",
+            "no subnet has a latency of %s %s %s: the %s that can be reached is %s (%s); one "
+            "random subnet in a hundred has at %s %s",
             c->is_max ? "at most" : "at least", bound, place, c->is_max ? "least" : "most", reach,
-            arch);
+            arch, c->is_max ? "most" : "least", usual);
     cJSON_Delete(doc);
     return ESP_EINFEASIBLE;
 }
@@ -461,7 +463,7 @@ static int check_feasible(struct work *work, struct err *err, double *ret_attain
         const struct constraint *c = &counted.constraints[i];
         *ret_attainable = feasibility.attainable[i].value;
         if (latency_id(counted.keys[c->metric]) != NULL)
-            r = refuse_latency(work, c, &feasibility.attainable[i], err);
+            r = refuse_latency(work, c, &feasibility.attainable[i], feasibility.hundredth, err);
         snprintf(err->pointer, sizeof(err->pointer), "/constraints/%d/%s", original[i],
                  c->is_max ? "max" : "min");
     }

@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/stats.h"
+#include "search/limits.h"
+#include "search/sampling.h"
+
 /* The evaluator that yields key, and the metric's place in it. */
 static const struct evaluator *find_evaluator(const struct evaluator *evaluators, int n,
                                               const char *key, int *ret_metric) {
@@ -82,15 +86,18 @@ int attainable_extreme(const struct space *space, const struct evaluator *evalua
 }
 
 static int refuse(const struct space *space, const struct goals *goals, int index,
-                  const struct attainable *best, struct err *err) {
+                  const struct attainable *best, double hundredth, struct err *err) {
     const struct constraint *c = &goals->constraints[index];
-    char pointer[64], text[ARCH_TEXT_MAX];
+    char pointer[64], text[ARCH_TEXT_MAX], usual[96] = "";
     arch_format(space, &best->arch, text);
     snprintf(pointer, sizeof pointer, "/constraints/%d/%s", index, c->is_max ? "max" : "min");
+    if (!isnan(hundredth))
+        snprintf(usual, sizeof usual, "; one random subnet in a hundred has at %s %.6g",
+                 c->is_max ? "most" : "least", hundredth);
     return err_set(err, ESP_EINFEASIBLE, pointer,
-                   "no subnet has %s of %s %.6g: the %s that can be reached is %.6g (%s)",
+                   "no subnet has %s of %s %.6g: the %s that can be reached is %.6g (%s)%s",
                    goals->keys[c->metric], c->is_max ? "at most" : "at least", c->bound,
-                   c->is_max ? "least" : "most", best->value, text);
+                   c->is_max ? "least" : "most", best->value, text, usual);
 }
 
 /* Which samples pass the constraints on metrics of one cheap evaluator. */
@@ -116,18 +123,56 @@ static int drop_failing(const struct goals *goals, const struct evaluator *e,
     return 0;
 }
 
+/* Random subnets, within the limits unless they are NULL. */
+static void draw(const struct space *space, const struct constrained *limits,
+                 struct arch archs[FEASIBILITY_SAMPLES]) {
+    static const uint64_t seed = 1;
+    for (uint32_t i = 0; i < FEASIBILITY_SAMPLES; i++) {
+        struct rng rng = rng_make(seed, RNG_SAMPLE, 1, i);
+        sample_random(space, limits, &rng, &archs[i]);
+    }
+}
+
+/* What one random subnet in a hundred keeps of a constraint. */
+static int find_hundredth(const struct space *space, const struct evaluator *evaluators,
+                          int n_evaluators, const char *key, bool is_max, struct err *err,
+                          double *ret_hundredth) {
+    int metric = 0, n = 0;
+    const struct evaluator *e = find_evaluator(evaluators, n_evaluators, key, &metric);
+    struct arch archs[FEASIBILITY_SAMPLES];
+    double values[FEASIBILITY_SAMPLES];
+    *ret_hundredth = NAN;
+    if (!e || !e->cheap)
+        return 0;
+    draw(space, NULL, archs);
+    for (int i = 0; i < FEASIBILITY_SAMPLES; i++) {
+        struct metric row[METRICS_MAX];
+        struct evaluation evaluation = {.arch = &archs[i], .values = row};
+        int code = e->submit(e->context, &evaluation, 1, err);
+        if (code < 0)
+            return code;
+        if (evaluation.state == EVALUATION_DONE && !isnan(row[metric].value))
+            values[n++] = row[metric].value;
+    }
+    if (n == FEASIBILITY_SAMPLES)
+        *ret_hundredth = stats_quantile(values, FEASIBILITY_SAMPLES, is_max ? 0.01 : 0.99);
+    return 0;
+}
+
 static int sample(const struct space *space, const struct goals *goals,
                   const struct evaluator *evaluators, int n_evaluators, struct err *err,
                   double *ret_accepted) {
-    static const uint64_t seed = 1;
     struct arch archs[FEASIBILITY_SAMPLES];
     bool passes[FEASIBILITY_SAMPLES];
-    int n = 0;
-    for (uint32_t i = 0; i < FEASIBILITY_SAMPLES; i++) {
-        struct rng rng = rng_make(seed, RNG_SAMPLE, 1, i);
-        arch_random(space, &rng, &archs[i]);
+    struct constrained *limits = NULL;
+    int n = 0, made = limits_make(space, goals, evaluators, n_evaluators, err, &limits);
+    if (made < 0)
+        return made;
+    double share = limits ? constrained_share(limits) : 1;
+    draw(space, limits, archs);
+    constrained_destroy(limits);
+    for (int i = 0; i < FEASIBILITY_SAMPLES; i++)
         passes[i] = true;
-    }
     for (int i = 0; i < n_evaluators; i++) {
         int code =
             evaluators[i].cheap ? drop_failing(goals, &evaluators[i], archs, passes, err) : 0;
@@ -136,14 +181,14 @@ static int sample(const struct space *space, const struct goals *goals,
     }
     for (int i = 0; i < FEASIBILITY_SAMPLES; i++)
         n += passes[i];
-    *ret_accepted = (double)n / FEASIBILITY_SAMPLES;
+    *ret_accepted = share * n / FEASIBILITY_SAMPLES;
     return 0;
 }
 
 int feasibility_check(const struct space *space, const struct goals *goals,
                       const struct evaluator *evaluators, int n_evaluators, struct err *err,
                       struct feasibility *ret_feasibility) {
-    struct feasibility f = {.infeasible = -1};
+    struct feasibility f = {.infeasible = -1, .hundredth = NAN};
     for (int i = 0; i < goals->n_constraints; i++) {
         const struct constraint *c = &goals->constraints[i];
         struct attainable *best = &f.attainable[i];
@@ -156,8 +201,13 @@ int feasibility_check(const struct space *space, const struct goals *goals,
             f.infeasible = i;
     }
     if (f.infeasible >= 0) {
+        const struct constraint *c = &goals->constraints[f.infeasible];
+        int code = find_hundredth(space, evaluators, n_evaluators, goals->keys[c->metric],
+                                  c->is_max, err, &f.hundredth);
+        if (code < 0)
+            return code;
         *ret_feasibility = f;
-        return refuse(space, goals, f.infeasible, &f.attainable[f.infeasible], err);
+        return refuse(space, goals, f.infeasible, &f.attainable[f.infeasible], f.hundredth, err);
     }
     int code = sample(space, goals, evaluators, n_evaluators, err, &f.accepted);
     if (code == 0)

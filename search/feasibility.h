@@ -20,13 +20,16 @@ int attainable_extreme(const struct space *space, const struct evaluator *evalua
 enum { FEASIBILITY_SAMPLES = 1000 };
 struct feasibility {
     struct attainable attainable[CONSTRAINTS_MAX]; /* best for each constraint */
-    double accepted; /* share of FEASIBILITY_SAMPLES random subnets that pass all constraints on
-                        metrics that are cheap to evaluate */
-    int infeasible;  /* constraint that no subnet meets, or -1 */
+    double accepted;  /* share of random subnets that pass all constraints on metrics that are cheap
+                         to evaluate: of FEASIBILITY_SAMPLES that were drawn within the limits
+                         (search/limits.h), times what those leave */
+    int infeasible;   /* constraint that no subnet meets, or -1 */
+    double hundredth; /* of that constraint's metric: what one random subnet in a hundred keeps; NAN
+                         where the metric is not cheap */
 };
 /* ESP_EINFEASIBLE: a constraint that no subnet meets; err names it, points at its bound and says
- * what can be reached; ret_feasibility is filled then too. Other errors: those of
- * attainable_extreme and of the evaluators. */
+ * what can be reached, by any subnet and by one random one in a hundred; ret_feasibility is filled
+ * then too. Other errors: those of attainable_extreme and of the evaluators. */
 int feasibility_check(const struct space *space, const struct goals *goals,
                       const struct evaluator *evaluators, int n_evaluators, struct err *err,
                       struct feasibility *ret_feasibility);

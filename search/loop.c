@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "search/limits.h"
 #include "search/loop_private.h"
 
 static int check_yielded(const struct search_loop_config *config, int metric, struct err *err) {
@@ -85,6 +86,10 @@ int search_loop_create(const struct search_loop_config *config, struct err *err,
     if (!loop->candidates)
         code = err_set(err, ESP_ENOMEM, NULL, "no memory for a search");
     if (code == 0)
+        code = limits_make(config->space, config->goals, config->evaluators, config->n_evaluators,
+                           err, &loop->limits);
+    loop->config.strategy_config.limits = loop->limits;
+    if (code == 0)
         code =
             strategy_create(config->strategy, &loop->config.strategy_config, err, &loop->strategy);
     if (code < 0) {
@@ -99,6 +104,7 @@ void search_loop_destroy(struct search_loop *loop) {
     if (!loop)
         return;
     strategy_destroy(loop->strategy);
+    constrained_destroy(loop->limits);
     archive_finish(&loop->archive);
     free(loop->candidates);
     free(loop->log);

@@ -15,6 +15,7 @@ struct log_entry {
 struct search_loop {
     struct search_loop_config config;
     struct foresight foresight; /* the cheap evaluators, for the strategy */
+    struct constrained *limits; /* for the strategy; may be NULL */
     struct strategy *strategy;
     struct archive archive;
     int generation;

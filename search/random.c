@@ -1,8 +1,10 @@
-/* Random search: every gene uniform, no arch twice. The baseline that others have to beat. */
+/* Random search: every gene uniform, within the limits, no arch twice. The baseline that others
+ * have to beat. */
 #include <stdlib.h>
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "search/sampling.h"
 #include "search/seen.h"
 #include "search/strategy.h"
 
@@ -34,7 +36,7 @@ static int random_ask(void *state, int n, struct err *err, struct arch *ret_arch
     int asked = 0, tries = 0;
     while (asked < n && tries < TRIES) {
         struct rng rng = rng_make(search->config.seed, RNG_SEARCH, (uint64_t)search->drawn++, 0);
-        arch_random(search->config.space, &rng, &ret_archs[asked]);
+        sample_random(search->config.space, search->config.limits, &rng, &ret_archs[asked]);
         int added = seen_add(&search->seen, &ret_archs[asked]);
         if (added < 0)
             return err_set(err, added, NULL, "no memory for the archs asked before");

@@ -34,16 +34,31 @@ void sample_leaning(const struct space *space, struct rng *rng, double lean,
     *ret_arch = arch;
 }
 
-void sample_founder(const struct space *space, int64_t index, struct rng *rng,
-                    struct arch *ret_arch) {
-    if (index == 0)
+void sample_random(const struct space *space, const struct constrained *limits, struct rng *rng,
+                   struct arch *ret_arch) {
+    if (!limits || !constrained_draw(limits, rng, 1, ret_arch))
+        arch_random(space, rng, ret_arch);
+}
+
+void sample_spread_out(const struct space *space, const struct constrained *limits, struct rng *rng,
+                       struct arch *ret_arch) {
+    double at = rng_unit(rng);
+    if (!limits || !constrained_draw(limits, rng, at, ret_arch))
+        sample_leaning(space, rng, 2 * at - 1, ret_arch);
+}
+
+void sample_founder(const struct space *space, const struct constrained *limits, int64_t index,
+                    struct rng *rng, struct arch *ret_arch) {
+    if (limits && index == 0 && constrained_draw(limits, rng, 0, ret_arch))
+        return;
+    if (!limits && index == 0)
         arch_min(space, ret_arch);
-    else if (index == 1)
+    else if (!limits && index == 1)
         arch_max(space, ret_arch);
     else if (index % 2 == 0)
-        arch_random(space, rng, ret_arch);
+        sample_random(space, limits, rng, ret_arch);
     else
-        sample_leaning(space, rng, 2 * rng_unit(rng) - 1, ret_arch);
+        sample_spread_out(space, limits, rng, ret_arch);
 }
 
 struct drawn {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "space/arch.h"
+#include "space/constrained.h"
 
 enum { SAMPLE_MAX = 100000 };
 
@@ -10,10 +11,19 @@ enum { SAMPLE_MAX = 100000 };
  * about the same; leaning ones reach the ends of its range. */
 void sample_leaning(const struct space *space, struct rng *rng, double lean, struct arch *ret_arch);
 
+/* A random arch: within the limits, unless they are NULL or none was found. */
+void sample_random(const struct space *space, const struct constrained *limits, struct rng *rng,
+                   struct arch *ret_arch);
+/* The same for a first population or a pool, spread over the range of costs: leaning; with limits
+ * within a random share of what they leave. */
+void sample_spread_out(const struct space *space, const struct constrained *limits, struct rng *rng,
+                       struct arch *ret_arch);
+
 /* The index-th arch (from 0) of a first population: the smallest, the largest, then in turn random
- * and leaning ones, so that both ends of a front are there from the beginning. */
-void sample_founder(const struct space *space, int64_t index, struct rng *rng,
-                    struct arch *ret_arch);
+ * and spread ones, so that both ends of a front are there from the beginning. With limits the
+ * cheapest is the first, and all are within them. */
+void sample_founder(const struct space *space, const struct constrained *limits, int64_t index,
+                    struct rng *rng, struct arch *ret_arch);
 
 /* n different archs spread evenly over the range of MACs, smallest and largest subnet included, in
  * rising order of MACs: what regressors and calibrations are fitted on. Fewer when the space has no

@@ -7,7 +7,7 @@
 #include <cjson/cJSON.h>
 
 #include "search/objective.h"
-#include "space/arch.h"
+#include "space/constrained.h"
 
 /* What can be told of any arch at once and for nothing, because it is counted or a sum of a table:
  * a strategy that models or rejects archs need not spend evaluations on it. */
@@ -22,6 +22,8 @@ struct foresight {
 struct strategy_config {
     const struct space *space;         /* borrowed for the strategy's life */
     const struct foresight *foresight; /* borrowed too; NULL: nothing is told */
+    const struct constrained *limits;  /* borrowed too: what random subnets are drawn within; NULL:
+                                          the whole space */
     int n_objectives;
     uint64_t seed;
     int population;             /* of strategies that have one; [4, STRATEGY_POPULATION_MAX] */

@@ -141,9 +141,9 @@ int told_ask_blind(struct told *told, bool founder, struct err *err, struct arch
     for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
         struct rng rng = told_rng(told, TRIES_OF_STRATEGY + attempt);
         if (attempt == 0 && founder)
-            sample_founder(told->config.space, told->asked, &rng, ret_arch);
+            sample_founder(told->config.space, told->config.limits, told->asked, &rng, ret_arch);
         else if (attempt < TRIES / 2)
-            sample_leaning(told->config.space, &rng, 2 * rng_unit(&rng) - 1, ret_arch);
+            sample_spread_out(told->config.space, told->config.limits, &rng, ret_arch);
         else
             arch_random(told->config.space, &rng, ret_arch);
         int promising = attempt < TRIES / 2 ? told_promising(told, ret_arch, err) : 1;

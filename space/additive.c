@@ -32,18 +32,23 @@ static double combine(const struct solver *solver, double a, double b) {
     return solver->largest ? fmax(a, b) : a + b;
 }
 
-/* Infinite where unknown. */
-static double unit_cost(struct solver *solver, const struct unit_spec *spec, int stage, int block) {
+double additive_unit(const struct additive_cost *cost, const struct unit_spec *spec, int stage,
+                     int block, struct err *err, int *error) {
     const struct placed_unit placed = {*spec, stage, block};
     struct graph *graph = NULL;
-    int code = solver->error ? solver->error : graph_from_units(&placed, 1, solver->err, &graph);
-    if (code) {
-        solver->error = code;
-        return INFINITY;
-    }
-    double cost = solver->cost->unit(solver->cost->context, graph, 0);
+    if (*error == 0)
+        *error = graph_from_units(&placed, 1, err, &graph);
+    if (*error < 0)
+        return 0;
+    double value = cost->unit(cost->context, graph, 0);
     free(graph);
-    return isnan(cost) ? INFINITY : cost;
+    return value;
+}
+
+/* Infinite where unknown. */
+static double unit_cost(struct solver *solver, const struct unit_spec *spec, int stage, int block) {
+    double cost = additive_unit(solver->cost, spec, stage, block, solver->err, &solver->error);
+    return solver->error || isnan(cost) ? INFINITY : cost;
 }
 
 static struct best_block find_block(struct solver *solver, const struct block_place *place) {

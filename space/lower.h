@@ -2,7 +2,7 @@
  * out. For the parts of space/ only. */
 #pragma once
 
-#include "space/graph.h"
+#include "space/additive.h"
 
 /* Where a block stands: its stage, whether it is the first there (stride), and what comes in. */
 struct block_place {
@@ -31,6 +31,10 @@ struct placed_unit {
 };
 void unit_walk_start(struct unit_walk *walk, const struct space *space, const struct arch *arch);
 bool unit_walk_next(struct unit_walk *walk, struct placed_unit *ret_unit); /* false: no more */
+
+/* Cost of one unit by itself, NAN where unknown; 0 once *error is negative. */
+double additive_unit(const struct additive_cost *cost, const struct unit_spec *spec, int stage,
+                     int block, struct err *err, int *error);
 
 /* Ops of a unit; input, output and residual count from the unit's input as tensor 0. Returns their
  * number. */

@@ -156,6 +156,7 @@ static int check_goals(struct search_run *run, struct err *err) {
     const struct search_spec *spec = &run->spec;
     int rc = feasibility_check(spec->space, &spec->goals, run->evaluators, run->n_evaluators, err,
                                &feasibility);
+    run->feasible_share = rc == 0 ? feasibility.accepted : 0;
     if (rc == 0)
         rc = reference_point(spec->space, &spec->goals, run->evaluators, run->n_evaluators,
                              1.0 / spec->space->n_classes, err, run->reference);
@@ -551,6 +552,7 @@ static cJSON *describe_result(const struct search_run *run, const double volumes
     cJSON_AddNumberToObject(result, "evaluations",
                             (double)search_loop_evaluations(run->loops[SEARCH_MAIN]));
     cJSON_AddNumberToObject(result, "front_size", n);
+    cJSON_AddNumberToObject(result, "feasible_share", run->feasible_share);
     add_number(result, "hypervolume", true, volumes[SEARCH_MAIN]);
     add_number(result, "hypervolume_random", run->loops[SEARCH_BASELINE] != NULL,
                volumes[SEARCH_BASELINE]);

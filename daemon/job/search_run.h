@@ -34,6 +34,7 @@ struct search_run {
     struct section_evaluator *sections[SEARCH_PROFILES_MAX]; /* of an imported model */
     struct evaluator evaluators[2 + SEARCH_PROFILES_MAX]; /* cost, accuracy, latency of profiles */
     int n_evaluators;
+    double feasible_share; /* of random subnets, by what is known beforehand */
     double reference[OBJECTIVES_MAX];
     struct search_loop *loops[SEARCH_LOOPS]; /* the baseline's is NULL when there is none */
 

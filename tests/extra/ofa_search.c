@@ -21,25 +21,12 @@ struct device {
     struct space *space; /* with the tables' resolutions */
     struct latency_predictor *latency[TABLES_MAX];
     struct ofa_predictor *accuracy;
+    int resolution; /* that units are asked for */
 };
 
 static void die(const struct err *err) {
     fprintf(stderr, "ofa_search: %s\n", err->message);
     exit(1);
-}
-
-/* The space with some of its resolutions. */
-static struct space *space_with(const int *resolutions, int n) {
-    struct err err = {0};
-    struct space *space;
-    cJSON *doc = cJSON_Parse(space_builtin_text("ofa_mbv3_w12"));
-    cJSON_ReplaceItemInObject(doc, "resolutions", cJSON_CreateIntArray(resolutions, n));
-    char *text = cJSON_PrintUnformatted(doc);
-    if (space_parse(text, strlen(text), &err, &space) < 0)
-        die(&err);
-    free(text);
-    cJSON_Delete(doc);
-    return space;
 }
 
 static void read_tables(struct device *device, char **paths, int n) {
@@ -59,8 +46,9 @@ static void read_tables(struct device *device, char **paths, int n) {
             die(&err);
         }
     }
+    if (space_narrow(whole, resolutions, n, &err, &device->space) < 0)
+        die(&err);
     space_destroy(whole);
-    device->space = space_with(resolutions, n);
     for (int i = 0; i < n; i++)
         if (latency_predictor_create(device->space, tables[i], &calibration_none, &err,
                                      &device->latency[i]) < 0)
@@ -133,6 +121,58 @@ static int predict_latency(void *context, struct evaluation *evaluations, int n,
     return 0;
 }
 
+static double unit_us(void *context, const struct graph *graph, int unit) {
+    const struct device *device = context;
+    return latency_predictor_unit_us(device->latency[device->resolution], graph, unit);
+}
+
+static void set_resolution(void *context, int resolution) {
+    ((struct device *)context)->resolution = resolution;
+}
+
+static bool latency_sum(void *context, int metric, struct additive_metric *ret_metric) {
+    (void)metric;
+    *ret_metric = (struct additive_metric){
+        .cost = {.unit = unit_us, .context = context, .resolution = set_resolution}};
+    return true;
+}
+
+static struct additive_cost cost_of(struct device *device) {
+    struct additive_metric metric;
+    latency_sum(device, 0, &metric);
+    return metric.cost;
+}
+
+/* What of the space is within the limit, and how long it takes to draw from there. */
+static void draw(struct device *device, double limit_ms) {
+    enum { DRAWS = 10000 };
+    struct err err = {0};
+    struct constrained_limit limit = {.cost = cost_of(device), .bound = 1000 * limit_ms};
+    struct constrained *constrained;
+    struct arch arch;
+    double least, sum = 0, most = 0;
+    int64_t start = clock_mono_ns();
+    if (additive_min(device->space, &limit.cost, &err, &least, &arch) < 0 ||
+        constrained_create(device->space, &limit, 1, &err, &constrained) < 0)
+        die(&err);
+    int64_t made = clock_mono_ns();
+    for (uint32_t i = 0; i < DRAWS; i++) {
+        struct rng rng = rng_make(1, RNG_SAMPLE, 3, i);
+        struct latency_prediction p;
+        if (!constrained_draw(constrained, &rng, 1, &arch) ||
+            latency_predictor_run(device->latency[arch.resolution], &arch, &err, &p) < 0)
+            die(&err);
+        sum += p.us / DRAWS;
+        most = fmax(most, p.us);
+    }
+    double seconds = (double)(clock_mono_ns() - made) / 1e9;
+    printf("least %.2f ms; %.4g of random subnets are within %g ms; %d drawn from there: mean "
+           "%.2f, most %.3f ms; %.1f ms to prepare, %.1f us each\n",
+           least / 1e3, constrained_share(constrained), limit_ms, DRAWS, sum / 1e3, most / 1e3,
+           (double)(made - start) / 1e6, 1e6 * seconds / DRAWS);
+    constrained_destroy(constrained);
+}
+
 static double best_of(struct search_loop *loop) {
     struct err err = {0};
     struct archive *archive = search_loop_archive(loop);
@@ -152,7 +192,8 @@ static double run(struct device *device, double limit_ms, const char *strategy, 
          .keys = keys + 1,
          .cheap = true,
          .context = device,
-         .submit = predict_latency}};
+         .submit = predict_latency,
+         .additive = latency_sum}};
     const struct goals goals = {.n_metrics = 2,
                                 .keys = {"top1", "latency_us:note10"},
                                 .n_objectives = 1,
@@ -226,6 +267,7 @@ int main(int argc, char **argv) {
     read_predictor(&device, argv[1]);
     print_sums(&device);
     double limit_ms = strtod(argv[2], NULL);
+    draw(&device, limit_ms);
     compare(&device, limit_ms, "evolution", BUDGET);
     compare(&device, limit_ms, "nsga2", BUDGET);
     compare(&device, limit_ms, "aging", BUDGET);

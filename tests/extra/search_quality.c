@@ -52,16 +52,12 @@ static int add_row(void *context, const struct dynast_row *row) {
 /* The space with 224 pixels alone, as in the logs. */
 static struct space *space_of_logs(void) {
     struct err err = {0};
-    struct space *space;
-    const char *text = space_builtin_text("ofa_mbv3");
-    cJSON *doc = cJSON_Parse(text);
+    struct space *whole, *space;
     int resolution = 224;
-    cJSON_ReplaceItemInObject(doc, "resolutions", cJSON_CreateIntArray(&resolution, 1));
-    char *only = cJSON_PrintUnformatted(doc);
-    if (space_parse(only, strlen(only), &err, &space) < 0)
+    if (space_builtin("ofa_mbv3", &err, &whole) < 0 ||
+        space_narrow(whole, &resolution, 1, &err, &space) < 0)
         die("space", &err);
-    cJSON_free(only);
-    cJSON_Delete(doc);
+    space_destroy(whole);
     return space;
 }
 

@@ -119,6 +119,25 @@ static void refuses_what_no_subnet_meets(void **state) {
     space_destroy(space);
 }
 
+/* Chance of a random subnet to have at most so many parameters. */
+static double share_within(const struct space *space, double bound) {
+    struct gene genes[SPACE_GENES_MAX];
+    int n_genes = space_genes(space, genes), n;
+    struct arch *all = toy_enumerate(space, &n);
+    double share = 0;
+    for (int i = 0; i < n; i++) {
+        struct cost cost;
+        double chance = 1;
+        assert_int_equal(arch_cost(space, &all[i], NULL, &cost), 0);
+        for (int g = 0; g < n_genes; g++)
+            if (arch_gene_active(space, &all[i], &genes[g]))
+                chance /= genes[g].n_choices;
+        share += (double)cost.params <= bound ? chance : 0;
+    }
+    free(all);
+    return share;
+}
+
 static void estimates_how_many_pass(void **state) {
     struct space *space = toy_space();
     struct evaluator evaluators[2];
@@ -132,6 +151,18 @@ static void estimates_how_many_pass(void **state) {
     goals.constraints[0].bound = (low[1] + high[1]) / 2;
     assert_int_equal(feasibility_check(space, &goals, evaluators, 2, NULL, &f), 0);
     assert_true(f.accepted > 0.1 && f.accepted < 0.9);
+    assert_true(fabs(f.accepted / share_within(space, goals.constraints[0].bound) - 1) < 0.03);
+    /* Rare ones too, which a thousand random subnets would not tell of. */
+    goals.constraints[0].bound = low[1] + 0.02 * (high[1] - low[1]);
+    double share = share_within(space, goals.constraints[0].bound);
+    assert_int_equal(feasibility_check(space, &goals, evaluators, 2, NULL, &f), 0);
+    assert_true(share < 0.05 && fabs(f.accepted / share - 1) < 0.03);
+    goals.constraints[0].bound = low[1] - 1;
+    struct err err = {0};
+    assert_int_equal(feasibility_check(space, &goals, evaluators, 2, &err, &f), ESP_EINFEASIBLE);
+    double rare = share_within(space, f.hundredth);
+    assert_true(rare > 0.003 && rare < 0.04);
+    assert_non_null(strstr(err.message, "one random subnet in a hundred has at most "));
     /* Nothing is known about top1 before it is evaluated, and it is not cheap. */
     goals = goals_with((struct constraint){0, false, 0.99}, "top1");
     assert_int_equal(feasibility_check(space, &goals, evaluators, 2, NULL, &f), 0);

@@ -1,0 +1,12 @@
+/* The limits of a search that subnets can be drawn within (space/constrained.h): upper bounds of
+ * metrics that are sums over units or the largest of them. */
+#pragma once
+
+#include "search/evaluator.h"
+#include "space/constrained.h"
+
+/* *ret_limits is NULL where there are none, where nothing keeps them all or where the space is too
+ * large for it. Borrows space. Errors: ESP_ENOMEM. */
+int limits_make(const struct space *space, const struct goals *goals,
+                const struct evaluator *evaluators, int n_evaluators, struct err *err,
+                struct constrained **ret_limits);
