@@ -47,8 +47,7 @@ int limits_make(const struct space *space, const struct goals *goals,
     for (int i = 0; i < goals->n_constraints; i++) {
         const struct constraint *c = &goals->constraints[i];
         struct additive_metric metric = {0};
-        if (c->is_max &&
-            find_additive(evaluators, n_evaluators, goals->keys[c->metric], &metric))
+        if (c->is_max && find_additive(evaluators, n_evaluators, goals->keys[c->metric], &metric))
             limits[n++] = (struct constrained_limit){metric.cost, metric.bottleneck,
                                                      invert(&metric, c->bound)};
     }

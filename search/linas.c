@@ -23,6 +23,8 @@ enum {
     LEARNT_MAX = 4000 /* evaluations that a model is fitted on: the newest */
 };
 
+#define LIMITS_HARD 0.05 /* share of random subnets */
+
 static int linas_create(const struct strategy_config *config, struct err *err, void **ret_state) {
     return told_create(config, LEARNT_MAX, err, ret_state);
 }
@@ -123,6 +125,9 @@ static int search_models(const struct told *search, struct models *models, struc
     struct rng rng = told_rng(search, 1);
     config.seed = rng_u64(&rng);
     config.population = INNER_POPULATION;
+    /* Where many keep the limits, leaning founders are the more different ones. */
+    if (config.limits && constrained_share(config.limits) > LIMITS_HARD)
+        config.limits = NULL;
     int n = 0, code = strategy_create("nsga2", &config, err, &inner);
     if (code < 0)
         return code;

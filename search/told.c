@@ -136,16 +136,27 @@ int told_promising(const struct told *told, const struct arch *arch, struct err 
     return code < 0 ? code : violation == 0;
 }
 
+/* Leaning subnets are the more different ones, so they come first; where they do not keep the
+ * limits those that are drawn within them do. */
+static void draw_blind(const struct told *told, bool founder, int attempt, struct rng *rng,
+                       struct arch *ret_arch) {
+    const struct space *space = told->config.space;
+    const struct constrained *limits = told->config.limits;
+    if (attempt == 0 && founder)
+        sample_founder(space, told->asked ? NULL : limits, told->asked, rng, ret_arch);
+    else if (attempt < TRIES / 4)
+        sample_leaning(space, rng, 2 * rng_unit(rng) - 1, ret_arch);
+    else if (attempt < TRIES / 2)
+        sample_spread_out(space, limits, rng, ret_arch);
+    else
+        sample_random(space, limits, rng, ret_arch);
+}
+
 int told_ask_blind(struct told *told, bool founder, struct err *err, struct arch *ret_arch) {
     int added = 0;
     for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
         struct rng rng = told_rng(told, TRIES_OF_STRATEGY + attempt);
-        if (attempt == 0 && founder)
-            sample_founder(told->config.space, told->config.limits, told->asked, &rng, ret_arch);
-        else if (attempt < TRIES / 2)
-            sample_spread_out(told->config.space, told->config.limits, &rng, ret_arch);
-        else
-            arch_random(told->config.space, &rng, ret_arch);
+        draw_blind(told, founder, attempt, &rng, ret_arch);
         int promising = attempt < TRIES / 2 ? told_promising(told, ret_arch, err) : 1;
         added = promising == 1 ? told_ask(told, ret_arch, err) : promising;
     }

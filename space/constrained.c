@@ -123,8 +123,7 @@ static void fill_stage(struct filler *filler, int index, int side) {
         place.first = true;
         place.side = side;
         for (int in = 0; in < n_before(space, index); in++) {
-            place.c_in =
-                index ? space->stages[index - 1].channels.value[in] : space->stem.channels;
+            place.c_in = index ? space->stages[index - 1].channels.value[in] : space->stem.channels;
             fill_block(filler, &place,
                        filler->costs + filler->layout->first[index] + (in * outs + out) * choices);
         }
@@ -155,8 +154,7 @@ static void fill_costs(struct filler *filler, int resolution) {
         side = lower_side(side, space->stages[s].stride);
     }
     for (int c = 0; c < n_before(space, space->n_stages); c++) {
-        int channels =
-            space->n_stages ? space->stages[space->n_stages - 1].channels.value[c] : 0;
+        int channels = space->n_stages ? space->stages[space->n_stages - 1].channels.value[c] : 0;
         filler->costs[filler->layout->head + c] = head_cost(filler, channels, side);
     }
 }
@@ -209,8 +207,8 @@ struct level {
 static struct level level_of(const struct constrained *c, const struct plan *plan, int resolution) {
     size_t r = (size_t)resolution, n = (size_t)c->layout.n_states;
     return (struct level){plan->costs + r * (size_t)c->layout.n_costs, plan->least + r * n,
-                          plan->mass ? plan->mass + r * n * (size_t)c->bins : NULL,
-                          plan->width[r], c->bins};
+                          plan->mass ? plan->mass + r * n * (size_t)c->bins : NULL, plan->width[r],
+                          c->bins};
 }
 
 /* Bins that a choice costs beyond the cheapest way on; beyond all where it is not allowed. */
@@ -237,8 +235,7 @@ static void find_mass(struct level *level, int state, const struct fork *forks, 
     for (int i = 0; i < n && isfinite(level->least[state]); i++)
         for (int k = 0; k < forks[i].choices; k++) {
             const double *on = level->mass + (size_t)forks[i].next * (size_t)level->bins;
-            int spent =
-                bins_of(level, state, forks[i].next, level->costs[forks[i].costs + k]);
+            int spent = bins_of(level, state, forks[i].next, level->costs[forks[i].costs + k]);
             for (int q = spent; q < level->bins; q++)
                 mass[q] += forks[i].chance * on[q - spent];
         }

@@ -16,9 +16,10 @@
 enum { CONSTRAINED_LIMITS_MAX = 16 };
 
 struct constrained_limit {
-    struct additive_cost cost; /* used while creating only; costs that are not known keep no limit */
-    bool bottleneck;           /* the largest unit in place of the sum */
-    double bound;              /* at most */
+    struct additive_cost
+        cost;        /* used while creating only; costs that are not known keep no limit */
+    bool bottleneck; /* the largest unit in place of the sum */
+    double bound;    /* at most */
 };
 
 struct constrained;

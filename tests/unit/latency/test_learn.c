@@ -330,7 +330,7 @@ static double coverage(struct world *world, uint64_t seed, double *ret_pooled) {
 }
 
 static void intervals_hold_networks_of_other_times_and_kinds(void **state) {
-    enum { WORLDS = 20 };
+    enum { WORLDS = 10 };
     struct world world;
     double inside = 0, pooled = 0, one;
     open_world(&world);

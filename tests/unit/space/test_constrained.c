@@ -155,7 +155,9 @@ static void check_distribution(const struct all *all, const struct constrained_l
 static struct constrained_limit limit_at(const struct all *all, uint64_t *seed, bool largest,
                                          double quantile) {
     return (struct constrained_limit){
-        {unit_cost_of, seed}, largest, value_at(all, *seed, largest, (int)(quantile * (all->n - 1)))};
+        {unit_cost_of, seed},
+        largest,
+        value_at(all, *seed, largest, (int)(quantile * (all->n - 1)))};
 }
 
 static void draws_are_random_subnets_within_a_limit(void **state) {
@@ -204,8 +206,7 @@ static void resolutions_may_have_tables_of_their_own(void **state) {
     struct all *all = enumerate();
     struct sections sections = {.seed = 2};
     double bound = value_at(all, 2, false, all->n / 10), share = 0;
-    struct constrained_limit limit = {
-        {section_cost_of, &sections, set_resolution}, false, bound};
+    struct constrained_limit limit = {{section_cost_of, &sections, set_resolution}, false, bound};
     struct constrained *constrained;
     for (int i = 0; i < all->n; i++)
         if (arch_value(all->space, &all->archs[i], 2, false) * (1 + all->archs[i].resolution) <=
@@ -257,12 +258,11 @@ static void rare_subnets_of_a_large_space_are_drawn(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(draws_are_random_subnets_within_a_limit),
-        cmocka_unit_test(limits_go_together),
-        cmocka_unit_test(a_smaller_budget_draws_cheaper_subnets),
-        cmocka_unit_test(resolutions_may_have_tables_of_their_own),
-        cmocka_unit_test(what_nothing_keeps_is_refused),
-        cmocka_unit_test(rare_subnets_of_a_large_space_are_drawn)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(draws_are_random_subnets_within_a_limit),
+                                       cmocka_unit_test(limits_go_together),
+                                       cmocka_unit_test(a_smaller_budget_draws_cheaper_subnets),
+                                       cmocka_unit_test(resolutions_may_have_tables_of_their_own),
+                                       cmocka_unit_test(what_nothing_keeps_is_refused),
+                                       cmocka_unit_test(rare_subnets_of_a_large_space_are_drawn)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
