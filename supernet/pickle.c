@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "supernet/tensor_file_forms.h"
 
 enum { STACK_MAX = 1 << 20, NAME_SHOWN = 100 };
@@ -72,7 +73,21 @@ static int bad(struct machine *m, const char *format, ...) {
 }
 
 static int no_memory(struct machine *m) {
-    return err_set(m->err, ESP_ENOMEM, NULL, "no memory for a pickle's values");
+    char text[32];
+    mem_format_bytes((int64_t)m->pickle->values.used, text);
+    return err_set(m->err, ESP_ENOMEM, NULL, "no memory for a pickle's values beyond %s", text);
+}
+
+/* Why new_value or the arena gave nothing for that many bytes. */
+static int refused(struct machine *m, size_t bytes) {
+    const struct arena *values = &m->pickle->values;
+    if (m->pickle->n_values > PICKLE_VALUES_MAX)
+        return err_set(m->err, ESP_ELIMIT, NULL, "the pickle has more than %d values",
+                       PICKLE_VALUES_MAX);
+    if (bytes > values->limit - values->used)
+        return err_set(m->err, ESP_ELIMIT, NULL, "the pickle needs more than %d MiB for its values",
+                       PICKLE_ARENA_MAX >> 20);
+    return no_memory(m);
 }
 
 /* ---- Bytes ---- */
@@ -135,10 +150,7 @@ static int reserve(struct machine *m, struct pickle_value ***array, size_t *cap,
 
 static int push(struct machine *m, struct pickle_value *value) {
     if (!value)
-        return err_set(m->err, ESP_ELIMIT, NULL,
-                       "the pickle has more than %d values, or needs "
-                       "more than %d MiB for them",
-                       PICKLE_VALUES_MAX, PICKLE_ARENA_MAX >> 20);
+        return refused(m, sizeof *value);
     int rc = reserve(m, &m->stack, &m->stack_cap, m->n_stack + 1, STACK_MAX);
     if (rc == 0)
         m->stack[m->n_stack++] = value;
@@ -186,8 +198,7 @@ static int append(struct machine *m, struct pickle_value *to, struct pickle_valu
         size_t cap = 2 * to->items_cap > to->n_items + n ? 2 * to->items_cap : to->n_items + n;
         struct pickle_value **items = arena_alloc(&m->pickle->values, cap * sizeof *items);
         if (!items)
-            return err_set(m->err, ESP_ELIMIT, NULL, "the pickle needs more than %d MiB",
-                           PICKLE_ARENA_MAX >> 20);
+            return refused(m, cap * sizeof *items);
         if (to->n_items)
             memcpy(items, to->items, to->n_items * sizeof *items);
         to->items = items;

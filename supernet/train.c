@@ -57,7 +57,8 @@ static uint64_t images_seen(const struct trainer *trainer) {
 
 static void tell(const struct trainer *trainer, struct train_event *event) {
     const struct train_hooks *hooks = trainer->options.hooks;
-    event->step = trainer->state.step;
+    if (event->kind != TRAIN_RECOVERED) /* which tells of the step that failed */
+        event->step = trainer->state.step;
     event->steps = trainer->plan.steps;
     event->images = images_seen(trainer);
     if (hooks && hooks->event)
@@ -263,6 +264,7 @@ static void fill_metrics(const struct trainer *trainer, struct train_metrics *me
     metrics->step = state->step;
     metrics->epoch = train_epoch(&trainer->plan, state->step);
     metrics->phase = phase_of(trainer)->name;
+    metrics->averaged = state->summed;
     metrics->loss = state->loss_sum / n;
     metrics->distill = state->distill_sum / n;
     metrics->gap = state->gap_sum / n;
@@ -521,6 +523,7 @@ static int recover(struct trainer *trainer, struct err *err) {
                                     trainer->reason, err);
     if (rc != 0)
         return rc;
+    event.step = failed_step;
     event.back_to_step = trainer->state.step;
     tell(trainer, &event);
     settle_recovery(trainer);

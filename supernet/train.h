@@ -20,7 +20,8 @@ struct train_accuracy {
 struct train_metrics {
     uint64_t step;
     double epoch; /* passed so far, over all rounds */
-    /* Means since the last metrics. */
+    /* Means of the steps since the last metrics; 0 while there are none. */
+    uint64_t averaged; /* how many */
     double loss; /* on labels: of the largest subnet, of the one trained alone, of all sampled ones
                     beside a teacher */
     double distill; /* of those that learn from what another says; 0: there are none */
@@ -44,7 +45,7 @@ enum train_event_kind {
     TRAIN_METRICS,    /* metrics */
     TRAIN_CHECKPOINT, /* step, path, summary, metrics of the latest validation */
     TRAIN_CHECKPOINT_FAILED, /* step, code, reason: goes on; earlier checkpoints are whole */
-    TRAIN_RECOVERED          /* step, back_to_step, reason */
+    TRAIN_RECOVERED          /* step (that failed), back_to_step, reason */
 };
 struct train_event {
     enum train_event_kind kind;

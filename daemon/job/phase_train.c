@@ -79,8 +79,9 @@ static void send_progress(struct channel *channel, const struct train_event *eve
     if (event->metrics.images_per_s > 0) { /* else no step has been taken yet */
         cJSON_AddNumberToObject(progress, "eta_s", event->eta_s);
         cJSON_AddNumberToObject(progress, "images_per_s", event->metrics.images_per_s);
-        cJSON_AddNumberToObject(progress, "loss", event->metrics.loss);
     }
+    if (event->metrics.averaged > 0)
+        cJSON_AddNumberToObject(progress, "loss", event->metrics.loss);
     cJSON_AddNumberToObject(progress, "learning_rate", event->metrics.learning_rate);
     cJSON_AddNumberToObject(progress, "epoch", event->metrics.epoch);
     channel_progress(channel, progress);

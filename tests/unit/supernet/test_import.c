@@ -6,14 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "golden.h"
 #include "supernet/import.h"
+#include "supernet/pickle.h"
 #include "supernet/safetensors.h"
 
 static struct space *open_space(void) {
@@ -154,6 +157,48 @@ static void test_several_state_dicts_are_named(void **state) {
     size_t len = 0;
     char *bytes = golden_read("layout_several.pth", &len);
     expect_refusal(bytes, len, ESP_EPARSE, "2 dictionaries of tensors (teacher, student)");
+}
+
+/* A list of so many ones. */
+static int read_ones(size_t ones, struct err *err) {
+    static const char head[] = {'\x80', 2, ']', '('}, tail[] = {'e', '.'};
+    struct pickle pickle;
+    struct pickle_value *value = NULL;
+    size_t len = sizeof head + 2 * ones + sizeof tail, used = 0;
+    char *bytes = malloc(len);
+    assert_non_null(bytes);
+    memcpy(bytes, head, sizeof head);
+    for (size_t i = 0; i < ones; i++)
+        memcpy(bytes + sizeof head + 2 * i, "K\x01", 2);
+    memcpy(bytes + len - sizeof tail, tail, sizeof tail);
+    pickle_init(&pickle);
+    int rc = pickle_read(&pickle, bytes, len, err, &value, &used);
+    pickle_finish(&pickle);
+    free(bytes);
+    return rc;
+}
+
+static void test_a_pickle_of_too_many_values_is_refused(void **state) {
+    struct err err = {0};
+    assert_int_equal(read_ones(400000, &err), 0);
+    assert_int_equal(read_ones(PICKLE_VALUES_MAX + 1, &err), ESP_ELIMIT);
+    assert_non_null(strstr(err.message, "more than 500000 values"));
+}
+
+/* Which is no limit of the pickle's, and is not called one. */
+static void test_too_little_memory_is_told_as_such(void **state) {
+    struct err err = {0};
+    struct rlimit old, none;
+    if (MEM_REDZONE > 0) /* the sanitizer's own allocations would fail first */
+        skip();
+    assert_int_equal(getrlimit(RLIMIT_DATA, &old), 0);
+    none = (struct rlimit){.rlim_cur = 4 << 20, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_DATA, &none), 0);
+    int rc = read_ones(400000, &err);
+    assert_int_equal(setrlimit(RLIMIT_DATA, &old), 0);
+    assert_int_equal(rc, ESP_ENOMEM);
+    assert_non_null(strstr(err.message, "no memory for a pickle's values beyond"));
+    assert_non_null(strstr(err.message, "MiB"));
 }
 
 static void test_a_pipe_is_refused_at_once(void **state) {
@@ -393,6 +438,8 @@ int main(void) {
         cmocka_unit_test(test_integers_of_every_kind),
         cmocka_unit_test(test_objects_are_refused_by_name),
         cmocka_unit_test(test_several_state_dicts_are_named),
+        cmocka_unit_test(test_a_pickle_of_too_many_values_is_refused),
+        cmocka_unit_test(test_too_little_memory_is_told_as_such),
         cmocka_unit_test(test_a_pipe_is_refused_at_once),
         cmocka_unit_test(test_truncated_files),
         cmocka_unit_test(test_damage_in_an_archive_is_seen),

@@ -151,9 +151,10 @@ static void given_up_while_the_pace_is_measured(void **state) {
     int64_t measured = 0;
     for (int64_t at = 1; at < 1000; at += 37) {
         struct witness witness = {.give_up_at = at};
-        assert_int_equal(train_in_bed(bed, bed->dir, 2, &witness, &err, &result), ESP_ECANCELED);
-        if (witness.starts > 0)
+        int rc = train_in_bed(bed, bed->dir, 2, &witness, &err, &result);
+        if (witness.starts > 0) /* measured; a slow machine's second may be over before that */
             break;
+        assert_int_equal(rc, ESP_ECANCELED);
         measured = at;
         assert_int_equal(witness.measuring, 1);
         assert_true(witness.questions <= at + 1);
@@ -257,7 +258,7 @@ static void recovers_from_divergence(void **state) {
     bed->config.warmup = 0;
     bed->config.epochs = 5;
     must_train(bed, bed->dir, &witness);
-    assert_true(witness.recoveries > 0);
+    assert_true(witness.recoveries > 0 && witness.thrown_away > 0);
     assert_true(strstr(witness.reason, "loss") || strstr(witness.reason, "gradient"));
 }
 

@@ -55,6 +55,7 @@ static void progressive_goes_through_its_phases(void **state) {
     assert_int_equal(witness.n_phases, 4);
     for (int i = 0; i < 4; i++)
         assert_string_equal(witness.phases[i], names[i]);
+    assert_true(witness.fresh >= 4); /* each begins without a loss */
     const struct train_metrics *last = &witness.metrics[witness.n_metrics - 1];
     assert_string_equal(last->phase, "expand_2");
     assert_true(last->largest.top1 > 0.9); /* chance is 0.2 */

@@ -64,6 +64,8 @@ static void on_event(void *context, const struct train_event *event) {
         break;
     case TRAIN_PROGRESS:
         witness->progress++;
+        assert_true((event->metrics.averaged > 0) == (event->metrics.loss > 0));
+        witness->fresh += event->metrics.averaged == 0;
         see_phase(witness, event->metrics.phase);
         break;
     case TRAIN_METRICS:
@@ -79,6 +81,8 @@ static void on_event(void *context, const struct train_event *event) {
         break;
     case TRAIN_RECOVERED:
         assert_true(event->back_to_step % 4 == 0);
+        assert_true(event->step >= event->back_to_step && event->step < event->steps);
+        witness->thrown_away += event->step - event->back_to_step;
         snprintf(witness->reason, sizeof witness->reason, "%s", event->reason);
         witness->recoveries++;
         break;

@@ -29,6 +29,8 @@ struct witness {
     uint64_t kill_at;     /* SIGKILL to the own process at this step; 0: never */
     uint64_t steps, last; /* planned; of the last event */
     uint64_t started_at;
+    uint64_t thrown_away; /* steps that recoveries went back over */
+    int fresh;            /* tellings of progress before the first step of an interval */
     struct train_metrics metrics[64];
     int n_metrics;
     char phases[16][16]; /* in the order in which they were seen */
