@@ -108,9 +108,11 @@ static const char *strategy_named(const char *name) {
     return NULL;
 }
 
+/* text may be that of the member itself. */
 static void set_text(cJSON *body, const char *key, const char *text) {
+    cJSON *value = text != NULL ? cJSON_CreateString(text) : cJSON_CreateNull();
     cJSON_DeleteItemFromObjectCaseSensitive(body, key);
-    cJSON_AddItemToObject(body, key, text != NULL ? cJSON_CreateString(text) : cJSON_CreateNull());
+    cJSON_AddItemToObject(body, key, value);
 }
 
 static int fill_strategy(cJSON *body, const char *key, const char *fallback, struct err *err) {
@@ -580,8 +582,8 @@ static int take_space(struct work *work, struct search_request *request, struct 
         err_set(err, r, "/space", "there is no space \"%.60s\"", name);
     if (r != 0)
         return r;
-    set_text(request->body, "space", name);
     snprintf(request->space, sizeof(request->space), "%s", name);
+    set_text(request->body, "space", request->space); /* name may be the body's own */
     memcpy(request->fingerprint, work->space->fingerprint, sizeof(request->fingerprint));
     request->document = space_print(work->space);
     if (request->document == NULL)
