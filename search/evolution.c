@@ -36,39 +36,20 @@ static int compare(const void *a, const void *b) {
     return p->index < q->index ? -1 : p->index > q->index;
 }
 
-static int crowd(const double *costs, int m, int n, int ranks, const int *rank, int *members,
-                 double *distances, struct standing *standings) {
-    for (int r = 0; r < ranks; r++) {
-        int count = 0;
-        for (int i = 0; i < n; i++)
-            if (rank[i] == r)
-                members[count++] = i;
-        int code = pareto_crowding(costs, m, members, count, distances);
-        if (code < 0)
-            return code;
-        for (int i = 0; i < count; i++)
-            standings[members[i]].distance = distances[i];
-    }
-    return 0;
-}
-
 static int stand(const struct told *search, struct standing *standings) {
-    int n = search->n, m = search->config.n_objectives;
+    int n = search->n, m = search->config.n_objectives, code = ESP_ENOMEM;
     double *costs = mem_array((size_t)n * (size_t)(m + 2), sizeof *costs);
-    int *rank = mem_array(2 * (size_t)n, sizeof *rank);
-    int code = costs && rank ? 0 : ESP_ENOMEM;
-    if (code == 0) {
+    int *rank = mem_array((size_t)n, sizeof *rank);
+    if (costs && rank) {
         double *violations = costs + (size_t)n * (size_t)m, *distances = violations + n;
         for (int i = 0; i < n; i++) {
             memcpy(costs + (size_t)i * (size_t)m, search->outcomes[i].costs,
                    (size_t)m * sizeof *costs);
             violations[i] = search->outcomes[i].violation;
         }
-        int ranks = code = pareto_rank(costs, violations, n, m, rank);
+        code = pareto_standing(costs, violations, n, m, rank, distances);
         for (int i = 0; code >= 0 && i < n; i++)
-            standings[i] = (struct standing){.rank = rank[i], .index = i};
-        if (code >= 0 && m > 1)
-            code = crowd(costs, m, n, ranks, rank, rank + n, distances, standings);
+            standings[i] = (struct standing){rank[i], i, m > 1 ? distances[i] : 0};
     }
     free(costs);
     free(rank);

@@ -122,46 +122,6 @@ static void join(struct nsga2 *search, const struct outcome *outcome) {
         search->members[at] = search->members[--search->n];
 }
 
-struct ranking {
-    double *costs, *violations, *distances;
-    int *ranks, *members;
-};
-
-static bool ranking_init(struct ranking *r, int n, int m) {
-    size_t count = (size_t)n + 1;
-    *r = (struct ranking){.costs = mem_array(count * (size_t)m, sizeof *r->costs),
-                          .violations = mem_array(count, sizeof *r->violations),
-                          .distances = mem_array(count, sizeof *r->distances),
-                          .ranks = mem_array(count, sizeof *r->ranks),
-                          .members = mem_array(count, sizeof *r->members)};
-    return r->costs && r->violations && r->distances && r->ranks && r->members;
-}
-
-static void ranking_finish(struct ranking *r) {
-    free(r->costs);
-    free(r->violations);
-    free(r->distances);
-    free(r->ranks);
-    free(r->members);
-}
-
-/* Crowding of each rank's members. */
-static int crowd(struct nsga2 *search, struct ranking *r, int n_ranks) {
-    for (int rank = 0; rank < n_ranks; rank++) {
-        int n = 0;
-        for (int i = 0; i < search->n; i++)
-            if (r->ranks[i] == rank)
-                r->members[n++] = i;
-        int code =
-            pareto_crowding(r->costs, search->config.n_objectives, r->members, n, r->distances);
-        if (code < 0)
-            return code;
-        for (int i = 0; i < n; i++)
-            search->members[r->members[i]].crowding = r->distances[i];
-    }
-    return 0;
-}
-
 static int compare_members(const void *x, const void *y) {
     const struct member *a = x, *b = y;
     if (a->rank != b->rank)
@@ -173,25 +133,25 @@ static int compare_members(const void *x, const void *y) {
 
 /* Ranks the members and sorts them, best first. */
 static int rank_members(struct nsga2 *search) {
-    struct ranking r;
-    int m = search->config.n_objectives, code = ESP_ENOMEM;
-    if (!ranking_init(&r, search->n, m))
-        goto out;
-    for (int i = 0; i < search->n; i++) {
-        memcpy(r.costs + (size_t)i * (size_t)m, search->members[i].outcome.costs,
-               (size_t)m * sizeof *r.costs);
-        r.violations[i] = search->members[i].outcome.violation;
+    size_t n = (size_t)search->n, m = (size_t)search->config.n_objectives;
+    double *costs = mem_array((n + 1) * (m + 2), sizeof *costs);
+    int *ranks = mem_array(n + 1, sizeof *ranks), code = ESP_ENOMEM;
+    double *violations = costs ? costs + n * m : NULL, *distances = costs ? violations + n : NULL;
+    for (size_t i = 0; i < n && costs; i++) {
+        memcpy(costs + i * m, search->members[i].outcome.costs, m * sizeof *costs);
+        violations[i] = search->members[i].outcome.violation;
     }
-    code = pareto_rank(r.costs, r.violations, search->n, m, r.ranks);
-    for (int i = 0; i < search->n && code >= 0; i++)
-        search->members[i].rank = r.ranks[i];
+    if (costs && ranks)
+        code = pareto_standing(costs, violations, search->n, (int)m, ranks, distances);
+    for (size_t i = 0; i < n && code >= 0; i++) {
+        search->members[i].rank = ranks[i];
+        search->members[i].crowding = distances[i];
+    }
     if (code >= 0)
-        code = crowd(search, &r, code);
-    if (code == 0)
-        qsort(search->members, (size_t)search->n, sizeof *search->members, compare_members);
-out:
-    ranking_finish(&r);
-    return code;
+        qsort(search->members, n, sizeof *search->members, compare_members);
+    free(costs);
+    free(ranks);
+    return code < 0 ? code : 0;
 }
 
 /* Lets the members beyond the population go. The rest is ranked again among itself, so that a saved

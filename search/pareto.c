@@ -156,3 +156,23 @@ int pareto_crowding(const double *costs, int m, const int *members, int n, doubl
     free(order);
     return 0;
 }
+
+int pareto_standing(const double *costs, const double *violations, int n, int m, int *ret_ranks,
+                    double *ret_distances) {
+    int *members = mem_array((size_t)n + 1, sizeof *members);
+    double *distances = mem_array((size_t)n + 1, sizeof *distances);
+    int ranks = members && distances ? pareto_rank(costs, violations, n, m, ret_ranks) : ESP_ENOMEM;
+    for (int rank = 0, code = 0; rank < ranks; rank++) {
+        int count = 0;
+        for (int i = 0; i < n; i++)
+            if (ret_ranks[i] == rank)
+                members[count++] = i;
+        code = pareto_crowding(costs, m, members, count, distances);
+        for (int i = 0; i < count && code == 0; i++)
+            ret_distances[members[i]] = distances[i];
+        ranks = code < 0 ? code : ranks;
+    }
+    free(members);
+    free(distances);
+    return ranks;
+}

@@ -20,3 +20,8 @@ int pareto_rank(const double *costs, const double *violations, int n, int m, int
 /* Crowding distance (Deb et al. 2002) of the members of one rank: infinite at the ends of each
  * objective. members are row numbers. ret_distances is indexed as members. ESP_ENOMEM. */
 int pareto_crowding(const double *costs, int m, const int *members, int n, double *ret_distances);
+
+/* What survivors of a population are chosen by: pareto_rank, and the crowding distance of every row
+ * among those of its rank. ret_distances [n]. Returns as pareto_rank. */
+int pareto_standing(const double *costs, const double *violations, int n, int m, int *ret_ranks,
+                    double *ret_distances);

@@ -97,11 +97,26 @@ static void hypervolume_of_nothing_and_of_too_much(void **state) {
     assert_int_equal(hypervolume(point, 1, 4, reference, &volume), ESP_EUNSUPPORTED);
 }
 
+static void standing_is_rank_and_crowding_of_each(void **state) {
+    const double costs[] = {0, 4, 1, 2, 2, 1, 4, 0, 3, 3, 9, 9};
+    const double violations[] = {0, 0, 0, 0, 0, 1};
+    const int first[] = {0, 1, 2, 3};
+    int ranks[6], same[6];
+    double distances[6], crowding[4];
+    assert_int_equal(pareto_standing(costs, violations, 6, 2, ranks, distances), 3);
+    assert_int_equal(pareto_rank(costs, violations, 6, 2, same), 3);
+    assert_memory_equal(ranks, same, sizeof ranks);
+    assert_int_equal(pareto_crowding(costs, 2, first, 4, crowding), 0);
+    assert_memory_equal(distances, crowding, sizeof crowding);
+    assert_true(isinf(distances[0]) && isfinite(distances[1]) && isinf(distances[4]));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranks_are_those_of_the_definition),
         cmocka_unit_test(crowding_is_the_gap_between_neighbours),
         cmocka_unit_test(hypervolume_counts_the_dominated_cells),
+        cmocka_unit_test(standing_is_rank_and_crowding_of_each),
         cmocka_unit_test(hypervolume_of_nothing_and_of_too_much),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
