@@ -1,11 +1,13 @@
 #include "base/json.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json_tree.h"
+#include "base/nearest.h"
 #include "base/range.h"
 
 void json_pointer_add(char *text, size_t size, const char *key) {
@@ -190,6 +192,20 @@ int json_enum(const cJSON *obj, const char *at, const char *key, const char *con
     return 0;
 }
 
+/* What may have been meant by name; NULL: nothing that is near. */
+static const char *nearest_of(const char *const *names, const char *name) {
+    const char *best = NULL;
+    int least = INT_MAX;
+    for (int i = 0; names[i]; i++) {
+        int distance = nearest_distance(name, names[i]);
+        if (distance < least && nearest_is_slip(name, distance)) {
+            least = distance;
+            best = names[i];
+        }
+    }
+    return best;
+}
+
 int json_only(const cJSON *obj, const char *at, const char *const *keys, struct err *err) {
     if (!cJSON_IsObject(obj))
         return err_set(err, ESP_EINVAL, at, "must be a JSON object");
@@ -198,7 +214,10 @@ int json_only(const cJSON *obj, const char *at, const char *const *keys, struct 
             continue;
         char list[384];
         join(keys, list, sizeof(list));
-        return refuse(err, at, child->string, "is not known here; known are: %s", list);
+        const char *meant = nearest_of(keys, child->string);
+        return refuse(err, at, child->string, "is not known here%s%s%s; known are: %s",
+                      meant ? "; did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "",
+                      list);
     }
     return 0;
 }

@@ -14,6 +14,7 @@
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
 #include "daemon/metrics.h"
+#include "daemon/openapi.h"
 #include "daemon/store_system.h"
 #include "runtime/plan.h"
 #include "web/sse.h"
@@ -45,6 +46,10 @@ static int get_version(struct api_call *call, struct err *err) {
     cJSON_AddStringToObject(call->answer, "sqlite", store_sqlite_version());
     cJSON_AddStringToObject(call->answer, "runtime_revision", runtime_revision());
     return 0;
+}
+
+static int get_openapi(struct api_call *call, struct err *err) {
+    return openapi_print(err, &call->text);
 }
 
 static void add_check(cJSON *checks, const char *name, bool ok, const char *detail) {
@@ -204,6 +209,7 @@ const struct api_route api_system[] = {
     {"GET", "/readyz", NULL, .flags = WEB_PUBLIC, .read = get_ready},
     {"GET", "/metrics", NULL, .read = get_metrics, .finish = add_loop_metrics},
     {"GET", "/api/v1/version", NULL, .read = get_version},
+    {"GET", "/api/v1/openapi.json", NULL, .read = get_openapi},
     {"GET", "/api/v1/system", NULL, .read = get_system},
     {"GET", "/api/v1/events", "topics,after", .flags = WEB_STREAM, .loop = serve_events},
     {.method = NULL}};

@@ -18,6 +18,7 @@
 #include "base/program.h"
 #include "daemon/api.h"
 #include "daemon/lifecycle.h"
+#include "daemon/openapi.h"
 #include "web/tls.h"
 
 enum { JOB_MEMORY_MIN = 64 << 20 };
@@ -27,7 +28,7 @@ struct settings {
         *tls_cert, *tls_key;
     int64_t port, threads, connections_per_address, job_memory, job_file_size, upload_size, session;
     struct retention keep;
-    bool insecure_lan, verbose, version, help, routes;
+    bool insecure_lan, verbose, version, help, routes, openapi;
 };
 
 static const char intro[] = "usage: espalierd [options]\n\n"
@@ -228,6 +229,18 @@ static int print_routes(void) {
     return 0;
 }
 
+static int print_openapi(void) {
+    struct err err = {0};
+    char *text = NULL;
+    if (openapi_print(&err, &text) != 0) {
+        fprintf(stderr, "espalierd: %s\n", err.message);
+        return 1;
+    }
+    puts(text);
+    free(text);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     static struct daemon daemon;
     struct settings s = {.data_dir = NULL};
@@ -282,6 +295,8 @@ int main(int argc, char **argv) {
         {"verbose", 'v', OPTION_FLAG, NULL, 0, 0, "", "log more", &s.verbose},
         {"routes", 0, OPTION_FLAG, NULL, 0, 0, "",
          "print the routes of the HTTP API with their parameters", &s.routes},
+        {"openapi", 0, OPTION_FLAG, NULL, 0, 0, "", "print the HTTP API as an OpenAPI document",
+         &s.openapi},
         {"version", 'V', OPTION_FLAG, NULL, 0, 0, "", "print the version", &s.version},
         {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this text", &s.help},
         {.name = NULL}};
@@ -300,6 +315,8 @@ int main(int argc, char **argv) {
         return printf("espalierd " ESP_VERSION "\n") < 0;
     if (s.routes)
         return print_routes();
+    if (s.openapi)
+        return print_openapi();
     log_set_level(s.verbose ? LOG_DEBUG : LOG_INFO);
     if (s.data_dir == NULL)
         s.data_dir = default_data_dir();

@@ -24,6 +24,10 @@ class Answer:
         return f"{self.status} {self.body[:600]!r}"
 
 
+# Called with (method, path, body, answer) after each request of a Client; what it raises fails the test.
+watchers = []
+
+
 class Client:
     """Requests to one daemon. Each goes over a connection of its own, like most clients of a test."""
 
@@ -61,9 +65,12 @@ class Client:
             except (BrokenPipeError, ConnectionResetError):
                 pass  # an answer that came before the whole body was sent can still be read
             answer = connection.getresponse()
-            return Answer(answer.status, answer.getheaders(), answer.read())
+            answer = Answer(answer.status, answer.getheaders(), answer.read())
         finally:
             connection.close()
+        for watch in watchers:
+            watch(method, path, body, answer)
+        return answer
 
     def expect(self, status, method, path, body=None, headers=None):
         """The answer, which must have this status (or one of a tuple)."""

@@ -1,0 +1,63 @@
+"""The last of the suite: which answers were seen, and held against the OpenAPI document."""
+import bed
+from board import Board
+from described import operations, seen, wrong
+from suite import ARGUMENTS, Skipped, equal, test, wait_for
+
+# Streams, which no whole answer ends; files that this suite's daemon does not carry (tests/integration/boards fetches them); what is removed by the command line only.
+ELSEWHERE = {("GET", "/api/v1/events"), ("GET", "/api/v1/worker-builds/{arch}"), ("DELETE", "/api/v1/exports/{id}"), ("DELETE", "/api/v1/models/{id}")}
+
+
+@test("boards, leases and what is done to them answer as they are described", 60)
+def boards():
+    client, stack = bed.client(), bed.daemon()
+    bed.profile()
+    board = Board(stack.port, "rarely").enrol(stack.enrolment_token())
+    board.introduction = lambda **changes: Board.introduction(board, instance="i" * 32, **changes)
+    board.connect()
+    client.get(f"/devices/{board.device_id}")
+    client.expect(200, "PATCH", f"/devices/{board.device_id}", {"note": "looked at"})
+    client.expect(200, "POST", f"/devices/{board.device_id}/allow", {})
+    client.expect(202, "POST", f"/devices/{board.device_id}/check", {})
+    lease = board.lease(wait_s=5)
+    board.ack(lease)
+    equal(board.heartbeat(lease).status, 200, "heartbeat")
+    equal(board.release(lease).status, 200, "release")
+    for row in client.items(f"/measurements?profile={board.profile_id}&state=queued"):
+        client.expect((200, 202), "POST", f"/measurements/{row['id']}/cancel", {})
+    client.expect(200, "POST", f"/devices/{board.device_id}/rotate", {})
+    equal(board.post("rotate", {"worker_token": "esp_w_" + "r" * 43}).status, 200, "rotate")
+    board.client.token = "esp_w_" + "r" * 43
+    equal(board.post("goodbye", {"epoch": board.epoch}).status, 200, "goodbye")
+    client.expect(200, "POST", f"/devices/{board.device_id}/revoke", {})
+    client.expect((200, 204), "DELETE", f"/devices/{board.device_id}")
+    client.get("/worker-builds")
+    client.request("GET", "/worker-builds/install.sh")
+    client.get(f"/tables/{client.items('/tables')[0]['id']}")
+
+
+@test("jobs and searches that are cancelled and taken up again answer as they are described", 60)
+def again():
+    client, stack = bed.client(), bed.daemon()
+    started = client.post("/searches", bed.search_body("again", evaluations=100000), 202)
+    path = f"/searches/{started['search']['id']}"
+    for word, state in (("cancel", "canceled"), ("resume", None), ("cancel", "canceled")):
+        client.expect((200, 202), "POST", f"{path}/{word}", {})
+        if state:
+            wait_for(state, lambda: client.get(f"/jobs/{started['job']['id']}")["state"] == state, 20)
+    for word in ("retry", "cancel"):
+        client.expect((200, 202), "POST", f"/jobs/{started['job']['id']}/{word}", {})
+    wait_for("its end", lambda: client.get(f"/jobs/{started['job']['id']}")["state"] == "canceled", 20)
+    client.expect((200, 204), "DELETE", path)
+    made = client.post("/datasets", {"name": "again", "path": str(stack.root / "bars"), "validation": 100}, 202)
+    stack.wait_job(made["job"]["id"])
+    client.expect((200, 204), "DELETE", "/datasets/again")
+
+
+@test("every answer that this suite has seen is as the OpenAPI document describes it, and of every route one was")
+def as_described():
+    equal(sorted(wrong), [], "answers that are not")
+    if ARGUMENTS.only:
+        raise Skipped("the rest of the suite was not run")
+    asked = {(method, path) for method, path, _ in seen}
+    equal(sorted({(method, path) for method, path, _ in operations()} - asked - ELSEWHERE), [], "routes of which no good answer was seen")

@@ -1,0 +1,63 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "daemon/api.h"
+#include "daemon/openapi.h"
+
+/* Says which route daemon/openapi/ lacks, or describes in vain. */
+static void test_describes_every_route_and_no_other(void **state) {
+    struct err err = {0};
+    char *text = NULL;
+    if (openapi_print(&err, &text) != 0)
+        fail_msg("%s", err.message);
+    cJSON *doc = NULL;
+    assert_int_equal(json_parse(text, strlen(text), NULL, &err, &doc), 0);
+    const cJSON *paths = cJSON_GetObjectItem(doc, "paths"), *path;
+    int described = 0, routes = 0;
+    cJSON_ArrayForEach(path, paths) described += cJSON_GetArraySize(path);
+    for (int noun = 0; api_nouns[noun] != NULL; noun++)
+        for (const struct api_route *route = api_nouns[noun]; route->method != NULL; route++)
+            routes++;
+    assert_int_equal(described, routes);
+    assert_null(cJSON_GetObjectItem(doc, "operations"));
+    cJSON_Delete(doc);
+    free(text);
+}
+
+/* What a route needs and takes comes of its row. */
+static void test_takes_scopes_and_parameters_of_the_rows(void **state) {
+    struct err err = {0};
+    char *text = NULL;
+    assert_int_equal(openapi_print(&err, &text), 0);
+    cJSON *doc = cJSON_Parse(text), *paths = cJSON_GetObjectItem(doc, "paths");
+    const cJSON *remove =
+        cJSON_GetObjectItem(cJSON_GetObjectItem(paths, "/api/v1/searches/{id}"), "delete");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(remove, "x-scope")), "admin");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(remove, "operationId")),
+                        "delete_searches_id");
+    const cJSON *pieces =
+        cJSON_GetObjectItem(cJSON_GetObjectItem(paths, "/api/v1/uploads/{id}/pieces"), "post");
+    const cJSON *content =
+        cJSON_GetObjectItem(cJSON_GetObjectItem(pieces, "requestBody"), "content");
+    assert_non_null(cJSON_GetObjectItem(content, "application/octet-stream"));
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(pieces, "parameters")), 3);
+    const cJSON *health = cJSON_GetObjectItem(cJSON_GetObjectItem(paths, "/healthz"), "get");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(health, "security")), 0);
+    cJSON_Delete(doc);
+    free(text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_describes_every_route_and_no_other),
+        cmocka_unit_test(test_takes_scopes_and_parameters_of_the_rows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
