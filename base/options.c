@@ -400,6 +400,46 @@ static void format_help(const struct option_row *row, char *text, size_t size) {
              fallback ? "]" : "");
 }
 
+/* What begins a line as a request would is kept from being one. */
+static void begin_roff_line(const char *text) {
+    if (*text == '.' || *text == '\'')
+        fputs("\\&", stdout);
+}
+
+void options_print_roff(const char *text) {
+    enum { WIDTH = 72 };
+    int column = 0;
+    begin_roff_line(text);
+    for (; *text; text++, column++)
+        if (*text == ' ' && column + (int)strcspn(text + 1, " ") > WIDTH) {
+            putchar('\n');
+            begin_roff_line(text + 1);
+            column = -1;
+        } else if (*text == '\\') {
+            fputs("\\e", stdout);
+        } else if (*text == '-') {
+            fputs("\\-", stdout);
+            column++;
+        } else {
+            putchar(*text);
+        }
+}
+
+void options_print_mdoc(const struct option_row *row) {
+    char help[512];
+    fputs(".It ", stdout);
+    if (row->letter)
+        printf("Fl %c , ", row->letter);
+    fputs("Fl \\-", stdout);
+    options_print_roff(row->name);
+    if (row->kind != OPTION_FLAG)
+        printf(" Ar%s", argument_name(row->kind));
+    format_help(row, help, sizeof(help));
+    putchar('\n');
+    options_print_roff(help);
+    fputs(".\n", stdout);
+}
+
 void options_print_columns(FILE *file, const char *left, const char *right, int width) {
     fprintf(file, "  %-*s", width, left);
     for (int column = width + 2; *right;) {

@@ -53,6 +53,10 @@ void options_print_help(const struct option_row *rows); /* to stdout */
  * broken at its blanks so that no line is longer than OPTIONS_HELP_COLUMNS. */
 enum { OPTIONS_HELP_COLUMNS = 100 };
 void options_print_columns(FILE *file, const char *left, const char *right, int width);
+/* For manual pages in mdoc: text as roff takes it (to stdout), and a row as the item of a list with
+ * its sentence. */
+void options_print_roff(const char *text);
+void options_print_mdoc(const struct option_row *row);
 /* A number with us, ms, s, m or min, h, d; bare only 0. ESP_EINVAL. */
 int options_parse_duration(const char *text, int64_t *ret_us);
 /* A number, bare (bytes) or with K, M, G, T, KiB… (powers of 1024), kB, MB, GB, TB (of 1000).

@@ -54,6 +54,10 @@ int cli_start(struct cli *cli, const struct option_row *rows, int argc, char **a
     struct err err = {0};
     int n = 0;
 
+    if (cli->visit) {
+        cli->visit(cli->command, rows);
+        return CLI_OK;
+    }
     if (options_parse(rows, argc, argv, false, &err, ret_first))
         return cli_usage("%s", err.message);
     if (cli->help) {

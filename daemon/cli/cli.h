@@ -25,6 +25,8 @@ enum cli_exit {
 
 struct cli {
     const struct cli_command *command;
+    /* Not NULL: cli_start hands it the rows and goes no further (daemon/cli/visit.h). */
+    void (*visit)(const struct cli_command *command, const struct option_row *rows);
     struct http_client *client; /* made by cli_start */
     const char *url, *token, *ca_file, *pinned_key, *output, *get;
     bool insecure_lan, json, no_headers, wait, help;

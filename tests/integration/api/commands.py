@@ -305,3 +305,56 @@ def judged_on_others():
         (folder / "ops.csv").write_text("model,operation\n1\n")
         done = stack.cli_run(*words)
         check(done.returncode == 1 and "ops.csv: line 2: 1 fields instead of the header's 2" in done.stderr, "a broken file", done.stderr)
+
+
+def commands_of_overview():
+    """(noun, verb or "") of every command, as the overview lists them."""
+    text = bed.daemon().cli_run("--help").stdout
+    rows = re.findall(r"^  ([a-z]+)(?: ([a-z]+)(?= |$))?", text, re.MULTILINE)
+    return [(noun, verb) for noun, verb in rows]
+
+
+def options_of(noun, verb):
+    text = bed.daemon().cli_run(*filter(None, (noun, verb)), "--help").stdout
+    return set(re.findall(r"^  (?:-\w, |    )(--[a-z0-9-]+)", text, re.MULTILINE))
+
+
+@test("bash completes nouns, verbs and options, and all that --help names", 120)
+def completion():
+    script = bed.daemon().cli_run("completion", "bash").stdout
+
+    def completed(*lines):
+        """What bash itself offers for each command line, whose last word is being written."""
+        asked = "".join("COMP_WORDS=(" + " ".join(f"'{word}'" for word in ("espalier", *words)) + f"); COMP_CWORD={len(words)}; _espalier; echo \"${{COMPREPLY[*]}}\"\n" for words in lines)
+        done = subprocess.run(["bash", "-u", "-c", script + asked], capture_output=True, text=True, timeout=20)
+        equal((done.returncode, done.stderr), (0, ""), "bash")
+        return [set(line.split()) for line in done.stdout.splitlines()]
+    commands = commands_of_overview()
+    check(len(commands) > 50, "commands", commands)
+    nouns = sorted({noun for noun, _ in commands})
+    lines = [("",), ("sea",), *((noun, "") for noun in nouns), *((noun, verb, "--") if verb else (noun, "--") for noun, verb in commands), ("search", "create", "x", "--max-l")]
+    offered = dict(zip(lines, completed(*lines)))
+    equal(offered[("",)], set(nouns), "nouns")
+    equal(offered[("sea",)], {"search"}, "a noun that was begun")
+    equal(offered[("search", "create", "x", "--max-l")], {"--max-latency"}, "an option that was begun")
+    for noun in nouns:
+        equal(offered[(noun, "")], {verb for name, verb in commands if name == noun and verb}, f"verbs of {noun}")
+    for noun, verb in commands:
+        equal(offered[(noun, verb, "--") if verb else (noun, "--")], options_of(noun, verb), f"options of {noun} {verb}")
+    for shell, words in (("zsh", ("#compdef espalier", "--max-latency:")), ("fish", ("complete -c espalier", "-l max-latency"))):
+        text = bed.daemon().cli_run("completion", shell).stdout
+        check(all(word in text for word in words) and text.count("max-latency") >= 1, shell, text[:300])
+    equal(bed.daemon().cli_run("completion", "csh").returncode, 2, "exit code for another shell")
+
+
+@test("the manual page names every command and option, and mandoc has nothing to say against it")
+def manual():
+    page = bed.daemon().cli_run("manual").stdout
+    done = subprocess.run(["mandoc", "-T", "lint"], input=page, capture_output=True, text=True, timeout=20)
+    equal((done.returncode, done.stdout + done.stderr), (0, ""), "mandoc -T lint")
+    text = subprocess.run(["mandoc", "-T", "ascii"], input=page, capture_output=True, text=True, timeout=20, check=True).stdout
+    text = re.sub(r".\x08", "", text)
+    for noun, verb in commands_of_overview():
+        check(re.search(rf"^   {noun}{' ' + verb if verb else ''}\b", text, re.MULTILINE), "a command in the manual", noun, verb)
+        for option in options_of(noun, verb):
+            check(option in text, "an option in the manual", noun, verb, option)
