@@ -4,8 +4,8 @@ from board import Board
 from described import operations, seen, wrong
 from suite import ARGUMENTS, Skipped, equal, test, wait_for
 
-# Streams, which no whole answer ends; files that this suite's daemon does not carry (tests/integration/boards fetches them); what is removed by the command line only.
-ELSEWHERE = {("GET", "/api/v1/events"), ("GET", "/api/v1/worker-builds/{arch}"), ("DELETE", "/api/v1/exports/{id}"), ("DELETE", "/api/v1/models/{id}")}
+# Streams, which no whole answer ends; files that this suite's daemon does not carry (tests/integration/boards fetches them).
+ELSEWHERE = {("GET", "/api/v1/events"), ("GET", "/api/v1/worker-builds/{arch}")}
 
 
 @test("boards, leases and what is done to them answer as they are described", 60)

@@ -340,6 +340,7 @@ def failed(name, kind, path, space="ofa_mbv3_w12"):
     made = start_import(name, kind, path, space)
     error = bed.daemon().wait_job(made["job"]["id"], state="failed")["error"]
     equal(bed.client().get(f"/models/{made['model']['id']}")["state"], "failed", "state of the model")
+    bed.client().expect((200, 204), "DELETE", f"/models/{made['model']['id']}")
     return error
 
 

@@ -221,6 +221,8 @@ def evaluate_and_export():
     file = client.expect(200, "GET", f"/exports/{export['id']}/file")
     equal(len(file.body), export["bytes"], "bytes of the file")
     check("attachment" in file.headers.get("content-disposition", ""), "a download", file.headers)
+    client.expect((200, 204), "DELETE", f"/exports/{export['id']}")
+    problem(client.request("GET", f"/exports/{export['id']}/file"), 404, "not_found")
 
 
 @test("what others depend on cannot be deleted, and they are listed")
