@@ -388,7 +388,7 @@ static bool is_out_of_bounds(struct trainer *trainer, const struct train_step_lo
         snprintf(trainer->reason, sizeof trainer->reason,
                  "the loss%s %s (loss %.4g, running mean %.4g, gradient norm %.4g)", whose[i],
                  fault, loss, guard->mean, norm);
-        trainer->suspect_steps = guard->at_chance;
+        trainer->suspect_steps = guard->at_chance > guard->leaps ? guard->at_chance : guard->leaps;
         return true;
     }
     return false;
@@ -515,7 +515,7 @@ static int recover(struct trainer *trainer, struct err *err) {
     trainer->state.recoveries = recoveries;
     trainer->state.rate_scale = scale;
     for (int i = 0; i < GUARD_KINDS; i++)
-        trainer->state.guards[i].at_chance = 0;
+        trainer->state.guards[i].at_chance = trainer->state.guards[i].leaps = 0;
     trainer->saved = false;
     trainer->progress_step = trainer->started_step = trainer->state.step;
     trainer->progress_ns = trainer->started_ns = clock_mono_ns();

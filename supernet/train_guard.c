@@ -8,6 +8,7 @@ static const double at_chance = 0.9, learnt = 0.5; /* of what chance has above t
 enum {
     STEPS = 5,
     IMAGES = 128,      /* of a few, losses are at chance by accident */
+    LEAP_IMAGES = 16,  /* of fewer, one image makes the loss leap */
     SETTLED_STEPS = 50 /* a phase's first subnets may be good ones, its next ones not yet */
 };
 
@@ -20,7 +21,10 @@ struct guard_scale guard_scale_make(double smoothing, int classes, int batch) {
     double floor =
         entropy_part(1 - smoothing + elsewhere) + (classes - 1) * entropy_part(elsewhere);
     int patience = (IMAGES + batch - 1) / batch;
-    return (struct guard_scale){floor, log(classes), patience > STEPS ? patience : STEPS};
+    return (struct guard_scale){.floor = floor,
+                                .chance = log(classes),
+                                .leaps = (LEAP_IMAGES + batch - 1) / batch,
+                                .patience = patience > STEPS ? patience : STEPS};
 }
 
 static bool is_at_chance(const struct guard_scale *scale, double loss) {
@@ -32,10 +36,15 @@ static bool has_learnt(const struct loss_guard *guard, const struct guard_scale 
            guard->lowest - scale->floor < learnt * (scale->chance - scale->floor);
 }
 
+static bool has_leapt(const struct loss_guard *guard, const struct guard_scale *scale,
+                      double loss) {
+    double mean = fmax(guard->mean - scale->floor, 0);
+    return guard->mean > 0 && loss - scale->floor > leap_factor * mean + leap_offset;
+}
+
 const char *guard_fault(const struct loss_guard *guard, const struct guard_scale *scale,
                         double loss) {
-    double mean = fmax(guard->mean - scale->floor, 0);
-    if (guard->mean > 0 && loss - scale->floor > leap_factor * mean + leap_offset)
+    if (has_leapt(guard, scale, loss) && guard->leaps + 1 >= scale->leaps)
         return "leapt up";
     if (has_learnt(guard, scale) && is_at_chance(scale, loss) &&
         guard->at_chance + 1 >= scale->patience)
@@ -45,6 +54,7 @@ const char *guard_fault(const struct loss_guard *guard, const struct guard_scale
 
 void guard_add(struct loss_guard *guard, const struct guard_scale *scale, double loss,
                unsigned long long in_phase) {
+    guard->leaps = has_leapt(guard, scale, loss) ? guard->leaps + 1 : 0;
     guard->mean = guard->mean > 0 ? memory * guard->mean + (1 - memory) * loss : loss;
     if (in_phase >= SETTLED_STEPS && (guard->lowest <= 0 || guard->mean < guard->lowest))
         guard->lowest = guard->mean;

@@ -15,17 +15,20 @@ enum guard_kind {
 struct loss_guard {
     double mean;   /* running; 0: none yet */
     double lowest; /* mean so far in the phase, without its first steps; 0: none yet */
+    int leaps;     /* successive steps up to now that were above the mean by so much */
     int at_chance; /* successive steps up to now */
 };
 
 struct guard_scale {
     double floor, chance; /* losses */
-    int patience;         /* successive steps at chance that are no accident */
+    int leaps;            /* successive steps that leapt and are no accident */
+    int patience;         /* the same at chance */
 };
 struct guard_scale guard_scale_make(double smoothing, int classes, int batch);
 
 /* Why a step with that loss must not stand; NULL when all is well:
- *   - it leapt: above three times the running mean, and one more;
+ *   - it leapt: above three times the running mean, and one more; in steps of a few images, in
+ *     which one image does that, as many successive ones as have 16;
  *   - it fell back to chance: as many successive steps as are no accident have nine tenths of
  *     chance, and the mean had been below half of it. */
 const char *guard_fault(const struct loss_guard *guard, const struct guard_scale *scale,

@@ -196,6 +196,7 @@ static bool print_guards(const struct train_state *state, cJSON *object) {
         cJSON *row = cJSON_CreateObject();
         cJSON_AddNumberToObject(row, "mean", state->guards[i].mean);
         cJSON_AddNumberToObject(row, "lowest", state->guards[i].lowest);
+        cJSON_AddNumberToObject(row, "leaps", state->guards[i].leaps);
         cJSON_AddNumberToObject(row, "at_chance", state->guards[i].at_chance);
         if (!cJSON_AddItemToArray(rows, row))
             return false;
@@ -366,12 +367,14 @@ static int parse_guards(const cJSON *object, const char *at, struct err *err,
         return rc;
     cJSON_ArrayForEach(row, rows) {
         struct loss_guard *guard = &guards[i];
-        int64_t at_chance = 0;
+        int64_t at_chance = 0, leaps = 0; /* older checkpoints have no leaps */
         snprintf(row_at, sizeof row_at, "%s/guards/%d", at, i++);
         if ((rc = json_real(row, row_at, "mean", 0, 1e30, err, &guard->mean)) != 0 ||
             (rc = json_real(row, row_at, "lowest", 0, 1e30, err, &guard->lowest)) != 0 ||
+            (rc = json_int_opt(row, row_at, "leaps", 0, 1000, err, &leaps)) != 0 ||
             (rc = json_int(row, row_at, "at_chance", 0, 1000, err, &at_chance)) != 0)
             return rc;
+        guard->leaps = (int)leaps;
         guard->at_chance = (int)at_chance;
     }
     return 0;

@@ -454,6 +454,22 @@ static void damaged_ones_are_passed_over(void **state) {
     assert_int_equal(rc, ESP_ECORRUPT);
 }
 
+/* Gone on with from 20, a training is stopped before it comes to the damaged one again. */
+static void what_is_saved_before_a_damaged_one_stays(void **state) {
+    struct place *place = *state;
+    struct err skipped;
+    int rc;
+    save(place, 10, false);
+    save(place, 20, false);
+    save(place, 30, false);
+    fixture_truncate(place->dir, "step-000000030.ckpt", 5000);
+    save(place, 25, false);
+    assert_int_equal(newest_step(place->dir, &rc, &skipped), 25);
+    assert_int_equal(skipped.code, 0);
+    assert_true(has(place, "step-000000020.ckpt"));
+    assert_false(has(place, "step-000000030.ckpt"));
+}
+
 /* Over /dev/shm, in a mount namespace of this process. */
 static int mount_small_disk(int64_t bytes) {
     char size[64];
@@ -531,6 +547,7 @@ int main(void) {
         TEST(the_store_keeps_the_last_and_the_best),
         TEST(what_is_gone_back_to_has_stood_for_some_steps),
         TEST(damaged_ones_are_passed_over),
+        TEST(what_is_saved_before_a_damaged_one_stays),
         TEST(older_ones_make_room_on_a_full_disk),
     };
     return cmocka_run_group_tests_name("supernet-checkpoint", tests, NULL, NULL);

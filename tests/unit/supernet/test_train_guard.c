@@ -55,6 +55,19 @@ static void a_leap_is_seen_above_the_floor(void **state) {
     assert_string_equal(guard_fault(&hard, &plain, 2.81), "leapt up");
 }
 
+/* What one of two images does is no leap of the network; eight such steps are. */
+static void one_image_of_a_few_is_no_leap(void **state) {
+    struct guard_scale two = guard_scale_make(0, 10, 2), eight = guard_scale_make(0, 10, 8);
+    struct loss_guard good = after_constant(&two, 0.6, 200);
+    assert_int_equal(steps_until(good, &two, 40, 100, "leapt up"), 8);
+    assert_int_equal(steps_until(good, &eight, 40, 100, "leapt up"), 2);
+    for (int i = 0; i < 200; i++) {
+        double loss = i % 8 ? 6 : 0.1;
+        assert_null(guard_fault(&good, &two, loss));
+        guard_add(&good, &two, loss, 300);
+    }
+}
+
 static void staying_at_chance_is_seen_after_learning(void **state) {
     struct guard_scale scale = guard_scale_make(0.1, 10, 64);
     struct loss_guard learnt = after_constant(&scale, 1.2, 200);
@@ -97,6 +110,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_floor_is_the_entropy_of_smoothed_labels),
         cmocka_unit_test(a_leap_is_seen_above_the_floor),
+        cmocka_unit_test(one_image_of_a_few_is_no_leap),
         cmocka_unit_test(staying_at_chance_is_seen_after_learning),
         cmocka_unit_test(one_that_falls_slowly_is_seen),
         cmocka_unit_test(the_young_are_left_alone),
