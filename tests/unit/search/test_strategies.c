@@ -202,6 +202,28 @@ static void takes_failed_late_and_foreign_results(void **state) {
     space_destroy(space);
 }
 
+/* Resolutions may be more than the choices of any other gene. */
+static void asks_in_a_space_of_many_resolutions(void **state) {
+    static const char few[] = "[16,20,24]";
+    char text[2 * sizeof toy_space_text], list[256] = "[16";
+    const char *at = strstr(toy_space_text, few);
+    struct arch asked[3 * BATCH];
+    struct space *space;
+    for (int r = 20; r <= 92; r += 4)
+        snprintf(list + strlen(list), sizeof list - strlen(list), ",%d", r);
+    int len = snprintf(text, sizeof text, "%.*s%s]%s", (int)(at - toy_space_text), toy_space_text,
+                       list, at + sizeof few - 1);
+    assert_int_equal(space_parse(text, (size_t)len, NULL, &space), 0);
+    for (int t = 0; strategy_types[t]; t++) {
+        struct strategy *strategy = create(strategy_types[t]->name, space, 1);
+        assert_int_equal(run(strategy, space, 3, asked), 3 * BATCH);
+        for (int i = 0; i < 3 * BATCH; i++)
+            assert_true(arch_valid(space, &asked[i]));
+        strategy_destroy(strategy);
+    }
+    space_destroy(space);
+}
+
 static const double toy_reference[2] = {-0.5, MACS_MAX};
 
 static void add(struct archive *archive, const struct arch *archs, int n) {
@@ -273,6 +295,10 @@ static void nsga2_beats_random_at_equal_budget(void **state) {
     assert_beats("nsga2", "random", 10, 0.5);
 }
 
+static void gradient_beats_random_at_equal_budget(void **state) {
+    assert_beats("gradient", "random", 10, 0.55);
+}
+
 static void linas_beats_nsga2_with_few_evaluations(void **state) {
     assert_beats("linas", "nsga2", 4, 0.7);
 }
@@ -318,8 +344,10 @@ int main(void) {
         cmocka_unit_test(save_and_load_change_nothing),
         cmocka_unit_test(survives_a_load_between_ask_and_tell),
         cmocka_unit_test(takes_failed_late_and_foreign_results),
+        cmocka_unit_test(asks_in_a_space_of_many_resolutions),
         cmocka_unit_test(reaches_the_true_front),
         cmocka_unit_test(nsga2_beats_random_at_equal_budget),
+        cmocka_unit_test(gradient_beats_random_at_equal_budget),
         cmocka_unit_test(linas_beats_nsga2_with_few_evaluations),
         cmocka_unit_test(refuses_foreign_and_broken_states),
     };

@@ -1,0 +1,233 @@
+/* Gradient ascent on relaxed architecture parameters: an independent categorical distribution over
+ * the choices of each gene, whose logits follow the score function (REINFORCE, Williams 1992; on
+ * independent categoricals as in ProxylessNAS, Cai et al. 2019) of what was told, with a bonus for
+ * entropy.
+ *
+ * Several objectives: each group of an ask draws weights from the simplex and maximises minus the
+ * augmented Chebyshev distance from the best costs told. The reward of an outcome is its rank
+ * among all told, in [-1, 1]: it needs no scale, its mean is the baseline 0, and what breaks a
+ * limit ranks behind all that keeps it (Deb 2000).
+ *
+ * Deviations: logits are no state: each group climbs from 0 through the outcomes in the order of
+ * telling, so that one told outcome serves all weights and a loaded search goes on to the bit.
+ * These came from distributions of other weights and are not weighted by importance, hence the
+ * decay of the logits; no arch is asked twice; the first archs are founders. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "search/told.h"
+
+enum {
+    CHOICES_MAX =
+        SPACE_RESOLUTIONS_MAX > SPACE_CHOICES_MAX ? SPACE_RESOLUTIONS_MAX : SPACE_CHOICES_MAX,
+    TRIES = 64,
+    TOLD_MAX = 1000, /* outcomes that are climbed through: the newest */
+    GROUP = 4,       /* archs asked for with the same weights */
+    FOUNDERS_SHARE = 2,
+    RNG_OF_WEIGHTS = 1 << 15 /* an attempt that no arch has */
+};
+
+#define RATE 0.1     /* of the climb */
+#define ENTROPY 0.05 /* bonus for a nat of entropy */
+#define DECAY 0.02   /* of the logits, times RATE */
+#define AUGMENT 0.05 /* of the sum of costs beside the largest */
+#define EXPLORE 0.05 /* chance of a uniform choice in place of the distribution's */
+
+struct relaxed {
+    int n_genes;
+    struct gene genes[SPACE_GENES_MAX];
+    double logits[SPACE_GENES_MAX][CHOICES_MAX];
+};
+
+/* What an outcome is ranked by. */
+struct scored {
+    int index;
+    double violation, cost;
+};
+
+static int gradient_create(const struct strategy_config *config, struct err *err,
+                           void **ret_state) {
+    return told_create(config, TOLD_MAX, err, ret_state);
+}
+
+/* Uniform on the simplex: exponential draws over their sum. */
+static void draw_weights(const struct told *search, double ret_weights[OBJECTIVES_MAX]) {
+    struct rng rng = told_rng(search, RNG_OF_WEIGHTS);
+    int m = search->config.n_objectives;
+    double sum = 0;
+    for (int k = 0; k < m; k++)
+        sum += ret_weights[k] = -log(1 - rng_unit(&rng)) + 1e-12;
+    for (int k = 0; k < m; k++)
+        ret_weights[k] /= sum;
+}
+
+/* The range of a cost among the outcomes that keep the limits; of all if none does. */
+static void find_range(const struct told *search, int k, double *ret_low, double *ret_width) {
+    double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
+    for (int i = 0; i < search->n; i++) {
+        double cost = search->outcomes[i].costs[k];
+        int broken = search->outcomes[i].violation > 0;
+        low[broken] = fmin(low[broken], cost);
+        high[broken] = fmax(high[broken], cost);
+    }
+    int use = low[0] <= high[0] ? 0 : 1;
+    *ret_low = low[use];
+    *ret_width = high[use] > low[use] ? high[use] - low[use] : 1;
+}
+
+static int compare_scored(const void *x, const void *y) {
+    const struct scored *a = x, *b = y;
+    if (a->violation != b->violation)
+        return a->violation < b->violation ? -1 : 1;
+    if (a->cost != b->cost)
+        return a->cost < b->cost ? -1 : 1;
+    return a->index < b->index ? -1 : a->index > b->index;
+}
+
+/* ret_rewards: one for each outcome, 1 of the best to -1 of the worst. scored has room for all. */
+static void reward(const struct told *search, const double *weights, struct scored *scored,
+                   double *ret_rewards) {
+    int m = search->config.n_objectives, n = search->n;
+    double low[OBJECTIVES_MAX], width[OBJECTIVES_MAX];
+    for (int k = 0; k < m; k++)
+        find_range(search, k, &low[k], &width[k]);
+    for (int i = 0; i < n; i++) {
+        double largest = -INFINITY, sum = 0;
+        for (int k = 0; k < m; k++) {
+            double cost = weights[k] * (search->outcomes[i].costs[k] - low[k]) / width[k];
+            largest = fmax(largest, cost);
+            sum += cost;
+        }
+        scored[i] = (struct scored){i, search->outcomes[i].violation, largest + AUGMENT * sum};
+    }
+    qsort(scored, (size_t)n, sizeof *scored, compare_scored);
+    for (int i = 0; i < n; i++)
+        ret_rewards[scored[i].index] = n > 1 ? 1 - 2.0 * i / (n - 1) : 0;
+}
+
+/* Returns the entropy in nats. */
+static double softmax(const double *logits, int n, double temperature, double *ret_p) {
+    double largest = logits[0], sum = 0, entropy = 0;
+    for (int j = 1; j < n; j++)
+        largest = fmax(largest, logits[j]);
+    for (int j = 0; j < n; j++)
+        sum += ret_p[j] = exp((logits[j] - largest) / temperature);
+    for (int j = 0; j < n; j++) {
+        ret_p[j] /= sum;
+        entropy -= ret_p[j] > 0 ? ret_p[j] * log(ret_p[j]) : 0;
+    }
+    return entropy;
+}
+
+/* One step along reward * d log p(choice) + ENTROPY * d entropy, by the logits. */
+static void climb_gene(double *logits, int n, int choice, double reward) {
+    double p[CHOICES_MAX], entropy = softmax(logits, n, 1, p);
+    for (int j = 0; j < n; j++) {
+        double score = (j == choice) - p[j];
+        double spread = p[j] > 0 ? -p[j] * (log(p[j]) + entropy) : 0;
+        logits[j] += RATE * (reward * score + ENTROPY * spread - DECAY * logits[j]);
+    }
+}
+
+static void climb(const struct told *search, const double *rewards, struct relaxed *relaxed) {
+    for (int g = 0; g < relaxed->n_genes; g++)
+        for (int j = 0; j < CHOICES_MAX; j++)
+            relaxed->logits[g][j] = 0;
+    for (int i = 0; i < search->n; i++) {
+        const struct arch *arch = &search->outcomes[i].arch;
+        for (int g = 0; g < relaxed->n_genes; g++) {
+            const struct gene *gene = &relaxed->genes[g];
+            if (arch_gene_active(search->config.space, arch, gene))
+                climb_gene(relaxed->logits[g], gene->n_choices, arch_gene(arch, gene), rewards[i]);
+        }
+    }
+}
+
+static int fit(const struct told *search, struct relaxed *relaxed) {
+    double weights[OBJECTIVES_MAX], *rewards = mem_array((size_t)search->n, sizeof *rewards);
+    struct scored *scored = mem_array((size_t)search->n, sizeof *scored);
+    int code = rewards && scored ? 0 : ESP_ENOMEM;
+    if (code == 0) {
+        draw_weights(search, weights);
+        reward(search, weights, scored, rewards);
+        climb(search, rewards, relaxed);
+    }
+    free(rewards);
+    free(scored);
+    return code;
+}
+
+static int draw_choice(const double *logits, int n, double temperature, struct rng *rng) {
+    double p[CHOICES_MAX], left = rng_unit(rng);
+    if (rng_unit(rng) < EXPLORE)
+        return (int)rng_below(rng, (uint32_t)n);
+    softmax(logits, n, temperature, p);
+    int choice = 0;
+    for (; choice < n - 1 && left >= p[choice]; choice++)
+        left -= p[choice];
+    return choice;
+}
+
+/* The more often an arch was known already, the flatter the distribution. */
+static int ask_drawn(struct told *search, const struct relaxed *relaxed, struct err *err,
+                     struct arch *ret_arch) {
+    int added = 0;
+    for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
+        struct rng rng = told_rng(search, attempt);
+        *ret_arch = (struct arch){0};
+        for (int g = 0; g < relaxed->n_genes; g++) {
+            const struct gene *gene = &relaxed->genes[g];
+            arch_set_gene(
+                ret_arch, gene,
+                draw_choice(relaxed->logits[g], gene->n_choices, 1 + attempt / 8.0, &rng));
+        }
+        arch_canonicalise(search->config.space, ret_arch);
+        int promising = attempt < TRIES / 2 ? told_promising(search, ret_arch, err) : 1;
+        added = promising == 1 ? told_ask(search, ret_arch, err) : promising;
+    }
+    return added;
+}
+
+static int ask_one(struct told *search, bool founder, const struct relaxed *relaxed,
+                   struct err *err, struct arch *ret_arch) {
+    int code = founder ? 0 : ask_drawn(search, relaxed, err, ret_arch);
+    return code == 0 ? told_ask_blind(search, founder, err, ret_arch) : code;
+}
+
+static int ask_all(struct told *search, struct relaxed *relaxed, int n, struct err *err,
+                   struct arch *ret_archs) {
+    int made = 0, code = 1, left = 0, founders = search->config.population / FOUNDERS_SHARE;
+    relaxed->n_genes = space_genes(search->config.space, relaxed->genes);
+    while (made < n && code > 0) {
+        bool founder = search->asked < founders || search->n == 0;
+        if (!founder && left-- == 0) {
+            code = fit(search, relaxed);
+            left = GROUP - 1;
+        }
+        if (code >= 0)
+            code = ask_one(search, founder, relaxed, err, &ret_archs[made]);
+        made += code > 0;
+    }
+    return code < 0 ? code : made;
+}
+
+static int gradient_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
+    struct relaxed *relaxed = mem_array(1, sizeof *relaxed);
+    int made = relaxed ? ask_all(state, relaxed, n, err, ret_archs) : ESP_ENOMEM;
+    free(relaxed);
+    if (made == ESP_ENOMEM)
+        err_set(err, made, NULL, "no memory for a strategy");
+    return made;
+}
+
+const struct strategy_type strategy_gradient = {
+    .name = "gradient",
+    .help = "climbs a distribution over each choice by the score function of what was told",
+    .create = gradient_create,
+    .destroy = told_destroy,
+    .ask = gradient_ask,
+    .tell = told_tell,
+    .save = told_save,
+    .load = told_load,
+};
