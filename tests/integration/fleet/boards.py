@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -75,10 +76,14 @@ def jumping_clock():
 def full_disk():
     if os.geteuid() != 0 or not shutil.which("unshare"):
         raise Skipped("only root mounts a small disk")
+    apart = ("unshare", "-m", "--propagation", "unchanged", "sh", "-c")  # in a chroot the root is no mount that could be changed
+    private = "mount --make-private /dev/shm"
+    if subprocess.run([*apart, private], capture_output=True).returncode != 0:
+        raise Skipped("no mount of one's own over /dev/shm")
     stack = bed.daemon()
-    state = stack.root / "worker-full"
-    state.mkdir()
-    small = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=64k,mode=700 tmpfs "$0" && exec "$@"', state)
+    state = Path("/dev/shm/worker-full")
+    (stack.root / "worker-full").symlink_to(state)
+    small = (*apart, f'{private} && mount -t tmpfs -o size=64k,mode=700 tmpfs /dev/shm && mkdir -m 700 "$0" && exec "$@"', state)
     process, profile = start("full", stack.url, QUICK, small)
     (first,) = bed.ask(profile)
     bed.wait_state(first, "accepted", 30)

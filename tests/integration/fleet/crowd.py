@@ -40,7 +40,8 @@ def memory_mib(pid, key):
 
 
 def private_mib(pid):
-    return memory_mib(pid, "Private_Clean") + memory_mib(pid, "Private_Dirty")
+    """What it has written to; pages of files are shared with whoever else maps them."""
+    return memory_mib(pid, "Private_Dirty")
 
 
 def cpu_s(pid):

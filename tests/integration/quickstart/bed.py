@@ -40,7 +40,8 @@ class Quickstart:
     def __init__(self, folder, *options, environment=None):
         command = [str(ROOT / "scripts/quickstart"), "--skip-install", "--port", "0", "--time", TRAIN_TIME, "--space", "tiny", "--build-dir", str(BUILD), "--data-dir", str(folder), *options]
         self.lines = []
-        self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, env={**os.environ, **(environment or {})})
+        self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                                      env={**os.environ, **(environment or {})}, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # what the tests were started in the background with
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         at_end(self.end)
