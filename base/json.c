@@ -9,6 +9,7 @@
 #include "base/json_tree.h"
 #include "base/nearest.h"
 #include "base/range.h"
+#include "base/utf8.h"
 
 void json_pointer_add(char *text, size_t size, const char *key) {
     size_t len = strlen(text);
@@ -22,7 +23,7 @@ void json_pointer_add(char *text, size_t size, const char *key) {
             text[len++] = *key;
         }
     }
-    text[len] = '\0';
+    text[utf8_trim(text, len)] = '\0'; /* a long key is cut at a character's edge */
 }
 
 /* Fills err for the member key of the object at `at`; the message reads "key must be …". */

@@ -224,10 +224,12 @@ static int read_row(const struct csv *csv, size_t row, const struct columns *col
         code = read_number(csv, row, columns->top1, 100, err, &top1);
     if (code == 0 && columns->latency >= 0)
         code = read_number(csv, row, columns->latency, LATENCY_MS_MAX, err, &latency_ms);
+    if (code != 0)
+        return code;
     ret->macs = (int64_t)macs;
     ret->top1 = top1 / 100;
     ret->latency_us = latency_ms > 0 ? 1000 * latency_ms : (double)NAN;
-    return code;
+    return 0;
 }
 
 static int read_rows(const struct csv *csv, const struct space *space, struct err *err,
