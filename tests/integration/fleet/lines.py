@@ -70,18 +70,23 @@ def reordered():
 
 
 def namespace(name):
-    """A network of its own for a board, with a cable to this machine: (commands' prefix, address of this end)."""
+    """A network of its own for a board, with a cable to this machine: (commands' prefix, address of this end). It lasts as long as the process that holds it: nothing is mounted."""
     if os.geteuid() != 0:
         raise Skipped("only root makes network namespaces")
+    holder = subprocess.Popen(["unshare", "-n", "sleep", "600"], stderr=subprocess.DEVNULL)
+    at_end(lambda: (holder.kill(), holder.wait()))
+    own = os.readlink("/proc/self/ns/net")
+    wait_for("a network namespace", lambda: holder.poll() is not None or os.readlink(f"/proc/{holder.pid}/ns/net") != own, 10)
+    if holder.poll() is not None:
+        raise Skipped("no network namespaces here")
     third = os.getpid() % 250
-    steps = [["ip", "netns", "add", name], ["ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name], ["ip", "addr", "add", f"10.213.{third}.1/30", "dev", name],
-             ["ip", "link", "set", name, "up"], ["ip", "-n", name, "addr", "add", f"10.213.{third}.2/30", "dev", "eth0"], ["ip", "-n", name, "link", "set", "eth0", "up"], ["ip", "-n", name, "link", "set", "lo", "up"]]
-    at_end(lambda: subprocess.run(["ip", "netns", "del", name], capture_output=True))
-    for step in steps:
+    inside = ("nsenter", "-t", str(holder.pid), "-n")
+    for step in (["ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(holder.pid)], ["ip", "addr", "add", f"10.213.{third}.1/30", "dev", name], ["ip", "link", "set", name, "up"],
+                 [*inside, "ip", "addr", "add", f"10.213.{third}.2/30", "dev", "eth0"], [*inside, "ip", "link", "set", "eth0", "up"], [*inside, "ip", "link", "set", "lo", "up"]):
         done = subprocess.run(step, capture_output=True, text=True)
         if done.returncode != 0:
             raise Skipped(f"no network namespaces here: {' '.join(step)}: {done.stderr.strip()}")
-    return ("ip", "netns", "exec", name), f"10.213.{third}.1"
+    return inside, f"10.213.{third}.1"
 
 
 @test("a board that is unplugged in a measurement, and while it waits, goes on when it is plugged in", 120)
@@ -90,7 +95,7 @@ def unplugged():
     prefix, address = namespace(name)
 
     def plug(state):
-        subprocess.run(["ip", "-n", name, "link", "set", "eth0", state], check=True)
+        subprocess.run([*prefix, "ip", "link", "set", "eth0", state], check=True)
     line = Line(bed.daemon().port, host=address)
     process, profile = start("unplugged", line.url, QUICK + ",pace=1", prefix, ("--insecure-lan",))
     (first,) = bed.ask(profile, method="full")

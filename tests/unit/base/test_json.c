@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 
 static cJSON *parse(const char *text) {
     struct err err = {0};
@@ -333,6 +334,19 @@ static void long_keys_are_cut(void **state) {
     cJSON_Delete(doc);
 }
 
+/* Nor is a character cut in two, wherever the pointer's room ends. */
+static void long_keys_are_cut_between_characters(void **state) {
+    for (int before = 0; before < 3; before++) {
+        char pointer[64] = "", key[200] = "";
+        memset(key, 'a', (size_t)before);
+        for (int i = 0; i < 60; i++)
+            strcat(key, "\xe2\x82\xac"); /* the sign of the euro */
+        json_pointer_add(pointer, sizeof(pointer), key);
+        assert_true(utf8_valid(pointer, strlen(pointer)));
+        assert_in_range(strlen(pointer), sizeof(pointer) - 5, sizeof(pointer) - 1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(malformed_texts_are_refused),
@@ -349,6 +363,7 @@ int main(void) {
         cmocka_unit_test(getters_say_what_is_wrong_and_where),
         cmocka_unit_test(unknown_members_are_refused),
         cmocka_unit_test(long_keys_are_cut),
+        cmocka_unit_test(long_keys_are_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
