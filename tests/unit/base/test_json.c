@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/json_tree.h"
 #include "base/utf8.h"
 
 static cJSON *parse(const char *text) {
