@@ -52,18 +52,18 @@ static bool is_regular(const struct checkpoint_store *store, uint64_t step) {
     return step >= store->first && (step - store->first) % store->interval == 0;
 }
 
-/* All but the newest of up to a step, and so many regular ones; how many are gone. Later ones are
- * of a course that was given up: damaged, or gone back from. */
-static int prune(const struct checkpoint_store *store, uint64_t step, int keep) {
+/* All but the newest of up to a step, so many regular ones, and that of another step; how many are
+ * gone. Later ones are of a course that was given up: damaged, or gone back from. */
+static int prune(const struct checkpoint_store *store, uint64_t step, int keep, uint64_t other) {
     uint64_t steps[STEPS_MAX];
     int n = list_steps(store->dir, steps), regular = 0, gone = 0;
     bool newest = true;
     for (int i = 0; i < n; i++) {
         bool counts = steps[i] <= step && is_regular(store, steps[i]);
-        bool stays = steps[i] <= step && newest;
+        bool first = steps[i] <= step && newest;
         regular += counts;
-        newest &= !stays;
-        if (stays || (counts && regular <= keep))
+        newest &= !first;
+        if (first || steps[i] == other || (counts && regular <= keep))
             continue;
         char path[1024];
         path_of(store->dir, steps[i], path);
@@ -79,11 +79,11 @@ int checkpoint_store_save(const struct checkpoint_store *store, uint64_t step,
     path_of(store->dir, step, path);
     struct err failure = {0};
     int rc = checkpoint_write(path, supernet, notes, &failure, ret_summary);
-    if (rc == ESP_ENOSPACE && prune(store, step, 0) > 0)
+    if (rc == ESP_ENOSPACE && prune(store, step, 1, store->standing) > 0)
         rc = checkpoint_write(path, supernet, notes, &failure, ret_summary);
     if (rc != 0)
         return err_set(err, rc, failure.pointer, "%s", failure.message);
-    prune(store, step, store->keep);
+    prune(store, step, store->keep, step);
     return 0;
 }
 

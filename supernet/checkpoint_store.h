@@ -7,12 +7,13 @@ struct checkpoint_store {
     char dir[900];
     uint64_t first;    /* step of the first regular checkpoint */
     uint64_t interval; /* steps between regular checkpoints, at least 1 */
+    uint64_t standing; /* of what the training has read or written last; 0: nothing yet */
     int keep;          /* regular checkpoints kept, at least 1; besides the newest and the best */
 };
 
 /* Writes step-N.ckpt, then removes what is not to be kept. Where the disk is full, all earlier ones
- * but the newest and the best make room for it. Errors: those of checkpoint_write; the newest
- * earlier checkpoint and the best stay whole. */
+ * but the newest, the newest regular one, the one that the training stands on and the best make
+ * room for it. Errors: those of checkpoint_write; these stay as they are. */
 int checkpoint_store_save(const struct checkpoint_store *store, uint64_t step,
                           const struct supernet *supernet, const struct checkpoint_notes *notes,
                           struct err *err, struct checkpoint_summary *ret_summary);

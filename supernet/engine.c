@@ -85,8 +85,10 @@ void engine_destroy(struct engine *engine) {
     if (!engine)
         return;
     free(engine->scratch);
-    mem_unpoison(engine->storage, engine->storage_floats * sizeof(float));
-    mem_pages_free(engine->storage, engine->storage_floats * sizeof(float));
+    if (engine->storage) {
+        mem_unpoison(engine->storage, engine->storage_floats * sizeof(float));
+        mem_pages_free(engine->storage, engine->storage_floats * sizeof(float));
+    }
     free(engine);
 }
 

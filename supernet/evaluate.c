@@ -40,23 +40,25 @@ static struct engine_limits limits_of(const struct space *space,
 }
 
 int evaluation_memory_estimate(const struct space *space, const struct recalibration *recalibration,
-                               bool recalibrate, int threads, struct err *err, int64_t *ret_bytes) {
+                               int threads, struct err *err, int64_t *ret_bytes) {
     struct engine_limits limits = limits_of(space, recalibration);
     int64_t image =
         (int64_t)sizeof(float) * space->input_channels * limits.resolution * limits.resolution;
-    int64_t loading = (QUEUE + 1) * image *
-                      (recalibrate && limits.batch > BATCH_DEFAULT ? limits.batch : BATCH_DEFAULT);
+    int batch = limits.batch > BATCH_DEFAULT ? limits.batch : BATCH_DEFAULT;
     struct cost cost;
     struct arch arch;
     arch_max(space, &arch);
     int rc = arch_cost(space, &arch, err, &cost);
-    if (rc != 0)
-        return rc;
-    *ret_bytes = loading + 2 * cost.model_bytes /* as they are, and packed */ +
-                 threads * cost.peak_activation_bytes;
-    if (recalibrate)
-        *ret_bytes += (int64_t)engine_memory_estimate(space, &limits, threads);
-    return 0;
+    if (rc == 0)
+        *ret_bytes = (QUEUE + 1) * image * batch + 2 * cost.model_bytes /* as they are, packed */ +
+                     threads * cost.peak_activation_bytes;
+    return rc;
+}
+
+int64_t evaluation_engine_estimate(const struct space *space,
+                                   const struct recalibration *recalibration, int threads) {
+    struct engine_limits limits = limits_of(space, recalibration);
+    return (int64_t)engine_memory_estimate(space, &limits, threads);
 }
 
 /* With the first recalibration: its buffers are most of an evaluation's memory. */

@@ -35,13 +35,15 @@ struct evaluation_options {
 };
 
 struct evaluation;
-/* Bytes that evaluations of a space's subnets take at most beside the supernet and the data set:
- * batches that wait, the largest subnet in the runtime, and, where statistics are recalibrated, the
- * engine's buffers. Errors: those of arch_cost. */
+/* Bytes that evaluations of a space's subnets take at most beside the supernet, the data set and
+ * the engine: batches that wait, the largest subnet in the runtime. Errors: those of arch_cost. */
 int evaluation_memory_estimate(const struct space *space, const struct recalibration *recalibration,
-                               bool recalibrate, int threads, struct err *err, int64_t *ret_bytes);
+                               int threads, struct err *err, int64_t *ret_bytes);
+/* Those of an engine of its own, which the first recalibration makes. */
+int64_t evaluation_engine_estimate(const struct space *space,
+                                   const struct recalibration *recalibration, int threads);
 /* Errors: ESP_EMISMATCH (the data set's channels or classes are not the space's), ESP_EINVAL,
- * ESP_ELIMIT, ESP_ENOMEM. */
+ * ESP_ENOMEM. */
 int evaluation_create(const struct evaluation_options *options, struct err *err,
                       struct evaluation **ret_evaluation);
 void evaluation_destroy(struct evaluation *evaluation); /* takes NULL */
@@ -58,7 +60,8 @@ struct score {
     int64_t images;
 };
 /* One caller at a time. Same inputs give the same bits. Errors: ESP_EINVAL (invalid arch, empty
- * split), ESP_ENOMEM, ESP_EUNSUPPORTED, ESP_ECANCELED (the engine was told to stop). */
+ * split), ESP_ENOMEM, ESP_EUNSUPPORTED, ESP_ECANCELED (stop said so, or the engine was told to),
+ * and those of engine_create where the first recalibration makes one. */
 int evaluation_score(struct evaluation *evaluation, const struct score_request *request,
                      struct err *err, struct score *ret_score);
 /* How often statistics were recalibrated, not found in the store. */

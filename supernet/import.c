@@ -62,7 +62,7 @@ static int find_spelling(const struct names *names, const char *name) {
 static int find_form(const struct names *names, const char *name) {
     char other[NAME_BYTES];
     int found = find_spelling(names, name);
-    if (found != NONE || names->map->mix)
+    if (found != NONE || names->map->mix || !strstr(name, "feature_mix_layer."))
         return found;
     replace(name, "feature_mix_layer.", "final_expand_layer.", other);
     return find_spelling(names, other);

@@ -115,6 +115,7 @@ static int save(struct trainer *trainer, bool best, struct err *err) {
     cJSON_Delete(training);
     if (rc == 0) {
         checkpoint_store_name(trainer->state.step, trainer->checkpoint);
+        trainer->store.standing = trainer->state.step;
         trainer->saved = true;
     } else {
         err_set(err, rc, failure.pointer, "%s", failure.message);
@@ -140,6 +141,7 @@ static int take_over(struct trainer *trainer, struct checkpoint *checkpoint, str
     checkpoint_store_name(trainer->state.step, trainer->checkpoint);
     trainer->store.first = trainer->plan.first;
     trainer->store.interval = trainer->plan.checkpoint_steps;
+    trainer->store.standing = trainer->state.step;
     trainer->saved = true;
     trainer->has_accuracy |= train_history_latest(trainer->history, &trainer->latest);
     return 0;
@@ -486,7 +488,7 @@ static int step(struct trainer *trainer, struct err *err, bool *ret_fault) {
 
 /* What was gone back to is written anew with the rate and the reason; then what was found bad is
  * removed. A run that is killed before the end of this begins with the newest, which leads here
- * again. Where the disk has no room the newest stays. */
+ * again. Where the disk has no room, what was gone back to stays as it was: with the old rate. */
 static void settle_recovery(struct trainer *trainer) {
     struct err failure = {0};
     if (save(trainer, false, &failure) == 0 && trainer->options.comm->rank == 0)

@@ -92,8 +92,9 @@ struct train_result {
     char checkpoint[64];                /* file name of the last */
 };
 
-/* Bytes that train_run will take beside the data set, at its most. The pool decides the threads. */
-int64_t train_memory_estimate(const struct train_options *options);
+/* Bytes that train_run will take beside the data set, at its most. The pool decides the threads.
+ * Errors: those of arch_cost. */
+int train_memory_estimate(const struct train_options *options, struct err *err, int64_t *ret_bytes);
 /* The images of a batch of BN recalibration, where that takes more than a step and so decides;
  * else 0. */
 int train_memory_by_recalibration(const struct train_options *options);

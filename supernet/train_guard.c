@@ -6,10 +6,10 @@
 static const double leap_factor = 3, leap_offset = 1, memory = 0.98;
 static const double at_chance = 0.9, learnt = 0.5; /* of what chance has above the floor */
 enum {
-    STEPS = 5,
-    IMAGES = 128,      /* of a few, losses are at chance by accident */
-    LEAP_IMAGES = 16,  /* of fewer, one image makes the loss leap */
-    SETTLED_STEPS = 50 /* a phase's first subnets may be good ones, its next ones not yet */
+    CHANCE_STEPS = 5,
+    CHANCE_IMAGES = 128, /* of a few, losses are at chance by accident */
+    LEAP_IMAGES = 16,    /* of fewer, one image makes the loss leap */
+    SETTLED_STEPS = 50   /* a phase's first subnets may be good ones, its next ones not yet */
 };
 
 static double entropy_part(double p) {
@@ -20,11 +20,12 @@ struct guard_scale guard_scale_make(double smoothing, int classes, int batch) {
     double elsewhere = smoothing / classes;
     double floor =
         entropy_part(1 - smoothing + elsewhere) + (classes - 1) * entropy_part(elsewhere);
-    int patience = (IMAGES + batch - 1) / batch;
+    int patience = (CHANCE_IMAGES + batch - 1) / batch;
     return (struct guard_scale){.floor = floor,
                                 .chance = log(classes),
-                                .leaps = (LEAP_IMAGES + batch - 1) / batch,
-                                .patience = patience > STEPS ? patience : STEPS};
+                                .leap_patience = (LEAP_IMAGES + batch - 1) / batch,
+                                .chance_patience =
+                                    patience > CHANCE_STEPS ? patience : CHANCE_STEPS};
 }
 
 static bool is_at_chance(const struct guard_scale *scale, double loss) {
@@ -44,10 +45,10 @@ static bool has_leapt(const struct loss_guard *guard, const struct guard_scale *
 
 const char *guard_fault(const struct loss_guard *guard, const struct guard_scale *scale,
                         double loss) {
-    if (has_leapt(guard, scale, loss) && guard->leaps + 1 >= scale->leaps)
+    if (has_leapt(guard, scale, loss) && guard->leaps + 1 >= scale->leap_patience)
         return "leapt up";
     if (has_learnt(guard, scale) && is_at_chance(scale, loss) &&
-        guard->at_chance + 1 >= scale->patience)
+        guard->at_chance + 1 >= scale->chance_patience)
         return "fell back to chance";
     return NULL;
 }
@@ -60,6 +61,6 @@ void guard_add(struct loss_guard *guard, const struct guard_scale *scale, double
         guard->lowest = guard->mean;
     if (!is_at_chance(scale, loss))
         guard->at_chance = 0;
-    else if (guard->at_chance < scale->patience)
+    else if (guard->at_chance < scale->chance_patience)
         guard->at_chance++;
 }

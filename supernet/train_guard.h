@@ -21,8 +21,8 @@ struct loss_guard {
 
 struct guard_scale {
     double floor, chance; /* losses */
-    int leaps;            /* successive steps that leapt and are no accident */
-    int patience;         /* the same at chance */
+    int leap_patience;    /* successive steps that leapt and are no accident */
+    int chance_patience;  /* the same at chance */
 };
 struct guard_scale guard_scale_make(double smoothing, int classes, int batch);
 

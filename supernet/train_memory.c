@@ -10,17 +10,23 @@ static int count_copies(const struct train_config *config) {
 }
 
 /* Two supernets (the calibration works on one of its own), one engine, the batches that wait (in
- * the calibration of each resolution that it times). */
-int64_t train_memory_estimate(const struct train_options *options) {
+ * the calibration of each resolution that it times), and the validation beside them. */
+int train_memory_estimate(const struct train_options *options, struct err *err,
+                          int64_t *ret_bytes) {
     const struct space *space = options->space;
     struct engine_limits limits = train_engine_limits(options);
-    size_t side = (size_t)limits.resolution, batch = (size_t)limits.batch;
-    size_t loaders =
-        (size_t)(space->n_resolutions < PACE_TIMED_MAX ? space->n_resolutions : PACE_TIMED_MAX);
-    size_t image = side * side * (size_t)space->input_channels * sizeof(float);
-    return (int64_t)(2 * supernet_memory_estimate(space, count_copies(options->config)) +
-                     engine_memory_estimate(space, &limits, parallel_threads(options->pool)) +
-                     loaders * (TRAIN_LOADER_QUEUE + 1) * batch * image);
+    struct recalibration recalibration = {.batch = limits.forward_batch};
+    int threads = parallel_threads(options->pool);
+    int loaders = space->n_resolutions < PACE_TIMED_MAX ? space->n_resolutions : PACE_TIMED_MAX;
+    int64_t image =
+        (int64_t)sizeof(float) * space->input_channels * limits.resolution * limits.resolution;
+    int64_t validation = 0;
+    int rc = evaluation_memory_estimate(space, &recalibration, threads, err, &validation);
+    if (rc == 0)
+        *ret_bytes = 2 * (int64_t)supernet_memory_estimate(space, count_copies(options->config)) +
+                     (int64_t)engine_memory_estimate(space, &limits, threads) +
+                     loaders * (TRAIN_LOADER_QUEUE + 1) * image * limits.batch + validation;
+    return rc;
 }
 
 int train_memory_by_recalibration(const struct train_options *options) {

@@ -90,39 +90,44 @@ static bool is_stopping(void *context) {
 }
 
 /* Before the weights are read, and with the data set's images. */
-static int check_memory(const struct accuracy *accuracy, const struct job *job, struct err *err) {
+static int check_memory(const struct accuracy *accuracy, const struct job *job, bool recalibrate,
+                        struct err *err) {
     const struct space *space = accuracy->checkpoint->space;
-    bool recalibrate = !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(job->spec, "recalibrate"));
-    char work[96];
+    char work[96] = "running subnets";
     struct memory_need need = {.dataset = accuracy->dataset, .work = work};
-    int rc = evaluation_memory_estimate(space, &recalibration_default, recalibrate, job->threads,
-                                        err, &need.buffers);
+    int rc =
+        evaluation_memory_estimate(space, &recalibration_default, job->threads, err, &need.buffers);
     if (rc != 0)
         return rc;
     need.buffers += (int64_t)supernet_memory_estimate(space, 0);
-    snprintf(work, sizeof work,
-             recalibrate ? "recalibrating BN with batches of %d images and "
-                           "scoring subnets"
-                         : "scoring subnets",
-             recalibration_default.batch);
+    if (recalibrate) {
+        need.buffers += evaluation_engine_estimate(space, &recalibration_default, job->threads);
+        snprintf(work, sizeof work,
+                 "recalibrating BN with batches of %d images and running subnets",
+                 recalibration_default.batch);
+    }
     return memory_check(job, &need, err);
 }
 
-int accuracy_open_weights(struct accuracy *accuracy, const struct job *job, struct err *err) {
+static int open_weights(struct accuracy *accuracy, const struct job *job, bool recalibrate,
+                        struct err *err) {
     int rc = accuracy_find_checkpoint(job->spec, err, &accuracy->checkpoint);
+    if (rc == 0)
+        rc = check_memory(accuracy, job, recalibrate, err);
     return rc != 0 ? rc : checkpoint_load(accuracy->checkpoint, err, &accuracy->supernet);
 }
 
+int accuracy_open_weights(struct accuracy *accuracy, const struct job *job, struct err *err) {
+    return open_weights(accuracy, job, false, err);
+}
+
 int accuracy_open(struct accuracy *accuracy, const struct job *job, struct err *err) {
-    int rc = accuracy_find_checkpoint(job->spec, err, &accuracy->checkpoint);
-    if (rc == 0)
-        rc = check_memory(accuracy, job, err);
-    if (rc == 0)
-        rc = checkpoint_load(accuracy->checkpoint, err, &accuracy->supernet);
+    bool recalibrate = !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(job->spec, "recalibrate"));
+    int rc = open_weights(accuracy, job, recalibrate, err);
     if (rc == 0)
         rc = spec_dataset(job, err, &accuracy->dataset);
     if (rc == 0)
-        rc = check_memory(accuracy, job, err);
+        rc = check_memory(accuracy, job, recalibrate, err);
     if (rc == 0)
         rc = spec_check_size(accuracy->dataset, accuracy->supernet->space, err);
     if (rc == 0)

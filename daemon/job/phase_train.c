@@ -189,11 +189,13 @@ static int check_memory(const struct job *job, const struct train_options *optio
                         struct err *err) {
     char work[128];
     int batch = options->config->batch, recalibrated = train_memory_by_recalibration(options);
-    struct memory_need need = {.buffers = train_memory_estimate(options),
-                               .dataset = options->dataset,
+    struct memory_need need = {.dataset = options->dataset,
                                .work = work,
                                .pointer = "/train/batch",
                                .advice = "choose a smaller batch"};
+    int rc = train_memory_estimate(options, err, &need.buffers);
+    if (rc != 0)
+        return rc;
     snprintf(work, sizeof work, "training with batches of %d images", batch);
     if (recalibrated > 0) {
         need.pointer = "/train/recalibration_images";

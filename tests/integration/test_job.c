@@ -537,9 +537,9 @@ static double refused_need(struct bed *bed, bool recalibrate) {
     cJSON *start = with_memory(smallest_scored(bed, recalibrate), 10 * 1048576.0);
     assert_int_equal(run_by_hand(bed, start, &heard), 1);
     assert_string_equal(heard.code, "out_of_memory");
-    const char *needs = strstr(heard.message, "scoring subnets needs ");
+    const char *needs = strstr(heard.message, "running subnets needs ");
     assert_non_null(needs);
-    assert_int_equal(sscanf(needs, "scoring subnets needs %lf MiB of memory", &mib), 1);
+    assert_int_equal(sscanf(needs, "running subnets needs %lf MiB of memory", &mib), 1);
     assert_true(!strstr(heard.message, "recalibrating BN with batches of 200") == !recalibrate);
     return mib;
 }

@@ -517,19 +517,73 @@ static int fill_small_disk(struct place *place, int64_t bytes) {
                : 5;
 }
 
-static void older_ones_make_room_on_a_full_disk(void **state) {
-    struct place *place = *state;
+static int try_save(const struct place *place, const struct checkpoint_store *store,
+                    uint64_t step) {
+    struct checkpoint_notes notes = {0};
+    struct checkpoint_summary summary;
+    return checkpoint_store_save(store, step, place->supernet, &notes, NULL, &summary);
+}
+
+static void fill_disk(const char *path) {
+    char block[512] = {0};
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    while (fd >= 0 && write(fd, block, sizeof block) > 0) {
+    }
+    close(fd);
+}
+
+/* Room for four and a half. The training goes on from 20. 0: as expected. */
+static int keep_what_is_stood_on(struct place *place, int64_t bytes) {
+    struct place small = *place;
+    small.dir = "/dev/shm";
+    struct checkpoint_store store = make_store(&small);
+    store.keep = 9;
+    store.standing = 20;
+    if (mount_small_disk(9 * bytes / 2) < 0)
+        return 77;
+    for (uint64_t step = 10; step <= 40; step += 10)
+        if (try_save(&small, &store, step) != 0)
+            return 1;
+    /* one of a cancel: the newest regular one stays beside it */
+    if (try_save(&small, &store, 45) != 0 || has(&small, "step-000000010.ckpt") ||
+        has(&small, "step-000000030.ckpt") || !has(&small, "step-000000020.ckpt") ||
+        !has(&small, "step-000000040.ckpt"))
+        return 2;
+    if (try_save(&small, &store, 50) != 0)
+        return 3;
+    /* the newest is damaged, and 20 was read in its place */
+    fixture_truncate(small.dir, "step-000000050.ckpt", 5000);
+    fill_disk("/dev/shm/other");
+    if (try_save(&small, &store, 60) != 0 || has(&small, "step-000000040.ckpt") ||
+        !has(&small, "step-000000020.ckpt"))
+        return 4;
+    fill_disk("/dev/shm/another");
+    if (try_save(&small, &store, 70) != ESP_ENOSPACE || !has(&small, "step-000000020.ckpt") ||
+        !has(&small, "step-000000060.ckpt"))
+        return 5;
+    return 0;
+}
+
+static void assert_on_small_disk(struct place *place, int (*act)(struct place *, int64_t)) {
     struct checkpoint_notes notes = {0};
     int64_t bytes = write_with(place, &notes).bytes;
     int status;
     pid_t child = fork();
     if (child == 0)
-        _exit(fill_small_disk(place, bytes));
+        _exit(act(place, bytes));
     waitpid(child, &status, 0);
     assert_true(WIFEXITED(status));
     if (WEXITSTATUS(status) == 77)
         skip(); /* not allowed to mount */
     assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void older_ones_make_room_on_a_full_disk(void **state) {
+    assert_on_small_disk(*state, fill_small_disk);
+}
+
+static void what_is_stood_on_makes_no_room(void **state) {
+    assert_on_small_disk(*state, keep_what_is_stood_on);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -549,6 +603,7 @@ int main(void) {
         TEST(damaged_ones_are_passed_over),
         TEST(what_is_saved_before_a_damaged_one_stays),
         TEST(older_ones_make_room_on_a_full_disk),
+        TEST(what_is_stood_on_makes_no_room),
     };
     return cmocka_run_group_tests_name("supernet-checkpoint", tests, NULL, NULL);
 }

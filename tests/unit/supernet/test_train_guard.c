@@ -39,8 +39,8 @@ static void the_floor_is_the_entropy_of_smoothed_labels(void **state) {
     struct guard_scale ten = guard_scale_make(0.1, 10, 64), plain = guard_scale_make(0, 2, 64);
     assert_true(fabs(ten.floor - 0.500289) < 1e-6 && fabs(ten.chance - 2.302585) < 1e-6);
     assert_true(plain.floor == 0 && fabs(plain.chance - 0.693147) < 1e-6);
-    assert_int_equal(ten.patience, 5);
-    assert_int_equal(guard_scale_make(0.1, 10, 2).patience, 64); /* 128 images */
+    assert_int_equal(ten.chance_patience, 5);
+    assert_int_equal(guard_scale_make(0.1, 10, 2).chance_patience, 64); /* 128 images */
 }
 
 /* Of ten classes chance is below three times a usual mean and one, but not above the floor. */
