@@ -4,43 +4,13 @@
 #include "base/json.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
+#include "daemon/import_draft.h"
 #include "daemon/job_spec.h"
-#include "daemon/spaces.h"
 #include "daemon/store_datasets.h"
 #include "daemon/store_jobs.h"
 #include "daemon/store_supernets.h"
 
-/* What the read finds out for the write. */
-struct draft {
-    struct space *space;
-    char *document, *path;
-    cJSON *dataset; /* NULL: none */
-};
-
-static void draft_destroy(void *state) {
-    struct draft *draft = state;
-    if (draft == NULL)
-        return;
-    space_destroy(draft->space);
-    free(draft->document);
-    free(draft->path);
-    cJSON_Delete(draft->dataset);
-    free(draft);
-}
-
-static int find_space(const struct api_call *call, struct err *err, struct draft *draft) {
-    const char *name;
-    int r = json_string(call->body, "", "space", 1, 63, err, &name);
-    if (r == 0)
-        r = spaces_load(call->sql, name, err, &draft->space, NULL);
-    if (r == ESP_ENOTFOUND)
-        err_set(err, r, "/space", "there is no space \"%.60s\"", name);
-    if (r == 0 && (draft->document = space_print(draft->space)) == NULL)
-        r = err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    return r;
-}
-
-static int find_dataset(const struct api_call *call, struct err *err, struct draft *draft) {
+static int find_dataset(const struct api_call *call, struct err *err, struct import_draft *draft) {
     const char *ref = NULL;
     int r = json_string_opt(call->body, "", "dataset", 1, 200, err, &ref);
     if (r != 0 || ref == NULL)
@@ -52,27 +22,16 @@ static int find_dataset(const struct api_call *call, struct err *err, struct dra
 
 static int check_import(struct api_call *call, struct err *err) {
     static const char *const keys[] = {"name", "space", "path", "dataset", NULL};
-    struct draft *draft = calloc(1, sizeof(*draft));
-    const char *name, *path;
-    call->state = draft;
-    call->state_destroy = draft_destroy;
-    if (draft == NULL)
-        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    int r = json_only(call->body, "", keys, err);
-    if (r == 0)
-        r = api_name(call->body, err, &name);
-    if (r == 0)
-        r = find_space(call, err, draft);
+    struct import_draft *draft;
+    int r = import_draft_begin(call, keys, err, &draft);
     if (r == 0)
         r = find_dataset(call, err, draft);
-    if (r == 0)
-        r = json_string(call->body, "", "path", 1, PATH_SIZE - 1, err, &path);
-    return r != 0 ? r : api_data_path(call->daemon, path, err, &draft->path);
+    return r != 0 ? r : import_draft_source(call, err, draft);
 }
 
 /* Queues the job that reads the file, and answers. */
 static int start_import(struct api_call *call, const char *id, const cJSON *note, struct err *err) {
-    const struct draft *draft = call->state;
+    const struct import_draft *draft = call->state;
     char dir[PATH_SIZE], job[ID_MAX];
     cJSON *spec = cJSON_CreateObject(), *supernet = NULL, *job_doc = NULL;
     job_spec_supernet_dir(call->daemon, id, dir);
@@ -98,20 +57,18 @@ static int start_import(struct api_call *call, const char *id, const cJSON *note
 }
 
 static int create_import(struct api_call *call, struct err *err) {
-    const struct draft *draft = call->state;
+    const struct import_draft *draft = call->state;
     char id[ID_MAX];
     cJSON *note = cJSON_CreateObject();
     struct supernet_request request = {
+        .name = draft->name,
+        .space = draft->space_name,
         .space_fingerprint = draft->space->fingerprint,
         .dataset = cJSON_GetStringValue(cJSON_GetObjectItem(draft->dataset, "id")),
         .train = note,
         .state = "importing"};
     cJSON_AddStringToObject(note, "imported_from", draft->path);
-    int r = json_string(call->body, "", "name", 1, API_NAME_MAX, err, &request.name);
-    if (r == 0)
-        r = json_string(call->body, "", "space", 1, 63, err, &request.space);
-    if (r == 0)
-        r = store_space_document_put(call->tx, request.space_fingerprint, draft->document, err);
+    int r = store_space_document_put(call->tx, request.space_fingerprint, draft->document, err);
     if (r == 0)
         r = store_supernet_create(call->tx, &request, err, id);
     if (r == 0)

@@ -33,8 +33,6 @@ API_NOUNS(API_NOUN_DECLARE)
 /* The path with its links resolved, if that lies below a configured root of data; errors point at
  * /path. *ret_path owned. Touches the disk. */
 int api_data_path(const struct daemon *daemon, const char *path, struct err *err, char **ret_path);
-/* The body's "path" as above, or the folder of its "upload"; *ret_path owned. */
-int api_source_path(struct api_call *call, struct err *err, char **ret_path);
 /* 202 with {name: doc, "job": job}; takes both. Returns 0. */
 int api_answer_with_job(struct api_call *call, const char *name, cJSON *doc, cJSON *job);
 /* Adds who depends on the thing ([{"kind", "id", "name"}], taken, may be NULL) to a problem. */

@@ -1,57 +1,23 @@
 /* Results of other programs, taken over as finished searches. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "base/memory.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
-#include "daemon/spaces.h"
+#include "daemon/import_draft.h"
 #include "daemon/store_jobs.h"
 #include "daemon/store_searches.h"
 #include "daemon/store_supernets.h"
 
 static const char *const costs[] = {"macs", "params", "latency_us", NULL};
 
-/* What the read finds out for the write. */
-struct draft {
-    struct space *space;
-    char *document, *path;
-    const char *name, *space_name; /* borrowed from the body */
-    int cost;
-};
-
-static void draft_destroy(void *state) {
-    struct draft *draft = state;
-    if (draft == NULL)
-        return;
-    space_destroy(draft->space);
-    free(draft->document);
-    free(draft->path);
-    free(draft);
-}
-
 static int check_results(struct api_call *call, struct err *err) {
     static const char *const keys[] = {"name", "space", "path", "upload", "cost", NULL};
-    struct draft *draft = mem_array(1, sizeof(*draft));
-    call->state = draft;
-    call->state_destroy = draft_destroy;
-    if (draft == NULL)
-        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    int r = json_only(call->body, "", keys, err);
-    if (r == 0)
-        r = api_name(call->body, err, &draft->name);
+    struct import_draft *draft;
+    int r = import_draft_begin(call, keys, err, &draft);
     if (r == 0 && json_has(call->body, "cost"))
-        r = json_enum(call->body, "", "cost", costs, err, &draft->cost);
-    if (r == 0)
-        r = json_string(call->body, "", "space", 1, 63, err, &draft->space_name);
-    if (r == 0)
-        r = spaces_load(call->sql, draft->space_name, err, &draft->space, NULL);
-    if (r == ESP_ENOTFOUND)
-        err_set(err, r, "/space", "there is no space \"%.60s\"", draft->space_name);
-    if (r == 0 && (draft->document = space_print(draft->space)) == NULL)
-        r = err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    return r != 0 ? r : api_source_path(call, err, &draft->path);
+        r = json_enum(call->body, "", "cost", costs, err, &draft->choice);
+    return r != 0 ? r : import_draft_source(call, err, draft);
 }
 
 static void add_objective(cJSON *list, const char *metric, bool maximise) {
@@ -64,13 +30,13 @@ static void add_objective(cJSON *list, const char *metric, bool maximise) {
 }
 
 /* As a search that was asked for; how many evaluations it took its job says. */
-static cJSON *make_body(const struct draft *draft) {
+static cJSON *make_body(const struct import_draft *draft) {
     cJSON *body = cJSON_CreateObject(), *objectives;
     cJSON_AddStringToObject(body, "name", draft->name);
     cJSON_AddStringToObject(body, "space", draft->space_name);
     objectives = cJSON_AddArrayToObject(body, "objectives");
     add_objective(objectives, "top1", true);
-    add_objective(objectives, costs[draft->cost], false);
+    add_objective(objectives, costs[draft->choice], false);
     cJSON_AddStringToObject(body, "strategy", "imported");
     cJSON_AddNullToObject(body, "baseline");
     cJSON_AddStringToObject(body, "accuracy", "imported");
@@ -91,7 +57,7 @@ static int answer(struct api_call *call, const char *id, const char *job, struct
 }
 
 static int create_results(struct api_call *call, struct err *err) {
-    const struct draft *draft = call->state;
+    const struct import_draft *draft = call->state;
     cJSON *body = make_body(draft), *spec = cJSON_CreateObject();
     const struct new_search search = {.name = draft->name,
                                       .space = draft->space_name,
