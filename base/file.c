@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -334,4 +335,15 @@ int file_lock(const char *path, struct err *err, int *ret_fd) {
 
 bool file_exists(const char *path) {
     return access(path, F_OK) == 0;
+}
+
+static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *ftw) {
+    return remove(path);
+}
+
+int file_remove_tree(const char *path, struct err *err) {
+    enum { DESCRIPTORS = 16 };
+    if (nftw(path, remove_entry, DESCRIPTORS, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT)
+        return 0;
+    return fail(err, "remove", path);
 }

@@ -31,3 +31,6 @@ int file_make_dirs(const char *path, struct err *err); /* mkdir -p, mode 0700 */
 /* Exclusive advisory lock; ESP_EBUSY when another process holds it. Close *ret_fd to release. */
 int file_lock(const char *path, struct err *err, int *ret_fd);
 bool file_exists(const char *path);
+/* A folder with all that is in it, or a file; links are removed, not followed. One that is not
+ * there is no error. */
+int file_remove_tree(const char *path, struct err *err);

@@ -13,6 +13,7 @@
     X(api_supernets)                                                                               \
     X(api_pins)                                                                                    \
     X(api_evaluations)                                                                             \
+    X(api_estimations)                                                                             \
     X(api_searches)                                                                                \
     X(api_imports)                                                                                 \
     X(api_models)                                                                                  \

@@ -1,11 +1,11 @@
 #include "daemon/janitor.h"
 
 #include <dirent.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "daemon/ids.h"
@@ -61,10 +61,6 @@ static const struct folder {
     {"models", "mo_", models},       {"uploads", "up_", uploads, UPLOAD_KEPT_S},
     {"exports", "ex_", exports},     {"jobs", "job_", jobs}};
 
-static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *ftw) {
-    return remove(path);
-}
-
 /* Whether ids ([{"id"}]) hold name, or a path that ends with /name. */
 static bool known(const cJSON *ids, const char *name) {
     const cJSON *row;
@@ -89,10 +85,11 @@ static void sweep_folder(const char *data_dir, const struct folder *folder, cons
             known(ids, entry->d_name))
             continue;
         snprintf(entry_path, sizeof(entry_path), "%s/%s", path, entry->d_name);
-        if (nftw(entry_path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0)
+        struct err err = {0};
+        if (file_remove_tree(entry_path, &err) == 0)
             log_info("removed %s/%s, which nothing refers to", folder->name, entry->d_name);
         else
-            log_warn("cannot remove %s", entry_path);
+            log_warn("%s", err.message);
     }
     if (dir != NULL)
         closedir(dir);

@@ -521,8 +521,7 @@ static int add_fleet(struct work *work, cJSON *spec, struct err *err) {
     return r;
 }
 
-/* Only one of its subnets was trained: a search would compare noise. */
-static int refuse_single(const cJSON *supernet, struct err *err) {
+int search_request_refuse_single(const cJSON *supernet, struct err *err) {
     const cJSON *stored = cJSON_GetObjectItemCaseSensitive(supernet, "train");
     cJSON *train = cJSON_IsRaw(stored) ? cJSON_Parse(stored->valuestring) : NULL;
     const char *regime = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(train, "regime"));
@@ -543,7 +542,7 @@ static int take_supernet(struct work *work, struct search_request *request, stru
     if (r == 0)
         r = job_spec_supernet(work->daemon, work->sql, &ref, request->spec, err, &supernet);
     if (r == 0)
-        r = refuse_single(supernet, err);
+        r = search_request_refuse_single(supernet, err);
     if (r == 0) {
         snprintf(request->supernet, sizeof(request->supernet), "%s",
                  cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id")));

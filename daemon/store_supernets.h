@@ -78,3 +78,6 @@ struct evaluation_filter {
 };
 int store_evaluation_list(struct sql *sql, const struct evaluation_filter *filter,
                           const struct sql_page_args *page, struct err *err, cJSON **ret_doc);
+/* What finished jobs of kind estimate found, by job; supernet NULL: of all. */
+int store_estimation_list(struct sql *sql, const char *supernet, const struct sql_page_args *page,
+                          struct err *err, cJSON **ret_doc);

@@ -312,10 +312,6 @@ int upload_path(struct uploads *uploads, const char *id, struct err *err,
     return rc;
 }
 
-static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *ftw) {
-    return remove(path);
-}
-
 int upload_remove(struct uploads *uploads, const char *id, struct err *err) {
     char path[PATH_SIZE + ID_MAX];
     struct entry *entry = NULL;
@@ -324,9 +320,7 @@ int upload_remove(struct uploads *uploads, const char *id, struct err *err) {
     if (rc == 0) {
         snprintf(path, sizeof(path), "%s/%s", uploads->dir, id);
         *entry = (struct entry){0};
-        rc = nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0
-                 ? 0
-                 : io_error(err, "remove its folder");
+        rc = file_remove_tree(path, err);
     }
     pthread_mutex_unlock(&uploads->mutex);
     return rc;

@@ -1,0 +1,153 @@
+/* espalier supernet estimate, estimates: what inherited weights are worth. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "daemon/cli/commands.h"
+#include "daemon/cli/resource.h"
+
+static void print_taus(const cJSON *found) {
+    static const struct {
+        const char *key, *text;
+    } rows[] = {{"kendall_tau.inherited_scratch", "inherited to scratch"},
+                {"kendall_tau.fine_tuned_scratch", "fine-tuned to scratch"},
+                {"kendall_tau.inherited_fine_tuned", "inherited to fine-tuned"}};
+    printf("\nKendall tau of %.0f networks:", cli_number(found, "n"));
+    for (int i = 0; i < COUNT(rows); i++)
+        printf("%s %s %.3f", i > 0 ? "," : "", rows[i].text, cli_number(found, rows[i].key));
+    printf("\nspent: inherited %.1f s, fine-tuned %.1f s on %.0f images, scratch %.1f s on %.0f "
+           "images\n",
+           cli_number(found, "spent.inherited.seconds"),
+           cli_number(found, "spent.fine_tuned.seconds"),
+           cli_number(found, "spent.fine_tuned.images"), cli_number(found, "spent.scratch.seconds"),
+           cli_number(found, "spent.scratch.images"));
+}
+
+static int print_estimates(struct cli *cli, const cJSON *found) {
+    static const struct column columns[] = {{"MACS", "macs", CELL_MACS},
+                                            {"INHERITED", "inherited", CELL_PERCENT},
+                                            {"FINE-TUNED", "fine_tuned", CELL_PERCENT},
+                                            {"SCRATCH", "scratch", CELL_PERCENT},
+                                            {"ARCH", "arch", CELL_TEXT}};
+    if (cli_print_plain(cli, found))
+        return CLI_OK;
+    cli_table(cli, cli_item(found, "networks"), columns, COUNT(columns));
+    if (!cli->no_headers)
+        print_taus(found);
+    return CLI_OK;
+}
+
+/* A JSON object of that option into body; NULL: the daemon's default. */
+static bool put_training(cJSON *body, const char *member, const char *text, double epochs) {
+    cJSON *train = NULL;
+    if (!text && isnan(epochs))
+        return true;
+    if (text && json_parse(text, strlen(text), &json_limits_default, NULL, &train) != 0)
+        return false;
+    if (!text)
+        train = cJSON_CreateObject();
+    cli_put_real(train, "epochs", epochs);
+    cJSON_AddItemToObject(body, member, train);
+    return cJSON_IsObject(train);
+}
+
+static int wait_for(struct cli *cli, const cJSON *answer) {
+    struct err err = {0};
+    cJSON *job = NULL;
+    const char *id = cli_text(answer, "job.id");
+    int code = cli_wait(cli, id);
+    if (code)
+        return code;
+    if (cli_get(cli, &err, &job, "/jobs/%s", cli_encode(id)))
+        return cli_fail(&err);
+    code = print_estimates(cli, cli_item(job, "result"));
+    cJSON_Delete(job);
+    return code;
+}
+
+struct asked {
+    int64_t n, seed;
+    double scratch_epochs, fine_tune_epochs;
+    const char *scratch, *fine_tune, *dataset, *checkpoint;
+};
+
+static int send(struct cli *cli, const struct asked *asked, char **words, int n) {
+    struct err err = {0};
+    cJSON *body = cJSON_CreateObject(), *doc = NULL;
+    cJSON_AddStringToObject(body, "supernet", words[0]);
+    cli_put_text(body, "checkpoint", asked->checkpoint);
+    cli_put_text(body, "dataset", asked->dataset);
+    cli_put_int(body, "n", asked->n);
+    cli_put_int(body, "seed", asked->seed);
+    if (n > 1)
+        cJSON_AddItemToObject(body, "archs",
+                              cJSON_CreateStringArray((const char *const *)words + 1, n - 1));
+    if (!put_training(body, "scratch", asked->scratch, asked->scratch_epochs) ||
+        !put_training(body, "fine_tune", asked->fine_tune, asked->fine_tune_epochs)) {
+        cJSON_Delete(body);
+        return cli_usage("--scratch and --fine-tune take a JSON object");
+    }
+    int rc = cli_send(cli, "POST", "/estimations", body, &err, &doc);
+    cJSON_Delete(body);
+    if (rc)
+        return cli_fail(&err);
+    if (!cli->wait)
+        return cli_started(cli, doc, "job");
+    int code = wait_for(cli, doc);
+    cJSON_Delete(doc);
+    return code;
+}
+
+static int estimate_run(struct cli *cli, int argc, char **argv) {
+    struct asked asked = {CLI_UNSET, CLI_UNSET, CLI_UNSET_REAL, CLI_UNSET_REAL};
+    const struct option_row rows[] = {
+        {"networks", 'n', OPTION_INT, NULL, 0, 0, "",
+         "so many, spread over the range of MACs, when none is named (12)", &asked.n},
+        {"seed", 0, OPTION_INT, NULL, 0, 0, "", "of their choice", &asked.seed},
+        {"epochs", 'e', OPTION_REAL, NULL, 0, 0, "", "of the training from scratch (4)",
+         &asked.scratch_epochs},
+        {"fine-tune-epochs", 0, OPTION_REAL, NULL, 0, 0, "",
+         "of the training from inherited weights (1)", &asked.fine_tune_epochs},
+        {"scratch", 0, OPTION_TEXT, NULL, 2, 65536, "",
+         "settings of the former, as JSON (docs/TRAINING.md)", &asked.scratch},
+        {"fine-tune", 0, OPTION_TEXT, NULL, 2, 65536, "",
+         "settings of the latter (a tenth of the default learning rate)", &asked.fine_tune},
+        {"dataset", 'd', OPTION_TEXT, NULL, 0, 0, "",
+         "on this data set, of as many classes (default: the supernet's)", &asked.dataset},
+        {"checkpoint", 'c', OPTION_TEXT, NULL, 0, 0, "",
+         "weights of this checkpoint (default: the newest)", &asked.checkpoint},
+        CLI_WAIT_ROWS(cli),
+        CLI_COMMON_ROWS(cli)};
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 101}, &first);
+
+    return code >= 0 ? code : send(cli, &asked, argv + first, argc - first);
+}
+
+/* The newest one; --json: all. */
+static int estimates_run(struct cli *cli, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    if (cli_get(cli, &err, &doc, "/estimations?supernet=%s", cli_encode(argv[first])))
+        return cli_fail(&err);
+    const cJSON *newest = cJSON_GetArrayItem(cli_item(doc, "items"), 0);
+    if (cli->json || cli->get || cli->output)
+        cli_print_plain(cli, doc);
+    else if (newest)
+        print_estimates(cli, newest);
+    else
+        fprintf(stderr, "nothing was compared yet: espalier supernet estimate %s\n", argv[first]);
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
+const struct cli_command cli_supernet_estimate = {
+    "supernet", "estimate", "SUPERNET [ARCH...]",
+    "train subnets alone, to see what inherited weights are worth", estimate_run};
+const struct cli_command cli_supernet_estimates = {"supernet", "estimates", "SUPERNET",
+                                                   "the newest of these comparisons (--json: all)",
+                                                   estimates_run};
