@@ -28,7 +28,9 @@
     X(ESP_EINTERNAL, 22, "internal", 500)                                                          \
     X(ESP_EDIVERGED, 23, "diverged", 500)                                                          \
     X(ESP_EUNREACHABLE, 24, "unreachable", 503)                                                    \
-    X(ESP_EIMPLAUSIBLE, 25, "implausible", 422)
+    X(ESP_EIMPLAUSIBLE, 25, "implausible", 422)                                                    \
+    X(ESP_EPRECONDITION, 26, "precondition_failed", 412)                                           \
+    X(ESP_ERATE, 27, "too_many_requests", 429)
 
 enum esp_error {
 #define ESP_ERROR_ENUM(name, number, text, status) name = -(number),

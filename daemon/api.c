@@ -14,13 +14,14 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "daemon/api_nouns.h"
+#include "daemon/etag.h"
 #include "daemon/ids.h"
 #include "daemon/metrics.h"
 #include "daemon/store_sessions.h"
 #include "daemon/store_sql.h"
 #include "daemon/store_tokens.h"
 
-enum { KEY_MAX = 255 };
+enum { KEY_MAX = 255, IF_MATCH_MAX = 2048 };
 
 #define API_NOUN_ENTRY(name) name,
 const struct api_route *const api_nouns[] = {API_NOUNS(API_NOUN_ENTRY) NULL};
@@ -74,6 +75,7 @@ static void call_destroy(struct api_call *call) {
     cJSON_Delete(call->problem);
     free(call->text);
     free(call->key);
+    free(call->if_match);
     free(call);
 }
 
@@ -208,6 +210,18 @@ static int take_key(struct api_call *call, struct err *err) {
     return call->key != NULL ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
 }
 
+static int take_if_match(struct api_call *call, struct err *err) {
+    const char *text = web_header(call->req, "If-Match");
+    if (text == NULL || (strcmp(call->route->method, "PATCH") != 0 &&
+                         strcmp(call->route->method, "DELETE") != 0))
+        return 0;
+    if (strlen(text) > IF_MATCH_MAX)
+        return err_set(err, ESP_EPARSE, NULL, "If-Match must have at most %d characters",
+                       IF_MATCH_MAX);
+    call->if_match = mem_strdup(text);
+    return call->if_match != NULL ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
+}
+
 static int take_body(struct api_call *call, struct err *err) {
     size_t len;
     const char *text = web_body(call->req, &len);
@@ -247,6 +261,8 @@ static int call_create(struct web_request *req, struct err *err, struct api_call
     if (r == 0)
         r = take_key(call, err);
     if (r == 0)
+        r = take_if_match(call, err);
+    if (r == 0)
         r = take_body(call, err);
     if (r != 0) {
         call_destroy(call);
@@ -254,6 +270,74 @@ static int call_create(struct web_request *req, struct err *err, struct api_call
     }
     *ret_call = call;
     return 0;
+}
+
+/* The GET of the same path; NULL: there is none. */
+static const struct api_route *route_of_resource(const struct api_route *route) {
+    if (route->path[strlen(route->path) - 1] != '}')
+        return NULL;
+    for (int noun = 0; api_nouns[noun] != NULL; noun++)
+        for (const struct api_route *row = api_nouns[noun]; row->method != NULL; row++)
+            if (strcmp(row->method, "GET") == 0 && row->read != NULL &&
+                strcmp(row->path, route->path) == 0)
+                return row;
+    return NULL;
+}
+
+/* What the answer's ETag says of the resource's state. */
+static int take_state(struct api_call *call, struct err *err) {
+    bool tagged =
+        strcmp(call->route->method, "GET") == 0 || strcmp(call->route->method, "PATCH") == 0;
+    const struct api_route *resource =
+        tagged && call->answer != NULL ? route_of_resource(call->route) : NULL;
+    return resource == NULL
+               ? 0
+               : etag_state(call->answer, resource->state_members, err, call->state_tag);
+}
+
+/* Whether the resource is as the client saw it, if it said how: in the transaction that changes it.
+ */
+static int check_if_match(struct api_call *call, struct err *err) {
+    const struct api_route *resource =
+        call->if_match != NULL ? route_of_resource(call->route) : NULL;
+    if (resource == NULL)
+        return 0;
+    struct api_call *look = mem_array(1, sizeof(*look));
+    if (look == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    look->daemon = call->daemon;
+    look->route = resource;
+    look->sql = call->sql;
+    memcpy(look->id, call->id, sizeof(look->id));
+    int r = resource->read(look, err);
+    if (r == 0)
+        r = take_state(look, err);
+    if (r == 0 && !etag_allows(call->if_match, look->state_tag))
+        r = err_set(err, ESP_EPRECONDITION, NULL,
+                    "it has changed since it was read with the ETag of If-Match: read it again");
+    call_destroy(look);
+    return r;
+}
+
+/* True: the client has it already. */
+static bool set_etag(const struct api_call *call, const char *text) {
+    char etag[ETAG_MAX];
+    bool get = strcmp(call->route->method, "GET") == 0;
+    if ((!get && call->state_tag[0] == '\0') || (call->status != 0 && call->status != 200))
+        return false;
+    etag_make(call->state_tag, text, etag);
+    return web_has_etag(call->req, etag) && get;
+}
+
+/* Takes text, JSON. */
+static void answer_json(struct api_call *call, char *text) {
+    if (set_etag(call, text)) {
+        free(text);
+        web_reply_empty(call->req, 304);
+        return;
+    }
+    web_reply_text(call->req, call->status != 0 ? call->status : 200, "application/json", text,
+                   strlen(text));
 }
 
 static void answer(struct api_call *call, int code, const struct err *err) {
@@ -280,9 +364,10 @@ static void answer(struct api_call *call, int code, const struct err *err) {
     if (call->text != NULL) {
         char *text = call->text;
         call->text = NULL;
-        web_reply_text(req, status != 0 ? status : 200,
-                       call->content_type != NULL ? call->content_type : "application/json", text,
-                       strlen(text));
+        if (call->content_type == NULL)
+            answer_json(call, text);
+        else
+            web_reply_text(req, status != 0 ? status : 200, call->content_type, text, strlen(text));
     } else if (call->file > 0) {
         int fd = call->file;
         call->file = 0;
@@ -294,9 +379,11 @@ static void answer(struct api_call *call, int code, const struct err *err) {
         }
         web_reply_file(req, fd, call->file_size, call->file_type, call->file_name);
     } else if (call->answer != NULL) {
-        cJSON *doc = call->answer;
-        call->answer = NULL;
-        web_reply_json(req, status != 0 ? status : 200, doc);
+        char *text = json_print(call->answer);
+        if (text != NULL)
+            answer_json(call, text);
+        else
+            web_reply_json(req, 503, NULL);
     } else {
         web_reply_empty(req, status != 0 ? status : 204);
     }
@@ -331,7 +418,11 @@ static int run_write(struct store_tx *tx, struct store_call *store_call, struct 
         call->status = status;
         return r;
     }
-    r = call->route->write(call, err);
+    r = check_if_match(call, err);
+    if (r == 0)
+        r = call->route->write(call, err);
+    if (r == 0)
+        r = take_state(call, err);
     if (r != 0 || call->key == NULL || call->answer == NULL)
         return r;
     char *text = print_for_repeat(call->answer);
@@ -353,11 +444,27 @@ static void start_write(struct api_call *call) {
     store_write(call->daemon->store, &call->store_call);
 }
 
+/* Here in the pool rather than on the loop. */
+static int print_answer(struct api_call *call, struct err *err) {
+    if (call->answer == NULL)
+        return 0;
+    call->text = json_print(call->answer);
+    cJSON_Delete(call->answer);
+    call->answer = NULL;
+    return call->text != NULL ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
+}
+
 static int run_read(struct sql *sql, struct store_read *read, struct err *err) {
     struct api_call *call =
         (struct api_call *)((char *)read - offsetof(struct api_call, store_read));
     call->sql = sql;
-    int r = call->route->read(call, err);
+    int r = call->route->write == NULL ? check_if_match(call, err) : 0;
+    if (r == 0)
+        r = call->route->read(call, err);
+    if (r == 0)
+        r = take_state(call, err);
+    if (r == 0 && call->route->finish == NULL && call->route->write == NULL)
+        r = print_answer(call, err);
     call->sql = NULL;
     return r;
 }

@@ -39,6 +39,9 @@ struct api_route {
     void (*finish)(struct api_call *call);
     /* Instead of all these: on the loop, answers itself. */
     void (*loop)(struct web_request *req);
+    /* Of a GET of one resource: the members that PATCH and DELETE are about, for its ETag (NULL:
+     * all that read gives). */
+    const char *const *state_members;
 };
 /* A noun's rows, ending with method NULL; api_nouns ends with NULL. */
 extern const struct api_route *const api_nouns[];
@@ -80,6 +83,8 @@ struct api_call {
     bool sets_session; /* the answer gives the browser new_session ("": forgets it) */
     char new_session[TOKEN_SECRET_MAX];
     char etag[HASH_TEXT_LONG + 2]; /* of file, quoted; "": none */
+    char *if_match;                /* of PATCH and DELETE; NULL: none. Owned */
+    char state_tag[HASH_TEXT];     /* of the answer before finish; "": no resource */
     struct store_call store_call;
     struct store_read store_read;
 };

@@ -186,9 +186,13 @@ static int get_profile(struct api_call *call, struct err *err) {
     return store_profile_get(call->sql, call->id, err, &call->answer);
 }
 
+/* A board reports all the time: that is nobody's change. */
+static const char *const state_members[] = {"id", "name", "state", "note", NULL};
+
 const struct api_route api_devices[] = {
     {"GET", "/api/v1/devices", "page_size,after", .read = list_devices, .finish = finish_list},
-    {"GET", "/api/v1/devices/{id}", NULL, .read = get_device, .finish = finish_one},
+    {"GET", "/api/v1/devices/{id}", NULL, .read = get_device, .finish = finish_one,
+     .state_members = state_members},
     {"PATCH", "/api/v1/devices/{id}", NULL, .scope = API_SCOPE_ADMIN, .write = patch_device,
      .finish = finish_one},
     {"DELETE", "/api/v1/devices/{id}", NULL, .write = delete_device},

@@ -83,6 +83,16 @@ static void add_path_parameters(cJSON *list, const cJSON *about, const char *pat
     }
 }
 
+/* Its answer, JSON, has an ETag. */
+static bool tagged(const struct api_route *route) {
+    return strcmp(route->method, "GET") == 0 && route->read != NULL;
+}
+
+static bool changes_resource(const struct api_route *route) {
+    return (strcmp(route->method, "PATCH") == 0 || strcmp(route->method, "DELETE") == 0) &&
+           route->path[strlen(route->path) - 1] == '}';
+}
+
 static int add_parameters(cJSON *operation, const struct api_route *route, const cJSON *about,
                           const cJSON *whole, struct err *err) {
     cJSON *list = cJSON_AddArrayToObject(operation, "parameters");
@@ -90,6 +100,10 @@ static int add_parameters(cJSON *operation, const struct api_route *route, const
     int r = add_query(list, about, whole, route->query, err);
     if (r == 0 && strcmp(route->method, "POST") == 0 && route->write != NULL)
         r = add_parameter(list, about, whole, "Idempotency-Key", err);
+    if (r == 0 && tagged(route))
+        r = add_parameter(list, about, whole, "If-None-Match", err);
+    if (r == 0 && changes_resource(route))
+        r = add_parameter(list, about, whole, "If-Match", err);
     if (r == 0)
         r = add_query(list, about, whole,
                       cJSON_GetStringValue(cJSON_GetObjectItem(about, "headers")), err);
@@ -123,7 +137,7 @@ static void add_body(cJSON *operation, const struct api_route *route, const cJSO
     add_content(body, raw ? "application/octet-stream" : name != NULL ? name : "Empty");
 }
 
-static void add_answers(cJSON *operation, const cJSON *about) {
+static void add_answers(cJSON *operation, const struct api_route *route, const cJSON *about) {
     cJSON *responses = cJSON_AddObjectToObject(operation, "responses");
     const cJSON *answer;
     cJSON_ArrayForEach(answer, cJSON_GetObjectItem(about, "answers")) {
@@ -133,6 +147,8 @@ static void add_answers(cJSON *operation, const cJSON *about) {
         if (cJSON_IsString(answer))
             add_content(response, answer->valuestring);
     }
+    if (tagged(route))
+        cJSON_AddItemToObject(responses, "304", reference("responses", "NotModified"));
     cJSON_AddItemToObject(responses, "4XX", reference("responses", "Problem"));
     cJSON_AddItemToObject(responses, "5XX", reference("responses", "Problem"));
 }
@@ -180,7 +196,7 @@ static int add_route(cJSON *paths, cJSON *whole, const struct api_route *route, 
                               cJSON_DetachItemFromObject(about, "description"));
     int r = add_parameters(operation, route, about, whole, err);
     add_body(operation, route, about);
-    add_answers(operation, about);
+    add_answers(operation, route, about);
     add_security(operation, route);
     cJSON_Delete(about);
     return r;

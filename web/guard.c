@@ -108,6 +108,37 @@ bool guard_accepts_gzip(const char *accept_encoding) {
     return strncmp(found, "q=0", 3) != 0 || found[3] == '.'; /* q=0 means never */
 }
 
+bool guard_etag_next(const char **list, struct guard_etag *ret_tag) {
+    const char *p = *list + strspn(*list, " \t,");
+    bool weak = strncmp(p, "W/", 2) == 0;
+    p += weak ? 2 : 0;
+    const char *close = *p == '"' ? strchr(p + 1, '"') : NULL;
+    if (close == NULL)
+        return false;
+    *ret_tag = (struct guard_etag){p + 1, (size_t)(close - p - 1), weak};
+    *list = close + 1;
+    return true;
+}
+
+bool guard_etag_known(const char *header, const char *etag, bool *ret_gzip) {
+    const size_t len = strlen(etag) - 2, suffix = strlen(GUARD_ETAG_GZIP);
+    struct guard_etag tag;
+    *ret_gzip = false;
+    if (header == NULL)
+        return false;
+    if (strcmp(header, "*") == 0)
+        return true;
+    while (guard_etag_next(&header, &tag)) {
+        if (tag.len < len || memcmp(tag.text, etag + 1, len) != 0)
+            continue;
+        *ret_gzip =
+            tag.len == len + suffix && memcmp(tag.text + len, GUARD_ETAG_GZIP, suffix) == 0;
+        if (tag.len == len || *ret_gzip)
+            return true;
+    }
+    return false;
+}
+
 const char *guard_bearer(const char *authorization) {
     static const char scheme[] = "Bearer ";
     if (authorization == NULL || strncasecmp(authorization, scheme, sizeof(scheme) - 1) != 0)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Host: a loopback name or address with any port; one of names (NULL-terminated, may be NULL, port
  * ignored); any address literal when beyond_loopback (rebinding needs a name). */
@@ -14,5 +15,18 @@ bool guard_origin(const char *origin, const char *host);
 bool guard_is_json(const char *content_type);   /* application/json, parameters allowed */
 bool guard_is_octets(const char *content_type); /* application/octet-stream, the same */
 bool guard_accepts_gzip(const char *accept_encoding);
+/* One of the entity tags that If-Match or If-None-Match list, without its quotes. */
+struct guard_etag {
+    const char *text;
+    size_t len;
+    bool weak;
+};
+/* The next tag of *list, which moves behind it; false: no more, or what follows is none. "*" is no
+ * tag. */
+bool guard_etag_next(const char **list, struct guard_etag *ret_tag);
+/* Whether the header (NULL: no) has etag (quoted), as If-None-Match compares: also as weak, also as
+ * that of the compressed form, which ends with GUARD_ETAG_GZIP. *ret_gzip: it was that one. */
+#define GUARD_ETAG_GZIP "-gzip"
+bool guard_etag_known(const char *header, const char *etag, bool *ret_gzip);
 /* The token of "Bearer TOKEN", or NULL. */
 const char *guard_bearer(const char *authorization);

@@ -9,7 +9,7 @@
 
 enum {
     WEB_CONNECTION_MEMORY = 48 << 10, /* request line, headers and buffers of a connection */
-    WEB_HEADERS_MAX = 5,
+    WEB_HEADERS_MAX = 8,
     WEB_HEADER_VALUE_MAX = 256,
     WEB_GZIP_FROM = 16 << 10,
     WEB_COOKIE_MAX = 64 /* of a cookie's name */

@@ -109,6 +109,17 @@ static void compress_text(uv_work_t *work) {
     deflateEnd(&z);
 }
 
+/* A strong ETag names bytes, so that of the compressed ones is another. */
+static void mark_gzip(struct web_request *req) {
+    for (int i = 0; i < req->answer.n_headers; i++) {
+        char *value = req->answer.headers[i].value;
+        size_t len = strlen(value);
+        if (strcmp(req->answer.headers[i].name, "ETag") == 0 && len > 1 &&
+            len + sizeof(GUARD_ETAG_GZIP) <= WEB_HEADER_VALUE_MAX)
+            memcpy(value + len - 1, GUARD_ETAG_GZIP "\"", sizeof(GUARD_ETAG_GZIP "\""));
+    }
+}
+
 static void compressed(uv_work_t *work, int status) {
     struct compression *c = work->data;
     struct web_request *req = c->req;
@@ -118,6 +129,7 @@ static void compressed(uv_work_t *work, int status) {
         req->answer.text = c->text;
         req->answer.len = c->len;
         req->answer.gzipped = true;
+        mark_gzip(req);
     } else {
         free(c->text);
     }
@@ -325,18 +337,19 @@ void web_wake(struct web_request *req) {
         web_resume(req);
 }
 
-static bool etag_matches(const char *header, const char *etag) {
-    return header != NULL && (strcmp(header, "*") == 0 || strstr(header, etag) != NULL);
-}
-
 bool web_has_etag(struct web_request *req, const char *etag) {
+    bool gzip, known = guard_etag_known(web_header(req, "If-None-Match"), etag, &gzip);
     web_set_header(req, "ETag", etag);
-    return etag_matches(web_header(req, "If-None-Match"), etag);
+    if (gzip)
+        mark_gzip(req);
+    return known;
 }
 
 void web_serve_asset(struct web_request *req, const struct web_asset *asset) {
     bool gzip = asset->gzip != NULL && guard_accepts_gzip(web_header(req, "Accept-Encoding"));
     bool known = web_has_etag(req, asset->etag);
+    if (gzip && !known)
+        mark_gzip(req);
     web_set_header(req, "Vary", "Accept-Encoding");
     web_set_header(req, "Cache-Control",
                    asset->immutable ? "public, max-age=31536000, immutable" : "no-cache");

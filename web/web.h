@@ -133,8 +133,8 @@ struct web_stream {
 void web_reply_stream(struct web_request *req, const char *content_type,
                       const struct web_stream *stream);
 void web_wake(struct web_request *req); /* of a stream, until it is closed */
-/* Names the version of what will be answered (quoted, as the header has it). True: the client has
- * it already, so the answer is 304. */
+/* Names the version of what will be answered (strong, quoted, as the header has it; its compressed
+ * form gets a name of its own). True: the client has it already, so the answer is 304. */
 bool web_has_etag(struct web_request *req, const char *etag);
-/* Before the answer; name is static, value is copied; at most four. */
+/* Before the answer; name is static, value is copied; at most eight. */
 void web_set_header(struct web_request *req, const char *name, const char *value);

@@ -21,6 +21,7 @@ int cli_fail(const struct err *err) {
     case ESP_ENOTFOUND:
         return CLI_NOT_FOUND;
     case ESP_ECONFLICT:
+    case ESP_EPRECONDITION:
     case ESP_ECANCELED:
     case ESP_EMISSING:
         return CLI_CONFLICT;

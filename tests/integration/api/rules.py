@@ -46,6 +46,53 @@ def origin():
     equal(answer.headers.get("cross-origin-resource-policy"), "same-origin", "resource policy")
 
 
+@test("an ETag names what was answered: 304 while it holds")
+def etags():
+    client = bed.client()
+    supernet, profile = bed.supernet(), bed.profile()
+    for path in (f"/supernets/{supernet}", "/spaces/tiny", "/datasets/bars", f"/profiles/{profile}", "/jobs", "/searches", f"/supernets/{supernet}/checkpoints"):
+        first = client.expect(200, "GET", path)
+        etag = first.headers["etag"]
+        check(etag.startswith('"') and etag.endswith('"') and len(etag) >= 34, f"{path}: a strong ETag", etag)
+        for header in (etag, "W/" + etag, f'"other", {etag}', etag[:-1] + '-gzip"', "*"):
+            answer = client.expect(304, "GET", path, headers={"If-None-Match": header})
+            equal((answer.body, answer.headers["etag"].replace("-gzip", "")), (b"", etag), f"{path}, {header}")
+        for header in ('"other"', etag[1:-1], etag[:-2] + '"', f"'{etag[1:-1]}'", '"', "W/", ""):
+            equal(client.expect(200, "GET", path, headers={"If-None-Match": header}).body, first.body, f"{path}, {header}")
+    listed = client.expect(200, "GET", "/tokens").headers["etag"]
+    client.post("/tokens", TOKEN, 201)
+    check(client.expect(200, "GET", "/tokens", headers={"If-None-Match": listed}).headers["etag"] != listed, "a longer list has another ETag")
+    page = client.expect(200, "GET", "/", headers={"Accept-Encoding": "gzip"})
+    plain = client.expect(200, "GET", "/")
+    check(page.headers["etag"] != plain.headers["etag"], "compressed bytes have an ETag of their own", page.headers["etag"])
+    for answer in (page, plain):
+        equal(client.expect(304, "GET", "/", headers={"If-None-Match": answer.headers["etag"]}).body, b"", "the page")
+
+
+@test("If-Match: of two who change a board the later is told; stale ETags delete nothing")
+def if_match():
+    client = bed.client()
+    board = client.get(f"/profiles/{bed.profile()}")["device"]
+    path = f"/devices/{board}"
+    first = client.expect(200, "GET", path).headers["etag"]
+    changed = client.expect(200, "PATCH", path, {"note": "mine"}, {"If-Match": first})
+    second = changed.headers["etag"]
+    check(second.split(".")[0] != first.split(".")[0], "the note is part of the state", first, second)
+    for stale in (first, '"other"', "W/" + second, second.split(".")[0], "", second[:20] + '"'):
+        problem(client.request("PATCH", path, {"note": "theirs"}, {"If-Match": stale}), 412, "precondition_failed")
+        problem(client.request("DELETE", path, None, {"If-Match": stale}), 412, "precondition_failed")
+    equal(client.get(path)["note"], "mine", "the note")
+    problem(client.request("PATCH", path, {"note": "theirs"}, {"If-Match": '"' + "x" * 3000 + '"'}), 400)
+    for good in ("*", f'"other", {second}'):
+        client.expect(200, "PATCH", path, {"note": "mine"}, {"If-Match": good})
+    client.expect(200, "PATCH", path, {"note": ""}, {"If-Match": second})
+    problem(client.request("DELETE", "/tokens/tok_none", None, {"If-Match": "*"}), 404)
+    made = client.post("/tokens", TOKEN, 201)
+    etag = client.expect(200, "GET", f"/tokens/{made['id']}").headers["etag"]
+    problem(client.request("DELETE", f"/tokens/{made['id']}", None, {"If-Match": first}), 412)
+    client.expect(204, "DELETE", f"/tokens/{made['id']}", None, {"If-Match": etag})
+
+
 @test("a token that is sent must be good, also on loopback")
 def tokens_checked():
     client = bed.client()

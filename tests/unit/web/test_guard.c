@@ -78,11 +78,24 @@ static void test_bearer(void **state) {
     assert_null(guard_bearer(NULL));
 }
 
+static void test_etags(void **state) {
+    bool gzip;
+    assert_true(guard_etag_known("\"a\"", "\"a\"", &gzip) && !gzip);
+    assert_true(guard_etag_known("W/\"b\" , \"a-gzip\"", "\"a\"", &gzip) && gzip);
+    assert_true(guard_etag_known("*", "\"a\"", &gzip) && !gzip);
+    assert_false(guard_etag_known("\"ab\", \"b\"", "\"a\"", &gzip));
+    assert_false(guard_etag_known("a, \"", "\"a\"", &gzip));
+    assert_false(guard_etag_known("\"a", "\"a\"", &gzip));
+    assert_false(guard_etag_known("", "\"a\"", &gzip));
+    assert_false(guard_etag_known(NULL, "\"a\"", &gzip));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_host),     cmocka_unit_test(test_loopback_host),
         cmocka_unit_test(test_origin),   cmocka_unit_test(test_content_type),
         cmocka_unit_test(test_encoding), cmocka_unit_test(test_bearer),
+        cmocka_unit_test(test_etags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
