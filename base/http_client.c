@@ -17,6 +17,7 @@ static const size_t default_response_limit = (size_t)16 << 20;
 struct http_client {
     CURL *curl;
     char *base_url, *token;
+    char *shown_url; /* as it was given */
     int retry_after_s;
 };
 
@@ -27,6 +28,8 @@ static bool host_is_loopback(const char *host) {
         return ntohl(address.s_addr) >> 24 == 127;
     return !strcasecmp(host, "localhost") || !strcmp(host, "[::1]") || !strcmp(host, "::1");
 }
+
+static const char unix_prefix[] = "unix:";
 
 /* Checks scheme and host of the base URL; plain HTTP only to loopback unless allowed. */
 static int check_url(const char *base_url, bool allow_plain, struct err *err) {
@@ -60,16 +63,21 @@ static int check_url(const char *base_url, bool allow_plain, struct err *err) {
 int http_client_create(const struct http_client_options *options, struct err *err,
                        struct http_client **ret_client) {
     struct http_client *client = NULL;
-    int rc = check_url(options->base_url, options->allow_plain, err);
+    bool by_file = !strncmp(options->base_url, unix_prefix, strlen(unix_prefix));
+    const char *path = by_file ? options->base_url + strlen(unix_prefix) : NULL;
+    int rc = by_file ? 0 : check_url(options->base_url, options->allow_plain, err);
 
+    if (by_file && !*path)
+        rc = err_set(err, ESP_EINVAL, NULL, "unix: needs the path of the daemon's socket");
     if (rc)
         return rc;
     client = mem_array(1, sizeof(*client));
     if (!client)
         goto nomem;
-    client->base_url = mem_strdup(options->base_url);
+    client->base_url = mem_strdup(by_file ? "http://localhost" : options->base_url);
+    client->shown_url = mem_strdup(options->base_url);
     client->curl = curl_easy_init();
-    if (!client->base_url || !client->curl)
+    if (!client->base_url || !client->shown_url || !client->curl)
         goto nomem;
     size_t len = strlen(client->base_url);
     if (len && client->base_url[len - 1] == '/')
@@ -82,6 +90,10 @@ int http_client_create(const struct http_client_options *options, struct err *er
     curl_easy_setopt(client->curl, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(client->curl, CURLOPT_USERAGENT,
                      options->user_agent ? options->user_agent : "espalier");
+    if (by_file && curl_easy_setopt(client->curl, CURLOPT_UNIX_SOCKET_PATH, path)) {
+        rc = err_set(err, ESP_EUNSUPPORTED, NULL, "this libcurl cannot use %s", options->base_url);
+        goto out;
+    }
     if (options->ca_file)
         curl_easy_setopt(client->curl, CURLOPT_CAINFO, options->ca_file);
     bool pinned = options->pinned_key &&
@@ -108,6 +120,7 @@ void http_client_destroy(struct http_client *client) {
         return;
     curl_easy_cleanup(client->curl);
     free(client->base_url);
+    free(client->shown_url);
     free(client->token);
     free(client);
 }
@@ -196,7 +209,7 @@ static struct curl_slist *request_headers(const struct http_client *client,
 }
 
 static int transfer_error(CURLcode code, const struct receiver *receiver, struct err *err) {
-    const char *url = receiver->client->base_url;
+    const char *url = receiver->client->shown_url;
 
     if (receiver->canceled)
         return err_set(err, ESP_ECANCELED, NULL, "the transfer was ended");

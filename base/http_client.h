@@ -14,7 +14,7 @@
 struct http_client;
 
 struct http_client_options {
-    const char *base_url;   /* "http://127.0.0.1:8080"; without a path */
+    const char *base_url;   /* "http://127.0.0.1:8080", without a path; or "unix:/run/x.sock" */
     const char *token;      /* bearer token; NULL: none. Copied. */
     const char *ca_file;    /* NULL: the system's authorities */
     const char *pinned_key; /* "sha256//…" as libcurl takes it; NULL: none. Without ca_file it is

@@ -212,8 +212,8 @@ static int take_key(struct api_call *call, struct err *err) {
 
 static int take_if_match(struct api_call *call, struct err *err) {
     const char *text = web_header(call->req, "If-Match");
-    if (text == NULL || (strcmp(call->route->method, "PATCH") != 0 &&
-                         strcmp(call->route->method, "DELETE") != 0))
+    if (text == NULL ||
+        (strcmp(call->route->method, "PATCH") != 0 && strcmp(call->route->method, "DELETE") != 0))
         return 0;
     if (strlen(text) > IF_MATCH_MAX)
         return err_set(err, ESP_EPARSE, NULL, "If-Match must have at most %d characters",

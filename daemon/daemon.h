@@ -27,6 +27,9 @@ struct daemon {
     char data_dir[PATH_SIZE];    /* absolute */
     char job_program[PATH_SIZE]; /* absolute */
     const char *address;
+    const char *socket_path; /* NULL: none */
+    bool tokens_on_loopback;
+    double rate, local_rate; /* requests a second; 0: no limit */
     int64_t port, connections_per_address;
     bool insecure_lan;
     struct web_tls *tls;              /* NULL: plain HTTP */
@@ -42,7 +45,8 @@ struct daemon {
     int64_t started_us;
     struct store *store;
     struct web_server *web;
-    struct web_route *routes; /* of web; owned */
+    struct web_server *web_socket; /* NULL: none */
+    struct web_route *routes;      /* of web; owned */
     struct sse_hub *events;
     struct scheduler *scheduler;
     struct fleet *fleet;

@@ -101,6 +101,9 @@ static int open_web(struct daemon *daemon, struct err *err) {
                                 .assets = web_assets,
                                 .session_cookie = "espalier",
                                 .body_limit = BODY_MAX,
+                                .tokens_on_loopback = daemon->tokens_on_loopback,
+                                .rate_per_s = daemon->rate,
+                                .local_rate_per_s = daemon->local_rate,
                                 .max_connections = CONNECTIONS_MAX,
                                 .max_connections_per_address = (int)daemon->connections_per_address,
                                 .head_us = 15 * 1000000,
@@ -111,7 +114,15 @@ static int open_web(struct daemon *daemon, struct err *err) {
                                 .answered = api_answered};
     int r = api_routes(err, &daemon->routes);
     config.routes = daemon->routes;
-    return r != 0 ? r : web_create(&config, err, &daemon->web);
+    if (r == 0)
+        r = web_create(&config, err, &daemon->web);
+    if (r != 0 || daemon->socket_path == NULL)
+        return r;
+    config.socket_path = daemon->socket_path;
+    config.tls = NULL;
+    config.session_cookie = NULL;
+    config.rate_per_s = config.local_rate_per_s = 0;
+    return web_create(&config, err, &daemon->web_socket);
 }
 
 static int write_port(const struct daemon *daemon, struct err *err) {
@@ -158,6 +169,7 @@ void daemon_close(struct daemon *daemon) {
     store_close(daemon->store);
     sse_destroy(daemon->events);
     web_destroy(daemon->web);
+    web_destroy(daemon->web_socket);
     free(daemon->routes);
     daemon->routes = NULL;
     uploads_destroy(daemon->uploads);
@@ -170,5 +182,7 @@ void daemon_close(struct daemon *daemon) {
 
 void daemon_stop(struct daemon *daemon, void (*stopped)(struct daemon *daemon)) {
     web_quiesce(daemon->web);
+    if (daemon->web_socket != NULL)
+        web_quiesce(daemon->web_socket);
     scheduler_stop(daemon->scheduler, stopped);
 }

@@ -25,10 +25,11 @@ enum { JOB_MEMORY_MIN = 64 << 20 };
 
 struct settings {
     const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts, *worker_builds,
-        *tls_cert, *tls_key;
+        *tls_cert, *tls_key, *socket;
     int64_t port, threads, connections_per_address, job_memory, job_file_size, upload_size, session;
     struct retention keep;
-    bool insecure_lan, verbose, version, help, routes, openapi;
+    double rate, local_rate;
+    bool insecure_lan, tokens_on_loopback, verbose, version, help, routes, openapi;
 };
 
 static const char intro[] = "usage: espalierd [options]\n\n"
@@ -117,6 +118,10 @@ static int find_job_program(const char *asked, struct err *err, char ret[PATH_SI
 static int apply_settings(struct daemon *daemon, const struct settings *s, struct err *err) {
     daemon->address = s->listen;
     daemon->port = s->port;
+    daemon->socket_path = s->socket;
+    daemon->tokens_on_loopback = s->tokens_on_loopback;
+    daemon->rate = s->rate;
+    daemon->local_rate = s->local_rate;
     daemon->insecure_lan = s->insecure_lan;
     daemon->connections_per_address = s->connections_per_address;
     daemon->threads = s->threads > 0 ? (int)s->threads : parallel_cores();
@@ -181,6 +186,8 @@ static void say_hello(const struct daemon *daemon) {
              daemon->tls != NULL ? "s" : "", strchr(daemon->address, ':') != NULL ? "[" : "",
              daemon->address, strchr(daemon->address, ':') != NULL ? "]" : "",
              web_port(daemon->web), daemon->data_dir);
+    if (daemon->socket_path != NULL)
+        log_info("listening on %s as well", daemon->socket_path);
     if (daemon->tls != NULL)
         log_info("clients that pin this daemon's key: --pinned-key %s", daemon->tls->pin);
 }
@@ -286,6 +293,15 @@ int main(int argc, char **argv) {
          "further names that clients may call this daemon by, separated by commas", &s.allow_hosts},
         {"connections-per-address", 0, OPTION_INT, "256", 4, 1024, "",
          "connections that one address may hold", &s.connections_per_address},
+        {"socket", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "file to listen on as well, for its owner alone, who needs no token there", &s.socket},
+        {"tokens-on-loopback", 0, OPTION_FLAG, NULL, 0, 0, "",
+         "a token is needed on this machine too, but for --socket", &s.tokens_on_loopback},
+        {"rate-limit", 0, OPTION_REAL, "200", 0, 1e6, "requests/s",
+         "of a token, or of an address without one, not of workers; twice as many at once; 0: any",
+         &s.rate},
+        {"rate-limit-loopback", 0, OPTION_REAL, "0", 0, 1e6, "requests/s",
+         "the same on this machine", &s.local_rate},
         {"tls-cert", 0, OPTION_TEXT, NULL, 0, 0, "",
          "PEM file of the certificate, with its chain: HTTPS instead of HTTP", &s.tls_cert},
         {"tls-key", 0, OPTION_TEXT, NULL, 0, 0, "", "PEM file of its private key", &s.tls_key},

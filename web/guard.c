@@ -131,8 +131,7 @@ bool guard_etag_known(const char *header, const char *etag, bool *ret_gzip) {
     while (guard_etag_next(&header, &tag)) {
         if (tag.len < len || memcmp(tag.text, etag + 1, len) != 0)
             continue;
-        *ret_gzip =
-            tag.len == len + suffix && memcmp(tag.text + len, GUARD_ETAG_GZIP, suffix) == 0;
+        *ret_gzip = tag.len == len + suffix && memcmp(tag.text + len, GUARD_ETAG_GZIP, suffix) == 0;
         if (tag.len == len || *ret_gzip)
             return true;
     }

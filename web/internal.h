@@ -2,24 +2,29 @@
 #pragma once
 
 #include <microhttpd.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
+#include "web/rate.h"
 #include "web/route.h"
 #include "web/web.h"
 
 enum {
     WEB_CONNECTION_MEMORY = 48 << 10, /* request line, headers and buffers of a connection */
-    WEB_HEADERS_MAX = 8,
+    WEB_HEADERS_MAX = 10,
     WEB_HEADER_VALUE_MAX = 256,
     WEB_GZIP_FROM = 16 << 10,
+    WEB_PEER_MAX = 48,
     WEB_COOKIE_MAX = 64 /* of a cookie's name */
 };
 
 struct web_conn { /* one TCP connection */
     int fd;
-    bool loopback;       /* both ends */
-    int64_t deadline_us; /* monotonic; 0: none */
-    size_t target_len;   /* bytes of the newest request's target before its first NUL */
+    bool loopback;           /* both ends; true by_file */
+    bool by_file;            /* over the socket that is a file */
+    char peer[WEB_PEER_MAX]; /* address, of IPv6 the first half; "" by_file */
+    int64_t deadline_us;     /* monotonic; 0: none */
+    size_t target_len;       /* bytes of the newest request's target before its first NUL */
     struct web_conn *prev, *next;
 };
 
@@ -48,6 +53,7 @@ struct web_request {
     struct buf body;
     size_t body_limit, discarded;
     struct err refused; /* code != 0: the answer instead of the handler's, after the body */
+    int retry_after_s;  /* of a refusal; 0: none */
     char allow[ROUTE_ALLOW_MAX];
     bool unrouted; /* the path is none of the API's */
     bool cut;      /* answered in the middle of its body, which is only drained now */
@@ -66,7 +72,9 @@ struct web_server {
     uv_poll_t poll;
     uv_timer_t run_timer, tick;
     int n_handles; /* of the three, not yet closed */
-    int n_kept;    /* requests that handlers still hold after MHD was stopped */
+    struct stat socket_file;
+    struct rate_table *rate, *local_rate; /* NULL: no limit */
+    int n_kept; /* requests that handlers still hold after MHD was stopped */
     int port;
     char cookie[WEB_COOKIE_MAX]; /* name of the session's; "": there is none */
     bool beyond_loopback, stopping, quiesced;
@@ -78,6 +86,15 @@ struct web_server {
 /* server.c */
 void web_resume(struct web_request *req); /* no-op unless suspended */
 int64_t web_now_us(void);
+void web_server_free(struct web_server *server);
+
+/* listen.c. The caller closes *ret_fd. */
+struct sockaddr;
+bool listen_loopback_peer(const struct sockaddr *address); /* takes NULL */
+int listen_on_address(const char *address, int port, struct err *err, int *ret_fd, int *ret_port);
+/* Of mode 0600. ret_info tells the file from another's that lies there later. */
+int listen_on_file(const char *path, struct err *err, int *ret_fd, struct stat *ret_info);
+void listen_remove_file(const char *path, const struct stat *own);
 
 /* request.c */
 enum MHD_Result web_on_access(void *context, struct MHD_Connection *connection, const char *url,

@@ -233,6 +233,10 @@ void web_reply_error(struct web_request *req, const struct err *err, cJSON *extr
             web_set_header(req, "Allow", req->allow);
         if (status == 401)
             web_set_header(req, "WWW-Authenticate", "Bearer");
+        char seconds[16];
+        snprintf(seconds, sizeof(seconds), "%d", req->retry_after_s);
+        if (status == 429)
+            web_set_header(req, "Retry-After", seconds);
         if (status == 503)
             web_set_header(req, "Retry-After", "1");
     }

@@ -71,7 +71,8 @@ void web_credentials(const struct web_request *req, struct web_credentials *ret_
     ret_given->session = name[0] == '\0'
                              ? NULL
                              : MHD_lookup_connection_value(req->connection, MHD_COOKIE_KIND, name);
-    ret_given->local = web_local(req);
+    ret_given->local =
+        web_local(req) && (!req->server->config->tokens_on_loopback || req->conn->by_file);
 }
 
 bool web_peer_gone(const struct web_request *req) {
@@ -149,7 +150,7 @@ void web_request_release(struct web_request *req) {
     buf_finish(&req->body);
     free(req);
     if (server->n_kept > 0 && --server->n_kept == 0 && server->n_handles == 0)
-        free(server);
+        web_server_free(server);
 }
 
 static struct web_request *request_create(struct web_server *server,
@@ -267,6 +268,31 @@ static int check_type(const struct web_request *req, struct err *err) {
                    raw ? "octet-stream" : "json");
 }
 
+/* Counts the request for its token, or for its address when it has none that is good. What workers
+ * do is dictated by the daemon, and not counted. */
+static int check_rate(struct web_request *req, int authorised, struct err *err) {
+    const struct web_server *server = req->server;
+    struct rate_table *table = web_local(req) ? server->local_rate : server->rate;
+    const char *who = req->identity[0] != '\0' ? req->identity : req->conn->peer;
+    struct rate_state state;
+    char text[32];
+    if (table == NULL || (authorised == 0 && (req->match.route->flags & WEB_WORKER) != 0))
+        return 0;
+    bool taken = rate_take(table, who, web_now_us(), &state);
+    snprintf(text, sizeof(text), "%d", state.limit);
+    web_set_header(req, "RateLimit-Limit", text);
+    snprintf(text, sizeof(text), "%d", state.remaining);
+    web_set_header(req, "RateLimit-Remaining", text);
+    snprintf(text, sizeof(text), "%d", state.full_s);
+    web_set_header(req, "RateLimit-Reset", text);
+    req->retry_after_s = state.wait_s;
+    return taken ? 0
+                 : err_set(err, ESP_ERATE, NULL,
+                           "too many requests: the next is taken in %d s (see --rate-limit of "
+                           "espalierd)",
+                           state.wait_s);
+}
+
 /* Everything that can be said from the head alone. */
 static int check_head(struct web_request *req, struct err *err) {
     const struct web_config *config = req->server->config;
@@ -283,8 +309,9 @@ static int check_head(struct web_request *req, struct err *err) {
         return err_set(err, r, NULL, "there is nothing at %.200s", req->path);
     req->body_limit =
         req->match.route->body_limit != 0 ? req->match.route->body_limit : config->body_limit;
-    if (r == 0)
-        r = check_token(req, err);
+    r = check_token(req, err);
+    if (req->conn != NULL && check_rate(req, r, err) != 0)
+        r = ESP_ERATE;
     if (r == 0)
         r = check_query(req, err);
     if (r == 0)

@@ -1,7 +1,7 @@
 /* The listening socket, libmicrohttpd under uv_poll and uv_timer, and deadlines of connections. */
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,9 @@
 
 enum {
     TICK_MS = 500,
-    STALLED_S = 60 /* an answer of which the client takes nothing for so long is given up */
+    RATE_SLOTS = 4096,
+    RATE_BURST_S = 2, /* so many seconds' requests may come at once */
+    STALLED_S = 60    /* an answer of which the client takes nothing for so long is given up */
 };
 
 int64_t web_now_us(void) {
@@ -66,15 +68,18 @@ static void on_tick(uv_timer_t *timer) {
         }
 }
 
-static bool loopback_peer(const struct sockaddr *address) {
-    if (address == NULL)
-        return false;
-    if (address->sa_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
-    if (address->sa_family != AF_INET6)
-        return false;
-    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
-    return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
+/* Whom a bucket of requests belongs to that come without a token. Of IPv6 the network: whoever has
+ * one address there has them all. */
+static void name_peer(const struct sockaddr *peer, char name[WEB_PEER_MAX]) {
+    if (peer != NULL && peer->sa_family == AF_INET)
+        uv_ip4_name((const struct sockaddr_in *)peer, name, WEB_PEER_MAX);
+    if (peer == NULL || peer->sa_family != AF_INET6)
+        return;
+    struct sockaddr_in6 v6;
+    memcpy(&v6, peer, sizeof(v6));
+    if (!IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+        memset(&v6.sin6_addr.s6_addr[8], 0, 8);
+    uv_ip6_name(&v6, name, WEB_PEER_MAX);
 }
 
 static struct web_conn *conn_create(struct web_server *server, struct MHD_Connection *connection) {
@@ -86,9 +91,13 @@ static struct web_conn *conn_create(struct web_server *server, struct MHD_Connec
     socklen_t own_len = sizeof(own);
     const union MHD_ConnectionInfo *peer =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    conn->loopback = peer != NULL && loopback_peer(peer->client_addr) &&
-                     getsockname(conn->fd, (struct sockaddr *)&own, &own_len) == 0 &&
-                     loopback_peer((struct sockaddr *)&own);
+    conn->by_file = server->config->socket_path != NULL;
+    conn->loopback =
+        conn->by_file || (peer != NULL && listen_loopback_peer(peer->client_addr) &&
+                          getsockname(conn->fd, (struct sockaddr *)&own, &own_len) == 0 &&
+                          listen_loopback_peer((struct sockaddr *)&own));
+    if (!conn->by_file)
+        name_peer(peer != NULL ? peer->client_addr : NULL, conn->peer);
     conn->deadline_us = web_now_us() + server->config->head_us;
     conn->next = server->conns;
     if (conn->next != NULL)
@@ -119,48 +128,6 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     }
 }
 
-static int parse_address(const char *text, int port, struct err *err,
-                         struct sockaddr_storage *ret) {
-    if (uv_ip4_addr(text, port, (struct sockaddr_in *)ret) == 0)
-        return 0;
-    if (uv_ip6_addr(text, port, (struct sockaddr_in6 *)ret) == 0)
-        return 0;
-    return err_set(err, ESP_EINVAL, NULL, "\"%s\" is no IPv4 or IPv6 address to listen on", text);
-}
-
-bool web_is_loopback_address(const char *address) {
-    struct sockaddr_storage parsed;
-    memset(&parsed, 0, sizeof(parsed));
-    return parse_address(address, 0, NULL, &parsed) == 0 &&
-           loopback_peer((struct sockaddr *)&parsed);
-}
-
-static int listen_on(const struct web_config *config, struct err *err, int *ret_fd, int *ret_port) {
-    struct sockaddr_storage address;
-    socklen_t len = sizeof(address);
-    int one = 1;
-    memset(&address, 0, sizeof(address));
-    int r = parse_address(config->address, config->port, err, &address);
-    if (r != 0)
-        return r;
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return err_set(err, ESP_EIO, NULL, "cannot open a socket: %s", strerror(errno));
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, 256) != 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
-        r = err_set(err, errno == EADDRINUSE ? ESP_EBUSY : ESP_EIO, NULL,
-                    "cannot listen on %s port %d: %s", config->address, config->port,
-                    strerror(errno));
-        close(fd);
-        return r;
-    }
-    *ret_fd = fd;
-    *ret_port = ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)&address)->sin_port
-                                                   : ((struct sockaddr_in6 *)&address)->sin6_port);
-    return 0;
-}
-
 /* "%00" would end the path before its end: it becomes a byte that no route has. */
 static size_t unescape(void *context, struct MHD_Connection *connection, char *text) {
     size_t len = MHD_http_unescape(text);
@@ -185,7 +152,7 @@ static struct MHD_Daemon *start_mhd(struct web_server *server, int fd) {
     const struct web_config *config = server->config;
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
     struct MHD_OptionItem tls[4] = {{MHD_OPTION_END, 0, NULL}};
-    if (strchr(config->address, ':') != NULL)
+    if (config->socket_path == NULL && strchr(config->address, ':') != NULL)
         flags |= MHD_USE_IPv6;
     if (config->tls != NULL) {
         flags |= MHD_USE_TLS;
@@ -221,6 +188,30 @@ static int attach_to_loop(struct web_server *server, struct err *err) {
     return 0;
 }
 
+static int create_rates(struct web_server *server, struct err *err) {
+    const struct web_config *config = server->config;
+    bool failed = false;
+    if (config->rate_per_s > 0) {
+        server->rate = rate_create(
+            RATE_SLOTS,
+            &(struct rate_limit){config->rate_per_s, fmax(1, RATE_BURST_S * config->rate_per_s)});
+        failed |= server->rate == NULL;
+    }
+    if (config->local_rate_per_s > 0) {
+        server->local_rate = rate_create(
+            RATE_SLOTS, &(struct rate_limit){config->local_rate_per_s,
+                                             fmax(1, RATE_BURST_S * config->local_rate_per_s)});
+        failed |= server->local_rate == NULL;
+    }
+    return failed ? err_set(err, ESP_ENOMEM, NULL, "out of memory") : 0;
+}
+
+void web_server_free(struct web_server *server) {
+    rate_destroy(server->rate);
+    rate_destroy(server->local_rate);
+    free(server);
+}
+
 int web_create(const struct web_config *config, struct err *err, struct web_server **ret_server) {
     int fd = -1, r;
     struct web_server *server = mem_array(1, sizeof(*server));
@@ -228,8 +219,13 @@ int web_create(const struct web_config *config, struct err *err, struct web_serv
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
     server->own_config = *config;
     server->config = &server->own_config;
-    server->beyond_loopback = !web_is_loopback_address(config->address);
-    r = listen_on(config, err, &fd, &server->port);
+    server->beyond_loopback =
+        config->socket_path == NULL && !web_is_loopback_address(config->address);
+    r = create_rates(server, err);
+    if (r == 0)
+        r = config->socket_path != NULL
+                ? listen_on_file(config->socket_path, err, &fd, &server->socket_file)
+                : listen_on_address(config->address, config->port, err, &fd, &server->port);
     if (r != 0)
         goto out;
     if (config->session_cookie != NULL) /* __Host-: nobody but this host, over TLS, can set it */
@@ -251,7 +247,7 @@ out:
         close(fd);
     if (server->mhd != NULL)
         MHD_stop_daemon(server->mhd);
-    free(server);
+    web_server_free(server);
     return r;
 }
 
@@ -264,6 +260,8 @@ void web_quiesce(struct web_server *server) {
         return;
     server->quiesced = true;
     int fd = MHD_quiesce_daemon(server->mhd);
+    if (server->config->socket_path != NULL)
+        listen_remove_file(server->config->socket_path, &server->socket_file);
     if (fd >= 0)
         close(fd);
 }
@@ -271,7 +269,7 @@ void web_quiesce(struct web_server *server) {
 static void on_closed(uv_handle_t *handle) {
     struct web_server *server = handle->data;
     if (--server->n_handles == 0 && server->n_kept == 0)
-        free(server);
+        web_server_free(server);
 }
 
 /* libmicrohttpd must not be stopped while a connection sleeps: each gets an answer first. */
@@ -297,6 +295,8 @@ void web_destroy(struct web_server *server) {
     for (int i = 0; i < 3; i++) /* resume, answer, write */
         MHD_run(server->mhd);
     MHD_stop_daemon(server->mhd);
+    if (server->config->socket_path != NULL && !server->quiesced)
+        listen_remove_file(server->config->socket_path, &server->socket_file);
     for (struct web_request *req = server->requests; req != NULL; req = req->next)
         server->n_kept++;
     uv_close((uv_handle_t *)&server->poll, on_closed);

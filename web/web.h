@@ -51,17 +51,21 @@ struct web_credentials {
 
 struct web_config {
     uv_loop_t *loop;
-    const char *address;            /* "127.0.0.1", "::1", "0.0.0.0" */
-    int port;                       /* 0: any free one */
-    const char *const *hosts;       /* further names that Host may have; ends with NULL */
-    const struct web_tls *tls;      /* NULL: plain HTTP */
-    const struct web_route *routes; /* ends with method NULL */
-    const struct web_asset *assets; /* ends with path NULL; what is neither route nor asset nor
-                                       below /api/ gets the asset "/index.html" */
-    const char *session_cookie;     /* begins the name of the cookie that holds a session, which
-                                       the port ends, as browsers do not keep ports apart; NULL:
-                                       none */
-    size_t body_limit;              /* bytes */
+    const char *address;                 /* "127.0.0.1", "::1", "0.0.0.0" */
+    int port;                            /* 0: any free one */
+    const char *socket_path;             /* not NULL: listens on this file instead, for its owner */
+    bool tokens_on_loopback;             /* only who comes by the file needs none */
+    double rate_per_s, local_rate_per_s; /* requests of a token, or of an address without one, from
+                                            elsewhere and from loopback; 0: no limit */
+    const char *const *hosts;            /* further names that Host may have; ends with NULL */
+    const struct web_tls *tls;           /* NULL: plain HTTP */
+    const struct web_route *routes;      /* ends with method NULL */
+    const struct web_asset *assets;      /* ends with path NULL; what is neither route nor asset nor
+                                            below /api/ gets the asset "/index.html" */
+    const char *session_cookie; /* begins the name of the cookie that holds a session, which
+                                   the port ends, as browsers do not keep ports apart; NULL:
+                                   none */
+    size_t body_limit;          /* bytes */
     int max_connections, max_connections_per_address;
     int64_t head_us, body_us, idle_us; /* absolute deadlines for a request's head and body, and
                                           for the next request of a connection */

@@ -57,7 +57,8 @@ extern const struct cli_command *const cli_commands[]; /* ends with NULL */
     }
 /* The rows that every other command has; the last of its table. */
 #define CLI_COMMON_ROWS(cli)                                                                        \
-    {"url",      'u', OPTION_TEXT, "http://127.0.0.1:8080", 0, 0, "", "address of the daemon",      \
+    {"url",      'u', OPTION_TEXT, "http://127.0.0.1:8080",                                         \
+     0,          0,   "",          "address of the daemon, or unix:PATH of its socket",             \
      &(cli)->url},                                                                                  \
         {"token",      0, OPTION_TEXT, NULL, 0, 0, "", "API token, needed beyond this machine",     \
          &(cli)->token},                                                                            \
