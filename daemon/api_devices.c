@@ -68,7 +68,8 @@ static int get_device(struct api_call *call, struct err *err) {
 
 static int read_patch(const cJSON *body, struct err *err, struct device_patch *patch) {
     static const char *const keys[] = {"name", "state", "note", NULL};
-    static const char *const states[] = {"active", "paused", "quarantined", NULL};
+    static const char *const states[] = {"active",      "draining",    "paused",
+                                         "quarantined", "maintenance", NULL};
     int state = 0;
     int r = json_only(body, "", keys, err);
     if (r == 0 && json_has(body, "name"))

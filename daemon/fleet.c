@@ -16,6 +16,7 @@
 #include "daemon/store_devices.h"
 #include "daemon/store_identity.h"
 #include "daemon/store_leases.h"
+#include "daemon/store_retest.h"
 #include "daemon/store_tables.h"
 #include "daemon/turns.h"
 #include "devices/lease.h"
@@ -449,6 +450,8 @@ static int run_keep(struct store_tx *tx, struct store_call *call, struct err *er
         r = store_devices_expire(tx, keep->silent_since_us, err);
     if (r == 0)
         r = store_noise_review(tx, err);
+    if (r == 0)
+        r = store_retest_review(tx, err);
     if (r == 0 && keep->prune)
         r = store_prune(tx, &keep->fleet->daemon->retention, &keep->round, err);
     return r;
@@ -472,15 +475,17 @@ static void keep_done(struct store_call *call, int code, const struct err *err) 
 static bool anything_due(const struct fleet *fleet, int64_t silent_since_us) {
     struct err err = {0};
     int64_t expiry = INT64_MAX;
-    bool silent = false, noise = false;
+    bool silent = false, noise = false, retest = false;
     int r = store_lease_next_expiry(loop_sql(fleet), &err, &expiry);
     if (r == 0)
         r = store_devices_silent(loop_sql(fleet), silent_since_us, &err, &silent);
     if (r == 0)
         r = store_noise_due(loop_sql(fleet), clock_wall_us(), &err, &noise);
+    if (r == 0)
+        r = store_retest_due(loop_sql(fleet), clock_wall_us(), &err, &retest);
     if (r != 0)
         log_error("leases cannot be read: %s", err.message);
-    return r == 0 && (silent || noise || expiry < clock_wall_us());
+    return r == 0 && (silent || noise || retest || expiry < clock_wall_us());
 }
 
 static void keep_house(struct fleet *fleet) {

@@ -37,6 +37,8 @@
     "  WHERE p.device = devices.id AND m.state = 'queued') AS queue, "                             \
     "CASE WHEN refused_us IS NOT NULL THEN json_object('at', " SQL_TIME("refused_us") ", "          \
     "  'why', refused_why) END AS \"refused@json\", allowed AS \"allowed@bool\", "                 \
+    "CASE WHEN health = 'quarantined' AND state = 'active' THEN retest_us END AS "                 \
+    "  \"retest_at@time\", "                                                                       \
     "CASE WHEN doubt IS NOT NULL THEN json_object('kind', doubt, 'why', doubt_why, 'at', "          \
     SQL_TIME("doubt_us") ", 'results', doubts) END AS \"doubt@json\", "                           \
     "rotate AS \"rotating@bool\", "                                                                \
@@ -443,24 +445,27 @@ static int find_word(const char *const *names, const char *text) {
     return 0;
 }
 
+/* 0 when it was not kept yet. */
+static double number_of(const cJSON *doc, const char *key) {
+    const cJSON *item = cJSON_GetObjectItem(doc, key);
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
 static void read_health(const char *state, const char *counts, struct health *health) {
     cJSON *doc = cJSON_Parse(counts);
     const cJSON *crash;
     int i = 0;
     *health = (struct health){.state = (enum health_state)find_word(health_state_names, state)};
-    const cJSON *recent = cJSON_GetObjectItem(doc, "recent");
-    if (cJSON_IsNumber(recent))
-        health->recent = (uint32_t)recent->valuedouble;
-    const cJSON *lies = cJSON_GetObjectItem(doc, "lies");
-    if (cJSON_IsNumber(lies))
-        health->lies = (uint32_t)lies->valuedouble;
-    const cJSON *steady = cJSON_GetObjectItem(doc, "steady_in_row");
-    if (cJSON_IsNumber(steady))
-        health->steady_in_row = (int)steady->valuedouble;
+    health->recent = (uint32_t)number_of(doc, "recent");
+    health->lies = (uint32_t)number_of(doc, "lies");
+    health->steady_in_row = (int)number_of(doc, "steady_in_row");
     cJSON_ArrayForEach(crash, cJSON_GetObjectItem(doc, "crashes_us")) {
         if (i < HEALTH_CRASHES)
             health->crashes_us[i++] = (int64_t)crash->valuedouble;
     }
+    health->passed = (int)number_of(doc, "passed");
+    health->tries = (int)number_of(doc, "tries");
+    health->retest_us = (int64_t)number_of(doc, "retest_us");
     cJSON_Delete(doc);
 }
 
@@ -469,6 +474,9 @@ static char *print_health(const struct health *health) {
     cJSON_AddNumberToObject(doc, "recent", health->recent);
     cJSON_AddNumberToObject(doc, "lies", health->lies);
     cJSON_AddNumberToObject(doc, "steady_in_row", health->steady_in_row);
+    cJSON_AddNumberToObject(doc, "passed", health->passed);
+    cJSON_AddNumberToObject(doc, "tries", health->tries);
+    cJSON_AddNumberToObject(doc, "retest_us", (double)health->retest_us);
     cJSON *crashes = cJSON_AddArrayToObject(doc, "crashes_us");
     for (int i = 0; i < HEALTH_CRASHES; i++)
         cJSON_AddItemToArray(crashes, cJSON_CreateNumber((double)health->crashes_us[i]));
@@ -491,8 +499,10 @@ int store_device_health(struct store_tx *tx, const char *id, enum health_event e
     enum health_state from = health.state;
     bool changed = health_step(&health, event, store_tx_now_us(tx));
     char *counts = print_health(&health);
-    r = sql_run(sql, err, NULL, "UPDATE devices SET health = ?2, health_counts = ?3 WHERE id = ?1",
-                "ttt", id, health_state_names[health.state], counts);
+    r = sql_run(sql, err, NULL,
+                "UPDATE devices SET health = ?2, health_counts = ?3, retest_us = CASE ?2 WHEN "
+                "'quarantined' THEN ?4 END WHERE id = ?1",
+                "ttti", id, health_state_names[health.state], counts, health.retest_us);
     free(counts);
     if (r != 0 || !changed)
         return r;
@@ -522,16 +532,24 @@ int store_device_list(struct sql *sql, const struct sql_page_args *page, struct 
                     "");
 }
 
-/* State "quarantined" is health's; taking it back lets the board start again on probation. */
+/* Of "quarantined" and "maintenance" health knows too; "active" lets the board start again on
+ * probation. A board that is paused stops at once, one that is drained ends what it holds first. */
 static int patch_state(struct store_tx *tx, const char *id, const char *state, struct err *err) {
+    bool active = strcmp(state, "active") == 0;
     int r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE devices SET state = ?2 WHERE id = ?1",
                     "tt", id, state);
     if (r == 0 && strcmp(state, "quarantined") == 0)
         r = store_device_health(tx, id, HEALTH_QUARANTINE, err);
-    else if (r == 0 && strcmp(state, "active") == 0)
+    else if (r == 0 && strcmp(state, "maintenance") == 0)
+        r = store_device_health(tx, id, HEALTH_MAINTAIN, err);
+    else if (r == 0 && active)
         r = store_device_health(tx, id, HEALTH_RELEASE, err);
-    if (r == 0 && strcmp(state, "active") == 0)
+    if (r == 0 && active)
         r = store_device_believe(tx, id, err);
+    else if (r == 0 && strcmp(state, "draining") == 0)
+        r = store_device_drained(tx, id, err);
+    else if (r == 0)
+        r = store_leases_give_back(tx, id, err);
     store_tx_wake(tx, STORE_WAKE_FLEET);
     return r;
 }

@@ -57,6 +57,8 @@ int store_device_list(struct sql *sql, const struct sql_page_args *page, struct 
 struct device_patch {
     const char *name, *state, *note; /* NULL: as it is */
 };
+/* state: active, draining (paused as soon as it holds no lease), paused, quarantined, maintenance.
+ */
 int store_device_patch(struct store_tx *tx, const char *id, const struct device_patch *patch,
                        struct err *err);
 /* Its row stays, with what was measured on it; its tokens and open work go. ESP_ECONFLICT, with

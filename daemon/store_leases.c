@@ -8,9 +8,6 @@
 #include "daemon/store_devices.h"
 #include "devices/health.h"
 
-/* In which a lease's items are handed out and worked through. */
-#define WORK_ORDER "m.failures, m.priority DESC, m.id"
-
 int store_lease_load(struct sql *sql, const char *id, const char *device, struct err *err,
                      struct lease_row *ret) {
     struct sql_rows rows;
@@ -32,6 +29,14 @@ int store_lease_load(struct sql *sql, const char *id, const char *device, struct
     return r;
 }
 
+int store_device_drained(struct store_tx *tx, const char *device, struct err *err) {
+    return sql_run(store_tx_sql(tx), err, NULL,
+                   "UPDATE devices SET state = 'paused' WHERE id = ?1 AND state = 'draining' AND "
+                   "NOT EXISTS (SELECT 1 FROM leases WHERE device = ?1 AND state IN ('granted', "
+                   "'acked'))",
+                   "t", device);
+}
+
 int store_lease_step(struct store_tx *tx, const struct lease_row *row, enum lease_event event,
                      struct err *err) {
     enum lease_state next;
@@ -49,6 +54,8 @@ int store_lease_step(struct store_tx *tx, const struct lease_row *row, enum leas
         r = store_tx_transition(tx, err, "lease", row->id, lease_state_names[row->state],
                                 lease_state_names[next], lease_event_names[event]);
     if (r == 0 && !lease_open(next))
+        r = store_device_drained(tx, row->device, err);
+    if (r == 0 && !lease_open(next))
         r = store_device_announce(tx, row->device, err);
     store_tx_wake(tx, STORE_WAKE_FLEET);
     return r;
@@ -65,7 +72,7 @@ static int step_items(struct store_tx *tx, const char *lease, enum measurement_e
         sql_get_rows(store_tx_sql(tx), err, &rows,
                      "SELECT m.id FROM lease_items i JOIN measurements m ON m.id = "
                      "i.measurement WHERE i.lease = ?1 AND m.attempt = i.attempt AND m.state IN "
-                     "('leased', 'running') ORDER BY " WORK_ORDER,
+                     "('leased', 'running') ORDER BY i.position, m.failures, m.priority DESC, m.id",
                      "t", lease);
     err_set(&why, ESP_ETIMEOUT, NULL, "the board was not heard of in time, or was started anew");
     cJSON_ArrayForEach(row, rows) {
@@ -146,11 +153,15 @@ int store_leases_expire(struct store_tx *tx, struct err *err) {
     "EXISTS (SELECT 1 FROM devices o JOIN leases l ON l.device = o.id WHERE o.host = d.host AND "  \
     "o.id <> d.id AND l.state IN ('granted', 'acked'))"
 
+/* A board in quarantine measures the reference network and nothing else: that is its retest. */
+#define MAY_MEASURE                                                                                \
+    "d.state = 'active' AND (d.health NOT IN ('quarantined', 'maintenance') OR (d.health = "       \
+    "'quarantined' AND m.kind = 'reference')) "
+
 static int may_lease(struct sql *sql, const char *device, struct err *err, int64_t *ret_may) {
     *ret_may = 0;
     return sql_get_int(sql, err, ret_may, NULL,
-                       "SELECT state = 'active' AND health <> 'quarantined' AND NOT " BUSY_HOST
-                       " FROM devices d WHERE id = ?1",
+                       "SELECT state = 'active' AND NOT " BUSY_HOST " FROM devices d WHERE id = ?1",
                        "t", device);
 }
 
@@ -161,16 +172,27 @@ static int may_lease(struct sql *sql, const char *device, struct err *err, int64
     "devices d ON d.id = p.device WHERE m.state = 'queued' AND m.profile_revision = p.revision "   \
     "AND p.epoch = d.epoch "
 
+/* In which what waits is handed out: those that have not failed first, then by priority; searches
+ * of one priority in turn, the one first that was served least recently; else who came first. */
+#define HAND_OUT "failures, priority DESC, turn, served, id"
+
 /* Of one profile and kind: the board runs them one after the other. */
 static int pick_items(struct sql *sql, const char *device, int64_t max_items, struct err *err,
                       cJSON **ret_rows) {
     return sql_get_rows(
         sql, err, ret_rows,
+        "WITH waiting AS MATERIALIZED (SELECT m.id, m.profile, m.kind, m.failures, m.priority, "
+        "(SELECT min(q.job) FROM measure_requests q WHERE q.measurement = m.id) AS job " WAITS
+        "AND d.id = ?1 AND " MAY_MEASURE "), jobs AS MATERIALIZED (SELECT w.job, (SELECT "
+        "max(i.lease) FROM measure_requests q JOIN lease_items i ON i.measurement = q.measurement "
+        "WHERE q.job = w.job) AS served FROM (SELECT DISTINCT job FROM waiting WHERE job IS NOT "
+        "NULL) w), ranked AS MATERIALIZED (SELECT w.*, j.served, row_number() OVER (PARTITION BY "
+        "w.failures, w.priority, w.job ORDER BY w.id) AS turn FROM waiting w LEFT JOIN jobs j ON "
+        "j.job = w.job), picked AS (SELECT * FROM ranked WHERE (profile, kind) = (SELECT profile, "
+        "kind FROM ranked ORDER BY " HAND_OUT " LIMIT 1) ORDER BY " HAND_OUT " LIMIT ?2) "
         "SELECT m.id AS measurement_id, m.attempt + 1 AS attempt, m.profile AS profile_id, m.kind, "
-        "m.graph AS \"graph@json\", m.method, m.seed FROM measurements m WHERE m.id IN (SELECT "
-        "m.id " WAITS "AND d.id = ?1 AND (m.profile, m.kind) = (SELECT m.profile, m.kind " WAITS
-        "AND d.id = ?1 ORDER BY " WORK_ORDER " LIMIT 1) ORDER BY " WORK_ORDER
-        " LIMIT ?2) ORDER BY " WORK_ORDER,
+        "m.graph AS \"graph@json\", m.method, m.seed FROM picked k JOIN measurements m ON m.id = "
+        "k.id ORDER BY k.failures, k.priority DESC, k.turn, k.served, k.id",
         "ti", device, max_items);
 }
 
@@ -178,7 +200,7 @@ static int create_lease(struct store_tx *tx, const char *device, const cJSON *it
                         struct err *err, char ret_id[ID_MAX]) {
     struct sql *sql = store_tx_sql(tx);
     const cJSON *item;
-    int64_t now = store_tx_now_us(tx);
+    int64_t now = store_tx_now_us(tx), position = 0;
     id_make("ls_", ret_id);
     int r = sql_run(sql, err, NULL,
                     "INSERT INTO leases (id, device, epoch, state, expires_us, created_us) VALUES "
@@ -191,8 +213,9 @@ static int create_lease(struct store_tx *tx, const char *device, const cJSON *it
             r = store_measurement_apply(tx, id, MEASUREMENT_GRANT, NULL, err);
         if (r == 0)
             r = sql_run(sql, err, NULL,
-                        "INSERT INTO lease_items (lease, measurement, attempt) VALUES (?1, ?2, ?3)",
-                        "tti", ret_id, id, attempt);
+                        "INSERT INTO lease_items (lease, measurement, attempt, position) VALUES "
+                        "(?1, ?2, ?3, ?4)",
+                        "ttii", ret_id, id, attempt, position++);
     }
     return r != 0 ? r : store_device_announce(tx, device, err);
 }
@@ -297,13 +320,13 @@ static int find_device(struct sql *sql, struct err *err, char ret_id[ID_MAX], co
 int store_local_work(struct sql *sql, struct err *err, struct local_work *ret_work) {
     struct local_work work = {.waits = false};
     char waiting[ID_MAX];
-    int r =
-        find_device(sql, err, waiting,
-                    "SELECT d.id FROM devices d WHERE d.local = 1 AND d.state = 'active' AND "
-                    "d.health <> 'quarantined' AND d.away_us IS NULL AND EXISTS (SELECT 1 FROM "
-                    "profiles p CROSS JOIN measurements m INDEXED BY measurements_queue ON "
-                    "m.profile = p.id WHERE p.device = d.id AND p.epoch = d.epoch AND m.state = "
-                    "'queued' AND m.profile_revision = p.revision) LIMIT 1");
+    int r = find_device(
+        sql, err, waiting,
+        "SELECT d.id FROM devices d WHERE d.local = 1 AND d.away_us IS NULL AND EXISTS "
+        "(SELECT 1 FROM profiles p CROSS JOIN measurements m INDEXED BY "
+        "measurements_queue ON m.profile = p.id WHERE p.device = d.id AND p.epoch = "
+        "d.epoch AND m.state = 'queued' AND m.profile_revision = p.revision AND " MAY_MEASURE
+        ") LIMIT 1");
     if (r == 0)
         r = find_device(sql, err, work.device,
                         "SELECT d.id FROM devices d WHERE d.local = 1 AND EXISTS (SELECT 1 FROM "
@@ -323,9 +346,8 @@ int store_local_work(struct sql *sql, struct err *err, struct local_work *ret_wo
 int store_work_waits(struct sql *sql, const char *device, struct err *err, bool *ret_waits) {
     int64_t waits = 0;
     int r = sql_get_int(sql, err, &waits, NULL,
-                        "SELECT EXISTS (SELECT 1 " WAITS "AND d.id = ?1 AND d.state = 'active' AND "
-                        "d.health <> 'quarantined' AND NOT " BUSY_HOST
-                        ") OR EXISTS (SELECT 1 FROM leases WHERE device = "
+                        "SELECT EXISTS (SELECT 1 " WAITS "AND d.id = ?1 AND " MAY_MEASURE
+                        "AND NOT " BUSY_HOST ") OR EXISTS (SELECT 1 FROM leases WHERE device = "
                         "?1 AND state IN ('granted', 'acked'))",
                         "t", device);
     if (r == 0)

@@ -25,6 +25,8 @@ int store_lease_release(struct store_tx *tx, const char *device, const char *lea
 int store_leases_fence(struct store_tx *tx, const char *device, struct err *err);
 /* Every open lease of a board ends, and nothing counts as lost. */
 int store_leases_give_back(struct store_tx *tx, const char *device, struct err *err);
+/* A board that is drained and holds no lease any more is paused. */
+int store_device_drained(struct store_tx *tx, const char *device, struct err *err);
 int store_leases_expire(struct store_tx *tx, struct err *err);
 
 struct lease_row {

@@ -10,6 +10,7 @@
 #include "daemon/store_devices.h"
 #include "daemon/store_leases.h"
 #include "daemon/store_measurements.h"
+#include "daemon/store_retest.h"
 #include "devices/method.h"
 
 enum { SAMPLES_MAX = 10000 };
@@ -204,12 +205,15 @@ static int judge_board(struct store_tx *tx, const char *device, const struct res
     double noise = 0, before_us, after_us;
     bool tells = false;
     char profile[ID_MAX] = "";
+    bool retested = false;
+    int r = 0;
     if (result->event == MEASUREMENT_CRASH)
         return health ? store_device_health(tx, device, HEALTH_CRASH, err) : 0;
-    if (!read_drift(body, &before_us, &after_us))
-        return 0;
-    int r =
-        load_yardstick(store_tx_sql(tx), device, result->measurement, err, &noise, &tells, profile);
+    if (health && result->event == MEASUREMENT_GOOD)
+        r = store_retest_measured(tx, device, result->measurement, err, &retested);
+    if (r != 0 || retested || !read_drift(body, &before_us, &after_us))
+        return r;
+    r = load_yardstick(store_tx_sql(tx), device, result->measurement, err, &noise, &tells, profile);
     bool drifted = health_drifted(before_us, after_us, noise);
     if (r == 0 && tells && profile[0] != '\0')
         r = store_profile_drift(tx, profile, before_us, after_us, err);

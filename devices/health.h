@@ -7,8 +7,12 @@
  *   probation, good --a result that cannot be true--> suspect
  *   any --LIES such of the last WINDOW--> quarantined
  *   probation, good, suspect --another noise floor--> probation
- *   any --CRASHES crashes or losses within an hour--> quarantined --release (a person)--> probation
- */
+ *   any --CRASHES crashes or losses within an hour--> quarantined
+ *   quarantined --RETESTS of the reference network passed in a row, or release (a person)-->
+ * probation any --maintain (a person)--> maintenance --release--> probation
+ *
+ * A retest that fails makes the next one wait twice as long, and so does the next quarantine, until
+ * the board has become good again. Under maintenance nothing but a person's word counts. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,6 +23,7 @@ enum health_state {
     HEALTH_GOOD,
     HEALTH_SUSPECT,
     HEALTH_QUARANTINED,
+    HEALTH_MAINTENANCE, /* somebody works at it: it is as if it had just come when that is over */
     HEALTH_STATES
 };
 enum health_event {
@@ -30,6 +35,9 @@ enum health_event {
     HEALTH_YARDSTICK,   /* its noise floor is another: what was judged by the old one counts no more
                          */
     HEALTH_IMPLAUSIBLE, /* a result that cannot be true: devices/plausible.h */
+    HEALTH_MAINTAIN,    /* a person takes it out of service */
+    HEALTH_RETEST_PASSED, /* the reference network, measured in quarantine, is what it was */
+    HEALTH_RETEST_FAILED, /* it is not */
     HEALTH_EVENTS
 };
 extern const char *const health_state_names[], *const health_event_names[]; /* end with NULL */
@@ -41,7 +49,12 @@ enum {
     HEALTH_RECOVERY = 8,
     HEALTH_LIES = 3,
     HEALTH_CRASHES = 5,
-    HEALTH_CRASH_WINDOW_S = 3600
+    HEALTH_CRASH_WINDOW_S = 3600,
+    HEALTH_RETESTS = 3,
+    HEALTH_RETEST_FIRST_S =
+        600,                   /* from the quarantine to the first; then twice as long each time */
+    HEALTH_RETEST_NEXT_S = 60, /* from one that passed to the next */
+    HEALTH_RETEST_MOST_S = 86400
 };
 
 struct health {
@@ -50,11 +63,17 @@ struct health {
     uint32_t lies;   /* likewise; 1 = could not be true */
     int steady_in_row;
     int64_t crashes_us[HEALTH_CRASHES]; /* wall clock of the newest crashes; 0: none */
+    int passed;                         /* retests in a row */
+    int tries;                          /* quarantines and failed retests since it was good last */
+    int64_t retest_us;                  /* in quarantine: wall clock of the next retest */
 };
 
 /* Drift of a reference network that took before and after (microseconds, > 0) around a
  * measurement: |after - before| / before beyond max(5 %, three times the noise floor, of which no
  * more counts than is plausible). */
 bool health_drifted(double before_us, double after_us, double noise);
+/* Whether the reference network, measured alone in quarantine, is what it was: twice as far off as
+ * two runs beside one measurement may lie. */
+bool health_retest_holds(double known_us, double median_us, double noise);
 /* Changes *health; returns whether the state has changed. */
 bool health_step(struct health *health, enum health_event event, int64_t now_us);

@@ -24,9 +24,9 @@ enum lease_event {
     LEASE_ACK,
     LEASE_HEARTBEAT,
     LEASE_RESULTS, /* the last item was answered */
-    LEASE_RELEASE, /* the board gives it back */
+    LEASE_RELEASE, /* the board gives it back, or was paused */
     LEASE_TIMEOUT,
-    LEASE_FENCE, /* the board has started anew, was removed or paused */
+    LEASE_FENCE, /* the board has started anew, or was removed */
     LEASE_EVENTS
 };
 extern const char *const lease_state_names[], *const lease_event_names[]; /* end with NULL */

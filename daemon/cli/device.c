@@ -34,6 +34,7 @@ static const struct column fields[] = {{"id", "id", CELL_TEXT},
                                        {"why", "doubt.why", CELL_TEXT},
                                        {"results in doubt", "doubt.results", CELL_INT},
                                        {"last at", "doubt.at", CELL_TIME},
+                                       {"next retest", "retest_at", CELL_TIME},
                                        {"refused", "refused.why", CELL_TEXT},
                                        {"refused at", "refused.at", CELL_TIME},
                                        {"allowed", "allowed", CELL_TEXT},
@@ -226,7 +227,8 @@ static int set_run(struct cli *cli, int argc, char **argv) {
     const char *name = NULL, *state = NULL, *note = NULL;
     const struct option_row rows[] = {
         {"name", 'n', OPTION_TEXT, NULL, 0, 0, "", "new name", &name},
-        {"state", 's', OPTION_TEXT, NULL, 0, 0, "", "active, paused or quarantined", &state},
+        {"state", 's', OPTION_TEXT, NULL, 0, 0, "",
+         "active, draining, paused, quarantined or maintenance", &state},
         {"note", 0, OPTION_TEXT, NULL, 0, 4096, "", "a note for people", &note},
         CLI_COMMON_ROWS(cli)};
     struct err err = {0};
@@ -257,7 +259,7 @@ static int set_run(struct cli *cli, int argc, char **argv) {
 const struct cli_command cli_device_ls = {"device", "ls", "", "boards", ls_run};
 const struct cli_command cli_device_show = {"device", "show", "DEVICE", "one board", show_run};
 const struct cli_command cli_device_set = {"device", "set", "DEVICE",
-                                           "rename, pause or quarantine a board", set_run};
+                                           "rename a board, note, set its state", set_run};
 const struct cli_command cli_device_check = {"device", "check", "DEVICE [PROFILE]",
                                              "measure the noise floor again", check_run};
 const struct cli_command cli_device_allow = {

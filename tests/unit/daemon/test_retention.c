@@ -48,7 +48,7 @@ static const char measured[] =
 static const char leased[] =
     "INSERT INTO leases VALUES ('ls_open', 'dv', 1, 'acked', 1, 1000, NULL), ('ls_old', 'dv', 1, "
     "'closed', 1, 1000, 1001);"
-    "INSERT INTO lease_items VALUES ('ls_old', 'me_table', 1);";
+    "INSERT INTO lease_items VALUES ('ls_old', 'me_table', 1, 0);";
 
 static const char evaluated[] =
     "INSERT INTO evaluations (supernet, checkpoint, arch_id, split, dataset_revision, "

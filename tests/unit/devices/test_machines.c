@@ -211,7 +211,7 @@ static void test_health_drift(void **state) {
     assert_int_equal(health.state, HEALTH_SUSPECT);
     assert_true(health_step(&health, HEALTH_QUARANTINE, 1));
     feed(&health, HEALTH_STEADY, 100);
-    assert_int_equal(health.state, HEALTH_QUARANTINED); /* only a person lets it out */
+    assert_int_equal(health.state, HEALTH_QUARANTINED); /* results that come late let nobody out */
     assert_true(health_step(&health, HEALTH_RELEASE, 1));
     assert_int_equal(health.state, HEALTH_PROBATION);
 }
@@ -229,13 +229,15 @@ static void test_health_crashes(void **state) {
 }
 
 /* What is remembered, brought into one of few classes: how many drifts and lies are in the window,
- * steady results in a row, crashes in the hour. */
+ * steady results in a row, crashes in the hour, retests passed. */
 struct memory {
-    int drifts, lies, steady, crashes;
+    int drifts, lies, steady, crashes, passed;
 };
 
 static struct health health_of(int state, const struct memory *memory, int64_t now_us) {
-    struct health health = {.state = (enum health_state)state, .steady_in_row = memory->steady};
+    struct health health = {.state = (enum health_state)state,
+                            .steady_in_row = memory->steady,
+                            .passed = memory->passed};
     /* The oldest place of the window is left free: what stands there is forgotten. */
     health.recent = ((1u << memory->drifts) - 1) << 4;
     health.lies = ((1u << memory->lies) - 1) << 4;
@@ -246,7 +248,9 @@ static struct health health_of(int state, const struct memory *memory, int64_t n
 
 /* The rules of health.h, written down again. */
 static int health_wanted(int s, enum health_event event, const struct memory *m) {
-    enum { P, G, S, Q };
+    enum { P, G, S, Q, M };
+    if (s == M && event != HEALTH_RELEASE && event != HEALTH_QUARANTINE)
+        return M;
     switch (event) {
     case HEALTH_STEADY:
         return s == P   ? m->steady + 1 >= 3 ? G : P
@@ -258,13 +262,19 @@ static int health_wanted(int s, enum health_event event, const struct memory *m)
     case HEALTH_CRASH:
         return m->crashes + 1 >= 5 ? Q : s;
     case HEALTH_RELEASE:
-        return s == Q ? P : s;
+        return s == Q || s == M ? P : s;
     case HEALTH_QUARANTINE:
         return Q;
     case HEALTH_YARDSTICK:
         return s == Q ? Q : P;
     case HEALTH_IMPLAUSIBLE:
         return s == Q || m->lies + 1 >= 3 ? Q : S;
+    case HEALTH_MAINTAIN:
+        return M;
+    case HEALTH_RETEST_PASSED:
+        return s == Q && m->passed + 1 >= 3 ? P : s;
+    case HEALTH_RETEST_FAILED:
+        return s;
     case HEALTH_EVENTS:
         break;
     }
@@ -276,29 +286,32 @@ static void test_health_transitions(void **state) {
     int steps = 0, reached[HEALTH_STATES][HEALTH_STATES] = {{0}};
     for (int s = 0; s < HEALTH_STATES; s++)
         for (int e = 0; e < HEALTH_EVENTS; e++)
-            for (int class = 0; class < 6 * 4 * 9 * 6; class ++) {
-                struct memory memory = {class % 6, class / 6 % 4, class / 24 % 9, class / 216};
+            for (int class = 0; class < 6 * 4 * 9 * 6 * 3; class ++) {
+                struct memory memory = {class % 6, class / 6 % 4, class / 24 % 9, class / 216 % 6,
+                                        class / 1296};
                 if (memory.crashes == HEALTH_CRASHES)
                     memory.crashes--; /* there is room for no more */
                 struct health health = health_of(s, &memory, now_us);
                 bool changed = health_step(&health, (enum health_event)e, now_us);
                 int want = health_wanted(s, (enum health_event)e, &memory);
                 if ((int)health.state != want)
-                    fail_msg("%s by %s with %d drifts, %d lies, %d steady, %d crashes: %s",
-                             health_state_names[s], health_event_names[e], memory.drifts,
-                             memory.lies, memory.steady, memory.crashes,
-                             health_state_names[health.state]);
+                    fail_msg(
+                        "%s by %s with %d drifts, %d lies, %d steady, %d crashes, %d passed: %s",
+                        health_state_names[s], health_event_names[e], memory.drifts, memory.lies,
+                        memory.steady, memory.crashes, memory.passed,
+                        health_state_names[health.state]);
                 assert_int_equal(changed, want != s);
                 reached[s][health.state]++;
                 steps++;
             }
-    assert_int_equal(steps, HEALTH_STATES * HEALTH_EVENTS * 1296);
+    assert_int_equal(steps, HEALTH_STATES * HEALTH_EVENTS * 1296 * 3);
     /* All of the picture's arrows, and no other. */
     static const bool arrows[HEALTH_STATES][HEALTH_STATES] = {
-        [HEALTH_PROBATION] = {true, true, true, true},
-        [HEALTH_GOOD] = {true, true, true, true},
-        [HEALTH_SUSPECT] = {true, true, true, true},
-        [HEALTH_QUARANTINED] = {true, false, false, true},
+        [HEALTH_PROBATION] = {true, true, true, true, true},
+        [HEALTH_GOOD] = {true, true, true, true, true},
+        [HEALTH_SUSPECT] = {true, true, true, true, true},
+        [HEALTH_QUARANTINED] = {true, false, false, true, true},
+        [HEALTH_MAINTENANCE] = {true, false, false, true, true},
     };
     for (int s = 0; s < HEALTH_STATES; s++)
         for (int t = 0; t < HEALTH_STATES; t++)
@@ -335,8 +348,58 @@ static void test_health_by_hand(void **state) {
         assert_int_equal(health.state, HEALTH_QUARANTINED);
         health.state = (enum health_state)s;
         health_step(&health, HEALTH_RELEASE, 1);
-        assert_int_equal(health.state, s == HEALTH_QUARANTINED ? HEALTH_PROBATION : s);
+        assert_int_equal(health.state,
+                         s == HEALTH_QUARANTINED || s == HEALTH_MAINTENANCE ? HEALTH_PROBATION : s);
     }
+}
+
+static int64_t wait_s(const struct health *health, int64_t now_us) {
+    return (health->retest_us - now_us) / 1000000;
+}
+
+static void test_quarantine_ends_by_retests(void **state) {
+    const int64_t now_us = INT64_C(1700000000000000);
+    struct health health = {.state = HEALTH_GOOD};
+    for (int i = 0; i < HEALTH_LIES; i++)
+        health_step(&health, HEALTH_IMPLAUSIBLE, now_us);
+    assert_int_equal(health.state, HEALTH_QUARANTINED);
+    assert_int_equal(wait_s(&health, now_us), 600);
+    assert_false(health_step(&health, HEALTH_RETEST_PASSED, now_us));
+    assert_int_equal(wait_s(&health, now_us), 60);
+    assert_false(health_step(&health, HEALTH_RETEST_PASSED, now_us));
+    assert_false(health_step(&health, HEALTH_RETEST_FAILED, now_us)); /* from the beginning */
+    assert_int_equal(wait_s(&health, now_us), 1200);
+    health_step(&health, HEALTH_CRASH, now_us);
+    assert_int_equal(wait_s(&health, now_us), 2400);
+    for (int i = 0; i < 40; i++)
+        health_step(&health, HEALTH_IMPLAUSIBLE, now_us);
+    assert_int_equal(wait_s(&health, now_us), 86400);
+    health.tries = 2;
+    assert_false(health_step(&health, HEALTH_RETEST_PASSED, now_us));
+    assert_false(health_step(&health, HEALTH_RETEST_PASSED, now_us));
+    assert_true(health_step(&health, HEALTH_RETEST_PASSED, now_us));
+    assert_int_equal(health.state, HEALTH_PROBATION);
+    assert_int_equal(health.lies, 0);
+    health_step(&health, HEALTH_QUARANTINE,
+                now_us); /* again, before it was good: it waits longer */
+    assert_int_equal(wait_s(&health, now_us), 2400);
+    feed(&health, HEALTH_RETEST_PASSED, 3);
+    feed(&health, HEALTH_STEADY, HEALTH_PROBATION_RESULTS);
+    assert_int_equal(health.state, HEALTH_GOOD);
+    health_step(&health, HEALTH_QUARANTINE, now_us);
+    assert_int_equal(wait_s(&health, now_us), 600);
+    health.tries = 7;
+    health_step(&health, HEALTH_RELEASE, now_us); /* a person's word forgives all */
+    assert_int_equal(health.tries, 0);
+}
+
+static void test_retests_are_held_against_what_was_known(void **state) {
+    assert_true(health_retest_holds(1000, 1099, 0.001));
+    assert_true(health_retest_holds(1000, 901, 0.001));
+    assert_false(health_retest_holds(1000, 1101, 0.001));
+    assert_true(health_retest_holds(1000, 1590, 0.1));
+    assert_false(health_retest_holds(1000, 1610, 0.1));
+    assert_false(health_retest_holds(1000, 4001, 9)); /* no more than is plausible */
 }
 
 static void test_drift_is_relative_to_the_noise(void **state) {
@@ -363,6 +426,8 @@ int main(void) {
         cmocka_unit_test(test_health_transitions),
         cmocka_unit_test(test_health_lies),
         cmocka_unit_test(test_health_by_hand),
+        cmocka_unit_test(test_quarantine_ends_by_retests),
+        cmocka_unit_test(test_retests_are_held_against_what_was_known),
         cmocka_unit_test(test_drift_is_relative_to_the_noise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
