@@ -27,7 +27,8 @@ static int64_t spare_bytes(const struct graph *graph, const struct plan *plan) {
     int64_t most = 0;
     for (int i = 0; i < graph->n_units; i++) {
         const struct unit_spec *spec = &graph->units[i].spec;
-        int64_t bytes = spec->kind == UNIT_BLOCK ? unit_memory(spec, sizeof(float)).scratch : 0;
+        bool shared = spec->kind == UNIT_BLOCK || spec->kind == UNIT_STEM;
+        int64_t bytes = shared ? unit_memory(spec, sizeof(float)).scratch : 0;
         most = bytes > most ? bytes : most;
     }
     return most;

@@ -5,6 +5,11 @@
 
 #include <string.h>
 
+enum {
+    CHANNELS_PER_CHUNK = 64,
+    SPLIT_VALUES = 16384,   /* of a tensor that is read once, as SPLIT_MACS */
+    STEM_ROWS_PER_CHUNK = 8 /* of the output */
+};
 _Static_assert((int)PW_PANEL_MAX <= (int)MEMORY_PANEL_CHANNELS,
                "a panel fits into its scratch planes");
 
@@ -59,6 +64,11 @@ static void depthwise_panel(const struct job *job, const struct pad_args *from, 
         .epi = job_affine(&job->unit->depthwise, channel, spec->act)});
 }
 
+/* Without expansion nothing binds channels together, so that threads may share few of them. */
+static int panel_width(const struct job *job, int left) {
+    return job->unit->spec.expand_channels || job->alone ? pw_panel(left) : KERNEL_LANES;
+}
+
 static void run_panel(const struct job *job, float *scratch, int channel, int width) {
     struct pad_args to = planes(job, scratch, width);
     if (job->unit->spec.expand_channels) {
@@ -81,17 +91,17 @@ static void run_panels(void *context, int chunk, int thread) {
     dw_zero_columns(&zero);
     int channel = 0;
     for (int panel = 0; channel < mid && panel < last; panel++) {
-        int width = pw_panel(mid - channel);
+        int width = panel_width(job, mid - channel);
         if (panel >= first)
             run_panel(job, scratch, channel, width);
         channel += width;
     }
 }
 
-static int count_panels(int channels) {
+static int count_panels(const struct job *job) {
     int n = 0;
-    for (; channels > 0; n++)
-        channels -= pw_panel(channels);
+    for (int left = job->g.mid; left > 0; n++)
+        left -= panel_width(job, left);
     return n;
 }
 
@@ -100,115 +110,143 @@ static void run_expand_depthwise(struct job *job, int threads) {
     int64_t macs =
         (int64_t)job->g.mid * (spec->expand_channels ? spec->c_in : 0) * job->g.pixels_in +
         (int64_t)job->g.mid * spec->kernel * spec->kernel * job->g.pixels_out;
-    int panels = count_panels(job->g.mid);
-    bool alone = threads == 1 || macs < SPLIT_MACS;
-    job->panels_per_chunk = alone ? panels : 1;
-    job_split(job, macs, alone ? 1 : panels, run_panels);
+    job->alone = threads == 1 || macs < SPLIT_MACS;
+    int panels = count_panels(job);
+    job->panels_per_chunk = job->alone ? panels : 1;
+    job_split(job, macs, job->alone ? 1 : panels, run_panels);
 }
 
 /* ---- SE, project, the rest ---- */
 
-/* mean[c] of a tensor of `channels` channels. */
-static void global_mean(const struct kernels *kernels, const float *x, int pixels, int channels,
-                        float *ret_mean) {
-    memset(ret_mean, 0, (size_t)channels * sizeof(float));
-    kernels->stats_f32(&(struct stats_args){.x = x,
-                                            .x_block = plane_floats(pixels),
-                                            .pixels = pixels,
-                                            .channels = channels,
-                                            .sum = ret_mean});
-    for (int c = 0; c < channels; c++)
-        ret_mean[c] /= (float)pixels;
-}
-
-static void vector_layer(const struct kernels *kernels, const struct packed *packed, const float *x,
+static void vector_layer(const struct unit_run *run, const struct packed *packed, const float *x,
                          int c_in, int c_out, enum act act, float *y) {
-    kernels->linear_f32(&(struct linear_args){.x = x,
-                                              .w = packed->weight,
-                                              .bias = packed->bias,
-                                              .y = y,
-                                              .c_in = c_in,
-                                              .c_out = c_out,
-                                              .act = act});
+    unit_run_linear(run, &(struct linear_args){.x = x,
+                                               .w = packed->weight,
+                                               .bias = packed->bias,
+                                               .y = y,
+                                               .c_in = c_in,
+                                               .c_out = c_out,
+                                               .act = act});
 }
 
-static void squeeze_excite(const struct job *job) {
-    const struct kernels *kernels = job->run->kernels;
+/* mean[c] of a tensor. */
+struct means {
+    const struct kernels *kernels;
+    const float *x;
+    int pixels, channels;
+    float *mean;
+};
+
+static void run_means(void *context, int chunk, int thread) {
+    const struct means *means = context;
+    int first = chunk * CHANNELS_PER_CHUNK, left = means->channels - first;
+    int channels = left < CHANNELS_PER_CHUNK ? left : CHANNELS_PER_CHUNK;
+    float *mean = means->mean + first;
+    memset(mean, 0, (size_t)channels * sizeof(float));
+    means->kernels->stats_f32(
+        &(struct stats_args){.x = means->x + first / KERNEL_LANES * plane_floats(means->pixels),
+                             .x_block = plane_floats(means->pixels),
+                             .pixels = means->pixels,
+                             .channels = channels,
+                             .sum = mean});
+    for (int c = 0; c < channels; c++)
+        mean[c] /= (float)means->pixels;
+}
+
+static void global_mean(const struct unit_run *run, const float *x, int pixels, int channels,
+                        float *ret_mean) {
+    struct means means = {run->kernels, x, pixels, channels, ret_mean};
+    parallel_for((int64_t)channels * pixels < SPLIT_VALUES ? NULL : run->pool,
+                 (channels + CHANNELS_PER_CHUNK - 1) / CHANNELS_PER_CHUNK, run_means, &means);
+}
+
+/* One chunk of channels times their gates. */
+static void run_gate(void *context, int chunk, int thread) {
+    const struct job *job = context;
+    int first = chunk * CHANNELS_PER_CHUNK, left = job->g.mid - first;
+    float *x = job->middle + first / KERNEL_LANES * plane_floats(job->g.pixels_out);
+    job->run->kernels->affine_f32(
+        &(struct affine_args){.x = x,
+                              .y = x,
+                              .x_block = plane_floats(job->g.pixels_out),
+                              .y_block = plane_floats(job->g.pixels_out),
+                              .pixels = job->g.pixels_out,
+                              .channels = left < CHANNELS_PER_CHUNK ? left : CHANNELS_PER_CHUNK,
+                              .scale = job->vectors + job->g.mid + first});
+}
+
+static void squeeze_excite(struct job *job) {
     int mid = job->g.mid, se = job->unit->spec.se_channels;
     float *mean = job->vectors, *gate = mean + mid, *hidden = gate + mid;
-    global_mean(kernels, job->middle, job->g.pixels_out, mid, mean);
-    vector_layer(kernels, &job->unit->se_reduce, mean, mid, se, ACT_RELU, hidden);
-    vector_layer(kernels, &job->unit->se_expand, hidden, se, mid, ACT_HSIGMOID, gate);
-    kernels->affine_f32(&(struct affine_args){.x = job->middle,
-                                              .y = job->middle,
-                                              .x_block = plane_floats(job->g.pixels_out),
-                                              .y_block = plane_floats(job->g.pixels_out),
-                                              .pixels = job->g.pixels_out,
-                                              .channels = mid,
-                                              .scale = gate});
+    global_mean(job->run, job->middle, job->g.pixels_out, mid, mean);
+    vector_layer(job->run, &job->unit->se_reduce, mean, mid, se, ACT_RELU, hidden);
+    vector_layer(job->run, &job->unit->se_expand, hidden, se, mid, ACT_HSIGMOID, gate);
+    parallel_for((int64_t)mid * job->g.pixels_out < SPLIT_VALUES ? NULL : job->run->pool,
+                 (mid + CHANNELS_PER_CHUNK - 1) / CHANNELS_PER_CHUNK, run_gate, job);
 }
 
-/* One chunk of pixels of the 1x1 convolution that ends a block (from the middle) or is a head (from
- * the input). */
-static void run_last(void *context, int chunk, int thread) {
-    const struct job *job = context;
+/* The 1x1 convolution that ends a block (from the middle) or is a head (from the input). */
+static void run_last(const struct job *job) {
     const struct unit_spec *spec = &job->unit->spec;
     bool block = spec->kind == UNIT_BLOCK;
-    int first = chunk * PIXELS_PER_CHUNK, left = job->g.pixels_out - first;
-    struct epilogue epi = job_affine(&job->unit->last, 0, block ? ACT_NONE : spec->act);
+    struct pw_args args = {.x = block ? job->middle : job->input,
+                           .w = job->unit->last.weight,
+                           .y = job->output,
+                           .x_block = plane_floats(job->g.pixels_out),
+                           .y_block = plane_floats(job->g.pixels_out),
+                           .pixels = job->g.pixels_out,
+                           .c_in = block ? job->g.mid : spec->c_in,
+                           .c_out = spec->c_out,
+                           .epi = job_affine(&job->unit->last, 0, block ? ACT_NONE : spec->act)};
     if (spec->residual) {
-        epi.residual = job->input + plane_floats(first);
-        epi.residual_block = plane_floats(job->g.pixels_out);
+        args.epi.residual = job->input;
+        args.epi.residual_block = plane_floats(job->g.pixels_out);
     }
-    job->run->kernels->pw_f32(
-        &(struct pw_args){.x = (block ? job->middle : job->input) + plane_floats(first),
-                          .w = job->unit->last.weight,
-                          .y = job->output + plane_floats(first),
-                          .x_block = plane_floats(job->g.pixels_out),
-                          .y_block = plane_floats(job->g.pixels_out),
-                          .pixels = left < PIXELS_PER_CHUNK ? left : PIXELS_PER_CHUNK,
-                          .c_in = block ? job->g.mid : spec->c_in,
-                          .c_out = spec->c_out,
-                          .epi = epi});
+    unit_run_pointwise(job->run, &args, ACT_NONE);
 }
 
-static void run_pointwise(struct job *job) {
+/* One chunk of rows. */
+static void run_stem_rows(void *context, int chunk, int thread) {
+    const struct job *job = context;
     const struct unit_spec *spec = &job->unit->spec;
-    int c_in = spec->kind == UNIT_BLOCK ? job->g.mid : spec->c_in;
-    job_split(job, (int64_t)c_in * spec->c_out * job->g.pixels_out,
-              (job->g.pixels_out + PIXELS_PER_CHUNK - 1) / PIXELS_PER_CHUNK, run_last);
+    int first = chunk * STEM_ROWS_PER_CHUNK, left = job->g.h_out - first;
+    job->run->kernels->conv_f32(&(struct conv_args){
+        .x = job->run->image,
+        .w = job->unit->last.weight,
+        .y = job->output,
+        .scratch = thread ? (float *)(void *)job->run->spare[thread] : job->scratch,
+        .y_block = plane_floats(job->g.pixels_out),
+        .c_in = spec->c_in,
+        .h_in = spec->h_in,
+        .w_in = spec->w_in,
+        .c_out = spec->c_out,
+        .kernel = spec->kernel,
+        .stride = spec->stride,
+        .first_row = first,
+        .rows = left < STEM_ROWS_PER_CHUNK ? left : STEM_ROWS_PER_CHUNK,
+        .epi = job_affine(&job->unit->last, 0, spec->act)});
 }
 
-static void run_stem(const struct job *job) {
+static void run_stem(struct job *job) {
     const struct unit_spec *spec = &job->unit->spec;
-    job->run->kernels->conv_f32(
-        &(struct conv_args){.x = job->run->image,
-                            .w = job->unit->last.weight,
-                            .y = job->output,
-                            .scratch = job->scratch,
-                            .y_block = plane_floats(job->g.pixels_out),
-                            .c_in = spec->c_in,
-                            .h_in = spec->h_in,
-                            .w_in = spec->w_in,
-                            .c_out = spec->c_out,
-                            .kernel = spec->kernel,
-                            .stride = spec->stride,
-                            .epi = job_affine(&job->unit->last, 0, spec->act)});
+    int64_t macs =
+        (int64_t)spec->c_in * spec->c_out * spec->kernel * spec->kernel * job->g.pixels_out;
+    job_split(job, macs, (job->g.h_out + STEM_ROWS_PER_CHUNK - 1) / STEM_ROWS_PER_CHUNK,
+              run_stem_rows);
 }
 
 static void run_tail(const struct job *job) {
     const struct unit_spec *spec = &job->unit->spec;
-    const struct kernels *kernels = job->run->kernels;
     float *features = job->vectors;
     int n = spec->c_in;
-    global_mean(kernels, job->input, job->g.pixels_in, n, features);
+    global_mean(job->run, job->input, job->g.pixels_in, n, features);
     if (spec->mix_channels) {
-        vector_layer(kernels, &job->unit->mix, features, n, spec->mix_channels, spec->act,
+        vector_layer(job->run, &job->unit->mix, features, n, spec->mix_channels, spec->act,
                      features + n);
         features += n;
         n = spec->mix_channels;
     }
-    vector_layer(kernels, &job->unit->last, features, n, spec->c_out, ACT_NONE, job->output);
+    vector_layer(job->run, &job->unit->last, features, n, spec->c_out, ACT_NONE, job->output);
 }
 
 void unit_run(const struct unit *unit, const struct unit_run *run) {
@@ -221,10 +259,10 @@ void unit_run(const struct unit *unit, const struct unit_run *run) {
         run_expand_depthwise(&job, parallel_threads(run->pool));
         if (unit->spec.se_channels)
             squeeze_excite(&job);
-        run_pointwise(&job);
+        run_last(&job);
         break;
     case UNIT_HEAD_CONV:
-        run_pointwise(&job);
+        run_last(&job);
         break;
     case UNIT_CONV:
         unit_run_conv(&job);

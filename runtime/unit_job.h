@@ -6,8 +6,8 @@
 #include "runtime/unit.h"
 
 enum {
-    /* Multiply-adds below which a second thread costs more than it brings (2 us for the region). */
-    SPLIT_MACS = 1000000,
+    /* Multiply-adds below which a second thread costs more than it brings. */
+    SPLIT_MACS = 150000,
     PIXELS_PER_CHUNK = 96
 };
 
@@ -36,6 +36,7 @@ struct job {
     const struct unit_run *run;
     struct geometry g;
     float *input, *scratch, *middle, *vectors, *output;
+    bool alone; /* one thread does all panels */
     int panels_per_chunk;
 };
 
@@ -66,6 +67,13 @@ static inline void job_split(struct job *job, int64_t macs, int chunks,
                              void (*fn)(void *, int, int)) {
     parallel_for(macs >= SPLIT_MACS ? job->run->pool : NULL, chunks, fn, job);
 }
+
+/* A 1x1 convolution of all pixels that the arguments name, on all threads if it is worth it
+ * (unit_pointwise.c). act_behind is applied to what the epilogue leaves. */
+void unit_run_pointwise(const struct unit_run *run, const struct pw_args *args,
+                        enum act act_behind);
+/* y = act(bias + W x) of one vector, likewise. */
+void unit_run_linear(const struct unit_run *run, const struct linear_args *args);
 
 /* Dense kinds of blocks (unit_dense.c). */
 void unit_run_conv(struct job *job);

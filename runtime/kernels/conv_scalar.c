@@ -15,12 +15,11 @@ static float taps(const struct conv_args *a, const float *w, int r, int q) {
 }
 
 void conv_f32_scalar(const struct conv_args *a) {
-    int h_out = (a->h_in + a->stride - 1) / a->stride,
-        w_out = (a->w_in + a->stride - 1) / a->stride;
+    int end = conv_end_row(a), w_out = (a->w_in + a->stride - 1) / a->stride;
     ptrdiff_t block_weights = (ptrdiff_t)a->c_in * a->kernel * a->kernel * KERNEL_LANES;
     for (int o = 0; o < a->c_out; o++) {
         const float *w = a->w + o / KERNEL_LANES * block_weights + o % KERNEL_LANES;
-        for (int r = 0; r < h_out; r++)
+        for (int r = a->first_row; r < end; r++)
             for (int q = 0; q < w_out; q++)
                 epilogue_scalar(&a->epi, r * w_out + q, o, taps(a, w, r, q),
                                 a->y + blocked(a->y_block, r * w_out + q, o));

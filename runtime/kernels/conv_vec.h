@@ -9,17 +9,22 @@
 #include "runtime/kernels/functions.h"
 
 struct planes {
-    const float *x; /* [c_in][rows][columns], zeros around the image */
+    const float *x; /* [c_in][rows][columns], zeros around the image; the first row is the one that
+                       the first tap of the first output row reads */
     int columns;
     ptrdiff_t plane;
 };
 
-static struct planes pad_planes(const struct conv_args *a) {
-    int pad = a->kernel / 2, columns = a->w_in + 2 * pad, rows = a->h_in + 2 * pad;
-    memset(a->scratch, 0, conv_scratch_floats(a) * sizeof(float));
+/* The input rows that the output rows [first_row, end) read. */
+static struct planes pad_planes(const struct conv_args *a, int end) {
+    int pad = a->kernel / 2, columns = a->w_in + 2 * pad;
+    int above = a->first_row * a->stride - pad,
+        rows = (end - a->first_row - 1) * a->stride + a->kernel;
+    memset(a->scratch, 0, (size_t)a->c_in * (size_t)rows * (size_t)columns * sizeof(float));
+    int first = above > 0 ? above : 0, last = above + rows < a->h_in ? above + rows : a->h_in;
     for (int c = 0; c < a->c_in; c++)
-        for (int r = 0; r < a->h_in; r++)
-            memcpy(a->scratch + ((ptrdiff_t)c * rows + r + pad) * columns + pad,
+        for (int r = first; r < last; r++)
+            memcpy(a->scratch + ((ptrdiff_t)c * rows + r - above) * columns + pad,
                    a->x + ((ptrdiff_t)c * a->h_in + r) * a->w_in, (size_t)a->w_in * sizeof(float));
     return (struct planes){a->scratch, columns, (ptrdiff_t)rows * columns};
 }
@@ -37,7 +42,8 @@ INLINE void tile(const int pixels, const int blocks, const struct conv_args *a,
     for (int plane = 0; plane < a->c_in; plane++)
         for (int i = 0; i < a->kernel; i++) {
             const float *x = planes->x + plane * planes->plane +
-                             (ptrdiff_t)(r * stride + i) * planes->columns + q * stride;
+                             (ptrdiff_t)((r - a->first_row) * stride + i) * planes->columns +
+                             q * stride;
             for (int j = 0; j < a->kernel; j++, x++, w += 8) {
                 UNROLL
                 for (int m = 0; m < pixels; m++) {
@@ -79,9 +85,9 @@ static void run_row(const struct conv_args *a, const struct planes *planes, int 
 }
 
 static void conv_run(const struct conv_args *a) {
-    struct planes planes = pad_planes(a);
-    int h_out = (a->h_in + a->stride - 1) / a->stride;
-    for (int r = 0; r < h_out; r++)
+    int end = conv_end_row(a);
+    struct planes planes = pad_planes(a, end);
+    for (int r = a->first_row; r < end; r++)
         for (int c = 0, width; c < a->c_out; c += width) {
             width = pw_panel(a->c_out - c);
             run_row(a, &planes, r, c, width / 8);

@@ -76,7 +76,8 @@ struct pad_args {
 };
 
 /* Dense k x k convolution of one image from row-major planes (the stem); any c_in. scratch holds
- * conv_scratch_floats() floats, 32-byte aligned, overwritten. */
+ * conv_scratch_floats() floats, 32-byte aligned, overwritten; threads that share an image by runs
+ * of output rows have one each. */
 struct conv_args {
     const float *x; /* [c_in, h_in, w_in] row-major */
     const float *w; /* from conv_pack */
@@ -84,6 +85,7 @@ struct conv_args {
     float *scratch;
     ptrdiff_t y_block;
     int c_in, h_in, w_in, c_out, kernel, stride;
+    int first_row, rows; /* of the output; rows 0: all */
     struct epilogue epi; /* not EPI_ADD; residual allowed */
 };
 
@@ -186,6 +188,7 @@ void dw_zero_columns(const struct pad_args *args); /* x, scale, shift, act unuse
 void conv_pack(const float *weight, int c_out, int c_in, int kernel, float *packed);
 size_t conv_packed_floats(int c_out, int c_in, int kernel);
 size_t conv_scratch_floats(const struct conv_args *args);
+int conv_end_row(const struct conv_args *args); /* behind the last output row that is computed */
 
 /* W[o][i][tap] = data[o * out_stride + i * in_stride + tap]: leading slices of filters of
  * `size` x `size` taps, or the transpose. */

@@ -63,6 +63,11 @@ void conv_pack(const float *weight, int c_out, int c_in, int kernel, float *pack
     linear_pack(weight, c_out, c_in * kernel * kernel, packed);
 }
 
+int conv_end_row(const struct conv_args *a) {
+    int h_out = (a->h_in + a->stride - 1) / a->stride;
+    return a->rows > 0 ? a->first_row + a->rows : h_out;
+}
+
 size_t conv_scratch_floats(const struct conv_args *a) {
     int pad = a->kernel / 2;
     return (size_t)a->c_in * (size_t)(a->h_in + 2 * pad) * (size_t)(a->w_in + 2 * pad);

@@ -227,8 +227,8 @@ static void mixed_blocks_equal_the_reference(void **state) {
 
 static void threads_and_batches_change_no_bit(void **state) {
     enum { BATCH = 5 };
-    static const char *const spaces[] = {"fashion_small", "peer_32", NULL};
-    for (int s = 0; s < 3; s++) {
+    static const char *const spaces[] = {"fashion_small", "peer_32", "ofa_mbv3", NULL};
+    for (int s = 0; s < 4; s++) {
         struct space *space = spaces[s] ? builtin(spaces[s]) : mixed_space(3, 30, 16, 32, 5);
         for (int n = 0; n < 4; n++) {
             struct network net = random_network(space, n, BATCH);
