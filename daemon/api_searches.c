@@ -159,13 +159,28 @@ static int get_hypervolume(struct api_call *call, struct err *err) {
     return r;
 }
 
+static void add_option(cJSON *options, const struct strategy_option *row) {
+    cJSON *item = cJSON_CreateObject();
+    cJSON_AddStringToObject(item, "name", row->name);
+    cJSON_AddStringToObject(item, "kind", strategy_option_kind_names[row->kind]);
+    cJSON_AddNumberToObject(item, "default", row->fallback);
+    cJSON_AddNumberToObject(item, "min", row->min);
+    cJSON_AddNumberToObject(item, "max", row->max);
+    cJSON_AddStringToObject(item, "help", row->help);
+    cJSON_AddItemToArray(options, item);
+}
+
 static int list_strategies(struct api_call *call, struct err *err) {
     cJSON *doc = cJSON_CreateObject(), *items = cJSON_AddArrayToObject(doc, "items");
     for (int i = 0; strategy_types[i] != NULL; i++) {
         cJSON *item = cJSON_CreateObject();
+        const struct strategy_option *rows = strategy_types[i]->options;
         cJSON_AddStringToObject(item, "name", strategy_types[i]->name);
         cJSON_AddStringToObject(item, "help", strategy_types[i]->help);
-        cJSON_AddArrayToObject(item, "options");
+        cJSON_AddStringToObject(item, "when", strategy_types[i]->when);
+        cJSON *options = cJSON_AddArrayToObject(item, "options");
+        for (int k = 0; rows != NULL && rows[k].name != NULL; k++)
+            add_option(options, &rows[k]);
         cJSON_AddItemToArray(items, item);
     }
     cJSON_AddNullToObject(doc, "next");

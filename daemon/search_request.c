@@ -101,13 +101,6 @@ static int fill_integers(cJSON *body, struct err *err) {
     return 0;
 }
 
-static const char *strategy_named(const char *name) {
-    for (int i = 0; strategy_types[i] != NULL; i++)
-        if (strcmp(strategy_types[i]->name, name) == 0)
-            return strategy_types[i]->name;
-    return NULL;
-}
-
 /* text may be that of the member itself. */
 static void set_text(cJSON *body, const char *key, const char *text) {
     cJSON *value = text != NULL ? cJSON_CreateString(text) : cJSON_CreateNull();
@@ -122,12 +115,30 @@ static int fill_strategy(cJSON *body, const char *key, const char *fallback, str
     if (cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(body, key)) && strcmp(key, "baseline") == 0)
         return 0; /* no baseline is wanted */
     int r = json_string_opt(body, "", key, 1, 64, err, &name);
-    const char *found = r == 0 ? strategy_named(name) : NULL;
+    const struct strategy_type *found = r == 0 ? strategy_find(name) : NULL;
     if (r == 0 && found == NULL)
         r = err_set(err, ESP_EINVAL, pointer, "there is no strategy \"%.60s\"", name);
     if (r == 0)
-        set_text(body, key, found);
+        set_text(body, key, found->name);
     return r;
+}
+
+/* All of the strategy's, so that a later default changes no search that is kept. */
+static int fill_strategy_options(cJSON *body, struct err *err) {
+    static const char key[] = "strategy_options", at[] = "/strategy_options";
+    const char *strategy = cJSON_GetStringValue(cJSON_GetObjectItem(body, "strategy"));
+    const struct strategy_type *type = strategy_find(strategy);
+    double options[STRATEGY_OPTIONS_MAX];
+    int r =
+        strategy_options_read(type, cJSON_GetObjectItemCaseSensitive(body, key), at, err, options);
+    cJSON *doc = r == 0 ? strategy_options_to_json(type, options) : NULL;
+    if (r == 0 && doc == NULL)
+        r = err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    if (r != 0)
+        return r;
+    cJSON_DeleteItemFromObjectCaseSensitive(body, key);
+    cJSON_AddItemToObject(body, key, doc);
+    return 0;
 }
 
 /* Random search, unless that is the search itself: a strategy beside itself would be run twice with
@@ -161,6 +172,8 @@ static int fill_accuracy(cJSON *body, struct err *err) {
 static int fill_words(cJSON *body, struct err *err) {
     const char *method_name = "full";
     int r = fill_strategy(body, "strategy", "nsga2", err);
+    if (r == 0)
+        r = fill_strategy_options(body, err);
     if (r == 0)
         r = fill_baseline(body, err);
     if (r == 0)
@@ -622,6 +635,7 @@ static int fill(struct work *work, struct search_request *request, struct err *e
                                        "objectives",
                                        "constraints",
                                        "strategy",
+                                       "strategy_options",
                                        "baseline",
                                        "evaluations",
                                        "population",

@@ -26,7 +26,9 @@
     BODY("constraints")                                                                            \
     ", '[]') AS \"constraints@json\", "                                                            \
     BODY("strategy")                                                                               \
-    " AS strategy, "                                                                               \
+    " AS strategy, coalesce("                                                                      \
+    BODY("strategy_options")                                                                       \
+    ", '{}') AS \"strategy_options@json\", "                                                       \
     BODY("baseline")                                                                               \
     " AS baseline, "                                                                               \
     "body -> '$.accuracy' AS \"accuracy@json\", (SELECT json_group_array(json_object('id', "        \

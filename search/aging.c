@@ -7,7 +7,14 @@
 #include "search/told.h"
 #include "search/variation.h"
 
-enum { TRIES = 48, DRAWN_SHARE = 4 /* of the population: 64 draw 16 */ };
+enum { TRIES = 48 };
+
+enum { DRAWN };
+static const struct strategy_option options[] = {
+    [DRAWN] = {"drawn", STRATEGY_OPTION_REAL, 0.25, 0, 1,
+               "share of the population that is drawn for each child, the best of which is its "
+               "parent"},
+    {.name = NULL}};
 
 static int aging_create(const struct strategy_config *config, struct err *err, void **ret_state) {
     return told_create(config, config->population, err, ret_state);
@@ -15,7 +22,8 @@ static int aging_create(const struct strategy_config *config, struct err *err, v
 
 static const struct outcome *tournament(const struct told *search, struct rng *rng) {
     const struct outcome *best = &search->outcomes[rng_below(rng, (uint32_t)search->n)];
-    for (int i = 1; i < search->config.population / DRAWN_SHARE; i++) {
+    int drawn = (int)(search->config.population * search->config.options[DRAWN]);
+    for (int i = 1; i < drawn; i++) {
         const struct outcome *other = &search->outcomes[rng_below(rng, (uint32_t)search->n)];
         if (pareto_dominates_constrained(other->costs, other->violation, best->costs,
                                          best->violation, search->config.n_objectives))
@@ -44,6 +52,8 @@ static int aging_ask(void *state, int n, struct err *err, struct arch *ret_archs
 const struct strategy_type strategy_aging = {
     .name = "aging",
     .help = "regularised evolution: changes one choice of the best of a few; the oldest leaves",
+    .when = "values are noisy: nothing stays because it was lucky once",
+    .options = options,
     .create = aging_create,
     .destroy = told_destroy,
     .ask = aging_ask,

@@ -6,6 +6,7 @@
  * the same is ranked behind (Deb 2000); no arch is asked twice; several objectives are ranked by
  * dominance, then by crowding; founders lean from the smallest to the largest subnet.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,17 @@
 #include "search/told.h"
 #include "search/variation.h"
 
-enum { TRIES = 64, PARENTS_SHARE = 4 /* of the population: a quarter */ };
+enum { TRIES = 64 };
+
+enum { PARENTS, MUTANTS, MUTATION };
+static const struct strategy_option options[] = {
+    [PARENTS] = {"parents", STRATEGY_OPTION_REAL, 0.25, 0.01, 1,
+                 "share of the population, the best, that children are made of"},
+    [MUTANTS] = {"mutants", STRATEGY_OPTION_REAL, 0.5, 0, 1,
+                 "share of the children that are mutants of one parent; the others cross two"},
+    [MUTATION] = {"mutation", STRATEGY_OPTION_REAL, 0.1, 0.001, 1,
+                  "chance of each choice of a mutant to be drawn anew"},
+    {.name = NULL}};
 
 static int evolution_create(const struct strategy_config *config, struct err *err,
                             void **ret_state) {
@@ -85,21 +96,27 @@ static int evolution_tell(void *state, const struct outcome *outcomes, int n, st
 }
 
 static const struct arch *parent(const struct told *search, struct rng *rng) {
-    int parents = search->config.population / PARENTS_SHARE;
+    int parents = (int)(search->config.population * search->config.options[PARENTS]);
     parents = parents < search->n ? parents : search->n;
     return &search->outcomes[rng_below(rng, (uint32_t)(parents > 1 ? parents : 1))].arch;
 }
 
+/* Spread evenly over the children. */
+static bool is_mutant(const struct told *search) {
+    double share = search->config.options[MUTANTS], at = (double)search->asked;
+    return ceil((at + 1) * share) > ceil(at * share);
+}
+
 static int ask_child(struct told *search, struct err *err, struct arch *ret_arch) {
     const struct strategy_config *config = &search->config;
-    bool mutant = search->asked % 2 == 0;
+    bool mutant = is_mutant(search);
     int added = 0;
     for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
         struct rng rng = told_rng(search, attempt);
         const struct arch *a = parent(search, &rng), *b = parent(search, &rng);
         if (mutant || attempt >= 3 * TRIES / 4) {
             *ret_arch = *a;
-            vary_mutate(config->space, &rng, config->mutation, ret_arch);
+            vary_mutate(config->space, &rng, config->options[MUTATION], ret_arch);
         } else {
             vary_cross(config->space, &rng, 1, a, b, ret_arch);
         }
@@ -117,6 +134,10 @@ static int evolution_ask(void *state, int n, struct err *err, struct arch *ret_a
 const struct strategy_type strategy_evolution = {
     .name = "evolution",
     .help = "once-for-all's evolution: mutants and crossings of the best quarter",
+    .when =
+        "one objective under limits: a population of 50 for hundreds of evaluations, 100 for tens "
+        "of thousands",
+    .options = options,
     .create = evolution_create,
     .destroy = told_destroy,
     .ask = evolution_ask,

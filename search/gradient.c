@@ -22,17 +22,25 @@ enum {
     CHOICES_MAX =
         SPACE_RESOLUTIONS_MAX > SPACE_CHOICES_MAX ? SPACE_RESOLUTIONS_MAX : SPACE_CHOICES_MAX,
     TRIES = 64,
-    TOLD_MAX = 1000, /* outcomes that are climbed through: the newest */
-    GROUP = 4,       /* archs asked for with the same weights */
-    FOUNDERS_SHARE = 2,
     RNG_OF_WEIGHTS = 1 << 15 /* an attempt that no arch has */
 };
 
-#define RATE 0.1     /* of the climb */
-#define ENTROPY 0.05 /* bonus for a nat of entropy */
-#define DECAY 0.02   /* of the logits, times RATE */
 #define AUGMENT 0.05 /* of the sum of costs beside the largest */
-#define EXPLORE 0.05 /* chance of a uniform choice in place of the distribution's */
+
+enum { RATE, ENTROPY, DECAY, EXPLORE, GROUP, FOUNDERS, MEMORY };
+static const struct strategy_option options[] = {
+    [RATE] = {"rate", STRATEGY_OPTION_REAL, 0.1, 0.001, 10, "of the climb"},
+    [ENTROPY] = {"entropy", STRATEGY_OPTION_REAL, 0.05, 0, 10, "bonus for a nat of entropy"},
+    [DECAY] = {"decay", STRATEGY_OPTION_REAL, 0.02, 0, 1, "of the logits, times the rate"},
+    [EXPLORE] = {"explore", STRATEGY_OPTION_REAL, 0.05, 0, 1,
+                 "chance of a uniform choice in place of the distribution's"},
+    [GROUP] = {"group", STRATEGY_OPTION_INT, 4, 1, 1000,
+               "subnets asked for with the same weights of the objectives"},
+    [FOUNDERS] = {"founders", STRATEGY_OPTION_REAL, 0.5, 0, 1,
+                  "leaning subnets before the first step, as a share of the population"},
+    [MEMORY] = {"memory", STRATEGY_OPTION_INT, 1000, 10, 10000,
+                "outcomes that are climbed through: the newest"},
+    {.name = NULL}};
 
 struct relaxed {
     int n_genes;
@@ -48,7 +56,7 @@ struct scored {
 
 static int gradient_create(const struct strategy_config *config, struct err *err,
                            void **ret_state) {
-    return told_create(config, TOLD_MAX, err, ret_state);
+    return told_create(config, (int)config->options[MEMORY], err, ret_state);
 }
 
 /* Uniform on the simplex: exponential draws over their sum. */
@@ -121,12 +129,13 @@ static double softmax(const double *logits, int n, double temperature, double *r
 }
 
 /* One step along reward * d log p(choice) + ENTROPY * d entropy, by the logits. */
-static void climb_gene(double *logits, int n, int choice, double reward) {
+static void climb_gene(const double *option, double *logits, int n, int choice, double reward) {
     double p[CHOICES_MAX], entropy = softmax(logits, n, 1, p);
     for (int j = 0; j < n; j++) {
         double score = (j == choice) - p[j];
         double spread = p[j] > 0 ? -p[j] * (log(p[j]) + entropy) : 0;
-        logits[j] += RATE * (reward * score + ENTROPY * spread - DECAY * logits[j]);
+        logits[j] +=
+            option[RATE] * (reward * score + option[ENTROPY] * spread - option[DECAY] * logits[j]);
     }
 }
 
@@ -139,7 +148,8 @@ static void climb(const struct told *search, const double *rewards, struct relax
         for (int g = 0; g < relaxed->n_genes; g++) {
             const struct gene *gene = &relaxed->genes[g];
             if (arch_gene_active(search->config.space, arch, gene))
-                climb_gene(relaxed->logits[g], gene->n_choices, arch_gene(arch, gene), rewards[i]);
+                climb_gene(search->config.options, relaxed->logits[g], gene->n_choices,
+                           arch_gene(arch, gene), rewards[i]);
         }
     }
 }
@@ -158,9 +168,10 @@ static int fit(const struct told *search, struct relaxed *relaxed) {
     return code;
 }
 
-static int draw_choice(const double *logits, int n, double temperature, struct rng *rng) {
+static int draw_choice(const double *logits, int n, double temperature, double explore,
+                       struct rng *rng) {
     double p[CHOICES_MAX], left = rng_unit(rng);
-    if (rng_unit(rng) < EXPLORE)
+    if (rng_unit(rng) < explore)
         return (int)rng_below(rng, (uint32_t)n);
     softmax(logits, n, temperature, p);
     int choice = 0;
@@ -178,9 +189,9 @@ static int ask_drawn(struct told *search, const struct relaxed *relaxed, struct 
         *ret_arch = (struct arch){0};
         for (int g = 0; g < relaxed->n_genes; g++) {
             const struct gene *gene = &relaxed->genes[g];
-            arch_set_gene(
-                ret_arch, gene,
-                draw_choice(relaxed->logits[g], gene->n_choices, 1 + attempt / 8.0, &rng));
+            arch_set_gene(ret_arch, gene,
+                          draw_choice(relaxed->logits[g], gene->n_choices, 1 + attempt / 8.0,
+                                      search->config.options[EXPLORE], &rng));
         }
         arch_canonicalise(search->config.space, ret_arch);
         int promising = attempt < TRIES / 2 ? told_promising(search, ret_arch, err) : 1;
@@ -197,13 +208,15 @@ static int ask_one(struct told *search, bool founder, const struct relaxed *rela
 
 static int ask_all(struct told *search, struct relaxed *relaxed, int n, struct err *err,
                    struct arch *ret_archs) {
-    int made = 0, code = 1, left = 0, founders = search->config.population / FOUNDERS_SHARE;
+    const double *option = search->config.options;
+    int made = 0, code = 1, left = 0,
+        founders = (int)(search->config.population * option[FOUNDERS]);
     relaxed->n_genes = space_genes(search->config.space, relaxed->genes);
     while (made < n && code > 0) {
         bool founder = search->asked < founders || search->n == 0;
         if (!founder && left-- == 0) {
             code = fit(search, relaxed);
-            left = GROUP - 1;
+            left = (int)option[GROUP] - 1;
         }
         if (code >= 0)
             code = ask_one(search, founder, relaxed, err, &ret_archs[made]);
@@ -224,6 +237,8 @@ static int gradient_ask(void *state, int n, struct err *err, struct arch *ret_ar
 const struct strategy_type strategy_gradient = {
     .name = "gradient",
     .help = "climbs a distribution over each choice by the score function of what was told",
+    .when = "some hundred evaluations, choices that are good or bad whatever the others are",
+    .options = options,
     .create = gradient_create,
     .destroy = told_destroy,
     .ask = gradient_ask,

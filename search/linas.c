@@ -4,8 +4,8 @@
  *
  * Deviations: what is counted or a sum of a table is not modelled but known; the evaluated archs
  * with their true values are the first population of the inner search, so that what it finds are
- * improvements on them, and the choice among those spreads over the whole predicted front; one in
- * EXPLORE asked archs leans at random. */
+ * improvements on them, and the choice among those spreads over the whole predicted front; a share
+ * of the asked archs leans at random. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +15,17 @@
 #include "search/pareto.h"
 #include "search/told.h"
 
-enum {
-    INNER_POPULATION = 100,
-    INNER_GENERATIONS = 25,
-    FOUND_MAX = INNER_POPULATION * INNER_GENERATIONS,
-    EXPLORE = 10,
-    LEARNT_MAX = 4000 /* evaluations that a model is fitted on: the newest */
-};
+enum { LEARNT_MAX = 4000 /* evaluations that a model is fitted on: the newest */ };
+
+enum { INNER_POPULATION, INNER_GENERATIONS, EXPLORE };
+static const struct strategy_option options[] = {
+    [INNER_POPULATION] = {"inner_population", STRATEGY_OPTION_INT, 100, 8, 500,
+                          "population of NSGA-II on the models"},
+    [INNER_GENERATIONS] = {"inner_generations", STRATEGY_OPTION_INT, 25, 1, 100,
+                           "its generations before each batch that is asked for"},
+    [EXPLORE] = {"explore", STRATEGY_OPTION_REAL, 0.1, 0, 1,
+                 "share of a batch that is random in place of best on the models"},
+    {.name = NULL}};
 
 #define LIMITS_HARD 0.05 /* share of random subnets */
 
@@ -81,8 +85,8 @@ static int fit_one(const struct told *search, int k, struct arch_sample *samples
     models->constant[k] = samples[0].value;
     if (!varies)
         return 0;
-    struct arch_model_options options = {.seed = search->config.seed};
-    return arch_model_fit(search->config.space, samples, search->n, options, err, &models->of[k]);
+    struct arch_model_options fitting = {.seed = search->config.seed};
+    return arch_model_fit(search->config.space, samples, search->n, fitting, err, &models->of[k]);
 }
 
 static int models_fit(const struct told *search, struct err *err, struct models *ret_models) {
@@ -116,15 +120,25 @@ static int models_run(struct models *models, struct outcome *outcome, struct err
     return code;
 }
 
-/* NSGA-II on the models, beginning with what was evaluated. ret_found has room for FOUND_MAX. */
+static int inner_population(const struct told *search) {
+    return (int)search->config.options[INNER_POPULATION];
+}
+
+static int found_max(const struct told *search) {
+    return inner_population(search) * (int)search->config.options[INNER_GENERATIONS];
+}
+
+/* NSGA-II on the models, beginning with what was evaluated. ret_found has room for found_max, archs
+ * for the inner population. */
 static int search_models(const struct told *search, struct models *models, struct err *err,
-                         struct outcome *ret_found, int *ret_n) {
+                         struct arch *archs, struct outcome *ret_found, int *ret_n) {
     struct strategy_config config = search->config;
-    struct arch archs[INNER_POPULATION];
+    int population = inner_population(search), left = (int)config.options[INNER_GENERATIONS];
     struct strategy *inner;
     struct rng rng = told_rng(search, 1);
     config.seed = rng_u64(&rng);
-    config.population = INNER_POPULATION;
+    config.population = population;
+    config.options = NULL;
     /* Where many keep the limits, leaning founders are the more different ones. */
     if (config.limits && constrained_share(config.limits) > LIMITS_HARD)
         config.limits = NULL;
@@ -132,8 +146,8 @@ static int search_models(const struct told *search, struct models *models, struc
     if (code < 0)
         return code;
     code = strategy_tell(inner, search->outcomes, search->n, err);
-    for (int g = 0; g < INNER_GENERATIONS && code >= 0; g++) {
-        int asked = strategy_ask(inner, INNER_POPULATION, err, archs);
+    for (; left > 0 && code >= 0; left--) {
+        int asked = strategy_ask(inner, population, err, archs);
         code = asked;
         for (int i = 0; i < asked && code >= 0; i++) {
             ret_found[n + i] = (struct outcome){.arch = archs[i]};
@@ -142,7 +156,7 @@ static int search_models(const struct told *search, struct models *models, struc
         if (code >= 0)
             code = strategy_tell(inner, ret_found + n, asked, err);
         n += asked > 0 ? asked : 0;
-        if (asked < INNER_POPULATION)
+        if (asked < population)
             break;
     }
     strategy_destroy(inner);
@@ -246,11 +260,12 @@ static int choose(struct told *search, struct pool *pool, int n_ranks, const str
 static int ask_models(struct told *search, int n, struct err *err, struct arch *ret_archs) {
     struct models models;
     struct pool pool = {0};
-    struct outcome *found = mem_array(FOUND_MAX, sizeof *found);
+    struct outcome *found = mem_array((size_t)found_max(search), sizeof *found);
+    struct arch *archs = mem_array((size_t)inner_population(search), sizeof *archs);
     int n_found = 0;
-    int code = found ? models_fit(search, err, &models) : ESP_ENOMEM;
+    int code = found && archs ? models_fit(search, err, &models) : ESP_ENOMEM;
     if (code == 0) {
-        code = search_models(search, &models, err, found, &n_found);
+        code = search_models(search, &models, err, archs, found, &n_found);
         models_finish(&models);
     }
     if (code == 0)
@@ -260,6 +275,7 @@ static int ask_models(struct told *search, int n, struct err *err, struct arch *
     if (code == ESP_ENOMEM)
         err_set(err, code, NULL, "no memory for a strategy");
     pool_finish(&pool);
+    free(archs);
     free(found);
     return code;
 }
@@ -273,7 +289,8 @@ static int linas_ask(void *state, int n, struct err *err, struct arch *ret_archs
                   2.0 * search->seen.n < space_cardinality(search->config.space);
     int made = 0, code;
     if (learnt) {
-        made = code = ask_models(search, n - n / EXPLORE, err, ret_archs);
+        int random = (int)(n * search->config.options[EXPLORE]);
+        made = code = n > random ? ask_models(search, n - random, err, ret_archs) : 0;
         if (code < 0)
             return code;
     }
@@ -291,6 +308,8 @@ const struct strategy_type strategy_linas = {
     .name = "linas",
     .help = "predictor in the loop: learns from what was evaluated, searches on that, asks for the "
             "best",
+    .when = "evaluations are dear (accuracy evaluated): a few hundred",
+    .options = options,
     .create = linas_create,
     .destroy = told_destroy,
     .ask = linas_ask,

@@ -8,7 +8,13 @@
 #include "search/told.h"
 #include "search/variation.h"
 
-enum { TRIES = 64, TOLD_MAX = 4000, FOUNDERS = 8 };
+enum { TRIES = 64, TOLD_MAX = 4000 };
+
+enum { FOUNDERS };
+static const struct strategy_option options[] = {
+    [FOUNDERS] = {"founders", STRATEGY_OPTION_INT, 8, 1, 10000,
+                  "subnets from the smallest to the largest before the first step"},
+    {.name = NULL}};
 
 static int local_search_create(const struct strategy_config *config, struct err *err,
                                void **ret_state) {
@@ -53,7 +59,7 @@ static int local_search_ask(void *state, int n, struct err *err, struct arch *re
     int n_front = front && search->n > 0 ? find_front(search, front) : front ? 0 : ESP_ENOMEM;
     int made = 0, code = n_front < 0 ? n_front : 0;
     for (; made < n && code >= 0; made += code) {
-        bool founder = search->asked < FOUNDERS || n_front == 0;
+        bool founder = (double)search->asked < search->config.options[FOUNDERS] || n_front == 0;
         code = founder ? 0 : ask_neighbour(search, front, n_front, err, &ret_archs[made]);
         if (code == 0)
             code = told_ask_blind(search, founder, err, &ret_archs[made]);
@@ -69,6 +75,8 @@ static int local_search_ask(void *state, int n, struct err *err, struct arch *re
 const struct strategy_type strategy_local_search = {
     .name = "local_search",
     .help = "changes one choice at a time of the best so far",
+    .when = "a good front is there to be polished",
+    .options = options,
     .create = local_search_create,
     .destroy = told_destroy,
     .ask = local_search_ask,

@@ -18,6 +18,14 @@
 
 enum { TRIES = 64, TRIES_BEFORE_RANDOM = 32 };
 
+enum { CROSSOVER, MUTATION };
+static const struct strategy_option options[] = {
+    [CROSSOVER] = {"crossover", STRATEGY_OPTION_REAL, 0.9, 0, 1,
+                   "chance that a child mixes the choices of two parents, else it begins as one"},
+    [MUTATION] = {"mutation", STRATEGY_OPTION_REAL, 0.1, 0, 1,
+                  "chance of each choice of a child to be drawn anew"},
+    {.name = NULL}};
+
 struct member {
     struct outcome outcome;
     int rank;
@@ -68,8 +76,8 @@ static void make_child(const struct nsga2 *search, struct rng *rng, int attempt,
     }
     const struct member *a = tournament(search, rng), *b = tournament(search, rng);
     /* The more often a child was known already, the further from its parents the next one. */
-    double chance = fmin(search->config.mutation * (1 + 0.25 * attempt), 1);
-    vary_cross(search->config.space, rng, search->config.crossover, &a->outcome.arch,
+    double chance = fmin(search->config.options[MUTATION] * (1 + 0.25 * attempt), 1);
+    vary_cross(search->config.space, rng, search->config.options[CROSSOVER], &a->outcome.arch,
                &b->outcome.arch, ret_arch);
     vary_mutate(search->config.space, rng, chance, ret_arch);
     arch_canonicalise(search->config.space, ret_arch);
@@ -220,6 +228,8 @@ static int nsga2_load(void *state, const cJSON *doc, const char *at, struct err 
 const struct strategy_type strategy_nsga2 = {
     .name = "nsga2",
     .help = "NSGA-II: a population evolves towards the Pareto front, limits by domination",
+    .when = "evaluations are cheap (accuracy predicted): thousands of them, two or more objectives",
+    .options = options,
     .create = nsga2_create,
     .destroy = nsga2_destroy,
     .ask = nsga2_ask,

@@ -77,6 +77,7 @@ static int random_load(void *state, const cJSON *doc, const char *at, struct err
 const struct strategy_type strategy_random = {
     .name = "random",
     .help = "every choice at random, never the same subnet twice: the baseline",
+    .when = "as a baseline",
     .create = random_create,
     .destroy = random_destroy,
     .ask = random_ask,

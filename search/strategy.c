@@ -18,32 +18,31 @@ const struct strategy_type *const strategy_types[] = {SEARCH_STRATEGIES NULL};
 struct strategy {
     const struct strategy_type *type;
     struct strategy_config config;
+    double options[STRATEGY_OPTIONS_MAX];
     void *state;
 };
 
 struct strategy_config strategy_config_default(const struct space *space, int n_objectives,
                                                uint64_t seed) {
-    return (struct strategy_config){.space = space,
-                                    .n_objectives = n_objectives,
-                                    .seed = seed,
-                                    .population = 64,
-                                    .mutation = 0.1,
-                                    .crossover = 0.9};
+    return (struct strategy_config){
+        .space = space, .n_objectives = n_objectives, .seed = seed, .population = 64};
 }
 
-static const struct strategy_type *find_type(const char *name, struct err *err) {
-    char names[256] = "";
-    size_t used = 0;
-    for (int i = 0; strategy_types[i]; i++) {
+const struct strategy_type *strategy_find(const char *name) {
+    for (int i = 0; strategy_types[i]; i++)
         if (strcmp(strategy_types[i]->name, name) == 0)
             return strategy_types[i];
-        if (used < sizeof names)
-            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
-                                     strategy_types[i]->name);
-    }
-    err_set(err, ESP_ENOTFOUND, "/strategy", "there is no strategy \"%.64s\"; there are: %s", name,
-            names);
     return NULL;
+}
+
+static int refuse_name(const char *name, struct err *err) {
+    char names[256] = "";
+    size_t used = 0;
+    for (int i = 0; strategy_types[i] && used < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
+                                 strategy_types[i]->name);
+    return err_set(err, ESP_ENOTFOUND, "/strategy", "there is no strategy \"%.64s\"; there are: %s",
+                   name, names);
 }
 
 static int check_config(const struct strategy_config *config, struct err *err) {
@@ -53,26 +52,40 @@ static int check_config(const struct strategy_config *config, struct err *err) {
     if (config->n_objectives < 1 || config->n_objectives > OBJECTIVES_MAX)
         return err_set(err, ESP_EINVAL, "/objectives", "a search has 1 to %d objectives",
                        OBJECTIVES_MAX);
-    if (!(config->mutation >= 0 && config->mutation <= 1))
-        return err_set(err, ESP_EINVAL, "/mutation", "the chance of mutation lies in [0, 1]");
-    if (!(config->crossover >= 0 && config->crossover <= 1))
-        return err_set(err, ESP_EINVAL, "/crossover", "the chance of crossover lies in [0, 1]");
+    return 0;
+}
+
+static int take_options(const struct strategy_type *type, const double *options, struct err *err,
+                        double ret_options[STRATEGY_OPTIONS_MAX]) {
+    strategy_options_default(type, ret_options);
+    for (int i = 0; options && type->options && type->options[i].name; i++) {
+        const struct strategy_option *row = &type->options[i];
+        if (!(options[i] >= row->min && options[i] <= row->max))
+            return err_set(err, ESP_EINVAL, "/strategy_options",
+                           "%s must be a number from %g to %g, not %g", row->name, row->min,
+                           row->max, options[i]);
+        ret_options[i] = options[i];
+    }
     return 0;
 }
 
 int strategy_create(const char *name, const struct strategy_config *config, struct err *err,
                     struct strategy **ret_strategy) {
-    const struct strategy_type *type = find_type(name, err);
+    const struct strategy_type *type = strategy_find(name);
     if (!type)
-        return ESP_ENOTFOUND;
+        return refuse_name(name, err);
     int code = check_config(config, err);
     if (code < 0)
         return code;
     struct strategy *strategy = mem_array(1, sizeof *strategy);
     if (!strategy)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a strategy");
-    *strategy = (struct strategy){.type = type, .config = *config};
-    code = type->create(config, err, &strategy->state);
+    strategy->type = type;
+    strategy->config = *config;
+    strategy->config.options = strategy->options;
+    code = take_options(type, config->options, err, strategy->options);
+    if (code == 0)
+        code = type->create(&strategy->config, err, &strategy->state);
     if (code < 0) {
         free(strategy);
         return code;
@@ -105,15 +118,35 @@ cJSON *strategy_save(struct strategy *strategy) {
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)strategy->config.seed);
     cJSON *doc = cJSON_CreateObject();
     cJSON *state = strategy->type->save(strategy->state);
+    cJSON *options = strategy_options_to_json(strategy->type, strategy->options);
     bool ok =
-        doc && state && cJSON_AddStringToObject(doc, "strategy", strategy->type->name) &&
+        doc && state && options && cJSON_AddStringToObject(doc, "strategy", strategy->type->name) &&
         cJSON_AddStringToObject(doc, "space_fingerprint", strategy->config.space->fingerprint) &&
-        cJSON_AddStringToObject(doc, "seed", seed) && cJSON_AddItemToObject(doc, "state", state);
-    if (ok)
+        cJSON_AddStringToObject(doc, "seed", seed);
+    if (ok) {
+        cJSON_AddItemToObject(doc, "options", options);
+        cJSON_AddItemToObject(doc, "state", state);
         return doc;
+    }
+    cJSON_Delete(options);
     cJSON_Delete(state);
     cJSON_Delete(doc);
     return NULL;
+}
+
+static int check_saved_options(const struct strategy *strategy, const cJSON *doc, const char *at,
+                               struct err *err) {
+    double saved[STRATEGY_OPTIONS_MAX];
+    char pointer[160];
+    const struct strategy_option *rows = strategy->type->options;
+    snprintf(pointer, sizeof pointer, "%.140s/options", at);
+    int code = strategy_options_read(
+        strategy->type, cJSON_GetObjectItemCaseSensitive(doc, "options"), pointer, err, saved);
+    for (int i = 0; code == 0 && rows && rows[i].name; i++)
+        if (saved[i] != strategy->options[i])
+            code = err_set(err, ESP_EMISMATCH, at, "this state belongs to %s %g", rows[i].name,
+                           saved[i]);
+    return code;
 }
 
 static int check_saved(const struct strategy *strategy, const cJSON *doc, const char *at,
@@ -133,7 +166,7 @@ static int check_saved(const struct strategy *strategy, const cJSON *doc, const 
         return err_set(err, ESP_EMISMATCH, at, "this state belongs to another space");
     if (strtoull(seed, NULL, 10) != strategy->config.seed)
         return err_set(err, ESP_EMISMATCH, at, "this state belongs to the seed %s", seed);
-    return 0;
+    return check_saved_options(strategy, doc, at, err);
 }
 
 int strategy_load(struct strategy *strategy, const cJSON *doc, const char *at, struct err *err) {

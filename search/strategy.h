@@ -26,11 +26,12 @@ struct strategy_config {
                                           the whole space */
     int n_objectives;
     uint64_t seed;
-    int population;             /* of strategies that have one; [4, STRATEGY_POPULATION_MAX] */
-    double mutation, crossover; /* chances; see strategy_config_default */
+    int population;        /* of strategies that have one; [4, STRATEGY_POPULATION_MAX] */
+    const double *options; /* of the type, in the order of its table; copied by strategy_create;
+                              NULL: its defaults. A state finds them whole */
 };
 enum { STRATEGY_POPULATION_MAX = 10000, STRATEGY_ASK_MAX = 100000 };
-/* Population 64, mutation 0.1 of each choice, crossover 0.9. */
+/* Population 64, the strategy's default options. */
 struct strategy_config strategy_config_default(const struct space *space, int n_objectives,
                                                uint64_t seed);
 
@@ -50,9 +51,23 @@ cJSON *outcome_save(const struct strategy_config *config, const struct outcome *
 int outcome_load(const struct strategy_config *config, const cJSON *item, const char *at,
                  struct err *err, struct outcome *ret_outcome);
 
+/* A number that users may set. */
+enum strategy_option_kind { STRATEGY_OPTION_INT, STRATEGY_OPTION_REAL };
+extern const char *const strategy_option_kind_names[]; /* "int", "real", NULL */
+enum { STRATEGY_OPTIONS_MAX = 12 };
+struct strategy_option {
+    const char *name; /* lower_case */
+    enum strategy_option_kind kind;
+    double fallback, min, max;
+    const char *help; /* one line */
+};
+
 struct strategy_type {
     const char *name; /* as users write it */
     const char *help; /* one line */
+    const char *when; /* to take it: one line */
+    /* At most STRATEGY_OPTIONS_MAX, ended by name NULL; NULL: none. */
+    const struct strategy_option *options;
     int (*create)(const struct strategy_config *config, struct err *err, void **ret_state);
     void (*destroy)(void *state);
     /* Up to n archs: valid, canonical, different from each other and from all asked or told
@@ -68,8 +83,21 @@ struct strategy_type {
 };
 extern const struct strategy_type *const strategy_types[]; /* NULL-terminated */
 
+const struct strategy_type *strategy_find(const char *name); /* NULL: there is none */
+
+void strategy_options_default(const struct strategy_type *type,
+                              double ret_options[STRATEGY_OPTIONS_MAX]);
+/* Options by name, {"mutation": 0.2}, in doc (NULL or JSON null: none); the others get their
+ * defaults. Errors: ESP_EINVAL with a pointer below at: a name that the strategy does not have
+ * (with what may have been meant), what is no number or out of its range. */
+int strategy_options_read(const struct strategy_type *type, const cJSON *doc, const char *at,
+                          struct err *err, double ret_options[STRATEGY_OPTIONS_MAX]);
+/* All of them by name; NULL on memory exhaustion. */
+cJSON *strategy_options_to_json(const struct strategy_type *type, const double *options);
+
 struct strategy;
-/* Errors: ESP_ENOTFOUND (lists the names), ESP_EINVAL, ESP_ENOMEM. */
+/* Errors: ESP_ENOTFOUND (lists the names), ESP_EINVAL (options that are out of their range too),
+ * ESP_ENOMEM. */
 int strategy_create(const char *name, const struct strategy_config *config, struct err *err,
                     struct strategy **ret_strategy);
 void strategy_destroy(struct strategy *strategy); /* takes NULL */
@@ -77,7 +105,7 @@ int strategy_ask(struct strategy *strategy, int n, struct err *err, struct arch 
 int strategy_tell(struct strategy *strategy, const struct outcome *outcomes, int n,
                   struct err *err);
 /* The whole state, so that a strategy of the same name and config that loads it goes on as if never
- * interrupted. Errors of load: ESP_EINVAL, ESP_EMISMATCH (another strategy, space or seed),
+ * interrupted. Errors of load: ESP_EINVAL, ESP_EMISMATCH (another strategy, space, seed or option),
  * ESP_ENOMEM; the strategy is then as created. */
 cJSON *strategy_save(struct strategy *strategy);
 int strategy_load(struct strategy *strategy, const cJSON *doc, const char *at, struct err *err);

@@ -39,16 +39,13 @@ static const struct column fields[] = {
     {"job", "job", CELL_TEXT},
     {"created", "created_at", CELL_TIME}};
 static const struct resource searches = RESOURCE("/searches", list, fields);
-static const struct column strategy_list[] = {{"NAME", "name", CELL_TEXT},
-                                              {"DOES", "help", CELL_TEXT}};
-static const struct resource strategies = RESOURCE("/strategies", strategy_list, strategy_list);
 
 struct search_options {
     const char *supernet, *dataset, *space, *predictor, *objectives, *profile, *strategy, *baseline,
         *accuracy, *method;
     int64_t evaluations, population, seed, initial, measure;
     double max_latency_ms, max_macs, max_params, max_memory_kb; /* NaN: no limit */
-    struct option_list limits;
+    struct option_list limits, options;
 };
 
 static cJSON *objective(const char *metric, const char *direction, const char *profile) {
@@ -154,6 +151,27 @@ static int search_goals(const struct search_options *o, cJSON *objectives, cJSON
     return add_limits(&o->limits, constraints);
 }
 
+/* "mutation=0.2". What they mean, and what is no number, the daemon says. */
+static int add_options(const struct option_list *texts, cJSON *body) {
+    cJSON *options = texts->n ? cJSON_AddObjectToObject(body, "strategy_options") : NULL;
+    for (int i = 0; i < texts->n; i++) {
+        const char *equals = strchr(texts->items[i], '=');
+        char name[64], *end = NULL;
+        int len = equals ? (int)(equals - texts->items[i]) : 0;
+        if (len == 0 || len >= (int)sizeof(name) || !equals[1])
+            return cli_usage("--option: \"%.100s\" is not NAME=NUMBER", texts->items[i]);
+        snprintf(name, sizeof(name), "%.*s", len, texts->items[i]);
+        if (cJSON_GetObjectItemCaseSensitive(options, name))
+            return cli_usage("--option: %s is given twice", name);
+        double value = strtod(equals + 1, &end);
+        if (*end || !isfinite(value))
+            cJSON_AddStringToObject(options, name, equals + 1);
+        else
+            cJSON_AddNumberToObject(options, name, value);
+    }
+    return CLI_OK;
+}
+
 static void add_accuracy(const struct search_options *o, cJSON *body) {
     if (!o->predictor) {
         cJSON_AddStringToObject(body, "accuracy", o->accuracy);
@@ -175,6 +193,8 @@ static cJSON *search_body(const struct search_options *o, const char *name, int 
     cli_put_text(body, "space", o->space);
     *ret_code = search_goals(o, objectives, constraints);
     cJSON_AddStringToObject(body, "strategy", o->strategy);
+    if (*ret_code == CLI_OK)
+        *ret_code = add_options(&o->options, body);
     if (o->baseline && !strcmp(o->baseline, "none"))
         cJSON_AddNullToObject(body, "baseline");
     else if (o->baseline)
@@ -222,6 +242,10 @@ static int create_run(struct cli *cli, int argc, char **argv) {
          &o.max_memory_kb},
         {"strategy", 0, OPTION_TEXT, "nsga2", 0, 0, "", "its name: espalier search strategies",
          &o.strategy},
+        {"option", 'o', OPTION_LIST, NULL, 0, 0, "",
+         "option of the strategy, such as mutation=0.2 (espalier search strategies); may be given "
+         "again",
+         &o.options},
         {"baseline", 0, OPTION_TEXT, NULL, 0, 0, "",
          "beside it at equal budget, or none (default: random beside another strategy)",
          &o.baseline},
@@ -259,8 +283,39 @@ static int ls_run(struct cli *cli, int argc, char **argv) {
     return resource_list(cli, &searches, argc, argv);
 }
 
+static void print_option(const cJSON *option) {
+    char left[96], right[512];
+    snprintf(left, sizeof(left), "    %.40s=%.6g", cli_text(option, "name"),
+             cli_number(option, "default"));
+    snprintf(right, sizeof(right), "%.400s (%s%.8g to %.8g)", cli_text(option, "help"),
+             strcmp(cli_text(option, "kind"), "int") ? "" : "whole, ", cli_number(option, "min"),
+             cli_number(option, "max"));
+    options_print_columns(stdout, left, right, 28);
+}
+
+static void print_strategy(const cJSON *strategy) {
+    char when[512];
+    const cJSON *option = NULL;
+    options_print_columns(stdout, cli_text(strategy, "name"), cli_text(strategy, "help"), 16);
+    snprintf(when, sizeof(when), "take it when: %.400s", cli_text(strategy, "when"));
+    options_print_columns(stdout, "", when, 16);
+    cJSON_ArrayForEach(option, cli_item(strategy, "options")) print_option(option);
+}
+
 static int strategies_run(struct cli *cli, int argc, char **argv) {
-    return resource_list(cli, &strategies, argc, argv);
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *doc = NULL, *item = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
+
+    if (code >= 0)
+        return code;
+    if (cli_get(cli, &err, &doc, "/strategies"))
+        return cli_fail(&err);
+    if (!cli_print_plain(cli, cli_item(doc, "items")))
+        cJSON_ArrayForEach(item, cli_item(doc, "items")) print_strategy(item);
+    cJSON_Delete(doc);
+    return CLI_OK;
 }
 
 static int show_run(struct cli *cli, int argc, char **argv) {

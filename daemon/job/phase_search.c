@@ -193,6 +193,7 @@ static int create_loop(struct search_run *run, int loop, const char *strategy, s
         .budget = spec->evaluations,
         .batch = spec->population};
     config.strategy_config.population = spec->population;
+    config.strategy_config.options = loop == SEARCH_MAIN ? spec->options : NULL;
     memcpy(config.reference, run->reference, sizeof config.reference);
     int rc = search_loop_create(&config, err, &run->loops[loop]);
     return rc == 0 ? search_loop_seed(run->loops[loop], run->initial, run->n_initial, err) : rc;

@@ -211,14 +211,24 @@ static int check_profiles(const struct search_spec *spec, struct err *err) {
     return 0;
 }
 
+/* Searches of before there were any have the defaults. */
+static int read_options(struct search_spec *spec, const cJSON *body, struct err *err) {
+    const struct strategy_type *type = strategy_find(spec->strategy);
+    if (!type)
+        return 0; /* check_strategy says so */
+    return strategy_options_read(type, cJSON_GetObjectItemCaseSensitive(body, "strategy_options"),
+                                 "/strategy_options", err, spec->options);
+}
+
 /* Before anything is trained or measured for it. */
-static int check_strategy(const struct search_spec *spec, const char *name, const char *pointer,
-                          struct err *err) {
+static int check_strategy(const struct search_spec *spec, const char *name, const double *options,
+                          const char *pointer, struct err *err) {
     struct strategy *strategy;
     struct strategy_config config =
         strategy_config_default(spec->space, spec->goals.n_objectives, (uint64_t)spec->seed);
     if (!name)
         return 0;
+    config.options = options;
     int rc = strategy_create(name, &config, err, &strategy);
     if (rc != 0) {
         snprintf(err->pointer, sizeof err->pointer, "%s", pointer);
@@ -249,6 +259,8 @@ int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err
     if (rc == 0)
         rc = check_profiles(spec, err);
     if (rc == 0)
-        rc = check_strategy(spec, spec->strategy, "/strategy", err);
-    return rc == 0 ? check_strategy(spec, spec->baseline, "/baseline", err) : rc;
+        rc = read_options(spec, body, err);
+    if (rc == 0)
+        rc = check_strategy(spec, spec->strategy, spec->options, "/strategy", err);
+    return rc == 0 ? check_strategy(spec, spec->baseline, NULL, "/baseline", err) : rc;
 }

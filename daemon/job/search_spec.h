@@ -37,7 +37,8 @@ struct search_spec {
     bool has_supernet;
     struct search_predictor predictor;
     struct search_fleet fleet;
-    const char *strategy, *baseline; /* baseline may be NULL; borrowed from the spec */
+    const char *strategy, *baseline;      /* baseline may be NULL; borrowed from the spec */
+    double options[STRATEGY_OPTIONS_MAX]; /* of the strategy; the baseline has its defaults */
     int64_t evaluations, seed;
     int population, initial_evaluations, measure_front, calibration_nets;
     const char *measure_method; /* of whole networks, devices/method.h; borrowed */

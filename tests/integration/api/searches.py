@@ -43,6 +43,35 @@ def unknown():
     equal(bed.client().items("/searches"), [], "searches kept")
 
 
+@test("an option of a strategy that it does not have, or out of its range, is refused with its pointer and the range")
+def strategy_options():
+    def detail(pointer, **changes):
+        return refuse(pointer, (422,), **changes)["detail"]
+
+    for strategy in bed.client().items("/strategies"):
+        check(strategy["when"] and strategy["help"], "words of a strategy", strategy)
+        for option in strategy["options"]:
+            at = f"/strategy_options/{option['name']}"
+            check(option["min"] <= option["default"] <= option["max"], "its default is in its range", option)
+            beside = {"baseline": None, "strategy": strategy["name"]}
+            for wrong in (option["max"] * 1.01 + 1, option["min"] - 1):
+                text = detail(at, strategy_options={option["name"]: wrong}, **beside)
+                check(f"{option['min']:g}" in text and f"{option['max']:g}" in text, "the range is named", text)
+            for wrong in ("much", [], True):
+                detail(at, strategy_options={option["name"]: wrong}, **beside)
+            if option["kind"] == "int":
+                detail(at, strategy_options={option["name"]: option["default"] + 0.5}, **beside)
+    check("did you mean \"mutation\"" in detail("/strategy_options/mutatoin", strategy_options={"mutatoin": 0.2}), "what was meant", "")
+    check("has no options" in detail("/strategy_options/mutation", strategy="random", strategy_options={"mutation": 0.2}), "none", "")
+    detail("/strategy_options", strategy_options=[0.2])
+    for option, words in (("mutation=2", "0 to 1"), ("mutation=much", "/strategy_options/mutation"), ("mutation", "NAME=NUMBER")):
+        done = bed.daemon().cli_run("search", "create", "wild", "--supernet", bed.supernet(), "--option", option)
+        check(done.returncode != 0 and words in done.stderr, "the client's words", done.stderr)
+    text = bed.daemon().cli("search", "strategies")
+    check(all(word in text for word in ("nsga2", "crossover=0.9", "take it when", "(0 to 1)")), "the client lists them", text)
+    equal(bed.client().items("/searches"), [], "searches kept")
+
+
 @test("a search with a budget of zero, or an absurd one, is refused")
 def budget():
     refuse("/evaluations", evaluations=0)

@@ -5,7 +5,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "search/archive.h"
@@ -303,6 +305,96 @@ static void linas_beats_nsga2_with_few_evaluations(void **state) {
     assert_beats("linas", "nsga2", 4, 0.7);
 }
 
+static void tables_of_options_are_sound(void **state) {
+    for (int t = 0; strategy_types[t]; t++) {
+        const struct strategy_option *rows = strategy_types[t]->options;
+        double options[STRATEGY_OPTIONS_MAX];
+        assert_true(strlen(strategy_types[t]->when) > 0);
+        strategy_options_default(strategy_types[t], options);
+        for (int i = 0; rows && rows[i].name; i++) {
+            assert_true(i < STRATEGY_OPTIONS_MAX && strlen(rows[i].help) > 0);
+            assert_true(rows[i].min < rows[i].max);
+            assert_true(options[i] >= rows[i].min && options[i] <= rows[i].max);
+        }
+    }
+}
+
+static int read_options(const char *strategy, const char *text, struct err *err,
+                        double options[STRATEGY_OPTIONS_MAX]) {
+    cJSON *doc;
+    assert_int_equal(json_parse(text, strlen(text), &json_limits_default, NULL, &doc), 0);
+    int code =
+        strategy_options_read(strategy_find(strategy), doc, "/strategy_options", err, options);
+    cJSON_Delete(doc);
+    return code;
+}
+
+static void reads_options_and_refuses_wrong_ones(void **state) {
+    double options[STRATEGY_OPTIONS_MAX] = {0};
+    struct err err = {0};
+    assert_int_equal(read_options("nsga2", "{\"mutation\": 0.25}", &err, options), 0);
+    assert_true(options[0] == 0.9 && options[1] == 0.25);
+    assert_int_equal(
+        read_options("nsga2", "{\"crossover\": 0.5, \"mutation\": 1.5}", &err, options),
+        ESP_EINVAL);
+    assert_string_equal(err.pointer, "/strategy_options/mutation");
+    assert_non_null(strstr(err.message, "0 to 1"));
+    assert_true(options[0] == 0.9 && options[1] == 0.25); /* untouched */
+    assert_int_equal(read_options("linas", "{\"inner_generations\": 2.5}", &err, options),
+                     ESP_EINVAL);
+    assert_string_equal(err.pointer, "/strategy_options/inner_generations");
+    assert_int_equal(read_options("nsga2", "{\"mutatoin\": 0.5}", &err, options), ESP_EINVAL);
+    assert_non_null(strstr(err.message, "did you mean \"mutation\""));
+    assert_int_equal(read_options("random", "{\"mutation\": 0.5}", &err, options), ESP_EINVAL);
+    assert_int_equal(read_options("random", "{}", &err, options), 0);
+    assert_int_equal(read_options("random", "[]", &err, options), ESP_EINVAL);
+}
+
+static double other_value(const struct strategy_option *row) {
+    if (strcmp(row->name, "founders") == 0)
+        return fmin(row->max, 5 * row->fallback); /* more than the first batch has */
+    if (row->kind == STRATEGY_OPTION_INT)
+        return fmax(row->min, floor(0.2 * row->fallback));
+    return fmax(row->min, 0.5 * row->fallback);
+}
+
+/* Every option changes what is asked for: none is read and forgotten. */
+static void each_option_has_an_effect(void **state) {
+    struct space *space = toy_space();
+    struct arch a[BATCH * ROUNDS], b[BATCH * ROUNDS];
+    for (int t = 0; strategy_types[t]; t++) {
+        const struct strategy_type *type = strategy_types[t];
+        struct strategy_config config = strategy_config_default(space, 2, 7);
+        struct strategy *plain;
+        config.population = 60; /* more than the first batch */
+        assert_int_equal(strategy_create(type->name, &config, NULL, &plain), 0);
+        int n = run(plain, space, ROUNDS, a);
+        for (int i = 0; type->options && type->options[i].name; i++) {
+            double options[STRATEGY_OPTIONS_MAX];
+            struct strategy *other;
+            struct err err = {0};
+            int same = 0;
+            strategy_options_default(type, options);
+            options[i] = other_value(&type->options[i]);
+            config.options = options;
+            assert_int_equal(strategy_create(type->name, &config, &err, &other), 0);
+            assert_int_equal(run(other, space, ROUNDS, b), n);
+            while (same < n && arch_equal(&a[same], &b[same]))
+                same++;
+            if (same == n)
+                fail_msg("%s: %s changes nothing", type->name, type->options[i].name);
+            cJSON *doc = strategy_save(plain);
+            assert_int_equal(strategy_load(other, doc, "", &err), ESP_EMISMATCH);
+            cJSON_Delete(doc);
+            options[i] = type->options[i].max + 1;
+            strategy_destroy(other);
+            assert_int_equal(strategy_create(type->name, &config, &err, &other), ESP_EINVAL);
+        }
+        strategy_destroy(plain);
+    }
+    space_destroy(space);
+}
+
 static void refuses_foreign_and_broken_states(void **state) {
     struct space *space = toy_space(), *other;
     struct err err = {0};
@@ -349,6 +441,9 @@ int main(void) {
         cmocka_unit_test(nsga2_beats_random_at_equal_budget),
         cmocka_unit_test(gradient_beats_random_at_equal_budget),
         cmocka_unit_test(linas_beats_nsga2_with_few_evaluations),
+        cmocka_unit_test(tables_of_options_are_sound),
+        cmocka_unit_test(reads_options_and_refuses_wrong_ones),
+        cmocka_unit_test(each_option_has_an_effect),
         cmocka_unit_test(refuses_foreign_and_broken_states),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
