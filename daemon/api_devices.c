@@ -7,6 +7,7 @@
 #include "daemon/api_nouns.h"
 #include "daemon/fleet.h"
 #include "daemon/store_devices.h"
+#include "daemon/store_history.h"
 #include "daemon/store_measurements.h"
 #include "daemon/store_identity.h"
 
@@ -64,6 +65,12 @@ static int list_devices(struct api_call *call, struct err *err) {
 
 static int get_device(struct api_call *call, struct err *err) {
     return store_device_get(call->sql, call->id, err, &call->answer);
+}
+
+static int get_history(struct api_call *call, struct err *err) {
+    char id[ID_MAX];
+    int r = find_device(call, err, id);
+    return r != 0 ? r : store_device_history(call->sql, id, err, &call->answer);
 }
 
 static int read_patch(const cJSON *body, struct err *err, struct device_patch *patch) {
@@ -197,6 +204,7 @@ const struct api_route api_devices[] = {
     {"PATCH", "/api/v1/devices/{id}", NULL, .scope = API_SCOPE_ADMIN, .write = patch_device,
      .finish = finish_one},
     {"DELETE", "/api/v1/devices/{id}", NULL, .write = delete_device},
+    {"GET", "/api/v1/devices/{id}/history", NULL, .read = get_history},
     {"POST", "/api/v1/devices/{id}/allow", NULL, .scope = API_SCOPE_ADMIN, .write = allow_identity,
      .finish = finish_one},
     {"POST", "/api/v1/devices/{id}/rotate", NULL, .scope = API_SCOPE_ADMIN, .write = rotate_token,

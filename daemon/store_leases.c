@@ -74,7 +74,8 @@ static int step_items(struct store_tx *tx, const char *lease, enum measurement_e
                      "i.measurement WHERE i.lease = ?1 AND m.attempt = i.attempt AND m.state IN "
                      "('leased', 'running') ORDER BY i.position, m.failures, m.priority DESC, m.id",
                      "t", lease);
-    err_set(&why, ESP_ETIMEOUT, NULL, "the board was not heard of in time, or was started anew");
+    err_set(&why, ESP_ETIMEOUT, NULL,
+            "lost: the board was not heard of in time, or was started anew");
     cJSON_ArrayForEach(row, rows) {
         enum measurement_event event = row == rows->child ? first : then;
         if (r == 0)

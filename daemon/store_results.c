@@ -225,14 +225,18 @@ static int judge_board(struct store_tx *tx, const char *device, const struct res
 static int apply_result(struct store_tx *tx, const struct result *result, const cJSON *body,
                         struct err *err) {
     struct err why = {0};
-    const char *message = "";
-    int code = strcmp(result->status, "oom") == 0           ? ESP_ENOMEM
+    const char *message = "",
+               *failure = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(body, "failure"));
+    bool hung =
+        result->event == MEASUREMENT_CRASH && failure != NULL && strcmp(failure, "timeout") == 0;
+    int code = hung                                         ? ESP_ETIMEOUT
+               : strcmp(result->status, "oom") == 0         ? ESP_ENOMEM
                : strcmp(result->status, "unsupported") == 0 ? ESP_EUNSUPPORTED
                : strcmp(result->status, "invalid") == 0     ? ESP_EINVAL
                                                             : ESP_EINTERNAL;
     int r = json_string_opt(body, "", "message", 0, 4096, err, &message);
-    err_set(&why, code, NULL, "%s%s%.400s", result->status, message[0] != '\0' ? ": " : "",
-            message);
+    err_set(&why, code, NULL, "%s%s%.400s", hung ? failure : result->status,
+            message[0] != '\0' ? ": " : "", message);
     if (r == 0 && result->event == MEASUREMENT_GOOD)
         r = store_measurement_set(tx, result->measurement, body, err);
     if (r == 0 && result->event == MEASUREMENT_GOOD)

@@ -24,7 +24,14 @@
 const char *const measure_status_names[] = {"ok",      "noisy",   "unsupported", "oom",
                                             "crashed", "invalid", NULL};
 
-enum { CHILD_OOM = 40, CHILD_UNSUPPORTED, CHILD_INVALID, CHILD_FAILED, MESSAGE_MAX = 1 << 20 };
+enum {
+    CHILD_OOM = 40,
+    CHILD_UNSUPPORTED,
+    CHILD_INVALID,
+    CHILD_HUNG,
+    CHILD_FAILED,
+    MESSAGE_MAX = 1 << 20
+};
 
 /* ---- in the child -------------------------------------------------------------------------- */
 
@@ -135,7 +142,9 @@ static int child_status(int rc) {
         return CHILD_OOM;
     if (rc == ESP_EUNSUPPORTED)
         return CHILD_UNSUPPORTED;
-    return rc == ESP_EINVAL || rc == ESP_ELIMIT ? CHILD_INVALID : CHILD_FAILED;
+    if (rc == ESP_EINVAL || rc == ESP_ELIMIT)
+        return CHILD_INVALID;
+    return rc == ESP_ETIMEOUT ? CHILD_HUNG : CHILD_FAILED;
 }
 
 static double board_energy(void *context) {
@@ -174,8 +183,8 @@ static int sample(struct child *child, char **ret_text) {
     source.between_context = child;
     watch_energy(child, &source);
     rc = sampler_run(child->run.task->method, &source, &child->err, &result);
-    if (rc)
-        return rc;
+    if (rc) /* without a command of its own nobody has kept us waiting: the clock went back */
+        return rc == ESP_ETIMEOUT && !source.take ? ESP_EIO : rc;
     cJSON *doc = result_to_json(&result);
     add_energy(child, &result, doc);
     rc = backend->end(state, &child->run, doc);
@@ -269,6 +278,7 @@ static void outcome_of_exit(int status, const struct buf *message,
         outcome->status = MEASURE_UNSUPPORTED;
     else if (code == CHILD_INVALID)
         outcome->status = MEASURE_INVALID;
+    outcome->hung = code == CHILD_HUNG;
     if (message->len > 1 && message->data[0] == 'e')
         snprintf(outcome->message, sizeof(outcome->message), "%.*s", (int)message->len - 1,
                  message->data + 1);
@@ -316,6 +326,7 @@ static int measure_once(const struct measure_profile *profile, const struct meas
         backend->done(profile->backend_state);
     if (rc == ESP_ETIMEOUT) {
         outcome.status = MEASURE_CRASHED;
+        outcome.hung = true;
         snprintf(outcome.message, sizeof(outcome.message),
                  "the measuring process hung and was ended");
         rc = 0;

@@ -50,6 +50,7 @@ struct measure_task {
 
 struct measure_outcome {
     enum measure_status status;
+    bool hung;         /* crashed: it did not answer in time */
     char message[256]; /* why, unless ok */
     cJSON *doc; /* statistics and samples under their names on the wire, without status; owned; NULL
                    unless ok or noisy */

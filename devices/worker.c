@@ -434,6 +434,8 @@ static int measure_item(struct lease *lease, const struct item *item, struct err
     message = result_message(lease, item, outcome.doc);
     cJSON_AddStringToObject(message, "status", measure_status_names[outcome.status]);
     cJSON_AddStringToObject(message, "message", outcome.message);
+    if (outcome.hung)
+        cJSON_AddStringToObject(message, "failure", "timeout");
     cJSON_AddItemToObject(message, "environment", environment);
     worker_profile_fingerprint(item->profile, fingerprint);
     if (!json_has(message, "fingerprint"))

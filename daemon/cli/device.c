@@ -1,4 +1,4 @@
-/* espalier device ls, show, set, rm; token add, ls, rm. */
+/* espalier device ls, set, check, rm; token add, ls, rm. */
 #include <stdio.h>
 #include <string.h>
 
@@ -17,36 +17,10 @@ static const struct column list[] = {{"ID", "id", CELL_TEXT},
                                      {"RUNTIME", "profiles.0.runtime", CELL_TEXT},
                                      {"NOISE", "noise", CELL_PERCENT},
                                      {"QUEUE", "queue", CELL_INT},
+                                     {"MEASURES", "lease.items", CELL_INT},
                                      {"LAST SEEN", "last_seen_at", CELL_TIME},
                                      {"NOTE", "noise_note", CELL_TEXT}};
-static const struct column fields[] = {{"id", "id", CELL_TEXT},
-                                       {"name", "name", CELL_TEXT},
-                                       {"online", "online", CELL_TEXT},
-                                       {"state", "state", CELL_TEXT},
-                                       {"health", "health", CELL_TEXT},
-                                       {"noise", "noise", CELL_PERCENT},
-                                       {"noise note", "noise_note", CELL_TEXT},
-                                       {"processor", "fingerprint.cpu_model", CELL_TEXT},
-                                       {"kernel", "fingerprint.kernel", CELL_TEXT},
-                                       {"cores", "fingerprint.cores", CELL_INT},
-                                       {"worker", "worker_version", CELL_TEXT},
-                                       {"in doubt for", "doubt.kind", CELL_TEXT},
-                                       {"why", "doubt.why", CELL_TEXT},
-                                       {"results in doubt", "doubt.results", CELL_INT},
-                                       {"last at", "doubt.at", CELL_TIME},
-                                       {"next retest", "retest_at", CELL_TIME},
-                                       {"refused", "refused.why", CELL_TEXT},
-                                       {"refused at", "refused.at", CELL_TIME},
-                                       {"allowed", "allowed", CELL_TEXT},
-                                       {"token from", "token_created_at", CELL_TIME},
-                                       {"queue", "queue", CELL_INT},
-                                       {"waits for job", "waits_for.job", CELL_TEXT},
-                                       {"waits for board", "waits_for.device", CELL_TEXT},
-                                       {"for seconds", "waits_for.seconds", CELL_INT},
-                                       {"same machine", "local", CELL_TEXT},
-                                       {"last seen", "last_seen_at", CELL_TIME},
-                                       {"created", "created_at", CELL_TIME}};
-static const struct resource devices = RESOURCE("/devices", list, fields);
+static const struct resource devices = RESOURCE("/devices", list, list);
 
 static const struct column token_list[] = {{"ID", "id", CELL_TEXT},
                                            {"KIND", "kind", CELL_TEXT},
@@ -101,31 +75,6 @@ static int token_rm_run(struct cli *cli, int argc, char **argv) {
 
 static int ls_run(struct cli *cli, int argc, char **argv) {
     return resource_list(cli, &devices, argc, argv);
-}
-
-/* The board, and what its worker offers; the first profile is its default. */
-static int show_run(struct cli *cli, int argc, char **argv) {
-    static const struct column profiles[] = {
-        {"PROFILE", "name", CELL_TEXT},    {"ID", "id", CELL_TEXT},
-        {"OFFERED", "offered", CELL_TEXT}, {"RUNTIME", "runtime", CELL_TEXT},
-        {"THREADS", "threads", CELL_INT},  {"CORES", "cores", CELL_TEXT},
-        {"NOISE", "noise", CELL_PERCENT},  {"DOUBT", "noise_doubt", CELL_TEXT}};
-    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
-    struct err err = {0};
-    cJSON *doc = NULL;
-    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
-
-    if (code >= 0)
-        return code;
-    if (cli_get(cli, &err, &doc, "/devices/%s", cli_encode(argv[first])))
-        return cli_fail(&err);
-    if (!cli_print_plain(cli, doc)) {
-        cli_fields(doc, fields, COUNT(fields));
-        putchar('\n');
-        cli_table(cli, cli_item(doc, "profiles"), profiles, COUNT(profiles));
-    }
-    cJSON_Delete(doc);
-    return CLI_OK;
 }
 
 static int rm_run(struct cli *cli, int argc, char **argv) {
@@ -251,13 +200,13 @@ static int set_run(struct cli *cli, int argc, char **argv) {
     if (rc)
         return cli_fail(&err);
     if (!cli_print_plain(cli, doc))
-        cli_fields(doc, fields, COUNT(fields));
+        printf("%s: %s, health %s%s%s\n", cli_text(doc, "name"), cli_text(doc, "state"),
+               cli_text(doc, "health"), *cli_text(doc, "note") ? ", " : "", cli_text(doc, "note"));
     cJSON_Delete(doc);
     return CLI_OK;
 }
 
 const struct cli_command cli_device_ls = {"device", "ls", "", "boards", ls_run};
-const struct cli_command cli_device_show = {"device", "show", "DEVICE", "one board", show_run};
 const struct cli_command cli_device_set = {"device", "set", "DEVICE",
                                            "rename a board, note, set its state", set_run};
 const struct cli_command cli_device_check = {"device", "check", "DEVICE [PROFILE]",

@@ -3,7 +3,8 @@ import sqlite3
 import time
 
 import bed
-from backends import FLAT, device, exec_config, failed, few_archs, worker
+from backends import FLAT, RUNTIME, device, exec_config, failed, few_archs, worker
+from client import problem
 from stack import WORKER
 from suite import check, equal, test, wait_for
 
@@ -75,3 +76,60 @@ def retests():
     doc = bed.wait_state(more[0], "accepted", 40)
     equal(doc["attempt"], 1, "attempts at what waited for it")
     process.stop()
+
+
+@test("what a board has done: who holds it, its tables, temperature, its reference network over time, failures by kind; device show and logs tell it", 120)
+def history():
+    stack = bed.daemon()
+    sensors = stack.root / "sensors"
+    (sensors / "class/thermal/thermal_zone0").mkdir(parents=True)
+    (sensors / "class/thermal/thermal_zone0/temp").write_text("48500\n")
+    process = stack.start_worker("told-of", "--backend", "exec", "--backend-config", exec_config("steady"), "--sysfs-root", str(sensors))
+    profile = wait_for("its enrolment", lambda: stack.profile_of("told-of"), 15)
+
+    def told():
+        return bed.client().get(f"/devices/{profile['device']}/history")
+    for name in bed.ask(profile["id"], archs=few_archs()[:3]):
+        bed.wait_state(name, "accepted")
+    doc = told()
+    equal(doc["environment"]["temperature_c"], 48.5, "temperature")
+    check(len(doc["references"]) >= 4 and all(490 < row["us"] < 510 for row in doc["references"]), "the reference network", doc["references"])
+    check(all(abs(row["drift"]) < 0.01 for row in doc["references"]), "drifts", doc["references"])
+    check([row["at"] for row in doc["references"]] == sorted((row["at"] for row in doc["references"]), reverse=True), "the newest first")
+    equal((doc["failures"], doc["holder"]), ([], None), "failures, and who holds it")
+    table = bed.client().post("/tables", {"profile": profile["id"], "space": "tiny", "method": "brief"}, 202)["table"]
+    wait_for("its table", lambda: told()["tables"] and told()["tables"][0]["measured"] > 0, 40)
+    held = wait_for("somebody who holds it", lambda: told()["holder"], 40)
+    check(held["kind"] == "unit" and held["job"] == table["job"], "it is held for the table", held, table)
+    wait_for("the whole table", lambda: told()["tables"][0]["measured"] == told()["tables"][0]["needed"], 90)
+    process.stop()
+    shown = stack.cli("device", "show", "told-of")
+    for word in ("48.5", "tiny", "reference", "drift", "501.0 us"):
+        check(word.lower() in shown.lower(), f"device show says {word}", shown)
+    _, sick = worker("hung-up", FLAT + ",hang=1,patience_s=0.2")
+    bed.ask(sick["id"], archs=few_archs()[:1])
+    wait_for("three failures", lambda: len(bed.client().get(f"/devices/{sick['device']}/history")["failures"]) >= 3, 30)
+    row = bed.client().get(f"/devices/{sick['device']}/history")["failures"][0]
+    equal((row["kind"], "hung" in row["message"]), ("timeout", True), "kind and message of a hang")
+    logged = stack.cli("device", "logs", "hung-up")
+    check("timeout" in logged and "hung" in logged, "device logs says so", logged)
+    problem(bed.client().request("GET", "/devices/nobody/history"), 404)
+
+
+@test("each kind of failure has its name", 90)
+def kinds():
+    for mode, kind in (("crash", "crashed"), ("oom", "oom"), ("unsupported", "unsupported"), ("hang", "timeout")):
+        command = [str(RUNTIME), mode] + ([str(bed.daemon().root / "pids")] if mode == "hang" else [])
+        process, profile = worker(f"kind-{mode}", exec_config(f"kind-{mode}", command=command, timeout_s=0.5), "exec")
+        (name,) = bed.ask(profile["id"], archs=few_archs()[:1])
+        wait_for(f"a failure called {kind}", lambda: [row for row in bed.client().get(f"/devices/{profile['device']}/history")["failures"] if row["measurement"] == name], 30)
+        wait_for("what is told of it", lambda: bed.measurement(name)["error"])
+        check(bed.measurement(name)["error"]["message"].startswith(kind + ":"), "its error", bed.measurement(name)["error"])
+        equal({row["kind"] for row in bed.client().get(f"/devices/{profile['device']}/history")["failures"]}, {kind}, "kinds of failure")
+        process.stop()
+    board = bed.board("losing")
+    (name,) = bed.ask(board.profile_id, archs=few_archs()[:1])
+    board.ack(board.lease())
+    equal(board.post("connect", board.introduction()).status, 200, "a new start, which loses the lease")
+    rows = bed.client().get(f"/devices/{board.device_id}/history")["failures"]
+    equal([(row["kind"], row["measurement"]) for row in rows], [("lost", name)], "failures of a board that lost a lease")
