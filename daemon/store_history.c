@@ -22,9 +22,57 @@ static int environment(struct sql *sql, const char *device, struct err *err, cJS
     return sql_get_row(
         sql, err, ret_doc,
         "SELECT r.created_us AS \"at@time\", " NUMBER(
-            "$.environment.after.temperature_c") " AS temperature_c, " NUMBER("$.environment.after.frequency_khz") " AS frequency_khz FROM " NEWEST
-        " m JOIN results r ON r.measurement = m.id AND r.counted WHERE m.state = 'accepted' ORDER "
-        "BY m.id DESC LIMIT 1",
+            "$.environment.after.temperature_c") " AS temperature_c, " NUMBER("$.environment.after."
+                                                                              "frequency_khz") " AS"
+                                                                                               " fr"
+                                                                                               "equ"
+                                                                                               "enc"
+                                                                                               "y_"
+                                                                                               "khz"
+                                                                                               " FR"
+                                                                                               "OM"
+                                                                                               " " NEWEST
+                                                                                               " m "
+                                                                                               "JOI"
+                                                                                               "N "
+                                                                                               "res"
+                                                                                               "ult"
+                                                                                               "s "
+                                                                                               "r "
+                                                                                               "ON "
+                                                                                               "r."
+                                                                                               "mea"
+                                                                                               "sur"
+                                                                                               "eme"
+                                                                                               "nt "
+                                                                                               "= "
+                                                                                               "m."
+                                                                                               "id "
+                                                                                               "AND"
+                                                                                               " r."
+                                                                                               "cou"
+                                                                                               "nte"
+                                                                                               "d "
+                                                                                               "WHE"
+                                                                                               "RE "
+                                                                                               "m."
+                                                                                               "sta"
+                                                                                               "te "
+                                                                                               "= "
+                                                                                               "'ac"
+                                                                                               "cep"
+                                                                                               "ted"
+                                                                                               "' "
+                                                                                               "ORD"
+                                                                                               "ER "
+                                                                                               "BY "
+                                                                                               "m."
+                                                                                               "id "
+                                                                                               "DES"
+                                                                                               "C "
+                                                                                               "LIM"
+                                                                                               "IT "
+                                                                                               "1",
         "t", device);
 }
 
@@ -50,7 +98,8 @@ static int tables(struct sql *sql, const char *device, struct err *err, cJSON **
         "SELECT t.id, p.name AS profile, t.space, t.method, count(e.signature) AS needed, "
         "coalesce(sum(m.state = 'accepted'), 0) AS measured, coalesce(sum(m.state IN ('failed', "
         "'canceled')), 0) AS failed FROM profiles p JOIN tables t ON t.profile_revision = "
-        "p.revision LEFT JOIN table_entries e ON e.table_id = t.id LEFT JOIN measurements m ON m.id "
+        "p.revision LEFT JOIN table_entries e ON e.table_id = t.id LEFT JOIN measurements m ON "
+        "m.id "
         "= e.measurement WHERE p.device = ?1 GROUP BY t.id ORDER BY t.id DESC LIMIT 100",
         "t", device);
 }
@@ -60,7 +109,8 @@ static int references(struct sql *sql, const char *device, struct err *err, cJSO
     return sql_get_rows(
         sql, err, ret_rows,
         "SELECT * FROM (SELECT r.created_us AS \"at@time\", m.profile_name AS profile, m.id AS "
-        "measurement, CASE m.kind WHEN 'reference' THEN m.median_us ELSE (" BEFORE " + " AFTER ") / 2.0 END AS us, " AFTER " / nullif(" BEFORE " * 1.0, 0) - 1 AS drift FROM " NEWEST
+        "measurement, CASE m.kind WHEN 'reference' THEN m.median_us ELSE (" BEFORE " + " AFTER
+        ") / 2.0 END AS us, " AFTER " / nullif(" BEFORE " * 1.0, 0) - 1 AS drift FROM " NEWEST
         " m JOIN results r ON r.measurement = m.id AND r.counted WHERE m.state = 'accepted' AND "
         "(m.kind = 'reference' OR (" BEFORE " > 0 AND " AFTER " > 0)) ORDER BY r.id "
         "DESC LIMIT " REFERENCES ")",
@@ -73,8 +123,10 @@ static int failures(struct sql *sql, const char *device, struct err *err, cJSON 
         sql, err, ret_rows,
         "SELECT at_us AS \"at@time\", kind, measurement, attempt, profile, what, message FROM "
         "(SELECT r.created_us AS at_us, coalesce(r.doubt, iif(json_extract(r.data, "
-        "'$.failure') = 'timeout', 'timeout', r.status)) AS kind, m.id AS measurement, r.attempt, p.name AS profile, " WHAT " AS what, "
-        "CAST(coalesce(json_extract(r.data, '$.message'), '') AS TEXT) AS message FROM results r INDEXED BY "
+        "'$.failure') = 'timeout', 'timeout', r.status)) AS kind, m.id AS measurement, r.attempt, "
+        "p.name AS profile, " WHAT " AS what, "
+        "CAST(coalesce(json_extract(r.data, '$.message'), '') AS TEXT) AS message FROM results r "
+        "INDEXED BY "
         "results_failed CROSS JOIN measurements m ON m.id = r.measurement CROSS JOIN profiles p ON "
         "p.id = m.profile WHERE (r.status NOT IN ('ok', 'noisy') OR r.doubt IS NOT NULL) AND "
         "p.device = ?1 UNION ALL SELECT t.at_us, 'lost', m.id, NULL, m.profile_name, " WHAT
@@ -96,8 +148,9 @@ int store_device_history(struct sql *sql, const char *device, struct err *err, c
     static const struct {
         const char *key;
         int (*read)(struct sql *sql, const char *device, struct err *err, cJSON **ret_doc);
-    } parts[] = {{"environment", environment}, {"holder", holder},     {"tables", tables},
-                 {"references", references},   {"failures", failures}, {"transitions", transitions}};
+    } parts[] = {{"environment", environment}, {"holder", holder},
+                 {"tables", tables},           {"references", references},
+                 {"failures", failures},       {"transitions", transitions}};
     cJSON *doc = cJSON_CreateObject();
     int r = 0;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && r == 0; i++) {

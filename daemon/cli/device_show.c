@@ -33,8 +33,8 @@ static const struct column fields[] = {{"id", "id", CELL_TEXT},
                                        {"last seen", "last_seen_at", CELL_TIME},
                                        {"created", "created_at", CELL_TIME}};
 static const struct column environment[] = {{"measured at", "at", CELL_TIME},
-                                           {"temperature, C", "temperature_c", CELL_REAL},
-                                           {"frequency, kHz", "frequency_khz", CELL_INT}};
+                                            {"temperature, C", "temperature_c", CELL_REAL},
+                                            {"frequency, kHz", "frequency_khz", CELL_INT}};
 static const struct column holder[] = {
     {"measures", "what", CELL_TEXT}, {"on", "profile", CELL_TEXT},  {"method", "method", CELL_TEXT},
     {"for job", "job", CELL_TEXT},   {"since", "since", CELL_TIME}, {"lease", "lease", CELL_TEXT}};
@@ -44,23 +44,24 @@ static const struct column profiles[] = {
     {"THREADS", "threads", CELL_INT},  {"CORES", "cores", CELL_TEXT},
     {"NOISE", "noise", CELL_PERCENT},  {"DOUBT", "noise_doubt", CELL_TEXT}};
 static const struct column tables[] = {
-    {"TABLE", "id", CELL_TEXT},      {"PROFILE", "profile", CELL_TEXT},  {"SPACE", "space", CELL_TEXT},
-    {"METHOD", "method", CELL_TEXT}, {"MEASURED", "measured", CELL_INT}, {"OF", "needed", CELL_INT},
+    {"TABLE", "id", CELL_TEXT},         {"PROFILE", "profile", CELL_TEXT},
+    {"SPACE", "space", CELL_TEXT},      {"METHOD", "method", CELL_TEXT},
+    {"MEASURED", "measured", CELL_INT}, {"OF", "needed", CELL_INT},
     {"FAILED", "failed", CELL_INT}};
 static const struct column references[] = {{"AT", "at", CELL_TIME},
-                                          {"PROFILE", "profile", CELL_TEXT},
-                                          {"REFERENCE", "us", CELL_LATENCY},
-                                          {"DRIFT", "drift", CELL_PERCENT},
-                                          {"MEASUREMENT", "measurement", CELL_TEXT}};
+                                           {"PROFILE", "profile", CELL_TEXT},
+                                           {"REFERENCE", "us", CELL_LATENCY},
+                                           {"DRIFT", "drift", CELL_PERCENT},
+                                           {"MEASUREMENT", "measurement", CELL_TEXT}};
 static const struct column failures[] = {
     {"AT", "at", CELL_TIME},           {"KIND", "kind", CELL_TEXT},
     {"ATTEMPT", "attempt", CELL_INT},  {"MEASUREMENT", "measurement", CELL_TEXT},
     {"PROFILE", "profile", CELL_TEXT}, {"WHAT", "what", CELL_TEXT},
     {"MESSAGE", "message", CELL_TEXT}};
 static const struct column transitions[] = {{"AT", "at", CELL_TIME},
-                                           {"HEALTH", "from", CELL_TEXT},
-                                           {"TO", "to", CELL_TEXT},
-                                           {"BY", "event", CELL_TEXT}};
+                                            {"HEALTH", "from", CELL_TEXT},
+                                            {"TO", "to", CELL_TEXT},
+                                            {"BY", "event", CELL_TEXT}};
 
 /* A part of a page, if there is anything to show; most: how many rows of it, from the first on. */
 static void show_part(struct cli *cli, const cJSON *list, int most, const struct column *columns,
@@ -135,7 +136,8 @@ static int logs_run(struct cli *cli, int argc, char **argv) {
 }
 
 const struct cli_command cli_device_show = {
-    "device", "show", "DEVICE", "one board: who holds it, its tables, its reference network", show_run};
+    "device", "show", "DEVICE", "one board: who holds it, its tables, its reference network",
+    show_run};
 const struct cli_command cli_device_logs = {
-    "device", "logs", "DEVICE", "what went wrong there, its health, its reference network over time",
-    logs_run};
+    "device", "logs", "DEVICE",
+    "what went wrong there, its health, its reference network over time", logs_run};

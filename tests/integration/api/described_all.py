@@ -22,7 +22,12 @@ def boards():
     lease = board.lease(wait_s=5)
     board.ack(lease)
     equal(board.heartbeat(lease).status, 200, "heartbeat")
+    equal(client.get(f"/devices/{board.device_id}/history")["holder"]["lease"], lease["lease_id"], "the lease that holds it")
     equal(board.release(lease).status, 200, "release")
+    lease = board.lease(wait_s=5)
+    board.ack(lease)
+    equal(board.send({**board.result_of(lease, lease["items"][0]), "status": "crashed", "failure": "timeout"}).status, 201, "a hang")
+    equal([row["kind"] for row in client.get(f"/devices/{board.device_id}/history")["failures"]], ["timeout"], "what went wrong there")
     for row in client.items(f"/measurements?profile={board.profile_id}&state=queued"):
         client.expect((200, 202), "POST", f"/measurements/{row['id']}/cancel", {})
     client.expect(200, "POST", f"/devices/{board.device_id}/rotate", {})
