@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "devices/board.h"
 #include "devices/identity.h"
+#include "devices/limits.h"
 #include "devices/measure.h"
 #include "devices/profiles.h"
 #include "devices/reference.h"
@@ -457,7 +458,9 @@ static int refuse_item(struct lease *lease, const cJSON *doc, const struct err *
     log_warn("cannot measure %s: %s %s", item.measurement_id, why->message, why->pointer);
     cJSON *message = result_message(lease, &item, NULL);
     cJSON_AddStringToObject(message, "status",
-                            why->code == ESP_EUNSUPPORTED ? "unsupported" : "invalid");
+                            why->code == ESP_EUNSUPPORTED ? "unsupported"
+                            : why->code == ESP_ENOMEM     ? "oom"
+                                                          : "invalid");
     cJSON_AddStringToObject(message, "message", why->message);
     int rc = spool_put(lease->worker->spool_dir, message, &err, &path);
     free(path);
@@ -494,10 +497,16 @@ static void release(struct lease *lease, const char *reason) {
 static int work_item(struct lease *lease, const cJSON *doc, const char *at, struct err *err) {
     struct item item = {0};
     int64_t start = clock_mono_ns();
+    const struct worker_options *options = lease->worker->options;
+    struct worker_limits limits = {options->macs_limit, options->memory_limit_bytes};
     int rc = read_item(lease->worker, doc, at, err, &item);
 
-    if (rc)
+    if (!rc)
+        rc = limits_check(item.graph, &limits, err);
+    if (rc) {
+        free(item.graph);
         return refuse_item(lease, doc, err);
+    }
     rc = measure_item(lease, &item, err);
     if (!rc)
         log_info("measured %s (%s, %s) in %.2f s", item.measurement_id, item.kind,

@@ -19,6 +19,7 @@ struct worker_options {
     const char *ca_file, *pinned_key;
     struct profile_options profile;
     int64_t memory_limit_bytes; /* of each measurement */
+    int64_t macs_limit;         /* of a network's run; 0: none */
     bool insecure_lan;
     bool once; /* end when there is nothing to measure */
 };

@@ -55,7 +55,8 @@ static void take_pixels(struct pw_args *args, int first, int most) {
         args->epi.residual += plane_floats(first);
 }
 
-static void compute(const struct kernels *kernels, const struct pw_args *args, enum act act_behind) {
+static void compute(const struct kernels *kernels, const struct pw_args *args,
+                    enum act act_behind) {
     kernels->pw_f32(args);
     if (act_behind == ACT_NONE)
         return;

@@ -133,3 +133,18 @@ def kinds():
     equal(board.post("connect", board.introduction()).status, 200, "a new start, which loses the lease")
     rows = bed.client().get(f"/devices/{board.device_id}/history")["failures"]
     equal([(row["kind"], row["measurement"]) for row in rows], [("lost", name)], "failures of a board that lost a lease")
+
+
+@test("a worker refuses networks above its owner's limits, and measures what is within them")
+def limits():
+    small, large = "r28 | d1 c16 k3e1 | d1 c24 k3e2", "r28 | d1 c16 k5e4 | d2 c24 k5e4 k5e4"
+    for option, kind, word in (("--macs-limit=100000", "unsupported", "multiply-adds"), ("--memory-limit=10000", "oom", "bytes")):
+        process, profile = worker(f"strict{option[:4]}", FLAT, "sim", option)
+        for name in bed.ask(profile["id"], archs=[large]):
+            doc = failed(name, kind)
+            check(word in doc["error"]["message"] and doc["attempt"] == 1, "it says why, once", doc["error"], doc["attempt"])
+        process.stop()
+    process, profile = worker("lenient", FLAT, "sim", "--macs-limit=0")
+    for name in bed.ask(profile["id"], archs=[small, large]):
+        bed.wait_state(name, "accepted")
+    process.stop()
