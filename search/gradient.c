@@ -16,7 +16,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "search/told.h"
+#include "search/scalar.h"
 
 enum {
     CHOICES_MAX =
@@ -24,8 +24,6 @@ enum {
     TRIES = 64,
     RNG_OF_WEIGHTS = 1 << 15 /* an attempt that no arch has */
 };
-
-#define AUGMENT 0.05 /* of the sum of costs beside the largest */
 
 enum { RATE, ENTROPY, DECAY, EXPLORE, GROUP, FOUNDERS, MEMORY };
 static const struct strategy_option options[] = {
@@ -59,31 +57,6 @@ static int gradient_create(const struct strategy_config *config, struct err *err
     return told_create(config, (int)config->options[MEMORY], err, ret_state);
 }
 
-/* Uniform on the simplex: exponential draws over their sum. */
-static void draw_weights(const struct told *search, double ret_weights[OBJECTIVES_MAX]) {
-    struct rng rng = told_rng(search, RNG_OF_WEIGHTS);
-    int m = search->config.n_objectives;
-    double sum = 0;
-    for (int k = 0; k < m; k++)
-        sum += ret_weights[k] = -log(1 - rng_unit(&rng)) + 1e-12;
-    for (int k = 0; k < m; k++)
-        ret_weights[k] /= sum;
-}
-
-/* The range of a cost among the outcomes that keep the limits; of all if none does. */
-static void find_range(const struct told *search, int k, double *ret_low, double *ret_width) {
-    double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
-    for (int i = 0; i < search->n; i++) {
-        double cost = search->outcomes[i].costs[k];
-        int broken = search->outcomes[i].violation > 0;
-        low[broken] = fmin(low[broken], cost);
-        high[broken] = fmax(high[broken], cost);
-    }
-    int use = low[0] <= high[0] ? 0 : 1;
-    *ret_low = low[use];
-    *ret_width = high[use] > low[use] ? high[use] - low[use] : 1;
-}
-
 static int compare_scored(const void *x, const void *y) {
     const struct scored *a = x, *b = y;
     if (a->violation != b->violation)
@@ -93,22 +66,17 @@ static int compare_scored(const void *x, const void *y) {
     return a->index < b->index ? -1 : a->index > b->index;
 }
 
-/* ret_rewards: one for each outcome, 1 of the best to -1 of the worst. scored has room for all. */
-static void reward(const struct told *search, const double *weights, struct scored *scored,
-                   double *ret_rewards) {
-    int m = search->config.n_objectives, n = search->n;
-    double low[OBJECTIVES_MAX], width[OBJECTIVES_MAX];
-    for (int k = 0; k < m; k++)
-        find_range(search, k, &low[k], &width[k]);
-    for (int i = 0; i < n; i++) {
-        double largest = -INFINITY, sum = 0;
-        for (int k = 0; k < m; k++) {
-            double cost = weights[k] * (search->outcomes[i].costs[k] - low[k]) / width[k];
-            largest = fmax(largest, cost);
-            sum += cost;
-        }
-        scored[i] = (struct scored){i, search->outcomes[i].violation, largest + AUGMENT * sum};
-    }
+/* By weights of the objectives that are drawn. ret_rewards: one for each outcome, 1 of the best to
+ * -1 of the worst. scored has room for all. */
+static void reward(const struct told *search, struct scored *scored, double *ret_rewards) {
+    struct scalar scalar;
+    struct rng rng = told_rng(search, RNG_OF_WEIGHTS);
+    int n = search->n;
+    scalar_measure(search, &scalar);
+    scalar_draw_weights(scalar.m, &rng, scalar.weights);
+    for (int i = 0; i < n; i++)
+        scored[i] = (struct scored){i, search->outcomes[i].violation,
+                                    scalar_cost(&scalar, &search->outcomes[i])};
     qsort(scored, (size_t)n, sizeof *scored, compare_scored);
     for (int i = 0; i < n; i++)
         ret_rewards[scored[i].index] = n > 1 ? 1 - 2.0 * i / (n - 1) : 0;
@@ -155,12 +123,11 @@ static void climb(const struct told *search, const double *rewards, struct relax
 }
 
 static int fit(const struct told *search, struct relaxed *relaxed) {
-    double weights[OBJECTIVES_MAX], *rewards = mem_array((size_t)search->n, sizeof *rewards);
+    double *rewards = mem_array((size_t)search->n, sizeof *rewards);
     struct scored *scored = mem_array((size_t)search->n, sizeof *scored);
     int code = rewards && scored ? 0 : ESP_ENOMEM;
     if (code == 0) {
-        draw_weights(search, weights);
-        reward(search, weights, scored, rewards);
+        reward(search, scored, rewards);
         climb(search, rewards, relaxed);
     }
     free(rewards);

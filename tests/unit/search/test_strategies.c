@@ -301,6 +301,10 @@ static void gradient_beats_random_at_equal_budget(void **state) {
     assert_beats("gradient", "random", 10, 0.55);
 }
 
+static void reinforcement_beats_random_at_equal_budget(void **state) {
+    assert_beats("reinforcement", "random", 10, 0.6);
+}
+
 static void linas_beats_nsga2_with_few_evaluations(void **state) {
     assert_beats("linas", "nsga2", 4, 0.7);
 }
@@ -395,6 +399,30 @@ static void each_option_has_an_effect(void **state) {
     space_destroy(space);
 }
 
+/* Weights of a controller that are too few, no hex digits or no numbers; what is pending. */
+static void refuses_a_broken_controller(const struct space *space) {
+    static const char *const members[] = {"weights", "second", "pending"};
+    struct strategy *strategy = create("reinforcement", space, 1);
+    struct arch asked[2 * BATCH];
+    struct err err = {0};
+    run(strategy, space, 2, asked);
+    for (size_t m = 0; m < sizeof members / sizeof *members; m++)
+        for (int kind = 0; kind < 3; kind++) {
+            cJSON *doc = strategy_save(strategy), *inner = cJSON_GetObjectItem(doc, "state");
+            char *text = cJSON_GetStringValue(cJSON_GetObjectItem(inner, members[m]));
+            if (kind == 0)
+                cJSON_DeleteItemFromObject(inner, members[m]);
+            else if (!text)
+                cJSON_AddItemToArray(cJSON_GetObjectItem(inner, members[m]),
+                                     cJSON_CreateString(kind == 1 ? "x" : "0123456789abcdef -1"));
+            else
+                memcpy(text, kind == 1 ? "zz" : "7ff8000000000000", kind == 1 ? 2 : 16); /* NaN */
+            assert_int_equal(strategy_load(strategy, doc, "", &err), ESP_EINVAL);
+            cJSON_Delete(doc);
+        }
+    strategy_destroy(strategy);
+}
+
 static void refuses_foreign_and_broken_states(void **state) {
     struct space *space = toy_space(), *other;
     struct err err = {0};
@@ -414,6 +442,7 @@ static void refuses_foreign_and_broken_states(void **state) {
     assert_int_equal(strategy_load(of_seed_2, doc, "", &err), ESP_EMISMATCH);
     assert_int_equal(strategy_load(elsewhere, doc, "", &err), ESP_EMISMATCH);
     assert_int_equal(strategy_load(random, doc, "", &err), ESP_EMISMATCH);
+    refuses_a_broken_controller(space);
     cJSON *inner = cJSON_GetObjectItem(doc, "state");
     cJSON_ReplaceItemInObject(inner, "seen", cJSON_CreateString("zz"));
     assert_int_equal(strategy_load(strategy, doc, "", &err), ESP_EINVAL);
@@ -440,6 +469,7 @@ int main(void) {
         cmocka_unit_test(reaches_the_true_front),
         cmocka_unit_test(nsga2_beats_random_at_equal_budget),
         cmocka_unit_test(gradient_beats_random_at_equal_budget),
+        cmocka_unit_test(reinforcement_beats_random_at_equal_budget),
         cmocka_unit_test(linas_beats_nsga2_with_few_evaluations),
         cmocka_unit_test(tables_of_options_are_sound),
         cmocka_unit_test(reads_options_and_refuses_wrong_ones),
