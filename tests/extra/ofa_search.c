@@ -273,5 +273,7 @@ int main(int argc, char **argv) {
     compare(&device, limit_ms, "aging", BUDGET);
     compare(&device, limit_ms, "random", RANDOM);
     compare(&device, limit_ms, "linas", EARLY);
+    compare(&device, limit_ms, "gradient", EARLY);
+    compare(&device, limit_ms, "reinforcement", 5 * EARLY);
     return 0;
 }
