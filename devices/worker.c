@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "devices/board.h"
 #include "devices/identity.h"
-#include "devices/limits.h"
+#include "devices/owner_limits.h"
 #include "devices/measure.h"
 #include "devices/profiles.h"
 #include "devices/reference.h"

@@ -1,4 +1,4 @@
-#include "devices/limits.h"
+#include "devices/owner_limits.h"
 
 #include "space/cost.h"
 

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "devices/limits.h"
+#include "devices/owner_limits.h"
 #include "space/cost.h"
 
 static void limits_are_met_exactly(void **state) {
