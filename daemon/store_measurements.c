@@ -15,7 +15,8 @@
 
 #define MEASUREMENT_COLUMNS                                                                        \
     "id, profile, profile_revision, kind, graph_id, signature, arch, method, state, attempt, "     \
-    "median_us, low_us, high_us, mean_us, sd_us, n, energy_uj, error AS \"error@json\", "          \
+    "median_us, low_us, high_us, mean_us, sd_us, n, energy_uj, flags AS \"flags@json\", error AS " \
+    "\"error@json\", "                                                                             \
     "created_us AS "                                                                               \
     "\"created_at@time\", finished_us AS \"finished_at@time\""
 
@@ -248,6 +249,12 @@ int store_measurement_list(struct sql *sql, const struct measurement_filter *fil
         "AND (?3 IS NULL OR profile = ?3) AND (?4 IS NULL OR state = ?4) AND (?5 IS NULL "
         "OR kind = ?5) ORDER BY id DESC LIMIT ?2",
         "ttt", filter->profile, filter->state, filter->kind);
+}
+
+int store_measurement_flag(struct store_tx *tx, const char *id, const char *flags,
+                           struct err *err) {
+    return sql_run(store_tx_sql(tx), err, NULL, "UPDATE measurements SET flags = ?2 WHERE id = ?1",
+                   "tt", id, flags);
 }
 
 int store_measurement_status(struct sql *sql, const char *id, struct err *err,

@@ -58,6 +58,8 @@ int store_measurement_check(const cJSON *result, struct err *err);
 /* The numbers of an accepted result; before store_measurement_apply. */
 int store_measurement_set(struct store_tx *tx, const char *id, const cJSON *result,
                           struct err *err);
+/* How it was measured: a JSON list of words. */
+int store_measurement_flag(struct store_tx *tx, const char *id, const char *flags, struct err *err);
 int store_measurement_status(struct sql *sql, const char *id, struct err *err,
                              struct measurement_status *ret_status);
 /* Those that wait on another revision of the profile than this fail: that environment is gone. */

@@ -222,8 +222,39 @@ static int judge_board(struct store_tx *tx, const char *device, const struct res
     return store_device_health(tx, device, drifted ? HEALTH_DRIFT : HEALTH_STEADY, err);
 }
 
-static int apply_result(struct store_tx *tx, const struct result *result, const cJSON *body,
-                        struct err *err) {
+/* What the worker says of a result in words that are known, and drift, which only who knows the
+ * board's noise can call so. */
+static int flag_result(struct store_tx *tx, const char *device, const struct result *result,
+                       const cJSON *body, struct err *err) {
+    static const char *const known[] = {"hot", "throttled", "bimodal", NULL};
+    double noise = 0, before_us, after_us;
+    bool tells = false;
+    char profile[ID_MAX] = "";
+    const cJSON *told = cJSON_GetObjectItemCaseSensitive(body, "flags"), *item;
+    cJSON *flags = cJSON_CreateArray();
+    int r =
+        load_yardstick(store_tx_sql(tx), device, result->measurement, err, &noise, &tells, profile);
+    for (int i = 0; known[i] != NULL; i++) {
+        bool found = false;
+        cJSON_ArrayForEach(item, told) {
+            found = found || (cJSON_IsString(item) && strcmp(item->valuestring, known[i]) == 0);
+        }
+        if (found)
+            cJSON_AddItemToArray(flags, cJSON_CreateString(known[i]));
+    }
+    if (tells && read_drift(body, &before_us, &after_us) &&
+        health_drifted(before_us, after_us, noise))
+        cJSON_AddItemToArray(flags, cJSON_CreateString("drift"));
+    char *text = json_print(flags);
+    cJSON_Delete(flags);
+    if (r == 0)
+        r = store_measurement_flag(tx, result->measurement, text, err);
+    free(text);
+    return r;
+}
+
+static int apply_result(struct store_tx *tx, const char *device, const struct result *result,
+                        const cJSON *body, struct err *err) {
     struct err why = {0};
     const char *message = "",
                *failure = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(body, "failure"));
@@ -239,6 +270,8 @@ static int apply_result(struct store_tx *tx, const struct result *result, const 
             message[0] != '\0' ? ": " : "", message);
     if (r == 0 && result->event == MEASUREMENT_GOOD)
         r = store_measurement_set(tx, result->measurement, body, err);
+    if (r == 0 && result->event == MEASUREMENT_GOOD)
+        r = flag_result(tx, device, result, body, err);
     if (r == 0 && result->event == MEASUREMENT_GOOD)
         r = store_profile_noise_measured(tx, result->measurement, err);
     if (r == 0 && result->event == MEASUREMENT_GOOD)
@@ -288,7 +321,7 @@ static int take_result(struct store_tx *tx, const char *device, const struct lea
     if (r == 0 && result->doubt != PLAUSIBLE)
         r = refuse(tx, device, result, err);
     else if (r == 0 && result->counts)
-        r = apply_result(tx, result, body, err);
+        r = apply_result(tx, device, result, body, err);
     if (r == 0 && (result->counts || (result->late && result->doubt == PLAUSIBLE)))
         r = judge_board(tx, device, result, body, result->counts, err);
     return r != 0 ? r : close_if_done(tx, lease, err);

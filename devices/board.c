@@ -93,10 +93,10 @@ static void add_caches(cJSON *doc) {
     char path[96], size[32], kind[32];
 
     for (int i = 0; i < 4; i++) {
-        snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu0/cache/index%d/size", i);
-        read_line(path, size, sizeof(size));
-        snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu0/cache/index%d/type", i);
-        read_line(path, kind, sizeof(kind));
+        snprintf(path, sizeof(path), "devices/system/cpu/cpu0/cache/index%d/size", i);
+        read_sysfs(path, size, sizeof(size));
+        snprintf(path, sizeof(path), "devices/system/cpu/cpu0/cache/index%d/type", i);
+        read_sysfs(path, kind, sizeof(kind));
         if (size[0]) {
             char text[80];
             snprintf(text, sizeof(text), "%s %s", kind, size);

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "devices/backend.h"
 #include "devices/energy.h"
+#include "devices/throttle.h"
 
 const char *const measure_status_names[] = {"ok",      "noisy",   "unsupported", "oom",
                                             "crashed", "invalid", NULL};
@@ -40,6 +41,7 @@ struct child {
     const struct backend *backend;
     struct backend_run run;
     struct energy_meter meter;
+    struct throttle_watch throttle;
     struct err err;
 };
 
@@ -75,7 +77,8 @@ static cJSON *result_to_json(const struct sampler_result *r) {
                 {"first_us", r->first_us},
                 {"n", r->n},
                 {"batches", r->batches},
-                {"runs_per_sample", r->runs_per_sample}};
+                {"runs_per_sample", r->runs_per_sample},
+                {"taken_again", r->taken_again}};
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         cJSON_AddNumberToObject(doc, rows[i].name, rows[i].value);
@@ -84,6 +87,11 @@ static cJSON *result_to_json(const struct sampler_result *r) {
     cJSON_AddNumberToObject(reference, "spread", r->reference_spread);
     cJSON_AddBoolToObject(doc, "bimodal", r->bimodal);
     cJSON_AddBoolToObject(doc, "noisy", r->noisy);
+    cJSON *flags = cJSON_AddArrayToObject(doc, "flags");
+    if (r->throttled)
+        cJSON_AddItemToArray(flags, cJSON_CreateString("throttled"));
+    if (r->bimodal)
+        cJSON_AddItemToArray(flags, cJSON_CreateString("bimodal"));
     cJSON_AddStringToObject(doc, "stop", sampler_stop_names[r->stop]);
     cJSON_AddItemToObject(doc, "samples_us", cJSON_CreateDoubleArray(r->samples_us, r->n));
     return doc;
@@ -151,14 +159,25 @@ static double board_energy(void *context) {
     return energy_read(context, clock_mono_ns());
 }
 
-/* A back end's own figure comes before the board's sensors. */
-static void watch_energy(struct child *child, struct sampler_source *source) {
-    const struct measure_energy *energy = child->run.profile->energy;
+static bool board_slowed(void *context) {
+    return throttle_looks_slowed(context);
+}
 
-    if (source->energy_uj || !energy || !energy_open(energy->root, energy->sensor, &child->meter))
+/* The board's sensors, unless the back end tells of its energy itself: then it runs elsewhere. */
+static void watch_board(struct child *child, struct sampler_source *source) {
+    const struct measure_profile *profile = child->run.profile;
+    const struct measure_energy *energy = profile->energy;
+
+    if (source->energy_uj || !energy)
         return;
-    source->energy_uj = board_energy;
-    source->energy_context = &child->meter;
+    if (throttle_open(energy->root, profile->cores, profile->n_cores, &child->throttle)) {
+        source->slowed = board_slowed;
+        source->slowed_context = &child->throttle;
+    }
+    if (energy_open(energy->root, energy->sensor, &child->meter)) {
+        source->energy_uj = board_energy;
+        source->energy_context = &child->meter;
+    }
 }
 
 static void add_energy(const struct child *child, const struct sampler_result *result, cJSON *doc) {
@@ -181,7 +200,7 @@ static int sample(struct child *child, char **ret_text) {
         return rc;
     source.between = between;
     source.between_context = child;
-    watch_energy(child, &source);
+    watch_board(child, &source);
     rc = sampler_run(child->run.task->method, &source, &child->err, &result);
     if (rc) /* without a command of its own nobody has kept us waiting: the clock went back */
         return rc == ESP_ETIMEOUT && !source.take ? ESP_EIO : rc;
@@ -350,6 +369,47 @@ static void set_number(cJSON *doc, const char *key, double value) {
     cJSON_SetNumberValue(cJSON_GetObjectItemCaseSensitive(doc, key), value);
 }
 
+static bool has_text(const cJSON *list, const char *text) {
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list) {
+        if (cJSON_IsString(item) && strcmp(item->valuestring, text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* By how much the reference network's time changed in a launch. */
+static double drift_of(const cJSON *reference) {
+    double before = number(reference, "before_us");
+    return before > 0 ? fabs(number(reference, "after_us") - before) / before : 0;
+}
+
+/* What is true of either launch is true of both; of the reference network, the launch counts in
+ * which it changed most. */
+static void merge_judgements(cJSON *doc, cJSON *later) {
+    static const char *const words[] = {"bimodal", "noisy"};
+    cJSON *flags = cJSON_GetObjectItemCaseSensitive(doc, "flags"), *item;
+    cJSON *reference = cJSON_GetObjectItemCaseSensitive(doc, "reference");
+    const cJSON *other = cJSON_GetObjectItemCaseSensitive(later, "reference");
+
+    for (int i = 0; i < 2; i++)
+        if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(later, words[i])))
+            cJSON_ReplaceItemInObjectCaseSensitive(doc, words[i], cJSON_CreateTrue());
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(later, "flags")) {
+        if (cJSON_IsString(item) && !has_text(flags, item->valuestring))
+            cJSON_AddItemToArray(flags, cJSON_CreateString(item->valuestring));
+    }
+    set_number(doc, "taken_again", number(doc, "taken_again") + number(later, "taken_again"));
+    if (drift_of(other) > drift_of(reference)) {
+        set_number(reference, "before_us", number(other, "before_us"));
+        set_number(reference, "after_us", number(other, "after_us"));
+    }
+    set_number(reference, "spread", fmax(number(reference, "spread"), number(other, "spread")));
+    if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(later, "stop")),
+               sampler_stop_names[SAMPLER_CAP]) == 0)
+        cJSON_ReplaceItemInObjectCaseSensitive(doc, "stop", cJSON_CreateString("cap"));
+}
+
 /* Pools a later launch into doc: the medians differ between launches by layout, so the interval
  * covers both (executorch issue 8603: little variance within a launch, much between). */
 static void merge_launch(cJSON *doc, cJSON *later) {
@@ -374,6 +434,7 @@ static void merge_launch(cJSON *doc, cJSON *later) {
     if (json_has(doc, "energy_uj") && json_has(later, "energy_uj"))
         set_number(doc, "energy_uj", (number(doc, "energy_uj") + number(later, "energy_uj")) / 2);
     set_number(doc, "n", n + m);
+    merge_judgements(doc, later);
     while (cJSON_GetArraySize(more) > 0)
         cJSON_AddItemToArray(samples, cJSON_DetachItemFromArray(more, 0));
     cJSON_Delete(more);

@@ -14,6 +14,7 @@ enum {
     REFERENCES_MAX = 512,
     RUNS_PER_SAMPLE_MAX = 1000000,
     SETTLE_WINDOW = 6,
+    AGAIN_MAX = 3,        /* batches that are taken again because of throttling */
     ORDER_BATCHES_MIN = 9 /* from here on the ranks leave the outermost batch at each end out */
 };
 
@@ -27,6 +28,8 @@ struct sampler {
     int n_samples, n_batches, n_references, runs;
     int64_t started_ns;
     double energy_uj; /* of all batches; NaN: not told */
+    int taken_again;
+    bool throttled;
 };
 
 static int64_t now_ns(const struct sampler *s) {
@@ -113,14 +116,39 @@ static double energy_now(const struct sampler *s) {
     return source->energy_uj ? source->energy_uj(context) : NAN;
 }
 
-static int take_batch(struct sampler *s) {
-    double *samples = s->samples + s->n_samples, before_uj = energy_now(s);
-    int count = s->method->batch_samples;
-    int rc = take(s, false, s->runs, count, samples);
+static bool slowed(const struct sampler *s) {
+    const struct sampler_source *source = s->source;
+    void *context = source->slowed_context ? source->slowed_context : source->context;
 
-    if (rc)
-        return rc;
-    s->energy_uj += energy_now(s) - before_uj;
+    return source->slowed && source->slowed(context);
+}
+
+static bool stopped(const struct sampler *s) {
+    const struct sampler_source *source = s->source;
+    void *context = source->between_context ? source->between_context : source->context;
+
+    return source->between && source->between(context, s->n_batches);
+}
+
+/* One that the board throttled is taken again while there are tries left. */
+static int take_batch(struct sampler *s) {
+    double *samples = s->samples + s->n_samples, used_uj = 0;
+    int count = s->method->batch_samples;
+
+    for (bool again = true; again;) {
+        double before_uj = energy_now(s);
+        int rc = take(s, false, s->runs, count, samples);
+        if (rc)
+            return rc;
+        used_uj = energy_now(s) - before_uj;
+        bool slow = slowed(s);
+        again = slow && s->taken_again < AGAIN_MAX;
+        s->taken_again += again;
+        s->throttled = s->throttled || (slow && !again);
+        if (again && stopped(s))
+            return ESP_ECANCELED;
+    }
+    s->energy_uj += used_uj;
     s->n_samples += count;
     s->batch_medians[s->n_batches++] = stats_median(samples, (size_t)count);
     return 0;
@@ -233,6 +261,8 @@ static void summarise(struct sampler *s, struct sampler_result *result) {
     result->batches = s->n_batches;
     result->runs_per_sample = s->runs;
     result->bimodal = bimodal(s);
+    result->throttled = s->throttled;
+    result->taken_again = s->taken_again;
     result->energy_uj = s->energy_uj / ((double)s->n_samples * s->runs);
     if (s->n_references > 0) {
         result->reference_before_us = s->references[0];
@@ -246,13 +276,6 @@ static void conclude(struct sampler *s, struct sampler_result *result) {
     double width = interval(s, &result->low_us, &result->high_us);
     if (result->stop == SAMPLER_CAP)
         result->noisy = width > s->method->noisy;
-}
-
-static bool stopped(const struct sampler *s) {
-    const struct sampler_source *source = s->source;
-    void *context = source->between_context ? source->between_context : source->context;
-
-    return source->between && source->between(context, s->n_batches);
 }
 
 static int sample_until_finished(struct sampler *s, struct sampler_result *result) {

@@ -32,6 +32,10 @@ struct sampler_source {
        NaN: it cannot be told. NULL: the board cannot tell. */
     double (*energy_uj)(void *context);
     void *energy_context; /* of energy_uj; NULL: context */
+    /* Asked after each batch, outside of timing: whether the board slowed itself down during it.
+       Such a batch is taken again, a few times in all. NULL: it cannot be told. */
+    bool (*slowed)(void *context);
+    void *slowed_context; /* of slowed; NULL: context */
 };
 
 enum sampler_stop { SAMPLER_TARGET, SAMPLER_SETTLED, SAMPLER_CAP };
@@ -48,6 +52,8 @@ struct sampler_result {
     double reference_before_us, reference_after_us,
         reference_spread; /* 0 without reference; spread is (max - min) / median */
     bool bimodal, noisy;
+    bool throttled;  /* a batch that counts was taken while the board slowed itself down */
+    int taken_again; /* batches that were thrown away for that */
     enum sampler_stop stop;
     double energy_uj; /* of one run: all of the batches' by all of their runs; NaN: not told */
 };

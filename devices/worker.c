@@ -25,7 +25,8 @@ enum {
     ID_SIZE = IDENTITY_ID_SIZE,
     LEASE_WAIT_S = 20,
     TIMEOUT_MS = (LEASE_WAIT_S + 25) * 1000,
-    ITEMS_MAX = 64
+    ITEMS_MAX = 64,
+    HEAT_LOOK_US = 200000
 };
 
 struct worker {
@@ -40,6 +41,7 @@ struct worker {
     bool noise_by_lease; /* the daemon asks for it */
     bool welcome;        /* introduced in this session */
     int failures;        /* exchanges with the daemon that failed in a row */
+    struct heat_gate gate;
     int lock_fd;
 };
 
@@ -411,6 +413,36 @@ static cJSON *environment_now(const struct worker *w) {
     return doc;
 }
 
+/* The board's own sensors say something of what is measured. */
+static bool has_sensors(const struct item *item) {
+    return item->profile->measure.energy != NULL;
+}
+
+/* Waits until the board is cool enough, for a while; heartbeats go on. *ret_hot: it is not. In:
+ * ESP_ECANCELED. */
+static int wait_until_cool(struct lease *lease, const struct item *item, struct err *err,
+                           bool *ret_hot) {
+    struct worker *w = lease->worker;
+    enum heat_word word = HEAT_GO;
+
+    if (is_simulated(w) || !has_sensors(item))
+        return 0;
+    while ((word = heat_ask(&w->gate, board_temperature_c(), clock_mono_ns())) == HEAT_WAIT) {
+        if (between_batches(lease, 0))
+            return err_set(err, ESP_ECANCELED, NULL, "the measurement was cancelled");
+        usleep(HEAT_LOOK_US);
+    }
+    *ret_hot = word == HEAT_HOT;
+    return 0;
+}
+
+static void add_flag(cJSON *message, const char *flag) {
+    cJSON *flags = cJSON_GetObjectItemCaseSensitive(message, "flags");
+    if (!flags)
+        flags = cJSON_AddArrayToObject(message, "flags");
+    cJSON_AddItemToArray(flags, cJSON_CreateString(flag));
+}
+
 /* Measures one item and spools its result. In: ESP_ECANCELED when stopped or the lease was lost;
  * nothing is spooled then. */
 static int measure_item(struct lease *lease, const struct item *item, struct err *err) {
@@ -422,11 +454,16 @@ static int measure_item(struct lease *lease, const struct item *item, struct err
                                 .between = between_batches,
                                 .context = lease};
     struct measure_outcome outcome = {0};
-    cJSON *environment = cJSON_CreateObject(), *message = NULL;
+    cJSON *environment = NULL, *message = NULL;
     char *path = NULL, fingerprint[HASH_TEXT];
+    bool hot = false;
+    int rc = wait_until_cool(lease, item, err, &hot);
 
+    if (rc)
+        return rc;
+    environment = cJSON_CreateObject();
     cJSON_AddItemToObject(environment, "before", environment_now(w));
-    int rc = measure_graph(&item->profile->measure, &task, err, &outcome);
+    rc = measure_graph(&item->profile->measure, &task, err, &outcome);
     cJSON_AddItemToObject(environment, "after", environment_now(w));
     if (rc) {
         cJSON_Delete(environment);
@@ -438,6 +475,8 @@ static int measure_item(struct lease *lease, const struct item *item, struct err
     if (outcome.hung)
         cJSON_AddStringToObject(message, "failure", "timeout");
     cJSON_AddItemToObject(message, "environment", environment);
+    if (hot)
+        add_flag(message, "hot");
     worker_profile_fingerprint(item->profile, fingerprint);
     if (!json_has(message, "fingerprint"))
         cJSON_AddStringToObject(message, "fingerprint", fingerprint);
@@ -688,7 +727,8 @@ static bool passes(const struct worker *w, int rc) {
 
 static int open_worker(struct worker *w, const struct worker_options *options,
                        volatile sig_atomic_t *stop, struct err *err) {
-    *w = (struct worker){.options = options, .stop = stop, .lock_fd = -1};
+    *w = (struct worker){
+        .options = options, .stop = stop, .gate.limits = options->heat, .lock_fd = -1};
     struct http_client_options client = {.base_url = w->identity.url,
                                          .user_agent = "espalier-worker/" ESP_VERSION};
     int rc = prepare(w, err);

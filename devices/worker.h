@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "devices/heat.h"
 #include "devices/identity.h"
 #include "devices/profiles.h"
 
@@ -20,6 +21,7 @@ struct worker_options {
     struct profile_options profile;
     int64_t memory_limit_bytes; /* of each measurement */
     int64_t macs_limit;         /* of a network's run; 0: none */
+    struct heat_limits heat;    /* of a board that is not simulated */
     bool insecure_lan;
     bool once; /* end when there is nothing to measure */
 };

@@ -82,6 +82,12 @@ static int parse(int argc, char **argv, struct arguments *a) {
          &a->options.profile.energy.sensor},
         {"sysfs-root", 0, OPTION_TEXT, "/sys", 1, 399, "", "where sensors are read, for tests",
          &a->options.profile.energy.root},
+        {"max-temperature", 0, OPTION_REAL, "60", 0, 200, "degrees C",
+         "wait until the board is cooler before a measurement, and call it hot when it does not "
+         "get so (0: never)",
+         &a->options.heat.limit_c},
+        {"cool-down", 0, OPTION_INT, "60", 0, 3600, "seconds", "wait for that at most",
+         &a->options.heat.longest_s},
         {"memory-limit", 0, OPTION_SIZE, "0", 0, 1e15, "bytes",
          "address space of a measurement (0: no limit)", &a->options.memory_limit_bytes},
         {"macs-limit", 0, OPTION_INT, "20000000000", 0, 1e15, "",

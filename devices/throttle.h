@@ -1,0 +1,23 @@
+/* Whether the board slowed itself down: the kernel's counters of thermal throttling, the firmware's
+ * word where it has one (Raspberry Pi), and the frequency after each batch beside the highest one.
+ * Files below a root in place of /sys, so that tests can play a board. */
+#pragma once
+
+#include <stdbool.h>
+
+enum { THROTTLE_CORES_MAX = 64, THROTTLE_ROOT_MAX = 400 };
+
+struct throttle_watch {
+    char root[THROTTLE_ROOT_MAX];
+    int n_cores, cores[THROTTLE_CORES_MAX];
+    double counted;                         /* events so far, of all cores */
+    double highest_khz[THROTTLE_CORES_MAX]; /* seen after a batch; 0: none */
+};
+
+/* cores: those that the measurement runs on; n_cores 0: core 0 stands for all. Returns whether the
+ * board tells anything of the kind. */
+bool throttle_open(const char *root, const int *cores, int n_cores, struct throttle_watch *ret);
+/* Looked at after a batch: whether the board slowed down since the last look. A frequency counts
+ * that is below THROTTLE_SHARE of the highest one. */
+#define THROTTLE_SHARE 0.9
+bool throttle_looks_slowed(struct throttle_watch *watch);

@@ -1,0 +1,1 @@
+ALTER TABLE measurements ADD COLUMN flags TEXT NOT NULL DEFAULT '[]'; -- JSON: words for how it was measured: hot, throttled, bimodal, drift
