@@ -278,7 +278,7 @@ static void learn_from(struct reinforcement *search, struct scalar *scalar,
     struct rng rng =
         rng_make(told->config.seed, RNG_SEARCH, (uint64_t)search->learnt++, RNG_OF_REPLAY);
     bool own = take_pending(search, &outcome->arch, scalar->weights);
-    if (!outcome_usable(&told->config, outcome))
+    if (!outcome_usable(&told->config, outcome) || told->n == 0) /* taken back since */
         return;
     if (!own)
         scalar_draw_weights(m, &rng, scalar->weights);

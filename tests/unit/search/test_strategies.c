@@ -204,6 +204,22 @@ static void takes_failed_late_and_foreign_results(void **state) {
     space_destroy(space);
 }
 
+/* One call that tells of an arch and takes it back, when nothing else is known. */
+static void takes_what_is_taken_back_at_once(void **state) {
+    struct space *space = toy_space();
+    struct arch asked[BATCH];
+    for (int t = 0; strategy_types[t]; t++) {
+        struct strategy *strategy = create(strategy_types[t]->name, space, 5);
+        assert_int_equal(strategy_ask(strategy, 1, NULL, asked), 1);
+        struct outcome outcomes[2] = {outcome_of(space, &asked[0]),
+                                      {.arch = asked[0], .failed = true}};
+        assert_int_equal(strategy_tell(strategy, outcomes, 2, NULL), 0);
+        assert_int_equal(strategy_ask(strategy, BATCH, NULL, asked), BATCH);
+        strategy_destroy(strategy);
+    }
+    space_destroy(space);
+}
+
 /* Resolutions may be more than the choices of any other gene. */
 static void asks_in_a_space_of_many_resolutions(void **state) {
     static const char few[] = "[16,20,24]";
@@ -465,6 +481,7 @@ int main(void) {
         cmocka_unit_test(save_and_load_change_nothing),
         cmocka_unit_test(survives_a_load_between_ask_and_tell),
         cmocka_unit_test(takes_failed_late_and_foreign_results),
+        cmocka_unit_test(takes_what_is_taken_back_at_once),
         cmocka_unit_test(asks_in_a_space_of_many_resolutions),
         cmocka_unit_test(reaches_the_true_front),
         cmocka_unit_test(nsga2_beats_random_at_equal_budget),
