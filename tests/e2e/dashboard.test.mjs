@@ -150,7 +150,7 @@ test('a search is submitted and its front grows before the eyes', async () => {
     assert.ok(latency.low <= latency.value && latency.value <= latency.high);
   }
   await comes(page.locator('.page-head .state', { hasText: 'done' }));
-  assert.equal(await page.locator('.wide tbody tr').count(), items.length);
+  assert.equal(await card('The front as a table').locator('tbody tr').count(), items.length);
   const { total } = await stack.get(`/searches/${search}/candidates?page_size=1`);
   assert.ok(total > 1000, 'the candidates must not fit one page of the list');
   await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor();
@@ -158,14 +158,14 @@ test('a search is submitted and its front grows before the eyes', async () => {
 });
 
 test('a point opens its network, and the address keeps the view', async () => {
-  await page.locator('.wide tbody tr').first().click();
+  await card('The front as a table').locator('tbody tr').first().click();
   await page.locator('.drawing .unit').first().waitFor();
   assert.ok((await page.locator('.drawing .unit').count()) >= 4);
   assert.match(page.url(), /arch=/);
   await page.getByRole('button', { name: 'Pin', exact: true }).click();
   await page.getByRole('button', { name: 'Score on test images' }).click();
   await page.getByRole('button', { name: 'Unpin' }).waitFor();
-  await comes(page.locator('.wide tbody tr').first().locator('td').nth(1).filter({ hasText: '%' }));
+  await comes(card('The front as a table').locator('tbody tr').first().locator('td').nth(1).filter({ hasText: '%' }));
   await page.getByRole('button', { name: 'Unpin' }).click();
   await page.getByRole('button', { name: 'Pin', exact: true }).waitFor();
   await page.getByLabel('logarithmic').check();
@@ -208,11 +208,128 @@ test('the scatter answers pointer and keyboard', async () => {
   await page.locator('.drawing .unit').first().waitFor();
 });
 
+/** All networks of the search as the daemon tells them, the strategy's values before the baseline's, the front's before both. */
+async function networks() {
+  const all = new Map();
+  for (let after = ''; ;) {
+    const { columns, cursor, next } = await stack.get(`/searches/${search}/candidates?page_size=1000${after}`);
+    columns.arch_id.forEach((id, i) => {
+      if (all.has(id) && columns.strategy[i] === 'random') return;
+      all.set(id, { arch: columns.arch[i], feasible: columns.feasible[i], generation: columns.generation[i], metrics: Object.fromEntries(Object.entries(columns.metrics).map(([key, m]) => [key, m.value[i]])) });
+    });
+    if (!next) break;
+    after = `&after=${encodeURIComponent(cursor)}`;
+  }
+  for (const item of (await stack.get(`/searches/${search}/front`)).items) all.set(item.arch_id, { ...item, metrics: Object.fromEntries(Object.entries(item.metrics).map(([key, m]) => [key, m.value])) });
+  return [...all.values()];
+}
+const card = (title) => page.locator('.card', { has: page.getByRole('heading', { name: title, exact: true }) });
+
+test('a limit answers which network is best under it, and the address keeps it', async () => {
+  const all = await networks();
+  const macs = all.map((n) => n.metrics.macs).sort((a, b) => a - b);
+  const most = macs[Math.floor(macs.length / 3)];
+  const under = all.filter((n) => n.metrics.macs <= most);
+  const best = Math.max(...under.filter((n) => n.feasible && n.metrics.top1 != null).map((n) => n.metrics.top1));
+  await open(`searches/${search}?x=macs`);
+  await page.getByLabel('Add a limit').selectOption('macs');
+  await page.getByLabel('at most macs').fill(String(most));
+  await page.getByLabel('at most macs').press('Enter');
+  const answer = page.locator('.best', { hasText: `Top-1 ${(100 * best).toFixed(2)} %` });
+  await answer.waitFor();
+  await card('Candidates').getByText(`${under.length} of ${all.length};`).waitFor();
+  await page.reload();
+  await answer.waitFor();
+  await card('Candidates').getByText(`${under.length} of ${all.length};`).waitFor();
+  await shot('search-limits');
+  // The line of the limit, dragged to the left, lets fewer through.
+  const canvas = page.locator('.scatter canvas.over');
+  await canvas.scrollIntoViewIfNeeded();
+  const box = await canvas.boundingBox();
+  await page.getByRole('button', { name: 'Clear limits' }).click();
+  await page.locator('.best').waitFor({ state: 'detached' });
+  await page.mouse.move(box.x + box.width - 16, box.y + 120);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2, box.y + 130, { steps: 5 });
+  await page.mouse.up();
+  await page.locator('.best').waitFor();
+  const high = Number(await page.getByLabel('at most macs').inputValue());
+  assert.ok(high > macs[0] && high < macs.at(-1), `${high}`);
+  await card('Candidates').getByText(`${all.filter((n) => n.metrics.macs <= high * (1 + 1e-4)).length} of ${all.length};`).waitFor();
+});
+
+test('a box in the scatter, a brush on an axis and the table show the same networks', async () => {
+  const all = await networks();
+  await open(`searches/${search}?x=macs&f=`);
+  await page.locator('.best').waitFor({ state: 'detached' });
+  const canvas = page.locator('.scatter canvas.over');
+  await canvas.scrollIntoViewIfNeeded();
+  const box = await canvas.boundingBox();
+  await page.mouse.move(box.x + 120, box.y + 60);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.6, box.y + box.height * 0.7, { steps: 4 });
+  await page.mouse.up();
+  await page.locator('.best').waitFor();
+  await page.waitForTimeout(300); // the address is written
+  const ranges = new URLSearchParams(page.url().split('?')[1]).get('f').split(';').map((r) => r.split('~'));
+  assert.deepEqual(ranges.map((r) => r[0]).sort(), ['macs', 'top1']);
+  const inBox = all.filter((n) => ranges.every(([key, low, high]) => n.metrics[key] >= Number(low) && n.metrics[key] <= Number(high)));
+  assert.ok(inBox.length > 0 && inBox.length < all.length);
+  await card('Candidates').getByText(`${inBox.length} of ${all.length};`).waitFor();
+  await card('Genes and metrics').getByText(`${inBox.length} of ${all.length} networks`).waitFor();
+  await page.getByRole('button', { name: 'Clear limits' }).click();
+  await open(`searches/${search}?axes=depth,macs`);
+  await card('Genes and metrics').getByText(`${all.length} of ${all.length} networks`).waitFor();
+  const axes = page.locator('.parallel canvas.over');
+  await axes.scrollIntoViewIfNeeded();
+  const place = await axes.boundingBox();
+  await page.mouse.move(place.x + 46, place.y + 41);
+  await page.mouse.down();
+  await page.mouse.move(place.x + 46, place.y + 120, { steps: 4 });
+  await page.mouse.up();
+  const deep = Number(await page.getByLabel('at least depth').inputValue());
+  const blocks = (n) => n.arch.split('|').slice(1).reduce((sum, s) => sum + Number(s.match(/d(\d+)/)[1]), 0);
+  const expected = all.filter((n) => blocks(n) >= deep).length;
+  assert.ok(deep > 2 && deep < 6 && expected > 0 && expected < all.length, `${deep}: ${expected}`);
+  await card('Candidates').getByText(`${expected} of ${all.length};`).waitFor();
+  await shot('search-brushed');
+});
+
+test('the table of all candidates keeps few rows in the page and sorts', async () => {
+  await open(`searches/${search}`);
+  const all = await networks();
+  const table = card('Candidates');
+  await table.getByText(`${all.length} of ${all.length};`).waitFor();
+  assert.ok((await table.locator('tbody tr').count()) < 60);
+  await table.getByRole('button', { name: 'MACs' }).click();
+  const least = Math.min(...all.map((n) => n.metrics.macs)), most = Math.max(...all.map((n) => n.metrics.macs));
+  const at = await table.locator('thead th').allInnerTexts().then((heads) => heads.findIndex((h) => h.startsWith('MACs')));
+  const first = () => table.locator('tbody tr').first().locator('td').nth(at).innerText();
+  const cut = (v) => (v >= 1e6 ? `${(v / 1e6).toPrecision(3)} M` : `${(v / 1e3).toPrecision(3)} k`);
+  assert.equal(await first(), cut(least));
+  await table.getByRole('button', { name: 'MACs' }).click();
+  assert.equal(await first(), cut(most));
+  await table.locator('.virtual').evaluate((e) => { e.scrollTop = e.scrollHeight; });
+  await table.locator(`tr[aria-rowindex="${all.length + 1}"]`).waitFor();
+  assert.ok((await table.locator('tbody tr').count()) < 60);
+});
+
+test('the replay shows the search as it was in an earlier generation', async () => {
+  const all = await networks();
+  await open(`searches/${search}`);
+  const slider = page.getByLabel('Up to generation');
+  await slider.fill('3');
+  const early = all.filter((n) => n.generation <= 3).length;
+  await card('Candidates').getByText(`${early} of ${all.length};`).waitFor();
+  await page.getByRole('button', { name: 'Clear limits' }).click();
+  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+});
+
 test('the hypervolume stands beside the scatter, with its reference point', async () => {
-  const card = page.locator('.card', { has: page.getByRole('heading', { name: 'Hypervolume', exact: true }) });
-  await card.getByText(/reference point: .*Top-1.*%/).waitFor();
-  assert.match(await card.innerText(), /nsga2/);
-  assert.match(await card.innerText(), /random/);
+  const volume = card('Hypervolume');
+  await volume.getByText(/reference point: .*Top-1.*%/).waitFor();
+  assert.match(await volume.innerText(), /nsga2/);
+  assert.match(await volume.innerText(), /random/);
 });
 
 test('pages have no serious accessibility fault, in light and dark, and fit a phone', async () => {

@@ -10,11 +10,12 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
 const { build } = createRequire(join(ui, 'package.json'))('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/format.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/format.ts', 'src/filter.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
 const { frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
 const format = await load('format');
+const filter = await load('filter');
 rmSync(out, { recursive: true });
 
 /** The definition, in O(n^2). */
@@ -70,4 +71,36 @@ test('numbers read well', () => {
   assert.deepEqual(format.tickLabels('latency_us:pf', [500, 1000]), { text: ['0.5', '1.0'], unit: 'ms' });
   assert.equal(format.latency(null), '–');
   assert.equal(format.ago('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:05:00Z')), '5 min ago');
+});
+
+test('ranges survive the address, and what cannot be read is left out', () => {
+  const ranges = { 'latency_us:pf_1': { low: null, high: 1234.5 }, 'depth 1': { low: 2, high: null }, top1: { low: 0.5, high: 0.75 } };
+  assert.deepEqual(filter.parseRanges(filter.printRanges(ranges)), ranges);
+  assert.deepEqual(filter.parseRanges('a~x~;~1~2;b;c~~3;d~NaN~Infinity'), { c: { low: null, high: 3 } });
+  assert.deepEqual(filter.parseRanges(null), {});
+  assert.deepEqual(filter.withRange(ranges, 'top1', null), { 'latency_us:pf_1': ranges['latency_us:pf_1'], 'depth 1': ranges['depth 1'] });
+  assert.deepEqual(filter.withRange({}, 'top1', { low: null, high: null }), {});
+});
+
+test('ranges include their ends, and leave out what lacks the number', () => {
+  const is = (numbers, ranges) => filter.within(numbers, Object.entries(filter.parseRanges(ranges)));
+  assert.ok(is({ macs: 10 }, 'macs~10~10'));
+  assert.ok(!is({ macs: 10.1 }, 'macs~~10'));
+  assert.ok(!is({ macs: 9.9 }, 'macs~10~'));
+  assert.ok(!is({}, 'macs~~10'));
+  assert.ok(is({}, ''));
+});
+
+test('genes are read of the text of an arch', () => {
+  assert.deepEqual(filter.genesOf('r28 | d2 c16 k3e3 k5e4 | d1 c24 k3e2.5'), {
+    resolution: 28, depth: 3, 'depth 1': 2, 'channels 1': 16, 'depth 2': 1, 'channels 2': 24, kernel: 11 / 3, expand: 9.5 / 3,
+  });
+  assert.deepEqual(filter.genesOf('r32 | d1 c8 k7'), { resolution: 32, depth: 1, 'depth 1': 1, 'channels 1': 8, kernel: 7 });
+});
+
+test('the best of some rows', () => {
+  const rows = [{ numbers: { a: 2 } }, { numbers: {} }, { numbers: { a: 5 } }, { numbers: { a: 1 } }];
+  assert.equal(filter.bestOf(rows, 'a', 'maximise'), 2);
+  assert.equal(filter.bestOf(rows, 'a', 'minimise'), 3);
+  assert.equal(filter.bestOf(rows, 'b', 'minimise'), -1);
 });

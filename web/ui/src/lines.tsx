@@ -1,7 +1,7 @@
 // Curves over steps or evaluations, by uPlot, in the page's colours.
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
-import { even } from './format';
+import { even, short } from './format';
 import { color, paint } from './theme';
 
 export type Curve = { name: string; x: number[]; y: number[]; dashed?: boolean; color?: string };
@@ -32,7 +32,7 @@ function legendValue(plot: uPlot, value: number | null, series: number, index: n
 function optionsOf(props: Props, width: number, height: number): uPlot.Options {
   const axis = { stroke: color('ink-soft'), grid: { stroke: color('line'), width: 1 }, ticks: { stroke: color('line'), width: 1, size: 5 }, font, labelFont: font, gap: 4 };
   const strokes = props.curves.map((c, i) => color(c.color ?? palette[i % palette.length]!));
-  const labels = (values: number[]) => (props.percent ? even(values.map((v) => 100 * v)).map((v) => `${v} %`) : even(values));
+  const labels = (values: number[]) => (props.percent ? even(values.map((v) => 100 * v)).map((v) => `${v} %`) : values.some((v) => Math.abs(v) >= 1e5) ? values.map((v) => short(v)) : even(values));
   return {
     width, height,
     scales: { x: { time: false } },

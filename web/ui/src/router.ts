@@ -14,13 +14,26 @@ export function href(parts: string[], query: Record<string, string> = {}): strin
   return `#/${parts.map(encodeURIComponent).join('/')}${search ? `?${search}` : ''}`;
 }
 
+let written = 0, later = 0;
+addEventListener('hashchange', () => clearTimeout(later));
+/** Browsers allow some 20 changes of the address a second: what a drag changes is seen at once, and written as soon as that is allowed. */
+function write(next: string) {
+  hash.value = next;
+  clearTimeout(later);
+  const now = () => {
+    written = Date.now();
+    history.replaceState(null, '', next);
+  };
+  if (Date.now() - written > 200) now();
+  else later = setTimeout(now, 200);
+}
+
 /** Changes members of the query in place; an empty value removes one. */
 export function setQuery(changes: Record<string, string>) {
   const query = new URLSearchParams(route.value.query);
   for (const [key, value] of Object.entries(changes)) value ? query.set(key, value) : query.delete(key);
   const search = query.toString();
-  history.replaceState(null, '', `#/${route.value.parts.map(encodeURIComponent).join('/')}${search ? `?${search}` : ''}`);
-  hash.value = location.hash;
+  write(`#/${route.value.parts.map(encodeURIComponent).join('/')}${search ? `?${search}` : ''}`);
 }
 
 export const go = (parts: string[]) => { location.hash = href(parts); };

@@ -1,39 +1,35 @@
 // The scatter of candidates on a canvas: any two metrics, predicted and measured marks apart, intervals, the front as a step line, limits as lines.
 // Pointer, keyboard (arrows along the front's order) and a sentence for screen readers.
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { contextOf, font, useSize } from './canvas';
+import type { Range } from './filter';
 import { frontOf, type Direction } from './front';
-import { extent, ticks, toPixel, type Scale } from './scale';
+import { extent, ticks, toPixel, toValue, type Scale } from './scale';
 import { color, paint } from './theme';
 
 export type Point = {
   key: string; x: number; y: number; xLow?: number | null; xHigh?: number | null; yLow?: number | null; yHigh?: number | null;
   measured: boolean; evaluated: boolean; feasible: boolean; front: boolean; baseline: boolean;
+  outside: boolean; hue: number | null; // outside of a range; 0 to 1 where a number gives the colour
 };
 export type Axis = { title: string; direction: Direction; labels: (ticks: number[]) => { text: string[]; unit: string }; log: boolean };
 type Colors = Record<'ink' | 'ink-soft' | 'line' | 'accent' | 'measured' | 'predicted' | 'baseline' | 'limit', string>;
 type Placed = { x: Float64Array; y: Float64Array };
-type Props = { points: Point[]; x: Axis; y: Axis; limitX?: number | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
+type Props = { points: Point[]; x: Axis; y: Axis; limitX?: number | undefined; rangeX: Range | undefined; rangeY: Range | undefined; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hueTitle?: string | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
+
+type Drag = { line: 'x' | 'y' | null; fromX: number; fromY: number; x: number; y: number };
+const bestEnd = (axis: Axis): keyof Range => (axis.direction === 'minimise' ? 'high' : 'low');
+/** Where the line that can be dragged stands: at the range's end, else at the edge of what is worse. */
+const lineAt = (s: Scale, axis: Axis, range: Range | undefined): number => toPixel(s, range?.[bestEnd(axis)] ?? (axis.direction === 'minimise' ? s.max : s.min));
+/** Blue to amber in sixteen steps, readable on light and dark. */
+const hues = Array.from({ length: 16 }, (_, i) => `hsl(${255 - 14 * i} 68% ${44 + i * 0.6}%)`);
 
 const pad = { left: 66, right: 16, top: 14, bottom: 46 };
-const font = '12px system-ui, sans-serif';
 
 /** The page's colours, read once for a whole drawing: reading one is slow. */
 function colorsNow(): Colors {
   const names = ['ink', 'ink-soft', 'line', 'accent', 'measured', 'predicted', 'baseline', 'limit'] as const;
   return Object.fromEntries(names.map((name) => [name, color(name)])) as Colors;
-}
-
-function useSize(ref: { current: HTMLElement | null }) {
-  const [size, setSize] = useState({ width: 640, height: 420 });
-  useEffect(() => {
-    if (!ref.current) return undefined;
-    const observer = new ResizeObserver(([entry]) => {
-      if (entry) setSize({ width: Math.max(240, entry.contentRect.width), height: Math.max(260, Math.min(560, entry.contentRect.width * 0.72)) });
-    });
-    observer.observe(ref.current);
-    return () => observer.disconnect();
-  }, []);
-  return size;
 }
 
 function drawAxes(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props: Props, colors: Colors) {
@@ -78,7 +74,7 @@ function drawAxes(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props: Pr
 }
 
 function drawFront(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, points: Point[], props: Props, colors: Colors) {
-  const on = points.filter((p) => p.front);
+  const on = points.filter((p) => p.front && !p.outside);
   const order = frontOf(on.map((p) => p.x), on.map((p) => p.y), props.x.direction, props.y.direction);
   ctx.strokeStyle = colors.accent;
   ctx.lineWidth = 2;
@@ -99,7 +95,7 @@ function drawIntervals(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, poin
   ctx.lineWidth = 1;
   ctx.globalAlpha = 0.55;
   for (const p of points) {
-    if (!p.front) continue;
+    if (!p.front || p.outside) continue;
     ctx.strokeStyle = p.measured ? colors.measured : colors.predicted;
     ctx.beginPath();
     if (p.xLow != null && p.xHigh != null) {
@@ -134,13 +130,13 @@ function drawMark(ctx: CanvasRenderingContext2D, x: number, y: number, p: Point,
 
 /** Others first, then what was measured, then the front: what counts is never covered. */
 function drawPoints(ctx: CanvasRenderingContext2D, points: Point[], at: Placed, colors: Colors) {
-  const rank = (p: Point) => (p.front ? 2 : p.measured ? 1 : 0);
+  const rank = (p: Point) => (p.outside ? -1 : p.front ? 2 : p.measured ? 1 : 0);
   ctx.lineWidth = 1.3;
-  for (const turn of [0, 1, 2])
+  for (const turn of [-1, 0, 1, 2])
     points.forEach((p, i) => {
       if (rank(p) !== turn) return;
-      const shade = p.measured ? colors.measured : p.front ? colors.accent : p.baseline ? colors.baseline : colors.predicted;
-      ctx.globalAlpha = turn === 2 ? 1 : turn === 1 ? 0.75 : points.length > 5000 ? 0.3 : 0.45;
+      const shade = p.outside ? colors.line : p.hue !== null ? hues[Math.round(15 * p.hue)]! : p.measured ? colors.measured : p.front ? colors.accent : p.baseline ? colors.baseline : colors.predicted;
+      ctx.globalAlpha = turn === 2 ? 1 : turn === 1 || p.hue !== null ? 0.75 : points.length > 5000 ? 0.3 : 0.45;
       ctx.fillStyle = shade;
       ctx.strokeStyle = shade;
       drawMark(ctx, at.x[i]!, at.y[i]!, p, turn === 2 ? 4.5 : turn === 1 ? 3.5 : 2.5);
@@ -173,22 +169,6 @@ function drawLimit(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, limit: n
   ctx.restore();
 }
 
-/** A cleared context whose unit is the page's pixel; null without a canvas. */
-function contextOf(canvas: HTMLCanvasElement | null, width: number, height: number): CanvasRenderingContext2D | null {
-  const ctx = canvas?.getContext('2d');
-  if (!ctx) return null;
-  const ratio = devicePixelRatio || 1;
-  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
-  if (ctx.canvas.width !== w || ctx.canvas.height !== h) {
-    ctx.canvas.width = w;
-    ctx.canvas.height = h;
-  }
-  ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
-  ctx.clearRect(0, 0, width, height);
-  ctx.font = font;
-  return ctx;
-}
-
 function scalesOf(points: Point[], width: number, height: number, props: Props): { sx: Scale; sy: Scale } {
   const xs = points.flatMap((p) => (p.front ? [p.x, p.xLow ?? p.x, p.xHigh ?? p.x] : [p.x]));
   if (props.limitX !== undefined) xs.push(props.limitX);
@@ -200,17 +180,44 @@ function scalesOf(points: Point[], width: number, height: number, props: Props):
   };
 }
 
+/** The two lines that can be dragged, with a grip each, and the box while one is drawn. */
+function drawHandles(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props: Props, drag: Drag | null) {
+  const shade = color('limit');
+  ctx.strokeStyle = shade;
+  ctx.fillStyle = shade;
+  ctx.lineWidth = 1.5;
+  const [x, y] = [lineAt(sx, props.x, props.rangeX), lineAt(sy, props.y, props.rangeY)].map((v, i) => (i === 0 ? Math.min(sx.to, Math.max(sx.from, v)) : Math.min(sy.from, Math.max(sy.to, v)))) as [number, number];
+  ctx.beginPath();
+  if (props.rangeX) {
+    ctx.moveTo(x, sy.to);
+    ctx.lineTo(x, sy.from);
+  }
+  if (props.rangeY) {
+    ctx.moveTo(sx.from, y);
+    ctx.lineTo(sx.to, y);
+  }
+  ctx.stroke();
+  ctx.fillRect(x - 3, sy.to, 6, 16);
+  ctx.fillRect(sx.to - 16, y - 3, 16, 6);
+  if (!drag || drag.line) return;
+  ctx.setLineDash([4, 3]);
+  ctx.strokeRect(drag.fromX, drag.fromY, drag.x - drag.fromX, drag.y - drag.fromY);
+  ctx.setLineDash([]);
+}
+
 export function Scatter(props: Props) {
   const box = useRef<HTMLDivElement>(null);
   const base = useRef<HTMLCanvasElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const [hover, setHover] = useState<string | null>(null);
-  const { width, height } = useSize(box);
+  const [drag, setDrag] = useState<Drag | null>(null);
+  const frame = useRef(0);
+  const { width, height } = useSize(box, 240, (w) => Math.max(260, Math.min(560, w * 0.72)));
   const { points } = props;
   const scales = useMemo(() => scalesOf(points, width, height, props), [points, width, height, props.x.log, props.y.log, props.limitX]);
   const at = useMemo<Placed>(() => ({ x: Float64Array.from(points, (p) => toPixel(scales.sx, p.x)), y: Float64Array.from(points, (p) => toPixel(scales.sy, p.y)) }), [points, scales]);
   const byKey = useMemo(() => new Map(points.map((p) => [p.key, p])), [points]);
-  const frontKeys = useMemo(() => points.filter((p) => p.front).sort((a, b) => a.x - b.x).map((p) => p.key), [points]);
+  const frontKeys = useMemo(() => points.filter((p) => p.front && !p.outside).sort((a, b) => a.x - b.x).map((p) => p.key), [points]);
   const painted = paint.value;
 
   useLayoutEffect(() => {
@@ -234,9 +241,10 @@ export function Scatter(props: Props) {
   useLayoutEffect(() => {
     const ctx = contextOf(canvas.current, width, height);
     if (!ctx) return;
+    drawHandles(ctx, scales.sx, scales.sy, props, drag);
     drawHalo(ctx, scales.sx, scales.sy, byKey.get(props.selected ?? ''), color('ink'));
     drawHalo(ctx, scales.sx, scales.sy, byKey.get(hover ?? ''), color('accent'));
-  }, [scales, byKey, hover, props.selected, painted]);
+  }, [scales, byKey, hover, props.selected, props.rangeX, props.rangeY, drag, painted]);
 
   const nearest = (event: MouseEvent): string | null => {
     const corner = canvas.current?.getBoundingClientRect();
@@ -245,6 +253,7 @@ export function Scatter(props: Props) {
     let best: string | null = null;
     let least = 18 ** 2;
     points.forEach((p, i) => {
+      if (p.outside) return;
       const d = (at.x[i]! - x) ** 2 + (at.y[i]! - y) ** 2 - (p.front ? 30 : 0);
       if (d < least) {
         least = d;
@@ -262,6 +271,49 @@ export function Scatter(props: Props) {
     const at = frontKeys.indexOf(hover ?? '');
     setHover(frontKeys[at < 0 ? 0 : (at + step + frontKeys.length) % frontKeys.length] ?? null);
   };
+  const placeOf = (event: PointerEvent): [number, number] => {
+    const corner = canvas.current!.getBoundingClientRect();
+    const { sx, sy } = scales;
+    return [Math.min(sx.to, Math.max(sx.from, event.clientX - corner.left)), Math.min(sy.from, Math.max(sy.to, event.clientY - corner.top))];
+  };
+  const down = (event: PointerEvent) => {
+    if (event.button !== 0) return;
+    const [x, y] = placeOf(event);
+    const { sx, sy } = scales;
+    const near = (a: number, b: number) => Math.abs(a - b) < 7;
+    const line = near(x, lineAt(sx, props.x, props.rangeX)) ? 'x' : near(y, lineAt(sy, props.y, props.rangeY)) ? 'y' : null;
+    canvas.current!.setPointerCapture(event.pointerId);
+    setDrag({ line, fromX: x, fromY: y, x, y });
+  };
+  /** The range with the dragged end at a place; at the edge of what is worse it ends. */
+  const dragged = (s: Scale, axis: Axis, range: Range | undefined, at: number): Range | null => {
+    const end = bestEnd(axis);
+    const edge = toPixel(s, axis.direction === 'minimise' ? s.max : s.min);
+    return { low: range?.low ?? null, high: range?.high ?? null, [end]: Math.abs(at - edge) < 2 ? null : toValue(s, at) };
+  };
+  const move = (event: PointerEvent) => {
+    if (!drag) {
+      setHover(nearest(event));
+      return;
+    }
+    const [x, y] = placeOf(event);
+    setHover(null);
+    setDrag({ ...drag, x, y });
+    cancelAnimationFrame(frame.current);
+    if (!drag.line || (x === drag.fromX && y === drag.fromY)) return;
+    frame.current = requestAnimationFrame(() => (drag.line === 'x' ? props.onRanges(dragged(scales.sx, props.x, props.rangeX, x), undefined) : props.onRanges(undefined, dragged(scales.sy, props.y, props.rangeY, y))));
+  };
+  const up = (event: PointerEvent) => {
+    setDrag(null);
+    if (!drag || (drag.line && (drag.x !== drag.fromX || drag.y !== drag.fromY))) return;
+    if (Math.abs(drag.x - drag.fromX) + Math.abs(drag.y - drag.fromY) < 8) {
+      const key = nearest(event);
+      if (key) props.onPick(key);
+      return;
+    }
+    const span = (s: Scale, a: number, b: number): Range => { const [u, v] = [toValue(s, a), toValue(s, b)]; return { low: Math.min(u, v), high: Math.max(u, v) }; };
+    props.onRanges(span(scales.sx, drag.fromX, drag.x), span(scales.sy, drag.fromY, drag.y));
+  };
   const tip = hover ? byKey.get(hover) : undefined;
   const left = tip ? toPixel(scales.sx, tip.x) : 0;
 
@@ -269,7 +321,7 @@ export function Scatter(props: Props) {
     <div class="scatter" ref={box}>
       <canvas ref={base} class="base" style={{ width: `${width}px`, height: `${height}px` }} aria-hidden="true" />
       <canvas ref={canvas} class="over" style={{ width: `${width}px`, height: `${height}px` }} tabIndex={0} role="img" aria-label={`${props.summary} Arrow keys walk along the front, Enter opens a point.`}
-        onMouseMove={(e) => setHover(nearest(e))} onMouseLeave={() => setHover(null)} onKeyDown={walk} onClick={(e) => { const key = nearest(e); if (key) props.onPick(key); }} />
+        onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={() => setDrag(null)} onPointerLeave={() => setHover(null)} onKeyDown={walk} />
       {tip && (
         <div class={`tip ${left > width / 2 ? 'to-left' : ''}`} style={{ left: `${left}px`, top: `${toPixel(scales.sy, tip.y)}px` }}>
           {props.describe(tip.key).map((line) => <div key={line}>{line}</div>)}
@@ -282,6 +334,7 @@ export function Scatter(props: Props) {
         <li><i class="mark dot" />predicted</li>
         <li><i class="mark cross" />random baseline</li>
         <li><i class="mark hollow" />breaks a limit</li>
+        {props.hueTitle && <li><i class="mark hue" />{props.hueTitle}</li>}
       </ul>
     </div>
   );

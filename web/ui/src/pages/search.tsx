@@ -2,6 +2,9 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { get, list, post, type CandidatePage, type Front, type FrontItem, type Job, type Metric, type Pin, type Profile, type Search, type Source } from '../api';
 import { ArchView } from '../arch-view';
+import { Best, entriesWithin, Explore, Limits, naming, Replay, type Entry } from '../explore';
+import { genesOf, parseRanges, printRanges, withRange, type Range } from '../filter';
+import { frontOf } from '../front';
 import { largest, metricName, metricValue, percent, short, significant, tickLabels } from '../format';
 import { Lines, type Curve } from '../lines';
 import { listen } from '../live';
@@ -82,12 +85,12 @@ function useCandidates(id: string) {
   return { candidates: store.current.map, version, error };
 }
 
-function pointOf(c: Candidate | FrontItem, x: string, y: string, onFront: boolean, baseline: boolean): Point | null {
+function pointOf(c: Entry, x: string, y: string, baseline: boolean, hue: number | null): Point | null {
   const [mx, my] = [c.metrics[x], c.metrics[y]];
   if (!mx || !my) return null;
   const latency = Object.entries(c.metrics).find(([key]) => key.startsWith('latency_us'))?.[1];
   return {
-    key: c.arch_id, x: mx.value, y: my.value, xLow: mx.low, xHigh: mx.high, yLow: my.low, yHigh: my.high, feasible: c.feasible, front: onFront, baseline,
+    key: c.key, outside: !c.inside, hue, x: mx.value, y: my.value, xLow: mx.low, xHigh: mx.high, yLow: my.low, yHigh: my.high, feasible: c.feasible, front: c.front, baseline,
     measured: latency?.source === 'measured', evaluated: c.metrics['top1']?.source === 'evaluated',
   };
 }
@@ -205,14 +208,36 @@ export function SearchPage({ id }: { id: string }) {
     for (const i of items) all.set(i.arch_id, i);
     return all;
   }, [version, items, search?.baseline]);
+  const numbered = useMemo(() => [...byId.values()].map((c): Entry => {
+    const numbers: Entry['numbers'] = { ...genesOf(c.arch), generation: c.generation };
+    for (const [key, m] of Object.entries(c.metrics)) numbers[key] = m.value;
+    return { key: c.arch_id, arch: c.arch, strategy: c.strategy, generation: c.generation, feasible: c.feasible, front: frontIds.has(c.arch_id), inside: true, numbers, metrics: c.metrics };
+  }), [byId, frontIds]);
+  const filter = query.get('f') ?? '';
+  const ranges = useMemo(() => parseRanges(filter), [filter]);
+  const replayed = ranges['generation'] !== undefined;
+  const entries = useMemo(() => {
+    const all = entriesWithin(numbered, ranges);
+    if (!replayed) return all;
+    // In a replay, the front is the one of what was known by then.
+    const known = all.filter((e) => e.inside && e.feasible && e.strategy !== search?.baseline);
+    const then = new Set(frontOf(known.map((e) => e.numbers[x] ?? NaN), known.map((e) => e.numbers[y] ?? NaN), directionOf(x), directionOf(y)).map((i) => known[i]!.key));
+    return all.map((e) => ({ ...e, front: then.has(e.key) }));
+  }, [numbered, ranges, search?.baseline, ...(replayed ? [x, y] : ['', ''])]);
+  const inside = useMemo(() => entries.filter((e) => e.inside), [entries]);
+  const genes = useMemo(() => Object.keys(genesOf(numbered[0]?.arch ?? '')).filter((g) => numbered.some((e) => e.numbers[g] !== numbered[0]?.numbers[g])), [numbered]);
+  const hueKey = query.get('by') ?? '';
   const points = useMemo(() => {
     const result: Point[] = [];
-    for (const c of byId.values()) {
-      const p = pointOf(c, x, y, frontIds.has(c.arch_id), c.strategy === search?.baseline);
+    const values = hueKey ? entries.flatMap((e) => e.numbers[hueKey] ?? []) : [];
+    const [least, most] = [values.reduce((a, b) => Math.min(a, b), Infinity), values.reduce((a, b) => Math.max(a, b), -Infinity)];
+    for (const e of entries) {
+      const v = hueKey ? e.numbers[hueKey] : undefined;
+      const p = pointOf(e, x, y, e.strategy === search?.baseline, v === undefined ? null : (v - least) / (most - least || 1));
       if (p) result.push(p);
     }
     return result;
-  }, [byId, frontIds, x, y, search?.baseline]);
+  }, [entries, x, y, hueKey, search?.baseline]);
 
   // The board is in the page's head; beside every number it is needed only where there are several.
   const nameOf = (key: string) => metricName(boards.length > 1 ? key : key.split(':')[0]!, profiles);
@@ -225,6 +250,15 @@ export function SearchPage({ id }: { id: string }) {
     return [...Object.entries(c.metrics).filter(([k]) => k === x || k === y || k === 'top1').map(([k, m]) => `${nameOf(k)}: ${metricValue(k, m.value)} (${m.source})`), c.arch];
   };
   const pick = (key: string) => setQuery({ arch: key });
+  const names = naming(nameOf, (key) => keys.includes(key));
+  const change = (key: string, range: Range | null) => setQuery({ f: printRanges(withRange(ranges, key, range)) });
+  const changeBoth = (rx: Range | null | undefined, ry: Range | null | undefined) => {
+    const first = rx === undefined ? ranges : withRange(ranges, x, rx);
+    setQuery({ f: printRanges(ry === undefined ? first : withRange(first, y, ry)) });
+  };
+  const shades = ['generation', ...genes];
+  const lastGeneration = numbered.reduce((a, e) => Math.max(a, e.generation), 0);
+  const objective = keyOf(search?.objectives[0] ?? { metric: 'top1' });
   const chosen = selected ? byId.get(selected) : undefined;
   const pinned = pins.data?.find((p) => p.arch_id === selected);
   const running = job.data && ['running', 'queued', 'paused', 'canceling'].includes(job.data.state);
@@ -258,9 +292,13 @@ export function SearchPage({ id }: { id: string }) {
               <label>Across <select value={x} onChange={(e) => setQuery({ x: e.currentTarget.value })}>{options}</select></label>
               <label>Up <select value={y} onChange={(e) => setQuery({ y: e.currentTarget.value })}>{options}</select></label>
               <label class="check"><input type="checkbox" checked={log} onChange={(e) => setQuery({ log: e.currentTarget.checked ? '1' : '' })} /> logarithmic</label>
+              <label>Colour by <select value={hueKey} onChange={(e) => setQuery({ by: e.currentTarget.value })}><option value="">source</option>{shades.map((k) => <option key={k} value={k}>{names.title(k)}</option>)}</select></label>
+              <Replay last={lastGeneration} range={ranges['generation']} change={change} />
             </div>
+            <Limits ranges={ranges} keys={[...keys, ...genes]} names={names} change={change} />
+            <Best entries={inside.filter((e) => e.feasible)} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
             {points.length === 0 ? <Empty>Candidates appear here as soon as the strategy has asked for the first ones.</Empty> : (
-              <Scatter points={points} x={axis(x, log)} y={axis(y, false)} limitX={limit} selected={selected} onPick={pick} describe={describe}
+              <Scatter points={points} x={axis(x, log)} y={axis(y, false)} limitX={limit} rangeX={ranges[x]} rangeY={ranges[y]} onRanges={changeBoth} hueTitle={hueKey ? `${names.title(hueKey)}, low to high` : undefined} selected={selected} onPick={pick} describe={describe}
                 summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.`} />
             )}
           </Card>
@@ -291,6 +329,7 @@ export function SearchPage({ id }: { id: string }) {
             ]} />
           )}
         </Card>
+        <Explore entries={entries} inside={inside} metrics={keys} genes={genes} ranges={ranges} names={names} query={query} selected={selected} change={change} pick={pick} />
       </div>
     </Page>
   );

@@ -1,0 +1,153 @@
+// The linked views below the scatter: ranges in words and numbers, the best within them, parallel coordinates, every candidate as a table.
+import { useEffect, useState } from 'preact/hooks';
+import type { Metric } from './api';
+import { bestOf, within, type Numbers, type Range, type Ranges } from './filter';
+import { metricValue, significant } from './format';
+import { Parallel, type ParallelAxis } from './parallel';
+import { Card, Empty } from './parts';
+import { setQuery } from './router';
+import { VirtualTable } from './virtual-table';
+
+export type Entry = { key: string; arch: string; strategy: string; generation: number; feasible: boolean; front: boolean; inside: boolean; numbers: Numbers; metrics: Record<string, Metric> };
+export type Naming = { title: (key: string) => string; value: (key: string, v: number) => string };
+
+const geneTitles: Record<string, string> = { resolution: 'Resolution', depth: 'Blocks', kernel: 'Mean kernel', expand: 'Mean expand ratio', generation: 'Generation' };
+const geneTitle = (key: string) => geneTitles[key] ?? key.replace(/^(depth|channels) (\d+)$/, (_, what, stage) => `${what === 'depth' ? 'Blocks' : 'Channels'}, stage ${stage}`);
+
+/** Titles and values of metrics and genes alike. */
+export const naming = (metricTitle: (key: string) => string, isMetric: (key: string) => boolean): Naming => ({
+  title: (key) => (isMetric(key) ? metricTitle(key) : geneTitle(key)),
+  value: (key, v) => (isMetric(key) ? metricValue(key, v) : Number.isInteger(v) ? `${v}` : significant(v, 3)),
+});
+
+/** What a person types: top-1 in percent, latency in ms. */
+const unitOf = (key: string): [number, string] => (key === 'top1' ? [100, '%'] : key.startsWith('latency_us') ? [0.001, 'ms'] : [1, '']);
+
+function Bound({ name, at, range, set }: { name: string; at: keyof Range; range: Range; set: (r: Range) => void }) {
+  const [factor] = unitOf(name);
+  const v = range[at];
+  return (
+    <input type="number" step="any" class="bound" aria-label={`${at === 'low' ? 'at least' : 'at most'} ${name.split(':')[0]}`} value={v === null ? '' : +(v * factor).toPrecision(5)}
+      onChange={(e) => set({ ...range, [at]: e.currentTarget.value === '' ? null : Number(e.currentTarget.value) / factor })} />
+  );
+}
+
+export function Limits({ ranges, keys, names, change }: { ranges: Ranges; keys: string[]; names: Naming; change: (key: string, range: Range | null) => void }) {
+  const [added, setAdded] = useState<string[]>([]);
+  const open = [...new Set([...Object.keys(ranges), ...added])];
+  return (
+    <div class="limits">
+      {open.map((key) => {
+        const range = ranges[key] ?? { low: null, high: null };
+        return (
+          <span key={key} class="limit">
+            <Bound name={key} at="low" range={range} set={(r) => change(key, r)} /> ≤ {names.title(key)} ≤ <Bound name={key} at="high" range={range} set={(r) => change(key, r)} /> {unitOf(key)[1]}
+            <button type="button" class="quiet" aria-label={`Remove the limit of ${names.title(key)}`} onClick={() => { change(key, null); setAdded(added.filter((k) => k !== key)); }}>✕</button>
+          </span>
+        );
+      })}
+      <label>Limit <select aria-label="Add a limit" value="" onChange={(e) => { if (e.currentTarget.value) setAdded([...added, e.currentTarget.value]); e.currentTarget.value = ''; }}>
+        <option value="">add…</option>
+        {keys.filter((k) => !open.includes(k)).map((k) => <option key={k} value={k}>{names.title(k)}</option>)}
+      </select></label>
+      {open.length > 0 && <button type="button" onClick={() => { setAdded([]); setQuery({ f: '' }); }}>Clear limits</button>}
+    </div>
+  );
+}
+
+/** "Best under this limit", at once. */
+export function Best({ entries, limited, objective, direction, names, pick }: { entries: Entry[]; limited: boolean; objective: string; direction: 'maximise' | 'minimise'; names: Naming; pick: (key: string) => void }) {
+  if (!limited) return null;
+  const best = entries[bestOf(entries, objective, direction)];
+  if (!best) return <p class="best" role="status">No network keeps these limits. Widen one of them.</p>;
+  const rest = Object.entries(best.metrics).filter(([k]) => k !== objective && (k.startsWith('latency') || k === 'macs')).map(([k, m]) => `${names.title(k)} ${names.value(k, m.value)}`);
+  return (
+    <p class="best" role="status">
+      Best of {entries.length} under these limits: <b>{names.title(objective)} {names.value(objective, best.numbers[objective]!)}</b> ({best.metrics[objective]?.source}), {rest.join(', ')}. <button type="button" class="link" onClick={() => pick(best.key)}>Open it</button>
+    </p>
+  );
+}
+
+/** Plays the search from its first generation: the range of "generation" follows a slider. */
+export function Replay({ last, range, change }: { last: number; range: Range | undefined; change: (key: string, range: Range | null) => void }) {
+  const [playing, setPlaying] = useState(false);
+  const at = range?.high ?? last;
+  const to = (g: number) => change('generation', g >= last ? null : { low: null, high: g });
+  useEffect(() => {
+    if (!playing) return undefined;
+    const timer = setTimeout(() => { if (at >= last) setPlaying(false); else to(at + Math.max(1, Math.round(last / 60))); }, 150);
+    return () => clearTimeout(timer);
+  }, [playing, at]);
+  if (last < 1) return null;
+  return (
+    <span class="replay">
+      <button type="button" onClick={() => { if (!playing && at >= last) to(0); setPlaying(!playing); }}>{playing ? 'Hold' : 'Replay'}</button>
+      <input type="range" min={0} max={last} value={at} aria-label="Up to generation" onInput={(e) => { setPlaying(false); to(Number(e.currentTarget.value)); }} />
+      <span class="numbers">generation {at} of {last}</span>
+    </span>
+  );
+}
+
+type View = { key: string; flipped: boolean; log: boolean };
+/** "top1,-macs,*params": in order, - upside down, * logarithmic. */
+const parseView = (text: string): View[] => text.split(',').filter(Boolean).map((word) => ({ key: word.replace(/^[-*]+/, ''), flipped: /^\*?-/.test(word), log: /^-?\*/.test(word) }));
+const printView = (view: View[]) => view.map((v) => `${v.flipped ? '-' : ''}${v.log ? '*' : ''}${v.key}`).join(',');
+
+function AxesForm({ view, keys, names, set }: { view: View[]; keys: string[]; names: Naming; set: (view: View[]) => void }) {
+  const swap = (i: number, j: number) => { const next = [...view]; [next[i], next[j]] = [next[j]!, next[i]!]; set(next); };
+  const change = (i: number, part: Partial<View>) => set(view.map((v, j) => (i === j ? { ...v, ...part } : v)));
+  return (
+    <details class="axes">
+      <summary>Axes: order, direction, scale</summary>
+      <ul>
+        {view.map((v, i) => (
+          <li key={v.key}>
+            <b>{names.title(v.key)}</b>
+            <button type="button" class="quiet" disabled={i === 0} aria-label={`${names.title(v.key)} to the left`} onClick={() => swap(i, i - 1)}>←</button>
+            <button type="button" class="quiet" disabled={i === view.length - 1} aria-label={`${names.title(v.key)} to the right`} onClick={() => swap(i, i + 1)}>→</button>
+            <button type="button" class="quiet" aria-pressed={v.flipped} onClick={() => change(i, { flipped: !v.flipped })}>flip</button>
+            <button type="button" class="quiet" aria-pressed={v.log} onClick={() => change(i, { log: !v.log })}>log</button>
+            <button type="button" class="quiet" aria-label={`Hide ${names.title(v.key)}`} onClick={() => set(view.filter((_, j) => j !== i))}>hide</button>
+          </li>
+        ))}
+      </ul>
+      <label>Show <select value="" onChange={(e) => { if (e.currentTarget.value) set([...view, { key: e.currentTarget.value, flipped: false, log: false }]); e.currentTarget.value = ''; }}>
+        <option value="">another axis…</option>
+        {keys.filter((k) => !view.some((v) => v.key === k)).map((k) => <option key={k} value={k}>{names.title(k)}</option>)}
+      </select></label>
+    </details>
+  );
+}
+
+type ExploreProps = { entries: Entry[]; inside: Entry[]; metrics: string[]; genes: string[]; ranges: Ranges; names: Naming; query: URLSearchParams; selected?: string | undefined; change: (key: string, range: Range | null) => void; pick: (key: string) => void };
+
+export function Explore({ entries, inside, metrics, genes, ranges, names, query, selected, change, pick }: ExploreProps) {
+  const usual = [...genes.filter((g) => ['resolution', 'depth', 'kernel', 'expand'].includes(g)), ...metrics.filter((m) => /^(top1|latency_us|macs$|params$|peak_activation)/.test(m))];
+  const keys = [...genes, 'generation', ...metrics];
+  const view = parseView(query.get('axes') ?? usual.join(',')).filter((v) => keys.includes(v.key));
+  const axes: ParallelAxis[] = view.map((v) => ({ ...v, title: names.title(v.key), label: (n) => names.value(v.key, n) }));
+  if (entries.length === 0) return null;
+  return (
+    <>
+      <Card title="Genes and metrics" class="wide" note={`${inside.length} of ${entries.length} networks within every range; drag on an axis to set one, click to remove it`}>
+        {axes.length < 2 ? <Empty>Show two axes or more.</Empty> : (
+          <Parallel rows={entries} axes={axes} ranges={ranges} selected={selected} onRange={change} summary={`Parallel coordinates of ${entries.length} networks over ${axes.map((a) => a.title).join(', ')}; ${inside.length} are within the ranges. The ranges can be typed as limits above.`} />
+        )}
+        <AxesForm view={view} keys={keys} names={names} set={(next) => setQuery({ axes: printView(next) || 'none' })} />
+      </Card>
+      <Card title="Candidates" class="wide" note={`${inside.length} of ${entries.length}; click on a head to sort`}>
+        {inside.length === 0 ? <Empty>No network keeps these limits. Widen one of them.</Empty> : (
+          <VirtualTable label="Candidates within the ranges" rows={inside} rowKey={(r) => r.key} selected={selected} sort={query.get('sort') ?? ''} onSort={(sort) => setQuery({ sort })} onPick={(r) => pick(r.key)} columns={[
+            ...[...metrics, 'generation', ...genes.filter((g) => !g.includes(' '))].map((key) => ({ key, title: names.title(key), number: (r: Entry) => r.numbers[key], cell: (r: Entry) => (r.numbers[key] === undefined ? '–' : names.value(key, r.numbers[key])) })),
+            { key: 'arch', title: 'Network', number: () => undefined, cell: (r) => <button type="button" class="link genotype" title={r.arch} onClick={() => pick(r.key)}>{r.arch}</button> },
+          ]} />
+        )}
+      </Card>
+    </>
+  );
+}
+
+export const entriesWithin = (entries: Entry[], ranges: Ranges) => {
+  const list = Object.entries(ranges);
+  return list.length === 0 ? entries.map((e) => ({ ...e, inside: true })) : entries.map((e) => ({ ...e, inside: within(e.numbers, list) }));
+};

@@ -1,0 +1,50 @@
+// A table of any length: only the rows in sight are in the page. Click on a head sorts; arrows, Page Up and Page Down, Home and End walk.
+import type { ComponentChildren } from 'preact';
+import { useMemo, useState } from 'preact/hooks';
+
+export type Col<T> = { key: string; title: string; number: (row: T) => number | undefined; cell: (row: T) => ComponentChildren };
+type Props<T> = { label: string; rows: T[]; columns: Col<T>[]; rowKey: (row: T) => string; selected?: string | undefined; sort: string; onSort: (sort: string) => void; onPick: (row: T) => void };
+
+const rowHeight = 32, shown = 12, spare = 8;
+
+export function VirtualTable<T>(props: Props<T>) {
+  const [top, setTop] = useState(0);
+  const down = props.sort.startsWith('-');
+  const by = props.columns.find((c) => c.key === props.sort.replace(/^-/, ''));
+  const rows = useMemo(() => {
+    if (!by) return props.rows;
+    const sign = down ? -1 : 1;
+    const values = new Map(props.rows.map((r) => [r, by.number(r)]));
+    return [...props.rows].sort((a, b) => {
+      const [u, v] = [values.get(a), values.get(b)];
+      return u === undefined || v === undefined ? Number(u === undefined) - Number(v === undefined) : sign * (u - v);
+    });
+  }, [props.rows, props.sort, by?.key]);
+  const first = Math.max(0, Math.min(Math.floor(top / rowHeight) - spare, rows.length - shown));
+  const part = rows.slice(first, first + shown + 2 * spare);
+  const below = Math.max(0, rows.length - first - part.length);
+  return (
+    <div class="table-wrap virtual" tabIndex={0} role="region" aria-label={props.label} onScroll={(e) => setTop(e.currentTarget.scrollTop)}>
+      <table aria-rowcount={rows.length + 1}>
+        <thead>
+          <tr>
+            {props.columns.map((c) => (
+              <th key={c.key} scope="col" class="number" aria-sort={by?.key === c.key ? (down ? 'descending' : 'ascending') : 'none'}>
+                <button type="button" class="link" onClick={() => props.onSort(by?.key === c.key && !down ? `-${c.key}` : c.key)}>{c.title}{by?.key === c.key ? (down ? ' ↓' : ' ↑') : ''}</button>
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {first > 0 && <tr aria-hidden="true"><td colSpan={props.columns.length} style={{ height: `${first * rowHeight}px` }} /></tr>}
+          {part.map((row, i) => (
+            <tr key={props.rowKey(row)} aria-rowindex={first + i + 2} class={props.selected === props.rowKey(row) ? 'selected' : ''} onClick={() => props.onPick(row)}>
+              {props.columns.map((c) => <td key={c.key} class="number">{c.cell(row)}</td>)}
+            </tr>
+          ))}
+          {below > 0 && <tr aria-hidden="true"><td colSpan={props.columns.length} style={{ height: `${below * rowHeight}px` }} /></tr>}
+        </tbody>
+      </table>
+    </div>
+  );
+}
