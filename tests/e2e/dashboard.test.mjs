@@ -283,7 +283,7 @@ test('a box in the scatter, a brush on an axis and the table show the same netwo
   const axes = page.locator('.parallel canvas.over');
   await axes.scrollIntoViewIfNeeded();
   const place = await axes.boundingBox();
-  await page.mouse.move(place.x + 46, place.y + 41);
+  await page.mouse.move(place.x + 46, place.y + 36);
   await page.mouse.down();
   await page.mouse.move(place.x + 46, place.y + 120, { steps: 4 });
   await page.mouse.up();

@@ -1,4 +1,5 @@
 """What once-for-all knows of its spaces: its latency tables and its accuracy predictor, imported and searched with."""
+import csv
 import json
 import re
 import shutil
@@ -470,6 +471,30 @@ def dynast():
     stack.cli("search", "import", "carried", "--dynast", path, "--space", "ofa_mbv3", "--upload", "--wait")
     stack.cli("search", "front", "old")
     stack.cli("search", "rm", "carried")
+    exported(client.get("/searches/old/candidates?page_size=20000")["columns"])
+
+
+def exported(columns):
+    """The whole search as CSV and JSON is what the candidates' columns say."""
+    stack = bed.daemon()
+    table, listing = stack.root / "old.csv", stack.root / "old.json"
+    stack.cli("search", "export", "old", "--file", table)
+    stack.cli("search", "export", "old", "--format", "json", "--file", listing)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    items = json.loads(listing.read_text())
+    for name in ("arch_id", "arch", "strategy"):
+        equal([row[name] for row in rows], columns[name], f"{name} as CSV")
+    for name in ("arch_id", "arch", "strategy", "generation", "feasible", "on_front"):
+        equal([item[name] for item in items], columns[name], f"{name} as JSON")
+    for key, metric in columns["metrics"].items():
+        equal([float(row[key]) for row in rows], metric["value"], f"{key} as CSV")
+        equal([row[f"{key} source"] for row in rows], metric["source"], f"sources of {key}")
+        equal([item["metrics"][key]["value"] for item in items], metric["value"], f"{key} as JSON")
+    equal(stack.cli_run("search", "export", "old", "--format", "xml").returncode, 2, "an unknown format")
+    equal(stack.cli_run("search", "export", "none", "--file", stack.root / "none.csv").returncode, 3, "an unknown search")
+    check(not (stack.root / "none.csv").exists(), "no file of a search that is not there")
+    equal(stack.cli_run("search", "export", "old", "--file", "/dev/full").returncode, 1, "a full disk")
 
 
 def failed_results(text, space="ofa_mbv3", **more):

@@ -1,0 +1,249 @@
+/* espalier search export: every candidate of a search as CSV or JSON, never cut short. It is read
+ * page by page, so a search of any length needs little memory. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "daemon/cli/commands.h"
+
+enum { PAGE = 5000, METRICS_MAX = 64, KEY_MAX = 128 };
+static const char *const plain[] = {"arch_id",    "arch",     "strategy",
+                                    "generation", "feasible", "on_front"};
+static const char *const parts[] = {"value", "low", "high", "source"};
+enum { N_PLAIN = sizeof(plain) / sizeof(plain[0]), N_PARTS = sizeof(parts) / sizeof(parts[0]) };
+
+struct writer {
+    FILE *file;
+    bool json;
+    int64_t n;
+    char keys[METRICS_MAX][KEY_MAX]; /* of the metrics, in the order of their columns */
+    int n_keys;
+};
+
+/* A cell as CSV: in quotes where it holds a comma, a quote or a line's end. */
+static void put_text(FILE *file, const char *text) {
+    if (!strpbrk(text, ",\"\r\n")) {
+        fputs(text, file);
+        return;
+    }
+    fputc('"', file);
+    for (; *text; text++) {
+        if (*text == '"')
+            fputc('"', file);
+        fputc(*text, file);
+    }
+    fputc('"', file);
+}
+
+static void put_cell(FILE *file, const cJSON *v) {
+    if (cJSON_IsString(v))
+        put_text(file, v->valuestring);
+    else if (cJSON_IsBool(v))
+        fputs(cJSON_IsTrue(v) ? "true" : "false", file);
+    else if (cJSON_IsNumber(v))
+        fprintf(file, "%.17g", v->valuedouble);
+}
+
+static void csv_head(struct writer *writer) {
+    for (int i = 0; i < N_PLAIN; i++)
+        fprintf(writer->file, "%s%s", i ? "," : "", plain[i]);
+    for (int k = 0; k < writer->n_keys; k++)
+        for (int p = 0; p < N_PARTS; p++) {
+            char title[KEY_MAX + 16];
+            snprintf(title, sizeof(title), "%s%s%s", writer->keys[k], p ? " " : "",
+                     p ? parts[p] : "");
+            fputc(',', writer->file);
+            put_text(writer->file, title);
+        }
+    fputc('\n', writer->file);
+}
+
+/* The items of a page's columns that come next, one row after another: each column is walked once,
+ * as an index into cJSON's lists counts from their beginning. */
+struct cursor {
+    const cJSON *plain[N_PLAIN], *metrics[METRICS_MAX][N_PARTS];
+};
+
+static void cursor_begin(const struct writer *writer, const cJSON *columns,
+                         struct cursor *ret_cursor) {
+    const cJSON *metrics = cJSON_GetObjectItemCaseSensitive(columns, "metrics");
+    for (int i = 0; i < N_PLAIN; i++) {
+        const cJSON *column = cJSON_GetObjectItemCaseSensitive(columns, plain[i]);
+        ret_cursor->plain[i] = column ? column->child : NULL;
+    }
+    for (int k = 0; k < writer->n_keys; k++)
+        for (int p = 0; p < N_PARTS; p++) {
+            const cJSON *metric = cJSON_GetObjectItemCaseSensitive(metrics, writer->keys[k]);
+            const cJSON *column = cJSON_GetObjectItemCaseSensitive(metric, parts[p]);
+            ret_cursor->metrics[k][p] = column ? column->child : NULL;
+        }
+}
+
+static const cJSON *take(const cJSON **item) {
+    const cJSON *now = *item;
+    if (now)
+        *item = now->next;
+    return now;
+}
+
+static void csv_row(struct writer *writer, struct cursor *cursor) {
+    for (int i = 0; i < N_PLAIN; i++) {
+        if (i)
+            fputc(',', writer->file);
+        put_cell(writer->file, take(&cursor->plain[i]));
+    }
+    for (int k = 0; k < writer->n_keys; k++)
+        for (int p = 0; p < N_PARTS; p++) {
+            fputc(',', writer->file);
+            put_cell(writer->file, take(&cursor->metrics[k][p]));
+        }
+    fputc('\n', writer->file);
+}
+
+/* A copy whose number keeps all its digits: cJSON prints fifteen. */
+static cJSON *copy_exact(const cJSON *v) {
+    char text[32];
+    if (!cJSON_IsNumber(v))
+        return cJSON_Duplicate(v, true);
+    snprintf(text, sizeof(text), "%.17g", v->valuedouble);
+    return cJSON_CreateRaw(text);
+}
+
+static void json_row(struct writer *writer, struct cursor *cursor) {
+    cJSON *row = cJSON_CreateObject(), *metrics = cJSON_CreateObject();
+    for (int i = 0; i < N_PLAIN; i++)
+        cJSON_AddItemToObject(row, plain[i], copy_exact(take(&cursor->plain[i])));
+    for (int k = 0; k < writer->n_keys; k++) {
+        cJSON *metric = cJSON_CreateObject();
+        for (int p = 0; p < N_PARTS; p++)
+            cJSON_AddItemToObject(metric, parts[p], copy_exact(take(&cursor->metrics[k][p])));
+        if (cJSON_IsRaw(cJSON_GetObjectItemCaseSensitive(metric, "value")))
+            cJSON_AddItemToObject(metrics, writer->keys[k], metric);
+        else
+            cJSON_Delete(metric);
+    }
+    cJSON_AddItemToObject(row, "metrics", metrics);
+    char *text = cJSON_PrintUnformatted(row);
+    fprintf(writer->file, "%s%s", writer->n ? ",\n" : "", text ? text : "null");
+    cJSON_free(text);
+    cJSON_Delete(row);
+}
+
+static bool known(const struct writer *writer, const char *key) {
+    for (int k = 0; k < writer->n_keys; k++)
+        if (strcmp(writer->keys[k], key) == 0)
+            return true;
+    return false;
+}
+
+/* First pass: which metrics there are. */
+static int learn_page(struct writer *writer, const cJSON *columns, struct err *err) {
+    const cJSON *metric = NULL;
+    cJSON_ArrayForEach(metric, cJSON_GetObjectItemCaseSensitive(columns, "metrics")) {
+        if (known(writer, metric->string))
+            continue;
+        if (writer->n_keys == METRICS_MAX || strlen(metric->string) >= KEY_MAX)
+            return err_set(err, ESP_ETOOLARGE, NULL,
+                           "a search with more than %d metrics is not exported", METRICS_MAX);
+        snprintf(writer->keys[writer->n_keys++], KEY_MAX, "%s", metric->string);
+    }
+    return 0;
+}
+
+/* Second pass: the rows. */
+static int write_page(struct writer *writer, const cJSON *columns, struct err *err) {
+    const cJSON *metric = NULL;
+    struct cursor cursor;
+    int n = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(columns, "arch_id"));
+
+    cJSON_ArrayForEach(metric, cJSON_GetObjectItemCaseSensitive(columns, "metrics")) if (
+        !known(writer, metric->string)) return err_set(err, ESP_ECONFLICT, NULL,
+                                                       "the search has got a metric (%s) while it "
+                                                       "was read: export it again",
+                                                       metric->string);
+    cursor_begin(writer, columns, &cursor);
+    for (int i = 0; i < n; i++, writer->n++)
+        writer->json ? json_row(writer, &cursor) : csv_row(writer, &cursor);
+    return 0;
+}
+
+static int each_page(struct cli *cli, const char *search, struct writer *writer,
+                     int (*page)(struct writer *, const cJSON *, struct err *), struct err *err) {
+    char after[256] = "";
+    int rc = 0;
+    for (bool more = true; rc == 0 && more;) {
+        cJSON *doc = NULL;
+        rc = cli_get(cli, err, &doc, "/searches/%s/candidates?page_size=%d%s%s", cli_encode(search),
+                     PAGE, *after ? "&after=" : "", cli_encode(after));
+        if (rc == 0)
+            rc = page(writer, cli_item(doc, "columns"), err);
+        more = cJSON_IsString(cli_item(doc, "next"));
+        snprintf(after, sizeof(after), "%s", cli_text(doc, "next"));
+        cJSON_Delete(doc);
+    }
+    return rc;
+}
+
+static int write_all(struct cli *cli, const char *search, struct writer *writer, struct err *err) {
+    int rc = each_page(cli, search, writer, learn_page, err);
+    if (rc)
+        return rc;
+    if (writer->json)
+        fputs("[", writer->file);
+    else
+        csv_head(writer);
+    rc = each_page(cli, search, writer, write_page, err);
+    if (writer->json)
+        fputs("]\n", writer->file);
+    return rc;
+}
+
+/* Closes the file. Nothing that is half a result is left to look like a whole one, but a device or
+ * a pipe is left alone. */
+static int finish(struct writer *writer, const char *path, int rc, struct err *err) {
+    struct stat stat;
+    bool regular = fstat(fileno(writer->file), &stat) == 0 && S_ISREG(stat.st_mode);
+    bool broken = fflush(writer->file) != 0 || ferror(writer->file);
+
+    if (path && fclose(writer->file) != 0)
+        broken = true;
+    if (rc == 0 && broken)
+        rc = err_set(err, ESP_EIO, NULL, "not all could be written: %s", strerror(errno));
+    if (rc && path && regular)
+        remove(path);
+    return rc;
+}
+
+static int export_run(struct cli *cli, int argc, char **argv) {
+    const char *path = NULL, *format = NULL;
+    const struct option_row rows[] = {
+        {"file", 'f', OPTION_TEXT, NULL, 0, 0, "", "write it here (default: print it)", &path},
+        {"format", 0, OPTION_TEXT, "csv", 0, 0, "", "csv or json", &format},
+        CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    struct writer writer = {0};
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    writer.json = strcmp(format, "json") == 0;
+    if (!writer.json && strcmp(format, "csv") != 0)
+        return cli_usage("--format is csv or json, not \"%s\"", format);
+    writer.file = path ? fopen(path, "w") : stdout;
+    if (!writer.file) {
+        err_set(&err, ESP_EIO, NULL, "%s cannot be written: %s", path, strerror(errno));
+        return cli_fail(&err);
+    }
+    int rc = write_all(cli, argv[first], &writer, &err);
+    rc = finish(&writer, path, rc, &err);
+    if (rc)
+        return cli_fail(&err);
+    if (path)
+        fprintf(stderr, "%lld candidates written\n", (long long)writer.n);
+    return CLI_OK;
+}
+
+const struct cli_command cli_search_export = {
+    "search", "export", "SEARCH", "all its candidates as CSV or JSON, never cut short", export_run};
