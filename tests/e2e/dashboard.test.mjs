@@ -255,7 +255,7 @@ test('a limit answers which network is best under it, and the address keeps it',
   await page.locator('.best').waitFor();
   const high = Number(await page.getByLabel('at most macs').inputValue());
   assert.ok(high > macs[0] && high < macs.at(-1), `${high}`);
-  await card('Candidates').getByText(`${all.filter((n) => n.metrics.macs <= high * (1 + 1e-4)).length} of ${all.length};`).waitFor();
+  await card('Candidates').getByText(`${all.filter((n) => n.metrics.macs <= high * (1 + 1e-6)).length} of ${all.length};`).waitFor();
 });
 
 test('a box in the scatter, a brush on an axis and the table show the same networks', async () => {
@@ -325,6 +325,16 @@ test('the replay shows the search as it was in an earlier generation', async () 
   await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
 });
 
+test('the front of another search is laid over this one', async () => {
+  const made = await stack.post('/searches', { name: 'beside', space: 'tiny', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], strategy: 'random', baseline: null, evaluations: 64, seed: 3, measure_front: 0 });
+  await stack.waitFor('the second search', async () => (await stack.get(`/searches/${made.search.id}`)).state === 'done', 90);
+  await open(`searches/${search}?x=macs`);
+  await page.getByLabel('Compare with').selectOption('beside');
+  await page.getByText('front of the other search').waitFor();
+  assert.match(page.url(), new RegExp(`vs=${made.search.id}`));
+  await shot('search-compared');
+});
+
 test('the hypervolume stands beside the scatter, with its reference point', async () => {
   const volume = card('Hypervolume');
   await volume.getByText(/reference point: .*Top-1.*%/).waitFor();
@@ -387,6 +397,20 @@ test('a board whose noise was measured on a busy machine is flagged, in light an
   await page.locator('a.device', { hasText: 'test-board' }).waitFor();
   const real = (await stack.get('/devices')).items[0]; // of a busy machine it may be so indeed
   assert.equal(await page.locator('.noisy').count(), real.noise_note ? 1 : 0);
+});
+
+test('the log of a job is searched', async () => {
+  const jobs = (await stack.get('/jobs')).items;
+  const logs = await Promise.all(jobs.map(async (j) => ({ id: j.id, text: (await stack.get(`/jobs/${j.id}/log?offset=0&limit=65536`)).text })));
+  const longest = logs.sort((a, b) => b.text.length - a.text.length)[0];
+  const word = longest.text.match(/[a-z]{5,}/)[0];
+  await open(`jobs/${longest.id}`);
+  await page.locator('pre.log').waitFor();
+  await page.getByLabel('Find').fill(word.toUpperCase());
+  const expected = longest.text.split('\n').filter((l) => l.toLowerCase().includes(word)).length;
+  await page.getByText(expected === 1 ? '1 line' : `${expected} lines`, { exact: true }).waitFor();
+  await page.getByLabel('Find').fill('no such words at all');
+  await page.getByText('No line of the log has these words.').waitFor();
 });
 
 test('the page survives a killed daemon', async () => {

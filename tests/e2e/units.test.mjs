@@ -74,11 +74,11 @@ test('numbers read well', () => {
 });
 
 test('ranges survive the address, and what cannot be read is left out', () => {
-  const ranges = { 'latency_us:pf_1': { low: null, high: 1234.5 }, 'depth 1': { low: 2, high: null }, top1: { low: 0.5, high: 0.75 } };
+  const ranges = { 'latency_us:pf_1': { low: null, high: 1234.5 }, macs: { low: null, high: 1234567891 }, 'depth 1': { low: 2, high: null }, top1: { low: 0.5, high: 0.75 } };
   assert.deepEqual(filter.parseRanges(filter.printRanges(ranges)), ranges);
   assert.deepEqual(filter.parseRanges('a~x~;~1~2;b;c~~3;d~NaN~Infinity'), { c: { low: null, high: 3 } });
   assert.deepEqual(filter.parseRanges(null), {});
-  assert.deepEqual(filter.withRange(ranges, 'top1', null), { 'latency_us:pf_1': ranges['latency_us:pf_1'], 'depth 1': ranges['depth 1'] });
+  assert.deepEqual(filter.withRange(ranges, 'top1', null), { 'latency_us:pf_1': ranges['latency_us:pf_1'], macs: ranges.macs, 'depth 1': ranges['depth 1'] });
   assert.deepEqual(filter.withRange({}, 'top1', { low: null, high: null }), {});
 });
 

@@ -1,11 +1,12 @@
 // The linked views below the scatter: ranges in words and numbers, the best within them, parallel coordinates, every candidate as a table.
 import { useEffect, useState } from 'preact/hooks';
-import type { Metric } from './api';
+import { list, type Metric, type Search } from './api';
 import { bestOf, within, type Numbers, type Range, type Ranges } from './filter';
 import { metricValue, significant } from './format';
 import { Parallel, type ParallelAxis } from './parallel';
 import { Card, Empty } from './parts';
 import { setQuery } from './router';
+import { useLoaded } from './state';
 import { VirtualTable } from './virtual-table';
 
 export type Entry = { key: string; arch: string; strategy: string; generation: number; feasible: boolean; front: boolean; inside: boolean; numbers: Numbers; metrics: Record<string, Metric> };
@@ -27,7 +28,7 @@ function Bound({ name, at, range, set }: { name: string; at: keyof Range; range:
   const [factor] = unitOf(name);
   const v = range[at];
   return (
-    <input type="number" step="any" class="bound" aria-label={`${at === 'low' ? 'at least' : 'at most'} ${name.split(':')[0]}`} value={v === null ? '' : +(v * factor).toPrecision(5)}
+    <input type="number" step="any" class="bound" aria-label={`${at === 'low' ? 'at least' : 'at most'} ${name.split(':')[0]}`} value={v === null ? '' : +(v * factor).toPrecision(7)}
       onChange={(e) => set({ ...range, [at]: e.currentTarget.value === '' ? null : Number(e.currentTarget.value) / factor })} />
   );
 }
@@ -85,6 +86,22 @@ export function Replay({ last, range, change }: { last: number; range: Range | u
       <input type="range" min={0} max={last} value={at} aria-label="Up to generation" onInput={(e) => { setPlaying(false); to(Number(e.currentTarget.value)); }} />
       <span class="numbers">generation {at} of {last}</span>
     </span>
+  );
+}
+
+/** Lays the front of another search of the same space over this one's. */
+export function CompareWith({ search, chosen, found }: { search: Search; chosen: string; found: number | null }) {
+  const { data } = useLoaded(() => list<Search>('/searches'), 'searches to compare', ['search']);
+  const others = (data ?? []).filter((s) => s.id !== search.id && s.space === search.space);
+  if (others.length === 0) return null;
+  return (
+    <>
+      <label>Compare with <select value={chosen} onChange={(e) => setQuery({ vs: e.currentTarget.value })}>
+        <option value="">no other search</option>
+        {others.map((s) => <option key={s.id} value={s.id}>{s.name}</option>)}
+      </select></label>
+      {chosen && found === 0 && <span role="status">Its front has no point with both metrics.</span>}
+    </>
   );
 }
 

@@ -21,7 +21,7 @@ export function parseRanges(text: string | null): Ranges {
   return ranges;
 }
 
-const digits = (v: number | null) => (v === null ? '' : `${+v.toPrecision(6)}`);
+const digits = (v: number | null) => (v === null ? '' : `${+v.toPrecision(12)}`);
 export const printRanges = (ranges: Ranges): string => Object.entries(ranges).map(([key, r]) => `${key}~${digits(r.low)}~${digits(r.high)}`).join(';');
 
 /** The ranges with one of them replaced; without it where it bounds nothing. */

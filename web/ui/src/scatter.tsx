@@ -15,7 +15,7 @@ export type Point = {
 export type Axis = { title: string; direction: Direction; labels: (ticks: number[]) => { text: string[]; unit: string }; log: boolean };
 type Colors = Record<'ink' | 'ink-soft' | 'line' | 'accent' | 'measured' | 'predicted' | 'baseline' | 'limit', string>;
 type Placed = { x: Float64Array; y: Float64Array };
-type Props = { points: Point[]; x: Axis; y: Axis; limitX?: number | undefined; rangeX: Range | undefined; rangeY: Range | undefined; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hueTitle?: string | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
+type Props = { points: Point[]; x: Axis; y: Axis; limitX?: number | undefined; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hueTitle?: string | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
 
 type Drag = { line: 'x' | 'y' | null; fromX: number; fromY: number; x: number; y: number };
 const bestEnd = (axis: Axis): keyof Range => (axis.direction === 'minimise' ? 'high' : 'low');
@@ -89,6 +89,29 @@ function drawFront(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, points: 
     before = p;
   }
   ctx.stroke();
+}
+
+/** Another search's front, to compare. */
+function drawAgainst(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props: Props, colors: Colors) {
+  const on = props.against;
+  ctx.save();
+  ctx.setLineDash([5, 4]);
+  ctx.strokeStyle = colors.ink;
+  ctx.lineWidth = 1.5;
+  ctx.beginPath();
+  let before: { x: number; y: number } | null = null;
+  for (const i of frontOf(on.map((p) => p.x), on.map((p) => p.y), props.x.direction, props.y.direction)) {
+    const p = on[i]!;
+    const [x, y] = [toPixel(sx, p.x), toPixel(sy, p.y)];
+    if (before) ctx.lineTo(x, toPixel(sy, before.y));
+    else ctx.moveTo(x, y);
+    ctx.lineTo(x, y);
+    before = p;
+  }
+  ctx.stroke();
+  ctx.setLineDash([]);
+  for (const p of on) ctx.strokeRect(toPixel(sx, p.x) - 3, toPixel(sy, p.y) - 3, 6, 6);
+  ctx.restore();
 }
 
 function drawIntervals(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, points: Point[], colors: Colors) {
@@ -172,8 +195,9 @@ function drawLimit(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, limit: n
 function scalesOf(points: Point[], width: number, height: number, props: Props): { sx: Scale; sy: Scale } {
   const xs = points.flatMap((p) => (p.front ? [p.x, p.xLow ?? p.x, p.xHigh ?? p.x] : [p.x]));
   if (props.limitX !== undefined) xs.push(props.limitX);
+  for (const p of props.against) xs.push(p.x);
   const [x0, x1] = extent(xs, props.x.log);
-  const [y0, y1] = extent(points.map((p) => p.y), props.y.log);
+  const [y0, y1] = extent([...points, ...props.against].map((p) => p.y), props.y.log);
   return {
     sx: { min: x0, max: x1, log: props.x.log, from: pad.left, to: width - pad.right },
     sy: { min: y0, max: y1, log: props.y.log, from: height - pad.bottom, to: pad.top },
@@ -214,7 +238,7 @@ export function Scatter(props: Props) {
   const frame = useRef(0);
   const { width, height } = useSize(box, 240, (w) => Math.max(260, Math.min(560, w * 0.72)));
   const { points } = props;
-  const scales = useMemo(() => scalesOf(points, width, height, props), [points, width, height, props.x.log, props.y.log, props.limitX]);
+  const scales = useMemo(() => scalesOf(points, width, height, props), [points, width, height, props.x.log, props.y.log, props.limitX, props.against]);
   const at = useMemo<Placed>(() => ({ x: Float64Array.from(points, (p) => toPixel(scales.sx, p.x)), y: Float64Array.from(points, (p) => toPixel(scales.sy, p.y)) }), [points, scales]);
   const byKey = useMemo(() => new Map(points.map((p) => [p.key, p])), [points]);
   const frontKeys = useMemo(() => points.filter((p) => p.front && !p.outside).sort((a, b) => a.x - b.x).map((p) => p.key), [points]);
@@ -234,6 +258,7 @@ export function Scatter(props: Props) {
     drawIntervals(ctx, sx, sy, points, colors);
     drawPoints(ctx, points, at, colors);
     drawFront(ctx, sx, sy, points, props, colors);
+    drawAgainst(ctx, sx, sy, props, colors);
     ctx.restore();
   }, [at, painted, width, height, props.x.title, props.y.title]);
 
@@ -334,6 +359,7 @@ export function Scatter(props: Props) {
         <li><i class="mark dot" />predicted</li>
         <li><i class="mark cross" />random baseline</li>
         <li><i class="mark hollow" />breaks a limit</li>
+        {props.against.length > 0 && <li><i class="mark dashed" />front of the other search</li>}
         {props.hueTitle && <li><i class="mark hue" />{props.hueTitle}</li>}
       </ul>
     </div>

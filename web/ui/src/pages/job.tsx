@@ -55,6 +55,8 @@ export function JobPage({ id }: { id: string }) {
   const active = data ? ['running', 'queued', 'paused', 'canceling'].includes(data.state) : true;
   const log = useLog(id, active);
   const names = useNames();
+  const [sought, setSought] = useState('');
+  const lines = sought ? log.split('\n').filter((l) => l.toLowerCase().includes(sought.toLowerCase())) : [];
   if (!data) return <Page title="Job">{error ? <Failed error={error} /> : <Waiting />}</Page>;
   return (
     <Page title={data.id} lead={<>{data.kind} <State of={data.state} /> <Subject job={data} names={names.data} /></>} actions={
@@ -72,7 +74,10 @@ export function JobPage({ id }: { id: string }) {
           </Card>
         )}
         {data.result && <Card title="Result"><Facts rows={Object.entries(data.result).map(([k, v]) => [inWords(k), told(k, v)])} /></Card>}
-        <Card title="Log" class="wide">{log ? <pre class="log" tabIndex={0}>{log}</pre> : <Empty>The log is empty.</Empty>}</Card>
+        <Card title="Log" class="wide" note={log ? <label>Find <input type="search" value={sought} onInput={(e) => setSought(e.currentTarget.value)} /></label> : undefined}>
+          {!log ? <Empty>The log is empty.</Empty> : sought && lines.length === 0 ? <Empty>No line of the log has these words.</Empty> : <pre class="log" tabIndex={0}>{sought ? lines.join('\n') : log}</pre>}
+          {sought && lines.length > 0 && <p class="note" role="status">{lines.length} {lines.length === 1 ? 'line' : 'lines'}</p>}
+        </Card>
       </div>
     </Page>
   );

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { get, list, post, type CandidatePage, type Front, type FrontItem, type Job, type Metric, type Pin, type Profile, type Search, type Source } from '../api';
 import { ArchView } from '../arch-view';
-import { Best, entriesWithin, Explore, Limits, naming, Replay, type Entry } from '../explore';
+import { Best, CompareWith, entriesWithin, Explore, Limits, naming, Replay, type Entry } from '../explore';
 import { genesOf, parseRanges, printRanges, withRange, type Range } from '../filter';
 import { frontOf } from '../front';
 import { largest, metricName, metricValue, percent, short, significant, tickLabels } from '../format';
@@ -45,16 +45,14 @@ function useCandidates(id: string) {
         return;
       }
       s.busy = true;
-      let grown = false;
       try {
         for (let pages = 0; pages < 10000 && alive; pages++) {
-          const page = await get<CandidatePage>(`/searches/${encodeURIComponent(id)}/candidates?page_size=1000${s.cursor ? `&after=${encodeURIComponent(s.cursor)}` : ''}`);
+          const page = await get<CandidatePage>(`/searches/${encodeURIComponent(id)}/candidates?page_size=${s.cursor ? 20000 : 1000}${s.cursor ? `&after=${encodeURIComponent(s.cursor)}` : ''}`);
           addPage(s.map, page);
           s.cursor = page.cursor;
-          if (page.columns.id.length > 0) grown = true;
+          if (page.columns.id.length > 0 && alive) setVersion((n) => n + 1); // the first points are seen before the last are read
           if (!page.next) break;
         }
-        if (grown && alive) setVersion((n) => n + 1);
         setError(null);
       } catch (e) {
         setError(e instanceof Error ? e.message : 'The candidates cannot be read.');
@@ -239,6 +237,10 @@ export function SearchPage({ id }: { id: string }) {
     return result;
   }, [entries, x, y, hueKey, search?.baseline]);
 
+  const otherId = query.get('vs') ?? '';
+  const other = useLoaded(() => (otherId ? get<Front>(`/searches/${encodeURIComponent(otherId)}/front`) : Promise.resolve(null)), `vs ${otherId}`, ['front'], (d) => d['search'] === otherId);
+  const against = useMemo(() => (other.data?.items ?? []).flatMap((i) => (i.metrics[x] && i.metrics[y] ? [{ x: i.metrics[x].value, y: i.metrics[y].value }] : [])), [other.data, x, y]);
+
   // The board is in the page's head; beside every number it is needed only where there are several.
   const nameOf = (key: string) => metricName(boards.length > 1 ? key : key.split(':')[0]!, profiles);
   if (!search) return <Page title="Search">{loaded.error ? <Failed error={loaded.error} /> : <Waiting />}</Page>;
@@ -293,12 +295,13 @@ export function SearchPage({ id }: { id: string }) {
               <label>Up <select value={y} onChange={(e) => setQuery({ y: e.currentTarget.value })}>{options}</select></label>
               <label class="check"><input type="checkbox" checked={log} onChange={(e) => setQuery({ log: e.currentTarget.checked ? '1' : '' })} /> logarithmic</label>
               <label>Colour by <select value={hueKey} onChange={(e) => setQuery({ by: e.currentTarget.value })}><option value="">source</option>{shades.map((k) => <option key={k} value={k}>{names.title(k)}</option>)}</select></label>
+              <CompareWith search={search} chosen={otherId} found={other.data && against.length} />
               <Replay last={lastGeneration} range={ranges['generation']} change={change} />
             </div>
             <Limits ranges={ranges} keys={[...keys, ...genes]} names={names} change={change} />
             <Best entries={inside.filter((e) => e.feasible)} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
             {points.length === 0 ? <Empty>Candidates appear here as soon as the strategy has asked for the first ones.</Empty> : (
-              <Scatter points={points} x={axis(x, log)} y={axis(y, false)} limitX={limit} rangeX={ranges[x]} rangeY={ranges[y]} onRanges={changeBoth} hueTitle={hueKey ? `${names.title(hueKey)}, low to high` : undefined} selected={selected} onPick={pick} describe={describe}
+              <Scatter points={points} x={axis(x, log)} y={axis(y, false)} limitX={limit} against={against} rangeX={ranges[x]} rangeY={ranges[y]} onRanges={changeBoth} hueTitle={hueKey ? `${names.title(hueKey)}, low to high` : undefined} selected={selected} onPick={pick} describe={describe}
                 summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.`} />
             )}
           </Card>
