@@ -238,6 +238,7 @@ test('a limit answers which network is best under it, and the address keeps it',
   const answer = page.locator('.best', { hasText: `Top-1 ${(100 * best).toFixed(2)} %` });
   await answer.waitFor();
   await card('Candidates').getByText(`${under.length} of ${all.length};`).waitFor();
+  await page.waitForURL(/f=macs/); // a drag's changes are written 200 ms apart
   await page.reload();
   await answer.waitFor();
   await card('Candidates').getByText(`${under.length} of ${all.length};`).waitFor();
