@@ -1,6 +1,7 @@
 #include "daemon/job/channel.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -16,7 +17,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 16 << 20, READ_BYTES = 65536, WAIT_MS = 100 };
+enum {
+    LINE_MAX_BYTES = 16 << 20,
+    READ_BYTES = 65536,
+    WAIT_MS = 100,
+    HELD_BYTES = 4 << 20 /* of events that are sent together */
+};
+#define HELD_NS INT64_C(200000000)
 
 static const struct json_limits line_limits = {LINE_MAX_BYTES, 32, 2000000};
 
@@ -32,6 +39,9 @@ struct channel {
     int64_t attempt;
     bool broken;       /* nobody reads events any more */
     struct err failed; /* the first event that could not be kept */
+    struct buf held;   /* lines that are not on the disk yet, and so not sent */
+    int64_t held_ns;   /* since when */
+    int64_t hold_ns;   /* how long at most */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -71,14 +81,54 @@ static void send_text(struct channel *channel, const char *text) {
 }
 
 /* {"seq":…} of the journal becomes {"type":"event","attempt":…,"seq":…}. */
+static void print_event_line(const struct channel *channel, const char *line, struct buf *buf) {
+    buf_printf(buf, "{\"type\":\"event\",\"attempt\":%lld,%s", (long long)channel->attempt,
+               line + 1);
+}
+
 static void send_event_line(struct channel *channel, const char *line) {
     struct buf buf;
     buf_init(&buf, 0);
-    buf_printf(&buf, "{\"type\":\"event\",\"attempt\":%lld,%s", (long long)channel->attempt,
-               line + 1);
+    print_event_line(channel, line, &buf);
     if (!buf.error)
         send_text(channel, buf.data);
     buf_finish(&buf);
+}
+
+static void fail(struct channel *channel, const char *what, const struct err *err) {
+    log_error("%s: %s", what, err->message);
+    if (channel->failed.code == 0)
+        channel->failed = *err;
+    channel_stop(channel);
+}
+
+/* Under the mutex: what is held goes to the disk, then up. One that memory lacks for is made again
+ * by the next attempt. */
+static void release_held(struct channel *channel) {
+    struct err err = {0};
+    if (channel->held.len == 0 && !channel->held.error)
+        return;
+    if (channel->failed.code == 0 && channel->held.error)
+        fail(channel, "events", (err_set(&err, ESP_ENOMEM, NULL, "no memory for events"), &err));
+    else if (channel->failed.code == 0 && journal_sync(channel->journal, &err) != 0)
+        fail(channel, "events", &err);
+    if (channel->failed.code == 0)
+        send_text(channel, channel->held.data);
+    buf_finish(&channel->held);
+    buf_init(&channel->held, 0);
+}
+
+static void release_if_due(struct channel *channel) {
+    if (channel->held.len > 0 &&
+        (channel->held.len > HELD_BYTES || clock_mono_ns() - channel->held_ns >= channel->hold_ns))
+        release_held(channel);
+}
+
+static void hold(struct channel *channel, const char *line) {
+    if (channel->held.len == 0)
+        channel->held_ns = clock_mono_ns();
+    print_event_line(channel, line, &channel->held);
+    release_if_due(channel);
 }
 
 static void push_message(struct channel *channel, cJSON *doc) {
@@ -119,12 +169,14 @@ static void send_event(struct channel *channel, const struct journal_event *even
     int rc = event->data_text ? journal_append(channel->journal, event, &err, &line)
                               : err_set(&err, ESP_ENOMEM, NULL, "no memory for an event");
     if (rc != 0) {
-        log_error("event %s: %s", event->kind, err.message);
-        if (channel->failed.code == 0)
-            channel->failed = err;
-        channel_stop(channel);
+        fail(channel, event->kind, &err);
         return;
     }
+    if (event->later) {
+        hold(channel, line);
+        return;
+    }
+    release_held(channel);
     send_event_line(channel, line);
     if (channel->fd_up < 0)
         journal_acknowledge(channel->journal, journal_last(channel->journal));
@@ -136,7 +188,8 @@ void channel_event(struct channel *channel, const char *kind, cJSON *data) {
 
 void channel_event_once(struct channel *channel, int64_t ordinal, const char *kind, cJSON *data) {
     char *text = data ? json_print(data) : NULL;
-    struct journal_event event = {kind, text, ordinal, strcmp(kind, last_kind) == 0};
+    struct journal_event event = {kind, text, ordinal, strcmp(kind, last_kind) == 0,
+                                  ordinal > 0 && channel->fd_up >= 0};
     pthread_mutex_lock(&channel->mutex);
     bool known = ordinal > 0 && ordinal <= journal_ordinal(channel->journal);
     if (!known)
@@ -146,6 +199,10 @@ void channel_event_once(struct channel *channel, int64_t ordinal, const char *ki
         refuse_measurements(channel, data);
     free(text);
     cJSON_Delete(data);
+}
+
+void channel_hold(struct channel *channel, int64_t ns) {
+    channel->hold_ns = ns;
 }
 
 int channel_error(struct channel *channel, struct err *err) {
@@ -201,6 +258,7 @@ void channel_progress(struct channel *channel, cJSON *progress) {
         (text = json_print(progress))) {
         buf_printf(&buf, "%s\n", text);
         pthread_mutex_lock(&channel->mutex);
+        release_if_due(channel);
         if (!buf.error)
             send_text(channel, buf.data);
         pthread_mutex_unlock(&channel->mutex);
@@ -304,6 +362,8 @@ static int create(const char *journal_path, struct err *err, struct channel **re
     channel->fd_down = channel->fd_up = channel->wake = -1;
     channel->attempt = 1;
     channel->end = &channel->first;
+    buf_init(&channel->held, 0);
+    channel->hold_ns = HELD_NS;
     pthread_mutex_init(&channel->mutex, NULL);
     pthread_cond_init(&channel->changed, NULL);
     int rc = journal_open(journal_path, err, &channel->journal);
@@ -354,6 +414,8 @@ void channel_close(struct channel *channel) {
         free(message);
     }
     cJSON_Delete(channel->start);
+    release_held(channel);
+    buf_finish(&channel->held);
     journal_close(channel->journal);
     pthread_cond_destroy(&channel->changed);
     pthread_mutex_destroy(&channel->mutex);
@@ -405,6 +467,9 @@ bool channel_boundary(struct channel *channel) {
     bool paused = false;
     int64_t told = -1; /* a pause that follows its resumption at once is another one */
     pthread_mutex_lock(&channel->mutex);
+    if (channel->pause)
+        release_held(channel);
+    release_if_due(channel);
     while (channel->pause && !channel_stopping(channel)) {
         if (told != channel->pause_number)
             send_paused(channel);
@@ -429,6 +494,7 @@ void channel_stop(struct channel *channel) {
 cJSON *channel_next_measurement(struct channel *channel, int timeout_ms) {
     cJSON *doc = NULL;
     pthread_mutex_lock(&channel->mutex);
+    release_held(channel);
     for (int left = timeout_ms; !channel->first && left > 0 && !channel_stopping(channel);
          left -= WAIT_MS)
         wait_briefly(channel, left < WAIT_MS ? left : WAIT_MS);

@@ -26,8 +26,12 @@ int channel_start(struct channel *channel, struct err *err, cJSON **ret_start);
  * behind it but "failed". */
 void channel_event(struct channel *channel, const char *kind, cJSON *data);
 /* The same for the ordinal-th event (from 1, rising) of a job that runs through its steps again in
- * each attempt: one that an earlier attempt sent is left out. */
+ * each attempt: one that an earlier attempt sent is left out. Since one that is lost is made again,
+ * many of them are brought to the disk together, and sent then: a fifth of a second later, with the
+ * next boundary, progress or event of the other kind. */
 void channel_event_once(struct channel *channel, int64_t ordinal, const char *kind, cJSON *data);
+/* How long those are held back; 0: each goes at once. Before the first of them. */
+void channel_hold(struct channel *channel, int64_t ns);
 /* Why an event could not be kept; 0: all were. Errors: ESP_ENOSPACE, ESP_EIO, ESP_ENOMEM. */
 int channel_error(struct channel *channel, struct err *err);
 /* Sends the latest progress. Takes progress. */

@@ -25,7 +25,8 @@ struct journal {
     int fd;     /* -1 then, and when the file was lost */
     uint64_t last;
     int64_t ordinal;
-    size_t bytes; /* of the file */
+    size_t bytes;  /* of the file */
+    bool unsynced; /* it has lines that may not be on the disk yet */
     struct pending *items;
     size_t n, capacity;
 };
@@ -157,7 +158,7 @@ static int give_up_text(struct journal *journal, int number, struct err *err) {
     return err_set(err, code, NULL, "cannot write the job's events: %s", strerror(number));
 }
 
-static int append_text(struct journal *journal, const char *text, struct err *err) {
+static int append_text(struct journal *journal, const char *text, bool later, struct err *err) {
     size_t len = strlen(text);
     if (journal->fd < 0)
         return give_up_text(journal, EBADF, err);
@@ -169,8 +170,9 @@ static int append_text(struct journal *journal, const char *text, struct err *er
             return give_up_text(journal, errno, err);
         done += (size_t)n;
     }
-    if (fdatasync(journal->fd) != 0)
+    if (!later && fdatasync(journal->fd) != 0)
         return give_up_text(journal, errno, err);
+    journal->unsynced = later;
     journal->bytes += len;
     return 0;
 }
@@ -218,7 +220,7 @@ int journal_append(struct journal *journal, const struct journal_event *event, s
     char *line = make_line(seq, event);
     if (!line)
         return no_memory(err);
-    int rc = journal->path ? append_text(journal, line, err) : 0;
+    int rc = journal->path ? append_text(journal, line, event->later, err) : 0;
     if (rc != 0 && !event->last) {
         free(line);
         return rc;
@@ -228,6 +230,15 @@ int journal_append(struct journal *journal, const struct journal_event *event, s
     if (event->ordinal > journal->ordinal)
         journal->ordinal = event->ordinal;
     *ret_line = line;
+    return 0;
+}
+
+int journal_sync(struct journal *journal, struct err *err) {
+    if (!journal->unsynced)
+        return 0;
+    if (journal->fd < 0 || fdatasync(journal->fd) != 0)
+        return give_up_text(journal, journal->fd < 0 ? EBADF : errno, err);
+    journal->unsynced = false;
     return 0;
 }
 

@@ -26,11 +26,15 @@ struct journal_event {
     const char *data_text; /* JSON */
     int64_t ordinal;       /* the sender's own number of it, above earlier ones; 0: none */
     bool last;             /* nothing will follow it: kept in memory if it cannot be in the file */
+    bool later;            /* on the disk with the next one that is not, or with journal_sync */
 };
-/* Adds {"seq":…,"kind":…,"data":…} with the next number; it is on the disk when this returns.
+/* Adds {"seq":…,"kind":…,"data":…} with the next number; unless it is for later, it is on the disk
+ * when this returns.
  * *ret_line is borrowed until the event is acknowledged. Errors: ESP_ENOSPACE, ESP_EIO,
  * ESP_ENOMEM; then there is no such event, and its number is still free. */
 int journal_append(struct journal *journal, const struct journal_event *event, struct err *err,
                    const char **ret_line);
+/* Whatever was for later is on the disk when this returns 0. Errors: ESP_ENOSPACE, ESP_EIO. */
+int journal_sync(struct journal *journal, struct err *err);
 /* The unacknowledged events in their order: NULL behind the last. */
 const char *journal_pending(const struct journal *journal, size_t i);

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -225,21 +226,47 @@ static void an_ordinal_is_sent_once(void **state) {
     struct place *place = *state;
     struct channel *channel = connect_job(place, first_start);
     channel_event_once(channel, 1, "front", number(1));
+    channel_event(channel, "metric", number(2)); /* takes it along */
     assert_heard(place, "event", 1, 1);
-    channel_event(channel, "metric", number(2));
     assert_heard(place, "event", 2, 1);
     channel_event_once(channel, 2, "front", number(3));
-    assert_heard(place, "event", 3, 1);
     channel_close(channel);
+    assert_heard(place, "event", 3, 1);
     channel = connect_job(place, "{\"type\":\"start\",\"kind\":\"train\",\"attempt\":2,"
                                  "\"acked\":3,\"spec\":{}}\n");
     for (int i = 1; i <= 3; i++)
         channel_event_once(channel, i, "front", number(10 + i));
+    channel_close(channel);
     cJSON *third = hear(place);
     assert_int_equal(cJSON_GetObjectItem(third, "seq")->valueint, 4);
     assert_int_equal(cJSON_GetObjectItem(cJSON_GetObjectItem(third, "data"), "value")->valueint,
                      13);
     cJSON_Delete(third);
+}
+
+static bool silent(const struct place *place) {
+    struct pollfd up = {.fd = place->up[0], .events = POLLIN};
+    return poll(&up, 1, 0) == 0;
+}
+
+/* Those that would be made again are brought to the disk together: a fifth of a second later with
+ * the next boundary, or when the job waits for a board. */
+static void events_that_can_be_made_again_wait_a_little(void **state) {
+    struct place *place = *state;
+    struct channel *channel = connect_job(place, first_start);
+    for (int i = 1; i <= 3; i++)
+        channel_event_once(channel, i, "front", number(i));
+    channel_boundary(channel);
+    assert_true(silent(place));
+    usleep(220000);
+    assert_true(silent(place));
+    channel_boundary(channel);
+    for (int i = 1; i <= 3; i++)
+        assert_heard(place, "event", i, 1);
+    channel_event_once(channel, 4, "front", number(4));
+    assert_true(silent(place));
+    assert_null(channel_next_measurement(channel, 1));
+    assert_heard(place, "event", 4, 1);
     channel_close(channel);
 }
 
@@ -417,6 +444,7 @@ int main(void) {
         TEST(unacknowledged_events_come_again),
         TEST(numbers_go_on_behind_the_store),
         TEST(an_ordinal_is_sent_once),
+        TEST(events_that_can_be_made_again_wait_a_little),
         TEST(an_event_that_cannot_be_kept_ends_the_job),
         TEST(cancel_and_hang_up_stop),
         TEST(a_pause_holds_the_job_at_its_boundary),

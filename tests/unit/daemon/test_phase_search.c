@@ -244,6 +244,7 @@ static int attempt(struct daemon *daemon, const cJSON *spec, int number) {
     assert_int_equal(pthread_create(&thread, NULL, daemon_main, daemon), 0);
     snprintf(path, sizeof path, "%s/events.jsonl", daemon->world->job_dir);
     assert_int_equal(channel_open(down[0], up[1], path, NULL, &channel), 0);
+    channel_hold(channel, 0); /* the daemon hears of each at once, and may stop the job there */
     assert_int_equal(channel_start(channel, NULL, &received), 0);
     int status = job_run(channel, received, daemon->world->job_dir);
     channel_close(channel);
