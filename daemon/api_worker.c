@@ -150,9 +150,13 @@ static int acknowledge(struct api_call *call, struct err *err) {
 }
 
 static int heartbeat(struct api_call *call, struct err *err) {
+    const char *measurement = NULL;
     int r = touch(call, err);
+    if (r == 0)
+        r = json_string_opt(call->body, "", "measurement_id", 1, 64, err, &measurement);
     return r != 0 ? r
-                  : store_lease_heartbeat(call->tx, call->identity, call->id, err, &call->answer);
+                  : store_lease_heartbeat(call->tx, call->identity, call->id, measurement, err,
+                                          &call->answer);
 }
 
 static int release(struct api_call *call, struct err *err) {

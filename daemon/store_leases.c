@@ -250,9 +250,27 @@ int store_lease_grant(struct store_tx *tx, const char *device, int64_t max_items
     return 0;
 }
 
+/* Signs of life of the whole fleet in a second, about; the seconds between those of one board. */
+enum { BEATS_PER_S = 50, HEARTBEAT_MOST_S = 15 };
+
+/* How often a worker that measures asks whether it is still wanted: each second, less often where
+ * many do. */
+static int add_pace(struct sql *sql, struct err *err, cJSON *answer) {
+    int64_t open = 0;
+    int r = sql_get_int(sql, err, &open, NULL,
+                        "SELECT count(*) FROM leases WHERE state IN ('granted', 'acked')", "");
+    int64_t seconds = 1 + open / BEATS_PER_S;
+    cJSON_AddNumberToObject(answer, "heartbeat_s",
+                            (double)(seconds < HEARTBEAT_MOST_S ? seconds : HEARTBEAT_MOST_S));
+    return r;
+}
+
 static int extend(struct store_tx *tx, const char *lease, int64_t length_us, struct err *err,
                   cJSON *answer) {
     cJSON_AddNumberToObject(answer, "expires_in_s", (double)length_us / 1e6);
+    int r = add_pace(store_tx_sql(tx), err, answer);
+    if (r != 0)
+        return r;
     return sql_run(store_tx_sql(tx), err, NULL,
                    "UPDATE leases SET expires_us = max(expires_us, ?2) WHERE id = ?1", "ti", lease,
                    store_tx_now_us(tx) + length_us);
@@ -276,21 +294,36 @@ int store_lease_ack(struct store_tx *tx, const char *device, const char *lease, 
     return r;
 }
 
+/* "cancel": nothing of the lease is wanted any more; "skip": what is measured now is not. */
+static int choose_action(struct sql *sql, const char *lease, const char *measurement,
+                         struct err *err, const char **ret_action) {
+    int64_t wanted = 0, this = 0;
+    int r = sql_get_int(sql, err, &wanted, NULL,
+                        "SELECT count(*) FROM lease_items i JOIN measurements m ON m.id = "
+                        "i.measurement WHERE i.lease = ?1 AND m.attempt = i.attempt AND m.state = "
+                        "'running'",
+                        "t", lease);
+    if (r == 0 && measurement != NULL)
+        r = sql_get_int(sql, err, &this, NULL,
+                        "SELECT count(*) FROM lease_items i JOIN measurements m ON m.id = "
+                        "i.measurement WHERE i.lease = ?1 AND m.id = ?2 AND m.attempt = i.attempt "
+                        "AND m.state = 'canceled'",
+                        "tt", lease, measurement);
+    *ret_action = wanted == 0 ? "cancel" : this > 0 ? "skip" : "continue";
+    return r;
+}
+
 int store_lease_heartbeat(struct store_tx *tx, const char *device, const char *lease,
-                          struct err *err, cJSON **ret_answer) {
+                          const char *measurement, struct err *err, cJSON **ret_answer) {
     struct lease_row row;
-    int64_t wanted = 0;
+    const char *action = "continue";
     cJSON *answer = cJSON_CreateObject();
     int r = store_lease_load(store_tx_sql(tx), lease, device, err, &row);
     if (r == 0)
         r = store_lease_step(tx, &row, LEASE_HEARTBEAT, err);
     if (r == 0)
-        r = sql_get_int(store_tx_sql(tx), err, &wanted, NULL,
-                        "SELECT count(*) FROM lease_items i JOIN measurements m ON m.id = "
-                        "i.measurement WHERE i.lease = ?1 AND m.attempt = i.attempt AND m.state = "
-                        "'running'",
-                        "t", lease);
-    cJSON_AddStringToObject(answer, "action", wanted > 0 ? "continue" : "cancel");
+        r = choose_action(store_tx_sql(tx), lease, measurement, err, &action);
+    cJSON_AddStringToObject(answer, "action", action);
     if (r == 0)
         r = extend(tx, lease, lease_length_us(0), err, answer);
     if (r == 0)

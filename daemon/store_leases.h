@@ -18,7 +18,8 @@ int store_lease_grant(struct store_tx *tx, const char *device, int64_t max_items
 int store_lease_ack(struct store_tx *tx, const char *device, const char *lease, double estimate_s,
                     struct err *err, cJSON **ret_answer);
 int store_lease_heartbeat(struct store_tx *tx, const char *device, const char *lease,
-                          struct err *err, cJSON **ret_answer);
+                          const char *measurement /* under way; NULL: not told */, struct err *err,
+                          cJSON **ret_answer);
 int store_lease_release(struct store_tx *tx, const char *device, const char *lease,
                         struct err *err);
 /* Every open lease of a board ends; what it was measuring counts as lost. */

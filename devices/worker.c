@@ -308,10 +308,19 @@ static int deliver_all(struct worker *w, struct err *err) {
 struct lease {
     struct worker *worker;
     char id[ID_SIZE];
-    int64_t last_beat_ns;
+    int64_t last_beat_ns, heartbeat_s;
     int item, n_items;
-    bool lost; /* the daemon took it back */
+    const char *measurement; /* under way; NULL: none */
+    bool lost;               /* the daemon took it back */
+    bool skip;               /* the measurement under way is not wanted any more */
 };
+
+/* The interval of signs of life may change with each answer. */
+static void take_pace(struct lease *lease, const cJSON *doc) {
+    int64_t seconds = lease->heartbeat_s;
+    if (json_int_opt(doc, "", "heartbeat_s", 1, 3600, NULL, &seconds) == 0)
+        lease->heartbeat_s = seconds;
+}
 
 static int beat(struct lease *lease, int batches) {
     struct worker *w = lease->worker;
@@ -324,15 +333,20 @@ static int beat(struct lease *lease, int batches) {
     cJSON_AddStringToObject(body, "phase", "measuring");
     cJSON_AddNumberToObject(body, "done", lease->item);
     cJSON_AddNumberToObject(body, "total", lease->n_items);
+    if (lease->measurement)
+        cJSON_AddStringToObject(body, "measurement_id", lease->measurement);
     snprintf(path, sizeof(path), "/api/v1/worker/leases/%s/heartbeat", lease->id);
     int rc = post(w, path, body, &err, &status, &doc);
     if (!rc)
         rc = json_string_opt(doc, "", "action", 1, 32, &err, &action);
     lease->lost = (rc && retry_is_final(status)) || !strcmp(action, "cancel");
+    lease->skip = !strcmp(action, "skip");
+    if (!rc)
+        take_pace(lease, doc);
     lease->last_beat_ns = clock_mono_ns();
     cJSON_Delete(body);
     cJSON_Delete(doc);
-    return lease->lost;
+    return lease->lost || lease->skip;
 }
 
 static int between_batches(void *context, int batches) {
@@ -341,7 +355,7 @@ static int between_batches(void *context, int batches) {
 
     if (*lease->worker->stop)
         return 1;
-    return quiet_ns > lease->worker->heartbeat_s * INT64_C(1000000000) ? beat(lease, batches) : 0;
+    return quiet_ns > lease->heartbeat_s * INT64_C(1000000000) ? beat(lease, batches) : 0;
 }
 
 /* One measurement to do, read from a lease's items. */
@@ -508,15 +522,18 @@ static int refuse_item(struct lease *lease, const cJSON *doc, const struct err *
 }
 
 static int acknowledge(struct lease *lease, int n_items, struct err *err) {
-    cJSON *body = body_with_epoch(lease->worker);
+    cJSON *body = body_with_epoch(lease->worker), *doc = NULL;
     char path[160];
     int status = 0;
 
     cJSON_AddNumberToObject(body, "estimate_s", 2 * n_items);
     snprintf(path, sizeof(path), "/api/v1/worker/leases/%s/ack", lease->id);
-    int rc = post(lease->worker, path, body, err, &status, NULL);
+    int rc = post(lease->worker, path, body, err, &status, &doc);
+    if (!rc)
+        take_pace(lease, doc);
     lease->last_beat_ns = clock_mono_ns();
     cJSON_Delete(body);
+    cJSON_Delete(doc);
     return rc;
 }
 
@@ -546,7 +563,15 @@ static int work_item(struct lease *lease, const cJSON *doc, const char *at, stru
         free(item.graph);
         return refuse_item(lease, doc, err);
     }
+    lease->measurement = item.measurement_id;
+    lease->skip = false;
     rc = measure_item(lease, &item, err);
+    lease->measurement = NULL;
+    if (rc == ESP_ECANCELED && lease->skip && !lease->lost && !*lease->worker->stop) {
+        log_info("%s is not wanted any more", item.measurement_id);
+        free(item.graph);
+        return 0;
+    }
     if (!rc)
         log_info("measured %s (%s, %s) in %.2f s", item.measurement_id, item.kind,
                  item.method->name, (double)(clock_mono_ns() - start) / 1e9);
@@ -556,7 +581,7 @@ static int work_item(struct lease *lease, const cJSON *doc, const char *at, stru
 
 /* Works through a lease's items, sending each result as it comes. */
 static int work_lease(struct worker *w, const cJSON *doc, struct err *err) {
-    struct lease lease = {.worker = w};
+    struct lease lease = {.worker = w, .heartbeat_s = w->heartbeat_s};
     const cJSON *items = NULL;
     const char *id = NULL;
     int rc = json_string(doc, "", "lease_id", 1, ID_SIZE - 1, err, &id);
@@ -587,18 +612,18 @@ static int report_noise_of(struct worker *w, const struct worker_profile *profil
                            struct err *err) {
     struct graph *graph = NULL;
     struct measure_outcome outcome = {0};
-    struct lease none = {.worker = w, .last_beat_ns = clock_mono_ns()};
+    struct lease none = {.worker = w,
+                         .last_beat_ns = clock_mono_ns(),
+                         .heartbeat_s = 3600 /* there is no lease to keep alive */};
     struct measure_task task = {
         .method = method_find("brief"), .seed = 1, .between = between_batches, .context = &none};
     cJSON *body = body_with_epoch(w);
     int status = 0;
     int rc = reference_graph(err, &graph);
 
-    w->heartbeat_s += 3600; /* there is no lease to keep alive */
     task.graph = graph;
     if (!rc)
         rc = measure_graph(&profile->measure, &task, err, &outcome);
-    w->heartbeat_s -= 3600;
     if (!rc && !outcome.doc)
         rc = err_set(err, ESP_EUNSUPPORTED, NULL,
                      "the reference network cannot be measured here: %s", outcome.message);

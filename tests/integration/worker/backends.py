@@ -2,6 +2,7 @@
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import bed
@@ -177,6 +178,22 @@ def killed():
     bed.daemon().start_worker("sim-killed", "--backend", "sim", "--backend-config", FLAT + ",pace=1")
     doc = bed.wait_state(name, "accepted", 40)
     equal((doc["attempt"], bed.counted(name)), (2, 1), "attempt, results counted")
+
+
+@test("a cancel reaches a measurement that runs within seconds, and the rest of its lease is measured", 120)
+def canceled_in_the_middle():
+    process, profile = worker("sim-canceled", FLAT + ",pace=1,noise=0.8")
+    first, second = bed.ask(profile["id"], 2, "full")
+    bed.wait_state(first, "running")
+    wait_for("the measuring process", process.children, 10)
+    bed.client().expect((200, 202), "POST", f"/measurements/{first}/cancel", {})
+    begun = time.monotonic()
+    wait_for("the worker to hear of it", lambda: f"{first} is not wanted any more" in process.log.read_text(), 10)
+    check(time.monotonic() - begun < 4, "seconds until it heard", time.monotonic() - begun)
+    bed.wait_state(second, ("accepted", "failed"), 60)
+    equal((bed.measurement(first)["state"], bed.counted(first)), ("canceled", 0), "the one that was canceled")
+    equal(bed.measurement(second)["attempt"], 1, "attempts of the other")
+    process.stop()
 
 
 @test("a back end that is not there, or is configured wrongly, ends the worker with a sentence")

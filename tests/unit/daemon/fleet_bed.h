@@ -38,7 +38,7 @@ struct work {
     int (*fn)(struct store_tx *tx, struct work *op, struct err *err);
     bool done;
     int code;
-    const char *a, *b;
+    const char *a, *b, *c;
     const cJSON *body;
     int64_t number;
     struct measurement_request ask;

@@ -2,7 +2,7 @@
 #include "fleet_bed.h"
 
 static int do_heartbeat(struct store_tx *tx, struct work *op, struct err *err) {
-    return store_lease_heartbeat(tx, op->a, op->b, err, &op->doc);
+    return store_lease_heartbeat(tx, op->a, op->b, op->c, err, &op->doc);
 }
 
 static int do_release(struct store_tx *tx, struct work *op, struct err *err) {
@@ -277,6 +277,29 @@ static void test_heartbeats_extend_and_tell(void **state) {
     fleet_assert_state(f, id, "accepted");
 }
 
+/* Of a lease of two, the one that is measured now was canceled: the other one is still wanted. */
+static void test_heartbeats_skip_what_was_canceled(void **state) {
+    struct fixture *f = *state;
+    char first[ID_MAX], second[ID_MAX], lease[ID_MAX];
+    const char *wanted[] = {"continue", "skip", "continue", "cancel"};
+    assert_int_equal(fleet_ask(f, "g1", "brief/2", first), 0);
+    assert_int_equal(fleet_ask(f, "g2", "brief/2", second), 0);
+    assert_int_equal(fleet_grant(f, 8, lease), 2);
+    assert_int_equal(fleet_ack(f, lease), 0);
+    for (int i = 0; i < 4; i++) {
+        struct work beat = {.a = f->device, .b = lease, .c = i == 2 ? second : first};
+        if (i == 1)
+            fleet_change(f, "UPDATE measurements SET state = 'canceled' WHERE id = ?1", first);
+        if (i == 3)
+            fleet_change(f, "UPDATE measurements SET state = 'canceled' WHERE id = ?1", second);
+        assert_int_equal(fleet_run(f, &beat, do_heartbeat), 0);
+        assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(beat.doc, "action")),
+                            wanted[i]);
+        assert_int_equal(cJSON_GetObjectItem(beat.doc, "heartbeat_s")->valueint, 1);
+        cJSON_Delete(beat.doc);
+    }
+}
+
 /* A board that asks again has not heard of the lease it holds. */
 static void test_one_lease_at_a_time(void **state) {
     struct fixture *f = *state;
@@ -356,6 +379,7 @@ int main(void) {
         TEST(test_refusals_are_final),
         TEST(test_a_restart_of_the_worker_fences),
         TEST(test_heartbeats_extend_and_tell),
+        TEST(test_heartbeats_skip_what_was_canceled),
         TEST(test_one_lease_at_a_time),
         TEST(test_leases_survive_the_daemon),
         TEST(test_a_lease_given_up_is_work),
