@@ -112,6 +112,28 @@ test('the latency table is measured from the device page', async () => {
   await shot('device');
 });
 
+test('the device page tells what a board has done, and takes it out of service and back', async () => {
+  const board = (await stack.get('/devices')).items[0];
+  const history = await stack.get(`/devices/${board.id}/history`);
+  await open(`devices/${board.id}`);
+  const now = page.locator('section.card', { hasText: 'Temperature' });
+  assert.match(await now.innerText(), new RegExp(`Table of tiny.*100 % of ${history.tables[0].needed} entries`, 's'));
+  assert.ok(history.references.length >= 1, 'the noise floor was measured');
+  await page.getByRole('heading', { name: 'Reference network' }).waitFor();
+  await page.getByRole('button', { name: 'Maintenance' }).click();
+  await comes(page.locator('.lead .state', { hasText: 'maintenance' }).first());
+  assert.equal((await stack.get(`/devices/${board.id}`)).health, 'maintenance');
+  await page.getByRole('button', { name: 'Activate' }).click();
+  await comes(page.getByRole('button', { name: 'Drain' }));
+  await page.getByRole('button', { name: 'Drain' }).click();
+  await comes(page.locator('.lead .state', { hasText: 'paused' })); // it had nothing to end
+  await page.getByRole('button', { name: 'Activate' }).click();
+  await comes(page.getByRole('button', { name: 'Drain' }));
+  const { transitions } = await stack.get(`/devices/${board.id}/history`);
+  await comes(page.getByRole('region', { name: 'Changes of health' }).locator('tbody tr').nth(transitions.length - 1));
+  await shot('device-history');
+});
+
 test('a limit that no subnet meets is refused at its field', async () => {
   await open('searches/new');
   await page.getByText('Random subnets:').waitFor({ timeout: 20000 });

@@ -72,9 +72,17 @@ export type Table = {
   id: string; profile: string; space: string; method: string; needed: number; measured: number; failed: number; state: string; created_at?: string;
 };
 export type TableEntry = { signature: string; state: string; median_us: number | null; low_us: number | null; high_us: number | null; n: number | null };
+export type DeviceHistory = {
+  environment: { at: string; temperature_c: number | null; frequency_khz: number | null } | null;
+  holder: { since: string; measurement: string; profile: string; kind: string; what: string | null; method: string; job: string | null } | null;
+  tables: { id: string; profile: string; space: string; method: string; needed: number; measured: number; failed: number }[];
+  references: { at: string; profile: string; us: number; drift: number | null }[];
+  failures: { at: string; kind: string; measurement: string; attempt: number; what: string | null; message: string | null }[];
+  transitions: { at: string; from: string; to: string; event: string }[];
+};
 export type Measurement = {
   id: string; profile: string; kind: string; arch?: string | null; signature?: string | null; method: string; state: string; attempt: number;
-  median_us: number | null; low_us: number | null; high_us: number | null; n: number | null; energy_uj: number | null; error: { message: string } | string | null; created_at: string;
+  median_us: number | null; low_us: number | null; high_us: number | null; n: number | null; energy_uj: number | null; flags: string[]; error: { message: string } | string | null; created_at: string;
 };
 export type Token = { id: string; kind: string; token?: string; command?: string; notices?: string[]; expires_at: string; uses_left: number; label?: string | null; device: string | null };
 export type Export = { id: string; supernet: string; arch: string; arch_id: string; format: string; state: string; bytes: number | null; created_at: string };

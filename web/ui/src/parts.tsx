@@ -39,7 +39,7 @@ export function Card(props: { title?: string; note?: ComponentChildren; class?: 
 const tones: Record<string, string> = {
   incomplete: 'warn',
   done: 'good', ready: 'good', good: 'good', accepted: 'good', online: 'good', active: 'good', running: 'busy', training: 'busy', checking: 'busy', leased: 'busy', measuring: 'busy',
-  probation: 'busy', paused: 'warn', canceling: 'warn', suspect: 'warn', canceled: 'mute', queued: 'mute', offline: 'mute', failed: 'bad', quarantined: 'bad',
+  probation: 'busy', draining: 'warn', maintenance: 'warn', paused: 'warn', canceling: 'warn', suspect: 'warn', canceled: 'mute', queued: 'mute', offline: 'mute', failed: 'bad', quarantined: 'bad',
 };
 export const State = ({ of }: { of: string | null | undefined }) => <span class={`state ${tones[of ?? ''] ?? 'mute'}`}>{of === 'canceled' ? 'cancelled' : of ?? 'unknown'}</span>;
 

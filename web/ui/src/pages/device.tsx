@@ -4,6 +4,7 @@ import { ago, duration, largest, latency, percent, short, significant } from '..
 import { Act, Card, Empty, Facts, Failed, Page, State, Table, Waiting } from '../parts';
 import { href } from '../router';
 import { useLoaded, useTick } from '../state';
+import { History } from './device-history';
 
 function BuildTable({ profile }: { profile: string }) {
   const spaces = useLoaded(() => list<Space>('/spaces'), 'spaces');
@@ -74,7 +75,7 @@ function Measurements({ profile }: { profile: string }) {
   return (
     <Table label="Measurements of whole networks" rows={data.items} rowKey={(m) => m.id} columns={[
       { title: 'Network', cell: (m) => <span class="genotype">{m.arch ?? m.signature ?? m.id}</span> }, { title: 'State', cell: (m) => <State of={m.state} /> }, { title: 'Median', number: true, cell: (m) => latency(m.median_us, most) },
-      { title: '95 % interval', number: true, cell: (m) => (m.low_us == null ? '–' : `${latency(m.low_us, most)} to ${latency(m.high_us, most)}`) }, { title: 'Samples', number: true, cell: (m) => m.n ?? '–' }, ...(data.items.some((m) => m.energy_uj != null) ? [{ title: 'Energy', number: true, cell: (m: Measurement) => (m.energy_uj == null ? '–' : `${significant(m.energy_uj / 1000, 3)} mJ`) }] : []), { title: 'Method', cell: (m) => m.method }, { title: 'When', cell: (m) => ago(m.created_at) },
+      { title: '95 % interval', number: true, cell: (m) => (m.low_us == null ? '–' : `${latency(m.low_us, most)} to ${latency(m.high_us, most)}`) }, { title: 'Samples', number: true, cell: (m) => m.n ?? '–' }, ...(data.items.some((m) => m.energy_uj != null) ? [{ title: 'Energy', number: true, cell: (m: Measurement) => (m.energy_uj == null ? '–' : `${significant(m.energy_uj / 1000, 3)} mJ`) }] : []), { title: 'Method', cell: (m) => m.method }, ...(data.items.some((m) => m.flags.length > 0) ? [{ title: 'Flags', cell: (m: Measurement) => m.flags.join(', ') || '–' }] : []), { title: 'When', cell: (m) => ago(m.created_at) },
     ]} />
   );
 }
@@ -91,7 +92,13 @@ export function DevicePage({ id }: { id: string }) {
   const mine = (profiles.data ?? []).filter((p) => p.device === data.id).sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id));
   return (
     <Page title={data.name} lead={<><State of={data.online ? 'online' : 'offline'} /> <State of={data.health} /> {data.state !== 'active' && <State of={data.state} />}</>} actions={
-      data.state === 'active' ? <Act do={() => change('paused')} done="No more measurements go to this board.">Pause</Act> : <Act class="primary" do={() => change('active')} done="The board measures again.">Activate</Act>
+      data.state === 'active' ? (
+        <>
+          <Act do={() => change('draining')} done="The board ends what it has, then pauses.">Drain</Act>
+          <Act do={() => change('paused')} done="No more measurements go to this board, and what it had is given back.">Pause</Act>
+          <Act do={() => change('maintenance')} done="The board is under maintenance.">Maintenance</Act>
+        </>
+      ) : <Act class="primary" do={() => change('active')} done="The board measures again.">Activate</Act>
     }>
       {data.waits_for?.device && <p class="note" role="status">The board waits: <a href={href(['devices', data.waits_for.device])}>another one</a> on the same machine measures.</p>}
       {data.waits_for?.job && <p class="note" role="status">The board waits with its measurement: <a href={href(['jobs', data.waits_for.job])}>a job</a> of this machine must reach a step's end first{data.waits_for.seconds ? `, for ${duration(data.waits_for.seconds)} so far` : ''}.</p>}
@@ -108,6 +115,7 @@ export function DevicePage({ id }: { id: string }) {
             ['Token from', <>{ago(data.token_created_at)} <Act do={() => post(`/devices/${data.id}/rotate`, {}).then(reload)} done="The worker makes itself a new token.">Rotate</Act> <Act do={() => post(`/devices/${data.id}/revoke`, {}).then(reload)} done="The token is worth nothing any more.">Revoke</Act></>],
           ]} />
         </Card>
+        <History device={data.id} profiles={mine} />
         {mine.map((p) => (
           <Card key={p.id} title={p.name} class="wide" note={`${p.default && mine.length > 1 ? 'default, ' : ''}${p.offered ? '' : 'no longer offered, '}${p.runtime}, ${p.precision}, ${p.threads} ${p.threads === 1 ? 'thread' : 'threads'}${p.cores ? `, cores ${p.cores}` : ''}, governor ${p.governor}, noise ${percent(p.noise, (p.noise ?? 0) > 1 ? 0 : 1)}${p.noise_doubt ? ' (in doubt)' : ''}`}>
             <h3>Latency tables</h3>

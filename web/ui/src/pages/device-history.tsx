@@ -1,0 +1,66 @@
+// What a board has done: what it measures now, its reference network over time, what failed, how its health went.
+import { get, type DeviceHistory, type Profile } from '../api';
+import { ago, latency, percent, significant } from '../format';
+import { Lines, type Curve } from '../lines';
+import { Card, Empty, Facts, State, Table } from '../parts';
+import { href } from '../router';
+import { useLoaded } from '../state';
+
+/** What the axis of time counts in: minutes of a young history, days of an old one. */
+function unitOf(history: DeviceHistory): { name: string; ms: number } {
+  const oldest = history.references.at(-1);
+  const span = oldest ? Date.now() - Date.parse(oldest.at) : 0;
+  return span < 7.2e6 ? { name: 'minutes', ms: 6e4 } : span < 1.728e8 ? { name: 'hours', ms: 3.6e6 } : { name: 'days', ms: 8.64e7 };
+}
+
+/** The reference network's time, a curve for each profile that has more than one visit. */
+function curvesOf(history: DeviceHistory, names: Record<string, string>, ms: number): Curve[] {
+  const now = Date.now();
+  const visits = [...history.references].reverse();
+  return [...new Set(visits.map((r) => r.profile))]
+    .map((id) => visits.filter((r) => r.profile === id))
+    .filter((rows) => rows.length > 1)
+    .map((rows) => ({ name: names[rows[0]!.profile] ?? rows[0]!.profile, x: rows.map((r) => (Date.parse(r.at) - now) / ms), y: rows.map((r) => r.us) }));
+}
+
+function Reference({ history, names }: { history: DeviceHistory; names: Record<string, string> }) {
+  const unit = unitOf(history);
+  const curves = curvesOf(history, names, unit.ms);
+  if (!curves.length) return <Empty>The reference network has not been measured twice yet.</Empty>;
+  return <Lines title="The reference network over time" curves={curves} xTitle={`${unit.name} (0: now)`} format={(v) => latency(v)} height={180} />;
+}
+
+export function History({ device, profiles }: { device: string; profiles: Profile[] }) {
+  const { data } = useLoaded(() => get<DeviceHistory>(`/devices/${encodeURIComponent(device)}/history`), `history ${device}`, ['device', 'measurement', 'table']);
+  if (!data) return null;
+  const names = Object.fromEntries(profiles.map((p) => [p.id, p.name]));
+  const { environment, holder } = data;
+  return (
+    <>
+      <Card title="Now" note={environment ? `sensors ${ago(environment.at)}` : ''}>
+        <Facts rows={[
+          ['Measures', holder ? <>{holder.what ?? holder.kind}, {holder.method.split('/')[0]}, since {ago(holder.since)}{holder.job && <>, for <a href={href(['jobs', holder.job])}>its job</a></>}</> : 'nothing'],
+          ['Temperature', environment?.temperature_c == null ? '–' : `${significant(environment.temperature_c, 3)} °C`],
+          ['Frequency', environment?.frequency_khz == null ? '–' : `${significant(environment.frequency_khz / 1e6, 3)} GHz`],
+          ...data.tables.map((t): [string, string] => [`Table of ${t.space}, ${names[t.profile] ?? t.profile}`, `${percent(t.needed ? t.measured / t.needed : 0, 0)} of ${t.needed} entries${t.failed ? `, ${t.failed} failed` : ''}`]),
+        ]} />
+      </Card>
+      <Card title="Reference network" note="drift of the board itself"><Reference history={data} names={names} /></Card>
+      <Card title="Failures" class="wide">
+        {data.failures.length === 0 ? <Empty>None.</Empty> : (
+          <Table label="Failures" rows={data.failures} rowKey={(f) => `${f.measurement} ${f.attempt} ${f.at}`} columns={[
+            { title: 'When', cell: (f) => ago(f.at) }, { title: 'Kind', cell: (f) => f.kind }, { title: 'What', cell: (f) => <span class="genotype">{f.what ?? f.measurement}</span> }, { title: 'Attempt', number: true, cell: (f) => f.attempt }, { title: 'Said', cell: (f) => f.message || '–' },
+          ]} />
+        )}
+        {data.transitions.length > 0 && (
+          <>
+            <h3>Health</h3>
+            <Table label="Changes of health" rows={data.transitions} rowKey={(t) => `${t.at} ${t.event}`} columns={[
+              { title: 'When', cell: (t) => ago(t.at) }, { title: 'From', cell: (t) => <State of={t.from} /> }, { title: 'To', cell: (t) => <State of={t.to} /> }, { title: 'Because of', cell: (t) => t.event.replace(/_/g, ' ') },
+            ]} />
+          </>
+        )}
+      </Card>
+    </>
+  );
+}
