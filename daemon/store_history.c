@@ -17,62 +17,29 @@
 #define AFTER NUMBER("$.reference.after_us")
 #define WHAT "coalesce(m.arch, m.signature, 'reference network')"
 
+#define TEMPERATURE NUMBER("$.environment.after.temperature_c")
+#define FREQUENCY NUMBER("$.environment.after.frequency_khz")
+
 /* Temperature and frequency as the last result that counts told them. */
 static int environment(struct sql *sql, const char *device, struct err *err, cJSON **ret_doc) {
-    return sql_get_row(
-        sql, err, ret_doc,
-        "SELECT r.created_us AS \"at@time\", " NUMBER(
-            "$.environment.after.temperature_c") " AS temperature_c, " NUMBER("$.environment.after."
-                                                                              "frequency_khz") " AS"
-                                                                                               " fr"
-                                                                                               "equ"
-                                                                                               "enc"
-                                                                                               "y_"
-                                                                                               "khz"
-                                                                                               " FR"
-                                                                                               "OM"
-                                                                                               " " NEWEST
-                                                                                               " m "
-                                                                                               "JOI"
-                                                                                               "N "
-                                                                                               "res"
-                                                                                               "ult"
-                                                                                               "s "
-                                                                                               "r "
-                                                                                               "ON "
-                                                                                               "r."
-                                                                                               "mea"
-                                                                                               "sur"
-                                                                                               "eme"
-                                                                                               "nt "
-                                                                                               "= "
-                                                                                               "m."
-                                                                                               "id "
-                                                                                               "AND"
-                                                                                               " r."
-                                                                                               "cou"
-                                                                                               "nte"
-                                                                                               "d "
-                                                                                               "WHE"
-                                                                                               "RE "
-                                                                                               "m."
-                                                                                               "sta"
-                                                                                               "te "
-                                                                                               "= "
-                                                                                               "'ac"
-                                                                                               "cep"
-                                                                                               "ted"
-                                                                                               "' "
-                                                                                               "ORD"
-                                                                                               "ER "
-                                                                                               "BY "
-                                                                                               "m."
-                                                                                               "id "
-                                                                                               "DES"
-                                                                                               "C "
-                                                                                               "LIM"
-                                                                                               "IT "
-                                                                                               "1",
+    return sql_get_row(sql, err, ret_doc,
+                       "SELECT r.created_us AS \"at@time\", " TEMPERATURE
+                       " AS temperature_c, " FREQUENCY " AS frequency_khz FROM " NEWEST
+                       " m JOIN results r ON r.measurement = m.id AND "
+                       "r.counted WHERE m.state = 'accepted' ORDER BY m.id DESC LIMIT 1",
+                       "t", device);
+}
+
+/* The environments that its profiles were in, each with a table and a noise floor of its own, and
+ * what the reference network took there. */
+static int revisions(struct sql *sql, const char *device, struct err *err, cJSON **ret_rows) {
+    return sql_get_rows(
+        sql, err, ret_rows,
+        "SELECT v.created_us AS \"at@time\", p.name AS profile, v.id AS revision, v.id = "
+        "p.revision "
+        "AS \"current@bool\", v.reference_us, v.noise FROM profiles p JOIN profile_revisions v ON "
+        "v.profile = p.id WHERE p.device = ?1 ORDER BY v.created_us DESC, v.id DESC "
+        "LIMIT " FAILURES,
         "t", device);
 }
 
@@ -148,9 +115,9 @@ int store_device_history(struct sql *sql, const char *device, struct err *err, c
     static const struct {
         const char *key;
         int (*read)(struct sql *sql, const char *device, struct err *err, cJSON **ret_doc);
-    } parts[] = {{"environment", environment}, {"holder", holder},
-                 {"tables", tables},           {"references", references},
-                 {"failures", failures},       {"transitions", transitions}};
+    } parts[] = {{"environment", environment}, {"holder", holder},         {"tables", tables},
+                 {"revisions", revisions},     {"references", references}, {"failures", failures},
+                 {"transitions", transitions}};
     cJSON *doc = cJSON_CreateObject();
     int r = 0;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && r == 0; i++) {

@@ -53,6 +53,11 @@ static const struct column references[] = {{"AT", "at", CELL_TIME},
                                            {"REFERENCE", "us", CELL_LATENCY},
                                            {"DRIFT", "drift", CELL_PERCENT},
                                            {"MEASUREMENT", "measurement", CELL_TEXT}};
+static const struct column revisions[] = {{"ENVIRONMENT SINCE", "at", CELL_TIME},
+                                          {"PROFILE", "profile", CELL_TEXT},
+                                          {"REVISION", "revision", CELL_TEXT},
+                                          {"REFERENCE", "reference_us", CELL_LATENCY},
+                                          {"NOISE", "noise", CELL_PERCENT}};
 static const struct column failures[] = {
     {"AT", "at", CELL_TIME},           {"KIND", "kind", CELL_TEXT},
     {"ATTEMPT", "attempt", CELL_INT},  {"MEASUREMENT", "measurement", CELL_TEXT},
@@ -90,6 +95,7 @@ static void show_page(struct cli *cli, const cJSON *doc, const cJSON *history) {
         cli_fields(cli_item(history, "holder"), holder, COUNT(holder));
     show_part(cli, cli_item(doc, "profiles"), LOGGED, profiles, COUNT(profiles));
     show_part(cli, cli_item(history, "tables"), LOGGED, tables, COUNT(tables));
+    show_part(cli, cli_item(history, "revisions"), SHOWN, revisions, COUNT(revisions));
     show_part(cli, cli_item(history, "references"), SHOWN, references, COUNT(references));
     show_part(cli, cli_item(history, "failures"), SHOWN, failures, COUNT(failures));
 }

@@ -65,6 +65,11 @@ def revisions():
     process.stop()
     bed.daemon().start_worker("revised", "--backend", "sim", "--backend-config", FLAT + ",noise=0.02")
     wait_for("another revision", lambda: bed.client().get(f"/profiles/{profile['id']}")["revision"]["id"] != profile["revision"]["id"])
+    history = lambda: bed.client().get(f"/devices/{profile['device']}/history")["revisions"]
+    wait_for("its noise floor, by the reference network", lambda: history()[0]["noise"] is not None)
+    new, old = history()
+    equal((new["current"], old["current"], old["revision"]), (True, False, profile["revision"]["id"]), "the newest comes first")
+    check(new["noise"] > old["noise"] > 0 and new["reference_us"] > 0, "each has its own", new, old)
 
 
 @test("a board that crashes now and then measures in the end; one that only hangs is quarantined")

@@ -76,6 +76,7 @@ export type DeviceHistory = {
   environment: { at: string; temperature_c: number | null; frequency_khz: number | null } | null;
   holder: { since: string; measurement: string; profile: string; kind: string; what: string | null; method: string; job: string | null } | null;
   tables: { id: string; profile: string; space: string; method: string; needed: number; measured: number; failed: number }[];
+  revisions: { at: string; profile: string; revision: string; current: boolean; reference_us: number | null; noise: number | null }[];
   references: { at: string; profile: string; us: number; drift: number | null }[];
   failures: { at: string; kind: string; measurement: string; attempt: number; what: string | null; message: string | null }[];
   transitions: { at: string; from: string; to: string; event: string }[];

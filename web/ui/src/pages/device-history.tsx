@@ -52,6 +52,16 @@ export function History({ device, profiles }: { device: string; profiles: Profil
             { title: 'When', cell: (f) => ago(f.at) }, { title: 'Kind', cell: (f) => f.kind }, { title: 'What', cell: (f) => <span class="genotype">{f.what ?? f.measurement}</span> }, { title: 'Attempt', number: true, cell: (f) => f.attempt }, { title: 'Said', cell: (f) => f.message || '–' },
           ]} />
         )}
+        {data.revisions.some((v) => !v.current) && (
+          <>
+            <h3>Environments</h3>
+            <p class="note">A change of processor, kernel, governor or build begins another one: its tables and its noise floor are measured anew.</p>
+            <Table label="Environments" rows={data.revisions} rowKey={(v) => v.revision} columns={[
+              { title: 'Since', cell: (v) => ago(v.at) }, { title: 'Profile', cell: (v) => v.profile }, { title: 'State', cell: (v) => <State of={v.current ? 'active' : 'past'} /> },
+              { title: 'Reference network', number: true, cell: (v) => latency(v.reference_us) }, { title: 'Noise', number: true, cell: (v) => percent(v.noise, 1) },
+            ]} />
+          </>
+        )}
         {data.transitions.length > 0 && (
           <>
             <h3>Health</h3>
