@@ -23,6 +23,11 @@ def board(name, *options):
     return process, Path(root), profile["id"]
 
 
+def told(doc):
+    """Flags, but for what a busy machine brings about."""
+    return [flag for flag in doc["flags"] if flag not in ("bimodal", "drift")]
+
+
 def ask(profile, arch):
     return bed.ask(profile, archs=[arch])[0]
 
@@ -40,7 +45,7 @@ def waited():
     check(bed.client().get(f"/measurements/{measurement}")["state"] in ("leased", "running"), "it still waits")
     (root / ZONE).write_text("55000\n")
     doc = bed.wait_state(measurement, "accepted", 30)
-    equal((doc["flags"], doc["attempt"]), ([], 1), "flags and attempts")
+    equal((told(doc), doc["attempt"]), ([], 1), "flags and attempts")
     equal(doc["environment"]["before"]["temperature_c"], 55, "temperature")
     (root / ZONE).write_text("70000\n")
     measurement = ask(profile, ARCHS[1])
@@ -54,21 +59,21 @@ def waited():
 
 @test("a board that stays hot is measured all the same and the result called hot; the next one is not waited for", 120)
 def hot():
-    process, root, profile = board("oven", "--cool-down", "2")
+    process, root, profile = board("oven", "--cool-down", "5")
     (root / ZONE).write_text("75000\n")
     start = time.monotonic()
     doc = bed.wait_state(ask(profile, ARCHS[0]), "accepted", 60)
-    check(time.monotonic() - start > 2, "it was waited for")
-    equal(doc["flags"], ["hot"], "flags")
+    check(time.monotonic() - start > 5, "it was waited for")
+    equal(told(doc), ["hot"], "flags")
     logged = len(bed.client().items(f"/measurements?profile={profile}&kind=network"))
     start = time.monotonic()
     doc = bed.wait_state(ask(profile, ARCHS[1]), "accepted", 60)
-    check(time.monotonic() - start < 2, "it is not waited for again", time.monotonic() - start)
-    equal(doc["flags"], ["hot"], "flags")
+    check(time.monotonic() - start < 5, "it is not waited for again", time.monotonic() - start)
+    equal(told(doc), ["hot"], "flags")
     row = next(row for row in bed.client().items(f"/measurements?profile={profile}&kind=network") if row["id"] == doc["id"])
-    equal((row["flags"], logged), (["hot"], 1), "the list has them too")
+    equal((told(row), logged), (["hot"], 1), "the list has them too")
     (root / ZONE).write_text("45000\n")
-    equal(bed.wait_state(ask(profile, ARCHS[2]), "accepted", 60)["flags"], [], "flags of a cool board")
+    equal(told(bed.wait_state(ask(profile, ARCHS[2]), "accepted", 60)), [], "flags of a cool board")
     process.stop()
 
 
@@ -79,7 +84,7 @@ def throttled():
     firmware.parent.mkdir(parents=True)
     firmware.write_text("4\n")
     doc = bed.wait_state(ask(profile, ARCHS[0]), "accepted", 60)
-    equal(doc["flags"], ["throttled"], "flags")
+    equal(told(doc), ["throttled"], "flags")
     firmware.write_text("40000\n")  # it was so before
-    equal(bed.wait_state(ask(profile, ARCHS[1]), "accepted", 60)["flags"], [], "flags afterwards")
+    equal(told(bed.wait_state(ask(profile, ARCHS[1]), "accepted", 60)), [], "flags afterwards")
     process.stop()
