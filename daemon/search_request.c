@@ -17,6 +17,7 @@
 #include "daemon/store_models.h"
 #include "devices/method.h"
 #include "search/accuracy_predictor.h"
+#include "daemon/warm_start.h"
 #include "search/feasibility.h"
 #include "search/loop.h"
 #include "search/strategy.h"
@@ -647,8 +648,10 @@ static int fill(struct work *work, struct search_request *request, struct err *e
                                        "calibration_nets",
                                        "space",
                                        "dataset",
+                                       "warm_start",
                                        NULL};
-    cJSON *body = request->body;
+    cJSON *body = request->body, *warm = NULL;
+    char fingerprint[HASH_TEXT] = "";
     const char *name;
     int r = json_only(body, "", keys, err);
     if (r == 0)
@@ -662,6 +665,9 @@ static int fill(struct work *work, struct search_request *request, struct err *e
     if (r == 0)
         r = take_source(work, request, err);
     if (r == 0)
+        memcpy(fingerprint, work->space->fingerprint,
+               sizeof(fingerprint)); /* before narrow_space */
+    if (r == 0)
         r = resolve_profiles(work, body, "objectives", err);
     if (r == 0)
         r = resolve_profiles(work, body, "constraints", err);
@@ -671,6 +677,10 @@ static int fill(struct work *work, struct search_request *request, struct err *e
         r = find_sources(work, body, err);
     if (r == 0)
         r = narrow_space(work, request, err);
+    if (r == 0)
+        r = warm_start_take(work->sql, work->space, fingerprint, body, err, &warm);
+    if (warm != NULL)
+        cJSON_AddItemToObject(request->spec, "warm_start", warm);
     if (r == 0)
         r = load_sources(work, body, err);
     if (r == 0)

@@ -102,6 +102,30 @@ int store_search_get(struct sql *sql, const char *ref, struct err *err, cJSON **
     return r;
 }
 
+int store_search_front(struct sql *sql, const char *ref, struct err *err,
+                       struct search_front *ret_front) {
+    struct search_front front = {.archs = NULL};
+    struct sql_rows rows;
+    sql_query(sql, &rows, "SELECT id, space_fingerprint FROM searches WHERE id = ?1 OR name = ?1",
+              "t", ref);
+    bool found = sql_next(&rows);
+    if (found) {
+        snprintf(front.id, sizeof(front.id), "%s", sql_text(&rows, 0));
+        snprintf(front.fingerprint, sizeof(front.fingerprint), "%s", sql_text(&rows, 1));
+    }
+    int r = sql_end(&rows, err);
+    if (r == 0 && !found)
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no search \"%.60s\"", ref);
+    if (r == 0)
+        r = sql_get_rows(sql, err, &front.archs,
+                         "SELECT DISTINCT arch_id, arch FROM candidates WHERE search = ?1 AND "
+                         "on_front ORDER BY arch_id",
+                         "t", front.id);
+    if (r == 0)
+        *ret_front = front;
+    return r;
+}
+
 int store_search_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
                       cJSON **ret_doc) {
     return sql_page(sql, err, page, "id", ret_doc,

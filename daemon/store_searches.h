@@ -3,6 +3,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/hash.h"
 #include "daemon/ids.h"
 #include "daemon/job_machine.h"
 #include "daemon/store.h"
@@ -18,6 +19,14 @@ int store_search_create(struct store_tx *tx, const struct new_search *search, st
                         char ret_id[ID_MAX]);
 /* ref: id or name; ESP_ENOTFOUND. */
 int store_search_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc);
+/* The subnets on its newest front, [{"arch"}], in the order of their ids; none: there is no front
+ * yet. The caller deletes archs. ESP_ENOTFOUND. */
+struct search_front {
+    char id[ID_MAX], fingerprint[HASH_TEXT];
+    cJSON *archs;
+};
+int store_search_front(struct sql *sql, const char *ref, struct err *err,
+                       struct search_front *ret_front);
 int store_search_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
                       cJSON **ret_doc);
 int store_search_delete(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users);

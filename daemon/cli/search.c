@@ -42,10 +42,10 @@ static const struct resource searches = RESOURCE("/searches", list, fields);
 
 struct search_options {
     const char *supernet, *dataset, *space, *predictor, *objectives, *profile, *strategy, *baseline,
-        *accuracy, *method;
+        *accuracy, *method, *warm_start_file;
     int64_t evaluations, population, seed, initial, measure;
     double max_latency_ms, max_macs, max_params, max_memory_kb; /* NaN: no limit */
-    struct option_list limits, options;
+    struct option_list limits, options, warm_start;
 };
 
 static cJSON *objective(const char *metric, const char *direction, const char *profile) {
@@ -181,6 +181,40 @@ static void add_accuracy(const struct search_options *o, cJSON *body) {
     cJSON_AddStringToObject(accuracy, "predictor", o->predictor);
 }
 
+/* A line of the file is an arch; empty ones are passed over. */
+static int add_arch_lines(const char *path, cJSON *archs) {
+    char line[4096];
+    FILE *file = strcmp(path, "-") ? fopen(path, "r") : stdin;
+    if (!file) {
+        fprintf(stderr, "espalier: cannot open %s\n", path);
+        return CLI_FAILURE;
+    }
+    while (fgets(line, sizeof(line), file)) {
+        line[strcspn(line, "\r\n")] = 0;
+        if (line[0])
+            cJSON_AddItemToArray(archs, cJSON_CreateString(line));
+    }
+    bool failed = ferror(file) != 0;
+    if (file != stdin)
+        fclose(file);
+    if (!failed)
+        return CLI_OK;
+    fprintf(stderr, "espalier: cannot read %s\n", path);
+    return CLI_FAILURE;
+}
+
+static int add_warm_start(const struct search_options *o, cJSON *body) {
+    if (o->warm_start.n == 0 && !o->warm_start_file)
+        return CLI_OK;
+    cJSON *warm = cJSON_AddObjectToObject(body, "warm_start");
+    if (o->warm_start.n > 0)
+        cJSON_AddItemToObject(warm, "searches",
+                              cJSON_CreateStringArray(o->warm_start.items, o->warm_start.n));
+    return o->warm_start_file
+               ? add_arch_lines(o->warm_start_file, cJSON_AddArrayToObject(warm, "archs"))
+               : CLI_OK;
+}
+
 /* *ret_code: of what the options say. */
 static cJSON *search_body(const struct search_options *o, const char *name, int *ret_code) {
     cJSON *body = cJSON_CreateObject();
@@ -199,6 +233,8 @@ static cJSON *search_body(const struct search_options *o, const char *name, int 
         cJSON_AddNullToObject(body, "baseline");
     else if (o->baseline)
         cJSON_AddStringToObject(body, "baseline", o->baseline);
+    if (*ret_code == CLI_OK)
+        *ret_code = add_warm_start(o, body);
     add_accuracy(o, body);
     cJSON_AddStringToObject(body, "method", o->method);
     cli_put_int(body, "evaluations", o->evaluations);
@@ -246,6 +282,11 @@ static int create_run(struct cli *cli, int argc, char **argv) {
          "option of the strategy, such as mutation=0.2 (espalier search strategies); may be given "
          "again",
          &o.options},
+        {"warm-start", 0, OPTION_LIST, NULL, 0, 0, "",
+         "begin with the front of this earlier search over the same space; may be given again",
+         &o.warm_start},
+        {"warm-start-file", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "begin with the subnets of this file, one a line (-: standard input)", &o.warm_start_file},
         {"baseline", 0, OPTION_TEXT, NULL, 0, 0, "",
          "beside it at equal budget, or none (default: random beside another strategy)",
          &o.baseline},

@@ -180,6 +180,17 @@ static int learn(struct search_run *run, struct err *err) {
 
 /* --- the search --- */
 
+/* The main search knows what earlier ones found; the baseline begins from nothing, as ever. One by
+ * one, so that a stop reaches it where each is evaluated. */
+static int warm_start(struct search_run *run, struct err *err) {
+    struct search_loop *loop = run->loops[SEARCH_MAIN];
+    int rc = 0;
+    for (int i = 0; i < run->spec.n_warm && rc == 0; i++)
+        if (archive_find(search_loop_archive(loop), &run->spec.warm[i]) < 0)
+            rc = search_loop_seed(loop, &run->spec.warm[i], 1, err);
+    return rc;
+}
+
 static int create_loop(struct search_run *run, int loop, const char *strategy, struct err *err) {
     const struct search_spec *spec = &run->spec;
     struct search_loop_config config = {
@@ -196,7 +207,9 @@ static int create_loop(struct search_run *run, int loop, const char *strategy, s
     config.strategy_config.options = loop == SEARCH_MAIN ? spec->options : NULL;
     memcpy(config.reference, run->reference, sizeof config.reference);
     int rc = search_loop_create(&config, err, &run->loops[loop]);
-    return rc == 0 ? search_loop_seed(run->loops[loop], run->initial, run->n_initial, err) : rc;
+    if (rc == 0)
+        rc = search_loop_seed(run->loops[loop], run->initial, run->n_initial, err);
+    return rc == 0 && loop == SEARCH_MAIN ? warm_start(run, err) : rc;
 }
 
 /* One generation of a loop; *more is cleared at its end. */

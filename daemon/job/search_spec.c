@@ -1,11 +1,13 @@
 #include "daemon/job/search_spec.h"
 
 #include "base/json.h"
+#include "base/memory.h"
 #include "daemon/job/spec.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { INITIAL_MAX = 10000, MEASURE_MAX = 1000 };
+enum { INITIAL_MAX = 10000, MEASURE_MAX = 1000, WARM_MAX = 10000 };
 static const char latency_prefix[] = "latency_us:";
 
 void search_spec_finish(struct search_spec *spec) {
@@ -16,6 +18,7 @@ void search_spec_finish(struct search_spec *spec) {
     }
     for (int i = 0; i < spec->fleet.n; i++)
         latency_table_destroy(spec->fleet.tables[i]);
+    free(spec->warm);
     space_destroy(spec->space);
     *spec = (struct search_spec){0};
 }
@@ -220,6 +223,28 @@ static int read_options(struct search_spec *spec, const cJSON *body, struct err 
                                  "/strategy_options", err, spec->options);
 }
 
+static int read_warm_start(struct search_spec *spec, const cJSON *doc, struct err *err) {
+    const cJSON *list = NULL, *item;
+    int rc = 0;
+    if (!json_has(doc, "warm_start"))
+        return 0;
+    if ((rc = json_array(doc, "", "warm_start", 0, WARM_MAX, err, &list)) != 0)
+        return rc;
+    spec->warm = mem_array((size_t)cJSON_GetArraySize(list) + 1, sizeof *spec->warm);
+    if (!spec->warm)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for subnets to begin with");
+    cJSON_ArrayForEach(item, list) {
+        const char *text = cJSON_IsString(item) ? item->valuestring : "";
+        rc = arch_parse(spec->space, text, strlen(text), err, &spec->warm[spec->n_warm]);
+        if (rc != 0) {
+            snprintf(err->pointer, sizeof err->pointer, "/warm_start/%d", spec->n_warm);
+            return rc;
+        }
+        spec->n_warm++;
+    }
+    return 0;
+}
+
 /* Before anything is trained or measured for it. */
 static int check_strategy(const struct search_spec *spec, const char *name, const double *options,
                           const char *pointer, struct err *err) {
@@ -241,7 +266,8 @@ static int check_strategy(const struct search_spec *spec, const char *name, cons
 int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err) {
     static const char *const fields[] = {
         "search_id", "supernet_id", "supernet_dir", "checkpoint", "checkpoint_hash", "space",
-        "dataset",   "search",      "profiles",     "predictor",  "fleet",           NULL};
+        "dataset",   "search",      "profiles",     "predictor",  "fleet",           "warm_start",
+        NULL};
     const cJSON *body = NULL;
     int rc = json_only(doc, "", fields, err);
     if (rc == 0)
@@ -260,6 +286,8 @@ int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err
         rc = check_profiles(spec, err);
     if (rc == 0)
         rc = read_options(spec, body, err);
+    if (rc == 0)
+        rc = read_warm_start(spec, doc, err);
     if (rc == 0)
         rc = check_strategy(spec, spec->strategy, spec->options, "/strategy", err);
     return rc == 0 ? check_strategy(spec, spec->baseline, NULL, "/baseline", err) : rc;

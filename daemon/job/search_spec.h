@@ -37,6 +37,8 @@ struct search_spec {
     bool has_supernet;
     struct search_predictor predictor;
     struct search_fleet fleet;
+    int n_warm;
+    struct arch *warm;                    /* that the search begins with */
     const char *strategy, *baseline;      /* baseline may be NULL; borrowed from the spec */
     double options[STRATEGY_OPTIONS_MAX]; /* of the strategy; the baseline has its defaults */
     int64_t evaluations, seed;

@@ -138,6 +138,7 @@ def bodies():
         "InitFrom": ("/supernets", {"name": "n", "init_from": {"no_such_member": 1}, "train": {"epochs": 1}}),
         "Objective": ("/searches", bed.search_body("n", objectives=[{"no_such_member": 1}, {"metric": "macs", "direction": "minimise"}])),
         "Constraint": ("/searches", bed.search_body("n", constraints=[{"no_such_member": 1}])),
+        "WarmStart": ("/searches", bed.search_body("n", warm_start={"no_such_member": 1})),
     }
     for name, (path, body) in nested.items():
         known = known_members(client.request("POST", path, body))

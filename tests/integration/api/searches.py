@@ -298,6 +298,36 @@ def calibrated():
     check(prediction["low_us"] < prediction["us"] < prediction["high_us"], "the interval of a prediction", prediction)
 
 
+@test("a search begins with the front of an earlier one and with subnets of a file; its baseline does not", 120)
+def warm_started():
+    stack, client = bed.daemon(), bed.client()
+    quick = {"measure_front": 0, "calibration_nets": 0, "evaluations": 24, "population": 8, "strategy": "nsga2"}
+    cold = client.post("/searches", bed.search_body("cold", **{**quick, "evaluations": 200}), 202)
+    stack.wait_job(cold["job"]["id"], 90)
+    front = {point["arch"] for point in client.get("/searches/cold/front")["items"]}
+    check(len(front) >= 3, "subnets on the front", front)
+    answer = client.request("POST", "/searches", bed.search_body("warm", **quick, seed=5, warm_start={"searches": ["cold"], "archs": [data.SMALL_ARCH, data.SMALL_ARCH]}))
+    equal(answer.status, 202, f"answer {answer}")
+    stack.wait_job(answer.doc["job"]["id"], 90)
+
+    def candidates(name, strategy):
+        page = client.get(f"/searches/{name}/candidates?page_size=1000&strategy={strategy}")["columns"]
+        return dict(zip(page["arch"], page["generation"]))
+
+    first = {arch for arch, generation in candidates("warm", "nsga2").items() if generation == 0}
+    check(front | {data.SMALL_ARCH} <= first, "the front is where it begins", front - first)
+    check(all(generation > 0 for generation in candidates("warm", "random").values()), "the baseline begins from nothing")
+    equal(client.get("/searches/warm")["result"]["evaluations"], 24, "the budget is not touched")
+    lines = stack.root / "archs.txt"
+    lines.write_text("\n".join(sorted(front)) + "\n\n")
+    stack.cli("search", "create", "by-file", "--supernet", "net", "--profile", bed.profile(), "-n", "24", "--population", "8", "--initial-evaluations", "24", "--measure-front", "0", "--warm-start-file", lines, "--warm-start", "cold", "--wait", timeout=100)
+    check(front <= {arch for arch, generation in candidates("by-file", "nsga2").items() if generation == 0}, "by client")
+    refuse("/warm_start/searches/0", (404,), warm_start={"searches": ["none"]})
+    refuse("/warm_start/archs/1", (422,), warm_start={"archs": [data.SMALL_ARCH, "r1 | x"]})
+    for wrong in ({}, {"searches": []}, {"searches": [1]}, {"archs": [None]}, [], "cold"):
+        check(client.request("POST", "/searches", bed.search_body("wrong", warm_start=wrong)).status in (400, 422), f"{wrong} is refused")
+
+
 @test("a search runs to its front: predicted, evaluated and measured values, events and cursors", 120)
 def sound():
     client, stack = bed.client(), bed.daemon()
