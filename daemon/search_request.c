@@ -102,6 +102,13 @@ static int fill_integers(cJSON *body, struct err *err) {
     return 0;
 }
 
+/* Evaluations without growth of the front after which the search ends; absent: it has all of its
+ * budget. */
+static int check_patience(const cJSON *body, struct err *err) {
+    int64_t patience = 0;
+    return json_int_opt(body, "", "patience", 1, SEARCH_EVALUATIONS_MAX, err, &patience);
+}
+
 /* text may be that of the member itself. */
 static void set_text(cJSON *body, const char *key, const char *text) {
     cJSON *value = text != NULL ? cJSON_CreateString(text) : cJSON_CreateNull();
@@ -649,6 +656,7 @@ static int fill(struct work *work, struct search_request *request, struct err *e
                                        "space",
                                        "dataset",
                                        "warm_start",
+                                       "patience",
                                        NULL};
     cJSON *body = request->body, *warm = NULL;
     char fingerprint[HASH_TEXT] = "";
@@ -660,6 +668,8 @@ static int fill(struct work *work, struct search_request *request, struct err *e
         snprintf(request->name, sizeof(request->name), "%s", name);
     if (r == 0)
         r = fill_integers(body, err);
+    if (r == 0)
+        r = check_patience(body, err);
     if (r == 0)
         r = fill_words(body, err);
     if (r == 0)

@@ -43,7 +43,7 @@ static const struct resource searches = RESOURCE("/searches", list, fields);
 struct search_options {
     const char *supernet, *dataset, *space, *predictor, *objectives, *profile, *strategy, *baseline,
         *accuracy, *method, *warm_start_file;
-    int64_t evaluations, population, seed, initial, measure;
+    int64_t patience, evaluations, population, seed, initial, measure;
     double max_latency_ms, max_macs, max_params, max_memory_kb; /* NaN: no limit */
     struct option_list limits, options, warm_start;
 };
@@ -238,6 +238,7 @@ static cJSON *search_body(const struct search_options *o, const char *name, int 
     add_accuracy(o, body);
     cJSON_AddStringToObject(body, "method", o->method);
     cli_put_int(body, "evaluations", o->evaluations);
+    cli_put_int(body, "patience", o->patience);
     cli_put_int(body, "population", o->population);
     cli_put_int(body, "seed", o->seed);
     cli_put_int(body, "initial_evaluations", o->initial);
@@ -249,7 +250,8 @@ static int create_run(struct cli *cli, int argc, char **argv) {
     struct search_options o = {.max_latency_ms = CLI_UNSET_REAL,
                                .max_macs = CLI_UNSET_REAL,
                                .max_params = CLI_UNSET_REAL,
-                               .max_memory_kb = CLI_UNSET_REAL};
+                               .max_memory_kb = CLI_UNSET_REAL,
+                               .patience = CLI_UNSET};
     const struct option_row rows[] = {
         {"supernet", 's', OPTION_TEXT, NULL, 0, 0, "", "supernet whose subnets are searched",
          &o.supernet},
@@ -294,6 +296,8 @@ static int create_run(struct cli *cli, int argc, char **argv) {
         {"method", 'm', OPTION_TEXT, "full", 0, 0, "",
          "of measurements: full, or brief (half a second each)", &o.method},
         {"evaluations", 'n', OPTION_INT, "4000", 0, 0, "", "budget", &o.evaluations},
+        {"patience", 0, OPTION_INT, NULL, 0, 0, "",
+         "end after so many evaluations without growth of the front (default: none)", &o.patience},
         {"population", 0, OPTION_INT, "64", 0, 0, "", "of a generation", &o.population},
         {"seed", 0, OPTION_INT, "1", 0, 0, "", "of the search", &o.seed},
         {"initial-evaluations", 0, OPTION_INT, "64", 0, 0, "",

@@ -250,19 +250,43 @@ static int emit_predicted_front(struct search_run *run, struct err *err) {
     return search_emit_front(run, "predicted", front, n, err);
 }
 
+/* Growth that counts, of the hypervolume. */
+#define GROWTH 1e-3
+struct growth {
+    double best;
+    int64_t at; /* evaluations */
+};
+
+/* After a generation of the main search: whether it has not grown for long. A function of the
+ * generations alone, so that an attempt that runs through them again ends at the same. */
+static bool stagnates(const struct search_run *run, double volume, struct growth *growth) {
+    int64_t evaluations = search_loop_evaluations(run->loops[SEARCH_MAIN]);
+    if (isnan(volume) || run->spec.patience == 0)
+        return false;
+    if (volume > growth->best * (1 + GROWTH)) {
+        growth->best = volume;
+        growth->at = evaluations;
+    }
+    return evaluations - growth->at >= run->spec.patience;
+}
+
 /* Both loops side by side, so that they can be watched. */
 static int search(struct search_run *run, struct err *err, double volumes[SEARCH_LOOPS]) {
     bool more[SEARCH_LOOPS] = {true, run->spec.baseline != NULL};
+    struct growth growth = {0, 0};
     set_phase(run, "search", 0.5, 0.6);
     int rc = create_loop(run, SEARCH_MAIN, run->spec.strategy, err);
     if (rc == 0 && run->spec.baseline)
         rc = create_loop(run, SEARCH_BASELINE, run->spec.baseline, err);
     if (rc == 0)
         rc = emit_seeds(run, err);
-    while (rc == 0 && (more[SEARCH_MAIN] || more[SEARCH_BASELINE]))
+    while (rc == 0 && !run->stagnated && (more[SEARCH_MAIN] || more[SEARCH_BASELINE])) {
         for (int i = 0; i < SEARCH_LOOPS && rc == 0; i++)
             if (more[i])
                 rc = step_loop(run, i, err, &volumes[i], &more[i]);
+        /* The baseline has had as many evaluations by then. */
+        run->stagnated = stagnates(run, volumes[SEARCH_MAIN], &growth);
+    }
     return rc == 0 ? emit_predicted_front(run, err) : rc;
 }
 
@@ -504,6 +528,7 @@ static cJSON *describe_result(const struct search_run *run, const double volumes
     cJSON_AddNumberToObject(result, "latency_ratio", ratio);
     add_number(result, "kendall_tau", run->predictor != NULL, run->kendall_tau);
     cJSON_AddNumberToObject(result, "unmeasured", count_unmeasured(run, front, n));
+    cJSON_AddBoolToObject(result, "stagnated", run->stagnated);
     cJSON_AddBoolToObject(result, "no_board", run->no_board);
     /* The best for a single objective is one network. */
     cJSON_AddBoolToObject(result, "degenerate",

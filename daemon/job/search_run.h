@@ -40,7 +40,8 @@ struct search_run {
 
     int n_requests, requests_capacity, session;
     struct search_request *requests;
-    bool no_board; /* a board is gone or did not answer: nothing more is asked */
+    bool stagnated; /* it ended before its budget: the front did not grow any more */
+    bool no_board;  /* a board is gone or did not answer: nothing more is asked */
 
     int front_version;
     const char *phase; /* of the progress */

@@ -44,6 +44,8 @@ static int read_numbers(struct search_spec *spec, const cJSON *body, struct err 
     if (rc == 0)
         rc = json_int_opt(body, "", "seed", 0, INT64_C(1) << 53, err, &spec->seed);
     if (rc == 0)
+        rc = json_int_opt(body, "", "patience", 1, SEARCH_EVALUATIONS_MAX, err, &spec->patience);
+    if (rc == 0)
         rc = read_int(body, "population", 4, STRATEGY_POPULATION_MAX, err, &spec->population);
     if (rc == 0)
         rc = read_int(body, "initial_evaluations", 0, INITIAL_MAX, err, &spec->initial_evaluations);

@@ -42,6 +42,7 @@ struct search_spec {
     const char *strategy, *baseline;      /* baseline may be NULL; borrowed from the spec */
     double options[STRATEGY_OPTIONS_MAX]; /* of the strategy; the baseline has its defaults */
     int64_t evaluations, seed;
+    int64_t patience; /* evaluations without growth, after which it ends; 0: none ends it */
     int population, initial_evaluations, measure_front, calibration_nets;
     const char *measure_method; /* of whole networks, devices/method.h; borrowed */
     bool accuracy_predicted;    /* else every candidate is evaluated by the supernet */

@@ -298,6 +298,26 @@ def calibrated():
     check(prediction["low_us"] < prediction["us"] < prediction["high_us"], "the interval of a prediction", prediction)
 
 
+@test("a search ends when its front has not grown for as long as its patience", 120)
+def patient():
+    stack, client = bed.daemon(), bed.client()
+    body = bed.search_body("patient", measure_front=0, calibration_nets=0, evaluations=20000, population=16, patience=150)
+    made = client.post("/searches", body, 202)
+    stack.wait_job(made["job"]["id"], 90)
+    result = client.get("/searches/patient")["result"]
+    check(result["stagnated"] and result["evaluations"] < 20000, "it ended early", result)
+    series = {row["strategy"]: row for row in client.get("/searches/patient/hypervolume")["series"]}
+    main = series["nsga2"]
+    latest = max(e for e, v, before in zip(main["evaluations"], main["hypervolume"], [0, *main["hypervolume"]]) if v > 1.001 * before)
+    check(main["evaluations"][-1] - latest >= 150 - 16, "evaluations without growth", main)
+    equal(series["random"]["evaluations"][-1], main["evaluations"][-1], "the baseline has had as many")
+    refuse("/patience", (422,), patience=0)
+    whole = client.post("/searches", bed.search_body("whole", measure_front=0, calibration_nets=0, evaluations=64, population=16, patience=1000), 202)
+    stack.wait_job(whole["job"]["id"], 60)
+    result = client.get("/searches/whole")["result"]
+    equal((result["stagnated"], result["evaluations"]), (False, 64), "one with more patience than budget")
+
+
 @test("a search begins with the front of an earlier one and with subnets of a file; its baseline does not", 120)
 def warm_started():
     stack, client = bed.daemon(), bed.client()
