@@ -68,8 +68,12 @@ static void results_do_not_depend_on_the_threads(void **state) {
 }
 
 struct meeting {
+    int wanted;
     _Atomic int inside, most;
 };
+
+/* Stays until as many as are wanted have been there at once: at once with all cores free, later on
+ * a busy machine. */
 
 static void meet(void *context, int chunk, int thread) {
     struct meeting *meeting = context;
@@ -77,13 +81,14 @@ static void meet(void *context, int chunk, int thread) {
     int most = atomic_load(&meeting->most);
     while (now > most && !atomic_compare_exchange_weak(&meeting->most, &most, now))
         ;
-    clock_sleep_us(20000);
+    for (int ms = 0; ms < 5000 && atomic_load(&meeting->most) < meeting->wanted; ms++)
+        clock_sleep_us(1000);
     atomic_fetch_sub(&meeting->inside, 1);
 }
 
 static void threads_work_at_the_same_time(void **state) {
     struct parallel *pool;
-    struct meeting meeting = {0};
+    struct meeting meeting = {.wanted = 3};
     assert_int_equal(parallel_create(3, &pool), 0);
     parallel_for(pool, 12, meet, &meeting);
     assert_int_equal(meeting.most, 3);
@@ -96,7 +101,7 @@ static void sleepers_wake_up(void **state) {
     struct parallel *pool;
     assert_int_equal(parallel_create(2, &pool), 0);
     for (int round = 0; round < 20; round++) {
-        struct meeting meeting = {0};
+        struct meeting meeting = {.wanted = 2};
         clock_sleep_us(2000);
         parallel_for(pool, 2, meet, &meeting);
         assert_int_equal(meeting.inside, 0);
