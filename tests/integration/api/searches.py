@@ -316,6 +316,8 @@ def patient():
     stack.wait_job(whole["job"]["id"], 60)
     result = client.get("/searches/whole")["result"]
     equal((result["stagnated"], result["evaluations"]), (False, 64), "one with more patience than budget")
+    for name in ("patient", "whole"):
+        client.expect(204, "DELETE", f"/searches/{name}")
 
 
 @test("a search begins with the front of an earlier one and with subnets of a file; its baseline does not", 120)
@@ -346,6 +348,8 @@ def warm_started():
     refuse("/warm_start/archs/1", (422,), warm_start={"archs": [data.SMALL_ARCH, "r1 | x"]})
     for wrong in ({}, {"searches": []}, {"searches": [1]}, {"archs": [None]}, [], "cold"):
         check(client.request("POST", "/searches", bed.search_body("wrong", warm_start=wrong)).status in (400, 422), f"{wrong} is refused")
+    for name in ("cold", "warm", "by-file"):
+        client.expect(204, "DELETE", f"/searches/{name}")
 
 
 @test("a search runs to its front: predicted, evaluated and measured values, events and cursors", 120)
