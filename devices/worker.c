@@ -26,7 +26,8 @@ enum {
     LEASE_WAIT_S = 20,
     TIMEOUT_MS = (LEASE_WAIT_S + 25) * 1000,
     ITEMS_MAX = 64,
-    HEAT_LOOK_US = 200000
+    HEAT_LOOK_US = 200000,
+    BEAT_TIMEOUT_MS = 4000 /* the measurement waits meanwhile */
 };
 
 struct worker {
@@ -47,12 +48,17 @@ struct worker {
 
 /* ---- talking to the daemon ----------------------------------------------------------------- */
 
-static int post(struct worker *w, const char *path, const cJSON *body, struct err *err,
-                int *ret_status, cJSON **ret_doc) {
+static int post_within(struct worker *w, int64_t timeout_ms, const char *path, const cJSON *body,
+                       struct err *err, int *ret_status, cJSON **ret_doc) {
     struct http_exchange exchange = {
-        .method = "POST", .path = path, .body = body, .timeout_ms = TIMEOUT_MS};
+        .method = "POST", .path = path, .body = body, .timeout_ms = timeout_ms};
     *ret_status = 0;
     return http_client_json(w->client, &exchange, err, ret_status, ret_doc);
+}
+
+static int post(struct worker *w, const char *path, const cJSON *body, struct err *err,
+                int *ret_status, cJSON **ret_doc) {
+    return post_within(w, TIMEOUT_MS, path, body, err, ret_status, ret_doc);
 }
 
 static cJSON *body_with_epoch(const struct worker *w) {
@@ -336,13 +342,15 @@ static int beat(struct lease *lease, int batches) {
     if (lease->measurement)
         cJSON_AddStringToObject(body, "measurement_id", lease->measurement);
     snprintf(path, sizeof(path), "/api/v1/worker/leases/%s/heartbeat", lease->id);
-    int rc = post(w, path, body, &err, &status, &doc);
+    int rc = post_within(w, BEAT_TIMEOUT_MS, path, body, &err, &status, &doc);
     if (!rc)
         rc = json_string_opt(doc, "", "action", 1, 32, &err, &action);
     lease->lost = (rc && retry_is_final(status)) || !strcmp(action, "cancel");
     lease->skip = !strcmp(action, "skip");
     if (!rc)
         take_pace(lease, doc);
+    else /* a line that is dead must not hold the measurement up each second */
+        lease->heartbeat_s = w->heartbeat_s;
     lease->last_beat_ns = clock_mono_ns();
     cJSON_Delete(body);
     cJSON_Delete(doc);
