@@ -52,7 +52,8 @@ static cJSON *model_to_json(const struct simulation_model *model) {
 static int sim_describe(void *state, cJSON *fingerprint, struct err *err,
                         struct backend_profile *ret) {
     const struct sim *sim = state;
-    static const char *const real[] = {"cpu_flags", "cores", "caches", "memory_mib"};
+    static const char *const real[] = {"cpu_flags", "cores", "caches", "memory_mib",
+                                       "frequency_range_khz"};
     char text[128];
 
     snprintf(ret->runtime, sizeof(ret->runtime), "simulated");

@@ -10,9 +10,11 @@
 
 #include "base/buf.h"
 #include "base/cpu.h"
+#include "devices/heat.h"
+#include "devices/throttle.h"
 #include "runtime/plan.h"
 
-enum { ZONES_MAX = 32 };
+enum { TRIPS_MAX = 12 };
 
 /* First line of a small file of /sys, /proc or /etc; "" if there is none. */
 static void read_line(const char *path, char *text, size_t size) {
@@ -81,6 +83,22 @@ void board_governor(int core, char *ret_text, size_t size) {
     read_sysfs(path, ret_text, size);
     if (!ret_text[0])
         snprintf(ret_text, size, "unknown");
+}
+
+bool board_held_back(void) {
+    return throttle_holds_back(sysfs);
+}
+
+void board_frequency_range(int core, char *ret_text, size_t size) {
+    char path[96], least[32], most[32];
+
+    snprintf(path, sizeof(path), "devices/system/cpu/cpu%d/cpufreq/scaling_min_freq", core);
+    read_sysfs(path, least, sizeof(least));
+    snprintf(path, sizeof(path), "devices/system/cpu/cpu%d/cpufreq/scaling_max_freq", core);
+    read_sysfs(path, most, sizeof(most));
+    ret_text[0] = 0;
+    if (least[0] && most[0])
+        snprintf(ret_text, size, "%s-%s", least, most);
 }
 
 double board_load(void) {
@@ -157,17 +175,60 @@ void board_host_id(char ret_id[HASH_TEXT]) {
     hash_text(text, strlen(text), ret_id);
 }
 
-double board_temperature_c(void) {
-    char path[64], text[64];
-    double hottest = NAN;
+static double read_degrees(const char *path) {
+    char text[64], *end = NULL;
 
-    for (int i = 0; i < ZONES_MAX; i++) {
-        snprintf(path, sizeof(path), "class/thermal/thermal_zone%d/temp", i);
-        read_sysfs(path, text, sizeof(text));
-        if (text[0])
-            hottest = fmax(hottest, atof(text) / 1000);
+    read_sysfs(path, text, sizeof(text));
+    double thousandths = strtod(text, &end);
+    return end == text ? NAN : thousandths / 1000;
+}
+
+static double lowest_trip_c(int zone) {
+    char path[80], type[32];
+    double lowest = NAN;
+
+    for (int i = 0; i < TRIPS_MAX; i++) {
+        snprintf(path, sizeof(path), "class/thermal/thermal_zone%d/trip_point_%d_type", zone, i);
+        read_sysfs(path, type, sizeof(type));
+        if (!type[0])
+            break;
+        snprintf(path, sizeof(path), "class/thermal/thermal_zone%d/trip_point_%d_temp", zone, i);
+        double at = read_degrees(path);
+        if (heat_trip_matters(type, at))
+            lowest = fmin(lowest, at);
     }
-    return hottest;
+    return lowest;
+}
+
+/* Zones with a temperature; their trip points if asked for. */
+static int read_zones(bool trips, struct heat_zone *zones) {
+    char path[64];
+    int n = 0;
+
+    for (int i = 0; i < HEAT_ZONES_MAX; i++) {
+        struct heat_zone *zone = &zones[n];
+        snprintf(path, sizeof(path), "class/thermal/thermal_zone%d/temp", i);
+        zone->temperature_c = read_degrees(path);
+        if (isnan(zone->temperature_c))
+            continue;
+        snprintf(path, sizeof(path), "class/thermal/thermal_zone%d/type", i);
+        read_sysfs(path, zone->type, sizeof(zone->type));
+        zone->trip_c = trips ? lowest_trip_c(i) : (double)NAN;
+        n++;
+    }
+    return n;
+}
+
+double board_temperature_c(void) {
+    struct heat_zone zones[HEAT_ZONES_MAX];
+    int n = read_zones(false, zones);
+    return heat_of_zones(zones, n, 0);
+}
+
+double board_heat_c(double limit_c) {
+    struct heat_zone zones[HEAT_ZONES_MAX];
+    int n = read_zones(true, zones);
+    return heat_of_zones(zones, n, limit_c);
 }
 
 cJSON *board_environment(void) {

@@ -13,6 +13,23 @@ struct heat_limits {
 };
 enum { HEAT_LIMIT_C = 60, HEAT_COOLER_C = 5, HEAT_LONGEST_S = 60, HEAT_AGAIN_S = 600 };
 
+enum { HEAT_ZONES_MAX = 32, HEAT_TRIP_MARGIN_C = 5 };
+/* A thermal zone as the kernel tells it. */
+struct heat_zone {
+    char type[32];
+    double temperature_c;
+    double trip_c; /* the lowest point at which the kernel does something against heat; NaN: none */
+};
+/* Not the sensor of a radio, a battery or a disk, nor one that says what no board can have. */
+bool heat_zone_matters(const struct heat_zone *zone);
+/* A trip point that means something, of the type that the kernel gives it: fans ("active") may run.
+ */
+bool heat_trip_matters(const char *type, double temperature_c);
+/* How hot the hottest zone is, on the scale of a zone without trip points: one whose trip point
+ * lies less than HEAT_TRIP_MARGIN_C above the limit is as much hotter as its own limit is lower.
+ * NaN: no zone matters. */
+double heat_of_zones(const struct heat_zone *zones, int n, double limit_c);
+
 struct heat_gate {
     struct heat_limits limits;
     bool waiting;

@@ -164,12 +164,47 @@ void profile_wishes_finish(struct profile_wishes *wishes) {
 /* ---- profiles ---------------------------------------------------------------------------------
  */
 
+/* A text of the environment is this; "": it has none such. Returns whether it was another. */
+static bool set_word(cJSON *environment, const char *key, const char *text) {
+    const char *before = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(environment, key));
+
+    if (!strcmp(before ? before : "", text))
+        return false;
+    cJSON_DeleteItemFromObjectCaseSensitive(environment, key);
+    if (text[0])
+        cJSON_AddStringToObject(environment, key, text);
+    return true;
+}
+
+/* Governor and range of the profile's first core. A range is not believed while the kernel holds
+ * the board back, unless there is no other: since Linux 5.4 its own limit against heat shows there.
+ */
+static bool look(struct worker_profile *p) {
+    int core = p->measure.n_cores > 0 ? p->measure.cores[0] : 0;
+    char governor[PROFILE_GOVERNOR_MAX], range[64];
+
+    board_governor(core, governor, sizeof(governor));
+    board_frequency_range(core, range, sizeof(range));
+    bool changed = set_word(p->environment, "governor", governor);
+    if (json_has(p->environment, "frequency_range_khz") && board_held_back())
+        return changed;
+    return set_word(p->environment, "frequency_range_khz", range) || changed;
+}
+
+bool worker_profiles_look_again(struct worker_profiles *profiles) {
+    bool changed = false;
+
+    for (int i = 0; i < profiles->n; i++)
+        if (!profiles->items[i].traits.simulated)
+            changed = look(&profiles->items[i]) || changed;
+    return changed;
+}
+
 static int open_profile(const struct profile_wish *wish, const char *dir, struct err *err,
                         struct worker_profile *p) {
     struct backend_options options = {
         .config = wish->backend_config, .dir = dir, .threads = wish->threads};
     const struct backend *backend = NULL;
-    char governor[PROFILE_GOVERNOR_MAX];
     int rc = backend_find(wish->backend, err, &backend);
 
     p->measure.threads = wish->threads;
@@ -184,9 +219,7 @@ static int open_profile(const struct profile_wish *wish, const char *dir, struct
     p->environment = board_fingerprint();
     if (!p->environment)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    board_governor(wish->n_cores > 0 ? wish->cores[0] : 0, governor, sizeof(governor));
-    cJSON_ReplaceItemInObjectCaseSensitive(p->environment, "governor",
-                                           cJSON_CreateString(governor));
+    look(p);
     return backend->describe(p->measure.backend_state, p->environment, err, &p->traits);
 }
 

@@ -59,6 +59,10 @@ int worker_profiles_open(const struct profile_options *options, const char *dir,
                          int64_t memory_limit_bytes, struct err *err,
                          struct worker_profiles *ret_profiles);
 void worker_profiles_close(struct worker_profiles *profiles);
+/* Reads again what the board's owner can change while the worker runs: governor and range of
+ * frequencies of each profile that is not simulated. Returns whether one is another than before;
+ * then the profiles say so, and the daemon is to be told. */
+bool worker_profiles_look_again(struct worker_profiles *profiles);
 /* What decides how fast a network runs in the profile, as one word. */
 void worker_profile_fingerprint(const struct worker_profile *profile, char ret_hash[HASH_TEXT]);
 /* As enrol and connect tell it: key and fingerprint. New. */

@@ -7,19 +7,25 @@
 
 enum {
     LINE_BYTES = 64,
+    COOLING_MAX = 64,
     FIRMWARE_NOW = 0xf /* under-voltage, capped, throttled, soft limit: now; higher bits: ever */
 };
 
-/* NaN: cannot be read, or is no number. */
-static double read_number(const struct throttle_watch *watch, const char *path, int base) {
-    char whole[THROTTLE_ROOT_MAX + 128], text[LINE_BYTES], *end = NULL;
+static bool read_text(const struct throttle_watch *watch, const char *path, char *ret_text) {
+    char whole[THROTTLE_ROOT_MAX + 128];
     snprintf(whole, sizeof(whole), "%s/%s", watch->root, path);
     FILE *file = fopen(whole, "re");
-    bool ok = file && fgets(text, sizeof(text), file);
+    bool ok = file && fgets(ret_text, LINE_BYTES, file);
 
     if (file)
         fclose(file);
-    if (!ok)
+    return ok;
+}
+
+/* NaN: cannot be read, or is no number. */
+static double read_number(const struct throttle_watch *watch, const char *path, int base) {
+    char text[LINE_BYTES], *end = NULL;
+    if (!read_text(watch, path, text))
         return NAN;
     unsigned long value = strtoul(text, &end, base);
     return end == text ? NAN : (double)value;
@@ -49,6 +55,25 @@ static double firmware(const struct throttle_watch *watch) {
     return read_number(watch, "devices/platform/soc/soc:firmware/get_throttled", 16);
 }
 
+/* The highest state of the processors' cooling devices: above 0 the kernel holds them back now.
+ * NaN: there are none. Those of fans, and of what only injects idle time when asked, say nothing.
+ */
+static double cooling_state(const struct throttle_watch *watch) {
+    static const char *const processors[] = {"Processor", "thermal-cpufreq", "cpufreq-cpu"};
+    double highest = NAN;
+    for (int i = 0; i < COOLING_MAX; i++) {
+        char path[96], type[LINE_BYTES];
+        snprintf(path, sizeof(path), "class/thermal/cooling_device%d/type", i);
+        if (!read_text(watch, path, type))
+            continue;
+        snprintf(path, sizeof(path), "class/thermal/cooling_device%d/cur_state", i);
+        for (size_t k = 0; k < sizeof(processors) / sizeof(*processors); k++)
+            if (strncmp(type, processors[k], strlen(processors[k])) == 0)
+                highest = fmax(highest, read_number(watch, path, 10));
+    }
+    return highest;
+}
+
 static double frequency_khz(const struct throttle_watch *watch, int i) {
     return read_of_core(watch, watch->cores[i], "cpufreq/scaling_cur_freq");
 }
@@ -63,7 +88,8 @@ bool throttle_open(const char *root, const int *cores, int n_cores, struct throt
     for (int i = 0; n_cores > 0 && i < ret->n_cores; i++)
         ret->cores[i] = cores[i];
     ret->counted = count(ret);
-    return !isnan(ret->counted) || !isnan(firmware(ret)) || !isnan(frequency_khz(ret, 0));
+    return !isnan(ret->counted) || !isnan(firmware(ret)) || !isnan(cooling_state(ret)) ||
+           !isnan(frequency_khz(ret, 0));
 }
 
 static bool slower_than_before(struct throttle_watch *watch) {
@@ -84,5 +110,15 @@ bool throttle_looks_slowed(struct throttle_watch *watch) {
     watch->counted = counted;
     if (!isnan(word) && ((unsigned long)word & FIRMWARE_NOW) != 0)
         slowed = true;
+    if (cooling_state(watch) > 0) /* false for NaN */
+        slowed = true;
     return slower_than_before(watch) || slowed;
+}
+
+bool throttle_holds_back(const char *root) {
+    struct throttle_watch watch = {.n_cores = 0};
+    if (strlen(root) >= sizeof(watch.root))
+        return false;
+    strcpy(watch.root, root);
+    return cooling_state(&watch) > 0;
 }

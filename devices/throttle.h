@@ -1,6 +1,7 @@
 /* Whether the board slowed itself down: the kernel's counters of thermal throttling, the firmware's
- * word where it has one (Raspberry Pi), and the frequency after each batch beside the highest one.
- * Files below a root in place of /sys, so that tests can play a board. */
+ * word where it has one (Raspberry Pi), processors as cooling devices that the kernel has engaged,
+ * and the frequency after each batch beside the highest one. Files below a root in place of /sys,
+ * so that tests can play a board. */
 #pragma once
 
 #include <stdbool.h>
@@ -21,3 +22,5 @@ bool throttle_open(const char *root, const int *cores, int n_cores, struct throt
  * that is below THROTTLE_SHARE of the highest one. */
 #define THROTTLE_SHARE 0.9
 bool throttle_looks_slowed(struct throttle_watch *watch);
+/* Whether the kernel holds the processors back now, by its cooling devices. */
+bool throttle_holds_back(const char *root);

@@ -449,13 +449,23 @@ static int wait_until_cool(struct lease *lease, const struct item *item, struct 
 
     if (is_simulated(w) || !has_sensors(item))
         return 0;
-    while ((word = heat_ask(&w->gate, board_temperature_c(), clock_mono_ns())) == HEAT_WAIT) {
+    while ((word = heat_ask(&w->gate, board_heat_c(w->gate.limits.limit_c), clock_mono_ns())) ==
+           HEAT_WAIT) {
         if (between_batches(lease, 0))
             return err_set(err, ESP_ECANCELED, NULL, "the measurement was cancelled");
         usleep(HEAT_LOOK_US);
     }
     *ret_hot = word == HEAT_HOT;
     return 0;
+}
+
+/* In: ESP_ECONFLICT when the board's owner has changed what a profile stands for: what is measured
+ * now would be another revision's, which the daemon hears of when the worker connects again. */
+static int look_at_environment(struct worker *w, struct err *err) {
+    if (!worker_profiles_look_again(&w->profiles))
+        return 0;
+    return err_set(err, ESP_ECONFLICT, NULL,
+                   "the governor or the range of frequencies has changed");
 }
 
 static void add_flag(cJSON *message, const char *flag) {
@@ -481,14 +491,19 @@ static int measure_item(struct lease *lease, const struct item *item, struct err
     bool hot = false;
     int rc = wait_until_cool(lease, item, err, &hot);
 
+    if (!rc)
+        rc = look_at_environment(w, err);
     if (rc)
         return rc;
     environment = cJSON_CreateObject();
     cJSON_AddItemToObject(environment, "before", environment_now(w));
     rc = measure_graph(&item->profile->measure, &task, err, &outcome);
     cJSON_AddItemToObject(environment, "after", environment_now(w));
+    if (!rc)
+        rc = look_at_environment(w, err);
     if (rc) {
         cJSON_Delete(environment);
+        measure_outcome_finish(&outcome);
         return rc;
     }
     message = result_message(lease, item, outcome.doc);
@@ -704,7 +719,9 @@ static int session(struct worker *w, struct err *err) {
         rc = report_noise(w, err);
     while (!rc && !*w->stop && !(idle && w->options->once)) {
         w->failures = 0;
-        rc = lease_once(w, err, &idle);
+        rc = look_at_environment(w, err);
+        if (!rc)
+            rc = lease_once(w, err, &idle);
         if (!rc)
             rc = deliver_all(w, err);
     }

@@ -140,6 +140,7 @@ int cli_started(struct cli *cli, cJSON *doc, const char *name);
 enum cell_kind {
     CELL_TEXT,
     CELL_INT,
+    CELL_WORDS, /* a list of texts; of other kinds a list is shown by its length */
     CELL_PERCENT /* share */,
     CELL_LATENCY /* from us */,
     CELL_MACS,

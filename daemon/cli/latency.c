@@ -89,6 +89,7 @@ static int measure_run(struct cli *cli, int argc, char **argv) {
                                             {"LOW", "low_us", CELL_LATENCY},
                                             {"HIGH", "high_us", CELL_LATENCY},
                                             {"ENERGY UJ", "energy_uj", CELL_REAL},
+                                            {"FLAGS", "flags", CELL_WORDS},
                                             {"ARCH", "arch", CELL_TEXT}};
     struct err err = {0};
     cJSON *doc = NULL;

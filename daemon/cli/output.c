@@ -57,10 +57,23 @@ static void format_number(double value, enum cell_kind kind, char *text, int siz
         snprintf(text, (size_t)size, "%.4g", value);
         break;
     case CELL_INT:
+    case CELL_WORDS:
     case CELL_TEXT:
     case CELL_TIME:
         snprintf(text, (size_t)size, "%.0f", value);
         break;
+    }
+}
+
+/* "hot, throttled"; "-" where there is none. */
+static void format_words(const cJSON *list, char *text, int size) {
+    const cJSON *item = NULL;
+    int len = snprintf(text, (size_t)size, "%s", cJSON_GetArraySize(list) > 0 ? "" : "-");
+
+    cJSON_ArrayForEach(item, list) {
+        if (cJSON_IsString(item) && len < size)
+            len += snprintf(text + len, (size_t)(size - len), "%s%s", len > 0 ? ", " : "",
+                            item->valuestring);
     }
 }
 
@@ -76,6 +89,8 @@ void cli_cell(const cJSON *item, const struct column *column, char *text, int si
         snprintf(text, (size_t)size, "%s", value->valuestring);
     else if (cJSON_IsBool(value))
         snprintf(text, (size_t)size, "%s", cJSON_IsTrue(value) ? "yes" : "no");
+    else if (cJSON_IsArray(value) && column->kind == CELL_WORDS)
+        format_words(value, text, size);
     else if (cJSON_IsArray(value))
         snprintf(text, (size_t)size, "%d", cJSON_GetArraySize(value));
     else

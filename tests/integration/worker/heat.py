@@ -1,11 +1,13 @@
 """A board that is hot is waited for, for a while; one that slows itself down says so. Sensors are played."""
+import threading
 import time
+from contextlib import contextmanager
 
 import bed
 from energy import CHIP, play
 from pathlib import Path
 from profiles import ARCHS, offered
-from suite import check, equal, test
+from suite import check, equal, test, wait_for
 
 ZONE = "class/thermal/thermal_zone0/temp"
 COOL = {**CHIP, ZONE: "41500\n", "class/thermal/thermal_zone1/temp": "42000\n"}
@@ -28,6 +30,40 @@ def told(doc):
     return [flag for flag in doc["flags"] if flag not in ("bimodal", "drift")]
 
 
+def put(root, path, text):
+    """As the kernel's files change: at once, never half of a number."""
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(file.name + ".draft")
+    draft.write_text(text)
+    draft.rename(file)
+
+
+@contextmanager
+def counting(root, path, start):
+    """A counter of the kernel that goes up a few hundred times a second."""
+    end = threading.Event()
+
+    def count():
+        n = start
+        while not end.wait(0.003):
+            n += 1
+            put(root, path, f"{n}\n")
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+def lease_end(measurement):
+    """When the lease ends that holds a measurement, in microseconds; None: it is in none."""
+    found = bed.rows("SELECT l.expires_us FROM leases l JOIN lease_items i ON i.lease = l.id WHERE i.measurement = ? AND l.state = 'acked'", measurement)
+    return found[0][0] if found else None
+
+
 def ask(profile, arch):
     return bed.ask(profile, archs=[arch])[0]
 
@@ -37,9 +73,11 @@ def waited():
     process, root, profile = board("warm", "--max-temperature", "60", "--cool-down", "50")
     (root / ZONE).write_text("60100\n")
     measurement = ask(profile, ARCHS[0])
+    first = wait_for("its lease", lambda: lease_end(measurement), 15)
     time.sleep(2)
     state = bed.client().get(f"/measurements/{measurement}")["state"]
     check(state in ("leased", "running"), "it waits", state)
+    check(lease_end(measurement) > first, "heartbeats keep its lease meanwhile", first, lease_end(measurement))
     (root / ZONE).write_text("55100\n")  # not yet
     time.sleep(1)
     check(bed.client().get(f"/measurements/{measurement}")["state"] in ("leased", "running"), "it still waits")
@@ -72,6 +110,8 @@ def hot():
     equal(told(doc), ["hot"], "flags")
     row = next(row for row in bed.client().items(f"/measurements?profile={profile}&kind=network") if row["id"] == doc["id"])
     equal((told(row), logged), (["hot"], 1), "the list has them too")
+    table = bed.daemon().cli("latency", "measure", profile, "tiny", ARCHS[1], "--method", "brief").splitlines()
+    check("FLAGS" in table[0] and "hot" in table[1], "espalier latency measure shows them", table)
     (root / ZONE).write_text("45000\n")
     equal(told(bed.wait_state(ask(profile, ARCHS[2]), "accepted", 60)), [], "flags of a cool board")
     process.stop()
@@ -87,4 +127,70 @@ def throttled():
     equal(told(doc), ["throttled"], "flags")
     firmware.write_text("40000\n")  # it was so before
     equal(told(bed.wait_state(ask(profile, ARCHS[1]), "accepted", 60)), [], "flags afterwards")
+    process.stop()
+
+
+@test("counters of throttling that go up while it measures, and a processor that is held back, call a result throttled", 120)
+def counted():
+    process, root, profile = board("counted", "--max-temperature", "0")
+    counter = "devices/system/cpu/cpu0/thermal_throttle/package_throttle_count"
+    put(root, counter, "17\n")
+    equal(told(bed.wait_state(ask(profile, ARCHS[0]), "accepted", 60)), [], "flags of a counter that stands")
+    with counting(root, counter, 17):
+        doc = bed.wait_state(ask(profile, ARCHS[1]), "accepted", 60)
+    equal(told(doc), ["throttled"], "flags of one that goes up")
+    equal(told(bed.wait_state(ask(profile, ARCHS[2]), "accepted", 60)), [], "flags when it stands again")
+    cooling = "class/thermal/cooling_device1"
+    put(root, f"{cooling}/type", "thermal-cpufreq-0\n")
+    put(root, f"{cooling}/cur_state", "1\n")
+    equal(told(bed.wait_state(ask(profile, ARCHS[3]), "accepted", 60)), ["throttled"], "flags of a processor that is held back")
+    process.stop()
+
+
+@test("a zone at which the kernel acts below the limit is waited for earlier; a radio's or battery's sensor is not waited for", 120)
+def trips():
+    process, root, profile = board("tripping", "--cool-down", "50")
+    put(root, "class/thermal/thermal_zone2/type", "iwlwifi_1\n")
+    put(root, "class/thermal/thermal_zone2/temp", "80000\n")
+    doc = bed.wait_state(ask(profile, ARCHS[0]), "accepted", 30)
+    equal((told(doc), doc["environment"]["before"]["temperature_c"]), ([], 42), "flags, and temperature of the board")
+    zone = "class/thermal/thermal_zone1"
+    put(root, f"{zone}/trip_point_0_type", "passive\n")
+    put(root, f"{zone}/trip_point_0_temp", "45000\n")  # its limit is 40, and 35 to go on
+    measurement = ask(profile, ARCHS[1])
+    wait_for("its lease", lambda: lease_end(measurement), 15)
+    time.sleep(1.5)
+    check(bed.measurement(measurement)["state"] in ("leased", "running"), "42 degrees are waited for")
+    put(root, f"{zone}/temp", "35000\n")
+    equal(told(bed.wait_state(measurement, "accepted", 30)), [], "flags")
+    process.stop()
+
+
+@test("another range of frequencies is another revision of the profile with a noise floor of its own, another governor another profile, while the worker runs", 120)
+def governed():
+    cpu = "devices/system/cpu/cpu0/cpufreq"
+    root = Path(play("governed", {**COOL, f"{cpu}/scaling_min_freq": "600000\n", f"{cpu}/scaling_max_freq": "1800000\n"}))
+    process = bed.daemon().start_worker("governed", "--sysfs-root", str(root))
+    (profile,) = offered("governed", 1)
+
+    def history():
+        return [row for row in bed.client().get("/devices/governed/history")["revisions"] if row["profile"] == profile["name"]]
+    wait_for("the noise floor", lambda: history()[0]["noise"], 60)
+    kept = bed.wait_state(ask(profile["id"], ARCHS[0]), "accepted", 60)
+    put(root, f"{cpu}/scaling_max_freq", "1200000\n")
+    stale = ask(profile["id"], ARCHS[1])
+    wait_for("another revision, checked by the reference network", lambda: len(history()) == 2 and history()[0]["noise"], 60)
+    new, old = history()
+    equal((new["current"], old["current"], old["revision"]), (True, False, profile["revision"]), "revisions")
+    check(new["reference_us"] > 0, "the reference network's time there", new)
+    equal(bed.client().get("/devices/governed")["fingerprint"]["frequency_range_khz"], "600000-1200000", "the board's page has it")
+    check(new["revision"] in bed.daemon().cli("device", "show", "governed"), "espalier device show has it")
+    equal(bed.wait_state(stale, ("failed", "accepted"), 30)["state"], "failed", "what waited for the old environment")
+    doc = bed.wait_state(ask(profile["id"], ARCHS[0]), "accepted", 60)
+    equal((doc["profile_revision"], doc["id"] == kept["id"]), (new["revision"], False), "the same network is measured anew")
+    put(root, f"{cpu}/scaling_governor", "powersave\n")
+    ask(profile["id"], ARCHS[2])
+    other = wait_for("the profile of the other governor", lambda: next((p for p in bed.client().get("/devices/governed")["profiles"] if p["offered"] and p["governor"] == "powersave"), None), 30)
+    check(other["id"] != profile["id"], "it is another", other)
+    wait_for("its noise floor", lambda: bed.client().get(f"/profiles/{other['id']}")["noise"], 60)
     process.stop()

@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "devices/board.h"
 #include "devices/heat.h"
+#include "devices/profiles.h"
 #include "devices/throttle.h"
 
 static const int64_t second = 1000000000;
@@ -75,6 +77,40 @@ static void having_been_cool_forgives(void **state) {
 static void no_time_to_wait_is_hot_at_once(void **state) {
     struct heat_gate g = {.limits = {40, 0}};
     assert_int_equal(heat_ask(&g, 41, 0), HEAT_HOT);
+}
+
+/* ---- zones ---- */
+
+static void what_is_not_of_the_board_does_not_count(void **state) {
+    const struct heat_zone zones[] = {{"cpu-thermal", 48, (double)NAN},
+                                      {"iwlwifi_1", 66, (double)NAN},
+                                      {"pch_skylake", 71, (double)NAN},
+                                      {"battery", 62, (double)NAN},
+                                      {"cpu-thermal", 3276.7, (double)NAN}};
+    assert_true(heat_of_zones(zones, 5, 60) == 48);
+    assert_true(isnan(heat_of_zones(zones + 1, 4, 60)));
+    assert_true(isnan(heat_of_zones(zones, 0, 60)));
+}
+
+static void a_zone_that_acts_earlier_is_as_hot_as_that(void **state) {
+    /* Acts at 62: its own limit is 57, so 58 is one degree too hot; at 65 and more nothing changes.
+     */
+    for (int trip = 40; trip <= 120; trip++)
+        for (int c = 0; c <= 100; c++) {
+            struct heat_zone zone = {"soc-thermal", c, trip};
+            int own = trip - HEAT_TRIP_MARGIN_C < 60 ? trip - HEAT_TRIP_MARGIN_C : 60;
+            struct heat_gate g = {.limits = {60, HEAT_LONGEST_S}};
+            enum heat_word word = heat_ask(&g, heat_of_zones(&zone, 1, 60), 0);
+            assert_int_equal(word, c > own ? HEAT_WAIT : HEAT_GO);
+        }
+}
+
+static void trip_points_that_mean_something(void **state) {
+    assert_true(heat_trip_matters("passive", 70) && heat_trip_matters("critical", 110));
+    assert_true(heat_trip_matters("hot", 90));
+    assert_false(heat_trip_matters("active", 50)); /* a fan */
+    assert_false(heat_trip_matters("passive", 0) || heat_trip_matters("passive", -274));
+    assert_false(heat_trip_matters("critical", (double)NAN) || heat_trip_matters("", 70));
 }
 
 /* ---- throttling ---- */
@@ -143,6 +179,102 @@ static void the_firmware_tells(void **state) {
     assert_false(throttle_looks_slowed(&watch));
 }
 
+static void a_processor_that_is_held_back_tells(void **state) {
+    struct throttle_watch watch;
+    play("class/thermal/cooling_device0/type", "pwm-fan\n");
+    play("class/thermal/cooling_device0/cur_state", "3\n");
+    assert_false(throttle_open(root, NULL, 0, &watch)); /* a fan is no loss of speed */
+    play("class/thermal/cooling_device2/type", "thermal-cpufreq-0\n");
+    play("class/thermal/cooling_device2/cur_state", "0\n");
+    assert_true(throttle_open(root, NULL, 0, &watch));
+    assert_false(throttle_looks_slowed(&watch) || throttle_holds_back(root));
+    play("class/thermal/cooling_device2/cur_state", "2\n");
+    assert_true(throttle_looks_slowed(&watch) && throttle_holds_back(root));
+    assert_true(throttle_looks_slowed(&watch)); /* still */
+    play("class/thermal/cooling_device2/cur_state", "0\n");
+    assert_false(throttle_looks_slowed(&watch) || throttle_holds_back(root));
+}
+
+#define ZONE(n) "class/thermal/thermal_zone" #n "/"
+
+static void zones_are_read_with_their_trip_points(void **state) {
+    board_set_sysfs(root);
+    assert_true(isnan(board_temperature_c()) && isnan(board_heat_c(60)));
+    play(ZONE(0) "temp", "no number\n");
+    play(ZONE(1) "temp", "50000\n"); /* of no type: it counts */
+    play(ZONE(7) "type", "soc-thermal\n");
+    play(ZONE(7) "temp", "47500\n");
+    assert_true(board_temperature_c() == 50 && board_heat_c(60) == 50);
+    play(ZONE(7) "trip_point_0_type", "active\n");
+    play(ZONE(7) "trip_point_0_temp", "45000\n");
+    play(ZONE(7) "trip_point_1_type", "critical\n");
+    play(ZONE(7) "trip_point_1_temp", "95000\n");
+    assert_true(board_heat_c(60) == 50);
+    play(ZONE(7) "trip_point_2_type", "passive\n");
+    play(ZONE(7) "trip_point_2_temp", "55000\n"); /* its own limit is 50 */
+    assert_true(board_heat_c(60) == 57.5 && board_temperature_c() == 50);
+    board_set_sysfs("/sys");
+}
+
+/* ---- the owner changes what a profile stands for ---- */
+
+static void fingerprint(const struct worker_profiles *profiles, char ret_hash[HASH_TEXT]) {
+    worker_profile_fingerprint(&profiles->items[0], ret_hash);
+}
+
+static void another_range_of_frequencies_is_another_environment(void **state) {
+    struct profile_options options = {.threads = "1", .cores = "1"};
+    struct worker_profiles profiles;
+    struct err err = {0};
+    char one[HASH_TEXT], other[HASH_TEXT], third[HASH_TEXT];
+
+    board_set_sysfs(root);
+    play(CPU(1) "cpufreq/scaling_governor", "performance\n");
+    play(CPU(1) "cpufreq/scaling_min_freq", "600000\n");
+    play(CPU(1) "cpufreq/scaling_max_freq", "1800000\n");
+    assert_int_equal(worker_profiles_open(&options, root, 0, &err, &profiles), 0);
+    fingerprint(&profiles, one);
+    assert_false(worker_profiles_look_again(&profiles));
+    play(CPU(0) "cpufreq/scaling_max_freq", "900000\n"); /* another core */
+    assert_false(worker_profiles_look_again(&profiles));
+    play(CPU(1) "cpufreq/scaling_max_freq", "1500000\n");
+    assert_true(worker_profiles_look_again(&profiles));
+    assert_false(worker_profiles_look_again(&profiles));
+    fingerprint(&profiles, other);
+    assert_string_not_equal(one, other);
+    play(CPU(1) "cpufreq/scaling_governor", "powersave\n");
+    assert_true(worker_profiles_look_again(&profiles));
+    fingerprint(&profiles, third);
+    assert_string_not_equal(other, third);
+    play(CPU(1) "cpufreq/scaling_governor", "performance\n");
+    play(CPU(1) "cpufreq/scaling_max_freq", "1800000\n");
+    assert_true(worker_profiles_look_again(&profiles));
+    fingerprint(&profiles, other);
+    assert_string_equal(one, other);
+    worker_profiles_close(&profiles);
+    board_set_sysfs("/sys");
+}
+
+/* The kernel's own limit against heat is no will of the owner. */
+static void heat_is_no_other_environment(void **state) {
+    struct profile_options options = {.threads = "1"};
+    struct worker_profiles profiles;
+    struct err err = {0};
+
+    board_set_sysfs(root);
+    play(CPU(0) "cpufreq/scaling_min_freq", "600000\n");
+    play(CPU(0) "cpufreq/scaling_max_freq", "1800000\n");
+    assert_int_equal(worker_profiles_open(&options, root, 0, &err, &profiles), 0);
+    play("class/thermal/cooling_device0/type", "thermal-cpufreq-0\n");
+    play("class/thermal/cooling_device0/cur_state", "1\n");
+    play(CPU(0) "cpufreq/scaling_max_freq", "1200000\n");
+    assert_false(worker_profiles_look_again(&profiles));
+    play("class/thermal/cooling_device0/cur_state", "0\n");
+    assert_true(worker_profiles_look_again(&profiles)); /* now it is the owner's */
+    worker_profiles_close(&profiles);
+    board_set_sysfs("/sys");
+}
+
 static void a_board_that_tells_nothing(void **state) {
     struct throttle_watch watch;
     char longer[600];
@@ -162,6 +294,16 @@ int main(void) {
         cmocka_unit_test(a_board_that_stays_hot_is_measured_all_the_same),
         cmocka_unit_test(having_been_cool_forgives),
         cmocka_unit_test(no_time_to_wait_is_hot_at_once),
+        cmocka_unit_test(what_is_not_of_the_board_does_not_count),
+        cmocka_unit_test(a_zone_that_acts_earlier_is_as_hot_as_that),
+        cmocka_unit_test(trip_points_that_mean_something),
+        cmocka_unit_test_setup_teardown(a_processor_that_is_held_back_tells, make_root,
+                                        remove_root),
+        cmocka_unit_test_setup_teardown(zones_are_read_with_their_trip_points, make_root,
+                                        remove_root),
+        cmocka_unit_test_setup_teardown(another_range_of_frequencies_is_another_environment,
+                                        make_root, remove_root),
+        cmocka_unit_test_setup_teardown(heat_is_no_other_environment, make_root, remove_root),
         cmocka_unit_test_setup_teardown(a_counter_that_rises_tells, make_root, remove_root),
         cmocka_unit_test_setup_teardown(a_frequency_that_falls_tells, make_root, remove_root),
         cmocka_unit_test_setup_teardown(the_firmware_tells, make_root, remove_root),
