@@ -59,3 +59,7 @@ enum heat_word heat_ask(struct heat_gate *gate, double temperature_c, int64_t no
     gate->vain_ns = now_ns;
     return HEAT_HOT;
 }
+
+void heat_break_off(struct heat_gate *gate) {
+    gate->waiting = false;
+}

@@ -46,3 +46,5 @@ enum heat_word {
 /* Asked before a measurement, and again while it says HEAT_WAIT. A wait ends HEAT_COOLER_C below
  * the limit. temperature_c NaN: the board cannot tell. now_ns: of a clock that goes on. */
 enum heat_word heat_ask(struct heat_gate *gate, double temperature_c, int64_t now_ns);
+/* The measurement that was waited for is not wanted any more: the next wait is one of its own. */
+void heat_break_off(struct heat_gate *gate);

@@ -451,8 +451,10 @@ static int wait_until_cool(struct lease *lease, const struct item *item, struct 
         return 0;
     while ((word = heat_ask(&w->gate, board_heat_c(w->gate.limits.limit_c), clock_mono_ns())) ==
            HEAT_WAIT) {
-        if (between_batches(lease, 0))
+        if (between_batches(lease, 0)) {
+            heat_break_off(&w->gate);
             return err_set(err, ESP_ECANCELED, NULL, "the measurement was cancelled");
+        }
         usleep(HEAT_LOOK_US);
     }
     *ret_hot = word == HEAT_HOT;

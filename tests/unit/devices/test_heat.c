@@ -74,6 +74,19 @@ static void having_been_cool_forgives(void **state) {
     assert_int_equal(heat_ask(&g, 80, (HEAT_LONGEST_S + 3) * second), HEAT_WAIT);
 }
 
+/* Half an hour after a wait that a cancel ended, a hot board is waited for, and as long as ever. */
+static void a_wait_that_is_broken_off_leaves_nothing(void **state) {
+    struct heat_gate g = gate();
+    assert_int_equal(heat_ask(&g, 80, 0), HEAT_WAIT);
+    heat_break_off(&g);
+    assert_int_equal(heat_ask(&g, HEAT_LIMIT_C, second), HEAT_GO); /* no wait, so no five degrees */
+    assert_int_equal(heat_ask(&g, 80, 2 * second), HEAT_WAIT);
+    heat_break_off(&g);
+    for (int64_t t = 0; t < HEAT_LONGEST_S; t++)
+        assert_int_equal(heat_ask(&g, 80, (1800 + t) * second), HEAT_WAIT);
+    assert_int_equal(heat_ask(&g, 80, (1800 + HEAT_LONGEST_S) * second), HEAT_HOT);
+}
+
 static void no_time_to_wait_is_hot_at_once(void **state) {
     struct heat_gate g = {.limits = {40, 0}};
     assert_int_equal(heat_ask(&g, 41, 0), HEAT_HOT);
@@ -293,6 +306,7 @@ int main(void) {
         cmocka_unit_test(a_sensor_that_goes_away_ends_the_wait),
         cmocka_unit_test(a_board_that_stays_hot_is_measured_all_the_same),
         cmocka_unit_test(having_been_cool_forgives),
+        cmocka_unit_test(a_wait_that_is_broken_off_leaves_nothing),
         cmocka_unit_test(no_time_to_wait_is_hot_at_once),
         cmocka_unit_test(what_is_not_of_the_board_does_not_count),
         cmocka_unit_test(a_zone_that_acts_earlier_is_as_hot_as_that),
