@@ -7,7 +7,6 @@
 #include "daemon/api_nouns.h"
 #include "daemon/job_spec.h"
 #include "daemon/search_request.h"
-#include "daemon/store_jobs.h"
 #include "daemon/store_supernets.h"
 #include "search/sampling.h"
 #include "supernet/train_config.h"
@@ -117,23 +116,14 @@ static int make_spec(struct api_call *call, cJSON *spec, struct err *err, cJSON 
 static int create_estimation(struct api_call *call, struct err *err) {
     static const char *const keys[] = {"supernet", "checkpoint", "dataset",   "archs", "n",
                                        "seed",     "scratch",    "fine_tune", NULL};
-    cJSON *spec = cJSON_CreateObject(), *supernet = NULL, *job_doc = NULL;
-    char job[ID_MAX];
+    cJSON *spec = cJSON_CreateObject(), *supernet = NULL;
     int r = json_only(call->body, "", keys, err);
     if (r == 0)
         r = make_spec(call, spec, err, &supernet);
     if (r == 0)
-        r = store_job_create(call->tx, "estimate",
-                             cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id")), spec, err,
-                             job);
-    if (r == 0)
-        r = store_job_get(call->sql, job, err, &job_doc);
-    cJSON *archs = cJSON_DetachItemFromObject(spec, "archs");
+        return api_start_with_archs(call, "estimate", spec, supernet, err);
     cJSON_Delete(spec);
     cJSON_Delete(supernet);
-    if (r == 0)
-        return api_answer_with_job(call, "archs", archs, job_doc);
-    cJSON_Delete(archs);
     return r;
 }
 

@@ -4,7 +4,6 @@
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
 #include "daemon/job_spec.h"
-#include "daemon/store_jobs.h"
 #include "daemon/store_pins.h"
 #include "daemon/store_supernets.h"
 
@@ -82,29 +81,15 @@ static int make_spec(struct api_call *call, cJSON *spec, struct err *err, cJSON 
 static int create_evaluation(struct api_call *call, struct err *err) {
     static const char *const keys[] = {"supernet", "checkpoint", "dataset",     "archs",
                                        "split",    "report",     "recalibrate", NULL};
-    cJSON *spec = cJSON_CreateObject(), *supernet = NULL, *job_doc = NULL;
-    char job[ID_MAX];
+    cJSON *spec = cJSON_CreateObject(), *supernet = NULL;
     int r = json_only(call->body, "", keys, err);
     if (r == 0)
         r = make_spec(call, spec, err, &supernet);
     if (r == 0)
-        r = store_job_create(call->tx, "evaluate",
-                             cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id")), spec, err,
-                             job);
-    if (r == 0)
-        r = store_job_get(call->sql, job, err, &job_doc);
-    cJSON *archs = cJSON_DetachItemFromObject(spec, "archs");
+        return api_start_with_archs(call, "evaluate", spec, supernet, err);
     cJSON_Delete(spec);
     cJSON_Delete(supernet);
-    if (r != 0) {
-        cJSON_Delete(archs);
-        return r;
-    }
-    call->status = 202;
-    call->answer = cJSON_CreateObject();
-    cJSON_AddItemToObject(call->answer, "job", job_doc);
-    cJSON_AddItemToObject(call->answer, "archs", archs);
-    return 0;
+    return r;
 }
 
 static int list_evaluations(struct api_call *call, struct err *err) {

@@ -134,6 +134,23 @@ static int get_log(struct api_call *call, struct err *err) {
     return r;
 }
 
+int api_start_with_archs(struct api_call *call, const char *kind, cJSON *spec, cJSON *supernet,
+                         struct err *err) {
+    cJSON *job_doc = NULL;
+    char job[ID_MAX];
+    int r = store_job_create(
+        call->tx, kind, cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id")), spec, err, job);
+    if (r == 0)
+        r = store_job_get(call->sql, job, err, &job_doc);
+    cJSON *archs = cJSON_DetachItemFromObject(spec, "archs");
+    cJSON_Delete(spec);
+    cJSON_Delete(supernet);
+    if (r == 0)
+        return api_answer_with_job(call, "archs", archs, job_doc);
+    cJSON_Delete(archs);
+    return r;
+}
+
 const struct api_route api_jobs[] = {
     {"GET", "/api/v1/jobs", "state,kind,page_size,after", .read = list_jobs, .finish = finish_list},
     {"GET", "/api/v1/jobs/{id}", NULL, .read = get_job, .finish = finish_one},

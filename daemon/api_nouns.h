@@ -36,5 +36,9 @@ API_NOUNS(API_NOUN_DECLARE)
 int api_data_path(const struct daemon *daemon, const char *path, struct err *err, char **ret_path);
 /* 202 with {name: doc, "job": job}; takes both. Returns 0. */
 int api_answer_with_job(struct api_call *call, const char *name, cJSON *doc, cJSON *job);
+/* Queues a job of that kind for the supernet (as the API shows it) and answers with it and with the
+ * spec's "archs"; takes spec and supernet. */
+int api_start_with_archs(struct api_call *call, const char *kind, cJSON *spec, cJSON *supernet,
+                         struct err *err);
 /* Adds who depends on the thing ([{"kind", "id", "name"}], taken, may be NULL) to a problem. */
 void api_problem_users(struct api_call *call, cJSON *users, struct err *err);

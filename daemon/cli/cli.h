@@ -131,6 +131,9 @@ bool cli_print_plain(struct cli *cli, const cJSON *doc);
  * line for each phase, for the first thing done in it, then every 10 s).
  * CLI_OK, CLI_JOB_FAILED, CLI_TIMEOUT, CLI_INTERRUPTED (the job goes on). */
 int cli_wait(struct cli *cli, const char *job_id);
+/* Waits for the job of an answer {"job": …} and GETs it as it ended, into *ret_job, which the
+ * caller deletes. Codes of cli_wait. */
+int cli_wait_for_result(struct cli *cli, const cJSON *answer, cJSON **ret_job);
 /* For answers {"X": …, "job": …} of what starts a job: prints the resource (member name), waits
  * when asked to. Takes doc. */
 int cli_started(struct cli *cli, cJSON *doc, const char *name);

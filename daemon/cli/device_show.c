@@ -123,15 +123,12 @@ static int show_run(struct cli *cli, int argc, char **argv) {
 }
 
 static int logs_run(struct cli *cli, int argc, char **argv) {
-    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
-    struct err err = {0};
+    static const struct resource_word word = {"/devices/", "/history"};
     cJSON *doc = NULL;
-    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+    int code = resource_get(cli, &word, argc, argv, &doc);
 
     if (code >= 0)
         return code;
-    if (cli_get(cli, &err, &doc, "/devices/%s/history", cli_encode(argv[first])))
-        return cli_fail(&err);
     if (!cli_print_plain(cli, doc)) {
         cli_table(cli, cli_item(doc, "failures"), failures, COUNT(failures));
         show_part(cli, cli_item(doc, "transitions"), LOGGED, transitions, COUNT(transitions));

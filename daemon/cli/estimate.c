@@ -51,20 +51,6 @@ static bool put_training(cJSON *body, const char *member, const char *text, doub
     return cJSON_IsObject(train);
 }
 
-static int wait_for(struct cli *cli, const cJSON *answer) {
-    struct err err = {0};
-    cJSON *job = NULL;
-    const char *id = cli_text(answer, "job.id");
-    int code = cli_wait(cli, id);
-    if (code)
-        return code;
-    if (cli_get(cli, &err, &job, "/jobs/%s", cli_encode(id)))
-        return cli_fail(&err);
-    code = print_estimates(cli, cli_item(job, "result"));
-    cJSON_Delete(job);
-    return code;
-}
-
 struct asked {
     int64_t n, seed;
     double scratch_epochs, fine_tune_epochs;
@@ -93,7 +79,11 @@ static int send(struct cli *cli, const struct asked *asked, char **words, int n)
         return cli_fail(&err);
     if (!cli->wait)
         return cli_started(cli, doc, "job");
-    int code = wait_for(cli, doc);
+    cJSON *job = NULL;
+    int code = cli_wait_for_result(cli, doc, &job);
+    if (code == CLI_OK)
+        code = print_estimates(cli, cli_item(job, "result"));
+    cJSON_Delete(job);
     cJSON_Delete(doc);
     return code;
 }
@@ -125,22 +115,19 @@ static int estimate_run(struct cli *cli, int argc, char **argv) {
 
 /* The newest one; --json: all. */
 static int estimates_run(struct cli *cli, int argc, char **argv) {
-    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
-    struct err err = {0};
+    static const struct resource_word word = {"/estimations?supernet=", ""};
     cJSON *doc = NULL;
-    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+    int code = resource_get(cli, &word, argc, argv, &doc);
 
     if (code >= 0)
         return code;
-    if (cli_get(cli, &err, &doc, "/estimations?supernet=%s", cli_encode(argv[first])))
-        return cli_fail(&err);
     const cJSON *newest = cJSON_GetArrayItem(cli_item(doc, "items"), 0);
     if (cli->json || cli->get || cli->output)
         cli_print_plain(cli, doc);
     else if (newest)
         print_estimates(cli, newest);
     else
-        fprintf(stderr, "nothing was compared yet: espalier supernet estimate %s\n", argv[first]);
+        fprintf(stderr, "nothing was compared yet: espalier supernet estimate does it\n");
     cJSON_Delete(doc);
     return CLI_OK;
 }

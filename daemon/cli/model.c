@@ -96,15 +96,12 @@ static int ls_run(struct cli *cli, int argc, char **argv) {
 }
 
 static int show_run(struct cli *cli, int argc, char **argv) {
-    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
-    struct err err = {0};
+    static const struct resource_word word = {"/models/", ""};
     cJSON *doc = NULL;
-    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+    int code = resource_get(cli, &word, argc, argv, &doc);
 
     if (code >= 0)
         return code;
-    if (cli_get(cli, &err, &doc, "/models/%s", cli_encode(argv[first])))
-        return cli_fail(&err);
     if (!cli_print_plain(cli, doc)) {
         cli_fields(doc, models.fields, models.n_fields);
         if (cli_item(doc, "summary.files"))

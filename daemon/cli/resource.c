@@ -18,16 +18,27 @@ int resource_list(struct cli *cli, const struct resource *resource, int argc, ch
     return CLI_OK;
 }
 
-int resource_show(struct cli *cli, const struct resource *resource, int argc, char **argv) {
+int resource_get(struct cli *cli, const struct resource_word *word, int argc, char **argv,
+                 cJSON **ret_doc) {
     const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
     struct err err = {0};
-    cJSON *doc = NULL;
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
 
     if (code >= 0)
         return code;
-    if (cli_get(cli, &err, &doc, "%s/%s", resource->path, cli_encode(argv[first])))
-        return cli_fail(&err);
+    return cli_get(cli, &err, ret_doc, "%s%s%s", word->before, cli_encode(argv[first]), word->after)
+               ? cli_fail(&err)
+               : -1;
+}
+
+int resource_show(struct cli *cli, const struct resource *resource, int argc, char **argv) {
+    char before[128];
+    cJSON *doc = NULL;
+    snprintf(before, sizeof(before), "%.120s/", resource->path);
+    int code = resource_get(cli, &(struct resource_word){before, ""}, argc, argv, &doc);
+
+    if (code >= 0)
+        return code;
     if (!cli_print_plain(cli, doc))
         cli_fields(doc, resource->fields, resource->n_fields);
     cJSON_Delete(doc);

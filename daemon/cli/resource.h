@@ -10,6 +10,13 @@ struct resource {
 };
 
 int resource_list(struct cli *cli, const struct resource *resource, int argc, char **argv);
+/* Parses argv, which names one thing, and GETs before/WORD/after into *ret_doc, which the caller
+ * deletes. Returns -1 to go on, else the exit code to return. */
+struct resource_word {
+    const char *before, *after; /* "/devices", "/history"; "" */
+};
+int resource_get(struct cli *cli, const struct resource_word *word, int argc, char **argv,
+                 cJSON **ret_doc);
 int resource_show(struct cli *cli, const struct resource *resource, int argc, char **argv);
 /* The list of parts that belongs to the resource named by the one word: PATH/ID/part. */
 struct resource_part {

@@ -232,15 +232,11 @@ static int print_evaluations(struct cli *cli, const struct asked *asked) {
 
 /* Waits for the evaluation that answer is about, and prints what it found. */
 static int wait_for_evaluations(struct cli *cli, const cJSON *answer, struct asked *asked) {
-    struct err err = {0};
     cJSON *job = NULL;
-    const char *id = cli_text(answer, "job.id");
-    int code = cli_wait(cli, id);
+    int code = cli_wait_for_result(cli, answer, &job);
 
     if (code)
         return code;
-    if (cli_get(cli, &err, &job, "/jobs/%s", cli_encode(id)))
-        return cli_fail(&err);
     asked->archs = cli_item(answer, "archs");
     asked->checkpoint = cli_text(job, "result.checkpoint");
     asked->revision = cli_text(job, "result.dataset_revision");

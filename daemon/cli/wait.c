@@ -133,3 +133,13 @@ int cli_wait(struct cli *cli, const char *job_id) {
     sigaction(SIGINT, &before, NULL);
     return code;
 }
+
+int cli_wait_for_result(struct cli *cli, const cJSON *answer, cJSON **ret_job) {
+    struct err err = {0};
+    const char *id = cli_text(answer, "job.id");
+    int code = cli_wait(cli, id);
+
+    if (code)
+        return code;
+    return cli_get(cli, &err, ret_job, "/jobs/%s", cli_encode(id)) ? cli_fail(&err) : CLI_OK;
+}

@@ -73,14 +73,11 @@ function drawAxes(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props: Pr
   ctx.restore();
 }
 
-function drawFront(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, points: Point[], props: Props, colors: Colors) {
-  const on = points.filter((p) => p.front && !p.outside);
-  const order = frontOf(on.map((p) => p.x), on.map((p) => p.y), props.x.direction, props.y.direction);
-  ctx.strokeStyle = colors.accent;
-  ctx.lineWidth = 2;
+/** The stairs that bound what a front dominates. */
+function drawStairs(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, on: { x: number; y: number }[], props: Props) {
+  let before: { x: number; y: number } | null = null;
   ctx.beginPath();
-  let before: Point | null = null;
-  for (const i of order) {
+  for (const i of frontOf(on.map((p) => p.x), on.map((p) => p.y), props.x.direction, props.y.direction)) {
     const p = on[i]!;
     const [x, y] = [toPixel(sx, p.x), toPixel(sy, p.y)];
     if (before) ctx.lineTo(x, toPixel(sy, before.y));
@@ -91,6 +88,12 @@ function drawFront(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, points: 
   ctx.stroke();
 }
 
+function drawFront(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, points: Point[], props: Props, colors: Colors) {
+  ctx.strokeStyle = colors.accent;
+  ctx.lineWidth = 2;
+  drawStairs(ctx, sx, sy, points.filter((p) => p.front && !p.outside), props);
+}
+
 /** Another search's front, to compare. */
 function drawAgainst(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props: Props, colors: Colors) {
   const on = props.against;
@@ -98,17 +101,7 @@ function drawAgainst(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props:
   ctx.setLineDash([5, 4]);
   ctx.strokeStyle = colors.ink;
   ctx.lineWidth = 1.5;
-  ctx.beginPath();
-  let before: { x: number; y: number } | null = null;
-  for (const i of frontOf(on.map((p) => p.x), on.map((p) => p.y), props.x.direction, props.y.direction)) {
-    const p = on[i]!;
-    const [x, y] = [toPixel(sx, p.x), toPixel(sy, p.y)];
-    if (before) ctx.lineTo(x, toPixel(sy, before.y));
-    else ctx.moveTo(x, y);
-    ctx.lineTo(x, y);
-    before = p;
-  }
-  ctx.stroke();
+  drawStairs(ctx, sx, sy, on, props);
   ctx.setLineDash([]);
   for (const p of on) ctx.strokeRect(toPixel(sx, p.x) - 3, toPixel(sy, p.y) - 3, 6, 6);
   ctx.restore();
