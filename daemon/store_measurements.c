@@ -251,12 +251,6 @@ int store_measurement_list(struct sql *sql, const struct measurement_filter *fil
         "ttt", filter->profile, filter->state, filter->kind);
 }
 
-int store_measurement_flag(struct store_tx *tx, const char *id, const char *flags,
-                           struct err *err) {
-    return sql_run(store_tx_sql(tx), err, NULL, "UPDATE measurements SET flags = ?2 WHERE id = ?1",
-                   "tt", id, flags);
-}
-
 int store_measurement_status(struct sql *sql, const char *id, struct err *err,
                              struct measurement_status *ret_status) {
     struct sql_rows rows;
@@ -352,7 +346,7 @@ int store_measurement_check(const cJSON *result, struct err *err) {
 }
 
 int store_measurement_set(struct store_tx *tx, const char *id, const cJSON *result,
-                          struct err *err) {
+                          const char *flags, struct err *err) {
     double us[NUMBERS], energy_uj = NAN;
     int64_t n;
     int r = read_numbers(result, err, us, &n);
@@ -361,8 +355,9 @@ int store_measurement_set(struct store_tx *tx, const char *id, const cJSON *resu
     if (r == 0)
         r = sql_run(store_tx_sql(tx), err, NULL,
                     "UPDATE measurements SET median_us = ?2, low_us = ?3, high_us = ?4, mean_us = "
-                    "?5, sd_us = ?6, n = ?7, energy_uj = ?8 WHERE id = ?1",
-                    "trrrrrir", id, us[MEDIAN], us[LOW], us[HIGH], us[MEAN], us[SD], n, energy_uj);
+                    "?5, sd_us = ?6, n = ?7, energy_uj = ?8, flags = ?9 WHERE id = ?1",
+                    "trrrrrirt", id, us[MEDIAN], us[LOW], us[HIGH], us[MEAN], us[SD], n, energy_uj,
+                    flags);
     return r;
 }
 

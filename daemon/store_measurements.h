@@ -55,11 +55,10 @@ int store_measurement_apply(struct store_tx *tx, const char *id, enum measuremen
 /* Whether a result that says "ok" or "noisy" has its numbers, and they do not contradict each
  * other. ESP_EINVAL and what reading them gives. */
 int store_measurement_check(const cJSON *result, struct err *err);
-/* The numbers of an accepted result; before store_measurement_apply. */
+/* The numbers of an accepted result, and how it was measured: a JSON list of words. Before
+ * store_measurement_apply. */
 int store_measurement_set(struct store_tx *tx, const char *id, const cJSON *result,
-                          struct err *err);
-/* How it was measured: a JSON list of words. */
-int store_measurement_flag(struct store_tx *tx, const char *id, const char *flags, struct err *err);
+                          const char *flags, struct err *err);
 int store_measurement_status(struct sql *sql, const char *id, struct err *err,
                              struct measurement_status *ret_status);
 /* Those that wait on another revision of the profile than this fail: that environment is gone. */

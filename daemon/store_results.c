@@ -222,33 +222,39 @@ static int judge_board(struct store_tx *tx, const char *device, const struct res
     return store_device_health(tx, device, drifted ? HEALTH_DRIFT : HEALTH_STEADY, err);
 }
 
+static bool is_told(const cJSON *flags, const char *flag) {
+    const cJSON *item;
+    cJSON_ArrayForEach(item, flags) {
+        if (cJSON_IsString(item) && strcmp(item->valuestring, flag) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* What the worker says of a result in words that are known, and drift, which only who knows the
  * board's noise can call so. */
-static int flag_result(struct store_tx *tx, const char *device, const struct result *result,
+static int set_numbers(struct store_tx *tx, const char *device, const struct result *result,
                        const cJSON *body, struct err *err) {
     static const char *const known[] = {"hot", "throttled", "bimodal", NULL};
     double noise = 0, before_us, after_us;
     bool tells = false;
     char profile[ID_MAX] = "";
-    const cJSON *told = cJSON_GetObjectItemCaseSensitive(body, "flags"), *item;
+    const cJSON *told = cJSON_GetObjectItemCaseSensitive(body, "flags");
     cJSON *flags = cJSON_CreateArray();
     int r =
         load_yardstick(store_tx_sql(tx), device, result->measurement, err, &noise, &tells, profile);
-    for (int i = 0; known[i] != NULL; i++) {
-        bool found = false;
-        cJSON_ArrayForEach(item, told) {
-            found = found || (cJSON_IsString(item) && strcmp(item->valuestring, known[i]) == 0);
-        }
-        if (found)
+    for (int i = 0; known[i] != NULL; i++)
+        if (is_told(told, known[i]))
             cJSON_AddItemToArray(flags, cJSON_CreateString(known[i]));
-    }
     if (tells && read_drift(body, &before_us, &after_us) &&
         health_drifted(before_us, after_us, noise))
         cJSON_AddItemToArray(flags, cJSON_CreateString("drift"));
     char *text = json_print(flags);
     cJSON_Delete(flags);
+    if (r == 0 && text == NULL)
+        r = err_set(err, ESP_ENOMEM, NULL, "out of memory");
     if (r == 0)
-        r = store_measurement_flag(tx, result->measurement, text, err);
+        r = store_measurement_set(tx, result->measurement, body, text, err);
     free(text);
     return r;
 }
@@ -269,9 +275,7 @@ static int apply_result(struct store_tx *tx, const char *device, const struct re
     err_set(&why, code, NULL, "%s%s%.400s", hung ? failure : result->status,
             message[0] != '\0' ? ": " : "", message);
     if (r == 0 && result->event == MEASUREMENT_GOOD)
-        r = store_measurement_set(tx, result->measurement, body, err);
-    if (r == 0 && result->event == MEASUREMENT_GOOD)
-        r = flag_result(tx, device, result, body, err);
+        r = set_numbers(tx, device, result, body, err);
     if (r == 0 && result->event == MEASUREMENT_GOOD)
         r = store_profile_noise_measured(tx, result->measurement, err);
     if (r == 0 && result->event == MEASUREMENT_GOOD)

@@ -99,7 +99,8 @@ static int read_item(const struct worker *w, const cJSON *doc, const char *at, s
                      struct item *item) {
     const char *method = NULL;
     char graph_at[64];
-    int rc = json_string(doc, at, "measurement_id", 1, IDENTITY_ID_SIZE - 1, err, &item->measurement_id);
+    int rc =
+        json_string(doc, at, "measurement_id", 1, IDENTITY_ID_SIZE - 1, err, &item->measurement_id);
 
     if (!rc)
         rc = json_int(doc, at, "attempt", 0, 1000000, err, &item->attempt);
