@@ -3,12 +3,13 @@
 /* How far back the lists look and reach. */
 #define LOOKED_AT "2000"
 #define REFERENCES "200"
-#define FAILURES "100"
+#define ROWS "100"
 
-/* The newest measurements of the board's profiles. */
+/* The newest measurements of the board's profiles, found by the index alone: rows hold graphs. */
 #define NEWEST                                                                                     \
-    "(SELECT m.*, p.name AS profile_name FROM profiles p JOIN measurements m ON m.profile = p.id " \
-    "WHERE p.device = ?1 ORDER BY m.id DESC LIMIT " LOOKED_AT ")"
+    "(SELECT q.id AS newest, p.name AS profile_name FROM profiles p JOIN measurements q INDEXED "  \
+    "BY measurements_profile ON q.profile = p.id WHERE p.device = ?1 ORDER BY q.id DESC "          \
+    "LIMIT " LOOKED_AT ") CROSS JOIN measurements m ON m.id = newest "
 /* What a board tells is text until it is looked at. */
 #define NUMBER(path)                                                                               \
     "iif(json_type(r.data, '" path "') IN ('integer', 'real'), json_extract(r.data, '" path        \
@@ -25,7 +26,7 @@ static int environment(struct sql *sql, const char *device, struct err *err, cJS
     return sql_get_row(sql, err, ret_doc,
                        "SELECT r.created_us AS \"at@time\", " TEMPERATURE
                        " AS temperature_c, " FREQUENCY " AS frequency_khz FROM " NEWEST
-                       " m JOIN results r ON r.measurement = m.id AND "
+                       "JOIN results r ON r.measurement = m.id AND "
                        "r.counted WHERE m.state = 'accepted' ORDER BY m.id DESC LIMIT 1",
                        "t", device);
 }
@@ -39,7 +40,7 @@ static int revisions(struct sql *sql, const char *device, struct err *err, cJSON
         "p.revision "
         "AS \"current@bool\", v.reference_us, v.noise FROM profiles p JOIN profile_revisions v ON "
         "v.profile = p.id WHERE p.device = ?1 ORDER BY v.created_us DESC, v.id DESC "
-        "LIMIT " FAILURES,
+        "LIMIT " ROWS,
         "t", device);
 }
 
@@ -75,10 +76,10 @@ static int tables(struct sql *sql, const char *device, struct err *err, cJSON **
 static int references(struct sql *sql, const char *device, struct err *err, cJSON **ret_rows) {
     return sql_get_rows(
         sql, err, ret_rows,
-        "SELECT * FROM (SELECT r.created_us AS \"at@time\", m.profile_name AS profile, m.id AS "
+        "SELECT * FROM (SELECT r.created_us AS \"at@time\", profile_name AS profile, m.id AS "
         "measurement, CASE m.kind WHEN 'reference' THEN m.median_us ELSE (" BEFORE " + " AFTER
         ") / 2.0 END AS us, " AFTER " / nullif(" BEFORE " * 1.0, 0) - 1 AS drift FROM " NEWEST
-        " m JOIN results r ON r.measurement = m.id AND r.counted WHERE m.state = 'accepted' AND "
+        "JOIN results r ON r.measurement = m.id AND r.counted WHERE m.state = 'accepted' AND "
         "(m.kind = 'reference' OR (" BEFORE " > 0 AND " AFTER " > 0)) ORDER BY r.id "
         "DESC LIMIT " REFERENCES ")",
         "t", device);
@@ -89,17 +90,18 @@ static int failures(struct sql *sql, const char *device, struct err *err, cJSON 
     return sql_get_rows(
         sql, err, ret_rows,
         "SELECT at_us AS \"at@time\", kind, measurement, attempt, profile, what, message FROM "
-        "(SELECT r.created_us AS at_us, coalesce(r.doubt, iif(json_extract(r.data, "
-        "'$.failure') = 'timeout', 'timeout', r.status)) AS kind, m.id AS measurement, r.attempt, "
+        "(SELECT r.created_us AS at_us, coalesce(r.doubt, iif(r.status = 'crashed' AND "
+        "json_extract(r.data, '$.failure') = 'timeout', 'timeout', r.status)) AS kind, m.id AS "
+        "measurement, r.attempt, "
         "p.name AS profile, " WHAT " AS what, "
-        "CAST(coalesce(json_extract(r.data, '$.message'), '') AS TEXT) AS message FROM results r "
-        "INDEXED BY "
-        "results_failed CROSS JOIN measurements m ON m.id = r.measurement CROSS JOIN profiles p ON "
-        "p.id = m.profile WHERE (r.status NOT IN ('ok', 'noisy') OR r.doubt IS NOT NULL) AND "
-        "p.device = ?1 UNION ALL SELECT t.at_us, 'lost', m.id, NULL, m.profile_name, " WHAT
+        "CAST(coalesce(json_extract(r.data, '$.message'), '') AS TEXT) AS message FROM (SELECT "
+        "f.* FROM results f INDEXED BY results_failed WHERE f.status NOT IN ('ok', 'noisy') OR "
+        "f.doubt IS NOT NULL ORDER BY f.id DESC LIMIT " LOOKED_AT ") r CROSS JOIN measurements m "
+        "ON m.id = r.measurement CROSS JOIN profiles p ON p.id = m.profile WHERE p.device = ?1 "
+        "UNION ALL SELECT t.at_us, 'lost', m.id, NULL, profile_name, " WHAT
         ", 'the board was not heard of in time, or was started anew' FROM " NEWEST
-        " m JOIN transitions t ON t.subject = m.id AND t.machine = 'measurement' AND t.event = "
-        "'lose') ORDER BY at_us DESC LIMIT " FAILURES,
+        "JOIN transitions t ON t.subject = m.id AND t.machine = 'measurement' AND t.event = "
+        "'lose') ORDER BY at_us DESC LIMIT " ROWS,
         "t", device);
 }
 
@@ -107,7 +109,7 @@ static int transitions(struct sql *sql, const char *device, struct err *err, cJS
     return sql_get_rows(sql, err, ret_rows,
                         "SELECT at_us AS \"at@time\", from_state AS \"from\", to_state AS \"to\", "
                         "event FROM transitions WHERE subject = ?1 AND machine = 'health' ORDER BY "
-                        "id DESC LIMIT " FAILURES,
+                        "id DESC LIMIT " ROWS,
                         "t", device);
 }
 

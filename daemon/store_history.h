@@ -6,6 +6,6 @@
 
 #include "daemon/store_sql.h"
 
-/* device: its id. *ret_doc {"environment", "holder", "tables", "references", "failures",
- * "transitions"}, owned; the lists begin with the newest and end somewhere. */
+/* device: its id. *ret_doc {"environment", "holder", "tables", "revisions", "references",
+ * "failures", "transitions"}, owned; the lists begin with the newest and end somewhere. */
 int store_device_history(struct sql *sql, const char *device, struct err *err, cJSON **ret_doc);

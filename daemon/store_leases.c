@@ -159,6 +159,11 @@ int store_leases_expire(struct store_tx *tx, struct err *err) {
     "d.state = 'active' AND (d.health NOT IN ('quarantined', 'maintenance') OR (d.health = "       \
     "'quarantined' AND m.kind = 'reference')) "
 
+/* The same in two halves, for questions that are asked often: a board in quarantine has a long
+ * queue of what it may not measure. */
+#define IN_SERVICE "d.state = 'active' AND d.health NOT IN ('quarantined', 'maintenance') "
+#define RETESTED "d.state = 'active' AND d.health = 'quarantined' "
+
 static int may_lease(struct sql *sql, const char *device, struct err *err, int64_t *ret_may) {
     *ret_may = 0;
     return sql_get_int(sql, err, ret_may, NULL,
@@ -356,11 +361,14 @@ int store_local_work(struct sql *sql, struct err *err, struct local_work *ret_wo
     char waiting[ID_MAX];
     int r = find_device(
         sql, err, waiting,
-        "SELECT d.id FROM devices d WHERE d.local = 1 AND d.away_us IS NULL AND EXISTS "
-        "(SELECT 1 FROM profiles p CROSS JOIN measurements m INDEXED BY "
+        "SELECT d.id FROM devices d WHERE d.local = 1 AND d.away_us IS NULL AND ((" IN_SERVICE
+        "AND EXISTS (SELECT 1 FROM profiles p CROSS JOIN measurements m INDEXED BY "
         "measurements_queue ON m.profile = p.id WHERE p.device = d.id AND p.epoch = "
-        "d.epoch AND m.state = 'queued' AND m.profile_revision = p.revision AND " MAY_MEASURE
-        ") LIMIT 1");
+        "d.epoch AND m.state = 'queued' AND m.profile_revision = p.revision)) OR (" RETESTED
+        "AND EXISTS (SELECT 1 FROM profiles p CROSS JOIN measurements m INDEXED BY "
+        "measurements_retests ON m.profile = p.id WHERE p.device = d.id AND p.epoch = d.epoch AND "
+        "m.state = 'queued' AND m.kind = 'reference' AND m.profile_revision = p.revision))) LIMIT "
+        "1");
     if (r == 0)
         r = find_device(sql, err, work.device,
                         "SELECT d.id FROM devices d WHERE d.local = 1 AND EXISTS (SELECT 1 FROM "
@@ -380,8 +388,16 @@ int store_local_work(struct sql *sql, struct err *err, struct local_work *ret_wo
 int store_work_waits(struct sql *sql, const char *device, struct err *err, bool *ret_waits) {
     int64_t waits = 0;
     int r = sql_get_int(sql, err, &waits, NULL,
-                        "SELECT EXISTS (SELECT 1 " WAITS "AND d.id = ?1 AND " MAY_MEASURE
-                        "AND NOT " BUSY_HOST ") OR EXISTS (SELECT 1 FROM leases WHERE device = "
+                        "SELECT EXISTS (SELECT 1 FROM devices d CROSS JOIN profiles p ON p.device "
+                        "= d.id AND p.epoch = d.epoch CROSS JOIN measurements m INDEXED BY "
+                        "measurements_queue ON m.profile = p.id AND m.state = 'queued' AND "
+                        "m.profile_revision = p.revision WHERE d.id = ?1 AND " IN_SERVICE
+                        "AND NOT " BUSY_HOST ") OR EXISTS (SELECT 1 FROM devices d CROSS JOIN "
+                        "profiles p ON p.device = d.id AND p.epoch = d.epoch CROSS JOIN "
+                        "measurements m INDEXED BY measurements_retests ON m.profile = p.id AND "
+                        "m.state = 'queued' AND m.kind = 'reference' AND m.profile_revision = "
+                        "p.revision WHERE d.id = ?1 AND " RETESTED "AND NOT " BUSY_HOST
+                        ") OR EXISTS (SELECT 1 FROM leases WHERE device = "
                         "?1 AND state IN ('granted', 'acked'))",
                         "t", device);
     if (r == 0)

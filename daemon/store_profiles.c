@@ -244,14 +244,10 @@ static int save_floor(struct store_tx *tx, const char *revision, const struct no
                    floor->next_us, noise_doubt_names[noise_floor_doubt(floor)]);
 }
 
-static double drift_limit(double noise) {
-    return fmax(3 * fmin(noise, NOISE_PLAUSIBLE_MAX), 0.05);
-}
-
 /* Health that was judged by quite another limit of drift counts no more. */
 static int follow_floor(struct store_tx *tx, const char *device, double before, double now,
                         struct err *err) {
-    double ratio = drift_limit(now) / drift_limit(before);
+    double ratio = health_drift_limit(now) / health_drift_limit(before);
     if (isnan(before) || (ratio < 1.5 && ratio > 1 / 1.5))
         return 0;
     return store_device_health(tx, device, HEALTH_YARDSTICK, err);

@@ -1,5 +1,6 @@
 #include "daemon/store_results.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,8 @@ struct result {
     bool counts;
     bool again; /* it cannot be true, and the measurement is still to be answered */
     enum plausible_doubt doubt;
-    struct err why; /* of the doubt */
+    enum retest_verdict retest; /* of a result that counts */
+    struct err why;             /* of the doubt */
 };
 
 static int read_result(const cJSON *body, struct err *err, struct result *ret) {
@@ -205,14 +207,13 @@ static int judge_board(struct store_tx *tx, const char *device, const struct res
     double noise = 0, before_us, after_us;
     bool tells = false;
     char profile[ID_MAX] = "";
-    bool retested = false;
-    int r = 0;
+    int r;
     if (result->event == MEASUREMENT_CRASH)
         return health ? store_device_health(tx, device, HEALTH_CRASH, err) : 0;
-    if (health && result->event == MEASUREMENT_GOOD)
-        r = store_retest_measured(tx, device, result->measurement, err, &retested);
-    if (r != 0 || retested || !read_drift(body, &before_us, &after_us))
-        return r;
+    if (health && result->retest != RETEST_NONE)
+        return store_retest_note(tx, device, result->retest, err);
+    if (!read_drift(body, &before_us, &after_us))
+        return 0;
     r = load_yardstick(store_tx_sql(tx), device, result->measurement, err, &noise, &tells, profile);
     bool drifted = health_drifted(before_us, after_us, noise);
     if (r == 0 && tells && profile[0] != '\0')
@@ -306,6 +307,13 @@ static int refuse(struct store_tx *tx, const char *device, const struct result *
                                                               MEASUREMENT_DOUBT, &result->why, err);
 }
 
+/* NaN unless it was measured. */
+static double median_of(const struct result *result, const cJSON *body) {
+    return result->event == MEASUREMENT_GOOD
+               ? cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(body, "median_us"))
+               : (double)NAN;
+}
+
 /* A result that is there for the first time. */
 static int take_result(struct store_tx *tx, const char *device, const struct lease_row *lease,
                        const cJSON *body, struct err *err, struct result *result) {
@@ -320,6 +328,12 @@ static int take_result(struct store_tx *tx, const char *device, const struct lea
                                result->n_samples, err, &result->why, &result->doubt);
     if (r == 0)
         r = decide(sql, lease, err, result);
+    if (r == 0 && result->counts && result->event != MEASUREMENT_CRASH)
+        r = store_retest_judge(sql,
+                               &(struct retest_result){device, result->measurement,
+                                                       median_of(result, body),
+                                                       store_tx_now_us(tx)},
+                               err, &result->retest);
     if (r == 0)
         r = insert_result(tx, result, body, err);
     if (r == 0 && result->doubt != PLAUSIBLE)

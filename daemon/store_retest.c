@@ -1,5 +1,7 @@
 #include "daemon/store_retest.h"
 
+#include <math.h>
+
 #include "base/json.h"
 #include "daemon/store_devices.h"
 #include "daemon/store_measurements.h"
@@ -35,25 +37,49 @@ int store_retest_review(struct store_tx *tx, struct err *err) {
     return r;
 }
 
-int store_retest_measured(struct store_tx *tx, const char *device, const char *measurement,
-                          struct err *err, bool *ret_retested) {
+int store_retest_judge(struct sql *sql, const struct retest_result *result, struct err *err,
+                       enum retest_verdict *ret_verdict) {
+    enum retest_verdict verdict = RETEST_NONE;
     struct sql_rows rows;
-    bool retested = false, holds = true;
-    sql_query(store_tx_sql(tx), &rows,
-              "SELECT m.median_us, coalesce(v.reference_us, m.median_us), coalesce(v.noise, 0) "
-              "FROM measurements m JOIN profile_revisions v ON v.id = m.profile_revision JOIN "
-              "devices d ON d.id = ?1 WHERE m.id = ?2 AND m.kind = 'reference' AND d.health = "
-              "'quarantined'",
-              "tt", device, measurement);
+    sql_query(
+        sql, &rows,
+        "SELECT p.position = 0 AND m.priority < ?4 AND d.retest_us IS NOT NULL AND "
+        "d.retest_us <= ?3, v.reference_us, coalesce(v.noise, 0) FROM measurements m JOIN "
+        "profile_revisions v ON v.id = m.profile_revision JOIN profiles p ON p.id = m.profile "
+        "JOIN devices d ON d.id = ?1 WHERE m.id = ?2 AND m.kind = 'reference' AND d.health = "
+        "'quarantined'",
+        "ttii", result->device, result->measurement, result->now_us, (int64_t)MEASUREMENT_OF_CHECK);
     if (sql_next(&rows)) {
-        retested = true;
-        holds = health_retest_holds(sql_real(&rows, 1), sql_real(&rows, 0), sql_real(&rows, 2));
+        double known_us = sql_real(&rows, 1);
+        if (!sql_int(&rows, 0))
+            verdict = RETEST_BESIDE;
+        else if (isnan(result->median_us))
+            verdict = RETEST_FAILED;
+        else if (isnan(known_us))
+            verdict = RETEST_LEARNT;
+        else
+            verdict = health_retest_holds(known_us, result->median_us, sql_real(&rows, 2))
+                          ? RETEST_PASSED
+                          : RETEST_FAILED;
     }
     int r = sql_end(&rows, err);
     if (r == 0)
-        *ret_retested = retested;
-    return r != 0 || !retested
-               ? r
-               : store_device_health(tx, device,
-                                     holds ? HEALTH_RETEST_PASSED : HEALTH_RETEST_FAILED, err);
+        *ret_verdict = verdict;
+    return r;
+}
+
+int store_retest_note(struct store_tx *tx, const char *device, enum retest_verdict verdict,
+                      struct err *err) {
+    switch (verdict) {
+    case RETEST_PASSED:
+        return store_device_health(tx, device, HEALTH_RETEST_PASSED, err);
+    case RETEST_FAILED:
+        return store_device_health(tx, device, HEALTH_RETEST_FAILED, err);
+    case RETEST_LEARNT:
+        return store_device_health(tx, device, HEALTH_RETEST_LEARNT, err);
+    case RETEST_NONE:
+    case RETEST_BESIDE:
+        break;
+    }
+    return 0;
 }

@@ -8,19 +8,19 @@
 const char *const health_state_names[] = {"probation",   "good",        "suspect",
                                           "quarantined", "maintenance", NULL};
 const char *const health_event_names[] = {
-    "steady",      "drift",    "crash",         "release",       "quarantine", "yardstick",
-    "implausible", "maintain", "retest_passed", "retest_failed", NULL};
+    "steady",      "drift",    "crash",         "release",       "quarantine",    "yardstick",
+    "implausible", "maintain", "retest_passed", "retest_failed", "retest_learnt", NULL};
 
-static double drift_limit(double noise) {
+double health_drift_limit(double noise) {
     return fmax(3 * fmin(noise, NOISE_PLAUSIBLE_MAX), 0.05);
 }
 
 bool health_drifted(double before_us, double after_us, double noise) {
-    return fabs(after_us - before_us) > drift_limit(noise) * before_us;
+    return fabs(after_us - before_us) > health_drift_limit(noise) * before_us;
 }
 
 bool health_retest_holds(double known_us, double median_us, double noise) {
-    return fabs(median_us - known_us) <= 2 * drift_limit(noise) * known_us;
+    return fabs(median_us - known_us) <= 2 * health_drift_limit(noise) * known_us;
 }
 
 static void note_result(struct health *health, bool drifted) {
@@ -129,6 +129,10 @@ static void step(struct health *health, enum health_event event, int64_t now_us)
     case HEALTH_RETEST_PASSED:
         if (before == HEALTH_QUARANTINED)
             retest_passed(health, now_us);
+        break;
+    case HEALTH_RETEST_LEARNT:
+        if (before == HEALTH_QUARANTINED)
+            health->retest_us = now_us + (int64_t)HEALTH_RETEST_NEXT_S * 1000000;
         break;
     case HEALTH_RETEST_FAILED:
     case HEALTH_EVENTS:

@@ -8,8 +8,9 @@
  *   any --LIES such of the last WINDOW--> quarantined
  *   probation, good, suspect --another noise floor--> probation
  *   any --CRASHES crashes or losses within an hour--> quarantined
- *   quarantined --RETESTS of the reference network passed in a row, or release (a person)-->
- * probation any --maintain (a person)--> maintenance --release--> probation
+ *   quarantined --RETESTS of the reference network passed in a row--> probation
+ *   quarantined, maintenance --release (a person)--> probation
+ *   any --maintain (a person)--> maintenance
  *
  * A retest that fails makes the next one wait twice as long, and so does the next quarantine, until
  * the board has become good again. Under maintenance nothing but a person's word counts. */
@@ -37,7 +38,9 @@ enum health_event {
     HEALTH_IMPLAUSIBLE, /* a result that cannot be true: devices/plausible.h */
     HEALTH_MAINTAIN,    /* a person takes it out of service */
     HEALTH_RETEST_PASSED, /* the reference network, measured in quarantine, is what it was */
-    HEALTH_RETEST_FAILED, /* it is not */
+    HEALTH_RETEST_FAILED, /* it is not, or cannot be measured */
+    HEALTH_RETEST_LEARNT, /* what it was is known only now: nothing follows, there will be another
+                           */
     HEALTH_EVENTS
 };
 extern const char *const health_state_names[], *const health_event_names[]; /* end with NULL */
@@ -68,6 +71,9 @@ struct health {
     int64_t retest_us;                  /* in quarantine: wall clock of the next retest */
 };
 
+/* By what share two moments of the reference network may differ: 5 %, or three times the noise
+ * floor, of which no more counts than is plausible. */
+double health_drift_limit(double noise);
 /* Drift of a reference network that took before and after (microseconds, > 0) around a
  * measurement: |after - before| / before beyond max(5 %, three times the noise floor, of which no
  * more counts than is plausible). */

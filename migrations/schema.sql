@@ -53,6 +53,7 @@ CREATE UNIQUE INDEX measurements_identity ON measurements (profile_revision, gra
 CREATE INDEX measurements_open ON measurements (profile) WHERE state IN ('leased', 'running');
 CREATE INDEX measurements_profile ON measurements (profile, id);
 CREATE INDEX measurements_queue ON measurements (profile, priority DESC, id) WHERE state = 'queued';
+CREATE INDEX measurements_retests ON measurements (profile) WHERE state = 'queued' AND kind = 'reference';
 CREATE INDEX profile_revisions_doubted ON profile_revisions (noise_next_us) WHERE noise_doubt IS NOT NULL;
 CREATE INDEX results_failed ON results (id) WHERE status NOT IN ('ok', 'noisy') OR doubt IS NOT NULL;
 CREATE INDEX results_measurement ON results (measurement);

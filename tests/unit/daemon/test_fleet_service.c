@@ -101,7 +101,10 @@ static void review(struct fixture *f) {
 }
 
 static void make_due(struct fixture *f) {
-    fleet_change(f, "UPDATE devices SET retest_us = 1 WHERE id = ?1", f->device);
+    fleet_change(f,
+                 "UPDATE devices SET retest_us = 1, health_counts = json_set(health_counts, "
+                 "'$.retest_us', 1) WHERE id = ?1",
+                 f->device);
 }
 
 #define REFERENCES                                                                                 \
@@ -120,7 +123,7 @@ static void retest(struct fixture *f, double median_us, const char *status) {
                           cJSON_GetStringValue(cJSON_GetObjectItem(item, "measurement_id")),
                           (int)cJSON_GetNumberValue(cJSON_GetObjectItem(item, "attempt")), status);
     const char *keys[] = {"median_us", "low_us", "high_us"};
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3 && median_us > 0; i++)
         cJSON_SetNumberValue(cJSON_GetObjectItem(body, keys[i]), median_us);
     assert_int_equal(fleet_send_result(f, body), 201);
     cJSON_Delete(body);
@@ -132,6 +135,18 @@ static void next_retest(struct fixture *f, double median_us) {
     make_due(f);
     review(f);
     retest(f, median_us, "ok");
+}
+
+static int64_t passed(struct fixture *f) {
+    return fleet_number(
+        f, "SELECT json_extract(health_counts, '$.passed') FROM devices WHERE id = ?1", f->device);
+}
+
+static int64_t known_us(struct fixture *f) {
+    return fleet_number(f,
+                        "SELECT v.reference_us FROM profile_revisions v JOIN profiles p ON "
+                        "p.revision = v.id WHERE p.device = ?1 AND p.position = 0",
+                        f->device);
 }
 
 static void crash_into_quarantine(struct fixture *f) {
@@ -164,16 +179,30 @@ static void test_a_quarantined_board_is_retested(void **state) {
     assert_int_equal(fleet_number(f, REFERENCES, f->device), 1);
     assert_int_equal(store_work_waits(store_loop_sql(f->store), f->device, &f->err, &waits), 0);
     assert_true(waits);
-    retest(f, 1000, "ok");
+    retest(f, 1000, "ok"); /* what it was is known from now on */
+    assert_int_equal(passed(f), 0);
+    fleet_change(f, "UPDATE profile_revisions SET noise = 0.01 WHERE ?1 <> ''", "a quiet board");
     next_retest(f, 1000);
+    assert_int_equal(passed(f), 1);
     next_retest(f, 2500); /* far from what it was: from the beginning */
+    assert_int_equal(passed(f), 0);
+    next_retest(f, 1000);
+    assert_int_equal(passed(f), 1);
+    next_retest(f, 600); /* on the other side too, though it is the least from now on */
+    assert_int_equal(passed(f), 0);
+    assert_int_equal(known_us(f), 600);
+    next_retest(f, 1000); /* and is held against it */
+    assert_int_equal(passed(f), 0);
+    fleet_change(f, "UPDATE profile_revisions SET reference_us = 1000 WHERE ?1 <> ''", "x");
     next_retest(f, 1010);
     make_due(f);
     review(f);
     assert_int_equal(fleet_grant(f, 8, lease), 1);
     assert_int_equal(fleet_ack(f, lease), 0);
     fleet_expire(f, lease); /* a lost lease is a failure too */
-    retest(f, 1010, "ok");  /* the same measurement, at its next attempt */
+    retest(f, 1010, "ok");  /* the same measurement, at its next attempt: it was not due yet */
+    assert_int_equal(passed(f), 0);
+    next_retest(f, 1000);
     next_retest(f, 1000);
     assert_member(f, "health", "quarantined");
     next_retest(f, 1000);
@@ -181,6 +210,44 @@ static void test_a_quarantined_board_is_retested(void **state) {
     assert_int_equal(
         fleet_number(f, "SELECT retest_us IS NULL FROM devices WHERE id = ?1", f->device), 1);
     assert_true(fleet_grant(f, 8, lease) > 0);
+}
+
+/* It is not asked for again and again. */
+static void test_a_retest_that_cannot_be_measured_has_failed(void **state) {
+    static const char *const statuses[] = {"unsupported", "oom", "invalid"};
+    struct fixture *f = *state;
+    crash_into_quarantine(f);
+    for (int i = 0; i < 3; i++) {
+        make_due(f);
+        review(f);
+        retest(f, 0, statuses[i]);
+        assert_false(due(f));
+        review(f);
+        assert_int_equal(fleet_number(f, REFERENCES, f->device), 0);
+    }
+    assert_member(f, "health", "quarantined");
+}
+
+static int do_check(struct store_tx *tx, struct work *op, struct err *err) {
+    char id[ID_MAX];
+    return store_noise_again(tx, op->a, true, err, id);
+}
+
+/* Whoever asks for the noise floor of a board in quarantine does not talk it out of it. */
+static void test_a_person_s_check_is_no_retest(void **state) {
+    struct fixture *f = *state;
+    struct work op = {.a = f->profile};
+    crash_into_quarantine(f);
+    make_due(f);
+    review(f);
+    retest(f, 1000, "ok");
+    for (int i = 0; i < 4; i++) {
+        make_due(f);
+        assert_int_equal(fleet_run(f, &op, do_check), 0);
+        retest(f, 5000, "ok");
+        assert_int_equal(passed(f), 0);
+    }
+    assert_member(f, "health", "quarantined");
 }
 
 static void test_a_person_s_quarantine_is_a_person_s_to_end(void **state) {
@@ -274,6 +341,8 @@ int main(void) {
         TEST(test_a_paused_board_stops_at_once),
         TEST(test_under_maintenance_nothing_is_measured_or_judged),
         TEST(test_a_quarantined_board_is_retested),
+        TEST(test_a_retest_that_cannot_be_measured_has_failed),
+        TEST(test_a_person_s_check_is_no_retest),
         TEST(test_a_person_s_quarantine_is_a_person_s_to_end),
         TEST(test_searches_share_a_board),
     };

@@ -274,6 +274,7 @@ static int health_wanted(int s, enum health_event event, const struct memory *m)
     case HEALTH_RETEST_PASSED:
         return s == Q && m->passed + 1 >= 3 ? P : s;
     case HEALTH_RETEST_FAILED:
+    case HEALTH_RETEST_LEARNT:
         return s;
     case HEALTH_EVENTS:
         break;
