@@ -177,10 +177,15 @@ static int list_calibrations(struct api_call *call, struct err *err) {
                                            &call->answer);
 }
 
+static int get_calibration(struct api_call *call, struct err *err) {
+    return store_calibration_get(call->sql, call->id, err, &call->answer);
+}
+
 const struct api_route api_tables[] = {
     {"GET", "/api/v1/tables", "page_size,after", .read = list_tables},
     {"POST", "/api/v1/tables", NULL, .read = plan_table, .write = build_table},
     {"GET", "/api/v1/tables/{id}", NULL, .read = get_table},
     {"GET", "/api/v1/tables/{id}/entries", "page_size,after", .read = list_entries},
     {"GET", "/api/v1/calibrations", "profile,page_size,after", .read = list_calibrations},
+    {"GET", "/api/v1/calibrations/{id}", NULL, .read = get_calibration},
     {.method = NULL}};

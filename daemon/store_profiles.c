@@ -30,7 +30,7 @@
     "(SELECT json_group_array(json_object('id', t.id, 'space', t.space, 'method', t.method, "      \
     "  'profile_revision', t.profile_revision)) "                                                  \
     "  FROM tables t WHERE t.profile = profiles.id) AS \"tables@json\", "                          \
-    "(SELECT json_set(json_remove(c.data, '$.calibration'), '$.id', c.id) "                        \
+    "(SELECT json_set(json_remove(c.data, '$.calibration', '$.points'), '$.id', c.id) "                        \
     "  FROM calibrations c WHERE c.profile = profiles.id "                                         \
     "  ORDER BY c.id DESC LIMIT 1) AS \"calibration@json\", "                                      \
     "created_us AS \"created_at@time\""

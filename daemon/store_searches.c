@@ -50,7 +50,7 @@
     ") AS hypervolume, "                                                                           \
     NEWEST_FRONT("reference_point")                                                                \
     " AS \"reference_point@json\", predictor AS \"predictor@json\", (SELECT "                      \
-    "json_group_array(json(json_set(json_remove(data, '$.calibration'), '$.id', c.id))) "          \
+    "json_group_array(json(json_set(json_remove(data, '$.calibration', '$.points'), '$.id', c.id))) "          \
     "FROM calibrations c WHERE c.search = searches.id) AS \"calibrations@json\", job, "            \
     "result AS \"result@json\", created_us AS \"created_at@time\""
 /* clang-format on */
@@ -312,16 +312,35 @@ int store_hypervolume(struct sql *sql, const char *search, struct err *err, cJSO
 int store_calibration_list(struct sql *sql, const char *profile, const struct sql_page_args *page,
                            struct err *err, cJSON **ret_doc) {
     cJSON *doc = NULL, *row;
-    int r = sql_page(sql, err, page, "id", &doc,
-                     "SELECT id, search, data AS \"data@json\", created_us AS \"created_at@time\" "
-                     "FROM calibrations WHERE (?1 IS NULL OR id < ?1) AND (?3 IS NULL OR profile = "
-                     "?3) ORDER BY id DESC LIMIT ?2",
-                     "t", profile);
+    int r =
+        sql_page(sql, err, page, "id", &doc,
+                 "SELECT id, search, json_remove(data, '$.points') AS \"data@json\", created_us AS "
+                 "\"created_at@time\" FROM calibrations WHERE (?1 IS NULL OR id < ?1) AND (?3 IS "
+                 "NULL OR profile = "
+                 "?3) ORDER BY id DESC LIMIT ?2",
+                 "t", profile);
     if (r != 0)
         return r;
     cJSON_ArrayForEach(row, cJSON_GetObjectItem(doc, "items")) {
         r = r != 0 ? r : sql_spread(row, "data", err);
     }
+    if (r == 0)
+        *ret_doc = doc;
+    else
+        cJSON_Delete(doc);
+    return r;
+}
+
+int store_calibration_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc) {
+    cJSON *doc = NULL;
+    int r = sql_get_row(sql, err, &doc,
+                        "SELECT id, search, data AS \"data@json\", created_us AS "
+                        "\"created_at@time\" FROM calibrations WHERE id = ?1",
+                        "t", id);
+    if (r == 0 && doc == NULL)
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no calibration \"%s\"", id);
+    if (r == 0)
+        r = sql_spread(doc, "data", err);
     if (r == 0)
         *ret_doc = doc;
     else

@@ -64,6 +64,8 @@ int store_front(struct sql *sql, const char *search, struct err *err, cJSON **re
 int store_hypervolume(struct sql *sql, const char *search, struct err *err, cJSON **ret_doc);
 int store_calibration_list(struct sql *sql, const char *profile, const struct sql_page_args *page,
                            struct err *err, cJSON **ret_doc);
+/* With its points. ESP_ENOTFOUND. */
+int store_calibration_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
 /* The newest calibration document of a profile revision; owned text, NULL when there is none. */
 int store_calibration_newest(struct sql *sql, const char *profile_revision, struct err *err,
                              char **ret_document);

@@ -357,6 +357,19 @@ static double relative_noise(const struct bench *bench, double *scratch) {
     return stats_median(scratch, bench->n);
 }
 
+static int note_points(const struct bench *bench, const struct judge *judge,
+                       const struct learn_network *first, struct err *err,
+                       struct learn_report *report) {
+    report->points = mem_array(bench->n, sizeof *report->points);
+    if (!report->points)
+        return out_of_memory(err);
+    for (size_t i = 0; i < bench->n; i++)
+        report->points[i] =
+            (struct learn_point){(size_t)(bench->networks[i] - first), bench->sum[i],
+                                 judge->predicted[i], judge->low[i], judge->high[i]};
+    return 0;
+}
+
 /* Fills the report and the spread of errors that were left out with their rung's choice. */
 static int judge_all(const struct bench *bench, struct judge *judge, struct err *err,
                      struct learn_report *report, double *ret_spread) {
@@ -502,6 +515,8 @@ int calibration_learn(const struct learn_sources *sources, const struct learn_ne
     report.n = bench.n;
     if (code == 0)
         code = learn(sources, &bench, &judge, err, &calibration, &report);
+    if (code == 0 && report.judged && (code = note_points(&bench, &judge, networks, err, &report)))
+        calibration_finish(&calibration);
     judge_finish(&judge);
     bench_finish(&bench);
     if (code < 0)
@@ -510,4 +525,9 @@ int calibration_learn(const struct learn_sources *sources, const struct learn_ne
     *ret_calibration = calibration;
     *ret_report = report;
     return 0;
+}
+
+void learn_report_finish(struct learn_report *report) {
+    free(report->points);
+    report->points = NULL;
 }

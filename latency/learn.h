@@ -24,9 +24,16 @@ struct learn_sources {
     const struct latency_table *const *fleet;
 };
 
+/* A network that was left out, as it was predicted from the others. */
+struct learn_point {
+    size_t network; /* its number in the list that was learnt on */
+    double sum_us, predicted_us, low_us, high_us;
+};
+
 struct learn_report {
-    size_t n;    /* networks that have a sum */
-    bool judged; /* there were enough to leave one out */
+    size_t n;                   /* networks that have a sum */
+    bool judged;                /* there were enough to leave one out */
+    struct learn_point *points; /* [n], where judged; owned: learn_report_finish */
     struct latency_report latency;
     double error[LADDER_RUNGS]; /* mean |log(measured / predicted)| of left out networks; infinite
                                    for a rung that is not there */
@@ -36,11 +43,13 @@ struct learn_report {
  * LADDER_KNOWN_MAX of the others. The interval's spread is that of errors on left out networks
  * which stand for the whole space (those of a front resemble each other, and tell little of
  * others), and of differences between sessions, because a prediction is of another one.
- * Deterministic. The caller ends *ret_calibration with calibration_finish. Errors: ESP_EINVAL
- * (fewer than CALIBRATION_MIN_NETWORKS of them), ESP_ENOMEM. */
+ * Deterministic. The caller ends *ret_calibration with calibration_finish and *ret_report with
+ * learn_report_finish. Errors: ESP_EINVAL (fewer than CALIBRATION_MIN_NETWORKS of them),
+ * ESP_ENOMEM. */
 int calibration_learn(const struct learn_sources *sources, const struct learn_network *networks,
                       size_t n, int version, struct err *err, struct calibration *ret_calibration,
                       struct learn_report *ret_report);
+void learn_report_finish(struct learn_report *report); /* may be called again */
 
 /* The error of a left out network, log(measured / predicted). */
 struct learn_error {

@@ -1,4 +1,4 @@
-/* espalier latency profiles, build, tables, entries, measure, calibrations. */
+/* espalier latency profiles, build, tables, entries, measure, calibrations, residuals. */
 #include <stdio.h>
 #include <string.h>
 
@@ -78,6 +78,34 @@ static int entries_run(struct cli *cli, int argc, char **argv) {
     return resource_parts(cli, &part, argc, argv);
 }
 
+static int residuals_run(struct cli *cli, int argc, char **argv) {
+    static const struct column columns[] = {{"ARCH", "arch", CELL_TEXT},
+                                            {"SUM", "sum_us", CELL_LATENCY},
+                                            {"PREDICTED", "predicted_us", CELL_LATENCY},
+                                            {"LOW", "low_us", CELL_LATENCY},
+                                            {"HIGH", "high_us", CELL_LATENCY},
+                                            {"MEASURED", "measured_us", CELL_LATENCY},
+                                            {"ERROR", "error", CELL_PERCENT},
+                                            {"SESSION", "session", CELL_INT}};
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *doc = NULL, *points, *row;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    if (cli_get(cli, &err, &doc, "/calibrations/%s", cli_encode(argv[first])))
+        return cli_fail(&err);
+    points = cJSON_GetObjectItemCaseSensitive(doc, "points");
+    cJSON_ArrayForEach(row, points) {
+        cJSON_AddNumberToObject(
+            row, "error", cli_number(row, "predicted_us") / cli_number(row, "measured_us") - 1);
+    }
+    cli_table(cli, points, columns, COUNT(columns));
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
 static int measure_run(struct cli *cli, int argc, char **argv) {
     const char *method = NULL;
     const struct option_row rows[] = {
@@ -126,3 +154,7 @@ const struct cli_command cli_latency_measure = {"latency", "measure", "PROFILE S
                                                 "measure whole networks on a board", measure_run};
 const struct cli_command cli_latency_calibrations = {
     "latency", "calibrations", "", "calibrations of the predictors", calibrations_run};
+const struct cli_command cli_latency_residuals = {
+    "latency", "residuals", "CALIBRATION",
+    "networks that a calibration was judged on: predicted from the others, and measured",
+    residuals_run};

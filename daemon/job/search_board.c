@@ -188,6 +188,7 @@ int search_wait_for_board(struct search_run *run, struct err *err) {
 /* Networks that a profile was measured on. */
 struct measured_networks {
     struct learn_network *networks; /* their graphs are owned */
+    const struct arch **archs;      /* borrowed */
     size_t n;
 };
 
@@ -195,12 +196,14 @@ static void measured_finish(struct measured_networks *measured) {
     for (size_t i = 0; i < measured->n; i++)
         free((void *)measured->networks[i].graph);
     free(measured->networks);
+    free(measured->archs);
 }
 
 static int collect(const struct search_run *run, int profile, struct measured_networks *measured,
                    struct err *err) {
     measured->networks = mem_array((size_t)run->n_requests + 1, sizeof *measured->networks);
-    if (!measured->networks)
+    measured->archs = mem_array((size_t)run->n_requests + 1, sizeof *measured->archs);
+    if (!measured->networks || !measured->archs)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a calibration");
     for (int i = 0; i < run->n_requests; i++) {
         const struct search_request *request = &run->requests[i];
@@ -211,6 +214,7 @@ static int collect(const struct search_run *run, int profile, struct measured_ne
         int rc = graph_build(run->spec.space, &request->arch, err, &graph);
         if (rc != 0)
             return rc;
+        measured->archs[measured->n] = &request->arch;
         measured->networks[measured->n++] = (struct learn_network){
             .graph = graph,
             .measured_us = m->median_us,
@@ -235,7 +239,30 @@ static void add_errors(cJSON *data, const double errors[LADDER_RUNGS]) {
             cJSON_AddNumberToObject(doc, ladder_rung_names[r], errors[r]);
 }
 
+/* Each network as the others predict it, beside what was measured. */
+static void add_points(const struct search_run *run, const struct measured_networks *measured,
+                       const struct learn_report *report, cJSON *data) {
+    cJSON *points = cJSON_AddArrayToObject(data, "points");
+    for (size_t i = 0; i < report->n && report->judged; i++) {
+        const struct learn_point *point = &report->points[i];
+        const struct learn_network *network = &measured->networks[point->network];
+        char text[ARCH_TEXT_MAX];
+        cJSON *row = cJSON_CreateObject();
+        arch_format(run->spec.space, measured->archs[point->network], text);
+        cJSON_AddStringToObject(row, "arch", text);
+        cJSON_AddNumberToObject(row, "sum_us", point->sum_us);
+        cJSON_AddNumberToObject(row, "predicted_us", point->predicted_us);
+        cJSON_AddNumberToObject(row, "low_us", point->low_us);
+        cJSON_AddNumberToObject(row, "high_us", point->high_us);
+        cJSON_AddNumberToObject(row, "measured_us", network->measured_us);
+        cJSON_AddNumberToObject(row, "session", network->session);
+        cJSON_AddBoolToObject(row, "representative", network->representative);
+        cJSON_AddItemToArray(points, row);
+    }
+}
+
 static int emit_calibration(struct search_run *run, const struct search_profile *profile,
+                            const struct measured_networks *measured,
                             const struct learn_report *report, struct err *err) {
     const struct calibration *c = &profile->calibration;
     cJSON *data = cJSON_CreateObject();
@@ -254,6 +281,7 @@ static int emit_calibration(struct search_run *run, const struct search_profile 
     add_quality(data, "after", report->judged ? &report->latency.after : NULL);
     if (report->judged)
         cJSON_AddNumberToObject(data, "noise", report->latency.noise);
+    add_points(run, measured, report, data);
     cJSON_AddItemToObject(data, "calibration", calibration_to_json(c));
     return search_emit(run, "calibration", data, err);
 }
@@ -279,6 +307,7 @@ static int learn(const struct search_run *run, int profile, struct measured_netw
 
 /* Takes it. A calibration that came with the search stays until more networks speak against it. */
 static int take_calibration(struct search_run *run, int profile, struct calibration *calibration,
+                            const struct measured_networks *measured,
                             const struct learn_report *report, struct err *err, bool *ret_changed) {
     struct search_profile *p = &run->spec.profiles[profile];
     if (calibration->n < p->calibration.n) {
@@ -289,24 +318,25 @@ static int take_calibration(struct search_run *run, int profile, struct calibrat
     calibration_finish(&p->calibration);
     p->calibration = *calibration;
     *ret_changed = true;
-    return emit_calibration(run, p, report, err);
+    return emit_calibration(run, p, measured, report, err);
 }
 
 static int calibrate(struct search_run *run, int profile, struct err *err, bool *ret_changed) {
     struct measured_networks measured = {0};
     struct calibration calibration;
-    struct learn_report report;
+    struct learn_report report = {0};
     struct err why = {0};
     int rc = collect(run, profile, &measured, err);
     if (rc == 0 && measured.n >= CALIBRATION_MIN_NETWORKS) {
         rc = learn(run, profile, &measured, &why, &calibration, &report);
         if (rc == 0)
-            rc = take_calibration(run, profile, &calibration, &report, err, ret_changed);
+            rc = take_calibration(run, profile, &calibration, &measured, &report, err, ret_changed);
         else if (rc == ESP_EINVAL)
             rc = 0; /* too few of them have a sum */
         else
             *err = why;
     }
+    learn_report_finish(&report);
     measured_finish(&measured);
     return rc;
 }

@@ -294,6 +294,19 @@ def calibrated():
     shown = stack.cli("latency", "calibrations")
     for word in ("RUNG", "TAU", "INTERVAL", "INSIDE", rows[-1]["rung"]):
         check(word in shown, f"{word} in the client's list", shown)
+    check("points" not in rows[-1], "no points in lists", rows[-1])
+    points = client.get(f"/calibrations/{rows[-1]['id']}")["points"]
+    equal(len(points), rows[-1]["n"], "points of the newest calibration")
+    errors = [abs(p["predicted_us"] / p["measured_us"] - 1) for p in points]
+    check(abs(sum(errors) / len(errors) - rows[-1]["after"]["mape"]) < 1e-6, "its mean error is the points'", errors, rows[-1])
+    inside = [p["low_us"] <= p["measured_us"] <= p["high_us"] for p in points]
+    check(abs(sum(inside) / len(inside) - rows[-1]["after"]["coverage"]) < 1e-6, "its coverage is the points'", inside, rows[-1])
+    for p in points:
+        measured = [m for m in client.items(f"/measurements?profile={profile}&kind=network") if m["arch"] == p["arch"]]
+        check([m["median_us"] for m in measured] == [p["measured_us"]], "what the board measured", (p, measured))
+    shown = stack.cli("latency", "residuals", rows[-1]["id"])
+    check(all(p["arch"] in shown for p in points) and "ERROR" in shown, "residuals in the client", shown)
+    problem(client.request("GET", "/calibrations/cal_0"), 404)
     prediction = client.get(f"/archs?space=tiny&profile={profile}&arch={quote(data.SMALL_ARCH)}")["latency"]
     check(prediction["low_us"] < prediction["us"] < prediction["high_us"], "the interval of a prediction", prediction)
 

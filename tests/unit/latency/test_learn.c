@@ -128,6 +128,25 @@ static void know_random(const struct world *world, truth_fn *truth, size_t n, do
     }
 }
 
+/* The quality that is told is the points', which are told too. */
+static void check_points(const struct known *known, struct learn_report *report) {
+    double mape = 0, inside = 0;
+    size_t n = report->n;
+    for (size_t i = 0; i < n && report->judged; i++) {
+        const struct learn_point *point = &report->points[i];
+        double measured = known->networks[point->network].measured_us;
+        assert_int_equal(point->network, i); /* all have a sum here */
+        mape += fabs(point->predicted_us / measured - 1) / (double)n;
+        inside += (measured >= point->low_us && measured <= point->high_us) / (double)n;
+    }
+    if (report->judged) {
+        assert_float_equal(mape, report->latency.after.mape, 1e-9);
+        assert_float_equal(inside, report->latency.after.coverage, 1e-9);
+    }
+    learn_report_finish(report);
+    assert_null(report->points);
+}
+
 static struct calibration learnt(const struct world *world, const struct known *known,
                                  bool with_fleet, struct learn_report *report) {
     const struct latency_table *fleet[] = {world->other};
@@ -138,6 +157,7 @@ static struct calibration learnt(const struct world *world, const struct known *
         calibration_learn(&sources, known->networks, known->n, 3, NULL, &calibration, report), 0);
     assert_int_equal(calibration.version, 3);
     assert_int_equal(calibration.n, (int)known->n);
+    check_points(known, report);
     return calibration;
 }
 
