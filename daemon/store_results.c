@@ -236,7 +236,7 @@ static bool is_told(const cJSON *flags, const char *flag) {
  * board's noise can call so. */
 static int set_numbers(struct store_tx *tx, const char *device, const struct result *result,
                        const cJSON *body, struct err *err) {
-    static const char *const known[] = {"hot", "throttled", "bimodal", NULL};
+    static const char *const known[] = {"hot", "throttled", "bimodal", "unsettled", NULL};
     double noise = 0, before_us, after_us;
     bool tells = false;
     char profile[ID_MAX] = "";

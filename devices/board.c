@@ -11,35 +11,16 @@
 #include "base/buf.h"
 #include "base/cpu.h"
 #include "devices/heat.h"
+#include "devices/sysfs.h"
 #include "devices/throttle.h"
 #include "runtime/plan.h"
 
 enum { TRIPS_MAX = 12 };
 
-/* First line of a small file of /sys, /proc or /etc; "" if there is none. */
-static void read_line(const char *path, char *text, size_t size) {
-    FILE *file = fopen(path, "re");
-
-    text[0] = 0;
-    if (!file)
-        return;
-    if (fgets(text, (int)size, file))
-        text[strcspn(text, "\n")] = 0;
-    fclose(file);
-}
-
 static const char *sysfs = "/sys";
 
 void board_set_sysfs(const char *root) {
     sysfs = root;
-}
-
-/* Of a file below the root of sysfs. */
-static void read_sysfs(const char *path, char *text, size_t size) {
-    char whole[512];
-
-    snprintf(whole, sizeof(whole), "%.400s/%s", sysfs, path);
-    read_line(whole, text, size);
 }
 
 static bool parse_range(const char **text, long *first, long *last) {
@@ -80,7 +61,7 @@ void board_governor(int core, char *ret_text, size_t size) {
     char path[96];
 
     snprintf(path, sizeof(path), "devices/system/cpu/cpu%d/cpufreq/scaling_governor", core);
-    read_sysfs(path, ret_text, size);
+    sysfs_line(sysfs, path, ret_text, size);
     if (!ret_text[0])
         snprintf(ret_text, size, "unknown");
 }
@@ -93,9 +74,9 @@ void board_frequency_range(int core, char *ret_text, size_t size) {
     char path[96], least[32], most[32];
 
     snprintf(path, sizeof(path), "devices/system/cpu/cpu%d/cpufreq/scaling_min_freq", core);
-    read_sysfs(path, least, sizeof(least));
+    sysfs_line(sysfs, path, least, sizeof(least));
     snprintf(path, sizeof(path), "devices/system/cpu/cpu%d/cpufreq/scaling_max_freq", core);
-    read_sysfs(path, most, sizeof(most));
+    sysfs_line(sysfs, path, most, sizeof(most));
     ret_text[0] = 0;
     if (least[0] && most[0])
         snprintf(ret_text, size, "%s-%s", least, most);
@@ -112,9 +93,9 @@ static void add_caches(cJSON *doc) {
 
     for (int i = 0; i < 4; i++) {
         snprintf(path, sizeof(path), "devices/system/cpu/cpu0/cache/index%d/size", i);
-        read_sysfs(path, size, sizeof(size));
+        sysfs_line(sysfs, path, size, sizeof(size));
         snprintf(path, sizeof(path), "devices/system/cpu/cpu0/cache/index%d/type", i);
-        read_sysfs(path, kind, sizeof(kind));
+        sysfs_line(sysfs, path, kind, sizeof(kind));
         if (size[0]) {
             char text[80];
             snprintf(text, sizeof(text), "%s %s", kind, size);
@@ -152,13 +133,13 @@ void board_machine_id(const char *salt, char ret_id[HASH_TEXT]) {
     char line[256];
 
     buf_init(&text, 4096);
-    read_line("/etc/machine-id", line, sizeof(line));
+    sysfs_line("", "/etc/machine-id", line, sizeof(line));
     if (!line[0])
-        read_line("/var/lib/dbus/machine-id", line, sizeof(line));
+        sysfs_line("", "/var/lib/dbus/machine-id", line, sizeof(line));
     if (!line[0])
-        read_line("/sys/class/dmi/id/product_uuid", line, sizeof(line));
+        sysfs_line("", "/sys/class/dmi/id/product_uuid", line, sizeof(line));
     if (!line[0])
-        read_line("/proc/sys/kernel/hostname", line, sizeof(line));
+        sysfs_line("", "/proc/sys/kernel/hostname", line, sizeof(line));
     buf_printf(&text, "espalier machine %s %s %s", line, cpu_model_name(), salt);
     hash_text(text.data ? text.data : "", text.len, ret_id);
     buf_finish(&text);
@@ -168,7 +149,7 @@ void board_host_id(char ret_id[HASH_TEXT]) {
     char line[128], text[160];
 
     ret_id[0] = 0;
-    read_line("/proc/sys/kernel/random/boot_id", line, sizeof(line));
+    sysfs_line("", "/proc/sys/kernel/random/boot_id", line, sizeof(line));
     if (!line[0])
         return;
     snprintf(text, sizeof(text), "espalier host %s", line);
@@ -178,7 +159,7 @@ void board_host_id(char ret_id[HASH_TEXT]) {
 static double read_degrees(const char *path) {
     char text[64], *end = NULL;
 
-    read_sysfs(path, text, sizeof(text));
+    sysfs_line(sysfs, path, text, sizeof(text));
     double thousandths = strtod(text, &end);
     return end == text ? NAN : thousandths / 1000;
 }
@@ -189,7 +170,7 @@ static double lowest_trip_c(int zone) {
 
     for (int i = 0; i < TRIPS_MAX; i++) {
         snprintf(path, sizeof(path), "class/thermal/thermal_zone%d/trip_point_%d_type", zone, i);
-        read_sysfs(path, type, sizeof(type));
+        sysfs_line(sysfs, path, type, sizeof(type));
         if (!type[0])
             break;
         snprintf(path, sizeof(path), "class/thermal/thermal_zone%d/trip_point_%d_temp", zone, i);
@@ -212,7 +193,7 @@ static int read_zones(bool trips, struct heat_zone *zones) {
         if (isnan(zone->temperature_c))
             continue;
         snprintf(path, sizeof(path), "class/thermal/thermal_zone%d/type", i);
-        read_sysfs(path, zone->type, sizeof(zone->type));
+        sysfs_line(sysfs, path, zone->type, sizeof(zone->type));
         zone->trip_c = trips ? lowest_trip_c(i) : (double)NAN;
         n++;
     }
@@ -239,7 +220,7 @@ cJSON *board_environment(void) {
     double hottest = board_temperature_c();
     if (!isnan(hottest))
         cJSON_AddNumberToObject(doc, "temperature_c", hottest);
-    read_sysfs("devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", text, sizeof(text));
+    sysfs_line(sysfs, "devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", text, sizeof(text));
     if (text[0])
         cJSON_AddNumberToObject(doc, "frequency_khz", atof(text));
     board_governor(0, text, sizeof(text));

@@ -5,27 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/sysfs.h"
+
 enum { INDEX_MAX = 64, LINE_BYTES = 128 };
 
-static bool read_line(const char *path, char text[LINE_BYTES]) {
-    FILE *file = fopen(path, "re");
-    bool ok = file && fgets(text, LINE_BYTES, file);
-
-    if (file)
-        fclose(file);
-    if (ok)
-        text[strcspn(text, "\n")] = 0;
-    return ok;
-}
-
-/* NaN: cannot be read, or is no number. */
 static double read_number(const char *path) {
-    char text[LINE_BYTES], *end = NULL;
-
-    if (!read_line(path, text) || text[0] < '0' || text[0] > '9')
-        return NAN;
-    double value = strtod(text, &end);
-    return *end || !isfinite(value) ? NAN : value;
+    return sysfs_number("", path, 10);
 }
 
 static void add_counter(struct energy_meter *meter, const char *path, double range_uj) {
@@ -45,7 +30,7 @@ static bool open_powercap(const char *root, struct energy_meter *meter) {
 
     for (int i = 0; i < INDEX_MAX; i++) {
         snprintf(path, sizeof(path), "%.400s/class/powercap/intel-rapl:%d/name", root, i);
-        if (!read_line(path, name) || strncmp(name, "package", 7) != 0)
+        if (!sysfs_line("", path, name, sizeof(name)) || strncmp(name, "package", 7) != 0)
             continue;
         snprintf(path, sizeof(path), "%.400s/class/powercap/intel-rapl:%d/max_energy_range_uj",
                  root, i);
@@ -79,7 +64,7 @@ static bool open_hwmon(const char *root, const char *wanted, struct energy_meter
     for (int i = 0; i < INDEX_MAX; i++) {
         snprintf(folder, sizeof(folder), "%.400s/class/hwmon/hwmon%d", root, i);
         snprintf(path, sizeof(path), "%s/name", folder);
-        if (!read_line(path, name) || (wanted && strcmp(name, wanted) != 0) ||
+        if (!sysfs_line("", path, name, sizeof(name)) || (wanted && strcmp(name, wanted) != 0) ||
             !open_chip(folder, meter))
             continue;
         snprintf(meter->source, sizeof(meter->source), "%.*s", ENERGY_NAME_MAX, name);

@@ -164,18 +164,19 @@ static bool board_slowed(void *context) {
     return throttle_looks_slowed(context);
 }
 
-/* The board's sensors, unless the back end tells of its energy itself: then it runs elsewhere. */
+/* A back end's own figure of energy comes before the board's sensors. */
 static void watch_board(struct child *child, struct sampler_source *source) {
     const struct measure_profile *profile = child->run.profile;
-    const struct measure_energy *energy = profile->energy;
+    const struct measure_sensors *sensors = profile->sensors;
+    struct throttle_cores cores = {profile->cores, profile->n_cores, profile->threads};
 
-    if (source->energy_uj || !energy)
+    if (!sensors)
         return;
-    if (throttle_open(energy->root, profile->cores, profile->n_cores, &child->throttle)) {
+    if (throttle_open(sensors->root, &cores, &child->throttle)) {
         source->slowed = board_slowed;
         source->slowed_context = &child->throttle;
     }
-    if (energy_open(energy->root, energy->sensor, &child->meter)) {
+    if (!source->energy_uj && energy_open(sensors->root, sensors->energy, &child->meter)) {
         source->energy_uj = board_energy;
         source->energy_context = &child->meter;
     }

@@ -21,9 +21,10 @@ extern const char *const measure_status_names[]; /* as results carry them on the
 
 enum { MEASURE_CORES_MAX = 256 };
 
-struct measure_energy {
+/* The board that the worker runs on. */
+struct measure_sensors {
     const char *root;   /* "/sys" */
-    const char *sensor; /* as energy_open takes it; NULL */
+    const char *energy; /* as energy_open takes it; NULL */
 };
 
 /* What stays the same for all measurements of a profile. */
@@ -31,9 +32,9 @@ struct measure_profile {
     int threads;
     int n_cores, cores[MEASURE_CORES_MAX]; /* pinned to these; none: wherever the system puts it */
     int64_t memory_limit_bytes;            /* of the child's address space; 0: none */
-    /* Where the board's own energy sensors are (devices/energy.h), for back ends that tell none
-       themselves; NULL: not asked. */
-    const struct measure_energy *energy;
+    /* Where heat, throttling and, for back ends that tell none themselves, energy are read; NULL:
+       the board is simulated. */
+    const struct measure_sensors *sensors;
     const struct backend *backend; /* NULL: native */
     void *backend_state;           /* what its open() gave; borrowed */
 };

@@ -164,40 +164,62 @@ void profile_wishes_finish(struct profile_wishes *wishes) {
 /* ---- profiles ---------------------------------------------------------------------------------
  */
 
-/* A text of the environment is this; "": it has none such. Returns whether it was another. */
-static bool set_word(cJSON *environment, const char *key, const char *text) {
-    const char *before = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(environment, key));
+/* What the board's owner can change while the worker runs, of the profile's first core. */
+struct owners_choice {
+    char governor[PROFILE_GOVERNOR_MAX], range[64];
+};
 
-    if (!strcmp(before ? before : "", text))
-        return false;
+static const char *word_of(const cJSON *environment, const char *key) {
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(environment, key));
+    return text ? text : "";
+}
+
+/* A range is not believed while the kernel holds the board back, unless there is no other: since
+ * Linux 5.4 its own limit against heat shows there. */
+static void read_choice(const struct worker_profile *p, struct owners_choice *ret) {
+    int core = p->measure.n_cores > 0 ? p->measure.cores[0] : 0;
+    const char *range = word_of(p->environment, "frequency_range_khz");
+
+    board_governor(core, ret->governor, sizeof(ret->governor));
+    if (range[0] && board_held_back())
+        snprintf(ret->range, sizeof(ret->range), "%s", range);
+    else
+        board_frequency_range(core, ret->range, sizeof(ret->range));
+}
+
+static void set_word(cJSON *environment, const char *key, const char *text) {
     cJSON_DeleteItemFromObjectCaseSensitive(environment, key);
     if (text[0])
         cJSON_AddStringToObject(environment, key, text);
-    return true;
 }
 
-/* Governor and range of the profile's first core. A range is not believed while the kernel holds
- * the board back, unless there is no other: since Linux 5.4 its own limit against heat shows there.
- */
-static bool look(struct worker_profile *p) {
-    int core = p->measure.n_cores > 0 ? p->measure.cores[0] : 0;
-    char governor[PROFILE_GOVERNOR_MAX], range[64];
+static void take_choice(struct worker_profile *p) {
+    struct owners_choice choice;
 
-    board_governor(core, governor, sizeof(governor));
-    board_frequency_range(core, range, sizeof(range));
-    bool changed = set_word(p->environment, "governor", governor);
-    if (json_has(p->environment, "frequency_range_khz") && board_held_back())
-        return changed;
-    return set_word(p->environment, "frequency_range_khz", range) || changed;
+    read_choice(p, &choice);
+    set_word(p->environment, "governor", choice.governor);
+    set_word(p->environment, "frequency_range_khz", choice.range);
 }
 
-bool worker_profiles_look_again(struct worker_profiles *profiles) {
-    bool changed = false;
+static bool differs(const struct worker_profile *p) {
+    struct owners_choice choice;
 
+    read_choice(p, &choice);
+    return strcmp(choice.governor, word_of(p->environment, "governor")) != 0 ||
+           strcmp(choice.range, word_of(p->environment, "frequency_range_khz")) != 0;
+}
+
+bool worker_profiles_differ(const struct worker_profiles *profiles) {
+    for (int i = 0; i < profiles->n; i++)
+        if (!profiles->items[i].traits.simulated && differs(&profiles->items[i]))
+            return true;
+    return false;
+}
+
+void worker_profiles_look_again(struct worker_profiles *profiles) {
     for (int i = 0; i < profiles->n; i++)
         if (!profiles->items[i].traits.simulated)
-            changed = look(&profiles->items[i]) || changed;
-    return changed;
+            take_choice(&profiles->items[i]);
 }
 
 static int open_profile(const struct profile_wish *wish, const char *dir, struct err *err,
@@ -219,12 +241,12 @@ static int open_profile(const struct profile_wish *wish, const char *dir, struct
     p->environment = board_fingerprint();
     if (!p->environment)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    look(p);
+    take_choice(p);
     return backend->describe(p->measure.backend_state, p->environment, err, &p->traits);
 }
 
 static const char *governor_of(const struct worker_profile *p) {
-    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(p->environment, "governor"));
+    return word_of(p->environment, "governor");
 }
 
 static bool same_key(const struct worker_profile *a, const struct worker_profile *b) {
@@ -269,7 +291,7 @@ int worker_profiles_open(const struct profile_options *options, const char *dir,
         if (rc && wishes.n > 1)
             err_prefix(err, rc, "profile %d", i + 1);
         if (!rc && !p->traits.simulated)
-            p->measure.energy = &options->energy;
+            p->measure.sensors = &options->sensors;
         if (!rc)
             rc = check_beside(ret_profiles, i, err);
     }

@@ -22,7 +22,7 @@ struct profile_options {
     /* "threads=1; threads=2 cores=0,2-3; backend=exec backend-config=/opt/ort.json"; none: one
        profile for each of threads */
     struct option_list profiles;
-    struct measure_energy energy; /* of the board's own sensors */
+    struct measure_sensors sensors; /* of the board */
 };
 
 /* One profile as it was asked for. */
@@ -59,10 +59,11 @@ int worker_profiles_open(const struct profile_options *options, const char *dir,
                          int64_t memory_limit_bytes, struct err *err,
                          struct worker_profiles *ret_profiles);
 void worker_profiles_close(struct worker_profiles *profiles);
-/* Reads again what the board's owner can change while the worker runs: governor and range of
- * frequencies of each profile that is not simulated. Returns whether one is another than before;
- * then the profiles say so, and the daemon is to be told. */
-bool worker_profiles_look_again(struct worker_profiles *profiles);
+/* Whether governor or range of frequencies of a profile that is not simulated are others than it
+ * says: the board's owner can change them while the worker runs. */
+bool worker_profiles_differ(const struct worker_profiles *profiles);
+/* The profiles say what is there now; the daemon is to be told. */
+void worker_profiles_look_again(struct worker_profiles *profiles);
 /* What decides how fast a network runs in the profile, as one word. */
 void worker_profile_fingerprint(const struct worker_profile *profile, char ret_hash[HASH_TEXT]);
 /* As enrol and connect tell it: key and fingerprint. New. */

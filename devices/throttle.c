@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "devices/sysfs.h"
 
 enum {
     LINE_BYTES = 64,
@@ -11,30 +14,10 @@ enum {
     FIRMWARE_NOW = 0xf /* under-voltage, capped, throttled, soft limit: now; higher bits: ever */
 };
 
-static bool read_text(const struct throttle_watch *watch, const char *path, char *ret_text) {
-    char whole[THROTTLE_ROOT_MAX + 128];
-    snprintf(whole, sizeof(whole), "%s/%s", watch->root, path);
-    FILE *file = fopen(whole, "re");
-    bool ok = file && fgets(ret_text, LINE_BYTES, file);
-
-    if (file)
-        fclose(file);
-    return ok;
-}
-
-/* NaN: cannot be read, or is no number. */
-static double read_number(const struct throttle_watch *watch, const char *path, int base) {
-    char text[LINE_BYTES], *end = NULL;
-    if (!read_text(watch, path, text))
-        return NAN;
-    unsigned long value = strtoul(text, &end, base);
-    return end == text ? NAN : (double)value;
-}
-
 static double read_of_core(const struct throttle_watch *watch, int core, const char *name) {
     char path[128];
     snprintf(path, sizeof(path), "devices/system/cpu/cpu%d/%s", core, name);
-    return read_number(watch, path, 10);
+    return sysfs_number(watch->root, path, 10);
 }
 
 /* Throttling that the kernel has counted, of the cores and of their packages; NaN: it does not. */
@@ -52,7 +35,7 @@ static double count(const struct throttle_watch *watch) {
 }
 
 static double firmware(const struct throttle_watch *watch) {
-    return read_number(watch, "devices/platform/soc/soc:firmware/get_throttled", 16);
+    return sysfs_number(watch->root, "devices/platform/soc/soc:firmware/get_throttled", 16);
 }
 
 /* The highest state of the processors' cooling devices: above 0 the kernel holds them back now.
@@ -64,12 +47,12 @@ static double cooling_state(const struct throttle_watch *watch) {
     for (int i = 0; i < COOLING_MAX; i++) {
         char path[96], type[LINE_BYTES];
         snprintf(path, sizeof(path), "class/thermal/cooling_device%d/type", i);
-        if (!read_text(watch, path, type))
+        if (!sysfs_line(watch->root, path, type, sizeof(type)))
             continue;
         snprintf(path, sizeof(path), "class/thermal/cooling_device%d/cur_state", i);
         for (size_t k = 0; k < sizeof(processors) / sizeof(*processors); k++)
             if (strncmp(type, processors[k], strlen(processors[k])) == 0)
-                highest = fmax(highest, read_number(watch, path, 10));
+                highest = fmax(highest, sysfs_number(watch->root, path, 10));
     }
     return highest;
 }
@@ -78,23 +61,27 @@ static double frequency_khz(const struct throttle_watch *watch, int i) {
     return read_of_core(watch, watch->cores[i], "cpufreq/scaling_cur_freq");
 }
 
-bool throttle_open(const char *root, const int *cores, int n_cores, struct throttle_watch *ret) {
-    *ret = (struct throttle_watch){.n_cores = 1};
+bool throttle_open(const char *root, const struct throttle_cores *cores,
+                   struct throttle_watch *ret) {
+    *ret = (struct throttle_watch){.n_cores = cores->n, .root = ""};
     if (strlen(root) >= sizeof(ret->root))
         return false;
     strcpy(ret->root, root);
-    if (n_cores > 0)
-        ret->n_cores = n_cores < THROTTLE_CORES_MAX ? n_cores : THROTTLE_CORES_MAX;
-    for (int i = 0; n_cores > 0 && i < ret->n_cores; i++)
-        ret->cores[i] = cores[i];
+    ret->by_frequency = cores->n > 0 && cores->n <= cores->threads;
+    if (cores->n == 0)
+        ret->n_cores = (int)sysconf(_SC_NPROCESSORS_CONF);
+    if (ret->n_cores > THROTTLE_CORES_MAX)
+        ret->n_cores = THROTTLE_CORES_MAX;
+    for (int i = 0; i < ret->n_cores; i++)
+        ret->cores[i] = cores->n > 0 ? cores->numbers[i] : i;
     ret->counted = count(ret);
     return !isnan(ret->counted) || !isnan(firmware(ret)) || !isnan(cooling_state(ret)) ||
-           !isnan(frequency_khz(ret, 0));
+           (ret->by_frequency && !isnan(frequency_khz(ret, 0)));
 }
 
 static bool slower_than_before(struct throttle_watch *watch) {
     bool slower = false;
-    for (int i = 0; i < watch->n_cores; i++) {
+    for (int i = 0; watch->by_frequency && i < watch->n_cores; i++) {
         double khz = frequency_khz(watch, i);
         if (isnan(khz))
             continue;

@@ -8,16 +8,25 @@
 
 enum { THROTTLE_CORES_MAX = 64, THROTTLE_ROOT_MAX = 400 };
 
+/* What the measurement is pinned to, and how many threads it has. */
+struct throttle_cores {
+    const int *numbers;
+    int n; /* 0: it runs wherever the system puts it */
+    int threads;
+};
+
 struct throttle_watch {
     char root[THROTTLE_ROOT_MAX];
     int n_cores, cores[THROTTLE_CORES_MAX];
+    bool by_frequency;
     double counted;                         /* events so far, of all cores */
     double highest_khz[THROTTLE_CORES_MAX]; /* seen after a batch; 0: none */
 };
 
-/* cores: those that the measurement runs on; n_cores 0: core 0 stands for all. Returns whether the
- * board tells anything of the kind. */
-bool throttle_open(const char *root, const int *cores, int n_cores, struct throttle_watch *ret);
+/* Frequencies are looked at only where each core has a thread to run: one that idles is slow for
+ * that. Returns whether the board tells anything of the kind. */
+bool throttle_open(const char *root, const struct throttle_cores *cores,
+                   struct throttle_watch *ret);
 /* Looked at after a batch: whether the board slowed down since the last look. A frequency counts
  * that is below THROTTLE_SHARE of the highest one. */
 #define THROTTLE_SHARE 0.9

@@ -283,7 +283,7 @@ int worker_deliver_all(struct worker *w, struct err *err) {
 /* ---- the loop ------------------------------------------------------------------------------ */
 
 static int session(struct worker *w, struct err *err) {
-    bool idle = false;
+    bool idle = false, unsettled = false;
     int rc = introduce(w, err);
 
     w->welcome = rc == 0;
@@ -295,7 +295,7 @@ static int session(struct worker *w, struct err *err) {
         rc = worker_report_noise(w, err);
     while (!rc && !*w->stop && !(idle && w->options->once)) {
         w->failures = 0;
-        rc = worker_look_at_environment(w, err);
+        rc = worker_look_at_environment(w, err, &unsettled);
         if (!rc)
             rc = worker_lease_once(w, err, &idle);
         if (!rc)

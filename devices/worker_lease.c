@@ -17,17 +17,21 @@
 enum {
     ITEMS_MAX = 64,
     HEAT_LOOK_US = 200000,
-    BEAT_TIMEOUT_MS = 4000 /* the measurement waits meanwhile */
+    SETTLE_US = 1000000,     /* a change of governor that is over by then was none */
+    BEAT_TIMEOUT_MS = 10000, /* the measurement waits meanwhile */
+    BEAT_SHARE = 20          /* heartbeats take at most this part of the time */
 };
+
+/* What the daemon has said to the measurement under way. */
+enum lease_word { LEASE_GO, LEASE_SKIP /* it is not wanted any more */, LEASE_LOST /* none is */ };
 
 struct lease {
     struct worker *worker;
     char id[IDENTITY_ID_SIZE];
-    int64_t last_beat_ns, heartbeat_s;
+    int64_t last_beat_ns, beat_took_ns, heartbeat_s;
     int item, n_items;
     const char *measurement; /* under way; NULL: none */
-    bool lost;               /* the daemon took it back */
-    bool skip;               /* the measurement under way is not wanted any more */
+    enum lease_word word;
 };
 
 /* The interval of signs of life may change with each answer. */
@@ -37,13 +41,27 @@ static void take_pace(struct lease *lease, const cJSON *doc) {
         lease->heartbeat_s = seconds;
 }
 
-static int beat(struct lease *lease, int batches) {
+static enum lease_word read_beat(struct lease *lease, int rc, int status, const cJSON *doc) {
+    const char *action = "continue";
+
+    if (rc) {
+        /* A line that is dead must not hold the measurement up each second. */
+        lease->heartbeat_s = lease->worker->heartbeat_s;
+        return retry_is_final(status) ? LEASE_LOST : LEASE_GO;
+    }
+    take_pace(lease, doc);
+    if (json_string_opt(doc, "", "action", 1, 32, NULL, &action))
+        return LEASE_GO;
+    return !strcmp(action, "cancel") ? LEASE_LOST : !strcmp(action, "skip") ? LEASE_SKIP : LEASE_GO;
+}
+
+static void beat(struct lease *lease) {
     struct worker *w = lease->worker;
     cJSON *body = worker_body(w), *doc = NULL;
     struct err err = {0};
     char path[160];
-    const char *action = "continue";
     int status = 0;
+    int64_t start = clock_mono_ns();
 
     cJSON_AddStringToObject(body, "phase", "measuring");
     cJSON_AddNumberToObject(body, "done", lease->item);
@@ -52,27 +70,32 @@ static int beat(struct lease *lease, int batches) {
         cJSON_AddStringToObject(body, "measurement_id", lease->measurement);
     snprintf(path, sizeof(path), "/api/v1/worker/leases/%s/heartbeat", lease->id);
     int rc = worker_post_within(w, BEAT_TIMEOUT_MS, path, body, &err, &status, &doc);
-    if (!rc)
-        rc = json_string_opt(doc, "", "action", 1, 32, &err, &action);
-    lease->lost = (rc && retry_is_final(status)) || !strcmp(action, "cancel");
-    lease->skip = !strcmp(action, "skip");
-    if (!rc)
-        take_pace(lease, doc);
-    else /* a line that is dead must not hold the measurement up each second */
-        lease->heartbeat_s = w->heartbeat_s;
+    lease->word = read_beat(lease, rc, status, doc);
     lease->last_beat_ns = clock_mono_ns();
+    lease->beat_took_ns = lease->last_beat_ns - start;
     cJSON_Delete(body);
     cJSON_Delete(doc);
-    return lease->lost || lease->skip;
+}
+
+static bool beat_is_due(const struct lease *lease) {
+    int64_t quiet_ns = clock_mono_ns() - lease->last_beat_ns;
+    int64_t pace_ns = lease->heartbeat_s * INT64_C(1000000000);
+    int64_t most_ns = lease->worker->heartbeat_s * INT64_C(1000000000);
+    int64_t rest_ns = BEAT_SHARE * lease->beat_took_ns; /* of a slow line */
+
+    if (rest_ns > most_ns)
+        rest_ns = most_ns;
+    return quiet_ns > (rest_ns > pace_ns ? rest_ns : pace_ns);
 }
 
 static int between_batches(void *context, int batches) {
     struct lease *lease = context;
-    int64_t quiet_ns = clock_mono_ns() - lease->last_beat_ns;
 
     if (*lease->worker->stop)
         return 1;
-    return quiet_ns > lease->heartbeat_s * INT64_C(1000000000) ? beat(lease, batches) : 0;
+    if (beat_is_due(lease))
+        beat(lease);
+    return lease->word != LEASE_GO;
 }
 
 /* One measurement to do, read from a lease's items. */
@@ -147,7 +170,7 @@ static cJSON *environment_now(const struct worker *w) {
 
 /* The board's own sensors say something of what is measured. */
 static bool has_sensors(const struct item *item) {
-    return item->profile->measure.energy != NULL;
+    return item->profile->measure.sensors != NULL;
 }
 
 /* Waits until the board is cool enough, for a while; heartbeats go on. *ret_hot: it is not. In:
@@ -171,9 +194,34 @@ static int wait_until_cool(struct lease *lease, const struct item *item, struct 
     return 0;
 }
 
-int worker_look_at_environment(struct worker *w, struct err *err) {
-    if (!worker_profiles_look_again(&w->profiles))
+/* Whether one more change may be taken up; notes it then. */
+static bool may_change(struct worker *w) {
+    int64_t now = clock_mono_ns(), *changed = w->changed_ns;
+    const int last = WORKER_CHANGES_MAX - 1;
+
+    if (changed[0] && now - changed[0] < WORKER_CHANGES_WITHIN_S * INT64_C(1000000000))
+        return false;
+    memmove(changed, changed + 1, (size_t)last * sizeof(*changed));
+    changed[last] = now;
+    return true;
+}
+
+int worker_look_at_environment(struct worker *w, struct err *err, bool *ret_unsettled) {
+    if (!worker_profiles_differ(&w->profiles))
         return 0;
+    usleep(SETTLE_US);
+    if (!worker_profiles_differ(&w->profiles))
+        return 0;
+    if (!may_change(w)) {
+        *ret_unsettled = true;
+        if (!w->unsettled)
+            log_warn("governor or range of frequencies change all the time: results are marked "
+                     "as unsettled until they keep still");
+        w->unsettled = true;
+        return 0;
+    }
+    w->unsettled = false;
+    worker_profiles_look_again(&w->profiles);
     return err_set(err, ESP_ECONFLICT, NULL,
                    "the governor or the range of frequencies has changed");
 }
@@ -198,11 +246,11 @@ static int measure_item(struct lease *lease, const struct item *item, struct err
     struct measure_outcome outcome = {0};
     cJSON *environment = NULL, *message = NULL;
     char *path = NULL, fingerprint[HASH_TEXT];
-    bool hot = false;
+    bool hot = false, unsettled = false;
     int rc = wait_until_cool(lease, item, err, &hot);
 
     if (!rc)
-        rc = worker_look_at_environment(w, err);
+        rc = worker_look_at_environment(w, err, &unsettled);
     if (rc)
         return rc;
     environment = cJSON_CreateObject();
@@ -210,7 +258,7 @@ static int measure_item(struct lease *lease, const struct item *item, struct err
     rc = measure_graph(&item->profile->measure, &task, err, &outcome);
     cJSON_AddItemToObject(environment, "after", environment_now(w));
     if (!rc)
-        rc = worker_look_at_environment(w, err);
+        rc = worker_look_at_environment(w, err, &unsettled);
     if (rc) {
         cJSON_Delete(environment);
         measure_outcome_finish(&outcome);
@@ -224,6 +272,8 @@ static int measure_item(struct lease *lease, const struct item *item, struct err
     cJSON_AddItemToObject(message, "environment", environment);
     if (hot)
         add_flag(message, "hot");
+    if (unsettled)
+        add_flag(message, "unsettled");
     worker_profile_fingerprint(item->profile, fingerprint);
     if (!json_has(message, "fingerprint"))
         cJSON_AddStringToObject(message, "fingerprint", fingerprint);
@@ -297,10 +347,10 @@ static int work_item(struct lease *lease, const cJSON *doc, const char *at, stru
         return refuse_item(lease, doc, err);
     }
     lease->measurement = item.measurement_id;
-    lease->skip = false;
+    lease->word = LEASE_GO;
     rc = measure_item(lease, &item, err);
     lease->measurement = NULL;
-    if (rc == ESP_ECANCELED && lease->skip && !lease->lost && !*lease->worker->stop) {
+    if (rc == ESP_ECANCELED && lease->word == LEASE_SKIP && !*lease->worker->stop) {
         log_info("%s is not wanted any more", item.measurement_id);
         free(item.graph);
         return 0;
@@ -334,7 +384,7 @@ static int work_lease(struct worker *w, const cJSON *doc, struct err *err) {
         if (!rc && worker_deliver_all(w, err) == ESP_EUNAUTHORIZED)
             rc = ESP_EUNAUTHORIZED;
     }
-    if (rc && !lease.lost)
+    if (rc && lease.word != LEASE_LOST)
         release(&lease, rc == ESP_ECANCELED ? "the worker stops" : "the worker cannot go on");
     return rc == ESP_ECANCELED ? 0 : rc;
 }

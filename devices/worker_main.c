@@ -79,9 +79,9 @@ static int parse(int argc, char **argv, struct arguments *a) {
         {"energy-sensor", 0, OPTION_TEXT, NULL, 1, 63, "",
          "that tells the board's energy: powercap, the name of a hwmon chip, none (default: "
          "powercap, else the first chip that tells)",
-         &a->options.profile.energy.sensor},
+         &a->options.profile.sensors.energy},
         {"sysfs-root", 0, OPTION_TEXT, "/sys", 1, 399, "", "where sensors are read, for tests",
-         &a->options.profile.energy.root},
+         &a->options.profile.sensors.root},
         {"max-temperature", 0, OPTION_REAL, "60", 0, 200, "degrees C",
          "wait until the board is cooler before a measurement, and call it hot when it does not "
          "get so (0: never)",
@@ -209,7 +209,7 @@ int main(int argc, char **argv) {
         return status;
     log_set_level(a.verbose ? LOG_DEBUG : LOG_INFO);
     cpu_set_mask((uint32_t)a.cpu_mask);
-    board_set_sysfs(a.options.profile.energy.root);
+    board_set_sysfs(a.options.profile.sensors.root);
     if (!a.options.state_dir)
         a.options.state_dir = default_state_dir();
     catch_signals();

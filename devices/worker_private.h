@@ -10,6 +10,8 @@
 enum {
     WORKER_PATH = 4096,
     WORKER_LEASE_WAIT_S = 20,
+    WORKER_CHANGES_MAX = 3,        /* of the environment that are taken up … */
+    WORKER_CHANGES_WITHIN_S = 600, /* … within this time; then it is called unsettled */
     WORKER_TIMEOUT_MS = (WORKER_LEASE_WAIT_S + 25) * 1000 /* of an exchange */
 };
 
@@ -26,6 +28,8 @@ struct worker {
     bool welcome;        /* introduced in this session */
     int failures;        /* exchanges with the daemon that failed in a row */
     struct heat_gate gate;
+    int64_t changed_ns[WORKER_CHANGES_MAX]; /* the last changes of the environment; 0: none */
+    bool unsettled;                         /* that there are too many was logged */
     int lock_fd;
 };
 
@@ -44,8 +48,9 @@ int worker_deliver_all(struct worker *w, struct err *err);
 /* Asks for a lease, works through its items and sends each result as it comes (worker_lease.c).
  * *ret_idle: there was none. ESP_ECONFLICT: connect again. */
 int worker_lease_once(struct worker *w, struct err *err, bool *ret_idle);
-/* ESP_ECONFLICT when the board's owner has changed what a profile stands for: what is measured now
- * would be another revision's, which the daemon hears of when the worker connects again. */
-int worker_look_at_environment(struct worker *w, struct err *err);
+/* ESP_ECONFLICT when the board's owner has changed what a profile stands for, and it stays so for a
+ * second: what is measured now would be another revision's, which the daemon hears of when the
+ * worker connects again. *ret_unsettled: it changes all the time, and is left as it was. */
+int worker_look_at_environment(struct worker *w, struct err *err, bool *ret_unsettled);
 /* Measures the noise floor of each profile, for daemons that do not lease it. */
 int worker_report_noise(struct worker *w, struct err *err);

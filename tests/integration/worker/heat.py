@@ -4,6 +4,7 @@ import time
 from contextlib import contextmanager
 
 import bed
+from backends import RUNTIME, exec_config, worker
 from energy import CHIP, play
 from pathlib import Path
 from profiles import ARCHS, offered
@@ -193,4 +194,43 @@ def governed():
     other = wait_for("the profile of the other governor", lambda: next((p for p in bed.client().get("/devices/governed")["profiles"] if p["offered"] and p["governor"] == "powersave"), None), 30)
     check(other["id"] != profile["id"], "it is another", other)
     wait_for("its noise floor", lambda: bed.client().get(f"/profiles/{other['id']}")["noise"], 60)
+    process.stop()
+
+
+@test("a command on a board that slows itself down is called throttled too, also when its energy is not the board's", 120)
+def choked_command():
+    root = Path(play("choked-exec", COOL))
+    process, profile = worker("choked-exec", exec_config("choked-exec", command=[str(RUNTIME), "good"]), "exec", "--sysfs-root", str(root), "--max-temperature", "0")
+    equal(told(bed.wait_state(ask(profile["id"], ARCHS[0]), "accepted", 60)), [], "flags of a board at ease")
+    put(root, "class/thermal/cooling_device1/type", "thermal-cpufreq-0\n")
+    put(root, "class/thermal/cooling_device1/cur_state", "1\n")
+    doc = bed.wait_state(ask(profile["id"], ARCHS[1]), "accepted", 60)
+    equal((told(doc), doc["energy_source"]), (["throttled"], None), "flags, and no energy")
+    process.stop()
+
+
+@test("a range of frequencies that changes for a moment is nothing; one that changes all the time is not followed, and results are called unsettled", 180)
+def restless():
+    cpu = "devices/system/cpu/cpu0/cpufreq"
+    root = Path(play("restless", {**COOL, f"{cpu}/scaling_min_freq": "600000\n", f"{cpu}/scaling_max_freq": "1800000\n"}))
+    process = bed.daemon().start_worker("restless", "--sysfs-root", str(root))
+    (profile,) = offered("restless", 1)
+
+    def revisions():
+        return [row for row in bed.client().get("/devices/restless/history")["revisions"] if row["profile"] == profile["name"]]
+    wait_for("the noise floor", lambda: revisions()[0]["noise"], 60)
+    measurement = ask(profile["id"], ARCHS[0])
+    put(root, f"{cpu}/scaling_max_freq", "1700000\n")
+    time.sleep(0.3)
+    put(root, f"{cpu}/scaling_max_freq", "1800000\n")
+    equal((told(bed.wait_state(measurement, "accepted", 60)), len(revisions())), ([], 1), "flags and revisions after a moment of another range")
+    for i in range(3):
+        put(root, f"{cpu}/scaling_max_freq", f"{1200 + i}000\n")
+        ask(profile["id"], ARCHS[1])
+        wait_for(f"change {i + 1} with its noise floor", lambda n=i + 2: len(revisions()) == n and revisions()[0]["noise"], 60)
+    put(root, f"{cpu}/scaling_max_freq", "1300000\n")
+    doc = bed.wait_state(ask(profile["id"], ARCHS[2]), "accepted", 60)
+    equal((told(doc), len(revisions())), (["unsettled"], 4), "flags and revisions when it changes once more")
+    put(root, f"{cpu}/scaling_max_freq", "1202000\n")
+    equal(told(bed.wait_state(ask(profile["id"], ARCHS[3]), "accepted", 60)), [], "flags when the range is the profile's again")
     process.stop()

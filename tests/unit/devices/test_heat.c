@@ -149,14 +149,18 @@ static void play(const char *path, const char *text) {
     assert_int_equal(file_write_atomic(whole, text, strlen(text), NULL), 0);
 }
 
+static const int zero = 0;
+static const struct throttle_cores anywhere = {NULL, 0, 1}, core_0 = {&zero, 1, 1};
+
 #define CPU(n) "devices/system/cpu/cpu" #n "/"
 
 static void a_counter_that_rises_tells(void **state) {
-    static const int cores[] = {1, 3};
+    static const int numbers[] = {1, 3};
+    const struct throttle_cores pinned = {numbers, 2, 2};
     struct throttle_watch watch;
     play(CPU(1) "thermal_throttle/core_throttle_count", "7\n");
     play(CPU(3) "thermal_throttle/package_throttle_count", "2\n");
-    assert_true(throttle_open(root, cores, 2, &watch));
+    assert_true(throttle_open(root, &pinned, &watch));
     assert_false(throttle_looks_slowed(&watch));
     play(CPU(3) "thermal_throttle/package_throttle_count", "3\n");
     assert_true(throttle_looks_slowed(&watch));
@@ -168,7 +172,7 @@ static void a_counter_that_rises_tells(void **state) {
 static void a_frequency_that_falls_tells(void **state) {
     struct throttle_watch watch;
     play(CPU(0) "cpufreq/scaling_cur_freq", "600000\n"); /* idle */
-    assert_true(throttle_open(root, NULL, 0, &watch));
+    assert_true(throttle_open(root, &core_0, &watch));
     play(CPU(0) "cpufreq/scaling_cur_freq", "1500000\n");
     assert_false(throttle_looks_slowed(&watch));
     play(CPU(0) "cpufreq/scaling_cur_freq", "1360000\n"); /* jitter */
@@ -180,11 +184,29 @@ static void a_frequency_that_falls_tells(void **state) {
     assert_false(throttle_looks_slowed(&watch));
 }
 
+/* It may run on another core meanwhile, which nobody knows. */
+static void a_core_that_may_idle_tells_nothing(void **state) {
+    static const int numbers[] = {0, 1};
+    const struct throttle_cores wider = {numbers, 2, 1};
+    struct throttle_watch watch;
+    play(CPU(0) "cpufreq/scaling_cur_freq", "1500000\n");
+    play(CPU(1) "cpufreq/scaling_cur_freq", "1500000\n");
+    assert_false(throttle_open(root, &anywhere, &watch));
+    assert_false(throttle_open(root, &wider, &watch));
+    assert_false(throttle_looks_slowed(&watch));
+    play(CPU(0) "cpufreq/scaling_cur_freq", "600000\n");
+    assert_false(throttle_looks_slowed(&watch));
+    play(CPU(0) "thermal_throttle/core_throttle_count", "1\n"); /* but counters do */
+    assert_true(throttle_open(root, &anywhere, &watch));
+    play(CPU(0) "thermal_throttle/core_throttle_count", "2\n");
+    assert_true(throttle_looks_slowed(&watch));
+}
+
 static void the_firmware_tells(void **state) {
     static const char path[] = "devices/platform/soc/soc:firmware/get_throttled";
     struct throttle_watch watch;
     play(path, "50000\n"); /* it was so once since the board's start */
-    assert_true(throttle_open(root, NULL, 0, &watch));
+    assert_true(throttle_open(root, &anywhere, &watch));
     assert_false(throttle_looks_slowed(&watch));
     play(path, "50004\n");
     assert_true(throttle_looks_slowed(&watch));
@@ -196,10 +218,10 @@ static void a_processor_that_is_held_back_tells(void **state) {
     struct throttle_watch watch;
     play("class/thermal/cooling_device0/type", "pwm-fan\n");
     play("class/thermal/cooling_device0/cur_state", "3\n");
-    assert_false(throttle_open(root, NULL, 0, &watch)); /* a fan is no loss of speed */
+    assert_false(throttle_open(root, &anywhere, &watch)); /* a fan is no loss of speed */
     play("class/thermal/cooling_device2/type", "thermal-cpufreq-0\n");
     play("class/thermal/cooling_device2/cur_state", "0\n");
-    assert_true(throttle_open(root, NULL, 0, &watch));
+    assert_true(throttle_open(root, &anywhere, &watch));
     assert_false(throttle_looks_slowed(&watch) || throttle_holds_back(root));
     play("class/thermal/cooling_device2/cur_state", "2\n");
     assert_true(throttle_looks_slowed(&watch) && throttle_holds_back(root));
@@ -231,6 +253,15 @@ static void zones_are_read_with_their_trip_points(void **state) {
 
 /* ---- the owner changes what a profile stands for ---- */
 
+/* Looks again; whether something was another. Nothing is taken by the question alone. */
+static bool looks_other(struct worker_profiles *profiles) {
+    bool other = worker_profiles_differ(profiles);
+    assert_int_equal(worker_profiles_differ(profiles), other);
+    worker_profiles_look_again(profiles);
+    assert_false(worker_profiles_differ(profiles));
+    return other;
+}
+
 static void fingerprint(const struct worker_profiles *profiles, char ret_hash[HASH_TEXT]) {
     worker_profile_fingerprint(&profiles->items[0], ret_hash);
 }
@@ -247,21 +278,21 @@ static void another_range_of_frequencies_is_another_environment(void **state) {
     play(CPU(1) "cpufreq/scaling_max_freq", "1800000\n");
     assert_int_equal(worker_profiles_open(&options, root, 0, &err, &profiles), 0);
     fingerprint(&profiles, one);
-    assert_false(worker_profiles_look_again(&profiles));
+    assert_false(looks_other(&profiles));
     play(CPU(0) "cpufreq/scaling_max_freq", "900000\n"); /* another core */
-    assert_false(worker_profiles_look_again(&profiles));
+    assert_false(looks_other(&profiles));
     play(CPU(1) "cpufreq/scaling_max_freq", "1500000\n");
-    assert_true(worker_profiles_look_again(&profiles));
-    assert_false(worker_profiles_look_again(&profiles));
+    assert_true(looks_other(&profiles));
+    assert_false(looks_other(&profiles));
     fingerprint(&profiles, other);
     assert_string_not_equal(one, other);
     play(CPU(1) "cpufreq/scaling_governor", "powersave\n");
-    assert_true(worker_profiles_look_again(&profiles));
+    assert_true(looks_other(&profiles));
     fingerprint(&profiles, third);
     assert_string_not_equal(other, third);
     play(CPU(1) "cpufreq/scaling_governor", "performance\n");
     play(CPU(1) "cpufreq/scaling_max_freq", "1800000\n");
-    assert_true(worker_profiles_look_again(&profiles));
+    assert_true(looks_other(&profiles));
     fingerprint(&profiles, other);
     assert_string_equal(one, other);
     worker_profiles_close(&profiles);
@@ -281,9 +312,9 @@ static void heat_is_no_other_environment(void **state) {
     play("class/thermal/cooling_device0/type", "thermal-cpufreq-0\n");
     play("class/thermal/cooling_device0/cur_state", "1\n");
     play(CPU(0) "cpufreq/scaling_max_freq", "1200000\n");
-    assert_false(worker_profiles_look_again(&profiles));
+    assert_false(looks_other(&profiles));
     play("class/thermal/cooling_device0/cur_state", "0\n");
-    assert_true(worker_profiles_look_again(&profiles)); /* now it is the owner's */
+    assert_true(looks_other(&profiles)); /* now it is the owner's */
     worker_profiles_close(&profiles);
     board_set_sysfs("/sys");
 }
@@ -291,11 +322,11 @@ static void heat_is_no_other_environment(void **state) {
 static void a_board_that_tells_nothing(void **state) {
     struct throttle_watch watch;
     char longer[600];
-    assert_false(throttle_open(root, NULL, 0, &watch));
+    assert_false(throttle_open(root, &anywhere, &watch));
     assert_false(throttle_looks_slowed(&watch));
     memset(longer, 'x', sizeof(longer) - 1);
     longer[sizeof(longer) - 1] = 0;
-    assert_false(throttle_open(longer, NULL, 0, &watch));
+    assert_false(throttle_open(longer, &anywhere, &watch));
 }
 
 int main(void) {
@@ -320,6 +351,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(heat_is_no_other_environment, make_root, remove_root),
         cmocka_unit_test_setup_teardown(a_counter_that_rises_tells, make_root, remove_root),
         cmocka_unit_test_setup_teardown(a_frequency_that_falls_tells, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(a_core_that_may_idle_tells_nothing, make_root, remove_root),
         cmocka_unit_test_setup_teardown(the_firmware_tells, make_root, remove_root),
         cmocka_unit_test_setup_teardown(a_board_that_tells_nothing, make_root, remove_root)};
     return cmocka_run_group_tests_name("devices-heat", tests, NULL, NULL);

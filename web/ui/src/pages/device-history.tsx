@@ -14,26 +14,26 @@ function unitOf(history: DeviceHistory): { name: string; ms: number } {
 }
 
 /** The reference network's time, a curve for each profile that has more than one visit. */
-function curvesOf(history: DeviceHistory, names: Record<string, string>, ms: number): Curve[] {
+function curvesOf(history: DeviceHistory, ms: number): Curve[] {
   const now = Date.now();
   const visits = [...history.references].reverse();
   return [...new Set(visits.map((r) => r.profile))]
-    .map((id) => visits.filter((r) => r.profile === id))
+    .map((profile) => visits.filter((r) => r.profile === profile))
     .filter((rows) => rows.length > 1)
-    .map((rows) => ({ name: names[rows[0]!.profile] ?? rows[0]!.profile, x: rows.map((r) => (Date.parse(r.at) - now) / ms), y: rows.map((r) => r.us) }));
+    .map((rows) => ({ name: rows[0]!.profile, x: rows.map((r) => (Date.parse(r.at) - now) / ms), y: rows.map((r) => r.us) }));
 }
 
-function Reference({ history, names }: { history: DeviceHistory; names: Record<string, string> }) {
+function Reference({ history }: { history: DeviceHistory }) {
   const unit = unitOf(history);
-  const curves = curvesOf(history, names, unit.ms);
+  const curves = curvesOf(history, unit.ms);
   if (!curves.length) return <Empty>The reference network has not been measured twice yet.</Empty>;
   return <Lines title="The reference network over time" curves={curves} xTitle={`${unit.name} (0: now)`} format={(v) => latency(v)} height={180} />;
 }
 
 export function History({ device, profiles }: { device: string; profiles: Profile[] }) {
-  const { data } = useLoaded(() => get<DeviceHistory>(`/devices/${encodeURIComponent(device)}/history`), `history ${device}`, ['device', 'measurement', 'table']);
+  const concerns = (d: Record<string, unknown>, topic: string) => topic === 'table' || (topic === 'device' ? d['id'] === device : profiles.some((p) => p.id === d['profile']));
+  const { data } = useLoaded(() => get<DeviceHistory>(`/devices/${encodeURIComponent(device)}/history`), `history ${device}`, ['device', 'measurement', 'table'], concerns);
   if (!data) return null;
-  const names = Object.fromEntries(profiles.map((p) => [p.id, p.name]));
   const { environment, holder } = data;
   return (
     <>
@@ -42,10 +42,10 @@ export function History({ device, profiles }: { device: string; profiles: Profil
           ['Measures', holder ? <>{holder.what ?? holder.kind}, {holder.method.split('/')[0]}, since {ago(holder.since)}{holder.job && <>, for <a href={href(['jobs', holder.job])}>its job</a></>}</> : 'nothing'],
           ['Temperature', environment?.temperature_c == null ? '–' : `${significant(environment.temperature_c, 3)} °C`],
           ['Frequency', environment?.frequency_khz == null ? '–' : `${significant(environment.frequency_khz / 1e6, 3)} GHz`],
-          ...data.tables.map((t): [string, string] => [`Table of ${t.space}, ${names[t.profile] ?? t.profile}`, `${percent(t.needed ? t.measured / t.needed : 0, 0)} of ${t.needed} entries${t.failed ? `, ${t.failed} failed` : ''}`]),
+          ...data.tables.map((t): [string, string] => [`Table of ${t.space}, ${t.profile}`, `${percent(t.needed ? t.measured / t.needed : 0, 0)} of ${t.needed} entries${t.failed ? `, ${t.failed} failed` : ''}`]),
         ]} />
       </Card>
-      <Card title="Reference network" note="drift of the board itself"><Reference history={data} names={names} /></Card>
+      <Card title="Reference network" note="drift of the board itself"><Reference history={data} /></Card>
       <Card title="Failures" class="wide">
         {data.failures.length === 0 ? <Empty>None.</Empty> : (
           <Table label="Failures" rows={data.failures} rowKey={(f) => `${f.measurement} ${f.attempt} ${f.at}`} columns={[
