@@ -13,6 +13,7 @@
 #include "daemon/store_searches.h"
 #include "daemon/store_tables.h"
 #include "devices/method.h"
+#include "latency/order.h"
 #include "space/graph.h"
 
 /* A table that is asked for, worked out in the thread pool: what the store writes. */
@@ -38,47 +39,31 @@ static void plan_destroy(void *state) {
     free(plan);
 }
 
-/* In which order entries are measured, so that a table that is begun serves for interpolation soon:
- * kinds of units of which there are few first, then as if drawn at random. */
-struct turn {
-    int of_kind; /* entries of that kind of unit */
-    char key[HASH_TEXT];
-    int unit;
-};
-
-static int compare_turns(const void *a, const void *b) {
-    const struct turn *x = a, *y = b;
-    return x->of_kind != y->of_kind ? (x->of_kind > y->of_kind) - (x->of_kind < y->of_kind)
-                                    : strcmp(x->key, y->key);
+/* The entries in the order in which they matter, those before that the profile knows nothing of;
+ * what it knows may be asked for more thoroughly. */
+static int order_units(const struct plan *plan, const struct latency_table *known, struct err *err,
+                       int *order, int *all) {
+    int n = latency_order(plan->units, known, err, order);
+    int n_all = n < 0 ? n : latency_order(plan->units, NULL, err, all);
+    for (int i = 0; i < n_all; i++)
+        if (latency_table_find(known, plan->units->entries[all[i]].signature) != NULL)
+            order[n++] = all[i];
+    return n_all < 0 ? n_all : 0;
 }
 
-static struct turn *take_turns(const struct unit_list *units) {
-    int of_kind[UNIT_HEAD_TAIL + 1] = {0};
-    struct turn *turns = mem_array((size_t)units->n, sizeof(*turns));
-    if (turns == NULL)
-        return NULL;
-    for (int i = 0; i < units->n; i++)
-        of_kind[units->entries[i].graph->units[0].spec.kind]++;
-    for (int i = 0; i < units->n; i++) {
-        const char *signature = units->entries[i].signature;
-        turns[i].of_kind = of_kind[units->entries[i].graph->units[0].spec.kind];
-        turns[i].unit = i;
-        hash_text(signature, strlen(signature), turns[i].key);
-    }
-    qsort(turns, (size_t)units->n, sizeof(*turns), compare_turns);
-    return turns;
-}
-
-static int describe_units(struct plan *plan, struct err *err) {
+static int describe_units(struct plan *plan, const struct latency_table *known, struct err *err) {
     size_t n = (size_t)plan->units->n;
-    struct turn *turns = take_turns(plan->units);
+    int *order = mem_array(2 * n, sizeof(*order));
+    if (order == NULL || order_units(plan, known, err, order, order + n) != 0) {
+        free(order);
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    }
     plan->graph_ids = mem_array(n, sizeof(*plan->graph_ids));
     plan->entries = mem_array(n, sizeof(*plan->entries));
     plan->document = space_print(plan->space);
-    bool ok =
-        turns != NULL && plan->graph_ids != NULL && plan->entries != NULL && plan->document != NULL;
+    bool ok = plan->graph_ids != NULL && plan->entries != NULL && plan->document != NULL;
     for (size_t i = 0; i < n && ok; i++) {
-        const struct unit_entry *unit = &plan->units->entries[turns[i].unit];
+        const struct unit_entry *unit = &plan->units->entries[order[i]];
         cJSON *doc = graph_to_json(unit->graph);
         graph_id(unit->graph, "fp32", plan->graph_ids[i]);
         plan->entries[i] = (struct table_entry){.signature = unit->signature,
@@ -87,13 +72,14 @@ static int describe_units(struct plan *plan, struct err *err) {
         ok = plan->entries[i].graph != NULL;
         cJSON_Delete(doc);
     }
-    free(turns);
+    free(order);
     return ok ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
 }
 
-/* Enumerates the space's units: milliseconds to a good part of a second. */
+/* Enumerates the space's units and puts them in order: milliseconds to a second. */
 static int plan_table(struct api_call *call, struct err *err) {
     static const char *const keys[] = {"profile", "space", "method", NULL};
+    struct profile_latency latency = {.table = NULL};
     const char *profile, *space;
     struct plan *plan = mem_array(1, sizeof(*plan));
     if (plan == NULL)
@@ -113,7 +99,12 @@ static int plan_table(struct api_call *call, struct err *err) {
         err_set(err, r, "/space", "there is no space \"%s\"", space);
     if (r == 0)
         r = space_units(plan->space, err, &plan->units);
-    return r != 0 ? r : describe_units(plan, err);
+    if (r == 0)
+        r = profile_latency_load(call->sql, plan->profile, err, &latency);
+    if (r == 0)
+        r = describe_units(plan, latency.table, err);
+    profile_latency_finish(&latency);
+    return r;
 }
 
 static int build_table(struct api_call *call, struct err *err) {

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "latency/interpolate.h"
 
 #define TWO_SIDED_95 1.96
 
@@ -13,9 +12,8 @@ struct latency_estimator {
     struct interpolator *interpolator;
 };
 
-/* What a unit's time may depend on; the logs of products need not be here but MACs, which are sums
- * of products. */
-static struct interpolation_sample describe(const struct unit_spec *spec) {
+/* The logs of products need not be here but MACs, which are sums of products. */
+struct interpolation_sample latency_unit_sample(const struct unit_spec *spec) {
     struct interpolation_sample sample = {.kind = (int)spec->kind,
                                           .group = INTERPOLATION_GROUP_NONE};
     const double features[] = {spec->c_in,
@@ -42,7 +40,7 @@ static int add_entries(struct latency_estimator *estimator, struct err *err) {
         struct unit_spec spec;
         if (unit_parse(entry->signature, &spec) != 0)
             continue; /* of a kind of unit that this build does not know */
-        struct interpolation_sample sample = describe(&spec);
+        struct interpolation_sample sample = latency_unit_sample(&spec);
         sample.us = entry->median_us;
         int code = interpolator_add(estimator->interpolator, &sample, err);
         if (code != 0)
@@ -77,7 +75,7 @@ void latency_estimator_destroy(struct latency_estimator *estimator) {
 
 static struct latency_estimate interpolate(const struct latency_estimator *estimator,
                                            const struct unit_spec *spec) {
-    struct interpolation_sample question = describe(spec);
+    struct interpolation_sample question = latency_unit_sample(spec);
     struct interpolation answer;
     if (!interpolator_ask(estimator->interpolator, &question, INTERPOLATION_GROUP_NONE, &answer))
         return (struct latency_estimate){ESTIMATE_MISSING, NAN, NAN, NAN, NAN};

@@ -2,6 +2,7 @@
  * it (latency/interpolate.h). */
 #pragma once
 
+#include "latency/interpolate.h"
 #include "latency/table.h"
 
 enum estimate_state {
@@ -15,6 +16,9 @@ struct latency_estimate {
     double median_us, low_us, high_us; /* the entry's; or 95 % around the interpolated time */
     double log_sd;                     /* of an interpolated time, 0 of a measured one */
 };
+
+/* What a unit's time may depend on, as interpolation compares it. Without a time. */
+struct interpolation_sample latency_unit_sample(const struct unit_spec *spec);
 
 /* Borrows the table, which must not change. Interpolation is between units of one kind, so a kind
  * with few entries has none. Errors: ESP_ENOMEM. */

@@ -136,7 +136,8 @@ struct unit_list {
     struct unit_entry {
         char signature[GRAPH_SIGNATURE_MAX];
         struct graph *graph;
-        int stage, block_position;
+        int stage, block_position; /* of the first place where it may stand */
+        double uses; /* how many of it a random subnet (arch_random) has, in the mean */
     } * entries;
 };
 int space_units(const struct space *space, struct err *err, struct unit_list **ret_units);

@@ -64,3 +64,21 @@ def canceled():
     wait_for("the rest of the table", lambda: board.work_once(max_items=8) == 0 and stack.job(job)["state"] == "done", 30)
     equal(len(board.measured), len(set(board.measured)), "nothing measured twice")
     equal(len(board.measured), made["table"]["needed"], "measured in all")
+
+
+@test("what matters is asked for first: a table serves all subnets when three quarters of it are measured", 60)
+def in_order():
+    stack = bed.daemon()
+    board = Board(stack.port, "orderly").enrol(stack.enrolment_token())
+    made = stack.client.post("/tables", {"profile": board.profile_id, "space": "tiny", "method": "brief"}, 202)
+    needed = made["table"]["needed"]
+    while len(board.measured) < 3 * needed // 4:
+        check(board.work_once(max_items=1) == 1, "the table has work", len(board.measured))
+    sample = stack.client.post("/spaces/tiny/sample", {"n": 200, "profile": board.profile_id}, 200)
+    equal(sample["missing_entries"], needed - len(board.measured), "missing entries")
+    check("latency_us" in sample["quantiles"], "every subnet's latency is known or interpolated", sample)
+    kinds = {row["signature"].split()[0] for row in stack.client.items(f"/tables/{made['table']['id']}/entries") if row["state"] == "queued"}
+    equal(len(kinds), 1, "kinds of units that wait")
+    while board.work_once():
+        pass
+    stack.wait_job(made["job"]["id"])
