@@ -14,12 +14,33 @@
 
 static const char *const kinds[] = {"latency", "accuracy", NULL};
 
+/* Of a predictor that does not name its own. How many they are, the job checks. */
+static int check_resolutions(const cJSON *body, int kind, struct err *err) {
+    const cJSON *list = NULL, *item;
+    if (!json_has(body, "resolutions"))
+        return 0;
+    if (kind != 1)
+        return err_set(err, ESP_EINVAL, "/resolutions",
+                       "latency tables name their resolutions themselves");
+    int r = json_array(body, "", "resolutions", 1, SPACE_RESOLUTIONS_MAX, err, &list);
+    cJSON_ArrayForEach(item, list) {
+        double value = cJSON_GetNumberValue(item);
+        if (r == 0 && !(value >= 1 && value <= SPACE_INPUT_MAX && value == (int)value))
+            r = err_set(err, ESP_EINVAL, "/resolutions",
+                        "a resolution is a whole number of pixels from 1 to %d", SPACE_INPUT_MAX);
+    }
+    return r;
+}
+
 static int check_model(struct api_call *call, struct err *err) {
-    static const char *const keys[] = {"name", "kind", "space", "path", "upload", NULL};
+    static const char *const keys[] = {"name",   "kind",        "space", "path",
+                                       "upload", "resolutions", NULL};
     struct import_draft *draft;
     int r = import_draft_begin(call, keys, err, &draft);
     if (r == 0)
         r = json_enum(call->body, "", "kind", kinds, err, &draft->choice);
+    if (r == 0)
+        r = check_resolutions(call->body, draft->choice, err);
     return r != 0 ? r : import_draft_source(call, err, draft);
 }
 
@@ -46,6 +67,9 @@ static cJSON *make_spec(const struct api_call *call, const struct import_draft *
     job_spec_model_file(call->daemon, id, file);
     if (draft->choice == 1)
         cJSON_AddStringToObject(spec, "file", file);
+    if (json_has(call->body, "resolutions"))
+        cJSON_AddItemToObject(spec, "resolutions",
+                              cJSON_Duplicate(cJSON_GetObjectItem(call->body, "resolutions"), 1));
     return spec;
 }
 

@@ -7,7 +7,6 @@
 #include "base/memory.h"
 
 enum {
-    INPUTS = OFA_PREDICTOR_INPUTS,
     H = OFA_PREDICTOR_HIDDEN,
     LAYERS = OFA_PREDICTOR_LAYERS,
     STAGES = 5,
@@ -31,11 +30,12 @@ typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4
 
 struct ofa_predictor {
     const struct space *space;
-    int stages[STAGES];      /* of the space */
-    float *first;            /* [INPUTS, H] */
-    float *middle[2];        /* [H, H], inputs before outputs */
-    float *last;             /* [H] */
-    float *bias[LAYERS - 1]; /* [H] */
+    int stages[STAGES];                     /* of the space */
+    int resolutions[SPACE_RESOLUTIONS_MAX]; /* the input of each of the space's */
+    float *first;                           /* [inputs, H] */
+    float *middle[2];                       /* [H, H], inputs before outputs */
+    float *last;                            /* [H] */
+    float *bias[LAYERS - 1];                /* [H] */
     float last_bias;
 };
 
@@ -55,16 +55,24 @@ static int ratio_place(double ratio) {
     return -1;
 }
 
-static int resolution_place(int resolution) {
-    int step = (resolution - 112) / 16;
-    bool known = resolution >= 112 && resolution % 16 == 0 && step < OFA_PREDICTOR_RESOLUTIONS;
-    return known ? step : -1;
+void ofa_predictor_tutorial_resolutions(struct ofa_predictor_weights *weights) {
+    weights->n_resolutions = 8;
+    for (int i = 0; i < weights->n_resolutions; i++)
+        weights->resolutions[i] = 112 + 16 * i;
 }
 
-int ofa_predictor_resolutions(const struct space *space, int ret[OFA_PREDICTOR_RESOLUTIONS]) {
+static int resolution_place(const struct ofa_predictor_weights *weights, int resolution) {
+    for (int i = 0; i < weights->n_resolutions; i++)
+        if (weights->resolutions[i] == resolution)
+            return i;
+    return -1;
+}
+
+int ofa_predictor_resolutions(const struct ofa_predictor_weights *weights,
+                              const struct space *space, int ret[OFA_PREDICTOR_RESOLUTIONS_MAX]) {
     int n = 0;
     for (int i = 0; i < space->n_resolutions; i++)
-        if (resolution_place(space->resolutions[i]) >= 0)
+        if (resolution_place(weights, space->resolutions[i]) >= 0)
             ret[n++] = space->resolutions[i];
     return n;
 }
@@ -95,16 +103,24 @@ static int find_stages(const struct space *space, struct err *err, int ret_stage
         else if (!stage_is_fixed(&space->stages[s]))
             n = STAGES + 1;
     }
-    for (int i = 0; i < space->n_resolutions; i++)
-        if (resolution_place(space->resolutions[i]) < 0)
-            return err_set(err, ESP_EMISMATCH, NULL,
-                           "the accuracy predictor knows resolutions 112, 128, … 224, not %d",
-                           space->resolutions[i]);
     return n == STAGES ? 0
                        : err_set(err, ESP_EMISMATCH, NULL,
                                  "the accuracy predictor is of once-for-all's MobileNetV3 space, "
                                  "which \"%s\" is not",
                                  space->name);
+}
+
+static int find_resolutions(const struct ofa_predictor_weights *weights, const struct space *space,
+                            struct err *err, int ret[SPACE_RESOLUTIONS_MAX]) {
+    for (int i = 0; i < space->n_resolutions; i++) {
+        int place = resolution_place(weights, space->resolutions[i]);
+        if (place < 0)
+            return err_set(err, ESP_EMISMATCH, NULL,
+                           "the accuracy predictor does not know images of %d pixels",
+                           space->resolutions[i]);
+        ret[i] = OFA_PREDICTOR_CHOICES + place;
+    }
+    return 0;
 }
 
 /* The inputs that are one. */
@@ -123,7 +139,7 @@ static int active_inputs(const struct ofa_predictor *p, const struct arch *arch,
                 CHOICES * (BLOCKS + place) + ratio_place(stage->expand_ratios[arch->expand[block]]);
         }
     }
-    ret[n++] = 2 * CHOICES * BLOCKS + resolution_place(space->resolutions[arch->resolution]);
+    ret[n++] = p->resolutions[arch->resolution];
     return n;
 }
 
@@ -145,7 +161,8 @@ static bool all_finite(const float *x, int n) {
 }
 
 static int check_weights(const struct ofa_predictor_weights *weights, struct err *err) {
-    static const int inputs[LAYERS] = {INPUTS, H, H, H}, outputs[LAYERS] = {H, H, H, 1};
+    const int inputs[LAYERS] = {ofa_predictor_inputs(weights), H, H, H},
+              outputs[LAYERS] = {H, H, H, 1};
     for (int l = 0; l < LAYERS; l++)
         if (!all_finite(weights->weight[l], inputs[l] * outputs[l]) ||
             !all_finite(weights->bias[l], outputs[l]))
@@ -156,8 +173,10 @@ static int check_weights(const struct ofa_predictor_weights *weights, struct err
 
 int ofa_predictor_create(const struct space *space, const struct ofa_predictor_weights *weights,
                          struct err *err, struct ofa_predictor **ret_predictor) {
-    int stages[STAGES];
+    int stages[STAGES], resolutions[SPACE_RESOLUTIONS_MAX];
     int code = find_stages(space, err, stages);
+    if (code == 0)
+        code = find_resolutions(weights, space, err, resolutions);
     if (code == 0)
         code = check_weights(weights, err);
     if (code < 0)
@@ -167,8 +186,9 @@ int ofa_predictor_create(const struct space *space, const struct ofa_predictor_w
     if (p) {
         p->space = space;
         memcpy(p->stages, stages, sizeof stages);
+        memcpy(p->resolutions, resolutions, sizeof resolutions);
         p->last_bias = weights->bias[LAYERS - 1][0];
-        whole = (p->first = transposed(weights->weight[0], H, INPUTS)) &&
+        whole = (p->first = transposed(weights->weight[0], H, ofa_predictor_inputs(weights))) &&
                 (p->last = transposed(weights->weight[LAYERS - 1], 1, H));
         for (int l = 0; l < 2; l++)
             whole = whole && (p->middle[l] = transposed(weights->weight[l + 1], H, H));

@@ -1,25 +1,35 @@
-/* The accuracy predictor that once-for-all publishes for its MobileNetV3 space (acc_predictor.pth;
- * Cai et al. 2020, sec. 3.4): a perceptron of 128 inputs (which of three kernel sizes and of three
- * expand ratios each of 20 blocks has, all zero where there is none; which of eight resolutions),
- * three hidden layers of 400 with ReLU, and one output. */
+/* The accuracy predictors that once-for-all publishes and trains for its MobileNetV3 space (Cai et
+ * al. 2020, sec. 3.4): a perceptron whose inputs say which of three kernel sizes and of three
+ * expand ratios each of 20 blocks has (all zero where there is none) and which resolution the
+ * images have, three hidden layers of 400 with ReLU, and one output. */
 #pragma once
 
 #include "space/arch.h"
 
 enum {
-    OFA_PREDICTOR_INPUTS = 128,
+    OFA_PREDICTOR_CHOICES = 120, /* inputs before those of the resolutions */
     OFA_PREDICTOR_HIDDEN = 400,
     OFA_PREDICTOR_LAYERS = 4,
-    OFA_PREDICTOR_RESOLUTIONS = 8 /* 112, 128, … 224 pixels */
+    OFA_PREDICTOR_RESOLUTIONS_MAX = 32,
+    OFA_PREDICTOR_INPUTS_MAX = OFA_PREDICTOR_CHOICES + OFA_PREDICTOR_RESOLUTIONS_MAX
 };
 
-/* Row-major [outputs, inputs] and [outputs], of each layer in turn; copied. */
+/* Row-major [outputs, inputs] and [outputs], of each layer in turn; copied. The first layer's
+ * inputs: kernel sizes, expand ratios, the resolutions in their order. */
 struct ofa_predictor_weights {
+    int n_resolutions;
+    int resolutions[OFA_PREDICTOR_RESOLUTIONS_MAX]; /* pixels, strictly ascending */
     const float *weight[OFA_PREDICTOR_LAYERS], *bias[OFA_PREDICTOR_LAYERS];
 };
+/* Those of acc_predictor.pth: 112, 128, … 224. */
+void ofa_predictor_tutorial_resolutions(struct ofa_predictor_weights *weights);
+static inline int ofa_predictor_inputs(const struct ofa_predictor_weights *weights) {
+    return OFA_PREDICTOR_CHOICES + weights->n_resolutions;
+}
 
 /* Which of the space's resolutions it knows, in rising order; returns their number. */
-int ofa_predictor_resolutions(const struct space *space, int ret[OFA_PREDICTOR_RESOLUTIONS]);
+int ofa_predictor_resolutions(const struct ofa_predictor_weights *weights,
+                              const struct space *space, int ret[OFA_PREDICTOR_RESOLUTIONS_MAX]);
 
 /* The space must have five stages of up to four elastic blocks with kernel sizes out of 3, 5, 7 and
  * expand ratios out of 3, 4, 6 (others have one choice each), and resolutions of the predictor.

@@ -1,6 +1,7 @@
 /* An accuracy predictor of once-for-all as this program keeps it: magic, the fingerprint of the
- * space that it is of, BLAKE2b of all that follows, then the layers' weights and biases as
- * little-endian float32. */
+ * space that it is of, BLAKE2b of all that follows: the number of resolutions and room for
+ * OFA_PREDICTOR_RESOLUTIONS_MAX of them as little-endian int32, then the layers' weights and biases
+ * as float32. Files of before there were resolutions in them have those of acc_predictor.pth. */
 #pragma once
 
 #include "search/ofa_predictor.h"

@@ -1,5 +1,7 @@
 /* espalier latency import, predictor import, model ls, show, rm: what other programs know of a
  * space. */
+#include <stdlib.h>
+
 #include "daemon/cli/commands.h"
 #include "daemon/cli/resource.h"
 #include "daemon/cli/upload.h"
@@ -32,9 +34,23 @@ static const struct column files[] = {{"FILE", "name", CELL_TEXT},
                                       {"LARGEST NET", "largest_us", CELL_LATENCY}};
 
 struct import_options {
-    const char *space, *source;
+    const char *space, *source, *resolutions;
     bool upload;
 };
+
+/* "128,160": numbers; what they mean the daemon says. */
+static int add_resolutions(const char *text, cJSON *body) {
+    cJSON *numbers = text ? cJSON_AddArrayToObject(body, "resolutions") : NULL;
+    for (const char *at = text; at && *at;) {
+        char *end;
+        double value = strtod(at, &end);
+        if (end == at || (*end && *end != ','))
+            return cli_usage("--resolutions: \"%.100s\" is no list of numbers", text);
+        cJSON_AddItemToArray(numbers, cJSON_CreateNumber(value));
+        at = *end ? end + 1 : end;
+    }
+    return CLI_OK;
+}
 
 static int import(struct cli *cli, const char *name, const char *kind,
                   const struct import_options *options) {
@@ -43,6 +59,11 @@ static int import(struct cli *cli, const char *name, const char *kind,
     cJSON_AddStringToObject(body, "name", name);
     cJSON_AddStringToObject(body, "kind", kind);
     cJSON_AddStringToObject(body, "space", options->space);
+    int code = add_resolutions(options->resolutions, body);
+    if (code != CLI_OK) {
+        cJSON_Delete(body);
+        return code;
+    }
     int rc = cli_add_source(cli, options->source, options->upload, &err, body);
     if (rc == 0)
         rc = cli_send(cli, "POST", "/models", body, &err, &doc);
@@ -76,8 +97,13 @@ static int predictor_import_run(struct cli *cli, int argc, char **argv) {
     struct import_options options = {.space = NULL};
     const struct option_row rows[] = {
         {"file", 'f', OPTION_TEXT, NULL, 0, 0, "",
-         "once-for-all's acc_predictor.pth, or as safetensors (needed)", &options.source},
+         "once-for-all's acc_predictor.pth, one that its library saved, or as safetensors (needed)",
+         &options.source},
         {"space", 's', OPTION_TEXT, NULL, 0, 0, "", "space that it is of (needed)", &options.space},
+        {"resolutions", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "of a library's predictor, in the order that it was trained with, such as 128,160,192,224 "
+         "(default by their number, see docs/API.md)",
+         &options.resolutions},
         {"upload", 0, OPTION_FLAG, NULL, 0, 0, "", "copy it to the daemon first, from this machine",
          &options.upload},
         CLI_WAIT_ROWS(cli),

@@ -13,14 +13,33 @@
 #include "latency/ofa_model.h"
 #include "search/ofa_predictor_file.h"
 
-static const char *const fields[] = {"model_id", "path", "kind", "space", "file", NULL};
+static const char *const fields[] = {"model_id", "path",        "kind", "space",
+                                     "file",     "resolutions", NULL};
 static const char *const kinds[] = {"latency", "accuracy", NULL};
 
 struct request {
     const char *path, *file; /* file: where an accuracy predictor is kept */
     int kind;
+    int n_resolutions; /* of an accuracy predictor that does not name its own */
+    int resolutions[OFA_PREDICTOR_RESOLUTIONS_MAX];
     struct space *space;
 };
+
+static int read_resolutions(const cJSON *spec, struct err *err, struct request *ret) {
+    const cJSON *list = NULL, *item;
+    if (!json_has(spec, "resolutions"))
+        return 0;
+    int rc = json_array(spec, "", "resolutions", 1, OFA_PREDICTOR_RESOLUTIONS_MAX, err, &list);
+    cJSON_ArrayForEach(item, list) {
+        double value = cJSON_GetNumberValue(item);
+        if (rc == 0 && !(value >= 1 && value <= SPACE_INPUT_MAX))
+            rc = err_set(err, ESP_EINVAL, "/resolutions", "a resolution is 1 to %d pixels",
+                         SPACE_INPUT_MAX);
+        if (rc == 0)
+            ret->resolutions[ret->n_resolutions++] = (int)value;
+    }
+    return rc;
+}
 
 static int read_request(const cJSON *spec, struct err *err, struct request *ret) {
     int rc = json_only(spec, "", fields, err);
@@ -30,6 +49,8 @@ static int read_request(const cJSON *spec, struct err *err, struct request *ret)
         rc = json_enum(spec, "", "kind", kinds, err, &ret->kind);
     if (rc == 0 && ret->kind == 1)
         rc = json_string(spec, "", "file", 1, SPEC_PATH_MAX, err, &ret->file);
+    if (rc == 0 && ret->kind == 1)
+        rc = read_resolutions(spec, err, ret);
     return rc == 0 ? spec_space(spec, err, &ret->space) : rc;
 }
 
@@ -152,14 +173,16 @@ static void predict_ends(const struct ofa_predictor *predictor, const struct spa
 }
 
 /* The space with the resolutions that the predictor knows. */
-static int narrow(const struct space *space, struct err *err, struct space **ret_space) {
-    int resolutions[OFA_PREDICTOR_RESOLUTIONS];
-    int n = ofa_predictor_resolutions(space, resolutions);
+static int narrow(const struct ofa_predictor_weights *weights, const struct space *space,
+                  struct err *err, struct space **ret_space) {
+    int resolutions[OFA_PREDICTOR_RESOLUTIONS_MAX];
+    int n = ofa_predictor_resolutions(weights, space, resolutions);
     return n > 0 ? space_narrow(space, resolutions, n, err, ret_space)
                  : err_set(err, ESP_EMISMATCH, "/space",
-                           "the accuracy predictor knows resolutions 112, 128, … 224, of which "
-                           "space \"%s\" has none",
-                           space->name);
+                           "the accuracy predictor knows resolutions %d … %d, of which space "
+                           "\"%s\" has none",
+                           weights->resolutions[0],
+                           weights->resolutions[weights->n_resolutions - 1], space->name);
 }
 
 static int keep_predictor(const struct request *request, const struct ofa_weights *weights,
@@ -167,7 +190,7 @@ static int keep_predictor(const struct request *request, const struct ofa_weight
     struct space *space = NULL;
     struct ofa_predictor *predictor = NULL;
     char hash[HASH_TEXT];
-    int rc = narrow(request->space, err, &space);
+    int rc = narrow(&weights->weights, request->space, err, &space);
     if (rc == 0 && (rc = ofa_predictor_create(space, &weights->weights, err, &predictor)) != 0)
         snprintf(err->pointer, sizeof err->pointer, "/space");
     if (rc == 0)
@@ -180,6 +203,7 @@ static int keep_predictor(const struct request *request, const struct ofa_weight
         cJSON_AddItemToObject(summary, "resolutions",
                               cJSON_CreateIntArray(space->resolutions, space->n_resolutions));
         cJSON_AddStringToObject(summary, "hash", hash);
+        cJSON_AddBoolToObject(summary, "resolutions_assumed", weights->assumed);
         predict_ends(predictor, space, summary);
         *ret_summary = summary;
     }
@@ -190,7 +214,13 @@ static int keep_predictor(const struct request *request, const struct ofa_weight
 
 static int take_predictor(const struct request *request, struct err *err, cJSON **ret_summary) {
     struct ofa_weights weights = {.values = {NULL}};
-    int rc = ofa_weights_read(request->path, err, &weights);
+    int rc = ofa_weights_read(request->path, request->resolutions, request->n_resolutions, err,
+                              &weights);
+    if (rc == 0 && weights.assumed)
+        log_warn("the file does not say which resolutions it is of: taken for %d … %d pixels, the "
+                 "defaults of once-for-all's library",
+                 weights.weights.resolutions[0],
+                 weights.weights.resolutions[weights.weights.n_resolutions - 1]);
     if (rc == 0)
         rc = keep_predictor(request, &weights, err, ret_summary);
     ofa_weights_finish(&weights);

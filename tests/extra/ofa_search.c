@@ -69,7 +69,7 @@ static float *read_tensor(const struct tensor_file *file, const char *name, int6
 }
 
 static void read_predictor(struct device *device, const char *path) {
-    enum { IN = OFA_PREDICTOR_INPUTS, H = OFA_PREDICTOR_HIDDEN };
+    enum { IN = OFA_PREDICTOR_CHOICES + 8, H = OFA_PREDICTOR_HIDDEN };
     static const struct {
         const char *weight, *bias;
         int64_t outputs, inputs;
@@ -80,6 +80,7 @@ static void read_predictor(struct device *device, const char *path) {
     struct err err = {0};
     struct tensor_file *file;
     struct ofa_predictor_weights weights;
+    ofa_predictor_tutorial_resolutions(&weights);
     if (tensor_file_open(path, &err, &file) < 0)
         die(&err);
     for (int l = 0; l < OFA_PREDICTOR_LAYERS; l++) {

@@ -400,6 +400,43 @@ def bad_predictors():
     equal((error["code"], error["pointer"]), ("mismatch", "/space"), "for a space that it does not know")
 
 
+def library_tensors(order):
+    """The same predictor as once-for-all's library saves it: resolutions first, the last bias as base_acc. order: of the resolutions, as columns."""
+    (first, bias), *rest = weights()
+    tensors = {"base_acc": rest[-1][1], "layers.0.0.weight": numpy.concatenate([first[:, 120:][:, order], first[:, :120]], 1), "layers.0.0.bias": bias,
+               "layers.3.weight": rest[-1][0]}
+    for i, layer in enumerate(rest[:-1], 1):
+        tensors.update({f"layers.{i}.0.{part}": values for part, values in zip(("weight", "bias"), layer)})
+    return tensors
+
+
+@test("predictors that once-for-all's library saved are imported, and asked for their resolutions", 60)
+def library_predictors():
+    client, stack, root = bed.client(), bed.daemon(), bed.daemon().root
+    wanted = client.get(f"/models/{accuracy_model()}")["summary"]
+    ends = ("smallest_top1", "largest_top1")
+    (root / "library.safetensors").write_bytes(safetensors(library_tensors(range(8))))
+    stack.cli("predictor", "import", "library", "--file", root / "library.safetensors", "--space", "ofa_mbv3_w12", "--wait")
+    summary = client.get("/models/library")["summary"]
+    check(summary["resolutions_assumed"] and not wanted["resolutions_assumed"], "whose resolutions are assumed", summary, wanted)
+    equal([summary[key] for key in ("resolutions", *ends)], [wanted[key] for key in ("resolutions", *ends)], "what it predicts")
+    order = [7, 3, 1]
+    (root / "three.safetensors").write_bytes(safetensors(library_tensors(order)))
+    error = failed("three", "accuracy", root / "three.safetensors")
+    equal((error["code"], error["pointer"]), ("invalid_value", "/resolutions"), "of three resolutions without a word")
+    pixels = ",".join(str(112 + 16 * i) for i in order)
+    stack.cli("predictor", "import", "named", "--file", root / "three.safetensors", "--space", "ofa_mbv3_w12", "--resolutions", pixels, "--wait")
+    summary = client.get("/models/named")["summary"]
+    equal((summary["resolutions"], summary["resolutions_assumed"]), ([128, 160, 224], False), "resolutions that were named")
+    check(abs(summary["largest_top1"] - wanted["largest_top1"]) < 1e-6, "what it predicts at 224 pixels", summary, wanted)
+    body = {"name": "x", "kind": "accuracy", "space": "ofa_mbv3_w12", "path": str(root / "three.safetensors")}
+    for resolutions in ([], [0], [128.5], ["128"], 128):
+        problem(client.request("POST", "/models", {**body, "resolutions": resolutions}), (400, 422), None)
+    problem(client.request("POST", "/models", {**body, "kind": "latency", "path": str(folder()), "resolutions": [160]}), 422, "invalid_value", "/resolutions")
+    for name in ("library", "named"):
+        client.expect((200, 204), "DELETE", f"/models/{name}")
+
+
 CHANNELS = (24, 40, 80, 112, 160)
 
 

@@ -8,9 +8,10 @@
 
 #include "base/rng.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "search/ofa_predictor_file.h"
 
-enum { IN = OFA_PREDICTOR_INPUTS, H = OFA_PREDICTOR_HIDDEN, ARCHS = 19 };
+enum { IN = OFA_PREDICTOR_CHOICES + 8, H = OFA_PREDICTOR_HIDDEN, ARCHS = 19 };
 
 static const int inputs[OFA_PREDICTOR_LAYERS] = {IN, H, H, H},
                  outputs[OFA_PREDICTOR_LAYERS] = {H, H, H, 1};
@@ -70,6 +71,7 @@ static double expected(const struct space *space, const struct arch *arch, float
 static void equals_the_network_in_doubles(void **state) {
     float *weight[OFA_PREDICTOR_LAYERS], *bias[OFA_PREDICTOR_LAYERS];
     struct ofa_predictor_weights weights;
+    ofa_predictor_tutorial_resolutions(&weights);
     struct ofa_predictor *predictor;
     struct arch archs[ARCHS];
     const struct arch *pointers[ARCHS];
@@ -104,6 +106,7 @@ static void equals_the_network_in_doubles(void **state) {
 static void refused(struct space *space) {
     struct ofa_predictor_weights weights = {0};
     struct ofa_predictor *predictor;
+    ofa_predictor_tutorial_resolutions(&weights);
     assert_int_equal(ofa_predictor_create(space, &weights, NULL, &predictor), ESP_EMISMATCH);
     space_destroy(space);
 }
@@ -114,6 +117,49 @@ static void another_space_is_refused(void **state) {
     refused(space_with_resolutions("ofa_mbv3_w12", (const int[]){160, 240}, 2));
     refused(space_with_resolutions("fashion_small", (const int[]){28}, 1));
     refused(space_with_resolutions("resnet_50_elastic", (const int[]){160}, 1));
+}
+
+/* Without the list of resolutions, as files were before there was one. */
+static void an_older_file_is_read(void **state) {
+    enum { HEADER = 8 + 2 * (HASH_TEXT - 1), LIST = 4 * (1 + OFA_PREDICTOR_RESOLUTIONS_MAX) };
+    static const char fingerprint[] = "0123456789abcdef0123456789abcdef";
+    char path[] = "/tmp/espalier-predictor-XXXXXX", hash[HASH_TEXT], *bytes;
+    float *weight[OFA_PREDICTOR_LAYERS], *bias[OFA_PREDICTOR_LAYERS];
+    struct ofa_predictor_weights weights;
+    struct ofa_predictor_file file = {.values = NULL};
+    size_t len;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    make_weights(weight, bias);
+    ofa_predictor_tutorial_resolutions(&weights);
+    for (int l = 0; l < OFA_PREDICTOR_LAYERS; l++) {
+        weights.weight[l] = weight[l];
+        weights.bias[l] = bias[l];
+    }
+    assert_int_equal(ofa_predictor_write(path, &weights, fingerprint, NULL, hash), 0);
+    assert_int_equal(file_read(path, 1 << 24, NULL, &bytes, &len), 0);
+    memmove(bytes + HEADER, bytes + HEADER + LIST, len - HEADER - LIST);
+    len -= LIST;
+    memcpy(bytes,
+           "\x89"
+           "ESPOFA\n",
+           8);
+    hash_text(bytes + HEADER, len - HEADER, hash);
+    memcpy(bytes + 8 + HASH_TEXT - 1, hash, HASH_TEXT - 1);
+    assert_int_equal(file_write_atomic(path, bytes, len, NULL), 0);
+    assert_int_equal(ofa_predictor_file_read(path, NULL, &file), 0);
+    assert_int_equal(file.weights.n_resolutions, 8);
+    assert_int_equal(file.weights.resolutions[7], 224);
+    for (int l = 0; l < OFA_PREDICTOR_LAYERS; l++) {
+        size_t n = (size_t)outputs[l] * sizeof(float);
+        assert_memory_equal(file.weights.weight[l], weight[l], n * (size_t)inputs[l]);
+        free(weight[l]);
+        free(bias[l]);
+    }
+    ofa_predictor_file_finish(&file);
+    free(bytes);
+    unlink(path);
 }
 
 static void what_is_kept_in_a_file_is_the_same(void **state) {
@@ -128,6 +174,7 @@ static void what_is_kept_in_a_file_is_the_same(void **state) {
     assert_true(fd >= 0);
     close(fd);
     make_weights(weight, bias);
+    ofa_predictor_tutorial_resolutions(&weights);
     for (int l = 0; l < OFA_PREDICTOR_LAYERS; l++) {
         weights.weight[l] = weight[l];
         weights.bias[l] = bias[l];
@@ -136,6 +183,8 @@ static void what_is_kept_in_a_file_is_the_same(void **state) {
     assert_int_equal(ofa_predictor_file_read(path, &err, &file), 0);
     assert_string_equal(file.fingerprint, fingerprint);
     assert_string_equal(file.hash, hash);
+    assert_int_equal(file.weights.n_resolutions, 8);
+    assert_memory_equal(file.weights.resolutions, weights.resolutions, 8 * sizeof(int));
     for (int l = 0; l < OFA_PREDICTOR_LAYERS; l++) {
         size_t n = (size_t)outputs[l] * sizeof(float);
         assert_memory_equal(file.weights.bias[l], bias[l], n);
@@ -157,6 +206,7 @@ static void what_is_kept_in_a_file_is_the_same(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(equals_the_network_in_doubles),
                                        cmocka_unit_test(what_is_kept_in_a_file_is_the_same),
+                                       cmocka_unit_test(an_older_file_is_read),
                                        cmocka_unit_test(another_space_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
