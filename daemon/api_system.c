@@ -133,6 +133,10 @@ static int get_system(struct api_call *call, struct err *err) {
 
 /* What the store counts is gathered in the pool, what the loop counts when that has come. */
 static int get_metrics(struct api_call *call, struct err *err) {
+    static const struct metrics_family disk = {"espalier_disk_free_bytes", "gauge",
+                                               "Free on the disk of the daemon's data."};
+    static const struct metrics_family database = {"espalier_database_bytes", "gauge",
+                                                   "Size of the database."};
     struct buf out;
     int r = 0;
     buf_init(&out, 0);
@@ -150,6 +154,9 @@ static int get_metrics(struct api_call *call, struct err *err) {
                 &out, &(struct metrics_family){family->name, "gauge", family->help}, rows);
         cJSON_Delete(rows);
     }
+    metrics_print_number(&out, &disk, disk_free(call->daemon->data_dir));
+    metrics_print_number(&out, &database, database_bytes(call->daemon));
+    metrics_print_process(&out, call->daemon->started_us);
     if (r == 0 && (call->text = buf_take(&out)) == NULL)
         r = err_set(err, ESP_ENOMEM, NULL, "out of memory");
     buf_finish(&out);

@@ -1,7 +1,11 @@
 #include "daemon/metrics.h"
 
+#include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/memory.h"
@@ -90,6 +94,51 @@ void metrics_print_requests(const struct metrics *metrics, struct buf *out) {
     buf_printf(out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.6f\n%s_count %llu\n", durations.name,
                (unsigned long long)metrics->n, durations.name, metrics->seconds, durations.name,
                (unsigned long long)metrics->n);
+}
+
+void metrics_print_number(struct buf *out, const struct metrics_family *family, double value) {
+    print_head(out, family);
+    buf_printf(out, "%s %.17g\n", family->name, value);
+}
+
+static double resident_bytes(void) {
+    long long whole = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL || fscanf(file, "%lld %lld", &whole, &resident) != 2)
+        resident = 0;
+    if (file != NULL)
+        fclose(file);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
+static double open_files(void) {
+    DIR *dir = opendir("/proc/self/fd");
+    int n = -3; /* ".", ".." and the folder itself */
+    if (dir == NULL)
+        return 0;
+    while (readdir(dir) != NULL)
+        n++;
+    closedir(dir);
+    return n;
+}
+
+void metrics_print_process(struct buf *out, int64_t started_us) {
+    static const struct metrics_family cpu = {"process_cpu_seconds_total", "counter",
+                                              "Processor time, of the daemon without its jobs."};
+    static const struct metrics_family memory = {"process_resident_memory_bytes", "gauge",
+                                                 "Resident memory."};
+    static const struct metrics_family files = {"process_open_fds", "gauge",
+                                                "Open file descriptors."};
+    static const struct metrics_family start = {"process_start_time_seconds", "gauge",
+                                                "When the daemon was started, since 1970."};
+    struct rusage used;
+    if (getrusage(RUSAGE_SELF, &used) == 0)
+        metrics_print_number(out, &cpu,
+                             (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+                                 (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
+    metrics_print_number(out, &memory, resident_bytes());
+    metrics_print_number(out, &files, open_files());
+    metrics_print_number(out, &start, (double)started_us / 1e6);
 }
 
 void metrics_print_family(struct buf *out, const struct metrics_family *family, const cJSON *rows) {

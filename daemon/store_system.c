@@ -55,12 +55,54 @@ static int measurements_by_state(struct sql *sql, struct err *err, cJSON **ret_r
 }
 
 /* A board's name is chosen by people: quotes and line breaks must not end the label. */
+#define ESCAPED(name)                                                                              \
+    "replace(replace(replace(" name ", '\\', '\\\\'), '\"', '\\\"'), char(10), '\\n')"
+#define DEVICE "printf('device=\"%s\"', " ESCAPED("d.name") ")"
+
 static int devices_up(struct sql *sql, struct err *err, cJSON **ret_rows) {
     return sql_get_rows(sql, err, ret_rows,
-                        "SELECT printf('device=\"%s\"', replace(replace(replace(name, '\\', "
-                        "'\\\\'), '\"', '\\\"'), char(10), '\\n')) AS labels, away_us IS NULL AS "
-                        "value FROM devices WHERE removed_us IS NULL",
+                        "SELECT " DEVICE " AS labels, away_us IS NULL AS value FROM devices d "
+                        "WHERE removed_us IS NULL",
                         "");
+}
+
+static int devices_health(struct sql *sql, struct err *err, cJSON **ret_rows) {
+    return sql_get_rows(sql, err, ret_rows,
+                        "SELECT printf('%s,state=\"%s\",health=\"%s\"', " DEVICE
+                        ", state, health) AS labels, 1 AS value FROM devices d WHERE removed_us "
+                        "IS NULL",
+                        "");
+}
+
+static int devices_queue(struct sql *sql, struct err *err, cJSON **ret_rows) {
+    return sql_get_rows(sql, err, ret_rows,
+                        "SELECT " DEVICE " AS labels, (SELECT count(*) FROM profiles p JOIN "
+                        "measurements m ON m.profile = p.id WHERE p.device = d.id AND m.state = "
+                        "'queued') AS value FROM devices d WHERE removed_us IS NULL",
+                        "");
+}
+
+#define PROFILE "printf('profile=\"%s\"', " ESCAPED("p.name") ")"
+#define CURRENT                                                                                    \
+    "FROM devices d JOIN profiles p ON p.device = d.id JOIN profile_revisions v ON v.id = "        \
+    "p.revision WHERE d.removed_us IS NULL AND p.epoch = d.epoch "
+
+static int references_now(struct sql *sql, struct err *err, cJSON **ret_rows) {
+    return sql_get_rows(sql, err, ret_rows,
+                        "SELECT " PROFILE " AS labels, v.reference_us / 1e6 AS value " CURRENT
+                        "AND v.reference_us IS NOT NULL",
+                        "");
+}
+
+static int noise_now(struct sql *sql, struct err *err, cJSON **ret_rows) {
+    return sql_get_rows(
+        sql, err, ret_rows,
+        "SELECT " PROFILE " AS labels, v.noise AS value " CURRENT "AND v.noise IS NOT NULL", "");
+}
+
+static int drift_now(struct sql *sql, struct err *err, cJSON **ret_rows) {
+    return sql_get_rows(sql, err, ret_rows,
+                        "SELECT " PROFILE " AS labels, v.drift AS value " CURRENT, "");
 }
 
 static int candidates(struct sql *sql, struct err *err, cJSON **ret_rows) {
@@ -75,6 +117,12 @@ const struct store_family store_families[] = {
     {"espalier_jobs", "Jobs by kind and state.", jobs_by_state},
     {"espalier_measurements", "Measurements by kind and state.", measurements_by_state},
     {"espalier_device_up", "Whether a board's worker is there.", devices_up},
+    {"espalier_device_health", "State and health of each board.", devices_health},
+    {"espalier_device_queue", "Measurements that wait for a board.", devices_queue},
+    {"espalier_profile_reference_seconds", "Time of the reference network.", references_now},
+    {"espalier_profile_noise_ratio", "Relative spread of the reference network.", noise_now},
+    {"espalier_profile_drift_ratio", "How far the reference network drifts in a measurement.",
+     drift_now},
     {"espalier_candidates", "Candidates of all searches.", candidates},
     {"espalier_events_kept", "Rows of the event log.", events},
     {.name = NULL}};
