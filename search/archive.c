@@ -133,10 +133,14 @@ static void insert_in_front(struct archive *a, int index) {
         insert_in_stairs(a, index);
         return;
     }
-    for (int i = 0; i < a->n_front; i++) {
-        const double *q = archive_costs(a, a->front[i]);
-        if (pareto_dominates(q, p, m) || equal_costs(q, p, m))
+    /* What dominated the one before often dominates this one too. */
+    for (int i = -1; i < a->n_front; i++) {
+        int at = i < 0 ? a->dominator : i;
+        const double *q = at < a->n_front ? archive_costs(a, a->front[at]) : NULL;
+        if (q && (pareto_dominates(q, p, m) || equal_costs(q, p, m))) {
+            a->dominator = at;
             return;
+        }
     }
     for (int i = 0; i < a->n_front; i++)
         if (!pareto_dominates(p, archive_costs(a, a->front[i]), m))

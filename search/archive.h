@@ -26,6 +26,7 @@ struct archive {
     double *costs;          /* [n, goals->n_objectives] */
     struct map by_arch;
     int n_front, front_capacity;
+    int dominator; /* place in front to look at first; any will do */
     int *front; /* numbers of candidates; with two objectives in rising order of the first cost */
     bool front_stale;
 };
