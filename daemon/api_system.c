@@ -13,6 +13,7 @@
 #include "base/parallel.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
+#include "daemon/loop_watch.h"
 #include "daemon/metrics.h"
 #include "daemon/openapi.h"
 #include "daemon/store_system.h"
@@ -172,6 +173,7 @@ static void add_loop_metrics(struct api_call *call) {
                "espalier_event_subscribers gauge\nespalier_event_subscribers %d\n",
                sse_clients(call->daemon->events));
     metrics_print_requests(call->daemon->metrics, &out);
+    loop_watch_print(call->daemon->loop_watch, &out);
     char *text = buf_take(&out);
     if (text != NULL) {
         free(call->text);

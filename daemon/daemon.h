@@ -10,6 +10,7 @@
 
 struct fleet;
 struct janitor;
+struct loop_watch;
 struct metrics;
 struct scheduler;
 struct sse_hub;
@@ -54,4 +55,5 @@ struct daemon {
     struct uploads *uploads;      /* off the loop too */
     struct worker_builds *builds; /* off the loop too */
     struct metrics *metrics;
+    struct loop_watch *loop_watch;
 };

@@ -9,6 +9,7 @@
 #include "daemon/api.h"
 #include "daemon/fleet.h"
 #include "daemon/janitor.h"
+#include "daemon/loop_watch.h"
 #include "daemon/metrics.h"
 #include "daemon/scheduler.h"
 #include "daemon/store_jobs.h"
@@ -137,7 +138,9 @@ int daemon_start(struct daemon *daemon, struct err *err) {
     daemon->metrics = metrics_create();
     if (daemon->metrics == NULL)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    int r = open_store(daemon, err);
+    int r = loop_watch_create(&daemon->loop, err, &daemon->loop_watch);
+    if (r == 0)
+        r = open_store(daemon, err);
     if (r == 0)
         r = scheduler_create(daemon, err, &daemon->scheduler);
     if (r == 0)
@@ -178,6 +181,8 @@ void daemon_close(struct daemon *daemon) {
     daemon->builds = NULL;
     metrics_destroy(daemon->metrics);
     daemon->metrics = NULL;
+    loop_watch_destroy(daemon->loop_watch);
+    daemon->loop_watch = NULL;
 }
 
 void daemon_stop(struct daemon *daemon, void (*stopped)(struct daemon *daemon)) {

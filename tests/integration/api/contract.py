@@ -113,6 +113,9 @@ def system():
     check(answer.headers["content-type"].startswith("text/plain"), "type of /metrics", answer.headers)
     for line in answer.body.decode().splitlines():
         check(re.fullmatch(r"#.*|[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})? [-+0-9.eE]+(Inf|NaN)?|", line), "a line of /metrics", line)
+    for name in ("espalier_loop_turn_seconds_count", "espalier_loop_longest_turn_seconds"):
+        values = re.findall(rf"^{name} (\S+)$", answer.body.decode(), re.M)
+        check(len(values) == 1 and float(values[0]) > 0, name, values)
 
 
 @test("HEAD answers like GET, without a body")
