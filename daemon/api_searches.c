@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
+#include "daemon/search_again.h"
 #include "daemon/search_request.h"
 #include "daemon/store_jobs.h"
 #include "daemon/store_measurements.h"
@@ -107,6 +108,36 @@ static int resume_search(struct api_call *call, struct err *err) {
     return step_search(call, JOB_RETRY, err);
 }
 
+static void destroy_extension(void *state) {
+    search_extension_destroy(state);
+}
+
+static int check_extension(struct api_call *call, struct err *err) {
+    struct search_extension *extension = NULL;
+    int r = search_extension_make(call->daemon, call->sql, call->id, call->body, err, &extension);
+    call->state = extension;
+    call->state_destroy = destroy_extension;
+    return r;
+}
+
+static int extend_search(struct api_call *call, struct err *err) {
+    const struct search_extension *extension = call->state;
+    char job[ID_MAX];
+    int r = store_search_extend(call->tx, extension, err, job);
+    return r != 0 ? r : answer_search(call, extension->search, job, err);
+}
+
+/* From here on it is a search that was asked for with all that the earlier one has. */
+static int check_clone(struct api_call *call, struct err *err) {
+    cJSON *body = NULL;
+    int r = search_clone_body(call->sql, call->id, call->body, err, &body);
+    if (r != 0)
+        return r;
+    cJSON_Delete(call->body);
+    call->body = body;
+    return check_search(call, err);
+}
+
 static int get_search(struct api_call *call, struct err *err) {
     return store_search_get(call->sql, call->id, err, &call->answer);
 }
@@ -195,6 +226,8 @@ const struct api_route api_searches[] = {
     {"DELETE", "/api/v1/searches/{id}", NULL, .write = delete_search},
     {"POST", "/api/v1/searches/{id}/cancel", NULL, .write = cancel_search},
     {"POST", "/api/v1/searches/{id}/resume", NULL, .write = resume_search},
+    {"POST", "/api/v1/searches/{id}/extend", NULL, .read = check_extension, .write = extend_search},
+    {"POST", "/api/v1/searches/{id}/clone", NULL, .read = check_clone, .write = create_search},
     {"GET", "/api/v1/searches/{id}/candidates", "after,page_size,strategy", .read = get_candidates},
     {"GET", "/api/v1/searches/{id}/front", NULL, .read = get_front},
     {"GET", "/api/v1/searches/{id}/hypervolume", NULL, .read = get_hypervolume},

@@ -635,33 +635,34 @@ static int take_source(struct work *work, struct search_request *request, struct
     return r;
 }
 
+const char *const search_request_members[] = {"name",
+                                              "supernet",
+                                              "checkpoint",
+                                              "objectives",
+                                              "constraints",
+                                              "strategy",
+                                              "strategy_options",
+                                              "baseline",
+                                              "evaluations",
+                                              "population",
+                                              "seed",
+                                              "accuracy",
+                                              "method",
+                                              "initial_evaluations",
+                                              "measure_front",
+                                              "calibration_nets",
+                                              "space",
+                                              "dataset",
+                                              "warm_start",
+                                              "patience",
+                                              NULL};
+
 static int fill(struct work *work, struct search_request *request, struct err *err,
                 double *ret_attainable) {
-    static const char *const keys[] = {"name",
-                                       "supernet",
-                                       "checkpoint",
-                                       "objectives",
-                                       "constraints",
-                                       "strategy",
-                                       "strategy_options",
-                                       "baseline",
-                                       "evaluations",
-                                       "population",
-                                       "seed",
-                                       "accuracy",
-                                       "method",
-                                       "initial_evaluations",
-                                       "measure_front",
-                                       "calibration_nets",
-                                       "space",
-                                       "dataset",
-                                       "warm_start",
-                                       "patience",
-                                       NULL};
     cJSON *body = request->body, *warm = NULL;
     char fingerprint[HASH_TEXT] = "";
     const char *name;
-    int r = json_only(body, "", keys, err);
+    int r = json_only(body, "", search_request_members, err);
     if (r == 0)
         r = json_string(body, "", "name", 1, 64, err, &name);
     if (r == 0)

@@ -17,6 +17,9 @@ struct search_request {
     char *document;                         /* of that space */
 };
 
+/* Names of the body's members, ends with NULL. */
+extern const char *const search_request_members[];
+
 /* Reads the store; takes milliseconds: not on the loop. Errors: ESP_EINVAL, ESP_ENOTFOUND,
  * ESP_EMISSING (a table lacks entries) with pointers; ESP_EINFEASIBLE, then *ret_attainable is the
  * best value of the constraint that cannot be met. */

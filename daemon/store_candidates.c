@@ -36,21 +36,18 @@ static cJSON *superseded(const cJSON *old, const cJSON *new, cJSON *predicted) {
 struct candidate {
     const char *arch_id, *arch, *strategy;
     const cJSON *metrics;
+    const char *text; /* of metrics */
     int64_t generation;
     bool feasible;
 };
 
 static int insert_candidate(struct sql *sql, const char *search, const struct candidate *c,
                             int64_t revision, struct err *err) {
-    char *metrics = json_print(c->metrics);
-    int r =
-        sql_run(sql, err, NULL,
-                "INSERT INTO candidates (search, strategy, arch_id, arch, generation, feasible, "
-                "metrics, predicted, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '{}', ?8)",
-                "ttttiiti", search, c->strategy, c->arch_id, c->arch, c->generation,
-                (int64_t)c->feasible, metrics, revision);
-    free(metrics);
-    return r;
+    return sql_run(sql, err, NULL,
+                   "INSERT INTO candidates (search, strategy, arch_id, arch, generation, feasible, "
+                   "metrics, predicted, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '{}', ?8)",
+                   "ttttiiti", search, c->strategy, c->arch_id, c->arch, c->generation,
+                   (int64_t)c->feasible, c->text, revision);
 }
 
 static int update_candidate(struct sql *sql, const char *search, const struct candidate *c,
@@ -58,19 +55,24 @@ static int update_candidate(struct sql *sql, const char *search, const struct ca
     const char *old_text = cJSON_GetStringValue(cJSON_GetObjectItem(row, "metrics"));
     const char *predicted_text = cJSON_GetStringValue(cJSON_GetObjectItem(row, "predicted"));
     cJSON *old = cJSON_Parse(old_text), *predicted = cJSON_Parse(predicted_text);
-    char *metrics = json_print(c->metrics);
     char *kept = json_print(superseded(old, c->metrics, predicted));
     int r = sql_run(sql, err, NULL,
                     "UPDATE candidates SET feasible = ?4, metrics = ?5, predicted = ?6, revision = "
                     "?7 WHERE search = ?1 AND arch_id = ?2 AND strategy = ?3",
                     "tttitti", search, c->arch_id,
                     cJSON_GetStringValue(cJSON_GetObjectItem(row, "strategy")),
-                    (int64_t)c->feasible, metrics, kept, revision);
-    free(metrics);
+                    (int64_t)c->feasible, c->text, kept, revision);
     free(kept);
     cJSON_Delete(old);
     cJSON_Delete(predicted);
     return r;
+}
+
+/* As when a search that goes on runs through what it had. */
+static bool is_as_before(const struct candidate *c, const cJSON *row) {
+    const char *before = cJSON_GetStringValue(cJSON_GetObjectItem(row, "metrics"));
+    return cJSON_GetNumberValue(cJSON_GetObjectItem(row, "feasible")) == (double)c->feasible &&
+           strcmp(before, c->text) == 0;
 }
 
 /* An arch that two strategies found has two rows, and one set of metrics. */
@@ -81,12 +83,12 @@ static int put_candidate(struct sql *sql, const char *search, const struct candi
     bool own = false;
     int r =
         sql_get_rows(sql, err, &rows,
-                     "SELECT strategy, metrics, predicted FROM candidates WHERE search = ?1 AND "
-                     "arch_id = ?2",
+                     "SELECT strategy, feasible, metrics, predicted FROM candidates WHERE search = "
+                     "?1 AND arch_id = ?2",
                      "tt", search, c->arch_id);
     cJSON_ArrayForEach(row, rows) {
         own |= strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(row, "strategy")), c->strategy) == 0;
-        if (r == 0)
+        if (r == 0 && !is_as_before(c, row))
             r = update_candidate(sql, search, c, row, (*revision)++, err);
     }
     if (r == 0 && !own)
@@ -134,8 +136,13 @@ int store_candidates_add(struct store_tx *tx, const char *search, const cJSON *d
             r = json_bool(item, at, "feasible", err, &c.feasible);
         if (r == 0)
             r = json_object(item, at, "metrics", err, &c.metrics);
+        char *text = r == 0 ? json_print(c.metrics) : NULL;
+        c.text = text;
+        if (r == 0 && text == NULL)
+            r = err_set(err, ESP_ENOMEM, NULL, "out of memory");
         if (r == 0)
             r = put_candidate(store_tx_sql(tx), search, &c, &revision, err);
+        free(text);
         if (r != 0)
             return r;
     }

@@ -201,8 +201,8 @@ int store_search_scored(struct store_tx *tx, const char *id, const char *checkpo
 int store_search_keepers(struct sql *sql, const char *supernet, const char *checkpoint,
                          struct err *err, cJSON **ret_jobs) {
     return sql_get_rows(sql, err, ret_jobs,
-                        "SELECT job AS id FROM searches WHERE supernet = ?1 AND checkpoint = ?2 "
-                        "AND job IS NOT NULL ORDER BY id DESC",
+                        "SELECT j.id FROM searches s JOIN jobs j ON j.subject = s.id WHERE "
+                        "s.supernet = ?1 AND s.checkpoint = ?2 ORDER BY s.id DESC, j.id DESC",
                         "tt", supernet, checkpoint);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 
 #include "base/hash.h"
 #include "daemon/ids.h"
@@ -41,6 +42,31 @@ int store_search_scored(struct store_tx *tx, const char *id, const char *checkpo
 /* Jobs ([{"id"}], owned) of the searches that go by this checkpoint (hash) and keep its file. */
 int store_search_keepers(struct sql *sql, const char *supernet, const char *checkpoint,
                          struct err *err, cJSON **ret_jobs);
+
+/* A search as it stands, to go on from it. */
+struct stored_search {
+    char id[ID_MAX], state[16], job[ID_MAX];
+    int64_t evaluations, budget; /* that it has had, that it was given */
+    bool stagnated;              /* its patience ended it */
+    bool taken_over;             /* results of another program */
+    int64_t front_version;       /* of the newest front; 0: none */
+    cJSON *body;
+    cJSON *calibration_versions; /* the newest of each profile that it calibrated, by any search */
+};
+/* ref: id or name. The caller finishes *ret_search. ESP_ENOTFOUND. */
+int store_search_load(struct sql *sql, const char *ref, struct err *err,
+                      struct stored_search *ret_search);
+void stored_search_finish(struct stored_search *search);
+
+/* More evaluations for a search that has ended. */
+struct search_extension {
+    char search[ID_MAX], job[ID_MAX]; /* job: that has ended */
+    int64_t whole_generations;        /* of what it has had */
+    cJSON *body, *spec;               /* owned; of the search from now on, of its next job */
+};
+/* Queues the job. ESP_ECONFLICT when the search is not as it was. */
+int store_search_extend(struct store_tx *tx, const struct search_extension *extension,
+                        struct err *err, char ret_job[ID_MAX]);
 
 /* Events of a search's job. */
 int store_candidates_add(struct store_tx *tx, const char *search, const cJSON *data,

@@ -148,6 +148,7 @@ int store_jobs_kept(struct sql *sql, int64_t kept_us, struct err *err, cJSON **r
     return sql_get_rows(
         sql, err, ret_array,
         "SELECT id FROM jobs WHERE ended_us IS NULL OR ended_us > (julianday('now') "
-        "- 2440587.5) * 86400e6 - ?1 OR id IN (SELECT job FROM searches)",
+        "- 2440587.5) * 86400e6 - ?1 OR id IN (SELECT job FROM searches) OR subject IN (SELECT id "
+        "FROM searches WHERE state IN ('queued', 'running'))",
         "i", kept_us);
 }

@@ -14,8 +14,6 @@
 enum { SPEC_BYTES = 64 << 20 };
 #define CHECKPOINT_BYTES ((size_t)4 << 30)
 
-static const char spec_name[] = "search_spec.json";
-
 static void job_path(const struct job *job, const char *name, char *path, size_t size) {
     snprintf(path, size, "%s/%s", job->dir, name);
 }
@@ -55,10 +53,52 @@ static int pin_checkpoint(const struct job *job, cJSON *spec, struct err *err) {
     return rc;
 }
 
+static int read_spec(const char *path, struct err *err, cJSON **ret_spec) {
+    static const struct json_limits limits = {SPEC_BYTES, 32, 2000000};
+    char *text = NULL;
+    size_t len = 0;
+    int rc = file_read(path, SPEC_BYTES, err, &text, &len);
+    if (rc == 0)
+        rc = json_parse(text, len, &limits, err, ret_spec);
+    free(text);
+    return rc;
+}
+
+/* What the job that this one continues began with, with the new body; the checkpoint that it names
+ * is the one in that job's folder. */
+static int continue_spec(const struct job *job, struct err *err, cJSON **ret_spec) {
+    static const char *const taken[] = {"search", "versions"};
+    char path[SPEC_PATH_MAX + 64];
+    const char *dir;
+    cJSON *spec = NULL;
+    int rc = json_string(job->spec, "", "continues", 1, SPEC_PATH_MAX - 1, err, &dir);
+    if (rc != 0)
+        return rc;
+    snprintf(path, sizeof path, "%s/" JOB_SEARCH_SPEC, dir);
+    rc = read_spec(path, err, &spec);
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        cJSON_DeleteItemFromObjectCaseSensitive(spec, taken[i]);
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(job->spec, taken[i]);
+        cJSON *own = item ? cJSON_Duplicate(item, true) : NULL;
+        if (item && (!own || !cJSON_AddItemToObject(spec, taken[i], own)))
+            rc = err_set(err, ESP_ENOMEM, NULL, "no memory for the spec");
+    }
+    if (rc == 0)
+        *ret_spec = spec;
+    else
+        cJSON_Delete(spec);
+    return rc;
+}
+
 static int write_spec(const struct job *job, const char *path, struct err *err) {
-    cJSON *spec = cJSON_Duplicate(job->spec, true);
-    bool has_supernet = json_has(job->spec, "supernet_dir");
-    int rc = spec && has_supernet ? pin_checkpoint(job, spec, err) : 0;
+    cJSON *spec = NULL;
+    int rc = 0;
+    if (json_has(job->spec, "continues"))
+        rc = continue_spec(job, err, &spec);
+    else
+        spec = cJSON_Duplicate(job->spec, true);
+    if (rc == 0 && spec && json_has(spec, "supernet_dir"))
+        rc = pin_checkpoint(job, spec, err);
     char *text = rc == 0 && spec ? json_print(spec) : NULL;
     if (text)
         rc = file_write_atomic(path, text, strlen(text), err);
@@ -70,21 +110,14 @@ static int write_spec(const struct job *job, const char *path, struct err *err) 
 }
 
 int kept_spec(const struct job *job, struct err *err, cJSON **ret_spec) {
-    static const struct json_limits limits = {SPEC_BYTES, 32, 2000000};
-    char path[SPEC_PATH_MAX + 64], *text = NULL;
-    size_t len = 0;
+    char path[SPEC_PATH_MAX + 64];
     int rc = 0;
     if (!job->dir) {
         *ret_spec = cJSON_Duplicate(job->spec, true);
         return *ret_spec ? 0 : err_set(err, ESP_ENOMEM, NULL, "no memory for the spec");
     }
-    job_path(job, spec_name, path, sizeof path);
+    job_path(job, JOB_SEARCH_SPEC, path, sizeof path);
     if (!file_exists(path))
         rc = write_spec(job, path, err);
-    if (rc == 0)
-        rc = file_read(path, SPEC_BYTES, err, &text, &len);
-    if (rc == 0)
-        rc = json_parse(text, len, &limits, err, ret_spec);
-    free(text);
-    return rc;
+    return rc == 0 ? read_spec(path, err, ret_spec) : rc;
 }

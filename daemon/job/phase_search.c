@@ -105,6 +105,7 @@ static int open_supernet(struct search_run *run, const cJSON *spec, struct err *
 
 static int open_run(struct search_run *run, const cJSON *spec, struct err *err) {
     int rc = search_spec_read(&run->spec, spec, err);
+    run->front_version = run->spec.front_version;
     if (rc == 0)
         rc = open_evaluators(run, err);
     if (rc == 0)

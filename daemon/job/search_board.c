@@ -286,6 +286,11 @@ static int emit_calibration(struct search_run *run, const struct search_profile 
     return search_emit(run, "calibration", data, err);
 }
 
+static int next_version(const struct search_profile *profile) {
+    int known = profile->calibration.version;
+    return (known > profile->calibration_version ? known : profile->calibration_version) + 1;
+}
+
 static int learn(const struct search_run *run, int profile, struct measured_networks *measured,
                  struct err *err, struct calibration *ret_calibration,
                  struct learn_report *ret_report) {
@@ -299,8 +304,8 @@ static int learn(const struct search_run *run, int profile, struct measured_netw
     int rc = space_units(run->spec.space, err, &units);
     sources.units = units;
     if (rc == 0)
-        rc = calibration_learn(&sources, measured->networks, measured->n,
-                               p->calibration.version + 1, err, ret_calibration, ret_report);
+        rc = calibration_learn(&sources, measured->networks, measured->n, next_version(p), err,
+                               ret_calibration, ret_report);
     unit_list_destroy(units);
     return rc;
 }

@@ -225,6 +225,25 @@ static int read_options(struct search_spec *spec, const cJSON *body, struct err 
                                  "/strategy_options", err, spec->options);
 }
 
+/* What the search has had already: later fronts and calibrations are counted from there. */
+static int read_versions(struct search_spec *spec, const cJSON *doc, struct err *err) {
+    const cJSON *versions, *calibrations;
+    int64_t front = 0;
+    if (!json_has(doc, "versions"))
+        return 0;
+    int rc = json_object(doc, "", "versions", err, &versions);
+    if (rc == 0)
+        rc = json_int_opt(versions, "/versions", "front", 0, INT32_MAX - 10, err, &front);
+    if (rc == 0)
+        rc = json_object(versions, "/versions", "calibrations", err, &calibrations);
+    for (int i = 0; i < spec->n_profiles && rc == 0; i++)
+        rc = read_int(calibrations, spec->profiles[i].id, 0, INT32_MAX - 10000, err,
+                      &spec->profiles[i].calibration_version);
+    if (rc == 0)
+        spec->front_version = (int)front;
+    return rc;
+}
+
 static int read_warm_start(struct search_spec *spec, const cJSON *doc, struct err *err) {
     const cJSON *list = NULL, *item;
     int rc = 0;
@@ -267,9 +286,9 @@ static int check_strategy(const struct search_spec *spec, const char *name, cons
 
 int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err) {
     static const char *const fields[] = {
-        "search_id", "supernet_id", "supernet_dir", "checkpoint", "checkpoint_hash", "space",
-        "dataset",   "search",      "profiles",     "predictor",  "fleet",           "warm_start",
-        NULL};
+        "search_id", "supernet_id", "supernet_dir", "checkpoint", "checkpoint_hash",
+        "space",     "dataset",     "search",       "profiles",   "predictor",
+        "fleet",     "warm_start",  "versions",     NULL};
     const cJSON *body = NULL;
     int rc = json_only(doc, "", fields, err);
     if (rc == 0)
@@ -290,6 +309,8 @@ int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err
         rc = read_options(spec, body, err);
     if (rc == 0)
         rc = read_warm_start(spec, doc, err);
+    if (rc == 0)
+        rc = read_versions(spec, doc, err);
     if (rc == 0)
         rc = check_strategy(spec, spec->strategy, spec->options, "/strategy", err);
     return rc == 0 ? check_strategy(spec, spec->baseline, NULL, "/baseline", err) : rc;

@@ -14,6 +14,7 @@ struct search_profile {
     struct latency_table *table; /* NULL: an imported model, whose tables are these: */
     struct latency_sections sections;
     struct calibration calibration; /* owned; calibration_none when the spec has none */
+    int calibration_version;        /* the newest that there is; that of the next is higher */
 };
 
 /* Tables of other profiles that know the space, for what they can teach a calibration. */
@@ -39,6 +40,7 @@ struct search_spec {
     struct search_fleet fleet;
     int n_warm;
     struct arch *warm;                    /* that the search begins with */
+    int front_version;                    /* of the newest front that there is; 0: none */
     const char *strategy, *baseline;      /* baseline may be NULL; borrowed from the spec */
     double options[STRATEGY_OPTIONS_MAX]; /* of the strategy; the baseline has its defaults */
     int64_t evaluations, seed;

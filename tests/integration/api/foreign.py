@@ -489,6 +489,8 @@ def dynast():
     equal((rows[0][1], rows[1][1]), (121278672, 566170656), "MACs of the smallest and the largest network")
     stack.cli("search", "import", "old", "--dynast", path, "--space", "ofa_mbv3", "--wait")
     problem(bed.client().request("POST", "/searches", bed.search_body("elsewhere", warm_start={"searches": ["old"]})), 422, code="mismatch", pointer="/warm_start/searches/0")
+    for action, body in (("extend", {"evaluations": 100}), ("clone", {"name": "older"})):
+        check("warm_start" in problem(client.request("POST", f"/searches/old/{action}", body), 409)["detail"], f"{action} of results that were taken over")
     doc = client.get("/searches/old")
     equal((doc["state"], doc["supernet"], doc["strategy"], doc["evaluations"], doc["evaluations_done"]), ("done", None, "imported", 61, 61), "the search")
     equal((doc["result"]["duplicates"], doc["stage"]), (1, "final"), "its result")

@@ -1,5 +1,6 @@
 """Searches, tables and measurements: bad ones are refused with their cause, a sound one runs."""
 import json
+import os
 from urllib.parse import quote
 
 import bed
@@ -331,6 +332,111 @@ def patient():
     equal((result["stagnated"], result["evaluations"]), (False, 64), "one with more patience than budget")
     for name in ("patient", "whole"):
         client.expect(204, "DELETE", f"/searches/{name}")
+
+
+def remove(*names):
+    for name in names:
+        equal(bed.client().request("DELETE", f"/searches/{name}").status, 204, f"removal of {name}")
+
+
+def whole(search):
+    """All that a search has found, without what counts its changes."""
+    client = bed.client()
+    columns = client.get(f"/searches/{search}/candidates?page_size=20000")["columns"]
+    metrics = {key: list(zip(row["value"], row["low"], row["high"], row["source"])) for key, row in columns["metrics"].items()}
+    plain = [columns[key] for key in ("strategy", "arch", "generation", "feasible", "on_front")]
+    rows = sorted((*row, *({key: values[at] for key, values in metrics.items()}.items())) for at, row in enumerate(zip(*plain)))
+    front = client.get(f"/searches/{search}/front")
+    result = client.get(f"/searches/{search}")["result"]
+    return rows, front["hypervolume"], sorted(point["arch_id"] for point in front["items"]), client.get(f"/searches/{search}/hypervolume"), result
+
+
+@test("a search that is extended becomes what it would have been with so many evaluations from the beginning, killed or not", 300)
+def extended():
+    stack, client = bed.daemon(), bed.client()
+    for strategy in ("nsga2", "linas", "aging", "evolution") if os.environ.get("ESP_LONG", "0").strip("0") else ("nsga2",):
+        # Both begin with the same calibration: they are asked for at once. 40 is no whole number of generations.
+        long, short = (client.post("/searches", bed.search_body(f"{name}-{strategy}", strategy=strategy, evaluations=n, population=16), 202) for name, n in (("long", 96), ("short", 40)))
+        problem(client.request("POST", f"/searches/short-{strategy}/extend", {"evaluations": 96}), 409)
+        for made in (long, short):
+            stack.wait_job(made["job"]["id"], 120)
+        before = client.get(f"/searches/short-{strategy}/front")
+        answer = client.post(f"/searches/short-{strategy}/extend", {"evaluations": 96}, 202)
+        equal((answer["search"]["id"], answer["search"]["evaluations"], answer["search"]["result"]), (short["search"]["id"], 96, None), "the same search")
+        check(answer["job"]["id"] != short["job"]["id"] and answer["search"]["job"] == answer["job"]["id"], "another job", answer["job"])
+        if strategy == "nsga2":
+            wait_for("progress", lambda: client.get(f"/searches/short-{strategy}")["state"] == "running", 30)
+            stack.kill_job()
+            stack.restart()
+        stack.wait_job(answer["job"]["id"], 120)
+        equal(whole(f"short-{strategy}"), whole(f"long-{strategy}"), f"by {strategy}")
+        check(client.get(f"/searches/short-{strategy}/front")["version"] > before["version"], "a later front", before["version"])
+        versions = [row["version"] for row in client.get(f"/searches/short-{strategy}")["calibrations"]]
+        equal(len(set(versions)), len(versions), "each calibration has a version of its own")
+    stack.cli("search", "extend", "short-nsga2", "-n", "128", "--wait", timeout=100)
+    equal(client.get("/searches/short-nsga2")["result"]["evaluations"], 128, "and again, by the client")
+    remove(*(row["name"] for row in client.items("/searches") if row["name"].startswith(("long-", "short-"))))
+
+
+@test("more evaluations are refused where they mean nothing, and patience can be lifted", 120)
+def not_extended():
+    stack, client = bed.daemon(), bed.client()
+    quick = {"measure_front": 0, "calibration_nets": 0, "population": 16}
+    made = client.post("/searches", bed.search_body("impatient", **quick, evaluations=5000, patience=100), 202)
+    stack.wait_job(made["job"]["id"], 90)
+    had = client.get("/searches/impatient")["result"]["evaluations"]
+
+    def refused(status, pointer, body, search="impatient"):
+        return problem(client.request("POST", f"/searches/{search}/extend", body), status, pointer=pointer)
+
+    refused(422, "/evaluations", {})
+    refused(422, "/evaluations", {"evaluations": had})
+    refused(422, "/evaluations", {"evaluations": 10**7})
+    refused(422, "/evaluations", {"evaluations": "more"})
+    refused(422, "/seed", {"evaluations": 6000, "seed": 1})
+    refused(422, "/patience", {"evaluations": 6000, "patience": 0})
+    refused(409, "/patience", {"evaluations": 6000})
+    refused(409, "/patience", {"evaluations": 6000, "patience": 100})
+    problem(client.request("POST", "/searches/none/extend", {"evaluations": 6000}), 404)
+    check("more patience" in stack.cli_run("search", "extend", "impatient", "-n", "6000").stderr, "the client says so")
+    stack.cli("search", "extend", "impatient", "-n", str(had + 160), "--patience", "0", "--wait", timeout=100)
+    result = client.get("/searches/impatient")["result"]
+    equal((result["evaluations"], result["stagnated"]), (had + 160, False), "without patience")
+    remove("impatient")
+
+
+@test("a clone is the same search but for what is changed", 120)
+def cloned():
+    stack, client = bed.daemon(), bed.client()
+    body = bed.search_body("origin", measure_front=0, calibration_nets=0, evaluations=48, population=16, accuracy="evaluated", strategy="evolution", strategy_options={"mutation": 0.3}, patience=4000, constraints=[{"metric": "macs", "max": 1e9}])
+    stack.wait_job(client.post("/searches", body, 202)["job"]["id"], 90)
+
+    def clone(name, **changes):
+        answer = client.post("/searches/origin/clone", {"name": name, **changes}, 202)
+        if name == "twin":
+            stack.wait_job(answer["job"]["id"], 90)
+        else:
+            client.post(f"/searches/{name}/cancel", {}, 202)
+        return client.get(f"/searches/{name}")
+
+    twin = clone("twin")
+    for member in ("supernet", "dataset", "objectives", "constraints", "strategy", "strategy_options", "baseline", "seed", "population", "evaluations"):
+        equal(twin[member], client.get("/searches/origin")[member], member)
+    equal(whole("twin"), whole("origin"), "an equal search finds the same")
+    other = clone("other", seed=9, constraints=None, patience=None)
+    equal((other["seed"], other["constraints"], other["strategy_options"]["mutation"]), (9, [], 0.3), "what was changed, and what was not")
+    random = clone("random-one", strategy="random")
+    equal((random["strategy"], random["baseline"], random["strategy_options"]), ("random", None, {}), "what belongs to the other strategy is left out")
+    stack.cli("search", "clone", "origin", "by-client", "--seed", "3", "--strategy", "nsga2", "--objectives", "top1,macs", "--baseline", "none")
+    client.post("/searches/by-client/cancel", {}, 202)
+    made = client.get("/searches/by-client")
+    equal((made["seed"], made["strategy"], made["baseline"], made["evaluations"], [row["metric"] for row in made["objectives"]]), (3, "nsga2", None, 48, ["top1", "macs"]), "by the client")
+    refused = [(409, "/name", {"name": "twin"}), (422, "/name", {}), (422, "/seed", {"name": "x", "seed": -1}), (422, "/sed", {"name": "x", "sed": 1}), (422, "/baseline", {"name": "x", "baseline": "evolution"})]
+    for status, pointer, changes in refused:
+        problem(client.request("POST", "/searches/origin/clone", changes), status, pointer=pointer)
+    problem(client.request("POST", "/searches/none/clone", {"name": "x"}), 404)
+    wait_for("the end of what was cancelled", lambda: all(client.get(f"/searches/{name}")["state"] == "canceled" for name in ("other", "random-one", "by-client")), 30)
+    remove("origin", "twin", "other", "random-one", "by-client")
 
 
 @test("a search begins with the front of an earlier one and with subnets of a file; its baseline does not", 120)

@@ -494,6 +494,72 @@ static void a_second_search_evaluates_nothing_again(void **state) {
     close_world(&world);
 }
 
+static void forget_versions(const struct daemon *daemon) {
+    static const char *const keys[] = {"version", "calibration_version"};
+    for (int i = 0; i < daemon->n; i++) {
+        cJSON *data = cJSON_GetObjectItem(daemon->events[i], "data");
+        cJSON_DeleteItemFromObject(cJSON_GetObjectItem(data, "calibration"), "version");
+        for (int k = 0; k < 2; k++)
+            cJSON_DeleteItemFromObject(data, keys[k]);
+    }
+}
+
+static int first_version(const struct daemon *daemon, const char *kind) {
+    for (int i = 0; i < daemon->n; i++)
+        if (strcmp(kind_of(daemon->events[i]), kind) == 0)
+            return cJSON_GetObjectItem(cJSON_GetObjectItem(daemon->events[i], "data"), "version")
+                ->valueint;
+    return -1;
+}
+
+static cJSON *spec_that_continues(const char *dir, const char *body) {
+    cJSON *spec = cJSON_CreateObject();
+    cJSON_AddStringToObject(spec, "search_id", "se_1");
+    cJSON_AddStringToObject(spec, "continues", dir);
+    cJSON_AddItemToObject(spec, "search", parse(body));
+    cJSON_AddItemToObject(spec, "versions", parse("{\"front\":2,\"calibrations\":{\"pf_1\":7}}"));
+    return spec;
+}
+
+/* The shorter one ends within a generation; the longer one is interrupted, and its supernet was
+ * trained on. */
+static void a_search_that_goes_on_is_one_that_was_longer(void **state) {
+    static const char shorter_body[] =
+        "{" OBJECTIVES ",\"baseline\":\"random\",\"evaluations\":12,\"population\":8,"
+        "\"accuracy\":\"evaluated\",\"measure_front\":6,\"calibration_nets\":5,\"seed\":4}";
+    struct world world;
+    open_world(&world);
+    struct daemon whole = {.world = &world, .has_board = true}, shorter = whole, longer = whole;
+    cJSON *spec = spec_of(&world, evaluated_body), *shorter_spec = spec_of(&world, shorter_body);
+    assert_int_equal(attempt(&whole, spec, 1), JOB_DONE);
+    forget_job(&world);
+    assert_int_equal(attempt(&shorter, shorter_spec, 1), JOB_DONE);
+    char *shorter_dir = world.job_dir;
+    cJSON *longer_spec = spec_that_continues(shorter_dir, evaluated_body);
+    world.job_dir = fixture_make_dir();
+    unlink(world.checkpoint);
+    longer.stop_after = 7;
+    int status = JOB_STOPPED, attempts = 0;
+    while (status == JOB_STOPPED && attempts < 100)
+        status = attempt(&longer, longer_spec, ++attempts);
+    assert_int_equal(status, JOB_DONE);
+    assert_true(attempts >= 4);
+    assert_int_equal(first_version(&longer, "front"), 3);
+    assert_int_equal(first_version(&longer, "calibration"), 8);
+    forget_versions(&whole);
+    forget_versions(&longer);
+    assert_same_events(&whole, &longer);
+    assert_true(shorter.n < longer.n);
+    forget_events(&whole);
+    forget_events(&shorter);
+    forget_events(&longer);
+    cJSON_Delete(spec);
+    cJSON_Delete(shorter_spec);
+    cJSON_Delete(longer_spec);
+    fixture_remove_dir(shorter_dir);
+    close_world(&world);
+}
+
 static void interrupted_search_says_what_an_undisturbed_one_says(void **state) {
     struct world world;
     open_world(&world);
@@ -607,6 +673,7 @@ int main(void) {
         cmocka_unit_test(gives_up_when_accuracy_cannot_be_predicted),
         cmocka_unit_test(a_second_search_evaluates_nothing_again),
         cmocka_unit_test(interrupted_search_says_what_an_undisturbed_one_says),
+        cmocka_unit_test(a_search_that_goes_on_is_one_that_was_longer),
         cmocka_unit_test(without_a_board_latency_stays_predicted),
         cmocka_unit_test(other_profiles_are_a_rung),
         cmocka_unit_test(refuses_what_cannot_succeed),

@@ -1,0 +1,368 @@
+/* espalier search create, clone, extend. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/cli/commands.h"
+
+struct search_options {
+    const char *supernet, *dataset, *space, *predictor, *objectives, *profile, *strategy, *baseline,
+        *accuracy, *method, *warm_start_file;
+    int64_t patience, evaluations, population, seed, initial, measure;
+    double max_latency_ms, max_macs, max_params, max_memory_kb; /* NaN: no limit */
+    struct option_list limits, options, warm_start;
+    bool clone; /* only what is given goes into the body */
+};
+
+static cJSON *objective(const char *metric, const char *direction, const char *profile) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "metric", metric);
+    cJSON_AddStringToObject(o, "direction", direction);
+    if (profile)
+        cJSON_AddStringToObject(o, "profile", profile);
+    return o;
+}
+
+static void add_bound(cJSON *constraints, const char *metric, const char *profile,
+                      const char *bound, double value) {
+    if (isnan(value))
+        return;
+    cJSON *c = cJSON_CreateObject();
+    cJSON_AddStringToObject(c, "metric", metric);
+    if (profile)
+        cJSON_AddStringToObject(c, "profile", profile);
+    cJSON_AddNumberToObject(c, bound, value);
+    cJSON_AddItemToArray(constraints, c);
+}
+
+static void add_limit(cJSON *constraints, const char *metric, const char *profile, double max) {
+    add_bound(constraints, metric, profile, "max", max);
+}
+
+/* "latency@pi4/t2", "macs": what people say of a metric. */
+struct goal {
+    char metric[64], profile[256]; /* profile "" */
+};
+
+/* len bytes of text. What they mean the daemon says. */
+static int read_goal(const char *text, size_t len, struct goal *ret) {
+    const char *at = memchr(text, '@', len);
+    size_t name = at ? (size_t)(at - text) : len, rest = at ? len - name - 1 : 0;
+
+    if (name == 0 || name >= sizeof(ret->metric) || rest >= sizeof(ret->profile))
+        return cli_usage("\"%.100s\" is no metric", text);
+    snprintf(ret->metric, sizeof(ret->metric), "%.*s", (int)name, text);
+    snprintf(ret->profile, sizeof(ret->profile), "%.*s", (int)rest, at ? at + 1 : "");
+    if (!strcmp(ret->metric, "latency"))
+        strcpy(ret->metric, "latency_us");
+    return CLI_OK;
+}
+
+/* "latency@pi4=0.4" in ms, "macs=3e6", "top1=0.9": at most, or for top-1 at least. */
+static int add_limits(const struct option_list *texts, cJSON *constraints) {
+    for (int i = 0; i < texts->n; i++) {
+        const char *equals = strrchr(texts->items[i], '=');
+        struct goal goal;
+        char *end = NULL;
+        double value = equals ? strtod(equals + 1, &end) : 0;
+        if (!equals || end == equals + 1 || *end || !isfinite(value))
+            return cli_usage("--limit: \"%.100s\" is not METRIC=NUMBER", texts->items[i]);
+        int code = read_goal(texts->items[i], (size_t)(equals - texts->items[i]), &goal);
+        if (code != CLI_OK)
+            return code;
+        bool least = !strcmp(goal.metric, "top1"), latency = !strcmp(goal.metric, "latency_us");
+        add_bound(constraints, goal.metric, goal.profile[0] ? goal.profile : NULL,
+                  least ? "min" : "max", latency ? value * 1000 : value);
+    }
+    return CLI_OK;
+}
+
+/* The objective that text[0..len) names: "top1", "macs", "latency@PROFILE", "latency" on fallback.
+ */
+static cJSON *named_objective(const char *text, size_t len, const char *fallback) {
+    static const char latency[] = "latency";
+    const size_t n = sizeof(latency) - 1;
+    char word[256], *profile;
+    snprintf(word, sizeof(word), "%.*s", (int)len, text);
+    profile = strchr(word, '@');
+    if (profile)
+        *profile++ = '\0';
+    bool is_latency = strncmp(word, latency, n) == 0 && (!word[n] || !strcmp(word + n, "_us"));
+    return objective(is_latency ? "latency_us" : word,
+                     strcmp(word, "top1") ? "minimise" : "maximise",
+                     profile || !is_latency ? profile : fallback);
+}
+
+static void add_objectives(const struct search_options *o, cJSON *objectives) {
+    if (!o->objectives) {
+        cJSON_AddItemToArray(objectives, objective("top1", "maximise", NULL));
+        cJSON_AddItemToArray(objectives, o->profile
+                                             ? objective("latency_us", "minimise", o->profile)
+                                             : objective("macs", "minimise", NULL));
+        return;
+    }
+    for (const char *at = o->objectives; *at;) {
+        size_t len = strcspn(at, ",");
+        cJSON_AddItemToArray(objectives, named_objective(at, len, o->profile));
+        at += len + (at[len] == ',');
+    }
+}
+
+static int search_goals(const struct search_options *o, cJSON *objectives, cJSON *constraints) {
+    add_objectives(o, objectives);
+    add_limit(constraints, "latency_us", o->profile, o->max_latency_ms * 1000);
+    add_limit(constraints, "macs", NULL, o->max_macs);
+    add_limit(constraints, "params", NULL, o->max_params);
+    add_limit(constraints, "peak_activation_bytes", NULL, o->max_memory_kb * 1000);
+    return add_limits(&o->limits, constraints);
+}
+
+/* "mutation=0.2". What they mean, and what is no number, the daemon says. */
+static int add_options(const struct option_list *texts, cJSON *body) {
+    cJSON *options = texts->n ? cJSON_AddObjectToObject(body, "strategy_options") : NULL;
+    for (int i = 0; i < texts->n; i++) {
+        const char *equals = strchr(texts->items[i], '=');
+        char name[64], *end = NULL;
+        int len = equals ? (int)(equals - texts->items[i]) : 0;
+        if (len == 0 || len >= (int)sizeof(name) || !equals[1])
+            return cli_usage("--option: \"%.100s\" is not NAME=NUMBER", texts->items[i]);
+        snprintf(name, sizeof(name), "%.*s", len, texts->items[i]);
+        if (cJSON_GetObjectItemCaseSensitive(options, name))
+            return cli_usage("--option: %s is given twice", name);
+        double value = strtod(equals + 1, &end);
+        if (*end || !isfinite(value))
+            cJSON_AddStringToObject(options, name, equals + 1);
+        else
+            cJSON_AddNumberToObject(options, name, value);
+    }
+    return CLI_OK;
+}
+
+static void add_accuracy(const struct search_options *o, cJSON *body) {
+    if (!o->predictor) {
+        cli_put_text(body, "accuracy", o->accuracy);
+        return;
+    }
+    cJSON *accuracy = cJSON_AddObjectToObject(body, "accuracy");
+    cJSON_AddStringToObject(accuracy, "predictor", o->predictor);
+}
+
+/* A line of the file is an arch; empty ones are passed over. */
+static int add_arch_lines(const char *path, cJSON *archs) {
+    char line[4096];
+    FILE *file = strcmp(path, "-") ? fopen(path, "r") : stdin;
+    if (!file) {
+        fprintf(stderr, "espalier: cannot open %s\n", path);
+        return CLI_FAILURE;
+    }
+    while (fgets(line, sizeof(line), file)) {
+        line[strcspn(line, "\r\n")] = 0;
+        if (line[0])
+            cJSON_AddItemToArray(archs, cJSON_CreateString(line));
+    }
+    bool failed = ferror(file) != 0;
+    if (file != stdin)
+        fclose(file);
+    if (!failed)
+        return CLI_OK;
+    fprintf(stderr, "espalier: cannot read %s\n", path);
+    return CLI_FAILURE;
+}
+
+static int add_warm_start(const struct search_options *o, cJSON *body) {
+    if (o->warm_start.n == 0 && !o->warm_start_file)
+        return CLI_OK;
+    cJSON *warm = cJSON_AddObjectToObject(body, "warm_start");
+    if (o->warm_start.n > 0)
+        cJSON_AddItemToObject(warm, "searches",
+                              cJSON_CreateStringArray(o->warm_start.items, o->warm_start.n));
+    return o->warm_start_file
+               ? add_arch_lines(o->warm_start_file, cJSON_AddArrayToObject(warm, "archs"))
+               : CLI_OK;
+}
+
+/* Without any, a clone has those of the search that it is made of. */
+static int add_goals(const struct search_options *o, cJSON *body) {
+    cJSON *objectives = cJSON_AddArrayToObject(body, "objectives"),
+          *constraints = cJSON_AddArrayToObject(body, "constraints");
+    int code = search_goals(o, objectives, constraints);
+    if (o->clone && !o->objectives && !o->profile)
+        cJSON_DeleteItemFromObjectCaseSensitive(body, "objectives");
+    if (o->clone && cJSON_GetArraySize(constraints) == 0)
+        cJSON_DeleteItemFromObjectCaseSensitive(body, "constraints");
+    return code;
+}
+
+/* *ret_code: of what the options say. */
+static cJSON *search_body(const struct search_options *o, const char *name, int *ret_code) {
+    cJSON *body = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(body, "name", name);
+    cli_put_text(body, "supernet", o->supernet);
+    cli_put_text(body, "dataset", o->dataset);
+    cli_put_text(body, "space", o->space);
+    *ret_code = add_goals(o, body);
+    cli_put_text(body, "strategy", o->strategy);
+    if (*ret_code == CLI_OK)
+        *ret_code = add_options(&o->options, body);
+    if (o->baseline && !strcmp(o->baseline, "none"))
+        cJSON_AddNullToObject(body, "baseline");
+    else if (o->baseline)
+        cJSON_AddStringToObject(body, "baseline", o->baseline);
+    if (*ret_code == CLI_OK)
+        *ret_code = add_warm_start(o, body);
+    add_accuracy(o, body);
+    cli_put_text(body, "method", o->method);
+    cli_put_int(body, "evaluations", o->evaluations);
+    cli_put_int(body, "patience", o->patience);
+    cli_put_int(body, "population", o->population);
+    cli_put_int(body, "seed", o->seed);
+    cli_put_int(body, "initial_evaluations", o->initial);
+    cli_put_int(body, "measure_front", o->measure);
+    return body;
+}
+
+static int send(struct cli *cli, const struct search_options *o, char *const *words) {
+    char path[256] = "/searches";
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int code, rc = 0;
+    cJSON *body = search_body(o, words[o->clone ? 1 : 0], &code);
+
+    if (o->clone)
+        snprintf(path, sizeof(path), "/searches/%.200s/clone", cli_encode(words[0]));
+    if (code == CLI_OK)
+        rc = cli_send(cli, "POST", path, body, &err, &doc);
+    cJSON_Delete(body);
+    if (code != CLI_OK)
+        return code;
+    return rc ? cli_fail(&err) : cli_started(cli, doc, "search");
+}
+
+/* What has a default when a search is created has that of the other search when it is cloned. */
+static int begin(struct cli *cli, int argc, char **argv, bool clone) {
+    struct search_options o = {.max_latency_ms = CLI_UNSET_REAL,
+                               .max_macs = CLI_UNSET_REAL,
+                               .max_params = CLI_UNSET_REAL,
+                               .max_memory_kb = CLI_UNSET_REAL,
+                               .patience = CLI_UNSET,
+                               .evaluations = CLI_UNSET,
+                               .population = CLI_UNSET,
+                               .seed = CLI_UNSET,
+                               .initial = CLI_UNSET,
+                               .measure = CLI_UNSET,
+                               .clone = clone};
+    const struct option_row rows[] = {
+        {"supernet", 's', OPTION_TEXT, NULL, 0, 0, "", "supernet whose subnets are searched",
+         &o.supernet},
+        {"dataset", 'd', OPTION_TEXT, NULL, 0, 0, "",
+         "score them on this data set, of as many classes (default: the supernet's)", &o.dataset},
+        {"profile", 'p', OPTION_TEXT, NULL, 0, 0, "",
+         "minimise latency on this profile, a board's default one, or an imported latency model "
+         "(default: MACs)",
+         &o.profile},
+        {"predictor", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "imported accuracy predictor; then no supernet is needed", &o.predictor},
+        {"space", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "space to search without a supernet (default: the predictor's)", &o.space},
+        {"objectives", 0, OPTION_TEXT, NULL, 1, 1000, "",
+         "in place of top1 and latency: such as top1 or top1,latency@PROFILE,params; "
+         "PROFILE: also BOARD, or BOARD/WORDS such as pi4/t2",
+         &o.objectives},
+        {"limit", 0, OPTION_LIST, NULL, 0, 0, "",
+         "hard limit, such as latency@pi4/t2=0.4 (ms), macs=3e6 or top1=0.9 (at least); may be "
+         "given again",
+         &o.limits},
+        {"max-latency", 0, OPTION_REAL, NULL, 0, 0, "ms", "hard limit", &o.max_latency_ms},
+        {"max-macs", 0, OPTION_REAL, NULL, 0, 0, "", "hard limit", &o.max_macs},
+        {"max-params", 0, OPTION_REAL, NULL, 0, 0, "", "hard limit", &o.max_params},
+        {"max-memory", 0, OPTION_REAL, NULL, 0, 0, "kB", "hard limit of the peak activation memory",
+         &o.max_memory_kb},
+        {"strategy", 0, OPTION_TEXT, clone ? NULL : "nsga2", 0, 0, "",
+         "its name: espalier search strategies", &o.strategy},
+        {"option", 'o', OPTION_LIST, NULL, 0, 0, "",
+         "option of the strategy, such as mutation=0.2 (espalier search strategies); may be given "
+         "again",
+         &o.options},
+        {"warm-start", 0, OPTION_LIST, NULL, 0, 0, "",
+         "begin with the front of this earlier search over the same space; may be given again",
+         &o.warm_start},
+        {"warm-start-file", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "begin with the subnets of this file, one a line (-: standard input)", &o.warm_start_file},
+        {"baseline", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "beside it at equal budget, or none (default: random beside another strategy)",
+         &o.baseline},
+        {"accuracy", 0, OPTION_TEXT, clone ? NULL : "predicted", 0, 0, "", "predicted or evaluated",
+         &o.accuracy},
+        {"method", 'm', OPTION_TEXT, clone ? NULL : "full", 0, 0, "",
+         "of measurements: full, or brief (half a second each)", &o.method},
+        {"evaluations", 'n', OPTION_INT, clone ? NULL : "4000", 0, 0, "", "budget", &o.evaluations},
+        {"patience", 0, OPTION_INT, NULL, 0, 0, "",
+         "end after so many evaluations without growth of the front (default: none)", &o.patience},
+        {"population", 0, OPTION_INT, clone ? NULL : "64", 0, 0, "", "of a generation",
+         &o.population},
+        {"seed", 0, OPTION_INT, clone ? NULL : "1", 0, 0, "", "of the search", &o.seed},
+        {"initial-evaluations", 0, OPTION_INT, clone ? NULL : "64", 0, 0, "",
+         "subnets evaluated to fit the accuracy predictor", &o.initial},
+        {"measure-front", 0, OPTION_INT, clone ? NULL : "24", 0, 0, "",
+         "candidates measured on the board at the end", &o.measure},
+        CLI_WAIT_ROWS(cli),
+        CLI_COMMON_ROWS(cli)};
+    struct cli_words words = {clone ? 2 : 1, clone ? 2 : 1};
+    int first = 0, code = cli_start(cli, rows, argc, argv, words, &first);
+
+    if (code >= 0)
+        return code;
+    if (!clone && !o.supernet && !o.predictor)
+        return cli_usage("--supernet is needed, or --predictor");
+    if (!isnan(o.max_latency_ms) && !o.profile)
+        return cli_usage("--max-latency needs --profile");
+    return send(cli, &o, argv + first);
+}
+
+static int create_run(struct cli *cli, int argc, char **argv) {
+    return begin(cli, argc, argv, false);
+}
+
+static int clone_run(struct cli *cli, int argc, char **argv) {
+    return begin(cli, argc, argv, true);
+}
+
+static int extend_run(struct cli *cli, int argc, char **argv) {
+    int64_t evaluations = CLI_UNSET, patience = CLI_UNSET;
+    const struct option_row rows[] = {
+        {"evaluations", 'n', OPTION_INT, NULL, 0, 0, "",
+         "budget in all, those that it has had included (needed)", &evaluations},
+        {"patience", 0, OPTION_INT, NULL, 0, 0, "",
+         "from now on; 0: none ends it (needed where its patience has ended it)", &patience},
+        CLI_WAIT_ROWS(cli),
+        CLI_COMMON_ROWS(cli)};
+    char path[256];
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    if (evaluations == CLI_UNSET)
+        return cli_usage("--evaluations is needed: how many it is to have in all");
+    cJSON *body = cJSON_CreateObject();
+    cli_put_int(body, "evaluations", evaluations);
+    if (patience == 0)
+        cJSON_AddNullToObject(body, "patience");
+    else
+        cli_put_int(body, "patience", patience);
+    snprintf(path, sizeof(path), "/searches/%.200s/extend", cli_encode(argv[first]));
+    int rc = cli_send(cli, "POST", path, body, &err, &doc);
+    cJSON_Delete(body);
+    return rc ? cli_fail(&err) : cli_started(cli, doc, "search");
+}
+
+const struct cli_command cli_search_create = {
+    "search", "create", "NAME", "search a supernet or a space for its Pareto front", create_run};
+const struct cli_command cli_search_clone = {"search", "clone", "SEARCH NAME",
+                                             "the same search again, but for what the options say",
+                                             clone_run};
+const struct cli_command cli_search_extend = {
+    "search", "extend", "SEARCH", "more evaluations for a search that is done", extend_run};
