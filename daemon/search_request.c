@@ -102,11 +102,12 @@ static int fill_integers(cJSON *body, struct err *err) {
     return 0;
 }
 
-/* Evaluations without growth of the front after which the search ends; absent: it has all of its
- * budget. */
-static int check_patience(const cJSON *body, struct err *err) {
-    int64_t patience = 0;
-    return json_int_opt(body, "", "patience", 1, SEARCH_EVALUATIONS_MAX, err, &patience);
+/* What has no default: evaluations without growth of the front after which the search ends (absent:
+ * it has all of its budget), and how many measurements it may ask for (absent: any number). */
+static int check_ends(const cJSON *body, struct err *err) {
+    int64_t patience = 0, measurements = 0;
+    int r = json_int_opt(body, "", "patience", 1, SEARCH_EVALUATIONS_MAX, err, &patience);
+    return r != 0 ? r : json_int_opt(body, "", "measurements", 2, 10000, err, &measurements);
 }
 
 /* text may be that of the member itself. */
@@ -655,6 +656,7 @@ const char *const search_request_members[] = {"name",
                                               "dataset",
                                               "warm_start",
                                               "patience",
+                                              "measurements",
                                               NULL};
 
 static int fill(struct work *work, struct search_request *request, struct err *err,
@@ -670,7 +672,7 @@ static int fill(struct work *work, struct search_request *request, struct err *e
     if (r == 0)
         r = fill_integers(body, err);
     if (r == 0)
-        r = check_patience(body, err);
+        r = check_ends(body, err);
     if (r == 0)
         r = fill_words(body, err);
     if (r == 0)

@@ -14,7 +14,8 @@
 #include "space/graph.h"
 
 #define MEASUREMENT_COLUMNS                                                                        \
-    "id, profile, profile_revision, kind, graph_id, signature, arch, method, state, attempt, "     \
+    "id, profile, profile_revision, kind, graph_id, signature, arch, method, take, state, "        \
+    "attempt, "                                                                                    \
     "median_us, low_us, high_us, mean_us, sd_us, n, energy_uj, flags AS \"flags@json\", error AS " \
     "\"error@json\", "                                                                             \
     "created_us AS "                                                                               \
@@ -42,6 +43,10 @@ static int current_revision(struct sql *sql, const char *profile, struct err *er
     return r;
 }
 
+static int64_t take_of(const struct measurement_request *request) {
+    return request->take > 0 ? request->take : 1;
+}
+
 /* Methods in the order of their names: "brief", then "full". */
 static int find_equal(struct sql *sql, const char *revision,
                       const struct measurement_request *request, struct err *err,
@@ -51,10 +56,11 @@ static int find_equal(struct sql *sql, const char *revision,
     sql_query(
         sql, &rows,
         "SELECT id FROM measurements WHERE profile_revision = ?1 AND graph_id = ?2 AND state "
-        "IN ('queued', 'leased', 'running', 'accepted') AND kind <> 'reference' AND (method = "
-        "?3 OR method > ?3 AND state = 'accepted') ORDER BY state = 'accepted' DESC, method DESC "
+        "IN ('queued', 'leased', 'running', 'accepted') AND kind <> 'reference' AND take = ?4 AND "
+        "(method = ?3 OR method > ?3 AND state = 'accepted') ORDER BY state = 'accepted' DESC, "
+        "method DESC "
         "LIMIT 1",
-        "ttt", revision, request->graph_id, request->method);
+        "ttti", revision, request->graph_id, request->method, take_of(request));
     if (sql_next(&rows))
         snprintf(ret, ID_MAX, "%s", sql_text(&rows, 0));
     return sql_end(&rows, err);
@@ -78,14 +84,14 @@ static int announce(struct store_tx *tx, const char *id, struct err *err) {
 static int insert_measurement(struct store_tx *tx, const struct measurement_request *request,
                               const char *revision, struct err *err, char ret_id[ID_MAX]) {
     id_make("ms_", ret_id);
-    int r =
-        sql_run(store_tx_sql(tx), err, NULL,
-                "INSERT INTO measurements (id, profile, profile_revision, kind, graph_id, "
-                "graph, signature, arch, method, seed, priority, state, created_us) VALUES (?1, "
-                "?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'queued', ?12)",
-                "tttttttttiii", ret_id, request->profile, revision, request->kind,
-                request->graph_id, request->graph, request->signature, request->arch,
-                request->method, request->seed, (int64_t)request->priority, store_tx_now_us(tx));
+    int r = sql_run(
+        store_tx_sql(tx), err, NULL,
+        "INSERT INTO measurements (id, profile, profile_revision, kind, graph_id, "
+        "graph, signature, arch, method, seed, priority, state, created_us, take) VALUES "
+        "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'queued', ?12, ?13)",
+        "tttttttttiiii", ret_id, request->profile, revision, request->kind, request->graph_id,
+        request->graph, request->signature, request->arch, request->method, request->seed,
+        (int64_t)request->priority, store_tx_now_us(tx), take_of(request));
     store_tx_wake(tx, STORE_WAKE_FLEET);
     return r != 0 ? r : announce(tx, ret_id, err);
 }
@@ -462,8 +468,10 @@ static int add_item(struct store_tx *tx, const char *job, const cJSON *item, con
     struct measurement_request request = {
         .kind = "network", .seed = 1, .priority = MEASUREMENT_OF_SEARCH};
     char *text = NULL, id[ID_MAX], graph[HASH_TEXT], method[METHOD_ID_MAX];
-    int64_t number;
+    int64_t number, take = 1;
     int r = json_int(item, at, "request", 0, INT64_C(1) << 40, err, &number);
+    if (r == 0)
+        r = json_int_opt(item, at, "take", 1, MEASUREMENT_TAKES_MAX, err, &take);
     if (r == 0)
         r = json_string(item, at, "profile_id", 1, ID_MAX - 1, err, &request.profile);
     if (r == 0)
@@ -477,6 +485,7 @@ static int add_item(struct store_tx *tx, const char *job, const cJSON *item, con
     request.graph = text;
     request.graph_id = graph;
     request.method = method;
+    request.take = (int)take;
     r = store_measurement_ask(tx, &request, err, id);
     if (r == 0)
         r = add_request(tx, job, number, id, NULL, err);
@@ -557,6 +566,7 @@ static int renew_request(struct store_tx *tx, const char *job, const cJSON *row,
         .graph = cJSON_GetStringValue(cJSON_GetObjectItem(row, "graph")),
         .arch = cJSON_GetStringValue(cJSON_GetObjectItem(row, "arch")),
         .method = cJSON_GetStringValue(cJSON_GetObjectItem(row, "method")),
+        .take = (int)cJSON_GetNumberValue(cJSON_GetObjectItem(row, "take")),
         .seed = 1,
         .priority = MEASUREMENT_OF_SEARCH};
     char id[ID_MAX];
@@ -575,11 +585,12 @@ static int renew_request(struct store_tx *tx, const char *job, const cJSON *row,
 int store_measure_requests_renew(struct store_tx *tx, const char *job, struct err *err) {
     cJSON *rows = NULL;
     const cJSON *row;
-    int r = sql_get_rows(store_tx_sql(tx), err, &rows,
-                         "SELECT q.request, m.profile, m.graph_id, m.graph, m.arch, m.method FROM "
-                         "measure_requests q JOIN measurements m ON m.id = q.measurement WHERE "
-                         "q.job = ?1 AND q.error = '" DROPPED "' ORDER BY q.request",
-                         "t", job);
+    int r = sql_get_rows(
+        store_tx_sql(tx), err, &rows,
+        "SELECT q.request, m.profile, m.graph_id, m.graph, m.arch, m.method, m.take FROM "
+        "measure_requests q JOIN measurements m ON m.id = q.measurement WHERE "
+        "q.job = ?1 AND q.error = '" DROPPED "' ORDER BY q.request",
+        "t", job);
     cJSON_ArrayForEach(row, rows) {
         if (r == 0)
             r = renew_request(tx, job, row, err);

@@ -15,6 +15,7 @@ struct measurement_request {
     const char *graph_id, *graph; /* graph: JSON text */
     const char *signature, *arch; /* one of them; the other NULL */
     const char *method;           /* id, "brief/2" */
+    int take;                     /* 0 or 1: any that there is will do; 2: another one beside it */
     int64_t seed;
     int priority;
 };
@@ -26,9 +27,10 @@ enum measurement_priority {
     MEASUREMENT_OF_DAEMON,
     MEASUREMENT_OF_CHECK /* of the noise floor, that a person asked for */
 };
-/* Joins an equal one (profile's current revision, graph, method) that waits, runs or was accepted;
- * an accepted one of a more thorough method will do as well. Raises the priority of one that waits.
- * Wakes the fleet. ESP_ENOTFOUND: no such profile or its board was removed. */
+enum { MEASUREMENT_TAKES_MAX = 9 };
+/* Joins an equal one (profile's current revision, graph, method, take) that waits, runs or was
+ * accepted; an accepted one of a more thorough method will do as well. Raises the priority of one
+ * that waits. Wakes the fleet. ESP_ENOTFOUND: no such profile or its board was removed. */
 int store_measurement_ask(struct store_tx *tx, const struct measurement_request *request,
                           struct err *err, char ret_id[ID_MAX]);
 /* Asks for the noise floor of the profile's current revision, unless it waits or runs already; if

@@ -155,7 +155,8 @@ static int decide(struct sql *sql, const struct lease_row *lease, struct err *er
         r = sql_get_int(sql, err, &twin, NULL,
                         "SELECT count(*) FROM measurements m JOIN measurements o ON "
                         "o.profile_revision = m.profile_revision AND o.graph_id = m.graph_id AND "
-                        "o.method = m.method AND o.id <> m.id WHERE m.id = ?1 AND m.state = "
+                        "o.method = m.method AND o.take = m.take AND o.id <> m.id WHERE m.id = ?1 "
+                        "AND m.state = "
                         "'canceled' AND o.state IN ('queued', 'leased', 'running', 'accepted') AND "
                         "o.kind <> 'reference'",
                         "t", result->measurement);

@@ -9,7 +9,7 @@
 struct search_options {
     const char *supernet, *dataset, *space, *predictor, *objectives, *profile, *strategy, *baseline,
         *accuracy, *method, *warm_start_file;
-    int64_t patience, evaluations, population, seed, initial, measure;
+    int64_t patience, evaluations, population, seed, initial, measure, measurements;
     double max_latency_ms, max_macs, max_params, max_memory_kb; /* NaN: no limit */
     struct option_list limits, options, warm_start;
     bool clone; /* only what is given goes into the body */
@@ -216,6 +216,7 @@ static cJSON *search_body(const struct search_options *o, const char *name, int 
     cli_put_text(body, "method", o->method);
     cli_put_int(body, "evaluations", o->evaluations);
     cli_put_int(body, "patience", o->patience);
+    cli_put_int(body, "measurements", o->measurements);
     cli_put_int(body, "population", o->population);
     cli_put_int(body, "seed", o->seed);
     cli_put_int(body, "initial_evaluations", o->initial);
@@ -247,6 +248,7 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
                                .max_params = CLI_UNSET_REAL,
                                .max_memory_kb = CLI_UNSET_REAL,
                                .patience = CLI_UNSET,
+                               .measurements = CLI_UNSET,
                                .evaluations = CLI_UNSET,
                                .population = CLI_UNSET,
                                .seed = CLI_UNSET,
@@ -307,6 +309,9 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
          "subnets evaluated to fit the accuracy predictor", &o.initial},
         {"measure-front", 0, OPTION_INT, clone ? NULL : "24", 0, 0, "",
          "candidates measured on the board at the end", &o.measure},
+        {"measurements", 0, OPTION_INT, NULL, 0, 0, "",
+         "boards are asked for no more than so many, two for each network (default: any number)",
+         &o.measurements},
         CLI_WAIT_ROWS(cli),
         CLI_COMMON_ROWS(cli)};
     struct cli_words words = {clone ? 2 : 1, clone ? 2 : 1};

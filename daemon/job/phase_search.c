@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ROUNDS = 3, FRONT_MIN = 8 };
+enum { FRONT_MIN = 8 };
 #define LATENCY_RATIO_MIN 1.5
 
 static const char facts_name[] = "facts.jsonl";
@@ -136,44 +136,32 @@ static void close_run(struct search_run *run) {
     search_spec_finish(&run->spec);
 }
 
-static void set_phase(struct search_run *run, const char *phase, double start, double end) {
-    run->phase = phase;
-    run->fraction_start = start;
-    run->fraction_end = end;
-}
-
 /* --- before the search --- */
 
-/* Whether any profile can be measured. */
-static bool has_board(const struct search_run *run) {
-    for (int p = 0; p < run->spec.n_profiles; p++)
-        if (search_profile_has_board(&run->spec.profiles[p]))
-            return true;
-    return false;
-}
-
-/* Networks to calibrate on: over the range of MACs, without its ends, which are degenerate. */
+/* Networks to calibrate on: over the range of MACs, without its ends, which are degenerate. Of a
+ * budget of measurements at most half. */
 static int request_calibration(struct search_run *run, struct err *err) {
-    int n = run->spec.calibration_nets;
-    if (n == 0 || !has_board(run))
+    int n = run->spec.calibration_nets, most = search_measurable(run, 1) / 2;
+    n = n < most ? n : most;
+    if (n == 0 || !search_has_board(run))
         return 0;
     struct arch *archs = mem_array((size_t)n + 2, sizeof *archs);
     if (!archs)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for calibration networks");
     int rc = sample_spread(run->spec.space, (uint64_t)run->spec.seed + 1, n + 2, err, archs);
     if (rc > 2)
-        rc = search_request_measurements(run, archs + 1, rc - 2, err);
+        rc = search_request_measurements(run, archs + 1, rc - 2, 1, err);
     free(archs);
     return rc < 0 ? rc : 0;
 }
 
 static int learn(struct search_run *run, struct err *err) {
     bool changed;
-    set_phase(run, "evaluate", 0, 0.45);
+    search_phase(run, "evaluate", 0, 0.45);
     int rc = request_calibration(run, err);
     if (rc == 0 && run->spec.accuracy_predicted && !run->imported)
         rc = search_fit_predictor(run, err);
-    set_phase(run, "measure", 0.45, 0.5);
+    search_phase(run, "measure", 0.45, 0.5);
     if (rc == 0)
         rc = search_wait_for_board(run, err);
     return rc == 0 ? search_calibrate(run, err, &changed) : rc;
@@ -275,7 +263,7 @@ static bool stagnates(const struct search_run *run, double volume, struct growth
 static int search(struct search_run *run, struct err *err, double volumes[SEARCH_LOOPS]) {
     bool more[SEARCH_LOOPS] = {true, run->spec.baseline != NULL};
     struct growth growth = {0, 0};
-    set_phase(run, "search", 0.5, 0.6);
+    search_phase(run, "search", 0.5, 0.6);
     int rc = create_loop(run, SEARCH_MAIN, run->spec.strategy, err);
     if (rc == 0 && run->spec.baseline)
         rc = create_loop(run, SEARCH_BASELINE, run->spec.baseline, err);
@@ -292,181 +280,6 @@ static int search(struct search_run *run, struct err *err, double volumes[SEARCH
 }
 
 /* --- after it --- */
-
-/* As well as it will be: without a supernet a prediction is all there is. */
-static bool is_evaluated(const struct search_run *run, const struct archive *archive, int index) {
-    if (!run->spec.has_supernet)
-        return true;
-    int top1 = goals_find_metric(&run->spec.goals, "top1");
-    return archive_metrics(archive, index)[top1].source == METRIC_EVALUATED;
-}
-
-static bool is_measured(const struct search_run *run, const struct archive *archive, int index) {
-    for (int p = 0; p < run->spec.n_profiles; p++) {
-        int metric = goals_find_metric(&run->spec.goals, search_latency_key(run, p));
-        if (!search_profile_has_board(&run->spec.profiles[p]))
-            continue;
-        if (archive_metrics(archive, index)[metric].source != METRIC_MEASURED)
-            return false;
-    }
-    return true;
-}
-
-static bool keep_evaluated(void *context, const struct archive *archive, int index) {
-    return is_evaluated(context, archive, index);
-}
-
-static bool keep_known(void *context, const struct archive *archive, int index) {
-    const struct search_run *run = context;
-    bool unasked = run->no_board || run->spec.measure_front == 0;
-    return is_evaluated(run, archive, index) && (unasked || is_measured(run, archive, index));
-}
-
-/* Puts what became known of an arch into each loop that has met it. */
-static int enter(struct search_run *run, const struct arch *arch, const char *key,
-                 const struct metric *metric, struct err *err) {
-    int rc = 0;
-    for (int i = 0; i < SEARCH_LOOPS && rc == 0 && run->loops[i]; i++)
-        if (archive_find(search_loop_archive(run->loops[i]), arch) >= 0)
-            rc = search_loop_enter(run->loops[i], arch, key, metric, err);
-    return rc;
-}
-
-static int enter_score(struct search_run *run, const struct arch *arch, struct err *err) {
-    struct score score;
-    int rc = search_score(run, arch, SPLIT_VALIDATION, err, &score);
-    if (rc == 0)
-        rc = search_emit_evaluation(run, arch, SPLIT_VALIDATION, &score, err);
-    if (rc != 0)
-        return rc;
-    struct metric top1 = search_score_metric(&score);
-    return enter(run, arch, "top1", &top1, err);
-}
-
-static int enter_measured(struct search_run *run, const struct arch *arch, struct err *err) {
-    int rc = 0;
-    for (int p = 0; p < run->spec.n_profiles && rc == 0; p++) {
-        const struct measured *m = search_measured(run, p, arch);
-        if (!m)
-            continue;
-        struct metric metric = {m->median_us, m->low_us, m->high_us, METRIC_MEASURED};
-        rc = enter(run, arch, search_latency_key(run, p), &metric, err);
-    }
-    return rc;
-}
-
-static int recalibrate(struct search_run *run, struct err *err) {
-    bool changed;
-    int rc = search_calibrate(run, err, &changed);
-    for (int i = 0; i < SEARCH_LOOPS && rc == 0 && changed; i++)
-        for (int p = 0; p < run->spec.n_profiles && rc == 0 && run->loops[i]; p++)
-            rc =
-                search_loop_rescore(run->loops[i], search_latency_evaluator(p), "calibration", err);
-    return rc;
-}
-
-/* Has these subnets measured and evaluated, takes in what came of it, and predicts the others anew.
- */
-static int verify(struct search_run *run, const struct arch *archs, int n, struct err *err) {
-    bool fitted = false;
-    int rc = search_request_measurements(run, archs, n, err);
-    for (int i = 0; i < n && rc == 0 && run->spec.has_supernet; i++) {
-        rc = enter_score(run, &archs[i], err);
-        search_progress(run, i + 1, n, "subnets");
-    }
-    if (rc == 0)
-        rc = search_wait_for_board(run, err);
-    for (int i = 0; i < n && rc == 0; i++)
-        rc = enter_measured(run, &archs[i], err);
-    if (rc == 0)
-        rc = recalibrate(run, err);
-    if (rc == 0 && run->predictor)
-        rc =
-            search_refit_predictor(run, search_loop_archive(run->loops[SEARCH_MAIN]), err, &fitted);
-    for (int i = 0; i < SEARCH_LOOPS && rc == 0 && fitted && run->loops[i]; i++)
-        rc = search_loop_rescore(run->loops[i], SEARCH_ACCURACY_EVALUATOR, "predictor", err);
-    return rc;
-}
-
-/* At most max of the members, evenly along the front. */
-static int pick(const struct archive *archive, const int *members, int n, int max,
-                struct arch *ret_archs) {
-    int wanted = n < max ? n : max;
-    for (int i = 0; i < wanted; i++) {
-        int at = wanted > 1 ? (int)((int64_t)i * (n - 1) / (wanted - 1)) : n / 2;
-        ret_archs[i] = archive->candidates[members[at]].arch;
-    }
-    return wanted;
-}
-
-/* Members of the evaluated front that the board has not measured. Returns their number. */
-static int pick_unmeasured(struct search_run *run, int max, struct err *err,
-                           struct arch *ret_archs) {
-    const struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
-    int *front, n, picked = 0;
-    if (archive_front_of(archive, keep_evaluated, run, &front, &n) != 0)
-        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
-    for (int i = 0; i < n && picked < max && !run->no_board; i++)
-        if (!is_measured(run, archive, front[i]))
-            ret_archs[picked++] = archive->candidates[front[i]].arch;
-    free(front);
-    return picked;
-}
-
-/* Members of the whole front whose accuracy is predicted only, evenly along it. */
-static int pick_predicted(struct search_run *run, int max, struct err *err,
-                          struct arch *ret_archs) {
-    struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
-    const int *front;
-    int n, found = 0;
-    if (archive_front(archive, &front, &n) != 0)
-        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
-    int *open = mem_array((size_t)n + 1, sizeof *open);
-    if (!open)
-        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
-    for (int i = 0; i < n; i++)
-        if (!is_evaluated(run, archive, front[i]))
-            open[found++] = front[i];
-    int picked = pick(archive, open, found, max, ret_archs);
-    free(open);
-    return picked;
-}
-
-/* What a later round looks at: who came to the front when others turned out worse than predicted,
- * then who the better predictions hold for good, half as many as in the first round. */
-static int pick_next(struct search_run *run, int max, struct err *err, struct arch *ret_archs) {
-    int n = pick_unmeasured(run, max, err, ret_archs), more = 0;
-    if (n >= 0 && n < max / 2)
-        more = pick_predicted(run, max / 2 - n, err, ret_archs + n);
-    return n < 0 || more < 0 ? (n < 0 ? n : more) : n + more;
-}
-
-/* The front's subnets are verified in a few rounds. */
-static int verify_front(struct search_run *run, struct err *err) {
-    int max = run->spec.measure_front, n;
-    const int *front;
-    if (!run->spec.has_supernet && !has_board(run))
-        return 0; /* nothing can be known better */
-    struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
-    struct arch *archs = mem_array((size_t)max + 1, sizeof *archs);
-    if (!archs || archive_front(archive, &front, &n) != 0) {
-        free(archs);
-        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
-    }
-    n = pick(archive, front, n, max, archs);
-    int rc = 0;
-    for (int round = 0; round < ROUNDS && n > 0 && rc == 0; round++) {
-        set_phase(run, "measure", 0.6 + 0.12 * round, 0.6 + 0.12 * (round + 1));
-        rc = verify(run, archs, n, err);
-        n = rc == 0 ? pick_next(run, max, err, archs) : 0;
-        rc = n < 0 ? n : rc;
-    }
-    /* What a last round brought to the front is only measured: its accuracy is known. */
-    if (rc == 0 && (n = pick_unmeasured(run, max, err, archs)) != 0)
-        rc = n < 0 ? n : verify(run, archs, n, err);
-    free(archs);
-    return rc;
-}
 
 static int emit_all(struct search_run *run, struct err *err) {
     int rc = 0;
@@ -509,7 +322,8 @@ static void add_number(cJSON *doc, const char *key, bool known, double value) {
 static int count_unmeasured(const struct search_run *run, const int *front, int n) {
     int unmeasured = 0;
     for (int i = 0; i < n; i++)
-        unmeasured += !is_measured(run, search_loop_archive(run->loops[SEARCH_MAIN]), front[i]);
+        unmeasured +=
+            !search_is_measured(run, search_loop_archive(run->loops[SEARCH_MAIN]), front[i]);
     return unmeasured;
 }
 
@@ -583,11 +397,11 @@ static int refuse_infeasible(const struct search_run *run, struct err *err) {
 static int finish(struct search_run *run, const double volumes[SEARCH_LOOPS], struct err *err,
                   cJSON **ret_result) {
     int *front = NULL, n = 0;
-    if (archive_front_of(search_loop_archive(run->loops[SEARCH_MAIN]), keep_known, run, &front,
+    if (archive_front_of(search_loop_archive(run->loops[SEARCH_MAIN]), search_known, run, &front,
                          &n) != 0)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
     /* What was predicted stays as it was sent, where nothing can be known better. */
-    int rc = run->spec.has_supernet || has_board(run) ? emit_all(run, err) : 0;
+    int rc = run->spec.has_supernet || search_has_board(run) ? emit_all(run, err) : 0;
     if (rc == 0)
         rc = refuse_infeasible(run, err);
     if (rc == 0)
@@ -610,7 +424,7 @@ static int run_search(struct job *job, struct err *err, cJSON **ret_result) {
     if (rc == 0)
         rc = search(&run, err, volumes);
     if (rc == 0)
-        rc = verify_front(&run, err);
+        rc = search_verify_front(&run, err);
     if (rc == 0)
         rc = finish(&run, volumes, err, ret_result);
     close_run(&run);

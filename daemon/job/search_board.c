@@ -17,21 +17,59 @@ enum { REQUESTS_MAX = 10000, WAIT_MS = 500 };
 /* --- asking --- */
 
 static const struct search_request *find_request(const struct search_run *run, int profile,
-                                                 const struct arch *arch) {
+                                                 const struct arch *arch, int take) {
     for (int i = 0; i < run->n_requests; i++)
-        if (run->requests[i].profile == profile && arch_equal(&run->requests[i].arch, arch))
+        if (run->requests[i].profile == profile && run->requests[i].take == take &&
+            arch_equal(&run->requests[i].arch, arch))
             return &run->requests[i];
     return NULL;
 }
 
-const struct measured *search_measured(const struct search_run *run, int profile,
-                                       const struct arch *arch) {
-    const struct search_request *request = find_request(run, profile, arch);
+static const struct measured *find_accepted(const struct search_run *run, int profile,
+                                            const struct arch *arch, int take) {
+    const struct search_request *request = find_request(run, profile, arch, take);
     const struct measured *m = request ? facts_measured(run->facts, request->request) : NULL;
     return m && m->accepted ? m : NULL;
 }
 
-static int add_request(struct search_run *run, int profile, const struct arch *arch,
+bool search_asked(const struct search_run *run, const struct arch *arch) {
+    for (int i = 0; i < run->n_requests; i++)
+        if (arch_equal(&run->requests[i].arch, arch))
+            return true;
+    return false;
+}
+
+int search_measured(const struct search_run *run, int profile, const struct arch *arch,
+                    struct measured *ret_measured) {
+    const struct measured *first = find_accepted(run, profile, arch, 1);
+    const struct measured *second = find_accepted(run, profile, arch, 2);
+    if (!first && !second)
+        return 0;
+    *ret_measured = first ? *first : *second;
+    if (!first || !second)
+        return 1;
+    ret_measured->median_us = (first->median_us + second->median_us) / 2;
+    ret_measured->low_us = fmin(first->low_us, second->low_us);
+    ret_measured->high_us = fmax(first->high_us, second->high_us);
+    ret_measured->sd_us = sqrt((first->sd_us * first->sd_us + second->sd_us * second->sd_us) / 2);
+    return 2;
+}
+
+static int count_boards(const struct search_run *run) {
+    int n = 0;
+    for (int p = 0; p < run->spec.n_profiles; p++)
+        n += search_profile_has_board(&run->spec.profiles[p]);
+    return n;
+}
+
+int search_measurable(const struct search_run *run, int takes) {
+    int boards = count_boards(run), left = run->spec.measurements - run->n_requests;
+    if (run->spec.measurements == 0 || boards == 0)
+        return REQUESTS_MAX;
+    return left > 0 ? left / (boards * takes) : 0;
+}
+
+static int add_request(struct search_run *run, int profile, const struct arch *arch, int take,
                        struct err *err) {
     if (run->n_requests == REQUESTS_MAX)
         return err_set(err, ESP_ELIMIT, NULL, "a search measures at most %d networks",
@@ -45,7 +83,7 @@ static int add_request(struct search_run *run, int profile, const struct arch *a
         run->requests_capacity = capacity;
     }
     run->requests[run->n_requests] =
-        (struct search_request){run->n_requests + 1, profile, run->session, *arch};
+        (struct search_request){run->n_requests + 1, profile, run->session, take, *arch};
     run->n_requests++;
     return 0;
 }
@@ -67,21 +105,36 @@ static int describe_request(const struct search_run *run, const struct search_re
     cJSON_AddStringToObject(item, "arch_id", id);
     cJSON_AddStringToObject(item, "graph_id", network);
     cJSON_AddStringToObject(item, "method", run->spec.measure_method);
+    if (request->take > 1)
+        cJSON_AddNumberToObject(item, "take", request->take);
     cJSON_AddItemToObject(item, "graph", graph_to_json(graph));
     cJSON_AddItemToArray(items, item);
     free(graph);
     return 0;
 }
 
-int search_request_measurements(struct search_run *run, const struct arch *archs, int n,
+/* Whether the budget has an end, and it has come. */
+static bool is_spent(const struct search_run *run) {
+    return run->spec.measurements > 0 && run->n_requests >= run->spec.measurements;
+}
+
+static int add_take(struct search_run *run, const struct arch *archs, int n, int take,
+                    struct err *err) {
+    int rc = 0;
+    for (int p = 0; p < run->spec.n_profiles; p++)
+        for (int i = 0; i < n && rc == 0 && search_profile_has_board(&run->spec.profiles[p]); i++)
+            if (!find_request(run, p, &archs[i], take) && !is_spent(run))
+                rc = add_request(run, p, &archs[i], take, err);
+    return rc;
+}
+
+int search_request_measurements(struct search_run *run, const struct arch *archs, int n, int takes,
                                 struct err *err) {
     int first = run->n_requests, rc = 0;
     if (run->no_board)
         return 0;
-    for (int p = 0; p < run->spec.n_profiles; p++)
-        for (int i = 0; i < n && rc == 0 && search_profile_has_board(&run->spec.profiles[p]); i++)
-            if (!find_request(run, p, &archs[i]))
-                rc = add_request(run, p, &archs[i], err);
+    for (int take = 1; take <= takes && rc == 0; take++)
+        rc = add_take(run, archs, n, take, err);
     if (rc != 0 || run->n_requests == first)
         return rc;
     run->session++;
@@ -207,9 +260,10 @@ static int collect(const struct search_run *run, int profile, struct measured_ne
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a calibration");
     for (int i = 0; i < run->n_requests; i++) {
         const struct search_request *request = &run->requests[i];
-        const struct measured *m = search_measured(run, request->profile, &request->arch);
+        struct measured m;
         struct graph *graph;
-        if (request->profile != profile || !m)
+        if (request->profile != profile || request->take > 1 ||
+            search_measured(run, profile, &request->arch, &m) == 0)
             continue;
         int rc = graph_build(run->spec.space, &request->arch, err, &graph);
         if (rc != 0)
@@ -217,8 +271,8 @@ static int collect(const struct search_run *run, int profile, struct measured_ne
         measured->archs[measured->n] = &request->arch;
         measured->networks[measured->n++] = (struct learn_network){
             .graph = graph,
-            .measured_us = m->median_us,
-            .repeat_sd_us = m->sd_us,
+            .measured_us = m.median_us,
+            .repeat_sd_us = m.sd_us,
             .session = request->session,
             .representative = request->session == 0 && run->spec.calibration_nets > 0};
     }

@@ -14,6 +14,7 @@ struct search_request {
     int64_t request; /* number, from 1 */
     int profile;     /* of the spec */
     int session;     /* those of one were asked for together */
+    int take;        /* from 1: measured again, to be believed */
     struct arch arch;
 };
 
@@ -94,14 +95,30 @@ void search_accuracy_evaluator(struct search_run *run, struct evaluator *ret_eva
 
 /* --- search_board.c: measurements and calibration --- */
 
-/* Asks for these networks on every profile, but for those that were asked for. */
-int search_request_measurements(struct search_run *run, const struct arch *archs, int n,
+/* Asks for so many takes of these networks on every profile, but for those that were asked for and
+ * within the budget of measurements: all first takes before the second ones. */
+int search_request_measurements(struct search_run *run, const struct arch *archs, int n, int takes,
                                 struct err *err);
+bool search_asked(const struct search_run *run, const struct arch *arch); /* of any board */
+/* How many networks the budget lets be measured so many times, on every board. */
+int search_measurable(const struct search_run *run, int takes);
 /* Waits until all is answered. */
 int search_wait_for_board(struct search_run *run, struct err *err);
-/* What the board measured; NULL if it did not. */
-const struct measured *search_measured(const struct search_run *run, int profile,
-                                       const struct arch *arch);
+/* What the board measured: of two takes the mean, and an interval around both of theirs. Returns
+ * the number of takes that were accepted; 0 leaves *ret_measured. */
+int search_measured(const struct search_run *run, int profile, const struct arch *arch,
+                    struct measured *ret_measured);
 /* Learns each profile's calibration from all that was measured, if there is enough of it; sends
  * calibration events. *ret_changed: whether any was fitted. */
 int search_calibrate(struct search_run *run, struct err *err, bool *ret_changed);
+
+/* --- search_verify.c: after the search --- */
+
+void search_phase(struct search_run *run, const char *phase, double start, double end);
+bool search_has_board(const struct search_run *run); /* whether any profile can be measured */
+/* Whether each board has measured the candidate: twice. */
+bool search_is_measured(const struct search_run *run, const struct archive *archive, int index);
+/* Whether the candidate is known as well as it will be: an archive_keep_fn, of the run. */
+bool search_known(void *context, const struct archive *archive, int index);
+/* Has the front verified in a few rounds, and what may come to it. */
+int search_verify_front(struct search_run *run, struct err *err);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INITIAL_MAX = 10000, MEASURE_MAX = 1000, WARM_MAX = 10000 };
+enum { INITIAL_MAX = 10000, MEASURE_MAX = 1000, WARM_MAX = 10000, MEASUREMENTS_MAX = 10000 };
 static const char latency_prefix[] = "latency_us:";
 
 void search_spec_finish(struct search_spec *spec) {
@@ -53,6 +53,8 @@ static int read_numbers(struct search_spec *spec, const cJSON *body, struct err 
         rc = read_int(body, "measure_front", 0, MEASURE_MAX, err, &spec->measure_front);
     if (rc == 0)
         rc = read_int(body, "calibration_nets", 0, MEASURE_MAX, err, &spec->calibration_nets);
+    if (rc == 0)
+        rc = read_int(body, "measurements", 2, MEASUREMENTS_MAX, err, &spec->measurements);
     return rc;
 }
 

@@ -46,6 +46,7 @@ struct search_spec {
     int64_t evaluations, seed;
     int64_t patience; /* evaluations without growth, after which it ends; 0: none ends it */
     int population, initial_evaluations, measure_front, calibration_nets;
+    int measurements;           /* that boards may be asked for; 0: any number */
     const char *measure_method; /* of whole networks, devices/method.h; borrowed */
     bool accuracy_predicted;    /* else every candidate is evaluated by the supernet */
 };

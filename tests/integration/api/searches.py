@@ -503,6 +503,10 @@ def sound():
     check({point["arch_id"] for point in front["items"]} <= set(seen.values()), "the front is made of candidates")
     measured = client.items(f"/measurements?profile={bed.profile()}&kind=network&state=accepted")
     check({row["arch"] for row in front["items"]} & {row["arch"] for row in measured if row["method"] == "full/2"}, "the front is measured by the method of searches", {row["method"] for row in measured})
+    for point in front["items"]:
+        if point["metrics"][key]["source"] == "measured":
+            takes = [row["take"] for row in measured if row["arch"] == point["arch"] and row["method"] == "full/2"]
+            equal(sorted(takes), [1, 2], "what is called measured was measured twice")
     curves = client.get(f"/searches/{search['id']}/hypervolume")["series"]
     check({row["strategy"] for row in curves} >= {"nsga2"}, "hypervolume", curves)
     for row in curves:

@@ -66,7 +66,7 @@ def rows(stack, query, *arguments):
 
 
 class Replayed(Board):
-    """Plays a board that has been: the same identity, the same numbers for the same graph and method."""
+    """Plays a board that has been: the same identity, the same numbers for the same graph, method and take."""
 
     def __init__(self, stack, device_name):
         super().__init__(stack.port, device_name)
@@ -77,16 +77,19 @@ class Replayed(Board):
             dict(zip(("runtime", "precision", "threads", "cores", "governor", "fingerprint"), row)) for row in rows(
                 stack, "SELECT p.runtime, p.precision, p.threads, p.cores, p.governor, r.fingerprint FROM profiles p JOIN profile_revisions r ON r.id = p.revision JOIN devices d ON d.id = p.device WHERE d.name = ?", device_name)
         ]
+        self.stack = stack
         self.known = {}
-        for graph, method, samples, rest in rows(storm(), "SELECT m.graph, m.method, r.samples, r.data FROM measurements m JOIN results r ON r.measurement = m.id WHERE r.counted AND m.state = 'accepted' AND r.status IN ('ok', 'noisy')"):
-            self.known[graph_key(json.loads(graph), method)] = {**json.loads(rest), "samples_us": list(struct.unpack(f"<{len(samples) // 8}d", samples))}
+        for graph, method, take, samples, rest in rows(storm(), "SELECT m.graph, m.method, m.take, r.samples, r.data FROM measurements m JOIN results r ON r.measurement = m.id WHERE r.counted AND m.state = 'accepted' AND r.status IN ('ok', 'noisy')"):
+            self.known[graph_key(json.loads(graph), method, take)] = {**json.loads(rest), "samples_us": list(struct.unpack(f"<{len(samples) // 8}d", samples))}
         self.unknown = []
 
     def introduction(self, **changes):
         return super().introduction(profiles=self.profiles, **changes)
 
     def result_of(self, lease, item, **changes):
-        known = self.known.get(graph_key(item["graph"], item["method"]))
+        # A board is not told which take it measures.
+        ((take,),) = rows(self.stack, "SELECT take FROM measurements WHERE id = ?", item["measurement_id"])
+        known = self.known.get(graph_key(item["graph"], item["method"], take))
         if known is None:
             self.unknown.append(item)
             return super().result_of(lease, item, **changes)
@@ -94,8 +97,8 @@ class Replayed(Board):
         return {**known, **own, **changes}
 
 
-def graph_key(graph, method):
-    return json.dumps([graph, method], sort_keys=True)
+def graph_key(graph, method, take):
+    return json.dumps([graph, method, take], sort_keys=True)
 
 
 def search_outcome(stack, name):
@@ -167,5 +170,5 @@ def register():
         stack = storm()
         equal(rows(stack, "PRAGMA integrity_check"), [("ok",)], "integrity")
         equal(rows(stack, "PRAGMA foreign_key_check"), [], "broken references")
-        doubled = rows(stack, "SELECT count(*) FROM (SELECT profile_revision, graph_id, method FROM measurements WHERE state = 'accepted' AND kind <> 'reference' GROUP BY 1, 2, 3 HAVING count(*) > 1)")
+        doubled = rows(stack, "SELECT count(*) FROM (SELECT profile_revision, graph_id, method, take FROM measurements WHERE state = 'accepted' AND kind <> 'reference' GROUP BY 1, 2, 3, 4 HAVING count(*) > 1)")
         equal(doubled, [(0,)], "measurements accepted twice")

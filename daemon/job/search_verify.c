@@ -1,0 +1,336 @@
+/* After the search: its front is evaluated and measured in rounds, latencies are calibrated anew,
+ * and what else might belong there is looked at. */
+#include "daemon/job/search_run.h"
+
+#include "base/memory.h"
+#include "search/pareto.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROUNDS = 3, TAKES = 2 /* of each network before it is called measured */ };
+
+void search_phase(struct search_run *run, const char *phase, double start, double end) {
+    run->phase = phase;
+    run->fraction_start = start;
+    run->fraction_end = end;
+}
+
+bool search_has_board(const struct search_run *run) {
+    for (int p = 0; p < run->spec.n_profiles; p++)
+        if (search_profile_has_board(&run->spec.profiles[p]))
+            return true;
+    return false;
+}
+
+/* As well as it will be: without a supernet a prediction is all there is. */
+static bool is_evaluated(const struct search_run *run, const struct archive *archive, int index) {
+    if (!run->spec.has_supernet)
+        return true;
+    int top1 = goals_find_metric(&run->spec.goals, "top1");
+    return archive_metrics(archive, index)[top1].source == METRIC_EVALUATED;
+}
+
+bool search_is_measured(const struct search_run *run, const struct archive *archive, int index) {
+    for (int p = 0; p < run->spec.n_profiles; p++) {
+        int metric = goals_find_metric(&run->spec.goals, search_latency_key(run, p));
+        if (!search_profile_has_board(&run->spec.profiles[p]))
+            continue;
+        if (archive_metrics(archive, index)[metric].source != METRIC_MEASURED)
+            return false;
+    }
+    return true;
+}
+
+static bool keep_evaluated(void *context, const struct archive *archive, int index) {
+    return is_evaluated(context, archive, index);
+}
+
+bool search_known(void *context, const struct archive *archive, int index) {
+    const struct search_run *run = context;
+    bool unasked = run->no_board || run->spec.measure_front == 0;
+    return is_evaluated(run, archive, index) &&
+           (unasked || search_is_measured(run, archive, index));
+}
+
+/* Puts what became known of an arch into each loop that has met it. */
+static int enter(struct search_run *run, const struct arch *arch, const char *key,
+                 const struct metric *metric, struct err *err) {
+    int rc = 0;
+    for (int i = 0; i < SEARCH_LOOPS && rc == 0 && run->loops[i]; i++)
+        if (archive_find(search_loop_archive(run->loops[i]), arch) >= 0)
+            rc = search_loop_enter(run->loops[i], arch, key, metric, err);
+    return rc;
+}
+
+static int enter_score(struct search_run *run, const struct arch *arch, struct err *err) {
+    struct score score;
+    int rc = search_score(run, arch, SPLIT_VALIDATION, err, &score);
+    if (rc == 0)
+        rc = search_emit_evaluation(run, arch, SPLIT_VALIDATION, &score, err);
+    if (rc != 0)
+        return rc;
+    struct metric top1 = search_score_metric(&score);
+    return enter(run, arch, "top1", &top1, err);
+}
+
+static int enter_measured(struct search_run *run, const struct arch *arch, struct err *err) {
+    int rc = 0;
+    for (int p = 0; p < run->spec.n_profiles && rc == 0; p++) {
+        struct measured m;
+        if (search_measured(run, p, arch, &m) < TAKES)
+            continue;
+        struct metric metric = {m.median_us, m.low_us, m.high_us, METRIC_MEASURED};
+        rc = enter(run, arch, search_latency_key(run, p), &metric, err);
+    }
+    return rc;
+}
+
+static int recalibrate(struct search_run *run, struct err *err) {
+    bool changed;
+    int rc = search_calibrate(run, err, &changed);
+    for (int i = 0; i < SEARCH_LOOPS && rc == 0 && changed; i++)
+        for (int p = 0; p < run->spec.n_profiles && rc == 0 && run->loops[i]; p++)
+            rc =
+                search_loop_rescore(run->loops[i], search_latency_evaluator(p), "calibration", err);
+    return rc;
+}
+
+/* Has these subnets measured and evaluated, takes in what came of it, and predicts the others anew.
+ */
+static int verify(struct search_run *run, const struct arch *archs, int n, struct err *err) {
+    bool fitted = false;
+    int rc = search_request_measurements(run, archs, n, TAKES, err);
+    for (int i = 0; i < n && rc == 0 && run->spec.has_supernet; i++) {
+        rc = enter_score(run, &archs[i], err);
+        search_progress(run, i + 1, n, "subnets");
+    }
+    if (rc == 0)
+        rc = search_wait_for_board(run, err);
+    for (int i = 0; i < n && rc == 0; i++)
+        rc = enter_measured(run, &archs[i], err);
+    if (rc == 0)
+        rc = recalibrate(run, err);
+    if (rc == 0 && run->predictor)
+        rc =
+            search_refit_predictor(run, search_loop_archive(run->loops[SEARCH_MAIN]), err, &fitted);
+    for (int i = 0; i < SEARCH_LOOPS && rc == 0 && fitted && run->loops[i]; i++)
+        rc = search_loop_rescore(run->loops[i], SEARCH_ACCURACY_EVALUATOR, "predictor", err);
+    return rc;
+}
+
+/* At most max of the members, evenly along the front. */
+static int pick(const struct archive *archive, const int *members, int n, int max,
+                struct arch *ret_archs) {
+    int wanted = n < max ? n : max;
+    for (int i = 0; i < wanted; i++) {
+        int at = wanted > 1 ? (int)((int64_t)i * (n - 1) / (wanted - 1)) : n / 2;
+        ret_archs[i] = archive->candidates[members[at]].arch;
+    }
+    return wanted;
+}
+
+/* Members of the evaluated front that the board has not measured. Returns their number. */
+static int pick_unmeasured(struct search_run *run, int max, struct err *err,
+                           struct arch *ret_archs) {
+    const struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
+    int *front, n, picked = 0;
+    if (archive_front_of(archive, keep_evaluated, run, &front, &n) != 0)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
+    for (int i = 0; i < n && picked < max && !run->no_board; i++)
+        if (!search_is_measured(run, archive, front[i]))
+            ret_archs[picked++] = archive->candidates[front[i]].arch;
+    free(front);
+    return picked;
+}
+
+/* Members of the whole front whose accuracy is predicted only, evenly along it. */
+static int pick_predicted(struct search_run *run, int max, struct err *err,
+                          struct arch *ret_archs) {
+    struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
+    const int *front;
+    int n, found = 0;
+    if (archive_front(archive, &front, &n) != 0)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
+    int *open = mem_array((size_t)n + 1, sizeof *open);
+    if (!open)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
+    for (int i = 0; i < n; i++)
+        if (!is_evaluated(run, archive, front[i]))
+            open[found++] = front[i];
+    int picked = pick(archive, open, found, max, ret_archs);
+    free(open);
+    return picked;
+}
+
+/* --- near a limit --- */
+
+/* Two of five. */
+static int near_share(int max) {
+    return 2 * max / 5;
+}
+
+/* Of the half width of a 90 % interval: what lies further beyond has a chance below one in five. */
+#define NEAR 0.5
+
+/* How far a candidate's predicted latency lies beyond a limit on it, in units of the prediction's
+ * doubt; INFINITY where it is not predicted, keeps the limit, is far beyond or breaks another one
+ * too. */
+static double beyond_limit(const struct search_run *run, const struct archive *archive, int index,
+                           const struct constraint *c) {
+    const struct goals *goals = &run->spec.goals;
+    const struct metric *row = archive_metrics(archive, index), *m = &row[c->metric];
+    struct metric kept[METRICS_MAX];
+    double doubt = c->is_max ? m->value - m->low : m->high - m->value;
+    double beyond = c->is_max ? m->value - c->bound : c->bound - m->value;
+    if (m->source != METRIC_PREDICTED || !(beyond > 0 && beyond <= NEAR * doubt))
+        return INFINITY;
+    memcpy(kept, row, (size_t)goals->n_metrics * sizeof *kept);
+    kept[c->metric].value = c->bound;
+    return goals_violation(goals, kept) == 0 ? beyond / doubt : INFINITY;
+}
+
+/* Whether it would be on the front if its latency were just the limit. */
+static bool would_be_on_front(const struct search_run *run, const struct archive *archive,
+                              int index, const struct constraint *c, const int *front, int n) {
+    const struct goals *goals = &run->spec.goals;
+    struct metric row[METRICS_MAX];
+    double costs[OBJECTIVES_MAX];
+    memcpy(row, archive_metrics(archive, index), (size_t)goals->n_metrics * sizeof *row);
+    row[c->metric].value = c->bound;
+    goals_costs(goals, row, costs);
+    for (int i = 0; i < n; i++)
+        if (pareto_dominates(archive_costs(archive, front[i]), costs, goals->n_objectives))
+            return false;
+    return true;
+}
+
+static bool is_measurable(const struct search_run *run, int metric) {
+    for (int p = 0; p < run->spec.n_profiles; p++)
+        if (search_profile_has_board(&run->spec.profiles[p]) &&
+            strcmp(run->spec.goals.keys[metric], search_latency_key(run, p)) == 0)
+            return true;
+    return false;
+}
+
+/* Candidates that a board may let onto the front although they are predicted to break a limit. */
+struct doubtful {
+    int n, max;
+    int *candidates;
+    double *beyond; /* rising */
+};
+
+static void add_doubtful(struct doubtful *d, int candidate, double beyond) {
+    int at = d->n;
+    while (at > 0 && d->beyond[at - 1] > beyond)
+        at--;
+    if (at >= d->max)
+        return;
+    size_t behind = (size_t)((d->n < d->max ? d->n : d->max - 1) - at);
+    memmove(d->candidates + at + 1, d->candidates + at, behind * sizeof *d->candidates);
+    memmove(d->beyond + at + 1, d->beyond + at, behind * sizeof *d->beyond);
+    d->candidates[at] = candidate;
+    d->beyond[at] = beyond;
+    d->n += d->n < d->max;
+}
+
+static void find_doubtful(const struct search_run *run, const struct archive *archive,
+                          const struct constraint *c, const int *front, int n, struct doubtful *d) {
+    for (int i = 0; i < archive->n && is_measurable(run, c->metric); i++) {
+        double beyond = beyond_limit(run, archive, i, c);
+        if (isfinite(beyond) && !search_asked(run, &archive->candidates[i].arch) &&
+            would_be_on_front(run, archive, i, c, front, n))
+            add_doubtful(d, i, beyond);
+    }
+}
+
+static bool is_among(const struct arch *archs, int n, const struct arch *arch) {
+    for (int i = 0; i < n; i++)
+        if (arch_equal(&archs[i], arch))
+            return true;
+    return false;
+}
+
+/* Who measured only what is predicted to keep a limit would never learn that he is wrong there: the
+ * nearest of those beyond it that would be worth it. archs has n others already. Returns how many
+ * it adds behind them. */
+static int pick_near_limits(const struct search_run *run, int max, struct err *err,
+                            struct arch *archs, int n) {
+    struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
+    const struct goals *goals = &run->spec.goals;
+    struct doubtful d = {.max = max};
+    const int *front;
+    int n_front, found = 0;
+    if (run->no_board || max <= 0)
+        return 0;
+    d.candidates = mem_array((size_t)max + 1, sizeof *d.candidates);
+    d.beyond = mem_array((size_t)max + 1, sizeof *d.beyond);
+    int rc = d.candidates && d.beyond ? archive_front(archive, &front, &n_front) : ESP_ENOMEM;
+    for (int i = 0; i < goals->n_constraints && rc == 0; i++)
+        find_doubtful(run, archive, &goals->constraints[i], front, n_front, &d);
+    for (int i = 0; i < d.n && rc == 0; i++)
+        if (!is_among(archs, n + found, &archive->candidates[d.candidates[i]].arch))
+            archs[n + found++] = archive->candidates[d.candidates[i]].arch;
+    free(d.candidates);
+    free(d.beyond);
+    return rc == 0 ? found : err_set(err, rc, NULL, "no memory to look near limits");
+}
+
+/* What a later round looks at: who came to the front when others turned out worse than predicted,
+ * then who the better predictions hold for good, and who they are unsure of at a limit, half as
+ * many as in the first round. */
+static int pick_next(struct search_run *run, int max, struct err *err, struct arch *ret_archs) {
+    int n = pick_unmeasured(run, max, err, ret_archs), more = 0, near = 0;
+    if (n >= 0 && n < max / 2)
+        more = pick_predicted(run, max / 2 - n, err, ret_archs + n);
+    if (n < 0 || more < 0)
+        return n < 0 ? n : more;
+    n += more;
+    int slots = max - n < near_share(max / 2) ? max - n : near_share(max / 2);
+    near = pick_near_limits(run, slots, err, ret_archs, n);
+    return near < 0 ? near : n + near;
+}
+
+/* The first round: along the front, and at limits. */
+static int pick_first(struct search_run *run, int max, struct err *err, struct arch *ret_archs) {
+    struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
+    const int *front;
+    int n;
+    if (archive_front(archive, &front, &n) != 0)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
+    int near = pick_near_limits(run, near_share(max), err, ret_archs, 0);
+    if (near < 0)
+        return near;
+    int picked = pick(archive, front, n, max - near, ret_archs + near), kept = near;
+    for (int i = near; i < near + picked; i++)
+        if (!is_among(ret_archs, near, &ret_archs[i]))
+            ret_archs[kept++] = ret_archs[i];
+    return kept;
+}
+
+/* So many at most that each can be measured as often as is needed. */
+static int round_max(const struct search_run *run) {
+    int measurable = search_measurable(run, TAKES);
+    return measurable < run->spec.measure_front ? measurable : run->spec.measure_front;
+}
+
+/* The front's subnets are verified in a few rounds. */
+int search_verify_front(struct search_run *run, struct err *err) {
+    if (!run->spec.has_supernet && !search_has_board(run))
+        return 0; /* nothing can be known better */
+    struct arch *archs = mem_array((size_t)run->spec.measure_front + 1, sizeof *archs);
+    if (!archs)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
+    int n = pick_first(run, round_max(run), err, archs), rc = n < 0 ? n : 0;
+    for (int round = 0; round < ROUNDS && n > 0 && rc == 0; round++) {
+        search_phase(run, "measure", 0.6 + 0.12 * round, 0.6 + 0.12 * (round + 1));
+        rc = verify(run, archs, n, err);
+        n = rc == 0 ? pick_next(run, round_max(run), err, archs) : 0;
+        rc = n < 0 ? n : rc;
+    }
+    /* What a last round brought to the front is only measured: its accuracy is known. */
+    if (rc == 0 && (n = pick_unmeasured(run, round_max(run), err, archs)) != 0)
+        rc = n < 0 ? n : verify(run, archs, n, err);
+    free(archs);
+    return rc;
+}
