@@ -178,6 +178,17 @@ static int fill_accuracy(cJSON *body, struct err *err) {
     return r;
 }
 
+/* How the networks to calibrate on are chosen. */
+static int fill_choice(cJSON *body, struct err *err) {
+    static const char *const choices[] = {"useful", "spread", NULL};
+    int choice = 0, r = 0;
+    if (json_has(body, "calibration_choice"))
+        r = json_enum(body, "", "calibration_choice", choices, err, &choice);
+    if (r == 0)
+        set_text(body, "calibration_choice", choices[choice]);
+    return r;
+}
+
 static int fill_words(cJSON *body, struct err *err) {
     const char *method_name = "full";
     int r = fill_strategy(body, "strategy", "nsga2", err);
@@ -187,6 +198,8 @@ static int fill_words(cJSON *body, struct err *err) {
         r = fill_baseline(body, err);
     if (r == 0)
         r = fill_accuracy(body, err);
+    if (r == 0)
+        r = fill_choice(body, err);
     if (r == 0)
         r = json_string_opt(body, "", "method", 1, METHOD_ID_MAX - 1, err, &method_name);
     const struct method *method = r == 0 ? method_find(method_name) : NULL;
@@ -652,6 +665,7 @@ const char *const search_request_members[] = {"name",
                                               "initial_evaluations",
                                               "measure_front",
                                               "calibration_nets",
+                                              "calibration_choice",
                                               "space",
                                               "dataset",
                                               "warm_start",

@@ -6,6 +6,9 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "base/stats.h"
+#include "latency/design.h"
+
+const char *const laboratory_choice_names[] = {"random", "spread", "useful", NULL};
 
 /* Networks with a sum, and what the rungs ask of them. */
 struct bench {
@@ -14,6 +17,7 @@ struct bench {
     uint32_t *network;              /* [n]: number in the profile */
     double *likeness[LADDER_RUNGS]; /* [n][n] or NULL */
     double *op_us;                  /* [n_ops]: by the table without the op's own network */
+    double *covariance;             /* [n][n] or NULL */
     struct ladder_networks networks;
 };
 
@@ -191,6 +195,7 @@ static void bench_finish(struct bench *bench) {
     free(bench->measured);
     free(bench->network);
     free(bench->op_us);
+    free(bench->covariance);
 }
 
 static int bench_make(const struct laboratory_profile *profile, struct err *err,
@@ -211,12 +216,19 @@ static int bench_make(const struct laboratory_profile *profile, struct err *err,
     return code;
 }
 
+static void swap(uint32_t *a, uint32_t *b) {
+    uint32_t kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
 /* All splits of one size. */
 struct trial {
     const struct bench *bench;
-    size_t size;
+    size_t size, pool;
     int splits;
     uint64_t seed;
+    enum laboratory_choice choice;
     struct latency_quality *qualities; /* [splits][LABORATORY_ROWS] */
     int *chosen;                       /* [splits]: a rung, or an error */
 };
@@ -224,11 +236,11 @@ struct trial {
 static void judge(const struct trial *trial, const struct ladder *ladder, enum ladder_rung rung,
                   const uint32_t *order, double *scratch, struct latency_quality *ret) {
     const struct bench *bench = trial->bench;
-    size_t n = bench->n - trial->size;
+    size_t n = bench->n - trial->pool;
     double *us = scratch, *low = us + n, *high = low + n, *measured = high + n;
     double factor = ladder_interval_factor(ladder, rung);
     for (size_t i = 0; i < n; i++) {
-        uint32_t network = order[trial->size + i];
+        uint32_t network = order[trial->pool + i];
         us[i] = ladder_predict(ladder, rung, network);
         low[i] = us[i] / factor;
         high[i] = us[i] * factor;
@@ -238,11 +250,63 @@ static void judge(const struct trial *trial, const struct ladder *ladder, enum l
                             measured, n, ret);
 }
 
+/* The first size of the pool become those that are nearest to even steps between its ends. */
+static void choose_spread(const struct trial *trial, uint32_t *pool) {
+    const double *sum = trial->bench->sum;
+    for (size_t i = 1; i < trial->pool; i++)
+        for (size_t j = i; j > 0 && sum[pool[j]] < sum[pool[j - 1]]; j--)
+            swap(&pool[j], &pool[j - 1]);
+    double low = sum[pool[0]], high = sum[pool[trial->pool - 1]];
+    for (size_t i = 0; i < trial->size; i++) {
+        double target = low + (high - low) * (double)(i + 1) / (double)(trial->size + 1);
+        size_t nearest = i;
+        for (size_t j = i; j < trial->pool; j++)
+            if (fabs(sum[pool[j]] - target) < fabs(sum[pool[nearest]] - target))
+                nearest = j;
+        swap(&pool[i], &pool[nearest]);
+    }
+}
+
+/* The same for the most useful of the pool. */
+static int choose_useful(const struct trial *trial, uint32_t *pool) {
+    size_t n = trial->pool;
+    double *covariance = mem_array(n * n, sizeof *covariance);
+    uint32_t *chosen = mem_array(n, sizeof *chosen);
+    struct design design = {.n = n, .covariance = covariance};
+    int code = covariance && chosen ? 0 : ESP_ENOMEM;
+    for (size_t i = 0; code == 0 && i < n * n; i++)
+        covariance[i] = trial->bench->covariance[pool[i / n] * trial->bench->n + pool[i % n]];
+    if (code == 0)
+        code = design_choose(&design, NULL, 0, trial->size, NULL, chosen, NULL);
+    for (size_t i = 0; code == 0 && i < trial->size; i++)
+        chosen[i] = pool[chosen[i]];
+    for (size_t i = 0; code == 0 && i < trial->size; i++)
+        for (size_t j = i; j < n; j++)
+            if (pool[j] == chosen[i])
+                swap(&pool[i], &pool[j]);
+    free(covariance);
+    free(chosen);
+    return code;
+}
+
+static int choose(const struct trial *trial, uint32_t *pool) {
+    switch (trial->choice) {
+    case LABORATORY_RANDOM:
+        return 0;
+    case LABORATORY_SPREAD:
+        choose_spread(trial, pool);
+        return 0;
+    case LABORATORY_USEFUL:
+        return choose_useful(trial, pool);
+    }
+    return ESP_EINTERNAL;
+}
+
 static void run_split(void *context, int split, int thread) {
     struct trial *trial = context;
     const struct bench *bench = trial->bench;
     struct latency_quality *row = trial->qualities + (size_t)split * LABORATORY_ROWS;
-    struct rng rng = rng_make(trial->seed, RNG_SPLIT, trial->size, (uint32_t)split);
+    struct rng rng = rng_make(trial->seed, RNG_SPLIT, trial->pool, (uint32_t)split);
     uint32_t *order = mem_array(bench->n, sizeof *order);
     double *scratch = mem_array(4 * bench->n, sizeof *scratch);
     struct ladder *ladder = NULL;
@@ -252,8 +316,10 @@ static void run_split(void *context, int split, int thread) {
         order[i] = (uint32_t)i;
     if (code == 0) {
         rng_shuffle_u32(&rng, order, bench->n);
-        code = ladder_fit(&bench->networks, order, trial->size, NULL, &ladder);
+        code = choose(trial, order);
     }
+    if (code == 0)
+        code = ladder_fit(&bench->networks, order, trial->size, NULL, &ladder);
     for (int r = 0; code == 0 && r < LADDER_RUNGS; r++)
         if (isfinite(ladder_loss(ladder, (enum ladder_rung)r)))
             judge(trial, ladder, (enum ladder_rung)r, order, scratch, &row[r]);
@@ -311,9 +377,22 @@ static int run_trial(struct trial *trial, struct parallel *pool, struct err *err
     return code;
 }
 
+static int add_covariance(struct bench *bench, struct err *err) {
+    bench->covariance = mem_array(bench->n * bench->n, sizeof *bench->covariance);
+    if (!bench->covariance)
+        return out_of_memory(err);
+    design_covariance(&bench->networks, bench->covariance);
+    return 0;
+}
+
 static int check_sizes(const struct laboratory_options *options, size_t n, struct err *err) {
     for (int i = 0; i < options->n_sizes; i++) {
         int size = options->sizes[i];
+        if (options->pool && (options->pool < size || (size_t)options->pool >= n))
+            return err_set(err, ESP_EINVAL, NULL,
+                           "a pool of %d networks: it takes at least the %d that are chosen, and "
+                           "fewer than the %zu that there are",
+                           options->pool, size, n);
         if (size < CALIBRATION_MIN_NETWORKS || size > LADDER_KNOWN_MAX || (size_t)size >= n)
             return err_set(err, ESP_EINVAL, NULL,
                            "calibrations on %d networks: they take %d to %d, and fewer than the "
@@ -332,11 +411,15 @@ int laboratory_run(const struct laboratory_profile *profile,
     report.n_networks = bench.n;
     if (code == 0)
         code = check_sizes(options, bench.n, err);
+    if (code == 0 && options->choice == LABORATORY_USEFUL)
+        code = add_covariance(&bench, err);
     if (code == 0)
         latency_quality_compute(bench.sum, NULL, NULL, bench.measured, bench.n, &report.sum);
     for (int i = 0; code == 0 && i < options->n_sizes; i++) {
         struct trial trial = {.bench = &bench,
                               .size = (size_t)options->sizes[i],
+                              .pool = (size_t)(options->pool ? options->pool : options->sizes[i]),
+                              .choice = options->choice,
                               .splits = options->splits,
                               .seed = options->seed};
         report.sizes[i] = options->sizes[i];

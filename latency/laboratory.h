@@ -32,11 +32,22 @@ struct laboratory_profile {
     const double *fleet_log_us;      /* [n_networks][n_fleet] */
 };
 
+/* How the networks that calibrations are fitted on are chosen of a split's pool. */
+enum laboratory_choice {
+    LABORATORY_RANDOM,
+    LABORATORY_SPREAD, /* evenly over the range of sums, without its ends */
+    LABORATORY_USEFUL  /* latency/design.h */
+};
+extern const char *const laboratory_choice_names[]; /* "random", "spread", "useful", NULL */
+
 struct laboratory_options {
     int n_sizes, sizes[LABORATORY_SIZES_MAX]; /* networks calibrated on, CALIBRATION_MIN_NETWORKS to
                                                  LADDER_KNOWN_MAX and fewer than there are */
     int splits;
     uint64_t seed;
+    enum laboratory_choice choice;
+    int pool; /* networks of a split that are chosen from, a random part; those outside judge. At
+                 least as many as the sizes and fewer than there are; 0: as many as are chosen */
 };
 
 /* Means over splits. */

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/stats.h"
+#include "latency/design.h"
 #include "latency/estimate.h"
 #include "latency/ladder.h"
 
@@ -203,14 +204,15 @@ static int add_rungs(struct bench *bench, struct err *err) {
     return code == 0 ? add_rung(bench, LADDER_ENTRIES, bench->n_parts, err) : code;
 }
 
+/* Rungs above the line are made for up to likeness_max networks. */
 static int bench_make(const struct learn_sources *sources, const struct learn_network *networks,
-                      size_t n, struct err *err, struct bench *bench) {
+                      size_t n, size_t likeness_max, struct err *err, struct bench *bench) {
     int code = add_networks(sources, networks, n, err, bench);
     if (code == 0 && bench->n < CALIBRATION_MIN_NETWORKS)
         code = err_set(err, ESP_EINVAL, NULL,
                        "a calibration needs at least %d measured networks, there are %zu",
                        CALIBRATION_MIN_NETWORKS, bench->n);
-    bool likeness = bench->n <= LIKENESS_MAX;
+    bool likeness = bench->n <= likeness_max;
     for (int p = 0; p < sources->n_fleet && p < LEARN_FLEET_MAX && likeness && code == 0; p++)
         code = add_fleet(bench, sources->fleet[p], err);
     if (code == 0 && likeness)
@@ -509,7 +511,7 @@ int calibration_learn(const struct learn_sources *sources, const struct learn_ne
         return err_set(err, ESP_ELIMIT, NULL, "a calibration takes at most %d networks",
                        LEARN_NETWORKS_MAX);
     map_init(&bench.by_signature);
-    int code = bench_make(sources, networks, n, err, &bench);
+    int code = bench_make(sources, networks, n, LIKENESS_MAX, err, &bench);
     if (code == 0)
         code = judge_init(&judge, bench.n, err);
     report.n = bench.n;
@@ -530,4 +532,28 @@ int calibration_learn(const struct learn_sources *sources, const struct learn_ne
 void learn_report_finish(struct learn_report *report) {
     free(report->points);
     report->points = NULL;
+}
+
+int learn_covariance(const struct learn_sources *sources, const struct graph *const *graphs,
+                     size_t n, struct err *err, double *ret_covariance) {
+    struct bench bench = {0};
+    struct learn_network *networks = mem_array(n + 1, sizeof *networks);
+    int code = networks ? 0 : out_of_memory(err);
+    if (n > LADDER_KNOWN_MAX)
+        code = err_set(err, ESP_ELIMIT, NULL, "networks to calibrate on are chosen of at most %d",
+                       LADDER_KNOWN_MAX);
+    map_init(&bench.by_signature);
+    for (size_t i = 0; i < n && code == 0; i++)
+        networks[i] = (struct learn_network){.graph = graphs[i], .measured_us = 1};
+    if (code == 0)
+        code = bench_make(sources, networks, n, n, err, &bench);
+    if (code == 0 && bench.n < n)
+        code =
+            err_set(err, ESP_EMISSING, NULL,
+                    "%zu of %zu networks have units that the table does not know", n - bench.n, n);
+    if (code == 0)
+        design_covariance(&bench.ladder, ret_covariance);
+    bench_finish(&bench);
+    free(networks);
+    return code;
 }

@@ -51,6 +51,13 @@ int calibration_learn(const struct learn_sources *sources, const struct learn_ne
                       struct learn_report *ret_report);
 void learn_report_finish(struct learn_report *report); /* may be called again */
 
+/* What calibration cannot know of networks before they are measured (latency/design.h), by the
+ * profile's table and the fleet: [n][n], n up to LADDER_KNOWN_MAX. Errors: ESP_EINVAL (fewer than
+ * CALIBRATION_MIN_NETWORKS), ESP_EMISSING (units that cannot even be interpolated), ESP_ELIMIT,
+ * ESP_ENOMEM. */
+int learn_covariance(const struct learn_sources *sources, const struct graph *const *graphs,
+                     size_t n, struct err *err, double *ret_covariance);
+
 /* The error of a left out network, log(measured / predicted). */
 struct learn_error {
     double log;

@@ -179,8 +179,8 @@ static void print_for_people(struct cli *cli, const cJSON *result) {
 }
 
 static int evaluate_run(struct cli *cli, int argc, char **argv) {
-    const char *ops = NULL, *known = NULL, *profile = NULL;
-    int64_t splits = 0, seed = 0;
+    const char *ops = NULL, *known = NULL, *profile = NULL, *choice = NULL;
+    int64_t splits = 0, seed = 0, pool = 0;
     const struct option_row rows[] = {
         {"ops", 0, OPTION_TEXT, NULL, 1, 4095, "",
          "CSV of ops: model, operation, feature, a time per profile", &ops},
@@ -188,6 +188,14 @@ static int evaluate_run(struct cli *cli, int argc, char **argv) {
          "measured networks that calibrations are fitted on", &known},
         {"splits", 0, OPTION_INT, "1000", 1, 100000, "", "random choices of them", &splits},
         {"seed", 0, OPTION_INT, "1", 0, 9e15, "", "of the choices", &seed},
+        {"choice", 0, OPTION_TEXT, "random", 1, 15, "",
+         "random, spread or useful: how they are chosen of a pool: spread over the range of sums, "
+         "or by what is known best "
+         "after them",
+         &choice},
+        {"pool", 0, OPTION_INT, "0", 0, 5000, "",
+         "networks that they are chosen from; those outside judge (0: as many as are chosen)",
+         &pool},
         {"profile", 'p', OPTION_TEXT, NULL, 1, 127, "", "judge this column only", &profile},
         CLI_LOCAL_ROWS(cli)};
     struct err err = {0};
@@ -205,6 +213,8 @@ static int evaluate_run(struct cli *cli, int argc, char **argv) {
         cJSON_AddStringToObject(spec, "profile", profile);
     cJSON_AddNumberToObject(spec, "splits", (double)splits);
     cJSON_AddNumberToObject(spec, "seed", (double)seed);
+    cJSON_AddStringToObject(spec, "choice", choice);
+    cJSON_AddNumberToObject(spec, "pool", (double)pool);
     code = add_sizes(spec, known);
     int rc = code == CLI_OK ? run_job(start, &err, &result) : 0;
     cJSON_Delete(start);

@@ -9,7 +9,8 @@
 struct search_options {
     const char *supernet, *dataset, *space, *predictor, *objectives, *profile, *strategy, *baseline,
         *accuracy, *method, *warm_start_file;
-    int64_t patience, evaluations, population, seed, initial, measure, measurements;
+    int64_t patience, evaluations, population, seed, initial, measure, measurements, calibrate;
+    const char *choice;
     double max_latency_ms, max_macs, max_params, max_memory_kb; /* NaN: no limit */
     struct option_list limits, options, warm_start;
     bool clone; /* only what is given goes into the body */
@@ -221,6 +222,8 @@ static cJSON *search_body(const struct search_options *o, const char *name, int 
     cli_put_int(body, "seed", o->seed);
     cli_put_int(body, "initial_evaluations", o->initial);
     cli_put_int(body, "measure_front", o->measure);
+    cli_put_int(body, "calibration_nets", o->calibrate);
+    cli_put_text(body, "calibration_choice", o->choice);
     return body;
 }
 
@@ -254,6 +257,7 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
                                .seed = CLI_UNSET,
                                .initial = CLI_UNSET,
                                .measure = CLI_UNSET,
+                               .calibrate = CLI_UNSET,
                                .clone = clone};
     const struct option_row rows[] = {
         {"supernet", 's', OPTION_TEXT, NULL, 0, 0, "", "supernet whose subnets are searched",
@@ -309,6 +313,12 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
          "subnets evaluated to fit the accuracy predictor", &o.initial},
         {"measure-front", 0, OPTION_INT, clone ? NULL : "24", 0, 0, "",
          "candidates measured on the board at the end", &o.measure},
+        {"calibration-nets", 0, OPTION_INT, clone ? NULL : "12", 0, 0, "",
+         "networks measured before the search, to calibrate latencies on", &o.calibrate},
+        {"calibration-choice", 0, OPTION_TEXT, clone ? NULL : "useful", 1, 15, "",
+         "of them: useful (most is known of all others after them) or spread (over the range of "
+         "MACs)",
+         &o.choice},
         {"measurements", 0, OPTION_INT, NULL, 0, 0, "",
          "boards are asked for no more than so many, two for each network (default: any number)",
          &o.measurements},

@@ -12,7 +12,6 @@
 #include "daemon/job/spec.h"
 #include "daemon/job_files.h"
 #include "search/feasibility.h"
-#include "search/sampling.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -138,19 +137,18 @@ static void close_run(struct search_run *run) {
 
 /* --- before the search --- */
 
-/* Networks to calibrate on: over the range of MACs, without its ends, which are degenerate. Of a
- * budget of measurements at most half. */
+/* Networks to calibrate on: of a budget of measurements at most half. */
 static int request_calibration(struct search_run *run, struct err *err) {
     int n = run->spec.calibration_nets, most = search_measurable(run, 1) / 2;
     n = n < most ? n : most;
     if (n == 0 || !search_has_board(run))
         return 0;
-    struct arch *archs = mem_array((size_t)n + 2, sizeof *archs);
+    struct arch *archs = mem_array((size_t)n, sizeof *archs);
     if (!archs)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for calibration networks");
-    int rc = sample_spread(run->spec.space, (uint64_t)run->spec.seed + 1, n + 2, err, archs);
-    if (rc > 2)
-        rc = search_request_measurements(run, archs + 1, rc - 2, 1, err);
+    int rc = search_choose_calibration(run, n, err, archs);
+    if (rc > 0)
+        rc = search_request_measurements(run, archs, rc, 1, err);
     free(archs);
     return rc < 0 ? rc : 0;
 }

@@ -345,16 +345,33 @@ static int next_version(const struct search_profile *profile) {
     return (known > profile->calibration_version ? known : profile->calibration_version) + 1;
 }
 
+/* What a profile's calibration learns from, but for units. */
+static void set_sources(const struct search_run *run, int profile, struct learn_sources *sources,
+                        const struct latency_table *fleet[LEARN_FLEET_MAX]) {
+    const struct search_profile *p = &run->spec.profiles[profile];
+    *sources = (struct learn_sources){.table = p->table, .fleet = fleet};
+    for (int i = 0; i < run->spec.fleet.n; i++)
+        if (strcmp(run->spec.fleet.ids[i], p->id) != 0)
+            fleet[sources->n_fleet++] = run->spec.fleet.tables[i];
+}
+
+int search_board_covariance(const struct search_run *run, int profile,
+                            const struct graph *const *graphs, size_t n, struct err *err,
+                            double *ret_covariance) {
+    const struct latency_table *fleet[LEARN_FLEET_MAX];
+    struct learn_sources sources;
+    set_sources(run, profile, &sources, fleet);
+    return learn_covariance(&sources, graphs, n, err, ret_covariance);
+}
+
 static int learn(const struct search_run *run, int profile, struct measured_networks *measured,
                  struct err *err, struct calibration *ret_calibration,
                  struct learn_report *ret_report) {
     const struct search_profile *p = &run->spec.profiles[profile];
     const struct latency_table *fleet[LEARN_FLEET_MAX];
-    struct learn_sources sources = {.table = p->table, .fleet = fleet};
+    struct learn_sources sources;
     struct unit_list *units = NULL;
-    for (int i = 0; i < run->spec.fleet.n; i++)
-        if (strcmp(run->spec.fleet.ids[i], p->id) != 0)
-            fleet[sources.n_fleet++] = run->spec.fleet.tables[i];
+    set_sources(run, profile, &sources, fleet);
     int rc = space_units(run->spec.space, err, &units);
     sources.units = units;
     if (rc == 0)

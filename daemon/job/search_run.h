@@ -93,6 +93,13 @@ int search_refit_predictor(struct search_run *run, const struct archive *archive
 /* top1: as evaluated where that is known, else predicted, or evaluated now. */
 void search_accuracy_evaluator(struct search_run *run, struct evaluator *ret_evaluator);
 
+/* --- search_choice.c: networks to calibrate on --- */
+
+/* Up to n subnets, of which is learnt most of all others, or spread over the range of MACs, as the
+ * spec says: a function of the spec. Returns their number. */
+int search_choose_calibration(const struct search_run *run, int n, struct err *err,
+                              struct arch *ret_archs);
+
 /* --- search_board.c: measurements and calibration --- */
 
 /* Asks for so many takes of these networks on every profile, but for those that were asked for and
@@ -108,6 +115,10 @@ int search_wait_for_board(struct search_run *run, struct err *err);
  * the number of takes that were accepted; 0 leaves *ret_measured. */
 int search_measured(const struct search_run *run, int profile, const struct arch *arch,
                     struct measured *ret_measured);
+/* As learn_covariance, of a profile with a board. */
+int search_board_covariance(const struct search_run *run, int profile,
+                            const struct graph *const *graphs, size_t n, struct err *err,
+                            double *ret_covariance);
 /* Learns each profile's calibration from all that was measured, if there is enough of it; sends
  * calibration events. *ret_changed: whether any was fitted. */
 int search_calibrate(struct search_run *run, struct err *err, bool *ret_changed);

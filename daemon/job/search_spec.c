@@ -60,7 +60,8 @@ static int read_numbers(struct search_spec *spec, const cJSON *body, struct err 
 
 static int read_choices(struct search_spec *spec, const cJSON *body, struct err *err) {
     static const char *const accuracies[] = {"predicted", "evaluated", NULL};
-    int accuracy = 0;
+    static const char *const choices[] = {"spread", "useful", NULL};
+    int accuracy = 0, choice = 0; /* specs of before there was a choice are of spread ones */
     spec->strategy = "nsga2";
     int rc = json_string_opt(body, "", "strategy", 1, 64, err, &spec->strategy);
     if (rc == 0)
@@ -70,6 +71,9 @@ static int read_choices(struct search_spec *spec, const cJSON *body, struct err 
         rc = json_string_opt(body, "", "method", 1, 31, err, &spec->measure_method);
     if (rc == 0 && cJSON_IsString(cJSON_GetObjectItemCaseSensitive(body, "accuracy")))
         rc = json_enum(body, "", "accuracy", accuracies, err, &accuracy);
+    if (rc == 0 && json_has(body, "calibration_choice"))
+        rc = json_enum(body, "", "calibration_choice", choices, err, &choice);
+    spec->calibration_useful = choice == 1;
     spec->accuracy_predicted = accuracy == 0;
     return rc;
 }

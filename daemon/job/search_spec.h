@@ -48,6 +48,7 @@ struct search_spec {
     int population, initial_evaluations, measure_front, calibration_nets;
     int measurements;           /* that boards may be asked for; 0: any number */
     const char *measure_method; /* of whole networks, devices/method.h; borrowed */
+    bool calibration_useful;    /* else calibration networks are spread over the range of MACs */
     bool accuracy_predicted;    /* else every candidate is evaluated by the supernet */
 };
 

@@ -282,6 +282,7 @@ def calibrated():
     stack.wait_job(job, 90)
     spec = json.loads((stack.data_dir / "jobs" / job / "search_spec.json").read_text())
     equal([row["profile_id"] for row in spec["fleet"]], [other.profile_id], "the fleet")
+    equal(spec["search"]["calibration_choice"], "useful", "the choice of networks, unless another is asked for")
     rows = client.get("/searches/calibrated")["calibrations"]
     check(rows, "there are calibrations", rows)
     for row in rows:
@@ -304,7 +305,7 @@ def calibrated():
     check(abs(sum(inside) / len(inside) - rows[-1]["after"]["coverage"]) < 1e-6, "its coverage is the points'", inside, rows[-1])
     for p in points:
         measured = [m for m in client.items(f"/measurements?profile={profile}&kind=network") if m["arch"] == p["arch"]]
-        check([m["median_us"] for m in measured] == [p["measured_us"]], "what the board measured", (p, measured))
+        check(measured and min(m["median_us"] for m in measured) <= p["measured_us"] <= max(m["median_us"] for m in measured), "what the board measured, once or twice", (p, measured))
     shown = stack.cli("latency", "residuals", rows[-1]["id"])
     check(all(p["arch"] in shown for p in points) and "ERROR" in shown, "residuals in the client", shown)
     problem(client.request("GET", "/calibrations/cal_0"), 404)

@@ -107,7 +107,8 @@ static cJSON *spec_of(const struct world *world, const char *body) {
     "{\"metric\":\"latency_us\",\"profile\":\"pf_1\",\"direction\":\"minimise\"}]"
 static const char evaluated_body[] =
     "{" OBJECTIVES ",\"baseline\":\"random\",\"evaluations\":24,\"population\":8,"
-    "\"accuracy\":\"evaluated\",\"measure_front\":6,\"calibration_nets\":5,\"seed\":4}";
+    "\"accuracy\":\"evaluated\",\"measure_front\":6,\"calibration_nets\":5,"
+    "\"calibration_choice\":\"useful\",\"seed\":4}";
 static const char predicted_body[] =
     "{" OBJECTIVES ",\"baseline\":\"random\",\"evaluations\":200,\"population\":20,"
     "\"initial_evaluations\":40,\"measure_front\":6,\"calibration_nets\":5,\"seed\":4}";
@@ -758,6 +759,42 @@ static void without_a_board_latency_stays_predicted(void **state) {
     close_world(&world);
 }
 
+/* The networks that are measured first, in the order of their texts. */
+static int calibrated_on(struct world *world, const char *choice, char ret_texts[8][200]) {
+    struct daemon daemon = {.world = world, .has_board = true};
+    cJSON *spec = spec_of(world, evaluated_body);
+    const cJSON *item;
+    int n = 0;
+    cJSON_ReplaceItemInObject(cJSON_GetObjectItem(spec, "search"), "calibration_choice",
+                              cJSON_CreateString(choice));
+    forget_job(world);
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+    for (int i = 0; i < daemon.n && n == 0; i++)
+        if (strcmp(kind_of(daemon.events[i]), "measure_request") == 0)
+            cJSON_ArrayForEach(
+                item, cJSON_GetObjectItem(cJSON_GetObjectItem(daemon.events[i], "data"), "items"))
+                snprintf(ret_texts[n++], 200, "%s",
+                         cJSON_GetStringValue(cJSON_GetObjectItem(item, "arch")));
+    qsort(ret_texts, (size_t)n, 200, (int (*)(const void *, const void *))strcmp);
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    return n;
+}
+
+static void calibrates_on_what_was_asked_for(void **state) {
+    struct world world;
+    char useful[8][200] = {""}, again[8][200] = {""}, spread[8][200] = {""};
+    open_world(&world);
+    assert_int_equal(calibrated_on(&world, "useful", useful), 5);
+    assert_int_equal(calibrated_on(&world, "useful", again), 5);
+    assert_int_equal(calibrated_on(&world, "spread", spread), 5);
+    assert_memory_equal(useful, again, sizeof useful);
+    assert_memory_not_equal(useful, spread, sizeof useful);
+    for (int i = 1; i < 5; i++)
+        assert_string_not_equal(useful[i - 1], useful[i]);
+    close_world(&world);
+}
+
 static void assert_fails(struct world *world, cJSON *spec, const char *code, const char *pointer) {
     struct daemon daemon = {.world = world, .has_board = true};
     forget_job(world);
@@ -807,6 +844,8 @@ static void refuses_what_cannot_succeed(void **state) {
                  "infeasible", "/constraints/0/max");
     assert_fails(&world, spec_of(&world, "{" OBJECTIVES ",\"evaluations\":0}"), "invalid_value",
                  "/evaluations");
+    assert_fails(&world, spec_of(&world, "{" OBJECTIVES ",\"calibration_choice\":\"best\"}"),
+                 "invalid_value", "/calibration_choice");
     assert_fails(&world, spec_of(&world, "{" OBJECTIVES ",\"strategy\":\"magic\"}"), "not_found",
                  "/strategy");
     assert_fails(&world,
@@ -836,6 +875,7 @@ int main(void) {
         cmocka_unit_test(measurements_have_a_budget),
         cmocka_unit_test(what_a_limit_leaves_in_doubt_is_measured),
         cmocka_unit_test(without_a_board_latency_stays_predicted),
+        cmocka_unit_test(calibrates_on_what_was_asked_for),
         cmocka_unit_test(other_profiles_are_a_rung),
         cmocka_unit_test(refuses_what_cannot_succeed),
     };

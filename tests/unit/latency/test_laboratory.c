@@ -200,6 +200,12 @@ static void sizes_are_checked(void **state) {
     struct err err = {0};
     make_profile(ops, measured, &profile);
     assert_int_equal(laboratory_run(&profile, &options, NULL, &err, &report), ESP_EINVAL);
+    options.sizes[0] = 5;
+    for (int pool = 4; pool <= NETWORKS; pool += NETWORKS - 4) {
+        options.pool = pool;
+        assert_int_equal(laboratory_run(&profile, &options, NULL, &err, &report), ESP_EINVAL);
+    }
+    options.pool = 0;
     options.sizes[0] = 2;
     assert_int_equal(laboratory_run(&profile, &options, NULL, &err, &report), ESP_EINVAL);
     profile.n_ops = 0;
@@ -227,6 +233,17 @@ static void a_fleet_stands_in_for_a_table(void **state) {
     assert_false(figures[LADDER_KINDS].there);
     assert_true(figures[LADDER_FLEET].mape < 0.5 * figures[LADDER_LINE].mape);
     assert_true(figures[LADDER_FLEET].chosen > 0.9);
+    /* The same networks judge: those that were chosen for it teach more than random ones. */
+    options.sizes[0] = 5;
+    options.pool = 25;
+    double mape[3];
+    for (int choice = LABORATORY_RANDOM; choice <= LABORATORY_USEFUL; choice++) {
+        options.choice = (enum laboratory_choice)choice;
+        assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
+        mape[choice] = report.figures[0][LADDER_FLEET].mape;
+    }
+    assert_true(mape[LABORATORY_USEFUL] < 0.7 * mape[LABORATORY_RANDOM]);
+    assert_true(mape[LABORATORY_USEFUL] < 0.7 * mape[LABORATORY_SPREAD]);
 }
 
 int main(void) {

@@ -1,0 +1,121 @@
+/* Which networks a search calibrates on. */
+#include "base/memory.h"
+#include "base/rng.h"
+#include "daemon/job/search_run.h"
+#include "latency/design.h"
+#include "search/sampling.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    POOL = 384,      /* networks that are chosen of */
+    WANTED_MAX = 128 /* of more, one is as good as another */
+};
+
+/* Different subnets from small to large; fewer where the space has no more. */
+struct pool {
+    int n;
+    struct arch archs[POOL];
+    struct graph *graphs[POOL];
+};
+
+static bool in_pool(const struct pool *pool, const struct arch *arch) {
+    for (int i = 0; i < pool->n; i++)
+        if (arch_equal(&pool->archs[i], arch))
+            return true;
+    return false;
+}
+
+static int fill_pool(const struct search_run *run, struct err *err, struct pool *pool) {
+    int rc = 0;
+    for (uint32_t i = 0; i < 4 * POOL && pool->n < POOL && rc == 0; i++) {
+        struct rng rng = rng_make((uint64_t)run->spec.seed + 1, RNG_SAMPLE, 1, i);
+        struct arch *arch = &pool->archs[pool->n];
+        sample_leaning(run->spec.space, &rng, 2 * rng_unit(&rng) - 1, arch);
+        if (in_pool(pool, arch))
+            continue;
+        rc = graph_build(run->spec.space, arch, err, &pool->graphs[pool->n]);
+        pool->n += rc == 0;
+    }
+    return rc;
+}
+
+static void pool_destroy(struct pool *pool) {
+    for (int i = 0; pool && i < pool->n; i++)
+        free(pool->graphs[i]);
+    free(pool);
+}
+
+/* The boards' covariances, added up: what is learnt of one board serves that one only. */
+static int add_covariances(const struct search_run *run, const struct pool *pool, struct err *err,
+                           double *covariance) {
+    size_t n = (size_t)pool->n;
+    double *one = mem_array(n * n, sizeof *one);
+    int rc = one ? 0 : err_set(err, ESP_ENOMEM, NULL, "no memory to choose networks");
+    for (int p = 0; p < run->spec.n_profiles && rc == 0; p++) {
+        if (!search_profile_has_board(&run->spec.profiles[p]))
+            continue;
+        rc =
+            search_board_covariance(run, p, (const struct graph *const *)pool->graphs, n, err, one);
+        for (size_t i = 0; i < n * n && rc == 0; i++)
+            covariance[i] += one[i];
+    }
+    free(one);
+    return rc;
+}
+
+/* The most useful of a pool. */
+static int choose_useful(const struct search_run *run, const struct pool *pool, int n,
+                         struct err *err, struct arch *ret_archs) {
+    uint32_t chosen[WANTED_MAX];
+    struct design design = {.n = (size_t)pool->n};
+    double *covariance = mem_array(design.n * design.n, sizeof *covariance);
+    int boards = 0;
+    int rc = covariance ? add_covariances(run, pool, err, covariance)
+                        : err_set(err, ESP_ENOMEM, NULL, "no memory to choose networks");
+    for (int p = 0; p < run->spec.n_profiles; p++)
+        boards += search_profile_has_board(&run->spec.profiles[p]);
+    for (size_t i = 0; i < design.n * design.n && rc == 0; i++)
+        covariance[i] /= boards;
+    design.covariance = covariance;
+    if (rc == 0)
+        rc = design_choose(&design, NULL, 0, (size_t)n, err, chosen, NULL);
+    for (int i = 0; i < n && rc == 0; i++)
+        ret_archs[i] = pool->archs[chosen[i]];
+    free(covariance);
+    return rc;
+}
+
+/* Over the range of MACs, without its ends, which are degenerate. */
+static int choose_spread(const struct search_run *run, int n, struct err *err,
+                         struct arch *ret_archs) {
+    struct arch *archs = mem_array((size_t)n + 2, sizeof *archs);
+    if (!archs)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for calibration networks");
+    int rc = sample_spread(run->spec.space, (uint64_t)run->spec.seed + 1, n + 2, err, archs);
+    if (rc > 2)
+        memcpy(ret_archs, archs + 1, (size_t)(rc - 2) * sizeof *archs);
+    free(archs);
+    return rc < 0 ? rc : rc > 2 ? rc - 2 : 0;
+}
+
+int search_choose_calibration(const struct search_run *run, int n, struct err *err,
+                              struct arch *ret_archs) {
+    struct err why = {0};
+    struct pool *pool;
+    if (!run->spec.calibration_useful || n > WANTED_MAX)
+        return choose_spread(run, n, err, ret_archs);
+    if (!(pool = mem_array(1, sizeof *pool)))
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for calibration networks");
+    int rc = fill_pool(run, err, pool);
+    bool chosen = rc == 0 && pool->n >= CALIBRATION_MIN_NETWORKS && pool->n >= n;
+    if (chosen)
+        rc = choose_useful(run, pool, n, &why, ret_archs);
+    pool_destroy(pool);
+    if (rc == ESP_EMISSING || (rc == 0 && !chosen))
+        return choose_spread(run, n, err, ret_archs); /* no table or no pool to choose by */
+    if (rc != 0 && chosen)
+        *err = why;
+    return rc == 0 ? n : rc;
+}
