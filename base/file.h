@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -26,6 +27,15 @@ int file_writer_open(const char *path, struct err *err, struct file_writer **ret
 int file_writer_put(struct file_writer *writer, const void *data, size_t len, struct err *err);
 int file_writer_commit(struct file_writer *writer, struct err *err);
 void file_writer_abort(struct file_writer *writer);
+
+/* The bytes of a regular file and their BLAKE2b-256 (`b2sum -l 256`); copied durably to "to", whose
+ * folder must be there, as file_writer does. ret_bytes and ret_hash may be NULL. ESP_EINVAL: no
+ * regular file. */
+int file_hash(const char *path, struct err *err, int64_t *ret_bytes, char ret_hash[65]);
+int file_copy(const char *from, const char *to, struct err *err, int64_t *ret_bytes,
+              char ret_hash[65]);
+/* Has a folder's entries on the disk: after a rename within it. */
+int file_sync_folder(const char *path, struct err *err);
 
 int file_make_dirs(const char *path, struct err *err); /* mkdir -p, mode 0700 */
 /* Exclusive advisory lock; ESP_EBUSY when another process holds it. Close *ret_fd to release. */

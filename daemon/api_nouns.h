@@ -20,6 +20,7 @@
     X(api_results)                                                                                 \
     X(api_exports)                                                                                 \
     X(api_jobs)                                                                                    \
+    X(api_backups)                                                                                 \
     X(api_session)                                                                                 \
     X(api_tokens)                                                                                  \
     X(api_devices)                                                                                 \

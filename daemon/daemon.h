@@ -8,6 +8,7 @@
 
 #include "daemon/store_retention.h"
 
+struct backups;
 struct fleet;
 struct janitor;
 struct loop_watch;
@@ -52,6 +53,7 @@ struct daemon {
     struct scheduler *scheduler;
     struct fleet *fleet;
     struct janitor *janitor;
+    struct backups *backups;      /* off the loop too */
     struct uploads *uploads;      /* off the loop too */
     struct worker_builds *builds; /* off the loop too */
     struct metrics *metrics;

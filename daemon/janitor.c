@@ -14,7 +14,7 @@
 #include "daemon/store_system.h"
 #include "daemon/uploads.h"
 
-enum { DAY_MS = 24 * 3600 * 1000 };
+enum { DAY_MS = 24 * 3600 * 1000, BACKUP_KEPT_S = 2 * 24 * 3600 };
 
 struct janitor {
     struct daemon *daemon;
@@ -51,15 +51,24 @@ static int jobs(struct sql *sql, const struct sweep *sweep, struct err *err, cJS
     return store_jobs_kept(sql, sweep->jobs_us, err, ret);
 }
 
+/* Ready backups stay for those who fetch them, and no longer. */
+static int backups(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
+    *ret = cJSON_CreateArray();
+    return *ret != NULL ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
+}
+
 /* What is kept in which folder; names begin with the id's prefix. */
 static const struct folder {
     const char *name, *prefix;
     int (*known)(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret_array);
     int64_t kept_s; /* from its beginning, whether known or not */
-} folders[] = {
-    {"supernets", "sn_", supernets}, {"datasets", "ds_", datasets}, /* caches of decoded images */
-    {"models", "mo_", models},       {"uploads", "up_", uploads, UPLOAD_KEPT_S},
-    {"exports", "ex_", exports},     {"jobs", "job_", jobs}};
+} folders[] = {{"supernets", "sn_", supernets},
+               {"datasets", "ds_", datasets}, /* caches of decoded images */
+               {"models", "mo_", models},
+               {"uploads", "up_", uploads, UPLOAD_KEPT_S},
+               {"exports", "ex_", exports},
+               {"jobs", "job_", jobs},
+               {"backups", "bk_", backups, BACKUP_KEPT_S}};
 
 /* Whether ids ([{"id"}]) hold name, or a path that ends with /name. */
 static bool known(const cJSON *ids, const char *name) {

@@ -6,12 +6,16 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
 #include "daemon/api.h"
+#include "daemon/backups.h"
 #include "daemon/fleet.h"
 #include "daemon/janitor.h"
 #include "daemon/loop_watch.h"
 #include "daemon/metrics.h"
 #include "daemon/scheduler.h"
+#include "daemon/store_backup.h"
 #include "daemon/store_jobs.h"
 #include "daemon/uploads.h"
 #include "daemon/worker_builds.h"
@@ -42,27 +46,61 @@ static void on_wake(void *context, unsigned wake) {
 
 struct recover_call {
     struct store_call call;
+    const char *data_dir;
+    char *moved_from; /* owned; NULL: no backup was put back */
     const struct retention *rules;
     bool done;
 };
 
 static int run_recover(struct store_tx *tx, struct store_call *call, struct err *err) {
-    int r = store_job_recover(tx, err);
+    const struct recover_call *recover = (struct recover_call *)call;
+    int r = recover->moved_from == NULL
+                ? 0
+                : store_backup_moved(tx, recover->moved_from, recover->data_dir, err);
+    if (r == 0)
+        r = store_job_recover(tx, err);
     struct retention_round round = {.done = false}; /* the fleet goes on with one of its own */
-    return r != 0 ? r : store_prune(tx, ((struct recover_call *)call)->rules, &round, err);
+    return r != 0 ? r : store_prune(tx, recover->rules, &round, err);
 }
 
 static void recover_done(struct store_call *call, int code, const struct err *err) {
     ((struct recover_call *)call)->done = true;
 }
 
+/* Where the files of a backup lay that espalier restore has put here. */
+static int read_moved(const char *path, struct err *err, char **ret_from) {
+    char *text = NULL;
+    const char *from;
+    size_t len = 0;
+    cJSON *doc = NULL;
+    int r = file_read(path, 8192, err, &text, &len);
+    if (r == 0)
+        r = json_parse(text, len, NULL, err, &doc);
+    if (r == 0)
+        r = json_string(doc, "", "data_dir", 1, PATH_SIZE, err, &from);
+    if (r == 0 && (*ret_from = mem_strdup(from)) == NULL)
+        r = err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    cJSON_Delete(doc);
+    free(text);
+    return r != 0 ? err_prefix(err, r, "%s", path) : 0;
+}
+
 /* Nothing else runs yet: waits for it. */
 static int recover(struct daemon *daemon, struct err *err) {
     struct recover_call recover = {.call = {.run = run_recover, .done = recover_done},
+                                   .data_dir = daemon->data_dir,
                                    .rules = &daemon->retention};
+    char path[PATH_SIZE + 32];
+    snprintf(path, sizeof(path), "%s/restored.json", daemon->data_dir);
+    int r = file_exists(path) ? read_moved(path, err, &recover.moved_from) : 0;
+    if (r != 0)
+        return r;
     store_write(daemon->store, &recover.call);
     while (!recover.done)
         uv_run(&daemon->loop, UV_RUN_ONCE);
+    if (recover.call.code == 0 && recover.moved_from != NULL)
+        remove(path);
+    free(recover.moved_from);
     *err = recover.call.err;
     return recover.call.code;
 }
@@ -148,6 +186,8 @@ int daemon_start(struct daemon *daemon, struct err *err) {
     if (r == 0)
         r = janitor_create(daemon, err, &daemon->janitor);
     if (r == 0)
+        r = backups_create(daemon, err, &daemon->backups);
+    if (r == 0)
         r = uploads_create(daemon, err, &daemon->uploads);
     if (r == 0)
         r = worker_builds_create(daemon->build_folders, err, &daemon->builds);
@@ -167,6 +207,7 @@ void daemon_close(struct daemon *daemon) {
     fleet_destroy(daemon->fleet);
     daemon->fleet = NULL;
     janitor_destroy(daemon->janitor);
+    backups_destroy(daemon->backups);
     scheduler_destroy(daemon->scheduler);
     daemon->scheduler = NULL;
     store_close(daemon->store);

@@ -213,6 +213,14 @@ static int run(struct daemon *daemon, const struct settings *s, struct err *err)
         return err_set(err, r, NULL, "another espalierd uses %s", daemon->data_dir);
     if (r != 0)
         return r;
+    snprintf(lock_path, sizeof(lock_path), "%s/restore.partial", daemon->data_dir);
+    if (file_exists(lock_path)) {
+        close(lock);
+        return err_set(err, ESP_ECONFLICT, NULL,
+                       "the restore of a backup was broken off in %s: run it again, or empty the "
+                       "folder",
+                       daemon->data_dir);
+    }
     daemon->started_us = clock_wall_us();
     uv_loop_init(&daemon->loop);
     watch_signals(daemon);

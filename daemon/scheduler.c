@@ -20,7 +20,7 @@ struct scheduler {
     struct run *run; /* the one that runs; NULL */
     uv_timer_t retry, tick;
     int n_handles;
-    bool looking, look_again, want_quiet, stopping;
+    bool looking, look_again, want_quiet, held, stopping;
     bool starting; /* the look that is under way may start a job */
     bool waiting;  /* until retry: the last attempt ended in a way that may come again at once */
     void (*stopped)(struct daemon *daemon);
@@ -31,19 +31,41 @@ static void look(struct scheduler *scheduler);
 /* ---- quiet ------------------------------------------------------------------------------------
  */
 
-void scheduler_want_quiet(struct scheduler *scheduler, bool wanted) {
-    if (scheduler->want_quiet == wanted)
+static bool paused(const struct scheduler *scheduler) {
+    return scheduler->want_quiet || scheduler->held;
+}
+
+static void apply_pause(struct scheduler *scheduler, bool was_paused) {
+    if (paused(scheduler) == was_paused)
         return;
-    scheduler->want_quiet = wanted;
     if (scheduler->run != NULL)
-        run_set_paused(scheduler->run, wanted);
-    if (!wanted)
+        run_set_paused(scheduler->run, !was_paused);
+    if (was_paused)
         look(scheduler);
 }
 
+static bool stands_still(const struct scheduler *scheduler) {
+    return !scheduler->looking && (scheduler->run == NULL || run_is_quiet(scheduler->run));
+}
+
+void scheduler_want_quiet(struct scheduler *scheduler, bool wanted) {
+    bool was_paused = paused(scheduler);
+    scheduler->want_quiet = wanted;
+    apply_pause(scheduler, was_paused);
+}
+
 bool scheduler_is_quiet(const struct scheduler *scheduler) {
-    return scheduler->want_quiet && !scheduler->looking &&
-           (scheduler->run == NULL || run_is_quiet(scheduler->run));
+    return scheduler->want_quiet && stands_still(scheduler);
+}
+
+void scheduler_hold(struct scheduler *scheduler, bool held) {
+    bool was_paused = paused(scheduler);
+    scheduler->held = held;
+    apply_pause(scheduler, was_paused);
+}
+
+bool scheduler_is_held(const struct scheduler *scheduler) {
+    return scheduler->held && stands_still(scheduler);
 }
 
 bool scheduler_is_computing(const struct scheduler *scheduler) {
@@ -118,7 +140,7 @@ static void begin_run(struct scheduler *scheduler, cJSON *start) {
     if (run_create(scheduler->daemon, start, &listener, &err, &scheduler->run) != 0)
         log_error("a job was not started: %s", err.message); /* the next start recovers it */
     else
-        run_set_paused(scheduler->run, scheduler->want_quiet);
+        run_set_paused(scheduler->run, paused(scheduler));
 }
 
 static void look_done(struct store_call *call, int code, const struct err *err) {
@@ -155,7 +177,7 @@ static void look(struct scheduler *scheduler) {
         return;
     looked->call = (struct store_call){.run = run_look, .done = look_done};
     looked->scheduler = scheduler;
-    looked->start = run == NULL && !scheduler->want_quiet;
+    looked->start = run == NULL && !paused(scheduler);
     if (run != NULL)
         snprintf(looked->running, sizeof(looked->running), "%s", run_job(run));
     scheduler->looking = true;

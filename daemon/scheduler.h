@@ -22,6 +22,10 @@ const cJSON *scheduler_progress(const struct scheduler *scheduler, const char *j
  * when none computes. The fleet is woken when that changes. */
 void scheduler_want_quiet(struct scheduler *scheduler, bool wanted);
 bool scheduler_is_quiet(const struct scheduler *scheduler);
+/* The same for a backup, whatever boards want: while held, no job is started and a running one
+ * stands still. */
+void scheduler_hold(struct scheduler *scheduler, bool held);
+bool scheduler_is_held(const struct scheduler *scheduler); /* held, and none computes */
 /* A job runs and has not paused, or may be starting just now. */
 bool scheduler_is_computing(const struct scheduler *scheduler);
 /* Id of the running job, also a paused one's; borrowed until the loop goes on. NULL: none. */

@@ -1,6 +1,9 @@
 """The last of the suite: which answers were seen, and held against the OpenAPI document."""
+import json
+
 import bed
 from board import Board
+from client import Client, problem
 from described import operations, seen, wrong
 from suite import ARGUMENTS, Skipped, equal, test, wait_for
 
@@ -57,6 +60,26 @@ def again():
     made = client.post("/datasets", {"name": "again", "path": str(stack.root / "bars"), "validation": 100}, 202)
     stack.wait_job(made["job"]["id"])
     client.expect((200, 204), "DELETE", "/datasets/again")
+
+
+@test("a backup is made, read and removed, by an administrator alone", 60)
+def backups():
+    client = bed.client()
+    made = client.post("/backups", {}, 202)
+    path = f"/backups/{made['id']}"
+    wait_for("its end", lambda: client.get(path)["state"] == "ready", 20)
+    equal([row["id"] for row in client.get("/backups")["items"]], [made["id"]], "backups")
+    head = json.loads(client.request("GET", f"{path}/file").body.splitlines()[0])
+    equal((head["id"], head["format"]), (made["id"], 1), "the manifest's first line")
+    equal(client.request("GET", f"{path}/file?path=espalier.db").body[:15], b"SQLite format 3", "the database")
+    for wrong_path, status in (("../../espalier.db", 400), ("/etc/passwd", 400), ("jobs//log", 400), ("nothing", 404)):
+        problem(client.request("GET", f"{path}/file?path={wrong_path}"), status)
+    problem(client.request("POST", "/backups", {"path": "/tmp"}), 422)
+    submit = Client(client.port, token=client.post("/tokens", {"kind": "api"}, 201)["token"])
+    for method, route in (("GET", "/backups"), ("POST", "/backups"), ("GET", path), ("GET", f"{path}/file"), ("DELETE", path)):
+        problem(submit.request(method, route, {} if method == "POST" else None), 403)
+    client.expect(204, "DELETE", path)
+    problem(client.request("GET", path), 404)
 
 
 @test("every answer that this suite has seen is as the OpenAPI document describes it, and of every route one was")

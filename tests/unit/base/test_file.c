@@ -272,6 +272,26 @@ static void locks_are_held_by_one_process(void **state) {
     close(fd);
 }
 
+static void copies_are_whole_and_hashed(void **state) {
+    char hash[65], copied[65];
+    int64_t bytes = 0;
+    struct err err = {0};
+    assert_int_equal(file_write_atomic("a", "abc", 3, &err), 0);
+    assert_int_equal(file_hash("a", &err, &bytes, hash), 0);
+    assert_int_equal(bytes, 3);
+    /* printf abc | b2sum -l 256 */
+    assert_string_equal(hash, "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319");
+    assert_int_equal(file_copy("a", "b", &err, &bytes, copied), 0);
+    assert_string_equal(copied, hash);
+    assert_int_equal(file_hash("b", &err, NULL, copied), 0);
+    assert_string_equal(copied, hash);
+    assert_int_equal(file_copy("missing", "c", &err, NULL, NULL), ESP_ENOTFOUND);
+    assert_false(file_exists("c"));
+    assert_int_equal(file_hash(".", &err, NULL, hash), ESP_EINVAL);
+    assert_int_equal(file_sync_folder(".", &err), 0);
+    assert_int_equal(file_sync_folder("missing", &err), ESP_EIO);
+}
+
 int main(void) {
 #define FOLDER_TEST(f) cmocka_unit_test_setup_teardown(f, enter_folder, leave_folder)
     const struct CMUnitTest tests[] = {
@@ -287,6 +307,7 @@ int main(void) {
         FOLDER_TEST(a_failed_put_is_never_committed),
         FOLDER_TEST(folders_are_made_and_errors_named),
         FOLDER_TEST(locks_are_held_by_one_process),
+        FOLDER_TEST(copies_are_whole_and_hashed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
