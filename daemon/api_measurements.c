@@ -164,7 +164,8 @@ static int create_measurements(struct api_call *call, struct err *err) {
 static int list_measurements(struct api_call *call, struct err *err) {
     static const char *const kinds[] = {"unit", "network", "reference", NULL};
     struct measurement_filter filter = {.state = api_query(call, "state"),
-                                        .kind = api_query(call, "kind")};
+                                        .kind = api_query(call, "kind"),
+                                        .graph_id = api_query(call, "graph_id")};
     const char *ref = api_query(call, "profile");
     struct sql_page_args page;
     char profile[ID_MAX];
@@ -192,7 +193,7 @@ static int cancel_measurement(struct api_call *call, struct err *err) {
 }
 
 const struct api_route api_measurements[] = {
-    {"GET", "/api/v1/measurements", "profile,state,kind,page_size,after",
+    {"GET", "/api/v1/measurements", "profile,state,kind,graph_id,page_size,after",
      .read = list_measurements},
     {"POST", "/api/v1/measurements", NULL, .read = plan_measurements, .write = create_measurements},
     {"GET", "/api/v1/measurements/{id}", NULL, .read = get_measurement},

@@ -247,14 +247,18 @@ int store_measurement_get(struct sql *sql, const char *id, struct err *err, cJSO
     return r;
 }
 
+#define OF_MEASUREMENTS(by_graph)                                                                  \
+    "SELECT " MEASUREMENT_COLUMNS " FROM measurements WHERE (?1 IS NULL OR id < ?1) AND (?3 IS "   \
+    "NULL OR profile = ?3) AND (?4 IS NULL OR state = ?4) AND (?5 IS NULL OR kind = ?5) " by_graph \
+    " ORDER BY id DESC LIMIT ?2"
+
 int store_measurement_list(struct sql *sql, const struct measurement_filter *filter,
                            const struct sql_page_args *page, struct err *err, cJSON **ret_doc) {
-    return sql_page(
-        sql, err, page, "id", ret_doc,
-        "SELECT " MEASUREMENT_COLUMNS " FROM measurements WHERE (?1 IS NULL OR id < ?1) "
-        "AND (?3 IS NULL OR profile = ?3) AND (?4 IS NULL OR state = ?4) AND (?5 IS NULL "
-        "OR kind = ?5) ORDER BY id DESC LIMIT ?2",
-        "ttt", filter->profile, filter->state, filter->kind);
+    if (filter->graph_id != NULL) /* few of many: by an index of its own */
+        return sql_page(sql, err, page, "id", ret_doc, OF_MEASUREMENTS("AND graph_id = ?6"), "tttt",
+                        filter->profile, filter->state, filter->kind, filter->graph_id);
+    return sql_page(sql, err, page, "id", ret_doc, OF_MEASUREMENTS(""), "ttt", filter->profile,
+                    filter->state, filter->kind);
 }
 
 int store_measurement_status(struct sql *sql, const char *id, struct err *err,

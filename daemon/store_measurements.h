@@ -45,7 +45,7 @@ int store_noise_again(struct store_tx *tx, const char *profile, bool by_person, 
 int store_measurement_row(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
 int store_measurement_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
 struct measurement_filter {
-    const char *profile, *state, *kind; /* NULL: any */
+    const char *profile, *state, *kind, *graph_id; /* NULL: any */
 };
 int store_measurement_list(struct sql *sql, const struct measurement_filter *filter,
                            const struct sql_page_args *page, struct err *err, cJSON **ret_doc);

@@ -49,6 +49,7 @@ CREATE INDEX jobs_subject ON jobs (subject);
 CREATE INDEX lease_items_measurement ON lease_items (measurement);
 CREATE INDEX leases_open ON leases (device) WHERE state IN ('granted', 'acked');
 CREATE INDEX measure_requests_measurement ON measure_requests (measurement);
+CREATE INDEX measurements_graph ON measurements (graph_id, id);
 CREATE UNIQUE INDEX measurements_identity ON measurements (profile_revision, graph_id, method, take) WHERE state IN ('queued', 'leased', 'running', 'accepted') AND (kind <> 'reference' OR state <> 'accepted');
 CREATE INDEX measurements_open ON measurements (profile) WHERE state IN ('leased', 'running');
 CREATE INDEX measurements_profile ON measurements (profile, id);

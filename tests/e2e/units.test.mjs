@@ -10,12 +10,14 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
 const { build } = createRequire(join(ui, 'package.json'))('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/format.ts', 'src/filter.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/format.ts', 'src/filter.ts', 'src/genes.ts', 'src/stats.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
 const { frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
 const format = await load('format');
 const filter = await load('filter');
+const genes = await load('genes');
+const stats = await load('stats');
 rmSync(out, { recursive: true });
 
 /** The definition, in O(n^2). */
@@ -103,4 +105,34 @@ test('the best of some rows', () => {
   assert.equal(filter.bestOf(rows, 'a', 'maximise'), 2);
   assert.equal(filter.bestOf(rows, 'a', 'minimise'), 3);
   assert.equal(filter.bestOf(rows, 'b', 'minimise'), -1);
+});
+
+test('two networks differ in the choices that differ', () => {
+  assert.deepEqual(genes.differences('r28 | d1 c16 k5e1 | d2 c24 k5e2 k3e2', 'r28 | d2 c16 k5e1 k3e4 | d2 c24 k5e4 k3e2'), [
+    { gene: 'stage 1 depth', from: '1', to: '2' }, { gene: 'block 2.1', from: 'k5e2', to: 'k5e4' }, { gene: 'block 1.2', from: '–', to: 'k3e4' },
+  ]);
+  assert.deepEqual(genes.differences('r28 | d1 c16 k5e1', 'r28 | d1 c16 k5e1'), []);
+});
+
+test('a network comes from the closest of earlier generations, and that from the one before', () => {
+  const asked = [
+    { arch: 'r28 | d1 c16 k3e1', generation: 0 }, { arch: 'r28 | d1 c16 k5e2', generation: 1 }, { arch: 'r32 | d1 c8 k7e6', generation: 1 },
+    { arch: 'r28 | d1 c24 k5e2', generation: 2 }, { arch: 'r28 | d1 c24 k5e4', generation: 3 },
+  ];
+  assert.deepEqual(genes.ancestry(asked, asked[4], 9).map((c) => c.generation), [2, 1, 0]);
+  assert.equal(genes.ancestry(asked, asked[4], 9)[1].arch, 'r28 | d1 c16 k5e2');
+  assert.equal(genes.ancestry(asked, asked[4], 1).length, 1);
+  assert.deepEqual(genes.ancestry(asked, asked[0], 9), []);
+});
+
+test('a histogram counts every sample, few outliers apart', () => {
+  const samples = Array.from({ length: 99 }, (_, i) => 100 + (i % 10));
+  const narrow = stats.histogram([...samples, 5000]);
+  assert.deepEqual([narrow.from, narrow.to, narrow.above], [100, 109, 1]);
+  assert.equal(narrow.counts.reduce((a, b) => a + b, 0), 99);
+  const two = stats.histogram([...samples, ...samples.slice(0, 50).map((v) => v + 1000)]); // a third is no outlier
+  assert.deepEqual([two.above, two.to], [0, 1109]);
+  assert.deepEqual(stats.histogram([7, 7]), { from: 7, to: 7, counts: [2], above: 0 });
+  assert.deepEqual(stats.histogram([]).counts, []);
+  assert.equal(stats.quantile([1, 2, 3, 4], 0.5), 2.5);
 });

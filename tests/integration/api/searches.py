@@ -151,6 +151,10 @@ def measurements():
     done = wait_for("the measurement", lambda: (doc := client.get(f"/measurements/{first[0]['id']}")) and doc["state"] == "accepted" and doc)
     check(done["low_us"] <= done["median_us"] <= done["high_us"] and len(done["samples_us"]) == done["n"], "the measurement", done)
     equal(client.post("/measurements", body, 202)["items"][0]["id"], first[0]["id"], "asked for again")
+    known = client.items(f"/measurements?graph_id={done['graph_id']}")
+    check(first[0]["id"] in [row["id"] for row in known] and all(row["graph_id"] == done["graph_id"] for row in known), "measurements of one graph", known)
+    equal(client.items(f"/measurements?graph_id={done['graph_id']}&state=failed"), [], "of another state")
+    equal(client.items("/measurements?graph_id=none"), [], "measurements of no graph")
     table = client.items("/tables")[0]
     entries = client.items(f"/tables/{table['id']}/entries")
     equal(len(entries), table["needed"], "entries")

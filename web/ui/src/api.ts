@@ -85,6 +85,9 @@ export type Measurement = {
   id: string; profile: string; kind: string; arch?: string | null; signature?: string | null; method: string; state: string; attempt: number;
   median_us: number | null; low_us: number | null; high_us: number | null; n: number | null; energy_uj: number | null; flags: string[]; error: { message: string } | string | null; created_at: string;
 };
+export type Samples = Measurement & { samples_us: number[] };
+export type Evaluation = { id: number; supernet: string; created_at: string; arch: string; arch_id: string; split: string; top1: number | null; top1_raw: number | null; images: number; recalibration_images: number };
+export type Model = { id: string; name: string; kind: 'latency' | 'accuracy'; space: string; source: string; state: string; summary: Record<string, unknown> | null; created_at: string };
 export type Token = { id: string; kind: string; token?: string; command?: string; notices?: string[]; expires_at: string; uses_left: number; label?: string | null; device: string | null };
 export type Export = { id: string; supernet: string; arch: string; arch_id: string; format: string; state: string; bytes: number | null; created_at: string };
 export type System = {
@@ -92,12 +95,12 @@ export type System = {
   cpu_model: string; workers_online: number; checks: { name: string; ok: boolean; detail: string }[];
 };
 export type ArchUnit = {
-  signature: string; kind: string; stage: number; block: number; macs: number; params: number; c_in: number; c_out: number; h_out: number; w_out: number;
+  signature: string; kind: string; stage: number; block: number; macs: number; params: number; c_in: number; c_out: number; h_out: number; w_out: number; peak_activation_bytes: number;
   mid_channels: number; kernel: number; expand_ratio: number; stride: number; act: string; se: boolean; residual: boolean; latency_us?: number | null;
 };
 export type Arch = {
-  arch: string; arch_id: string; cost: Cost; units: ArchUnit[];
-  latency?: { us: number; low_us: number; high_us: number; state: string } | null;
+  arch: string; arch_id: string; graph_id: string; cost: Cost; units: ArchUnit[];
+  latency?: { us: number; low_us: number; high_us: number; state: string; missing: number } | null;
 };
 
 /** Who this page is to the daemon; by: a person on the daemon's own machine, a token, or the session of this browser. */

@@ -1,6 +1,6 @@
 // A subnet drawn stage by stage: a block's height is its output resolution, its width the channels inside; kernel size, expand ratio, SE and cost on it.
 import { get, type Arch, type ArchUnit } from './api';
-import { largest, latency, short, percent } from './format';
+import { energy, largest, latency, short, percent } from './format';
 import { Facts, Failed, Table, Waiting } from './parts';
 import { useLoaded } from './state';
 
@@ -70,7 +70,7 @@ export function ArchView({ space, arch, profile }: { space: string; arch: string
       <Drawing arch={data} />
       <Facts rows={[
         ['MACs', short(data.cost.macs)], ['Parameters', short(data.cost.params)], ['Peak activation memory', short(data.cost.peak_activation_bytes, 'B')],
-        ['Model', short(data.cost.model_bytes, 'B')], ['Memory traffic', short(data.cost.traffic_bytes, 'B')], ['Energy, estimated', `${short(data.cost.energy_uj)} µJ`], ...(data.latency ? [[data.latency.state === 'interpolated' ? 'Latency, interpolated' : 'Latency, predicted', latency(data.latency.us)] as [string, string]] : []),
+        ['Model', short(data.cost.model_bytes, 'B')], ['Memory traffic', short(data.cost.traffic_bytes, 'B')], ['Energy, estimated', energy(data.cost.energy_uj)], ...(data.latency ? [[data.latency.state === 'interpolated' ? 'Latency, interpolated' : 'Latency, predicted', latency(data.latency.us)] as [string, string]] : []),
       ]} />
       <details>
         <summary>Unit by unit</summary>

@@ -8,6 +8,7 @@ export const percent = (v: number | null | undefined, digits = 2) => (known(v) ?
 export const latency = (us: number | null | undefined, most = us) => (!known(us) ? dash : Math.abs(most ?? us) >= 1000 ? `${significant(us / 1000)} ms` : `${significant(us)} us`);
 /** Where a number in ms is to be typed beside it. */
 export const inMs = (us: number | null | undefined) => (known(us) ? `${significant(us / 1000)} ms` : dash);
+export const energy = (uj: number | null | undefined) => (known(uj) ? (uj >= 1000 ? `${significant(uj / 1000, 3)} mJ` : `${significant(uj, 3)} µJ`) : dash);
 export const largest = (values: (number | null | undefined)[]) => Math.max(0, ...values.filter(known).map(Math.abs));
 
 export function significant(v: number, digits = 4): string {

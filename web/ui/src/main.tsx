@@ -18,6 +18,7 @@ import { DevicePage } from './pages/device';
 import { Jobs } from './pages/jobs';
 import { JobPage } from './pages/job';
 import { Data } from './pages/data';
+import { ArchPage } from './pages/arch';
 import { SignIn } from './pages/sign-in';
 
 const sections: [string, string][] = [['', 'Overview'], ['searches', 'Searches'], ['supernets', 'Supernets'], ['devices', 'Devices'], ['jobs', 'Jobs'], ['data', 'Data & spaces']];
@@ -29,6 +30,7 @@ function Current() {
   if (section === 'devices') return id ? <DevicePage id={id} key={id} /> : <Devices adding={sub === 'add'} />;
   if (section === 'jobs') return id ? <JobPage id={id} key={id} /> : <Jobs />;
   if (section === 'data') return <Data />;
+  if (section === 'archs' && id) return <ArchPage space={id} key={id} />;
   return <Overview />;
 }
 
@@ -54,7 +56,7 @@ function Shell() {
 }
 
 function Pages({ section }: { section: string }) {
-  useEffect(() => { document.title = `${sections.find(([key]) => key === section)?.[1] ?? 'Espalier'} · Espalier`; }, [section]);
+  useEffect(() => { document.title = `${sections.find(([key]) => key === section)?.[1] ?? 'Network'} · Espalier`; }, [section]);
   return (
     <>
       <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.getElementById('main')?.focus(); }}>Skip to the content</a>

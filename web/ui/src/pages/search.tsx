@@ -9,7 +9,7 @@ import { largest, metricName, metricValue, percent, short, significant, tickLabe
 import { Lines, type Curve } from '../lines';
 import { listen } from '../live';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
-import { route, setQuery } from '../router';
+import { href, route, setQuery } from '../router';
 import { Scatter, type Axis, type Point } from '../scatter';
 import { useLoaded } from '../state';
 
@@ -312,6 +312,7 @@ export function SearchPage({ id }: { id: string }) {
             <Facts rows={Object.entries(chosen.metrics).filter(([k]) => k === 'top1' || k.startsWith('latency')).map(([k, m]) => [nameOf(k), <Interval key={k} name={k} metric={m} before={'predicted' in chosen ? (chosen as FrontItem).predicted?.[k] : undefined} />])} />
             <ArchView space={search.space} arch={chosen.arch} profile={/:(pf|mo)_/.test(latencyKey ?? '') ? latencyKey?.split(':')[1] : undefined} />
             <div class="row">
+              <a class="button" href={href(['archs', search.space], { arch: chosen.arch, search: id })}>Open its page</a>
               {supernet && <Act do={() => post('/exports', { supernet, ...weights(search), arch: chosen.arch, format: 'onnx' })} done="The export is queued; see Jobs.">Export as ONNX</Act>}
               {supernet && <PinButton search={search} supernet={supernet} arch={chosen.arch} pin={pinned} changed={() => { pins.reload(); front.reload(); }} />}
               {latencyKey?.startsWith('latency_us:pf_') && <Act do={() => post('/measurements', { profile: latencyKey.split(':')[1], space: search.space, archs: [chosen.arch] })} done="The measurement is queued.">Measure on the board</Act>}

@@ -1,0 +1,281 @@
+// One network of a space: drawn unit by unit with its costs on each board, predicted beside measured with the raw samples, accuracies, where it came from, downloads and what to do next.
+import { useMemo, useState } from 'preact/hooks';
+import { get, list, post, type Arch, type CandidatePage, type Evaluation, type Export, type Front, type Measurement, type Model, type Pin, type Profile, type Samples as Sampled, type Space, type Supernet, type Table as LatencyTable } from '../api';
+import { ago, energy, latency, metricName, metricValue, percent, short } from '../format';
+import { ancestry, differences } from '../genes';
+import { Samples } from '../histogram';
+import { NetworkTable, type OnBoard } from '../network';
+import { Act, Card, Empty, Facts, Failed, Page, State, Table, Waiting } from '../parts';
+import { go, href, route, setQuery } from '../router';
+import { useLoaded } from '../state';
+
+const archPath = (space: string, arch: string, profile = '') => `/archs?space=${encodeURIComponent(space)}&arch=${encodeURIComponent(arch)}${profile ? `&profile=${encodeURIComponent(profile)}` : ''}`;
+type Source = { id: string; name: string; board: boolean };
+
+/** What can tell latencies of this space: profiles with a table of it, then those without, then imported models. */
+function useSources(space: string): Source[] | null {
+  const { data } = useLoaded(async () => {
+    const [profiles, tables, models] = await Promise.all([list<Profile>('/profiles'), list<LatencyTable>('/tables'), list<Model>('/models?kind=latency')]);
+    const has = (p: Profile) => tables.some((t) => t.profile === p.id && t.space === space && t.measured > 0);
+    const ranked = profiles.filter((p) => p.offered || has(p)).sort((a, b) => Number(has(b)) - Number(has(a)) || Number(b.default) - Number(a.default));
+    return [...ranked.map((p) => ({ id: p.id, name: p.name, board: true, has: has(p) })), ...models.filter((m) => m.space === space && m.state === 'ready').map((m) => ({ id: m.id, name: m.name, board: false, has: true }))];
+  }, `sources ${space}`, ['table', 'device']);
+  return data;
+}
+
+/** Which boards are shown: those of the address, else the first two that can tell. */
+function chosenOf(sources: (Source & { has?: boolean })[], named: string | null): Source[] {
+  if (named !== null) return sources.filter((s) => named.split(',').includes(s.id));
+  return sources.filter((s) => s.has).slice(0, 2);
+}
+
+function Boards({ sources, chosen }: { sources: Source[]; chosen: Source[] }) {
+  if (sources.length === 0) return <span>No board yet: latencies come with <a href={href(['devices', '', 'add'])}>a board</a> and its table.</span>;
+  const toggle = (id: string, on: boolean) => setQuery({ boards: sources.filter((s) => (s.id === id ? on : chosen.includes(s))).map((s) => s.id).join(',') || 'none' });
+  return (
+    <>
+      <span>Latency on</span>
+      {sources.map((s) => <label class="check" key={s.id}><input type="checkbox" checked={chosen.includes(s)} onChange={(e) => toggle(s.id, e.currentTarget.checked)} /> {s.name}</label>)}
+    </>
+  );
+}
+
+const within = (measured: Measurement, arch: Arch) => {
+  const p = arch.latency;
+  return p && measured.median_us !== null ? (measured.median_us >= p.low_us && measured.median_us <= p.high_us ? 'within' : 'outside of') : null;
+};
+
+function Latencies({ shown, sources, measured, space, arch, reload }: { shown: OnBoard[]; sources: Source[]; measured: Measurement[]; space: string; arch: string; reload: () => void }) {
+  const boards = sources.filter((s) => s.board);
+  const rows = sources.filter((s) => shown.some((b) => b.profile === s.id) || measured.some((m) => m.profile === s.id)).map((s) => ({
+    ...s, predicted: shown.find((b) => b.profile === s.id)?.arch, last: measured.find((m) => m.profile === s.id && m.state === 'accepted') ?? measured.find((m) => m.profile === s.id),
+  }));
+  const [at, setAt] = useState('');
+  const target = at || boards[0]?.id || '';
+  return (
+    <>
+      {rows.length === 0 ? <Empty>No board is chosen, and none has measured this network.</Empty> : (
+        <Table label="Latency, predicted and measured" rows={rows} rowKey={(r) => r.id} columns={[
+          { title: 'Board', cell: (r) => r.name },
+          { title: 'Predicted', number: true, cell: (r) => (r.predicted?.latency ? <>{latency(r.predicted.latency.us)} <small class="note">[{latency(r.predicted.latency.low_us)}, {latency(r.predicted.latency.high_us)}]</small></> : '–') },
+          { title: 'Measured', number: true, cell: (r) => (r.last?.median_us != null ? <>{latency(r.last.median_us)} <small class="note">[{latency(r.last.low_us)}, {latency(r.last.high_us)}]</small></> : r.last ? <State of={r.last.state} /> : 'not yet') },
+          { title: 'Measured to predicted', number: true, cell: (r) => (r.last?.median_us != null && r.predicted?.latency ? `${r.last.median_us >= r.predicted.latency.us ? '+' : '−'}${percent(Math.abs(r.last.median_us / r.predicted.latency.us - 1), 1)}, ${within(r.last, r.predicted) ?? ''} its interval` : '–') },
+          { title: 'How', cell: (r) => (r.last ? `${r.last.method}${r.last.n ? `, ${r.last.n} samples` : ''}${r.last.flags.length ? `, ${r.last.flags.join(', ')}` : ''}` : '–') }, { title: 'When', cell: (r) => ago(r.last?.created_at) },
+        ]} />
+      )}
+      {boards.length > 0 && (
+        <div class="row">
+          <label>Measure on <select value={target} onChange={(e) => setAt(e.currentTarget.value)}>{boards.map((b) => <option key={b.id} value={b.id}>{b.name}</option>)}</select></label>
+          {(['full', 'brief'] as const).map((method) => <Act key={method} do={() => post('/measurements', { profile: target, space, archs: [arch], method }).then(reload)} done="The measurement is queued; what was measured before is not repeated.">{method === 'full' ? 'Measure fully' : 'Measure briefly'}</Act>)}
+        </div>
+      )}
+    </>
+  );
+}
+
+function Histograms({ measured, names }: { measured: Measurement[]; names: Map<string, string> }) {
+  const wanted = measured.filter((m) => m.state === 'accepted').slice(0, 6);
+  const key = wanted.map((m) => m.id).join();
+  const { data, error } = useLoaded(() => Promise.all(wanted.map((m) => get<Sampled>(`/measurements/${m.id}`))), `samples ${key}`);
+  if (wanted.length === 0) return <Empty>Each measurement of the whole network shows its samples here.</Empty>;
+  if (!data) return error ? <Failed error={error} /> : <Waiting />;
+  return (
+    <div class="pair">
+      {data.map((m) => (m.samples_us?.length ? <Samples key={m.id} samples={m.samples_us} low={m.low_us} high={m.high_us} title={`${names.get(m.profile) ?? m.profile}, ${m.method}`} /> : <p class="note" key={m.id}>{names.get(m.profile) ?? m.profile}, {m.method}: its samples were removed to keep the database small.</p>))}
+    </div>
+  );
+}
+
+function Accuracy({ arch, supernets }: { arch: Arch; supernets: Supernet[] }) {
+  const { data, reload } = useLoaded(() => list<Evaluation>(`/evaluations?arch_id=${arch.arch_id}`), `ev ${arch.arch_id}`, ['job'], (d) => d['state'] === 'done');
+  const [at, setAt] = useState('');
+  const target = at || supernets[0]?.id || '';
+  const name = (id: string) => supernets.find((s) => s.id === id)?.name ?? id;
+  return (
+    <>
+      {!data?.length ? <Empty>No supernet has scored this network.</Empty> : (
+        <Table label="Accuracy" rows={data} rowKey={(e) => String(e.id)} columns={[
+          { title: 'Supernet', cell: (e) => <a href={href(['supernets', e.supernet])}>{name(e.supernet)}</a> }, { title: 'Images', cell: (e) => `${e.split}, ${short(e.images)}` },
+          { title: 'Top-1', number: true, cell: (e) => percent(e.top1) }, { title: 'Without recalibration', number: true, cell: (e) => percent(e.top1_raw) }, { title: 'When', cell: (e) => ago(e.created_at) },
+        ]} />
+      )}
+      {supernets.length > 0 && (
+        <div class="row">
+          <label>By the weights of <select value={target} onChange={(e) => setAt(e.currentTarget.value)}>{supernets.map((s) => <option key={s.id} value={s.id}>{s.name}</option>)}</select></label>
+          <Act do={() => post('/evaluations', { supernet: target, archs: [arch.arch] }).then(reload)} done="The evaluation is queued.">Evaluate</Act>
+        </div>
+      )}
+    </>
+  );
+}
+
+/** Trains this network alone, from the weights that it inherits. */
+function FineTune({ arch, supernets }: { arch: Arch; supernets: Supernet[] }) {
+  const [form, setForm] = useState({ supernet: '', name: '', epochs: '3', rate: '0.01' });
+  const supernet = supernets.find((s) => s.id === form.supernet) ?? supernets[0];
+  if (!supernet) return <Empty>No supernet of this space has weights for it yet.</Empty>;
+  const name = form.name || `${supernet.name} ${arch.arch_id.slice(0, 6)}`;
+  const set = (part: Partial<typeof form>) => setForm({ ...form, ...part });
+  const start = () => post<{ supernet: Supernet }>('/supernets', { name, init_from: { supernet: supernet.id }, train: { regime: 'single', arch: arch.arch, epochs: Number(form.epochs), learning_rate: Number(form.rate) } }).then((a) => go(['supernets', a.supernet.id]));
+  return (
+    <div class="row">
+      <label>Weights of <select value={supernet.id} onChange={(e) => set({ supernet: e.currentTarget.value })}>{supernets.map((s) => <option key={s.id} value={s.id}>{s.name}</option>)}</select></label>
+      <label>Name <input value={name} maxLength={63} onInput={(e) => set({ name: e.currentTarget.value })} /></label>
+      <label>Epochs <input class="bound" type="number" min="0.1" step="any" value={form.epochs} onInput={(e) => set({ epochs: e.currentTarget.value })} /></label>
+      <label>Learning rate <input class="bound" type="number" min="0" step="any" value={form.rate} onInput={(e) => set({ rate: e.currentTarget.value })} /></label>
+      <Act do={start} done="It trains alone now.">Fine-tune</Act>
+    </div>
+  );
+}
+
+type Choice = { arch: string; name: string };
+
+function Compare({ space, arch, others, vs, sources }: { space: Space; arch: Arch; others: Choice[]; vs: string; sources: Source[] }) {
+  const first = sources[0];
+  const { data, error } = useLoaded(async () => (vs ? Promise.all([get<Arch>(archPath(space.name, vs, first?.id)), get<Arch>(archPath(space.name, arch.arch, first?.id))]) : null), `vs ${vs} ${arch.arch} ${first?.id}`);
+  const [typed, setTyped] = useState('');
+  const [that, mine] = data ?? [];
+  const line = (name: string, a: number | undefined, b: number | undefined, text: (v: number) => string) => ({ name, a: a == null ? '–' : text(a), b: b == null ? '–' : text(b), ratio: a && b ? `${(b / a).toFixed(2)}×` : '–' });
+  return (
+    <>
+      <div class="row">
+        <label>With <select value={others.some((o) => o.arch === vs) ? vs : ''} onChange={(e) => setQuery({ vs: e.currentTarget.value })}><option value="">choose…</option>{others.map((o) => <option key={o.arch} value={o.arch}>{o.name}</option>)}</select></label>
+        <label class="grow">or its text <input value={typed} placeholder={arch.arch} onInput={(e) => setTyped(e.currentTarget.value)} /></label>
+        <button type="button" disabled={!typed} onClick={() => setQuery({ vs: typed })}>Compare</button>
+      </div>
+      <Failed error={vs ? error : null} />
+      {that && mine && (
+        <>
+          <Table label="Costs of both" rows={[
+            ...(first ? [line(`Latency on ${first.name}`, mine.latency?.us, that.latency?.us, latency)] : []),
+            line('MACs', mine.cost.macs, that.cost.macs, short), line('Parameters', mine.cost.params, that.cost.params, short), line('Peak activation memory', mine.cost.peak_activation_bytes, that.cost.peak_activation_bytes, (v) => short(v, 'B')), line('Model', mine.cost.model_bytes, that.cost.model_bytes, (v) => short(v, 'B')),
+          ]} rowKey={(r) => r.name} columns={[{ title: 'Cost', cell: (r) => r.name }, { title: 'This network', number: true, cell: (r) => r.a }, { title: 'The other', number: true, cell: (r) => r.b }, { title: 'Ratio', number: true, cell: (r) => r.ratio }]} />
+          <h3>Choices that differ</h3>
+          {differences(arch.arch, that.arch).length === 0 ? <p class="note">None: it is the same network.</p> : (
+            <Table label="Choices that differ" rows={differences(arch.arch, that.arch)} rowKey={(d) => d.gene} columns={[{ title: 'Choice', cell: (d) => d.gene }, { title: 'This network', cell: (d) => <code>{d.from}</code> }, { title: 'The other', cell: (d) => <code>{d.to}</code> }]} />
+          )}
+          <p><a href={href(['archs', space.name], { arch: that.arch, vs: arch.arch })}>Open the other</a></p>
+        </>
+      )}
+    </>
+  );
+}
+
+type Asked = { arch: string; strategy: string; generation: number; metrics: Record<string, number> };
+
+async function allAsked(search: string): Promise<Asked[]> {
+  const asked: Asked[] = [];
+  for (let after = ''; ;) {
+    const page = await get<CandidatePage>(`/searches/${encodeURIComponent(search)}/candidates?page_size=20000${after}`);
+    const { columns } = page;
+    columns.arch.forEach((arch, i) => asked.push({ arch, strategy: columns.strategy[i]!, generation: columns.generation[i]!, metrics: Object.fromEntries(Object.entries(columns.metrics).flatMap(([k, m]) => (m.value[i] == null ? [] : [[k, m.value[i]!]]))) }));
+    if (!page.next) return asked;
+    after = `&after=${encodeURIComponent(page.next)}`;
+  }
+}
+
+function Lineage({ space, search, arch, names }: { space: string; search: string; arch: Arch; names: Map<string, string> }) {
+  const [steps, setSteps] = useState<{ of: string; rows: (Asked & { changed: string })[]; note: string } | null>(null);
+  const look = async () => {
+    const asked = await allAsked(search);
+    const self = asked.find((c) => c.arch === arch.arch);
+    if (!self) return setSteps({ of: arch.arch, rows: [], note: 'That search did not ask for this network.' });
+    const chain = [self, ...ancestry(asked.filter((c) => c.strategy === self.strategy), self, 12)];
+    const rows = chain.map((c, i) => ({ ...c, changed: chain[i + 1] ? differences(chain[i + 1]!.arch, c.arch).map((d) => `${d.gene}: ${d.from} → ${d.to}`).join(', ') || 'nothing' : 'the beginning' }));
+    return setSteps({ of: arch.arch, rows, note: `Asked for in generation ${self.generation} by ${self.strategy}.` });
+  };
+  if (steps?.of !== arch.arch) return <Act do={look}>Find what it came from</Act>;
+  const costs = [...new Set(steps.rows.flatMap((r) => Object.keys(r.metrics)))].filter((k) => k === 'top1' || k.startsWith('latency')).slice(0, 3);
+  return (
+    <>
+      <p class="note" role="status">{steps.note} {steps.rows.length > 1 && 'Strategies keep no parents: each row is the network of an earlier generation that is closest to the one above it.'}</p>
+      {steps.rows.length > 0 && (
+        <Table label="Lineage" rows={steps.rows} rowKey={(r) => `${r.generation} ${r.arch}`} columns={[
+          { title: 'Generation', number: true, cell: (r) => r.generation }, ...costs.map((k) => ({ title: metricName(k, Object.fromEntries(names)), number: true, cell: (r: Asked) => metricValue(k, r.metrics[k]) })),
+          { title: 'Changed since the one below', cell: (r) => r.changed }, { title: 'Network', cell: (r) => <a class="genotype" href={href(['archs', space], { arch: r.arch, search })}>{r.arch}</a> },
+        ]} />
+      )}
+    </>
+  );
+}
+
+/** Its files: the JSON at once, an ONNX file by a job. */
+function Downloads({ arch, space, supernets }: { arch: Arch; space: string; supernets: Supernet[] }) {
+  const { data, reload } = useLoaded(() => list<Export>('/exports'), 'exports', ['export']);
+  const mine = (data ?? []).filter((e) => e.arch_id === arch.arch_id);
+  const [at, setAt] = useState('');
+  const target = at || supernets[0]?.id || '';
+  const json = useMemo(() => URL.createObjectURL(new Blob([JSON.stringify({ space, ...arch }, null, 1)], { type: 'application/json' })), [arch]);
+  return (
+    <>
+      <ul class="files">
+        <li><a href={json} download={`${arch.arch_id.slice(0, 12)}.json`}>JSON</a> <small class="note">graph, shapes and costs of each unit</small></li>
+        {mine.map((e) => <li key={e.id}>{e.state === 'ready' || e.state === 'done' ? <a href={`/api/v1/exports/${e.id}/file`} download={`${arch.arch_id.slice(0, 12)}.${e.format === 'logits' ? 'safetensors' : e.format}`}>{e.format.toUpperCase()}</a> : <>{e.format.toUpperCase()} <State of={e.state} /></>} <small class="note">{supernets.find((s) => s.id === e.supernet)?.name ?? ''} {short(e.bytes, 'B')}, {ago(e.created_at)}</small></li>)}
+      </ul>
+      {supernets.length > 0 && (
+        <div class="row">
+          <label>With the weights of <select value={target} onChange={(e) => setAt(e.currentTarget.value)}>{supernets.map((s) => <option key={s.id} value={s.id}>{s.name}</option>)}</select></label>
+          <Act do={() => post('/exports', { supernet: target, arch: arch.arch, format: 'onnx' }).then(reload)} done="The file is being written; it shows here when it is ready.">Export as ONNX</Act>
+        </div>
+      )}
+    </>
+  );
+}
+
+/** Networks to compare with: the ends of the space, those of the search's front, those that are kept. */
+function useOthers(space: Space | null, search: string, supernets: Supernet[], arch: string): Choice[] {
+  const { data } = useLoaded(async () => {
+    const front = search ? (await get<Front>(`/searches/${encodeURIComponent(search)}/front`)).items : [];
+    const pins = (await Promise.all(supernets.map((s) => list<Pin>(`/supernets/${s.id}/pins`)))).flat();
+    return [...front.map((f) => ({ arch: f.arch, name: `front: top-1 ${percent(f.metrics['top1']?.value, 1)}, ${short(f.metrics['macs']?.value)} MACs` })), ...pins.map((p) => ({ arch: p.arch, name: `kept: top-1 ${percent(p.top1, 1)}, ${p.arch_id.slice(0, 6)}` }))];
+  }, `others ${search} ${supernets.map((s) => s.id).join()}`);
+  const ends = space ? [{ arch: space.largest.arch, name: 'the largest of the space' }, { arch: space.smallest.arch, name: 'the smallest of the space' }] : [];
+  return [...ends, ...(data ?? [])].filter((o, i, all) => o.arch !== arch && all.findIndex((p) => p.arch === o.arch) === i);
+}
+
+export function ArchPage({ space }: { space: string }) {
+  const { query } = route.value;
+  const [text, search, vs] = [query.get('arch') ?? '', query.get('search') ?? '', query.get('vs') ?? ''];
+  const spaces = useLoaded(() => get<Space>(`/spaces/${encodeURIComponent(space)}`), `space ${space}`);
+  const wanted = text || spaces.data?.largest.arch || '';
+  const sources = useSources(space);
+  const chosen = chosenOf(sources ?? [], query.get('boards'));
+  const key = `${wanted} ${chosen.map((s) => s.id).join()}`;
+  const plain = useLoaded(() => (wanted ? get<Arch>(archPath(space, wanted)) : Promise.resolve(null)), `arch ${wanted}`);
+  const onBoards = useLoaded(async () => (wanted ? Promise.all(chosen.map(async (s): Promise<OnBoard> => ({ profile: s.id, name: s.name, arch: await get<Arch>(archPath(space, wanted, s.id)) }))) : []), `boards ${key}`, ['table', 'front']);
+  const graph = plain.data?.graph_id;
+  const measurements = useLoaded(() => (graph ? list<Measurement>(`/measurements?graph_id=${graph}`) : Promise.resolve([])), `ms ${graph}`, ['measurement'], (d) => d['kind'] === 'network');
+  const supernetList = useLoaded(() => list<Supernet>('/supernets'), 'supernets', ['supernet']);
+  const supernets = (supernetList.data ?? []).filter((s) => s.space === space && s.checkpoint && s.train['regime'] !== 'single');
+  const others = useOthers(spaces.data, search, supernets, plain.data?.arch ?? '');
+  const arch = plain.data;
+  if (!arch) return <Page title="Network">{plain.error ?? spaces.error ? <Failed error={plain.error ?? spaces.error} /> : <Waiting />}</Page>;
+  const measured = measurements.data ?? [];
+  const names = new Map((sources ?? []).map((s) => [s.id, s.name]));
+  const shown = onBoards.data ?? [];
+  return (
+    <Page title={`Network ${arch.arch_id.slice(0, 8)}`} lead={<>Space {space}{search && <>, of <a href={href(['searches', search], { arch: arch.arch_id })}>its search</a></>}</>}>
+      <code class="genotype">{arch.arch}</code>
+      <Card>
+        <Facts rows={[
+          ['MACs', short(arch.cost.macs)], ['Parameters', short(arch.cost.params)], ['Peak activation memory', short(arch.cost.peak_activation_bytes, 'B')], ['Model', short(arch.cost.model_bytes, 'B')], ['Memory traffic', short(arch.cost.traffic_bytes, 'B')], ['Energy, estimated', energy(arch.cost.energy_uj)],
+          ...shown.map((b): [string, string] => [`Latency on ${b.name}`, b.arch.latency ? `${latency(b.arch.latency.us)}${b.arch.latency.state === 'interpolated' ? ', interpolated' : ''}` : 'table incomplete']),
+        ]} />
+      </Card>
+      <Card title="Unit by unit" note="width of the drawing: channels in, inside, out (by their square root); height: resolution; a line at the side: residual">
+        <div class="toolbar"><Boards sources={sources ?? []} chosen={chosen} /></div>
+        <Failed error={onBoards.error} />
+        <NetworkTable arch={arch} boards={shown} />
+      </Card>
+      <div class="grid">
+        <Card title="Latency, predicted and measured" class="wide"><Latencies shown={shown} sources={sources ?? []} measured={measured} space={space} arch={arch.arch} reload={measurements.reload} /></Card>
+        <Card title="Raw samples" class="wide" note="shaded: 95 % interval of the median"><Histograms measured={measured} names={names} /></Card>
+        <Card title="Accuracy" class="wide"><Accuracy arch={arch} supernets={supernets} /></Card>
+        <Card title="Compare" class="wide">{spaces.data && <Compare space={spaces.data} arch={arch} others={others} vs={vs} sources={chosen} />}</Card>
+        <Card title="Lineage" class="wide">{search ? <Lineage space={space} search={search} arch={arch} names={names} /> : <Empty>Opened from a search, this page tells in which generation it was asked for, and after which networks.</Empty>}</Card>
+        <Card title="Fine-tune" note="trains this network alone, from the weights that it inherits"><FineTune arch={arch} supernets={supernets} /></Card>
+        <Card title="Downloads"><Downloads arch={arch} space={space} supernets={supernets} /></Card>
+      </div>
+    </Page>
+  );
+}
