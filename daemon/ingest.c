@@ -75,6 +75,11 @@ static int apply_predictor(struct store_tx *tx, const struct job_row *job, const
     return store_predictor_set(tx, job->subject, data, err);
 }
 
+static int apply_budget(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                        struct err *err) {
+    return store_search_budget(tx, job->subject, data, err);
+}
+
 static int apply_candidates(struct store_tx *tx, const struct job_row *job, const cJSON *data,
                             struct err *err) {
     return store_candidates_add(tx, job->subject, data, err);
@@ -151,6 +156,7 @@ static const struct {
             {"dataset", "dataset", apply_dataset},
             {"evaluation", "train evaluate search", apply_evaluation},
             {"predictor", "search", apply_predictor},
+            {"budget", "search", apply_budget},
             {"candidates", "search results", apply_candidates},
             {"generation", "search results", apply_generation},
             {"measure_request", "search", apply_measure_request},

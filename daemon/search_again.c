@@ -59,6 +59,7 @@ static int read_evaluations(const struct stored_search *search, const cJSON *ask
                        "the search has had every subnet that its strategy finds: %lld",
                        (long long)search->evaluations);
     cJSON_DeleteItemFromObjectCaseSensitive(body, "evaluations");
+    cJSON_DeleteItemFromObjectCaseSensitive(body, "time_budget_s");
     cJSON_AddNumberToObject(body, "evaluations", (double)evaluations);
     return 0;
 }
@@ -172,6 +173,17 @@ static void leave_out(const cJSON *changes, const char *strategy_before, cJSON *
         cJSON_DeleteItemFromObjectCaseSensitive(body, "baseline");
 }
 
+/* Evaluations that seconds were turned into are no wish, and of two budgets the newer one counts.
+ */
+static void leave_out_budget(const cJSON *changes, cJSON *body) {
+    if (!cJSON_HasObjectItem(body, "time_budget_s"))
+        return;
+    if (!cJSON_HasObjectItem(changes, "evaluations"))
+        cJSON_DeleteItemFromObjectCaseSensitive(body, "evaluations");
+    else if (!cJSON_HasObjectItem(changes, "time_budget_s"))
+        cJSON_DeleteItemFromObjectCaseSensitive(body, "time_budget_s");
+}
+
 static int change(const cJSON *changes, struct err *err, cJSON *body) {
     const cJSON *item;
     cJSON_ArrayForEach(item, changes) {
@@ -203,6 +215,7 @@ int search_clone_body(struct sql *sql, const char *ref, const cJSON *changes, st
     }
     if (r == 0) {
         leave_out(changes, strategy, search.body);
+        leave_out_budget(changes, search.body);
         *ret_body = search.body;
         search.body = NULL;
     }

@@ -81,6 +81,7 @@ struct integer {
     const char *key;
     int64_t fallback, min, max;
 };
+/* Evaluations first: they alone can be given otherwise. */
 static const struct integer integers[] = {
     {"evaluations", 4000, 1, SEARCH_EVALUATIONS_MAX},
     {"population", 64, 4, STRATEGY_POPULATION_MAX},
@@ -89,11 +90,25 @@ static const struct integer integers[] = {
     {"measure_front", 24, 0, 1000},
     {"calibration_nets", 12, 0, 1000}};
 
+/* Where seconds are given, the job tells how many evaluations there are time for. */
+static int check_time(const cJSON *body, struct err *err) {
+    double seconds;
+    int r = json_real_opt(body, "", "time_budget_s", 1, SEARCH_SECONDS_MAX, err, &seconds);
+    if (r == 0 && json_has(body, "time_budget_s") && json_has(body, "evaluations"))
+        r = err_set(err, ESP_EINVAL, "/time_budget_s",
+                    "evaluations and time_budget_s exclude each other");
+    return r;
+}
+
 static int fill_integers(cJSON *body, struct err *err) {
-    for (unsigned i = 0; i < sizeof(integers) / sizeof(*integers); i++) {
+    int r = check_time(body, err);
+    if (r != 0)
+        return r;
+    for (unsigned i = json_has(body, "time_budget_s"); i < sizeof(integers) / sizeof(*integers);
+         i++) {
         const struct integer *row = &integers[i];
         int64_t value = row->fallback;
-        int r = json_int_opt(body, "", row->key, row->min, row->max, err, &value);
+        r = json_int_opt(body, "", row->key, row->min, row->max, err, &value);
         if (r != 0)
             return r;
         cJSON_DeleteItemFromObjectCaseSensitive(body, row->key);
@@ -671,6 +686,7 @@ const char *const search_request_members[] = {"name",
                                               "warm_start",
                                               "patience",
                                               "measurements",
+                                              "time_budget_s",
                                               NULL};
 
 static int fill(struct work *work, struct search_request *request, struct err *err,

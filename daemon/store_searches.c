@@ -39,7 +39,9 @@
     BODY("population")                                                                             \
     " AS population, evaluations_done, "                                                           \
     BODY("evaluations")                                                                            \
-    " AS evaluations, coalesce("                                                                   \
+    " AS evaluations, "                                                                            \
+    BODY("time_budget_s")                                                                          \
+    " AS time_budget_s, coalesce("                                                                 \
     NEWEST_FRONT("json_array_length(arch_ids)")                                                    \
     ", "                                                                                           \
     NEWEST_GENERATION("front_size")                                                                \
@@ -212,6 +214,17 @@ int store_predictor_set(struct store_tx *tx, const char *search, const cJSON *da
     int r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE searches SET predictor = ?2 WHERE id = ?1",
                     "tt", search, text);
     free(text);
+    return r != 0 ? r : announce(tx, search, err);
+}
+
+int store_search_budget(struct store_tx *tx, const char *search, const cJSON *data,
+                        struct err *err) {
+    int64_t evaluations;
+    int r = json_int(data, "", "evaluations", 1, INT64_C(1) << 40, err, &evaluations);
+    if (r == 0)
+        r = sql_run(store_tx_sql(tx), err, NULL,
+                    "UPDATE searches SET body = json_set(body, '$.evaluations', ?2) WHERE id = ?1",
+                    "ti", search, evaluations);
     return r != 0 ? r : announce(tx, search, err);
 }
 

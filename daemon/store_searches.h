@@ -74,6 +74,9 @@ int store_candidates_add(struct store_tx *tx, const char *search, const cJSON *d
 int store_generation_add(struct store_tx *tx, const char *search, const cJSON *data,
                          struct err *err);
 int store_front_add(struct store_tx *tx, const char *search, const cJSON *data, struct err *err);
+/* The evaluations that a budget in seconds was turned into. */
+int store_search_budget(struct store_tx *tx, const char *search, const cJSON *data,
+                        struct err *err);
 int store_predictor_set(struct store_tx *tx, const char *search, const cJSON *data,
                         struct err *err);
 int store_calibration_add(struct store_tx *tx, const char *search, const cJSON *data,

@@ -111,6 +111,11 @@ void search_loop_destroy(struct search_loop *loop) {
     free(loop);
 }
 
+void search_loop_set_budget(struct search_loop *loop, int64_t budget) {
+    int64_t most = budget < SEARCH_EVALUATIONS_MAX ? budget : SEARCH_EVALUATIONS_MAX;
+    loop->config.budget = most > loop->evaluations ? most : loop->evaluations;
+}
+
 struct archive *search_loop_archive(struct search_loop *loop) {
     return &loop->archive;
 }

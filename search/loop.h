@@ -10,6 +10,7 @@
 #include "search/strategy.h"
 
 enum { SEARCH_EVALUATIONS_MAX = ARCHIVE_MAX, SEARCH_EVALUATORS_MAX = 16, SEARCH_LOG_MAX = 100000 };
+#define SEARCH_SECONDS_MAX 1e7
 
 /* What a step did. */
 struct generation {
@@ -53,6 +54,10 @@ int search_loop_seed(struct search_loop *loop, const struct arch *archs, int n, 
  * evaluator, ESP_ECANCELED for instance) the loop can only be destroyed; its last saved state is
  * what to go on from. */
 int search_loop_step(struct search_loop *loop, struct err *err, struct generation *ret_generation);
+
+/* Another budget from now on, in evaluations in all: of a search whose seconds have been turned
+ * into evaluations. No fewer than it has had count. */
+void search_loop_set_budget(struct search_loop *loop, int64_t budget);
 
 struct archive *search_loop_archive(struct search_loop *loop);
 int search_loop_generation(const struct search_loop *loop); /* finished ones */

@@ -9,7 +9,8 @@
 struct search_options {
     const char *supernet, *dataset, *space, *predictor, *objectives, *profile, *strategy, *baseline,
         *accuracy, *method, *warm_start_file;
-    int64_t patience, evaluations, population, seed, initial, measure, measurements, calibrate;
+    int64_t time_us, patience, evaluations, population, seed, initial, measure, measurements,
+        calibrate;
     const char *choice;
     double max_latency_ms, max_macs, max_params, max_memory_kb; /* NaN: no limit */
     struct option_list limits, options, warm_start;
@@ -216,6 +217,8 @@ static cJSON *search_body(const struct search_options *o, const char *name, int 
     add_accuracy(o, body);
     cli_put_text(body, "method", o->method);
     cli_put_int(body, "evaluations", o->evaluations);
+    if (o->time_us != CLI_UNSET)
+        cli_put_real(body, "time_budget_s", (double)o->time_us / 1e6);
     cli_put_int(body, "patience", o->patience);
     cli_put_int(body, "measurements", o->measurements);
     cli_put_int(body, "population", o->population);
@@ -250,6 +253,7 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
                                .max_macs = CLI_UNSET_REAL,
                                .max_params = CLI_UNSET_REAL,
                                .max_memory_kb = CLI_UNSET_REAL,
+                               .time_us = CLI_UNSET,
                                .patience = CLI_UNSET,
                                .measurements = CLI_UNSET,
                                .evaluations = CLI_UNSET,
@@ -303,7 +307,9 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
          &o.accuracy},
         {"method", 'm', OPTION_TEXT, clone ? NULL : "full", 0, 0, "",
          "of measurements: full, or brief (half a second each)", &o.method},
-        {"evaluations", 'n', OPTION_INT, clone ? NULL : "4000", 0, 0, "", "budget", &o.evaluations},
+        {"evaluations", 'n', OPTION_INT, NULL, 0, 0, "", "budget (default: 4000)", &o.evaluations},
+        {"time", 't', OPTION_DURATION, NULL, 0, 0, "",
+         "search about this long in place of --evaluations", &o.time_us},
         {"patience", 0, OPTION_INT, NULL, 0, 0, "",
          "end after so many evaluations without growth of the front (default: none)", &o.patience},
         {"population", 0, OPTION_INT, clone ? NULL : "64", 0, 0, "", "of a generation",
@@ -333,6 +339,8 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
         return cli_usage("--supernet is needed, or --predictor");
     if (!isnan(o.max_latency_ms) && !o.profile)
         return cli_usage("--max-latency needs --profile");
+    if (o.time_us != CLI_UNSET && o.evaluations != CLI_UNSET)
+        return cli_usage("--time and --evaluations exclude each other");
     return send(cli, &o, argv + first);
 }
 

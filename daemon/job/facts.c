@@ -29,6 +29,8 @@ struct facts {
     struct map by_arch;
     struct measured *measured;
     size_t n_measured, measured_capacity;
+    struct pace *paces;
+    size_t n_paces, paces_capacity;
 };
 
 static int no_memory(struct err *err) {
@@ -61,6 +63,13 @@ const struct measured *facts_measured(const struct facts *facts, int64_t request
     return NULL;
 }
 
+const struct pace *facts_pace(const struct facts *facts, int64_t generation) {
+    for (size_t i = facts->n_paces; i > 0; i--)
+        if (facts->paces[i - 1].generation == generation)
+            return &facts->paces[i - 1];
+    return NULL;
+}
+
 /* Room for one more of size bytes. */
 static bool reserve(void *array, size_t n, size_t *capacity, size_t size) {
     void **items = array;
@@ -89,6 +98,13 @@ static int keep_measured(struct facts *facts, const struct measured *measured) {
     if (!reserve(&facts->measured, facts->n_measured, &facts->measured_capacity, sizeof *measured))
         return ESP_ENOMEM;
     facts->measured[facts->n_measured++] = *measured;
+    return 0;
+}
+
+static int keep_pace(struct facts *facts, const struct pace *pace) {
+    if (!reserve(&facts->paces, facts->n_paces, &facts->paces_capacity, sizeof *pace))
+        return ESP_ENOMEM;
+    facts->paces[facts->n_paces++] = *pace;
     return 0;
 }
 
@@ -148,6 +164,17 @@ static int take_measured(struct facts *facts, const cJSON *doc) {
     return keep_measured(facts, &m);
 }
 
+static int take_pace(struct facts *facts, const cJSON *doc) {
+    static const int64_t max = INT64_C(1) << 40;
+    struct pace p = {0};
+    if (json_int(doc, "", "generation", 0, max, NULL, &p.generation) != 0 ||
+        json_real(doc, "", "seconds", 0, 1e9, NULL, &p.seconds) != 0 ||
+        json_int(doc, "", "scored", 0, max, NULL, &p.scored) != 0 ||
+        json_int(doc, "", "evaluations", 0, max, NULL, &p.evaluations) != 0)
+        return ESP_ECORRUPT;
+    return keep_pace(facts, &p);
+}
+
 static int take_line(struct facts *facts, const char *identity, const cJSON *doc, struct err *err) {
     const char *saved = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(doc, "identity"));
     if (saved)
@@ -161,6 +188,8 @@ static int take_line(struct facts *facts, const char *identity, const cJSON *doc
         rc = take_score(facts, doc);
     else if (json_has(doc, "request"))
         rc = take_measured(facts, doc);
+    else if (json_has(doc, "generation"))
+        rc = take_pace(facts, doc);
     return rc == 0 ? 0 : err_set(err, rc, NULL, "what the search has found out cannot be read");
 }
 
@@ -229,6 +258,7 @@ void facts_close(struct facts *facts) {
     map_finish(&facts->by_arch);
     free(facts->scores);
     free(facts->measured);
+    free(facts->paces);
     free(facts);
 }
 
@@ -260,6 +290,18 @@ int facts_add_measured(struct facts *facts, const struct measured *measured, str
     cJSON_AddNumberToObject(doc, "sd_us", measured->sd_us);
     int rc = write_line(facts, doc, err);
     if (rc == 0 && keep_measured(facts, measured) != 0)
+        rc = no_memory(err);
+    return rc;
+}
+
+int facts_add_pace(struct facts *facts, const struct pace *pace, struct err *err) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddNumberToObject(doc, "generation", (double)pace->generation);
+    cJSON_AddNumberToObject(doc, "seconds", pace->seconds);
+    cJSON_AddNumberToObject(doc, "scored", (double)pace->scored);
+    cJSON_AddNumberToObject(doc, "evaluations", (double)pace->evaluations);
+    int rc = write_line(facts, doc, err);
+    if (rc == 0 && keep_pace(facts, pace) != 0)
         rc = no_memory(err);
     return rc;
 }

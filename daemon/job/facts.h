@@ -32,3 +32,13 @@ struct measured {
 };
 const struct measured *facts_measured(const struct facts *facts, int64_t request);
 int facts_add_measured(struct facts *facts, const struct measured *measured, struct err *err);
+
+/* How long a generation took, of a search whose budget is in seconds. */
+struct pace {
+    int64_t generation; /* of the main search; that of the baseline is in it */
+    double seconds;
+    int64_t scored;      /* subnets that the supernet was run on */
+    int64_t evaluations; /* the budget that it told; 0: not yet */
+};
+const struct pace *facts_pace(const struct facts *facts, int64_t generation); /* NULL: unknown */
+int facts_add_pace(struct facts *facts, const struct pace *pace, struct err *err);

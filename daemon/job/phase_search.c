@@ -4,6 +4,7 @@
  * Every step follows from the spec and the facts (facts.h), so an interrupted job runs through what
  * it did in a moment and goes on; events that were sent are not sent again. */
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
@@ -188,7 +189,7 @@ static int create_loop(struct search_run *run, int loop, const char *strategy, s
         .strategy = strategy,
         .strategy_config =
             strategy_config_default(spec->space, spec->goals.n_objectives, (uint64_t)spec->seed),
-        .budget = spec->evaluations,
+        .budget = run->budget > 0 ? run->budget : SEARCH_EVALUATIONS_MAX,
         .batch = spec->population};
     config.strategy_config.population = spec->population;
     config.strategy_config.options = loop == SEARCH_MAIN ? spec->options : NULL;
@@ -213,7 +214,9 @@ static int step_loop(struct search_run *run, int loop, struct err *err, double *
     rc = search_emit_candidates(run, loop, g.candidates, g.n_candidates, err);
     if (rc == 0 && g.n_candidates)
         rc = search_emit_generation(run, loop, &g, err);
-    search_progress(run, g.evaluations, run->spec.evaluations, "evaluations");
+    /* Until it is known, the budget is what the first tenth of the time will tell. */
+    search_progress(run, g.evaluations, run->budget > 0 ? run->budget : 10 * g.evaluations,
+                    "evaluations");
     return rc;
 }
 
@@ -261,16 +264,21 @@ static bool stagnates(const struct search_run *run, double volume, struct growth
 static int search(struct search_run *run, struct err *err, double volumes[SEARCH_LOOPS]) {
     bool more[SEARCH_LOOPS] = {true, run->spec.baseline != NULL};
     struct growth growth = {0, 0};
+    run->budget = run->spec.evaluations;
     search_phase(run, "search", 0.5, 0.6);
     int rc = create_loop(run, SEARCH_MAIN, run->spec.strategy, err);
     if (rc == 0 && run->spec.baseline)
         rc = create_loop(run, SEARCH_BASELINE, run->spec.baseline, err);
     if (rc == 0)
         rc = emit_seeds(run, err);
+    run->pace.scored_before = run->accuracy.evaluated;
     while (rc == 0 && !run->stagnated && (more[SEARCH_MAIN] || more[SEARCH_BASELINE])) {
+        int64_t began_ns = clock_mono_ns();
         for (int i = 0; i < SEARCH_LOOPS && rc == 0; i++)
             if (more[i])
                 rc = step_loop(run, i, err, &volumes[i], &more[i]);
+        if (rc == 0 && run->budget == 0)
+            rc = search_pace_step(run, (double)(clock_mono_ns() - began_ns) / 1e9, err);
         /* The baseline has had as many evaluations by then. */
         run->stagnated = stagnates(run, volumes[SEARCH_MAIN], &growth);
     }

@@ -9,6 +9,12 @@
 
 enum { SEARCH_MAIN, SEARCH_BASELINE, SEARCH_LOOPS };
 
+/* What generations have taken, until the budget is known. */
+struct search_pace {
+    double seconds;
+    int64_t scored, scored_before; /* by the supernet: in these generations; when the last ended */
+};
+
 /* A network that a board was asked to measure. */
 struct search_request {
     int64_t request; /* number, from 1 */
@@ -37,6 +43,8 @@ struct search_run {
     int n_evaluators;
     double feasible_share; /* of random subnets, by what is known beforehand */
     double reference[OBJECTIVES_MAX];
+    int64_t budget; /* evaluations of each loop; 0: not known yet */
+    struct search_pace pace;
     struct search_loop *loops[SEARCH_LOOPS]; /* the baseline's is NULL when there is none */
 
     int n_requests, requests_capacity, session;
@@ -99,6 +107,13 @@ void search_accuracy_evaluator(struct search_run *run, struct evaluator *ret_eva
  * spec says: a function of the spec. Returns their number. */
 int search_choose_calibration(const struct search_run *run, int n, struct err *err,
                               struct arch *ret_archs);
+
+/* --- search_pace.c: a budget in seconds --- */
+
+/* After each generation of a search whose budget is not known yet, of both loops in so many
+ * seconds: turns its seconds into evaluations once that can be told, keeps and sends them. What an
+ * earlier attempt measured counts in place of these seconds. */
+int search_pace_step(struct search_run *run, double seconds, struct err *err);
 
 /* --- search_board.c: measurements and calibration --- */
 

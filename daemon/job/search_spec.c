@@ -42,6 +42,11 @@ static int read_numbers(struct search_spec *spec, const cJSON *body, struct err 
     int rc =
         json_int_opt(body, "", "evaluations", 1, SEARCH_EVALUATIONS_MAX, err, &spec->evaluations);
     if (rc == 0)
+        rc = json_real_opt(body, "", "time_budget_s", 0.01, SEARCH_SECONDS_MAX, err,
+                           &spec->time_budget_s);
+    if (rc == 0 && spec->time_budget_s > 0)
+        spec->evaluations = 0;
+    if (rc == 0)
         rc = json_int_opt(body, "", "seed", 0, INT64_C(1) << 53, err, &spec->seed);
     if (rc == 0)
         rc = json_int_opt(body, "", "patience", 1, SEARCH_EVALUATIONS_MAX, err, &spec->patience);

@@ -43,7 +43,8 @@ struct search_spec {
     int front_version;                    /* of the newest front that there is; 0: none */
     const char *strategy, *baseline;      /* baseline may be NULL; borrowed from the spec */
     double options[STRATEGY_OPTIONS_MAX]; /* of the strategy; the baseline has its defaults */
-    int64_t evaluations, seed;
+    int64_t evaluations, seed;            /* evaluations 0: the seconds will tell */
+    double time_budget_s;                 /* of strategy and baseline; 0: evaluations are given */
     int64_t patience; /* evaluations without growth, after which it ends; 0: none ends it */
     int population, initial_evaluations, measure_front, calibration_nets;
     int measurements;           /* that boards may be asked for; 0: any number */

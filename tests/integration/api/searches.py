@@ -410,6 +410,40 @@ def not_extended():
     remove("impatient")
 
 
+@test("a budget in seconds becomes a number of evaluations, which rules from then on", 120)
+def timed():
+    stack, client = bed.daemon(), bed.client()
+    quick = {"measure_front": 0, "calibration_nets": 0, "accuracy": "evaluated"}
+    body = {key: value for key, value in bed.search_body("timed", **quick, time_budget_s=3).items() if key != "evaluations"}
+    for wrong in (0, -1, 0.5, 1e8, "soon"):
+        problem(client.request("POST", "/searches", {**body, "time_budget_s": wrong}), 422, pointer="/time_budget_s")
+    problem(client.request("POST", "/searches", {**body, "evaluations": 100}), 422, pointer="/time_budget_s")
+    made = client.post("/searches", body, 202)
+    equal((made["search"]["evaluations"], made["search"]["time_budget_s"]), (None, 3), "before it is known")
+    stack.wait_job(made["job"]["id"], 90)
+    doc = client.get("/searches/timed")
+    number = doc["evaluations"]
+    equal((number % 16, doc["result"]["evaluations"], doc["evaluations_done"], doc["time_budget_s"]), (0, number, number, 3), "what it was turned into")
+    curves = {row["strategy"]: row["evaluations"][-1] for row in client.get("/searches/timed/hypervolume")["series"]}
+    equal(curves, {"nsga2": number, "random": number}, "the baseline has as many")
+    by_number = client.post("/searches/timed/clone", {"name": "by-number", "evaluations": number}, 202)
+    equal((by_number["search"]["evaluations"], by_number["search"]["time_budget_s"]), (number, None), "the newer budget counts")
+    stack.wait_job(by_number["job"]["id"], 90)
+    equal(whole("by-number"), whole("timed"), "the same search by its number")
+    again = client.post("/searches/timed/clone", {"name": "again"}, 202)["search"]
+    equal((again["evaluations"], again["time_budget_s"]), (None, 3), "seconds are turned anew")
+    client.post("/searches/again/cancel", {}, 202)
+    stack.cli("search", "extend", "timed", "-n", str(number + 16), "--wait", timeout=100)
+    doc = client.get("/searches/timed")
+    equal((doc["evaluations"], doc["result"]["evaluations"], doc["time_budget_s"]), (number + 16, number + 16, None), "it goes on by number")
+    check("exclude" in stack.cli_run("search", "create", "x", "--supernet", "none", "--time", "3s", "-n", "5").stderr, "the client says so")
+    stack.cli("search", "clone", "timed", "by-client", "--time", "2s")
+    equal(client.get("/searches/by-client")["time_budget_s"], 2, "by the client")
+    client.post("/searches/by-client/cancel", {}, 202)
+    wait_for("the end of what was cancelled", lambda: all(client.get(f"/searches/{name}")["state"] == "canceled" for name in ("again", "by-client")), 30)
+    remove("timed", "by-number", "again", "by-client")
+
+
 @test("a clone is the same search but for what is changed", 120)
 def cloned():
     stack, client = bed.daemon(), bed.client()

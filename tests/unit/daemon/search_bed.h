@@ -1,0 +1,66 @@
+/* A search job's surroundings: a data set, a supernet and a table in folders of their own, and the
+ * daemon and the board, which the test plays in a thread. */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "latency/table.h"
+#include "space/space.h"
+
+enum { EVENTS_MAX = 4000, LINE_MAX = 1 << 22 };
+
+struct world {
+    char *data_dir, *supernet_dir, *job_dir;
+    char checkpoint[256];
+    struct space *space;
+    struct latency_table *table;
+};
+
+#define OBJECTIVES                                                                                 \
+    "\"objectives\":[{\"metric\":\"top1\",\"direction\":\"maximise\"},"                            \
+    "{\"metric\":\"latency_us\",\"profile\":\"pf_1\",\"direction\":\"minimise\"}]"
+extern const char evaluated_body[], predicted_body[];
+
+struct daemon {
+    const struct world *world;
+    int events_fd, messages_fd;
+    int stop_after; /* events of this attempt, then cancel; 0: never */
+    bool has_board;
+    double second;    /* a second take is so many times the first; 0: equal */
+    bool once_only;   /* second takes fail */
+    double scattered; /* half of the networks take so much longer, half so much less */
+    int received;
+    int evaluated, reused; /* scores, as the latest progress says; -1: it said nothing */
+    int64_t acked;
+    int n;
+    cJSON *events[EVENTS_MAX]; /* of all attempts */
+};
+
+/* A world of its own: the caller closes it. */
+void open_world(struct world *world);
+void close_world(struct world *world);
+cJSON *parse(const char *text);
+/* Of a search job with this body; the caller deletes it. */
+cJSON *spec_of(const struct world *world, const char *body);
+const char *kind_of(const cJSON *event);
+/* One attempt. Returns the job's exit status. */
+int attempt(struct daemon *daemon, const cJSON *spec, int number);
+void forget_events(struct daemon *daemon);
+/* NULL: there was none. */
+const cJSON *last_data(const struct daemon *daemon, const char *kind);
+int count(const struct daemon *daemon, const char *kind);
+/* The latest that was said of a candidate. */
+const cJSON *candidate(const struct daemon *daemon, const char *id);
+void assert_source(const cJSON *candidate, const char *key, const char *source);
+void assert_final_front(const struct daemon *daemon, const char *latency_source);
+/* Kinds and data of all events. */
+void assert_same_events(const struct daemon *a, const struct daemon *b);
+/* What is kept in the job's folder. */
+void forget_job(struct world *world);
