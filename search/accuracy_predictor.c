@@ -86,6 +86,14 @@ int accuracy_predictor_run(struct accuracy_predictor *predictor, const struct ar
     return 0;
 }
 
+int accuracy_predictor_gradient(struct accuracy_predictor *predictor,
+                                const struct relaxed_shape *shape, const double *point,
+                                struct err *err, double *ret_value, double *ret_gradient) {
+    if (!accuracy_predictor_accepted(predictor))
+        return err_set(err, ESP_EUNSUPPORTED, NULL, "the accuracy predictor was not accepted");
+    return arch_model_gradient(predictor->model, shape, point, err, ret_value, ret_gradient);
+}
+
 cJSON *accuracy_predictor_to_json(const struct accuracy_predictor *predictor) {
     cJSON *doc = arch_model_to_json(predictor->model);
     if (doc && cJSON_AddNumberToObject(doc, "tau_min", predictor->tau_min))

@@ -29,6 +29,12 @@ struct accuracy_prediction {
 int accuracy_predictor_run(struct accuracy_predictor *predictor, const struct arch *arch,
                            struct err *err, struct accuracy_prediction *ret_prediction);
 
+/* arch_model_gradient of what is predicted, before it is cut off at 0 and 1. Errors:
+ * ESP_EUNSUPPORTED (not accepted), ESP_ENOMEM. */
+int accuracy_predictor_gradient(struct accuracy_predictor *predictor,
+                                const struct relaxed_shape *shape, const double *point,
+                                struct err *err, double *ret_value, double *ret_gradient);
+
 /* The fitted predictor as JSON; NULL on memory exhaustion. Reading: ESP_EMISMATCH for another
  * space, ESP_EINVAL, ESP_ENOMEM. Borrows space. */
 cJSON *accuracy_predictor_to_json(const struct accuracy_predictor *predictor);

@@ -25,7 +25,7 @@ struct arch_model {
     double unit;         /* their standard deviation */
     float *weights;      /* [p], ridge */
     struct mlp mlp;
-    float *row; /* scratch */
+    float *row, *slope; /* [p], scratch */
     struct encoder *encoder;
 };
 
@@ -39,8 +39,9 @@ static int model_create(const struct space *space, struct err *err, struct arch_
         a->scale = mem_array((size_t)p, sizeof(float));
         a->weights = mem_array((size_t)p, sizeof(float));
         a->row = mem_array((size_t)p, sizeof(float));
+        a->slope = mem_array((size_t)p, sizeof(float));
     }
-    if (!a || !a->mean || !a->scale || !a->weights || !a->row) {
+    if (!a || !a->mean || !a->scale || !a->weights || !a->row || !a->slope) {
         arch_model_destroy(a);
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a model of archs");
     }
@@ -62,6 +63,7 @@ void arch_model_destroy(struct arch_model *model) {
     free(model->scale);
     free(model->weights);
     free(model->row);
+    free(model->slope);
     free(model);
 }
 
@@ -284,6 +286,27 @@ int arch_model_run(struct arch_model *model, const struct arch *arch, struct err
     double spread = model->unit * (double)sd;
     *ret_answer = (struct arch_model_answer){model->bias + model->unit * (double)y,
                                              sqrt(q->rmse * q->rmse + spread * spread)};
+    return 0;
+}
+
+int arch_model_gradient(struct arch_model *model, const struct relaxed_shape *shape,
+                        const double *point, struct err *err, double *ret_value,
+                        double *ret_gradient) {
+    int code = encoder_relaxed(model->encoder, shape, point, err, model->row);
+    if (code < 0)
+        return code;
+    bool is_mlp = model->quality.kind == ARCH_MODEL_MLP;
+    standardise(model, model->row);
+    double y = (double)(is_mlp ? mlp_predict(&model->mlp, model->row, NULL)
+                               : ridge_predict(model->weights, model->row, model->p));
+    if (is_mlp)
+        mlp_gradient(&model->mlp, model->row, model->slope);
+    else
+        memcpy(model->slope, model->weights, (size_t)model->p * sizeof *model->slope);
+    for (int i = 0; i < model->p; i++)
+        model->slope[i] *= (float)model->unit * model->scale[i];
+    encoder_relaxed_back(model->encoder, point, model->slope, ret_gradient);
+    *ret_value = model->bias + model->unit * y;
     return 0;
 }
 

@@ -6,7 +6,7 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
-#include "space/arch.h"
+#include "space/relaxed.h"
 
 enum {
     ARCH_MODEL_MLP_SAMPLES = 200, /* from here on perceptrons compete */
@@ -50,6 +50,13 @@ struct arch_model_answer {
 /* arch must be valid in the space. Not thread-safe. Errors: ESP_ENOMEM. */
 int arch_model_run(struct arch_model *model, const struct arch *arch, struct err *err,
                    struct arch_model_answer *ret_answer);
+
+/* Its value at a point of the relaxed space and the derivative by each probability (ret_gradient:
+ * [shape->n]): exact, through the encoding's expectations. At a vertex the value is that of
+ * arch_model_run. shape must be of the model's space and outlive it. Errors: ESP_ENOMEM. */
+int arch_model_gradient(struct arch_model *model, const struct relaxed_shape *shape,
+                        const double *point, struct err *err, double *ret_value,
+                        double *ret_gradient);
 
 /* The fitted model as JSON; NULL on memory exhaustion. Reading: ESP_EMISMATCH for another space,
  * ESP_EINVAL, ESP_ENOMEM. Members that it does not know are left to the caller. */

@@ -3,7 +3,7 @@
  * columns let a few dozen samples say what hundreds of single choices would need thousands for. */
 #pragma once
 
-#include "space/arch.h"
+#include "space/relaxed.h"
 
 enum { ENCODING_MAX = 4096 };
 
@@ -17,3 +17,12 @@ void encoder_destroy(struct encoder *encoder);    /* takes NULL */
 /* ret_features: encoding_size(space) values. arch must be valid. Errors: ESP_ENOMEM. */
 int encoder_run(struct encoder *encoder, const struct arch *arch, struct err *err,
                 float *ret_features);
+
+/* The same features at a point of the relaxed space: expectations, and the logarithms of the
+ * expected costs. shape must be of the encoder's space and live as long. Errors: ESP_ENOMEM. */
+int encoder_relaxed(struct encoder *encoder, const struct relaxed_shape *shape, const double *point,
+                    struct err *err, float *ret_features);
+/* After it, at the same point: from derivatives by features to those by probabilities.
+ * ret_gradient: [shape->n]. */
+void encoder_relaxed_back(const struct encoder *encoder, const double *point,
+                          const float *by_feature, double *ret_gradient);

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "search/objective.h"
-#include "space/additive.h"
+#include "space/relaxed.h"
 
 enum evaluation_state {
     EVALUATION_DONE,
@@ -40,6 +40,11 @@ struct evaluator {
     /* Whether the metric never falls when any single choice grows, so that the smallest and the
      * largest subnet bound it. May be NULL: none. */
     bool (*monotone)(void *context, int metric);
+    /* The metric at a point of the relaxed space, and its derivative by each probability
+     * (ret_gradient: [shape->n]). At a vertex the value is that of its arch. Errors:
+     * ESP_EUNSUPPORTED (this metric has none, or not now), ESP_ENOMEM. May be NULL: none has. */
+    int (*gradient)(void *context, int metric, const struct relaxed_shape *shape,
+                    const double *point, struct err *err, double *ret_value, double *ret_gradient);
 };
 
 /* The one that counts: macs, params, peak_activation_bytes, peak_simple_bytes, model_bytes,

@@ -8,24 +8,29 @@
  * among all told, in [-1, 1]: it needs no scale, its mean is the baseline 0, and what breaks a
  * limit ranks behind all that keeps it (Deb 2000).
  *
+ * Where all objectives have derivatives (struct slope), the climbed logits are where a descent
+ * through these begins: the score function says what was found good, the derivatives what is near.
+ *
  * Deviations: logits are no state: each group climbs from 0 through the outcomes in the order of
  * telling, so that one told outcome serves all weights and a loaded search goes on to the bit.
  * These came from distributions of other weights and are not weighted by importance, hence the
  * decay of the logits; no arch is asked twice; the first archs are founders. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
-#include "search/scalar.h"
+#include "search/descent.h"
 
 enum {
-    CHOICES_MAX =
-        SPACE_RESOLUTIONS_MAX > SPACE_CHOICES_MAX ? SPACE_RESOLUTIONS_MAX : SPACE_CHOICES_MAX,
+    CHOICES_MAX = RELAXED_CHOICES_MAX,
     TRIES = 64,
-    RNG_OF_WEIGHTS = 1 << 15 /* an attempt that no arch has */
+    RNG_OF_WEIGHTS = 1 << 15, /* attempts that no arch has */
+    RNG_OF_NOISE
 };
+#define NOISE 1.0 /* on the logits before a descent: its sd. What it ends at depends on it */
 
-enum { RATE, ENTROPY, DECAY, EXPLORE, GROUP, FOUNDERS, MEMORY };
+enum { RATE, ENTROPY, DECAY, EXPLORE, GROUP, FOUNDERS, MEMORY, STEPS, DESCENT_RATE, PENALTY };
 static const struct strategy_option options[] = {
     [RATE] = {"rate", STRATEGY_OPTION_REAL, 0.1, 0.001, 10, "of the climb"},
     [ENTROPY] = {"entropy", STRATEGY_OPTION_REAL, 0.05, 0, 10, "bonus for a nat of entropy"},
@@ -38,12 +43,17 @@ static const struct strategy_option options[] = {
                   "leaning subnets before the first step, as a share of the population"},
     [MEMORY] = {"memory", STRATEGY_OPTION_INT, 1000, 10, 10000,
                 "outcomes that are climbed through: the newest"},
+    [STEPS] = {"steps", STRATEGY_OPTION_INT, 100, 0, 10000,
+               "of descent through the costs' derivatives, where all objectives have them"},
+    [DESCENT_RATE] = {"descent_rate", STRATEGY_OPTION_REAL, 0.3, 0.001, 10, "of these steps"},
+    [PENALTY] = {"penalty", STRATEGY_OPTION_REAL, 10, 0, 1e6,
+                 "most on what breaks limits there, in ranges of the costs for twice a limit"},
     {.name = NULL}};
 
 struct relaxed {
-    int n_genes;
-    struct gene genes[SPACE_GENES_MAX];
-    double logits[SPACE_GENES_MAX][CHOICES_MAX];
+    struct relaxed_shape shape;
+    double logits[RELAXED_MAX];
+    bool descended; /* they come from derivatives: their arch is worth asking for as it is */
 };
 
 /* What an outcome is ranked by. */
@@ -66,17 +76,20 @@ static int compare_scored(const void *x, const void *y) {
     return a->index < b->index ? -1 : a->index > b->index;
 }
 
-/* By weights of the objectives that are drawn. ret_rewards: one for each outcome, 1 of the best to
- * -1 of the worst. scored has room for all. */
-static void reward(const struct told *search, struct scored *scored, double *ret_rewards) {
-    struct scalar scalar;
+/* Weights of the objectives, drawn. */
+static void choose_weights(const struct told *search, struct scalar *ret_scalar) {
     struct rng rng = told_rng(search, RNG_OF_WEIGHTS);
+    scalar_measure(search, ret_scalar);
+    scalar_draw_weights(ret_scalar->m, &rng, ret_scalar->weights);
+}
+
+/* ret_rewards: one for each outcome, 1 of the best to -1 of the worst. scored has room for all. */
+static void reward(const struct told *search, const struct scalar *scalar, struct scored *scored,
+                   double *ret_rewards) {
     int n = search->n;
-    scalar_measure(search, &scalar);
-    scalar_draw_weights(scalar.m, &rng, scalar.weights);
     for (int i = 0; i < n; i++)
         scored[i] = (struct scored){i, search->outcomes[i].violation,
-                                    scalar_cost(&scalar, &search->outcomes[i])};
+                                    scalar_cost(scalar, &search->outcomes[i])};
     qsort(scored, (size_t)n, sizeof *scored, compare_scored);
     for (int i = 0; i < n; i++)
         ret_rewards[scored[i].index] = n > 1 ? 1 - 2.0 * i / (n - 1) : 0;
@@ -108,27 +121,56 @@ static void climb_gene(const double *option, double *logits, int n, int choice, 
 }
 
 static void climb(const struct told *search, const double *rewards, struct relaxed *relaxed) {
-    for (int g = 0; g < relaxed->n_genes; g++)
-        for (int j = 0; j < CHOICES_MAX; j++)
-            relaxed->logits[g][j] = 0;
+    const struct relaxed_shape *shape = &relaxed->shape;
+    for (int j = 0; j < shape->n; j++)
+        relaxed->logits[j] = 0;
     for (int i = 0; i < search->n; i++) {
         const struct arch *arch = &search->outcomes[i].arch;
-        for (int g = 0; g < relaxed->n_genes; g++) {
-            const struct gene *gene = &relaxed->genes[g];
+        for (int g = 0; g < shape->n_genes; g++) {
+            const struct gene *gene = &shape->genes[g];
             if (arch_gene_active(search->config.space, arch, gene))
-                climb_gene(search->config.options, relaxed->logits[g], gene->n_choices,
-                           arch_gene(arch, gene), rewards[i]);
+                climb_gene(search->config.options, relaxed->logits + shape->first[g],
+                           gene->n_choices, arch_gene(arch, gene), rewards[i]);
         }
     }
 }
 
-static int fit(const struct told *search, struct relaxed *relaxed) {
+/* From what was climbed to, shaken, down along the derivatives; without them it stays there. */
+static int go_down(const struct told *search, const struct scalar *scalar, struct relaxed *relaxed,
+                   struct err *err) {
+    const double *option = search->config.options;
+    struct rng rng = told_rng(search, RNG_OF_NOISE);
+    const struct descent descent = {search->config.slope, scalar, (int)option[STEPS],
+                                    option[DESCENT_RATE],
+                                    /* Which is large enough depends on the space. */
+                                    option[PENALTY] * pow(10, -rng_unit(&rng))};
+    double logits[RELAXED_MAX];
+    relaxed->descended = false;
+    if (!descent.slope || descent.steps == 0)
+        return 0;
+    for (int j = 0; j < relaxed->shape.n; j++)
+        logits[j] = relaxed->logits[j] + NOISE * rng_normal(&rng);
+    struct err why = {0};
+    int code = descend(&descent, logits, &why);
+    if (code == ESP_EUNSUPPORTED || code == ESP_EMISSING)
+        return 0;
+    if (code < 0)
+        return err_set(err, code, NULL, "%s", why.message);
+    memcpy(relaxed->logits, logits, (size_t)relaxed->shape.n * sizeof *logits);
+    relaxed->descended = true;
+    return 0;
+}
+
+static int fit(const struct told *search, struct relaxed *relaxed, struct err *err) {
     double *rewards = mem_array((size_t)search->n, sizeof *rewards);
     struct scored *scored = mem_array((size_t)search->n, sizeof *scored);
+    struct scalar scalar;
     int code = rewards && scored ? 0 : ESP_ENOMEM;
     if (code == 0) {
-        reward(search, scored, rewards);
+        choose_weights(search, &scalar);
+        reward(search, &scalar, scored, rewards);
         climb(search, rewards, relaxed);
+        code = go_down(search, &scalar, relaxed, err);
     }
     free(rewards);
     free(scored);
@@ -147,18 +189,30 @@ static int draw_choice(const double *logits, int n, double temperature, double e
     return choice;
 }
 
-/* The more often an arch was known already, the flatter the distribution. */
-static int ask_drawn(struct told *search, const struct relaxed *relaxed, struct err *err,
-                     struct arch *ret_arch) {
+static int best_choice(const double *logits, int n) {
+    int best = 0;
+    for (int j = 1; j < n; j++)
+        best = logits[j] > logits[best] ? j : best;
+    return best;
+}
+
+/* The more often an arch was known already, the flatter the distribution. A descent's first arch is
+ * the one that it came to. */
+static int ask_drawn(struct told *search, const struct relaxed *relaxed, bool first,
+                     struct err *err, struct arch *ret_arch) {
+    const struct relaxed_shape *shape = &relaxed->shape;
     int added = 0;
     for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
         struct rng rng = told_rng(search, attempt);
         *ret_arch = (struct arch){0};
-        for (int g = 0; g < relaxed->n_genes; g++) {
-            const struct gene *gene = &relaxed->genes[g];
-            arch_set_gene(ret_arch, gene,
-                          draw_choice(relaxed->logits[g], gene->n_choices, 1 + attempt / 8.0,
-                                      search->config.options[EXPLORE], &rng));
+        for (int g = 0; g < shape->n_genes; g++) {
+            const struct gene *gene = &shape->genes[g];
+            const double *logits = relaxed->logits + shape->first[g];
+            int choice = draw_choice(logits, gene->n_choices, 1 + attempt / 8.0,
+                                     search->config.options[EXPLORE], &rng);
+            if (first && relaxed->descended && attempt == 0)
+                choice = best_choice(logits, gene->n_choices);
+            arch_set_gene(ret_arch, gene, choice);
         }
         arch_canonicalise(search->config.space, ret_arch);
         int promising = attempt < TRIES / 2 ? told_promising(search, ret_arch, err) : 1;
@@ -167,9 +221,9 @@ static int ask_drawn(struct told *search, const struct relaxed *relaxed, struct 
     return added;
 }
 
-static int ask_one(struct told *search, bool founder, const struct relaxed *relaxed,
+static int ask_one(struct told *search, bool founder, const struct relaxed *relaxed, bool first,
                    struct err *err, struct arch *ret_arch) {
-    int code = founder ? 0 : ask_drawn(search, relaxed, err, ret_arch);
+    int code = founder ? 0 : ask_drawn(search, relaxed, first, err, ret_arch);
     return code == 0 ? told_ask_blind(search, founder, err, ret_arch) : code;
 }
 
@@ -178,15 +232,16 @@ static int ask_all(struct told *search, struct relaxed *relaxed, int n, struct e
     const double *option = search->config.options;
     int made = 0, code = 1, left = 0,
         founders = (int)(search->config.population * option[FOUNDERS]);
-    relaxed->n_genes = space_genes(search->config.space, relaxed->genes);
+    relaxed_shape_init(search->config.space, &relaxed->shape);
     while (made < n && code > 0) {
-        bool founder = search->asked < founders || search->n == 0;
+        bool founder = search->asked < founders || search->n == 0, first = false;
         if (!founder && left-- == 0) {
-            code = fit(search, relaxed);
+            code = fit(search, relaxed, err);
             left = (int)option[GROUP] - 1;
+            first = true;
         }
         if (code >= 0)
-            code = ask_one(search, founder, relaxed, err, &ret_archs[made]);
+            code = ask_one(search, founder, relaxed, first, err, &ret_archs[made]);
         made += code > 0;
     }
     return code < 0 ? code : made;
@@ -203,7 +258,7 @@ static int gradient_ask(void *state, int n, struct err *err, struct arch *ret_ar
 
 const struct strategy_type strategy_gradient = {
     .name = "gradient",
-    .help = "climbs a distribution over each choice by the score function of what was told",
+    .help = "moves a distribution over each choice by the score function and by derivatives",
     .when = "some hundred evaluations, choices that are good or bad whatever the others are",
     .options = options,
     .create = gradient_create,

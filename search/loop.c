@@ -90,6 +90,11 @@ int search_loop_create(const struct search_loop_config *config, struct err *err,
                            err, &loop->limits);
     loop->config.strategy_config.limits = loop->limits;
     if (code == 0)
+        code = relaxed_goals_create(config->space, config->goals, config->evaluators,
+                                    config->n_evaluators, err, &loop->relaxed);
+    if (code == 0)
+        loop->config.strategy_config.slope = relaxed_goals_slope(loop->relaxed);
+    if (code == 0)
         code =
             strategy_create(config->strategy, &loop->config.strategy_config, err, &loop->strategy);
     if (code < 0) {
@@ -104,6 +109,7 @@ void search_loop_destroy(struct search_loop *loop) {
     if (!loop)
         return;
     strategy_destroy(loop->strategy);
+    relaxed_goals_destroy(loop->relaxed);
     constrained_destroy(loop->limits);
     archive_finish(&loop->archive);
     free(loop->candidates);
@@ -336,6 +342,7 @@ int search_loop_rescore(struct search_loop *loop, int evaluator, const char *rea
     struct batch batch = {.archs = archs};
     struct log_entry entry = {.generation = loop->generation, .candidate = -1, .metric = evaluator};
     snprintf(entry.reason, sizeof entry.reason, "%s", reason);
+    relaxed_goals_forget(loop->relaxed);
     int code = archs && all ? batch_init(&batch, archive->n, archive->goals->n_metrics, err)
                             : err_set(err, ESP_ENOMEM, NULL, "no memory to score again");
     if (code == 0 && archive->n) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "search/loop.h"
+#include "search/relaxed_goals.h"
 
 /* Something from outside, before generation + 1 was asked for. */
 struct log_entry {
@@ -14,8 +15,9 @@ struct log_entry {
 
 struct search_loop {
     struct search_loop_config config;
-    struct foresight foresight; /* the cheap evaluators, for the strategy */
-    struct constrained *limits; /* for the strategy; may be NULL */
+    struct foresight foresight;    /* the cheap evaluators, for the strategy */
+    struct constrained *limits;    /* for the strategy; may be NULL */
+    struct relaxed_goals *relaxed; /* the same */
     struct strategy *strategy;
     struct archive archive;
     int generation;

@@ -162,3 +162,18 @@ float mlp_predict(const struct mlp *mlp, const float *x, float *ret_sd) {
         *ret_sd = sqrtf(fmaxf(squares / (float)mlp->n_members - mean * mean, 0));
     return mean;
 }
+
+void mlp_gradient(const struct mlp *mlp, const float *x, float *ret_gradient) {
+    float hidden[H];
+    size_t count = mlp_member_weights(mlp->p);
+    memset(ret_gradient, 0, (size_t)mlp->p * sizeof *ret_gradient);
+    for (int i = 0; i < mlp->n_members; i++) {
+        struct member m = member_at(mlp->weights + (size_t)i * count, mlp->p);
+        forward(&m, x, mlp->p, hidden);
+        for (int h = 0; h < H; h++)
+            hidden[h] = hidden[h] > 0 ? m.out[h] / (float)mlp->n_members : 0;
+        for (int k = 0; k < mlp->p; k++)
+            for (int h = 0; h < H; h++)
+                ret_gradient[k] += m.in[(size_t)k * H + (size_t)h] * hidden[h];
+    }
+}

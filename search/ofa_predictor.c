@@ -32,10 +32,11 @@ struct ofa_predictor {
     const struct space *space;
     int stages[STAGES];                     /* of the space */
     int resolutions[SPACE_RESOLUTIONS_MAX]; /* the input of each of the space's */
-    float *first;                           /* [inputs, H] */
-    float *middle[2];                       /* [H, H], inputs before outputs */
-    float *last;                            /* [H] */
-    float *bias[LAYERS - 1];                /* [H] */
+    int inputs;
+    float *first;            /* [inputs, H] */
+    float *middle[2];        /* [H, H], inputs before outputs */
+    float *last;             /* [H] */
+    float *bias[LAYERS - 1]; /* [H] */
     float last_bias;
 };
 
@@ -185,6 +186,7 @@ int ofa_predictor_create(const struct space *space, const struct ofa_predictor_w
     bool whole = p != NULL;
     if (p) {
         p->space = space;
+        p->inputs = ofa_predictor_inputs(weights);
         memcpy(p->stages, stages, sizeof stages);
         memcpy(p->resolutions, resolutions, sizeof resolutions);
         p->last_bias = weights->bias[LAYERS - 1][0];
@@ -262,5 +264,115 @@ void ofa_predictor_run(const struct ofa_predictor *p, const struct arch *const *
                 top1 += p->last[i] * x[b][i];
             ret_top1[begin + b] = top1;
         }
+    }
+}
+
+/* --- the relaxed space --- */
+
+/* An input that a probability feeds: it is the chance that the block is there times that. */
+struct feed {
+    int stage, position; /* of the block; position -1: the resolution, which is always there */
+    int from, input;     /* places among the probabilities and the inputs */
+};
+enum { FEEDS_MAX = 2 * BLOCKS * CHOICES + SPACE_RESOLUTIONS_MAX };
+
+static int list_feeds(const struct ofa_predictor *p, const struct relaxed_shape *shape,
+                      struct feed ret_feeds[FEEDS_MAX]) {
+    const struct space *space = p->space;
+    int n = 0;
+    for (int s = 0; s < STAGES; s++) {
+        const struct space_stage *stage = &space->stages[p->stages[s]];
+        for (int d = 0; d < stage->max_depth; d++) {
+            int block = stage->first_block + d, place = BLOCKS / STAGES * s + d;
+            for (int k = 0; k < stage->kernel_sizes.n; k++)
+                ret_feeds[n++] =
+                    (struct feed){p->stages[s], d, shape->kernel[block] + k,
+                                  CHOICES * place + kernel_place(stage->kernel_sizes.value[k])};
+            for (int e = 0; e < stage->n_expand_ratios; e++)
+                ret_feeds[n++] = (struct feed){p->stages[s], d, shape->expand[block] + e,
+                                               CHOICES * (BLOCKS + place) +
+                                                   ratio_place(stage->expand_ratios[e])};
+        }
+    }
+    for (int r = 0; r < space->n_resolutions; r++)
+        ret_feeds[n++] = (struct feed){-1, -1, r, p->resolutions[r]};
+    return n;
+}
+
+/* y = relu(weight' x + bias); inputs that are 0 cost nothing. */
+CLONES static void forward(const float *weight, const float *bias, const float *x, int n,
+                           float y[H]) {
+    memcpy(y, bias, H * sizeof *y);
+    for (int i = 0; i < n; i++) {
+        if (x[i] == 0)
+            continue;
+        for (int o = 0; o < H; o += LANES) {
+            lanes sum, w;
+            memcpy(&sum, y + o, sizeof sum);
+            memcpy(&w, weight + i * H + o, sizeof w);
+            sum += x[i] * w;
+            memcpy(y + o, &sum, sizeof sum);
+        }
+    }
+    for (int o = 0; o < H; o++)
+        y[o] = y[o] > 0 ? y[o] : 0;
+}
+
+/* by_x = weight by_y; where x is given, a hidden layer, only where x is positive. */
+CLONES static void backward(const float *weight, const float by_y[H], const float *x, int n,
+                            float *by_x) {
+    for (int i = 0; i < n; i++) {
+        lanes sums = {0};
+        float sum = 0;
+        for (int o = 0; o < H && !(x && x[i] <= 0); o += LANES) {
+            lanes d, w;
+            memcpy(&d, by_y + o, sizeof d);
+            memcpy(&w, weight + i * H + o, sizeof w);
+            sums += d * w;
+        }
+        for (int k = 0; k < LANES; k++)
+            sum += sums[k];
+        by_x[i] = sum;
+    }
+}
+
+/* Value, and the derivative by each input. */
+static double run_back(const struct ofa_predictor *p, const float *inputs, float *by_input) {
+    float y[LAYERS - 1][H], by[H], below[H];
+    double top1 = p->last_bias;
+    forward(p->first, p->bias[0], inputs, p->inputs, y[0]);
+    for (int l = 0; l < LAYERS - 2; l++)
+        forward(p->middle[l], p->bias[l + 1], y[l], H, y[l + 1]);
+    for (int i = 0; i < H; i++) {
+        top1 += (double)p->last[i] * (double)y[LAYERS - 2][i];
+        by[i] = y[LAYERS - 2][i] > 0 ? p->last[i] : 0;
+    }
+    for (int l = LAYERS - 3; l >= 0; l--) {
+        backward(p->middle[l], by, y[l], H, below);
+        memcpy(by, below, sizeof by);
+    }
+    backward(p->first, by, NULL, p->inputs, by_input);
+    return top1;
+}
+
+void ofa_predictor_gradient(const struct ofa_predictor *p, const struct relaxed_shape *shape,
+                            const double *point, double *ret_value, double *ret_gradient) {
+    struct feed feeds[FEEDS_MAX];
+    float inputs[OFA_PREDICTOR_INPUTS_MAX] = {0}, by_input[OFA_PREDICTOR_INPUTS_MAX];
+    double presence[FEEDS_MAX];
+    int n = list_feeds(p, shape, feeds);
+    for (int i = 0; i < n; i++) {
+        const struct feed *f = &feeds[i];
+        presence[i] = f->position < 0 ? 1 : relaxed_presence(shape, point, f->stage, f->position);
+        inputs[f->input] = (float)(presence[i] * point[f->from]);
+    }
+    *ret_value = run_back(p, inputs, by_input);
+    memset(ret_gradient, 0, (size_t)shape->n * sizeof *ret_gradient);
+    for (int i = 0; i < n; i++) {
+        const struct feed *f = &feeds[i];
+        double d = (double)by_input[f->input];
+        ret_gradient[f->from] += presence[i] * d;
+        if (f->position >= 0)
+            relaxed_presence_back(shape, f->stage, f->position, point[f->from] * d, ret_gradient);
     }
 }

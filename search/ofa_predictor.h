@@ -4,7 +4,7 @@
  * images have, three hidden layers of 400 with ReLU, and one output. */
 #pragma once
 
-#include "space/arch.h"
+#include "space/relaxed.h"
 
 enum {
     OFA_PREDICTOR_CHOICES = 120, /* inputs before those of the resolutions */
@@ -43,3 +43,9 @@ void ofa_predictor_destroy(struct ofa_predictor *predictor); /* takes NULL */
  * in batches of a multiple of eight. Thread-safe. */
 void ofa_predictor_run(const struct ofa_predictor *predictor, const struct arch *const *archs,
                        int n, double *ret_top1);
+/* Its value at a point of the relaxed space, whose expected inputs the perceptron is given, and the
+ * derivative by each probability (ret_gradient: [shape->n]); where a hidden unit is at 0 its
+ * derivative is 0. shape must be of the predictor's space. Thread-safe. */
+void ofa_predictor_gradient(const struct ofa_predictor *predictor,
+                            const struct relaxed_shape *shape, const double *point,
+                            double *ret_value, double *ret_gradient);

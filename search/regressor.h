@@ -38,3 +38,6 @@ int mlp_fit(const struct regression_data *data, int n_members, uint64_t seed, st
 void mlp_finish(struct mlp *mlp);
 /* Mean of the members; *ret_sd (may be NULL) their standard deviation. */
 float mlp_predict(const struct mlp *mlp, const float *x, float *ret_sd);
+/* The derivative of the mean by each input: ret_gradient is [p]. Where a hidden unit is at 0 its
+ * derivative is 0. */
+void mlp_gradient(const struct mlp *mlp, const float *x, float *ret_gradient);

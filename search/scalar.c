@@ -32,12 +32,26 @@ void scalar_measure(const struct told *told, struct scalar *scalar) {
         find_range(told, k, &scalar->low[k], &scalar->width[k]);
 }
 
+static double term(const struct scalar *scalar, const struct outcome *outcome, int k) {
+    return scalar->weights[k] * (outcome->costs[k] - scalar->low[k]) / scalar->width[k];
+}
+
 double scalar_cost(const struct scalar *scalar, const struct outcome *outcome) {
     double largest = -INFINITY, sum = 0;
     for (int k = 0; k < scalar->m; k++) {
-        double cost = scalar->weights[k] * (outcome->costs[k] - scalar->low[k]) / scalar->width[k];
+        double cost = term(scalar, outcome, k);
         largest = fmax(largest, cost);
         sum += cost;
     }
     return largest + AUGMENT * sum;
+}
+
+void scalar_slope(const struct scalar *scalar, const struct outcome *outcome,
+                  double ret_by_cost[OBJECTIVES_MAX]) {
+    int largest = 0;
+    for (int k = 1; k < scalar->m; k++)
+        if (term(scalar, outcome, k) > term(scalar, outcome, largest))
+            largest = k;
+    for (int k = 0; k < scalar->m; k++)
+        ret_by_cost[k] = (AUGMENT + (k == largest)) * scalar->weights[k] / scalar->width[k];
 }

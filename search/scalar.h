@@ -15,3 +15,6 @@ void scalar_draw_weights(int m, struct rng *rng, double ret_weights[OBJECTIVES_M
 void scalar_measure(const struct told *told, struct scalar *scalar);
 /* The augmented Chebyshev distance from the best costs, in ranges: 0 is best. */
 double scalar_cost(const struct scalar *scalar, const struct outcome *outcome);
+/* Its derivative by each cost; of the largest term's only where several are as large. */
+void scalar_slope(const struct scalar *scalar, const struct outcome *outcome,
+                  double ret_by_cost[OBJECTIVES_MAX]);

@@ -8,6 +8,7 @@
 
 #include "search/objective.h"
 #include "space/constrained.h"
+#include "space/relaxed.h"
 
 /* What can be told of any arch at once and for nothing, because it is counted or a sum of a table:
  * a strategy that models or rejects archs need not spend evaluations on it. */
@@ -19,9 +20,26 @@ struct foresight {
                 double ret_costs[OBJECTIVES_MAX], double *ret_violation);
 };
 
+/* What derivatives say of a point of the relaxed space. The caller has the rooms. */
+struct slope_look {
+    double costs[OBJECTIVES_MAX];
+    double *by_cost;      /* [n_objectives, shape->n] */
+    double violation;     /* of the constraints that have derivatives */
+    double *by_violation; /* [shape->n] */
+};
+/* Costs with their derivatives by the probabilities of choices: a strategy may go down along them
+ * before it spends an evaluation. */
+struct slope {
+    const struct relaxed_shape *shape; /* of the strategy's space */
+    void *context;
+    /* Errors: ESP_EUNSUPPORTED (an objective has none), ESP_EMISSING, ESP_ENOMEM. */
+    int (*look)(void *context, const double *point, struct err *err, struct slope_look *ret_look);
+};
+
 struct strategy_config {
     const struct space *space;         /* borrowed for the strategy's life */
     const struct foresight *foresight; /* borrowed too; NULL: nothing is told */
+    const struct slope *slope;         /* borrowed too; NULL: there are no derivatives */
     const struct constrained *limits;  /* borrowed too: what random subnets are drawn within; NULL:
                                           the whole space */
     int n_objectives;

@@ -208,8 +208,21 @@ static int submit(void *context, struct evaluation *evaluations, int n, struct e
     return rc;
 }
 
+/* Predictions have derivatives, evaluations have none. */
+static int gradient(void *context, int metric, const struct relaxed_shape *shape,
+                    const double *point, struct err *err, double *ret_value, double *ret_gradient) {
+    struct search_run *run = context;
+    if (run->imported) {
+        ofa_predictor_gradient(run->imported, shape, point, ret_value, ret_gradient);
+        return 0;
+    }
+    if (!run->predictor)
+        return err_set(err, ESP_EUNSUPPORTED, NULL, "an evaluated accuracy has no derivatives");
+    return accuracy_predictor_gradient(run->predictor, shape, point, err, ret_value, ret_gradient);
+}
+
 void search_accuracy_evaluator(struct search_run *run, struct evaluator *ret_evaluator) {
     static const char *const keys[] = {"top1"};
-    *ret_evaluator =
-        (struct evaluator){.n_metrics = 1, .keys = keys, .context = run, .submit = submit};
+    *ret_evaluator = (struct evaluator){
+        .n_metrics = 1, .keys = keys, .context = run, .submit = submit, .gradient = gradient};
 }

@@ -122,6 +122,16 @@ static int predict_latency(void *context, struct evaluation *evaluations, int n,
     return 0;
 }
 
+static int descend_accuracy(void *context, int metric, const struct relaxed_shape *shape,
+                            const double *point, struct err *err, double *ret_value,
+                            double *ret_gradient) {
+    const struct device *device = context;
+    (void)metric;
+    (void)err;
+    ofa_predictor_gradient(device->accuracy, shape, point, ret_value, ret_gradient);
+    return 0;
+}
+
 static double unit_us(void *context, const struct graph *graph, int unit) {
     const struct device *device = context;
     return latency_predictor_unit_us(device->latency[device->resolution], graph, unit);
@@ -184,17 +194,31 @@ static double best_of(struct search_loop *loop) {
     return n > 0 ? -archive_costs(archive, front[0])[0] : NAN;
 }
 
-static double run(struct device *device, double limit_ms, const char *strategy, int64_t budget,
-                  uint64_t seed, double *ret_early, double *ret_seconds) {
+struct row {
+    const char *strategy;
+    int64_t budget;
+    bool derivatives; /* the accuracy has them, for the strategy that goes by them */
+};
+static const struct row rows[] = {
+    {"evolution", BUDGET, false}, {"nsga2", BUDGET, false},
+    {"aging", BUDGET, false},     {"random", RANDOM, false},
+    {"linas", EARLY, false},      {"gradient", EARLY, false},
+    {"gradient", EARLY, true},    {"reinforcement", 5 * EARLY, false}};
+
+static double run(struct device *device, double limit_ms, const struct row *row, uint64_t seed,
+                  double *ret_early, double *ret_seconds) {
     static const char *const keys[] = {"top1", "latency_us:note10"};
-    const struct evaluator evaluators[] = {
-        {.n_metrics = 1, .keys = keys, .context = device, .submit = predict_accuracy},
-        {.n_metrics = 1,
-         .keys = keys + 1,
-         .cheap = true,
-         .context = device,
-         .submit = predict_latency,
-         .additive = latency_sum}};
+    const struct evaluator evaluators[] = {{.n_metrics = 1,
+                                            .keys = keys,
+                                            .context = device,
+                                            .submit = predict_accuracy,
+                                            .gradient = row->derivatives ? descend_accuracy : NULL},
+                                           {.n_metrics = 1,
+                                            .keys = keys + 1,
+                                            .cheap = true,
+                                            .context = device,
+                                            .submit = predict_latency,
+                                            .additive = latency_sum}};
     const struct goals goals = {.n_metrics = 2,
                                 .keys = {"top1", "latency_us:note10"},
                                 .n_objectives = 1,
@@ -205,10 +229,10 @@ static double run(struct device *device, double limit_ms, const char *strategy, 
                                         .goals = &goals,
                                         .evaluators = evaluators,
                                         .n_evaluators = 2,
-                                        .strategy = strategy,
+                                        .strategy = row->strategy,
                                         .strategy_config =
                                             strategy_config_default(device->space, 1, seed),
-                                        .budget = budget,
+                                        .budget = row->budget,
                                         .batch = POPULATION,
                                         .reference = {0}};
     struct err err = {0};
@@ -229,16 +253,18 @@ static double run(struct device *device, double limit_ms, const char *strategy, 
     return best;
 }
 
-static void compare(struct device *device, double limit_ms, const char *strategy, int64_t budget) {
+static void compare(struct device *device, double limit_ms, const struct row *row) {
     double early[SEEDS], best[SEEDS], seconds[SEEDS];
     for (int s = 0; s < SEEDS; s++)
-        best[s] = run(device, limit_ms, strategy, budget, (uint64_t)s + 1, &early[s], &seconds[s]);
-    printf("%-12s within %g ms: after %d evaluations %.2f to %.2f %%; after %lld %.2f to %.2f %%, "
-           "median %.2f; %.2f s\n",
-           strategy, limit_ms, EARLY, 100 * stats_quantile(early, SEEDS, 0),
-           100 * stats_quantile(early, SEEDS, 1), (long long)budget,
-           100 * stats_quantile(best, SEEDS, 0), 100 * stats_quantile(best, SEEDS, 1),
-           100 * stats_median(best, SEEDS), stats_median(seconds, SEEDS));
+        best[s] = run(device, limit_ms, row, (uint64_t)s + 1, &early[s], &seconds[s]);
+    printf(
+        "%-12s%s within %g ms: after %d evaluations %.2f to %.2f %%; after %lld %.2f to %.2f %%, "
+        "median %.2f; %.2f s\n",
+        row->strategy, row->derivatives ? " by derivatives" : "", limit_ms, EARLY,
+        100 * stats_quantile(early, SEEDS, 0), 100 * stats_quantile(early, SEEDS, 1),
+        (long long)row->budget, 100 * stats_quantile(best, SEEDS, 0),
+        100 * stats_quantile(best, SEEDS, 1), 100 * stats_median(best, SEEDS),
+        stats_median(seconds, SEEDS));
     fflush(stdout);
 }
 
@@ -260,8 +286,9 @@ static void print_sums(const struct device *device) {
 
 int main(int argc, char **argv) {
     struct device device = {0};
+    const char *only = getenv("STRATEGY"); /* of the rows: this one's alone */
     if (argc < 4 || argc - 3 > TABLES_MAX) {
-        fprintf(stderr, "usage: ofa_search PREDICTOR.pth LIMIT_MS TABLE.yaml...\n");
+        fprintf(stderr, "usage: [STRATEGY=NAME] ofa_search PREDICTOR.pth LIMIT_MS TABLE.yaml...\n");
         return 2;
     }
     read_tables(&device, argv + 3, argc - 3);
@@ -269,12 +296,8 @@ int main(int argc, char **argv) {
     print_sums(&device);
     double limit_ms = strtod(argv[2], NULL);
     draw(&device, limit_ms);
-    compare(&device, limit_ms, "evolution", BUDGET);
-    compare(&device, limit_ms, "nsga2", BUDGET);
-    compare(&device, limit_ms, "aging", BUDGET);
-    compare(&device, limit_ms, "random", RANDOM);
-    compare(&device, limit_ms, "linas", EARLY);
-    compare(&device, limit_ms, "gradient", EARLY);
-    compare(&device, limit_ms, "reinforcement", 5 * EARLY);
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!only || strcmp(only, rows[i].strategy) == 0)
+            compare(&device, limit_ms, &rows[i]);
     return 0;
 }

@@ -378,15 +378,57 @@ static double other_value(const struct strategy_option *row) {
     return fmax(row->min, 0.5 * row->fallback);
 }
 
+/* Derivatives of something like the toy's goals, for strategies that go by such. */
+struct toy_slope {
+    struct relaxed_shape shape;
+    struct expected_cost *macs;
+    struct slope slope;
+};
+
+static double unit_macs(void *context, const struct graph *graph, int unit) {
+    struct cost cost;
+    unit_cost(graph, unit, &cost);
+    return (double)cost.macs;
+}
+
+static int look_at_toy(void *context, const double *point, struct err *err,
+                       struct slope_look *ret_look) {
+    const struct toy_slope *toy = context;
+    int n = toy->shape.n;
+    ret_look->costs[0] = 0;
+    for (int g = 0; g < toy->shape.n_genes; g++)
+        for (int j = 0; j < toy->shape.genes[g].n_choices; j++) {
+            int at = toy->shape.first[g] + j;
+            ret_look->by_cost[at] = -0.01 * (j + 0.5) * (1 + g % 5);
+            ret_look->costs[0] += point[at] * ret_look->by_cost[at];
+        }
+    ret_look->costs[1] = expected_cost_get(toy->macs, point, ret_look->by_cost + n);
+    ret_look->violation = fmax(0, ret_look->costs[1] / MACS_MAX - 1);
+    for (int j = 0; j < n; j++)
+        ret_look->by_violation[j] =
+            ret_look->violation > 0 ? ret_look->by_cost[n + j] / MACS_MAX : 0;
+    return 0;
+}
+
+static void toy_slope_open(const struct space *space, struct toy_slope *ret_toy) {
+    const struct additive_cost macs = {.unit = unit_macs};
+    relaxed_shape_init(space, &ret_toy->shape);
+    assert_int_equal(expected_cost_create(&ret_toy->shape, &macs, NULL, &ret_toy->macs), 0);
+    ret_toy->slope = (struct slope){&ret_toy->shape, ret_toy, look_at_toy};
+}
+
 /* Every option changes what is asked for: none is read and forgotten. */
 static void each_option_has_an_effect(void **state) {
     struct space *space = toy_space();
+    struct toy_slope toy;
     struct arch a[BATCH * ROUNDS], b[BATCH * ROUNDS];
+    toy_slope_open(space, &toy);
     for (int t = 0; strategy_types[t]; t++) {
         const struct strategy_type *type = strategy_types[t];
         struct strategy_config config = strategy_config_default(space, 2, 7);
         struct strategy *plain;
         config.population = 60; /* more than the first batch */
+        config.slope = &toy.slope;
         assert_int_equal(strategy_create(type->name, &config, NULL, &plain), 0);
         int n = run(plain, space, ROUNDS, a);
         for (int i = 0; type->options && type->options[i].name; i++) {
@@ -412,6 +454,7 @@ static void each_option_has_an_effect(void **state) {
         }
         strategy_destroy(plain);
     }
+    expected_cost_destroy(toy.macs);
     space_destroy(space);
 }
 
