@@ -16,6 +16,8 @@
 #include "latency/order.h"
 #include "space/graph.h"
 
+#define AGE_MOST_S 3.2e9
+
 /* A table that is asked for, worked out in the thread pool: what the store writes. */
 struct plan {
     struct space *space;
@@ -23,6 +25,7 @@ struct plan {
     struct table_entry *entries; /* [units->n]; signatures borrowed from units */
     char (*graph_ids)[HASH_TEXT];
     char *document, profile[ID_MAX], method[METHOD_ID_MAX];
+    double max_age_s; /* of an entry; 0: any */
 };
 
 static void plan_destroy(void *state) {
@@ -78,7 +81,7 @@ static int describe_units(struct plan *plan, const struct latency_table *known, 
 
 /* Enumerates the space's units and puts them in order: milliseconds to a second. */
 static int plan_table(struct api_call *call, struct err *err) {
-    static const char *const keys[] = {"profile", "space", "method", NULL};
+    static const char *const keys[] = {"profile", "space", "method", "max_age_s", NULL};
     struct profile_latency latency = {.table = NULL};
     const char *profile, *space;
     struct plan *plan = mem_array(1, sizeof(*plan));
@@ -93,6 +96,8 @@ static int plan_table(struct api_call *call, struct err *err) {
         r = json_string(call->body, "", "space", 1, API_NAME_MAX, err, &space);
     if (r == 0)
         r = api_method(call->body, err, plan->method);
+    if (r == 0)
+        r = json_real_opt(call->body, "", "max_age_s", 0, AGE_MOST_S, err, &plan->max_age_s);
     if (r == 0)
         r = api_find_profile(call->sql, profile, err, plan->profile);
     if (r == 0 && (r = spaces_load(call->sql, space, err, &plan->space, NULL)) != 0)
@@ -117,6 +122,8 @@ static int build_table(struct api_call *call, struct err *err) {
         .method = plan->method,
         .entries = plan->entries,
         .n_entries = plan->units->n};
+    if (plan->max_age_s > 0)
+        request.before_us = store_tx_now_us(call->tx) - (int64_t)(plan->max_age_s * 1e6);
     char table[ID_MAX], job[ID_MAX];
     cJSON *table_doc = NULL, *job_doc = NULL;
     int r = store_table_build(call->tx, &request, err, table, job);

@@ -16,6 +16,7 @@
 #include "daemon/store_devices.h"
 #include "daemon/store_identity.h"
 #include "daemon/store_leases.h"
+#include "daemon/store_repeats.h"
 #include "daemon/store_retest.h"
 #include "daemon/store_tables.h"
 #include "daemon/turns.h"
@@ -28,9 +29,11 @@ enum {
     WAKE_MS = 3,     /* wakes that come together are one */
     LOOK_SHARE = 10, /* of the loop's time that may go into looking who can be given work */
     PRUNE_TICKS = 600,
-    TELL_WAIT_S = 5,  /* a board that waits so long for a job to pause is told of, */
-    WARN_WAIT_S = 60, /* and then logged */
-    RETURN_S = 3,     /* a quiet machine whose board does not come back is given back */
+    REPEAT_TICKS = 300,
+    REPEAT_FIRST_TICKS = 3, /* until the first time: boards come back */
+    TELL_WAIT_S = 5,        /* a board that waits so long for a job to pause is told of, */
+    WARN_WAIT_S = 60,       /* and then logged */
+    RETURN_S = 3,           /* a quiet machine whose board does not come back is given back */
     LOCAL_WAIT_S = 20 /* a board of this machine waits so long for quiet, whatever it asked for */
 };
 
@@ -59,6 +62,9 @@ struct fleet {
     bool keeping;                 /* housekeeping is under way */
     struct retention_round round; /* not while keeping */
     bool tables_moved;            /* measurements may have ended since progress was told */
+    bool touring;                 /* boards are asked in turn for entries that are too old */
+    int tour_ticks;               /* when that began */
+    char toured[ID_MAX];          /* the latest board asked; "" */
     bool stopping;
     /* The turns on this machine. */
     int n_granting; /* grants to boards of this machine under way */
@@ -439,6 +445,8 @@ struct keep {
     struct store_call call;
     struct fleet *fleet;
     int64_t silent_since_us; /* boards not heard of since are away */
+    char repeat[ID_MAX];     /* of this board's entries those older than old_us; "": no board's */
+    int64_t old_us;
     bool prune;
     struct retention_round round; /* begins where the fleet's stands */
 };
@@ -452,6 +460,8 @@ static int run_keep(struct store_tx *tx, struct store_call *call, struct err *er
         r = store_noise_review(tx, err);
     if (r == 0)
         r = store_retest_review(tx, err);
+    if (r == 0 && keep->repeat[0] != '\0')
+        r = store_repeat_oldest(tx, keep->repeat, keep->old_us, err);
     if (r == 0 && keep->prune)
         r = store_prune(tx, &keep->fleet->daemon->retention, &keep->round, err);
     return r;
@@ -488,6 +498,27 @@ static bool anything_due(const struct fleet *fleet, int64_t silent_since_us) {
     return r == 0 && (silent || noise || retest || expiry < clock_wall_us());
 }
 
+/* Boards that have nothing else to do measure a few of their tables' oldest entries again: one
+ * board a second, all of them in turn, and not before REPEAT_TICKS from the beginning. "": none
+ * now. */
+static void next_to_repeat(struct fleet *fleet, char ret_device[ID_MAX]) {
+    struct err err = {0};
+    ret_device[0] = '\0';
+    if (fleet->daemon->table_age_us == 0)
+        return;
+    if (!fleet->touring && fleet->ticks - fleet->tour_ticks >= REPEAT_TICKS) {
+        fleet->touring = true;
+        fleet->tour_ticks = fleet->ticks;
+        fleet->toured[0] = '\0';
+    }
+    if (!fleet->touring)
+        return;
+    if (store_repeat_next_board(loop_sql(fleet), fleet->toured, &err, ret_device) != 0)
+        log_error("the ages of tables cannot be read: %s", err.message);
+    fleet->touring = ret_device[0] != '\0';
+    memcpy(fleet->toured, ret_device, ID_MAX);
+}
+
 static void keep_house(struct fleet *fleet) {
     int64_t away_us = FLEET_AWAY_S * INT64_C(1000000), now = clock_wall_us();
     /* While the daemon was down nobody could be heard. */
@@ -495,7 +526,10 @@ static void keep_house(struct fleet *fleet) {
     if (!fleet->keeping && fleet->ticks % PRUNE_TICKS == 1)
         fleet->round = (struct retention_round){.done = false};
     bool prune = !fleet->keeping && !fleet->round.done;
-    if (fleet->keeping || (!prune && !anything_due(fleet, since)))
+    char repeat[ID_MAX] = "";
+    if (!fleet->keeping)
+        next_to_repeat(fleet, repeat);
+    if (fleet->keeping || (!prune && repeat[0] == '\0' && !anything_due(fleet, since)))
         return;
     struct keep *keep = mem_array(1, sizeof(*keep));
     if (keep == NULL)
@@ -504,6 +538,8 @@ static void keep_house(struct fleet *fleet) {
     keep->fleet = fleet;
     keep->silent_since_us = since;
     keep->prune = prune;
+    keep->old_us = now - fleet->daemon->table_age_us;
+    memcpy(keep->repeat, repeat, sizeof(repeat));
     keep->round = fleet->round;
     fleet->keeping = true;
     fleet->n_calls++;
@@ -651,6 +687,7 @@ int fleet_create(struct daemon *daemon, struct err *err, struct fleet **ret_flee
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
     fleet->daemon = daemon;
     fleet->started_us = clock_wall_us();
+    fleet->tour_ticks = REPEAT_FIRST_TICKS - REPEAT_TICKS;
     int r = start_grace(fleet, err);
     if (r != 0) {
         free(fleet);

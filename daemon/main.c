@@ -26,7 +26,8 @@ enum { JOB_MEMORY_MIN = 64 << 20 };
 struct settings {
     const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts, *worker_builds,
         *tls_cert, *tls_key, *socket;
-    int64_t port, threads, connections_per_address, job_memory, job_file_size, upload_size, session;
+    int64_t port, threads, connections_per_address, job_memory, job_file_size, upload_size, session,
+        table_age;
     struct retention keep;
     double rate, local_rate;
     bool insecure_lan, tokens_on_loopback, verbose, version, help, routes, openapi;
@@ -130,6 +131,7 @@ static int apply_settings(struct daemon *daemon, const struct settings *s, struc
     daemon->upload_bytes = s->upload_size;
     daemon->session_us = s->session;
     daemon->retention = s->keep;
+    daemon->table_age_us = s->table_age;
     if (s->job_memory > 0 && s->job_memory < JOB_MEMORY_MIN)
         return err_set(err, ESP_EINVAL, NULL, "--job-memory: no job works with less than 64 MiB");
     if (!web_is_loopback_address(s->listen) && !s->insecure_lan && s->tls_cert == NULL)
@@ -297,6 +299,9 @@ int main(int argc, char **argv) {
          "evaluations of networks on no front, not pinned, not exported", &s.keep.evaluations_us},
         {"keep-jobs", 0, OPTION_DURATION, "30d", 3600e6, 3.2e15, "",
          "folders of jobs with their logs, after their end", &s.keep.jobs_us},
+        {"table-age", 0, OPTION_DURATION, "90d", 0, 3.2e15, "",
+         "from which entries of latency tables are measured again, a few at a time; 0: never",
+         &s.table_age},
         {"allow-host", 0, OPTION_TEXT, NULL, 0, 0, "",
          "further names that clients may call this daemon by, separated by commas", &s.allow_hosts},
         {"connections-per-address", 0, OPTION_INT, "256", 4, 1024, "",

@@ -12,21 +12,7 @@
 #include "daemon/store_supernets.h"
 #include "daemon/store_tables.h"
 
-/* A table's job has no process that would tell. */
 /* clang-format off */
-#define TABLE_PROGRESS                                                                             \
-    "(SELECT json_object("                                                                         \
-    "  'phase', 'measuring', "                                                                     \
-    "  'done', done, "                                                                             \
-    "  'total', total, "                                                                           \
-    "  'unit', 'measurements', "                                                                   \
-    "  'fraction', done * 1.0 / max(total, 1), "                                                   \
-    "  'eta_s', CASE WHEN done > 0 THEN ((julianday('now') - 2440587.5) * 86400.0 - "              \
-    "    jobs.started_us / 1e6) * (total - done) / done END) "                                     \
-    "FROM (SELECT count(*) AS total, "                                                             \
-    "  coalesce(sum(m.state IN ('accepted', 'failed', 'canceled')), 0) AS done "                   \
-    "  FROM table_entries e JOIN measurements m ON m.id = e.measurement "                          \
-    "  WHERE e.table_id = jobs.subject))"
 #define JOB_COLUMNS                                                                                \
     "id, kind, state, subject, priority, attempt, "                                                \
     "result AS \"result@json\", "                                                                  \
@@ -36,7 +22,7 @@
     "  'started_at', " SQL_TIME("a.started_us") ", "                                               \
     "  'ended_at', " SQL_TIME("a.ended_us") ", "                                                   \
     "  'reason', a.reason)) FROM job_attempts a WHERE a.job = jobs.id) AS \"attempts@json\", "     \
-    "CASE kind WHEN 'table' THEN " TABLE_PROGRESS " END AS \"progress@json\", "                    \
+    "CASE kind WHEN 'table' THEN " STORE_TABLE_PROGRESS " END AS \"progress@json\", "                    \
     "created_us AS \"created_at@time\", "                                                          \
     "started_us AS \"started_at@time\", "                                                          \
     "ended_us AS \"ended_at@time\""

@@ -16,7 +16,8 @@
 #define MEASUREMENT_COLUMNS                                                                        \
     "id, profile, profile_revision, kind, graph_id, signature, arch, method, take, state, "        \
     "attempt, "                                                                                    \
-    "median_us, low_us, high_us, mean_us, sd_us, n, energy_uj, flags AS \"flags@json\", error AS " \
+    "median_us, low_us, high_us, mean_us, sd_us, n, energy_uj, flags AS \"flags@json\", repeats, " \
+    "why, error AS "                                                                               \
     "\"error@json\", "                                                                             \
     "created_us AS "                                                                               \
     "\"created_at@time\", finished_us AS \"finished_at@time\""
@@ -56,7 +57,8 @@ static int find_equal(struct sql *sql, const char *revision,
     sql_query(
         sql, &rows,
         "SELECT id FROM measurements WHERE profile_revision = ?1 AND graph_id = ?2 AND state "
-        "IN ('queued', 'leased', 'running', 'accepted') AND kind <> 'reference' AND take = ?4 AND "
+        "IN ('queued', 'leased', 'running', 'accepted') AND kind <> 'reference' AND aside = 0 AND "
+        "take = ?4 AND "
         "(method = ?3 OR method > ?3 AND state = 'accepted') ORDER BY state = 'accepted' DESC, "
         "method DESC "
         "LIMIT 1",
@@ -87,11 +89,13 @@ static int insert_measurement(struct store_tx *tx, const struct measurement_requ
     int r = sql_run(
         store_tx_sql(tx), err, NULL,
         "INSERT INTO measurements (id, profile, profile_revision, kind, graph_id, "
-        "graph, signature, arch, method, seed, priority, state, created_us, take) VALUES "
-        "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'queued', ?12, ?13)",
-        "tttttttttiiii", ret_id, request->profile, revision, request->kind, request->graph_id,
+        "graph, signature, arch, method, seed, priority, state, created_us, take, repeats, why, "
+        "aside) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'queued', ?12, ?13, ?14, "
+        "?15, ?16)",
+        "tttttttttiiiitti", ret_id, request->profile, revision, request->kind, request->graph_id,
         request->graph, request->signature, request->arch, request->method, request->seed,
-        (int64_t)request->priority, store_tx_now_us(tx), take_of(request));
+        (int64_t)request->priority, store_tx_now_us(tx), take_of(request), request->repeats,
+        request->why, (int64_t)(request->repeats != NULL));
     store_tx_wake(tx, STORE_WAKE_FLEET);
     return r != 0 ? r : announce(tx, ret_id, err);
 }
@@ -101,7 +105,8 @@ int store_measurement_ask(struct store_tx *tx, const struct measurement_request 
     struct sql *sql = store_tx_sql(tx);
     char revision[ID_MAX], id[ID_MAX];
     int r = current_revision(sql, request->profile, err, revision);
-    if (r == 0)
+    id[0] = '\0';
+    if (r == 0 && request->repeats == NULL)
         r = find_equal(sql, revision, request, err, id);
     if (r == 0 && id[0] == '\0')
         r = insert_measurement(tx, request, revision, err, id);
@@ -418,7 +423,7 @@ int store_measurement_abandon(struct store_tx *tx, const char *id, struct err *e
         "SELECT state IN ('queued', 'leased', 'running') AND priority < ?2 AND NOT EXISTS (SELECT "
         "1 "
         "FROM table_entries e JOIN tables t ON t.id = e.table_id JOIN jobs j ON j.id = t.job WHERE "
-        "e.measurement = m.id AND j.state = 'running') AND NOT EXISTS (SELECT 1 FROM "
+        "e.measurement IN (m.id, m.repeats) AND j.state = 'running') AND NOT EXISTS (SELECT 1 FROM "
         "measure_requests q JOIN jobs j ON j.id = q.job WHERE q.measurement = m.id AND j.state NOT "
         "IN ('canceling', 'done', 'failed', 'canceled')) FROM measurements m WHERE id = ?1",
         "ti", id, (int64_t)MEASUREMENT_OF_PERSON);

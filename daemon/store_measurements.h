@@ -18,6 +18,8 @@ struct measurement_request {
     int take;                     /* 0 or 1: any that there is will do; 2: another one beside it */
     int64_t seed;
     int priority;
+    const char *repeats, *why; /* of an accepted one that is taken again: its id, "noisy" or "old";
+                                  else NULL */
 };
 /* The higher one is measured first. What a person asked for stays when jobs no longer want it. */
 enum measurement_priority {
@@ -29,8 +31,9 @@ enum measurement_priority {
 };
 enum { MEASUREMENT_TAKES_MAX = 9 };
 /* Joins an equal one (profile's current revision, graph, method, take) that waits, runs or was
- * accepted; an accepted one of a more thorough method will do as well. Raises the priority of one
- * that waits. Wakes the fleet. ESP_ENOTFOUND: no such profile or its board was removed. */
+ * accepted; an accepted one of a more thorough method will do as well; unless it repeats one.
+ * Raises the priority of one that waits. Wakes the fleet. ESP_ENOTFOUND: no such profile or its
+ * board was removed. */
 int store_measurement_ask(struct store_tx *tx, const struct measurement_request *request,
                           struct err *err, char ret_id[ID_MAX]);
 /* Asks for the noise floor of the profile's current revision, unless it waits or runs already; if

@@ -156,8 +156,8 @@ static int decide(struct sql *sql, const struct lease_row *lease, struct err *er
                         "SELECT count(*) FROM measurements m JOIN measurements o ON "
                         "o.profile_revision = m.profile_revision AND o.graph_id = m.graph_id AND "
                         "o.method = m.method AND o.take = m.take AND o.id <> m.id WHERE m.id = ?1 "
-                        "AND m.state = "
-                        "'canceled' AND o.state IN ('queued', 'leased', 'running', 'accepted') AND "
+                        "AND m.state = 'canceled' AND o.aside = 0 AND o.state IN ('queued', "
+                        "'leased', 'running', 'accepted') AND "
                         "o.kind <> 'reference'",
                         "t", result->measurement);
     if (twin > 0)

@@ -5,20 +5,38 @@
 
 #include "daemon/store_jobs.h"
 #include "daemon/store_measurements.h"
+#include "daemon/store_repeats.h"
 #include "daemon/store_supernets.h"
 
 /* clang-format off */
-#define ENTRIES(condition)                                                                         \
-    "(SELECT count(*) FROM table_entries e JOIN measurements m ON m.id = e.measurement WHERE "     \
-    "e.table_id = tables.id AND " condition ")"
+#define OPEN "m.state IN ('queued', 'leased', 'running')"
+#define DEAD "m.state IN ('failed', 'canceled')"
+#define TABLE_COUNTS                                                                               \
+    "(SELECT json_object("                                                                         \
+    "  'needed', count(*), "                                                                       \
+    "  'measured', coalesce(sum(m.state = 'accepted'), 0), "                                       \
+    "  'failed', coalesce(sum(" DEAD "), 0), "                                                     \
+    "  'coverage', coalesce(avg(m.state = 'accepted'), 0), "                                       \
+    "  'spread', avg(CASE m.state WHEN 'accepted' THEN " REPEAT_SPREAD " END), "                   \
+    "  'spread_worst', max(CASE m.state WHEN 'accepted' THEN " REPEAT_SPREAD " END), "             \
+    "  'noisy', coalesce(sum(m.state = 'accepted' AND " REPEAT_NOISY "), 0), "                \
+    "  'changed', coalesce(sum(m.flags LIKE '%\"changed\"%'), 0), "                                \
+    "  'oldest_at', " SQL_TIME("min(CASE m.state WHEN 'accepted' THEN m.finished_us END)") ", "    \
+    "  'newest_at', " SQL_TIME("max(CASE m.state WHEN 'accepted' THEN m.finished_us END)") ", "    \
+    "  'state', CASE WHEN coalesce(sum(" OPEN "), 0) > 0 THEN 'measuring' WHEN "                   \
+    "    coalesce(sum(" DEAD "), 0) > 0 THEN 'incomplete' ELSE 'ready' END) "                      \
+    "FROM table_entries e JOIN measurements m ON m.id = e.measurement WHERE e.table_id = "         \
+    "tables.id)"
+#define TABLE_REPEATS                                                                              \
+    "(SELECT count(*) FROM measurements o JOIN table_entries e ON e.measurement = o.repeats "      \
+    "WHERE e.table_id = tables.id AND o.repeats IS NOT NULL AND o.state IN ('queued', 'leased', "  \
+    "'running'))"
 #define TABLE_COLUMNS                                                                              \
     "id, profile, profile_revision, space, space_fingerprint, method, "                            \
-    ENTRIES("1") " AS needed, "                                                                    \
-    ENTRIES("m.state = 'accepted'") " AS measured, "                                               \
-    ENTRIES("m.state IN ('failed', 'canceled')") " AS failed, "                                    \
-    "CASE WHEN "                                                                                   \
-    ENTRIES("m.state NOT IN ('accepted', 'failed', 'canceled')") " > 0 THEN 'measuring' WHEN "     \
-    ENTRIES("m.state <> 'accepted'") " > 0 THEN 'incomplete' ELSE 'ready' END AS state, "          \
+    TABLE_COUNTS " AS \"counts@json\", "                                                           \
+    TABLE_REPEATS " AS repeating, "                                                                \
+    "(SELECT json_extract(" STORE_TABLE_PROGRESS ", '$.eta_s') FROM jobs WHERE jobs.id = "         \
+    "tables.job AND jobs.state = 'running') AS eta_s, "                                            \
     "job, created_us AS \"created_at@time\""
 /* clang-format on */
 
@@ -95,7 +113,11 @@ static int load_progress(struct sql *sql, const char *table, struct err *err,
               "t", table);
     if (sql_next(&rows))
         *ret = (struct progress){sql_int(&rows, 0), sql_int(&rows, 1), sql_int(&rows, 2)};
-    return sql_end(&rows, err);
+    int r = sql_end(&rows, err);
+    if (r == 0 && ret->open == 0)
+        r = sql_get_int(sql, err, &ret->open, NULL,
+                        "SELECT " TABLE_REPEATS " FROM tables WHERE id = ?1", "t", table);
+    return r;
 }
 
 static int first_error(struct sql *sql, const char *table, struct err *err, struct err *ret_why,
@@ -164,6 +186,8 @@ int store_table_build(struct store_tx *tx, const struct table_request *request, 
     for (int i = 0; i < request->n_entries && r == 0; i++)
         r = ask_entry(tx, table, request, &request->entries[i], err);
     if (r == 0)
+        r = store_repeat_entries(tx, table, request->before_us, err);
+    if (r == 0)
         r = running_job(store_tx_sql(tx), table, err, job);
     if (r == 0 && job[0] == '\0') {
         cJSON *spec = cJSON_CreateObject();
@@ -215,6 +239,8 @@ int store_table_retry(struct store_tx *tx, const char *table, const char *job, s
     }
     cJSON_Delete(rows);
     if (r == 0)
+        r = store_repeat_entries(tx, table, 0, err);
+    if (r == 0)
         r = store_job_apply(tx, job, JOB_START, NULL, err);
     return r != 0 ? r : end_if_complete(tx, table, job, err);
 }
@@ -226,17 +252,32 @@ int store_table_get(struct sql *sql, const char *id, struct err *err, cJSON **re
     if (r == 0 && doc == NULL)
         r = err_set(err, ESP_ENOTFOUND, NULL, "there is no table \"%s\"", id);
     if (r == 0)
+        r = sql_spread(doc, "counts", err);
+    if (r == 0)
         *ret_doc = doc;
+    else
+        cJSON_Delete(doc);
     return r;
 }
 
 int store_table_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
                      cJSON **ret_doc) {
-    return sql_page(sql, err, page, "id", ret_doc,
-                    "SELECT " TABLE_COLUMNS
-                    " FROM tables WHERE (?1 IS NULL OR id < ?1) ORDER BY id "
-                    "DESC LIMIT ?2",
-                    "");
+    cJSON *doc = NULL, *row;
+    int r =
+        sql_page(sql, err, page, "id", &doc,
+                 "SELECT " TABLE_COLUMNS " FROM tables WHERE (?1 IS NULL OR id < ?1) ORDER BY id "
+                 "DESC LIMIT ?2",
+                 "");
+    if (r != 0)
+        return r;
+    cJSON_ArrayForEach(row, cJSON_GetObjectItem(doc, "items")) {
+        r = r != 0 ? r : sql_spread(row, "counts", err);
+    }
+    if (r == 0)
+        *ret_doc = doc;
+    else
+        cJSON_Delete(doc);
+    return r;
 }
 
 int store_table_has_entry(struct sql *sql, const char *id, const char *signature, struct err *err,
@@ -254,8 +295,9 @@ int store_table_entries(struct sql *sql, const char *id, const struct sql_page_a
                         struct err *err, cJSON **ret_doc) {
     return sql_page(
         sql, err, page, "signature", ret_doc,
-        "SELECT e.signature, m.state, m.median_us, m.low_us, m.high_us, m.sd_us, m.n, "
-        "m.id AS measurement FROM table_entries e JOIN measurements m ON m.id = "
+        "SELECT e.signature, m.state, m.median_us, m.low_us, m.high_us, m.sd_us, "
+        "m.n, " REPEAT_SPREAD " AS spread, m.finished_us AS \"measured_at@time\", m.flags AS "
+        "\"flags@json\", m.id AS measurement FROM table_entries e JOIN measurements m ON m.id = "
         "e.measurement WHERE (?1 IS NULL OR e.signature < ?1) AND e.table_id = ?3 ORDER "
         "BY e.signature DESC LIMIT ?2",
         "t", id);
@@ -265,11 +307,15 @@ int store_tables_measured(struct store_tx *tx, const char *measurement, bool acc
                           struct err *err) {
     cJSON *rows = NULL;
     const cJSON *row;
-    int r = sql_get_rows(store_tx_sql(tx), err, &rows,
-                         "SELECT e.table_id AS id, (SELECT j.id FROM jobs j WHERE j.id = t.job AND "
-                         "j.state = 'running') AS job FROM table_entries e JOIN tables t ON t.id = "
-                         "e.table_id WHERE e.measurement = ?1 AND (job IS NOT NULL OR ?2)",
-                         "ti", measurement, (int64_t)accepted);
+    int r = accepted ? store_repeat_settle(tx, measurement, err) : 0;
+    if (r == 0)
+        r = sql_get_rows(
+            store_tx_sql(tx), err, &rows,
+            "SELECT e.table_id AS id, (SELECT j.id FROM jobs j WHERE j.id = t.job AND j.state = "
+            "'running') AS job FROM table_entries e JOIN tables t ON t.id = e.table_id WHERE "
+            "e.measurement IN (?1, (SELECT repeats FROM measurements WHERE id = ?1)) AND (job IS "
+            "NOT NULL OR ?2)",
+            "ti", measurement, (int64_t)accepted);
     cJSON_ArrayForEach(row, rows) {
         const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(row, "id"));
         const char *job = cJSON_GetStringValue(cJSON_GetObjectItem(row, "job"));
@@ -290,7 +336,9 @@ int store_table_follow(struct store_tx *tx, const char *id, enum job_state state
     int r = sql_get_rows(store_tx_sql(tx), err, &rows,
                          "SELECT e.measurement AS id FROM table_entries e JOIN measurements m ON "
                          "m.id = e.measurement WHERE e.table_id = ?1 AND m.state IN ('queued', "
-                         "'leased', 'running')",
+                         "'leased', 'running') UNION ALL SELECT o.id FROM measurements o JOIN "
+                         "table_entries e ON e.measurement = o.repeats WHERE e.table_id = ?1 AND "
+                         "o.repeats IS NOT NULL AND o.state IN ('queued', 'leased', 'running')",
                          "t", id);
     cJSON_ArrayForEach(row, rows) {
         if (r == 0)
@@ -326,7 +374,8 @@ int store_table_progress(struct sql *sql, struct err *err, cJSON **ret_array) {
 }
 
 /* Of two methods the more thorough one stands: "full" sorts behind "brief", and SQLite takes the
- * other columns from the row that has the maximum. */
+ * other columns from the row that has the maximum. That a unit is no reference is said for the
+ * index of identities. */
 int store_table_document(struct sql *sql, const char *profile_revision, struct err *err,
                          cJSON **ret_doc) {
     cJSON *entries = NULL, *doc;
@@ -334,8 +383,8 @@ int store_table_document(struct sql *sql, const char *profile_revision, struct e
         sql, err, &entries,
         "SELECT signature, median_us, low_us, high_us, sd_us, n, cast(substr(max(method), "
         "instr(max(method), '/') + 1) AS INTEGER) AS method FROM measurements WHERE "
-        "profile_revision = ?1 AND kind = 'unit' AND state IN ('queued', 'leased', 'running', "
-        "'accepted') AND state = 'accepted' GROUP BY signature",
+        "profile_revision = ?1 AND kind = 'unit' AND kind <> 'reference' AND aside = 0 AND state "
+        "IN ('queued', 'leased', 'running', 'accepted') AND state = 'accepted' GROUP BY signature",
         "t", profile_revision);
     if (r != 0)
         return r;

@@ -10,6 +10,33 @@
 #include "daemon/store.h"
 #include "daemon/store_sql.h"
 
+/* SQL: the progress of a row of jobs that fills a table, which has no process that would tell. Its
+ * pace is that of the latest measurements of its attempt: not of what was there before, nor of
+ * hours in which the board or the daemon was away. */
+/* clang-format off */
+#define STORE_TABLE_PACE "30"
+#define STORE_TABLE_PROGRESS                                                                       \
+    "(SELECT json_object("                                                                         \
+    "  'phase', 'measuring', "                                                                     \
+    "  'done', done, "                                                                             \
+    "  'total', done + rest, "                                                                     \
+    "  'unit', 'measurements', "                                                                   \
+    "  'fraction', done * 1.0 / max(done + rest, 1), "                                             \
+    "  'eta_s', rest * (SELECT CASE WHEN count(*) > 0 THEN ((julianday('now') - 2440587.5) * "     \
+    "    86400.0 - CASE count(*) WHEN " STORE_TABLE_PACE " THEN min(at) ELSE begun END / "         \
+    "    1e6) / count(*) END FROM ("                                                               \
+    "    SELECT m.finished_us AS at FROM table_entries e JOIN measurements m ON m.id = "           \
+    "    e.measurement WHERE e.table_id = jobs.subject AND m.finished_us >= begun "                \
+    "    ORDER BY m.finished_us DESC LIMIT " STORE_TABLE_PACE "))) "                               \
+    "FROM (SELECT count(*) - coalesce(sum(open), 0) AS done, "                                     \
+    "  coalesce(sum(open), 0) + (SELECT count(*) FROM measurements o JOIN table_entries e ON "     \
+    "    e.measurement = o.repeats WHERE e.table_id = jobs.subject AND o.repeats IS NOT NULL AND " \
+    "    o.state IN ('queued', 'leased', 'running')) AS rest, "                                    \
+    "  (SELECT max(a.started_us) FROM job_attempts a WHERE a.job = jobs.id) AS begun "             \
+    "  FROM (SELECT m.state IN ('queued', 'leased', 'running') AS open FROM table_entries e JOIN " \
+    "    measurements m ON m.id = e.measurement WHERE e.table_id = jobs.subject)))"
+/* clang-format on */
+
 struct table_entry {
     const char *signature, *graph_id, *graph; /* graph: JSON text */
 };
@@ -19,11 +46,13 @@ struct table_request {
     const char *method; /* id */
     const struct table_entry *entries;
     int n_entries;
+    int64_t before_us; /* entries that are older are asked for again; 0: none */
 };
-/* Makes or finds the table, asks for what is missing and starts its job, unless one runs. */
+/* Makes or finds the table, asks for what is missing, noisy or too old, in this order, and starts
+ * its job, unless one runs. */
 int store_table_build(struct store_tx *tx, const struct table_request *request, struct err *err,
                       char ret_table[ID_MAX], char ret_job[ID_MAX]);
-/* Its job goes on: what failed is asked for again. */
+/* Its job goes on: what failed or is noisy is asked for again. */
 int store_table_retry(struct store_tx *tx, const char *table, const char *job, struct err *err);
 int store_table_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
 int store_table_list(struct sql *sql, const struct sql_page_args *page, struct err *err,

@@ -14,12 +14,37 @@ static const struct column profile_list[] = {{"ID", "id", CELL_TEXT},
                                              {"THREADS", "threads", CELL_INT},
                                              {"NOISE", "noise", CELL_PERCENT}};
 static const struct resource profiles = RESOURCE("/profiles", profile_list, profile_list);
-static const struct column table_list[] = {
-    {"ID", "id", CELL_TEXT},        {"PROFILE", "profile", CELL_TEXT},
-    {"SPACE", "space", CELL_TEXT},  {"METHOD", "method", CELL_TEXT},
-    {"STATE", "state", CELL_TEXT},  {"MEASURED", "measured", CELL_INT},
-    {"NEEDED", "needed", CELL_INT}, {"FAILED", "failed", CELL_INT}};
-static const struct resource tables = RESOURCE("/tables", table_list, table_list);
+static const struct column table_list[] = {{"ID", "id", CELL_TEXT},
+                                           {"PROFILE", "profile", CELL_TEXT},
+                                           {"SPACE", "space", CELL_TEXT},
+                                           {"METHOD", "method", CELL_TEXT},
+                                           {"STATE", "state", CELL_TEXT},
+                                           {"MEASURED", "measured", CELL_INT},
+                                           {"NEEDED", "needed", CELL_INT},
+                                           {"FAILED", "failed", CELL_INT},
+                                           {"COVERAGE", "coverage", CELL_PERCENT},
+                                           {"SPREAD", "spread", CELL_PERCENT},
+                                           {"NOISY", "noisy", CELL_INT},
+                                           {"OLDEST", "oldest_at", CELL_TIME},
+                                           {"ETA (s)", "eta_s", CELL_INT}};
+static const struct column table_fields[] = {{"id", "id", CELL_TEXT},
+                                             {"profile", "profile", CELL_TEXT},
+                                             {"space", "space", CELL_TEXT},
+                                             {"method", "method", CELL_TEXT},
+                                             {"state", "state", CELL_TEXT},
+                                             {"entries measured", "measured", CELL_INT},
+                                             {"needed", "needed", CELL_INT},
+                                             {"failed", "failed", CELL_INT},
+                                             {"coverage", "coverage", CELL_PERCENT},
+                                             {"spread, mean", "spread", CELL_PERCENT},
+                                             {"spread, worst", "spread_worst", CELL_PERCENT},
+                                             {"noisy", "noisy", CELL_INT},
+                                             {"being repeated", "repeating", CELL_INT},
+                                             {"changed with age", "changed", CELL_INT},
+                                             {"oldest", "oldest_at", CELL_TIME},
+                                             {"newest", "newest_at", CELL_TIME},
+                                             {"ETA (s)", "eta_s", CELL_INT}};
+static const struct resource tables = RESOURCE("/tables", table_list, table_fields);
 static const struct column calibration_list[] = {{"ID", "id", CELL_TEXT},
                                                  {"PROFILE", "profile_id", CELL_TEXT},
                                                  {"VERSION", "version", CELL_INT},
@@ -43,14 +68,22 @@ static int tables_run(struct cli *cli, int argc, char **argv) {
     return resource_list(cli, &tables, argc, argv);
 }
 
+static int show_run(struct cli *cli, int argc, char **argv) {
+    return resource_show(cli, &tables, argc, argv);
+}
+
 static int calibrations_run(struct cli *cli, int argc, char **argv) {
     return resource_list(cli, &calibrations, argc, argv);
 }
 
 static int build_run(struct cli *cli, int argc, char **argv) {
     const char *method = NULL;
+    int64_t max_age_us = 0;
     const struct option_row rows[] = {{"method", 'm', OPTION_TEXT, "full", 0, 0, "",
                                        "brief (half a second an entry) or full", &method},
+                                      {"max-age", 0, OPTION_DURATION, "0", 0, 3.2e15, "",
+                                       "measure entries that are older again; 0: none",
+                                       &max_age_us},
                                       CLI_WAIT_ROWS(cli),
                                       CLI_COMMON_ROWS(cli)};
     struct err err = {0};
@@ -63,16 +96,22 @@ static int build_run(struct cli *cli, int argc, char **argv) {
     cJSON_AddStringToObject(body, "profile", argv[first]);
     cJSON_AddStringToObject(body, "space", argv[first + 1]);
     cJSON_AddStringToObject(body, "method", method);
+    if (max_age_us > 0)
+        cJSON_AddNumberToObject(body, "max_age_s", (double)max_age_us / 1e6);
     int rc = cli_send(cli, "POST", "/tables", body, &err, &doc);
     cJSON_Delete(body);
     return rc ? cli_fail(&err) : cli_started(cli, doc, "table");
 }
 
 static int entries_run(struct cli *cli, int argc, char **argv) {
-    static const struct column columns[] = {
-        {"SIGNATURE", "signature", CELL_TEXT}, {"STATE", "state", CELL_TEXT},
-        {"MEDIAN", "median_us", CELL_LATENCY}, {"LOW", "low_us", CELL_LATENCY},
-        {"HIGH", "high_us", CELL_LATENCY},     {"SAMPLES", "n", CELL_INT}};
+    static const struct column columns[] = {{"SIGNATURE", "signature", CELL_TEXT},
+                                            {"STATE", "state", CELL_TEXT},
+                                            {"MEDIAN", "median_us", CELL_LATENCY},
+                                            {"LOW", "low_us", CELL_LATENCY},
+                                            {"HIGH", "high_us", CELL_LATENCY},
+                                            {"SPREAD", "spread", CELL_PERCENT},
+                                            {"SAMPLES", "n", CELL_INT},
+                                            {"MEASURED", "measured_at", CELL_TIME}};
     static const struct resource_part part = {"/tables", "entries", columns, COUNT(columns)};
 
     return resource_parts(cli, &part, argc, argv);
@@ -158,3 +197,5 @@ const struct cli_command cli_latency_residuals = {
     "latency", "residuals", "CALIBRATION",
     "networks that a calibration was judged on: predicted from the others, and measured",
     residuals_run};
+const struct cli_command cli_latency_show = {"latency", "show", "TABLE",
+                                             "a table's coverage, spread and age", show_run};
