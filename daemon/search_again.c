@@ -101,7 +101,7 @@ static cJSON *make_spec(const struct stored_search *search, const char *dir, con
 static int fill(const struct daemon *daemon, const struct stored_search *search, const cJSON *asked,
                 struct err *err, struct search_extension *extension) {
     char dir[PATH_SIZE];
-    int64_t population = 1;
+    int64_t population = 1, rounds = 1;
     int r = check_state(search, err);
     if (r == 0)
         r = find_folder(daemon, search, err, dir);
@@ -112,9 +112,14 @@ static int fill(const struct daemon *daemon, const struct stored_search *search,
         r = read_patience(search, asked, err, extension->body);
     if (r == 0)
         r = json_int(search->body, "", "population", 1, SEARCH_EVALUATIONS_MAX, err, &population);
+    if (r == 0)
+        r = json_int_opt(search->body, "", "rounds", 1, SEARCH_ROUNDS_MAX, err, &rounds);
     if (r != 0)
         return r;
-    extension->whole_generations = search->evaluations / population;
+    int64_t common = search_round_end(search->budget, (int)population, (int)rounds, 0);
+    if (common > search->evaluations)
+        common = search->evaluations;
+    extension->whole_generations = common / population;
     snprintf(extension->search, sizeof(extension->search), "%s", search->id);
     snprintf(extension->job, sizeof(extension->job), "%s", search->job);
     extension->spec = make_spec(search, dir, extension->body);

@@ -88,6 +88,7 @@ static const struct integer integers[] = {
     {"seed", 1, 0, INT64_C(1) << 53},
     {"initial_evaluations", 64, ARCH_MODEL_SAMPLES_MIN, 10000},
     {"measure_front", 24, 0, 1000},
+    {"rounds", 1, 1, SEARCH_ROUNDS_MAX},
     {"calibration_nets", 12, 0, 1000}};
 
 /* Where seconds are given, the job tells how many evaluations there are time for. */
@@ -687,6 +688,7 @@ const char *const search_request_members[] = {"name",
                                               "patience",
                                               "measurements",
                                               "time_budget_s",
+                                              "rounds",
                                               NULL};
 
 static int fill(struct work *work, struct search_request *request, struct err *err,

@@ -61,7 +61,7 @@ void stored_search_finish(struct stored_search *search);
 /* More evaluations for a search that has ended. */
 struct search_extension {
     char search[ID_MAX], job[ID_MAX]; /* job: that has ended */
-    int64_t whole_generations;        /* of what it has had */
+    int64_t whole_generations;        /* that a longer one has had, too */
     cJSON *body, *spec;               /* owned; of the search from now on, of its next job */
 };
 /* Queues the job. ESP_ECONFLICT when the search is not as it was. */

@@ -117,6 +117,14 @@ void search_loop_destroy(struct search_loop *loop) {
     free(loop);
 }
 
+int64_t search_round_end(int64_t budget, int population, int rounds, int round) {
+    if (round >= rounds - 1)
+        return budget;
+    int64_t generations = budget / population * (round + 1) / rounds;
+    int64_t end = (generations > round + 1 ? generations : round + 1) * population;
+    return end < budget ? end : budget;
+}
+
 void search_loop_set_budget(struct search_loop *loop, int64_t budget) {
     int64_t most = budget < SEARCH_EVALUATIONS_MAX ? budget : SEARCH_EVALUATIONS_MAX;
     loop->config.budget = most > loop->evaluations ? most : loop->evaluations;

@@ -9,7 +9,12 @@
 #include "search/evaluator.h"
 #include "search/strategy.h"
 
-enum { SEARCH_EVALUATIONS_MAX = ARCHIVE_MAX, SEARCH_EVALUATORS_MAX = 16, SEARCH_LOG_MAX = 100000 };
+enum {
+    SEARCH_EVALUATIONS_MAX = ARCHIVE_MAX,
+    SEARCH_EVALUATORS_MAX = 16,
+    SEARCH_LOG_MAX = 100000,
+    SEARCH_ROUNDS_MAX = 5
+};
 #define SEARCH_SECONDS_MAX 1e7
 
 /* What a step did. */
@@ -54,6 +59,10 @@ int search_loop_seed(struct search_loop *loop, const struct arch *archs, int n, 
  * evaluator, ESP_ECANCELED for instance) the loop can only be destroyed; its last saved state is
  * what to go on from. */
 int search_loop_step(struct search_loop *loop, struct err *err, struct generation *ret_generation);
+
+/* Where round (from 0) of so many that share a budget ends, in evaluations: in whole generations,
+ * but for the last one, which ends with the budget. */
+int64_t search_round_end(int64_t budget, int population, int rounds, int round);
 
 /* Another budget from now on, in evaluations in all: of a search whose seconds have been turned
  * into evaluations. No fewer than it has had count. */

@@ -10,7 +10,7 @@ struct search_options {
     const char *supernet, *dataset, *space, *predictor, *objectives, *profile, *strategy, *baseline,
         *accuracy, *method, *warm_start_file;
     int64_t time_us, patience, evaluations, population, seed, initial, measure, measurements,
-        calibrate;
+        calibrate, rounds;
     const char *choice;
     double max_latency_ms, max_macs, max_params, max_memory_kb; /* NaN: no limit */
     struct option_list limits, options, warm_start;
@@ -221,6 +221,7 @@ static cJSON *search_body(const struct search_options *o, const char *name, int 
         cli_put_real(body, "time_budget_s", (double)o->time_us / 1e6);
     cli_put_int(body, "patience", o->patience);
     cli_put_int(body, "measurements", o->measurements);
+    cli_put_int(body, "rounds", o->rounds);
     cli_put_int(body, "population", o->population);
     cli_put_int(body, "seed", o->seed);
     cli_put_int(body, "initial_evaluations", o->initial);
@@ -256,6 +257,7 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
                                .time_us = CLI_UNSET,
                                .patience = CLI_UNSET,
                                .measurements = CLI_UNSET,
+                               .rounds = CLI_UNSET,
                                .evaluations = CLI_UNSET,
                                .population = CLI_UNSET,
                                .seed = CLI_UNSET,
@@ -325,6 +327,10 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
          "of them: useful (most is known of all others after them) or spread (over the range of "
          "MACs)",
          &o.choice},
+        {"rounds", 0, OPTION_INT, clone ? NULL : "1", 0, 0, "",
+         "of searching and having the front measured, in the same budget: from one to the next "
+         "predictions become better",
+         &o.rounds},
         {"measurements", 0, OPTION_INT, NULL, 0, 0, "",
          "boards are asked for no more than so many, two for each network (default: any number)",
          &o.measurements},

@@ -260,33 +260,6 @@ static bool stagnates(const struct search_run *run, double volume, struct growth
     return evaluations - growth->at >= run->spec.patience;
 }
 
-/* Both loops side by side, so that they can be watched. */
-static int search(struct search_run *run, struct err *err, double volumes[SEARCH_LOOPS]) {
-    bool more[SEARCH_LOOPS] = {true, run->spec.baseline != NULL};
-    struct growth growth = {0, 0};
-    run->budget = run->spec.evaluations;
-    search_phase(run, "search", 0.5, 0.6);
-    int rc = create_loop(run, SEARCH_MAIN, run->spec.strategy, err);
-    if (rc == 0 && run->spec.baseline)
-        rc = create_loop(run, SEARCH_BASELINE, run->spec.baseline, err);
-    if (rc == 0)
-        rc = emit_seeds(run, err);
-    run->pace.scored_before = run->accuracy.evaluated;
-    while (rc == 0 && !run->stagnated && (more[SEARCH_MAIN] || more[SEARCH_BASELINE])) {
-        int64_t began_ns = clock_mono_ns();
-        for (int i = 0; i < SEARCH_LOOPS && rc == 0; i++)
-            if (more[i])
-                rc = step_loop(run, i, err, &volumes[i], &more[i]);
-        if (rc == 0 && run->budget == 0)
-            rc = search_pace_step(run, (double)(clock_mono_ns() - began_ns) / 1e9, err);
-        /* The baseline has had as many evaluations by then. */
-        run->stagnated = stagnates(run, volumes[SEARCH_MAIN], &growth);
-    }
-    return rc == 0 ? emit_predicted_front(run, err) : rc;
-}
-
-/* --- after it --- */
-
 static int emit_all(struct search_run *run, struct err *err) {
     int rc = 0;
     for (int loop = 0; loop < SEARCH_LOOPS && rc == 0 && run->loops[loop]; loop++) {
@@ -303,6 +276,70 @@ static int emit_all(struct search_run *run, struct err *err) {
     }
     return rc;
 }
+
+/* Whether the round is over: the main search has had its share of the budget. */
+static bool ends_round(const struct search_run *run, int round) {
+    int64_t end = search_round_end(run->budget, run->spec.population, run->spec.rounds, round);
+    return run->budget > 0 && round < run->spec.rounds - 1 &&
+           search_loop_evaluations(run->loops[SEARCH_MAIN]) >= end;
+}
+
+/* The front is verified, and what is known better then said. */
+static int close_round(struct search_run *run, int round, struct err *err) {
+    search_phase(run, "measure", 0.6, 0.6);
+    int rc = emit_predicted_front(run, err);
+    if (rc == 0)
+        rc = search_verify_round(run, run->spec.rounds - round, err);
+    if (rc == 0)
+        rc = emit_all(run, err);
+    search_phase(run, "search", 0.5, 0.6);
+    return rc;
+}
+
+/* Both loops side by side, so that they can be watched. */
+static int step_both(struct search_run *run, struct err *err, double volumes[SEARCH_LOOPS],
+                     bool more[SEARCH_LOOPS]) {
+    int64_t began_ns = clock_mono_ns();
+    int rc = 0;
+    for (int i = 0; i < SEARCH_LOOPS && rc == 0; i++)
+        if (more[i])
+            rc = step_loop(run, i, err, &volumes[i], &more[i]);
+    if (rc == 0 && run->budget == 0)
+        rc = search_pace_step(run, (double)(clock_mono_ns() - began_ns) / 1e9, err);
+    return rc;
+}
+
+static int create_loops(struct search_run *run, struct err *err) {
+    int rc = create_loop(run, SEARCH_MAIN, run->spec.strategy, err);
+    if (rc == 0 && run->spec.baseline)
+        rc = create_loop(run, SEARCH_BASELINE, run->spec.baseline, err);
+    if (rc == 0)
+        rc = emit_seeds(run, err);
+    run->pace.scored_before = run->accuracy.evaluated;
+    return rc;
+}
+
+static int search(struct search_run *run, struct err *err, double volumes[SEARCH_LOOPS]) {
+    bool more[SEARCH_LOOPS] = {true, run->spec.baseline != NULL};
+    struct growth growth = {0, 0};
+    int round = 0;
+    run->budget = run->spec.evaluations;
+    search_phase(run, "search", 0.5, 0.6);
+    int rc = create_loops(run, err);
+    while (rc == 0 && !run->stagnated && (more[SEARCH_MAIN] || more[SEARCH_BASELINE])) {
+        rc = step_both(run, err, volumes, more);
+        /* The baseline has had as many evaluations by then. */
+        run->stagnated = rc == 0 && stagnates(run, volumes[SEARCH_MAIN], &growth);
+        if (rc == 0 && more[SEARCH_MAIN] && !run->stagnated && ends_round(run, round)) {
+            rc = close_round(run, round++, err);
+            /* By better predictions a volume may be smaller. */
+            growth = (struct growth){0, search_loop_evaluations(run->loops[SEARCH_MAIN])};
+        }
+    }
+    return rc == 0 ? emit_predicted_front(run, err) : rc;
+}
+
+/* --- after it --- */
 
 /* Largest by smallest latency on the first profile (MACs when there is none) of the front. */
 static double front_ratio(const struct search_run *run, const int *front, int n) {
@@ -344,8 +381,9 @@ static cJSON *describe_result(const struct search_run *run, const double volumes
     add_number(result, "hypervolume", true, volumes[SEARCH_MAIN]);
     add_number(result, "hypervolume_random", run->loops[SEARCH_BASELINE] != NULL,
                volumes[SEARCH_BASELINE]);
-    /* Both are of the loops' last generations: before a front is evaluated and measured. */
-    cJSON_AddStringToObject(result, "hypervolume_stage", "predicted");
+    /* Both are of the loops' last generations: before the last front is evaluated and measured. */
+    cJSON_AddStringToObject(result, "hypervolume_stage",
+                            run->spec.rounds > 1 ? "mixed" : "predicted");
     cJSON_AddNumberToObject(result, "latency_ratio", ratio);
     add_number(result, "kendall_tau", run->predictor != NULL, run->kendall_tau);
     cJSON_AddNumberToObject(result, "unmeasured", count_unmeasured(run, front, n));

@@ -15,10 +15,12 @@ static bool is_scored(const struct search_run *run) {
     return run->spec.has_supernet && !run->spec.accuracy_predicted && !run->imported;
 }
 
+/* Of several rounds the first one cannot have ended before the budget was known. */
 static int64_t whole_generations(const struct search_run *run, double evaluations, int64_t done) {
     double most = fmin(evaluations, SEARCH_EVALUATIONS_MAX);
     int64_t whole = (int64_t)most / run->spec.population * run->spec.population;
-    return whole > done ? whole : done;
+    int64_t least = done * run->spec.rounds;
+    return whole > least ? whole : least;
 }
 
 /* Evaluations in all, 0 if it is too early to tell. */
@@ -28,7 +30,7 @@ static int64_t turn(const struct search_run *run, int64_t generation) {
     int loops = run->loops[SEARCH_BASELINE] ? 2 : 1;
     double budget_s = run->spec.time_budget_s, left_s = budget_s - pace->seconds;
     if (left_s <= 0)
-        return done;
+        return whole_generations(run, 0, done);
     if (generation < GENERATIONS_MIN || pace->seconds < GAUGE_SHARE * budget_s ||
         (is_scored(run) && pace->scored == 0))
         return 0;

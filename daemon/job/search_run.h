@@ -146,5 +146,8 @@ bool search_has_board(const struct search_run *run); /* whether any profile can 
 bool search_is_measured(const struct search_run *run, const struct archive *archive, int index);
 /* Whether the candidate is known as well as it will be: an archive_keep_fn, of the run. */
 bool search_known(void *context, const struct archive *archive, int index);
-/* Has the front verified in a few rounds, and what may come to it. */
+/* Between two rounds of searching: has the best that is not known yet verified, so that the search
+ * goes on by better predictions. left: rounds that are to be verified, this one included. */
+int search_verify_round(struct search_run *run, int left, struct err *err);
+/* At the end: has the front verified in a few rounds, and what may come to it. */
 int search_verify_front(struct search_run *run, struct err *err);

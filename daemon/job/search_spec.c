@@ -39,6 +39,7 @@ static int read_numbers(struct search_spec *spec, const cJSON *body, struct err 
     spec->initial_evaluations = 64;
     spec->measure_front = 24;
     spec->calibration_nets = 12;
+    spec->rounds = 1;
     int rc =
         json_int_opt(body, "", "evaluations", 1, SEARCH_EVALUATIONS_MAX, err, &spec->evaluations);
     if (rc == 0)
@@ -58,6 +59,8 @@ static int read_numbers(struct search_spec *spec, const cJSON *body, struct err 
         rc = read_int(body, "measure_front", 0, MEASURE_MAX, err, &spec->measure_front);
     if (rc == 0)
         rc = read_int(body, "calibration_nets", 0, MEASURE_MAX, err, &spec->calibration_nets);
+    if (rc == 0)
+        rc = read_int(body, "rounds", 1, SEARCH_ROUNDS_MAX, err, &spec->rounds);
     if (rc == 0)
         rc = read_int(body, "measurements", 2, MEASUREMENTS_MAX, err, &spec->measurements);
     return rc;

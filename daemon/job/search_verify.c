@@ -291,20 +291,35 @@ static int pick_next(struct search_run *run, int max, struct err *err, struct ar
     return near < 0 ? near : n + near;
 }
 
+/* Members of the front of which something can be learnt. Returns their number. */
+static int find_unknown(struct search_run *run, const int *front, int n, int *ret_members) {
+    const struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
+    int found = 0;
+    for (int i = 0; i < n; i++)
+        if (!is_evaluated(run, archive, front[i]) ||
+            (!run->no_board && !search_is_measured(run, archive, front[i])))
+            ret_members[found++] = front[i];
+    return found;
+}
+
 /* The first round: along the front, and at limits. */
 static int pick_first(struct search_run *run, int max, struct err *err, struct arch *ret_archs) {
     struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
     const int *front;
-    int n;
-    if (archive_front(archive, &front, &n) != 0)
+    int n = 0;
+    int rc = archive_front(archive, &front, &n);
+    int *unknown = rc == 0 ? mem_array((size_t)n + 1, sizeof *unknown) : NULL;
+    if (!unknown)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
-    int near = pick_near_limits(run, near_share(max), err, ret_archs, 0);
-    if (near < 0)
-        return near;
-    int picked = pick(archive, front, n, max - near, ret_archs + near), kept = near;
-    for (int i = near; i < near + picked; i++)
-        if (!is_among(ret_archs, near, &ret_archs[i]))
-            ret_archs[kept++] = ret_archs[i];
+    n = find_unknown(run, front, n, unknown);
+    int near = pick_near_limits(run, near_share(max), err, ret_archs, 0), kept = near;
+    if (near >= 0) {
+        int picked = pick(archive, unknown, n, max - near, ret_archs + near);
+        for (int i = near; i < near + picked; i++)
+            if (!is_among(ret_archs, near, &ret_archs[i]))
+                ret_archs[kept++] = ret_archs[i];
+    }
+    free(unknown);
     return kept;
 }
 
@@ -312,6 +327,20 @@ static int pick_first(struct search_run *run, int max, struct err *err, struct a
 static int round_max(const struct search_run *run) {
     int measurable = search_measurable(run, TAKES);
     return measurable < run->spec.measure_front ? measurable : run->spec.measure_front;
+}
+
+int search_verify_round(struct search_run *run, int left, struct err *err) {
+    int max = search_measurable(run, TAKES) / left;
+    if (!run->spec.has_supernet && !search_has_board(run))
+        return 0;
+    max = max < run->spec.measure_front ? max : run->spec.measure_front;
+    struct arch *archs = mem_array((size_t)max + 1, sizeof *archs);
+    if (!archs)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
+    int n = pick_first(run, max, err, archs);
+    int rc = n > 0 ? verify(run, archs, n, err) : n;
+    free(archs);
+    return rc;
 }
 
 /* The front's subnets are verified in a few rounds. */

@@ -84,6 +84,8 @@ def budget():
     refuse("/initial_evaluations", initial_evaluations=15)  # too few to fit a predictor on
     refuse("/measure_front", measure_front=-1)
     refuse("/measure_front", measure_front=1001)
+    for rounds in (0, 6, 1.5, "two"):
+        refuse("/rounds", rounds=rounds)
     refuse("/name", name="")
     refuse("/name", name="a/b")
 
@@ -359,9 +361,11 @@ def whole(search):
 @test("a search that is extended becomes what it would have been with so many evaluations from the beginning, killed or not", 300)
 def extended():
     stack, client = bed.daemon(), bed.client()
-    for strategy in ("nsga2", "linas", "aging", "evolution") if os.environ.get("ESP_LONG", "0").strip("0") else ("nsga2",):
+    # "rounds": what is known better between two rounds enters a longer search elsewhere.
+    for strategy in ("nsga2", "rounds", "linas", "aging", "evolution") if os.environ.get("ESP_LONG", "0").strip("0") else ("nsga2", "rounds"):
+        changes = {"rounds": 2, "strategy": "aging"} if strategy == "rounds" else {"strategy": strategy}
         # Both begin with the same calibration: they are asked for at once. 40 is no whole number of generations.
-        long, short = (client.post("/searches", bed.search_body(f"{name}-{strategy}", strategy=strategy, evaluations=n, population=16), 202) for name, n in (("long", 96), ("short", 40)))
+        long, short = (client.post("/searches", bed.search_body(f"{name}-{strategy}", **changes, evaluations=n, population=16), 202) for name, n in (("long", 96), ("short", 40)))
         problem(client.request("POST", f"/searches/short-{strategy}/extend", {"evaluations": 96}), 409)
         for made in (long, short):
             stack.wait_job(made["job"]["id"], 120)

@@ -112,17 +112,32 @@ static void send_type(struct daemon *daemon, const char *type) {
     send_line(daemon, doc);
 }
 
-/* The board takes 1.3 times the sum of the table and 50 us more. */
-static void measure(struct daemon *daemon, const cJSON *item) {
-    struct graph *graph;
+static double graph_us(const struct daemon *daemon, const struct graph *graph, const char *id) {
     struct latency_prediction p;
-    assert_int_equal(graph_from_json(cJSON_GetObjectItem(item, "graph"), "", NULL, &graph), 0);
+    double off = map_hash(id, strlen(id)) & 64 ? 1 : -1;
     assert_int_equal(
         latency_predict(daemon->world->table, &calibration_none, graph, NULL, &p, NULL, NULL), 0);
-    const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(item, "graph_id"));
+    return (1.3 * p.us + 50) * (1 + daemon->scattered * off);
+}
+
+double board_us(const struct daemon *daemon, const char *text) {
+    struct graph *graph;
+    struct arch arch;
+    char id[HASH_TEXT];
+    assert_int_equal(arch_parse(daemon->world->space, text, strlen(text), NULL, &arch), 0);
+    assert_int_equal(graph_build(daemon->world->space, &arch, NULL, &graph), 0);
+    graph_id(graph, "fp32", id);
+    double us = graph_us(daemon, graph, id);
+    free(graph);
+    return us;
+}
+
+static void measure(struct daemon *daemon, const cJSON *item) {
+    struct graph *graph;
+    assert_int_equal(graph_from_json(cJSON_GetObjectItem(item, "graph"), "", NULL, &graph), 0);
     bool again = cJSON_HasObjectItem(item, "take");
-    double off = map_hash(id, strlen(id)) & 64 ? 1 : -1;
-    double us = (1.3 * p.us + 50) * (1 + daemon->scattered * off);
+    double us =
+        graph_us(daemon, graph, cJSON_GetStringValue(cJSON_GetObjectItem(item, "graph_id")));
     if (again && daemon->second > 0)
         us *= daemon->second;
     cJSON *doc = cJSON_CreateObject();

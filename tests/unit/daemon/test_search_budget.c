@@ -1,4 +1,5 @@
-/* Budgets of a search job that are no evaluations: seconds. */
+/* Budgets of a search job that are no evaluations, and rounds that share them. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -75,10 +76,128 @@ static void an_interrupted_one_is_what_its_number_says(void **state) {
     run_timed(9);
 }
 
+/* --- rounds --- */
+
+#define ROUNDS_REST                                                                                \
+    OBJECTIVES ",\"baseline\":\"random\",\"population\":8,\"accuracy\":\"evaluated\","             \
+               "\"rounds\":3,\"measure_front\":6,\"calibration_nets\":0,\"seed\":4}"
+
+/* Events of this kind among the first n. */
+static int count_before(const struct daemon *daemon, const char *kind, int n) {
+    int found = 0;
+    for (int i = 0; i < n; i++)
+        found += strcmp(kind_of(daemon->events[i]), kind) == 0;
+    return found;
+}
+
+/* Every generation of the main search begins with as many calibrations as rounds were before it. */
+static void assert_calibrated_between(const struct daemon *daemon) {
+    static const int evaluations[] = {8, 16, 24, 32, 40, 48}, before[] = {0, 0, 1, 1, 2, 2};
+    int at = 0;
+    for (int i = 0; i < daemon->n; i++) {
+        const cJSON *data = cJSON_GetObjectItem(daemon->events[i], "data");
+        if (strcmp(kind_of(daemon->events[i]), "generation") != 0 ||
+            strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(data, "strategy")), "nsga2") != 0)
+            continue;
+        assert_in_range(at, 0, 5);
+        assert_int_equal(cJSON_GetObjectItem(data, "evaluations")->valueint, evaluations[at]);
+        assert_int_equal(count_before(daemon, "calibration", i), before[at++]);
+    }
+    assert_int_equal(at, 6);
+}
+
+/* The board takes 1.3 times the sum and 50 us: the first round cannot know, later ones do. */
+static double latency_error(const struct daemon *daemon, int generation) {
+    const cJSON *item;
+    double worst = 0;
+    for (int i = 0; i < daemon->n; i++) {
+        const cJSON *data = cJSON_GetObjectItem(daemon->events[i], "data");
+        if (strcmp(kind_of(daemon->events[i]), "candidates") != 0 ||
+            cJSON_GetObjectItem(data, "generation")->valueint != generation)
+            continue;
+        cJSON_ArrayForEach(item, cJSON_GetObjectItem(data, "items")) {
+            const cJSON *us =
+                cJSON_GetObjectItem(cJSON_GetObjectItem(item, "metrics"), "latency_us:pf_1");
+            double said = cJSON_GetObjectItem(us, "value")->valuedouble;
+            double true_us =
+                board_us(daemon, cJSON_GetStringValue(cJSON_GetObjectItem(item, "arch")));
+            worst = fmax(worst, fabs(said - true_us) / true_us);
+        }
+    }
+    return worst;
+}
+
+static void from_round_to_round_it_is_calibrated(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon daemon = {.world = &world, .has_board = true};
+    cJSON *spec = spec_of(&world, "{\"evaluations\":48," ROUNDS_REST);
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+    assert_final_front(&daemon, "measured");
+    assert_calibrated_between(&daemon);
+    assert_true(latency_error(&daemon, 1) > 0.2);
+    assert_true(latency_error(&daemon, 3) < 0.01);
+    assert_true(count(&daemon, "measure_request") >= 3);
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
+static void interrupted_rounds_are_the_same(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon whole = {.world = &world, .has_board = true}, parts = whole;
+    cJSON *spec = spec_of(&world, "{\"evaluations\":48," ROUNDS_REST);
+    assert_int_equal(attempt(&whole, spec, 1), JOB_DONE);
+    forget_job(&world);
+    parts.stop_after = 7;
+    int status = JOB_STOPPED, attempts = 0;
+    while (status == JOB_STOPPED && attempts < 1000)
+        status = attempt(&parts, spec, ++attempts);
+    assert_int_equal(status, JOB_DONE);
+    assert_true(attempts > 5);
+    assert_same_events(&whole, &parts);
+    forget_events(&whole);
+    forget_events(&parts);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
+/* Seconds and rounds together, and a budget of measurements over all of them. */
+static void rounds_share_budgets(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon daemon = {.world = &world, .has_board = true}, by_number = daemon;
+    cJSON *spec = spec_of(&world, "{\"time_budget_s\":0.3,\"measurements\":20," ROUNDS_REST);
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+    int asked = 0;
+    for (int i = 0; i < daemon.n; i++)
+        if (strcmp(kind_of(daemon.events[i]), "measure_request") == 0)
+            asked += cJSON_GetArraySize(
+                cJSON_GetObjectItem(cJSON_GetObjectItem(daemon.events[i], "data"), "items"));
+    assert_in_range(asked, 2, 20);
+    int evaluations = take_budget(&daemon);
+    char body[600];
+    snprintf(body, sizeof body, "{\"evaluations\":%d,\"measurements\":20," ROUNDS_REST,
+             evaluations);
+    cJSON_Delete(spec);
+    spec = spec_of(&world, body);
+    forget_job(&world);
+    assert_int_equal(attempt(&by_number, spec, 1), JOB_DONE);
+    assert_same_events(&by_number, &daemon);
+    forget_events(&daemon);
+    forget_events(&by_number);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(seconds_become_a_number_that_rules),
         cmocka_unit_test(an_interrupted_one_is_what_its_number_says),
+        cmocka_unit_test(from_round_to_round_it_is_calibrated),
+        cmocka_unit_test(interrupted_rounds_are_the_same),
+        cmocka_unit_test(rounds_share_budgets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
