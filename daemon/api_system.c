@@ -164,14 +164,25 @@ static int get_metrics(struct api_call *call, struct err *err) {
     return r;
 }
 
+static void add_stream_metrics(const struct sse_hub *hub, struct buf *out) {
+    static const struct metrics_family open = {"espalier_event_subscribers", "gauge",
+                                               "Open event streams."};
+    static const struct metrics_family made = {
+        "espalier_events_serialised_total", "counter",
+        "Events that were made into text, once each for all streams."};
+    static const struct metrics_family given = {"espalier_events_delivered_total", "counter",
+                                                "Times that a stream was given an event."};
+    struct sse_counts counts = sse_counts(hub);
+    metrics_print_number(out, &open, sse_clients(hub));
+    metrics_print_number(out, &made, (double)counts.serialised);
+    metrics_print_number(out, &given, (double)counts.delivered);
+}
+
 static void add_loop_metrics(struct api_call *call) {
     struct buf out;
     buf_init(&out, 0);
     buf_puts(&out, call->text);
-    buf_printf(&out,
-               "# HELP espalier_event_subscribers Open event streams.\n# TYPE "
-               "espalier_event_subscribers gauge\nespalier_event_subscribers %d\n",
-               sse_clients(call->daemon->events));
+    add_stream_metrics(call->daemon->events, &out);
     metrics_print_requests(call->daemon->metrics, &out);
     loop_watch_print(call->daemon->loop_watch, &out);
     char *text = buf_take(&out);

@@ -22,7 +22,12 @@ struct web_server;
 struct web_tls;
 struct worker_builds;
 
-enum { DATA_ROOTS_MAX = 32, ALLOWED_HOSTS_MAX = 16, PATH_SIZE = 1024 };
+enum {
+    DATA_ROOTS_MAX = 32,
+    ALLOWED_HOSTS_MAX = 16,
+    PATH_SIZE = 1024,
+    CONNECTIONS_MAX = 2048 /* of all addresses together */
+};
 
 struct daemon {
     uv_loop_t loop;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -21,7 +22,7 @@
 #include "daemon/openapi.h"
 #include "web/tls.h"
 
-enum { JOB_MEMORY_MIN = 64 << 20 };
+enum { JOB_MEMORY_MIN = 64 << 20, FILES_BESIDE_CONNECTIONS = 1024 };
 
 struct settings {
     const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts, *worker_builds,
@@ -258,6 +259,16 @@ static int print_openapi(void) {
     return 0;
 }
 
+/* Shells and systemd give 1,024 for the sake of select(), which is not called here. */
+static void allow_files(void) {
+    struct rlimit limit;
+    const rlim_t wanted = CONNECTIONS_MAX + FILES_BESIDE_CONNECTIONS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char **argv) {
     static struct daemon daemon;
     struct settings s = {.data_dir = NULL};
@@ -304,7 +315,7 @@ int main(int argc, char **argv) {
          &s.table_age},
         {"allow-host", 0, OPTION_TEXT, NULL, 0, 0, "",
          "further names that clients may call this daemon by, separated by commas", &s.allow_hosts},
-        {"connections-per-address", 0, OPTION_INT, "256", 4, 1024, "",
+        {"connections-per-address", 0, OPTION_INT, "256", 4, CONNECTIONS_MAX, "",
          "connections that one address may hold", &s.connections_per_address},
         {"socket", 0, OPTION_TEXT, NULL, 0, 0, "",
          "file to listen on as well, for its owner alone, who needs no token there", &s.socket},
@@ -349,6 +360,7 @@ int main(int argc, char **argv) {
     log_set_level(s.verbose ? LOG_DEBUG : LOG_INFO);
     if (s.data_dir == NULL)
         s.data_dir = default_data_dir();
+    allow_files();
     if (run(&daemon, &s, &err) != 0) {
         log_error("%s", err.message);
         return 1;

@@ -35,6 +35,7 @@ struct sse_hub {
     uint64_t first, end; /* numbers [first, end) are there */
     size_t bytes;
     int64_t floor, newest; /* ids: newest that was dropped or never there; newest of all */
+    struct sse_counts counts;
     struct client *clients;
     int n_clients;
 };
@@ -60,16 +61,37 @@ static void ask_to_resync(struct client *client) {
     client->offset = 0;
 }
 
-static ssize_t take(const char *text, size_t len, size_t *sent, char *bytes, size_t max) {
+static size_t take(const char *text, size_t len, size_t *sent, char *bytes, size_t max) {
     size_t n = len - *sent < max ? len - *sent : max;
     memcpy(bytes, text + *sent, n);
     *sent += n;
-    return (ssize_t)n;
+    return n;
+}
+
+static bool wants(const struct client *client, const struct event *event) {
+    return client->topics[0] == '\0' || route_word_listed(client->topics, event->topic);
+}
+
+/* As many events as fit; each was made into text when it was published. */
+static size_t take_events(struct client *client, char *bytes, size_t max) {
+    struct sse_hub *hub = client->hub;
+    size_t n = 0;
+    for (; client->next < hub->end; client->next++, client->offset = 0) {
+        const struct event *event = event_at(hub, client->next);
+        if (!wants(client, event))
+            continue;
+        n += take(event->text, event->len, &client->offset, bytes + n, max - n);
+        if (client->offset < event->len)
+            break;
+        hub->counts.delivered++;
+    }
+    return n;
 }
 
 static ssize_t read_client(void *context, char *bytes, size_t max) {
     struct client *client = context;
     struct sse_hub *hub = client->hub;
+    size_t n = 0;
     if (hub == NULL || client->ended)
         return -1;
     /* An event that is half sent is finished first; if it was dropped meanwhile, the stream ends
@@ -79,16 +101,11 @@ static ssize_t read_client(void *context, char *bytes, size_t max) {
             return -1;
         ask_to_resync(client);
     }
-    if (client->offset == 0 && client->prefix_sent < client->prefix_len)
-        return take(client->prefix, client->prefix_len, &client->prefix_sent, bytes, max);
-    for (; client->next < hub->end; client->next++, client->offset = 0) {
-        const struct event *event = event_at(hub, client->next);
-        if (client->topics[0] != '\0' && !route_word_listed(client->topics, event->topic))
-            continue;
-        if (client->offset < event->len)
-            return take(event->text, event->len, &client->offset, bytes, max);
-    }
-    return 0;
+    if (client->offset == 0)
+        n = take(client->prefix, client->prefix_len, &client->prefix_sent, bytes, max);
+    if (client->prefix_sent < client->prefix_len && client->offset == 0)
+        return (ssize_t)n;
+    return (ssize_t)(n + take_events(client, bytes + n, max - n));
 }
 
 static void close_client(void *context) {
@@ -180,6 +197,7 @@ static char *event_text(int64_t id, const char *topic, const char *data, size_t 
 void sse_publish(struct sse_hub *hub, int64_t id, const char *topic, const char *data) {
     size_t len = 0;
     char *text = event_text(id, topic, data, &len);
+    hub->counts.serialised++;
     if (id > 0)
         hub->newest = id;
     while (hub->first < hub->end && (hub->end - hub->first == (uint64_t)hub->config.max_events ||
@@ -258,4 +276,8 @@ void sse_serve(struct sse_hub *hub, struct web_request *req, int64_t after, cons
 
 int sse_clients(const struct sse_hub *hub) {
     return hub->n_clients;
+}
+
+struct sse_counts sse_counts(const struct sse_hub *hub) {
+    return hub->counts;
 }

@@ -28,3 +28,8 @@ void sse_publish(struct sse_hub *hub, int64_t id, const char *topic, const char 
  * everything anew. The stream ends within a heartbeat when whoever opened it may no longer. */
 void sse_serve(struct sse_hub *hub, struct web_request *req, int64_t after, const char *topics);
 int sse_clients(const struct sse_hub *hub);
+struct sse_counts {
+    uint64_t serialised; /* events that were made into text: each once, however many clients */
+    uint64_t delivered;  /* times that a client was given one */
+};
+struct sse_counts sse_counts(const struct sse_hub *hub);

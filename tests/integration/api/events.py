@@ -1,6 +1,13 @@
 """Server-sent events: they come, can be resumed after a break and after a restart, and say when they cannot."""
+import re
+import resource
+import select
+import socket
+import time
+
 import bed
 from client import Client, Events, problem
+from stack import Stack
 from suite import check, equal, test
 
 
@@ -77,3 +84,64 @@ def many():
     for stream in streams:
         stream.close()
     bed.client().get("/healthz")
+
+
+def metric(client, name):
+    return float(re.search(rf"^{name} (\S+)$", client.request("GET", "/metrics").body.decode(), re.M).group(1))
+
+
+def listen(port, n):
+    """So many streams of data sets, each past its greeting."""
+    links = []
+    for _ in range(n):
+        link = socket.create_connection(("127.0.0.1", port), timeout=10)
+        link.sendall(f"GET /api/v1/events?topics=dataset HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n".encode())
+        links.append(link)
+    for link in links:
+        text = b""
+        while b": hello" not in text:
+            text += check(link.recv(4096), "the greeting, after", text)
+    return links
+
+
+def read_until(links, words, seconds):
+    """What each link has sent, as soon as all of them have sent the words."""
+    got = {link: b"" for link in links}
+    poll = select.poll()
+    names = {link.fileno(): link for link in links}
+    for number in names:
+        poll.register(number, select.POLLIN)
+    until = time.monotonic() + seconds
+    while names and time.monotonic() < until:
+        for number, _ in poll.poll(1000):
+            link = names[number]
+            got[link] += check(link.recv(65536), "the stream goes on, behind", got[link])
+            if words in got[link]:
+                poll.unregister(number)
+                del names[number]
+    check(not names, f"all have heard of it within {seconds} s; left", len(names))
+    return got.values()
+
+
+@test("a thousand subscribers are served, and cost one serialisation per event")
+def a_thousand():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 1000
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))  # what a shell gives the daemon
+    try:
+        stack = Stack("subscribers").start("--connections-per-address", "1100")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+        links = listen(stack.port, wanted)
+        equal(metric(stack.client, "espalier_event_subscribers"), wanted, "open streams")
+        made, given = (metric(stack.client, f"espalier_events_{what}_total") for what in ("serialised", "delivered"))
+        stack.add_data()
+        events = {text.count(b"event: dataset") for text in read_until(links, b'"state":"ready"', 20)}
+        equal(len(events), 1, "numbers of events that they heard of")
+        n = events.pop()
+        check(metric(stack.client, "espalier_events_delivered_total") - given == n * wanted, "deliveries", given, n)
+        check(n <= metric(stack.client, "espalier_events_serialised_total") - made < 100, "texts made, for a thousand")
+        for link in links:
+            link.close()
+        stack.stop()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

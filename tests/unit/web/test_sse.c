@@ -178,16 +178,32 @@ static void test_caps_clients(void **state) {
         client_close(x[i]);
 }
 
+static void test_one_text_for_all(void **state) {
+    struct fixture *f = *state;
+    struct exchange *x[3];
+    for (int i = 0; i < 3; i++) {
+        x[i] = listen_to(f, i == 2 ? "?topics=front" : "", NULL);
+        assert_true(heard(f, x[i], "retry"));
+    }
+    for (int i = 1; i <= 5; i++)
+        sse_publish(f->hub, i, i == 5 ? "front" : "job", "{\"a\":1}");
+    for (int i = 0; i < 3; i++) {
+        assert_true(heard(f, x[i], "id: 5\nevent: front\ndata: {\"a\":1}\n\n"));
+        assert_true((strstr(x[i]->text, "id: 1\nevent: job\ndata: {\"a\":1}\n\nid: 2\n") != NULL) ==
+                    (i < 2));
+        client_close(x[i]);
+    }
+    assert_int_equal(sse_counts(f->hub).serialised, 5);
+    assert_int_equal(sse_counts(f->hub).delivered, 5 + 5 + 1);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
-        TEST(test_streams_with_ids),
-        TEST(test_filters_topics),
-        TEST(test_resumes),
-        TEST(test_asks_to_resync),
-        TEST(test_heartbeat),
-        TEST(test_caps_clients),
-        TEST(test_a_slow_client_is_told_to_resync),
+        TEST(test_streams_with_ids), TEST(test_filters_topics),
+        TEST(test_resumes),          TEST(test_asks_to_resync),
+        TEST(test_heartbeat),        TEST(test_caps_clients),
+        TEST(test_one_text_for_all), TEST(test_a_slow_client_is_told_to_resync),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
