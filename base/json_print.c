@@ -67,7 +67,7 @@ static void print_string(struct buf *buf, const char *text) {
     buf_puts(buf, "\"");
     while (i < len) {
         unsigned char byte = (unsigned char)text[i];
-        size_t step = utf8_step(text + i, len - i);
+        size_t step = byte < 0x80 ? 1 : utf8_step(text + i, len - i);
         if (step > 0 && byte >= 0x20 && byte != '"' && byte != '\\') {
             i += step;
             continue;

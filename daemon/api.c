@@ -212,8 +212,7 @@ static int take_key(struct api_call *call, struct err *err) {
 
 static int take_if_match(struct api_call *call, struct err *err) {
     const char *text = web_header(call->req, "If-Match");
-    if (text == NULL ||
-        (strcmp(call->route->method, "PATCH") != 0 && strcmp(call->route->method, "DELETE") != 0))
+    if (text == NULL || !api_takes_if_match(call->route))
         return 0;
     if (strlen(text) > IF_MATCH_MAX)
         return err_set(err, ESP_EPARSE, NULL, "If-Match must have at most %d characters",
@@ -230,7 +229,8 @@ static int take_body(struct api_call *call, struct err *err) {
         call->raw_len = len;
         return 0;
     }
-    hash_text(text, len, call->body_hash);
+    if (call->key != NULL)
+        hash_text(text, len, call->body_hash);
     if (strcmp(call->route->method, "POST") != 0 && strcmp(call->route->method, "PATCH") != 0)
         return 0;
     return web_json(call->req, err, &call->body);
@@ -272,16 +272,46 @@ static int call_create(struct web_request *req, struct err *err, struct api_call
     return 0;
 }
 
-/* The GET of the same path; NULL: there is none. */
-static const struct api_route *route_of_resource(const struct api_route *route) {
-    if (route->path[strlen(route->path) - 1] != '}')
-        return NULL;
+static const struct api_route *find_get(const char *path, size_t len) {
     for (int noun = 0; api_nouns[noun] != NULL; noun++)
         for (const struct api_route *row = api_nouns[noun]; row->method != NULL; row++)
             if (strcmp(row->method, "GET") == 0 && row->read != NULL &&
-                strcmp(row->path, route->path) == 0)
+                strncmp(row->path, path, len) == 0 && row->path[len] == '\0')
                 return row;
     return NULL;
+}
+
+/* The GET of the same path, or for "POST …/{id}/word" of the resource that it acts on; NULL: there
+ * is none. */
+static const struct api_route *route_of_resource(const struct api_route *route) {
+    const char *end = strrchr(route->path, '}');
+    bool action = strcmp(route->method, "POST") == 0;
+    if (end == NULL || (end[1] != '\0' && (!action || strchr(end + 2, '/') != NULL)))
+        return NULL;
+    return find_get(route->path, (size_t)(end + 1 - route->path));
+}
+
+bool api_takes_if_match(const struct api_route *route) {
+    bool changes = strcmp(route->method, "PATCH") == 0 || strcmp(route->method, "DELETE") == 0 ||
+                   (strcmp(route->method, "POST") == 0 && route->write != NULL);
+    return changes && (route->flags & (WEB_RAW | WEB_WORKER)) == 0 &&
+           route_of_resource(route) != NULL;
+}
+
+/* Here in the pool rather than on the loop. */
+static int print_answer(struct api_call *call, struct err *err) {
+    if (call->answer == NULL)
+        return 0;
+    call->text = json_print(call->answer);
+    cJSON_Delete(call->answer);
+    call->answer = NULL;
+    return call->text != NULL ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
+}
+
+/* Whether the answer is the resource's state and nothing else, so that one hash names both. */
+static bool is_state(const struct api_call *call) {
+    return strcmp(call->route->method, "GET") == 0 && call->route->finish == NULL &&
+           call->route->state_members == NULL;
 }
 
 /* What the answer's ETag says of the resource's state. */
@@ -290,9 +320,14 @@ static int take_state(struct api_call *call, struct err *err) {
         strcmp(call->route->method, "GET") == 0 || strcmp(call->route->method, "PATCH") == 0;
     const struct api_route *resource =
         tagged && call->answer != NULL ? route_of_resource(call->route) : NULL;
-    return resource == NULL
-               ? 0
-               : etag_state(call->answer, resource->state_members, err, call->state_tag);
+    if (resource == NULL)
+        return 0;
+    if (!is_state(call))
+        return etag_state(call->answer, resource->state_members, err, call->state_tag);
+    int r = print_answer(call, err);
+    if (r == 0)
+        hash_text(call->text, strlen(call->text), call->state_tag);
+    return r;
 }
 
 /* Whether the resource is as the client saw it, if it said how: in the transaction that changes it.
@@ -325,7 +360,7 @@ static bool set_etag(const struct api_call *call, const char *text) {
     bool get = strcmp(call->route->method, "GET") == 0;
     if ((!get && call->state_tag[0] == '\0') || (call->status != 0 && call->status != 200))
         return false;
-    etag_make(call->state_tag, text, etag);
+    etag_make(call->state_tag, call->state_tag[0] != '\0' && is_state(call) ? NULL : text, etag);
     return web_has_etag(call->req, etag) && get;
 }
 
@@ -444,16 +479,6 @@ static void start_write(struct api_call *call) {
     store_write(call->daemon->store, &call->store_call);
 }
 
-/* Here in the pool rather than on the loop. */
-static int print_answer(struct api_call *call, struct err *err) {
-    if (call->answer == NULL)
-        return 0;
-    call->text = json_print(call->answer);
-    cJSON_Delete(call->answer);
-    call->answer = NULL;
-    return call->text != NULL ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
-}
-
 static int run_read(struct sql *sql, struct store_read *read, struct err *err) {
     struct api_call *call =
         (struct api_call *)((char *)read - offsetof(struct api_call, store_read));
@@ -490,7 +515,10 @@ static void dispatch(struct web_request *req) {
         return;
     }
     call->store_read = (struct store_read){.run = run_read, .done = read_done};
-    store_read(call->daemon->store, &call->store_read);
+    if (call->route->by_key)
+        store_read_now(call->daemon->store, &call->store_read);
+    else
+        store_read(call->daemon->store, &call->store_read);
 }
 
 int api_routes(struct err *err, struct web_route **ret_routes) {
@@ -584,6 +612,11 @@ int api_authorise(void *user, const struct web_route *route, const struct web_cr
     if (r == 0)
         snprintf(identity, 64, "%s", for_worker ? token.device : token.id);
     return r;
+}
+
+void api_turn(void *user, bool begins) {
+    const struct daemon *daemon = user;
+    store_turn(daemon->store, begins);
 }
 
 void api_answered(void *user, const struct web_route *route, int status, int64_t duration_us) {

@@ -33,13 +33,14 @@ struct api_route {
     /* In the thread pool, on a snapshot: the whole answer of a GET; for others what needs time, or
      * checks before the write. May be NULL. */
     int (*read)(struct api_call *call, struct err *err);
+    bool by_key; /* read finds a few rows by their key: it runs on the loop, which is much faster */
     /* On the writer's thread, in one transaction together with the Idempotency-Key. May be NULL. */
     int (*write)(struct api_call *call, struct err *err);
     /* On the loop, when the answer is ready: adds what only memory knows. May be NULL. */
     void (*finish)(struct api_call *call);
     /* Instead of all these: on the loop, answers itself. */
     void (*loop)(struct web_request *req);
-    /* Of a GET of one resource: the members that PATCH and DELETE are about, for its ETag (NULL:
+    /* Of a GET of one resource: the members that its changes are about, for its ETag (NULL:
      * all that read gives). */
     const char *const *state_members;
 };
@@ -83,7 +84,7 @@ struct api_call {
     bool sets_session; /* the answer gives the browser new_session ("": forgets it) */
     char new_session[TOKEN_SECRET_MAX];
     char etag[HASH_TEXT_LONG + 2]; /* of file, quoted; "": none */
-    char *if_match;                /* of PATCH and DELETE; NULL: none. Owned */
+    char *if_match;                /* where api_takes_if_match; NULL: none. Owned */
     char state_tag[HASH_TEXT];     /* of the answer before finish; "": no resource */
     struct store_call store_call;
     struct store_read store_read;
@@ -112,6 +113,9 @@ int api_no_cursor(const char *after, struct err *err);
 /* A name for a new thing: 1 to 64 bytes of visible text without '/'. */
 int api_name(const cJSON *body, struct err *err, const char **ret_name);
 
+/* Whether the route changes a resource that has a GET, by PATCH, DELETE or an action. */
+bool api_takes_if_match(const struct api_route *route);
+
 /* The scope of a route, never API_SCOPE_BY_METHOD, and its name. */
 enum api_scope api_scope(const struct api_route *route);
 const char *api_scope_name(enum api_scope scope);
@@ -123,4 +127,6 @@ int api_routes(struct err *err, struct web_route **ret_routes);
 /* web_config.authorise and .answered; user is the daemon. */
 int api_authorise(void *user, const struct web_route *route, const struct web_credentials *given,
                   struct err *err, char identity[64]);
+/* web_config.turn: what the requests of a turn read by key is one state. */
+void api_turn(void *user, bool begins);
 void api_answered(void *user, const struct web_route *route, int status, int64_t duration_us);

@@ -153,6 +153,7 @@ const struct api_route api_tokens[] = {
     {"GET", "/api/v1/tokens", "page_size,after", .scope = API_SCOPE_ADMIN, .read = list_tokens},
     {"POST", "/api/v1/tokens", NULL, .scope = API_SCOPE_ADMIN, .read = prepare_token,
      .write = create_token},
-    {"GET", "/api/v1/tokens/{id}", NULL, .scope = API_SCOPE_ADMIN, .read = get_token},
+    {"GET", "/api/v1/tokens/{id}", NULL, .scope = API_SCOPE_ADMIN, .read = get_token,
+     .by_key = true},
     {"DELETE", "/api/v1/tokens/{id}", NULL, .write = delete_token},
     {.method = NULL}};

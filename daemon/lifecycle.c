@@ -149,6 +149,7 @@ static int open_web(struct daemon *daemon, struct err *err) {
                                 .idle_us = 75 * 1000000,
                                 .user = daemon,
                                 .authorise = api_authorise,
+                                .turn = api_turn,
                                 .answered = api_answered};
     int r = api_routes(err, &daemon->routes);
     config.routes = daemon->routes;

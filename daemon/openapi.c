@@ -88,11 +88,6 @@ static bool tagged(const struct api_route *route) {
     return strcmp(route->method, "GET") == 0 && route->read != NULL;
 }
 
-static bool changes_resource(const struct api_route *route) {
-    return (strcmp(route->method, "PATCH") == 0 || strcmp(route->method, "DELETE") == 0) &&
-           route->path[strlen(route->path) - 1] == '}';
-}
-
 static int add_parameters(cJSON *operation, const struct api_route *route, const cJSON *about,
                           const cJSON *whole, struct err *err) {
     cJSON *list = cJSON_AddArrayToObject(operation, "parameters");
@@ -102,7 +97,7 @@ static int add_parameters(cJSON *operation, const struct api_route *route, const
         r = add_parameter(list, about, whole, "Idempotency-Key", err);
     if (r == 0 && tagged(route))
         r = add_parameter(list, about, whole, "If-None-Match", err);
-    if (r == 0 && changes_resource(route))
+    if (r == 0 && api_takes_if_match(route))
         r = add_parameter(list, about, whole, "If-Match", err);
     if (r == 0)
         r = add_query(list, about, whole,

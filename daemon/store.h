@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -67,6 +68,11 @@ struct store_read {
     struct store *store;
 };
 void store_read(struct store *store, struct store_read *read);
+/* The same at once on the loop's thread, done included: for what finds a few rows by their key. */
+void store_read_now(struct store *store, struct store_read *read);
+/* Around reads on the loop that may be of one state, from the first of them on, which spares them
+ * most of what begins and ends a read. It has all that was committed when the turn began. */
+void store_turn(struct store *store, bool begins);
 /* For reads by key on the loop's thread. */
 struct sql *store_loop_sql(struct store *store);
 const char *store_path(const struct store *store);

@@ -37,8 +37,9 @@ struct store {
     struct sql *writer, *loop_reader;
     struct sql *readers[READERS_MAX]; /* idle connections for reads in the pool */
     int n_readers;
-    int n_reads;           /* under way; loop's thread */
-    bool refusing, closed; /* loop's thread */
+    int n_reads;              /* under way; loop's thread */
+    bool refusing, closed;    /* loop's thread */
+    bool in_turn, turn_reads; /* loop's thread: of loop_reader */
     uv_thread_t thread;
     bool thread_started, stopping;
     uv_mutex_t mutex; /* of all below, stopping and readers */
@@ -268,6 +269,7 @@ int store_open(uv_loop_t *loop, const char *path, const struct store_listener *l
     struct store *store = mem_array(1, sizeof(*store));
     if (store == NULL)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* a lock and two sums at each allocation */
     uv_mutex_init(&store->mutex);
     uv_cond_init(&store->wanted);
     queue_init(&store->waiting);
@@ -365,10 +367,10 @@ static void run_read(uv_work_t *work) {
         read->code = read->err.code;
         return;
     }
-    read->code = sql_exec(sql, &read->err, "BEGIN");
+    read->code = sql_run(sql, &read->err, NULL, "BEGIN", NULL);
     if (read->code == 0) {
         read->code = read->run(sql, read, &read->err);
-        sql_exec(sql, NULL, "COMMIT");
+        sql_run(sql, NULL, NULL, "COMMIT", NULL);
     }
     give_reader(read->store, sql);
 }
@@ -391,8 +393,28 @@ void store_read(struct store *store, struct store_read *read) {
     uv_queue_work(store->committed_async.loop, &read->work, run_read, read_done);
 }
 
+void store_turn(struct store *store, bool begins) {
+    if (!begins && store->turn_reads)
+        sql_run(store->loop_reader, NULL, NULL, "COMMIT", NULL);
+    store->turn_reads = false;
+    store->in_turn = begins;
+}
+
 struct sql *store_loop_sql(struct store *store) {
+    if (store->in_turn && !store->turn_reads)
+        store->turn_reads = sql_run(store->loop_reader, NULL, NULL, "BEGIN", NULL) == 0;
     return store->loop_reader;
+}
+
+void store_read_now(struct store *store, struct store_read *read) {
+    bool own = !store->in_turn;
+    if (own)
+        store_turn(store, true);
+    read->err = (struct err){0};
+    read->code = read->run(store_loop_sql(store), read, &read->err);
+    if (own)
+        store_turn(store, false);
+    read->done(read, read->code, &read->err);
 }
 
 const char *store_path(const struct store *store) {

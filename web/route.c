@@ -3,16 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The segment at *path, which moves behind it; false at the end. */
-static bool next_segment(const char **path, const char **segment, size_t *len) {
-    if (**path != '/')
-        return false;
-    *segment = *path + 1;
-    *len = strcspn(*segment, "/");
-    *path = *segment + *len;
-    return true;
-}
-
 static bool take_param(struct route_match *match, const char *pattern, const char *value,
                        size_t len) {
     if (len == 0 || len >= ROUTE_PARAM_MAX || match->n_params == ROUTE_PARAMS_MAX)
@@ -23,21 +13,22 @@ static bool take_param(struct route_match *match, const char *pattern, const cha
     return true;
 }
 
+/* Parameters are whole segments. */
 static bool match_path(const char *pattern, const char *path, struct route_match *match) {
-    const char *want, *have;
-    size_t want_len, have_len;
     match->n_params = 0;
-    while (next_segment(&pattern, &want, &want_len)) {
-        if (!next_segment(&path, &have, &have_len))
-            return false;
-        if (want[0] == '{') {
-            if (!take_param(match, want, have, have_len))
+    while (*pattern != '\0') {
+        if (*pattern != '{') {
+            if (*pattern++ != *path++)
                 return false;
-        } else if (want_len != have_len || memcmp(want, have, want_len) != 0) {
-            return false;
+            continue;
         }
+        size_t len = strcspn(path, "/");
+        if (!take_param(match, pattern, path, len))
+            return false;
+        path += len;
+        pattern += strcspn(pattern, "/");
     }
-    return *path == '\0' && *pattern == '\0';
+    return *path == '\0';
 }
 
 static void add_allowed(char allow[ROUTE_ALLOW_MAX], const char *method) {

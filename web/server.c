@@ -28,7 +28,12 @@ static void after_run(struct web_server *server);
 static void on_run_timer(uv_timer_t *timer);
 
 static void run_mhd(struct web_server *server) {
+    const struct web_config *config = server->config;
+    if (config->turn != NULL)
+        config->turn(config->user, true);
     MHD_run(server->mhd);
+    if (config->turn != NULL)
+        config->turn(config->user, false);
     after_run(server);
 }
 

@@ -74,6 +74,9 @@ struct web_config {
      * with whose token it is, "" for a person on loopback. */
     int (*authorise)(void *user, const struct web_route *route, const struct web_credentials *given,
                      struct err *err, char identity[64]);
+    /* Around each turn in which requests are looked at: what was answered before a turn is done
+     * when it begins. May be NULL. */
+    void (*turn)(void *user, bool begins);
     /* After each answer; route NULL for assets and unknown paths. May be NULL. */
     void (*answered)(void *user, const struct web_route *route, int status, int64_t duration_us);
 };

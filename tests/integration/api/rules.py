@@ -93,6 +93,23 @@ def if_match():
     client.expect(204, "DELETE", f"/tokens/{made['id']}", None, {"If-Match": etag})
 
 
+@test("If-Match of an action: nothing is done when the resource has changed since")
+def if_match_of_actions():
+    client = bed.client()
+    board = client.get(f"/profiles/{bed.profile()}")["device"]
+    etag = client.expect(200, "GET", f"/devices/{board}").headers["etag"]
+    client.expect(200, "PATCH", f"/devices/{board}", {"note": "changed"})
+    problem(client.request("POST", f"/devices/{board}/allow", {}, {"If-Match": etag}), 412, "precondition_failed")
+    check(not client.get(f"/devices/{board}")["allowed"], "nobody is let in")
+    client.expect(200, "PATCH", f"/devices/{board}", {"note": ""})
+    client.expect(200, "POST", f"/devices/{board}/allow", {}, {"If-Match": etag})
+    job = client.items("/jobs")[-1]["id"]
+    etag = client.expect(200, "GET", f"/jobs/{job}").headers["etag"]
+    problem(client.request("POST", f"/jobs/{job}/cancel", {}, {"If-Match": '"other"'}), 412, "precondition_failed")
+    problem(client.request("POST", f"/jobs/{job}/cancel", {}, {"If-Match": etag}), 409)
+    problem(client.request("POST", "/jobs/job_none/cancel", {}, {"If-Match": "*"}), 404)
+
+
 @test("a token that is sent must be good, also on loopback")
 def tokens_checked():
     client = bed.client()

@@ -298,6 +298,48 @@ static void test_recent_events(void **state) {
     assert_int_equal(ids[0], 5);
 }
 
+struct look {
+    struct store_read read;
+    int64_t n;
+    bool done;
+};
+
+static int run_look(struct sql *sql, struct store_read *read, struct err *err) {
+    return sql_get_int(sql, err, &((struct look *)read)->n, NULL, DOCUMENTS, "");
+}
+
+static void look_done(struct store_read *read, int code, const struct err *err) {
+    assert_int_equal(code, 0);
+    ((struct look *)read)->done = true;
+}
+
+static int64_t look_now(struct fixture *f) {
+    struct look look = {.read = {.run = run_look, .done = look_done}, .n = -1};
+    store_read_now(f->store, &look.read);
+    assert_true(look.done);
+    return look.n;
+}
+
+/* What comes meanwhile is not seen before the next turn, not even by halves. */
+static void test_a_turn_reads_one_state(void **state) {
+    struct fixture *f = *state;
+    struct put put;
+    store_turn(f->store, true);
+    assert_int_equal(look_now(f), 0);
+    put_name(f, &put, "one", false);
+    wait_for(f, &put.done);
+    assert_int_equal(look_now(f), 0);
+    assert_int_equal(count(f, DOCUMENTS), 0);
+    store_turn(f->store, false);
+    assert_int_equal(look_now(f), 1);
+    store_turn(f->store, true); /* nothing is read */
+    put_name(f, &put, "two", false);
+    wait_for(f, &put.done);
+    store_turn(f->store, false);
+    assert_int_equal(count(f, DOCUMENTS), 2);
+    assert_int_equal(look_now(f), 2);
+}
+
 static int run_rows(struct store_tx *tx, struct store_call *call, struct err *err) {
     struct sql *sql = store_tx_sql(tx);
     cJSON *doc = NULL;
@@ -329,15 +371,11 @@ static void test_rows_as_json(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
-        TEST(test_commits_then_answers),
-        TEST(test_a_failing_call_leaves_nothing),
-        TEST(test_groups_what_waits),
-        TEST(test_reads_in_the_pool),
-        TEST(test_readers_cannot_write),
-        TEST(test_closing_finishes_what_waits),
-        TEST(test_recent_events),
-        TEST(test_rows_as_json),
-        TEST(test_a_full_disk_fails_and_recovers),
+        TEST(test_commits_then_answers), TEST(test_a_failing_call_leaves_nothing),
+        TEST(test_groups_what_waits),    TEST(test_reads_in_the_pool),
+        TEST(test_readers_cannot_write), TEST(test_closing_finishes_what_waits),
+        TEST(test_recent_events),        TEST(test_a_turn_reads_one_state),
+        TEST(test_rows_as_json),         TEST(test_a_full_disk_fails_and_recovers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
