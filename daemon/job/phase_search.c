@@ -362,12 +362,29 @@ static void add_number(cJSON *doc, const char *key, bool known, double value) {
         cJSON_AddNullToObject(doc, key);
 }
 
+static bool has_predicted_latency(const struct search_run *run, int candidate) {
+    const struct metric *row =
+        archive_metrics(search_loop_archive(run->loops[SEARCH_MAIN]), candidate);
+    for (int p = 0; p < run->spec.n_profiles; p++)
+        if (search_profile_has_board(&run->spec.profiles[p]) &&
+            row[goals_find_metric(&run->spec.goals, search_latency_key(run, p))].source !=
+                METRIC_MEASURED)
+            return true;
+    return false;
+}
+
 static int count_unmeasured(const struct search_run *run, const int *front, int n) {
     int unmeasured = 0;
     for (int i = 0; i < n; i++)
-        unmeasured +=
-            !search_is_measured(run, search_loop_archive(run->loops[SEARCH_MAIN]), front[i]);
+        unmeasured += has_predicted_latency(run, front[i]);
     return unmeasured;
+}
+
+static void add_gone(const struct search_run *run, cJSON *result) {
+    cJSON *gone = cJSON_AddArrayToObject(result, "gone_profiles");
+    for (int p = 0; p < run->spec.n_profiles; p++)
+        if (run->gone[p])
+            cJSON_AddItemToArray(gone, cJSON_CreateString(run->spec.profiles[p].id));
 }
 
 static cJSON *describe_result(const struct search_run *run, const double volumes[SEARCH_LOOPS],
@@ -388,7 +405,8 @@ static cJSON *describe_result(const struct search_run *run, const double volumes
     add_number(result, "kendall_tau", run->predictor != NULL, run->kendall_tau);
     cJSON_AddNumberToObject(result, "unmeasured", count_unmeasured(run, front, n));
     cJSON_AddBoolToObject(result, "stagnated", run->stagnated);
-    cJSON_AddBoolToObject(result, "no_board", run->no_board);
+    cJSON_AddBoolToObject(result, "no_board", search_has_gone(run));
+    add_gone(run, result);
     /* The best for a single objective is one network. */
     cJSON_AddBoolToObject(result, "degenerate",
                           run->spec.goals.n_objectives > 1 &&

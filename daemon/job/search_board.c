@@ -10,8 +10,6 @@
 #include <string.h>
 
 enum { REQUESTS_MAX = 10000, WAIT_MS = 500 };
-/* A board that has answered nothing for so long is taken as gone for this search. */
-#define PATIENCE_NS (INT64_C(15) * 60 * 1000000000)
 #define US_MAX 1e12
 
 /* --- asking --- */
@@ -55,10 +53,14 @@ int search_measured(const struct search_run *run, int profile, const struct arch
     return 2;
 }
 
+bool search_board_answers(const struct search_run *run, int profile) {
+    return search_profile_has_board(&run->spec.profiles[profile]) && !run->gone[profile];
+}
+
 static int count_boards(const struct search_run *run) {
     int n = 0;
     for (int p = 0; p < run->spec.n_profiles; p++)
-        n += search_profile_has_board(&run->spec.profiles[p]);
+        n += search_board_answers(run, p);
     return n;
 }
 
@@ -122,7 +124,7 @@ static int add_take(struct search_run *run, const struct arch *archs, int n, int
                     struct err *err) {
     int rc = 0;
     for (int p = 0; p < run->spec.n_profiles; p++)
-        for (int i = 0; i < n && rc == 0 && search_profile_has_board(&run->spec.profiles[p]); i++)
+        for (int i = 0; i < n && rc == 0 && search_board_answers(run, p); i++)
             if (!find_request(run, p, &archs[i], take) && !is_spent(run))
                 rc = add_request(run, p, &archs[i], take, err);
     return rc;
@@ -131,8 +133,6 @@ static int add_take(struct search_run *run, const struct arch *archs, int n, int
 int search_request_measurements(struct search_run *run, const struct arch *archs, int n, int takes,
                                 struct err *err) {
     int first = run->n_requests, rc = 0;
-    if (run->no_board)
-        return 0;
     for (int take = 1; take <= takes && rc == 0; take++)
         rc = add_take(run, archs, n, take, err);
     if (rc != 0 || run->n_requests == first)
@@ -197,13 +197,30 @@ static int count_answered(const struct search_run *run) {
 
 static int give_up(struct search_run *run, struct err *err) {
     int rc = 0;
-    log_warn("no board has answered for 15 minutes: what was asked for stays unmeasured");
+    log_warn("no board has answered for %g s: what was asked for stays unmeasured",
+             run->spec.board_patience_s);
     for (int i = 0; i < run->n_requests && rc == 0; i++) {
         struct measured none = {.request = run->requests[i].request, .no_board = true};
         if (!facts_measured(run->facts, none.request))
             rc = facts_add_measured(run->facts, &none, err);
     }
     return rc;
+}
+
+/* Whether a board has said that it is gone, or has measured nothing of all that it was asked for.
+ */
+static bool is_gone(const struct search_run *run, int profile) {
+    int asked = 0, accepted = 0;
+    for (int i = 0; i < run->n_requests; i++) {
+        const struct measured *m = facts_measured(run->facts, run->requests[i].request);
+        if (run->requests[i].profile != profile)
+            continue;
+        if (m->no_board)
+            return true;
+        asked++;
+        accepted += m->accepted;
+    }
+    return asked > 0 && accepted == 0;
 }
 
 int search_wait_for_board(struct search_run *run, struct err *err) {
@@ -220,19 +237,17 @@ int search_wait_for_board(struct search_run *run, struct err *err) {
             bool is_new;
             rc = take_answer(run, message, err, &is_new);
             waited = is_new ? 0 : waited;
-        } else if (waited > PATIENCE_NS) {
+        } else if (waited > (int64_t)(run->spec.board_patience_s * 1e9)) {
             rc = give_up(run, err);
         }
         cJSON_Delete(message);
     }
-    int accepted = 0;
-    for (int i = 0; i < run->n_requests && rc == 0; i++) {
-        const struct measured *m = facts_measured(run->facts, run->requests[i].request);
-        accepted += m->accepted;
-        run->no_board |= m->no_board;
-    }
-    if (run->n_requests && !accepted)
-        run->no_board = true;
+    for (int p = 0; p < run->spec.n_profiles && rc == 0; p++)
+        if (!run->gone[p] && is_gone(run, p)) {
+            log_warn("no board answers for %s any more: what it has not measured stays predicted",
+                     run->spec.profiles[p].id);
+            run->gone[p] = true;
+        }
     return rc;
 }
 

@@ -50,7 +50,7 @@ struct search_run {
     int n_requests, requests_capacity, session;
     struct search_request *requests;
     bool stagnated; /* it ended before its budget: the front did not grow any more */
-    bool no_board;  /* a board is gone or did not answer: nothing more is asked */
+    bool gone[SEARCH_PROFILES_MAX]; /* its board is gone or did not answer: nothing more is asked */
 
     int front_version;
     const char *phase; /* of the progress */
@@ -121,6 +121,7 @@ int search_pace_step(struct search_run *run, double seconds, struct err *err);
  * within the budget of measurements: all first takes before the second ones. */
 int search_request_measurements(struct search_run *run, const struct arch *archs, int n, int takes,
                                 struct err *err);
+bool search_board_answers(const struct search_run *run, int profile); /* there is one, not gone */
 bool search_asked(const struct search_run *run, const struct arch *arch); /* of any board */
 /* How many networks the budget lets be measured so many times, on every board. */
 int search_measurable(const struct search_run *run, int takes);
@@ -141,8 +142,10 @@ int search_calibrate(struct search_run *run, struct err *err, bool *ret_changed)
 /* --- search_verify.c: after the search --- */
 
 void search_phase(struct search_run *run, const char *phase, double start, double end);
-bool search_has_board(const struct search_run *run); /* whether any profile can be measured */
-/* Whether each board has measured the candidate: twice. */
+bool search_has_board(const struct search_run *run); /* whether any profile can be measured, or
+                                                        could be when the search began */
+bool search_has_gone(const struct search_run *run);  /* whether a board is gone since */
+/* Whether each board that is there has measured the candidate: twice. */
 bool search_is_measured(const struct search_run *run, const struct archive *archive, int index);
 /* Whether the candidate is known as well as it will be: an archive_keep_fn, of the run. */
 bool search_known(void *context, const struct archive *archive, int index);

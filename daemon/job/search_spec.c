@@ -300,9 +300,9 @@ static int check_strategy(const struct search_spec *spec, const char *name, cons
 
 int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err) {
     static const char *const fields[] = {
-        "search_id", "supernet_id", "supernet_dir", "checkpoint", "checkpoint_hash",
-        "space",     "dataset",     "search",       "profiles",   "predictor",
-        "fleet",     "warm_start",  "versions",     NULL};
+        "search_id", "supernet_id", "supernet_dir", "checkpoint",       "checkpoint_hash",
+        "space",     "dataset",     "search",       "profiles",         "predictor",
+        "fleet",     "warm_start",  "versions",     "board_patience_s", NULL};
     const cJSON *body = NULL;
     int rc = json_only(doc, "", fields, err);
     if (rc == 0)
@@ -323,6 +323,9 @@ int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err
         rc = read_options(spec, body, err);
     if (rc == 0)
         rc = read_warm_start(spec, doc, err);
+    spec->board_patience_s = 900;
+    if (rc == 0)
+        rc = json_real_opt(doc, "", "board_patience_s", 0.01, 1e6, err, &spec->board_patience_s);
     if (rc == 0)
         rc = read_versions(spec, doc, err);
     if (rc == 0)

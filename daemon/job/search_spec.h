@@ -47,6 +47,7 @@ struct search_spec {
     double time_budget_s;                 /* of strategy and baseline; 0: evaluations are given */
     int64_t patience; /* evaluations without growth, after which it ends; 0: none ends it */
     int population, initial_evaluations, measure_front, calibration_nets;
+    double board_patience_s;    /* without any answer, after which boards are taken as gone */
     int rounds;                 /* of searching and having the front verified, in the budget */
     int measurements;           /* that boards may be asked for; 0: any number */
     const char *measure_method; /* of whole networks, devices/method.h; borrowed */

@@ -31,10 +31,25 @@ static bool is_evaluated(const struct search_run *run, const struct archive *arc
     return archive_metrics(archive, index)[top1].source == METRIC_EVALUATED;
 }
 
+bool search_has_gone(const struct search_run *run) {
+    for (int p = 0; p < run->spec.n_profiles; p++)
+        if (run->gone[p])
+            return true;
+    return false;
+}
+
+/* Whether any board is there to be asked. */
+static bool can_measure(const struct search_run *run) {
+    for (int p = 0; p < run->spec.n_profiles; p++)
+        if (search_board_answers(run, p))
+            return true;
+    return false;
+}
+
 bool search_is_measured(const struct search_run *run, const struct archive *archive, int index) {
     for (int p = 0; p < run->spec.n_profiles; p++) {
         int metric = goals_find_metric(&run->spec.goals, search_latency_key(run, p));
-        if (!search_profile_has_board(&run->spec.profiles[p]))
+        if (!search_board_answers(run, p))
             continue;
         if (archive_metrics(archive, index)[metric].source != METRIC_MEASURED)
             return false;
@@ -48,7 +63,7 @@ static bool keep_evaluated(void *context, const struct archive *archive, int ind
 
 bool search_known(void *context, const struct archive *archive, int index) {
     const struct search_run *run = context;
-    bool unasked = run->no_board || run->spec.measure_front == 0;
+    bool unasked = !can_measure(run) || run->spec.measure_front == 0;
     return is_evaluated(run, archive, index) &&
            (unasked || search_is_measured(run, archive, index));
 }
@@ -137,7 +152,7 @@ static int pick_unmeasured(struct search_run *run, int max, struct err *err,
     int *front, n, picked = 0;
     if (archive_front_of(archive, keep_evaluated, run, &front, &n) != 0)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
-    for (int i = 0; i < n && picked < max && !run->no_board; i++)
+    for (int i = 0; i < n && picked < max && can_measure(run); i++)
         if (!search_is_measured(run, archive, front[i]))
             ret_archs[picked++] = archive->candidates[front[i]].arch;
     free(front);
@@ -207,7 +222,7 @@ static bool would_be_on_front(const struct search_run *run, const struct archive
 
 static bool is_measurable(const struct search_run *run, int metric) {
     for (int p = 0; p < run->spec.n_profiles; p++)
-        if (search_profile_has_board(&run->spec.profiles[p]) &&
+        if (search_board_answers(run, p) &&
             strcmp(run->spec.goals.keys[metric], search_latency_key(run, p)) == 0)
             return true;
     return false;
@@ -261,7 +276,7 @@ static int pick_near_limits(const struct search_run *run, int max, struct err *e
     struct doubtful d = {.max = max};
     const int *front;
     int n_front, found = 0;
-    if (run->no_board || max <= 0)
+    if (!can_measure(run) || max <= 0)
         return 0;
     d.candidates = mem_array((size_t)max + 1, sizeof *d.candidates);
     d.beyond = mem_array((size_t)max + 1, sizeof *d.beyond);
@@ -296,8 +311,7 @@ static int find_unknown(struct search_run *run, const int *front, int n, int *re
     const struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
     int found = 0;
     for (int i = 0; i < n; i++)
-        if (!is_evaluated(run, archive, front[i]) ||
-            (!run->no_board && !search_is_measured(run, archive, front[i])))
+        if (!is_evaluated(run, archive, front[i]) || !search_is_measured(run, archive, front[i]))
             ret_members[found++] = front[i];
     return found;
 }

@@ -133,8 +133,12 @@ double board_us(const struct daemon *daemon, const char *text) {
 }
 
 static void measure(struct daemon *daemon, const cJSON *item) {
+    const char *profile = cJSON_GetStringValue(cJSON_GetObjectItem(item, "profile_id"));
     struct graph *graph;
+    if (daemon->silent && strcmp(profile, daemon->silent) == 0)
+        return;
     assert_int_equal(graph_from_json(cJSON_GetObjectItem(item, "graph"), "", NULL, &graph), 0);
+    bool gone = daemon->gone && strcmp(profile, daemon->gone) == 0;
     bool again = cJSON_HasObjectItem(item, "take");
     double us =
         graph_us(daemon, graph, cJSON_GetStringValue(cJSON_GetObjectItem(item, "graph_id")));
@@ -143,8 +147,11 @@ static void measure(struct daemon *daemon, const cJSON *item) {
     cJSON *doc = cJSON_CreateObject();
     cJSON_AddStringToObject(doc, "type", "measurement");
     cJSON_AddNumberToObject(doc, "request", cJSON_GetObjectItem(item, "request")->valuedouble);
-    cJSON_AddStringToObject(
-        doc, "state", daemon->has_board && !(again && daemon->once_only) ? "accepted" : "failed");
+    cJSON_AddStringToObject(doc, "state",
+                            daemon->has_board && !gone && !(again && daemon->once_only) ? "accepted"
+                                                                                        : "failed");
+    if (gone)
+        cJSON_AddTrueToObject(doc, "no_board");
     cJSON_AddNumberToObject(doc, "median_us", us);
     cJSON_AddNumberToObject(doc, "low_us", 0.99 * us);
     cJSON_AddNumberToObject(doc, "high_us", 1.01 * us);

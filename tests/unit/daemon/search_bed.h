@@ -33,9 +33,11 @@ struct daemon {
     int events_fd, messages_fd;
     int stop_after; /* events of this attempt, then cancel; 0: never */
     bool has_board;
-    double second;    /* a second take is so many times the first; 0: equal */
-    bool once_only;   /* second takes fail */
-    double scattered; /* half of the networks take so much longer, half so much less */
+    const char *gone;   /* a profile whose board is gone: no answer of its is any good */
+    const char *silent; /* one whose board does not answer */
+    double second;      /* a second take is so many times the first; 0: equal */
+    bool once_only;     /* second takes fail */
+    double scattered;   /* half of the networks take so much longer, half so much less */
     int received;
     int evaluated, reused; /* scores, as the latest progress says; -1: it said nothing */
     int64_t acked;

@@ -365,7 +365,8 @@ static int count_doubtful(const struct daemon *daemon, const cJSON *event, int *
 static void what_a_limit_leaves_in_doubt_is_measured(void **state) {
     static const char format[] =
         "{" OBJECTIVES ",\"evaluations\":160,\"population\":8,"
-        "\"accuracy\":\"evaluated\",\"measure_front\":11,\"calibration_nets\":12,\"seed\":4,"
+        "\"accuracy\":\"evaluated\",\"measure_front\":11,\"calibration_nets\":12,"
+        "\"calibration_choice\":\"spread\",\"seed\":4,"
         "\"constraints\":[{\"metric\":\"latency_us\",\"profile\":\"pf_1\",\"max\":%d}]}";
     struct world world;
     open_world(&world);
@@ -423,9 +424,59 @@ static void without_a_board_latency_stays_predicted(void **state) {
     const cJSON *result = cJSON_GetObjectItem(last_data(&daemon, "done"), "result");
     assert_true(cJSON_IsTrue(cJSON_GetObjectItem(result, "no_board")));
     assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(result, "unmeasured")) > 0);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(result, "gone_profiles")), 1);
     forget_events(&daemon);
     cJSON_Delete(spec);
     close_world(&world);
+}
+
+/* A second profile with the same table. */
+static cJSON *spec_of_two(const struct world *world, const char *body) {
+    cJSON *spec = spec_of(world, body);
+    cJSON *profiles = cJSON_GetObjectItem(spec, "profiles");
+    cJSON *second = cJSON_Duplicate(cJSON_GetArrayItem(profiles, 0), true);
+    cJSON_ReplaceItemInObject(second, "profile_id", cJSON_CreateString("pf_2"));
+    cJSON_AddItemToArray(profiles, second);
+    return spec;
+}
+
+static void check_one_of_two_goes(const char *gone_profile, const char *silent_profile) {
+    static const char body[] =
+        "{\"objectives\":[{\"metric\":\"top1\",\"direction\":\"maximise\"},"
+        "{\"metric\":\"latency_us\",\"profile\":\"pf_1\",\"direction\":\"minimise\"},"
+        "{\"metric\":\"latency_us\",\"profile\":\"pf_2\",\"direction\":\"minimise\"}],"
+        "\"evaluations\":24,\"population\":8,\"accuracy\":\"evaluated\",\"measure_front\":6,"
+        "\"calibration_nets\":5,\"seed\":4}";
+    struct world world;
+    open_world(&world);
+    struct daemon daemon = {
+        .world = &world, .has_board = true, .gone = gone_profile, .silent = silent_profile};
+    cJSON *spec = spec_of_two(&world, body);
+    cJSON_AddNumberToObject(spec, "board_patience_s", 0.2);
+    const cJSON *id;
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+    assert_true(count(&daemon, "measure_request") >= 2);
+    int n = 0;
+    cJSON_ArrayForEach(id, cJSON_GetObjectItem(last_data(&daemon, "front"), "arch_ids")) {
+        assert_source(candidate(&daemon, id->valuestring), "latency_us:pf_1", "measured");
+        assert_source(candidate(&daemon, id->valuestring), "latency_us:pf_2", "predicted");
+        n++;
+    }
+    const cJSON *result = cJSON_GetObjectItem(last_data(&daemon, "done"), "result");
+    const cJSON *gone = cJSON_GetObjectItem(result, "gone_profiles");
+    assert_true(n > 0);
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItem(result, "no_board")));
+    assert_int_equal(cJSON_GetObjectItem(result, "unmeasured")->valueint, n);
+    assert_int_equal(cJSON_GetArraySize(gone), 1);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetArrayItem(gone, 0)), "pf_2");
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
+static void of_two_boards_the_one_that_stays_measures_on(void **state) {
+    check_one_of_two_goes("pf_2", NULL);
+    check_one_of_two_goes(NULL, "pf_2");
 }
 
 /* The networks that are measured first, in the order of their texts. */
@@ -544,6 +595,7 @@ int main(void) {
         cmocka_unit_test(measurements_have_a_budget),
         cmocka_unit_test(what_a_limit_leaves_in_doubt_is_measured),
         cmocka_unit_test(without_a_board_latency_stays_predicted),
+        cmocka_unit_test(of_two_boards_the_one_that_stays_measures_on),
         cmocka_unit_test(calibrates_on_what_was_asked_for),
         cmocka_unit_test(other_profiles_are_a_rung),
         cmocka_unit_test(refuses_what_cannot_succeed),
