@@ -132,10 +132,14 @@ static void store_output(const struct plan *plan, const struct unit_run *run, fl
                               .pixels = pixels});
 }
 
-static void run_image(const struct plan *plan, const struct unit_run *run, float *ret_output) {
-    load_input(plan, run);
+static void run_units(const struct plan *plan, const struct unit_run *run) {
     for (int i = 0; i < plan->n_units; i++)
         unit_run(&plan->units[i], run);
+}
+
+static void run_image(const struct plan *plan, const struct unit_run *run, float *ret_output) {
+    load_input(plan, run);
+    run_units(plan, run);
     store_output(plan, run, ret_output);
 }
 
@@ -154,15 +158,30 @@ static void run_chunk(void *context, int image, int thread) {
     run_image(plan, &run, batch->output + image * elements(&plan->output));
 }
 
+/* Of one image, on all threads. */
+static struct unit_run run_of_one(const struct plan *plan, const float *input) {
+    return (struct unit_run){.kernels = plan->kernels,
+                             .pool = plan->pool,
+                             .arena = plan->arenas[0],
+                             .spare = plan->arenas,
+                             .image = input};
+}
+
+void plan_take_in(struct plan *plan, const float *input) {
+    struct unit_run run = run_of_one(plan, input);
+    load_input(plan, &run);
+}
+
+void plan_run_inside(struct plan *plan, const float *input) {
+    struct unit_run run = run_of_one(plan, input);
+    run_units(plan, &run);
+}
+
 int plan_run(struct plan *plan, const float *input, int n, float *ret_output) {
     if (n < 1 || n > plan->batch)
         return ESP_EINVAL;
     if (n == 1) {
-        struct unit_run run = {.kernels = plan->kernels,
-                               .pool = plan->pool,
-                               .arena = plan->arenas[0],
-                               .spare = plan->arenas,
-                               .image = input};
+        struct unit_run run = run_of_one(plan, input);
         run_image(plan, &run, ret_output);
         return 0;
     }

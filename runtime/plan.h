@@ -44,6 +44,12 @@ void plan_destroy(struct plan *plan); /* takes NULL */
  * row-major. n in [1, batch]; ESP_EINVAL otherwise. Not thread-safe: one call on a plan at a time.
  * An image's result is the same bits for any number of threads and in any batch. */
 int plan_run(struct plan *plan, const float *input, int n, float *ret_output);
+/* The parts of plan_run on one image, for timing its units without what surrounds them: the image
+ * is taken in (a stem reads it where it is), then the units run on what lies in the plan's memory,
+ * as often as one likes. A unit may leave its output where its input was: of more than one run no
+ * output can be told. */
+void plan_take_in(struct plan *plan, const float *input);
+void plan_run_inside(struct plan *plan, const float *input);
 /* Bytes of activations for one image on one thread: peak_activation_bytes of the graph (4 bytes an
  * element). Threads beyond the first have such memory of their own. */
 int64_t plan_arena_bytes(const struct plan *plan);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "devices/board.h"
 #include "devices/measure.h"
+#include "runtime/plan.h"
 
 static struct graph *subnet(bool largest) {
     struct space *space = NULL;
@@ -75,6 +76,66 @@ static void units_can_be_measured(void **state) {
         measure_outcome_finish(&outcome);
         free(unit);
     }
+    free(graph);
+}
+
+static double least(const double *us, int n) {
+    double low = us[0];
+    for (int i = 1; i < n; i++)
+        low = us[i] < low ? us[i] : low;
+    return low;
+}
+
+/* The least time of a run of the unit on an image that is brought in, with its output brought out,
+ * in samples of many runs. */
+static double least_alone_us(const struct graph *unit) {
+    enum { SAMPLES = 40, RUNS = 500, BYTES = 1 << 20 };
+    struct plan_options options = {.batch = 1};
+    struct plan_weights *weights = NULL;
+    struct plan *plan = NULL;
+    struct err err = {0};
+    double us[SAMPLES];
+    float *input = calloc(1, BYTES), *output = calloc(1, BYTES);
+
+    assert_non_null(input);
+    assert_non_null(output);
+    assert_int_equal(plan_weights_random(unit, 1, &err, &weights), 0);
+    assert_int_equal(plan_create(unit, weights, &options, &err, &plan), 0);
+    for (int s = 0; s < SAMPLES; s++) {
+        int64_t start = clock_mono_ns();
+        for (int r = 0; r < RUNS; r++)
+            assert_int_equal(plan_run(plan, input, 1, output), 0);
+        us[s] = (double)(clock_mono_ns() - start) / 1e3 / RUNS;
+    }
+    plan_destroy(plan);
+    plan_weights_destroy(weights);
+    free(input);
+    free(output);
+    return least(us, SAMPLES);
+}
+
+/* What brings images in and out is not part of a unit's time: a classifier's input is larger than
+ * all that it writes. */
+static void units_run_in_a_chain(void **state) {
+    struct measure_profile profile = {.threads = 1};
+    struct graph *graph = subnet(true), *unit = NULL;
+    struct err err = {0};
+
+    assert_int_equal(graph_of_unit(graph, graph->n_units - 1, &err, &unit), 0);
+    struct measure_task task = {.graph = unit, .method = method_find("brief"), .seed = 1};
+    struct measure_outcome outcome = measure(&profile, &task);
+    assert_non_null(outcome.doc);
+    double samples[SAMPLER_SAMPLES_MAX] = {0}, alone_us = least_alone_us(unit);
+    int n = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(outcome.doc, "samples_us")) {
+        samples[n++] = item->valuedouble;
+    }
+    assert_true(n > 0);
+    print_message("a classifier alone %.3f us, in a chain %.3f us\n", alone_us, least(samples, n));
+    assert_true(least(samples, n) < 0.9 * alone_us);
+    measure_outcome_finish(&outcome);
+    free(unit);
     free(graph);
 }
 
@@ -144,6 +205,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_larger_network_takes_longer),
         cmocka_unit_test(units_can_be_measured),
+        cmocka_unit_test(units_run_in_a_chain),
         cmocka_unit_test(too_little_memory_is_an_outcome),
         cmocka_unit_test(cancelling_ends_the_child),
         cmocka_unit_test(core_lists),

@@ -248,6 +248,39 @@ static void threads_and_batches_change_no_bit(void **state) {
     }
 }
 
+static void check_chain(struct network *net) {
+    struct plan_options options = {.batch = 1};
+    struct plan *plan = NULL;
+    float *first = calloc(net->n_out, sizeof(float)), *again = calloc(net->n_out, sizeof(float));
+    assert_int_equal(plan_create(net->graph, net->weights, &options, NULL, &plan), 0);
+    assert_int_equal(plan_run(plan, net->images, 1, first), 0);
+    plan_take_in(plan, net->images);
+    for (int i = 0; i < 5; i++)
+        plan_run_inside(plan, net->images);
+    assert_int_equal(plan_run(plan, net->images, 1, again), 0);
+    assert_memory_equal(first, again, net->n_out * sizeof(float));
+    plan_destroy(plan);
+    free(first);
+    free(again);
+}
+
+/* What ran often inside of a plan leaves nothing behind, nor do units that overwrite their input.
+ */
+static void chains_spoil_nothing(void **state) {
+    struct space *space = builtin("fashion_small");
+    struct network net = random_network(space, 3, 1);
+    check_chain(&net);
+    for (int u = 0; u < net.graph->n_units; u++) {
+        struct graph *unit = NULL;
+        assert_int_equal(graph_of_unit(net.graph, u, NULL, &unit), 0);
+        struct network alone = network(unit, 4, 1);
+        check_chain(&alone);
+        network_free(&alone);
+    }
+    network_free(&net);
+    space_destroy(space);
+}
+
 static void fewer_images_than_the_batch(void **state) {
     struct space *space = builtin("fashion_small");
     struct network net = random_network(space, 3, 3);
@@ -342,6 +375,7 @@ int main(void) {
         cmocka_unit_test(odd_blocks_equal_the_reference),
         cmocka_unit_test(mixed_blocks_equal_the_reference),
         cmocka_unit_test(threads_and_batches_change_no_bit),
+        cmocka_unit_test(chains_spoil_nothing),
         cmocka_unit_test(fewer_images_than_the_batch),
         cmocka_unit_test(arena_is_the_counted_peak),
         cmocka_unit_test(errors_name_the_cause),
