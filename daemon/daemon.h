@@ -47,9 +47,10 @@ struct daemon {
     int threads;                              /* for a job */
     int64_t job_memory_bytes, job_file_bytes; /* what a job may take; 0: any */
     struct retention retention;
-    int64_t table_age_us; /* from which a table's entries are measured again; 0: never */
-    int64_t upload_bytes; /* of one upload */
-    int64_t session_us;   /* how long a browser stays signed in */
+    int64_t board_patience_us; /* after which a search takes boards that answer nothing as gone */
+    int64_t table_age_us;      /* from which a table's entries are measured again; 0: never */
+    int64_t upload_bytes;      /* of one upload */
+    int64_t session_us;        /* how long a browser stays signed in */
     int64_t started_us;
     struct store *store;
     struct web_server *web;

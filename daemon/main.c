@@ -28,7 +28,7 @@ struct settings {
     const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts, *worker_builds,
         *tls_cert, *tls_key, *socket;
     int64_t port, threads, connections_per_address, job_memory, job_file_size, upload_size, session,
-        table_age;
+        table_age, board_patience;
     struct retention keep;
     double rate, local_rate;
     bool insecure_lan, tokens_on_loopback, verbose, version, help, routes, openapi;
@@ -133,6 +133,7 @@ static int apply_settings(struct daemon *daemon, const struct settings *s, struc
     daemon->session_us = s->session;
     daemon->retention = s->keep;
     daemon->table_age_us = s->table_age;
+    daemon->board_patience_us = s->board_patience;
     if (s->job_memory > 0 && s->job_memory < JOB_MEMORY_MIN)
         return err_set(err, ESP_EINVAL, NULL, "--job-memory: no job works with less than 64 MiB");
     if (!web_is_loopback_address(s->listen) && !s->insecure_lan && s->tls_cert == NULL)
@@ -313,6 +314,9 @@ int main(int argc, char **argv) {
         {"table-age", 0, OPTION_DURATION, "90d", 0, 3.2e15, "",
          "from which entries of latency tables are measured again, a few at a time; 0: never",
          &s.table_age},
+        {"board-patience", 0, OPTION_DURATION, "15m", 1e6, 3.2e12, "",
+         "after which a search that hears from no board goes on without those that owe answers",
+         &s.board_patience},
         {"allow-host", 0, OPTION_TEXT, NULL, 0, 0, "",
          "further names that clients may call this daemon by, separated by commas", &s.allow_hosts},
         {"connections-per-address", 0, OPTION_INT, "256", 4, CONNECTIONS_MAX, "",

@@ -748,6 +748,9 @@ int search_request_make(const struct daemon *daemon, struct sql *sql, const cJSO
     if (r == 0) {
         cJSON_AddItemToObject(request->spec, "search", cJSON_Duplicate(request->body, true));
         cJSON_AddItemToObject(request->spec, "profiles", spec_profiles(work));
+        if (daemon->board_patience_us > 0)
+            cJSON_AddNumberToObject(request->spec, "board_patience_s",
+                                    (double)daemon->board_patience_us / 1e6);
         name_models(work, request);
         r = add_fleet(work, request->spec, err);
     }
