@@ -11,6 +11,7 @@
 #include "daemon/latency_evaluator.h"
 #include "daemon/models.h"
 #include "daemon/search_fleet.h"
+#include "daemon/search_subspace.h"
 #include "daemon/section_evaluator.h"
 #include "daemon/spaces.h"
 #include "daemon/store_devices.h"
@@ -205,15 +206,22 @@ static int fill_choice(cJSON *body, struct err *err) {
     return r;
 }
 
+/* A predictor in the loop: where accuracy is predicted, that predictor is the model that a strategy
+ * of many cheap evaluations searches; where it is evaluated, linas fits its own. */
+static const char *default_strategy(const cJSON *body) {
+    const char *accuracy = cJSON_GetStringValue(cJSON_GetObjectItem(body, "accuracy"));
+    return accuracy != NULL && strcmp(accuracy, "evaluated") == 0 ? "linas" : "nsga2";
+}
+
 static int fill_words(cJSON *body, struct err *err) {
     const char *method_name = "full";
-    int r = fill_strategy(body, "strategy", "nsga2", err);
+    int r = fill_accuracy(body, err);
+    if (r == 0)
+        r = fill_strategy(body, "strategy", default_strategy(body), err);
     if (r == 0)
         r = fill_strategy_options(body, err);
     if (r == 0)
         r = fill_baseline(body, err);
-    if (r == 0)
-        r = fill_accuracy(body, err);
     if (r == 0)
         r = fill_choice(body, err);
     if (r == 0)
@@ -429,7 +437,7 @@ static int narrow_space(struct work *work, struct search_request *request, struc
                        "no resolution of the space is known to all of the imported models");
     if (work->has_supernet)
         return err_set(err, ESP_EMISMATCH, "/supernet",
-                       "the imported models know %d of the %d resolutions of the supernet's space; "
+                       "the imported models know %d of the %d resolutions that are searched; "
                        "import them for a space with those resolutions, or search without a "
                        "supernet",
                        n, work->space->n_resolutions);
@@ -438,11 +446,7 @@ static int narrow_space(struct work *work, struct search_request *request, struc
         return r;
     space_destroy(work->space);
     work->space = narrow;
-    char *text = space_print(narrow);
-    cJSON_DeleteItemFromObject(request->spec, "space");
-    cJSON_AddItemToObject(request->spec, "space", cJSON_Parse(text));
-    free(text);
-    return 0;
+    return search_subspace_put(narrow, request->spec, err);
 }
 
 /* Top-1 is a share. */
@@ -689,6 +693,7 @@ const char *const search_request_members[] = {"name",
                                               "measurements",
                                               "time_budget_s",
                                               "rounds",
+                                              "subspace",
                                               NULL};
 
 static int fill(struct work *work, struct search_request *request, struct err *err,
@@ -721,7 +726,11 @@ static int fill(struct work *work, struct search_request *request, struct err *e
     if (r == 0)
         r = find_sources(work, body, err);
     if (r == 0)
+        r = search_subspace_take(&work->space, body, err, request->spec);
+    if (r == 0)
         r = narrow_space(work, request, err);
+    if (r == 0)
+        r = search_subspace_check_budget(work->space, body, err);
     if (r == 0)
         r = warm_start_take(work->sql, work->space, fingerprint, body, err, &warm);
     if (warm != NULL)

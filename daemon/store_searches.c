@@ -12,6 +12,11 @@
 #define NEWEST_GENERATION(column)                                                                  \
     "(SELECT " column " FROM generations WHERE search = searches.id AND strategy = "               \
     "" BODY("strategy") " ORDER BY generation DESC LIMIT 1)"
+/* What a search should be told of, as a person would say it. */
+#define NOTE_LINAS                                                                                 \
+    "linas fits models of what it is told; where accuracy is predicted these are models of a "     \
+    "model, and nsga2 with more evaluations costs as little: linas is meant for accuracy "         \
+    "evaluated"
 /* clang-format off */
 #define SEARCH_COLUMNS                                                                             \
     "id, name, supernet, (SELECT k.id FROM checkpoints k WHERE k.supernet = searches.supernet "    \
@@ -30,7 +35,10 @@
     BODY("strategy_options")                                                                       \
     ", '{}') AS \"strategy_options@json\", "                                                       \
     BODY("baseline")                                                                               \
-    " AS baseline, "                                                                               \
+    " AS baseline, body -> '$.subspace' AS \"subspace@json\", (CASE WHEN "                           \
+    BODY("strategy")                                                                               \
+    " = 'linas' AND body -> '$.accuracy' <> '\"evaluated\"' THEN json_array('" NOTE_LINAS          \
+    "') ELSE '[]' END) AS \"notes@json\", "                                                        \
     "body -> '$.accuracy' AS \"accuracy@json\", (SELECT json_group_array(json_object('id', "        \
     "m.id, 'name', m.name, 'kind', m.kind)) FROM search_models u JOIN models m ON m.id = "         \
     "u.model WHERE u.search = searches.id) AS \"models@json\", "                                   \

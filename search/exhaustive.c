@@ -136,7 +136,8 @@ static int exhaustive_load(void *state, const cJSON *doc, const char *at, struct
 const struct strategy_type strategy_exhaustive = {
     .name = "exhaustive",
     .help = "every subnet of a small space once",
-    .when = "the space has at most 10,000,000 subnets, and the true front is wanted",
+    .when = "the space, or the part that is searched, has no more subnets than the budget",
+    .whole = true,
     .create = exhaustive_create,
     .destroy = exhaustive_destroy,
     .ask = exhaustive_ask,

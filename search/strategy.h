@@ -84,6 +84,7 @@ struct strategy_type {
     const char *name; /* as users write it */
     const char *help; /* one line */
     const char *when; /* to take it: one line */
+    bool whole;       /* it asks for every arch: a budget must hold them all */
     /* At most STRATEGY_OPTIONS_MAX, ended by name NULL; NULL: none. */
     const struct strategy_option *options;
     int (*create)(const struct strategy_config *config, struct err *err, void **ret_state);

@@ -80,7 +80,18 @@ static int strategies_run(struct cli *cli, int argc, char **argv) {
 }
 
 static int show_run(struct cli *cli, int argc, char **argv) {
-    return resource_show(cli, &searches, argc, argv);
+    const cJSON *note;
+    cJSON *doc = NULL;
+    int code = resource_get(cli, &(struct resource_word){"/searches/", ""}, argc, argv, &doc);
+
+    if (code >= 0)
+        return code;
+    if (!cli_print_plain(cli, doc)) {
+        cli_fields(doc, searches.fields, searches.n_fields);
+        cJSON_ArrayForEach(note, cli_item(doc, "notes")) printf("note: %s\n", note->valuestring);
+    }
+    cJSON_Delete(doc);
+    return CLI_OK;
 }
 
 static int cancel_run(struct cli *cli, int argc, char **argv) {

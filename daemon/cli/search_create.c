@@ -13,7 +13,7 @@ struct search_options {
         calibrate, rounds;
     const char *choice;
     double max_latency_ms, max_macs, max_params, max_memory_kb; /* NaN: no limit */
-    struct option_list limits, options, warm_start;
+    struct option_list limits, options, warm_start, subspace;
     bool clone; /* only what is given goes into the body */
 };
 
@@ -141,6 +141,52 @@ static int add_options(const struct option_list *texts, cJSON *body) {
     return CLI_OK;
 }
 
+/* "3,5": numbers; what is none the daemon refuses. */
+static cJSON *read_values(const char *text) {
+    cJSON *list = cJSON_CreateArray();
+    for (const char *at = text; *at;) {
+        char word[32], *end;
+        size_t len = strcspn(at, ",");
+        snprintf(word, sizeof(word), "%.*s", (int)(len < 31 ? len : 31), at);
+        double value = strtod(word, &end);
+        cJSON_AddItemToArray(list, *end || end == word ? cJSON_CreateString(word)
+                                                       : cJSON_CreateNumber(value));
+        at += len + (at[len] == ',');
+    }
+    return list;
+}
+
+/* The object with that name in doc, made if it is not there. */
+static cJSON *object_in(cJSON *doc, const char *name) {
+    cJSON *object = cJSON_GetObjectItemCaseSensitive(doc, name);
+    return object ? object : cJSON_AddObjectToObject(doc, name);
+}
+
+/* "kernel_sizes=3,5", or of one stage "stage2.depths=2". */
+static int add_subspace(const struct option_list *texts, cJSON *body) {
+    cJSON *subspace = texts->n ? cJSON_AddObjectToObject(body, "subspace") : NULL;
+    for (int i = 0; i < texts->n; i++) {
+        const char *equals = strchr(texts->items[i], '=');
+        char name[96];
+        int len = equals ? (int)(equals - texts->items[i]) : 0;
+        if (len == 0 || len >= (int)sizeof(name) || !equals[1])
+            return cli_usage("--subspace: \"%.100s\" is not GENE=VALUES", texts->items[i]);
+        snprintf(name, sizeof(name), "%.*s", len, texts->items[i]);
+        char *gene = strchr(name, '.');
+        cJSON *of = subspace;
+        if (gene) {
+            *gene++ = '\0';
+            of = object_in(object_in(subspace, "stages"), name);
+        } else {
+            gene = name;
+        }
+        if (cJSON_GetObjectItemCaseSensitive(of, gene))
+            return cli_usage("--subspace: %.*s is given twice", len, texts->items[i]);
+        cJSON_AddItemToObject(of, gene, read_values(equals + 1));
+    }
+    return CLI_OK;
+}
+
 static void add_accuracy(const struct search_options *o, cJSON *body) {
     if (!o->predictor) {
         cli_put_text(body, "accuracy", o->accuracy);
@@ -208,6 +254,8 @@ static cJSON *search_body(const struct search_options *o, const char *name, int 
     cli_put_text(body, "strategy", o->strategy);
     if (*ret_code == CLI_OK)
         *ret_code = add_options(&o->options, body);
+    if (*ret_code == CLI_OK)
+        *ret_code = add_subspace(&o->subspace, body);
     if (o->baseline && !strcmp(o->baseline, "none"))
         cJSON_AddNullToObject(body, "baseline");
     else if (o->baseline)
@@ -234,6 +282,7 @@ static cJSON *search_body(const struct search_options *o, const char *name, int 
 static int send(struct cli *cli, const struct search_options *o, char *const *words) {
     char path[256] = "/searches";
     struct err err = {0};
+    const cJSON *note;
     cJSON *doc = NULL;
     int code, rc = 0;
     cJSON *body = search_body(o, words[o->clone ? 1 : 0], &code);
@@ -245,7 +294,11 @@ static int send(struct cli *cli, const struct search_options *o, char *const *wo
     cJSON_Delete(body);
     if (code != CLI_OK)
         return code;
-    return rc ? cli_fail(&err) : cli_started(cli, doc, "search");
+    if (rc)
+        return cli_fail(&err);
+    cJSON_ArrayForEach(note, cli_item(doc, "search.notes"))
+        fprintf(stderr, "espalier: note: %s\n", note->valuestring);
+    return cli_started(cli, doc, "search");
 }
 
 /* What has a default when a search is created has that of the other search when it is cloned. */
@@ -291,12 +344,18 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
         {"max-params", 0, OPTION_REAL, NULL, 0, 0, "", "hard limit", &o.max_params},
         {"max-memory", 0, OPTION_REAL, NULL, 0, 0, "kB", "hard limit of the peak activation memory",
          &o.max_memory_kb},
-        {"strategy", 0, OPTION_TEXT, clone ? NULL : "nsga2", 0, 0, "",
-         "its name: espalier search strategies", &o.strategy},
+        {"strategy", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "its name: espalier search strategies (default: nsga2, or linas where accuracy is "
+         "evaluated)",
+         &o.strategy},
         {"option", 'o', OPTION_LIST, NULL, 0, 0, "",
          "option of the strategy, such as mutation=0.2 (espalier search strategies); may be given "
          "again",
          &o.options},
+        {"subspace", 0, OPTION_LIST, NULL, 0, 0, "",
+         "search a part of the space, such as kernel_sizes=3,5 or resolutions=224, of one stage "
+         "stage2.depths=2; may be given again",
+         &o.subspace},
         {"warm-start", 0, OPTION_LIST, NULL, 0, 0, "",
          "begin with the front of this earlier search over the same space; may be given again",
          &o.warm_start},

@@ -352,7 +352,7 @@ static int read_spec(struct work *work, struct space **ret_space, struct err *er
         (rc = json_array(spec, "", "archs", NETWORKS_MIN, NETWORKS_MAX, err, &archs)) != 0 ||
         (rc = read_config(spec, "scratch", err, &work->config[WAY_SCRATCH])) != 0 ||
         (rc = read_config(spec, "fine_tune", err, &work->config[WAY_FINE_TUNED])) != 0 ||
-        (rc = spec_space(spec, err, ret_space)) != 0)
+        (rc = spec_space(spec, "space", err, ret_space)) != 0)
         return rc;
     work->space = *ret_space;
     work->networks = calloc(NETWORKS_MAX, sizeof *work->networks);

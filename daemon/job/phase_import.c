@@ -31,7 +31,7 @@ static int read_supernet(const cJSON *spec, struct err *err, struct imported *im
     struct tensor_file *file = NULL;
     int rc = json_string(spec, "", "path", 1, SPEC_PATH_MAX, err, &path);
     if (rc == 0)
-        rc = spec_space(spec, err, &space);
+        rc = spec_space(spec, "space", err, &space);
     if (rc == 0)
         rc = about_file(tensor_file_open(path, err, &file), err);
     if (rc == 0)

@@ -51,7 +51,7 @@ static int read_request(const cJSON *spec, struct err *err, struct request *ret)
         rc = json_string(spec, "", "file", 1, SPEC_PATH_MAX, err, &ret->file);
     if (rc == 0 && ret->kind == 1)
         rc = read_resolutions(spec, err, ret);
-    return rc == 0 ? spec_space(spec, err, &ret->space) : rc;
+    return rc == 0 ? spec_space(spec, "space", err, &ret->space) : rc;
 }
 
 static void add_number(cJSON *doc, const char *key, double value) {

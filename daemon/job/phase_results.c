@@ -58,7 +58,7 @@ static int read_results(struct results *results, struct err *err) {
     if (rc == 0)
         rc = goals_from_json(body, "", known, err, &results->goals);
     if (rc == 0)
-        rc = spec_space(spec, err, &results->space);
+        rc = spec_space(spec, "space", err, &results->space);
     if (rc == 0)
         rc = spec_source_file(results->path, err, results->file);
     if (rc == 0 && (rc = dynast_read(results->file, results->space, err, &results->rows)) != 0)

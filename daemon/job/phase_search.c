@@ -96,8 +96,8 @@ static int open_supernet(struct search_run *run, const cJSON *spec, struct err *
     struct job job = *run->job;
     job.spec = spec;
     int rc = accuracy_open(&run->accuracy, &job, err);
-    if (rc == 0 &&
-        strcmp(run->accuracy.supernet->space->fingerprint, run->spec.space->fingerprint) != 0)
+    if (rc == 0 && strcmp(run->accuracy.supernet->space->fingerprint,
+                          search_spec_whole(&run->spec)->fingerprint) != 0)
         rc = err_set(err, ESP_EMISMATCH, "/space",
                      "the checkpoint was trained on another space than %s", run->spec.space->name);
     return rc;

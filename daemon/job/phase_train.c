@@ -268,7 +268,7 @@ static int run(struct job *job, struct err *err, cJSON **ret_result) {
         (rc = json_object(job->spec, "", "train", err, &settings)) != 0 ||
         (rc = train_config_parse(settings, "/train", err, &config)) != 0 ||
         (rc = spec_checkpoint_dir(job->spec, err, dir)) != 0 ||
-        (rc = spec_space(job->spec, err, &space)) != 0 ||
+        (rc = spec_space(job->spec, "space", err, &space)) != 0 ||
         (rc = lock_checkpoints(dir, err, &lock)) != 0 ||
         (rc = spec_dataset(job, err, &dataset)) != 0 ||
         (rc = spec_check_size(dataset, space, err)) != 0)

@@ -14,7 +14,9 @@ int search_score(struct search_run *run, const struct arch *arch, enum dataset_s
                  struct err *err, struct score *ret_score) {
     char id[HASH_TEXT];
     struct score score;
-    arch_id(run->spec.space, arch, id);
+    struct arch lifted;
+    search_spec_lift(&run->spec, arch, &lifted);
+    search_arch_id(run, arch, id);
     const struct score *known = facts_score(run->facts, id, split);
     if (known) {
         *ret_score = *known;
@@ -22,7 +24,7 @@ int search_score(struct search_run *run, const struct arch *arch, enum dataset_s
     }
     if (channel_boundary(run->job->channel))
         return err_set(err, ESP_ECANCELED, NULL, "the search was stopped");
-    struct score_request request = {.arch = arch, .split = split, .recalibrate = true};
+    struct score_request request = {.arch = &lifted, .split = split, .recalibrate = true};
     int rc = accuracy_score(&run->accuracy, &request, err, &score);
     if (rc == 0)
         rc = facts_add_score(run->facts, id, split, &score, err);

@@ -99,7 +99,7 @@ static int describe_request(const struct search_run *run, const struct search_re
         return rc;
     cJSON *item = cJSON_CreateObject();
     arch_format(run->spec.space, &request->arch, text);
-    arch_id(run->spec.space, &request->arch, id);
+    search_arch_id(run, &request->arch, id);
     graph_id(graph, "fp32", network);
     cJSON_AddNumberToObject(item, "request", (double)request->request);
     cJSON_AddStringToObject(item, "profile_id", run->spec.profiles[request->profile].id);

@@ -24,10 +24,16 @@ void search_progress(struct search_run *run, int64_t done, int64_t total, const 
     channel_progress(run->job->channel, progress);
 }
 
+void search_arch_id(const struct search_run *run, const struct arch *arch, char ret_id[HASH_TEXT]) {
+    struct arch lifted;
+    search_spec_lift(&run->spec, arch, &lifted);
+    arch_id(search_spec_whole(&run->spec), &lifted, ret_id);
+}
+
 static void add_arch(const struct search_run *run, const struct arch *arch, cJSON *data) {
     char text[ARCH_TEXT_MAX], id[HASH_TEXT];
     arch_format(run->spec.space, arch, text);
-    arch_id(run->spec.space, arch, id);
+    search_arch_id(run, arch, id);
     cJSON_AddStringToObject(data, "arch", text);
     cJSON_AddStringToObject(data, "arch_id", id);
 }
@@ -148,7 +154,10 @@ int search_emit_front(struct search_run *run, const char *stage, const int *fron
                             run->spec.n_profiles ? run->spec.profiles[0].calibration.version : 0);
     add_reference(run, data);
     ids = cJSON_AddArrayToObject(data, "arch_ids");
-    for (int i = 0; i < n; i++)
-        cJSON_AddItemToArray(ids, cJSON_CreateString(archive->candidates[front[i]].id));
+    for (int i = 0; i < n; i++) {
+        char id[HASH_TEXT];
+        search_arch_id(run, &archive->candidates[front[i]].arch, id);
+        cJSON_AddItemToArray(ids, cJSON_CreateString(id));
+    }
     return search_emit(run, "front", data, err);
 }

@@ -68,6 +68,9 @@ static inline const char *search_latency_key(const struct search_run *run, int p
 
 /* --- search_report.c: what goes up --- */
 
+/* Of an arch of the space that is searched, in the whole space. */
+void search_arch_id(const struct search_run *run, const struct arch *arch, char ret_id[HASH_TEXT]);
+
 /* Sends an event, unless an earlier attempt sent it. Takes data. */
 int search_emit(struct search_run *run, const char *kind, cJSON *data, struct err *err);
 void search_progress(struct search_run *run, int64_t done, int64_t total, const char *unit);

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "daemon/job/spec.h"
+#include "space/subspace.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ void search_spec_finish(struct search_spec *spec) {
         latency_table_destroy(spec->fleet.tables[i]);
     free(spec->warm);
     space_destroy(spec->space);
+    space_destroy(spec->whole);
     *spec = (struct search_spec){0};
 }
 
@@ -298,17 +300,28 @@ static int check_strategy(const struct search_spec *spec, const char *name, cons
     return 0;
 }
 
+void search_spec_lift(const struct search_spec *spec, const struct arch *arch,
+                      struct arch *ret_arch) {
+    if (spec->whole)
+        subspace_lift(spec->space, spec->whole, arch, ret_arch);
+    else
+        *ret_arch = *arch;
+}
+
 int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err) {
     static const char *const fields[] = {
         "search_id", "supernet_id", "supernet_dir", "checkpoint",       "checkpoint_hash",
         "space",     "dataset",     "search",       "profiles",         "predictor",
-        "fleet",     "warm_start",  "versions",     "board_patience_s", NULL};
+        "fleet",     "warm_start",  "versions",     "board_patience_s", "whole",
+        NULL};
     const cJSON *body = NULL;
     int rc = json_only(doc, "", fields, err);
     if (rc == 0)
         rc = json_object(doc, "", "search", err, &body);
     if (rc == 0)
-        rc = spec_space(doc, err, &spec->space);
+        rc = spec_space(doc, "space", err, &spec->space);
+    if (rc == 0 && json_has(doc, "whole"))
+        rc = spec_space(doc, "whole", err, &spec->whole);
     if (rc == 0)
         rc = read_body(spec, body, err);
     if (rc == 0)

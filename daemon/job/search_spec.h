@@ -31,9 +31,10 @@ struct search_predictor {
 };
 
 struct search_spec {
-    struct space *space;
-    struct goals goals; /* all counted metrics and each used profile's latency are in it */
-    int n_profiles;     /* those whose latency is an objective or a constraint */
+    struct space *space; /* that is searched */
+    struct space *whole; /* NULL: the same; else the supernet's, of which space is a part */
+    struct goals goals;  /* all counted metrics and each used profile's latency are in it */
+    int n_profiles;      /* those whose latency is an objective or a constraint */
     struct search_profile profiles[SEARCH_PROFILES_MAX];
     bool has_supernet;
     struct search_predictor predictor;
@@ -59,6 +60,12 @@ struct search_spec {
  * the body of POST /searches where they are about it. */
 int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err);
 void search_spec_finish(struct search_spec *spec);
+/* The arch as everybody outside of the search knows it: one of the whole space. */
+void search_spec_lift(const struct search_spec *spec, const struct arch *arch,
+                      struct arch *ret_arch);
+static inline const struct space *search_spec_whole(const struct search_spec *spec) {
+    return spec->whole ? spec->whole : spec->space;
+}
 /* Whether a board stands behind a profile, so that something can be measured. */
 static inline bool search_profile_has_board(const struct search_profile *profile) {
     return profile->sections.n == 0;

@@ -98,9 +98,9 @@ int spec_check_size(const struct dataset *dataset, const struct space *space, st
     return rc;
 }
 
-int spec_space(const cJSON *spec, struct err *err, struct space **ret_space) {
+int spec_space(const cJSON *spec, const char *member, struct err *err, struct space **ret_space) {
     const cJSON *object = NULL;
-    int rc = json_object(spec, "", "space", err, &object);
+    int rc = json_object(spec, "", member, err, &object);
     if (rc != 0)
         return rc;
     char *text = json_print_canonical(object);
@@ -111,7 +111,7 @@ int spec_space(const cJSON *spec, struct err *err, struct space **ret_space) {
     if (rc != 0) {
         char pointer[sizeof err->pointer];
         snprintf(pointer, sizeof pointer, "%s", err->pointer);
-        snprintf(err->pointer, sizeof err->pointer, "/space%.200s", pointer);
+        snprintf(err->pointer, sizeof err->pointer, "/%.20s%.200s", member, pointer);
     }
     return rc;
 }

@@ -14,8 +14,8 @@ int spec_dataset(const struct job *job, struct err *err, struct dataset **ret_da
 /* Refuses images too small for the space's largest resolution (dataset_check_size), and says in the
  * job's log when they are enlarged. */
 int spec_check_size(const struct dataset *dataset, const struct space *space, struct err *err);
-/* Parses the member "space"; pointers of errors begin with /space. */
-int spec_space(const cJSON *spec, struct err *err, struct space **ret_space);
+/* Parses the member, "space" almost always; pointers of errors begin with it. */
+int spec_space(const cJSON *spec, const char *member, struct err *err, struct space **ret_space);
 /* supernet_dir/checkpoints */
 int spec_checkpoint_dir(const cJSON *spec, struct err *err, char ret_dir[SPEC_PATH_MAX + 16]);
 /* What a request named to be read: the file at path, or the only file of the folder there, as an

@@ -557,3 +557,64 @@ def sound():
         equal(values, sorted(values), f"the hypervolume of {row['strategy']} never falls")
     problem(client.request("POST", f"/searches/{search['id']}/resume", {}), 409, "conflict")
     problem(client.request("POST", "/searches", bed.search_body("first")), 409)
+
+
+@test("a part of a space is searched whole, and its subnets are those of the supernet", 120)
+def subspaces():
+    stack, client = bed.daemon(), bed.client()
+    part = {"kernel_sizes": [3], "stages": {"stage1": {"depths": [1]}, "stage2": {"depths": [1, 2], "kernel_sizes": [3, 5], "expand_ratios": [4]}}}
+    quick = {"measure_front": 0, "calibration_nets": 0, "accuracy": "evaluated", "strategy": "exhaustive", "baseline": None, "evaluations": 100, "population": 8,
+             "objectives": [{"metric": "top1", "direction": "maximise"}, {"metric": "macs", "direction": "minimise"}]}
+    firsts = data.TINY["stages"][0]["expand_ratios"]
+    wanted = {f"r{r} | d1 c16 k3e{e} | d{len(tail.split())} c24 {tail}" for r in data.TINY["resolutions"] for e in firsts
+              for tail in ["k3e4", "k5e4"] + [f"k{a}e4 k{b}e4" for a in (3, 5) for b in (3, 5)]}
+    body = bed.search_body("part", **quick, subspace=part)
+    for pointer, changes in (("/subspace/kernel_sizes/0", {"subspace": {"kernel_sizes": [4]}}), ("/subspace/stages/head", {"subspace": {"stages": {"head": {}}}}),
+                             ("/subspace/more", {"subspace": {"more": []}}), ("/subspace", {"subspace": [1]}), ("/evaluations", {"evaluations": len(wanted) - 1}),
+                             ("/evaluations", {"subspace": {}})):
+        problem(client.request("POST", "/searches", {**body, **changes}), 422, pointer=pointer)
+    made = client.post("/searches", body, 202)
+    stack.wait_job(made["job"]["id"], 90)
+    doc = client.get("/searches/part")
+    equal((doc["subspace"], doc["result"]["evaluations"], doc["notes"]), (part, len(wanted), []), "what was searched")
+    columns = client.get("/searches/part/candidates?page_size=1000")["columns"]
+    equal(set(columns["arch"]), wanted, "every subnet of the part, and no other")
+    for arch, arch_id, top1 in list(zip(columns["arch"], columns["arch_id"], columns["metrics"]["top1"]["value"]))[:4]:
+        equal(client.get(f"/archs?space={doc['space']}&arch={quote(arch)}")["arch_id"], arch_id, f"the id of {arch} in the whole space")
+        known = [e for e in client.items("/evaluations") if e["arch_id"] == arch_id and e["supernet"] == bed.supernet()]
+        check(known and all(abs(e["top1"] - top1) < 1e-12 for e in known if e["split"] == "validation"), "its evaluation", arch, known)
+    job = client.post("/evaluations", {"supernet": bed.supernet(), "archs": [columns["arch"][0]]}, 202)["job"]["id"]
+    stack.wait_job(job, 60)
+    again = [e["top1"] for e in client.items("/evaluations") if e["arch"] == columns["arch"][0] and e["split"] == "validation"]
+    check(max(again) - min(again) < 1e-12, "a job of the whole space scores it the same", again)
+    predicted = {**quick, "accuracy": "predicted", "strategy": "nsga2", "evaluations": 40, "initial_evaluations": 16}
+    made = client.post("/searches", bed.search_body("narrow", **predicted, subspace={"stages": {"stage1": {"depths": [1]}}}, warm_start={"searches": ["part"]}), 202)
+    stack.wait_job(made["job"]["id"], 90)
+    archs = client.get("/searches/narrow/candidates?page_size=1000")["columns"]["arch"]
+    check(archs and all(" | d1 c16 " in arch for arch in archs), "within its part", archs[:3])
+    problem(client.request("POST", "/searches", {**body, "name": "x", "warm_start": {"archs": [data.LARGE_ARCH]}}), 422, pointer="/warm_start/archs/0")
+    stack.cli("search", "create", "by-client", "--supernet", bed.supernet(), "--objectives", "top1,macs", "--accuracy", "evaluated", "--strategy", "exhaustive", "-n", "100",
+              "--measure-front", "0", "--calibration-nets", "0", "--subspace", "kernel_sizes=3", "--subspace", "stage1.depths=1", "--subspace", "stage2.depths=1,2",
+              "--subspace", "stage2.kernel_sizes=3,5", "--subspace", "stage2.expand_ratios=4", "--wait")
+    equal(client.get("/searches/by-client")["subspace"], part, "by the client")
+    said = stack.cli_run("search", "create", "x", "--supernet", bed.supernet(), "--subspace", "kernel_sizes=3,x").stderr
+    check("/subspace/kernel_sizes/1" in said, "a value that is no number", said)
+    remove("narrow", "part", "by-client")
+
+
+@test("a predictor in the loop is the default, and a model of a model is called so", 60)
+def loops():
+    stack, client = bed.daemon(), bed.client()
+    body = {key: value for key, value in bed.search_body("default", measure_front=0, calibration_nets=0).items() if key != "strategy"}
+    for accuracy, strategy, given, noted in (("predicted", "nsga2", None, 0), ("evaluated", "linas", None, 0), ("predicted", "linas", "linas", 1), ("evaluated", "linas", "linas", 0)):
+        made = client.post("/searches", {**body, "accuracy": accuracy, **({"strategy": given} if given else {})}, 202)["search"]
+        equal((made["strategy"], len(made["notes"])), (strategy, noted), f"{given} with accuracy {accuracy}")
+        client.post("/searches/default/cancel", {}, 202)
+        wait_for("its end", lambda: client.get("/searches/default")["state"] in ("canceled", "done"), 30)
+        remove("default")
+    run = stack.cli_run("search", "create", "default", "--supernet", bed.supernet(), "--strategy", "linas", "-n", "20", "--population", "10", "--measure-front", "0")
+    check("models of a model" in run.stderr, "the client says so", run.stderr)
+    check("models of a model" in stack.cli("search", "show", "default"), "and shows it", "")
+    client.post("/searches/default/cancel", {}, 202)
+    wait_for("its end", lambda: client.get("/searches/default")["state"] in ("canceled", "done"), 30)
+    remove("default")
