@@ -46,7 +46,7 @@ static const struct strategy_option options[] = {
     [STEPS] = {"steps", STRATEGY_OPTION_INT, 100, 0, 10000,
                "of descent through the costs' derivatives, where all objectives have them"},
     [DESCENT_RATE] = {"descent_rate", STRATEGY_OPTION_REAL, 0.3, 0.001, 10, "of these steps"},
-    [PENALTY] = {"penalty", STRATEGY_OPTION_REAL, 10, 0, 1e6,
+    [PENALTY] = {"penalty", STRATEGY_OPTION_REAL, 10, 0, 1000,
                  "most on what breaks limits there, in ranges of the costs for twice a limit"},
     {.name = NULL}};
 
