@@ -150,6 +150,7 @@ test('a search is submitted and its front grows before the eyes', async () => {
   await page.getByLabel('Latency at most (ms)').fill('');
   await page.getByLabel('Evaluations').fill('1000');
   await page.getByLabel('Population').fill('24');
+  await page.getByLabel('Rounds').fill('2');
   await page.getByLabel('Measuring the front on the board').selectOption('brief');
   await page.getByRole('button', { name: 'Submit the search' }).click();
   await page.getByRole('heading', { level: 1, name: 'front of bars' }).waitFor();
@@ -163,6 +164,7 @@ test('a search is submitted and its front grows before the eyes', async () => {
   const perSecond = (1000 * asked.filter((t) => t >= begun).length) / (Date.now() - begun);
   assert.ok(perSecond < 10, `the page asks the daemon ${perSecond.toFixed(1)} times a second`);
   search = page.url().match(/se_[^?]+/)[0];
+  assert.equal((await stack.get(`/searches/${search}`)).result.hypervolume_stage, 'mixed'); // of two rounds
   const { items } = await stack.get(`/searches/${search}/front`);
   assert.ok(items.length > 1, JSON.stringify(items.map((i) => i.metrics)));
   for (const item of items) {

@@ -40,7 +40,7 @@ export type Calibration = {
 };
 export type Search = {
   id: string; name: string; supernet: string | null; models?: { id: string; name: string; kind: string }[]; checkpoint: string | null; space: string; state: string; stage: string | null; objectives: Objective[]; constraints: Constraint[];
-  strategy: string; baseline: string | null; evaluations_done: number; evaluations: number; front_size: number | null; hypervolume: number | null;
+  strategy: string; baseline: string | null; evaluations_done: number; evaluations: number | null; front_size: number | null; hypervolume: number | null;
   reference_point: Record<string, number> | null; predictor: Predictor | null; calibrations: Calibration[] | null; job: string | null;
   result: Record<string, unknown> | null; created_at: string;
 };

@@ -69,7 +69,7 @@ export function NewSearch() {
     setFailure(null);
     post<{ search: Search }>('/searches', {
       name: form.get('name'), supernet: chosenNet?.id, objectives: [{ metric: 'top1', direction: 'maximise' }, ...costs], constraints, strategy: form.get('strategy'),
-      baseline: form.get('baseline') ? 'random' : null, evaluations: number('evaluations'), population: number('population'), seed: number('seed'), accuracy: form.get('accuracy'), method: form.get('method'),
+      baseline: form.get('baseline') ? 'random' : null, ...(form.get('seconds') ? { time_budget_s: number('seconds') } : { evaluations: number('evaluations') }), rounds: number('rounds'), population: number('population'), seed: number('seed'), accuracy: form.get('accuracy'), method: form.get('method'),
     }).then((answer) => go(['searches', answer.search.id]), (error: unknown) => {
       const found = error instanceof ApiError ? problemsOf(error, constraints) : [];
       setProblems(found);
@@ -108,9 +108,11 @@ export function NewSearch() {
           <label class="field"><span>Accuracy</span><select name="accuracy"><option value="predicted">predicted, the front evaluated</option><option value="evaluated">every candidate evaluated (slow)</option></select>{problem('/accuracy')}</label>
           <label class="field"><span>Measuring the front on the board</span><select name="method"><option value="full">fully: 1 to 4 s a network</option><option value="brief">briefly: wider intervals</option></select>{problem('/method')}</label>
           <div class="row">
-            <label class="field"><span>Evaluations</span><input name="evaluations" type="number" required min="1" max="10000000" defaultValue="4000" />{problem('/evaluations')}</label>
+            <label class="field"><span>Evaluations</span><input name="evaluations" type="number" required min="1" max="1000000" defaultValue="4000" />{problem('/evaluations')}</label>
+            <label class="field"><span>or seconds</span><input name="seconds" type="number" min="1" max="10000000" step="any" placeholder="by number" />{problem('/time_budget_s')}</label>
             <label class="field"><span>Population</span><input name="population" type="number" required min="4" max="10000" defaultValue="64" />{problem('/population')}</label>
             <label class="field"><span>Seed</span><input name="seed" type="number" required min="0" defaultValue="1" />{problem('/seed')}</label>
+            <label class="field"><span>Rounds</span><input name="rounds" type="number" required min="1" max="5" defaultValue="1" title="Between two rounds the front is measured, and everything predicted anew" />{problem('/rounds')}</label>
           </div>
         </Card>
         <div>
