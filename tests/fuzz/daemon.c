@@ -72,6 +72,18 @@ static size_t hear(int fd, bool waits) {
     return len;
 }
 
+/* The daemon runs in this thread: what its socket does not take at once waits for it. */
+static void say(int fd, const char *bytes, size_t len) {
+    for (size_t sent = 0; sent < len;) {
+        ssize_t n = send(fd, bytes + sent, len - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n > 0)
+            sent += (size_t)n;
+        else if (errno != EAGAIN)
+            break;
+        uv_run(&espalier.loop, UV_RUN_NOWAIT);
+    }
+}
+
 /* Returns the status, 0 when none came; the answer stays in answer. */
 static int ask(const char *line, const char *body, size_t body_len, bool as_worker) {
     struct buf head;
@@ -84,15 +96,7 @@ static int ask(const char *line, const char *body, size_t body_len, bool as_work
                line, body_len, as_worker ? "Authorization: Bearer " : "", as_worker ? token : "",
                as_worker ? "\r\n" : "");
     buf_append(&head, body, body_len);
-    /* The daemon runs in this thread: what its socket does not take at once waits for it. */
-    for (size_t sent = 0; sent < head.len;) {
-        ssize_t n = send(fd, head.data + sent, head.len - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n > 0)
-            sent += (size_t)n;
-        else if (errno != EAGAIN)
-            break;
-        uv_run(&espalier.loop, UV_RUN_NOWAIT);
-    }
+    say(fd, head.data, head.len);
     size_t len = hear(fd, waits);
     close(fd);
     buf_finish(&head);
@@ -212,4 +216,16 @@ void daemon_fuzz(const uint8_t *data, size_t size, int as_worker) {
     }
     buf_finish(&line);
     buf_finish(&body);
+}
+
+void daemon_fuzz_raw(const uint8_t *data, size_t size) {
+    if (folder[0] == '\0')
+        start();
+    int fd = dial();
+    say(fd, (const char *)data, size);
+    shutdown(fd, SHUT_WR);
+    size_t len = hear(fd, true);
+    close(fd);
+    require(len == 0 || strncmp(answer, "HTTP/1.", 7) == 0, "no HTTP");
+    require(len == 0 || strncmp(answer + 8, " 500 ", 5) != 0, "the daemon failed");
 }

@@ -9,3 +9,5 @@
  * that was given something to measure. Aborts when the daemon fails (500), or answers with what is
  * no HTTP. */
 void daemon_fuzz(const uint8_t *data, size_t size, int as_worker);
+/* data is all that a client sends, before it closes its sending half. */
+void daemon_fuzz_raw(const uint8_t *data, size_t size);
