@@ -27,7 +27,8 @@ enum {
     EVENT_BYTES_IN_MEMORY = 16 << 20,
     STREAMS_MAX = 1024,
     HEARTBEAT_MS = 15000,
-    BODY_MAX = 1 << 20
+    BODY_MAX = 1 << 20,
+    BODIES_MAX = 64 << 20
 };
 
 static void on_event(void *context, int64_t id, const char *topic, const char *data) {
@@ -139,6 +140,7 @@ static int open_web(struct daemon *daemon, struct err *err) {
                                 .assets = web_assets,
                                 .session_cookie = "espalier",
                                 .body_limit = BODY_MAX,
+                                .bodies_limit = BODIES_MAX,
                                 .tokens_on_loopback = daemon->tokens_on_loopback,
                                 .rate_per_s = daemon->rate,
                                 .local_rate_per_s = daemon->local_rate,

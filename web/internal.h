@@ -52,6 +52,7 @@ struct web_request {
     char method[12], path[512], id[24], identity[64];
     struct buf body;
     size_t body_limit, discarded;
+    size_t held;        /* bytes of body, counted in the server's */
     struct err refused; /* code != 0: the answer instead of the handler's, after the body */
     int retry_after_s;  /* of a refusal; 0: none */
     char allow[ROUTE_ALLOW_MAX];
@@ -79,6 +80,7 @@ struct web_server {
     char cookie[WEB_COOKIE_MAX]; /* name of the session's; "": there is none */
     bool beyond_loopback, stopping, quiesced;
     uint64_t n_requests;
+    size_t held; /* bytes of bodies */
     struct web_conn *conns;
     struct web_request *requests;
 };

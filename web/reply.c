@@ -268,10 +268,11 @@ void web_cut_off(struct web_request *req) {
     buf_init(&answer, 0);
     buf_printf(&answer,
                "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
-               "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+               "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%s"
                "Content-Length: %zu\r\n\r\n%s",
                status, MHD_get_reason_phrase_for((unsigned)status),
-               strlen(text != NULL ? text : no_memory), text != NULL ? text : no_memory);
+               status == 503 ? "Retry-After: 1\r\n" : "", strlen(text != NULL ? text : no_memory),
+               text != NULL ? text : no_memory);
     free(text);
     if (answer.error == 0)
         send_past(req, answer.data, answer.len);

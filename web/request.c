@@ -139,6 +139,12 @@ static void unlink_request(struct web_server *server, struct web_request *req) {
         req->next->prev = req->prev;
 }
 
+static void drop_body(struct web_request *req) {
+    req->server->held -= req->held;
+    req->held = 0;
+    buf_finish(&req->body);
+}
+
 void web_request_release(struct web_request *req) {
     if (req->connection != NULL || req->handler_owns || req->compressing || req->streaming)
         return;
@@ -147,7 +153,7 @@ void web_request_release(struct web_request *req) {
     if (req->answer.response != NULL)
         MHD_destroy_response(req->answer.response);
     free(req->answer.text);
-    buf_finish(&req->body);
+    drop_body(req);
     free(req);
     if (server->n_kept > 0 && --server->n_kept == 0 && server->n_handles == 0)
         web_server_free(server);
@@ -362,13 +368,12 @@ static enum MHD_Result begin(struct web_request *req) {
 /* To close a connection on which bytes wait resets it, and the answer with it: the rest of the body
  * is read for a while, until its sender has heard us and closes. */
 static void cut_off(struct web_request *req) {
-    bool memory = req->body.error == ESP_ENOMEM;
-    if (memory)
+    if (req->refused.code == 0 && req->body.error == ESP_ENOMEM)
         err_set(&req->refused, ESP_ENOMEM, NULL, "out of memory");
-    else
+    if (req->refused.code == 0)
         err_set(&req->refused, ESP_ETOOLARGE, NULL,
                 "the body is larger than the %zu bytes that this path takes", req->body_limit);
-    buf_finish(&req->body);
+    drop_body(req);
     if (req->conn == NULL)
         return;
     web_cut_off(req);
@@ -376,13 +381,27 @@ static void cut_off(struct web_request *req) {
     req->conn->deadline_us = end < req->conn->deadline_us ? end : req->conn->deadline_us;
 }
 
+/* Each body has a limit; so have all together, or a thousand clients would be given a gigabyte. */
+static void keep_body(struct web_request *req, const char *data, size_t len) {
+    struct web_server *server = req->server;
+    size_t limit = server->config->bodies_limit;
+    if (limit != 0 && server->held + len > limit) {
+        err_set(&req->refused, ESP_EBUSY, NULL,
+                "the bodies of other requests take all the memory there is for them: try again");
+    } else {
+        buf_append(&req->body, data, len);
+        server->held += len;
+        req->held += len;
+    }
+    if (req->body.error != 0 || req->refused.code != 0)
+        cut_off(req);
+}
+
 static enum MHD_Result take_body(struct web_request *req, const char *data, size_t *size) {
     size_t len = *size;
     *size = 0;
     if (req->refused.code == 0) {
-        buf_append(&req->body, data, len);
-        if (req->body.error != 0)
-            cut_off(req);
+        keep_body(req, data, len);
         return MHD_YES;
     }
     req->discarded += len;

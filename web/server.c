@@ -61,13 +61,20 @@ static void after_run(struct web_server *server) {
         uv_timer_stop(&server->run_timer);
 }
 
+/* The client will send no more. libmicrohttpd watches for edges: an end that comes together with
+ * the last bytes is none of its own, and goes unseen. */
+static bool sends_no_more(const struct web_conn *conn) {
+    char byte;
+    return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 /* libmicrohttpd's own timeout counts inactivity only: a client that sends a byte now and then would
- * keep its place for ever. */
+ * keep its place for ever. A connection has a deadline while it waits for its client. */
 static void on_tick(uv_timer_t *timer) {
     struct web_server *server = timer->data;
     int64_t now = web_now_us();
     for (struct web_conn *conn = server->conns; conn != NULL; conn = conn->next)
-        if (conn->deadline_us != 0 && conn->deadline_us < now) {
+        if (conn->deadline_us != 0 && (conn->deadline_us < now || sends_no_more(conn))) {
             conn->deadline_us = 0;
             shutdown(conn->fd, SHUT_RDWR);
         }

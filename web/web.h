@@ -66,6 +66,7 @@ struct web_config {
                                    the port ends, as browsers do not keep ports apart; NULL:
                                    none */
     size_t body_limit;          /* bytes */
+    size_t bodies_limit;        /* bytes of all bodies that are held at a time; 0: any */
     int max_connections, max_connections_per_address;
     int64_t head_us, body_us, idle_us; /* absolute deadlines for a request's head and body, and
                                           for the next request of a connection */
