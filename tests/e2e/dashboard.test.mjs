@@ -136,8 +136,8 @@ test('the device page tells what a board has done, and takes it out of service a
 
 test('a limit that no subnet meets is refused at its field', async () => {
   await open('searches/new');
-  await page.getByText('Random subnets:').waitFor({ timeout: 20000 });
-  await page.getByLabel('Name').fill('impossible');
+  await page.getByText('Random subnets:').first().waitFor({ timeout: 20000 });
+  await page.getByLabel('Name', { exact: true }).fill('impossible');
   await page.getByLabel('Latency at most (ms)').fill('0.000001');
   await page.getByRole('button', { name: 'Submit the search' }).click();
   await page.locator('.field-problem').first().waitFor();
@@ -146,10 +146,10 @@ test('a limit that no subnet meets is refused at its field', async () => {
 });
 
 test('a search is submitted and its front grows before the eyes', async () => {
-  await page.getByLabel('Name').fill('front of bars');
+  await page.getByLabel('Name', { exact: true }).fill('front of bars');
   await page.getByLabel('Latency at most (ms)').fill('');
-  await page.getByLabel('Evaluations').fill('1000');
-  await page.getByLabel('Population').fill('24');
+  await page.getByLabel('Evaluations', { exact: true }).fill('1000');
+  await page.getByLabel('Population', { exact: true }).fill('24');
   await page.getByLabel('Rounds').fill('2');
   await page.getByLabel('Measuring the front on the board').selectOption('brief');
   await page.getByRole('button', { name: 'Submit the search' }).click();
@@ -367,6 +367,41 @@ test('the hypervolume stands beside the scatter, with its reference point', asyn
   assert.match(await volume.innerText(), /random/);
 });
 
+test('the form tells what a search will be before it is submitted, and the command shown makes the same', async () => {
+  await open('searches/new');
+  const ahead = card('What this will be');
+  await ahead.getByText('up to 60 measurements').waitFor();
+  await page.getByLabel('Name', { exact: true }).fill("a form's search");
+  await page.getByLabel('MACs at most (millions)').fill('0.2');
+  await page.getByText(/About .* of them keep this limit/).waitFor();
+  assert.match(await ahead.innerText(), /at most [\d.]+ %/);
+  assert.match(await ahead.innerText(), new RegExp(`Networks in the space\\s+${(await stack.get('/spaces/tiny')).cardinality}`));
+  await page.getByLabel('Strategy', { exact: true }).selectOption('aging');
+  const known = (await stack.get('/strategies')).items.find((s) => s.name === 'aging');
+  await page.getByText(`Take it when ${known.when}.`).waitFor();
+  await page.getByText('Options of aging').click();
+  await page.locator('#option-drawn').fill('0.5');
+  await page.getByLabel('Evaluations', { exact: true }).fill('40');
+  await page.getByLabel('Networks measured').fill('0');
+  await page.reload(); // what was typed survives
+  await ahead.getByText('drawn=0.5').waitFor();
+  const [command, json] = await ahead.locator('.code code').allInnerTexts();
+  const body = JSON.parse(json);
+  assert.deepEqual([body.strategy_options, body.constraints, body.measure_front], [{ drawn: 0.5 }, [{ metric: 'macs', max: 200000 }], 0]);
+  const made = JSON.parse(stack.shell(`${command} --json`));
+  for (const [member, value] of Object.entries({ name: body.name, strategy: 'aging', evaluations: 40, population: body.population, seed: body.seed })) assert.equal(made[member], value, member);
+  assert.equal(made.strategy_options.drawn, 0.5);
+  assert.deepEqual(made.constraints.map((c) => [c.metric, c.max]), [['macs', 200000]]);
+  assert.deepEqual(made.objectives.map((o) => o.metric), body.objectives.map((o) => o.metric));
+  await stack.waitFor('the search of the command', async () => ['done', 'failed'].includes((await stack.get(`/searches/${made.id}`)).state), 90);
+  await open(`searches/new?from=${made.id}`);
+  await page.getByText('to be changed').waitFor();
+  assert.equal(await page.getByLabel('MACs at most (millions)').inputValue(), '0.2');
+  assert.equal(await page.locator('#option-drawn').inputValue(), '0.5');
+  assert.deepEqual(await faults(), []);
+  await shot('new-search');
+});
+
 test('the page of a network draws it with its costs, samples, accuracy, relatives and files', async () => {
   const { items } = await stack.get(`/searches/${search}/front`);
   const { arch } = items.at(-1);
@@ -417,7 +452,7 @@ test('a network is fine-tuned alone from its page', async () => {
 
 test('pages have no serious accessibility fault, in light and dark, and fit a phone', async () => {
   const first = async (list) => (await stack.get(`/${list}`)).items[0].id;
-  const hashes = ['', 'searches', 'searches/new', `searches/${search}`, 'supernets', `supernets/${await first('supernets')}`, 'devices', `devices/${await first('devices')}`, 'jobs', `jobs/${await first('jobs')}`, 'data', 'archs/tiny', 'archs/ofa_mbv3'];
+  const hashes = ['', 'searches', 'searches/new', `searches/${search}`, 'supernets', `supernets/${await first('supernets')}`, 'devices', `devices/${await first('devices')}`, 'jobs', `jobs/${await first('jobs')}`, 'models', 'data', 'archs/tiny', 'archs/ofa_mbv3'];
   for (const scheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
     for (const hash of hashes) {
@@ -484,6 +519,57 @@ test('the log of a job is searched', async () => {
   await page.getByText(expected === 1 ? '1 line' : `${expected} lines`, { exact: true }).waitFor();
   await page.getByLabel('Find').fill('no such words at all');
   await page.getByText('No line of the log has these words.').waitFor();
+});
+
+test('the device page shows how far its predictions are from what was measured', async () => {
+  const board = (await stack.get('/devices')).items[0];
+  const newest = (await stack.get(`/calibrations?profile=${board.profiles[0].id}`)).items[0];
+  const { points } = await stack.get(`/calibrations/${newest.id}`);
+  await open(`devices/${board.id}`);
+  await page.locator('.residuals circle').first().waitFor();
+  assert.equal(await page.locator('.residuals circle').count(), points.length);
+  assert.equal(await page.locator('.residuals circle.outside').count(), points.filter((p) => p.measured_us < p.low_us || p.measured_us > p.high_us).length);
+  assert.deepEqual(await faults(), []);
+});
+
+test('what a model cannot be imported of is said at the form', async () => {
+  await open('models');
+  await page.getByText('None yet.').waitFor();
+  await page.getByLabel('Name').fill('elsewhere');
+  await page.getByLabel('Space').selectOption('tiny');
+  await page.getByLabel('File or folder').fill('/nowhere');
+  await page.getByRole('button', { name: 'Import' }).click();
+  await page.locator('.problem').waitFor();
+  await page.getByLabel('File or folder').fill(`${stack.dir}/tiny.json`); // no table of latencies: its job says so
+  await page.getByRole('button', { name: 'Import' }).click();
+  await page.getByRole('heading', { level: 1, name: 'elsewhere' }).waitFor();
+  await comes(page.locator('.page-head .state', { hasText: 'failed' }));
+  await page.getByRole('link', { name: 'Its job' }).click();
+  await comes(page.locator('main > .problem'));
+});
+
+test('a search for two boards shows its front on each of them', async () => {
+  const { token } = await stack.post('/tokens', { kind: 'enrolment' });
+  stack.startSimulated(token, 'slow-board');
+  await stack.waitFor('the second board', async () => (await stack.get('/profiles')).items.length === 2, 60);
+  const profiles = (await stack.get('/profiles')).items;
+  for (const { id } of profiles) await stack.post('/tables', { profile: id, space: 'tiny', method: 'brief' });
+  await stack.waitFor('both tables', async () => (await stack.get('/tables')).items.filter((t) => t.state === 'ready').length === 2, 90);
+  const made = await stack.post('/searches', { name: 'both', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, ...profiles.map((p) => ({ metric: 'latency_us', profile: p.id, direction: 'minimise' }))], evaluations: 120, population: 12, measure_front: 0, calibration_nets: 0, method: 'brief' });
+  await stack.waitFor('the search for both', async () => (await stack.get(`/searches/${made.search.id}`)).state === 'done', 90);
+  await open(`searches/${made.search.id}`);
+  const fronts = card('The front on each board').locator('.board-front');
+  await fronts.nth(1).waitFor();
+  const { items } = await stack.get(`/searches/${made.search.id}/front`);
+  assert.deepEqual(await fronts.locator('figcaption').allInnerTexts().then((names) => names.sort()), profiles.map((p) => p.name).sort());
+  for (let i = 0; i < 2; i++) {
+    assert.equal(await fronts.nth(i).locator('circle, rect').count(), items.length);
+    assert.ok((await fronts.nth(i).locator('.top').count()) >= 1);
+  }
+  await fronts.nth(0).locator('.top').first().dispatchEvent('click');
+  await fronts.nth(1).locator('.chosen').waitFor(); // the same network, on the other board
+  assert.deepEqual(await faults(), []);
+  await shot('search-two-boards');
 });
 
 test('the page survives a killed daemon', async () => {

@@ -67,6 +67,11 @@ export class Stack {
     return execFileSync(join(build, 'daemon/cli/espalier'), args, { env: { ...process.env, ESPALIER_URL: this.url }, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 240000 }).trim();
   }
 
+  /** Runs a line of a shell that finds the client by its name, and returns what it prints. */
+  shell(line) {
+    return execFileSync('/bin/sh', ['-c', line], { env: { ...process.env, PATH: `${join(build, 'daemon/cli')}:${process.env.PATH}`, ESPALIER_URL: this.url }, encoding: 'utf8', timeout: 60000 }).trim();
+  }
+
   /** options: further ones of the daemon. */
   async startDaemon(port = 0, options = []) {
     const portFile = join(this.dir, 'daemon/port');
@@ -98,6 +103,11 @@ export class Stack {
   startWorker(command) {
     const token = command.match(/ESPALIER_ENROL_TOKEN=(\S+)/)[1];
     this.worker = this.#spawn('devices/espalier-worker', ['--daemon', this.url, '--enrol', token, '--state-dir', join(this.dir, 'worker'), '--name', 'test-board'], 'worker.log');
+  }
+
+  /** A second board, without hardware. */
+  startSimulated(token, name) {
+    this.#spawn('devices/espalier-worker', ['--daemon', this.url, '--enrol', token, '--state-dir', join(this.dir, name), '--name', name, '--salt', name, '--backend', 'sim', '--backend-config', 'gmacs=2,gbps=1.5,noise=0.02'], `${name}.log`);
   }
 
   async waitFor(what, read, seconds = 60) {

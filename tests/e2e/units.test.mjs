@@ -10,7 +10,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
 const { build } = createRequire(join(ui, 'package.json'))('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/format.ts', 'src/filter.ts', 'src/genes.ts', 'src/stats.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/format.ts', 'src/filter.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
 const { frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
@@ -18,6 +18,7 @@ const format = await load('format');
 const filter = await load('filter');
 const genes = await load('genes');
 const stats = await load('stats');
+const draft = await load('draft');
 rmSync(out, { recursive: true });
 
 /** The definition, in O(n^2). */
@@ -135,4 +136,28 @@ test('a histogram counts every sample, few outliers apart', () => {
   assert.deepEqual(stats.histogram([7, 7]), { from: 7, to: 7, counts: [2], above: 0 });
   assert.deepEqual(stats.histogram([]).counts, []);
   assert.equal(stats.quantile([1, 2, 3, 4], 0.5), 2.5);
+});
+
+test('a form becomes the body of a search, and the command that is the same', () => {
+  const d = { ...draft.emptyDraft, name: "Pi's front", supernet: 'sn_1', costs: ['latency_us:pf_1', 'macs'], limits: { 'latency_us:pf_1': '1.5', macs: '', top1: '70' }, options: { mutation: '0.2', crossover: '' }, baseline: false, method: 'brief', front: '0' };
+  const body = draft.bodyOf(d);
+  assert.deepEqual(body.objectives, [{ metric: 'top1', direction: 'maximise' }, { metric: 'latency_us', profile: 'pf_1', direction: 'minimise' }, { metric: 'macs', direction: 'minimise' }]);
+  assert.deepEqual(body.constraints, [{ metric: 'latency_us', profile: 'pf_1', max: 1500 }, { metric: 'top1', min: 0.7 }]);
+  assert.deepEqual([body.strategy_options, body.baseline, body.method, body.measure_front, body.space], [{ mutation: 0.2 }, null, 'brief', 0, undefined]);
+  assert.equal(draft.commandOf(draft.named(body, { pf_1: 'pi/t1', sn_1: 'net' })), "espalier search create 'Pi'\\''s front' --supernet net --objectives top1,latency@pi/t1,macs --limit latency@pi/t1=1.5 --limit top1=0.7 --strategy nsga2 --option mutation=0.2 --baseline none --evaluations 4000 --population 64 --seed 1 --measure-front 0 --method brief");
+  const timed = draft.bodyOf({ ...d, seconds: '90', rounds: '2' });
+  assert.deepEqual([timed.time_budget_s, timed.evaluations, timed.rounds], [90, undefined, 2]);
+  assert.match(draft.commandOf(timed), / --time 90s --rounds 2 /);
+  assert.deepEqual(draft.bodyOf({ ...draft.emptyDraft, accuracy: 'model', predictor: 'mo_1', space: 's', costs: ['macs'] }).accuracy, { predictor: 'mo_1' });
+});
+
+test('how many keep a limit and how long it takes are read of what is known', () => {
+  const q = { min: 10, p5: 20, p25: 40, median: 50, p75: 60, p95: 80, max: 100 };
+  assert.deepEqual([5, 10, 30, 50, 100, 200].map((v) => +draft.shareBelow(q, v).toFixed(3)), [0, 0, 0.15, 0.5, 1, 1]);
+  assert.equal(draft.paceOf([...Array(20).keys()].map((i) => 1000 * i)), 1);
+  assert.equal(draft.paceOf([...Array(12).keys()].map((i) => 1000 * i + (i > 5 ? 3.6e6 : 0))), 1); // an hour lies between two jobs
+  assert.equal(draft.paceOf([1, 2]), null);
+  const times = draft.timesOf({ ...draft.emptyDraft, supernet: 'sn_1', evaluations: '4000', baseline: false }, { evaluationSeconds: 0.5, boards: 2 });
+  assert.deepEqual(times.map((t) => t.seconds), [44, 0.5, 480]);
+  assert.deepEqual(draft.timesOf({ ...draft.emptyDraft, accuracy: 'evaluated', evaluations: '100', front: '0' }, { evaluationSeconds: null, boards: 0 }).map((t) => t.seconds), [null]);
 });

@@ -38,9 +38,10 @@ export type Calibration = {
   id?: string; profile_id: string; version: number; kind: string; rung?: string; a: number; c: number; n: number; residual_sd: number; interval?: number;
   before: Quality | null; after: Quality | null; created_at?: string; search?: string | null;
 };
+export type CalibrationPoint = { arch: string; predicted_us: number; low_us: number; high_us: number; measured_us: number };
 export type Search = {
   id: string; name: string; supernet: string | null; models?: { id: string; name: string; kind: string }[]; checkpoint: string | null; space: string; state: string; stage: string | null; objectives: Objective[]; constraints: Constraint[];
-  strategy: string; baseline: string | null; evaluations_done: number; evaluations: number | null; front_size: number | null; hypervolume: number | null;
+  strategy: string; strategy_options?: Record<string, number>; accuracy?: unknown; population: number; seed: number; baseline: string | null; evaluations_done: number; evaluations: number | null; time_budget_s?: number | null; rounds?: number; front_size: number | null; hypervolume: number | null;
   reference_point: Record<string, number> | null; predictor: Predictor | null; calibrations: Calibration[] | null; job: string | null;
   result: Record<string, unknown> | null; created_at: string;
 };
@@ -88,6 +89,7 @@ export type Measurement = {
 export type Samples = Measurement & { samples_us: number[] };
 export type Evaluation = { id: number; supernet: string; created_at: string; arch: string; arch_id: string; split: string; top1: number | null; top1_raw: number | null; images: number; recalibration_images: number };
 export type Model = { id: string; name: string; kind: 'latency' | 'accuracy'; space: string; source: string; state: string; summary: Record<string, unknown> | null; created_at: string };
+export type Strategy = { name: string; help: string; when: string; options: { name: string; kind: 'int' | 'real'; default: number; min: number; max: number; help: string }[] };
 export type Token = { id: string; kind: string; token?: string; command?: string; notices?: string[]; expires_at: string; uses_left: number; label?: string | null; device: string | null };
 export type Export = { id: string; supernet: string; arch: string; arch_id: string; format: string; state: string; bytes: number | null; created_at: string };
 export type System = {

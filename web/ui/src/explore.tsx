@@ -1,7 +1,8 @@
 // The linked views below the scatter: ranges in words and numbers, the best within them, parallel coordinates, every candidate as a table.
 import { useEffect, useState } from 'preact/hooks';
-import { list, type Metric, type Search } from './api';
-import { bestOf, within, type Numbers, type Range, type Ranges } from './filter';
+import { list, type Search } from './api';
+import { bestOf, type Range, type Ranges } from './filter';
+import { metricsOf, type Entry } from './candidates';
 import { metricValue, significant } from './format';
 import { Parallel, type ParallelAxis } from './parallel';
 import { Card, Empty } from './parts';
@@ -9,7 +10,6 @@ import { setQuery } from './router';
 import { useLoaded } from './state';
 import { VirtualTable } from './virtual-table';
 
-export type Entry = { key: string; arch: string; strategy: string; generation: number; feasible: boolean; front: boolean; inside: boolean; numbers: Numbers; metrics: Record<string, Metric> };
 export type Naming = { title: (key: string) => string; value: (key: string, v: number) => string };
 
 const geneTitles: Record<string, string> = { resolution: 'Resolution', depth: 'Blocks', kernel: 'Mean kernel', expand: 'Mean expand ratio', generation: 'Generation' };
@@ -61,10 +61,10 @@ export function Best({ entries, limited, objective, direction, names, pick }: { 
   if (!limited) return null;
   const best = entries[bestOf(entries, objective, direction)];
   if (!best) return <p class="best" role="status">No network keeps these limits. Widen one of them.</p>;
-  const rest = Object.entries(best.metrics).filter(([k]) => k !== objective && (k.startsWith('latency') || k === 'macs')).map(([k, m]) => `${names.title(k)} ${names.value(k, m.value)}`);
+  const rest = metricsOf(best).filter(([k]) => k !== objective && (k.startsWith('latency') || k === 'macs')).map(([k, m]) => `${names.title(k)} ${names.value(k, m.value)}`);
   return (
     <p class="best" role="status">
-      Best of {entries.length} under these limits: <b>{names.title(objective)} {names.value(objective, best.numbers[objective]!)}</b> ({best.metrics[objective]?.source}), {rest.join(', ')}. <button type="button" class="link" onClick={() => pick(best.key)}>Open it</button>
+      Best of {entries.length} under these limits: <b>{names.title(objective)} {names.value(objective, best.numbers[objective]!)}</b> ({best.metric(objective)?.source}), {rest.join(', ')}. <button type="button" class="link" onClick={() => pick(best.key)}>Open it</button>
     </p>
   );
 }
@@ -136,25 +136,25 @@ function AxesForm({ view, keys, names, set }: { view: View[]; keys: string[]; na
   );
 }
 
-type ExploreProps = { entries: Entry[]; inside: Entry[]; metrics: string[]; genes: string[]; ranges: Ranges; names: Naming; query: URLSearchParams; selected?: string | undefined; change: (key: string, range: Range | null) => void; pick: (key: string) => void };
+type ExploreProps = { entries: Entry[]; all: Entry[]; inside: Entry[]; metrics: string[]; genes: string[]; ranges: Ranges; names: Naming; axes: string | null; sort: string; selected?: string | undefined; change: (key: string, range: Range | null) => void; pick: (key: string) => void };
 
-export function Explore({ entries, inside, metrics, genes, ranges, names, query, selected, change, pick }: ExploreProps) {
+export function Explore({ entries, all, inside, metrics, genes, ranges, names, axes: named, sort, selected, change, pick }: ExploreProps) {
   const usual = [...genes.filter((g) => ['resolution', 'depth', 'kernel', 'expand'].includes(g)), ...metrics.filter((m) => /^(top1|latency_us|macs$|params$|peak_activation)/.test(m))];
   const keys = [...genes, 'generation', ...metrics];
-  const view = parseView(query.get('axes') ?? usual.join(',')).filter((v) => keys.includes(v.key));
+  const view = parseView(named ?? usual.join(',')).filter((v) => keys.includes(v.key));
   const axes: ParallelAxis[] = view.map((v) => ({ ...v, title: names.title(v.key), label: (n) => names.value(v.key, n) }));
   if (entries.length === 0) return null;
   return (
     <>
       <Card title="Genes and metrics" class="wide" note={`${inside.length} of ${entries.length} networks within every range; drag on an axis to set one, click to remove it`}>
         {axes.length < 2 ? <Empty>Show two axes or more.</Empty> : (
-          <Parallel rows={entries} axes={axes} ranges={ranges} selected={selected} onRange={change} summary={`Parallel coordinates of ${entries.length} networks over ${axes.map((a) => a.title).join(', ')}; ${inside.length} are within the ranges. The ranges can be typed as limits above.`} />
+          <Parallel rows={all} drawn={entries} axes={axes} ranges={ranges} selected={selected} onRange={change} summary={`Parallel coordinates of ${entries.length} networks over ${axes.map((a) => a.title).join(', ')}; ${inside.length} are within the ranges. The ranges can be typed as limits above.`} />
         )}
         <AxesForm view={view} keys={keys} names={names} set={(next) => setQuery({ axes: printView(next) || 'none' })} />
       </Card>
       <Card title="Candidates" class="wide" note={`${inside.length} of ${entries.length}; click on a head to sort`}>
         {inside.length === 0 ? <Empty>No network keeps these limits. Widen one of them.</Empty> : (
-          <VirtualTable label="Candidates within the ranges" rows={inside} rowKey={(r) => r.key} selected={selected} sort={query.get('sort') ?? ''} onSort={(sort) => setQuery({ sort })} onPick={(r) => pick(r.key)} columns={[
+          <VirtualTable label="Candidates within the ranges" rows={inside} rowKey={(r) => r.key} selected={selected} sort={sort} onSort={(sort) => setQuery({ sort })} onPick={(r) => pick(r.key)} columns={[
             ...[...metrics, 'generation', ...genes.filter((g) => !g.includes(' '))].map((key) => ({ key, title: names.title(key), number: (r: Entry) => r.numbers[key], cell: (r: Entry) => (r.numbers[key] === undefined ? '–' : names.value(key, r.numbers[key])) })),
             { key: 'arch', title: 'Network', number: () => undefined, cell: (r) => <button type="button" class="link genotype" title={r.arch} onClick={() => pick(r.key)}>{r.arch}</button> },
           ]} />
@@ -163,8 +163,3 @@ export function Explore({ entries, inside, metrics, genes, ranges, names, query,
     </>
   );
 }
-
-export const entriesWithin = (entries: Entry[], ranges: Ranges) => {
-  const list = Object.entries(ranges);
-  return list.length === 0 ? entries.map((e) => ({ ...e, inside: true })) : entries.map((e) => ({ ...e, inside: within(e.numbers, list) }));
-};

@@ -87,3 +87,10 @@ export function tickLabels(key: string, values: number[], log = false): { text: 
   const scaled = values.map((v) => v * factor);
   return { text: log ? scaled.map((v) => `${+v.toPrecision(3)}`) : even(scaled), unit };
 }
+
+/** "6.1 × 10¹⁷": how many there are of very many. */
+export function power(v: number): string {
+  if (v < 1e6) return `${v}`;
+  const [digits, exponent] = v.toExponential(1).split('e+');
+  return `${digits} × 10${[...exponent!].map((d) => '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(d)]).join('')}`;
+}

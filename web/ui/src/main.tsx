@@ -19,9 +19,10 @@ import { Jobs } from './pages/jobs';
 import { JobPage } from './pages/job';
 import { Data } from './pages/data';
 import { ArchPage } from './pages/arch';
+import { ModelPage, Models } from './pages/models';
 import { SignIn } from './pages/sign-in';
 
-const sections: [string, string][] = [['', 'Overview'], ['searches', 'Searches'], ['supernets', 'Supernets'], ['devices', 'Devices'], ['jobs', 'Jobs'], ['data', 'Data & spaces']];
+const sections: [string, string][] = [['', 'Overview'], ['searches', 'Searches'], ['supernets', 'Supernets'], ['devices', 'Devices'], ['jobs', 'Jobs'], ['models', 'Models'], ['data', 'Data & spaces']];
 
 function Current() {
   const [section = '', id, sub] = route.value.parts;
@@ -29,6 +30,7 @@ function Current() {
   if (section === 'supernets') return id ? <SupernetPage id={id} key={id} /> : <Supernets />;
   if (section === 'devices') return id ? <DevicePage id={id} key={id} /> : <Devices adding={sub === 'add'} />;
   if (section === 'jobs') return id ? <JobPage id={id} key={id} /> : <Jobs />;
+  if (section === 'models') return id ? <ModelPage id={id} key={id} /> : <Models />;
   if (section === 'data') return <Data />;
   if (section === 'archs' && id) return <ArchPage space={id} key={id} />;
   return <Overview />;

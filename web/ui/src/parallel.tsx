@@ -8,7 +8,8 @@ import { color, paint } from './theme';
 
 export type Row = { key: string; numbers: Record<string, number>; inside: boolean; front: boolean };
 export type ParallelAxis = { key: string; title: string; log: boolean; flipped: boolean; label: (v: number) => string };
-type Props = { rows: Row[]; axes: ParallelAxis[]; ranges: Ranges; selected?: string | undefined; onRange: (key: string, range: Range | null) => void; summary: string };
+/** `drawn` is another object whenever rows came in or out of the ranges. */
+type Props = { rows: Row[]; drawn: unknown; axes: ParallelAxis[]; ranges: Ranges; selected?: string | undefined; onRange: (key: string, range: Range | null) => void; summary: string };
 
 const pad = { side: 46, top: 40, bottom: 26 };
 export const mostLines = 20000;
@@ -71,6 +72,15 @@ function drawDensity(ctx: CanvasRenderingContext2D, places: Float32Array, xs: nu
   }
 }
 
+/** As much of a title as there is room for; of a latency the board says more than the word. */
+function fitted(ctx: CanvasRenderingContext2D, title: string, room: number): string {
+  if (ctx.measureText(title).width <= room) return title;
+  const words = title.split(' on ').pop()!;
+  let n = words.length;
+  while (n > 1 && ctx.measureText(`${words.slice(0, n)}…`).width > room) n--;
+  return n === words.length ? words : `${words.slice(0, n)}…`;
+}
+
 function drawAxis(ctx: CanvasRenderingContext2D, x: number, scale: Scale, axis: ParallelAxis, range: Range | undefined, room: number) {
   const [top, bottom] = [Math.min(scale.from, scale.to), Math.max(scale.from, scale.to)];
   ctx.strokeStyle = color('ink-soft');
@@ -81,7 +91,7 @@ function drawAxis(ctx: CanvasRenderingContext2D, x: number, scale: Scale, axis: 
   ctx.stroke();
   ctx.fillStyle = color('ink');
   ctx.textAlign = 'center';
-  ctx.fillText(axis.title, x, 14, room);
+  ctx.fillText(fitted(ctx, axis.title, room), x, 14);
   ctx.fillStyle = color('ink-soft');
   ctx.fillText(axis.label(axis.flipped ? scale.min : scale.max), x, 30, room);
   ctx.fillText(axis.label(axis.flipped ? scale.max : scale.min), x, bottom + 17, room);
@@ -125,14 +135,14 @@ export function Parallel(props: Props) {
     if (inside < rows.length) layer('line', 0.6, rows.length - inside, (i) => !rows[i]!.inside);
     layer('predicted', Math.max(0.06, Math.min(0.5, 60 / Math.sqrt(inside * 40 + 1))), inside, (i) => rows[i]!.inside && !rows[i]!.front);
     layer('accent', 0.9, 0, (i) => rows[i]!.inside && rows[i]!.front);
-  }, [places, rows, painted, wide, height]);
+  }, [places, props.drawn, painted, wide, height]);
 
   useLayoutEffect(() => {
     const ctx = contextOf(over.current, wide, height);
     if (!ctx) return;
     ctx.strokeStyle = color('ink');
     ctx.lineWidth = 2.5;
-    const at = rows.findIndex((r) => r.key === props.selected);
+    const at = props.selected === undefined ? -1 : rows.findIndex((r) => r.key === props.selected);
     if (at >= 0) drawLines(ctx, places, xs, (i) => i === at, rows.length);
     axes.forEach((axis, j) => drawAxis(ctx, xs[j]!, scales[j]!, axis, drag?.axis === j ? rangeOf(drag) : props.ranges[axis.key], Math.min(step, j === 0 || j === axes.length - 1 ? 2 * pad.side : step) - 6));
   }, [places, props.ranges, props.selected, drag, painted, wide, height]);

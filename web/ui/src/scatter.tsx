@@ -8,14 +8,16 @@ import { extent, ticks, toPixel, toValue, type Scale } from './scale';
 import { color, paint } from './theme';
 
 export type Point = {
-  key: string; x: number; y: number; xLow?: number | null; xHigh?: number | null; yLow?: number | null; yHigh?: number | null;
-  measured: boolean; evaluated: boolean; feasible: boolean; front: boolean; baseline: boolean;
+  key: string; x: number; y: number; measured: boolean; feasible: boolean; front: boolean; baseline: boolean;
+  across: Interval | undefined; up: Interval | undefined; // asked for of the front alone
   outside: boolean; hue: number | null; // outside of a range; 0 to 1 where a number gives the colour
 };
+type Interval = { low: number | null; high: number | null };
 export type Axis = { title: string; direction: Direction; labels: (ticks: number[]) => { text: string[]; unit: string }; log: boolean };
 type Colors = Record<'ink' | 'ink-soft' | 'line' | 'accent' | 'measured' | 'predicted' | 'baseline' | 'limit', string>;
 type Placed = { x: Float64Array; y: Float64Array };
-type Props = { points: Point[]; x: Axis; y: Axis; limitX?: number | undefined; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hueTitle?: string | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
+/** `drawn` is another object whenever points came in or out of the ranges, or the front has changed. */
+type Props = { points: Point[]; drawn: unknown; x: Axis; y: Axis; limitX?: number | undefined; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hueTitle?: string | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
 
 type Drag = { line: 'x' | 'y' | null; fromX: number; fromY: number; x: number; y: number };
 const bestEnd = (axis: Axis): keyof Range => (axis.direction === 'minimise' ? 'high' : 'low');
@@ -114,13 +116,14 @@ function drawIntervals(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, poin
     if (!p.front || p.outside) continue;
     ctx.strokeStyle = p.measured ? colors.measured : colors.predicted;
     ctx.beginPath();
-    if (p.xLow != null && p.xHigh != null) {
-      ctx.moveTo(toPixel(sx, p.xLow), toPixel(sy, p.y));
-      ctx.lineTo(toPixel(sx, p.xHigh), toPixel(sy, p.y));
+    const { across, up } = p;
+    if (across?.low != null && across.high != null) {
+      ctx.moveTo(toPixel(sx, across.low), toPixel(sy, p.y));
+      ctx.lineTo(toPixel(sx, across.high), toPixel(sy, p.y));
     }
-    if (p.yLow != null && p.yHigh != null) {
-      ctx.moveTo(toPixel(sx, p.x), toPixel(sy, p.yLow));
-      ctx.lineTo(toPixel(sx, p.x), toPixel(sy, p.yHigh));
+    if (up?.low != null && up.high != null) {
+      ctx.moveTo(toPixel(sx, p.x), toPixel(sy, up.low));
+      ctx.lineTo(toPixel(sx, p.x), toPixel(sy, up.high));
     }
     ctx.stroke();
   }
@@ -144,19 +147,36 @@ function drawMark(ctx: CanvasRenderingContext2D, x: number, y: number, p: Point,
   else ctx.stroke();
 }
 
+/** A mark drawn once, to be stamped: thousands of paths would take many times as long. */
+function stampOf(p: Point, size: number, shade: string): HTMLCanvasElement {
+  const ratio = devicePixelRatio || 1;
+  const stamp = document.createElement('canvas');
+  stamp.width = stamp.height = Math.ceil((2 * size + 4) * ratio);
+  const ctx = stamp.getContext('2d')!;
+  ctx.scale(ratio, ratio);
+  ctx.lineWidth = 1.3;
+  ctx.fillStyle = ctx.strokeStyle = shade;
+  drawMark(ctx, size + 2, size + 2, p, size);
+  return stamp;
+}
+
 /** Others first, then what was measured, then the front: what counts is never covered. */
 function drawPoints(ctx: CanvasRenderingContext2D, points: Point[], at: Placed, colors: Colors) {
-  const rank = (p: Point) => (p.outside ? -1 : p.front ? 2 : p.measured ? 1 : 0);
-  ctx.lineWidth = 1.3;
-  for (const turn of [-1, 0, 1, 2])
-    points.forEach((p, i) => {
-      if (rank(p) !== turn) return;
+  const ranks: number[][] = [[], [], [], []];
+  points.forEach((p, i) => ranks[p.outside ? 0 : p.front ? 3 : p.measured ? 2 : 1]!.push(i));
+  const stamps = new Map<string, HTMLCanvasElement>();
+  ranks.forEach((order, turn) => {
+    const size = turn === 3 ? 4.5 : turn === 2 ? 3.5 : 2.5;
+    for (const i of order) {
+      const p = points[i]!;
       const shade = p.outside ? colors.line : p.hue !== null ? hues[Math.round(15 * p.hue)]! : p.measured ? colors.measured : p.front ? colors.accent : p.baseline ? colors.baseline : colors.predicted;
-      ctx.globalAlpha = turn === 2 ? 1 : turn === 1 || p.hue !== null ? 0.75 : points.length > 5000 ? 0.3 : 0.45;
-      ctx.fillStyle = shade;
-      ctx.strokeStyle = shade;
-      drawMark(ctx, at.x[i]!, at.y[i]!, p, turn === 2 ? 4.5 : turn === 1 ? 3.5 : 2.5);
-    });
+      ctx.globalAlpha = turn === 3 ? 1 : turn === 2 || p.hue !== null ? 0.75 : points.length > 5000 ? 0.3 : 0.45;
+      const kind = `${size}${shade}${p.measured}${p.feasible}${p.baseline && !p.front}`;
+      let stamp = stamps.get(kind);
+      if (!stamp) stamps.set(kind, stamp = stampOf(p, size, shade));
+      ctx.drawImage(stamp, at.x[i]! - size - 2, at.y[i]! - size - 2, 2 * size + 4, 2 * size + 4);
+    }
+  });
   ctx.globalAlpha = 1;
 }
 
@@ -186,15 +206,39 @@ function drawLimit(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, limit: n
 }
 
 function scalesOf(points: Point[], width: number, height: number, props: Props): { sx: Scale; sy: Scale } {
-  const xs = points.flatMap((p) => (p.front ? [p.x, p.xLow ?? p.x, p.xHigh ?? p.x] : [p.x]));
+  const [xs, ys]: [number[], number[]] = [[], []];
+  for (const p of points) {
+    xs.push(p.x);
+    ys.push(p.y);
+    if (p.front) xs.push(p.across?.low ?? p.x, p.across?.high ?? p.x);
+  }
   if (props.limitX !== undefined) xs.push(props.limitX);
-  for (const p of props.against) xs.push(p.x);
+  for (const p of props.against) {
+    xs.push(p.x);
+    ys.push(p.y);
+  }
   const [x0, x1] = extent(xs, props.x.log);
-  const [y0, y1] = extent([...points, ...props.against].map((p) => p.y), props.y.log);
+  const [y0, y1] = extent(ys, props.y.log);
   return {
     sx: { min: x0, max: x1, log: props.x.log, from: pad.left, to: width - pad.right },
     sy: { min: y0, max: y1, log: props.y.log, from: height - pad.bottom, to: pad.top },
   };
+}
+
+/** Covers what the ranges leave out while the points below still are as they were. */
+function drawVeil(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props: Props) {
+  ctx.fillStyle = color('card');
+  ctx.globalAlpha = 0.7;
+  const cover = (s: Scale, range: Range | undefined, paint: (from: number, to: number) => void) => {
+    if (!range) return;
+    const [start, end] = [Math.min(s.from, s.to), Math.max(s.from, s.to)];
+    const inside = [range.low ?? s.min, range.high ?? s.max].map((v) => Math.min(end, Math.max(start, toPixel(s, v)))).sort((a, b) => a - b) as [number, number];
+    paint(start, inside[0]);
+    paint(inside[1], end);
+  };
+  cover(sx, props.rangeX, (from, to) => ctx.fillRect(from, sy.to, to - from, sy.from - sy.to));
+  cover(sy, props.rangeY, (from, to) => ctx.fillRect(sx.from, from, sx.to - sx.from, to - from));
+  ctx.globalAlpha = 1;
 }
 
 /** The two lines that can be dragged, with a grip each, and the box while one is drawn. */
@@ -233,8 +277,9 @@ export function Scatter(props: Props) {
   const { points } = props;
   const scales = useMemo(() => scalesOf(points, width, height, props), [points, width, height, props.x.log, props.y.log, props.limitX, props.against]);
   const at = useMemo<Placed>(() => ({ x: Float64Array.from(points, (p) => toPixel(scales.sx, p.x)), y: Float64Array.from(points, (p) => toPixel(scales.sy, p.y)) }), [points, scales]);
-  const byKey = useMemo(() => new Map(points.map((p) => [p.key, p])), [points]);
-  const frontKeys = useMemo(() => points.filter((p) => p.front && !p.outside).sort((a, b) => a.x - b.x).map((p) => p.key), [points]);
+  const find = (key: string | null | undefined) => (key ? points.find((p) => p.key === key) : undefined);
+  const [tip, marked] = [useMemo(() => find(hover), [points, hover]), useMemo(() => find(props.selected), [points, props.selected])];
+  const frontKeys = useMemo(() => points.filter((p) => p.front && !p.outside).sort((a, b) => a.x - b.x).map((p) => p.key), [points, props.drawn]);
   const painted = paint.value;
 
   useLayoutEffect(() => {
@@ -253,16 +298,17 @@ export function Scatter(props: Props) {
     drawFront(ctx, sx, sy, points, props, colors);
     drawAgainst(ctx, sx, sy, props, colors);
     ctx.restore();
-  }, [at, painted, width, height, props.x.title, props.y.title]);
+  }, [at, props.drawn, painted, width, height, props.x.title, props.y.title]);
 
   // What the pointer changes has a canvas of its own: thousands of points need no new drawing for a hover.
   useLayoutEffect(() => {
     const ctx = contextOf(canvas.current, width, height);
     if (!ctx) return;
+    if (props.pending) drawVeil(ctx, scales.sx, scales.sy, props);
     drawHandles(ctx, scales.sx, scales.sy, props, drag);
-    drawHalo(ctx, scales.sx, scales.sy, byKey.get(props.selected ?? ''), color('ink'));
-    drawHalo(ctx, scales.sx, scales.sy, byKey.get(hover ?? ''), color('accent'));
-  }, [scales, byKey, hover, props.selected, props.rangeX, props.rangeY, drag, painted]);
+    drawHalo(ctx, scales.sx, scales.sy, marked, color('ink'));
+    drawHalo(ctx, scales.sx, scales.sy, tip, color('accent'));
+  }, [scales, tip, marked, props.rangeX, props.rangeY, props.pending, drag, painted]);
 
   const nearest = (event: MouseEvent): string | null => {
     const corner = canvas.current?.getBoundingClientRect();
@@ -332,7 +378,6 @@ export function Scatter(props: Props) {
     const span = (s: Scale, a: number, b: number): Range => { const [u, v] = [toValue(s, a), toValue(s, b)]; return { low: Math.min(u, v), high: Math.max(u, v) }; };
     props.onRanges(span(scales.sx, drag.fromX, drag.x), span(scales.sy, drag.fromY, drag.y));
   };
-  const tip = hover ? byKey.get(hover) : undefined;
   const left = tip ? toPixel(scales.sx, tip.x) : 0;
 
   return (

@@ -14,11 +14,8 @@ export function VirtualTable<T>(props: Props<T>) {
   const rows = useMemo(() => {
     if (!by) return props.rows;
     const sign = down ? -1 : 1;
-    const values = new Map(props.rows.map((r) => [r, by.number(r)]));
-    return [...props.rows].sort((a, b) => {
-      const [u, v] = [values.get(a), values.get(b)];
-      return u === undefined || v === undefined ? Number(u === undefined) - Number(v === undefined) : sign * (u - v);
-    });
+    const values = Float64Array.from(props.rows, (r) => sign * (by.number(r) ?? sign * Infinity)); // without a number: at the end
+    return [...values.keys()].sort((a, b) => (values[a] === values[b] ? a - b : values[a]! - values[b]!)).map((i) => props.rows[i]!);
   }, [props.rows, props.sort, by?.key]);
   const first = Math.max(0, Math.min(Math.floor(top / rowHeight) - spare, rows.length - shown));
   const part = rows.slice(first, first + shown + 2 * spare);

@@ -1,13 +1,8 @@
 import { list, type Dataset, type Space } from '../api';
-import { short } from '../format';
+import { power, short } from '../format';
 import { Card, Empty, Failed, Page, State, Table } from '../parts';
 import { href } from '../router';
 import { useLoaded } from '../state';
-
-function power(v: number) {
-  const [digits, exponent] = v.toExponential(1).split('e+');
-  return <>{digits} × 10<sup>{exponent}</sup></>;
-}
 
 export function Data() {
   const datasets = useLoaded(() => list<Dataset>('/datasets'), 'datasets', ['dataset']);

@@ -1,7 +1,8 @@
 import { useState } from 'preact/hooks';
-import { get, list, patch, post, simulated, type Calibration, type Device, type Measurement, type Profile, type Space, type Table as LatencyTable, type TableEntry } from '../api';
+import { get, list, patch, post, simulated, type Calibration, type CalibrationPoint, type Device, type Measurement, type Profile, type Space, type Table as LatencyTable, type TableEntry } from '../api';
 import { ago, duration, largest, latency, percent, short, significant } from '../format';
 import { Act, Card, Empty, Facts, Failed, Page, State, Table, Waiting } from '../parts';
+import { Residuals } from '../residuals';
 import { href } from '../router';
 import { useLoaded, useTick } from '../state';
 import { History } from './device-history';
@@ -53,10 +54,19 @@ const sums: Record<string, string> = { kinds: 'sum scaled by kind', fleet: 'sum 
 /** "0.988 × sum − 0.3556 us" */
 const correction = (c: Calibration) => `${significant(c.a, 3)} × ${sums[c.rung ?? ''] ?? 'sum'} ${c.c < 0 ? '−' : '+'} ${latency(Math.abs(c.c))}`;
 
+/** The newest calibration's quality as a picture. */
+function Quality({ calibration }: { calibration: Calibration }) {
+  const { data } = useLoaded(() => get<Calibration & { points?: CalibrationPoint[] }>(`/calibrations/${calibration.id}`), `points ${calibration.id}`);
+  return data?.points?.length ? <Residuals points={data.points} interval={calibration.interval} /> : null;
+}
+
 function Calibrations({ profile }: { profile: string }) {
   const { data } = useLoaded(() => list<Calibration>(`/calibrations?profile=${encodeURIComponent(profile)}`), `cal ${profile}`, ['search', 'front']);
   if (!data?.length) return <Empty>None yet: a search measures whole networks and fits one.</Empty>;
+  const newest = data[0]!;
   return (
+    <>
+    {newest.id && <Quality calibration={newest} />}
     <Table label="Calibrations" rows={data} rowKey={(c) => c.id ?? String(c.version)} columns={[
       { title: 'Version', number: true, cell: (c) => c.version }, { title: 'Networks', number: true, cell: (c) => c.n },
       { title: 'Correction', number: true, cell: correction },
@@ -65,6 +75,7 @@ function Calibrations({ profile }: { profile: string }) {
       { title: 'Rank agreement (tau)', number: true, cell: (c) => c.after?.kendall_tau.toFixed(3) ?? '–' },
       { title: '90 % interval, holds', number: true, cell: (c) => (c.interval !== undefined ? `±${percent(c.interval, 1)}, ${percent(c.after?.coverage, 0)}` : '–') }, { title: 'Fitted', cell: (c) => ago(c.created_at) },
     ]} />
+    </>
   );
 }
 

@@ -1,5 +1,5 @@
 import { list, type Dataset, type Job, type Search, type Supernet, type Table as LatencyTable } from '../api';
-import { ago, percent } from '../format';
+import { ago, duration, percent } from '../format';
 import { Card, Empty, Failed, Page, progressOf, State, Table } from '../parts';
 import { href } from '../router';
 import { useLoaded, useTick } from '../state';
@@ -39,7 +39,7 @@ export function Jobs() {
           <Table label="Jobs" rows={[...data].sort((a, b) => b.created_at.localeCompare(a.created_at))} rowKey={(j) => j.id} link={(j) => ['jobs', j.id]} columns={[
             { title: 'Job', cell: (j) => j.id }, { title: 'Kind', cell: (j) => j.kind }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> }, { title: 'State', cell: (j) => <State of={j.state} /> },
             { title: 'Progress', number: true, cell: (j) => (j.state === 'done' ? '100 %' : percent(progressOf(j)?.fraction, 0)) }, { title: 'Phase', cell: (j) => <Standing job={j} /> },
-            { title: 'Attempt', number: true, cell: (j) => j.attempt }, { title: 'Created', cell: (j) => ago(j.created_at) },
+            { title: 'Left', number: true, cell: (j) => (j.state === 'running' ? duration(progressOf(j)?.eta_s) : '–') }, { title: 'Attempt', number: true, cell: (j) => j.attempt }, { title: 'Created', cell: (j) => ago(j.created_at) },
           ]} />
         </Card>
       )}

@@ -1,125 +1,282 @@
-// The form that submits a search. The daemon checks; each of its errors is shown at its field.
+// The form that submits a search. It explains each choice and shows at once what is searched, what keeps the limits, how long it takes, and the same search
+// as JSON and as a command. The daemon checks; each of its errors is shown at its field.
+import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { ApiError, list, post, type Profile, type Search, type Supernet } from '../api';
-import { inMs, metricValue } from '../format';
-import { Card, Empty, Failed, Page } from '../parts';
-import { go } from '../router';
+import { ApiError, get, list, post, type Evaluation, type Model, type Profile, type Search, type Space, type Strategy, type Supernet } from '../api';
+import { bodyOf, commandOf, emptyDraft, limitedKeys, named, paceOf, shareBelow, timesOf, unitOf, type Body, type Draft, type Quantile } from '../draft';
+import { duration, metricName, metricValue, percent, power, significant } from '../format';
+import { Card, Code, Empty, Facts, Failed, Page } from '../parts';
+import { go, href, route } from '../router';
 import { useLoaded } from '../state';
 
-type Quantiles = Record<string, { min: number; p5: number; median: number; p95: number; max: number }>;
-type Sample = { quantiles: Quantiles; missing_entries?: number };
+type Problem = { pointer: string; detail: string };
+type Sample = { quantiles: Record<string, Quantile>; missing_entries?: number };
+type Fields = { draft: Draft; set: (part: Partial<Draft>) => void; problem: (...starts: string[]) => string | null };
 
-/** Latency of random subnets on the profile: where a sensible limit lies. */
-function useLatencies(space: string | undefined, profile: string) {
-  const [sample, setSample] = useState<Sample | null>(null);
-  useEffect(() => {
-    setSample(null);
-    if (!space || !profile) return undefined;
-    let alive = true;
-    post<Sample>(`/spaces/${encodeURIComponent(space)}/sample`, { n: 1000, profile }).then((s) => { if (alive) setSample(s); }, () => undefined);
-    return () => { alive = false; };
-  }, [space, profile]);
-  return sample;
+const stored = 'espalier-new-search';
+const costKeys = ['macs', 'params', 'peak_activation_bytes', 'model_bytes', 'energy_uj'];
+
+/** What was typed before the page was left, in this tab. */
+function kept(): Draft | null {
+  try {
+    return { ...emptyDraft, ...(JSON.parse(sessionStorage.getItem(stored) ?? 'null') as Draft) };
+  } catch {
+    return null;
+  }
 }
 
-type Limit = { metric: string; profile?: string; max: number };
-type Problem = { pointer: string; detail: string };
+/** A search that exists as a draft of another. */
+export function draftOf(s: Search): Draft {
+  const key = (o: { metric: string; profile?: string }) => (o.profile ? `${o.metric}:${o.profile}` : o.metric);
+  const limits = Object.fromEntries(s.constraints.map((c) => [key(c), `${+((c.max ?? c.min ?? 0) / unitOf(key(c)).factor).toPrecision(7)}`]));
+  const model = s.models?.find((m) => m.kind === 'accuracy');
+  return {
+    ...emptyDraft, name: `${s.name} again`.slice(0, 63), supernet: s.supernet ?? '', space: s.supernet ? '' : s.space, accuracy: model ? 'model' : s.accuracy === 'evaluated' ? 'evaluated' : 'predicted', predictor: model?.id ?? '',
+    costs: s.objectives.filter((o) => o.metric !== 'top1').map(key), limits, strategy: s.strategy, options: Object.fromEntries(Object.entries(s.strategy_options ?? {}).map(([k, v]) => [k, `${v}`])),
+    baseline: s.baseline !== null, evaluations: `${s.evaluations ?? 4000}`, seconds: s.time_budget_s ? `${s.time_budget_s}` : '', rounds: `${s.rounds ?? 1}`, population: `${s.population}`, seed: `${s.seed}`,
+  };
+}
+
+/** Costs of 1,000 random subnets, with latencies on each of the sources. */
+function useSamples(space: string | undefined, sources: string[]): Record<string, Sample | null> {
+  const [samples, setSamples] = useState<Record<string, Sample | null>>({});
+  const key = `${space} ${sources.join()}`;
+  useEffect(() => {
+    if (!space) return undefined;
+    let alive = true;
+    for (const source of sources.length ? sources : ['']) {
+      const name = `${space} ${source}`;
+      if (samples[name]) continue;
+      post<Sample>(`/spaces/${encodeURIComponent(space)}/sample`, { n: 1000, ...(source ? { profile: source } : {}) }).then((s) => { if (alive) setSamples((before) => ({ ...before, [name]: s })); }, () => undefined);
+    }
+    return () => { alive = false; };
+  }, [key]);
+  return samples;
+}
+
+/** A field with its explanation and what the daemon says against it. */
+function Field({ name, title, help, problem, children }: { name: string; title: string; help?: ComponentChildren; problem?: string | null; children: ComponentChildren }) {
+  return (
+    <div class="field">
+      <label for={name}>{title}</label>
+      {children}
+      {help && <small class="note" id={`${name}-help`}>{help}</small>}
+      {problem && <span class="field-problem" role="alert">{problem}</span>}
+    </div>
+  );
+}
+
+type NumberProps = Fields & { name: keyof Draft & string; title: string; min: number; max?: number; help: string; pointer: string; empty?: string };
+function Count({ draft, set, problem, name, title, min, max, help, pointer, empty }: NumberProps) {
+  return (
+    <Field name={name} title={title} help={help} problem={problem(pointer)}>
+      <input id={name} type="number" min={min} max={max} required={empty === undefined} placeholder={empty} value={draft[name] as string} aria-describedby={`${name}-help`} onInput={(e) => set({ [name]: e.currentTarget.value })} />
+    </Field>
+  );
+}
+
+function Choice({ checked, change, children }: { checked: boolean; change: (on: boolean) => void; children: ComponentChildren }) {
+  return <label class="check"><input type="checkbox" checked={checked} onChange={(e) => change(e.currentTarget.checked)} /> <span>{children}</span></label>;
+}
+
+const toggled = (all: string[], one: string, on: boolean) => (on ? [...all, one] : all.filter((k) => k !== one));
+
+function Limit({ draft, set, problem, name, title, quantile }: Fields & { name: string; title: string; quantile: Quantile | undefined }) {
+  const { factor, name: unit } = unitOf(name);
+  const typed = draft.limits[name] ?? '';
+  const say = (v: number) => (name.startsWith('latency') ? `${significant(v / factor, 3)} ${unit}` : metricValue(name, v));
+  const share = quantile && typed !== '' ? shareBelow(quantile, Number(typed) * factor) : null;
+  const help = quantile ? `Random subnets: ${say(quantile.min)} to ${say(quantile.max)}, half of them below ${say(quantile.median)}.${share === null ? '' : share === 0 ? ' None of them keeps this limit.' : ` About ${percent(share, share < 0.1 ? 1 : 0)} of them keep this limit.`}` : name === 'top1' ? 'On the validation images; not known before the search.' : null;
+  return (
+    <Field name={`limit-${name}`} title={`${title} at ${name === 'top1' ? 'least' : 'most'} (${unit})`} help={help} problem={problem(`/${name}`)}>
+      <input id={`limit-${name}`} type="number" min="0" step="any" placeholder="none" value={typed} onInput={(e) => set({ limits: { ...draft.limits, [name]: e.currentTarget.value } })} />
+    </Field>
+  );
+}
+
+function Options({ strategy, draft, set, problem }: Fields & { strategy: Strategy }) {
+  if (strategy.options.length === 0) return null;
+  return (
+    <details open={Object.values(draft.options).some((v) => v !== '')}>
+      <summary>Options of {strategy.name}</summary>
+      {strategy.options.map((o) => (
+        <Field key={o.name} name={`option-${o.name}`} title={o.name.replaceAll('_', ' ')} help={`${o.help}. ${o.min} to ${o.max}, ${o.default} if not given.`} problem={problem(`/strategy_options/${o.name}`)}>
+          <input id={`option-${o.name}`} type="number" min={o.min} max={o.max} step={o.kind === 'int' ? 1 : 'any'} placeholder={`${o.default}`} value={draft.options[o.name] ?? ''} onInput={(e) => set({ options: { ...draft.options, [o.name]: e.currentTarget.value } })} />
+        </Field>
+      ))}
+    </details>
+  );
+}
 
 /** The daemon's errors at this page's fields: a limit by its metric, and for one that nothing meets what can be reached, in the page's units. */
-function problemsOf(error: ApiError, limits: Limit[]): Problem[] {
+function problemsOf(error: ApiError, keys: string[]): Problem[] {
   return error.fields.map(({ pointer, detail }) => {
-    const limit = limits[Number(/^\/constraints\/(\d+)/.exec(pointer)?.[1] ?? NaN)];
-    if (!limit) return { pointer, detail };
+    const key = keys[Number(/^\/constraints\/(\d+)/.exec(pointer)?.[1] ?? NaN)];
+    if (!key) return { pointer, detail };
     const least = error.body['attainable'];
-    return { pointer: `/${limit.metric}`, detail: typeof least === 'number' ? `No subnet meets this limit: the least that can be reached is ${metricValue(limit.metric, least)}.` : detail };
+    return { pointer: `/${key}`, detail: typeof least === 'number' ? `No subnet meets this limit: the ${key === 'top1' ? 'most' : 'least'} that can be reached is ${metricValue(key, least)}.` : detail };
   });
 }
 
+function Ahead({ draft, body: sent, names, space, quantiles, pace, boards }: { draft: Draft; body: Body; names: Record<string, string>; space: Space | undefined; quantiles: Record<string, Quantile>; pace: number | null; boards: number }) {
+  const limited = limitedKeys(draft);
+  const body = named(sent, names);
+  const shares = limited.flatMap((k) => (quantiles[k] ? [shareBelow(quantiles[k], Number(draft.limits[k]) * unitOf(k).factor)] : []));
+  const least = Math.min(1, ...shares);
+  const times = timesOf(draft, { evaluationSeconds: pace, boards });
+  const total = times.reduce<number | null>((sum, t) => (sum === null || t.seconds === null ? null : sum + t.seconds), 0);
+  return (
+    <Card title="What this will be" class="side-card">
+      <Facts rows={[
+        ['Networks in the space', space ? power(space.cardinality) : '–'], ['Of which keep the limits', limited.length === 0 ? 'all: no limit' : shares.length === 0 ? 'not known before' : least === 0 ? 'none of 1000 random ones' : `at most ${percent(least, least < 0.1 ? 1 : 0)}`],
+        ['Asked for', draft.seconds ? 'as many as there is time for' : `${draft.evaluations || '–'}${draft.baseline ? ', and as many at random' : ''}`], ['Takes about', total === null ? 'not known yet' : duration(Math.max(1, total))],
+      ]} />
+      <ul class="note times">{times.map((t) => <li key={t.what}>{t.what}: {t.seconds === null ? 'how long is not known, this supernet has scored too few' : t.seconds < 1 ? 'below a second' : duration(t.seconds)}</li>)}</ul>
+      <h3>As a command</h3>
+      <Code>{commandOf(body)}</Code>
+      <h3>As JSON, for POST /api/v1/searches</h3>
+      <Code>{JSON.stringify(body, null, 1)}</Code>
+    </Card>
+  );
+}
+
 export function NewSearch() {
+  const from = route.value.query.get('from') ?? '';
+  const source = useLoaded(() => (from ? get<Search>(`/searches/${encodeURIComponent(from)}`) : Promise.resolve(null)), `from ${from}`);
   const supernets = useLoaded(() => list<Supernet>('/supernets'), 'supernets', ['supernet']);
+  const spaces = useLoaded(() => list<Space>('/spaces'), 'spaces');
   const profiles = useLoaded(() => list<Profile>('/profiles'), 'profiles', ['device']);
-  const strategies = useLoaded(() => list<{ name: string; help: string }>('/strategies'), 'strategies');
-  const [supernet, setSupernet] = useState('');
-  const [profile, setProfile] = useState('');
+  const models = useLoaded(() => list<Model>('/models'), 'models');
+  const strategies = useLoaded(() => get<{ items: Strategy[] }>('/strategies').then((a) => a.items), 'strategies');
+  const searches = useLoaded(() => list<Search>('/searches'), 'searches to begin with');
+  const [typed, setTyped] = useState<Draft>(() => (from ? emptyDraft : kept() ?? emptyDraft));
+  const [touched, setTouched] = useState(() => !from && kept() !== null && sessionStorage.getItem(stored) !== null);
   const [problems, setProblems] = useState<Problem[]>([]);
   const [failure, setFailure] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  const chosenNet = supernets.data?.find((s) => s.id === supernet) ?? supernets.data?.[0];
-  const offered = (profiles.data ?? []).filter((p) => p.offered).sort((a, b) => Number(b.default) - Number(a.default));
-  const chosenProfile = profile || offered[0]?.id || '';
-  const sample = useLatencies(chosenNet?.space, chosenProfile);
-  const latency = sample?.quantiles['latency_us'];
+  useEffect(() => { if (source.data) { setTyped(draftOf(source.data)); setTouched(true); } }, [source.data]);
 
-  const problem = (...starts: string[]) => {
-    const found = problems.find((p) => starts.some((s) => p.pointer === s || p.pointer.startsWith(`${s}/`)));
-    return found ? <span class="field-problem" role="alert">{found.detail}</span> : null;
+  const trained = (supernets.data ?? []).filter((s) => s.train['regime'] !== 'single');
+  const ready = (models.data ?? []).filter((m) => m.state === 'ready');
+  const accuracies = ready.filter((m) => m.kind === 'accuracy');
+  const offered = (profiles.data ?? []).filter((p) => p.offered).sort((a, b) => Number(b.default) - Number(a.default));
+  // What is not chosen yet, or is there no more, is the first that there is.
+  const model = accuracies.find((m) => m.id === typed.predictor) ?? accuracies[0];
+  const free = typed.accuracy === 'model' && typed.supernet === 'none';
+  const net = free ? undefined : trained.find((s) => s.id === typed.supernet) ?? trained[0];
+  const spaceName = net?.space ?? (free ? model?.space : undefined);
+  const latencies = [...offered.map((p) => ({ key: `latency_us:${p.id}`, name: p.name, board: true })), ...ready.filter((m) => m.kind === 'latency' && m.space === spaceName).map((m) => ({ key: `latency_us:${m.id}`, name: `${m.name} (imported table)`, board: false }))];
+  const known = [...latencies.map((l) => l.key), ...costKeys];
+  const costs = touched && typed.costs.length ? typed.costs.filter((k) => known.includes(k)) : [latencies[0]?.key ?? 'macs'];
+  const [when] = useState(() => new Date().toISOString().slice(0, 16).replace('T', ' '));
+  const draft: Draft = { ...typed, name: typed.name || `search ${when}`, supernet: net?.id ?? '', space: free ? spaceName ?? '' : '', predictor: model?.id ?? '', costs, limits: Object.fromEntries(Object.entries(typed.limits).filter(([k]) => k === 'top1' || known.includes(k))) };
+  const set = (part: Partial<Draft>) => {
+    const next = { ...typed, costs, ...part };
+    setTyped(next);
+    setTouched(true);
+    setProblems([]);
+    sessionStorage.setItem(stored, JSON.stringify(next));
   };
+  const body = bodyOf(draft);
+  const chosen = latencies.filter((l) => costs.includes(l.key));
+  const samples = useSamples(spaceName, chosen.map((l) => l.key.split(':')[1]!));
+  const sampleOf = (key: string) => samples[`${spaceName} ${key.split(':')[1] ?? chosen[0]?.key.split(':')[1] ?? ''}`];
+  const quantiles: Record<string, Quantile> = {};
+  for (const key of [...chosen.map((l) => l.key), ...costKeys]) {
+    const q = sampleOf(key)?.quantiles[key.split(':')[0]!];
+    if (q) quantiles[key] = q;
+  }
+  const scores = useLoaded(() => (net ? get<{ items: Evaluation[] }>(`/evaluations?supernet=${net.id}&page_size=100`) : Promise.resolve({ items: [] })), `pace ${net?.id}`);
+  const pace = paceOf((scores.data?.items ?? []).map((e) => Date.parse(e.created_at)));
+  const names = Object.fromEntries([...(profiles.data ?? []), ...(models.data ?? []), ...trained, ...(searches.data ?? [])].map((row) => [row.id, row.name]));
+  const strategy = strategies.data?.find((s) => s.name === draft.strategy);
+  const before = (searches.data ?? []).filter((s) => s.space === spaceName && s.state === 'done');
+
+  const problem = (...starts: string[]) => problems.find((p) => starts.some((s) => p.pointer === s || p.pointer.startsWith(`${s}/`)))?.detail ?? null;
+  const fields: Fields = { draft, set, problem };
   const submit = (event: Event) => {
     event.preventDefault();
-    const form = new FormData(event.currentTarget as HTMLFormElement);
-    const number = (name: string) => Number(form.get(name));
-    const constraints: Limit[] = [];
-    if (form.get('max_latency')) constraints.push({ metric: 'latency_us', profile: chosenProfile, max: 1000 * number('max_latency') });
-    if (form.get('max_macs')) constraints.push({ metric: 'macs', max: 1e6 * number('max_macs') });
-    if (form.get('max_memory')) constraints.push({ metric: 'peak_activation_bytes', max: 1000 * number('max_memory') });
-    const on = (id: unknown) => ({ metric: 'latency_us', profile: id, direction: 'minimise' });
-    const costs = chosenProfile ? [on(chosenProfile), ...form.getAll('also').map(on)] : [{ metric: 'macs', direction: 'minimise' }];
     setBusy(true);
     setProblems([]);
     setFailure(null);
-    post<{ search: Search }>('/searches', {
-      name: form.get('name'), supernet: chosenNet?.id, objectives: [{ metric: 'top1', direction: 'maximise' }, ...costs], constraints, strategy: form.get('strategy'),
-      baseline: form.get('baseline') ? 'random' : null, ...(form.get('seconds') ? { time_budget_s: number('seconds') } : { evaluations: number('evaluations') }), rounds: number('rounds'), population: number('population'), seed: number('seed'), accuracy: form.get('accuracy'), method: form.get('method'),
-    }).then((answer) => go(['searches', answer.search.id]), (error: unknown) => {
-      const found = error instanceof ApiError ? problemsOf(error, constraints) : [];
+    post<{ search: Search }>('/searches', body).then((answer) => {
+      sessionStorage.removeItem(stored);
+      go(['searches', answer.search.id]);
+    }, (error: unknown) => {
+      const found = error instanceof ApiError ? problemsOf(error, limitedKeys(draft)) : [];
       setProblems(found);
       setFailure(found.map((p) => p.detail).join(' ') || (error instanceof Error ? error.message : 'The search was not accepted.'));
     }).finally(() => setBusy(false));
   };
 
   return (
-    <Page title="New search" lead="The most accurate networks of a supernet that a board runs fast enough.">
-      <Failed error={supernets.error ?? profiles.error} />
-      {supernets.data?.length === 0 && <Empty>A search needs a trained supernet first: <code>espalier supernet train NAME --space fashion_small --dataset NAME</code></Empty>}
-      <form class="form" onSubmit={submit}>
-        <Card title="What">
-          <label class="field"><span>Name</span><input name="name" required maxLength={63} defaultValue={`search ${new Date().toISOString().slice(0, 16).replace('T', ' ')}`} />{problem('/name')}</label>
-          <label class="field"><span>Supernet</span>
-            <select value={chosenNet?.id} onChange={(e) => setSupernet(e.currentTarget.value)}>{(supernets.data ?? []).map((s) => <option key={s.id} value={s.id}>{s.name} ({s.space})</option>)}</select>{problem('/supernet')}</label>
-          <label class="field"><span>Board and runtime</span>
-            <select value={chosenProfile} onChange={(e) => setProfile(e.currentTarget.value)}>
-              {offered.map((p) => <option key={p.id} value={p.id}>{p.name}</option>)}
-              {profiles.data && offered.length === 0 && <option value="">no board: minimise MACs</option>}
-            </select>{problem('/objectives')}</label>
-          {offered.filter((p) => p.id !== chosenProfile).map((p) => <label key={p.id} class="check"><input type="checkbox" name="also" value={p.id} /> fast on {p.name} too</label>)}
-          {sample?.missing_entries ? <p class="note">{sample.missing_entries} entries of this board's latency table are missing{latency ? ' and interpolated' : ''}: <code>espalier latency build</code></p> : null}
-        </Card>
-        <Card title="Limits">
-          {chosenProfile && (
-            <label class="field"><span>Latency at most (ms)</span><input name="max_latency" type="number" min="0" step="any" placeholder={latency ? `median of random subnets: ${inMs(latency.median)}` : 'none'} />
-              {latency && <small class="note">Random subnets: {inMs(latency.min)} to {inMs(latency.max)}, half of them below {inMs(latency.median)}.</small>}{problem('/latency_us')}</label>
+    <Page title="New search" lead={from && source.data ? <>As <a href={href(['searches', from])}>{source.data.name}</a>, to be changed.</> : 'The most accurate networks of a supernet that a board runs fast enough.'}>
+      <Failed error={supernets.error ?? profiles.error ?? source.error} />
+      {supernets.data && trained.length === 0 && accuracies.length === 0 && <Empty>A search needs a trained supernet first: <code>espalier supernet train NAME --space fashion_small --dataset NAME</code>, or an <a href={href(['models'])}>imported accuracy predictor</a>.</Empty>}
+      <div class="search-grid">
+        <form class="form" onSubmit={submit}>
+          <Card title="What">
+            <Field name="name" title="Name" problem={problem('/name')}><input id="name" required maxLength={63} value={draft.name} onInput={(e) => set({ name: e.currentTarget.value })} /></Field>
+            <Field name="accuracy" title="Accuracy" problem={problem('/accuracy')} help={{ predicted: 'Some subnets are evaluated, a predictor learns from them, and the front is evaluated at the end. Thousands of candidates in seconds.', evaluated: 'Each candidate is evaluated on the validation images. Slow: a few hundred candidates, best with linas.', model: 'A predictor of another program tells the accuracy. With a supernet, the front is evaluated at the end.' }[draft.accuracy]}>
+              <select id="accuracy" value={draft.accuracy} aria-describedby="accuracy-help" onChange={(e) => set({ accuracy: e.currentTarget.value as Draft['accuracy'] })}><option value="predicted">predicted, the front evaluated</option><option value="evaluated">every candidate evaluated (slow)</option>{accuracies.length > 0 && <option value="model">by an imported predictor</option>}</select>
+            </Field>
+            {draft.accuracy === 'model' && <Field name="predictor" title="Imported predictor" problem={problem('/accuracy/predictor')}><select id="predictor" value={draft.predictor} onChange={(e) => set({ predictor: e.currentTarget.value })}>{accuracies.map((m) => <option key={m.id} value={m.id}>{m.name} ({m.space})</option>)}</select></Field>}
+            <Field name="supernet" title="Supernet" help="Its weights score the subnets; its space is what is searched." problem={problem('/supernet', '/space')}>
+              <select id="supernet" value={free ? 'none' : net?.id ?? ''} aria-describedby="supernet-help" onChange={(e) => set({ supernet: e.currentTarget.value })}>{draft.accuracy === 'model' && <option value="none">none: the space of the predictor</option>}{trained.map((s) => <option key={s.id} value={s.id}>{s.name} ({s.space})</option>)}</select>
+            </Field>
+            <fieldset>
+              <legend>Besides accuracy, make small</legend>
+              {latencies.map((l) => <Choice key={l.key} checked={costs.includes(l.key)} change={(on) => set({ costs: toggled(costs, l.key, on) })}>latency on {l.name}{samples[`${spaceName} ${l.key.split(':')[1]}`]?.missing_entries ? <small class="note"> {samples[`${spaceName} ${l.key.split(':')[1]}`]!.missing_entries} entries of its table are missing: <code>espalier latency build</code></small> : null}</Choice>)}
+              {profiles.data && latencies.length === 0 && <p class="note">No board yet: <a href={href(['devices', '', 'add'])}>add one</a> for measured latencies, or count MACs.</p>}
+              {costKeys.map((key) => <Choice key={key} checked={costs.includes(key)} change={(on) => set({ costs: toggled(costs, key, on) })}>{metricName(key)}</Choice>)}
+              {problem('/objectives') && <span class="field-problem" role="alert">{problem('/objectives')}</span>}
+            </fieldset>
+          </Card>
+          <Card title="Limits" note="what breaks one is no result; empty: no limit">
+            {chosen.map((l) => <Limit key={l.key} {...fields} name={l.key} title={chosen.length > 1 ? `Latency on ${l.name}` : 'Latency'} quantile={quantiles[l.key]} />)}
+            {['macs', 'params', 'peak_activation_bytes'].map((key) => <Limit key={key} {...fields} name={key} title={metricName(key)} quantile={quantiles[key]} />)}
+            <Limit {...fields} name="top1" title="Top-1" quantile={undefined} />
+          </Card>
+          <Card title="How">
+            <Field name="strategy" title="Strategy" help={strategy && <>{strategy.help}. Take it when {strategy.when}.</>} problem={problem('/strategy')}>
+              <select id="strategy" value={draft.strategy} aria-describedby="strategy-help" onChange={(e) => set({ strategy: e.currentTarget.value, options: {} })}>{(strategies.data ?? [{ name: 'nsga2' }]).map((s) => <option key={s.name} value={s.name}>{s.name}</option>)}</select>
+            </Field>
+            {strategy && <Options {...fields} strategy={strategy} />}
+            {draft.strategy !== 'random' && <Choice checked={draft.baseline} change={(on) => set({ baseline: on })}>random search beside it, at equal budget: shows what the strategy is worth</Choice>}
+            <div class="row">
+              <Count {...fields} name="evaluations" title="Evaluations" min={1} max={1000000} pointer="/evaluations" help="Candidates it may ask for; not asked when seconds are given." />
+              <Count {...fields} name="seconds" title="Or seconds" min={1} max={10000000} empty="by number" pointer="/time_budget_s" help="How long it may search; the first tenth tells how many there is time for." />
+              <Count {...fields} name="rounds" title="Rounds" min={1} max={5} pointer="/rounds" help="Between two, the front is measured and everything predicted anew." />
+              <Count {...fields} name="population" title="Population" min={4} max={10000} pointer="/population" help="Candidates of a generation." />
+              <Count {...fields} name="seed" title="Seed" min={0} pointer="/seed" help="The same seed gives the same search." />
+              <Count {...fields} name="patience" title="Patience" min={1} empty="none" pointer="/patience" help="Ends after so many without growth." />
+              {draft.accuracy === 'predicted' && <Count {...fields} name="initial" title="First evaluations" min={8} pointer="/initial_evaluations" help="Subnets the predictor learns from." />}
+            </div>
+            {before.length > 0 && (
+              <details open={draft.warm.length > 0}>
+                <summary>Begin with fronts of earlier searches</summary>
+                {before.slice(0, 16).map((s) => <Choice key={s.id} checked={draft.warm.includes(s.id)} change={(on) => set({ warm: toggled(draft.warm, s.id, on) })}>{s.name}, {s.front_size ?? 0} networks</Choice>)}
+              </details>
+            )}
+          </Card>
+          {chosen.some((l) => l.board) && (
+            <Card title="On the board">
+              <Field name="method" title="Measuring the front on the board" problem={problem('/method')} help="Networks of the front are measured whole, so that its latencies are no predictions.">
+                <select id="method" value={draft.method} aria-describedby="method-help" onChange={(e) => set({ method: e.currentTarget.value as Draft['method'] })}><option value="full">fully: 1 to 4 s a network</option><option value="brief">briefly: wider intervals</option></select>
+              </Field>
+              <div class="row">
+                <Count {...fields} name="front" title="Networks measured" min={0} max={1000} pointer="/measure_front" help="Of the front, at the end; 0: none." />
+                <Count {...fields} name="measurements" title="Measurements in all" min={2} max={10000} empty="any number" pointer="/measurements" help="A budget for all boards together." />
+              </div>
+            </Card>
           )}
-          <label class="field"><span>MACs at most (millions)</span><input name="max_macs" type="number" min="0" step="any" placeholder="none" />{problem('/macs')}</label>
-          <label class="field"><span>Peak activation memory at most (kB)</span><input name="max_memory" type="number" min="0" step="any" placeholder="none" />{problem('/peak_activation_bytes')}</label>
-        </Card>
-        <Card title="How">
-          <label class="field"><span>Strategy</span><select name="strategy">{(strategies.data ?? [{ name: 'nsga2', help: '' }]).map((s) => <option key={s.name} value={s.name} selected={s.name === 'nsga2'} title={s.help}>{s.name}</option>)}</select>{problem('/strategy')}</label>
-          <label class="check"><input type="checkbox" name="baseline" defaultChecked /> random search beside it, at equal budget</label>
-          <label class="field"><span>Accuracy</span><select name="accuracy"><option value="predicted">predicted, the front evaluated</option><option value="evaluated">every candidate evaluated (slow)</option></select>{problem('/accuracy')}</label>
-          <label class="field"><span>Measuring the front on the board</span><select name="method"><option value="full">fully: 1 to 4 s a network</option><option value="brief">briefly: wider intervals</option></select>{problem('/method')}</label>
-          <div class="row">
-            <label class="field"><span>Evaluations</span><input name="evaluations" type="number" required min="1" max="1000000" defaultValue="4000" />{problem('/evaluations')}</label>
-            <label class="field"><span>or seconds</span><input name="seconds" type="number" min="1" max="10000000" step="any" placeholder="by number" />{problem('/time_budget_s')}</label>
-            <label class="field"><span>Population</span><input name="population" type="number" required min="4" max="10000" defaultValue="64" />{problem('/population')}</label>
-            <label class="field"><span>Seed</span><input name="seed" type="number" required min="0" defaultValue="1" />{problem('/seed')}</label>
-            <label class="field"><span>Rounds</span><input name="rounds" type="number" required min="1" max="5" defaultValue="1" title="Between two rounds the front is measured, and everything predicted anew" />{problem('/rounds')}</label>
+          <div>
+            <Failed error={failure} />
+            <button class="primary" type="submit" disabled={busy || !(net || (free && model))}>{busy ? 'Submitting…' : 'Submit the search'}</button>
           </div>
-        </Card>
-        <div>
-          <Failed error={failure} />
-          <button class="primary" type="submit" disabled={busy || !chosenNet}>{busy ? 'Submitting…' : 'Submit the search'}</button>
-        </div>
-      </form>
+        </form>
+        <Ahead draft={draft} body={body} names={names} space={spaces.data?.find((s) => s.name === spaceName)} quantiles={quantiles} pace={pace} boards={chosen.filter((l) => l.board).length} />
+      </div>
     </Page>
   );
 }

@@ -1,96 +1,34 @@
 // One search: the live scatter with the front, hypervolume beside it, the table below, the network of the chosen point at the side.
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { get, list, post, type CandidatePage, type Front, type FrontItem, type Job, type Metric, type Pin, type Profile, type Search, type Source } from '../api';
+import { useMemo } from 'preact/hooks';
+import { get, list, post, type Front, type FrontItem, type Job, type Metric, type Pin, type Profile, type Search } from '../api';
 import { ArchView } from '../arch-view';
-import { Best, CompareWith, entriesWithin, Explore, Limits, naming, Replay, type Entry } from '../explore';
-import { genesOf, parseRanges, printRanges, withRange, type Range } from '../filter';
+import { BoardFronts } from '../board-fronts';
+import { entryOfFront, metricsOf, useCandidates, useSettled, type Entry } from '../candidates';
+import { Best, CompareWith, Explore, Limits, naming, Replay } from '../explore';
+import { genesOf, parseRanges, printRanges, within, withRange, type Range } from '../filter';
 import { frontOf } from '../front';
 import { largest, metricName, metricValue, percent, short, significant, tickLabels } from '../format';
 import { Lines, type Curve } from '../lines';
-import { listen } from '../live';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
 import { href, route, setQuery } from '../router';
 import { Scatter, type Axis, type Point } from '../scatter';
 import { useLoaded } from '../state';
 
-type Candidate = { arch_id: string; arch: string; strategy: string; generation: number; feasible: boolean; metrics: Record<string, Metric> };
-
 const keyOf = (o: { metric: string; profile?: string }) => (o.profile ? `${o.metric}:${o.profile}` : o.metric);
 const directionOf = (key: string) => (key === 'top1' ? ('maximise' as const) : ('minimise' as const));
 
-function addPage(into: Map<string, Candidate>, page: CandidatePage) {
-  const { columns } = page;
-  columns.arch_id.forEach((arch_id, i) => {
-    const metrics: Record<string, Metric> = {};
-    for (const [key, m] of Object.entries(columns.metrics)) {
-      const value = m.value[i];
-      if (value != null) metrics[key] = { value, low: m.low[i] ?? null, high: m.high[i] ?? null, source: (m.source[i] ?? 'predicted') as Source };
-    }
-    into.set(`${columns.strategy[i]} ${arch_id}`, { arch_id, arch: columns.arch[i]!, strategy: columns.strategy[i]!, generation: columns.generation[i]!, feasible: columns.feasible[i]!, metrics });
-  });
-}
-
-/** All candidates of the search, read by cursor: only what is new or has changed, at most every 600 ms. */
-function useCandidates(id: string) {
-  const store = useRef({ map: new Map<string, Candidate>(), cursor: '', busy: false, again: false });
-  const [version, setVersion] = useState(0);
-  const [error, setError] = useState<string | null>(null);
-  useEffect(() => {
-    const s = { map: new Map<string, Candidate>(), cursor: '', busy: false, again: false };
-    store.current = s;
-    let alive = true;
-    const read = async () => {
-      if (s.busy) {
-        s.again = true;
-        return;
-      }
-      s.busy = true;
-      try {
-        for (let pages = 0; pages < 10000 && alive; pages++) {
-          const page = await get<CandidatePage>(`/searches/${encodeURIComponent(id)}/candidates?page_size=${s.cursor ? 20000 : 1000}${s.cursor ? `&after=${encodeURIComponent(s.cursor)}` : ''}`);
-          addPage(s.map, page);
-          s.cursor = page.cursor;
-          if (page.columns.id.length > 0 && alive) setVersion((n) => n + 1); // the first points are seen before the last are read
-          if (!page.next) break;
-        }
-        setError(null);
-      } catch (e) {
-        setError(e instanceof Error ? e.message : 'The candidates cannot be read.');
-      }
-      s.busy = false;
-      if (s.again && alive) {
-        s.again = false;
-        soon();
-      }
-    };
-    let timer = 0;
-    const soon = () => {
-      timer ||= window.setTimeout(() => {
-        timer = 0;
-        if (document.hidden) document.addEventListener('visibilitychange', soon, { once: true });
-        else void read();
-      }, 600);
-    };
-    void read();
-    const stop = listen(['candidates', 'front'], (topic, data) => { if (topic === 'resync' || data['search'] === id) soon(); });
-    return () => {
-      alive = false;
-      clearTimeout(timer);
-      document.removeEventListener('visibilitychange', soon);
-      stop();
-    };
-  }, [id]);
-  return { candidates: store.current.map, version, error };
-}
-
-function pointOf(c: Entry, x: string, y: string, baseline: boolean, hue: number | null): Point | null {
-  const [mx, my] = [c.metrics[x], c.metrics[y]];
-  if (!mx || !my) return null;
-  const latency = Object.entries(c.metrics).find(([key]) => key.startsWith('latency_us'))?.[1];
-  return {
-    key: c.key, outside: !c.inside, hue, x: mx.value, y: my.value, xLow: mx.low, xHigh: mx.high, yLow: my.low, yHigh: my.high, feasible: c.feasible, front: c.front, baseline,
-    measured: latency?.source === 'measured', evaluated: c.metrics['top1']?.source === 'evaluated',
-  };
+/** A network at its place in the scatter; whether it is inside, on the front and with which interval follows its entry. */
+class PointOf implements Point {
+  key: string;
+  feasible: boolean;
+  constructor(private e: Entry, private keyX: string, private keyY: string, readonly x: number, readonly y: number, readonly measured: boolean, readonly baseline: boolean, readonly hue: number | null) {
+    this.key = e.key;
+    this.feasible = e.feasible;
+  }
+  get outside() { return !this.e.inside; }
+  get front() { return this.e.front; }
+  get across() { return this.e.metric(this.keyX); }
+  get up() { return this.e.metric(this.keyY); }
 }
 
 /** Without its unit where the next number has the same one. */
@@ -111,11 +49,10 @@ function Interval({ name, metric, before, most }: { name: string; metric: Metric
   );
 }
 
-function exportCsv(rows: Candidate[], name: string) {
-  const keys = [...new Set(rows.flatMap((r) => Object.keys(r.metrics)))];
+function exportCsv(rows: Entry[], name: string, keys: string[]) {
   const head = ['arch_id', 'arch', 'strategy', 'generation', 'feasible', ...keys.flatMap((k) => [k, `${k} source`])];
   const quote = (v: unknown) => `"${String(v).replaceAll('"', '""')}"`;
-  const lines = rows.map((r) => [r.arch_id, r.arch, r.strategy, r.generation, r.feasible, ...keys.flatMap((k) => [r.metrics[k]?.value ?? '', r.metrics[k]?.source ?? ''])].map(quote).join(','));
+  const lines = rows.map((r) => [r.key, r.arch, r.strategy, r.generation, r.feasible, ...keys.flatMap((k) => [r.metric(k)?.value ?? '', r.metric(k)?.source ?? ''])].map(quote).join(','));
   const url = URL.createObjectURL(new Blob([[head.map(quote).join(','), ...lines].join('\n')], { type: 'text/csv' }));
   const link = document.createElement('a');
   link.href = url;
@@ -178,6 +115,8 @@ function whence(front: Front | undefined | null): string {
   return predicted ? 'evaluated; latency is predicted: no measurement was asked for' : 'evaluated and measured values only';
 }
 
+const first = (all: Map<string, Entry>, n: number): Entry[] => { const some: Entry[] = []; for (const e of all.values()) if (some.push(e) >= n) break; return some; };
+
 export function SearchPage({ id }: { id: string }) {
   const path = `/searches/${encodeURIComponent(id)}`;
   const loaded = useLoaded(() => get<Search>(path), id, ['search', 'generation', 'front'], (d) => d['id'] === id || d['search'] === id);
@@ -192,7 +131,7 @@ export function SearchPage({ id }: { id: string }) {
   const { query } = route.value;
   const boards = [...new Set((search?.objectives ?? []).flatMap((o) => o.profile ?? []))];
   const profiles = Object.fromEntries([...(profileList.data ?? []), ...(search?.models ?? [])].map((p) => [p.id, p.name]));
-  const keys = useMemo(() => [...new Set([...(search?.objectives ?? []).map(keyOf), ...[...candidates.values()].slice(0, 50).flatMap((c) => Object.keys(c.metrics))])], [search, version]);
+  const keys = useMemo(() => [...new Set([...(search?.objectives ?? []).map(keyOf), ...first(candidates, 50).flatMap((c) => metricsOf(c).map(([k]) => k))])], [search, version]);
   const y = query.get('y') ?? keyOf(search?.objectives[0] ?? { metric: 'top1' });
   const x = query.get('x') ?? keyOf(search?.objectives[1] ?? { metric: 'macs' });
   const log = query.get('log') === '1';
@@ -201,41 +140,54 @@ export function SearchPage({ id }: { id: string }) {
   const frontIds = useMemo(() => new Set(items.map((i) => i.arch_id)), [items]);
 
   const byId = useMemo(() => {
-    const all = new Map<string, Candidate | FrontItem>();
-    for (const c of candidates.values()) if (!all.has(c.arch_id) || c.strategy !== search?.baseline) all.set(c.arch_id, c);
-    for (const i of items) all.set(i.arch_id, i);
+    const all = new Map<string, Entry>();
+    for (const c of candidates.values()) if (!all.has(c.key) || c.strategy !== search?.baseline) all.set(c.key, c);
+    for (const i of items) all.set(i.arch_id, entryOfFront(i));
     return all;
   }, [version, items, search?.baseline]);
-  const numbered = useMemo(() => [...byId.values()].map((c): Entry => {
-    const numbers: Entry['numbers'] = { ...genesOf(c.arch), generation: c.generation };
-    for (const [key, m] of Object.entries(c.metrics)) numbers[key] = m.value;
-    return { key: c.arch_id, arch: c.arch, strategy: c.strategy, generation: c.generation, feasible: c.feasible, front: frontIds.has(c.arch_id), inside: true, numbers, metrics: c.metrics };
-  }), [byId, frontIds]);
+  const numbered = useMemo(() => [...byId.values()], [byId]);
   const filter = query.get('f') ?? '';
   const ranges = useMemo(() => parseRanges(filter), [filter]);
-  const replayed = ranges['generation'] !== undefined;
+  const many = numbered.length > 5000; // then charts and table follow when the pointer rests, and what the pointer holds is drawn over them
+  const settledFilter = useSettled(filter, many);
+  const settled = useMemo(() => parseRanges(settledFilter), [settledFilter]);
+  const replayed = settled['generation'] !== undefined;
   const entries = useMemo(() => {
-    const all = entriesWithin(numbered, ranges);
-    if (!replayed) return all;
-    // In a replay, the front is the one of what was known by then.
-    const known = all.filter((e) => e.inside && e.feasible && e.strategy !== search?.baseline);
-    const then = new Set(frontOf(known.map((e) => e.numbers[x] ?? NaN), known.map((e) => e.numbers[y] ?? NaN), directionOf(x), directionOf(y)).map((i) => known[i]!.key));
-    return all.map((e) => ({ ...e, front: then.has(e.key) }));
-  }, [numbered, ranges, search?.baseline, ...(replayed ? [x, y] : ['', ''])]);
+    const list = Object.entries(settled);
+    for (const e of numbered) {
+      e.inside = within(e.numbers, list);
+      e.front = frontIds.has(e.key);
+    }
+    if (replayed) {
+      // In a replay, the front is the one of what was known by then.
+      const known = numbered.filter((e) => e.inside && e.feasible && e.strategy !== search?.baseline);
+      const then = new Set(frontOf(known.map((e) => e.numbers[x] ?? NaN), known.map((e) => e.numbers[y] ?? NaN), directionOf(x), directionOf(y)).map((i) => known[i]!.key));
+      for (const e of numbered) e.front = then.has(e.key);
+    }
+    return [...numbered]; // another list says that they have changed
+  }, [numbered, frontIds, settled, search?.baseline, ...(replayed ? [x, y] : ['', ''])]);
   const inside = useMemo(() => entries.filter((e) => e.inside), [entries]);
+  const answering = useMemo(() => { const list = Object.entries(ranges); return filter === '' ? [] : numbered.filter((e) => e.feasible && within(e.numbers, list)); }, [numbered, ranges]);
+  const lastGeneration = useMemo(() => numbered.reduce((a, e) => Math.max(a, e.generation), 0), [numbered]);
   const genes = useMemo(() => Object.keys(genesOf(numbered[0]?.arch ?? '')).filter((g) => numbered.some((e) => e.numbers[g] !== numbered[0]?.numbers[g])), [numbered]);
   const hueKey = query.get('by') ?? '';
+  const latencyKey = keys.find((k) => k.startsWith('latency_us'));
   const points = useMemo(() => {
     const result: Point[] = [];
-    const values = hueKey ? entries.flatMap((e) => e.numbers[hueKey] ?? []) : [];
-    const [least, most] = [values.reduce((a, b) => Math.min(a, b), Infinity), values.reduce((a, b) => Math.max(a, b), -Infinity)];
-    for (const e of entries) {
-      const v = hueKey ? e.numbers[hueKey] : undefined;
-      const p = pointOf(e, x, y, e.strategy === search?.baseline, v === undefined ? null : (v - least) / (most - least || 1));
-      if (p) result.push(p);
+    let [least, most] = [Infinity, -Infinity];
+    if (hueKey) for (const e of numbered) {
+      const v = e.numbers[hueKey] ?? NaN;
+      if (v < least) least = v;
+      if (v > most) most = v;
+    }
+    for (const e of numbered) {
+      const [v, vx, vy] = [hueKey ? e.numbers[hueKey] : undefined, e.numbers[x], e.numbers[y]];
+      if (vx === undefined || vy === undefined) continue;
+      const measured = latencyKey !== undefined && e.metric(latencyKey)?.source === 'measured';
+      result.push(new PointOf(e, x, y, vx, vy, measured, e.strategy === search?.baseline, v === undefined ? null : (v - least) / (most - least || 1)));
     }
     return result;
-  }, [entries, x, y, hueKey, search?.baseline]);
+  }, [numbered, x, y, hueKey, latencyKey, search?.baseline]);
 
   const otherId = query.get('vs') ?? '';
   const other = useLoaded(() => (otherId ? get<Front>(`/searches/${encodeURIComponent(otherId)}/front`) : Promise.resolve(null)), `vs ${otherId}`, ['front'], (d) => d['search'] === otherId);
@@ -249,24 +201,22 @@ export function SearchPage({ id }: { id: string }) {
   const describe = (key: string) => {
     const c = byId.get(key);
     if (!c) return [];
-    return [...Object.entries(c.metrics).filter(([k]) => k === x || k === y || k === 'top1').map(([k, m]) => `${nameOf(k)}: ${metricValue(k, m.value)} (${m.source})`), c.arch];
+    return [...metricsOf(c).filter(([k]) => k === x || k === y || k === 'top1').map(([k, m]) => `${nameOf(k)}: ${metricValue(k, m.value)} (${m.source})`), c.arch];
   };
   const pick = (key: string) => setQuery({ arch: key });
   const names = naming(nameOf, (key) => keys.includes(key));
-  const change = (key: string, range: Range | null) => setQuery({ f: printRanges(withRange(ranges, key, range)) });
+  // By the address as it is when it happens: parts of the page that are not drawn anew call this, too.
+  const change = (key: string, range: Range | null) => setQuery({ f: printRanges(withRange(parseRanges(route.value.query.get('f')), key, range)) });
   const changeBoth = (rx: Range | null | undefined, ry: Range | null | undefined) => {
     const first = rx === undefined ? ranges : withRange(ranges, x, rx);
     setQuery({ f: printRanges(ry === undefined ? first : withRange(first, y, ry)) });
   };
   const shades = ['generation', ...genes];
-  const lastGeneration = numbered.reduce((a, e) => Math.max(a, e.generation), 0);
   const objective = keyOf(search?.objectives[0] ?? { metric: 'top1' });
   const chosen = selected ? byId.get(selected) : undefined;
   const pinned = pins.data?.find((p) => p.arch_id === selected);
   const running = job.data && ['running', 'queued', 'paused', 'canceling'].includes(job.data.state);
-  const latencyKey = keys.find((k) => k.startsWith('latency_us'));
   const slowest = largest(items.map((i) => (latencyKey ? i.metrics[latencyKey]?.value : null)));
-  const all = [...candidates.values()];
   const options = keys.map((k) => <option key={k} value={k}>{nameOf(k)}</option>);
 
   const beside = (
@@ -276,12 +226,16 @@ export function SearchPage({ id }: { id: string }) {
     </>
   );
 
+  // Drawn anew when what they show has changed, not with every movement of the pointer.
+  const lists = useMemo(() => <Explore entries={entries} all={numbered} inside={inside} metrics={keys} genes={genes} ranges={settled} names={names} axes={query.get('axes')} sort={query.get('sort') ?? ''} selected={selected} change={change} pick={pick} />, [entries, numbered, inside, keys, genes, settled, query.get('axes'), query.get('sort'), selected, profileList.data]);
+
   return (
     <Page title={search.name} lead={<>Space {search.space}, {search.strategy}{search.baseline ? ` with ${search.baseline} beside it` : ''}{boards.length > 0 ? `, on ${boards.map((b) => profiles[b] ?? b).join(', ')}` : ''} <State of={search.state} /></>} actions={
       <>
         {running && <Act do={() => post(`${path}/cancel`)} confirm="Stop the search? It can be resumed." done="The search stops.">Stop</Act>}
         {['failed', 'canceled'].includes(search.state) && <Act class="primary" do={() => post(`${path}/resume`)} done="The search goes on.">Resume</Act>}
-        {all.length > 0 && <button type="button" onClick={() => exportCsv(all, search.name)}>CSV of {short(all.length)} candidates</button>}
+        <a class="button" href={href(['searches', 'new'], { from: id })}>Search again with changes</a>
+        {candidates.size > 0 && <button type="button" onClick={() => exportCsv([...candidates.values()], search.name, keys)}>CSV of {short(candidates.size)} candidates</button>}
       </>
     }>
       {running && job.data && <Card><ProgressLine job={job.data} /></Card>}
@@ -289,7 +243,7 @@ export function SearchPage({ id }: { id: string }) {
       {job.data?.state === 'failed' && <Failed error={job.data.error?.message ?? 'The search failed.'} />}
       <div class="search-grid">
         <div class="beside">
-          <Card title="Pareto front" class="main" note={`${points.length === byId.size ? '' : `${short(points.length)} of `}${short(byId.size)} networks${all.length === byId.size ? '' : ` (${short(all.length)} candidates: the baseline asks for some of them too)`}${items.length ? `, ${items.length} on the ${front.data?.stage ?? ''} front` : ''}`}>
+          <Card title="Pareto front" class="main" note={`${points.length === byId.size ? '' : `${short(points.length)} of `}${short(byId.size)} networks${candidates.size === byId.size ? '' : ` (${short(candidates.size)} candidates: the baseline asks for some of them too)`}${items.length ? `, ${items.length} on the ${front.data?.stage ?? ''} front` : ''}`}>
             <div class="toolbar">
               <label>Across <select value={x} onChange={(e) => setQuery({ x: e.currentTarget.value })}>{options}</select></label>
               <label>Up <select value={y} onChange={(e) => setQuery({ y: e.currentTarget.value })}>{options}</select></label>
@@ -299,9 +253,9 @@ export function SearchPage({ id }: { id: string }) {
               <Replay last={lastGeneration} range={ranges['generation']} change={change} />
             </div>
             <Limits ranges={ranges} keys={[...keys, ...genes]} names={names} change={change} />
-            <Best entries={inside.filter((e) => e.feasible)} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
+            <Best entries={answering} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
             {points.length === 0 ? <Empty>Candidates appear here as soon as the strategy has asked for the first ones.</Empty> : (
-              <Scatter points={points} x={axis(x, log)} y={axis(y, false)} limitX={limit} against={against} rangeX={ranges[x]} rangeY={ranges[y]} onRanges={changeBoth} hueTitle={hueKey ? `${names.title(hueKey)}, low to high` : undefined} selected={selected} onPick={pick} describe={describe}
+              <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, false)} limitX={limit} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} onRanges={changeBoth} hueTitle={hueKey ? `${names.title(hueKey)}, low to high` : undefined} selected={selected} onPick={pick} describe={describe}
                 summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.`} />
             )}
           </Card>
@@ -309,7 +263,7 @@ export function SearchPage({ id }: { id: string }) {
         </div>
         {chosen ? (
           <Card title="Network" class="side-card" note={<button type="button" class="quiet" onClick={() => setQuery({ arch: '' })} aria-label="Close the network">✕</button>}>
-            <Facts rows={Object.entries(chosen.metrics).filter(([k]) => k === 'top1' || k.startsWith('latency')).map(([k, m]) => [nameOf(k), <Interval key={k} name={k} metric={m} before={'predicted' in chosen ? (chosen as FrontItem).predicted?.[k] : undefined} />])} />
+            <Facts rows={metricsOf(chosen).filter(([k]) => k === 'top1' || k.startsWith('latency')).map(([k, m]) => [nameOf(k), <Interval key={k} name={k} metric={m} before={items.find((i) => i.arch_id === chosen.key)?.predicted?.[k]} />])} />
             <ArchView space={search.space} arch={chosen.arch} profile={/:(pf|mo)_/.test(latencyKey ?? '') ? latencyKey?.split(':')[1] : undefined} />
             <div class="row">
               <a class="button" href={href(['archs', search.space], { arch: chosen.arch, search: id })}>Open its page</a>
@@ -333,7 +287,12 @@ export function SearchPage({ id }: { id: string }) {
             ]} />
           )}
         </Card>
-        <Explore entries={entries} inside={inside} metrics={keys} genes={genes} ranges={ranges} names={names} query={query} selected={selected} change={change} pick={pick} />
+        {boards.length > 1 && items.length > 0 && (
+          <Card title="The front on each board" class="wide">
+            <BoardFronts items={items} boards={boards.map((b) => ({ key: `latency_us:${b}`, name: profiles[b] ?? b }))} y={objective} yTitle={nameOf(objective)} direction={directionOf(objective)} selected={selected} onPick={pick} />
+          </Card>
+        )}
+        {lists}
       </div>
     </Page>
   );

@@ -1,0 +1,52 @@
+// One search's front as each of its boards sees it, side by side: the same networks, one scale of what is wanted, each board's own latencies.
+import type { FrontItem } from './api';
+import { frontOf, type Direction } from './front';
+import { metricValue, tickLabels } from './format';
+import { extent, ticks, toPixel, type Scale } from './scale';
+
+type Props = { items: FrontItem[]; boards: { key: string; name: string }[]; y: string; yTitle: string; direction: Direction; selected: string | undefined; onPick: (id: string) => void };
+const [width, height, left, bottom] = [330, 220, 52, 34];
+
+function Panel({ items, board, sy, props }: { items: FrontItem[]; board: { key: string; name: string }; sy: Scale; props: Props }) {
+  const { key } = board;
+  const on = items.filter((i) => i.metrics[key] && i.metrics[props.y]);
+  const [xs, ys] = [on.map((i) => i.metrics[key]!.value), on.map((i) => i.metrics[props.y]!.value)];
+  const [min, max] = extent(xs, false);
+  const sx: Scale = { min, max, log: false, from: left, to: width - 10 };
+  const best = frontOf(xs, ys, 'minimise', props.direction);
+  const [xt, yt] = [ticks(min, max, 4), ticks(sy.min, sy.max, 4)];
+  const [xl, yl] = [tickLabels(key, xt), tickLabels(props.y, yt)];
+  const path = best.map((i, at) => `${at === 0 ? 'M' : 'H'}${toPixel(sx, xs[i]!).toFixed(1)}${at === 0 ? ` ${toPixel(sy, ys[i]!).toFixed(1)}` : `V${toPixel(sy, ys[i]!).toFixed(1)}`}`).join('');
+  const last = best[best.length - 1], first = best[0];
+  return (
+    <figure class="board-front">
+      <figcaption>{board.name}</figcaption>
+      <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={first === undefined || last === undefined ? `No network with a latency on ${board.name}` : `${best.length} of ${on.length} networks of the front are best on ${board.name}: from ${metricValue(props.y, ys[first])} at ${metricValue(key, xs[first])} to ${metricValue(props.y, ys[last])} at ${metricValue(key, xs[last])}`}>
+        {yt.map((v, i) => <g key={`y${v}`}><line x1={left} x2={width - 10} y1={toPixel(sy, v)} y2={toPixel(sy, v)} /><text x={left - 6} y={toPixel(sy, v) + 4} text-anchor="end">{yl.text[i]}</text></g>)}
+        {xt.map((v, i) => <text key={`x${v}`} x={toPixel(sx, v)} y={height - bottom + 16} text-anchor="middle">{xl.text[i]}</text>)}
+        <text x={(left + width) / 2} y={height - 4} text-anchor="middle">Latency ({xl.unit})</text>
+        <path d={path} />
+        {on.map((item, i) => {
+          const at = [toPixel(sx, xs[i]!), toPixel(sy, ys[i]!)] as [number, number];
+          const kind = `${best.includes(i) ? 'top' : ''} ${item.arch_id === props.selected ? 'chosen' : ''}`;
+          const pick = () => props.onPick(item.arch_id);
+          return item.metrics[key]!.source === 'measured'
+            ? <rect key={item.arch_id} class={kind} x={at[0] - 3.5} y={at[1] - 3.5} width="7" height="7" onClick={pick}><title>{item.arch}</title></rect>
+            : <circle key={item.arch_id} class={kind} cx={at[0]} cy={at[1]} r="3.8" onClick={pick}><title>{item.arch}</title></circle>;
+        })}
+      </svg>
+      <p class="note">{best.length} of {on.length} are best here{first === undefined || last === undefined ? '' : `: ${metricValue(key, xs[first])} to ${metricValue(key, xs[last])}`}</p>
+    </figure>
+  );
+}
+
+export function BoardFronts(props: Props) {
+  const [min, max] = extent(props.items.flatMap((i) => i.metrics[props.y]?.value ?? []), false);
+  const sy: Scale = { min, max, log: false, from: height - bottom, to: 8 };
+  return (
+    <>
+      <p class="note">{props.yTitle} over the latency on each board. A network that is chosen is marked on all of them; squares are measured, circles predicted, pale ones are beaten on that board.</p>
+      <div class="board-fronts">{props.boards.map((b) => <Panel key={b.key} items={props.items} board={b} sy={sy} props={props} />)}</div>
+    </>
+  );
+}

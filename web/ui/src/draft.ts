@@ -1,0 +1,130 @@
+// A search as it is being put together: the body of its request, the command that is the same, and what is known of it before it begins.
+
+export type Draft = {
+  name: string; supernet: string; space: string; accuracy: 'predicted' | 'evaluated' | 'model'; predictor: string;
+  costs: string[]; limits: Record<string, string>; // by metric key such as "macs" or "latency_us:pf_…"; limits as typed, in people's units
+  strategy: string; options: Record<string, string>; baseline: boolean; evaluations: string; seconds: string; rounds: string; population: string; seed: string; patience: string; initial: string;
+  front: string; measurements: string; method: 'full' | 'brief'; warm: string[];
+};
+export type Body = {
+  name: string; supernet?: string; space?: string; objectives: { metric: string; direction: string; profile?: string }[]; constraints?: { metric: string; profile?: string; max?: number; min?: number }[];
+  accuracy?: string | { predictor: string }; strategy: string; strategy_options?: Record<string, number>; baseline?: null; evaluations?: number; time_budget_s?: number; rounds?: number; population: number; seed: number; patience?: number;
+  initial_evaluations?: number; measure_front?: number; measurements?: number; method?: string; warm_start?: { searches: string[] };
+};
+
+export const emptyDraft: Draft = {
+  name: '', supernet: '', space: '', accuracy: 'predicted', predictor: '', costs: [], limits: {}, strategy: 'nsga2', options: {}, baseline: true, evaluations: '4000', seconds: '', rounds: '1', population: '64', seed: '1', patience: '',
+  initial: '64', front: '24', measurements: '', method: 'full', warm: [],
+};
+
+/** What one typed unit of a limit is in the API's. */
+export const unitOf = (key: string): { factor: number; name: string } =>
+  key.startsWith('latency_us') ? { factor: 1000, name: 'ms' } : key === 'top1' ? { factor: 0.01, name: '%' } : key.endsWith('_bytes') ? { factor: 1000, name: 'kB' } : key === 'energy_uj' ? { factor: 1, name: 'µJ' } : key === 'params' ? { factor: 1000, name: 'thousands' } : { factor: 1e6, name: 'millions' };
+
+const metricOf = (key: string) => {
+  const [metric = '', profile] = key.split(':');
+  return profile ? { metric, profile } : { metric };
+};
+const exact = (v: number) => +v.toPrecision(12);
+
+/** The keys whose limits are set, in the order of the body's constraints. */
+export const limitedKeys = (d: Draft): string[] => Object.keys(d.limits).filter((k) => d.limits[k] !== '' && Number.isFinite(Number(d.limits[k])));
+
+/** The body of POST /searches; members that are as by default are left out, but for those that people ask about. */
+export function bodyOf(d: Draft): Body {
+  const options = Object.fromEntries(Object.entries(d.options).filter(([, v]) => v !== '').map(([k, v]) => [k, Number(v)]));
+  const constraints = limitedKeys(d).map((key) => ({ ...metricOf(key), [key === 'top1' ? 'min' : 'max']: exact(Number(d.limits[key]) * unitOf(key).factor) }));
+  return {
+    name: d.name, ...(d.supernet ? { supernet: d.supernet } : d.space ? { space: d.space } : {}),
+    objectives: [{ metric: 'top1', direction: 'maximise' }, ...d.costs.map((key) => ({ ...metricOf(key), direction: 'minimise' }))],
+    ...(constraints.length ? { constraints } : {}),
+    ...(d.accuracy === 'model' ? { accuracy: { predictor: d.predictor } } : d.accuracy === 'evaluated' ? { accuracy: 'evaluated' } : {}),
+    strategy: d.strategy, ...(Object.keys(options).length ? { strategy_options: options } : {}), ...(d.baseline || d.strategy === 'random' ? {} : { baseline: null }),
+    ...(d.seconds ? { time_budget_s: Number(d.seconds) } : { evaluations: Number(d.evaluations) }), ...(d.rounds !== '1' && d.rounds ? { rounds: Number(d.rounds) } : {}), population: Number(d.population), seed: Number(d.seed), ...(d.patience ? { patience: Number(d.patience) } : {}),
+    ...(d.accuracy === 'predicted' && d.initial !== '64' && d.initial ? { initial_evaluations: Number(d.initial) } : {}), ...(d.front !== '24' && d.front !== '' ? { measure_front: Number(d.front) } : {}),
+    ...(d.measurements ? { measurements: Number(d.measurements) } : {}), ...(d.method === 'brief' ? { method: 'brief' } : {}), ...(d.warm.length ? { warm_start: { searches: d.warm } } : {}),
+  };
+}
+
+/** The body with names in place of ids, which the API takes as well: for people to read. */
+export function named(body: Body, names: Record<string, string>): Body {
+  const of = (id: string) => names[id] ?? id;
+  const swap = <T extends { profile?: string }>(c: T): T => (c.profile ? { ...c, profile: of(c.profile) } : c);
+  return {
+    ...body, ...(body.supernet ? { supernet: of(body.supernet) } : {}), objectives: body.objectives.map(swap), ...(body.constraints ? { constraints: body.constraints.map(swap) } : {}),
+    ...(typeof body.accuracy === 'object' ? { accuracy: { predictor: of(body.accuracy.predictor) } } : {}), ...(body.warm_start ? { warm_start: { searches: body.warm_start.searches.map(of) } } : {}),
+  };
+}
+
+/** A word of a shell's command line. */
+export const quoted = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+const cliMetric = (c: { metric: string; profile?: string }) => (c.metric === 'latency_us' ? `latency@${c.profile}` : c.metric);
+
+/** The same search by the command line client. */
+export function commandOf(body: Body): string {
+  const words = ['espalier', 'search', 'create', body.name];
+  const add = (option: string, value: unknown) => { if (value !== undefined) words.push(option, String(value)); };
+  add('--supernet', body.supernet);
+  add('--space', body.space);
+  if (typeof body.accuracy === 'object') add('--predictor', body.accuracy.predictor);
+  else add('--accuracy', body.accuracy);
+  add('--objectives', body.objectives.map(cliMetric).join(','));
+  for (const c of body.constraints ?? []) add('--limit', `${cliMetric(c)}=${c.metric === 'latency_us' ? exact(c.max! / 1000) : c.max ?? c.min}`);
+  add('--strategy', body.strategy);
+  for (const [name, value] of Object.entries(body.strategy_options ?? {})) add('--option', `${name}=${value}`);
+  if (body.baseline === null) add('--baseline', 'none');
+  add('--evaluations', body.evaluations);
+  add('--time', body.time_budget_s === undefined ? undefined : `${body.time_budget_s}s`);
+  add('--rounds', body.rounds);
+  add('--population', body.population);
+  add('--seed', body.seed);
+  add('--patience', body.patience);
+  add('--initial-evaluations', body.initial_evaluations);
+  add('--measure-front', body.measure_front);
+  add('--measurements', body.measurements);
+  add('--method', body.method);
+  for (const search of body.warm_start?.searches ?? []) add('--warm-start', search);
+  return words.map(quoted).join(' ');
+}
+
+export type Quantile = { min: number; p5: number; p25: number; median: number; p75: number; p95: number; max: number };
+
+/** The share of random subnets that keep a limit, read off the quantiles of a sample. */
+export function shareBelow(q: Quantile, max: number): number {
+  const steps: [number, number][] = [[q.min, 0], [q.p5, 0.05], [q.p25, 0.25], [q.median, 0.5], [q.p75, 0.75], [q.p95, 0.95], [q.max, 1]];
+  if (max < q.min) return 0;
+  for (let i = 1; i < steps.length; i++) {
+    const [[a, u], [b, v]] = [steps[i - 1]!, steps[i]!];
+    if (max < b) return b > a ? u + ((v - u) * (max - a)) / (b - a) : v;
+  }
+  return 1;
+}
+
+export type Known = { evaluationSeconds: number | null; boards: number };
+export type Part = { what: string; seconds: number | null };
+
+/** Seconds of one measurement, a visit to the reference network and a second look included. */
+const measurementSeconds = { full: 4, brief: 0.8 };
+
+/** What the search will take: evaluations at the pace of earlier ones, measurements at their method's. null: not known. */
+export function timesOf(d: Draft, known: Known): Part[] {
+  const [n, front] = [Number(d.evaluations), Number(d.front)];
+  const each = known.evaluationSeconds;
+  const scored = d.accuracy === 'evaluated' ? (d.seconds ? 0 : n) * (d.baseline ? 2 : 1) : (d.accuracy === 'predicted' ? Number(d.initial) : 0) + (d.supernet ? front : 0);
+  const parts: Part[] = [];
+  if (scored > 0) parts.push({ what: `${scored} subnets evaluated by the supernet${each === null ? '' : `, ${each < 1 ? each.toFixed(2) : each.toFixed(1)} s each`}`, seconds: each === null ? null : scored * each });
+  if (d.seconds) parts.push({ what: 'searching', seconds: Number(d.seconds) });
+  else if (d.accuracy !== 'evaluated') parts.push({ what: `${n * (d.baseline ? 2 : 1)} evaluations on predictions`, seconds: (n * (d.baseline ? 2 : 1)) / 8000 });
+  const asked = (12 + 2 * front) * known.boards;
+  const measured = known.boards === 0 ? 0 : d.measurements ? Math.min(asked, Number(d.measurements)) : asked;
+  if (measured > 0) parts.push({ what: `up to ${measured} measurements, ${d.method === 'full' ? 'full' : 'brief'}`, seconds: measured * measurementSeconds[d.method] });
+  return parts;
+}
+
+/** Seconds an evaluation took of late: gaps of more than a minute lie between jobs. */
+export function paceOf(times: number[]): number | null {
+  const sorted = [...times].sort((a, b) => a - b);
+  const gaps = sorted.slice(1).map((t, i) => (t - sorted[i]!) / 1000).filter((g) => g < 60);
+  return gaps.length < 8 ? null : gaps.reduce((a, b) => a + b, 0) / gaps.length;
+}

@@ -1,0 +1,93 @@
+// Predictors and latency tables of other programs: what they know of a space, and a form to import one.
+import { useState } from 'preact/hooks';
+import { ApiError, get, list, post, remove, type Model, type Space } from '../api';
+import { ago, latency, percent, short } from '../format';
+import { Act, Card, Code, Empty, Facts, Failed, Page, State, Table, Waiting } from '../parts';
+import { go, href } from '../router';
+import { useLoaded } from '../state';
+
+type File = { name: string; resolution: number; keys: number; entries: number; missing: number; first_missing: string | null; foreign: number; first_foreign: string | null; smallest_us: number | null; largest_us: number | null };
+type Summary = { resolutions?: number[]; entries?: number; missing?: number; foreign?: number; files?: File[]; smallest_top1?: number; largest_top1?: number };
+
+const kinds = { latency: 'latencies of a device', accuracy: 'accuracies' };
+
+/** What a model knows, in a few words. */
+function knows(m: Model): string {
+  const s = (m.summary ?? {}) as Summary;
+  if (m.state !== 'ready') return '–';
+  return m.kind === 'latency' ? `${short(s.entries)} units${s.missing ? `, ${s.missing} missing` : ''}` : `top-1 from ${percent(s.smallest_top1, 1)} to ${percent(s.largest_top1, 1)}`;
+}
+
+function Import({ spaces }: { spaces: Space[] }) {
+  const [form, setForm] = useState({ name: '', kind: 'latency', space: '', path: '' });
+  const [error, setError] = useState<string | null>(null);
+  const set = (part: Partial<typeof form>) => setForm({ ...form, ...part });
+  const space = form.space || spaces[0]?.name || '';
+  const submit = (e: Event) => {
+    e.preventDefault();
+    setError(null);
+    post<{ model: Model }>('/models', { ...form, space }).then((a) => go(['models', a.model.id]), (problem: unknown) => setError(problem instanceof ApiError ? problem.message : 'The model was not imported.'));
+  };
+  return (
+    <form class="form" onSubmit={submit}>
+      <div class="row">
+        <label class="field"><span>Name</span><input required maxLength={63} value={form.name} onInput={(e) => set({ name: e.currentTarget.value })} /></label>
+        <label class="field"><span>What it knows</span><select value={form.kind} onChange={(e) => set({ kind: e.currentTarget.value })}><option value="latency">latencies (YAML)</option><option value="accuracy">accuracies (.pth, safetensors)</option></select></label>
+        <label class="field"><span>Space</span><select value={space} onChange={(e) => set({ space: e.currentTarget.value })}>{spaces.map((s) => <option key={s.name} value={s.name}>{s.name}</option>)}</select></label>
+        <label class="field"><span>File or folder, below a data root of the daemon</span><input required value={form.path} placeholder="/data/note10_lat" onInput={(e) => set({ path: e.currentTarget.value })} /></label>
+      </div>
+      <div><Failed error={error} /><button class="primary" type="submit">Import</button></div>
+    </form>
+  );
+}
+
+export function Models() {
+  const { data, error } = useLoaded(() => list<Model>('/models'), 'models', ['job'], (d) => d['kind'] === 'import' || d['state'] === 'done' || d['state'] === 'failed');
+  const spaces = useLoaded(() => list<Space>('/spaces'), 'spaces');
+  return (
+    <Page title="Models" lead="Predictors and latency tables of other programs: a search can go by them without a supernet or a board.">
+      <Failed error={error} />
+      {data?.length === 0 && <Empty>None yet. Import one below, or with <code>espalier latency import</code> and <code>espalier predictor import</code>.</Empty>}
+      {data && data.length > 0 && (
+        <Card>
+          <Table label="Models" rows={data} rowKey={(m) => m.id} link={(m) => ['models', m.id]} columns={[
+            { title: 'Name', cell: (m) => m.name }, { title: 'State', cell: (m) => <State of={m.state} /> }, { title: 'Knows', cell: (m) => kinds[m.kind] }, { title: 'Space', cell: (m) => m.space }, { title: 'Of which', cell: knows }, { title: 'Imported', cell: (m) => ago(m.created_at) },
+          ]} />
+        </Card>
+      )}
+      <Card title="Import"><Import spaces={spaces.data ?? []} /></Card>
+    </Page>
+  );
+}
+
+export function ModelPage({ id }: { id: string }) {
+  const { data, error } = useLoaded(() => get<Model & { job: string | null }>(`/models/${encodeURIComponent(id)}`), id, ['job']);
+  if (!data) return <Page title="Model">{error ? <Failed error={error} /> : <Waiting />}</Page>;
+  const s = (data.summary ?? {}) as Summary;
+  return (
+    <Page title={data.name} lead={<>{kinds[data.kind]}, space {data.space} <State of={data.state} /></>} actions={
+      <>
+        {data.state === 'ready' && <a class="button primary" href={href(['searches', 'new'])}>Search by it</a>}
+        <Act do={() => remove(`/models/${data.id}`).then(() => go(['models']))} confirm={`Remove ${data.name}?`} done="The model is removed.">Remove</Act>
+      </>
+    }>
+      {data.state === 'failed' && <Failed error="It could not be imported; its job says why." />}
+      {data.job && data.state !== 'ready' && <p><a href={href(['jobs', data.job])}>Its job</a></p>}
+      <Card title="What it knows">
+        <Facts rows={[
+          ['Resolutions', s.resolutions?.join(', ') ?? '–'], ...(data.kind === 'latency' ? [['Units', short(s.entries)], ['Missing units, interpolated', short(s.missing)], ['Keys of no unit', short(s.foreign)]] : [['Smallest subnet', percent(s.smallest_top1)], ['Largest subnet', percent(s.largest_top1)]]) as [string, string][],
+          ['From', <code key="from">{data.source}</code>], ['Imported', ago(data.created_at)],
+        ]} />
+      </Card>
+      {s.files && s.files.length > 0 && (
+        <Card title="Files">
+          <Table label="Files" rows={s.files} rowKey={(f) => `${f.name} ${f.resolution}`} columns={[
+            { title: 'File', cell: (f) => f.name }, { title: 'Resolution', number: true, cell: (f) => f.resolution }, { title: 'Units', number: true, cell: (f) => f.entries }, { title: 'Missing', number: true, cell: (f) => <span title={f.first_missing ?? undefined}>{f.missing}</span> },
+            { title: 'Foreign', number: true, cell: (f) => <span title={f.first_foreign ?? undefined}>{f.foreign}</span> }, { title: 'Smallest subnet', number: true, cell: (f) => latency(f.smallest_us) }, { title: 'Largest subnet', number: true, cell: (f) => latency(f.largest_us) },
+          ]} />
+        </Card>
+      )}
+      <Card title="By the command line"><Code>{`espalier search create NAME ${data.kind === 'latency' ? `--profile ${data.name}` : `--predictor ${data.name}`}`}</Code></Card>
+    </Page>
+  );
+}
