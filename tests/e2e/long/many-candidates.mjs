@@ -1,6 +1,6 @@
 // How the search page does with 100,000 candidates: the time to the first points and to all, the answer to input, frames while the pointer moves, the exact picture after it rests.
 // A real search's networks are told again and again with other numbers, page by page as the daemon would; everything else is the daemon's.
-// usage: node many-candidates.mjs URL SEARCH [N]     exit code 1 when a budget of the dashboard is not kept; DIST=FOLDER: that bundle in place of the daemon's own
+// usage: node many-candidates.mjs URL SEARCH [N]     exit code 1 when a budget of the dashboard is not kept; DIST=FOLDER: that bundle in place of the daemon's own; SLACK=2: budgets of a busy machine
 import { readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -10,6 +10,7 @@ const ui = join(dirname(fileURLToPath(import.meta.url)), '../../../web/ui');
 const { chromium } = createRequire(join(ui, 'package.json'))('playwright-core');
 const [url, search, count = '100000'] = process.argv.slice(2);
 const n = Number(count);
+const slack = Number(process.env.SLACK ?? 1);
 const real = (await (await fetch(`${url}/api/v1/searches/${search}/candidates?page_size=1000`)).json()).columns;
 
 const pageAt = (from, size) => {
@@ -61,7 +62,7 @@ await page.locator('.scatter canvas.over').waitFor();
 const first = Date.now() - begun;
 await page.waitForFunction((least) => [...document.querySelectorAll('.card-head .note')].some((e) => Number(/of (\d+);/.exec(e.textContent)?.[1] ?? 0) >= least), n, { timeout: 60000 }); // those of the front come on top
 const all = Date.now() - begun;
-report(`${n} candidates: first points (budget 2000)`, first, 'ms', first < 2000);
+report(`${n} candidates: first points (budget 2000)`, first, 'ms', first < 2000 * slack);
 report('all of them', all, 'ms', true);
 const canvas = page.locator('.scatter canvas.over');
 await canvas.scrollIntoViewIfNeeded();
@@ -81,8 +82,8 @@ const spell = async (what, moves) => {
   const { gaps, answers } = await page.evaluate(() => ({ gaps: window.frames_.slice(1).map((t, i) => t - window.frames_[i]), answers: window.answers_ }));
   const at = (list, q) => Math.round([...list].sort((a, b) => a - b)[Math.floor(q * (list.length - 1))] ?? NaN);
   const rate = (1000 * gaps.length) / gaps.reduce((a, b) => a + b, 0);
-  report(`${what}: frames (budget 30)`, rate.toFixed(1), `a second, longest gap ${at(gaps, 1)} ms`, rate >= 30);
-  report(`${what}: answer to the pointer (budget 100)`, at(answers, 0.95), `ms (95 %), median ${at(answers, 0.5)} ms`, at(answers, 0.95) < 100);
+  report(`${what}: frames (budget 30)`, rate.toFixed(1), `a second, longest gap ${at(gaps, 1)} ms`, rate >= 30 / slack);
+  report(`${what}: answer to the pointer (budget 100)`, at(answers, 0.95), `ms (95 %), median ${at(answers, 0.5)} ms`, at(answers, 0.95) < 100 * slack);
 };
 const line = box.x + box.width - 16;
 await spell('hover', async () => { for (let i = 0; i < 40; i++) await page.mouse.move(box.x + 100 + 10 * i, box.y + 150); });
@@ -99,7 +100,7 @@ const exactAfter = async (what, act) => {
   const from = Date.now();
   await page.waitForFunction((text) => ![...document.querySelectorAll('.card-head .note')].some((e) => e.textContent === text), before, { timeout: 20000 });
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done))));
-  report(`${what}: exact picture after rest (budget 1000)`, Date.now() - from, 'ms', Date.now() - from <= 1000);
+  report(`${what}: exact picture after rest (budget 1000)`, Date.now() - from, 'ms', Date.now() - from <= 1000 * slack);
 };
 await page.mouse.up();
 await page.waitForTimeout(2500);
