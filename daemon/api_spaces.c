@@ -88,10 +88,25 @@ static void destroy_space(void *space) {
     space_destroy(space);
 }
 
+static bool is_dry(const struct api_call *call) {
+    const char *dry = api_query(call, "dry_run");
+    return dry != NULL && strcmp(dry, "true") == 0;
+}
+
+/* A key would give the space's real creation the answer of its trial. */
+static int check_dry_run(const struct api_call *call, struct err *err) {
+    int r = api_query_word(call, "dry_run", (const char *const[]){"true", "false", NULL}, err);
+    return r == 0 && is_dry(call) && call->key != NULL
+               ? err_set(err, ESP_EPARSE, NULL, "with dry_run there is no Idempotency-Key")
+               : r;
+}
+
 static int check_space(struct api_call *call, struct err *err) {
     struct space *space = NULL;
     const char *name;
-    int r = api_name(call->body, err, &name);
+    int r = check_dry_run(call, err);
+    if (r == 0)
+        r = api_name(call->body, err, &name);
     char *text = r == 0 ? json_print(call->body) : NULL;
     if (r == 0)
         r = text == NULL ? err_set(err, ESP_ENOMEM, NULL, "out of memory")
@@ -107,8 +122,24 @@ static int check_space(struct api_call *call, struct err *err) {
     return r;
 }
 
+/* Whether the name is still free. */
+static int try_space(struct api_call *call, const struct space *space, struct err *err) {
+    struct space *other = NULL;
+    struct err said = {0};
+    int r = spaces_load(call->sql, space->name, &said, &other, NULL);
+    space_destroy(other);
+    if (r == 0)
+        return err_set(err, ESP_ECONFLICT, "/name", "there is a space \"%s\" already", space->name);
+    if (r == ESP_ENOTFOUND)
+        return 0;
+    *err = said;
+    return r;
+}
+
 static int create_space(struct api_call *call, struct err *err) {
     const struct space *space = call->state;
+    if (is_dry(call))
+        return try_space(call, space, err);
     char *document = space_print(space);
     int r = document == NULL
                 ? err_set(err, ESP_ENOMEM, NULL, "out of memory")
@@ -168,7 +199,7 @@ static int sample_space(struct api_call *call, struct err *err) {
 
 const struct api_route api_spaces[] = {
     {"GET", "/api/v1/spaces", "page_size,after", .read = list_spaces},
-    {"POST", "/api/v1/spaces", NULL, .body_limit = SPACE_BODY_MAX, .read = check_space,
+    {"POST", "/api/v1/spaces", "dry_run", .body_limit = SPACE_BODY_MAX, .read = check_space,
      .write = create_space},
     {"GET", "/api/v1/spaces/{name}", NULL, .read = get_space},
     {"DELETE", "/api/v1/spaces/{name}", NULL, .write = delete_space},

@@ -35,6 +35,22 @@ def bad_spaces():
     check("bad" not in [row["name"] for row in bed.client().items("/spaces")], "a bad space was kept")
 
 
+@test("a space is tried without being kept: what it would be, or what is wrong with it")
+def try_a_space():
+    client, document = bed.client(), data.space(name="tried")
+    tried = client.expect(200, "POST", "/spaces?dry_run=true", document).doc
+    check(tried["cardinality"] and tried["fingerprint"], "what it would be", tried)
+    problem(client.request("GET", "/spaces/tried"), 404)
+    problem(client.request("POST", "/spaces?dry_run=true", {**document, "stages": []}), 422, pointer="/stages")
+    problem(client.request("POST", "/spaces?dry_run=true", document, {"Idempotency-Key": "try"}), 400)
+    problem(client.request("POST", "/spaces?dry_run=perhaps", document), 400)
+    made = client.expect(201, "POST", "/spaces?dry_run=false", document).doc
+    equal(made["fingerprint"], tried["fingerprint"], "what it is")
+    problem(client.request("POST", "/spaces?dry_run=true", document), 409, pointer="/name")
+    problem(client.request("POST", "/spaces?dry_run=true", {**document, "name": "fashion_small"}), 409, pointer="/name")
+    client.expect(204, "DELETE", "/spaces/tried")
+
+
 @test("spaces: built-in ones are there and stay, a name is given once, one in use cannot be removed")
 def spaces():
     client = bed.client()
