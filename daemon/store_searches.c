@@ -49,7 +49,9 @@
     BODY("evaluations")                                                                            \
     " AS evaluations, "                                                                            \
     BODY("time_budget_s")                                                                          \
-    " AS time_budget_s, coalesce("                                                                 \
+    " AS time_budget_s, "                                                                          \
+    BODY("rounds")                                                                                 \
+    " AS rounds, coalesce("                                                                        \
     NEWEST_FRONT("json_array_length(arch_ids)")                                                    \
     ", "                                                                                           \
     NEWEST_GENERATION("front_size")                                                                \

@@ -60,6 +60,7 @@ def closed_loop():
     # The second round was asked for by what the first one taught.
     versions = [row["version"] for row in client.get("/searches/loop")["calibrations"] if row["profile_id"] == stays["id"]]
     check(len(versions) >= 3, "calibrations: before the search, after each round", versions)
+    equal(client.get("/searches/loop")["rounds"], 2, "rounds")
     curves = {row["strategy"]: row["evaluations"][-1] for row in client.get("/searches/loop/hypervolume")["series"]}
     equal(curves, {"nsga2": 64, "random": 64}, "the baseline has had as many evaluations")
     stack.stop()
