@@ -36,7 +36,7 @@ def closed_loop():
     on = lambda profile: {"metric": "latency_us", "profile": profile["id"], "direction": "minimise"}
     body = {
         "name": "loop", "supernet": "looped", "objectives": [{"metric": "top1", "direction": "maximise"}, on(stays), on(goes)], "accuracy": "evaluated",
-        "rounds": 2, "evaluations": 64, "population": 16, "measure_front": 6, "calibration_nets": 5, "seed": 2,
+        "rounds": 2, "evaluations": 64, "population": 16, "measure_front": 6, "calibration_nets": 5, "seed": 2, "strategy": "nsga2",
     }
     job = client.post("/searches", body, 202)["job"]["id"]
     again = lambda: [row for row in client.items(f"/measurements?profile={goes['id']}&kind=network&state=accepted") if row["take"] == 2]
