@@ -266,7 +266,8 @@ static void test_stops_while_requests_wait(void **state) {
     struct fixture *f = *state;
     struct exchange *x = client_open(web_port(f->server));
     client_send(x, "GET /later" HEAD "\r\n", strlen("GET /later" HEAD "\r\n"));
-    assert_false(client_wait(&f->loop, x, "HTTP", 50));
+    for (int i = 0; i < 100 && kept == NULL; i++) /* a busy machine takes its time */
+        assert_false(client_wait(&f->loop, x, "HTTP", 50));
     assert_non_null(kept);
     client_close(x); /* stop() answers kept after the server has gone */
 }
