@@ -52,7 +52,7 @@ static int add_row(void *context, const struct dynast_row *row) {
 /* The space with 224 pixels alone, as in the logs. */
 static struct space *space_of_logs(void) {
     struct err err = {0};
-    struct space *whole, *space;
+    struct space *whole = NULL, *space = NULL;
     int resolution = 224;
     if (space_builtin("ofa_mbv3", &err, &whole) < 0 ||
         space_narrow(whole, &resolution, 1, &err, &space) < 0)

@@ -157,8 +157,8 @@ static void sections_of_strangers_are_refused(void **state) {
         "[1]",
         "[{\"resolution\":0,\"table\":{}}]",
         "[{\"resolution\":8}]",
-        "[{\"resolution\":8,\"table\":{\"profile_revision\":\"x\",\"entries\":[]}},"
-        "{\"resolution\":8,\"table\":{\"profile_revision\":\"x\",\"entries\":[]}}]"};
+        ("[{\"resolution\":8,\"table\":{\"profile_revision\":\"x\",\"entries\":[]}},"
+         "{\"resolution\":8,\"table\":{\"profile_revision\":\"x\",\"entries\":[]}}]")};
     for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct latency_sections sections;
         struct err err = {0};
