@@ -109,13 +109,11 @@ static void print_table(struct problem *problem) {
 }
 
 int main(void) {
-    struct err err = {0};
     struct problem problem = {.goals = {.n_metrics = 2,
                                         .keys = {"top1", "macs"},
                                         .n_objectives = 2,
                                         .objectives = {{0, true}, {1, false}}}};
-    if (space_parse(toy_space_text, sizeof toy_space_text - 1, &err, &problem.space) < 0)
-        die(&err);
+    problem.space = toy_space();
     struct arch largest;
     arch_max(problem.space, &largest);
     problem.reference[0] = -0.5;

@@ -11,23 +11,7 @@
 #include "search/ofa_predictor.h"
 #include "search/sampling.h"
 #include "tests/unit/search/toy.h"
-
-static struct space *toy_space(void) {
-    struct space *space;
-    assert_int_equal(space_parse(toy_space_text, sizeof toy_space_text - 1, NULL, &space), 0);
-    return space;
-}
-
-static void random_point(const struct relaxed_shape *shape, uint32_t seed, double *ret_point) {
-    struct rng rng = rng_make(seed, RNG_TEST, 1, 0);
-    for (int g = 0; g < shape->n_genes; g++) {
-        double sum = 0, *p = ret_point + shape->first[g];
-        for (int j = 0; j < shape->genes[g].n_choices; j++)
-            sum += p[j] = 0.05 + rng_unit(&rng);
-        for (int j = 0; j < shape->genes[g].n_choices; j++)
-            p[j] /= sum;
-    }
-}
+#include "tests/unit/space/random_point.h"
 
 /* --- own models --- */
 

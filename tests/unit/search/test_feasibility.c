@@ -9,12 +9,6 @@
 #include "search/feasibility.h"
 #include "tests/unit/search/toy.h"
 
-static struct space *toy_space(void) {
-    struct space *space;
-    assert_int_equal(space_parse(toy_space_text, sizeof toy_space_text - 1, NULL, &space), 0);
-    return space;
-}
-
 /* Yields top1, of which nothing is known beforehand. */
 static int submit_top1(void *context, struct evaluation *evaluations, int n, struct err *err) {
     for (int i = 0; i < n; i++) {

@@ -49,7 +49,7 @@ static void toy_init(struct toy *toy) {
                                   .objectives = {{0, true}, {1, false}},
                                   .n_constraints = 1,
                                   .constraints = {{1, true, 1.2e6}}}};
-    assert_int_equal(space_parse(toy_space_text, sizeof toy_space_text - 1, NULL, &toy->space), 0);
+    toy->space = toy_space();
     assert_int_equal(cost_evaluator_create(toy->space, NULL, &toy->evaluators[0]), 0);
     toy->evaluators[1] =
         (struct evaluator){.n_metrics = 1, .keys = keys, .context = toy, .submit = submit_top1};

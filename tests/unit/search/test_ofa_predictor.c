@@ -119,25 +119,33 @@ static void another_space_is_refused(void **state) {
     refused(space_with_resolutions("resnet_50_elastic", (const int[]){160}, 1));
 }
 
+static const char fingerprint[] = "0123456789abcdef0123456789abcdef";
+
+/* A file of weights that the caller frees; path is a pattern of mkstemp. */
+static void write_file(char *path, float *weight[OFA_PREDICTOR_LAYERS],
+                       float *bias[OFA_PREDICTOR_LAYERS], struct ofa_predictor_weights *ret_weights,
+                       char ret_hash[HASH_TEXT]) {
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    make_weights(weight, bias);
+    ofa_predictor_tutorial_resolutions(ret_weights);
+    for (int l = 0; l < OFA_PREDICTOR_LAYERS; l++) {
+        ret_weights->weight[l] = weight[l];
+        ret_weights->bias[l] = bias[l];
+    }
+    assert_int_equal(ofa_predictor_write(path, ret_weights, fingerprint, NULL, ret_hash), 0);
+}
+
 /* Without the list of resolutions, as files were before there was one. */
 static void an_older_file_is_read(void **state) {
     enum { HEADER = 8 + 2 * (HASH_TEXT - 1), LIST = 4 * (1 + OFA_PREDICTOR_RESOLUTIONS_MAX) };
-    static const char fingerprint[] = "0123456789abcdef0123456789abcdef";
     char path[] = "/tmp/espalier-predictor-XXXXXX", hash[HASH_TEXT], *bytes;
     float *weight[OFA_PREDICTOR_LAYERS], *bias[OFA_PREDICTOR_LAYERS];
     struct ofa_predictor_weights weights;
     struct ofa_predictor_file file = {.values = NULL};
     size_t len;
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
-    make_weights(weight, bias);
-    ofa_predictor_tutorial_resolutions(&weights);
-    for (int l = 0; l < OFA_PREDICTOR_LAYERS; l++) {
-        weights.weight[l] = weight[l];
-        weights.bias[l] = bias[l];
-    }
-    assert_int_equal(ofa_predictor_write(path, &weights, fingerprint, NULL, hash), 0);
+    write_file(path, weight, bias, &weights, hash);
     assert_int_equal(file_read(path, 1 << 24, NULL, &bytes, &len), 0);
     memmove(bytes + HEADER, bytes + HEADER + LIST, len - HEADER - LIST);
     len -= LIST;
@@ -163,23 +171,13 @@ static void an_older_file_is_read(void **state) {
 }
 
 static void what_is_kept_in_a_file_is_the_same(void **state) {
-    static const char fingerprint[] = "0123456789abcdef0123456789abcdef";
     char path[] = "/tmp/espalier-predictor-XXXXXX", hash[HASH_TEXT], *bytes;
     float *weight[OFA_PREDICTOR_LAYERS], *bias[OFA_PREDICTOR_LAYERS];
     struct ofa_predictor_weights weights;
     struct ofa_predictor_file file = {.values = NULL};
     struct err err = {0};
     size_t len;
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
-    make_weights(weight, bias);
-    ofa_predictor_tutorial_resolutions(&weights);
-    for (int l = 0; l < OFA_PREDICTOR_LAYERS; l++) {
-        weights.weight[l] = weight[l];
-        weights.bias[l] = bias[l];
-    }
-    assert_int_equal(ofa_predictor_write(path, &weights, fingerprint, &err, hash), 0);
+    write_file(path, weight, bias, &weights, hash);
     assert_int_equal(ofa_predictor_file_read(path, &err, &file), 0);
     assert_string_equal(file.fingerprint, fingerprint);
     assert_string_equal(file.hash, hash);

@@ -39,9 +39,8 @@ static void spread_sample_covers_the_range_evenly(void **state) {
 }
 
 static void small_space_gives_all_that_it_has(void **state) {
-    struct space *space;
+    struct space *space = toy_space();
     struct arch *archs = calloc(10000, sizeof *archs);
-    assert_int_equal(space_parse(toy_space_text, sizeof toy_space_text - 1, NULL, &space), 0);
     double all = space_cardinality(space);
     int n = sample_spread(space, 1, 10000, NULL, archs);
     assert_true(n > 0.9 * all && n <= all);

@@ -16,14 +16,6 @@
 
 #define MACS_MAX 1.2e6
 
-static struct space *toy_space(void) {
-    struct space *space;
-    struct err err = {0};
-    if (space_parse(toy_space_text, sizeof toy_space_text - 1, &err, &space) != 0)
-        fail_msg("%s: %s", err.pointer, err.message);
-    return space;
-}
-
 static const struct goals toy_goals = {.n_metrics = 2,
                                        .keys = {"top1", "macs"},
                                        .n_objectives = 2,

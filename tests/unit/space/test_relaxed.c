@@ -9,30 +9,13 @@
 #include "space/cost.h"
 #include "space/relaxed.h"
 #include "tests/unit/search/toy.h"
-
-static struct space *toy_space(void) {
-    struct space *space;
-    assert_int_equal(space_parse(toy_space_text, sizeof toy_space_text - 1, NULL, &space), 0);
-    return space;
-}
+#include "tests/unit/space/random_point.h"
 
 static double unit_macs(void *context, const struct graph *graph, int unit) {
     struct cost cost;
     (void)context;
     unit_cost(graph, unit, &cost);
     return (double)cost.macs;
-}
-
-/* Distributions that favour nothing in particular. */
-static void random_point(const struct relaxed_shape *shape, uint32_t seed, double *ret_point) {
-    struct rng rng = rng_make(seed, RNG_TEST, 0, 0);
-    for (int g = 0; g < shape->n_genes; g++) {
-        double sum = 0, *p = ret_point + shape->first[g];
-        for (int j = 0; j < shape->genes[g].n_choices; j++)
-            sum += p[j] = 0.05 + rng_unit(&rng);
-        for (int j = 0; j < shape->genes[g].n_choices; j++)
-            p[j] /= sum;
-    }
 }
 
 /* Of the canonical arch: genes that it does not have are summed over. */
