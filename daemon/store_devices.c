@@ -128,16 +128,11 @@ static int get_text(struct sql *sql, struct err *err, char ret[ID_MAX], const ch
 
 static int find_profile(struct sql *sql, const char *device, const struct profile_key *key,
                         struct err *err, char ret_id[ID_MAX]) {
-    struct sql_rows rows;
-    ret_id[0] = '\0';
-    sql_query(sql, &rows,
-              "SELECT id FROM profiles WHERE device = ?1 AND runtime = ?2 AND precision = ?3 AND "
-              "threads = ?4 AND cores = ?5 AND governor = ?6",
-              "tttitt", device, key->runtime, key->precision, key->threads, key->cores,
-              key->governor);
-    if (sql_next(&rows))
-        snprintf(ret_id, ID_MAX, "%s", sql_text(&rows, 0));
-    return sql_end(&rows, err);
+    return sql_get_text(
+        sql, err, ret_id, ID_MAX,
+        "SELECT id FROM profiles WHERE device = ?1 AND runtime = ?2 AND precision = ?3 AND "
+        "threads = ?4 AND cores = ?5 AND governor = ?6",
+        "tttitt", device, key->runtime, key->precision, key->threads, key->cores, key->governor);
 }
 
 static int create_profile(struct store_tx *tx, const char *device, const struct profile_key *key,

@@ -348,12 +348,7 @@ int store_lease_release(struct store_tx *tx, const char *device, const char *lea
 }
 
 static int find_device(struct sql *sql, struct err *err, char ret_id[ID_MAX], const char *literal) {
-    struct sql_rows rows;
-    ret_id[0] = '\0';
-    sql_query(sql, &rows, literal, "");
-    if (sql_next(&rows))
-        snprintf(ret_id, ID_MAX, "%s", sql_text(&rows, 0));
-    return sql_end(&rows, err);
+    return sql_get_text(sql, err, ret_id, ID_MAX, literal, "");
 }
 
 int store_local_work(struct sql *sql, struct err *err, struct local_work *ret_work) {
@@ -406,27 +401,18 @@ int store_work_waits(struct sql *sql, const char *device, struct err *err, bool 
 }
 
 int store_host_holder(struct sql *sql, const char *device, struct err *err, char ret_id[ID_MAX]) {
-    struct sql_rows rows;
-    ret_id[0] = '\0';
-    sql_query(sql, &rows,
-              "SELECT o.id FROM devices d JOIN devices o ON o.host = d.host AND o.id <> d.id JOIN "
-              "leases l ON l.device = o.id WHERE d.id = ?1 AND l.state IN ('granted', 'acked') AND "
-              "EXISTS (SELECT 1 FROM measurements m JOIN profiles p ON p.id = m.profile WHERE "
-              "p.device = d.id AND p.epoch = d.epoch AND m.state = 'queued') LIMIT 1",
-              "t", device);
-    if (sql_next(&rows))
-        snprintf(ret_id, ID_MAX, "%s", sql_text(&rows, 0));
-    return sql_end(&rows, err);
+    return sql_get_text(
+        sql, err, ret_id, ID_MAX,
+        "SELECT o.id FROM devices d JOIN devices o ON o.host = d.host AND o.id <> d.id JOIN "
+        "leases l ON l.device = o.id WHERE d.id = ?1 AND l.state IN ('granted', 'acked') AND "
+        "EXISTS (SELECT 1 FROM measurements m JOIN profiles p ON p.id = m.profile WHERE "
+        "p.device = d.id AND p.epoch = d.epoch AND m.state = 'queued') LIMIT 1",
+        "t", device);
 }
 
 int store_device_host(struct sql *sql, const char *device, struct err *err, char ret_host[128]) {
-    struct sql_rows rows;
-    ret_host[0] = '\0';
-    sql_query(sql, &rows, "SELECT host FROM devices WHERE id = ?1 AND host IS NOT NULL", "t",
-              device);
-    if (sql_next(&rows))
-        snprintf(ret_host, 128, "%s", sql_text(&rows, 0));
-    return sql_end(&rows, err);
+    return sql_get_text(sql, err, ret_host, 128,
+                        "SELECT host FROM devices WHERE id = ?1 AND host IS NOT NULL", "t", device);
 }
 
 int store_lease_next_expiry(struct sql *sql, struct err *err, int64_t *ret_us) {

@@ -123,21 +123,13 @@ static int find_board(struct sql *sql, const char *ref, struct err *err, char re
 }
 
 static int find_by_id(struct sql *sql, const char *ref, struct err *err, char ret_id[ID_MAX]) {
-    struct sql_rows rows;
-    ret_id[0] = '\0';
-    sql_query(sql, &rows, "SELECT id FROM profiles WHERE id = ?1", "t", ref);
-    if (sql_next(&rows))
-        snprintf(ret_id, ID_MAX, "%s", sql_text(&rows, 0));
-    return sql_end(&rows, err);
+    return sql_get_text(sql, err, ret_id, ID_MAX, "SELECT id FROM profiles WHERE id = ?1", "t",
+                        ref);
 }
 
 static int find_by_name(struct sql *sql, const char *ref, struct err *err, char ret_id[ID_MAX]) {
-    struct sql_rows rows;
-    ret_id[0] = '\0';
-    sql_query(sql, &rows, "SELECT id FROM profiles WHERE name = ?1", "t", ref);
-    if (sql_next(&rows))
-        snprintf(ret_id, ID_MAX, "%s", sql_text(&rows, 0));
-    return sql_end(&rows, err);
+    return sql_get_text(sql, err, ret_id, ID_MAX, "SELECT id FROM profiles WHERE name = ?1", "t",
+                        ref);
 }
 
 int store_profile_find(struct sql *sql, const char *ref, struct err *err, char ret_id[ID_MAX]) {

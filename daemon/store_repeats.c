@@ -86,10 +86,8 @@ int store_repeat_entries(struct store_tx *tx, const char *table, int64_t before_
 
 int store_repeat_next_board(struct sql *sql, const char *after, struct err *err,
                             char ret_device[ID_MAX]) {
-    struct sql_rows rows;
-    ret_device[0] = '\0';
-    sql_query(
-        sql, &rows,
+    return sql_get_text(
+        sql, err, ret_device, ID_MAX,
         "SELECT d.id FROM devices d WHERE d.id > ?1 AND d.removed_us IS NULL AND d.away_us IS "
         "NULL AND d.state = 'active' AND d.health = 'good' AND NOT EXISTS (SELECT 1 FROM "
         "profiles p WHERE p.device = d.id AND (EXISTS (SELECT 1 FROM measurements q WHERE "
@@ -97,9 +95,6 @@ int store_repeat_next_board(struct sql *sql, const char *after, struct err *err,
         "INDEXED BY measurements_open WHERE q.profile = p.id AND q.state IN ('leased', "
         "'running')))) ORDER BY d.id LIMIT 1",
         "t", after);
-    if (sql_next(&rows))
-        snprintf(ret_device, ID_MAX, "%s", sql_text(&rows, 0));
-    return sql_end(&rows, err);
 }
 
 int store_repeat_oldest(struct store_tx *tx, const char *device, int64_t before_us,

@@ -334,7 +334,7 @@ int store_hypervolume(struct sql *sql, const char *search, struct err *err, cJSO
 
 int store_calibration_list(struct sql *sql, const char *profile, const struct sql_page_args *page,
                            struct err *err, cJSON **ret_doc) {
-    cJSON *doc = NULL, *row;
+    cJSON *doc = NULL;
     int r =
         sql_page(sql, err, page, "id", &doc,
                  "SELECT id, search, json_remove(data, '$.points') AS \"data@json\", created_us AS "
@@ -342,16 +342,7 @@ int store_calibration_list(struct sql *sql, const char *profile, const struct sq
                  "NULL OR profile = "
                  "?3) ORDER BY id DESC LIMIT ?2",
                  "t", profile);
-    if (r != 0)
-        return r;
-    cJSON_ArrayForEach(row, cJSON_GetObjectItem(doc, "items")) {
-        r = r != 0 ? r : sql_spread(row, "data", err);
-    }
-    if (r == 0)
-        *ret_doc = doc;
-    else
-        cJSON_Delete(doc);
-    return r;
+    return r != 0 ? r : sql_spread_all(doc, "data", err, ret_doc);
 }
 
 int store_calibration_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc) {

@@ -270,6 +270,18 @@ int sql_get_int(struct sql *sql, struct err *err, int64_t *ret, bool *ret_found,
     return 0;
 }
 
+int sql_get_text(struct sql *sql, struct err *err, char *ret, size_t size, const char *text,
+                 const char *types, ...) {
+    struct sql_rows rows;
+    va_list args;
+    va_start(args, types);
+    start_query(sql, &rows, text, types, args);
+    va_end(args);
+    bool found = sql_next(&rows) && !sql_null(&rows, 0);
+    snprintf(ret, size, "%s", found ? sql_text(&rows, 0) : "");
+    return sql_end(&rows, err);
+}
+
 int sql_get_row(struct sql *sql, struct err *err, cJSON **ret_doc, const char *text,
                 const char *types, ...) {
     struct sql_rows rows;
@@ -365,5 +377,18 @@ int sql_spread(cJSON *row, const char *key, struct err *err) {
     }
     cJSON_Delete(doc);
     cJSON_Delete(raw);
+    return r;
+}
+
+int sql_spread_all(cJSON *page, const char *key, struct err *err, cJSON **ret_doc) {
+    cJSON *row;
+    int r = 0;
+    cJSON_ArrayForEach(row, cJSON_GetObjectItem(page, "items")) {
+        r = r != 0 ? r : sql_spread(row, key, err);
+    }
+    if (r == 0)
+        *ret_doc = page;
+    else
+        cJSON_Delete(page);
     return r;
 }

@@ -49,6 +49,9 @@ cJSON *sql_row(const struct sql_rows *rows);
 /* First column of the first row; *ret is left alone and *ret_found false when there is none. */
 int sql_get_int(struct sql *sql, struct err *err, int64_t *ret, bool *ret_found, const char *text,
                 const char *types, ...);
+/* The same of a text, cut to size - 1 bytes; "" when there is none or it is NULL. */
+int sql_get_text(struct sql *sql, struct err *err, char *ret, size_t size, const char *text,
+                 const char *types, ...);
 /* First row as sql_row makes it; *ret_doc NULL when there is none. */
 int sql_get_row(struct sql *sql, struct err *err, cJSON **ret_doc, const char *text,
                 const char *types, ...);
@@ -68,6 +71,8 @@ int sql_page(struct sql *sql, struct err *err, const struct sql_page_args *page,
 
 /* The members of row's member key, which is stored JSON text, become row's own (its own win). */
 int sql_spread(cJSON *row, const char *key, struct err *err);
+/* That of all items of a page, which becomes *ret_doc, or is deleted on an error. */
+int sql_spread_all(cJSON *page, const char *key, struct err *err, cJSON **ret_doc);
 
 /* Microseconds as RFC 3339, inside a statement that makes JSON itself. */
 #define SQL_TIME(column)                                                                           \

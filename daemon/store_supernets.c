@@ -383,20 +383,6 @@ int store_evaluation_add(struct store_tx *tx, const char *supernet, const cJSON 
     return r;
 }
 
-/* Each row's members are those of its JSON text key as well. */
-static int spread_all(cJSON *doc, const char *key, struct err *err, cJSON **ret_doc) {
-    cJSON *row;
-    int r = 0;
-    cJSON_ArrayForEach(row, cJSON_GetObjectItem(doc, "items")) {
-        r = r != 0 ? r : sql_spread(row, key, err);
-    }
-    if (r == 0)
-        *ret_doc = doc;
-    else
-        cJSON_Delete(doc);
-    return r;
-}
-
 int store_evaluation_list(struct sql *sql, const struct evaluation_filter *filter,
                           const struct sql_page_args *page, struct err *err, cJSON **ret_doc) {
     cJSON *doc = NULL;
@@ -406,7 +392,7 @@ int store_evaluation_list(struct sql *sql, const struct evaluation_filter *filte
                      "INTEGER)) AND (?3 IS NULL OR supernet = ?3) AND (?4 IS NULL OR arch_id = ?4) "
                      "AND (?5 IS NULL OR split = ?5) ORDER BY id DESC LIMIT ?2",
                      "ttt", filter->supernet, filter->arch_id, filter->split);
-    return r != 0 ? r : spread_all(doc, "data", err, ret_doc);
+    return r != 0 ? r : sql_spread_all(doc, "data", err, ret_doc);
 }
 
 int store_estimation_list(struct sql *sql, const char *supernet, const struct sql_page_args *page,
@@ -418,5 +404,5 @@ int store_estimation_list(struct sql *sql, const char *supernet, const struct sq
                      "'estimate' AND state = 'done' AND (?3 IS NULL OR subject = ?3) ORDER BY id "
                      "DESC LIMIT ?2",
                      "t", supernet);
-    return r != 0 ? r : spread_all(doc, "result", err, ret_doc);
+    return r != 0 ? r : sql_spread_all(doc, "result", err, ret_doc);
 }

@@ -168,15 +168,11 @@ static int start_job(struct store_tx *tx, const char *table, const cJSON *spec, 
 }
 
 static int running_job(struct sql *sql, const char *table, struct err *err, char ret_job[ID_MAX]) {
-    struct sql_rows rows;
-    ret_job[0] = '\0';
-    sql_query(sql, &rows,
-              "SELECT j.id FROM tables t JOIN jobs j ON j.id = t.job WHERE t.id = ?1 AND j.state = "
-              "'running'",
-              "t", table);
-    if (sql_next(&rows))
-        snprintf(ret_job, ID_MAX, "%s", sql_text(&rows, 0));
-    return sql_end(&rows, err);
+    return sql_get_text(
+        sql, err, ret_job, ID_MAX,
+        "SELECT j.id FROM tables t JOIN jobs j ON j.id = t.job WHERE t.id = ?1 AND j.state = "
+        "'running'",
+        "t", table);
 }
 
 int store_table_build(struct store_tx *tx, const struct table_request *request, struct err *err,
@@ -262,22 +258,13 @@ int store_table_get(struct sql *sql, const char *id, struct err *err, cJSON **re
 
 int store_table_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
                      cJSON **ret_doc) {
-    cJSON *doc = NULL, *row;
+    cJSON *doc = NULL;
     int r =
         sql_page(sql, err, page, "id", &doc,
                  "SELECT " TABLE_COLUMNS " FROM tables WHERE (?1 IS NULL OR id < ?1) ORDER BY id "
                  "DESC LIMIT ?2",
                  "");
-    if (r != 0)
-        return r;
-    cJSON_ArrayForEach(row, cJSON_GetObjectItem(doc, "items")) {
-        r = r != 0 ? r : sql_spread(row, "counts", err);
-    }
-    if (r == 0)
-        *ret_doc = doc;
-    else
-        cJSON_Delete(doc);
-    return r;
+    return r != 0 ? r : sql_spread_all(doc, "counts", err, ret_doc);
 }
 
 int store_table_has_entry(struct sql *sql, const char *id, const char *signature, struct err *err,
