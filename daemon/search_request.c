@@ -407,6 +407,19 @@ static int find_sources(struct work *work, const cJSON *body, struct err *err) {
     return r;
 }
 
+/* What is called measured was measured twice, on each board. */
+static int check_measurements(const struct work *work, const cJSON *body, struct err *err) {
+    const cJSON *asked = cJSON_GetObjectItemCaseSensitive(body, "measurements");
+    int boards = 0;
+    for (int i = 0; i < work->n_profiles; i++)
+        boards += work->profiles[i].model == NULL;
+    if (asked == NULL || cJSON_GetNumberValue(asked) >= 2 * boards)
+        return 0;
+    return err_set(err, ESP_EINVAL, "/measurements",
+                   "one network on %d boards, twice each, takes %d measurements", boards,
+                   2 * boards);
+}
+
 static int load_sources(struct work *work, const cJSON *body, struct err *err) {
     int r = cost_evaluator_create(work->space, err, &work->evaluators[0]);
     for (int i = 0; i < work->n_profiles && r == 0; i++) {
@@ -725,6 +738,8 @@ static int fill(struct work *work, struct search_request *request, struct err *e
         r = goals_from_json(body, "", known_metrics, err, &work->goals);
     if (r == 0)
         r = find_sources(work, body, err);
+    if (r == 0)
+        r = check_measurements(work, body, err);
     if (r == 0)
         r = search_subspace_take(&work->space, body, err, request->spec);
     if (r == 0)

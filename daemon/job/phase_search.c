@@ -36,11 +36,12 @@ static int open_facts(struct search_run *run, const cJSON *spec, struct err *err
     struct buf buf;
     char *body = json_print_canonical(cJSON_GetObjectItemCaseSensitive(spec, "search"));
     buf_init(&buf, 0);
-    buf_printf(&buf, "%s %s %s %s",
-               run->spec.has_supernet ? run->accuracy.checkpoint->summary.id
-                                      : run->spec.predictor.hash,
-               run->spec.has_supernet ? run->accuracy.dataset->revision : "",
-               run->spec.space->fingerprint, body ? body : "");
+    /* What boards told one that measured each network once is under other numbers. */
+    buf_printf(
+        &buf, "%s %s %s %s%s",
+        run->spec.has_supernet ? run->accuracy.checkpoint->summary.id : run->spec.predictor.hash,
+        run->spec.has_supernet ? run->accuracy.dataset->revision : "", run->spec.space->fingerprint,
+        body ? body : "", search_has_board(run) ? " takes" : "");
     free(body);
     if (buf.error) {
         buf_finish(&buf);
@@ -138,11 +139,13 @@ static void close_run(struct search_run *run) {
 
 /* --- before the search --- */
 
-/* Networks to calibrate on: of a budget of measurements at most half. */
+/* Networks to calibrate on: of a budget of measurements at most half, and so many that one network
+ * can still be measured twice. */
 static int request_calibration(struct search_run *run, struct err *err) {
-    int n = run->spec.calibration_nets, most = search_measurable(run, 1) / 2;
+    int n = run->spec.calibration_nets, measurable = search_measurable(run, 1);
+    int most = measurable / 2 < measurable - 2 ? measurable / 2 : measurable - 2;
     n = n < most ? n : most;
-    if (n == 0 || !search_has_board(run))
+    if (n <= 0 || !search_has_board(run))
         return 0;
     struct arch *archs = mem_array((size_t)n, sizeof *archs);
     if (!archs)
@@ -305,7 +308,8 @@ static int step_both(struct search_run *run, struct err *err, double volumes[SEA
         if (more[i])
             rc = step_loop(run, i, err, &volumes[i], &more[i]);
     if (rc == 0 && run->budget == 0)
-        rc = search_pace_step(run, (double)(clock_mono_ns() - began_ns) / 1e9, err);
+        rc = search_pace_step(run, (double)(clock_mono_ns() - began_ns) / 1e9, more[SEARCH_MAIN],
+                              err);
     return rc;
 }
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REQUESTS_MAX = 10000, WAIT_MS = 500 };
+enum { REQUESTS_MAX = 10000, REQUESTS_A_MESSAGE = 500, WAIT_MS = 500 };
 #define US_MAX 1e12
 
 /* --- asking --- */
@@ -64,18 +64,18 @@ static int count_boards(const struct search_run *run) {
     return n;
 }
 
+/* The budget: its own, or what a search may ask for at all. */
+static int requests_max(const struct search_run *run) {
+    return run->spec.measurements > 0 ? run->spec.measurements : REQUESTS_MAX;
+}
+
 int search_measurable(const struct search_run *run, int takes) {
-    int boards = count_boards(run), left = run->spec.measurements - run->n_requests;
-    if (run->spec.measurements == 0 || boards == 0)
-        return REQUESTS_MAX;
-    return left > 0 ? left / (boards * takes) : 0;
+    int boards = count_boards(run);
+    return boards > 0 ? (requests_max(run) - run->n_requests) / (boards * takes) : REQUESTS_MAX;
 }
 
 static int add_request(struct search_run *run, int profile, const struct arch *arch, int take,
                        struct err *err) {
-    if (run->n_requests == REQUESTS_MAX)
-        return err_set(err, ESP_ELIMIT, NULL, "a search measures at most %d networks",
-                       REQUESTS_MAX);
     if (run->n_requests == run->requests_capacity) {
         int capacity = run->requests_capacity ? 2 * run->requests_capacity : 64;
         struct search_request *grown = reallocarray(run->requests, (size_t)capacity, sizeof *grown);
@@ -115,18 +115,26 @@ static int describe_request(const struct search_run *run, const struct search_re
     return 0;
 }
 
-/* Whether the budget has an end, and it has come. */
-static bool is_spent(const struct search_run *run) {
-    return run->spec.measurements > 0 && run->n_requests >= run->spec.measurements;
-}
-
 static int add_take(struct search_run *run, const struct arch *archs, int n, int take,
                     struct err *err) {
     int rc = 0;
     for (int p = 0; p < run->spec.n_profiles; p++)
         for (int i = 0; i < n && rc == 0 && search_board_answers(run, p); i++)
-            if (!find_request(run, p, &archs[i], take) && !is_spent(run))
+            if (!find_request(run, p, &archs[i], take) && run->n_requests < requests_max(run))
                 rc = add_request(run, p, &archs[i], take, err);
+    return rc;
+}
+
+/* Those from first on, as many as a message takes: each has its graph. */
+static int emit_requests(struct search_run *run, int first, struct err *err) {
+    cJSON *data = cJSON_CreateObject();
+    cJSON *items = cJSON_AddArrayToObject(data, "items");
+    int rc = 0;
+    for (int i = first; i < run->n_requests && i < first + REQUESTS_A_MESSAGE && rc == 0; i++)
+        rc = describe_request(run, &run->requests[i], err, items);
+    if (rc == 0)
+        return search_emit(run, "measure_request", data, err);
+    cJSON_Delete(data);
     return rc;
 }
 
@@ -138,13 +146,8 @@ int search_request_measurements(struct search_run *run, const struct arch *archs
     if (rc != 0 || run->n_requests == first)
         return rc;
     run->session++;
-    cJSON *data = cJSON_CreateObject();
-    cJSON *items = cJSON_AddArrayToObject(data, "items");
-    for (int i = first; i < run->n_requests && rc == 0; i++)
-        rc = describe_request(run, &run->requests[i], err, items);
-    if (rc == 0)
-        return search_emit(run, "measure_request", data, err);
-    cJSON_Delete(data);
+    for (int i = first; i < run->n_requests && rc == 0; i += REQUESTS_A_MESSAGE)
+        rc = emit_requests(run, i, err);
     return rc;
 }
 

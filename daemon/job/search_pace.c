@@ -15,11 +15,14 @@ static bool is_scored(const struct search_run *run) {
     return run->spec.has_supernet && !run->spec.accuracy_predicted && !run->imported;
 }
 
-/* Of several rounds the first one cannot have ended before the budget was known. */
+/* Of several rounds the first one cannot have ended before the budget was known, but where that is
+ * more than a search may have. */
 static int64_t whole_generations(const struct search_run *run, double evaluations, int64_t done) {
     double most = fmin(evaluations, SEARCH_EVALUATIONS_MAX);
     int64_t whole = (int64_t)most / run->spec.population * run->spec.population;
     int64_t least = done * run->spec.rounds;
+    if (least > SEARCH_EVALUATIONS_MAX)
+        least = SEARCH_EVALUATIONS_MAX;
     return whole > least ? whole : least;
 }
 
@@ -50,7 +53,7 @@ static int take_budget(struct search_run *run, int64_t evaluations, struct err *
     return search_emit(run, "budget", data, err);
 }
 
-int search_pace_step(struct search_run *run, double seconds, struct err *err) {
+int search_pace_step(struct search_run *run, double seconds, bool goes_on, struct err *err) {
     int64_t generation = search_loop_generation(run->loops[SEARCH_MAIN]);
     const struct pace *known = facts_pace(run->facts, generation);
     struct pace now = {generation, seconds, run->accuracy.evaluated - run->pace.scored_before, 0};
@@ -64,5 +67,7 @@ int search_pace_step(struct search_run *run, double seconds, struct err *err) {
         now.evaluations = turn(run, generation);
         rc = facts_add_pace(run->facts, &now, err);
     }
+    if (rc == 0 && now.evaluations == 0 && !goes_on) /* the space had no more */
+        now.evaluations = search_loop_evaluations(run->loops[SEARCH_MAIN]);
     return rc == 0 && now.evaluations > 0 ? take_budget(run, now.evaluations, err) : rc;
 }

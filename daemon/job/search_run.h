@@ -115,8 +115,9 @@ int search_choose_calibration(const struct search_run *run, int n, struct err *e
 
 /* After each generation of a search whose budget is not known yet, of both loops in so many
  * seconds: turns its seconds into evaluations once that can be told, keeps and sends them. What an
- * earlier attempt measured counts in place of these seconds. */
-int search_pace_step(struct search_run *run, double seconds, struct err *err);
+ * earlier attempt measured counts in place of these seconds. goes_on: the main search has not
+ * ended; when it has, what it had is the budget. */
+int search_pace_step(struct search_run *run, double seconds, bool goes_on, struct err *err);
 
 /* --- search_board.c: measurements and calibration --- */
 
@@ -154,6 +155,6 @@ bool search_is_measured(const struct search_run *run, const struct archive *arch
 bool search_known(void *context, const struct archive *archive, int index);
 /* Between two rounds of searching: has the best that is not known yet verified, so that the search
  * goes on by better predictions. left: rounds that are to be verified, this one included. */
-int search_verify_round(struct search_run *run, int left, struct err *err);
+int search_verify_round(struct search_run *run, int rounds_left, struct err *err);
 /* At the end: has the front verified in a few rounds, and what may come to it. */
 int search_verify_front(struct search_run *run, struct err *err);

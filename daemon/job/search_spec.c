@@ -9,6 +9,8 @@
 #include <string.h>
 
 enum { INITIAL_MAX = 10000, MEASURE_MAX = 1000, WARM_MAX = 10000, MEASUREMENTS_MAX = 10000 };
+_Static_assert(SEARCH_EVALUATIONS_MAX + INITIAL_MAX + WARM_MAX <= ARCHIVE_MAX,
+               "a search has room for what it begins with");
 static const char latency_prefix[] = "latency_us:";
 
 void search_spec_finish(struct search_spec *spec) {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 3, TAKES = 2 /* of each network before it is called measured */ };
+enum { PASSES = 3, TAKES = 2 /* of each network before it is called measured */ };
 
 void search_phase(struct search_run *run, const char *phase, double start, double end) {
     run->phase = phase;
@@ -251,7 +251,7 @@ static void add_doubtful(struct doubtful *d, int candidate, double beyond) {
 
 static void find_doubtful(const struct search_run *run, const struct archive *archive,
                           const struct constraint *c, const int *front, int n, struct doubtful *d) {
-    for (int i = 0; i < archive->n && is_measurable(run, c->metric); i++) {
+    for (int i = 0; i < archive->n; i++) {
         double beyond = beyond_limit(run, archive, i, c);
         if (isfinite(beyond) && !search_asked(run, &archive->candidates[i].arch) &&
             would_be_on_front(run, archive, i, c, front, n))
@@ -282,7 +282,8 @@ static int pick_near_limits(const struct search_run *run, int max, struct err *e
     d.beyond = mem_array((size_t)max + 1, sizeof *d.beyond);
     int rc = d.candidates && d.beyond ? archive_front(archive, &front, &n_front) : ESP_ENOMEM;
     for (int i = 0; i < goals->n_constraints && rc == 0; i++)
-        find_doubtful(run, archive, &goals->constraints[i], front, n_front, &d);
+        if (is_measurable(run, goals->constraints[i].metric))
+            find_doubtful(run, archive, &goals->constraints[i], front, n_front, &d);
     for (int i = 0; i < d.n && rc == 0; i++)
         if (!is_among(archs, n + found, &archive->candidates[d.candidates[i]].arch))
             archs[n + found++] = archive->candidates[d.candidates[i]].arch;
@@ -338,16 +339,15 @@ static int pick_first(struct search_run *run, int max, struct err *err, struct a
 }
 
 /* So many at most that each can be measured as often as is needed. */
-static int round_max(const struct search_run *run) {
-    int measurable = search_measurable(run, TAKES);
+static int round_max(const struct search_run *run, int rounds_left) {
+    int measurable = search_measurable(run, TAKES) / rounds_left;
     return measurable < run->spec.measure_front ? measurable : run->spec.measure_front;
 }
 
-int search_verify_round(struct search_run *run, int left, struct err *err) {
-    int max = search_measurable(run, TAKES) / left;
+int search_verify_round(struct search_run *run, int rounds_left, struct err *err) {
+    int max = round_max(run, rounds_left);
     if (!run->spec.has_supernet && !search_has_board(run))
         return 0;
-    max = max < run->spec.measure_front ? max : run->spec.measure_front;
     struct arch *archs = mem_array((size_t)max + 1, sizeof *archs);
     if (!archs)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
@@ -357,22 +357,22 @@ int search_verify_round(struct search_run *run, int left, struct err *err) {
     return rc;
 }
 
-/* The front's subnets are verified in a few rounds. */
+/* The front's subnets are verified in a few passes. */
 int search_verify_front(struct search_run *run, struct err *err) {
     if (!run->spec.has_supernet && !search_has_board(run))
         return 0; /* nothing can be known better */
     struct arch *archs = mem_array((size_t)run->spec.measure_front + 1, sizeof *archs);
     if (!archs)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
-    int n = pick_first(run, round_max(run), err, archs), rc = n < 0 ? n : 0;
-    for (int round = 0; round < ROUNDS && n > 0 && rc == 0; round++) {
-        search_phase(run, "measure", 0.6 + 0.12 * round, 0.6 + 0.12 * (round + 1));
+    int n = pick_first(run, round_max(run, 1), err, archs), rc = n < 0 ? n : 0;
+    for (int pass = 0; pass < PASSES && n > 0 && rc == 0; pass++) {
+        search_phase(run, "measure", 0.6 + 0.12 * pass, 0.6 + 0.12 * (pass + 1));
         rc = verify(run, archs, n, err);
-        n = rc == 0 ? pick_next(run, round_max(run), err, archs) : 0;
+        n = rc == 0 ? pick_next(run, round_max(run, 1), err, archs) : 0;
         rc = n < 0 ? n : rc;
     }
-    /* What a last round brought to the front is only measured: its accuracy is known. */
-    if (rc == 0 && (n = pick_unmeasured(run, round_max(run), err, archs)) != 0)
+    /* What the last pass brought to the front is only measured: its accuracy is known. */
+    if (rc == 0 && (n = pick_unmeasured(run, round_max(run, 1), err, archs)) != 0)
         rc = n < 0 ? n : verify(run, archs, n, err);
     free(archs);
     return rc;

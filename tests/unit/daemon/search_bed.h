@@ -14,7 +14,7 @@
 #include "latency/table.h"
 #include "space/space.h"
 
-enum { EVENTS_MAX = 4000, LINE_MAX = 1 << 22 };
+enum { EVENTS_MAX = 10000, LINE_MAX = 1 << 22 };
 
 struct world {
     char *data_dir, *supernet_dir, *job_dir;

@@ -76,6 +76,43 @@ static void an_interrupted_one_is_what_its_number_says(void **state) {
     run_timed(9);
 }
 
+/* One network, twice: nothing is left to calibrate on, and the front is measured all the same. */
+static void two_measurements_are_one_network(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon daemon = {.world = &world, .has_board = true};
+    cJSON *spec = spec_of(&world, "{\"evaluations\":24,\"measurements\":2," REST);
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+    assert_int_equal(count(&daemon, "measure_request"), 1);
+    const cJSON *ids = cJSON_GetObjectItem(last_data(&daemon, "front"), "arch_ids");
+    assert_int_equal(cJSON_GetArraySize(ids), 1);
+    const cJSON *item = candidate(&daemon, ids->child->valuestring);
+    assert_source(item, "top1", "evaluated");
+    assert_source(item, "latency_us:pf_1", "measured");
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
+/* The space ends long before the time does: what it has is the budget. */
+static void a_space_that_ends_before_the_time(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon daemon = {.world = &world, .has_board = true};
+    cJSON *spec =
+        spec_of(&world, "{\"time_budget_s\":100000,\"strategy\":\"exhaustive\"," OBJECTIVES
+                        ",\"baseline\":\"random\",\"population\":100,\"accuracy\":\"evaluated\","
+                        "\"measure_front\":6,\"calibration_nets\":5,\"seed\":4}");
+    int subnets = (int)space_cardinality(world.space);
+    assert_in_range(subnets, 1, 2000);
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+    assert_int_equal(take_budget(&daemon), subnets);
+    assert_final_front(&daemon, "measured");
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
 /* --- rounds --- */
 
 #define ROUNDS_REST                                                                                \
@@ -194,6 +231,8 @@ static void rounds_share_budgets(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(seconds_become_a_number_that_rules),
+        cmocka_unit_test(two_measurements_are_one_network),
+        cmocka_unit_test(a_space_that_ends_before_the_time),
         cmocka_unit_test(an_interrupted_one_is_what_its_number_says),
         cmocka_unit_test(from_round_to_round_it_is_calibrated),
         cmocka_unit_test(interrupted_rounds_are_the_same),
