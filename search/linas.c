@@ -140,7 +140,7 @@ static int search_models(const struct told *search, struct models *models, struc
     config.population = population;
     config.options = NULL;
     /* Where many keep the limits, leaning founders are the more different ones. */
-    if (config.limits && constrained_share(config.limits) > LIMITS_HARD)
+    if (strategy_limits(&config) && constrained_share(strategy_limits(&config)) > LIMITS_HARD)
         config.limits = NULL;
     int n = 0, code = strategy_create("nsga2", &config, err, &inner);
     if (code < 0)

@@ -70,6 +70,18 @@ static int look(void *context, const struct arch *arch, struct err *err,
     return 0;
 }
 
+/* By what the evaluators say now. */
+static int make_limits(struct search_loop *loop, struct err *err) {
+    const struct search_loop_config *c = &loop->config;
+    struct constrained *made = NULL;
+    int code = limits_make(c->space, c->goals, c->evaluators, c->n_evaluators, err, &made);
+    if (code < 0)
+        return code;
+    constrained_destroy(loop->limits);
+    loop->limits = made;
+    return 0;
+}
+
 int search_loop_create(const struct search_loop_config *config, struct err *err,
                        struct search_loop **ret_loop) {
     int code = check_config(config, err);
@@ -86,9 +98,8 @@ int search_loop_create(const struct search_loop_config *config, struct err *err,
     if (!loop->candidates)
         code = err_set(err, ESP_ENOMEM, NULL, "no memory for a search");
     if (code == 0)
-        code = limits_make(config->space, config->goals, config->evaluators, config->n_evaluators,
-                           err, &loop->limits);
-    loop->config.strategy_config.limits = loop->limits;
+        code = make_limits(loop, err);
+    loop->config.strategy_config.limits = (const struct constrained *const *)&loop->limits;
     if (code == 0)
         code = relaxed_goals_create(config->space, config->goals, config->evaluators,
                                     config->n_evaluators, err, &loop->relaxed);
@@ -353,6 +364,8 @@ int search_loop_rescore(struct search_loop *loop, int evaluator, const char *rea
     relaxed_goals_forget(loop->relaxed);
     int code = archs && all ? batch_init(&batch, archive->n, archive->goals->n_metrics, err)
                             : err_set(err, ESP_ENOMEM, NULL, "no memory to score again");
+    if (code == 0)
+        code = make_limits(loop, err);
     if (code == 0 && archive->n) {
         copy_archive(archive, archs, &batch);
         code = evaluate_by(loop, &loop->config.evaluators[evaluator], &batch, true, err);

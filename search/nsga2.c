@@ -67,11 +67,12 @@ static const struct member *tournament(const struct nsga2 *search, struct rng *r
 static void make_child(const struct nsga2 *search, struct rng *rng, int attempt,
                        struct arch *ret_arch) {
     if (attempt >= TRIES_BEFORE_RANDOM) {
-        sample_random(search->config.space, search->config.limits, rng, ret_arch);
+        sample_random(search->config.space, strategy_limits(&search->config), rng, ret_arch);
         return;
     }
     if (search->asked < search->config.population || search->n == 0) {
-        sample_founder(search->config.space, search->config.limits, search->asked, rng, ret_arch);
+        sample_founder(search->config.space, strategy_limits(&search->config), search->asked, rng,
+                       ret_arch);
         return;
     }
     const struct member *a = tournament(search, rng), *b = tournament(search, rng);

@@ -40,8 +40,9 @@ struct strategy_config {
     const struct space *space;         /* borrowed for the strategy's life */
     const struct foresight *foresight; /* borrowed too; NULL: nothing is told */
     const struct slope *slope;         /* borrowed too; NULL: there are no derivatives */
-    const struct constrained *limits;  /* borrowed too: what random subnets are drawn within; NULL:
-                                          the whole space */
+    /* Borrowed too: where it stands what random subnets are drawn within, which may become another
+       between two calls; NULL, or NULL there: the whole space. */
+    const struct constrained *const *limits;
     int n_objectives;
     uint64_t seed;
     int population;        /* of strategies that have one; [4, STRATEGY_POPULATION_MAX] */
@@ -49,6 +50,9 @@ struct strategy_config {
                               NULL: its defaults. A state finds them whole */
 };
 enum { STRATEGY_POPULATION_MAX = 10000, STRATEGY_ASK_MAX = 100000 };
+static inline const struct constrained *strategy_limits(const struct strategy_config *config) {
+    return config->limits ? *config->limits : NULL;
+}
 /* Population 64, the strategy's default options. */
 struct strategy_config strategy_config_default(const struct space *space, int n_objectives,
                                                uint64_t seed);

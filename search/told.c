@@ -141,7 +141,7 @@ int told_promising(const struct told *told, const struct arch *arch, struct err 
 static void draw_blind(const struct told *told, bool founder, int attempt, struct rng *rng,
                        struct arch *ret_arch) {
     const struct space *space = told->config.space;
-    const struct constrained *limits = told->config.limits;
+    const struct constrained *limits = strategy_limits(&told->config);
     if (attempt == 0 && founder)
         sample_founder(space, told->asked ? NULL : limits, told->asked, rng, ret_arch);
     else if (attempt < TRIES / 4)

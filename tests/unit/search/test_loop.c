@@ -386,11 +386,83 @@ static void what_is_counted_is_known_beforehand(void **state) {
     }
 }
 
+/* --- a metric whose sum means something else after a calibration --- */
+
+static double unit_macs(void *context, const struct graph *graph, int unit) {
+    struct cost cost;
+    unit_cost(graph, unit, &cost);
+    return (double)cost.macs;
+}
+
+static double slowed(void *context, double sum) {
+    return ((const struct toy *)context)->factor * sum;
+}
+
+static bool slowed_macs(void *context, int metric, struct additive_metric *ret_metric) {
+    *ret_metric =
+        (struct additive_metric){.cost = {.unit = unit_macs, .context = context}, .value = slowed};
+    return true;
+}
+
+static int submit_slowed(void *context, struct evaluation *evaluations, int n, struct err *err) {
+    const struct toy *toy = context;
+    for (int i = 0; i < n; i++) {
+        double us = slowed(context, toy_macs(toy->space, evaluations[i].arch));
+        evaluations[i].values[0] = (struct metric){us, us, us, METRIC_PREDICTED};
+        evaluations[i].state = EVALUATION_DONE;
+    }
+    return 0;
+}
+
+/* The largest MACs of what one more generation of random search draws. */
+static double draw_largest(struct toy *toy, struct search_loop *loop) {
+    const struct archive *archive = search_loop_archive(loop);
+    int before = archive->n;
+    struct generation g;
+    double largest = 0;
+    assert_true(search_loop_step(loop, NULL, &g) >= 0);
+    for (int i = before; i < archive->n; i++)
+        largest = fmax(largest, toy_macs(toy->space, &archive->candidates[i].arch));
+    assert_true(archive->n > before);
+    return largest;
+}
+
+static void limits_follow_a_calibration(void **state) {
+    static const char *const keys[] = {"latency_us:x"};
+    struct toy toy;
+    toy_init(&toy);
+    toy.factor = 1.5;
+    toy.goals = (struct goals){.n_metrics = 2,
+                               .keys = {"latency_us:x", "params"},
+                               .n_objectives = 2,
+                               .objectives = {{0, false}, {1, false}},
+                               .n_constraints = 1,
+                               .constraints = {{0, true, 1.2e6}}};
+    toy.evaluators[1] = (struct evaluator){.n_metrics = 1,
+                                           .keys = keys,
+                                           .cheap = true,
+                                           .context = &toy,
+                                           .submit = submit_slowed,
+                                           .additive = slowed_macs};
+    struct search_loop *loop = create(&toy, "random");
+    assert_true(draw_largest(&toy, loop) <= 0.8e6);
+    toy.factor = 1;
+    assert_int_equal(search_loop_rescore(loop, 1, "calibration 2", NULL), 0);
+    double largest = draw_largest(&toy, loop);
+    assert_true(largest > 0.8e6 && largest <= 1.2e6);
+    toy.factor = 2;
+    assert_int_equal(search_loop_rescore(loop, 1, "calibration 3", NULL), 0);
+    assert_true(draw_largest(&toy, loop) <= 0.6e6);
+    search_loop_destroy(loop);
+    toy_finish(&toy);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spends_its_budget_and_reports),
         cmocka_unit_test(goes_on_from_a_saved_state_as_if_never_interrupted),
         cmocka_unit_test(results_from_outside_change_the_front),
+        cmocka_unit_test(limits_follow_a_calibration),
         cmocka_unit_test(seeds_are_known_beforehand),
         cmocka_unit_test(ends_when_the_space_is_exhausted),
         cmocka_unit_test(refuses_bad_configs),
