@@ -21,7 +21,7 @@
 #include "daemon/store_sql.h"
 #include "daemon/store_tokens.h"
 
-enum { KEY_MAX = 255, IF_MATCH_MAX = 2048 };
+enum { KEY_MAX = 255, IF_MATCH_MAX = 2048, REPEAT_ROUTE_MAX = ROUTE_PARAM_MAX + 128 };
 
 #define API_NOUN_ENTRY(name) name,
 const struct api_route *const api_nouns[] = {API_NOUNS(API_NOUN_ENTRY) NULL};
@@ -437,22 +437,30 @@ static char *print_for_repeat(const cJSON *answer) {
     return text;
 }
 
+/* The answer of an earlier call under the same key, if there was one: then call->text and status
+ * are its. */
+static int find_repeat(struct api_call *call, char route[REPEAT_ROUTE_MAX], struct err *err) {
+    int status = 0;
+    snprintf(route, REPEAT_ROUTE_MAX, "%s %s %s", call->route->method, call->route->path, call->id);
+    if (call->key == NULL || call->text != NULL)
+        return 0;
+    int r = store_idempotency_find(call->sql, call->key, route, call->body_hash, err, &status,
+                                   &call->text);
+    if (status != 0)
+        call->status = status;
+    return r;
+}
+
 /* The answer of an earlier call under the same key, or this call's own, stored with its effect. */
 static int run_write(struct store_tx *tx, struct store_call *store_call, struct err *err) {
     struct api_call *call =
         (struct api_call *)((char *)store_call - offsetof(struct api_call, store_call));
-    char route[ROUTE_PARAM_MAX + 128];
-    int r = 0, status = 0;
-    snprintf(route, sizeof(route), "%s %s %s", call->route->method, call->route->path, call->id);
+    char route[REPEAT_ROUTE_MAX];
     call->tx = tx;
     call->sql = store_tx_sql(tx);
-    if (call->key != NULL)
-        r = store_idempotency_find(call->sql, call->key, route, call->body_hash, err, &status,
-                                   &call->text);
-    if (r != 0 || status != 0) {
-        call->status = status;
+    int r = find_repeat(call, route, err);
+    if (r != 0 || call->text != NULL)
         return r;
-    }
     r = check_if_match(call, err);
     if (r == 0)
         r = call->route->write(call, err);
@@ -483,8 +491,10 @@ static int run_read(struct sql *sql, struct store_read *read, struct err *err) {
     struct api_call *call =
         (struct api_call *)((char *)read - offsetof(struct api_call, store_read));
     call->sql = sql;
-    int r = call->route->write == NULL ? check_if_match(call, err) : 0;
-    if (r == 0)
+    char route[REPEAT_ROUTE_MAX];
+    /* What is checked before a write would refuse the repeat of one that has changed things. */
+    int r = call->route->write == NULL ? check_if_match(call, err) : find_repeat(call, route, err);
+    if (r == 0 && call->text == NULL)
         r = call->route->read(call, err);
     if (r == 0)
         r = take_state(call, err);
@@ -497,10 +507,14 @@ static int run_read(struct sql *sql, struct store_read *read, struct err *err) {
 static void read_done(struct store_read *read, int code, const struct err *err) {
     struct api_call *call =
         (struct api_call *)((char *)read - offsetof(struct api_call, store_read));
-    if (code == 0 && call->route->write != NULL)
+    if (code == 0 && call->route->write != NULL && call->text == NULL)
         start_write(call);
     else
         answer(call, code, err);
+}
+
+bool api_by_key(struct sql *sql, const char *id) {
+    return true;
 }
 
 static void dispatch(struct web_request *req) {
@@ -515,7 +529,8 @@ static void dispatch(struct web_request *req) {
         return;
     }
     call->store_read = (struct store_read){.run = run_read, .done = read_done};
-    if (call->route->by_key)
+    if (call->route->by_key != NULL &&
+        call->route->by_key(store_loop_sql(call->daemon->store), call->id))
         store_read_now(call->daemon->store, &call->store_read);
     else
         store_read(call->daemon->store, &call->store_read);

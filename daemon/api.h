@@ -33,7 +33,9 @@ struct api_route {
     /* In the thread pool, on a snapshot: the whole answer of a GET; for others what needs time, or
      * checks before the write. May be NULL. */
     int (*read)(struct api_call *call, struct err *err);
-    bool by_key; /* read finds a few rows by their key: it runs on the loop, which is much faster */
+    /* Whether read finds a few rows by their key: then it runs on the loop, which is much faster.
+     * Asked on the loop; NULL: it does not. */
+    bool (*by_key)(struct sql *sql, const char *id);
     /* On the writer's thread, in one transaction together with the Idempotency-Key. May be NULL. */
     int (*write)(struct api_call *call, struct err *err);
     /* On the loop, when the answer is ready: adds what only memory knows. May be NULL. */
@@ -44,6 +46,7 @@ struct api_route {
      * all that read gives). */
     const char *const *state_members;
 };
+bool api_by_key(struct sql *sql, const char *id); /* whatever the id */
 /* A noun's rows, ending with method NULL; api_nouns ends with NULL. */
 extern const struct api_route *const api_nouns[];
 

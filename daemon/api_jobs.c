@@ -151,9 +151,14 @@ int api_start_with_archs(struct api_call *call, const char *kind, cJSON *spec, c
     return r;
 }
 
+/* The progress of a table is counted over its entries. */
+static bool is_by_key(struct sql *sql, const char *id) {
+    return !store_job_is_table(sql, id);
+}
+
 const struct api_route api_jobs[] = {
     {"GET", "/api/v1/jobs", "state,kind,page_size,after", .read = list_jobs, .finish = finish_list},
-    {"GET", "/api/v1/jobs/{id}", NULL, .read = get_job, .by_key = true, .finish = finish_one},
+    {"GET", "/api/v1/jobs/{id}", NULL, .read = get_job, .by_key = is_by_key, .finish = finish_one},
     {"POST", "/api/v1/jobs/{id}/cancel", NULL, .write = cancel_job, .finish = finish_one},
     {"POST", "/api/v1/jobs/{id}/retry", NULL, .write = retry_job, .finish = finish_one},
     {"GET", "/api/v1/jobs/{id}/log", "offset,limit", .read = get_log},

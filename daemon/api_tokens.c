@@ -154,6 +154,6 @@ const struct api_route api_tokens[] = {
     {"POST", "/api/v1/tokens", NULL, .scope = API_SCOPE_ADMIN, .read = prepare_token,
      .write = create_token},
     {"GET", "/api/v1/tokens/{id}", NULL, .scope = API_SCOPE_ADMIN, .read = get_token,
-     .by_key = true},
+     .by_key = api_by_key},
     {"DELETE", "/api/v1/tokens/{id}", NULL, .write = delete_token},
     {.method = NULL}};

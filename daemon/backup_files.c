@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/job_files.h"
 #include "daemon/store_backup.h"
 
 enum { DEPTH_MAX = 16, LONG_PATH = PATH_SIZE * 2, BACKUP_PATH_MAX = 1000 };
@@ -132,7 +133,10 @@ static int take_late(const struct backup_making *making, const char *target, str
         if (slash == NULL)
             continue;
         *slash = '\0';
-        r = take_entry(&(struct gather){making, target, false}, folder, slash + 1, 0, err);
+        snprintf(path, sizeof(path), "%.900s/%.1000s", target, folder);
+        r = file_make_dirs(path, err);
+        if (r == 0)
+            r = take_entry(&(struct gather){making, target, false}, folder, slash + 1, 0, err);
     }
     cJSON_Delete(files);
     return r;
@@ -354,4 +358,53 @@ int backup_list(const char *data_dir, char (*ret_ids)[ID_MAX], int max) {
     each_name(data_dir, add_id, &ids);
     qsort(ret_ids, (size_t)ids.n, ID_MAX, newest_first);
     return ids.n;
+}
+
+/* Text with each path below from made one below to. What is below to already stays, also where one
+ * of the two lies in the other. */
+static void move_paths(const char *text, const char *from, const char *to, struct buf *out) {
+    size_t from_len = strlen(from), to_len = strlen(to);
+    for (const char *at = text; *at != '\0'; at++) {
+        buf_append(out, at, 1);
+        if (*at != '"' || strncmp(at + 1, from, from_len) != 0 || at[1 + from_len] != '/' ||
+            (strncmp(at + 1, to, to_len) == 0 && at[1 + to_len] == '/'))
+            continue;
+        buf_append(out, to, to_len);
+        at += from_len;
+    }
+}
+
+static int move_spec(const char *path, const char *from, const char *to, struct err *err) {
+    enum { SPEC_BYTES = 64 << 20 };
+    char *text = NULL;
+    size_t len = 0;
+    struct buf out;
+    int r = file_read(path, SPEC_BYTES, err, &text, &len);
+    if (r != 0)
+        return r == ESP_ENOTFOUND ? 0 : r; /* no search's job */
+    buf_init(&out, 0);
+    move_paths(text, from, to, &out);
+    r = out.error != 0 ? err_set(err, out.error, NULL, "out of memory")
+                       : file_write_atomic(path, out.data, out.len, err);
+    buf_finish(&out);
+    free(text);
+    return r;
+}
+
+int backup_move_specs(const char *data_dir, const char *from, struct err *err) {
+    char path[LONG_PATH];
+    const struct dirent *entry;
+    int r = 0;
+    snprintf(path, sizeof(path), "%.900s/jobs", data_dir);
+    DIR *dir = strcmp(from, data_dir) != 0 ? opendir(path) : NULL;
+    while (dir != NULL && r == 0 && (entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof(path), "%.900s/jobs/%.255s/" JOB_SEARCH_SPEC, data_dir,
+                 entry->d_name);
+        r = move_spec(path, from, data_dir, err);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return r;
 }

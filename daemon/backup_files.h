@@ -31,6 +31,9 @@ int backup_make(struct backup_making *making, struct sql *sql, struct err *err);
 /* The path of the folder of a whole backup, or of a file in it. ESP_ENOTFOUND. */
 int backup_find(const char *data_dir, const char *id, const char *file, struct err *err,
                 char ret_path[PATH_SIZE * 2]);
+/* After a restore into another folder: what searches keep of their beginning (daemon/job_files.h)
+ * names files below from, the data folder of then; below data_dir afterwards. May be repeated. */
+int backup_move_specs(const char *data_dir, const char *from, struct err *err);
 /* Whether path is a relative one that stays below where it begins: no "..", no empty part. */
 bool backup_path_ok(const char *path);
 /* Removes what a daemon that was killed left half made. */

@@ -26,7 +26,6 @@ struct backups {
     struct daemon *daemon;
     uv_async_t wanted;
     uv_timer_t look;
-    int n_handles;
     struct store_read read;
     struct backup_making making;
     int waited_ms;         /* loop's thread, as all above */
@@ -45,11 +44,6 @@ static void set_phase(struct backups *backups, enum phase phase, const struct er
     pthread_mutex_unlock(&backups->mutex);
 }
 
-static void free_backups(struct backups *backups) {
-    pthread_mutex_destroy(&backups->mutex);
-    free(backups);
-}
-
 static void release(struct backups *backups) {
     uv_timer_stop(&backups->look);
     if (backups->daemon->scheduler != NULL)
@@ -63,12 +57,8 @@ static int run_make(struct sql *sql, struct store_read *read, struct err *err) {
 
 static void make_done(struct store_read *read, int code, const struct err *err) {
     struct backups *backups = (struct backups *)((char *)read - offsetof(struct backups, read));
-    if (backups->closing) {
-        backups->phase = PHASE_IDLE;
-        if (backups->n_handles == 0)
-            free_backups(backups);
+    if (backups->closing)
         return;
-    }
     release(backups);
     if (code != 0)
         log_error("backup %s: %s", backups->making.id, err->message);
@@ -120,31 +110,35 @@ int backups_create(struct daemon *daemon, struct err *err, struct backups **ret_
     uv_async_init(&daemon->loop, &backups->wanted, on_wanted);
     uv_timer_init(&daemon->loop, &backups->look);
     backups->wanted.data = backups->look.data = backups;
-    backups->n_handles = 2;
     *ret_backups = backups;
     return 0;
 }
 
-static void on_closed(uv_handle_t *handle) {
-    struct backups *backups = handle->data;
-    if (--backups->n_handles == 0 && backups->phase != PHASE_COPYING)
-        free_backups(backups);
+void backups_close(struct backups *backups) {
+    if (backups == NULL)
+        return;
+    pthread_mutex_lock(&backups->mutex);
+    backups->closing = true;
+    pthread_mutex_unlock(&backups->mutex);
+    atomic_store(&backups->making.stop, true);
+    uv_close((uv_handle_t *)&backups->wanted, NULL);
+    uv_close((uv_handle_t *)&backups->look, NULL);
 }
 
 void backups_destroy(struct backups *backups) {
     if (backups == NULL)
         return;
-    backups->closing = true;
-    atomic_store(&backups->making.stop, true);
-    uv_close((uv_handle_t *)&backups->wanted, on_closed);
-    uv_close((uv_handle_t *)&backups->look, on_closed);
+    pthread_mutex_destroy(&backups->mutex);
+    free(backups);
 }
 
 int backups_begin(struct backups *backups, struct err *err, char ret_id[ID_MAX]) {
     char ids[BACKUPS_MAX][ID_MAX];
     int r = 0;
     pthread_mutex_lock(&backups->mutex);
-    if (backups->phase != PHASE_IDLE)
+    if (backups->closing)
+        r = err_set(err, ESP_EBUSY, NULL, "the daemon is stopping");
+    else if (backups->phase != PHASE_IDLE)
         r = err_set(err, ESP_EBUSY, NULL, "the backup %s is being made", backups->id);
     else if (backup_list(backups->daemon->data_dir, ids, BACKUPS_MAX) == BACKUPS_MAX)
         r = err_set(err, ESP_ELIMIT, NULL, "%d backups lie ready: fetch or delete one, such as %s",
@@ -196,6 +190,7 @@ static int remove_ready(struct backups *backups, const char *id, struct err *err
 }
 
 int backups_remove(struct backups *backups, const char *id, struct err *err) {
+    bool ready = false;
     int r = 0;
     pthread_mutex_lock(&backups->mutex);
     if (strcmp(backups->id, id) == 0 && backups->phase != PHASE_IDLE)
@@ -203,7 +198,7 @@ int backups_remove(struct backups *backups, const char *id, struct err *err) {
     else if (strcmp(backups->id, id) == 0 && backups->failure.code != 0)
         backups->id[0] = '\0';
     else
-        r = remove_ready(backups, id, err);
-    pthread_mutex_unlock(&backups->mutex);
-    return r;
+        ready = true;
+    pthread_mutex_unlock(&backups->mutex); /* which the loop takes too: files may be many */
+    return ready ? remove_ready(backups, id, err) : r;
 }

@@ -11,8 +11,9 @@ struct backups;
 
 /* On the loop's thread. */
 int backups_create(struct daemon *daemon, struct err *err, struct backups **ret_backups);
-/* The one that is being made is broken off. Memory is freed when that has ended and the loop has
- * closed the handles. Takes NULL. */
+/* The one that is being made is broken off, none is begun any more. Takes NULL. */
+void backups_close(struct backups *backups);
+/* When the loop has run to its end, and with it all that the pool had to do. Takes NULL. */
 void backups_destroy(struct backups *backups);
 
 /* From any thread. Begins one. ESP_EBUSY: another is being made; ESP_ELIMIT: too many lie ready. */

@@ -57,6 +57,8 @@ static int run_recover(struct store_tx *tx, struct store_call *call, struct err 
     int r = recover->moved_from == NULL
                 ? 0
                 : store_backup_moved(tx, recover->moved_from, recover->data_dir, err);
+    if (r == 0 && recover->moved_from != NULL)
+        r = backup_move_specs(recover->data_dir, recover->moved_from, err);
     if (r == 0)
         r = store_job_recover(tx, err);
     struct retention_round round = {.done = false}; /* the fleet goes on with one of its own */
@@ -98,8 +100,8 @@ static int recover(struct daemon *daemon, struct err *err) {
     store_write(daemon->store, &recover.call);
     while (!recover.done)
         uv_run(&daemon->loop, UV_RUN_ONCE);
-    if (recover.call.code == 0 && recover.moved_from != NULL)
-        remove(path);
+    if (recover.call.code == 0 && recover.moved_from != NULL && remove(path) != 0)
+        err_set(&recover.call.err, recover.call.code = ESP_EIO, NULL, "%s cannot be removed", path);
     free(recover.moved_from);
     *err = recover.call.err;
     return recover.call.code;
@@ -209,7 +211,7 @@ void daemon_close(struct daemon *daemon) {
     fleet_destroy(daemon->fleet);
     daemon->fleet = NULL;
     janitor_destroy(daemon->janitor);
-    backups_destroy(daemon->backups);
+    backups_close(daemon->backups);
     scheduler_destroy(daemon->scheduler);
     daemon->scheduler = NULL;
     store_close(daemon->store);
@@ -218,14 +220,19 @@ void daemon_close(struct daemon *daemon) {
     web_destroy(daemon->web_socket);
     free(daemon->routes);
     daemon->routes = NULL;
-    uploads_destroy(daemon->uploads);
-    daemon->uploads = NULL;
     worker_builds_destroy(daemon->builds);
     daemon->builds = NULL;
     metrics_destroy(daemon->metrics);
     daemon->metrics = NULL;
     loop_watch_destroy(daemon->loop_watch);
     daemon->loop_watch = NULL;
+}
+
+void daemon_finish(struct daemon *daemon) {
+    backups_destroy(daemon->backups);
+    daemon->backups = NULL;
+    uploads_destroy(daemon->uploads);
+    daemon->uploads = NULL;
 }
 
 void daemon_stop(struct daemon *daemon, void (*stopped)(struct daemon *daemon)) {

@@ -12,3 +12,5 @@ int daemon_start(struct daemon *daemon, struct err *err);
 void daemon_stop(struct daemon *daemon, void (*stopped)(struct daemon *daemon));
 /* Ends all parts; the loop then runs out. */
 void daemon_close(struct daemon *daemon);
+/* When it has: frees what the pool may have used until then. */
+void daemon_finish(struct daemon *daemon);

@@ -235,6 +235,7 @@ static int run(struct daemon *daemon, const struct settings *s, struct err *err)
         close_all(daemon);
     uv_run(&daemon->loop, UV_RUN_DEFAULT);
     uv_loop_close(&daemon->loop);
+    daemon_finish(daemon);
     web_tls_destroy(daemon->tls);
     close(lock);
     return r;

@@ -65,7 +65,8 @@ int store_backup_files(struct sql *sql, const char *data_dir, struct err *err, c
         "SELECT path FROM exports WHERE state = 'ready' AND path IS NOT NULL UNION ALL SELECT "
         "'supernets/' || k.supernet || '/' || k.path FROM supernets s JOIN checkpoints k ON k.id = "
         "s.checkpoint UNION ALL SELECT substr(path, length(?1) + 2) FROM datasets WHERE "
-        "substr(path, 1, length(?1) + 1) = ?1 || '/'",
+        "substr(path, 1, length(?1) + 1) = ?1 || '/' UNION ALL SELECT 'models/' || id || "
+        "'/predictor.bin' FROM models WHERE state = 'ready' AND kind = 'accuracy'",
         "t", data_dir);
 }
 
@@ -75,11 +76,13 @@ int store_backup_moved(struct store_tx *tx, const char *from, const char *to, st
         return 0;
     int r = sql_run(sql, err, NULL,
                     "UPDATE datasets SET path = ?2 || substr(path, length(?1) + 1) WHERE "
-                    "substr(path, 1, length(?1) + 1) = ?1 || '/'",
+                    "substr(path, 1, length(?1) + 1) = ?1 || '/' AND substr(path, 1, length(?2) + "
+                    "1) <> ?2 || '/'",
                     "tt", from, to);
-    if (r == 0)
+    if (r == 0) /* what is there already keeps its place meanwhile: one may lie in the other */
         r = sql_run(sql, err, NULL,
-                    "UPDATE jobs SET spec = replace(spec, '\"' || ?1 || '/', '\"' || ?2 || '/') "
+                    "UPDATE jobs SET spec = replace(replace(replace(spec, '\"' || ?2 || '/', "
+                    "char(1)), '\"' || ?1 || '/', '\"' || ?2 || '/'), char(1), '\"' || ?2 || '/') "
                     "WHERE instr(spec, '\"' || ?1 || '/') > 0",
                     "tt", from, to);
     return r;

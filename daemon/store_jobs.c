@@ -97,6 +97,13 @@ int store_job_create(struct store_tx *tx, const char *kind, const char *subject,
     return 0;
 }
 
+bool store_job_is_table(struct sql *sql, const char *id) {
+    int64_t table = 0;
+    return sql_get_int(sql, NULL, &table, NULL, "SELECT kind = 'table' FROM jobs WHERE id = ?1",
+                       "t", id) == 0 &&
+           table != 0;
+}
+
 int store_job_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc) {
     cJSON *doc = NULL;
     int r = sql_get_row(sql, err, &doc, "SELECT " JOB_COLUMNS " FROM jobs WHERE id = ?1", "t", id);

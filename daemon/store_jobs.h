@@ -22,6 +22,8 @@ int store_job_create(struct store_tx *tx, const char *kind, const char *subject,
                      struct err *err, char ret_id[ID_MAX]);
 /* As the API shows it; ESP_ENOTFOUND. */
 int store_job_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
+/* False for one that is not there, too. */
+bool store_job_is_table(struct sql *sql, const char *id);
 int store_job_list(struct sql *sql, const struct sql_page_args *page, const char *state,
                    const char *kind, struct err *err, cJSON **ret_doc);
 int store_job_load(struct sql *sql, const char *id, struct err *err, struct job_row *ret_row);

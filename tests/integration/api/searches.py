@@ -370,7 +370,9 @@ def extended():
         for made in (long, short):
             stack.wait_job(made["job"]["id"], 120)
         before = client.get(f"/searches/short-{strategy}/front")
-        answer = client.post(f"/searches/short-{strategy}/extend", {"evaluations": 96}, 202)
+        key = {"Idempotency-Key": f"extend-{strategy}"}
+        answer = client.expect(202, "POST", f"/searches/short-{strategy}/extend", {"evaluations": 96}, key).doc
+        equal(client.expect(202, "POST", f"/searches/short-{strategy}/extend", {"evaluations": 96}, key).doc, answer, "the answer to a repeat, though the search waits by now")
         equal((answer["search"]["id"], answer["search"]["evaluations"], answer["search"]["result"]), (short["search"]["id"], 96, None), "the same search")
         check(answer["job"]["id"] != short["job"]["id"] and answer["search"]["job"] == answer["job"]["id"], "another job", answer["job"])
         if strategy == "nsga2":

@@ -86,13 +86,16 @@ def restored():
     check("is not empty" in twin.cli_run("restore", folder, "--data-dir", twin.data_dir).stderr, "nor into a folder that is not empty")
 
 
-@test("paths of the data folder are those of the new one: an upload is found, a job is retried", 60)
+@test("paths of the data folder are those of the new one: an upload is found, a search goes on after its end", 90)
 def moved():
     stack, folder = backed_up()
     source = stack.root / "bars"
     if not source.exists():
         shutil.copytree(bed.daemon().root / "bars", source)
     stack.cli("dataset", "add", "sent", source, "--upload", "--validation", "300", "--wait")
+    search = {"name": "small", "supernet": "calm", "objectives": [{"metric": "top1", "direction": "maximise"}, {"metric": "macs", "direction": "minimise"}], "constraints": [],
+              "strategy": "nsga2", "baseline": None, "accuracy": "evaluated", "evaluations": 16, "population": 8, "measure_front": 2}
+    stack.wait_job(stack.client.post("/searches", search, 202)["job"]["id"])
     second = stack.root / "second"
     stack.cli("backup", second)
     equal(stack.cli_run("backup", second).returncode, 4, "a backup where one is")
@@ -104,6 +107,10 @@ def moved():
     check(path.startswith(str(twin.data_dir) + "/uploads/"), "where the data set lies", path)
     twin.train("more", {**bed.TRAIN, "epochs": 1})
     stack.stop()
+    away = stack.data_dir.rename(stack.root / "away")
+    twin.wait_job(twin.client.post("/searches/small/extend", {"evaluations": 24}, 202)["job"]["id"])
+    equal(twin.client.get("/searches/small")["evaluations"], 24, "evaluations of the search that went on")
+    away.rename(stack.data_dir)
     twin.stop()
 
 

@@ -51,6 +51,7 @@ static void on_stopped(struct daemon *daemon) {
 static void end(struct fixture *f) {
     daemon_stop(&f->daemon, on_stopped);
     uv_run(&f->daemon.loop, UV_RUN_DEFAULT);
+    daemon_finish(&f->daemon);
     assert_true(f->stopped);
     assert_int_equal(uv_loop_close(&f->daemon.loop), 0);
 }
