@@ -5,8 +5,8 @@
 #include "daemon/daemon.h"
 
 /* Opens the store (jobs that ran go back into the queue), starts the parts, listens, writes the
- * port into the data folder. daemon has its loop and its settings. After an error daemon_close and
- * a last run of the loop tidy up. */
+ * port into the data folder. daemon has its loop and its settings. After an error daemon_close, a
+ * last run of the loop and daemon_finish tidy up. */
 int daemon_start(struct daemon *daemon, struct err *err);
 /* Accepts no more connections and ends the running job; then calls stopped, which may close. */
 void daemon_stop(struct daemon *daemon, void (*stopped)(struct daemon *daemon));

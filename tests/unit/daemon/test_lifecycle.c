@@ -108,6 +108,7 @@ static void test_ends_when_it_could_not_start(void **state) {
     assert_int_equal(daemon_start(&second.daemon, &second.err), ESP_EBUSY); /* the port is taken */
     daemon_close(&second.daemon);
     uv_run(&second.daemon.loop, UV_RUN_DEFAULT);
+    daemon_finish(&second.daemon);
     assert_int_equal(uv_loop_close(&second.daemon.loop), 0);
     end(f);
 }
