@@ -427,7 +427,7 @@ static void answer(struct api_call *call, int code, const struct err *err) {
 
 /* For a repeat of the call. What is told once is not kept, not even for that. */
 static char *print_for_repeat(const cJSON *answer) {
-    static const char *const secrets[] = {"token", "worker_token", "command", NULL};
+    static const char *const secrets[] = {"token", "worker_token", "command", "secret", NULL};
     cJSON *copy = cJSON_Duplicate(answer, true);
     for (int i = 0; secrets[i] != NULL && copy != NULL; i++)
         if (cJSON_GetObjectItem(copy, secrets[i]) != NULL)

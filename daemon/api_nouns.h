@@ -23,6 +23,7 @@
     X(api_backups)                                                                                 \
     X(api_session)                                                                                 \
     X(api_tokens)                                                                                  \
+    X(api_webhooks)                                                                                \
     X(api_devices)                                                                                 \
     X(api_tables)                                                                                  \
     X(api_measurements)                                                                            \

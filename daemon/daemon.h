@@ -7,6 +7,8 @@
 #include <uv.h>
 
 #include "daemon/store_retention.h"
+#include "daemon/store_webhooks.h"
+#include "daemon/webhook_address.h"
 
 struct backups;
 struct fleet;
@@ -20,6 +22,7 @@ struct uploads;
 struct web_route;
 struct web_server;
 struct web_tls;
+struct webhooks;
 struct worker_builds;
 
 enum {
@@ -51,6 +54,9 @@ struct daemon {
     int64_t table_age_us;      /* from which a table's entries are measured again; 0: never */
     int64_t upload_bytes;      /* of one upload */
     int64_t session_us;        /* how long a browser stays signed in */
+    struct webhook_ranges webhook_ranges; /* that webhooks may go to besides public addresses */
+    struct webhook_rules webhook_rules;
+    int64_t webhook_timeout_us; /* of an attempt */
     int64_t started_us;
     struct store *store;
     struct web_server *web;
@@ -60,6 +66,7 @@ struct daemon {
     struct scheduler *scheduler;
     struct fleet *fleet;
     struct janitor *janitor;
+    struct webhooks *webhooks;
     struct backups *backups;      /* off the loop too */
     struct uploads *uploads;      /* off the loop too */
     struct worker_builds *builds; /* off the loop too */

@@ -18,6 +18,7 @@
 #include "daemon/store_backup.h"
 #include "daemon/store_jobs.h"
 #include "daemon/uploads.h"
+#include "daemon/webhooks.h"
 #include "daemon/worker_builds.h"
 #include "web/assets.h"
 #include "web/sse.h"
@@ -42,6 +43,8 @@ static void on_wake(void *context, unsigned wake) {
         scheduler_wake(daemon->scheduler, wake);
     if ((wake & STORE_WAKE_FLEET) != 0)
         fleet_wake(daemon->fleet);
+    if ((wake & STORE_WAKE_WEBHOOKS) != 0)
+        webhooks_wake(daemon->webhooks);
 }
 
 struct recover_call {
@@ -192,6 +195,8 @@ int daemon_start(struct daemon *daemon, struct err *err) {
     if (r == 0)
         r = backups_create(daemon, err, &daemon->backups);
     if (r == 0)
+        r = webhooks_create(daemon, err, &daemon->webhooks);
+    if (r == 0)
         r = uploads_create(daemon, err, &daemon->uploads);
     if (r == 0)
         r = worker_builds_create(daemon->build_folders, err, &daemon->builds);
@@ -212,6 +217,8 @@ void daemon_close(struct daemon *daemon) {
     daemon->fleet = NULL;
     janitor_destroy(daemon->janitor);
     backups_close(daemon->backups);
+    webhooks_close(daemon->webhooks);
+    daemon->webhooks = NULL;
     scheduler_destroy(daemon->scheduler);
     daemon->scheduler = NULL;
     store_close(daemon->store);

@@ -26,9 +26,10 @@ enum { JOB_MEMORY_MIN = 64 << 20, FILES_BESIDE_CONNECTIONS = 1024 };
 
 struct settings {
     const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts, *worker_builds,
-        *tls_cert, *tls_key, *socket;
+        *tls_cert, *tls_key, *socket, *webhook_allow;
     int64_t port, threads, connections_per_address, job_memory, job_file_size, upload_size, session,
-        table_age, board_patience;
+        table_age, board_patience, webhook_timeout;
+    struct webhook_rules webhooks;
     struct retention keep;
     double rate, local_rate;
     bool insecure_lan, tokens_on_loopback, verbose, version, help, routes, openapi;
@@ -134,6 +135,8 @@ static int apply_settings(struct daemon *daemon, const struct settings *s, struc
     daemon->retention = s->keep;
     daemon->table_age_us = s->table_age;
     daemon->board_patience_us = s->board_patience;
+    daemon->webhook_rules = s->webhooks;
+    daemon->webhook_timeout_us = s->webhook_timeout;
     if (s->job_memory > 0 && s->job_memory < JOB_MEMORY_MIN)
         return err_set(err, ESP_EINVAL, NULL, "--job-memory: no job works with less than 64 MiB");
     if (!web_is_loopback_address(s->listen) && !s->insecure_lan && s->tls_cert == NULL)
@@ -158,6 +161,9 @@ static int apply_settings(struct daemon *daemon, const struct settings *s, struc
         r = add_roots(daemon, daemon->data_dir, err);
     if (r == 0 && s->allow_hosts != NULL)
         r = add_hosts(daemon, s->allow_hosts, err);
+    if (r == 0 && s->webhook_allow != NULL &&
+        (r = webhook_ranges_parse(s->webhook_allow, err, &daemon->webhook_ranges)) != 0)
+        err_prefix(err, r, "--webhook-allow");
     return r;
 }
 
@@ -312,6 +318,18 @@ int main(int argc, char **argv) {
          "evaluations of networks on no front, not pinned, not exported", &s.keep.evaluations_us},
         {"keep-jobs", 0, OPTION_DURATION, "30d", 3600e6, 3.2e15, "",
          "folders of jobs with their logs, after their end", &s.keep.jobs_us},
+        {"keep-deliveries", 0, OPTION_DURATION, "30d", 3600e6, 3.2e15, "",
+         "deliveries of webhooks, after their end", &s.keep.deliveries_us},
+        {"webhook-allow", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "ranges such as 10.1.0.0/16,::1 that webhooks may go to besides public addresses",
+         &s.webhook_allow},
+        {"webhook-timeout", 0, OPTION_DURATION, "10s", 1e5, 3e8, "",
+         "within which a receiver of webhooks must have answered", &s.webhook_timeout},
+        {"webhook-retry", 0, OPTION_DURATION, "5s", 1e4, 3.6e9, "",
+         "until the second attempt at a delivery; then four times as long each, at most 6 hours",
+         &s.webhooks.retry_us},
+        {"webhook-attempts", 0, OPTION_INT, "9", 1, WEBHOOK_ATTEMPTS_MAX, "",
+         "at a delivery, then it is given up", &s.webhooks.attempts},
         {"table-age", 0, OPTION_DURATION, "90d", 0, 3.2e15, "",
          "from which entries of latency tables are measured again, a few at a time; 0: never",
          &s.table_age},

@@ -17,7 +17,8 @@ struct store;
 enum store_wake {
     STORE_WAKE_SCHEDULER = 1, /* jobs were queued, canceled or ended */
     STORE_WAKE_FLEET = 2,     /* measurements were queued, ended or their boards changed */
-    STORE_WAKE_REQUESTS = 4   /* measurements that jobs asked for have ended */
+    STORE_WAKE_REQUESTS = 4,  /* measurements that jobs asked for have ended */
+    STORE_WAKE_WEBHOOKS = 8   /* deliveries were queued */
 };
 
 /* One write, on the writer's thread. */

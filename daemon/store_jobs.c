@@ -11,6 +11,7 @@
 #include "daemon/store_searches.h"
 #include "daemon/store_supernets.h"
 #include "daemon/store_tables.h"
+#include "daemon/store_webhooks.h"
 
 /* clang-format off */
 #define JOB_COLUMNS                                                                                \
@@ -53,11 +54,13 @@ static int follow(struct store_tx *tx, const struct job_row *row, struct err *er
     return 0;
 }
 
-static int announce(struct store_tx *tx, const char *id, struct err *err) {
+static int announce(struct store_tx *tx, const char *id, bool ended, struct err *err) {
     cJSON *doc = NULL;
     int r = store_job_get(store_tx_sql(tx), id, err, &doc);
     if (r == 0)
         r = store_tx_event(tx, err, "job", doc);
+    if (r == 0 && ended)
+        r = store_webhooks_tell(tx, doc, err);
     cJSON_Delete(doc);
     return r;
 }
@@ -89,7 +92,7 @@ int store_job_create(struct store_tx *tx, const char *kind, const char *subject,
                     "tttti", id, kind, subject, text, store_tx_now_us(tx));
     free(text);
     if (r == 0)
-        r = announce(tx, id, err);
+        r = announce(tx, id, false, err);
     if (r != 0)
         return r;
     store_tx_wake(tx, STORE_WAKE_SCHEDULER);
@@ -232,7 +235,7 @@ int store_job_apply(struct store_tx *tx, const char *id, enum job_event event, c
     if (r == 0)
         r = follow(tx, &row, err);
     if (r == 0)
-        r = announce(tx, id, err);
+        r = announce(tx, id, job_terminal(row.status.state), err);
     store_tx_wake(tx, STORE_WAKE_SCHEDULER | STORE_WAKE_FLEET);
     return r;
 }

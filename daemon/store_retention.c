@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/store_webhooks.h"
+
 enum { IDEMPOTENCY_HOURS = 24 };
 #define DAY_US (INT64_C(86400) * 1000000)
 
@@ -12,7 +14,8 @@ const struct retention retention_default = {.events = 20000,
                                             .points = 20000,
                                             .samples_us = 90 * DAY_US,
                                             .evaluations_us = 180 * DAY_US,
-                                            .jobs_us = 30 * DAY_US};
+                                            .jobs_us = 30 * DAY_US,
+                                            .deliveries_us = 30 * DAY_US};
 
 static int prune_logs(struct store_tx *tx, const struct retention *rules, struct err *err) {
     struct sql *sql = store_tx_sql(tx);
@@ -154,6 +157,8 @@ int store_prune(struct store_tx *tx, const struct retention *rules, struct reten
     if (round->done)
         return 0;
     int r = prune_logs(tx, rules, err);
+    if (r == 0)
+        r = store_webhooks_prune(tx, now - rules->deliveries_us, err);
     if (r == 0 && !round->results_done)
         r = prune_results(tx, now - rules->samples_us, round, err);
     if (r == 0 && !round->leases_done)
@@ -170,7 +175,7 @@ int store_prune(struct store_tx *tx, const struct retention *rules, struct reten
 /* ---- for people -------------------------------------------------------------------------------
  */
 
-enum rule_form { RULE_NEWEST, RULE_POINTS, RULE_SAMPLES, RULE_EVALUATIONS, RULE_JOBS };
+enum rule_form { RULE_NEWEST, RULE_POINTS, RULE_SAMPLES, RULE_EVALUATIONS, RULE_JOBS, RULE_ENDED };
 
 /* In the order of the counts below. */
 static const struct kind {
@@ -183,7 +188,8 @@ static const struct kind {
              {"results", RULE_SAMPLES, offsetof(struct retention, samples_us)},
              {"leases", RULE_SAMPLES, offsetof(struct retention, samples_us)},
              {"evaluations", RULE_EVALUATIONS, offsetof(struct retention, evaluations_us)},
-             {"jobs", RULE_JOBS, offsetof(struct retention, jobs_us)}};
+             {"jobs", RULE_JOBS, offsetof(struct retention, jobs_us)},
+             {"deliveries", RULE_ENDED, offsetof(struct retention, deliveries_us)}};
 
 static void describe_rule(enum rule_form form, int64_t figure, char ret[120]) {
     double days = (double)figure / (double)DAY_US;
@@ -202,6 +208,9 @@ static void describe_rule(enum rule_form form, int64_t figure, char ret[120]) {
         break;
     case RULE_JOBS:
         snprintf(ret, 120, "rows for good, folders with logs %.3g days after the end", days);
+        break;
+    case RULE_ENDED:
+        snprintf(ret, 120, "%.3g days after the end", days);
         break;
     }
 }
@@ -226,7 +235,8 @@ int store_retention_describe(struct sql *sql, const struct retention *rules, str
     sql_query(sql, &rows,
               "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM transitions), (SELECT "
               "count(*) FROM metrics), (SELECT count(*) FROM results), (SELECT count(*) FROM "
-              "leases), (SELECT count(*) FROM evaluations), (SELECT count(*) FROM jobs)",
+              "leases), (SELECT count(*) FROM evaluations), (SELECT count(*) FROM jobs), "
+              "(SELECT count(*) FROM webhook_deliveries)",
               "");
     if (sql_next(&rows))
         for (int i = 0; i < (int)(sizeof(kinds) / sizeof(*kinds)); i++)

@@ -15,6 +15,7 @@ struct retention {
     int64_t samples_us;          /* age of boards' answers and leases that nothing refers to */
     int64_t evaluations_us;      /* age of evaluations that nothing refers to */
     int64_t jobs_us;             /* after a job's end, of its folder with its log */
+    int64_t deliveries_us;       /* of webhooks, after their end */
 };
 extern const struct retention retention_default; /* what the options' defaults say */
 enum {

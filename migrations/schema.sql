@@ -33,6 +33,8 @@ CREATE TABLE table_entries ( table_id TEXT NOT NULL REFERENCES tables (id) ON DE
 CREATE TABLE tables ( id TEXT PRIMARY KEY, profile TEXT NOT NULL REFERENCES profiles (id), profile_revision TEXT NOT NULL REFERENCES profile_revisions (id), space TEXT NOT NULL, space_fingerprint TEXT NOT NULL REFERENCES space_documents (fingerprint), method TEXT NOT NULL, job TEXT, created_us INTEGER NOT NULL, UNIQUE (profile_revision, space_fingerprint, method) ) STRICT, WITHOUT ROWID;
 CREATE TABLE tokens ( id TEXT PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('enrolment', 'api', 'worker')), hash TEXT NOT NULL UNIQUE, label TEXT NOT NULL, device TEXT REFERENCES devices (id), uses_left INTEGER, expires_us INTEGER, created_us INTEGER NOT NULL , name TEXT, scope TEXT CHECK (scope IN ('read', 'submit', 'worker', 'admin'))) STRICT, WITHOUT ROWID;
 CREATE TABLE transitions ( id INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER NOT NULL, machine TEXT NOT NULL CHECK (machine IN ('job', 'measurement', 'lease', 'health')), subject TEXT NOT NULL, from_state TEXT NOT NULL, to_state TEXT NOT NULL, event TEXT NOT NULL ) STRICT;
+CREATE TABLE webhook_deliveries ( id TEXT PRIMARY KEY, webhook TEXT NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE, event TEXT NOT NULL, type TEXT NOT NULL, job TEXT, body TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'failed')), attempts INTEGER NOT NULL DEFAULT 0, next_us INTEGER NOT NULL, status INTEGER, error TEXT, duration_us INTEGER, created_us INTEGER NOT NULL, ended_us INTEGER ) STRICT, WITHOUT ROWID;
+CREATE TABLE webhooks ( id TEXT PRIMARY KEY, url TEXT NOT NULL, label TEXT NOT NULL, secret TEXT NOT NULL, events TEXT, kinds TEXT, state TEXT NOT NULL CHECK (state IN ('enabled', 'disabled')), disabled_reason TEXT, last_error TEXT, last_failure_us INTEGER, last_success_us INTEGER, created_us INTEGER NOT NULL ) STRICT, WITHOUT ROWID;
 CREATE INDEX calibrations_profile ON calibrations (profile, id);
 CREATE INDEX candidates_front ON candidates (search, arch_id) WHERE on_front;
 CREATE UNIQUE INDEX candidates_revision ON candidates (search, revision);
@@ -67,3 +69,6 @@ CREATE INDEX sessions_token ON sessions (token, created_us);
 CREATE INDEX supernets_dataset ON supernets (dataset);
 CREATE INDEX table_entries_measurement ON table_entries (measurement);
 CREATE INDEX transitions_subject ON transitions (subject, id);
+CREATE INDEX webhook_deliveries_ended ON webhook_deliveries (ended_us) WHERE ended_us IS NOT NULL;
+CREATE INDEX webhook_deliveries_of ON webhook_deliveries (webhook, id);
+CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (webhook, next_us, id) WHERE state = 'pending';

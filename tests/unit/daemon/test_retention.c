@@ -231,7 +231,7 @@ static void test_the_rules_are_told(void **state) {
     exec(f, world);
     exec(f, measured);
     assert_int_equal(in_tx(f, do_describe, &rules), 0);
-    assert_int_equal(cJSON_GetArraySize(rules), 7);
+    assert_int_equal(cJSON_GetArraySize(rules), 8);
     const cJSON *results = cJSON_GetArrayItem(rules, 3);
     assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(results, "kind")), "results");
     assert_int_equal(cJSON_GetObjectItem(results, "rows")->valueint, 10);

@@ -1,0 +1,179 @@
+/* espalier webhook add, ls, show, enable, test, deliveries, rm: who is told when a job has ended.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "daemon/cli/commands.h"
+#include "daemon/cli/resource.h"
+
+enum { POLL_US = 200000 };
+
+static const struct column list[] = {{"ID", "id", CELL_TEXT},
+                                     {"STATE", "state", CELL_TEXT},
+                                     {"LABEL", "label", CELL_TEXT},
+                                     {"EVENTS", "events", CELL_WORDS},
+                                     {"KINDS", "kinds", CELL_WORDS},
+                                     {"WAITING", "pending", CELL_INT},
+                                     {"LAST SUCCESS", "last_success_at", CELL_TIME},
+                                     {"URL", "url", CELL_TEXT}};
+static const struct column fields[] = {{"id", "id", CELL_TEXT},
+                                       {"url", "url", CELL_TEXT},
+                                       {"label", "label", CELL_TEXT},
+                                       {"events", "events", CELL_WORDS},
+                                       {"kinds", "kinds", CELL_WORDS},
+                                       {"state", "state", CELL_TEXT},
+                                       {"because", "disabled_reason", CELL_TEXT},
+                                       {"waiting", "pending", CELL_INT},
+                                       {"last success", "last_success_at", CELL_TIME},
+                                       {"last failure", "last_failure_at", CELL_TIME},
+                                       {"last error", "last_error", CELL_TEXT},
+                                       {"created", "created_at", CELL_TIME}};
+static const struct resource webhooks = RESOURCE("/webhooks", list, fields);
+static const struct column deliveries[] = {{"ID", "id", CELL_TEXT},
+                                           {"TYPE", "type", CELL_TEXT},
+                                           {"JOB", "job", CELL_TEXT},
+                                           {"STATE", "state", CELL_TEXT},
+                                           {"ATTEMPTS", "attempts", CELL_INT},
+                                           {"STATUS", "status", CELL_INT},
+                                           {"NEXT", "next_at", CELL_TIME},
+                                           {"CREATED", "created_at", CELL_TIME},
+                                           {"ERROR", "error", CELL_TEXT}};
+
+/* "a,b" as a list; the daemon says which words there are. */
+static void put_words(cJSON *body, const char *key, const char *words) {
+    if (!words)
+        return;
+    cJSON *array = cJSON_AddArrayToObject(body, key);
+    while (*words) {
+        char word[64];
+        size_t len = strcspn(words, ",");
+        snprintf(word, sizeof(word), "%.*s", (int)len, words);
+        cJSON_AddItemToArray(array, cJSON_CreateString(word));
+        words += len + (words[len] == ',');
+    }
+}
+
+static int create(struct cli *cli, cJSON *body) {
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int rc = cli_send(cli, "POST", "/webhooks", body, &err, &doc);
+
+    cJSON_Delete(body);
+    if (rc)
+        return cli_fail(&err);
+    if (!cli_print_plain(cli, doc))
+        printf("webhook %s\nsecret %s\n\nThe secret signs each delivery and is shown once.\n",
+               cli_text(doc, "id"), cli_text(doc, "secret"));
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
+static int add_run(struct cli *cli, int argc, char **argv) {
+    const char *label = NULL, *events = NULL, *kinds = NULL;
+    const struct option_row rows[] = {
+        {"label", 'l', OPTION_TEXT, NULL, 0, 4096, "", "for your own memory", &label},
+        {"events", 'e', OPTION_TEXT, NULL, 0, 256, "",
+         "job.done, job.failed, job.canceled, separated by commas (not given: all)", &events},
+        {"kinds", 'k', OPTION_TEXT, NULL, 0, 256, "",
+         "kinds of jobs, such as search,train (not given: all)", &kinds},
+        CLI_COMMON_ROWS(cli)};
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    cJSON *body = cJSON_CreateObject();
+    cli_put_text(body, "url", argv[first]);
+    cli_put_text(body, "label", label);
+    put_words(body, "events", events);
+    put_words(body, "kinds", kinds);
+    return create(cli, body);
+}
+
+/* The delivery of this id among the newest, when its attempt has been made; else NULL in *ret. */
+static int look_for(struct cli *cli, const char *webhook, const char *id, struct err *err,
+                    cJSON **ret) {
+    cJSON *page = NULL, *item;
+    int rc = cli_get(cli, err, &page, "/webhooks/%s/deliveries", cli_encode(webhook));
+
+    cJSON_ArrayForEach(item, cJSON_GetObjectItem(page, "items")) {
+        if (!strcmp(cli_text(item, "id"), id) && strcmp(cli_text(item, "state"), "pending")) {
+            *ret = cJSON_DetachItemViaPointer(cJSON_GetObjectItem(page, "items"), item);
+            break;
+        }
+    }
+    cJSON_Delete(page);
+    return rc;
+}
+
+static int say_ended(struct cli *cli, const cJSON *delivery) {
+    bool arrived = !strcmp(cli_text(delivery, "state"), "delivered");
+
+    if (!cli_print_plain(cli, delivery) && arrived)
+        printf("delivered: the receiver answered %.0f after %.0f ms\n",
+               cli_number(delivery, "status"), cli_number(delivery, "duration_us") / 1e3);
+    if (!arrived)
+        fprintf(stderr, "espalier: not delivered: %s\n", cli_text(delivery, "error"));
+    return arrived ? CLI_OK : CLI_FAILURE;
+}
+
+/* A test has one attempt, which the daemon ends in time. */
+static int test_run(struct cli *cli, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *queued = NULL, *ended = NULL, *body;
+    char path[512];
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    snprintf(path, sizeof(path), "/webhooks/%.300s/test", cli_encode(argv[first]));
+    int rc = cli_send(cli, "POST", path, body = cJSON_CreateObject(), &err, &queued);
+    cJSON_Delete(body);
+    while (!rc && !ended) {
+        rc = look_for(cli, argv[first], cli_text(queued, "id"), &err, &ended);
+        if (!rc && !ended)
+            clock_sleep_us(POLL_US);
+    }
+    code = rc ? cli_fail(&err) : say_ended(cli, ended);
+    cJSON_Delete(queued);
+    cJSON_Delete(ended);
+    return code;
+}
+
+static int ls_run(struct cli *cli, int argc, char **argv) {
+    return resource_list(cli, &webhooks, argc, argv);
+}
+
+static int show_run(struct cli *cli, int argc, char **argv) {
+    return resource_show(cli, &webhooks, argc, argv);
+}
+
+static int enable_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &webhooks, "enable", argc, argv);
+}
+
+static int rm_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &webhooks, "rm", argc, argv);
+}
+
+static int deliveries_run(struct cli *cli, int argc, char **argv) {
+    static const struct resource_part part = {"/webhooks", "deliveries", deliveries,
+                                              COUNT(deliveries)};
+    return resource_parts(cli, &part, argc, argv);
+}
+
+const struct cli_command cli_webhook_add = {"webhook", "add", "URL",
+                                            "have a URL told when a job has ended", add_run};
+const struct cli_command cli_webhook_ls = {"webhook", "ls", "", "webhooks, without their secrets",
+                                           ls_run};
+const struct cli_command cli_webhook_show = {"webhook", "show", "WEBHOOK",
+                                             "one webhook, and why it is disabled", show_run};
+const struct cli_command cli_webhook_test = {
+    "webhook", "test", "WEBHOOK", "send a delivery and say whether it arrived", test_run};
+const struct cli_command cli_webhook_deliveries = {
+    "webhook", "deliveries", "WEBHOOK", "what was sent to it and what waits", deliveries_run};
+const struct cli_command cli_webhook_enable = {
+    "webhook", "enable", "WEBHOOK...", "send again to webhooks that were disabled", enable_run};
+const struct cli_command cli_webhook_rm = {"webhook", "rm", "WEBHOOK...",
+                                           "remove webhooks with their deliveries", rm_run};
