@@ -15,6 +15,7 @@
     X(api_evaluations)                                                                             \
     X(api_estimations)                                                                             \
     X(api_searches)                                                                                \
+    X(api_candidates)                                                                              \
     X(api_imports)                                                                                 \
     X(api_models)                                                                                  \
     X(api_results)                                                                                 \

@@ -158,38 +158,6 @@ static int delete_search(struct api_call *call, struct err *err) {
     return r;
 }
 
-static int get_candidates(struct api_call *call, struct err *err) {
-    struct candidate_page page = {.strategy = api_query(call, "strategy"), .size = 1000};
-    cJSON *search = NULL;
-    int r = api_query_int(call, "after", 0, INT64_C(1) << 53, err, &page.after);
-    if (r == 0)
-        r = api_query_int(call, "page_size", 1, 20000, err, &page.size);
-    if (r == 0)
-        r = store_search_get(call->sql, call->id, err, &search);
-    if (r == 0)
-        r = store_candidates(call->sql, text_of(search, "id"), &page, err, &call->text);
-    cJSON_Delete(search);
-    return r;
-}
-
-static int get_front(struct api_call *call, struct err *err) {
-    cJSON *search = NULL;
-    int r = store_search_get(call->sql, call->id, err, &search);
-    if (r == 0)
-        r = store_front(call->sql, text_of(search, "id"), err, &call->answer);
-    cJSON_Delete(search);
-    return r;
-}
-
-static int get_hypervolume(struct api_call *call, struct err *err) {
-    cJSON *search = NULL;
-    int r = store_search_get(call->sql, call->id, err, &search);
-    if (r == 0)
-        r = store_hypervolume(call->sql, text_of(search, "id"), err, &call->answer);
-    cJSON_Delete(search);
-    return r;
-}
-
 static void add_option(cJSON *options, const struct strategy_option *row) {
     cJSON *item = cJSON_CreateObject();
     cJSON_AddStringToObject(item, "name", row->name);
@@ -228,8 +196,5 @@ const struct api_route api_searches[] = {
     {"POST", "/api/v1/searches/{id}/resume", NULL, .write = resume_search},
     {"POST", "/api/v1/searches/{id}/extend", NULL, .read = check_extension, .write = extend_search},
     {"POST", "/api/v1/searches/{id}/clone", NULL, .read = check_clone, .write = create_search},
-    {"GET", "/api/v1/searches/{id}/candidates", "after,page_size,strategy", .read = get_candidates},
-    {"GET", "/api/v1/searches/{id}/front", NULL, .read = get_front},
-    {"GET", "/api/v1/searches/{id}/hypervolume", NULL, .read = get_hypervolume},
     {"GET", "/api/v1/strategies", NULL, .read = list_strategies},
     {.method = NULL}};

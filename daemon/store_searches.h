@@ -82,14 +82,44 @@ int store_predictor_set(struct store_tx *tx, const char *search, const cJSON *da
 int store_calibration_add(struct store_tx *tx, const char *search, const cJSON *data,
                           struct err *err);
 
+/* Where a page of an asked order begins; good for the query alone that it came from. */
+enum { CANDIDATE_CURSOR_MAX = 64 };
+struct candidate_cursor {
+    char query[17];   /* 16 hex digits that name the query */
+    int64_t revision; /* 0: from the beginning */
+    double order;
+};
+void candidate_cursor_print(const struct candidate_cursor *cursor, char ret[CANDIDATE_CURSOR_MAX]);
+/* False: text is no cursor of that query. */
+bool candidate_cursor_read(const char *text, const char *query, struct candidate_cursor *ret);
+
+struct candidate_query;
 struct candidate_page {
     const char *strategy; /* NULL: all */
     int64_t after, size;  /* revision */
+    /* Of store_candidates_asked, where cursor is in place of after. */
+    const struct candidate_query *query;
+    struct candidate_cursor cursor;
 };
 /* Columnar, oldest change first; owned text of a JSON object. */
 int store_candidates(struct sql *sql, const char *search, const struct candidate_page *page,
                      struct err *err, char **ret_text);
+/* Those that keep the query's conditions, in its order. Looks at all candidates. */
+int store_candidates_asked(struct sql *sql, const char *search, const struct candidate_page *page,
+                           struct err *err, char **ret_text);
+/* Keys of the metrics that the search's candidates have, as text, and its objectives; owned. */
+int store_query_metrics(struct sql *sql, const char *search, struct err *err, cJSON **ret_keys,
+                        cJSON **ret_objectives);
 int store_front(struct sql *sql, const char *search, struct err *err, cJSON **ret_doc);
+/* That of the query's objectives under its conditions, of feasible candidates unless the query says
+ * something about that, by the values that they have now: as store_front, with "objectives",
+ * "considered" and "incomplete" (candidates without some value, which are not compared).
+ * ESP_ELIMIT: too large, or it takes too long. */
+int store_front_of(struct sql *sql, const char *search, const struct candidate_query *query,
+                   struct err *err, cJSON **ret_doc);
+/* How that front grew, by strategy. ESP_EUNSUPPORTED: too many objectives. */
+int store_hypervolume_of(struct sql *sql, const char *search, const struct candidate_query *query,
+                         struct err *err, cJSON **ret_doc);
 int store_hypervolume(struct sql *sql, const char *search, struct err *err, cJSON **ret_doc);
 int store_calibration_list(struct sql *sql, const char *profile, const struct sql_page_args *page,
                            struct err *err, cJSON **ret_doc);

@@ -29,6 +29,14 @@ struct sorting {
     int m;
 };
 
+static int compare_costs(const struct sorting *s, int a, int b) {
+    const double *p = s->costs + (size_t)a * (size_t)s->m, *q = s->costs + (size_t)b * (size_t)s->m;
+    for (int k = 0; k < s->m; k++)
+        if (p[k] != q[k])
+            return p[k] < q[k] ? -1 : 1;
+    return 0;
+}
+
 /* Feasible rows first in lexicographic order of their costs, so that no row is dominated by a later
  * one; then infeasible ones by violation. Row number last: any sort gives one order. */
 static int compare_rows(const void *x, const void *y, void *context) {
@@ -36,11 +44,8 @@ static int compare_rows(const void *x, const void *y, void *context) {
     int a = *(const int *)x, b = *(const int *)y;
     if (s->violations[a] != s->violations[b])
         return s->violations[a] < s->violations[b] ? -1 : 1;
-    const double *p = s->costs + (size_t)a * (size_t)s->m, *q = s->costs + (size_t)b * (size_t)s->m;
-    for (int k = 0; s->violations[a] == 0 && k < s->m; k++)
-        if (p[k] != q[k])
-            return p[k] < q[k] ? -1 : 1;
-    return a < b ? -1 : a > b;
+    int by_costs = s->violations[a] == 0 ? compare_costs(s, a, b) : 0;
+    return by_costs != 0 ? by_costs : a < b ? -1 : a > b;
 }
 
 /* Fronts as linked lists of rows, the latest member first. */
@@ -113,6 +118,48 @@ int pareto_rank(const double *costs, const double *violations, int n, int m, int
     }
     free(memory);
     return rank + 1;
+}
+
+static int compare_feasible(const void *x, const void *y, void *context) {
+    int a = *(const int *)x, b = *(const int *)y, by_costs = compare_costs(context, a, b);
+    return by_costs != 0 ? by_costs : a < b ? -1 : a > b;
+}
+
+/* Whether one of the front's members dominates the row. *at is the one that did so last. */
+static bool dominated_by(const struct sorting *s, const int *front, int n, int row, int *at,
+                         int64_t *comparisons) {
+    const double *p = s->costs + (size_t)row * (size_t)s->m;
+    if (s->m <= 2) /* as in front_dominates() */
+        *at = n - 1;
+    if (n > 0 && pareto_dominates(s->costs + (size_t)front[*at] * (size_t)s->m, p, s->m))
+        return true;
+    for (int i = 0; s->m > 2 && i < n; i++) {
+        if (pareto_dominates(s->costs + (size_t)front[i] * (size_t)s->m, p, s->m)) {
+            *at = i;
+            *comparisons += i;
+            return true;
+        }
+    }
+    *comparisons += s->m > 2 ? n : 1;
+    return false;
+}
+
+int pareto_front(const double *costs, int n, int m, int *ret_front, int *ret_n) {
+    struct sorting sorting = {costs, NULL, m};
+    int64_t comparisons = 0;
+    int n_front = 0, at = 0;
+    int *order = mem_array((size_t)n + 1, sizeof *order);
+    if (!order)
+        return ESP_ENOMEM;
+    for (int i = 0; i < n; i++)
+        order[i] = i;
+    qsort_r(order, (size_t)n, sizeof *order, compare_feasible, &sorting);
+    for (int i = 0; i < n && comparisons <= PARETO_COMPARISONS_MAX; i++)
+        if (!dominated_by(&sorting, ret_front, n_front, order[i], &at, &comparisons))
+            ret_front[n_front++] = order[i];
+    free(order);
+    *ret_n = n_front;
+    return comparisons <= PARETO_COMPARISONS_MAX ? 0 : ESP_ELIMIT;
 }
 
 struct axis {

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/export.h"
+#include "daemon/cli/query.h"
 #include "daemon/cli/resource.h"
 
 static const struct column list[] = {{"ID", "id", CELL_TEXT},
@@ -327,7 +328,18 @@ static int print_best(struct cli *cli, const cJSON *items, const char *search) {
 
 static int front_run(struct cli *cli, int argc, char **argv) {
     bool best = false, archs = false;
+    struct option_list objectives = {0}, limits = {0};
+    char path[QUERY_PATH_MAX];
     const struct option_row rows[] = {
+        {"objective", 'O', OPTION_LIST, NULL, 0, 0, "",
+         "the front of these metrics instead of the search's own, such as top1, macs, "
+         "latency_us@pi4; two or more, one each time",
+         &objectives},
+        {"limit", 'l', OPTION_LIST, NULL, 0, 0, "",
+         "of networks alone that keep this, such as \"latency_us@pi4<=25000\" or top1=evaluated; "
+         "may "
+         "be repeated",
+         &limits},
         {"best", 'b', OPTION_FLAG, NULL, 0, 0, "",
          "the feasible point of highest top-1 alone (as JSON)", &best},
         {"archs", 'a', OPTION_FLAG, NULL, 0, 0, "", "archs only, a line each", &archs},
@@ -339,7 +351,13 @@ static int front_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
-    if (cli_get(cli, &err, &doc, "/searches/%s/front", cli_encode(argv[first])))
+    snprintf(path, sizeof(path), "/searches/%.200s/front", cli_encode(argv[first]));
+    code = query_add(path, "objectives", &objectives);
+    if (code < 0)
+        code = query_add(path, "where", &limits);
+    if (code >= 0)
+        return code;
+    if (cli_get(cli, &err, &doc, "%s", path))
         return cli_fail(&err);
     code = CLI_OK;
     if (best) {

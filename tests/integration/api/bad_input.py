@@ -120,7 +120,7 @@ CASES = {
     "HTML in a name or label": name_with_html,
 }
 # Tried in tests of their own, as they take long or need a daemon of their own.
-ELSEWHERE = {"a head that takes longer than 15 s, or a body longer than 60 s", "more connections than one address may hold", "bodies of all requests together beyond 64 MiB"}
+ELSEWHERE = {"a cursor of candidates with other conditions or another order", "a metric or condition of a query that the search does not have", "a head that takes longer than 15 s, or a body longer than 60 s", "more connections than one address may hold", "bodies of all requests together beyond 64 MiB"}
 
 
 @test("each row of the table of bad input in docs/API.md is tried")

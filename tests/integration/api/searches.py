@@ -516,6 +516,42 @@ def warm_started():
         client.expect(204, "DELETE", f"/searches/{name}")
 
 
+def check_asked(search, key):
+    """Candidates by conditions, fronts of other metrics and their hypervolume, against what the list of all says."""
+    client, stack = bed.client(), bed.daemon()
+    columns = client.get(f"/searches/{search}/candidates?page_size=20000")["columns"]
+    value = {name: metric["value"] for name, metric in columns["metrics"].items()}
+    rows = range(len(columns["id"]))
+    bound = sorted(value["macs"])[len(rows) // 2]
+    where = f"macs<={bound:.17g},feasible=true,strategy=nsga2"
+    wanted = {columns["id"][i] for i in rows if value["macs"][i] <= bound and columns["feasible"][i] and columns["strategy"][i] == "nsga2"}
+    got, cursor = [], ""
+    while cursor is not None:
+        page = client.get(f"/searches/{search}/candidates?where={quote(where)}&sort=-top1&page_size=9" + (f"&after={cursor}" if cursor else ""))
+        got += zip(page["columns"]["id"], page["columns"]["metrics"]["top1"]["value"])
+        first, cursor = cursor or page["next"], page["next"]
+    equal({name for name, _ in got}, wanted, "candidates by conditions")
+    equal([top1 for _, top1 in got], sorted((top1 for _, top1 in got), reverse=True), "in the order of top-1")
+    for other in (f"?where=macs%3C%3D1&after={first}", f"?sort=top1&after={first}", f"?after={first}", f"?where={quote(where)}&sort=-top1&after=7"):
+        problem(client.request("GET", f"/searches/{search}/candidates{other}"), 400)
+    front = client.get(f"/searches/{search}/front?objectives=top1,macs&where={quote(f'latency_us@{bed.profile()}>=0')}")
+    among = [i for i in rows if columns["feasible"][i] and value[key][i] is not None]
+    best = {columns["arch_id"][i] for i in among if not any(value["top1"][j] >= value["top1"][i] and value["macs"][j] <= value["macs"][i] and (value["top1"][j], value["macs"][j]) != (value["top1"][i], value["macs"][i]) for j in among)}
+    equal({item["arch_id"] for item in front["items"]}, best, "the front of top-1 and MACs")
+    equal(front["objectives"], [{"metric": "top1", "direction": "maximise"}, {"metric": "macs", "direction": "minimise"}], "its objectives")
+    curve = client.get(f"/searches/{search}/hypervolume?objectives=top1,macs")
+    check(abs(max(row["hypervolume"][-1] for row in curve["series"]) - curve["hypervolume"]) <= curve["hypervolume"] and curve["hypervolume"] > 0, "hypervolume of other metrics", curve)
+    for row in curve["series"]:
+        equal(row["hypervolume"], sorted(row["hypervolume"]), "it never falls")
+    for path, part in (("front?objectives=top1,macz", 'did you mean "macs"'), ("front?where=feasable%3Dtrue", 'did you mean "feasible"'), ("hypervolume?objectives=top1,latency_us@nothing", "nothing"), ("candidates?sort=beauty", "beauty")):
+        check(part in problem(client.request("GET", f"/searches/{search}/{path}"), 400)["detail"], part, path)
+    problem(client.request("GET", f"/searches/{search}/hypervolume?objectives=top1,macs,params,peak_activation_bytes"), 422, "unsupported")
+    archs = stack.cli("search", "front", search, "--objective", "top1", "--objective", "macs", "--limit", f"{key}>=0", "--archs").split("\n")
+    equal(len([line for line in archs if line]), len(best), "the front by client")
+    text = stack.cli("search", "candidates", search, "--where", f"macs<={bound:.17g}", "--where", "on_front=true", "--sort=-top1", "-n", "3")
+    check("ARCH" in text and "top1" in text and " of " in text, "candidates by client", text)
+
+
 @test("a search runs to its front: predicted, evaluated and measured values, events and cursors", 120)
 def sound():
     client, stack = bed.client(), bed.daemon()
@@ -535,6 +571,7 @@ def sound():
         check(point["metrics"][key]["source"] in ("measured", "predicted"), "source of the latency", point)
     check(any(point["metrics"][key]["source"] == "measured" for point in front["items"]), "some point is measured", front)
     check_test_images(search, front["items"])
+    check_asked(search["id"], key)
     seen, after = {}, ""
     while True:
         page = client.get(f"/searches/{search['id']}/candidates?page_size=50{after}")

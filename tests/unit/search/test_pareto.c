@@ -45,6 +45,44 @@ static void ranks_are_those_of_the_definition(void **state) {
     assert_int_equal(pareto_rank(NULL, NULL, 0, 2, NULL), 0);
 }
 
+static void the_front_is_what_nothing_dominates(void **state) {
+    for (int m = 1; m <= 6; m++) {
+        double costs[N * 6], violations[N];
+        int front[N], n = 0, expected = 0;
+        draw(7, m, costs, violations);
+        assert_int_equal(pareto_front(costs, N, m, front, &n), 0);
+        for (int i = 0; i < N; i++) {
+            bool dominated = false, there = false;
+            for (int j = 0; j < N; j++)
+                dominated |= pareto_dominates(costs + j * m, costs + i * m, m);
+            for (int k = 0; k < n; k++)
+                there |= front[k] == i;
+            assert_int_equal(there, !dominated);
+            expected += !dominated;
+        }
+        assert_int_equal(n, expected);
+        for (int k = 1; k < n; k++)
+            assert_true(costs[front[k - 1] * m] <= costs[front[k] * m]);
+    }
+    int n = -1;
+    assert_int_equal(pareto_front(NULL, 0, 2, NULL, &n), 0);
+    assert_int_equal(n, 0);
+}
+
+/* Every row is on the front of three objectives: more comparisons than anyone would wait for. */
+static void a_front_that_would_take_too_long_is_given_up(void **state) {
+    enum { MANY = 60000 };
+    double *costs = calloc(MANY, 3 * sizeof *costs);
+    int *front = calloc(MANY, sizeof *front), n;
+    for (int i = 0; i < MANY; i++) {
+        costs[3 * i] = i;
+        costs[3 * i + 1] = -i;
+    }
+    assert_int_equal(pareto_front(costs, MANY, 3, front, &n), ESP_ELIMIT);
+    free(costs);
+    free(front);
+}
+
 static void crowding_is_the_gap_between_neighbours(void **state) {
     double costs[] = {0, 10, 1, 6, 2, 5, 10, 0}, distances[4];
     int members[] = {3, 1, 0, 2};
@@ -114,6 +152,8 @@ static void standing_is_rank_and_crowding_of_each(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranks_are_those_of_the_definition),
+        cmocka_unit_test(the_front_is_what_nothing_dominates),
+        cmocka_unit_test(a_front_that_would_take_too_long_is_given_up),
         cmocka_unit_test(crowding_is_the_gap_between_neighbours),
         cmocka_unit_test(hypervolume_counts_the_dominated_cells),
         cmocka_unit_test(standing_is_rank_and_crowding_of_each),

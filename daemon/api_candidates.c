@@ -1,0 +1,139 @@
+/* What a search has looked at: candidates, fronts, hypervolumes. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/memory.h"
+#include "daemon/api.h"
+#include "daemon/api_nouns.h"
+#include "daemon/candidate_query.h"
+#include "daemon/models.h"
+#include "daemon/store_devices.h"
+#include "daemon/store_searches.h"
+
+/* Id of the profile, or else of the latency model, that is called so. */
+static int resolve(void *context, const char *ref, struct err *err, char ret_id[METRIC_KEY_MAX]) {
+    char id[ID_MAX];
+    struct err said = {0};
+    cJSON *model = NULL;
+    int r = store_profile_find(context, ref, err, id);
+    if (r == ESP_ENOTFOUND && model_find(context, ref, MODEL_LATENCY, "", &said, &model) == 0) {
+        snprintf(id, sizeof(id), "%s", cJSON_GetStringValue(cJSON_GetObjectItem(model, "id")));
+        r = 0;
+    }
+    cJSON_Delete(model);
+    if (r == 0)
+        snprintf(ret_id, METRIC_KEY_MAX, "%s", id);
+    return r;
+}
+
+struct asked {
+    char search[ID_MAX];
+    struct candidate_query query;
+};
+
+static bool asks_for(const struct api_call *call, const char *name) {
+    return api_query(call, name) != NULL;
+}
+
+/* The search, and what the parameters ask of its candidates. */
+static int read_query(struct api_call *call, bool wants_objectives, struct err *err,
+                      struct asked *ret) {
+    cJSON *search = NULL, *keys = NULL, *objectives = NULL;
+    const struct query_texts texts = {api_query(call, "where"), api_query(call, "objectives"),
+                                      api_query(call, "sort")};
+    int r = store_search_get(call->sql, call->id, err, &search);
+    if (r != 0)
+        return r;
+    snprintf(ret->search, sizeof(ret->search), "%s",
+             cJSON_GetStringValue(cJSON_GetObjectItem(search, "id")));
+    cJSON_Delete(search);
+    ret->query = (struct candidate_query){.sort = QUERY_SORT_NONE};
+    if (texts.where == NULL && texts.objectives == NULL && texts.sort == NULL)
+        return 0;
+    r = store_query_metrics(call->sql, ret->search, err, &keys, &objectives);
+    const struct query_metrics metrics = {keys, objectives, resolve, call->sql};
+    if (r == 0)
+        r = candidate_query_parse(&metrics, &texts, err, &ret->query);
+    if (r == 0 && wants_objectives && ret->query.goals.n_objectives == 0)
+        r = candidate_query_own_objectives(&metrics, err, &ret->query);
+    cJSON_Delete(keys);
+    cJSON_Delete(objectives);
+    return r;
+}
+
+/* 16 hex digits that name what is asked for. */
+static void name_query(const struct api_call *call, const char *search, char ret_name[17]) {
+    static const char *const parameters[] = {"where", "sort", "strategy"};
+    struct hash hash;
+    char text[HASH_TEXT_LONG];
+    hash_init(&hash);
+    hash_update(&hash, search, strlen(search) + 1);
+    for (int i = 0; i < 3; i++) {
+        const char *value = api_query(call, parameters[i]);
+        hash_update(&hash, value != NULL ? value : "", value != NULL ? strlen(value) + 1 : 1);
+    }
+    hash_final(&hash, text);
+    snprintf(ret_name, 17, "%.16s", text);
+}
+
+static int get_asked(struct api_call *call, int64_t page_size, struct err *err) {
+    struct asked asked;
+    const char *after = api_query(call, "after");
+    struct candidate_page page = {
+        .strategy = api_query(call, "strategy"), .size = page_size, .query = &asked.query};
+    int r = read_query(call, false, err, &asked);
+    if (r != 0)
+        return r;
+    name_query(call, asked.search, page.cursor.query);
+    if (after != NULL && !candidate_cursor_read(after, page.cursor.query, &page.cursor))
+        return api_no_cursor(after, err);
+    return store_candidates_asked(call->sql, asked.search, &page, err, &call->text);
+}
+
+static int get_candidates(struct api_call *call, struct err *err) {
+    struct candidate_page page = {.strategy = api_query(call, "strategy"), .size = 1000};
+    cJSON *search = NULL;
+    int r = api_query_int(call, "page_size", 1, 20000, err, &page.size);
+    if (r == 0 && (asks_for(call, "where") || asks_for(call, "sort")))
+        return get_asked(call, page.size, err);
+    if (r == 0)
+        r = api_query_int(call, "after", 0, INT64_C(1) << 53, err, &page.after);
+    if (r == 0)
+        r = store_search_get(call->sql, call->id, err, &search);
+    if (r == 0)
+        r = store_candidates(call->sql, cJSON_GetStringValue(cJSON_GetObjectItem(search, "id")),
+                             &page, err, &call->text);
+    cJSON_Delete(search);
+    return r;
+}
+
+/* By what the search itself says, or by what the parameters ask for. */
+static int get_by(struct api_call *call, struct err *err,
+                  int (*own)(struct sql *sql, const char *search, struct err *err, cJSON **ret),
+                  int (*other)(struct sql *sql, const char *search,
+                               const struct candidate_query *query, struct err *err, cJSON **ret)) {
+    bool asked_for = asks_for(call, "objectives") || asks_for(call, "where");
+    struct asked asked;
+    int r = read_query(call, asked_for, err, &asked);
+    if (r != 0)
+        return r;
+    return asked_for ? other(call->sql, asked.search, &asked.query, err, &call->answer)
+                     : own(call->sql, asked.search, err, &call->answer);
+}
+
+static int get_front(struct api_call *call, struct err *err) {
+    return get_by(call, err, store_front, store_front_of);
+}
+
+static int get_hypervolume(struct api_call *call, struct err *err) {
+    return get_by(call, err, store_hypervolume, store_hypervolume_of);
+}
+
+const struct api_route api_candidates[] = {
+    {"GET", "/api/v1/searches/{id}/candidates", "after,page_size,strategy,where,sort",
+     .read = get_candidates},
+    {"GET", "/api/v1/searches/{id}/front", "objectives,where", .read = get_front},
+    {"GET", "/api/v1/searches/{id}/hypervolume", "objectives,where", .read = get_hypervolume},
+    {.method = NULL}};

@@ -1,0 +1,353 @@
+#include "daemon/candidate_query.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/nearest.h"
+
+static const char *const fields[] = {"feasible", "on_front", "generation", "strategy", NULL};
+
+struct reading {
+    const struct query_metrics *metrics;
+    const char *parameter; /* that is read */
+    struct candidate_query *query;
+    struct err *err;
+};
+
+static void consider(const char *word, const char *name, int *least, const char **nearest) {
+    int distance = nearest_distance(word, name);
+    if (distance < *least && nearest_is_slip(word, distance)) {
+        *least = distance;
+        *nearest = name;
+    }
+}
+
+/* A key as people write it in a query: latency_us:pf_1 is latency_us@pf_1. */
+static void write_key(const char *key, char ret[METRIC_KEY_MAX]) {
+    snprintf(ret, METRIC_KEY_MAX, "%s", key);
+    char *colon = strchr(ret, ':');
+    if (colon != NULL)
+        *colon = '@';
+}
+
+/* What there is, and what may have been meant. */
+static int refuse_name(const struct reading *reading, const char *word) {
+    char list[320] = "", written[METRIC_KEY_MAX];
+    const char *nearest = NULL;
+    int least = INT_MAX;
+    bool conditions = strcmp(reading->parameter, "where") == 0;
+    const cJSON *key;
+    cJSON_ArrayForEach(key, reading->metrics->known) {
+        size_t len = strlen(list);
+        consider(word, key->valuestring, &least, &nearest);
+        write_key(key->valuestring, written);
+        snprintf(list + len, sizeof(list) - len, "%s%s", len > 0 ? ", " : "", written);
+    }
+    for (int i = 0; conditions && fields[i] != NULL; i++)
+        consider(word, fields[i], &least, &nearest);
+    return err_set(reading->err, ESP_EPARSE, NULL,
+                   "the parameter %s: the search has no metric \"%.60s\"%s%.80s%s; it has %s%s",
+                   reading->parameter, word, nearest != NULL ? "; did you mean \"" : "",
+                   nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "", list,
+                   conditions ? ", and feasible, on_front, generation, strategy" : "");
+}
+
+static bool is_known(const struct reading *reading, const char *key) {
+    const cJSON *known;
+    cJSON_ArrayForEach(known, reading->metrics->known) if (strcmp(known->valuestring, key) ==
+                                                           0) return true;
+    return false;
+}
+
+/* The metric's index in goals, added if it is new; negative: an error. */
+static int find_metric(const struct reading *reading, const char *word) {
+    const struct query_metrics *metrics = reading->metrics;
+    const char *at = strchr(word, '@');
+    char key[2 * METRIC_KEY_MAX], id[METRIC_KEY_MAX];
+    struct err said = {0};
+    snprintf(key, sizeof(key), "%.79s", word);
+    if (at != NULL && at - word < METRIC_KEY_MAX)
+        key[at - word] = ':';
+    if (!is_known(reading, key) && at != NULL) {
+        int r = metrics->resolve(metrics->context, at + 1, &said, id);
+        if (r != 0)
+            return err_set(reading->err, r == ESP_ENOTFOUND || r == ESP_EINVAL ? ESP_EPARSE : r,
+                           NULL, "the parameter %s, \"%.60s\": %s", reading->parameter, word,
+                           said.message);
+        snprintf(key, sizeof(key), "%.*s:%s", (int)(at - word), word, id);
+    }
+    if (strlen(word) >= METRIC_KEY_MAX || !is_known(reading, key))
+        return refuse_name(reading, word);
+    return goals_add_metric(&reading->query->goals, key, reading->err);
+}
+
+static bool read_number(const char *text, double *ret) {
+    char *end;
+    *ret = strtod(text, &end);
+    return *text != '\0' && *end == '\0' && isfinite(*ret);
+}
+
+static int refuse_value(const struct reading *reading, const char *name, const char *value,
+                        const char *what) {
+    return err_set(reading->err, ESP_EPARSE, NULL, "the parameter %s: %s is %s, not \"%.60s\"",
+                   reading->parameter, name, what, value);
+}
+
+/* "<=", ">=" or "=", in sign '<', '>' or '='. */
+struct relation {
+    char sign;
+    const char *value;
+};
+
+static int read_range(const struct reading *reading, const char *name, struct relation relation,
+                      struct candidate_term *term) {
+    double bound;
+    if (!read_number(relation.value, &bound))
+        return refuse_value(reading, name, relation.value, "a number");
+    term->low = relation.sign == '<' ? -INFINITY : bound;
+    term->high = relation.sign == '>' ? INFINITY : bound;
+    return 0;
+}
+
+static int read_flag(const struct reading *reading, const char *name, struct relation relation,
+                     struct candidate_term *term) {
+    term->flag = strcmp(relation.value, "true") == 0;
+    if (relation.sign != '=' || (!term->flag && strcmp(relation.value, "false") != 0))
+        return refuse_value(reading, name, relation.value, "=true or =false");
+    return 0;
+}
+
+static int read_strategy(const struct reading *reading, struct relation relation,
+                         struct candidate_term *term) {
+    size_t len = strlen(relation.value);
+    if (relation.sign != '=' || len == 0 || len >= sizeof(term->strategy))
+        return refuse_value(reading, "strategy", relation.value, "a strategy's name behind =");
+    memcpy(term->strategy, relation.value, len + 1);
+    return 0;
+}
+
+static int read_metric_term(const struct reading *reading, const char *name,
+                            struct relation relation, struct candidate_term *term) {
+    double number;
+    term->metric = find_metric(reading, name);
+    if (term->metric < 0)
+        return term->metric;
+    if (relation.sign != '=' || read_number(relation.value, &number)) {
+        term->kind = TERM_RANGE;
+        return read_range(reading, name, relation, term);
+    }
+    term->kind = TERM_SOURCE;
+    for (int i = 0; metric_source_names[i] != NULL; i++)
+        if (strcmp(metric_source_names[i], relation.value) == 0) {
+            term->source = (enum metric_source)i;
+            return 0;
+        }
+    return refuse_value(reading, name, relation.value,
+                        "a number, counted, predicted, evaluated or measured");
+}
+
+static int read_term(const struct reading *reading, const char *name, struct relation relation) {
+    struct candidate_query *query = reading->query;
+    if (query->n_terms == QUERY_TERMS_MAX)
+        return err_set(reading->err, ESP_EPARSE, NULL,
+                       "the parameter where has at most %d conditions", QUERY_TERMS_MAX);
+    struct candidate_term *term = &query->terms[query->n_terms++];
+    *term = (struct candidate_term){.kind = TERM_GENERATION};
+    if (strcmp(name, "generation") == 0)
+        return read_range(reading, name, relation, term);
+    if (strcmp(name, "feasible") == 0 || strcmp(name, "on_front") == 0) {
+        term->kind = name[0] == 'f' ? TERM_FEASIBLE : TERM_ON_FRONT;
+        return read_flag(reading, name, relation, term);
+    }
+    if (strcmp(name, "strategy") == 0) {
+        term->kind = TERM_STRATEGY;
+        return read_strategy(reading, relation, term);
+    }
+    return read_metric_term(reading, name, relation, term);
+}
+
+static int read_condition(const struct reading *reading, char *text) {
+    char *sign = strpbrk(text, "<>=");
+    if (sign == NULL || sign == text || (*sign != '=' && sign[1] != '='))
+        return err_set(reading->err, ESP_EPARSE, NULL,
+                       "the parameter where: a condition is NAME<=NUMBER, NAME>=NUMBER or "
+                       "NAME=VALUE, not \"%.60s\"",
+                       text);
+    struct relation relation = {*sign, sign + (*sign == '=' ? 1 : 2)};
+    *sign = '\0';
+    return read_term(reading, text, relation);
+}
+
+/* The search's own way with it, or that of the metric: accuracy is to be great, all else small. */
+static bool is_maximised(const struct reading *reading, const char *key) {
+    const cJSON *objective;
+    cJSON_ArrayForEach(objective, reading->metrics->objectives) {
+        char own[2 * METRIC_KEY_MAX];
+        const char *metric = cJSON_GetStringValue(cJSON_GetObjectItem(objective, "metric"));
+        const char *profile = cJSON_GetStringValue(cJSON_GetObjectItem(objective, "profile"));
+        const char *direction = cJSON_GetStringValue(cJSON_GetObjectItem(objective, "direction"));
+        snprintf(own, sizeof(own), "%.79s%s%.79s", metric != NULL ? metric : "",
+                 profile != NULL ? ":" : "", profile != NULL ? profile : "");
+        if (direction != NULL && strcmp(own, key) == 0)
+            return strcmp(direction, "maximise") == 0;
+    }
+    return strcmp(key, "top1") == 0;
+}
+
+static int read_objective(const struct reading *reading, char *text) {
+    struct goals *goals = &reading->query->goals;
+    int metric = find_metric(reading, text);
+    if (metric < 0)
+        return metric;
+    for (int i = 0; i < goals->n_objectives; i++)
+        if (goals->objectives[i].metric == metric)
+            return err_set(reading->err, ESP_EPARSE, NULL,
+                           "the parameter objectives names \"%.60s\" twice", text);
+    if (goals->n_objectives == OBJECTIVES_MAX)
+        return err_set(reading->err, ESP_EPARSE, NULL,
+                       "the parameter objectives names at most %d metrics", OBJECTIVES_MAX);
+    goals->objectives[goals->n_objectives++] =
+        (struct objective){metric, is_maximised(reading, goals->keys[metric])};
+    return 0;
+}
+
+/* Calls read with each part between commas. */
+static int each_part(struct reading *reading, const char *parameter, const char *text,
+                     int (*read)(const struct reading *reading, char *part)) {
+    char copy[QUERY_TEXT_MAX + 1];
+    int r = 0;
+    reading->parameter = parameter;
+    if (text == NULL)
+        return 0;
+    if (strlen(text) > QUERY_TEXT_MAX)
+        return err_set(reading->err, ESP_EPARSE, NULL, "the parameter %s has at most %d bytes",
+                       parameter, QUERY_TEXT_MAX);
+    snprintf(copy, sizeof(copy), "%s", text);
+    for (char *part = copy, *next; r == 0 && part != NULL; part = next) {
+        next = strchr(part, ',');
+        if (next != NULL)
+            *next++ = '\0';
+        r = read(reading, part);
+    }
+    return r;
+}
+
+static int read_sort(const struct reading *reading, char *text) {
+    struct candidate_query *query = reading->query;
+    if (query->sort != QUERY_SORT_NONE)
+        return err_set(reading->err, ESP_EPARSE, NULL, "the parameter sort names one metric");
+    query->falling = text[0] == '-';
+    text += query->falling;
+    if (strcmp(text, "generation") == 0) {
+        query->sort = QUERY_SORT_GENERATION;
+        return 0;
+    }
+    int metric = find_metric(reading, text);
+    if (metric >= 0)
+        query->sort = metric;
+    return metric < 0 ? metric : 0;
+}
+
+int candidate_query_parse(const struct query_metrics *metrics, const struct query_texts *texts,
+                          struct err *err, struct candidate_query *ret_query) {
+    struct candidate_query query = {.sort = QUERY_SORT_NONE};
+    struct reading reading = {metrics, NULL, &query, err};
+    int r = each_part(&reading, "objectives", texts->objectives, read_objective);
+    if (r == 0)
+        r = each_part(&reading, "where", texts->where, read_condition);
+    if (r == 0)
+        r = each_part(&reading, "sort", texts->sort, read_sort);
+    if (r == 0 && query.goals.n_objectives == 1)
+        r = err_set(err, ESP_EPARSE, NULL, "the parameter objectives names two metrics or more");
+    if (r == 0)
+        *ret_query = query;
+    return r;
+}
+
+int candidate_query_own_objectives(const struct query_metrics *metrics, struct err *err,
+                                   struct candidate_query *query) {
+    const cJSON *objective;
+    cJSON_ArrayForEach(objective, metrics->objectives) {
+        char key[2 * METRIC_KEY_MAX];
+        const char *metric = cJSON_GetStringValue(cJSON_GetObjectItem(objective, "metric"));
+        const char *profile = cJSON_GetStringValue(cJSON_GetObjectItem(objective, "profile"));
+        snprintf(key, sizeof(key), "%.79s%s%.79s", metric != NULL ? metric : "",
+                 profile != NULL ? ":" : "", profile != NULL ? profile : "");
+        int found = goals_add_metric(&query->goals, key, err);
+        if (found < 0)
+            return found;
+        struct reading reading = {metrics, "objectives", query, err};
+        if (query->goals.n_objectives < OBJECTIVES_MAX)
+            query->goals.objectives[query->goals.n_objectives++] =
+                (struct objective){found, is_maximised(&reading, key)};
+    }
+    return query->goals.n_objectives >= 2
+               ? 0
+               : err_set(err, ESP_EPARSE, NULL,
+                         "the search has one objective: name two in the parameter objectives");
+}
+
+static int find_source(const char *name) {
+    for (int i = 0; name != NULL && metric_source_names[i] != NULL; i++)
+        if (strcmp(metric_source_names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+void candidate_view_metrics(const struct candidate_query *query, const cJSON *metrics,
+                            struct candidate_view *view) {
+    for (int i = 0; i < query->goals.n_metrics; i++) {
+        const cJSON *metric = cJSON_GetObjectItemCaseSensitive(metrics, query->goals.keys[i]);
+        const cJSON *value = cJSON_GetObjectItemCaseSensitive(metric, "value");
+        view->values[i] = cJSON_IsNumber(value) ? value->valuedouble : (double)NAN;
+        view->sources[i] =
+            find_source(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(metric, "source")));
+    }
+}
+
+static bool is_within(const struct candidate_term *term, double value) {
+    return value >= term->low && value <= term->high; /* false where it is not known */
+}
+
+static bool keeps(const struct candidate_term *term, const struct candidate_view *view) {
+    switch (term->kind) {
+    case TERM_RANGE:
+        return is_within(term, view->values[term->metric]);
+    case TERM_SOURCE:
+        return view->sources[term->metric] == (int)term->source;
+    case TERM_GENERATION:
+        return is_within(term, (double)view->generation);
+    case TERM_FEASIBLE:
+        return view->feasible == term->flag;
+    case TERM_ON_FRONT:
+        return view->on_front == term->flag;
+    case TERM_STRATEGY:
+        return strcmp(view->strategy, term->strategy) == 0;
+    }
+    return false;
+}
+
+bool candidate_matches(const struct candidate_query *query, const struct candidate_view *view) {
+    for (int i = 0; i < query->n_terms; i++)
+        if (!keeps(&query->terms[i], view))
+            return false;
+    return true;
+}
+
+bool candidate_query_has(const struct candidate_query *query, int kind) {
+    for (int i = 0; i < query->n_terms; i++)
+        if ((int)query->terms[i].kind == kind)
+            return true;
+    return false;
+}
+
+double candidate_order(const struct candidate_query *query, const struct candidate_view *view) {
+    if (query->sort == QUERY_SORT_NONE)
+        return 0;
+    double value =
+        query->sort == QUERY_SORT_GENERATION ? (double)view->generation : view->values[query->sort];
+    return query->falling ? -value : value;
+}

@@ -1,0 +1,10 @@
+/* What commands share that ask for candidates by conditions. */
+#pragma once
+
+#include "daemon/cli/cli.h"
+
+/* path with the parts, joined by commas, as its parameter; nothing without parts. Returns -1 to go
+ * on, else the exit code of a command line with too much of them. */
+enum { QUERY_PATH_MAX = 8192 };
+int query_add(char path[QUERY_PATH_MAX], const char *parameter, const struct option_list *parts);
+void query_add_text(char path[QUERY_PATH_MAX], const char *parameter, const char *value);
