@@ -1,8 +1,7 @@
 /* Regret of every strategy against the true front, on a space small enough to enumerate
- * (tests/unit/search/toy.h), without and with a limit on MACs: the share of the true front's
- * hypervolume that is missed after so many evaluations; median and largest of 20 seeds. Needs no
- * data. */
-#include <math.h>
+ * (tests/unit/search/toy.h), without and with a limit on MACs, and with parameters as a third
+ * objective: the share of the true front's hypervolume that is missed after so many evaluations;
+ * median and largest of 20 seeds. Needs no data. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,7 +17,8 @@ static const int rounds[MARKS] = {2, 4, 8, 16, 32};
 struct problem {
     struct space *space;
     struct goals goals;
-    double reference[2];
+    const char *title;
+    double reference[3];
     double truth;
 };
 
@@ -29,12 +29,17 @@ static void die(const struct err *err) {
 
 static struct outcome evaluate(const struct problem *problem, struct archive *archive,
                                const struct arch *arch) {
-    double top1 = toy_top1(problem->space, arch), macs = toy_macs(problem->space, arch);
-    struct metric metrics[2] = {{top1, top1, top1, METRIC_EVALUATED},
-                                {macs, macs, macs, METRIC_COUNTED}};
     struct outcome outcome = {.arch = *arch};
     struct err err = {0};
+    struct cost cost;
     int index;
+    if (arch_cost(problem->space, arch, &err, &cost) < 0)
+        die(&err);
+    double top1 = toy_top1(problem->space, arch), macs = (double)cost.macs;
+    double params = (double)cost.params;
+    struct metric metrics[3] = {{top1, top1, top1, METRIC_EVALUATED},
+                                {macs, macs, macs, METRIC_COUNTED},
+                                {params, params, params, METRIC_COUNTED}};
     if (archive_put(archive, arch, metrics, 0, &err, &index) < 0)
         die(&err);
     goals_costs(&problem->goals, metrics, outcome.costs);
@@ -68,7 +73,8 @@ static void run(const struct problem *problem, const char *name, uint64_t seed,
     struct err err = {0};
     struct archive archive;
     struct strategy *strategy;
-    struct strategy_config config = strategy_config_default(problem->space, 2, seed);
+    struct strategy_config config =
+        strategy_config_default(problem->space, problem->goals.n_objectives, seed);
     config.population = ROUND;
     if (strategy_create(name, &config, &err, &strategy) < 0)
         die(&err);
@@ -90,9 +96,9 @@ static void run(const struct problem *problem, const char *name, uint64_t seed,
 
 static void print_table(struct problem *problem) {
     int n = measure_truth(problem);
-    printf("%s a limit on MACs: percent of the true front's hypervolume that is missed, median "
-           "(largest) of %d seeds; %d subnets in all\n  evaluations   ",
-           problem->goals.n_constraints ? "within" : "without", SEEDS, n);
+    printf("%s: percent of the true front's hypervolume that is missed, median (largest) of %d "
+           "seeds; %d subnets in all\n  evaluations   ",
+           problem->title, SEEDS, n);
     for (int k = 0; k < MARKS; k++)
         printf("  %15d", rounds[k] * ROUND);
     for (int t = 0; strategy_types[t]; t++) {
@@ -109,16 +115,27 @@ static void print_table(struct problem *problem) {
 }
 
 int main(void) {
-    struct problem problem = {.goals = {.n_metrics = 2,
-                                        .keys = {"top1", "macs"},
+    struct problem problem = {.title = "without a limit on MACs",
+                              .goals = {.n_metrics = 3,
+                                        .keys = {"top1", "macs", "params"},
                                         .n_objectives = 2,
-                                        .objectives = {{0, true}, {1, false}}}};
+                                        .objectives = {{0, true}, {1, false}, {2, false}}}};
     problem.space = toy_space();
     struct arch largest;
+    struct err err = {0};
+    struct cost cost;
     arch_max(problem.space, &largest);
+    if (arch_cost(problem.space, &largest, &err, &cost) < 0)
+        die(&err);
     problem.reference[0] = -0.5;
-    problem.reference[1] = toy_macs(problem.space, &largest);
+    problem.reference[1] = (double)cost.macs;
+    problem.reference[2] = (double)cost.params;
     print_table(&problem);
+    problem.title = "parameters as a third objective";
+    problem.goals.n_objectives = 3;
+    print_table(&problem);
+    problem.title = "within a limit on MACs";
+    problem.goals.n_objectives = 2;
     problem.goals.n_constraints = 1;
     problem.goals.constraints[0] = (struct constraint){1, true, MACS_MAX};
     problem.reference[1] = MACS_MAX;

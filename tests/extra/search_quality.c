@@ -24,6 +24,7 @@ enum { ROWS_MAX = 4000, SPLITS = 5, SEEDS = 20, ROUND = 50, EVALUATIONS = 500 };
 
 struct logs {
     struct space *space;
+    bool distinct; /* of rows of the same arch, only the first */
     int n;
     struct arch_sample rows[ROWS_MAX];
 };
@@ -42,7 +43,7 @@ static int add_row(void *context, const struct dynast_row *row) {
     if (logs->n == ROWS_MAX || arch_parse(logs->space, text, strlen(text), &err, &sample->arch) < 0)
         die("a row", &err);
     sample->value = row->top1 / 100;
-    for (int i = 0; i < logs->n; i++)
+    for (int i = 0; i < logs->n && logs->distinct; i++)
         if (arch_equal(&logs->rows[i].arch, &sample->arch))
             return 0;
     logs->n++;
@@ -263,6 +264,7 @@ int main(int argc, char **argv) {
     if ((argc < 3 && !macs) || !(rows || predictor || macs || comparing))
         return usage();
     logs.space = space_of_logs();
+    logs.distinct = predictor; /* what is held out must be unseen */
     for (int i = 2; i < argc && (rows || predictor); i++)
         if (dynast_read(argv[i], add_row, &logs) != 0)
             return 1;

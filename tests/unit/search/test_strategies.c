@@ -22,24 +22,51 @@ static const struct goals toy_goals = {.n_metrics = 2,
                                        .objectives = {{0, true}, {1, false}},
                                        .n_constraints = 1,
                                        .constraints = {{1, true, MACS_MAX}}};
+/* Three objectives, of which the first has few values: costs that are equal in part. */
+static const struct goals toy_goals_of_three = {.n_metrics = 4,
+                                                .keys = {"top1", "macs", "params", "coarse"},
+                                                .n_objectives = 3,
+                                                .objectives = {{3, true}, {1, false}, {2, false}},
+                                                .n_constraints = 1,
+                                                .constraints = {{1, true, MACS_MAX}}};
+static const struct goals *goals = &toy_goals;
 
+static int with_three_objectives(void **state) {
+    goals = &toy_goals_of_three;
+    return 0;
+}
+
+static int with_two_again(void **state) {
+    goals = &toy_goals;
+    return 0;
+}
+
+static struct metric exact(double value, enum metric_source source) {
+    return (struct metric){value, value, value, source};
+}
+
+/* A value for each metric of the goals of three. */
 static void measure(const struct space *space, const struct arch *arch, struct metric *metrics) {
-    double top1 = toy_top1(space, arch), macs = toy_macs(space, arch);
-    metrics[0] = (struct metric){top1, top1, top1, METRIC_EVALUATED};
-    metrics[1] = (struct metric){macs, macs, macs, METRIC_COUNTED};
+    struct cost cost;
+    double top1 = toy_top1(space, arch);
+    assert_int_equal(arch_cost(space, arch, NULL, &cost), 0);
+    metrics[0] = exact(top1, METRIC_EVALUATED);
+    metrics[1] = exact((double)cost.macs, METRIC_COUNTED);
+    metrics[2] = exact((double)cost.params, METRIC_COUNTED);
+    metrics[3] = exact(floor(100 * top1), METRIC_EVALUATED);
 }
 
 static struct outcome outcome_of(const struct space *space, const struct arch *arch) {
-    struct metric metrics[2];
+    struct metric metrics[4];
     struct outcome outcome = {.arch = *arch};
     measure(space, arch, metrics);
-    goals_costs(&toy_goals, metrics, outcome.costs);
-    outcome.violation = goals_violation(&toy_goals, metrics);
+    goals_costs(goals, metrics, outcome.costs);
+    outcome.violation = goals_violation(goals, metrics);
     return outcome;
 }
 
 static struct strategy *create(const char *name, const struct space *space, uint64_t seed) {
-    struct strategy_config config = strategy_config_default(space, 2, seed);
+    struct strategy_config config = strategy_config_default(space, goals->n_objectives, seed);
     struct strategy *strategy;
     config.population = 24;
     assert_int_equal(strategy_create(name, &config, NULL, &strategy), 0);
@@ -121,11 +148,19 @@ static struct strategy *copy_through_text(struct strategy *strategy, const char 
     return copy;
 }
 
+/* Strategies that fit models do not see how costs of three objectives tie, and take long. */
+static bool is_left_out(const char *name) {
+    return goals == &toy_goals_of_three &&
+           (strcmp(name, "linas") == 0 || strcmp(name, "reinforcement") == 0);
+}
+
 static void save_and_load_change_nothing(void **state) {
     struct space *space = toy_space();
     struct arch a[BATCH * ROUNDS], b[BATCH * ROUNDS];
     for (int t = 0; strategy_types[t]; t++) {
         const char *name = strategy_types[t]->name;
+        if (is_left_out(name))
+            continue;
         struct strategy *whole = create(name, space, 3), *part = create(name, space, 3);
         int n = run(whole, space, ROUNDS, a), total = 0;
         for (int r = 0; r < ROUNDS; r++) {
@@ -148,6 +183,8 @@ static void survives_a_load_between_ask_and_tell(void **state) {
     struct arch a[2 * BATCH], b[2 * BATCH];
     for (int t = 0; strategy_types[t]; t++) {
         const char *name = strategy_types[t]->name;
+        if (is_left_out(name))
+            continue;
         struct strategy *x = create(name, space, 3);
         run(x, space, 2, a);
         assert_int_equal(strategy_ask(x, BATCH, NULL, a), BATCH);
@@ -235,10 +272,15 @@ static void asks_in_a_space_of_many_resolutions(void **state) {
 }
 
 static const double toy_reference[2] = {-0.5, MACS_MAX};
+static const double toy_reference_of_three[3] = {-50, MACS_MAX, 30000};
+
+static const double *reference_point(void) {
+    return goals == &toy_goals ? toy_reference : toy_reference_of_three;
+}
 
 static void add(struct archive *archive, const struct arch *archs, int n) {
     for (int i = 0; i < n; i++) {
-        struct metric metrics[2];
+        struct metric metrics[4];
         int index;
         measure(archive->space, &archs[i], metrics);
         assert_true(archive_put(archive, &archs[i], metrics, 0, NULL, &index) >= 0);
@@ -251,9 +293,9 @@ static double hypervolume_after(const char *name, const struct space *space, uin
     double volume;
     struct arch *asked = calloc((size_t)(rounds * BATCH), sizeof *asked);
     struct strategy *strategy = create(name, space, seed);
-    archive_init(&archive, space, &toy_goals);
+    archive_init(&archive, space, goals);
     add(&archive, asked, run(strategy, space, rounds, asked));
-    assert_int_equal(archive_hypervolume(&archive, toy_reference, &volume), 0);
+    assert_int_equal(archive_hypervolume(&archive, reference_point(), &volume), 0);
     archive_finish(&archive);
     strategy_destroy(strategy);
     free(asked);
@@ -265,9 +307,9 @@ static double true_hypervolume(const struct space *space, int *ret_n) {
     double volume;
     struct arch *all = toy_enumerate(space, ret_n);
     assert_true(space_cardinality(space) == *ret_n);
-    archive_init(&archive, space, &toy_goals);
+    archive_init(&archive, space, goals);
     add(&archive, all, *ret_n);
-    assert_int_equal(archive_hypervolume(&archive, toy_reference, &volume), 0);
+    assert_int_equal(archive_hypervolume(&archive, reference_point(), &volume), 0);
     archive_finish(&archive);
     free(all);
     return volume;
@@ -303,6 +345,10 @@ static void assert_beats(const char *better, const char *other, int rounds, doub
 
 static void nsga2_beats_random_at_equal_budget(void **state) {
     assert_beats("nsga2", "random", 10, 0.5);
+}
+
+static void nsga3_beats_random_with_three_objectives(void **state) {
+    assert_beats("nsga3", "random", 10, 0.5);
 }
 
 static void gradient_beats_random_at_equal_budget(void **state) {
@@ -365,6 +411,8 @@ static void reads_options_and_refuses_wrong_ones(void **state) {
 static double other_value(const struct strategy_option *row) {
     if (strcmp(row->name, "founders") == 0)
         return fmin(row->max, 5 * row->fallback); /* more than the first batch has */
+    if (row->fallback == row->min)
+        return fmin(row->max, row->min + 3);
     if (row->kind == STRATEGY_OPTION_INT)
         return fmax(row->min, floor(0.2 * row->fallback));
     return fmax(row->min, 0.5 * row->fallback);
@@ -509,6 +557,9 @@ static void refuses_foreign_and_broken_states(void **state) {
     space_destroy(space);
 }
 
+#define of_three(name, test)                                                                       \
+    { name, test, with_three_objectives, with_two_again, NULL }
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_seed_asks_the_same),
@@ -518,8 +569,13 @@ int main(void) {
         cmocka_unit_test(takes_failed_late_and_foreign_results),
         cmocka_unit_test(takes_what_is_taken_back_at_once),
         cmocka_unit_test(asks_in_a_space_of_many_resolutions),
+        of_three("save_and_load_change_nothing_of_three_objectives", save_and_load_change_nothing),
+        of_three("survives_a_load_between_ask_and_tell_of_three_objectives",
+                 survives_a_load_between_ask_and_tell),
         cmocka_unit_test(reaches_the_true_front),
         cmocka_unit_test(nsga2_beats_random_at_equal_budget),
+        of_three("nsga3_beats_random_with_three_objectives",
+                 nsga3_beats_random_with_three_objectives),
         cmocka_unit_test(gradient_beats_random_at_equal_budget),
         cmocka_unit_test(reinforcement_beats_random_at_equal_budget),
         cmocka_unit_test(linas_beats_nsga2_with_few_evaluations),

@@ -1,0 +1,211 @@
+/* Strategies on three objectives (top-1 by a surrogate, MACs, parameters) and on four (with the
+ * latency of the same choices by an imported table of once-for-all's): many_objectives
+ * SURROGATE TABLE.yaml.  Population 100; hypervolume as a share of the box from 80 %, the smallest
+ * subnet's costs to 72 %, the largest subnet's; median and least of ten seeds. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/stats.h"
+#include "latency/ofa_table.h"
+#include "latency/predictor.h"
+#include "search/archive.h"
+#include "search/hypervolume.h"
+#include "search/strategy.h"
+#include "space/cost.h"
+#include "tests/extra/surrogate.h"
+
+enum { SEEDS = 10, ROUND = 100, M = 4, MARKS = 5, LINAS_MARKS = 3 };
+static const int marks[MARKS] = {200, 500, 1000, 5000, 20000};
+static const char *const strategies[] = {"nsga3", "nsga2", "linas", "random", NULL};
+
+struct problem {
+    struct space *space;                 /* once-for-all's at 224 pixels */
+    struct space *wide;                  /* the same choices, 1.2 times as wide: the table's */
+    struct latency_predictor *predictor; /* of the wide one */
+    struct surrogate *surrogate;
+    struct goals goals;
+    double best[M], reference[M];
+};
+
+static _Noreturn void die(const struct err *err) {
+    fprintf(stderr, "many_objectives: %s\n", err->message);
+    exit(1);
+}
+
+static struct space *space_at_224(const char *name) {
+    struct err err = {0};
+    struct space *whole = NULL, *space = NULL;
+    int resolution = 224;
+    if (space_builtin(name, &err, &whole) < 0 ||
+        space_narrow(whole, &resolution, 1, &err, &space) < 0)
+        die(&err);
+    space_destroy(whole);
+    return space;
+}
+
+static void read_table(struct problem *problem, const char *path) {
+    struct err err = {0};
+    struct latency_table *table;
+    struct ofa_table_report report;
+    if (ofa_table_read(path, problem->wide, &err, &report, &table) < 0 ||
+        latency_predictor_create(problem->wide, table, &calibration_none, &err,
+                                 &problem->predictor) < 0)
+        die(&err);
+}
+
+static void measure(const struct problem *problem, const struct arch *arch, double values[M]) {
+    struct err err = {0};
+    struct cost cost;
+    struct latency_prediction latency;
+    if (arch_cost(problem->space, arch, &err, &cost) < 0 ||
+        latency_predictor_run(problem->predictor, arch, &err, &latency) < 0)
+        die(&err);
+    values[0] = surrogate_top1(problem->surrogate, arch);
+    values[1] = (double)cost.macs / 1e6;
+    values[2] = (double)cost.params / 1e6;
+    values[3] = latency.us / 1e3;
+}
+
+static void set_box(struct problem *problem) {
+    struct arch least, most;
+    arch_min(problem->space, &least);
+    arch_max(problem->space, &most);
+    measure(problem, &least, problem->best);
+    measure(problem, &most, problem->reference);
+    problem->best[0] = 80;
+    problem->reference[0] = 72;
+}
+
+static struct outcome evaluate(const struct problem *problem, struct archive *archive,
+                               const struct arch *arch) {
+    struct outcome outcome = {.arch = *arch};
+    struct err err = {0};
+    double values[M];
+    struct metric metrics[M];
+    int index;
+    measure(problem, arch, values);
+    for (int k = 0; k < M; k++)
+        metrics[k] = (struct metric){values[k], values[k], values[k], METRIC_COUNTED};
+    if (archive_put(archive, arch, metrics, 0, &err, &index) < 0)
+        die(&err);
+    goals_costs(&problem->goals, metrics, outcome.costs);
+    return outcome;
+}
+
+static int by_last(const void *a, const void *b) {
+    const double *p = a, *q = b;
+    return p[M - 1] < q[M - 1] ? -1 : p[M - 1] > q[M - 1];
+}
+
+/* Of rows of M in the unit box, by slices along the last. */
+static double volume_of_four(double *rows, int n) {
+    static const double ones[M] = {1, 1, 1, 1};
+    double volume = 0, slice, *below = mem_array((size_t)n * (M - 1) + 1, sizeof *below);
+    qsort(rows, (size_t)n, M * sizeof *rows, by_last);
+    for (int i = 0; i < n; i++) {
+        memcpy(below + i * (M - 1), rows + i * M, (M - 1) * sizeof *rows);
+        double next = i + 1 < n ? fmin(rows[(i + 1) * M + M - 1], 1) : 1;
+        if (next <= rows[i * M + M - 1])
+            continue;
+        hypervolume(below, i + 1, M - 1, ones, &slice);
+        volume += slice * (next - rows[i * M + M - 1]);
+    }
+    free(below);
+    return volume;
+}
+
+/* Per cent of the box. */
+static double share_of_box(const struct problem *problem, struct archive *archive) {
+    const int *front;
+    int n, m = problem->goals.n_objectives, kept = 0;
+    if (archive_front(archive, &front, &n) < 0)
+        return NAN;
+    double *rows = mem_array((size_t)n * M + 1, sizeof *rows), volume = 0;
+    static const double ones[M] = {1, 1, 1, 1};
+    for (int i = 0; i < n; i++) {
+        const struct metric *metrics = archive_metrics(archive, front[i]);
+        double *row = rows + kept * m;
+        bool inside = true;
+        for (int k = 0; k < m; k++) {
+            row[k] =
+                (metrics[k].value - problem->best[k]) / (problem->reference[k] - problem->best[k]);
+            inside &= row[k] < 1;
+        }
+        kept += inside;
+    }
+    if (m == M)
+        volume = volume_of_four(rows, kept);
+    else
+        hypervolume(rows, kept, m, ones, &volume);
+    free(rows);
+    return 100 * volume;
+}
+
+static void run(const struct problem *problem, const char *name, uint64_t seed, int n_marks,
+                double volumes[MARKS][SEEDS]) {
+    struct err err = {0};
+    struct archive archive;
+    struct strategy *strategy;
+    struct strategy_config config =
+        strategy_config_default(problem->space, problem->goals.n_objectives, seed);
+    config.population = ROUND;
+    if (strategy_create(name, &config, &err, &strategy) < 0)
+        die(&err);
+    archive_init(&archive, problem->space, &problem->goals);
+    for (int mark = 0; mark < n_marks;) {
+        struct arch archs[ROUND];
+        struct outcome outcomes[ROUND];
+        int n = strategy_ask(strategy, ROUND, &err, archs);
+        for (int i = 0; i < n; i++)
+            outcomes[i] = evaluate(problem, &archive, &archs[i]);
+        if (n < ROUND || strategy_tell(strategy, outcomes, n, &err) < 0)
+            die(&err);
+        if (archive.n == marks[mark])
+            volumes[mark++][seed] = share_of_box(problem, &archive);
+    }
+    archive_finish(&archive);
+    strategy_destroy(strategy);
+}
+
+static void print_table(const struct problem *problem) {
+    printf("%d objectives, surrogate %s: per cent of the box, median and least of %d seeds\n"
+           "  evaluations",
+           problem->goals.n_objectives, surrogate_name(problem->surrogate), SEEDS);
+    for (int k = 0; k < MARKS; k++)
+        printf("  %15d", marks[k]);
+    for (int s = 0; strategies[s]; s++) {
+        double volumes[MARKS][SEEDS];
+        int n_marks = strcmp(strategies[s], "linas") == 0 ? LINAS_MARKS : MARKS;
+        for (uint64_t seed = 0; seed < SEEDS; seed++)
+            run(problem, strategies[s], seed, n_marks, volumes);
+        printf("\n  %-11s", strategies[s]);
+        for (int k = 0; k < n_marks; k++)
+            printf("  %6.3f (%6.3f)", stats_median(volumes[k], SEEDS),
+                   stats_quantile(volumes[k], SEEDS, 0));
+        fflush(stdout);
+    }
+    printf("\n");
+}
+
+int main(int argc, char **argv) {
+    struct problem problem = {
+        .goals = {.n_metrics = M,
+                  .keys = {"top1", "macs", "params", "latency_us:table"},
+                  .objectives = {{0, true}, {1, false}, {2, false}, {3, false}}}};
+    if (argc != 3) {
+        fprintf(stderr, "usage: many_objectives SURROGATE TABLE.yaml\n");
+        return 2;
+    }
+    problem.space = space_at_224("ofa_mbv3");
+    problem.wide = space_at_224("ofa_mbv3_w12");
+    problem.surrogate = surrogate_read(problem.space, argv[1]);
+    read_table(&problem, argv[2]);
+    set_box(&problem);
+    for (problem.goals.n_objectives = 3; problem.goals.n_objectives <= M;
+         problem.goals.n_objectives++)
+        print_table(&problem);
+    return 0;
+}
