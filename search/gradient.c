@@ -8,8 +8,9 @@
  * among all told, in [-1, 1]: it needs no scale, its mean is the baseline 0, and what breaks a
  * limit ranks behind all that keeps it (Deb 2000).
  *
- * Where all objectives have derivatives (struct slope), the climbed logits are where a descent
- * through these begins: the score function says what was found good, the derivatives what is near.
+ * Where an objective or a limit has derivatives (struct slope), the climbed logits are where a
+ * descent through these begins; an objective that has none has those of what was told (struct
+ * told_slope). The climb says what was found good, the derivatives what is near.
  *
  * Deviations: logits are no state: each group climbs from 0 through the outcomes in the order of
  * telling, so that one told outcome serves all weights and a loaded search goes on to the bit.
@@ -21,6 +22,7 @@
 
 #include "base/memory.h"
 #include "search/descent.h"
+#include "search/told_slope.h"
 
 enum {
     CHOICES_MAX = RELAXED_CHOICES_MAX,
@@ -44,7 +46,7 @@ static const struct strategy_option options[] = {
     [MEMORY] = {"memory", STRATEGY_OPTION_INT, 1000, 10, 10000,
                 "outcomes that are climbed through: the newest"},
     [STEPS] = {"steps", STRATEGY_OPTION_INT, 100, 0, 10000,
-               "of descent through the costs' derivatives, where all objectives have them"},
+               "of descent through derivatives, where an objective or a limit has them"},
     [DESCENT_RATE] = {"descent_rate", STRATEGY_OPTION_REAL, 0.3, 0.001, 10, "of these steps"},
     [PENALTY] = {"penalty", STRATEGY_OPTION_REAL, 10, 0, 1000,
                  "most on what breaks limits there, in ranges of the costs for twice a limit"},
@@ -140,19 +142,20 @@ static int go_down(const struct told *search, const struct scalar *scalar, struc
                    struct err *err) {
     const double *option = search->config.options;
     struct rng rng = told_rng(search, RNG_OF_NOISE);
-    const struct descent descent = {search->config.slope, scalar, (int)option[STEPS],
-                                    option[DESCENT_RATE],
+    struct told_slope whole;
+    const struct descent descent = {&whole.slope, scalar, (int)option[STEPS], option[DESCENT_RATE],
                                     /* Which is large enough depends on the space. */
                                     option[PENALTY] * pow(10, -rng_unit(&rng))};
     double logits[RELAXED_MAX];
     relaxed->descended = false;
-    if (!descent.slope || descent.steps == 0)
+    if (!search->config.slope || descent.steps == 0)
         return 0;
+    told_slope_init(search, search->config.slope, &whole);
     for (int j = 0; j < relaxed->shape.n; j++)
         logits[j] = relaxed->logits[j] + NOISE * rng_normal(&rng);
     struct err why = {0};
     int code = descend(&descent, logits, &why);
-    if (code == ESP_EUNSUPPORTED || code == ESP_EMISSING)
+    if (code == ESP_EUNSUPPORTED)
         return 0;
     if (code < 0)
         return err_set(err, code, NULL, "%s", why.message);

@@ -102,24 +102,30 @@ static int ask(struct relaxed_goals *g, int metric, const double *point, struct 
     return 0;
 }
 
+/* Returns how many have derivatives, or ESP_ENOMEM. */
 static int add_objectives(struct relaxed_goals *g, const double *point, struct err *err,
                           double *ret_costs, double *ret_by_cost) {
+    int known = 0;
     for (int i = 0; i < g->goals->n_objectives; i++) {
         const struct objective *o = &g->goals->objectives[i];
+        struct err none = {0};
         double value, sign = o->maximise ? -1 : 1;
-        int code = ask(g, o->metric, point, err, &value);
-        if (code < 0)
-            return code;
-        ret_costs[i] = sign * value;
+        int code = ask(g, o->metric, point, &none, &value);
+        if (code == ESP_ENOMEM)
+            return err_set(err, code, NULL, "%s", none.message);
+        known += code == 0;
+        ret_costs[i] = code == 0 ? sign * value : NAN;
         for (int j = 0; j < g->shape.n; j++)
-            ret_by_cost[i * g->shape.n + j] = sign * g->by[j];
+            ret_by_cost[i * g->shape.n + j] = code == 0 ? sign * g->by[j] : 0;
     }
-    return 0;
+    return known;
 }
 
-/* Those that have derivatives; of the others nothing is known here. */
+/* Those that have derivatives; of the others nothing is known here. Returns how many do, or
+ * ESP_ENOMEM. */
 static int add_constraints(struct relaxed_goals *g, const double *point, struct err *err,
                            double *ret_violation, double *ret_by_violation) {
+    int known = 0;
     *ret_violation = 0;
     memset(ret_by_violation, 0, (size_t)g->shape.n * sizeof *ret_by_violation);
     for (int i = 0; i < g->goals->n_constraints; i++) {
@@ -129,20 +135,27 @@ static int add_constraints(struct relaxed_goals *g, const double *point, struct 
         int code = ask(g, c->metric, point, &none, &value);
         if (code == ESP_ENOMEM)
             return err_set(err, code, NULL, "%s", none.message);
+        known += code == 0;
         if (code < 0 || sign * (value - c->bound) <= 0)
             continue;
         *ret_violation += sign * (value - c->bound) / unit;
         for (int j = 0; j < g->shape.n; j++)
             ret_by_violation[j] += sign * g->by[j] / unit;
     }
-    return 0;
+    return known;
 }
 
 static int look(void *context, const double *point, struct err *err, struct slope_look *ret_look) {
     struct relaxed_goals *g = context;
-    int code = add_objectives(g, point, err, ret_look->costs, ret_look->by_cost);
-    return code == 0 ? add_constraints(g, point, err, &ret_look->violation, ret_look->by_violation)
-                     : code;
+    int objectives = add_objectives(g, point, err, ret_look->costs, ret_look->by_cost);
+    if (objectives < 0)
+        return objectives;
+    int limits = add_constraints(g, point, err, &ret_look->violation, ret_look->by_violation);
+    if (limits < 0)
+        return limits;
+    return objectives + limits > 0
+               ? 0
+               : err_set(err, ESP_EUNSUPPORTED, NULL, "nothing has derivatives");
 }
 
 int relaxed_goals_create(const struct space *space, const struct goals *goals,

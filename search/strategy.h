@@ -22,17 +22,17 @@ struct foresight {
 
 /* What derivatives say of a point of the relaxed space. The caller has the rooms. */
 struct slope_look {
-    double costs[OBJECTIVES_MAX];
-    double *by_cost;      /* [n_objectives, shape->n] */
-    double violation;     /* of the constraints that have derivatives */
-    double *by_violation; /* [shape->n] */
+    double costs[OBJECTIVES_MAX]; /* NAN: this one has no derivatives, by_cost is 0 there */
+    double *by_cost;              /* [n_objectives, shape->n] */
+    double violation;             /* of the constraints that have derivatives */
+    double *by_violation;         /* [shape->n] */
 };
 /* Costs with their derivatives by the probabilities of choices: a strategy may go down along them
  * before it spends an evaluation. */
 struct slope {
     const struct relaxed_shape *shape; /* of the strategy's space */
     void *context;
-    /* Errors: ESP_EUNSUPPORTED (an objective has none), ESP_EMISSING, ESP_ENOMEM. */
+    /* Errors: ESP_EUNSUPPORTED (nothing has derivatives), ESP_ENOMEM. */
     int (*look)(void *context, const double *point, struct err *err, struct slope_look *ret_look);
 };
 
