@@ -88,9 +88,9 @@ test('training shows live curves for largest, smallest and random subnets', asyn
   await stack.post('/supernets', { name: 'bars', space: 'tiny', dataset: 'bars', train: { epochs: 6, batch: 32, learning_rate: 0.02, checkpoint_steps: 37 } });
   await open('supernets');
   await page.getByRole('link', { name: 'bars' }).click();
-  await comes(page.locator('.u-legend'));
+  await comes(page.locator('.curve-legend'));
   await comes(page.locator('.page-head .state', { hasText: 'ready' }));
-  const legend = await page.locator('.u-legend').first().innerText();
+  const legend = await page.locator('.curve-legend').first().innerText();
   for (const name of ['largest', 'smallest', 'random']) assert.match(legend, new RegExp(name));
   const series = (await stack.get('/supernets/bars/metrics?series=top1/largest')).series[0];
   assert.ok(series.value.length >= 6, `no curve: ${series.step}`);
@@ -318,6 +318,94 @@ test('a box in the scatter, a brush on an axis and the table show the same netwo
   assert.ok(deep > 2 && deep < 6 && expected > 0 && expected < all.length, `${deep}: ${expected}`);
   await card('Candidates').getByText(`${expected} of ${all.length};`).waitFor();
   await shot('search-brushed');
+});
+
+test('the scatter is zoomed by wheel, keys and buttons, and the address keeps it', async () => {
+  const all = await networks();
+  await open(`searches/${search}?x=macs&f=`);
+  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  const canvas = page.locator('.scatter canvas.over');
+  await canvas.scrollIntoViewIfNeeded();
+  const box = await canvas.boundingBox();
+  const [x, y] = [box.x + box.width * 0.5, box.y + box.height * 0.4];
+  const zoom = async () => {
+    await page.waitForTimeout(400); // the address is written
+    const z = new URLSearchParams(page.url().split('?')[1]).get('z');
+    return z === null ? null : z.split('~').map(Number);
+  };
+  await page.mouse.move(x, y);
+  await page.mouse.wheel(0, 120);
+  assert.equal(await zoom(), null); // the page scrolls
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.mouse.move(x, y);
+  await page.keyboard.down('Control');
+  for (let i = 0; i < 4; i++) await page.mouse.wheel(0, -100);
+  await page.keyboard.up('Control');
+  const closer = await zoom();
+  assert.equal(closer.length, 4);
+  await page.keyboard.down('Shift');
+  await page.mouse.down();
+  await page.mouse.move(x + 80, y, { steps: 3 });
+  await page.mouse.up();
+  await page.keyboard.up('Shift');
+  const moved = await zoom();
+  assert.ok(moved[0] < closer[0] && moved[1] < closer[1], `${closer} to ${moved}`);
+  assert.ok(Math.abs(moved[1] - moved[0] - (closer[1] - closer[0])) < 1e-6 * closer[1]);
+  assert.deepEqual(moved.slice(2), closer.slice(2));
+  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor(); // looking closer limits nothing
+  // A box that covers all that is looked at holds what lies within these values.
+  await page.reload();
+  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  assert.deepEqual(await zoom(), moved);
+  const now = await canvas.boundingBox();
+  await page.mouse.move(now.x + 70, now.y + 34);
+  await page.mouse.down();
+  await page.mouse.move(now.x + now.width, now.y + now.height, { steps: 4 });
+  await page.mouse.up();
+  await page.waitForTimeout(400);
+  const ranges = new URLSearchParams(page.url().split('?')[1]).get('f').split(';').map((r) => r.split('~'));
+  for (const [key, low, high] of ranges) {
+    const [from, to] = key === 'macs' ? moved : moved.slice(2);
+    assert.ok(Number(low) >= from - 1e-6 * to && Number(high) <= to * (1 + 1e-6), `${key}: ${low} to ${high} in ${from} to ${to}`);
+  }
+  await page.getByRole('button', { name: 'Clear limits' }).click();
+  await canvas.focus();
+  await page.keyboard.press('+');
+  const [low, high] = await zoom();
+  assert.ok(high - low < moved[1] - moved[0]);
+  await page.keyboard.press('Shift+ArrowRight');
+  assert.ok((await zoom())[0] > low);
+  await page.keyboard.press('0');
+  assert.equal(await zoom(), null);
+  await page.getByRole('button', { name: 'Zoom in' }).click();
+  assert.ok(await zoom());
+  await shot('search-zoomed');
+  await canvas.dblclick({ position: { x: 75, y: 20 } });
+  assert.equal(await zoom(), null);
+});
+
+test('curves are read by pointer and keyboard, at one step on all charts of a page', async () => {
+  await open('supernets/bars');
+  const charts = page.locator('.lines');
+  await comes(charts.nth(1));
+  const latest = await charts.first().locator('.curve-legend').innerText();
+  assert.match(latest, /latest/);
+  const canvas = charts.first().locator('canvas.over');
+  await canvas.focus();
+  await page.keyboard.press('ArrowRight');
+  await page.keyboard.press('ArrowLeft');
+  const { step, value } = (await stack.get('/supernets/bars/metrics?series=top1/largest')).series[0];
+  const steps = await charts.locator('.curve-legend span:first-child').allInnerTexts();
+  assert.match(steps[0], /^step \d+$/);
+  assert.ok(steps.every((s) => s === steps[0]), steps.join());
+  const at = Number(steps[0].slice(5));
+  const known = value[step.filter((s) => s <= at).length - 1];
+  assert.ok((await charts.first().locator('.curve-legend').innerText()).includes(`largest ${(100 * known).toFixed(1)} %`));
+  await page.keyboard.press('Escape');
+  await charts.first().getByText('latest').waitFor();
+  const box = await canvas.boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + 50);
+  assert.match(await charts.last().locator('.curve-legend').innerText(), /step \d+/);
 });
 
 test('the table of all candidates keeps few rows in the page and sorts', async () => {

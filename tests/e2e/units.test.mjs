@@ -10,10 +10,11 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
 const { build } = createRequire(join(ui, 'package.json'))('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/format.ts', 'src/filter.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
 const { frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
+const { over, parseZoom, printZoom, zoomed } = await load('zoom');
 const format = await load('format');
 const filter = await load('filter');
 const genes = await load('genes');
@@ -53,6 +54,27 @@ test('scales go there and back', () => {
   assert.deepEqual(extent([], false), [0, 1]);
   const [low, high] = extent([5, 5], false);
   assert.ok(low < 5 && high > 5);
+});
+
+test('a zoom keeps what lies under the pointer, goes back to the whole, and survives the address', () => {
+  for (const log of [false, true]) {
+    const whole = { sx: { min: 10, max: 1000, log, from: 60, to: 660 }, sy: { min: 1, max: 3, log, from: 400, to: 20 } };
+    const [x, y] = [200, 100];
+    const zoom = zoomed(whole, whole, 2, x, y);
+    const shown = { sx: over(whole.sx, zoom.x), sy: over(whole.sy, zoom.y) };
+    assert.ok(Math.abs(toValue(shown.sx, x) / toValue(whole.sx, x) - 1) < 1e-9);
+    assert.ok(Math.abs(toValue(shown.sy, y) / toValue(whole.sy, y) - 1) < 1e-9);
+    assert.ok(Math.abs((toPixel(shown.sx, 500) - toPixel(shown.sx, 400)) / (toPixel(whole.sx, 500) - toPixel(whole.sx, 400)) - 2) < 1e-9);
+    assert.deepEqual(parseZoom(printZoom(zoom)).x.map((v) => v.toPrecision(9)), zoom.x.map((v) => v.toPrecision(9)));
+    assert.equal(zoomed(whole, shown, 0.5, x, y), null);
+    const far = zoomed(whole, shown, 1, x, y, 1e6, -1e6); // no further than its edges
+    assert.ok(Math.abs(far.x[0] - 10) < 1e-9 && Math.abs(far.y[0] - 1) < 1e-9, JSON.stringify(far));
+    let deep = whole;
+    for (let i = 0; i < 60; i++) { const z = zoomed(whole, deep, 4, x, y); deep = { sx: over(whole.sx, z.x), sy: over(whole.sy, z.y) }; }
+    assert.ok(deep.sx.max > deep.sx.min && deep.sy.max > deep.sy.min);
+  }
+  for (const bad of ['', '1~2', '1~2~3', '2~1~0~1', '1~2~3~4~5', 'a~b~c~d', '1~1~2~3', '1~Infinity~0~1']) assert.equal(parseZoom(bad), null, bad);
+  assert.equal(over({ min: 1, max: 9, log: true, from: 0, to: 1 }, [-1, 3]).max, 9); // what a logarithmic axis cannot show
 });
 
 test('numbers read well', () => {

@@ -1,81 +1,125 @@
-// Curves over steps or evaluations, by uPlot, in the page's colours.
-import { useEffect, useRef } from 'preact/hooks';
-import uPlot from 'uplot';
+// Curves over steps or evaluations on a canvas. The pointer or the arrow keys read them at a step; charts over the same steps on a page move together.
+import { signal } from '@preact/signals';
+import { useLayoutEffect, useMemo, useRef } from 'preact/hooks';
+import { drawAxes } from './axes';
+import { contextOf, useSize } from './canvas';
 import { even, short } from './format';
+import { extent, toPixel, toValue, type Scale } from './scale';
 import { color, paint } from './theme';
 
+/** x rises. */
 export type Curve = { name: string; x: number[]; y: number[]; dashed?: boolean; color?: string };
 type Props = { title: string; curves: Curve[]; xTitle: string; format: (v: number) => string; percent?: boolean; height?: number };
 
 const palette = ['curve-1', 'curve-2', 'curve-3', 'curve-4', 'curve-5', 'curve-6'];
-const font = '12px system-ui, sans-serif';
+const shadeOf = (curve: Curve, i: number) => color(curve.color ?? palette[i % palette.length]!);
+const pad = { left: 58, right: 14, top: 10, bottom: 46 };
 
-/** Curves with steps of their own on one common axis, gaps where a curve has no value. */
-function align(curves: Curve[]): uPlot.AlignedData {
-  const steps = [...new Set(curves.flatMap((c) => c.x))].sort((a, b) => a - b);
-  const place = new Map(steps.map((s, i) => [s, i]));
-  const columns = curves.map((c) => {
-    const column: (number | null | undefined)[] = new Array<undefined>(steps.length).fill(undefined);
-    c.x.forEach((s, i) => { column[place.get(s)!] = c.y[i]; });
-    return column;
-  });
-  return [steps, ...columns] as uPlot.AlignedData;
+/** Where the curves of a page are read: at a step of the charts that have steps of this name. */
+const reading = signal<{ over: string; at: number } | null>(null);
+
+/** Index of the last value at or before a step; -1 before the first one. */
+export function indexAt(steps: number[], at: number): number {
+  let [low, high] = [0, steps.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (steps[middle]! <= at) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
 }
 
-/** The value under the cursor; the newest one while there is no cursor. */
-function legendValue(plot: uPlot, value: number | null, series: number, index: number | null, format: (v: number) => string): string {
-  const known = (plot.data[series] ?? []).filter((v) => v != null);
-  const shown = value ?? (index == null ? known[known.length - 1] : null);
-  return shown == null ? '–' : format(shown);
+function scalesOf(curves: Curve[], width: number, height: number): { sx: Scale; sy: Scale } {
+  const [x0, x1] = extent(curves.flatMap((c) => c.x), false, 0.01);
+  const [y0, y1] = extent(curves.flatMap((c) => c.y), false);
+  return { sx: { min: x0, max: x1, log: false, from: pad.left, to: width - pad.right }, sy: { min: y0, max: y1, log: false, from: height - pad.bottom, to: pad.top } };
 }
 
-function optionsOf(props: Props, width: number, height: number): uPlot.Options {
-  const axis = { stroke: color('ink-soft'), grid: { stroke: color('line'), width: 1 }, ticks: { stroke: color('line'), width: 1, size: 5 }, font, labelFont: font, gap: 4 };
-  const strokes = props.curves.map((c, i) => color(c.color ?? palette[i % palette.length]!));
-  const labels = (values: number[]) => (props.percent ? even(values.map((v) => 100 * v)).map((v) => `${v} %`) : values.some((v) => Math.abs(v) >= 1e5) ? values.map((v) => short(v)) : even(values));
-  return {
-    width, height,
-    scales: { x: { time: false } },
-    cursor: { points: { size: 7 }, drag: { x: false, y: false } },
-    legend: { markers: { width: 2, fill: (_u, i) => (props.curves[i - 1]?.dashed ? 'transparent' : strokes[i - 1] ?? 'transparent') } },
-    axes: [{ ...axis, label: props.xTitle, size: 26, labelSize: 18, space: 70 }, { ...axis, size: 58, values: (_u, values) => labels(values) }],
-    series: [
-      { label: props.xTitle, value: (_u, v: number | null) => (v == null ? 'latest' : `${v}`) },
-      ...props.curves.map((c, i) => ({
-        label: c.name, stroke: strokes[i]!, width: 2, spanGaps: true, points: { show: c.x.length < 40, size: 5, fill: strokes[i]! }, ...(c.dashed ? { dash: [6, 4] } : {}),
-        value: (u: uPlot, v: number | null, series: number, index: number | null) => legendValue(u, v, series, index, props.format),
-      })),
-    ],
-  };
+function drawCurve(ctx: CanvasRenderingContext2D, { sx, sy }: { sx: Scale; sy: Scale }, curve: Curve, shade: string) {
+  const known = curve.x.flatMap((v, i) => (Number.isFinite(curve.y[i]) ? [[toPixel(sx, v), toPixel(sy, curve.y[i]!)] as const] : []));
+  ctx.strokeStyle = ctx.fillStyle = shade;
+  ctx.lineWidth = 2;
+  ctx.lineJoin = 'round';
+  ctx.setLineDash(curve.dashed ? [6, 4] : []);
+  ctx.beginPath();
+  for (const [x, y] of known) ctx.lineTo(x, y);
+  ctx.stroke();
+  ctx.setLineDash([]);
+  if (known.length < 40) for (const [x, y] of known) drawDot(ctx, x, y, 2.5);
+}
+
+function drawDot(ctx: CanvasRenderingContext2D, x: number, y: number, size: number) {
+  ctx.beginPath();
+  ctx.arc(x, y, size, 0, 2 * Math.PI);
+  ctx.fill();
 }
 
 export function Lines(props: Props) {
   const box = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot | null>(null);
+  const base = useRef<HTMLCanvasElement>(null);
+  const over = useRef<HTMLCanvasElement>(null);
+  const { curves } = props;
+  const { width, height } = useSize(box, 200, () => props.height ?? 240);
+  const scales = useMemo(() => scalesOf(curves, width, height), [curves, width, height]);
+  const steps = useMemo(() => [...new Set(curves.flatMap((c) => c.x))].sort((a, b) => a - b), [curves]);
   const painted = paint.value;
-  const height = props.height ?? 220;
-  const names = props.curves.map((c) => `${c.name}${c.x.length < 40}`).join('|');
+  const read = reading.value?.over === props.xTitle ? reading.value.at : null;
 
-  useEffect(() => {
-    const element = box.current;
-    if (!element) return undefined;
-    const width = () => Math.max(200, element.clientWidth);
-    plot.current = new uPlot(optionsOf(props, width(), height), align(props.curves), element);
-    const observer = new ResizeObserver(() => { if (plot.current && plot.current.width !== width()) plot.current.setSize({ width: width(), height }); });
-    observer.observe(element);
-    return () => {
-      observer.disconnect();
-      plot.current?.destroy();
-      plot.current = null;
-    };
-  }, [names, painted]);
+  useLayoutEffect(() => {
+    const ctx = contextOf(base.current, width, height);
+    if (!ctx) return;
+    const plain = (values: number[]) => (values.some((v) => Math.abs(v) >= 1e5) ? values.map((v) => short(v)) : even(values));
+    drawAxes(ctx, scales.sx, scales.sy, { title: () => props.xTitle, labels: (values) => ({ text: plain(values), unit: '' }) },
+      { title: () => '', labels: (values) => ({ text: props.percent ? even(values.map((v) => 100 * v)).map((v) => `${v} %`) : plain(values), unit: '' }) });
+    curves.forEach((c, i) => drawCurve(ctx, scales, c, shadeOf(c, i)));
+  }, [scales, painted]);
 
-  useEffect(() => { plot.current?.setData(align(props.curves)); }, [props.curves]);
+  useLayoutEffect(() => {
+    const ctx = contextOf(over.current, width, height);
+    if (!ctx || read === null) return;
+    const x = Math.round(toPixel(scales.sx, read)) + 0.5;
+    ctx.strokeStyle = color('ink-soft');
+    ctx.beginPath();
+    ctx.moveTo(x, scales.sy.to);
+    ctx.lineTo(x, scales.sy.from);
+    ctx.stroke();
+    curves.forEach((c, i) => {
+      const at = indexAt(c.x, read);
+      ctx.fillStyle = shadeOf(c, i);
+      if (at >= 0) drawDot(ctx, toPixel(scales.sx, c.x[at]!), toPixel(scales.sy, c.y[at]!), 4);
+    });
+  }, [scales, read, painted]);
 
-  const last = props.curves.filter((c) => c.y.length > 0).map((c) => `${c.name} ${props.format(c.y[c.y.length - 1]!)}`);
+  const readAt = (index: number) => { reading.value = { over: props.xTitle, at: steps[Math.min(steps.length - 1, Math.max(0, index))] ?? 0 }; };
+  const leave = () => { reading.value = null; };
+  const move = (event: PointerEvent) => {
+    const at = toValue(scales.sx, event.clientX - over.current!.getBoundingClientRect().left);
+    const before = indexAt(steps, at);
+    readAt(before + (at - (steps[before] ?? -Infinity) > (steps[before + 1] ?? Infinity) - at ? 1 : 0));
+  };
+  const walk = (event: KeyboardEvent) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (event.key === 'Escape') leave();
+    if (!step) return;
+    event.preventDefault();
+    readAt((read === null ? steps.length - 1 : indexAt(steps, read)) + (read === null ? 0 : step));
+  };
+  const said = (c: Curve) => {
+    const v = c.y[read === null ? c.y.length - 1 : indexAt(c.x, read)];
+    return v == null ? '–' : props.format(v);
+  };
+  const last = curves.map((c) => `${c.name} ${said(c)}`).join(', ');
   return (
-    <figure class="lines" role="img" aria-label={`${props.title}. Latest: ${last.join(', ') || 'nothing yet'}.`}>
-      <div ref={box} />
+    <figure class="lines">
+      <div class="layers" ref={box}>
+        <canvas ref={base} class="base" style={{ width: `${width}px`, height: `${height}px` }} aria-hidden="true" />
+        <canvas ref={over} class="over" style={{ width: `${width}px`, height: `${height}px` }} tabIndex={0} role="img" aria-label={`${props.title}. ${read === null ? 'Latest' : `At ${read}`}: ${last || 'nothing yet'}. Arrow keys read it step by step.`}
+          onPointerMove={move} onPointerLeave={leave} onBlur={leave} onKeyDown={walk} />
+      </div>
+      <figcaption class="curve-legend">
+        <span>{props.xTitle} <b>{read === null ? 'latest' : +read.toPrecision(6)}</b></span>
+        {curves.map((c, i) => <span key={c.name}><i style={{ borderTop: `3px ${c.dashed ? 'dashed' : 'solid'} var(--${c.color ?? palette[i % palette.length]})` }} />{c.name} <b>{said(c)}</b></span>)}
+      </figcaption>
     </figure>
   );
 }

@@ -1,6 +1,5 @@
 import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
-import 'uplot/dist/uPlot.min.css';
 import './style.css';
 import { locked, remove, session, whoAmI } from './api';
 import { connection, start } from './live';

@@ -1,11 +1,14 @@
 // The scatter of candidates on a canvas: any two metrics, predicted and measured marks apart, intervals, the front as a step line, limits as lines.
-// Pointer, keyboard (arrows along the front's order) and a sentence for screen readers.
-import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { contextOf, font, useSize } from './canvas';
+// Pointer, keyboard (arrows along the front's order) and a sentence for screen readers. Zoom by wheel, pinch, keys and buttons.
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { drawAxes, type Labels } from './axes';
+import { useSettled } from './candidates';
+import { contextOf, useSize } from './canvas';
 import type { Range } from './filter';
 import { frontOf, type Direction } from './front';
-import { extent, ticks, toPixel, toValue, type Scale } from './scale';
+import { extent, toPixel, toValue, type Scale } from './scale';
 import { color, paint } from './theme';
+import { over, parseZoom, printZoom, zoomed, type Scales } from './zoom';
 
 export type Point = {
   key: string; x: number; y: number; measured: boolean; feasible: boolean; front: boolean; baseline: boolean;
@@ -13,16 +16,17 @@ export type Point = {
   outside: boolean; hue: number | null; // outside of a range; 0 to 1 where a number gives the colour
 };
 type Interval = { low: number | null; high: number | null };
-export type Axis = { title: string; direction: Direction; labels: (ticks: number[]) => { text: string[]; unit: string }; log: boolean };
-type Colors = Record<'ink' | 'ink-soft' | 'line' | 'accent' | 'measured' | 'predicted' | 'baseline' | 'limit', string>;
+export type Axis = { title: string; direction: Direction; labels: Labels; log: boolean };
+type Colors = Record<'ink' | 'line' | 'accent' | 'measured' | 'predicted' | 'baseline' | 'limit', string>;
 type Placed = { x: Float64Array; y: Float64Array };
 /** `drawn` is another object whenever points came in or out of the ranges, or the front has changed. */
-type Props = { points: Point[]; drawn: unknown; x: Axis; y: Axis; limitX?: number | undefined; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hueTitle?: string | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
+type Props = { points: Point[]; drawn: unknown; x: Axis; y: Axis; limitX?: number | undefined; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; zoom: string; onZoom: (zoom: string) => void; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hueTitle?: string | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
 
-type Drag = { line: 'x' | 'y' | null; fromX: number; fromY: number; x: number; y: number };
+type Drag = { line: 'x' | 'y' | null; pan: boolean; fromX: number; fromY: number; x: number; y: number };
 const bestEnd = (axis: Axis): keyof Range => (axis.direction === 'minimise' ? 'high' : 'low');
 /** Where the line that can be dragged stands: at the range's end, else at the edge of what is worse. */
-const lineAt = (s: Scale, axis: Axis, range: Range | undefined): number => toPixel(s, range?.[bestEnd(axis)] ?? (axis.direction === 'minimise' ? s.max : s.min));
+const lineAt = (s: Scale, axis: Axis, range: Range | undefined): number => kept(s, toPixel(s, range?.[bestEnd(axis)] ?? (axis.direction === 'minimise' ? s.max : s.min)));
+const kept = (s: Scale, pixel: number) => Math.min(Math.max(s.from, s.to), Math.max(Math.min(s.from, s.to), pixel));
 /** Blue to amber in sixteen steps, readable on light and dark. */
 const hues = Array.from({ length: 16 }, (_, i) => `hsl(${255 - 14 * i} 68% ${44 + i * 0.6}%)`);
 
@@ -30,50 +34,11 @@ const pad = { left: 66, right: 16, top: 14, bottom: 46 };
 
 /** The page's colours, read once for a whole drawing: reading one is slow. */
 function colorsNow(): Colors {
-  const names = ['ink', 'ink-soft', 'line', 'accent', 'measured', 'predicted', 'baseline', 'limit'] as const;
+  const names = ['ink', 'line', 'accent', 'measured', 'predicted', 'baseline', 'limit'] as const;
   return Object.fromEntries(names.map((name) => [name, color(name)])) as Colors;
 }
 
-function drawAxes(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props: Props, colors: Colors) {
-  const xTicks = ticks(sx.min, sx.max, Math.max(3, Math.floor((sx.to - sx.from) / 80)), sx.log);
-  const yTicks = ticks(sy.min, sy.max, Math.max(3, Math.floor((sy.from - sy.to) / 52)), sy.log);
-  const [xLabels, yLabels] = [props.x.labels(xTicks), props.y.labels(yTicks)];
-  ctx.font = font;
-  ctx.lineWidth = 1;
-  ctx.fillStyle = colors['ink-soft'];
-  ctx.strokeStyle = colors.line;
-  ctx.textAlign = 'center';
-  let free = -Infinity;
-  xTicks.forEach((v, i) => {
-    const x = Math.round(toPixel(sx, v)) + 0.5;
-    ctx.beginPath();
-    ctx.moveTo(x, sy.to);
-    ctx.lineTo(x, sy.from);
-    ctx.stroke();
-    const half = ctx.measureText(xLabels.text[i]!).width / 2;
-    if (x - half < free) return;
-    ctx.fillText(xLabels.text[i]!, x, sy.from + 17);
-    free = x + half + 10;
-  });
-  ctx.textAlign = 'right';
-  yTicks.forEach((v, i) => {
-    const y = Math.round(toPixel(sy, v)) + 0.5;
-    ctx.beginPath();
-    ctx.moveTo(sx.from, y);
-    ctx.lineTo(sx.to, y);
-    ctx.stroke();
-    ctx.fillText(yLabels.text[i]!, sx.from - 8, y + 4);
-  });
-  const title = (axis: Axis, unit: string) => `${axis.title}${unit ? ` (${unit})` : ''}`;
-  ctx.fillStyle = colors.ink;
-  ctx.textAlign = 'center';
-  ctx.fillText(`${title(props.x, xLabels.unit)}   ${props.x.direction === 'minimise' ? '← better' : 'better →'}`, (sx.from + sx.to) / 2, sy.from + 38);
-  ctx.save();
-  ctx.translate(14, (sy.from + sy.to) / 2);
-  ctx.rotate(-Math.PI / 2);
-  ctx.fillText(`${title(props.y, yLabels.unit)}   ${props.y.direction === 'maximise' ? 'better →' : '← better'}`, 0, 0);
-  ctx.restore();
-}
+const titleOf = (axis: Axis, worse: string, better: string) => (unit: string) => `${axis.title}${unit ? ` (${unit})` : ''}   ${axis.direction === 'minimise' ? worse : better}`;
 
 /** The stairs that bound what a front dominates. */
 function drawStairs(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, on: { x: number; y: number }[], props: Props) {
@@ -160,10 +125,13 @@ function stampOf(p: Point, size: number, shade: string): HTMLCanvasElement {
   return stamp;
 }
 
+/** Whether a mark at a place shows. */
+const inSight = (pixel: number, s: Scale) => Math.abs(pixel - kept(s, pixel)) < 7;
+
 /** Others first, then what was measured, then the front: what counts is never covered. */
-function drawPoints(ctx: CanvasRenderingContext2D, points: Point[], at: Placed, colors: Colors) {
+function drawPoints(ctx: CanvasRenderingContext2D, points: Point[], at: Placed, { sx, sy }: Scales, colors: Colors) {
   const ranks: number[][] = [[], [], [], []];
-  points.forEach((p, i) => ranks[p.outside ? 0 : p.front ? 3 : p.measured ? 2 : 1]!.push(i));
+  points.forEach((p, i) => { if (inSight(at.x[i]!, sx) && inSight(at.y[i]!, sy)) ranks[p.outside ? 0 : p.front ? 3 : p.measured ? 2 : 1]!.push(i); });
   const stamps = new Map<string, HTMLCanvasElement>();
   ranks.forEach((order, turn) => {
     const size = turn === 3 ? 4.5 : turn === 2 ? 3.5 : 2.5;
@@ -181,7 +149,7 @@ function drawPoints(ctx: CanvasRenderingContext2D, points: Point[], at: Placed, 
 }
 
 function drawHalo(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, p: Point | undefined, shade: string) {
-  if (!p) return;
+  if (!p || !inSight(toPixel(sx, p.x), sx) || !inSight(toPixel(sy, p.y), sy)) return;
   ctx.strokeStyle = shade;
   ctx.lineWidth = 2;
   ctx.beginPath();
@@ -205,7 +173,8 @@ function drawLimit(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, limit: n
   ctx.restore();
 }
 
-function scalesOf(points: Point[], width: number, height: number, props: Props): { sx: Scale; sy: Scale } {
+/** Of everything there is. */
+function scalesOf(points: Point[], width: number, height: number, props: Props): Scales {
   const [xs, ys]: [number[], number[]] = [[], []];
   for (const p of points) {
     xs.push(p.x);
@@ -232,7 +201,7 @@ function drawVeil(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props: Pr
   const cover = (s: Scale, range: Range | undefined, paint: (from: number, to: number) => void) => {
     if (!range) return;
     const [start, end] = [Math.min(s.from, s.to), Math.max(s.from, s.to)];
-    const inside = [range.low ?? s.min, range.high ?? s.max].map((v) => Math.min(end, Math.max(start, toPixel(s, v)))).sort((a, b) => a - b) as [number, number];
+    const inside = [range.low ?? s.min, range.high ?? s.max].map((v) => kept(s, toPixel(s, v))).sort((a, b) => a - b) as [number, number];
     paint(start, inside[0]);
     paint(inside[1], end);
   };
@@ -247,7 +216,7 @@ function drawHandles(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props:
   ctx.strokeStyle = shade;
   ctx.fillStyle = shade;
   ctx.lineWidth = 1.5;
-  const [x, y] = [lineAt(sx, props.x, props.rangeX), lineAt(sy, props.y, props.rangeY)].map((v, i) => (i === 0 ? Math.min(sx.to, Math.max(sx.from, v)) : Math.min(sy.from, Math.max(sy.to, v)))) as [number, number];
+  const [x, y] = [lineAt(sx, props.x, props.rangeX), lineAt(sy, props.y, props.rangeY)];
   ctx.beginPath();
   if (props.rangeX) {
     ctx.moveTo(x, sy.to);
@@ -260,10 +229,19 @@ function drawHandles(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props:
   ctx.stroke();
   ctx.fillRect(x - 3, sy.to, 6, 16);
   ctx.fillRect(sx.to - 16, y - 3, 16, 6);
-  if (!drag || drag.line) return;
+  if (!drag || drag.line || drag.pan) return;
   ctx.setLineDash([4, 3]);
   ctx.strokeRect(drag.fromX, drag.fromY, drag.x - drag.fromX, drag.y - drag.fromY);
   ctx.setLineDash([]);
+}
+
+/** The finished picture as it lies in what is shown now: exact at rest, stretched while it moves. */
+function drawLayer(ctx: CanvasRenderingContext2D, layer: HTMLCanvasElement, was: Scales, now: Scales) {
+  const place = (a: Scale, b: Scale): [number, number] => { const [u, v] = [toPixel(b, toValue(a, a.from)), toPixel(b, toValue(a, a.to))]; return [Math.min(u, v), Math.abs(v - u)]; };
+  const ratio = devicePixelRatio || 1;
+  const [[x, w], [y, h]] = [place(was.sx, now.sx), place(was.sy, now.sy)];
+  const { sx, sy } = was;
+  ctx.drawImage(layer, sx.from * ratio, sy.to * ratio, (sx.to - sx.from) * ratio, (sy.from - sy.to) * ratio, x, y, w, h);
 }
 
 export function Scatter(props: Props) {
@@ -273,32 +251,45 @@ export function Scatter(props: Props) {
   const [hover, setHover] = useState<string | null>(null);
   const [drag, setDrag] = useState<Drag | null>(null);
   const frame = useRef(0);
-  const { width, height } = useSize(box, 240, (w) => Math.max(260, Math.min(560, w * 0.72)));
+  const { width, height } = useSize(box, 240, (w) => Math.max(260, Math.min(w * 0.72, Math.max(560, innerHeight * 0.6))));
   const { points } = props;
-  const scales = useMemo(() => scalesOf(points, width, height, props), [points, width, height, props.x.log, props.y.log, props.limitX, props.against]);
-  const at = useMemo<Placed>(() => ({ x: Float64Array.from(points, (p) => toPixel(scales.sx, p.x)), y: Float64Array.from(points, (p) => toPixel(scales.sy, p.y)) }), [points, scales]);
+  const whole = useMemo(() => scalesOf(points, width, height, props), [points, width, height, props.x.log, props.y.log, props.limitX, props.against]);
+  const settledZoom = useSettled(props.zoom, points.length > 5000);
+  const scalesFor = (text: string): Scales => { const zoom = parseZoom(text); return { sx: over(whole.sx, zoom?.x), sy: over(whole.sy, zoom?.y) }; };
+  const scales = useMemo(() => scalesFor(props.zoom), [whole, props.zoom]);
+  const settled = useMemo(() => (settledZoom === props.zoom ? scales : scalesFor(settledZoom)), [whole, settledZoom, settledZoom === props.zoom]);
+  const layer = useRef<HTMLCanvasElement | null>(null);
+  const at = useMemo<Placed>(() => ({ x: Float64Array.from(points, (p) => toPixel(settled.sx, p.x)), y: Float64Array.from(points, (p) => toPixel(settled.sy, p.y)) }), [points, settled]);
   const find = (key: string | null | undefined) => (key ? points.find((p) => p.key === key) : undefined);
   const [tip, marked] = [useMemo(() => find(hover), [points, hover]), useMemo(() => find(props.selected), [points, props.selected])];
-  const frontKeys = useMemo(() => points.filter((p) => p.front && !p.outside).sort((a, b) => a.x - b.x).map((p) => p.key), [points, props.drawn]);
+  const frontKeys = useMemo(() => points.filter((p, i) => p.front && !p.outside && inSight(at.x[i]!, settled.sx) && inSight(at.y[i]!, settled.sy)).sort((a, b) => a.x - b.x).map((p) => p.key), [at, props.drawn]);
   const painted = paint.value;
+
+  // The points have a layer of their own, which is moved and stretched while a view of very many moves.
+  useLayoutEffect(() => {
+    const ctx = contextOf(layer.current ??= document.createElement('canvas'), width, height);
+    if (!ctx) return;
+    const colors = colorsNow();
+    const { sx, sy } = settled;
+    if (props.limitX !== undefined) drawLimit(ctx, sx, sy, props.limitX, colors);
+    drawIntervals(ctx, sx, sy, points, colors);
+    drawPoints(ctx, points, at, settled, colors);
+    drawFront(ctx, sx, sy, points, props, colors);
+    drawAgainst(ctx, sx, sy, props, colors);
+  }, [at, props.drawn, painted, width, height]);
 
   useLayoutEffect(() => {
     const ctx = contextOf(base.current, width, height);
-    if (!ctx) return;
-    const colors = colorsNow();
+    if (!ctx || !layer.current) return;
     const { sx, sy } = scales;
-    drawAxes(ctx, sx, sy, props, colors);
-    ctx.save();
+    drawAxes(ctx, sx, sy, { title: titleOf(props.x, '← better', 'better →'), labels: props.x.labels }, { title: titleOf(props.y, '← better', 'better →'), labels: props.y.labels });
     ctx.beginPath();
     ctx.rect(sx.from, sy.to, sx.to - sx.from, sy.from - sy.to);
+    ctx.save();
     ctx.clip();
-    if (props.limitX !== undefined) drawLimit(ctx, sx, sy, props.limitX, colors);
-    drawIntervals(ctx, sx, sy, points, colors);
-    drawPoints(ctx, points, at, colors);
-    drawFront(ctx, sx, sy, points, props, colors);
-    drawAgainst(ctx, sx, sy, props, colors);
+    drawLayer(ctx, layer.current, settled, scales);
     ctx.restore();
-  }, [at, props.drawn, painted, width, height, props.x.title, props.y.title]);
+  }, [at, scales, props.drawn, painted, width, height, props.x.title, props.y.title]);
 
   // What the pointer changes has a canvas of its own: thousands of points need no new drawing for a hover.
   useLayoutEffect(() => {
@@ -327,7 +318,17 @@ export function Scatter(props: Props) {
     return best;
   };
   const walk = (event: KeyboardEvent) => {
-    const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+    const [across, up] = { ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowLeft: [-1, 0], ArrowDown: [0, -1] }[event.key] ?? [0, 0];
+    const step = across! + up!;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === '+' || event.key === '=') zoomBy(1.5);
+    if (event.key === '-') zoomBy(1 / 1.5);
+    if (event.key === '0') reset();
+    if (step && event.shiftKey) {
+      event.preventDefault();
+      zoomBy(1, undefined, -40 * across!, 40 * up!);
+      return;
+    }
     if (event.key === 'Enter' && hover) props.onPick(hover);
     if (event.key === 'Escape') setHover(null);
     if (!step || frontKeys.length === 0) return;
@@ -335,19 +336,60 @@ export function Scatter(props: Props) {
     const at = frontKeys.indexOf(hover ?? '');
     setHover(frontKeys[at < 0 ? 0 : (at + step + frontKeys.length) % frontKeys.length] ?? null);
   };
-  const placeOf = (event: PointerEvent): [number, number] => {
+  const placeOf = (event: MouseEvent): [number, number] => {
     const corner = canvas.current!.getBoundingClientRect();
-    const { sx, sy } = scales;
-    return [Math.min(sx.to, Math.max(sx.from, event.clientX - corner.left)), Math.min(sy.from, Math.max(sy.to, event.clientY - corner.top))];
+    return [kept(scales.sx, event.clientX - corner.left), kept(scales.sy, event.clientY - corner.top)];
+  };
+  // By what is shown when it happens: several movements may come before the next drawing.
+  const shown = useRef({ scales, whole });
+  shown.current = { scales, whole };
+  const zoomBy = (factor: number, [x, y] = [(scales.sx.from + scales.sx.to) / 2, (scales.sy.from + scales.sy.to) / 2], dx = 0, dy = 0) => {
+    const now = shown.current;
+    const zoom = zoomed(now.whole, now.scales, factor, x!, y!, dx, dy);
+    now.scales = { sx: over(now.whole.sx, zoom?.x), sy: over(now.whole.sy, zoom?.y) };
+    setHover(null);
+    cancelAnimationFrame(frame.current);
+    frame.current = requestAnimationFrame(() => props.onZoom(printZoom(zoom)));
+  };
+  const reset = () => props.onZoom('');
+  // A pinch of a trackpad comes as a wheel with Ctrl. Without it the wheel scrolls the page. The listener must not be passive.
+  const wheel = useRef<(event: WheelEvent) => void>(() => undefined);
+  wheel.current = (event) => {
+    if (!event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    zoomBy(Math.exp(-Math.max(-60, Math.min(60, event.deltaY * (event.deltaMode ? 20 : 1))) / 150), placeOf(event));
+  };
+  useEffect(() => {
+    const act = (event: WheelEvent) => wheel.current(event);
+    canvas.current!.addEventListener('wheel', act, { passive: false });
+    canvas.current!.addEventListener('touchstart', (event) => { if (event.touches.length > 1) event.preventDefault(); }, { passive: false });
+  }, []);
+  const fingers = useRef(new Map<number, [number, number]>());
+  /** Two fingers: as far apart and about where they are. */
+  const pinch = (event: PointerEvent): boolean => {
+    const held = fingers.current;
+    if (!held.has(event.pointerId)) return false;
+    const measure = () => { const [[ax, ay], [bx, by]] = [...held.values()] as [[number, number], [number, number]]; return { x: (ax + bx) / 2, y: (ay + by) / 2, apart: Math.hypot(ax - bx, ay - by) || 1 }; };
+    const two = held.size === 2;
+    const before = two ? measure() : null;
+    held.set(event.pointerId, placeOf(event));
+    if (!before) return false;
+    const now = measure();
+    zoomBy(now.apart / before.apart, [before.x, before.y], now.x - before.x, now.y - before.y);
+    return true;
   };
   const down = (event: PointerEvent) => {
-    if (event.button !== 0) return;
+    if (event.button > 1) return;
     const [x, y] = placeOf(event);
+    if (event.pointerType === 'touch') fingers.current.set(event.pointerId, [x, y]);
+    if (fingers.current.size > 1) return setDrag(null);
     const { sx, sy } = scales;
     const near = (a: number, b: number) => Math.abs(a - b) < 7;
     const line = near(x, lineAt(sx, props.x, props.rangeX)) ? 'x' : near(y, lineAt(sy, props.y, props.rangeY)) ? 'y' : null;
     canvas.current!.setPointerCapture(event.pointerId);
-    setDrag({ line, fromX: x, fromY: y, x, y });
+    const pan = event.shiftKey || event.button === 1;
+    if (pan) event.preventDefault();
+    setDrag({ line: pan ? null : line, pan, fromX: x, fromY: y, x, y });
   };
   /** The range with the dragged end at a place; at the edge of what is worse it ends. */
   const dragged = (s: Scale, axis: Axis, range: Range | undefined, at: number): Range | null => {
@@ -356,6 +398,7 @@ export function Scatter(props: Props) {
     return { low: range?.low ?? null, high: range?.high ?? null, [end]: Math.abs(at - edge) < 2 ? null : toValue(s, at) };
   };
   const move = (event: PointerEvent) => {
+    if (pinch(event)) return;
     if (!drag) {
       setHover(nearest(event));
       return;
@@ -363,13 +406,19 @@ export function Scatter(props: Props) {
     const [x, y] = placeOf(event);
     setHover(null);
     setDrag({ ...drag, x, y });
+    if (drag.pan) return zoomBy(1, undefined, x - drag.x, y - drag.y);
     cancelAnimationFrame(frame.current);
     if (!drag.line || (x === drag.fromX && y === drag.fromY)) return;
     frame.current = requestAnimationFrame(() => (drag.line === 'x' ? props.onRanges(dragged(scales.sx, props.x, props.rangeX, x), undefined) : props.onRanges(undefined, dragged(scales.sy, props.y, props.rangeY, y))));
   };
+  const leave = (event: PointerEvent) => {
+    fingers.current.delete(event.pointerId);
+    setHover(null);
+  };
   const up = (event: PointerEvent) => {
+    fingers.current.delete(event.pointerId);
     setDrag(null);
-    if (!drag || (drag.line && (drag.x !== drag.fromX || drag.y !== drag.fromY))) return;
+    if (!drag || drag.pan || (drag.line && (drag.x !== drag.fromX || drag.y !== drag.fromY))) return;
     if (Math.abs(drag.x - drag.fromX) + Math.abs(drag.y - drag.fromY) < 8) {
       const key = nearest(event);
       if (key) props.onPick(key);
@@ -383,13 +432,19 @@ export function Scatter(props: Props) {
   return (
     <div class="scatter" ref={box}>
       <canvas ref={base} class="base" style={{ width: `${width}px`, height: `${height}px` }} aria-hidden="true" />
-      <canvas ref={canvas} class="over" style={{ width: `${width}px`, height: `${height}px` }} tabIndex={0} role="img" aria-label={`${props.summary} Arrow keys walk along the front, Enter opens a point.`}
-        onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={() => setDrag(null)} onPointerLeave={() => setHover(null)} onKeyDown={walk} />
+      <canvas ref={canvas} class="over" style={{ width: `${width}px`, height: `${height}px` }} tabIndex={0} role="img" aria-label={`${props.summary} Arrow keys walk along the front, Enter opens a point; plus and minus zoom, Shift with an arrow moves, 0 shows all.`}
+        onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={(e) => { leave(e); setDrag(null); }} onPointerLeave={leave} onDblClick={reset} onKeyDown={walk} />
       {tip && (
         <div class={`tip ${left > width / 2 ? 'to-left' : ''}`} style={{ left: `${left}px`, top: `${toPixel(scales.sy, tip.y)}px` }}>
           {props.describe(tip.key).map((line) => <div key={line}>{line}</div>)}
         </div>
       )}
+      <div class="zoom" role="group" aria-label="Zoom">
+        <button type="button" class="quiet" aria-label="Zoom in" onClick={() => zoomBy(1.5)}>+</button>
+        <button type="button" class="quiet" aria-label="Zoom out" disabled={!props.zoom} onClick={() => zoomBy(1 / 1.5)}>−</button>
+        {props.zoom && <button type="button" class="quiet" onClick={reset}>Show all</button>}
+        <span class="note">{props.zoom ? 'Shift + drag moves, double click shows all' : 'Ctrl + wheel or pinch zooms'}</span>
+      </div>
       <div class="sr-only" aria-live="polite">{tip ? props.describe(tip.key).join(', ') : ''}</div>
       <ul class="legend" aria-hidden="true">
         <li><i class="mark line" />front</li>

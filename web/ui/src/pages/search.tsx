@@ -245,8 +245,8 @@ export function SearchPage({ id }: { id: string }) {
         <div class="beside">
           <Card title="Pareto front" class="main" note={`${points.length === byId.size ? '' : `${short(points.length)} of `}${short(byId.size)} networks${candidates.size === byId.size ? '' : ` (${short(candidates.size)} candidates: the baseline asks for some of them too)`}${items.length ? `, ${items.length} on the ${front.data?.stage ?? ''} front` : ''}`}>
             <div class="toolbar">
-              <label>Across <select value={x} onChange={(e) => setQuery({ x: e.currentTarget.value })}>{options}</select></label>
-              <label>Up <select value={y} onChange={(e) => setQuery({ y: e.currentTarget.value })}>{options}</select></label>
+              <label>Across <select value={x} onChange={(e) => setQuery({ x: e.currentTarget.value, z: '' })}>{options}</select></label>
+              <label>Up <select value={y} onChange={(e) => setQuery({ y: e.currentTarget.value, z: '' })}>{options}</select></label>
               <label class="check"><input type="checkbox" checked={log} onChange={(e) => setQuery({ log: e.currentTarget.checked ? '1' : '' })} /> logarithmic</label>
               <label>Colour by <select value={hueKey} onChange={(e) => setQuery({ by: e.currentTarget.value })}><option value="">source</option>{shades.map((k) => <option key={k} value={k}>{names.title(k)}</option>)}</select></label>
               <CompareWith search={search} chosen={otherId} found={other.data && against.length} />
@@ -255,7 +255,7 @@ export function SearchPage({ id }: { id: string }) {
             <Limits ranges={ranges} keys={[...keys, ...genes]} names={names} change={change} />
             <Best entries={answering} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
             {points.length === 0 ? <Empty>Candidates appear here as soon as the strategy has asked for the first ones.</Empty> : (
-              <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, false)} limitX={limit} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} onRanges={changeBoth} hueTitle={hueKey ? `${names.title(hueKey)}, low to high` : undefined} selected={selected} onPick={pick} describe={describe}
+              <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, false)} limitX={limit} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hueTitle={hueKey ? `${names.title(hueKey)}, low to high` : undefined} selected={selected} onPick={pick} describe={describe}
                 summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.`} />
             )}
           </Card>
