@@ -51,6 +51,27 @@ async function faults() {
   return result.violations.filter((v) => ['serious', 'critical'].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(' ')).slice(0, 3).join(', ')}`);
 }
 
+/** What does not fit its page: a page that scrolls sideways, charts that leave their card empty, text too small to read. */
+const misfits = () => page.evaluate(() => {
+  const found = [], root = document.documentElement;
+  const wide = root.scrollWidth - root.clientWidth;
+  if (wide > 0) found.push(`${wide} pixels too wide`);
+  if (innerWidth > 3000 && document.querySelector('main').getBoundingClientRect().width < 0.8 * innerWidth) found.push('a fifth of the screen is empty');
+  for (const canvas of document.querySelectorAll('canvas.over')) {
+    const [has, room] = [canvas.getBoundingClientRect().width, canvas.parentElement.clientWidth];
+    if (has < room - 2 || (has > room + 2 && !canvas.closest('.parallel'))) found.push(`a chart of ${has} pixels in ${room}`);
+  }
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const [text, element] = [texts.currentNode.textContent.trim(), texts.currentNode.parentElement];
+    if (!text || !element.checkVisibility() || element.closest('option, script, .sr-only')) continue;
+    const drawn = element.closest('svg')?.getScreenCTM().a ?? 1;
+    const size = parseFloat(getComputedStyle(element).fontSize) * drawn;
+    if (size < 11.95 && found.length < 5) found.push(`"${text.slice(0, 30)}" in ${size.toFixed(1)} pixels`);
+  }
+  return found;
+});
+
 test('an empty daemon says how to begin', async () => {
   await page.goto(stack.url);
   await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
@@ -552,14 +573,20 @@ test('pages have no serious accessibility fault, in light and dark, and fit a ph
     }
   }
   await page.emulateMedia({ colorScheme: 'light' });
-  await page.setViewportSize({ width: 380, height: 800 });
-  for (const hash of hashes) {
-    await open(hash);
-    await page.waitForTimeout(400);
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    assert.ok(wide <= 0, `${hash} is ${wide} pixels too wide`);
-    await shot(`narrow-${nameOf(hash)}`);
+  const cdp = await context.newCDPSession(page);
+  // A phone, 200 % zoom of a laptop's window, a large screen, and text that a person has set to twice its size.
+  for (const [name, width, height, text] of [['narrow', 360, 740, 16], ['zoomed', 640, 400, 16], ['4k', 3840, 2160, 16], ['large-text', 1280, 800, 32]]) {
+    await page.setViewportSize({ width, height });
+    await cdp.send('Page.setFontSizes', { fontSizes: { standard: text, fixed: text - 3 } });
+    for (const hash of hashes) {
+      await open(hash);
+      await page.locator('main h1').waitFor();
+      await page.waitForTimeout(400);
+      assert.deepEqual(await misfits(), [], `${name} ${hash}`);
+      await shot(`${name}-${nameOf(hash)}`);
+    }
   }
+  await cdp.send('Page.setFontSizes', { fontSizes: { standard: 16, fixed: 13 } });
   await page.setViewportSize({ width: 1360, height: 900 });
 });
 

@@ -1,4 +1,5 @@
 // A subnet drawn stage by stage: a block's height is its output resolution, its width the channels inside; kernel size, expand ratio, SE and cost on it.
+import { sized } from './canvas';
 import { get, type Arch, type ArchUnit } from './api';
 import { energy, largest, latency, short, percent } from './format';
 import { Facts, Failed, Table, Waiting } from './parts';
@@ -18,7 +19,7 @@ function Block({ unit, last, widest, tallest, slowest }: { unit: ArchUnit; last:
   const [name, detail] = words(unit, last);
   const title = `${unit.signature}: ${short(unit.macs)} MACs, ${short(unit.params)} parameters${unit.latency_us ? `, ${latency(unit.latency_us)}` : ''}`;
   return (
-    <div class={`unit ${unit.residual ? 'residual' : ''} ${unit.stage >= 0 ? '' : 'fixed'}`} style={{ width: `${width}px`, height: `${height}px` }} title={title}>
+    <div class={`unit ${unit.residual ? 'residual' : ''} ${unit.stage >= 0 ? '' : 'fixed'}`} style={sized(width, height)} title={title}>
       <b>{name}</b>
       <span>{detail}</span>
       {share > 0 && <i class="heat" style={{ width: `${100 * share}%` }} />}

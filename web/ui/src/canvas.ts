@@ -1,13 +1,25 @@
 // What the charts on canvas share.
-import { useEffect, useState } from 'preact/hooks';
+import { useLayoutEffect, useState } from 'preact/hooks';
 
+// Charts are measured in sixteenths of the page's text size (a pixel at its usual 16): people set that larger, and wide screens do.
 export const font = '12px system-ui, sans-serif';
+const unit = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+export const rem = (units: number) => `${units / 16}rem`;
+/** Dots of the screen in a unit. */
+export const dots = () => (devicePixelRatio || 1) * unit();
+export const sized = (width: number, height: number) => ({ width: rem(width), height: rem(height) });
+/** Where in an element the pointer is. */
+export function placeIn(element: HTMLElement, event: MouseEvent): [number, number] {
+  const [corner, k] = [element.getBoundingClientRect(), unit()];
+  return [(event.clientX - corner.left) / k, (event.clientY - corner.top) / k];
+}
+export const scrolled = (element: HTMLElement) => element.scrollTop / unit();
 
-/** A cleared context whose unit is the page's pixel; null without a canvas. */
+/** A cleared context in these units; null without a canvas. */
 export function contextOf(canvas: HTMLCanvasElement | null, width: number, height: number): CanvasRenderingContext2D | null {
   const ctx = canvas?.getContext('2d');
   if (!ctx) return null;
-  const ratio = devicePixelRatio || 1;
+  const ratio = dots();
   const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
   if (ctx.canvas.width !== w || ctx.canvas.height !== h) {
     ctx.canvas.width = w;
@@ -22,14 +34,16 @@ export function contextOf(canvas: HTMLCanvasElement | null, width: number, heigh
 /** The width of an element, as it changes, and the height that follows of it. */
 export function useSize(ref: { current: HTMLElement | null }, least: number, heightOf: (width: number) => number) {
   const [size, setSize] = useState({ width: 640, height: heightOf(640) });
-  useEffect(() => {
-    if (!ref.current) return undefined;
-    const observer = new ResizeObserver(([entry]) => {
-      if (!entry) return;
-      const width = Math.max(least, entry.contentRect.width);
+  useLayoutEffect(() => {
+    const element = ref.current;
+    if (!element) return undefined;
+    const read = () => {
+      const width = Math.max(least, element.clientWidth / unit());
       setSize({ width, height: heightOf(width) });
-    });
-    observer.observe(ref.current);
+    };
+    read(); // before anything is painted
+    const observer = new ResizeObserver(read);
+    observer.observe(element);
     return () => observer.disconnect();
   }, []);
   return size;

@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals';
 import { useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { drawAxes } from './axes';
-import { contextOf, useSize } from './canvas';
+import { contextOf, placeIn, sized, useSize } from './canvas';
 import { even, short } from './format';
 import { extent, toPixel, toValue, type Scale } from './scale';
 import { color, paint } from './theme';
@@ -93,7 +93,7 @@ export function Lines(props: Props) {
   const readAt = (index: number) => { reading.value = { over: props.xTitle, at: steps[Math.min(steps.length - 1, Math.max(0, index))] ?? 0 }; };
   const leave = () => { reading.value = null; };
   const move = (event: PointerEvent) => {
-    const at = toValue(scales.sx, event.clientX - over.current!.getBoundingClientRect().left);
+    const at = toValue(scales.sx, placeIn(over.current!, event)[0]);
     const before = indexAt(steps, at);
     readAt(before + (at - (steps[before] ?? -Infinity) > (steps[before + 1] ?? Infinity) - at ? 1 : 0));
   };
@@ -112,8 +112,8 @@ export function Lines(props: Props) {
   return (
     <figure class="lines">
       <div class="layers" ref={box}>
-        <canvas ref={base} class="base" style={{ width: `${width}px`, height: `${height}px` }} aria-hidden="true" />
-        <canvas ref={over} class="over" style={{ width: `${width}px`, height: `${height}px` }} tabIndex={0} role="img" aria-label={`${props.title}. ${read === null ? 'Latest' : `At ${read}`}: ${last || 'nothing yet'}. Arrow keys read it step by step.`}
+        <canvas ref={base} class="base" style={sized(width, height)} aria-hidden="true" />
+        <canvas ref={over} class="over" style={sized(width, height)} tabIndex={0} role="img" aria-label={`${props.title}. ${read === null ? 'Latest' : `At ${read}`}: ${last || 'nothing yet'}. Arrow keys read it step by step.`}
           onPointerMove={move} onPointerLeave={leave} onBlur={leave} onKeyDown={walk} />
       </div>
       <figcaption class="curve-legend">

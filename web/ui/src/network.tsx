@@ -1,6 +1,7 @@
 // A network unit by unit, as one drawing and table: the silhouette (width: channels in, inside and out; height: resolution), what each unit is,
 // and bars of what it costs, latency for each board.
 import type { Arch, ArchUnit } from './api';
+import { rem } from './canvas';
 import { latency, largest, short } from './format';
 
 export type OnBoard = { profile: string; name: string; arch: Arch };
@@ -40,7 +41,7 @@ function Silhouette({ unit, widest, height }: { unit: ArchUnit; widest: number; 
   const right = [[a, 0], [m, turn], [m, height - turn], [b, height]];
   const outline = [...right, ...[...right].reverse().map(([x, y]) => [-x!, y!])];
   return (
-    <svg viewBox={`-50 0 100 ${height}`} preserveAspectRatio="none" style={{ height: `${height}px` }} aria-hidden="true">
+    <svg viewBox={`-50 0 100 ${height}`} preserveAspectRatio="none" style={{ height: rem(height) }} aria-hidden="true">
       {unit.residual && <path d={`M -${(a + 0.1).toFixed(2)} 0 C -60 ${turn} -60 ${height - turn} -${(b + 0.1).toFixed(2)} ${height}`} />}
       <polygon points={outline.map(([x, y]) => `${x!.toFixed(2)},${y!.toFixed(2)}`).join(' ')} class={unit.stage < 0 ? 'fixed' : unit.se ? 'se' : ''} />
     </svg>
@@ -84,7 +85,7 @@ export function NetworkTable({ arch, boards }: { arch: Arch; boards: OnBoard[] }
               return (
                 <tr key={place}>
                   {i === 0 && <th scope="rowgroup" rowSpan={stage.units.length}>{stage.name}<small>{stage.units[stage.units.length - 1]!.h_out}×{stage.units[stage.units.length - 1]!.w_out}</small></th>}
-                  <td class="drawn" style={{ height: `${height}px` }}><Silhouette unit={unit} widest={widest} height={height} />{unit.stage >= 0 && <b aria-hidden="true">{unit.kernel}×{unit.kernel}{unit.se ? ' SE' : ''}</b>}</td>
+                  <td class="drawn" style={{ height: rem(height) }}><Silhouette unit={unit} widest={widest} height={height} />{unit.stage >= 0 && <b aria-hidden="true">{unit.kernel}×{unit.kernel}{unit.se ? ' SE' : ''}</b>}</td>
                   <td class="unit-words" title={unit.signature}>{wordsOf(unit)}<small>{unit.c_in} → {unit.mid_channels ? `${unit.mid_channels} → ` : ''}{unit.c_out} ch{unit.residual ? ', residual' : ''}</small></td>
                   {bars.map((b) => {
                     const v = b.of(unit, place);

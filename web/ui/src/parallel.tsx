@@ -1,7 +1,7 @@
 // Parallel coordinates over genes and metrics on a canvas: a line for each candidate, coloured where every range holds. Dragging on an axis sets its range.
 // Above 20,000 lines, how many run between two places of neighbouring axes is drawn instead, and the selection over it.
 import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { contextOf, useSize } from './canvas';
+import { contextOf, placeIn, sized, useSize } from './canvas';
 import type { Range, Ranges } from './filter';
 import { extent, toPixel, toValue, type Scale } from './scale';
 import { color, paint } from './theme';
@@ -152,8 +152,8 @@ export function Parallel(props: Props) {
     return { low: Math.min(a, b), high: Math.max(a, b) };
   };
   const placeOf = (e: PointerEvent) => {
-    const corner = over.current!.getBoundingClientRect();
-    return { x: e.clientX - corner.left, y: Math.min(height - pad.bottom, Math.max(pad.top, e.clientY - corner.top)) };
+    const [x, y] = placeIn(over.current!, e);
+    return { x, y: Math.min(height - pad.bottom, Math.max(pad.top, y)) };
   };
   const down = (e: PointerEvent) => {
     const { x, y } = placeOf(e);
@@ -169,8 +169,8 @@ export function Parallel(props: Props) {
   };
   return (
     <div class="parallel" ref={box} tabIndex={0} role="region" aria-label="Parallel coordinates">
-      <canvas ref={base} class="base" style={{ width: `${wide}px`, height: `${height}px` }} aria-hidden="true" />
-      <canvas ref={over} class="over" style={{ width: `${wide}px`, height: `${height}px` }} role="img" aria-label={props.summary}
+      <canvas ref={base} class="base" style={sized(wide, height)} aria-hidden="true" />
+      <canvas ref={over} class="over" style={sized(wide, height)} role="img" aria-label={props.summary}
         onPointerDown={down} onPointerMove={(e) => { if (drag) setDrag({ ...drag, to: placeOf(e).y }); }} onPointerUp={up} onPointerCancel={() => setDrag(null)} />
     </div>
   );

@@ -3,7 +3,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { drawAxes, type Labels } from './axes';
 import { useSettled } from './candidates';
-import { contextOf, useSize } from './canvas';
+import { contextOf, dots, placeIn, rem, sized, useSize } from './canvas';
 import type { Range } from './filter';
 import { frontOf, type Direction } from './front';
 import { extent, toPixel, toValue, type Scale } from './scale';
@@ -114,7 +114,7 @@ function drawMark(ctx: CanvasRenderingContext2D, x: number, y: number, p: Point,
 
 /** A mark drawn once, to be stamped: thousands of paths would take many times as long. */
 function stampOf(p: Point, size: number, shade: string): HTMLCanvasElement {
-  const ratio = devicePixelRatio || 1;
+  const ratio = dots();
   const stamp = document.createElement('canvas');
   stamp.width = stamp.height = Math.ceil((2 * size + 4) * ratio);
   const ctx = stamp.getContext('2d')!;
@@ -238,7 +238,7 @@ function drawHandles(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props:
 /** The finished picture as it lies in what is shown now: exact at rest, stretched while it moves. */
 function drawLayer(ctx: CanvasRenderingContext2D, layer: HTMLCanvasElement, was: Scales, now: Scales) {
   const place = (a: Scale, b: Scale): [number, number] => { const [u, v] = [toPixel(b, toValue(a, a.from)), toPixel(b, toValue(a, a.to))]; return [Math.min(u, v), Math.abs(v - u)]; };
-  const ratio = devicePixelRatio || 1;
+  const ratio = dots();
   const [[x, w], [y, h]] = [place(was.sx, now.sx), place(was.sy, now.sy)];
   const { sx, sy } = was;
   ctx.drawImage(layer, sx.from * ratio, sy.to * ratio, (sx.to - sx.from) * ratio, (sy.from - sy.to) * ratio, x, y, w, h);
@@ -251,7 +251,7 @@ export function Scatter(props: Props) {
   const [hover, setHover] = useState<string | null>(null);
   const [drag, setDrag] = useState<Drag | null>(null);
   const frame = useRef(0);
-  const { width, height } = useSize(box, 240, (w) => Math.max(260, Math.min(w * 0.72, Math.max(560, innerHeight * 0.6))));
+  const { width, height } = useSize(box, 240, (w) => Math.max(260, Math.min(w * 0.72, Math.max(560, innerHeight * 0.6 / dots() * devicePixelRatio))));
   const { points } = props;
   const whole = useMemo(() => scalesOf(points, width, height, props), [points, width, height, props.x.log, props.y.log, props.limitX, props.against]);
   const settledZoom = useSettled(props.zoom, points.length > 5000);
@@ -302,9 +302,8 @@ export function Scatter(props: Props) {
   }, [scales, tip, marked, props.rangeX, props.rangeY, props.pending, drag, painted]);
 
   const nearest = (event: MouseEvent): string | null => {
-    const corner = canvas.current?.getBoundingClientRect();
-    if (!corner) return null;
-    const [x, y] = [event.clientX - corner.left, event.clientY - corner.top];
+    if (!canvas.current) return null;
+    const [x, y] = placeIn(canvas.current, event);
     let best: string | null = null;
     let least = 18 ** 2;
     points.forEach((p, i) => {
@@ -337,8 +336,8 @@ export function Scatter(props: Props) {
     setHover(frontKeys[at < 0 ? 0 : (at + step + frontKeys.length) % frontKeys.length] ?? null);
   };
   const placeOf = (event: MouseEvent): [number, number] => {
-    const corner = canvas.current!.getBoundingClientRect();
-    return [kept(scales.sx, event.clientX - corner.left), kept(scales.sy, event.clientY - corner.top)];
+    const [x, y] = placeIn(canvas.current!, event);
+    return [kept(scales.sx, x), kept(scales.sy, y)];
   };
   // By what is shown when it happens: several movements may come before the next drawing.
   const shown = useRef({ scales, whole });
@@ -431,11 +430,11 @@ export function Scatter(props: Props) {
 
   return (
     <div class="scatter" ref={box}>
-      <canvas ref={base} class="base" style={{ width: `${width}px`, height: `${height}px` }} aria-hidden="true" />
-      <canvas ref={canvas} class="over" style={{ width: `${width}px`, height: `${height}px` }} tabIndex={0} role="img" aria-label={`${props.summary} Arrow keys walk along the front, Enter opens a point; plus and minus zoom, Shift with an arrow moves, 0 shows all.`}
+      <canvas ref={base} class="base" style={sized(width, height)} aria-hidden="true" />
+      <canvas ref={canvas} class="over" style={sized(width, height)} tabIndex={0} role="img" aria-label={`${props.summary} Arrow keys walk along the front, Enter opens a point; plus and minus zoom, Shift with an arrow moves, 0 shows all.`}
         onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={(e) => { leave(e); setDrag(null); }} onPointerLeave={leave} onDblClick={reset} onKeyDown={walk} />
       {tip && (
-        <div class={`tip ${left > width / 2 ? 'to-left' : ''}`} style={{ left: `${left}px`, top: `${toPixel(scales.sy, tip.y)}px` }}>
+        <div class={`tip ${left > width / 2 ? 'to-left' : ''}`} style={{ left: rem(left), top: rem(toPixel(scales.sy, tip.y)) }}>
           {props.describe(tip.key).map((line) => <div key={line}>{line}</div>)}
         </div>
       )}

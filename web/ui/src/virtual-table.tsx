@@ -1,6 +1,7 @@
 // A table of any length: only the rows in sight are in the page. Click on a head sorts; arrows, Page Up and Page Down, Home and End walk.
 import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
+import { rem, scrolled } from './canvas';
 
 export type Col<T> = { key: string; title: string; number: (row: T) => number | undefined; cell: (row: T) => ComponentChildren };
 type Props<T> = { label: string; rows: T[]; columns: Col<T>[]; rowKey: (row: T) => string; selected?: string | undefined; sort: string; onSort: (sort: string) => void; onPick: (row: T) => void };
@@ -21,7 +22,7 @@ export function VirtualTable<T>(props: Props<T>) {
   const part = rows.slice(first, first + shown + 2 * spare);
   const below = Math.max(0, rows.length - first - part.length);
   return (
-    <div class="table-wrap virtual" tabIndex={0} role="region" aria-label={props.label} onScroll={(e) => setTop(e.currentTarget.scrollTop)}>
+    <div class="table-wrap virtual" tabIndex={0} role="region" aria-label={props.label} onScroll={(e) => setTop(scrolled(e.currentTarget))}>
       <table aria-rowcount={rows.length + 1}>
         <thead>
           <tr>
@@ -33,13 +34,13 @@ export function VirtualTable<T>(props: Props<T>) {
           </tr>
         </thead>
         <tbody>
-          {first > 0 && <tr aria-hidden="true"><td colSpan={props.columns.length} style={{ height: `${first * rowHeight}px` }} /></tr>}
+          {first > 0 && <tr aria-hidden="true"><td colSpan={props.columns.length} style={{ height: rem(first * rowHeight) }} /></tr>}
           {part.map((row, i) => (
             <tr key={props.rowKey(row)} aria-rowindex={first + i + 2} class={props.selected === props.rowKey(row) ? 'selected' : ''} onClick={() => props.onPick(row)}>
               {props.columns.map((c) => <td key={c.key} class="number">{c.cell(row)}</td>)}
             </tr>
           ))}
-          {below > 0 && <tr aria-hidden="true"><td colSpan={props.columns.length} style={{ height: `${below * rowHeight}px` }} /></tr>}
+          {below > 0 && <tr aria-hidden="true"><td colSpan={props.columns.length} style={{ height: rem(below * rowHeight) }} /></tr>}
         </tbody>
       </table>
     </div>

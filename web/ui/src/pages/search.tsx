@@ -67,7 +67,7 @@ function Hypervolume({ id, search }: { id: string; search: Search }) {
   const reference = Object.entries(search.reference_point ?? {}).map(([key, v]) => `${metricName(key.split(':')[0]!)} ${metricValue(key, v)}`).join(', ');
   return (
     <Card title="Hypervolume" note={reference ? `reference point: ${reference}` : undefined}>
-      {curves.some((c) => c.x.length > 0) ? <Lines title="Hypervolume over evaluations" curves={curves} xTitle="evaluations" format={(v) => significant(v, 4)} /> : <Empty>It grows with the first generation.</Empty>}
+      {curves.some((c) => c.x.length > 0) ? <Lines title="Hypervolume over evaluations" curves={curves} xTitle="evaluations" format={(v) => (v >= 1e5 ? short(v) : significant(v, 4))} /> : <Empty>It grows with the first generation.</Empty>}
     </Card>
   );
 }
