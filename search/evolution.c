@@ -3,7 +3,8 @@
  * ones are there. Meant for one objective under limits.
  *
  * Deviations: what is known to break a limit is drawn again, but not for ever; what breaks it all
- * the same is ranked behind (Deb 2000); no arch is asked twice; several objectives are ranked by
+ * the same is ranked behind (Deb 2000); no arch is asked twice, and after eight crossings that were
+ * known or broke a limit a mutant is made; several objectives are ranked by
  * dominance, then by crowding; founders lean from the smallest to the largest subnet.
  */
 #include <math.h>
@@ -15,7 +16,10 @@
 #include "search/told.h"
 #include "search/variation.h"
 
-enum { TRIES = 64 };
+enum {
+    TRIES = 64,
+    CROSSINGS = 8 /* tries that cross: what parents who are alike can yield is soon known */
+};
 
 enum { PARENTS, MUTANTS, MUTATION };
 static const struct strategy_option options[] = {
@@ -114,7 +118,7 @@ static int ask_child(struct told *search, struct err *err, struct arch *ret_arch
     for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
         struct rng rng = told_rng(search, attempt);
         const struct arch *a = parent(search, &rng), *b = parent(search, &rng);
-        if (mutant || attempt >= 3 * TRIES / 4) {
+        if (mutant || attempt >= CROSSINGS) {
             *ret_arch = *a;
             vary_mutate(config->space, &rng, config->options[MUTATION], ret_arch);
         } else {

@@ -13,7 +13,8 @@ enum {
     BLOCKS = 20, /* four of each stage */
     CHOICES = 3,
     LANES = 16,
-    BATCH = 8, /* archs at a time: their sums of 16 outputs stay in registers */
+    BATCH = 8,   /* archs at a time: their sums of 16 outputs stay in registers */
+    BATCHES = 8, /* at a time: rows of both sides stay in the second cache */
     ACTIVE_MAX = 2 * BLOCKS + 1
 };
 static const int kernels[CHOICES] = {3, 5, 7};
@@ -26,6 +27,13 @@ static const double ratios[CHOICES] = {3, 4, 6};
 #define CLONES
 #endif
 
+/* Without it GCC leaves the sums of a batch in memory at -O2; clang unrolls by itself. */
+#ifdef __clang__
+#define UNROLLED
+#else
+#define UNROLLED _Pragma("GCC unroll 8")
+#endif
+
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
 
 struct ofa_predictor {
@@ -35,6 +43,7 @@ struct ofa_predictor {
     int inputs;
     float *first;            /* [inputs, H] */
     float *middle[2];        /* [H, H], inputs before outputs */
+    float *panels[2];        /* the same by panels of LANES outputs: [H / LANES, H, LANES] */
     float *last;             /* [H] */
     float *bias[LAYERS - 1]; /* [H] */
     float last_bias;
@@ -154,6 +163,15 @@ static float *transposed(const float *weight, int outputs, int inputs) {
     return out;
 }
 
+/* [H, H] by panels of LANES outputs, so that one is read from end to end. */
+static float *in_panels(const float *weight) {
+    float *out = mem_aligned((size_t)H * H, sizeof *out);
+    for (int o = 0; out && o < H; o++)
+        for (int i = 0; i < H; i++)
+            out[(o / LANES * H + i) * LANES + o % LANES] = weight[i * H + o];
+    return out;
+}
+
 static bool all_finite(const float *x, int n) {
     for (int i = 0; i < n; i++)
         if (!isfinite(x[i]))
@@ -193,7 +211,8 @@ int ofa_predictor_create(const struct space *space, const struct ofa_predictor_w
         whole = (p->first = transposed(weights->weight[0], H, ofa_predictor_inputs(weights))) &&
                 (p->last = transposed(weights->weight[LAYERS - 1], 1, H));
         for (int l = 0; l < 2; l++)
-            whole = whole && (p->middle[l] = transposed(weights->weight[l + 1], H, H));
+            whole = whole && (p->middle[l] = transposed(weights->weight[l + 1], H, H)) &&
+                    (p->panels[l] = in_panels(p->middle[l]));
         for (int l = 0; l < LAYERS - 1; l++)
             whole = whole && (p->bias[l] = transposed(weights->bias[l], H, 1));
     }
@@ -210,8 +229,10 @@ void ofa_predictor_destroy(struct ofa_predictor *p) {
         return;
     free(p->first);
     free(p->last);
-    for (int l = 0; l < 2; l++)
+    for (int l = 0; l < 2; l++) {
         free(p->middle[l]);
+        free(p->panels[l]);
+    }
     for (int l = 0; l < LAYERS - 1; l++)
         free(p->bias[l]);
     free(p);
@@ -219,51 +240,74 @@ void ofa_predictor_destroy(struct ofa_predictor *p) {
 
 /* --- running --- */
 
-static void first_layer(const struct ofa_predictor *p, const struct arch *arch, float y[H]) {
-    int active[ACTIVE_MAX], n = active_inputs(p, arch, active);
-    memcpy(y, p->bias[0], H * sizeof *y);
-    for (int i = 0; i < n; i++)
-        for (int o = 0; o < H; o++)
-            y[o] += p->first[active[i] * H + o];
-    for (int o = 0; o < H; o++)
-        y[o] = y[o] > 0 ? y[o] : 0;
+/* The inputs are ones, so the first layer is a sum of rows. */
+CLONES static void first_layer(const struct ofa_predictor *p, const int *active, int n,
+                               float y[H]) {
+    for (int o = 0; o < H; o += LANES) {
+        lanes sum, row;
+        memcpy(&sum, p->bias[0] + o, sizeof sum);
+        for (int i = 0; i < n; i++) {
+            memcpy(&row, p->first + active[i] * H + o, sizeof row);
+            sum += row;
+        }
+        for (int k = 0; k < LANES; k++)
+            y[o + k] = sum[k] > 0 ? sum[k] : 0;
+    }
 }
 
-/* y = relu(weight' x + bias) of BATCH rows. */
-CLONES static void layer(const float *weight, const float *bias, const float x[BATCH][H],
-                         float y[BATCH][H]) {
-    for (int o = 0; o < H; o += LANES) {
-        lanes sums[BATCH];
-        for (int b = 0; b < BATCH; b++)
-            memcpy(&sums[b], bias + o, sizeof sums[b]);
-        for (int i = 0; i < H; i++) {
-            lanes w;
-            memcpy(&w, weight + i * H + o, sizeof w);
+/* y = relu(weight' x + bias) of so many batches: a panel of the weights stays in the nearest cache
+ * for all of them. */
+CLONES static void layer(const float *panels, const float *bias, int batches,
+                         float (*restrict x)[BATCH][H], float (*restrict y)[BATCH][H]) {
+    for (int o = 0; o < H; o += LANES, panels += H * LANES)
+        for (int at = 0; at < batches; at++) {
+            lanes sums[BATCH];
+            UNROLLED
             for (int b = 0; b < BATCH; b++)
-                sums[b] += w * x[b][i];
+                memcpy(&sums[b], bias + o, sizeof sums[b]);
+            for (int i = 0; i < H; i++) {
+                lanes w;
+                memcpy(&w, panels + i * LANES, sizeof w);
+                UNROLLED
+                for (int b = 0; b < BATCH; b++)
+                    sums[b] += w * x[at][b][i];
+            }
+            UNROLLED
+            for (int b = 0; b < BATCH; b++)
+                for (int k = 0; k < LANES; k++)
+                    y[at][b][o + k] = sums[b][k] > 0 ? sums[b][k] : 0;
         }
+}
+
+/* Each row's sum in the order of its inputs. */
+static void last_layer(const struct ofa_predictor *p, float x[BATCH][H], int n, double *ret_top1) {
+    double sums[BATCH];
+    for (int b = 0; b < BATCH; b++)
+        sums[b] = p->last_bias;
+    for (int i = 0; i < H; i++)
         for (int b = 0; b < BATCH; b++)
-            for (int k = 0; k < LANES; k++)
-                y[b][o + k] = sums[b][k] > 0 ? sums[b][k] : 0;
-    }
+            sums[b] += p->last[i] * x[b][i];
+    memcpy(ret_top1, sums, (size_t)n * sizeof *sums);
+}
+
+static int least(int a, int b) {
+    return a < b ? a : b;
 }
 
 void ofa_predictor_run(const struct ofa_predictor *p, const struct arch *const *archs, int n,
                        double *ret_top1) {
-    float x[BATCH][H], y[BATCH][H];
-    memset(x, 0, sizeof x);
-    for (int begin = 0; begin < n; begin += BATCH) {
-        int count = n - begin < BATCH ? n - begin : BATCH;
-        for (int b = 0; b < count; b++)
-            first_layer(p, archs[begin + b], x[b]);
-        layer(p->middle[0], p->bias[1], x, y);
-        layer(p->middle[1], p->bias[2], y, x);
+    float x[BATCHES][BATCH][H], y[BATCHES][BATCH][H];
+    for (int begin = 0; begin < n; begin += BATCHES * BATCH) {
+        int count = least(n - begin, BATCHES * BATCH), batches = (count + BATCH - 1) / BATCH;
+        memset(x[batches - 1], 0, sizeof x[0]);
         for (int b = 0; b < count; b++) {
-            double top1 = p->last_bias;
-            for (int i = 0; i < H; i++)
-                top1 += p->last[i] * x[b][i];
-            ret_top1[begin + b] = top1;
+            int active[ACTIVE_MAX], n_active = active_inputs(p, archs[begin + b], active);
+            first_layer(p, active, n_active, x[b / BATCH][b % BATCH]);
         }
+        layer(p->panels[0], p->bias[1], batches, x, y);
+        layer(p->panels[1], p->bias[2], batches, y, x);
+        for (int b = 0; b < count; b += BATCH)
+            last_layer(p, x[b / BATCH], least(count - b, BATCH), ret_top1 + begin + b);
     }
 }
 

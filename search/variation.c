@@ -1,22 +1,33 @@
 #include "search/variation.h"
 
+/* A choice of two parents' ones; those that are not there (-1) give way. */
+static int cross_choice(struct rng *rng, bool mixed, int a, int b, int n_choices) {
+    if (a >= 0 && (b < 0 || !mixed || rng_below(rng, 2) == 0))
+        return a;
+    if (b >= 0 && (a >= 0 || mixed))
+        return b;
+    return (int)rng_below(rng, (uint32_t)n_choices);
+}
+
+/* In the order of genes. */
 void vary_cross(const struct space *space, struct rng *rng, double chance, const struct arch *a,
                 const struct arch *b, struct arch *ret_child) {
-    struct gene genes[SPACE_GENES_MAX];
     struct arch child = {0};
-    int n = space_genes(space, genes);
     bool mixed = rng_unit(rng) < chance;
-    for (int i = 0; i < n; i++) {
-        const struct gene *gene = &genes[i];
-        bool in_a = arch_gene_active(space, a, gene), in_b = arch_gene_active(space, b, gene);
-        int choice;
-        if (in_a && (!in_b || !mixed || rng_below(rng, 2) == 0))
-            choice = arch_gene(a, gene);
-        else if (in_b && (in_a || mixed))
-            choice = arch_gene(b, gene);
-        else
-            choice = (int)rng_below(rng, (uint32_t)gene->n_choices);
-        arch_set_gene(&child, gene, choice);
+    child.resolution = (uint8_t)cross_choice(rng, mixed, a->resolution, b->resolution, 0);
+    for (int s = 0; s < space->n_stages; s++) {
+        const struct space_stage *stage = &space->stages[s];
+        int in_a = stage->depths.value[a->depth[s]], in_b = stage->depths.value[b->depth[s]];
+        child.depth[s] = (uint8_t)cross_choice(rng, mixed, a->depth[s], b->depth[s], 0);
+        child.channels[s] = (uint8_t)cross_choice(rng, mixed, a->channels[s], b->channels[s], 0);
+        for (int d = 0, at = stage->first_block; d < stage->max_depth; d++, at++) {
+            child.kernel[at] =
+                (uint8_t)cross_choice(rng, mixed, d < in_a ? a->kernel[at] : -1,
+                                      d < in_b ? b->kernel[at] : -1, stage->kernel_sizes.n);
+            child.expand[at] =
+                (uint8_t)cross_choice(rng, mixed, d < in_a ? a->expand[at] : -1,
+                                      d < in_b ? b->expand[at] : -1, stage->n_expand_ratios);
+        }
     }
     *ret_child = child;
 }
