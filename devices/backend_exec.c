@@ -2,6 +2,7 @@
  * each network as an ONNX file and answers with times. What is run is said on the board alone. */
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,17 +27,9 @@ enum {
     PREPARE_MS = 60000, /* writing the networks, computing what they are to give */
     VERSION_S = 20,
     STOCK_WARMUP = 10,
+    LINKS = 8,            /* of the chain that a unit stands in; docs/decisions/0026 */
+    LEAST_SHARE = 64,     /* a link takes at least this fraction of its share of the chain */
     PROGRAM_MAX = 4 << 20 /* of a file named in the command, to be hashed */
-};
-
-/* A network as the command gets it. */
-struct subject {
-    char model[PATH_BYTES], input[PATH_BYTES], output[PATH_BYTES], id[HASH_TEXT];
-    int channels, height, width;
-    float *expected; /* NULL: not to be checked (any more) */
-    size_t n_output;
-    double output_error;                  /* once it was checked */
-    float outputs[PLAUSIBLE_OUTPUTS_MAX]; /* the first ones, likewise */
 };
 
 /* Samples that a command which is started for each request has told in one go. */
@@ -46,13 +39,27 @@ struct stock {
     int n, at, runs;
 };
 
+/* A network as the command gets it. */
+struct subject {
+    char model[PATH_BYTES], input[PATH_BYTES], output[PATH_BYTES], id[HASH_TEXT];
+    int channels, height, width;
+    float *expected; /* NULL: not to be checked (any more) */
+    size_t n_output;
+    double tolerance;
+    double output_error;                  /* once it was checked */
+    float outputs[PLAUSIBLE_OUTPUTS_MAX]; /* the first ones, likewise */
+    struct stock stock;
+};
+
 struct exec {
     struct exec_config config;
     char dir[PATH_BYTES - 64];
     struct subject subject, reference;
+    struct subject chain; /* the subject LINKS times, if it is a unit and the command chains */
+    bool chained;
+    int n_links, n_lost; /* samples of links so far, and those that the noise was larger than */
     struct exec_process process;
     struct buf arena, answer;
-    struct stock stock; /* of the network */
     const struct backend_run *run;
     double spent_us;  /* told by the command */
     double told_uj;   /* of one run, with the latest answer; NaN: it told none */
@@ -158,6 +165,8 @@ static int exec_describe(void *state, cJSON *fingerprint, struct err *err,
         rc = ask_version(exec, err, &version);
     if (!rc && version.len > 0)
         cJSON_AddStringToObject(doc, "version", version.data);
+    if (exec->config.chain)
+        cJSON_AddNumberToObject(fingerprint, "chain", LINKS);
     buf_finish(&version);
     return rc;
 }
@@ -174,43 +183,77 @@ static int write_floats(const char *path, const float *data, size_t n, struct er
     return file_write_atomic(path, data, n * sizeof(*data), err);
 }
 
-static int write_network(const struct graph *graph, const struct plan_weights *weights,
-                         const float *input, struct err *err, const struct subject *s) {
-    size_t n = (size_t)s->channels * (size_t)s->height * (size_t)s->width;
-    int rc = export_onnx(graph, weights, NULL, s->model, err);
-
-    if (!rc)
-        rc = write_floats(s->input, input, n, err);
-    unlink(s->output);
-    return rc;
-}
-
-static int subject_create(const struct exec *exec, const char *name, const struct graph *graph,
-                          uint64_t seed, bool check, struct subject *s) {
+/* Where the command finds the network of that name, and what it looks like. */
+static void subject_name(const struct exec *exec, const char *name, const struct graph *graph,
+                         struct subject *s) {
     const struct tensor_shape *in = &graph->tensors[0];
-    size_t n = (size_t)in->channels * (size_t)in->height * (size_t)in->width;
-    struct rng rng = rng_make(seed, RNG_INPUT, 0, 0);
-    struct plan_weights *weights = NULL;
-    struct err *err = exec->run->err;
-    float *input = mem_array(n, sizeof(*input));
-    int rc = input ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
 
     s->channels = in->channels;
     s->height = in->height;
     s->width = in->width;
+    s->tolerance = exec->config.tolerance;
     snprintf(s->model, sizeof(s->model), "%s/%s.onnx", exec->dir, name);
     snprintf(s->input, sizeof(s->input), "%s/%s.input", exec->dir, name);
     snprintf(s->output, sizeof(s->output), "%s/%s.output", exec->dir, name);
+    unlink(s->output);
     graph_id(graph, "fp32", s->id);
-    for (size_t i = 0; i < n && !rc; i++)
+}
+
+/* A random image, also as the file that the command reads; the caller frees it. */
+static int make_input(const struct subject *s, uint64_t seed, struct err *err, float **ret_input) {
+    size_t n = (size_t)s->channels * (size_t)s->height * (size_t)s->width;
+    struct rng rng = rng_make(seed, RNG_INPUT, 0, 0);
+    float *input = mem_array(n, sizeof(*input));
+
+    if (!input)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    for (size_t i = 0; i < n; i++)
         input[i] = (float)rng_normal(&rng);
+    *ret_input = input;
+    return write_floats(s->input, input, n, err);
+}
+
+static int subject_create(const struct exec *exec, const char *name, const struct graph *graph,
+                          uint64_t seed, struct subject *s) {
+    struct plan_weights *weights = NULL;
+    struct err *err = exec->run->err;
+    float *input = NULL;
+
+    subject_name(exec, name, graph, s);
+    int rc = make_input(s, seed, err, &input);
     if (!rc)
         rc = plan_weights_random(graph, seed, err, &weights);
     if (!rc)
-        rc = write_network(graph, weights, input, err, s);
-    if (!rc && check)
+        rc = export_onnx(graph, weights, NULL, s->model, err);
+    if (!rc && exec->config.check_outputs)
         rc = outputs_expect(graph, weights, input, err, &s->expected, &s->n_output);
     plan_weights_destroy(weights);
+    free(input);
+    return rc;
+}
+
+/* The unit LINKS times, with weights of their own: equal ones a runtime might compute once. */
+static int chain_create(const struct exec *exec, const struct graph *unit, uint64_t seed,
+                        struct subject *s) {
+    struct plan_weights *weights[LINKS] = {NULL};
+    struct err *err = exec->run->err;
+    float *input = NULL;
+    char alone[HASH_TEXT + 8];
+
+    subject_name(exec, "chain", unit, s);
+    snprintf(alone, sizeof(alone), "%s x%d", s->id, LINKS);
+    hash_text(alone, strlen(alone), s->id);
+    if (export_onnx_in_a_row(unit))
+        s->tolerance *= LINKS; /* each link works on the errors of those before it */
+    int rc = make_input(s, seed, err, &input);
+    for (int i = 0; i < LINKS && !rc; i++)
+        rc = plan_weights_random(unit, seed + (uint64_t)i, err, &weights[i]);
+    if (!rc)
+        rc = export_onnx_chain(unit, weights, LINKS, s->model, err);
+    if (!rc && exec->config.check_outputs)
+        rc = outputs_expect_chain(unit, weights, LINKS, input, err, &s->expected, &s->n_output);
+    for (int i = 0; i < LINKS; i++)
+        plan_weights_destroy(weights[i]);
     free(input);
     return rc;
 }
@@ -229,7 +272,7 @@ static int check_output(const struct exec *exec, struct subject *s) {
                      "the command wrote no %zu bytes of outputs to the file \"output\"", want);
     else
         rc = outputs_compare((const float *)(const void *)data, s->expected, s->n_output,
-                             exec->config.tolerance, exec->run->err, &s->output_error);
+                             s->tolerance, exec->run->err, &s->output_error);
     if (!rc)
         memcpy(s->outputs, data, len < sizeof(s->outputs) ? len : sizeof(s->outputs));
     free(data);
@@ -294,15 +337,15 @@ static int request_samples(struct exec *exec, struct subject *s, int runs, int s
 
 /* Starting a command and loading a network may take seconds: it is asked for as many samples as may
  * be needed soon. */
-static int from_stock(struct exec *exec, int runs, int samples, double *ret_us) {
-    struct stock *stock = &exec->stock;
+static int from_stock(struct exec *exec, struct subject *s, int runs, int samples, double *ret_us) {
+    struct stock *stock = &s->stock;
     int rc = 0;
 
     if (stock->runs != runs || stock->n - stock->at < samples) {
         stock->n = samples == 1 ? STOCK_WARMUP : EXEC_SAMPLES_MAX;
         stock->at = 0;
         stock->runs = runs;
-        rc = request_samples(exec, &exec->subject, runs, stock->n, stock->us);
+        rc = request_samples(exec, s, runs, stock->n, stock->us);
         stock->energy_uj = exec->told_uj;
     }
     exec->told_uj = stock->energy_uj;
@@ -312,14 +355,46 @@ static int from_stock(struct exec *exec, int runs, int samples, double *ret_us) 
     return rc;
 }
 
-static int take(void *context, bool reference, int runs, int samples, double *ret_us) {
-    struct exec *exec = context;
-    struct subject *s = reference ? &exec->reference : &exec->subject;
-    int rc = exec->config.once && !reference ? from_stock(exec, runs, samples, ret_us)
-                                             : request_samples(exec, s, runs, samples, ret_us);
+static int take_whole(struct exec *exec, struct subject *s, int runs, int samples, double *ret_us) {
+    int rc = exec->config.once && s != &exec->reference
+                 ? from_stock(exec, s, runs, samples, ret_us)
+                 : request_samples(exec, s, runs, samples, ret_us);
 
     for (int i = 0; i < samples && !rc; i++)
         exec->spent_us += ret_us[i] * runs;
+    return rc;
+}
+
+/* A unit's time: by how much a chain of them takes longer than one, for each link more. What a run
+ * costs beside its units (its start, its image, its output) is in both and falls out. A difference
+ * that the noise has eaten counts as next to nothing, which a median gets over. */
+static int take_links(struct exec *exec, int runs, int samples, double *ret_us) {
+    double chain_us[EXEC_SAMPLES_MAX], chain_uj, link_us;
+    int turns = (runs + LINKS - 1) / LINKS;
+    int rc = take_whole(exec, &exec->chain, turns, samples, chain_us);
+
+    chain_uj = exec->told_uj;
+    if (!rc)
+        rc = take_whole(exec, &exec->subject, turns, samples, ret_us);
+    if (rc)
+        return rc;
+    for (int i = 0; i < samples; i++) {
+        double least_us = chain_us[i] / LINKS / LEAST_SHARE;
+        link_us = (chain_us[i] - ret_us[i]) / (LINKS - 1);
+        exec->n_lost += samples > 1 && link_us < least_us;
+        ret_us[i] = fmax(link_us, least_us);
+    }
+    exec->n_links += samples > 1 ? samples : 0;
+    exec->told_uj = (chain_uj - exec->told_uj) / (LINKS - 1);
+    return 0;
+}
+
+static int take(void *context, bool reference, int runs, int samples, double *ret_us) {
+    struct exec *exec = context;
+    int rc = reference       ? take_whole(exec, &exec->reference, runs, samples, ret_us)
+             : exec->chained ? take_links(exec, runs, samples, ret_us)
+                             : take_whole(exec, &exec->subject, runs, samples, ret_us);
+
     if (!rc && !reference)
         exec->energy_uj += exec->told_uj * runs * samples;
     return rc;
@@ -360,27 +435,29 @@ static int exec_begin(void *state, const struct backend_run *run,
                       struct sampler_source *ret_source) {
     struct exec *exec = state;
     struct graph *reference = NULL;
-    bool check = exec->config.check_outputs;
+    const struct graph *graph = run->task->graph;
     int rc = set_guard();
 
     exec->run = run;
     if (!rc)
         rc = reference_graph(run->err, &reference);
     if (!rc)
-        rc = subject_create(exec, "reference", reference, REFERENCE_SEED, check, &exec->reference);
+        rc = subject_create(exec, "reference", reference, REFERENCE_SEED, &exec->reference);
     if (!rc)
-        rc =
-            subject_create(exec, "model", run->task->graph, run->task->seed, check, &exec->subject);
+        rc = subject_create(exec, "model", graph, run->task->seed, &exec->subject);
+    exec->chained = exec->config.chain && graph->n_units == 1;
+    if (!rc && exec->chained)
+        rc = chain_create(exec, graph, run->task->seed, &exec->chain);
     exec_init(&exec->process, exec->dir, false);
     buf_init(&exec->arena, EXEC_ARGS_MAX * PATH_BYTES);
     buf_init(&exec->answer, EXEC_ANSWER_MAX);
     exec->until_ns = clock_mono_ns() + (int64_t)(exec->config.measurement_s * 1e9);
     if (!rc)
-        *ret_source =
-            (struct sampler_source){.take = take,
-                                    .now_ns = now_ns,
-                                    .energy_uj = exec->config.board_energy ? NULL : energy_uj,
-                                    .context = exec};
+        *ret_source = (struct sampler_source){
+            .take = take,
+            .now_ns = now_ns,
+            .energy_uj = exec->config.board_energy && !exec->chained ? NULL : energy_uj,
+            .context = exec};
     return rc;
 }
 
@@ -388,6 +465,11 @@ static int exec_end(void *state, const struct backend_run *run, cJSON *result) {
     struct exec *exec = state;
 
     exec_stop(&exec->process);
+    if (exec->n_lost > exec->n_links / 4)
+        return err_set(run->err, ESP_EIO, NULL,
+                       "in %d of %d samples a chain of %d took no longer than the unit alone: the "
+                       "noise is larger, or the command's runtime leaves links out",
+                       exec->n_lost, exec->n_links, LINKS);
     if (exec->config.check_outputs)
         outputs_tell(result, exec->subject.outputs, exec->subject.n_output,
                      exec->subject.output_error, exec->config.tolerance);

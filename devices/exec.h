@@ -33,6 +33,7 @@ struct exec_config {
     double tolerance;  /* |output - reference| at most, of the largest |reference| */
     double peak_gmacs; /* 10^9 multiply-adds a second that the data sheet tells; 0: not told */
     bool steady;       /* its times do not vary */
+    bool chain;        /* it times units in chains: the difference of several to one */
 };
 /* Errors: ESP_EINVAL with a pointer, and what reading a file gives. */
 int exec_config_read(const char *path, struct err *err, struct exec_config *ret_config);

@@ -10,7 +10,8 @@ enum { FILE_MAX = 64 << 10, ARG_MAX_BYTES = 4096 };
 
 static const char *const keys[] = {"command",   "version_command", "runtime",       "precision",
                                    "timeout_s", "measurement_s",   "check_outputs", "board_energy",
-                                   "tolerance", "peak_gmacs",      "steady",        NULL};
+                                   "tolerance", "peak_gmacs",      "steady",        "chain",
+                                   NULL};
 
 static int read_command(const cJSON *doc, const char *key, struct err *err,
                         const char *ret[EXEC_ARGS_MAX + 1]) {
@@ -81,6 +82,8 @@ static int read_members(const cJSON *doc, struct err *err, struct exec_config *c
         rc = json_real_opt(doc, "", "peak_gmacs", 1e-6, 1e9, err, &config->peak_gmacs);
     if (!rc)
         rc = json_bool_opt(doc, "", "steady", err, &config->steady);
+    if (!rc)
+        rc = json_bool_opt(doc, "", "chain", err, &config->chain);
     return rc;
 }
 

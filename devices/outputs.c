@@ -6,6 +6,7 @@
 #include "base/cpu.h"
 #include "base/memory.h"
 #include "devices/plausible.h"
+#include "runtime/export_onnx.h"
 
 int outputs_expect(const struct graph *graph, const struct plan_weights *weights,
                    const float *input, struct err *err, float **ret_outputs, size_t *ret_n) {
@@ -27,6 +28,32 @@ int outputs_expect(const struct graph *graph, const struct plan_weights *weights
     }
     *ret_outputs = outputs;
     *ret_n = n;
+    return 0;
+}
+
+int outputs_expect_chain(const struct graph *unit, struct plan_weights *const *weights, int n,
+                         const float *input, struct err *err, float **ret_outputs, size_t *ret_n) {
+    bool in_a_row = export_onnx_in_a_row(unit);
+    float *sum = NULL, *outputs = NULL;
+    size_t n_outputs = 0;
+    int rc = 0;
+
+    for (int link = 0; link < n && !rc; link++) {
+        rc = outputs_expect(unit, weights[link], in_a_row && sum ? sum : input, err, &outputs,
+                            &n_outputs);
+        for (size_t i = 0; !rc && !in_a_row && sum && i < n_outputs; i++)
+            outputs[i] += sum[i];
+        if (!rc) {
+            free(sum);
+            sum = outputs;
+        }
+    }
+    if (rc) {
+        free(sum);
+        return rc;
+    }
+    *ret_outputs = sum;
+    *ret_n = n_outputs;
     return 0;
 }
 

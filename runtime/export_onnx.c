@@ -48,6 +48,9 @@ struct value {
 struct exporter {
     const struct graph *graph;
     const struct op *op; /* the one that is written */
+    int link;            /* of a chain; -1: the network is alone in the file */
+    bool in_a_row;       /* a link reads what the one before it has written, not the image */
+    int n_links;
     struct node *nodes;
     struct initializer *initializers;
     size_t n_nodes, n_initializers;
@@ -58,22 +61,45 @@ struct exporter {
 
 /* ---- Pieces ---- */
 
+/* "link2.", or nothing where there is no chain. */
+static void link_name(int link, char name[16]) {
+    name[0] = '\0';
+    if (link >= 0)
+        snprintf(name, 16, "link%d.", link);
+}
+
 /* "stage1.block3.expand", or just "stem". */
-static void op_name(const struct op *op, char name[NAME_MAX_BYTES]) {
+static void op_name(const struct exporter *e, char name[NAME_MAX_BYTES]) {
+    const struct op *op = e->op;
+    char link[16];
+    link_name(e->link, link);
     if (op->block < 0)
-        snprintf(name, NAME_MAX_BYTES, "%s", op_role_names[op->role]);
+        snprintf(name, NAME_MAX_BYTES, "%s%s", link, op_role_names[op->role]);
     else
-        snprintf(name, NAME_MAX_BYTES, "stage%d.block%d.%s", op->stage, op->block,
+        snprintf(name, NAME_MAX_BYTES, "%sstage%d.block%d.%s", link, op->stage, op->block,
                  op_role_names[op->role]);
 }
 
-static void tensor_name(const struct graph *graph, int tensor, char name[NAME_MAX_BYTES]) {
-    if (tensor == 0)
+/* Of a chain, the file's output is the last link's where they stand in a row, else the sum of
+ * all. */
+static void tensor_name(const struct exporter *e, int tensor, char name[NAME_MAX_BYTES]) {
+    bool last = tensor == e->graph->n_tensors - 1;
+    int link = e->link;
+    char prefix[16];
+    if (tensor == 0 && e->in_a_row && link > 0) {
+        last = true;
+        link--;
+    } else if (tensor == 0) {
         snprintf(name, NAME_MAX_BYTES, "image");
-    else if (tensor == graph->n_tensors - 1)
+        return;
+    }
+    link_name(link, prefix);
+    if (last && (link < 0 || (e->in_a_row && link == e->n_links - 1)))
         snprintf(name, NAME_MAX_BYTES, "logits");
+    else if (last)
+        snprintf(name, NAME_MAX_BYTES, "%sout", prefix);
     else
-        snprintf(name, NAME_MAX_BYTES, "tensor%d", tensor);
+        snprintf(name, NAME_MAX_BYTES, "%stensor%d", prefix, tensor);
 }
 
 static void set_input(struct node *node, size_t i, const char *name) {
@@ -88,7 +114,7 @@ static struct node *add_node(struct exporter *e, const char *type, const char *s
     struct node *node = &e->nodes[e->n_nodes++];
     onnx__node_proto__init(&node->proto);
     char base[NAME_MAX_BYTES];
-    op_name(e->op, base);
+    op_name(e, base);
     snprintf(node->name, NAME_MAX_BYTES, "%.48s.%.12s", base, suffix);
     snprintf(node->output_name, NAME_MAX_BYTES, "%s", node->name);
     node->output = node->output_name;
@@ -204,7 +230,7 @@ static void add_conv(struct exporter *e, const struct op_weights *weights, const
     if (op->residual < 0)
         return;
     char residual[NAME_MAX_BYTES];
-    tensor_name(e->graph, op->residual, residual);
+    tensor_name(e, op->residual, residual);
     struct node *sum = add_node(e, "Add", "add", output);
     set_input(sum, 1, residual);
     if (behind)
@@ -246,7 +272,7 @@ static void add_linear(struct exporter *e, const struct op_weights *weights, con
 
 static void add_op(struct exporter *e, const struct op_weights *weights) {
     char input[NAME_MAX_BYTES];
-    tensor_name(e->graph, e->op->input, input);
+    tensor_name(e, e->op->input, input);
     switch (e->op->kind) {
     case OP_CONV:
     case OP_DEPTHWISE:
@@ -263,7 +289,7 @@ static void add_op(struct exporter *e, const struct op_weights *weights) {
         break;
     }
     /* The op's last node writes its tensor. */
-    tensor_name(e->graph, e->op->output, e->nodes[e->n_nodes - 1].output_name);
+    tensor_name(e, e->op->output, e->nodes[e->n_nodes - 1].output_name);
 }
 
 /* ---- The file ---- */
@@ -301,8 +327,8 @@ static void fill_values(struct exporter *e) {
     const struct tensor_shape *in = &graph->tensors[0];
     const struct tensor_shape *out = &graph->tensors[graph->n_tensors - 1];
     bool vector = graph->ops[graph->n_ops - 1].kind == OP_LINEAR;
-    tensor_name(graph, 0, e->input_name);
-    tensor_name(graph, graph->n_tensors - 1, e->output_name);
+    snprintf(e->input_name, NAME_MAX_BYTES, "image");
+    snprintf(e->output_name, NAME_MAX_BYTES, "logits");
     fill_value(&e->input, e->input_name, (int[]){0, in->channels, in->height, in->width}, 4);
     fill_value(&e->output, e->output_name, (int[]){0, out->channels, out->height, out->width},
                vector ? 2 : 4);
@@ -382,42 +408,112 @@ static int write_model(struct exporter *e, Onnx__NodeProto **nodes,
     return write_message(&model.base, path, err);
 }
 
-int export_onnx(const struct graph *graph, const struct plan_weights *weights,
-                const struct onnx_notes *notes, const char *path, struct err *err) {
-    if (weights->n_ops != graph->n_ops)
-        return err_set(err, ESP_EINVAL, "", "weights of %d operations for a network of %d",
-                       weights->n_ops, graph->n_ops);
-    size_t nodes_max = (size_t)graph->n_ops * NODES_PER_OP,
-           initializers_max = (size_t)graph->n_ops * INITIALIZERS_PER_OP;
+/* ---- What is written ---- */
+
+static void exporter_destroy(struct exporter *e) {
+    if (!e)
+        return;
+    free(e->nodes);
+    free(e->initializers);
+    free(e);
+}
+
+/* n_links: 0 for a network that is alone in the file. */
+static int exporter_create(const struct graph *graph, int n_links, struct err *err,
+                           struct exporter **ret_exporter) {
+    size_t n_ops = (size_t)graph->n_ops * (size_t)(n_links > 0 ? n_links : 1);
     struct exporter *e = mem_array(1, sizeof(*e));
-    Onnx__NodeProto **nodes = mem_array(nodes_max, sizeof(*nodes));
-    Onnx__TensorProto **initializers = mem_array(initializers_max, sizeof(*initializers));
-    int code = 0;
     if (e) {
         e->graph = graph;
-        e->nodes = mem_array(nodes_max, sizeof(*e->nodes));
-        e->initializers = mem_array(initializers_max, sizeof(*e->initializers));
+        e->n_links = n_links;
+        e->link = -1;
+        e->nodes = mem_array(n_ops * NODES_PER_OP + (size_t)n_links, sizeof(*e->nodes));
+        e->initializers = mem_array(n_ops * INITIALIZERS_PER_OP, sizeof(*e->initializers));
     }
-    if (!e || !nodes || !initializers || !e->nodes || !e->initializers) {
-        code = err_set(err, ESP_ENOMEM, "", "out of memory for an ONNX file");
-        goto out;
+    if (!e || !e->nodes || !e->initializers) {
+        exporter_destroy(e);
+        return err_set(err, ESP_ENOMEM, "", "out of memory for an ONNX file");
     }
-    for (int i = 0; i < graph->n_ops && !e->missing; i++) {
-        e->op = &graph->ops[i];
+    *ret_exporter = e;
+    return 0;
+}
+
+static int add_graph(struct exporter *e, const struct plan_weights *weights, struct err *err) {
+    if (weights->n_ops != e->graph->n_ops)
+        return err_set(err, ESP_EINVAL, "", "weights of %d operations for a network of %d",
+                       weights->n_ops, e->graph->n_ops);
+    for (int i = 0; i < e->graph->n_ops && !e->missing; i++) {
+        e->op = &e->graph->ops[i];
         add_op(e, &weights->ops[i]);
     }
     if (e->missing)
-        code = err_set(err, ESP_EINVAL, "", "the weights of operation %s are missing",
+        return err_set(err, ESP_EINVAL, "", "the weights of operation %s are missing",
                        e->nodes[e->n_nodes - 1].name);
-    else
-        code = write_model(e, nodes, initializers, notes, path, err);
-out:
-    if (e) {
-        free(e->nodes);
-        free(e->initializers);
-    }
-    free(e);
+    return 0;
+}
+
+static int write_file(struct exporter *e, const struct onnx_notes *notes, const char *path,
+                      struct err *err) {
+    Onnx__NodeProto **nodes = mem_array(e->n_nodes, sizeof(*nodes));
+    Onnx__TensorProto **initializers = mem_array(e->n_initializers + 1, sizeof(*initializers));
+    int code = nodes && initializers
+                   ? write_model(e, nodes, initializers, notes, path, err)
+                   : err_set(err, ESP_ENOMEM, "", "out of memory for an ONNX file");
     free(nodes);
     free(initializers);
+    return code;
+}
+
+int export_onnx(const struct graph *graph, const struct plan_weights *weights,
+                const struct onnx_notes *notes, const char *path, struct err *err) {
+    struct exporter *e = NULL;
+    int code = exporter_create(graph, 0, err, &e);
+    if (!code)
+        code = add_graph(e, weights, err);
+    if (!code)
+        code = write_file(e, notes, path, err);
+    exporter_destroy(e);
+    return code;
+}
+
+/* ---- A unit several times ---- */
+
+bool export_onnx_in_a_row(const struct graph *unit) {
+    const struct tensor_shape *in = &unit->tensors[0], *out = &unit->tensors[unit->n_tensors - 1];
+    return in->channels == out->channels && in->height == out->height && in->width == out->width &&
+           unit->ops[unit->n_ops - 1].kind != OP_LINEAR;
+}
+
+/* The sum of all links up to this one; the first is its own. */
+static void add_sum(struct exporter *e) {
+    char out[NAME_MAX_BYTES], before[NAME_MAX_BYTES];
+    if (e->link == 0)
+        return;
+    snprintf(out, sizeof(out), "link%d.out", e->link);
+    snprintf(before, sizeof(before), e->link == 1 ? "link0.out" : "link%d.sum", e->link - 1);
+    struct node *sum = add_node(e, "Add", "sum", before);
+    set_input(sum, 1, out);
+    snprintf(sum->output_name, NAME_MAX_BYTES, "link%d.sum", e->link);
+    if (e->link == e->n_links - 1)
+        snprintf(sum->output_name, NAME_MAX_BYTES, "logits");
+}
+
+int export_onnx_chain(const struct graph *unit, struct plan_weights *const *weights, int n,
+                      const char *path, struct err *err) {
+    struct exporter *e = NULL;
+    if (n < 2 || n > ONNX_LINKS_MAX)
+        return err_set(err, ESP_EINVAL, "", "a chain has 2 to %d links", ONNX_LINKS_MAX);
+    int code = exporter_create(unit, n, err, &e);
+    if (code)
+        return code;
+    e->in_a_row = export_onnx_in_a_row(unit);
+    for (e->link = 0; e->link < n && !code; e->link++) {
+        code = add_graph(e, weights[e->link], err);
+        if (!code && !e->in_a_row)
+            add_sum(e);
+    }
+    if (!code)
+        code = write_file(e, NULL, path, err);
+    exporter_destroy(e);
     return code;
 }

@@ -7,9 +7,10 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "devices/outputs.h"
 #include "runtime/export_onnx.h"
 
-enum { IMAGES = 3, PATH_BYTES = 4096 };
+enum { IMAGES = 3, LINKS = 3, PATH_BYTES = 4096 };
 
 static void check(int code, const struct err *err) {
     if (!code)
@@ -77,11 +78,59 @@ static void export_archs(const char *folder, const struct space *space, uint32_t
     }
 }
 
+/* A unit several times in a file, with one image; what it is to give by the runtime, link by
+ * link. */
+static void export_chain(const char *folder, const char *name, const struct graph *unit) {
+    const struct tensor_shape *in = &unit->tensors[0];
+    struct plan_weights *weights[LINKS] = {NULL};
+    struct err err = {0};
+    char path[PATH_BYTES];
+    float *images = calloc(elements(in), sizeof(float)), *outputs = NULL;
+    size_t n = 0;
+    struct rng rng = rng_make(3, RNG_INPUT, 0, 0);
+    for (size_t i = 0; i < elements(in); i++)
+        images[i] = (float)rng_normal(&rng);
+    for (int i = 0; i < LINKS; i++)
+        check(plan_weights_random(unit, 20 + (uint64_t)i, &err, &weights[i]), &err);
+    snprintf(path, sizeof(path), "%s/%s.onnx", folder, name);
+    check(export_onnx_chain(unit, weights, LINKS, path, &err), &err);
+    check(outputs_expect_chain(unit, weights, LINKS, images, &err, &outputs, &n), &err);
+    write_floats(folder, name, "input", images, elements(in));
+    write_floats(folder, name, "output", outputs, n);
+    printf("%s 1 %d %d %d %zu\n", name, in->channels, in->height, in->width, n);
+    for (int i = 0; i < LINKS; i++)
+        plan_weights_destroy(weights[i]);
+    free(outputs);
+    free(images);
+}
+
+/* Every unit of a network alone (graphs that do not end in a classifier), and in a chain. */
+static void export_units(const char *folder, const struct space *space) {
+    struct graph *graph = NULL;
+    struct err err = {0};
+    struct arch arch;
+    arch_min(space, &arch);
+    check(graph_build(space, &arch, &err, &graph), &err);
+    for (int i = 0; i < graph->n_units; i++) {
+        struct graph *unit = NULL;
+        char name[64];
+        snprintf(name, sizeof(name), "%.40s-unit-%d", space->name, i);
+        check(graph_of_unit(graph, i, &err, &unit), &err);
+        export_case(folder, name, unit);
+        snprintf(name, sizeof(name), "%.40s-chain-%d", space->name, i);
+        export_chain(folder, name, unit);
+        free(unit);
+    }
+    free(graph);
+}
+
 static void export_builtin(const char *folder, const char *name, uint32_t archs) {
     struct space *space = NULL;
     struct err err = {0};
     check(space_builtin(name, &err, &space), &err);
     export_archs(folder, space, archs);
+    if (strcmp(name, "fashion_small") == 0)
+        export_units(folder, space);
     space_destroy(space);
 }
 
@@ -95,27 +144,7 @@ static void export_mixed(const char *folder) {
     check(space_parse(text, len, &err, &space), &err);
     free(text);
     export_archs(folder, space, 6);
-    space_destroy(space);
-}
-
-/* Every unit of a network alone: graphs that do not end in a classifier. */
-static void export_units(const char *folder) {
-    struct space *space = NULL;
-    struct graph *graph = NULL;
-    struct err err = {0};
-    struct arch arch;
-    check(space_builtin("fashion_small", &err, &space), &err);
-    arch_min(space, &arch);
-    check(graph_build(space, &arch, &err, &graph), &err);
-    for (int i = 0; i < graph->n_units; i++) {
-        struct graph *unit = NULL;
-        char name[64];
-        snprintf(name, sizeof(name), "unit-%d", i);
-        check(graph_of_unit(graph, i, &err, &unit), &err);
-        export_case(folder, name, unit);
-        free(unit);
-    }
-    free(graph);
+    export_units(folder, space);
     space_destroy(space);
 }
 
@@ -131,6 +160,5 @@ int main(int argc, char **argv) {
     export_builtin(argv[1], "ofa_proxyless", 1);
     export_builtin(argv[1], "resnet_50_elastic", 1);
     export_mixed(argv[1]);
-    export_units(argv[1]);
     return 0;
 }

@@ -230,6 +230,43 @@ def command():
         stack.workers[f"exec-{name}"].stop()
 
 
+def units_of(profile, state="accepted"):
+    """The median and energy of each unit of the profile's table that got so far."""
+    return bed.rows("SELECT median_us, energy_uj FROM measurements WHERE profile = ? AND kind = 'unit' AND state = ?", profile["id"], state)
+
+
+@test("a command that chains is given units several times in a file, and its start is in no entry; whole networks stay as they are", 240)
+def chains():
+    once_command = [str(RUNTIME), "once-links", "{model}", "{threads}", "{runs}", "{samples}"]
+    fingerprints = []
+    for name, members, us in (("links", {}, 12000), ("links", {"chain": True}, 2000), ("once-links", {"chain": True, "command": once_command}, 2000)):
+        label = f"chain-{len(fingerprints)}"
+        _, profile = worker(label, exec_config(name, **members), "exec")
+        fingerprints.append((device(profile)["fingerprint"].get("chain"), profile["revision"]["fingerprint"]))
+        table = bed.client().post("/tables", {"profile": profile["id"], "space": "tiny", "method": "brief"}, 202)["table"]
+        wait_for("some units", lambda: len(units_of(profile)) >= 3, 60)
+        for median, energy in units_of(profile):
+            check(abs(median - us) < 0.2, f"a unit's time, {label}:", median)
+            if not members.get("command"):  # whose energy is that of its stock
+                check(abs(energy - (7 if us == 2000 else 1007)) < 0.01, f"a unit's energy, {label}:", energy)
+        bed.client().post(f"/jobs/{table['job']}/cancel", {})
+        (network,) = bed.ask(profile["id"])
+        check(abs(bed.wait_state(network, "accepted", 60)["median_us"] - 12000.1) < 0.2, "a whole network is run by itself")
+        bed.daemon().workers[label].stop()
+    equal([chain for chain, _ in fingerprints], [None, 8, 8], "how units are measured, in the fingerprint")
+    equal(len({text for _, text in fingerprints}), 3, "revisions, so that times of one method are not mixed with another's")
+
+
+@test("a runtime that leaves out what is there several times is found out", 60)
+def folded_chains():
+    _, profile = worker("folded", exec_config("good", chain=True), "exec")
+    bed.client().post("/tables", {"profile": profile["id"], "space": "tiny", "method": "brief"}, 202)
+    told = wait_for("a result", lambda: bed.rows(
+        "SELECT r.status, r.data FROM results r JOIN measurements m ON m.id = r.measurement WHERE m.profile = ? AND m.kind = 'unit'", profile["id"]), 50)
+    check(told[0][0] == "crashed" and "no longer than the unit alone" in told[0][1], "the failure", told[0])
+    bed.daemon().workers["folded"].stop()
+
+
 @test("what a command does wrong is a failure that says what, and of its kind", 240)
 def wrong_commands():
     rows = (
@@ -273,7 +310,7 @@ def hanging_command():
 @test("a wrong configuration of exec ends the worker with a sentence")
 def wrong_exec_options():
     for members, text in (
-        ({"runtime": "native"}, "another back end"), ({"command": []}, "/command"), ({"command": "ls"}, "/command"), ({"speed": 1}, "speed"), ({"timeout_s": 0}, "timeout_s"), ({"runtime": "A b"}, "small letters"),
+        ({"runtime": "native"}, "another back end"), ({"command": []}, "/command"), ({"command": "ls"}, "/command"), ({"speed": 1}, "speed"), ({"chain": "yes"}, "/chain"), ({"timeout_s": 0}, "timeout_s"), ({"runtime": "A b"}, "small letters"),
         ({"version_command": ["/bin/false"]}, "version_command"), ({"version_command": ["/no/such"]}, "/no/such"),
     ):
         process = bed.daemon().start_worker("wrong-exec", "--backend", "exec", "--backend-config", exec_config("good", **members))
@@ -309,3 +346,18 @@ def onnx_runtime():
     (name,) = bed.ask(profile["id"])
     doc = bed.wait_state(name, ("accepted", "failed"), 60)
     check(doc["state"] == "accepted" or "outputs differ" in str(doc["error"]), "a millionth: equal, or found to differ", doc["error"])
+
+
+@test("ONNX Runtime measures units of each kind in chains, and the chains' outputs agree with the reference too", 240)
+def onnx_runtime_chains():
+    command = ["/usr/bin/env", f"ESPALIER_ONNXRUNTIME={onnxruntime()}", "node", str(ADAPTER)]
+    _, profile = worker("ort-chain", exec_config("ort", command=command, runtime="onnxruntime-cpu", check_outputs=True, chain=True), "exec")
+    bed.client().post("/tables", {"profile": profile["id"], "space": "tiny", "method": "brief"}, 202)
+
+    def measured():
+        texts = [row[0] for row in bed.rows("SELECT signature FROM measurements WHERE profile = ? AND kind = 'unit' AND state = 'accepted'", profile["id"])]
+        return {text.split()[0] for text in texts} | {"residual" for text in texts if text.endswith("residual")}
+
+    wait_for("a unit of each kind", lambda: measured() >= {"stem", "block", "head_tail"} and len(measured()) >= 4, 200)
+    wrong = bed.rows("SELECT r.data FROM results r JOIN measurements m ON m.id = r.measurement WHERE m.profile = ? AND r.status = 'invalid'", profile["id"])
+    equal(wrong, [], "units whose outputs differ")

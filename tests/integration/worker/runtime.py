@@ -2,6 +2,7 @@
 """A command for the back end exec that behaves as its first word says; times are made up."""
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,7 +27,7 @@ def write_output(request, value):
 def respond(request):
     n = request["samples"]
     with open(request["model"], "rb") as model:
-        model.read(1)
+        links = 1 + max(map(int, re.findall(rb"link(\d+)\.", model.read())), default=0)
     if mode == "zeros" and "output" in request:
         write_output(request, bytes(4))
     elif mode == "nan" and "output" in request:
@@ -53,6 +54,8 @@ def respond(request):
             print("x" * 1000)
     elif mode == "joule":
         answer(samples_us=[500.0 + i % 3 for i in range(n)], energy_uj=820.5)
+    elif mode in ("links", "once-links"):  # a start of 10 ms, and 2 ms for each time that the unit is there
+        answer(samples_us=[10000.0 + 2000 * links + 0.1 * (i % 3) for i in range(n)], energy_uj=1000 + 7 * links)
     elif mode == "oom":
         answer(error="oom", message="8 MiB of SRAM")
     elif mode == "unsupported":
@@ -62,7 +65,7 @@ def respond(request):
         answer(samples_us=[500.0 + i % 3 for i in range(n)])
 
 
-if mode == "once":  # as arguments, a process for each request
+if mode in ("once", "once-links"):  # as arguments, a process for each request
     model, threads, runs, samples = sys.argv[2:]
     respond({"model": model, "threads": int(threads), "runs": int(runs), "samples": int(samples)})
 else:

@@ -40,14 +40,16 @@ static void configurations(void **state) {
     assert_null(config.version_command[0]);
     assert_false(config.once);
     assert_true(config.check_outputs);
+    assert_false(config.chain);
     assert_true(config.tolerance == 1e-3 && config.timeout_s == 30);
     assert_string_equal(config.precision, "fp32");
     exec_config_finish(&config);
     assert_int_equal(read_config("{\"command\": [\"run\", \"--net={model}\"], \"runtime\": \"x\", "
-                                 "\"precision\": \"int8\"}",
+                                 "\"precision\": \"int8\", \"chain\": true}",
                                  &err, &config),
                      0);
     assert_true(config.once);
+    assert_true(config.chain);
     assert_true(config.tolerance == 1e-2);
     exec_config_finish(&config);
 }
@@ -70,6 +72,7 @@ static void wrong_configurations(void **state) {
         {"{\"command\": [\"a\"], \"runtime\": \"x\", \"timeout_s\": 61}", "/timeout_s"},
         {"{\"command\": [\"a\"], \"runtime\": \"x\", \"tolerance\": 0}", "/tolerance"},
         {"{\"command\": [\"a\"], \"runtime\": \"x\", \"shell\": true}", "/shell"},
+        {"{\"command\": [\"a\"], \"runtime\": \"x\", \"chain\": 8}", "/chain"},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {

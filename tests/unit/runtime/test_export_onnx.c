@@ -93,12 +93,72 @@ static void a_folder_that_is_not_there(void **state) {
     assert_true(err.message[0]);
 }
 
+/* A unit that can stand in a row and one that cannot. */
+static void chain_holds_the_weights_of_all_links(void **state) {
+    struct fixture *f = *state;
+    int in_a_row = 0, beside = 0;
+    struct graph *graph = NULL;
+    struct arch arch;
+    arch_max(f->space, &arch);
+    assert_int_equal(graph_build(f->space, &arch, NULL, &graph), 0);
+    for (int u = 0; u < graph->n_units; u++) {
+        struct plan_weights *weights[3] = {NULL};
+        struct graph *unit = NULL;
+        struct err err = {0};
+        char *data = NULL;
+        size_t len = 0;
+        assert_int_equal(graph_of_unit(graph, u, NULL, &unit), 0);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(plan_weights_random(unit, (uint64_t)(u * 3 + i), NULL, &weights[i]),
+                             0);
+        if (export_onnx_chain(unit, weights, 3, f->path, &err))
+            fail_msg("%s", err.message);
+        assert_int_equal(file_read(f->path, 1 << 24, NULL, &data, &len), 0);
+        for (int i = 0; i < 3; i++)
+            for (int op = 0; op < unit->n_ops; op++) {
+                const struct op *o = &unit->ops[op];
+                size_t n = (size_t)o->c_out * (o->kind == OP_DEPTHWISE ? 1 : (size_t)o->c_in) *
+                           (size_t)o->kernel * (size_t)o->kernel * sizeof(float);
+                const float *weight = weights[i]->ops[op].weight;
+                assert_true(!weight || memmem(data, len, weight, n));
+            }
+        bool row = export_onnx_in_a_row(unit);
+        assert_int_equal(row, unit->units[0].spec.residual);
+        assert_int_equal(memmem(data, len, "link2.sum", 9) || memmem(data, len, "link1.sum", 9),
+                         !row);
+        in_a_row += row;
+        beside += !row;
+        for (int i = 0; i < 3; i++)
+            plan_weights_destroy(weights[i]);
+        free(data);
+        free(unit);
+    }
+    free(graph);
+    assert_true(in_a_row > 0 && beside > 0);
+}
+
+static void chains_of_no_length(void **state) {
+    struct fixture *f = *state;
+    struct plan_weights *weights[ONNX_LINKS_MAX + 1];
+    struct err err = {0};
+    for (int i = 0; i <= ONNX_LINKS_MAX; i++)
+        weights[i] = f->weights;
+    for (int n = -1; n <= 1; n++)
+        assert_int_equal(export_onnx_chain(f->graph, weights, n, f->path, &err), ESP_EINVAL);
+    assert_int_equal(export_onnx_chain(f->graph, weights, ONNX_LINKS_MAX + 1, f->path, &err),
+                     ESP_EINVAL);
+    assert_non_null(strstr(err.message, "links"));
+    assert_false(file_exists(f->path));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(file_holds_all_weights, set_up, tear_down),
         cmocka_unit_test_setup_teardown(missing_weights_are_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(weights_of_another_graph_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_that_is_not_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(chain_holds_the_weights_of_all_links, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(chains_of_no_length, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("supernet-export-onnx", tests, NULL, NULL);
 }
