@@ -278,6 +278,47 @@ int subspace_create(const struct space *whole, const cJSON *doc, const char *at,
     return 0;
 }
 
+/* The lists that make a part of the whole. NULL on memory exhaustion. */
+static cJSON *describe_part(const struct space *part) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON *resolutions = cJSON_AddArrayToObject(doc, "resolutions");
+    cJSON *stages = cJSON_AddObjectToObject(doc, "stages");
+    bool there = stages != NULL;
+    for (int i = 0; i < part->n_resolutions; i++)
+        there &= cJSON_AddItemToArray(resolutions, cJSON_CreateNumber(part->resolutions[i])) != 0;
+    for (int s = 0; s < part->n_stages; s++) {
+        const struct space_stage *stage = &part->stages[s];
+        cJSON *lists = cJSON_AddObjectToObject(stages, stage->name);
+        for (int kind = 0; kind < LISTS; kind++) {
+            int n = count_choices(stage, (enum list_kind)kind);
+            cJSON *list = n > 0 ? cJSON_AddArrayToObject(lists, list_names[kind]) : NULL;
+            for (int i = 0; i < n; i++)
+                there &= cJSON_AddItemToArray(
+                             list, cJSON_CreateNumber(choice(stage, (enum list_kind)kind, i))) != 0;
+        }
+    }
+    if (!there) {
+        cJSON_Delete(doc);
+        return NULL;
+    }
+    return doc;
+}
+
+int subspace_check(const struct space *whole, const struct space *part, const char *at,
+                   struct err *err) {
+    cJSON *doc = describe_part(part);
+    struct space *made = NULL;
+    if (!doc)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a space");
+    int code = subspace_create(whole, doc, at, err, &made);
+    if (code == 0 && strcmp(made->fingerprint, part->fingerprint) != 0)
+        code = err_set(err, ESP_EINVAL, at,
+                       "it is no part of space \"%s\": more than choices differ", whole->name);
+    space_destroy(made);
+    cJSON_Delete(doc);
+    return code;
+}
+
 /* Where the whole's stage has the part's choice; it has it. */
 static uint8_t place(const struct space_stage *part, const struct space_stage *whole,
                      enum list_kind kind, int index) {

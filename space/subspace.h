@@ -14,6 +14,11 @@
  * that would keep nothing), ESP_ENOMEM. */
 int subspace_create(const struct space *whole, const cJSON *doc, const char *at, struct err *err,
                     struct space **ret_part);
+/* Whether part is what subspace_create could have made of whole, so that its archs can be lifted.
+ * Errors, with pointers below at: ESP_EINVAL (a choice or stage that whole has not, or it differs
+ * in something else), ESP_ENOMEM. */
+int subspace_check(const struct space *whole, const struct space *part, const char *at,
+                   struct err *err);
 /* The arch of a part as one of the whole: the same network. Both valid. */
 void subspace_lift(const struct space *part, const struct space *whole, const struct arch *arch,
                    struct arch *ret_arch);

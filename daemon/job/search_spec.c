@@ -324,6 +324,8 @@ int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err
         rc = spec_space(doc, "space", err, &spec->space);
     if (rc == 0 && json_has(doc, "whole"))
         rc = spec_space(doc, "whole", err, &spec->whole);
+    if (rc == 0 && spec->whole)
+        rc = subspace_check(spec->whole, spec->space, "/space", err);
     if (rc == 0)
         rc = read_body(spec, body, err);
     if (rc == 0)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "space/space_internal.h"
 #include "space/subspace.h"
 
 static struct space *whole_space(const char *name) {
@@ -123,10 +124,43 @@ static void no_stage_is_left_without_choices(void **state) {
     space_destroy(whole);
 }
 
+/* What a job is told is checked before any arch of it is lifted. */
+static void a_part_is_known_as_one(void **state) {
+    static const char *const kept[] = {"{}", "{\"kernel_sizes\": [3]}",
+                                       "{\"resolutions\": [28], \"depths\": [2]}"};
+    static const char *const strangers[] = {"peer_28", "cifar_32", "ofa_mbv3"};
+    struct space *whole = NULL, *other = NULL, *part = NULL;
+    struct err err = {0};
+    assert_int_equal(space_builtin("fashion_small", NULL, &whole), 0);
+    for (int i = 0; i < 3; i++) {
+        cJSON *doc = cJSON_Parse(kept[i]);
+        assert_int_equal(subspace_create(whole, doc, "", NULL, &part), 0);
+        assert_int_equal(subspace_check(whole, part, "/space", &err), 0);
+        if (i > 0) { /* the other way round it has too much */
+            assert_int_equal(subspace_check(part, whole, "/space", &err), ESP_EINVAL);
+            assert_memory_equal(err.pointer, "/space/", 7);
+        }
+        part->stages[0].stride = 3 - part->stages[0].stride;
+        assert_int_equal(space_finish(part, NULL), 0);
+        assert_int_equal(subspace_check(whole, part, "/space", &err), ESP_EINVAL);
+        assert_string_equal(err.pointer, "/space");
+        space_destroy(part);
+        cJSON_Delete(doc);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(space_builtin(strangers[i], NULL, &other), 0);
+        assert_int_equal(subspace_check(whole, other, "/space", &err), ESP_EINVAL);
+        assert_memory_equal(err.pointer, "/space", 6);
+        space_destroy(other);
+    }
+    space_destroy(whole);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_part_has_the_choices_that_were_kept),
                                        cmocka_unit_test(archs_are_the_same_network_in_the_whole),
                                        cmocka_unit_test(what_makes_no_part_is_refused),
+                                       cmocka_unit_test(a_part_is_known_as_one),
                                        cmocka_unit_test(no_stage_is_left_without_choices)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
