@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "daemon/api_nouns.h"
+#include "daemon/disk.h"
 #include "daemon/etag.h"
 #include "daemon/ids.h"
 #include "daemon/metrics.h"
@@ -451,6 +452,11 @@ static int find_repeat(struct api_call *call, char route[REPEAT_ROUTE_MAX], stru
     return r;
 }
 
+/* Behind the look for a repeat: what was begun when there was room is told again. */
+static int check_room(const struct api_call *call, struct err *err) {
+    return call->route->needs_room ? disk_check_room(call->daemon, 0, err) : 0;
+}
+
 /* The answer of an earlier call under the same key, or this call's own, stored with its effect. */
 static int run_write(struct store_tx *tx, struct store_call *store_call, struct err *err) {
     struct api_call *call =
@@ -461,7 +467,9 @@ static int run_write(struct store_tx *tx, struct store_call *store_call, struct 
     int r = find_repeat(call, route, err);
     if (r != 0 || call->text != NULL)
         return r;
-    r = check_if_match(call, err);
+    r = call->route->read == NULL ? check_room(call, err) : 0;
+    if (r == 0)
+        r = check_if_match(call, err);
     if (r == 0)
         r = call->route->write(call, err);
     if (r == 0)
@@ -494,6 +502,8 @@ static int run_read(struct sql *sql, struct store_read *read, struct err *err) {
     char route[REPEAT_ROUTE_MAX];
     /* What is checked before a write would refuse the repeat of one that has changed things. */
     int r = call->route->write == NULL ? check_if_match(call, err) : find_repeat(call, route, err);
+    if (r == 0 && call->text == NULL)
+        r = check_room(call, err);
     if (r == 0 && call->text == NULL)
         r = call->route->read(call, err);
     if (r == 0)

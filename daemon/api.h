@@ -42,6 +42,8 @@ struct api_route {
     void (*finish)(struct api_call *call);
     /* Instead of all these: on the loop, answers itself. */
     void (*loop)(struct web_request *req);
+    /* Refused with ESP_ENOSPACE below the disk's floor: it begins what will write. */
+    bool needs_room;
     /* Of a GET of one resource: the members that its changes are about, for its ETag (NULL:
      * all that read gives). */
     const char *const *state_members;

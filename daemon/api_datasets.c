@@ -134,7 +134,8 @@ static int delete_dataset(struct api_call *call, struct err *err) {
 
 const struct api_route api_datasets[] = {
     {"GET", "/api/v1/datasets", "page_size,after", .read = list_datasets},
-    {"POST", "/api/v1/datasets", NULL, .read = check_path, .write = create_dataset},
+    {"POST", "/api/v1/datasets", NULL, .read = check_path, .write = create_dataset,
+     .needs_room = true},
     {"GET", "/api/v1/datasets/{id}", NULL, .read = get_dataset},
     {"DELETE", "/api/v1/datasets/{id}", NULL, .write = delete_dataset},
     {.method = NULL}};

@@ -144,5 +144,6 @@ static int list_estimations(struct api_call *call, struct err *err) {
 
 const struct api_route api_estimations[] = {
     {"GET", "/api/v1/estimations", "supernet,page_size,after", .read = list_estimations},
-    {"POST", "/api/v1/estimations", NULL, .body_limit = 1 << 20, .write = create_estimation},
+    {"POST", "/api/v1/estimations", NULL, .body_limit = 1 << 20, .write = create_estimation,
+     .needs_room = true},
     {.method = NULL}};

@@ -113,5 +113,6 @@ static int list_evaluations(struct api_call *call, struct err *err) {
 const struct api_route api_evaluations[] = {
     {"GET", "/api/v1/evaluations", "supernet,arch_id,split,page_size,after",
      .read = list_evaluations},
-    {"POST", "/api/v1/evaluations", NULL, .body_limit = 4 << 20, .write = create_evaluation},
+    {"POST", "/api/v1/evaluations", NULL, .body_limit = 4 << 20, .write = create_evaluation,
+     .needs_room = true},
     {.method = NULL}};

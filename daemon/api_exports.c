@@ -205,7 +205,8 @@ static int open_file(struct api_call *call, struct err *err) {
 
 const struct api_route api_exports[] = {
     {"GET", "/api/v1/exports", "page_size,after", .read = list_exports},
-    {"POST", "/api/v1/exports", NULL, .read = check_input, .write = create_export},
+    {"POST", "/api/v1/exports", NULL, .read = check_input, .write = create_export,
+     .needs_room = true},
     {"GET", "/api/v1/exports/{id}", NULL, .read = get_export, .by_key = api_by_key},
     {"DELETE", "/api/v1/exports/{id}", NULL, .write = delete_export},
     {"GET", "/api/v1/exports/{id}/file", NULL, .read = open_file},

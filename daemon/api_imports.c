@@ -77,6 +77,6 @@ static int create_import(struct api_call *call, struct err *err) {
     return r;
 }
 
-const struct api_route api_imports[] = {
-    {"POST", "/api/v1/imports", NULL, .read = check_import, .write = create_import},
-    {.method = NULL}};
+const struct api_route api_imports[] = {{"POST", "/api/v1/imports", NULL, .read = check_import,
+                                         .write = create_import, .needs_room = true},
+                                        {.method = NULL}};

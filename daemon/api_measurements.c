@@ -195,7 +195,8 @@ static int cancel_measurement(struct api_call *call, struct err *err) {
 const struct api_route api_measurements[] = {
     {"GET", "/api/v1/measurements", "profile,state,kind,graph_id,page_size,after",
      .read = list_measurements},
-    {"POST", "/api/v1/measurements", NULL, .read = plan_measurements, .write = create_measurements},
+    {"POST", "/api/v1/measurements", NULL, .read = plan_measurements, .write = create_measurements,
+     .needs_room = true},
     {"GET", "/api/v1/measurements/{id}", NULL, .read = get_measurement},
     {"POST", "/api/v1/measurements/{id}/cancel", NULL, .write = cancel_measurement},
     {.method = NULL}};

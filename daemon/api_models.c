@@ -143,7 +143,8 @@ static int get_entries(struct api_call *call, struct err *err) {
 
 const struct api_route api_models[] = {
     {"GET", "/api/v1/models", "page_size,after,kind", .read = list_models},
-    {"POST", "/api/v1/models", NULL, .read = check_model, .write = create_model},
+    {"POST", "/api/v1/models", NULL, .read = check_model, .write = create_model,
+     .needs_room = true},
     {"GET", "/api/v1/models/{id}", NULL, .read = get_model},
     {"DELETE", "/api/v1/models/{id}", NULL, .write = delete_model},
     {"GET", "/api/v1/models/{id}/entries", "resolution", .read = get_entries},

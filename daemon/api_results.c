@@ -83,6 +83,6 @@ static int create_results(struct api_call *call, struct err *err) {
     return r;
 }
 
-const struct api_route api_results[] = {
-    {"POST", "/api/v1/results", NULL, .read = check_results, .write = create_results},
-    {.method = NULL}};
+const struct api_route api_results[] = {{"POST", "/api/v1/results", NULL, .read = check_results,
+                                         .write = create_results, .needs_room = true},
+                                        {.method = NULL}};

@@ -189,12 +189,15 @@ static int list_strategies(struct api_call *call, struct err *err) {
 
 const struct api_route api_searches[] = {
     {"GET", "/api/v1/searches", "page_size,after", .read = list_searches},
-    {"POST", "/api/v1/searches", NULL, .read = check_search, .write = create_search},
+    {"POST", "/api/v1/searches", NULL, .read = check_search, .write = create_search,
+     .needs_room = true},
     {"GET", "/api/v1/searches/{id}", NULL, .read = get_search},
     {"DELETE", "/api/v1/searches/{id}", NULL, .write = delete_search},
     {"POST", "/api/v1/searches/{id}/cancel", NULL, .write = cancel_search},
     {"POST", "/api/v1/searches/{id}/resume", NULL, .write = resume_search},
-    {"POST", "/api/v1/searches/{id}/extend", NULL, .read = check_extension, .write = extend_search},
-    {"POST", "/api/v1/searches/{id}/clone", NULL, .read = check_clone, .write = create_search},
+    {"POST", "/api/v1/searches/{id}/extend", NULL, .read = check_extension, .write = extend_search,
+     .needs_room = true},
+    {"POST", "/api/v1/searches/{id}/clone", NULL, .read = check_clone, .write = create_search,
+     .needs_room = true},
     {"GET", "/api/v1/strategies", NULL, .read = list_strategies},
     {.method = NULL}};

@@ -197,10 +197,11 @@ static int list_checkpoints(struct api_call *call, struct err *err) {
 
 const struct api_route api_supernets[] = {
     {"GET", "/api/v1/supernets", "page_size,after", .read = list_supernets},
-    {"POST", "/api/v1/supernets", NULL, .read = check_supernet, .write = create_supernet},
+    {"POST", "/api/v1/supernets", NULL, .read = check_supernet, .write = create_supernet,
+     .needs_room = true},
     {"GET", "/api/v1/supernets/{id}", NULL, .read = get_supernet, .by_key = api_by_key},
     {"DELETE", "/api/v1/supernets/{id}", NULL, .write = delete_supernet},
-    {"POST", "/api/v1/supernets/{id}/train", NULL, .write = train_on},
+    {"POST", "/api/v1/supernets/{id}/train", NULL, .write = train_on, .needs_room = true},
     {"GET", "/api/v1/supernets/{id}/metrics", "series,after,max_points", .read = get_metrics},
     {"GET", "/api/v1/supernets/{id}/checkpoints", "page_size,after", .read = list_checkpoints},
     {.method = NULL}};

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -13,14 +12,13 @@
 #include "base/parallel.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
+#include "daemon/disk.h"
 #include "daemon/loop_watch.h"
 #include "daemon/metrics.h"
 #include "daemon/openapi.h"
 #include "daemon/store_system.h"
 #include "runtime/plan.h"
 #include "web/sse.h"
-
-enum { DISK_LOW_BYTES = 1 << 30 };
 
 static const char topics[] = "job,progress,metric,supernet,dataset,search,device,table,export,"
                              "candidates,generation,front,measurement,recovered";
@@ -66,11 +64,6 @@ static double file_bytes(const char *path) {
     return stat(path, &info) == 0 ? (double)info.st_size : 0;
 }
 
-static double disk_free(const char *path) {
-    struct statvfs info;
-    return statvfs(path, &info) == 0 ? (double)info.f_bavail * (double)info.f_frsize : (double)NAN;
-}
-
 static double database_bytes(const struct daemon *daemon) {
     char wal[PATH_SIZE + 16];
     snprintf(wal, sizeof(wal), "%s-wal", store_path(daemon->store));
@@ -87,8 +80,10 @@ static int add_checks(struct api_call *call, const struct system_counts *counts,
     if (r != 0)
         return r;
     add_check(checks, "database", ok, detail);
-    snprintf(detail, sizeof(detail), "%.1f GB free", free_bytes / 1e9);
-    add_check(checks, "disk", free_bytes > DISK_LOW_BYTES, detail);
+    ok = !(free_bytes < (double)daemon->disk_floor_bytes);
+    snprintf(detail, sizeof(detail), "%.4g GB free, %.4g GB stay free%s", free_bytes / 1e9,
+             (double)daemon->disk_floor_bytes / 1e9, ok ? "" : ": nothing new is begun");
+    add_check(checks, "disk", ok, detail);
     ok = access(daemon->job_program, X_OK) == 0;
     snprintf(detail, sizeof(detail), "%.200s%s", daemon->job_program,
              ok ? "" : " cannot be started");
@@ -111,7 +106,7 @@ static int get_system(struct api_call *call, struct err *err) {
     const struct daemon *daemon = call->daemon;
     struct system_counts counts;
     char started[40];
-    double free_bytes = disk_free(daemon->data_dir);
+    double free_bytes = disk_free_now(daemon->data_dir);
     int r = store_system_counts(call->sql, err, &counts);
     if (r != 0)
         return r;
@@ -124,6 +119,7 @@ static int get_system(struct api_call *call, struct err *err) {
     cJSON_AddStringToObject(doc, "cpu_model", cpu_model_name());
     cJSON_AddStringToObject(doc, "data_dir", daemon->data_dir);
     cJSON_AddNumberToObject(doc, "disk_free_bytes", free_bytes);
+    cJSON_AddNumberToObject(doc, "disk_floor_bytes", (double)daemon->disk_floor_bytes);
     cJSON_AddNumberToObject(doc, "database_bytes", database_bytes(daemon));
     cJSON_AddStringToObject(doc, "started_at", started);
     cJSON_AddNumberToObject(doc, "jobs_running", (double)counts.jobs_running);
@@ -136,6 +132,8 @@ static int get_system(struct api_call *call, struct err *err) {
 static int get_metrics(struct api_call *call, struct err *err) {
     static const struct metrics_family disk = {"espalier_disk_free_bytes", "gauge",
                                                "Free on the disk of the daemon's data."};
+    static const struct metrics_family floor = {"espalier_disk_floor_bytes", "gauge",
+                                                "Below this nothing new is begun."};
     static const struct metrics_family database = {"espalier_database_bytes", "gauge",
                                                    "Size of the database."};
     struct buf out;
@@ -155,7 +153,8 @@ static int get_metrics(struct api_call *call, struct err *err) {
                 &out, &(struct metrics_family){family->name, "gauge", family->help}, rows);
         cJSON_Delete(rows);
     }
-    metrics_print_number(&out, &disk, disk_free(call->daemon->data_dir));
+    metrics_print_number(&out, &disk, disk_free_now(call->daemon->data_dir));
+    metrics_print_number(&out, &floor, (double)call->daemon->disk_floor_bytes);
     metrics_print_number(&out, &database, database_bytes(call->daemon));
     metrics_print_process(&out, call->daemon->started_us);
     if (r == 0 && (call->text = buf_take(&out)) == NULL)

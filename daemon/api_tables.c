@@ -181,7 +181,7 @@ static int get_calibration(struct api_call *call, struct err *err) {
 
 const struct api_route api_tables[] = {
     {"GET", "/api/v1/tables", "page_size,after", .read = list_tables},
-    {"POST", "/api/v1/tables", NULL, .read = plan_table, .write = build_table},
+    {"POST", "/api/v1/tables", NULL, .read = plan_table, .write = build_table, .needs_room = true},
     {"GET", "/api/v1/tables/{id}", NULL, .read = get_table},
     {"GET", "/api/v1/tables/{id}/entries", "page_size,after", .read = list_entries},
     {"GET", "/api/v1/calibrations", "profile,page_size,after", .read = list_calibrations},

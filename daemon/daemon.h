@@ -11,6 +11,7 @@
 #include "daemon/webhook_address.h"
 
 struct backups;
+struct disk;
 struct fleet;
 struct janitor;
 struct loop_watch;
@@ -53,6 +54,7 @@ struct daemon {
     int64_t board_patience_us; /* after which a search takes boards that answer nothing as gone */
     int64_t table_age_us;      /* from which a table's entries are measured again; 0: never */
     int64_t upload_bytes;      /* of one upload */
+    int64_t disk_floor_bytes;  /* that stay free: nothing new is begun below; 0: none */
     int64_t session_us;        /* how long a browser stays signed in */
     struct webhook_ranges webhook_ranges; /* that webhooks may go to besides public addresses */
     struct webhook_rules webhook_rules;
@@ -67,6 +69,7 @@ struct daemon {
     struct fleet *fleet;
     struct janitor *janitor;
     struct webhooks *webhooks;
+    struct disk *disk;
     struct backups *backups;      /* off the loop too */
     struct uploads *uploads;      /* off the loop too */
     struct worker_builds *builds; /* off the loop too */

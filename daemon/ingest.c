@@ -1,8 +1,11 @@
 #include "daemon/ingest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
+#include "daemon/disk.h"
 #include "daemon/process.h"
 #include "daemon/store_datasets.h"
 #include "daemon/store_exports.h"
@@ -143,6 +146,23 @@ static int apply_failed(struct store_tx *tx, const struct job_row *job, const cJ
     return r != 0 ? r : store_job_fail(tx, job->id, &why, err);
 }
 
+/* Whether a job failed because the disk is full: not by a limit of its own, nor another disk. */
+static bool is_for_room(const struct daemon *daemon, const char *kind, const cJSON *data) {
+    const char *code = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(data, "code"));
+    return strcmp(kind, "failed") == 0 && code != NULL && daemon != NULL &&
+           strcmp(code, err_name(ESP_ENOSPACE)) == 0 &&
+           disk_check_room(daemon, 0, NULL) == ESP_ENOSPACE;
+}
+
+static int put_off(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                   struct err *err) {
+    const char *message = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(data, "message"));
+    char reason[256];
+    snprintf(reason, sizeof(reason), "the disk is full: %.200s", message != NULL ? message : "");
+    reason[utf8_trim(reason, strlen(reason))] = '\0';
+    return store_job_apply(tx, job->id, JOB_STOP, reason, err);
+}
+
 static const struct {
     const char *kind, *jobs; /* which kinds of job may send it; NULL: any */
     int (*apply)(struct store_tx *tx, const struct job_row *job, const cJSON *data,
@@ -180,8 +200,8 @@ static int apply_event(struct store_tx *tx, const struct job_row *job, const cha
 }
 
 /* One line; passes over what the store has. */
-static int ingest_line(struct store_tx *tx, struct job_row *job, const cJSON *event,
-                       struct err *err, struct ingest_result *ret) {
+static int ingest_line(struct store_tx *tx, const struct ingest_batch *batch, struct job_row *job,
+                       const cJSON *event, struct err *err, struct ingest_result *ret) {
     const char *kind;
     const cJSON *data;
     int64_t seq;
@@ -195,7 +215,8 @@ static int ingest_line(struct store_tx *tx, struct job_row *job, const cJSON *ev
     if (seq != job->acked_seq + 1)
         return err_set(err, ESP_EINVAL, "/seq", "event %lld came after event %lld", (long long)seq,
                        (long long)job->acked_seq);
-    r = apply_event(tx, job, kind, data, err);
+    ret->put_off = is_for_room(batch->daemon, kind, data);
+    r = ret->put_off ? put_off(tx, job, data, err) : apply_event(tx, job, kind, data, err);
     if (r != 0)
         return err_prefix(err, r, "event %lld (%s)", (long long)seq, kind);
     job->acked_seq = seq;
@@ -225,7 +246,7 @@ int ingest_lines(struct store_tx *tx, struct ingest_batch *batch, struct err *er
         batch->n_good = i;
         r = parse_line(batch->lines[i], err, &event);
         if (r == 0)
-            r = ingest_line(tx, &job, event, err, &result);
+            r = ingest_line(tx, batch, &job, event, err, &result);
         cJSON_Delete(event);
         if (result.ended)
             break; /* nothing comes behind it */

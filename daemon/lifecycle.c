@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "daemon/api.h"
 #include "daemon/backups.h"
+#include "daemon/disk.h"
 #include "daemon/fleet.h"
 #include "daemon/janitor.h"
 #include "daemon/loop_watch.h"
@@ -187,6 +188,8 @@ int daemon_start(struct daemon *daemon, struct err *err) {
     if (r == 0)
         r = open_store(daemon, err);
     if (r == 0)
+        r = disk_create(daemon, err, &daemon->disk);
+    if (r == 0)
         r = scheduler_create(daemon, err, &daemon->scheduler);
     if (r == 0)
         r = fleet_create(daemon, err, &daemon->fleet);
@@ -221,6 +224,8 @@ void daemon_close(struct daemon *daemon) {
     daemon->webhooks = NULL;
     scheduler_destroy(daemon->scheduler);
     daemon->scheduler = NULL;
+    disk_destroy(daemon->disk);
+    daemon->disk = NULL;
     store_close(daemon->store);
     sse_destroy(daemon->events);
     web_destroy(daemon->web);

@@ -28,7 +28,7 @@ struct settings {
     const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts, *worker_builds,
         *tls_cert, *tls_key, *socket, *webhook_allow;
     int64_t port, threads, connections_per_address, job_memory, job_file_size, upload_size, session,
-        table_age, board_patience, webhook_timeout;
+        disk_floor, table_age, board_patience, webhook_timeout;
     struct webhook_rules webhooks;
     struct retention keep;
     double rate, local_rate;
@@ -131,6 +131,7 @@ static int apply_settings(struct daemon *daemon, const struct settings *s, struc
     daemon->job_memory_bytes = s->job_memory > 0 ? s->job_memory : mem_machine_bytes() / 4 * 3;
     daemon->job_file_bytes = s->job_file_size;
     daemon->upload_bytes = s->upload_size;
+    daemon->disk_floor_bytes = s->disk_floor;
     daemon->session_us = s->session;
     daemon->retention = s->keep;
     daemon->table_age_us = s->table_age;
@@ -304,6 +305,9 @@ int main(int argc, char **argv) {
          "size of a file that a job may write", &s.job_file_size},
         {"upload-size", 0, OPTION_SIZE, "20GiB", 1 << 20, 1e15, "bytes",
          "size of a folder that a client may upload", &s.upload_size},
+        {"disk-floor", 0, OPTION_SIZE, "1GiB", 0, 1e15, "bytes",
+         "of the disk that stay free: below, nothing new is begun and jobs wait; 0: none",
+         &s.disk_floor},
         {"session-time", 0, OPTION_DURATION, "7d", 60e6, 3.2e13, "",
          "how long a browser stays signed in", &s.session},
         {"keep-events", 0, OPTION_INT, "20000", 1000, 1e7, "rows",

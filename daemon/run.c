@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "daemon/disk.h"
 #include "daemon/ingest.h"
 #include "daemon/joblog.h"
 #include "daemon/process.h"
@@ -43,6 +44,7 @@ struct run {
     bool terminal;        /* the store has its end */
     bool deaf;            /* what it says is let go: something before it is not in the store */
     bool unstored;        /* because the store could not take it */
+    bool put_off;         /* the disk was too full for it */
     bool ended, finishing;
     bool told_to_end, stopping;
     enum run_reason reason; /* when told to end */
@@ -180,6 +182,9 @@ static void ingest_done(struct store_call *call, int code, const struct err *err
     }
     free_ingest(ingest);
     run->terminal |= result.ended || result.fenced;
+    run->put_off |= result.put_off;
+    if (result.put_off)
+        disk_look(run->daemon->disk); /* before another attempt */
     if (result.fenced)
         process_signal(run->process, SIGTERM);
     if (run->terminal && !run->ended) /* it has only to go */
@@ -205,8 +210,11 @@ static void store_lines(struct run *run) {
     ingest->run = run;
     memcpy(ingest->job, run->id, sizeof(ingest->job));
     ingest->lines = run->lines;
-    ingest->batch = (struct ingest_batch){
-        .job = ingest->job, .attempt = run->attempt, .lines = run->lines, .n_lines = run->n_lines};
+    ingest->batch = (struct ingest_batch){.daemon = run->daemon,
+                                          .job = ingest->job,
+                                          .attempt = run->attempt,
+                                          .lines = run->lines,
+                                          .n_lines = run->n_lines};
     run->lines = NULL;
     run->n_lines = run->capacity = 0;
     run->bytes = 0;
@@ -475,7 +483,8 @@ static void end_done(struct store_call *call, int code, const struct err *err) {
     struct end_call *end = (struct end_call *)call;
     struct run *run = end->run;
     struct run_listener listener = run->listener;
-    bool wait = end->event == JOB_CRASH || run->unstored || code != 0 || run->process == NULL;
+    bool wait = end->event == JOB_CRASH || run->unstored || run->put_off || code != 0 ||
+                run->process == NULL;
     if (code != 0)
         log_error("job %s: its end was not stored: %s", run->id, err->message);
     free(end); /* err is inside */
@@ -599,11 +608,11 @@ static void send_start(struct run *run, cJSON *start) {
     send_json(run, start);
 }
 
-/* It could not be started: the attempt is over. A held lock is no crash. */
+/* It could not be started: the attempt is over. A held lock or a full disk is no crash. */
 static void end_unstarted(struct run *run, int code, const struct err *err) {
     log_error("job %s was not started: %s", run->id, err->message);
     run->ended = true;
-    run->told_to_end = code == ESP_EBUSY;
+    run->told_to_end = code == ESP_EBUSY || code == ESP_ENOSPACE;
     run->reason = RUN_STOPPED;
     run->exit_code = 127;
     finish_run(run);

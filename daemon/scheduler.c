@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "daemon/disk.h"
 #include "daemon/fleet.h"
 #include "daemon/run.h"
 #include "daemon/store_jobs.h"
@@ -177,7 +178,7 @@ static void look(struct scheduler *scheduler) {
         return;
     looked->call = (struct store_call){.run = run_look, .done = look_done};
     looked->scheduler = scheduler;
-    looked->start = run == NULL && !paused(scheduler);
+    looked->start = run == NULL && !paused(scheduler) && !disk_is_low(scheduler->daemon->disk);
     if (run != NULL)
         snprintf(looked->running, sizeof(looked->running), "%s", run_job(run));
     scheduler->looking = true;

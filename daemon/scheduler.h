@@ -1,6 +1,7 @@
 /* Which job runs: one numeric job at a time on all cores, first come first served within a
- * priority. Starts its process, stores what it says, tells it what it waits for, cancels it, and
- * keeps it quiet while a board on this machine measures. On the loop's thread. */
+ * priority, while the disk has room. Starts its process, stores what it says, tells it what it
+ * waits for, cancels it, and keeps it quiet while a board on this machine measures. On the loop's
+ * thread. */
 #pragma once
 
 #include <cjson/cJSON.h>

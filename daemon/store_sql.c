@@ -1,5 +1,6 @@
 #include "daemon/store_sql.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,7 +25,7 @@ sqlite3 *sql_handle(struct sql *sql) {
     return sql->db;
 }
 
-static int map_code(int extended) {
+static int map_code(int extended, int number) {
     switch (extended & 0xff) {
     case SQLITE_CONSTRAINT:
         return ESP_ECONFLICT;
@@ -38,13 +39,16 @@ static int map_code(int extended) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return ESP_ECORRUPT;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN: /* of the files beside the database */
+        return number == ENOSPC || number == EDQUOT ? ESP_ENOSPACE : ESP_EIO;
     }
     return ESP_EIO;
 }
 
 static int failed(struct sql *sql, struct err *err) {
-    return err_set(err, map_code(sqlite3_extended_errcode(sql->db)), NULL, "database: %s",
-                   sqlite3_errmsg(sql->db));
+    return err_set(err, map_code(sqlite3_extended_errcode(sql->db), sqlite3_system_errno(sql->db)),
+                   NULL, "database: %s", sqlite3_errmsg(sql->db));
 }
 
 int sql_exec(struct sql *sql, struct err *err, const char *text) {

@@ -10,14 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/utf8.h"
-
-#define FREE_BYTES_KEPT (INT64_C(512) << 20) /* of the disk, for the database */
+#include "daemon/disk.h"
 
 struct entry {
     char id[ID_MAX]; /* "": free */
@@ -27,6 +25,7 @@ struct entry {
 
 struct uploads {
     pthread_mutex_t mutex; /* also over each write: pieces of all uploads go one after the other */
+    const struct daemon *daemon;
     char dir[PATH_SIZE];
     int64_t max_bytes;
     uint64_t clock;
@@ -38,6 +37,7 @@ int uploads_create(const struct daemon *daemon, struct err *err, struct uploads 
     if (uploads == NULL)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
     pthread_mutex_init(&uploads->mutex, NULL);
+    uploads->daemon = daemon;
     snprintf(uploads->dir, sizeof(uploads->dir), "%.1000s/uploads", daemon->data_dir);
     uploads->max_bytes = daemon->upload_bytes;
     *ret_uploads = uploads;
@@ -120,20 +120,11 @@ static int get_entry(struct uploads *uploads, const char *id, struct err *err,
     return 0;
 }
 
-static int check_disk(const struct uploads *uploads, int64_t bytes, struct err *err) {
-    struct statvfs fs;
-    if (statvfs(uploads->dir, &fs) == 0 &&
-        (double)fs.f_bavail * (double)fs.f_frsize < (double)(bytes + FREE_BYTES_KEPT))
-        return err_set(err, ESP_ENOSPACE, NULL,
-                       "the daemon's disk is full but for the 512 MiB that are kept for itself");
-    return 0;
-}
-
 int upload_begin(struct uploads *uploads, struct err *err, char ret_id[ID_MAX]) {
     char path[PATH_SIZE + ID_MAX], id[ID_MAX];
     int rc = file_make_dirs(uploads->dir, err);
     if (rc == 0)
-        rc = check_disk(uploads, 0, err);
+        rc = disk_check_room(uploads->daemon, 0, err);
     if (rc != 0)
         return rc;
     id_make("up_", id);
@@ -285,7 +276,7 @@ int upload_append(struct uploads *uploads, const char *id, const char *path, int
     struct entry *entry = NULL;
     int rc = check_path(path, err);
     if (rc == 0)
-        rc = check_disk(uploads, (int64_t)len, err);
+        rc = disk_check_room(uploads->daemon, (int64_t)len, err);
     if (rc != 0)
         return rc;
     pthread_mutex_lock(&uploads->mutex);

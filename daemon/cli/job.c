@@ -16,19 +16,21 @@ static const struct column list[] = {{"ID", "id", CELL_TEXT},
                                      {"PHASE", "progress.phase", CELL_TEXT},
                                      {"ATTEMPT", "attempt", CELL_INT},
                                      {"CREATED", "created_at", CELL_TIME}};
-static const struct column fields[] = {{"id", "id", CELL_TEXT},
-                                       {"kind", "kind", CELL_TEXT},
-                                       {"state", "state", CELL_TEXT},
-                                       {"subject", "subject", CELL_TEXT},
-                                       {"attempt", "attempt", CELL_INT},
-                                       {"phase", "progress.phase", CELL_TEXT},
-                                       {"progress", "progress.fraction", CELL_PERCENT},
-                                       {"ETA (s)", "progress.eta_s", CELL_INT},
-                                       {"waits for board", "waits_for.device", CELL_TEXT},
-                                       {"error", "error.message", CELL_TEXT},
-                                       {"created", "created_at", CELL_TIME},
-                                       {"started", "started_at", CELL_TIME},
-                                       {"ended", "ended_at", CELL_TIME}};
+static const struct column fields[] = {
+    {"id", "id", CELL_TEXT},
+    {"kind", "kind", CELL_TEXT},
+    {"state", "state", CELL_TEXT},
+    {"subject", "subject", CELL_TEXT},
+    {"attempt", "attempt", CELL_INT},
+    {"phase", "progress.phase", CELL_TEXT},
+    {"progress", "progress.fraction", CELL_PERCENT},
+    {"ETA (s)", "progress.eta_s", CELL_INT},
+    {"waits for board", "waits_for.device", CELL_TEXT},
+    {"waits for room, free", "waits_for.disk.free_bytes", CELL_BYTES},
+    {"error", "error.message", CELL_TEXT},
+    {"created", "created_at", CELL_TIME},
+    {"started", "started_at", CELL_TIME},
+    {"ended", "ended_at", CELL_TIME}};
 static const struct resource jobs = RESOURCE("/jobs", list, fields);
 
 static int ls_run(struct cli *cli, int argc, char **argv) {

@@ -1,8 +1,9 @@
-"""A disk that fills up while a checkpoint is written."""
+"""A disk that fills up, and the floor of it that stays free."""
 import os
 import subprocess
 
 import bed
+import data
 from client import Client
 from stack import Stack, checkpoint_steps
 from suite import Skipped, at_end, check, equal, test, wait_for
@@ -36,7 +37,7 @@ def full():
     calm = bed.calm()
     stack = Stack("full", bed.daemon().root)
     mount(stack.data_dir / "supernets", 16)
-    stack.start()
+    stack.start("--disk-floor", 0)
     stack.add_data("bars", bed.daemon().root / "bars")
     stack.add_space()
     job = stack.client.post("/supernets", {"name": "squeezed", "space": "tiny", "dataset": "bars", "train": bed.TRAIN}, 202)["job"]["id"]
@@ -65,7 +66,7 @@ def full_database():
     mount(stack.data_dir, 6)
     for folder in ("supernets", "jobs"):
         mount(stack.data_dir / folder, 32)
-    stack.start()
+    stack.start("--disk-floor", 0)
     stack.add_data("bars", bed.daemon().root / "bars")
     stack.add_space()
     job = stack.client.post("/supernets", {"name": "squeezed", "space": "tiny", "dataset": "bars", "train": bed.TRAIN}, 202)["job"]["id"]
@@ -80,4 +81,81 @@ def full_database():
     again = bed.Trained(stack, "squeezed")
     equal(again.hashes[again.last], calm.hashes[calm.last], "the last checkpoint")
     equal(again.curves, calm.curves, "the curves")
+    stack.stop()
+
+
+def begin(stack, name):
+    """A training's job."""
+    return stack.client.post("/supernets", {"name": name, "space": "tiny", "dataset": "bars", "train": bed.TRAIN}, 202)["job"]["id"]
+
+
+def leave(folder, megabytes):
+    """Fills the disk but for so much; returns the file to remove."""
+    ballast = folder / "ballast"
+    free = os.statvfs(folder)
+    with open(ballast, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - (megabytes << 20))
+    return ballast
+
+
+@test("below the floor of free disk nothing new is begun and says why, what runs goes on, what waits is begun when there is room", 150)
+def floor():
+    stack = Stack("floor", bed.daemon().root)
+    mount(stack.data_dir, 96)
+    stack.start("--disk-floor", "48MiB")
+    stack.add_data("bars", bed.daemon().root / "bars")
+    stack.add_space()
+    upload = stack.client.post("/uploads", {}, 201)["id"]
+    running, waiting = begin(stack, "runs"), begin(stack, "waits")
+    wait_for("the first to run", lambda: stack.job(running)["state"] == "running", 20, 0.05)
+    kept = stack.client.request("POST", "/evaluations", {"supernet": "runs", "report": True}, {"Idempotency-Key": "before"})
+    ballast = leave(stack.data_dir, 32)
+    for path, body in (("/supernets", {"name": "late", "space": "tiny", "dataset": "bars", "train": bed.TRAIN}), ("/datasets", {"name": "late", "path": str(bed.daemon().root / "bars")}), ("/exports", {}), ("/searches", {}), ("/imports", {}), ("/tables", {}), ("/uploads", {}), ("/backups", {})):
+        problem = stack.client.expect(507, "POST", path, body).doc
+        equal(problem["code"], "no_space", f"the code of POST {path}")
+        check("--disk-floor" in problem["detail"] and "prune" in problem["detail"], "what to do", problem)
+    stack.client.expect(507, "POST", f"/uploads/{upload}/pieces?path=a&offset=0", b"x", {"Content-Type": "application/octet-stream"})
+    repeat = stack.client.request("POST", "/evaluations", {"supernet": "runs", "report": True}, {"Idempotency-Key": "before"})
+    equal((repeat.status, repeat.doc["job"]["id"]) if kept.status == 202 else repeat.status, (202, kept.doc["job"]["id"]) if kept.status == 202 else 507, "a repeat of what was begun before")
+    doctor = stack.cli_run("doctor")
+    check(doctor.returncode == 1 and "nothing new is begun" in doctor.stdout, "doctor", doctor.stdout)
+    wait_for("the second to say what it waits for", lambda: stack.job(waiting)["waits_for"], 10)
+    disk = stack.job(waiting)["waits_for"]["disk"]
+    check(disk["free_bytes"] < disk["floor_bytes"] == 48 << 20, "the room it waits for", disk)
+    stack.wait_job(running)
+    equal(stack.job(waiting)["state"], "queued", "the second's state when the first has ended")
+    metrics = stack.client.expect(200, "GET", "/metrics").body.decode()
+    check(f"espalier_disk_floor_bytes {48 << 20}" in metrics, "the floor among the metrics")
+    ballast.unlink()
+    stack.wait_job(waiting)
+    stack.cli("doctor")
+    stack.stop()
+
+
+@test("a disk that is full below the floor: a job is put off and goes on by itself with the same bits, the daemon answers 507 and loses nothing", 150)
+def put_off():
+    calm = bed.calm()
+    stack = Stack("put-off", bed.daemon().root)
+    mount(stack.data_dir, 64)
+    stack.start("--disk-floor", "4MiB")
+    stack.add_data("bars", bed.daemon().root / "bars")
+    stack.add_space()
+    job = begin(stack, "squeezed")
+    wait_for("a checkpoint", lambda: len(checkpoint_steps(stack, "squeezed")) >= 1, 40)
+    ballast = fill(stack.data_dir)
+    wait_for("the job to be put off", lambda: stack.client.request("GET", f"/jobs/{job}").doc.get("state") == "queued" or "its end was not stored" in (stack.root / "daemon.log").read_text(), 60)
+    check(not stack.job_pids(), "nothing runs on a full disk")
+    answers = [stack.client.request("POST", "/spaces", {**data.TINY, "name": f"space-{i}"}) for i in range(40)]
+    check({answer.status for answer in answers} <= {201, 507}, "answers on a full disk", answers)
+    equal(answers[-1].status, 507, "at last")
+    made = {answer.doc["name"] for answer in answers if answer.status == 201}
+    check(made <= {row["name"] for row in stack.client.items("/spaces")}, "what was answered is there")
+    stack.client.get("/system")
+    ballast.unlink()
+    stack.wait_job(job, 60)
+    check(stack.job(job)["attempt"] > 1, "it was begun again")
+    again = bed.Trained(stack, "squeezed")
+    equal(again.hashes[again.last], calm.hashes[calm.last], "the last checkpoint")
+    equal(again.curves, calm.curves, "the curves")
+    stack.add_space({**data.TINY, "name": "after"})
     stack.stop()

@@ -161,14 +161,18 @@ struct lines {
     char *text[8];
     int n;
     int64_t attempt;
+    const struct daemon *daemon;
     struct ingest_batch batch;
     struct ingest_result result;
 };
 
 static int do_ingest(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
     struct lines *lines = argument;
-    lines->batch = (struct ingest_batch){
-        .job = f->id, .attempt = lines->attempt, .lines = lines->text, .n_lines = lines->n};
+    lines->batch = (struct ingest_batch){.daemon = lines->daemon,
+                                         .job = f->id,
+                                         .attempt = lines->attempt,
+                                         .lines = lines->text,
+                                         .n_lines = lines->n};
     return ingest_lines(tx, &lines->batch, err, &lines->result);
 }
 
@@ -224,6 +228,38 @@ static void test_events_are_applied_once_and_in_order(void **state) {
     struct lines right = {{METRIC(4, 40, 1)}, .attempt = 1};
     assert_int_equal(say(f, &right), 0);
     assert_int_equal(right.result.acked, 4);
+}
+
+/* Below the floor of free disk there will be room again; above it the job met a limit of its own.
+ */
+static void test_a_full_disk_puts_it_off(void **state) {
+    struct fixture *f = *state;
+    struct daemon roomy = {.data_dir = "/tmp"}, full = roomy;
+    full.disk_floor_bytes = INT64_C(1) << 60;
+    assert_int_equal(in_tx(f, do_supernet, NULL), 0);
+    start_job(f);
+    struct lines lines = {
+        {METRIC(1, 10, 2.5), EVENT(2, "failed", "{\"code\":\"no_space\",\"message\":\"no room\"}")},
+        .attempt = 1,
+        .daemon = &full};
+    assert_int_equal(say(f, &lines), 0);
+    assert_true(lines.result.ended && lines.result.put_off);
+    assert_int_equal(lines.result.acked, 2);
+    cJSON *job = as_sent(job_of(f));
+    assert_string_equal(text_at(job, "state"), "queued");
+    assert_string_equal(text_at(job, "attempts.0.reason"), "the disk is full: no room");
+    cJSON_Delete(job);
+    start_job(f);
+    struct lines own = {
+        {EVENT(3, "failed", "{\"code\":\"no_space\"}")}, .attempt = 2, .daemon = &roomy};
+    assert_int_equal(say(f, &own), 0);
+    expect_job(f, "failed", 2);
+    assert_int_equal(step(f, JOB_RETRY, NULL), 0);
+    start_job(f);
+    struct lines wrong = {
+        {EVENT(4, "failed", "{\"code\":\"invalid_value\"}")}, .attempt = 3, .daemon = &full};
+    assert_int_equal(say(f, &wrong), 0);
+    expect_job(f, "failed", 3);
 }
 
 static void test_older_attempts_are_fenced(void **state) {
@@ -473,6 +509,7 @@ int main(void) {
         TEST(test_a_started_daemon_queues_again_what_ran),
         TEST(test_three_crashes_fail_it),
         TEST(test_events_are_applied_once_and_in_order),
+        TEST(test_a_full_disk_puts_it_off),
         TEST(test_older_attempts_are_fenced),
         TEST(test_what_makes_no_sense_is_refused),
         TEST(test_what_was_refused_is_passed_over_by_a_retry),

@@ -139,6 +139,19 @@ static void two_clients_at_once(void **state) {
     assert_int_equal(look(bed).files, 2);
 }
 
+static void the_floor_of_free_disk_holds(void **state) {
+    struct bed *bed = *state;
+    struct err err = {0};
+    char id[ID_MAX];
+    assert_int_equal(append(bed, "a/b", 0, 10), 0);
+    bed->daemon.disk_floor_bytes = INT64_C(1) << 60;
+    assert_int_equal(append(bed, "a/b", 10, 10), ESP_ENOSPACE);
+    assert_int_equal(upload_begin(bed->uploads, &err, id), ESP_ENOSPACE);
+    assert_non_null(strstr(err.message, "--disk-floor"));
+    bed->daemon.disk_floor_bytes = 1;
+    assert_int_equal(append(bed, "a/b", 10, 10), 0);
+}
+
 static void what_is_removed_is_gone(void **state) {
     struct bed *bed = *state;
     struct err err = {0};
@@ -154,6 +167,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(numbers_are_counted_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(links_are_not_followed, setup, teardown),
         cmocka_unit_test_setup_teardown(two_clients_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_floor_of_free_disk_holds, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_removed_is_gone, setup, teardown),
     };
     return cmocka_run_group_tests_name("daemon-uploads", tests, NULL, NULL);

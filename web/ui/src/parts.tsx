@@ -51,10 +51,14 @@ export function Bar({ progress }: { progress: Progress | null | undefined }) {
 /** What is known of the job's progress: by the stream, else as it was read. */
 export const progressOf = (job: Job): Progress | null => progress.value[job.id] ?? job.progress ?? null;
 
+/** What keeps a job from going on. */
+export const waitsFor = ({ waits_for: w }: Job): string | undefined =>
+  w ? (w.disk ? `waits for room on the disk: ${short(w.disk.free_bytes, 'B')} free` : `waits for ${w.device}, which measures`) : undefined;
+
 export function ProgressLine({ job }: { job: Job }) {
   const p = progressOf(job);
   const words = [
-    job.waits_for ? `waits for ${job.waits_for.device}, which measures` : p?.phase ?? job.state,
+    waitsFor(job) ?? p?.phase ?? job.state,
     p?.done != null && p.total ? `${short(p.done)} of ${short(p.total)} ${p.unit ?? ''}` : '',
     p?.images_per_s ? `${short(p.images_per_s)} images/s` : '',
     p?.loss != null ? `loss ${p.loss.toFixed(3)}` : '',

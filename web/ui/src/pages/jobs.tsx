@@ -1,6 +1,6 @@
 import { list, type Dataset, type Job, type Search, type Supernet, type Table as LatencyTable } from '../api';
 import { ago, duration, percent } from '../format';
-import { Card, Empty, Failed, Page, progressOf, State, Table } from '../parts';
+import { Card, Empty, Failed, Page, progressOf, State, Table, waitsFor } from '../parts';
 import { href } from '../router';
 import { useLoaded, useTick } from '../state';
 import { subjectPage, useJobs } from './overview';
@@ -22,7 +22,7 @@ export function Subject({ job, names }: { job: Job; names: Map<string, string> |
 
 /** Where a job stands, in a few words; a long error has its page. */
 function Standing({ job }: { job: Job }) {
-  const text = job.error?.message ?? (job.waits_for ? `waits for ${job.waits_for.device}, which measures` : job.state === 'done' ? '–' : progressOf(job)?.phase ?? '–');
+  const text = job.error?.message ?? waitsFor(job) ?? (job.state === 'done' ? '–' : progressOf(job)?.phase ?? '–');
   return <span class="clip" title={text}>{text}</span>;
 }
 
