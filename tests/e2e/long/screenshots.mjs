@@ -82,7 +82,8 @@ async function docsPictures() {
   for (const [name, scheme, hash] of pictures) {
     const { page, context, open } = await windowOf({ width: 1440, height: 1000 }, scheme);
     await open(hash);
-    await page.waitForTimeout(2500);
+    if (name !== 'network') await page.getByText(/\d on the final front/).waitFor(); // then all candidates are there, too, but for a moment
+    await page.waitForTimeout(5000);
     const file = join(dir, `${name}.png`);
     await page.screenshot({ path: file });
     pack(file);
