@@ -21,6 +21,7 @@
     X(api_results)                                                                                 \
     X(api_exports)                                                                                 \
     X(api_jobs)                                                                                    \
+    X(api_prune)                                                                                   \
     X(api_backups)                                                                                 \
     X(api_session)                                                                                 \
     X(api_tokens)                                                                                  \

@@ -74,15 +74,17 @@ static int add_checks(struct api_call *call, const struct system_counts *counts,
                       struct err *err) {
     const struct daemon *daemon = call->daemon;
     cJSON *checks = cJSON_AddArrayToObject(call->answer, "checks");
-    char detail[256];
+    char detail[400], used[160];
     bool ok;
     int r = store_system_check(call->sql, err, &ok, detail);
     if (r != 0)
         return r;
     add_check(checks, "database", ok, detail);
     ok = !(free_bytes < (double)daemon->disk_floor_bytes);
-    snprintf(detail, sizeof(detail), "%.4g GB free, %.4g GB stay free%s", free_bytes / 1e9,
-             (double)daemon->disk_floor_bytes / 1e9, ok ? "" : ": nothing new is begun");
+    disk_usage_words(daemon->disk, used, sizeof(used));
+    snprintf(detail, sizeof(detail), "%.4g GB free, %.4g GB stay free%s%s%s", free_bytes / 1e9,
+             (double)daemon->disk_floor_bytes / 1e9, ok ? "" : ": nothing new is begun",
+             used[0] != '\0' ? "; " : "", used);
     add_check(checks, "disk", ok, detail);
     ok = access(daemon->job_program, X_OK) == 0;
     snprintf(detail, sizeof(detail), "%.200s%s", daemon->job_program,
@@ -120,12 +122,34 @@ static int get_system(struct api_call *call, struct err *err) {
     cJSON_AddStringToObject(doc, "data_dir", daemon->data_dir);
     cJSON_AddNumberToObject(doc, "disk_free_bytes", free_bytes);
     cJSON_AddNumberToObject(doc, "disk_floor_bytes", (double)daemon->disk_floor_bytes);
+    cJSON_AddItemToObject(doc, "disk", disk_usage_describe(daemon->disk));
     cJSON_AddNumberToObject(doc, "database_bytes", database_bytes(daemon));
     cJSON_AddStringToObject(doc, "started_at", started);
     cJSON_AddNumberToObject(doc, "jobs_running", (double)counts.jobs_running);
     cJSON_AddNumberToObject(doc, "workers_online", (double)counts.workers_online);
     r = add_retention(call, err);
     return r != 0 ? r : add_checks(call, &counts, free_bytes, err);
+}
+
+static void print_disk_usage(struct disk *disk, struct buf *out) {
+    static const struct metrics_family used = {
+        "espalier_disk_used_bytes", "gauge",
+        "What the daemon's data take on the disk, as last measured."};
+    cJSON *doc = disk_usage_describe(disk), *rows = cJSON_CreateArray();
+    const cJSON *kind;
+    cJSON_ArrayForEach(kind, cJSON_GetObjectItem(doc, "kinds")) {
+        char labels[48];
+        snprintf(labels, sizeof(labels), "kind=\"%s\"",
+                 cJSON_GetStringValue(cJSON_GetObjectItem(kind, "kind")));
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddStringToObject(row, "labels", labels);
+        cJSON_AddNumberToObject(row, "value",
+                                cJSON_GetNumberValue(cJSON_GetObjectItem(kind, "bytes")));
+        cJSON_AddItemToArray(rows, row);
+    }
+    metrics_print_family(out, &used, rows);
+    cJSON_Delete(rows);
+    cJSON_Delete(doc);
 }
 
 /* What the store counts is gathered in the pool, what the loop counts when that has come. */
@@ -156,6 +180,7 @@ static int get_metrics(struct api_call *call, struct err *err) {
     metrics_print_number(&out, &disk, disk_free_now(call->daemon->data_dir));
     metrics_print_number(&out, &floor, (double)call->daemon->disk_floor_bytes);
     metrics_print_number(&out, &database, database_bytes(call->daemon));
+    print_disk_usage(call->daemon->disk, &out);
     metrics_print_process(&out, call->daemon->started_us);
     if (r == 0 && (call->text = buf_take(&out)) == NULL)
         r = err_set(err, ESP_ENOMEM, NULL, "out of memory");

@@ -1,7 +1,9 @@
-/* The disk under the daemon's data: how much of it is free, and how much is to stay so. Below that
- * floor nothing new is begun, so that what runs, and the database, keep room to go on. */
+/* The disk under the daemon's data: how much of it is free, how much is to stay so, and what the
+ * data take. Below that floor nothing new is begun, so that what runs, and the database, keep room.
+ */
 #pragma once
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,7 +15,9 @@ struct disk;
 /* Looks now and every two seconds, in the pool; wakes the scheduler when there is room again. The
  * floor is daemon->disk_floor_bytes; 0: none. Loop's thread. ESP_ENOMEM. */
 int disk_create(struct daemon *daemon, struct err *err, struct disk **ret_disk);
-/* Memory is freed when the loop has closed its handles and the pool has ended. Takes NULL. */
+/* It looks no more. Takes NULL. */
+void disk_close(struct disk *disk);
+/* When the loop has run to its end, and with it all that the pool had to do. Takes NULL. */
 void disk_destroy(struct disk *disk);
 
 /* Bytes that are free for the daemon's user, on the fullest of the file systems that the data
@@ -29,3 +33,13 @@ bool disk_is_low(const struct disk *disk);
 double disk_free_bytes(const struct disk *disk);
 /* Looks again soon: a job could not write. Loop's thread; takes NULL. */
 void disk_look(struct disk *disk);
+
+/* What the data take: {"measured_at", "bytes", "kinds": [{"kind", "bytes"}]}, NULL on memory
+ * exhaustion; "measured_at" and "bytes" are null before the first measurement has ended. It is
+ * measured at the start, and then so rarely that it costs a hundredth of the time, at most once a
+ * minute. Any thread. */
+cJSON *disk_usage_describe(struct disk *disk);
+/* The same in words: "3.2 GB used: checkpoints 2 GB, database 1.2 GB"; "" before. */
+void disk_usage_words(struct disk *disk, char *ret, size_t size);
+/* Measures again soon: things were removed. Loop's thread; takes NULL. */
+void disk_measure(struct disk *disk);

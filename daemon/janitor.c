@@ -4,25 +4,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "daemon/disk.h"
 #include "daemon/ids.h"
 #include "daemon/store.h"
 #include "daemon/store_models.h"
 #include "daemon/store_system.h"
 #include "daemon/uploads.h"
 
-enum { DAY_MS = 24 * 3600 * 1000, BACKUP_KEPT_S = 2 * 24 * 3600 };
+enum { DAY_MS = 24 * 3600 * 1000, BACKUP_KEPT_S = 2 * 24 * 3600, CHECKPOINT_YOUNG_S = 3600 };
 
 struct janitor {
     struct daemon *daemon;
     uv_timer_t timer;
+    bool sweeping, again, closing, closed;
 };
 
 struct sweep {
     struct store_read read;
+    struct janitor *janitor;
     int64_t jobs_us;
     char data_dir[PATH_SIZE];
 };
@@ -104,6 +109,40 @@ static void sweep_folder(const char *data_dir, const struct folder *folder, cons
         closedir(dir);
 }
 
+/* A training that has begun meanwhile writes files that the snapshot does not know. */
+static bool is_old(const char *path) {
+    struct stat info;
+    return lstat(path, &info) == 0 && S_ISREG(info.st_mode) &&
+           info.st_mtime < clock_wall_us() / 1000000 - CHECKPOINT_YOUNG_S;
+}
+
+/* Files of checkpoints whose rows were removed. */
+static void sweep_checkpoints_of(struct sql *sql, const char *data_dir, const char *supernet) {
+    char dir_path[PATH_SIZE + 128], path[PATH_SIZE + 400], name[300];
+    const struct dirent *entry;
+    snprintf(dir_path, sizeof(dir_path), "%s/supernets/%.60s/checkpoints", data_dir, supernet);
+    DIR *dir = opendir(dir_path);
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        snprintf(name, sizeof(name), "checkpoints/%.255s", entry->d_name);
+        snprintf(path, sizeof(path), "%s/%.255s", dir_path, entry->d_name);
+        if (strncmp(entry->d_name, "step-", 5) == 0 && is_old(path) &&
+            !store_checkpoint_is_known(sql, supernet, name) && remove(path) == 0)
+            log_info("removed the checkpoint %s of %s, which was pruned", entry->d_name, supernet);
+    }
+    if (dir != NULL)
+        closedir(dir);
+}
+
+static int sweep_checkpoints(struct sql *sql, const char *data_dir, struct err *err) {
+    cJSON *ids = NULL;
+    const cJSON *row;
+    int r = store_supernets_at_rest(sql, err, &ids);
+    cJSON_ArrayForEach(row, ids)
+        sweep_checkpoints_of(sql, data_dir, cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")));
+    cJSON_Delete(ids);
+    return r;
+}
+
 static int run_sweep(struct sql *sql, struct store_read *read, struct err *err) {
     const struct sweep *sweep = (const struct sweep *)read;
     int r = 0;
@@ -119,24 +158,49 @@ static int run_sweep(struct sql *sql, struct store_read *read, struct err *err) 
             sweep_folder(sweep->data_dir, &folders[i], ids, newest);
         cJSON_Delete(ids);
     }
-    return r;
+    return r != 0 ? r : sweep_checkpoints(sql, sweep->data_dir, err);
+}
+
+/* A sweep that is under way outlives the loop's last turn with it. */
+static void free_when_closed(struct janitor *janitor) {
+    if (janitor->closed && !janitor->sweeping)
+        free(janitor);
 }
 
 static void sweep_done(struct store_read *read, int code, const struct err *err) {
+    struct janitor *janitor = ((struct sweep *)read)->janitor;
     if (code != 0)
         log_warn("the data folder was not cleaned: %s", err->message);
     free(read);
+    janitor->sweeping = false;
+    if (janitor->closing) {
+        free_when_closed(janitor);
+        return;
+    }
+    disk_measure(janitor->daemon->disk);
+    if (janitor->again)
+        janitor_sweep(janitor);
 }
 
-static void on_timer(uv_timer_t *timer) {
-    struct janitor *janitor = timer->data;
-    struct sweep *sweep = mem_array(1, sizeof(*sweep));
+void janitor_sweep(struct janitor *janitor) {
+    struct sweep *sweep = NULL;
+    if (janitor == NULL || janitor->closing)
+        return;
+    janitor->again = janitor->sweeping;
+    if (!janitor->sweeping)
+        sweep = mem_array(1, sizeof(*sweep));
     if (sweep == NULL)
         return;
+    janitor->sweeping = true;
+    sweep->janitor = janitor;
     sweep->read = (struct store_read){.run = run_sweep, .done = sweep_done};
     sweep->jobs_us = janitor->daemon->retention.jobs_us;
     memcpy(sweep->data_dir, janitor->daemon->data_dir, sizeof(sweep->data_dir));
     store_read(janitor->daemon->store, &sweep->read);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    janitor_sweep(timer->data);
 }
 
 int janitor_create(struct daemon *daemon, struct err *err, struct janitor **ret_janitor) {
@@ -152,10 +216,14 @@ int janitor_create(struct daemon *daemon, struct err *err, struct janitor **ret_
 }
 
 static void on_closed(uv_handle_t *handle) {
-    free(handle->data);
+    struct janitor *janitor = handle->data;
+    janitor->closed = true;
+    free_when_closed(janitor);
 }
 
 void janitor_destroy(struct janitor *janitor) {
-    if (janitor != NULL)
-        uv_close((uv_handle_t *)&janitor->timer, on_closed);
+    if (janitor == NULL)
+        return;
+    janitor->closing = true;
+    uv_close((uv_handle_t *)&janitor->timer, on_closed);
 }

@@ -1,6 +1,7 @@
 /* Keeps the data folder from growing for ever: folders of supernets, caches of data sets, uploads
- * (a day after their beginning) and files of exports that the store does not know any more go, as
- * do folders of jobs (their logs) some time after their end. */
+ * (a day after their beginning) and files of exports that the store does not know any more go,
+ * files of checkpoints that were pruned, as do folders of jobs (their logs) some time after their
+ * end. */
 #pragma once
 
 #include "base/error.h"
@@ -10,4 +11,6 @@ struct janitor;
 
 /* Sweeps now and once a day, in the thread pool; says in the log what it removed. */
 int janitor_create(struct daemon *daemon, struct err *err, struct janitor **ret_janitor);
+/* Sweeps soon, and measures the disk then: rows were removed. Loop's thread; takes NULL. */
+void janitor_sweep(struct janitor *janitor);
 void janitor_destroy(struct janitor *janitor); /* takes NULL */

@@ -219,13 +219,13 @@ void daemon_close(struct daemon *daemon) {
     fleet_destroy(daemon->fleet);
     daemon->fleet = NULL;
     janitor_destroy(daemon->janitor);
+    daemon->janitor = NULL;
     backups_close(daemon->backups);
     webhooks_close(daemon->webhooks);
     daemon->webhooks = NULL;
     scheduler_destroy(daemon->scheduler);
     daemon->scheduler = NULL;
-    disk_destroy(daemon->disk);
-    daemon->disk = NULL;
+    disk_close(daemon->disk);
     store_close(daemon->store);
     sse_destroy(daemon->events);
     web_destroy(daemon->web);
@@ -241,6 +241,8 @@ void daemon_close(struct daemon *daemon) {
 }
 
 void daemon_finish(struct daemon *daemon) {
+    disk_destroy(daemon->disk);
+    daemon->disk = NULL;
     backups_destroy(daemon->backups);
     daemon->backups = NULL;
     uploads_destroy(daemon->uploads);

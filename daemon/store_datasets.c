@@ -83,29 +83,21 @@ int store_dataset_list(struct sql *sql, const struct sql_page_args *page, struct
 int store_dataset_delete(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users) {
     struct sql *sql = store_tx_sql(tx);
     cJSON *users = NULL;
-    int64_t open_jobs = 0;
     int r = sql_get_rows(sql, err, &users,
                          "SELECT 'supernet' AS kind, id, name FROM supernets WHERE dataset = ?1 "
                          "UNION ALL SELECT 'search', id, name FROM searches WHERE "
-                         "json_extract(body, '$.dataset') = ?1 LIMIT 100",
+                         "json_extract(body, '$.dataset') = ?1 UNION ALL SELECT 'job', id, kind "
+                         "FROM jobs WHERE subject = ?1 AND state NOT IN ('done', 'failed', "
+                         "'canceled') LIMIT 100",
                          "t", id);
     if (r != 0)
         return r;
     if (cJSON_GetArraySize(users) > 0) {
         *ret_users = users;
-        return err_set(err, ESP_ECONFLICT, NULL, "supernets or searches use this data set");
+        return err_set(err, ESP_ECONFLICT, NULL, "the data set is used by others");
     }
     cJSON_Delete(users);
-    r = sql_get_int(sql, err, &open_jobs, NULL,
-                    "SELECT count(*) FROM jobs WHERE subject = ?1 AND state NOT IN ('done', "
-                    "'failed', 'canceled')",
-                    "t", id);
-    if (r == 0 && open_jobs > 0)
-        r = err_set(err, ESP_ECONFLICT, NULL,
-                    "the data set is being checked: cancel its job first");
-    if (r == 0)
-        r = sql_run(sql, err, NULL, "DELETE FROM datasets WHERE id = ?1", "t", id);
-    return r;
+    return sql_run(sql, err, NULL, "DELETE FROM datasets WHERE id = ?1", "t", id);
 }
 
 static int set_details(struct sql *sql, const char *id, const cJSON *data, struct err *err) {

@@ -60,13 +60,16 @@ int store_space_delete(struct store_tx *tx, const char *name, struct err *err, c
     int r =
         sql_get_rows(sql, err, &users,
                      "SELECT 'supernet' AS kind, id, name FROM supernets WHERE space = ?1 UNION "
-                     "ALL SELECT 'table', id, space FROM tables WHERE space = ?1 LIMIT 100",
+                     "ALL SELECT 'table', id, space FROM tables WHERE space = ?1 UNION ALL "
+                     "SELECT 'search', id, name FROM searches WHERE space = ?1 AND supernet IS "
+                     "NULL UNION ALL SELECT 'model', id, name FROM models WHERE space = ?1 LIMIT "
+                     "100",
                      "t", name);
     if (r != 0)
         return r;
     if (cJSON_GetArraySize(users) > 0) {
         *ret_users = users;
-        return err_set(err, ESP_ECONFLICT, NULL, "supernets or tables are of this space");
+        return err_set(err, ESP_ECONFLICT, NULL, "the space is used by others");
     }
     cJSON_Delete(users);
     r = sql_run(sql, err, &changes, "DELETE FROM spaces WHERE name = ?1", "t", name);

@@ -76,7 +76,8 @@ int store_supernet_delete(struct store_tx *tx, const char *id, struct err *err, 
         sql, err, &users,
         "SELECT 'search' AS kind, id, name FROM searches WHERE supernet = ?1 UNION ALL SELECT "
         "'export', id, arch FROM exports WHERE supernet = ?1 UNION ALL SELECT 'job', id, kind FROM "
-        "jobs WHERE subject = ?1 AND state NOT IN ('done', 'failed', 'canceled') LIMIT 100",
+        "jobs WHERE (subject = ?1 OR json_extract(spec, '$.init_from.supernet_id') = ?1) AND state "
+        "NOT IN ('done', 'failed', 'canceled') LIMIT 100",
         "t", id);
     if (r != 0)
         return r;

@@ -152,3 +152,20 @@ int store_jobs_kept(struct sql *sql, int64_t kept_us, struct err *err, cJSON **r
         "FROM searches WHERE state IN ('queued', 'running'))",
         "i", kept_us);
 }
+
+int store_supernets_at_rest(struct sql *sql, struct err *err, cJSON **ret_array) {
+    return sql_get_rows(sql, err, ret_array,
+                        "SELECT id FROM supernets s WHERE state NOT IN ('importing', 'training') "
+                        "AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.subject = s.id AND j.state "
+                        "NOT IN ('done', 'failed', 'canceled'))",
+                        "");
+}
+
+bool store_checkpoint_is_known(struct sql *sql, const char *supernet, const char *path) {
+    int64_t one = 1; /* an error removes nothing */
+    bool found = true;
+    int r = sql_get_int(sql, NULL, &one, &found,
+                        "SELECT 1 FROM checkpoints WHERE supernet = ?1 AND path = ?2", "tt",
+                        supernet, path);
+    return r != 0 || found;
+}

@@ -28,3 +28,7 @@ int store_dataset_paths(struct sql *sql, struct err *err, cJSON **ret_array);
 int store_export_paths(struct sql *sql, struct err *err, cJSON **ret_array);
 /* Jobs whose folder (state, log) is still of use: not ended, or within so long. */
 int store_jobs_kept(struct sql *sql, int64_t kept_us, struct err *err, cJSON **ret_array);
+/* Supernets that no job works on: [{"id"}]. */
+int store_supernets_at_rest(struct sql *sql, struct err *err, cJSON **ret_array);
+/* Whether a file of its folder ("checkpoints/…") is that of a checkpoint. */
+bool store_checkpoint_is_known(struct sql *sql, const char *supernet, const char *path);

@@ -4,11 +4,21 @@
 
 #include "daemon/cli/commands.h"
 
-/* The figures, and what is kept for how long. */
+static void print_disk(struct cli *cli, const cJSON *kinds) {
+    static const struct column columns[] = {{"ON DISK", "kind", CELL_TEXT},
+                                            {"BYTES", "bytes", CELL_BYTES}};
+    if (cJSON_GetArraySize(kinds) == 0) /* not measured yet */
+        return;
+    putchar('\n');
+    cli_table(cli, kinds, columns, 2);
+}
+
+/* The figures, what takes how much of the disk, and what is kept for how long. */
 static void print_status(struct cli *cli, const cJSON *both, const struct column *columns, int n) {
     static const struct column rules[] = {
         {"KEPT", "kind", CELL_TEXT}, {"ROWS", "rows", CELL_INT}, {"RULE", "rule", CELL_TEXT}};
     cli_fields(both, columns, n);
+    print_disk(cli, cli_item(both, "system.disk.kinds"));
     putchar('\n');
     cli_table(cli, cli_item(both, "system.retention"), rules, 3);
 }
@@ -17,12 +27,14 @@ static int status_run(struct cli *cli, int argc, char **argv) {
     const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
     static const struct column columns[] = {
         {"version", "version.version", CELL_TEXT},
-        {"data", "system.data_dir", CELL_TEXT},
+        {"data folder", "system.data_dir", CELL_TEXT},
         {"started", "system.started_at", CELL_TIME},
         {"processor", "system.cpu_model", CELL_TEXT},
         {"cores", "system.cores", CELL_INT},
         {"memory of a job", "system.job_memory_bytes", CELL_BYTES},
         {"disk free", "system.disk_free_bytes", CELL_BYTES},
+        {"stays free", "system.disk_floor_bytes", CELL_BYTES},
+        {"data", "system.disk.bytes", CELL_BYTES},
         {"database", "system.database_bytes", CELL_BYTES},
         {"jobs running", "system.jobs_running", CELL_INT},
         {"boards online", "system.workers_online", CELL_INT}};
@@ -65,6 +77,7 @@ static int doctor_run(struct cli *cli, int argc, char **argv) {
     cJSON_ArrayForEach(check, cli_item(doc, "checks")) if (cJSON_IsFalse(cli_item(check, "ok")))
         code = CLI_FAILURE;
     cli_table(cli, cli_item(doc, "checks"), columns, 3);
+    print_disk(cli, cli_item(doc, "disk.kinds"));
     cJSON_Delete(doc);
     return code;
 }

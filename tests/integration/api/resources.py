@@ -241,11 +241,33 @@ def evaluate_and_export():
     problem(client.request("GET", f"/exports/{export['id']}/file"), 404, "not_found")
 
 
-@test("what others depend on cannot be deleted, and they are listed")
+@test("what others depend on cannot be deleted, and they are listed by kind, id and name, in words too")
 def dependants():
-    client, net = bed.client(), bed.supernet()
-    doc = problem(client.request("DELETE", "/datasets/bars"), 409, "conflict")
-    check(net in str(doc), "the supernet is listed", doc)
+    client, net, stack = bed.client(), bed.supernet(), bed.daemon()
+
+    def users(path):
+        doc = problem(client.request("DELETE", path), 409, "conflict")
+        for user in doc["users"]:
+            equal(set(user), {"kind", "id", "name"}, "a user's members")
+        return {(user["kind"], user["name"]) for user in doc["users"]}, doc
+
+    found, doc = users("/datasets/bars")
+    check(("supernet", "net") in found and 'supernet "net"' in doc["detail"], "the supernet is listed", doc)
+    check(net in {user["id"] for user in doc["users"]}, "by its id", doc)
+    done = stack.cli_run("dataset", "rm", "bars")
+    check(done.returncode == 4 and 'supernet "net"' in done.stderr, "the command line says it", done.stderr)
+    long = client.post("/supernets", {"name": "depends", "init_from": {"supernet": net}, "train": {**bed.TRAIN, "epochs": 200}}, 202)
+    made = client.post("/datasets", {"name": "waits", "path": client.get("/datasets/bars")["path"]}, 202)
+    found, doc = users(f"/supernets/{net}")
+    check(("job", "train") in found, "a training that begins with it is listed", doc)
+    found, doc = users("/datasets/waits")
+    equal(found, {("job", "dataset")}, "the job that checks a data set is listed")
+    equal(doc["users"][0]["id"], made["job"]["id"], "its id")
+    client.post(f"/jobs/{long['job']['id']}/cancel", {}, 202)
+    stack.wait_job(made["job"]["id"])
+    client.expect(204, "DELETE", "/datasets/waits")
+    stack.wait_job(long["job"]["id"], state="canceled")
+    client.expect(204, "DELETE", "/supernets/depends")
     client.get(f"/supernets/{net}")
 
 

@@ -93,7 +93,7 @@ export type Strategy = { name: string; help: string; when: string; options: { na
 export type Token = { id: string; kind: string; token?: string; command?: string; notices?: string[]; expires_at: string; uses_left: number; label?: string | null; device: string | null };
 export type Export = { id: string; supernet: string; arch: string; arch_id: string; format: string; state: string; bytes: number | null; created_at: string };
 export type System = {
-  cores: number; memory_bytes: number; data_dir: string; disk_free_bytes: number; database_bytes: number; started_at: string; jobs_running: number;
+  cores: number; memory_bytes: number; data_dir: string; disk_free_bytes: number; disk: { bytes: number | null; kinds: { kind: string; bytes: number }[] }; database_bytes: number; started_at: string; jobs_running: number;
   cpu_model: string; workers_online: number; checks: { name: string; ok: boolean; detail: string }[];
 };
 export type ArchUnit = {

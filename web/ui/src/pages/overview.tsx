@@ -33,6 +33,18 @@ function Running() {
   );
 }
 
+/** What is free, what is used, and for what; too little free is told by the check. */
+function diskOf(s: System) {
+  const used = s.disk.kinds.filter((k) => k.bytes > 0).sort((a, b) => b.bytes - a.bytes).map((k) => `${k.kind} ${short(k.bytes, 'B')}`);
+  const check = s.checks.find((c) => c.name === 'disk');
+  return (
+    <>
+      {short(s.disk_free_bytes, 'B')} free{s.disk.bytes != null && `, ${short(s.disk.bytes, 'B')} used: ${used.join(', ')}`}
+      {check && !check.ok && <p class="problem" role="alert">The disk is too full: nothing new is begun. <code>espalier prune --dry-run</code> shows what can go.</p>}
+    </>
+  );
+}
+
 export function Overview() {
   useTick(20000);
   const system = useLoaded(() => get<System>('/system'), 'system', ['job', 'device']);
@@ -70,8 +82,8 @@ export function Overview() {
           <Failed error={system.error} />
           {system.data && (
             <Facts rows={[
-              ['Processor', `${system.data.cpu_model}, ${system.data.cores} cores`], ['Data', system.data.data_dir], ['Disk free', short(system.data.disk_free_bytes, 'B')],
-              ['Database', short(system.data.database_bytes, 'B')], ['Up since', ago(system.data.started_at)],
+              ['Processor', `${system.data.cpu_model}, ${system.data.cores} cores`], ['Data', system.data.data_dir], ['Disk', diskOf(system.data)],
+              ['Up since', ago(system.data.started_at)],
             ]} />
           )}
         </Card>

@@ -1,0 +1,181 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "daemon/api.h"
+#include "daemon/api_nouns.h"
+#include "daemon/disk_usage.h"
+#include "daemon/janitor.h"
+#include "daemon/store_prune.h"
+
+enum {
+    KINDS_MAX = 16,
+    AGE_DEFAULT_S = 30 * 24 * 3600,
+    FOLDERS_MAX = 20000 /* that are looked at for their size */
+};
+
+struct request {
+    bool dry_run, wanted[KINDS_MAX];
+    int64_t age_s, before_us;
+    cJSON *rows[KINDS_MAX]; /* that go, if they still may */
+};
+
+static void request_destroy(void *state) {
+    struct request *request = state;
+    for (int i = 0; i < KINDS_MAX; i++)
+        cJSON_Delete(request->rows[i]);
+    free(request);
+}
+
+static int read_kind(const cJSON *item, int number, struct request *request, struct err *err) {
+    const char *name = cJSON_GetStringValue(item);
+    const struct prune_kind *kind = name != NULL ? prune_kind_find(name) : NULL;
+    char pointer[32], known[200] = "";
+    if (kind != NULL) {
+        request->wanted[kind - prune_kinds] = true;
+        return 0;
+    }
+    for (kind = prune_kinds; kind->name != NULL; kind++)
+        snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s",
+                 kind == prune_kinds ? "" : ", ", kind->name);
+    snprintf(pointer, sizeof(pointer), "/kinds/%d", number);
+    return err_set(err, ESP_EINVAL, pointer, "a kind is one of %s", known);
+}
+
+static int read_kinds(const cJSON *body, struct request *request, struct err *err) {
+    const cJSON *kinds = NULL, *item;
+    int number = 0, r = 0;
+    if (!json_has(body, "kinds")) {
+        for (int i = 0; prune_kinds[i].name != NULL; i++)
+            request->wanted[i] = !prune_kinds[i].when_named;
+        return 0;
+    }
+    r = json_array(body, "", "kinds", 1, KINDS_MAX, err, &kinds);
+    cJSON_ArrayForEach(item, kinds) {
+        if (r == 0)
+            r = read_kind(item, number++, request, err);
+    }
+    return r;
+}
+
+static int read_request(const cJSON *body, struct request *request, struct err *err) {
+    static const char *const keys[] = {"dry_run", "kinds", "older_than_s", NULL};
+    request->age_s = AGE_DEFAULT_S;
+    int r = json_only(body, "", keys, err);
+    if (r == 0)
+        r = json_bool_opt(body, "", "dry_run", err, &request->dry_run);
+    if (r == 0)
+        r = json_int_opt(body, "", "older_than_s", 0, INT64_C(3200000000), err, &request->age_s);
+    if (r == 0)
+        r = read_kinds(body, request, err);
+    request->before_us = clock_wall_us() - request->age_s * 1000000;
+    return r;
+}
+
+/* A folder counts as its row does. Returns what they have together. */
+static int64_t add_folders(const struct api_call *call, const struct prune_kind *kind,
+                           cJSON *rows) {
+    char path[PATH_SIZE + 400];
+    int64_t sum = 0;
+    cJSON *row;
+    if (kind->folder == NULL)
+        return 0;
+    cJSON_ArrayForEach(row, rows) {
+        cJSON *bytes = cJSON_GetObjectItem(row, "bytes");
+        snprintf(path, sizeof(path), "%s/%s/%.60s", call->daemon->data_dir, kind->folder,
+                 cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")));
+        int64_t used = (int64_t)disk_usage_of(path);
+        cJSON_SetNumberValue(bytes, bytes->valuedouble + (double)used);
+        sum += used;
+    }
+    return sum;
+}
+
+static void tell_kind(cJSON *answer, const struct prune_kind *kind,
+                      const struct prune_found *found) {
+    char oldest[40];
+    cJSON *item = cJSON_CreateObject();
+    clock_format_utc(found->oldest_us, oldest, sizeof(oldest));
+    cJSON_AddStringToObject(item, "kind", kind->name);
+    cJSON_AddNumberToObject(item, "count", (double)found->count);
+    cJSON_AddNumberToObject(item, "bytes", (double)found->bytes);
+    cJSON_AddItemToObject(item, "oldest_at",
+                          found->count > 0 ? cJSON_CreateString(oldest) : cJSON_CreateNull());
+    cJSON_AddItemToArray(cJSON_GetObjectItem(answer, "kinds"), item);
+}
+
+static void begin_answer(struct api_call *call, const struct request *request) {
+    call->answer = cJSON_CreateObject();
+    cJSON_AddBoolToObject(call->answer, "dry_run", request->dry_run);
+    cJSON_AddNumberToObject(call->answer, "older_than_s", (double)request->age_s);
+    cJSON_AddArrayToObject(call->answer, "kinds");
+}
+
+static int count_kind(struct api_call *call, const struct prune_kind *kind,
+                      const struct request *request, struct err *err) {
+    struct prune_found found;
+    cJSON *rows = NULL;
+    int r = prune_count(call->sql, kind, request->before_us, err, &found);
+    if (r == 0 && kind->folder != NULL)
+        r = prune_list(call->sql, kind, request->before_us, FOLDERS_MAX, err, &rows);
+    if (r == 0) {
+        found.bytes += add_folders(call, kind, rows);
+        tell_kind(call->answer, kind, &found);
+    }
+    cJSON_Delete(rows);
+    return r;
+}
+
+/* What is to go is looked for here in the pool, not while the writer waits. */
+static int look(struct api_call *call, struct err *err) {
+    struct request *request = mem_array(1, sizeof(*request));
+    if (request == NULL)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    call->state = request;
+    call->state_destroy = request_destroy;
+    int r = read_request(call->body, request, err);
+    begin_answer(call, request);
+    for (int i = 0; prune_kinds[i].name != NULL && r == 0; i++) {
+        const struct prune_kind *kind = &prune_kinds[i];
+        if (request->wanted[i] && request->dry_run)
+            r = count_kind(call, kind, request, err);
+        else if (request->wanted[i])
+            r = prune_list(call->sql, kind, request->before_us, kind->slice, err,
+                           &request->rows[i]);
+        if (r == 0)
+            add_folders(call, kind, request->rows[i]);
+    }
+    return r;
+}
+
+static int prune(struct api_call *call, struct err *err) {
+    const struct request *request = call->state;
+    int64_t removed = 0;
+    int r = 0;
+    for (int i = 0; prune_kinds[i].name != NULL && r == 0 && !request->dry_run; i++) {
+        struct prune_found found = {0};
+        if (!request->wanted[i])
+            continue;
+        r = prune_remove(call->tx, &prune_kinds[i], request->before_us, request->rows[i], err,
+                         &found);
+        if (r == 0)
+            tell_kind(call->answer, &prune_kinds[i], &found);
+        removed += found.count;
+    }
+    cJSON_AddBoolToObject(call->answer, "more", removed > 0);
+    return r;
+}
+
+/* Rows first, then files: what is killed in between is swept at the next start. */
+static void sweep(struct api_call *call) {
+    const struct request *request = call->state;
+    if (request != NULL && !request->dry_run)
+        janitor_sweep(call->daemon->janitor);
+}
+
+const struct api_route api_prune[] = {{"POST", "/api/v1/prune", NULL, .scope = API_SCOPE_ADMIN,
+                                       .read = look, .write = prune, .finish = sweep},
+                                      {.method = NULL}};

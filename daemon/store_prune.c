@@ -1,0 +1,150 @@
+#include "daemon/store_prune.h"
+
+#include <string.h>
+
+enum { SLICE = 500 };
+
+#define ENDED "IN ('done', 'failed', 'canceled')"
+
+/* ?1 is the age. The job of a thing that stays tells how that was made; a search's asked for its
+ * measurements, and so for a calibration's. */
+#define JOBS                                                                                       \
+    "FROM jobs t WHERE t.state " ENDED " AND t.ended_us < ?1 AND NOT EXISTS (SELECT 1 FROM "       \
+    "searches s WHERE s.id = t.subject) AND NOT EXISTS (SELECT 1 FROM calibrations c WHERE "       \
+    "c.search = t.subject) AND NOT EXISTS (SELECT 1 FROM supernets s WHERE s.id = t.subject AND "  \
+    "s.job = t.id) AND NOT EXISTS (SELECT 1 FROM tables b WHERE b.id = t.subject AND b.job = "     \
+    "t.id) AND NOT EXISTS (SELECT 1 FROM models m WHERE m.id = t.subject AND m.job = t.id) AND "   \
+    "NOT EXISTS (SELECT 1 FROM exports x WHERE x.id = t.subject AND x.job = t.id) "
+
+#define EXPORTS "FROM exports t WHERE t.state <> 'queued' AND t.created_us < ?1 "
+
+/* A supernet's newest stays, and by what a search, an evaluation or a job that is not over goes. */
+#define CHECKPOINTS                                                                                \
+    "FROM checkpoints t JOIN supernets s ON s.id = t.supernet WHERE t.created_us < ?1 AND "        \
+    "s.state NOT IN ('importing', 'training') AND t.id IS NOT s.checkpoint AND t.step < (SELECT "  \
+    "max(n.step) FROM checkpoints n WHERE n.supernet = t.supernet) AND NOT EXISTS (SELECT 1 FROM " \
+    "searches q WHERE q.supernet = t.supernet AND q.checkpoint IN (t.id, t.hash)) AND NOT EXISTS " \
+    "(SELECT 1 FROM evaluations e WHERE e.supernet = t.supernet AND e.checkpoint IN (t.id, "       \
+    "t.hash)) AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.state NOT " ENDED                       \
+    " AND (j.subject = t.supernet OR instr(j.spec, t.hash) > 0 OR instr(j.spec, t.supernet) > "    \
+    "0)) "
+
+/* As in store_retention.c: what a table, a search or a calibration uses stays. */
+#define SAMPLES                                                                                    \
+    "FROM results t WHERE t.created_us < ?1 AND NOT (t.counted AND (EXISTS (SELECT 1 FROM "        \
+    "table_entries e WHERE e.measurement = t.measurement) OR EXISTS (SELECT 1 FROM "               \
+    "measure_requests q JOIN jobs j ON j.id = q.job WHERE q.measurement = t.measurement AND "      \
+    "(EXISTS (SELECT 1 FROM searches s WHERE s.id = j.subject) OR EXISTS (SELECT 1 FROM "          \
+    "calibrations c WHERE c.search = j.subject))))) "
+
+#define LEASES "FROM leases t WHERE t.created_us < ?1 AND t.state NOT IN ('granted', 'acked') "
+
+#define MEASUREMENTS                                                                               \
+    "FROM measurements t WHERE t.finished_us < ?1 AND t.state IN ('accepted', 'failed', "          \
+    "'canceled') AND NOT EXISTS (SELECT 1 FROM results r WHERE r.measurement = t.id) AND NOT "     \
+    "EXISTS (SELECT 1 FROM lease_items l WHERE l.measurement = t.id) AND NOT EXISTS (SELECT 1 "    \
+    "FROM table_entries e WHERE e.measurement = t.id) AND NOT EXISTS (SELECT 1 FROM "              \
+    "measure_requests q WHERE q.measurement = t.id) AND NOT EXISTS (SELECT 1 FROM measurements m " \
+    "WHERE m.repeats = t.id) "
+
+/* As in store_retention.c: those of fronts, pins and exports stay. */
+#define EVALUATIONS                                                                                \
+    "FROM evaluations t WHERE t.created_us < ?1 AND NOT EXISTS (SELECT 1 FROM pins p WHERE "       \
+    "p.supernet = t.supernet AND p.arch_id = t.arch_id) AND NOT EXISTS (SELECT 1 FROM exports x "  \
+    "WHERE x.supernet = t.supernet AND x.arch_id = t.arch_id) AND NOT EXISTS (SELECT 1 FROM "      \
+    "searches s JOIN candidates c ON c.search = s.id AND c.arch_id = t.arch_id AND c.on_front "    \
+    "WHERE s.supernet = t.supernet) "
+
+#define SEARCHES                                                                                   \
+    "FROM searches t WHERE t.state IN ('canceled', 'failed') AND t.created_us < ?1 AND NOT "       \
+    "EXISTS (SELECT 1 FROM jobs j WHERE j.subject = t.id AND j.state NOT " ENDED ") "
+
+#define ROWS(table, where, bytes, at)                                                              \
+    .count = "SELECT count(*), sum(" bytes "), min(" at ") " where,                                \
+    .list = "SELECT t.id AS id, " bytes " AS bytes, " at " AS at_us " where "ORDER BY " at         \
+            ", t.id LIMIT ?2",                                                                     \
+    .remove = "DELETE FROM " table " WHERE id IN (SELECT t.id " where "AND t.id = ?2)"
+
+const struct prune_kind prune_kinds[] = {
+    {.name = "searches",
+     .folder = "jobs",
+     .when_named = true,
+     .slice = 1,
+     ROWS("searches", SEARCHES, "length(t.body)", "t.created_us")},
+    {.name = "jobs",
+     .folder = "jobs",
+     .slice = SLICE,
+     ROWS("jobs", JOBS, "length(t.spec) + coalesce(length(t.result), 0)", "t.ended_us")},
+    {.name = "exports",
+     .slice = SLICE,
+     ROWS("exports", EXPORTS, "coalesce(t.bytes, 0)", "t.created_us")},
+    {.name = "checkpoints",
+     .slice = SLICE,
+     ROWS("checkpoints", CHECKPOINTS, "t.bytes", "t.created_us")},
+    {.name = "samples",
+     .slice = SLICE,
+     ROWS("results", SAMPLES, "length(t.samples) + length(t.data)", "t.created_us")},
+    {.name = "leases", .slice = SLICE, ROWS("leases", LEASES, "100", "t.created_us")},
+    {.name = "measurements",
+     .slice = SLICE,
+     ROWS("measurements", MEASUREMENTS, "length(t.graph)", "t.finished_us")},
+    {.name = "evaluations",
+     .slice = SLICE,
+     ROWS("evaluations", EVALUATIONS, "length(t.data)", "t.created_us")},
+    {.name = NULL}};
+
+const struct prune_kind *prune_kind_find(const char *name) {
+    const struct prune_kind *kind = prune_kinds;
+    while (kind->name != NULL && strcmp(kind->name, name) != 0)
+        kind++;
+    return kind->name != NULL ? kind : NULL;
+}
+
+int prune_count(struct sql *sql, const struct prune_kind *kind, int64_t before_us, struct err *err,
+                struct prune_found *ret) {
+    struct sql_rows rows;
+    struct prune_found found = {0};
+    sql_query(sql, &rows, kind->count, "i", before_us);
+    if (sql_next(&rows))
+        found = (struct prune_found){sql_int(&rows, 0), sql_int(&rows, 1), sql_int(&rows, 2)};
+    int r = sql_end(&rows, err);
+    if (r == 0)
+        *ret = found;
+    return r;
+}
+
+int prune_list(struct sql *sql, const struct prune_kind *kind, int64_t before_us, int64_t limit,
+               struct err *err, cJSON **ret_rows) {
+    return sql_get_rows(sql, err, ret_rows, kind->list, "ii", before_us, limit);
+}
+
+/* Ids are texts or numbers. */
+static int remove_one(struct sql *sql, const struct prune_kind *kind, int64_t before_us,
+                      const cJSON *id, struct err *err, int *ret_changes) {
+    if (cJSON_IsNumber(id))
+        return sql_run(sql, err, ret_changes, kind->remove, "ii", before_us,
+                       (int64_t)id->valuedouble);
+    return sql_run(sql, err, ret_changes, kind->remove, "it", before_us, id->valuestring);
+}
+
+int prune_remove(struct store_tx *tx, const struct prune_kind *kind, int64_t before_us,
+                 const cJSON *rows, struct err *err, struct prune_found *ret) {
+    struct prune_found found = {0};
+    const cJSON *row;
+    int r = 0;
+    cJSON_ArrayForEach(row, rows) {
+        int changes = 0;
+        if (r == 0)
+            r = remove_one(store_tx_sql(tx), kind, before_us, cJSON_GetObjectItem(row, "id"), err,
+                           &changes);
+        if (r != 0 || changes == 0)
+            continue;
+        int64_t at_us = (int64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(row, "at_us"));
+        found.count++;
+        found.bytes += (int64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(row, "bytes"));
+        found.oldest_us = found.oldest_us == 0 || at_us < found.oldest_us ? at_us : found.oldest_us;
+    }
+    if (r == 0)
+        *ret = found;
+    return r;
+}

@@ -1,0 +1,200 @@
+/* What is pruned when it is asked for, and what stays because something depends on it. Rows are
+ * written by hand: how they come to be is the business of other tests. */
+#include "fixture.h"
+
+#include "daemon/store_prune.h"
+
+/* What is old is of the times 1 to 9; before 100 is old. */
+static const char world[] =
+    "PRAGMA defer_foreign_keys = ON;"
+    "INSERT INTO space_documents VALUES ('f', '{}');"
+    "INSERT INTO supernets (id, name, space, space_fingerprint, state, checkpoint, job, train, "
+    "created_us) VALUES ('sn_1', 'a', 's', 'f', 'ready', 'ck_new', 'job_made', '{}', 0), ('sn_2', "
+    "'b', 's', 'f', 'training', NULL, NULL, '{}', 0);"
+    "INSERT INTO devices (id, name, machine_id, state, health, health_counts, fingerprint, "
+    "worker_version, epoch, local, last_seen_us, created_us) VALUES ('dv', 'b', 'm', 'active', "
+    "'good', '{}', '{}', '1', 1, 0, 0, 0);"
+    "INSERT INTO profiles (id, device, name, runtime, precision, threads, cores, governor, "
+    "created_us) VALUES ('pf', 'dv', 'p', 'r', 'fp32', 1, '', '', 0);"
+    "INSERT INTO profile_revisions (id, profile, fingerprint, created_us) VALUES ('rev', 'pf', "
+    "'{}', 0);"
+    "INSERT INTO searches (id, name, supernet, space, space_fingerprint, state, body, checkpoint, "
+    "created_us) VALUES ('se_1', 's', 'sn_1', 's', 'f', 'done', '{}', 'ck_search', 5), ('se_c', "
+    "'c', 'sn_1', 's', 'f', 'canceled', '{}', NULL, 5), ('se_young', 'y', 'sn_1', 's', 'f', "
+    "'canceled', '{}', NULL, 500), ('se_again', 'g', 'sn_1', 's', 'f', 'failed', '{}', NULL, 5);"
+    "INSERT INTO tables (id, profile, profile_revision, space, space_fingerprint, method, "
+    "created_us) VALUES ('tb', 'pf', 'rev', 's', 'f', 'brief', 0);"
+    "INSERT INTO calibrations (id, profile, profile_revision, search, version, data, created_us) "
+    "VALUES ('cl', 'pf', 'rev', 'se_calibrated', 1, '{}', 0);";
+
+static const char jobs[] =
+    "INSERT INTO jobs (id, kind, state, subject, spec, created_us, ended_us) VALUES "
+    "('job_old', 'evaluate', 'done', 'sn_1', '{}', 1, 7), "
+    "('job_young', 'evaluate', 'done', 'sn_1', '{}', 1, 700), "
+    "('job_open', 'evaluate', 'queued', 'sn_2', '{\"checkpoint_hash\":\"h_open\"}', 1, NULL), "
+    "('job_made', 'train', 'done', 'sn_1', '{}', 1, 7), "
+    "('job_search', 'search', 'done', 'se_1', '{}', 1, 7), "
+    "('job_canceled', 'search', 'canceled', 'se_c', '{}', 1, 7), "
+    "('job_again', 'search', 'queued', 'se_again', '{}', 1, NULL), "
+    "('job_calibrated', 'search', 'done', 'se_calibrated', '{}', 1, 7), "
+    "('job_gone', 'search', 'failed', 'se_gone', '{}', 1, 9);"
+    "INSERT INTO job_attempts (job, attempt, started_us) VALUES ('job_old', 1, 1);";
+
+static const char checkpoints[] =
+    "INSERT INTO checkpoints (id, supernet, path, step, epoch, bytes, hash, created_us) VALUES "
+    "('ck_old', 'sn_1', 'p1', 1, 1, 1000, 'h_old', 5), "
+    "('ck_search', 'sn_1', 'p2', 2, 1, 1000, 'h_search', 5), "
+    "('ck_evaluated', 'sn_1', 'p3', 3, 1, 1000, 'h_evaluated', 5), "
+    "('ck_open', 'sn_1', 'p4', 4, 1, 1000, 'h_open', 5), "
+    "('ck_young', 'sn_1', 'p5', 5, 1, 1000, 'h_young', 500), "
+    "('ck_new', 'sn_1', 'p6', 6, 1, 1000, 'h_new', 6), "
+    "('ck_training', 'sn_2', 'p1', 1, 1, 1000, 'h_t', 5), "
+    "('ck_training_2', 'sn_2', 'p2', 2, 1, 1000, 'h_t2', 5);"
+    "INSERT INTO evaluations (supernet, checkpoint, arch_id, split, dataset_revision, "
+    "recalibration_images, data, created_us) VALUES ('sn_1', 'h_evaluated', 'pinned', 'v', 'r', 1, "
+    "'{}', 5), ('sn_1', 'h_new', 'nobody', 'v', 'r', 1, '{}', 5), ('sn_1', 'h_new', 'front', 'v', "
+    "'r', 1, '{}', 5);"
+    "INSERT INTO pins (supernet, arch_id, arch, created_us) VALUES ('sn_1', 'pinned', 'a', 0);"
+    "INSERT INTO candidates VALUES ('se_1', 'nsga2', 'front', 'a', 0, 1, 1, '{}', '{}', 1), "
+    "('se_c', 'nsga2', 'front', 'a', 0, 1, 0, '{}', '{}', 2);"
+    "INSERT INTO exports (id, supernet, arch, arch_id, format, state, bytes, created_us) VALUES "
+    "('ex_old', 'sn_1', 'a', 'x', 'onnx', 'ready', 77, 5), ('ex_queued', 'sn_1', 'a', 'x', 'onnx', "
+    "'queued', NULL, 5), ('ex_young', 'sn_1', 'a', 'x', 'onnx', 'failed', NULL, 500);";
+
+static const char measured[] =
+    "INSERT INTO measurements (id, profile, profile_revision, kind, graph_id, graph, method, seed, "
+    "state, created_us, finished_us) SELECT 'me_' || value, 'pf', 'rev', 'network', 'g' || value, "
+    "'{}', 'full', 1, 'accepted', 0, 5 FROM json_each('[\"table\", \"search\", \"gone\", "
+    "\"calibrated\", \"nobody\"]');"
+    "INSERT INTO measurements (id, profile, profile_revision, kind, graph_id, graph, method, seed, "
+    "state, created_us) VALUES ('me_open', 'pf', 'rev', 'network', 'g', '{}', 'full', 1, 'queued', "
+    "0);"
+    "INSERT INTO results (measurement, lease, attempt, idempotency_key, body_hash, status, "
+    "counted, samples, data, created_us) SELECT id, 'ls', 1, id, 'h', 'ok', 1, x'0000', '{}', 5 "
+    "FROM measurements WHERE state = 'accepted';"
+    "INSERT INTO table_entries VALUES ('tb', 'u', 'me_table');"
+    "INSERT INTO measure_requests (job, request, measurement) VALUES ('job_search', 1, "
+    "'me_search'), ('job_gone', 1, 'me_gone'), ('job_calibrated', 1, 'me_calibrated');"
+    "INSERT INTO leases VALUES ('ls_open', 'dv', 1, 'acked', 1, 5, NULL), ('ls_old', 'dv', 1, "
+    "'closed', 1, 5, 6);"
+    "INSERT INTO lease_items VALUES ('ls_old', 'me_nobody', 1, 0);";
+
+static int do_exec(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    return sql_exec(store_tx_sql(tx), err, argument);
+}
+
+static void exec(struct fixture *f, const char *text) {
+    if (in_tx(f, do_exec, (char *)(uintptr_t)text) != 0)
+        fail_msg("%s", f->err.message);
+}
+
+struct pruning {
+    const struct prune_kind *kind;
+    struct prune_found counted, removed;
+};
+
+/* Counts, lists and removes in one go. */
+static int do_prune(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    struct pruning *pruning = argument;
+    struct sql *sql = store_tx_sql(tx);
+    cJSON *rows = NULL;
+    int r = prune_count(sql, pruning->kind, 100, err, &pruning->counted);
+    if (r == 0)
+        r = prune_list(sql, pruning->kind, 100, 1000, err, &rows);
+    if (r == 0)
+        r = prune_remove(tx, pruning->kind, 100, rows, err, &pruning->removed);
+    cJSON_Delete(rows);
+    return r;
+}
+
+static struct prune_found prune(struct fixture *f, const char *kind) {
+    struct pruning pruning = {.kind = prune_kind_find(kind)};
+    assert_non_null(pruning.kind);
+    if (in_tx(f, do_prune, &pruning) != 0)
+        fail_msg("%s: %s", kind, f->err.message);
+    assert_int_equal(pruning.counted.count, pruning.removed.count);
+    assert_int_equal(pruning.counted.bytes, pruning.removed.bytes);
+    assert_int_equal(pruning.counted.oldest_us, pruning.removed.oldest_us);
+    return pruning.removed;
+}
+
+/* query gives one text. */
+static void assert_left(struct fixture *f, const char *query, const char *expected) {
+    sqlite3_stmt *stmt = NULL;
+    sqlite3 *db = sql_handle(store_loop_sql(f->store));
+    assert_int_equal(sqlite3_prepare_v2(db, query, -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    const char *text = (const char *)sqlite3_column_text(stmt, 0);
+    assert_string_equal(text != NULL ? text : "", expected);
+    sqlite3_finalize(stmt);
+}
+
+#define IDS(table)                                                                                 \
+    "SELECT group_concat(id, ' ') FROM (SELECT id FROM " table " ORDER BY created_us, id)"
+
+static void test_jobs(void **state) {
+    struct fixture *f = *state;
+    struct prune_found found = prune(f, "jobs");
+    assert_int_equal(found.count, 2);
+    assert_int_equal(found.oldest_us, 7);
+    assert_left(f, IDS("jobs"),
+                "job_again job_calibrated job_canceled job_made job_open job_search job_young");
+    assert_left(f, "SELECT count(*) FROM job_attempts", "0");
+}
+
+static void test_searches(void **state) {
+    struct fixture *f = *state;
+    assert_true(prune_kind_find("searches")->when_named);
+    assert_int_equal(prune(f, "searches").count, 1);
+    assert_left(f, IDS("searches"), "se_1 se_again se_young");
+    assert_left(f, "SELECT count(*) FROM candidates", "1");
+    prune(f, "jobs"); /* now its job may go too */
+    assert_left(f, "SELECT count(*) FROM jobs WHERE id = 'job_canceled'", "0");
+}
+
+static void test_exports_and_checkpoints(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(prune(f, "exports").bytes, 77);
+    assert_left(f, IDS("exports"), "ex_queued ex_young");
+    assert_int_equal(prune(f, "checkpoints").count, 1);
+    assert_left(f, IDS("checkpoints"),
+                "ck_evaluated ck_open ck_search ck_training ck_training_2 ck_new ck_young");
+}
+
+static void test_evaluations(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(prune(f, "evaluations").count, 1);
+    assert_left(f, "SELECT group_concat(arch_id, ' ') FROM (SELECT * FROM evaluations ORDER BY id)",
+                "pinned front");
+}
+
+static void test_measurements(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(prune(f, "measurements").count, 0); /* their samples are there */
+    assert_int_equal(prune(f, "samples").count, 2);
+    assert_left(
+        f,
+        "SELECT group_concat(measurement, ' ') FROM (SELECT * FROM results ORDER BY measurement)",
+        "me_calibrated me_search me_table");
+    assert_int_equal(prune(f, "measurements").count, 0); /* a lease, and a job's request */
+    assert_int_equal(prune(f, "leases").count, 1);
+    assert_int_equal(prune(f, "jobs").count, 2);
+    assert_int_equal(prune(f, "measurements").count, 2);
+    assert_left(f, IDS("measurements"), "me_calibrated me_open me_search me_table");
+}
+
+static int setup(void **state) {
+    static const char *const texts[] = {world, jobs, checkpoints, measured};
+    int r = fixture_start(state);
+    for (int i = 0; i < 4; i++)
+        exec(*state, texts[i]);
+    return r;
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_stop)
+    const struct CMUnitTest tests[] = {TEST(test_jobs), TEST(test_searches),
+                                       TEST(test_exports_and_checkpoints), TEST(test_evaluations),
+                                       TEST(test_measurements)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
