@@ -37,8 +37,27 @@ accuracy_predictor_quality(const struct accuracy_predictor *predictor) {
     return arch_model_quality(predictor->model);
 }
 
+static bool is_beaten(const struct arch_model_quality *q) {
+    return q->kendall_tau < q->baseline.kendall_tau && q->rmse > ACCURACY_MARGIN * q->baseline.rmse;
+}
+
 bool accuracy_predictor_accepted(const struct accuracy_predictor *predictor) {
-    return accuracy_predictor_quality(predictor)->kendall_tau >= predictor->tau_min;
+    const struct arch_model_quality *q = accuracy_predictor_quality(predictor);
+    return q->kendall_tau >= predictor->tau_min && !is_beaten(q);
+}
+
+static int refuse(const struct accuracy_predictor *predictor, struct err *err) {
+    const struct arch_model_quality *q = accuracy_predictor_quality(predictor);
+    if (q->kendall_tau < predictor->tau_min)
+        return err_set(err, ESP_EINVAL, NULL,
+                       "the accuracy predictor ranks unseen subnets with Kendall's tau %.2f, %.2f "
+                       "is needed: evaluate more subnets, or search with accuracy evaluated",
+                       q->kendall_tau, predictor->tau_min);
+    return err_set(err, ESP_EINVAL, NULL,
+                   "the accuracy predictor is worse on unseen subnets than a line through their "
+                   "MACs alone (Kendall's tau %.3f against %.3f, error %.2f against %.2f points): "
+                   "evaluate more subnets, or search with accuracy evaluated",
+                   q->kendall_tau, q->baseline.kendall_tau, 100 * q->rmse, 100 * q->baseline.rmse);
 }
 
 static int check_samples(const struct arch_sample *samples, int n, struct err *err) {
@@ -72,10 +91,7 @@ int accuracy_predictor_run(struct accuracy_predictor *predictor, const struct ar
                            struct err *err, struct accuracy_prediction *ret_prediction) {
     struct arch_model_answer answer;
     if (!accuracy_predictor_accepted(predictor))
-        return err_set(err, ESP_EINVAL, NULL,
-                       "the accuracy predictor ranks unseen subnets with Kendall's tau %.2f, %.2f "
-                       "is needed: evaluate more subnets, or search with accuracy evaluated",
-                       accuracy_predictor_quality(predictor)->kendall_tau, predictor->tau_min);
+        return refuse(predictor, err);
     int code = arch_model_run(predictor->model, arch, err, &answer);
     if (code < 0)
         return code;

@@ -1,5 +1,6 @@
 /* Predicts the accuracy of any subnet from a few dozen evaluated ones (search/arch_model.h). A
- * model that cannot rank subnets that it has not seen is not accepted. */
+ * model that cannot rank subnets that it has not seen, or that is worse on them than a line through
+ * the logarithm of MACs alone, is not accepted. */
 #pragma once
 
 #include "search/arch_model.h"
@@ -7,6 +8,8 @@
 /* Default of the least accepted Kendall tau: below it ranks say little. The front is evaluated for
  * real in any case. */
 #define ACCURACY_TAU_MIN 0.4
+/* Worse than the line: a lower tau, and an error more than this times as large (less is chance). */
+#define ACCURACY_MARGIN 1.05
 #define ACCURACY_LEVEL 0.9 /* of intervals */
 
 struct accuracy_predictor;

@@ -14,7 +14,12 @@ const char *const arch_model_kind_names[] = {"ridge", "mlp_ensemble", NULL};
 
 /* In units of the standardised features. */
 static const double strengths[] = {1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 3, 10};
-enum { N_STRENGTHS = sizeof strengths / sizeof strengths[0], MEMBERS = 5, MEMBERS_JUDGED = 2 };
+enum {
+    N_STRENGTHS = sizeof strengths / sizeof strengths[0],
+    MODELS_MAX = N_STRENGTHS + 1, /* the last: perceptrons */
+    MEMBERS = 5,
+    MEMBERS_JUDGED = 2
+};
 
 struct arch_model {
     const struct space *space;
@@ -159,6 +164,10 @@ static int load_samples(struct fitting *f, const struct arch_sample *samples, st
     return 0;
 }
 
+static int first_of(const struct fitting *f, int fold) {
+    return f->n * fold / ARCH_MODEL_FOLDS;
+}
+
 /* The samples outside [first, last). */
 static struct regression_data other_folds(struct fitting *f, int first, int last) {
     size_t p = (size_t)f->p, before = (size_t)first, after = (size_t)(f->n - last);
@@ -169,64 +178,123 @@ static struct regression_data other_folds(struct fitting *f, int first, int last
     return (struct regression_data){f->n - (last - first), f->p, f->train_x, f->train_y};
 }
 
-/* Perceptrons of the other folds on every sample. */
-static int validate_perceptrons(struct fitting *f) {
-    struct arch_model *a = f->model;
+/* Perceptrons of the other folds on every sample, in standard deviations. */
+static int validate_perceptrons(struct fitting *f, double *ret_guess) {
     for (int k = 0; k < ARCH_MODEL_FOLDS; k++) {
-        int first = f->n * k / ARCH_MODEL_FOLDS, last = f->n * (k + 1) / ARCH_MODEL_FOLDS;
+        int first = first_of(f, k), last = first_of(f, k + 1);
         struct regression_data data = other_folds(f, first, last);
         struct mlp mlp = {0};
         int code = mlp_fit(&data, MEMBERS_JUDGED, f->seed, &mlp);
         if (code < 0)
             return code;
         for (int i = first; i < last; i++)
-            f->guess[i] = a->bias + a->unit * (double)mlp_predict(
-                                                  &mlp, f->x + (size_t)i * (size_t)f->p, NULL);
+            ret_guess[i] = (double)mlp_predict(&mlp, f->x + (size_t)i * (size_t)f->p, NULL);
         mlp_finish(&mlp);
     }
     return 0;
 }
 
-static struct arch_model_quality judge(const struct fitting *f, enum arch_model_kind kind) {
-    struct arch_model_quality q = {.kind = kind, .n = f->n, .folds = ARCH_MODEL_FOLDS};
-    double squares = 0;
+static void judge(const struct fitting *f, struct arch_model_quality *quality) {
+    double absolute = 0, squares = 0;
     for (int i = 0; i < f->n; i++) {
         double e = f->guess[i] - f->truth[i];
-        q.mae += fabs(e) / f->n;
+        absolute += fabs(e) / f->n;
         squares += e * e / f->n;
     }
-    q.rmse = sqrt(squares);
-    q.kendall_tau = stats_kendall_tau(f->guess, f->truth, (size_t)f->n);
-    return q;
+    quality->mae = absolute;
+    quality->rmse = sqrt(squares);
+    quality->kendall_tau = stats_kendall_tau(f->guess, f->truth, (size_t)f->n);
 }
 
-static void keep_better(struct fitting *f, enum arch_model_kind kind, double strength,
-                        double *ret_strength) {
-    struct arch_model_quality q = judge(f, kind);
-    if (q.rmse >= f->model->quality.rmse)
-        return;
-    f->model->quality = q;
-    *ret_strength = strength;
+/* A line through the logarithm of MACs, of the other folds, on every sample. */
+static void guess_by_macs(struct fitting *f) {
+    const float *x = f->x + encoding_log_macs(f->model->space);
+    for (int k = 0; k < ARCH_MODEL_FOLDS; k++) {
+        int first = first_of(f, k), last = first_of(f, k + 1), n = f->n - (last - first);
+        double mean_x = 0, mean_y = 0, xx = 0, xy = 0;
+        for (int i = 0; i < f->n; i++)
+            if (i < first || i >= last) {
+                mean_x += (double)x[(size_t)i * (size_t)f->p] / n;
+                mean_y += f->truth[i] / n;
+            }
+        for (int i = 0; i < f->n; i++)
+            if (i < first || i >= last) {
+                double d = (double)x[(size_t)i * (size_t)f->p] - mean_x;
+                xx += d * d;
+                xy += d * (f->truth[i] - mean_y);
+            }
+        for (int i = first; i < last; i++)
+            f->guess[i] =
+                mean_y + (xx > 0 ? xy / xx : 0) * ((double)x[(size_t)i * (size_t)f->p] - mean_x);
+    }
+}
+
+/* Squared errors of each model on each fold. */
+struct contest {
+    int n_models;
+    double squares[MODELS_MAX][ARCH_MODEL_FOLDS];
+};
+
+/* The model with the least error on all folds but that one (-1: on all). */
+static int best_model(const struct contest *contest, int but) {
+    int best = 0;
+    double least = INFINITY;
+    for (int m = 0; m < contest->n_models; m++) {
+        double sum = 0;
+        for (int k = 0; k < ARCH_MODEL_FOLDS; k++)
+            sum += k == but ? 0 : contest->squares[m][k];
+        if (sum < least) {
+            least = sum;
+            best = m;
+        }
+    }
+    return best;
+}
+
+static double value_of(const struct fitting *f, const double *guess, int model, int i) {
+    return f->model->bias + f->model->unit * guess[(size_t)model * (size_t)f->n + (size_t)i];
+}
+
+/* guess [n_models, n]. Returns the model that is best on all folds; f->guess is what of each fold
+ * the best on the others says. */
+static int choose(struct fitting *f, int n_models, const double *guess) {
+    struct contest contest = {.n_models = n_models};
+    for (int m = 0; m < n_models; m++)
+        for (int k = 0; k < ARCH_MODEL_FOLDS; k++)
+            for (int i = first_of(f, k); i < first_of(f, k + 1); i++) {
+                double e = value_of(f, guess, m, i) - f->truth[i];
+                contest.squares[m][k] += e * e;
+            }
+    for (int k = 0; k < ARCH_MODEL_FOLDS; k++) {
+        int model = best_model(&contest, k);
+        for (int i = first_of(f, k); i < first_of(f, k + 1); i++)
+            f->guess[i] = value_of(f, guess, model, i);
+    }
+    return best_model(&contest, -1);
 }
 
 /* Tries every model out of sample. *ret_strength < 0: perceptrons won. */
 static int choose_model(struct fitting *f, bool perceptrons, double *ret_strength) {
-    struct arch_model *a = f->model;
     struct regression_data data = {f->n, f->p, f->x, f->y};
-    double *guess = mem_array((size_t)N_STRENGTHS * (size_t)f->n, sizeof *guess);
-    a->quality.rmse = INFINITY;
+    struct arch_model_quality q = {.n = f->n, .folds = ARCH_MODEL_FOLDS};
+    size_t ridges = (size_t)N_STRENGTHS * (size_t)f->n;
+    double *guess = mem_array(ridges + (size_t)f->n, sizeof *guess);
     int code = guess ? ridge_cross_validate(&data, ARCH_MODEL_FOLDS, strengths, N_STRENGTHS, guess)
                      : ESP_ENOMEM;
-    for (int k = 0; k < N_STRENGTHS && code == 0; k++) {
-        for (int i = 0; i < f->n; i++)
-            f->guess[i] = a->bias + a->unit * guess[(size_t)k * (size_t)f->n + (size_t)i];
-        keep_better(f, ARCH_MODEL_RIDGE, strengths[k], ret_strength);
+    if (code == 0 && perceptrons)
+        code = validate_perceptrons(f, guess + ridges);
+    if (code == 0) {
+        guess_by_macs(f);
+        judge(f, &q);
+        q.baseline.kendall_tau = q.kendall_tau;
+        q.baseline.rmse = q.rmse;
+        int best = choose(f, N_STRENGTHS + perceptrons, guess);
+        judge(f, &q);
+        q.kind = best == N_STRENGTHS ? ARCH_MODEL_MLP : ARCH_MODEL_RIDGE;
+        *ret_strength = best == N_STRENGTHS ? -1 : strengths[best];
+        f->model->quality = q;
     }
     free(guess);
-    if (code == 0 && perceptrons)
-        code = validate_perceptrons(f);
-    if (code == 0 && perceptrons)
-        keep_better(f, ARCH_MODEL_MLP, -1, ret_strength);
     return code;
 }
 
@@ -331,6 +399,8 @@ cJSON *arch_model_to_json(const struct arch_model *model) {
         cJSON_AddNumberToObject(doc, "kendall_tau", q->kendall_tau) &&
         cJSON_AddNumberToObject(doc, "mae", q->mae) &&
         cJSON_AddNumberToObject(doc, "rmse", q->rmse) &&
+        cJSON_AddNumberToObject(doc, "baseline_kendall_tau", q->baseline.kendall_tau) &&
+        cJSON_AddNumberToObject(doc, "baseline_rmse", q->baseline.rmse) &&
         cJSON_AddNumberToObject(doc, "bias", a->bias) &&
         cJSON_AddNumberToObject(doc, "unit", a->unit) &&
         cJSON_AddNumberToObject(doc, "members", is_mlp ? a->mlp.n_members : 0) &&
@@ -373,6 +443,10 @@ static int read_quality(struct arch_model *a, const cJSON *doc, const char *at, 
         code = json_real(doc, at, "mae", 0, 1e300, err, &q->mae);
     if (code == 0)
         code = json_real(doc, at, "rmse", 0, 1e300, err, &q->rmse);
+    if (code == 0)
+        code = json_real(doc, at, "baseline_kendall_tau", -1, 1, err, &q->baseline.kendall_tau);
+    if (code == 0)
+        code = json_real(doc, at, "baseline_rmse", 0, 1e300, err, &q->baseline.rmse);
     if (code == 0)
         code = json_real(doc, at, "bias", -1e300, 1e300, err, &a->bias);
     if (code == 0)

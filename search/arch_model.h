@@ -18,10 +18,15 @@ enum {
 enum arch_model_kind { ARCH_MODEL_RIDGE, ARCH_MODEL_MLP };
 extern const char *const arch_model_kind_names[]; /* "ridge", "mlp_ensemble", NULL */
 
+/* Out of sample, over all folds, in units of the values: each fold is predicted by the model that
+ * did best on the others, so the choice of a model flatters nothing. */
 struct arch_model_quality {
     enum arch_model_kind kind;
     int n, folds;
-    double kendall_tau, mae, rmse; /* out of sample, over all folds; in units of the values */
+    double kendall_tau, mae, rmse;
+    struct {
+        double kendall_tau, rmse;
+    } baseline; /* of a line through the logarithm of MACs alone, on the same folds */
 };
 
 struct arch_sample {

@@ -21,6 +21,10 @@ int encoding_size(const struct space *space) {
            space->n_stages * SUMS_PER_STAGE + COSTS;
 }
 
+int encoding_log_macs(const struct space *space) {
+    return encoding_size(space) - COSTS;
+}
+
 struct encoder {
     const struct space *space;
     struct unit_sums *costs; /* MACs, parameters */

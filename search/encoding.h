@@ -7,7 +7,8 @@
 
 enum { ENCODING_MAX = 4096 };
 
-int encoding_size(const struct space *space); /* <= ENCODING_MAX */
+int encoding_size(const struct space *space);     /* <= ENCODING_MAX */
+int encoding_log_macs(const struct space *space); /* which feature is the logarithm of MACs */
 
 /* Not thread-safe. Borrows space. */
 struct encoder;

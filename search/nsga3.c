@@ -326,8 +326,8 @@ static int nsga3_create(const struct strategy_config *config, struct err *err, v
 const struct strategy_type strategy_nsga3 = {
     .name = "nsga3",
     .help = "NSGA-III: as nsga2, but reference points in place of crowding keep the front spread",
-    .when = "there are four objectives or more, or three that do not go together; thousands of "
-            "evaluations",
+    .when =
+        "there are three objectives or more that do not go together, and thousands of evaluations",
     .options = options,
     .create = nsga3_create,
     .destroy = population_destroy,

@@ -36,6 +36,7 @@ static const struct column fields[] = {
     {"  of the baseline, at equal budget", "result.hypervolume_random", CELL_REAL},
     {"  both by values that are", "result.hypervolume_stage", CELL_TEXT},
     {"accuracy predictor's Kendall tau", "predictor.kendall_tau", CELL_REAL},
+    {"  of a line through MACs alone", "predictor.baseline_kendall_tau", CELL_REAL},
     {"  mean absolute error", "predictor.mae", CELL_REAL},
     {"job", "job", CELL_TEXT},
     {"created", "created_at", CELL_TIME}};

@@ -63,6 +63,8 @@ int search_emit_predictor(struct search_run *run, struct err *err) {
     cJSON_AddNumberToObject(data, "kendall_tau", q->kendall_tau);
     cJSON_AddNumberToObject(data, "mae", q->mae);
     cJSON_AddNumberToObject(data, "rmse", q->rmse);
+    cJSON_AddNumberToObject(data, "baseline_kendall_tau", q->baseline.kendall_tau);
+    cJSON_AddNumberToObject(data, "baseline_rmse", q->baseline.rmse);
     cJSON_AddBoolToObject(data, "accepted", accuracy_predictor_accepted(run->predictor));
     return search_emit(run, "predictor", data, err);
 }

@@ -140,6 +140,50 @@ static void noise_is_not_accepted(void **state) {
     space_destroy(space);
 }
 
+static double log_macs(const struct space *space, const struct arch *arch) {
+    return log(toy_macs(space, arch));
+}
+
+/* An accuracy that is a line through log MACs: no ridge over a hundred columns finds it from twenty
+ * samples as well as that line does. */
+static void worse_than_a_line_through_macs_is_not_accepted(void **state) {
+    struct space *space = builtin("ofa_mbv3");
+    struct arch_sample samples[20];
+    struct accuracy_predictor *predictor;
+    struct accuracy_prediction p;
+    struct err err = {0};
+    draw(space, 3, 20, samples);
+    for (int i = 0; i < 20; i++)
+        samples[i].value = 0.1 * (log_macs(space, &samples[i].arch) - 14);
+    assert_int_equal(
+        accuracy_predictor_fit(space, samples, 20, ACCURACY_TAU_MIN, 1, NULL, &predictor), 0);
+    const struct arch_model_quality *q = accuracy_predictor_quality(predictor);
+    assert_true(q->kendall_tau > ACCURACY_TAU_MIN);
+    assert_true(q->baseline.kendall_tau > 0.999 && q->baseline.rmse < 1e-6);
+    assert_false(accuracy_predictor_accepted(predictor));
+    assert_int_equal(accuracy_predictor_run(predictor, &samples[0].arch, &err, &p), ESP_EINVAL);
+    assert_non_null(strstr(err.message, "worse on unseen subnets than a line through their MACs"));
+    accuracy_predictor_destroy(predictor);
+    space_destroy(space);
+}
+
+/* Depth alone counts, and little of it: MACs say less than the choices. */
+static void better_than_a_line_through_macs_is_accepted(void **state) {
+    struct space *space = builtin("ofa_mbv3");
+    struct arch_sample samples[64];
+    struct accuracy_predictor *predictor;
+    draw(space, 3, 64, samples);
+    for (int i = 0; i < 64; i++)
+        samples[i].value = 0.5 + 0.02 * samples[i].arch.depth[1] + 0.03 * samples[i].arch.depth[2];
+    assert_int_equal(
+        accuracy_predictor_fit(space, samples, 64, ACCURACY_TAU_MIN, 1, NULL, &predictor), 0);
+    const struct arch_model_quality *q = accuracy_predictor_quality(predictor);
+    assert_true(q->rmse < q->baseline.rmse && q->kendall_tau > q->baseline.kendall_tau);
+    assert_true(accuracy_predictor_accepted(predictor));
+    accuracy_predictor_destroy(predictor);
+    space_destroy(space);
+}
+
 static void refuses_bad_samples(void **state) {
     struct space *space = builtin("fashion_small"), *other = builtin("ofa_mbv3");
     struct arch_sample samples[32];
@@ -282,6 +326,8 @@ int main(void) {
         cmocka_unit_test(is_deterministic_and_survives_json),
         cmocka_unit_test(perceptrons_win_where_choices_interact),
         cmocka_unit_test(noise_is_not_accepted),
+        cmocka_unit_test(worse_than_a_line_through_macs_is_not_accepted),
+        cmocka_unit_test(better_than_a_line_through_macs_is_accepted),
         cmocka_unit_test(refuses_bad_samples),
         cmocka_unit_test(encoding_tells_archs_apart),
         cmocka_unit_test(ridge_meets_the_normal_equations),
