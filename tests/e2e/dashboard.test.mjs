@@ -231,7 +231,7 @@ test('the scatter answers pointer and keyboard', async () => {
   await page.locator('.tip').waitFor();
   const said = await page.locator('.tip').innerText();
   assert.match(said, /Top-1: [\d.]+ % \(evaluated\)/);
-  const at = await page.locator('.tip').evaluate((tip) => [parseFloat(tip.style.left), parseFloat(tip.style.top)]);
+  const at = await page.locator('.tip').evaluate((tip) => ['left', 'top'].map((side) => parseFloat(getComputedStyle(tip)[side])));
   await page.keyboard.press('Escape');
   await page.locator('.tip').waitFor({ state: 'detached' });
   await canvas.scrollIntoViewIfNeeded();
