@@ -5,7 +5,7 @@ import bed
 from board import Board
 from client import Client, problem
 from described import operations, seen, wrong
-from suite import ARGUMENTS, Skipped, equal, test, wait_for
+from suite import ARGUMENTS, Skipped, check, equal, test, wait_for
 
 # Streams, which no whole answer ends; files that this suite's daemon does not carry (tests/integration/boards fetches them).
 ELSEWHERE = {("GET", "/api/v1/events"), ("GET", "/api/v1/worker-builds/{arch}")}
@@ -60,6 +60,14 @@ def again():
     made = client.post("/datasets", {"name": "again", "path": str(stack.root / "bars"), "validation": 100}, 202)
     stack.wait_job(made["job"]["id"])
     client.expect((200, 204), "DELETE", "/datasets/again")
+
+
+@test("what could be pruned is told, and a call that removes nothing says so")
+def prune():
+    client = bed.client()
+    kinds = [row["kind"] for row in client.post("/prune", {"dry_run": True}, 200)["kinds"]]
+    check("jobs" in kinds and "searches" not in kinds, "kinds that go unnamed", kinds)
+    equal(client.post("/prune", {"kinds": ["searches", "jobs"], "older_than_s": 3200000000}, 200)["more"], False, "nothing is so old")
 
 
 @test("a backup is made, read and removed, by an administrator alone", 60)
