@@ -14,19 +14,19 @@
 #include "daemon/store_jobs.h"
 #include "daemon/store_supernets.h"
 
-enum { FORMAT_ONNX, FORMAT_SAFETENSORS, FORMAT_LOGITS };
-static const char *const formats[] = {"onnx", "safetensors", "logits", NULL};
-static const char *const endings[] = {"onnx", "safetensors", "safetensors"};
+enum { FORMAT_ONNX, FORMAT_SAFETENSORS, FORMAT_LOGITS, FORMAT_C, FORMATS };
+static const char *const formats[] = {"onnx", "safetensors", "logits", "c", NULL};
+static const char *const endings[] = {"onnx", "safetensors", "safetensors", "h"};
 enum { LOGITS_IMAGES_DEFAULT = 16, LOGITS_IMAGES_MAX = 1000 };
 
 /* Members of some formats only. */
 static int refuse_other(const cJSON *body, int format, struct err *err) {
     static const struct {
         const char *key, *pointer;
-        bool taken[3]; /* by format */
-    } rows[] = {{"arch", "/arch", {true, false, true}},
-                {"dataset", "/dataset", {true, false, true}},
-                {"recalibrate", "/recalibrate", {true, false, true}},
+        bool taken[FORMATS];
+    } rows[] = {{"arch", "/arch", {true, false, true, true}},
+                {"dataset", "/dataset", {true, false, true, true}},
+                {"recalibrate", "/recalibrate", {true, false, true, true}},
                 {"input", "/input", {false, false, true}},
                 {"images", "/images", {false, false, true}}};
     for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++)

@@ -100,6 +100,10 @@ static int cancel_run(struct cli *cli, int argc, char **argv) {
     return resource_act(cli, &searches, "cancel", argc, argv);
 }
 
+static int pause_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &searches, "pause", argc, argv);
+}
+
 static int resume_run(struct cli *cli, int argc, char **argv) {
     return resource_act(cli, &searches, "resume", argc, argv);
 }
@@ -375,10 +379,12 @@ static int front_run(struct cli *cli, int argc, char **argv) {
 /* ---- export -------------------------------------------------------------------------------- */
 
 static int export_run(struct cli *cli, int argc, char **argv) {
-    const char *file = NULL, *checkpoint = NULL, *dataset = NULL;
+    const char *file = NULL, *checkpoint = NULL, *dataset = NULL, *format = NULL;
     bool raw = false;
     const struct option_row rows[] = {
         {"file", 'f', OPTION_TEXT, NULL, 0, 0, "", "write the network here (waits for it)", &file},
+        {"format", 0, OPTION_TEXT, "onnx", 1, 31, "",
+         "onnx, or c: a C99 header with weights, ops and a plain forward pass", &format},
         {"dataset", 'd', OPTION_TEXT, NULL, 0, 0, "",
          "recalibrate its BN statistics on this data set (default: the supernet's)", &dataset},
         {"raw", 0, OPTION_FLAG, NULL, 0, 0, "",
@@ -395,7 +401,7 @@ static int export_run(struct cli *cli, int argc, char **argv) {
     cJSON *body = cJSON_CreateObject();
     cJSON_AddStringToObject(body, "supernet", argv[first]);
     cJSON_AddStringToObject(body, "arch", argv[first + 1]);
-    cJSON_AddStringToObject(body, "format", "onnx");
+    cJSON_AddStringToObject(body, "format", format);
     cli_put_text(body, "checkpoint", checkpoint);
     cli_put_text(body, "dataset", dataset);
     if (raw)
@@ -413,8 +419,10 @@ const struct cli_command cli_search_strategies = {"search", "strategies", "",
                                                   "how a search can be done", strategies_run};
 const struct cli_command cli_search_cancel = {"search", "cancel", "SEARCH...",
                                               "stop searches; they can be resumed", cancel_run};
+const struct cli_command cli_search_pause = {"search", "pause", "SEARCH...",
+                                             "pause searches until they are resumed", pause_run};
 const struct cli_command cli_search_resume = {"search", "resume", "SEARCH...",
                                               "go on with searches", resume_run};
 const struct cli_command cli_search_rm = {"search", "rm", "SEARCH...", "remove searches", rm_run};
 const struct cli_command cli_arch_export = {"arch", "export", "SUPERNET ARCH",
-                                            "export a subnet as ONNX", export_run};
+                                            "export a subnet as ONNX or as C", export_run};

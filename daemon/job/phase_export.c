@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "daemon/job/export_logits.h"
 #include "daemon/job/spec.h"
+#include "runtime/export_c.h"
 #include "runtime/export_onnx.h"
 #include "supernet/safetensors.h"
 
@@ -18,8 +19,8 @@ static const char *const fields[] = {"export_id",       "supernet_id", "supernet
                                      "checkpoint_hash", "space",       "dataset",      "arch",
                                      "format",          "output",      "recalibrate",  "input",
                                      "images",          NULL};
-enum { FORMAT_ONNX, FORMAT_SAFETENSORS, FORMAT_LOGITS };
-static const char *const formats[] = {"onnx", "safetensors", "logits", NULL};
+enum { FORMAT_ONNX, FORMAT_SAFETENSORS, FORMAT_LOGITS, FORMAT_C };
+static const char *const formats[] = {"onnx", "safetensors", "logits", "c", NULL};
 
 struct request {
     const char *output, *text /* of the arch; NULL: the whole supernet */;
@@ -83,7 +84,8 @@ static int write_file(struct accuracy *accuracy, const struct request *request,
         print_channels(dataset->mean, dataset->channels, mean);
         print_channels(dataset->deviation, dataset->channels, deviation);
     }
-    return export_onnx(graph, weights, &notes, request->output, err);
+    return request->format == FORMAT_C ? export_c(graph, weights, &notes, request->output, err)
+                                       : export_onnx(graph, weights, &notes, request->output, err);
 }
 
 /* Recalibrated, or with the supernet's own statistics, and folded. */
@@ -222,5 +224,5 @@ static int run(struct job *job, struct err *err, cJSON **ret_result) {
 extern const struct job_phase phase_export;
 const struct job_phase phase_export = {
     .kind = "export",
-    .help = "write a subnet as an ONNX file, its logits, or a supernet as safetensors",
+    .help = "write a subnet as an ONNX file or as C, its logits, or a supernet as safetensors",
     .run = run};

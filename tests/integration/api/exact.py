@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import struct
+import subprocess
 import sys
 
 import cv2
@@ -106,6 +107,40 @@ def network_raw():
         net.setInput(numpy.ascontiguousarray(image[None]), "image")
         close(net.forward().reshape(-1), want.astype(numpy.float64), "logits of an image")
     problem(bed.client().request("POST", "/exports", {"supernet": "exact", "arch": ARCH, "format": "onnx"}), 409, "conflict", "/supernet")
+    compiled(stack, answers)
+
+
+MAIN = """#include <stdio.h>
+#include <stdlib.h>
+#include "net.h"
+int main(void) {
+    static float image[ESPALIER_NET_CHANNELS * ESPALIER_NET_HEIGHT * ESPALIER_NET_WIDTH], logits[ESPALIER_NET_OUTPUTS];
+    float *scratch = malloc(ESPALIER_NET_SCRATCH * sizeof(float));
+    while (scratch && fread(image, sizeof image, 1, stdin) == 1) {
+        espalier_net_run(image, scratch, logits);
+        fwrite(logits, sizeof logits, 1, stdout);
+    }
+    return !scratch;
+}
+"""
+
+
+def compiled(stack, answers):
+    """The same network as C, compiled, answers the same; its weights are those of the ONNX file."""
+    folder = stack.root / "c-export"
+    folder.mkdir()
+    stack.cli("arch", "export", "exact", ARCH, "--raw", "--dataset", "thirds", "--format", "c", "--file", folder / "net.h")
+    (folder / "main.c").write_text(MAIN)
+    subprocess.run(["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-O1", "main.c", "-o", "main"], cwd=folder, check=True, timeout=60)
+    images, want = array(answers, "images"), array(answers, "logits")
+    done = subprocess.run([folder / "main"], input=images.astype("<f4").tobytes(), capture_output=True, check=True, timeout=60)
+    close(numpy.frombuffer(done.stdout, "<f4").reshape(want.shape), want.astype(numpy.float64), "logits of the compiled network")
+    text = (folder / "net.h").read_text()
+    check(f"espalier.arch: {ARCH}" in text and "espalier.image_mean: " in text, "what the file says of itself", text[:600])
+    first = text.split("espalier_op0_weight[", 1)[1].split("{ /*", 1)[1].split("*/", 1)[1].split("};", 1)[0]
+    first = numpy.array([float(number.rstrip("f")) for number in first.replace("\n", "").split(",") if number.strip()])
+    stack.cli("arch", "export", "exact", ARCH, "--raw", "--dataset", "thirds", "--file", folder / "net.onnx")
+    check(first.astype("<f4").tobytes() in (folder / "net.onnx").read_bytes(), "weights of the first op are in the ONNX file, bit for bit")
     stack.cli("arch", "export", "exact", ARCH, "--dataset", "thirds", "--file", path)
 
 
