@@ -22,7 +22,7 @@ struct writer {
     int n_keys;
 };
 
-/* A cell as CSV: in quotes where it holds a comma, a quote or a line's end. */
+/* A cell as CSV (RFC 4180): in quotes where it holds a comma, a quote or a line's end. */
 static void put_text(FILE *file, const char *text) {
     if (!strpbrk(text, ",\"\r\n")) {
         fputs(text, file);
@@ -57,7 +57,7 @@ static void csv_head(struct writer *writer) {
             fputc(',', writer->file);
             put_text(writer->file, title);
         }
-    fputc('\n', writer->file);
+    fputs("\r\n", writer->file);
 }
 
 /* The items of a page's columns that come next, one row after another: each column is walked once,
@@ -99,7 +99,7 @@ static void csv_row(struct writer *writer, struct cursor *cursor) {
             fputc(',', writer->file);
             put_cell(writer->file, take(&cursor->metrics[k][p]));
         }
-    fputc('\n', writer->file);
+    fputs("\r\n", writer->file);
 }
 
 /* A copy whose number keeps all its digits: cJSON prints fifteen. */

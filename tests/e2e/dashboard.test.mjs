@@ -687,6 +687,35 @@ test('a search for two boards shows its front on each of them', async () => {
   await shot('search-two-boards');
 });
 
+test('names that are HTML, quotes or formulas are text on every page', async () => {
+  const evil = ['<img src=x onerror="hit=1">', `'"><svg onload=hit=1>`, '=HYPERLINK("x")&{{hit=1}}'];
+  const [board] = (await stack.get('/devices')).items;
+  const patch = (path, body) => fetch(`${stack.url}/api/v1${path}`, { method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+  assert.equal((await patch(`/devices/${board.id}`, { name: evil[0], note: `${evil[1]}\n${evil[2]}` })).status, 200);
+  await stack.post('/tokens', { kind: 'api', label: evil[0], scope: 'read' });
+  const dataset = await stack.post('/datasets', { name: evil[1], path: join(stack.dir, 'bars'), validation: 1000 });
+  await stack.waitFor('the data set', async () => (await stack.get(`/jobs/${dataset.job.id}`)).state === 'done');
+  const supernet = await stack.post('/supernets', { name: evil[0], dataset: evil[1], init_from: { supernet: 'bars' }, train: { epochs: 0.1, batch: 32 } });
+  const copy = await stack.post(`/searches/${search}/clone`, { name: evil[2], evaluations: 60, rounds: 1, measure_front: 0, calibration_nets: 0, initial_evaluations: 24 });
+  await stack.waitFor('the copy of the search', async () => (await stack.get(`/jobs/${copy.job.id}`)).state === 'done', 120);
+  await stack.waitFor('the training', async () => (await stack.get(`/jobs/${supernet.job.id}`)).state === 'done', 60);
+  const arch = (await stack.get('/spaces/tiny')).smallest.arch;
+  for (const hash of ['', 'searches', 'searches/new', `searches/new?from=${copy.search.id}`, `searches/${copy.search.id}`, `searches/${search}?with=${copy.search.id}`, 'supernets', `supernets/${supernet.supernet.id}`, 'devices', `devices/${board.id}`, 'jobs', `jobs/${copy.job.id}`, 'models', 'data', `archs/tiny?arch=${encodeURIComponent(arch)}`]) {
+    await open(hash);
+    await page.locator('main').waitFor();
+    await page.waitForTimeout(700);
+    assert.deepEqual(await page.evaluate(() => [typeof window.hit, document.querySelectorAll('img[src=x], svg[onload]').length]), ['undefined', 0], hash);
+  }
+  await open('searches');
+  await page.getByRole('link', { name: evil[2] }).click();
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: /^CSV of / }).click()]);
+  const text = readFileSync(await download.path(), 'utf8');
+  const { total } = await stack.get(`/searches/${copy.search.id}/candidates?page_size=1`);
+  assert.equal(text.split('\r\n').length, total + 2, 'a head, all candidates, and the end of the last line');
+  assert.ok(!/(^|,)"[=+@]/m.test(text), 'no cell is a formula');
+  await patch(`/devices/${board.id}`, { name: 'test-board', note: '' });
+});
+
 test('the page survives a killed daemon', async () => {
   await open('jobs');
   const port = new URL(stack.url).port;

@@ -537,6 +537,35 @@ def exported(columns):
     equal(stack.cli_run("search", "export", "old", "--file", "/dev/full").returncode, 1, "a full disk")
 
 
+@test("a search of more than ten thousand candidates is exported whole, as CSV by RFC 4180 and as JSON, and read whole by pages", 120)
+def exported_whole():
+    client, stack = bed.client(), bed.daemon()
+    latency_model(), accuracy_model()
+    stack.wait_job(client.post("/searches", search("whole", strategy="random", baseline=None, evaluations=10500), 202)["job"]["id"], 60)
+    rows, after = [], ""
+    while after is not None:
+        page = client.get(f"/searches/whole/candidates?page_size=997{after and f'&after={after}'}")
+        rows += page["columns"]["arch_id"]
+        after = page["next"]
+    equal((len(rows), len(set(rows)), page["total"]), (10500, 10500, 10500), "candidates by pages")
+    table, listing = stack.root / "whole.csv", stack.root / "whole.json"
+    stack.cli("search", "export", "whole", "--file", table)
+    stack.cli("search", "export", "whole", "--format", "json", "--file", listing)
+    text = table.read_bytes().decode()
+    equal((text.count("\r\n"), text.count("\n"), text[-2:]), (10501, 10501, "\r\n"), "lines, each ended by CR LF")
+    parsed = list(csv.reader(text.splitlines(), strict=True))
+    equal({len(row) for row in parsed}, {len(parsed[0])}, "cells of a row")
+    equal([row[0] for row in parsed[1:]], rows, "rows as CSV")
+    equal([cell for row in parsed for cell in row if cell[:1] in ("=", "+", "@", "\t")], [], "cells that a spreadsheet would take for a formula")
+    items = json.loads(listing.read_text())
+    equal([item["arch_id"] for item in items], rows, "rows as JSON")
+    metric = f"latency_us:{latency_model()}"
+    at = parsed[0].index(metric)
+    equal([float(row[at]) for row in parsed[1:]], [item["metrics"][metric]["value"] for item in items], "the same numbers")
+    asked = client.get(f"/searches/whole/candidates?page_size=20000&where=generation%3E%3D0&sort={quote(metric)}")["columns"]
+    equal(asked["metrics"][metric]["value"], sorted(item["metrics"][metric]["value"] for item in items), "all of them by their latency")
+
+
 def failed_results(text, space="ofa_mbv3", **more):
     path = bed.daemon().root / "bad.csv"
     path.write_text(text)
