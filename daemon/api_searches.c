@@ -83,17 +83,38 @@ static const char *text_of(const cJSON *doc, const char *key) {
     return cJSON_GetStringValue(cJSON_GetObjectItem(doc, key));
 }
 
+/* A paused one is let go on by JOB_RETRY, one that ended begins where it was. */
 static int step_search(struct api_call *call, enum job_event event, struct err *err) {
     cJSON *search = NULL;
+    struct job_row row = {.held = false};
     int r = json_only(call->body, "", (const char *const[]){NULL}, err);
     if (r == 0)
         r = store_search_get(call->sql, call->id, err, &search);
-    if (r == 0)
+    if (r == 0 && event == JOB_RETRY)
+        r = store_job_load(call->sql, text_of(search, "job"), err, &row);
+    if (r == 0 && row.held) {
+        r = store_job_hold(call->tx, text_of(search, "job"), false, err);
+        event = JOB_RESUME;
+    } else if (r == 0)
         r = store_job_apply(call->tx, text_of(search, "job"), event, NULL, err);
     if (r == 0 && event == JOB_CANCEL)
         r = store_measure_requests_drop(call->tx, text_of(search, "job"), err);
     if (r == 0 && event == JOB_RETRY)
         r = store_measure_requests_renew(call->tx, text_of(search, "job"), err);
+    if (r == 0)
+        r = answer_search(call, text_of(search, "id"), text_of(search, "job"), err);
+    cJSON_Delete(search);
+    return r;
+}
+
+/* Held until somebody resumes it; what it waits for is measured meanwhile. */
+static int pause_search(struct api_call *call, struct err *err) {
+    cJSON *search = NULL;
+    int r = json_only(call->body, "", (const char *const[]){NULL}, err);
+    if (r == 0)
+        r = store_search_get(call->sql, call->id, err, &search);
+    if (r == 0)
+        r = store_job_hold(call->tx, text_of(search, "job"), true, err);
     if (r == 0)
         r = answer_search(call, text_of(search, "id"), text_of(search, "job"), err);
     cJSON_Delete(search);
@@ -194,6 +215,7 @@ const struct api_route api_searches[] = {
     {"GET", "/api/v1/searches/{id}", NULL, .read = get_search},
     {"DELETE", "/api/v1/searches/{id}", NULL, .write = delete_search},
     {"POST", "/api/v1/searches/{id}/cancel", NULL, .write = cancel_search},
+    {"POST", "/api/v1/searches/{id}/pause", NULL, .write = pause_search},
     {"POST", "/api/v1/searches/{id}/resume", NULL, .write = resume_search},
     {"POST", "/api/v1/searches/{id}/extend", NULL, .read = check_extension, .write = extend_search,
      .needs_room = true},

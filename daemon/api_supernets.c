@@ -84,7 +84,8 @@ static int find_idle(struct api_call *call, struct err *err, cJSON **ret_superne
     int r = store_supernet_get(call->sql, call->id, err, &supernet);
     if (r != 0)
         return r;
-    if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "state")), "training") == 0) {
+    const char *state = cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "state"));
+    if (strcmp(state, "training") == 0 || strcmp(state, "paused") == 0) {
         cJSON_Delete(supernet);
         return err_set(err, ESP_ECONFLICT, NULL, "the supernet is being trained already");
     }
@@ -122,6 +123,41 @@ static int train_on(struct api_call *call, struct err *err) {
     supernet_draft_destroy(draft);
     cJSON_Delete(supernet);
     return r;
+}
+
+/* Its training: held until it is resumed; one that was canceled or failed goes on, too. */
+static int step_training(struct api_call *call, bool held, struct err *err) {
+    cJSON *supernet = NULL, *job_doc = NULL;
+    struct job_row job = {.id = ""};
+    int r = json_only(call->body, "", (const char *const[]){NULL}, err);
+    if (r == 0)
+        r = store_supernet_get(call->sql, call->id, err, &supernet);
+    const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "job"));
+    if (r == 0 && id != NULL)
+        r = store_job_load(call->sql, id, err, &job);
+    if (r == 0 && strcmp(job.kind, "train") != 0)
+        r = err_set(err, ESP_ECONFLICT, NULL, "the supernet is not being trained");
+    if (r == 0)
+        r = held || job.held ? store_job_hold(call->tx, job.id, held, err)
+                             : store_job_apply(call->tx, job.id, JOB_RETRY, NULL, err);
+    cJSON_Delete(supernet);
+    supernet = NULL;
+    if (r == 0)
+        r = store_supernet_get(call->sql, call->id, err, &supernet);
+    if (r == 0)
+        r = store_job_get(call->sql, job.id, err, &job_doc);
+    if (r == 0)
+        return api_answer_with_job(call, "supernet", supernet, job_doc);
+    cJSON_Delete(supernet);
+    return r;
+}
+
+static int pause_training(struct api_call *call, struct err *err) {
+    return step_training(call, true, err);
+}
+
+static int resume_training(struct api_call *call, struct err *err) {
+    return step_training(call, false, err);
 }
 
 static int get_supernet(struct api_call *call, struct err *err) {
@@ -202,6 +238,8 @@ const struct api_route api_supernets[] = {
     {"GET", "/api/v1/supernets/{id}", NULL, .read = get_supernet, .by_key = api_by_key},
     {"DELETE", "/api/v1/supernets/{id}", NULL, .write = delete_supernet},
     {"POST", "/api/v1/supernets/{id}/train", NULL, .write = train_on, .needs_room = true},
+    {"POST", "/api/v1/supernets/{id}/pause", NULL, .write = pause_training},
+    {"POST", "/api/v1/supernets/{id}/resume", NULL, .write = resume_training},
     {"GET", "/api/v1/supernets/{id}/metrics", "series,after,max_points", .read = get_metrics},
     {"GET", "/api/v1/supernets/{id}/checkpoints", "page_size,after", .read = list_checkpoints},
     {.method = NULL}};

@@ -507,7 +507,9 @@ static void describe_end(const struct run *run, struct end_call *end) {
         snprintf(end->reason, sizeof(end->reason), "what it said could not be stored");
     else if (run->told_to_end)
         snprintf(end->reason, sizeof(end->reason), "%s",
-                 run->reason == RUN_CANCELED ? "canceled" : "the daemon was stopped");
+                 run->reason == RUN_CANCELED ? "canceled"
+                 : run->reason == RUN_HELD   ? "paused"
+                                             : "the daemon was stopped");
     else if (run->signal != 0)
         snprintf(end->reason, sizeof(end->reason), "killed by signal %d (%s)", run->signal,
                  strsignal(run->signal));

@@ -31,7 +31,7 @@ void run_set_paused(struct run *run, bool wanted);
 bool run_is_quiet(const struct run *run); /* paused, or its process has ended */
 bool run_waits_for_measurements(const struct run *run);
 void run_answer(struct run *run); /* measurements that it asked for may have ended */
-enum run_reason { RUN_CANCELED, RUN_STOPPED, RUN_UNSTORED };
+enum run_reason { RUN_CANCELED, RUN_STOPPED, RUN_HELD, RUN_UNSTORED };
 /* SIGTERM, and SIGKILL when that does not help. */
 void run_end(struct run *run, enum run_reason reason);
 void run_tick(

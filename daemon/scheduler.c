@@ -120,7 +120,7 @@ struct look_call {
     struct scheduler *scheduler;
     char running[ID_MAX]; /* "": none */
     bool start;           /* one may be started */
-    bool canceling;       /* the running one is to be canceled */
+    bool canceling, held; /* the running one is to be canceled, was paused by a person */
     cJSON *found;
 };
 
@@ -131,6 +131,7 @@ static int run_look(struct store_tx *tx, struct store_call *call, struct err *er
     if (looked->running[0] != '\0') {
         r = store_job_load(store_tx_sql(tx), looked->running, err, &row);
         looked->canceling = r == 0 && row.status.state == JOB_CANCELING;
+        looked->held = r == 0 && row.held;
     }
     return r == 0 && looked->start ? store_job_next(tx, err, &looked->found) : r;
 }
@@ -151,8 +152,9 @@ static void look_done(struct store_call *call, int code, const struct err *err) 
     scheduler->looking = scheduler->starting = false;
     if (code != 0)
         log_error("the queue of jobs cannot be read: %s", err->message);
-    if (code == 0 && looked->canceling && run != NULL && strcmp(run_job(run), looked->running) == 0)
-        run_end(run, RUN_CANCELED);
+    if (code == 0 && (looked->canceling || looked->held) && run != NULL &&
+        strcmp(run_job(run), looked->running) == 0)
+        run_end(run, looked->canceling ? RUN_CANCELED : RUN_HELD);
     if (code == 0 && looked->found != NULL)
         begin_run(scheduler, looked->found);
     free(looked);

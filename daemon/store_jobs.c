@@ -14,8 +14,10 @@
 #include "daemon/store_webhooks.h"
 
 /* clang-format off */
+/* What people call its state: one that waits because it was paused is paused. */
+#define JOB_STATE "CASE WHEN held AND state = 'queued' THEN 'paused' ELSE state END"
 #define JOB_COLUMNS                                                                                \
-    "id, kind, state, subject, priority, attempt, "                                                \
+    "id, kind, " JOB_STATE " AS state, held AS \"held@bool\", subject, priority, attempt, "                                                \
     "result AS \"result@json\", "                                                                  \
     "error AS \"error@json\", "                                                                    \
     "(SELECT json_group_array(json_object("                                                        \
@@ -119,11 +121,11 @@ int store_job_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_
 
 int store_job_list(struct sql *sql, const struct sql_page_args *page, const char *state,
                    const char *kind, struct err *err, cJSON **ret_doc) {
-    return sql_page(sql, err, page, "id", ret_doc,
-                    "SELECT " JOB_COLUMNS
-                    " FROM jobs WHERE (?1 IS NULL OR id < ?1) AND (?3 IS NULL "
-                    "OR state = ?3) AND (?4 IS NULL OR kind = ?4) ORDER BY id DESC LIMIT ?2",
-                    "tt", state, kind);
+    return sql_page(
+        sql, err, page, "id", ret_doc,
+        "SELECT " JOB_COLUMNS " FROM jobs WHERE (?1 IS NULL OR id < ?1) AND (?3 IS NULL "
+        "OR " JOB_STATE " = ?3) AND (?4 IS NULL OR kind = ?4) ORDER BY id DESC LIMIT ?2",
+        "tt", state, kind);
 }
 
 static enum job_state parse_state(const char *text) {
@@ -136,10 +138,10 @@ static enum job_state parse_state(const char *text) {
 int store_job_load(struct sql *sql, const char *id, struct err *err, struct job_row *ret_row) {
     struct sql_rows rows;
     struct job_row row = {.id = ""};
-    sql_query(
-        sql, &rows,
-        "SELECT id, kind, subject, state, crashes, attempt, acked_seq FROM jobs WHERE id = ?1", "t",
-        id);
+    sql_query(sql, &rows,
+              "SELECT id, kind, subject, state, crashes, attempt, acked_seq, held FROM jobs WHERE "
+              "id = ?1",
+              "t", id);
     bool found = sql_next(&rows);
     if (found) {
         snprintf(row.id, sizeof(row.id), "%s", sql_text(&rows, 0));
@@ -149,6 +151,7 @@ int store_job_load(struct sql *sql, const char *id, struct err *err, struct job_
         row.status.crashes = (int)sql_int(&rows, 4);
         row.attempt = sql_int(&rows, 5);
         row.acked_seq = sql_int(&rows, 6);
+        row.held = sql_int(&rows, 7) != 0;
     }
     int r = sql_end(&rows, err);
     if (r == 0 && !found)
@@ -201,8 +204,8 @@ static int note_crash(struct store_tx *tx, const struct job_row *row, const char
 static int store_state(struct store_tx *tx, const struct job_row *row, struct err *err) {
     int64_t now = store_tx_now_us(tx);
     return sql_run(store_tx_sql(tx), err, NULL,
-                   "UPDATE jobs SET state = ?2, crashes = ?3, ended_us = CASE WHEN ?4 THEN ?5 END "
-                   "WHERE id = ?1",
+                   "UPDATE jobs SET state = ?2, crashes = ?3, ended_us = CASE WHEN ?4 THEN ?5 END, "
+                   "held = held AND NOT ?4 WHERE id = ?1",
                    "ttiii", row->id, job_state_names[row->status.state],
                    (int64_t)row->status.crashes, (int64_t)job_terminal(row->status.state), now);
 }
@@ -237,6 +240,32 @@ int store_job_apply(struct store_tx *tx, const char *id, enum job_event event, c
     if (r == 0)
         r = announce(tx, id, job_terminal(row.status.state), err);
     store_tx_wake(tx, STORE_WAKE_SCHEDULER | STORE_WAKE_FLEET);
+    return r;
+}
+
+int store_job_hold(struct store_tx *tx, const char *id, bool held, struct err *err) {
+    struct job_row row;
+    int r = store_job_load(store_tx_sql(tx), id, err, &row);
+    if (r != 0)
+        return r;
+    if (held && (job_terminal(row.status.state) || row.status.state == JOB_CANCELING))
+        return err_set(err, ESP_ECONFLICT, NULL, "the job is %s: it cannot be paused",
+                       job_state_names[row.status.state]);
+    if (!held && !row.held)
+        return err_set(err, ESP_ECONFLICT, NULL, "the job is not paused");
+    r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE jobs SET held = ?2 WHERE id = ?1", "ti", id,
+                (int64_t)held);
+    if (r == 0 && held != row.held)
+        r = store_tx_transition(
+            tx, err, "job", id, held ? job_state_names[row.status.state] : "held",
+            held ? "held" : job_state_names[row.status.state], held ? "hold" : "release");
+    if (r == 0 && strcmp(row.kind, "search") == 0)
+        r = store_search_announce(tx, row.subject, err);
+    if (r == 0 && strcmp(row.kind, "train") == 0)
+        r = store_supernet_announce(tx, row.subject, err);
+    if (r == 0)
+        r = announce(tx, id, false, err);
+    store_tx_wake(tx, STORE_WAKE_SCHEDULER);
     return r;
 }
 
@@ -310,7 +339,8 @@ int store_job_next(struct store_tx *tx, struct err *err, cJSON **ret_start) {
     struct sql_rows rows;
     char id[ID_MAX] = "";
     sql_query(store_tx_sql(tx), &rows,
-              "SELECT id FROM jobs WHERE state = 'queued' AND kind <> 'table' ORDER BY priority "
+              "SELECT id FROM jobs WHERE state = 'queued' AND NOT held AND kind <> 'table' ORDER "
+              "BY priority "
               "DESC, id LIMIT 1",
               "");
     if (sql_next(&rows))

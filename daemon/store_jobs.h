@@ -9,12 +9,17 @@
 #include "daemon/store.h"
 #include "daemon/store_sql.h"
 
+/* The state of what a job works on: paused while that job is (table.job names it). */
+#define STORE_HELD_STATE(table)                                                                    \
+    "CASE WHEN " table ".state IN ('queued', 'running', 'training') AND EXISTS (SELECT 1 FROM "    \
+    "jobs h WHERE h.id = " table ".job AND h.held) THEN 'paused' ELSE " table ".state END"
 extern const char *const store_job_kinds[]; /* ends with NULL */
 
 struct job_row {
     char id[ID_MAX], kind[16], subject[ID_MAX];
     struct job_status status;
     int64_t attempt, acked_seq;
+    bool held; /* paused by a person: its process ends, and no other begins until it is released */
 };
 
 /* Queues a job; spec is borrowed. Wakes the scheduler. */
@@ -32,6 +37,9 @@ int store_job_load(struct sql *sql, const char *id, struct err *err, struct job_
  * waking the scheduler. reason (NULL: none) ends the running attempt. ESP_ECONFLICT. */
 int store_job_apply(struct store_tx *tx, const char *id, enum job_event event, const char *reason,
                     struct err *err);
+/* Pauses it, or lets it go on: what was wanted last is kept in the row, whatever ends meanwhile.
+ * Its measurements go on. ESP_ECONFLICT: it has ended or is being canceled; or is not paused. */
+int store_job_hold(struct store_tx *tx, const char *id, bool held, struct err *err);
 /* Ends it with a result (NULL: none) or an error. */
 int store_job_finish(struct store_tx *tx, const char *id, const cJSON *result, struct err *err);
 int store_job_fail(struct store_tx *tx, const char *id, const struct err *why, struct err *err);

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "daemon/store_jobs.h"
 
 #define BODY(key) "json_extract(body, '$." key "')"
 #define NEWEST_FRONT(column)                                                                       \
@@ -24,8 +25,8 @@
     "(SELECT name FROM supernets WHERE supernets.id = "                                            \
     "searches.supernet) AS supernet_name, space, coalesce("                                        \
     BODY("dataset")                                                                                \
-    ", (SELECT dataset FROM supernets WHERE supernets.id = searches.supernet)) AS dataset, state, "\
-    "stage, "                                                                                      \
+    ", (SELECT dataset FROM supernets WHERE supernets.id = searches.supernet)) AS dataset, "\
+    STORE_HELD_STATE("searches") " AS state, stage, "                                                                                      \
     BODY("objectives")                                                                             \
     " AS \"objectives@json\", coalesce("                                                           \
     BODY("constraints")                                                                            \
@@ -67,7 +68,7 @@
     "result AS \"result@json\", created_us AS \"created_at@time\""
 /* clang-format on */
 
-static int announce(struct store_tx *tx, const char *id, struct err *err) {
+int store_search_announce(struct store_tx *tx, const char *id, struct err *err) {
     cJSON *doc = NULL;
     int r = store_search_get(store_tx_sql(tx), id, err, &doc);
     if (r == 0)
@@ -166,7 +167,7 @@ int store_search_delete(struct store_tx *tx, const char *id, struct err *err, cJ
 int store_search_set_job(struct store_tx *tx, const char *id, const char *job, struct err *err) {
     int r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE searches SET job = ?2 WHERE id = ?1", "tt",
                     id, job);
-    return r != 0 ? r : announce(tx, id, err);
+    return r != 0 ? r : store_search_announce(tx, id, err);
 }
 
 int store_search_follow(struct store_tx *tx, const char *id, enum job_state state,
@@ -176,7 +177,7 @@ int store_search_follow(struct store_tx *tx, const char *id, enum job_state stat
     int changes = 0;
     int r = sql_run(store_tx_sql(tx), err, &changes,
                     "UPDATE searches SET state = ?2 WHERE id = ?1 AND state <> ?2", "tt", id, text);
-    return r != 0 || changes == 0 ? r : announce(tx, id, err);
+    return r != 0 || changes == 0 ? r : store_search_announce(tx, id, err);
 }
 
 int store_search_finished(struct store_tx *tx, const char *id, const cJSON *result,
@@ -198,7 +199,7 @@ int store_search_set_stage(struct store_tx *tx, const char *id, const char *stag
                            struct err *err) {
     int r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE searches SET stage = ?2 WHERE id = ?1",
                     "tt", id, stage);
-    return r != 0 ? r : announce(tx, id, err);
+    return r != 0 ? r : store_search_announce(tx, id, err);
 }
 
 int store_search_scored(struct store_tx *tx, const char *id, const char *checkpoint,
@@ -207,7 +208,7 @@ int store_search_scored(struct store_tx *tx, const char *id, const char *checkpo
     int r = sql_run(store_tx_sql(tx), err, &changes,
                     "UPDATE searches SET checkpoint = ?2 WHERE id = ?1 AND checkpoint IS NOT ?2",
                     "tt", id, checkpoint);
-    return r != 0 || changes == 0 ? r : announce(tx, id, err);
+    return r != 0 || changes == 0 ? r : store_search_announce(tx, id, err);
 }
 
 int store_search_keepers(struct sql *sql, const char *supernet, const char *checkpoint,
@@ -224,7 +225,7 @@ int store_predictor_set(struct store_tx *tx, const char *search, const cJSON *da
     int r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE searches SET predictor = ?2 WHERE id = ?1",
                     "tt", search, text);
     free(text);
-    return r != 0 ? r : announce(tx, search, err);
+    return r != 0 ? r : store_search_announce(tx, search, err);
 }
 
 int store_search_budget(struct store_tx *tx, const char *search, const cJSON *data,
@@ -235,7 +236,7 @@ int store_search_budget(struct store_tx *tx, const char *search, const cJSON *da
         r = sql_run(store_tx_sql(tx), err, NULL,
                     "UPDATE searches SET body = json_set(body, '$.evaluations', ?2) WHERE id = ?1",
                     "ti", search, evaluations);
-    return r != 0 ? r : announce(tx, search, err);
+    return r != 0 ? r : store_search_announce(tx, search, err);
 }
 
 int store_generation_add(struct store_tx *tx, const char *search, const cJSON *data,
@@ -297,7 +298,7 @@ int store_calibration_add(struct store_tx *tx, const char *search, const cJSON *
                 "created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 "ttttiti", id, profile, revision, search, version, text, store_tx_now_us(tx));
     free(text);
-    return r != 0 ? r : announce(tx, search, err);
+    return r != 0 ? r : store_search_announce(tx, search, err);
 }
 
 int store_hypervolume(struct sql *sql, const char *search, struct err *err, cJSON **ret_doc) {

@@ -32,6 +32,8 @@ int store_search_list(struct sql *sql, const struct sql_page_args *page, struct 
                       cJSON **ret_doc);
 int store_search_delete(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users);
 int store_search_set_job(struct store_tx *tx, const char *id, const char *job, struct err *err);
+/* Tells subscribers how it is. */
+int store_search_announce(struct store_tx *tx, const char *id, struct err *err);
 int store_search_follow(struct store_tx *tx, const char *id, enum job_state state, struct err *err);
 int store_search_finished(struct store_tx *tx, const char *id, const cJSON *result,
                           struct err *err);

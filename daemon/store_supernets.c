@@ -6,14 +6,17 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "daemon/store_jobs.h"
 #include "space/space.h"
 
 #define SUPERNET_COLUMNS                                                                           \
     "id, name, space, space_fingerprint, dataset, (SELECT name FROM datasets WHERE datasets.id = " \
-    "supernets.dataset) AS dataset_name, state, step, epoch, images, top1_largest, "               \
-    "top1_smallest, checkpoint, job, train AS \"train@json\", created_us AS \"created_at@time\""
+    "supernets.dataset) AS dataset_name, " STORE_HELD_STATE(                                       \
+        "supernets") " AS state, step, epoch, images, top1_largest, "                              \
+                     "top1_smallest, checkpoint, job, train AS \"train@json\", created_us AS "     \
+                     "\"created_at@time\""
 
-static int announce(struct store_tx *tx, const char *id, struct err *err) {
+int store_supernet_announce(struct store_tx *tx, const char *id, struct err *err) {
     cJSON *doc = NULL;
     int r = store_supernet_get(store_tx_sql(tx), id, err, &doc);
     if (r == 0)
@@ -115,7 +118,7 @@ int store_supernet_set_job(struct store_tx *tx, const char *id, const char *job,
                     "UPDATE supernets SET job = ?2, train = ?3, state = 'training' WHERE id = ?1",
                     "ttt", id, job, text);
     free(text);
-    return r != 0 ? r : announce(tx, id, err);
+    return r != 0 ? r : store_supernet_announce(tx, id, err);
 }
 
 static int follow(struct store_tx *tx, const char *id, enum job_state state, const char *open,
@@ -131,7 +134,7 @@ static int follow(struct store_tx *tx, const char *id, enum job_state state, con
     int r =
         sql_run(store_tx_sql(tx), err, &changes,
                 "UPDATE supernets SET state = ?2 WHERE id = ?1 AND state <> ?2", "tt", id, text);
-    return r != 0 || changes == 0 ? r : announce(tx, id, err);
+    return r != 0 || changes == 0 ? r : store_supernet_announce(tx, id, err);
 }
 
 int store_supernet_follow(struct store_tx *tx, const char *id, enum job_state state,
@@ -166,7 +169,7 @@ int store_supernet_imported(struct store_tx *tx, const char *id, const cJSON *da
     free(text);
     free(document);
     space_destroy(space);
-    return r != 0 ? r : announce(tx, id, err);
+    return r != 0 ? r : store_supernet_announce(tx, id, err);
 }
 
 int store_supernet_trained(struct store_tx *tx, const char *id, const cJSON *result,
@@ -228,7 +231,7 @@ int store_checkpoint_add(struct store_tx *tx, const char *supernet, const cJSON 
             "epoch, ?3), top1_largest = coalesce(?4, top1_largest), top1_smallest = "
             "coalesce(?5, top1_smallest), images = max(images, ?6) WHERE id = ?1",
             "tirrri", supernet, step, epoch, largest, smallest, images);
-    return r != 0 ? r : announce(tx, supernet, err);
+    return r != 0 ? r : store_supernet_announce(tx, supernet, err);
 }
 
 static int announce_metric(struct store_tx *tx, const char *supernet, const cJSON *data,

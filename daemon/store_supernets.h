@@ -36,6 +36,8 @@ int store_supernet_space(struct sql *sql, const char *id, struct err *err, char 
 /* A job that trains it (on). */
 int store_supernet_set_job(struct store_tx *tx, const char *id, const char *job, const cJSON *train,
                            struct err *err);
+/* Tells subscribers how it is. */
+int store_supernet_announce(struct store_tx *tx, const char *id, struct err *err);
 int store_supernet_follow(struct store_tx *tx, const char *id, enum job_state state,
                           struct err *err);
 /* The same for a job that imports it. */

@@ -166,6 +166,14 @@ static int show_run(struct cli *cli, int argc, char **argv) {
     return resource_show(cli, &supernets, argc, argv);
 }
 
+static int pause_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &supernets, "pause", argc, argv);
+}
+
+static int resume_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &supernets, "resume", argc, argv);
+}
+
 static int rm_run(struct cli *cli, int argc, char **argv) {
     return resource_act(cli, &supernets, "rm", argc, argv);
 }
@@ -311,5 +319,9 @@ const struct cli_command cli_supernet_checkpoints = {"supernet", "checkpoints", 
 const struct cli_command cli_supernet_evaluate = {
     "supernet", "evaluate", "SUPERNET [ARCH...]",
     "top-1 of subnets, BN statistics recalibrated or not", evaluate_run};
+const struct cli_command cli_supernet_pause = {"supernet", "pause", "SUPERNET...",
+                                               "pause trainings until they are resumed", pause_run};
+const struct cli_command cli_supernet_resume = {"supernet", "resume", "SUPERNET...",
+                                                "go on with trainings", resume_run};
 const struct cli_command cli_supernet_rm = {"supernet", "rm", "SUPERNET...",
                                             "remove supernets with their checkpoints", rm_run};

@@ -49,7 +49,7 @@ def again():
     client, stack = bed.client(), bed.daemon()
     started = client.post("/searches", bed.search_body("again", evaluations=100000), 202)
     path = f"/searches/{started['search']['id']}"
-    for word, state in (("cancel", "canceled"), ("resume", None), ("cancel", "canceled")):
+    for word, state in (("pause", "paused"), ("resume", None), ("cancel", "canceled"), ("resume", None), ("cancel", "canceled")):
         client.expect((200, 202), "POST", f"{path}/{word}", {})
         if state:
             wait_for(state, lambda: client.get(f"/jobs/{started['job']['id']}")["state"] == state, 20)
@@ -57,6 +57,18 @@ def again():
         client.expect((200, 202), "POST", f"/jobs/{started['job']['id']}/{word}", {})
     wait_for("its end", lambda: client.get(f"/jobs/{started['job']['id']}")["state"] == "canceled", 20)
     client.expect((200, 204), "DELETE", path)
+    training = client.post("/supernets", {"name": "held", "space": "tiny", "dataset": "bars", "train": {**bed.TRAIN, "epochs": 500}}, 202)["job"]["id"]
+    for word, state in (("pause", "paused"), ("resume", "training"), ("pause", "paused")):
+        client.expect(202, "POST", f"/supernets/held/{word}", {})
+        equal(client.get("/supernets/held")["state"], state, f"state of the supernet after {word}")
+    problem(client.request("POST", "/supernets/held/train", {"train": bed.TRAIN}), 409, "conflict")
+    wait_for("the pause of the training", lambda: client.get(f"/jobs/{training}")["state"] == "paused", 30)
+    client.expect((200, 202), "POST", f"/jobs/{training}/cancel", {})
+    equal(client.get(f"/jobs/{training}")["state"], "canceled", "a paused training is canceled at once")
+    client.expect(202, "POST", "/supernets/held/resume", {})
+    client.expect((200, 202), "POST", f"/jobs/{training}/cancel", {})
+    wait_for("its end", lambda: client.get(f"/jobs/{training}")["state"] == "canceled", 20)
+    client.expect((200, 204), "DELETE", "/supernets/held")
     made = client.post("/datasets", {"name": "again", "path": str(stack.root / "bars"), "validation": 100}, 202)
     stack.wait_job(made["job"]["id"])
     client.expect((200, 204), "DELETE", "/datasets/again")

@@ -105,6 +105,39 @@ def canceled():
     run.stack.stop()
 
 
+@test("a search that is paused stays so through kill -9 of the daemon, leaves the machine to others and changes nothing in its result", 200)
+def paused():
+    bed.calm_search()
+    run = bed.SearchRun("paused", board_works=False)
+    client, stack = run.stack.client, run.stack
+    states = lambda: (client.get("/searches/hunt")["state"], stack.job(run.job)["state"], stack.job(run.job)["held"])
+    wait_for("requests for the networks to calibrate on", lambda: client.items("/measurements?kind=network&state=queued") and (stack.job(run.job)["progress"] or {}).get("phase") == "measure", 60)
+    asked = len(client.items("/measurements?kind=network&state=queued"))
+    stack.cli("search", "pause", "hunt")
+    equal(client.get("/searches/hunt")["state"], "paused", "state of the search at once")
+    wait_for("the pause", lambda: stack.job(run.job)["state"] == "paused" and not stack.job_pids(), 30)
+    stack.cli("search", "pause", "hunt")
+    stack.restart()
+    equal(states(), ("paused", "paused", True), "states after kill -9 of the daemon")
+    equal(len(client.items("/measurements?kind=network&state=queued")), asked, "measurements that it waits for")
+    run.board.serve()
+    wait_for("its measurements", lambda: not client.items("/measurements?kind=network&state=queued"), 60)
+    other = client.post("/exports", {"supernet": bed.SEARCH["supernet"], "format": "safetensors"}, 202)["job"]["id"]
+    stack.wait_job(other, 60)
+    equal((states(), stack.job_pids()), (("paused", "paused", True), []), "states while another job has run")
+    stack.cli("search", "resume", "hunt")
+    problem(client.request("POST", "/searches/hunt/resume", {}), 409, "conflict")
+    wait_for("some more generations", lambda: client.get("/searches/hunt")["evaluations_done"] > 100 or stack.job(run.job)["state"] == "done", 60, 0.01)
+    if client.request("POST", "/searches/hunt/pause", {}).status == 202:
+        stack.kill_job() if stack.job_pids() else None
+        wait_for("the pause", lambda: stack.job(run.job)["state"] in ("paused", "done"), 30)
+        stack.restart()
+        client.request("POST", "/searches/hunt/resume", {})
+    compare(run.finish())
+    problem(client.request("POST", "/searches/hunt/pause", {}), 409, "conflict")
+    run.stack.stop()
+
+
 @test("a search whose board was removed meanwhile ends with predicted latencies and says so; another one is refused", 150)
 def board_removed():
     bed.calm_search()

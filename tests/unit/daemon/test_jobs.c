@@ -121,6 +121,57 @@ static void test_the_life_of_a_job(void **state) {
     cJSON_Delete(job);
 }
 
+static int do_hold(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    return store_job_hold(tx, f->id, *(bool *)argument, err);
+}
+
+static int hold(struct fixture *f, bool held) {
+    return in_tx(f, do_hold, &held);
+}
+
+static void expect_nothing_starts(struct fixture *f) {
+    cJSON *none = NULL;
+    assert_int_equal(in_tx(f, do_next, &none), 0);
+    assert_null(none);
+}
+
+static void expect_held(struct fixture *f, const char *state, bool held) {
+    cJSON *job = job_of(f);
+    assert_string_equal(text_at(job, "state"), state);
+    assert_int_equal(cJSON_IsTrue(cJSON_GetObjectItem(job, "held")), held);
+    cJSON_Delete(job);
+}
+
+static void test_a_job_that_is_held_does_not_start_until_it_is_released(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, do_supernet, "search"), 0);
+    assert_int_equal(hold(f, false), ESP_ECONFLICT);
+    assert_int_equal(hold(f, true), 0);
+    assert_int_equal(hold(f, true), 0);
+    expect_held(f, "paused", true);
+    expect_nothing_starts(f);
+    assert_int_equal(hold(f, false), 0);
+    start_job(f);
+    assert_int_equal(hold(f, true), 0);
+    expect_held(f, "running", true); /* its process has not ended yet */
+    assert_int_equal(in_tx(f, do_recover, NULL), 0);
+    expect_held(f, "paused", true);
+    expect_nothing_starts(f);
+    assert_int_equal(hold(f, false), 0);
+    start_job(f);
+    assert_int_equal(hold(f, true), 0);
+    assert_int_equal(step(f, JOB_CRASH, "killed"), 0);
+    expect_held(f, "paused", true);
+    assert_int_equal(step(f, JOB_CANCEL, NULL), 0);
+    expect_held(f, "canceled", false);
+    assert_int_equal(hold(f, true), ESP_ECONFLICT);
+    assert_int_equal(step(f, JOB_RETRY, NULL), 0);
+    start_job(f);
+    assert_int_equal(hold(f, true), 0);
+    assert_int_equal(step(f, JOB_FINISH, "done"), 0);
+    expect_held(f, "done", false); /* it was faster */
+}
+
 static void test_a_started_daemon_queues_again_what_ran(void **state) {
     struct fixture *f = *state;
     assert_int_equal(in_tx(f, do_dataset, NULL), 0);
@@ -507,6 +558,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_the_life_of_a_job),
         TEST(test_a_started_daemon_queues_again_what_ran),
+        TEST(test_a_job_that_is_held_does_not_start_until_it_is_released),
         TEST(test_three_crashes_fail_it),
         TEST(test_events_are_applied_once_and_in_order),
         TEST(test_a_full_disk_puts_it_off),

@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals';
 
 export type Job = {
-  id: string; kind: string; state: string; subject: string; attempt: number;
+  id: string; kind: string; state: string; held: boolean; subject: string; attempt: number;
   waits_for?: { device?: string; disk?: { free_bytes: number; floor_bytes: number } } | null;
   progress?: Progress | null; result: Record<string, unknown> | null;
   error: { code: string; message: string; pointer?: string } | null;

@@ -210,12 +210,12 @@ function Downloads({ arch, space, supernets }: { arch: Arch; space: string; supe
     <>
       <ul class="files">
         <li><a href={json} download={`${arch.arch_id.slice(0, 12)}.json`}>JSON</a> <small class="note">graph, shapes and costs of each unit</small></li>
-        {mine.map((e) => <li key={e.id}>{e.state === 'ready' || e.state === 'done' ? <a href={`/api/v1/exports/${e.id}/file`} download={`${arch.arch_id.slice(0, 12)}.${e.format === 'logits' ? 'safetensors' : e.format}`}>{e.format.toUpperCase()}</a> : <>{e.format.toUpperCase()} <State of={e.state} /></>} <small class="note">{supernets.find((s) => s.id === e.supernet)?.name ?? ''} {short(e.bytes, 'B')}, {ago(e.created_at)}</small></li>)}
+        {mine.map((e) => <li key={e.id}>{e.state === 'ready' || e.state === 'done' ? <a href={`/api/v1/exports/${e.id}/file`} download={`${arch.arch_id.slice(0, 12)}.${({ logits: 'safetensors', c: 'h' } as Record<string, string>)[e.format] ?? e.format}`}>{e.format.toUpperCase()}</a> : <>{e.format.toUpperCase()} <State of={e.state} /></>} <small class="note">{supernets.find((s) => s.id === e.supernet)?.name ?? ''} {short(e.bytes, 'B')}, {ago(e.created_at)}</small></li>)}
       </ul>
       {supernets.length > 0 && (
         <div class="row">
           <label>With the weights of <select value={target} onChange={(e) => setAt(e.currentTarget.value)}>{supernets.map((s) => <option key={s.id} value={s.id}>{s.name}</option>)}</select></label>
-          <Act do={() => post('/exports', { supernet: target, arch: arch.arch, format: 'onnx' }).then(reload)} done="The file is being written; it shows here when it is ready.">Export as ONNX</Act>
+          {['onnx', 'c'].map((format) => <Act key={format} do={() => post('/exports', { supernet: target, arch: arch.arch, format }).then(reload)} done="The file is being written; it shows here when it is ready.">Export as {format.toUpperCase()}</Act>)}
         </div>
       )}
     </>

@@ -53,7 +53,7 @@ function exportCsv(rows: Entry[], name: string, keys: string[]) {
   const head = ['arch_id', 'arch', 'strategy', 'generation', 'feasible', ...keys.flatMap((k) => [k, `${k} source`])];
   const quote = (v: unknown) => `"${String(v).replaceAll('"', '""')}"`;
   const lines = rows.map((r) => [r.key, r.arch, r.strategy, r.generation, r.feasible, ...keys.flatMap((k) => [r.metric(k)?.value ?? '', r.metric(k)?.source ?? ''])].map(quote).join(','));
-  const url = URL.createObjectURL(new Blob([[head.map(quote).join(','), ...lines].join('\n')], { type: 'text/csv' }));
+  const url = URL.createObjectURL(new Blob([[head.map(quote).join(','), ...lines, ''].join('\r\n')], { type: 'text/csv' }));
   const link = document.createElement('a');
   link.href = url;
   link.download = `${name}.csv`;
@@ -232,8 +232,9 @@ export function SearchPage({ id }: { id: string }) {
   return (
     <Page title={search.name} lead={<>Space {search.space}, {search.strategy}{search.baseline ? ` with ${search.baseline} beside it` : ''}{boards.length > 0 ? `, on ${boards.map((b) => profiles[b] ?? b).join(', ')}` : ''} <State of={search.state} /></>} actions={
       <>
+        {running && search.state !== 'paused' && <Act do={() => post(`${path}/pause`)} done="The search pauses at its next step, until you resume it.">Pause</Act>}
         {running && <Act do={() => post(`${path}/cancel`)} confirm="Stop the search? It can be resumed." done="The search stops.">Stop</Act>}
-        {['failed', 'canceled'].includes(search.state) && <Act class="primary" do={() => post(`${path}/resume`)} done="The search goes on.">Resume</Act>}
+        {['paused', 'failed', 'canceled'].includes(search.state) && <Act class="primary" do={() => post(`${path}/resume`)} done="The search goes on.">Resume</Act>}
         <a class="button" href={href(['searches', 'new'], { from: id })}>Search again with changes</a>
         {candidates.size > 0 && <button type="button" onClick={() => exportCsv([...candidates.values()], search.name, keys)}>CSV of {short(candidates.size)} candidates</button>}
       </>

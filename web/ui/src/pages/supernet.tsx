@@ -38,8 +38,9 @@ export function SupernetPage({ id }: { id: string }) {
   return (
     <Page title={s.name} lead={<>Space {s.space}, data set {s.dataset_name} <State of={s.state} /></>} actions={
       <>
+        {s.state === 'training' && <Act do={() => post(`${path}/pause`)} done="Training pauses at its next step, until you resume it.">Pause</Act>}
         {running && <Act do={() => post(`/jobs/${job.data!.id}/cancel`)} confirm="Stop training? It can be resumed from its checkpoint." done="Training stops at the next step.">Stop</Act>}
-        {job.data && ['failed', 'canceled'].includes(job.data.state) && <Act class="primary" do={() => post(`/jobs/${job.data!.id}/retry`)} done="Training goes on from its checkpoint.">Resume</Act>}
+        {(s.state === 'paused' || (job.data && ['failed', 'canceled'].includes(job.data.state))) && <Act class="primary" do={() => post(`${path}/resume`)} done="Training goes on from its checkpoint.">Resume</Act>}
       </>
     }>
       {running && job.data && <Card title="Training"><ProgressLine job={job.data} /></Card>}
