@@ -108,6 +108,7 @@ def network_raw():
         close(net.forward().reshape(-1), want.astype(numpy.float64), "logits of an image")
     problem(bed.client().request("POST", "/exports", {"supernet": "exact", "arch": ARCH, "format": "onnx"}), 409, "conflict", "/supernet")
     compiled(stack, answers)
+    stack.cli("arch", "export", "exact", ARCH, "--dataset", "thirds", "--file", path)
 
 
 MAIN = """#include <stdio.h>
@@ -141,7 +142,6 @@ def compiled(stack, answers):
     first = numpy.array([float(number.rstrip("f")) for number in first.replace("\n", "").split(",") if number.strip()])
     stack.cli("arch", "export", "exact", ARCH, "--raw", "--dataset", "thirds", "--file", folder / "net.onnx")
     check(first.astype("<f4").tobytes() in (folder / "net.onnx").read_bytes(), "weights of the first op are in the ONNX file, bit for bit")
-    stack.cli("arch", "export", "exact", ARCH, "--dataset", "thirds", "--file", path)
 
 
 @test("evaluations on a data set that is named: by the checkpoint's own statistics they are what the logits say, recalibrated they are others")
