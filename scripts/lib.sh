@@ -35,4 +35,4 @@ run_logged() {
 }
 
 # The suites of their own that every run of the tests has: executables that take a build folder.
-own_suites() { printf '%s\n' tests/*/run tests/integration/{api,worker,fleet,faults,boards,quickstart,processors}/run; }
+own_suites() { printf '%s\n' tests/*/run tests/integration/{api,worker,fleet,faults,boards,quickstart,processors,package}/run; }
