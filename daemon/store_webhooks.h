@@ -69,6 +69,6 @@ struct webhook_outcome {
 int store_webhook_outcome(struct store_tx *tx, const struct webhook_rules *rules,
                           const struct webhook_outcome *outcome, struct err *err,
                           bool *ret_disabled);
-/* Removes some of the deliveries that ended before this time, or wait for a webhook that is
- * disabled since before it. */
+/* Removes some of the deliveries that ended before this time, or were queued before it for a
+ * webhook that is disabled. */
 int store_webhooks_prune(struct store_tx *tx, int64_t before_us, struct err *err);
