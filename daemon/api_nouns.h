@@ -29,6 +29,7 @@
     X(api_devices)                                                                                 \
     X(api_tables)                                                                                  \
     X(api_measurements)                                                                            \
+    X(api_energy)                                                                                  \
     X(api_worker)
 
 #define API_NOUN_DECLARE(name) extern const struct api_route name[];

@@ -7,6 +7,7 @@
 #include "daemon/describe.h"
 #include "daemon/models.h"
 #include "daemon/spaces.h"
+#include "daemon/store_energy.h"
 #include "daemon/store_sql.h"
 #include "daemon/store_supernets.h"
 
@@ -224,13 +225,24 @@ static int describe(struct api_call *call, const struct space *space, const char
                     struct err *err) {
     struct profile_latency latency = {.table = NULL};
     const char *profile = api_query(call, "profile");
+    struct describe_profile known = {.table = NULL};
+    struct energy_fit prices;
+    cJSON *prices_doc = NULL;
     struct arch arch;
     int r = arch_parse(space, text, strlen(text), err, &arch);
     if (r == 0 && profile != NULL)
         r = load_latency(call, space, &arch, profile, err, &latency);
+    if (r == 0 && latency.id[0] != '\0') /* no imported model */
+        r = store_energy_newest(call->sql, latency.id, err, &prices_doc, &prices);
+    if (prices_doc != NULL) {
+        known.prices = &prices;
+        known.prices_id = cJSON_GetStringValue(cJSON_GetObjectItem(prices_doc, "id"));
+    }
+    known.table = latency.table;
+    known.calibration = latency.table != NULL ? &latency.calibration : NULL;
     if (r == 0)
-        r = describe_arch(space, &arch, latency.table,
-                          latency.table != NULL ? &latency.calibration : NULL, err, &call->answer);
+        r = describe_arch(space, &arch, &known, err, &call->answer);
+    cJSON_Delete(prices_doc);
     profile_latency_finish(&latency);
     return r;
 }

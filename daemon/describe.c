@@ -7,7 +7,14 @@
 #include "base/memory.h"
 #include "base/stats.h"
 
-cJSON *describe_cost(const struct cost *cost) {
+/* Exact at the literature's prices, as searches have it. */
+static double energy_uj(const struct cost *cost, const struct energy_fit *prices) {
+    if (prices->n == 0)
+        return (double)cost_energy(cost, &energy_prices_default) * ENERGY_UJ;
+    return energy_fit_apply(prices, (double)cost->macs, (double)cost->traffic_bytes);
+}
+
+cJSON *describe_cost(const struct cost *cost, const struct energy_fit *prices) {
     cJSON *doc = cJSON_CreateObject();
     cJSON_AddNumberToObject(doc, "macs", (double)cost->macs);
     cJSON_AddNumberToObject(doc, "params", (double)cost->params);
@@ -15,8 +22,7 @@ cJSON *describe_cost(const struct cost *cost) {
     cJSON_AddNumberToObject(doc, "peak_simple_bytes", (double)cost->peak_simple_bytes);
     cJSON_AddNumberToObject(doc, "model_bytes", (double)cost->model_bytes);
     cJSON_AddNumberToObject(doc, "traffic_bytes", (double)cost->traffic_bytes);
-    cJSON_AddNumberToObject(doc, "energy_uj",
-                            (double)cost_energy(cost, &energy_prices_default) * ENERGY_UJ);
+    cJSON_AddNumberToObject(doc, "energy_uj", energy_uj(cost, prices));
     return doc;
 }
 
@@ -34,7 +40,7 @@ static int add_subnet(cJSON *doc, const char *key, const struct space *space,
     arch_id(space, arch, id);
     cJSON_AddStringToObject(subnet, "arch", text);
     cJSON_AddStringToObject(subnet, "arch_id", id);
-    cJSON_AddItemToObject(subnet, "cost", describe_cost(&cost));
+    cJSON_AddItemToObject(subnet, "cost", describe_cost(&cost, &energy_fit_literature));
     return 0;
 }
 
@@ -93,11 +99,13 @@ static int mid_channels(const struct unit_spec *spec) {
 
 /* What a drawing of the network needs to know of one unit. */
 static cJSON *describe_unit(const struct graph *graph, const struct graph_unit *unit,
-                            const struct latency_table *table) {
+                            const struct describe_profile *profile) {
     const struct unit_spec *spec = &unit->spec;
     const struct op *last = &graph->ops[unit->first_op + unit->n_ops - 1];
-    const struct latency_entry *entry = table ? latency_table_find(table, unit->signature) : NULL;
+    const struct latency_entry *entry =
+        profile->table ? latency_table_find(profile->table, unit->signature) : NULL;
     int mid = mid_channels(spec), of = spec->kind == UNIT_BOTTLENECK ? spec->c_out : spec->c_in;
+    const struct energy_fit *prices = profile->prices ? profile->prices : &energy_fit_literature;
     struct cost cost;
     cJSON *doc = cJSON_CreateObject();
 
@@ -112,7 +120,7 @@ static cJSON *describe_unit(const struct graph *graph, const struct graph_unit *
     cJSON_AddNumberToObject(doc, "model_bytes", (double)cost.model_bytes);
     cJSON_AddNumberToObject(doc, "traffic_bytes", (double)cost.traffic_bytes);
     cJSON_AddNumberToObject(doc, "energy_uj",
-                            (double)cost_energy(&cost, &energy_prices_default) * ENERGY_UJ);
+                            energy_uj(&cost, prices) - (prices->n > 0 ? prices->run_uj : 0));
     cJSON_AddNumberToObject(doc, "c_in", spec->c_in);
     cJSON_AddNumberToObject(doc, "c_out", last->c_out);
     cJSON_AddNumberToObject(doc, "h_out", last->h_out);
@@ -145,9 +153,20 @@ static int add_latency(cJSON *doc, const struct graph *graph, const struct laten
     return rc;
 }
 
+/* By which prices the energy is, and its interval. */
+static void add_energy(cJSON *doc, const struct cost *cost,
+                       const struct describe_profile *profile) {
+    double uj = energy_uj(cost, profile->prices), factor = energy_fit_factor(profile->prices);
+    cJSON *energy = cJSON_AddObjectToObject(doc, "energy");
+    cJSON_AddNumberToObject(energy, "uj", uj);
+    cJSON_AddNumberToObject(energy, "low_uj", uj / factor);
+    cJSON_AddNumberToObject(energy, "high_uj", uj * factor);
+    cJSON_AddNumberToObject(energy, "run_uj", profile->prices->run_uj);
+    cJSON_AddStringToObject(energy, "prices", profile->prices_id);
+}
+
 int describe_arch(const struct space *space, const struct arch *arch,
-                  const struct latency_table *table, const struct calibration *calibration,
-                  struct err *err, cJSON **ret_doc) {
+                  const struct describe_profile *profile, struct err *err, cJSON **ret_doc) {
     cJSON *doc = cJSON_CreateObject(), *units = cJSON_AddArrayToObject(doc, "units");
     char text[ARCH_TEXT_MAX], id[HASH_TEXT];
     struct graph *graph = NULL;
@@ -164,11 +183,15 @@ int describe_arch(const struct space *space, const struct arch *arch,
     cJSON_AddStringToObject(doc, "arch_id", id);
     graph_id(graph, "fp32", id);
     cJSON_AddStringToObject(doc, "graph_id", id);
-    cJSON_AddItemToObject(doc, "cost", describe_cost(&cost));
+    cJSON_AddItemToObject(
+        doc, "cost",
+        describe_cost(&cost, profile->prices ? profile->prices : &energy_fit_literature));
     for (int i = 0; i < graph->n_units; i++)
-        cJSON_AddItemToArray(units, describe_unit(graph, &graph->units[i], table));
-    if (table)
-        rc = add_latency(doc, graph, table, calibration, err);
+        cJSON_AddItemToArray(units, describe_unit(graph, &graph->units[i], profile));
+    if (profile->prices)
+        add_energy(doc, &cost, profile);
+    if (profile->table)
+        rc = add_latency(doc, graph, profile->table, profile->calibration, err);
 out:
     free(graph);
     if (rc)

@@ -8,7 +8,7 @@ from stack import DAEMON
 from suite import ROOT, check, equal, test
 
 ROUTE = re.compile(r"`((?:GET|POST|PATCH|DELETE)(?:\|(?:GET|POST|PATCH|DELETE))*) ([/…][^` ]*)")
-LISTS = "datasets models spaces supernets searches exports jobs tokens devices profiles tables calibrations measurements strategies".split()
+LISTS = "datasets models spaces supernets searches exports jobs tokens devices profiles tables calibrations energy_prices measurements strategies".split()
 
 
 def documented():

@@ -1,6 +1,10 @@
 """Energy of a run: by played sensors of the board, by a command's own figure, by a simulated board's power."""
+import json
+from urllib.parse import urlencode
+
 import bed
 from backends import FLAT, RUNTIME, exec_config, worker
+from client import problem
 from profiles import ARCHS, offered
 from suite import check, equal, test
 
@@ -55,3 +59,61 @@ def told():
     doc = bed.wait_state(bed.ask(profile["id"], archs=ARCHS[:1])[0], "accepted")
     check(abs(doc["energy_uj"] / doc["mean_us"] - 2.5) < 0.01, "2.5 W", doc["energy_uj"], doc["mean_us"])
     equal(doc["energy_source"], "sim", "its source")
+
+
+MAC_PJ, BYTE_PJ, RUN_UJ = 30.0, 90.0, 20.0
+CUT = 6  # networks before it are measured, those behind it are predicted
+
+
+def energy_of(cost):
+    return (MAC_PJ * cost["macs"] + BYTE_PJ * cost["traffic_bytes"]) * 1e-6 + RUN_UJ
+
+
+def arch(text, profile=None):
+    return bed.client().get("/archs?" + urlencode({"space": "tiny", "arch": text, **({"profile": profile["id"]} if profile else {})}))
+
+
+def priced(board):
+    """A board whose command tells energies at known prices: its profile, and the networks of the space as /archs has them."""
+    networks = [arch(text) for text in ARCHS]
+    prices = bed.daemon().root / f"prices-{board}.json"
+    prices.write_text(json.dumps({doc["graph_id"]: energy_of(doc["cost"]) for doc in networks}))
+    _, profile = worker(board, exec_config(board, command=[str(RUNTIME), "priced", str(prices)]), "exec")
+    return profile, networks
+
+
+@test("prices of energy are those by which a command tells its energies; they predict networks that it has not run", 120)
+def prices():
+    client = bed.client()
+    profile, networks = priced("priced")
+    refused = client.request("POST", "/energy_prices", {"profile": profile["id"]})
+    problem(refused, 409, pointer="/profile")
+    check("latency measure" in refused.doc["detail"], "how they would be known", refused.doc)
+    equal("energy" in arch(ARCHS[0], profile), False, "the literature's prices are not shown as the profile's")
+    for name in bed.ask(profile["id"], archs=ARCHS[:CUT]):
+        bed.wait_state(name, "accepted", 60)
+    made = client.expect(200, "POST", "/energy_prices", {"profile": "priced"}).doc
+    equal((made["n"], made["version"], made["profile"]), (CUT, 1, profile["id"]), "what they were fitted on")
+    check(made["after"]["mape"] < 0.01 < made["before"]["mape"], "error out of sample", made["before"], made["after"])
+    for doc in networks[CUT:]:
+        told = energy_of(doc["cost"])
+        shown = arch(doc["arch"], profile)
+        check(abs(shown["energy"]["uj"] / told - 1) < 0.02, "a network that was not measured", shown["energy"], told)
+        equal((shown["cost"]["energy_uj"], shown["energy"]["prices"]), (shown["energy"]["uj"], made["id"]), "one figure")
+        check(abs(sum(u["energy_uj"] for u in shown["units"]) + shown["energy"]["run_uj"] - shown["energy"]["uj"]) < 1e-6, "its units add up")
+        check(shown["energy"]["low_uj"] <= shown["energy"]["uj"] <= shown["energy"]["high_uj"], "its interval", shown["energy"])
+    equal(client.expect(200, "POST", "/energy_prices", {"profile": profile["id"]}).doc["id"], made["id"], "nothing has changed, nothing is added")
+    equal([row["id"] for row in client.items(f"/energy_prices?profile={profile['id']}")], [made["id"]], "the list")
+    equal(client.get(f"/energy_prices/{made['id']}"), made, "one of them")
+    shown = bed.daemon().cli("energy", "fit", "priced")
+    check("pJ" in shown and made["id"] in shown and made["id"] in bed.daemon().cli("energy", "ls"), "the command line", shown)
+
+
+@test("prices of energy that cannot be are refused where they are wrong")
+def refused():
+    client = bed.client()
+    problem(client.request("POST", "/energy_prices", {"profile": "nobody"}), 404, pointer="/profile")
+    problem(client.request("POST", "/energy_prices", {}), 422, pointer="/profile")
+    problem(client.request("POST", "/energy_prices", {"profile": "x", "n": 3}), 422, pointer="/n")
+    problem(client.request("GET", "/energy_prices/ep_0"), 404)
+    problem(client.request("GET", "/energy_prices?after=cal_0"), 400)

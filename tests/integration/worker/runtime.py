@@ -56,6 +56,10 @@ def respond(request):
         answer(samples_us=[500.0 + i % 3 for i in range(n)], energy_uj=820.5)
     elif mode in ("links", "once-links"):  # a start of 10 ms, and 2 ms for each time that the unit is there
         answer(samples_us=[10000.0 + 2000 * links + 0.1 * (i % 3) for i in range(n)], energy_uj=1000 + 7 * links)
+    elif mode == "priced":  # by the network, as a file has it
+        with open(sys.argv[2]) as prices:
+            uj = json.load(prices).get(request["model_id"], 100.0)
+        answer(samples_us=[500.0 + i % 3 for i in range(n)], energy_uj=uj)
     elif mode == "oom":
         answer(error="oom", message="8 MiB of SRAM")
     elif mode == "unsupported":

@@ -67,7 +67,8 @@ static void units_add_up_to_the_arch(void **state) {
         double macs = 0, params = 0, us = 0;
 
         arch_random(space, &rng, &arch);
-        assert_int_equal(describe_arch(space, &arch, table, NULL, &err, &doc), 0);
+        assert_int_equal(
+            describe_arch(space, &arch, &(struct describe_profile){.table = table}, &err, &doc), 0);
         cJSON_ArrayForEach(unit, cJSON_GetObjectItemCaseSensitive(doc, "units")) {
             macs += number(unit, "macs");
             params += number(unit, "params");
@@ -81,6 +82,34 @@ static void units_add_up_to_the_arch(void **state) {
         cJSON_Delete(doc);
     }
     latency_table_destroy(table);
+    space_destroy(space);
+}
+
+static void energy_is_at_the_prices_of_the_profile(void **state) {
+    struct space *space = builtin("fashion_small");
+    const struct energy_fit prices = {
+        .mac_pj = 20, .byte_pj = 300, .run_uj = 50, .n = 12, .residual_sd = 0.02};
+    const struct describe_profile profile = {.prices = &prices, .prices_id = "ep_1"};
+    struct err err = {0};
+    struct arch arch;
+    cJSON *doc = NULL, *unit = NULL;
+    double uj = 50;
+
+    arch_max(space, &arch);
+    assert_int_equal(describe_arch(space, &arch, &profile, &err, &doc), 0);
+    const cJSON *cost = cJSON_GetObjectItemCaseSensitive(doc, "cost"),
+                *energy = cJSON_GetObjectItemCaseSensitive(doc, "energy");
+    cJSON_ArrayForEach(unit, cJSON_GetObjectItemCaseSensitive(doc, "units")) {
+        uj += number(unit, "energy_uj");
+    }
+    double wanted = number(cost, "macs") * 20e-6 + number(cost, "traffic_bytes") * 300e-6 + 50;
+    assert_true(fabs(number(cost, "energy_uj") / wanted - 1) < 1e-12);
+    assert_true(fabs(uj / wanted - 1) < 1e-9);
+    assert_true(number(energy, "uj") == number(cost, "energy_uj"));
+    assert_true(number(energy, "low_uj") < wanted && wanted < number(energy, "high_uj"));
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(energy, "prices")),
+                        "ep_1");
+    cJSON_Delete(doc);
     space_destroy(space);
 }
 
@@ -127,6 +156,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_space_shows_its_extremes),
         cmocka_unit_test(units_add_up_to_the_arch),
+        cmocka_unit_test(energy_is_at_the_prices_of_the_profile),
         cmocka_unit_test(samples_are_ordered_and_seeded),
         cmocka_unit_test(a_table_with_gaps_says_so),
     };

@@ -1,0 +1,65 @@
+/* espalier energy fit, ls, show. */
+#include "daemon/cli/commands.h"
+#include "daemon/cli/resource.h"
+
+static const struct column list[] = {{"ID", "id", CELL_TEXT},
+                                     {"PROFILE", "profile", CELL_TEXT},
+                                     {"VERSION", "version", CELL_INT},
+                                     {"NETWORKS", "n", CELL_INT},
+                                     {"PJ/MAC", "mac_pj", CELL_REAL},
+                                     {"PJ/BYTE", "byte_pj", CELL_REAL},
+                                     {"UJ/RUN", "run_uj", CELL_REAL},
+                                     {"MAPE BEFORE", "before.mape", CELL_PERCENT},
+                                     {"MAPE AFTER", "after.mape", CELL_PERCENT},
+                                     {"INTERVAL", "interval", CELL_PERCENT},
+                                     {"INSIDE", "after.coverage", CELL_PERCENT}};
+static const struct column fields[] = {{"id", "id", CELL_TEXT},
+                                       {"profile", "profile", CELL_TEXT},
+                                       {"version", "version", CELL_INT},
+                                       {"networks", "n", CELL_INT},
+                                       {"a multiply-and-add, pJ", "mac_pj", CELL_REAL},
+                                       {"a byte of traffic, pJ", "byte_pj", CELL_REAL},
+                                       {"a run, uJ", "run_uj", CELL_REAL},
+                                       {"error of the literature's", "before.mape", CELL_PERCENT},
+                                       {"error, out of sample", "after.mape", CELL_PERCENT},
+                                       {"within 10 %", "after.within_10", CELL_PERCENT},
+                                       {"rank correlation", "after.kendall_tau", CELL_REAL},
+                                       {"90 % interval", "interval", CELL_PERCENT},
+                                       {"measured inside it", "after.coverage", CELL_PERCENT},
+                                       {"fitted", "created_at", CELL_TIME}};
+static const struct resource prices = RESOURCE("/energy_prices", list, fields);
+
+static int ls_run(struct cli *cli, int argc, char **argv) {
+    return resource_list(cli, &prices, argc, argv);
+}
+
+static int show_run(struct cli *cli, int argc, char **argv) {
+    return resource_show(cli, &prices, argc, argv);
+}
+
+static int fit_run(struct cli *cli, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    cJSON *body = cJSON_CreateObject();
+    cJSON_AddStringToObject(body, "profile", argv[first]);
+    int rc = cli_send(cli, "POST", "/energy_prices", body, &err, &doc);
+    cJSON_Delete(body);
+    if (rc)
+        return cli_fail(&err);
+    if (!cli_print_plain(cli, doc))
+        cli_fields(doc, fields, COUNT(fields));
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
+const struct cli_command cli_energy_fit = {
+    "energy", "fit", "PROFILE", "fit prices of energy to what a board has told with its networks",
+    fit_run};
+const struct cli_command cli_energy_ls = {"energy", "ls", "", "prices of energy", ls_run};
+const struct cli_command cli_energy_show = {
+    "energy", "show", "PRICES", "prices of one fit, and how well they predict", show_run};

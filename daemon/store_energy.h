@@ -1,0 +1,31 @@
+/* Prices of energy by profile, and the measurements that they are fitted to. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "daemon/ids.h"
+#include "daemon/store.h"
+#include "daemon/store_sql.h"
+#include "latency/energy.h"
+
+/* Networks that were measured on the profile's current revision and whose energy was told, each
+ * once with the mean of its measurements, the newest ENERGY_NETWORKS_MOST of them; *ret_networks
+ * owned. Parses their graphs: not on the loop. Errors: ESP_ENOTFOUND, ESP_EMISSING (no revision).
+ */
+enum { ENERGY_NETWORKS_MOST = 2000 };
+int store_energy_networks(struct sql *sql, const char *profile, struct err *err,
+                          char ret_revision[ID_MAX], struct energy_network **ret_networks,
+                          size_t *ret_n);
+
+/* Adds a version of the profile's prices, or finds the newest if it says the same of the same
+ * revision. data: a JSON object, spread into the row that the API shows. */
+int store_energy_add(struct store_tx *tx, const char *profile, const char *revision,
+                     const cJSON *data, struct err *err, char ret_id[ID_MAX]);
+int store_energy_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
+/* profile: id; NULL: of all. */
+int store_energy_list(struct sql *sql, const char *profile, const struct sql_page_args *page,
+                      struct err *err, cJSON **ret_doc);
+/* The newest of the profile's (id) current revision; *ret_doc NULL when there are none, else as
+ * store_energy_get. ret_fit is left alone then. */
+int store_energy_newest(struct sql *sql, const char *profile, struct err *err, cJSON **ret_doc,
+                        struct energy_fit *ret_fit);
