@@ -72,8 +72,11 @@ static void shuffle_rows(const struct logs *logs, uint64_t seed, struct arch_sam
         ret_rows[i] = logs->rows[order[i]];
 }
 
+enum { FIGURES = 7 };
+
 /* Fits on the first n rows, judges on the last 500. */
-static void judge_predictor(const struct logs *logs, int n, uint64_t seed, double ret_figures[4]) {
+static void judge_predictor(const struct logs *logs, int n, uint64_t seed,
+                            double ret_figures[FIGURES]) {
     enum { HELD = 500 };
     static struct arch_sample rows[ROWS_MAX];
     struct err err = {0};
@@ -95,7 +98,11 @@ static void judge_predictor(const struct logs *logs, int n, uint64_t seed, doubl
     ret_figures[0] = stats_kendall_tau(guess, truth, HELD);
     ret_figures[1] = 100 * mae;
     ret_figures[2] = inside;
-    ret_figures[3] = accuracy_predictor_quality(predictor)->kendall_tau;
+    const struct arch_model_quality *own = accuracy_predictor_quality(predictor);
+    ret_figures[3] = own->kendall_tau;
+    ret_figures[4] = own->baseline.kendall_tau;
+    ret_figures[5] = 100 * own->rmse;
+    ret_figures[6] = 100 * own->baseline.rmse;
     accuracy_predictor_destroy(predictor);
 }
 
@@ -103,15 +110,18 @@ static void print_predictor(const struct logs *logs) {
     static const int sizes[] = {32, 64, 128, 256, 512, 1024};
     printf("accuracy predictor on 500 held-out subnets (mean of %d splits of %d rows)\n", SPLITS,
            logs->n);
-    printf("  samples  Kendall tau  MAE (points)  90%% interval covers  tau by its own folds\n");
+    printf("  samples  Kendall tau  MAE (points)  90%% interval covers  by its own folds: tau (of "
+           "MACs "
+           "alone)  RMSE (of MACs alone)\n");
     for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
-        double sum[4] = {0}, figures[4];
+        double sum[FIGURES] = {0}, figures[FIGURES];
         for (uint64_t seed = 0; seed < SPLITS; seed++) {
             judge_predictor(logs, sizes[k], seed, figures);
-            for (int i = 0; i < 4; i++)
+            for (int i = 0; i < FIGURES; i++)
                 sum[i] += figures[i] / SPLITS;
         }
-        printf("  %7d  %11.3f  %12.3f  %18.2f  %20.3f\n", sizes[k], sum[0], sum[1], sum[2], sum[3]);
+        printf("  %7d  %11.3f  %12.3f  %18.2f  %21.3f (%12.3f)  %4.3f (%13.3f)\n", sizes[k], sum[0],
+               sum[1], sum[2], sum[3], sum[4], sum[5], sum[6]);
     }
 }
 
