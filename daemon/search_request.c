@@ -10,6 +10,7 @@
 #include "daemon/job_spec.h"
 #include "daemon/latency_evaluator.h"
 #include "daemon/models.h"
+#include "daemon/search_energy.h"
 #include "daemon/search_fleet.h"
 #include "daemon/search_subspace.h"
 #include "daemon/section_evaluator.h"
@@ -57,7 +58,9 @@ struct work {
     struct goals goals;
     int n_profiles;
     struct source profiles[PROFILES_MAX];
-    struct evaluator evaluators[PROFILES_MAX + 1];
+    struct search_energy energy;
+    struct evaluator
+        evaluators[1 + PROFILES_MAX + ENERGY_PROFILES_MAX]; /* cost, latencies, energies */
 };
 
 static void source_finish(struct source *source) {
@@ -73,6 +76,7 @@ static void work_finish(struct work *work) {
     cost_evaluator_destroy(&work->evaluators[0]);
     for (int i = 0; i < work->n_profiles; i++)
         source_finish(&work->profiles[i]);
+    search_energy_finish(&work->energy);
     cJSON_Delete(work->predictor);
     space_destroy(work->space);
 }
@@ -430,6 +434,11 @@ static int load_sources(struct work *work, const cJSON *body, struct err *err) {
                 ? add_model(work, source, id, body, err, &work->evaluators[i + 1])
                 : add_board(work, source, id, body, err, &work->evaluators[i + 1]);
     }
+    if (r == 0)
+        r = search_energy_load(work->sql, work->space, &work->goals, body, err, &work->energy);
+    for (int i = 0; i < work->energy.n && r == 0; i++)
+        energy_evaluator_init(work->energy.evaluators[i],
+                              &work->evaluators[1 + work->n_profiles + i]);
     return r;
 }
 
@@ -526,8 +535,8 @@ static int check_feasible(struct work *work, struct err *err, double *ret_attain
     counted.n_constraints = n;
     if (r != 0 || n == 0)
         return r;
-    r = feasibility_check(work->space, &counted, work->evaluators, work->n_profiles + 1, err,
-                          &feasibility);
+    r = feasibility_check(work->space, &counted, work->evaluators,
+                          1 + work->n_profiles + work->energy.n, err, &feasibility);
     if (r == ESP_EINFEASIBLE && feasibility.infeasible >= 0) {
         int i = feasibility.infeasible;
         const struct constraint *c = &counted.constraints[i];
@@ -772,6 +781,9 @@ int search_request_make(const struct daemon *daemon, struct sql *sql, const cJSO
     if (r == 0) {
         cJSON_AddItemToObject(request->spec, "search", cJSON_Duplicate(request->body, true));
         cJSON_AddItemToObject(request->spec, "profiles", spec_profiles(work));
+        if (work->energy.n > 0)
+            cJSON_AddItemToObject(request->spec, "energy_prices",
+                                  search_energy_spec(&work->energy));
         if (daemon->board_patience_us > 0)
             cJSON_AddNumberToObject(request->spec, "board_patience_s",
                                     (double)daemon->board_patience_us / 1e6);

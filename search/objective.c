@@ -44,10 +44,11 @@ static int read_metric(const cJSON *item, const char *at, const char *const *kno
     if (code < 0)
         return code;
     bool wants_profile = strcmp(known[which], "latency_us") == 0;
+    bool takes_profile = wants_profile || strcmp(known[which], "energy_uj") == 0;
     snprintf(pointer, sizeof pointer, "%.180s/profile", at);
     if (wants_profile && !profile)
         return err_set(err, ESP_EINVAL, pointer, "a latency needs the profile that it is meant on");
-    if (!wants_profile && profile)
+    if (!takes_profile && profile)
         return err_set(err, ESP_EINVAL, pointer, "%s does not depend on a profile", known[which]);
     snprintf(key, sizeof key, "%s%s%s", known[which], profile ? ":" : "", profile ? profile : "");
     return goals_add_metric(goals, key, err);

@@ -50,8 +50,9 @@ int goals_find_metric(const struct goals *goals, const char *key); /* -1 if ther
 /* Reads "objectives": [{"metric", "profile"?, "direction": "maximise"|"minimise"}] (at least one)
  * and the optional "constraints": [{"metric", "profile"?, "max" | "min"}] of doc; other members are
  * the caller's. known lists the metrics that there are (NULL-terminated); the one called
- * "latency_us" needs a profile, the others must have none. The key of a profile's latency is
- * "latency_us:<profile>". Errors: ESP_EINVAL, ESP_ELIMIT, with pointer. */
+ * "latency_us" needs a profile, "energy_uj" may have one, the others must have none. The keys of a
+ * profile's are "latency_us:<profile>" and "energy_uj:<profile>". Errors: ESP_EINVAL, ESP_ELIMIT,
+ * with pointer. */
 int goals_from_json(const cJSON *doc, const char *at, const char *const *known, struct err *err,
                     struct goals *ret_goals);
 

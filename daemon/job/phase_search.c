@@ -76,6 +76,13 @@ static int open_evaluators(struct search_run *run, struct err *err) {
     for (int p = 0; p < run->spec.n_profiles && rc == 0; p++)
         if ((rc = open_latency(run, p, err)) == 0)
             run->n_evaluators++;
+    for (int i = 0; i < run->spec.n_energy && rc == 0; i++) {
+        const struct search_prices *prices = &run->spec.energy[i];
+        rc = energy_evaluator_create(run->spec.space, &prices->fit, prices->profile, err,
+                                     &run->energy[i]);
+        if (rc == 0)
+            energy_evaluator_init(run->energy[i], &run->evaluators[run->n_evaluators++]);
+    }
     return rc;
 }
 
@@ -128,6 +135,8 @@ static void close_run(struct search_run *run) {
         latency_evaluator_destroy(run->latency[p]);
     for (int p = 0; p < SEARCH_PROFILES_MAX; p++)
         section_evaluator_destroy(run->sections[p]);
+    for (int i = 0; i < ENERGY_PROFILES_MAX; i++)
+        energy_evaluator_destroy(run->energy[i]);
     ofa_predictor_destroy(run->imported);
     accuracy_predictor_destroy(run->predictor);
     free(run->initial);

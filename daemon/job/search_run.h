@@ -39,7 +39,9 @@ struct search_run {
 
     struct latency_evaluator *latency[SEARCH_PROFILES_MAX];  /* of a profile with a board */
     struct section_evaluator *sections[SEARCH_PROFILES_MAX]; /* of an imported model */
-    struct evaluator evaluators[2 + SEARCH_PROFILES_MAX]; /* cost, accuracy, latency of profiles */
+    struct energy_evaluator *energy[ENERGY_PROFILES_MAX];
+    /* Cost, accuracy, latency of profiles, energy of profiles. */
+    struct evaluator evaluators[2 + SEARCH_PROFILES_MAX + ENERGY_PROFILES_MAX];
     int n_evaluators;
     double feasible_share; /* of random subnets, by what is known beforehand */
     double reference[OBJECTIVES_MAX];

@@ -176,6 +176,28 @@ static int read_profiles(struct search_spec *spec, const cJSON *doc, struct err 
     return 0;
 }
 
+static int read_energy(struct search_spec *spec, const cJSON *doc, struct err *err) {
+    const cJSON *list, *item;
+    int i = 0;
+    if (!json_has(doc, "energy_prices"))
+        return 0;
+    int rc = json_array(doc, "", "energy_prices", 0, ENERGY_PROFILES_MAX, err, &list);
+    if (rc != 0)
+        return rc;
+    cJSON_ArrayForEach(item, list) {
+        struct search_prices *prices = &spec->energy[spec->n_energy];
+        char at[64];
+        snprintf(at, sizeof at, "/energy_prices/%d", i++);
+        rc = json_string(item, at, "profile_id", 1, 64, err, &prices->profile);
+        if (rc == 0)
+            rc = energy_fit_from_json(item, at, err, &prices->fit);
+        if (rc != 0)
+            return rc;
+        spec->n_energy++;
+    }
+    return 0;
+}
+
 static int read_predictor(struct search_spec *spec, const cJSON *doc, struct err *err) {
     struct search_predictor *predictor = &spec->predictor;
     const cJSON *item = NULL;
@@ -221,6 +243,20 @@ static int read_fleet(struct search_fleet *fleet, const cJSON *doc, struct err *
     return 0;
 }
 
+/* Every energy that is asked for on a profile has its prices. */
+static int check_energy(const struct search_spec *spec, struct err *err) {
+    for (int i = 0; i < spec->goals.n_metrics; i++) {
+        const char *profile = energy_metric_profile(spec->goals.keys[i]);
+        bool found = profile == NULL;
+        for (int k = 0; k < spec->n_energy && !found; k++)
+            found = strcmp(profile, spec->energy[k].profile) == 0;
+        if (!found)
+            return err_set(err, ESP_ENOTFOUND, "/energy_prices", "there are no prices for %s",
+                           spec->goals.keys[i]);
+    }
+    return 0;
+}
+
 /* Every latency that is asked for has its profile. */
 static int check_profiles(const struct search_spec *spec, struct err *err) {
     for (int i = 0; i < spec->goals.n_metrics; i++) {
@@ -231,7 +267,7 @@ static int check_profiles(const struct search_spec *spec, struct err *err) {
         if (!found)
             return err_set(err, ESP_ENOTFOUND, "/profiles", "there is no table for %s", key);
     }
-    return 0;
+    return check_energy(spec, err);
 }
 
 /* Searches of before there were any have the defaults. */
@@ -312,10 +348,10 @@ void search_spec_lift(const struct search_spec *spec, const struct arch *arch,
 
 int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err) {
     static const char *const fields[] = {
-        "search_id", "supernet_id", "supernet_dir", "checkpoint",       "checkpoint_hash",
-        "space",     "dataset",     "search",       "profiles",         "predictor",
-        "fleet",     "warm_start",  "versions",     "board_patience_s", "whole",
-        NULL};
+        "search_id",     "supernet_id", "supernet_dir", "checkpoint",       "checkpoint_hash",
+        "space",         "dataset",     "search",       "profiles",         "predictor",
+        "fleet",         "warm_start",  "versions",     "board_patience_s", "whole",
+        "energy_prices", NULL};
     const cJSON *body = NULL;
     int rc = json_only(doc, "", fields, err);
     if (rc == 0)
@@ -332,6 +368,8 @@ int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err
         rc = read_predictor(spec, doc, err);
     if (rc == 0)
         rc = read_profiles(spec, doc, err);
+    if (rc == 0)
+        rc = read_energy(spec, doc, err);
     if (rc == 0)
         rc = read_fleet(&spec->fleet, doc, err);
     if (rc == 0)

@@ -1,6 +1,7 @@
 /* The spec of a search job (docs/JOB_PROTOCOL.md), checked. */
 #pragma once
 
+#include "daemon/energy_evaluator.h"
 #include "daemon/latency_evaluator.h"
 #include "daemon/section_evaluator.h"
 #include "latency/learn.h"
@@ -15,6 +16,12 @@ struct search_profile {
     struct latency_sections sections;
     struct calibration calibration; /* owned; calibration_none when the spec has none */
     int calibration_version;        /* the newest that there is; that of the next is higher */
+};
+
+/* What energy costs on a profile. */
+struct search_prices {
+    const char *profile; /* borrowed from the spec */
+    struct energy_fit fit;
 };
 
 /* Tables of other profiles that know the space, for what they can teach a calibration. */
@@ -36,6 +43,8 @@ struct search_spec {
     struct goals goals;  /* all counted metrics and each used profile's latency are in it */
     int n_profiles;      /* those whose latency is an objective or a constraint */
     struct search_profile profiles[SEARCH_PROFILES_MAX];
+    int n_energy; /* profiles whose energy is an objective or a constraint */
+    struct search_prices energy[ENERGY_PROFILES_MAX];
     bool has_supernet;
     struct search_predictor predictor;
     struct search_fleet fleet;

@@ -6,7 +6,7 @@ import bed
 from backends import FLAT, RUNTIME, exec_config, worker
 from client import problem
 from profiles import ARCHS, offered
-from suite import check, equal, test
+from suite import check, equal, once, test
 
 
 def play(name, files):
@@ -73,19 +73,27 @@ def arch(text, profile=None):
     return bed.client().get("/archs?" + urlencode({"space": "tiny", "arch": text, **({"profile": profile["id"]} if profile else {})}))
 
 
-def priced(board):
+@once
+def supernet():
+    """Of the space that the boards measure; barely trained."""
+    bed.daemon().add_data()
+    return bed.daemon().train("barely", {"epochs": 1, "batch": 50, "seed": 7, "recalibration_images": 100, "validation_images": 100})["supernet"]["id"]
+
+
+@once
+def priced():
     """A board whose command tells energies at known prices: its profile, and the networks of the space as /archs has them."""
     networks = [arch(text) for text in ARCHS]
-    prices = bed.daemon().root / f"prices-{board}.json"
+    prices = bed.daemon().root / f"prices.json"
     prices.write_text(json.dumps({doc["graph_id"]: energy_of(doc["cost"]) for doc in networks}))
-    _, profile = worker(board, exec_config(board, command=[str(RUNTIME), "priced", str(prices)]), "exec")
+    _, profile = worker("priced", exec_config("priced", command=[str(RUNTIME), "priced", str(prices)]), "exec")
     return profile, networks
 
 
 @test("prices of energy are those by which a command tells its energies; they predict networks that it has not run", 120)
 def prices():
     client = bed.client()
-    profile, networks = priced("priced")
+    profile, networks = priced()
     refused = client.request("POST", "/energy_prices", {"profile": profile["id"]})
     problem(refused, 409, pointer="/profile")
     check("latency measure" in refused.doc["detail"], "how they would be known", refused.doc)
@@ -117,3 +125,41 @@ def refused():
     problem(client.request("POST", "/energy_prices", {"profile": "x", "n": 3}), 422, pointer="/n")
     problem(client.request("GET", "/energy_prices/ep_0"), 404)
     problem(client.request("GET", "/energy_prices?after=cal_0"), 400)
+
+
+@test("a search finds networks within a limit of a board's energy, at the prices that it began with", 120)
+def searched():
+    client, net = bed.client(), supernet()
+    profile, networks = priced()
+    for name in bed.ask(profile["id"], archs=ARCHS[:CUT]):
+        bed.wait_state(name, "accepted", 60)
+    client.expect(200, "POST", "/energy_prices", {"profile": "priced"})
+    uj = sorted(energy_of(doc["cost"]) for doc in networks)
+    energy = {"metric": "energy_uj", "profile": "priced"}
+    body = {"name": "frugal", "supernet": net, "objectives": [{"metric": "top1", "direction": "maximise"}, {**energy, "direction": "minimise"}],
+            "constraints": [{**energy, "max": uj[-1]}], "evaluations": 24, "population": 8, "accuracy": "evaluated", "strategy": "nsga2", "baseline": None, "measure_front": 0, "calibration_nets": 0}
+    other = client.post("/searches", {**body, "name": "plain", "objectives": [body["objectives"][0], {"metric": "energy_uj", "direction": "minimise"}], "constraints": []}, 202)
+    bed.daemon().wait_job(other["job"]["id"], 60)
+    _, none = worker("priceless", FLAT, "sim")
+    for pointer, change in (("/objectives/1/profile", {"objectives": [body["objectives"][0], {**energy, "profile": none["id"], "direction": "minimise"}]}),
+                            ("/constraints/0/profile", {"objectives": other["search"]["objectives"], "constraints": [{**energy, "profile": none["id"], "max": 1}]})):
+        answer = client.request("POST", "/searches", {**body, **change})
+        problem(answer, 409, pointer=pointer)
+        check("energy fit" in answer.doc["detail"], "how to get prices", answer.doc)
+    problem(client.request("POST", "/searches", {**body, "constraints": [{**energy, "max": 1}]}), 422, "infeasible", "/constraints/0/max")
+    made = client.post("/searches", body, 202)
+    bed.daemon().wait_job(made["job"]["id"], 60)
+    key = f"energy_uj:{profile['id']}"
+    columns = client.get(f"/searches/{made['search']['id']}/candidates")["columns"]
+    check(len(columns["arch"]) >= 10, "candidates", len(columns["arch"]))
+    metric = columns["metrics"][key]
+    for text, feasible, value, low, high, source in zip(columns["arch"], columns["feasible"], *(metric[part] for part in ("value", "low", "high", "source"))):
+        told = energy_of(arch(text)["cost"])
+        check(abs(value / told - 1) < 0.02 and low <= value <= high, "at the board's prices", value, told)
+        equal((feasible, source), (value <= uj[-1], "predicted"), "the limit, and where it comes from")
+    front = client.get(f"/searches/{made['search']['id']}/front")
+    check(front["items"] and all(row["metrics"][key]["value"] <= uj[-1] for row in front["items"]), "the front keeps the limit", front)
+    spec = json.loads((bed.daemon().data_dir / "jobs" / made["job"]["id"] / "search_spec.json").read_text())
+    equal([(row["profile_id"], row["prices_id"]) for row in spec["energy_prices"]], [(profile["id"], client.items(f"/energy_prices?profile={profile['id']}")[0]["id"])], "frozen in the spec")
+    plain = client.get(f"/searches/{other['search']['id']}/candidates")["columns"]
+    check(abs(plain["metrics"]["energy_uj"]["value"][0] / arch(plain["arch"][0])["cost"]["energy_uj"] - 1) < 1e-9, "without a profile: the literature's", plain["metrics"])

@@ -17,6 +17,7 @@
 #include "base/map.h"
 #include "daemon/job/job.h"
 #include "search/sampling.h"
+#include "space/cost.h"
 #include "tests/unit/daemon/search_bed.h"
 #include "tests/unit/supernet/fixture.h"
 
@@ -527,6 +528,48 @@ static void assert_fails(struct world *world, cJSON *spec, const char *code, con
     cJSON_Delete(spec);
 }
 
+/* Energy at a profile's prices, without a table: an objective and a limit. */
+static void energy_of_a_profile_is_a_metric(void **state) {
+    static const char body[] =
+        "{\"objectives\":[{\"metric\":\"top1\",\"direction\":\"maximise\"},{\"metric\":\"energy_"
+        "uj\","
+        "\"profile\":\"pf_2\",\"direction\":\"minimise\"}],\"constraints\":[{\"metric\":\"energy_"
+        "uj\","
+        "\"profile\":\"pf_2\",\"max\":1e9}],\"evaluations\":24,\"population\":8,\"accuracy\":"
+        "\"evaluated\",\"baseline\":null,\"seed\":4}";
+    static const char prices[] = "[{\"profile_id\":\"pf_2\",\"prices_id\":\"ep_1\",\"mac_pj\":20,"
+                                 "\"byte_pj\":100,\"run_uj\":7,\"n\":9,\"strength\":null,"
+                                 "\"residual_sd\":0.02}]";
+    struct world world;
+    open_world(&world);
+    struct daemon daemon = {.world = &world};
+    cJSON *spec = spec_of(&world, body);
+    cJSON_AddItemToObject(spec, "energy_prices", parse(prices));
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+    const cJSON *items = cJSON_GetObjectItem(last_data(&daemon, "candidates"), "items"), *item;
+    assert_true(cJSON_GetArraySize(items) > 0);
+    cJSON_ArrayForEach(item, items) {
+        const char *text = cJSON_GetStringValue(cJSON_GetObjectItem(item, "arch"));
+        const cJSON *energy =
+            cJSON_GetObjectItem(cJSON_GetObjectItem(item, "metrics"), "energy_uj:pf_2");
+        struct arch arch;
+        struct cost cost;
+        assert_int_equal(arch_parse(world.space, text, strlen(text), NULL, &arch), 0);
+        assert_int_equal(arch_cost(world.space, &arch, NULL, &cost), 0);
+        double uj = 20e-6 * (double)cost.macs + 100e-6 * (double)cost.traffic_bytes + 7;
+        assert_true(fabs(cJSON_GetObjectItem(energy, "value")->valuedouble / uj - 1) < 1e-9);
+        assert_true(cJSON_GetObjectItem(energy, "high")->valuedouble > 1.02 * uj);
+    }
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    assert_fails(&world, spec_of(&world, body), "not_found", "/energy_prices");
+    spec = spec_of(&world, body);
+    cJSON_AddItemToObject(spec, "energy_prices",
+                          parse("[{\"profile_id\":\"pf_2\",\"mac_pj\":-1}]"));
+    assert_fails(&world, spec, "invalid_value", "/energy_prices/0/mac_pj");
+    close_world(&world);
+}
+
 static cJSON *with_fleet(const struct world *world, const char *fleet) {
     cJSON *spec = spec_of(world, evaluated_body);
     cJSON_AddItemToObject(spec, "fleet", parse(fleet));
@@ -597,6 +640,7 @@ int main(void) {
         cmocka_unit_test(without_a_board_latency_stays_predicted),
         cmocka_unit_test(of_two_boards_the_one_that_stays_measures_on),
         cmocka_unit_test(calibrates_on_what_was_asked_for),
+        cmocka_unit_test(energy_of_a_profile_is_a_metric),
         cmocka_unit_test(other_profiles_are_a_rung),
         cmocka_unit_test(refuses_what_cannot_succeed),
     };

@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "search/objective.h"
 
-static const char *const known[] = {"top1", "latency_us", "macs", NULL};
+static const char *const known[] = {"top1", "latency_us", "macs", "energy_uj", NULL};
 
 static int read(const char *text, struct err *err, struct goals *goals) {
     cJSON *doc;
@@ -39,6 +39,21 @@ static void reads_objectives_and_constraints(void **state) {
     assert_true(goals.constraints[0].is_max && goals.constraints[0].bound == 1200.5);
     assert_true(!goals.constraints[2].is_max);
     assert_int_equal(goals.n_metrics, 3);
+}
+
+/* Of every board at the literature's prices, and of two at their own: three metrics. */
+static void energy_may_be_of_a_profile(void **state) {
+    struct goals goals;
+    assert_int_equal(
+        read("{\"objectives\":[" TOP1 ",{\"metric\":\"energy_uj\",\"direction\":\"minimise\"},{"
+             "\"metric\":\"energy_uj\",\"profile\":\"pf_1\",\"direction\":\"minimise\"}],"
+             "\"constraints\":[{\"metric\":\"energy_uj\",\"profile\":\"pf_2\",\"max\":5}]}",
+             NULL, &goals),
+        0);
+    assert_int_equal(goals.n_metrics, 4);
+    assert_string_equal(goals.keys[1], "energy_uj");
+    assert_string_equal(goals.keys[2], "energy_uj:pf_1");
+    assert_string_equal(goals.keys[3], "energy_uj:pf_2");
 }
 
 static void assert_refused(const char *text, int code, const char *pointer) {
@@ -127,6 +142,7 @@ static void metrics_are_limited(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_objectives_and_constraints),
+        cmocka_unit_test(energy_may_be_of_a_profile),
         cmocka_unit_test(points_at_what_is_wrong),
         cmocka_unit_test(counts_violation_in_units_of_the_bound),
         cmocka_unit_test(metrics_survive_json),
