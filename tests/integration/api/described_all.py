@@ -1,5 +1,6 @@
 """The last of the suite: which answers were seen, and held against the OpenAPI document."""
 import json
+from urllib.parse import quote
 
 import bed
 from board import Board
@@ -80,6 +81,22 @@ def prune():
     kinds = [row["kind"] for row in client.post("/prune", {"dry_run": True}, 200)["kinds"]]
     check("jobs" in kinds and "searches" not in kinds, "kinds that go unnamed", kinds)
     equal(client.post("/prune", {"kinds": ["searches", "jobs"], "older_than_s": 3200000000}, 200)["more"], False, "nothing is so old")
+
+
+@test("prices of energy of a board that tells it answer as they are described", 60)
+def energy():
+    client, stack = bed.client(), bed.daemon()
+    bed.supernet()  # with it the space
+    board = Board(stack.port, "metered").enrol(stack.enrolment_token())
+    board.result_of = lambda lease, item, **changes: Board.result_of(board, lease, item, energy_uj=100.0 * len(item["graph"]["units"]), **changes)
+    archs = [f"r28 | d1 c16 k{k}e{e} | d2 c24 k3e2 k5e2" for k in (3, 5) for e in (1, 2)]
+    asked = {row["id"] for row in client.post("/measurements", {"profile": board.profile_id, "space": "tiny", "archs": archs}, 202)["items"]}
+    wait_for("their measurement", lambda: (board.work_once(wait_s=1), asked <= set(board.measured))[1], 30)
+    made = client.post("/energy_prices", {"profile": board.profile_id}, 200)
+    equal(made["n"], len(archs), "networks that told it")
+    equal(client.get(f"/energy_prices/{made['id']}"), made, "one fit")
+    shown = client.get(f"/archs?space=tiny&profile={board.profile_id}&arch={quote(archs[0])}")
+    equal(shown["energy"]["prices"], made["id"], "what an arch is told by")
 
 
 @test("a backup is made, read and removed, by an administrator alone", 60)
