@@ -129,6 +129,18 @@ int api_query_word(const struct api_call *call, const char *name, const char *co
                    known, value);
 }
 
+bool api_is_dry(const struct api_call *call) {
+    const char *dry = api_query(call, "dry_run");
+    return dry != NULL && strcmp(dry, "true") == 0;
+}
+
+int api_check_dry_run(const struct api_call *call, struct err *err) {
+    int r = api_query_word(call, "dry_run", (const char *const[]){"true", "false", NULL}, err);
+    return r == 0 && api_is_dry(call) && call->key != NULL
+               ? err_set(err, ESP_EPARSE, NULL, "with dry_run there is no Idempotency-Key")
+               : r;
+}
+
 int api_page_sized(const struct api_call *call, struct err *err, struct sql_page_args *ret_page) {
     ret_page->after = api_query(call, "after");
     ret_page->size = API_PAGE_DEFAULT;

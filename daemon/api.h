@@ -101,6 +101,11 @@ int api_query_int(const struct api_call *call, const char *name, int64_t min, in
 /* ESP_EPARSE when the parameter is there and none of words (NULL-terminated). */
 int api_query_word(const struct api_call *call, const char *name, const char *const *words,
                    struct err *err);
+/* Of a route with the parameter dry_run: whether the call only says what it would do. A key would
+ * give the real creation the answer of its trial: ESP_EPARSE, as for another word than true and
+ * false. */
+bool api_is_dry(const struct api_call *call);
+int api_check_dry_run(const struct api_call *call, struct err *err);
 const char *api_host(const struct api_call *call);
 /* The answer is the file at path, as a download (in read). ESP_ENOTFOUND, ESP_EIO. */
 int api_open_file(struct api_call *call, const char *path, const char *content_type,

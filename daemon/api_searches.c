@@ -22,7 +22,9 @@ static int check_search(struct api_call *call, struct err *err) {
     struct search_request *request = NULL;
     double attainable = (double)NAN;
     const char *name;
-    int r = api_name(call->body, err, &name);
+    int r = api_check_dry_run(call, err);
+    if (r == 0)
+        r = api_name(call->body, err, &name);
     if (r == 0)
         r = search_request_make(call->daemon, call->sql, call->body, err, &attainable, &request);
     call->state = request;
@@ -55,8 +57,19 @@ static int use_models(struct api_call *call, const struct search_request *reques
     return r;
 }
 
+/* What would be kept of it, were its name still free. */
+static int try_search(struct api_call *call, const struct search_request *request,
+                      struct err *err) {
+    int r = store_search_name_free(call->sql, request->name, err);
+    if (r == 0)
+        call->answer = cJSON_Duplicate(request->body, true);
+    return r;
+}
+
 static int create_search(struct api_call *call, struct err *err) {
     struct search_request *request = call->state;
+    if (api_is_dry(call))
+        return try_search(call, request, err);
     char id[ID_MAX], job[ID_MAX];
     bool alone = request->supernet[0] == '\0';
     const struct new_search search = {.name = request->name,
@@ -163,6 +176,11 @@ static int get_search(struct api_call *call, struct err *err) {
     return store_search_get(call->sql, call->id, err, &call->answer);
 }
 
+/* The body by which it was begun: that of a clone without changes. */
+static int get_request(struct api_call *call, struct err *err) {
+    return search_repeat_body(call->sql, call->id, err, &call->answer);
+}
+
 static int list_searches(struct api_call *call, struct err *err) {
     struct sql_page_args page;
     int r = api_page(call, "se_", err, &page);
@@ -210,10 +228,11 @@ static int list_strategies(struct api_call *call, struct err *err) {
 
 const struct api_route api_searches[] = {
     {"GET", "/api/v1/searches", "page_size,after", .read = list_searches},
-    {"POST", "/api/v1/searches", NULL, .read = check_search, .write = create_search,
+    {"POST", "/api/v1/searches", "dry_run", .read = check_search, .write = create_search,
      .needs_room = true},
     {"GET", "/api/v1/searches/{id}", NULL, .read = get_search},
     {"DELETE", "/api/v1/searches/{id}", NULL, .write = delete_search},
+    {"GET", "/api/v1/searches/{id}/request", NULL, .read = get_request},
     {"POST", "/api/v1/searches/{id}/cancel", NULL, .write = cancel_search},
     {"POST", "/api/v1/searches/{id}/pause", NULL, .write = pause_search},
     {"POST", "/api/v1/searches/{id}/resume", NULL, .write = resume_search},

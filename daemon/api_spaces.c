@@ -89,23 +89,10 @@ static void destroy_space(void *space) {
     space_destroy(space);
 }
 
-static bool is_dry(const struct api_call *call) {
-    const char *dry = api_query(call, "dry_run");
-    return dry != NULL && strcmp(dry, "true") == 0;
-}
-
-/* A key would give the space's real creation the answer of its trial. */
-static int check_dry_run(const struct api_call *call, struct err *err) {
-    int r = api_query_word(call, "dry_run", (const char *const[]){"true", "false", NULL}, err);
-    return r == 0 && is_dry(call) && call->key != NULL
-               ? err_set(err, ESP_EPARSE, NULL, "with dry_run there is no Idempotency-Key")
-               : r;
-}
-
 static int check_space(struct api_call *call, struct err *err) {
     struct space *space = NULL;
     const char *name;
-    int r = check_dry_run(call, err);
+    int r = api_check_dry_run(call, err);
     if (r == 0)
         r = api_name(call->body, err, &name);
     char *text = r == 0 ? json_print(call->body) : NULL;
@@ -139,7 +126,7 @@ static int try_space(struct api_call *call, const struct space *space, struct er
 
 static int create_space(struct api_call *call, struct err *err) {
     const struct space *space = call->state;
-    if (is_dry(call))
+    if (api_is_dry(call))
         return try_space(call, space, err);
     char *document = space_print(space);
     int r = document == NULL

@@ -204,6 +204,20 @@ static int change(const cJSON *changes, struct err *err, cJSON *body) {
     return 0;
 }
 
+int search_repeat_body(struct sql *sql, const char *ref, struct err *err, cJSON **ret_body) {
+    struct stored_search search = {.body = NULL};
+    int r = store_search_load(sql, ref, err, &search);
+    if (r == 0)
+        r = refuse_results(&search, "repeated", err);
+    if (r == 0) {
+        leave_out_budget(NULL, search.body);
+        *ret_body = search.body;
+        search.body = NULL;
+    }
+    stored_search_finish(&search);
+    return r;
+}
+
 int search_clone_body(struct sql *sql, const char *ref, const cJSON *changes, struct err *err,
                       cJSON **ret_body) {
     struct stored_search search = {.body = NULL};

@@ -20,3 +20,5 @@ void search_extension_destroy(struct search_extension *extension); /* takes NULL
  * *ret_body. Errors: ESP_ENOTFOUND, ESP_ECONFLICT (results that were taken over). */
 int search_clone_body(struct sql *sql, const char *ref, const cJSON *changes, struct err *err,
                       cJSON **ret_body);
+/* The body of the POST /searches that would repeat it, its name included; errors as above. */
+int search_repeat_body(struct sql *sql, const char *ref, struct err *err, cJSON **ret_body);

@@ -77,15 +77,20 @@ int store_search_announce(struct store_tx *tx, const char *id, struct err *err) 
     return r;
 }
 
+int store_search_name_free(struct sql *sql, const char *name, struct err *err) {
+    int64_t same = 0;
+    int r = sql_get_int(sql, err, &same, NULL, "SELECT count(*) FROM searches WHERE name = ?1", "t",
+                        name);
+    return r == 0 && same > 0
+               ? err_set(err, ESP_ECONFLICT, "/name", "there is a search \"%s\" already", name)
+               : r;
+}
+
 int store_search_create(struct store_tx *tx, const struct new_search *search, struct err *err,
                         char ret_id[ID_MAX]) {
     struct sql *sql = store_tx_sql(tx);
-    int64_t same = 0;
     char id[ID_MAX];
-    int r = sql_get_int(sql, err, &same, NULL, "SELECT count(*) FROM searches WHERE name = ?1", "t",
-                        search->name);
-    if (r == 0 && same > 0)
-        r = err_set(err, ESP_ECONFLICT, "/name", "there is a search \"%s\" already", search->name);
+    int r = store_search_name_free(sql, search->name, err);
     if (r != 0)
         return r;
     char *text = json_print(search->body);

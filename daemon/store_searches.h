@@ -18,6 +18,8 @@ struct new_search {
 };
 int store_search_create(struct store_tx *tx, const struct new_search *search, struct err *err,
                         char ret_id[ID_MAX]);
+/* ESP_ECONFLICT at /name: there is one of this name. */
+int store_search_name_free(struct sql *sql, const char *name, struct err *err);
 /* ref: id or name; ESP_ENOTFOUND. */
 int store_search_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc);
 /* The subnets on its newest front, [{"arch"}], in the order of their ids; none: there is no front

@@ -7,8 +7,8 @@
 #include "daemon/cli/commands.h"
 
 struct search_options {
-    const char *supernet, *dataset, *space, *predictor, *objectives, *profile, *strategy, *baseline,
-        *accuracy, *method, *warm_start_file;
+    const char *supernet, *checkpoint, *dataset, *space, *predictor, *objectives, *profile,
+        *strategy, *baseline, *accuracy, *method, *warm_start_file;
     int64_t time_us, patience, evaluations, population, seed, initial, measure, measurements,
         calibrate, rounds;
     const char *choice;
@@ -248,6 +248,7 @@ static cJSON *search_body(const struct search_options *o, const char *name, int 
 
     cJSON_AddStringToObject(body, "name", name);
     cli_put_text(body, "supernet", o->supernet);
+    cli_put_text(body, "checkpoint", o->checkpoint);
     cli_put_text(body, "dataset", o->dataset);
     cli_put_text(body, "space", o->space);
     *ret_code = add_goals(o, body);
@@ -321,6 +322,8 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
     const struct option_row rows[] = {
         {"supernet", 's', OPTION_TEXT, NULL, 0, 0, "", "supernet whose subnets are searched",
          &o.supernet},
+        {"checkpoint", 'c', OPTION_TEXT, NULL, 0, 0, "",
+         "score them by the weights of this checkpoint (default: the newest)", &o.checkpoint},
         {"dataset", 'd', OPTION_TEXT, NULL, 0, 0, "",
          "score them on this data set, of as many classes (default: the supernet's)", &o.dataset},
         {"profile", 'p', OPTION_TEXT, NULL, 0, 0, "",

@@ -436,6 +436,8 @@ def timed():
     equal((by_number["search"]["evaluations"], by_number["search"]["time_budget_s"]), (number, None), "the newer budget counts")
     stack.wait_job(by_number["job"]["id"], 90)
     equal(whole("by-number"), whole("timed"), "the same search by its number")
+    asked = client.get("/searches/timed/request")
+    equal((asked.get("evaluations"), asked["time_budget_s"]), (None, 3), "what would repeat it: the seconds, not what they became")
     again = client.post("/searches/timed/clone", {"name": "again"}, 202)["search"]
     equal((again["evaluations"], again["time_budget_s"]), (None, 3), "seconds are turned anew")
     client.post("/searches/again/cancel", {}, 202)
@@ -448,6 +450,23 @@ def timed():
     client.post("/searches/by-client/cancel", {}, 202)
     wait_for("the end of what was cancelled", lambda: all(client.get(f"/searches/{name}")["state"] == "canceled" for name in ("again", "by-client")), 30)
     remove("timed", "by-number", "again", "by-client")
+
+
+@test("a search is tried without being kept, and tells the request that would repeat it", 120)
+def tried():
+    client = bed.client()
+    body = bed.search_body("tried", supernet="net", evaluations=60, measure_front=0, calibration_nets=0)
+    filled = client.expect(200, "POST", "/searches?dry_run=true", body).doc
+    equal((filled["supernet"], filled["rounds"], filled["method"]), (bed.supernet(), 1, "full"), "ids in place of names, defaults filled in")
+    problem(client.request("GET", "/searches/tried"), 404)
+    problem(client.request("POST", "/searches?dry_run=true", {**body, "population": 1}), 422, pointer="/population")
+    problem(client.request("POST", "/searches?dry_run=true", body, {"Idempotency-Key": "try"}), 400)
+    problem(client.request("POST", "/searches?dry_run=perhaps", body), 400)
+    bed.daemon().wait_job(client.post("/searches", body, 202)["job"]["id"])
+    equal(client.get("/searches/tried/request"), filled, "what it was begun with")
+    problem(client.request("POST", "/searches?dry_run=true", filled), 409, pointer="/name")
+    equal(client.expect(200, "POST", "/searches?dry_run=true", {**filled, "name": "once-more"}).doc, {**filled, "name": "once-more"}, "the request again")
+    problem(client.request("GET", "/searches/none/request"), 404)
 
 
 @test("a clone is the same search but for what is changed", 120)
