@@ -57,6 +57,18 @@ void options_print_columns(FILE *file, const char *left, const char *right, int 
  * its sentence. */
 void options_print_roff(const char *text);
 void options_print_mdoc(const struct option_row *row);
+/* The manual page of a program that has options alone. Texts are plain, a paragraph a line. */
+struct options_manual {
+    const char *name, *title, *date; /* "espalierd", "ESPALIERD", "November 29, 2026" */
+    int section;
+    const char *what; /* it is, in half a line */
+    const char *description, *files, *exits;
+    struct {
+        const char *name;
+        int section;
+    } see[4]; /* ends with name NULL */
+};
+void options_print_manual(const struct options_manual *manual, const struct option_row *rows);
 /* A number with us, ms, s, m or min, h, d; bare only 0. ESP_EINVAL. */
 int options_parse_duration(const char *text, int64_t *ret_us);
 /* A number, bare (bytes) or with K, M, G, T, KiB… (powers of 1024), kB, MB, GB, TB (of 1000).

@@ -32,11 +32,33 @@ struct settings {
     struct webhook_rules webhooks;
     struct retention keep;
     double rate, local_rate;
-    bool insecure_lan, tokens_on_loopback, verbose, version, help, routes, openapi;
+    bool insecure_lan, tokens_on_loopback, verbose, version, help, routes, openapi, manual;
 };
 
 static const char intro[] = "usage: espalierd [options]\n\n"
                             "The Espalier daemon: HTTP API, dashboard, jobs and boards.\n\n";
+
+static const struct options_manual manual = {
+    .name = "espalierd",
+    .title = "ESPALIERD",
+    .date = "November 29, 2026",
+    .section = 8,
+    .what = "neural architecture search with hardware in the loop",
+    .description =
+        "The daemon serves the HTTP API and the dashboard, keeps everything in one SQLite "
+        "database, "
+        "starts the processes that train, evaluate, search and export, and lends measurements to "
+        "the workers that run on boards.\n"
+        "On loopback everybody is an administrator unless --tokens-on-loopback is given. Beyond it "
+        "every request needs a token, which espalier token add makes, and --tls-cert or "
+        "--insecure-lan is needed.\n"
+        "SIGTERM and SIGINT end it: jobs are stopped at their next checkpoint and go on with the "
+        "next start, as they do after a crash.",
+    .files = "The data folder holds the database, checkpoints, folders of jobs, uploads and "
+             "exports, and, while the daemon runs, its port in the file port. It belongs to one "
+             "daemon at a time.",
+    .exits = "0 after an orderly end, 1 when it could not start or go on, 2 for wrong use.",
+    .see = {{"espalier", 1}, {"espalier-worker", 8}}};
 
 /* ---- options --------------------------------------------------------------------------------- */
 
@@ -364,6 +386,8 @@ int main(int argc, char **argv) {
          "print the routes of the HTTP API with their parameters", &s.routes},
         {"openapi", 0, OPTION_FLAG, NULL, 0, 0, "", "print the HTTP API as an OpenAPI document",
          &s.openapi},
+        {"manual", 0, OPTION_FLAG, NULL, 0, 0, "", "print the manual page, for man -l -",
+         &s.manual},
         {"version", 'V', OPTION_FLAG, NULL, 0, 0, "", "print the version", &s.version},
         {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this text", &s.help},
         {.name = NULL}};
@@ -376,6 +400,10 @@ int main(int argc, char **argv) {
     if (s.help) {
         fputs(intro, stdout);
         options_print_help(rows);
+        return 0;
+    }
+    if (s.manual) {
+        options_print_manual(&manual, rows);
         return 0;
     }
     if (s.version)

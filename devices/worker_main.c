@@ -38,10 +38,29 @@ static const char *default_state_dir(void) {
 
 struct arguments {
     struct worker_options options;
-    bool help, version, verbose, enrol_only;
+    bool help, version, manual, verbose, enrol_only;
     const char *enrol_file;
     int64_t cpu_mask;
 };
+
+static const struct options_manual manual = {
+    .name = "espalier-worker",
+    .title = "ESPALIER-WORKER",
+    .date = "November 29, 2026",
+    .section = 8,
+    .what = "measures networks on a board for espalierd",
+    .description =
+        "The worker enrols once with a token that the daemon gave out, leases measurements, runs "
+        "each in a process of its own, and reports its samples. It only dials out, so a board "
+        "behind a router will do.\n"
+        "espalier device add prints the line that installs it on a board as a service. A network "
+        "that crashes, hangs or needs too much memory costs its measurement, not the worker.\n"
+        "SIGTERM and SIGINT end it: what it holds is given back.",
+    .files =
+        "The state folder holds the board's identity with its secret, which only its owner can "
+        "read, and results that the daemon has not taken yet.",
+    .exits = "0 after an orderly end, 1 when it could not start or go on, 2 for wrong use.",
+    .see = {{"espalier", 1}, {"espalierd", 8}}};
 
 /* Returns -1 to go on, else the exit status. */
 static int parse(int argc, char **argv, struct arguments *a) {
@@ -106,6 +125,8 @@ static int parse(int argc, char **argv, struct arguments *a) {
         {"cpu-mask", 0, OPTION_INT, "-1", -1, 255, "",
          "instruction sets that may be used, bits of base/cpu.h", &a->cpu_mask},
         {"verbose", 'v', OPTION_FLAG, NULL, 0, 0, "", "log more", &a->verbose},
+        {"manual", 0, OPTION_FLAG, NULL, 0, 0, "", "print the manual page, for man -l -",
+         &a->manual},
         {"version", 'V', OPTION_FLAG, NULL, 0, 0, "", "print the version", &a->version},
         {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this text", &a->help},
         {NULL}};
@@ -121,10 +142,12 @@ static int parse(int argc, char **argv, struct arguments *a) {
     if (a->help) {
         fputs(intro, stdout);
         options_print_help(rows);
+    } else if (a->manual) {
+        options_print_manual(&manual, rows);
     } else if (a->version) {
         puts("espalier-worker " ESP_VERSION);
     }
-    return a->help || a->version ? 0 : -1;
+    return a->help || a->manual || a->version ? 0 : -1;
 }
 
 /* Without the white space around it. *ret_token static. */

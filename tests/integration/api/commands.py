@@ -358,3 +358,17 @@ def manual():
         check(re.search(rf"^   {noun}{' ' + verb if verb else ''}\b", text, re.MULTILINE), "a command in the manual", noun, verb)
         for option in options_of(noun, verb):
             check(option in text, "an option in the manual", noun, verb, option)
+
+
+@test("the daemon and the worker have manual pages with every option, and mandoc has nothing to say against them")
+def manuals():
+    for program in (DAEMON, WORKER):
+        page = subprocess.run([program, "--manual"], capture_output=True, text=True, timeout=20, check=True).stdout
+        done = subprocess.run(["mandoc", "-T", "lint"], input=page, capture_output=True, text=True, timeout=20)
+        equal((done.returncode, done.stdout + done.stderr), (0, ""), f"mandoc -T lint of {program.name}")
+        text = subprocess.run(["mandoc", "-T", "ascii"], input=page, capture_output=True, text=True, timeout=20, check=True).stdout
+        text = re.sub(r".\x08", "", text)
+        told = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=20, check=True).stdout
+        options = re.findall(r"^  (?:-\w, |    )(--[a-z0-9-]+)", told, re.MULTILINE)
+        check(len(options) > 20, "options", options)
+        equal([option for option in options if option not in text], [], f"options that the manual of {program.name} leaves out")
