@@ -409,9 +409,10 @@ static void begin_roff_line(const char *text) {
 void options_print_roff(const char *text) {
     enum { WIDTH = 72 };
     int column = 0;
+    bool ends = false; /* a sentence, which begins a line in mdoc */
     begin_roff_line(text);
-    for (; *text; text++, column++)
-        if (*text == ' ' && column + (int)strcspn(text + 1, " ") > WIDTH) {
+    for (; *text; ends = *text == '.', text++, column++)
+        if (*text == ' ' && (ends || column + (int)strcspn(text + 1, " ") > WIDTH)) {
             putchar('\n');
             begin_roff_line(text + 1);
             column = -1;

@@ -1,15 +1,14 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "base/options.h"
 
-/* Each paragraph of text, which ends with a line's end, as one. */
+/* A line of the text is a paragraph. */
 static void print_paragraphs(const char *text) {
     char paragraph[1024];
     while (*text) {
-        int len = 0;
-        for (; text[len] && text[len] != '\n' && len < (int)sizeof(paragraph) - 1; len++)
-            paragraph[len] = text[len];
-        paragraph[len] = 0;
+        int len = (int)strcspn(text, "\n");
+        snprintf(paragraph, sizeof(paragraph), "%.*s", len, text);
         text += len + (text[len] == '\n');
         options_print_roff(paragraph);
         fputs(*text ? "\n.Pp\n" : "\n", stdout);

@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 
-enum { PATH_LIMIT = 8192, ENCODED_SLOTS = 8, ENCODED_SIZE = 4096, PAGES_MAX = 1000 };
+enum { PATH_LIMIT = 8192, ENCODED_SLOTS = 8, ENCODED_SIZE = 4096 };
 
 int cli_fail(const struct err *err) {
     fprintf(stderr, "espalier: %s", err->message);
@@ -71,17 +71,21 @@ int cli_start(struct cli *cli, const struct option_row *rows, int argc, char **a
         return cli_usage("%s %s takes: %s (see --help)", cli->command->noun,
                          cli->command->verb ? cli->command->verb : "",
                          cli->command->words[0] ? cli->command->words : "no words");
+    if (cli->output && strcmp(cli->output, "name") != 0)
+        return cli_usage("--output is \"name\", not \"%.40s\"", cli->output);
     if (!cli->url)
         return -1;
+    return cli_connect(cli, &err, &cli->client) ? cli_fail(&err) : -1;
+}
+
+int cli_connect(const struct cli *cli, struct err *err, struct http_client **ret_client) {
     struct http_client_options options = {.base_url = cli->url,
                                           .token = cli->token,
                                           .ca_file = cli->ca_file,
                                           .pinned_key = cli->pinned_key,
                                           .user_agent = "espalier/" ESP_VERSION,
                                           .allow_plain = cli->insecure_lan};
-    if (http_client_create(&options, &err, &cli->client))
-        return cli_fail(&err);
-    return -1;
+    return http_client_create(&options, err, ret_client);
 }
 
 const char *cli_encode(const char *text) {
@@ -125,30 +129,41 @@ int cli_get(struct cli *cli, struct err *err, cJSON **ret_doc, const char *forma
     return cli_send(cli, "GET", path, NULL, err, ret_doc);
 }
 
-int cli_list(struct cli *cli, const char *path, struct err *err, cJSON **ret_items) {
-    cJSON *all = cJSON_CreateArray();
+int cli_each_page(struct cli *cli, const char *path, struct err *err,
+                  void (*take)(void *context, cJSON *items), void *context) {
     char cursor[512] = "";
-    int rc = 0;
+    int rc;
 
-    for (int page = 0; page < PAGES_MAX; page++) {
+    do {
         cJSON *doc = NULL;
         rc = cli_get(cli, err, &doc, "%s%cpage_size=1000%s%s", path, strchr(path, '?') ? '&' : '?',
                      cursor[0] ? "&after=" : "", cursor[0] ? cli_encode(cursor) : "");
-        if (rc)
-            break;
-        cJSON *items = cJSON_GetObjectItemCaseSensitive(doc, "items");
-        while (items && items->child)
-            cJSON_AddItemToArray(all, cJSON_DetachItemViaPointer(items, items->child));
+        if (rc == 0)
+            take(context, cJSON_GetObjectItemCaseSensitive(doc, "items"));
         snprintf(cursor, sizeof(cursor), "%s", cli_text(doc, "next"));
         cJSON_Delete(doc);
-        if (!cursor[0])
-            break;
-    }
+    } while (rc == 0 && cursor[0]);
+    return rc;
+}
+
+static void move_items(void *all, cJSON *items) {
+    while (items && items->child)
+        cJSON_AddItemToArray(all, cJSON_DetachItemViaPointer(items, items->child));
+}
+
+int cli_list(struct cli *cli, const char *path, struct err *err, cJSON **ret_items) {
+    cJSON *all = cJSON_CreateArray();
+    int rc = cli_each_page(cli, path, err, move_items, all);
+
     if (rc)
         cJSON_Delete(all);
     else
         *ret_items = all;
     return rc;
+}
+
+bool cli_streams(const struct cli *cli) {
+    return !cli->get && !cli->json && (cli->jsonl || cli->output);
 }
 
 const cJSON *cli_item(const cJSON *doc, const char *path) {
@@ -216,25 +231,44 @@ static void print_member(struct cli *cli, const cJSON *doc) {
         print_json(item);
 }
 
+static void print_line(const cJSON *doc) {
+    char *text = doc ? json_print(doc) : NULL;
+    puts(text ? text : "null");
+    free(text);
+}
+
+/* Its id, or what else it is told from others by. */
+static void print_name(const cJSON *item) {
+    static const char *const members[] = {"id",   "name",   "signature", "arch_id",
+                                          "arch", "metric", "kind",      "what"};
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+        if (cli_text(item, members[i])[0]) {
+            puts(cli_text(item, members[i]));
+            return;
+        }
+    puts("-");
+}
+
+static void print_each(const cJSON *doc, void (*print)(const cJSON *item)) {
+    const cJSON *item = NULL;
+    if (!cJSON_IsArray(doc))
+        print(doc);
+    else
+        cJSON_ArrayForEach(item, doc) print(item);
+}
+
 bool cli_print_plain(struct cli *cli, const cJSON *doc) {
-    if (cli->get) {
+    if (cli->get)
         print_member(cli, doc);
-        return true;
-    }
-    if (cli->json) {
+    else if (cli->json)
         print_json(doc);
-        return true;
-    }
-    if (cli->output && !strcmp(cli->output, "name")) {
-        const cJSON *item = NULL;
-        if (!cJSON_IsArray(doc))
-            puts(cli_text(doc, "id")[0] ? cli_text(doc, "id") : cli_text(doc, "name"));
-        else
-            cJSON_ArrayForEach(item, doc)
-                puts(cli_text(item, "id")[0] ? cli_text(item, "id") : cli_text(item, "name"));
-        return true;
-    }
-    return false;
+    else if (cli->jsonl)
+        print_each(doc, print_line);
+    else if (cli->output)
+        print_each(doc, print_name);
+    else
+        return false;
+    return true;
 }
 
 int cli_started(struct cli *cli, cJSON *doc, const char *name) {

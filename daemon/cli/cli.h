@@ -29,7 +29,7 @@ struct cli {
     void (*visit)(const struct cli_command *command, const struct option_row *rows);
     struct http_client *client; /* made by cli_start */
     const char *url, *token, *ca_file, *pinned_key, *output, *get;
-    bool insecure_lan, json, no_headers, wait, help;
+    bool insecure_lan, json, jsonl, no_headers, wait, help;
     bool missing;       /* what --get named was not there */
     int64_t timeout_us; /* of --wait; 0: none */
 };
@@ -46,6 +46,8 @@ extern const struct cli_command *const cli_commands[]; /* ends with NULL */
 /* The rows of how answers are printed: the last of the table of a command that asks no daemon. */
 #define CLI_LOCAL_ROWS(cli)                                                                        \
     {"json", 'j', OPTION_FLAG, NULL, 0, 0, "", "print JSON", &(cli)->json},                        \
+        {"jsonl",      0, OPTION_FLAG, NULL, 0, 0, "", "print JSON, of a list an object a line",   \
+         &(cli)->jsonl},                                                                           \
         {"output", 'o', OPTION_TEXT, NULL, 0, 16, "", "\"name\": print ids only", &(cli)->output}, \
         {"get",      'g', OPTION_TEXT, NULL,                                                       \
          0,          0,   "",          "print one member of the JSON, such as result.seconds",     \
@@ -108,6 +110,14 @@ int cli_send(struct cli *cli, const char *method, const char *path, const cJSON 
 const char *cli_encode(const char *text); /* percent-encoded; valid until the eighth next call */
 /* GETs a whole list through its pages into one array. The caller frees *ret_items. */
 int cli_list(struct cli *cli, const char *path, struct err *err, cJSON **ret_items);
+/* The same page by page, however many there are: take is given each page's items, which it may
+ * empty. */
+int cli_each_page(struct cli *cli, const char *path, struct err *err,
+                  void (*take)(void *context, cJSON *items), void *context);
+/* Whether the items of a list can be printed as they come (--jsonl, -o name). */
+bool cli_streams(const struct cli *cli);
+/* Another connection like cli->client, for what goes on beside it; the caller destroys it. */
+int cli_connect(const struct cli *cli, struct err *err, struct http_client **ret_client);
 
 /* Members of answers; "" or 0 when absent. path is "a.b.c". */
 const char *cli_text(const cJSON *doc, const char *path);
@@ -122,9 +132,9 @@ void cli_put_int(cJSON *body, const char *key, int64_t value);      /* nothing f
 void cli_put_real(cJSON *body, const char *key, double value);      /* nothing for NaN */
 void cli_put_text(cJSON *body, const char *key, const char *value); /* nothing for NULL */
 
-/* Prints doc as JSON (--json), one member (--get; one that is not there is said on stderr and makes
- * the command exit with CLI_NOT_FOUND) or its id (-o name) and returns true; false: the caller
- * prints it for people. */
+/* Prints doc as JSON (--json; --jsonl: in a line, of an array each item), one member (--get; one
+ * that is not there is said on stderr and makes the command exit with CLI_NOT_FOUND) or its id (-o
+ * name) and returns true; false: the caller prints it for people. */
 bool cli_print_plain(struct cli *cli, const cJSON *doc);
 
 /* Waits for the job with a progress bar on stderr (when stderr is no terminal: a

@@ -69,13 +69,15 @@ const char *metric_value(double value, const struct metric_unit *unit, char text
 
 const char *metric_title(const char *key, const cJSON *names, char text[METRIC_TEXT]) {
     const char *of = strpbrk(key, ":@");
-    const char *name = of ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(names, of + 1))
-                          : NULL;
+    const char *name =
+        of ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(names, of + 1)) : NULL;
     int i = find(key);
 
-    snprintf(text, METRIC_TEXT, "%.80s%s%.150s",
-             metrics[i].metric ? metrics[i].title : key, metrics[i].metric && of ? " on " : "",
-             !of || !metrics[i].metric ? "" : name ? name : of + 1);
+    snprintf(text, METRIC_TEXT, "%.80s%s%.150s", metrics[i].metric ? metrics[i].title : key,
+             metrics[i].metric && of ? " on " : "",
+             !of || !metrics[i].metric ? ""
+             : name                    ? name
+                                       : of + 1);
     return text;
 }
 

@@ -208,11 +208,10 @@ int report_read(struct cli *cli, const char *search, struct err *err, struct rep
 }
 
 void report_finish(struct report *report) {
-    cJSON *const docs[] = {report->daemon,   report->search,     report->request,
-                           report->job,      report->front,      report->curve,
-                           report->supernet, report->checkpoint, report->space,
-                           report->dataset,  report->profiles,   report->devices,
-                           report->names,    report->clouds,     report->calibrations};
+    cJSON *const docs[] = {report->daemon, report->search,  report->request,     report->job,
+                           report->front,  report->curve,   report->supernet,    report->checkpoint,
+                           report->space,  report->dataset, report->profiles,    report->devices,
+                           report->names,  report->clouds,  report->calibrations};
     for (size_t i = 0; i < sizeof(docs) / sizeof(docs[0]); i++)
         cJSON_Delete(docs[i]);
 }

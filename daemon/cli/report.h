@@ -7,15 +7,15 @@
 
 /* Owned documents of the API; NULL where there is nothing (any more). */
 struct report {
-    cJSON *daemon;                   /* GET /version */
-    cJSON *search, *request, *job;   /* request: the body that would repeat it */
-    cJSON *front, *curve;            /* curve: hypervolume */
+    cJSON *daemon;                 /* GET /version */
+    cJSON *search, *request, *job; /* request: the body that would repeat it */
+    cJSON *front, *curve;          /* curve: hypervolume */
     cJSON *supernet, *checkpoint, *space, *dataset;
-    cJSON *profiles, *devices;       /* arrays, of all that objectives and limits name */
-    cJSON *calibrations;             /* array: the newest of each profile, with its points */
-    cJSON *names;                    /* object: id → name, of whatever has one */
-    cJSON *clouds;                   /* object: metric key → values of all candidates, in one order
-                                        (numbers, or null) */
+    cJSON *profiles, *devices; /* arrays, of all that objectives and limits name */
+    cJSON *calibrations;       /* array: the newest of each profile, with its points */
+    cJSON *names;              /* object: id → name, of whatever has one */
+    cJSON *clouds;             /* object: metric key → values of all candidates, in one order
+                                  (numbers, or null) */
 };
 
 /* Everything, through all pages. On failure the caller finishes it, too. */

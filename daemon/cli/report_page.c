@@ -65,8 +65,7 @@ static void cell(struct buf *out, const cJSON *row, const char *path, enum cell_
 }
 
 static const char *name_of(const struct report *report, const char *id) {
-    const char *name =
-        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(report->names, id));
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(report->names, id));
     return name ? name : id;
 }
 
@@ -338,8 +337,9 @@ static void put_front_table(struct buf *out, const struct report *report) {
 static void put_front(struct buf *out, const struct report *report) {
     section(out, "The front");
     if (cJSON_GetArraySize(cli_item(report->front, "items")) == 0) {
-        html_element(out, "p", "There is no network on it: none was found yet, or none met the "
-                               "limits.");
+        html_element(out, "p",
+                     "There is no network on it: none was found yet, or none met the "
+                     "limits.");
         return;
     }
     if (cJSON_IsTrue(cli_item(report->front, "no_board")))
@@ -427,7 +427,7 @@ static void put_predictions(struct buf *out, const struct report *report) {
 }
 
 static void put_residual_tables(struct buf *out, const struct report *report) {
-    static const char *const heads[] = {"+predicted", "+from",      "+to", "+measured",
+    static const char *const heads[] = {"+predicted", "+from",       "+to",    "+measured",
                                         "+error",     "networks of", "network"};
     const cJSON *calibration = NULL, *row = NULL;
     char caption[METRIC_TEXT + 64];
@@ -446,7 +446,8 @@ static void put_residual_tables(struct buf *out, const struct report *report) {
             cell(out, row, "measured_us", CELL_LATENCY);
             buf_printf(out, "<td class=\"n\">%+.1f %%</td>", 100 * (was / is - 1));
             html_element(out, "td",
-                         cJSON_IsTrue(cli_item(row, "representative")) ? "the space" : "the search");
+                         cJSON_IsTrue(cli_item(row, "representative")) ? "the space"
+                                                                       : "the search");
             html_element(out, "td class=\"arch\"", cli_text(row, "arch"));
             buf_puts(out, "</tr>\n");
         }
@@ -560,8 +561,9 @@ static void put_repeat(struct buf *out, const struct report *report) {
     if (!search_command(&command, request, report->names))
         buf_puts(&command, "espalier apply -f search.json");
     html_element(out, "pre id=\"command\"", command.data ? command.data : "");
-    html_element(out, "p", "By the API, as the body of POST /api/v1/searches, or as the file "
-                           "search.json of espalier apply -f search.json:");
+    html_element(out, "p",
+                 "By the API, as the body of POST /api/v1/searches, or as the file "
+                 "search.json of espalier apply -f search.json:");
     put_document(out, request);
     buf_finish(&command);
     cJSON_Delete(request);

@@ -3,19 +3,29 @@
 #include <stdio.h>
 #include <string.h>
 
-int resource_list(struct cli *cli, const struct resource *resource, int argc, char **argv) {
-    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+/* The table of a list; or each page as it comes. */
+static void print_page(void *cli, cJSON *items) {
+    cli_print_plain(cli, items);
+}
+
+static int print_list(struct cli *cli, const char *path, const struct column *columns, int n) {
     struct err err = {0};
     cJSON *items = NULL;
-    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
 
-    if (code >= 0)
-        return code;
-    if (cli_list(cli, resource->path, &err, &items))
+    if (cli_streams(cli))
+        return cli_each_page(cli, path, &err, print_page, cli) ? cli_fail(&err) : CLI_OK;
+    if (cli_list(cli, path, &err, &items))
         return cli_fail(&err);
-    cli_table(cli, items, resource->list, resource->n_list);
+    cli_table(cli, items, columns, n);
     cJSON_Delete(items);
     return CLI_OK;
+}
+
+int resource_list(struct cli *cli, const struct resource *resource, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
+
+    return code >= 0 ? code : print_list(cli, resource->path, resource->list, resource->n_list);
 }
 
 int resource_get(struct cli *cli, const struct resource_word *word, int argc, char **argv,
@@ -47,8 +57,6 @@ int resource_show(struct cli *cli, const struct resource *resource, int argc, ch
 
 int resource_parts(struct cli *cli, const struct resource_part *part, int argc, char **argv) {
     const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
-    struct err err = {0};
-    cJSON *items = NULL;
     char path[512];
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
 
@@ -56,11 +64,7 @@ int resource_parts(struct cli *cli, const struct resource_part *part, int argc, 
         return code;
     snprintf(path, sizeof(path), "%.64s/%.300s/%.64s", part->path, cli_encode(argv[first]),
              part->part);
-    if (cli_list(cli, path, &err, &items))
-        return cli_fail(&err);
-    cli_table(cli, items, part->columns, part->n_columns);
-    cJSON_Delete(items);
-    return CLI_OK;
+    return print_list(cli, path, part->columns, part->n_columns);
 }
 
 int resource_act(struct cli *cli, const struct resource *resource, const char *action, int argc,

@@ -369,7 +369,7 @@ static int front_run(struct cli *cli, int argc, char **argv) {
         code = print_best(cli, cli_item(doc, "items"), argv[first]);
     } else if (archs) {
         cJSON_ArrayForEach(item, cli_item(doc, "items")) puts(cli_text(item, "arch"));
-    } else if (!cli_print_plain(cli, doc)) {
+    } else if (!cli_print_plain(cli, cli_streams(cli) ? cli_item(doc, "items") : doc)) {
         print_front(cli, doc);
     }
     cJSON_Delete(doc);

@@ -16,7 +16,7 @@ enum { N_PLAIN = sizeof(plain) / sizeof(plain[0]), N_PARTS = sizeof(parts) / siz
 
 struct writer {
     FILE *file;
-    bool json;
+    bool json, lines; /* lines: JSON, an object a line */
     int64_t n;
     char keys[METRICS_MAX][KEY_MAX]; /* of the metrics, in the order of their columns */
     int n_keys;
@@ -126,7 +126,8 @@ static void json_row(struct writer *writer, struct cursor *cursor) {
     }
     cJSON_AddItemToObject(row, "metrics", metrics);
     char *text = cJSON_PrintUnformatted(row);
-    fprintf(writer->file, "%s%s", writer->n ? ",\n" : "", text ? text : "null");
+    fprintf(writer->file, "%s%s%s", writer->n && !writer->lines ? ",\n" : "", text ? text : "null",
+            writer->lines ? "\n" : "");
     cJSON_free(text);
     cJSON_Delete(row);
 }
@@ -190,12 +191,12 @@ static int write_all(struct cli *cli, const char *search, struct writer *writer,
     int rc = each_page(cli, search, writer, learn_page, err);
     if (rc)
         return rc;
-    if (writer->json)
-        fputs("[", writer->file);
-    else
+    if (!writer->json)
         csv_head(writer);
+    else if (!writer->lines)
+        fputs("[", writer->file);
     rc = each_page(cli, search, writer, write_page, err);
-    if (writer->json)
+    if (writer->json && !writer->lines)
         fputs("]\n", writer->file);
     return rc;
 }
@@ -220,7 +221,8 @@ static int export_run(struct cli *cli, int argc, char **argv) {
     const char *path = NULL, *format = NULL;
     const struct option_row rows[] = {
         {"file", 'f', OPTION_TEXT, NULL, 0, 0, "", "write it here (default: print it)", &path},
-        {"format", 0, OPTION_TEXT, "csv", 0, 0, "", "csv or json", &format},
+        {"format", 0, OPTION_TEXT, "csv", 0, 0, "", "csv, json, or jsonl: an object a line",
+         &format},
         CLI_COMMON_ROWS(cli)};
     struct err err = {0};
     struct writer writer = {0};
@@ -228,9 +230,10 @@ static int export_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
-    writer.json = strcmp(format, "json") == 0;
+    writer.lines = cli->jsonl || strcmp(format, "jsonl") == 0;
+    writer.json = writer.lines || strcmp(format, "json") == 0;
     if (!writer.json && strcmp(format, "csv") != 0)
-        return cli_usage("--format is csv or json, not \"%s\"", format);
+        return cli_usage("--format is csv, json or jsonl, not \"%s\"", format);
     writer.file = path ? fopen(path, "w") : stdout;
     if (!writer.file) {
         err_set(&err, ESP_EIO, NULL, "%s cannot be written: %s", path, strerror(errno));

@@ -364,7 +364,7 @@ def manual():
 def manuals():
     for program in (DAEMON, WORKER):
         page = subprocess.run([program, "--manual"], capture_output=True, text=True, timeout=20, check=True).stdout
-        done = subprocess.run(["mandoc", "-T", "lint"], input=page, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning"], input=page, capture_output=True, text=True, timeout=20)
         equal((done.returncode, done.stdout + done.stderr), (0, ""), f"mandoc -T lint of {program.name}")
         text = subprocess.run(["mandoc", "-T", "ascii"], input=page, capture_output=True, text=True, timeout=20, check=True).stdout
         text = re.sub(r".\x08", "", text)

@@ -1,0 +1,164 @@
+#include "daemon/cli/plot.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LABEL = 9, DOTS_X = 2, DOTS_Y = 4 };
+
+struct cell {
+    unsigned char dots; /* of braille */
+    unsigned char n;    /* points, 255 at most */
+    bool taken;
+    enum plot_kind kind;
+};
+struct range {
+    double low, high;
+    bool log;
+};
+struct view {
+    struct range x, y;
+    int columns, rows; /* of cells */
+};
+
+static double value_of(const struct range *range, double v) {
+    return range->log ? log10(v) : v;
+}
+
+static bool is_shown(const struct plot_point *p) {
+    return isfinite(p->x) && isfinite(p->y);
+}
+
+static void close_range(struct range *range, bool log) {
+    if (!(range->low <= range->high))
+        *range = (struct range){.low = 0, .high = 1};
+    range->log = log && range->low > 0 && range->high > 5 * range->low;
+    if (range->log) {
+        range->low = log10(range->low);
+        range->high = log10(range->high);
+    }
+    if (range->high - range->low <= 1e-12 * fabs(range->high)) {
+        double margin = fmax(fabs(range->high) * 0.1, 1e-9);
+        range->low -= margin;
+        range->high += margin;
+    }
+}
+
+static struct view view_of(const struct plot *plot) {
+    struct view view = {.x = {INFINITY, -INFINITY, false}, .y = {INFINITY, -INFINITY, false}};
+    for (int i = 0; i < plot->n_points; i++)
+        if (is_shown(&plot->points[i])) {
+            view.x.low = fmin(view.x.low, plot->points[i].x);
+            view.x.high = fmax(view.x.high, plot->points[i].x);
+            view.y.low = fmin(view.y.low, plot->points[i].y);
+            view.y.high = fmax(view.y.high, plot->points[i].y);
+        }
+    close_range(&view.x, true);
+    close_range(&view.y, false);
+    view.columns = (plot->width > PLOT_WIDTH_MAX ? PLOT_WIDTH_MAX : plot->width) - LABEL - 2;
+    view.rows = (plot->height > PLOT_HEIGHT_MAX ? PLOT_HEIGHT_MAX : plot->height) - 2;
+    return view;
+}
+
+/* Of n steps from low to high the one that v lies on. */
+static int step_of(const struct range *range, double v, int n) {
+    double share = (value_of(range, v) - range->low) / (range->high - range->low);
+    int step = (int)(share * (n - 1) + 0.5);
+    return step < 0 ? 0 : step >= n ? n - 1 : step;
+}
+
+static void add_point(struct cell *cells, const struct view *view, const struct plot_point *p) {
+    static const unsigned char bits[DOTS_Y][DOTS_X] = {{1, 8}, {2, 16}, {4, 32}, {64, 128}};
+    int x = step_of(&view->x, p->x, view->columns * DOTS_X);
+    int y = view->rows * DOTS_Y - 1 - step_of(&view->y, p->y, view->rows * DOTS_Y);
+    struct cell *cell = &cells[y / DOTS_Y * view->columns + x / DOTS_X];
+    cell->dots |= bits[y % DOTS_Y][x % DOTS_X];
+    cell->n += cell->n < 255;
+    if (!cell->taken || p->kind > cell->kind)
+        cell->kind = p->kind;
+    cell->taken = true;
+}
+
+static const char *const marks[2][PLOT_KINDS] = {{".", "o", "@"}, {"\u2801", "\u25cb", "\u25cf"}};
+static const char *const colours[PLOT_KINDS] = {"\033[2m", "\033[34m", "\033[1;33m"};
+
+static void put_coloured(struct buf *out, const struct plot *plot, enum plot_kind kind,
+                         const char *text) {
+    buf_printf(out, "%s%s%s", plot->colours ? colours[kind] : "", text,
+               plot->colours ? "\033[0m" : "");
+}
+
+void plot_put_mark(struct buf *out, const struct plot *plot, enum plot_kind kind) {
+    put_coloured(out, plot, kind, marks[plot->utf8][kind]);
+}
+
+static void put_cell(struct buf *out, const struct plot *plot, const struct cell *cell) {
+    char text[4];
+    unsigned code = 0x2800u + cell->dots; /* three bytes of UTF-8 */
+    if (!cell->taken) {
+        buf_puts(out, " ");
+    } else if (cell->kind != PLOT_CLOUD) {
+        plot_put_mark(out, plot, cell->kind);
+    } else if (!plot->utf8) {
+        put_coloured(out, plot, PLOT_CLOUD, cell->n < 4 ? "." : ":");
+    } else {
+        text[0] = (char)(0xE0 | code >> 12);
+        text[1] = (char)(0x80 | (code >> 6 & 0x3F));
+        text[2] = (char)(0x80 | (code & 0x3F));
+        text[3] = 0;
+        put_coloured(out, plot, PLOT_CLOUD, text);
+    }
+}
+
+static double at_share(const struct range *range, double share) {
+    double v = range->low + share * (range->high - range->low);
+    return range->log ? pow(10, v) : v;
+}
+
+static void put_row(struct buf *out, const struct plot *plot, const struct view *view,
+                    const struct cell *cells, int row) {
+    char label[32] = "";
+    int last = 0;
+    if (row == 0 || row == view->rows - 1 || row == view->rows / 2)
+        snprintf(label, sizeof(label), "%.4g",
+                 at_share(&view->y, 1 - (double)row / (view->rows - 1)));
+    buf_printf(out, "%*.*s %s", LABEL, LABEL, label, plot->utf8 ? "\u2502" : "|");
+    for (int i = 0; i < view->columns; i++)
+        last = cells[row * view->columns + i].taken ? i + 1 : last;
+    for (int i = 0; i < last; i++)
+        put_cell(out, plot, &cells[row * view->columns + i]);
+    buf_puts(out, "\n");
+}
+
+/* The line below, and the numbers at its ends and in its middle. */
+static void put_axis(struct buf *out, const struct plot *plot, const struct view *view) {
+    char low[32], middle[32], high[32];
+    int gap;
+    buf_printf(out, "%*s %s", LABEL, "", plot->utf8 ? "\u2514" : "+");
+    for (int i = 0; i < view->columns; i++)
+        buf_puts(out, plot->utf8 ? "\u2500" : "-");
+    snprintf(low, sizeof(low), "%.4g", at_share(&view->x, 0));
+    snprintf(middle, sizeof(middle), "%.4g", at_share(&view->x, 0.5));
+    snprintf(high, sizeof(high), "%.4g", at_share(&view->x, 1));
+    gap = view->columns / 2 - (int)strlen(low) - (int)strlen(middle) / 2;
+    buf_printf(out, "\n%*s%s", LABEL + 2, "", low);
+    if (gap > 0 && view->columns >= 40)
+        buf_printf(out, "%*s%s", gap, "", middle);
+    else
+        middle[0] = 0, gap = 0;
+    gap = view->columns - (int)strlen(low) - gap - (int)strlen(middle) - (int)strlen(high);
+    buf_printf(out, "%*s%s\n", gap > 0 ? gap : 1, "", high);
+}
+
+void plot_put(struct buf *out, const struct plot *plot) {
+    static struct cell cells[PLOT_WIDTH_MAX * PLOT_HEIGHT_MAX];
+    const struct view view = view_of(plot);
+
+    memset(cells, 0, sizeof(cells));
+    for (int i = 0; i < plot->n_points; i++)
+        if (is_shown(&plot->points[i]))
+            add_point(cells, &view, &plot->points[i]);
+    for (int row = 0; row < view.rows; row++)
+        put_row(out, plot, &view, cells, row);
+    put_axis(out, plot, &view);
+}

@@ -1,0 +1,223 @@
+"""espalier apply, --jsonl and -o name of every listing, espalier search watch."""
+import codecs
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import termios
+
+import bed
+import data
+from proxy import Proxy
+from stack import CLI
+from suite import at_end, check, equal, test, wait_for
+
+
+def applied(documents, *options, status=0):
+    """What apply prints as JSON of a file with these documents."""
+    path = bed.daemon().root / "apply.json"
+    path.write_text("\n".join(json.dumps(document) for document in documents))
+    done = bed.daemon().cli_run("apply", "-f", path, "--json", *options)
+    equal(done.returncode, status, f"exit code ({done.stderr})")
+    return (json.loads(done.stdout) if done.stdout else []), done.stderr
+
+
+def actions(rows):
+    return [(row["kind"], row["name"], row["action"]) for row in rows]
+
+
+@test("apply makes what a file describes once, and says how what is there differs", 240)
+def apply():
+    stack, client = bed.daemon(), bed.client()
+    bed.supernet()
+    space = {"kind": "space", **data.space(name="applied")}
+    folder = {"kind": "dataset", "name": "applied-bars", "path": str(stack.root / "bars"), "validation": 300}
+    net = {"kind": "supernet", "name": "applied-net", "space": "applied", "dataset": "applied-bars", "train": {**bed.TRAIN, "epochs": 1}}
+    search = {"kind": "search", "name": "applied-search", "supernet": "applied-net", "objectives": [{"metric": "top1", "direction": "maximise"}, {"metric": "macs", "direction": "minimise"}], "evaluations": 60, "population": 16, "initial_evaluations": 16, "measure_front": 0, "calibration_nets": 0}
+    things = [[space, folder], net, search]
+    names = [("space", "applied"), ("dataset", "applied-bars"), ("supernet", "applied-net"), ("search", "applied-search")]
+    rows, _ = applied(things, "--dry-run")
+    equal(actions(rows), [(*name, "would be created") for name in names], "a trial")
+    equal(client.request("GET", "/spaces/applied").status, 404, "the space after a trial")
+    rows, _ = applied(things, "--wait")
+    equal(actions(rows), [(*name, "created") for name in names], "the first time")
+    equal(client.get("/searches/applied-search")["state"], "done", "the search, waited for")
+    for options in ((), ("--dry-run",), ("--wait",)):
+        equal(actions(applied(things, *options)[0]), [(*name, "unchanged") for name in names], f"again {options}")
+    changed = {**search, "evaluations": 90, "constraints": [{"metric": "macs", "max": 1e7}]}
+    rows, told = applied([{**space, "resolutions": [24, 28]}, {**folder, "validation": 200}, {**net, "train": {**net["train"], "seed": 8}}, changed], status=4)
+    equal([[row["pointer"] for row in one["differences"]] for one in rows], [["/resolutions/0", "/resolutions/1"], ["/validation"], ["/train/seed"], ["/constraints", "/evaluations"]], "what differs")
+    check("/evaluations: 60 there, 90 in the file" in told, "the words", told)
+    whole = json.loads(stack.cli("search", "show", "applied-search", "--json"))
+    equal(actions(applied([{**client.get("/searches/applied-search/request"), "checkpoint": whole["checkpoint"]}])[0]), [("search", "applied-search", "unchanged")], "the request itself, without a kind, by the checkpoint that it went by")
+
+
+@test("what is wrong with a file is said with its place, and nothing behind it is made", 60)
+def apply_refused():
+    stack, client = bed.daemon(), bed.client()
+    bed.supernet()
+    sound = {"kind": "search", **bed.search_body("after", supernet="net")}
+
+    def refused(text, status, *words):
+        done = subprocess.run([str(CLI), "apply", "-f", "-"], input=text, env={**os.environ, "ESPALIER_URL": stack.url}, capture_output=True, text=True, timeout=30)
+        equal((done.returncode, done.stdout), (status, ""), f"of {text[:60]} ({done.stderr})")
+        check(all(word in done.stderr for word in words), "the words", words, done.stderr)
+    refused(json.dumps([{**sound, "name": "one", "population": 1}, sound]), 1, "/0, search \"one\"", "(/0/population)")
+    refused(json.dumps([{**sound, "kind": "serach"}, sound]), 1, "did you mean \"search\"", "(/0/kind)")
+    refused(json.dumps([sound, {"kind": "space"}]), 1, "/1", "(/1/name)")
+    refused(json.dumps({**sound, "colour": 1}), 1, "(/colour)")
+    refused(json.dumps(sound) + "\n{\"name\": \"x\",}", 1, "document 2")
+    refused("", 1, "nothing in it")
+    refused("[1]", 1, "/0", "no object")
+    equal(client.request("GET", "/searches/after").status, 404, "what stood behind")
+    equal(stack.cli_run("apply").returncode, 2, "no file named")
+    equal(stack.cli_run("apply", "-f", "/no/such/file").returncode, 3, "no such file")
+
+
+# --- listings ---
+
+def listings():
+    """Every command that lists, with its words."""
+    bed.profile()
+    client = bed.client()
+    table, calibrations = client.items("/tables")[0]["id"], client.items("/calibrations")
+    yield from (words.split() for words in ("dataset ls", "space ls", "supernet ls", "supernet checkpoints net", "device ls", "latency profiles", "latency tables", "latency calibrations", "model ls", "search ls", "search strategies", "arch ls net", "export ls", "job ls", "token ls", "webhook ls"))
+    yield ["latency", "entries", table]
+    if calibrations:
+        yield ["latency", "residuals", calibrations[0]["id"]]
+
+
+def rounded(value):
+    """--json prints numbers with fifteen digits, --jsonl with all of them."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return float(f"{value:.12g}") if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+@test("every listing has --jsonl and -o name, and both have each of its items", 120)
+def lists():
+    stack = bed.daemon()
+    stack.cli("search", "create", "listed", "--supernet", bed.supernet(), "-n", "60", "--measure-front", "0", "--wait")
+    known = re.findall(r"^  ([a-z]+) (ls|list|profiles|tables|calibrations|strategies|checkpoints|entries|residuals)\b", stack.cli_run("--help").stdout, re.MULTILINE)
+    tried = list(listings())
+    equal(sorted({tuple(words[:2]) for words in tried} | {("latency", "residuals")}), sorted(set(known)), "commands that list")
+    for words in tried:
+        whole = json.loads(stack.cli(*words, "--json"))
+        lines = stack.cli(*words, "--jsonl").splitlines()
+        names = stack.cli(*words, "-o", "name").splitlines()
+        equal([rounded(json.loads(line)) for line in lines], rounded(whole), f"lines of {' '.join(words)}")
+        check(len(names) == len(whole) and "-" not in names and "" not in names, "names", words, names)
+    front = bed.client().get("/searches/listed/front")["items"]
+    equal([json.loads(line) for line in stack.cli("search", "front", "listed", "--jsonl").splitlines()], front, "the front")
+    total = bed.client().get("/searches/listed/candidates?page_size=1")["total"]
+    equal(len([json.loads(line) for line in stack.cli("search", "export", "listed", "--jsonl").splitlines()]), total, "all candidates")
+    equal(stack.cli_run("search", "ls", "-o", "wide").returncode, 2, "another output")
+
+
+@test("a listing of more than a page is never cut short", 120)
+def long_list():
+    stack, client = bed.daemon(), bed.client()
+    for n in range(1100):
+        client.post("/tokens", {"kind": "api", "scope": "read", "label": f"many {n}"}, 201)
+    labels = [json.loads(line)["label"] for line in stack.cli("token", "ls", "--jsonl").splitlines()]
+    equal(len([label for label in labels if str(label).startswith("many ")]), 1100, "labels")
+    check(len(stack.cli("token", "ls", "-o", "name").splitlines()) == len(labels), "ids")
+
+
+# --- watching ---
+
+class Terminal:
+    """A command in a terminal of so many columns and rows."""
+
+    def __init__(self, *words, url, columns=90, rows=30, **environment):
+        self.child, self.master = pty.fork()
+        if self.child == 0:
+            os.environ.update({"ESPALIER_URL": url, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment})
+            os.execv(str(CLI), [str(CLI), *words])
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.text, self.decoder, self.status = "", codecs.getincrementaldecoder("utf-8")(), None
+        at_end(self.end)
+
+    def read(self, seconds=0.2):
+        if select.select([self.master], [], [], seconds)[0]:
+            try:
+                self.text += self.decoder.decode(os.read(self.master, 65536))
+            except OSError:
+                pass
+        return self.text
+
+    def wait_for(self, what, pattern, seconds=40):
+        return wait_for(what, lambda: re.search(pattern, self.read()), seconds, 0)
+
+    def ended(self, seconds=60):
+        """Its exit code."""
+        def look():
+            self.read()
+            pid, status = os.waitpid(self.child, os.WNOHANG)
+            return pid and [os.waitstatus_to_exitcode(status)]
+        self.status = wait_for("the end of the command", look, seconds, 0)[0]
+        return self.status
+
+    def end(self):
+        if self.status is None:
+            os.kill(self.child, signal.SIGKILL)
+            os.waitpid(self.child, 0)
+        os.close(self.master)
+
+
+def plain(text):
+    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).replace("\r", "")
+
+
+def endless(name):
+    """A search that goes on until it is cancelled: each subnet is really evaluated."""
+    body = bed.search_body(name, accuracy="evaluated", evaluations=20000, measure_front=0, calibration_nets=0)
+    return bed.client().post("/searches", body, 202)["search"]["id"]
+
+
+@test("a search is watched as it grows: Ctrl-C leaves it running, its end is the end, through connections that break", 180)
+def watch():
+    client = bed.client()
+    name = endless("watched")
+    proxy = Proxy(bed.daemon().port)
+    at_end(proxy.close)
+    terminal = Terminal("search", "watch", "watched", url=proxy.url, columns=70, rows=20)
+    terminal.wait_for("a picture", r"[1-9]\d* on the front(.|\n)*[\u25cb\u25cf](.|\n)*looked at")
+    counts = lambda: {int(n) for n in re.findall(r"(\d+) of 20000 evaluations", plain(terminal.read()))}
+    wait_for("a second picture", lambda: len(counts()) > 2, 40, 0)
+    check("\x1b[1;33m" in terminal.text or "\x1b[34m" in terminal.text, "colours")
+    check(all(len(line) < 70 for line in plain(terminal.text).split("\n")), "the width", max(plain(terminal.text).split("\n"), key=len))
+    before = max(counts())
+    for link in list(proxy.links):
+        try:
+            link.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # one that had ended
+    wait_for("pictures after the connection broke", lambda: max(counts()) > before, 40, 0)
+    os.write(terminal.master, b"\x03")
+    equal(terminal.ended(), 130, "exit code of Ctrl-C")
+    check("goes on" in terminal.text and f"espalier search watch {name}" in terminal.text, "the words", terminal.text[-300:])
+    equal(client.get("/searches/watched")["state"], "running", "the search")
+    last = Terminal("search", "watch", "watched", url=bed.daemon().url, LC_ALL="C", NO_COLOR="1")
+    last.wait_for("a picture of ASCII", r"looked at")
+    client.post(f"/searches/{name}/cancel", {})
+    equal(last.ended(), 6, "exit code of a search that was cancelled")
+    check(last.text.isascii() and "\x1b[1;33m" not in last.text and "\x1b[2m" not in last.text, "ASCII without colours")
+    check("was cancelled" in last.text, "the end", last.text[-300:])
+
+
+@test("without a terminal a watched search is told in lines, and its end is the exit code", 120)
+def watch_lines():
+    stack = bed.daemon()
+    stack.client.post("/searches", bed.search_body("lines", evaluations=60, measure_front=0, calibration_nets=0), 202)
+    lines = stack.cli("search", "watch", "lines", timeout=100).splitlines()
+    check(lines and lines[-1].startswith("lines: done, final, 60 of 60 evaluations, ") and "\x1b" not in "".join(lines) and len(lines) < 12, "lines", lines)
+    equal(stack.cli_run("search", "watch", "no-such").returncode, 3, "no search")
