@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 
@@ -53,6 +54,29 @@ static int fit(struct told_slope *t, int objective, struct err *err) {
     return 0;
 }
 
+/* The model at a point: a block's genes count with the chance that it is there, so depths have a
+ * derivative by their blocks' effects too. ret_by_cost: [shape->n]. */
+static double expect(const struct relaxed_shape *shape, const double *effects, double mean,
+                     const double *point, double *ret_by_cost) {
+    double cost = mean;
+    memset(ret_by_cost, 0, (size_t)shape->n * sizeof *ret_by_cost);
+    for (int g = 0; g < shape->n_genes; g++) {
+        const struct gene *gene = &shape->genes[g];
+        bool of_block = gene->block >= 0;
+        int position = of_block ? gene->block - shape->space->stages[gene->stage].first_block : 0;
+        double there = of_block ? relaxed_presence(shape, point, gene->stage, position) : 1,
+               effect = 0;
+        for (int j = shape->first[g]; j < shape->first[g] + gene->n_choices; j++) {
+            effect += point[j] * effects[j];
+            ret_by_cost[j] += there * effects[j];
+        }
+        cost += there * effect;
+        if (of_block)
+            relaxed_presence_back(shape, gene->stage, position, effect, ret_by_cost);
+    }
+    return cost;
+}
+
 static int look(void *context, const double *point, struct err *err, struct slope_look *ret_look) {
     struct told_slope *t = context;
     int n = t->slope.shape->n;
@@ -61,11 +85,9 @@ static int look(void *context, const double *point, struct err *err, struct slop
         if (!isnan(ret_look->costs[k]))
             continue;
         code = t->fitted[k] ? 0 : fit(t, k, err);
-        ret_look->costs[k] = t->mean[k];
-        for (int j = 0; j < n; j++) {
-            ret_look->costs[k] += point[j] * t->effects[k][j];
-            ret_look->by_cost[k * n + j] = t->effects[k][j];
-        }
+        if (code == 0)
+            ret_look->costs[k] =
+                expect(t->slope.shape, t->effects[k], t->mean[k], point, ret_look->by_cost + k * n);
     }
     return code;
 }

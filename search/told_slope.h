@@ -19,7 +19,7 @@ struct told_slope {
  * of the score function (Williams 1992) with the model in place of single outcomes, which tells
  * what one choice does from what came together with it.
  *
- * Deviation: whether a gene is active is not looked at between vertices. Borrows both for the
- * slope's life, in which told must not change; the result must not be moved. About 45 KB. */
+ * Borrows both for the slope's life, in which told must not change; the result must not be moved.
+ * About 45 KB. */
 void told_slope_init(const struct told *told, const struct slope *known,
                      struct told_slope *ret_slope);

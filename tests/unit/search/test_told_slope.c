@@ -46,6 +46,34 @@ static int half(void *context, const double *point, struct err *err, struct slop
     return 0;
 }
 
+/* The model is that of the archs told, shallow or deep, and its derivatives lead from one to
+ * another: along the line between two of them they sum up to what lies between. */
+static void check_vertices(const struct told_slope *whole, const struct told *told,
+                           double *by_cost) {
+    enum { PIECES = 200 };
+    const struct relaxed_shape *shape = whole->slope.shape;
+    struct slope_look look = {.by_cost = by_cost};
+    double a[RELAXED_MAX], b[RELAXED_MAX], point[RELAXED_MAX];
+    for (int i = 0; i + 1 < 40; i++) {
+        double sum = 0, costs[2];
+        relaxed_vertex(shape, &told->outcomes[i].arch, a);
+        relaxed_vertex(shape, &told->outcomes[i + 1].arch, b);
+        whole->slope.look(whole->slope.context, a, NULL, &look);
+        costs[0] = look.costs[0];
+        whole->slope.look(whole->slope.context, b, NULL, &look);
+        costs[1] = look.costs[0];
+        assert_true(fabs(costs[0] - told->outcomes[i].costs[0]) < 0.15);
+        for (int k = 0; k < PIECES; k++) {
+            for (int j = 0; j < shape->n; j++)
+                point[j] = a[j] + (b[j] - a[j]) * (k + 0.5) / PIECES;
+            whole->slope.look(whole->slope.context, point, NULL, &look);
+            for (int j = 0; j < shape->n; j++)
+                sum += by_cost[j] * (b[j] - a[j]) / PIECES;
+        }
+        assert_true(fabs(sum - (costs[1] - costs[0])) < 1e-3);
+    }
+}
+
 static void effects_are_those_that_made_the_costs(void **state) {
     struct space *space = toy_space();
     struct relaxed_shape shape;
@@ -69,11 +97,12 @@ static void effects_are_those_that_made_the_costs(void **state) {
     for (int g = 0; g < shape.n_genes; g++) {
         const double *at = by_cost + shape.first[g];
         int last = shape.genes[g].n_choices - 1;
-        /* A depth brings blocks along, whose own effects are in its one. */
+        /* A depth brings blocks along: what they are worth together is checked below. */
         if (shape.genes[g].kind != GENE_DEPTH && last > 0)
             assert_true(fabs(at[last] - at[0] - true_effect(g, last)) <
                         0.15 * true_effect(g, last));
     }
+    check_vertices(whole, &told, by_cost);
     free(told.outcomes);
     free(whole);
     space_destroy(space);
