@@ -167,6 +167,25 @@ static void worse_than_a_line_through_macs_is_not_accepted(void **state) {
     space_destroy(space);
 }
 
+/* A few subnets are far from the line, which a choice explains: its error is large, and still it
+ * ranks the others, which the model does not. */
+static void a_worse_rank_is_not_accepted_for_its_small_error(void **state) {
+    struct space *space = builtin("ofa_mbv3");
+    struct arch_sample samples[60];
+    struct accuracy_predictor *predictor;
+    draw(space, 3, 60, samples);
+    for (int i = 0; i < 60; i++)
+        samples[i].value =
+            0.5 + 0.02 * (log_macs(space, &samples[i].arch) - 19) + (i % 15 == 0 ? 0.4 : 0);
+    assert_int_equal(accuracy_predictor_fit(space, samples, 60, 0.1, 1, NULL, &predictor), 0);
+    const struct arch_model_quality *q = accuracy_predictor_quality(predictor);
+    assert_true(q->kendall_tau > 0.1);
+    assert_true(q->rmse < ACCURACY_MARGIN * q->baseline.rmse);
+    assert_false(accuracy_predictor_accepted(predictor));
+    accuracy_predictor_destroy(predictor);
+    space_destroy(space);
+}
+
 /* Depth alone counts, and little of it: MACs say less than the choices. */
 static void better_than_a_line_through_macs_is_accepted(void **state) {
     struct space *space = builtin("ofa_mbv3");
@@ -327,6 +346,7 @@ int main(void) {
         cmocka_unit_test(perceptrons_win_where_choices_interact),
         cmocka_unit_test(noise_is_not_accepted),
         cmocka_unit_test(worse_than_a_line_through_macs_is_not_accepted),
+        cmocka_unit_test(a_worse_rank_is_not_accepted_for_its_small_error),
         cmocka_unit_test(better_than_a_line_through_macs_is_accepted),
         cmocka_unit_test(refuses_bad_samples),
         cmocka_unit_test(encoding_tells_archs_apart),
