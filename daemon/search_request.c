@@ -1,5 +1,6 @@
 #include "daemon/search_request.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +48,9 @@ struct source {
     cJSON *sections_doc;
     struct section_evaluator *section;
 };
+
+static_assert(2 + PROFILES_MAX + ENERGY_PROFILES_MAX <= SEARCH_EVALUATORS_MAX,
+              "what is accepted here, with the accuracy, is no more than a loop takes");
 
 /* Everything that is needed only while a request is made. */
 struct work {

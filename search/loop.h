@@ -11,7 +11,7 @@
 
 enum {
     SEARCH_EVALUATIONS_MAX = 1000000,
-    SEARCH_EVALUATORS_MAX = 16,
+    SEARCH_EVALUATORS_MAX = 18, /* counted, accuracy, latency and energy of 8 profiles each */
     SEARCH_LOG_MAX = 100000,
     SEARCH_ROUNDS_MAX = 5
 };

@@ -14,6 +14,7 @@
 #include "daemon/job_files.h"
 #include "search/feasibility.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,10 @@ static int open_latency(struct search_run *run, int p, struct err *err) {
         section_evaluator_init(run->sections[p], evaluator);
     return rc;
 }
+
+static_assert(sizeof(((struct search_run *)0)->evaluators) / sizeof(struct evaluator) ==
+                  SEARCH_EVALUATORS_MAX,
+              "a loop takes all evaluators that a search can have");
 
 static int open_evaluators(struct search_run *run, struct err *err) {
     int rc = cost_evaluator_create(run->spec.space, err, &run->evaluators[SEARCH_COST_EVALUATOR]);

@@ -286,6 +286,28 @@ static void refuses_bad_configs(void **state) {
     toy_finish(&toy);
 }
 
+/* As many as the counts, the accuracy, and the latency and energy of eight profiles each. */
+static void takes_all_evaluators_of_a_search(void **state) {
+    static const char *const others[] = {"another"};
+    struct toy toy;
+    toy_init(&toy);
+    struct evaluator many[19];
+    struct search_loop *loop = NULL;
+    struct search_loop_config config = config_of(&toy, "random");
+    for (int i = 0; i < 19; i++) {
+        many[i] = config.evaluators[i < 2 ? i : 1];
+        if (i >= 2)
+            many[i].keys = others;
+    }
+    config.evaluators = many;
+    config.n_evaluators = 19;
+    assert_int_equal(search_loop_create(&config, NULL, &loop), ESP_EINVAL);
+    config.n_evaluators = 18;
+    assert_int_equal(search_loop_create(&config, NULL, &loop), 0);
+    search_loop_destroy(loop);
+    toy_finish(&toy);
+}
+
 static void cancel_comes_through(void **state) {
     struct toy toy;
     struct generation g;
@@ -466,6 +488,7 @@ int main(void) {
         cmocka_unit_test(seeds_are_known_beforehand),
         cmocka_unit_test(ends_when_the_space_is_exhausted),
         cmocka_unit_test(refuses_bad_configs),
+        cmocka_unit_test(takes_all_evaluators_of_a_search),
         cmocka_unit_test(cancel_comes_through),
         cmocka_unit_test(what_is_drawn_keeps_the_limits),
         cmocka_unit_test(what_is_counted_is_known_beforehand),
