@@ -31,42 +31,50 @@ static void pass_resolution(void *context, int resolution) {
         cost->resolution(cost->context, resolution);
 }
 
-/* By dynamic programming over the units. */
-static int solve(const struct space *space, const struct additive_metric *metric, bool largest,
-                 struct err *err, struct attainable *ret_attainable) {
-    struct attainable found = {.known = true};
+/* The value of found->arch; not known where it has none. */
+static int evaluate(const struct evaluator *evaluator, int metric, struct err *err,
+                    struct attainable *found) {
+    struct metric values[METRICS_MAX];
+    struct evaluation evaluation = {.arch = &found->arch, .values = values};
+    int code = evaluator->submit(evaluator->context, &evaluation, 1, err);
+    if (code < 0)
+        return code;
+    found->value = values[metric].value;
+    found->known = evaluation.state == EVALUATION_DONE && !isnan(found->value);
+    return 0;
+}
+
+/* By dynamic programming over the units. It adds up in another order than the evaluator, which has
+ * the last word: what is named here must itself keep a limit of that value. */
+static int solve(const struct space *space, const struct evaluator *evaluator, int index,
+                 const struct additive_metric *metric, bool largest, struct err *err,
+                 struct attainable *ret_attainable) {
+    struct attainable found = {0};
+    double sum;
     struct additive_cost cost = metric->cost;
     if (largest)
         cost = (struct additive_cost){negated, (void *)&metric->cost, pass_resolution};
-    int code = metric->bottleneck ? bottleneck_min(space, &cost, err, &found.value, &found.arch)
-                                  : additive_min(space, &cost, err, &found.value, &found.arch);
-    if (code < 0)
-        return code;
-    if (largest)
-        found.value = -found.value;
-    if (metric->value)
-        found.value = metric->value(metric->cost.context, found.value);
-    *ret_attainable = found;
-    return 0;
+    int code = metric->bottleneck ? bottleneck_min(space, &cost, err, &sum, &found.arch)
+                                  : additive_min(space, &cost, err, &sum, &found.arch);
+    if (code == 0)
+        code = evaluate(evaluator, index, err, &found);
+    if (code == 0)
+        *ret_attainable = found;
+    return code;
 }
 
 /* By evaluating the smallest or largest subnet. */
 static int evaluate_end(const struct space *space, const struct evaluator *evaluator, int metric,
                         bool largest, struct err *err, struct attainable *ret_attainable) {
-    struct attainable found = {.known = true};
-    struct metric values[METRICS_MAX];
-    struct evaluation evaluation = {.arch = &found.arch, .values = values};
+    struct attainable found = {0};
     if (largest)
         arch_max(space, &found.arch);
     else
         arch_min(space, &found.arch);
-    int code = evaluator->submit(evaluator->context, &evaluation, 1, err);
-    if (code < 0)
-        return code;
-    found.value = values[metric].value;
-    found.known = evaluation.state == EVALUATION_DONE && !isnan(found.value);
-    *ret_attainable = found;
-    return 0;
+    int code = evaluate(evaluator, metric, err, &found);
+    if (code == 0)
+        *ret_attainable = found;
+    return code;
 }
 
 int attainable_extreme(const struct space *space, const struct evaluator *evaluators,
@@ -78,7 +86,7 @@ int attainable_extreme(const struct space *space, const struct evaluator *evalua
     if (!e)
         return err_set(err, ESP_ENOTFOUND, NULL, "nothing yields the metric %s", key);
     if (e->additive && e->additive(e->context, metric, &sum) && !(sum.bottleneck && largest))
-        return solve(space, &sum, largest, err, ret_attainable);
+        return solve(space, e, metric, &sum, largest, err, ret_attainable);
     if (e->monotone && e->monotone(e->context, metric))
         return evaluate_end(space, e, metric, largest, err, ret_attainable);
     *ret_attainable = (struct attainable){0};

@@ -3,15 +3,24 @@
 #include <math.h>
 #include <string.h>
 
-/* The largest sum whose value is within the bound; -infinity if there is none. The value rises with
- * the sum. */
-static double invert(const struct additive_metric *metric, double bound) {
+/* Of a sum: evaluators add up in another order than who draws within a limit, and have the last
+ * word on it. */
+#define SLACK 1e-12
+
+static bool is_within(const struct additive_metric *metric, double sum, double bound, bool equal) {
+    double value = metric->value(metric->cost.context, sum);
+    return equal ? value <= bound : value < bound;
+}
+
+/* The largest sum whose value is less than the bound, or equal to it; -infinity if there is none.
+ * The value rises with the sum. */
+static double invert(const struct additive_metric *metric, double bound, bool equal) {
     double low = 0, high = 1;
     if (!metric->value)
         return bound;
-    if (!(metric->value(metric->cost.context, low) <= bound))
+    if (!is_within(metric, low, bound, equal))
         return -INFINITY;
-    while (metric->value(metric->cost.context, high) <= bound) {
+    while (is_within(metric, high, bound, equal)) {
         if (high > 1e18)
             return high;
         low = high;
@@ -19,7 +28,7 @@ static double invert(const struct additive_metric *metric, double bound) {
     }
     for (int i = 0; i < 100; i++) {
         double middle = low + (high - low) / 2;
-        if (metric->value(metric->cost.context, middle) <= bound)
+        if (is_within(metric, middle, bound, equal))
             low = middle;
         else
             high = middle;
@@ -27,9 +36,18 @@ static double invert(const struct additive_metric *metric, double bound) {
     return low;
 }
 
-/* The metric as a sum, if an evaluator has it so. */
-static bool find_additive(const struct evaluator *evaluators, int n, const char *key,
-                          struct additive_metric *ret_metric) {
+double limits_sum_within(const struct additive_metric *metric, double bound) {
+    double sum = invert(metric, bound, true);
+    return isfinite(sum) ? sum + SLACK * fabs(sum) : sum;
+}
+
+double limits_sum_beyond(const struct additive_metric *metric, double bound) {
+    double sum = invert(metric, bound, false);
+    return isfinite(sum) ? sum - SLACK * fabs(sum) : sum;
+}
+
+bool limits_metric(const struct evaluator *evaluators, int n, const char *key,
+                   struct additive_metric *ret_metric) {
     for (int i = 0; i < n; i++)
         for (int k = 0; k < evaluators[i].n_metrics && evaluators[i].additive; k++)
             if (strcmp(evaluators[i].keys[k], key) == 0)
@@ -47,9 +65,9 @@ int limits_make(const struct space *space, const struct goals *goals,
     for (int i = 0; i < goals->n_constraints; i++) {
         const struct constraint *c = &goals->constraints[i];
         struct additive_metric metric = {0};
-        if (c->is_max && find_additive(evaluators, n_evaluators, goals->keys[c->metric], &metric))
+        if (c->is_max && limits_metric(evaluators, n_evaluators, goals->keys[c->metric], &metric))
             limits[n++] = (struct constrained_limit){metric.cost, metric.bottleneck,
-                                                     invert(&metric, c->bound)};
+                                                     limits_sum_within(&metric, c->bound)};
     }
     if (n > 0)
         code = constrained_create(space, limits, n, &why, &made);

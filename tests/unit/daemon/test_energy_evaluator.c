@@ -86,6 +86,35 @@ static void a_limit_below_the_least_is_refused(void **state) {
     }
 }
 
+/* At whatever prices: it adds up in another order than who looks for the least. */
+static void a_limit_of_the_named_least_can_be_kept(void **state) {
+    struct world *w = *state;
+    struct goals goals = {.n_constraints = 1};
+    assert_int_equal(goals_add_metric(&goals, key, NULL), 0);
+    for (uint32_t i = 0; i < 40; i++) {
+        struct rng rng = rng_make(5, RNG_TEST, 0, i);
+        struct energy_fit at = prices;
+        struct energy_evaluator *energy;
+        struct evaluator evaluator;
+        struct attainable best;
+        struct feasibility f;
+        at.mac_pj = 1 + 20 * rng_unit(&rng);
+        at.byte_pj = 100 + 300 * rng_unit(&rng);
+        at.run_uj = 50 * rng_unit(&rng);
+        assert_int_equal(energy_evaluator_create(w->space, &at, "pf_1", NULL, &energy), 0);
+        energy_evaluator_init(energy, &evaluator);
+        for (int is_max = 0; is_max <= 1; is_max++) {
+            assert_int_equal(attainable_extreme(w->space, &evaluator, 1, key, !is_max, NULL, &best),
+                             0);
+            goals.constraints[0] = (struct constraint){0, is_max, best.value};
+            assert_int_equal(feasibility_check(w->space, &goals, &evaluator, 1, NULL, &f), 0);
+            if (is_max)
+                assert_true(f.accepted > 0);
+        }
+        energy_evaluator_destroy(energy);
+    }
+}
+
 static void knows_its_keys(void **state) {
     struct world *w = *state;
     struct energy_evaluator *none;
@@ -103,6 +132,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(is_work_and_traffic_at_their_prices),
         cmocka_unit_test(a_limit_below_the_least_is_refused),
+        cmocka_unit_test(a_limit_of_the_named_least_can_be_kept),
         cmocka_unit_test(knows_its_keys),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
