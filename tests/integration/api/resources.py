@@ -308,7 +308,7 @@ def jobs():
     check(done and all(row["state"] == "done" for row in done), "done jobs", done)
     trainings = client.items("/jobs?kind=train")
     check(trainings and all(row["kind"] == "train" for row in trainings), "trainings", trainings)
-    job = trainings[0]
+    job = next(row for row in trainings if row["state"] == "done")
     whole = client.get(f"/jobs/{job['id']}/log")["text"]
     text, offset = "", 0
     while True:

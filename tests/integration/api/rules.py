@@ -175,7 +175,8 @@ def paged_routes():
     bed.profile()
     search = client.post("/searches", bed.search_body("paged", evaluations=16), 202)
     bed.daemon().wait_job(search["job"]["id"], 120)
-    things = {"supernets": bed.supernet(), "searches": search["search"]["id"], "tables": client.items("/tables")[0]["id"], "jobs": search["job"]["id"]}
+    hook = client.post("/webhooks", {"url": "https://example.com/paged"}, 201)
+    things = {"webhooks": hook["id"], "supernets": bed.supernet(), "searches": search["search"]["id"], "tables": client.items("/tables")[0]["id"], "jobs": search["job"]["id"]}
     found = {}
     for line in subprocess.run([DAEMON, "--routes"], capture_output=True, text=True, timeout=10, check=True).stdout.splitlines():
         route, _, query = line.partition(" ?")
@@ -223,6 +224,8 @@ def cursors():
     problem(client.request("GET", "/evaluations?split=wrong"), 400)
     problem(client.request("GET", "/events?topics=wrong"), 400)
     client.expect((200, 204), "DELETE", "/searches/paged")
+    for hook in client.items("/webhooks"):
+        client.expect(204, "DELETE", f"/webhooks/{hook['id']}")
 
 
 @test("lists are paged by cursors that hold still while things are added")
