@@ -63,6 +63,7 @@ static int try_search(struct api_call *call, const struct search_request *reques
     int r = store_search_name_free(call->sql, request->name, err);
     if (r == 0)
         call->answer = cJSON_Duplicate(request->body, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(call->answer, "notes"); /* takes NULL */
     return r;
 }
 

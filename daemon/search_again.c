@@ -211,6 +211,7 @@ int search_repeat_body(struct sql *sql, const char *ref, struct err *err, cJSON 
         r = refuse_results(&search, "repeated", err);
     if (r == 0) {
         leave_out_budget(NULL, search.body);
+        cJSON_DeleteItemFromObjectCaseSensitive(search.body, "notes");
         *ret_body = search.body;
         search.body = NULL;
     }
@@ -235,6 +236,7 @@ int search_clone_body(struct sql *sql, const char *ref, const cJSON *changes, st
     if (r == 0) {
         leave_out(changes, strategy, search.body);
         leave_out_budget(changes, search.body);
+        cJSON_DeleteItemFromObjectCaseSensitive(search.body, "notes");
         *ret_body = search.body;
         search.body = NULL;
     }

@@ -521,36 +521,38 @@ static int refuse_latency(const struct work *work, const struct constraint *c,
     return ESP_EINFEASIBLE;
 }
 
+/* What a search is begun with all the same. */
+static int note_rare(cJSON *body, struct err *err) {
+    char text[200];
+    snprintf(text, sizeof(text),
+             "no random subnet of %d keeps all limits that are known beforehand: perhaps none does",
+             FEASIBILITY_SAMPLES);
+    cJSON *notes = cJSON_AddArrayToObject(body, "notes");
+    if (!cJSON_AddItemToArray(notes, cJSON_CreateString(text)))
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    return 0;
+}
+
 /* Whether the constraint on accuracy can be met nobody knows before it was tried; the others are
  * checked exactly. */
-static int check_feasible(struct work *work, struct err *err, double *ret_attainable) {
-    struct feasibility feasibility = {.infeasible = -1};
-    struct goals counted = work->goals;
-    int original[CONSTRAINTS_MAX], n = 0, r = 0;
-    for (int i = 0; i < work->goals.n_constraints; i++) {
-        const struct constraint *c = &work->goals.constraints[i];
-        if (strcmp(work->goals.keys[c->metric], "top1") == 0) {
-            r = r == 0 ? check_share(c, i, err) : r;
-            continue;
-        }
-        original[n] = i;
-        counted.constraints[n++] = *c;
-    }
-    counted.n_constraints = n;
-    if (r != 0 || n == 0)
+static int check_feasible(struct work *work, cJSON *body, struct err *err, double *ret_attainable) {
+    struct feasibility f = {.infeasible = -1};
+    const struct goals *goals = &work->goals;
+    int r = 0;
+    for (int i = 0; i < goals->n_constraints && r == 0; i++)
+        if (strcmp(goals->keys[goals->constraints[i].metric], "top1") == 0)
+            r = check_share(&goals->constraints[i], i, err);
+    if (r != 0 || goals->n_constraints == 0)
         return r;
-    r = feasibility_check(work->space, &counted, work->evaluators,
-                          1 + work->n_profiles + work->energy.n, err, &feasibility);
-    if (r == ESP_EINFEASIBLE && feasibility.infeasible >= 0) {
-        int i = feasibility.infeasible;
-        const struct constraint *c = &counted.constraints[i];
-        *ret_attainable = feasibility.attainable[i].value;
-        if (latency_id(counted.keys[c->metric]) != NULL)
-            r = refuse_latency(work, c, &feasibility.attainable[i], feasibility.hundredth, err);
-        snprintf(err->pointer, sizeof(err->pointer), "/constraints/%d/%s", original[i],
-                 c->is_max ? "max" : "min");
+    r = feasibility_check(work->space, goals, work->evaluators,
+                          1 + work->n_profiles + work->energy.n, err, &f);
+    if (r == ESP_EINFEASIBLE && f.infeasible >= 0) {
+        const struct constraint *c = &goals->constraints[f.infeasible];
+        *ret_attainable = f.attainable[f.infeasible].value;
+        if (latency_id(goals->keys[c->metric]) != NULL)
+            r = refuse_latency(work, c, &f.attainable[f.infeasible], f.hundredth, err);
     }
-    return r;
+    return r == 0 && f.accepted <= 0 ? note_rare(body, err) : r;
 }
 
 static cJSON *copy_or_null(const cJSON *doc) {
@@ -766,7 +768,7 @@ static int fill(struct work *work, struct search_request *request, struct err *e
     if (r == 0)
         r = load_sources(work, body, err);
     if (r == 0)
-        r = check_feasible(work, err, ret_attainable);
+        r = check_feasible(work, body, err, ret_attainable);
     return r;
 }
 

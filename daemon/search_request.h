@@ -9,7 +9,7 @@
 #include "daemon/store_sql.h"
 
 struct search_request {
-    cJSON *body;   /* what is stored: ids in place of names, defaults filled in */
+    cJSON *body;   /* what is stored: ids in place of names, defaults filled in, notes if any */
     cJSON *spec;   /* of the job, but for search_id */
     cJSON *models; /* ids of the imported models that it goes by */
     char name[80], supernet[40] /* "": none */;
@@ -22,7 +22,8 @@ extern const char *const search_request_members[];
 
 /* Reads the store; takes milliseconds: not on the loop. Errors: ESP_EINVAL, ESP_ENOTFOUND,
  * ESP_EMISSING (a table lacks entries) with pointers; ESP_EINFEASIBLE, then *ret_attainable is the
- * best value of the constraint that cannot be met. */
+ * best value of the constraint that cannot be met, or unchanged where several exclude each other.
+ */
 int search_request_make(const struct daemon *daemon, struct sql *sql, const cJSON *body,
                         struct err *err, double *ret_attainable, struct search_request **ret);
 void search_request_destroy(struct search_request *request); /* takes NULL */

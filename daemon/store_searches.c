@@ -38,8 +38,9 @@
     BODY("baseline")                                                                               \
     " AS baseline, body -> '$.subspace' AS \"subspace@json\", (CASE WHEN "                           \
     BODY("strategy")                                                                               \
-    " = 'linas' AND body -> '$.accuracy' <> '\"evaluated\"' THEN json_array('" NOTE_LINAS          \
-    "') ELSE '[]' END) AS \"notes@json\", "                                                        \
+    " = 'linas' AND body -> '$.accuracy' <> '\"evaluated\"' THEN json_insert(coalesce(body -> "     \
+    "'$.notes', '[]'), '$[#]', '" NOTE_LINAS                                                         \
+    "') ELSE coalesce(body -> '$.notes', '[]') END) AS \"notes@json\", "                            \
     "body -> '$.accuracy' AS \"accuracy@json\", (SELECT json_group_array(json_object('id', "        \
     "m.id, 'name', m.name, 'kind', m.kind)) FROM search_models u JOIN models m ON m.id = "         \
     "u.model WHERE u.search = searches.id) AS \"models@json\", "                                   \

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/stats.h"
+#include "search/conflict.h"
 #include "search/limits.h"
 #include "search/sampling.h"
 
@@ -193,32 +194,107 @@ static int sample(const struct space *space, const struct goals *goals,
     return 0;
 }
 
-int feasibility_check(const struct space *space, const struct goals *goals,
+/* --- limits that exclude each other --- */
+
+static const char *side(const struct constraint *c) {
+    return c->is_max ? "max" : "min";
+}
+
+static const char *side_words(const struct constraint *c) {
+    return c->is_max ? "at most" : "at least";
+}
+
+static int refuse_crossed(const struct goals *goals, int first, int second, struct err *err) {
+    const struct constraint *a = &goals->constraints[first], *b = &goals->constraints[second];
+    char pointer[64];
+    snprintf(pointer, sizeof pointer, "/constraints/%d/%s", second, side(b));
+    return err_set(err, ESP_EINFEASIBLE, pointer,
+                   "%s cannot be %s %.17g and, as /constraints/%d/%s has it, %s %.17g",
+                   goals->keys[b->metric], side_words(b), b->bound, first, side(a), side_words(a),
+                   a->bound);
+}
+
+/* A max below a min of the same metric. */
+static int check_crossed(const struct goals *goals, struct err *err) {
+    for (int k = 1; k < goals->n_constraints; k++)
+        for (int i = 0; i < k; i++) {
+            const struct constraint *a = &goals->constraints[i], *b = &goals->constraints[k];
+            const struct constraint *max = a->is_max ? a : b, *min = a->is_max ? b : a;
+            if (a->metric == b->metric && a->is_max != b->is_max && max->bound < min->bound)
+                return refuse_crossed(goals, i, k, err);
+        }
+    return 0;
+}
+
+static int refuse_conflict(const struct goals *goals, const struct conflict *conflict,
+                           struct err *err) {
+    char text[400] = "", pointer[64] = "";
+    size_t len = 0;
+    for (int i = 0; i < conflict->n && len < sizeof text; i++) {
+        int index = conflict->constraints[i];
+        const struct constraint *c = &goals->constraints[index];
+        snprintf(pointer, sizeof pointer, "/constraints/%d/%s", index, side(c));
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%s of %s %.6g (%s", i ? ", " : "",
+                                goals->keys[c->metric], side_words(c), c->bound, pointer);
+        if (len < sizeof text && isfinite(conflict->forced[i]))
+            len +=
+                (size_t)snprintf(text + len, sizeof text - len, "; with the others it is %s %.6g",
+                                 c->is_max ? "at least" : "at most", conflict->forced[i]);
+        if (len < sizeof text)
+            len += (size_t)snprintf(text + len, sizeof text - len, ")");
+    }
+    return err_set(err, ESP_EINFEASIBLE, pointer, "no subnet keeps these limits together: %s",
+                   text);
+}
+
+/* Each limit can be kept, but no random subnet kept all of them. */
+static int check_conflict(const struct space *space, const struct goals *goals,
+                          const struct evaluator *evaluators, int n_evaluators, struct err *err) {
+    struct conflict conflict;
+    int code = conflict_find(space, goals, evaluators, n_evaluators, err, &conflict);
+    return code == 0 && conflict.n > 0 ? refuse_conflict(goals, &conflict, err) : code;
+}
+
+static int check_each(const struct space *space, const struct goals *goals,
                       const struct evaluator *evaluators, int n_evaluators, struct err *err,
-                      struct feasibility *ret_feasibility) {
-    struct feasibility f = {.infeasible = -1, .hundredth = NAN};
+                      struct feasibility *f) {
     for (int i = 0; i < goals->n_constraints; i++) {
         const struct constraint *c = &goals->constraints[i];
-        struct attainable *best = &f.attainable[i];
+        struct attainable *best = &f->attainable[i];
+        int metric;
+        if (!find_evaluator(evaluators, n_evaluators, goals->keys[c->metric], &metric))
+            continue;
         int code = attainable_extreme(space, evaluators, n_evaluators, goals->keys[c->metric],
                                       !c->is_max, err, best);
         if (code < 0)
             return code;
         bool met = !best->known || (c->is_max ? best->value <= c->bound : best->value >= c->bound);
-        if (!met && f.infeasible < 0)
-            f.infeasible = i;
+        if (!met && f->infeasible < 0)
+            f->infeasible = i;
     }
-    if (f.infeasible >= 0) {
+    return 0;
+}
+
+int feasibility_check(const struct space *space, const struct goals *goals,
+                      const struct evaluator *evaluators, int n_evaluators, struct err *err,
+                      struct feasibility *ret_feasibility) {
+    struct feasibility f = {.infeasible = -1, .hundredth = NAN};
+    int code = check_each(space, goals, evaluators, n_evaluators, err, &f);
+    if (code == 0 && f.infeasible >= 0) {
         const struct constraint *c = &goals->constraints[f.infeasible];
-        int code = find_hundredth(space, evaluators, n_evaluators, goals->keys[c->metric],
-                                  c->is_max, err, &f.hundredth);
-        if (code < 0)
-            return code;
-        *ret_feasibility = f;
-        return refuse(space, goals, f.infeasible, &f.attainable[f.infeasible], f.hundredth, err);
+        code = find_hundredth(space, evaluators, n_evaluators, goals->keys[c->metric], c->is_max,
+                              err, &f.hundredth);
+        if (code == 0)
+            code =
+                refuse(space, goals, f.infeasible, &f.attainable[f.infeasible], f.hundredth, err);
     }
-    int code = sample(space, goals, evaluators, n_evaluators, err, &f.accepted);
     if (code == 0)
+        code = check_crossed(goals, err);
+    if (code == 0)
+        code = sample(space, goals, evaluators, n_evaluators, err, &f.accepted);
+    if (code == 0 && f.accepted <= 0)
+        code = check_conflict(space, goals, evaluators, n_evaluators, err);
+    if (code == 0 || code == ESP_EINFEASIBLE)
         *ret_feasibility = f;
     return code;
 }

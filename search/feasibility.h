@@ -23,13 +23,17 @@ struct feasibility {
     double accepted;  /* share of random subnets that pass all constraints on metrics that are cheap
                          to evaluate: of FEASIBILITY_SAMPLES that were drawn within the limits
                          (search/limits.h), times what those leave */
-    int infeasible;   /* constraint that no subnet meets, or -1 */
+    int infeasible;   /* constraint that no subnet meets by itself, or -1 */
     double hundredth; /* of that constraint's metric: what one random subnet in a hundred keeps; NAN
                          where the metric is not cheap */
 };
-/* ESP_EINFEASIBLE: a constraint that no subnet meets; err names it, points at its bound and says
- * what can be reached, by any subnet and by one random one in a hundred; ret_feasibility is filled
- * then too. Other errors: those of attainable_extreme and of the evaluators. */
+/* Constraints on what no evaluator yields are compared with each other alone. ESP_EINFEASIBLE, with
+ * ret_feasibility filled: a constraint that no subnet meets (err points at its bound and says what
+ * can be reached, by any subnet and by one random one in a hundred); a max below a min of the same
+ * metric (err points at the second of them); limits that no subnet keeps together
+ * (search/conflict.h; looked for where nothing is accepted; err points at the last of them and
+ * names all). Nothing accepted and no error: whether any subnet passes is not known. Other errors:
+ * those of attainable_extreme and of the evaluators. */
 int feasibility_check(const struct space *space, const struct goals *goals,
                       const struct evaluator *evaluators, int n_evaluators, struct err *err,
                       struct feasibility *ret_feasibility);

@@ -113,17 +113,52 @@ def infeasible():
     equal(bed.client().items("/searches"), [], "searches kept")
 
 
-@test("constraints that can be met one by one but not together end as infeasible, with the nearest values", 60)
-def together():
+@test("limits that exclude each other are refused at once, at the last of them, and named")
+def excluding():
     bed.profile()
     ends = bed.client().get("/spaces/tiny")
     few, many = (ends[end]["cost"] for end in ("smallest", "largest"))
-    limits = [{"metric": "macs", "min": many["macs"]}, {"metric": "params", "max": few["params"]}]
+    middle = (few["macs"] + many["macs"]) / 2
+    crossed = [{"metric": "params", "max": 1e9}, {"metric": "macs", "max": 0.9 * middle}, {"metric": "macs", "min": 1.1 * middle}]
+    doc = refuse("/constraints/2/min", 422, "infeasible", constraints=crossed)
+    check("macs" in doc["detail"] and "/constraints/1/max" in doc["detail"] and "attainable" not in doc, "the other one is named", doc)
+    refuse("/constraints/1/max", 422, "infeasible", constraints=[{"metric": "top1", "min": 0.9}, {"metric": "top1", "max": 0.8}])
+    slow = refuse("/constraints/0/max", 422, "infeasible", constraints=[latency(bed.profile(), max=0.5)])["attainable"] * 1.5
+    refuse("/constraints/1/min", 422, "infeasible", constraints=[latency(bed.profile(), max=slow), latency(bed.profile(), min=slow * 1.01)])
+    apart = [{"metric": "macs", "min": many["macs"]}, {"metric": "top1", "min": 0.1}, {"metric": "params", "max": few["params"]}]
+    doc = refuse("/constraints/2/max", 422, "infeasible", constraints=apart)
+    for part in ("macs of at least", "/constraints/0/min", "params of at most", "with the others it is at least"):
+        check(part in doc["detail"], f"{part!r} in the words", doc["detail"])
+    check("top1" not in doc["detail"], "only what excludes each other is named", doc["detail"])
+    equal(bed.client().items("/searches"), [], "searches kept")
+
+
+@test("limits that no random subnet keeps, and that may be kept all the same, are noted")
+def rare():
+    bed.profile()
+    most = bed.client().get("/spaces/tiny")["largest"]["cost"]
+    limits = [{"metric": "macs", "min": most["macs"]}, {"metric": "params", "min": most["params"]}]
+    body = bed.search_body("rare", objectives=[TOP1, MACS], constraints=limits, evaluations=100000, measure_front=0, calibration_nets=0)
+    check("notes" not in bed.client().expect(200, "POST", "/searches?dry_run=true", body).doc, "no note in what would be kept of it")
+    job = bed.client().post("/searches", body, 202)["job"]["id"]
+    notes = bed.client().get("/searches/rare")["notes"]
+    check(len(notes) == 1 and "no random subnet of 1000 keeps all limits" in notes[0], "the note", notes)
+    bed.client().post("/searches/rare/cancel", {}, 202)
+    check("notes" not in bed.client().get("/searches/rare/request"), "no note in what would repeat it")
+    bed.daemon().wait_job(job, 60, state="canceled")
+    equal(bed.client().request("DELETE", "/searches/rare").status // 100, 2, "its removal")
+
+
+@test("constraints that can be met one by one but not together end as infeasible, with the nearest values", 60)
+def together():
+    bed.profile()
+    few = bed.client().get("/spaces/tiny")["smallest"]["cost"]
+    limits = [{"metric": "top1", "min": 1}, {"metric": "macs", "max": few["macs"]}]
     body = bed.search_body("apart", objectives=[TOP1, MACS], constraints=limits, evaluations=60, measure_front=0, calibration_nets=0)
     job = bed.client().post("/searches", body, 202)["job"]["id"]
     error = bed.daemon().wait_job(job, 60, state="failed")["error"]
     equal((error["code"], error["pointer"]), ("infeasible", "/constraints"), "the error")
-    for part in ("no network met the limits", "macs", "params", f"at least {many['macs']:.6g}", f"at most {few['params']:.6g}"):
+    for part in ("no network met the limits", "macs", "top1", "at least 1)", f"at most {few['macs']:.6g}"):
         check(part in error["message"], f"the message says {part!r}", error)
     equal((bed.client().get("/searches/apart")["state"], bed.client().get("/searches/apart/front")["items"]), ("failed", []), "the search and its front")
     check("No network met the limits" in bed.daemon().cli("search", "front", "apart"), "the words of the client")

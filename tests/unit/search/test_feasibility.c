@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/rng.h"
 #include "search/feasibility.h"
 #include "tests/unit/search/toy.h"
 
@@ -113,6 +114,144 @@ static void refuses_what_no_subnet_meets(void **state) {
     space_destroy(space);
 }
 
+/* Further constraints on metrics that are counted. */
+static void add_limit(struct goals *goals, const char *key, bool is_max, double bound) {
+    int metric = goals_add_metric(goals, key, NULL);
+    assert_true(metric >= 0);
+    goals->constraints[goals->n_constraints++] = (struct constraint){metric, is_max, bound};
+}
+
+static struct goals goals_without(void) {
+    struct goals goals = {.n_objectives = 2, .objectives = {{0, true}, {1, false}}};
+    assert_int_equal(goals_add_metric(&goals, "top1", NULL), 0);
+    assert_int_equal(goals_add_metric(&goals, "macs", NULL), 1);
+    return goals;
+}
+
+static void refuses_a_max_below_a_min(void **state) {
+    static const char *const keys[] = {"macs", "top1"};
+    struct space *space = toy_space();
+    struct evaluator evaluators[2];
+    struct feasibility f;
+    double low[METRICS], high[METRICS];
+    make_evaluators(space, evaluators);
+    enumerate_extremes(space, &evaluators[0], low, high);
+    for (int k = 0; k < 2; k++)
+        for (int max_first = 0; max_first <= 1; max_first++) {
+            double middle = k ? 0.5 : (low[0] + high[0]) / 2;
+            struct goals goals = goals_without();
+            struct err err = {0};
+            add_limit(&goals, "params", true, 1e12);
+            add_limit(&goals, keys[k], max_first, middle * (max_first ? 0.999 : 1.001));
+            add_limit(&goals, keys[k], !max_first, middle * (max_first ? 1.001 : 0.999));
+            assert_int_equal(feasibility_check(space, &goals, evaluators, 1 + !k, &err, &f),
+                             ESP_EINFEASIBLE);
+            assert_int_equal(f.infeasible, -1);
+            assert_string_equal(err.pointer,
+                                max_first ? "/constraints/2/min" : "/constraints/2/max");
+            assert_non_null(strstr(err.message, keys[k]));
+            assert_non_null(
+                strstr(err.message, max_first ? "/constraints/1/max" : "/constraints/1/min"));
+            goals.constraints[2].bound = goals.constraints[1].bound;
+            if (k) /* nothing yields top1 here */
+                assert_int_equal(feasibility_check(space, &goals, evaluators, 1, &err, &f), 0);
+        }
+    cost_evaluator_destroy(&evaluators[0]);
+    space_destroy(space);
+}
+
+/* Whether any subnet keeps all constraints. */
+static bool any_keeps(const struct goals *goals, const struct evaluator *cost,
+                      const struct arch *all, int n) {
+    for (int i = 0; i < n; i++) {
+        struct metric values[METRICS], row[METRICS_MAX] = {{0}};
+        struct evaluation evaluation = {.arch = &all[i], .values = values};
+        assert_int_equal(cost->submit(cost->context, &evaluation, 1, NULL), 0);
+        for (int k = 0; k < METRICS; k++)
+            if (goals_find_metric(goals, cost_keys[k]) >= 0)
+                row[goals_find_metric(goals, cost_keys[k])] = values[k];
+        if (goals_violation(goals, row) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Two or three limits near an end of their metric each, at random: whatever is refused cannot be
+ * kept by any subnet, and most of what no subnet keeps is refused. */
+static void refuses_limits_that_exclude_each_other(void **state) {
+    struct space *space = toy_space();
+    struct evaluator evaluators[2];
+    double low[METRICS], high[METRICS];
+    int n, none = 0, refused = 0;
+    make_evaluators(space, evaluators);
+    enumerate_extremes(space, &evaluators[0], low, high);
+    struct arch *all = toy_enumerate(space, &n);
+    for (uint32_t i = 0; i < 60; i++) {
+        struct rng rng = rng_make(11, RNG_TEST, 0, i);
+        struct goals goals = goals_without();
+        struct feasibility f;
+        struct err err = {0};
+        for (uint32_t k = 0; k < 2 + i % 2; k++) {
+            int metric = (int)((i + k * (1 + i % 3)) % METRICS);
+            bool is_max = rng_unit(&rng) < 0.5;
+            double way = 0.3 * rng_unit(&rng) * (high[metric] - low[metric]);
+            add_limit(&goals, cost_keys[metric], is_max,
+                      is_max ? low[metric] + way : high[metric] - way);
+        }
+        int code = feasibility_check(space, &goals, evaluators, 2, &err, &f);
+        bool kept = any_keeps(&goals, &evaluators[0], all, n);
+        none += !kept;
+        refused += code == ESP_EINFEASIBLE;
+        assert_true(code == 0 || code == ESP_EINFEASIBLE);
+        if (code == ESP_EINFEASIBLE) {
+            assert_false(kept);
+            assert_memory_equal(err.pointer, "/constraints/", 13);
+        }
+    }
+    print_message("%d of %d refused\n", refused, none);
+    assert_true(none >= 20 && refused >= none * 0.6);
+    free(all);
+    cost_evaluator_destroy(&evaluators[0]);
+    space_destroy(space);
+}
+
+static void names_the_limits_that_exclude_each_other(void **state) {
+    struct space *space;
+    struct evaluator evaluators[2];
+    struct attainable least, most;
+    struct feasibility f;
+    struct err err = {0};
+    assert_int_equal(space_builtin("ofa_mbv3", NULL, &space), 0);
+    make_evaluators(space, evaluators);
+    struct goals goals = goals_without();
+    assert_int_equal(attainable_extreme(space, evaluators, 2, "macs", false, NULL, &least), 0);
+    assert_int_equal(attainable_extreme(space, evaluators, 2, "params", true, NULL, &most), 0);
+    add_limit(&goals, "macs", true, 1.001 * least.value);
+    add_limit(&goals, "peak_simple_bytes", true, 1e12);
+    add_limit(&goals, "params", false, 0.99 * most.value);
+    int64_t start = clock_mono_ns();
+    assert_int_equal(feasibility_check(space, &goals, evaluators, 2, &err, &f), ESP_EINFEASIBLE);
+    double ms = (double)(clock_mono_ns() - start) / 1e6;
+    print_message("%.0f ms: %s\n", ms, err.message);
+    assert_string_equal(err.pointer, "/constraints/2/min");
+    assert_non_null(strstr(err.message, "macs of at most "));
+    assert_non_null(strstr(err.message, "(/constraints/0/max; with the others it is at least "));
+    assert_non_null(strstr(err.message, "params of at least "));
+    assert_null(strstr(err.message, "peak_simple_bytes"));
+    if (ms > 4000)
+        fail_msg("%g ms", ms);
+    /* A peak and a sum. */
+    goals.n_constraints = 0;
+    assert_int_equal(
+        attainable_extreme(space, evaluators, 2, "peak_simple_bytes", false, NULL, &least), 0);
+    add_limit(&goals, "peak_simple_bytes", true, least.value);
+    add_limit(&goals, "params", false, most.value);
+    assert_int_equal(feasibility_check(space, &goals, evaluators, 2, &err, &f), ESP_EINFEASIBLE);
+    print_message("%s\n", err.message);
+    cost_evaluator_destroy(&evaluators[0]);
+    space_destroy(space);
+}
+
 /* Chance of a random subnet to have at most so many parameters. */
 static double share_within(const struct space *space, double bound) {
     struct gene genes[SPACE_GENES_MAX];
@@ -206,6 +345,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(extremes_are_those_of_the_whole_space),
         cmocka_unit_test(refuses_what_no_subnet_meets),
+        cmocka_unit_test(refuses_a_max_below_a_min),
+        cmocka_unit_test(refuses_limits_that_exclude_each_other),
+        cmocka_unit_test(names_the_limits_that_exclude_each_other),
         cmocka_unit_test(estimates_how_many_pass),
         cmocka_unit_test(answers_in_milliseconds_on_a_large_space),
         cmocka_unit_test(reference_is_the_worst_that_may_count),
