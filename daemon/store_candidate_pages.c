@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "daemon/candidate_columns.h"
 #include "daemon/store_candidate_scan.h"
@@ -27,9 +28,23 @@ static void view_row(const struct sql_rows *rows, const struct candidate_query *
     "SELECT strategy, generation, feasible, on_front, revision, metrics FROM candidates WHERE "    \
     "search = ?1 AND (?2 IS NULL OR strategy = ?2) ORDER BY "
 
+enum { ROWS_PER_LOOK = 2048 }; /* at the clock */
+
+int64_t candidate_scan_until(void) {
+    return clock_mono_ns() + CANDIDATE_SCAN_S * INT64_C(1000000000);
+}
+
+int candidate_scan_late(struct err *err) {
+    return err_set(err, ESP_ELIMIT, NULL,
+                   "what is asked of the candidates takes longer than %d s: read pages without "
+                   "where and sort, or name fewer metrics",
+                   CANDIDATE_SCAN_S);
+}
+
 int store_candidates_scan(struct sql *sql, const struct candidate_scan *scan,
                           scanned_candidate_fn *each, void *context, struct err *err) {
     struct sql_rows rows;
+    int64_t n = 0;
     int r = 0;
     if (scan->by_generation)
         sql_query(sql, &rows, SCAN "strategy, generation, revision", "tt", scan->search,
@@ -38,6 +53,10 @@ int store_candidates_scan(struct sql *sql, const struct candidate_scan *scan,
         sql_query(sql, &rows, SCAN "revision", "tt", scan->search, scan->strategy);
     while (r == 0 && sql_next(&rows)) {
         struct scanned_candidate candidate;
+        if (n++ % ROWS_PER_LOOK == 0 && clock_mono_ns() > scan->until_ns) {
+            r = candidate_scan_late(err);
+            break;
+        }
         view_row(&rows, scan->query, &candidate);
         if (candidate_matches(scan->query, &candidate.view))
             r = each(context, &candidate, err);
@@ -199,9 +218,10 @@ static int print_places(struct sql *sql, const char *search, const struct candid
 int store_candidates_asked(struct sql *sql, const char *search, const struct candidate_page *page,
                            struct err *err, char **ret_text) {
     struct places places = {.query = page->query};
-    const struct candidate_scan scan = {search, page->strategy, page->query, false};
+    const struct candidate_scan scan = {search, page->strategy, page->query, false,
+                                        candidate_scan_until()};
     int r = store_candidates_scan(sql, &scan, add_place, &places, err);
-    if (r == 0 && page->query->sort != QUERY_SORT_NONE)
+    if (r == 0 && page->query->sort != QUERY_SORT_NONE && places.n > 1)
         qsort(places.items, (size_t)places.n, sizeof(*places.items), compare_places);
     if (r == 0)
         r = print_places(sql, search, page, &places, err, ret_text);

@@ -16,7 +16,6 @@
 
 /* Rows that are kept at once, points that a front may have, points of a curve. */
 enum { GATHERED_MAX = 65536, FRONT_MAX = 10000, CURVE_MAX = 200 };
-#define SECONDS_MAX 20
 
 /* clang-format off */
 #define FRONT_ITEM \
@@ -86,7 +85,8 @@ int store_query_metrics(struct sql *sql, const char *search, struct err *err, cJ
         sql, err, &rows,
         "SELECT DISTINCT key FROM (SELECT json_extract(o.value, '$.metric') || "
         "coalesce(':' || json_extract(o.value, '$.profile'), '') AS key FROM searches s, "
-        "json_each(json_extract(s.body, '$.objectives')) o WHERE s.id = ?1 UNION ALL "
+        "(VALUES ('$.objectives'), ('$.constraints')) path, json_each(s.body, path.column1) o "
+        "WHERE s.id = ?1 UNION ALL "
         "SELECT m.key FROM (SELECT metrics FROM (SELECT metrics FROM candidates WHERE search = ?1 "
         "ORDER BY revision LIMIT 64) UNION ALL SELECT metrics FROM (SELECT metrics FROM candidates "
         "WHERE search = ?1 ORDER BY revision DESC LIMIT 64)) c, json_each(c.metrics) m)",
@@ -132,7 +132,7 @@ static int gathering_init(struct gathering *g, const struct candidate_query *que
     size_t m = (size_t)query->goals.n_objectives;
     *g = (struct gathering){.query = query,
                             .feasible_only = !candidate_query_has(query, TERM_FEASIBLE),
-                            .until_ns = clock_mono_ns() + SECONDS_MAX * INT64_C(1000000000),
+                            .until_ns = candidate_scan_until(),
                             .costs = mem_array(GATHERED_MAX * m, sizeof(double)),
                             .revisions = mem_array(GATHERED_MAX, sizeof(int64_t)),
                             .front = mem_array(GATHERED_MAX, sizeof(int))};
@@ -151,15 +151,16 @@ static int compare_ints(const void *x, const void *y) {
 /* Keeps the front alone, in the order in which its members came. */
 static int gathering_reduce(struct gathering *g, struct err *err) {
     int m = g->query->goals.n_objectives, n = 0;
-    int r =
-        clock_mono_ns() > g->until_ns ? ESP_ELIMIT : pareto_front(g->costs, g->n, m, g->front, &n);
+    if (clock_mono_ns() > g->until_ns)
+        return candidate_scan_late(err);
+    int r = pareto_front(g->costs, g->n, m, g->front, &n);
     if (r == ESP_ENOMEM)
         return err_set(err, r, NULL, "out of memory");
     if (r != 0 || n > FRONT_MAX)
         return err_set(err, ESP_ELIMIT, NULL,
-                       "a front of these metrics has more than %d networks, or takes longer than "
-                       "%d s: narrow it by limits, or name fewer metrics",
-                       FRONT_MAX, SECONDS_MAX);
+                       "a front of these metrics has more than %d networks, or takes too long to "
+                       "find: narrow it by limits, or name fewer metrics",
+                       FRONT_MAX);
     qsort(g->front, (size_t)n, sizeof(*g->front), compare_ints);
     for (int i = 0; i < n; i++) {
         memmove(g->costs + (size_t)i * (size_t)m, g->costs + (size_t)g->front[i] * (size_t)m,
@@ -303,10 +304,10 @@ int store_front_of(struct sql *sql, const char *search, const struct candidate_q
     struct gathering g;
     double reference[OBJECTIVES_MAX];
     cJSON *doc = NULL;
-    const struct candidate_scan scan = {search, NULL, query, false};
     int r = gathering_init(&g, query, err);
     if (r != 0)
         return r;
+    const struct candidate_scan scan = {search, NULL, query, false, g.until_ns};
     r = store_candidates_scan(sql, &scan, gather, &g, err);
     if (r == 0)
         r = gathering_reduce(&g, err);
@@ -394,7 +395,6 @@ int store_hypervolume_of(struct sql *sql, const char *search, const struct candi
                          struct err *err, cJSON **ret_doc) {
     struct gathering g;
     double reference[OBJECTIVES_MAX], whole = (double)NAN;
-    struct candidate_scan scan = {search, NULL, query, false};
     if (query->goals.n_objectives > HYPERVOLUME_OBJECTIVES_MAX)
         return err_set(err, ESP_EUNSUPPORTED, NULL,
                        "a hypervolume is of at most %d metrics, not of %d",
@@ -402,6 +402,7 @@ int store_hypervolume_of(struct sql *sql, const char *search, const struct candi
     int r = gathering_init(&g, query, err);
     if (r != 0)
         return r;
+    struct candidate_scan scan = {search, NULL, query, false, g.until_ns};
     cJSON *doc = cJSON_CreateObject();
     struct curve curve = {sql, search, &g, reference,
                           .list = cJSON_AddArrayToObject(doc, "series")};

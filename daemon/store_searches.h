@@ -111,7 +111,8 @@ int store_candidates(struct sql *sql, const char *search, const struct candidate
 /* Those that keep the query's conditions, in its order. Looks at all candidates. */
 int store_candidates_asked(struct sql *sql, const char *search, const struct candidate_page *page,
                            struct err *err, char **ret_text);
-/* Keys of the metrics that the search's candidates have, as text, and its objectives; owned. */
+/* Keys of the metrics that the search names as objectives or limits, or its candidates have, as
+ * text, and its objectives; owned. */
 int store_query_metrics(struct sql *sql, const char *search, struct err *err, cJSON **ret_keys,
                         cJSON **ret_objectives);
 int store_front(struct sql *sql, const char *search, struct err *err, cJSON **ret_doc);

@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "daemon/candidate_query.h"
+#include "daemon/store_candidate_scan.h"
 #include "daemon/store_searches.h"
 
 enum { N = 300, GRID = 12 };
@@ -87,7 +88,8 @@ static int do_fill(struct store_tx *tx, struct fixture *f, void *argument, struc
                     "created_us) VALUES ('se_1', 'one', 's', 'f', 'done', ?1, 1)",
                     "t",
                     "{\"objectives\":[{\"metric\":\"top1\",\"direction\":\"maximise\"},{\"metric\":"
-                    "\"latency_us\",\"profile\":\"pf_a\",\"direction\":\"minimise\"}]}");
+                    "\"latency_us\",\"profile\":\"pf_a\",\"direction\":\"minimise\"}],"
+                    "\"constraints\":[{\"metric\":\"energy_uj\",\"profile\":\"pf_a\",\"max\":9}]}");
     for (int generation = 0; r == 0 && generation < N / 50; generation++) {
         r = do_generation(tx, "nsga2", generation, err);
         if (r == 0)
@@ -349,6 +351,41 @@ static void pages_hold_what_keeps_the_conditions_in_order(void **state) {
     }
 }
 
+static void nothing_that_keeps_them_makes_an_empty_page(void **state) {
+    struct query_texts none = {"macs<=-1", NULL, "macs"}, falling = {"macs<=-1", NULL, "-top1"};
+    assert_int_equal(read_pages(*state, &none, "macs", 10, 1), 0);
+    assert_int_equal(read_pages(*state, &falling, "top1", 10, -1), 0);
+}
+
+/* Though none of the candidates that are looked at has it. */
+static void a_limit_of_the_search_is_a_metric(void **state) {
+    struct query_texts limited = {"energy_uj@pi4<=9", NULL, "energy_uj@pi4"};
+    assert_int_equal(read_pages(*state, &limited, NULL, 10, 1), 0);
+}
+
+static int count_row(void *context, const struct scanned_candidate *candidate, struct err *err) {
+    ++*(int *)context;
+    return 0;
+}
+
+static int do_scan(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    const struct candidate_query query = {.sort = QUERY_SORT_NONE};
+    const int64_t *until_ns = argument;
+    const struct candidate_scan scan = {"se_1", NULL, &query, false, *until_ns};
+    int n = 0;
+    int r = store_candidates_scan(store_tx_sql(tx), &scan, count_row, &n, err);
+    assert_true(r == 0 ? n >= N : n == 0);
+    return r;
+}
+
+static void a_look_at_all_ends_in_time(void **state) {
+    struct fixture *f = *state;
+    int64_t until_ns = candidate_scan_until(), past = 1;
+    assert_int_equal(in_tx(f, do_scan, &until_ns), 0);
+    assert_int_equal(in_tx(f, do_scan, &past), ESP_ELIMIT);
+    assert_non_null(strstr(f->err.message, "longer than 20 s"));
+}
+
 static void refuse(struct fixture *f, struct query_texts texts, const char *part) {
     struct asking a = {.texts = texts};
     assert_int_equal(in_tx(f, do_query, &a), ESP_EPARSE);
@@ -364,7 +401,7 @@ static void what_makes_no_sense_is_named(void **state) {
     refuse(f, (struct query_texts){NULL, "top1,top1", NULL}, "twice");
     refuse(f, (struct query_texts){NULL, "top1,", NULL}, "no metric \"\"");
     refuse(f, (struct query_texts){NULL, "top1,latency_us@pi5", NULL}, "no profile \"pi5\"");
-    refuse(f, (struct query_texts){NULL, "top1,energy_uj@pi4", NULL}, "no metric");
+    refuse(f, (struct query_texts){NULL, "top1,params@pi4", NULL}, "no metric");
     refuse(f, (struct query_texts){"macs", NULL, NULL}, "NAME<=NUMBER");
     refuse(f, (struct query_texts){"macs<3", NULL, NULL}, "NAME<=NUMBER");
     refuse(f, (struct query_texts){"<=3", NULL, NULL}, "NAME<=NUMBER");
@@ -398,6 +435,10 @@ int main(void) {
                                         fixture_stop),
         cmocka_unit_test_setup_teardown(pages_hold_what_keeps_the_conditions_in_order, start,
                                         fixture_stop),
+        cmocka_unit_test_setup_teardown(nothing_that_keeps_them_makes_an_empty_page, start,
+                                        fixture_stop),
+        cmocka_unit_test_setup_teardown(a_limit_of_the_search_is_a_metric, start, fixture_stop),
+        cmocka_unit_test_setup_teardown(a_look_at_all_ends_in_time, start, fixture_stop),
         cmocka_unit_test_setup_teardown(what_makes_no_sense_is_named, start, fixture_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
