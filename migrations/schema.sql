@@ -37,6 +37,7 @@ CREATE TABLE transitions ( id INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER N
 CREATE TABLE webhook_deliveries ( id TEXT PRIMARY KEY, webhook TEXT NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE, event TEXT NOT NULL, type TEXT NOT NULL, job TEXT, body TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'failed')), attempts INTEGER NOT NULL DEFAULT 0, next_us INTEGER NOT NULL, status INTEGER, error TEXT, duration_us INTEGER, created_us INTEGER NOT NULL, ended_us INTEGER ) STRICT, WITHOUT ROWID;
 CREATE TABLE webhooks ( id TEXT PRIMARY KEY, url TEXT NOT NULL, label TEXT NOT NULL, secret TEXT NOT NULL, events TEXT, kinds TEXT, state TEXT NOT NULL CHECK (state IN ('enabled', 'disabled')), disabled_reason TEXT, last_error TEXT, last_failure_us INTEGER, last_success_us INTEGER, created_us INTEGER NOT NULL ) STRICT, WITHOUT ROWID;
 CREATE INDEX calibrations_profile ON calibrations (profile, id);
+CREATE INDEX calibrations_search ON calibrations (search) WHERE search IS NOT NULL;
 CREATE INDEX candidates_front ON candidates (search, arch_id) WHERE on_front;
 CREATE UNIQUE INDEX candidates_revision ON candidates (search, revision);
 CREATE INDEX devices_host ON devices (host) WHERE host IS NOT NULL;
@@ -48,6 +49,7 @@ CREATE UNIQUE INDEX energy_prices_profile ON energy_prices (profile, version);
 CREATE INDEX exports_arch ON exports (supernet, arch_id);
 CREATE INDEX exports_supernet ON exports (supernet);
 CREATE INDEX idempotency_keys_age ON idempotency_keys (created_us);
+CREATE INDEX jobs_not_over ON jobs (id) WHERE state NOT IN ('done', 'failed', 'canceled');
 CREATE INDEX jobs_state ON jobs (state, priority DESC, id);
 CREATE INDEX jobs_subject ON jobs (subject);
 CREATE INDEX lease_items_measurement ON lease_items (measurement);
