@@ -7,6 +7,9 @@
 #include "base/memory.h"
 #include "space/graph.h"
 
+/* Of a profile; a search keeps those that it goes by in its own spec. */
+enum { VERSIONS_KEPT = 20 };
+
 #define COLUMNS                                                                                    \
     "id, profile, profile_revision, version, data AS \"data@json\", created_us AS "                \
     "\"created_at@time\""
@@ -98,6 +101,10 @@ int store_energy_add(struct store_tx *tx, const char *profile, const char *revis
                     "INSERT INTO energy_prices (id, profile, profile_revision, version, data, "
                     "created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                     "tttiti", ret_id, profile, revision, version + 1, text, store_tx_now_us(tx));
+        if (r == 0)
+            r = sql_run(sql, err, NULL,
+                        "DELETE FROM energy_prices WHERE profile = ?1 AND version <= ?2", "ti",
+                        profile, version + 1 - VERSIONS_KEPT);
     }
     free(text);
     return r;

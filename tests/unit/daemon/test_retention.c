@@ -2,6 +2,7 @@
  * they come to be is the business of other tests. */
 #include "fixture.h"
 
+#include "daemon/store_energy.h"
 #include "daemon/store_retention.h"
 #include "daemon/store_system.h"
 
@@ -182,6 +183,32 @@ static void test_many_rows_go_in_slices(void **state) {
     assert_left(f, "results", "calibrated1 search1 table1");
 }
 
+static int do_fit(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    const int *n = argument;
+    char id[ID_MAX];
+    cJSON *data = cJSON_CreateObject();
+    cJSON_AddNumberToObject(data, "n", *n);
+    int r = store_energy_add(tx, "pf", "rev", data, err, id);
+    cJSON_Delete(data);
+    return r;
+}
+
+static int do_count_prices(struct store_tx *tx, struct fixture *f, void *argument,
+                           struct err *err) {
+    return sql_get_int(store_tx_sql(tx), err, argument, NULL,
+                       "SELECT 1000 * count(*) + min(version) FROM energy_prices", "");
+}
+
+/* Versions go on counting: those that stay are the newest. */
+static void test_a_fit_keeps_the_newest_prices(void **state) {
+    int64_t count = 0;
+    exec(*state, world);
+    for (int n = 0; n < 25; n++)
+        assert_int_equal(in_tx(*state, do_fit, &n), 0);
+    assert_int_equal(in_tx(*state, do_count_prices, &count), 0);
+    assert_int_equal(count, 20006);
+}
+
 static int do_points(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
     int64_t *ret = argument;
     int r =
@@ -268,6 +295,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_search_keeps_its_folder, fixture_start,
                                         fixture_stop),
         cmocka_unit_test_setup_teardown(test_many_rows_go_in_slices, fixture_start, fixture_stop),
+        cmocka_unit_test_setup_teardown(test_a_fit_keeps_the_newest_prices, fixture_start,
+                                        fixture_stop),
         cmocka_unit_test_setup_teardown(test_long_curves_are_thinned, fixture_start, fixture_stop),
         cmocka_unit_test_setup_teardown(test_the_rules_are_told, fixture_start, fixture_stop),
     };
