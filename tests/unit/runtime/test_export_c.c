@@ -136,6 +136,44 @@ static void compiled_it_answers_as_the_runtime(void **state) {
         check_answers(index);
 }
 
+/* The names without an id are those of the first. */
+static void one_file_includes_several(void **state) {
+    static const char both[] = "#include \"net.h\"\n#include \"other.h\"\n#include \"net.h\"\n";
+    struct network net;
+    struct err err = {0};
+    char path[128], command[1024];
+    make(5, &net);
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "%s/%s.h", net.folder, i == 0 ? "net" : "other");
+        assert_int_equal(export_c(net.graph, net.weights, NULL, path, &err), 0);
+        net.weights->ops[0].weight[0] += 1;
+    }
+    write_in(&net, "two.c", both, sizeof(both) - 1);
+    snprintf(command, sizeof(command),
+             "cd %s && echo 'int main(void) { return 0; }' >>two.c && cc -std=c99 -Wall -Wextra "
+             "-Werror -Wno-unused-const-variable -pedantic two.c -o two && cc -E two.c | grep -c "
+             "'^static inline void espalier_net_[0-9a-f]*_run(' >n && test \"$(cat n)\" = 2",
+             net.folder);
+    assert_int_equal(system(command), 0);
+    finish(&net);
+}
+
+static void what_is_not_finite_is_refused(void **state) {
+    static const float values[] = {(float)NAN, (float)INFINITY, (float)-INFINITY};
+    struct network net;
+    char path[128];
+    make(6, &net);
+    snprintf(path, sizeof(path), "%s/net.h", net.folder);
+    for (int i = 0; i < 3; i++) {
+        struct err err = {0};
+        net.weights->ops[0].weight[3] = values[i];
+        assert_int_equal(export_c(net.graph, net.weights, NULL, path, &err), ESP_EINVAL);
+        assert_non_null(strstr(err.message, "weight 3 of op 0"));
+        assert_false(file_exists(path));
+    }
+    finish(&net);
+}
+
 static void weights_of_another_network_are_refused(void **state) {
     struct network net;
     struct err err = {0};
@@ -155,6 +193,8 @@ static void weights_of_another_network_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compiled_it_answers_as_the_runtime),
+        cmocka_unit_test(one_file_includes_several),
+        cmocka_unit_test(what_is_not_finite_is_refused),
         cmocka_unit_test(weights_of_another_network_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
