@@ -92,17 +92,24 @@ int store_webhook_delete(struct store_tx *tx, const char *id, struct err *err) {
     return r == 0 && changes == 0 ? no_webhook(id, err) : r;
 }
 
+static int load_state(struct sql *sql, const char *id, struct err *err, char ret_state[16]) {
+    int r =
+        sql_get_text(sql, err, ret_state, 16, "SELECT state FROM webhooks WHERE id = ?1", "t", id);
+    return r == 0 && ret_state[0] == '\0' ? no_webhook(id, err) : r;
+}
+
 int store_webhook_enable(struct store_tx *tx, const char *id, struct err *err) {
-    int changes = 0;
-    int r = sql_run(store_tx_sql(tx), err, &changes,
-                    "UPDATE webhooks SET state = 'enabled', disabled_reason = NULL WHERE id = ?1",
-                    "t", id);
-    if (r == 0 && changes == 0)
-        r = no_webhook(id, err);
+    char state[16];
+    int r = load_state(store_tx_sql(tx), id, err, state);
+    if (r != 0 || strcmp(state, "enabled") == 0)
+        return r;
+    r = sql_run(store_tx_sql(tx), err, NULL,
+                "UPDATE webhooks SET state = 'enabled', disabled_reason = NULL WHERE id = ?1", "t",
+                id);
     if (r == 0)
         r = sql_run(store_tx_sql(tx), err, NULL,
-                    "UPDATE webhook_deliveries SET next_us = ?2, attempts = 0, created_us = ?2 "
-                    "WHERE webhook = ?1 AND state = 'pending'",
+                    "UPDATE webhook_deliveries SET next_us = ?2, attempts = 0 WHERE webhook = ?1 "
+                    "AND state = 'pending'",
                     "ti", id, store_tx_now_us(tx));
     store_tx_wake(tx, STORE_WAKE_WEBHOOKS);
     return r;
@@ -158,6 +165,7 @@ static cJSON *facts_of(const cJSON *job, bool with_result) {
     cJSON *data = cJSON_CreateObject(), *facts = cJSON_Duplicate(job, true);
     cJSON_DeleteItemFromObjectCaseSensitive(facts, "progress");
     cJSON_DeleteItemFromObjectCaseSensitive(facts, "attempts");
+    cJSON_DeleteItemFromObjectCaseSensitive(facts, "held");
     if (!with_result)
         cJSON_ReplaceItemInObjectCaseSensitive(facts, "result", cJSON_CreateNull());
     cJSON_AddItemToObject(data, "job", facts);
@@ -208,11 +216,8 @@ int store_webhooks_tell(struct store_tx *tx, const cJSON *job, struct err *err) 
 
 static int check_enabled(struct sql *sql, const char *id, struct err *err) {
     char state[16];
-    int r = sql_get_text(sql, err, state, sizeof(state), "SELECT state FROM webhooks WHERE id = ?1",
-                         "t", id);
-    if (r == 0 && state[0] == '\0')
-        r = no_webhook(id, err);
-    else if (r == 0 && strcmp(state, "enabled") != 0)
+    int r = load_state(sql, id, err, state);
+    if (r == 0 && strcmp(state, "enabled") != 0)
         r = err_set(err, ESP_ECONFLICT, NULL, "the webhook is disabled: enable it first");
     return r;
 }
@@ -252,13 +257,14 @@ int store_webhook_deliveries(struct sql *sql, const char *id, const struct sql_p
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
-int store_webhooks_due(struct sql *sql, struct err *err, cJSON **ret_array) {
+int store_webhooks_due(struct sql *sql, int64_t now_us, struct err *err, cJSON **ret_array) {
     return sql_get_rows(sql, err, ret_array,
-                        "SELECT w.id AS webhook, w.url, w.secret, d.id, d.body, d.next_us FROM "
-                        "webhooks w JOIN webhook_deliveries d ON d.id = (SELECT p.id FROM "
+                        "SELECT w.id AS webhook, w.url, w.secret, d.id, d.next_us, CASE WHEN "
+                        "d.next_us <= ?1 THEN d.body END AS body FROM webhooks w JOIN "
+                        "webhook_deliveries d ON d.id = (SELECT p.id FROM "
                         "webhook_deliveries p WHERE p.webhook = w.id AND p.state = 'pending' ORDER "
                         "BY p.next_us, p.id LIMIT 1) WHERE w.state = 'enabled'",
-                        "");
+                        "i", now_us);
 }
 
 int64_t webhook_wait_us(const struct webhook_rules *rules, int64_t attempts) {

@@ -32,7 +32,8 @@ int store_webhook_get(struct sql *sql, const char *id, struct err *err, cJSON **
 int store_webhook_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
                        cJSON **ret_doc);
 int store_webhook_delete(struct store_tx *tx, const char *id, struct err *err);
-/* Sends again to one that was disabled, what waits as well, from its first attempt on. */
+/* Sends again to one that was disabled, what waits as well, from its first attempt on; nothing of
+ * one that is enabled. */
 int store_webhook_enable(struct store_tx *tx, const char *id, struct err *err);
 /* Queues a delivery of type "webhook.test", which has one attempt. ESP_ECONFLICT: disabled. */
 int store_webhook_test(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_doc);
@@ -44,8 +45,8 @@ int store_webhook_deliveries(struct sql *sql, const char *id, const struct sql_p
 int store_webhooks_tell(struct store_tx *tx, const cJSON *job, struct err *err);
 
 /* For the sender: of each webhook that is enabled the delivery that is due first: [{"webhook",
- * "url", "secret", "id", "body", "next_us"}]. */
-int store_webhooks_due(struct sql *sql, struct err *err, cJSON **ret_array);
+ * "url", "secret", "id", "body", "next_us"}]; body: null unless that time has come. */
+int store_webhooks_due(struct sql *sql, int64_t now_us, struct err *err, cJSON **ret_array);
 
 struct webhook_rules {
     int64_t retry_us; /* from the first attempt to the second */

@@ -29,6 +29,7 @@ struct transfer {
     struct curl_slist *headers;
     int64_t begun_ns;
     size_t header_bytes, body_bytes;
+    bool answered;     /* all headers of an answer are there: its status counts */
     char refused[128]; /* the address that is not allowed, and what it is; "" */
     struct transfer *next;
 };
@@ -67,7 +68,12 @@ static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_so
 
 static size_t on_header(char *data, size_t size, size_t count, void *context) {
     struct transfer *transfer = context;
+    long status = 0;
     transfer->header_bytes += size * count;
+    if (data[0] == '\r' || data[0] == '\n') { /* the empty line behind them */
+        curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
+        transfer->answered |= status >= 200;
+    }
     return transfer->header_bytes > HEADER_BYTES_MAX ? 0 : size * count;
 }
 
@@ -173,8 +179,7 @@ static void say_result(const struct transfer *transfer, CURLcode code) {
     curl_easy_getinfo(transfer->curl, CURLINFO_RETRY_AFTER, &wait);
     post->retry_after_s = wait > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : (int)wait;
     post->duration_us = (clock_mono_ns() - transfer->begun_ns) / 1000;
-    bool cut = code == CURLE_WRITE_ERROR && transfer->body_bytes > BODY_BYTES_MAX;
-    post->status = code == CURLE_OK || cut ? (int)status : 0;
+    post->status = code == CURLE_OK || transfer->answered ? (int)status : 0;
     if (post->status >= 300 && post->status < 400)
         snprintf(post->error, sizeof(post->error),
                  "it answered with status %d: redirects are not followed", post->status);
@@ -183,7 +188,10 @@ static void say_result(const struct transfer *transfer, CURLcode code) {
     else if (transfer->refused[0] != '\0' && post->status == 0)
         snprintf(post->error, sizeof(post->error),
                  "%s, which espalierd --webhook-allow does not list", transfer->refused);
-    else if (code == CURLE_OPERATION_TIMEDOUT)
+    else if (post->status == 0 && transfer->header_bytes > HEADER_BYTES_MAX)
+        snprintf(post->error, sizeof(post->error), "its answer has more than %d KiB of headers",
+                 HEADER_BYTES_MAX >> 10);
+    else if (post->status == 0 && code == CURLE_OPERATION_TIMEDOUT)
         snprintf(post->error, sizeof(post->error), "it did not answer within %.3g s",
                  (double)transfer->sender->options.timeout_ms / 1e3);
     else if (post->status == 0)

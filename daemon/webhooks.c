@@ -14,13 +14,16 @@
 
 enum { TROUBLE_MS = 5000, SLEEP_MAX_MS = 3600 * 1000 };
 
-/* A delivery under way, from its start until its outcome is stored. */
+/* A delivery under way, from its start until its outcome is stored: as long as that cannot be, it
+ * is not sent again. */
 struct sending {
     struct store_call call;
     struct webhook_post post;
     struct webhooks *webhooks;
     cJSON *row; /* of store_webhooks_due; post borrows from it */
     bool disabled;
+    bool unstored; /* its outcome is known and could not be written; no call is under way */
+    bool told;     /* of that, in the log */
     struct sending *next;
 };
 
@@ -84,18 +87,26 @@ static int write_outcome(struct store_tx *tx, struct store_call *call, struct er
 static void outcome_done(struct store_call *call, int code, const struct err *err) {
     struct sending *sending = (struct sending *)call;
     struct webhooks *webhooks = sending->webhooks;
-    if (code != 0)
-        log_warn("delivery %s is sent again, since its outcome could not be stored: %s",
+    if (code != 0 && !sending->told)
+        log_warn("the outcome of delivery %s could not be stored, which is tried again: %s",
                  sending->post.id, err->message);
-    else if (sending->disabled)
+    else if (code == 0 && sending->disabled)
         log_warn("webhook %s is disabled: %s", text(sending->row, "webhook"), sending->post.error);
-    forget(sending);
+    sending->unstored = sending->told = code != 0 && !webhooks->closing;
+    if (!sending->unstored)
+        forget(sending);
     if (webhooks->closing)
         free_when_idle(webhooks);
     else if (code != 0)
         uv_timer_start(&webhooks->timer, on_timer, TROUBLE_MS, 0);
     else
         webhooks_wake(webhooks);
+}
+
+static void store_outcome(struct sending *sending) {
+    sending->unstored = false;
+    sending->call = (struct store_call){.run = write_outcome, .done = outcome_done};
+    store_write(sending->webhooks->daemon->store, &sending->call);
 }
 
 static void on_sent(struct webhook_post *post) {
@@ -107,8 +118,30 @@ static void on_sent(struct webhook_post *post) {
     if (post->error[0] != '\0')
         log_info("delivery %s of webhook %s: %s", post->id, text(sending->row, "webhook"),
                  post->error);
-    sending->call = (struct store_call){.run = write_outcome, .done = outcome_done};
-    store_write(sending->webhooks->daemon->store, &sending->call);
+    store_outcome(sending);
+}
+
+static void store_again(struct webhooks *webhooks) {
+    for (struct sending *s = webhooks->sendings; s != NULL; s = s->next)
+        if (s->unstored)
+            store_outcome(s);
+}
+
+/* After a restart they are sent again. */
+static void forget_unstored(struct webhooks *webhooks) {
+    struct sending *next;
+    for (struct sending *s = webhooks->sendings; s != NULL; s = next) {
+        next = s->next;
+        if (s->unstored)
+            forget(s);
+    }
+}
+
+static bool has_unstored(const struct webhooks *webhooks) {
+    for (const struct sending *s = webhooks->sendings; s != NULL; s = s->next)
+        if (s->unstored)
+            return true;
+    return false;
 }
 
 /* ---- what is due ----------------------------------------------------------------------------- */
@@ -133,23 +166,25 @@ static void send_row(struct webhooks *webhooks, cJSON *row) {
 
 /* Sends what is due of webhooks that have nothing under way; sleeps until the next. */
 static void send_due(struct webhooks *webhooks, cJSON *rows) {
-    int64_t now = clock_wall_us(), sleep_ms = SLEEP_MAX_MS;
+    int64_t now = clock_wall_us();
+    int64_t sleep_ms = has_unstored(webhooks) ? TROUBLE_MS : SLEEP_MAX_MS;
     cJSON *row;
     while ((row = cJSON_DetachItemFromArray(rows, 0)) != NULL) {
         int64_t left_us = (int64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(row, "next_us")) - now;
-        if (left_us <= 0 && !under_way(webhooks, text(row, "webhook"))) {
+        bool due = text(row, "body") != NULL;
+        if (due && !under_way(webhooks, text(row, "webhook"))) {
             send_row(webhooks, row);
             continue;
         }
-        if (left_us > 0 && left_us / 1000 < sleep_ms)
-            sleep_ms = left_us / 1000 + 1;
+        if (!due && left_us / 1000 < sleep_ms)
+            sleep_ms = left_us > 0 ? left_us / 1000 + 1 : 0;
         cJSON_Delete(row);
     }
     uv_timer_start(&webhooks->timer, on_timer, (uint64_t)sleep_ms, 0);
 }
 
 static int read_due(struct sql *sql, struct store_read *read, struct err *err) {
-    return store_webhooks_due(sql, err, &((struct due_read *)read)->rows);
+    return store_webhooks_due(sql, clock_wall_us(), err, &((struct due_read *)read)->rows);
 }
 
 static void due_done(struct store_read *read, int code, const struct err *err) {
@@ -174,6 +209,7 @@ static void due_done(struct store_read *read, int code, const struct err *err) {
 void webhooks_wake(struct webhooks *webhooks) {
     if (webhooks == NULL || webhooks->closing)
         return;
+    store_again(webhooks);
     webhooks->again = webhooks->reading;
     if (webhooks->reading)
         return;
@@ -219,6 +255,7 @@ void webhooks_close(struct webhooks *webhooks) {
     if (webhooks == NULL)
         return;
     webhooks->closing = true;
+    forget_unstored(webhooks);
     webhook_sender_close(webhooks->sender);
     uv_close((uv_handle_t *)&webhooks->timer, on_closed);
 }

@@ -1,6 +1,7 @@
 /* Takes deliveries of webhooks from the store when they are due, has them sent, and stores what
  * came of it: one at a time of each webhook. Nothing of it is in memory alone: a delivery whose
- * outcome was not stored is sent again. Loop's thread. */
+ * outcome was not stored is sent again after a restart; until then storing it is tried again.
+ * Loop's thread. */
 #pragma once
 
 #include "base/error.h"

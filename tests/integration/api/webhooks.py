@@ -1,8 +1,10 @@
 """Webhooks: signed deliveries to a real receiver, what goes wrong there, and what a kill -9 may not lose."""
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
+import sqlite3
 import subprocess
 import threading
 import time
@@ -180,6 +182,29 @@ def slow():
     check("did not answer within 1 s" in row["error"] and row["duration_us"] < 3e6, "what is said of it", row)
     released.set()
     for made in (slow_hook, quick_hook):
+        remove(made)
+
+
+@test("webhook: a delivery whose outcome cannot be stored is not sent again, and is stored as soon as it can be")
+def unstored():
+    client, got = stack().client, receiver()
+    hook, other = add("/unstored"), add("/awake")
+    with contextlib.closing(sqlite3.connect(stack().database(), timeout=10, isolation_level=None)) as database:
+        database.execute(f"CREATE TRIGGER full BEFORE UPDATE ON webhook_deliveries WHEN old.webhook = '{hook['id']}' BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
+        try:
+            client.post(f"/webhooks/{hook['id']}/test", {}, 202)
+            wait_for("its request", lambda: got.at("/unstored"))
+            time.sleep(0.5)
+            for _ in range(3):  # each makes the daemon look for what is due
+                client.post(f"/webhooks/{other['id']}/test", {}, 202)
+                delivery(other, "delivered")
+            equal(delivery(hook, "pending")["attempts"], 0, "attempts that are stored")
+        finally:
+            database.execute("DROP TRIGGER full")
+    client.post(f"/webhooks/{other['id']}/test", {}, 202)
+    row = delivery(hook, "delivered")
+    equal((row["attempts"], row["status"], len(got.at("/unstored"))), (1, 204, 1), "the delivery, and how often it came")
+    for made in (hook, other):
         remove(made)
 
 

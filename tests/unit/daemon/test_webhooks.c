@@ -107,7 +107,7 @@ static void end_job_by(struct fixture *f, enum job_event event) {
 
 static cJSON *due(struct fixture *f) {
     cJSON *rows = NULL;
-    assert_int_equal(store_webhooks_due(store_loop_sql(f->store), &f->err, &rows), 0);
+    assert_int_equal(store_webhooks_due(store_loop_sql(f->store), INT64_MAX, &f->err, &rows), 0);
     return rows;
 }
 
@@ -151,6 +151,7 @@ static void test_the_end_of_a_job_queues_its_facts(void **state) {
     assert_string_equal(text_at(body, "data.job.state"), "done");
     assert_string_equal(text_at(body, "data.job.kind"), "evaluate");
     assert_int_equal(number_at(body, "data.job.result.seconds"), 7);
+    assert_null(cJSON_GetObjectItem(member(body, "data.job"), "held"));
     assert_memory_equal(text_at(body, "id"), "evt_", 4);
     assert_memory_equal(text_at(rows, "0.id"), "whd_", 4);
     assert_string_equal(text_at(rows, "0.url"), "https://example.org/hook");
@@ -226,6 +227,34 @@ static void test_a_dead_receiver_is_disabled_and_can_be_enabled(void **state) {
     assert_int_equal(in_tx(f, enable, NULL), 0);
     outcome(f, 200, NULL);
     assert_state(f, "enabled");
+}
+
+static void test_enabling_one_that_is_enabled_changes_nothing(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, add, NULL), 0);
+    assert_int_equal(in_tx(f, enable, NULL), 0);
+    end_job_by(f, JOB_FINISH);
+    outcome(f, 500, "it answered with status 500");
+    cJSON *before = deliveries(f);
+    assert_int_equal(in_tx(f, enable, NULL), 0);
+    cJSON *after = deliveries(f);
+    assert_int_equal(number_at(after, "items.0.attempts"), 1);
+    assert_true(cJSON_Compare(before, after, true));
+    cJSON_Delete(before);
+    cJSON_Delete(after);
+    strcpy(f->id, "wh_none");
+    assert_int_equal(in_tx(f, enable, NULL), ESP_ENOTFOUND);
+}
+
+static void test_bodies_are_read_when_they_are_due(void **state) {
+    struct fixture *f = *state;
+    cJSON *rows = NULL;
+    assert_int_equal(in_tx(f, add, NULL), 0);
+    end_job_by(f, JOB_FINISH);
+    assert_int_equal(store_webhooks_due(store_loop_sql(f->store), 1, &f->err, &rows), 0);
+    assert_int_equal(cJSON_GetArraySize(rows), 1);
+    assert_true(cJSON_IsNull(member(rows, "0.body")));
+    cJSON_Delete(rows);
 }
 
 static void test_one_that_takes_others_stays_enabled(void **state) {
@@ -354,6 +383,59 @@ static void test_an_attempt_ends_in_time_or_by_closing(void **state) {
     close(fd);
 }
 
+/* Answers the one request with these bytes, and then says no more. */
+static void answer_with(struct sender_bed *bed, const char *reply, size_t len) {
+    struct webhook_ranges listed;
+    struct err err = {0};
+    char url[64];
+    int fd = -1;
+    assert_int_equal(webhook_ranges_parse("127.0.0.1", &err, &listed), 0);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/", silent_port(&fd));
+    send_to(bed, &listed, url, 1000);
+    int peer = accept(fd, NULL, NULL);
+    assert_true(peer >= 0);
+    send(peer, reply, len, MSG_NOSIGNAL);
+    while (bed->n_done == 0)
+        uv_run(&bed->loop, UV_RUN_ONCE);
+    close(peer);
+    close(fd);
+    close_sender(bed);
+}
+
+static void test_a_status_counts_once_its_headers_are_there(void **state) {
+    static const char taken[] = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: "
+                                "9\r\n\r\nx";
+    static const char cut[] = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n";
+    static const char broken[] = "HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\n";
+    static const char waits[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct sender_bed bed;
+    answer_with(&bed, taken, sizeof(taken) - 1);
+    assert_int_equal(bed.post.status, 200);
+    assert_string_equal(bed.post.error, "");
+    answer_with(&bed, broken, sizeof(broken) - 1);
+    assert_int_equal(bed.post.status, 500);
+    assert_non_null(strstr(bed.post.error, "status 500"));
+    answer_with(&bed, cut, sizeof(cut) - 1);
+    assert_int_equal(bed.post.status, 0);
+    assert_non_null(strstr(bed.post.error, "did not answer within 1 s"));
+    answer_with(&bed, waits, sizeof(waits) - 1);
+    assert_int_equal(bed.post.status, 0);
+}
+
+static void test_headers_have_an_end(void **state) {
+    static const char line[] = "X-Long: 1234567890123456789012345678901234567890\r\n";
+    struct sender_bed bed;
+    char *reply = calloc(2000, sizeof(line));
+    strcpy(reply, "HTTP/1.1 200 OK\r\n");
+    size_t len = strlen(reply);
+    for (int i = 0; i < 1900; i++, len += sizeof(line) - 1)
+        memcpy(reply + len, line, sizeof(line) - 1);
+    answer_with(&bed, reply, len);
+    free(reply);
+    assert_int_equal(bed.post.status, 0);
+    assert_string_equal(bed.post.error, "its answer has more than 64 KiB of headers");
+}
+
 int main(void) {
     assert_true(sodium_init() >= 0);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_start, fixture_stop)
@@ -362,10 +444,14 @@ int main(void) {
         cmocka_unit_test(test_waits_grow_and_have_an_end),
         cmocka_unit_test(test_connects_to_no_address_that_is_not_listed),
         cmocka_unit_test(test_an_attempt_ends_in_time_or_by_closing),
+        cmocka_unit_test(test_a_status_counts_once_its_headers_are_there),
+        cmocka_unit_test(test_headers_have_an_end),
         TEST(test_the_end_of_a_job_queues_its_facts),
         TEST(test_only_what_was_asked_for),
         TEST(test_an_attempt_that_fails_is_followed_by_another),
         TEST(test_a_dead_receiver_is_disabled_and_can_be_enabled),
+        TEST(test_enabling_one_that_is_enabled_changes_nothing),
+        TEST(test_bodies_are_read_when_they_are_due),
         TEST(test_one_that_takes_others_stays_enabled),
         TEST(test_gone_is_gone_and_a_test_disables_nothing),
         TEST(test_there_are_not_more_than_may_be)};
