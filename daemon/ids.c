@@ -64,3 +64,9 @@ bool id_is(const char *text, const char *prefix) {
     return id_has_prefix(text, prefix) && strlen(number) == DIGITS &&
            strspn(number, digits) == DIGITS;
 }
+
+bool id_leads(const char *name, const char *prefix, char ret_id[ID_MAX]) {
+    size_t len = strlen(prefix) + DIGITS;
+    snprintf(ret_id, ID_MAX, "%.*s", (int)len, name);
+    return id_is(ret_id, prefix);
+}

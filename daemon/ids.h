@@ -13,4 +13,6 @@ void id_make(const char *prefix, char ret_id[ID_MAX]);
 void id_make_past(const char *prefix, int64_t age_s, char ret_id[ID_MAX]);
 /* Whether text has the form that id_make gives, behind this prefix. */
 bool id_is(const char *text, const char *prefix);
+/* The id that a name begins with: a folder's, or a file's as "ex_….onnx.partial". */
+bool id_leads(const char *name, const char *prefix, char ret_id[ID_MAX]);
 bool id_has_prefix(const char *id, const char *prefix);

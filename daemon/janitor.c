@@ -32,32 +32,32 @@ struct sweep {
     char data_dir[PATH_SIZE];
 };
 
-static int supernets(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
+static int supernets(struct sql *sql, int64_t jobs_us, struct err *err, cJSON **ret) {
     return store_supernet_ids(sql, err, ret);
 }
 
-static int datasets(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
+static int datasets(struct sql *sql, int64_t jobs_us, struct err *err, cJSON **ret) {
     return store_dataset_ids(sql, err, ret);
 }
 
-static int uploads(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
+static int uploads(struct sql *sql, int64_t jobs_us, struct err *err, cJSON **ret) {
     return store_dataset_paths(sql, err, ret);
 }
 
-static int models(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
+static int models(struct sql *sql, int64_t jobs_us, struct err *err, cJSON **ret) {
     return store_model_ids(sql, err, ret);
 }
 
-static int exports(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
+static int exports(struct sql *sql, int64_t jobs_us, struct err *err, cJSON **ret) {
     return store_export_paths(sql, err, ret);
 }
 
-static int jobs(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
-    return store_jobs_kept(sql, sweep->jobs_us, err, ret);
+static int jobs(struct sql *sql, int64_t jobs_us, struct err *err, cJSON **ret) {
+    return store_jobs_kept(sql, jobs_us, err, ret);
 }
 
 /* Ready backups stay for those who fetch them, and no longer. */
-static int backups(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret) {
+static int backups(struct sql *sql, int64_t jobs_us, struct err *err, cJSON **ret) {
     *ret = cJSON_CreateArray();
     return *ret != NULL ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
 }
@@ -65,7 +65,7 @@ static int backups(struct sql *sql, const struct sweep *sweep, struct err *err, 
 /* What is kept in which folder; names begin with the id's prefix. */
 static const struct folder {
     const char *name, *prefix;
-    int (*known)(struct sql *sql, const struct sweep *sweep, struct err *err, cJSON **ret_array);
+    int (*known)(struct sql *sql, int64_t jobs_us, struct err *err, cJSON **ret_array);
     int64_t kept_s; /* from its beginning, whether known or not */
 } folders[] = {{"supernets", "sn_", supernets},
                {"datasets", "ds_", datasets}, /* caches of decoded images */
@@ -75,38 +75,51 @@ static const struct folder {
                {"jobs", "job_", jobs},
                {"backups", "bk_", backups, BACKUP_KEPT_S}};
 
-/* Whether ids ([{"id"}]) hold name, or a path that ends with /name. */
-static bool known(const cJSON *ids, const char *name) {
+enum { FOLDERS = sizeof(folders) / sizeof(*folders) };
+
+/* Names that may go. Those that sort behind newest are too young; what is no id is not ours. */
+static cJSON *list_folder(const char *data_dir, const struct folder *folder) {
+    char path[PATH_SIZE + 64], newest[ID_MAX], id[ID_MAX];
+    const struct dirent *entry;
+    cJSON *names = cJSON_CreateArray();
+    id_make_past(folder->prefix, folder->kept_s, newest);
+    snprintf(path, sizeof(path), "%s/%s", data_dir, folder->name);
+    DIR *dir = opendir(path);
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
+        if (id_leads(entry->d_name, folder->prefix, id) && strcmp(entry->d_name, newest) < 0)
+            cJSON_AddItemToArray(names, cJSON_CreateString(entry->d_name));
+    if (dir != NULL)
+        closedir(dir);
+    return names;
+}
+
+/* Whether ids ([{"id"}], or paths) tell of what name begins with: a file that is being written has
+ * another ending. */
+static bool known(const cJSON *ids, const char *name, const char *prefix) {
+    char id[ID_MAX];
     const cJSON *row;
+    id_leads(name, prefix, id);
     cJSON_ArrayForEach(row, ids) {
-        const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(row, "id"));
-        const char *slash = strrchr(id, '/');
-        if (strcmp(slash != NULL ? slash + 1 : id, name) == 0)
+        if (strstr(cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")), id) != NULL)
             return true;
     }
     return false;
 }
 
-/* Names that sort behind newest were made after the store was asked. */
-static void sweep_folder(const char *data_dir, const struct folder *folder, const cJSON *ids,
-                         const char *newest) {
-    char path[PATH_SIZE + 64], entry_path[PATH_SIZE + 400];
-    const struct dirent *entry;
-    snprintf(path, sizeof(path), "%s/%s", data_dir, folder->name);
-    DIR *dir = opendir(path);
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
-        if (!id_has_prefix(entry->d_name, folder->prefix) || strcmp(entry->d_name, newest) >= 0 ||
-            known(ids, entry->d_name))
-            continue;
-        snprintf(entry_path, sizeof(entry_path), "%s/%s", path, entry->d_name);
+static void sweep_folder(const char *data_dir, const struct folder *folder, const cJSON *names,
+                         const cJSON *ids) {
+    char path[PATH_SIZE + 400];
+    const cJSON *item;
+    cJSON_ArrayForEach(item, names) {
         struct err err = {0};
-        if (file_remove_tree(entry_path, &err) == 0)
-            log_info("removed %s/%s, which nothing refers to", folder->name, entry->d_name);
+        if (known(ids, item->valuestring, folder->prefix))
+            continue;
+        snprintf(path, sizeof(path), "%s/%s/%.255s", data_dir, folder->name, item->valuestring);
+        if (file_remove_tree(path, &err) == 0)
+            log_info("removed %s/%s, which nothing refers to", folder->name, item->valuestring);
         else
             log_warn("%s", err.message);
     }
-    if (dir != NULL)
-        closedir(dir);
 }
 
 /* A training that has begun meanwhile writes files that the snapshot does not know. */
@@ -143,22 +156,28 @@ static int sweep_checkpoints(struct sql *sql, const char *data_dir, struct err *
     return r;
 }
 
+/* All folders are listed before the snapshot, which the first question fixes: rows are stored
+ * before their files are made, so that it knows every file that was listed. */
+int janitor_clean(struct sql *sql, const char *data_dir, int64_t jobs_us, struct err *err) {
+    cJSON *names[FOLDERS];
+    int r = 0;
+    for (int i = 0; i < FOLDERS; i++)
+        names[i] = list_folder(data_dir, &folders[i]);
+    for (int i = 0; i < FOLDERS; i++) {
+        cJSON *ids = NULL;
+        if (r == 0)
+            r = folders[i].known(sql, jobs_us, err, &ids);
+        if (r == 0)
+            sweep_folder(data_dir, &folders[i], names[i], ids);
+        cJSON_Delete(ids);
+        cJSON_Delete(names[i]);
+    }
+    return r != 0 ? r : sweep_checkpoints(sql, data_dir, err);
+}
+
 static int run_sweep(struct sql *sql, struct store_read *read, struct err *err) {
     const struct sweep *sweep = (const struct sweep *)read;
-    int r = 0;
-    for (unsigned i = 0; i < sizeof(folders) / sizeof(*folders) && r == 0; i++) {
-        cJSON *ids = NULL;
-        char newest[ID_MAX];
-        if (folders[i].kept_s > 0)
-            id_make_past(folders[i].prefix, folders[i].kept_s, newest);
-        else
-            id_make(folders[i].prefix, newest);
-        r = folders[i].known(sql, sweep, err, &ids);
-        if (r == 0)
-            sweep_folder(sweep->data_dir, &folders[i], ids, newest);
-        cJSON_Delete(ids);
-    }
-    return r != 0 ? r : sweep_checkpoints(sql, sweep->data_dir, err);
+    return janitor_clean(sql, sweep->data_dir, sweep->jobs_us, err);
 }
 
 /* A sweep that is under way outlives the loop's last turn with it. */
