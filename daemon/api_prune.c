@@ -75,19 +75,31 @@ static int read_request(const cJSON *body, struct request *request, struct err *
     return r;
 }
 
+/* names: with spaces between. */
+static int64_t use_of_folders(const char *parent, const char *names) {
+    char path[PATH_SIZE + 400];
+    int64_t sum = 0;
+    for (size_t len; *names != '\0'; names += len + (names[len] == ' ')) {
+        len = strcspn(names, " ");
+        snprintf(path, sizeof(path), "%s/%.*s", parent, (int)(len < 64 ? len : 64), names);
+        sum += (int64_t)disk_usage_of(path);
+    }
+    return sum;
+}
+
 /* A folder counts as its row does. Returns what they have together. */
 static int64_t add_folders(const struct api_call *call, const struct prune_kind *kind,
                            cJSON *rows) {
-    char path[PATH_SIZE + 400];
+    char parent[PATH_SIZE + 32];
     int64_t sum = 0;
     cJSON *row;
     if (kind->folder == NULL)
         return 0;
+    snprintf(parent, sizeof(parent), "%s/%s", call->daemon->data_dir, kind->folder);
     cJSON_ArrayForEach(row, rows) {
         cJSON *bytes = cJSON_GetObjectItem(row, "bytes");
-        snprintf(path, sizeof(path), "%s/%s/%.60s", call->daemon->data_dir, kind->folder,
-                 cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")));
-        int64_t used = (int64_t)disk_usage_of(path);
+        int64_t used =
+            use_of_folders(parent, cJSON_GetStringValue(cJSON_GetObjectItem(row, "folders")));
         cJSON_SetNumberValue(bytes, bytes->valuedouble + (double)used);
         sum += used;
     }

@@ -39,13 +39,16 @@ enum { SLICE = 500 };
 
 #define LEASES "FROM leases t WHERE t.created_us < ?1 AND t.state NOT IN ('granted', 'acked') "
 
+/* What boards accepted of networks is what people asked for, and what energy prices are fitted
+ * from: it stays while its profile is of that revision. */
 #define MEASUREMENTS                                                                               \
     "FROM measurements t WHERE t.finished_us < ?1 AND t.state IN ('accepted', 'failed', "          \
     "'canceled') AND NOT EXISTS (SELECT 1 FROM results r WHERE r.measurement = t.id) AND NOT "     \
     "EXISTS (SELECT 1 FROM lease_items l WHERE l.measurement = t.id) AND NOT EXISTS (SELECT 1 "    \
     "FROM table_entries e WHERE e.measurement = t.id) AND NOT EXISTS (SELECT 1 FROM "              \
     "measure_requests q WHERE q.measurement = t.id) AND NOT EXISTS (SELECT 1 FROM measurements m " \
-    "WHERE m.repeats = t.id) "
+    "WHERE m.repeats = t.id) AND NOT (t.kind = 'network' AND t.state = 'accepted' AND EXISTS "     \
+    "(SELECT 1 FROM profiles p WHERE p.id = t.profile AND p.revision = t.profile_revision)) "
 
 /* As in store_retention.c: those of fronts, pins and exports stay. */
 #define EVALUATIONS                                                                                \
@@ -55,14 +58,22 @@ enum { SLICE = 500 };
     "searches s JOIN candidates c ON c.search = s.id AND c.arch_id = t.arch_id AND c.on_front "    \
     "WHERE s.supernet = t.supernet) "
 
+/* One goes by the end of its last job; one that waits, is paused or goes on is not over. */
+#define ENDED_AT                                                                                   \
+    "coalesce((SELECT max(j.ended_us) FROM jobs j WHERE j.subject = t.id), t.created_us)"
 #define SEARCHES                                                                                   \
-    "FROM searches t WHERE t.state IN ('canceled', 'failed') AND t.created_us < ?1 AND NOT "       \
-    "EXISTS (SELECT 1 FROM jobs j WHERE j.subject = t.id AND j.state NOT " ENDED ") "
+    "FROM searches t WHERE t.state IN ('canceled', 'failed') AND " ENDED_AT                        \
+    " < ?1 AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.subject = t.id AND j.state NOT " ENDED     \
+    ") "
+#define JOBS_OF_SEARCH                                                                             \
+    "coalesce((SELECT group_concat(j.id, ' ') FROM jobs j WHERE j.subject = t.id AND NOT EXISTS "  \
+    "(SELECT 1 FROM calibrations c WHERE c.search = t.id)), '')"
 
-#define ROWS(table, where, bytes, at)                                                              \
+#define ROWS(table, where, bytes, at) ROWS_OF(table, where, bytes, at, "''")
+#define ROWS_OF(table, where, bytes, at, folders)                                                  \
     .count = "SELECT count(*), sum(" bytes "), min(" at ") " where,                                \
-    .list = "SELECT t.id AS id, " bytes " AS bytes, " at " AS at_us " where "ORDER BY " at         \
-            ", t.id LIMIT ?2",                                                                     \
+    .list = "SELECT t.id AS id, " bytes " AS bytes, " at " AS at_us, " folders                     \
+            " AS folders " where "ORDER BY " at ", t.id LIMIT ?2",                                 \
     .remove = "DELETE FROM " table " WHERE id IN (SELECT t.id " where "AND t.id = ?2)"
 
 const struct prune_kind prune_kinds[] = {
@@ -70,11 +81,12 @@ const struct prune_kind prune_kinds[] = {
      .folder = "jobs",
      .when_named = true,
      .slice = 1,
-     ROWS("searches", SEARCHES, "length(t.body)", "t.created_us")},
+     ROWS_OF("searches", SEARCHES, "length(t.body)", ENDED_AT, JOBS_OF_SEARCH),
+     .remove_too = "DELETE FROM jobs WHERE id IN (SELECT t.id " JOBS "AND t.subject = ?2)"},
     {.name = "jobs",
      .folder = "jobs",
      .slice = SLICE,
-     ROWS("jobs", JOBS, "length(t.spec) + coalesce(length(t.result), 0)", "t.ended_us")},
+     ROWS_OF("jobs", JOBS, "length(t.spec) + coalesce(length(t.result), 0)", "t.ended_us", "t.id")},
     {.name = "exports",
      .slice = SLICE,
      ROWS("exports", EXPORTS, "coalesce(t.bytes, 0)", "t.created_us")},
@@ -140,6 +152,9 @@ int prune_remove(struct store_tx *tx, const struct prune_kind *kind, int64_t bef
         if (r != 0 || changes == 0)
             continue;
         int64_t at_us = (int64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(row, "at_us"));
+        if (kind->remove_too != NULL)
+            r = sql_run(store_tx_sql(tx), err, NULL, kind->remove_too, "it", before_us,
+                        cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")));
         found.count++;
         found.bytes += (int64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(row, "bytes"));
         found.oldest_us = found.oldest_us == 0 || at_us < found.oldest_us ? at_us : found.oldest_us;

@@ -9,10 +9,11 @@
 
 struct prune_kind {
     const char *name;
-    const char *folder; /* of the data folder: each row may have a folder ID there; NULL: none */
+    const char *folder; /* of the data folder: rows tell of folders there; NULL: none */
     bool when_named;    /* only if asked for by name */
     int slice;          /* rows that one transaction removes */
     const char *count, *list, *remove;
+    const char *remove_too; /* behind a row's removal: what went with it; NULL: nothing */
 };
 extern const struct prune_kind prune_kinds[]; /* ends with name NULL; in the order of removal */
 const struct prune_kind *prune_kind_find(const char *name); /* NULL: there is none */
@@ -24,7 +25,8 @@ struct prune_found {
 /* All rows of a kind that may go, being older than before_us. */
 int prune_count(struct sql *sql, const struct prune_kind *kind, int64_t before_us, struct err *err,
                 struct prune_found *ret);
-/* Their next ones, at most limit: [{"id", "bytes", "at_us"}], oldest first. */
+/* Their next ones, at most limit: [{"id", "bytes", "at_us", "folders"}], oldest first; folders are
+ * names with spaces between, and their bytes are not in bytes. */
 int prune_list(struct sql *sql, const struct prune_kind *kind, int64_t before_us, int64_t limit,
                struct err *err, cJSON **ret_rows);
 /* Removes those of rows that may still go, and adds them up. Files go when the janitor comes. */

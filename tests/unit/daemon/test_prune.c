@@ -21,7 +21,8 @@ static const char world[] =
     "INSERT INTO searches (id, name, supernet, space, space_fingerprint, state, body, checkpoint, "
     "created_us) VALUES ('se_1', 's', 'sn_1', 's', 'f', 'done', '{}', 'ck_search', 5), ('se_c', "
     "'c', 'sn_1', 's', 'f', 'canceled', '{}', NULL, 5), ('se_young', 'y', 'sn_1', 's', 'f', "
-    "'canceled', '{}', NULL, 500), ('se_again', 'g', 'sn_1', 's', 'f', 'failed', '{}', NULL, 5);"
+    "'canceled', '{}', NULL, 500), ('se_late', 'l', 'sn_1', 's', 'f', 'canceled', '{}', NULL, 5), "
+    "('se_again', 'g', 'sn_1', 's', 'f', 'failed', '{}', NULL, 5);"
     "INSERT INTO tables (id, profile, profile_revision, space, space_fingerprint, method, "
     "created_us) VALUES ('tb', 'pf', 'rev', 's', 'f', 'brief', 0);"
     "INSERT INTO calibrations (id, profile, profile_revision, search, version, data, created_us) "
@@ -35,6 +36,8 @@ static const char jobs[] =
     "('job_made', 'train', 'done', 'sn_1', '{}', 1, 7), "
     "('job_search', 'search', 'done', 'se_1', '{}', 1, 7), "
     "('job_canceled', 'search', 'canceled', 'se_c', '{}', 1, 7), "
+    "('job_first', 'search', 'failed', 'se_c', '{}', 1, 6), "
+    "('job_late', 'search', 'canceled', 'se_late', '{}', 1, 700), "
     "('job_again', 'search', 'queued', 'se_again', '{}', 1, NULL), "
     "('job_calibrated', 'search', 'done', 'se_calibrated', '{}', 1, 7), "
     "('job_gone', 'search', 'failed', 'se_gone', '{}', 1, 9);"
@@ -91,6 +94,7 @@ static void exec(struct fixture *f, const char *text) {
 struct pruning {
     const struct prune_kind *kind;
     struct prune_found counted, removed;
+    char folders[200]; /* of the first row */
 };
 
 /* Counts, lists and removes in one go. */
@@ -101,13 +105,16 @@ static int do_prune(struct store_tx *tx, struct fixture *f, void *argument, stru
     int r = prune_count(sql, pruning->kind, 100, err, &pruning->counted);
     if (r == 0)
         r = prune_list(sql, pruning->kind, 100, 1000, err, &rows);
+    const char *folders =
+        cJSON_GetStringValue(cJSON_GetObjectItem(cJSON_GetArrayItem(rows, 0), "folders"));
+    snprintf(pruning->folders, sizeof(pruning->folders), "%s", folders != NULL ? folders : "");
     if (r == 0)
         r = prune_remove(tx, pruning->kind, 100, rows, err, &pruning->removed);
     cJSON_Delete(rows);
     return r;
 }
 
-static struct prune_found prune(struct fixture *f, const char *kind) {
+static struct pruning prune_kind(struct fixture *f, const char *kind) {
     struct pruning pruning = {.kind = prune_kind_find(kind)};
     assert_non_null(pruning.kind);
     if (in_tx(f, do_prune, &pruning) != 0)
@@ -115,7 +122,11 @@ static struct prune_found prune(struct fixture *f, const char *kind) {
     assert_int_equal(pruning.counted.count, pruning.removed.count);
     assert_int_equal(pruning.counted.bytes, pruning.removed.bytes);
     assert_int_equal(pruning.counted.oldest_us, pruning.removed.oldest_us);
-    return pruning.removed;
+    return pruning;
+}
+
+static struct prune_found prune(struct fixture *f, const char *kind) {
+    return prune_kind(f, kind).removed;
 }
 
 /* query gives one text. */
@@ -138,18 +149,26 @@ static void test_jobs(void **state) {
     assert_int_equal(found.count, 2);
     assert_int_equal(found.oldest_us, 7);
     assert_left(f, IDS("jobs"),
-                "job_again job_calibrated job_canceled job_made job_open job_search job_young");
+                "job_again job_calibrated job_canceled job_first job_late job_made job_open "
+                "job_search job_young");
     assert_left(f, "SELECT count(*) FROM job_attempts", "0");
 }
 
+/* One goes by its end, with its jobs. */
 static void test_searches(void **state) {
     struct fixture *f = *state;
+    struct pruning pruning;
     assert_true(prune_kind_find("searches")->when_named);
-    assert_int_equal(prune(f, "searches").count, 1);
-    assert_left(f, IDS("searches"), "se_1 se_again se_young");
+    pruning = prune_kind(f, "searches");
+    assert_int_equal(pruning.removed.count, 1);
+    assert_int_equal(pruning.removed.oldest_us, 7);
+    assert_true(strcmp(pruning.folders, "job_canceled job_first") == 0 ||
+                strcmp(pruning.folders, "job_first job_canceled") == 0);
+    assert_left(f, IDS("searches"), "se_1 se_again se_late se_young");
     assert_left(f, "SELECT count(*) FROM candidates", "1");
-    prune(f, "jobs"); /* now its job may go too */
-    assert_left(f, "SELECT count(*) FROM jobs WHERE id = 'job_canceled'", "0");
+    assert_left(f, "SELECT count(*) FROM jobs WHERE id IN ('job_canceled', 'job_first')", "0");
+    assert_left(f, "SELECT count(*) FROM jobs WHERE id IN ('job_late', 'job_again')", "2");
+    assert_string_equal(prune_kind(f, "jobs").folders, "job_old");
 }
 
 static void test_exports_and_checkpoints(void **state) {
@@ -183,6 +202,23 @@ static void test_measurements(void **state) {
     assert_left(f, IDS("measurements"), "me_calibrated me_open me_search me_table");
 }
 
+/* Without samples, lease or request, but of the profile's revision: energy prices come from it. */
+static void test_what_boards_accepted_stays(void **state) {
+    struct fixture *f = *state;
+    exec(f, "INSERT INTO measurements (id, profile, profile_revision, kind, graph_id, graph, "
+            "method, seed, state, created_us, finished_us, energy_uj) SELECT 'me_' || value, 'pf', "
+            "'rev', CASE value WHEN 'unit' THEN 'unit' ELSE 'network' END, 'g' || value, '{}', "
+            "'full', 1, CASE value WHEN 'failed' THEN 'failed' ELSE 'accepted' END, 0, 5, 7 FROM "
+            "json_each('[\"asked\", \"unit\", \"failed\"]')");
+    exec(f, "UPDATE profiles SET revision = 'rev'");
+    assert_int_equal(prune(f, "measurements").count, 2);
+    assert_left(f, "SELECT count(*) FROM measurements WHERE id = 'me_asked'", "1");
+    exec(f, "INSERT INTO profile_revisions (id, profile, fingerprint, created_us) VALUES ('next', "
+            "'pf', '{\"a\":1}', 1); UPDATE profiles SET revision = 'next'");
+    assert_int_equal(prune(f, "measurements").count, 1);
+    assert_left(f, "SELECT count(*) FROM measurements WHERE id = 'me_asked'", "0");
+}
+
 static int setup(void **state) {
     static const char *const texts[] = {world, jobs, checkpoints, measured};
     int r = fixture_start(state);
@@ -193,8 +229,8 @@ static int setup(void **state) {
 
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_stop)
-    const struct CMUnitTest tests[] = {TEST(test_jobs), TEST(test_searches),
-                                       TEST(test_exports_and_checkpoints), TEST(test_evaluations),
-                                       TEST(test_measurements)};
+    const struct CMUnitTest tests[] = {
+        TEST(test_jobs),        TEST(test_searches),     TEST(test_exports_and_checkpoints),
+        TEST(test_evaluations), TEST(test_measurements), TEST(test_what_boards_accepted_stays)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
