@@ -464,9 +464,10 @@ static int find_repeat(struct api_call *call, char route[REPEAT_ROUTE_MAX], stru
     return r;
 }
 
-/* Behind the look for a repeat: what was begun when there was room is told again. */
+/* Behind the look for a repeat: what was begun when there was room is told again. A trial begins
+ * nothing. */
 static int check_room(const struct api_call *call, struct err *err) {
-    return call->route->needs_room ? disk_check_room(call->daemon, 0, err) : 0;
+    return call->route->needs_room && !api_is_dry(call) ? disk_check_room(call->daemon, 0, err) : 0;
 }
 
 /* The answer of an earlier call under the same key, or this call's own, stored with its effect. */

@@ -114,6 +114,7 @@ def floor():
         problem = stack.client.expect(507, "POST", path, body).doc
         equal(problem["code"], "no_space", f"the code of POST {path}")
         check("--disk-floor" in problem["detail"] and "prune" in problem["detail"], "what to do", problem)
+    stack.client.expect(422, "POST", "/searches?dry_run=true", {})  # a trial begins nothing
     stack.client.expect(507, "POST", f"/uploads/{upload}/pieces?path=a&offset=0", b"x", {"Content-Type": "application/octet-stream"})
     repeat = stack.client.request("POST", "/evaluations", {"supernet": "runs", "report": True}, {"Idempotency-Key": "before"})
     equal((repeat.status, repeat.doc["job"]["id"]) if kept.status == 202 else repeat.status, (202, kept.doc["job"]["id"]) if kept.status == 202 else 507, "a repeat of what was begun before")
