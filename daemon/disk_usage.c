@@ -36,17 +36,26 @@ static int kind_of(const char *name, int depth, int kind) {
     return kind;
 }
 
+/* A folder of the data folder's own may be a link to another disk; no other link is followed. */
+static bool is_place(const char *name, int depth) {
+    for (unsigned i = 0; i < sizeof(places) / sizeof(*places); i++)
+        if (depth == 0 && places[i].depth == 0 && strcmp(places[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static void walk_folder(const struct walk *walk, int fd, int depth, int kind);
 
 static void walk_entry(const struct walk *walk, int fd, const char *name, int depth, int kind) {
     struct stat info;
-    if (fstatat(fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+    bool follow = is_place(name, depth);
+    if (fstatat(fd, name, &info, follow ? 0 : AT_SYMLINK_NOFOLLOW) != 0)
         return;
     if (S_ISREG(info.st_mode) && info.st_nlink > 0)
         walk->bytes[kind] += (double)info.st_blocks * BLOCK / (double)info.st_nlink;
     if (!S_ISDIR(info.st_mode) || depth == DEPTH_MAX)
         return;
-    int below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
     if (below >= 0)
         walk_folder(walk, below, depth + 1, kind_of(name, depth, kind));
 }

@@ -17,7 +17,8 @@ enum disk_kind {
 extern const char *const disk_kind_names[]; /* ends with NULL */
 
 /* Adds up blocks of regular files, not their lengths; one of several names counts for each name in
- * equal parts, so that kinds add up to what is taken. Links are not followed. Goes through all
+ * equal parts, so that kinds add up to what is taken. Of links only those are
+ * followed that the data folder's own folders are (supernets, exports and so on). Goes through all
  * files: in the pool; ends early, with less, when stop is set. What cannot be read counts nothing.
  */
 void disk_usage_measure(const char *data_dir, const atomic_bool *stop,

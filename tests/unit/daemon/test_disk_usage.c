@@ -62,8 +62,10 @@ static void test_by_kind(void **state) {
     put(dir, "uploads/up_1/checkpoints", "a", 256); /* only a supernet has such a folder */
     put(dir, "jobs/job_1", "log", 64);
     second_name(dir, "supernets/sn_1/checkpoints/step-000000001.ckpt", "jobs/job_1/kept.ckpt");
-    snprintf(target, sizeof(target), "%s/exports", dir);
-    assert_int_equal(symlink("uploads", target), 0); /* is not followed */
+    snprintf(target, sizeof(target), "%s/jobs/link", dir);
+    assert_int_equal(symlink("../uploads", target), 0); /* is not followed */
+    snprintf(target, sizeof(target), "%s/other", dir);
+    assert_int_equal(symlink("uploads", target), 0); /* nor is this: a name that is not ours */
     disk_usage_measure(dir, NULL, bytes);
     assert_float_equal(bytes[DISK_DATABASE], 64 * KIB, 0);
     assert_float_equal(bytes[DISK_CHECKPOINTS], 64 * KIB, 0); /* the half of two names */
@@ -77,6 +79,22 @@ static void test_by_kind(void **state) {
     assert_float_equal(disk_usage_of(target), 0, 0);
 }
 
+static void test_a_folder_on_another_disk(void **state) {
+    const char *dir = *state;
+    double bytes[DISK_KINDS];
+    char target[256];
+    put(dir, "data/uploads", "a", 64);
+    put(dir, "elsewhere/ex_1", "a", 128);
+    snprintf(target, sizeof(target), "%s/data/exports", dir);
+    assert_int_equal(symlink("../elsewhere", target), 0);
+    snprintf(target, sizeof(target), "%s/elsewhere/up", dir);
+    assert_int_equal(symlink("../data/uploads", target), 0);
+    snprintf(target, sizeof(target), "%s/data", dir);
+    disk_usage_measure(target, NULL, bytes);
+    assert_float_equal(bytes[DISK_EXPORTS], 128 * KIB, 0);
+    assert_float_equal(bytes[DISK_UPLOADS], 64 * KIB, 0);
+}
+
 static void test_it_can_be_stopped(void **state) {
     double bytes[DISK_KINDS];
     atomic_bool stop = true;
@@ -88,6 +106,7 @@ static void test_it_can_be_stopped(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_by_kind, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_folder_on_another_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_it_can_be_stopped, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
