@@ -18,7 +18,7 @@ enum {
 };
 
 struct request {
-    bool dry_run, wanted[KINDS_MAX];
+    bool dry_run, more, wanted[KINDS_MAX];
     int64_t age_s, before_us;
     cJSON *rows[KINDS_MAX]; /* that go, if they still may */
 };
@@ -164,7 +164,7 @@ static int look(struct api_call *call, struct err *err) {
 }
 
 static int prune(struct api_call *call, struct err *err) {
-    const struct request *request = call->state;
+    struct request *request = call->state;
     int64_t removed = 0;
     int r = 0;
     for (int i = 0; prune_kinds[i].name != NULL && r == 0 && !request->dry_run; i++) {
@@ -177,14 +177,20 @@ static int prune(struct api_call *call, struct err *err) {
             tell_kind(call->answer, &prune_kinds[i], &found);
         removed += found.count;
     }
-    cJSON_AddBoolToObject(call->answer, "more", removed > 0);
+    request->more = removed > 0;
+    cJSON_AddBoolToObject(call->answer, "more", request->more);
     return r;
 }
 
-/* Rows first, then files: what is killed in between is swept at the next start. */
+/* Rows first, then files: what is killed in between is swept at the next start. Once behind the
+ * last slice; if nobody asks for it, a little later. */
 static void sweep(struct api_call *call) {
     const struct request *request = call->state;
-    if (request != NULL && !request->dry_run)
+    if (request == NULL || request->dry_run)
+        return;
+    if (request->more)
+        janitor_sweep_later(call->daemon->janitor);
+    else
         janitor_sweep(call->daemon->janitor);
 }
 

@@ -17,7 +17,12 @@
 #include "daemon/store_system.h"
 #include "daemon/uploads.h"
 
-enum { DAY_MS = 24 * 3600 * 1000, BACKUP_KEPT_S = 2 * 24 * 3600, CHECKPOINT_YOUNG_S = 3600 };
+enum {
+    DAY_MS = 24 * 3600 * 1000,
+    LATER_MS = 5000,
+    BACKUP_KEPT_S = 2 * 24 * 3600,
+    CHECKPOINT_YOUNG_S = 3600
+};
 
 struct janitor {
     struct daemon *daemon;
@@ -201,6 +206,10 @@ static void sweep_done(struct store_read *read, int code, const struct err *err)
         janitor_sweep(janitor);
 }
 
+static void on_timer(uv_timer_t *timer) {
+    janitor_sweep(timer->data);
+}
+
 void janitor_sweep(struct janitor *janitor) {
     struct sweep *sweep = NULL;
     if (janitor == NULL || janitor->closing)
@@ -211,6 +220,7 @@ void janitor_sweep(struct janitor *janitor) {
     if (sweep == NULL)
         return;
     janitor->sweeping = true;
+    uv_timer_start(&janitor->timer, on_timer, DAY_MS, DAY_MS);
     sweep->janitor = janitor;
     sweep->read = (struct store_read){.run = run_sweep, .done = sweep_done};
     sweep->jobs_us = janitor->daemon->retention.jobs_us;
@@ -218,8 +228,9 @@ void janitor_sweep(struct janitor *janitor) {
     store_read(janitor->daemon->store, &sweep->read);
 }
 
-static void on_timer(uv_timer_t *timer) {
-    janitor_sweep(timer->data);
+void janitor_sweep_later(struct janitor *janitor) {
+    if (janitor != NULL && !janitor->closing)
+        uv_timer_start(&janitor->timer, on_timer, LATER_MS, DAY_MS);
 }
 
 int janitor_create(struct daemon *daemon, struct err *err, struct janitor **ret_janitor) {

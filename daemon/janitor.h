@@ -14,6 +14,8 @@ struct janitor;
 int janitor_create(struct daemon *daemon, struct err *err, struct janitor **ret_janitor);
 /* Sweeps soon, and measures the disk then: rows were removed. Loop's thread; takes NULL. */
 void janitor_sweep(struct janitor *janitor);
+/* The same some seconds behind the last such call, or with the next sweep. */
+void janitor_sweep_later(struct janitor *janitor);
 /* One sweep of data_dir. sql has read nothing yet in its transaction, or is in none; folders of
  * jobs stay for jobs_us behind their end. What cannot be removed is told in the log. */
 int janitor_clean(struct sql *sql, const char *data_dir, int64_t jobs_us, struct err *err);
