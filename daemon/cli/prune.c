@@ -105,7 +105,7 @@ static int prune(struct cli *cli, const struct prune_options *options, cJSON *bo
     struct err err = {0};
     cJSON *found = NULL, *removed = NULL;
     int code = -1, rc = options->yes && !options->dry_run ? 0 : look(cli, body, &err, &found);
-    if (rc == 0 && found != NULL && (options->dry_run || !cli->json))
+    if (rc == 0 && found != NULL)
         show(cli, found);
     if (rc == 0 && options->dry_run)
         code = CLI_OK;
@@ -124,6 +124,10 @@ static int prune(struct cli *cli, const struct prune_options *options, cJSON *bo
     return rc != 0 ? cli_fail(&err) : code >= 0 ? code : CLI_OK;
 }
 
+static bool is_for_programs(const struct cli *cli) {
+    return cli->json || cli->jsonl || cli->get != NULL || cli->output != NULL;
+}
+
 static int prune_run(struct cli *cli, int argc, char **argv) {
     struct prune_options options = {0};
     const struct option_row rows[] = {
@@ -140,6 +144,9 @@ static int prune_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
+    if (is_for_programs(cli) && !options.yes && !options.dry_run)
+        return cli_usage("with --json, --jsonl, -o and --get nobody is shown what would go: say "
+                         "--yes, or --dry-run to look");
     cJSON *body = make_body(&options);
     code = prune(cli, &options, body);
     cJSON_Delete(body);

@@ -47,10 +47,22 @@ def prune():
     equal(counts(client.post("/prune", {"dry_run": True}, 200)), {kind: 0 for kind in kinds}, "nothing is 30 days old")
     refused = stack.cli_run("prune", "--older-than", "0s")
     check(refused.returncode == 2 and "--yes" in refused.stderr and "exports" in refused.stdout, "without --yes", refused)
+    blind = stack.cli_run("prune", "--older-than", "0s", "--json")
+    check(blind.returncode == 2 and "--json" in blind.stderr and not blind.stdout, "--json without --yes", blind)
     equal(counts(client.post("/prune", {"dry_run": True, "older_than_s": 0}, 200)), kinds, "nothing has gone")
     for body, pointer in (({"kinds": ["all"]}, "/kinds/0"), ({"kinds": []}, "/kinds"), ({"older_than_s": -1}, "/older_than_s"), ({"force": True}, "/force")):
         answer = client.expect(422, "POST", "/prune", body).doc
         equal(answer["errors"][0]["pointer"], pointer, f"what is wrong with {body}")
+
+    job = client.post("/searches", {**bed.SEARCH, "name": "dropped", "measure_front": 0, "calibration_nets": 0, "objectives": [{"metric": "top1", "direction": "maximise"}, {"metric": "macs", "direction": "minimise"}]}, 202)["job"]["id"]
+    wait_for("its folder", lambda: job in folders(stack, "jobs") and stack.job(job)["state"] == "running", 30)
+    client.request("POST", "/searches/dropped/cancel", {})
+    wait_for("the search to end", lambda: client.get("/searches/dropped")["state"] == "canceled", 30)
+    named = json.loads(stack.cli("prune", "--dry-run", "--older-than", "0s", "--kind", "searches", "--json"))["kinds"]
+    check(len(named) == 1 and named[0]["count"] == 1 and named[0]["bytes"] > 4096, "a search's folder counts", named)
+    removed = json.loads(stack.cli("prune", "--older-than", "0s", "--kind", "searches", "--json", "--yes"))["kinds"]
+    equal(removed, named, "what went is what was shown")
+    wait_for("its folder to go", lambda: job not in folders(stack, "jobs"), 15)
 
     def ask():
         try:
