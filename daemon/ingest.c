@@ -160,7 +160,10 @@ static int put_off(struct store_tx *tx, const struct job_row *job, const cJSON *
     char reason[256];
     snprintf(reason, sizeof(reason), "the disk is full: %.200s", message != NULL ? message : "");
     reason[utf8_trim(reason, strlen(reason))] = '\0';
-    return store_job_apply(tx, job->id, JOB_STOP, reason, err);
+    int r = 0;
+    if (job->status.state == JOB_CANCELING) /* which it ends */
+        r = store_measure_requests_drop(tx, job->id, err);
+    return r != 0 ? r : store_job_apply(tx, job->id, JOB_STOP, reason, err);
 }
 
 static const struct {

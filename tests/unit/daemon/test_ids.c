@@ -42,6 +42,15 @@ static void test_form(void **state) {
         assert_false(id_is(wrong[i], "job_"));
 }
 
+static void test_ids_at_the_beginning_of_names(void **state) {
+    char id[ID_MAX];
+    assert_true(id_leads("ex_0123456789abcdefghjkmnpqrs.onnx.partial", "ex_", id));
+    assert_string_equal(id, "ex_0123456789abcdefghjkmnpqrs");
+    assert_true(id_leads("ex_0123456789abcdefghjkmnpqrs", "ex_", id));
+    assert_false(id_leads("ex_0123456789abcdefghjkmnpqr.onnx", "ex_", id));
+    assert_false(id_leads("sn_0123456789abcdefghjkmnpqrs", "ex_", id));
+}
+
 static void test_past_ids_part_old_from_new(void **state) {
     char now[ID_MAX], minute[ID_MAX], hour[ID_MAX];
     id_make("up_", now);
@@ -57,6 +66,7 @@ int main(void) {
         cmocka_unit_test(test_sorts_by_time_and_never_repeats),
         cmocka_unit_test(test_prefix),
         cmocka_unit_test(test_form),
+        cmocka_unit_test(test_ids_at_the_beginning_of_names),
         cmocka_unit_test(test_past_ids_part_old_from_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
