@@ -14,10 +14,8 @@
 #include "daemon/store_webhooks.h"
 
 /* clang-format off */
-/* What people call its state: one that waits because it was paused is paused. */
-#define JOB_STATE "CASE WHEN held AND state = 'queued' THEN 'paused' ELSE state END"
 #define JOB_COLUMNS                                                                                \
-    "id, kind, " JOB_STATE " AS state, held AS \"held@bool\", subject, priority, attempt, "                                                \
+    "id, kind, " STORE_JOB_STATE " AS state, held AS \"held@bool\", subject, priority, attempt, "                                                \
     "result AS \"result@json\", "                                                                  \
     "error AS \"error@json\", "                                                                    \
     "(SELECT json_group_array(json_object("                                                        \
@@ -124,7 +122,7 @@ int store_job_list(struct sql *sql, const struct sql_page_args *page, const char
     return sql_page(
         sql, err, page, "id", ret_doc,
         "SELECT " JOB_COLUMNS " FROM jobs WHERE (?1 IS NULL OR id < ?1) AND (?3 IS NULL "
-        "OR " JOB_STATE " = ?3) AND (?4 IS NULL OR kind = ?4) ORDER BY id DESC LIMIT ?2",
+        "OR " STORE_JOB_STATE " = ?3) AND (?4 IS NULL OR kind = ?4) ORDER BY id DESC LIMIT ?2",
         "tt", state, kind);
 }
 

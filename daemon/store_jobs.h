@@ -9,6 +9,10 @@
 #include "daemon/store.h"
 #include "daemon/store_sql.h"
 
+/* What people call a job's state (of a row of jobs): one that waits because it was paused is
+ * paused.
+ */
+#define STORE_JOB_STATE "CASE WHEN held AND state = 'queued' THEN 'paused' ELSE state END"
 /* The state of what a job works on: paused while that job is (table.job names it). */
 #define STORE_HELD_STATE(table)                                                                    \
     "CASE WHEN " table ".state IN ('queued', 'running', 'training') AND EXISTS (SELECT 1 FROM "    \

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/store_jobs.h"
+
 int store_system_counts(struct sql *sql, struct err *err, struct system_counts *ret) {
     struct system_counts counts = {0};
     int r = sql_get_int(sql, err, &counts.jobs_running, NULL,
@@ -41,8 +43,8 @@ int store_system_check(struct sql *sql, struct err *err, bool *ret_ok, char ret_
 static int jobs_by_state(struct sql *sql, struct err *err, cJSON **ret_rows) {
     return sql_get_rows(
         sql, err, ret_rows,
-        "SELECT printf('kind=\"%s\",state=\"%s\"', kind, state) AS labels, count(*) "
-        "AS value FROM jobs GROUP BY kind, state",
+        "SELECT printf('kind=\"%s\",state=\"%s\"', kind, shown) AS labels, count(*) AS value FROM "
+        "(SELECT kind, " STORE_JOB_STATE " AS shown FROM jobs) GROUP BY kind, shown",
         "");
 }
 

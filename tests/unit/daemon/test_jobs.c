@@ -6,6 +6,7 @@
 #include "daemon/store_jobs.h"
 #include "daemon/store_searches.h"
 #include "daemon/store_supernets.h"
+#include "daemon/store_system.h"
 
 static int do_dataset(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
     struct dataset_request request = {
@@ -135,8 +136,23 @@ static void expect_nothing_starts(struct fixture *f) {
     assert_null(none);
 }
 
+/* Metrics call it what the API calls it. */
+static void expect_counted(struct fixture *f, const char *kind, const char *state) {
+    const struct store_family *family = store_families;
+    char labels[80];
+    cJSON *rows = NULL;
+    while (strcmp(family->name, "espalier_jobs") != 0)
+        family++;
+    assert_int_equal(family->rows(store_loop_sql(f->store), &f->err, &rows), 0);
+    snprintf(labels, sizeof(labels), "kind=\"%s\",state=\"%s\"", kind, state);
+    assert_int_equal(cJSON_GetArraySize(rows), 1);
+    assert_string_equal(text_at(rows, "0.labels"), labels);
+    cJSON_Delete(rows);
+}
+
 static void expect_held(struct fixture *f, const char *state, bool held) {
     cJSON *job = job_of(f);
+    expect_counted(f, text_at(job, "kind"), state);
     assert_string_equal(text_at(job, "state"), state);
     assert_int_equal(cJSON_IsTrue(cJSON_GetObjectItem(job, "held")), held);
     cJSON_Delete(job);
@@ -311,6 +327,48 @@ static void test_a_full_disk_puts_it_off(void **state) {
         {EVENT(4, "failed", "{\"code\":\"invalid_value\"}")}, .attempt = 3, .daemon = &full};
     assert_int_equal(say(f, &wrong), 0);
     expect_job(f, "failed", 3);
+}
+
+static int do_ask(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    char text[1600];
+    snprintf(text, sizeof(text),
+             "INSERT INTO devices (id, name, machine_id, state, health, health_counts, "
+             "fingerprint, worker_version, epoch, local, last_seen_us, created_us) VALUES ('dv', "
+             "'b', 'm', 'active', 'good', '{}', '{}', '1', 1, 0, 0, 0); INSERT INTO profiles (id, "
+             "device, name, runtime, precision, threads, cores, governor, created_us) VALUES "
+             "('pf', 'dv', 'p', 'r', 'fp32', 1, '', '', 0); INSERT INTO profile_revisions (id, "
+             "profile, fingerprint, created_us) VALUES ('rev', 'pf', '{}', 0); INSERT INTO "
+             "measurements (id, profile, profile_revision, kind, graph_id, graph, method, seed, "
+             "state, created_us) VALUES ('me', 'pf', 'rev', 'network', 'g', '{}', 'full', 1, "
+             "'queued', 0); INSERT INTO measure_requests (job, request, measurement) VALUES ('%s', "
+             "1, 'me')",
+             f->id);
+    return sql_exec(store_tx_sql(tx), err, text);
+}
+
+static int64_t queued_measurements(struct fixture *f) {
+    int64_t count = -1;
+    assert_int_equal(sql_get_int(store_loop_sql(f->store), &f->err, &count, NULL,
+                                 "SELECT count(*) FROM measurements WHERE state = 'queued'", ""),
+                     0);
+    return count;
+}
+
+/* To be canceled meanwhile, it ends there, and nobody waits for what it had asked boards for. */
+static void test_a_full_disk_ends_what_is_canceled(void **state) {
+    struct fixture *f = *state;
+    struct daemon full = {.data_dir = "/tmp", .disk_floor_bytes = INT64_C(1) << 60};
+    struct lines lines = {
+        {EVENT(1, "failed", "{\"code\":\"no_space\"}")}, .attempt = 1, .daemon = &full};
+    assert_int_equal(in_tx(f, do_supernet, NULL), 0);
+    start_job(f);
+    if (in_tx(f, do_ask, NULL) != 0)
+        fail_msg("%s", f->err.message);
+    assert_int_equal(step(f, JOB_CANCEL, NULL), 0);
+    assert_int_equal(queued_measurements(f), 1);
+    assert_int_equal(say(f, &lines), 0);
+    expect_job(f, "canceled", 1);
+    assert_int_equal(queued_measurements(f), 0);
 }
 
 static void test_older_attempts_are_fenced(void **state) {
@@ -562,6 +620,7 @@ int main(void) {
         TEST(test_three_crashes_fail_it),
         TEST(test_events_are_applied_once_and_in_order),
         TEST(test_a_full_disk_puts_it_off),
+        TEST(test_a_full_disk_ends_what_is_canceled),
         TEST(test_older_attempts_are_fenced),
         TEST(test_what_makes_no_sense_is_refused),
         TEST(test_what_was_refused_is_passed_over_by_a_retry),
