@@ -138,7 +138,7 @@ def compiled(stack, answers):
     close(numpy.frombuffer(done.stdout, "<f4").reshape(want.shape), want.astype(numpy.float64), "logits of the compiled network")
     text = (folder / "net.h").read_text()
     check(f"espalier.arch: {ARCH}" in text and "espalier.image_mean: " in text, "what the file says of itself", text[:600])
-    first = text.split("espalier_op0_weight[", 1)[1].split("{ /*", 1)[1].split("*/", 1)[1].split("};", 1)[0]
+    first = text.split("_op0_weight[", 1)[1].split("{ /*", 1)[1].split("*/", 1)[1].split("};", 1)[0]
     first = numpy.array([float(number.rstrip("f")) for number in first.replace("\n", "").split(",") if number.strip()])
     stack.cli("arch", "export", "exact", ARCH, "--raw", "--dataset", "thirds", "--file", folder / "net.onnx")
     check(first.astype("<f4").tobytes() in (folder / "net.onnx").read_bytes(), "weights of the first op are in the ONNX file, bit for bit")
