@@ -265,7 +265,7 @@ def refusals():
     stack = bed.daemon()
     done = stack.cli_run("supernet", "rm", "net")
     equal(done.returncode, 4, "exit code")
-    check('search "shown"' in done.stderr, "the user is named", done.stderr)
+    check('is used by others (search "' in done.stderr, "the users are named", done.stderr)
     job = stack.client.get("/searches/shown")["job"]
     check("it cannot be cancelled" in stack.cli_run("job", "cancel", job).stderr, "the words", stack.cli_run("job", "cancel", job).stderr)
 

@@ -87,7 +87,7 @@ def listings():
     bed.profile()
     client = bed.client()
     table, calibrations = client.items("/tables")[0]["id"], client.items("/calibrations")
-    yield from (words.split() for words in ("dataset ls", "space ls", "supernet ls", "supernet checkpoints net", "device ls", "latency profiles", "latency tables", "latency calibrations", "model ls", "search ls", "search strategies", "arch ls net", "export ls", "job ls", "token ls", "webhook ls"))
+    yield from (words.split() for words in ("dataset ls", "space ls", "supernet ls", "supernet checkpoints net", "device ls", "latency profiles", "latency tables", "latency calibrations", "model ls", "search ls", "search strategies", "arch ls net", "export ls", "job ls", "token ls", "webhook ls", "energy ls"))
     yield ["latency", "entries", table]
     if calibrations:
         yield ["latency", "residuals", calibrations[0]["id"]]

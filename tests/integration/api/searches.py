@@ -541,8 +541,8 @@ def cloned():
 @test("a search begins with the front of an earlier one and with subnets of a file; its baseline does not", 120)
 def warm_started():
     stack, client = bed.daemon(), bed.client()
-    quick = {"measure_front": 0, "calibration_nets": 0, "evaluations": 24, "population": 8, "strategy": "nsga2"}
-    cold = client.post("/searches", bed.search_body("cold", **{**quick, "evaluations": 200}), 202)
+    quick = {"accuracy": "evaluated", "initial_evaluations": None, "measure_front": 0, "calibration_nets": 0, "evaluations": 24, "population": 8, "strategy": "nsga2"}
+    cold = client.post("/searches", bed.search_body("cold", **{**quick, "evaluations": 60}), 202)
     stack.wait_job(cold["job"]["id"], 90)
     front = {point["arch"] for point in client.get("/searches/cold/front")["items"]}
     check(len(front) >= 3, "subnets on the front", front)
@@ -560,7 +560,7 @@ def warm_started():
     equal(client.get("/searches/warm")["result"]["evaluations"], 24, "the budget is not touched")
     lines = stack.root / "archs.txt"
     lines.write_text("\n".join(sorted(front)) + "\n\n")
-    stack.cli("search", "create", "by-file", "--supernet", "net", "--profile", bed.profile(), "-n", "24", "--population", "8", "--initial-evaluations", "24", "--measure-front", "0", "--warm-start-file", lines, "--warm-start", "cold", "--wait", timeout=100)
+    stack.cli("search", "create", "by-file", "--supernet", "net", "--profile", bed.profile(), "-n", "24", "--population", "8", "--accuracy", "evaluated", "--strategy", "nsga2", "--measure-front", "0", "--warm-start-file", lines, "--warm-start", "cold", "--wait", timeout=100)
     check(front <= {arch for arch, generation in candidates("by-file", "nsga2").items() if generation == 0}, "by client")
     refuse("/warm_start/searches/0", (404,), warm_start={"searches": ["none"]})
     refuse("/warm_start/archs/1", (422,), warm_start={"archs": [data.SMALL_ARCH, "r1 | x"]})
