@@ -82,6 +82,28 @@ static bool is_newest(const cJSON *calibration) {
     return true;
 }
 
+static bool is_calibrated(const struct report *report, const char *profile) {
+    const cJSON *row = NULL;
+    cJSON_ArrayForEach(
+        row, report->calibrations) if (!strcmp(cli_text(row, "profile_id"), profile)) return true;
+    return false;
+}
+
+/* A search whose profiles were calibrated before may fit none of its own. */
+static int read_earlier_calibrations(struct cli *cli, struct err *err, struct report *report) {
+    const cJSON *profile = NULL;
+    int rc = 0;
+    cJSON_ArrayForEach(profile, report->profiles) {
+        cJSON *whole = NULL;
+        if (rc == 0 && !is_calibrated(report, cli_text(profile, "id")))
+            rc = get_if_there(cli, "/calibrations/", cli_text(profile, "calibration.id"), err,
+                              &whole);
+        if (whole)
+            cJSON_AddItemToArray(report->calibrations, whole);
+    }
+    return rc;
+}
+
 static int read_calibrations(struct cli *cli, struct err *err, struct report *report) {
     const cJSON *row = NULL;
     int rc = 0;
@@ -204,6 +226,8 @@ int report_read(struct cli *cli, const char *search, struct err *err, struct rep
         rc = read_profiles(cli, err, report);
     if (rc == 0)
         rc = read_calibrations(cli, err, report);
+    if (rc == 0)
+        rc = read_earlier_calibrations(cli, err, report);
     return rc != 0 ? rc : read_candidates(cli, err, report);
 }
 

@@ -12,10 +12,11 @@ struct report {
     cJSON *front, *curve;          /* curve: hypervolume */
     cJSON *supernet, *checkpoint, *space, *dataset;
     cJSON *profiles, *devices; /* arrays, of all that objectives and limits name */
-    cJSON *calibrations;       /* array: the newest of each profile, with its points */
-    cJSON *names;              /* object: id → name, of whatever has one */
-    cJSON *clouds;             /* object: metric key → values of all candidates, in one order
-                                  (numbers, or null) */
+    cJSON *calibrations; /* array: the newest of each profile, with its points; where the search
+                            fitted none, that of another search or none */
+    cJSON *names;        /* object: id → name, of whatever has one */
+    cJSON *clouds;       /* object: metric key → values of all candidates, in one order
+                            (numbers, or null) */
 };
 
 /* Everything, through all pages. On failure the caller finishes it, too. */

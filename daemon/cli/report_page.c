@@ -379,12 +379,13 @@ static void put_predictor(struct buf *out, const struct report *report) {
     pair(out, "model", cli_text(predictor, "model"));
     pair_of(out, "fitted on, in subnets", predictor, "n", CELL_INT);
     pair_of(out, "Kendall tau", predictor, "kendall_tau", CELL_REAL);
+    pair_of(out, "of a line through MACs alone", predictor, "baseline_kendall_tau", CELL_REAL);
     pair_of(out, "mean absolute error", predictor, "mae", CELL_PERCENT);
     pair_of(out, "root mean square error", predictor, "rmse", CELL_PERCENT);
     buf_puts(out, "</dl>\n");
 }
 
-static void put_calibrations(struct buf *out, const struct report *report) {
+static void put_calibrations(struct buf *out, const struct report *report, const cJSON *rows) {
     static const char *const heads[] = {"profile",          "+version",    "rung",
                                         "+networks",        "+mean error", "+before",
                                         "+within 10 %",     "+bias",       "+Kendall tau",
@@ -392,7 +393,7 @@ static void put_calibrations(struct buf *out, const struct report *report) {
     const cJSON *row = NULL;
     table_begin(out, "Calibrations of latency, judged on networks that they were not fitted on",
                 heads, COUNT(heads));
-    cJSON_ArrayForEach(row, cli_item(report->search, "calibrations")) {
+    cJSON_ArrayForEach(row, rows) {
         buf_puts(out, "<tr>");
         html_element(out, "td", name_of(report, cli_text(row, "profile_id")));
         cell(out, row, "version", CELL_INT);
@@ -412,17 +413,20 @@ static void put_calibrations(struct buf *out, const struct report *report) {
 }
 
 static void put_predictions(struct buf *out, const struct report *report) {
-    const cJSON *calibrations = cli_item(report->search, "calibrations");
-    bool none = !cJSON_IsObject(cli_item(report->search, "predictor")) &&
-                cJSON_GetArraySize(calibrations) == 0;
+    const cJSON *own = cli_item(report->search, "calibrations");
+    bool calibrated = cJSON_GetArraySize(own) > 0;
     section(out, "How good the predictions were");
-    if (none)
-        html_element(out, "p", "This search fitted no predictor of its own.");
+    if (!cJSON_IsObject(cli_item(report->search, "predictor")) && !report->calibrations->child)
+        html_element(out, "p", "Nothing in it was predicted by what was fitted here.");
     put_predictor(out, report);
-    if (cJSON_GetArraySize(calibrations) == 0)
+    if (!report->calibrations->child)
         return;
     html_element(out, "h3", "Latency");
-    put_calibrations(out, report);
+    if (!calibrated)
+        html_element(out, "p",
+                     "It fitted no calibration of its own: these are the newest that "
+                     "its profiles have.");
+    put_calibrations(out, report, calibrated ? own : report->calibrations);
     report_put_residuals(out, report);
 }
 

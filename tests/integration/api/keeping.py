@@ -186,10 +186,10 @@ def endless(name):
 @test("a search is watched as it grows: Ctrl-C leaves it running, its end is the end, through connections that break", 180)
 def watch():
     client = bed.client()
-    name = endless("watched")
+    name = endless("growing")
     proxy = Proxy(bed.daemon().port)
     at_end(proxy.close)
-    terminal = Terminal("search", "watch", "watched", url=proxy.url, columns=70, rows=20)
+    terminal = Terminal("search", "watch", "growing", url=proxy.url, columns=70, rows=20)
     terminal.wait_for("a picture", r"[1-9]\d* on the front(.|\n)*[\u25cb\u25cf](.|\n)*looked at")
     counts = lambda: {int(n) for n in re.findall(r"(\d+) of 20000 evaluations", plain(terminal.read()))}
     wait_for("a second picture", lambda: len(counts()) > 2, 40, 0)
@@ -205,8 +205,8 @@ def watch():
     os.write(terminal.master, b"\x03")
     equal(terminal.ended(), 130, "exit code of Ctrl-C")
     check("goes on" in terminal.text and f"espalier search watch {name}" in terminal.text, "the words", terminal.text[-300:])
-    equal(client.get("/searches/watched")["state"], "running", "the search")
-    last = Terminal("search", "watch", "watched", url=bed.daemon().url, LC_ALL="C", NO_COLOR="1")
+    equal(client.get("/searches/growing")["state"], "running", "the search")
+    last = Terminal("search", "watch", "growing", url=bed.daemon().url, LC_ALL="C", NO_COLOR="1")
     last.wait_for("a picture of ASCII", r"looked at")
     client.post(f"/searches/{name}/cancel", {})
     equal(last.ended(), 6, "exit code of a search that was cancelled")

@@ -502,6 +502,7 @@ def tried():
     problem(client.request("POST", "/searches?dry_run=true", filled), 409, pointer="/name")
     equal(client.expect(200, "POST", "/searches?dry_run=true", {**filled, "name": "once-more"}).doc, {**filled, "name": "once-more"}, "the request again")
     problem(client.request("GET", "/searches/none/request"), 404)
+    client.expect(204, "DELETE", "/searches/tried")
 
 
 @test("a clone is the same search but for what is changed", 120)
