@@ -32,10 +32,11 @@ def fresh_arch():
     for choices in ([3, 5], [1, 2, 4], [3, 5], [2, 4], [3, 5], [2, 4]):
         genes.append(choices[number % len(choices)])
         number //= len(choices)
-    if number:
+    first = ("d1 c16", "", "d2 c16", " k3e1")[2 * number:]
+    if not first:
         raise Failed("the space has no more archs")
     k1, e1, k2, e2, k3, e3 = genes
-    return f"r28 | d1 c16 k{k1}e{e1} | d2 c24 k{k2}e{e2} k{k3}e{e3}"
+    return f"r28 | {first[0]} k{k1}e{e1}{first[1]} | d2 c24 k{k2}e{e2} k{k3}e{e3}"
 
 
 def ask(profile, n=1, method="brief", archs=None):
