@@ -152,7 +152,8 @@ def put_off():
     check({answer.status for answer in answers} <= {201, 507}, "answers on a full disk", answers)
     equal(answers[-1].status, 507, "at last")
     made = {answer.doc["name"] for answer in answers if answer.status == 201}
-    check(made <= {row["name"] for row in stack.client.items("/spaces")}, "what was answered is there")
+    there = {row["name"] for row in stack.client.items("/spaces")}
+    check(made <= there, "what was answered is there", len(answers), len(made), len(there), sorted(made - there)[:10], [a.status for a in answers][-5:])
     stack.client.get("/system")
     ballast.unlink()
     stack.wait_job(job, 60)
