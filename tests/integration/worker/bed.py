@@ -16,6 +16,12 @@ def daemon():
     return stack
 
 
+@once
+def data_set():
+    """The data set that the space's supernets are trained on."""
+    return daemon().add_data()
+
+
 def client():
     return daemon().client
 

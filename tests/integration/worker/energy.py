@@ -76,7 +76,7 @@ def arch(text, profile=None):
 @once
 def supernet():
     """Of the space that the boards measure; barely trained."""
-    bed.daemon().add_data()
+    bed.data_set()
     return bed.daemon().train("barely", {"epochs": 1, "batch": 50, "seed": 7, "recalibration_images": 100, "validation_images": 100})["supernet"]["id"]
 
 

@@ -87,7 +87,7 @@ def search():
     profiles = offered("twofold", 2)
     for p in profiles:
         build(p["id"])
-    stack.add_data()
+    bed.data_set()
     supernet = stack.train("for-two", {"epochs": 1, "batch": 50, "seed": 7, "learning_rate": 0.05, "recalibration_images": 100, "validation_images": 100})["supernet"]["id"]
     stack.cli("search", "create", "twofold", "--supernet", supernet, "--objectives", "top1,latency@twofold,latency@twofold/t2", "--limit", "latency@twofold/t2=100", "--evaluations", 200, "--population", 16,
               "--initial-evaluations", 24, "--measure-front", 8, "--method", "brief", "--baseline", "none", "--wait", timeout=150)
