@@ -51,7 +51,7 @@ def retests():
     wait_for("its noise floor", lambda: device(profile)["noise"])
     mood.write_text("crash")
     names = bed.ask(profile["id"], archs=few_archs()[:2])
-    wait_for("its quarantine", lambda: device(profile)["health"] == "quarantined", 30)
+    wait_for("its quarantine", lambda: device(profile)["health"] == "quarantined", 60)  # a busy machine is waited out before each attempt
     check(device(profile)["retest_at"] is not None, "it is to be retested")
     for name in names:
         failed(name, "crashed")
