@@ -483,8 +483,8 @@ static void end_done(struct store_call *call, int code, const struct err *err) {
     struct end_call *end = (struct end_call *)call;
     struct run *run = end->run;
     struct run_listener listener = run->listener;
-    bool wait = end->event == JOB_CRASH || run->unstored || run->put_off || code != 0 ||
-                run->process == NULL;
+    bool crashed = end->event == JOB_CRASH && !run->terminal;
+    bool wait = crashed || run->unstored || run->put_off || code != 0 || run->process == NULL;
     if (code != 0)
         log_error("job %s: its end was not stored: %s", run->id, err->message);
     free(end); /* err is inside */
