@@ -1,10 +1,13 @@
 /* Quality of search/ on measured subnets (DyNAS-T's logs of once-for-all MobileNetV3, ImageNet
  * top-1):
- * search_quality predictor FILE.csv...        the accuracy predictor's rank and error on subnets
- * that it was not fitted on, by sample size search_quality rows FILE.csv...             features
- * and top-1 of the logged subnets, for fitting search_quality macs                         MACs as
- * a sum over blocks, for other programs search_quality compare SURROGATE...         hypervolume of
- * top-1 against MACs at equal numbers of evaluations by every strategy */
+ * - search_quality predictor FILE.csv...: the accuracy predictor's rank and error on subnets that
+ *   it was not fitted on, by sample size
+ * - search_quality rows FILE.csv...: features and top-1 of the logged subnets, for fitting
+ * - search_quality macs: MACs as a sum over blocks, for other programs
+ * - search_quality founders SEED: the choices of nsga2's first population, one subnet a line, for
+ *   other programs
+ * - search_quality compare SURROGATE...: hypervolume of top-1 against MACs at equal numbers of
+ *   evaluations by every strategy */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -272,9 +275,31 @@ static void print_macs(const struct space *space) {
         }
 }
 
+/* Genes with one choice are left out: for each stage its depth, then kernel and ratio of each of
+ * its blocks. */
+static void print_founders(const struct space *space, uint64_t seed) {
+    struct err err = {0};
+    struct arch archs[ROUND];
+    struct gene genes[SPACE_GENES_MAX];
+    struct strategy *strategy;
+    struct strategy_config config = strategy_config_default(space, 2, seed);
+    int n_genes = space_genes(space, genes);
+    config.population = ROUND;
+    if (strategy_create("nsga2", &config, &err, &strategy) < 0 ||
+        strategy_ask(strategy, ROUND, &err, archs) != ROUND)
+        die("strategy", &err);
+    for (int i = 0; i < ROUND; i++) {
+        for (int g = 0; g < n_genes; g++)
+            if (genes[g].n_choices > 1)
+                printf("%d ", arch_gene(&archs[i], &genes[g]));
+        printf("\n");
+    }
+    strategy_destroy(strategy);
+}
+
 static int usage(void) {
-    fprintf(stderr,
-            "usage: search_quality predictor|rows FILE.csv... | macs | compare SURROGATE...\n");
+    fprintf(stderr, "usage: search_quality predictor|rows FILE.csv... | macs | founders SEED | "
+                    "compare SURROGATE...\n");
     return 2;
 }
 
@@ -283,7 +308,8 @@ int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     bool rows = strcmp(what, "rows") == 0, predictor = strcmp(what, "predictor") == 0;
     bool macs = strcmp(what, "macs") == 0, comparing = strcmp(what, "compare") == 0;
-    if ((argc < 3 && !macs) || !(rows || predictor || macs || comparing))
+    bool founders = strcmp(what, "founders") == 0;
+    if ((argc < 3 && !macs) || !(rows || predictor || macs || founders || comparing))
         return usage();
     logs.space = space_of_logs();
     logs.distinct = predictor; /* what is held out must be unseen */
@@ -296,6 +322,8 @@ int main(int argc, char **argv) {
         print_predictor(&logs);
     if (macs)
         print_macs(logs.space);
+    if (founders)
+        print_founders(logs.space, strtoull(argv[2], NULL, 10));
     for (int i = 2; i < argc && comparing; i++)
         compare(logs.space, argv[i]);
     space_destroy(logs.space);
