@@ -395,10 +395,6 @@ int store_hypervolume_of(struct sql *sql, const char *search, const struct candi
                          struct err *err, cJSON **ret_doc) {
     struct gathering g;
     double reference[OBJECTIVES_MAX], whole = (double)NAN;
-    if (query->goals.n_objectives > HYPERVOLUME_OBJECTIVES_MAX)
-        return err_set(err, ESP_EUNSUPPORTED, NULL,
-                       "a hypervolume is of at most %d metrics, not of %d",
-                       HYPERVOLUME_OBJECTIVES_MAX, query->goals.n_objectives);
     int r = gathering_init(&g, query, err);
     if (r != 0)
         return r;

@@ -95,28 +95,6 @@ static struct outcome evaluate(const struct problem *problem, struct archive *ar
     return outcome;
 }
 
-static int by_last(const void *a, const void *b) {
-    const double *p = a, *q = b;
-    return p[M - 1] < q[M - 1] ? -1 : p[M - 1] > q[M - 1];
-}
-
-/* Of rows of M in the unit box, by slices along the last. */
-static double volume_of_four(double *rows, int n) {
-    static const double ones[M] = {1, 1, 1, 1};
-    double volume = 0, slice, *below = mem_array((size_t)n * (M - 1) + 1, sizeof *below);
-    qsort(rows, (size_t)n, M * sizeof *rows, by_last);
-    for (int i = 0; i < n; i++) {
-        memcpy(below + i * (M - 1), rows + i * M, (M - 1) * sizeof *rows);
-        double next = i + 1 < n ? fmin(rows[(i + 1) * M + M - 1], 1) : 1;
-        if (next <= rows[i * M + M - 1])
-            continue;
-        hypervolume(below, i + 1, M - 1, ones, &slice);
-        volume += slice * (next - rows[i * M + M - 1]);
-    }
-    free(below);
-    return volume;
-}
-
 /* Per cent of the box. */
 static double share_of_box(const struct problem *problem, struct archive *archive) {
     const int *front;
@@ -136,10 +114,8 @@ static double share_of_box(const struct problem *problem, struct archive *archiv
         }
         kept += inside;
     }
-    if (m == M)
-        volume = volume_of_four(rows, kept);
-    else
-        hypervolume(rows, kept, m, ones, &volume);
+    if (hypervolume(rows, kept, m, ones, &volume) < 0)
+        volume = NAN;
     free(rows);
     return 100 * volume;
 }

@@ -600,7 +600,9 @@ def check_asked(search, key):
         equal(row["hypervolume"], sorted(row["hypervolume"]), "it never falls")
     for path, part in (("front?objectives=top1,macz", 'did you mean "macs"'), ("front?where=feasable%3Dtrue", 'did you mean "feasible"'), ("hypervolume?objectives=top1,latency_us@nothing", "nothing"), ("candidates?sort=beauty", "beauty")):
         check(part in problem(client.request("GET", f"/searches/{search}/{path}"), 400)["detail"], part, path)
-    problem(client.request("GET", f"/searches/{search}/hypervolume?objectives=top1,macs,params,peak_activation_bytes"), 422, "unsupported")
+    many = client.get(f"/searches/{search}/hypervolume?objectives=top1,macs,params,peak_activation_bytes,peak_simple_bytes,model_bytes")
+    check(many["hypervolume"] > 0, "hypervolume of six metrics", many)
+    equal(max(row["hypervolume"][-1] for row in many["series"]) <= many["hypervolume"], True, "no strategy's is more than that of all")
     archs = stack.cli("search", "front", search, "--objective", "top1", "--objective", "macs", "--limit", f"{key}>=0", "--archs").split("\n")
     equal(len([line for line in archs if line]), len(best), "the front by client")
     text = stack.cli("search", "candidates", search, "--where", f"macs<={bound:.17g}", "--where", "on_front=true", "--sort=-top1", "-n", "3")

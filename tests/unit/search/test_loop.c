@@ -82,6 +82,31 @@ static struct search_loop *create(struct toy *toy, const char *strategy) {
     return loop;
 }
 
+static void four_objectives_have_a_hypervolume_that_grows(void **state) {
+    struct toy toy;
+    toy_init(&toy);
+    toy.goals = (struct goals){.n_metrics = 4,
+                               .keys = {"top1", "macs", "params", "traffic_bytes"},
+                               .n_objectives = 4,
+                               .objectives = {{0, true}, {1, false}, {2, false}, {3, false}}};
+    struct search_loop_config config = config_of(&toy, "nsga3");
+    config.strategy_config.n_objectives = 4;
+    memcpy(config.reference, (double[]){0, 1e8, 1e8, 1e8}, 4 * sizeof(double));
+    struct search_loop *loop;
+    struct generation g;
+    double before = 0, first = 0;
+    assert_int_equal(search_loop_create(&config, NULL, &loop), 0);
+    for (int code = 1; code > 0;) {
+        code = search_loop_step(loop, NULL, &g);
+        assert_true(code >= 0 && g.hypervolume >= before);
+        before = g.hypervolume;
+        first = first > 0 ? first : before;
+    }
+    assert_true(before > first && first > 0);
+    search_loop_destroy(loop);
+    toy_finish(&toy);
+}
+
 static void spends_its_budget_and_reports(void **state) {
     struct toy toy;
     toy_init(&toy);
@@ -482,6 +507,7 @@ static void limits_follow_a_calibration(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spends_its_budget_and_reports),
+        cmocka_unit_test(four_objectives_have_a_hypervolume_that_grows),
         cmocka_unit_test(goes_on_from_a_saved_state_as_if_never_interrupted),
         cmocka_unit_test(results_from_outside_change_the_front),
         cmocka_unit_test(limits_follow_a_calibration),

@@ -126,13 +126,80 @@ static void hypervolume_counts_the_dominated_cells(void **state) {
         }
 }
 
+/* By inclusion and exclusion over all subsets. */
+static double include_and_exclude(const double *points, int n, int m, const double *reference) {
+    double volume = 0;
+    for (unsigned subset = 1; subset < 1u << n; subset++) {
+        double common = __builtin_popcount(subset) % 2 ? 1 : -1;
+        for (int k = 0; k < m; k++) {
+            double worst = -INFINITY;
+            for (int i = 0; i < n; i++)
+                worst = subset >> i & 1 ? fmax(worst, points[i * m + k]) : worst;
+            common *= fmax(reference[k] - worst, 0);
+        }
+        volume += common;
+    }
+    return volume;
+}
+
+/* Whole numbers, so that many are equal, or fractions; some beyond the reference. */
+static void hypervolume_is_that_of_inclusion_and_exclusion(void **state) {
+    const double reference[6] = {5, 6, 5, 7, 5, 6};
+    for (int m = 1; m <= 6; m++)
+        for (uint64_t seed = 0; seed < 60; seed++) {
+            double points[9 * 6], volume;
+            struct rng rng = rng_make(seed, RNG_TEST, 2, (uint32_t)m);
+            int n = 1 + (int)rng_below(&rng, 9);
+            for (int i = 0; i < n * m; i++)
+                points[i] = seed % 2 ? rng_below(&rng, 6) : 5.5 * rng_unit(&rng);
+            assert_int_equal(hypervolume(points, n, m, reference, &volume), 0);
+            double expected = include_and_exclude(points, n, m, reference);
+            assert_true(fabs(volume - expected) <= 1e-9 * (1 + expected));
+        }
+}
+
+/* Larger sets: with an objective more that is the same everywhere, in each place. */
+static void hypervolume_of_more_objectives_agrees_with_that_of_fewer(void **state) {
+    const double ones[6] = {1, 1, 1, 1, 1, 1};
+    for (int m = 4; m <= 6; m++)
+        for (int place = 0; place < m; place++) {
+            enum { MANY = 120 };
+            double fewer[MANY * 5], points[MANY * 6], less, volume;
+            struct rng rng = rng_make((uint64_t)place, RNG_TEST, 3, (uint32_t)m);
+            for (int i = 0; i < MANY * (m - 1); i++)
+                fewer[i] = rng_unit(&rng);
+            for (int i = 0; i < MANY; i++)
+                for (int k = 0; k < m; k++)
+                    points[i * m + k] = k == place ? 0.75 : fewer[i * (m - 1) + k - (k > place)];
+            assert_int_equal(hypervolume(fewer, MANY, m - 1, ones, &less), 0);
+            assert_int_equal(hypervolume(points, MANY, m, ones, &volume), 0);
+            assert_true(fabs(volume - less / 4) < 1e-12);
+        }
+}
+
 static void hypervolume_of_nothing_and_of_too_much(void **state) {
-    double reference[4] = {1, 1, 1, 1}, point[4] = {0, 0, 0, 0}, volume = -1;
-    assert_int_equal(hypervolume(NULL, 0, 2, reference, &volume), 0);
-    assert_true(volume == 0);
-    assert_int_equal(hypervolume(reference, 1, 2, reference, &volume), 0);
-    assert_true(volume == 0);
-    assert_int_equal(hypervolume(point, 1, 4, reference, &volume), ESP_EUNSUPPORTED);
+    double reference[7] = {1, 1, 1, 1, 1, 1, 1}, point[7] = {0}, volume = -1;
+    for (int m = 2; m <= 6; m++) {
+        assert_int_equal(hypervolume(NULL, 0, m, reference, &volume), 0);
+        assert_true(volume == 0);
+        assert_int_equal(hypervolume(reference, 1, m, reference, &volume), 0);
+        assert_true(volume == 0);
+    }
+    assert_int_equal(hypervolume(point, 1, 7, reference, &volume), ESP_EUNSUPPORTED);
+}
+
+static void hypervolume_of_too_many_points_is_refused(void **state) {
+    const double reference[6] = {1, 1, 1, 1, 1, 1};
+    for (int m = 4; m <= 6; m++) {
+        int max = hypervolume_points_max(m);
+        double *points = calloc((size_t)(max + 2) * (size_t)m, sizeof *points), volume = -1;
+        points[(max + 1) * m] = 2; /* does not count */
+        assert_int_equal(hypervolume(points, max + 1, m, reference, &volume), ESP_ELIMIT);
+        assert_true(volume == -1);
+        assert_int_equal(hypervolume(points + 2 * m, max, m, reference, &volume), 0);
+        assert_true(volume == 1);
+        free(points);
+    }
 }
 
 static void standing_is_rank_and_crowding_of_each(void **state) {
@@ -157,7 +224,10 @@ int main(void) {
         cmocka_unit_test(crowding_is_the_gap_between_neighbours),
         cmocka_unit_test(hypervolume_counts_the_dominated_cells),
         cmocka_unit_test(standing_is_rank_and_crowding_of_each),
+        cmocka_unit_test(hypervolume_is_that_of_inclusion_and_exclusion),
+        cmocka_unit_test(hypervolume_of_more_objectives_agrees_with_that_of_fewer),
         cmocka_unit_test(hypervolume_of_nothing_and_of_too_much),
+        cmocka_unit_test(hypervolume_of_too_many_points_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
