@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "base/memory.h"
+#include "search/recall.h"
 #include "search/sampling.h"
 #include "search/variation.h"
 
@@ -159,41 +159,28 @@ int population_tell(void *state, const struct outcome *outcomes, int n, struct e
     return search->n ? survive(search, err) : 0;
 }
 
+static struct recall recall_of(struct population *search) {
+    return (struct recall){&search->config, "population", &search->asked, &search->seen};
+}
+
 cJSON *population_save(void *state) {
-    const struct population *search = state;
-    cJSON *doc = cJSON_CreateObject(), *seen = seen_save(&search->seen), *list = NULL;
-    bool ok = doc && seen && cJSON_AddNumberToObject(doc, "asked", (double)search->asked) &&
-              (list = cJSON_AddArrayToObject(doc, "population"));
-    for (int i = 0; ok && i < search->n; i++) {
-        cJSON *member = outcome_save(&search->config, &search->members[i].outcome);
-        ok = member && cJSON_AddItemToArray(list, member);
-    }
-    ok = ok && cJSON_AddItemToObject(doc, "seen", seen);
-    if (ok)
-        return doc;
-    cJSON_Delete(seen);
-    cJSON_Delete(doc);
-    return NULL;
+    struct population *search = state;
+    const struct recall recall = recall_of(search);
+    const struct outcome *first = search->n ? &search->members[0].outcome : NULL;
+    return recall_save(&recall, first, sizeof *search->members, search->n);
+}
+
+static int put(void *state, const struct outcome *outcome, struct err *err) {
+    struct population *search = state;
+    int code = reserve(search, search->n + 1, err);
+    if (code == 0)
+        join(search, outcome);
+    return code;
 }
 
 int population_load(void *state, const cJSON *doc, const char *at, struct err *err) {
     struct population *search = state;
-    const cJSON *list, *item;
-    int code = json_int(doc, at, "asked", 0, INT64_C(1) << 50, err, &search->asked);
-    if (code == 0)
-        code = json_array(doc, at, "population", 0, search->config.population, err, &list);
-    if (code == 0)
-        code = seen_load(&search->seen, cJSON_GetObjectItemCaseSensitive(doc, "seen"), at, err);
-    if (code == 0)
-        code = reserve(search, cJSON_GetArraySize(list) + 1, err);
-    if (code < 0)
-        return code;
-    cJSON_ArrayForEach(item, list) {
-        struct outcome outcome;
-        code = outcome_load(&search->config, item, at, err, &outcome);
-        if (code < 0)
-            return code;
-        join(search, &outcome);
-    }
-    return search->n ? survive(search, err) : 0;
+    const struct recall recall = recall_of(search);
+    int code = recall_load(&recall, search->config.population, doc, at, put, search, err);
+    return code == 0 && search->n ? survive(search, err) : code;
 }

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "base/memory.h"
+#include "search/recall.h"
 #include "search/sampling.h"
 
 enum { TRIES = 64, TRIES_OF_STRATEGY = 1 << 16 /* attempts below are the strategy's own */ };
@@ -55,7 +55,8 @@ static int append(struct told *told, const struct outcome *outcome, struct err *
 }
 
 /* One of an arch that is there replaces it in its place, or removes it if it is not usable. */
-static int put(struct told *told, const struct outcome *outcome, struct err *err) {
+static int put(void *state, const struct outcome *outcome, struct err *err) {
+    struct told *told = state;
     int at = find(told, &outcome->arch);
     bool usable = outcome_usable(&told->config, outcome);
     if (at < 0)
@@ -79,42 +80,20 @@ int told_tell(void *state, const struct outcome *outcomes, int n, struct err *er
     return 0;
 }
 
+static struct recall recall_of(struct told *told) {
+    return (struct recall){&told->config, "told", &told->asked, &told->seen};
+}
+
 cJSON *told_save(void *state) {
-    const struct told *told = state;
-    cJSON *doc = cJSON_CreateObject(), *seen = seen_save(&told->seen), *list = NULL;
-    bool ok = doc && seen && cJSON_AddNumberToObject(doc, "asked", (double)told->asked) &&
-              (list = cJSON_AddArrayToObject(doc, "told"));
-    for (int i = 0; ok && i < told->n; i++) {
-        cJSON *item = outcome_save(&told->config, &told->outcomes[i]);
-        ok = item && cJSON_AddItemToArray(list, item);
-    }
-    ok = ok && cJSON_AddItemToObject(doc, "seen", seen);
-    if (ok)
-        return doc;
-    cJSON_Delete(seen);
-    cJSON_Delete(doc);
-    return NULL;
+    struct told *told = state;
+    const struct recall recall = recall_of(told);
+    return recall_save(&recall, told->outcomes, sizeof *told->outcomes, told->n);
 }
 
 int told_load(void *state, const cJSON *doc, const char *at, struct err *err) {
     struct told *told = state;
-    const cJSON *list, *item;
-    int code = json_int(doc, at, "asked", 0, INT64_C(1) << 50, err, &told->asked);
-    if (code == 0)
-        code = json_array(doc, at, "told", 0, told->max, err, &list);
-    if (code == 0)
-        code = seen_load(&told->seen, cJSON_GetObjectItemCaseSensitive(doc, "seen"), at, err);
-    if (code < 0)
-        return code;
-    cJSON_ArrayForEach(item, list) {
-        struct outcome outcome;
-        code = outcome_load(&told->config, item, at, err, &outcome);
-        if (code == 0)
-            code = put(told, &outcome, err);
-        if (code < 0)
-            return code;
-    }
-    return 0;
+    const struct recall recall = recall_of(told);
+    return recall_load(&recall, told->max, doc, at, put, told, err);
 }
 
 struct rng told_rng(const struct told *told, int attempt) {
