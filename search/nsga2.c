@@ -39,7 +39,7 @@ static int nsga2_create(const struct strategy_config *config, struct err *err, v
 const struct strategy_type strategy_nsga2 = {
     .name = "nsga2",
     .help = "NSGA-II: a population evolves towards the Pareto front, limits by domination",
-    .when = "evaluations are cheap (accuracy predicted): thousands of them, two objectives",
+    .when = "evaluations are cheap (accuracy predicted): thousands of them",
     .options = options,
     .create = nsga2_create,
     .destroy = population_destroy,

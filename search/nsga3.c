@@ -3,20 +3,16 @@
  * leave empty. Directions are reference points on the plane through the extreme points of the
  * front.
  *
- * Deviations: there are four reference points for each of the population, because costs of subnets
- * go together and most directions stay empty (of 91 for three objectives about 16 had members);
- * parents win a tournament by rank, then by the emptier niche (after U-NSGA-III, Seada & Deb 2016),
- * in place of being drawn; ideal and extreme points
- * are those of the members there are, not of all time, so that a prediction that was corrected
- * leaves nothing behind; before extreme points are looked for, costs are divided by the front's
- * ranges, so that units do not matter; where the extreme points span no plane with positive
- * intercepts within what the members have, the worst of the front stands for the nadir (Blank, Deb
- * & Roy 2019). */
+ * Deviations: parents win a tournament by rank, then by the emptier niche (after U-NSGA-III, Seada
+ * & Deb 2016), in place of being drawn; ideal and extreme points are those of the members there
+ * are, not of all time, so that a prediction that was corrected leaves nothing behind
+ * (search/front_plane.h). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "search/front_plane.h"
 #include "search/pareto.h"
 #include "search/population.h"
 #include "search/reference_points.h"
@@ -25,8 +21,8 @@ enum { DIVISIONS = POPULATION_OPTIONS };
 static const struct strategy_option options[] = {
     POPULATION_OPTION_ROWS,
     [DIVISIONS] = {"divisions", STRATEGY_OPTION_INT, 0, 0, 12,
-                   "of each objective's axis by reference points; 0: as many as give no more than "
-                   "four points for each of the population"},
+                   "of each objective's axis by reference points; 0: as many as give no more "
+                   "points than the population"},
     {.name = NULL}};
 
 /* The strategy's own: one allocation. */
@@ -36,9 +32,8 @@ struct directions {
 };
 
 static struct directions *make_directions(const struct strategy_config *config) {
-    int m = config->n_objectives, max = 4 * config->population, n;
+    int m = config->n_objectives, max = config->population, n;
     int divisions = (int)config->options[DIVISIONS];
-    max = max < STRATEGY_POPULATION_MAX ? max : STRATEGY_POPULATION_MAX;
     struct reference_layers layers =
         divisions ? reference_layers_of(m, divisions, max) : reference_layers_for(m, max);
     double *points = reference_points(m, layers, &n);
@@ -57,97 +52,11 @@ static struct directions *make_directions(const struct strategy_config *config) 
     return directions;
 }
 
-/* --- normalising --- */
-
-struct plane {
-    int n, m;
-    const double *costs;
-    const int *ranks;
-    double ideal[OBJECTIVES_MAX], range[OBJECTIVES_MAX]; /* from ideal to nadir */
-};
-
-/* Ideal and worst of the first rank, in which each objective's least is. */
-static void measure_front(struct plane *plane, double worst[OBJECTIVES_MAX]) {
-    for (int k = 0; k < plane->m; k++) {
-        plane->ideal[k] = INFINITY;
-        worst[k] = -INFINITY;
-        for (int i = 0; i < plane->n; i++)
-            if (plane->ranks[i] == 0) {
-                plane->ideal[k] = fmin(plane->ideal[k], plane->costs[i * plane->m + k]);
-                worst[k] = fmax(worst[k], plane->costs[i * plane->m + k]);
-            }
-        plane->range[k] = worst[k] > plane->ideal[k] ? worst[k] - plane->ideal[k] : 1;
-    }
-}
-
-static double scaled(const struct plane *plane, int i, int k) {
-    return (plane->costs[i * plane->m + k] - plane->ideal[k]) / plane->range[k];
-}
-
-/* The member of the first rank that lies nearest to an axis: the least achievement function. */
-static int extreme(const struct plane *plane, int axis) {
-    int best = -1;
-    double least = INFINITY;
-    for (int i = 0; i < plane->n; i++) {
-        double most = 0;
-        for (int k = 0; k < plane->m && plane->ranks[i] == 0; k++)
-            most = fmax(most, scaled(plane, i, k) * (k == axis ? 1 : 1e6));
-        if (plane->ranks[i] == 0 && most < least) {
-            least = most;
-            best = i;
-        }
-    }
-    return best;
-}
-
-/* Solves a x = b with b = 1 by elimination with pivots. False if a is singular. */
-static bool solve(int n, double a[OBJECTIVES_MAX][OBJECTIVES_MAX + 1], double *ret_x) {
-    for (int k = 0; k < n; k++) {
-        int pivot = k;
-        for (int i = k + 1; i < n; i++)
-            pivot = fabs(a[i][k]) > fabs(a[pivot][k]) ? i : pivot;
-        if (fabs(a[pivot][k]) < 1e-9)
-            return false;
-        for (int j = 0; j <= n; j++) {
-            double other = a[k][j];
-            a[k][j] = a[pivot][j];
-            a[pivot][j] = other;
-        }
-        for (int i = k + 1; i < n; i++)
-            for (int j = n; j >= k; j--)
-                a[i][j] -= a[k][j] * a[i][k] / a[k][k];
-    }
-    for (int k = n - 1; k >= 0; k--) {
-        ret_x[k] = a[k][n];
-        for (int j = k + 1; j < n; j++)
-            ret_x[k] -= a[k][j] * ret_x[j];
-        ret_x[k] /= a[k][k];
-    }
-    return true;
-}
-
-/* Where the plane through the extreme points meets the axes becomes the range. */
-static void measure_intercepts(struct plane *plane) {
-    double a[OBJECTIVES_MAX][OBJECTIVES_MAX + 1], inverse[OBJECTIVES_MAX];
-    for (int axis = 0; axis < plane->m; axis++) {
-        int i = extreme(plane, axis);
-        for (int k = 0; k < plane->m; k++)
-            a[axis][k] = scaled(plane, i, k);
-        a[axis][plane->m] = 1;
-    }
-    if (!solve(plane->m, a, inverse))
-        return;
-    for (int k = 0; k < plane->m; k++)
-        if (!(inverse[k] >= 1 && inverse[k] < 1e6))
-            return; /* none, or beyond the worst of the front */
-    for (int k = 0; k < plane->m; k++)
-        plane->range[k] /= inverse[k];
-}
-
 /* --- niches --- */
 
 /* The direction that each member lies nearest to, how far from it, and with how many others. */
-static int associate(struct population *search, const struct plane *plane) {
+static int associate(struct population *search, const double *costs,
+                     const struct front_plane *plane) {
     const struct directions *directions = search->own;
     int m = plane->m, *counts = mem_array((size_t)directions->n, sizeof *counts);
     if (!counts)
@@ -155,7 +64,7 @@ static int associate(struct population *search, const struct plane *plane) {
     for (int i = 0; i < search->n; i++) {
         double at[OBJECTIVES_MAX], squares = 0, most = -INFINITY;
         for (int k = 0; k < m; k++) {
-            at[k] = scaled(plane, i, k);
+            at[k] = front_plane_scaled(plane, k, costs[i * m + k]);
             squares += at[k] * at[k];
         }
         for (int d = 0; d < directions->n; d++) {
@@ -280,14 +189,13 @@ static int take_by_niches(struct population *search) {
 
 static int stand(struct population *search) {
     int n = search->n, m = search->config.n_objectives;
-    double *costs = population_costs(search, 0), worst[OBJECTIVES_MAX];
+    double *costs = population_costs(search, 0);
     int *ranks = mem_array((size_t)n + 1, sizeof *ranks);
     int code = costs && ranks ? pareto_rank(costs, costs + n * m, n, m, ranks) : ESP_ENOMEM;
     if (code >= 0) {
-        struct plane plane = {.n = n, .m = m, .costs = costs, .ranks = ranks};
-        measure_front(&plane, worst);
-        measure_intercepts(&plane);
-        code = associate(search, &plane);
+        struct front_plane plane;
+        front_plane_fit(costs, costs + n * m, ranks, n, m, &plane);
+        code = associate(search, costs, &plane);
         for (int i = 0; i < n; i++) {
             search->members[i].rank = ranks[i];
             search->members[i].order = 0;
@@ -326,8 +234,8 @@ static int nsga3_create(const struct strategy_config *config, struct err *err, v
 const struct strategy_type strategy_nsga3 = {
     .name = "nsga3",
     .help = "NSGA-III: as nsga2, but reference points in place of crowding keep the front spread",
-    .when =
-        "there are three objectives or more that do not go together, and thousands of evaluations",
+    .when = "there are three objectives or more and the front is to be spread by direction; by "
+            "hypervolume nsga2 finds as much or more",
     .options = options,
     .create = nsga3_create,
     .destroy = population_destroy,
