@@ -10,13 +10,14 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
 const { build } = createRequire(join(ui, 'package.json'))('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
 const { frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
 const { over, parseZoom, printZoom, zoomed } = await load('zoom');
 const format = await load('format');
 const filter = await load('filter');
+const { Candidates, metricsOf } = await load('entries');
 const genes = await load('genes');
 const stats = await load('stats');
 const draft = await load('draft');
@@ -182,4 +183,19 @@ test('how many keep a limit and how long it takes are read of what is known', ()
   const times = draft.timesOf({ ...draft.emptyDraft, supernet: 'sn_1', evaluations: '4000', baseline: false }, { evaluationSeconds: 0.5, boards: 2 });
   assert.deepEqual(times.map((t) => t.seconds), [44, 0.5, 480]);
   assert.deepEqual(draft.timesOf({ ...draft.emptyDraft, accuracy: 'evaluated', evaluations: '100', front: '0' }, { evaluationSeconds: null, boards: 0 }).map((t) => t.seconds), [null]);
+});
+
+test('a candidate that is read again changes where it stands, and no page of columns is kept', () => {
+  const all = new Candidates();
+  const page = (archs, top1, low, source, generation = 1) => ({ columns: { arch_id: archs, arch: archs.map(() => 'r28 | d1 c16 k3e3'), strategy: archs.map(() => 'nsga2'), generation: archs.map(() => generation), feasible: archs.map(() => true), metrics: { top1: { value: archs.map(() => top1), low: archs.map(() => low), high: archs.map(() => null), source: archs.map(() => source) } } } });
+  const names = Array.from({ length: 700 }, (_, i) => `a${i}`); // beyond what its columns begin with
+  for (const name of names) all.add(page([name], 0.5, 0.4, 'predicted'));
+  const entry = all.map.get('nsga2 a3');
+  assert.deepEqual(metricsOf(entry), [['top1', { value: 0.5, low: 0.4, high: null, source: 'predicted' }]]);
+  all.add(page(['a3'], 0.6, null, 'evaluated', 2));
+  assert.equal(all.map.get('nsga2 a3'), entry);
+  assert.deepEqual([all.map.size, entry.generation, entry.numbers.depth], [700, 2, 1]);
+  assert.deepEqual(entry.metric('top1'), { value: 0.6, low: null, high: null, source: 'evaluated' });
+  assert.equal(entry.metric('macs'), undefined);
+  assert.equal(all.map.get('nsga2 a699').metric('top1').low, 0.4);
 });

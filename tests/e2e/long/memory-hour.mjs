@@ -1,9 +1,9 @@
 // Whether an hour of live updates leaves memory behind: a search page stays open while its search is extended again and again, with a simulated board and real jobs.
 // Each minute the script's heap is read after a forced collection, with nodes, listeners and the daemon's resident memory. The page holds every candidate, so it grows with them;
 // what counts is the page beside one that is opened afresh at the end and shows the same.
-// usage: ESPALIER_BUILD=BUILD node memory-hour.mjs [MINUTES [SECONDS BETWEEN EXTENSIONS]]     ends by itself; exit code 1 when the old page holds over 15 % (and 1 MB) more than the fresh one, or the daemon's memory grew by over 20 %
+// usage: ESPALIER_BUILD=BUILD node memory-hour.mjs [MINUTES [SECONDS BETWEEN EXTENSIONS]]     SNAPSHOTS=DIR writes heap snapshots of the page at the start and at the end and of the fresh one; ends by itself; exit code 1 when the old page holds over 15 % (and 1 MB) more than the fresh one, or the daemon's memory grew by over 20 %
 import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -27,9 +27,18 @@ async function watched(url) {
     const of = (name) => metrics.find((m) => m.name === name).value;
     return { heap: of('JSHeapUsedSize') / 1e6, nodes: of('Nodes'), listeners: of('JSEventListeners') };
   };
+  const snapshot = async (name) => {
+    if (!process.env.SNAPSHOTS) return;
+    const file = openSync(join(process.env.SNAPSHOTS, `${name}.heapsnapshot`), 'w');
+    const write = ({ chunk }) => writeSync(file, chunk);
+    cdp.on('HeapProfiler.addHeapSnapshotChunk', write);
+    await cdp.send('HeapProfiler.takeHeapSnapshot', { reportProgress: false });
+    cdp.off('HeapProfiler.addHeapSnapshotChunk', write);
+    closeSync(file);
+  };
   await page.goto(url);
   await page.locator('.scatter canvas.over').waitFor({ timeout: 60000 });
-  return { page, read };
+  return { page, read, snapshot };
 }
 const residentMb = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1e3;
 const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
@@ -88,6 +97,7 @@ async function run() {
     await useIt(old.page, minute);
     const s = { minute, ...await old.read(), candidates: await total(), extended, daemon: residentMb(stack.daemon.pid) };
     samples.push(s);
+    if (minute === 0) await old.snapshot('start');
     console.log(`minute ${minute}: heap ${s.heap.toFixed(2)} MB, ${s.nodes} nodes, ${s.listeners} listeners, daemon ${s.daemon.toFixed(1)} MB, ${s.candidates} candidates after ${extended} extensions`);
     await sleep(Math.max(0, until - (minutes - minute - 1) * 60000 - Date.now()));
   }
@@ -103,6 +113,8 @@ async function run() {
     for (let turn = 3; turn >= 0; turn--) await useIt(one.page, turn); // compiled code is no growth
   }
   const [a, b] = [await old.read(), await fresh.read()];
+  await old.snapshot('end');
+  await fresh.snapshot('fresh');
   const quarter = Math.max(1, Math.floor(samples.length / 4));
   const ends = (key) => [median(samples.slice(0, quarter).map((s) => s[key])), median(samples.slice(-quarter).map((s) => s[key]))];
   for (const key of ['heap', 'nodes', 'listeners', 'daemon']) {

@@ -1,54 +1,11 @@
-// The candidates of a search as the page holds them: read by cursor, numbers of each taken out once, intervals and sources left in the columns they came in.
+// The candidates of a search, read by cursor: first all, then what is new or has changed.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { get, type CandidatePage, type FrontItem, type Metric, type Source } from './api';
-import { genesOf, type Numbers } from './filter';
+import { get, type CandidatePage } from './api';
+import { Candidates, type Entry } from './entries';
 import { listen } from './live';
 
-type Columns = CandidatePage['columns'];
-
-/** One network of the page; `inside` and `front` follow what the page shows. */
-export type Entry = {
-  key: string; arch: string; strategy: string; generation: number; feasible: boolean; front: boolean; inside: boolean; numbers: Numbers;
-  /** A metric with its interval and source. */
-  metric: (key: string) => Metric | undefined;
-};
-
-class Candidate implements Entry {
-  key: string; arch: string; strategy: string; generation: number; feasible: boolean; front = false; inside = true; numbers: Numbers;
-  constructor(private columns: Columns, private row: number, genes: Numbers) {
-    this.key = columns.arch_id[row]!;
-    this.arch = columns.arch[row]!;
-    this.strategy = columns.strategy[row]!;
-    this.generation = columns.generation[row]!;
-    this.feasible = columns.feasible[row]!;
-    this.numbers = { ...genes, generation: this.generation };
-    for (const key in columns.metrics) {
-      const value = columns.metrics[key]!.value[row];
-      if (value != null) this.numbers[key] = value;
-    }
-  }
-  metric(key: string): Metric | undefined {
-    const [m, value] = [this.columns.metrics[key], this.numbers[key]];
-    return m && value !== undefined ? { value, low: m.low[this.row] ?? null, high: m.high[this.row] ?? null, source: (m.source[this.row] ?? 'predicted') as Source } : undefined;
-  }
-}
-
-/** A point of the front, whose values are newer than its candidate's. */
-export function entryOfFront(item: FrontItem): Entry {
-  const numbers: Numbers = { ...genesOf(item.arch), generation: item.generation };
-  for (const [key, m] of Object.entries(item.metrics)) numbers[key] = m.value;
-  return { key: item.arch_id, arch: item.arch, strategy: item.strategy, generation: item.generation, feasible: item.feasible, front: true, inside: true, numbers, metric: (key) => item.metrics[key] };
-}
-
-export const metricsOf = (entry: Entry): [string, Metric][] => Object.keys(entry.numbers).flatMap((key) => { const m = entry.metric(key); return m ? [[key, m] as [string, Metric]] : []; });
-
-/** Adds a page; the same network of the same strategy again replaces what was known of it. */
-export function addPage(into: Map<string, Entry>, { columns }: CandidatePage) {
-  columns.arch_id.forEach((arch_id, row) => into.set(`${columns.strategy[row]} ${arch_id}`, new Candidate(columns, row, genesOf(columns.arch[row]!))));
-}
-
-type Store = { map: Map<string, Entry>; cursor: string; busy: boolean; again: boolean; shown: number };
-const emptyStore = (): Store => ({ map: new Map(), cursor: '', busy: false, again: false, shown: 0 });
+type Store = { all: Candidates; cursor: string; busy: boolean; again: boolean; shown: number };
+const emptyStore = (): Store => ({ all: new Candidates(), cursor: '', busy: false, again: false, shown: 0 });
 
 /** All candidates of the search, only what is new or has changed, at most every 600 ms. The first points are shown before the last are read: then whenever there are twice as many. */
 export function useCandidates(id: string) {
@@ -60,7 +17,7 @@ export function useCandidates(id: string) {
     store.current = s;
     let alive = true;
     const show = () => {
-      s.shown = s.map.size;
+      s.shown = s.all.map.size;
       if (alive) setVersion((n) => n + 1);
     };
     const read = async () => {
@@ -73,10 +30,10 @@ export function useCandidates(id: string) {
       try {
         for (let pages = 0; pages < 100000 && alive; pages++) {
           const page = await get<CandidatePage>(`/searches/${encodeURIComponent(id)}/candidates?page_size=${s.cursor ? 5000 : 1000}${s.cursor ? `&after=${encodeURIComponent(s.cursor)}` : ''}`);
-          addPage(s.map, page);
+          s.all.add(page);
           s.cursor = page.cursor;
           unseen ||= page.columns.id.length > 0;
-          if (unseen && s.map.size >= 2 * s.shown) {
+          if (unseen && s.all.map.size >= 2 * s.shown) {
             show();
             unseen = false;
           }
@@ -110,7 +67,7 @@ export function useCandidates(id: string) {
       stop();
     };
   }, [id]);
-  return { candidates: store.current.map, version, error };
+  return { candidates: store.current.all.map as Map<string, Entry>, version, error };
 }
 
 /** A value that many networks depend on: at once while they are few, else when it has rested for 120 ms. */

@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { list, type Search } from './api';
 import { bestOf, type Range, type Ranges } from './filter';
-import { metricsOf, type Entry } from './candidates';
+import { metricsOf, type Entry } from './entries';
 import { metricValue, significant } from './format';
 import { Parallel, type ParallelAxis } from './parallel';
 import { Card, Empty } from './parts';

@@ -244,6 +244,14 @@ function drawLayer(ctx: CanvasRenderingContext2D, layer: HTMLCanvasElement, was:
   ctx.drawImage(layer, sx.from * ratio, sy.to * ratio, (sx.to - sx.from) * ratio, (sy.from - sy.to) * ratio, x, y, w, h);
 }
 
+/** A wheel that may be kept from scrolling, and pinches from zooming the page. Apart from the chart, so that these listeners do not keep what it first showed. */
+function useActive(canvas: { current: HTMLCanvasElement | null }, wheel: { current: (event: WheelEvent) => void }) {
+  useEffect(() => {
+    canvas.current!.addEventListener('wheel', (event) => wheel.current(event), { passive: false });
+    canvas.current!.addEventListener('touchstart', (event) => { if (event.touches.length > 1) event.preventDefault(); }, { passive: false });
+  }, []);
+}
+
 export function Scatter(props: Props) {
   const box = useRef<HTMLDivElement>(null);
   const base = useRef<HTMLCanvasElement>(null);
@@ -351,18 +359,14 @@ export function Scatter(props: Props) {
     frame.current = requestAnimationFrame(() => props.onZoom(printZoom(zoom)));
   };
   const reset = () => props.onZoom('');
-  // A pinch of a trackpad comes as a wheel with Ctrl. Without it the wheel scrolls the page. The listener must not be passive.
+  // A pinch of a trackpad comes as a wheel with Ctrl. Without it the wheel scrolls the page.
   const wheel = useRef<(event: WheelEvent) => void>(() => undefined);
   wheel.current = (event) => {
     if (!event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
     zoomBy(Math.exp(-Math.max(-60, Math.min(60, event.deltaY * (event.deltaMode ? 20 : 1))) / 150), placeOf(event));
   };
-  useEffect(() => {
-    const act = (event: WheelEvent) => wheel.current(event);
-    canvas.current!.addEventListener('wheel', act, { passive: false });
-    canvas.current!.addEventListener('touchstart', (event) => { if (event.touches.length > 1) event.preventDefault(); }, { passive: false });
-  }, []);
+  useActive(canvas, wheel);
   const fingers = useRef(new Map<number, [number, number]>());
   /** Two fingers: as far apart and about where they are. */
   const pinch = (event: PointerEvent): boolean => {

@@ -3,7 +3,8 @@ import { useMemo } from 'preact/hooks';
 import { get, list, post, type Front, type FrontItem, type Job, type Metric, type Pin, type Profile, type Search } from '../api';
 import { ArchView } from '../arch-view';
 import { BoardFronts } from '../board-fronts';
-import { entryOfFront, metricsOf, useCandidates, useSettled, type Entry } from '../candidates';
+import { useCandidates, useSettled } from '../candidates';
+import { entryOfFront, metricsOf, type Entry } from '../entries';
 import { Best, CompareWith, Explore, Limits, naming, Replay } from '../explore';
 import { genesOf, parseRanges, printRanges, within, withRange, type Range } from '../filter';
 import { frontOf } from '../front';
@@ -117,6 +118,10 @@ function whence(front: Front | undefined | null): string {
 
 const first = (all: Map<string, Entry>, n: number): Entry[] => { const some: Entry[] = []; for (const e of all.values()) if (some.push(e) >= n) break; return some; };
 
+// By the address as it is when it happens, and apart from the page: parts of it that are not drawn anew hold these, and would keep all that it showed then.
+const pick = (key: string) => setQuery({ arch: key });
+const change = (key: string, range: Range | null) => setQuery({ f: printRanges(withRange(parseRanges(route.value.query.get('f')), key, range)) });
+
 export function SearchPage({ id }: { id: string }) {
   const path = `/searches/${encodeURIComponent(id)}`;
   const loaded = useLoaded(() => get<Search>(path), id, ['search', 'generation', 'front'], (d) => d['id'] === id || d['search'] === id);
@@ -203,10 +208,7 @@ export function SearchPage({ id }: { id: string }) {
     if (!c) return [];
     return [...metricsOf(c).filter(([k]) => k === x || k === y || k === 'top1').map(([k, m]) => `${nameOf(k)}: ${metricValue(k, m.value)} (${m.source})`), c.arch];
   };
-  const pick = (key: string) => setQuery({ arch: key });
   const names = naming(nameOf, (key) => keys.includes(key));
-  // By the address as it is when it happens: parts of the page that are not drawn anew call this, too.
-  const change = (key: string, range: Range | null) => setQuery({ f: printRanges(withRange(parseRanges(route.value.query.get('f')), key, range)) });
   const changeBoth = (rx: Range | null | undefined, ry: Range | null | undefined) => {
     const first = rx === undefined ? ranges : withRange(ranges, x, rx);
     setQuery({ f: printRanges(ry === undefined ? first : withRange(first, y, ry)) });
