@@ -10,8 +10,10 @@
 #include "base/memory.h"
 #include "daemon/job_spec.h"
 #include "daemon/latency_evaluator.h"
+#include "daemon/metric_words.h"
 #include "daemon/models.h"
 #include "daemon/search_energy.h"
+#include "daemon/search_feasible.h"
 #include "daemon/search_fleet.h"
 #include "daemon/search_subspace.h"
 #include "daemon/section_evaluator.h"
@@ -21,7 +23,6 @@
 #include "devices/method.h"
 #include "search/accuracy_predictor.h"
 #include "daemon/warm_start.h"
-#include "search/feasibility.h"
 #include "search/loop.h"
 #include "search/strategy.h"
 #include "supernet/regime.h"
@@ -60,6 +61,7 @@ struct work {
     bool has_supernet;
     cJSON *predictor; /* the imported model that accuracies come from; NULL: none */
     struct goals goals;
+    struct metric_words words; /* of the goals */
     int n_profiles;
     struct source profiles[PROFILES_MAX];
     struct search_energy energy;
@@ -475,84 +477,19 @@ static int narrow_space(struct work *work, struct search_request *request, struc
     return search_subspace_put(narrow, request->spec, err);
 }
 
-/* Top-1 is a share. */
-static int check_share(const struct constraint *c, int index, struct err *err) {
-    char pointer[64];
-    if (c->bound >= 0 && c->bound <= 1)
-        return 0;
-    snprintf(pointer, sizeof(pointer), "/constraints/%d/%s", index, c->is_max ? "max" : "min");
-    return err_set(err, ESP_EINVAL, pointer, "top1 lies between 0 and 1: %g is no bound of it",
-                   c->bound);
-}
-
-/* "812.4 us", "1.25 ms". */
-static void format_latency(double us, char text[32]) {
-    snprintf(text, 32, "%.4g %s", us < 1000 ? us : us / 1000, us < 1000 ? "us" : "ms");
-}
-
-/* The refusal of a limit on latency in words of the fleet, where the check knows a metric's key. */
-static int refuse_latency(const struct work *work, const struct constraint *c,
-                          const struct attainable *best, double hundredth, struct err *err) {
-    const char *profile = strchr(work->goals.keys[c->metric], ':') + 1;
-    bool imported = id_has_prefix(profile, "mo_");
-    char bound[32], reach[32], usual[32], arch[ARCH_TEXT_MAX], place[256];
-    struct err said = *err;
-    cJSON *doc = NULL;
-    int r = imported ? store_model_get(work->sql, profile, &said, &doc)
-                     : store_profile_get(work->sql, profile, &said, &doc);
+/* Names the places of what is limited, for the check and for the job. */
+static int check_feasible(struct work *work, struct search_request *request, struct err *err,
+                          double *ret_attainable) {
+    cJSON *places = NULL;
+    int r = search_places(work->sql, &work->goals, err, &places);
     if (r != 0)
         return r;
-    format_latency(c->bound, bound);
-    format_latency(best->value, reach);
-    format_latency(hundredth, usual);
-    arch_format(work->space, &best->arch, arch);
-    const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(doc, "name"));
-    const char *board = cJSON_GetStringValue(cJSON_GetObjectItem(doc, "device_name"));
-    if (imported)
-        snprintf(place, sizeof(place), "by the imported model \"%.64s\"", name);
-    else
-        snprintf(place, sizeof(place), "on the board \"%.64s\" (profile %.120s)", board, name);
-    err_set(err, ESP_EINFEASIBLE, said.pointer,
-            "no subnet has a latency of %s %s %s: the %s that can be reached is %s (%s); one "
-            "random subnet in a hundred has at %s %s",
-            c->is_max ? "at most" : "at least", bound, place, c->is_max ? "least" : "most", reach,
-            arch, c->is_max ? "most" : "least", usual);
-    cJSON_Delete(doc);
-    return ESP_EINFEASIBLE;
-}
-
-/* What a search is begun with all the same. */
-static int note_rare(cJSON *body, struct err *err) {
-    char text[200];
-    snprintf(text, sizeof(text),
-             "no random subnet of %d keeps all limits that are known beforehand: perhaps none does",
-             FEASIBILITY_SAMPLES);
-    cJSON *notes = cJSON_AddArrayToObject(body, "notes");
-    if (!cJSON_AddItemToArray(notes, cJSON_CreateString(text)))
-        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    return 0;
-}
-
-/* Whether the constraint on accuracy can be met nobody knows before it was tried; the others are
- * checked exactly. */
-static int check_feasible(struct work *work, cJSON *body, struct err *err, double *ret_attainable) {
-    struct feasibility f = {.infeasible = -1};
-    const struct goals *goals = &work->goals;
-    int r = 0;
-    for (int i = 0; i < goals->n_constraints && r == 0; i++)
-        if (strcmp(goals->keys[goals->constraints[i].metric], "top1") == 0)
-            r = check_share(&goals->constraints[i], i, err);
-    if (r != 0 || goals->n_constraints == 0)
-        return r;
-    r = feasibility_check(work->space, goals, work->evaluators,
-                          1 + work->n_profiles + work->energy.n, err, &f);
-    if (r == ESP_EINFEASIBLE && f.infeasible >= 0) {
-        const struct constraint *c = &goals->constraints[f.infeasible];
-        *ret_attainable = f.attainable[f.infeasible].value;
-        if (latency_id(goals->keys[c->metric]) != NULL)
-            r = refuse_latency(work, c, &f.attainable[f.infeasible], f.hundredth, err);
-    }
-    return r == 0 && f.accepted <= 0 ? note_rare(body, err) : r;
+    cJSON_AddItemToObject(request->spec, "places", places);
+    work->words = metric_words_by_place(places);
+    work->goals.words = &work->words;
+    const struct limited limited = {work->space, &work->goals, work->evaluators,
+                                    1 + work->n_profiles + work->energy.n};
+    return search_check_feasible(&limited, request->body, err, ret_attainable);
 }
 
 static cJSON *copy_or_null(const cJSON *doc) {
@@ -768,7 +705,7 @@ static int fill(struct work *work, struct search_request *request, struct err *e
     if (r == 0)
         r = load_sources(work, body, err);
     if (r == 0)
-        r = check_feasible(work, body, err, ret_attainable);
+        r = check_feasible(work, request, err, ret_attainable);
     return r;
 }
 

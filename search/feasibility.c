@@ -1,13 +1,14 @@
 #include "search/feasibility.h"
 
 #include <math.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/stats.h"
 #include "search/conflict.h"
+#include "search/limit_samples.h"
 #include "search/limits.h"
-#include "search/sampling.h"
+#include "search/refusal.h"
 
 /* The evaluator that yields key, and the metric's place in it. */
 static const struct evaluator *find_evaluator(const struct evaluator *evaluators, int n,
@@ -94,165 +95,93 @@ int attainable_extreme(const struct space *space, const struct evaluator *evalua
     return 0;
 }
 
-static int refuse(const struct space *space, const struct goals *goals, int index,
-                  const struct attainable *best, double hundredth, struct err *err) {
-    const struct constraint *c = &goals->constraints[index];
-    char pointer[64], text[ARCH_TEXT_MAX], usual[96] = "";
-    arch_format(space, &best->arch, text);
-    snprintf(pointer, sizeof pointer, "/constraints/%d/%s", index, c->is_max ? "max" : "min");
-    if (!isnan(hundredth))
-        snprintf(usual, sizeof usual, "; one random subnet in a hundred has at %s %.6g",
-                 c->is_max ? "most" : "least", hundredth);
-    return err_set(err, ESP_EINFEASIBLE, pointer,
-                   "no subnet has %s of %s %.6g: the %s that can be reached is %.6g (%s)%s",
-                   goals->keys[c->metric], c->is_max ? "at most" : "at least", c->bound,
-                   c->is_max ? "least" : "most", best->value, text, usual);
+/* --- how many random subnets --- */
+
+static double chance_of(const struct space *space, const struct arch *arch) {
+    struct gene genes[SPACE_GENES_MAX];
+    int n = space_genes(space, genes);
+    double chance = 1;
+    for (int i = 0; i < n; i++)
+        if (arch_gene_active(space, arch, &genes[i]))
+            chance /= genes[i].n_choices;
+    return chance;
 }
 
-/* Which samples pass the constraints on metrics of one cheap evaluator. */
-static int drop_failing(const struct goals *goals, const struct evaluator *e,
-                        const struct arch *archs, bool *passes, struct err *err) {
-    for (int i = 0; i < FEASIBILITY_SAMPLES; i++) {
-        struct metric values[METRICS_MAX];
-        struct evaluation evaluation = {.arch = &archs[i], .values = values};
-        int code = e->submit(e->context, &evaluation, 1, err);
-        if (code < 0)
-            return code;
-        for (int k = 0; k < goals->n_constraints; k++) {
-            const struct constraint *c = &goals->constraints[k];
-            int metric;
-            if (find_evaluator(e, 1, goals->keys[c->metric], &metric) == NULL)
-                continue;
-            double value = values[metric].value;
-            /* Written so that a value that is not known fails. */
-            passes[i] &= evaluation.state == EVALUATION_DONE &&
-                         (c->is_max ? value <= c->bound : value >= c->bound);
-        }
-    }
-    return 0;
-}
-
-/* Random subnets, within the limits unless they are NULL. */
-static void draw(const struct space *space, const struct constrained *limits,
-                 struct arch archs[FEASIBILITY_SAMPLES]) {
-    static const uint64_t seed = 1;
-    for (uint32_t i = 0; i < FEASIBILITY_SAMPLES; i++) {
-        struct rng rng = rng_make(seed, RNG_SAMPLE, 1, i);
-        sample_random(space, limits, &rng, &archs[i]);
-    }
-}
-
-/* What one random subnet in a hundred keeps of a constraint. */
-static int find_hundredth(const struct space *space, const struct evaluator *evaluators,
-                          int n_evaluators, const char *key, bool is_max, struct err *err,
-                          double *ret_hundredth) {
-    int metric = 0, n = 0;
-    const struct evaluator *e = find_evaluator(evaluators, n_evaluators, key, &metric);
-    struct arch archs[FEASIBILITY_SAMPLES];
-    double values[FEASIBILITY_SAMPLES];
-    *ret_hundredth = NAN;
-    if (!e || !e->cheap)
-        return 0;
-    draw(space, NULL, archs);
-    for (int i = 0; i < FEASIBILITY_SAMPLES; i++) {
-        struct metric row[METRICS_MAX];
-        struct evaluation evaluation = {.arch = &archs[i], .values = row};
-        int code = e->submit(e->context, &evaluation, 1, err);
-        if (code < 0)
-            return code;
-        if (evaluation.state == EVALUATION_DONE && !isnan(row[metric].value))
-            values[n++] = row[metric].value;
-    }
-    if (n == FEASIBILITY_SAMPLES)
-        *ret_hundredth = stats_quantile(values, FEASIBILITY_SAMPLES, is_max ? 0.01 : 0.99);
-    return 0;
-}
-
-static int sample(const struct space *space, const struct goals *goals,
-                  const struct evaluator *evaluators, int n_evaluators, struct err *err,
-                  double *ret_accepted) {
-    struct arch archs[FEASIBILITY_SAMPLES];
-    bool passes[FEASIBILITY_SAMPLES];
+/* Of those within a bound, by counting; 0 where that is not possible. */
+static double share_within(const struct limited *l, int metric, double bound) {
+    struct additive_metric sum;
     struct constrained *limits = NULL;
-    int n = 0, made = limits_make(space, goals, evaluators, n_evaluators, err, &limits);
-    if (made < 0)
-        return made;
-    double share = limits ? constrained_share(limits) : 1;
-    draw(space, limits, archs);
+    if (!limits_metric(l->evaluators, l->n_evaluators, l->goals->keys[metric], &sum))
+        return 0;
+    const struct constrained_limit limit = {sum.cost, sum.bottleneck,
+                                            limits_sum_within(&sum, bound)};
+    if (constrained_create(l->space, &limit, 1, NULL, &limits) < 0)
+        return 0;
+    double share = constrained_share(limits);
     constrained_destroy(limits);
-    for (int i = 0; i < FEASIBILITY_SAMPLES; i++)
-        passes[i] = true;
-    for (int i = 0; i < n_evaluators; i++) {
-        int code =
-            evaluators[i].cheap ? drop_failing(goals, &evaluators[i], archs, passes, err) : 0;
-        if (code < 0)
-            return code;
+    return share;
+}
+
+/* How many random subnets have the best of a constraint's metric: counted, else the one that is
+ * known and others that were met. And what one in a hundred has. */
+static int find_shares(const struct limited *l, struct feasibility *f, struct err *err) {
+    const struct constraint *c = &l->goals->constraints[f->infeasible];
+    const struct attainable *best = &f->attainable[f->infeasible];
+    struct limit_samples *samples;
+    double values[LIMIT_SAMPLES];
+    int n = 0, met = 0, code = limit_samples_draw(l, SAMPLE_FREELY, err, &samples);
+    if (code < 0)
+        return code;
+    for (int i = 0; i < LIMIT_SAMPLES && samples->known[f->infeasible]; i++) {
+        double value = samples->values[i][f->infeasible];
+        met += c->is_max ? value <= best->value : value >= best->value;
+        if (!isnan(value))
+            values[n++] = value;
     }
-    for (int i = 0; i < FEASIBILITY_SAMPLES; i++)
-        n += passes[i];
-    *ret_accepted = share * n / FEASIBILITY_SAMPLES;
+    free(samples);
+    f->share = c->is_max ? share_within(l, c->metric, best->value) : 0;
+    if (f->share <= 0)
+        f->share = fmax(chance_of(l->space, &best->arch), (double)met / LIMIT_SAMPLES);
+    if (n == LIMIT_SAMPLES)
+        f->hundredth = stats_quantile(values, LIMIT_SAMPLES, c->is_max ? 0.01 : 0.99);
+    return 0;
+}
+
+static int sample(const struct limited *l, struct err *err, struct feasibility *f) {
+    struct limit_samples *samples;
+    int code = limit_samples_draw(l, SAMPLE_WITHIN_ALL, err, &samples);
+    if (code < 0)
+        return code;
+    f->accepted = samples->share * limit_samples_count(samples, l->goals, -1) / LIMIT_SAMPLES;
+    int nearest = limit_samples_nearest(samples, l->goals);
+    f->has_nearest = nearest >= 0;
+    for (int k = 0; k < l->goals->n_constraints; k++)
+        f->nearest[k] =
+            nearest >= 0 && samples->known[k] ? samples->values[nearest][k] : (double)NAN;
+    free(samples);
     return 0;
 }
 
 /* --- limits that exclude each other --- */
 
-static const char *side(const struct constraint *c) {
-    return c->is_max ? "max" : "min";
-}
-
-static const char *side_words(const struct constraint *c) {
-    return c->is_max ? "at most" : "at least";
-}
-
-static int refuse_crossed(const struct goals *goals, int first, int second, struct err *err) {
-    const struct constraint *a = &goals->constraints[first], *b = &goals->constraints[second];
-    char pointer[64];
-    snprintf(pointer, sizeof pointer, "/constraints/%d/%s", second, side(b));
-    return err_set(err, ESP_EINFEASIBLE, pointer,
-                   "%s cannot be %s %.17g and, as /constraints/%d/%s has it, %s %.17g",
-                   goals->keys[b->metric], side_words(b), b->bound, first, side(a), side_words(a),
-                   a->bound);
-}
-
 /* A max below a min of the same metric. */
-static int check_crossed(const struct goals *goals, struct err *err) {
+static int check_crossed(const struct limited *l, const struct feasibility *f, struct err *err) {
+    const struct goals *goals = l->goals;
     for (int k = 1; k < goals->n_constraints; k++)
         for (int i = 0; i < k; i++) {
             const struct constraint *a = &goals->constraints[i], *b = &goals->constraints[k];
             const struct constraint *max = a->is_max ? a : b, *min = a->is_max ? b : a;
             if (a->metric == b->metric && a->is_max != b->is_max && max->bound < min->bound)
-                return refuse_crossed(goals, i, k, err);
+                return refuse_crossed(l, f, i, k, err);
         }
     return 0;
 }
 
-static int refuse_conflict(const struct goals *goals, const struct conflict *conflict,
-                           struct err *err) {
-    char text[400] = "", pointer[64] = "";
-    size_t len = 0;
-    for (int i = 0; i < conflict->n && len < sizeof text; i++) {
-        int index = conflict->constraints[i];
-        const struct constraint *c = &goals->constraints[index];
-        snprintf(pointer, sizeof pointer, "/constraints/%d/%s", index, side(c));
-        len += (size_t)snprintf(text + len, sizeof text - len, "%s%s of %s %.6g (%s", i ? ", " : "",
-                                goals->keys[c->metric], side_words(c), c->bound, pointer);
-        if (len < sizeof text && isfinite(conflict->forced[i]))
-            len +=
-                (size_t)snprintf(text + len, sizeof text - len, "; with the others it is %s %.6g",
-                                 c->is_max ? "at least" : "at most", conflict->forced[i]);
-        if (len < sizeof text)
-            len += (size_t)snprintf(text + len, sizeof text - len, ")");
-    }
-    return err_set(err, ESP_EINFEASIBLE, pointer, "no subnet keeps these limits together: %s",
-                   text);
-}
-
 /* Each limit can be kept, but no random subnet kept all of them. */
-static int check_conflict(const struct space *space, const struct goals *goals,
-                          const struct evaluator *evaluators, int n_evaluators, struct err *err) {
+static int check_conflict(const struct limited *l, struct err *err) {
     struct conflict conflict;
-    int code = conflict_find(space, goals, evaluators, n_evaluators, err, &conflict);
-    return code == 0 && conflict.n > 0 ? refuse_conflict(goals, &conflict, err) : code;
+    int code = conflict_find(l->space, l->goals, l->evaluators, l->n_evaluators, err, &conflict);
+    return code == 0 && conflict.n > 0 ? refuse_conflict(l, &conflict, err) : code;
 }
 
 static int check_each(const struct space *space, const struct goals *goals,
@@ -278,22 +207,19 @@ static int check_each(const struct space *space, const struct goals *goals,
 int feasibility_check(const struct space *space, const struct goals *goals,
                       const struct evaluator *evaluators, int n_evaluators, struct err *err,
                       struct feasibility *ret_feasibility) {
+    const struct limited limited = {space, goals, evaluators, n_evaluators};
     struct feasibility f = {.infeasible = -1, .hundredth = NAN};
     int code = check_each(space, goals, evaluators, n_evaluators, err, &f);
     if (code == 0 && f.infeasible >= 0) {
-        const struct constraint *c = &goals->constraints[f.infeasible];
-        code = find_hundredth(space, evaluators, n_evaluators, goals->keys[c->metric], c->is_max,
-                              err, &f.hundredth);
-        if (code == 0)
-            code =
-                refuse(space, goals, f.infeasible, &f.attainable[f.infeasible], f.hundredth, err);
+        code = find_shares(&limited, &f, err);
+        code = code == 0 ? refuse_unattainable(&limited, &f, err) : code;
     }
     if (code == 0)
-        code = check_crossed(goals, err);
+        code = check_crossed(&limited, &f, err);
     if (code == 0)
-        code = sample(space, goals, evaluators, n_evaluators, err, &f.accepted);
+        code = sample(&limited, err, &f);
     if (code == 0 && f.accepted <= 0)
-        code = check_conflict(space, goals, evaluators, n_evaluators, err);
+        code = check_conflict(&limited, err);
     if (code == 0 || code == ESP_EINFEASIBLE)
         *ret_feasibility = f;
     return code;

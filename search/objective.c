@@ -31,6 +31,21 @@ int goals_add_metric(struct goals *goals, const char *key, struct err *err) {
     return goals->n_metrics++;
 }
 
+void goals_say_metric(const struct goals *goals, int metric, char ret_text[METRIC_NAME_MAX]) {
+    const struct metric_words *words = goals->words;
+    const char *key = goals->keys[metric];
+    if (!words || !words->name(words->context, key, METRIC_NAME_MAX, ret_text))
+        snprintf(ret_text, METRIC_NAME_MAX, "%s", key);
+}
+
+void goals_say_value(const struct goals *goals, int metric, double value,
+                     char ret_text[METRIC_VALUE_MAX]) {
+    const struct metric_words *words = goals->words;
+    const char *key = goals->keys[metric];
+    if (!words || !words->value(words->context, key, value, METRIC_VALUE_MAX, ret_text))
+        snprintf(ret_text, METRIC_VALUE_MAX, "%.6g", value);
+}
+
 /* Reads "metric" and "profile" of an objective or constraint. Returns the index of the metric. */
 static int read_metric(const cJSON *item, const char *at, const char *const *known,
                        struct goals *goals, struct err *err) {

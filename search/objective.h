@@ -34,6 +34,15 @@ struct constraint {
     double bound;
 };
 
+/* How messages speak of a metric and of its values. Each writes up to size bytes, or returns false:
+ * by its key, as a plain number. */
+struct metric_words {
+    const void *context;
+    bool (*name)(const void *context, const char *key, size_t size, char *ret_text);
+    bool (*value)(const void *context, const char *key, double value, size_t size, char *ret_text);
+};
+enum { METRIC_NAME_MAX = 256, METRIC_VALUE_MAX = 40 };
+
 struct goals {
     int n_metrics;
     char keys[METRICS_MAX][METRIC_KEY_MAX]; /* those of objectives and constraints first */
@@ -41,7 +50,12 @@ struct goals {
     struct objective objectives[OBJECTIVES_MAX];
     int n_constraints;
     struct constraint constraints[CONSTRAINTS_MAX];
+    const struct metric_words *words; /* borrowed; NULL: by keys and plain numbers */
 };
+
+void goals_say_metric(const struct goals *goals, int metric, char ret_text[METRIC_NAME_MAX]);
+void goals_say_value(const struct goals *goals, int metric, double value,
+                     char ret_text[METRIC_VALUE_MAX]);
 
 /* Index of the key, added if it is new. Errors: ESP_ELIMIT, ESP_EINVAL (too long or empty). */
 int goals_add_metric(struct goals *goals, const char *key, struct err *err);

@@ -445,15 +445,19 @@ static int nearest(const struct archive *archive) {
 static void describe_nearest(const struct search_run *run, const struct archive *archive, int index,
                              struct buf *buf) {
     const struct goals *goals = &run->spec.goals;
-    char text[ARCH_TEXT_MAX];
+    char text[ARCH_TEXT_MAX], name[METRIC_NAME_MAX], value[METRIC_VALUE_MAX];
+    char bound[METRIC_VALUE_MAX];
     for (int i = 0; i < goals->n_constraints; i++) {
         const struct constraint *c = &goals->constraints[i];
-        buf_printf(buf, "%s%s %.6g (%s %.6g)", i ? ", " : ": the nearest has ",
-                   goals->keys[c->metric], archive_metrics(archive, index)[c->metric].value,
-                   c->is_max ? "at most" : "at least", c->bound);
+        goals_say_metric(goals, c->metric, name);
+        goals_say_value(goals, c->metric, archive_metrics(archive, index)[c->metric].value, value);
+        goals_say_value(goals, c->metric, c->bound, bound);
+        buf_printf(buf, "%s%s of %s (%s %s)", i ? ", " : ": the nearest has ", name, value,
+                   c->is_max ? "at most" : "at least", bound);
     }
     arch_format(run->spec.space, &archive->candidates[index].arch, text);
-    buf_printf(buf, "; it is %s", text);
+    buf_printf(buf, "; it is %s; %.2g %% of random subnets keep what is known beforehand", text,
+               100 * run->feasible_share);
 }
 
 /* Each constraint alone can be met, but nothing that either strategy met keeps all of them. */

@@ -198,6 +198,14 @@ static int read_energy(struct search_spec *spec, const cJSON *doc, struct err *e
     return 0;
 }
 
+static int read_places(struct search_spec *spec, const cJSON *doc, struct err *err) {
+    const cJSON *places = NULL;
+    int rc = json_has(doc, "places") ? json_object(doc, "", "places", err, &places) : 0;
+    spec->words = metric_words_by_place(places);
+    spec->goals.words = &spec->words;
+    return rc;
+}
+
 static int read_predictor(struct search_spec *spec, const cJSON *doc, struct err *err) {
     struct search_predictor *predictor = &spec->predictor;
     const cJSON *item = NULL;
@@ -347,11 +355,15 @@ void search_spec_lift(const struct search_spec *spec, const struct arch *arch,
 }
 
 int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err) {
-    static const char *const fields[] = {
-        "search_id",     "supernet_id", "supernet_dir", "checkpoint",       "checkpoint_hash",
-        "space",         "dataset",     "search",       "profiles",         "predictor",
-        "fleet",         "warm_start",  "versions",     "board_patience_s", "whole",
-        "energy_prices", NULL};
+    static const char *const fields[] = {"search_id",       "supernet_id",
+                                         "supernet_dir",    "checkpoint",
+                                         "checkpoint_hash", "space",
+                                         "dataset",         "search",
+                                         "profiles",        "predictor",
+                                         "fleet",           "warm_start",
+                                         "versions",        "board_patience_s",
+                                         "whole",           "energy_prices",
+                                         "places",          NULL};
     const cJSON *body = NULL;
     int rc = json_only(doc, "", fields, err);
     if (rc == 0)
@@ -370,6 +382,8 @@ int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err
         rc = read_profiles(spec, doc, err);
     if (rc == 0)
         rc = read_energy(spec, doc, err);
+    if (rc == 0)
+        rc = read_places(spec, doc, err);
     if (rc == 0)
         rc = read_fleet(&spec->fleet, doc, err);
     if (rc == 0)

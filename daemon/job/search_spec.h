@@ -3,6 +3,7 @@
 
 #include "daemon/energy_evaluator.h"
 #include "daemon/latency_evaluator.h"
+#include "daemon/metric_words.h"
 #include "daemon/section_evaluator.h"
 #include "latency/learn.h"
 #include "search/loop.h"
@@ -38,10 +39,11 @@ struct search_predictor {
 };
 
 struct search_spec {
-    struct space *space; /* that is searched */
-    struct space *whole; /* NULL: the same; else the supernet's, of which space is a part */
-    struct goals goals;  /* all counted metrics and each used profile's latency are in it */
-    int n_profiles;      /* those whose latency is an objective or a constraint */
+    struct space *space;       /* that is searched */
+    struct space *whole;       /* NULL: the same; else the supernet's, of which space is a part */
+    struct goals goals;        /* all counted metrics and each used profile's latency are in it */
+    struct metric_words words; /* of the goals, by the spec's places */
+    int n_profiles;            /* those whose latency is an objective or a constraint */
     struct search_profile profiles[SEARCH_PROFILES_MAX];
     int n_energy; /* profiles whose energy is an objective or a constraint */
     struct search_prices energy[ENERGY_PROFILES_MAX];

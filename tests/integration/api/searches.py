@@ -100,7 +100,7 @@ def infeasible():
     check(doc["attainable"] > 0.5, "the least latency", doc)
     bound = doc["attainable"]
     row = bed.client().get(f"/profiles/{bed.profile()}")
-    for part in (row["name"], f'"{row["device_name"]}"', " at most 0.5 us ", "one random subnet in a hundred has at most ", f" {bound:.4g} us" if bound < 1000 else f" {bound / 1000:.4g} ms"):
+    for part in (row["name"], f'"{row["device_name"]}"', " at most 0.5 us: ", " random subnet", "one random subnet in a hundred has at most ", f" {bound:.4g} us" if bound < 1000 else f" {bound / 1000:.4g} ms"):
         check(part in doc["detail"], f"{part!r} in the words", doc["detail"])
     check(bed.profile() not in doc["detail"], "no id in the words", doc["detail"])
     for metric in ("macs", "params", "peak_activation_bytes"):
@@ -130,6 +130,11 @@ def excluding():
     for part in ("macs of at least", "/constraints/0/min", "params of at most", "with the others it is at least"):
         check(part in doc["detail"], f"{part!r} in the words", doc["detail"])
     check("top1" not in doc["detail"], "only what excludes each other is named", doc["detail"])
+    check("the others are kept by " in doc["detail"], "how many keep the others", doc["detail"])
+    check(" is from " in doc["detail"] or "it is from" in refuse("/constraints/2/min", 422, "infeasible", constraints=crossed)["detail"], "what there is")
+    doc = refuse("/constraints/1/min", 422, "infeasible", constraints=[latency(bed.profile(), max=slow), {"metric": "macs", "min": many["macs"]}])
+    row = bed.client().get(f"/profiles/{bed.profile()}")
+    check(f'a latency on the board "{row["device_name"]}" (profile {row["name"]}) of at most ' in doc["detail"] and bed.profile() not in doc["detail"], "a latency by its board's name", doc["detail"])
     equal(bed.client().items("/searches"), [], "searches kept")
 
 
@@ -142,7 +147,7 @@ def rare():
     check("notes" not in bed.client().expect(200, "POST", "/searches?dry_run=true", body).doc, "no note in what would be kept of it")
     job = bed.client().post("/searches", body, 202)["job"]["id"]
     notes = bed.client().get("/searches/rare")["notes"]
-    check(len(notes) == 1 and "no random subnet of 1000 keeps all limits" in notes[0], "the note", notes)
+    check(len(notes) == 1 and "no random subnet of 1000 keeps all limits" in notes[0] and "the nearest has " in notes[0], "the note", notes)
     bed.client().post("/searches/rare/cancel", {}, 202)
     check("notes" not in bed.client().get("/searches/rare/request"), "no note in what would repeat it")
     bed.daemon().wait_job(job, 60, state="canceled")
@@ -158,7 +163,7 @@ def together():
     job = bed.client().post("/searches", body, 202)["job"]["id"]
     error = bed.daemon().wait_job(job, 60, state="failed")["error"]
     equal((error["code"], error["pointer"]), ("infeasible", "/constraints"), "the error")
-    for part in ("no network met the limits", "macs", "top1", "at least 1)", f"at most {few['macs']:.6g}"):
+    for part in ("no network met the limits", "macs", "top1", "at least 1)", f"at most {few['macs']:.6g}", "of random subnets keep what is known beforehand"):
         check(part in error["message"], f"the message says {part!r}", error)
     equal((bed.client().get("/searches/apart")["state"], bed.client().get("/searches/apart/front")["items"]), ("failed", []), "the search and its front")
     check("No network met the limits" in bed.daemon().cli("search", "front", "apart"), "the words of the client")

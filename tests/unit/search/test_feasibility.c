@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/rng.h"
@@ -78,6 +79,28 @@ static void extremes_are_those_of_the_whole_space(void **state) {
     space_destroy(space);
 }
 
+/* The chance of a random subnet to have at most, or at least, so much of a metric. */
+static double chance_of(const struct space *space, const struct evaluator *cost, int metric,
+                        bool is_max, double bound) {
+    struct gene genes[SPACE_GENES_MAX];
+    int n_genes = space_genes(space, genes), n;
+    struct arch *all = toy_enumerate(space, &n);
+    double share = 0;
+    for (int i = 0; i < n; i++) {
+        struct metric values[METRICS];
+        struct evaluation evaluation = {.arch = &all[i], .values = values};
+        double chance = 1;
+        assert_int_equal(cost->submit(cost->context, &evaluation, 1, NULL), 0);
+        for (int g = 0; g < n_genes; g++)
+            if (arch_gene_active(space, &all[i], &genes[g]))
+                chance /= genes[g].n_choices;
+        bool within = is_max ? values[metric].value <= bound : values[metric].value >= bound;
+        share += within ? chance : 0;
+    }
+    free(all);
+    return share;
+}
+
 static struct goals goals_with(struct constraint constraint, const char *key) {
     struct goals goals = {.n_objectives = 2, .objectives = {{0, true}, {1, false}}};
     assert_int_equal(goals_add_metric(&goals, "top1", NULL), 0);
@@ -109,6 +132,10 @@ static void refuses_what_no_subnet_meets(void **state) {
             assert_true(f.attainable[0].value == end);
             assert_string_equal(err.pointer, is_max ? "/constraints/0/max" : "/constraints/0/min");
             assert_non_null(strstr(err.message, cost_keys[k]));
+            double share = chance_of(space, &evaluators[0], k, is_max, end);
+            assert_true(fabs(f.share - share) <=
+                        0.1 * share + (is_max ? 0 : 4 * sqrt(share / LIMIT_SAMPLES)));
+            assert_non_null(strstr(err.message, "random subnet"));
         }
     cost_evaluator_destroy(&evaluators[0]);
     space_destroy(space);
@@ -152,6 +179,8 @@ static void refuses_a_max_below_a_min(void **state) {
             assert_non_null(strstr(err.message, keys[k]));
             assert_non_null(
                 strstr(err.message, max_first ? "/constraints/1/max" : "/constraints/1/min"));
+            bool counted = strstr(err.message, "it is from ") && strstr(err.message, "is kept by ");
+            assert_int_equal(counted, !k);
             goals.constraints[2].bound = goals.constraints[1].bound;
             if (k) /* nothing yields top1 here */
                 assert_int_equal(feasibility_check(space, &goals, evaluators, 1, &err, &f), 0);
@@ -238,6 +267,8 @@ static void names_the_limits_that_exclude_each_other(void **state) {
     assert_non_null(strstr(err.message, "(/constraints/0/max; with the others it is at least "));
     assert_non_null(strstr(err.message, "params of at least "));
     assert_null(strstr(err.message, "peak_simple_bytes"));
+    assert_non_null(strstr(err.message, "the others are kept by one random subnet in "));
+    assert_non_null(strstr(err.message, "and one in a hundred at least "));
     if (ms > 4000)
         fail_msg("%g ms", ms);
     /* A peak and a sum. */
@@ -269,6 +300,65 @@ static double share_within(const struct space *space, double bound) {
     }
     free(all);
     return share;
+}
+
+static bool name_aloud(const void *context, const char *key, size_t size, char *ret_text) {
+    snprintf(ret_text, size, "%s %s", (const char *)context, key);
+    return strcmp(key, "macs") == 0;
+}
+
+static bool value_aloud(const void *context, const char *key, double value, size_t size,
+                        char *ret_text) {
+    snprintf(ret_text, size, "%.0f MMACs", value / 1e6);
+    return strcmp(key, "macs") == 0;
+}
+
+static void speaks_of_metrics_in_the_words_that_it_is_given(void **state) {
+    const struct metric_words words = {"the dear", name_aloud, value_aloud};
+    struct space *space;
+    struct evaluator evaluators[2];
+    struct feasibility f;
+    struct err err = {0};
+    assert_int_equal(space_builtin("ofa_mbv3", NULL, &space), 0);
+    make_evaluators(space, evaluators);
+    struct goals goals = goals_with((struct constraint){0, true, 7e6}, "macs");
+    goals.words = &words;
+    assert_int_equal(feasibility_check(space, &goals, evaluators, 2, &err, &f), ESP_EINFEASIBLE);
+    assert_non_null(strstr(err.message, "no subnet has the dear macs of at most 7 MMACs: "));
+    goals.constraints[0].bound = 50e6;
+    add_limit(&goals, "params", false, 7e6);
+    assert_int_equal(feasibility_check(space, &goals, evaluators, 2, &err, &f), ESP_EINFEASIBLE);
+    assert_non_null(strstr(err.message, "the dear macs of at most 50 MMACs (/constraints/0/max; "));
+    assert_non_null(strstr(err.message, "params of at least 7e+06 (/constraints/1/min; "));
+    cost_evaluator_destroy(&evaluators[0]);
+    space_destroy(space);
+}
+
+/* No subnet is known to keep both, and none is proven not to. */
+static void tells_of_the_nearest_where_nothing_is_proven(void **state) {
+    struct space *space = toy_space();
+    struct evaluator evaluators[2];
+    double low[METRICS], high[METRICS];
+    int n, noted = 0;
+    make_evaluators(space, evaluators);
+    enumerate_extremes(space, &evaluators[0], low, high);
+    struct arch *all = toy_enumerate(space, &n);
+    for (double way = 0; way < 0.5; way += 0.01) {
+        struct goals goals = goals_without();
+        struct feasibility f;
+        add_limit(&goals, "macs", true, low[0] + way * (high[0] - low[0]));
+        add_limit(&goals, "params", false, high[1] - 0.02 * (high[1] - low[1]));
+        if (feasibility_check(space, &goals, evaluators, 2, NULL, &f) != 0 || f.accepted > 0)
+            continue;
+        noted++;
+        assert_true(f.has_nearest && f.nearest[0] >= low[0] && f.nearest[1] <= high[1]);
+        assert_true(f.nearest[0] > goals.constraints[0].bound ||
+                    f.nearest[1] < goals.constraints[1].bound);
+    }
+    print_message("%d noted\n", noted);
+    free(all);
+    cost_evaluator_destroy(&evaluators[0]);
+    space_destroy(space);
 }
 
 static void estimates_how_many_pass(void **state) {
@@ -348,6 +438,8 @@ int main(void) {
         cmocka_unit_test(refuses_a_max_below_a_min),
         cmocka_unit_test(refuses_limits_that_exclude_each_other),
         cmocka_unit_test(names_the_limits_that_exclude_each_other),
+        cmocka_unit_test(speaks_of_metrics_in_the_words_that_it_is_given),
+        cmocka_unit_test(tells_of_the_nearest_where_nothing_is_proven),
         cmocka_unit_test(estimates_how_many_pass),
         cmocka_unit_test(answers_in_milliseconds_on_a_large_space),
         cmocka_unit_test(reference_is_the_worst_that_may_count),
