@@ -110,6 +110,9 @@ test('training shows live curves for largest, smallest and random subnets', asyn
   await open('supernets');
   await page.getByRole('link', { name: 'bars' }).click();
   await comes(page.locator('.curve-legend'));
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await comes(page.locator('.page-head .state', { hasText: 'paused' }));
+  await page.getByRole('button', { name: 'Resume' }).click();
   await comes(page.locator('.page-head .state', { hasText: 'ready' }));
   const legend = await page.locator('.curve-legend').first().innerText();
   for (const name of ['largest', 'smallest', 'random']) assert.match(legend, new RegExp(name));
@@ -199,6 +202,8 @@ test('a search is submitted and its front grows before the eyes', async () => {
   const { total } = await stack.get(`/searches/${search}/candidates?page_size=1`);
   assert.ok(total > 1000, 'the candidates must not fit one page of the list');
   await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor();
+  const { predictor } = await stack.get(`/searches/${search}`);
+  await card('How far to trust the predictions').getByText(`${predictor.kendall_tau.toFixed(3)} (by MACs alone ${predictor.baseline_kendall_tau.toFixed(3)})`).waitFor();
   await shot('search');
 });
 
@@ -429,6 +434,39 @@ test('curves are read by pointer and keyboard, at one step on all charts of a pa
   assert.match(await charts.last().locator('.curve-legend').innerText(), /step \d+/);
 });
 
+test('curves are smoothed by the slider, the raw ones stay, and the address keeps it', async () => {
+  await open('supernets');
+  await page.getByRole('link', { name: 'bars', exact: true }).click();
+  const slider = page.getByLabel('Smooth the curves of each step'), canvas = card('Loss').locator('canvas.base');
+  await slider.waitFor();
+  const [before, ends] = [await canvas.evaluate((c) => c.toDataURL()), () => card('Loss').locator('.curve-legend b').nth(1).innerText()];
+  const raw = await ends();
+  await slider.focus();
+  for (let i = 0; i < 9; i++) await page.keyboard.press('PageUp'); // a tenth each
+  await page.waitForURL(/smooth=0\.9/);
+  assert.notEqual(await canvas.evaluate((c) => c.toDataURL()), before);
+  const { value } = (await stack.get('/supernets/bars/metrics?series=loss&max_points=1500')).series[0];
+  const mean = value.reduce(([sum, n], v) => [0.9 * sum + v, 0.9 * n + 1], [0, 0]);
+  await page.reload();
+  await slider.waitFor();
+  assert.deepEqual([await slider.inputValue(), await ends()], ['0.9', (mean[0] / mean[1]).toFixed(3)]);
+  await slider.focus();
+  await page.keyboard.press('Home');
+  await page.waitForURL((url) => !url.href.includes('smooth'));
+  assert.equal(await ends(), raw);
+});
+
+test('the supernet page shows how alike inherited and stand-alone accuracy rank networks', async () => {
+  await card('Inherited against stand-alone accuracy').getByText('espalier supernet estimate bars').waitFor();
+  await stack.post('/estimations', { supernet: 'bars', n: 3, scratch: { epochs: 0.5, batch: 32 }, fine_tune: { epochs: 0.25, batch: 32 } });
+  await comes(card('Inherited against stand-alone accuracy').locator('svg circle'));
+  const [report] = (await stack.get('/estimations?supernet=bars')).items;
+  assert.equal(await card('Inherited against stand-alone accuracy').locator('svg circle').count(), report.n);
+  await card('Inherited against stand-alone accuracy').getByText(`tau ${report.kendall_tau.inherited_scratch.toFixed(3)}`, { exact: true }).first().waitFor();
+  assert.deepEqual(await faults(), []);
+  await shot('supernet-rank');
+});
+
 test('the table of all candidates keeps few rows in the page and sorts', async () => {
   await open(`searches/${search}`);
   const all = await networks();
@@ -541,6 +579,12 @@ test('the page of a network draws it with its costs, samples, accuracy, relative
   await comes(link);
   const [file] = await Promise.all([page.waitForEvent('download'), link.click()]);
   assert.match(readFileSync(await file.path()).toString('latin1'), /espalier\.arch/);
+  await page.getByRole('button', { name: 'Export as C', exact: true }).click();
+  const header = card('Downloads').getByRole('link', { name: 'C', exact: true });
+  await comes(header);
+  const [source] = await Promise.all([page.waitForEvent('download'), header.click()]);
+  assert.match(source.suggestedFilename(), /\.h$/);
+  assert.match(readFileSync(await source.path(), 'utf8'), /espalier_net_run/);
   assert.deepEqual(await faults(), []);
   await shot('network');
   await page.reload();

@@ -199,3 +199,12 @@ test('a candidate that is read again changes where it stands, and no page of col
   assert.equal(entry.metric('macs'), undefined);
   assert.equal(all.map.get('nsga2 a699').metric('top1').low, 0.4);
 });
+
+test('a smoothed curve begins at its first value, keeps a constant and passes over what is missing', () => {
+  assert.deepEqual(stats.smoothed([3, 3, 3], 0.9).map((v) => +v.toFixed(12)), [3, 3, 3]);
+  const [a, b, c] = stats.smoothed([2, NaN, 4], 0.5);
+  assert.equal(a, 2);
+  assert.ok(Number.isNaN(b));
+  assert.ok(Math.abs(c - (0.25 * 2 + 0.5 * 4) / 0.75) < 1e-12, `${c}`);
+  assert.deepEqual(stats.smoothed([1, 5, 2], 0), [1, 5, 2]);
+});

@@ -32,7 +32,13 @@ export type Supernet = {
 export type Series = { name: string; step: number[]; epoch: number[]; value: number[] };
 export type Objective = { metric: string; direction: 'maximise' | 'minimise'; profile?: string };
 export type Constraint = { metric: string; profile?: string; max?: number; min?: number };
-export type Predictor = { model: string; n: number; kendall_tau: number; mae: number; rmse: number; accepted: boolean };
+/** Of accuracy, out of fold; the baseline is a line through the logarithm of MACs, which searches of older versions do not have. */
+export type Predictor = { model: string; n: number; folds: number; kendall_tau: number | null; mae: number | null; rmse: number | null; baseline_kendall_tau?: number | null; baseline_rmse?: number | null; accepted: boolean };
+/** What inherited weights are worth; top-1 by each way. */
+export type Estimation = {
+  job: string; created_at: string; n: number; kendall_tau: { inherited_scratch: number; inherited_fine_tuned: number; fine_tuned_scratch: number };
+  networks: { arch: string; arch_id: string; inherited: number; scratch: number; fine_tuned: number }[];
+};
 export type Quality = { mape: number; within_5: number; within_10: number; kendall_tau: number; coverage: number | null; n: number };
 export type Calibration = {
   id?: string; profile_id: string; version: number; kind: string; rung?: string; a: number; c: number; n: number; residual_sd: number; interval?: number;

@@ -7,8 +7,8 @@ import { even, short } from './format';
 import { extent, toPixel, toValue, type Scale } from './scale';
 import { color, paint } from './theme';
 
-/** x rises. */
-export type Curve = { name: string; x: number[]; y: number[]; dashed?: boolean; color?: string };
+/** x rises. `raw`: what y is the smoothed form of, drawn faintly. */
+export type Curve = { name: string; x: number[]; y: number[]; raw?: number[]; dashed?: boolean; color?: string };
 type Props = { title: string; curves: Curve[]; xTitle: string; format: (v: number) => string; percent?: boolean; height?: number };
 
 const palette = ['curve-1', 'curve-2', 'curve-3', 'curve-4', 'curve-5', 'curve-6'];
@@ -31,21 +31,31 @@ export function indexAt(steps: number[], at: number): number {
 
 function scalesOf(curves: Curve[], width: number, height: number): { sx: Scale; sy: Scale } {
   const [x0, x1] = extent(curves.flatMap((c) => c.x), false, 0.01);
-  const [y0, y1] = extent(curves.flatMap((c) => c.y), false);
+  const [y0, y1] = extent(curves.flatMap((c) => c.raw ?? c.y), false);
   return { sx: { min: x0, max: x1, log: false, from: pad.left, to: width - pad.right }, sy: { min: y0, max: y1, log: false, from: height - pad.bottom, to: pad.top } };
 }
 
-function drawCurve(ctx: CanvasRenderingContext2D, { sx, sy }: { sx: Scale; sy: Scale }, curve: Curve, shade: string) {
+function drawCurve(ctx: CanvasRenderingContext2D, scales: { sx: Scale; sy: Scale }, curve: Curve, shade: string) {
+  if (curve.raw) {
+    ctx.globalAlpha = 0.25;
+    drawLine(ctx, scales, { ...curve, y: curve.raw }, shade, 1);
+    ctx.globalAlpha = 1;
+  }
+  const known = drawLine(ctx, scales, curve, shade, 2);
+  if (known.length < 40 && !curve.raw) for (const [x, y] of known) drawDot(ctx, x, y, 2.5);
+}
+
+function drawLine(ctx: CanvasRenderingContext2D, { sx, sy }: { sx: Scale; sy: Scale }, curve: Curve, shade: string, thick: number) {
   const known = curve.x.flatMap((v, i) => (Number.isFinite(curve.y[i]) ? [[toPixel(sx, v), toPixel(sy, curve.y[i]!)] as const] : []));
   ctx.strokeStyle = ctx.fillStyle = shade;
-  ctx.lineWidth = 2;
+  ctx.lineWidth = thick;
   ctx.lineJoin = 'round';
   ctx.setLineDash(curve.dashed ? [6, 4] : []);
   ctx.beginPath();
   for (const [x, y] of known) ctx.lineTo(x, y);
   ctx.stroke();
   ctx.setLineDash([]);
-  if (known.length < 40) for (const [x, y] of known) drawDot(ctx, x, y, 2.5);
+  return known;
 }
 
 function drawDot(ctx: CanvasRenderingContext2D, x: number, y: number, size: number) {

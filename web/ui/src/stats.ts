@@ -22,3 +22,15 @@ export function histogram(samples: number[], most = 40): Histogram {
   for (const v of inside) counts[Math.min(bins - 1, Math.floor(((v - from) / (to - from || 1)) * bins))]!++;
   return { from, to, counts, above: sorted.length - inside.length };
 }
+
+/** The exponential moving average, corrected for its beginning: the first value is itself, and no start at zero pulls the next ones down.
+ * `weight` (0 to below 1) is what stays of the mean at each step. What is not finite leaves it as it is. */
+export function smoothed(values: number[], weight: number): number[] {
+  let [mean, share] = [0, 0];
+  return values.map((v) => {
+    if (!Number.isFinite(v)) return v;
+    mean = weight * mean + (1 - weight) * v;
+    share = weight * share + (1 - weight);
+    return mean / share;
+  });
+}

@@ -73,6 +73,12 @@ function Hypervolume({ id, search }: { id: string; search: Search }) {
   );
 }
 
+/** A predictor's figure, out of fold, beside that of a line through the logarithm of MACs on the same folds. */
+function Against({ own, plain, digits, points }: { own: number | null | undefined; plain: number | null | undefined; digits: number; points?: boolean }) {
+  const say = (v: number) => (points ? `${(100 * v).toFixed(digits)} points` : v.toFixed(digits));
+  return <>{own == null ? '–' : say(own)}{plain != null && <span class="was"> (by MACs alone {say(plain)})</span>}</>;
+}
+
 function Trust({ search }: { search: Search }) {
   const p = search.predictor;
   const latest = search.calibrations?.[search.calibrations.length - 1];
@@ -80,8 +86,9 @@ function Trust({ search }: { search: Search }) {
     <Card title="How far to trust the predictions" note={latest ? 'before → after calibration' : undefined}>
       <Facts rows={[
         ['Accuracy predictor', p ? `${p.model}, ${p.n} subnets` : 'not fitted yet'],
-        ['Rank agreement (tau)', p ? p.kendall_tau.toFixed(3) : '–'],
-        ['Accuracy, mean error', p ? `${(100 * p.mae).toFixed(2)} points` : '–'],
+        ['Rank agreement (tau)', <Against key="tau" own={p?.kendall_tau} plain={p?.baseline_kendall_tau} digits={3} />],
+        ['Accuracy, root mean square error', <Against key="rmse" own={p?.rmse} plain={p?.baseline_rmse} digits={2} points />],
+        ['Accuracy, mean error', p?.mae == null ? '–' : `${(100 * p.mae).toFixed(2)} points`],
         ['Latency calibration', latest ? `version ${latest.version}, ${latest.n} networks${latest.rung ? `, ${latest.rung}` : ''}` : 'none yet'],
         ['Latency, mean error', latest?.before && latest.after ? `${percent(latest.before.mape, 1)} → ${percent(latest.after.mape, 1)}` : '–'],
         ['Latency within ±10 %', latest?.before && latest.after ? `${percent(latest.before.within_10, 0)} → ${percent(latest.after.within_10, 0)}` : '–'],

@@ -1,9 +1,12 @@
 import { useMemo } from 'preact/hooks';
-import { get, list, post, type Job, type Series, type Supernet } from '../api';
+import { get, list, post, type Estimation, type Job, type Series, type Supernet } from '../api';
 import { ago, percent, short, significant } from '../format';
 import { Lines, type Curve } from '../lines';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
+import { Rank } from '../rank';
+import { route, setQuery } from '../router';
 import { useLoaded } from '../state';
+import { smoothed } from '../stats';
 
 type Checkpoint = { id: string; step: number; epoch: number; bytes: number; top1_largest: number | null; top1_smallest: number | null; created_at: string };
 
@@ -19,6 +22,18 @@ function curvesOf(series: Series[], wanted: [string, string, boolean][]): Curve[
   });
 }
 
+/** The weight in the address; 0 without one. */
+const smoothingOf = (text: string | null): number => { const v = Number(text ?? 0); return v > 0 && v < 1 ? v : 0; };
+
+function Smoothing({ weight }: { weight: number }) {
+  return (
+    <div class="toolbar replay">
+      <label>Smooth the curves of each step <input type="range" min={0} max={0.99} step={0.01} value={weight} onInput={(e) => setQuery({ smooth: Number(e.currentTarget.value) ? e.currentTarget.value : '' })} /></label>
+      <span class="numbers">{weight ? `${weight.toFixed(2)}; the raw ones stay, faint` : 'off'}</span>
+    </div>
+  );
+}
+
 export function SupernetPage({ id }: { id: string }) {
   const path = `/supernets/${encodeURIComponent(id)}`;
   const supernet = useLoaded(() => get<Supernet>(path), id, ['supernet'], (d) => d['id'] === id);
@@ -26,12 +41,16 @@ export function SupernetPage({ id }: { id: string }) {
   const checkpoints = useLoaded(() => list<Checkpoint>(`${path}/checkpoints`), `${id}/checkpoints`, ['supernet'], (d) => d['id'] === id);
   const jobId = supernet.data?.job ?? null;
   const job = useLoaded(() => (jobId ? get<Job>(`/jobs/${jobId}`) : Promise.resolve(null)), `job ${jobId}`, ['job'], (d) => d['id'] === jobId);
+  const estimations = useLoaded(() => list<Estimation>(`/estimations?supernet=${encodeURIComponent(id)}`), `${id}/estimations`, ['job'], (d) => d['kind'] === 'estimate' && d['state'] === 'done');
+  const weight = smoothingOf(route.value.query.get('smooth'));
+  const smooth = (curves: Curve[]): Curve[] => (weight ? curves.map((c) => ({ ...c, y: smoothed(c.y, weight), raw: c.y })) : curves);
   const series = metrics.data?.series ?? [];
   const top1 = useMemo(() => curvesOf(series, accuracy), [series]);
-  const loss = useMemo(() => curvesOf(series, [['loss', 'labels', false], ['loss/distillation', 'distillation', true], ['distillation_gap', 'gap to the teacher', true]]), [series]);
-  const speed = useMemo(() => curvesOf(series, [['images_per_s', 'images/s', false]]), [series]);
+  const loss = useMemo(() => smooth(curvesOf(series, [['loss', 'labels', false], ['loss/distillation', 'distillation', true], ['distillation_gap', 'gap to the teacher', true]])), [series, weight]);
+  const speed = useMemo(() => smooth(curvesOf(series, [['images_per_s', 'images/s', false]])), [series, weight]);
   const rate = useMemo(() => curvesOf(series, [['learning_rate', 'learning rate', false]]), [series]);
-  const norm = useMemo(() => curvesOf(series, [['gradient_norm', 'gradient norm', false]]), [series]);
+  const norm = useMemo(() => smooth(curvesOf(series, [['gradient_norm', 'gradient norm', false]])), [series, weight]);
+  const report = estimations.data?.[0];
   const s = supernet.data;
   if (!s) return <Page title="Supernet">{supernet.error ? <Failed error={supernet.error} /> : <Waiting />}</Page>;
   const running = job.data && ['running', 'queued', 'paused', 'canceling'].includes(job.data.state);
@@ -53,6 +72,10 @@ export function SupernetPage({ id }: { id: string }) {
         <Card title="Top-1 on the validation split" class="wide" note="raw: batch norm statistics not recalibrated">
           {top1.length > 0 ? <Lines title="Top-1 on the validation split" curves={top1} xTitle="step" format={(v) => percent(v, 1)} percent height={300} /> : <Empty>The curves begin with the first checkpoint.</Empty>}
         </Card>
+        <Card title="Inherited against stand-alone accuracy" class="wide" note={report && `${report.n} networks, ${ago(report.created_at)}`}>
+          {report ? <Rank report={report} /> : estimations.data && <Empty>Not known yet. <code>espalier supernet estimate {s.name} -n 12 --wait</code> trains some subnets alone and tells whether the supernet ranks them rightly.</Empty>}
+        </Card>
+        {loss.length > 0 && <div class="wide"><Smoothing weight={weight} /></div>}
         <Card title="Loss">{loss.length > 0 ? <Lines title="Loss" curves={loss} xTitle="step" format={(v) => v.toFixed(3)} /> : <Empty>Nothing yet.</Empty>}</Card>
         <Card title="Speed">{speed.length > 0 ? <Lines title="Images a second" curves={speed} xTitle="step" format={(v) => short(v)} /> : <Empty>Nothing yet.</Empty>}</Card>
         <Card title="Learning rate">{rate.length > 0 ? <Lines title="Learning rate" curves={rate} xTitle="step" format={(v) => significant(v, 3)} /> : <Empty>Nothing yet.</Empty>}</Card>
