@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Stack } from './stack.mjs';
+import { ways } from './ways.mjs';
 
 const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
 const requireFromUi = createRequire(join(ui, 'package.json'));
@@ -635,6 +636,8 @@ test('pages have no serious accessibility fault, in light and dark, and fit a ph
   await cdp.send('Page.setFontSizes', { fontSizes: { standard: 16, fixed: 13 } });
   await page.setViewportSize({ width: 1360, height: 900 });
 });
+
+ways(() => ({ stack, context, page, search }));
 
 test('a board whose noise was measured on a busy machine is flagged, in light and dark, and can be measured again', async () => {
   const board = (await stack.get('/devices')).items[0];

@@ -72,6 +72,27 @@ test('a token signs in: the page is live, and no script can read what the browse
   if (shots) await page.screenshot({ path: join(shots, 'signed-in.png') });
 });
 
+test('another tab of the browser notices who signs in and out, without being loaded anew', async () => {
+  const other = await context.newPage();
+  other.on('pageerror', (e) => errors.push(String(e)));
+  await other.goto(url);
+  await other.evaluate(() => { window.loadedOnce = true; });
+  await other.getByText('admins (admin)').waitFor();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await other.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
+  await signIn(tokens.submit);
+  await other.getByText('submits (submit)').waitFor();
+  await other.getByText('Live', { exact: true }).waitFor();
+  await other.goto(`${url}/#/data`);
+  await other.getByRole('heading', { level: 1, name: /Data/ }).waitFor();
+  assert.equal(await other.evaluate(() => window.loadedOnce), true);
+  await other.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
+  await signIn(tokens.admin);
+  await other.getByText('admins (admin)').waitFor();
+  await other.close();
+});
+
 test('an event reaches the page through its session, which a reload and a restart of the daemon outlive', async () => {
   await page.reload();
   await page.goto(`${url}/#/data`);

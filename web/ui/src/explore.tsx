@@ -156,7 +156,7 @@ export function Explore({ entries, all, inside, metrics, genes, ranges, names, a
         {inside.length === 0 ? <Empty>No network keeps these limits. Widen one of them.</Empty> : (
           <VirtualTable label="Candidates within the ranges" rows={inside} rowKey={(r) => r.key} selected={selected} sort={sort} onSort={(sort) => setQuery({ sort })} onPick={(r) => pick(r.key)} columns={[
             ...[...metrics, 'generation', ...genes.filter((g) => !g.includes(' '))].map((key) => ({ key, title: names.title(key), number: (r: Entry) => r.numbers[key], cell: (r: Entry) => (r.numbers[key] === undefined ? '–' : names.value(key, r.numbers[key])) })),
-            { key: 'arch', title: 'Network', number: () => undefined, cell: (r) => <button type="button" class="link genotype" title={r.arch} onClick={() => pick(r.key)}>{r.arch}</button> },
+            { key: 'arch', title: 'Network', number: () => undefined, cell: (r, tabIndex) => <button type="button" class="link genotype" tabIndex={tabIndex} title={r.arch} onClick={() => pick(r.key)}>{r.arch}</button> },
           ]} />
         )}
       </Card>

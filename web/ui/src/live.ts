@@ -1,7 +1,7 @@
 // One stream of events for all tabs of a browser: the tab that holds a lock reads it and passes it on. Browsers allow six connections to
 // a host on HTTP/1.1, so a stream a tab would starve the seventh.
 import { signal } from '@preact/signals';
-import { whoAmI, type Progress } from './api';
+import { locked, whoAmI, type Progress } from './api';
 
 export type Connection = 'live' | 'reconnecting' | 'connecting';
 export const connection = signal<Connection>('connecting');
@@ -23,7 +23,7 @@ function keepProgress(job: unknown, value: unknown) {
 }
 
 type Handler = (topic: string, data: Record<string, unknown>) => void;
-type Message = { topic: string; data: Record<string, unknown> } | { state: Connection } | { ask: true };
+type Message = { topic: string; data: Record<string, unknown> } | { state: Connection } | { ask: true } | { session: true };
 
 const topics = ['job', 'progress', 'metric', 'supernet', 'dataset', 'search', 'device', 'table', 'export', 'candidates', 'generation', 'front', 'measurement', 'resync'];
 const handlers = new Set<Handler>();
@@ -40,14 +40,18 @@ function deliver(message: Message) {
   }
 }
 
+let reconnect = () => undefined as void; // of the tab that reads the stream
+
 function lead() {
   const share = (message: Message) => {
     deliver(message);
     channel.postMessage(message);
   };
   let last = '';
+  let stream: EventSource | null = null;
   const connect = () => {
-    const source = new EventSource(`/api/v1/events${last ? `?after=${encodeURIComponent(last)}` : ''}`);
+    stream?.close();
+    const source = stream = new EventSource(`/api/v1/events${last ? `?after=${encodeURIComponent(last)}` : ''}`);
     source.onopen = () => {
       const wasLost = connection.value === 'reconnecting';
       share({ state: 'live' });
@@ -56,7 +60,7 @@ function lead() {
     source.onerror = () => {
       share({ state: 'reconnecting' });
       // A browser tries again by itself unless the daemon answered with an error, as it may while it starts, or when our session has ended.
-      if (source.readyState === EventSource.CLOSED) setTimeout(() => void whoAmI().then((known) => known && connect()), 2000);
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => void whoAmI().then((known) => (known ? stream === source && connect() : channel.postMessage({ session: true } satisfies Message))), 2000);
     };
     for (const topic of topics)
       source.addEventListener(topic, (event) => {
@@ -70,18 +74,39 @@ function lead() {
       });
   };
   connect();
+  reconnect = () => (locked.value ? stream?.close() : connect());
   channel.addEventListener('message', (event: MessageEvent<Message>) => {
     if ('ask' in event.data) channel.postMessage({ state: connection.value });
   });
 }
 
-export function start() {
+let started = false;
+function start() {
+  if (started) return;
+  started = true;
   channel.addEventListener('message', (event: MessageEvent<Message>) => deliver(event.data));
   channel.postMessage({ ask: true });
   // Held until the tab closes: then the next tab in line leads.
   if (navigator.locks) void navigator.locks.request('espalier-events', () => { lead(); return new Promise<never>(() => undefined); });
   else lead();
 }
+
+/** Another tab of this browser has signed in or out: so have we. Nobody: the page is locked, and its stream ends; else all is read anew, as who we are now. */
+async function meet() {
+  if (await whoAmI()) start();
+  reconnect();
+  deliver({ topic: 'resync', data: {} });
+}
+channel.addEventListener('message', (event: MessageEvent<Message>) => { if ('session' in event.data) void meet(); });
+
+/** Begins the page anew after signing in or out, and tells the other tabs. */
+export function sessionChanged() {
+  channel.postMessage({ session: true } satisfies Message);
+  location.reload();
+}
+
+/** Asks who we are, and begins to read events if we are somebody. */
+export const begin = () => whoAmI().then((known) => { if (known) start(); });
 
 /** Calls handler for events of the topics until the returned function is called. 'resync' always comes: read everything again. */
 export function listen(wanted: string[], handler: Handler): () => void {

@@ -1,8 +1,8 @@
 import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
 import './style.css';
-import { locked, remove, session, whoAmI } from './api';
-import { connection, start } from './live';
+import { locked, remove, session } from './api';
+import { begin, connection, sessionChanged } from './live';
 import { Toasts } from './parts';
 import { href, route } from './router';
 import { setTheme, theme, type Theme } from './theme';
@@ -39,7 +39,7 @@ function Current() {
 function Who() {
   const who = session.value;
   if (who?.by !== 'session') return null;
-  const leave = () => void remove('/session').then(() => location.reload());
+  const leave = () => void remove('/session').then(sessionChanged);
   return (
     <div class="who">
       <span title={who.expires_at ? `until ${new Date(who.expires_at).toLocaleString()}` : undefined}>{who.label || 'Signed in'} ({who.scope})</span>
@@ -83,7 +83,4 @@ function Pages({ section }: { section: string }) {
 }
 
 // Nothing is asked for before the daemon has said who we are: what must sign in first would meet one refusal after another.
-void whoAmI().then((known) => {
-  if (known) start();
-  render(<Shell />, document.getElementById('app')!);
-});
+void begin().then(() => render(<Shell />, document.getElementById('app')!));

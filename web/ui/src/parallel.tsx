@@ -1,4 +1,4 @@
-// Parallel coordinates over genes and metrics on a canvas: a line for each candidate, coloured where every range holds. Dragging on an axis sets its range.
+// Parallel coordinates over genes and metrics on a canvas: a line for each candidate, coloured where every range holds. Dragging on an axis sets its range, and so do keys.
 // Above 20,000 lines, how many run between two places of neighbouring axes is drawn instead, and the selection over it.
 import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { contextOf, placeIn, sized, useSize } from './canvas';
@@ -81,15 +81,16 @@ function fitted(ctx: CanvasRenderingContext2D, title: string, room: number): str
   return n === words.length ? words : `${words.slice(0, n)}…`;
 }
 
-function drawAxis(ctx: CanvasRenderingContext2D, x: number, scale: Scale, axis: ParallelAxis, range: Range | undefined, room: number) {
+function drawAxis(ctx: CanvasRenderingContext2D, x: number, scale: Scale, axis: ParallelAxis, range: Range | undefined, room: number, chosen: boolean) {
   const [top, bottom] = [Math.min(scale.from, scale.to), Math.max(scale.from, scale.to)];
-  ctx.strokeStyle = color('ink-soft');
-  ctx.lineWidth = 1;
+  ctx.strokeStyle = color(chosen ? 'accent' : 'ink-soft');
+  ctx.lineWidth = chosen ? 3 : 1;
   ctx.beginPath();
   ctx.moveTo(Math.round(x) + 0.5, top);
   ctx.lineTo(Math.round(x) + 0.5, bottom);
   ctx.stroke();
-  ctx.fillStyle = color('ink');
+  ctx.lineWidth = 1;
+  ctx.fillStyle = color(chosen ? 'accent' : 'ink');
   ctx.textAlign = 'center';
   ctx.fillText(fitted(ctx, axis.title, room), x, 14);
   ctx.fillStyle = color('ink-soft');
@@ -110,6 +111,7 @@ export function Parallel(props: Props) {
   const base = useRef<HTMLCanvasElement>(null);
   const over = useRef<HTMLCanvasElement>(null);
   const [drag, setDrag] = useState<{ axis: number; from: number; to: number } | null>(null);
+  const [chosen, setChosen] = useState(-1); // the axis that keys act on
   const { rows, axes } = props;
   const { width, height } = useSize(box, Math.max(280, 78 * axes.length), () => 320);
   const wide = Math.max(width, 78 * axes.length);
@@ -144,8 +146,8 @@ export function Parallel(props: Props) {
     ctx.lineWidth = 2.5;
     const at = props.selected === undefined ? -1 : rows.findIndex((r) => r.key === props.selected);
     if (at >= 0) drawLines(ctx, places, xs, (i) => i === at, rows.length);
-    axes.forEach((axis, j) => drawAxis(ctx, xs[j]!, scales[j]!, axis, drag?.axis === j ? rangeOf(drag) : props.ranges[axis.key], Math.min(step, j === 0 || j === axes.length - 1 ? 2 * pad.side : step) - 6));
-  }, [places, props.ranges, props.selected, drag, painted, wide, height]);
+    axes.forEach((axis, j) => drawAxis(ctx, xs[j]!, scales[j]!, axis, drag?.axis === j ? rangeOf(drag) : props.ranges[axis.key], Math.min(step, j === 0 || j === axes.length - 1 ? 2 * pad.side : step) - 6, j === chosen));
+  }, [places, props.ranges, props.selected, drag, chosen, painted, wide, height]);
 
   const rangeOf = (d: { axis: number; from: number; to: number }): Range => {
     const [a, b] = [d.from, d.to].map((y) => toValue(scales[d.axis]!, y)) as [number, number];
@@ -167,11 +169,37 @@ export function Parallel(props: Props) {
     props.onRange(axes[drag.axis]!.key, Math.abs(drag.to - drag.from) < 4 ? null : rangeOf(drag));
     setDrag(null);
   };
+  /** Moves an end of the chosen axis's range by a twentieth of it: the lower one on the screen, with Shift the upper one. An end at the axis's own bounds nothing. */
+  const push = (key: string, scale: Scale, down: number, upper: boolean) => {
+    const [top, bottom] = [Math.min(scale.from, scale.to), Math.max(scale.from, scale.to)];
+    const { low, high } = props.ranges[key] ?? { low: null, high: null };
+    const ends = [toPixel(scale, low ?? scale.min), toPixel(scale, high ?? scale.max)].sort((a, b) => a - b) as [number, number];
+    const moved = Math.min(bottom, Math.max(top, ends[upper ? 0 : 1] + (down * (bottom - top)) / 20));
+    const next = (upper ? [Math.min(moved, ends[1] - 1), ends[1]] : [ends[0], Math.max(moved, ends[0] + 1)]).map((at) => (at < top + 0.5 || at > bottom - 0.5 ? null : toValue(scale, at))) as [number | null, number | null];
+    const rising = scale.from > scale.to; // larger values are higher up
+    props.onRange(key, { low: next[rising ? 1 : 0], high: next[rising ? 0 : 1] });
+  };
+  const walk = (event: KeyboardEvent) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const at = Math.max(0, chosen), key = axes[at]!.key;
+    const side = { ArrowRight: 1, ArrowLeft: -1 }[event.key], down = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (event.key === 'Escape') setChosen(-1);
+    if (event.key === 'Delete' || event.key === 'Backspace') props.onRange(key, null);
+    if (!side && !down) return;
+    event.preventDefault();
+    const to = side && chosen >= 0 ? Math.min(axes.length - 1, Math.max(0, at + side)) : at;
+    setChosen(to);
+    if (down) push(key, scales[at]!, down, event.shiftKey);
+    box.current!.scrollTo({ left: xs[to]! / wide * box.current!.scrollWidth - box.current!.clientWidth / 2 });
+  };
+  const told = axes[chosen], range = told && props.ranges[told.key];
+  const said = told ? `${told.title}: ${range ? `from ${told.label(range.low ?? scales[chosen]!.min)} to ${told.label(range.high ?? scales[chosen]!.max)}` : 'no range'}` : '';
   return (
-    <div class="parallel" ref={box} tabIndex={0} role="region" aria-label="Parallel coordinates">
+    <div class="parallel" ref={box}>
       <canvas ref={base} class="base" style={sized(wide, height)} aria-hidden="true" />
-      <canvas ref={over} class="over" style={sized(wide, height)} role="img" aria-label={props.summary}
-        onPointerDown={down} onPointerMove={(e) => { if (drag) setDrag({ ...drag, to: placeOf(e).y }); }} onPointerUp={up} onPointerCancel={() => setDrag(null)} />
+      <canvas ref={over} class="over" style={sized(wide, height)} tabIndex={0} role="img" aria-label={`${props.summary} Arrows to the left and right choose an axis, up and down move the lower end of its range, with Shift the upper one; Delete removes it.`}
+        onKeyDown={walk} onBlur={() => setChosen(-1)} onPointerDown={down} onPointerMove={(e) => { if (drag) setDrag({ ...drag, to: placeOf(e).y }); }} onPointerUp={up} onPointerCancel={() => setDrag(null)} />
+      <div class="sr-only" aria-live="polite">{said}</div>
     </div>
   );
 }

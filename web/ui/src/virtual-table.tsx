@@ -1,12 +1,22 @@
 // A table of any length: only the rows in sight are in the page. Click on a head sorts; arrows, Page Up and Page Down, Home and End walk.
+// Tab reaches one row alone, the first in sight, and arrows go on from it: row after row would come into sight below it, and Tab would not get out before the last.
 import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
 import { rem, scrolled } from './canvas';
 
-export type Col<T> = { key: string; title: string; number: (row: T) => number | undefined; cell: (row: T) => ComponentChildren };
+export type Col<T> = { key: string; title: string; number: (row: T) => number | undefined; cell: (row: T, tabIndex: 0 | -1) => ComponentChildren };
 type Props<T> = { label: string; rows: T[]; columns: Col<T>[]; rowKey: (row: T) => string; selected?: string | undefined; sort: string; onSort: (sort: string) => void; onPick: (row: T) => void };
 
 const rowHeight = 32, shown = 12, spare = 8;
+
+/** From what is in a row to the same in the next one or the one before. */
+function walk(event: KeyboardEvent) {
+  const row = (event.target as Element).closest('tbody tr');
+  const next = event.key === 'ArrowDown' ? row?.nextElementSibling : event.key === 'ArrowUp' ? row?.previousElementSibling : null;
+  if (!next) return;
+  event.preventDefault();
+  next.querySelector('button')?.focus();
+}
 
 export function VirtualTable<T>(props: Props<T>) {
   const [top, setTop] = useState(0);
@@ -20,9 +30,10 @@ export function VirtualTable<T>(props: Props<T>) {
   }, [props.rows, props.sort, by?.key]);
   const first = Math.max(0, Math.min(Math.floor(top / rowHeight) - spare, rows.length - shown));
   const part = rows.slice(first, first + shown + 2 * spare);
+  const inSight = Math.min(rows.length - 1, Math.ceil(top / rowHeight));
   const below = Math.max(0, rows.length - first - part.length);
   return (
-    <div class="table-wrap virtual" tabIndex={0} role="region" aria-label={props.label} onScroll={(e) => setTop(scrolled(e.currentTarget))}>
+    <div class="table-wrap virtual" tabIndex={0} role="region" aria-label={props.label} onScroll={(e) => setTop(scrolled(e.currentTarget))} onKeyDown={walk}>
       <table aria-rowcount={rows.length + 1}>
         <thead>
           <tr>
@@ -37,7 +48,7 @@ export function VirtualTable<T>(props: Props<T>) {
           {first > 0 && <tr aria-hidden="true"><td colSpan={props.columns.length} style={{ height: rem(first * rowHeight) }} /></tr>}
           {part.map((row, i) => (
             <tr key={props.rowKey(row)} aria-rowindex={first + i + 2} class={props.selected === props.rowKey(row) ? 'selected' : ''} onClick={() => props.onPick(row)}>
-              {props.columns.map((c) => <td key={c.key} class="number">{c.cell(row)}</td>)}
+              {props.columns.map((c) => <td key={c.key} class="number">{c.cell(row, first + i === inSight ? 0 : -1)}</td>)}
             </tr>
           ))}
           {below > 0 && <tr aria-hidden="true"><td colSpan={props.columns.length} style={{ height: rem(below * rowHeight) }} /></tr>}

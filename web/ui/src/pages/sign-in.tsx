@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, post, type Session } from '../api';
+import { sessionChanged } from '../live';
 import { Code, Failed } from '../parts';
 
 /** Exchanges a token for this browser's session. The page begins anew then: nothing of before stays. */
@@ -12,7 +13,7 @@ export function SignIn() {
     event.preventDefault();
     setBusy(true);
     post<Session>('/session', { token: field.current?.value.trim() ?? '' }).then(
-      () => location.reload(),
+      sessionChanged,
       (e: unknown) => {
         setBusy(false);
         setError(e instanceof ApiError ? e.message : 'Signing in failed.');
