@@ -18,13 +18,15 @@ struct limit {
 };
 
 struct weights {
-    double of[CONSTRAINTS_MAX]; /* of the limits; a limit on the largest unit counts above 0 */
+    double of[CONSTRAINTS_MAX]; /* of the limits; a limit on the largest unit counts above 0, and
+                                   of those from below at most one does */
 };
 
 struct proof {
     const struct space *space;
     struct limit limits[CONSTRAINTS_MAX];
     int n, steps;
+    int reach;              /* the limit from below on the largest unit that takes part; -1: none */
     struct weights weights; /* what the least is sought of */
     struct weights best;    /* those of the largest least, */
     double value;           /* which this is */
@@ -47,7 +49,7 @@ static double weighted_unit(void *context, const struct graph *graph, int unit) 
         double value = l->metric.cost.unit(l->metric.cost.context, graph, unit);
         if (!l->metric.bottleneck)
             total += p->weights.of[i] * (l->is_max ? value : -value) / l->scale;
-        else if (!(value <= l->bound))
+        else if (l->is_max && !(value <= l->bound))
             return NAN;
     }
     return total;
@@ -68,6 +70,15 @@ static double offset(const struct proof *p) {
     return total;
 }
 
+static int minimise(struct proof *p, const struct additive_cost *cost, struct err *err,
+                    double *ret_sum, struct arch *ret_arch) {
+    if (p->reach < 0 || p->weights.of[p->reach] <= 0)
+        return additive_min(p->space, cost, err, ret_sum, ret_arch);
+    const struct limit *limit = &p->limits[p->reach];
+    const struct additive_reach reach = {limit->metric.cost, limit->bound};
+    return additive_min_reaching(p->space, cost, &reach, err, ret_sum, ret_arch);
+}
+
 /* The least of the weighted excess over the space, infinite where no subnet is left, and a subnet
  * that has it. */
 static int find_least(struct proof *p, const struct weights *weights, struct err *err,
@@ -77,7 +88,7 @@ static int find_least(struct proof *p, const struct weights *weights, struct err
     double sum = 0;
     p->weights = *weights;
     p->steps++;
-    int code = additive_min(p->space, &cost, &why, &sum, ret_arch);
+    int code = minimise(p, &cost, &why, &sum, ret_arch);
     double at = offset(p), least = code == ESP_EMISSING ? INFINITY : sum + at;
     if (code < 0 && code != ESP_EMISSING)
         return err_set(err, code, NULL, "%s", why.message);
@@ -131,11 +142,16 @@ static double weigh(const struct proof *p, const struct weights *weights,
 
 /* --- weights --- */
 
-/* Of one sum alone, with every limit on the largest unit; -1: of those alone. */
+static bool is_reach(const struct limit *limit) {
+    return limit->metric.bottleneck && !limit->is_max;
+}
+
+/* Of one sum alone, with the limits on the largest unit; -1: of those alone. */
 static struct weights only(const struct proof *p, int limit) {
     struct weights w = {{0}};
     for (int i = 0; i < p->n; i++)
-        w.of[i] = i == limit || p->limits[i].metric.bottleneck;
+        w.of[i] =
+            is_reach(&p->limits[i]) ? i == p->reach : i == limit || p->limits[i].metric.bottleneck;
     return w;
 }
 
@@ -263,8 +279,7 @@ static void take_limits(struct proof *p, const struct goals *goals,
         const struct constraint *c = &goals->constraints[i];
         struct limit *l = &p->limits[p->n];
         *l = (struct limit){.constraint = i, .is_max = c->is_max};
-        if (!limits_metric(evaluators, n_evaluators, goals->keys[c->metric], &l->metric) ||
-            (l->metric.bottleneck && !c->is_max))
+        if (!limits_metric(evaluators, n_evaluators, goals->keys[c->metric], &l->metric))
             continue;
         l->bound = c->is_max ? limits_sum_within(&l->metric, c->bound)
                              : limits_sum_beyond(&l->metric, c->bound);
@@ -273,12 +288,27 @@ static void take_limits(struct proof *p, const struct goals *goals,
     }
 }
 
+/* Without limits from below on the largest unit, then with each of them. */
+static int seek_all(struct proof *p, struct err *err) {
+    int code = 0;
+    for (int i = -1; i < p->n && code == 0 && !p->found; i++) {
+        if (i >= 0 && !is_reach(&p->limits[i]))
+            continue;
+        p->reach = i;
+        p->value = -INFINITY;
+        p->best = (struct weights){{0}};
+        p->steps = 0;
+        code = seek(p, err);
+    }
+    return code;
+}
+
 int conflict_find(const struct space *space, const struct goals *goals,
                   const struct evaluator *evaluators, int n_evaluators, struct err *err,
                   struct conflict *ret_conflict) {
-    struct proof proof = {.space = space, .value = -INFINITY};
+    struct proof proof = {.space = space};
     *ret_conflict = (struct conflict){0};
     take_limits(&proof, goals, evaluators, n_evaluators);
-    int code = proof.n > 1 ? seek(&proof, err) : 0;
+    int code = proof.n > 1 ? seek_all(&proof, err) : 0;
     return code == 0 && proof.found ? tell(&proof, err, ret_conflict) : code;
 }

@@ -3,7 +3,9 @@
  * Of limits on sums over units, each an excess that is to be at most 0, every weighted sum (weights
  * of at least 0) must be at most 0 too, and it is a sum over units itself: where its least over the
  * whole space (space/additive.h) is above 0, no subnet keeps them all (Lagrangian relaxation,
- * Geoffrion 1974). Units beyond a limit on the largest of them are left out of that space. Weights
+ * Geoffrion 1974). Units beyond a limit on the largest of them are left out of that space;
+ * of limits from below on the largest, one at a time leaves those subnets of which a unit reaches
+ * it. Weights
  * are sought in a bounded number of steps: of two limits the best ones are found, of more there may
  * be a conflict that is not. */
 #pragma once

@@ -19,6 +19,15 @@ struct additive_cost {
  * Errors: ESP_EMISSING if every subnet holds an unknown unit, ESP_ENOMEM. */
 int additive_min(const struct space *space, const struct additive_cost *cost, struct err *err,
                  double *ret_min, struct arch *ret_arch);
-/* The same for the largest unit of a subnet in place of the sum. */
+/* A limit from below on the largest unit of a subnet: one of them costs so much at least. */
+struct additive_reach {
+    struct additive_cost cost;
+    double least;
+};
+/* The smallest sum over the subnets that keep it. ESP_EMISSING if there are none, too. */
+int additive_min_reaching(const struct space *space, const struct additive_cost *cost,
+                          const struct additive_reach *reach, struct err *err, double *ret_min,
+                          struct arch *ret_arch);
+/* The same as additive_min for the largest unit of a subnet in place of the sum. */
 int bottleneck_min(const struct space *space, const struct additive_cost *cost, struct err *err,
                    double *ret_min, struct arch *ret_arch);

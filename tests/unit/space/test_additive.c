@@ -94,6 +94,47 @@ static void least_bottleneck_equals_that_of_all_subnets(void **state) {
     check_against_all((struct table){.seed = 15, .largest = true, .hidden = "k5"});
 }
 
+/* Of the subnets of which one unit costs so much in another table. */
+static double exhaustive_min_reaching(const struct space *space, struct table *table,
+                                      struct table *peaks, double least) {
+    struct gene genes[SPACE_GENES_MAX];
+    int n = space_genes(space, genes);
+    double best = INFINITY;
+    struct arch arch;
+    arch_min(space, &arch);
+    do {
+        if (arch_valid(space, &arch) && arch_value(space, &arch, peaks) >= least)
+            best = fmin(best, arch_value(space, &arch, table));
+    } while (next_arch(genes, n, &arch));
+    return best;
+}
+
+static void minimum_of_what_reaches_a_peak_equals_that_of_all_such_subnets(void **state) {
+    struct space *space = parsed_space(TINY_SPACE);
+    int none = 0;
+    for (uint64_t seed = 20; seed < 26; seed++)
+        for (double least = 700; least <= 1003; least += 25) {
+            struct table table = {.seed = seed, .shift = seed % 2 ? 0 : -500};
+            struct table peaks = {.seed = seed + 50, .largest = true};
+            const struct additive_cost cost = {table_unit, &table};
+            const struct additive_reach reach = {{table_unit, &peaks}, least};
+            struct arch arch;
+            double found = INFINITY;
+            double expected = exhaustive_min_reaching(space, &table, &peaks, least);
+            int code = additive_min_reaching(space, &cost, &reach, NULL, &found, &arch);
+            assert_int_equal(code, isinf(expected) ? ESP_EMISSING : 0);
+            none += code != 0;
+            if (code != 0)
+                continue;
+            assert_true(fabs(found - expected) < 1e-9);
+            assert_true(arch_valid(space, &arch) && arch_value(space, &arch, &peaks) >= least);
+            assert_true(fabs(arch_value(space, &arch, &table) - found) < 1e-9);
+        }
+    print_message("%d of 78 without such a subnet\n", none);
+    assert_true(none > 0 && none < 40);
+    space_destroy(space);
+}
+
 static void a_space_of_unknown_units_is_missing(void **state) {
     struct space *space = parsed_space(TINY_SPACE);
     struct table table = {.seed = 1, .hidden = "head_conv"};
@@ -126,6 +167,7 @@ int main(void) {
         cmocka_unit_test(negative_costs_are_minimised_too),
         cmocka_unit_test(unknown_units_are_avoided),
         cmocka_unit_test(least_bottleneck_equals_that_of_all_subnets),
+        cmocka_unit_test(minimum_of_what_reaches_a_peak_equals_that_of_all_such_subnets),
         cmocka_unit_test(a_space_of_unknown_units_is_missing),
         cmocka_unit_test(large_spaces_need_few_questions),
     };
