@@ -27,12 +27,12 @@ run_logged() {
         sleep 0.2
         if [ "$SECONDS" -ge "$next" ]; then
             next=$((SECONDS + 20))
-            printf '   … %d s: %.100s\n' $((SECONDS - started)) "$(tail -c 400 "$log" | tr '\r' '\n' | grep -v '^ *$' | tail -n 1)"
+            printf '   … %s, %d s: %.100s\n' "$(basename "$log" .log)" $((SECONDS - started)) "$(tail -c 400 "$log" | tr '\r' '\n' | grep -v '^ *$' | tail -n 1)"
         fi
     done
     wait "$pid" || status=$?
     return $status
 }
 
-# The suites of their own that every run of the tests has: executables that take a build folder.
-own_suites() { printf '%s\n' tests/*/run tests/integration/{api,worker,fleet,faults,boards,quickstart,processors,package}/run; }
+# The suites of their own that every run of the tests has: executables that take a build folder. The longest begin.
+own_suites() { printf '%s\n' tests/integration/{api,worker,faults,quickstart}/run tests/*/run tests/integration/{boards,fleet,processors,package}/run; }
