@@ -22,16 +22,6 @@ static void fitted_destroy(void *state) {
     free(fitted);
 }
 
-static cJSON *describe(const struct energy_fit *fit, const struct energy_report *report) {
-    cJSON *doc = energy_fit_to_json(fit);
-    if (doc == NULL)
-        return NULL;
-    cJSON_AddNumberToObject(doc, "interval", energy_fit_factor(fit) - 1);
-    cJSON_AddItemToObject(doc, "before", latency_quality_to_json(&report->before));
-    cJSON_AddItemToObject(doc, "after", latency_quality_to_json(&report->after));
-    return doc;
-}
-
 static int fit(struct sql *sql, struct fitted *fitted, struct err *err) {
     struct energy_network *networks = NULL;
     struct energy_report report;
@@ -49,7 +39,7 @@ static int fit(struct sql *sql, struct fitted *fitted, struct err *err) {
     free(networks);
     if (r != 0)
         return r;
-    fitted->data = describe(&prices, &report);
+    fitted->data = energy_fit_describe(&prices, &report);
     return fitted->data != NULL ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
 }
 

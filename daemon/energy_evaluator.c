@@ -65,14 +65,18 @@ static bool additive(void *context, int metric, struct additive_metric *ret_metr
     return true;
 }
 
+void energy_evaluator_reprice(struct energy_evaluator *evaluator, const struct energy_fit *prices) {
+    evaluator->prices = *prices;
+    evaluator->factor = energy_fit_factor(prices);
+}
+
 int energy_evaluator_create(const struct space *space, const struct energy_fit *prices,
                             const char *profile, struct err *err, struct energy_evaluator **ret) {
     struct unit_sums_config config = {.space = space, .n_values = SUMS, .unit = unit_values};
     struct energy_evaluator *evaluator = mem_array(1, sizeof(*evaluator));
     if (evaluator == NULL)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    evaluator->prices = *prices;
-    evaluator->factor = energy_fit_factor(prices);
+    energy_evaluator_reprice(evaluator, prices);
     evaluator->keys[0] = evaluator->key;
     int len = snprintf(evaluator->key, sizeof(evaluator->key), "%s%s", prefix, profile);
     int r = len < 0 || (size_t)len >= sizeof(evaluator->key)

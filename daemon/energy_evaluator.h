@@ -16,5 +16,7 @@ struct energy_evaluator;
 int energy_evaluator_create(const struct space *space, const struct energy_fit *prices,
                             const char *profile, struct err *err, struct energy_evaluator **ret);
 void energy_evaluator_destroy(struct energy_evaluator *evaluator); /* takes NULL */
+/* From here on by other prices, which are copied. */
+void energy_evaluator_reprice(struct energy_evaluator *evaluator, const struct energy_fit *prices);
 /* Fills ret with functions that refer to evaluator. */
 void energy_evaluator_init(struct energy_evaluator *evaluator, struct evaluator *ret);

@@ -8,6 +8,7 @@
 #include "daemon/disk.h"
 #include "daemon/process.h"
 #include "daemon/store_datasets.h"
+#include "daemon/store_energy.h"
 #include "daemon/store_exports.h"
 #include "daemon/store_jobs.h"
 #include "daemon/store_measurements.h"
@@ -103,6 +104,11 @@ static int apply_calibration(struct store_tx *tx, const struct job_row *job, con
     return store_calibration_add(tx, job->subject, data, err);
 }
 
+static int apply_energy_prices(struct store_tx *tx, const struct job_row *job, const cJSON *data,
+                               struct err *err) {
+    return store_energy_add_found(tx, job->subject, data, err);
+}
+
 static int apply_front(struct store_tx *tx, const struct job_row *job, const cJSON *data,
                        struct err *err) {
     return store_front_add(tx, job->subject, data, err);
@@ -184,6 +190,7 @@ static const struct {
             {"generation", "search results", apply_generation},
             {"measure_request", "search", apply_measure_request},
             {"calibration", "search", apply_calibration},
+            {"energy_prices", "search", apply_energy_prices},
             {"front", "search results", apply_front},
             {"export", "export", apply_export},
             {"done", NULL, apply_done},

@@ -77,6 +77,9 @@ cJSON *search_energy_spec(const struct search_energy *energy) {
         cJSON *row = cJSON_CreateObject();
         cJSON_AddItemToObject(row, "profile_id",
                               cJSON_Duplicate(cJSON_GetObjectItem(energy->docs[i], "profile"), 1));
+        cJSON_AddItemToObject(
+            row, "profile_revision",
+            cJSON_Duplicate(cJSON_GetObjectItem(energy->docs[i], "profile_revision"), 1));
         cJSON_AddItemToObject(row, "prices_id",
                               cJSON_Duplicate(cJSON_GetObjectItem(energy->docs[i], "id"), 1));
         for (unsigned k = 0; k < sizeof(taken) / sizeof(*taken); k++)

@@ -17,5 +17,5 @@ struct search_energy {
 int search_energy_load(struct sql *sql, const struct space *space, const struct goals *goals,
                        const cJSON *body, struct err *err, struct search_energy *ret_energy);
 void search_energy_finish(struct search_energy *energy);
-/* [{"profile_id", "prices_id", prices…}], as the job reads it. */
+/* [{"profile_id", "profile_revision", "prices_id", prices…}], as the job reads it. */
 cJSON *search_energy_spec(const struct search_energy *energy);

@@ -355,7 +355,7 @@ static int check_board(const struct work *work, const char *id, const cJSON *bod
     profile_pointer(body, id, pointer);
     return err_set(err, ESP_ECONFLICT, pointer,
                    "the board of this profile was removed: nothing can be measured (with "
-                   "measure_front and calibration_nets 0 latency is predicted only)");
+                   "measure_front and calibration_nets 0 it is predicted only)");
 }
 
 static int add_board(struct work *work, struct source *source, const char *id, const cJSON *body,
@@ -417,12 +417,23 @@ static int find_sources(struct work *work, const cJSON *body, struct err *err) {
     return r;
 }
 
+/* Whether it is the energy on a profile whose latency is not meant: that board measures too. */
+static bool is_energy_alone(const struct work *work, const char *key) {
+    const char *id = energy_metric_profile(key);
+    for (int i = 0; i < work->n_profiles && id != NULL; i++)
+        if (strcmp(work->profiles[i].profile.id, id) == 0)
+            return false;
+    return id != NULL;
+}
+
 /* What is called measured was measured twice, on each board. */
 static int check_measurements(const struct work *work, const cJSON *body, struct err *err) {
     const cJSON *asked = cJSON_GetObjectItemCaseSensitive(body, "measurements");
     int boards = 0;
     for (int i = 0; i < work->n_profiles; i++)
         boards += work->profiles[i].model == NULL;
+    for (int i = 0; i < work->goals.n_metrics; i++)
+        boards += is_energy_alone(work, work->goals.keys[i]);
     if (asked == NULL || cJSON_GetNumberValue(asked) >= 2 * boards)
         return 0;
     return err_set(err, ESP_EINVAL, "/measurements",
@@ -442,9 +453,13 @@ static int load_sources(struct work *work, const cJSON *body, struct err *err) {
     }
     if (r == 0)
         r = search_energy_load(work->sql, work->space, &work->goals, body, err, &work->energy);
-    for (int i = 0; i < work->energy.n && r == 0; i++)
+    for (int i = 0; i < work->energy.n && r == 0; i++) {
         energy_evaluator_init(work->energy.evaluators[i],
                               &work->evaluators[1 + work->n_profiles + i]);
+        r = check_board(work,
+                        cJSON_GetStringValue(cJSON_GetObjectItem(work->energy.docs[i], "profile")),
+                        body, err);
+    }
     return r;
 }
 

@@ -110,6 +110,28 @@ int store_energy_add(struct store_tx *tx, const char *profile, const char *revis
     return r;
 }
 
+int store_energy_add_found(struct store_tx *tx, const char *search, const cJSON *event,
+                           struct err *err) {
+    const char *profile, *revision;
+    struct energy_fit fit;
+    char id[ID_MAX];
+    int r = json_string(event, "", "profile_id", 1, ID_MAX - 1, err, &profile);
+    if (r == 0)
+        r = json_string(event, "", "profile_revision", 1, 96, err, &revision);
+    if (r == 0)
+        r = energy_fit_from_json(event, "", err, &fit);
+    if (r != 0)
+        return r;
+    cJSON *data = cJSON_Duplicate(event, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(data, "profile_id");
+    cJSON_DeleteItemFromObjectCaseSensitive(data, "profile_revision");
+    r = cJSON_AddStringToObject(data, "search", search) != NULL
+            ? store_energy_add(tx, profile, revision, data, err, id)
+            : err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    cJSON_Delete(data);
+    return r;
+}
+
 int store_energy_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc) {
     cJSON *doc = NULL;
     int r =

@@ -21,6 +21,10 @@ int store_energy_networks(struct sql *sql, const char *profile, struct err *err,
  * revision. data: a JSON object, spread into the row that the API shows. */
 int store_energy_add(struct store_tx *tx, const char *profile, const char *revision,
                      const cJSON *data, struct err *err, char ret_id[ID_MAX]);
+/* What a search has fitted on its way (docs/JOB_PROTOCOL.md, energy_prices): a version like others,
+ * which names it. Errors: ESP_EINVAL. */
+int store_energy_add_found(struct store_tx *tx, const char *search, const cJSON *event,
+                           struct err *err);
 int store_energy_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
 /* profile: id; NULL: of all. */
 int store_energy_list(struct sql *sql, const char *profile, const struct sql_page_args *page,

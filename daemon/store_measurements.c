@@ -526,7 +526,8 @@ int store_measure_answers(struct sql *sql, const char *job, struct err *err, cJS
         sql, err, ret_array,
         "SELECT 'measurement' AS type, q.request, q.measurement AS measurement_id, CASE m.state "
         "WHEN 'accepted' THEN 'accepted' ELSE 'failed' END AS state, m.median_us, m.low_us, "
-        "m.high_us, m.mean_us, m.sd_us, m.n, m.method, m.profile_revision, CASE WHEN m.state IS "
+        "m.high_us, m.mean_us, m.sd_us, m.n, m.energy_uj, m.method, m.profile_revision, CASE WHEN "
+        "m.state IS "
         "NULL THEN q.error WHEN m.state = 'canceled' THEN coalesce(json_extract(m.error, "
         "'$.message'), 'the measurement was canceled') ELSE json_extract(m.error, '$.message') END "
         "AS error, (m.id IS NULL OR coalesce(json_extract(m.error, '$.code') = 'gone', 0)) AS "

@@ -283,6 +283,16 @@ cJSON *energy_fit_to_json(const struct energy_fit *fit) {
     return NULL;
 }
 
+cJSON *energy_fit_describe(const struct energy_fit *fit, const struct energy_report *report) {
+    cJSON *doc = energy_fit_to_json(fit);
+    if (doc == NULL)
+        return NULL;
+    cJSON_AddNumberToObject(doc, "interval", energy_fit_factor(fit) - 1);
+    cJSON_AddItemToObject(doc, "before", latency_quality_to_json(&report->before));
+    cJSON_AddItemToObject(doc, "after", latency_quality_to_json(&report->after));
+    return doc;
+}
+
 int energy_fit_from_json(const cJSON *doc, const char *at, struct err *err,
                          struct energy_fit *ret_fit) {
     struct energy_fit fit = {.strength = INFINITY};

@@ -52,6 +52,9 @@ double energy_fit_factor(const struct energy_fit *fit);
 
 /* {"mac_pj", "byte_pj", "run_uj", "n", "strength", "residual_sd"}; NULL on memory exhaustion. */
 cJSON *energy_fit_to_json(const struct energy_fit *fit);
+/* The same with "interval" (energy_fit_factor - 1), "before" and "after", as the API shows a fit.
+ * NULL on memory exhaustion. */
+cJSON *energy_fit_describe(const struct energy_fit *fit, const struct energy_report *report);
 /* Other members are the caller's. Errors: ESP_EINVAL. */
 int energy_fit_from_json(const cJSON *doc, const char *at, struct err *err,
                          struct energy_fit *ret_fit);

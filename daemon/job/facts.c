@@ -14,6 +14,7 @@
 
 enum { FILE_MAX = 256 << 20, FACTS_MAX = 1 << 20 };
 #define US_MAX 1e12
+#define UJ_MAX 1e12
 
 struct fact_score {
     char arch_id[HASH_TEXT];
@@ -159,6 +160,7 @@ static int take_measured(struct facts *facts, const cJSON *doc) {
         json_real(doc, "", "low_us", 0, US_MAX, NULL, &m.low_us) != 0 ||
         json_real(doc, "", "high_us", 0, US_MAX, NULL, &m.high_us) != 0 ||
         json_real(doc, "", "sd_us", 0, US_MAX, NULL, &m.sd_us) != 0 ||
+        json_real_opt(doc, "", "energy_uj", 0, UJ_MAX, NULL, &m.energy_uj) != 0 ||
         json_bool_opt(doc, "", "no_board", NULL, &m.no_board) != 0)
         return ESP_ECORRUPT;
     return keep_measured(facts, &m);
@@ -288,6 +290,8 @@ int facts_add_measured(struct facts *facts, const struct measured *measured, str
     cJSON_AddNumberToObject(doc, "low_us", measured->low_us);
     cJSON_AddNumberToObject(doc, "high_us", measured->high_us);
     cJSON_AddNumberToObject(doc, "sd_us", measured->sd_us);
+    if (measured->energy_uj > 0)
+        cJSON_AddNumberToObject(doc, "energy_uj", measured->energy_uj);
     int rc = write_line(facts, doc, err);
     if (rc == 0 && keep_measured(facts, measured) != 0)
         rc = no_memory(err);

@@ -29,6 +29,7 @@ struct measured {
     bool accepted; /* else the rest is 0 */
     bool no_board; /* not accepted because there is no board, not for the network's sake */
     double median_us, low_us, high_us, sd_us;
+    double energy_uj; /* of one run; 0: not told */
 };
 const struct measured *facts_measured(const struct facts *facts, int64_t request);
 int facts_add_measured(struct facts *facts, const struct measured *measured, struct err *err);

@@ -32,17 +32,26 @@ static void job_path(const struct job *job, const char *name, char *path, size_t
     snprintf(path, size, "%s/%s", job->dir, name);
 }
 
+/* Whether boards are asked for their energy alone: older versions asked none of them. */
+static bool measures_energy(const struct search_run *run) {
+    for (int b = 0; b < run->spec.n_boards; b++)
+        if (run->spec.boards[b].profile < 0)
+            return true;
+    return false;
+}
+
 static int open_facts(struct search_run *run, const cJSON *spec, struct err *err) {
     char path[SPEC_PATH_MAX + 64], identity[HASH_TEXT];
     struct buf buf;
     char *body = json_print_canonical(cJSON_GetObjectItemCaseSensitive(spec, "search"));
     buf_init(&buf, 0);
     /* What boards told one that measured each network once is under other numbers. */
-    buf_printf(
-        &buf, "%s %s %s %s%s",
-        run->spec.has_supernet ? run->accuracy.checkpoint->summary.id : run->spec.predictor.hash,
-        run->spec.has_supernet ? run->accuracy.dataset->revision : "", run->spec.space->fingerprint,
-        body ? body : "", search_has_board(run) ? " takes" : "");
+    buf_printf(&buf, "%s %s %s %s%s",
+               run->spec.has_supernet ? run->accuracy.checkpoint->summary.id
+                                      : run->spec.predictor.hash,
+               run->spec.has_supernet ? run->accuracy.dataset->revision : "",
+               run->spec.space->fingerprint, body ? body : "",
+               search_has_board(run) ? measures_energy(run) ? " takes energy" : " takes" : "");
     free(body);
     if (buf.error) {
         buf_finish(&buf);
@@ -172,7 +181,7 @@ static int request_calibration(struct search_run *run, struct err *err) {
 }
 
 static int learn(struct search_run *run, struct err *err) {
-    bool changed;
+    bool changed, priced[ENERGY_PROFILES_MAX];
     search_phase(run, "evaluate", 0, 0.45);
     int rc = request_calibration(run, err);
     if (rc == 0 && run->spec.accuracy_predicted && !run->imported)
@@ -180,7 +189,9 @@ static int learn(struct search_run *run, struct err *err) {
     search_phase(run, "measure", 0.45, 0.5);
     if (rc == 0)
         rc = search_wait_for_board(run, err);
-    return rc == 0 ? search_calibrate(run, err, &changed) : rc;
+    if (rc == 0)
+        rc = search_calibrate(run, err, &changed);
+    return rc == 0 ? search_fit_prices(run, err, priced) : rc;
 }
 
 /* --- the search --- */
@@ -380,29 +391,32 @@ static void add_number(cJSON *doc, const char *key, bool known, double value) {
         cJSON_AddNullToObject(doc, key);
 }
 
-static bool has_predicted_latency(const struct search_run *run, int candidate) {
+/* Whether its latency or energy on a board is predicted. */
+static bool is_unmeasured(const struct search_run *run, int candidate) {
     const struct metric *row =
         archive_metrics(search_loop_archive(run->loops[SEARCH_MAIN]), candidate);
-    for (int p = 0; p < run->spec.n_profiles; p++)
-        if (search_profile_has_board(&run->spec.profiles[p]) &&
-            row[goals_find_metric(&run->spec.goals, search_latency_key(run, p))].source !=
-                METRIC_MEASURED)
-            return true;
+    for (int b = 0; b < run->spec.n_boards; b++) {
+        int metrics[2], n = search_board_metrics(run, b, metrics);
+        for (int i = 0; i < n; i++)
+            if (row[metrics[i]].source != METRIC_MEASURED)
+                return true;
+    }
     return false;
 }
 
 static int count_unmeasured(const struct search_run *run, const int *front, int n) {
     int unmeasured = 0;
     for (int i = 0; i < n; i++)
-        unmeasured += has_predicted_latency(run, front[i]);
+        unmeasured += is_unmeasured(run, front[i]);
     return unmeasured;
 }
 
-static void add_gone(const struct search_run *run, cJSON *result) {
-    cJSON *gone = cJSON_AddArrayToObject(result, "gone_profiles");
-    for (int p = 0; p < run->spec.n_profiles; p++)
-        if (run->gone[p])
-            cJSON_AddItemToArray(gone, cJSON_CreateString(run->spec.profiles[p].id));
+static void add_boards(const struct search_run *run, const char *key, const bool *which,
+                       cJSON *result) {
+    cJSON *list = cJSON_AddArrayToObject(result, key);
+    for (int b = 0; b < run->spec.n_boards; b++)
+        if (which[b])
+            cJSON_AddItemToArray(list, cJSON_CreateString(run->spec.boards[b].id));
 }
 
 static cJSON *describe_result(const struct search_run *run, const double volumes[SEARCH_LOOPS],
@@ -424,7 +438,9 @@ static cJSON *describe_result(const struct search_run *run, const double volumes
     cJSON_AddNumberToObject(result, "unmeasured", count_unmeasured(run, front, n));
     cJSON_AddBoolToObject(result, "stagnated", run->stagnated);
     cJSON_AddBoolToObject(result, "no_board", search_has_gone(run));
-    add_gone(run, result);
+    add_boards(run, "gone_profiles", run->gone, result);
+    if (run->spec.n_energy > 0)
+        add_boards(run, "silent_profiles", run->silent, result);
     /* The best for a single objective is one network. */
     cJSON_AddBoolToObject(result, "degenerate",
                           run->spec.goals.n_objectives > 1 &&

@@ -11,21 +11,22 @@
 
 enum { REQUESTS_MAX = 10000, REQUESTS_A_MESSAGE = 500, WAIT_MS = 500 };
 #define US_MAX 1e12
+#define UJ_MAX 1e12
 
 /* --- asking --- */
 
-static const struct search_request *find_request(const struct search_run *run, int profile,
+static const struct search_request *find_request(const struct search_run *run, int board,
                                                  const struct arch *arch, int take) {
     for (int i = 0; i < run->n_requests; i++)
-        if (run->requests[i].profile == profile && run->requests[i].take == take &&
+        if (run->requests[i].board == board && run->requests[i].take == take &&
             arch_equal(&run->requests[i].arch, arch))
             return &run->requests[i];
     return NULL;
 }
 
-static const struct measured *find_accepted(const struct search_run *run, int profile,
-                                            const struct arch *arch, int take) {
-    const struct search_request *request = find_request(run, profile, arch, take);
+const struct measured *search_accepted(const struct search_run *run, int board,
+                                       const struct arch *arch, int take) {
+    const struct search_request *request = find_request(run, board, arch, take);
     const struct measured *m = request ? facts_measured(run->facts, request->request) : NULL;
     return m && m->accepted ? m : NULL;
 }
@@ -37,10 +38,10 @@ bool search_asked(const struct search_run *run, const struct arch *arch) {
     return false;
 }
 
-int search_measured(const struct search_run *run, int profile, const struct arch *arch,
+int search_measured(const struct search_run *run, int board, const struct arch *arch,
                     struct measured *ret_measured) {
-    const struct measured *first = find_accepted(run, profile, arch, 1);
-    const struct measured *second = find_accepted(run, profile, arch, 2);
+    const struct measured *first = search_accepted(run, board, arch, 1);
+    const struct measured *second = search_accepted(run, board, arch, 2);
     if (!first && !second)
         return 0;
     *ret_measured = first ? *first : *second;
@@ -53,14 +54,15 @@ int search_measured(const struct search_run *run, int profile, const struct arch
     return 2;
 }
 
-bool search_board_answers(const struct search_run *run, int profile) {
-    return search_profile_has_board(&run->spec.profiles[profile]) && !run->gone[profile];
+bool search_board_answers(const struct search_run *run, int board) {
+    bool tells = run->spec.boards[board].profile >= 0 || !run->silent[board];
+    return tells && !run->gone[board];
 }
 
 static int count_boards(const struct search_run *run) {
     int n = 0;
-    for (int p = 0; p < run->spec.n_profiles; p++)
-        n += search_board_answers(run, p);
+    for (int b = 0; b < run->spec.n_boards; b++)
+        n += search_board_answers(run, b);
     return n;
 }
 
@@ -74,7 +76,7 @@ int search_measurable(const struct search_run *run, int takes) {
     return boards > 0 ? (requests_max(run) - run->n_requests) / (boards * takes) : REQUESTS_MAX;
 }
 
-static int add_request(struct search_run *run, int profile, const struct arch *arch, int take,
+static int add_request(struct search_run *run, int board, const struct arch *arch, int take,
                        struct err *err) {
     if (run->n_requests == run->requests_capacity) {
         int capacity = run->requests_capacity ? 2 * run->requests_capacity : 64;
@@ -85,7 +87,7 @@ static int add_request(struct search_run *run, int profile, const struct arch *a
         run->requests_capacity = capacity;
     }
     run->requests[run->n_requests] =
-        (struct search_request){run->n_requests + 1, profile, run->session, take, *arch};
+        (struct search_request){run->n_requests + 1, board, run->session, take, *arch};
     run->n_requests++;
     return 0;
 }
@@ -102,7 +104,7 @@ static int describe_request(const struct search_run *run, const struct search_re
     search_arch_id(run, &request->arch, id);
     graph_id(graph, "fp32", network);
     cJSON_AddNumberToObject(item, "request", (double)request->request);
-    cJSON_AddStringToObject(item, "profile_id", run->spec.profiles[request->profile].id);
+    cJSON_AddStringToObject(item, "profile_id", run->spec.boards[request->board].id);
     cJSON_AddStringToObject(item, "arch", text);
     cJSON_AddStringToObject(item, "arch_id", id);
     cJSON_AddStringToObject(item, "graph_id", network);
@@ -118,10 +120,10 @@ static int describe_request(const struct search_run *run, const struct search_re
 static int add_take(struct search_run *run, const struct arch *archs, int n, int take,
                     struct err *err) {
     int rc = 0;
-    for (int p = 0; p < run->spec.n_profiles; p++)
-        for (int i = 0; i < n && rc == 0 && search_board_answers(run, p); i++)
-            if (!find_request(run, p, &archs[i], take) && run->n_requests < requests_max(run))
-                rc = add_request(run, p, &archs[i], take, err);
+    for (int b = 0; b < run->spec.n_boards; b++)
+        for (int i = 0; i < n && rc == 0 && search_board_answers(run, b); i++)
+            if (!find_request(run, b, &archs[i], take) && run->n_requests < requests_max(run))
+                rc = add_request(run, b, &archs[i], take, err);
     return rc;
 }
 
@@ -170,6 +172,8 @@ static int read_answer(const cJSON *message, struct measured *ret_measured) {
             rc = json_real(message, "", "high_us", m.median_us, US_MAX, NULL, &m.high_us);
         if (rc == 0)
             rc = json_real_opt(message, "", "sd_us", 0, US_MAX, NULL, &m.sd_us);
+        if (rc == 0)
+            rc = json_real_opt(message, "", "energy_uj", 0, UJ_MAX, NULL, &m.energy_uj);
     }
     if (rc == 0)
         *ret_measured = m;
@@ -212,11 +216,11 @@ static int give_up(struct search_run *run, struct err *err) {
 
 /* Whether a board has said that it is gone, or has measured nothing of all that it was asked for.
  */
-static bool is_gone(const struct search_run *run, int profile) {
+static bool is_gone(const struct search_run *run, int board) {
     int asked = 0, accepted = 0;
     for (int i = 0; i < run->n_requests; i++) {
         const struct measured *m = facts_measured(run->facts, run->requests[i].request);
-        if (run->requests[i].profile != profile)
+        if (run->requests[i].board != board)
             continue;
         if (m->no_board)
             return true;
@@ -245,12 +249,14 @@ int search_wait_for_board(struct search_run *run, struct err *err) {
         }
         cJSON_Delete(message);
     }
-    for (int p = 0; p < run->spec.n_profiles && rc == 0; p++)
-        if (!run->gone[p] && is_gone(run, p)) {
+    for (int b = 0; b < run->spec.n_boards && rc == 0; b++)
+        if (!run->gone[b] && is_gone(run, b)) {
             log_warn("no board answers for %s any more: what it has not measured stays predicted",
-                     run->spec.profiles[p].id);
-            run->gone[p] = true;
+                     run->spec.boards[b].id);
+            run->gone[b] = true;
         }
+    if (rc == 0)
+        search_note_silent(run);
     return rc;
 }
 
@@ -270,7 +276,7 @@ static void measured_finish(struct measured_networks *measured) {
     free(measured->archs);
 }
 
-static int collect(const struct search_run *run, int profile, struct measured_networks *measured,
+static int collect(const struct search_run *run, int board, struct measured_networks *measured,
                    struct err *err) {
     measured->networks = mem_array((size_t)run->n_requests + 1, sizeof *measured->networks);
     measured->archs = mem_array((size_t)run->n_requests + 1, sizeof *measured->archs);
@@ -280,8 +286,8 @@ static int collect(const struct search_run *run, int profile, struct measured_ne
         const struct search_request *request = &run->requests[i];
         struct measured m;
         struct graph *graph;
-        if (request->profile != profile || request->take > 1 ||
-            search_measured(run, profile, &request->arch, &m) == 0)
+        if (request->board != board || request->take > 1 ||
+            search_measured(run, board, &request->arch, &m) == 0)
             continue;
         int rc = graph_build(run->spec.space, &request->arch, err, &graph);
         if (rc != 0)
@@ -415,12 +421,13 @@ static int take_calibration(struct search_run *run, int profile, struct calibrat
     return emit_calibration(run, p, measured, report, err);
 }
 
-static int calibrate(struct search_run *run, int profile, struct err *err, bool *ret_changed) {
+static int calibrate(struct search_run *run, int board, struct err *err, bool *ret_changed) {
     struct measured_networks measured = {0};
     struct calibration calibration;
     struct learn_report report = {0};
     struct err why = {0};
-    int rc = collect(run, profile, &measured, err);
+    int profile = run->spec.boards[board].profile;
+    int rc = collect(run, board, &measured, err);
     if (rc == 0 && measured.n >= CALIBRATION_MIN_NETWORKS) {
         rc = learn(run, profile, &measured, &why, &calibration, &report);
         if (rc == 0)
@@ -438,8 +445,8 @@ static int calibrate(struct search_run *run, int profile, struct err *err, bool 
 int search_calibrate(struct search_run *run, struct err *err, bool *ret_changed) {
     int rc = 0;
     *ret_changed = false;
-    for (int p = 0; p < run->spec.n_profiles && rc == 0; p++)
-        if (search_profile_has_board(&run->spec.profiles[p]))
-            rc = calibrate(run, p, err, ret_changed);
+    for (int b = 0; b < run->spec.n_boards && rc == 0; b++)
+        if (run->spec.boards[b].profile >= 0)
+            rc = calibrate(run, b, err, ret_changed);
     return rc;
 }

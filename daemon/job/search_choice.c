@@ -65,17 +65,23 @@ static int add_covariances(const struct search_run *run, const struct pool *pool
     return rc;
 }
 
+/* Boards whose latency is meant. */
+static int count_latencies(const struct search_run *run) {
+    int n = 0;
+    for (int b = 0; b < run->spec.n_boards; b++)
+        n += run->spec.boards[b].profile >= 0;
+    return n;
+}
+
 /* The most useful of a pool. */
 static int choose_useful(const struct search_run *run, const struct pool *pool, int n,
                          struct err *err, struct arch *ret_archs) {
     uint32_t chosen[WANTED_MAX];
     struct design design = {.n = (size_t)pool->n};
     double *covariance = mem_array(design.n * design.n, sizeof *covariance);
-    int boards = 0;
+    int boards = count_latencies(run);
     int rc = covariance ? add_covariances(run, pool, err, covariance)
                         : err_set(err, ESP_ENOMEM, NULL, "no memory to choose networks");
-    for (int p = 0; p < run->spec.n_profiles; p++)
-        boards += search_profile_has_board(&run->spec.profiles[p]);
     for (size_t i = 0; i < design.n * design.n && rc == 0; i++)
         covariance[i] /= boards;
     design.covariance = covariance;
@@ -104,7 +110,7 @@ int search_choose_calibration(const struct search_run *run, int n, struct err *e
                               struct arch *ret_archs) {
     struct err why = {0};
     struct pool *pool;
-    if (!run->spec.calibration_useful || n > WANTED_MAX)
+    if (!run->spec.calibration_useful || n > WANTED_MAX || count_latencies(run) == 0)
         return choose_spread(run, n, err, ret_archs);
     if (!(pool = mem_array(1, sizeof *pool)))
         return err_set(err, ESP_ENOMEM, NULL, "no memory for calibration networks");

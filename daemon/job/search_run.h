@@ -18,7 +18,7 @@ struct search_pace {
 /* A network that a board was asked to measure. */
 struct search_request {
     int64_t request; /* number, from 1 */
-    int profile;     /* of the spec */
+    int board;       /* of the spec */
     int session;     /* those of one were asked for together */
     int take;        /* from 1: measured again, to be believed */
     struct arch arch;
@@ -51,8 +51,9 @@ struct search_run {
 
     int n_requests, requests_capacity, session;
     struct search_request *requests;
-    bool stagnated; /* it ended before its budget: the front did not grow any more */
-    bool gone[SEARCH_PROFILES_MAX]; /* its board is gone or did not answer: nothing more is asked */
+    bool stagnated;               /* it ended before its budget: the front did not grow any more */
+    bool gone[SEARCH_BOARDS_MAX]; /* it is gone or did not answer: nothing more is asked */
+    bool silent[SEARCH_BOARDS_MAX]; /* it has measured, and told no energy: that stays predicted */
 
     int front_version;
     const char *phase; /* of the progress */
@@ -66,6 +67,10 @@ static inline int search_latency_evaluator(int profile) {
 }
 static inline const char *search_latency_key(const struct search_run *run, int profile) {
     return run->evaluators[search_latency_evaluator(profile)].keys[0];
+}
+/* The evaluator of the energy of spec->energy[i]. */
+static inline int search_energy_evaluator(const struct search_run *run, int i) {
+    return 2 + run->spec.n_profiles + i;
 }
 
 /* --- search_report.c: what goes up --- */
@@ -123,11 +128,11 @@ int search_pace_step(struct search_run *run, double seconds, bool goes_on, struc
 
 /* --- search_board.c: measurements and calibration --- */
 
-/* Asks for so many takes of these networks on every profile, but for those that were asked for and
+/* Asks for so many takes of these networks on every board, but for those that were asked for and
  * within the budget of measurements: all first takes before the second ones. */
 int search_request_measurements(struct search_run *run, const struct arch *archs, int n, int takes,
                                 struct err *err);
-bool search_board_answers(const struct search_run *run, int profile); /* there is one, not gone */
+bool search_board_answers(const struct search_run *run, int board);       /* it is to be asked */
 bool search_asked(const struct search_run *run, const struct arch *arch); /* of any board */
 /* How many networks the budget lets be measured so many times, on every board. */
 int search_measurable(const struct search_run *run, int takes);
@@ -135,8 +140,11 @@ int search_measurable(const struct search_run *run, int takes);
 int search_wait_for_board(struct search_run *run, struct err *err);
 /* What the board measured: of two takes the mean, and an interval around both of theirs. Returns
  * the number of takes that were accepted; 0 leaves *ret_measured. */
-int search_measured(const struct search_run *run, int profile, const struct arch *arch,
+int search_measured(const struct search_run *run, int board, const struct arch *arch,
                     struct measured *ret_measured);
+/* One take of it; NULL: not measured, or refused. Valid until the next answer. */
+const struct measured *search_accepted(const struct search_run *run, int board,
+                                       const struct arch *arch, int take);
 /* As learn_covariance, of a profile with a board. */
 int search_board_covariance(const struct search_run *run, int profile,
                             const struct graph *const *graphs, size_t n, struct err *err,
@@ -145,11 +153,26 @@ int search_board_covariance(const struct search_run *run, int profile,
  * calibration events. *ret_changed: whether any was fitted. */
 int search_calibrate(struct search_run *run, struct err *err, bool *ret_changed);
 
+/* --- search_prices.c: energy that boards tell --- */
+
+/* Of two takes that told it the mean, and an interval around both: a take's energy is as doubtful
+ * as its time. Returns the number of takes that told it; 0 leaves *ret_energy. */
+int search_measured_energy(const struct search_run *run, int board, const struct arch *arch,
+                           struct metric *ret_energy);
+/* Notes boards that tell no energy: after an answer of each. */
+void search_note_silent(struct search_run *run);
+/* Fits each board's prices of energy anew to all that it told in this search, unless those that the
+ * search came with rest on more networks; sends energy_prices events. ret_changed: [n_energy]. */
+int search_fit_prices(struct search_run *run, struct err *err, bool *ret_changed);
+
 /* --- search_verify.c: after the search --- */
 
 void search_phase(struct search_run *run, const char *phase, double start, double end);
-bool search_has_board(const struct search_run *run); /* whether any profile can be measured, or
-                                                        could be when the search began */
+/* Metrics of a candidate that a board measures: its latency, its energy, where they are meant.
+ * Returns their number. */
+int search_board_metrics(const struct search_run *run, int board, int ret_metrics[2]);
+bool search_has_board(const struct search_run *run); /* whether anything can be measured, or could
+                                                        be when the search began */
 bool search_has_gone(const struct search_run *run);  /* whether a board is gone since */
 /* Whether each board that is there has measured the candidate: twice. */
 bool search_is_measured(const struct search_run *run, const struct archive *archive, int index);

@@ -190,6 +190,8 @@ static int read_energy(struct search_spec *spec, const cJSON *doc, struct err *e
         snprintf(at, sizeof at, "/energy_prices/%d", i++);
         rc = json_string(item, at, "profile_id", 1, 64, err, &prices->profile);
         if (rc == 0)
+            rc = json_string_opt(item, at, "profile_revision", 1, 64, err, &prices->revision);
+        if (rc == 0)
             rc = energy_fit_from_json(item, at, err, &prices->fit);
         if (rc != 0)
             return rc;
@@ -204,6 +206,29 @@ static int read_places(struct search_spec *spec, const cJSON *doc, struct err *e
     spec->words = metric_words_by_place(places);
     spec->goals.words = &spec->words;
     return rc;
+}
+
+static int find_energy(const struct search_spec *spec, const char *profile) {
+    for (int i = 0; i < spec->n_energy; i++)
+        if (strcmp(spec->energy[i].profile, profile) == 0)
+            return i;
+    return -1;
+}
+
+/* Who can be asked, of what is meant. */
+static void find_boards(struct search_spec *spec) {
+    bool found[ENERGY_PROFILES_MAX] = {false};
+    for (int p = 0; p < spec->n_profiles; p++) {
+        int energy = find_energy(spec, spec->profiles[p].id);
+        if (!search_profile_has_board(&spec->profiles[p]))
+            continue;
+        spec->boards[spec->n_boards++] = (struct search_board){spec->profiles[p].id, p, energy};
+        if (energy >= 0)
+            found[energy] = true;
+    }
+    for (int i = 0; i < spec->n_energy; i++)
+        if (!found[i])
+            spec->boards[spec->n_boards++] = (struct search_board){spec->energy[i].profile, -1, i};
 }
 
 static int read_predictor(struct search_spec *spec, const cJSON *doc, struct err *err) {
@@ -255,10 +280,7 @@ static int read_fleet(struct search_fleet *fleet, const cJSON *doc, struct err *
 static int check_energy(const struct search_spec *spec, struct err *err) {
     for (int i = 0; i < spec->goals.n_metrics; i++) {
         const char *profile = energy_metric_profile(spec->goals.keys[i]);
-        bool found = profile == NULL;
-        for (int k = 0; k < spec->n_energy && !found; k++)
-            found = strcmp(profile, spec->energy[k].profile) == 0;
-        if (!found)
+        if (profile && find_energy(spec, profile) < 0)
             return err_set(err, ESP_ENOTFOUND, "/energy_prices", "there are no prices for %s",
                            spec->goals.keys[i]);
     }
@@ -388,6 +410,7 @@ int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err
         rc = read_fleet(&spec->fleet, doc, err);
     if (rc == 0)
         rc = check_profiles(spec, err);
+    find_boards(spec);
     if (rc == 0)
         rc = read_options(spec, body, err);
     if (rc == 0)

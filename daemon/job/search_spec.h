@@ -9,7 +9,7 @@
 #include "search/loop.h"
 #include <cjson/cJSON.h>
 
-enum { SEARCH_PROFILES_MAX = 8 };
+enum { SEARCH_PROFILES_MAX = 8, SEARCH_BOARDS_MAX = SEARCH_PROFILES_MAX + ENERGY_PROFILES_MAX };
 
 struct search_profile {
     const char *id, *revision;   /* borrowed from the spec */
@@ -21,8 +21,16 @@ struct search_profile {
 
 /* What energy costs on a profile. */
 struct search_prices {
-    const char *profile; /* borrowed from the spec */
+    const char *profile;  /* borrowed from the spec */
+    const char *revision; /* that they are of; borrowed; NULL in specs of before it was told */
     struct energy_fit fit;
+};
+
+/* A board that measures what is meant: the latency of a profile, its energy, or both. */
+struct search_board {
+    const char *id; /* of the profile; borrowed from the spec */
+    int profile;    /* of spec->profiles; -1: its latency is not meant */
+    int energy;     /* of spec->energy; -1: its energy is not meant */
 };
 
 /* Tables of other profiles that know the space, for what they can teach a calibration. */
@@ -47,6 +55,8 @@ struct search_spec {
     struct search_profile profiles[SEARCH_PROFILES_MAX];
     int n_energy; /* profiles whose energy is an objective or a constraint */
     struct search_prices energy[ENERGY_PROFILES_MAX];
+    int n_boards; /* those of latencies in the order of profiles, then those of energy alone */
+    struct search_board boards[SEARCH_BOARDS_MAX];
     bool has_supernet;
     struct search_predictor predictor;
     struct search_fleet fleet;

@@ -17,10 +17,7 @@ void search_phase(struct search_run *run, const char *phase, double start, doubl
 }
 
 bool search_has_board(const struct search_run *run) {
-    for (int p = 0; p < run->spec.n_profiles; p++)
-        if (search_profile_has_board(&run->spec.profiles[p]))
-            return true;
-    return false;
+    return run->spec.n_boards > 0;
 }
 
 /* As well as it will be: without a supernet a prediction is all there is. */
@@ -32,27 +29,52 @@ static bool is_evaluated(const struct search_run *run, const struct archive *arc
 }
 
 bool search_has_gone(const struct search_run *run) {
-    for (int p = 0; p < run->spec.n_profiles; p++)
-        if (run->gone[p])
+    for (int b = 0; b < run->spec.n_boards; b++)
+        if (run->gone[b])
             return true;
     return false;
 }
 
 /* Whether any board is there to be asked. */
 static bool can_measure(const struct search_run *run) {
-    for (int p = 0; p < run->spec.n_profiles; p++)
-        if (search_board_answers(run, p))
+    for (int b = 0; b < run->spec.n_boards; b++)
+        if (search_board_answers(run, b))
             return true;
     return false;
 }
 
+static int latency_metric(const struct search_run *run, int profile) {
+    return goals_find_metric(&run->spec.goals, search_latency_key(run, profile));
+}
+
+static int energy_metric(const struct search_run *run, int energy) {
+    const struct evaluator *evaluator = &run->evaluators[search_energy_evaluator(run, energy)];
+    return goals_find_metric(&run->spec.goals, evaluator->keys[0]);
+}
+
+int search_board_metrics(const struct search_run *run, int board, int ret_metrics[2]) {
+    const struct search_board *b = &run->spec.boards[board];
+    int n = 0;
+    if (b->profile >= 0)
+        ret_metrics[n++] = latency_metric(run, b->profile);
+    if (b->energy >= 0)
+        ret_metrics[n++] = energy_metric(run, b->energy);
+    return n;
+}
+
+/* Those of them that it still can be asked for. */
+static int awaited_metrics(const struct search_run *run, int board, int ret_metrics[2]) {
+    int n = search_board_answers(run, board) ? search_board_metrics(run, board, ret_metrics) : 0;
+    return n > 0 && run->spec.boards[board].energy >= 0 && run->silent[board] ? n - 1 : n;
+}
+
 bool search_is_measured(const struct search_run *run, const struct archive *archive, int index) {
-    for (int p = 0; p < run->spec.n_profiles; p++) {
-        int metric = goals_find_metric(&run->spec.goals, search_latency_key(run, p));
-        if (!search_board_answers(run, p))
-            continue;
-        if (archive_metrics(archive, index)[metric].source != METRIC_MEASURED)
-            return false;
+    const struct metric *row = archive_metrics(archive, index);
+    for (int b = 0; b < run->spec.n_boards; b++) {
+        int metrics[2], n = awaited_metrics(run, b, metrics);
+        for (int i = 0; i < n; i++)
+            if (row[metrics[i]].source != METRIC_MEASURED)
+                return false;
     }
     return true;
 }
@@ -89,25 +111,57 @@ static int enter_score(struct search_run *run, const struct arch *arch, struct e
     return enter(run, arch, "top1", &top1, err);
 }
 
+static int enter_latency(struct search_run *run, int board, const struct arch *arch,
+                         struct err *err) {
+    struct measured m;
+    int profile = run->spec.boards[board].profile;
+    if (profile < 0 || search_measured(run, board, arch, &m) < TAKES)
+        return 0;
+    struct metric metric = {m.median_us, m.low_us, m.high_us, METRIC_MEASURED};
+    return enter(run, arch, search_latency_key(run, profile), &metric, err);
+}
+
+static int enter_energy(struct search_run *run, int board, const struct arch *arch,
+                        struct err *err) {
+    struct metric metric;
+    int energy = run->spec.boards[board].energy;
+    if (energy < 0 || search_measured_energy(run, board, arch, &metric) < TAKES)
+        return 0;
+    return enter(run, arch, run->evaluators[search_energy_evaluator(run, energy)].keys[0], &metric,
+                 err);
+}
+
 static int enter_measured(struct search_run *run, const struct arch *arch, struct err *err) {
     int rc = 0;
-    for (int p = 0; p < run->spec.n_profiles && rc == 0; p++) {
-        struct measured m;
-        if (search_measured(run, p, arch, &m) < TAKES)
-            continue;
-        struct metric metric = {m.median_us, m.low_us, m.high_us, METRIC_MEASURED};
-        rc = enter(run, arch, search_latency_key(run, p), &metric, err);
+    for (int b = 0; b < run->spec.n_boards && rc == 0; b++) {
+        rc = enter_latency(run, b, arch, err);
+        if (rc == 0)
+            rc = enter_energy(run, b, arch, err);
     }
+    return rc;
+}
+
+static int rescore(struct search_run *run, int evaluator, const char *reason, struct err *err) {
+    int rc = 0;
+    for (int i = 0; i < SEARCH_LOOPS && rc == 0 && run->loops[i]; i++)
+        rc = search_loop_rescore(run->loops[i], evaluator, reason, err);
     return rc;
 }
 
 static int recalibrate(struct search_run *run, struct err *err) {
     bool changed;
     int rc = search_calibrate(run, err, &changed);
-    for (int i = 0; i < SEARCH_LOOPS && rc == 0 && changed; i++)
-        for (int p = 0; p < run->spec.n_profiles && rc == 0 && run->loops[i]; p++)
-            rc =
-                search_loop_rescore(run->loops[i], search_latency_evaluator(p), "calibration", err);
+    for (int p = 0; p < run->spec.n_profiles && rc == 0 && changed; p++)
+        rc = rescore(run, search_latency_evaluator(p), "calibration", err);
+    return rc;
+}
+
+static int reprice(struct search_run *run, struct err *err) {
+    bool changed[ENERGY_PROFILES_MAX];
+    int rc = search_fit_prices(run, err, changed);
+    for (int i = 0; i < run->spec.n_energy && rc == 0; i++)
+        if (changed[i])
+            rc = rescore(run, search_energy_evaluator(run, i), "prices", err);
     return rc;
 }
 
@@ -126,12 +180,12 @@ static int verify(struct search_run *run, const struct arch *archs, int n, struc
         rc = enter_measured(run, &archs[i], err);
     if (rc == 0)
         rc = recalibrate(run, err);
+    if (rc == 0)
+        rc = reprice(run, err);
     if (rc == 0 && run->predictor)
         rc =
             search_refit_predictor(run, search_loop_archive(run->loops[SEARCH_MAIN]), err, &fitted);
-    for (int i = 0; i < SEARCH_LOOPS && rc == 0 && fitted && run->loops[i]; i++)
-        rc = search_loop_rescore(run->loops[i], SEARCH_ACCURACY_EVALUATOR, "predictor", err);
-    return rc;
+    return rc == 0 && fitted ? rescore(run, SEARCH_ACCURACY_EVALUATOR, "predictor", err) : rc;
 }
 
 /* At most max of the members, evenly along the front. */
@@ -188,9 +242,9 @@ static int near_share(int max) {
 /* Of the half width of a 90 % interval: what lies further beyond has a chance below one in five. */
 #define NEAR 0.5
 
-/* How far a candidate's predicted latency lies beyond a limit on it, in units of the prediction's
- * doubt; INFINITY where it is not predicted, keeps the limit, is far beyond or breaks another one
- * too. */
+/* How far a candidate's predicted latency or energy lies beyond a limit on it, in units of the
+ * prediction's doubt; INFINITY where it is not predicted, keeps the limit, is far beyond or breaks
+ * another one too. */
 static double beyond_limit(const struct search_run *run, const struct archive *archive, int index,
                            const struct constraint *c) {
     const struct goals *goals = &run->spec.goals;
@@ -205,7 +259,7 @@ static double beyond_limit(const struct search_run *run, const struct archive *a
     return goals_violation(goals, kept) == 0 ? beyond / doubt : INFINITY;
 }
 
-/* Whether it would be on the front if its latency were just the limit. */
+/* Whether it would be on the front if this metric were just the limit. */
 static bool would_be_on_front(const struct search_run *run, const struct archive *archive,
                               int index, const struct constraint *c, const int *front, int n) {
     const struct goals *goals = &run->spec.goals;
@@ -221,10 +275,12 @@ static bool would_be_on_front(const struct search_run *run, const struct archive
 }
 
 static bool is_measurable(const struct search_run *run, int metric) {
-    for (int p = 0; p < run->spec.n_profiles; p++)
-        if (search_board_answers(run, p) &&
-            strcmp(run->spec.goals.keys[metric], search_latency_key(run, p)) == 0)
-            return true;
+    for (int b = 0; b < run->spec.n_boards; b++) {
+        int metrics[2], n = awaited_metrics(run, b, metrics);
+        for (int i = 0; i < n; i++)
+            if (metrics[i] == metric)
+                return true;
+    }
     return false;
 }
 

@@ -3,6 +3,7 @@ import json
 from urllib.parse import urlencode
 
 import bed
+from board import Board, graph_us
 from backends import FLAT, RUNTIME, exec_config, worker
 from client import problem
 from profiles import ARCHS, offered
@@ -163,3 +164,45 @@ def searched():
     equal([(row["profile_id"], row["prices_id"]) for row in spec["energy_prices"]], [(profile["id"], client.items(f"/energy_prices?profile={profile['id']}")[0]["id"])], "frozen in the spec")
     plain = client.get(f"/searches/{other['search']['id']}/candidates")["columns"]
     check(abs(plain["metrics"]["energy_uj"]["value"][0] / arch(plain["arch"][0])["cost"]["energy_uj"] - 1) < 1e-9, "without a profile: the literature's", plain["metrics"])
+
+
+@test("a search on energy alone measures it on the board: what is called measured is the mean of two takes, and prices follow", 120)
+def measured_energy():
+    client, net = bed.client(), supernet()
+    board = bed.board("gauge")
+    told = []
+
+    def result_of(lease, item, **changes):  # each figure is its own, so that a mean of two is known again
+        told.append(2 * graph_us(item["graph"]) + len(told) / 16)
+        return Board.result_of(board, lease, item, energy_uj=told[-1], **changes)
+    board.result_of = result_of
+    board.serve()
+    for name in bed.ask(board.profile_id, archs=ARCHS[:3]):
+        bed.wait_state(name, "accepted")
+    first = client.expect(200, "POST", "/energy_prices", {"profile": board.profile_id}).doc
+    energy, key = {"metric": "energy_uj", "profile": board.profile_id}, f"energy_uj:{board.profile_id}"
+    body = {"name": "gauged", "supernet": net, "objectives": [{"metric": "top1", "direction": "maximise"}, {**energy, "direction": "minimise"}], "seed": 2, "rounds": 2,
+            "evaluations": 24, "population": 8, "accuracy": "evaluated", "strategy": "nsga2", "baseline": None, "measure_front": 4, "calibration_nets": 4}
+    problem(client.request("POST", "/searches", {**body, "measurements": 1}), 422, pointer="/measurements")
+    made = client.post("/searches", body, 202)
+    bed.daemon().wait_job(made["job"]["id"], 90)
+    board.rest()
+    result = client.get("/searches/gauged")["result"]
+    equal((result["unmeasured"], result["silent_profiles"], result["no_board"]), (0, [], False), "the result")
+    front = client.get(f"/searches/{made['search']['id']}/front")["items"]
+    check(front, "the front has points", front)
+    for point in front:
+        metric = point["metrics"][key]
+        takes = [uj for take, uj in sorted(bed.rows("SELECT take, energy_uj FROM measurements WHERE profile = ? AND arch = ? AND method LIKE 'full%' AND state = 'accepted'", board.profile_id, point["arch"]))]
+        equal((metric["source"], len(takes)), ("measured", 2), "measured twice")
+        check(abs(metric["value"] - sum(takes) / 2) < 1e-9 * metric["value"], "the mean of both", metric, takes)
+        check(metric["low"] < min(takes) and max(takes) < metric["high"], "an interval around both", metric, takes)
+        equal(point["predicted"][key]["source"], "predicted", "what was predicted before")
+    newest = client.items(f"/energy_prices?profile={board.profile_id}")[0]
+    check(newest["version"] > first["version"] and newest["n"] > first["n"], "prices are fitted anew", newest, first)
+    equal((newest["search"], first.get("search")), (made["search"]["id"], None), "who fitted them")
+    columns = client.get(f"/searches/{made['search']['id']}/candidates")["columns"]
+    predicted = [(text, value) for text, value, source in zip(columns["arch"], columns["metrics"][key]["value"], columns["metrics"][key]["source"]) if source == "predicted"]
+    check(predicted, "some stay predicted", columns["metrics"][key]["source"])
+    shown = arch(predicted[0][0], {"id": board.profile_id})["energy"]
+    check(abs(shown["uj"] / predicted[0][1] - 1) < 1e-9, "by the newest prices", shown, predicted[0])

@@ -156,6 +156,10 @@ static void measure(struct daemon *daemon, const cJSON *item) {
     cJSON_AddNumberToObject(doc, "low_us", 0.99 * us);
     cJSON_AddNumberToObject(doc, "high_us", 1.01 * us);
     cJSON_AddNumberToObject(doc, "sd_us", 0.02 * us);
+    if (daemon->watts > 0)
+        cJSON_AddNumberToObject(doc, "energy_uj", daemon->watts * us);
+    else
+        cJSON_AddNullToObject(doc, "energy_uj");
     send_line(daemon, doc);
     free(graph);
 }

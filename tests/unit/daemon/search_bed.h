@@ -37,6 +37,7 @@ struct daemon {
     const char *silent; /* one whose board does not answer */
     double second;      /* a second take is so many times the first; 0: equal */
     bool once_only;     /* second takes fail */
+    double watts;       /* what the board tells of energy: so many microjoules a microsecond */
     double scattered;   /* half of the networks take so much longer, half so much less */
     int received;
     int evaluated, reused; /* scores, as the latest progress says; -1: it said nothing */

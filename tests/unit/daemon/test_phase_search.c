@@ -570,6 +570,116 @@ static void energy_of_a_profile_is_a_metric(void **state) {
     close_world(&world);
 }
 
+/* Top-1 and the energy on pf_1, its latency too if that is meant. */
+static cJSON *spec_of_energy(const struct world *world, bool with_latency) {
+    static const char prices[] =
+        "[{\"profile_id\":\"pf_1\",\"profile_revision\":\"rev_1\",\"prices_id\":\"ep_1\","
+        "\"mac_pj\":20,\"byte_pj\":100,\"run_uj\":7,\"n\":3,\"strength\":null,"
+        "\"residual_sd\":0.02}]";
+    char body[512];
+    snprintf(body, sizeof body,
+             "{\"objectives\":[{\"metric\":\"top1\",\"direction\":\"maximise\"},%s"
+             "{\"metric\":\"energy_uj\",\"profile\":\"pf_1\",\"direction\":\"minimise\"}],"
+             "\"evaluations\":24,\"population\":8,\"accuracy\":\"evaluated\",\"baseline\":"
+             "\"random\",\"measure_front\":6,\"calibration_nets\":5,\"calibration_choice\":"
+             "\"useful\",\"seed\":4}",
+             with_latency ? "{\"metric\":\"latency_us\",\"profile\":\"pf_1\",\"direction\":"
+                            "\"minimise\"},"
+                          : "");
+    cJSON *spec = spec_of(world, body);
+    cJSON_AddItemToObject(spec, "energy_prices", parse(prices));
+    return spec;
+}
+
+/* Every point of the last front is measured, of all that its board can tell. */
+static void assert_front_sources(const struct daemon *daemon, bool latency, const char *energy) {
+    const cJSON *ids = cJSON_GetObjectItem(last_data(daemon, "front"), "arch_ids"), *id;
+    assert_true(cJSON_GetArraySize(ids) > 0);
+    cJSON_ArrayForEach(id, ids) {
+        const cJSON *point = candidate(daemon, id->valuestring);
+        assert_source(point, "energy_uj:pf_1", energy);
+        if (latency)
+            assert_source(point, "latency_us:pf_1", "measured");
+    }
+}
+
+static void energy_that_a_board_tells_replaces_the_predicted(void **state) {
+    struct world world;
+    open_world(&world);
+    for (int with_latency = 0; with_latency < 2; with_latency++) {
+        struct daemon daemon = {.world = &world, .has_board = true, .second = 1.04, .watts = 3};
+        cJSON *spec = spec_of_energy(&world, with_latency);
+        assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+        assert_front_sources(&daemon, with_latency, "measured");
+        /* Of two takes of one network, whether one or two things are meant. */
+        const cJSON *id =
+            cJSON_GetArrayItem(cJSON_GetObjectItem(last_data(&daemon, "front"), "arch_ids"), 0);
+        const cJSON *point = candidate(&daemon, id->valuestring);
+        assert_int_equal(count_takes(&daemon, id->valuestring), 2);
+        double first =
+            board_us(&daemon, cJSON_GetStringValue(cJSON_GetObjectItem(point, "arch"))) * 3;
+        assert_true(fabs(number_of(point, "energy_uj:pf_1", "value") / first - 1.02) < 1e-9);
+        assert_true(fabs(number_of(point, "energy_uj:pf_1", "low") / first - 0.99) < 1e-9);
+        assert_true(fabs(number_of(point, "energy_uj:pf_1", "high") / first - 1.01 * 1.04) < 1e-9);
+        const cJSON *prices = last_data(&daemon, "energy_prices");
+        assert_non_null(prices);
+        assert_true(cJSON_GetObjectItem(prices, "n")->valueint > 5);
+        assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(prices, "profile_revision")),
+                            "rev_1");
+        const cJSON *result = cJSON_GetObjectItem(last_data(&daemon, "done"), "result");
+        assert_int_equal(cJSON_GetObjectItem(result, "unmeasured")->valueint, 0);
+        assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(result, "silent_profiles")), 0);
+        assert_int_equal(count(&daemon, "calibration") > 0, with_latency);
+        forget_events(&daemon);
+        cJSON_Delete(spec);
+        forget_job(&world);
+    }
+    close_world(&world);
+}
+
+/* A board that measures and has no sensor: it is found out, and nothing waits for its figures. */
+static void a_board_that_tells_no_energy_leaves_it_predicted(void **state) {
+    struct world world;
+    open_world(&world);
+    for (int with_latency = 0; with_latency < 2; with_latency++) {
+        struct daemon daemon = {.world = &world, .has_board = true};
+        cJSON *spec = spec_of_energy(&world, with_latency);
+        assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+        assert_front_sources(&daemon, with_latency, "predicted");
+        const cJSON *result = cJSON_GetObjectItem(last_data(&daemon, "done"), "result");
+        const cJSON *silent = cJSON_GetObjectItem(result, "silent_profiles");
+        assert_string_equal(cJSON_GetStringValue(cJSON_GetArrayItem(silent, 0)), "pf_1");
+        assert_false(cJSON_IsTrue(cJSON_GetObjectItem(result, "no_board")));
+        assert_int_equal(count(&daemon, "energy_prices"), 0);
+        if (!with_latency) /* asked for calibration alone */
+            assert_int_equal(count(&daemon, "measure_request"), 1);
+        forget_events(&daemon);
+        cJSON_Delete(spec);
+        forget_job(&world);
+    }
+    close_world(&world);
+}
+
+static void an_interrupted_search_knows_the_energy_that_it_was_told(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon whole = {.world = &world, .has_board = true, .watts = 3};
+    struct daemon parts = {.world = &world, .has_board = true, .watts = 3, .stop_after = 9};
+    cJSON *spec = spec_of_energy(&world, false);
+    assert_int_equal(attempt(&whole, spec, 1), JOB_DONE);
+    forget_job(&world);
+    int status = JOB_STOPPED, attempts = 0;
+    while (status == JOB_STOPPED && attempts < 20)
+        status = attempt(&parts, spec, ++attempts);
+    assert_int_equal(status, JOB_DONE);
+    assert_true(attempts >= 3);
+    assert_same_events(&whole, &parts);
+    forget_events(&whole);
+    forget_events(&parts);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
 static cJSON *with_fleet(const struct world *world, const char *fleet) {
     cJSON *spec = spec_of(world, evaluated_body);
     cJSON_AddItemToObject(spec, "fleet", parse(fleet));
@@ -641,6 +751,9 @@ int main(void) {
         cmocka_unit_test(of_two_boards_the_one_that_stays_measures_on),
         cmocka_unit_test(calibrates_on_what_was_asked_for),
         cmocka_unit_test(energy_of_a_profile_is_a_metric),
+        cmocka_unit_test(energy_that_a_board_tells_replaces_the_predicted),
+        cmocka_unit_test(a_board_that_tells_no_energy_leaves_it_predicted),
+        cmocka_unit_test(an_interrupted_search_knows_the_energy_that_it_was_told),
         cmocka_unit_test(other_profiles_are_a_rung),
         cmocka_unit_test(refuses_what_cannot_succeed),
     };
