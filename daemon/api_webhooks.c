@@ -106,6 +106,51 @@ static int create_webhook(struct api_call *call, struct err *err) {
     return r;
 }
 
+/* A list as above, or null for all. */
+static int read_words_or_all(const cJSON *body, const char *key, const char *const *words,
+                             struct err *err, const cJSON **ret) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(body, key);
+    if (!cJSON_IsNull(item))
+        return read_words(body, key, words, err, ret);
+    *ret = item;
+    return 0;
+}
+
+static int read_patch(const struct api_call *call, struct err *err, struct webhook_patch *patch) {
+    static const char *const keys[] = {"url", "label", "events", "kinds", "state", NULL};
+    static const char *const states[] = {"enabled", "disabled", NULL};
+    const cJSON *body = call->body;
+    int state = 0, r = json_only(body, "", keys, err);
+    if (r == 0)
+        r = json_string_opt(body, "", "url", 1, URL_MAX, err, &patch->url);
+    if (r == 0 && patch->url != NULL)
+        r = check_url(call->daemon, patch->url, err);
+    if (r == 0)
+        r = json_string_opt(body, "", "label", 0, API_NAME_MAX, err, &patch->label);
+    if (r == 0)
+        r = read_words_or_all(body, "events", store_webhook_types, err, &patch->events);
+    if (r == 0)
+        r = read_words_or_all(body, "kinds", store_job_kinds, err, &patch->kinds);
+    if (r == 0 && json_has(body, "state")) {
+        r = json_enum(body, "", "state", states, err, &state);
+        patch->state = states[state];
+    }
+    return r;
+}
+
+static int patch_webhook(struct api_call *call, struct err *err) {
+    struct webhook_patch patch = {.url = NULL};
+    int r = read_patch(call, err, &patch);
+    if (r == 0)
+        r = store_webhook_patch(call->tx, call->id, &patch, err);
+    return r != 0 ? r : store_webhook_get(call->sql, call->id, err, &call->answer);
+}
+
+static int rotate_secret(struct api_call *call, struct err *err) {
+    int r = json_only(call->body, "", (const char *const[]){NULL}, err);
+    return r != 0 ? r : store_webhook_rotate(call->tx, call->id, err, &call->answer);
+}
+
 /* ---- the rest -------------------------------------------------------------------------------- */
 
 static int get_webhook(struct api_call *call, struct err *err) {
@@ -145,13 +190,20 @@ static int list_deliveries(struct api_call *call, struct err *err) {
                                              err, &call->answer);
 }
 
+/* What is sent and arrives is nobody's change. */
+static const char *const state_members[] = {"id", "url", "label", "events", "kinds", "state", NULL};
+
 const struct api_route api_webhooks[] = {
     {"GET", "/api/v1/webhooks", "page_size,after", .scope = API_SCOPE_ADMIN, .read = list_webhooks},
     {"POST", "/api/v1/webhooks", NULL, .scope = API_SCOPE_ADMIN, .write = create_webhook},
-    {"GET", "/api/v1/webhooks/{id}", NULL, .scope = API_SCOPE_ADMIN, .read = get_webhook},
+    {"GET", "/api/v1/webhooks/{id}", NULL, .scope = API_SCOPE_ADMIN, .read = get_webhook,
+     .state_members = state_members},
+    {"PATCH", "/api/v1/webhooks/{id}", NULL, .scope = API_SCOPE_ADMIN, .write = patch_webhook},
     {"DELETE", "/api/v1/webhooks/{id}", NULL, .scope = API_SCOPE_ADMIN, .write = delete_webhook},
     {"POST", "/api/v1/webhooks/{id}/enable", NULL, .scope = API_SCOPE_ADMIN,
      .write = enable_webhook},
+    {"POST", "/api/v1/webhooks/{id}/rotate", NULL, .scope = API_SCOPE_ADMIN,
+     .write = rotate_secret},
     {"POST", "/api/v1/webhooks/{id}/test", NULL, .scope = API_SCOPE_ADMIN, .write = test_webhook},
     {"GET", "/api/v1/webhooks/{id}/deliveries", "state,page_size,after", .scope = API_SCOPE_ADMIN,
      .read = list_deliveries},

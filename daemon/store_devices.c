@@ -9,6 +9,7 @@
 #include "daemon/store_leases.h"
 #include "daemon/store_measurements.h"
 #include "daemon/store_results.h"
+#include "daemon/store_webhooks.h"
 
 /* clang-format off */
 #define DEVICE_COLUMNS                                                                             \
@@ -301,16 +302,29 @@ static int create_device(struct store_tx *tx, const struct introduction *in, str
     return r;
 }
 
+static int is_away(struct sql *sql, const char *id, struct err *err, bool *ret_away) {
+    int64_t away = 0;
+    int r = sql_get_int(sql, err, &away, NULL,
+                        "SELECT away_us IS NOT NULL FROM devices WHERE id = ?1", "t", id);
+    *ret_away = away != 0;
+    return r;
+}
+
 /* A new start of a known board's worker. */
 static int renew_device(struct store_tx *tx, const char *id, const struct introduction *in,
                         struct err *err) {
     char *fingerprint = json_print(in->fingerprint);
-    int r = sql_run(store_tx_sql(tx), err, NULL,
+    bool back = false;
+    int r = is_away(store_tx_sql(tx), id, err, &back);
+    if (r == 0)
+        r = sql_run(store_tx_sql(tx), err, NULL,
                     "UPDATE devices SET epoch = epoch + 1, fingerprint = ?2, worker_version = ?3, "
                     "local = ?4, last_seen_us = ?5, away_us = NULL, host = ?6 WHERE id = ?1",
                     "tttiit", id, fingerprint, in->worker_version, (int64_t)in->local,
                     store_tx_now_us(tx), in->host);
     free(fingerprint);
+    if (r == 0 && back)
+        r = store_webhooks_tell_board(tx, id, true, err);
     return r != 0 ? r : store_leases_fence(tx, id, err);
 }
 
@@ -360,13 +374,14 @@ int store_device_connect(struct store_tx *tx, const char *id, const struct intro
 
 int store_device_heard(struct store_tx *tx, const char *id, struct err *err) {
     struct sql *sql = store_tx_sql(tx);
-    int64_t away = 0;
-    int r = sql_get_int(sql, err, &away, NULL,
-                        "SELECT away_us IS NOT NULL FROM devices WHERE id = ?1", "t", id);
+    bool away = false;
+    int r = is_away(sql, id, err, &away);
     if (r == 0)
         r = sql_run(sql, err, NULL,
                     "UPDATE devices SET last_seen_us = ?2, away_us = NULL WHERE id = ?1", "ti", id,
                     store_tx_now_us(tx));
+    if (r == 0 && away)
+        r = store_webhooks_tell_board(tx, id, true, err);
     return r != 0 || !away ? r : store_device_announce(tx, id, err);
 }
 
@@ -395,6 +410,8 @@ int store_device_away(struct store_tx *tx, const char *id, struct err *err) {
     int r = sql_run(store_tx_sql(tx), err, &changes,
                     "UPDATE devices SET away_us = ?2 WHERE id = ?1 AND away_us IS NULL", "ti", id,
                     store_tx_now_us(tx));
+    if (r == 0 && changes > 0)
+        r = store_webhooks_tell_board(tx, id, false, err);
     return r != 0 || changes == 0 ? r : store_device_announce(tx, id, err);
 }
 

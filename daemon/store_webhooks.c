@@ -13,7 +13,8 @@ enum { GONE = 410, PRUNED_AT_ONCE = 500, WAIT_FACTOR = 4 };
 static const int64_t wait_max_us = INT64_C(6) * 3600 * 1000000;
 static const char type_of_tests[] = "webhook.test";
 
-const char *const store_webhook_types[] = {"job.done", "job.failed", "job.canceled", NULL};
+const char *const store_webhook_types[] = {"job.done",       "job.failed",    "job.canceled",
+                                           "device.offline", "device.online", NULL};
 const char *const store_delivery_states[] = {"pending", "delivered", "failed", NULL};
 
 #define WEBHOOK_COLUMNS                                                                            \
@@ -84,6 +85,56 @@ int store_webhook_list(struct sql *sql, const struct sql_page_args *page, struct
                     "SELECT " WEBHOOK_COLUMNS
                     " FROM webhooks WHERE (?1 IS NULL OR id < ?1) ORDER BY id DESC LIMIT ?2",
                     "");
+}
+
+/* The list as text, "null" for all; NULL: as it is. */
+static char *words_to_keep(const cJSON *words) {
+    return words != NULL ? json_print(words) : NULL;
+}
+
+static int change(struct store_tx *tx, const char *id, const struct webhook_patch *patch,
+                  struct err *err) {
+    char *events = words_to_keep(patch->events), *kinds = words_to_keep(patch->kinds);
+    int changes = 0;
+    int r = sql_run(store_tx_sql(tx), err, &changes,
+                    "UPDATE webhooks SET url = coalesce(?2, url), label = coalesce(?3, label), "
+                    "events = nullif(coalesce(?4, events), 'null'), kinds = nullif(coalesce(?5, "
+                    "kinds), 'null') WHERE id = ?1",
+                    "ttttt", id, patch->url, patch->label, events, kinds);
+    free(events);
+    free(kinds);
+    return r == 0 && changes == 0 ? no_webhook(id, err) : r;
+}
+
+int store_webhook_patch(struct store_tx *tx, const char *id, const struct webhook_patch *patch,
+                        struct err *err) {
+    int r = change(tx, id, patch, err);
+    if (r != 0 || patch->state == NULL)
+        return r;
+    if (strcmp(patch->state, "enabled") == 0)
+        return store_webhook_enable(tx, id, err);
+    return sql_run(store_tx_sql(tx), err, NULL,
+                   "UPDATE webhooks SET state = 'disabled', disabled_reason = 'somebody disabled "
+                   "it' WHERE id = ?1 AND state = 'enabled'",
+                   "t", id);
+}
+
+int store_webhook_rotate(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_doc) {
+    char secret[WEBHOOK_SECRET_MAX];
+    cJSON *doc = NULL;
+    int r = store_webhook_get(store_tx_sql(tx), id, err, &doc);
+    if (r != 0)
+        return r;
+    webhook_secret_make(secret);
+    r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE webhooks SET secret = ?2 WHERE id = ?1", "tt",
+                id, secret);
+    if (r != 0) {
+        cJSON_Delete(doc);
+        return r;
+    }
+    cJSON_AddStringToObject(doc, "secret", secret);
+    *ret_doc = doc;
+    return 0;
 }
 
 int store_webhook_delete(struct store_tx *tx, const char *id, struct err *err) {
@@ -214,6 +265,40 @@ int store_webhooks_tell(struct store_tx *tx, const cJSON *job, struct err *err) 
     return r;
 }
 
+/* The board in the words of the API. */
+static char *print_board_event(struct store_tx *tx, const struct event *event, const char *device,
+                               struct err *err) {
+    cJSON *facts = NULL, *data;
+    if (sql_get_row(store_tx_sql(tx), err, &facts,
+                    "SELECT id, name, state, health, away_us IS NULL AS \"online@bool\", "
+                    "last_seen_us AS \"last_seen_at@time\" FROM devices WHERE id = ?1",
+                    "t", device) != 0 ||
+        facts == NULL)
+        return NULL;
+    data = cJSON_CreateObject();
+    cJSON_AddItemToObject(data, "device", facts);
+    return print_body(tx, event, data);
+}
+
+int store_webhooks_tell_board(struct store_tx *tx, const char *device, bool online,
+                              struct err *err) {
+    cJSON *webhooks = NULL;
+    struct event event = {.type = online ? "device.online" : "device.offline"};
+    int r = sql_get_rows(store_tx_sql(tx), err, &webhooks,
+                         "SELECT id FROM webhooks WHERE state = 'enabled' AND (?1 IN (SELECT value "
+                         "FROM json_each(events)) OR (events IS NULL AND kinds IS NULL)) ORDER BY "
+                         "id",
+                         "t", event.type);
+    if (r == 0 && cJSON_GetArraySize(webhooks) > 0) {
+        id_make("evt_", event.id);
+        event.body = print_board_event(tx, &event, device, err);
+        r = queue_all(tx, webhooks, &event, err);
+        free(event.body);
+    }
+    cJSON_Delete(webhooks);
+    return r;
+}
+
 static int check_enabled(struct sql *sql, const char *id, struct err *err) {
     char state[16];
     int r = load_state(sql, id, err, state);
@@ -302,7 +387,8 @@ static int load_standing(struct sql *sql, const char *delivery, struct err *err,
     struct sql_rows rows;
     struct standing standing = {.webhook = ""};
     sql_query(sql, &rows,
-              "SELECT d.webhook, d.attempts + 1, d.job IS NULL, coalesce(w.last_success_us, 0) >= "
+              "SELECT d.webhook, d.attempts + 1, d.type = 'webhook.test', "
+              "coalesce(w.last_success_us, 0) >= "
               "d.created_us FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook WHERE "
               "d.id = ?1 AND d.state = 'pending'",
               "t", delivery);

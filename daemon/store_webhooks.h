@@ -1,5 +1,6 @@
-/* Webhooks and their deliveries. The end of a job writes a delivery for each webhook that wants to
- * hear of it, in the transaction that ends the job; the sender takes them from here. */
+/* Webhooks and their deliveries. The end of a job, and a board that goes away or comes back, write
+ * a delivery for each webhook that wants to hear of it, in the transaction of what happens; the
+ * sender takes them from here. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -17,7 +18,7 @@ enum {
     WEBHOOK_ATTEMPTS_MAX = 20
 };
 
-/* "job.done", "job.failed", "job.canceled"; ends with NULL. */
+/* "job.done", "job.failed", "job.canceled", "device.offline", "device.online"; ends with NULL. */
 extern const char *const store_webhook_types[];
 extern const char *const store_delivery_states[]; /* ends with NULL */
 
@@ -31,6 +32,16 @@ int store_webhook_create(struct store_tx *tx, const struct webhook_request *requ
 int store_webhook_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
 int store_webhook_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
                        cJSON **ret_doc);
+/* NULL: as it is. */
+struct webhook_patch {
+    const char *url, *label, *state; /* state: "enabled" (as store_webhook_enable), "disabled" */
+    const cJSON *events, *kinds;     /* lists of words, or JSON's null: all */
+};
+/* What waits is sent to the new URL. ESP_ENOTFOUND. */
+int store_webhook_patch(struct store_tx *tx, const char *id, const struct webhook_patch *patch,
+                        struct err *err);
+/* A new secret, which signs from the next attempt on; *ret_doc as the API shows it, with it. */
+int store_webhook_rotate(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_doc);
 int store_webhook_delete(struct store_tx *tx, const char *id, struct err *err);
 /* Sends again to one that was disabled, what waits as well, from its first attempt on; nothing of
  * one that is enabled. */
@@ -43,6 +54,10 @@ int store_webhook_deliveries(struct sql *sql, const char *id, const struct sql_p
 
 /* Queues what webhooks want to hear of a job that has ended; job as the API shows it. */
 int store_webhooks_tell(struct store_tx *tx, const cJSON *job, struct err *err);
+/* The same of a board that is away now, or back. Webhooks that name kinds of jobs and no events
+ * hear of jobs alone. */
+int store_webhooks_tell_board(struct store_tx *tx, const char *device, bool online,
+                              struct err *err);
 
 /* For the sender: of each webhook that is enabled the delivery that is due first: [{"webhook",
  * "url", "secret", "id", "body", "next_us"}]; body: null unless that time has come. */

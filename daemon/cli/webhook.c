@@ -1,5 +1,5 @@
-/* espalier webhook add, ls, show, enable, test, deliveries, rm: who is told when a job has ended.
- */
+/* espalier webhook add, ls, show, set, rotate, enable, disable, test, deliveries, rm: who is told
+ * when a job has ended, or a board has gone away. */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +8,8 @@
 #include "daemon/cli/resource.h"
 
 enum { POLL_US = 200000 };
+#define EVENT_HELP                                                                                 \
+    "job.done, job.failed, job.canceled, device.offline, device.online, separated by commas"
 
 static const struct column list[] = {{"ID", "id", CELL_TEXT},
                                      {"STATE", "state", CELL_TEXT},
@@ -54,10 +56,11 @@ static void put_words(cJSON *body, const char *key, const char *words) {
     }
 }
 
-static int create(struct cli *cli, cJSON *body) {
+/* POSTs the body, which it takes, and prints the secret that the answer has. */
+static int make_secret(struct cli *cli, const char *path, cJSON *body) {
     struct err err = {0};
     cJSON *doc = NULL;
-    int rc = cli_send(cli, "POST", "/webhooks", body, &err, &doc);
+    int rc = cli_send(cli, "POST", path, body, &err, &doc);
 
     cJSON_Delete(body);
     if (rc)
@@ -73,8 +76,7 @@ static int add_run(struct cli *cli, int argc, char **argv) {
     const char *label = NULL, *events = NULL, *kinds = NULL;
     const struct option_row rows[] = {
         {"label", 'l', OPTION_TEXT, NULL, 0, 4096, "", "for your own memory", &label},
-        {"events", 'e', OPTION_TEXT, NULL, 0, 256, "",
-         "job.done, job.failed, job.canceled, separated by commas (not given: all)", &events},
+        {"events", 'e', OPTION_TEXT, NULL, 0, 256, "", EVENT_HELP " (not given: all)", &events},
         {"kinds", 'k', OPTION_TEXT, NULL, 0, 256, "",
          "kinds of jobs, such as search,train (not given: all)", &kinds},
         CLI_COMMON_ROWS(cli)};
@@ -87,7 +89,77 @@ static int add_run(struct cli *cli, int argc, char **argv) {
     cli_put_text(body, "label", label);
     put_words(body, "events", events);
     put_words(body, "kinds", kinds);
-    return create(cli, body);
+    return make_secret(cli, "/webhooks", body);
+}
+
+/* "all": null. */
+static void put_words_or_all(cJSON *body, const char *key, const char *words) {
+    if (words && !strcmp(words, "all"))
+        cJSON_AddNullToObject(body, key);
+    else
+        put_words(body, key, words);
+}
+
+/* PATCHes one webhook with the body, which it takes. */
+static int change(struct cli *cli, const char *webhook, cJSON *body) {
+    struct err err = {0};
+    cJSON *doc = NULL;
+    char path[512];
+
+    snprintf(path, sizeof(path), "/webhooks/%.300s", cli_encode(webhook));
+    int rc = cli_send(cli, "PATCH", path, body, &err, &doc);
+    cJSON_Delete(body);
+    if (rc)
+        return cli_fail(&err);
+    if (!cli_print_plain(cli, doc))
+        printf("%s: %s, %s\n", webhook, cli_text(doc, "state"), cli_text(doc, "url"));
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
+static int set_run(struct cli *cli, int argc, char **argv) {
+    const char *url = NULL, *label = NULL, *events = NULL, *kinds = NULL;
+    const struct option_row rows[] = {
+        {"to", 'u', OPTION_TEXT, NULL, 0, 4096, "", "the URL; what waits goes there, too", &url},
+        {"label", 'l', OPTION_TEXT, NULL, 0, 4096, "", "for your own memory", &label},
+        {"events", 'e', OPTION_TEXT, NULL, 0, 256, "", EVENT_HELP ", or all", &events},
+        {"kinds", 'k', OPTION_TEXT, NULL, 0, 256, "", "kinds of jobs, such as search,train, or all",
+         &kinds},
+        CLI_COMMON_ROWS(cli)};
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    if (!url && !label && !events && !kinds)
+        return cli_usage("name what to change: --to, --label, --events or --kinds");
+    cJSON *body = cJSON_CreateObject();
+    cli_put_text(body, "url", url);
+    cli_put_text(body, "label", label);
+    put_words_or_all(body, "events", events);
+    put_words_or_all(body, "kinds", kinds);
+    return change(cli, argv[first], body);
+}
+
+static int disable_run(struct cli *cli, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    cJSON *body = cJSON_CreateObject();
+    cli_put_text(body, "state", "disabled");
+    return change(cli, argv[first], body);
+}
+
+static int rotate_run(struct cli *cli, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    char path[512];
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    snprintf(path, sizeof(path), "/webhooks/%.300s/rotate", cli_encode(argv[first]));
+    return make_secret(cli, path, cJSON_CreateObject());
 }
 
 /* The delivery of this id among the newest, when its attempt has been made; else NULL in *ret. */
@@ -164,7 +236,9 @@ static int deliveries_run(struct cli *cli, int argc, char **argv) {
 }
 
 const struct cli_command cli_webhook_add = {"webhook", "add", "URL",
-                                            "have a URL told when a job has ended", add_run};
+                                            "have a URL told when a job has ended or a board has "
+                                            "gone away",
+                                            add_run};
 const struct cli_command cli_webhook_ls = {"webhook", "ls", "", "webhooks, without their secrets",
                                            ls_run};
 const struct cli_command cli_webhook_show = {"webhook", "show", "WEBHOOK",
@@ -175,5 +249,11 @@ const struct cli_command cli_webhook_deliveries = {
     "webhook", "deliveries", "WEBHOOK", "what was sent to it and what waits", deliveries_run};
 const struct cli_command cli_webhook_enable = {
     "webhook", "enable", "WEBHOOK...", "send again to webhooks that were disabled", enable_run};
+const struct cli_command cli_webhook_set = {"webhook", "set", "WEBHOOK",
+                                            "change its URL, label, events or kinds", set_run};
+const struct cli_command cli_webhook_disable = {
+    "webhook", "disable", "WEBHOOK", "send nothing to it until it is enabled", disable_run};
+const struct cli_command cli_webhook_rotate = {
+    "webhook", "rotate", "WEBHOOK", "make a new secret, which is shown once", rotate_run};
 const struct cli_command cli_webhook_rm = {"webhook", "rm", "WEBHOOK...",
                                            "remove webhooks with their deliveries", rm_run};

@@ -251,6 +251,39 @@ def addresses():
         check(ended.returncode == 1 and "--webhook-allow" in ended.stderr, f"--webhook-allow {wrong}", ended)
 
 
+@test("webhook: is changed, disabled, enabled and given a new secret")
+def changed():
+    client, got = stack().client, receiver()
+    hook = add("/before", events=["job.done"], kinds=["dataset"])
+    path = f"/webhooks/{hook['id']}"
+    etag = client.expect(200, "GET", path).headers["etag"]
+    stack().cli("webhook", "test", hook["id"])
+    equal(client.expect(200, "GET", path).headers["etag"].split(".")[0], etag.split(".")[0], "a delivery is no change")
+    shown = client.expect(200, "PATCH", path, {"url": got.url("/after"), "label": "moved", "events": ["job.failed", "device.offline"], "kinds": None}, {"If-Match": etag}).doc
+    equal((shown["url"], shown["label"], shown["events"], shown["kinds"]), (got.url("/after"), "moved", ["job.failed", "device.offline"], None), "what was changed")
+    problem(client.request("PATCH", path, {"label": "late"}, {"If-Match": etag}), 412)
+    equal(client.expect(200, "PATCH", path, {"events": None}).doc["label"], "moved", "what was not named stays")
+    for body, pointer in (({"url": "ftp://example.org/"}, "/url"), ({"url": "http://10.0.0.1/"}, "/url"), ({"url": None, "events": []}, "/events"), ({"kinds": ["lunch"]}, "/kinds/0"), ({"state": "gone"}, "/state"), ({"secret": "mine"}, "/secret")):
+        problem(client.request("PATCH", path, body), (400, 422), pointer=pointer)
+    equal(client.get(path)["url"], got.url("/after"), "what a refused change leaves")
+    problem(client.request("PATCH", "/webhooks/wh_none", {"label": "x"}), 404)
+    problem(client.request("POST", "/webhooks/wh_none/rotate", {}), 404)
+    secret = client.expect(200, "POST", path + "/rotate", {}).doc["secret"]
+    stack().cli("webhook", "test", hook["id"])
+    _, headers, body = got.at("/after")[-1]
+    check(verify(secret, headers, body) and not verify(hook["secret"], headers, body), "the new secret signs alone")
+    stack().cli("webhook", "disable", hook["id"])
+    equal(client.get(path)["disabled_reason"], "somebody disabled it", "why it is disabled")
+    problem(client.request("POST", path + "/test", {}), 409)
+    stack().cli("webhook", "enable", hook["id"])
+    stack().cli("webhook", "set", hook["id"], "--label", "again", "--kinds", "search", "--events", "all")
+    shown = client.get(path)
+    equal((shown["label"], shown["kinds"], shown["events"], shown["state"]), ("again", ["search"], None, "enabled"), "what the command line set")
+    check("whsec_" in stack().cli("webhook", "rotate", hook["id"]), "the secret is printed")
+    equal(stack().cli_run("webhook", "set", hook["id"]).returncode, 2, "nothing to change")
+    remove(hook)
+
+
 @test("webhook: bodies are strict, urls http or https, only an administrator may")
 def strict():
     client = stack().client

@@ -1,6 +1,7 @@
 /* Boards: enrolment, connections, profiles, health, noise, silence. */
 #include "fleet_bed.h"
 
+#include "daemon/store_webhooks.h"
 #include "devices/noise.h"
 
 static void test_enrolment_once(void **state) {
@@ -348,10 +349,58 @@ static void test_silence_is_away_unless_it_measures(void **state) {
     assert_int_equal(fleet_number(f, ONLINE, f->device), 1);
 }
 
+static int do_hook(struct store_tx *tx, struct work *op, struct err *err) {
+    struct webhook_request request = {.url = "https://example.org/hook", .label = ""};
+    cJSON *kinds = cJSON_Parse("[\"search\"]");
+    request.kinds = op->number != 0 ? kinds : NULL;
+    int r = store_webhook_create(tx, &request, err, &op->doc);
+    if (r == 0)
+        strcpy(op->id, cJSON_GetStringValue(cJSON_GetObjectItem(op->doc, "id")));
+    cJSON_Delete(op->doc);
+    cJSON_Delete(kinds);
+    return r;
+}
+
+#define TOLD(type)                                                                                 \
+    "SELECT count(*) FROM webhook_deliveries WHERE webhook = ?1 AND type = '" type                 \
+    "' AND json_extract(body, '$.data.device.name') IS NOT NULL"
+
+static void go_away(struct fixture *f) {
+    struct work op = {.a = NULL};
+    fleet_change(f, "UPDATE devices SET last_seen_us = 1 WHERE id = ?1", f->device);
+    assert_int_equal(fleet_run(f, &op, do_devices_expire), 0);
+}
+
+/* Each time once, whatever a board does meanwhile; who named kinds of jobs hears nothing of it. */
+static void test_webhooks_hear_of_boards_that_go_and_come(void **state) {
+    struct fixture *f = *state;
+    struct work all = {.number = 0}, jobs = {.number = 1};
+    assert_int_equal(fleet_run(f, &all, do_hook), 0);
+    assert_int_equal(fleet_run(f, &jobs, do_hook), 0);
+    go_away(f);
+    go_away(f);
+    assert_int_equal(fleet_number(f, TOLD("device.offline"), all.id), 1);
+    assert_int_equal(fleet_number(f, TOLD("device.online"), all.id), 0);
+    for (int i = 0; i < 2; i++) { /* the worker was started anew */
+        assert_int_equal(fleet_connect_board(f, "machine-one", "1", "env-1"), 0);
+        assert_int_equal(fleet_number(f, TOLD("device.online"), all.id), 1);
+    }
+    go_away(f);
+    struct work touch = {.a = f->device, .number = f->epoch};
+    for (int i = 0; i < 2; i++) { /* the same worker is heard again */
+        assert_int_equal(fleet_run(f, &touch, do_touch), 0);
+        assert_int_equal(fleet_number(f, TOLD("device.online"), all.id), 2);
+    }
+    assert_int_equal(fleet_number(f, TOLD("device.offline"), all.id), 2);
+    assert_int_equal(
+        fleet_number(f, "SELECT count(*) FROM webhook_deliveries WHERE webhook = ?1", jobs.id), 0);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fleet_start, fleet_stop)
     const struct CMUnitTest tests[] = {
         TEST(test_enrolment_once),
+        TEST(test_webhooks_hear_of_boards_that_go_and_come),
         TEST(test_token_and_board_are_one),
         TEST(test_older_epochs_are_refused),
         TEST(test_only_profiles_that_run_now),
