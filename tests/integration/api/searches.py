@@ -372,12 +372,17 @@ def patient():
     latest = max(e for e, v, before in zip(main["evaluations"], main["hypervolume"], [0, *main["hypervolume"]]) if v > 1.001 * before)
     check(main["evaluations"][-1] - latest >= 150 - 16, "evaluations without growth", main)
     equal(series["random"]["evaluations"][-1], main["evaluations"][-1], "the baseline has had as many")
+    four = [TOP1, MACS, *({"metric": metric, "direction": "minimise"} for metric in ("params", "peak_simple_bytes"))]
+    many = client.post("/searches", bed.search_body("many", objectives=four, measure_front=0, calibration_nets=0, evaluations=20000, population=16, patience=150), 202)
+    stack.wait_job(many["job"]["id"], 90)
+    result = client.get("/searches/many")["result"]
+    check(result["stagnated"] and result["hypervolume"] > 0, "one with four objectives ended early", result)
     refuse("/patience", (422,), patience=0)
     whole = client.post("/searches", bed.search_body("whole", measure_front=0, calibration_nets=0, evaluations=64, population=16, patience=1000), 202)
     stack.wait_job(whole["job"]["id"], 60)
     result = client.get("/searches/whole")["result"]
     equal((result["stagnated"], result["evaluations"]), (False, 64), "one with more patience than budget")
-    for name in ("patient", "whole"):
+    for name in ("patient", "many", "whole"):
         client.expect(204, "DELETE", f"/searches/{name}")
 
 
