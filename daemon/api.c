@@ -327,6 +327,13 @@ static bool is_state(const struct api_call *call) {
            call->route->state_members == NULL;
 }
 
+/* Megabytes would hold up the loop. */
+static void hash_answer(struct api_call *call) {
+    bool known = call->state_tag[0] != '\0' && is_state(call);
+    if (call->text != NULL && call->content_type == NULL && !known)
+        hash_text(call->text, strlen(call->text), call->text_hash);
+}
+
 /* What the answer's ETag says of the resource's state. */
 static int take_state(struct api_call *call, struct err *err) {
     bool tagged =
@@ -373,7 +380,14 @@ static bool set_etag(const struct api_call *call, const char *text) {
     bool get = strcmp(call->route->method, "GET") == 0;
     if ((!get && call->state_tag[0] == '\0') || (call->status != 0 && call->status != 200))
         return false;
-    etag_make(call->state_tag, call->state_tag[0] != '\0' && is_state(call) ? NULL : text, etag);
+    char hash[HASH_TEXT];
+    if (call->state_tag[0] != '\0' && is_state(call))
+        memcpy(hash, call->state_tag, sizeof(hash));
+    else if (call->text_hash[0] != '\0')
+        memcpy(hash, call->text_hash, sizeof(hash));
+    else
+        hash_text(text, strlen(text), hash);
+    etag_make(call->state_tag, hash, etag);
     return web_has_etag(call->req, etag) && get;
 }
 
@@ -521,8 +535,10 @@ static int run_read(struct sql *sql, struct store_read *read, struct err *err) {
         r = call->route->read(call, err);
     if (r == 0)
         r = take_state(call, err);
-    if (r == 0 && call->route->finish == NULL && call->route->write == NULL)
+    if (r == 0 && call->route->finish == NULL && call->route->write == NULL) {
         r = print_answer(call, err);
+        hash_answer(call);
+    }
     call->sql = NULL;
     return r;
 }

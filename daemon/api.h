@@ -91,6 +91,7 @@ struct api_call {
     char etag[HASH_TEXT_LONG + 2]; /* of file, quoted; "": none */
     char *if_match;                /* where api_takes_if_match; NULL: none. Owned */
     char state_tag[HASH_TEXT];     /* of the answer before finish; "": no resource */
+    char text_hash[HASH_TEXT];     /* of text, where it was made in the pool; "": not yet */
     struct store_call store_call;
     struct store_read store_read;
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/nearest.h"
+#include "daemon/metric_text.h"
 
 static const char *const fields[] = {"feasible", "on_front", "generation", "strategy", NULL};
 
@@ -290,22 +291,27 @@ int candidate_query_own_objectives(const struct query_metrics *metrics, struct e
                          "the search has one objective: name two in the parameter objectives");
 }
 
-static int find_source(const char *name) {
-    for (int i = 0; name != NULL && metric_source_names[i] != NULL; i++)
-        if (strcmp(metric_source_names[i], name) == 0)
+static int find_source(const struct metric_text *metric) {
+    for (int i = 0; metric_source_names[i] != NULL; i++)
+        if (metric_text_is(metric->source, metric->source_len, metric_source_names[i]))
             return i;
     return -1;
 }
 
-void candidate_view_metrics(const struct candidate_query *query, const cJSON *metrics,
+void candidate_view_metrics(const struct candidate_query *query, const char *metrics,
                             struct candidate_view *view) {
-    for (int i = 0; i < query->goals.n_metrics; i++) {
-        const cJSON *metric = cJSON_GetObjectItemCaseSensitive(metrics, query->goals.keys[i]);
-        const cJSON *value = cJSON_GetObjectItemCaseSensitive(metric, "value");
-        view->values[i] = cJSON_IsNumber(value) ? value->valuedouble : (double)NAN;
-        view->sources[i] =
-            find_source(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(metric, "source")));
+    const struct goals *goals = &query->goals;
+    struct metric_text metric;
+    for (int i = 0; i < goals->n_metrics; i++) {
+        view->values[i] = (double)NAN;
+        view->sources[i] = -1;
     }
+    while (metric_text_next(&metrics, &metric))
+        for (int i = 0; i < goals->n_metrics; i++)
+            if (metric_text_is(metric.key, metric.key_len, goals->keys[i])) {
+                view->values[i] = metric.number != NULL ? strtod(metric.number, NULL) : (double)NAN;
+                view->sources[i] = find_source(&metric);
+            }
 }
 
 static bool is_within(const struct candidate_term *term, double value) {

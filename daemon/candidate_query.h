@@ -67,8 +67,9 @@ struct candidate_view {
     double values[METRICS_MAX]; /* as goals.keys; NAN: not known */
     int sources[METRICS_MAX];   /* enum metric_source; -1: not known */
 };
-/* Fills values and sources from a candidate's metrics, {key: {"value", "source", …}}. */
-void candidate_view_metrics(const struct candidate_query *query, const cJSON *metrics,
+/* Fills values and sources from the text of a candidate's metrics, {key: {"value", "source", …}}.
+ */
+void candidate_view_metrics(const struct candidate_query *query, const char *metrics,
                             struct candidate_view *view);
 /* Whether it keeps all conditions. A metric that is not known is in no range. */
 bool candidate_matches(const struct candidate_query *query, const struct candidate_view *view);

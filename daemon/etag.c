@@ -29,12 +29,7 @@ int etag_state(const cJSON *doc, const char *const *members, struct err *err,
     return 0;
 }
 
-void etag_make(const char *state, const char *text, char ret_etag[ETAG_MAX]) {
-    char whole[HASH_TEXT];
-    if (text != NULL)
-        hash_text(text, strlen(text), whole);
-    else
-        memcpy(whole, state, sizeof(whole));
+void etag_make(const char *state, const char *whole, char ret_etag[ETAG_MAX]) {
     bool both = state[0] != '\0' && strcmp(state, whole) != 0;
     snprintf(ret_etag, ETAG_MAX, "\"%s%s%s\"", both ? state : "", both ? "." : "", whole);
 }

@@ -15,7 +15,7 @@ enum { ETAG_MAX = 2 * HASH_TEXT + 4 };
 /* Hash of the listed members of doc (NULL: of all). ESP_ENOMEM. */
 int etag_state(const cJSON *doc, const char *const *members, struct err *err,
                char ret_state[HASH_TEXT]);
-/* state "": there is none; text: the answer, NULL: state is that of all of it. */
-void etag_make(const char *state, const char *text, char ret_etag[ETAG_MAX]);
+/* state "": there is none; whole: hash of the answer. */
+void etag_make(const char *state, const char *whole, char ret_etag[ETAG_MAX]);
 /* Whether If-Match allows a change of what is in this state: "*", or a strong tag of it. */
 bool etag_allows(const char *if_match, const char *state);

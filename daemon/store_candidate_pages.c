@@ -17,11 +17,8 @@ static void view_row(const struct sql_rows *rows, const struct candidate_query *
     ret->view.feasible = sql_int(rows, 2) != 0;
     ret->view.on_front = sql_int(rows, 3) != 0;
     ret->revision = sql_int(rows, 4);
-    if (query->goals.n_metrics == 0)
-        return;
-    cJSON *metrics = cJSON_Parse(sql_text(rows, 5));
-    candidate_view_metrics(query, metrics, &ret->view);
-    cJSON_Delete(metrics);
+    if (query->goals.n_metrics > 0)
+        candidate_view_metrics(query, sql_text(rows, 5), &ret->view);
 }
 
 #define SCAN                                                                                       \
