@@ -4,82 +4,54 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/cli/axis.h"
 #include "daemon/cli/html.h"
 
 /* The frame that the data is drawn in, of an image of WIDTH x HEIGHT. */
 enum { WIDTH = 720, HEIGHT = 420, LEFT = 64, RIGHT = 16, TOP = 14, BOTTOM = 48 };
 enum { CELLS_X = 64, CELLS_Y = 36, DENSITIES = 4, TICKS_MAX = 12 };
 
-struct range {
-    double low, high; /* of log10 on a logarithmic axis */
-    bool log;
-};
 struct view {
-    struct range x, y;
+    struct axis_range x, y;
 };
-
-static double value_of(const struct range *range, double v) {
-    return range->log ? log10(v) : v;
-}
 
 static double place_x(const struct view *view, double v) {
-    return LEFT + (WIDTH - LEFT - RIGHT) * (value_of(&view->x, v) - view->x.low) /
+    return LEFT + (WIDTH - LEFT - RIGHT) * (axis_place(&view->x, v) - view->x.low) /
                       (view->x.high - view->x.low);
 }
 
 static double place_y(const struct view *view, double v) {
     return HEIGHT - BOTTOM -
-           (HEIGHT - TOP - BOTTOM) * (value_of(&view->y, v) - view->y.low) /
+           (HEIGHT - TOP - BOTTOM) * (axis_place(&view->y, v) - view->y.low) /
                (view->y.high - view->y.low);
 }
 
 /* ---- ranges -------------------------------------------------------------------------------- */
 
-static void widen(struct range *range, double v) {
-    if (isfinite(v)) {
-        range->low = fmin(range->low, v);
-        range->high = fmax(range->high, v);
-    }
-}
-
-static void close_range(struct range *range, bool log) {
-    if (!(range->low <= range->high))
-        *range = (struct range){.low = 0, .high = 1};
-    range->log = log && range->low > 0 && range->high > 5 * range->low;
-    if (range->log) {
-        range->low = log10(range->low);
-        range->high = log10(range->high);
-    }
-    double gap = range->high - range->low;
-    double margin = gap > 0 ? 0.05 * gap : fmax(fabs(range->high) * 0.1, 1e-9);
-    range->low -= margin;
-    range->high += margin;
-}
-
 static struct view view_of(const struct chart *chart) {
-    struct range x = {.low = INFINITY, .high = -INFINITY}, y = x;
+    struct axis_range x = {.low = INFINITY, .high = -INFINITY}, y = x;
     for (int i = 0; i < chart->n_points; i++) {
         const struct chart_point *p = &chart->points[i];
         const double xs[] = {p->x, p->x_low, p->x_high, p->from_x};
         const double ys[] = {p->y, p->y_low, p->y_high, p->from_y};
         for (int k = 0; k < 4; k++) {
-            widen(&x, xs[k]);
-            widen(&y, ys[k]);
+            axis_widen(&x, xs[k]);
+            axis_widen(&y, ys[k]);
         }
     }
     for (int i = 0; i < chart->n_cloud; i++) {
-        widen(&x, chart->cloud[2 * i]);
-        widen(&y, chart->cloud[2 * i + 1]);
+        axis_widen(&x, chart->cloud[2 * i]);
+        axis_widen(&y, chart->cloud[2 * i + 1]);
     }
-    widen(&x, chart->x.limit);
-    widen(&y, chart->y.limit);
+    axis_widen(&x, chart->x.limit);
+    axis_widen(&y, chart->y.limit);
     if (chart->diagonal) {
-        widen(&x, y.low);
-        widen(&x, y.high);
+        axis_widen(&x, y.low);
+        axis_widen(&x, y.high);
         y = x;
     }
-    close_range(&x, chart->x.log);
-    close_range(&y, chart->y.log);
+    axis_close(&x, chart->x.log, 0.05);
+    axis_close(&y, chart->y.log, 0.05);
     return (struct view){x, y};
 }
 
@@ -91,7 +63,7 @@ static double step_of(double span) {
     return power * (rest < 1.5 ? 1 : rest < 3.5 ? 2 : rest < 7.5 ? 5 : 10);
 }
 
-static int linear_ticks(const struct range *range, double ticks[TICKS_MAX]) {
+static int linear_ticks(const struct axis_range *range, double ticks[TICKS_MAX]) {
     double step = step_of(range->high - range->low), at = ceil(range->low / step) * step;
     int n = 0;
     for (; at <= range->high && n < TICKS_MAX; at += step)
@@ -100,7 +72,7 @@ static int linear_ticks(const struct range *range, double ticks[TICKS_MAX]) {
 }
 
 /* 1, 2 and 5 of each decade; of many decades the ones alone. */
-static int log_ticks(const struct range *range, double ticks[TICKS_MAX]) {
+static int log_ticks(const struct axis_range *range, double ticks[TICKS_MAX]) {
     static const double steps[] = {1, 2, 5};
     int n_steps = range->high - range->low > 3 ? 1 : 3, n = 0;
     for (int decade = (int)floor(range->low); decade <= (int)ceil(range->high); decade++)
@@ -112,7 +84,7 @@ static int log_ticks(const struct range *range, double ticks[TICKS_MAX]) {
     return n;
 }
 
-static int ticks_of(const struct range *range, double ticks[TICKS_MAX]) {
+static int ticks_of(const struct axis_range *range, double ticks[TICKS_MAX]) {
     int n = range->log ? log_ticks(range, ticks) : 0;
     if (n >= 2 || !range->log)
         return n ? n : linear_ticks(range, ticks);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/cli/axis.h"
+
 enum { LABEL = 9, DOTS_X = 2, DOTS_Y = 4 };
 
 struct cell {
@@ -12,57 +14,32 @@ struct cell {
     bool taken;
     enum plot_kind kind;
 };
-struct range {
-    double low, high;
-    bool log;
-};
 struct view {
-    struct range x, y;
+    struct axis_range x, y;
     int columns, rows; /* of cells */
 };
 
-static double value_of(const struct range *range, double v) {
-    return range->log ? log10(v) : v;
-}
-
 static bool is_shown(const struct plot_point *p) {
     return isfinite(p->x) && isfinite(p->y);
-}
-
-static void close_range(struct range *range, bool log) {
-    if (!(range->low <= range->high))
-        *range = (struct range){.low = 0, .high = 1};
-    range->log = log && range->low > 0 && range->high > 5 * range->low;
-    if (range->log) {
-        range->low = log10(range->low);
-        range->high = log10(range->high);
-    }
-    if (range->high - range->low <= 1e-12 * fabs(range->high)) {
-        double margin = fmax(fabs(range->high) * 0.1, 1e-9);
-        range->low -= margin;
-        range->high += margin;
-    }
 }
 
 static struct view view_of(const struct plot *plot) {
     struct view view = {.x = {INFINITY, -INFINITY, false}, .y = {INFINITY, -INFINITY, false}};
     for (int i = 0; i < plot->n_points; i++)
         if (is_shown(&plot->points[i])) {
-            view.x.low = fmin(view.x.low, plot->points[i].x);
-            view.x.high = fmax(view.x.high, plot->points[i].x);
-            view.y.low = fmin(view.y.low, plot->points[i].y);
-            view.y.high = fmax(view.y.high, plot->points[i].y);
+            axis_widen(&view.x, plot->points[i].x);
+            axis_widen(&view.y, plot->points[i].y);
         }
-    close_range(&view.x, true);
-    close_range(&view.y, false);
+    axis_close(&view.x, true, 0);
+    axis_close(&view.y, false, 0);
     view.columns = (plot->width > PLOT_WIDTH_MAX ? PLOT_WIDTH_MAX : plot->width) - LABEL - 2;
     view.rows = (plot->height > PLOT_HEIGHT_MAX ? PLOT_HEIGHT_MAX : plot->height) - 2;
     return view;
 }
 
 /* Of n steps from low to high the one that v lies on. */
-static int step_of(const struct range *range, double v, int n) {
-    double share = (value_of(range, v) - range->low) / (range->high - range->low);
+static int step_of(const struct axis_range *range, double v, int n) {
+    double share = (axis_place(range, v) - range->low) / (range->high - range->low);
     int step = (int)(share * (n - 1) + 0.5);
     return step < 0 ? 0 : step >= n ? n - 1 : step;
 }
@@ -110,7 +87,7 @@ static void put_cell(struct buf *out, const struct plot *plot, const struct cell
     }
 }
 
-static double at_share(const struct range *range, double share) {
+static double at_share(const struct axis_range *range, double share) {
     double v = range->low + share * (range->high - range->low);
     return range->log ? pow(10, v) : v;
 }
