@@ -153,6 +153,15 @@ static void refuses_what_is_no_such_table(void **state) {
     refused("a: {count: 0, mean: 2}\n", "without a positive mean and count");
     refused("a: {count: 3}\n", "without a positive mean and count");
     refused("a: {count: 3, mean: 1}\na: {count: 3, mean: 1}\n", "was there before");
+    refused("a: {count: 3, mean: 1, mean: 2}\n", "was there before");
+    refused("a: {count: 3, mean: 1, std: 1, var: 1}\n", "was there before");
+    refused("a: {count: 3, mean: 1, std: .nan}\n", "no positive number");
+    refused("a: {count: 3, mean: 1, std: nan}\n", "no positive number");
+    refused("a: {count: 3, mean: inf}\n", "no positive number");
+    refused("a: {count: 3, mean: 1, mean: 2", "was there before");
+    refused(ROW("Conv-input:160x160x3-output:80x80x24", "0.5", "0.01") ROW("x", "0.5", "0.01")
+                ROW("x", "0.5", "0.01"),
+            "key \"x\", which was there before"); /* also of one that no unit has */
     refused("a: [\n", "not a table");
     refused("a: {count: 3, mean: 1}}\n", "line 1");
     refused(ROW("Conv-input:192x192x3-output:96x96x24", "0.5", "0.01"), "inputs of 192 pixels");
