@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/stats.h"
 #include "base/rng.h"
 #include "devices/backend.h"
 #include "devices/exec.h"
@@ -27,7 +28,9 @@ enum {
     PREPARE_MS = 60000, /* writing the networks, computing what they are to give */
     VERSION_S = 20,
     STOCK_WARMUP = 10,
-    LINKS = 8,            /* of the chain that a unit stands in; docs/decisions/0026 */
+    STOCK_BATCHES =
+        3,     /* of one start of a chain or its unit: half of what a brief measurement takes */
+    LINKS = 8, /* of the chain that a unit stands in; docs/decisions/0026 */
     LEAST_SHARE = 64,     /* a link takes at least this fraction of its share of the chain */
     PROGRAM_MAX = 4 << 20 /* of a file named in the command, to be hashed */
 };
@@ -57,6 +60,7 @@ struct exec {
     struct subject subject, reference;
     struct subject chain; /* the subject LINKS times, if it is a unit and the command chains */
     bool chained;
+    bool unit_first;     /* of the last samples of both */
     int n_links, n_lost; /* samples of links so far, and those that the noise was larger than */
     struct exec_process process;
     struct buf arena, answer;
@@ -335,13 +339,18 @@ static int request_samples(struct exec *exec, struct subject *s, int runs, int s
     return !rc && s->expected ? check_output(exec, s) : rc;
 }
 
+/* Whether samples more have to be asked for. */
+static bool needs_stock(const struct stock *stock, int runs, int samples) {
+    return stock->runs != runs || stock->n - stock->at < samples;
+}
+
 /* Starting a command and loading a network may take seconds: it is asked for as many samples as may
  * be needed soon. */
 static int from_stock(struct exec *exec, struct subject *s, int runs, int samples, double *ret_us) {
     struct stock *stock = &s->stock;
     int rc = 0;
 
-    if (stock->runs != runs || stock->n - stock->at < samples) {
+    if (needs_stock(stock, runs, samples)) {
         stock->n = samples == 1 ? STOCK_WARMUP : EXEC_SAMPLES_MAX;
         stock->at = 0;
         stock->runs = runs;
@@ -365,17 +374,68 @@ static int take_whole(struct exec *exec, struct subject *s, int runs, int sample
     return rc;
 }
 
+/* Both halves to their common level: what lies in the middle of the time between them. */
+static void level_halves(double *us, int half) {
+    double rise = stats_median(us + half, (size_t)half) - stats_median(us, (size_t)half);
+    for (int i = 0; i < half; i++) {
+        us[i] += rise / 2;
+        us[half + i] -= rise / 2;
+    }
+}
+
+/* The chain is started before the unit and again behind it, so that a machine that becomes faster
+ * or slower meanwhile is the same to both. */
+static int fill_stocks(struct exec *exec, int runs, int samples) {
+    struct stock *chain = &exec->chain.stock, *unit = &exec->subject.stock;
+    int wanted = STOCK_BATCHES * samples, most = EXEC_SAMPLES_MAX / 2;
+    int half = samples == 1 ? STOCK_WARMUP / 2 : wanted < most ? wanted : most;
+    int rc = request_samples(exec, &exec->chain, runs, half, chain->us);
+    chain->energy_uj = exec->told_uj / 2;
+    if (!rc)
+        rc = request_samples(exec, &exec->subject, runs, 2 * half, unit->us);
+    unit->energy_uj = exec->told_uj;
+    if (!rc)
+        rc = request_samples(exec, &exec->chain, runs, half, chain->us + half);
+    chain->energy_uj += exec->told_uj / 2;
+    if (rc)
+        return rc;
+    level_halves(chain->us, half);
+    chain->n = unit->n = 2 * half;
+    chain->at = unit->at = 0;
+    chain->runs = unit->runs = runs;
+    return 0;
+}
+
+/* Samples of the chain and of the unit alone. Of a command that goes on, who comes first changes
+ * from one time to the next. */
+static int take_pair(struct exec *exec, int runs, int samples, double *ret_chain_us,
+                     double *ret_unit_us, double *ret_chain_uj) {
+    int rc = 0;
+    if (exec->config.once && needs_stock(&exec->chain.stock, runs, samples))
+        rc = fill_stocks(exec, runs, samples);
+    exec->unit_first = !exec->unit_first;
+    if (!rc && exec->unit_first)
+        rc = take_whole(exec, &exec->subject, runs, samples, ret_unit_us);
+    double unit_uj = exec->told_uj;
+    if (!rc)
+        rc = take_whole(exec, &exec->chain, runs, samples, ret_chain_us);
+    *ret_chain_uj = exec->told_uj;
+    if (!rc && !exec->unit_first) {
+        rc = take_whole(exec, &exec->subject, runs, samples, ret_unit_us);
+        unit_uj = exec->told_uj;
+    }
+    exec->told_uj = unit_uj;
+    return rc;
+}
+
 /* A unit's time: by how much a chain of them takes longer than one, for each link more. What a run
  * costs beside its units (its start, its image, its output) is in both and falls out. A difference
  * that the noise has eaten counts as next to nothing, which a median gets over. */
 static int take_links(struct exec *exec, int runs, int samples, double *ret_us) {
     double chain_us[EXEC_SAMPLES_MAX], chain_uj, link_us;
     int turns = (runs + LINKS - 1) / LINKS;
-    int rc = take_whole(exec, &exec->chain, turns, samples, chain_us);
+    int rc = take_pair(exec, turns, samples, chain_us, ret_us, &chain_uj);
 
-    chain_uj = exec->told_uj;
-    if (!rc)
-        rc = take_whole(exec, &exec->subject, turns, samples, ret_us);
     if (rc)
         return rc;
     for (int i = 0; i < samples; i++) {

@@ -257,6 +257,19 @@ def chains():
     equal(len({text for _, text in fingerprints}), 3, "revisions, so that times of one method are not mixed with another's")
 
 
+@test("a command that is started for a chain and for its unit, and becomes slower from start to start, has that in no entry", 120)
+def drifting_chains():
+    """The one that comes second would be 0.2 ms longer each time, a seventh of which is 1.4 % of the unit."""
+    command = [str(RUNTIME), "once-slower", "{model}", "{threads}", "{runs}", "{samples}", str(bed.daemon().root / "starts")]
+    _, profile = worker("slower", exec_config("slower", chain=True, command=command), "exec")
+    table = bed.client().post("/tables", {"profile": profile["id"], "space": "tiny", "method": "brief"}, 202)["table"]
+    wait_for("a unit", lambda: len(units_of(profile)) >= 1, 90)
+    bed.client().post(f"/jobs/{table['job']}/cancel", {})
+    for median, _ in units_of(profile):
+        check(abs(median - 2000) < 8, "a unit's time", median)
+    bed.daemon().workers["slower"].stop()
+
+
 @test("a runtime that leaves out what is there several times is found out", 60)
 def folded_chains():
     _, profile = worker("folded", exec_config("good", chain=True), "exec")

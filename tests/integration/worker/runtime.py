@@ -56,6 +56,13 @@ def respond(request):
         answer(samples_us=[500.0 + i % 3 for i in range(n)], energy_uj=820.5)
     elif mode in ("links", "once-links"):  # a start of 10 ms, and 2 ms for each time that the unit is there
         answer(samples_us=[10000.0 + 2000 * links + 0.1 * (i % 3) for i in range(n)], energy_uj=1000 + 7 * links)
+    elif mode == "once-slower":  # the same, and each start of a unit's takes 0.2 ms longer than the one before
+        starts = 0
+        if "reference" not in request["model"]:
+            with open(sys.argv[-1], "a+") as count:
+                count.write("x")
+                starts = count.tell()
+        answer(samples_us=[10000.0 + 200 * starts + 2000 * links + 0.1 * (i % 3) for i in range(n)])
     elif mode == "priced":  # by the network, as a file has it
         with open(sys.argv[2]) as prices:
             uj = json.load(prices).get(request["model_id"], 100.0)
@@ -69,8 +76,8 @@ def respond(request):
         answer(samples_us=[500.0 + i % 3 for i in range(n)])
 
 
-if mode in ("once", "once-links"):  # as arguments, a process for each request
-    model, threads, runs, samples = sys.argv[2:]
+if mode in ("once", "once-links", "once-slower"):  # as arguments, a process for each request
+    model, threads, runs, samples = sys.argv[2:6]
     respond({"model": model, "threads": int(threads), "runs": int(runs), "samples": int(samples)})
 else:
     for line in sys.stdin:
