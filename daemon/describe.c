@@ -97,6 +97,34 @@ static int mid_channels(const struct unit_spec *spec) {
     return spec->expand_channels;
 }
 
+/* Without what any run costs: energies of units and of their layers sum up. */
+static double part_uj(const struct cost *cost, const struct energy_fit *prices) {
+    return energy_uj(cost, prices) - (prices->n > 0 ? prices->run_uj : 0);
+}
+
+static cJSON *describe_layer(const struct graph *graph, int unit, int i,
+                             const struct energy_fit *prices) {
+    const struct op *op = &graph->ops[graph->units[unit].first_op + i];
+    struct cost cost;
+    cJSON *doc = cJSON_CreateObject();
+    unit_op_cost(graph, unit, i, &cost);
+    cJSON_AddStringToObject(doc, "layer", op_role_names[op->role]);
+    cJSON_AddNumberToObject(doc, "c_in", op->c_in);
+    cJSON_AddNumberToObject(doc, "c_out", op->c_out);
+    cJSON_AddNumberToObject(doc, "h_out", op->h_out);
+    cJSON_AddNumberToObject(doc, "w_out", op->w_out);
+    cJSON_AddNumberToObject(doc, "kernel", op->kernel ? op->kernel : 1);
+    cJSON_AddNumberToObject(doc, "stride", op->stride ? op->stride : 1);
+    cJSON_AddBoolToObject(doc, "residual", op->residual >= 0);
+    cJSON_AddNumberToObject(doc, "macs", (double)cost.macs);
+    cJSON_AddNumberToObject(doc, "params", (double)cost.params);
+    cJSON_AddNumberToObject(doc, "live_bytes", (double)cost.peak_activation_bytes);
+    cJSON_AddNumberToObject(doc, "model_bytes", (double)cost.model_bytes);
+    cJSON_AddNumberToObject(doc, "traffic_bytes", (double)cost.traffic_bytes);
+    cJSON_AddNumberToObject(doc, "energy_uj", part_uj(&cost, prices));
+    return doc;
+}
+
 /* What a drawing of the network needs to know of one unit. */
 static cJSON *describe_unit(const struct graph *graph, const struct graph_unit *unit,
                             const struct describe_profile *profile) {
@@ -119,8 +147,7 @@ static cJSON *describe_unit(const struct graph *graph, const struct graph_unit *
     cJSON_AddNumberToObject(doc, "peak_activation_bytes", (double)cost.peak_activation_bytes);
     cJSON_AddNumberToObject(doc, "model_bytes", (double)cost.model_bytes);
     cJSON_AddNumberToObject(doc, "traffic_bytes", (double)cost.traffic_bytes);
-    cJSON_AddNumberToObject(doc, "energy_uj",
-                            energy_uj(&cost, prices) - (prices->n > 0 ? prices->run_uj : 0));
+    cJSON_AddNumberToObject(doc, "energy_uj", part_uj(&cost, prices));
     cJSON_AddNumberToObject(doc, "c_in", spec->c_in);
     cJSON_AddNumberToObject(doc, "c_out", last->c_out);
     cJSON_AddNumberToObject(doc, "h_out", last->h_out);
@@ -134,6 +161,9 @@ static cJSON *describe_unit(const struct graph *graph, const struct graph_unit *
     cJSON_AddBoolToObject(doc, "residual", spec->residual);
     if (entry)
         cJSON_AddNumberToObject(doc, "latency_us", entry->median_us);
+    cJSON *layers = cJSON_AddArrayToObject(doc, "layers");
+    for (int i = 0; i < unit->n_ops; i++)
+        cJSON_AddItemToArray(layers, describe_layer(graph, (int)(unit - graph->units), i, prices));
     return doc;
 }
 

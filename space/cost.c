@@ -94,6 +94,45 @@ void unit_cost(const struct graph *graph, int unit, struct cost *ret_cost) {
     *ret_cost = sum;
 }
 
+static int64_t tensor_bytes(const struct graph *graph, int tensor) {
+    const struct tensor_shape *shape = &graph->tensors[tensor];
+    return (int64_t)shape->channels * shape->height * shape->width * 4;
+}
+
+/* Whether an op of the unit from number at on needs the tensor. */
+static bool needed_from(const struct graph *graph, const struct graph_unit *part, int at,
+                        int tensor) {
+    for (int i = part->first_op + at; i < part->first_op + part->n_ops; i++)
+        if (graph->ops[i].input == tensor || graph->ops[i].residual == tensor)
+            return true;
+    return false;
+}
+
+/* Op i writes tensor i + 1, so those before an op are the unit's input and what its ops wrote. */
+static int64_t live_bytes(const struct graph *graph, const struct graph_unit *part, int at) {
+    const struct op *op = &graph->ops[part->first_op + at];
+    int64_t sum = op->kind == OP_SE ? 0 : tensor_bytes(graph, op->output);
+    int first = graph->ops[part->first_op].input;
+    for (int tensor = first; tensor < op->output; tensor++)
+        if (needed_from(graph, part, at, tensor))
+            sum += tensor_bytes(graph, tensor);
+    return sum;
+}
+
+void unit_op_cost(const struct graph *graph, int unit, int op, struct cost *ret_cost) {
+    const struct graph_unit *part = &graph->units[unit];
+    const struct op *first = &graph->ops[part->first_op], *last = first + part->n_ops - 1;
+    struct cost cost;
+    op_cost(first + op, 4, &cost);
+    cost.peak_activation_bytes = live_bytes(graph, part, op);
+    cost.traffic_bytes = cost.model_bytes;
+    if (op == 0)
+        cost.traffic_bytes += tensor_bytes(graph, first->input);
+    if (op == part->n_ops - 1)
+        cost.traffic_bytes += tensor_bytes(graph, last->output);
+    *ret_cost = cost;
+}
+
 int arch_cost(const struct space *space, const struct arch *arch, struct err *err,
               struct cost *ret_cost) {
     if (!arch_valid(space, arch))

@@ -34,6 +34,12 @@ int graph_cost(const struct graph *graph, int bytes_per_element, struct err *err
                struct cost *ret_cost);
 /* What one unit of a graph adds, at 4 bytes an element; its peaks are those while it runs. */
 void unit_cost(const struct graph *graph, int unit, struct cost *ret_cost);
+/* What one op of a unit adds, 0 <= op < n_ops, at 4 bytes an element: MACs, parameters, model and
+ * traffic of a unit's ops sum up to the unit's, whose input the first one reads and whose output
+ * the last one writes. peak_activation_bytes: the tensors of the unit that lie in memory while it
+ * runs where ops run one by one, each into a whole tensor (SE in place); a fused unit needs another
+ * arena, mostly less. */
+void unit_op_cost(const struct graph *graph, int unit, int op, struct cost *ret_cost);
 int arch_cost(const struct space *space, const struct arch *arch, struct err *err,
               struct cost *ret_cost); /* 4 bytes an element; fast: used in search loops */
 

@@ -119,10 +119,43 @@ static int sample_run(struct cli *cli, int argc, char **argv) {
     return CLI_OK;
 }
 
+/* The layers of all units in one list, each with its unit's number. */
+static void print_layers(struct cli *cli, const cJSON *units) {
+    static const struct column columns[] = {{"UNIT", "unit", CELL_INT},
+                                            {"LAYER", "layer", CELL_TEXT},
+                                            {"KERNEL", "kernel", CELL_INT},
+                                            {"IN", "c_in", CELL_INT},
+                                            {"OUT", "c_out", CELL_INT},
+                                            {"HEIGHT", "h_out", CELL_INT},
+                                            {"MACS", "macs", CELL_MACS},
+                                            {"PARAMS", "params", CELL_MACS},
+                                            {"LIVE", "live_bytes", CELL_BYTES},
+                                            {"WEIGHTS", "model_bytes", CELL_BYTES},
+                                            {"TRAFFIC", "traffic_bytes", CELL_BYTES},
+                                            {"ENERGY UJ", "energy_uj", CELL_REAL}};
+    cJSON *rows = cJSON_CreateArray();
+    const cJSON *unit, *layer;
+    int number = 0;
+    cJSON_ArrayForEach(unit, units) {
+        cJSON_ArrayForEach(layer, cli_item(unit, "layers")) {
+            cJSON *row = cJSON_Duplicate(layer, true);
+            cJSON_AddNumberToObject(row, "unit", number);
+            cJSON_AddItemToArray(rows, row);
+        }
+        number++;
+    }
+    cli_table(cli, rows, columns, COUNT(columns));
+    cJSON_Delete(rows);
+}
+
 static int arch_show_run(struct cli *cli, int argc, char **argv) {
     const char *profile = NULL;
+    bool layers = false;
     const struct option_row rows[] = {{"profile", 'p', OPTION_TEXT, NULL, 0, 0, "",
                                        "predict its latency on this profile", &profile},
+                                      {"layers", 0, OPTION_FLAG, NULL, 0, 0, "",
+                                       "layer by layer: a latency is a whole unit's alone",
+                                       &layers},
                                       CLI_COMMON_ROWS(cli)};
     static const struct column summary[] = {
         {"arch", "arch", CELL_TEXT},
@@ -158,7 +191,10 @@ static int arch_show_run(struct cli *cli, int argc, char **argv) {
     if (!cli_print_plain(cli, doc)) {
         cli_fields(doc, summary, COUNT(summary));
         putchar('\n');
-        cli_table(cli, cli_item(doc, "units"), units, COUNT(units));
+        if (layers)
+            print_layers(cli, cli_item(doc, "units"));
+        else
+            cli_table(cli, cli_item(doc, "units"), units, COUNT(units));
     }
     cJSON_Delete(doc);
     return CLI_OK;

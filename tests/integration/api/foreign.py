@@ -251,6 +251,12 @@ def energy():
     for key in ("macs", "params", "model_bytes", "traffic_bytes", "energy_uj"):
         total = sum(unit[key] for unit in smallest["units"])
         check(abs(total - cost[key]) < 1e-9 * total, f"units' {key}", total, cost[key])
+        for unit in smallest["units"]:
+            parts = sum(layer[key] for layer in unit["layers"])
+            check(abs(parts - unit[key]) < 1e-9 * parts, f"layers' {key}", unit)
+    equal([layer["layer"] for layer in smallest["units"][2]["layers"]], ["expand", "depthwise", "project"], "layers of a block")
+    shown = bed.daemon().cli("arch", "show", "ofa_mbv3_w12", smallest["arch"], "--layers")
+    check("feature_mix" in shown and "LIVE" in shown, "layers by client", shown)
     equal(max(unit["peak_activation_bytes"] for unit in smallest["units"]), cost["peak_activation_bytes"], "the largest unit's peak")
     doc = refuse("/constraints/0/max", 422, "infeasible", constraints=[{"metric": "energy_uj", "max": 1}])
     check(abs(doc["attainable"] - cost["energy_uj"]) < 1e-9 * cost["energy_uj"], "the least energy", doc, cost)

@@ -209,6 +209,57 @@ static void costs_of_a_block_are_as_by_hand(void **state) {
     space_destroy(space);
 }
 
+/* Every unit of two spaces: what its ops add is what it adds. */
+static void ops_of_a_unit_sum_up_to_it(void **state) {
+    static const char *const names[] = {"ofa_mbv3", "resnet_50_elastic"};
+    for (int s = 0; s < 2; s++) {
+        struct space *space = builtin(names[s]);
+        struct unit_list *units;
+        assert_int_equal(space_units(space, NULL, &units), 0);
+        for (int u = 0; u < units->n; u++) {
+            const struct graph *graph = units->entries[u].graph;
+            struct cost whole, sum = {0}, part;
+            unit_cost(graph, 0, &whole);
+            for (int i = 0; i < graph->units[0].n_ops; i++) {
+                unit_op_cost(graph, 0, i, &part);
+                sum.macs += part.macs;
+                sum.params += part.params;
+                sum.model_bytes += part.model_bytes;
+                sum.traffic_bytes += part.traffic_bytes;
+            }
+            assert_int_equal(sum.macs, whole.macs);
+            assert_int_equal(sum.params, whole.params);
+            assert_int_equal(sum.model_bytes, whole.model_bytes);
+            assert_int_equal(sum.traffic_bytes, whole.traffic_bytes);
+        }
+        unit_list_destroy(units);
+        space_destroy(space);
+    }
+}
+
+/* 8 channels at 8x8, expanded to 24, SE, back to 8 with the input added: 2 KiB and 6 KiB a tensor.
+ */
+static void live_tensors_are_as_by_hand(void **state) {
+    struct graph *graph = NULL;
+    cJSON *doc = cJSON_Parse(
+        "{\"input\":{\"channels\":8,\"height\":8,\"width\":8},\"units\":[{\"kind\":\"block\","
+        "\"stage\":0,\"block\":0,"
+        "\"act\":\"relu\",\"c_out\":8,\"kernel_size\":3,\"stride\":1,\"expand_channels\":24,"
+        "\"se_channels\":8,\"residual\":true}]}");
+    static const int64_t kib[] = {2 + 6, 2 + 6 + 6, 2 + 6, 2 + 6 + 2};
+    struct err err = {0};
+    if (graph_from_json(doc, "", &err, &graph) != 0)
+        fail_msg("%s: %s", err.pointer, err.message);
+    assert_int_equal(graph->n_ops, 4);
+    for (int i = 0; i < 4; i++) {
+        struct cost cost;
+        unit_op_cost(graph, 0, i, &cost);
+        assert_int_equal(cost.peak_activation_bytes, 1024 * kib[i]);
+    }
+    free(graph);
+    cJSON_Delete(doc);
+}
+
 static void bytes_follow_the_element(void **state) {
     struct space *space = builtin("fashion_small");
     struct arch arch;
@@ -247,6 +298,8 @@ int main(void) {
         cmocka_unit_test(ranges_are_those_of_all_subnets),
         cmocka_unit_test(arch_cost_equals_graph_cost),
         cmocka_unit_test(costs_of_a_block_are_as_by_hand),
+        cmocka_unit_test(ops_of_a_unit_sum_up_to_it),
+        cmocka_unit_test(live_tensors_are_as_by_hand),
         cmocka_unit_test(bytes_follow_the_element),
         cmocka_unit_test(foreign_archs_are_refused),
     };
