@@ -179,10 +179,18 @@ static int get_calibration(struct api_call *call, struct err *err) {
     return store_calibration_get(call->sql, call->id, err, &call->answer);
 }
 
+static int delete_table(struct api_call *call, struct err *err) {
+    cJSON *users = NULL;
+    int r = store_table_remove(call->tx, call->id, err, &users);
+    api_problem_users(call, users, err);
+    return r;
+}
+
 const struct api_route api_tables[] = {
     {"GET", "/api/v1/tables", "page_size,after", .read = list_tables},
     {"POST", "/api/v1/tables", NULL, .read = plan_table, .write = build_table, .needs_room = true},
     {"GET", "/api/v1/tables/{id}", NULL, .read = get_table},
+    {"DELETE", "/api/v1/tables/{id}", NULL, .write = delete_table},
     {"GET", "/api/v1/tables/{id}/entries", "page_size,after", .read = list_entries},
     {"GET", "/api/v1/calibrations", "profile,page_size,after", .read = list_calibrations},
     {"GET", "/api/v1/calibrations/{id}", NULL, .read = get_calibration},

@@ -221,10 +221,21 @@ static int ask_again(struct store_tx *tx, const char *table, const cJSON *row, s
     return r;
 }
 
+static int check_there(struct sql *sql, const char *table, struct err *err) {
+    int64_t there = 0;
+    int r = sql_get_int(sql, err, &there, NULL, "SELECT count(*) FROM tables WHERE id = ?1", "t",
+                        table);
+    return r == 0 && there == 0
+               ? err_set(err, ESP_EGONE, NULL, "its table was removed: build it anew")
+               : r;
+}
+
 int store_table_retry(struct store_tx *tx, const char *table, const char *job, struct err *err) {
     cJSON *rows = NULL;
     const cJSON *row;
-    int r = sql_get_rows(store_tx_sql(tx), err, &rows,
+    int r = check_there(store_tx_sql(tx), table, err);
+    if (r == 0)
+        r = sql_get_rows(store_tx_sql(tx), err, &rows,
                          "SELECT m.profile, m.graph_id, m.graph, e.signature, m.method FROM "
                          "table_entries e JOIN measurements m ON m.id = e.measurement WHERE "
                          "e.table_id = ?1 AND m.state IN ('failed', 'canceled')",
@@ -239,6 +250,26 @@ int store_table_retry(struct store_tx *tx, const char *table, const char *job, s
     if (r == 0)
         r = store_job_apply(tx, job, JOB_START, NULL, err);
     return r != 0 ? r : end_if_complete(tx, table, job, err);
+}
+
+int store_table_remove(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users) {
+    struct sql *sql = store_tx_sql(tx);
+    cJSON *users = NULL;
+    int changes = 0;
+    int r = sql_get_rows(sql, err, &users,
+                         "SELECT 'job' AS kind, id, kind AS name FROM jobs WHERE subject = ?1 AND "
+                         "state NOT IN ('done', 'failed', 'canceled') LIMIT 100",
+                         "t", id);
+    if (r == 0 && cJSON_GetArraySize(users) > 0) {
+        *ret_users = users;
+        return err_set(err, ESP_ECONFLICT, NULL, "a job fills the table: cancel it first");
+    }
+    cJSON_Delete(users);
+    if (r == 0)
+        r = sql_run(sql, err, &changes, "DELETE FROM tables WHERE id = ?1", "t", id);
+    return r == 0 && changes == 0
+               ? err_set(err, ESP_ENOTFOUND, NULL, "there is no table \"%s\"", id)
+               : r;
 }
 
 int store_table_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc) {

@@ -1,4 +1,4 @@
-/* espalier latency profiles, build, tables, entries, measure, calibrations, residuals. */
+/* espalier latency profiles, build, tables, rm, entries, measure, calibrations, residuals. */
 #include <stdio.h>
 #include <string.h>
 
@@ -185,6 +185,12 @@ const struct cli_command cli_latency_profiles = {
 const struct cli_command cli_latency_build = {"latency", "build", "PROFILE SPACE",
                                               "measure the latency table of a space on a board",
                                               build_run};
+static int rm_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &tables, "rm", argc, argv);
+}
+
+const struct cli_command cli_latency_rm = {"latency", "rm", "TABLE...",
+                                           "remove tables; their measurements stay", rm_run};
 const struct cli_command cli_latency_tables = {"latency", "tables", "", "latency tables",
                                                tables_run};
 const struct cli_command cli_latency_entries = {"latency", "entries", "TABLE", "entries of a table",

@@ -269,9 +269,45 @@ static void test_a_canceled_job_drops_only_its_own(void **state) {
     cJSON_Delete(data);
 }
 
+static int do_table_remove(struct store_tx *tx, struct work *op, struct err *err) {
+    return store_table_remove(tx, op->a, err, &op->doc);
+}
+
+/* A job that was canceled cannot fill what is no more. */
+static void cancel_and_retry_is_gone(struct fixture *f) {
+    struct work op;
+    assert_int_equal(build(f, "full/2", &op), 0);
+    cancel_job(f, op.job);
+    struct work removal = {.a = op.id}, retry = {.a = op.job, .b = op.id};
+    assert_int_equal(fleet_run(f, &removal, do_table_remove), 0);
+    assert_int_equal(fleet_run(f, &retry, do_retry), ESP_EGONE);
+}
+
+static void test_a_table_is_removed_when_no_job_fills_it(void **state) {
+    struct fixture *f = *state;
+    struct work op, again;
+    assert_int_equal(build(f, "brief/2", &op), 0);
+    struct work removal = {.a = op.id};
+    assert_int_equal(fleet_run(f, &removal, do_table_remove), ESP_ECONFLICT);
+    const cJSON *user = cJSON_GetArrayItem(removal.doc, 0);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(user, "id")), op.job);
+    cJSON_Delete(removal.doc);
+    assert_int_equal(fleet_measure_all(f, "ok"), N_ENTRIES);
+    removal.doc = NULL;
+    assert_int_equal(fleet_run(f, &removal, do_table_remove), 0);
+    assert_int_equal(
+        fleet_number(f, "SELECT count(*) FROM table_entries WHERE table_id = ?1", op.id), 0);
+    assert_int_equal(fleet_run(f, &removal, do_table_remove), ESP_ENOTFOUND);
+    assert_int_equal(build(f, "brief/2", &again), 0); /* what was measured is not measured again */
+    assert_string_not_equal(op.id, again.id);
+    assert_table(f, again.id, "ready", N_ENTRIES);
+    cancel_and_retry_is_gone(f);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fleet_start, fleet_stop)
     const struct CMUnitTest tests[] = {
+        TEST(test_a_table_is_removed_when_no_job_fills_it),
         TEST(test_a_table_ends_its_job),
         TEST(test_a_canceled_table_waits_for_nothing),
         TEST(test_a_table_with_holes_fails_its_job),
