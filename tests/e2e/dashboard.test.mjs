@@ -463,7 +463,7 @@ test('the supernet page shows how alike inherited and stand-alone accuracy rank 
   await comes(card('Inherited against stand-alone accuracy').locator('svg circle'));
   const [report] = (await stack.get('/estimations?supernet=bars')).items;
   assert.equal(await card('Inherited against stand-alone accuracy').locator('svg circle').count(), report.n);
-  await card('Inherited against stand-alone accuracy').getByText(`tau ${report.kendall_tau.inherited_scratch.toFixed(3)}`, { exact: true }).first().waitFor();
+  await card('Inherited against stand-alone accuracy').getByText(`tau ${report.kendall_tau.inherited_scratch.toFixed(3).replace('-', '−')}`, { exact: true }).first().waitFor();
   assert.deepEqual(await faults(), []);
   await shot('supernet-rank');
 });

@@ -96,7 +96,7 @@ test('numbers read well', () => {
   assert.equal(format.duration(3725), '1:02 h');
   assert.deepEqual(format.tickLabels('latency_us:pf', [500, 1000]), { text: ['0.5', '1.0'], unit: 'ms' });
   assert.equal(format.latency(null), '–');
-  assert.equal(format.ago('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:05:00Z')), '5 min ago');
+  assert.equal(format.ago('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:05:00Z')), '5 min ago');
 });
 
 test('ranges survive the address, and what cannot be read is left out', () => {

@@ -46,10 +46,10 @@ export function duration(seconds: number | null | undefined): string {
 export function ago(time: string | null | undefined, now = Date.now()): string {
   if (!time) return dash;
   const seconds = Math.max(0, (now - Date.parse(time)) / 1000);
-  if (seconds < 45) return 'just now';
-  if (seconds < 3600) return `${Math.round(seconds / 60)} min ago`;
-  if (seconds < 86400) return `${Math.round(seconds / 3600)} h ago`;
-  return `${Math.round(seconds / 86400)} d ago`;
+  if (seconds < 45) return 'just now';
+  if (seconds < 3600) return `${Math.round(seconds / 60)} min ago`;
+  if (seconds < 86400) return `${Math.round(seconds / 3600)} h ago`;
+  return `${Math.round(seconds / 86400)} d ago`;
 }
 
 export const metricName = (key: string, profiles: Record<string, string> = {}): string => {

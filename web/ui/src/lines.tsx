@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 import { useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { drawAxes } from './axes';
 import { contextOf, placeIn, sized, useSize } from './canvas';
-import { even, short } from './format';
+import { even, largest, short } from './format';
 import { extent, toPixel, toValue, type Scale } from './scale';
 import { color, paint } from './theme';
 
@@ -78,7 +78,7 @@ export function Lines(props: Props) {
   useLayoutEffect(() => {
     const ctx = contextOf(base.current, width, height);
     if (!ctx) return;
-    const plain = (values: number[]) => (values.some((v) => Math.abs(v) >= 1e5) ? values.map((v) => short(v)) : even(values));
+    const plain = (values: number[]) => { const most = largest(values); return most >= 1e5 ? values.map((v) => short(v)) : most < 1e-3 ? values.map((v) => (v ? v.toExponential(1) : '0')) : even(values); };
     drawAxes(ctx, scales.sx, scales.sy, { title: () => props.xTitle, labels: (values) => ({ text: plain(values), unit: '' }) },
       { title: () => '', labels: (values) => ({ text: props.percent ? even(values.map((v) => 100 * v)).map((v) => `${v} %`) : plain(values), unit: '' }) });
     curves.forEach((c, i) => drawCurve(ctx, scales, c, shadeOf(c, i)));

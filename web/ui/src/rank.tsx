@@ -4,7 +4,7 @@ import { even, percent } from './format';
 import { Facts } from './parts';
 import { extent, ticks, toPixel, type Scale } from './scale';
 
-const [width, height, left, bottom] = [560, 300, 52, 34];
+const [width, height, left, bottom] = [560, 320, 78, 56];
 
 export function Rank({ report }: { report: Estimation }) {
   const { networks, kendall_tau: tau } = report;
@@ -15,28 +15,29 @@ export function Rank({ report }: { report: Estimation }) {
   const [xt, yt] = [ticks(x0, x1, 5), ticks(y0, y1, 5)];
   const [xl, yl] = [xt, yt].map((at) => even(at.map((v) => 100 * v)).map((v) => `${v} %`)) as [string[], string[]];
   const [from, to] = [Math.max(x0, y0), Math.min(x1, y1)];
-  const ranks = `scratch ${tau.inherited_scratch.toFixed(2)}, fine-tuned ${tau.inherited_fine_tuned.toFixed(2)}`;
+  const said = (v: number) => v.toFixed(3).replace('-', '−');
+  const ranks = `scratch ${said(tau.inherited_scratch)}, fine-tuned ${said(tau.inherited_fine_tuned)}`;
   return (
     <div class="pair">
       <figure class="board-front residuals">
         <figcaption>Top-1 alone over inherited, of {networks.length} networks</figcaption>
         <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`Inherited against stand-alone top-1 of ${networks.length} networks. Rank correlation with inherited: ${ranks}.`}>
           {yt.map((v, i) => <g key={v}><line x1={left} x2={width - 10} y1={toPixel(sy, v)} y2={toPixel(sy, v)} /><text x={left - 6} y={toPixel(sy, v) + 4} text-anchor="end">{yl[i]}</text></g>)}
-          {xt.map((v, i) => <text key={v} x={toPixel(sx, v)} y={height - bottom + 16} text-anchor="middle">{xl[i]}</text>)}
-          <text x={(left + width) / 2} y={height - 3} text-anchor="middle">inherited</text>
+          {xt.map((v, i) => <text key={v} x={toPixel(sx, v)} y={height - bottom + 22} text-anchor="middle">{xl[i]}</text>)}
+          <text x={(left + width) / 2} y={height - 5} text-anchor="middle">inherited</text>
           {from < to && <line class="zero" x1={toPixel(sx, from)} y1={toPixel(sy, from)} x2={toPixel(sx, to)} y2={toPixel(sy, to)} />}
           {networks.map((n) => {
-            const said = `${n.arch}: inherited ${percent(n.inherited)}, fine-tuned ${percent(n.fine_tuned)}, from scratch ${percent(n.scratch)}`;
+            const words = `${n.arch}: inherited ${percent(n.inherited)}, fine-tuned ${percent(n.fine_tuned)}, from scratch ${percent(n.scratch)}`;
             const [x, y] = [toPixel(sx, n.inherited), toPixel(sy, n.fine_tuned)];
-            return <g key={n.arch_id}><circle class="top" cx={x} cy={toPixel(sy, n.scratch)} r="4.2"><title>{said}</title></circle><rect class="top" x={x - 3.8} y={y - 3.8} width="7.6" height="7.6"><title>{said}</title></rect></g>;
+            return <g key={n.arch_id}><circle class="top" cx={x} cy={toPixel(sy, n.scratch)} r="4.2"><title>{words}</title></circle><rect class="top" x={x - 3.8} y={y - 3.8} width="7.6" height="7.6"><title>{words}</title></rect></g>;
           })}
         </svg>
         <p class="note"><i class="mark dot" />trained from scratch <i class="mark square" />fine-tuned from inherited weights. On the line both are equal.</p>
       </figure>
       <Facts rows={[
-        ['Inherited and from scratch', `tau ${tau.inherited_scratch.toFixed(3)}`],
-        ['Inherited and fine-tuned', `tau ${tau.inherited_fine_tuned.toFixed(3)}`],
-        ['Fine-tuned and from scratch', `tau ${tau.fine_tuned_scratch.toFixed(3)}`],
+        ['Inherited and from scratch', `tau ${said(tau.inherited_scratch)}`],
+        ['Inherited and fine-tuned', `tau ${said(tau.inherited_fine_tuned)}`],
+        ['Fine-tuned and from scratch', `tau ${said(tau.fine_tuned_scratch)}`],
       ]} />
     </div>
   );

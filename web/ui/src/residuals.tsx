@@ -1,9 +1,9 @@
 // How far a calibration's predictions are from what was measured: each network as it is predicted from the others alone.
 import type { CalibrationPoint } from './api';
-import { latency, percent } from './format';
+import { latency, percent, tickLabels } from './format';
 import { extent, ticks, toPixel, type Scale } from './scale';
 
-const [width, height, left, bottom] = [560, 210, 48, 34];
+const [width, height, left, bottom] = [560, 236, 78, 56];
 
 export function Residuals({ points, interval }: { points: CalibrationPoint[]; interval: number | undefined }) {
   const errors = points.map((p) => p.predicted_us / p.measured_us - 1);
@@ -12,6 +12,7 @@ export function Residuals({ points, interval }: { points: CalibrationPoint[]; in
   const sx: Scale = { min, max, log: true, from: left, to: width - 8 };
   const sy: Scale = { min: -most, max: most, log: false, from: height - bottom, to: 6 };
   const worst = points.reduce((w, _, i) => (Math.abs(errors[i]!) > Math.abs(errors[w]!) ? i : w), 0);
+  const at = ticks(min, max, 5, true), { text, unit } = tickLabels('latency_us', at, true);
   const signed = (e: number) => `${e >= 0 ? '+' : '−'}${percent(Math.abs(e), 1)}`;
   return (
     <figure class="board-front residuals">
@@ -19,8 +20,8 @@ export function Residuals({ points, interval }: { points: CalibrationPoint[]; in
       <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`Residuals of ${points.length} networks from ${latency(Math.min(...points.map((p) => p.measured_us)))} to ${latency(Math.max(...points.map((p) => p.measured_us)))}: the worst is ${signed(errors[worst]!)}, of ${points[worst]!.arch}`}>
         {interval !== undefined && <rect class="band" x={left} width={width - 8 - left} y={toPixel(sy, Math.min(most, interval))} height={toPixel(sy, -Math.min(most, interval)) - toPixel(sy, Math.min(most, interval))} />}
         {ticks(-most, most, 5).map((v) => <g key={v}><line x1={left} x2={width - 8} y1={toPixel(sy, v)} y2={toPixel(sy, v)} class={v === 0 ? 'zero' : ''} /><text x={left - 6} y={toPixel(sy, v) + 4} text-anchor="end">{v === 0 ? '0' : signed(v).replace('.0 ', ' ')}</text></g>)}
-        {ticks(min, max, 5, true).map((v) => <text key={v} x={toPixel(sx, v)} y={height - bottom + 16} text-anchor="middle">{latency(v, max)}</text>)}
-        <text x={(left + width) / 2} y={height - 3} text-anchor="middle">measured</text>
+        {at.map((v, i) => <text key={v} x={toPixel(sx, v)} y={height - bottom + 22} text-anchor="middle">{text[i]}</text>)}
+        <text x={(left + width) / 2} y={height - 5} text-anchor="middle">measured ({unit})</text>
         {points.map((p, i) => <circle key={`${p.arch} ${i}`} class={p.measured_us >= p.low_us && p.measured_us <= p.high_us ? 'top' : 'outside'} cx={toPixel(sx, p.measured_us)} cy={toPixel(sy, errors[i]!)} r="3.6"><title>{`${p.arch}: ${latency(p.predicted_us)} predicted, ${latency(p.measured_us)} measured`}</title></circle>)}
       </svg>
       <p class="note">Worst: {signed(errors[worst]!)} of <span class="genotype">{points[worst]!.arch}</span>. {interval !== undefined && 'Shaded: the 90 % interval. '}{points.filter((p) => p.measured_us < p.low_us || p.measured_us > p.high_us).length} of {points.length} lie outside of their own interval.</p>

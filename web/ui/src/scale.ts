@@ -37,13 +37,20 @@ export function ticks(min: number, max: number, count: number, log = false): num
     const all: number[] = [];
     for (let e = Math.floor(Math.log10(min)); e <= Math.ceil(Math.log10(max)); e++)
       for (const m of [1, 2, 5]) all.push(m * 10 ** e);
-    const inside = all.filter((v) => v >= min && v <= max);
-    const stride = Math.max(1, Math.ceil(inside.length / count));
-    return inside.filter((_, i) => i % stride === 0);
+    const within = all.filter((v) => v >= min && v <= max);
+    const stride = Math.max(1, Math.ceil(within.length / count));
+    return within.filter((_, i) => i % stride === 0);
   }
   const raw = (max - min) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw) ?? raw;
+  const steps = [0.5, 1, 2, 2.5, 5, 10].map((m) => m * power);
+  const wide = steps.findIndex((s) => s >= raw);
+  const at = inside(min, max, steps[wide]!);
+  return at.length < 3 ? inside(min, max, steps[wide - 1]!) : at; // one or two say little of a scale
+}
+
+/** The multiples of a step in [min, max]. */
+function inside(min: number, max: number, step: number): number[] {
   const result: number[] = [];
   for (let v = Math.ceil(min / step) * step; v <= max + step * 1e-9; v += step) result.push(Math.abs(v) < step * 1e-9 ? 0 : v);
   return result;

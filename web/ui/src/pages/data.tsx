@@ -25,7 +25,7 @@ export function Data() {
         {spaces.data && (
           <Table label="Search spaces" rows={spaces.data} rowKey={(s) => s.name} columns={[
             { title: 'Name', cell: (s) => <>{s.name} {s.builtin && <small class="note">built in</small>}</> }, { title: 'Distinct subnets', number: true, cell: (s) => power(s.cardinality) },
-            { title: 'MACs', number: true, cell: (s) => `${short(s.smallest.cost.macs)} to ${short(s.largest.cost.macs)}` }, { title: 'Networks', cell: (s) => <><a href={href(['archs', s.name], { arch: s.smallest.arch })}>smallest</a>, <a href={href(['archs', s.name], { arch: s.largest.arch })}>largest</a></> }, { title: 'Parameters', number: true, cell: (s) => `${short(s.smallest.cost.params)} to ${short(s.largest.cost.params)}` },
+            { title: 'MACs', number: true, cell: (s) => `${short(s.smallest.cost.macs)} to ${short(s.largest.cost.macs)}` }, { title: 'Networks', cell: (s) => <><a href={href(['archs', s.name], { arch: s.smallest.arch })}>smallest</a>, <a href={href(['archs', s.name], { arch: s.largest.arch })}>largest</a></> }, { title: 'Parameters', number: true, cell: (s) => `${short(s.smallest.cost.params)} to ${short(s.largest.cost.params)}` },
             { title: 'Stages', number: true, cell: (s) => s.n_stages }, { title: 'Table entries', number: true, cell: (s) => s.table_entries },
             { title: 'Resolutions', cell: (s) => (s.resolutions.length > 3 ? `${s.resolutions[0]} to ${s.resolutions[s.resolutions.length - 1]}` : s.resolutions.join(', ')) },
           ]} />

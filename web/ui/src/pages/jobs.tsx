@@ -37,9 +37,9 @@ export function Jobs() {
       {data && data.length > 0 && (
         <Card>
           <Table label="Jobs" rows={[...data].sort((a, b) => b.created_at.localeCompare(a.created_at))} rowKey={(j) => j.id} link={(j) => ['jobs', j.id]} columns={[
-            { title: 'Job', cell: (j) => j.id }, { title: 'Kind', cell: (j) => j.kind }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> }, { title: 'State', cell: (j) => <State of={j.state} /> },
+            { title: 'Job', cell: (j) => j.kind }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> }, { title: 'State', cell: (j) => <State of={j.state} /> },
             { title: 'Progress', number: true, cell: (j) => (j.state === 'done' ? '100 %' : percent(progressOf(j)?.fraction, 0)) }, { title: 'Phase', cell: (j) => <Standing job={j} /> },
-            { title: 'Left', number: true, cell: (j) => (j.state === 'running' ? duration(progressOf(j)?.eta_s) : '–') }, { title: 'Attempt', number: true, cell: (j) => j.attempt }, { title: 'Created', cell: (j) => ago(j.created_at) },
+            { title: 'Left', number: true, cell: (j) => (j.state === 'running' ? duration(progressOf(j)?.eta_s) : '–') }, { title: 'Attempt', number: true, cell: (j) => j.attempt }, { title: 'Created', cell: (j) => ago(j.created_at) }, { title: 'Id', cell: (j) => <span class="genotype">{j.id}</span> },
           ]} />
         </Card>
       )}

@@ -1,4 +1,5 @@
 // One search: the live scatter with the front, hypervolume beside it, the table below, the network of the chosen point at the side.
+import type { ComponentChildren } from 'preact';
 import { useMemo } from 'preact/hooks';
 import { get, list, post, type Front, type FrontItem, type Job, type Metric, type Pin, type Profile, type Search } from '../api';
 import { ArchView } from '../arch-view';
@@ -81,19 +82,22 @@ function Against({ own, plain, digits, points }: { own: number | null | undefine
 
 function Trust({ search }: { search: Search }) {
   const p = search.predictor;
+  const other = search.accuracy === 'evaluated' ? 'none: each candidate is evaluated' : search.models?.find((m) => m.kind === 'accuracy')?.name;
   const latest = search.calibrations?.[search.calibrations.length - 1];
   return (
     <Card title="How far to trust the predictions" note={latest ? 'before → after calibration' : undefined}>
       <Facts rows={[
-        ['Accuracy predictor', p ? `${p.model}, ${p.n} subnets` : 'not fitted yet'],
-        ['Rank agreement (tau)', <Against key="tau" own={p?.kendall_tau} plain={p?.baseline_kendall_tau} digits={3} />],
+        ['Accuracy predictor', p ? `${p.model}, ${p.n} subnets` : other ?? 'not fitted yet'],
+        ...(p || !other ? [['Accuracy, rank agreement (tau)', <Against key="tau" own={p?.kendall_tau} plain={p?.baseline_kendall_tau} digits={3} />],
         ['Accuracy, root mean square error', <Against key="rmse" own={p?.rmse} plain={p?.baseline_rmse} digits={2} points />],
-        ['Accuracy, mean error', p?.mae == null ? '–' : `${(100 * p.mae).toFixed(2)} points`],
+        ['Accuracy, mean error', p?.mae == null ? '–' : `${(100 * p.mae).toFixed(2)} points`]] as [string, ComponentChildren][] : []),
         ['Latency calibration', latest ? `version ${latest.version}, ${latest.n} networks${latest.rung ? `, ${latest.rung}` : ''}` : 'none yet'],
-        ['Latency, mean error', latest?.before && latest.after ? `${percent(latest.before.mape, 1)} → ${percent(latest.after.mape, 1)}` : '–'],
-        ['Latency within ±10 %', latest?.before && latest.after ? `${percent(latest.before.within_10, 0)} → ${percent(latest.after.within_10, 0)}` : '–'],
-        ['Latency, rank agreement (tau)', latest?.after ? latest.after.kendall_tau.toFixed(3) : '–'],
-        ['Latency, 90 % interval, holds', latest?.interval !== undefined ? `±${percent(latest.interval, 1)}, ${percent(latest.after?.coverage, 0)}` : '–'],
+        ...(latest ? [
+          ['Latency, mean error', latest.before && latest.after ? `${percent(latest.before.mape, 1)} → ${percent(latest.after.mape, 1)}` : '–'],
+          ['Latency within ±10 %', latest.before && latest.after ? `${percent(latest.before.within_10, 0)} → ${percent(latest.after.within_10, 0)}` : '–'],
+          ['Latency, rank agreement (tau)', latest.after ? latest.after.kendall_tau.toFixed(3) : '–'],
+          ['Latency, 90 % interval, holds', latest.interval !== undefined ? `±${percent(latest.interval, 1)}, ${percent(latest.after?.coverage, 0)}` : '–'],
+        ] as [string, ComponentChildren][] : []),
       ]} />
     </Card>
   );
@@ -261,10 +265,10 @@ export function SearchPage({ id }: { id: string }) {
               <label>Colour by <select value={hueKey} onChange={(e) => setQuery({ by: e.currentTarget.value })}><option value="">source</option>{shades.map((k) => <option key={k} value={k}>{names.title(k)}</option>)}</select></label>
               <CompareWith search={search} chosen={otherId} found={other.data && against.length} />
               <Replay last={lastGeneration} range={ranges['generation']} change={change} />
+              <Limits ranges={ranges} keys={[...keys, ...genes]} names={names} change={change} />
             </div>
-            <Limits ranges={ranges} keys={[...keys, ...genes]} names={names} change={change} />
             <Best entries={answering} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
-            {points.length === 0 ? <Empty>Candidates appear here as soon as the strategy has asked for the first ones.</Empty> : (
+            {points.length === 0 ? <Empty>{search.state === 'failed' ? 'The search failed before its strategy had asked for a candidate.' : 'Candidates appear here as soon as the strategy has asked for the first ones.'}</Empty> : (
               <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, false)} limitX={limit} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hueTitle={hueKey ? `${names.title(hueKey)}, low to high` : undefined} selected={selected} onPick={pick} describe={describe}
                 summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.`} />
             )}
