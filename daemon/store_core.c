@@ -137,7 +137,8 @@ static void run_call(struct store *store, struct store_call *call) {
     if (call->code == 0)
         call->code = sql_exec(store->writer, &call->err, "RELEASE call");
     if (call->code != 0) {
-        sql_exec(store->writer, NULL, "ROLLBACK TO call; RELEASE call");
+        if (sql_exec(store->writer, NULL, "ROLLBACK TO call; RELEASE call") != 0)
+            sql_exec(store->writer, NULL, "ROLLBACK"); /* half of a call is never stored */
         events_destroy(tx.events);
         return;
     }
@@ -359,6 +360,12 @@ static void give_reader(struct store *store, struct sql *sql) {
     sql_close(sql);
 }
 
+/* A snapshot that stayed open would be what the next reads see, too. */
+static void end_snapshot(struct sql *sql) {
+    if (sql_run(sql, NULL, NULL, "COMMIT", NULL) != 0)
+        sql_exec(sql, NULL, "ROLLBACK");
+}
+
 /* All statements of one read see the same state. */
 static void run_read(uv_work_t *work) {
     struct store_read *read = work->data;
@@ -370,7 +377,7 @@ static void run_read(uv_work_t *work) {
     read->code = sql_run(sql, &read->err, NULL, "BEGIN", NULL);
     if (read->code == 0) {
         read->code = read->run(sql, read, &read->err);
-        sql_run(sql, NULL, NULL, "COMMIT", NULL);
+        end_snapshot(sql);
     }
     give_reader(read->store, sql);
 }
@@ -395,7 +402,7 @@ void store_read(struct store *store, struct store_read *read) {
 
 void store_turn(struct store *store, bool begins) {
     if (!begins && store->turn_reads)
-        sql_run(store->loop_reader, NULL, NULL, "COMMIT", NULL);
+        end_snapshot(store->loop_reader);
     store->turn_reads = false;
     store->in_turn = begins;
 }

@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 
-enum { STATEMENTS_MAX = 512 /* a power of two, far above the number of literals */ };
+enum { STATEMENTS_MAX = 2048 /* a power of two, far above the number of literals (400) */ };
 
 struct sql {
     sqlite3 *db;

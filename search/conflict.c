@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "search/limits.h"
+#include "search/upper_limits.h"
 
 enum { STEPS_MAX = 150, HALVINGS = 24 };
 #define ROUNDING 1e-9 /* of what was added up: no proof below it */

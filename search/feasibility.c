@@ -7,7 +7,7 @@
 #include "base/stats.h"
 #include "search/conflict.h"
 #include "search/limit_samples.h"
-#include "search/limits.h"
+#include "search/upper_limits.h"
 #include "search/refusal.h"
 
 /* The evaluator that yields key, and the metric's place in it. */

@@ -21,7 +21,7 @@ struct feasibility {
     struct attainable attainable[CONSTRAINTS_MAX]; /* best for each constraint */
     double accepted;  /* share of random subnets that pass all constraints on metrics that are cheap
                          to evaluate: of LIMIT_SAMPLES that were drawn within the limits
-                         (search/limits.h), times what those leave */
+                         (search/upper_limits.h), times what those leave */
     int infeasible;   /* constraint that no subnet meets by itself, or -1 */
     double share;     /* of random subnets that have the best of that constraint's metric: counted
                          where it is a max, else the larger of the chance of attainable's arch and

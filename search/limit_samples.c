@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "search/limits.h"
+#include "search/upper_limits.h"
 #include "search/sampling.h"
 
 static struct goals without_constraint(const struct goals *goals, int index) {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "search/limits.h"
+#include "search/upper_limits.h"
 #include "search/loop_private.h"
 
 static int check_yielded(const struct search_loop_config *config, int metric, struct err *err) {

@@ -16,7 +16,7 @@
 #include "supernet/engine.h"
 #include "supernet/engine_internal.h"
 #include "supernet/loss.h"
-#include "tests/bench/limits.h"
+#include "tests/bench/machine_limits.h"
 #include "tests/bench/step_work.h"
 
 enum { SUBNETS = 4, ROUNDS_MAX = 1000 };

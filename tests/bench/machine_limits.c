@@ -1,4 +1,4 @@
-#include "tests/bench/limits.h"
+#include "tests/bench/machine_limits.h"
 
 #include <stdlib.h>
 #include <string.h>

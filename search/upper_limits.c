@@ -1,4 +1,4 @@
-#include "search/limits.h"
+#include "search/upper_limits.h"
 
 #include <math.h>
 #include <string.h>
