@@ -239,7 +239,9 @@ static int step_loop(struct search_run *run, int loop, struct err *err, double *
         return rc;
     *more = rc > 0;
     *ret_volume = g.hypervolume;
-    rc = search_emit_candidates(run, loop, g.candidates, g.n_candidates, err);
+    rc = loop == SEARCH_BASELINE ? search_share_known(run, g.candidates, g.n_candidates, err) : 0;
+    if (rc == 0)
+        rc = search_emit_candidates(run, loop, g.candidates, g.n_candidates, err);
     if (rc == 0 && g.n_candidates)
         rc = search_emit_generation(run, loop, &g, err);
     /* Until it is known, the budget is what the first tenth of the time will tell. */

@@ -178,6 +178,9 @@ bool search_has_gone(const struct search_run *run);  /* whether a board is gone 
 bool search_is_measured(const struct search_run *run, const struct archive *archive, int index);
 /* Whether the candidate is known as well as it will be: an archive_keep_fn, of the run. */
 bool search_known(void *context, const struct archive *archive, int index);
+/* What the main search has had evaluated and measured is entered of these candidates of the
+ * baseline, so that both say the same of an arch that both met. */
+int search_share_known(struct search_run *run, const int *candidates, int n, struct err *err);
 /* Between two rounds of searching: has the best that is not known yet verified, so that the search
  * goes on by better predictions. left: rounds that are to be verified, this one included. */
 int search_verify_round(struct search_run *run, int rounds_left, struct err *err);

@@ -100,6 +100,32 @@ static int enter(struct search_run *run, const struct arch *arch, const char *ke
     return rc;
 }
 
+/* Enters of one candidate of the baseline what the main search knows better. */
+static int share_row(struct search_run *run, const struct arch *arch, const struct metric *known,
+                     const struct metric *row, struct err *err) {
+    const struct goals *goals = &run->spec.goals;
+    int rc = 0;
+    for (int m = 0; m < goals->n_metrics && rc == 0; m++)
+        if (known[m].source > row[m].source)
+            rc = search_loop_enter(run->loops[SEARCH_BASELINE], arch, goals->keys[m], &known[m],
+                                   err);
+    return rc;
+}
+
+int search_share_known(struct search_run *run, const int *candidates, int n, struct err *err) {
+    const struct archive *main = search_loop_archive(run->loops[SEARCH_MAIN]);
+    const struct archive *baseline = search_loop_archive(run->loops[SEARCH_BASELINE]);
+    int rc = 0;
+    for (int i = 0; i < n && rc == 0; i++) {
+        const struct arch arch = baseline->candidates[candidates[i]].arch;
+        int at = archive_find(main, &arch);
+        if (at >= 0)
+            rc = share_row(run, &arch, archive_metrics(main, at),
+                           archive_metrics(baseline, candidates[i]), err);
+    }
+    return rc;
+}
+
 static int enter_score(struct search_run *run, const struct arch *arch, struct err *err) {
     struct score score;
     int rc = search_score(run, arch, SPLIT_VALIDATION, err, &score);

@@ -103,6 +103,53 @@ static void predicted_search_judges_its_predictor(void **state) {
     close_world(&world);
 }
 
+static bool is_evaluated(const cJSON *candidate) {
+    const cJSON *top1 = cJSON_GetObjectItem(cJSON_GetObjectItem(candidate, "metrics"), "top1");
+    return strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(top1, "source")), "evaluated") == 0;
+}
+
+/* Of a candidate that was evaluated nothing less is said later. Returns how often it was said. */
+static int assert_evaluated_stay(const struct daemon *daemon) {
+    const cJSON *item;
+    int found = 0;
+    for (int i = 0; i < daemon->n; i++) {
+        const cJSON *data = cJSON_GetObjectItem(daemon->events[i], "data");
+        if (strcmp(kind_of(daemon->events[i]), "candidates") != 0)
+            continue;
+        cJSON_ArrayForEach(item, cJSON_GetObjectItem(data, "items")) {
+            if (!is_evaluated(item))
+                continue;
+            const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(item, "arch_id"));
+            assert_true(is_evaluated(candidate(daemon, id)));
+            found++;
+        }
+    }
+    return found;
+}
+
+/* The baseline meets in the second round what the first had evaluated: it says no less of it. */
+static void what_is_evaluated_stays_so(void **state) {
+    struct world world;
+    char body[512];
+    open_world(&world);
+    struct daemon daemon = {.world = &world, .has_board = true, .stop_after = 1};
+    snprintf(body, sizeof body,
+             "{\"evaluations\":%d,\"strategy\":\"exhaustive\",\"rounds\":2,\"population\":100,"
+             "\"initial_evaluations\":40," OBJECTIVES ",\"baseline\":\"random\","
+             "\"measure_front\":6,\"calibration_nets\":5,\"seed\":4}",
+             (int)space_cardinality(world.space));
+    cJSON *spec = spec_of(&world, body);
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_STOPPED);
+    teach_scores(&world, 40, regular_top1);
+    daemon.stop_after = 0;
+    assert_int_equal(attempt(&daemon, spec, 2), JOB_DONE);
+    assert_final_front(&daemon, "measured");
+    assert_true(assert_evaluated_stay(&daemon) > 0);
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
 static void gives_up_when_accuracy_cannot_be_predicted(void **state) {
     struct world world;
     open_world(&world);
@@ -739,6 +786,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(search_ends_with_a_measured_front),
         cmocka_unit_test(predicted_search_judges_its_predictor),
+        cmocka_unit_test(what_is_evaluated_stays_so),
         cmocka_unit_test(gives_up_when_accuracy_cannot_be_predicted),
         cmocka_unit_test(a_second_search_evaluates_nothing_again),
         cmocka_unit_test(interrupted_search_says_what_an_undisturbed_one_says),
