@@ -57,6 +57,12 @@ bool json_has(const cJSON *obj, const char *key) {
     return item && !cJSON_IsNull(item);
 }
 
+void json_set_text(cJSON *obj, const char *key, const char *text) {
+    cJSON *value = text != NULL ? cJSON_CreateString(text) : cJSON_CreateNull();
+    cJSON_DeleteItemFromObjectCaseSensitive(obj, key);
+    cJSON_AddItemToObject(obj, key, value);
+}
+
 /* The member, or NULL with err filled when it is absent. */
 static const cJSON *require(const cJSON *obj, const char *at, const char *key, struct err *err) {
     const cJSON *item = member(obj, key);

@@ -57,3 +57,5 @@ int json_enum(const cJSON *obj, const char *at, const char *key, const char *con
 /* Refuses obj if it is no object or has a member that keys (NULL-terminated) does not list. */
 int json_only(const cJSON *obj, const char *at, const char *const *keys, struct err *err);
 bool json_has(const cJSON *obj, const char *key); /* present and not null */
+/* text in place of the member, NULL: null; text may be that of the member itself. */
+void json_set_text(cJSON *obj, const char *key, const char *text);
