@@ -347,3 +347,15 @@ int file_remove_tree(const char *path, struct err *err) {
         return 0;
     return fail(err, "remove", path);
 }
+
+bool file_stays_below(const char *path) {
+    for (const char *part = path;; part++) {
+        size_t len = strcspn(part, "/");
+        if (len == 0 || (len == 1 && part[0] == '.') ||
+            (len == 2 && part[0] == '.' && part[1] == '.'))
+            return false;
+        part += len;
+        if (*part == '\0')
+            return true;
+    }
+}

@@ -28,6 +28,8 @@ int file_writer_put(struct file_writer *writer, const void *data, size_t len, st
 int file_writer_commit(struct file_writer *writer, struct err *err);
 void file_writer_abort(struct file_writer *writer);
 
+/* Whether a relative path of somebody else's stays in its folder: no part is empty, "." or "..". */
+bool file_stays_below(const char *path);
 /* The bytes of a regular file and their BLAKE2b-256 (`b2sum -l 256`); copied durably to "to", whose
  * folder must be there, as file_writer does. ret_bytes and ret_hash may be NULL. ESP_EINVAL: no
  * regular file. */

@@ -29,15 +29,7 @@ static const struct kept {
             {"exports", false},   {"uploads", true},   {"jobs", true}};
 
 bool backup_path_ok(const char *path) {
-    for (const char *part = path;; part++) {
-        size_t len = strcspn(part, "/");
-        if (len == 0 || (len == 1 && part[0] == '.') ||
-            (len == 2 && part[0] == '.' && part[1] == '.'))
-            return false;
-        part += len;
-        if (*part == '\0')
-            return strlen(path) <= BACKUP_PATH_MAX;
-    }
+    return strlen(path) <= BACKUP_PATH_MAX && file_stays_below(path);
 }
 
 static bool ends_with(const char *text, const char *end) {

@@ -15,18 +15,6 @@ static int corrupt(struct err *err, const char *path, const char *what) {
     return err_set(err, ESP_ECORRUPT, NULL, "%s is no whole list of a backup: %s", path, what);
 }
 
-/* No "..", no empty part: a path of somebody else's must not lead out of the folder. */
-static bool path_ok(const char *path) {
-    for (const char *part = path;; part++) {
-        size_t len = strcspn(part, "/");
-        if (len == 0 || !strncmp(part, ".", len) || (len == 2 && !strncmp(part, "..", 2)))
-            return false;
-        part += len;
-        if (!*part)
-            return true;
-    }
-}
-
 struct reader {
     FILE *file;
     const char *path;
@@ -102,7 +90,7 @@ static int read_file(const cJSON *doc, const char *path, struct err *err,
         copy_text(doc, "hash", file->hash, sizeof(file->hash), err) ||
         json_int(doc, "", "bytes", 0, INT64_C(1) << 53, err, &file->bytes))
         return corrupt(err, path, "a file's line");
-    return path_ok(file->path) ? 0 : corrupt(err, path, "a file's path leads elsewhere");
+    return file_stays_below(file->path) ? 0 : corrupt(err, path, "a file's path leads elsewhere");
 }
 
 /* The last line tells how many files there were, and the hash of all before. */

@@ -292,9 +292,20 @@ static void copies_are_whole_and_hashed(void **state) {
     assert_int_equal(file_sync_folder("missing", &err), ESP_EIO);
 }
 
+static void paths_stay_below(void **state) {
+    static const char *const good[] = {"a", "a/b", "..a/b.", "a/.b/...", ".a"};
+    static const char *const bad[] = {"",  "/",  "/a",   "a/",   "a//b",
+                                      ".", "..", "a/..", "../a", "a/./b"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+        assert_true(file_stays_below(good[i]));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        assert_false(file_stays_below(bad[i]));
+}
+
 int main(void) {
 #define FOLDER_TEST(f) cmocka_unit_test_setup_teardown(f, enter_folder, leave_folder)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(paths_stay_below),
         FOLDER_TEST(whole_files_are_read_up_to_the_limit),
         FOLDER_TEST(files_without_a_size_are_read),
         FOLDER_TEST(what_is_no_regular_file_is_refused_at_once),
