@@ -21,9 +21,9 @@ struct limit_samples {
     double values[LIMIT_SAMPLES][CONSTRAINTS_MAX]; /* NAN where not known */
 };
 
-/* Draws within the upper limits on sums and on the largest unit (search/upper_limits.h): SAMPLE_FREELY
- * none, SAMPLE_WITHIN_ALL all of them, k all but constraint k. Errors: ESP_ENOMEM, those of the
- * evaluators. */
+/* Draws within the upper limits on sums and on the largest unit (search/upper_limits.h):
+ * SAMPLE_FREELY none, SAMPLE_WITHIN_ALL all of them, k all but constraint k. Errors: ESP_ENOMEM,
+ * those of the evaluators. */
 int limit_samples_draw(const struct limited *limited, int within, struct err *err,
                        struct limit_samples **ret_samples); /* free() it */
 
