@@ -225,7 +225,7 @@ static void swap(uint32_t *a, uint32_t *b) {
 /* All splits of one size. */
 struct trial {
     const struct bench *bench;
-    size_t size, pool;
+    size_t size, pool, given;
     int splits;
     uint64_t seed;
     enum laboratory_choice choice;
@@ -250,17 +250,22 @@ static void judge(const struct trial *trial, const struct ladder *ladder, enum l
                             measured, n, ret);
 }
 
-/* The first size of the pool become those that are nearest to even steps between its ends. */
+/* Behind those that are given, the first size of the pool become those that are nearest to even
+ * steps between its ends. */
 static void choose_spread(const struct trial *trial, uint32_t *pool) {
     const double *sum = trial->bench->sum;
-    for (size_t i = 1; i < trial->pool; i++)
+    size_t n = trial->pool - trial->given, wanted = trial->size - trial->given;
+    if (wanted == 0)
+        return;
+    pool += trial->given;
+    for (size_t i = 1; i < n; i++)
         for (size_t j = i; j > 0 && sum[pool[j]] < sum[pool[j - 1]]; j--)
             swap(&pool[j], &pool[j - 1]);
-    double low = sum[pool[0]], high = sum[pool[trial->pool - 1]];
-    for (size_t i = 0; i < trial->size; i++) {
-        double target = low + (high - low) * (double)(i + 1) / (double)(trial->size + 1);
+    double low = sum[pool[0]], high = sum[pool[n - 1]];
+    for (size_t i = 0; i < wanted; i++) {
+        double target = low + (high - low) * (double)(i + 1) / (double)(wanted + 1);
         size_t nearest = i;
-        for (size_t j = i; j < trial->pool; j++)
+        for (size_t j = i; j < n; j++)
             if (fabs(sum[pool[j]] - target) < fabs(sum[pool[nearest]] - target))
                 nearest = j;
         swap(&pool[i], &pool[nearest]);
@@ -269,15 +274,18 @@ static void choose_spread(const struct trial *trial, uint32_t *pool) {
 
 /* The same for the most useful of the pool. */
 static int choose_useful(const struct trial *trial, uint32_t *pool) {
-    size_t n = trial->pool;
+    size_t n = trial->pool, given = trial->given;
     double *covariance = mem_array(n * n, sizeof *covariance);
-    uint32_t *chosen = mem_array(n, sizeof *chosen);
+    uint32_t *chosen = mem_array(n, sizeof *chosen); /* those that are given first */
     struct design design = {.n = n, .covariance = covariance};
     int code = covariance && chosen ? 0 : ESP_ENOMEM;
     for (size_t i = 0; code == 0 && i < n * n; i++)
         covariance[i] = trial->bench->covariance[pool[i / n] * trial->bench->n + pool[i % n]];
+    for (size_t i = 0; code == 0 && i < given; i++)
+        chosen[i] = (uint32_t)i;
     if (code == 0)
-        code = design_choose(&design, NULL, 0, trial->size, NULL, chosen, NULL);
+        code =
+            design_choose(&design, chosen, given, trial->size - given, NULL, chosen + given, NULL);
     for (size_t i = 0; code == 0 && i < trial->size; i++)
         chosen[i] = pool[chosen[i]];
     for (size_t i = 0; code == 0 && i < trial->size; i++)
@@ -393,6 +401,11 @@ static int check_sizes(const struct laboratory_options *options, size_t n, struc
                            "a pool of %d networks: it takes at least the %d that are chosen, and "
                            "fewer than the %zu that there are",
                            options->pool, size, n);
+        if (options->given < 0 || options->given > size)
+            return err_set(err, ESP_EINVAL, "/given",
+                           "%d networks are given: they are among those that calibrations are "
+                           "fitted on, which may be as few as %d",
+                           options->given, size);
         if (size < CALIBRATION_MIN_NETWORKS || size > LADDER_KNOWN_MAX || (size_t)size >= n)
             return err_set(err, ESP_EINVAL, NULL,
                            "calibrations on %d networks: they take %d to %d, and fewer than the "
@@ -419,6 +432,7 @@ int laboratory_run(const struct laboratory_profile *profile,
         struct trial trial = {.bench = &bench,
                               .size = (size_t)options->sizes[i],
                               .pool = (size_t)(options->pool ? options->pool : options->sizes[i]),
+                              .given = (size_t)options->given,
                               .choice = options->choice,
                               .splits = options->splits,
                               .seed = options->seed};

@@ -46,8 +46,10 @@ struct laboratory_options {
     int splits;
     uint64_t seed;
     enum laboratory_choice choice;
-    int pool; /* networks of a split that are chosen from, a random part; those outside judge. At
-                 least as many as the sizes and fewer than there are; 0: as many as are chosen */
+    int pool;  /* networks of a split that are chosen from, a random part; those outside judge. At
+                  least as many as the sizes and fewer than there are; 0: as many as are chosen */
+    int given; /* of those that are calibrated on, so many are random ones, as if measured before;
+                  the rest is chosen to add to them. At most as many as the least size */
 };
 
 /* Means over splits. */

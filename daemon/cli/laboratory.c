@@ -180,7 +180,7 @@ static void print_for_people(struct cli *cli, const cJSON *result) {
 
 static int evaluate_run(struct cli *cli, int argc, char **argv) {
     const char *ops = NULL, *known = NULL, *profile = NULL, *choice = NULL;
-    int64_t splits = 0, seed = 0, pool = 0;
+    int64_t splits = 0, seed = 0, pool = 0, given = 0;
     const struct option_row rows[] = {
         {"ops", 0, OPTION_TEXT, NULL, 1, 4095, "",
          "CSV of ops: model, operation, feature, a time per profile", &ops},
@@ -196,6 +196,10 @@ static int evaluate_run(struct cli *cli, int argc, char **argv) {
         {"pool", 0, OPTION_INT, "0", 0, 5000, "",
          "networks that they are chosen from; those outside judge (0: as many as are chosen)",
          &pool},
+        {"given", 0, OPTION_INT, "0", 0, 5000, "",
+         "networks known before, random ones, among those that are calibrated on: the rest is "
+         "chosen to add to them",
+         &given},
         {"profile", 'p', OPTION_TEXT, NULL, 1, 127, "", "judge this column only", &profile},
         CLI_LOCAL_ROWS(cli)};
     struct err err = {0};
@@ -215,6 +219,7 @@ static int evaluate_run(struct cli *cli, int argc, char **argv) {
     cJSON_AddNumberToObject(spec, "seed", (double)seed);
     cJSON_AddStringToObject(spec, "choice", choice);
     cJSON_AddNumberToObject(spec, "pool", (double)pool);
+    cJSON_AddNumberToObject(spec, "given", (double)given);
     code = add_sizes(spec, known);
     int rc = code == CLI_OK ? run_job(start, &err, &result) : 0;
     cJSON_Delete(start);

@@ -8,7 +8,7 @@
 #include "latency/laboratory_files.h"
 
 static const char *const fields[] = {"networks", "ops",    "sizes", "splits", "seed",
-                                     "profile",  "choice", "pool",  NULL};
+                                     "profile",  "choice", "pool",  "given",  NULL};
 
 struct experiment {
     const char *ops, *networks, *profile; /* ops, profile: NULL for none, for every one */
@@ -35,7 +35,7 @@ static int read_sizes(const cJSON *spec, struct err *err, struct laboratory_opti
 }
 
 static int read_experiment(const cJSON *spec, struct err *err, struct experiment *ret) {
-    int64_t splits = 1000, seed = 1, pool = 0;
+    int64_t splits = 1000, seed = 1, pool = 0, given = 0;
     int choice = LABORATORY_RANDOM;
     int rc = json_only(spec, "", fields, err);
     if (rc == 0)
@@ -50,9 +50,12 @@ static int read_experiment(const cJSON *spec, struct err *err, struct experiment
         rc = json_int_opt(spec, "", "seed", 0, INT64_C(1) << 53, err, &seed);
     if (rc == 0)
         rc = json_int_opt(spec, "", "pool", 0, LADDER_NETWORKS_MAX, err, &pool);
+    if (rc == 0)
+        rc = json_int_opt(spec, "", "given", 0, LADDER_KNOWN_MAX, err, &given);
     if (rc == 0 && json_has(spec, "choice"))
         rc = json_enum(spec, "", "choice", laboratory_choice_names, err, &choice);
     ret->options.pool = (int)pool;
+    ret->options.given = (int)given;
     ret->options.choice = (enum laboratory_choice)choice;
     ret->options.splits = (int)splits;
     ret->options.seed = (uint64_t)seed;

@@ -298,7 +298,7 @@ def judged_on_others():
             check(figures["line"]["mape"] < 0.002 and figures["ladder"]["within_10"] > 0.99, "the line", figures)
         shown = stack.cli(*words)
         check(re.search(r"^phone\t10\tladder\t0\.\d\d %", shown, re.M), "the table", shown)
-        for rest, status, said in ((("--known", "5,x"), 2, "--known"), (("--known", "2"), 1, "/sizes"), (("--known", "30"), 1, "fewer than the 30"), (("--profile", "tablet"), 3, "tablet")):
+        for rest, status, said in ((("--known", "5,x"), 2, "--known"), (("--known", "2"), 1, "/sizes"), (("--known", "30"), 1, "fewer than the 30"), (("--given", "6"), 1, "6 networks are given"), (("--profile", "tablet"), 3, "tablet")):
             done = stack.cli_run(*words, *rest)
             equal(done.returncode, status, f"exit code of {rest}")
             check(said in done.stderr, f"the reason of {rest}", done.stderr)

@@ -206,6 +206,10 @@ static void sizes_are_checked(void **state) {
         assert_int_equal(laboratory_run(&profile, &options, NULL, &err, &report), ESP_EINVAL);
     }
     options.pool = 0;
+    options.given = 6;
+    assert_int_equal(laboratory_run(&profile, &options, NULL, &err, &report), ESP_EINVAL);
+    assert_string_equal(err.pointer, "/given");
+    options.given = 0;
     options.sizes[0] = 2;
     assert_int_equal(laboratory_run(&profile, &options, NULL, &err, &report), ESP_EINVAL);
     profile.n_ops = 0;
@@ -244,6 +248,17 @@ static void a_fleet_stands_in_for_a_table(void **state) {
     }
     assert_true(mape[LABORATORY_USEFUL] < 0.7 * mape[LABORATORY_RANDOM]);
     assert_true(mape[LABORATORY_USEFUL] < 0.7 * mape[LABORATORY_SPREAD]);
+    /* All given: nothing is left to choose. Three given: useful next ones add more. */
+    options.given = 5;
+    for (int choice = LABORATORY_SPREAD; choice <= LABORATORY_USEFUL; choice++) {
+        options.choice = (enum laboratory_choice)choice;
+        assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
+        assert_true(report.figures[0][LADDER_FLEET].mape == mape[LABORATORY_RANDOM]);
+    }
+    options.given = 3;
+    assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
+    assert_true(report.figures[0][LADDER_FLEET].mape < 0.9 * mape[LABORATORY_RANDOM]);
+    assert_true(report.figures[0][LADDER_FLEET].mape != mape[LABORATORY_USEFUL]);
 }
 
 int main(void) {
