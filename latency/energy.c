@@ -14,6 +14,9 @@ enum { PRICES = 3, FOLDS_MAX = 40 };
 #define LITERATURE_BYTE_PJ 160.0
 #define PRICE_MAX 1e15
 #define FACTOR_MAX 1000.0 /* of an interval: nothing is known */
+/* Of a price before anything is measured, in variances of one network's own error: a price may be
+ * off by a factor of two or three, a network by a few per cent. */
+#define PRICE_VARIANCE 1000
 
 const struct energy_fit energy_fit_literature = {
     .mac_pj = LITERATURE_MAC_PJ, .byte_pj = LITERATURE_BYTE_PJ, .strength = INFINITY};
@@ -28,6 +31,28 @@ static void features(const struct energy_network *network, double ret[PRICES]) {
     ret[0] = network->macs * LITERATURE_MAC_PJ * PJ / network->measured_uj;
     ret[1] = network->traffic_bytes * LITERATURE_BYTE_PJ * PJ / network->measured_uj;
     ret[2] = 1 / network->measured_uj;
+}
+
+void energy_covariance(const struct energy_network *networks, size_t n, double *ret_covariance) {
+    const struct energy_fit *prices = &energy_fit_literature;
+    double typical = 0;
+    for (size_t i = 0; i < n; i++)
+        typical +=
+            energy_fit_apply(prices, networks[i].macs, networks[i].traffic_bytes) / (double)n;
+    for (size_t i = 0; i < n; i++) {
+        double x[PRICES];
+        struct energy_network one = networks[i];
+        one.measured_uj = energy_fit_apply(prices, one.macs, one.traffic_bytes);
+        features(&one, x);
+        for (size_t j = 0; j <= i; j++) {
+            double y[PRICES];
+            struct energy_network other = networks[j];
+            other.measured_uj = energy_fit_apply(prices, other.macs, other.traffic_bytes);
+            features(&other, y);
+            ret_covariance[i * n + j] = ret_covariance[j * n + i] =
+                PRICE_VARIANCE * (x[0] * y[0] + x[1] * y[1] + typical * x[2] * typical * y[2]);
+        }
+    }
 }
 
 /* All that a fit needs to know of its networks. */

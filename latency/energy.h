@@ -45,6 +45,11 @@ extern const struct energy_fit energy_fit_literature;
 int energy_fit_networks(const struct energy_network *networks, size_t n, struct err *err,
                         struct energy_fit *ret_fit, struct energy_report *ret_report);
 
+/* What is not known of networks' energy before any is measured, for latency/design.h: prices that
+ * are off by a factor, of networks in which they have the shares of the literature's. [n][n];
+ * measured_uj is not read. */
+void energy_covariance(const struct energy_network *networks, size_t n, double *ret_covariance);
+
 /* Microjoules of one run. */
 double energy_fit_apply(const struct energy_fit *fit, double macs, double traffic_bytes);
 /* As calibration_interval_factor, but at most 1000; 1 for the literature's. */

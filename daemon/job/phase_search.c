@@ -32,12 +32,18 @@ static void job_path(const struct job *job, const char *name, char *path, size_t
     snprintf(path, size, "%s/%s", job->dir, name);
 }
 
-/* Whether boards are asked for their energy alone: older versions asked none of them. */
-static bool measures_energy(const struct search_run *run) {
+/* What is measured, in the search's identity. Older versions asked no board for its energy alone,
+ * and where nothing else is meant chose other networks: their answers are under other numbers. */
+static const char *measuring(const struct search_run *run) {
+    int energy_alone = 0;
     for (int b = 0; b < run->spec.n_boards; b++)
-        if (run->spec.boards[b].profile < 0)
-            return true;
-    return false;
+        energy_alone += run->spec.boards[b].profile < 0;
+    if (!search_has_board(run))
+        return "";
+    if (energy_alone == 0)
+        return " takes";
+    bool useful = energy_alone == run->spec.n_boards && run->spec.calibration_useful;
+    return useful ? " takes useful energy" : " takes energy";
 }
 
 static int open_facts(struct search_run *run, const cJSON *spec, struct err *err) {
@@ -50,8 +56,7 @@ static int open_facts(struct search_run *run, const cJSON *spec, struct err *err
                run->spec.has_supernet ? run->accuracy.checkpoint->summary.id
                                       : run->spec.predictor.hash,
                run->spec.has_supernet ? run->accuracy.dataset->revision : "",
-               run->spec.space->fingerprint, body ? body : "",
-               search_has_board(run) ? measures_energy(run) ? " takes energy" : " takes" : "");
+               run->spec.space->fingerprint, body ? body : "", measuring(run));
     free(body);
     if (buf.error) {
         buf_finish(&buf);

@@ -3,6 +3,7 @@
 #include "base/rng.h"
 #include "daemon/job/search_run.h"
 #include "latency/design.h"
+#include "latency/energy.h"
 #include "search/sampling.h"
 
 #include <stdlib.h>
@@ -73,6 +74,21 @@ static int count_latencies(const struct search_run *run) {
     return n;
 }
 
+/* Of energy alone: the same whatever the board, since its prices are what is not known. */
+static int find_energy_covariance(const struct pool *pool, struct err *err, double *covariance) {
+    struct energy_network networks[POOL];
+    int rc = 0;
+    for (int i = 0; i < pool->n && rc == 0; i++) {
+        struct cost cost;
+        rc = graph_cost(pool->graphs[i], 4, err, &cost);
+        if (rc == 0)
+            networks[i] = (struct energy_network){(double)cost.macs, (double)cost.traffic_bytes, 0};
+    }
+    if (rc == 0)
+        energy_covariance(networks, (size_t)pool->n, covariance);
+    return rc;
+}
+
 /* The most useful of a pool. */
 static int choose_useful(const struct search_run *run, const struct pool *pool, int n,
                          struct err *err, struct arch *ret_archs) {
@@ -80,9 +96,11 @@ static int choose_useful(const struct search_run *run, const struct pool *pool, 
     struct design design = {.n = (size_t)pool->n};
     double *covariance = mem_array(design.n * design.n, sizeof *covariance);
     int boards = count_latencies(run);
-    int rc = covariance ? add_covariances(run, pool, err, covariance)
-                        : err_set(err, ESP_ENOMEM, NULL, "no memory to choose networks");
-    for (size_t i = 0; i < design.n * design.n && rc == 0; i++)
+    int rc = covariance ? 0 : err_set(err, ESP_ENOMEM, NULL, "no memory to choose networks");
+    if (rc == 0)
+        rc = boards > 0 ? add_covariances(run, pool, err, covariance)
+                        : find_energy_covariance(pool, err, covariance);
+    for (size_t i = 0; i < design.n * design.n && rc == 0 && boards > 0; i++)
         covariance[i] /= boards;
     design.covariance = covariance;
     if (rc == 0)
@@ -110,7 +128,7 @@ int search_choose_calibration(const struct search_run *run, int n, struct err *e
                               struct arch *ret_archs) {
     struct err why = {0};
     struct pool *pool;
-    if (!run->spec.calibration_useful || n > WANTED_MAX || count_latencies(run) == 0)
+    if (!run->spec.calibration_useful || n > WANTED_MAX)
         return choose_spread(run, n, err, ret_archs);
     if (!(pool = mem_array(1, sizeof *pool)))
         return err_set(err, ESP_ENOMEM, NULL, "no memory for calibration networks");

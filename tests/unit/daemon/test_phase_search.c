@@ -527,42 +527,6 @@ static void of_two_boards_the_one_that_stays_measures_on(void **state) {
     check_one_of_two_goes(NULL, "pf_2");
 }
 
-/* The networks that are measured first, in the order of their texts. */
-static int calibrated_on(struct world *world, const char *choice, char ret_texts[8][200]) {
-    struct daemon daemon = {.world = world, .has_board = true};
-    cJSON *spec = spec_of(world, evaluated_body);
-    const cJSON *item;
-    int n = 0;
-    cJSON_ReplaceItemInObject(cJSON_GetObjectItem(spec, "search"), "calibration_choice",
-                              cJSON_CreateString(choice));
-    forget_job(world);
-    assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
-    for (int i = 0; i < daemon.n && n == 0; i++)
-        if (strcmp(kind_of(daemon.events[i]), "measure_request") == 0)
-            cJSON_ArrayForEach(
-                item, cJSON_GetObjectItem(cJSON_GetObjectItem(daemon.events[i], "data"), "items"))
-                snprintf(ret_texts[n++], 200, "%s",
-                         cJSON_GetStringValue(cJSON_GetObjectItem(item, "arch")));
-    qsort(ret_texts, (size_t)n, 200, (int (*)(const void *, const void *))strcmp);
-    forget_events(&daemon);
-    cJSON_Delete(spec);
-    return n;
-}
-
-static void calibrates_on_what_was_asked_for(void **state) {
-    struct world world;
-    char useful[8][200] = {""}, again[8][200] = {""}, spread[8][200] = {""};
-    open_world(&world);
-    assert_int_equal(calibrated_on(&world, "useful", useful), 5);
-    assert_int_equal(calibrated_on(&world, "useful", again), 5);
-    assert_int_equal(calibrated_on(&world, "spread", spread), 5);
-    assert_memory_equal(useful, again, sizeof useful);
-    assert_memory_not_equal(useful, spread, sizeof useful);
-    for (int i = 1; i < 5; i++)
-        assert_string_not_equal(useful[i - 1], useful[i]);
-    close_world(&world);
-}
-
 static void assert_fails(struct world *world, cJSON *spec, const char *code, const char *pointer) {
     struct daemon daemon = {.world = world, .has_board = true};
     forget_job(world);
@@ -636,6 +600,53 @@ static cJSON *spec_of_energy(const struct world *world, bool with_latency) {
     cJSON *spec = spec_of(world, body);
     cJSON_AddItemToObject(spec, "energy_prices", parse(prices));
     return spec;
+}
+
+/* The networks that are measured first, in the order of their texts. */
+static int calibrated_on(struct world *world, cJSON *spec, const char *choice,
+                         char ret_texts[8][200]) {
+    struct daemon daemon = {.world = world, .has_board = true, .watts = 3};
+    const cJSON *item;
+    int n = 0;
+    cJSON_ReplaceItemInObject(cJSON_GetObjectItem(spec, "search"), "calibration_choice",
+                              cJSON_CreateString(choice));
+    forget_job(world);
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+    for (int i = 0; i < daemon.n && n == 0; i++)
+        if (strcmp(kind_of(daemon.events[i]), "measure_request") == 0)
+            cJSON_ArrayForEach(
+                item, cJSON_GetObjectItem(cJSON_GetObjectItem(daemon.events[i], "data"), "items"))
+                snprintf(ret_texts[n++], 200, "%s",
+                         cJSON_GetStringValue(cJSON_GetObjectItem(item, "arch")));
+    qsort(ret_texts, (size_t)n, 200, (int (*)(const void *, const void *))strcmp);
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    return n;
+}
+
+static cJSON *spec_of_latency(const struct world *world) {
+    return spec_of(world, evaluated_body);
+}
+
+static cJSON *spec_of_energy_alone(const struct world *world) {
+    return spec_of_energy(world, false);
+}
+
+static void calibrates_on_what_was_asked_for(void **state) {
+    struct world world;
+    char useful[8][200] = {""}, again[8][200] = {""}, spread[8][200] = {""};
+    open_world(&world);
+    cJSON *(*specs[])(const struct world *) = {spec_of_latency, spec_of_energy_alone};
+    for (int s = 0; s < 2; s++) {
+        assert_int_equal(calibrated_on(&world, specs[s](&world), "useful", useful), 5);
+        assert_int_equal(calibrated_on(&world, specs[s](&world), "useful", again), 5);
+        assert_int_equal(calibrated_on(&world, specs[s](&world), "spread", spread), 5);
+        assert_memory_equal(useful, again, sizeof useful);
+        assert_memory_not_equal(useful, spread, sizeof useful);
+        for (int i = 1; i < 5; i++)
+            assert_string_not_equal(useful[i - 1], useful[i]);
+    }
+    close_world(&world);
 }
 
 /* Every point of the last front is measured, of all that its board can tell. */

@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "latency/design.h"
+#include "latency/energy.h"
 #include "latency/learn.h"
 #include "search/sampling.h"
 
@@ -285,6 +286,96 @@ static void better_than_spread_by_macs(void **state) {
     close_world(&world);
 }
 
+/* --- the same for energy --- */
+
+enum { ENERGY_CHOSEN = 5, ENERGY_BOARDS = 24 };
+
+/* Prices and the work of kinds and single units are the board's own. */
+static double true_uj(const struct world *world, const struct graph *graph, const struct cost *cost,
+                      uint32_t network) {
+    struct rng rng = rng_make(world->seed, RNG_TEST, 7, network);
+    double worth = 0, macs = 0;
+    for (int i = 0; i < graph->n_units; i++) {
+        const struct graph_unit *unit = &graph->units[i];
+        double own = (double)unit_spec_macs(&unit->spec) + 1;
+        macs += own;
+        worth += own * draw(world->seed, unit->signature, 0.15) *
+                 draw(world->seed + 1000, unit_kind_names[unit->spec.kind], 0.3);
+    }
+    double uj = 20e-6 * draw(world->seed, "mac", 0.7) * (double)cost->macs * worth / macs +
+                100e-6 * draw(world->seed, "byte", 0.7) * (double)cost->traffic_bytes +
+                30 * draw(world->seed, "run", 0.7);
+    return uj * exp(0.03 * rng_normal(&rng));
+}
+
+static void look_at(const struct world *world, const struct arch *arch, uint32_t number,
+                    struct energy_network *ret) {
+    struct graph *graph;
+    struct cost cost;
+    assert_int_equal(graph_build(world->space, arch, NULL, &graph), 0);
+    assert_int_equal(graph_cost(graph, 4, NULL, &cost), 0);
+    *ret = (struct energy_network){(double)cost.macs, (double)cost.traffic_bytes,
+                                   true_uj(world, graph, &cost, number)};
+    free(graph);
+}
+
+/* Mean relative error on unseen networks of prices that are fitted to some. */
+static double energy_error_of(const struct world *world, const struct energy_network *networks,
+                              size_t n) {
+    struct energy_fit fit;
+    struct energy_report report;
+    double error = 0;
+    assert_int_equal(energy_fit_networks(networks, n, NULL, &fit, &report), 0);
+    for (uint32_t i = 0; i < UNSEEN; i++) {
+        struct rng rng = rng_make(99, RNG_TEST, 6, i);
+        struct arch arch;
+        struct energy_network unseen;
+        sample_leaning(world->space, &rng, 2 * rng_unit(&rng) - 1, &arch);
+        look_at(world, &arch, 1000 + i, &unseen);
+        double uj = energy_fit_apply(&fit, unseen.macs, unseen.traffic_bytes);
+        error += fabs(uj / unseen.measured_uj - 1) / UNSEEN;
+    }
+    return error;
+}
+
+static double energy_error_of_useful(const struct world *world, double *covariance) {
+    struct energy_network pool[POOL], networks[ENERGY_CHOSEN];
+    struct design design = {.n = POOL, .covariance = covariance};
+    uint32_t chosen[ENERGY_CHOSEN];
+    for (uint32_t i = 0; i < POOL; i++) {
+        struct rng rng = rng_make(world->seed, RNG_SAMPLE, 1, i);
+        struct arch arch;
+        sample_leaning(world->space, &rng, 2 * rng_unit(&rng) - 1, &arch);
+        look_at(world, &arch, i, &pool[i]);
+    }
+    energy_covariance(pool, POOL, covariance);
+    assert_int_equal(design_choose(&design, NULL, 0, ENERGY_CHOSEN, NULL, chosen, NULL), 0);
+    for (int i = 0; i < ENERGY_CHOSEN; i++)
+        networks[i] = pool[chosen[i]];
+    return energy_error_of(world, networks, ENERGY_CHOSEN);
+}
+
+static void energy_is_better_than_spread_by_macs(void **state) {
+    struct world world = {0};
+    struct arch archs[ENERGY_CHOSEN + 2];
+    struct energy_network networks[ENERGY_CHOSEN];
+    double *covariance = calloc((size_t)POOL * POOL, sizeof *covariance), useful = 0, spread = 0;
+    open_world(&world);
+    for (uint64_t board = 1; board <= ENERGY_BOARDS; board++) {
+        world.seed = board;
+        useful += energy_error_of_useful(&world, covariance) / ENERGY_BOARDS;
+        assert_int_equal(sample_spread(world.space, board, ENERGY_CHOSEN + 2, NULL, archs),
+                         ENERGY_CHOSEN + 2);
+        for (uint32_t i = 0; i < ENERGY_CHOSEN; i++)
+            look_at(&world, &archs[i + 1], i, &networks[i]);
+        spread += energy_error_of(&world, networks, ENERGY_CHOSEN) / ENERGY_BOARDS;
+    }
+    print_message("# energy: useful %.4f, spread %.4f\n", useful, spread);
+    assert_true(useful < 0.9 * spread);
+    free(covariance);
+    close_world(&world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_is_the_best_next_one),
@@ -292,6 +383,7 @@ int main(void) {
         cmocka_unit_test(weights_and_equals),
         cmocka_unit_test(refuses),
         cmocka_unit_test(better_than_spread_by_macs),
+        cmocka_unit_test(energy_is_better_than_spread_by_macs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
