@@ -62,6 +62,7 @@ def simulated():
 @test("another model is another revision of the profile")
 def revisions():
     process, profile = worker("revised", FLAT)
+    wait_for("its noise floor", lambda: device(profile)["noise"])
     process.stop()
     bed.daemon().start_worker("revised", "--backend", "sim", "--backend-config", FLAT + ",noise=0.02")
     wait_for("another revision", lambda: bed.client().get(f"/profiles/{profile['id']}")["revision"]["id"] != profile["revision"]["id"])
