@@ -322,17 +322,22 @@ def jobs():
     problem(client.request("POST", f"/jobs/{job['id']}/retry", {}), 409, "conflict")
 
 
-@test("a table is removed by the command line when no job fills it; its job is gone then")
+@test("a table is removed when no job fills it, by the command line too; its job is gone then")
 def removed_table():
     client = bed.client()
-    made = client.post("/tables", {"profile": bed.profile(), "space": "tiny", "method": "full"}, 202)
-    path, job = f"/tables/{made['table']['id']}", made["job"]["id"]
-    answer = client.request("DELETE", path)
-    if answer.status != 204:  # it may have been filled meanwhile
-        check(job in str(problem(answer, 409)), "the jobs that fill it", answer)
-        client.request("POST", f"/jobs/{job}/cancel", {})
-        wait_for("the end of its job", lambda: bed.daemon().job(job)["state"] in ("done", "canceled"))
-        bed.daemon().cli("latency", "rm", made["table"]["id"])
-    problem(client.request("GET", path), 404)
-    problem(client.request("DELETE", path), 404)
-    check(client.request("POST", f"/jobs/{job}/retry", {}).status in (409, 410), "a retry of its job")
+    client.post("/spaces", data.space(name="removable", resolutions=[20]), 201)  # no table of others is in the way
+    for by_hand in (False, True):
+        made = client.post("/tables", {"profile": bed.profile(), "space": "removable", "method": "full"}, 202)
+        path, job = f"/tables/{made['table']['id']}", made["job"]["id"]
+        answer = client.request("DELETE", path)
+        if answer.status != 204:  # it may have been filled meanwhile
+            check(job in str(problem(answer, 409)), "the jobs that fill it", answer)
+            client.request("POST", f"/jobs/{job}/cancel", {})
+            wait_for("the end of its job", lambda: bed.daemon().job(job)["state"] in ("done", "canceled"))
+            if by_hand:
+                bed.daemon().cli("latency", "rm", made["table"]["id"])
+            else:
+                client.expect(204, "DELETE", path)
+        problem(client.request("GET", path), 404)
+        problem(client.request("DELETE", path), 404)
+        check(client.request("POST", f"/jobs/{job}/retry", {}).status in (409, 410), "a retry of its job")
