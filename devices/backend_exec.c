@@ -374,12 +374,14 @@ static int take_whole(struct exec *exec, struct subject *s, int runs, int sample
     return rc;
 }
 
-/* Both halves to their common level: what lies in the middle of the time between them. */
+/* Both halves to their common level, in proportion: what lies in the middle of the time between
+ * them. */
 static void level_halves(double *us, int half) {
-    double rise = stats_median(us + half, (size_t)half) - stats_median(us, (size_t)half);
+    double before = stats_median(us, (size_t)half), after = stats_median(us + half, (size_t)half);
+    double factor = before > 0 && after > 0 ? sqrt(after / before) : 1;
     for (int i = 0; i < half; i++) {
-        us[i] += rise / 2;
-        us[half + i] -= rise / 2;
+        us[i] *= factor;
+        us[half + i] /= factor;
     }
 }
 

@@ -124,7 +124,7 @@ void front_plane_fit(const double *costs, const double *violations, const int *r
     for (int k = 0; k < m; k++) {
         ret_plane->ideal[k] = front.ideal[k];
         ret_plane->range[k] = front.range[k];
-        if (found)
+        if (found && front.whole[k] > 0) /* 0: too little for a scale */
             ret_plane->range[k] = fmin(front.range[k] * intercepts[k], front.whole[k]);
     }
 }

@@ -236,6 +236,7 @@ const struct strategy_type strategy_nsga3 = {
     .help = "NSGA-III: as nsga2, but reference points in place of crowding keep the front spread",
     .when = "there are three objectives or more and the front is to be spread by direction; by "
             "hypervolume nsga2 finds as much or more",
+    .revision = 1, /* axes have scales of their own, reference points are no more than members */
     .options = options,
     .create = nsga3_create,
     .destroy = population_destroy,

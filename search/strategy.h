@@ -89,6 +89,8 @@ struct strategy_type {
     const char *help; /* one line */
     const char *when; /* to take it: one line */
     bool whole;       /* it asks for every arch: a budget must hold them all */
+    int revision;     /* one more whenever the same options and seed come to ask for other archs: a
+                       * search that an older one began is not gone on with */
     /* At most STRATEGY_OPTIONS_MAX, ended by name NULL; NULL: none. */
     const struct strategy_option *options;
     int (*create)(const struct strategy_config *config, struct err *err, void **ret_state);

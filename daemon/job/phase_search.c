@@ -57,6 +57,9 @@ static int open_facts(struct search_run *run, const cJSON *spec, struct err *err
                                       : run->spec.predictor.hash,
                run->spec.has_supernet ? run->accuracy.dataset->revision : "",
                run->spec.space->fingerprint, body ? body : "", measuring(run));
+    int revision = strategy_find(run->spec.strategy)->revision;
+    if (revision > 0)
+        buf_printf(&buf, " revision %d", revision);
     free(body);
     if (buf.error) {
         buf_finish(&buf);

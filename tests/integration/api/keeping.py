@@ -94,9 +94,9 @@ def listings():
 
 
 def rounded(value):
-    """--json prints numbers with fifteen digits, --jsonl with all of them."""
+    """--json prints numbers with fifteen digits, --jsonl with all of them. Boards are seen between one answer and the next."""
     if isinstance(value, dict):
-        return {key: rounded(item) for key, item in value.items()}
+        return {key: rounded(item) for key, item in value.items() if key != "last_seen_at"}
     if isinstance(value, list):
         return [rounded(item) for item in value]
     return float(f"{value:.12g}") if isinstance(value, (int, float)) and not isinstance(value, bool) else value
