@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/nearest.h"
+#include "base/terminal.h"
 
 enum { TEXT_MAX = 4096, NAME_MAX_BYTES = 64 };
 
@@ -441,11 +442,19 @@ void options_print_mdoc(const struct option_row *row) {
     fputs(".\n", stdout);
 }
 
+static int help_columns(FILE *file, int width) {
+    int columns = terminal_columns(fileno(file)), least = width + 2 + OPTIONS_HELP_LEAST;
+    if (columns <= 0 || columns > OPTIONS_HELP_COLUMNS)
+        return OPTIONS_HELP_COLUMNS;
+    return columns < least ? least : columns;
+}
+
 void options_print_columns(FILE *file, const char *left, const char *right, int width) {
+    const int columns = help_columns(file, width);
     fprintf(file, "  %-*s", width, left);
     for (int column = width + 2; *right;) {
         int len = (int)strcspn(right, " ");
-        if (column > width + 2 && column + 1 + len > OPTIONS_HELP_COLUMNS) {
+        if (column > width + 2 && column + 1 + len > columns) {
             fprintf(file, "\n  %-*s", width, "");
             column = width + 2;
         }

@@ -50,8 +50,9 @@ int options_parse(const struct option_row *rows, int argc, char **argv, bool sto
                   struct err *err, int *ret_rest);
 void options_print_help(const struct option_row *rows); /* to stdout */
 /* One row of a help text: left in a column of so many characters behind two blanks, then right,
- * broken at its blanks so that no line is longer than OPTIONS_HELP_COLUMNS. */
-enum { OPTIONS_HELP_COLUMNS = 100 };
+ * broken at its blanks so that no line is longer than OPTIONS_HELP_COLUMNS, or than a narrower
+ * terminal that file is, while that leaves OPTIONS_HELP_LEAST for right. */
+enum { OPTIONS_HELP_COLUMNS = 100, OPTIONS_HELP_LEAST = 24 };
 void options_print_columns(FILE *file, const char *left, const char *right, int width);
 /* For manual pages in mdoc: text as roff takes it (to stdout), and a row as the item of a list with
  * its sentence. */

@@ -258,6 +258,25 @@ static int leave(struct apply *apply, const struct thing *thing, const cJSON *th
     return apply->cli->wait && !apply->dry && job[0] ? cli_wait(apply->cli, job) : CLI_OK;
 }
 
+/* Whether the only difference is that the file asks for more evaluations. */
+static bool wants_more(const cJSON *differences) {
+    const cJSON *row = differences->child;
+    return !row->next && !strcmp(cli_text(row, "pointer"), "/evaluations") &&
+           cli_number(row, "want") > cli_number(row, "have");
+}
+
+/* What a person can do about it, as apply itself changes nothing. */
+static void advise(const struct thing *thing, const cJSON *differences) {
+    if (!strcmp(thing->kind->name, "search") && wants_more(differences))
+        fprintf(stderr, "it can have them: espalier search extend \"%s\" -n %.0f\n", thing->name,
+                cli_number(differences->child, "want"));
+    else
+        fprintf(stderr,
+                "give it another name in the file, or remove what is there first: espalier %s rm "
+                "\"%s\"\n",
+                thing->kind->name, thing->name);
+}
+
 static int refuse(struct apply *apply, const struct thing *thing, const cJSON *there,
                   cJSON *differences) {
     const cJSON *row = NULL;
@@ -265,6 +284,7 @@ static int refuse(struct apply *apply, const struct thing *thing, const cJSON *t
     fprintf(stderr, "espalier: %s \"%s\" is there, and differs; nothing of it was changed:\n",
             thing->kind->name, thing->name);
     cJSON_ArrayForEach(row, differences) difference_print(stderr, row);
+    advise(thing, differences);
     cJSON_AddItemToObject(result, "differences", differences);
     tell(apply, thing, "differs", "");
     return CLI_CONFLICT;
@@ -397,4 +417,5 @@ static int apply_run(struct cli *cli, int argc, char **argv) {
 }
 
 const struct cli_command cli_apply = {
-    "apply", NULL, "", "make what a file describes, but for what is there already", apply_run};
+    "apply", NULL, "", "make what a file describes; what is there is compared, never changed",
+    apply_run};

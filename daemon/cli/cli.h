@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/http_client.h"
 #include "base/options.h"
@@ -54,11 +55,15 @@ extern const struct cli_command *const cli_commands[]; /* ends with NULL */
          &(cli)->get},                                                                             \
         {"no-headers",      0, OPTION_FLAG, NULL, 0, 0, "", "tables without their first line",     \
          &(cli)->no_headers},                                                                      \
-        {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this text", &(cli)->help}, {                   \
+        CLI_HELP_ROW(cli)
+#define CLI_HELP_ROW(cli)                                                                          \
+    {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this text", &(cli)->help}, {                       \
         NULL                                                                                       \
     }
 /* The rows that every other command has; the last of its table. */
-#define CLI_COMMON_ROWS(cli)                                                                        \
+#define CLI_COMMON_ROWS(cli) CLI_DAEMON_ROWS(cli), CLI_LOCAL_ROWS(cli)
+/* Of them those that say how to reach the daemon. */
+#define CLI_DAEMON_ROWS(cli)                                                                        \
     {"url",      'u', OPTION_TEXT, "http://127.0.0.1:8080",                                         \
      0,          0,   "",          "address of the daemon, or unix:PATH of its socket",             \
      &(cli)->url},                                                                                  \
@@ -68,16 +73,10 @@ extern const struct cli_command *const cli_commands[]; /* ends with NULL */
          &(cli)->ca_file},                                                                          \
         {"pinned-key",      0, OPTION_TEXT, NULL, 0, 0, "", "public key that the daemon must show", \
          &(cli)->pinned_key},                                                                       \
-        {"insecure-lan",                                                                            \
-         0,                                                                                         \
-         OPTION_FLAG,                                                                               \
-         NULL,                                                                                      \
-         0,                                                                                         \
-         0,                                                                                         \
-         "",                                                                                        \
-         "allow plain http beyond this machine",                                                    \
-         &(cli)->insecure_lan},                                                                     \
-        CLI_LOCAL_ROWS(cli)
+    {                                                                                               \
+        "insecure-lan", 0, OPTION_FLAG, NULL, 0, 0, "", "allow plain http beyond this machine",     \
+            &(cli)->insecure_lan                                                                    \
+    }
 /* For commands that start a job. */
 #define CLI_WAIT_ROWS(cli)                                                                         \
     {"wait",      'w', OPTION_FLAG, NULL, 0, 0, "", "wait for the job and show its progress",      \
@@ -166,6 +165,8 @@ struct column {
     enum cell_kind kind;
 };
 void cli_table(struct cli *cli, const cJSON *items, const struct column *columns, int n_columns);
+/* Where sentences about a table go: below it for people, to stderr where a program reads it. */
+FILE *cli_remarks(void);
 void cli_cell(const cJSON *item, const struct column *column, char *text, int size);
 /* The unit that fits latencies up to largest_us: us below a millisecond, else ms. */
 struct cli_unit {

@@ -75,26 +75,40 @@ static void zsh_options(const struct cli_command *command, const struct option_r
     fputs(") ;;\n", stdout);
 }
 
+/* What a noun is, as shells show it beside the word: of one with verbs, these. */
+static void print_noun_help(const struct cli_command *command, const char *quote, bool colons) {
+    if (command->verb)
+        visit_nouns(command->noun, ", ");
+    else
+        print_quoted(command->help, quote, colons);
+}
+
 /* The verbs of a noun (NULL: the nouns) with what they are. */
 static void zsh_words(const char *noun) {
     for (const struct cli_command *const *c = cli_commands; *c; c++) {
         if (noun ? !(*c)->verb || strcmp((*c)->noun, noun) : !visit_is_first(c))
             continue;
         printf("\n            '%s:", noun ? (*c)->verb : (*c)->noun);
-        print_quoted(noun || !(*c)->verb ? (*c)->help : "its commands", "'\\''", true);
+        if (noun)
+            print_quoted((*c)->help, "'\\''", true);
+        else
+            print_noun_help(*c, "'\\''", true);
         putchar('\'');
     }
 }
 
+/* Found in a folder of fpath, the text is the function's body at its first call; read by source, it
+ * has to say what the function is for. */
 static void print_zsh(void) {
     fputs("#compdef espalier\n"
-          "# Completion of espalier's command line for zsh: espalier completion zsh\n"
-          "_espalier() {\n    local noun=$1 verb=$2\n    local -a known\n"
-          "    if (( $# <= 1 )); then\n        known=(",
+          "# Completion of espalier's command line for zsh: after compinit, source <(espalier "
+          "completion zsh)\n"
+          "_espalier() {\n    local noun=${words[2]-} verb=${words[3]-}\n    local -a known\n"
+          "    if (( CURRENT == 2 )); then\n        known=(",
           stdout);
     zsh_words(NULL);
     fputs(")\n        _describe -t commands noun known\n        return\n    fi\n"
-          "    if (( $# == 2 )) && [[ $PREFIX != -* ]]; then\n        case $noun in\n",
+          "    if (( CURRENT == 3 )) && [[ $PREFIX != -* ]]; then\n        case $noun in\n",
           stdout);
     for (const struct cli_command *const *c = cli_commands; *c; c++)
         if ((*c)->verb && visit_is_first(c)) {
@@ -102,14 +116,16 @@ static void print_zsh(void) {
             zsh_words((*c)->noun);
             fputs(") ;;\n", stdout);
         }
-    fputs("        esac\n        _describe -t commands verb known\n        return\n    fi\n"
-          "    case \"$noun $verb\" in\n",
+    fputs("        esac\n        if (( $#known )); then\n"
+          "            _describe -t commands verb known\n            return\n        fi\n    fi\n"
+          "    if compset -P '-*=' || [[ $PREFIX != -* ]]; then\n        _files\n        return\n"
+          "    fi\n    case \"$noun $verb\" in\n",
           stdout);
     visit_commands(zsh_options);
-    fputs(
-        "    esac\n    if [[ $PREFIX == -* ]]; then\n        _describe -o -t options option known\n"
-        "    else\n        _files\n    fi\n}\n_espalier \"${(@)words[2,CURRENT]}\"\n",
-        stdout);
+    fputs("    esac\n    _describe -o -t options option known\n}\n"
+          "if [[ ${funcstack[1]-} == _espalier ]]; then\n    _espalier \"$@\"\n"
+          "else\n    compdef _espalier espalier\nfi\n",
+          stdout);
 }
 
 /* ---- fish ------------------------------------------------------------------------------------ */
@@ -137,7 +153,7 @@ static void print_fish(void) {
     for (const struct cli_command *const *c = cli_commands; *c; c++) {
         if (visit_is_first(c)) {
             printf("complete -c espalier -f -n __fish_use_subcommand -a %s -d '", (*c)->noun);
-            print_quoted((*c)->verb ? "its commands" : (*c)->help, "\\'", false);
+            print_noun_help(*c, "\\'", false);
             puts("'");
         }
         if (!(*c)->verb)

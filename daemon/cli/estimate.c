@@ -12,15 +12,17 @@ static void print_taus(const cJSON *found) {
     } rows[] = {{"kendall_tau.inherited_scratch", "inherited to scratch"},
                 {"kendall_tau.fine_tuned_scratch", "fine-tuned to scratch"},
                 {"kendall_tau.inherited_fine_tuned", "inherited to fine-tuned"}};
-    printf("\nKendall tau of %.0f networks:", cli_number(found, "n"));
+    FILE *out = cli_remarks();
+    fprintf(out, "\nKendall tau of %.0f networks:", cli_number(found, "n"));
     for (int i = 0; i < COUNT(rows); i++)
-        printf("%s %s %.3f", i > 0 ? "," : "", rows[i].text, cli_number(found, rows[i].key));
-    printf("\nspent: inherited %.1f s, fine-tuned %.1f s on %.0f images, scratch %.1f s on %.0f "
-           "images\n",
-           cli_number(found, "spent.inherited.seconds"),
-           cli_number(found, "spent.fine_tuned.seconds"),
-           cli_number(found, "spent.fine_tuned.images"), cli_number(found, "spent.scratch.seconds"),
-           cli_number(found, "spent.scratch.images"));
+        fprintf(out, "%s %s %.3f", i > 0 ? "," : "", rows[i].text, cli_number(found, rows[i].key));
+    fprintf(out,
+            "\nspent: inherited %.1f s, fine-tuned %.1f s on %.0f images, scratch %.1f s on %.0f "
+            "images\n",
+            cli_number(found, "spent.inherited.seconds"),
+            cli_number(found, "spent.fine_tuned.seconds"),
+            cli_number(found, "spent.fine_tuned.images"),
+            cli_number(found, "spent.scratch.seconds"), cli_number(found, "spent.scratch.images"));
 }
 
 static int print_estimates(struct cli *cli, const cJSON *found) {

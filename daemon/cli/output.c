@@ -5,9 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "daemon/cli/cli.h"
 
-enum { CELL_SIZE = 160, COLUMNS_MAX = 24 };
+enum { CELL_SIZE = 1024, COLUMNS_MAX = 24 };
 
 static void scaled(double value, const char *unit, char *text, int size) {
     static const char *const prefixes[] = {"", "k", "M", "G", "T"};
@@ -77,24 +78,38 @@ static void format_words(const cJSON *list, char *text, int size) {
     }
 }
 
-void cli_cell(const cJSON *item, const struct column *column, char *text, int size) {
-    const cJSON *value = cli_item(item, column->path);
+/* Labels, notes and messages may have tabs, line breaks and what a terminal would obey: blanks, so
+ * that a row stays a row. C1 controls are two bytes in UTF-8. */
+static void blank_controls(char *text) {
+    for (unsigned char *c = (unsigned char *)text; *c; c++)
+        if (*c < 0x20 || *c == 0x7f)
+            *c = ' ';
+        else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+            c[0] = c[1] = ' ';
+}
 
+static void format_cell(const cJSON *value, enum cell_kind kind, char *text, int size) {
     if (cJSON_IsNumber(value))
-        format_number(value->valuedouble, column->kind, text, size);
-    else if (cJSON_IsString(value) && column->kind == CELL_TIME)
+        format_number(value->valuedouble, kind, text, size);
+    else if (cJSON_IsString(value) && kind == CELL_TIME)
         snprintf(text, (size_t)size, "%.10s %.8s", value->valuestring,
                  strlen(value->valuestring) > 11 ? value->valuestring + 11 : "");
     else if (cJSON_IsString(value))
         snprintf(text, (size_t)size, "%s", value->valuestring);
     else if (cJSON_IsBool(value))
         snprintf(text, (size_t)size, "%s", cJSON_IsTrue(value) ? "yes" : "no");
-    else if (cJSON_IsArray(value) && column->kind == CELL_WORDS)
+    else if (cJSON_IsArray(value) && kind == CELL_WORDS)
         format_words(value, text, size);
     else if (cJSON_IsArray(value))
         snprintf(text, (size_t)size, "%d", cJSON_GetArraySize(value));
     else
         snprintf(text, (size_t)size, "-");
+}
+
+void cli_cell(const cJSON *item, const struct column *column, char *text, int size) {
+    format_cell(cli_item(item, column->path), column->kind, text, size);
+    text[utf8_trim(text, strlen(text))] = 0;
+    blank_controls(text);
 }
 
 /* Of the column's numbers; 0 when there are none. */
@@ -176,10 +191,18 @@ static void print_tabs(const cJSON *items, const struct column *columns, int n_c
     }
 }
 
+static bool for_people(void) {
+    return isatty(STDOUT_FILENO) || getenv("ESPALIER_TABLE");
+}
+
+FILE *cli_remarks(void) {
+    return for_people() ? stdout : stderr;
+}
+
 void cli_table(struct cli *cli, const cJSON *items, const struct column *columns, int n_columns) {
     if (cli_print_plain(cli, items))
         return;
-    if (isatty(STDOUT_FILENO) || getenv("ESPALIER_TABLE"))
+    if (for_people())
         print_aligned(items, columns, n_columns, !cli->no_headers);
     else
         print_tabs(items, columns, n_columns, !cli->no_headers);

@@ -262,7 +262,8 @@ static int report_run(struct cli *cli, int argc, char **argv) {
     const char *path = NULL;
     const struct option_row rows[] = {
         {"file", 'o', OPTION_TEXT, NULL, 0, 0, "", "write it here (default: print it)", &path},
-        CLI_COMMON_ROWS(cli)};
+        CLI_DAEMON_ROWS(cli),
+        CLI_HELP_ROW(cli)};
     struct report report = {NULL};
     struct err err = {0};
     struct buf page;

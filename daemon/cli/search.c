@@ -252,23 +252,24 @@ static void print_front_summary(const cJSON *front) {
     struct span span = front_span(cli_item(front, "items"));
     const struct cli_unit *unit = cli_latency_unit(span.high);
     char low[CLI_LATENCY], high[CLI_LATENCY];
+    FILE *out = cli_remarks();
     int n = cJSON_GetArraySize(cli_item(front, "items"));
 
-    printf("\n%d %s", n, n == 1 ? "point" : "points");
+    fprintf(out, "\n%d %s", n, n == 1 ? "point" : "points");
     if (span.high > 0)
-        printf(", latency %s to %s %s (ratio %.2f)", cli_latency(span.low, unit, low),
-               cli_latency(span.high, unit, high), unit->name, span.high / span.low);
-    printf(", hypervolume %.6g, %s front\n", cli_number(front, "hypervolume"),
-           cli_text(front, "stage"));
+        fprintf(out, ", latency %s to %s %s (ratio %.2f)", cli_latency(span.low, unit, low),
+                cli_latency(span.high, unit, high), unit->name, span.high / span.low);
+    fprintf(out, ", hypervolume %.6g, %s front\n", cli_number(front, "hypervolume"),
+            cli_text(front, "stage"));
     if (cJSON_IsTrue(cli_item(front, "no_board")))
-        puts("Latency not measured: no board. What has no measured interval is predicted.");
+        fputs("Latency not measured: no board. What has no measured interval is predicted.\n", out);
     if (n == 0)
-        puts("No network met the limits.");
+        fputs("No network met the limits.\n", out);
     else if (cJSON_GetArraySize(cli_item(front, "reference_point")) > 1 &&
              (n < 8 || (span.high > 0 && span.high < 1.5 * span.low)))
-        printf("The space is degenerate%s.\n",
-               span.high > 0 ? " on this board: fewer than 8 points or a latency ratio below 1.5"
-                             : ": fewer than 8 points");
+        fprintf(out, "The space is degenerate%s.\n",
+                span.high > 0 ? " on this board: fewer than 8 points or a latency ratio below 1.5"
+                              : ": fewer than 8 points");
 }
 
 /* Of several latencies each says on which profile it is. */

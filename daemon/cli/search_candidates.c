@@ -112,7 +112,8 @@ static void print_candidates(struct cli *cli, const cJSON *doc) {
     cJSON *rows = make_rows(&walk);
     cli_table(cli, rows, columns, n);
     if (!cli->no_headers)
-        printf("\n%d of %.0f candidates\n", cJSON_GetArraySize(rows), cli_number(doc, "total"));
+        fprintf(cli_remarks(), "\n%d of %.0f candidates\n", cJSON_GetArraySize(rows),
+                cli_number(doc, "total"));
     cJSON_Delete(rows);
 }
 

@@ -351,7 +351,7 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
          "its name: espalier search strategies (default: nsga2, or linas where accuracy is "
          "evaluated)",
          &o.strategy},
-        {"option", 'o', OPTION_LIST, NULL, 0, 0, "",
+        {"option", 0, OPTION_LIST, NULL, 0, 0, "",
          "option of the strategy, such as mutation=0.2 (espalier search strategies); may be given "
          "again",
          &o.options},

@@ -5,7 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/terminal.h"
 #include "daemon/cli/cli.h"
 
 enum { BAR_WIDTH = 24, POLL_US = 400000, QUIET_US = 10000000, UNREACHABLE_MAX = 60 };
@@ -23,42 +25,57 @@ struct view {
     bool moved; /* in this phase something was done already */
 };
 
-static void print_duration(double seconds) {
+static void put_duration(struct buf *line, double seconds) {
     if (isnan(seconds) || seconds < 0)
         return;
     int s = (int)fmin(seconds, 359999);
     if (s >= 3600)
-        fprintf(stderr, "  ETA %d:%02d:%02d", s / 3600, s / 60 % 60, s % 60);
+        buf_printf(line, "  ETA %d:%02d:%02d", s / 3600, s / 60 % 60, s % 60);
     else
-        fprintf(stderr, "  ETA %d:%02d", s / 60, s % 60);
+        buf_printf(line, "  ETA %d:%02d", s / 60, s % 60);
 }
 
-static void print_bar(double fraction) {
+static void put_bar(struct buf *line, double fraction) {
     int full = (int)(fmin(fmax(fraction, 0), 1) * BAR_WIDTH + 0.5);
-    fputc('[', stderr);
+    buf_puts(line, "[");
     for (int i = 0; i < BAR_WIDTH; i++)
-        fputs(i < full ? "#" : ".", stderr);
-    fprintf(stderr, "] %3.0f %%", 100 * fraction);
+        buf_puts(line, i < full ? "#" : ".");
+    buf_printf(line, "] %3.0f %%", 100 * fraction);
 }
 
-static void print_progress(const cJSON *job) {
+/* What is needed least comes last: a narrow terminal cuts it off. */
+static void put_progress(struct buf *line, const cJSON *job) {
     const cJSON *progress = cli_item(job, "progress");
     double done = cli_number(progress, "done"), total = cli_number(progress, "total");
     double fraction = cli_number(progress, "fraction"), rate = cli_number(progress, "images_per_s");
     double loss = cli_number(progress, "loss");
 
-    fprintf(stderr, "%s: ", cli_text(job, "kind"));
+    buf_printf(line, "%s: ", cli_text(job, "kind"));
     if (!isnan(fraction))
-        print_bar(fraction);
-    fprintf(stderr, "  %s",
-            cli_text(progress, "phase")[0] ? cli_text(progress, "phase") : cli_text(job, "state"));
+        put_bar(line, fraction);
+    buf_printf(line, "  %s",
+               cli_text(progress, "phase")[0] ? cli_text(progress, "phase")
+                                              : cli_text(job, "state"));
     if (!isnan(done) && !isnan(total))
-        fprintf(stderr, " %.0f/%.0f %s", done, total, cli_text(progress, "unit"));
+        buf_printf(line, " %.0f/%.0f %s", done, total, cli_text(progress, "unit"));
+    put_duration(line, cli_number(progress, "eta_s"));
     if (!isnan(rate))
-        fprintf(stderr, "  %.0f images/s", rate);
+        buf_printf(line, "  %.0f images/s", rate);
     if (!isnan(loss))
-        fprintf(stderr, "  loss %.3f", loss);
-    print_duration(cli_number(progress, "eta_s"));
+        buf_printf(line, "  loss %.3f", loss);
+}
+
+/* On a terminal over the line before, which has to be in one row for that. */
+static void print_progress(const struct view *view, const cJSON *job) {
+    struct buf line;
+    int columns = view->terminal ? terminal_columns(STDERR_FILENO) : 0;
+    buf_init(&line, 0);
+    put_progress(&line, job);
+    if (!line.error) {
+        int len = columns > 0 && line.len >= (size_t)columns ? columns - 1 : (int)line.len;
+        fprintf(stderr, "%s%.*s", view->terminal ? "\r\033[K" : "", len, line.data);
+    }
+    buf_finish(&line);
 }
 
 static void show(struct view *view, const cJSON *job, bool final) {
@@ -73,34 +90,33 @@ static void show(struct view *view, const cJSON *job, bool final) {
         return;
     snprintf(view->phase, sizeof(view->phase), "%s", phase);
     view->last_line_us = now;
-    if (view->terminal)
-        fputs("\r\033[K", stderr);
-    print_progress(job);
+    print_progress(view, job);
     if (!view->terminal || final)
         fputc('\n', stderr);
     fflush(stderr);
 }
 
-static int finished(const cJSON *job) {
+/* -1: it goes on. */
+static int code_of(const cJSON *job) {
     const char *state = cli_text(job, "state");
 
     if (!strcmp(state, "done"))
         return CLI_OK;
-    if (!strcmp(state, "failed")) {
+    return !strcmp(state, "failed") || !strcmp(state, "canceled") ? CLI_JOB_FAILED : -1;
+}
+
+static void tell_why(const cJSON *job) {
+    if (!strcmp(cli_text(job, "state"), "canceled"))
+        fprintf(stderr, "espalier: %s was cancelled\n", cli_text(job, "id"));
+    else
         fprintf(stderr, "espalier: %s failed: %s\n", cli_text(job, "id"),
                 cli_text(job, "error.message"));
-        return CLI_JOB_FAILED;
-    }
-    if (!strcmp(state, "canceled")) {
-        fprintf(stderr, "espalier: %s was cancelled\n", cli_text(job, "id"));
-        return CLI_JOB_FAILED;
-    }
-    return -1;
 }
 
 int cli_wait(struct cli *cli, const char *job_id) {
     struct view view = {.terminal = isatty(STDERR_FILENO)};
     struct sigaction action = {.sa_handler = on_interrupt}, before;
+    const char *gap = view.terminal ? "\n" : ""; /* behind the line of progress */
     int64_t start = clock_wall_us();
     int code = -1, away = 0;
 
@@ -115,16 +131,20 @@ int cli_wait(struct cli *cli, const char *job_id) {
             code = cli_fail(&err);
         } else {
             away = 0;
-            code = finished(job);
+            code = code_of(job);
             show(&view, job, code >= 0);
+            if (code == CLI_JOB_FAILED)
+                tell_why(job);
             cJSON_Delete(job);
         }
         if (code < 0 && interrupted) {
-            fprintf(stderr, "\n%s goes on; come back to it with: espalier job wait %s\n", job_id,
-                    job_id);
+            fprintf(stderr, "%s%s goes on; come back to it with: espalier job wait %s\n", gap,
+                    job_id, job_id);
             code = CLI_INTERRUPTED;
         } else if (code < 0 && cli->timeout_us > 0 && clock_wall_us() - start > cli->timeout_us) {
-            fprintf(stderr, "\n%s has not ended in the time given; it goes on\n", job_id);
+            fprintf(stderr,
+                    "%s%s has not ended in the time given; it goes on: espalier job wait %s\n", gap,
+                    job_id, job_id);
             code = CLI_TIMEOUT;
         } else if (code < 0 && !rc) {
             clock_sleep_us(POLL_US);

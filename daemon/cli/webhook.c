@@ -120,7 +120,7 @@ static int change(struct cli *cli, const char *webhook, cJSON *body) {
 static int set_run(struct cli *cli, int argc, char **argv) {
     const char *url = NULL, *label = NULL, *events = NULL, *kinds = NULL;
     const struct option_row rows[] = {
-        {"to", 'u', OPTION_TEXT, NULL, 0, 4096, "", "the URL; what waits goes there, too", &url},
+        {"to", 0, OPTION_TEXT, NULL, 0, 4096, "", "the URL; what waits goes there, too", &url},
         {"label", 'l', OPTION_TEXT, NULL, 0, 4096, "", "for your own memory", &label},
         {"events", 'e', OPTION_TEXT, NULL, 0, 256, "", EVENT_HELP ", or all", &events},
         {"kinds", 'k', OPTION_TEXT, NULL, 0, 256, "", "kinds of jobs, such as search,train, or all",

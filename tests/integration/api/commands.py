@@ -11,9 +11,11 @@ from datetime import datetime
 
 import bed
 import data
+from completions import commands_of_overview, options_of
 from client import problem
 from stack import CLI, DAEMON, WORKER
 from suite import check, equal, test
+from terminal import Terminal
 
 
 @test("settings of a training that have no option of their own are given as JSON", 120)
@@ -214,7 +216,7 @@ def search_shown():
     latencies = [value["value"] for point in front for key, value in point["metrics"].items() if key.startswith("latency_us")]
     degenerate = len(front) < 8 or max(latencies) < 1.5 * min(latencies)
     equal((result["front_size"], result["degenerate"]), (len(front), degenerate), "what the search says of its front")
-    equal("The space is degenerate" in stack.cli("search", "front", "shown"), degenerate, "what the client says of it")
+    equal("The space is degenerate" in stack.cli_run("search", "front", "shown").stderr, degenerate, "what the client says of it")
     shown = stack.cli("search", "show", "shown")
     for name, value in (("hypervolume of the newest front", doc["hypervolume"]), ("hypervolume at the end of the search", result["hypervolume"]), ("of the baseline, at equal budget", result["hypervolume_random"])):
         check(re.search(rf"{name} +{re.escape(format(value, '.4g'))}$", shown, re.M), name, shown)
@@ -307,44 +309,52 @@ def judged_on_others():
         check(done.returncode == 1 and "ops.csv: line 2: 1 fields instead of the header's 2" in done.stderr, "a broken file", done.stderr)
 
 
-def commands_of_overview():
-    """(noun, verb or "") of every command, as the overview lists them."""
-    text = bed.daemon().cli_run("--help").stdout
-    rows = re.findall(r"^  ([a-z]+)(?: ([a-z]+)(?= |$))?", text, re.MULTILINE)
-    return [(noun, verb) for noun, verb in rows]
+@test("no two options of a command share a letter, and -o name is everywhere what it says", 120)
+def letters():
+    for noun, verb in commands_of_overview():
+        told = bed.daemon().cli_run(*filter(None, (noun, verb)), "--help").stdout
+        letters = re.findall(r"^  (-\w), --", told, re.MULTILINE)
+        equal(sorted(letters), sorted(set(letters)), f"letters of {noun} {verb}")
+    bed.supernet()
+    made = bed.daemon().cli("search", "create", "named", "--supernet", "net", "-n", "60", "--measure-front", "0", "-o", "name")
+    equal(made, bed.client().get("/searches/named")["id"], "the id of what was made")
 
 
-def options_of(noun, verb):
-    text = bed.daemon().cli_run(*filter(None, (noun, verb)), "--help").stdout
-    return set(re.findall(r"^  (?:-\w, |    )(--[a-z0-9-]+)", text, re.MULTILINE))
+@test("help and progress keep to a narrow terminal", 120)
+def narrow():
+    bed.supernet()
+    url = bed.daemon().url
+    for words in (("--help",), ("search", "create", "--help")):
+        shown = Terminal(*words, url=url, columns=80)
+        equal(shown.ended(), 0, "exit code")
+        check(shown.text.count("\n") > 40 and all(len(line) <= 80 for line in shown.text.splitlines()), "lines", max(shown.text.splitlines(), key=len))
+    trained = Terminal("supernet", "train", "narrow", "--space", "tiny", "--dataset", "bars", "--epochs", "3", "--wait", url=url, columns=40)
+    equal(trained.ended(), 0, "exit code")
+    rows = re.split(r"[\r\n]+", trained.text.replace("\x1b[K", ""))
+    check(any("train: [###" in row for row in rows) and all(len(row) < 40 for row in rows if row.startswith("train: ")), "rows of progress", rows)
+    empty = bed.daemon().root / "empty"
+    empty.mkdir()
+    failing = Terminal("dataset", "add", "empty", str(empty), "--wait", url=url)
+    equal(failing.ended(), 6, "exit code")
+    check(re.search(r"\r\nespalier: job_\w+ failed: ", failing.text), "the reason is in a line of its own", failing.text)
 
 
-@test("bash completes nouns, verbs and options, and all that --help names", 120)
-def completion():
-    script = bed.daemon().cli_run("completion", "bash").stdout
-
-    def completed(*lines):
-        """What bash itself offers for each command line, whose last word is being written."""
-        asked = "".join("COMP_WORDS=(" + " ".join(f"'{word}'" for word in ("espalier", *words)) + f"); COMP_CWORD={len(words)}; _espalier; echo \"${{COMPREPLY[*]}}\"\n" for words in lines)
-        done = subprocess.run(["bash", "-u", "-c", script + asked], capture_output=True, text=True, timeout=20)
-        equal((done.returncode, done.stderr), (0, ""), "bash")
-        return [set(line.split()) for line in done.stdout.splitlines()]
-    commands = commands_of_overview()
-    check(len(commands) > 50, "commands", commands)
-    nouns = sorted({noun for noun, _ in commands})
-    lines = [("",), ("sea",), *((noun, "") for noun in nouns), *((noun, verb, "--") if verb else (noun, "--") for noun, verb in commands), ("search", "create", "x", "--max-l")]
-    offered = dict(zip(lines, completed(*lines)))
-    equal(offered[("",)], set(nouns), "nouns")
-    equal(offered[("sea",)], {"search"}, "a noun that was begun")
-    equal(offered[("search", "create", "x", "--max-l")], {"--max-latency"}, "an option that was begun")
-    for noun in nouns:
-        equal(offered[(noun, "")], {verb for name, verb in commands if name == noun and verb}, f"verbs of {noun}")
-    for noun, verb in commands:
-        equal(offered[(noun, verb, "--") if verb else (noun, "--")], options_of(noun, verb), f"options of {noun} {verb}")
-    for shell, words in (("zsh", ("#compdef espalier", "--max-latency:")), ("fish", ("complete -c espalier", "-l max-latency"))):
-        text = bed.daemon().cli_run("completion", shell).stdout
-        check(all(word in text for word in words) and text.count("max-latency") >= 1, shell, text[:300])
-    equal(bed.daemon().cli_run("completion", "csh").returncode, 2, "exit code for another shell")
+@test("a table stays a table, whatever is in its texts, and what is said about it is not in the pipe")
+def rows_stay_rows():
+    stack = bed.daemon()
+    bed.supernet()
+    label = "two\twords\nand \x1b[31mred \u009b1m"
+    made = stack.client.post("/tokens", {"kind": "api", "scope": "read", "label": label}, 201)["id"]
+    row, = [line.split("\t") for line in stack.cli("token", "ls").splitlines() if line.startswith(made)]
+    head = stack.cli("token", "ls").splitlines()[0].split("\t")
+    equal((len(row), row[head.index("LABEL")]), (len(head), "two words and  [31mred   1m"), "the row")
+    search = stack.client.post("/searches", bed.search_body("piped", evaluations=60, measure_front=0, calibration_nets=0), 202)
+    stack.wait_job(search["job"]["id"])
+    for words in (("search", "front", "piped"), ("search", "candidates", "piped", "-n", "5")):
+        done = stack.cli_run(*words)
+        lines = done.stdout.splitlines()
+        check(all(len(line.split("\t")) == len(lines[0].split("\t")) for line in lines), "columns", lines)
+        check(re.search(r"\d (points?|of \d+ candidates)", done.stderr), "what is said about it", done.stderr)
 
 
 @test("the manual page names every command and option, and mandoc has nothing to say against it")

@@ -1,22 +1,16 @@
 """espalier apply, --jsonl and -o name of every listing, espalier search watch."""
-import codecs
-import fcntl
 import json
 import os
-import pty
 import re
-import select
-import signal
 import socket
-import struct
 import subprocess
-import termios
 
 import bed
 import data
 from proxy import Proxy
 from stack import CLI
 from suite import at_end, check, equal, test, wait_for
+from terminal import Terminal
 
 
 def applied(documents, *options, status=0):
@@ -53,7 +47,10 @@ def apply():
     changed = {**search, "evaluations": 90, "constraints": [{"metric": "macs", "max": 1e7}]}
     rows, told = applied([{**space, "resolutions": [24, 28]}, {**folder, "validation": 200}, {**net, "train": {**net["train"], "seed": 8}}, changed], status=4)
     equal([[row["pointer"] for row in one["differences"]] for one in rows], [["/resolutions/0", "/resolutions/1"], ["/validation"], ["/train/seed"], ["/constraints", "/evaluations"]], "what differs")
-    check("/evaluations: 60 there, 90 in the file" in told, "the words", told)
+    check("/evaluations: 60 there, 90 in the file" in told and 'espalier supernet rm "applied-net"' in told, "the words", told)
+    rows, told = applied([{**search, "evaluations": 90}], status=4)
+    check('espalier search extend "applied-search" -n 90' in told, "what can be done about it", told)
+    equal(client.get("/searches/applied-search")["evaluations"], 60, "the search, as it was")
     whole = json.loads(stack.cli("search", "show", "applied-search", "--json"))
     equal(actions(applied([{**client.get("/searches/applied-search/request"), "checkpoint": whole["checkpoint"]}])[0]), [("search", "applied-search", "unchanged")], "the request itself, without a kind, by the checkpoint that it went by")
 
@@ -133,45 +130,6 @@ def long_list():
 
 
 # --- watching ---
-
-class Terminal:
-    """A command in a terminal of so many columns and rows."""
-
-    def __init__(self, *words, url, columns=90, rows=30, **environment):
-        self.child, self.master = pty.fork()
-        if self.child == 0:
-            os.environ.update({"ESPALIER_URL": url, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment})
-            os.execv(str(CLI), [str(CLI), *words])
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self.text, self.decoder, self.status = "", codecs.getincrementaldecoder("utf-8")(), None
-        at_end(self.end)
-
-    def read(self, seconds=0.2):
-        if select.select([self.master], [], [], seconds)[0]:
-            try:
-                self.text += self.decoder.decode(os.read(self.master, 65536))
-            except OSError:
-                pass
-        return self.text
-
-    def wait_for(self, what, pattern, seconds=40):
-        return wait_for(what, lambda: re.search(pattern, self.read()), seconds, 0)
-
-    def ended(self, seconds=60):
-        """Its exit code."""
-        def look():
-            self.read()
-            pid, status = os.waitpid(self.child, os.WNOHANG)
-            return pid and [os.waitstatus_to_exitcode(status)]
-        self.status = wait_for("the end of the command", look, seconds, 0)[0]
-        return self.status
-
-    def end(self):
-        if self.status is None:
-            os.kill(self.child, signal.SIGKILL)
-            os.waitpid(self.child, 0)
-        os.close(self.master)
-
 
 def plain(text):
     return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).replace("\r", "")

@@ -153,7 +153,7 @@ def board_removed():
     front = client.get("/searches/hunt/front")
     check(front["items"] and front["stage"] == "final", "the front", front)
     equal((result["no_board"], result["unmeasured"], front["no_board"]), (True, len(front["items"]), True), "what the result says of measurements")
-    check("not measured: no board" in run.stack.cli("search", "front", "hunt"), "the words of the client")
+    check("not measured: no board" in run.stack.cli_run("search", "front", "hunt").stderr, "the words of the client")
     body = {**bed.SEARCH, "objectives": [{"metric": "top1", "direction": "maximise"}, {"metric": "latency_us", "profile": run.board.profile_id, "direction": "minimise"}]}
     problem(client.request("POST", "/searches", {**body, "name": "unmeasurable"}), 409, "conflict", "/objectives/1/profile")
     job = client.post("/searches", {**body, "name": "predicted", "measure_front": 0, "calibration_nets": 0}, 202)["job"]["id"]
