@@ -184,21 +184,6 @@ static void join(const char *const *names, char *text, size_t size) {
         len += (size_t)snprintf(text + len, size - len, "%s%s", i ? ", " : "", names[i]);
 }
 
-int json_enum(const cJSON *obj, const char *at, const char *key, const char *const *names,
-              struct err *err, int *ret) {
-    const cJSON *item = require(obj, at, key, err);
-    if (!item)
-        return ESP_EINVAL;
-    int index = cJSON_IsString(item) ? index_of(names, item->valuestring) : -1;
-    if (index < 0) {
-        char list[384];
-        join(names, list, sizeof(list));
-        return refuse(err, at, key, "must be one of: %s", list);
-    }
-    *ret = index;
-    return 0;
-}
-
 /* What may have been meant by name; NULL: nothing that is near. */
 static const char *nearest_of(const char *const *names, const char *name) {
     const char *best = NULL;
@@ -211,6 +196,30 @@ static const char *nearest_of(const char *const *names, const char *name) {
         }
     }
     return best;
+}
+
+/* "must be one of: one, two, not \"twoo\"; did you mean \"two\"?" */
+static int no_such_word(const char *at, const char *key, const char *const *names,
+                        const cJSON *item, struct err *err) {
+    char list[320];
+    join(names, list, sizeof(list));
+    if (!cJSON_IsString(item))
+        return refuse(err, at, key, "must be one of: %s", list);
+    const char *meant = nearest_of(names, item->valuestring);
+    return refuse(err, at, key, "must be one of: %s, not \"%.60s\"%s%s%s", list, item->valuestring,
+                  meant ? "; did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "");
+}
+
+int json_enum(const cJSON *obj, const char *at, const char *key, const char *const *names,
+              struct err *err, int *ret) {
+    const cJSON *item = require(obj, at, key, err);
+    if (!item)
+        return ESP_EINVAL;
+    int index = cJSON_IsString(item) ? index_of(names, item->valuestring) : -1;
+    if (index < 0)
+        return no_such_word(at, key, names, item, err);
+    *ret = index;
+    return 0;
 }
 
 int json_only(const cJSON *obj, const char *at, const char *const *keys, struct err *err) {

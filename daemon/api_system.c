@@ -74,7 +74,7 @@ static int add_checks(struct api_call *call, const struct system_counts *counts,
                       struct err *err) {
     const struct daemon *daemon = call->daemon;
     cJSON *checks = cJSON_AddArrayToObject(call->answer, "checks");
-    char detail[400], used[160];
+    char detail[400], used[160], free_text[DISK_BYTES_TEXT], floor_text[DISK_BYTES_TEXT];
     bool ok;
     int r = store_system_check(call->sql, err, &ok, detail);
     if (r != 0)
@@ -82,9 +82,10 @@ static int add_checks(struct api_call *call, const struct system_counts *counts,
     add_check(checks, "database", ok, detail);
     ok = !(free_bytes < (double)daemon->disk_floor_bytes);
     disk_usage_words(daemon->disk, used, sizeof(used));
-    snprintf(detail, sizeof(detail), "%.4g GB free, %.4g GB stay free%s%s%s", free_bytes / 1e9,
-             (double)daemon->disk_floor_bytes / 1e9, ok ? "" : ": nothing new is begun",
-             used[0] != '\0' ? "; " : "", used);
+    snprintf(detail, sizeof(detail), "%s free, %s stay free%s%s%s",
+             disk_bytes_text(free_bytes, free_text),
+             disk_bytes_text((double)daemon->disk_floor_bytes, floor_text),
+             ok ? "" : ": nothing new is begun", used[0] != '\0' ? "; " : "", used);
     add_check(checks, "disk", ok, detail);
     ok = access(daemon->job_program, X_OK) == 0;
     snprintf(detail, sizeof(detail), "%.200s%s", daemon->job_program,

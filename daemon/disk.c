@@ -179,6 +179,15 @@ cJSON *disk_usage_describe(struct disk *disk) {
     return doc;
 }
 
+const char *disk_bytes_text(double bytes, char ret[DISK_BYTES_TEXT]) {
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    int i = 0;
+    for (; bytes >= 999.5 && i < 4; i++)
+        bytes /= 1000;
+    snprintf(ret, DISK_BYTES_TEXT, "%.3g %s", bytes, units[i]);
+    return ret;
+}
+
 void disk_usage_words(struct disk *disk, char *ret, size_t size) {
     enum { NAMED = 3 };
     double used[DISK_KINDS];
@@ -187,14 +196,15 @@ void disk_usage_words(struct disk *disk, char *ret, size_t size) {
     ret[0] = '\0';
     if (at_us == 0)
         return;
-    snprintf(ret, size, "%.3g GB used", sum / 1e9);
+    char bytes[DISK_BYTES_TEXT];
+    snprintf(ret, size, "%s used", disk_bytes_text(sum, bytes));
     for (int n = 0; n < NAMED; n++) {
         int most = 0;
         for (int i = 1; i < DISK_KINDS; i++)
             most = used[i] > used[most] ? i : most;
         size_t len = strlen(ret);
-        snprintf(ret + len, size - len, "%s %s %.3g GB", n == 0 ? ":" : ",", disk_kind_names[most],
-                 used[most] / 1e9);
+        snprintf(ret + len, size - len, "%s %s %s", n == 0 ? ":" : ",", disk_kind_names[most],
+                 disk_bytes_text(used[most], bytes));
         used[most] = -1;
     }
 }

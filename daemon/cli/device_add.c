@@ -30,9 +30,13 @@ static cJSON *ask_body(const struct ask *ask) {
 }
 
 static void print_for_people(const cJSON *doc) {
+    static const struct column expires = {"", "expires_at", CELL_TIME};
     const cJSON *notice;
-    printf("Run this on the board:\n\n  %s\n\nThe token in it is shown once; it expires at %s.\n",
-           cli_text(doc, "command"), cli_text(doc, "expires_at"));
+    char until[32];
+    cli_cell(doc, &expires, until, sizeof(until));
+    printf(
+        "Run this on the board:\n\n  %s\n\nThe token in it is shown once; it expires at %s UTC.\n",
+        cli_text(doc, "command"), until);
     cJSON_ArrayForEach(notice, cli_item(doc, "notices"))
         fprintf(stderr, "espalier: %s.\n", cJSON_GetStringValue(notice));
 }

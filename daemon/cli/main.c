@@ -97,6 +97,33 @@ static int run(const struct cli_command *command, int argc, char **argv) {
     return code == CLI_OK && cli.missing ? CLI_NOT_FOUND : code;
 }
 
+/* Options that every command takes may stand in front of the noun: moves them behind it and its
+ * verb. Returns -1 to go on, else the exit code. */
+static int move_leading_options(int argc, char **argv) {
+    struct cli cli = {0};
+    const struct option_row rows[] = {CLI_COMMON_ROWS(&cli)};
+    struct err err = {0};
+    int first = 1;
+
+    if (options_parse(rows, argc, argv, true, &err, &first))
+        return cli_usage("%s (in front of a command stand only options that all commands have)",
+                         err.message);
+    if (first == argc || cli.help) {
+        print_overview(cli.help ? stdout : stderr);
+        return cli.help ? CLI_OK : CLI_USAGE;
+    }
+    int n_options = first - 1, n_words = 1;
+    for (const struct cli_command *const *c = cli_commands; *c; c++)
+        if (!strcmp((*c)->noun, argv[first]) && (*c)->verb && first + 1 < argc)
+            n_words = 2;
+    for (int i = 1; i <= n_words; i++) {
+        char *word = argv[n_options + i];
+        memmove(argv + i + 1, argv + i, (size_t)n_options * sizeof(*argv));
+        argv[i] = word;
+    }
+    return -1;
+}
+
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_DFL);
     if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
@@ -108,6 +135,9 @@ int main(int argc, char **argv) {
         puts("espalier " ESP_VERSION);
         return CLI_OK;
     }
+    int code = argv[1][0] == '-' ? move_leading_options(argc, argv) : -1;
+    if (code >= 0)
+        return code;
     bool noun_known = false;
     for (const struct cli_command *const *c = cli_commands; *c; c++) {
         if (strcmp((*c)->noun, argv[1]))

@@ -95,7 +95,7 @@ static void format_cell(const cJSON *value, enum cell_kind kind, char *text, int
         snprintf(text, (size_t)size, "%.10s %.8s", value->valuestring,
                  strlen(value->valuestring) > 11 ? value->valuestring + 11 : "");
     else if (cJSON_IsString(value))
-        snprintf(text, (size_t)size, "%s", value->valuestring);
+        snprintf(text, (size_t)size, "%s", value->valuestring[0] ? value->valuestring : "-");
     else if (cJSON_IsBool(value))
         snprintf(text, (size_t)size, "%s", cJSON_IsTrue(value) ? "yes" : "no");
     else if (cJSON_IsArray(value) && kind == CELL_WORDS)

@@ -12,7 +12,7 @@
 
 static const struct column list[] = {{"ID", "id", CELL_TEXT},
                                      {"NAME", "name", CELL_TEXT},
-                                     {"SUPERNET", "supernet", CELL_TEXT},
+                                     {"SUPERNET", "supernet_name", CELL_TEXT},
                                      {"STATE", "state", CELL_TEXT},
                                      {"STAGE", "stage", CELL_TEXT},
                                      {"EVALUATIONS", "evaluations_done", CELL_INT},
@@ -21,7 +21,7 @@ static const struct column list[] = {{"ID", "id", CELL_TEXT},
 static const struct column fields[] = {
     {"id", "id", CELL_TEXT},
     {"name", "name", CELL_TEXT},
-    {"supernet", "supernet", CELL_TEXT},
+    {"supernet", "supernet_name", CELL_TEXT},
     {"its checkpoint", "checkpoint", CELL_TEXT},
     {"space", "space", CELL_TEXT},
     {"state", "state", CELL_TEXT},

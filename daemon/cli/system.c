@@ -1,4 +1,4 @@
-/* espalier status, doctor, version. */
+/* espalier status, doctor. */
 #include <stdio.h>
 #include <string.h>
 
@@ -76,8 +76,10 @@ static int doctor_run(struct cli *cli, int argc, char **argv) {
     code = CLI_OK;
     cJSON_ArrayForEach(check, cli_item(doc, "checks")) if (cJSON_IsFalse(cli_item(check, "ok")))
         code = CLI_FAILURE;
-    cli_table(cli, cli_item(doc, "checks"), columns, 3);
-    print_disk(cli, cli_item(doc, "disk.kinds"));
+    if (!cli_print_plain(cli, cli_item(doc, "checks"))) { /* one document */
+        cli_table(cli, cli_item(doc, "checks"), columns, 3);
+        print_disk(cli, cli_item(doc, "disk.kinds"));
+    }
     cJSON_Delete(doc);
     return code;
 }

@@ -320,6 +320,27 @@ def letters():
     equal(made, bed.client().get("/searches/named")["id"], "the id of what was made")
 
 
+@test("options that all commands have may stand in front of one, and doctor's JSON is one document", 60)
+def leading():
+    stack = bed.daemon()
+    bed.supernet()
+    wrong = {**os.environ, "ESPALIER_URL": "http://127.0.0.1:1"}
+
+    def ends(*words):
+        return subprocess.run([str(CLI), *words], env=wrong, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+    equal(json.loads(ends("--url", stack.url, "--json", "supernet", "show", "net").stdout)["name"], "net", "noun and verb")
+    equal(ends("-u", stack.url, "-g", "system.cores", "status").stdout, f"{stack.client.get('/system')['cores']}\n", "a noun alone")
+    check("search create" in ends("--json", "--help").stdout, "help")
+    for words, said in ((("--file", "x", "apply"), "unknown option --file"), (("--json",), "usage: espalier"), (("--json", "serach"), 'did you mean "search"')):
+        done = ends(*words)
+        equal(done.returncode, 2, f"exit code of {words}")
+        check(said in done.stderr, "the reason", done.stderr)
+    checks = json.loads(stack.cli("doctor", "--json"))
+    equal([one["name"] for one in checks], ["database", "disk", "job program", "retention"], "checks")
+    disk = checks[1]["detail"]
+    check(re.match(r"[\d.]+ [kMGT]B free, [\d.]+ [kMGT]?B stay free", disk) and not re.search(r"\b0\.0|\b0 GB", disk), "sizes in fitting units", disk)
+
+
 @test("help and progress keep to a narrow terminal", 120)
 def narrow():
     bed.supernet()

@@ -254,8 +254,8 @@ static void assert_err(struct err *err, int code, const char *pointer, const cha
 }
 
 static void getters_say_what_is_wrong_and_where(void **state) {
-    cJSON *doc =
-        parse("{\"half\":1.5,\"minus\":-3,\"big\":1e300,\"s\":\"text\",\"a\":[1],\"o\":{}}");
+    cJSON *doc = parse("{\"half\":1.5,\"minus\":-3,\"big\":1e300,\"s\":\"text\",\"slip\":\"tow\","
+                       "\"a\":[1],\"o\":{}}");
     static const char *const names[] = {"one", "two", NULL};
     struct err err;
     int64_t whole = 7;
@@ -291,7 +291,9 @@ static void getters_say_what_is_wrong_and_where(void **state) {
                "a must have from 2 to 3 items, not 1");
     assert_err(&err, json_object(doc, "", "a", &err, &item), "/a", "a must be an object");
     assert_err(&err, json_enum(doc, "", "s", names, &err, &index), "/s",
-               "s must be one of: one, two");
+               "s must be one of: one, two, not \"text\"");
+    assert_err(&err, json_enum(doc, "", "slip", names, &err, &index), "/slip",
+               "slip must be one of: one, two, not \"tow\"; did you mean \"two\"?");
     assert_err(&err, json_enum(doc, "", "a", names, &err, &index), "/a",
                "a must be one of: one, two");
     assert_int_equal(whole, 7);
