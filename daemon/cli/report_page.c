@@ -386,10 +386,10 @@ static void put_predictor(struct buf *out, const struct report *report) {
 }
 
 static void put_calibrations(struct buf *out, const struct report *report, const cJSON *rows) {
-    static const char *const heads[] = {"profile",          "+version",    "rung",
-                                        "+networks",        "+mean error", "+before",
-                                        "+within 10 %",     "+bias",       "+Kendall tau",
-                                        "+interval covers", "+noise",      "calibration"};
+    static const char *const heads[] = {
+        "profile",          "+version",    "rung",         "+networks", "+mean error",
+        "+before",          "+within 5 %", "+within 10 %", "+bias",     "+Kendall tau",
+        "+interval covers", "+noise",      "calibration"};
     const cJSON *row = NULL;
     table_begin(out, "Calibrations of latency, judged on networks that they were not fitted on",
                 heads, COUNT(heads));
@@ -401,6 +401,7 @@ static void put_calibrations(struct buf *out, const struct report *report, const
         cell(out, row, "n", CELL_INT);
         cell(out, row, "after.mape", CELL_PERCENT);
         cell(out, row, "before.mape", CELL_PERCENT);
+        cell(out, row, "after.within_5", CELL_PERCENT);
         cell(out, row, "after.within_10", CELL_PERCENT);
         cell(out, row, "after.bias", CELL_PERCENT);
         cell(out, row, "after.kendall_tau", CELL_REAL);

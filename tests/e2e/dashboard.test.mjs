@@ -205,6 +205,9 @@ test('a search is submitted and its front grows before the eyes', async () => {
   await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor();
   const { predictor } = await stack.get(`/searches/${search}`);
   await card('How far to trust the predictions').getByText(`${predictor.kendall_tau.toFixed(3)} (by MACs alone ${predictor.baseline_kendall_tau.toFixed(3)})`).waitFor();
+  const { before, after: calibrated } = (await stack.get(`/searches/${search}`)).calibrations.at(-1);
+  const trust = await card('How far to trust the predictions').innerText();
+  for (const [bound, share] of [[5, 'within_5'], [10, 'within_10']]) assert.ok(trust.replace(/\s+/g, ' ').includes(`Latency within ±${bound} % ${Math.round(100 * before[share])} % → ${Math.round(100 * calibrated[share])} %`), trust);
   await shot('search');
 });
 
@@ -515,6 +518,36 @@ test('the hypervolume stands beside the scatter, with its reference point', asyn
   assert.match(await volume.innerText(), /random/);
 });
 
+test('a hypervolume that is not known is a gap in its curve, not a value', async () => {
+  const evaluations = Array.from({ length: 50 }, (_, i) => 20 * i);
+  const hypervolume = evaluations.map((n, i) => (i >= 20 && i < 30 ? null : 5000 + n));
+  await page.route(/\/hypervolume$/, (route) => route.fulfill({ json: { series: [{ strategy: 'nsga2', evaluations, hypervolume }] } }));
+  await page.goto('about:blank');
+  await open(`searches/${search}`);
+  const canvas = card('Hypervolume').locator('canvas.base');
+  await canvas.waitFor();
+  await page.waitForTimeout(300);
+  const inked = await canvas.evaluate((c) => { // columns of the picture in which the curve is, as shares of its width
+    const probe = document.createElement('i');
+    probe.style.color = 'var(--curve-1)';
+    document.body.append(probe);
+    const shade = getComputedStyle(probe).color.match(/\d+/g).map(Number);
+    probe.remove();
+    const { data, width, height } = c.getContext('2d').getImageData(0, 0, c.width, c.height);
+    const found = [];
+    for (let x = 0; x < width; x++) for (let y = 0; y < height; y++) {
+      if (shade.every((v, k) => Math.abs(data[4 * (y * width + x) + k] - v) < 12) && data[4 * (y * width + x) + 3] > 200) { found.push([x / width, y / height]); break; }
+    }
+    return found;
+  });
+  const [left, right] = [inked[0][0], inked.at(-1)[0]];
+  const among = (from, to) => inked.filter(([x]) => x > left + from * (right - left) && x < left + to * (right - left));
+  assert.equal(among(0.4, 0.6).length, 0, 'nothing is drawn where nothing is known');
+  assert.ok(among(0, 0.38).length > 20 && among(0.62, 1).length > 20);
+  assert.ok(among(0, 0.05)[0][1] > 0.5 && among(0.95, 1)[0][1] < 0.3, 'the axis reaches over what is known, not down to 0');
+  await page.unrouteAll({ behavior: 'wait' });
+});
+
 test('the form tells what a search will be before it is submitted, and the command shown makes the same', async () => {
   await open('searches/new');
   const ahead = card('What this will be');
@@ -778,6 +811,8 @@ test('the report of a search is a page that stands alone: light, dark, narrow an
     report.on('request', (r) => { if (!r.url().startsWith('file:') && !r.url().startsWith('data:')) said.push(r.url()); });
     await report.goto(`file://${file}`);
     assert.equal(await report.locator('th[scope=row]').count(), front.length);
+    const heads = await report.locator('table', { hasText: 'Calibrations of latency' }).locator('thead th').allInnerTexts();
+    assert.ok(['within 5 %', 'within 10 %'].every((head) => heads.some((h) => h.toLowerCase() === head)), heads.join());
     assert.equal(await report.locator('figure svg[role=img] circle.measured').first().isVisible(), true);
     await report.evaluate(axe);
     assert.deepEqual((await report.evaluate(() => window.axe.run(document))).violations.map((v) => v.id), [], colorScheme);

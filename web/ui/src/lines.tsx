@@ -7,10 +7,11 @@ import { even, largest, short } from './format';
 import { extent, toPixel, toValue, type Scale } from './scale';
 import { color, paint } from './theme';
 
-/** x rises. `raw`: what y is the smoothed form of, drawn faintly. */
-export type Curve = { name: string; x: number[]; y: number[]; raw?: number[]; dashed?: boolean; color?: string };
+/** x rises; y is null where it is not known. `raw`: what y is the smoothed form of, drawn faintly. */
+export type Curve = { name: string; x: number[]; y: (number | null)[]; raw?: (number | null)[]; dashed?: boolean; color?: string };
 type Props = { title: string; curves: Curve[]; xTitle: string; format: (v: number) => string; percent?: boolean; height?: number };
 
+const isKnown = (y: number | null | undefined): y is number => Number.isFinite(y);
 const palette = ['curve-1', 'curve-2', 'curve-3', 'curve-4', 'curve-5', 'curve-6'];
 const shadeOf = (curve: Curve, i: number) => color(curve.color ?? palette[i % palette.length]!);
 const pad = { left: 58, right: 14, top: 10, bottom: 46 };
@@ -31,7 +32,7 @@ export function indexAt(steps: number[], at: number): number {
 
 function scalesOf(curves: Curve[], width: number, height: number): { sx: Scale; sy: Scale } {
   const [x0, x1] = extent(curves.flatMap((c) => c.x), false, 0.01);
-  const [y0, y1] = extent(curves.flatMap((c) => c.raw ?? c.y), false);
+  const [y0, y1] = extent(curves.flatMap((c) => (c.raw ?? c.y).filter(isKnown)), false);
   return { sx: { min: x0, max: x1, log: false, from: pad.left, to: width - pad.right }, sy: { min: y0, max: y1, log: false, from: height - pad.bottom, to: pad.top } };
 }
 
@@ -45,14 +46,25 @@ function drawCurve(ctx: CanvasRenderingContext2D, scales: { sx: Scale; sy: Scale
   if (known.length < 40 && !curve.raw) for (const [x, y] of known) drawDot(ctx, x, y, 2.5);
 }
 
+/** The line has a gap where a value is not known. */
 function drawLine(ctx: CanvasRenderingContext2D, { sx, sy }: { sx: Scale; sy: Scale }, curve: Curve, shade: string, thick: number) {
-  const known = curve.x.flatMap((v, i) => (Number.isFinite(curve.y[i]) ? [[toPixel(sx, v), toPixel(sy, curve.y[i]!)] as const] : []));
+  const known: [number, number][] = [];
+  let joined = false;
   ctx.strokeStyle = ctx.fillStyle = shade;
   ctx.lineWidth = thick;
   ctx.lineJoin = 'round';
   ctx.setLineDash(curve.dashed ? [6, 4] : []);
   ctx.beginPath();
-  for (const [x, y] of known) ctx.lineTo(x, y);
+  curve.x.forEach((v, i) => {
+    const y = curve.y[i];
+    if (isKnown(y)) {
+      const at: [number, number] = [toPixel(sx, v), toPixel(sy, y)];
+      if (joined) ctx.lineTo(...at);
+      else ctx.moveTo(...at);
+      known.push(at);
+    }
+    joined = isKnown(y);
+  });
   ctx.stroke();
   ctx.setLineDash([]);
   return known;
@@ -96,7 +108,7 @@ export function Lines(props: Props) {
     curves.forEach((c, i) => {
       const at = indexAt(c.x, read);
       ctx.fillStyle = shadeOf(c, i);
-      if (at >= 0) drawDot(ctx, toPixel(scales.sx, c.x[at]!), toPixel(scales.sy, c.y[at]!), 4);
+      if (isKnown(c.y[at])) drawDot(ctx, toPixel(scales.sx, c.x[at]!), toPixel(scales.sy, c.y[at]), 4);
     });
   }, [scales, read, painted]);
 

@@ -1,7 +1,8 @@
-// One stream of events for all tabs of a browser: the tab that holds a lock reads it and passes it on. Browsers allow six connections to
+// One stream of events for all tabs of a browser: the tab that leads reads it and passes it on. Browsers allow six connections to
 // a host on HTTP/1.1, so a stream a tab would starve the seventh.
 import { signal } from '@preact/signals';
-import { locked, whoAmI, type Progress } from './api';
+import { whoAmI, type Progress } from './api';
+import { elect } from './leader';
 
 export type Connection = 'live' | 'reconnecting' | 'connecting';
 export const connection = signal<Connection>('connecting');
@@ -23,16 +24,25 @@ function keepProgress(job: unknown, value: unknown) {
 }
 
 type Handler = (topic: string, data: Record<string, unknown>) => void;
-type Message = { topic: string; data: Record<string, unknown> } | { state: Connection } | { ask: true } | { session: true };
+/** id: the row of the daemon's journal of events, where the event is in it. last: that of the newest event that the leader has read. */
+type Message = { topic: string; data: Record<string, unknown>; id?: number } | { state: Connection; last?: number } | { ask: true } | { session: true };
 
 const topics = ['job', 'progress', 'metric', 'supernet', 'dataset', 'search', 'device', 'table', 'export', 'candidates', 'generation', 'front', 'measurement', 'resync'];
 const handlers = new Set<Handler>();
 const channel = new BroadcastChannel('espalier-events');
+let last = 0; // row of the newest event that this tab has heard: who comes to lead reads on from there
+let stream: EventSource | null = null; // of the tab that leads
+let leads = false, started = false;
+let followed = false; // another tab has read for this one: what nobody read since is missing here
 
 function deliver(message: Message) {
-  if ('state' in message) connection.value = message.state;
-  else if ('topic' in message) {
-    const { topic, data } = message;
+  if ('state' in message) {
+    connection.value = message.state;
+    last = Math.max(last, message.last ?? 0);
+  } else if ('topic' in message) {
+    const { topic, data, id } = message;
+    if (id && id <= last && topic !== 'resync') return; // heard already, of a tab that led before
+    last = id || last;
     if (topic === 'progress') keepProgress(data['job'], data['progress']);
     if (topic === 'job') keepProgress(data['id'], data['progress']);
     if (topic === 'resync') progress.value = {};
@@ -40,64 +50,78 @@ function deliver(message: Message) {
   }
 }
 
-let reconnect = () => undefined as void; // of the tab that reads the stream
-
-function lead() {
-  const share = (message: Message) => {
-    deliver(message);
-    channel.postMessage(message);
-  };
-  let last = '';
-  let stream: EventSource | null = null;
-  const connect = () => {
-    stream?.close();
-    const source = stream = new EventSource(`/api/v1/events${last ? `?after=${encodeURIComponent(last)}` : ''}`);
-    source.onopen = () => {
-      const wasLost = connection.value === 'reconnecting';
-      share({ state: 'live' });
-      if (wasLost) share({ topic: 'resync', data: {} }); // what could not be read meanwhile is read now
-    };
-    source.onerror = () => {
-      share({ state: 'reconnecting' });
-      // A browser tries again by itself unless the daemon answered with an error, as it may while it starts, or when our session has ended.
-      if (source.readyState === EventSource.CLOSED) setTimeout(() => void whoAmI().then((known) => (known ? stream === source && connect() : channel.postMessage({ session: true } satisfies Message))), 2000);
-    };
-    for (const topic of topics)
-      source.addEventListener(topic, (event) => {
-        const message = event as MessageEvent<string>;
-        if (message.lastEventId) last = message.lastEventId;
-        try {
-          share({ topic, data: JSON.parse(message.data) as Record<string, unknown> });
-        } catch {
-          // Not JSON: nothing that a page could use.
-        }
-      });
-  };
-  connect();
-  reconnect = () => (locked.value ? stream?.close() : connect());
-  channel.addEventListener('message', (event: MessageEvent<Message>) => {
-    if ('ask' in event.data) channel.postMessage({ state: connection.value });
-  });
+function share(message: Message) {
+  deliver(message);
+  channel.postMessage(message);
 }
 
-let started = false;
+function connect() {
+  stream?.close();
+  const source = stream = new EventSource(`/api/v1/events${last ? `?after=${last}` : ''}`);
+  let newest = 0;
+  source.onopen = () => {
+    const missed = connection.value === 'reconnecting' || (followed && !last); // with a row to read on from the daemon tells it all
+    followed = false;
+    share({ state: 'live' });
+    if (missed) share({ topic: 'resync', data: {} }); // what could not be read meanwhile is read now
+  };
+  source.onerror = () => {
+    share({ state: 'reconnecting' });
+    // A browser tries again by itself unless the daemon answered with an error, as it may while it starts, or when our session has ended.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => void whoAmI().then((known) => (known ? stream === source && connect() : channel.postMessage({ session: true } satisfies Message))), 2000);
+  };
+  for (const topic of topics)
+    source.addEventListener(topic, (event) => {
+      const { data, lastEventId } = event as MessageEvent<string>;
+      const id = Number(lastEventId) === newest ? 0 : Number(lastEventId); // an event in no journal, as of progress, has that of the one before
+      newest = Number(lastEventId);
+      try {
+        share({ topic, data: JSON.parse(data) as Record<string, unknown>, id });
+      } catch {
+        // Not JSON: nothing that a page could use.
+      }
+    });
+}
+
+function disconnect() {
+  stream?.close();
+  stream = null;
+}
+
+function lead() {
+  leads = true;
+  connect();
+}
+
+function follow() {
+  leads = false;
+  disconnect();
+  channel.postMessage({ ask: true } satisfies Message);
+}
+
 function start() {
   if (started) return;
   started = true;
-  channel.addEventListener('message', (event: MessageEvent<Message>) => deliver(event.data));
-  channel.postMessage({ ask: true });
-  // Held until the tab closes: then the next tab in line leads.
-  if (navigator.locks) void navigator.locks.request('espalier-events', () => { lead(); return new Promise<never>(() => undefined); });
-  else lead();
+  channel.postMessage({ ask: true } satisfies Message);
+  elect('espalier-events', lead, follow);
 }
 
 /** Another tab of this browser has signed in or out: so have we. Nobody: the page is locked, and its stream ends; else all is read anew, as who we are now. */
 async function meet() {
-  if (await whoAmI()) start();
-  reconnect();
-  deliver({ topic: 'resync', data: {} });
+  const known = await whoAmI();
+  if (known) start();
+  if (leads) (known ? connect : disconnect)();
+  if (known) deliver({ topic: 'resync', data: {} });
 }
-channel.addEventListener('message', (event: MessageEvent<Message>) => { if ('session' in event.data) void meet(); });
+
+channel.addEventListener('message', ({ data: message }: MessageEvent<Message>) => {
+  if ('session' in message) void meet();
+  else if (!started) return;
+  else if (!('ask' in message)) {
+    followed ||= !leads;
+    deliver(message);
+  } else if (leads) channel.postMessage({ state: connection.value, last } satisfies Message);
+});
 
 /** Begins the page anew after signing in or out, and tells the other tabs. */
 export function sessionChanged() {

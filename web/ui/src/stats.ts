@@ -25,10 +25,10 @@ export function histogram(samples: number[], most = 40): Histogram {
 
 /** The exponential moving average, corrected for its beginning: the first value is itself, and no start at zero pulls the next ones down.
  * `weight` (0 to below 1) is what stays of the mean at each step. What is not finite leaves it as it is. */
-export function smoothed(values: number[], weight: number): number[] {
+export function smoothed(values: (number | null)[], weight: number): (number | null)[] {
   let [mean, share] = [0, 0];
   return values.map((v) => {
-    if (!Number.isFinite(v)) return v;
+    if (v === null || !Number.isFinite(v)) return v;
     mean = weight * mean + (1 - weight) * v;
     share = weight * share + (1 - weight);
     return mean / share;

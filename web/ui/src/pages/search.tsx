@@ -64,7 +64,7 @@ function exportCsv(rows: Entry[], name: string, keys: string[]) {
 }
 
 function Hypervolume({ id, search }: { id: string; search: Search }) {
-  const { data } = useLoaded(() => get<{ series: { strategy: string; evaluations: number[]; hypervolume: number[] }[] }>(`/searches/${encodeURIComponent(id)}/hypervolume`), `${id}/hv`, ['generation'], (d) => d['search'] === id);
+  const { data } = useLoaded(() => get<{ series: { strategy: string; evaluations: number[]; hypervolume: (number | null)[] }[] }>(`/searches/${encodeURIComponent(id)}/hypervolume`), `${id}/hv`, ['generation'], (d) => d['search'] === id);
   const curves: Curve[] = (data?.series ?? []).map((s) => ({ name: s.strategy, x: s.evaluations, y: s.hypervolume, dashed: s.strategy === search.baseline }));
   const reference = Object.entries(search.reference_point ?? {}).map(([key, v]) => `${metricName(key.split(':')[0]!)} ${metricValue(key, v)}`).join(', ');
   return (
@@ -94,7 +94,7 @@ function Trust({ search }: { search: Search }) {
         ['Latency calibration', latest ? `version ${latest.version}, ${latest.n} networks${latest.rung ? `, ${latest.rung}` : ''}` : 'none yet'],
         ...(latest ? [
           ['Latency, mean error', latest.before && latest.after ? `${percent(latest.before.mape, 1)} → ${percent(latest.after.mape, 1)}` : '–'],
-          ['Latency within ±10 %', latest.before && latest.after ? `${percent(latest.before.within_10, 0)} → ${percent(latest.after.within_10, 0)}` : '–'],
+          ...([['±5 %', 'within_5'], ['±10 %', 'within_10']] as const).map(([bound, share]) => [`Latency within ${bound}`, latest.before && latest.after ? `${percent(latest.before[share], 0)} → ${percent(latest.after[share], 0)}` : '–'] as [string, ComponentChildren]),
           ['Latency, rank agreement (tau)', latest.after ? latest.after.kendall_tau.toFixed(3) : '–'],
           ['Latency, 90 % interval, holds', latest.interval !== undefined ? `±${percent(latest.interval, 1)}, ${percent(latest.after?.coverage, 0)}` : '–'],
         ] as [string, ComponentChildren][] : []),
