@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "daemon/cli/commands.h"
+#include "daemon/cli/query.h"
 #include "daemon/cli/resource.h"
 
 enum { FOLLOW_US = 500000 };
@@ -20,6 +21,7 @@ static const struct column fields[] = {
     {"id", "id", CELL_TEXT},
     {"kind", "kind", CELL_TEXT},
     {"state", "state", CELL_TEXT},
+    {"paused by a person", "held", CELL_TEXT},
     {"subject", "subject", CELL_TEXT},
     {"attempt", "attempt", CELL_INT},
     {"phase", "progress.phase", CELL_TEXT},
@@ -34,7 +36,21 @@ static const struct column fields[] = {
 static const struct resource jobs = RESOURCE("/jobs", list, fields);
 
 static int ls_run(struct cli *cli, int argc, char **argv) {
-    return resource_list(cli, &jobs, argc, argv);
+    const char *state = NULL, *kind = NULL;
+    const struct option_row rows[] = {
+        {"state", 's', OPTION_TEXT, NULL, 0, 0, "",
+         "only these: queued, running, paused, canceling, done, failed or canceled", &state},
+        {"kind", 'k', OPTION_TEXT, NULL, 0, 0, "",
+         "only these: dataset, train, evaluate, search, export or table", &kind},
+        CLI_COMMON_ROWS(cli)};
+    char path[QUERY_PATH_MAX] = "/jobs";
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
+
+    if (code >= 0)
+        return code;
+    query_add_text(path, "state", state);
+    query_add_text(path, "kind", kind);
+    return resource_print_list(cli, path, list, COUNT(list));
 }
 
 static int show_run(struct cli *cli, int argc, char **argv) {

@@ -8,7 +8,7 @@ static void print_page(void *cli, cJSON *items) {
     cli_print_plain(cli, items);
 }
 
-static int print_list(struct cli *cli, const char *path, const struct column *columns, int n) {
+int resource_print_list(struct cli *cli, const char *path, const struct column *columns, int n) {
     struct err err = {0};
     cJSON *items = NULL;
 
@@ -25,7 +25,8 @@ int resource_list(struct cli *cli, const struct resource *resource, int argc, ch
     const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
 
-    return code >= 0 ? code : print_list(cli, resource->path, resource->list, resource->n_list);
+    return code >= 0 ? code
+                     : resource_print_list(cli, resource->path, resource->list, resource->n_list);
 }
 
 int resource_get(struct cli *cli, const struct resource_word *word, int argc, char **argv,
@@ -64,7 +65,26 @@ int resource_parts(struct cli *cli, const struct resource_part *part, int argc, 
         return code;
     snprintf(path, sizeof(path), "%.64s/%.300s/%.64s", part->path, cli_encode(argv[first]),
              part->part);
-    return print_list(cli, path, part->columns, part->n_columns);
+    return resource_print_list(cli, path, part->columns, part->n_columns);
+}
+
+/* What has become of a thing by an action, as a person would say it. */
+static const char *done_word(const char *action) {
+    static const struct {
+        const char *action, *word;
+    } words[] = {{"rm", "removed"},
+                 {"cancel", "cancelled"},
+                 {"retry", "runs again"},
+                 {"pause", "paused"},
+                 {"resume", "goes on"},
+                 {"allow", "allowed"},
+                 {"rotate", "is to make itself a new token"},
+                 {"revoke", "its token was taken back"},
+                 {"enable", "enabled"}};
+    for (int i = 0; i < COUNT(words); i++)
+        if (!strcmp(words[i].action, action))
+            return words[i].word;
+    return action;
 }
 
 int resource_act(struct cli *cli, const struct resource *resource, const char *action, int argc,
@@ -82,7 +102,7 @@ int resource_act(struct cli *cli, const struct resource *resource, const char *a
         if (cli_send(cli, remove ? "DELETE" : "POST", path, body, &err, &doc))
             code = cli_fail(&err);
         else if (!doc || !cli_print_plain(cli, doc))
-            printf("%s: %s\n", argv[i], remove ? "removed" : action);
+            printf("%s: %s\n", argv[i], done_word(action));
         cJSON_Delete(doc);
         cJSON_Delete(body);
     }

@@ -9,6 +9,8 @@ struct resource {
     int n_list, n_fields;
 };
 
+/* The list at path, which may have a query, as the options say. Returns an exit code. */
+int resource_print_list(struct cli *cli, const char *path, const struct column *columns, int n);
 int resource_list(struct cli *cli, const struct resource *resource, int argc, char **argv);
 /* Parses argv, which names one thing, and GETs before/WORD/after into *ret_doc, which the caller
  * deletes. Returns -1 to go on, else the exit code to return. */

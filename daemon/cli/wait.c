@@ -65,6 +65,17 @@ static void put_progress(struct buf *line, const cJSON *job) {
         buf_printf(line, "  loss %.3f", loss);
 }
 
+/* Bytes of the parts, which two blanks part, that fit into a row. */
+static int fitting(const struct buf *line, int columns) {
+    enum { LEAST = 16 };
+    int len = columns - 1;
+    if (line->len < (size_t)columns)
+        return (int)line->len;
+    while (len > LEAST && strncmp(line->data + len, "  ", 2) != 0)
+        len--;
+    return len > LEAST ? len : columns - 1;
+}
+
 /* On a terminal over the line before, which has to be in one row for that. */
 static void print_progress(const struct view *view, const cJSON *job) {
     struct buf line;
@@ -72,7 +83,7 @@ static void print_progress(const struct view *view, const cJSON *job) {
     buf_init(&line, 0);
     put_progress(&line, job);
     if (!line.error) {
-        int len = columns > 0 && line.len >= (size_t)columns ? columns - 1 : (int)line.len;
+        int len = columns > 0 ? fitting(&line, columns) : (int)line.len;
         fprintf(stderr, "%s%.*s", view->terminal ? "\r\033[K" : "", len, line.data);
     }
     buf_finish(&line);

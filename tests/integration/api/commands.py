@@ -341,6 +341,23 @@ def leading():
     check(re.match(r"[\d.]+ [kMGT]B free, [\d.]+ [kMGT]?B stay free", disk) and not re.search(r"\b0\.0|\b0 GB", disk), "sizes in fitting units", disk)
 
 
+@test("jobs are listed by their state and kind, and what was done to a thing is said in words", 120)
+def job_lists():
+    stack = bed.daemon()
+    bed.supernet()
+    shown = json.loads(stack.cli("job", "ls", "--state", "done", "--kind", "train", "--json"))
+    check(shown and all((job["state"], job["kind"]) == ("done", "train") for job in shown), "jobs", shown)
+    equal(stack.cli("job", "ls", "-s", "canceling", "-o", "name"), "", "none")
+    done = stack.cli_run("job", "ls", "--state", "runing")
+    check(done.returncode == 1 and "running" in done.stderr, "a state that nobody knows", done.stderr)
+    stack.cli("supernet", "train", "held", "--space", "tiny", "--dataset", "bars", "--epochs", "400")
+    job = stack.client.get("/supernets/held")["job"]
+    for words, said in ((("supernet", "pause", "held"), "held: paused"), (("supernet", "resume", "held"), "held: goes on"), (("job", "cancel", job), f"{job}: cancelled")):
+        equal(stack.cli(*words), said, "the words")
+    stack.wait_job(job, state="canceled")
+    equal(stack.cli("supernet", "rm", "held"), "held: removed", "the words")
+
+
 @test("help and progress keep to a narrow terminal", 120)
 def narrow():
     bed.supernet()
