@@ -128,6 +128,17 @@ static struct figures time_archive(const struct space *space, const struct goals
     return f;
 }
 
+/* The quickest of three: it is over soon, and what else the machine does would show. */
+static struct figures time_best(const struct space *space, const struct goals *goals,
+                                const struct drawn *all, int n) {
+    struct figures best = time_archive(space, goals, all, n);
+    for (int i = 1; i < 3; i++) {
+        struct figures f = time_archive(space, goals, all, n);
+        best.seconds = f.seconds < best.seconds ? f.seconds : best.seconds;
+    }
+    return best;
+}
+
 /* --- whole searches --- */
 
 static int submit(void *context, struct evaluation *evaluations, int n, struct err *err) {
@@ -194,7 +205,7 @@ int main(int argc, char **argv) {
     make_goals(objectives, &goals);
     struct drawn *all = draw_all(space, sizes[SIZES - 1]);
     for (int i = 0; i < SIZES; i++)
-        f[i] = time_archive(space, &goals, all, sizes[i]);
+        f[i] = time_best(space, &goals, all, sizes[i]);
     free(all);
     print_figures("archive alone", f);
     for (size_t s = 0; s < sizeof strategies / sizeof *strategies; s++) {

@@ -1,6 +1,8 @@
 /* The best network within a latency limit by once-for-all's own accuracy predictor and latency
- * tables of the Note 10: ofa_search PREDICTOR.pth LIMIT_MS TABLE.yaml…  Each strategy with ten
- * seeds: the predicted top-1 after 600 evaluations and at the end, and the seconds on one core. */
+ * tables of the Note 10: ofa_search PREDICTOR.pth LIMIT_MS STRATEGY|all TABLE.yaml…  Prints JSON
+ * objects, one a line, for check-constrained-search: the tables' sums, what is drawn within the
+ * limit, and of each strategy with ten seeds the best networks, their predicted top-1 in per cent
+ * after 600 evaluations and at the end, and the median of the seconds on one core. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,21 +179,27 @@ static void draw(struct device *device, double limit_ms) {
         most = fmax(most, p.us);
     }
     double seconds = (double)(clock_mono_ns() - made) / 1e9;
-    printf("least %.2f ms; %.4g of random subnets are within %g ms; %d drawn from there: mean "
-           "%.2f, most %.3f ms; %.1f ms to prepare, %.1f us each\n",
-           least / 1e3, constrained_share(constrained), limit_ms, DRAWS, sum / 1e3, most / 1e3,
+    printf("{\"least_ms\": %.17g, \"share\": %.17g, \"draws\": %d, \"mean_ms\": %.17g, "
+           "\"most_ms\": %.17g, \"prepare_ms\": %.3f, \"draw_us\": %.3f}\n",
+           least / 1e3, constrained_share(constrained), DRAWS, sum / 1e3, most / 1e3,
            (double)(made - start) / 1e6, 1e6 * seconds / DRAWS);
+    fflush(stdout);
     constrained_destroy(constrained);
 }
 
-static double best_of(struct search_loop *loop) {
+/* Per cent, NAN before any subnet is within the limit. */
+static double best_of(struct search_loop *loop, char ret_arch[ARCH_TEXT_MAX]) {
     struct err err = {0};
     struct archive *archive = search_loop_archive(loop);
     const int *front;
     int n;
+    ret_arch[0] = 0;
     if (archive_front(archive, &front, &n) < 0)
         die(&err);
-    return n > 0 ? -archive_costs(archive, front[0])[0] : NAN;
+    if (n == 0)
+        return NAN;
+    arch_format(archive->space, &archive->candidates[front[0]].arch, ret_arch);
+    return -100 * archive_costs(archive, front[0])[0];
 }
 
 struct row {
@@ -205,8 +213,14 @@ static const struct row rows[] = {
     {"linas", EARLY, false},      {"gradient", EARLY, false},
     {"gradient", EARLY, true},    {"reinforcement", 5 * EARLY, false}};
 
-static double run(struct device *device, double limit_ms, const struct row *row, uint64_t seed,
-                  double *ret_early, double *ret_seconds) {
+/* What one seed found. */
+struct found {
+    double early, top1, seconds; /* per cent */
+    char arch[ARCH_TEXT_MAX];
+};
+
+static void run(struct device *device, double limit_ms, const struct row *row, uint64_t seed,
+                struct found *ret) {
     static const char *const keys[] = {"top1", "latency_us:note10"};
     const struct evaluator evaluators[] = {{.n_metrics = 1,
                                             .keys = keys,
@@ -238,37 +252,49 @@ static double run(struct device *device, double limit_ms, const struct row *row,
     struct err err = {0};
     struct search_loop *loop;
     struct generation generation;
-    *ret_early = NAN;
+    ret->early = NAN;
     config.strategy_config.population = POPULATION;
     int64_t began = clock_mono_ns();
     int more = search_loop_create(&config, &err, &loop);
     while (more >= 0 && (more = search_loop_step(loop, &err, &generation)) > 0)
         if (search_loop_evaluations(loop) == EARLY)
-            *ret_early = best_of(loop);
+            ret->early = best_of(loop, ret->arch);
     if (more < 0)
         die(&err);
-    *ret_seconds = (double)(clock_mono_ns() - began) / 1e9;
-    double best = best_of(loop);
+    ret->seconds = (double)(clock_mono_ns() - began) / 1e9;
+    ret->top1 = best_of(loop, ret->arch);
     search_loop_destroy(loop);
-    return best;
+}
+
+static void print_number(const char *before, double value) {
+    isnan(value) ? printf("%snull", before) : printf("%s%.17g", before, value);
 }
 
 static void compare(struct device *device, double limit_ms, const struct row *row) {
-    double early[SEEDS], best[SEEDS], seconds[SEEDS];
+    static struct found found[SEEDS];
+    double seconds[SEEDS];
+    for (int s = 0; s < SEEDS; s++) {
+        run(device, limit_ms, row, (uint64_t)s + 1, &found[s]);
+        seconds[s] = found[s].seconds;
+    }
+    printf("{\"strategy\": \"%s\", \"derivatives\": %s, \"evaluations\": %lld, \"seconds\": %.4f, "
+           "\"early\": ",
+           row->strategy, row->derivatives ? "true" : "false", (long long)row->budget,
+           stats_median(seconds, SEEDS));
     for (int s = 0; s < SEEDS; s++)
-        best[s] = run(device, limit_ms, row, (uint64_t)s + 1, &early[s], &seconds[s]);
-    printf(
-        "%-12s%s within %g ms: after %d evaluations %.2f to %.2f %%; after %lld %.2f to %.2f %%, "
-        "median %.2f; %.2f s\n",
-        row->strategy, row->derivatives ? " by derivatives" : "", limit_ms, EARLY,
-        100 * stats_quantile(early, SEEDS, 0), 100 * stats_quantile(early, SEEDS, 1),
-        (long long)row->budget, 100 * stats_quantile(best, SEEDS, 0),
-        100 * stats_quantile(best, SEEDS, 1), 100 * stats_median(best, SEEDS),
-        stats_median(seconds, SEEDS));
+        print_number(s ? ", " : "[", found[s].early);
+    printf("], \"top1\": ");
+    for (int s = 0; s < SEEDS; s++)
+        print_number(s ? ", " : "[", found[s].top1);
+    printf("], \"archs\": ");
+    for (int s = 0; s < SEEDS; s++)
+        printf("%s\"%s\"", s ? ", " : "[", found[s].arch);
+    printf("]}\n");
     fflush(stdout);
 }
 
 static void print_sums(const struct device *device) {
+    printf("{\"sums_ms\": ");
     for (int r = 0; r < device->space->n_resolutions; r++) {
         struct err err = {0};
         struct latency_prediction least, most;
@@ -279,19 +305,21 @@ static void print_sums(const struct device *device) {
         if (latency_predictor_run(device->latency[r], &min, &err, &least) < 0 ||
             latency_predictor_run(device->latency[r], &max, &err, &most) < 0)
             die(&err);
-        printf("%d pixels: smallest %.2f ms, largest %.2f ms\n", device->space->resolutions[r],
+        printf("%s\"%d\": [%.17g, %.17g]", r ? ", " : "{", device->space->resolutions[r],
                least.us / 1000, most.us / 1000);
     }
+    printf("}}\n");
 }
 
 int main(int argc, char **argv) {
+    enum { FIXED = 4 };
     struct device device = {0};
-    const char *only = getenv("STRATEGY"); /* of the rows: this one's alone */
-    if (argc < 4 || argc - 3 > TABLES_MAX) {
-        fprintf(stderr, "usage: [STRATEGY=NAME] ofa_search PREDICTOR.pth LIMIT_MS TABLE.yaml...\n");
+    if (argc <= FIXED || argc - FIXED > TABLES_MAX) {
+        fprintf(stderr, "usage: ofa_search PREDICTOR.pth LIMIT_MS STRATEGY|all TABLE.yaml...\n");
         return 2;
     }
-    read_tables(&device, argv + 3, argc - 3);
+    const char *only = strcmp(argv[3], "all") == 0 ? NULL : argv[3];
+    read_tables(&device, argv + FIXED, argc - FIXED);
     read_predictor(&device, argv[1]);
     print_sums(&device);
     double limit_ms = strtod(argv[2], NULL);
