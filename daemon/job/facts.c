@@ -30,6 +30,7 @@ struct facts {
     struct map by_arch;
     struct measured *measured;
     size_t n_measured, measured_capacity;
+    struct map by_request;
     struct pace *paces;
     size_t n_paces, paces_capacity;
 };
@@ -58,10 +59,9 @@ const struct score *facts_score(const struct facts *facts, const char *arch_id,
 }
 
 const struct measured *facts_measured(const struct facts *facts, int64_t request) {
-    for (size_t i = 0; i < facts->n_measured; i++)
-        if (facts->measured[i].request == request)
-            return &facts->measured[i];
-    return NULL;
+    /* Numbers of one length have hashes of their own. */
+    int64_t at = map_find(&facts->by_request, map_hash(&request, sizeof request), NULL, NULL);
+    return at < 0 ? NULL : &facts->measured[at];
 }
 
 const struct pace *facts_pace(const struct facts *facts, int64_t generation) {
@@ -96,10 +96,15 @@ static int keep_score(struct facts *facts, const struct fact_score *score) {
 }
 
 static int keep_measured(struct facts *facts, const struct measured *measured) {
+    if (facts_measured(facts, measured->request))
+        return 0;
     if (!reserve(&facts->measured, facts->n_measured, &facts->measured_capacity, sizeof *measured))
         return ESP_ENOMEM;
-    facts->measured[facts->n_measured++] = *measured;
-    return 0;
+    int rc = map_add(&facts->by_request, map_hash(&measured->request, sizeof measured->request),
+                     (uint32_t)facts->n_measured);
+    if (rc == 0)
+        facts->measured[facts->n_measured++] = *measured;
+    return rc;
 }
 
 static int keep_pace(struct facts *facts, const struct pace *pace) {
@@ -243,6 +248,7 @@ int facts_open(const char *path, const char *identity, struct err *err, struct f
         return no_memory(err);
     facts->fd = -1;
     map_init(&facts->by_arch);
+    map_init(&facts->by_request);
     int rc = path ? open_file(facts, path, identity, err) : 0;
     if (rc != 0) {
         facts_close(facts);
@@ -258,6 +264,7 @@ void facts_close(struct facts *facts) {
     if (facts->fd >= 0)
         close(facts->fd);
     map_finish(&facts->by_arch);
+    map_finish(&facts->by_request);
     free(facts->scores);
     free(facts->measured);
     free(facts->paces);

@@ -46,7 +46,7 @@ static const char *measuring(const struct search_run *run) {
     return useful ? " takes useful energy" : " takes energy";
 }
 
-static int open_facts(struct search_run *run, const cJSON *spec, struct err *err) {
+static int open_facts_of(struct search_run *run, const cJSON *spec, struct err *err) {
     char path[SPEC_PATH_MAX + 64], identity[HASH_TEXT];
     struct buf buf;
     char *body = json_print_canonical(cJSON_GetObjectItemCaseSensitive(spec, "search"));
@@ -60,6 +60,8 @@ static int open_facts(struct search_run *run, const cJSON *spec, struct err *err
     int revision = strategy_find(run->spec.strategy)->revision;
     if (revision > 0)
         buf_printf(&buf, " revision %d", revision);
+    if (search_has_board(run) && !run->as_before)
+        buf_printf(&buf, " settled");
     free(body);
     if (buf.error) {
         buf_finish(&buf);
@@ -70,6 +72,15 @@ static int open_facts(struct search_run *run, const cJSON *spec, struct err *err
     if (run->job->dir)
         job_path(run->job, facts_name, path, sizeof path);
     return facts_open(run->job->dir ? path : NULL, identity, err, &run->facts);
+}
+
+/* Those of an older version that had its own steps are gone on with by these. */
+static int open_facts(struct search_run *run, const cJSON *spec, struct err *err) {
+    int rc = open_facts_of(run, spec, err);
+    if (rc != ESP_EMISMATCH || !search_has_board(run))
+        return rc;
+    run->as_before = true;
+    return open_facts_of(run, spec, err);
 }
 
 static int open_latency(struct search_run *run, int p, struct err *err) {
@@ -163,6 +174,7 @@ static void close_run(struct search_run *run) {
     accuracy_predictor_destroy(run->predictor);
     free(run->initial);
     free(run->requests);
+    map_finish(&run->request_index);
     facts_close(run->facts);
     accuracy_finish(&run->accuracy);
     search_spec_finish(&run->spec);

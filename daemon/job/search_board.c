@@ -15,45 +15,6 @@ enum { REQUESTS_MAX = 10000, REQUESTS_A_MESSAGE = 500, WAIT_MS = 500 };
 
 /* --- asking --- */
 
-static const struct search_request *find_request(const struct search_run *run, int board,
-                                                 const struct arch *arch, int take) {
-    for (int i = 0; i < run->n_requests; i++)
-        if (run->requests[i].board == board && run->requests[i].take == take &&
-            arch_equal(&run->requests[i].arch, arch))
-            return &run->requests[i];
-    return NULL;
-}
-
-const struct measured *search_accepted(const struct search_run *run, int board,
-                                       const struct arch *arch, int take) {
-    const struct search_request *request = find_request(run, board, arch, take);
-    const struct measured *m = request ? facts_measured(run->facts, request->request) : NULL;
-    return m && m->accepted ? m : NULL;
-}
-
-bool search_asked(const struct search_run *run, const struct arch *arch) {
-    for (int i = 0; i < run->n_requests; i++)
-        if (arch_equal(&run->requests[i].arch, arch))
-            return true;
-    return false;
-}
-
-int search_measured(const struct search_run *run, int board, const struct arch *arch,
-                    struct measured *ret_measured) {
-    const struct measured *first = search_accepted(run, board, arch, 1);
-    const struct measured *second = search_accepted(run, board, arch, 2);
-    if (!first && !second)
-        return 0;
-    *ret_measured = first ? *first : *second;
-    if (!first || !second)
-        return 1;
-    ret_measured->median_us = (first->median_us + second->median_us) / 2;
-    ret_measured->low_us = fmin(first->low_us, second->low_us);
-    ret_measured->high_us = fmax(first->high_us, second->high_us);
-    ret_measured->sd_us = sqrt((first->sd_us * first->sd_us + second->sd_us * second->sd_us) / 2);
-    return 2;
-}
-
 bool search_board_answers(const struct search_run *run, int board) {
     bool tells = run->spec.boards[board].profile >= 0 || !run->silent[board];
     return tells && !run->gone[board];
@@ -74,22 +35,6 @@ static int requests_max(const struct search_run *run) {
 int search_measurable(const struct search_run *run, int takes) {
     int boards = count_boards(run);
     return boards > 0 ? (requests_max(run) - run->n_requests) / (boards * takes) : REQUESTS_MAX;
-}
-
-static int add_request(struct search_run *run, int board, const struct arch *arch, int take,
-                       struct err *err) {
-    if (run->n_requests == run->requests_capacity) {
-        int capacity = run->requests_capacity ? 2 * run->requests_capacity : 64;
-        struct search_request *grown = reallocarray(run->requests, (size_t)capacity, sizeof *grown);
-        if (!grown)
-            return err_set(err, ESP_ENOMEM, NULL, "no memory for measurement requests");
-        run->requests = grown;
-        run->requests_capacity = capacity;
-    }
-    run->requests[run->n_requests] =
-        (struct search_request){run->n_requests + 1, board, run->session, take, *arch};
-    run->n_requests++;
-    return 0;
 }
 
 static int describe_request(const struct search_run *run, const struct search_request *request,
@@ -122,8 +67,9 @@ static int add_take(struct search_run *run, const struct arch *archs, int n, int
     int rc = 0;
     for (int b = 0; b < run->spec.n_boards; b++)
         for (int i = 0; i < n && rc == 0 && search_board_answers(run, b); i++)
-            if (!find_request(run, b, &archs[i], take) && run->n_requests < requests_max(run))
-                rc = add_request(run, b, &archs[i], take, err);
+            if (!search_find_request(run, b, &archs[i], take) &&
+                run->n_requests < requests_max(run))
+                rc = search_add_request(run, b, &archs[i], take, err);
     return rc;
 }
 
@@ -231,10 +177,10 @@ static bool is_gone(const struct search_run *run, int board) {
 }
 
 int search_wait_for_board(struct search_run *run, struct err *err) {
-    int rc = 0;
+    int rc = 0, answered = count_answered(run);
     int64_t waited = 0;
-    while (rc == 0 && count_answered(run) < run->n_requests) {
-        search_progress(run, count_answered(run), run->n_requests, "measurements");
+    while (rc == 0 && answered < run->n_requests) {
+        search_progress(run, answered, run->n_requests, "measurements");
         if (channel_boundary(run->job->channel))
             return err_set(err, ESP_ECANCELED, NULL, "the search was stopped");
         int64_t start = clock_mono_ns();
@@ -243,9 +189,11 @@ int search_wait_for_board(struct search_run *run, struct err *err) {
         if (message) {
             bool is_new;
             rc = take_answer(run, message, err, &is_new);
+            answered += rc == 0 && is_new;
             waited = is_new ? 0 : waited;
         } else if (waited > (int64_t)(run->spec.board_patience_s * 1e9)) {
             rc = give_up(run, err);
+            answered = run->n_requests;
         }
         cJSON_Delete(message);
     }

@@ -69,19 +69,23 @@ static int count_network(const struct search_run *run, const struct arch *arch, 
     return rc;
 }
 
-/* Networks whose energy a board told, each once. */
+/* Networks whose energy a board told, each once, and the number of takes that told it. */
 static int collect(const struct search_run *run, int board, struct err *err,
-                   struct energy_network *networks, size_t *ret_n) {
+                   struct energy_network *networks, size_t *ret_n, int *ret_takes) {
     size_t n = 0;
-    int rc = 0;
+    int rc = 0, takes = 0;
     for (int i = 0; i < run->n_requests && rc == 0 && n < ENERGY_MAX_NETWORKS; i++) {
         const struct search_request *request = &run->requests[i];
         struct metric energy;
-        if (request->board == board && request->take == 1 &&
-            search_measured_energy(run, board, &request->arch, &energy) > 0)
+        int told = request->board == board && request->take == 1
+                       ? search_measured_energy(run, board, &request->arch, &energy)
+                       : 0;
+        takes += told;
+        if (told > 0)
             rc = count_network(run, &request->arch, energy.value, err, &networks[n++]);
     }
     *ret_n = n;
+    *ret_takes = takes;
     return rc;
 }
 
@@ -120,11 +124,13 @@ int search_fit_prices(struct search_run *run, struct err *err, bool *ret_changed
     for (int b = 0; b < run->spec.n_boards && rc == 0; b++) {
         int energy = run->spec.boards[b].energy;
         size_t n = 0;
+        int takes = 0;
         if (energy < 0)
             continue;
-        rc = collect(run, b, err, networks, &n);
-        if (rc == 0)
+        rc = collect(run, b, err, networks, &n, &takes);
+        if (rc == 0 && (takes > run->priced[energy] || run->as_before))
             rc = fit(run, energy, networks, n, err, &ret_changed[energy]);
+        run->priced[energy] = takes;
     }
     free(networks);
     return rc;

@@ -1,6 +1,7 @@
 /* One search job while it runs; shared by the files search_*.c and phase_search.c. */
 #pragma once
 
+#include "base/map.h"
 #include "daemon/job/accuracy.h"
 #include "daemon/job/facts.h"
 #include "daemon/job/search_spec.h"
@@ -51,8 +52,12 @@ struct search_run {
 
     int n_requests, requests_capacity, session;
     struct search_request *requests;
-    bool stagnated;               /* it ended before its budget: the front did not grow any more */
-    bool gone[SEARCH_BOARDS_MAX]; /* it is gone or did not answer: nothing more is asked */
+    struct map request_index;
+    int priced[ENERGY_PROFILES_MAX]; /* takes whose energy the prices were last fitted on */
+    bool as_before; /* begun by an older version, whose steps it repeats: it fitted prices again in
+                       each pass, and did not note networks that a board will not measure */
+    bool stagnated; /* it ended before its budget: the front did not grow any more */
+    bool gone[SEARCH_BOARDS_MAX];   /* it is gone or did not answer: nothing more is asked */
     bool silent[SEARCH_BOARDS_MAX]; /* it has measured, and told no energy: that stays predicted */
 
     int front_version;
@@ -132,19 +137,11 @@ int search_pace_step(struct search_run *run, double seconds, bool goes_on, struc
  * within the budget of measurements: all first takes before the second ones. */
 int search_request_measurements(struct search_run *run, const struct arch *archs, int n, int takes,
                                 struct err *err);
-bool search_board_answers(const struct search_run *run, int board);       /* it is to be asked */
-bool search_asked(const struct search_run *run, const struct arch *arch); /* of any board */
+bool search_board_answers(const struct search_run *run, int board); /* it is to be asked */
 /* How many networks the budget lets be measured so many times, on every board. */
 int search_measurable(const struct search_run *run, int takes);
 /* Waits until all is answered. */
 int search_wait_for_board(struct search_run *run, struct err *err);
-/* What the board measured: of two takes the mean, and an interval around both of theirs. Returns
- * the number of takes that were accepted; 0 leaves *ret_measured. */
-int search_measured(const struct search_run *run, int board, const struct arch *arch,
-                    struct measured *ret_measured);
-/* One take of it; NULL: not measured, or refused. Valid until the next answer. */
-const struct measured *search_accepted(const struct search_run *run, int board,
-                                       const struct arch *arch, int take);
 /* As learn_covariance, of a profile with a board. */
 int search_board_covariance(const struct search_run *run, int profile,
                             const struct graph *const *graphs, size_t n, struct err *err,
@@ -152,6 +149,23 @@ int search_board_covariance(const struct search_run *run, int profile,
 /* Learns each profile's calibration from all that was measured, if there is enough of it; sends
  * calibration events. *ret_changed: whether any was fitted. */
 int search_calibrate(struct search_run *run, struct err *err, bool *ret_changed);
+
+/* --- search_requests.c: what boards were asked for, and what they said --- */
+
+/* Adds one more to run->requests; the arch was not asked for in this take yet. ESP_ENOMEM. */
+int search_add_request(struct search_run *run, int board, const struct arch *arch, int take,
+                       struct err *err);
+/* NULL: it was not asked for. Valid until the next one is added. */
+const struct search_request *search_find_request(const struct search_run *run, int board,
+                                                 const struct arch *arch, int take);
+bool search_asked(const struct search_run *run, const struct arch *arch); /* of any board */
+/* One take of it; NULL: not measured, or refused. Valid until the next answer. */
+const struct measured *search_accepted(const struct search_run *run, int board,
+                                       const struct arch *arch, int take);
+/* What the board measured: of two takes the mean, and an interval around both of theirs. Returns
+ * the number of takes that were accepted; 0 leaves *ret_measured. */
+int search_measured(const struct search_run *run, int board, const struct arch *arch,
+                    struct measured *ret_measured);
 
 /* --- search_prices.c: energy that boards tell --- */
 
@@ -161,8 +175,9 @@ int search_measured_energy(const struct search_run *run, int board, const struct
                            struct metric *ret_energy);
 /* Notes boards that tell no energy: after an answer of each. */
 void search_note_silent(struct search_run *run);
-/* Fits each board's prices of energy anew to all that it told in this search, unless those that the
- * search came with rest on more networks; sends energy_prices events. ret_changed: [n_energy]. */
+/* Fits each board's prices of energy anew to all that it told in this search, if it has told
+ * anything since the last time and unless those that the search came with rest on more networks;
+ * sends energy_prices events. ret_changed: [n_energy]. */
 int search_fit_prices(struct search_run *run, struct err *err, bool *ret_changed);
 
 /* --- search_verify.c: after the search --- */

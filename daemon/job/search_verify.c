@@ -68,15 +68,37 @@ static int awaited_metrics(const struct search_run *run, int board, int ret_metr
     return n > 0 && run->spec.boards[board].energy >= 0 && run->silent[board] ? n - 1 : n;
 }
 
-bool search_is_measured(const struct search_run *run, const struct archive *archive, int index) {
-    const struct metric *row = archive_metrics(archive, index);
-    for (int b = 0; b < run->spec.n_boards; b++) {
-        int metrics[2], n = awaited_metrics(run, b, metrics);
-        for (int i = 0; i < n; i++)
-            if (row[metrics[i]].source != METRIC_MEASURED)
-                return false;
-    }
+static bool has_measured(const struct search_run *run, int board, const struct metric *row) {
+    int metrics[2], n = awaited_metrics(run, board, metrics);
+    for (int i = 0; i < n; i++)
+        if (row[metrics[i]].source != METRIC_MEASURED)
+            return false;
     return true;
+}
+
+bool search_is_measured(const struct search_run *run, const struct archive *archive, int index) {
+    for (int b = 0; b < run->spec.n_boards; b++)
+        if (!has_measured(run, b, archive_metrics(archive, index)))
+            return false;
+    return true;
+}
+
+/* Whether a board was asked for every take: what it has not told by then it will not tell. */
+static bool is_settled(const struct search_run *run, int board, const struct arch *arch) {
+    for (int take = 1; take <= TAKES; take++)
+        if (!search_find_request(run, board, arch, take))
+            return false;
+    return !run->as_before;
+}
+
+/* Whether something is gained by having the candidate measured, once all is answered. */
+static bool wants_measuring(const struct search_run *run, const struct archive *archive,
+                            int index) {
+    for (int b = 0; b < run->spec.n_boards; b++)
+        if (!has_measured(run, b, archive_metrics(archive, index)) &&
+            !is_settled(run, b, &archive->candidates[index].arch))
+            return true;
+    return false;
 }
 
 static bool keep_evaluated(void *context, const struct archive *archive, int index) {
@@ -225,7 +247,7 @@ static int pick(const struct archive *archive, const int *members, int n, int ma
     return wanted;
 }
 
-/* Members of the evaluated front that the board has not measured. Returns their number. */
+/* Members of the evaluated front that a board is to measure still. Returns their number. */
 static int pick_unmeasured(struct search_run *run, int max, struct err *err,
                            struct arch *ret_archs) {
     const struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
@@ -233,7 +255,7 @@ static int pick_unmeasured(struct search_run *run, int max, struct err *err,
     if (archive_front_of(archive, keep_evaluated, run, &front, &n) != 0)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
     for (int i = 0; i < n && picked < max && can_measure(run); i++)
-        if (!search_is_measured(run, archive, front[i]))
+        if (wants_measuring(run, archive, front[i]))
             ret_archs[picked++] = archive->candidates[front[i]].arch;
     free(front);
     return picked;
@@ -394,7 +416,7 @@ static int find_unknown(struct search_run *run, const int *front, int n, int *re
     const struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
     int found = 0;
     for (int i = 0; i < n; i++)
-        if (!is_evaluated(run, archive, front[i]) || !search_is_measured(run, archive, front[i]))
+        if (!is_evaluated(run, archive, front[i]) || wants_measuring(run, archive, front[i]))
             ret_members[found++] = front[i];
     return found;
 }

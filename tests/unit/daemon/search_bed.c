@@ -132,6 +132,12 @@ double board_us(const struct daemon *daemon, const char *text) {
     return us;
 }
 
+static bool refuses(const struct daemon *daemon, const cJSON *item, const char *id, bool again) {
+    bool once = daemon->once_only || (daemon->once_half && map_hash(id, strlen(id)) & 32);
+    int number = cJSON_GetObjectItem(item, "request")->valueint;
+    return (again && once) || (daemon->accepts > 0 && number >= daemon->accepts);
+}
+
 static void measure(struct daemon *daemon, const cJSON *item) {
     const char *profile = cJSON_GetStringValue(cJSON_GetObjectItem(item, "profile_id"));
     struct graph *graph;
@@ -140,16 +146,15 @@ static void measure(struct daemon *daemon, const cJSON *item) {
     assert_int_equal(graph_from_json(cJSON_GetObjectItem(item, "graph"), "", NULL, &graph), 0);
     bool gone = daemon->gone && strcmp(profile, daemon->gone) == 0;
     bool again = cJSON_HasObjectItem(item, "take");
-    double us =
-        graph_us(daemon, graph, cJSON_GetStringValue(cJSON_GetObjectItem(item, "graph_id")));
+    const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(item, "graph_id"));
+    double us = graph_us(daemon, graph, id);
     if (again && daemon->second > 0)
         us *= daemon->second;
     cJSON *doc = cJSON_CreateObject();
     cJSON_AddStringToObject(doc, "type", "measurement");
     cJSON_AddNumberToObject(doc, "request", cJSON_GetObjectItem(item, "request")->valuedouble);
-    cJSON_AddStringToObject(doc, "state",
-                            daemon->has_board && !gone && !(again && daemon->once_only) ? "accepted"
-                                                                                        : "failed");
+    bool good = daemon->has_board && !gone && !refuses(daemon, item, id, again);
+    cJSON_AddStringToObject(doc, "state", good ? "accepted" : "failed");
     if (gone)
         cJSON_AddTrueToObject(doc, "no_board");
     cJSON_AddNumberToObject(doc, "median_us", us);
@@ -340,4 +345,34 @@ void assert_same_events(const struct daemon *a, const struct daemon *b) {
 void forget_job(struct world *world) {
     fixture_remove_dir(world->job_dir);
     world->job_dir = fixture_make_dir();
+}
+
+int count_takes(const struct daemon *daemon, const char *arch_id) {
+    const cJSON *item;
+    int n = 0;
+    for (int i = 0; i < daemon->n; i++)
+        if (strcmp(kind_of(daemon->events[i]), "measure_request") == 0)
+            cJSON_ArrayForEach(
+                item, cJSON_GetObjectItem(cJSON_GetObjectItem(daemon->events[i], "data"), "items"))
+                n +=
+                !arch_id[0] ||
+                strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(item, "arch_id")), arch_id) == 0;
+    return n;
+}
+
+double number_of(const cJSON *candidate, const char *metric, const char *key) {
+    const cJSON *doc = cJSON_GetObjectItem(cJSON_GetObjectItem(candidate, "metrics"), metric);
+    return cJSON_GetObjectItem(doc, key)->valuedouble;
+}
+
+void assert_fails(struct world *world, cJSON *spec, const char *code, const char *pointer) {
+    struct daemon daemon = {.world = world, .has_board = true};
+    forget_job(world);
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_FAILED);
+    const cJSON *failed = last_data(&daemon, "failed");
+    assert_non_null(failed);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(failed, "code")), code);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(failed, "pointer")), pointer);
+    forget_events(&daemon);
+    cJSON_Delete(spec);
 }

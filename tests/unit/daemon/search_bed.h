@@ -37,6 +37,8 @@ struct daemon {
     const char *silent; /* one whose board does not answer */
     double second;      /* a second take is so many times the first; 0: equal */
     bool once_only;     /* second takes fail */
+    bool once_half;     /* those of half of the networks */
+    int accepts;        /* requests from this number on fail; 0: none */
     double watts;       /* what the board tells of energy: so many microjoules a microsecond */
     double scattered;   /* half of the networks take so much longer, half so much less */
     int received;
@@ -65,6 +67,12 @@ int count(const struct daemon *daemon, const char *kind);
 const cJSON *candidate(const struct daemon *daemon, const char *id);
 void assert_source(const cJSON *candidate, const char *key, const char *source);
 void assert_final_front(const struct daemon *daemon, const char *latency_source);
+/* How often boards were asked for this subnet; "": for all. */
+int count_takes(const struct daemon *daemon, const char *arch_id);
+/* Of a metric of a candidate: "value", "low" or "high". */
+double number_of(const cJSON *candidate, const char *metric, const char *key);
+/* One attempt in a new folder fails so. Takes spec. */
+void assert_fails(struct world *world, cJSON *spec, const char *code, const char *pointer);
 /* Kinds and data of all events. */
 void assert_same_events(const struct daemon *a, const struct daemon *b);
 /* What is kept in the job's folder. */
