@@ -17,8 +17,9 @@ int store_space_find(struct sql *sql, const char *name, struct err *err, char **
     char *document = NULL;
     sql_query(
         sql, &rows,
-        "SELECT document FROM spaces JOIN space_documents USING (fingerprint) WHERE name = ?1", "t",
-        name);
+        "SELECT coalesce(s.document, json_set(d.document, '$.name', s.name)) FROM spaces s JOIN "
+        "space_documents d USING (fingerprint) WHERE s.name = ?1",
+        "t", name);
     bool found = sql_next(&rows);
     if (found)
         document = mem_strdup(sql_text(&rows, 0));
@@ -48,8 +49,9 @@ int store_space_create(struct store_tx *tx, const char *name, const char *finger
         r = store_space_document_put(tx, fingerprint, document, err);
     if (r == 0)
         r = sql_run(store_tx_sql(tx), err, NULL,
-                    "INSERT INTO spaces (name, fingerprint, created_us) VALUES (?1, ?2, ?3)", "tti",
-                    name, fingerprint, store_tx_now_us(tx));
+                    "INSERT INTO spaces (name, fingerprint, document, created_us) VALUES (?1, ?2, "
+                    "?3, ?4)",
+                    "ttti", name, fingerprint, document, store_tx_now_us(tx));
     return r;
 }
 

@@ -96,8 +96,9 @@ int store_supernet_space(struct sql *sql, const char *id, struct err *err, char 
     struct sql_rows rows;
     char *document = NULL;
     sql_query(sql, &rows,
-              "SELECT document FROM supernets JOIN space_documents ON fingerprint = "
-              "space_fingerprint WHERE supernets.id = ?1",
+              "SELECT coalesce(s.document, json_set(d.document, '$.name', n.space)) FROM supernets "
+              "n JOIN space_documents d ON d.fingerprint = n.space_fingerprint LEFT JOIN spaces s "
+              "ON s.name = n.space AND s.fingerprint = n.space_fingerprint WHERE n.id = ?1",
               "t", id);
     if (sql_next(&rows))
         document = mem_strdup(sql_text(&rows, 0));

@@ -70,6 +70,21 @@ def spaces():
     problem(client.request("GET", "/spaces/short-lived"), 404)
 
 
+@test("spaces: one that differs from another in its names alone keeps its own, in its page, in the list")
+def twins():
+    client = bed.client()
+    bed.supernet()
+    twin = data.space(name="twin", description="the same under other names", stages=[{**stage, "name": f"part-{i}"} for i, stage in enumerate(data.TINY["stages"])])
+    made = client.expect(201, "POST", "/spaces", twin).doc
+    equal(made["fingerprint"], client.get("/spaces/tiny")["fingerprint"], "the fingerprint of both")
+    shown = client.get("/spaces/twin")
+    equal((shown["name"], shown["definition"]), ("twin", made["definition"]), "what was posted")
+    check("part-1" in str(shown["definition"]), "the names of stages", shown["definition"])
+    names = [row["name"] for row in client.items("/spaces")]
+    equal((names.count("twin"), names.count("tiny")), (1, 1), "in the list")
+    client.expect(204, "DELETE", "/spaces/twin")
+
+
 @test("samples and archs are described; a malformed arch is refused with its pointer")
 def archs():
     client = bed.client()
