@@ -116,11 +116,24 @@ static int read_words_or_all(const cJSON *body, const char *key, const char *con
     return 0;
 }
 
+/* Of a member that everything has: null would be no change without a word. */
+static int refuse_null(const cJSON *body, const char *key, struct err *err) {
+    char pointer[16];
+    snprintf(pointer, sizeof(pointer), "/%s", key);
+    return cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(body, key))
+               ? err_set(err, ESP_EINVAL, pointer,
+                         "a webhook always has one: leave it out to keep it as it is")
+               : 0;
+}
+
 static int read_patch(const struct api_call *call, struct err *err, struct webhook_patch *patch) {
     static const char *const keys[] = {"url", "label", "events", "kinds", "state", NULL};
+    static const char *const kept[] = {"url", "label", "state", NULL};
     static const char *const states[] = {"enabled", "disabled", NULL};
     const cJSON *body = call->body;
     int state = 0, r = json_only(body, "", keys, err);
+    for (int i = 0; kept[i] != NULL && r == 0; i++)
+        r = refuse_null(body, kept[i], err);
     if (r == 0)
         r = json_string_opt(body, "", "url", 1, URL_MAX, err, &patch->url);
     if (r == 0 && patch->url != NULL)

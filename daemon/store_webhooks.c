@@ -88,15 +88,19 @@ int store_webhook_list(struct sql *sql, const struct sql_page_args *page, struct
 }
 
 /* The list as text, "null" for all; NULL: as it is. */
-static char *words_to_keep(const cJSON *words) {
-    return words != NULL ? json_print(words) : NULL;
+static int print_words(const cJSON *words, struct err *err, char **ret_text) {
+    *ret_text = words != NULL ? json_print(words) : NULL;
+    return words != NULL && *ret_text == NULL ? err_set(err, ESP_ENOMEM, NULL, "out of memory") : 0;
 }
 
 static int change(struct store_tx *tx, const char *id, const struct webhook_patch *patch,
                   struct err *err) {
-    char *events = words_to_keep(patch->events), *kinds = words_to_keep(patch->kinds);
-    int changes = 0;
-    int r = sql_run(store_tx_sql(tx), err, &changes,
+    char *events = NULL, *kinds = NULL;
+    int changes = 0, r = print_words(patch->events, err, &events);
+    if (r == 0)
+        r = print_words(patch->kinds, err, &kinds);
+    if (r == 0)
+        r = sql_run(store_tx_sql(tx), err, &changes,
                     "UPDATE webhooks SET url = coalesce(?2, url), label = coalesce(?3, label), "
                     "events = nullif(coalesce(?4, events), 'null'), kinds = nullif(coalesce(?5, "
                     "kinds), 'null') WHERE id = ?1",
@@ -106,9 +110,31 @@ static int change(struct store_tx *tx, const char *id, const struct webhook_patc
     return r == 0 && changes == 0 ? no_webhook(id, err) : r;
 }
 
+/* What waits is sent at once, as if it had not been tried yet. */
+static int start_again(struct store_tx *tx, const char *id, struct err *err) {
+    store_tx_wake(tx, STORE_WAKE_WEBHOOKS);
+    return sql_run(store_tx_sql(tx), err, NULL,
+                   "UPDATE webhook_deliveries SET next_us = ?2, attempts = 0 WHERE webhook = ?1 "
+                   "AND state = 'pending'",
+                   "ti", id, store_tx_now_us(tx));
+}
+
+/* A receiver elsewhere has refused nothing yet. Before the URL is changed. */
+static int start_again_elsewhere(struct store_tx *tx, const char *id, const char *url,
+                                 struct err *err) {
+    int64_t moves = 0;
+    int r = url == NULL ? 0
+                        : sql_get_int(store_tx_sql(tx), err, &moves, NULL,
+                                      "SELECT count(*) FROM webhooks WHERE id = ?1 AND url <> ?2",
+                                      "tt", id, url);
+    return r == 0 && moves > 0 ? start_again(tx, id, err) : r;
+}
+
 int store_webhook_patch(struct store_tx *tx, const char *id, const struct webhook_patch *patch,
                         struct err *err) {
-    int r = change(tx, id, patch, err);
+    int r = start_again_elsewhere(tx, id, patch->url, err);
+    if (r == 0)
+        r = change(tx, id, patch, err);
     if (r != 0 || patch->state == NULL)
         return r;
     if (strcmp(patch->state, "enabled") == 0)
@@ -157,13 +183,7 @@ int store_webhook_enable(struct store_tx *tx, const char *id, struct err *err) {
     r = sql_run(store_tx_sql(tx), err, NULL,
                 "UPDATE webhooks SET state = 'enabled', disabled_reason = NULL WHERE id = ?1", "t",
                 id);
-    if (r == 0)
-        r = sql_run(store_tx_sql(tx), err, NULL,
-                    "UPDATE webhook_deliveries SET next_us = ?2, attempts = 0 WHERE webhook = ?1 "
-                    "AND state = 'pending'",
-                    "ti", id, store_tx_now_us(tx));
-    store_tx_wake(tx, STORE_WAKE_WEBHOOKS);
-    return r;
+    return r == 0 ? start_again(tx, id, err) : r;
 }
 
 /* ---- queueing -------------------------------------------------------------------------------- */
@@ -364,8 +384,8 @@ static int arrived(struct store_tx *tx, const struct webhook_outcome *outcome, s
     int64_t now = store_tx_now_us(tx);
     int r = sql_run(sql, err, NULL,
                     "UPDATE webhooks SET last_success_us = ?2 WHERE id = (SELECT webhook FROM "
-                    "webhook_deliveries WHERE id = ?1)",
-                    "ti", outcome->delivery, now);
+                    "webhook_deliveries WHERE id = ?1) AND url = ?3",
+                    "tit", outcome->delivery, now, outcome->url);
     return r != 0 ? r
                   : sql_run(sql, err, NULL,
                             "UPDATE webhook_deliveries SET state = 'delivered', attempts = "
@@ -380,23 +400,25 @@ struct standing {
     char webhook[ID_MAX];
     int64_t attempts;    /* the one that is told of included */
     bool test, heard_of; /* heard_of: something has arrived since it was queued */
+    bool moved;          /* the webhook's URL is another by now */
 };
 
-static int load_standing(struct sql *sql, const char *delivery, struct err *err,
+static int load_standing(struct sql *sql, const struct webhook_outcome *outcome, struct err *err,
                          struct standing *ret) {
     struct sql_rows rows;
     struct standing standing = {.webhook = ""};
     sql_query(sql, &rows,
               "SELECT d.webhook, d.attempts + 1, d.type = 'webhook.test', "
               "coalesce(w.last_success_us, 0) >= "
-              "d.created_us FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook WHERE "
-              "d.id = ?1 AND d.state = 'pending'",
-              "t", delivery);
+              "d.created_us, w.url <> ?2 FROM webhook_deliveries d JOIN webhooks w ON w.id = "
+              "d.webhook WHERE d.id = ?1 AND d.state = 'pending'",
+              "tt", outcome->delivery, outcome->url);
     if (sql_next(&rows)) {
         snprintf(standing.webhook, ID_MAX, "%s", sql_text(&rows, 0));
         standing.attempts = sql_int(&rows, 1);
         standing.test = sql_int(&rows, 2) != 0;
         standing.heard_of = sql_int(&rows, 3) != 0;
+        standing.moved = sql_int(&rows, 4) != 0;
     }
     int r = sql_end(&rows, err);
     if (r == 0)
@@ -450,11 +472,13 @@ int store_webhook_outcome(struct store_tx *tx, const struct webhook_rules *rules
                           const struct webhook_outcome *outcome, struct err *err,
                           bool *ret_disabled) {
     struct standing standing;
-    int r = load_standing(store_tx_sql(tx), outcome->delivery, err, &standing);
+    int r = load_standing(store_tx_sql(tx), outcome, err, &standing);
     if (r != 0 || standing.webhook[0] == '\0')
         return r;
     if (outcome->error == NULL)
         return arrived(tx, outcome, err);
+    if (standing.moved) /* it waits for the new receiver, with all its attempts */
+        return 0;
     bool last = standing.test || outcome->status == GONE || standing.attempts >= rules->attempts;
     bool give_up = !standing.test && last && (outcome->status == GONE || !standing.heard_of);
     r = failed(tx, rules, outcome, &standing, last, err);

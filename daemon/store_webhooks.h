@@ -37,7 +37,7 @@ struct webhook_patch {
     const char *url, *label, *state; /* state: "enabled" (as store_webhook_enable), "disabled" */
     const cJSON *events, *kinds;     /* lists of words, or JSON's null: all */
 };
-/* What waits is sent to the new URL. ESP_ENOTFOUND. */
+/* What waits is sent to a new URL at once, from its first attempt on. ESP_ENOTFOUND. */
 int store_webhook_patch(struct store_tx *tx, const char *id, const struct webhook_patch *patch,
                         struct err *err);
 /* A new secret, which signs from the next attempt on; *ret_doc as the API shows it, with it. */
@@ -74,6 +74,7 @@ int64_t webhook_wait_us(const struct webhook_rules *rules, int64_t attempts);
 /* What came of an attempt. */
 struct webhook_outcome {
     const char *delivery;
+    const char *url;   /* that it was sent to */
     int status;        /* of the answer; 0: none */
     const char *error; /* NULL: it has arrived */
     int64_t duration_us;
@@ -81,7 +82,9 @@ struct webhook_outcome {
 };
 /* Ends the delivery, or sets its next attempt. The webhook is disabled when a delivery has had its
  * last attempt and nothing has arrived since it was queued, or when the receiver answered 410
- * (*ret_disabled). A delivery that has gone is passed over. */
+ * (*ret_disabled). A delivery that has gone is passed over. Where the webhook's URL is another by
+ * now, the old receiver's refusal changes nothing, and what it took tells nothing of the new one.
+ */
 int store_webhook_outcome(struct store_tx *tx, const struct webhook_rules *rules,
                           const struct webhook_outcome *outcome, struct err *err,
                           bool *ret_disabled);

@@ -77,6 +77,7 @@ static int write_outcome(struct store_tx *tx, struct store_call *call, struct er
     const struct webhook_post *post = &sending->post;
     const struct daemon *daemon = sending->webhooks->daemon;
     const struct webhook_outcome outcome = {.delivery = post->id,
+                                            .url = post->url,
                                             .status = post->status,
                                             .error = post->error[0] != '\0' ? post->error : NULL,
                                             .duration_us = post->duration_us,

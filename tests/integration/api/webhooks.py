@@ -263,7 +263,7 @@ def changed():
     equal((shown["url"], shown["label"], shown["events"], shown["kinds"]), (got.url("/after"), "moved", ["job.failed", "device.offline"], None), "what was changed")
     problem(client.request("PATCH", path, {"label": "late"}, {"If-Match": etag}), 412)
     equal(client.expect(200, "PATCH", path, {"events": None}).doc["label"], "moved", "what was not named stays")
-    for body, pointer in (({"url": "ftp://example.org/"}, "/url"), ({"url": "http://10.0.0.1/"}, "/url"), ({"url": None, "events": []}, "/events"), ({"kinds": ["lunch"]}, "/kinds/0"), ({"state": "gone"}, "/state"), ({"secret": "mine"}, "/secret")):
+    for body, pointer in (({"url": "ftp://example.org/"}, "/url"), ({"url": "http://10.0.0.1/"}, "/url"), ({"url": None}, "/url"), ({"label": None, "events": []}, "/label"), ({"events": []}, "/events"), ({"state": None}, "/state"), ({"kinds": ["lunch"]}, "/kinds/0"), ({"state": "gone"}, "/state"), ({"secret": "mine"}, "/secret")):
         problem(client.request("PATCH", path, body), (400, 422), pointer=pointer)
     equal(client.get(path)["url"], got.url("/after"), "what a refused change leaves")
     problem(client.request("PATCH", "/webhooks/wh_none", {"label": "x"}), 404)

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "daemon/store_jobs.h"
 #include "daemon/store_webhooks.h"
 #include "daemon/webhook_sender.h"
@@ -128,8 +129,11 @@ static cJSON *webhook(struct fixture *f) {
 /* Of the delivery that is due. */
 static void outcome(struct fixture *f, int status, const char *error) {
     cJSON *rows = due(f);
-    struct webhook_outcome outcome = {
-        .delivery = text_at(rows, "0.id"), .status = status, .error = error, .duration_us = 5};
+    struct webhook_outcome outcome = {.delivery = text_at(rows, "0.id"),
+                                      .url = text_at(rows, "0.url"),
+                                      .status = status,
+                                      .error = error,
+                                      .duration_us = 5};
     assert_int_equal(in_tx(f, tell_outcome, &outcome), 0);
     cJSON_Delete(rows);
 }
@@ -288,6 +292,57 @@ static void test_gone_is_gone_and_a_test_disables_nothing(void **state) {
     doc = deliveries(f);
     assert_int_equal(cJSON_GetArraySize(member(doc, "items")), 0);
     cJSON_Delete(doc);
+}
+
+static int move(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    const struct webhook_patch patch = {.url = argument};
+    return store_webhook_patch(tx, f->id, &patch, err);
+}
+
+/* Its URL is changed while a delivery is under way. */
+static void test_an_old_receiver_says_nothing_of_the_new_one(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, add, NULL), 0);
+    end_job_by(f, JOB_FINISH);
+    outcome(f, 500, "refused");
+    cJSON *sent = due(f), *rows;
+    assert_int_equal(in_tx(f, move, "https://example.org/other"), 0);
+    struct webhook_outcome late = {.delivery = text_at(sent, "0.id"),
+                                   .url = text_at(sent, "0.url"),
+                                   .status = 410,
+                                   .error = "gone"};
+    assert_int_equal(in_tx(f, tell_outcome, &late), 0);
+    assert_state(f, "enabled");
+    rows = deliveries(f);
+    assert_string_equal(text_at(rows, "items.0.state"), "pending");
+    assert_int_equal(number_at(rows, "items.0.attempts"), 0);
+    cJSON_Delete(rows);
+    assert_int_equal(store_webhooks_due(store_loop_sql(f->store), clock_wall_us(), &f->err, &rows),
+                     0);
+    assert_string_equal(text_at(rows, "0.url"), "https://example.org/other");
+    assert_non_null(text_at(rows, "0.body")); /* now */
+    cJSON_Delete(rows);
+    late.error = NULL; /* or it takes it after all */
+    late.status = 200;
+    assert_int_equal(in_tx(f, tell_outcome, &late), 0);
+    rows = deliveries(f);
+    assert_string_equal(text_at(rows, "items.0.state"), "delivered");
+    cJSON_Delete(rows);
+    rows = webhook(f);
+    assert_null(text_at(rows, "last_success_at"));
+    cJSON_Delete(rows);
+    cJSON_Delete(sent);
+}
+
+static void test_the_same_url_again_is_no_move(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, add, NULL), 0);
+    end_job_by(f, JOB_FINISH);
+    outcome(f, 500, "refused");
+    assert_int_equal(in_tx(f, move, "https://example.org/hook"), 0);
+    cJSON *rows = deliveries(f);
+    assert_int_equal(number_at(rows, "items.0.attempts"), 1);
+    cJSON_Delete(rows);
 }
 
 static void test_there_are_not_more_than_may_be(void **state) {
@@ -454,6 +509,8 @@ int main(void) {
         TEST(test_bodies_are_read_when_they_are_due),
         TEST(test_one_that_takes_others_stays_enabled),
         TEST(test_gone_is_gone_and_a_test_disables_nothing),
+        TEST(test_an_old_receiver_says_nothing_of_the_new_one),
+        TEST(test_the_same_url_again_is_no_move),
         TEST(test_there_are_not_more_than_may_be)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
