@@ -635,6 +635,7 @@ test('a network is fine-tuned alone from its page', async () => {
   const made = await stack.get('/supernets/bars%20alone');
   assert.deepEqual([made.train.regime, made.train.arch, made.train.init_from.supernet], ['single', items[0].arch, (await stack.get('/supernets/bars')).id]);
   await comes(page.locator('.page-head .state', { hasText: 'ready' }));
+  await page.getByText("espalier supernet estimate 'bars alone' -n 12").waitFor(); // to be pasted into a shell
 });
 
 test('pages have no serious accessibility fault, in light and dark, and fit a phone', async () => {
@@ -788,6 +789,11 @@ test('names that are HTML, quotes or formulas are text on every page', async () 
     await page.waitForTimeout(700);
     assert.deepEqual(await page.evaluate(() => [typeof window.hit, document.querySelectorAll('img[src=x], svg[onload]').length]), ['undefined', 0], hash);
   }
+  await page.setViewportSize({ width: 360, height: 740 });
+  await open(`devices/${board.id}`);
+  await page.getByText(/^Table of tiny, <img/).waitFor();
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 360), 'a long name fits a phone');
+  await page.setViewportSize({ width: 1360, height: 900 });
   await open('searches');
   await page.getByRole('link', { name: evil[2] }).click();
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: /^CSV of / }).click()]);

@@ -47,6 +47,36 @@ export function ways(world) {
     }
   });
 
+  test('jobs, data, models and devices that are reloaded in the middle of things show where these stand, and follow them on', async () => {
+    const { stack, page } = world();
+    const { search, job } = await slowSearch('held up'); // behind which the others wait
+    const dataset = await stack.post('/datasets', { name: 'in the middle', path: `${stack.dir}/bars`, validation: 1000 });
+    const model = await stack.post('/models', { name: 'in the middle', kind: 'latency', space: 'tiny', path: `${stack.dir}/tiny.json` });
+    const [board] = (await stack.get('/devices')).items;
+    const row = (text) => page.locator('tbody tr', { hasText: text });
+    const places = [['jobs', () => row(job.id), 'running', 'cancelled'], ['data', () => row('in the middle'), 'checking', 'ready'], ['models', () => row('in the middle'), 'importing', 'failed'], ['devices', () => page.locator('a.device', { hasText: board.name }), 'online', 'paused']];
+    const shows = (what, state) => what().locator('.state', { hasText: state }).first().waitFor({ timeout: 20000 });
+    for (const [hash, what, state] of places) {
+      await go(page, hash);
+      await shows(what, state);
+      await page.reload();
+      await shows(what, state);
+      if (hash === 'jobs') await what().getByText(/^\d+ %$/).waitFor({ timeout: 20000 }); // where it stands, not only that it does
+    }
+    const patch = (state) => fetch(`${stack.url}/api/v1/devices/${board.id}`, { method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ state }) });
+    for (const [hash, what, , state] of places.reverse()) {
+      await go(page, hash);
+      await page.reload();
+      await page.getByText('Live', { exact: true }).waitFor();
+      if (hash === 'devices') assert.equal((await patch('paused')).status, 200);
+      if (hash === 'models') await stack.post(`/searches/${search.id}/cancel`, {});
+      await shows(what, state);
+    }
+    assert.equal((await patch('active')).status, 200);
+    assert.ok((await stack.get(`/jobs/${dataset.job.id}`)).state === 'done');
+    await fetch(`${stack.url}/api/v1/models/${model.model.id}`, { method: 'DELETE' });
+  });
+
   test('on a slow network the page says that it reads, stays usable and loses no change', async () => {
     const { stack, context, search } = world();
     const page = await context.newPage();

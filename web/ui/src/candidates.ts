@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { get, type CandidatePage } from './api';
 import { Candidates, type Entry } from './entries';
 import { listen } from './live';
+import { delayAfter } from './state';
 
 type Store = { all: Candidates; cursor: string; busy: boolean; again: boolean; shown: number };
 const emptyStore = (): Store => ({ all: new Candidates(), cursor: '', busy: false, again: false, shown: 0 });
@@ -16,6 +17,7 @@ export function useCandidates(id: string) {
     const s = emptyStore();
     store.current = s;
     let alive = true;
+    let begun = 0;
     const show = () => {
       s.shown = s.all.map.size;
       if (alive) setVersion((n) => n + 1);
@@ -26,6 +28,7 @@ export function useCandidates(id: string) {
         return;
       }
       s.busy = true;
+      begun = performance.now();
       let unseen = false;
       try {
         for (let pages = 0; pages < 100000 && alive; pages++) {
@@ -56,7 +59,7 @@ export function useCandidates(id: string) {
         timer = 0;
         if (document.hidden) document.addEventListener('visibilitychange', soon, { once: true });
         else void read();
-      }, 600);
+      }, delayAfter(begun));
     };
     void read();
     const stop = listen(['candidates', 'front'], (topic, data) => { if (topic === 'resync' || data['search'] === id) soon(); });

@@ -118,7 +118,7 @@ export function DevicePage({ id }: { id: string }) {
       {!data.token_created_at && <p class="note" role="status">Its token was revoked: it comes back with a new one, once it is allowed.</p>}
       {data.noise_note && <p class="note noisy" role="alert"><b>Noisy:</b> {data.noise_note} <Act do={() => post(`/devices/${data.id}/check`, {}).then(reload)} done="The noise floor will be measured again.">Measure again</Act></p>}
       {simulated(data) && <p class="note" role="status">A simulated board: no hardware stands behind its latencies.</p>}
-      <div class="grid">
+      <div class="grid pairs">
         <Card title="Board" class="wide">
           <Facts rows={[
             ['Processor', String(f['cpu_model'] ?? '–')], ['Cores', String(f['cores'] ?? '–')], ['Memory', short(typeof f['memory_mib'] === 'number' ? f['memory_mib'] * 1048576 : null, 'B')], ['Kernel', String(f['kernel'] ?? '–')],

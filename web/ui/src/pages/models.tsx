@@ -1,6 +1,7 @@
 // Predictors and latency tables of other programs: what they know of a space, and a form to import one.
 import { useState } from 'preact/hooks';
 import { ApiError, get, list, post, remove, type Model, type Space } from '../api';
+import { quoted } from '../draft';
 import { ago, latency, percent, short } from '../format';
 import { Act, Card, Code, Empty, Facts, Failed, Page, State, Table, Waiting } from '../parts';
 import { go, href } from '../router';
@@ -87,7 +88,7 @@ export function ModelPage({ id }: { id: string }) {
           ]} />
         </Card>
       )}
-      <Card title="By the command line"><Code>{`espalier search create NAME ${data.kind === 'latency' ? `--profile ${data.name}` : `--predictor ${data.name}`}`}</Code></Card>
+      <Card title="By the command line"><Code>{`espalier search create NAME ${data.kind === 'latency' ? `--profile ${quoted(data.name)}` : `--predictor ${quoted(data.name)}`}`}</Code></Card>
     </Page>
   );
 }

@@ -1,6 +1,7 @@
 import { useMemo } from 'preact/hooks';
 import { get, list, post, type Estimation, type Job, type Series, type Supernet } from '../api';
 import { ago, percent, short, significant } from '../format';
+import { quoted } from '../draft';
 import { Lines, type Curve } from '../lines';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
 import { Rank } from '../rank';
@@ -73,7 +74,7 @@ export function SupernetPage({ id }: { id: string }) {
           {top1.length > 0 ? <Lines title="Top-1 on the validation split" curves={top1} xTitle="step" format={(v) => percent(v, 1)} percent height={300} /> : <Empty>The curves begin with the first checkpoint.</Empty>}
         </Card>
         <Card title="Inherited against stand-alone accuracy" class="wide" note={report && `${report.n} networks, ${ago(report.created_at)}`}>
-          {report ? <Rank report={report} /> : estimations.data && <Empty>Not known yet. <code>espalier supernet estimate {s.name} -n 12 --wait</code> trains some subnets alone and tells whether the supernet ranks them rightly.</Empty>}
+          {report ? <Rank report={report} /> : estimations.data && <Empty>Not known yet. <code>espalier supernet estimate {quoted(s.name)} -n 12 --wait</code> trains some subnets alone and tells whether the supernet ranks them rightly.</Empty>}
         </Card>
         {loss.length > 0 && <div class="wide"><Smoothing weight={weight} /></div>}
         <Card title="Loss">{loss.length > 0 ? <Lines title="Loss" curves={loss} xTitle="step" format={(v) => v.toFixed(3)} /> : <Empty>Nothing yet.</Empty>}</Card>
