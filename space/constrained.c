@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/memory.h"
 #include "space/lower.h"
@@ -231,7 +230,6 @@ static void find_least(struct level *level, int state, const struct fork *forks,
 
 static void find_mass(struct level *level, int state, const struct fork *forks, int n) {
     double *mass = level->mass + (size_t)state * (size_t)level->bins;
-    memset(mass, 0, (size_t)level->bins * sizeof *mass);
     for (int i = 0; i < n && isfinite(level->least[state]); i++)
         for (int k = 0; k < forks[i].choices; k++) {
             const double *on = level->mass + (size_t)forks[i].next * (size_t)level->bins;
@@ -260,25 +258,25 @@ static void visit_back(const struct constrained *c, struct level *level, visit_f
     }
 }
 
+/* The masses are 0 before: where the cheapest is beyond the bound they stay so, untouched. */
 static void solve_level(const struct constrained *c, struct plan *plan, int resolution) {
     struct level level = level_of(c, plan, resolution);
     int last = c->layout.before[c->space->n_stages];
-    for (int k = 0; k < n_before(c->space, c->space->n_stages); k++) {
+    for (int k = 0; k < n_before(c->space, c->space->n_stages); k++)
         level.least[last + k] = level.costs[c->layout.head + k];
-        for (int q = 0; q < c->bins; q++)
-            level.mass[(size_t)(last + k) * (size_t)c->bins + (size_t)q] =
-                isfinite(level.least[last + k]);
-    }
     visit_back(c, &level, find_least);
     double start = level.costs[c->layout.stem] + level.least[c->layout.before[0]];
     double slack = plan->bound - start;
     if (slack < 0 && slack > -ROUNDING * fabs(start))
         slack = 0;
     plan->width[resolution] = level.width = slack >= 0 ? slack / (c->bins - 1) : -1;
-    if (slack >= 0)
-        visit_back(c, &level, find_mass);
-    else
-        memset(level.mass, 0, (size_t)c->layout.n_states * (size_t)c->bins * sizeof *level.mass);
+    if (slack < 0)
+        return;
+    for (int k = 0; k < n_before(c->space, c->space->n_stages); k++)
+        for (int q = 0; q < c->bins; q++)
+            level.mass[(size_t)(last + k) * (size_t)c->bins + (size_t)q] =
+                isfinite(level.least[last + k]);
+    visit_back(c, &level, find_mass);
 }
 
 /* Share of a resolution's subnets within so many bins. */

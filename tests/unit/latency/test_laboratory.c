@@ -218,20 +218,57 @@ static void sizes_are_checked(void **state) {
 }
 
 /* Ten boards that agree up to a factor and a power: an eleventh is told by a few networks. */
-static void a_fleet_stands_in_for_a_table(void **state) {
-    enum { FLEET = 10 };
-    static double fleet[NETWORKS * FLEET], measured[NETWORKS];
+enum { FLEET = 10 };
+static void make_fleet(double *fleet, double *measured, struct laboratory_profile *ret) {
     struct rng rng = rng_make(5, RNG_TEST, 0, 0);
-    struct laboratory_report report;
-    struct laboratory_options options = {.n_sizes = 1, .sizes = {10}, .splits = 20, .seed = 1};
     for (int i = 0; i < NETWORKS; i++) {
         double size = rng_normal(&rng), depth = rng_normal(&rng);
         for (int p = 0; p < FLEET; p++)
             fleet[i * FLEET + p] = size + 0.1 * p * depth;
         measured[i] = exp(5 + size + 0.8 * depth);
     }
-    struct laboratory_profile profile = {
+    *ret = (struct laboratory_profile){
         .n_networks = NETWORKS, .n_fleet = FLEET, .measured_us = measured, .fleet_log_us = fleet};
+}
+
+/* How many of 60 seeds end with the same figures as by random choice: of a pool of seven, five of
+ * which are given, the sixth is often the same one; six of seven at will seldom are. */
+static int count_same_as_random(const struct laboratory_profile *profile,
+                                enum laboratory_choice choice, int given) {
+    int same = 0;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct laboratory_options options = {
+            .n_sizes = 1, .sizes = {6}, .splits = 1, .pool = 7, .seed = seed};
+        struct laboratory_report random, chosen;
+        assert_int_equal(laboratory_run(profile, &options, NULL, NULL, &random), 0);
+        options.choice = choice;
+        options.given = given;
+        assert_int_equal(laboratory_run(profile, &options, NULL, NULL, &chosen), 0);
+        same += random.figures[0][LADDER_LINE].mape == chosen.figures[0][LADDER_LINE].mape;
+    }
+    return same;
+}
+
+static void what_is_given_is_kept(void **state) {
+    static double fleet[NETWORKS * FLEET], measured[NETWORKS];
+    struct laboratory_profile profile;
+    make_fleet(fleet, measured, &profile);
+    for (int choice = LABORATORY_SPREAD; choice <= LABORATORY_USEFUL; choice++) {
+        int kept = count_same_as_random(&profile, (enum laboratory_choice)choice, 5);
+        int free_choice = count_same_as_random(&profile, (enum laboratory_choice)choice, 0);
+        print_message("as by random choice: %d of 60 with five given, %d without\n", kept,
+                      free_choice);
+        assert_in_range(kept, 22, 50);
+        assert_true(free_choice > 0 && free_choice <= kept - 10);
+    }
+}
+
+static void a_fleet_stands_in_for_a_table(void **state) {
+    static double fleet[NETWORKS * FLEET], measured[NETWORKS];
+    struct laboratory_report report;
+    struct laboratory_options options = {.n_sizes = 1, .sizes = {10}, .splits = 20, .seed = 1};
+    struct laboratory_profile profile;
+    make_fleet(fleet, measured, &profile);
     assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
     const struct laboratory_figures *figures = report.figures[0];
     assert_false(figures[LADDER_KINDS].there);
@@ -270,6 +307,7 @@ int main(void) {
         cmocka_unit_test(a_line_through_exact_sums_is_found),
         cmocka_unit_test(tables_are_of_other_networks),
         cmocka_unit_test(sizes_are_checked),
+        cmocka_unit_test(what_is_given_is_kept),
         cmocka_unit_test(a_fleet_stands_in_for_a_table)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
