@@ -298,6 +298,12 @@ static void test_a_table_is_removed_when_no_job_fills_it(void **state) {
     assert_int_equal(
         fleet_number(f, "SELECT count(*) FROM table_entries WHERE table_id = ?1", op.id), 0);
     assert_int_equal(fleet_run(f, &removal, do_table_remove), ESP_ENOTFOUND);
+    assert_int_equal(fleet_number(f,
+                                  "SELECT count(*) FROM events WHERE topic = 'table' AND "
+                                  "json_extract(data, '$.id') = ?1 AND json_extract(data, "
+                                  "'$.removed')",
+                                  op.id),
+                     1);
     assert_int_equal(build(f, "brief/2", &again), 0); /* what was measured is not measured again */
     assert_string_not_equal(op.id, again.id);
     assert_table(f, again.id, "ready", N_ENTRIES);
