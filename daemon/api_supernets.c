@@ -231,6 +231,14 @@ static int list_checkpoints(struct api_call *call, struct err *err) {
     return r;
 }
 
+/* Its file goes when the janitor comes. */
+static int delete_checkpoint(struct api_call *call, struct err *err) {
+    cJSON *users = NULL;
+    int r = store_checkpoint_remove(call->tx, call->id, err, &users);
+    api_problem_users(call, users, err);
+    return r;
+}
+
 const struct api_route api_supernets[] = {
     {"GET", "/api/v1/supernets", "page_size,after", .read = list_supernets},
     {"POST", "/api/v1/supernets", NULL, .read = check_supernet, .write = create_supernet,
@@ -242,4 +250,5 @@ const struct api_route api_supernets[] = {
     {"POST", "/api/v1/supernets/{id}/resume", NULL, .write = resume_training},
     {"GET", "/api/v1/supernets/{id}/metrics", "series,after,max_points", .read = get_metrics},
     {"GET", "/api/v1/supernets/{id}/checkpoints", "page_size,after", .read = list_checkpoints},
+    {"DELETE", "/api/v1/checkpoints/{id}", NULL, .write = delete_checkpoint},
     {.method = NULL}};

@@ -293,6 +293,39 @@ int store_checkpoint_list(struct sql *sql, const char *supernet, const struct sq
                     "t", supernet);
 }
 
+/* Who needs checkpoint ?1, as what prune keeps (store_prune.c). */
+#define CHECKPOINT_USERS                                                                           \
+    "WITH t AS (SELECT id, hash, step, supernet FROM checkpoints WHERE id = ?1) SELECT "           \
+    "'supernet' AS kind, s.id, s.name FROM t JOIN supernets s ON s.id = t.supernet WHERE s.state " \
+    "IN ('importing', 'training') OR s.checkpoint = t.id OR t.step = (SELECT max(step) FROM "      \
+    "checkpoints n WHERE n.supernet = t.supernet) UNION ALL SELECT 'search', q.id, q.name FROM t " \
+    "JOIN searches q ON q.supernet = t.supernet AND q.checkpoint IN (t.id, t.hash) UNION ALL "     \
+    "SELECT 'job', j.id, j.kind FROM t JOIN jobs j ON j.state NOT IN ('done', 'failed', "          \
+    "'canceled') AND (j.subject = t.supernet OR instr(j.spec, t.hash) > 0 OR instr(j.spec, "       \
+    "t.supernet) > 0) UNION ALL SELECT 'evaluation', CAST(e.id AS TEXT), e.arch_id FROM t JOIN "   \
+    "evaluations e ON e.supernet = t.supernet AND e.checkpoint IN (t.id, t.hash) LIMIT 100"
+
+int store_checkpoint_remove(struct store_tx *tx, const char *id, struct err *err,
+                            cJSON **ret_users) {
+    struct sql *sql = store_tx_sql(tx);
+    char supernet[ID_MAX];
+    cJSON *users = NULL;
+    int r = sql_get_text(sql, err, supernet, sizeof(supernet),
+                         "SELECT supernet FROM checkpoints WHERE id = ?1", "t", id);
+    if (r == 0 && supernet[0] == '\0')
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no checkpoint \"%s\"", id);
+    if (r == 0)
+        r = sql_get_rows(sql, err, &users, CHECKPOINT_USERS, "t", id);
+    if (r == 0 && cJSON_GetArraySize(users) > 0) {
+        *ret_users = users;
+        return err_set(err, ESP_ECONFLICT, NULL, "the checkpoint is needed by others");
+    }
+    cJSON_Delete(users);
+    if (r == 0)
+        r = sql_run(sql, err, NULL, "DELETE FROM checkpoints WHERE id = ?1", "t", id);
+    return r == 0 ? store_supernet_announce(tx, supernet, err) : r;
+}
+
 int store_checkpoint_find(struct sql *sql, const char *supernet, const char *ref, struct err *err,
                           struct stored_checkpoint *ret_checkpoint) {
     struct sql_rows rows;

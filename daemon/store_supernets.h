@@ -53,6 +53,10 @@ int store_supernet_trained(struct store_tx *tx, const char *id, const cJSON *res
 int store_checkpoint_add(struct store_tx *tx, const char *supernet, const cJSON *data,
                          struct err *err);
 int store_metric_add(struct store_tx *tx, const char *supernet, const cJSON *data, struct err *err);
+/* Its file is left to the janitor. ESP_ENOTFOUND; ESP_ECONFLICT while it is its supernet's newest,
+ * or a search, an evaluation or a job that is not over goes by it: *ret_users lists them. */
+int store_checkpoint_remove(struct store_tx *tx, const char *id, struct err *err,
+                            cJSON **ret_users);
 /* Each with "replaced", as in struct stored_checkpoint. */
 int store_checkpoint_list(struct sql *sql, const char *supernet, const struct sql_page_args *page,
                           struct err *err, cJSON **ret_doc);

@@ -1,4 +1,4 @@
-/* espalier supernet train, ls, show, checkpoints, evaluate, rm. */
+/* espalier supernet train, ls, show, checkpoints, evaluate, rm; checkpoint rm. */
 #include <stdio.h>
 #include <string.h>
 
@@ -323,5 +323,13 @@ const struct cli_command cli_supernet_pause = {"supernet", "pause", "SUPERNET...
                                                "pause trainings until they are resumed", pause_run};
 const struct cli_command cli_supernet_resume = {"supernet", "resume", "SUPERNET...",
                                                 "go on with trainings", resume_run};
+static int checkpoint_rm_run(struct cli *cli, int argc, char **argv) {
+    static const struct resource checkpoints = {.path = "/checkpoints"};
+    return resource_act(cli, &checkpoints, "rm", argc, argv);
+}
+
+const struct cli_command cli_checkpoint_rm = {"checkpoint", "rm", "CHECKPOINT...",
+                                              "remove checkpoints that nothing needs",
+                                              checkpoint_rm_run};
 const struct cli_command cli_supernet_rm = {"supernet", "rm", "SUPERNET...",
                                             "remove supernets with their checkpoints", rm_run};

@@ -356,3 +356,25 @@ def removed_table():
         problem(client.request("GET", path), 404)
         problem(client.request("DELETE", path), 404)
         check(client.request("POST", f"/jobs/{job}/retry", {}).status in (409, 410), "a retry of its job")
+
+@test("a checkpoint is removed when nothing needs it, by the command line too; one that is needed tells by whom", 60)
+def removed_checkpoint():
+    client, stack = bed.client(), bed.daemon()
+    bed.supernet()
+    stack.train("thinned", bed.TRAIN)
+    rows = sorted(client.items("/supernets/thinned/checkpoints"), key=lambda row: row["step"])
+    check(len(rows) >= 2, "checkpoints to choose from", rows)
+    refused = problem(client.request("DELETE", f"/checkpoints/{rows[-1]['id']}"), 409, "conflict")
+    check(("supernet", "thinned") in [(row["kind"], row["name"]) for row in refused["users"]], "whose newest it is", refused)
+    stack.cli("supernet", "evaluate", "thinned", data.SMALL_ARCH, "--checkpoint", rows[0]["id"], "--wait")
+    refused = problem(client.request("DELETE", f"/checkpoints/{rows[0]['id']}"), 409, "conflict")
+    equal([row["kind"] for row in refused["users"]], ["evaluation"], "what went by it")
+    problem(client.request("DELETE", "/checkpoints/ck_none"), 404)
+    client.expect(204, "DELETE", "/supernets/thinned")  # with all of them
+    problem(client.request("DELETE", f"/checkpoints/{rows[-1]['id']}"), 404)
+    answer = client.post("/supernets", {"name": "thinned", "space": "tiny", "dataset": "bars", "train": bed.TRAIN}, 202)
+    stack.wait_job(answer["job"]["id"])
+    old = sorted(client.items("/supernets/thinned/checkpoints"), key=lambda row: row["step"])[0]["id"]
+    check("removed" in stack.cli("checkpoint", "rm", old), "the words")
+    check(old not in [row["id"] for row in client.items("/supernets/thinned/checkpoints")], "it is gone")
+    client.expect(204, "DELETE", "/supernets/thinned")
