@@ -55,7 +55,8 @@ int store_table_build(struct store_tx *tx, const struct table_request *request, 
 /* Its job goes on: what failed or is noisy is asked for again. ESP_EGONE: it was removed. */
 int store_table_retry(struct store_tx *tx, const char *table, const char *job, struct err *err);
 /* Its measurements stay, and so do searches, which keep their own copies of what they go by.
- * Subscribers are told. ESP_ENOTFOUND; ESP_ECONFLICT while a job fills it: *ret_users is the list of these jobs. */
+ * Subscribers are told. ESP_ENOTFOUND; ESP_ECONFLICT while a job fills it: *ret_users is the list
+ * of these jobs. */
 int store_table_remove(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users);
 int store_table_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
 int store_table_list(struct sql *sql, const struct sql_page_args *page, struct err *err,

@@ -18,9 +18,9 @@ enum {
     GROUP = 3,             /* calls that are asked for at once */
     DOCUMENT_BYTES = 9000, /* three pages: each tenth group or so is followed by a checkpoint */
     GROUPS = 150,
-    GROUPS_LONG = 2000, /* with ESP_LONG */
-    SOON = 30,          /* operations: more than a group's commit takes */
-    LATER = 1300,       /* more than a checkpoint takes */
+    GROUPS_LONG = 400, /* with ESP_LONG */
+    SOON = 30,         /* operations: more than a group's commit takes */
+    LATER = 1300,      /* more than a checkpoint takes */
     NEVER = INT32_MAX
 };
 
