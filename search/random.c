@@ -2,8 +2,8 @@
  * have to beat. */
 #include <stdlib.h>
 
-#include "base/json.h"
 #include "base/memory.h"
+#include "search/recall.h"
 #include "search/sampling.h"
 #include "search/seen.h"
 #include "search/strategy.h"
@@ -55,24 +55,18 @@ static int random_tell(void *state, const struct outcome *outcomes, int n, struc
     return 0;
 }
 
+static struct recall recall_of(struct random_search *search) {
+    return (struct recall){&search->config, NULL, &search->drawn, &search->seen};
+}
+
 static cJSON *random_save(void *state) {
-    const struct random_search *search = state;
-    cJSON *doc = cJSON_CreateObject(), *seen = seen_save(&search->seen);
-    bool ok = doc && seen && cJSON_AddNumberToObject(doc, "drawn", (double)search->drawn) &&
-              cJSON_AddItemToObject(doc, "seen", seen);
-    if (ok)
-        return doc;
-    cJSON_Delete(seen);
-    cJSON_Delete(doc);
-    return NULL;
+    const struct recall recall = recall_of(state);
+    return recall_save(&recall, NULL, 0, 0);
 }
 
 static int random_load(void *state, const cJSON *doc, const char *at, struct err *err) {
-    struct random_search *search = state;
-    int code = json_int(doc, at, "drawn", 0, INT64_C(1) << 50, err, &search->drawn);
-    if (code < 0)
-        return code;
-    return seen_load(&search->seen, cJSON_GetObjectItemCaseSensitive(doc, "seen"), at, err);
+    const struct recall recall = recall_of(state);
+    return recall_load(&recall, 0, doc, at, NULL, NULL, err);
 }
 
 const struct strategy_type strategy_random = {

@@ -16,8 +16,8 @@ static bool save_outcomes(const struct recall *recall, const struct outcome *fir
 cJSON *recall_save(const struct recall *recall, const struct outcome *first, size_t stride, int n) {
     cJSON *doc = cJSON_CreateObject(), *seen = seen_save(recall->seen), *list = NULL;
     bool ok = doc && seen && cJSON_AddNumberToObject(doc, "asked", (double)*recall->asked) &&
-              (list = cJSON_AddArrayToObject(doc, recall->list)) &&
-              save_outcomes(recall, first, stride, n, list) &&
+              (!recall->list || ((list = cJSON_AddArrayToObject(doc, recall->list)) &&
+                                 save_outcomes(recall, first, stride, n, list))) &&
               cJSON_AddItemToObject(doc, "seen", seen);
     if (ok)
         return doc;
@@ -30,7 +30,7 @@ int recall_load(const struct recall *recall, int max, const cJSON *doc, const ch
                 recall_put_fn *put, void *state, struct err *err) {
     const cJSON *list = NULL, *item;
     int code = json_int(doc, at, "asked", 0, INT64_C(1) << 50, err, recall->asked);
-    if (code == 0)
+    if (code == 0 && recall->list)
         code = json_array(doc, at, recall->list, 0, max, err, &list);
     if (code == 0)
         code = seen_load(recall->seen, cJSON_GetObjectItemCaseSensitive(doc, "seen"), at, err);

@@ -7,12 +7,13 @@
 
 struct recall {
     const struct strategy_config *config;
-    const char *list; /* the outcomes' name in the document */
+    const char *list; /* the outcomes' name in the document; NULL: none are remembered */
     int64_t *asked;
     struct seen *seen;
 };
 
-/* n outcomes, each stride bytes behind the one before. NULL on memory exhaustion. */
+/* What is remembered, with n outcomes, each stride bytes behind the one before. NULL on memory
+ * exhaustion. */
 cJSON *recall_save(const struct recall *recall, const struct outcome *first, size_t stride, int n);
 
 /* Sets asked, fills seen, which is empty, and gives put each outcome in order, at most max. Errors:

@@ -54,29 +54,44 @@ static void enumerate_extremes(struct space *space, const struct evaluator *cost
     free(all);
 }
 
-static void extremes_are_those_of_the_whole_space(void **state) {
-    struct space *space = toy_space();
+/* The toy space with who knows its metrics, and their extremes over all of it. */
+struct toy {
+    struct space *space;
     struct evaluator evaluators[2];
-    struct attainable found;
     double low[METRICS], high[METRICS];
-    make_evaluators(space, evaluators);
-    enumerate_extremes(space, &evaluators[0], low, high);
+};
+
+static void open_toy(struct toy *toy) {
+    toy->space = toy_space();
+    make_evaluators(toy->space, toy->evaluators);
+    enumerate_extremes(toy->space, &toy->evaluators[0], toy->low, toy->high);
+}
+
+static void close_toy(struct toy *toy) {
+    cost_evaluator_destroy(&toy->evaluators[0]);
+    space_destroy(toy->space);
+}
+
+static void extremes_are_those_of_the_whole_space(void **state) {
+    struct toy toy;
+    struct attainable found;
+    open_toy(&toy);
     for (int k = 0; k < METRICS; k++) {
         assert_int_equal(
-            attainable_extreme(space, evaluators, 2, cost_keys[k], false, NULL, &found), 0);
-        assert_true(found.known && found.value == low[k]);
-        assert_true(arch_valid(space, &found.arch));
-        assert_int_equal(attainable_extreme(space, evaluators, 2, cost_keys[k], true, NULL, &found),
-                         0);
-        assert_true(found.known && found.value == high[k]);
+            attainable_extreme(toy.space, toy.evaluators, 2, cost_keys[k], false, NULL, &found), 0);
+        assert_true(found.known && found.value == toy.low[k]);
+        assert_true(arch_valid(toy.space, &found.arch));
+        assert_int_equal(
+            attainable_extreme(toy.space, toy.evaluators, 2, cost_keys[k], true, NULL, &found), 0);
+        assert_true(found.known && found.value == toy.high[k]);
     }
-    assert_int_equal(attainable_extreme(space, evaluators, 2, "top1", true, NULL, &found), 0);
+    assert_int_equal(attainable_extreme(toy.space, toy.evaluators, 2, "top1", true, NULL, &found),
+                     0);
     assert_false(found.known);
     struct err err = {0};
-    assert_int_equal(attainable_extreme(space, evaluators, 2, "joy", true, &err, &found),
+    assert_int_equal(attainable_extreme(toy.space, toy.evaluators, 2, "joy", true, &err, &found),
                      ESP_ENOTFOUND);
-    cost_evaluator_destroy(&evaluators[0]);
-    space_destroy(space);
+    close_toy(&toy);
 }
 
 /* The chance of a random subnet to have at most, or at least, so much of a metric. */
@@ -112,33 +127,29 @@ static struct goals goals_with(struct constraint constraint, const char *key) {
 }
 
 static void refuses_what_no_subnet_meets(void **state) {
-    struct space *space = toy_space();
-    struct evaluator evaluators[2];
+    struct toy toy;
     struct feasibility f;
-    double low[METRICS], high[METRICS];
-    make_evaluators(space, evaluators);
-    enumerate_extremes(space, &evaluators[0], low, high);
+    open_toy(&toy);
     for (int k = 0; k < METRICS; k++)
         for (int is_max = 0; is_max <= 1; is_max++) {
             struct err err = {0};
-            double end = is_max ? low[k] : high[k];
+            double end = is_max ? toy.low[k] : toy.high[k];
             struct goals goals = goals_with((struct constraint){0, is_max, end}, cost_keys[k]);
-            assert_int_equal(feasibility_check(space, &goals, evaluators, 2, &err, &f), 0);
+            assert_int_equal(feasibility_check(toy.space, &goals, toy.evaluators, 2, &err, &f), 0);
             assert_int_equal(f.infeasible, -1);
             goals.constraints[0].bound = is_max ? end - 1 : end + 1;
-            assert_int_equal(feasibility_check(space, &goals, evaluators, 2, &err, &f),
+            assert_int_equal(feasibility_check(toy.space, &goals, toy.evaluators, 2, &err, &f),
                              ESP_EINFEASIBLE);
             assert_int_equal(f.infeasible, 0);
             assert_true(f.attainable[0].value == end);
             assert_string_equal(err.pointer, is_max ? "/constraints/0/max" : "/constraints/0/min");
             assert_non_null(strstr(err.message, cost_keys[k]));
-            double share = chance_of(space, &evaluators[0], k, is_max, end);
+            double share = chance_of(toy.space, &toy.evaluators[0], k, is_max, end);
             assert_true(fabs(f.share - share) <=
                         0.1 * share + (is_max ? 0 : 4 * sqrt(share / LIMIT_SAMPLES)));
             assert_non_null(strstr(err.message, "random subnet"));
         }
-    cost_evaluator_destroy(&evaluators[0]);
-    space_destroy(space);
+    close_toy(&toy);
 }
 
 /* Further constraints on metrics that are counted. */
@@ -157,21 +168,18 @@ static struct goals goals_without(void) {
 
 static void refuses_a_max_below_a_min(void **state) {
     static const char *const keys[] = {"macs", "top1"};
-    struct space *space = toy_space();
-    struct evaluator evaluators[2];
+    struct toy toy;
     struct feasibility f;
-    double low[METRICS], high[METRICS];
-    make_evaluators(space, evaluators);
-    enumerate_extremes(space, &evaluators[0], low, high);
+    open_toy(&toy);
     for (int k = 0; k < 2; k++)
         for (int max_first = 0; max_first <= 1; max_first++) {
-            double middle = k ? 0.5 : (low[0] + high[0]) / 2;
+            double middle = k ? 0.5 : (toy.low[0] + toy.high[0]) / 2;
             struct goals goals = goals_without();
             struct err err = {0};
             add_limit(&goals, "params", true, 1e12);
             add_limit(&goals, keys[k], max_first, middle * (max_first ? 0.999 : 1.001));
             add_limit(&goals, keys[k], !max_first, middle * (max_first ? 1.001 : 0.999));
-            assert_int_equal(feasibility_check(space, &goals, evaluators, 1 + !k, &err, &f),
+            assert_int_equal(feasibility_check(toy.space, &goals, toy.evaluators, 1 + !k, &err, &f),
                              ESP_EINFEASIBLE);
             assert_int_equal(f.infeasible, -1);
             assert_string_equal(err.pointer,
@@ -183,10 +191,10 @@ static void refuses_a_max_below_a_min(void **state) {
             assert_int_equal(counted, !k);
             goals.constraints[2].bound = goals.constraints[1].bound;
             if (k) /* nothing yields top1 here */
-                assert_int_equal(feasibility_check(space, &goals, evaluators, 1, &err, &f), 0);
+                assert_int_equal(feasibility_check(toy.space, &goals, toy.evaluators, 1, &err, &f),
+                                 0);
         }
-    cost_evaluator_destroy(&evaluators[0]);
-    space_destroy(space);
+    close_toy(&toy);
 }
 
 /* Whether any subnet keeps all constraints. */
@@ -208,13 +216,10 @@ static bool any_keeps(const struct goals *goals, const struct evaluator *cost,
 /* Two or three limits near an end of their metric each, at random: whatever is refused cannot be
  * kept by any subnet, and most of what no subnet keeps is refused. */
 static void refuses_limits_that_exclude_each_other(void **state) {
-    struct space *space = toy_space();
-    struct evaluator evaluators[2];
-    double low[METRICS], high[METRICS];
+    struct toy toy;
     int n, none = 0, refused = 0;
-    make_evaluators(space, evaluators);
-    enumerate_extremes(space, &evaluators[0], low, high);
-    struct arch *all = toy_enumerate(space, &n);
+    open_toy(&toy);
+    struct arch *all = toy_enumerate(toy.space, &n);
     for (uint32_t i = 0; i < 60; i++) {
         struct rng rng = rng_make(11, RNG_TEST, 0, i);
         struct goals goals = goals_without();
@@ -223,12 +228,12 @@ static void refuses_limits_that_exclude_each_other(void **state) {
         for (uint32_t k = 0; k < 2 + i % 2; k++) {
             int metric = (int)((i + k * (1 + i % 3)) % METRICS);
             bool is_max = rng_unit(&rng) < 0.5;
-            double way = 0.3 * rng_unit(&rng) * (high[metric] - low[metric]);
+            double way = 0.3 * rng_unit(&rng) * (toy.high[metric] - toy.low[metric]);
             add_limit(&goals, cost_keys[metric], is_max,
-                      is_max ? low[metric] + way : high[metric] - way);
+                      is_max ? toy.low[metric] + way : toy.high[metric] - way);
         }
-        int code = feasibility_check(space, &goals, evaluators, 2, &err, &f);
-        bool kept = any_keeps(&goals, &evaluators[0], all, n);
+        int code = feasibility_check(toy.space, &goals, toy.evaluators, 2, &err, &f);
+        bool kept = any_keeps(&goals, &toy.evaluators[0], all, n);
         none += !kept;
         refused += code == ESP_EINFEASIBLE;
         assert_true(code == 0 || code == ESP_EINFEASIBLE);
@@ -240,8 +245,7 @@ static void refuses_limits_that_exclude_each_other(void **state) {
     print_message("%d of %d refused\n", refused, none);
     assert_true(none >= 20 && refused >= none * 0.9);
     free(all);
-    cost_evaluator_destroy(&evaluators[0]);
-    space_destroy(space);
+    close_toy(&toy);
 }
 
 static void names_the_limits_that_exclude_each_other(void **state) {
