@@ -102,6 +102,17 @@ static double part_uj(const struct cost *cost, const struct energy_fit *prices) 
     return energy_uj(cost, prices) - (prices->n > 0 ? prices->run_uj : 0);
 }
 
+/* Of a unit or a layer of one; bytes: what its peak_activation_bytes are called. */
+static void add_part_cost(cJSON *doc, const struct cost *cost, const char *bytes,
+                          const struct energy_fit *prices) {
+    cJSON_AddNumberToObject(doc, "macs", (double)cost->macs);
+    cJSON_AddNumberToObject(doc, "params", (double)cost->params);
+    cJSON_AddNumberToObject(doc, bytes, (double)cost->peak_activation_bytes);
+    cJSON_AddNumberToObject(doc, "model_bytes", (double)cost->model_bytes);
+    cJSON_AddNumberToObject(doc, "traffic_bytes", (double)cost->traffic_bytes);
+    cJSON_AddNumberToObject(doc, "energy_uj", part_uj(cost, prices));
+}
+
 static cJSON *describe_layer(const struct graph *graph, int unit, int i,
                              const struct energy_fit *prices) {
     const struct op *op = &graph->ops[graph->units[unit].first_op + i];
@@ -116,12 +127,7 @@ static cJSON *describe_layer(const struct graph *graph, int unit, int i,
     cJSON_AddNumberToObject(doc, "kernel", op->kernel ? op->kernel : 1);
     cJSON_AddNumberToObject(doc, "stride", op->stride ? op->stride : 1);
     cJSON_AddBoolToObject(doc, "residual", op->residual >= 0);
-    cJSON_AddNumberToObject(doc, "macs", (double)cost.macs);
-    cJSON_AddNumberToObject(doc, "params", (double)cost.params);
-    cJSON_AddNumberToObject(doc, "live_bytes", (double)cost.peak_activation_bytes);
-    cJSON_AddNumberToObject(doc, "model_bytes", (double)cost.model_bytes);
-    cJSON_AddNumberToObject(doc, "traffic_bytes", (double)cost.traffic_bytes);
-    cJSON_AddNumberToObject(doc, "energy_uj", part_uj(&cost, prices));
+    add_part_cost(doc, &cost, "live_bytes", prices);
     return doc;
 }
 
@@ -142,12 +148,7 @@ static cJSON *describe_unit(const struct graph *graph, const struct graph_unit *
     cJSON_AddStringToObject(doc, "kind", unit_kind_names[spec->kind]);
     cJSON_AddNumberToObject(doc, "stage", unit->stage);
     cJSON_AddNumberToObject(doc, "block", unit->block);
-    cJSON_AddNumberToObject(doc, "macs", (double)cost.macs);
-    cJSON_AddNumberToObject(doc, "params", (double)cost.params);
-    cJSON_AddNumberToObject(doc, "peak_activation_bytes", (double)cost.peak_activation_bytes);
-    cJSON_AddNumberToObject(doc, "model_bytes", (double)cost.model_bytes);
-    cJSON_AddNumberToObject(doc, "traffic_bytes", (double)cost.traffic_bytes);
-    cJSON_AddNumberToObject(doc, "energy_uj", part_uj(&cost, prices));
+    add_part_cost(doc, &cost, "peak_activation_bytes", prices);
     cJSON_AddNumberToObject(doc, "c_in", spec->c_in);
     cJSON_AddNumberToObject(doc, "c_out", last->c_out);
     cJSON_AddNumberToObject(doc, "h_out", last->h_out);
