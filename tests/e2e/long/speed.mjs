@@ -1,6 +1,6 @@
 // How soon a page is there, and how soon an event is on it: first paint, first and largest content of every page from an empty cache,
 // and the time from a job's end, a job's beginning and new candidates until the page shows them. Prints figures and fails on none.
-// usage: ESPALIER_BUILD=BUILD-FOLDER node tests/e2e/long/speed.mjs [VISITS] [EVENTS]
+// usage: ESPALIER_BUILD=BUILD-FOLDER node tests/e2e/long/speed.mjs [VISITS] [EVENTS]     (5 and 20; 0: none)
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -108,10 +108,10 @@ try {
   const hashes = await furnish();
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'] });
   await visit(browser, ''); // the browser's own beginning
-  await paints(browser, hashes);
+  if (visits > 0) await paints(browser, hashes);
   const page = await (await browser.newContext({ viewport })).newPage();
-  await jobEvents(page);
-  await candidateEvents(page);
+  if (events > 0) await jobEvents(page);
+  if (events > 0) await candidateEvents(page);
 } finally {
   await browser?.close();
   await stack.stop();
