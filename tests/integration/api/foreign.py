@@ -229,7 +229,7 @@ def searched():
     columns = client.get("/searches/foreign/candidates?page_size=20000")["columns"]
     check(len(set(columns["arch_id"])) >= 400, "candidates for the scatter", len(columns["arch_id"]))
     stack.cli("search", "create", "best", "--predictor", "oracle", "--profile", "phone", "--max-latency", f"{limit}", "--objectives", "top1",
-              "--strategy", "evolution", "--option", "mutation=0.25", "-o", "mutants=1", "-n", "400", "--population", "20", "--wait")
+              "--strategy", "evolution", "--option", "mutation=0.25", "--option", "mutants=1", "-n", "400", "--population", "20", "--wait")
     equal(client.get("/searches/best")["strategy_options"], {"parents": 0.25, "mutants": 1, "mutation": 0.25}, "options: given ones, and defaults")
     equal(doc["strategy_options"], {"parents": 0.25, "mutants": 0.5, "mutation": 0.1}, "defaults")
     asked = [set(client.get(f"/searches/{name}/candidates?page_size=20000&strategy=evolution")["columns"]["arch_id"]) for name in ("best", "foreign")]

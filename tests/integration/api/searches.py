@@ -616,8 +616,9 @@ def check_asked(search, key):
     equal(max(row["hypervolume"][-1] for row in many["series"]) <= many["hypervolume"], True, "no strategy's is more than that of all")
     archs = stack.cli("search", "front", search, "--objective", "top1", "--objective", "macs", "--limit", f"{key}>=0", "--archs").split("\n")
     equal(len([line for line in archs if line]), len(best), "the front by client")
-    text = stack.cli("search", "candidates", search, "--where", f"macs<={bound:.17g}", "--where", "on_front=true", "--sort=-top1", "-n", "3")
-    check("ARCH" in text and "top1" in text and " of " in text, "candidates by client", text)
+    done = stack.cli_run("search", "candidates", search, "--where", f"macs<={bound:.17g}", "--where", "on_front=true", "--sort=-top1", "-n", "3")
+    check("ARCH" in done.stdout and "top1" in done.stdout, "candidates by client", done.stdout)
+    check(" of " in done.stderr and " of " not in done.stdout, "how many there are is a remark", done.stderr)
 
 
 @test("a search runs to its front: predicted, evaluated and measured values, events and cursors", 120)
