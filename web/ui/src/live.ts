@@ -102,7 +102,9 @@ function follow() {
 function start() {
   if (started) return;
   started = true;
-  channel.postMessage({ ask: true } satisfies Message);
+  const ask = () => channel.postMessage({ ask: true } satisfies Message);
+  ask();
+  setInterval(() => { if (!leads && connection.value !== 'live') ask(); }, 2000); // of two leaders the one that gave way may have been heard last
   elect('espalier-events', lead, follow);
 }
 
