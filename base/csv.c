@@ -1,17 +1,23 @@
 #include "base/csv.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 
+enum { CSV_NAME_MAX = 256 };
+
 struct csv {
     char *text; /* the file, cut into fields in place */
     char **fields;
     size_t n_fields, capacity;
+    size_t *lines; /* where rows begin, the header's too */
+    size_t n_lines, line_capacity;
     int columns;
+    char name[CSV_NAME_MAX];
 };
 
 struct reader {
@@ -32,6 +38,19 @@ static int add_field(struct csv *csv, char *field, struct err *err) {
         csv->capacity = capacity;
     }
     csv->fields[csv->n_fields++] = field;
+    return 0;
+}
+
+static int add_line(struct csv *csv, size_t line, struct err *err) {
+    if (csv->n_lines == csv->line_capacity) {
+        size_t capacity = csv->line_capacity ? 2 * csv->line_capacity : 256;
+        size_t *lines = realloc(csv->lines, capacity * sizeof *lines);
+        if (!lines)
+            return err_set(err, ESP_ENOMEM, NULL, "no memory for a table");
+        csv->lines = lines;
+        csv->line_capacity = capacity;
+    }
+    csv->lines[csv->n_lines++] = line;
     return 0;
 }
 
@@ -78,7 +97,7 @@ static int field(struct reader *reader, struct err *err, bool *ret_last) {
 static int row(struct reader *reader, struct err *err) {
     struct csv *csv = reader->csv;
     size_t line = reader->line, before = csv->n_fields;
-    int code = 0;
+    int code = add_line(csv, line, err);
     for (bool last = false; code == 0 && !last;)
         code = field(reader, err, &last);
     if (code < 0)
@@ -120,6 +139,7 @@ static int parse(char *text, size_t len, struct err *err, struct csv **ret_csv) 
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a table");
     }
     csv->text = text;
+    snprintf(csv->name, sizeof csv->name, "table");
     int code = read_rows(csv, len, err);
     if (code < 0) {
         csv_close(csv);
@@ -135,8 +155,11 @@ int csv_open(const char *path, struct err *err, struct csv **ret_csv) {
     int code = file_read(path, CSV_BYTES_MAX, err, &text, &len);
     if (code == 0) {
         code = parse(text, len, err, ret_csv);
+        const char *slash = strrchr(path, '/');
         if (code < 0)
             err_prefix(err, code, "%s", path);
+        else
+            snprintf((*ret_csv)->name, CSV_NAME_MAX, "%s", slash ? slash + 1 : path);
     }
     return code;
 }
@@ -155,8 +178,13 @@ void csv_close(struct csv *csv) {
     if (!csv)
         return;
     free(csv->fields);
+    free(csv->lines);
     free(csv->text);
     free(csv);
+}
+
+const char *csv_name(const struct csv *csv) {
+    return csv->name;
 }
 
 size_t csv_rows(const struct csv *csv) {
@@ -182,9 +210,15 @@ const char *csv_field(const struct csv *csv, size_t row, int column) {
     return csv->fields[(row + 1) * (size_t)csv->columns + (size_t)column];
 }
 
+size_t csv_line(const struct csv *csv, size_t row) {
+    return csv->lines[row + 1];
+}
+
 bool csv_number(const struct csv *csv, size_t row, int column, double *ret_number) {
     const char *text = csv_field(csv, row, column);
+    text += strspn(text, " ");
+    size_t len = strspn(text, "+-.0123456789eE"); /* strtod takes hexadecimal ones, and words */
     char *end;
     *ret_number = strtod(text, &end);
-    return end > text && end[strspn(end, " ")] == 0 && isfinite(*ret_number);
+    return len > 0 && end == text + len && end[strspn(end, " ")] == 0 && isfinite(*ret_number);
 }

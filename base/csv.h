@@ -17,10 +17,13 @@ int csv_open(const char *path, struct err *err, struct csv **ret_csv);
 int csv_parse(const char *text, size_t len, struct err *err, struct csv **ret_csv);
 void csv_close(struct csv *csv); /* takes NULL */
 
-size_t csv_rows(const struct csv *csv); /* without the header */
+const char *csv_name(const struct csv *csv); /* of the file, without folders; "table" of text */
+size_t csv_rows(const struct csv *csv);      /* without the header */
 int csv_columns(const struct csv *csv);
 const char *csv_title(const struct csv *csv, int column);
 int csv_find(const struct csv *csv, const char *title); /* the first so called; -1: none */
 const char *csv_field(const struct csv *csv, size_t row, int column);
-/* False unless the field is a finite number and nothing else. */
+size_t csv_line(const struct csv *csv, size_t row); /* of the file, from 1, where the row begins */
+/* False unless the field is a finite decimal number and nothing but blanks around it: no words such
+ * as inf, no 0x10. */
 bool csv_number(const struct csv *csv, size_t row, int column, double *ret_number);

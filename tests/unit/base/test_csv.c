@@ -65,6 +65,28 @@ static void numbers_are_whole_fields(void **state) {
     csv_close(csv);
 }
 
+static void numbers_are_decimal(void **state) {
+    struct csv *csv = parsed("a,b,c,d,e,f,g,h\n0x10,0X1p4,inf,-infinity,NAN,1e999,1 2,e5\n"
+                             "-1.5,+2,.5,3.,1E2,007,1e-3,-0\n");
+    static const double numbers[] = {-1.5, 2, 0.5, 3, 100, 7, 1e-3, 0};
+    double number;
+    for (int i = 0; i < 8; i++) {
+        if (csv_number(csv, 0, i, &number))
+            fail_msg("%s", csv_field(csv, 0, i));
+        assert_true(csv_number(csv, 1, i, &number) && number == numbers[i]);
+    }
+    csv_close(csv);
+}
+
+static void rows_know_their_lines(void **state) {
+    struct csv *csv = parsed("a,b\n\n1,\"two\nlines\"\n3,4\n\n\n5,6");
+    static const size_t lines[] = {3, 5, 8};
+    for (size_t row = 0; row < 3; row++)
+        assert_int_equal(csv_line(csv, row), lines[row]);
+    assert_string_equal(csv_name(csv), "table");
+    csv_close(csv);
+}
+
 static void refuses_what_is_no_table(void **state) {
     struct csv *csv;
     struct err err = {0};
@@ -93,6 +115,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_rows_and_columns),   cmocka_unit_test(reads_quoted_fields),
         cmocka_unit_test(a_last_line_needs_no_end), cmocka_unit_test(numbers_are_whole_fields),
+        cmocka_unit_test(numbers_are_decimal),      cmocka_unit_test(rows_know_their_lines),
         cmocka_unit_test(refuses_what_is_no_table), cmocka_unit_test(columns_have_a_limit)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
