@@ -77,6 +77,7 @@ static void time_ops(const struct laboratory_profile *profile, struct key_sum *s
             }
         }
     }
+    report->n_ops_unpredicted = profile->n_ops - exact - interpolated;
     report->exact = profile->n_ops ? (double)exact / (double)profile->n_ops : 0;
     report->log_error = sqrt(report->log_error / fmax(1, (double)interpolated));
     report->log_error_expected = sqrt(report->log_error_expected / fmax(1, (double)interpolated));
@@ -132,10 +133,13 @@ static int make_sums(const struct laboratory_profile *profile, struct err *err,
             bench->network[bench->n++] = (uint32_t)i;
         }
     free(sum);
-    return bench->n > 0 ? 0
-                        : err_set(err, ESP_EINVAL, NULL,
-                                  "no network has ops, and there are not %d other profiles",
-                                  LABORATORY_FLEET_MIN);
+    return bench->n > 0
+               ? 0
+               : err_set(err, ESP_EINVAL, NULL,
+                         "no network has ops, and there are not %d other profiles: give ops "
+                         "(--ops), or a matrix of networks and at least %d profiles, those "
+                         "of the judged one's own board not counted",
+                         LABORATORY_FLEET_MIN, LABORATORY_FLEET_MIN + 1);
 }
 
 /* features [n][n_features], which it takes. */
@@ -419,7 +423,8 @@ int laboratory_run(const struct laboratory_profile *profile,
                    const struct laboratory_options *options, struct parallel *pool, struct err *err,
                    struct laboratory_report *ret_report) {
     struct bench bench = {0};
-    struct laboratory_report report = {.n_ops = profile->n_ops, .n_sizes = options->n_sizes};
+    struct laboratory_report report = {
+        .n_ops = profile->n_ops, .n_sizes = options->n_sizes, .left_out = profile->left_out};
     int code = bench_make(profile, err, &bench, &report);
     report.n_networks = bench.n;
     if (code == 0)
@@ -462,10 +467,29 @@ static cJSON *figures_to_json(const struct laboratory_figures *figures, const ch
     return doc;
 }
 
+cJSON *laboratory_left_out_to_json(const struct laboratory_left_out *left_out) {
+    cJSON *doc = cJSON_CreateObject();
+    const struct {
+        const char *name;
+        size_t n;
+    } rows[] = {{"networks_not_measured", left_out->networks_not_measured},
+                {"networks_with_unmeasured_ops", left_out->networks_with_gaps},
+                {"ops_of_those_networks", left_out->ops_of_gaps},
+                {"unmeasured_ops", left_out->ops_not_measured},
+                {"networks_without_ops", left_out->networks_without_ops},
+                {"unknown_networks", left_out->unknown_networks},
+                {"ops_of_unknown_networks", left_out->ops_of_unknown}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        cJSON_AddNumberToObject(doc, rows[i].name, (double)rows[i].n);
+    return doc;
+}
+
 cJSON *laboratory_report_to_json(const struct laboratory_report *report) {
     cJSON *doc = cJSON_CreateObject(), *sizes = cJSON_AddArrayToObject(doc, "calibrations");
     cJSON_AddNumberToObject(doc, "networks", (double)report->n_networks);
     cJSON_AddNumberToObject(doc, "ops", (double)report->n_ops);
+    cJSON_AddNumberToObject(doc, "unpredicted_ops", (double)report->n_ops_unpredicted);
+    cJSON_AddItemToObject(doc, "left_out", laboratory_left_out_to_json(&report->left_out));
     cJSON_AddNumberToObject(doc, "exact", report->exact);
     cJSON_AddNumberToObject(doc, "log_error", report->log_error);
     cJSON_AddNumberToObject(doc, "log_error_expected", report->log_error_expected);

@@ -23,13 +23,25 @@ struct laboratory_op {
     struct interpolation_sample sample; /* group: the number of its network */
 };
 
+/* Of the files' networks and ops, what says nothing of a profile, and why. */
+struct laboratory_left_out {
+    size_t networks_not_measured; /* no time on the profile */
+    size_t networks_with_gaps;    /* measured, but one of their ops was not */
+    size_t ops_of_gaps;           /* all ops of those networks */
+    size_t ops_not_measured;      /* of those, the ones without a time */
+    size_t networks_without_ops;  /* measured, but there is no op of them; 0 without ops at all */
+    size_t unknown_networks;      /* that have ops, and are not in the list of networks */
+    size_t ops_of_unknown;        /* their ops */
+};
+
 /* What was measured on one profile. Without ops the sum is the geometric mean of the fleet's times,
  * of which there must then be LABORATORY_FLEET_MIN. */
 struct laboratory_profile {
     size_t n_networks, n_ops, n_keys, n_fleet;
-    const double *measured_us;       /* [n_networks], > 0 */
-    const struct laboratory_op *ops; /* those of a network in a row */
-    const double *fleet_log_us;      /* [n_networks][n_fleet] */
+    const double *measured_us;           /* [n_networks], > 0 */
+    const struct laboratory_op *ops;     /* those of a network in a row */
+    const double *fleet_log_us;          /* [n_networks][n_fleet] */
+    struct laboratory_left_out left_out; /* of the files; the report tells it on */
 };
 
 /* How the networks that calibrations are fitted on are chosen of a split's pool. */
@@ -65,6 +77,8 @@ enum { LABORATORY_LADDER = LADDER_RUNGS, LABORATORY_ROWS }; /* the rung that eac
 struct laboratory_report {
     size_t n_networks; /* that have a sum */
     size_t n_ops;
+    size_t n_ops_unpredicted; /* too few of their kind in other networks: they count as 0 */
+    struct laboratory_left_out left_out;
     double exact;                         /* share of ops that another network has too */
     double log_error, log_error_expected; /* root mean squares of interpolated ops */
     struct latency_quality sum;           /* of all networks */
@@ -79,3 +93,5 @@ int laboratory_run(const struct laboratory_profile *profile,
                    struct laboratory_report *ret_report);
 /* NULL on memory exhaustion. */
 cJSON *laboratory_report_to_json(const struct laboratory_report *report);
+/* Also part of the report's. */
+cJSON *laboratory_left_out_to_json(const struct laboratory_left_out *left_out);

@@ -10,7 +10,49 @@
 #include "base/map.h"
 #include "base/memory.h"
 
-enum { NO_COLUMN = -1 };
+enum { NO_COLUMN = -1, NO_NETWORK = -1 };
+
+/* Numbers of texts, in the order in which they were met first. */
+struct names {
+    struct map map;
+    const char **texts;
+    uint32_t n;
+};
+
+struct question {
+    const struct names *names;
+    const char *text;
+};
+
+static bool same_text(const void *context, uint32_t item) {
+    const struct question *question = context;
+    return strcmp(question->names->texts[item], question->text) == 0;
+}
+
+static int64_t find_name(const struct names *names, const char *text) {
+    struct question question = {names, text};
+    return map_find(&names->map, map_hash(text, strlen(text)), same_text, &question);
+}
+
+static int add_name(struct names *names, const char *text) {
+    names->texts[names->n] = text;
+    return map_add(&names->map, map_hash(text, strlen(text)), names->n++);
+}
+
+static int names_init(struct names *names, size_t capacity) {
+    *names = (struct names){.texts = mem_array(capacity + 1, sizeof *names->texts)};
+    map_init(&names->map);
+    return names->texts ? 0 : ESP_ENOMEM;
+}
+
+static void names_finish(struct names *names) {
+    map_finish(&names->map);
+    free(names->texts);
+}
+
+static int out_of_memory(struct err *err) {
+    return err_set(err, ESP_ENOMEM, NULL, "no memory for measurements");
+}
 
 struct profile_columns {
     char name[LABORATORY_NAME_MAX];
@@ -23,6 +65,9 @@ struct laboratory_files {
     int n_columns, n_profiles;
     struct profile_columns columns[LABORATORY_PROFILES_MAX]; /* every profile of the networks */
     int profiles[LABORATORY_PROFILES_MAX];                   /* those that can be predicted */
+    struct names names;                 /* of all networks: their numbers are rows of the file */
+    int32_t *op_rows;                   /* [rows of ops]: the row of its network, or NO_NETWORK */
+    size_t n_unknown, n_ops_of_unknown; /* networks of ops that are not in the networks file */
     /* Of the profile that was read last. */
     double *measured, *fleet;
     struct laboratory_op *op_list, *sorted;
@@ -70,28 +115,57 @@ static bool has_means(const struct csv *csv) {
     return false;
 }
 
+static int twice(const struct csv *csv, const char *profile, struct err *err) {
+    return err_set(err, ESP_EINVAL, NULL, "%s has two columns of times of the profile \"%.60s\"",
+                   csv_name(csv), profile);
+}
+
+/* The column of ops called as the profile, or as its column of networks; two would be one too many.
+ */
+static int find_in_ops(const struct laboratory_files *files, const char *title, struct err *err,
+                       struct profile_columns *columns) {
+    columns->in_ops = NO_COLUMN;
+    for (int i = 0; files->ops && i < csv_columns(files->ops); i++)
+        if (strcmp(csv_title(files->ops, i), columns->name) == 0 ||
+            strcmp(csv_title(files->ops, i), title) == 0) {
+            if (columns->in_ops >= 0)
+                return twice(files->ops, columns->name, err);
+            columns->in_ops = i;
+        }
+    return 0;
+}
+
+/* The next profile, of a column of networks; refused if one before has its name. */
+static int add_profile(struct laboratory_files *files, int column, size_t name_len,
+                       struct err *err) {
+    const char *title = csv_title(files->networks, column);
+    struct profile_columns *columns = &files->columns[files->n_columns];
+    if (files->n_columns == LABORATORY_PROFILES_MAX || name_len >= LABORATORY_NAME_MAX)
+        return err_set(err, ESP_ELIMIT, NULL, "at most %d profiles with names of at most %d bytes",
+                       LABORATORY_PROFILES_MAX, LABORATORY_NAME_MAX - 1);
+    snprintf(columns->name, sizeof columns->name, "%.*s", (int)name_len, title);
+    columns->in_networks = column;
+    for (int i = 0; i < files->n_columns; i++)
+        if (strcmp(files->columns[i].name, columns->name) == 0)
+            return twice(files->networks, columns->name, err);
+    int code = find_in_ops(files, title, err, columns);
+    if (code == 0 && (!files->ops || columns->in_ops >= 0))
+        files->profiles[files->n_profiles++] = files->n_columns;
+    files->n_columns++;
+    return code;
+}
+
 static int find_profiles(struct laboratory_files *files, struct err *err) {
+    int code = 0;
     bool means = has_means(files->networks);
-    for (int i = 0; i < csv_columns(files->networks); i++) {
+    for (int i = 0; code == 0 && i < csv_columns(files->networks); i++) {
         const char *title = csv_title(files->networks, i);
-        size_t len = strlen(title) - (means ? strlen("|mean") : 0);
-        struct profile_columns *columns = &files->columns[files->n_columns];
-        if (i == files->network ||
-            (means ? !ends_with(title, "|mean") : named(title, other_titles)))
-            continue;
-        if (files->n_columns == LABORATORY_PROFILES_MAX || len >= LABORATORY_NAME_MAX)
-            return err_set(err, ESP_ELIMIT, NULL,
-                           "at most %d profiles with names of at most %d bytes",
-                           LABORATORY_PROFILES_MAX, LABORATORY_NAME_MAX - 1);
-        snprintf(columns->name, sizeof columns->name, "%.*s", (int)len, title);
-        columns->in_networks = i;
-        columns->in_ops = files->ops ? csv_find(files->ops, columns->name) : NO_COLUMN;
-        if (files->ops && columns->in_ops < 0)
-            columns->in_ops = csv_find(files->ops, title);
-        if (!files->ops || columns->in_ops >= 0)
-            files->profiles[files->n_profiles++] = files->n_columns;
-        files->n_columns++;
+        bool times = means ? ends_with(title, "|mean") : !named(title, other_titles);
+        if (i != files->network && times)
+            code = add_profile(files, i, strlen(title) - (means ? strlen("|mean") : 0), err);
     }
+    if (code < 0)
+        return code;
     return files->n_profiles > 0 ? 0
                                  : err_set(err, ESP_EINVAL, NULL, "no profile has times%s",
                                            files->ops ? " in both files" : "");
@@ -108,6 +182,75 @@ static int find_columns(struct laboratory_files *files, struct err *err) {
     return code < 0 ? code : find_profiles(files, err);
 }
 
+static bool is_empty(const char *text) {
+    return text[strspn(text, " ")] == 0;
+}
+
+/* Of every row: a positive number, or nothing. */
+static int check_times(const struct csv *csv, int column, struct err *err) {
+    double time;
+    for (size_t row = 0; row < csv_rows(csv); row++)
+        if (!is_empty(csv_field(csv, row, column)) &&
+            (!csv_number(csv, row, column, &time) || !(time > 0)))
+            return err_set(
+                err, ESP_EINVAL, NULL,
+                "%s line %zu, column \"%.60s\": \"%.40s\" is no time: times are positive "
+                "numbers, and a field is empty where nothing was measured",
+                csv_name(csv), csv_line(csv, row), csv_title(csv, column),
+                csv_field(csv, row, column));
+    return 0;
+}
+
+static int check_all_times(const struct laboratory_files *files, struct err *err) {
+    int code = 0;
+    for (int i = 0; code == 0 && i < files->n_columns; i++) {
+        code = check_times(files->networks, files->columns[i].in_networks, err);
+        if (code == 0 && files->columns[i].in_ops >= 0)
+            code = check_times(files->ops, files->columns[i].in_ops, err);
+    }
+    return code;
+}
+
+static int name_networks(struct laboratory_files *files, struct err *err) {
+    const struct csv *csv = files->networks;
+    if (names_init(&files->names, csv_rows(csv)) < 0)
+        return out_of_memory(err);
+    for (size_t row = 0; row < csv_rows(csv); row++) {
+        const char *name = csv_field(csv, row, files->network);
+        int64_t before = find_name(&files->names, name);
+        if (before >= 0)
+            return err_set(err, ESP_EINVAL, NULL,
+                           "%s line %zu, column \"%.60s\": network \"%.60s\" stands twice in the "
+                           "file, first in line %zu",
+                           csv_name(csv), csv_line(csv, row), csv_title(csv, files->network), name,
+                           csv_line(csv, (size_t)before));
+        if (add_name(&files->names, name) < 0)
+            return out_of_memory(err);
+    }
+    return 0;
+}
+
+/* What network each op is of; those of networks that nobody knows are counted. */
+static int match_ops(struct laboratory_files *files, struct err *err) {
+    size_t n = csv_rows(files->ops);
+    struct names unknown;
+    files->op_rows = mem_array(n + 1, sizeof *files->op_rows);
+    int code = names_init(&unknown, n) == 0 && files->op_rows ? 0 : ESP_ENOMEM;
+    for (size_t row = 0; code == 0 && row < n; row++) {
+        const char *name = csv_field(files->ops, row, files->op_network);
+        files->op_rows[row] = (int32_t)find_name(&files->names, name);
+        if (files->op_rows[row] >= 0)
+            continue;
+        files->op_rows[row] = NO_NETWORK;
+        files->n_ops_of_unknown++;
+        if (find_name(&unknown, name) < 0)
+            code = add_name(&unknown, name);
+    }
+    files->n_unknown = unknown.n;
+    names_finish(&unknown);
+    return code < 0 ? out_of_memory(err) : 0;
+}
+
 int laboratory_files_open(const char *ops, const char *networks, struct err *err,
                           struct laboratory_files **ret_files) {
     struct laboratory_files *files = calloc(1, sizeof *files);
@@ -122,6 +265,12 @@ int laboratory_files_open(const char *ops, const char *networks, struct err *err
         code = err_set(err, ESP_ELIMIT, NULL, "at most %d ops", LABORATORY_OPS_MAX);
     if (code == 0)
         code = find_columns(files, err);
+    if (code == 0)
+        code = check_all_times(files, err);
+    if (code == 0)
+        code = name_networks(files, err);
+    if (code == 0 && files->ops)
+        code = match_ops(files, err);
     if (code < 0)
         laboratory_files_close(files);
     else
@@ -142,6 +291,8 @@ void laboratory_files_close(struct laboratory_files *files) {
     if (!files)
         return;
     forget_profile(files);
+    names_finish(&files->names);
+    free(files->op_rows);
     csv_close(files->ops);
     csv_close(files->networks);
     free(files);
@@ -155,85 +306,73 @@ const char *laboratory_files_profile_name(const struct laboratory_files *files, 
     return files->columns[files->profiles[profile]].name;
 }
 
-/* A time; 0 where there is none. */
-static int read_time(const struct csv *csv, size_t row, int column, struct err *err,
-                     double *ret_time) {
-    static const char *const absent[] = {"", "nan", "na", "none", "null", NULL};
-    const char *text = csv_field(csv, row, column);
-    *ret_time = 0;
-    if (named(text, absent))
-        return 0;
-    if (!csv_number(csv, row, column, ret_time) || *ret_time < 0)
-        return err_set(err, ESP_EINVAL, NULL, "\"%.40s\" is no time (row %zu, column \"%.60s\")",
-                       text, row + 1, csv_title(csv, column));
-    return 0;
+/* 0 where nothing was measured. */
+static double time_at(const struct csv *csv, size_t row, int column) {
+    double time;
+    return csv_number(csv, row, column, &time) ? time : 0;
 }
 
-/* Numbers of texts, in the order in which they were met first. */
-struct names {
-    struct map map;
-    const char **texts;
-    uint32_t n;
+/* The rows of networks as the profile has them. */
+struct selection {
+    int32_t *number; /* [rows]: of the network in the profile, or NO_NETWORK */
+    size_t *rows;    /* [n] */
+    size_t n;
 };
 
-struct question {
-    const struct names *names;
-    const char *text;
-};
-
-static bool same_text(const void *context, uint32_t item) {
-    const struct question *question = context;
-    return strcmp(question->names->texts[item], question->text) == 0;
+static void selection_finish(struct selection *selection) {
+    free(selection->number);
+    free(selection->rows);
 }
 
-static int64_t find_name(const struct names *names, const char *text) {
-    struct question question = {names, text};
-    return map_find(&names->map, map_hash(text, strlen(text)), same_text, &question);
-}
-
-static int add_name(struct names *names, const char *text) {
-    names->texts[names->n] = text;
-    return map_add(&names->map, map_hash(text, strlen(text)), names->n++);
-}
-
-static int names_init(struct names *names, size_t capacity) {
-    *names = (struct names){.texts = mem_array(capacity + 1, sizeof *names->texts)};
-    map_init(&names->map);
-    return names->texts ? 0 : ESP_ENOMEM;
-}
-
-static void names_finish(struct names *names) {
-    map_finish(&names->map);
-    free(names->texts);
-}
-
-static int out_of_memory(struct err *err) {
-    return err_set(err, ESP_ENOMEM, NULL, "no memory for measurements");
-}
-
-/* Networks with a time of the profile; rows of the file in ret_rows. */
-static int read_networks(struct laboratory_files *files, int column, struct err *err,
-                         struct names *names, size_t *ret_rows) {
-    files->measured = mem_array(csv_rows(files->networks) + 1, sizeof *files->measured);
-    if (!files->measured)
-        return out_of_memory(err);
-    for (size_t row = 0; row < csv_rows(files->networks); row++) {
-        const char *name = csv_field(files->networks, row, files->network);
-        double time;
-        int code = read_time(files->networks, row, column, err, &time);
-        if (code < 0)
-            return code;
-        if (find_name(names, name) >= 0)
-            return err_set(err, ESP_EINVAL, NULL, "network \"%.60s\" stands twice in the file",
-                           name);
-        if (!(time > 0))
+/* Ops without a time leave out their network: its sum would be too small. */
+static void leave_out_gaps(const struct laboratory_files *files, int column,
+                           struct selection *selection, struct laboratory_left_out *ret) {
+    enum { GAP = NO_NETWORK - 1 };
+    for (size_t i = 0; i < csv_rows(files->ops); i++) {
+        int32_t row = files->op_rows[i];
+        if (row < 0 || selection->number[row] == NO_NETWORK || time_at(files->ops, i, column) > 0)
             continue;
-        files->measured[names->n] = time;
-        ret_rows[names->n] = row;
-        if (add_name(names, name) < 0)
-            return out_of_memory(err);
+        ret->ops_not_measured++;
+        ret->networks_with_gaps += selection->number[row] != GAP;
+        selection->number[row] = GAP;
     }
-    return 0;
+    for (size_t i = 0; i < csv_rows(files->ops); i++)
+        ret->ops_of_gaps += files->op_rows[i] >= 0 && selection->number[files->op_rows[i]] == GAP;
+    for (size_t row = 0; row < csv_rows(files->networks); row++)
+        if (selection->number[row] == GAP)
+            selection->number[row] = NO_NETWORK;
+}
+
+/* Networks with a time of the profile, and of all of their ops. */
+static int select_networks(struct laboratory_files *files, const struct profile_columns *columns,
+                           struct err *err, struct selection *ret,
+                           struct laboratory_left_out *ret_left_out) {
+    size_t n = csv_rows(files->networks);
+    files->measured = mem_array(n + 1, sizeof *files->measured);
+    ret->number = mem_array(n + 1, sizeof *ret->number);
+    ret->rows = mem_array(n + 1, sizeof *ret->rows);
+    if (!files->measured || !ret->number || !ret->rows)
+        return out_of_memory(err);
+    for (size_t row = 0; row < n; row++) {
+        bool measured = time_at(files->networks, row, columns->in_networks) > 0;
+        ret->number[row] = measured ? 0 : NO_NETWORK;
+        ret_left_out->networks_not_measured += !measured;
+    }
+    if (files->ops)
+        leave_out_gaps(files, columns->in_ops, ret, ret_left_out);
+    for (size_t row = 0; row < n; row++)
+        if (ret->number[row] != NO_NETWORK) {
+            files->measured[ret->n] = time_at(files->networks, row, columns->in_networks);
+            ret->rows[ret->n] = row;
+            ret->number[row] = (int32_t)ret->n++;
+        }
+    if (ret->n == 0 && ret_left_out->networks_with_gaps > 0)
+        return err_set(err, ESP_EINVAL, NULL,
+                       "of each of the %zu networks with a time on \"%s\" an op has none",
+                       ret_left_out->networks_with_gaps, columns->name);
+    return ret->n > 0
+               ? 0
+               : err_set(err, ESP_EINVAL, NULL, "no network has a time on \"%s\"", columns->name);
 }
 
 /* The numbers in the text of a dictionary, in its order; what is no number counts as 0. At least
@@ -287,18 +426,18 @@ static int read_op(const struct laboratory_files *files, size_t row, int64_t net
     return code;
 }
 
-static int read_op_rows(struct laboratory_files *files, int column, const struct names *networks,
-                        struct op_names *op_names, struct err *err, size_t *ret_n) {
-    for (size_t row = 0; row < csv_rows(files->ops); row++) {
-        int64_t network = find_name(networks, csv_field(files->ops, row, files->op_network));
-        double time;
-        int code = read_time(files->ops, row, column, err, &time);
-        if (code == 0 && network >= 0 && time > 0)
-            code = read_op(files, row, network, time, op_names, err, &files->op_list[(*ret_n)++]);
-        if (code < 0)
-            return code;
+static int read_op_rows(struct laboratory_files *files, int column,
+                        const struct selection *networks, struct op_names *op_names,
+                        struct err *err, size_t *ret_n) {
+    int code = 0;
+    for (size_t row = 0; code == 0 && row < csv_rows(files->ops); row++) {
+        int32_t network = files->op_rows[row];
+        if (network < 0 || networks->number[network] == NO_NETWORK)
+            continue;
+        code = read_op(files, row, networks->number[network], time_at(files->ops, row, column),
+                       op_names, err, &files->op_list[(*ret_n)++]);
     }
-    return 0;
+    return code;
 }
 
 /* Those of a network in a row. */
@@ -316,7 +455,7 @@ static int sort_ops(struct laboratory_files *files, size_t n, size_t n_networks,
     return 0;
 }
 
-static int read_ops(struct laboratory_files *files, int column, const struct names *networks,
+static int read_ops(struct laboratory_files *files, int column, const struct selection *networks,
                     struct err *err, struct laboratory_profile *ret) {
     size_t rows = csv_rows(files->ops);
     struct op_names op_names = {0};
@@ -340,6 +479,13 @@ static int read_ops(struct laboratory_files *files, int column, const struct nam
     return code;
 }
 
+static size_t count_without_ops(const struct laboratory_profile *profile) {
+    size_t there = 0;
+    for (size_t i = 0; i < profile->n_ops; i++)
+        there += i == 0 || profile->ops[i].sample.group != profile->ops[i - 1].sample.group;
+    return profile->n_networks - there;
+}
+
 static size_t board_length(const char *profile) {
     return strcspn(profile, "|");
 }
@@ -349,33 +495,26 @@ static bool same_board(const char *a, const char *b) {
     return n == board_length(b) && strncmp(a, b, n) == 0;
 }
 
-static int count_missing(const struct laboratory_files *files, int column, const size_t *rows,
-                         size_t n, struct err *err, size_t *ret_missing) {
-    *ret_missing = 0;
-    for (size_t i = 0; i < n; i++) {
-        double time;
-        int code = read_time(files->networks, rows[i], column, err, &time);
-        if (code < 0)
-            return code;
-        *ret_missing += !(time > 0);
-    }
-    return 0;
+static size_t count_missing(const struct laboratory_files *files, int column, const size_t *rows,
+                            size_t n) {
+    size_t missing = 0;
+    for (size_t i = 0; i < n; i++)
+        missing += !(time_at(files->networks, rows[i], column) > 0);
+    return missing;
 }
 
-/* Columns of the fleet of a profile. */
-static int find_fleet(const struct laboratory_files *files, const char *profile, const size_t *rows,
-                      size_t n, struct err *err, int *ret_columns, size_t *ret_n) {
+/* Columns of the fleet of a profile; returns how many. */
+static size_t find_fleet(const struct laboratory_files *files, const char *profile,
+                         const size_t *rows, size_t n, int *ret_columns) {
+    size_t n_columns = 0;
     for (int i = 0; i < files->n_columns; i++) {
-        size_t missing;
         if (same_board(files->columns[i].name, profile))
             continue;
-        int code = count_missing(files, files->columns[i].in_networks, rows, n, err, &missing);
-        if (code < 0)
-            return code;
+        size_t missing = count_missing(files, files->columns[i].in_networks, rows, n);
         if (missing * 10 <= n && missing < n)
-            ret_columns[(*ret_n)++] = files->columns[i].in_networks;
+            ret_columns[n_columns++] = files->columns[i].in_networks;
     }
-    return 0;
+    return n_columns;
 }
 
 /* Logs of times around their column's mean; what is missing takes the mean of its row. */
@@ -384,8 +523,7 @@ static void fill_fleet(struct laboratory_files *files, const size_t *rows, size_
     for (size_t c = 0; c < n_columns; c++) {
         double mean = 0, there = 0;
         for (size_t i = 0; i < n; i++) {
-            double time;
-            read_time(files->networks, rows[i], columns[c], NULL, &time);
+            double time = time_at(files->networks, rows[i], columns[c]);
             files->fleet[i * n_columns + c] = time > 0 ? log(time) : NAN;
             mean += time > 0 ? log(time) : 0;
             there += time > 0;
@@ -409,10 +547,9 @@ static void fill_fleet(struct laboratory_files *files, const size_t *rows, size_
 static int read_fleet(struct laboratory_files *files, const char *profile, const size_t *rows,
                       struct err *err, struct laboratory_profile *ret) {
     int columns[LABORATORY_PROFILES_MAX];
-    size_t n = 0;
-    int code = find_fleet(files, profile, rows, ret->n_networks, err, columns, &n);
-    if (code < 0 || n == 0)
-        return code;
+    size_t n = find_fleet(files, profile, rows, ret->n_networks, columns);
+    if (n == 0)
+        return 0;
     files->fleet = mem_array(ret->n_networks * n, sizeof *files->fleet);
     if (!files->fleet)
         return out_of_memory(err);
@@ -422,26 +559,33 @@ static int read_fleet(struct laboratory_files *files, const char *profile, const
     return 0;
 }
 
+static int read_all_ops(struct laboratory_files *files, const struct profile_columns *columns,
+                        const struct selection *networks, struct err *err,
+                        struct laboratory_profile *ret) {
+    int code = read_ops(files, columns->in_ops, networks, err, ret);
+    ret->left_out.networks_without_ops = code == 0 ? count_without_ops(ret) : 0;
+    if (code == 0 && ret->n_ops == 0)
+        code = err_set(err, ESP_EINVAL, NULL,
+                       "no op of %s is of a network with a time on \"%s\" in %s",
+                       csv_name(files->ops), columns->name, csv_name(files->networks));
+    return code;
+}
+
 int laboratory_files_read(struct laboratory_files *files, int profile, struct err *err,
                           struct laboratory_profile *ret_profile) {
     const struct profile_columns *columns = &files->columns[files->profiles[profile]];
-    struct names names;
-    struct laboratory_profile read = {0};
+    struct selection networks = {0};
+    struct laboratory_profile read = {.left_out = {.unknown_networks = files->n_unknown,
+                                                   .ops_of_unknown = files->n_ops_of_unknown}};
     forget_profile(files);
-    size_t *rows = mem_array(csv_rows(files->networks) + 1, sizeof *rows);
-    int code = names_init(&names, csv_rows(files->networks)) == 0 && rows ? 0 : out_of_memory(err);
-    if (code == 0)
-        code = read_networks(files, columns->in_networks, err, &names, rows);
-    read.n_networks = names.n;
+    int code = select_networks(files, columns, err, &networks, &read.left_out);
+    read.n_networks = networks.n;
     read.measured_us = files->measured;
-    if (code == 0 && names.n == 0)
-        code = err_set(err, ESP_EINVAL, NULL, "no network has a time on \"%s\"", columns->name);
     if (code == 0 && files->ops)
-        code = read_ops(files, columns->in_ops, &names, err, &read);
+        code = read_all_ops(files, columns, &networks, err, &read);
     if (code == 0)
-        code = read_fleet(files, columns->name, rows, err, &read);
-    names_finish(&names);
-    free(rows);
+        code = read_fleet(files, columns->name, networks.rows, err, &read);
+    selection_finish(&networks);
     if (code == 0)
         *ret_profile = read;
     return code;

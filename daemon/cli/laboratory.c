@@ -136,6 +136,32 @@ static cJSON *flatten(const cJSON *result) {
     return rows;
 }
 
+/* What a report leaves out, a line for each reason. */
+static void print_left_out(FILE *to, const cJSON *profile) {
+    const cJSON *left = cli_item(profile, "left_out");
+    const double unmeasured = cli_number(left, "networks_not_measured"),
+                 gaps = cli_number(left, "networks_with_unmeasured_ops"),
+                 without = cli_number(left, "networks_without_ops"),
+                 unknown = cli_number(left, "unknown_networks"),
+                 unpredicted = cli_number(profile, "unpredicted_ops");
+    if (unmeasured > 0)
+        fprintf(to, "  left out: %.0f networks without a time\n", unmeasured);
+    if (gaps > 0)
+        fprintf(to,
+                "  left out: %.0f networks with %.0f ops, for %.0f of these ops have no time and "
+                "their sums would be too small\n",
+                gaps, cli_number(left, "ops_of_those_networks"),
+                cli_number(left, "unmeasured_ops"));
+    if (without > 0)
+        fprintf(to, "  left out: %.0f networks of which there are no ops\n", without);
+    if (unknown > 0)
+        fprintf(to, "  left out: %.0f ops of %.0f unknown networks, not in the networks' file\n",
+                cli_number(left, "ops_of_unknown_networks"), unknown);
+    if (unpredicted > 0)
+        fprintf(to, "  counted as 0: %.0f ops of kinds of which the other networks have too few\n",
+                unpredicted);
+}
+
 /* Returns how many could be judged. */
 static int print_profiles(const cJSON *result) {
     const cJSON *profile;
@@ -144,6 +170,7 @@ static int print_profiles(const cJSON *result) {
         const char *name = cli_text(profile, "profile");
         if (cli_item(profile, "error")) {
             fprintf(stderr, "espalier: %s: %s\n", name, cli_text(profile, "error"));
+            print_left_out(stderr, profile);
             continue;
         }
         judged++;
@@ -155,6 +182,7 @@ static int print_profiles(const cJSON *result) {
                 cli_number(profile, "ops"), 100 * cli_number(profile, "exact"),
                 cli_number(profile, "log_error"));
         printf("%.0f profiles of other boards\n", cli_number(profile, "fleet"));
+        print_left_out(stdout, profile);
     }
     return judged;
 }

@@ -73,10 +73,18 @@ static void send_progress(struct job *job, const char *profile, int done, int to
     channel_progress(job->channel, progress);
 }
 
+/* left_out NULL: nothing of the profile could be read. */
+static bool add_refusal(cJSON *row, const struct err *refused,
+                        const struct laboratory_left_out *left_out) {
+    return cJSON_AddStringToObject(row, "error", refused->message) &&
+           (!left_out ||
+            cJSON_AddItemToObject(row, "left_out", laboratory_left_out_to_json(left_out)));
+}
+
 /* A profile that cannot be judged is told of in its row: the others still can. */
 static int run_profile(struct job *job, struct laboratory_files *files, int i,
                        const struct experiment *experiment, struct err *err, cJSON *rows) {
-    struct laboratory_profile profile;
+    struct laboratory_profile profile = {0};
     struct laboratory_report report;
     struct err refused = {0};
     cJSON *row = NULL;
@@ -91,7 +99,7 @@ static int run_profile(struct job *job, struct laboratory_files *files, int i,
     if (whole && rc == 0)
         whole = cJSON_AddNumberToObject(row, "fleet", (double)profile.n_fleet);
     else if (whole)
-        whole = cJSON_AddStringToObject(row, "error", refused.message);
+        whole = add_refusal(row, &refused, profile.n_networks > 0 ? &profile.left_out : NULL);
     if (!whole || !cJSON_AddItemToArray(rows, row)) {
         cJSON_Delete(row);
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a report");

@@ -284,6 +284,32 @@ def board_of_others(folder):
         (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
 
 
+def gaps_are_told(stack, folder, words):
+    """An op without a time leaves its network out, and that is said; a time that is none is refused where it stands."""
+    lines = (folder / "ops.csv").read_text().splitlines()
+
+    def put(*first):
+        (folder / "ops.csv").write_text("\n".join([lines[0], *first, *lines[1 + len(first):], "other,CONV,{},5", "other,CONV,{},6"]) + "\n")
+
+    def without_time(i, text=""):
+        return lines[i].rsplit(",", 1)[0] + "," + text
+    put(without_time(1), without_time(2))
+    profile, = json.loads(stack.cli(*words, "--json"))["profiles"]
+    equal((profile["networks"], profile["ops"], profile["unpredicted_ops"]), (29, 232, 0), "without the network that has a gap")
+    equal(profile["left_out"], {"networks_not_measured": 0, "networks_with_unmeasured_ops": 1, "ops_of_those_networks": 8, "unmeasured_ops": 2,
+                                "networks_without_ops": 0, "unknown_networks": 1, "ops_of_unknown_networks": 2}, "what is left out")
+    shown = stack.cli(*words)
+    for said in ("left out: 1 networks with 8 ops, for 2 of these ops have no time", "left out: 2 ops of 1 unknown networks"):
+        check(said in shown, said, shown)
+    refused = stack.cli_run(*words, "--known", "29")
+    check(refused.returncode == 1 and "fewer than the 29" in refused.stderr and "1 networks with 8 ops" in refused.stderr, "an error tells it too", refused.stderr)
+    for text in ("nan", "0", "0x10"):
+        put(without_time(1, text))
+        done = stack.cli_run(*words)
+        equal(done.returncode, 1, f"exit code of {text}")
+        check(f'ops.csv line 2, column "phone": "{text}" is no time' in done.stderr, "the place", done.stderr)
+
+
 @test("predictions are judged on measurements of others, without a daemon", 60)
 def judged_on_others():
     stack = bed.daemon()
@@ -304,6 +330,7 @@ def judged_on_others():
             done = stack.cli_run(*words, *rest)
             equal(done.returncode, status, f"exit code of {rest}")
             check(said in done.stderr, f"the reason of {rest}", done.stderr)
+        gaps_are_told(stack, folder, words)
         (folder / "ops.csv").write_text("model,operation\n1\n")
         done = stack.cli_run(*words)
         check(done.returncode == 1 and "ops.csv: line 2: 1 fields instead of the header's 2" in done.stderr, "a broken file", done.stderr)

@@ -59,8 +59,8 @@ static void reads_ops_and_networks(void **state) {
                   "one,pool,{},5\n"
                   "three,conv,\"{'in': '8', 'out': 16}\",99\n"
                   "unknown,conv,\"{'in': '8', 'out': 16}\",99\n"
-                  "two,conv,\"{'in': '4', 'out': nan}\",nan\n"
-                  "one,conv,\"{'in': '4', 'out': '-2'}\",7\n");
+                  "one,conv,\"{'in': '4', 'out': '-2'}\",7\n"
+                  "unknown,pool,{},99\nother,pool,{},99\n");
     struct laboratory_files *files = opened(ops_path);
     struct laboratory_profile profile;
     assert_int_equal(laboratory_files_profiles(files), 1);
@@ -80,7 +80,88 @@ static void reads_ops_and_networks(void **state) {
     assert_int_equal(profile.ops[0].sample.n_features, 2);
     assert_true(profile.ops[0].sample.features[0] == 8 && profile.ops[0].sample.features[1] == 16);
     assert_true(profile.ops[2].sample.features[1] == 0);
+    assert_int_equal(profile.left_out.networks_not_measured, 1);
+    assert_int_equal(profile.left_out.networks_with_gaps, 0);
+    assert_int_equal(profile.left_out.networks_without_ops, 0);
+    assert_int_equal(profile.left_out.unknown_networks, 2);
+    assert_int_equal(profile.left_out.ops_of_unknown, 3);
     laboratory_files_close(files);
+}
+
+/* An op without a time would make its network's sum too small. */
+static void a_network_with_a_gap_is_left_out(void **state) {
+    put(networks_path, "model,a|1,b|1\none,30,1\ntwo,40,2\nthree,50,3\nfour,60,4\n");
+    put(ops_path, "model,operation,feature,a|1,b|1\none,conv,{},1,1\ntwo,conv,{},,1\n"
+                  "two,pool,{},2,1\none,conv,{},1,1\ntwo,pool,{}, ,1\nthree,conv,{},5,1\n");
+    struct laboratory_files *files = opened(ops_path);
+    struct laboratory_profile profile;
+    assert_int_equal(laboratory_files_read(files, 0, NULL, &profile), 0);
+    assert_int_equal(profile.n_networks, 3);
+    assert_true(profile.measured_us[1] == 50 && profile.measured_us[2] == 60);
+    assert_int_equal(profile.n_ops, 3); /* the same op twice in network one is twice its time */
+    assert_int_equal(profile.ops[2].sample.group, 1);
+    assert_true(profile.ops[2].sample.us == 5);
+    assert_int_equal(profile.left_out.networks_with_gaps, 1);
+    assert_int_equal(profile.left_out.ops_of_gaps, 3);
+    assert_int_equal(profile.left_out.ops_not_measured, 2);
+    assert_int_equal(profile.left_out.networks_without_ops, 1);
+    assert_int_equal(laboratory_files_read(files, 1, NULL, &profile), 0);
+    assert_int_equal(profile.n_networks, 4);
+    assert_int_equal(profile.n_ops, 6);
+    assert_int_equal(profile.left_out.networks_with_gaps, 0);
+    laboratory_files_close(files);
+}
+
+static void read_refused(const char *networks, const char *ops, const char *message) {
+    struct laboratory_profile profile;
+    struct err err = {0};
+    put(networks_path, networks);
+    put(ops_path, ops);
+    struct laboratory_files *files = opened(ops_path);
+    assert_int_equal(laboratory_files_read(files, 0, &err, &profile), ESP_EINVAL);
+    assert_string_equal(err.message, message);
+    laboratory_files_close(files);
+}
+
+static void refuses_where_nothing_is_left(void **state) {
+    read_refused("model,phone\na,1\nb,2\n",
+                 "model,operation,feature,phone\na,conv,{},\nb,conv,{},\n",
+                 "of each of the 2 networks with a time on \"phone\" an op has none");
+    read_refused("model,phone\na,\n", "model,operation,feature,phone\na,conv,{},1\n",
+                 "no network has a time on \"phone\"");
+    read_refused("model,phone\na,1\n", "model,operation,feature,phone\nb,conv,{},1\n",
+                 "no op of ops.csv is of a network with a time on \"phone\" in networks.csv");
+}
+
+static void refuses_what_is_no_time(void **state) {
+    static const char *const words[] = {"nan", "NaN",  "0",    "-3",   "0.0",  "inf",
+                                        "NA",  "none", "fast", "0x10", "1e999"};
+    char text[256], said[256];
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        snprintf(text, sizeof text, "model,phone\na,1\n\nb,%s\n", words[i]);
+        snprintf(said, sizeof said,
+                 "networks.csv line 4, column \"phone\": \"%s\" is no time: times are positive",
+                 words[i]);
+        open_refused(NULL, text, said);
+        snprintf(text, sizeof text, "model,operation,feature,phone\na,conv,{},%s\n", words[i]);
+        snprintf(said, sizeof said, "ops.csv line 2, column \"phone\": \"%s\" is no time",
+                 words[i]);
+        open_refused(text, "model,phone\na,1\n", said);
+    }
+}
+
+static void refuses_what_stands_twice(void **state) {
+    static const char ops[] = "model,operation,feature,phone,phone\na,b,{},1,2\n";
+    open_refused(NULL, "model,phone\na,1\nb,1\na,2\n",
+                 "networks.csv line 4, column \"model\": network \"a\" stands twice in the file, "
+                 "first in line 2");
+    open_refused(NULL, "model,phone,x,phone\na,1,2,3\n",
+                 "networks.csv has two columns of times of the profile \"phone\"");
+    open_refused(ops, "model,phone\na,1\n",
+                 "ops.csv has two columns of times of the profile \"phone\"");
+    open_refused("model,operation,feature,phone,phone|mean\na,b,{},1,2\n",
+                 "model,phone|mean\na,1\n",
+                 "ops.csv has two columns of times of the profile \"phone\"");
 }
 
 static void whole_networks_alone_have_every_column(void **state) {
@@ -98,27 +179,11 @@ static void whole_networks_alone_have_every_column(void **state) {
 
 static void refuses_what_it_cannot_use(void **state) {
     static const char networks[] = "model,phone\na,1\nb,2\n";
-    struct laboratory_profile profile;
-    struct err err = {0};
     open_refused(NULL, "nets,phone\na,1\n", "no column \"model\"");
     open_refused(NULL, "model,flops\na,1\n", "no profile has times");
     open_refused("model,operation,phone\na,b,1\n", networks, "no column \"feature\"");
     open_refused("model,feature,phone\na,b,1\n", networks, "no column \"operation\"");
     open_refused("model,operation,feature,tablet\na,b,c,1\n", networks, "in both files");
-    put(networks_path, "model,phone\na,1\na,2\n");
-    struct laboratory_files *files = opened(NULL);
-    assert_int_equal(laboratory_files_read(files, 0, &err, &profile), ESP_EINVAL);
-    assert_string_equal(err.message, "network \"a\" stands twice in the file");
-    laboratory_files_close(files);
-    put(networks_path, "model,phone\na,1\nb,-3\n");
-    files = opened(NULL);
-    assert_int_equal(laboratory_files_read(files, 0, &err, &profile), ESP_EINVAL);
-    assert_string_equal(err.message, "\"-3\" is no time (row 2, column \"phone\")");
-    laboratory_files_close(files);
-    put(networks_path, "model,phone\na,fast\n");
-    files = opened(NULL);
-    assert_int_equal(laboratory_files_read(files, 0, &err, &profile), ESP_EINVAL);
-    laboratory_files_close(files);
 }
 
 /* Networks of a few ops from a list of 30, on a board whose networks take 1.5 sum + 100. */
@@ -160,6 +225,7 @@ static void a_line_through_exact_sums_is_found(void **state) {
     assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
     assert_int_equal(report.n_networks, NETWORKS);
     assert_true(report.exact > 0.95);
+    assert_int_equal(report.n_ops_unpredicted, 0);
     assert_true(report.sum.mape > 0.3);
     for (int i = 0; i < 2; i++) {
         assert_true(report.figures[i][LADDER_LINE].mape < 0.002);
@@ -191,6 +257,29 @@ static void tables_are_of_other_networks(void **state) {
     assert_true(report.log_error > 0 && report.log_error < 0.1);
 }
 
+/* An op of a kind that no other network has cannot be predicted, and the report says so. */
+static void what_cannot_be_predicted_is_counted(void **state) {
+    static struct laboratory_op ops[NETWORKS * OPS];
+    double measured[NETWORKS];
+    struct laboratory_profile profile;
+    struct laboratory_report report;
+    struct laboratory_options options = {.n_sizes = 1, .sizes = {5}, .splits = 1, .seed = 4};
+    make_profile(ops, measured, &profile);
+    profile.left_out.ops_not_measured = 7;
+    for (int i = 0; i < 2; i++) {
+        ops[i].key = KEYS + (uint32_t)i;
+        ops[i].sample.kind = 5;
+    }
+    profile.n_keys = KEYS + 2;
+    assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
+    assert_int_equal(report.n_ops_unpredicted, 2);
+    cJSON *doc = laboratory_report_to_json(&report);
+    assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(doc, "unpredicted_ops")) == 2);
+    assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(cJSON_GetObjectItem(doc, "left_out"),
+                                                         "unmeasured_ops")) == 7);
+    cJSON_Delete(doc);
+}
+
 static void sizes_are_checked(void **state) {
     static struct laboratory_op ops[NETWORKS * OPS];
     double measured[NETWORKS];
@@ -214,7 +303,11 @@ static void sizes_are_checked(void **state) {
     assert_int_equal(laboratory_run(&profile, &options, NULL, &err, &report), ESP_EINVAL);
     profile.n_ops = 0;
     assert_int_equal(laboratory_run(&profile, &options, NULL, &err, &report), ESP_EINVAL);
-    assert_string_equal(err.message, "no network has ops, and there are not 8 other profiles");
+    assert_string_equal(
+        err.message,
+        "no network has ops, and there are not 8 other profiles: give ops (--ops), or a "
+        "matrix of networks and at least 9 profiles, those of the judged one's own "
+        "board not counted");
 }
 
 /* Ten boards that agree up to a factor and a power: an eleventh is told by a few networks. */
@@ -304,8 +397,14 @@ int main(void) {
         cmocka_unit_test_setup_teardown(whole_networks_alone_have_every_column, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(refuses_what_it_cannot_use, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_network_with_a_gap_is_left_out, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(refuses_where_nothing_is_left, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(refuses_what_is_no_time, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(refuses_what_stands_twice, make_folder, remove_folder),
         cmocka_unit_test(a_line_through_exact_sums_is_found),
         cmocka_unit_test(tables_are_of_other_networks),
+        cmocka_unit_test(what_cannot_be_predicted_is_counted),
         cmocka_unit_test(sizes_are_checked),
         cmocka_unit_test(what_is_given_is_kept),
         cmocka_unit_test(a_fleet_stands_in_for_a_table)};
