@@ -3,7 +3,7 @@
  *
  *   where       what each must keep, with commas between: "latency_us@pi4<=25000,macs>=1e6,
  *               top1=evaluated,feasible=true,on_front=true,strategy=nsga2,generation<=10"
- *   objectives  two to six metrics: "top1,latency_us@pi4,macs"
+ *   objectives  two to sixteen metrics: "top1,latency_us@pi4,macs"
  *   sort        a metric or "generation", "-" in front for the largest first */
 #pragma once
 

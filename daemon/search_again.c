@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "daemon/job_files.h"
+#include "daemon/search_defaults.h"
 #include "daemon/search_request.h"
 #include "search/loop.h"
 
@@ -35,6 +36,8 @@ static int read_patience(const struct stored_search *search, const cJSON *asked,
         cJSON_DeleteItemFromObjectCaseSensitive(body, "patience");
     if (patience > 0)
         cJSON_AddNumberToObject(body, "patience", (double)patience);
+    if (patience > 0 && (r = search_check_patience(body, err)) != 0)
+        return r;
     if (search->stagnated && (given == NULL || (patience > 0 && patience <= before)))
         return err_set(err, ESP_ECONFLICT, "/patience",
                        "the search ended because its front had not grown for %lld evaluations: it "

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "devices/method.h"
 #include "search/accuracy_predictor.h"
+#include "search/hypervolume.h"
 #include "search/loop.h"
 #include "search/strategy.h"
 
@@ -56,7 +57,19 @@ static int fill_integers(cJSON *body, struct err *err) {
 static int check_ends(const cJSON *body, struct err *err) {
     int64_t patience = 0, measurements = 0;
     int r = json_int_opt(body, "", "patience", 1, SEARCH_EVALUATIONS_MAX, err, &patience);
+    if (r == 0 && patience > 0)
+        r = search_check_patience(body, err);
     return r != 0 ? r : json_int_opt(body, "", "measurements", 2, 10000, err, &measurements);
+}
+
+int search_check_patience(const cJSON *body, struct err *err) {
+    const cJSON *objectives = cJSON_GetObjectItemCaseSensitive(body, "objectives");
+    if (cJSON_GetArraySize(objectives) <= HYPERVOLUME_OBJECTIVES_MAX)
+        return 0;
+    return err_set(err, ESP_EINVAL, "/patience",
+                   "patience goes by the hypervolume, which fronts of more than %d objectives have "
+                   "none of: leave it out",
+                   HYPERVOLUME_OBJECTIVES_MAX);
 }
 
 static int fill_strategy(cJSON *body, const char *key, const char *fallback, struct err *err) {

@@ -9,3 +9,6 @@
 /* Numbers, strategy and its options, baseline, accuracy, method, choice of calibration networks.
  * Reads nothing but the body. Errors: ESP_EINVAL with a pointer, ESP_ENOMEM. */
 int search_defaults_fill(cJSON *body, struct err *err);
+/* Of a body with a patience: whether its objectives have a hypervolume, by which patience goes.
+ * ESP_EINVAL at /patience. */
+int search_check_patience(const cJSON *body, struct err *err);

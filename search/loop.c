@@ -263,7 +263,7 @@ static int describe(struct search_loop *loop, int n, struct generation *ret_gene
     int code = archive_front(&loop->archive, &front, &g.front_size);
     if (code == 0)
         code = archive_hypervolume(&loop->archive, loop->config.reference, &g.hypervolume);
-    if (code < 0 && code != ESP_ELIMIT)
+    if (code < 0 && code != ESP_ELIMIT && code != ESP_EUNSUPPORTED)
         return code;
     g.feasible = loop->archive.n_feasible;
     *ret_generation = g;

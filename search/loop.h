@@ -21,7 +21,7 @@ enum {
 struct generation {
     int number; /* from 1 */
     int64_t evaluations;
-    double hypervolume; /* NAN where hypervolume() refuses: a front of too many points */
+    double hypervolume; /* NAN where hypervolume() refuses: too many objectives or points */
     int front_size;
     int feasible;          /* candidates in all that meet the constraints */
     const int *candidates; /* of this generation, numbers in the archive */

@@ -22,7 +22,7 @@ static const struct strategy_option options[] = {
     POPULATION_OPTION_ROWS,
     [DIVISIONS] = {"divisions", STRATEGY_OPTION_INT, 0, 0, 12,
                    "of each objective's axis by reference points; 0: as many as give no more "
-                   "points than the population"},
+                   "points than the population, and never more than 10000"},
     {.name = NULL}};
 
 /* The strategy's own: one allocation. */

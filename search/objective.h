@@ -9,9 +9,9 @@
 #include "base/error.h"
 
 enum {
-    METRICS_MAX = 24,
+    METRICS_MAX = 32,    /* more than a search on eight latencies and eight energies has */
     METRIC_KEY_MAX = 80, /* with its NUL */
-    OBJECTIVES_MAX = 6,
+    OBJECTIVES_MAX = 16,
     CONSTRAINTS_MAX = 16
 };
 

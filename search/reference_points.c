@@ -22,6 +22,8 @@ static int most_divisions(int m, int max) {
 }
 
 struct reference_layers reference_layers_of(int m, int divisions, int max) {
+    int most = most_divisions(m, REFERENCE_POINTS_MAX);
+    divisions = m > 1 && divisions > most ? most : divisions;
     struct reference_layers layers = {divisions, 0};
     if (m > 1 && divisions < m) {
         int inner = most_divisions(m, max - reference_points_count(m, divisions));

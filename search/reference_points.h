@@ -12,9 +12,11 @@ struct reference_layers {
 /* The most divisions that give no more than max points (at least 1): with fewer outer ones than
  * objectives, which all lie on the simplex's edge, inner ones as far as max has room. */
 struct reference_layers reference_layers_for(int m, int max);
-/* The same with that many outer divisions. */
+enum { REFERENCE_POINTS_MAX = 10000 };
+/* The same with that many outer divisions; fewer where these had more than REFERENCE_POINTS_MAX
+ * points. */
 struct reference_layers reference_layers_of(int m, int divisions, int max);
 
 /* Points of both layers, rows of m coordinates that sum to 1; NULL on memory exhaustion. m in
- * [1, OBJECTIVES_MAX], divisions so that the count is an int. The caller frees. */
+ * [1, OBJECTIVES_MAX]. The caller frees. */
 double *reference_points(int m, struct reference_layers layers, int *ret_n);

@@ -271,7 +271,7 @@ static void put_metric(struct buf *out, const cJSON *item, const char *key, doub
 }
 
 /* The metrics that the front's networks have, in the order of the first of them. */
-enum { METRICS_MAX = 20 };
+enum { METRICS_MAX = 32 };
 struct metrics {
     int n;
     const char *keys[METRICS_MAX];

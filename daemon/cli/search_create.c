@@ -334,7 +334,7 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
          "imported accuracy predictor; then no supernet is needed", &o.predictor},
         {"space", 0, OPTION_TEXT, NULL, 0, 0, "",
          "space to search without a supernet (default: the predictor's)", &o.space},
-        {"objectives", 0, OPTION_TEXT, NULL, 1, 1000, "",
+        {"objectives", 0, OPTION_TEXT, NULL, 1, 4000, "",
          "in place of top1 and latency: such as top1 or top1,latency@PROFILE,params; "
          "PROFILE: also BOARD, or BOARD/WORDS such as pi4/t2",
          &o.objectives},

@@ -146,7 +146,7 @@ int search_emit_front(struct search_run *run, const char *stage, const int *fron
     const struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
     double volume = NAN;
     int rc = archive_hypervolume_of(archive, front, n, run->reference, &volume);
-    if (rc != 0 && rc != ESP_ELIMIT)
+    if (rc != 0 && rc != ESP_ELIMIT && rc != ESP_EUNSUPPORTED)
         return err_set(err, rc, NULL, "no memory for a front");
     cJSON *data = cJSON_CreateObject(), *ids;
     cJSON_AddNumberToObject(data, "version", ++run->front_version);

@@ -387,6 +387,26 @@ def patient():
         client.expect(204, "DELETE", f"/searches/{name}")
 
 
+@test("a search has more objectives than there is a hypervolume for: it runs, goes on, and says that there is none", 120)
+def many_objectives():
+    stack, client = bed.daemon(), bed.client()
+    counted = ("macs", "params", "peak_activation_bytes", "peak_simple_bytes", "model_bytes", "traffic_bytes", "energy_uj")
+    nine = [TOP1, latency(bed.profile(), direction="minimise"), *({"metric": metric, "direction": "minimise"} for metric in counted)]
+    quick = {"objectives": nine, "measure_front": 0, "calibration_nets": 0, "evaluations": 96, "strategy": "nsga3"}
+    refuse("/patience", (422,), **quick, patience=50)
+    refuse("/objectives", (422,), objectives=nine + nine)
+    search = client.post("/searches", bed.search_body("nine", **quick), 202)
+    stack.wait_job(search["job"]["id"], 60)
+    doc, front = client.get("/searches/nine"), client.get("/searches/nine/front")
+    equal((doc["result"]["evaluations"], doc["result"]["hypervolume"], front["hypervolume"]), (96, None, None), "its end, without a hypervolume")
+    check(len(front["items"]) > 1 and all(len(item["metrics"]) >= 9 for item in front["items"]), "the front of nine objectives", front["items"][:1])
+    equal(client.get("/searches/nine/front?where=macs>=0")["hypervolume"], None, "of a front worked out anew")
+    problem(client.request("POST", "/searches/nine/extend", {"evaluations": 160, "patience": 50}), 422, pointer="/patience")
+    stack.cli("search", "extend", "nine", "-n", "160", "--wait", timeout=60)
+    equal(client.get("/searches/nine")["result"]["evaluations"], 160, "extended")
+    client.expect(204, "DELETE", "/searches/nine")
+
+
 def remove(*names):
     for name in names:
         equal(bed.client().request("DELETE", f"/searches/{name}").status, 204, f"removal of {name}")

@@ -17,7 +17,7 @@ enum { BATCH = 20, BUDGET = 215 };
 struct toy {
     struct space *space;
     struct goals goals;
-    struct evaluator evaluators[2];
+    struct evaluator evaluators[3]; /* the last for many objectives only */
     double factor;
     int fail_every, pend_every, calls, cancel_at;
 };
@@ -61,16 +61,16 @@ static void toy_finish(struct toy *toy) {
 }
 
 static struct search_loop_config config_of(struct toy *toy, const char *strategy) {
-    struct search_loop_config config = {.space = toy->space,
-                                        .goals = &toy->goals,
-                                        .evaluators = toy->evaluators,
-                                        .n_evaluators = 2,
-                                        .strategy = strategy,
-                                        .strategy_config =
-                                            strategy_config_default(toy->space, 2, 5),
-                                        .budget = BUDGET,
-                                        .batch = BATCH,
-                                        .reference = {0, 1.2e6}};
+    struct search_loop_config config = {
+        .space = toy->space,
+        .goals = &toy->goals,
+        .evaluators = toy->evaluators,
+        .n_evaluators = 2,
+        .strategy = strategy,
+        .strategy_config = strategy_config_default(toy->space, toy->goals.n_objectives, 5),
+        .budget = BUDGET,
+        .batch = BATCH,
+        .reference = {0, 1.2e6}};
     config.strategy_config.population = BATCH;
     return config;
 }
@@ -141,8 +141,7 @@ static void spends_its_budget_and_reports(void **state) {
     toy_finish(&toy);
 }
 
-static struct search_loop *reload(struct search_loop *loop, struct toy *toy, const char *strategy) {
-    struct search_loop *copy = create(toy, strategy);
+static struct search_loop *load_again(struct search_loop *loop, struct search_loop *copy) {
     struct json_limits limits = {1u << 26, 16, 1000000};
     cJSON *doc = search_loop_save(loop), *read;
     char *text = json_print(doc);
@@ -153,6 +152,10 @@ static struct search_loop *reload(struct search_loop *loop, struct toy *toy, con
     cJSON_free(text);
     search_loop_destroy(loop);
     return copy;
+}
+
+static struct search_loop *reload(struct search_loop *loop, struct toy *toy, const char *strategy) {
+    return load_again(loop, create(toy, strategy));
 }
 
 static void assert_same_archives(struct search_loop *a, struct search_loop *b) {
@@ -209,6 +212,71 @@ static void goes_on_from_a_saved_state_as_if_never_interrupted(void **state) {
         search_loop_destroy(parts);
         toy_finish(&toy);
         toy_finish(&other);
+    }
+}
+
+/* The first is the predicted accuracy's evaluator as it is; latencies of as many boards are MACs
+ * and parameters in other proportions. */
+enum { BOARDS = OBJECTIVES_MAX - 3 };
+static const char *const board_keys[BOARDS] = {
+    "latency_us:0", "latency_us:1", "latency_us:2", "latency_us:3", "latency_us:4",
+    "latency_us:5", "latency_us:6", "latency_us:7", "energy_uj:0",  "energy_uj:1",
+    "energy_uj:2",  "energy_uj:3",  "energy_uj:4"};
+
+static int submit_boards(void *context, struct evaluation *evaluations, int n, struct err *err) {
+    struct toy *toy = context;
+    for (int i = 0; i < n; i++) {
+        for (int b = 0; b < BOARDS; b++) {
+            struct arch arch = *evaluations[i].arch;
+            double value = 1 + map_hash(&arch, sizeof arch) % 1000 * 1e-3 * b +
+                           (BOARDS - b) * toy_top1(toy->space, &arch);
+            evaluations[i].values[b] = (struct metric){value, value, value, METRIC_PREDICTED};
+        }
+        evaluations[i].state = EVALUATION_DONE;
+    }
+    return 0;
+}
+
+static struct search_loop *create_of_many(struct toy *toy, const char *strategy) {
+    struct search_loop_config config = config_of(toy, strategy);
+    struct search_loop *loop;
+    config.n_evaluators = 3;
+    config.budget = 5 * BATCH;
+    for (int k = 0; k < OBJECTIVES_MAX; k++)
+        config.reference[k] = k == 0 ? 0 : 1e8;
+    assert_int_equal(search_loop_create(&config, NULL, &loop), 0);
+    return loop;
+}
+
+static void toy_init_of_many(struct toy *toy) {
+    toy_init(toy);
+    for (int b = 0; b < BOARDS; b++)
+        assert_int_equal(goals_add_metric(&toy->goals, board_keys[b], NULL), 3 + b);
+    for (int k = 0; k < OBJECTIVES_MAX; k++)
+        toy->goals.objectives[k] = (struct objective){k, k == 0};
+    toy->goals.n_objectives = OBJECTIVES_MAX;
+    toy->evaluators[2] = (struct evaluator){
+        .n_metrics = BOARDS, .keys = board_keys, .context = toy, .submit = submit_boards};
+}
+
+static void searches_with_all_objectives_that_there_can_be_and_goes_on(void **state) {
+    for (int t = 0; strategy_types[t]; t++) {
+        const char *name = strategy_types[t]->name;
+        struct toy toy;
+        struct generation g;
+        toy_init_of_many(&toy);
+        struct search_loop *whole = create_of_many(&toy, name), *parts = create_of_many(&toy, name);
+        for (int more = 1; more;) {
+            more = search_loop_step(whole, NULL, &g);
+            assert_true(more >= 0 && isnan(g.hypervolume)); /* of so many there is none */
+            assert_int_equal(search_loop_step(parts, NULL, &g), more);
+            parts = load_again(parts, create_of_many(&toy, name));
+        }
+        assert_true(g.front_size > 5);
+        assert_same_archives(whole, parts);
+        search_loop_destroy(whole);
+        search_loop_destroy(parts);
+        toy_finish(&toy);
     }
 }
 
@@ -509,6 +577,7 @@ int main(void) {
         cmocka_unit_test(spends_its_budget_and_reports),
         cmocka_unit_test(four_objectives_have_a_hypervolume_that_grows),
         cmocka_unit_test(goes_on_from_a_saved_state_as_if_never_interrupted),
+        cmocka_unit_test(searches_with_all_objectives_that_there_can_be_and_goes_on),
         cmocka_unit_test(results_from_outside_change_the_front),
         cmocka_unit_test(limits_follow_a_calibration),
         cmocka_unit_test(seeds_are_known_beforehand),

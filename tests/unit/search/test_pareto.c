@@ -185,7 +185,8 @@ static void hypervolume_of_nothing_and_of_too_much(void **state) {
         assert_int_equal(hypervolume(reference, 1, m, reference, &volume), 0);
         assert_true(volume == 0);
     }
-    assert_int_equal(hypervolume(point, 1, 7, reference, &volume), ESP_EUNSUPPORTED);
+    assert_int_equal(hypervolume(point, 1, HYPERVOLUME_OBJECTIVES_MAX + 1, reference, &volume),
+                     ESP_EUNSUPPORTED);
 }
 
 static void hypervolume_of_too_many_points_is_refused(void **state) {

@@ -37,7 +37,12 @@ static void divisions_follow_from_the_population(void **state) {
     assert_layers(6, 4, 1, 0);  /* more than the population: the corners are always there */
     struct reference_layers asked = reference_layers_of(4, 3, 64);
     assert_int_equal(asked.outer, 3);
-    assert_int_equal(asked.inner, 2); /* 20 and 10; never more than the outer ones */
+    assert_int_equal(asked.inner, 2);        /* 20 and 10; never more than the outer ones */
+    asked = reference_layers_of(16, 12, 64); /* C(27, 12) points: more than anybody can use */
+    assert_int_equal(asked.outer, 4);
+    assert_true(reference_points_count(16, asked.outer) <= REFERENCE_POINTS_MAX);
+    assert_int_equal(reference_layers_of(6, 12, 64).outer, 12); /* 6188 */
+    assert_int_equal(reference_layers_of(1, 12, 64).outer, 12); /* one point */
 }
 
 static void points_are_different_and_sum_to_one(void **state) {
