@@ -118,7 +118,7 @@ async function meet() {
 
 channel.addEventListener('message', ({ data: message }: MessageEvent<Message>) => {
   if ('session' in message) void meet();
-  else if (!started) return;
+  else if (!started || ('state' in message && leads)) return; // a leader knows its own stream: that of one that gives way to it says nothing
   else if (!('ask' in message)) {
     followed ||= !leads;
     deliver(message);
