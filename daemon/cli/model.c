@@ -1,5 +1,6 @@
 /* espalier latency import, predictor import, model ls, show, rm: what other programs know of a
  * space. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "daemon/cli/commands.h"
@@ -38,6 +39,33 @@ struct import_options {
     bool upload;
 };
 
+/* What of a file fits the space, and the first keys of what does not. */
+static void print_fit(FILE *to, const cJSON *file) {
+    fprintf(to, "%s: %.0f units of the space known", cli_text(file, "name"),
+            cli_number(file, "entries"));
+    if (cli_number(file, "missing") > 0)
+        fprintf(to, "; %.0f missing, the first for want of \"%s\"", cli_number(file, "missing"),
+                cli_text(file, "first_missing"));
+    if (cli_number(file, "foreign") > 0)
+        fprintf(to, "; %.0f of %.0f keys are of no unit of the space, the first \"%s\"",
+                cli_number(file, "foreign"), cli_number(file, "keys"),
+                cli_text(file, "first_foreign"));
+    fputc('\n', to);
+}
+
+/* What became of a model that is imported, on stderr where stdout is for programs. */
+static int tell_fit(struct cli *cli, const char *model) {
+    FILE *to = cli->json || cli->jsonl || cli->get || cli->output ? stderr : cli_remarks();
+    struct err err = {0};
+    cJSON *doc = NULL;
+    const cJSON *file;
+    if (cli_get(cli, &err, &doc, "/models/%s", cli_encode(model)))
+        return cli_fail(&err);
+    cJSON_ArrayForEach(file, cli_item(doc, "summary.files")) print_fit(to, file);
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
 /* "128,160": numbers; what they mean the daemon says. */
 static int add_resolutions(const char *text, cJSON *body) {
     cJSON *numbers = text ? cJSON_AddArrayToObject(body, "resolutions") : NULL;
@@ -68,7 +96,12 @@ static int import(struct cli *cli, const char *name, const char *kind,
     if (rc == 0)
         rc = cli_send(cli, "POST", "/models", body, &err, &doc);
     cJSON_Delete(body);
-    return rc ? cli_fail(&err) : cli_started(cli, doc, "model");
+    if (rc)
+        return cli_fail(&err);
+    char model[64];
+    snprintf(model, sizeof model, "%s", cli_text(doc, "model.id"));
+    code = cli_started(cli, doc, "model");
+    return code == CLI_OK && cli->wait ? tell_fit(cli, model) : code;
 }
 
 static int latency_import_run(struct cli *cli, int argc, char **argv) {

@@ -145,6 +145,10 @@ static void print_layers(struct cli *cli, const cJSON *units) {
         number++;
     }
     cli_table(cli, rows, columns, COUNT(columns));
+    fputs(
+        "LIVE is what lies in memory were each op run by itself; units run fused and in place, so "
+        "it may be more than the peak activation.\n",
+        cli_remarks());
     cJSON_Delete(rows);
 }
 

@@ -257,6 +257,8 @@ def energy():
     equal([layer["layer"] for layer in smallest["units"][2]["layers"]], ["expand", "depthwise", "project"], "layers of a block")
     shown = bed.daemon().cli("arch", "show", "ofa_mbv3_w12", smallest["arch"], "--layers")
     check("feature_mix" in shown and "LIVE" in shown, "layers by client", shown)
+    shown = bed.daemon().cli_run("arch", "show", "ofa_mbv3_w12", smallest["arch"], "--layers")
+    check("may be more than the peak" in shown.stdout + shown.stderr, "what LIVE is", shown)
     equal(max(unit["peak_activation_bytes"] for unit in smallest["units"]), cost["peak_activation_bytes"], "the largest unit's peak")
     doc = refuse("/constraints/0/max", 422, "infeasible", constraints=[{"metric": "energy_uj", "max": 1}])
     check(abs(doc["attainable"] - cost["energy_uj"]) < 1e-9 * cost["energy_uj"], "the least energy", doc, cost)
@@ -333,6 +335,29 @@ def with_supernet():
         wanted = 1000 * latency_ms(space, point["arch"])
         check(abs(latency["value"] - wanted) < 1e-6 * wanted, "latency", point["arch"], latency, wanted)
         equal((point["metrics"]["top1"]["source"], latency["source"]), ("evaluated", "predicted"), "sources")
+
+
+@test("an import tells how much of a table fits the space", 60)
+def how_it_fits():
+    client, stack = bed.client(), bed.daemon()
+    bed.supernet()
+    entries = re.findall(r"^\S.*\n(?: .*\n)+", table(data.TINY, 28), re.M)
+    lacking, foreign = entries[-1].split(":\n")[0], ["Conv-input:9x9x3-output:5x5x16", "Conv-input:9x9x3-output:5x5x24"]
+    (stack.root / "odd.yaml").write_text("".join(entries[:-1] + [entries[0].replace(entries[0].split(":\n")[0], key) for key in foreign]))
+    words = ("--ofa", stack.root / "odd.yaml", "--space", "tiny", "--wait")
+    done = stack.cli_run("latency", "import", "odd", *words)
+    row, = client.get("/models/odd")["summary"]["files"]
+    check(row["missing"] > 0, "what is missing", row)
+    equal(row["foreign"], 2, "foreign keys")
+    said = done.stdout + done.stderr
+    for wanted in (f"odd.yaml: {row['entries']} units of the space known; {row['missing']} missing, the first for want of \"{lacking}\"",
+                   f"2 of {row['keys']} keys are of no unit of the space, the first \"{foreign[0]}\""):
+        check(wanted in said, wanted, said)
+    done = stack.cli_run("latency", "import", "odd-too", *words, "--json")
+    equal(json.loads(done.stdout)["name"], "odd-too", "JSON alone on stdout")
+    check("2 of" in done.stderr, "told on stderr", done.stderr)
+    for name in ("odd", "odd-too"):
+        stack.cli("model", "rm", name)
 
 
 @test("uploaded tables and predictors are imported too", 60)
