@@ -135,11 +135,12 @@ static int make_sums(const struct laboratory_profile *profile, struct err *err,
     free(sum);
     return bench->n > 0
                ? 0
-               : err_set(err, ESP_EINVAL, NULL,
-                         "no network has ops, and there are not %d other profiles: give ops "
-                         "(--ops), or a matrix of networks and at least %d profiles, those "
-                         "of the judged one's own board not counted",
-                         LABORATORY_FLEET_MIN, LABORATORY_FLEET_MIN + 1);
+               : err_set(
+                     err, ESP_EINVAL, NULL,
+                     "no network has ops, and there are not %d profiles of other boards: give ops "
+                     "(--ops), or a matrix of at least %d profiles, the judged one and "
+                     "%d whose names begin with other boards",
+                     LABORATORY_FLEET_MIN, LABORATORY_FLEET_MIN + 1, LABORATORY_FLEET_MIN);
 }
 
 /* features [n][n_features], which it takes. */

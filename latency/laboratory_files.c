@@ -375,13 +375,15 @@ static int select_networks(struct laboratory_files *files, const struct profile_
                : err_set(err, ESP_EINVAL, NULL, "no network has a time on \"%s\"", columns->name);
 }
 
-/* The numbers in the text of a dictionary, in its order; what is no number counts as 0. At least
- * one, for ops without features are alike. */
+/* The decimal numbers in the text of a dictionary, in its order; what is no number counts as 0. At
+ * least one, for ops without features are alike. */
 static int read_features(const char *text, double *ret_features) {
     int n = 0;
     for (const char *at = strchr(text, ':'); at && n < INTERPOLATION_FEATURES_MAX;
          at = strchr(at + 1, ':')) {
-        double value = strtod(at + 1 + strspn(at + 1, " '\"[("), NULL);
+        const char *number = at + 1 + strspn(at + 1, " '\"[(");
+        bool hexadecimal = strncasecmp(number, "0x", 2) == 0;
+        double value = hexadecimal ? 0 : strtod(number, NULL);
         ret_features[n++] = isfinite(value) ? fmax(0, value) : 0;
     }
     return n > 0 ? n : 1;

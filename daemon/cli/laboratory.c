@@ -136,6 +136,10 @@ static cJSON *flatten(const cJSON *result) {
     return rows;
 }
 
+static const char *plural(double n) {
+    return n == 1 ? "" : "s";
+}
+
 /* What a report leaves out, a line for each reason. */
 static void print_left_out(FILE *to, const cJSON *profile) {
     const cJSON *left = cli_item(profile, "left_out");
@@ -145,21 +149,21 @@ static void print_left_out(FILE *to, const cJSON *profile) {
                  unknown = cli_number(left, "unknown_networks"),
                  unpredicted = cli_number(profile, "unpredicted_ops");
     if (unmeasured > 0)
-        fprintf(to, "  left out: %.0f networks without a time\n", unmeasured);
+        fprintf(to, "  left out: %.0f network%s without a time\n", unmeasured, plural(unmeasured));
     if (gaps > 0)
         fprintf(to,
-                "  left out: %.0f networks with %.0f ops, for %.0f of these ops have no time and "
-                "their sums would be too small\n",
-                gaps, cli_number(left, "ops_of_those_networks"),
+                "  left out: %.0f network%s with %.0f ops, as %.0f of these have no time and a sum "
+                "would be too small\n",
+                gaps, plural(gaps), cli_number(left, "ops_of_those_networks"),
                 cli_number(left, "unmeasured_ops"));
     if (without > 0)
-        fprintf(to, "  left out: %.0f networks of which there are no ops\n", without);
+        fprintf(to, "  left out: %.0f network%s without any op\n", without, plural(without));
     if (unknown > 0)
-        fprintf(to, "  left out: %.0f ops of %.0f unknown networks, not in the networks' file\n",
-                cli_number(left, "ops_of_unknown_networks"), unknown);
+        fprintf(to, "  left out: ops (%.0f) of %.0f network%s that the networks' file lacks\n",
+                cli_number(left, "ops_of_unknown_networks"), unknown, plural(unknown));
     if (unpredicted > 0)
-        fprintf(to, "  counted as 0: %.0f ops of kinds of which the other networks have too few\n",
-                unpredicted);
+        fprintf(to, "  counted as 0: %.0f op%s of kinds that other networks have too few of\n",
+                unpredicted, plural(unpredicted));
 }
 
 /* Returns how many could be judged. */

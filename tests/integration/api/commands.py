@@ -299,10 +299,10 @@ def gaps_are_told(stack, folder, words):
     equal(profile["left_out"], {"networks_not_measured": 0, "networks_with_unmeasured_ops": 1, "ops_of_those_networks": 8, "unmeasured_ops": 2,
                                 "networks_without_ops": 0, "unknown_networks": 1, "ops_of_unknown_networks": 2}, "what is left out")
     shown = stack.cli(*words)
-    for said in ("left out: 1 networks with 8 ops, for 2 of these ops have no time", "left out: 2 ops of 1 unknown networks"):
+    for said in ("left out: 1 network with 8 ops, as 2 of these have no time", "left out: ops (2) of 1 network that"):
         check(said in shown, said, shown)
     refused = stack.cli_run(*words, "--known", "29")
-    check(refused.returncode == 1 and "fewer than the 29" in refused.stderr and "1 networks with 8 ops" in refused.stderr, "an error tells it too", refused.stderr)
+    check(refused.returncode == 1 and "fewer than the 29" in refused.stderr and "1 network with 8 ops" in refused.stderr, "an error tells it too", refused.stderr)
     for text in ("nan", "0", "0x10"):
         put(without_time(1, text))
         done = stack.cli_run(*words)

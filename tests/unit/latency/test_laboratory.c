@@ -59,7 +59,7 @@ static void reads_ops_and_networks(void **state) {
                   "one,pool,{},5\n"
                   "three,conv,\"{'in': '8', 'out': 16}\",99\n"
                   "unknown,conv,\"{'in': '8', 'out': 16}\",99\n"
-                  "one,conv,\"{'in': '4', 'out': '-2'}\",7\n"
+                  "one,conv,\"{'in': '0x4', 'out': '-2'}\",7\n"
                   "unknown,pool,{},99\nother,pool,{},99\n");
     struct laboratory_files *files = opened(ops_path);
     struct laboratory_profile profile;
@@ -79,7 +79,7 @@ static void reads_ops_and_networks(void **state) {
     assert_int_not_equal(profile.ops[0].sample.kind, profile.ops[1].sample.kind);
     assert_int_equal(profile.ops[0].sample.n_features, 2);
     assert_true(profile.ops[0].sample.features[0] == 8 && profile.ops[0].sample.features[1] == 16);
-    assert_true(profile.ops[2].sample.features[1] == 0);
+    assert_true(profile.ops[2].sample.features[0] == 0 && profile.ops[2].sample.features[1] == 0);
     assert_int_equal(profile.left_out.networks_not_measured, 1);
     assert_int_equal(profile.left_out.networks_with_gaps, 0);
     assert_int_equal(profile.left_out.networks_without_ops, 0);
@@ -305,9 +305,9 @@ static void sizes_are_checked(void **state) {
     assert_int_equal(laboratory_run(&profile, &options, NULL, &err, &report), ESP_EINVAL);
     assert_string_equal(
         err.message,
-        "no network has ops, and there are not 8 other profiles: give ops (--ops), or a "
-        "matrix of networks and at least 9 profiles, those of the judged one's own "
-        "board not counted");
+        "no network has ops, and there are not 8 profiles of other boards: give ops (--ops), "
+        "or a matrix of at least 9 profiles, the judged one and 8 whose names begin with "
+        "other boards");
 }
 
 /* Ten boards that agree up to a factor and a power: an eleventh is told by a few networks. */
