@@ -33,8 +33,7 @@ static bool value(const void *context, const char *key, double value, size_t siz
     const char *id;
     int kind = kind_of(key, &id);
     if (kind == LATENCY)
-        snprintf(ret_text, size, "%.4g %s", value < 1000 ? value : value / 1000,
-                 value < 1000 ? "us" : "ms");
+        snprintf(ret_text, size, "%.4g ms", value / 1000);
     else if (kind == ENERGY)
         snprintf(ret_text, size, "%.4g uJ", value);
     return kind >= 0;

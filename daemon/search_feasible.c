@@ -64,6 +64,25 @@ static int check_share(const struct constraint *c, int index, struct err *err) {
                    c->bound);
 }
 
+/* All but top1 are counts, times and energies. */
+static int check_sign(const struct goals *goals, int index, struct err *err) {
+    const struct constraint *c = &goals->constraints[index];
+    char pointer[64], name[METRIC_NAME_MAX], bound[METRIC_VALUE_MAX];
+    if (c->bound >= 0)
+        return 0;
+    snprintf(pointer, sizeof(pointer), "/constraints/%d/%s", index, c->is_max ? "max" : "min");
+    goals_say_metric(goals, c->metric, name);
+    goals_say_value(goals, c->metric, c->bound, bound);
+    return err_set(err, ESP_EINVAL, pointer, "%s is never below 0: %s is no limit of it", name,
+                   bound);
+}
+
+static int check_bound(const struct goals *goals, int index, struct err *err) {
+    const struct constraint *c = &goals->constraints[index];
+    return strcmp(goals->keys[c->metric], "top1") == 0 ? check_share(c, index, err)
+                                                       : check_sign(goals, index, err);
+}
+
 static void put_nearest(const struct goals *goals, const struct feasibility *f, struct buf *text) {
     int n = 0;
     for (int i = 0; i < goals->n_constraints && f->has_nearest; i++) {
@@ -103,8 +122,7 @@ int search_check_feasible(const struct limited *limited, cJSON *body, struct err
     const struct goals *goals = limited->goals;
     int r = 0;
     for (int i = 0; i < goals->n_constraints && r == 0; i++)
-        if (strcmp(goals->keys[goals->constraints[i].metric], "top1") == 0)
-            r = check_share(&goals->constraints[i], i, err);
+        r = check_bound(goals, i, err);
     if (r != 0 || goals->n_constraints == 0)
         return r;
     r = feasibility_check(limited->space, goals, limited->evaluators, limited->n_evaluators, err,

@@ -199,6 +199,16 @@ static int take_source(struct work *work, struct search_request *request, struct
     return r;
 }
 
+/* Between rounds a front is evaluated and measured: of what? */
+static int check_rounds(const struct work *work, const cJSON *body, struct err *err) {
+    double rounds = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(body, "rounds"));
+    if (!(rounds > 1) || work->has_supernet || search_sources_boards(&work->sources) > 0)
+        return 0;
+    return err_set(err, ESP_EINVAL, "/rounds",
+                   "nothing becomes known between rounds: there is neither a supernet that "
+                   "evaluates nor a board that measures; leave rounds out");
+}
+
 const char *const search_request_members[] = {"name",
                                               "supernet",
                                               "checkpoint",
@@ -254,6 +264,8 @@ static int fill(struct work *work, struct search_request *request, struct err *e
         r = search_sources_find(&work->sources, err);
     if (r == 0)
         r = search_sources_check_measurements(&work->sources, err);
+    if (r == 0)
+        r = check_rounds(work, body, err);
     if (r == 0)
         r = search_subspace_take(&work->space, body, err, request->spec);
     if (r == 0)

@@ -198,14 +198,19 @@ static bool is_energy_alone(const struct search_sources *sources, const char *ke
     return id != NULL;
 }
 
-/* What is called measured was measured twice, on each board. */
-int search_sources_check_measurements(const struct search_sources *sources, struct err *err) {
-    const cJSON *asked = cJSON_GetObjectItemCaseSensitive(sources->body, "measurements");
+int search_sources_boards(const struct search_sources *sources) {
     int boards = 0;
     for (int i = 0; i < sources->n_profiles; i++)
         boards += sources->profiles[i].model == NULL;
     for (int i = 0; i < sources->goals->n_metrics; i++)
         boards += is_energy_alone(sources, sources->goals->keys[i]);
+    return boards;
+}
+
+/* What is called measured was measured twice, on each board. */
+int search_sources_check_measurements(const struct search_sources *sources, struct err *err) {
+    const cJSON *asked = cJSON_GetObjectItemCaseSensitive(sources->body, "measurements");
+    int boards = search_sources_boards(sources);
     if (asked == NULL || cJSON_GetNumberValue(asked) >= 2 * boards)
         return 0;
     return err_set(err, ESP_EINVAL, "/measurements",

@@ -42,6 +42,8 @@ int search_sources_resolve(struct sql *sql, cJSON *body, const char *key, struct
 /* Who the goals' latencies come from; what they know may narrow the space, before they are loaded.
  * Errors: ESP_ELIMIT, ESP_ENOTFOUND, ESP_EMISMATCH (a model of another space). */
 int search_sources_find(struct search_sources *sources, struct err *err);
+/* How many profiles of boards measure for the search. */
+int search_sources_boards(const struct search_sources *sources);
 /* What is called measured was measured twice, on each board: ESP_EINVAL at /measurements when the
  * budget does not reach for one network. */
 int search_sources_check_measurements(const struct search_sources *sources, struct err *err);

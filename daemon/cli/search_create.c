@@ -367,8 +367,8 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
         {"baseline", 0, OPTION_TEXT, NULL, 0, 0, "",
          "beside it at equal budget, or none (default: random beside another strategy)",
          &o.baseline},
-        {"accuracy", 0, OPTION_TEXT, clone ? NULL : "predicted", 0, 0, "", "predicted or evaluated",
-         &o.accuracy},
+        {"accuracy", 0, OPTION_TEXT, NULL, 0, 0, "",
+         "predicted (default) or evaluated: each candidate's, by the supernet", &o.accuracy},
         {"method", 'm', OPTION_TEXT, clone ? NULL : "full", 0, 0, "",
          "of measurements: full, or brief (half a second each)", &o.method},
         {"evaluations", 'n', OPTION_INT, NULL, 0, 0, "", "budget (default: 4000)", &o.evaluations},
@@ -405,6 +405,11 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
         return code;
     if (!clone && !o.supernet && !o.predictor)
         return cli_usage("--supernet is needed, or --predictor");
+    if (o.predictor && o.accuracy && strcmp(o.accuracy, "predicted") != 0)
+        return cli_usage("--accuracy %.40s and --predictor exclude each other: by a predictor the "
+                         "accuracy of every candidate is predicted; with --supernet that of the "
+                         "front is evaluated at the end",
+                         o.accuracy);
     if (!isnan(o.max_latency_ms) && !o.profile)
         return cli_usage("--max-latency needs --profile");
     if (o.time_us != CLI_UNSET && o.evaluations != CLI_UNSET)

@@ -302,6 +302,9 @@ def misused():
     refuse("/accuracy/more", (400, 422), accuracy={"predictor": "oracle", "more": 1})
     refuse("/objectives/1/profile", 422, "invalid_value", objectives=[TOP1, {"metric": "latency_us", "profile": "oracle", "direction": "minimise"}])
     refuse("/supernet", 422, accuracy=None)
+    check("nothing becomes known between rounds" in refuse("/rounds", 422, "invalid_value", rounds=3)["detail"], "why there are no rounds")
+    done = bed.daemon().cli_run("search", "create", "both", "--predictor", "oracle", "--accuracy", "evaluated")
+    check(done.returncode == 2 and "--accuracy evaluated and --predictor exclude each other" in done.stderr, "the client's words", done.stderr)
     refuse("/space", 422, space="ofa_mbv3_w12", supernet=bed.supernet())
     refuse("/accuracy/predictor", 422, "mismatch", supernet=bed.supernet())
     problem(client.request("POST", "/searches", bed.search_body("alien", objectives=[TOP1, {"metric": "latency_us", "profile": "phone", "direction": "minimise"}])),

@@ -100,14 +100,16 @@ def infeasible():
     check(doc["attainable"] > 0.5, "the least latency", doc)
     bound = doc["attainable"]
     row = bed.client().get(f"/profiles/{bed.profile()}")
-    for part in (row["name"], f'"{row["device_name"]}"', " at most 0.5 us: ", " random subnet", "one random subnet in a hundred has at most ", f" {bound:.4g} us" if bound < 1000 else f" {bound / 1000:.4g} ms"):
+    for part in (row["name"], f'"{row["device_name"]}"', " at most 0.0005 ms: ", " random subnet", "one random subnet in a hundred has at most ", f" {bound / 1000:.4g} ms"):
         check(part in doc["detail"], f"{part!r} in the words", doc["detail"])
-    check(bed.profile() not in doc["detail"], "no id in the words", doc["detail"])
+    check(bed.profile() not in doc["detail"] and " us" not in doc["detail"], "no id in the words, and one unit", doc["detail"])
     for metric in ("macs", "params", "peak_activation_bytes"):
         check(refuse("/constraints/0/max", 422, "infeasible", constraints=[{"metric": metric, "max": 0}])["attainable"] > 0, metric)
     check(refuse("/constraints/0/max", 422, "infeasible", constraints=[latency(bed.profile(), max=0)])["attainable"] > 0, "latency")
     refuse("/constraints/0/max", 422, "infeasible", constraints=[latency(bed.profile(), max=bound * 0.99)])
-    refuse("/constraints/0/max", 422, constraints=[{"metric": "macs", "max": -1}])
+    check("macs is never below 0" in refuse("/constraints/0/max", 422, "invalid_value", constraints=[{"metric": "macs", "max": -1}])["detail"], "of a negative limit")
+    doc = refuse("/constraints/1/max", 422, "invalid_value", constraints=[{"metric": "macs", "max": 1e9}, latency(bed.profile(), max=-3000)])
+    check("is never below 0: -3 ms is no limit of it" in doc["detail"] and row["name"] in doc["detail"], "of a negative latency", doc["detail"])
     refuse("/constraints/0/min", 422, constraints=[{"metric": "top1", "min": 2}])
     refuse("/constraints/1/max", 422, constraints=[{"metric": "macs", "max": 1e9}, {"metric": "top1", "max": -0.1}])
     equal(bed.client().items("/searches"), [], "searches kept")
