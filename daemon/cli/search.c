@@ -90,6 +90,8 @@ static int show_run(struct cli *cli, int argc, char **argv) {
         return code;
     if (!cli_print_plain(cli, doc)) {
         cli_fields(doc, searches.fields, searches.n_fields);
+        if (cli_text(doc, "result.ending")[0])
+            printf("ended early: %s\n", cli_text(doc, "result.ending"));
         cJSON_ArrayForEach(note, cli_item(doc, "notes")) printf("note: %s\n", note->valuestring);
     }
     cJSON_Delete(doc);

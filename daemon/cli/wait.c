@@ -124,6 +124,12 @@ static void tell_why(const cJSON *job) {
                 cli_text(job, "error.message"));
 }
 
+/* Of a search: why it ended before its budget. */
+static void tell_end(const cJSON *job) {
+    if (cli_text(job, "result.ending")[0])
+        fprintf(stderr, "espalier: %s\n", cli_text(job, "result.ending"));
+}
+
 int cli_wait(struct cli *cli, const char *job_id) {
     struct view view = {.terminal = isatty(STDERR_FILENO)};
     struct sigaction action = {.sa_handler = on_interrupt}, before;
@@ -146,6 +152,8 @@ int cli_wait(struct cli *cli, const char *job_id) {
             show(&view, job, code >= 0);
             if (code == CLI_JOB_FAILED)
                 tell_why(job);
+            else if (code == CLI_OK)
+                tell_end(job);
             cJSON_Delete(job);
         }
         if (code < 0 && interrupted) {

@@ -441,6 +441,32 @@ static void add_boards(const struct search_run *run, const char *key, const bool
             cJSON_AddItemToArray(list, cJSON_CreateString(run->spec.boards[b].id));
 }
 
+/* Why it ended before its budget, in a sentence; null where it had all of it. Of a budget in
+ * seconds the number may not be known by then, or be what the space had. */
+static void add_ending(const struct search_run *run, cJSON *result) {
+    char text[200] = "", of[32] = "";
+    int networks = search_loop_archive(run->loops[SEARCH_MAIN])->n;
+    long long had = search_loop_evaluations(run->loops[SEARCH_MAIN]), budget = run->budget;
+    bool early = had < budget || run->spec.time_budget_s > 0;
+    if (budget > had)
+        snprintf(of, sizeof of, " of %lld", budget);
+    if (run->stagnated && (budget == 0 || had < budget))
+        snprintf(text, sizeof text,
+                 "stopped after %lld%s evaluations: the hypervolume no longer grew (patience %lld)",
+                 had, of, (long long)run->spec.patience);
+    else if (early && networks >= space_cardinality(run->spec.space))
+        snprintf(text, sizeof text, "all %d networks of the space were tried", networks);
+    else if (had < budget)
+        snprintf(text, sizeof text,
+                 "stopped after %lld%s evaluations: the strategy found no network that had not "
+                 "been tried",
+                 had, of);
+    if (text[0])
+        cJSON_AddStringToObject(result, "ending", text);
+    else
+        cJSON_AddNullToObject(result, "ending");
+}
+
 static cJSON *describe_result(const struct search_run *run, const double volumes[SEARCH_LOOPS],
                               const int *front, int n) {
     double ratio = front_ratio(run, front, n);
@@ -459,6 +485,7 @@ static cJSON *describe_result(const struct search_run *run, const double volumes
     add_number(result, "kendall_tau", run->predictor != NULL, run->kendall_tau);
     cJSON_AddNumberToObject(result, "unmeasured", count_unmeasured(run, front, n));
     cJSON_AddBoolToObject(result, "stagnated", run->stagnated);
+    add_ending(run, result);
     cJSON_AddBoolToObject(result, "no_board", search_has_gone(run));
     add_boards(run, "gone_profiles", run->gone, result);
     if (run->spec.n_energy > 0)

@@ -370,6 +370,10 @@ def patient():
     stack.wait_job(made["job"]["id"], 90)
     result = client.get("/searches/patient")["result"]
     check(result["stagnated"] and result["evaluations"] < 20000, "it ended early", result)
+    words = f"stopped after {result['evaluations']} of 20000 evaluations: the hypervolume no longer grew (patience 150)"
+    equal(result["ending"], words, "why it ended")
+    check(f"ended early: {words}" in stack.cli("search", "show", "patient"), "the client says so", "")
+    check(f"espalier: {words}" in stack.cli_run("job", "wait", made["job"]["id"]).stderr, "and at the end of a wait", "")
     series = {row["strategy"]: row for row in client.get("/searches/patient/hypervolume")["series"]}
     main = series["nsga2"]
     latest = max(e for e, v, before in zip(main["evaluations"], main["hypervolume"], [0, *main["hypervolume"]]) if v > 1.001 * before)
@@ -384,7 +388,8 @@ def patient():
     whole = client.post("/searches", bed.search_body("whole", measure_front=0, calibration_nets=0, evaluations=64, population=16, patience=1000), 202)
     stack.wait_job(whole["job"]["id"], 60)
     result = client.get("/searches/whole")["result"]
-    equal((result["stagnated"], result["evaluations"]), (False, 64), "one with more patience than budget")
+    equal((result["stagnated"], result["evaluations"], result["ending"]), (False, 64, None), "one with more patience than budget")
+    check("ended early" not in stack.cli("search", "show", "whole"), "nothing to say of it", "")
     for name in ("patient", "many", "whole"):
         client.expect(204, "DELETE", f"/searches/{name}")
 
@@ -707,6 +712,7 @@ def subspaces():
     stack.wait_job(made["job"]["id"], 90)
     doc = client.get("/searches/part")
     equal((doc["subspace"], doc["result"]["evaluations"], doc["notes"]), (part, len(wanted), []), "what was searched")
+    equal(doc["result"]["ending"], f"all {len(wanted)} networks of the space were tried", "why it ended")
     columns = client.get("/searches/part/candidates?page_size=1000")["columns"]
     equal(set(columns["arch"]), wanted, "every subnet of the part, and no other")
     for arch, arch_id, top1 in list(zip(columns["arch"], columns["arch_id"], columns["metrics"]["top1"]["value"]))[:4]:

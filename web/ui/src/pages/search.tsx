@@ -69,7 +69,7 @@ function Hypervolume({ id, search }: { id: string; search: Search }) {
   const reference = Object.entries(search.reference_point ?? {}).map(([key, v]) => `${metricName(key.split(':')[0]!)} ${metricValue(key, v)}`).join(', ');
   return (
     <Card title="Hypervolume" note={reference ? `reference point: ${reference}` : undefined}>
-      {curves.some((c) => c.x.length > 0) ? <Lines title="Hypervolume over evaluations" curves={curves} xTitle="evaluations" format={(v) => (v >= 1e5 ? short(v) : significant(v, 4))} /> : <Empty>It grows with the first generation.</Empty>}
+      {curves.some((c) => c.y.some((v) => v != null)) ? <Lines title="Hypervolume over evaluations" curves={curves} xTitle="evaluations" format={(v) => (v >= 1e5 ? short(v) : significant(v, 4))} /> : <Empty>{search.objectives.length > 6 ? 'Of more than six objectives there is none.' : 'It grows with the first generation.'}</Empty>}
     </Card>
   );
 }
@@ -253,6 +253,7 @@ export function SearchPage({ id }: { id: string }) {
       </>
     }>
       {running && job.data && <Card><ProgressLine job={job.data} /></Card>}
+      {!!search.result?.['ending'] && <Card>The search has ended: {search.result['ending'] as string}.</Card>}
       <Failed error={error ?? front.error} />
       {job.data?.state === 'failed' && <Failed error={job.data.error?.message ?? 'The search failed.'} />}
       <div class="search-grid">
