@@ -174,6 +174,14 @@ double stats_kendall_tau(const double *x, const double *y, size_t n) {
     return scale > 0 ? (all - ties_x - ties_y + ties_both - 2 * swaps) / scale : 0;
 }
 
+/* (tau - t)^2 = z^2 * 2 (1 - t^2) / n, solved for t, as Wilson does for a share. */
+void stats_kendall_interval(double tau, size_t n, double level, double *ret_low, double *ret_high) {
+    double z = stats_normal_quantile(0.5 + level / 2), v = 2 * z * z / (double)n;
+    double half = sqrt(v * (1 + v - tau * tau));
+    *ret_low = fmax((tau - half) / (1 + v), -1);
+    *ret_high = fmin((tau + half) / (1 + v), 1);
+}
+
 struct ranked {
     double value;
     size_t index;

@@ -16,6 +16,11 @@ double stats_mad(const double *x, size_t n); /* median absolute deviation, unsca
 double stats_median_ci(const double *x, size_t n, double level, double *ret_low, double *ret_high);
 /* tau-b; 0 where a side is constant; O(n log n). */
 double stats_kendall_tau(const double *x, const double *y, size_t n);
+/* Confidence interval of a population's tau by that of n pairs drawn from it, n >= 1, level in
+ * (0, 1): whatever would have a tau as far away less often, by the largest variance that a sample's
+ * tau can have, 2 (1 - tau^2) / n (Kendall and Gibbons 1990). So it is wide rather than narrow, and
+ * not a point where the sample's tau is 1. */
+void stats_kendall_interval(double tau, size_t n, double level, double *ret_low, double *ret_high);
 /* Mid-ranks for ties; 0 where a side is constant. */
 double stats_spearman_rho(const double *x, const double *y, size_t n);
 /* Two-sided quantile t with P(|T| <= t) = level; level in (0, 1), dof > 0. */

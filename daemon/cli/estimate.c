@@ -6,16 +6,26 @@
 #include "daemon/cli/commands.h"
 #include "daemon/cli/resource.h"
 
+static void print_tau(FILE *out, const cJSON *found, const char *key) {
+    const cJSON *interval = cli_item(cli_item(found, "kendall_tau_interval"), key);
+    fprintf(out, " %.3f", cli_number(cli_item(found, "kendall_tau"), key));
+    if (cJSON_GetArraySize(interval) == 2)
+        fprintf(out, " (%.2f to %.2f)", cJSON_GetArrayItem(interval, 0)->valuedouble,
+                cJSON_GetArrayItem(interval, 1)->valuedouble);
+}
+
 static void print_taus(const cJSON *found) {
     static const struct {
         const char *key, *text;
-    } rows[] = {{"kendall_tau.inherited_scratch", "inherited to scratch"},
-                {"kendall_tau.fine_tuned_scratch", "fine-tuned to scratch"},
-                {"kendall_tau.inherited_fine_tuned", "inherited to fine-tuned"}};
+    } rows[] = {{"inherited_scratch", "inherited to scratch"},
+                {"fine_tuned_scratch", "fine-tuned to scratch"},
+                {"inherited_fine_tuned", "inherited to fine-tuned"}};
     FILE *out = cli_remarks();
-    fprintf(out, "\nKendall tau of %.0f networks:", cli_number(found, "n"));
-    for (int i = 0; i < COUNT(rows); i++)
-        fprintf(out, "%s %s %.3f", i > 0 ? "," : "", rows[i].text, cli_number(found, rows[i].key));
+    fprintf(out, "\nKendall tau of %.0f networks, 90 %% interval:", cli_number(found, "n"));
+    for (int i = 0; i < COUNT(rows); i++) {
+        fprintf(out, "%s %s", i > 0 ? "," : "", rows[i].text);
+        print_tau(out, found, rows[i].key);
+    }
     fprintf(out,
             "\nspent: inherited %.1f s, fine-tuned %.1f s on %.0f images, scratch %.1f s on %.0f "
             "images\n",

@@ -22,6 +22,8 @@
 
 enum { NETWORKS_MAX = 100, NETWORKS_MIN = 2, DONE_BYTES = 1 << 20 };
 
+#define INTERVAL_LEVEL 0.9 /* of taus */
+
 enum way { WAY_INHERITED, WAY_SCRATCH, WAY_FINE_TUNED, WAYS };
 static const char *const way_names[] = {"inherited", "scratch", "fine_tuned"};
 
@@ -285,15 +287,30 @@ static cJSON *describe_network(const struct work *work, const struct estimate *e
     return row;
 }
 
+/* Each tau, and how far off those few networks may have it. */
+static void describe_taus(const struct work *work, cJSON *result) {
+    static const struct {
+        const char *key;
+        enum way a, b;
+    } rows[] = {{"inherited_scratch", WAY_INHERITED, WAY_SCRATCH},
+                {"inherited_fine_tuned", WAY_INHERITED, WAY_FINE_TUNED},
+                {"fine_tuned_scratch", WAY_FINE_TUNED, WAY_SCRATCH}};
+    cJSON *taus = cJSON_AddObjectToObject(result, "kendall_tau");
+    cJSON *intervals = cJSON_AddObjectToObject(result, "kendall_tau_interval");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        double value = tau(work, rows[i].a, rows[i].b), ends[2];
+        stats_kendall_interval(value, (size_t)work->n, INTERVAL_LEVEL, &ends[0], &ends[1]);
+        cJSON_AddNumberToObject(taus, rows[i].key, value);
+        cJSON_AddItemToObject(intervals, rows[i].key, cJSON_CreateDoubleArray(ends, 2));
+    }
+}
+
 static cJSON *describe(const struct work *work) {
     cJSON *result = cJSON_CreateObject();
     cJSON_AddNumberToObject(result, "n", work->n);
     cJSON_AddStringToObject(result, "checkpoint", work->checkpoint);
     cJSON_AddStringToObject(result, "dataset_revision", work->revision);
-    cJSON *taus = cJSON_AddObjectToObject(result, "kendall_tau");
-    cJSON_AddNumberToObject(taus, "inherited_scratch", tau(work, WAY_INHERITED, WAY_SCRATCH));
-    cJSON_AddNumberToObject(taus, "inherited_fine_tuned", tau(work, WAY_INHERITED, WAY_FINE_TUNED));
-    cJSON_AddNumberToObject(taus, "fine_tuned_scratch", tau(work, WAY_FINE_TUNED, WAY_SCRATCH));
+    describe_taus(work, result);
     cJSON *spent = cJSON_AddObjectToObject(result, "spent");
     for (int w = 0; w < WAYS; w++) {
         cJSON *way = cJSON_AddObjectToObject(spent, way_names[w]);

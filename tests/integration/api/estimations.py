@@ -1,5 +1,6 @@
 """Inherited, fine-tuned and independently trained subnets side by side: what a job finds, and that it is never lost."""
 import itertools
+import re
 import time
 
 import bed
@@ -55,6 +56,8 @@ def side_by_side():
         a, b = next((a, b) for a in WAYS for b in WAYS if key == f"{a}_{b}")
         wanted = tau([(row[a], row[b]) for row in result["networks"]])
         check(abs(value - wanted) < 1e-9, f"tau of {key}", value, wanted)
+        low, high = result["kendall_tau_interval"][key]
+        check(-1 <= low <= value + 1e-9 and value <= high + 1e-9 <= 1 + 2e-9 and high - low > 0.5, f"three networks tell little of the tau of {key}", low, value, high)
     trained = client.get("/datasets/bars")["n_train"] // 50 * 50
     equal((result["spent"]["scratch"]["images"], result["spent"]["fine_tuned"]["images"], result["spent"]["inherited"]["images"]), (3 * 2 * trained, 3 * trained, 0), "images")
     listed = client.get("/estimations?supernet=net")["items"]
@@ -99,7 +102,7 @@ def by_client():
     text = stack.cli("supernet", "estimate", "net", "-n", "2", "--scratch", '{"epochs": 0.5, "batch": 50}', "--fine-tune-epochs", "0.2", "--wait", timeout=100)
     again = stack.cli_run("supernet", "estimates", "net")
     equal(again.stdout.strip(), text.strip(), "the newest comparison")
-    check(text.startswith("MACS\tINHERITED") and "Kendall tau of 2 networks" in again.stderr, "a table and what it says", text, again.stderr)
+    check(text.startswith("MACS\tINHERITED") and "Kendall tau of 2 networks, 90 % interval" in again.stderr and re.search(r"\(-?\d\.\d\d to -?\d\.\d\d\)", again.stderr), "a table and what it says", text, again.stderr)
 
 
 @test("an estimation of what cannot be compared is refused where the request is wrong")

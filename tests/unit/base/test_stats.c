@@ -103,6 +103,41 @@ static void kendall(void **state) {
     assert_close(stats_kendall_tau(xs, ys, 1), 0, 0);
 }
 
+/* Of pairs that are normal with a correlation whose tau is known (2 / pi * asin). */
+static double covered(size_t n, double tau, struct rng *rng) {
+    enum { ROUNDS = 2000 };
+    const double pi = acos(-1), r = sin(pi / 2 * tau);
+    double x[50], y[50], low, high;
+    int inside = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        for (size_t i = 0; i < n; i++) {
+            x[i] = rng_normal(rng);
+            y[i] = r * x[i] + sqrt(1 - r * r) * rng_normal(rng);
+        }
+        stats_kendall_interval(stats_kendall_tau(x, y, n), n, 0.9, &low, &high);
+        inside += low <= tau && tau <= high;
+    }
+    return (double)inside / ROUNDS;
+}
+
+static void kendall_interval(void **state) {
+    struct rng rng = rng_make(1, RNG_TEST, 0, 1);
+    double low, high;
+    /* As Wilson's interval of 4 of 4: z^2 = 2.7055. */
+    stats_kendall_interval(1, 8, 0.9, &low, &high);
+    assert_close(low, 2 * 4 / (4 + 2.705543454095414) - 1, 1e-9);
+    assert_close(high, 1, 1e-15);
+    stats_kendall_interval(-1, 8, 0.9, &low, &high);
+    assert_close(low, -1, 1e-15);
+    stats_kendall_interval(0.5, 1000000, 0.9, &low, &high);
+    assert_close(high - low, 2 * 1.6448536269514722 * sqrt(2 * 0.75 / 1e6), 1e-5);
+    static const size_t sizes[] = {4, 8, 12, 50};
+    static const double taus[] = {-0.3, 0, 0.5, 0.714, 0.857, 0.95};
+    for (int i = 0; i < 4; i++)
+        for (int t = 0; t < 6; t++)
+            assert_true(covered(sizes[i], taus[t], &rng) >= 0.89);
+}
+
 static void spearman(void **state) {
     assert_close(stats_spearman_rho(xs, ys, N), 0.8883202135552614, 1e-14);
     const double up[] = {1, 2, 3, 4}, squares[] = {1, 4, 9, 16}, down[] = {9, 7, 5, 1},
@@ -141,6 +176,7 @@ int main(void) {
         cmocka_unit_test(quantiles),
         cmocka_unit_test(median_intervals_by_exact_binomials),
         cmocka_unit_test(kendall),
+        cmocka_unit_test(kendall_interval),
         cmocka_unit_test(spearman),
         cmocka_unit_test(student),
         cmocka_unit_test(normal),
