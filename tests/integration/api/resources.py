@@ -372,9 +372,13 @@ def removed_checkpoint():
     problem(client.request("DELETE", "/checkpoints/ck_none"), 404)
     client.expect(204, "DELETE", "/supernets/thinned")  # with all of them
     problem(client.request("DELETE", f"/checkpoints/{rows[-1]['id']}"), 404)
-    answer = client.post("/supernets", {"name": "thinned", "space": "tiny", "dataset": "bars", "train": bed.TRAIN}, 202)
-    stack.wait_job(answer["job"]["id"])
-    old = sorted(client.items("/supernets/thinned/checkpoints"), key=lambda row: row["step"])[0]["id"]
-    check("removed" in stack.cli("checkpoint", "rm", old), "the words")
-    check(old not in [row["id"] for row in client.items("/supernets/thinned/checkpoints")], "it is gone")
-    client.expect(204, "DELETE", "/supernets/thinned")
+    for by_hand in (False, True):
+        answer = client.post("/supernets", {"name": "thinned", "space": "tiny", "dataset": "bars", "train": bed.TRAIN}, 202)
+        stack.wait_job(answer["job"]["id"])
+        old = min(client.items("/supernets/thinned/checkpoints"), key=lambda row: row["step"])["id"]
+        if by_hand:
+            check("removed" in stack.cli("checkpoint", "rm", old), "the words")
+        else:
+            client.expect(204, "DELETE", f"/checkpoints/{old}")
+        check(old not in [row["id"] for row in client.items("/supernets/thinned/checkpoints")], "it is gone")
+        client.expect(204, "DELETE", "/supernets/thinned")
