@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "daemon/checkpoint_users.h"
+
 enum { SLICE = 500 };
 
 #define ENDED "IN ('done', 'failed', 'canceled')"
@@ -18,16 +20,13 @@ enum { SLICE = 500 };
 
 #define EXPORTS "FROM exports t WHERE t.state <> 'queued' AND t.created_us < ?1 "
 
-/* A supernet's newest stays, and by what a search, an evaluation or a job that is not over goes. */
+/* Those that nobody needs. Of several with one path the newest, whose file it is, goes last. */
 #define CHECKPOINTS                                                                                \
-    "FROM checkpoints t JOIN supernets s ON s.id = t.supernet WHERE t.created_us < ?1 AND "        \
-    "s.state NOT IN ('importing', 'training') AND t.id IS NOT s.checkpoint AND t.step < (SELECT "  \
-    "max(n.step) FROM checkpoints n WHERE n.supernet = t.supernet) AND NOT EXISTS (SELECT 1 FROM " \
-    "searches q WHERE q.supernet = t.supernet AND q.checkpoint IN (t.id, t.hash)) AND NOT EXISTS " \
-    "(SELECT 1 FROM evaluations e WHERE e.supernet = t.supernet AND e.checkpoint IN (t.id, "       \
-    "t.hash)) AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.state NOT " ENDED                       \
-    " AND (j.subject = t.supernet OR instr(j.spec, t.hash) > 0 OR instr(j.spec, t.supernet) > "    \
-    "0)) "
+    "FROM checkpoints t WHERE t.created_us < ?1 AND NOT EXISTS (SELECT 1 "                         \
+    "FROM " CHECKPOINT_SUPERNETS ") AND NOT EXISTS (SELECT 1 FROM " CHECKPOINT_SEARCHES            \
+    ") AND NOT EXISTS (SELECT 1 "                                                                  \
+    "FROM " CHECKPOINT_EVALUATIONS ") AND NOT EXISTS (SELECT 1 FROM " CHECKPOINT_JOBS              \
+    ") AND NOT EXISTS (SELECT 1 FROM " CHECKPOINT_REPLACED ") "
 
 /* As in store_retention.c: what a table, a search or a calibration uses stays. */
 #define SAMPLES                                                                                    \

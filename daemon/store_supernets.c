@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "daemon/checkpoint_users.h"
 #include "daemon/store_jobs.h"
 #include "space/space.h"
 
@@ -293,17 +294,15 @@ int store_checkpoint_list(struct sql *sql, const char *supernet, const struct sq
                     "t", supernet);
 }
 
-/* Who needs checkpoint ?1, as what prune keeps (store_prune.c). */
+/* Of checkpoint ?1. */
 #define CHECKPOINT_USERS                                                                           \
-    "WITH t AS (SELECT id, hash, step, supernet FROM checkpoints WHERE id = ?1) SELECT "           \
-    "'supernet' AS kind, s.id, s.name FROM t JOIN supernets s ON s.id = t.supernet WHERE s.state " \
-    "IN ('importing', 'training') OR s.checkpoint = t.id OR t.step = (SELECT max(step) FROM "      \
-    "checkpoints n WHERE n.supernet = t.supernet) UNION ALL SELECT 'search', q.id, q.name FROM t " \
-    "JOIN searches q ON q.supernet = t.supernet AND q.checkpoint IN (t.id, t.hash) UNION ALL "     \
-    "SELECT 'job', j.id, j.kind FROM t JOIN jobs j ON j.state NOT IN ('done', 'failed', "          \
-    "'canceled') AND (j.subject = t.supernet OR instr(j.spec, t.hash) > 0 OR instr(j.spec, "       \
-    "t.supernet) > 0) UNION ALL SELECT 'evaluation', CAST(e.id AS TEXT), e.arch_id FROM t JOIN "   \
-    "evaluations e ON e.supernet = t.supernet AND e.checkpoint IN (t.id, t.hash) LIMIT 100"
+    "WITH t AS (SELECT id, hash, path, step, supernet FROM checkpoints WHERE id = ?1) "            \
+    "SELECT 'supernet' AS kind, s.id, s.name FROM t JOIN " CHECKPOINT_SUPERNETS                    \
+    " UNION ALL SELECT 'search', q.id, q.name FROM t JOIN " CHECKPOINT_SEARCHES                    \
+    " UNION ALL SELECT 'job', j.id, j.kind FROM t JOIN " CHECKPOINT_JOBS                           \
+    " UNION ALL SELECT 'evaluation', CAST(e.id AS TEXT), e.arch_id FROM t "                        \
+    "JOIN " CHECKPOINT_EVALUATIONS                                                                 \
+    " UNION ALL SELECT 'checkpoint', k.id, k.path FROM t JOIN " CHECKPOINT_REPLACED " LIMIT 100"
 
 int store_checkpoint_remove(struct store_tx *tx, const char *id, struct err *err,
                             cJSON **ret_users) {

@@ -54,7 +54,8 @@ int store_checkpoint_add(struct store_tx *tx, const char *supernet, const cJSON 
                          struct err *err);
 int store_metric_add(struct store_tx *tx, const char *supernet, const cJSON *data, struct err *err);
 /* Its file is left to the janitor. ESP_ENOTFOUND; ESP_ECONFLICT while it is its supernet's newest,
- * or a search, an evaluation or a job that is not over goes by it: *ret_users lists them. */
+ * a search, an evaluation or a job that is not over goes by it, or it replaced the file of one that
+ * is there still: *ret_users lists them. */
 int store_checkpoint_remove(struct store_tx *tx, const char *id, struct err *err,
                             cJSON **ret_users);
 /* Each with "replaced", as in struct stored_checkpoint. */

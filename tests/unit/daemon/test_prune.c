@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include "daemon/store_prune.h"
+#include "daemon/store_supernets.h"
 
 /* What is old is of the times 1 to 9; before 100 is old. */
 static const char world[] =
@@ -180,6 +181,61 @@ static void test_exports_and_checkpoints(void **state) {
                 "ck_evaluated ck_open ck_search ck_training ck_training_2 ck_new ck_young");
 }
 
+/* Two of one path: the file is the second one's. */
+static const char same_place[] =
+    "INSERT INTO checkpoints (id, supernet, path, step, epoch, bytes, hash, created_us) VALUES "
+    "('ck_place_1', 'sn_1', 'place', 1, 1, 1000, 'h_place_1', 4), "
+    "('ck_place_2', 'sn_1', 'place', 2, 1, 1000, 'h_place_2', 5)";
+
+struct removal {
+    const char *id;
+    cJSON *users;
+};
+
+static int do_remove(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    struct removal *removal = argument;
+    return store_checkpoint_remove(tx, removal->id, err, &removal->users);
+}
+
+static void assert_replaced(struct fixture *f, const char *id) {
+    struct stored_checkpoint found;
+    assert_int_equal(store_checkpoint_find(store_loop_sql(f->store), "sn_1", id, &f->err, &found),
+                     0);
+    assert_true(found.replaced);
+}
+
+/* Else the first would be taken for what lies there. */
+static void test_what_replaced_another_goes_after_it(void **state) {
+    struct fixture *f = *state;
+    struct removal removal = {"ck_place_2", NULL};
+    exec(f, same_place);
+    assert_int_equal(in_tx(f, do_remove, &removal), ESP_ECONFLICT);
+    assert_int_equal(cJSON_GetArraySize(removal.users), 1);
+    const cJSON *user = cJSON_GetArrayItem(removal.users, 0);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(user, "kind")), "checkpoint");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(user, "id")), "ck_place_1");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(user, "name")), "place");
+    cJSON_Delete(removal.users);
+    assert_replaced(f, "ck_place_1");
+    assert_int_equal(in_tx(f, do_remove, &(struct removal){"ck_place_1", NULL}), 0);
+    assert_int_equal(in_tx(f, do_remove, &(struct removal){"ck_place_2", NULL}), 0);
+}
+
+static void test_what_replaced_another_is_pruned_after_it(void **state) {
+    struct fixture *f = *state;
+    exec(f, same_place);
+    assert_int_equal(prune(f, "checkpoints").count, 2); /* ck_old and the first of the place */
+    assert_left(f, "SELECT group_concat(id) FROM checkpoints WHERE path = 'place'", "ck_place_2");
+    assert_int_equal(prune(f, "checkpoints").count, 1);
+    assert_int_equal(prune(f, "checkpoints").count, 0);
+    exec(f, same_place);
+    exec(f, "INSERT INTO evaluations (supernet, checkpoint, arch_id, split, dataset_revision, "
+            "recalibration_images, data, created_us) VALUES ('sn_1', 'h_place_1', 'x', 'v', 'r', "
+            "1, '{}', 5)");
+    assert_int_equal(prune(f, "checkpoints").count, 0);
+    assert_replaced(f, "ck_place_1");
+}
+
 static void test_evaluations(void **state) {
     struct fixture *f = *state;
     assert_int_equal(prune(f, "evaluations").count, 1);
@@ -229,8 +285,13 @@ static int setup(void **state) {
 
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_stop)
-    const struct CMUnitTest tests[] = {
-        TEST(test_jobs),        TEST(test_searches),     TEST(test_exports_and_checkpoints),
-        TEST(test_evaluations), TEST(test_measurements), TEST(test_what_boards_accepted_stays)};
+    const struct CMUnitTest tests[] = {TEST(test_jobs),
+                                       TEST(test_searches),
+                                       TEST(test_exports_and_checkpoints),
+                                       TEST(test_what_replaced_another_goes_after_it),
+                                       TEST(test_what_replaced_another_is_pruned_after_it),
+                                       TEST(test_evaluations),
+                                       TEST(test_measurements),
+                                       TEST(test_what_boards_accepted_stays)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
