@@ -39,10 +39,11 @@ void disk_look(struct disk *disk);
  * measured at the start, and then so rarely that it costs a hundredth of the time, at most once a
  * minute. Any thread. */
 cJSON *disk_usage_describe(struct disk *disk);
-/* "3.2 GB": three digits, in the unit that fits. Returns ret. */
-enum { DISK_BYTES_TEXT = 24 };
-const char *disk_bytes_text(double bytes, char ret[DISK_BYTES_TEXT]);
 /* The same in words: "3.2 GB used: checkpoints 2 GB, database 1.2 GB"; "" before. */
 void disk_usage_words(struct disk *disk, char *ret, size_t size);
 /* Measures again soon: things were removed. Loop's thread; takes NULL. */
 void disk_measure(struct disk *disk);
+
+/* "3.2 GB": three digits, in the unit that fits. Returns ret. */
+enum { DISK_BYTES_TEXT = 24 };
+const char *disk_bytes_text(double bytes, char ret[DISK_BYTES_TEXT]);

@@ -145,7 +145,7 @@ static void sweep_checkpoints_of(struct sql *sql, const char *data_dir, const ch
         snprintf(path, sizeof(path), "%s/%.255s", dir_path, entry->d_name);
         if (strncmp(entry->d_name, "step-", 5) == 0 && is_old(path) &&
             !store_checkpoint_is_known(sql, supernet, name) && remove(path) == 0)
-            log_info("removed the checkpoint %s of %s, which was pruned", entry->d_name, supernet);
+            log_info("removed %s of %s, which nothing refers to", name, supernet);
     }
     if (dir != NULL)
         closedir(dir);

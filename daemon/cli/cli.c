@@ -13,9 +13,12 @@
 enum { PATH_LIMIT = 8192, ENCODED_SLOTS = 8, ENCODED_SIZE = 4096 };
 
 int cli_fail(const struct err *err) {
-    fprintf(stderr, "espalier: %s", err->message);
-    if (err->pointer[0])
-        fprintf(stderr, " (%s)", err->pointer);
+    struct err shown = *err;
+    cli_blank_controls(shown.message);
+    cli_blank_controls(shown.pointer);
+    fprintf(stderr, "espalier: %s", shown.message);
+    if (shown.pointer[0])
+        fprintf(stderr, " (%s)", shown.pointer);
     fputc('\n', stderr);
     switch (err->code) {
     case ESP_ENOTFOUND:

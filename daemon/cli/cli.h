@@ -165,8 +165,12 @@ struct column {
     enum cell_kind kind;
 };
 void cli_table(struct cli *cli, const cJSON *items, const struct column *columns, int n_columns);
-/* Where sentences about a table go: below it for people, to stderr where a program reads it. */
-FILE *cli_remarks(void);
+/* Where sentences about what is printed go: beside it for people, to stderr where a program reads
+ * it or it is plain (cli_print_plain). */
+FILE *cli_remarks(const struct cli *cli);
+/* Labels, notes and messages may have tabs, line breaks and what a terminal would obey: makes them
+ * blanks, so that a row stays a row. */
+void cli_blank_controls(char *text);
 void cli_cell(const cJSON *item, const struct column *column, char *text, int size);
 /* The unit that fits latencies up to largest_us: us below a millisecond, else ms. */
 struct cli_unit {

@@ -14,13 +14,13 @@ static void print_tau(FILE *out, const cJSON *found, const char *key) {
                 cJSON_GetArrayItem(interval, 1)->valuedouble);
 }
 
-static void print_taus(const cJSON *found) {
+static void print_taus(const struct cli *cli, const cJSON *found) {
     static const struct {
         const char *key, *text;
     } rows[] = {{"inherited_scratch", "inherited to scratch"},
                 {"fine_tuned_scratch", "fine-tuned to scratch"},
                 {"inherited_fine_tuned", "inherited to fine-tuned"}};
-    FILE *out = cli_remarks();
+    FILE *out = cli_remarks(cli);
     fprintf(out, "\nKendall tau of %.0f networks, 90 %% interval:", cli_number(found, "n"));
     for (int i = 0; i < COUNT(rows); i++) {
         fprintf(out, "%s %s", i > 0 ? "," : "", rows[i].text);
@@ -45,7 +45,7 @@ static int print_estimates(struct cli *cli, const cJSON *found) {
         return CLI_OK;
     cli_table(cli, cli_item(found, "networks"), columns, COUNT(columns));
     if (!cli->no_headers)
-        print_taus(found);
+        print_taus(cli, found);
     return CLI_OK;
 }
 

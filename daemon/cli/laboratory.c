@@ -167,7 +167,8 @@ static void print_left_out(FILE *to, const cJSON *profile) {
 }
 
 /* Returns how many could be judged. */
-static int print_profiles(const cJSON *result) {
+static int print_profiles(const struct cli *cli, const cJSON *result) {
+    FILE *to = cli_remarks(cli);
     const cJSON *profile;
     int judged = 0;
     cJSON_ArrayForEach(profile, cli_item(result, "profiles")) {
@@ -178,15 +179,16 @@ static int print_profiles(const cJSON *result) {
             continue;
         }
         judged++;
-        printf("%s: %.0f networks, ", name, cli_number(profile, "networks"));
+        fprintf(to, "%s: %.0f networks, ", name, cli_number(profile, "networks"));
         if (cli_number(profile, "ops") > 0)
-            printf(
+            fprintf(
+                to,
                 "%.0f ops, %.0f %% of them in other networks too, the others interpolated (error "
                 "%.3f in log time), ",
                 cli_number(profile, "ops"), 100 * cli_number(profile, "exact"),
                 cli_number(profile, "log_error"));
-        printf("%.0f profiles of other boards\n", cli_number(profile, "fleet"));
-        print_left_out(stdout, profile);
+        fprintf(to, "%.0f profiles of other boards\n", cli_number(profile, "fleet"));
+        print_left_out(to, profile);
     }
     return judged;
 }
@@ -203,9 +205,11 @@ static void print_for_people(struct cli *cli, const cJSON *result) {
                                             {"IN INTERVAL", "coverage", CELL_PERCENT},
                                             {"CHOSEN", "chosen", CELL_PERCENT}};
     cJSON *rows = flatten(result);
-    printf("Calibrated on as many KNOWN networks of each profile, judged on the others; means over "
-           "%.0f random choices, seed %.0f.\n",
-           cli_number(result, "splits"), cli_number(result, "seed"));
+    fprintf(
+        cli_remarks(cli),
+        "Calibrated on as many KNOWN networks of each profile, judged on the others; means over "
+        "%.0f random choices, seed %.0f.\n",
+        cli_number(result, "splits"), cli_number(result, "seed"));
     cli_table(cli, rows, columns, sizeof columns / sizeof *columns);
     cJSON_Delete(rows);
 }
@@ -258,7 +262,7 @@ static int evaluate_run(struct cli *cli, int argc, char **argv) {
     if (code != CLI_OK || rc != 0)
         return rc ? cli_fail(&err) : code;
     if (!cli_print_plain(cli, result) &&
-        (code = print_profiles(result) ? CLI_OK : CLI_FAILURE) == CLI_OK)
+        (code = print_profiles(cli, result) ? CLI_OK : CLI_FAILURE) == CLI_OK)
         print_for_people(cli, result);
     cJSON_Delete(result);
     return code;

@@ -53,9 +53,9 @@ static void print_fit(FILE *to, const cJSON *file) {
     fputc('\n', to);
 }
 
-/* What became of a model that is imported, on stderr where stdout is for programs. */
+/* What became of a model that is imported. */
 static int tell_fit(struct cli *cli, const char *model) {
-    FILE *to = cli->json || cli->jsonl || cli->get || cli->output ? stderr : cli_remarks();
+    FILE *to = cli_remarks(cli);
     struct err err = {0};
     cJSON *doc = NULL;
     const cJSON *file;

@@ -8,7 +8,7 @@
 #include "base/utf8.h"
 #include "daemon/cli/cli.h"
 
-enum { CELL_SIZE = 1024, COLUMNS_MAX = 24 };
+enum { CELL_SIZE = 1024, COLUMNS_MAX = 40 };
 
 static void scaled(double value, const char *unit, char *text, int size) {
     static const char *const prefixes[] = {"", "k", "M", "G", "T"};
@@ -78,9 +78,8 @@ static void format_words(const cJSON *list, char *text, int size) {
     }
 }
 
-/* Labels, notes and messages may have tabs, line breaks and what a terminal would obey: blanks, so
- * that a row stays a row. C1 controls are two bytes in UTF-8. */
-static void blank_controls(char *text) {
+/* C1 controls are two bytes in UTF-8. */
+void cli_blank_controls(char *text) {
     for (unsigned char *c = (unsigned char *)text; *c; c++)
         if (*c < 0x20 || *c == 0x7f)
             *c = ' ';
@@ -109,7 +108,7 @@ static void format_cell(const cJSON *value, enum cell_kind kind, char *text, int
 void cli_cell(const cJSON *item, const struct column *column, char *text, int size) {
     format_cell(cli_item(item, column->path), column->kind, text, size);
     text[utf8_trim(text, strlen(text))] = 0;
-    blank_controls(text);
+    cli_blank_controls(text);
 }
 
 /* Of the column's numbers; 0 when there are none. */
@@ -195,8 +194,9 @@ static bool for_people(void) {
     return isatty(STDOUT_FILENO) || getenv("ESPALIER_TABLE");
 }
 
-FILE *cli_remarks(void) {
-    return for_people() ? stdout : stderr;
+FILE *cli_remarks(const struct cli *cli) {
+    bool plain = cli->json || cli->jsonl || cli->get || cli->output;
+    return for_people() && !plain ? stdout : stderr;
 }
 
 void cli_table(struct cli *cli, const cJSON *items, const struct column *columns, int n_columns) {

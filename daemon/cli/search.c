@@ -250,11 +250,11 @@ static struct span front_span(const cJSON *items) {
 }
 
 /* How wide the front is; a front that is narrow or has few points is said to be so. */
-static void print_front_summary(const cJSON *front) {
+static void print_front_summary(const struct cli *cli, const cJSON *front) {
     struct span span = front_span(cli_item(front, "items"));
     const struct cli_unit *unit = cli_latency_unit(span.high);
     char low[CLI_LATENCY], high[CLI_LATENCY];
-    FILE *out = cli_remarks();
+    FILE *out = cli_remarks(cli);
     int n = cJSON_GetArraySize(cli_item(front, "items"));
 
     fprintf(out, "\n%d %s", n, n == 1 ? "point" : "points");
@@ -315,7 +315,7 @@ static void print_front(struct cli *cli, const cJSON *front) {
     cli_table(cli, table, columns, n + COUNT(behind));
     cJSON_Delete(table);
     if (!cli->no_headers)
-        print_front_summary(front);
+        print_front_summary(cli, front);
 }
 
 static int print_best(struct cli *cli, const cJSON *items, const char *search) {

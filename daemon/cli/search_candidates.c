@@ -6,7 +6,11 @@
 #include "daemon/cli/query.h"
 #include "daemon/cli/resource.h"
 
-enum { METRICS_SHOWN = 12, TEXT_MAX = 1300 };
+enum {
+    METRICS_SHOWN = 32, /* METRICS_MAX of search/objective.h: as many as a search has */
+    COLUMN_NAME = 8,
+    TEXT_MAX = 1300
+};
 
 void query_add_text(char path[QUERY_PATH_MAX], const char *parameter, const char *value) {
     size_t len = strlen(path);
@@ -32,6 +36,7 @@ int query_add(char path[QUERY_PATH_MAX], const char *parameter, const struct opt
 struct walk {
     const cJSON *plain[5], *values[METRICS_SHOWN], *sources[METRICS_SHOWN];
     const char *keys[METRICS_SHOWN];
+    char names[METRICS_SHOWN][COLUMN_NAME]; /* of rows' members */
     int n_metrics;
 };
 static const char *const plain[] = {"strategy", "generation", "feasible", "on_front", "arch"};
@@ -49,6 +54,7 @@ static void walk_begin(const cJSON *columns, struct walk *walk) {
     cJSON_ArrayForEach(metric, cli_item(columns, "metrics")) {
         if (walk->n_metrics == METRICS_SHOWN)
             break;
+        snprintf(walk->names[walk->n_metrics], COLUMN_NAME, "m%d", walk->n_metrics);
         walk->keys[walk->n_metrics] = metric->string;
         walk->values[walk->n_metrics] = first_of(metric, "value");
         walk->sources[walk->n_metrics++] = first_of(metric, "source");
@@ -69,9 +75,6 @@ static void put_plain(cJSON *row, const char *name, const cJSON *item) {
         cJSON_AddItemToObject(row, name, cJSON_Duplicate(item, true));
 }
 
-static const char *const metric_names[METRICS_SHOWN] = {"m0", "m1", "m2", "m3", "m4",  "m5",
-                                                        "m6", "m7", "m8", "m9", "m10", "m11"};
-
 /* "0.9132 evaluated" */
 static void put_metric(cJSON *row, const char *name, const cJSON *value, const cJSON *source) {
     char text[80] = "-";
@@ -89,7 +92,7 @@ static cJSON *make_rows(struct walk *walk) {
         for (int i = 0; i < COUNT(plain); i++)
             put_plain(row, plain[i], take(&walk->plain[i]));
         for (int i = 0; i < walk->n_metrics; i++)
-            put_metric(row, metric_names[i], take(&walk->values[i]), take(&walk->sources[i]));
+            put_metric(row, walk->names[i], take(&walk->values[i]), take(&walk->sources[i]));
         cJSON_AddItemToArray(rows, row);
     }
     return rows;
@@ -107,12 +110,12 @@ static void print_candidates(struct cli *cli, const cJSON *doc) {
     walk_begin(cli_item(doc, "columns"), &walk);
     memcpy(columns, before, sizeof(before));
     for (int i = 0; i < walk.n_metrics; i++)
-        columns[n++] = (struct column){walk.keys[i], metric_names[i], CELL_TEXT};
+        columns[n++] = (struct column){walk.keys[i], walk.names[i], CELL_TEXT};
     columns[n++] = (struct column){"ARCH", "arch", CELL_TEXT};
     cJSON *rows = make_rows(&walk);
     cli_table(cli, rows, columns, n);
     if (!cli->no_headers)
-        fprintf(cli_remarks(), "\n%d of %.0f candidates\n", cJSON_GetArraySize(rows),
+        fprintf(cli_remarks(cli), "\n%d of %.0f candidates\n", cJSON_GetArraySize(rows),
                 cli_number(doc, "total"));
     cJSON_Delete(rows);
 }

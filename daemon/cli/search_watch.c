@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/terminal.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/metric.h"
 #include "daemon/cli/plot.h"
@@ -267,10 +267,11 @@ static void put_legend(const struct watch *watch, const struct plot *plot,
 }
 
 static void window_size(int *ret_columns, int *ret_rows) {
-    struct winsize size = {0};
-    bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-    *ret_columns = known ? size.ws_col : 80;
-    *ret_rows = known && size.ws_row > 0 ? size.ws_row : 24;
+    terminal_size(STDOUT_FILENO, ret_columns, ret_rows);
+    if (*ret_columns == 0)
+        *ret_columns = 80;
+    if (*ret_rows == 0)
+        *ret_rows = 24;
 }
 
 static int count_lines(const char *text) {

@@ -145,10 +145,10 @@ static void print_layers(struct cli *cli, const cJSON *units) {
         number++;
     }
     cli_table(cli, rows, columns, COUNT(columns));
-    fputs(
-        "LIVE is what lies in memory were each op run by itself; units run fused and in place, so "
-        "it may be more than the peak activation.\n",
-        cli_remarks());
+    if (!cli->no_headers)
+        fputs("LIVE is what lies in memory were each op run by itself; units run fused and in "
+              "place, so it may be more than the peak activation.\n",
+              cli_remarks(cli));
     cJSON_Delete(rows);
 }
 

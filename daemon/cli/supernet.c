@@ -309,6 +309,11 @@ static int evaluate_run(struct cli *cli, int argc, char **argv) {
     return code;
 }
 
+static int checkpoint_rm_run(struct cli *cli, int argc, char **argv) {
+    static const struct resource checkpoints = {.path = "/checkpoints"};
+    return resource_act(cli, &checkpoints, "rm", argc, argv);
+}
+
 const struct cli_command cli_supernet_train = {
     "supernet", "train", "NAME", "train a new supernet, or one that exists further", train_run};
 const struct cli_command cli_supernet_ls = {"supernet", "ls", "", "supernets", ls_run};
@@ -323,11 +328,6 @@ const struct cli_command cli_supernet_pause = {"supernet", "pause", "SUPERNET...
                                                "pause trainings until they are resumed", pause_run};
 const struct cli_command cli_supernet_resume = {"supernet", "resume", "SUPERNET...",
                                                 "go on with trainings", resume_run};
-static int checkpoint_rm_run(struct cli *cli, int argc, char **argv) {
-    static const struct resource checkpoints = {.path = "/checkpoints"};
-    return resource_act(cli, &checkpoints, "rm", argc, argv);
-}
-
 const struct cli_command cli_checkpoint_rm = {"checkpoint", "rm", "CHECKPOINT...",
                                               "remove checkpoints that nothing needs",
                                               checkpoint_rm_run};

@@ -2,11 +2,13 @@
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/terminal.h"
 #include "daemon/cli/cli.h"
 
@@ -116,18 +118,27 @@ static int code_of(const cJSON *job) {
     return !strcmp(state, "failed") || !strcmp(state, "canceled") ? CLI_JOB_FAILED : -1;
 }
 
+static void tell(const char *before, const char *sentence) {
+    char *text = mem_strdup(sentence);
+    if (!text)
+        return;
+    cli_blank_controls(text);
+    fprintf(stderr, "espalier: %s%s\n", before, text);
+    free(text);
+}
+
 static void tell_why(const cJSON *job) {
-    if (!strcmp(cli_text(job, "state"), "canceled"))
-        fprintf(stderr, "espalier: %s was cancelled\n", cli_text(job, "id"));
-    else
-        fprintf(stderr, "espalier: %s failed: %s\n", cli_text(job, "id"),
-                cli_text(job, "error.message"));
+    char before[80];
+    bool canceled = !strcmp(cli_text(job, "state"), "canceled");
+    snprintf(before, sizeof(before), "%.60s %s", cli_text(job, "id"),
+             canceled ? "was cancelled" : "failed: ");
+    tell(before, canceled ? "" : cli_text(job, "error.message"));
 }
 
 /* Of a search: why it ended before its budget. */
 static void tell_end(const cJSON *job) {
     if (cli_text(job, "result.ending")[0])
-        fprintf(stderr, "espalier: %s\n", cli_text(job, "result.ending"));
+        tell("", cli_text(job, "result.ending"));
 }
 
 int cli_wait(struct cli *cli, const char *job_id) {

@@ -6,8 +6,10 @@ import random
 import re
 import subprocess
 import tempfile
+import threading
 import time
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import bed
 import data
@@ -298,9 +300,10 @@ def gaps_are_told(stack, folder, words):
     equal((profile["networks"], profile["ops"], profile["unpredicted_ops"]), (29, 232, 0), "without the network that has a gap")
     equal(profile["left_out"], {"networks_not_measured": 0, "networks_with_unmeasured_ops": 1, "ops_of_those_networks": 8, "unmeasured_ops": 2,
                                 "networks_without_ops": 0, "unknown_networks": 1, "ops_of_unknown_networks": 2}, "what is left out")
-    shown = stack.cli(*words)
-    for said in ("left out: 1 network with 8 ops, as 2 of these have no time", "left out: ops (2) of 1 network that"):
-        check(said in shown, said, shown)
+    shown = stack.cli_run(*words)
+    equal(shown.returncode, 0, "exit code")
+    for said in ("left out: 1 network with 8 ops, as 2 of these have no time", "left out: ops (2) of 1 network that", "phone: 29 networks, 232 ops", "Calibrated on"):
+        check(said in shown.stderr and said not in shown.stdout, said, shown.stdout + shown.stderr)
     refused = stack.cli_run(*words, "--known", "29")
     check(refused.returncode == 1 and "fewer than the 29" in refused.stderr and "1 network with 8 ops" in refused.stderr, "an error tells it too", refused.stderr)
     for text in ("nan", "0", "0x10"):
@@ -420,6 +423,39 @@ def rows_stay_rows():
         lines = done.stdout.splitlines()
         check(all(len(line.split("\t")) == len(lines[0].split("\t")) for line in lines), "columns", lines)
         check(re.search(r"\d (points?|of \d+ candidates)", done.stderr), "what is said about it", done.stderr)
+    layers = ("arch", "show", "tiny", data.SMALL_ARCH, "--layers")
+    equal([("LIVE is" in done.stdout, "LIVE is" in done.stderr) for done in (stack.cli_run(*layers), stack.cli_run(*layers, "--no-headers"))], [(False, True), (False, False)], "what is said about layers")
+
+
+@test("an error shows no control characters, and a search of more metrics than a dozen shows them all")
+def played_answers():
+    """By a daemon that is played: no real one has such names, or so many metrics at hand."""
+    metrics = {f"latency_us:p{i}": {"value": [i + 0.5], "source": ["measured"]} for i in range(32)}
+    columns = {"strategy": ["nsga2"], "generation": [1], "feasible": [True], "on_front": [True], "arch": ["r28"], "metrics": metrics}
+
+    class Played(BaseHTTPRequestHandler):
+        def do_GET(self):
+            found = "/many/" in self.path
+            body = json.dumps({"total": 1, "columns": columns} if found else {"title": "no", "status": 404, "code": "not_found", "detail": "no \x1b[31mred\nthing \u009b1m", "errors": []}).encode()
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Type", "application/json" if found else "application/problem+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Played)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = ("--url", f"http://127.0.0.1:{server.server_port}")
+    try:
+        lines = [line.split("\t") for line in bed.daemon().cli("search", "candidates", "many", *url).splitlines()]
+        equal(lines, [["STRATEGY", "GENERATION", "FEASIBLE", "ON FRONT", *metrics, "ARCH"], ["nsga2", "1", "yes", "yes", *[f"{i}.5 measured" for i in range(32)], "r28"]], "the table")
+        refused = bed.daemon().cli_run("search", "candidates", "none", *url)
+        equal((refused.returncode, refused.stderr), (3, "espalier: no  [31mred thing   1m\n"), "the error")
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @test("the manual page names every command and option, and mandoc has nothing to say against it")

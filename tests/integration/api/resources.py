@@ -339,23 +339,27 @@ def jobs():
 
 @test("a table is removed when no job fills it, by the command line too; its job is gone then")
 def removed_table():
-    client = bed.client()
+    client, profile = bed.client(), bed.profile()
+    board = f"/devices/{client.get(f'/profiles/{profile}')['device']}"
     client.post("/spaces", data.space(name="removable", resolutions=[20]), 201)  # no table of others is in the way
-    for by_hand in (False, True):
-        made = client.post("/tables", {"profile": bed.profile(), "space": "removable", "method": "full"}, 202)
-        path, job = f"/tables/{made['table']['id']}", made["job"]["id"]
-        answer = client.request("DELETE", path)
-        if answer.status != 204:  # it may have been filled meanwhile
-            check(job in str(problem(answer, 409)), "the jobs that fill it", answer)
+    client.expect(200, "PATCH", board, {"state": "paused"})  # so that no table is full before it is asked for
+    try:
+        for by_hand in (False, True):
+            made = client.post("/tables", {"profile": profile, "space": "removable", "method": "full"}, 202)
+            path, job = f"/tables/{made['table']['id']}", made["job"]["id"]
+            check(job in str(problem(client.request("DELETE", path), 409, "conflict")["users"]), "the job that fills it")
             client.request("POST", f"/jobs/{job}/cancel", {})
-            wait_for("the end of its job", lambda: bed.daemon().job(job)["state"] in ("done", "canceled"))
+            wait_for("the end of its job", lambda: bed.daemon().job(job)["state"] == "canceled")
             if by_hand:
                 bed.daemon().cli("latency", "rm", made["table"]["id"])
             else:
                 client.expect(204, "DELETE", path)
-        problem(client.request("GET", path), 404)
-        problem(client.request("DELETE", path), 404)
-        check(client.request("POST", f"/jobs/{job}/retry", {}).status in (409, 410), "a retry of its job")
+            problem(client.request("GET", path), 404)
+            problem(client.request("DELETE", path), 404)
+            check(client.request("POST", f"/jobs/{job}/retry", {}).status in (409, 410), "a retry of its job")
+    finally:
+        client.expect(200, "PATCH", board, {"state": "active"})
+
 
 @test("a checkpoint is removed when nothing needs it, by the command line too; one that is needed tells by whom", 60)
 def removed_checkpoint():
@@ -370,6 +374,13 @@ def removed_checkpoint():
     refused = problem(client.request("DELETE", f"/checkpoints/{rows[0]['id']}"), 409, "conflict")
     equal([row["kind"] for row in refused["users"]], ["evaluation"], "what went by it")
     problem(client.request("DELETE", "/checkpoints/ck_none"), 404)
+    training = client.post("/supernets/thinned/train", {"train": {**bed.TRAIN, "epochs": 500}}, 202)["job"]["id"]
+    wait_for("the training", lambda: stack.job(training)["state"] == "running")
+    refused = problem(client.request("DELETE", f"/checkpoints/{rows[0]['id']}"), 409, "conflict")
+    equal([row["kind"] for row in refused["users"]], ["supernet", "job", "evaluation"], "while it is trained on")
+    check(training in [row["id"] for row in refused["users"]], "the training", refused)
+    client.expect((200, 202), "POST", f"/jobs/{training}/cancel", {})
+    stack.wait_job(training, state="canceled")
     client.expect(204, "DELETE", "/supernets/thinned")  # with all of them
     problem(client.request("DELETE", f"/checkpoints/{rows[-1]['id']}"), 404)
     for by_hand in (False, True):
