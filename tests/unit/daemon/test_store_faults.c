@@ -75,13 +75,16 @@ static int on_open(sqlite3_vfs *self, const char *name, sqlite3_file *file, int 
     if (r != SQLITE_OK || (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)) == 0)
         return r;
     sqlite3_io_methods *methods = &faulty[(flags & SQLITE_OPEN_WAL) != 0];
-    real = real != NULL ? real : file->pMethods;
-    *methods = *file->pMethods; /* of the log: without locks */
-    methods->xWrite = on_write;
-    methods->xSync = on_sync;
-    methods->xTruncate = on_truncate;
-    if (methods->xShmMap != NULL)
-        methods->xShmMap = on_map;
+    if (methods->xWrite !=
+        on_write) { /* the first of its kind, as the store is opened: before any thread reads it */
+        real = real != NULL ? real : file->pMethods;
+        *methods = *file->pMethods; /* of the log: without locks */
+        methods->xSync = on_sync;
+        methods->xTruncate = on_truncate;
+        if (methods->xShmMap != NULL)
+            methods->xShmMap = on_map;
+        methods->xWrite = on_write;
+    }
     file->pMethods = methods;
     return r;
 }

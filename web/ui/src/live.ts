@@ -111,8 +111,8 @@ function start() {
 /** Another tab of this browser has signed in or out: so have we. Nobody: the page is locked, and its stream ends; else all is read anew, as who we are now. */
 async function meet() {
   const known = await whoAmI();
-  if (known) start();
-  if (leads) (known ? connect : disconnect)();
+  if (known && !started) start();
+  else if (leads) (known ? connect : disconnect)();
   if (known) deliver({ topic: 'resync', data: {} });
 }
 
