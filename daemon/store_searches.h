@@ -122,7 +122,7 @@ int store_front(struct sql *sql, const char *search, struct err *err, cJSON **re
  * ESP_ELIMIT: too large, or it takes too long. */
 int store_front_of(struct sql *sql, const char *search, const struct candidate_query *query,
                    struct err *err, cJSON **ret_doc);
-/* How that front grew, by strategy. ESP_EUNSUPPORTED: too many objectives. */
+/* How that front grew, by strategy. ESP_ELIMIT: as there. */
 int store_hypervolume_of(struct sql *sql, const char *search, const struct candidate_query *query,
                          struct err *err, cJSON **ret_doc);
 int store_hypervolume(struct sql *sql, const char *search, struct err *err, cJSON **ret_doc);

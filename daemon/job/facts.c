@@ -188,8 +188,8 @@ static int take_line(struct facts *facts, const char *identity, const cJSON *doc
         return strcmp(saved, identity) == 0
                    ? 0
                    : err_set(err, ESP_EMISMATCH, NULL,
-                             "this search began with another checkpoint, data set or body: start "
-                             "a new one");
+                             "this search began with another checkpoint, data set or body, or "
+                             "with an older version of its strategy: start a new one");
     int rc = ESP_ECORRUPT;
     if (json_has(doc, "arch_id"))
         rc = take_score(facts, doc);

@@ -46,6 +46,13 @@ static const char *measuring(const struct search_run *run) {
     return useful ? " takes useful energy" : " takes energy";
 }
 
+/* Of a strategy that has come to ask for other archs than it once did. */
+static void add_revision(struct buf *buf, const char *word, const char *strategy) {
+    int revision = strategy ? strategy_find(strategy)->revision : 0;
+    if (revision > 0)
+        buf_printf(buf, " %s %d", word, revision);
+}
+
 static int open_facts_of(struct search_run *run, const cJSON *spec, struct err *err) {
     char path[SPEC_PATH_MAX + 64], identity[HASH_TEXT];
     struct buf buf;
@@ -57,9 +64,8 @@ static int open_facts_of(struct search_run *run, const cJSON *spec, struct err *
                                       : run->spec.predictor.hash,
                run->spec.has_supernet ? run->accuracy.dataset->revision : "",
                run->spec.space->fingerprint, body ? body : "", measuring(run));
-    int revision = strategy_find(run->spec.strategy)->revision;
-    if (revision > 0)
-        buf_printf(&buf, " revision %d", revision);
+    add_revision(&buf, "revision", run->spec.strategy);
+    add_revision(&buf, "baseline revision", run->spec.baseline);
     if (search_has_board(run) && !run->as_before)
         buf_printf(&buf, " settled");
     free(body);
@@ -201,7 +207,7 @@ static int request_calibration(struct search_run *run, struct err *err) {
 }
 
 static int learn(struct search_run *run, struct err *err) {
-    bool changed, priced[ENERGY_PROFILES_MAX];
+    bool changed, repriced[ENERGY_PROFILES_MAX];
     search_phase(run, "evaluate", 0, 0.45);
     int rc = request_calibration(run, err);
     if (rc == 0 && run->spec.accuracy_predicted && !run->imported)
@@ -211,7 +217,7 @@ static int learn(struct search_run *run, struct err *err) {
         rc = search_wait_for_board(run, err);
     if (rc == 0)
         rc = search_calibrate(run, err, &changed);
-    return rc == 0 ? search_fit_prices(run, err, priced) : rc;
+    return rc == 0 ? search_fit_prices(run, err, repriced) : rc;
 }
 
 /* --- the search --- */

@@ -18,7 +18,7 @@ int search_measured_energy(const struct search_run *run, int board, const struct
                            struct metric *ret_energy) {
     struct metric energy = {0, INFINITY, 0, METRIC_MEASURED};
     int n = 0;
-    for (int take = 1; take <= 2; take++) {
+    for (int take = 1; take <= SEARCH_TAKES; take++) {
         const struct measured *m = search_accepted(run, board, arch, take);
         if (!m || m->energy_uj <= 0)
             continue;

@@ -4,41 +4,40 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* --- by board, take and subnet; by subnet --- */
+/* --- by subnet: each request is found under its own --- */
 
-struct request_key {
+struct question {
     const struct search_run *run;
     const struct arch *arch;
-    int board, take; /* take 0: whichever, of whichever board */
+    int board, take;
 };
 
-static uint64_t hash_key(const struct request_key *key) {
-    const uint64_t parts[] = {map_hash(key->arch, sizeof *key->arch), (uint64_t)key->board,
-                              (uint64_t)key->take};
-    return map_hash(parts, sizeof parts);
+static uint64_t hash_arch(const struct arch *arch) {
+    return map_hash(arch, sizeof *arch);
+}
+
+static bool is_of_arch(const void *context, uint32_t item) {
+    const struct question *question = context;
+    return arch_equal(&question->run->requests[item].arch, question->arch);
 }
 
 static bool is_request(const void *context, uint32_t item) {
-    const struct request_key *key = context;
-    const struct search_request *request = &key->run->requests[item];
-    bool same = key->take == 0 || (request->board == key->board && request->take == key->take);
-    return same && arch_equal(&request->arch, key->arch);
-}
-
-static int64_t find(const struct request_key *key) {
-    return map_find(&key->run->request_index, hash_key(key), is_request, key);
+    const struct question *question = context;
+    const struct search_request *request = &question->run->requests[item];
+    return request->board == question->board && request->take == question->take &&
+           is_of_arch(context, item);
 }
 
 const struct search_request *search_find_request(const struct search_run *run, int board,
                                                  const struct arch *arch, int take) {
-    const struct request_key key = {run, arch, board, take};
-    int64_t at = find(&key);
+    const struct question question = {run, arch, board, take};
+    int64_t at = map_find(&run->request_index, hash_arch(arch), is_request, &question);
     return at >= 0 ? &run->requests[at] : NULL;
 }
 
 bool search_asked(const struct search_run *run, const struct arch *arch) {
-    const struct request_key key = {.run = run, .arch = arch};
-    return find(&key) >= 0;
+    const struct question question = {.run = run, .arch = arch};
+    return map_find(&run->request_index, hash_arch(arch), is_of_arch, &question) >= 0;
 }
 
 static int grow(struct search_run *run) {
@@ -53,17 +52,13 @@ static int grow(struct search_run *run) {
 
 int search_add_request(struct search_run *run, int board, const struct arch *arch, int take,
                        struct err *err) {
-    const struct request_key key = {run, arch, board, take}, any = {.run = run, .arch = arch};
-    uint32_t at = (uint32_t)run->n_requests;
-    int rc = run->n_requests == run->requests_capacity ? grow(run) : 0;
+    int at = run->n_requests;
+    int rc = at == run->requests_capacity ? grow(run) : 0;
     if (rc == 0)
-        rc = map_add(&run->request_index, hash_key(&key), at);
-    if (rc == 0 && !search_asked(run, arch))
-        rc = map_add(&run->request_index, hash_key(&any), at);
+        rc = map_add(&run->request_index, hash_arch(arch), (uint32_t)at);
     if (rc != 0)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for measurement requests");
-    run->requests[at] =
-        (struct search_request){run->n_requests + 1, board, run->session, take, *arch};
+    run->requests[at] = (struct search_request){at + 1, board, run->session, take, *arch};
     run->n_requests++;
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "search/ofa_predictor.h"
 
 enum { SEARCH_MAIN, SEARCH_BASELINE, SEARCH_LOOPS };
+enum { SEARCH_TAKES = 2 }; /* of each network before it is called measured */
 
 /* What generations have taken, until the budget is known. */
 struct search_pace {
@@ -52,8 +53,9 @@ struct search_run {
 
     int n_requests, requests_capacity, session;
     struct search_request *requests;
-    struct map request_index;
-    int priced[ENERGY_PROFILES_MAX]; /* takes whose energy the prices were last fitted on */
+    struct map request_index;        /* by arch */
+    int priced[ENERGY_PROFILES_MAX]; /* takes that had told their energy when prices were last
+                                        looked at, whether or not they were fitted then */
     bool as_before; /* begun by an older version, whose steps it repeats: it fitted prices again in
                        each pass, and did not note networks that a board will not measure */
     bool stagnated; /* it ended before its budget: the front did not grow any more */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PASSES = 3, TAKES = 2 /* of each network before it is called measured */ };
+enum { PASSES = 3 };
 
 void search_phase(struct search_run *run, const char *phase, double start, double end) {
     run->phase = phase;
@@ -85,10 +85,12 @@ bool search_is_measured(const struct search_run *run, const struct archive *arch
 
 /* Whether a board was asked for every take: what it has not told by then it will not tell. */
 static bool is_settled(const struct search_run *run, int board, const struct arch *arch) {
-    for (int take = 1; take <= TAKES; take++)
+    if (run->as_before)
+        return false;
+    for (int take = 1; take <= SEARCH_TAKES; take++)
         if (!search_find_request(run, board, arch, take))
             return false;
-    return !run->as_before;
+    return true;
 }
 
 /* Whether something is gained by having the candidate measured, once all is answered. */
@@ -163,7 +165,7 @@ static int enter_latency(struct search_run *run, int board, const struct arch *a
                          struct err *err) {
     struct measured m;
     int profile = run->spec.boards[board].profile;
-    if (profile < 0 || search_measured(run, board, arch, &m) < TAKES)
+    if (profile < 0 || search_measured(run, board, arch, &m) < SEARCH_TAKES)
         return 0;
     struct metric metric = {m.median_us, m.low_us, m.high_us, METRIC_MEASURED};
     return enter(run, arch, search_latency_key(run, profile), &metric, err);
@@ -173,7 +175,7 @@ static int enter_energy(struct search_run *run, int board, const struct arch *ar
                         struct err *err) {
     struct metric metric;
     int energy = run->spec.boards[board].energy;
-    if (energy < 0 || search_measured_energy(run, board, arch, &metric) < TAKES)
+    if (energy < 0 || search_measured_energy(run, board, arch, &metric) < SEARCH_TAKES)
         return 0;
     return enter(run, arch, run->evaluators[search_energy_evaluator(run, energy)].keys[0], &metric,
                  err);
@@ -217,7 +219,7 @@ static int reprice(struct search_run *run, struct err *err) {
  */
 static int verify(struct search_run *run, const struct arch *archs, int n, struct err *err) {
     bool fitted = false;
-    int rc = search_request_measurements(run, archs, n, TAKES, err);
+    int rc = search_request_measurements(run, archs, n, SEARCH_TAKES, err);
     for (int i = 0; i < n && rc == 0 && run->spec.has_supernet; i++) {
         rc = enter_score(run, &archs[i], err);
         search_progress(run, i + 1, n, "subnets");
@@ -444,7 +446,7 @@ static int pick_first(struct search_run *run, int max, struct err *err, struct a
 
 /* So many at most that each can be measured as often as is needed. */
 static int round_max(const struct search_run *run, int rounds_left) {
-    int measurable = search_measurable(run, TAKES) / rounds_left;
+    int measurable = search_measurable(run, SEARCH_TAKES) / rounds_left;
     return measurable < run->spec.measure_front ? measurable : run->spec.measure_front;
 }
 

@@ -135,7 +135,7 @@ double board_us(const struct daemon *daemon, const char *text) {
 static bool refuses(const struct daemon *daemon, const cJSON *item, const char *id, bool again) {
     bool once = daemon->once_only || (daemon->once_half && map_hash(id, strlen(id)) & 32);
     int number = cJSON_GetObjectItem(item, "request")->valueint;
-    return (again && once) || (daemon->accepts > 0 && number >= daemon->accepts);
+    return (again && once) || (daemon->fails_from > 0 && number >= daemon->fails_from);
 }
 
 static void measure(struct daemon *daemon, const cJSON *item) {

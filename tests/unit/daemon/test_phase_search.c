@@ -13,11 +13,14 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/map.h"
 #include "daemon/job/job.h"
 #include "search/sampling.h"
 #include "space/cost.h"
+#include "supernet/checkpoint.h"
+#include "supernet/dataset.h"
 #include "tests/unit/daemon/search_bed.h"
 #include "tests/unit/supernet/fixture.h"
 
@@ -608,6 +611,60 @@ static void refuses_what_cannot_succeed(void **state) {
     close_world(&world);
 }
 
+/* Facts with the identity that a search with this spec had whose strategies were of these
+ * revisions: what boards told is lost to every search that has another one. */
+static void keep_identity(const struct world *world, const cJSON *spec, const char *revisions) {
+    const struct dataset_options options = {.path = world->data_dir, .validation = 100};
+    struct checkpoint *checkpoint;
+    struct dataset *dataset;
+    char text[2000], identity[HASH_TEXT], path[300];
+    char *body = json_print_canonical(cJSON_GetObjectItem(spec, "search"));
+    assert_int_equal(checkpoint_open(world->checkpoint, NULL, &checkpoint), 0);
+    assert_int_equal(dataset_open(&options, NULL, &dataset), 0);
+    int len = snprintf(text, sizeof text, "%s %s %s %s takes%s settled", checkpoint->summary.id,
+                       dataset->revision, world->space->fingerprint, body, revisions);
+    hash_text(text, (size_t)len, identity);
+    len = snprintf(text, sizeof text, "{\"identity\":\"%s\"}\n", identity);
+    snprintf(path, sizeof path, "%s/facts.jsonl", world->job_dir);
+    assert_int_equal(file_write_atomic(path, text, (size_t)len, NULL), 0);
+    dataset_close(dataset);
+    checkpoint_close(checkpoint);
+    cJSON_free(body);
+}
+
+static int go_on_from(struct world *world, const char *strategies, const char *revisions) {
+    char body[600];
+    struct daemon daemon = {.world = world, .has_board = true, .stop_after = 1};
+    snprintf(body, sizeof body,
+             "{" OBJECTIVES ",%s,\"evaluations\":24,\"population\":8,\"accuracy\":\"evaluated\"}",
+             strategies);
+    cJSON *spec = spec_of(world, body);
+    forget_job(world);
+    keep_identity(world, spec, revisions);
+    int status = attempt(&daemon, spec, 1);
+    const cJSON *failed = last_data(&daemon, "failed");
+    if (failed)
+        assert_non_null(strstr(cJSON_GetStringValue(cJSON_GetObjectItem(failed, "message")),
+                               "with an older version of its strategy"));
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    return status;
+}
+
+static void another_revision_of_a_strategy_is_another_search(void **state) {
+    static const char plain[] = "\"baseline\":\"random\"",
+                      counted[] = "\"strategy\":\"nsga3\",\"baseline\":\"random\"",
+                      beside[] = "\"baseline\":\"nsga3\"";
+    struct world world;
+    open_world(&world);
+    assert_int_equal(go_on_from(&world, plain, ""), JOB_STOPPED);
+    assert_int_equal(go_on_from(&world, counted, " revision 1"), JOB_STOPPED);
+    assert_int_equal(go_on_from(&world, counted, ""), JOB_FAILED);
+    assert_int_equal(go_on_from(&world, beside, " baseline revision 1"), JOB_STOPPED);
+    assert_int_equal(go_on_from(&world, beside, ""), JOB_FAILED);
+    close_world(&world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(search_ends_with_a_measured_front),
@@ -625,6 +682,7 @@ int main(void) {
         cmocka_unit_test(without_a_board_latency_stays_predicted),
         cmocka_unit_test(of_two_boards_the_one_that_stays_measures_on),
         cmocka_unit_test(other_profiles_are_a_rung),
+        cmocka_unit_test(another_revision_of_a_strategy_is_another_search),
         cmocka_unit_test(refuses_what_cannot_succeed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,7 +174,7 @@ static void energy_that_a_board_tells_replaces_the_predicted(void **state) {
 static void prices_are_fitted_when_something_was_told(void **state) {
     struct world world;
     open_world(&world);
-    struct daemon daemon = {.world = &world, .has_board = true, .watts = 3, .accepts = 6};
+    struct daemon daemon = {.world = &world, .has_board = true, .watts = 3, .fails_from = 6};
     cJSON *spec = spec_of_energy(&world, false);
     assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
     assert_true(count(&daemon, "measure_request") > 1);
