@@ -10,7 +10,7 @@
 #include "base/map.h"
 #include "base/memory.h"
 
-enum { NO_COLUMN = -1, NO_NETWORK = -1 };
+enum { NO_COLUMN = -1, NO_NETWORK = -1 /* as find_name says it */ };
 
 /* Numbers of texts, in the order in which they were met first. */
 struct names {
@@ -57,6 +57,8 @@ static int out_of_memory(struct err *err) {
 struct profile_columns {
     char name[LABORATORY_NAME_MAX];
     int in_networks, in_ops; /* in_ops NO_COLUMN: cannot be a target when there are ops */
+    /* Of each row, 0 where nothing was measured; op_times NULL without a column of ops. */
+    double *network_times, *op_times;
 };
 
 struct laboratory_files {
@@ -186,12 +188,14 @@ static bool is_empty(const char *text) {
     return text[strspn(text, " ")] == 0;
 }
 
-/* Of every row: a positive number, or nothing. */
-static int check_times(const struct csv *csv, int column, struct err *err) {
-    double time;
+/* Of every row a positive number, or nothing: 0. The caller frees *ret_times, of failures too. */
+static int read_times(const struct csv *csv, int column, struct err *err, double **ret_times) {
+    double *times = *ret_times = mem_array(csv_rows(csv) + 1, sizeof *times);
+    if (!times)
+        return out_of_memory(err);
     for (size_t row = 0; row < csv_rows(csv); row++)
         if (!is_empty(csv_field(csv, row, column)) &&
-            (!csv_number(csv, row, column, &time) || !(time > 0)))
+            (!csv_number(csv, row, column, &times[row]) || !(times[row] > 0)))
             return err_set(
                 err, ESP_EINVAL, NULL,
                 "%s line %zu, column \"%.60s\": \"%.40s\" is no time: times are positive "
@@ -201,12 +205,13 @@ static int check_times(const struct csv *csv, int column, struct err *err) {
     return 0;
 }
 
-static int check_all_times(const struct laboratory_files *files, struct err *err) {
+static int read_all_times(struct laboratory_files *files, struct err *err) {
     int code = 0;
     for (int i = 0; code == 0 && i < files->n_columns; i++) {
-        code = check_times(files->networks, files->columns[i].in_networks, err);
-        if (code == 0 && files->columns[i].in_ops >= 0)
-            code = check_times(files->ops, files->columns[i].in_ops, err);
+        struct profile_columns *columns = &files->columns[i];
+        code = read_times(files->networks, columns->in_networks, err, &columns->network_times);
+        if (code == 0 && columns->in_ops >= 0)
+            code = read_times(files->ops, columns->in_ops, err, &columns->op_times);
     }
     return code;
 }
@@ -241,7 +246,6 @@ static int match_ops(struct laboratory_files *files, struct err *err) {
         files->op_rows[row] = (int32_t)find_name(&files->names, name);
         if (files->op_rows[row] >= 0)
             continue;
-        files->op_rows[row] = NO_NETWORK;
         files->n_ops_of_unknown++;
         if (find_name(&unknown, name) < 0)
             code = add_name(&unknown, name);
@@ -266,7 +270,7 @@ int laboratory_files_open(const char *ops, const char *networks, struct err *err
     if (code == 0)
         code = find_columns(files, err);
     if (code == 0)
-        code = check_all_times(files, err);
+        code = read_all_times(files, err);
     if (code == 0)
         code = name_networks(files, err);
     if (code == 0 && files->ops)
@@ -291,6 +295,10 @@ void laboratory_files_close(struct laboratory_files *files) {
     if (!files)
         return;
     forget_profile(files);
+    for (int i = 0; i < files->n_columns; i++) {
+        free(files->columns[i].network_times);
+        free(files->columns[i].op_times);
+    }
     names_finish(&files->names);
     free(files->op_rows);
     csv_close(files->ops);
@@ -306,12 +314,6 @@ const char *laboratory_files_profile_name(const struct laboratory_files *files, 
     return files->columns[files->profiles[profile]].name;
 }
 
-/* 0 where nothing was measured. */
-static double time_at(const struct csv *csv, size_t row, int column) {
-    double time;
-    return csv_number(csv, row, column, &time) ? time : 0;
-}
-
 /* The rows of networks as the profile has them. */
 struct selection {
     int32_t *number; /* [rows]: of the network in the profile, or NO_NETWORK */
@@ -325,12 +327,12 @@ static void selection_finish(struct selection *selection) {
 }
 
 /* Ops without a time leave out their network: its sum would be too small. */
-static void leave_out_gaps(const struct laboratory_files *files, int column,
+static void leave_out_gaps(const struct laboratory_files *files, const double *op_times,
                            struct selection *selection, struct laboratory_left_out *ret) {
     enum { GAP = NO_NETWORK - 1 };
     for (size_t i = 0; i < csv_rows(files->ops); i++) {
         int32_t row = files->op_rows[i];
-        if (row < 0 || selection->number[row] == NO_NETWORK || time_at(files->ops, i, column) > 0)
+        if (row < 0 || selection->number[row] == NO_NETWORK || op_times[i] > 0)
             continue;
         ret->ops_not_measured++;
         ret->networks_with_gaps += selection->number[row] != GAP;
@@ -354,15 +356,15 @@ static int select_networks(struct laboratory_files *files, const struct profile_
     if (!files->measured || !ret->number || !ret->rows)
         return out_of_memory(err);
     for (size_t row = 0; row < n; row++) {
-        bool measured = time_at(files->networks, row, columns->in_networks) > 0;
+        bool measured = columns->network_times[row] > 0;
         ret->number[row] = measured ? 0 : NO_NETWORK;
         ret_left_out->networks_not_measured += !measured;
     }
     if (files->ops)
-        leave_out_gaps(files, columns->in_ops, ret, ret_left_out);
+        leave_out_gaps(files, columns->op_times, ret, ret_left_out);
     for (size_t row = 0; row < n; row++)
         if (ret->number[row] != NO_NETWORK) {
-            files->measured[ret->n] = time_at(files->networks, row, columns->in_networks);
+            files->measured[ret->n] = columns->network_times[row];
             ret->rows[ret->n] = row;
             ret->number[row] = (int32_t)ret->n++;
         }
@@ -381,8 +383,8 @@ static int read_features(const char *text, double *ret_features) {
     int n = 0;
     for (const char *at = strchr(text, ':'); at && n < INTERPOLATION_FEATURES_MAX;
          at = strchr(at + 1, ':')) {
-        const char *number = at + 1 + strspn(at + 1, " '\"[(");
-        bool hexadecimal = strncasecmp(number, "0x", 2) == 0;
+        const char *number = at + 1 + strspn(at + 1, " \t\n\v\f\r'\"[(");
+        bool hexadecimal = strncasecmp(number + strspn(number, "+-"), "0x", 2) == 0;
         double value = hexadecimal ? 0 : strtod(number, NULL);
         ret_features[n++] = isfinite(value) ? fmax(0, value) : 0;
     }
@@ -428,7 +430,7 @@ static int read_op(const struct laboratory_files *files, size_t row, int64_t net
     return code;
 }
 
-static int read_op_rows(struct laboratory_files *files, int column,
+static int read_op_rows(struct laboratory_files *files, const double *times,
                         const struct selection *networks, struct op_names *op_names,
                         struct err *err, size_t *ret_n) {
     int code = 0;
@@ -436,8 +438,8 @@ static int read_op_rows(struct laboratory_files *files, int column,
         int32_t network = files->op_rows[row];
         if (network < 0 || networks->number[network] == NO_NETWORK)
             continue;
-        code = read_op(files, row, networks->number[network], time_at(files->ops, row, column),
-                       op_names, err, &files->op_list[(*ret_n)++]);
+        code = read_op(files, row, networks->number[network], times[row], op_names, err,
+                       &files->op_list[(*ret_n)++]);
     }
     return code;
 }
@@ -457,8 +459,9 @@ static int sort_ops(struct laboratory_files *files, size_t n, size_t n_networks,
     return 0;
 }
 
-static int read_ops(struct laboratory_files *files, int column, const struct selection *networks,
-                    struct err *err, struct laboratory_profile *ret) {
+static int read_ops(struct laboratory_files *files, const double *times,
+                    const struct selection *networks, struct err *err,
+                    struct laboratory_profile *ret) {
     size_t rows = csv_rows(files->ops);
     struct op_names op_names = {0};
     for (size_t row = 0; row < rows; row++)
@@ -470,7 +473,7 @@ static int read_ops(struct laboratory_files *files, int column, const struct sel
     bool enough = names_init(&op_names.kinds, rows) == 0 && names_init(&op_names.keys, rows) == 0;
     int code = op_names.texts && files->op_list && files->sorted && enough ? 0 : out_of_memory(err);
     if (code == 0)
-        code = read_op_rows(files, column, networks, &op_names, err, &ret->n_ops);
+        code = read_op_rows(files, times, networks, &op_names, err, &ret->n_ops);
     if (code == 0)
         code = sort_ops(files, ret->n_ops, networks->n, err);
     ret->ops = files->sorted;
@@ -497,35 +500,35 @@ static bool same_board(const char *a, const char *b) {
     return n == board_length(b) && strncmp(a, b, n) == 0;
 }
 
-static size_t count_missing(const struct laboratory_files *files, int column, const size_t *rows,
-                            size_t n) {
+static size_t count_missing(const double *times, const size_t *rows, size_t n) {
     size_t missing = 0;
     for (size_t i = 0; i < n; i++)
-        missing += !(time_at(files->networks, rows[i], column) > 0);
+        missing += !(times[rows[i]] > 0);
     return missing;
 }
 
-/* Columns of the fleet of a profile; returns how many. */
+/* Times of the fleet of a profile; returns of how many columns. */
 static size_t find_fleet(const struct laboratory_files *files, const char *profile,
-                         const size_t *rows, size_t n, int *ret_columns) {
+                         const size_t *rows, size_t n, const double **ret_times) {
     size_t n_columns = 0;
     for (int i = 0; i < files->n_columns; i++) {
         if (same_board(files->columns[i].name, profile))
             continue;
-        size_t missing = count_missing(files, files->columns[i].in_networks, rows, n);
+        const double *times = files->columns[i].network_times;
+        size_t missing = count_missing(times, rows, n);
         if (missing * 10 <= n && missing < n)
-            ret_columns[n_columns++] = files->columns[i].in_networks;
+            ret_times[n_columns++] = times;
     }
     return n_columns;
 }
 
 /* Logs of times around their column's mean; what is missing takes the mean of its row. */
 static void fill_fleet(struct laboratory_files *files, const size_t *rows, size_t n,
-                       const int *columns, size_t n_columns) {
+                       const double *const *columns, size_t n_columns) {
     for (size_t c = 0; c < n_columns; c++) {
         double mean = 0, there = 0;
         for (size_t i = 0; i < n; i++) {
-            double time = time_at(files->networks, rows[i], columns[c]);
+            double time = columns[c][rows[i]];
             files->fleet[i * n_columns + c] = time > 0 ? log(time) : NAN;
             mean += time > 0 ? log(time) : 0;
             there += time > 0;
@@ -548,7 +551,7 @@ static void fill_fleet(struct laboratory_files *files, const size_t *rows, size_
 
 static int read_fleet(struct laboratory_files *files, const char *profile, const size_t *rows,
                       struct err *err, struct laboratory_profile *ret) {
-    int columns[LABORATORY_PROFILES_MAX];
+    const double *columns[LABORATORY_PROFILES_MAX];
     size_t n = find_fleet(files, profile, rows, ret->n_networks, columns);
     if (n == 0)
         return 0;
@@ -564,7 +567,7 @@ static int read_fleet(struct laboratory_files *files, const char *profile, const
 static int read_all_ops(struct laboratory_files *files, const struct profile_columns *columns,
                         const struct selection *networks, struct err *err,
                         struct laboratory_profile *ret) {
-    int code = read_ops(files, columns->in_ops, networks, err, ret);
+    int code = read_ops(files, columns->op_times, networks, err, ret);
     ret->left_out.networks_without_ops = code == 0 ? count_without_ops(ret) : 0;
     if (code == 0 && ret->n_ops == 0)
         code = err_set(err, ESP_EINVAL, NULL,

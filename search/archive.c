@@ -222,6 +222,9 @@ int archive_front_of(const struct archive *archive, archive_keep_fn *keep, void 
 int archive_hypervolume_of(const struct archive *archive, const int *members, int n,
                            const double *reference, double *ret_volume) {
     int m = archive->goals->n_objectives;
+    *ret_volume = NAN;
+    if (m > HYPERVOLUME_OBJECTIVES_MAX)
+        return 0;
     double *points = mem_array((size_t)n * (size_t)m + 1, sizeof *points);
     if (!points)
         return ESP_ENOMEM;
@@ -230,7 +233,10 @@ int archive_hypervolume_of(const struct archive *archive, const int *members, in
                (size_t)m * sizeof *points);
     int code = hypervolume(points, n, m, reference, ret_volume);
     free(points);
-    return code;
+    if (code != ESP_EUNSUPPORTED && code != ESP_ELIMIT)
+        return code;
+    *ret_volume = NAN;
+    return 0;
 }
 
 int archive_hypervolume(struct archive *archive, const double *reference, double *ret_volume) {

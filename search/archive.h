@@ -56,7 +56,8 @@ int archive_front(struct archive *archive, const int **ret_front, int *ret_n);
 typedef bool archive_keep_fn(void *context, const struct archive *archive, int index);
 int archive_front_of(const struct archive *archive, archive_keep_fn *keep, void *context,
                      int **ret_front, int *ret_n);
-/* Hypervolume of the front below reference (costs). Errors: those of hypervolume(). */
+/* Hypervolume of the front, or of these members, below reference (costs); NAN where there
+ * are more objectives or points than hypervolume() takes. Errors: ESP_ENOMEM. */
 int archive_hypervolume(struct archive *archive, const double *reference, double *ret_volume);
 int archive_hypervolume_of(const struct archive *archive, const int *members, int n,
                            const double *reference, double *ret_volume);

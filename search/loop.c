@@ -257,13 +257,12 @@ static int describe(struct search_loop *loop, int n, struct generation *ret_gene
     const int *front;
     struct generation g = {.number = loop->generation,
                            .evaluations = loop->evaluations,
-                           .hypervolume = NAN,
                            .candidates = loop->candidates,
                            .n_candidates = n};
     int code = archive_front(&loop->archive, &front, &g.front_size);
     if (code == 0)
         code = archive_hypervolume(&loop->archive, loop->config.reference, &g.hypervolume);
-    if (code < 0 && code != ESP_ELIMIT && code != ESP_EUNSUPPORTED)
+    if (code < 0)
         return code;
     g.feasible = loop->archive.n_feasible;
     *ret_generation = g;

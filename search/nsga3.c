@@ -32,7 +32,7 @@ struct directions {
 };
 
 static struct directions *make_directions(const struct strategy_config *config) {
-    int m = config->n_objectives, max = config->population, n;
+    int m = config->n_objectives, max = config->population, n = 0;
     int divisions = (int)config->options[DIVISIONS];
     struct reference_layers layers =
         divisions ? reference_layers_of(m, divisions, max) : reference_layers_for(m, max);

@@ -134,12 +134,20 @@ static void add_volume(cJSON *data, double volume) {
         cJSON_AddNullToObject(data, "hypervolume");
 }
 
+static int find_front(struct results *results, struct err *err, const int **ret_front, int *ret_n,
+                      double *ret_volume) {
+    int rc = archive_front(&results->archive, ret_front, ret_n);
+    if (rc == 0)
+        rc = archive_hypervolume(&results->archive, results->reference, ret_volume);
+    return rc == 0 ? 0 : err_set(err, rc, NULL, "no memory for a front");
+}
+
 /* The candidates from first on, and where the search stood with them. */
 static int send_generation(struct results *results, int first, size_t evaluations,
                            struct err *err) {
     int generation = ++results->last_generation, n_front = 0, rc = 0;
     const int *front;
-    double volume = (double)NAN;
+    double volume;
     cJSON *data = cJSON_CreateObject(), *items;
     cJSON_AddStringToObject(data, "strategy", strategy);
     cJSON_AddNumberToObject(data, "generation", generation);
@@ -147,11 +155,10 @@ static int send_generation(struct results *results, int first, size_t evaluation
     for (int i = first; i < results->archive.n && rc == 0; i++)
         rc = describe(results, i, err, items);
     channel_event(results->job->channel, "candidates", data);
-    if (rc == 0 && archive_front(&results->archive, &front, &n_front) != 0)
-        rc = err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
+    if (rc == 0)
+        rc = find_front(results, err, &front, &n_front, &volume);
     if (rc != 0)
         return rc;
-    archive_hypervolume(&results->archive, results->reference, &volume);
     data = cJSON_CreateObject();
     cJSON_AddStringToObject(data, "strategy", strategy);
     cJSON_AddNumberToObject(data, "generation", generation);
@@ -187,11 +194,10 @@ static int take_rows(struct results *results, struct err *err) {
 static int send_front(struct results *results, struct err *err, cJSON **ret_result) {
     const struct goals *goals = &results->goals;
     const int *front;
-    double volume = (double)NAN;
-    int n;
-    if (archive_front(&results->archive, &front, &n) != 0)
-        return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
-    archive_hypervolume(&results->archive, results->reference, &volume);
+    double volume;
+    int n, rc = find_front(results, err, &front, &n, &volume);
+    if (rc != 0)
+        return rc;
     cJSON *data = cJSON_CreateObject(), *result = cJSON_CreateObject();
     cJSON_AddNumberToObject(data, "version", 1);
     cJSON_AddStringToObject(data, "stage", "final");

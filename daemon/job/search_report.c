@@ -144,9 +144,9 @@ static void add_reference(const struct search_run *run, cJSON *data) {
 int search_emit_front(struct search_run *run, const char *stage, const int *front, int n,
                       struct err *err) {
     const struct archive *archive = search_loop_archive(run->loops[SEARCH_MAIN]);
-    double volume = NAN;
+    double volume;
     int rc = archive_hypervolume_of(archive, front, n, run->reference, &volume);
-    if (rc != 0 && rc != ESP_ELIMIT && rc != ESP_EUNSUPPORTED)
+    if (rc != 0)
         return err_set(err, rc, NULL, "no memory for a front");
     cJSON *data = cJSON_CreateObject(), *ids;
     cJSON_AddNumberToObject(data, "version", ++run->front_version);

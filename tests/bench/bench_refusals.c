@@ -4,42 +4,22 @@
  * For each set of limits the median of REPEATS checks (search/feasibility.h) in milliseconds, and
  * what was found. One thread. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/stats.h"
 #include "daemon/latency_evaluator.h"
 #include "search/feasibility.h"
-#include "space/cost.h"
+#include "tests/bench/bench_table.h"
 
 enum { REPEATS = 9, BOARDS = 2, EVALUATORS = BOARDS + 1, LIMITS_MAX = 3 };
 static const char *const boards[BOARDS] = {"macs", "traffic"};
 
-static _Noreturn void die(const struct err *err) {
-    fprintf(stderr, "bench_refusals: %s\n", err->message);
-    exit(1);
+static double us_of_macs(const struct cost *cost) {
+    return 10 + (double)cost->macs / 1e4;
 }
 
-static struct latency_table *make_table(const struct space *space, int board) {
-    struct err err = {0};
-    struct latency_table *table;
-    struct unit_list *units;
-    if (latency_table_create("bench", &err, &table) < 0 || space_units(space, &err, &units) < 0)
-        die(&err);
-    for (int i = 0; i < units->n; i++) {
-        struct cost cost;
-        if (graph_cost(units->entries[i].graph, 4, &err, &cost) < 0)
-            die(&err);
-        double work = board == 0 ? (double)cost.macs / 1e4 : (double)cost.traffic_bytes / 5e3;
-        struct latency_entry e = {.median_us = 10 + work, .n = 10, .method = 1};
-        e.low_us = e.high_us = e.median_us;
-        memcpy(e.signature, units->entries[i].signature, sizeof e.signature);
-        if (latency_table_put(table, &e, &err) < 0)
-            die(&err);
-    }
-    unit_list_destroy(units);
-    return table;
+static double us_of_traffic(const struct cost *cost) {
+    return 10 + (double)cost->traffic_bytes / 5e3;
 }
 
 /* A limit between the least (0) and the most (1) that a metric can be. */
@@ -110,7 +90,7 @@ int main(void) {
         cost_evaluator_create(space, &err, &evaluators[BOARDS]) < 0)
         die(&err);
     for (int b = 0; b < BOARDS; b++) {
-        tables[b] = make_table(space, b);
+        tables[b] = make_table(space, b == 0 ? us_of_macs : us_of_traffic);
         if (latency_evaluator_create(space, tables[b], &calibration_none, boards[b], &err,
                                      &latency[b]) < 0)
             die(&err);

@@ -4,8 +4,6 @@
  * and the time of one survivor selection (100 of 200). One thread. Beside it:
  * tests/bench/peer_search.py (DEAP). */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -15,33 +13,12 @@
 #include "search/loop.h"
 #include "search/sampling.h"
 #include "space/cost.h"
+#include "tests/bench/bench_table.h"
 
 enum { ARCHS = 2000, SAMPLES = 128, POPULATION = 100, GENERATIONS = 500, REPEATS = 7 };
 
-static _Noreturn void die(const struct err *err) {
-    fprintf(stderr, "bench_search: %s\n", err->message);
-    exit(1);
-}
-
-static struct latency_table *make_table(const struct space *space) {
-    struct err err = {0};
-    struct latency_table *table;
-    struct unit_list *units;
-    if (latency_table_create("bench", &err, &table) < 0 || space_units(space, &err, &units) < 0)
-        die(&err);
-    for (int i = 0; i < units->n; i++) {
-        struct cost cost;
-        if (graph_cost(units->entries[i].graph, 4, &err, &cost) < 0)
-            die(&err);
-        struct latency_entry e = {.median_us = 10 + (double)cost.macs / 1e4, .n = 10, .method = 1};
-        e.low_us = e.high_us = e.median_us;
-        memcpy(e.signature, units->entries[i].signature, sizeof e.signature);
-        if (latency_table_put(table, &e, &err) < 0)
-            die(&err);
-    }
-    printf("table of %d entries\n", table->n);
-    unit_list_destroy(units);
-    return table;
+static double us_of_cost(const struct cost *cost) {
+    return 10 + (double)cost->macs / 1e4;
 }
 
 /* An accuracy that rises with every choice. */
@@ -171,7 +148,8 @@ int main(void) {
     double seconds[REPEATS];
     if (space_builtin("ofa_mbv3", &err, &space) < 0)
         die(&err);
-    struct latency_table *table = make_table(space);
+    struct latency_table *table = make_table(space, us_of_cost);
+    printf("table of %d entries\n", table->n);
     struct accuracy_predictor *predictor = make_predictor(space);
     if (latency_evaluator_create(space, table, &calibration_none, "bench", &err, &latency) < 0)
         die(&err);

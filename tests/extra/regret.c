@@ -50,7 +50,7 @@ static struct outcome evaluate(const struct problem *problem, struct archive *ar
 static double volume_of(const struct problem *problem, struct archive *archive) {
     double volume;
     struct err err = {.message = "no hypervolume"};
-    if (archive_hypervolume(archive, problem->reference, &volume) < 0)
+    if (archive_hypervolume(archive, problem->reference, &volume) < 0 || isnan(volume))
         die(&err);
     return volume;
 }

@@ -50,6 +50,19 @@ static void open_refused(const char *ops, const char *networks, const char *mess
         fail_msg("%s", err.message);
 }
 
+static void hexadecimal_features_count_as_nothing(void **state) {
+    put(networks_path, "model,phone\none,30\n");
+    put(ops_path, "model,op,feature,phone\n"
+                  "one,conv,\"{'a': '0x4', 'b': +0x4, 'c': '\t0X4', 'd': '+4'}\",7\n");
+    struct laboratory_files *files = opened(ops_path);
+    struct laboratory_profile profile;
+    assert_int_equal(laboratory_files_read(files, 0, NULL, &profile), 0);
+    assert_int_equal(profile.ops[0].sample.n_features, 4);
+    for (int i = 0; i < 4; i++)
+        assert_true(profile.ops[0].sample.features[i] == (i == 3 ? 4 : 0));
+    laboratory_files_close(files);
+}
+
 static void reads_ops_and_networks(void **state) {
     put(networks_path, "model,FLOPS,phone|gpu|mean,phone|gpu|std,other|cpu|mean,pad|x|mean\n"
                        "one,9,30,1,3,4\ntwo,9,40,1,3,4\nthree,9,,1,3,4\n");
@@ -394,6 +407,8 @@ static void a_fleet_stands_in_for_a_table(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_ops_and_networks, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(hexadecimal_features_count_as_nothing, make_folder,
+                                        remove_folder),
         cmocka_unit_test_setup_teardown(whole_networks_alone_have_every_column, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(refuses_what_it_cannot_use, make_folder, remove_folder),

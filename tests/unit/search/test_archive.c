@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "search/archive.h"
+#include "search/hypervolume.h"
 #include "search/pareto.h"
 
 enum { N = 400 };
@@ -161,11 +162,52 @@ static void front_of_a_part_looks_at_the_part_only(void **state) {
     space_destroy(space);
 }
 
+/* As many as there are, none of which dominates another. */
+static double volume_of_a_front(struct space *space, int n_objectives, int n) {
+    struct goals goals = {.n_metrics = n_objectives, .n_objectives = n_objectives};
+    double reference[OBJECTIVES_MAX], volume = 0, part = 0;
+    struct archive archive;
+    struct rng rng = rng_make(9, RNG_TEST, 0, 0);
+    const int *front;
+    int n_front;
+    for (int k = 0; k < n_objectives; k++) {
+        goals.objectives[k] = (struct objective){k, false};
+        reference[k] = 1e4;
+    }
+    archive_init(&archive, space, &goals);
+    for (int i = 0, index; archive.n < n; i++) {
+        struct arch arch;
+        struct metric metrics[OBJECTIVES_MAX] = {0};
+        arch_random(space, &rng, &arch);
+        for (int k = 0; k < n_objectives; k++)
+            metrics[k].value = k == 0 ? i : 5000 - i;
+        assert_true(archive_put(&archive, &arch, metrics, 0, NULL, &index) >= 0);
+    }
+    assert_int_equal(archive_front(&archive, &front, &n_front), 0);
+    assert_int_equal(n_front, n);
+    assert_int_equal(archive_hypervolume(&archive, reference, &volume), 0);
+    assert_int_equal(archive_hypervolume_of(&archive, front, n_front, reference, &part), 0);
+    assert_true(isnan(volume) ? isnan(part) : volume == part);
+    archive_finish(&archive);
+    return volume;
+}
+
+static void no_hypervolume_of_too_many_objectives_or_points(void **state) {
+    struct space *space;
+    assert_int_equal(space_builtin("fashion_small", NULL, &space), 0);
+    assert_true(volume_of_a_front(space, HYPERVOLUME_OBJECTIVES_MAX, 10) > 0);
+    assert_true(isnan(volume_of_a_front(space, HYPERVOLUME_OBJECTIVES_MAX + 1, 10)));
+    assert_true(isnan(volume_of_a_front(space, HYPERVOLUME_OBJECTIVES_MAX,
+                                        hypervolume_points_max(HYPERVOLUME_OBJECTIVES_MAX) + 1)));
+    space_destroy(space);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(front_follows_every_put),
         cmocka_unit_test(changed_metrics_change_the_front),
         cmocka_unit_test(front_of_a_part_looks_at_the_part_only),
+        cmocka_unit_test(no_hypervolume_of_too_many_objectives_or_points),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

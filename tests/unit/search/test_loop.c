@@ -215,8 +215,8 @@ static void goes_on_from_a_saved_state_as_if_never_interrupted(void **state) {
     }
 }
 
-/* The first is the predicted accuracy's evaluator as it is; latencies of as many boards are MACs
- * and parameters in other proportions. */
+/* Beside the predicted accuracy, MACs and parameters as they are: latencies and energies of boards,
+ * each a number made of the arch and the accuracy in other proportions. */
 enum { BOARDS = OBJECTIVES_MAX - 3 };
 static const char *const board_keys[BOARDS] = {
     "latency_us:0", "latency_us:1", "latency_us:2", "latency_us:3", "latency_us:4",
