@@ -160,7 +160,7 @@ def watch():
         except OSError:
             pass  # one that had ended
     wait_for("pictures after the connection broke", lambda: max(counts()) > before, 40, 0)
-    os.write(terminal.master, b"\x03")
+    terminal.interrupt()
     equal(terminal.ended(), 130, "exit code of Ctrl-C")
     check("goes on" in terminal.text and f"espalier search watch {name}" in terminal.text, "the words", terminal.text[-300:])
     equal(client.get("/searches/growing")["state"], "running", "the search")

@@ -40,6 +40,11 @@ class Terminal:
     def wait_for(self, what, pattern, seconds=40):
         return wait_for(what, lambda: re.search(pattern, self.read()), seconds, 0)
 
+    def interrupt(self):
+        """Ctrl-C: a terminal then drops what waits to be shown, within a character too."""
+        self.decoder.errors = "replace"
+        os.write(self.master, b"\x03")
+
     def ended(self, seconds=60):
         """Its exit code."""
         def look():
