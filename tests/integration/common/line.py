@@ -3,9 +3,10 @@ and half-close a connection anywhere in it, and lose, repeat and reorder whole r
 import json
 import random
 import socket
-import struct
 import threading
 import time
+
+from listener import Listener, end
 
 FAULTS = ("delay", "throttle", "cut_before", "cut_request", "cut_answer", "cut_in_answer", "half_close", "duplicate", "again_later")
 
@@ -82,27 +83,13 @@ class Line:
         self.before = self.after = lambda path: None
         self.change = None
         self.links = set()
-        self.listener = socket.create_server((host, 0))
-        self.host = host
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def url(self):
-        return f"http://{self.host}:{self.port}"
+        self.listener = Listener(self._serve, host)
+        self.host, self.port, self.url = host, self.listener.port, self.listener.url
 
     def close(self):
         self.listener.close()
         for link in list(self.links):
             end(link)
-
-    def _accept(self):
-        while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(near,), daemon=True).start()
 
     def _choose(self):
         with self.lock:
@@ -192,13 +179,3 @@ class Line:
             kept, self.kept = self.kept[::-1], []
         for request in kept:
             threading.Thread(target=self._send_apart, args=(request,), daemon=True).start()
-
-
-def end(link):
-    """At once, as when a cable is pulled: the other side finds a reset connection."""
-    try:
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        link.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
-    link.close()

@@ -2,34 +2,31 @@
 import socket
 import threading
 
+from listener import Listener, end
+
 
 class Proxy:
     """Passes bytes on. request(bytes) and answer(bytes) give what is passed on instead, or None: that and all behind it in
-    this connection is kept back, and the connection left open."""
+    this connection is kept back, and the connection left open. What one side
+    ends or breaks off ends for the other."""
 
     def __init__(self, port, request=None, answer=None):
         self.target = port
         self.request = request or (lambda data: data)
         self.answer = answer or (lambda data: data)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
         self.links = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.listener = Listener(self._serve)
+        self.port, self.url = self.listener.port, self.listener.url
 
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}"
-
-    def _accept(self):
-        while True:
-            try:
-                near, _ = self.listener.accept()
-                far = socket.create_connection(("127.0.0.1", self.target))
-            except OSError:
-                return
-            self.links += [near, far]
-            threading.Thread(target=self._pass, args=(near, far, lambda data: self.request(data)), daemon=True).start()
-            threading.Thread(target=self._pass, args=(far, near, lambda data: self.answer(data)), daemon=True).start()
+    def _serve(self, near):
+        try:
+            far = socket.create_connection(("127.0.0.1", self.target))
+        except OSError:
+            end(near)
+            return
+        self.links += [near, far]
+        threading.Thread(target=self._pass, args=(near, far, lambda data: self.request(data)), daemon=True).start()
+        self._pass(far, near, lambda data: self.answer(data))
 
     def _pass(self, source, sink, change):
         kept = False
@@ -39,6 +36,9 @@ class Proxy:
                 kept = data is None
                 if data:
                     sink.sendall(data)
+        except OSError:
+            pass
+        try:
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             pass
@@ -46,4 +46,4 @@ class Proxy:
     def close(self):
         self.listener.close()
         for link in self.links:
-            link.close()
+            end(link)
