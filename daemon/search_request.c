@@ -199,10 +199,17 @@ static int take_source(struct work *work, struct search_request *request, struct
     return r;
 }
 
-/* Between rounds a front is evaluated and measured: of what? */
+/* Between rounds a front is evaluated and measured: how much of it, and of what? */
 static int check_rounds(const struct work *work, const cJSON *body, struct err *err) {
     double rounds = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(body, "rounds"));
-    if (!(rounds > 1) || work->has_supernet || search_sources_boards(&work->sources) > 0)
+    double front = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(body, "measure_front"));
+    if (!(rounds > 1))
+        return 0;
+    if (front == 0)
+        return err_set(err, ESP_EINVAL, "/rounds",
+                       "nothing becomes known between rounds: measure_front 0 leaves the front "
+                       "unmeasured; leave one of the two out");
+    if (work->has_supernet || search_sources_boards(&work->sources) > 0)
         return 0;
     return err_set(err, ESP_EINVAL, "/rounds",
                    "nothing becomes known between rounds: there is neither a supernet that "

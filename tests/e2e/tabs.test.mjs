@@ -168,6 +168,21 @@ test('who signs out elsewhere ends the stream and tells no page to read again', 
   await context.close();
 });
 
+test('a page that comes back from the cache of pages reads everything again', async () => {
+  const { context, listener } = await world(origins['without locks']);
+  const tabs = [await listener(), await listener()];
+  await leaderOf(tabs);
+  for (const tab of tabs) {
+    const heard = (persisted) => tab.evaluate((persisted) => {
+      window.heard.splice(0);
+      dispatchEvent(new PageTransitionEvent('pageshow', { persisted }));
+      return window.heard.map((line) => line.split(' ')[0]);
+    }, persisted);
+    assert.deepEqual([await heard(false), await heard(true)], [[], ['resync']]);
+  }
+  await context.close();
+});
+
 test('seven tabs of the dashboard load without locks, though a browser allows six connections to a host', async () => {
   const { context, open } = await world(origins['without locks']);
   const tabs = await Promise.all(['', 'searches', 'supernets', 'devices', 'jobs', 'models', 'data'].map((page) => open(`#/${page}`)));

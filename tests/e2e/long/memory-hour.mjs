@@ -1,7 +1,7 @@
 // Whether an hour of live updates leaves memory behind: a search page stays open while its search is extended again and again, with a simulated board and real jobs.
 // Each minute the script's heap is read after a forced collection, with nodes, listeners and the daemon's resident memory. The page holds every candidate, so it grows with them;
 // what counts is the page beside one that is opened afresh at the end and shows the same.
-// usage: ESPALIER_BUILD=BUILD node memory-hour.mjs [MINUTES [SECONDS BETWEEN EXTENSIONS]]     SNAPSHOTS=DIR writes heap snapshots of the page at the start and at the end and of the fresh one; ends by itself; exit code 1 when the old page holds over 15 % (and 1 MB) more than the fresh one, or the daemon's memory grew by over 20 %
+// usage: ESPALIER_BUILD=BUILD node memory-hour.mjs [MINUTES [SECONDS BETWEEN EXTENSIONS]]     SNAPSHOTS=DIR writes heap snapshots of the page at the start and at the end and of the fresh one; ends by itself; exit code 1 when the old page holds over 15 % (and 1 MB) more than the fresh one, or the daemon grew by more than what SQLite may cache and 20 %
 import { createRequire } from 'node:module';
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -12,6 +12,7 @@ import { Stack } from '../stack.mjs';
 const { chromium } = createRequire(join(dirname(fileURLToPath(import.meta.url)), '../../../web/ui/package.json'))('playwright-core');
 const minutes = Number(process.argv[2] ?? 60), pause = Number(process.argv[3] ?? 12);
 const [begin, step] = [480, 20]; // evaluations
+const CACHES = 59; // MB: pages that the connections keep once they have read them (docs/BENCHMARKS.md)
 
 const stack = new Stack();
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
@@ -125,7 +126,7 @@ async function run() {
   console.log(`the old page: heap ${a.heap.toFixed(2)} MB, ${a.nodes} nodes, ${a.listeners} listeners; opened afresh with the same ${n} candidates: ${b.heap.toFixed(2)} MB, ${b.nodes} nodes, ${b.listeners} listeners`);
   const more = (x, y, least) => x - y > Math.max(0.15 * y, least);
   const [daemonFirst, daemonLast] = ends('daemon');
-  const grown = [more(a.heap, b.heap, 1) && 'heap', more(a.nodes, b.nodes, 300) && 'nodes', more(a.listeners, b.listeners, 50) && 'listeners', more(daemonLast, daemonFirst * 1.05, 4) && 'the daemon'].filter(Boolean);
+  const grown = [more(a.heap, b.heap, 1) && 'heap', more(a.nodes, b.nodes, 300) && 'nodes', more(a.listeners, b.listeners, 50) && 'listeners', more(daemonLast, daemonFirst * 1.05 + CACHES, 4) && 'the daemon'].filter(Boolean);
   console.log(grown.length ? `GROWN: ${grown.join(', ')}` : 'ok: nothing grew but what is shown');
   process.exitCode = grown.length ? 1 : 0;
 }

@@ -105,6 +105,7 @@ function start() {
   const ask = () => channel.postMessage({ ask: true } satisfies Message);
   ask();
   setInterval(() => { if (!leads && connection.value !== 'live') ask(); }, 2000); // of two leaders the one that gave way may have been heard last
+  addEventListener('pageshow', (event) => { if (event.persisted) deliver({ topic: 'resync', data: {} }); }); // out of the browser's cache of pages, where nothing was heard
   elect('espalier-events', lead, follow);
 }
 
