@@ -93,6 +93,27 @@ test('another tab of the browser notices who signs in and out, without being loa
   await other.close();
 });
 
+test('what a page shows to be copied is copied without a secure context, and where a browser forbids it the text is selected', async () => {
+  await page.goto(`${url}/#/devices`);
+  await page.getByRole('button', { name: 'Add a board' }).first().click();
+  const box = page.locator('.add-board .code');
+  const command = await box.locator('code').innerText();
+  assert.deepEqual(await page.evaluate(() => [isSecureContext, typeof navigator.clipboard]), [false, 'undefined']);
+  const pasted = () => page.evaluate(() => { // as a person pastes it
+    const area = document.body.appendChild(document.createElement('textarea'));
+    area.className = 'pasted';
+    area.focus();
+  }).then(() => page.keyboard.press('Control+V')).then(() => page.evaluate(() => { const area = document.querySelector('.pasted'); area.remove(); return area.value; }));
+  await box.getByRole('button', { name: 'Copy' }).click();
+  await box.getByRole('button', { name: 'Copied' }).waitFor();
+  assert.equal(await pasted(), command);
+  await page.evaluate(() => { document.execCommand = () => false; });
+  await box.getByRole('button', { name: 'Copy' }).click();
+  await page.getByText('The text is selected: copy it with Ctrl+C.').waitFor();
+  assert.equal(await page.evaluate(() => getSelection().toString().trim()), command);
+  await page.reload();
+});
+
 test('an event reaches the page through its session, which a reload and a restart of the daemon outlive', async () => {
   await page.reload();
   await page.goto(`${url}/#/data`);

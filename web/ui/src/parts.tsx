@@ -1,8 +1,9 @@
 // Small parts that every page uses.
 import type { ComponentChildren } from 'preact';
 import { signal } from '@preact/signals';
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import { ApiError, type Job, type Progress } from './api';
+import { copied } from './clipboard';
 import { duration, percent, short } from './format';
 import { progress } from './live';
 import { href } from './router';
@@ -76,21 +77,22 @@ export function ProgressLine({ job }: { job: Job }) {
 export const Empty = ({ children }: { children: ComponentChildren }) => <div class="empty">{children}</div>;
 export const Failed = ({ error }: { error: string | null }) => (error ? <p class="problem" role="alert">{error}</p> : null);
 export const Waiting = () => <p class="note" role="status">Reading…</p>;
-export const Code = ({ children }: { children: string }) => {
-  const [copied, setCopied] = useState(false);
-  const copy = () => {
-    void navigator.clipboard?.writeText(children).then(() => {
-      setCopied(true);
-      setTimeout(() => setCopied(false), 1500);
-    });
+export function Code({ children }: { children: string }) {
+  const [done, setDone] = useState<string | null>(null);
+  const shown = useRef<HTMLElement>(null);
+  const copy = async () => {
+    const ok = await copied(children, shown.current!);
+    setDone(ok ? 'Copied' : 'Selected');
+    if (!ok) say('This browser lets no page copy here. The text is selected: copy it with Ctrl+C.', true);
+    setTimeout(() => setDone(null), 1500);
   };
   return (
     <div class="code">
-      <code>{children}</code>
-      <button type="button" class="quiet" onClick={copy}>{copied ? 'Copied' : 'Copy'}</button>
+      <code ref={shown}>{children}</code>
+      <button type="button" class="quiet" onClick={() => void copy()}>{done ?? 'Copy'}</button>
     </div>
   );
-};
+}
 
 export function Facts({ rows }: { rows: [string, ComponentChildren][] }) {
   return (
