@@ -22,7 +22,7 @@
 #include "daemon/store_sql.h"
 #include "daemon/store_tokens.h"
 
-enum { KEY_MAX = 255, IF_MATCH_MAX = 2048, REPEAT_ROUTE_MAX = ROUTE_PARAM_MAX + 128 };
+enum { KEY_MAX = 255, IF_MATCH_MAX = 2048, REPEAT_ROUTE_MAX = ROUTE_PARAM_MAX + 192 };
 
 #define API_NOUN_ENTRY(name) name,
 const struct api_route *const api_nouns[] = {API_NOUNS(API_NOUN_ENTRY) NULL};
@@ -211,7 +211,7 @@ static int take_queries(struct api_call *call, struct err *err) {
 
 static int take_key(struct api_call *call, struct err *err) {
     const char *key = web_header(call->req, "Idempotency-Key");
-    if (key == NULL || strcmp(call->route->method, "POST") != 0 || call->route->write == NULL)
+    if (key == NULL || !api_takes_key(call->route))
         return 0;
     if (key[0] == '\0' || strlen(key) > KEY_MAX)
         return err_set(err, ESP_EPARSE, NULL, "the Idempotency-Key must have 1 to %d characters",
@@ -234,16 +234,34 @@ static int take_if_match(struct api_call *call, struct err *err) {
     return call->if_match != NULL ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
 }
 
+/* What the call asks for, beside its path: the body and the query, with another of which a key is
+ * not sent again. */
+static void hash_request(const char *text, size_t len, struct api_call *call) {
+    struct hash hash;
+    char whole[HASH_TEXT_LONG];
+    hash_text(text, len, call->body_hash);
+    if (call->n_queries == 0)
+        return;
+    hash_init(&hash);
+    hash_update(&hash, call->body_hash, strlen(call->body_hash));
+    for (int i = 0; i < call->n_queries; i++) {
+        hash_update(&hash, call->queries[i].name, strlen(call->queries[i].name) + 1);
+        hash_update(&hash, call->queries[i].value, strlen(call->queries[i].value) + 1);
+    }
+    hash_final(&hash, whole);
+    hash_text(whole, strlen(whole), call->body_hash);
+}
+
 static int take_body(struct api_call *call, struct err *err) {
     size_t len;
     const char *text = web_body(call->req, &len);
+    if (call->key != NULL)
+        hash_request(text, len, call);
     if ((call->route->flags & WEB_RAW) != 0) {
         call->raw = text;
         call->raw_len = len;
         return 0;
     }
-    if (call->key != NULL)
-        hash_text(text, len, call->body_hash);
     if (strcmp(call->route->method, "POST") != 0 && strcmp(call->route->method, "PATCH") != 0)
         return 0;
     return web_json(call->req, err, &call->body);
@@ -309,6 +327,11 @@ bool api_takes_if_match(const struct api_route *route) {
                    (strcmp(route->method, "POST") == 0 && route->write != NULL);
     return changes && (route->flags & (WEB_RAW | WEB_WORKER)) == 0 &&
            route_of_resource(route) != NULL;
+}
+
+bool api_takes_key(const struct api_route *route) {
+    return strcmp(route->method, "POST") == 0 && route->loop == NULL &&
+           api_scope(route) != API_SCOPE_READ;
 }
 
 /* Here in the pool rather than on the loop. */
@@ -464,11 +487,13 @@ static char *print_for_repeat(const cJSON *answer) {
     return text;
 }
 
-/* The answer of an earlier call under the same key, if there was one: then call->text and status
- * are its. */
+/* The answer of an earlier call of the same client under the same key, if there was one: then
+ * call->text and status are its. An identity has no space, and a method is none. */
 static int find_repeat(struct api_call *call, char route[REPEAT_ROUTE_MAX], struct err *err) {
     int status = 0;
-    snprintf(route, REPEAT_ROUTE_MAX, "%s %s %s", call->route->method, call->route->path, call->id);
+    snprintf(route, REPEAT_ROUTE_MAX, "%s%s%s %s %s", call->identity,
+             call->identity[0] != '\0' ? " " : "", call->route->method, call->route->path,
+             call->id);
     if (call->key == NULL || call->text != NULL)
         return 0;
     int r = store_idempotency_find(call->sql, call->key, route, call->body_hash, err, &status,
@@ -497,7 +522,7 @@ static int run_write(struct store_tx *tx, struct store_call *store_call, struct 
     r = call->route->read == NULL ? check_room(call, err) : 0;
     if (r == 0)
         r = check_if_match(call, err);
-    if (r == 0)
+    if (r == 0 && call->route->write != NULL)
         r = call->route->write(call, err);
     if (r == 0)
         r = take_state(call, err);
@@ -522,20 +547,25 @@ static void start_write(struct api_call *call) {
     store_write(call->daemon->store, &call->store_call);
 }
 
+/* Whether something is left to do, or to remember for a repeat, when read has ended. */
+static bool writes(const struct api_call *call) {
+    return call->route->write != NULL || call->key != NULL;
+}
+
 static int run_read(struct sql *sql, struct store_read *read, struct err *err) {
     struct api_call *call =
         (struct api_call *)((char *)read - offsetof(struct api_call, store_read));
     call->sql = sql;
     char route[REPEAT_ROUTE_MAX];
     /* What is checked before a write would refuse the repeat of one that has changed things. */
-    int r = call->route->write == NULL ? check_if_match(call, err) : find_repeat(call, route, err);
+    int r = writes(call) ? find_repeat(call, route, err) : check_if_match(call, err);
     if (r == 0 && call->text == NULL)
         r = check_room(call, err);
     if (r == 0 && call->text == NULL)
         r = call->route->read(call, err);
     if (r == 0)
         r = take_state(call, err);
-    if (r == 0 && call->route->finish == NULL && call->route->write == NULL) {
+    if (r == 0 && call->route->finish == NULL && !writes(call)) {
         r = print_answer(call, err);
         hash_answer(call);
     }
@@ -546,7 +576,7 @@ static int run_read(struct sql *sql, struct store_read *read, struct err *err) {
 static void read_done(struct store_read *read, int code, const struct err *err) {
     struct api_call *call =
         (struct api_call *)((char *)read - offsetof(struct api_call, store_read));
-    if (code == 0 && call->route->write != NULL && call->text == NULL)
+    if (code == 0 && writes(call) && call->text == NULL)
         start_write(call);
     else
         answer(call, code, err);

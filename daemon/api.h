@@ -69,11 +69,11 @@ struct api_call {
     cJSON *body;     /* of POST and PATCH: an object; NULL with WEB_RAW */
     const char *raw; /* the body's bytes of a route with WEB_RAW; borrowed of the request */
     size_t raw_len;
-    char *key; /* Idempotency-Key or NULL */
-    char body_hash[HASH_TEXT];
-    struct sql *sql;     /* in read and write */
-    struct store_tx *tx; /* in write */
-    void *state;         /* from read to write; freed with state_destroy */
+    char *key;                 /* Idempotency-Key or NULL */
+    char body_hash[HASH_TEXT]; /* of body and query, where there is a key */
+    struct sql *sql;           /* in read and write */
+    struct store_tx *tx;       /* in write */
+    void *state;               /* from read to write; freed with state_destroy */
     void (*state_destroy)(void *state);
 
     int status;               /* of the answer; 0: 200, or 204 without answer */
@@ -126,6 +126,11 @@ int api_name(const cJSON *body, struct err *err, const char **ret_name);
 
 /* Whether the route changes a resource that has a GET, by PATCH, DELETE or an action. */
 bool api_takes_if_match(const struct api_route *route);
+
+/* Whether the route is a POST that changes something, which an Idempotency-Key keeps from being
+ * done twice. Where it has no write the answer is remembered behind read: a repeat that comes in
+ * between must be refused by what read does. */
+bool api_takes_key(const struct api_route *route);
 
 /* The scope of a route, never API_SCOPE_BY_METHOD, and its name. */
 enum api_scope api_scope(const struct api_route *route);

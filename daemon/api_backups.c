@@ -71,7 +71,7 @@ static int open_file(struct api_call *call, struct err *err) {
 
 const struct api_route api_backups[] = {
     {"GET", "/api/v1/backups", NULL, .scope = API_SCOPE_ADMIN, .read = list},
-    {"POST", "/api/v1/backups", NULL, .scope = API_SCOPE_ADMIN, .read = begin, .needs_room = true},
+    {"POST", "/api/v1/backups", NULL, .scope = API_SCOPE_ADMIN, .write = begin, .needs_room = true},
     {"GET", "/api/v1/backups/{id}", NULL, .scope = API_SCOPE_ADMIN, .read = look},
     {"DELETE", "/api/v1/backups/{id}", NULL, .read = remove_one},
     {"GET", "/api/v1/backups/{id}/file", "path", .scope = API_SCOPE_ADMIN, .read = open_file},

@@ -74,7 +74,7 @@ static int discard(struct api_call *call, struct err *err) {
 }
 
 const struct api_route api_uploads[] = {
-    {"POST", "/api/v1/uploads", NULL, .read = begin, .needs_room = true},
+    {"POST", "/api/v1/uploads", NULL, .write = begin, .needs_room = true},
     {"GET", "/api/v1/uploads/{id}", "path", .read = look},
     {"DELETE", "/api/v1/uploads/{id}", NULL, .scope = API_SCOPE_SUBMIT, .read = discard},
     {"POST", "/api/v1/uploads/{id}/pieces", "path,offset", .flags = WEB_RAW,

@@ -93,7 +93,7 @@ static int add_parameters(cJSON *operation, const struct api_route *route, const
     cJSON *list = cJSON_AddArrayToObject(operation, "parameters");
     add_path_parameters(list, about, route->path);
     int r = add_query(list, about, whole, route->query, err);
-    if (r == 0 && strcmp(route->method, "POST") == 0 && route->write != NULL)
+    if (r == 0 && api_takes_key(route))
         r = add_parameter(list, about, whole, "Idempotency-Key", err);
     if (r == 0 && tagged(route))
         r = add_parameter(list, about, whole, "If-None-Match", err);

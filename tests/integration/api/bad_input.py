@@ -112,7 +112,7 @@ CASES = {
     "a connection that was closed half way: its request was whole": lambda: half_closed(request(JSON, json.dumps(TOKEN).encode())),
     "a connection that was closed half way: its request was not whole": lambda: half_closed(request(JSON, b'{"kind": "api", "label": "half', length=100)),
     "an ETag in If-Match that is stale": stale_etag,
-    "an Idempotency-Key that came with another body": other_body_under_a_key,
+    "an Idempotency-Key that came with another body or query": other_body_under_a_key,
     "a cursor of another list, or garbage": cursor_of_other_list,
     "a cursor of the same list with another filter": cursor_of_other_filter,
     "a POST, PATCH or DELETE from a page of another origin": lambda: post(TOKEN, {"Origin": "http://evil.example"}),

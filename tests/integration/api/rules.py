@@ -1,12 +1,13 @@
 """Rules that hold for every request: who may ask, in which form, how lists and repeats work."""
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import bed
 import data
 from client import problem, raw
 from stack import DAEMON
-from suite import check, equal, once, test
+from suite import check, equal, once, test, wait_for
 
 TOKEN = {"kind": "api", "label": "rules"}
 
@@ -254,6 +255,7 @@ def paging():
 
 @test("a repeated POST with the same Idempotency-Key has one effect, another body is 422")
 def idempotency():
+    bed.supernet()
     client = bed.client()
     key = {"Idempotency-Key": "key-one"}
     body = {"kind": "enrolment", "label": "once"}
@@ -277,7 +279,48 @@ def idempotency():
 @test("what failed under an Idempotency-Key may be put right under the same key or another")
 def idempotency_of_failures():
     client = bed.client()
-    problem(client.request("POST", "/tokens", {"kind": "wrong"}, {"Idempotency-Key": "key-bad"}), (400, 422))
-    answer = client.request("POST", "/tokens", {"kind": "api", "label": "right"}, {"Idempotency-Key": "key-bad"})
-    check(answer.status in (201, 422), "the second try", answer)
-    client.expect(201, "POST", "/tokens", {"kind": "api", "label": "right"}, {"Idempotency-Key": "key-new"})
+    problem(client.request("POST", "/tokens", {"kind": "wrong"}, {"Idempotency-Key": "key-bad"}), 422)
+    first = client.expect(201, "POST", "/tokens", {"kind": "api", "label": "right"}, {"Idempotency-Key": "key-bad"}).doc
+    again = client.expect(201, "POST", "/tokens", {"kind": "api", "label": "right"}, {"Idempotency-Key": "key-bad"}).doc
+    equal(again, {**first, "token": None}, "what was put right has the key")
+    other = client.expect(201, "POST", "/tokens", {"kind": "api", "label": "right"}, {"Idempotency-Key": "key-new"}).doc
+    check(other["id"] != first["id"], "another key, another token", first, other)
+
+
+@test("a repeated POST of uploads, pieces and backups under one key has one effect", 60)
+def idempotency_of_files():
+    client = bed.client()
+
+    def twice(status, path, body, headers):
+        return [client.expect(status, "POST", path, body, {**headers, "Idempotency-Key": "of-files"}).doc for _ in range(2)]
+
+    folders = lambda: len(list((bed.daemon().data_dir / "uploads").glob("up_*")))
+    client.post("/uploads", {}, 201)
+    before = folders()
+    first, again = twice(201, "/uploads", {}, {})
+    equal((again, folders()), (first, before + 1), "uploads begun")
+
+    octets = {"Content-Type": "application/octet-stream"}
+    path = f"/uploads/{first['id']}/pieces?path=a.bin&offset="
+    client.expect(200, "POST", path + "0", b"hello", octets)
+    equal(twice(200, path + "5", b" there", octets), [{"file_bytes": 11}] * 2, "a piece")
+    equal(client.get(f"/uploads/{first['id']}?path=a.bin")["file_bytes"], 11, "bytes of the file")
+    problem(client.request("POST", path + "11", b" there", {**octets, "Idempotency-Key": "of-files"}), 422)
+    problem(client.request("POST", path + "5", b" where", {**octets, "Idempotency-Key": "of-files"}), 422)
+    problem(client.request("POST", path + "5", b" there", octets), 409)
+    equal(client.get(f"/uploads/{first['id']}?path=a.bin")["file_bytes"], 11, "bytes after the refusals")
+
+    made, repeat = twice(202, "/backups", {}, {})
+    equal(repeat, made, "the answer that is played back")
+    wait_for("the backup is ready", lambda: client.get(f"/backups/{made['id']}")["state"] == "ready")
+    equal(client.expect(202, "POST", "/backups", {}, {"Idempotency-Key": "of-files"}).doc, made, "a repeat after its end")
+    equal([row["id"] for row in client.get("/backups")["items"]], [made["id"]], "backups made")
+    equal(client.request("DELETE", f"/backups/{made['id']}").status, 204, "DELETE")
+    problem(client.request("POST", "/backups", {}, {"Idempotency-Key": "k" * 256}), 400)
+
+
+@test("a key sent at the same time by many has one effect")
+def idempotency_of_many():
+    with ThreadPoolExecutor(8) as pool:
+        ask = lambda _: bed.client().expect(201, "POST", "/uploads", {}, {"Idempotency-Key": "at-once"}).doc["id"]
+        equal(len(set(pool.map(ask, range(16)))), 1, "uploads that 16 requests made")

@@ -100,6 +100,24 @@ def exchange():
     check(pair.split("=")[1] not in stored and len(stored) > 32, "hashes alone are stored")
 
 
+@test("an Idempotency-Key is of the token that sends it: two clients do not share it, sessions of one token do")
+def keys_of_tokens():
+    client = daemon().client
+    one, other = [client.post("/tokens", {"kind": "api", "scope": "admin"}, 201)["token"] for _ in range(2)]
+
+    def post(headers, body=None):
+        return client.request("POST", "/webhooks", body or {"url": "https://board.example/x"}, {**headers, "Idempotency-Key": "shared"})
+
+    by_one, by_other = [{**FAR, "Authorization": "Bearer " + token} for token in (one, other)]
+    first, second, local = post(by_one), post(by_other), post({})
+    equal([first.status, second.status, local.status], [201] * 3, "three clients with the same key")
+    equal(len({answer.doc["id"] for answer in (first, second, local)}), 3, "each has its own")
+    equal(post(by_one).doc["id"], first.doc["id"], "a repeat of the first")
+    problem(post(by_one, {"url": "https://board.example/y"}), 422)
+    session = client.expect(201, "POST", "/session", {"token": one}, FAR)
+    equal(post({**FAR, "Cookie": cookie_of(session)[0]}).doc["id"], first.doc["id"], "a session of the first's token")
+
+
 @test("signing in with what is no person's token is refused at its field")
 def bad_tokens():
     client = daemon().client

@@ -47,7 +47,11 @@ static void test_takes_scopes_and_parameters_of_the_rows(void **state) {
     const cJSON *content =
         cJSON_GetObjectItem(cJSON_GetObjectItem(pieces, "requestBody"), "content");
     assert_non_null(cJSON_GetObjectItem(content, "application/octet-stream"));
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(pieces, "parameters")), 3);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(pieces, "parameters")),
+                     4); /* of the path, two of the query, Idempotency-Key */
+    const cJSON *sample =
+        cJSON_GetObjectItem(cJSON_GetObjectItem(paths, "/api/v1/spaces/{name}/sample"), "post");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(sample, "parameters")), 1);
     const cJSON *health = cJSON_GetObjectItem(cJSON_GetObjectItem(paths, "/healthz"), "get");
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(health, "security")), 0);
     cJSON_Delete(doc);
