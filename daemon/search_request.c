@@ -20,6 +20,7 @@
 #include "supernet/regime.h"
 
 static const char *const known_metrics[] = {"top1",
+                                            "loss",
                                             "latency_us",
                                             "macs",
                                             "params",
@@ -199,6 +200,32 @@ static int take_source(struct work *work, struct search_request *request, struct
     return r;
 }
 
+static bool is_evaluated(const cJSON *body) {
+    const char *accuracy = cJSON_GetStringValue(cJSON_GetObjectItem(body, "accuracy"));
+    return accuracy != NULL && strcmp(accuracy, "evaluated") == 0;
+}
+
+static int refuse_loss(const char *member, int index, struct err *err) {
+    char pointer[64];
+    snprintf(pointer, sizeof(pointer), "/%s/%d/metric", member, index);
+    return err_set(err, ESP_EINVAL, pointer,
+                   "a loss is evaluated, never predicted: it needs accuracy \"evaluated\"; top1 "
+                   "can be predicted");
+}
+
+static int check_loss(const struct goals *goals, const cJSON *body, struct err *err) {
+    int loss = goals_find_metric(goals, "loss");
+    if (loss < 0 || is_evaluated(body))
+        return 0;
+    for (int i = 0; i < goals->n_objectives; i++)
+        if (goals->objectives[i].metric == loss)
+            return refuse_loss("objectives", i, err);
+    for (int i = 0; i < goals->n_constraints; i++)
+        if (goals->constraints[i].metric == loss)
+            return refuse_loss("constraints", i, err);
+    return 0;
+}
+
 /* Between rounds a front is evaluated and measured: how much of it, and of what? */
 static int check_rounds(const struct work *work, const cJSON *body, struct err *err) {
     double rounds = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(body, "rounds"));
@@ -266,6 +293,8 @@ static int fill(struct work *work, struct search_request *request, struct err *e
         r = search_sources_resolve(work->sql, body, "constraints", err);
     if (r == 0)
         r = goals_from_json(body, "", known_metrics, err, &work->goals);
+    if (r == 0)
+        r = check_loss(&work->goals, body, err);
     work->sources = (struct search_sources){work->sql, work->space, &work->goals, body};
     if (r == 0)
         r = search_sources_find(&work->sources, err);

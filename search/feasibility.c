@@ -225,9 +225,14 @@ int feasibility_check(const struct space *space, const struct goals *goals,
     return code;
 }
 
+/* Of loss and top1, which alone are not bounded by what is known beforehand. */
+static double by_guessing(const char *key, int n_classes) {
+    return strcmp(key, "loss") == 0 ? log(n_classes) : 1.0 / n_classes;
+}
+
 int reference_point(const struct space *space, const struct goals *goals,
-                    const struct evaluator *evaluators, int n_evaluators, double worst_unknown,
-                    struct err *err, double ret_reference[OBJECTIVES_MAX]) {
+                    const struct evaluator *evaluators, int n_evaluators, struct err *err,
+                    double ret_reference[OBJECTIVES_MAX]) {
     double reference[OBJECTIVES_MAX];
     for (int i = 0; i < goals->n_objectives; i++) {
         const struct objective *o = &goals->objectives[i];
@@ -236,7 +241,8 @@ int reference_point(const struct space *space, const struct goals *goals,
                                       !o->maximise, err, &worst);
         if (code < 0)
             return code;
-        double value = worst.known ? worst.value : worst_unknown;
+        double value =
+            worst.known ? worst.value : by_guessing(goals->keys[o->metric], space->n_classes);
         for (int k = 0; k < goals->n_constraints; k++) {
             const struct constraint *c = &goals->constraints[k];
             if (c->metric == o->metric && c->is_max == !o->maximise)

@@ -45,8 +45,8 @@ int feasibility_check(const struct space *space, const struct goals *goals,
                       struct feasibility *ret_feasibility);
 
 /* The worst value of each objective, as costs: what a hypervolume is measured from. For a minimised
- * metric its largest attainable value, or the bound of a constraint if that is less; where that is
- * not known worst_unknown (a value of the metric, for instance the accuracy of guessing). */
+ * metric its largest attainable value, or the bound of a constraint if that is less. Of top1 and
+ * loss, which no evaluator bounds, that of guessing one of n classes: 1 / n and ln n. */
 int reference_point(const struct space *space, const struct goals *goals,
-                    const struct evaluator *evaluators, int n_evaluators, double worst_unknown,
-                    struct err *err, double ret_reference[OBJECTIVES_MAX]);
+                    const struct evaluator *evaluators, int n_evaluators, struct err *err,
+                    double ret_reference[OBJECTIVES_MAX]);

@@ -69,6 +69,17 @@ static int read_metric(const cJSON *item, const char *at, const char *const *kno
     return goals_add_metric(goals, key, err);
 }
 
+/* Of how good a network is at its task. */
+static int check_direction(const char *key, bool maximise, const char *at, struct err *err) {
+    bool top1 = strcmp(key, "top1") == 0, loss = strcmp(key, "loss") == 0;
+    char pointer[192];
+    if (!(top1 && !maximise) && !(loss && maximise))
+        return 0;
+    snprintf(pointer, sizeof pointer, "%s/direction", at);
+    return err_set(err, ESP_EINVAL, pointer, "%s is %s: nobody looks for the worst", key,
+                   top1 ? "maximised" : "minimised");
+}
+
 static int read_objective(const cJSON *item, const char *at, const char *const *known,
                           struct goals *goals, struct err *err) {
     static const char *const keys[] = {"metric", "profile", "direction", NULL};
@@ -83,16 +94,13 @@ static int read_objective(const cJSON *item, const char *at, const char *const *
     code = json_enum(item, at, "direction", directions, err, &direction);
     if (code < 0)
         return code;
-    if (direction == 1 && strcmp(goals->keys[objective.metric], "top1") == 0) {
-        char pointer[192];
-        snprintf(pointer, sizeof(pointer), "%s/direction", at);
-        return err_set(err, ESP_EINVAL, pointer, "top1 is maximised: nobody looks for the worst");
-    }
+    objective.maximise = direction == 0;
+    if ((code = check_direction(goals->keys[objective.metric], objective.maximise, at, err)) < 0)
+        return code;
     for (int i = 0; i < goals->n_objectives; i++)
         if (goals->objectives[i].metric == objective.metric)
             return err_set(err, ESP_EINVAL, at, "%s is an objective twice",
                            goals->keys[objective.metric]);
-    objective.maximise = direction == 0;
     goals->objectives[goals->n_objectives++] = objective;
     return 0;
 }

@@ -1,6 +1,6 @@
 /* What a search wants: objectives and hard constraints over a vector of metrics. Metrics are named
- * by key ("top1", "macs", "latency_us:<profile>"); a candidate has one value for each, with its
- * interval and where it comes from. */
+ * by key ("top1", "loss", "macs", "latency_us:<profile>"); a candidate has one value for each, with
+ * its interval and where it comes from. */
 #pragma once
 
 #include <cjson/cJSON.h>

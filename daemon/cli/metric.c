@@ -8,6 +8,7 @@ static const struct {
     const char *metric, *title, *unit; /* unit of one; "" where prefixes are taken */
     double one;
 } metrics[] = {{"top1", "top-1", "%", 0.01},
+               {"loss", "validation loss", "", 1},
                {"latency_us", "latency", "us", 1},
                {"energy_uj", "energy", "uJ", 1},
                {"macs", "MACs", "", 1},

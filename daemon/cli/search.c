@@ -178,6 +178,7 @@ static cJSON *front_row(const cJSON *item, const char *const *keys, int n_keys,
 
     snprintf(text, sizeof(text), "%.2f %% %s", 100 * top1, cli_text(item, "metrics.top1.source"));
     add_text(row, "top1", text);
+    cJSON_AddNumberToObject(row, "loss", cli_number(item, "metrics.loss.value"));
     if (!isnan(test))
         cJSON_AddNumberToObject(row, "test_top1", test);
     for (int i = 0; i < n_keys; i++)
@@ -291,14 +292,21 @@ static void latency_title(struct cli *cli, const char *key, bool only, const str
     cJSON_Delete(doc);
 }
 
+static bool has_loss(const cJSON *items) {
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, items) if (cli_item(item, "metrics.loss")) return true;
+    return false;
+}
+
 static void print_front(struct cli *cli, const cJSON *front) {
     static const struct column before[] = {{"TOP-1 (VALIDATION)", "top1", CELL_TEXT},
                                            {"TEST", "test_top1", CELL_PERCENT}};
+    static const struct column loss = {"LOSS (VALIDATION)", "loss", CELL_REAL};
     static const struct column behind[] = {{"MACS", "macs", CELL_MACS},
                                            {"PARAMS", "params", CELL_MACS},
                                            {"PEAK MEMORY", "memory", CELL_BYTES},
                                            {"ARCH", "arch", CELL_TEXT}};
-    struct column columns[COUNT(before) + LATENCIES_MAX + COUNT(behind)];
+    struct column columns[COUNT(before) + 1 + LATENCIES_MAX + COUNT(behind)];
     const cJSON *items = cli_item(front, "items");
     const struct cli_unit *unit = cli_latency_unit(front_span(items).high);
     const char *keys[LATENCIES_MAX];
@@ -307,6 +315,8 @@ static void print_front(struct cli *cli, const cJSON *front) {
     cJSON *table = front_table(items, keys, n_keys, unit);
 
     memcpy(columns, before, sizeof(before));
+    if (has_loss(items))
+        columns[n++] = loss;
     for (int i = 0; i < n_keys; i++) {
         latency_title(cli, keys[i], n_keys == 1, unit, titles[i]);
         columns[n++] = (struct column){titles[i], latency_columns[i], CELL_TEXT};

@@ -335,7 +335,8 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
         {"space", 0, OPTION_TEXT, NULL, 0, 0, "",
          "space to search without a supernet (default: the predictor's)", &o.space},
         {"objectives", 0, OPTION_TEXT, NULL, 1, 4000, "",
-         "in place of top1 and latency: such as top1 or top1,latency@PROFILE,params; "
+         "in place of top1 and latency: such as top1 or top1,latency@PROFILE,params; loss is that "
+         "on the validation images, with --accuracy evaluated; "
          "PROFILE: also BOARD, or BOARD/WORDS such as pi4/t2",
          &o.objectives},
         {"limit", 0, OPTION_LIST, NULL, 0, 0, "",

@@ -134,8 +134,8 @@ static int check_goals(struct search_run *run, struct err *err) {
                                &feasibility);
     run->feasible_share = rc == 0 ? feasibility.accepted : 0;
     if (rc == 0)
-        rc = reference_point(spec->space, &spec->goals, run->evaluators, run->n_evaluators,
-                             1.0 / spec->space->n_classes, err, run->reference);
+        rc = reference_point(spec->space, &spec->goals, run->evaluators, run->n_evaluators, err,
+                             run->reference);
     return rc;
 }
 

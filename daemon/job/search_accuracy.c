@@ -10,6 +10,8 @@
 
 #define EVALUATED_LEVEL 0.9
 
+enum { TOP1, LOSS }; /* of the evaluator's metrics; no loss is predicted */
+
 int search_score(struct search_run *run, const struct arch *arch, enum dataset_split split,
                  struct err *err, struct score *ret_score) {
     char id[HASH_TEXT];
@@ -40,6 +42,11 @@ struct metric search_score_metric(const struct score *score) {
     double half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n);
     return (struct metric){p, fmin(fmax(middle - half, 0), p), fmax(fmin(middle + half, 1), p),
                            METRIC_EVALUATED};
+}
+
+/* The images' own spread is not kept: no interval. */
+static struct metric loss_metric(const struct score *score) {
+    return (struct metric){score->loss, score->loss, score->loss, METRIC_EVALUATED};
 }
 
 static int evaluate_initial(struct search_run *run, int n, struct err *err,
@@ -132,15 +139,18 @@ static int predict(struct search_run *run, const struct arch *arch, struct err *
     return rc;
 }
 
+/* Both metrics of the evaluator. */
 static int evaluate(struct search_run *run, const struct arch *arch, struct err *err,
-                    struct metric *ret_metric) {
+                    struct metric *ret_values) {
     struct score score;
     int rc = search_score(run, arch, SPLIT_VALIDATION, err, &score);
     if (rc == 0)
         rc = search_emit_evaluation(run, arch, SPLIT_VALIDATION, &score, err);
-    if (rc == 0)
-        *ret_metric = search_score_metric(&score);
-    return rc;
+    if (rc != 0)
+        return rc;
+    ret_values[TOP1] = search_score_metric(&score);
+    ret_values[LOSS] = loss_metric(&score);
+    return 0;
 }
 
 /* Evaluated beforehand, to fit the predictor. Not whatever the facts know: a search that runs again
@@ -180,7 +190,7 @@ static int predict_imported(struct search_run *run, struct evaluation *evaluatio
     if (rc == 0)
         ofa_predictor_run(run->imported, archs, n, top1);
     for (int i = 0; i < n && rc == 0; i++) {
-        evaluations[i].values[0] = (struct metric){top1[i], top1[i], top1[i], METRIC_PREDICTED};
+        evaluations[i].values[TOP1] = (struct metric){top1[i], top1[i], top1[i], METRIC_PREDICTED};
         evaluations[i].state = EVALUATION_DONE;
     }
     free(archs);
@@ -199,11 +209,11 @@ static int submit(void *context, struct evaluation *evaluations, int n, struct e
         if (run->predictor && is_initial(run, arch)) {
             rc = search_score(run, arch, SPLIT_VALIDATION, err, &score);
             if (rc == 0)
-                evaluations[i].values[0] = search_score_metric(&score);
+                evaluations[i].values[TOP1] = search_score_metric(&score);
         } else if (run->predictor) {
-            rc = predict(run, arch, err, &evaluations[i].values[0]);
+            rc = predict(run, arch, err, &evaluations[i].values[TOP1]);
         } else {
-            rc = evaluate(run, arch, err, &evaluations[i].values[0]);
+            rc = evaluate(run, arch, err, evaluations[i].values);
         }
         evaluations[i].state = EVALUATION_DONE;
     }
@@ -224,7 +234,10 @@ static int gradient(void *context, int metric, const struct relaxed_shape *shape
 }
 
 void search_accuracy_evaluator(struct search_run *run, struct evaluator *ret_evaluator) {
-    static const char *const keys[] = {"top1"};
-    *ret_evaluator = (struct evaluator){
-        .n_metrics = 1, .keys = keys, .context = run, .submit = submit, .gradient = gradient};
+    static const char *const keys[] = {[TOP1] = "top1", [LOSS] = "loss"};
+    *ret_evaluator = (struct evaluator){.n_metrics = run->spec.accuracy_predicted ? 1 : 2,
+                                        .keys = keys,
+                                        .context = run,
+                                        .submit = submit,
+                                        .gradient = gradient};
 }

@@ -115,7 +115,8 @@ int search_fit_predictor(struct search_run *run, struct err *err);
  * has found. One that ranks too badly is not taken; *ret_fitted says. */
 int search_refit_predictor(struct search_run *run, const struct archive *archive, struct err *err,
                            bool *ret_fitted);
-/* top1: as evaluated where that is known, else predicted, or evaluated now. */
+/* top1: as evaluated where that is known, else predicted, or evaluated now; loss, on the validation
+ * images, where every subnet is evaluated. */
 void search_accuracy_evaluator(struct search_run *run, struct evaluator *ret_evaluator);
 
 /* --- search_choice.c: networks to calibrate on --- */

@@ -90,18 +90,20 @@ static int read_choices(struct search_spec *spec, const cJSON *body, struct err 
     return rc;
 }
 
-/* What every candidate has; traffic and energy only where the search asks for them. */
-static int add_counted(struct goals *goals, const char *const *known, struct err *err) {
+/* What every candidate has, whatever the search asks for. */
+static int add_common(struct goals *goals, struct err *err) {
+    static const char *const common[] = {
+        "top1",        "macs", "params", "peak_activation_bytes", "peak_simple_bytes",
+        "model_bytes", NULL};
     int rc = 0;
-    for (int i = 0; known[i] && rc >= 0; i++)
-        if (strcmp(known[i], "latency_us") != 0 && strcmp(known[i], "traffic_bytes") != 0 &&
-            strcmp(known[i], "energy_uj") != 0)
-            rc = goals_add_metric(goals, known[i], err);
+    for (int i = 0; common[i] && rc >= 0; i++)
+        rc = goals_add_metric(goals, common[i], err);
     return rc < 0 ? rc : 0;
 }
 
 static int read_body(struct search_spec *spec, const cJSON *body, struct err *err) {
     static const char *const known[] = {"top1",
+                                        "loss",
                                         "latency_us",
                                         "macs",
                                         "params",
@@ -113,7 +115,7 @@ static int read_body(struct search_spec *spec, const cJSON *body, struct err *er
                                         NULL};
     int rc = goals_from_json(body, "", known, err, &spec->goals);
     if (rc == 0)
-        rc = add_counted(&spec->goals, known, err);
+        rc = add_common(&spec->goals, err);
     if (rc == 0)
         rc = read_numbers(spec, body, err);
     if (rc == 0)

@@ -47,9 +47,9 @@ struct search_predictor {
 };
 
 struct search_spec {
-    struct space *space;       /* that is searched */
-    struct space *whole;       /* NULL: the same; else the supernet's, of which space is a part */
-    struct goals goals;        /* all counted metrics and each used profile's latency are in it */
+    struct space *space; /* that is searched */
+    struct space *whole; /* NULL: the same; else the supernet's, of which space is a part */
+    struct goals goals;  /* top1, most counted metrics and each used profile's latency are in it */
     struct metric_words words; /* of the goals, by the spec's places */
     int n_profiles;            /* those whose latency is an objective or a constraint */
     struct search_profile profiles[SEARCH_PROFILES_MAX];

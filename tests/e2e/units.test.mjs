@@ -171,6 +171,9 @@ test('a form becomes the body of a search, and the command that is the same', ()
   const timed = draft.bodyOf({ ...d, seconds: '90', rounds: '2' });
   assert.deepEqual([timed.time_budget_s, timed.evaluations, timed.rounds], [90, undefined, 2]);
   assert.match(draft.commandOf(timed), / --time 90s --rounds 2 /);
+  const byLoss = { ...draft.emptyDraft, by: 'loss', costs: ['macs'] };
+  assert.equal(draft.bodyOf({ ...byLoss, accuracy: 'predicted' }).objectives[0].metric, 'top1'); // a loss is never predicted
+  assert.deepEqual(draft.bodyOf({ ...byLoss, accuracy: 'evaluated' }).objectives, [{ metric: 'loss', direction: 'minimise' }, { metric: 'macs', direction: 'minimise' }]);
   assert.deepEqual(draft.bodyOf({ ...draft.emptyDraft, accuracy: 'model', predictor: 'mo_1', space: 's', costs: ['macs'] }).accuracy, { predictor: 'mo_1' });
 });
 

@@ -738,6 +738,44 @@ def subspaces():
     remove("narrow", "part", "by-client")
 
 
+@test("validation losses are searched by where accuracy is evaluated, and refused where it is predicted", 60)
+def losses():
+    stack, client = bed.daemon(), bed.client()
+    loss = {"metric": "loss", "direction": "minimise"}
+    evaluated = {"accuracy": "evaluated", "strategy": "gradient"}
+    said = refuse("/objectives/1/metric", (422,), objectives=[MACS, loss])["detail"]
+    check('accuracy "evaluated"' in said, "what it needs", said)
+    refuse("/constraints/0/metric", (422,), constraints=[{"metric": "loss", "max": 2}])
+    refuse("/objectives/0/direction", (422,), objectives=[{**loss, "direction": "maximise"}, MACS], **evaluated)
+    refuse("/objectives/0/profile", (422,), objectives=[{**loss, "profile": bed.profile()}, MACS], **evaluated)
+    refuse("/constraints/0/max", (422,), constraints=[{"metric": "loss", "max": -1}], **evaluated)
+    check('did you mean "loss"' in refuse("/objectives/0/metric", (422,), objectives=[{**loss, "metric": "los"}, MACS], **evaluated)["detail"], "a word that is near", "")
+    stack.cli("search", "create", "by-loss", "--supernet", bed.supernet(), "--strategy", "gradient", "--accuracy", "evaluated", "--objectives", "loss,macs", "--limit", "loss=50",
+              "-n", "24", "--population", "8", "--measure-front", "0", "--calibration-nets", "0", "--wait")
+    doc, columns = client.get("/searches/by-loss"), client.get("/searches/by-loss/candidates?page_size=1000")["columns"]
+    equal(doc["objectives"], [loss, MACS], "objectives")
+    equal(doc["constraints"], [{"metric": "loss", "max": 50}], "a limit")
+    told = {e["arch_id"]: e["loss"] for e in client.items("/evaluations") if e["supernet"] == bed.supernet() and e["split"] == "validation"}
+    equal(columns["metrics"]["loss"]["value"], [told[arch] for arch in columns["arch_id"]], "losses of the evaluations")
+    equal((set(columns["metrics"]["loss"]["source"]), set(columns["strategy"])), ({"evaluated"}, {"gradient", "random"}), "sources and strategies")
+    mine = [(l, m) for l, m, s in zip(columns["metrics"]["loss"]["value"], columns["metrics"]["macs"]["value"], columns["strategy"]) if s == "gradient"]
+    best = sorted({p for p in mine if not any(q[0] <= p[0] and q[1] <= p[1] and q != p for q in mine)})
+    front = client.get("/searches/by-loss/front")
+    equal(sorted((i["metrics"]["loss"]["value"], i["metrics"]["macs"]["value"]) for i in front["items"]), best, "the front")
+    equal(list(front["reference_point"]), ["loss", "macs"], "what the hypervolume is measured from")
+    anew = client.get("/searches/by-loss/front?objectives=loss,top1&where=strategy=gradient")
+    equal(anew["objectives"], [loss, TOP1], "directions of a front worked out anew")
+    table = stack.cli("search", "front", "by-loss")
+    check("LOSS" in table and f"{front['items'][0]['metrics']['loss']['value']:.4g}" in table, "the client's table", table)
+    page = stack.root / "by-loss.html"
+    stack.cli("report", "by-loss", "-o", str(page))
+    check("minimise validation loss" in page.read_text(), "the report", "")
+    header = stack.cli("search", "export", "by-loss").splitlines()[0]
+    check("loss" in header, "the export", header)
+    problem(client.request("POST", "/searches/by-loss/clone", {"name": "x", "accuracy": "predicted"}), 422, pointer="/objectives/0/metric")
+    remove("by-loss")
+
+
 @test("a predictor in the loop is the default, and a model of a model is called so", 60)
 def loops():
     stack, client = bed.daemon(), bed.client()

@@ -54,6 +54,87 @@ static void search_ends_with_a_measured_front(void **state) {
     close_world(&world);
 }
 
+/* --- by validation losses --- */
+
+/* The loss that the evaluation of a subnet told; NAN: there was none. */
+static double loss_told(const struct daemon *daemon, const char *arch_id) {
+    for (int i = 0; i < daemon->n; i++) {
+        const cJSON *data = cJSON_GetObjectItem(daemon->events[i], "data");
+        if (strcmp(kind_of(daemon->events[i]), "evaluation") == 0 &&
+            strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(data, "arch_id")), arch_id) == 0)
+            return cJSON_GetObjectItem(data, "loss")->valuedouble;
+    }
+    return NAN;
+}
+
+/* Whether a candidate of any strategy has a smaller loss and no more MACs, or the reverse. */
+static bool is_dominated(const struct daemon *daemon, double loss, double macs) {
+    const cJSON *item;
+    for (int i = 0; i < daemon->n; i++) {
+        const cJSON *data = cJSON_GetObjectItem(daemon->events[i], "data");
+        if (strcmp(kind_of(daemon->events[i]), "candidates") != 0 ||
+            strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(data, "strategy")), "gradient") != 0)
+            continue;
+        cJSON_ArrayForEach(item, cJSON_GetObjectItem(data, "items")) {
+            double l = number_of(item, "loss", "value"), m = number_of(item, "macs", "value");
+            if (l <= loss && m <= macs && (l < loss || m < macs))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Subnets that a evaluated and b did not. */
+static int count_others(const struct daemon *a, const struct daemon *b) {
+    int n = 0;
+    for (int i = 0; i < a->n; i++)
+        if (strcmp(kind_of(a->events[i]), "evaluation") == 0)
+            n += isnan(loss_told(b, cJSON_GetStringValue(cJSON_GetObjectItem(
+                                        cJSON_GetObjectItem(a->events[i], "data"), "arch_id"))));
+    return n;
+}
+
+#define BY_LOSS(metric, direction)                                                                 \
+    "{\"objectives\":[{\"metric\":\"" metric "\",\"direction\":\"" direction                       \
+    "\"},{\"metric\":\"macs\",\"direction\":\"minimise\"}],\"strategy\":\"gradient\","             \
+    "\"baseline\":\"random\",\"evaluations\":32,\"population\":8,\"accuracy\":\"evaluated\","      \
+    "\"seed\":4}"
+
+/* Strategy, front and reference go by the loss that the supernet told. */
+static void losses_are_searched_by(void **state) {
+    struct world world;
+    const cJSON *id;
+    open_world(&world);
+    struct daemon daemon = {.world = &world}, by_top1 = {.world = &world};
+    cJSON *spec = spec_of(&world, BY_LOSS("loss", "minimise"));
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+    const cJSON *front = last_data(&daemon, "front");
+    assert_true(cJSON_GetArraySize(cJSON_GetObjectItem(front, "arch_ids")) > 0);
+    cJSON_ArrayForEach(id, cJSON_GetObjectItem(front, "arch_ids")) {
+        const cJSON *item = candidate(&daemon, id->valuestring);
+        double loss = number_of(item, "loss", "value");
+        assert_source(item, "loss", "evaluated");
+        assert_source(item, "top1", "evaluated");
+        assert_true(loss == loss_told(&daemon, id->valuestring) && loss > 0);
+        assert_false(is_dominated(&daemon, loss, number_of(item, "macs", "value")));
+    }
+    const cJSON *reference = cJSON_GetObjectItem(front, "reference_point");
+    assert_true(fabs(cJSON_GetObjectItem(reference, "loss")->valuedouble - log(5)) < 1e-12);
+    assert_false(json_has(reference, "top1"));
+    cJSON_Delete(spec);
+    forget_job(&world);
+    spec = spec_of(&world, BY_LOSS("top1", "maximise"));
+    assert_int_equal(attempt(&by_top1, spec, 1), JOB_DONE);
+    const cJSON *last = last_data(&by_top1, "candidates");
+    assert_false(json_has(cJSON_GetObjectItem(cJSON_GetObjectItem(last, "items")->child, "metrics"),
+                          "loss"));                   /* nobody asked for it */
+    assert_true(count_others(&daemon, &by_top1) > 0); /* it was told other values */
+    forget_events(&daemon);
+    forget_events(&by_top1);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
 static double regular_top1(const struct arch *arch) {
     return 0.3 + 0.1 * arch->resolution + 0.05 * arch->depth[0] + 0.07 * arch->depth[1] +
            0.06 * arch->channels[1] + 0.03 * arch->kernel[0];
@@ -601,6 +682,12 @@ static void refuses_what_cannot_succeed(void **state) {
                  spec_of(&world, "{\"objectives\":[{\"metric\":\"latency_us\",\"profile\":\"pf_2\","
                                  "\"direction\":\"minimise\"}]}"),
                  "not_found", "/profiles");
+    assert_fails(
+        &world,
+        spec_of(&world, "{\"objectives\":[{\"metric\":\"loss\",\"direction\":\"minimise\"}]}"),
+        "not_found", ""); /* it is not predicted */
+    assert_fails(&world, spec_of(&world, BY_LOSS("loss", "maximise")), "invalid_value",
+                 "/objectives/0/direction");
     assert_fails(&world, with_fleet(&world, "{}"), "invalid_value", "/fleet");
     assert_fails(&world, with_fleet(&world, "[{\"profile_id\":\"pf_2\"}]"), "invalid_value",
                  "/fleet/0/table");
@@ -668,6 +755,7 @@ static void another_revision_of_a_strategy_is_another_search(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(search_ends_with_a_measured_front),
+        cmocka_unit_test(losses_are_searched_by),
         cmocka_unit_test(predicted_search_judges_its_predictor),
         cmocka_unit_test(what_is_evaluated_stays_so),
         cmocka_unit_test(gives_up_when_accuracy_cannot_be_predicted),

@@ -431,19 +431,26 @@ static void answers_in_milliseconds_on_a_large_space(void **state) {
 
 static void reference_is_the_worst_that_may_count(void **state) {
     struct space *space = toy_space();
+    static const char *const loss[] = {"loss"};
     struct evaluator evaluators[2];
     double reference[OBJECTIVES_MAX], low[METRICS], high[METRICS];
     make_evaluators(space, evaluators);
     enumerate_extremes(space, &evaluators[0], low, high);
     struct goals goals = goals_with((struct constraint){0, true, 1e12}, "params");
-    assert_int_equal(reference_point(space, &goals, evaluators, 2, 0.1, NULL, reference), 0);
+    assert_int_equal(reference_point(space, &goals, evaluators, 2, NULL, reference), 0);
     assert_true(reference[0] == -0.1 && reference[1] == high[0]);
     goals = goals_with((struct constraint){0, true, high[0] / 2}, "macs");
-    assert_int_equal(reference_point(space, &goals, evaluators, 2, 0.1, NULL, reference), 0);
+    assert_int_equal(reference_point(space, &goals, evaluators, 2, NULL, reference), 0);
     assert_true(reference[1] == high[0] / 2);
     goals = goals_with((struct constraint){0, false, 0.5}, "top1");
-    assert_int_equal(reference_point(space, &goals, evaluators, 2, 0.1, NULL, reference), 0);
+    assert_int_equal(reference_point(space, &goals, evaluators, 2, NULL, reference), 0);
     assert_true(reference[0] == -0.5 && reference[1] == high[0]);
+    goals = goals_with((struct constraint){0, true, 1e12}, "params");
+    goals.objectives[0].maximise = false;
+    snprintf(goals.keys[0], METRIC_KEY_MAX, "loss");
+    evaluators[1].keys = loss;
+    assert_int_equal(reference_point(space, &goals, evaluators, 2, NULL, reference), 0);
+    assert_true(reference[0] == log(10)); /* of a toy with ten classes */
     cost_evaluator_destroy(&evaluators[0]);
     space_destroy(space);
 }

@@ -1,7 +1,7 @@
 // A search as it is being put together: the body of its request, the command that is the same, and what is known of it before it begins.
 
 export type Draft = {
-  name: string; supernet: string; space: string; accuracy: 'predicted' | 'evaluated' | 'model'; predictor: string;
+  name: string; supernet: string; space: string; accuracy: 'predicted' | 'evaluated' | 'model'; by: 'top1' | 'loss'; predictor: string; // by loss only where accuracy is evaluated
   costs: string[]; limits: Record<string, string>; // by metric key such as "macs" or "latency_us:pf_…"; limits as typed, in people's units
   strategy: string; options: Record<string, string>; baseline: boolean; evaluations: string; seconds: string; rounds: string; population: string; seed: string; patience: string; initial: string;
   front: string; measurements: string; method: 'full' | 'brief'; warm: string[];
@@ -13,13 +13,13 @@ export type Body = {
 };
 
 export const emptyDraft: Draft = {
-  name: '', supernet: '', space: '', accuracy: 'predicted', predictor: '', costs: [], limits: {}, strategy: 'nsga2', options: {}, baseline: true, evaluations: '4000', seconds: '', rounds: '1', population: '64', seed: '1', patience: '',
+  name: '', supernet: '', space: '', accuracy: 'predicted', by: 'top1', predictor: '', costs: [], limits: {}, strategy: 'nsga2', options: {}, baseline: true, evaluations: '4000', seconds: '', rounds: '1', population: '64', seed: '1', patience: '',
   initial: '64', front: '24', measurements: '', method: 'full', warm: [],
 };
 
 /** What one typed unit of a limit is in the API's. */
 export const unitOf = (key: string): { factor: number; name: string } =>
-  key.startsWith('latency_us') ? { factor: 1000, name: 'ms' } : key === 'top1' ? { factor: 0.01, name: '%' } : key.endsWith('_bytes') ? { factor: 1000, name: 'kB' } : key === 'energy_uj' ? { factor: 1, name: 'µJ' } : key === 'params' ? { factor: 1000, name: 'thousands' } : { factor: 1e6, name: 'millions' };
+  key.startsWith('latency_us') ? { factor: 1000, name: 'ms' } : key === 'top1' ? { factor: 0.01, name: '%' } : key.endsWith('_bytes') ? { factor: 1000, name: 'kB' } : key === 'energy_uj' ? { factor: 1, name: 'µJ' } : key === 'loss' ? { factor: 1, name: 'nats' } : key === 'params' ? { factor: 1000, name: 'thousands' } : { factor: 1e6, name: 'millions' };
 
 const metricOf = (key: string) => {
   const [metric = '', profile] = key.split(':');
@@ -36,7 +36,7 @@ export function bodyOf(d: Draft): Body {
   const constraints = limitedKeys(d).map((key) => ({ ...metricOf(key), [key === 'top1' ? 'min' : 'max']: exact(Number(d.limits[key]) * unitOf(key).factor) }));
   return {
     name: d.name, ...(d.supernet ? { supernet: d.supernet } : d.space ? { space: d.space } : {}),
-    objectives: [{ metric: 'top1', direction: 'maximise' }, ...d.costs.map((key) => ({ ...metricOf(key), direction: 'minimise' }))],
+    objectives: [d.accuracy === 'evaluated' && d.by === 'loss' ? { metric: 'loss', direction: 'minimise' } : { metric: 'top1', direction: 'maximise' }, ...d.costs.map((key) => ({ ...metricOf(key), direction: 'minimise' }))],
     ...(constraints.length ? { constraints } : {}),
     ...(d.accuracy === 'model' ? { accuracy: { predictor: d.predictor } } : d.accuracy === 'evaluated' ? { accuracy: 'evaluated' } : {}),
     strategy: d.strategy, ...(Object.keys(options).length ? { strategy_options: options } : {}), ...(d.baseline || d.strategy === 'random' ? {} : { baseline: null }),

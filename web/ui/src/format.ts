@@ -55,7 +55,7 @@ export function ago(time: string | null | undefined, now = Date.now()): string {
 export const metricName = (key: string, profiles: Record<string, string> = {}): string => {
   const [name = '', profile] = key.split(':');
   const names: Record<string, string> = {
-    top1: 'Top-1', latency_us: 'Latency', macs: 'MACs', params: 'Parameters', peak_activation_bytes: 'Peak activation memory',
+    top1: 'Top-1', loss: 'Validation loss', latency_us: 'Latency', macs: 'MACs', params: 'Parameters', peak_activation_bytes: 'Peak activation memory',
     peak_simple_bytes: 'Peak memory, unfused', model_bytes: 'Model size', traffic_bytes: 'Memory traffic', energy_uj: 'Energy, estimated (µJ)',
   };
   return (names[name] ?? name) + (profile ? ` on ${profiles[profile] ?? profile}` : '');

@@ -32,7 +32,7 @@ export function draftOf(s: Search): Draft {
   const model = s.models?.find((m) => m.kind === 'accuracy');
   return {
     ...emptyDraft, name: `${s.name} again`.slice(0, 63), supernet: s.supernet ?? '', space: s.supernet ? '' : s.space, accuracy: model ? 'model' : s.accuracy === 'evaluated' ? 'evaluated' : 'predicted', predictor: model?.id ?? '',
-    costs: s.objectives.filter((o) => o.metric !== 'top1').map(key), limits, strategy: s.strategy, options: Object.fromEntries(Object.entries(s.strategy_options ?? {}).map(([k, v]) => [k, `${v}`])),
+    by: s.objectives.some((o) => o.metric === 'loss') ? 'loss' : 'top1', costs: s.objectives.filter((o) => o.metric !== 'top1' && o.metric !== 'loss').map(key), limits, strategy: s.strategy, options: Object.fromEntries(Object.entries(s.strategy_options ?? {}).map(([k, v]) => [k, `${v}`])),
     baseline: s.baseline !== null, evaluations: `${s.evaluations ?? 4000}`, seconds: s.time_budget_s ? `${s.time_budget_s}` : '', rounds: `${s.rounds ?? 1}`, population: `${s.population}`, seed: `${s.seed}`,
   };
 }
@@ -168,8 +168,9 @@ export function NewSearch() {
   const latencies = [...offered.map((p) => ({ key: `latency_us:${p.id}`, name: p.name, board: true })), ...ready.filter((m) => m.kind === 'latency' && m.space === spaceName).map((m) => ({ key: `latency_us:${m.id}`, name: `${m.name} (imported table)`, board: false }))];
   const known = [...latencies.map((l) => l.key), ...costKeys];
   const costs = touched && typed.costs.length ? typed.costs.filter((k) => known.includes(k)) : [latencies[0]?.key ?? 'macs'];
+  const byLoss = typed.accuracy === 'evaluated' && typed.by === 'loss';
   const [when] = useState(() => new Date().toISOString().slice(0, 16).replace('T', ' '));
-  const draft: Draft = { ...typed, name: typed.name || `search ${when}`, supernet: net?.id ?? '', space: free ? spaceName ?? '' : '', predictor: model?.id ?? '', costs, limits: Object.fromEntries(Object.entries(typed.limits).filter(([k]) => k === 'top1' || known.includes(k))) };
+  const draft: Draft = { ...typed, name: typed.name || `search ${when}`, supernet: net?.id ?? '', space: free ? spaceName ?? '' : '', predictor: model?.id ?? '', costs, limits: Object.fromEntries(Object.entries(typed.limits).filter(([k]) => k === 'top1' || (k === 'loss' && byLoss) || known.includes(k))) };
   const set = (part: Partial<Draft>) => {
     const next = { ...typed, costs, ...part };
     setTyped(next);
@@ -220,6 +221,7 @@ export function NewSearch() {
             <Field name="accuracy" title="Accuracy" problem={problem('/accuracy')} help={{ predicted: 'Some subnets are evaluated, a predictor learns from them, and the front is evaluated at the end. Thousands of candidates in seconds.', evaluated: 'Each candidate is evaluated on the validation images. Slow: a few hundred candidates, best with linas.', model: 'A predictor of another program tells the accuracy. With a supernet, the front is evaluated at the end.' }[draft.accuracy]}>
               <select id="accuracy" value={draft.accuracy} aria-describedby="accuracy-help" onChange={(e) => set({ accuracy: e.currentTarget.value as Draft['accuracy'] })}><option value="predicted">predicted, the front evaluated</option><option value="evaluated">every candidate evaluated (slow)</option>{accuracies.length > 0 && <option value="model">by an imported predictor</option>}</select>
             </Field>
+            {draft.accuracy === 'evaluated' && <Field name="by" title="Judged by" problem={problem('/objectives/0')} help="The loss, the mean cross-entropy on the validation images, tells apart subnets that give the same answers, by how sure they are of them."><select id="by" value={draft.by} aria-describedby="by-help" onChange={(e) => set({ by: e.currentTarget.value as Draft['by'] })}><option value="top1">top-1, as great as can be</option><option value="loss">validation loss, as small as can be</option></select></Field>}
             {draft.accuracy === 'model' && <Field name="predictor" title="Imported predictor" problem={problem('/accuracy/predictor')}><select id="predictor" value={draft.predictor} onChange={(e) => set({ predictor: e.currentTarget.value })}>{accuracies.map((m) => <option key={m.id} value={m.id}>{m.name} ({m.space})</option>)}</select></Field>}
             <Field name="supernet" title="Supernet" help="Its weights score the subnets; its space is what is searched." problem={problem('/supernet', '/space')}>
               <select id="supernet" value={free ? 'none' : net?.id ?? ''} aria-describedby="supernet-help" onChange={(e) => set({ supernet: e.currentTarget.value })}>{draft.accuracy === 'model' && <option value="none">none: the space of the predictor</option>}{trained.map((s) => <option key={s.id} value={s.id}>{s.name} ({s.space})</option>)}</select>
@@ -236,6 +238,7 @@ export function NewSearch() {
             {chosen.map((l) => <Limit key={l.key} {...fields} name={l.key} title={chosen.length > 1 ? `Latency on ${l.name}` : 'Latency'} quantile={quantiles[l.key]} />)}
             {['macs', 'params', 'peak_activation_bytes'].map((key) => <Limit key={key} {...fields} name={key} title={metricName(key)} quantile={quantiles[key]} />)}
             <Limit {...fields} name="top1" title="Top-1" quantile={undefined} />
+            {byLoss && <Limit {...fields} name="loss" title={metricName('loss')} quantile={undefined} />}
           </Card>
           <Card title="How">
             <Field name="strategy" title="Strategy" help={strategy && <>{strategy.help}. Take it when {strategy.when}.</>} problem={problem('/strategy')}>

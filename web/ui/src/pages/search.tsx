@@ -295,6 +295,7 @@ export function SearchPage({ id }: { id: string }) {
             <Table label="Points of the front" rows={[...items].sort((a, b) => (a.metrics[x]?.value ?? 0) - (b.metrics[x]?.value ?? 0))} rowKey={(i) => i.arch_id} selected={selected} onPick={(i) => pick(i.arch_id)} columns={[
               { title: 'Top-1 (validation)', number: true, cell: (i) => <Interval name="top1" metric={i.metrics['top1']} before={i.predicted?.['top1']} /> },
               { title: 'Test', number: true, cell: (i) => percent(i.test_top1) },
+              ...(keys.includes('loss') ? [{ title: metricName('loss'), number: true, cell: (i: FrontItem) => short(i.metrics['loss']?.value) }] : []),
               ...keys.filter((k) => k.startsWith('latency_us')).map((key) => ({ title: nameOf(key), number: true, cell: (i: FrontItem) => <Interval name={key} most={slowest} metric={i.metrics[key]} before={i.predicted?.[key]} /> })),
               { title: 'MACs', number: true, cell: (i) => short(i.metrics['macs']?.value) }, { title: 'Parameters', number: true, cell: (i) => short(i.metrics['params']?.value) },
               { title: 'Peak memory', number: true, cell: (i) => short(i.metrics['peak_activation_bytes']?.value, 'B') },
