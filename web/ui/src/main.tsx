@@ -24,10 +24,10 @@ import { SignIn } from './pages/sign-in';
 const sections: [string, string][] = [['', 'Overview'], ['searches', 'Searches'], ['supernets', 'Supernets'], ['devices', 'Devices'], ['jobs', 'Jobs'], ['models', 'Models'], ['data', 'Data & spaces']];
 
 function Current() {
-  const [section = '', id, sub] = route.value.parts;
+  const [section = '', id] = route.value.parts;
   if (section === 'searches') return id === 'new' ? <NewSearch /> : id ? <SearchPage id={id} key={id} /> : <Searches />;
   if (section === 'supernets') return id ? <SupernetPage id={id} key={id} /> : <Supernets />;
-  if (section === 'devices') return id ? <DevicePage id={id} key={id} /> : <Devices adding={sub === 'add'} />;
+  if (section === 'devices') return id ? <DevicePage id={id} key={id} /> : <Devices />;
   if (section === 'jobs') return id ? <JobPage id={id} key={id} /> : <Jobs />;
   if (section === 'models') return id ? <ModelPage id={id} key={id} /> : <Models />;
   if (section === 'data') return <Data />;

@@ -3,7 +3,7 @@ import { ApiError, get, list, post, simulated, type Device, type Token } from '.
 import { ago, percent } from '../format';
 import { listen } from '../live';
 import { Card, Code, Empty, Failed, Page, State } from '../parts';
-import { href } from '../router';
+import { href, route, setQuery } from '../router';
 import { useLoaded, useTick } from '../state';
 
 /** What a board dials, as this page was reached; over loopback the daemon knows better. */
@@ -69,9 +69,10 @@ function DeviceCard({ device }: { device: Device }) {
   );
 }
 
-export function Devices({ adding }: { adding: boolean }) {
+export function Devices() {
   useTick(10000);
-  const [open, setOpen] = useState(adding);
+  const open = route.value.query.has('add');
+  const setOpen = (on: boolean) => setQuery({ add: on ? '1' : '' });
   const { data, error, reload } = useLoaded(() => list<Device>('/devices'), 'devices', ['device', 'measurement']);
   return (
     <Page title="Devices" lead="Boards that measure: each is a latency worker with profiles of its own." actions={<button type="button" class="primary" onClick={() => setOpen(true)} disabled={!data || open}>Add a board</button>}>

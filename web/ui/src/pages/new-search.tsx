@@ -229,7 +229,7 @@ export function NewSearch() {
             <fieldset>
               <legend>Besides accuracy, make small</legend>
               {latencies.map((l) => <Choice key={l.key} checked={costs.includes(l.key)} change={(on) => set({ costs: toggled(costs, l.key, on) })}>latency on {l.name}{samples[`${spaceName} ${l.key.split(':')[1]}`]?.missing_entries ? <small class="note"> {samples[`${spaceName} ${l.key.split(':')[1]}`]!.missing_entries} entries of its table are missing: <code>espalier latency build</code></small> : null}</Choice>)}
-              {profiles.data && latencies.length === 0 && <p class="note">No board yet: <a href={href(['devices', '', 'add'])}>add one</a> for measured latencies, or count MACs.</p>}
+              {profiles.data && latencies.length === 0 && <p class="note">No board yet: <a href={href(['devices'], { add: '1' })}>add one</a> for measured latencies, or count MACs.</p>}
               {costKeys.map((key) => <Choice key={key} checked={costs.includes(key)} change={(on) => set({ costs: toggled(costs, key, on) })}>{metricName(key)}</Choice>)}
               {problem('/objectives') && <span class="field-problem" role="alert">{problem('/objectives')}</span>}
             </fieldset>
