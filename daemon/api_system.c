@@ -70,8 +70,16 @@ static double database_bytes(const struct daemon *daemon) {
     return file_bytes(store_path(daemon->store)) + file_bytes(wal);
 }
 
-static int add_checks(struct api_call *call, const struct system_counts *counts, double free_bytes,
-                      struct err *err) {
+static int add_board_check(struct api_call *call, cJSON *checks, struct err *err) {
+    char detail[STORE_BOARDS_DETAIL];
+    bool ok;
+    int r = store_system_check_boards(call->sql, err, &ok, detail);
+    if (r == 0)
+        add_check(checks, "boards", ok, detail);
+    return r;
+}
+
+static int add_checks(struct api_call *call, double free_bytes, struct err *err) {
     const struct daemon *daemon = call->daemon;
     cJSON *checks = cJSON_AddArrayToObject(call->answer, "checks");
     char detail[400], used[160], free_text[DISK_BYTES_TEXT], floor_text[DISK_BYTES_TEXT];
@@ -91,10 +99,7 @@ static int add_checks(struct api_call *call, const struct system_counts *counts,
     snprintf(detail, sizeof(detail), "%.200s%s", daemon->job_program,
              ok ? "" : " cannot be started");
     add_check(checks, "job program", ok, detail);
-    snprintf(detail, sizeof(detail), "%lld events, %lld measurements kept",
-             (long long)counts->events_kept, (long long)counts->measurements);
-    add_check(checks, "retention", true, detail);
-    return 0;
+    return add_board_check(call, checks, err);
 }
 
 static int add_retention(struct api_call *call, struct err *err) {
@@ -129,7 +134,7 @@ static int get_system(struct api_call *call, struct err *err) {
     cJSON_AddNumberToObject(doc, "jobs_running", (double)counts.jobs_running);
     cJSON_AddNumberToObject(doc, "workers_online", (double)counts.workers_online);
     r = add_retention(call, err);
-    return r != 0 ? r : add_checks(call, &counts, free_bytes, err);
+    return r != 0 ? r : add_checks(call, free_bytes, err);
 }
 
 static void print_disk_usage(struct disk *disk, struct buf *out) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "daemon/store_jobs.h"
 
 int store_system_counts(struct sql *sql, struct err *err, struct system_counts *ret) {
@@ -15,11 +16,6 @@ int store_system_counts(struct sql *sql, struct err *err, struct system_counts *
     if (r == 0)
         r = sql_get_int(sql, err, &counts.workers_online, NULL,
                         "SELECT count(*) FROM devices WHERE away_us IS NULL AND removed_us IS NULL",
-                        "");
-    if (r == 0)
-        r = sql_get_int(sql, err, &counts.events_kept, NULL, "SELECT count(*) FROM events", "");
-    if (r == 0)
-        r = sql_get_int(sql, err, &counts.measurements, NULL, "SELECT count(*) FROM measurements",
                         "");
     if (r == 0)
         *ret = counts;
@@ -37,6 +33,56 @@ int store_system_check(struct sql *sql, struct err *err, bool *ret_ok, char ret_
     snprintf(ret_detail, 200, "%s", found ? sql_text(&rows, 0) : "");
     int r = sql_end(&rows, err);
     *ret_ok = r == 0 && strcmp(ret_detail, "ok") == 0;
+    return r;
+}
+
+/* Each board under the worst that is said of it; three names of each kind. */
+#define BOARDS_BY_TROUBLE                                                                          \
+    "SELECT trouble, count(*), group_concat(iif(i <= 3, name, NULL), ', ') FROM (SELECT *, "       \
+    "row_number() OVER (PARTITION BY trouble ORDER BY name) AS i FROM (SELECT name, CASE "         \
+    "WHEN state = 'quarantined' OR (state = 'active' AND health = 'quarantined') THEN 1 "          \
+    "WHEN state <> 'active' THEN 0 WHEN away_us IS NOT NULL THEN 2 "                               \
+    "WHEN EXISTS (SELECT 1 FROM profiles p JOIN profile_revisions v ON v.id = p.revision WHERE "   \
+    "p.device = d.id AND p.epoch = d.epoch AND v.noise_doubt IS NOT NULL) THEN 3 ELSE 0 END "      \
+    "AS trouble FROM devices d WHERE removed_us IS NULL)) GROUP BY trouble ORDER BY trouble"
+
+static void print_trouble(struct buf *out, int64_t trouble, int64_t n, const char *names) {
+    static const char *const words[][2] = {
+        {"", ""},
+        {"quarantined", "espalier device logs NAME tells why, device release NAME ends it"},
+        {"offline", "start the worker again, or espalier device maintain or rm NAME"},
+        {"noisy", "when it is idle: espalier device check NAME"}};
+    char more[32] = "";
+    if (n > 3)
+        snprintf(more, sizeof(more), " and %lld more", (long long)n - 3);
+    buf_printf(out, "; %lld %s: %s%s (%s)", (long long)n, words[trouble][0], names, more,
+               words[trouble][1]);
+}
+
+int store_system_check_boards(struct sql *sql, struct err *err, bool *ret_ok,
+                              char ret_detail[STORE_BOARDS_DETAIL]) {
+    struct sql_rows rows;
+    struct buf troubles;
+    int64_t boards = 0, sound = 0;
+    buf_init(&troubles, STORE_BOARDS_DETAIL - 64);
+    sql_query(sql, &rows, BOARDS_BY_TROUBLE, "");
+    while (sql_next(&rows)) {
+        int64_t trouble = sql_int(&rows, 0), n = sql_int(&rows, 1);
+        boards += n;
+        sound += trouble == 0 ? n : 0;
+        if (trouble != 0)
+            print_trouble(&troubles, trouble, n, sql_text(&rows, 2));
+    }
+    int r = sql_end(&rows, err);
+    if (r == 0 && troubles.error != 0)
+        r = err_set(err, troubles.error, NULL, "out of memory");
+    if (r == 0) {
+        *ret_ok = sound == boards;
+        snprintf(ret_detail, STORE_BOARDS_DETAIL, "%lld board%s%s%s", (long long)boards,
+                 boards == 1 ? "" : "s", boards == 0 ? " yet: espalier device add" : "",
+                 troubles.len > 0 ? troubles.data : "");
+    }
+    buf_finish(&troubles);
     return r;
 }
 

@@ -6,11 +6,18 @@
 #include "daemon/store_sql.h"
 
 struct system_counts {
-    int64_t jobs_running, workers_online, events_kept, measurements;
+    int64_t jobs_running, workers_online;
 };
 int store_system_counts(struct sql *sql, struct err *err, struct system_counts *ret);
 /* PRAGMA quick_check: *ret_ok and its first line. Scans the database. */
 int store_system_check(struct sql *sql, struct err *err, bool *ret_ok, char ret_detail[200]);
+
+/* How many boards there are, and which are quarantined, offline or have a noise floor in doubt,
+ * with what to do about it. *ret_ok: none is. What people have set aside (paused, draining,
+ * maintenance) is no fault. ESP_ENOMEM, and of the store. */
+enum { STORE_BOARDS_DETAIL = 1200 };
+int store_system_check_boards(struct sql *sql, struct err *err, bool *ret_ok,
+                              char ret_detail[STORE_BOARDS_DETAIL]);
 
 const char *store_sqlite_version(void); /* of the linked library; static */
 

@@ -87,4 +87,5 @@ static int doctor_run(struct cli *cli, int argc, char **argv) {
 const struct cli_command cli_status = {"status", NULL, "", "what the daemon is and does",
                                        status_run};
 const struct cli_command cli_doctor = {
-    "doctor", NULL, "", "checks of the daemon's database, disk and boards", doctor_run};
+    "doctor", NULL, "", "checks of the daemon's database, disk, job program and boards",
+    doctor_run};

@@ -4,6 +4,7 @@ import os
 import pathlib
 import random
 import re
+import sqlite3
 import subprocess
 import tempfile
 import threading
@@ -15,7 +16,8 @@ import bed
 import data
 from completions import commands_of_overview, options_of
 from client import problem
-from stack import CLI, DAEMON, WORKER
+from board import Board
+from stack import CLI, DAEMON, WORKER, Stack
 from suite import check, equal, test
 from terminal import Terminal
 
@@ -365,10 +367,48 @@ def leading():
         done = ends(*words)
         equal(done.returncode, 2, f"exit code of {words}")
         check(said in done.stderr, "the reason", done.stderr)
-    checks = json.loads(stack.cli("doctor", "--json"))
-    equal([one["name"] for one in checks], ["database", "disk", "job program", "retention"], "checks")
+    done = stack.cli_run("doctor", "--json")
+    checks = json.loads(done.stdout)
+    equal(done.returncode, 0 if all(one["ok"] for one in checks) else 1, "exit code")
+    equal([one["name"] for one in checks], ["database", "disk", "job program", "boards"], "checks")
     disk = checks[1]["detail"]
     check(re.match(r"[\d.]+ [kMGT]B free, [\d.]+ [kMGT]?B stay free", disk) and not re.search(r"\b0\.0|\b0 GB", disk), "sizes in fitting units", disk)
+
+
+@test("doctor names the boards that are quarantined, away or noisy, says what to do, and ends with 1", 60)
+def doctor_of_boards():
+    stack = Stack("doctor").start()
+
+    def look():
+        done = stack.cli_run("doctor", "--json")
+        row = next(one for one in json.loads(done.stdout) if one["name"] == "boards")
+        equal(done.returncode, 0 if row["ok"] else 1, "exit code")
+        return row["ok"], row["detail"]
+    equal(look(), (True, "0 boards yet: espalier device add"), "without boards")
+    boards = {name: Board(stack.port, name).enrol(stack.enrolment_token()) for name in ("bad", "gone", "loud", "sound", "spare")}
+    equal(look(), (True, "5 boards"), "when all is well")
+    stack.cli("device", "quarantine", "bad")
+    for name in ("gone", "spare"):
+        check(boards[name].post("goodbye", {"epoch": boards[name].epoch}).status in (200, 204), "goodbye")
+    stack.cli("device", "maintain", "spare")
+    with sqlite3.connect(stack.database()) as db:
+        db.execute("UPDATE profile_revisions SET noise_doubt = 'implausible', noise_next_us = 9e18 WHERE profile = ?", (boards["loud"].profile_id,))
+    ok, detail = look()
+    equal(detail.split("; ")[0], "5 boards", "how many")
+    for said in ("1 quarantined: bad (espalier device logs NAME", "1 offline: gone (start the worker", "1 noisy: loud (when it is idle: espalier device check NAME)"):
+        check(said in detail, said, detail)
+    check(not ok and not any(name in detail for name in ("sound", "spare")), "those that are well or set aside", detail)
+    check("boards" in stack.cli_run("doctor").stdout, "for people")
+    for name in ("c", "b", "a", "d"):
+        Board(stack.port, f"far-{name}").enrol(stack.enrolment_token())
+        stack.cli("device", "quarantine", f"far-{name}")
+    check("5 quarantined: bad, far-a, far-b and 2 more (" in look()[1], "many", look())
+    for name in ("bad", "far-a", "far-b", "far-c", "far-d", "gone"):
+        stack.cli("device", "maintain", name)
+    with sqlite3.connect(stack.database()) as db:
+        db.execute("UPDATE profile_revisions SET noise_doubt = NULL")
+    equal(look(), (True, "9 boards"), "when people have set them aside")
+    stack.stop()
 
 
 @test("jobs are listed by their state and kind, and what was done to a thing is said in words", 120)
