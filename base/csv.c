@@ -214,11 +214,14 @@ size_t csv_line(const struct csv *csv, size_t row) {
     return csv->lines[row + 1];
 }
 
-bool csv_number(const struct csv *csv, size_t row, int column, double *ret_number) {
-    const char *text = csv_field(csv, row, column);
+bool csv_read_number(const char *text, double *ret_number) {
     text += strspn(text, " ");
     size_t len = strspn(text, "+-.0123456789eE"); /* strtod takes hexadecimal ones, and words */
     char *end;
     *ret_number = strtod(text, &end);
     return len > 0 && end == text + len && end[strspn(end, " ")] == 0 && isfinite(*ret_number);
+}
+
+bool csv_number(const struct csv *csv, size_t row, int column, double *ret_number) {
+    return csv_read_number(csv_field(csv, row, column), ret_number);
 }

@@ -24,6 +24,7 @@ const char *csv_title(const struct csv *csv, int column);
 int csv_find(const struct csv *csv, const char *title); /* the first so called; -1: none */
 const char *csv_field(const struct csv *csv, size_t row, int column);
 size_t csv_line(const struct csv *csv, size_t row); /* of the file, from 1, where the row begins */
-/* False unless the field is a finite decimal number and nothing but blanks around it: no words such
+/* False unless the text is a finite decimal number and nothing but blanks around it: no words such
  * as inf, no 0x10. */
-bool csv_number(const struct csv *csv, size_t row, int column, double *ret_number);
+bool csv_read_number(const char *text, double *ret_number);
+bool csv_number(const struct csv *csv, size_t row, int column, double *ret_number); /* a field */

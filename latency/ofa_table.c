@@ -6,6 +6,7 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "base/csv.h"
 #include "base/file.h"
 #include "base/map.h"
 #include "base/memory.h"
@@ -99,15 +100,13 @@ static bool *place_member(struct place *place, struct row *row, double **ret_val
 
 static int set_member(struct place *place, struct row *row, const yaml_event_t *event,
                       struct err *err) {
-    const char *text = (const char *)event->data.scalar.value;
-    char *end;
-    double number = strtod(text, &end), *value;
+    double number = 0, *value;
     bool *there = place_member(place, row, &value);
     if (!there)
         return 0;
     if (*there)
         return bad_value(err, event, row, "a member that was there before");
-    if (end == text || *end || !isfinite(number) || number < 0)
+    if (!csv_read_number((const char *)event->data.scalar.value, &number) || number < 0)
         return bad_value(err, event, row, "a value that is no positive number");
     *there = true;
     *value = strcmp(place->member, "std") == 0 ? number * number : number;

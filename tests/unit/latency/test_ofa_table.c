@@ -158,6 +158,10 @@ static void refuses_what_is_no_such_table(void **state) {
     refused("a: {count: 3, mean: 1, std: .nan}\n", "no positive number");
     refused("a: {count: 3, mean: 1, std: nan}\n", "no positive number");
     refused("a: {count: 3, mean: inf}\n", "no positive number");
+    refused("a: {count: 3, mean: 0x10}\n", "no positive number");
+    refused("a: {count: 0x3, mean: 1}\n", "no positive number");
+    refused("a: {count: 3, mean: ''}\n", "no positive number");
+    refused("a: {count: 3, mean: 1e999}\n", "no positive number");
     refused("a: {count: 3, mean: 1, mean: 2", "was there before");
     refused(ROW("Conv-input:160x160x3-output:80x80x24", "0.5", "0.01") ROW("x", "0.5", "0.01")
                 ROW("x", "0.5", "0.01"),
