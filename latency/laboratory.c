@@ -102,14 +102,10 @@ static double fleet_mean(const struct laboratory_profile *profile, size_t networ
     return stats_mean(profile->fleet_log_us + network * profile->n_fleet, profile->n_fleet);
 }
 
-/* In the table's unit of time: the fleet's typical network takes what this profile's does. */
+/* In no unit: the ladder finds its scale, on known networks alone. */
 static void sum_by_fleet(const struct laboratory_profile *profile, double *sum) {
-    double shift = 0;
     for (size_t i = 0; i < profile->n_networks; i++)
-        shift +=
-            (log(profile->measured_us[i]) - fleet_mean(profile, i)) / (double)profile->n_networks;
-    for (size_t i = 0; i < profile->n_networks; i++)
-        sum[i] = exp(fleet_mean(profile, i) + shift);
+        sum[i] = exp(fleet_mean(profile, i));
 }
 
 static int make_sums(const struct laboratory_profile *profile, struct err *err,
@@ -420,6 +416,15 @@ static int check_sizes(const struct laboratory_options *options, size_t n, struc
     return 0;
 }
 
+/* What stands in for a sum has no unit, so there is an order of networks and no error. */
+static void judge_sum(const struct bench *bench, struct laboratory_report *report) {
+    report->stand_in = bench->networks.stand_in;
+    if (report->stand_in)
+        report->stand_in_tau = stats_kendall_tau(bench->sum, bench->measured, bench->n);
+    else
+        latency_quality_compute(bench->sum, NULL, NULL, bench->measured, bench->n, &report->sum);
+}
+
 int laboratory_run(const struct laboratory_profile *profile,
                    const struct laboratory_options *options, struct parallel *pool, struct err *err,
                    struct laboratory_report *ret_report) {
@@ -433,7 +438,7 @@ int laboratory_run(const struct laboratory_profile *profile,
     if (code == 0 && options->choice == LABORATORY_USEFUL)
         code = add_covariance(&bench, err);
     if (code == 0)
-        latency_quality_compute(bench.sum, NULL, NULL, bench.measured, bench.n, &report.sum);
+        judge_sum(&bench, &report);
     for (int i = 0; code == 0 && i < options->n_sizes; i++) {
         struct trial trial = {.bench = &bench,
                               .size = (size_t)options->sizes[i],
@@ -485,6 +490,17 @@ cJSON *laboratory_left_out_to_json(const struct laboratory_left_out *left_out) {
     return doc;
 }
 
+static cJSON *stand_ins_to_json(const struct laboratory_report *report) {
+    cJSON *list = cJSON_CreateArray();
+    if (report->stand_in) {
+        cJSON *doc = cJSON_CreateObject();
+        cJSON_AddStringToObject(doc, "name", "fleet");
+        cJSON_AddNumberToObject(doc, "kendall_tau", report->stand_in_tau);
+        cJSON_AddItemToArray(list, doc);
+    }
+    return list;
+}
+
 cJSON *laboratory_report_to_json(const struct laboratory_report *report) {
     cJSON *doc = cJSON_CreateObject(), *sizes = cJSON_AddArrayToObject(doc, "calibrations");
     cJSON_AddNumberToObject(doc, "networks", (double)report->n_networks);
@@ -494,7 +510,9 @@ cJSON *laboratory_report_to_json(const struct laboratory_report *report) {
     cJSON_AddNumberToObject(doc, "exact", report->exact);
     cJSON_AddNumberToObject(doc, "log_error", report->log_error);
     cJSON_AddNumberToObject(doc, "log_error_expected", report->log_error_expected);
-    cJSON_AddItemToObject(doc, "sum", latency_quality_to_json(&report->sum));
+    cJSON_AddItemToObject(doc, "stand_ins", stand_ins_to_json(report));
+    cJSON_AddItemToObject(
+        doc, "sum", report->stand_in ? cJSON_CreateNull() : latency_quality_to_json(&report->sum));
     for (int i = 0; i < report->n_sizes; i++) {
         cJSON *size = cJSON_CreateObject(), *rungs = cJSON_AddArrayToObject(size, "rungs");
         cJSON_AddNumberToObject(size, "networks", report->sizes[i]);

@@ -35,7 +35,8 @@ struct laboratory_left_out {
 };
 
 /* What was measured on one profile. Without ops the sum is the geometric mean of the fleet's times,
- * of which there must then be LABORATORY_FLEET_MIN. */
+ * of which there must then be LABORATORY_FLEET_MIN; each split gives it the scale of its known
+ * networks. */
 struct laboratory_profile {
     size_t n_networks, n_ops, n_keys, n_fleet;
     const double *measured_us;           /* [n_networks], > 0 */
@@ -81,7 +82,9 @@ struct laboratory_report {
     struct laboratory_left_out left_out;
     double exact;                         /* share of ops that another network has too */
     double log_error, log_error_expected; /* root mean squares of interpolated ops */
-    struct latency_quality sum;           /* of all networks */
+    bool stand_in;                        /* the fleet stands in for a table */
+    double stand_in_tau;        /* Kendall's, of all networks: it has no unit, and so no error */
+    struct latency_quality sum; /* of all networks, by a table */
     int n_sizes, sizes[LABORATORY_SIZES_MAX];
     struct laboratory_figures figures[LABORATORY_SIZES_MAX][LABORATORY_ROWS];
 };

@@ -29,6 +29,7 @@ struct ladder {
     size_t n;
     uint32_t *known;             /* [n] */
     double typical_us, *inverse; /* of all networks: typical_us / sum - 1 */
+    double scale;                /* of the sums */
     struct calibration line;
     struct rung rungs[LADDER_RUNGS];
     enum ladder_rung chosen;
@@ -80,10 +81,11 @@ static void find_errors(const struct fit *fit, const struct calibration *line, s
 }
 
 /* How alike two networks are for a rung, plus how alike for the line: so that slope and constant
- * may still move with what is above them. What only stands in for a sum keeps its line. */
+ * may still move with what is above them. Of what only stands in for a sum the slope stays; its
+ * level has to move, for it was found on a few networks that differ in what the rung knows. */
 static double alike(const struct ladder *ladder, const double *likeness, size_t i, size_t j) {
     const struct ladder_networks *networks = ladder->networks;
-    double line = networks->stand_in ? 0 : 1 + ladder->inverse[i] * ladder->inverse[j];
+    double line = 1 + (networks->stand_in ? 0 : ladder->inverse[i] * ladder->inverse[j]);
     return likeness[i * networks->n + j] + line;
 }
 
@@ -121,6 +123,25 @@ static double *left_out_errors(const struct fit *fit, int strength, int rung) {
     return fit->left_out + ((size_t)strength * LADDER_RUNGS + (size_t)rung) * fit->ladder->n;
 }
 
+/* What only stands in for sums takes as long in the mean as the networks that are known. */
+static double find_scale(const struct ladder_networks *networks, const uint32_t *known, size_t n) {
+    double shift = 0;
+    for (size_t i = 0; networks->stand_in && i < n; i++)
+        shift += log(networks->measured_us[known[i]] / networks->sum_us[known[i]]) / (double)n;
+    return exp(shift);
+}
+
+/* Sums, times and scale of the networks kept[0..n). */
+static double take(const struct fit *fit, const uint32_t *kept, size_t n) {
+    const struct ladder_networks *networks = fit->ladder->networks;
+    double scale = find_scale(networks, kept, n);
+    for (size_t i = 0; i < n; i++) {
+        fit->sum[i] = scale * networks->sum_us[kept[i]];
+        fit->measured[i] = networks->measured_us[kept[i]];
+    }
+    return scale;
+}
+
 /* Log errors of every rung on the networks of a fold, from the others. */
 static int leave_out(struct fit *fit, size_t fold, struct err *err) {
     struct ladder *ladder = fit->ladder;
@@ -128,12 +149,9 @@ static int leave_out(struct fit *fit, size_t fold, struct err *err) {
     struct calibration line;
     size_t n = 0;
     for (size_t i = 0; i < ladder->n; i++)
-        if (i % fit->n_folds != fold) {
-            fit->kept[n] = ladder->known[i];
-            fit->sum[n] = networks->sum_us[fit->kept[n]];
-            fit->measured[n] = networks->measured_us[fit->kept[n]];
-            n++;
-        }
+        if (i % fit->n_folds != fold)
+            fit->kept[n++] = ladder->known[i];
+    double scale = take(fit, fit->kept, n);
     line = calibration_none;
     if (n >= CALIBRATION_MIN_NETWORKS) {
         int code = calibration_fit(fit->sum, fit->measured, n, 1, err, &line);
@@ -148,7 +166,7 @@ static int leave_out(struct fit *fit, size_t fold, struct err *err) {
                 solve(fit, networks->likeness[r], fit->kept, n, strengths[s], fit->error);
             for (size_t i = fold; i < ladder->n; i += fit->n_folds) {
                 uint32_t network = ladder->known[i];
-                double sum = networks->sum_us[network], share = 0;
+                double sum = scale * networks->sum_us[network], share = 0;
                 if (networks->likeness[r])
                     share =
                         explained(ladder, networks->likeness[r], network, fit->kept, fit->error, n);
@@ -215,10 +233,7 @@ static int fit_all(struct fit *fit, struct err *err) {
         code = leave_out(fit, fold, err);
     for (int r = 0; r < LADDER_RUNGS; r++)
         judge(fit, r);
-    for (size_t i = 0; i < ladder->n; i++) {
-        fit->sum[i] = networks->sum_us[ladder->known[i]];
-        fit->measured[i] = networks->measured_us[ladder->known[i]];
-    }
+    ladder->scale = take(fit, ladder->known, ladder->n);
     if (code == 0)
         code = calibration_fit(fit->sum, fit->measured, ladder->n, 1, err, &ladder->line);
     if (code < 0)
@@ -325,7 +340,7 @@ const struct calibration *ladder_line(const struct ladder *ladder) {
 
 double ladder_predict(const struct ladder *ladder, enum ladder_rung rung, size_t i) {
     const struct ladder_networks *networks = ladder->networks;
-    double us = networks->sum_us[i];
+    double us = ladder->scale * networks->sum_us[i];
     if (rung == LADDER_SUM)
         return us;
     double share = 0;

@@ -23,7 +23,8 @@ struct ladder_networks {
     const double *sum_us, *measured_us;   /* [n]; > 0; measured is read of known ones only */
     const double *likeness[LADDER_RUNGS]; /* [n][n] each, from ladder_likeness; NULL: no such rung,
                                              as always for the sum and the line */
-    bool stand_in; /* the sum is of no table of this profile: a rung above its line need only be
+    bool stand_in; /* the sum is of no table of this profile and has no unit: every fit gives it the
+                      scale of the networks that it knows. A rung above its line need only be
                       better on what was left out, else clearly so (by 2 standard errors) */
 };
 

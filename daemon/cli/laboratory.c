@@ -187,7 +187,10 @@ static int print_profiles(const struct cli *cli, const cJSON *result) {
                 "%.3f in log time), ",
                 cli_number(profile, "ops"), 100 * cli_number(profile, "exact"),
                 cli_number(profile, "log_error"));
-        fprintf(to, "%.0f profiles of other boards\n", cli_number(profile, "fleet"));
+        fprintf(to, "%.0f profiles of other boards", cli_number(profile, "fleet"));
+        if (cJSON_GetArraySize(cli_item(profile, "stand_ins")) > 0)
+            fprintf(to, ", whose mean stands in for sums of a table, at the known networks' scale");
+        fprintf(to, "\n");
         print_left_out(to, profile);
     }
     return judged;

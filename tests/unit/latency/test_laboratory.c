@@ -404,6 +404,67 @@ static void a_fleet_stands_in_for_a_table(void **state) {
     assert_true(report.figures[0][LADDER_FLEET].mape != mape[LABORATORY_USEFUL]);
 }
 
+/* Of how many networks it does not matter for any other one whether they take 10^6 or 10^9 times
+ * as long: their own error is 1 in both cases, to 1e-5. */
+static int count_without_influence(const struct laboratory_profile *profile, double *measured,
+                                   enum laboratory_choice choice) {
+    struct laboratory_options options = {
+        .n_sizes = 1, .sizes = {10}, .splits = 1, .seed = 6, .pool = 10, .choice = choice};
+    int n = 0;
+    for (int i = 0; i < NETWORKS; i++) {
+        struct laboratory_report reports[2];
+        double kept = measured[i];
+        bool same = true;
+        for (int k = 0; k < 2; k++) {
+            measured[i] = kept * (k ? 1e9 : 1e6);
+            assert_int_equal(laboratory_run(profile, &options, NULL, NULL, &reports[k]), 0);
+        }
+        for (int r = 0; r < LABORATORY_ROWS; r++)
+            if (reports[0].figures[0][r].there)
+                same = same &&
+                       fabs(reports[0].figures[0][r].mape - reports[1].figures[0][r].mape) < 1e-6;
+        measured[i] = kept;
+        n += same;
+    }
+    return n;
+}
+
+static void unknown_networks_influence_nothing(void **state) {
+    static double fleet[NETWORKS * FLEET], measured[NETWORKS];
+    static struct laboratory_op ops[NETWORKS * OPS];
+    struct laboratory_profile profile;
+    for (int choice = LABORATORY_RANDOM; choice <= LABORATORY_USEFUL; choice++) {
+        make_profile(ops, measured, &profile);
+        assert_in_range(count_without_influence(&profile, measured, (enum laboratory_choice)choice),
+                        30, NETWORKS);
+        make_fleet(fleet, measured, &profile);
+        assert_int_equal(
+            count_without_influence(&profile, measured, (enum laboratory_choice)choice), 30);
+    }
+}
+
+/* What stands in for a sum has no unit of time: there is an order of networks, and no error. */
+static void a_stand_in_has_no_scale(void **state) {
+    static double fleet[NETWORKS * FLEET], measured[NETWORKS];
+    struct laboratory_report report, other;
+    struct laboratory_options options = {.n_sizes = 1, .sizes = {10}, .splits = 3, .seed = 1};
+    struct laboratory_profile profile;
+    make_fleet(fleet, measured, &profile);
+    assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
+    assert_true(report.stand_in && report.stand_in_tau > 0.3);
+    for (int i = 0; i < NETWORKS * FLEET; i++)
+        fleet[i] += 7;
+    assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &other), 0);
+    for (int r = 0; r < LABORATORY_ROWS; r++)
+        if (report.figures[0][r].there)
+            assert_true(fabs(report.figures[0][r].mape - other.figures[0][r].mape) < 1e-9);
+    cJSON *doc = laboratory_report_to_json(&report);
+    const cJSON *stand_in = cJSON_GetArrayItem(cJSON_GetObjectItem(doc, "stand_ins"), 0);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(stand_in, "name")), "fleet");
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(doc, "sum")));
+    cJSON_Delete(doc);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_ops_and_networks, make_folder, remove_folder),
@@ -417,6 +478,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(refuses_where_nothing_is_left, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(refuses_what_is_no_time, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(refuses_what_stands_twice, make_folder, remove_folder),
+        cmocka_unit_test(unknown_networks_influence_nothing),
+        cmocka_unit_test(a_stand_in_has_no_scale),
         cmocka_unit_test(a_line_through_exact_sums_is_found),
         cmocka_unit_test(tables_are_of_other_networks),
         cmocka_unit_test(what_cannot_be_predicted_is_counted),

@@ -114,12 +114,14 @@ static void a_right_sum_is_left_alone(void **state) {
     ladder_destroy(ladder);
 }
 
-/* The left out errors of the ladder are what a caller gets who leaves the networks out itself. */
-static void losses_are_out_of_sample(void **state) {
+/* The left out errors of the ladder are what a caller gets who leaves the networks out itself, of a
+ * table's sum and of what stands in for it. */
+static void check_losses(bool stand_in) {
     static struct board board;
     enum { KNOWN = 8 };
     double loss = 0;
     make_board(&board, (const double[]){0.8, 1.0, 1.4}, 0.05);
+    board.networks.stand_in = stand_in;
     struct ladder *whole = fitted(&board, KNOWN);
     for (int out = 0; out < KNOWN; out++) {
         uint32_t others[KNOWN - 1];
@@ -136,6 +138,35 @@ static void losses_are_out_of_sample(void **state) {
     ladder_destroy(whole);
 }
 
+static void losses_are_out_of_sample(void **state) {
+    check_losses(false);
+    check_losses(true);
+}
+
+/* In whatever unit it is, and whatever networks that are not known take. */
+static void a_stand_in_gets_its_scale_of_known_networks(void **state) {
+    static struct board board;
+    make_board(&board, (const double[]){0.8, 1.0, 1.4}, 0.05);
+    board.networks.stand_in = true;
+    struct ladder *ladder = fitted(&board, 12);
+    double sum = ladder_predict(ladder, LADDER_SUM, N - 1),
+           line = ladder_predict(ladder, LADDER_LINE, N - 1),
+           kinds = ladder_predict(ladder, LADDER_KINDS, N - 1), logs = 0;
+    for (int i = 0; i < 12; i++)
+        logs += log(board.measured[i] / board.sum[i]) / 12;
+    assert_true(fabs(sum / (exp(logs) * board.sum[N - 1]) - 1) < 1e-9);
+    ladder_destroy(ladder);
+    for (int i = 0; i < N; i++) {
+        board.sum[i] *= 1e-4;
+        board.measured[i] *= i < 12 ? 1 : 1000;
+    }
+    ladder = fitted(&board, 12);
+    assert_true(fabs(ladder_predict(ladder, LADDER_SUM, N - 1) / sum - 1) < 1e-9);
+    assert_true(fabs(ladder_predict(ladder, LADDER_LINE, N - 1) / line - 1) < 1e-9);
+    assert_true(fabs(ladder_predict(ladder, LADDER_KINDS, N - 1) / kinds - 1) < 1e-9);
+    ladder_destroy(ladder);
+}
+
 static void too_few_networks_are_refused(void **state) {
     static struct board board;
     struct ladder *ladder;
@@ -148,11 +179,13 @@ static void too_few_networks_are_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(likeness_is_centred_and_scaled),
-                                       cmocka_unit_test(kinds_of_their_own_scale_are_found),
-                                       cmocka_unit_test(the_line_stays_where_kinds_are_alike),
-                                       cmocka_unit_test(a_right_sum_is_left_alone),
-                                       cmocka_unit_test(losses_are_out_of_sample),
-                                       cmocka_unit_test(too_few_networks_are_refused)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(likeness_is_centred_and_scaled),
+        cmocka_unit_test(kinds_of_their_own_scale_are_found),
+        cmocka_unit_test(the_line_stays_where_kinds_are_alike),
+        cmocka_unit_test(a_right_sum_is_left_alone),
+        cmocka_unit_test(losses_are_out_of_sample),
+        cmocka_unit_test(a_stand_in_gets_its_scale_of_known_networks),
+        cmocka_unit_test(too_few_networks_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
