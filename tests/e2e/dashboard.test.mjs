@@ -596,8 +596,30 @@ test('the form tells what a search will be before it is submitted, and the comma
   await page.getByText('to be changed').waitFor();
   assert.equal(await page.getByLabel('MACs at most (millions)').inputValue(), '0.2');
   assert.equal(await page.locator('#option-drawn').inputValue(), '0.5');
+  assert.equal(JSON.parse(await ahead.locator('.code code').nth(1).innerText()).measure_front, 0);
   assert.deepEqual(await faults(), []);
   await shot('new-search');
+  // What the form has no field for by itself is shown, and is in what it sends.
+  const asked = await stack.get(`/searches/${made.id}/request`);
+  const rare = await stack.post('/searches', { ...asked, name: 'of rare wishes', objectives: [...asked.objectives, { metric: 'params', direction: 'maximise' }], constraints: [{ metric: 'macs', min: 60000 }], subspace: { kernel_sizes: [3] }, calibration_nets: 3, patience: 20 });
+  await stack.post(`/searches/${rare.search.id}/cancel`, {});
+  await open(`searches/new?from=${rare.search.id}`);
+  await page.getByText('Also taken over').waitFor();
+  assert.equal(await page.getByLabel('MACs at least (millions)').inputValue(), '0.06');
+  await page.getByLabel('Parameters, to be made large').waitFor();
+  await page.getByText('The command has no option for params made large, a least of macs').waitFor();
+  await page.getByLabel('Seed').fill('9');
+  await page.reload(); // and what was changed survives
+  await page.getByText('Also taken over').waitFor();
+  const sent = JSON.parse(await ahead.locator('.code code').nth(1).innerText());
+  assert.equal(sent.seed, 9);
+  const { name: _, ...kept } = await stack.get(`/searches/${rare.search.id}/request`), again = await (await fetch(`${stack.url}/api/v1/searches?dry_run=true`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(sent) })).json();
+  assert.deepEqual({ ...again, notes: undefined }, { ...kept, seed: 9, name: 'of rare wishes again', notes: undefined });
+  await page.getByRole('button', { name: 'Leave it out' }).first().click();
+  await page.reload();
+  await page.getByText('Also taken over').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Leave it out' }).count(), 1);
+  assert.deepEqual(await faults(), []);
 });
 
 test('the page of a network draws it with its costs, samples, accuracy, relatives and files', async () => {

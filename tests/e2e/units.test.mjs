@@ -162,7 +162,7 @@ test('a histogram counts every sample, few outliers apart', () => {
 });
 
 test('a form becomes the body of a search, and the command that is the same', () => {
-  const d = { ...draft.emptyDraft, name: "Pi's front", supernet: 'sn_1', costs: ['latency_us:pf_1', 'macs'], limits: { 'latency_us:pf_1': '1.5', macs: '', top1: '70' }, options: { mutation: '0.2', crossover: '' }, baseline: false, method: 'brief', front: '0' };
+  const d = { ...draft.emptyDraft, name: "Pi's front", supernet: 'sn_1', costs: ['latency_us:pf_1', 'macs'], limits: { 'latency_us:pf_1': '1.5', macs: '', top1: '70' }, options: { mutation: '0.2', crossover: '' }, baseline: '', method: 'brief', front: '0' };
   const body = draft.bodyOf(d);
   assert.deepEqual(body.objectives, [{ metric: 'top1', direction: 'maximise' }, { metric: 'latency_us', profile: 'pf_1', direction: 'minimise' }, { metric: 'macs', direction: 'minimise' }]);
   assert.deepEqual(body.constraints, [{ metric: 'latency_us', profile: 'pf_1', max: 1500 }, { metric: 'top1', min: 0.7 }]);
@@ -177,13 +177,32 @@ test('a form becomes the body of a search, and the command that is the same', ()
   assert.deepEqual(draft.bodyOf({ ...draft.emptyDraft, accuracy: 'model', predictor: 'mo_1', space: 's', costs: ['macs'] }).accuracy, { predictor: 'mo_1' });
 });
 
+test('a search that is begun again with changes has all that it had', () => {
+  const body = {
+    name: 'n', supernet: 'sn_1', checkpoint: 'cp_1', dataset: 'ds_1', accuracy: 'predicted',
+    objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'latency_us', profile: 'pf_1', direction: 'minimise' }, { metric: 'energy_uj', profile: 'pf_2', direction: 'minimise' }, { metric: 'macs', direction: 'maximise' }],
+    constraints: [{ metric: 'macs', min: 1e6 }, { metric: 'macs', max: 5.00000001e6 }, { metric: 'top1', max: 0.9 }, { metric: 'top1', min: 0.7 }, { metric: 'energy_uj', profile: 'pf_2', max: 12.5 }, { metric: 'latency_us', profile: 'pf_1', max: 1234.56789 }],
+    strategy: 'nsga2', strategy_options: { mutation: 0.2 }, baseline: 'aging', evaluations: 500, population: 32, seed: 7, patience: 100, initial_evaluations: 24, measure_front: 0, measurements: 40, method: 'brief', rounds: 2,
+    subspace: { kernel_sizes: [3, 5], stages: { stage2: { depths: [2] } } }, calibration_nets: 4, calibration_choice: 'spread', warm_start: { searches: ['se_1'], archs: ['r28 | d1 c16 k3e1'] },
+  };
+  const again = (changes) => { const { ...all } = { ...body, ...changes }; return { accuracy: 'predicted', ...draft.bodyOf(draft.draftOf(all)) }; };
+  assert.deepEqual(again(), body);
+  assert.deepEqual(again({ baseline: null }).baseline, null);
+  assert.deepEqual(again({ objectives: [{ metric: 'energy_uj', direction: 'minimise' }] }).objectives, [{ metric: 'energy_uj', direction: 'minimise' }]);
+  assert.deepEqual(again({ accuracy: 'evaluated', objectives: [{ metric: 'loss', direction: 'minimise' }] }).objectives, [{ metric: 'loss', direction: 'minimise' }]);
+  const usual = again({ measure_front: 24, initial_evaluations: 64, method: 'full', rounds: 1, calibration_nets: 12, calibration_choice: 'useful', baseline: 'random' }); // what is as by default is left out
+  for (const member of ['measure_front', 'initial_evaluations', 'method', 'rounds', 'calibration_nets', 'calibration_choice', 'baseline']) assert.equal(usual[member], undefined, member);
+  assert.match(draft.commandOf(body), /--objectives top1,latency@pf_1,energy_uj@pf_2,macs --limit macs=5000000.01 --limit top1=0.7 --limit energy_uj@pf_2=12.5 --limit latency@pf_1=1.23456789 .* --baseline aging .* --checkpoint cp_1 --dataset ds_1 --calibration-nets 4 --calibration-choice spread --subspace kernel_sizes=3,5 --subspace stage2.depths=2 --warm-start se_1$/);
+  assert.deepEqual(draft.beyondCommand(body), ['macs made large', 'a least of macs', 'a most of top1', 'networks to begin with (but from a file)']);
+});
+
 test('how many keep a limit and how long it takes are read of what is known', () => {
   const q = { min: 10, p5: 20, p25: 40, median: 50, p75: 60, p95: 80, max: 100 };
   assert.deepEqual([5, 10, 30, 50, 100, 200].map((v) => +draft.shareBelow(q, v).toFixed(3)), [0, 0, 0.15, 0.5, 1, 1]);
   assert.equal(draft.paceOf([...Array(20).keys()].map((i) => 1000 * i)), 1);
   assert.equal(draft.paceOf([...Array(12).keys()].map((i) => 1000 * i + (i > 5 ? 3.6e6 : 0))), 1); // an hour lies between two jobs
   assert.equal(draft.paceOf([1, 2]), null);
-  const times = draft.timesOf({ ...draft.emptyDraft, supernet: 'sn_1', evaluations: '4000', baseline: false }, { evaluationSeconds: 0.5, boards: 2 });
+  const times = draft.timesOf({ ...draft.emptyDraft, supernet: 'sn_1', evaluations: '4000', baseline: '' }, { evaluationSeconds: 0.5, boards: 2 });
   assert.deepEqual(times.map((t) => t.seconds), [44, 0.5, 480]);
   assert.deepEqual(draft.timesOf({ ...draft.emptyDraft, accuracy: 'evaluated', evaluations: '100', front: '0' }, { evaluationSeconds: null, boards: 0 }).map((t) => t.seconds), [null]);
 });

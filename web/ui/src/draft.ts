@@ -1,25 +1,42 @@
-// A search as it is being put together: the body of its request, the command that is the same, and what is known of it before it begins.
+// A search as it is being put together: the body of its request and back, the command that is the same, and what is known of it before it begins.
 
 export type Draft = {
-  name: string; supernet: string; space: string; accuracy: 'predicted' | 'evaluated' | 'model'; by: 'top1' | 'loss'; predictor: string; // by loss only where accuracy is evaluated
-  costs: string[]; limits: Record<string, string>; // by metric key such as "macs" or "latency_us:pf_…"; limits as typed, in people's units
-  strategy: string; options: Record<string, string>; baseline: boolean; evaluations: string; seconds: string; rounds: string; population: string; seed: string; patience: string; initial: string;
+  name: string; supernet: string; space: string; accuracy: 'predicted' | 'evaluated' | 'model'; by: 'top1' | 'loss' | ''; predictor: string; // by loss only where accuracy is evaluated; '': accuracy is no objective
+  costs: string[]; raised: string[]; // metric keys such as "macs" or "latency_us:pf_…"; of them, those to be made large
+  limits: Record<string, string>; // by the key, with " min" or " max" behind it where the bound is not on the usual side; as typed, in people's units
+  strategy: string; options: Record<string, string>; baseline: string; // '': none
+   evaluations: string; seconds: string; rounds: string; population: string; seed: string; patience: string; initial: string;
   front: string; measurements: string; method: 'full' | 'brief'; warm: string[];
+  others: Record<string, unknown>; // members of the body that the form has no field for
 };
 export type Body = {
   name: string; supernet?: string; space?: string; objectives: { metric: string; direction: string; profile?: string }[]; constraints?: { metric: string; profile?: string; max?: number; min?: number }[];
-  accuracy?: string | { predictor: string }; strategy: string; strategy_options?: Record<string, number>; baseline?: null; evaluations?: number; time_budget_s?: number; rounds?: number; population: number; seed: number; patience?: number;
-  initial_evaluations?: number; measure_front?: number; measurements?: number; method?: string; warm_start?: { searches: string[] };
+  accuracy?: string | { predictor: string }; strategy: string; strategy_options?: Record<string, number>; baseline?: string | null; evaluations?: number; time_budget_s?: number; rounds?: number; population: number; seed: number; patience?: number;
+  initial_evaluations?: number; measure_front?: number; measurements?: number; method?: string; warm_start?: { searches?: string[]; archs?: string[] }; [other: string]: unknown;
 };
 
 export const emptyDraft: Draft = {
-  name: '', supernet: '', space: '', accuracy: 'predicted', by: 'top1', predictor: '', costs: [], limits: {}, strategy: 'nsga2', options: {}, baseline: true, evaluations: '4000', seconds: '', rounds: '1', population: '64', seed: '1', patience: '',
-  initial: '64', front: '24', measurements: '', method: 'full', warm: [],
+  name: '', supernet: '', space: '', accuracy: 'predicted', by: 'top1', predictor: '', costs: [], raised: [], limits: {}, strategy: 'nsga2', options: {}, baseline: 'random', evaluations: '4000', seconds: '', rounds: '1', population: '64', seed: '1', patience: '',
+  initial: '64', front: '24', measurements: '', method: 'full', warm: [], others: {},
+};
+
+type Bounded = { metric: string; profile?: string; max?: number; min?: number };
+const keyOf = (o: { metric: string; profile?: string }) => (o.profile ? `${o.metric}:${o.profile}` : o.metric);
+const usualSide = (key: string) => (key === 'top1' ? ('min' as const) : ('max' as const));
+
+/** What a limit is of, and whether it is a least or a most. */
+export function limitOf(name: string): { key: string; side: 'min' | 'max' } {
+  const [key = '', side] = name.split(' ');
+  return { key, side: (side as 'min' | 'max' | undefined) ?? usualSide(key) };
+}
+const limitName = (c: Bounded) => {
+  const [key, side] = [keyOf(c), c.max === undefined ? 'min' : 'max'];
+  return side === usualSide(key) ? key : `${key} ${side}`;
 };
 
 /** What one typed unit of a limit is in the API's. */
-export const unitOf = (key: string): { factor: number; name: string } =>
-  key.startsWith('latency_us') ? { factor: 1000, name: 'ms' } : key === 'top1' ? { factor: 0.01, name: '%' } : key.endsWith('_bytes') ? { factor: 1000, name: 'kB' } : key === 'energy_uj' ? { factor: 1, name: 'µJ' } : key === 'loss' ? { factor: 1, name: 'nats' } : key === 'params' ? { factor: 1000, name: 'thousands' } : { factor: 1e6, name: 'millions' };
+export const unitOf = (name: string, { key } = limitOf(name)): { factor: number; name: string } =>
+  key.startsWith('latency_us') ? { factor: 1000, name: 'ms' } : key === 'top1' ? { factor: 0.01, name: '%' } : key.endsWith('_bytes') ? { factor: 1000, name: 'kB' } : key.startsWith('energy_uj') ? { factor: 1, name: 'µJ' } : key === 'loss' ? { factor: 1, name: 'nats' } : key === 'params' ? { factor: 1000, name: 'thousands' } : { factor: 1e6, name: 'millions' };
 
 const metricOf = (key: string) => {
   const [metric = '', profile] = key.split(':');
@@ -27,22 +44,41 @@ const metricOf = (key: string) => {
 };
 const exact = (v: number) => +v.toPrecision(12);
 
-/** The keys whose limits are set, in the order of the body's constraints. */
+/** The names of the limits that are set, in the order of the body's constraints. */
 export const limitedKeys = (d: Draft): string[] => Object.keys(d.limits).filter((k) => d.limits[k] !== '' && Number.isFinite(Number(d.limits[k])));
 
 /** The body of POST /searches; members that are as by default are left out, but for those that people ask about. */
 export function bodyOf(d: Draft): Body {
   const options = Object.fromEntries(Object.entries(d.options).filter(([, v]) => v !== '').map(([k, v]) => [k, Number(v)]));
-  const constraints = limitedKeys(d).map((key) => ({ ...metricOf(key), [key === 'top1' ? 'min' : 'max']: exact(Number(d.limits[key]) * unitOf(key).factor) }));
+  const constraints = limitedKeys(d).map((name) => { const { key, side } = limitOf(name); return { ...metricOf(key), [side]: exact(Number(d.limits[name]) * unitOf(name).factor) }; });
+  const warm = { ...(d.warm.length ? { searches: d.warm } : {}), ...(d.others['warm_start'] as object | undefined) };
+  const accuracy = d.by === '' ? [] : [d.accuracy === 'evaluated' && d.by === 'loss' ? { metric: 'loss', direction: 'minimise' } : { metric: 'top1', direction: 'maximise' }];
   return {
     name: d.name, ...(d.supernet ? { supernet: d.supernet } : d.space ? { space: d.space } : {}),
-    objectives: [d.accuracy === 'evaluated' && d.by === 'loss' ? { metric: 'loss', direction: 'minimise' } : { metric: 'top1', direction: 'maximise' }, ...d.costs.map((key) => ({ ...metricOf(key), direction: 'minimise' }))],
+    objectives: [...accuracy, ...d.costs.map((key) => ({ ...metricOf(key), direction: d.raised.includes(key) ? 'maximise' : 'minimise' }))],
     ...(constraints.length ? { constraints } : {}),
     ...(d.accuracy === 'model' ? { accuracy: { predictor: d.predictor } } : d.accuracy === 'evaluated' ? { accuracy: 'evaluated' } : {}),
-    strategy: d.strategy, ...(Object.keys(options).length ? { strategy_options: options } : {}), ...(d.baseline || d.strategy === 'random' ? {} : { baseline: null }),
+    strategy: d.strategy, ...(Object.keys(options).length ? { strategy_options: options } : {}), ...(d.baseline === 'random' || (!d.baseline && d.strategy === 'random') ? {} : { baseline: d.baseline || null }),
     ...(d.seconds ? { time_budget_s: Number(d.seconds) } : { evaluations: Number(d.evaluations) }), ...(d.rounds !== '1' && d.rounds ? { rounds: Number(d.rounds) } : {}), population: Number(d.population), seed: Number(d.seed), ...(d.patience ? { patience: Number(d.patience) } : {}),
     ...(d.accuracy === 'predicted' && d.initial !== '64' && d.initial ? { initial_evaluations: Number(d.initial) } : {}), ...(d.front !== '24' && d.front !== '' ? { measure_front: Number(d.front) } : {}),
-    ...(d.measurements ? { measurements: Number(d.measurements) } : {}), ...(d.method === 'brief' ? { method: 'brief' } : {}), ...(d.warm.length ? { warm_start: { searches: d.warm } } : {}),
+    ...(d.measurements ? { measurements: Number(d.measurements) } : {}), ...(d.method === 'brief' ? { method: 'brief' } : {}), ...d.others, ...(Object.keys(warm).length ? { warm_start: warm } : {}),
+  };
+}
+
+/** The draft of a body as the daemon keeps it: nothing of it is lost. */
+export function draftOf(body: Body): Draft {
+  const { name, supernet, space, objectives, constraints = [], accuracy, strategy, strategy_options = {}, baseline, evaluations, time_budget_s, rounds, population, seed, patience, initial_evaluations, measure_front, measurements, method, warm_start = {}, ...others } = body;
+  const { searches = [], ...begun } = warm_start, model = typeof accuracy === 'object';
+  const by = objectives.find((o) => o.metric === 'top1') ?? objectives.find((o) => o.metric === 'loss');
+  const text = (v: number | undefined, usual: string) => (v === undefined ? usual : `${v}`);
+  const usual: Record<string, unknown> = { calibration_nets: 12, calibration_choice: 'useful' };
+  return {
+    ...emptyDraft, name, supernet: supernet ?? '', space: space ?? '', accuracy: model ? 'model' : accuracy === 'evaluated' ? 'evaluated' : 'predicted', by: (by?.metric ?? '') as Draft['by'], predictor: model ? accuracy.predictor : '',
+    costs: objectives.filter((o) => o !== by).map(keyOf), raised: objectives.filter((o) => o !== by && o.direction === 'maximise').map(keyOf),
+    limits: Object.fromEntries(constraints.map((c) => [limitName(c), `${exact((c.max ?? c.min)! / unitOf(keyOf(c)).factor)}`])),
+    strategy, options: Object.fromEntries(Object.entries(strategy_options).map(([k, v]) => [k, `${v}`])), baseline: baseline === undefined ? 'random' : baseline ?? '', evaluations: text(evaluations, emptyDraft.evaluations), seconds: text(time_budget_s, ''), rounds: text(rounds, '1'),
+    population: text(population, emptyDraft.population), seed: text(seed, emptyDraft.seed), patience: text(patience, ''), initial: text(initial_evaluations, emptyDraft.initial), front: text(measure_front, emptyDraft.front), measurements: text(measurements, ''), method: method === 'brief' ? 'brief' : 'full', warm: searches,
+    others: { ...Object.fromEntries(Object.entries(others).filter(([k, v]) => v !== usual[k])), ...(Object.keys(begun).length ? { warm_start: begun } : {}) },
   };
 }
 
@@ -52,16 +88,30 @@ export function named(body: Body, names: Record<string, string>): Body {
   const swap = <T extends { profile?: string }>(c: T): T => (c.profile ? { ...c, profile: of(c.profile) } : c);
   return {
     ...body, ...(body.supernet ? { supernet: of(body.supernet) } : {}), objectives: body.objectives.map(swap), ...(body.constraints ? { constraints: body.constraints.map(swap) } : {}),
-    ...(typeof body.accuracy === 'object' ? { accuracy: { predictor: of(body.accuracy.predictor) } } : {}), ...(body.warm_start ? { warm_start: { searches: body.warm_start.searches.map(of) } } : {}),
+    ...(typeof body.accuracy === 'object' ? { accuracy: { predictor: of(body.accuracy.predictor) } } : {}), ...(body.warm_start?.searches ? { warm_start: { ...body.warm_start, searches: body.warm_start.searches.map(of) } } : {}),
   };
 }
 
 /** A word of a shell's command line. */
 export const quoted = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
-const cliMetric = (c: { metric: string; profile?: string }) => (c.metric === 'latency_us' ? `latency@${c.profile}` : c.metric);
+const cliMetric = (c: { metric: string; profile?: string }) => (c.metric === 'latency_us' ? `latency@${c.profile}` : keyOf(c).replace(':', '@'));
 
-/** The same search by the command line client. */
+/** A part of the space as options of the command: "kernel_sizes=3,5", "stage2.depths=2". */
+function cliSubspace(subspace: Record<string, unknown>, of = ''): string[] {
+  return Object.entries(subspace).flatMap(([name, value]) => (Array.isArray(value) ? `${of}${name}=${value.join()}` : Object.entries(value as object).flatMap(([stage, kept]) => cliSubspace(kept as Record<string, unknown>, `${stage}.`))));
+}
+
+/** What the body says that the command has no options for, in words. */
+export function beyondCommand(body: Body): string[] {
+  return [
+    ...body.objectives.flatMap((o) => (o.metric !== 'top1' && o.direction === 'maximise' ? `${cliMetric(o)} made large` : [])),
+    ...(body.constraints ?? []).flatMap((c) => (c[usualSide(c.metric)] === undefined ? `a ${c.max === undefined ? 'least' : 'most'} of ${cliMetric(c)}` : [])),
+    ...(body.warm_start?.archs ? ['networks to begin with (but from a file)'] : []),
+  ];
+}
+
+/** The same search by the command line client, but for what is beyond it. */
 export function commandOf(body: Body): string {
   const words = ['espalier', 'search', 'create', body.name];
   const add = (option: string, value: unknown) => { if (value !== undefined) words.push(option, String(value)); };
@@ -70,10 +120,13 @@ export function commandOf(body: Body): string {
   if (typeof body.accuracy === 'object') add('--predictor', body.accuracy.predictor);
   else add('--accuracy', body.accuracy);
   add('--objectives', body.objectives.map(cliMetric).join(','));
-  for (const c of body.constraints ?? []) add('--limit', `${cliMetric(c)}=${c.metric === 'latency_us' ? exact(c.max! / 1000) : c.max ?? c.min}`);
+  for (const c of body.constraints ?? []) {
+    const bound = c[usualSide(c.metric)];
+    if (bound !== undefined) add('--limit', `${cliMetric(c)}=${c.metric === 'latency_us' ? exact(bound / 1000) : bound}`);
+  }
   add('--strategy', body.strategy);
   for (const [name, value] of Object.entries(body.strategy_options ?? {})) add('--option', `${name}=${value}`);
-  if (body.baseline === null) add('--baseline', 'none');
+  if (body.baseline !== undefined) add('--baseline', body.baseline ?? 'none');
   add('--evaluations', body.evaluations);
   add('--time', body.time_budget_s === undefined ? undefined : `${body.time_budget_s}s`);
   add('--rounds', body.rounds);
@@ -84,6 +137,8 @@ export function commandOf(body: Body): string {
   add('--measure-front', body.measure_front);
   add('--measurements', body.measurements);
   add('--method', body.method);
+  for (const other of ['checkpoint', 'dataset', 'calibration_nets', 'calibration_choice']) add(`--${other.replace('_', '-')}`, body[other]);
+  for (const part of cliSubspace((body['subspace'] ?? {}) as Record<string, unknown>)) add('--subspace', part);
   for (const search of body.warm_start?.searches ?? []) add('--warm-start', search);
   return words.map(quoted).join(' ');
 }
@@ -116,7 +171,7 @@ export function timesOf(d: Draft, known: Known): Part[] {
   if (scored > 0) parts.push({ what: `${scored} subnets evaluated by the supernet${each === null ? '' : `, ${each < 1 ? each.toFixed(2) : each.toFixed(1)} s each`}`, seconds: each === null ? null : scored * each });
   if (d.seconds) parts.push({ what: 'searching', seconds: Number(d.seconds) });
   else if (d.accuracy !== 'evaluated') parts.push({ what: `${n * (d.baseline ? 2 : 1)} evaluations on predictions`, seconds: (n * (d.baseline ? 2 : 1)) / 8000 });
-  const asked = (12 + 2 * front) * known.boards;
+  const asked = (Number(d.others['calibration_nets'] ?? 12) + 2 * front) * known.boards;
   const measured = known.boards === 0 ? 0 : d.measurements ? Math.min(asked, Number(d.measurements)) : asked;
   if (measured > 0) parts.push({ what: `up to ${measured} measurements, ${d.method === 'full' ? 'full' : 'brief'}`, seconds: measured * measurementSeconds[d.method] });
   return parts;

@@ -1,9 +1,9 @@
 // The form that submits a search. It explains each choice and shows at once what is searched, what keeps the limits, how long it takes, and the same search
 // as JSON and as a command. The daemon checks; each of its errors is shown at its field.
 import type { ComponentChildren } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { ApiError, get, list, post, type Evaluation, type Model, type Profile, type Search, type Space, type Strategy, type Supernet } from '../api';
-import { bodyOf, commandOf, emptyDraft, limitedKeys, named, paceOf, shareBelow, timesOf, unitOf, type Body, type Draft, type Quantile } from '../draft';
+import { beyondCommand, bodyOf, commandOf, draftOf, emptyDraft, limitedKeys, limitOf, named, paceOf, shareBelow, timesOf, unitOf, type Body, type Draft, type Quantile } from '../draft';
 import { duration, metricName, metricValue, percent, power, significant } from '../format';
 import { Card, Code, Empty, Facts, Failed, Page } from '../parts';
 import { go, href, route } from '../router';
@@ -13,28 +13,17 @@ type Problem = { pointer: string; detail: string };
 type Sample = { quantiles: Record<string, Quantile>; missing_entries?: number };
 type Fields = { draft: Draft; set: (part: Partial<Draft>) => void; problem: (...starts: string[]) => string | null };
 
-const stored = 'espalier-new-search';
+const stored = 'espalier-search-draft';
 const costKeys = ['macs', 'params', 'peak_activation_bytes', 'model_bytes', 'energy_uj'];
 
-/** What was typed before the page was left, in this tab. */
-function kept(): Draft | null {
+/** What was typed before the page was left, in this tab; from: the search that it began as. */
+function kept(from: string): Draft | null {
   try {
-    return { ...emptyDraft, ...(JSON.parse(sessionStorage.getItem(stored) ?? 'null') as Draft) };
+    const draft = JSON.parse(sessionStorage.getItem(stored + from) ?? 'null') as Draft | null;
+    return draft && { ...emptyDraft, ...draft };
   } catch {
     return null;
   }
-}
-
-/** A search that exists as a draft of another. */
-export function draftOf(s: Search): Draft {
-  const key = (o: { metric: string; profile?: string }) => (o.profile ? `${o.metric}:${o.profile}` : o.metric);
-  const limits = Object.fromEntries(s.constraints.map((c) => [key(c), `${+((c.max ?? c.min ?? 0) / unitOf(key(c)).factor).toPrecision(7)}`]));
-  const model = s.models?.find((m) => m.kind === 'accuracy');
-  return {
-    ...emptyDraft, name: `${s.name} again`.slice(0, 63), supernet: s.supernet ?? '', space: s.supernet ? '' : s.space, accuracy: model ? 'model' : s.accuracy === 'evaluated' ? 'evaluated' : 'predicted', predictor: model?.id ?? '',
-    by: s.objectives.some((o) => o.metric === 'loss') ? 'loss' : 'top1', costs: s.objectives.filter((o) => o.metric !== 'top1' && o.metric !== 'loss').map(key), limits, strategy: s.strategy, options: Object.fromEntries(Object.entries(s.strategy_options ?? {}).map(([k, v]) => [k, `${v}`])),
-    baseline: s.baseline !== null, evaluations: `${s.evaluations ?? 4000}`, seconds: s.time_budget_s ? `${s.time_budget_s}` : '', rounds: `${s.rounds ?? 1}`, population: `${s.population}`, seed: `${s.seed}`,
-  };
 }
 
 /** Costs of 1,000 random subnets, with latencies on each of the sources. */
@@ -79,16 +68,19 @@ function Choice({ checked, change, children }: { checked: boolean; change: (on: 
   return <label class="check"><input type="checkbox" checked={checked} onChange={(e) => change(e.currentTarget.checked)} /> <span>{children}</span></label>;
 }
 
+const without = <T extends object>(all: T, ...keys: string[]) => Object.fromEntries(Object.entries(all).filter(([k]) => !keys.includes(k)));
 const toggled = (all: string[], one: string, on: boolean) => (on ? [...all, one] : all.filter((k) => k !== one));
 
 function Limit({ draft, set, problem, name, title, quantile }: Fields & { name: string; title: string; quantile: Quantile | undefined }) {
   const { factor, name: unit } = unitOf(name);
   const typed = draft.limits[name] ?? '';
-  const say = (v: number) => (name.startsWith('latency') ? `${significant(v / factor, 3)} ${unit}` : metricValue(name, v));
-  const share = quantile && typed !== '' ? shareBelow(quantile, Number(typed) * factor) : null;
-  const help = quantile ? `Random subnets: ${say(quantile.min)} to ${say(quantile.max)}, half of them below ${say(quantile.median)}.${share === null ? '' : share === 0 ? ' None of them keeps this limit.' : ` About ${percent(share, share < 0.1 ? 1 : 0)} of them keep this limit.`}` : name === 'top1' ? 'On the validation images; not known before the search.' : null;
+  const say = (v: number) => (name.startsWith('latency') ? `${significant(v / factor, 3)} ${unit}` : metricValue(key, v));
+  const { key, side } = limitOf(name);
+  const below = quantile && typed !== '' ? shareBelow(quantile, Number(typed) * factor) : null;
+  const share = below === null || side === 'max' ? below : 1 - below;
+  const help = quantile ? `Random subnets: ${say(quantile.min)} to ${say(quantile.max)}, half of them below ${say(quantile.median)}.${share === null ? '' : share === 0 ? ' None of them keeps this limit.' : ` About ${percent(share, share < 0.1 ? 1 : 0)} of them keep this limit.`}` : key === 'top1' ? 'On the validation images; not known before the search.' : null;
   return (
-    <Field name={`limit-${name}`} title={`${title} at ${name === 'top1' ? 'least' : 'most'} (${unit})`} help={help} problem={problem(`/${name}`)}>
+    <Field name={`limit-${name}`} title={`${title} at ${side === 'min' ? 'least' : 'most'} (${unit})`} help={help} problem={problem(`/${name}`)}>
       <input id={`limit-${name}`} type="number" min="0" step="any" placeholder="none" value={typed} onInput={(e) => set({ limits: { ...draft.limits, [name]: e.currentTarget.value } })} />
     </Field>
   );
@@ -111,17 +103,23 @@ function Options({ strategy, draft, set, problem }: Fields & { strategy: Strateg
 /** The daemon's errors at this page's fields: a limit by its metric, and for one that nothing meets what can be reached, in the page's units. */
 function problemsOf(error: ApiError, keys: string[]): Problem[] {
   return error.fields.map(({ pointer, detail }) => {
-    const key = keys[Number(/^\/constraints\/(\d+)/.exec(pointer)?.[1] ?? NaN)];
-    if (!key) return { pointer, detail };
-    const least = error.body['attainable'];
-    return { pointer: `/${key}`, detail: typeof least === 'number' ? `No subnet meets this limit: the ${key === 'top1' ? 'most' : 'least'} that can be reached is ${metricValue(key, least)}.` : detail };
+    const name = keys[Number(/^\/constraints\/(\d+)/.exec(pointer)?.[1] ?? NaN)];
+    if (!name) return { pointer, detail };
+    const { key, side } = limitOf(name), least = error.body['attainable'];
+    return { pointer: `/${name}`, detail: typeof least === 'number' ? `No subnet meets this limit: the ${side === 'min' ? 'most' : 'least'} that can be reached is ${metricValue(key, least)}.` : detail };
   });
 }
 
 function Ahead({ draft, body: sent, names, space, quantiles, pace, boards }: { draft: Draft; body: Body; names: Record<string, string>; space: Space | undefined; quantiles: Record<string, Quantile>; pace: number | null; boards: number }) {
   const limited = limitedKeys(draft);
   const body = named(sent, names);
-  const shares = limited.flatMap((k) => (quantiles[k] ? [shareBelow(quantiles[k], Number(draft.limits[k]) * unitOf(k).factor)] : []));
+  const shares = limited.flatMap((name) => {
+    const { key, side } = limitOf(name), q = quantiles[key];
+    if (!q) return [];
+    const below = shareBelow(q, Number(draft.limits[name]) * unitOf(name).factor);
+    return [side === 'max' ? below : 1 - below];
+  });
+  const beyond = beyondCommand(body);
   const least = Math.min(1, ...shares);
   const times = timesOf(draft, { evaluationSeconds: pace, boards });
   const total = times.reduce<number | null>((sum, t) => (sum === null || t.seconds === null ? null : sum + t.seconds), 0);
@@ -129,11 +127,12 @@ function Ahead({ draft, body: sent, names, space, quantiles, pace, boards }: { d
     <Card title="What this will be" class="side-card">
       <Facts rows={[
         ['Networks in the space', space ? power(space.cardinality) : '–'], ['Of which keep the limits', limited.length === 0 ? 'all: no limit' : shares.length === 0 ? 'not known before' : least === 0 ? 'none of 1000 random ones' : `at most ${percent(least, least < 0.1 ? 1 : 0)}`],
-        ['Asked for', draft.seconds ? 'as many as there is time for' : `${draft.evaluations || '–'}${draft.baseline ? ', and as many at random' : ''}`], ['Takes about', total === null ? 'not known yet' : duration(Math.max(1, total))],
+        ['Asked for', draft.seconds ? 'as many as there is time for' : `${draft.evaluations || '–'}${draft.baseline ? `, and as many ${draft.baseline === 'random' ? 'at random' : `by ${draft.baseline}`}` : ''}`], ['Takes about', total === null ? 'not known yet' : duration(Math.max(1, total))],
       ]} />
       <ul class="note times">{times.map((t) => <li key={t.what}>{t.what}: {t.seconds === null ? 'how long is not known, this supernet has scored too few' : t.seconds < 1 ? 'below a second' : duration(t.seconds)}</li>)}</ul>
       <h3>As a command</h3>
       <Code>{commandOf(body)}</Code>
+      {beyond.length > 0 && <p class="note">The command has no option for {beyond.join(', ')}: send the JSON.</p>}
       <h3>As JSON, for POST /api/v1/searches</h3>
       <Code>{JSON.stringify(body, null, 1)}</Code>
     </Card>
@@ -142,19 +141,19 @@ function Ahead({ draft, body: sent, names, space, quantiles, pace, boards }: { d
 
 export function NewSearch() {
   const from = route.value.query.get('from') ?? '';
-  const source = useLoaded(() => (from ? get<Search>(`/searches/${encodeURIComponent(from)}`) : Promise.resolve(null)), `from ${from}`);
+  const source = useLoaded(() => (from ? get<Body>(`/searches/${encodeURIComponent(from)}/request`) : Promise.resolve(null)), `from ${from}`);
   const supernets = useLoaded(() => list<Supernet>('/supernets'), 'supernets', ['supernet']);
   const spaces = useLoaded(() => list<Space>('/spaces'), 'spaces');
   const profiles = useLoaded(() => list<Profile>('/profiles'), 'profiles', ['device']);
   const models = useLoaded(() => list<Model>('/models'), 'models');
   const strategies = useLoaded(() => get<{ items: Strategy[] }>('/strategies').then((a) => a.items), 'strategies');
   const searches = useLoaded(() => list<Search>('/searches'), 'searches to begin with');
-  const [typed, setTyped] = useState<Draft>(() => (from ? emptyDraft : kept() ?? emptyDraft));
-  const [touched, setTouched] = useState(() => !from && kept() !== null && sessionStorage.getItem(stored) !== null);
+  const [typed, setTyped] = useState<Draft>(() => kept(from) ?? emptyDraft);
+  const [touched, setTouched] = useState(() => kept(from) !== null);
   const [problems, setProblems] = useState<Problem[]>([]);
   const [failure, setFailure] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  useEffect(() => { if (source.data) { setTyped(draftOf(source.data)); setTouched(true); } }, [source.data]);
+  useEffect(() => { if (source.data && !kept(from)) { setTyped({ ...draftOf(source.data), name: `${source.data.name} again`.slice(0, 63) }); setTouched(true); } }, [source.data]);
 
   const trained = (supernets.data ?? []).filter((s) => s.train['regime'] !== 'single');
   const ready = (models.data ?? []).filter((m) => m.state === 'ready');
@@ -166,17 +165,23 @@ export function NewSearch() {
   const net = free ? undefined : trained.find((s) => s.id === typed.supernet) ?? trained[0];
   const spaceName = net?.space ?? (free ? model?.space : undefined);
   const latencies = [...offered.map((p) => ({ key: `latency_us:${p.id}`, name: p.name, board: true })), ...ready.filter((m) => m.kind === 'latency' && m.space === spaceName).map((m) => ({ key: `latency_us:${m.id}`, name: `${m.name} (imported table)`, board: false }))];
-  const known = [...latencies.map((l) => l.key), ...costKeys];
-  const costs = touched && typed.costs.length ? typed.costs.filter((k) => known.includes(k)) : [latencies[0]?.key ?? 'macs'];
+  const costs = touched && (typed.costs.length || from) ? typed.costs : [latencies[0]?.key ?? 'macs'];
+  const read = profiles.data !== null && models.data !== null;
+  const fromCosts = useMemo(() => (source.data ? draftOf(source.data).costs : []), [source.data]);
+  const large = (key: string) => (draft.raised.includes(key) ? ', to be made large' : '');
+  const limited = ['macs', 'params', 'peak_activation_bytes'];
+  /** What the draft has of a kind that the form does not offer by itself, once it is known what it offers. */
+  const further = (all: string[], shown: string[]) => (read ? [...new Set(all)].filter((k) => !shown.includes(k)) : []);
   const byLoss = typed.accuracy === 'evaluated' && typed.by === 'loss';
   const [when] = useState(() => new Date().toISOString().slice(0, 16).replace('T', ' '));
-  const draft: Draft = { ...typed, name: typed.name || `search ${when}`, supernet: net?.id ?? '', space: free ? spaceName ?? '' : '', predictor: model?.id ?? '', costs, limits: Object.fromEntries(Object.entries(typed.limits).filter(([k]) => k === 'top1' || (k === 'loss' && byLoss) || known.includes(k))) };
+  const draft: Draft = { ...typed, name: typed.name || `search ${when}`, supernet: net?.id ?? '', space: free ? spaceName ?? '' : '', predictor: model?.id ?? '', costs,
+    limits: Object.fromEntries(Object.entries(typed.limits).filter(([k]) => k !== 'loss' || typed.accuracy === 'evaluated')), others: Object.fromEntries(Object.entries(typed.others).filter(([k, v]) => k !== 'dataset' || (net && v !== net.dataset))) };
   const set = (part: Partial<Draft>) => {
     const next = { ...typed, costs, ...part };
     setTyped(next);
     setTouched(true);
     setProblems([]);
-    sessionStorage.setItem(stored, JSON.stringify(next));
+    sessionStorage.setItem(stored + from, JSON.stringify(next));
   };
   const body = bodyOf(draft);
   const chosen = latencies.filter((l) => costs.includes(l.key));
@@ -191,7 +196,7 @@ export function NewSearch() {
   const pace = paceOf((scores.data?.items ?? []).map((e) => Date.parse(e.created_at)));
   const names = Object.fromEntries([...(profiles.data ?? []), ...(models.data ?? []), ...trained, ...(searches.data ?? [])].map((row) => [row.id, row.name]));
   const strategy = strategies.data?.find((s) => s.name === draft.strategy);
-  const before = (searches.data ?? []).filter((s) => s.space === spaceName && s.state === 'done');
+  const before = (searches.data ?? []).filter((s) => s.space === spaceName && s.state === 'done').slice(0, 16);
 
   const problem = (...starts: string[]) => problems.find((p) => starts.some((s) => p.pointer === s || p.pointer.startsWith(`${s}/`)))?.detail ?? null;
   const fields: Fields = { draft, set, problem };
@@ -201,7 +206,7 @@ export function NewSearch() {
     setProblems([]);
     setFailure(null);
     post<{ search: Search }>('/searches', body).then((answer) => {
-      sessionStorage.removeItem(stored);
+      sessionStorage.removeItem(stored + from);
       go(['searches', answer.search.id]);
     }, (error: unknown) => {
       const found = error instanceof ApiError ? problemsOf(error, limitedKeys(draft)) : [];
@@ -221,23 +226,26 @@ export function NewSearch() {
             <Field name="accuracy" title="Accuracy" problem={problem('/accuracy')} help={{ predicted: 'Some subnets are evaluated, a predictor learns from them, and the front is evaluated at the end. Thousands of candidates in seconds.', evaluated: 'Each candidate is evaluated on the validation images. Slow: a few hundred candidates, best with linas.', model: 'A predictor of another program tells the accuracy. With a supernet, the front is evaluated at the end.' }[draft.accuracy]}>
               <select id="accuracy" value={draft.accuracy} aria-describedby="accuracy-help" onChange={(e) => set({ accuracy: e.currentTarget.value as Draft['accuracy'] })}><option value="predicted">predicted, the front evaluated</option><option value="evaluated">every candidate evaluated (slow)</option>{accuracies.length > 0 && <option value="model">by an imported predictor</option>}</select>
             </Field>
-            {draft.accuracy === 'evaluated' && <Field name="by" title="Judged by" problem={problem('/objectives/0')} help="The loss, the mean cross-entropy on the validation images, tells apart subnets that give the same answers, by how sure they are of them."><select id="by" value={draft.by} aria-describedby="by-help" onChange={(e) => set({ by: e.currentTarget.value as Draft['by'] })}><option value="top1">top-1, as great as can be</option><option value="loss">validation loss, as small as can be</option></select></Field>}
+            {draft.accuracy === 'evaluated' && <Field name="by" title="Judged by" problem={problem('/objectives/0')} help="The loss, the mean cross-entropy on the validation images, tells apart subnets that give the same answers, by how sure they are of them."><select id="by" value={draft.by} aria-describedby="by-help" onChange={(e) => set({ by: e.currentTarget.value as Draft['by'] })}><option value="top1">top-1, as great as can be</option><option value="loss">validation loss, as small as can be</option>{draft.by === '' && <option value="">neither</option>}</select></Field>}
             {draft.accuracy === 'model' && <Field name="predictor" title="Imported predictor" problem={problem('/accuracy/predictor')}><select id="predictor" value={draft.predictor} onChange={(e) => set({ predictor: e.currentTarget.value })}>{accuracies.map((m) => <option key={m.id} value={m.id}>{m.name} ({m.space})</option>)}</select></Field>}
             <Field name="supernet" title="Supernet" help="Its weights score the subnets; its space is what is searched." problem={problem('/supernet', '/space')}>
-              <select id="supernet" value={free ? 'none' : net?.id ?? ''} aria-describedby="supernet-help" onChange={(e) => set({ supernet: e.currentTarget.value })}>{draft.accuracy === 'model' && <option value="none">none: the space of the predictor</option>}{trained.map((s) => <option key={s.id} value={s.id}>{s.name} ({s.space})</option>)}</select>
+              <select id="supernet" value={free ? 'none' : net?.id ?? ''} aria-describedby="supernet-help" onChange={(e) => set({ supernet: e.currentTarget.value, others: without(typed.others, 'checkpoint', 'dataset') })}>{draft.accuracy === 'model' && <option value="none">none: the space of the predictor</option>}{trained.map((s) => <option key={s.id} value={s.id}>{s.name} ({s.space})</option>)}</select>
             </Field>
             <fieldset>
-              <legend>Besides accuracy, make small</legend>
-              {latencies.map((l) => <Choice key={l.key} checked={costs.includes(l.key)} change={(on) => set({ costs: toggled(costs, l.key, on) })}>latency on {l.name}{samples[`${spaceName} ${l.key.split(':')[1]}`]?.missing_entries ? <small class="note"> {samples[`${spaceName} ${l.key.split(':')[1]}`]!.missing_entries} entries of its table are missing: <code>espalier latency build</code></small> : null}</Choice>)}
+              <legend>{draft.by === '' ? 'Make small' : 'Besides accuracy, make small'}</legend>
+              {draft.by === '' && draft.accuracy !== 'evaluated' && <p class="note">Accuracy is no objective. <button type="button" class="link" onClick={() => set({ by: 'top1' })}>Make it one</button></p>}
+              {latencies.map((l) => <Choice key={l.key} checked={costs.includes(l.key)} change={(on) => set({ costs: toggled(costs, l.key, on) })}>latency on {l.name}{large(l.key)}{samples[`${spaceName} ${l.key.split(':')[1]}`]?.missing_entries ? <small class="note"> {samples[`${spaceName} ${l.key.split(':')[1]}`]!.missing_entries} entries of its table are missing: <code>espalier latency build</code></small> : null}</Choice>)}
               {profiles.data && latencies.length === 0 && <p class="note">No board yet: <a href={href(['devices'], { add: '1' })}>add one</a> for measured latencies, or count MACs.</p>}
-              {costKeys.map((key) => <Choice key={key} checked={costs.includes(key)} change={(on) => set({ costs: toggled(costs, key, on) })}>{metricName(key)}</Choice>)}
+              {costKeys.map((key) => <Choice key={key} checked={costs.includes(key)} change={(on) => set({ costs: toggled(costs, key, on) })}>{metricName(key)}{large(key)}</Choice>)}
+              {further([...costs, ...fromCosts], [...latencies.map((l) => l.key), ...costKeys]).map((key) => <Choice key={key} checked={costs.includes(key)} change={(on) => set({ costs: toggled(costs, key, on) })}>{metricName(key, names)}{large(key)}{key.startsWith('latency_us') ? ', not offered now' : ''}</Choice>)}
               {problem('/objectives') && <span class="field-problem" role="alert">{problem('/objectives')}</span>}
             </fieldset>
           </Card>
           <Card title="Limits" note="what breaks one is no result; empty: no limit">
             {chosen.map((l) => <Limit key={l.key} {...fields} name={l.key} title={chosen.length > 1 ? `Latency on ${l.name}` : 'Latency'} quantile={quantiles[l.key]} />)}
-            {['macs', 'params', 'peak_activation_bytes'].map((key) => <Limit key={key} {...fields} name={key} title={metricName(key)} quantile={quantiles[key]} />)}
+            {limited.map((key) => <Limit key={key} {...fields} name={key} title={metricName(key)} quantile={quantiles[key]} />)}
             <Limit {...fields} name="top1" title="Top-1" quantile={undefined} />
+            {further(Object.keys(draft.limits), [...chosen.map((l) => l.key), ...limited, 'top1', ...(byLoss ? ['loss'] : [])]).map((name) => <Limit key={name} {...fields} name={name} title={metricName(limitOf(name).key, names)} quantile={quantiles[limitOf(name).key]} />)}
             {byLoss && <Limit {...fields} name="loss" title={metricName('loss')} quantile={undefined} />}
           </Card>
           <Card title="How">
@@ -245,7 +253,7 @@ export function NewSearch() {
               <select id="strategy" value={draft.strategy} aria-describedby="strategy-help" onChange={(e) => set({ strategy: e.currentTarget.value, options: {} })}>{(strategies.data ?? [{ name: 'nsga2' }]).map((s) => <option key={s.name} value={s.name}>{s.name}</option>)}</select>
             </Field>
             {strategy && <Options {...fields} strategy={strategy} />}
-            {draft.strategy !== 'random' && <Choice checked={draft.baseline} change={(on) => set({ baseline: on })}>random search beside it, at equal budget: shows what the strategy is worth</Choice>}
+            {(draft.strategy !== 'random' || draft.baseline !== 'random') && <Choice checked={draft.baseline !== ''} change={(on) => set({ baseline: on ? source.data?.baseline || 'random' : '' })}>{draft.baseline || source.data?.baseline || 'random'} search beside it, at equal budget: shows what the strategy is worth</Choice>}
             <div class="row">
               <Count {...fields} name="evaluations" title="Evaluations" min={1} max={1000000} pointer="/evaluations" help="Candidates it may ask for; not asked when seconds are given." />
               <Count {...fields} name="seconds" title="Or seconds" min={1} max={10000000} empty="by number" pointer="/time_budget_s" help="How long it may search; the first tenth tells how many there is time for." />
@@ -255,10 +263,16 @@ export function NewSearch() {
               <Count {...fields} name="patience" title="Patience" min={1} empty="none" pointer="/patience" help="Ends after so many without growth." />
               {draft.accuracy === 'predicted' && <Count {...fields} name="initial" title="First evaluations" min={8} pointer="/initial_evaluations" help="Subnets the predictor learns from." />}
             </div>
-            {before.length > 0 && (
+            {Object.keys(draft.others).length > 0 && (
+              <div class="note">Also taken over:
+                <ul>{Object.entries(draft.others).map(([member, value]) => <li key={member}>{member.replaceAll('_', ' ')} <code>{JSON.stringify(value)}</code> <button type="button" class="link" onClick={() => set({ others: without(typed.others, member) })}>Leave it out</button>{problem(`/${member}`) && <span class="field-problem" role="alert">{problem(`/${member}`)}</span>}</li>)}</ul>
+              </div>
+            )}
+            {(before.length > 0 || draft.warm.length > 0) && (
               <details open={draft.warm.length > 0}>
                 <summary>Begin with fronts of earlier searches</summary>
-                {before.slice(0, 16).map((s) => <Choice key={s.id} checked={draft.warm.includes(s.id)} change={(on) => set({ warm: toggled(draft.warm, s.id, on) })}>{s.name}, {s.front_size ?? 0} networks</Choice>)}
+                {before.map((s) => <Choice key={s.id} checked={draft.warm.includes(s.id)} change={(on) => set({ warm: toggled(draft.warm, s.id, on) })}>{s.name}, {s.front_size ?? 0} networks</Choice>)}
+                {draft.warm.filter((id) => !before.some((s) => s.id === id)).map((id) => <Choice key={id} checked change={() => set({ warm: toggled(draft.warm, id, false) })}>{names[id] ?? id}</Choice>)}
               </details>
             )}
           </Card>
