@@ -53,6 +53,15 @@ static void add_revision(struct buf *buf, const char *word, const char *strategy
         buf_printf(buf, " %s %d", word, revision);
 }
 
+/* Those of an older version are told by their identity. */
+static void add_steps(const struct search_run *run, struct buf *buf) {
+    bool learns = run->spec.accuracy_predicted && !run->imported;
+    if (run->steps >= SEARCH_STEPS_NOW && (learns || search_has_board(run)))
+        buf_printf(buf, " told");
+    else if (run->steps >= SEARCH_STEPS_UNTOLD && search_has_board(run))
+        buf_printf(buf, " settled");
+}
+
 static int open_facts_of(struct search_run *run, const cJSON *spec, struct err *err) {
     char path[SPEC_PATH_MAX + 64], identity[HASH_TEXT];
     struct buf buf;
@@ -66,8 +75,7 @@ static int open_facts_of(struct search_run *run, const cJSON *spec, struct err *
                run->spec.space->fingerprint, body ? body : "", measuring(run));
     add_revision(&buf, "revision", run->spec.strategy);
     add_revision(&buf, "baseline revision", run->spec.baseline);
-    if (search_has_board(run) && !run->as_before)
-        buf_printf(&buf, " settled");
+    add_steps(run, &buf);
     free(body);
     if (buf.error) {
         buf_finish(&buf);
@@ -80,13 +88,14 @@ static int open_facts_of(struct search_run *run, const cJSON *spec, struct err *
     return facts_open(run->job->dir ? path : NULL, identity, err, &run->facts);
 }
 
-/* Those of an older version that had its own steps are gone on with by these. */
+/* One that an older version began is gone on with by its steps. */
 static int open_facts(struct search_run *run, const cJSON *spec, struct err *err) {
-    int rc = open_facts_of(run, spec, err);
-    if (rc != ESP_EMISMATCH || !search_has_board(run))
-        return rc;
-    run->as_before = true;
-    return open_facts_of(run, spec, err);
+    int rc, steps = SEARCH_STEPS_NOW;
+    do {
+        run->steps = (enum search_steps)steps;
+        rc = open_facts_of(run, spec, err);
+    } while (rc == ESP_EMISMATCH && --steps >= SEARCH_STEPS_UNSETTLED);
+    return rc;
 }
 
 static int open_latency(struct search_run *run, int p, struct err *err) {

@@ -64,9 +64,17 @@ static int evaluate_initial(struct search_run *run, int n, struct err *err,
     return 0;
 }
 
+/* In place of the one that there is. */
+static void take_predictor(struct search_run *run, struct accuracy_predictor *predictor) {
+    accuracy_predictor_destroy(run->predictor);
+    run->predictor = predictor;
+    run->kendall_tau = accuracy_predictor_quality(predictor)->kendall_tau;
+}
+
 /* Evaluates n subnets over the range of MACs and fits the predictor on them. */
 static int fit(struct search_run *run, int n, struct err *err) {
     struct arch_sample *samples = mem_array((size_t)n, sizeof *samples);
+    struct accuracy_predictor *fitted;
     free(run->initial);
     run->n_initial = 0;
     run->initial = mem_array((size_t)n, sizeof *run->initial);
@@ -77,13 +85,11 @@ static int fit(struct search_run *run, int n, struct err *err) {
         goto out;
     run->n_initial = rc;
     rc = evaluate_initial(run, run->n_initial, err, samples);
-    accuracy_predictor_destroy(run->predictor);
-    run->predictor = NULL;
     if (rc == 0)
         rc = accuracy_predictor_fit(run->spec.space, samples, run->n_initial, ACCURACY_TAU_MIN,
-                                    (uint64_t)run->spec.seed, err, &run->predictor);
+                                    (uint64_t)run->spec.seed, err, &fitted);
     if (rc == 0) {
-        run->kendall_tau = accuracy_predictor_quality(run->predictor)->kendall_tau;
+        take_predictor(run, fitted);
         rc = search_emit_predictor(run, err);
     }
 out:
@@ -121,13 +127,12 @@ int search_refit_predictor(struct search_run *run, const struct archive *archive
     if (rc != 0)
         return rc;
     *ret_fitted = accuracy_predictor_accepted(refitted);
-    if (*ret_fitted) {
-        struct accuracy_predictor *old = run->predictor;
-        run->predictor = refitted;
-        refitted = old;
+    if (!*ret_fitted) {
+        accuracy_predictor_destroy(refitted);
+        return 0;
     }
-    accuracy_predictor_destroy(refitted);
-    return 0;
+    take_predictor(run, refitted);
+    return run->steps >= SEARCH_STEPS_NOW ? search_emit_predictor(run, err) : 0;
 }
 
 static int predict(struct search_run *run, const struct arch *arch, struct err *err,

@@ -128,7 +128,7 @@ int search_fit_prices(struct search_run *run, struct err *err, bool *ret_changed
         if (energy < 0)
             continue;
         rc = collect(run, b, err, networks, &n, &takes);
-        if (rc == 0 && (takes > run->priced[energy] || run->as_before))
+        if (rc == 0 && (takes > run->priced[energy] || run->steps == SEARCH_STEPS_UNSETTLED))
             rc = fit(run, energy, networks, n, err, &ret_changed[energy]);
         run->priced[energy] = takes;
     }

@@ -26,6 +26,15 @@ struct search_request {
     struct arch arch;
 };
 
+/* By which version's steps a search goes: those that it began with, so that what it asked and sent
+ * keeps its number. */
+enum search_steps {
+    SEARCH_STEPS_UNSETTLED, /* prices are fitted again in each pass, networks that a board will not
+                               measure are not noted; and: */
+    SEARCH_STEPS_UNTOLD,    /* a predictor that was fitted anew is not told of */
+    SEARCH_STEPS_NOW
+};
+
 struct search_run {
     struct job *job;
     struct search_spec spec;
@@ -35,7 +44,7 @@ struct search_run {
 
     struct ofa_predictor *imported;       /* where accuracies come from; NULL: learned, evaluated */
     struct accuracy_predictor *predictor; /* NULL until fitted */
-    double kendall_tau;                   /* of the one that the search ran on */
+    double kendall_tau;                   /* of that one */
     int n_initial;
     struct arch *initial; /* evaluated to fit it */
 
@@ -56,10 +65,9 @@ struct search_run {
     struct map request_index;        /* by arch */
     int priced[ENERGY_PROFILES_MAX]; /* takes that had told their energy when prices were last
                                         looked at, whether or not they were fitted then */
-    bool as_before; /* begun by an older version, whose steps it repeats: it fitted prices again in
-                       each pass, and did not note networks that a board will not measure */
-    bool stagnated; /* it ended before its budget: the front did not grow any more */
-    bool gone[SEARCH_BOARDS_MAX];   /* it is gone or did not answer: nothing more is asked */
+    enum search_steps steps;
+    bool stagnated;               /* it ended before its budget: the front did not grow any more */
+    bool gone[SEARCH_BOARDS_MAX]; /* it is gone or did not answer: nothing more is asked */
     bool silent[SEARCH_BOARDS_MAX]; /* it has measured, and told no energy: that stays predicted */
 
     int front_version;
@@ -112,7 +120,7 @@ struct metric search_score_metric(const struct score *score);
  * if it cannot rank. ESP_EINVAL when it then still cannot. */
 int search_fit_predictor(struct search_run *run, struct err *err);
 /* Fits it again on every candidate that was evaluated meanwhile, to look again at what the search
- * has found. One that ranks too badly is not taken; *ret_fitted says. */
+ * has found, and sends its figures. One that ranks too badly is not taken; *ret_fitted says. */
 int search_refit_predictor(struct search_run *run, const struct archive *archive, struct err *err,
                            bool *ret_fitted);
 /* top1: as evaluated where that is known, else predicted, or evaluated now; loss, on the validation

@@ -85,7 +85,7 @@ bool search_is_measured(const struct search_run *run, const struct archive *arch
 
 /* Whether a board was asked for every take: what it has not told by then it will not tell. */
 static bool is_settled(const struct search_run *run, int board, const struct arch *arch) {
-    if (run->as_before)
+    if (run->steps == SEARCH_STEPS_UNSETTLED)
         return false;
     for (int take = 1; take <= SEARCH_TAKES; take++)
         if (!search_find_request(run, board, arch, take))

@@ -22,6 +22,7 @@
 #include "supernet/checkpoint.h"
 #include "supernet/dataset.h"
 #include "tests/unit/daemon/search_bed.h"
+#include "tests/unit/search/toy.h"
 #include "tests/unit/supernet/fixture.h"
 
 static void search_ends_with_a_measured_front(void **state) {
@@ -167,6 +168,65 @@ static void teach_scores(const struct world *world, int n, double (*top1)(const 
     free(text);
 }
 
+/* Scores of all subnets of the space, so that the predictor is as good after the front was
+ * evaluated as it was before. */
+static void teach_all(const struct world *world) {
+    char path[300], id[HASH_TEXT];
+    int n;
+    struct arch *all = toy_enumerate(world->space, &n);
+    snprintf(path, sizeof path, "%s/facts.jsonl", world->job_dir);
+    FILE *file = fopen(path, "a");
+    assert_non_null(file);
+    for (int i = 0; i < n; i++) {
+        arch_id(world->space, &all[i], id);
+        fprintf(file,
+                "{\"arch_id\":\"%s\",\"split\":\"validation\",\"top1\":%.17g,\"loss\":1,"
+                "\"images\":100}\n",
+                id, regular_top1(&all[i]));
+    }
+    fclose(file);
+    free(all);
+}
+
+/* Figures that are told are those of the predictor that the last candidates were scored by. */
+static void a_predictor_that_is_fitted_anew_says_how_good_it_is(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon whole = {.world = &world, .has_board = true, .stop_after = 1};
+    struct daemon parts = {.world = &world, .has_board = true, .stop_after = 1};
+    cJSON *spec = spec_of(&world, predicted_body);
+    assert_int_equal(attempt(&whole, spec, 1), JOB_STOPPED);
+    teach_all(&world);
+    whole.stop_after = 0;
+    assert_int_equal(attempt(&whole, spec, 2), JOB_DONE);
+    const cJSON *predictor = last_data(&whole, "predictor");
+    const cJSON *result = cJSON_GetObjectItem(last_data(&whole, "done"), "result");
+    assert_true(count(&whole, "predictor") >= 2);
+    assert_true(cJSON_GetObjectItem(predictor, "n")->valueint > 40);
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItem(predictor, "accepted")));
+    assert_true(cJSON_GetObjectItem(result, "kendall_tau")->valuedouble ==
+                cJSON_GetObjectItem(predictor, "kendall_tau")->valuedouble);
+    forget_job(&world);
+    int status = attempt(&parts, spec, 1);
+    teach_all(&world);
+    parts.stop_after = 9;
+    for (int attempts = 2; status == JOB_STOPPED && attempts < 100; attempts++)
+        status = attempt(&parts, spec, attempts);
+    assert_int_equal(status, JOB_DONE);
+    assert_same_events(&whole, &parts);
+    forget_events(&whole);
+    forget_events(&parts);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
+static const cJSON *first_data(const struct daemon *daemon, const char *kind) {
+    for (int i = 0; i < daemon->n; i++)
+        if (strcmp(kind_of(daemon->events[i]), kind) == 0)
+            return cJSON_GetObjectItem(daemon->events[i], "data");
+    return NULL;
+}
+
 static void predicted_search_judges_its_predictor(void **state) {
     struct world world;
     open_world(&world);
@@ -177,7 +237,7 @@ static void predicted_search_judges_its_predictor(void **state) {
     daemon.stop_after = 0;
     assert_int_equal(attempt(&daemon, spec, 2), JOB_DONE);
     assert_final_front(&daemon, "measured");
-    const cJSON *predictor = last_data(&daemon, "predictor");
+    const cJSON *predictor = first_data(&daemon, "predictor");
     assert_true(cJSON_IsTrue(cJSON_GetObjectItem(predictor, "accepted")));
     assert_true(cJSON_GetObjectItem(predictor, "kendall_tau")->valuedouble > 0.6);
     assert_int_equal(count(&daemon, "generation"), 20);
@@ -316,11 +376,8 @@ static void forget_versions(const struct daemon *daemon) {
 }
 
 static int first_version(const struct daemon *daemon, const char *kind) {
-    for (int i = 0; i < daemon->n; i++)
-        if (strcmp(kind_of(daemon->events[i]), kind) == 0)
-            return cJSON_GetObjectItem(cJSON_GetObjectItem(daemon->events[i], "data"), "version")
-                ->valueint;
-    return -1;
+    const cJSON *data = first_data(daemon, kind);
+    return data ? cJSON_GetObjectItem(data, "version")->valueint : -1;
 }
 
 static cJSON *spec_that_continues(const char *dir, const char *body) {
@@ -738,6 +795,22 @@ static int go_on_from(struct world *world, const char *strategies, const char *r
     return status;
 }
 
+/* One that a version began which did not tell of later fits goes on without: its events keep their
+ * numbers. */
+static void an_older_search_goes_on_by_its_steps(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon daemon = {.world = &world, .has_board = true};
+    cJSON *spec = spec_of(&world, predicted_body);
+    keep_identity(&world, spec, "");
+    teach_all(&world);
+    assert_int_equal(attempt(&daemon, spec, 2), JOB_DONE);
+    assert_int_equal(count(&daemon, "predictor"), 1);
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
 static void another_revision_of_a_strategy_is_another_search(void **state) {
     static const char plain[] = "\"baseline\":\"random\"",
                       counted[] = "\"strategy\":\"nsga3\",\"baseline\":\"random\"",
@@ -757,6 +830,7 @@ int main(void) {
         cmocka_unit_test(search_ends_with_a_measured_front),
         cmocka_unit_test(losses_are_searched_by),
         cmocka_unit_test(predicted_search_judges_its_predictor),
+        cmocka_unit_test(a_predictor_that_is_fitted_anew_says_how_good_it_is),
         cmocka_unit_test(what_is_evaluated_stays_so),
         cmocka_unit_test(gives_up_when_accuracy_cannot_be_predicted),
         cmocka_unit_test(a_second_search_evaluates_nothing_again),
@@ -770,6 +844,7 @@ int main(void) {
         cmocka_unit_test(without_a_board_latency_stays_predicted),
         cmocka_unit_test(of_two_boards_the_one_that_stays_measures_on),
         cmocka_unit_test(other_profiles_are_a_rung),
+        cmocka_unit_test(an_older_search_goes_on_by_its_steps),
         cmocka_unit_test(another_revision_of_a_strategy_is_another_search),
         cmocka_unit_test(refuses_what_cannot_succeed),
     };
