@@ -94,18 +94,27 @@ bool guard_is_octets(const char *content_type) {
     return is_type(content_type, "application/octet-stream");
 }
 
+/* Of what stands behind a word of Accept-Encoding: its weight is not 0, which means never. */
+static bool is_wanted(const char *rest) {
+    rest += strspn(rest, " \t");
+    if (*rest != ';')
+        return *rest == '\0' || *rest == ',';
+    rest += 1 + strspn(rest + 1, " \t");
+    if (strncasecmp(rest, "q=", 2) != 0)
+        return false;
+    return strcspn(rest + 2, "123456789") < strcspn(rest + 2, " \t,;");
+}
+
 bool guard_accepts_gzip(const char *accept_encoding) {
-    if (accept_encoding == NULL)
-        return false;
-    const char *found = strcasestr(accept_encoding, "gzip");
-    if (found == NULL)
-        return false;
-    found += 4;
-    found += strspn(found, " \t");
-    if (*found != ';')
-        return *found == '\0' || *found == ',';
-    found += 1 + strspn(found + 1, " \t");
-    return strncmp(found, "q=0", 3) != 0 || found[3] == '.'; /* q=0 means never */
+    const char *word = accept_encoding;
+    while (word != NULL) {
+        word += strspn(word, " \t,");
+        size_t len = strcspn(word, " \t,;");
+        if (len == 4 && strncasecmp(word, "gzip", len) == 0)
+            return is_wanted(word + len);
+        word = strchr(word, ',');
+    }
+    return false;
 }
 
 bool guard_etag_next(const char **list, struct guard_etag *ret_tag) {

@@ -14,6 +14,8 @@ bool guard_host_is_loopback(const char *host);
 bool guard_origin(const char *origin, const char *host);
 bool guard_is_json(const char *content_type);   /* application/json, parameters allowed */
 bool guard_is_octets(const char *content_type); /* application/octet-stream, the same */
+/* Accept-Encoding (NULL: not sent) lists gzip by its name, with no weight of 0 (RFC 9110, 12.4.2:
+ * "0", "0.", "0.000"). */
 bool guard_accepts_gzip(const char *accept_encoding);
 /* One of the entity tags that If-Match or If-None-Match list, without its quotes. */
 struct guard_etag {

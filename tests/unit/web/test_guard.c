@@ -64,7 +64,15 @@ static void test_encoding(void **state) {
     assert_true(guard_accepts_gzip("gzip"));
     assert_true(guard_accepts_gzip("deflate, gzip;q=0.5, br"));
     assert_true(guard_accepts_gzip("br, gzip"));
-    assert_false(guard_accepts_gzip("gzip; q=0"));
+    assert_true(guard_accepts_gzip("GZIP ; q=0.001"));
+    assert_true(guard_accepts_gzip(",, gzip;Q=1.000 , br;q=0"));
+    static const char *const never[] = {"gzip; q=0",    "gzip;q=0.0",
+                                        "gzip;q=0.000", "gzip;q=0., br;q=1",
+                                        "gzip;q=",      "gzip;q=0 ;x=1",
+                                        "xgzip",        "br;x=gzip",
+                                        "gzip;q=none"};
+    for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++)
+        assert_false(guard_accepts_gzip(never[i]));
     assert_false(guard_accepts_gzip("br"));
     assert_false(guard_accepts_gzip("gzipped"));
     assert_false(guard_accepts_gzip(NULL));
