@@ -129,5 +129,6 @@ def head():
 def dashboard():
     client = bed.client()
     start = client.expect(200, "GET", "/")
-    check("default-src 'self'" in start.headers.get("content-security-policy", ""), "policy", start.headers)
+    policy = [directive.strip() for directive in start.headers.get("content-security-policy", "").split(";")]
+    equal(sorted(policy), ["base-uri 'none'", "default-src 'self'", "form-action 'self'", "frame-ancestors 'none'", "img-src 'self' data: blob:", "object-src 'none'", "style-src 'self'"], "policy")
     equal(start.headers.get("x-content-type-options"), "nosniff", "nosniff")

@@ -129,6 +129,26 @@ def long_list():
     check(len(stack.cli("token", "ls", "-o", "name").splitlines()) == len(labels), "ids")
 
 
+# --- waiting ---
+
+@test("a command with --wait lets go on Ctrl-C: the job goes on, and the words bring one back to it", 90)
+def detach():
+    client = bed.client()
+    bed.supernet()
+    terminal = Terminal("supernet", "train", "let-go", "--space", "tiny", "--dataset", "bars", "--epochs", "400", "--wait", url=bed.daemon().url)
+    terminal.wait_for("progress", r"\d+ ?%")
+    job = client.get("/supernets/let-go")["job"]
+    terminal.interrupt()
+    equal(terminal.ended(), 130, "exit code of Ctrl-C")
+    check(f"{job} goes on; come back to it with: espalier job wait {job}" in terminal.text, "the words", terminal.text[-300:])
+    step = client.get("/supernets/let-go")["step"]
+    wait_for("steps after the client has gone", lambda: client.get("/supernets/let-go")["step"] > step, 40)
+    equal(client.get(f"/jobs/{job}")["state"], "running", "the job")
+    client.post(f"/jobs/{job}/cancel", {})
+    back = Terminal("job", "wait", job, url=bed.daemon().url)
+    equal(back.ended(), 6, "exit code of the job that was come back to, and cancelled")
+
+
 # --- watching ---
 
 def plain(text):
