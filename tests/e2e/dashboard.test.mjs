@@ -528,6 +528,34 @@ test('the front of another search is laid over this one', async () => {
   await shot('search-compared');
 });
 
+test('what the search makes large is better large: the best under a limit, and the sides of the axes', async () => {
+  const { search: made } = await stack.post('/searches', { name: 'large ones', supernet: 'bars', objectives: [{ metric: 'params', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }, { metric: 'top1', direction: 'maximise' }], constraints: [{ metric: 'macs', min: 60000 }], strategy: 'random', baseline: null, evaluations: 64, initial_evaluations: 24, measure_front: 0 });
+  await stack.waitFor('the search for large ones', async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
+  await open(`searches/${made.id}`);
+  await page.getByLabel('Add a limit').selectOption('macs');
+  await page.getByLabel('at most macs').fill('300000');
+  await page.getByLabel('at most macs').press('Enter');
+  const { columns: c } = await stack.get(`/searches/${made.id}/candidates?page_size=1000`);
+  const params = c.metrics.params.value.filter((_, i) => c.feasible[i] && c.metrics.macs.value[i] <= 300000);
+  const said = (v) => (v >= 10000 ? `${(v / 1e3).toPrecision(3)} k` : `${v}`);
+  assert.notEqual(said(Math.max(...params)), said(Math.min(...params)));
+  await page.locator('.best', { hasText: `Parameters ${said(Math.max(...params))} (counted)` }).waitFor();
+  await shot('search-large');
+});
+
+test('every candidate is exported, as the command line client does it', async () => {
+  await open(`searches/${search}`);
+  const download = async (name) => {
+    const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name }).click()]);
+    return readFileSync(await file.path(), 'utf8');
+  };
+  stack.cli('search', 'export', search, '--file', join(stack.dir, 'all.csv'));
+  stack.cli('search', 'export', search, '--format', 'json', '--file', join(stack.dir, 'all.json'));
+  assert.deepEqual(JSON.parse(await download('JSON')), JSON.parse(readFileSync(join(stack.dir, 'all.json'), 'utf8')));
+  const numbers = (text) => text.split('\r\n').map((line) => line.split(',').map((v) => (v === '' || Number.isNaN(Number(v)) ? v : Number(v))));
+  assert.deepEqual(numbers(await download(/^CSV of/)), numbers(readFileSync(join(stack.dir, 'all.csv'), 'utf8')));
+});
+
 test('the hypervolume stands beside the scatter, with its reference point', async () => {
   const volume = card('Hypervolume');
   await volume.getByText(/reference point: .*Top-1.*%/).waitFor();

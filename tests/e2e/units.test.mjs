@@ -10,9 +10,9 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
 const { build } = createRequire(join(ui, 'package.json'))('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
-const { frontOf } = await load('front');
+const { directionOf, frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
 const { over, parseZoom, printZoom, zoomed } = await load('zoom');
 const format = await load('format');
@@ -21,6 +21,7 @@ const { Candidates, metricsOf } = await load('entries');
 const genes = await load('genes');
 const stats = await load('stats');
 const draft = await load('draft');
+const { csvOf, jsonOf } = await load('export');
 rmSync(out, { recursive: true });
 
 /** The definition, in O(n^2). */
@@ -36,6 +37,26 @@ test('the front by sorting is the front by definition', () => {
     assert.deepEqual(frontOf(x, y, 'minimise', 'maximise').sort((a, b) => a - b), frontByDefinition(x, y));
   }
   assert.deepEqual(frontOf([1, NaN, 2], [1, 9, 0], 'minimise', 'maximise'), [0]);
+});
+
+test('a metric is better the way that the search has it', () => {
+  const objectives = [{ metric: 'macs', direction: 'maximise' }, { metric: 'latency_us', profile: 'pf_1', direction: 'minimise' }];
+  assert.deepEqual(['macs', 'latency_us:pf_1', 'latency_us:pf_2', 'params', 'top1'].map((key) => directionOf(objectives, key)), ['maximise', 'minimise', 'minimise', 'minimise', 'maximise']);
+});
+
+test('an export has every candidate once, every metric that any has, and intervals; missing ones are empty', () => {
+  const columns = (archs, key, generation) => ({ columns: { arch_id: archs, arch: archs.map((a) => `r28 | d1 ${a}`), strategy: archs.map(() => 'nsga2'), generation: archs.map(() => generation), feasible: archs.map(() => true), on_front: archs.map(() => false), metrics: { [key]: { value: archs.map(() => 0.1 + 0.2), low: archs.map(() => 0.25), high: archs.map(() => null), source: archs.map(() => 'predicted') } } } });
+  const pages = [columns(['a', 'b'], 'top1', 1), columns(['c,"d'], 'latency_us:pf', 2), columns(['a'], 'macs', 3)]; // a has changed meanwhile
+  assert.deepEqual(csvOf(pages), [
+    'arch_id,arch,strategy,generation,feasible,on_front,top1,top1 low,top1 high,top1 source,latency_us:pf,latency_us:pf low,latency_us:pf high,latency_us:pf source,macs,macs low,macs high,macs source\r\n',
+    'b,r28 | d1 b,nsga2,1,true,false,0.30000000000000004,0.25,,predicted,,,,,,,,\r\n',
+    '"c,""d","r28 | d1 c,""d",nsga2,2,true,false,,,,,0.30000000000000004,0.25,,predicted,,,,\r\n',
+    'a,r28 | d1 a,nsga2,3,true,false,,,,,,,,,0.30000000000000004,0.25,,predicted\r\n',
+  ]);
+  const rows = JSON.parse(jsonOf(pages).join(''));
+  assert.deepEqual(rows.map((r) => [r.arch_id, Object.keys(r.metrics).join()]), [['b', 'top1'], ['c,"d', 'latency_us:pf'], ['a', 'macs']]);
+  assert.deepEqual(rows[0].metrics.top1, { value: 0.1 + 0.2, low: 0.25, high: null, source: 'predicted' });
+  assert.deepEqual(JSON.parse(jsonOf([]).join('')), []);
 });
 
 test('ticks lie inside, are round and few', () => {

@@ -4,16 +4,17 @@ import { frontOf, type Direction } from './front';
 import { metricValue, tickLabels } from './format';
 import { extent, ticks, toPixel, type Scale } from './scale';
 
-type Props = { items: FrontItem[]; boards: { key: string; name: string }[]; y: string; yTitle: string; direction: Direction; selected: string | undefined; onPick: (id: string) => void };
+type Board = { key: string; name: string; direction: Direction };
+type Props = { items: FrontItem[]; boards: Board[]; y: string; yTitle: string; direction: Direction; selected: string | undefined; onPick: (id: string) => void };
 const [width, height, left, bottom] = [330, 220, 52, 34];
 
-function Panel({ items, board, sy, props }: { items: FrontItem[]; board: { key: string; name: string }; sy: Scale; props: Props }) {
+function Panel({ items, board, sy, props }: { items: FrontItem[]; board: Board; sy: Scale; props: Props }) {
   const { key } = board;
   const on = items.filter((i) => i.metrics[key] && i.metrics[props.y]);
   const [xs, ys] = [on.map((i) => i.metrics[key]!.value), on.map((i) => i.metrics[props.y]!.value)];
   const [min, max] = extent(xs, false);
   const sx: Scale = { min, max, log: false, from: left, to: width - 10 };
-  const best = frontOf(xs, ys, 'minimise', props.direction);
+  const best = frontOf(xs, ys, board.direction, props.direction);
   const [xt, yt] = [ticks(min, max, 4), ticks(sy.min, sy.max, 4)];
   const [xl, yl] = [tickLabels(key, xt), tickLabels(props.y, yt)];
   const path = best.map((i, at) => `${at === 0 ? 'M' : 'H'}${toPixel(sx, xs[i]!).toFixed(1)}${at === 0 ? ` ${toPixel(sy, ys[i]!).toFixed(1)}` : `V${toPixel(sy, ys[i]!).toFixed(1)}`}`).join('');

@@ -5,10 +5,10 @@ import { Candidates, type Entry } from './entries';
 import { listen } from './live';
 import { delayAfter } from './state';
 
-type Store = { all: Candidates; cursor: string; busy: boolean; again: boolean; shown: number };
-const emptyStore = (): Store => ({ all: new Candidates(), cursor: '', busy: false, again: false, shown: 0 });
+type Store = { all: Candidates; whole: boolean; cursor: string; busy: boolean; again: boolean; shown: number };
+const emptyStore = (): Store => ({ all: new Candidates(), whole: false, cursor: '', busy: false, again: false, shown: 0 });
 
-/** All candidates of the search, only what is new or has changed, at most every 600 ms. The first points are shown before the last are read: then whenever there are twice as many. */
+/** All candidates of the search; whole: they have all been read once. Only what is new or has changed, at most every 600 ms. The first points are shown before the last are read: then whenever there are twice as many. */
 export function useCandidates(id: string) {
   const store = useRef(emptyStore());
   const [version, setVersion] = useState(0);
@@ -40,7 +40,9 @@ export function useCandidates(id: string) {
             show();
             unseen = false;
           }
-          if (!page.next) break;
+          if (page.next) continue;
+          if (!s.whole) unseen = s.whole = true;
+          break;
         }
         setError(null);
       } catch (e) {
@@ -70,7 +72,7 @@ export function useCandidates(id: string) {
       stop();
     };
   }, [id]);
-  return { candidates: store.current.all.map as Map<string, Entry>, version, error };
+  return { candidates: store.current.all.map as Map<string, Entry>, metrics: store.current.all.metrics(), whole: store.current.whole, version, error };
 }
 
 /** A value that many networks depend on: at once while they are few, else when it has rested for 120 ms. */

@@ -63,6 +63,8 @@ export class Candidates {
   readonly map = new Map<string, Candidate>();
   private spreads = new Map<string, Spread>();
 
+  /** Keys of the metrics that any of them has. */
+  metrics = (): string[] => [...this.spreads.keys()];
   /** The same network of the same strategy again replaces what was known of it. */
   add({ columns }: CandidatePage) {
     columns.arch_id.forEach((arch_id, i) => {

@@ -2,6 +2,10 @@
 
 export type Direction = 'maximise' | 'minimise';
 
+/** Which way a metric is better: as an objective of the search says, else top-1 the greatest and all others the least. */
+export const directionOf = (objectives: { metric: string; profile?: string; direction: Direction }[], key: string): Direction =>
+  objectives.find((o) => (o.profile ? `${o.metric}:${o.profile}` : o.metric) === key)?.direction ?? (key === 'top1' ? 'maximise' : 'minimise');
+
 /** Indices of the points that no other dominates, by x. Points with a value that is not finite are passed over. */
 export function frontOf(x: number[], y: number[], dx: Direction, dy: Direction): number[] {
   const sx = dx === 'minimise' ? 1 : -1;

@@ -147,7 +147,7 @@ export const Toasts = () => (
 );
 
 /** A button that does something at the daemon: off while it does, and says what went wrong. */
-export function Act(props: { do: () => Promise<unknown>; done?: string; confirm?: string; class?: string; children: ComponentChildren }) {
+export function Act(props: { do: () => Promise<unknown>; done?: string; confirm?: string; class?: string; off?: boolean; children: ComponentChildren }) {
   const [busy, setBusy] = useState(false);
   const click = () => {
     if (props.confirm && !window.confirm(props.confirm)) return;
@@ -157,5 +157,5 @@ export function Act(props: { do: () => Promise<unknown>; done?: string; confirm?
       .catch((error: unknown) => say(error instanceof ApiError ? error.message : 'Something went wrong in this page.', true))
       .finally(() => setBusy(false));
   };
-  return <button type="button" class={props.class ?? ''} disabled={busy} onClick={click}>{props.children}</button>;
+  return <button type="button" class={props.class ?? ''} disabled={busy || props.off} onClick={click}>{props.children}</button>;
 }

@@ -20,7 +20,7 @@ export type Axis = { title: string; direction: Direction; labels: Labels; log: b
 type Colors = Record<'ink' | 'line' | 'accent' | 'measured' | 'predicted' | 'baseline' | 'limit', string>;
 type Placed = { x: Float64Array; y: Float64Array };
 /** `drawn` is another object whenever points came in or out of the ranges, or the front has changed. */
-type Props = { points: Point[]; drawn: unknown; x: Axis; y: Axis; limitX?: number | undefined; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; zoom: string; onZoom: (zoom: string) => void; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hueTitle?: string | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
+type Props = { points: Point[]; drawn: unknown; x: Axis; y: Axis; limits: Range; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; zoom: string; onZoom: (zoom: string) => void; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hueTitle?: string | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
 
 type Drag = { line: 'x' | 'y' | null; pan: boolean; fromX: number; fromY: number; x: number; y: number };
 const bestEnd = (axis: Axis): keyof Range => (axis.direction === 'minimise' ? 'high' : 'low');
@@ -157,7 +157,9 @@ function drawHalo(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, p: Point 
   ctx.stroke();
 }
 
-function drawLimit(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, limit: number, colors: Colors) {
+/** A limit of the search; its word stands on the side that keeps it. */
+function drawLimit(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, limit: number | null, least: boolean, colors: Colors) {
+  if (limit === null) return;
   const x = Math.round(toPixel(sx, limit)) + 0.5;
   if (x < sx.from || x > sx.to) return;
   ctx.save();
@@ -168,8 +170,8 @@ function drawLimit(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, limit: n
   ctx.moveTo(x, sy.to);
   ctx.lineTo(x, sy.from);
   ctx.stroke();
-  ctx.textAlign = 'right';
-  ctx.fillText('limit', x - 4, sy.to + 12);
+  ctx.textAlign = least ? 'left' : 'right';
+  ctx.fillText('limit', least ? x + 4 : x - 4, sy.to + 12);
   ctx.restore();
 }
 
@@ -181,7 +183,7 @@ function scalesOf(points: Point[], width: number, height: number, props: Props):
     ys.push(p.y);
     if (p.front) xs.push(p.across?.low ?? p.x, p.across?.high ?? p.x);
   }
-  if (props.limitX !== undefined) xs.push(props.limitX);
+  for (const limit of [props.limits.low, props.limits.high]) if (limit !== null) xs.push(limit);
   for (const p of props.against) {
     xs.push(p.x);
     ys.push(p.y);
@@ -261,7 +263,7 @@ export function Scatter(props: Props) {
   const frame = useRef(0);
   const { width, height } = useSize(box, 240, (w) => Math.max(260, Math.min(w * 0.72, Math.max(560, innerHeight * 0.6 / dots() * devicePixelRatio))));
   const { points } = props;
-  const whole = useMemo(() => scalesOf(points, width, height, props), [points, width, height, props.x.log, props.y.log, props.limitX, props.against]);
+  const whole = useMemo(() => scalesOf(points, width, height, props), [points, width, height, props.x.log, props.y.log, props.limits.low, props.limits.high, props.against]);
   const settledZoom = useSettled(props.zoom, points.length > 5000);
   const scalesFor = (text: string): Scales => { const zoom = parseZoom(text); return { sx: over(whole.sx, zoom?.x), sy: over(whole.sy, zoom?.y) }; };
   const scales = useMemo(() => scalesFor(props.zoom), [whole, props.zoom]);
@@ -279,7 +281,8 @@ export function Scatter(props: Props) {
     if (!ctx) return;
     const colors = colorsNow();
     const { sx, sy } = settled;
-    if (props.limitX !== undefined) drawLimit(ctx, sx, sy, props.limitX, colors);
+    drawLimit(ctx, sx, sy, props.limits.low, true, colors);
+    drawLimit(ctx, sx, sy, props.limits.high, false, colors);
     drawIntervals(ctx, sx, sy, points, colors);
     drawPoints(ctx, points, at, settled, colors);
     drawFront(ctx, sx, sy, points, props, colors);

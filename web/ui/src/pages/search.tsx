@@ -8,7 +8,8 @@ import { useCandidates, useSettled } from '../candidates';
 import { entryOfFront, metricsOf, type Entry } from '../entries';
 import { Best, CompareWith, Explore, Limits, naming, Replay } from '../explore';
 import { genesOf, parseRanges, printRanges, within, withRange, type Range } from '../filter';
-import { frontOf } from '../front';
+import { exportCandidates } from '../export';
+import { directionOf as directionIn, frontOf } from '../front';
 import { largest, metricName, metricValue, percent, short, significant, tickLabels } from '../format';
 import { Lines, type Curve } from '../lines';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
@@ -17,7 +18,6 @@ import { Scatter, type Axis, type Point } from '../scatter';
 import { useLoaded } from '../state';
 
 const keyOf = (o: { metric: string; profile?: string }) => (o.profile ? `${o.metric}:${o.profile}` : o.metric);
-const directionOf = (key: string) => (key === 'top1' ? ('maximise' as const) : ('minimise' as const));
 
 /** A network at its place in the scatter; whether it is inside, on the front and with which interval follows its entry. */
 class PointOf implements Point {
@@ -49,18 +49,6 @@ function Interval({ name, metric, before, most }: { name: string; metric: Metric
       <small class={`source ${metric.source}`}>{metric.source}</small>
     </span>
   );
-}
-
-function exportCsv(rows: Entry[], name: string, keys: string[]) {
-  const head = ['arch_id', 'arch', 'strategy', 'generation', 'feasible', ...keys.flatMap((k) => [k, `${k} source`])];
-  const quote = (v: unknown) => `"${String(v).replaceAll('"', '""')}"`;
-  const lines = rows.map((r) => [r.key, r.arch, r.strategy, r.generation, r.feasible, ...keys.flatMap((k) => [r.metric(k)?.value ?? '', r.metric(k)?.source ?? ''])].map(quote).join(','));
-  const url = URL.createObjectURL(new Blob([[head.map(quote).join(','), ...lines, ''].join('\r\n')], { type: 'text/csv' }));
-  const link = document.createElement('a');
-  link.href = url;
-  link.download = `${name}.csv`;
-  link.click();
-  URL.revokeObjectURL(url);
 }
 
 function Hypervolume({ id, search }: { id: string; search: Search }) {
@@ -127,8 +115,6 @@ function whence(front: Front | undefined | null): string {
   return predicted ? 'evaluated; latency is predicted: no measurement was asked for' : 'evaluated and measured values only';
 }
 
-const first = (all: Map<string, Entry>, n: number): Entry[] => { const some: Entry[] = []; for (const e of all.values()) if (some.push(e) >= n) break; return some; };
-
 // By the address as it is when it happens, and apart from the page: parts of it that are not drawn anew hold these, and would keep all that it showed then.
 const pick = (key: string) => setQuery({ arch: key });
 const change = (key: string, range: Range | null) => setQuery({ f: printRanges(withRange(parseRanges(route.value.query.get('f')), key, range)) });
@@ -143,11 +129,13 @@ export function SearchPage({ id }: { id: string }) {
   const search = loaded.data;
   const jobId = search?.job ?? null;
   const job = useLoaded(() => (jobId ? get<Job>(`/jobs/${jobId}`) : Promise.resolve(null)), `job ${jobId}`, ['job'], (d) => d['id'] === jobId);
-  const { candidates, version, error } = useCandidates(id);
+  const { candidates, metrics, whole, version, error } = useCandidates(id);
+  const directionOf = (key: string) => directionIn(search?.objectives ?? [], key);
   const { query } = route.value;
   const boards = [...new Set((search?.objectives ?? []).flatMap((o) => o.profile ?? []))];
   const profiles = Object.fromEntries([...(profileList.data ?? []), ...(search?.models ?? [])].map((p) => [p.id, p.name]));
-  const keys = useMemo(() => [...new Set([...(search?.objectives ?? []).map(keyOf), ...first(candidates, 50).flatMap((c) => metricsOf(c).map(([k]) => k))])], [search, version]);
+  const known = metrics.join(); // their list is another one with each page
+  const keys = useMemo(() => [...new Set([...(search?.objectives ?? []).map(keyOf), ...metrics])], [search, known]);
   const y = query.get('y') ?? keyOf(search?.objectives[0] ?? { metric: 'top1' });
   const x = query.get('x') ?? keyOf(search?.objectives[1] ?? { metric: 'macs' });
   const log = query.get('log') === '1';
@@ -181,7 +169,7 @@ export function SearchPage({ id }: { id: string }) {
       for (const e of numbered) e.front = then.has(e.key);
     }
     return [...numbered]; // another list says that they have changed
-  }, [numbered, frontIds, settled, search?.baseline, ...(replayed ? [x, y] : ['', ''])]);
+  }, [numbered, frontIds, settled, search?.objectives, search?.baseline, ...(replayed ? [x, y] : ['', ''])]);
   const inside = useMemo(() => entries.filter((e) => e.inside), [entries]);
   const answering = useMemo(() => { const list = Object.entries(ranges); return filter === '' ? [] : numbered.filter((e) => e.feasible && within(e.numbers, list)); }, [numbered, ranges]);
   const lastGeneration = useMemo(() => numbered.reduce((a, e) => Math.max(a, e.generation), 0), [numbered]);
@@ -213,7 +201,8 @@ export function SearchPage({ id }: { id: string }) {
   const nameOf = (key: string) => metricName(boards.length > 1 ? key : key.split(':')[0]!, profiles);
   if (!search) return <Page title="Search">{loaded.error ? <Failed error={loaded.error} /> : <Waiting />}</Page>;
   const axis = (key: string, isLog: boolean): Axis => ({ title: nameOf(key), direction: directionOf(key), labels: (values) => tickLabels(key, values, isLog), log: isLog });
-  const limit = (search.constraints ?? []).find((c) => keyOf(c) === x)?.max;
+  const bounds = (search.constraints ?? []).filter((c) => keyOf(c) === x);
+  const limit: Range = { low: bounds.find((c) => c.min !== undefined)?.min ?? null, high: bounds.find((c) => c.max !== undefined)?.max ?? null };
   const describe = (key: string) => {
     const c = byId.get(key);
     if (!c) return [];
@@ -249,7 +238,8 @@ export function SearchPage({ id }: { id: string }) {
         {running && <Act do={() => post(`${path}/cancel`)} confirm="Stop the search? It can be resumed." done="The search stops.">Stop</Act>}
         {['paused', 'failed', 'canceled'].includes(search.state) && <Act class="primary" do={() => post(`${path}/resume`)} done="The search goes on.">Resume</Act>}
         <a class="button" href={href(['searches', 'new'], { from: id })}>Search again with changes</a>
-        {candidates.size > 0 && <button type="button" onClick={() => exportCsv([...candidates.values()], search.name, keys)}>CSV of {short(candidates.size)} candidates</button>}
+        {candidates.size > 0 && <Act off={!whole} do={() => exportCandidates(id, search.name, 'csv')}>CSV of {short(candidates.size)} candidates</Act>}
+        {candidates.size > 0 && <Act off={!whole} do={() => exportCandidates(id, search.name, 'json')}>JSON</Act>}
       </>
     }>
       {running && job.data && <Card><ProgressLine job={job.data} /></Card>}
@@ -270,7 +260,7 @@ export function SearchPage({ id }: { id: string }) {
             </div>
             <Best entries={answering} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
             {points.length === 0 ? <Empty>{search.state === 'failed' ? 'The search failed before its strategy had asked for a candidate.' : 'Candidates appear here as soon as the strategy has asked for the first ones.'}</Empty> : (
-              <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, false)} limitX={limit} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hueTitle={hueKey ? `${names.title(hueKey)}, low to high` : undefined} selected={selected} onPick={pick} describe={describe}
+              <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, false)} limits={limit} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hueTitle={hueKey ? `${names.title(hueKey)}, low to high` : undefined} selected={selected} onPick={pick} describe={describe}
                 summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.`} />
             )}
           </Card>
@@ -305,7 +295,7 @@ export function SearchPage({ id }: { id: string }) {
         </Card>
         {boards.length > 1 && items.length > 0 && (
           <Card title="The front on each board" class="wide">
-            <BoardFronts items={items} boards={boards.map((b) => ({ key: `latency_us:${b}`, name: profiles[b] ?? b }))} y={objective} yTitle={nameOf(objective)} direction={directionOf(objective)} selected={selected} onPick={pick} />
+            <BoardFronts items={items} boards={boards.map((b) => ({ key: `latency_us:${b}`, name: profiles[b] ?? b, direction: directionOf(`latency_us:${b}`) }))} y={objective} yTitle={nameOf(objective)} direction={directionOf(objective)} selected={selected} onPick={pick} />
           </Card>
         )}
         {lists}

@@ -1,0 +1,57 @@
+// Every candidate of a search as a file, in the form of "espalier search export": read for it from the daemon, whole, whatever the page shows.
+import { get, type CandidatePage } from './api';
+
+type Columns = CandidatePage['columns'];
+type Pages = Pick<CandidatePage, 'columns'>[];
+export type Format = 'csv' | 'json';
+
+const plain = ['arch_id', 'arch', 'strategy', 'generation', 'feasible', 'on_front'] as const;
+const parts = ['value', 'low', 'high', 'source'] as const;
+
+/** Each candidate once, as it was read last: what changes while pages are read comes again. */
+function* rowsOf(pages: Pages): Generator<[Columns, number]> {
+  const nameOf = (c: Columns, i: number) => `${c.strategy[i]} ${c.arch_id[i]}`;
+  const latest = new Map<string, [number, number]>();
+  pages.forEach(({ columns }, page) => columns.arch_id.forEach((_, i) => latest.set(nameOf(columns, i), [page, i])));
+  for (const [page, { columns }] of pages.entries())
+    for (let i = 0; i < columns.arch_id.length; i++) {
+      const [p, at] = latest.get(nameOf(columns, i))!;
+      if (p === page && at === i) yield [columns, i];
+    }
+}
+
+/** A cell by RFC 4180: in quotes where it holds a comma, a quote or a line's end. */
+const cell = (v: unknown): string => (v == null ? '' : /[",\r\n]/.test(`${v}`) ? `"${`${v}`.replaceAll('"', '""')}"` : `${v}`);
+
+/** A column for each metric that any candidate has, with its interval and source beside it. */
+export function csvOf(pages: Pages): string[] {
+  const keys = [...new Set(pages.flatMap((p) => Object.keys(p.columns.metrics)))];
+  const lines = [[...plain, ...keys.flatMap((key) => parts.map((part) => (part === 'value' ? key : `${key} ${part}`)))].map(cell).join()];
+  for (const [c, i] of rowsOf(pages)) lines.push([...plain.map((name) => c[name][i]), ...keys.flatMap((key) => parts.map((part) => c.metrics[key]?.[part][i]))].map(cell).join());
+  return lines.map((line) => `${line}\r\n`);
+}
+
+export function jsonOf(pages: Pages): string[] {
+  const rows: string[] = [];
+  for (const [c, i] of rowsOf(pages)) {
+    const metrics = Object.fromEntries(Object.entries(c.metrics).flatMap(([key, m]) => (m.value[i] == null ? [] : [[key, Object.fromEntries(parts.map((part) => [part, m[part][i] ?? null]))]])));
+    rows.push(`${rows.length ? ',\n' : '['}${JSON.stringify({ ...Object.fromEntries(plain.map((name) => [name, c[name][i]])), metrics })}`);
+  }
+  return [...rows, rows.length ? ']\n' : '[]\n'];
+}
+
+/** Reads all candidates and hands them to the browser as a file. */
+export async function exportCandidates(id: string, name: string, format: Format): Promise<void> {
+  const pages: CandidatePage[] = [];
+  for (let after: string | null = ''; after !== null;) {
+    const page: CandidatePage = await get(`/searches/${encodeURIComponent(id)}/candidates?page_size=5000${after && `&after=${encodeURIComponent(after)}`}`);
+    pages.push(page);
+    after = page.next;
+  }
+  const url = URL.createObjectURL(new Blob(format === 'csv' ? csvOf(pages) : jsonOf(pages), { type: format === 'csv' ? 'text/csv' : 'application/json' }));
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = `${name}.${format}`;
+  link.click();
+  URL.revokeObjectURL(url);
+}
