@@ -28,7 +28,8 @@ enum {
 static int64_t stream_us = ANSWER_US - 1000000;
 
 static struct daemon espalier;
-static char folder[64], token[128], lease[64], measurement[64], profile[64];
+static char folder[64], token[128], lease[64], measurement[64], profile[64], upload[64],
+    api_token[128];
 static char answer[ANSWER_MAX];
 
 static void require(bool ok, const char *what) {
@@ -94,9 +95,10 @@ static int ask(const char *line, const char *body, size_t body_len, bool as_work
     int fd = dial();
     buf_init(&head, 0);
     buf_printf(&head,
-               "%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: "
+               "%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/%s\r\nConnection: "
                "close\r\nContent-Length: %zu\r\n%s%s%s\r\n",
-               line, body_len, as_worker ? "Authorization: Bearer " : "", as_worker ? token : "",
+               line, strstr(line, "/pieces") != NULL ? "octet-stream" : "json", body_len,
+               as_worker ? "Authorization: Bearer " : "", as_worker ? token : "",
                as_worker ? "\r\n" : "");
     buf_append(&head, body, body_len);
     say(fd, head.data, head.len);
@@ -153,6 +155,21 @@ static void enrol(void) {
     stream_us = STREAM_US;
 }
 
+/* What bodies name: an upload, a person's token, a file below the data root, a supernet "n". */
+static void prepare(void) {
+    char path[128], body[256];
+    post("POST /api/v1/uploads", "{}", false, 201);
+    take("id", upload, sizeof(upload));
+    post("POST /api/v1/tokens", "{\"kind\":\"api\",\"scope\":\"read\"}", false, 201);
+    take("token", api_token, sizeof(api_token));
+    snprintf(path, sizeof(path), "%s/table.csv", folder);
+    FILE *file = fopen(path, "w");
+    require(file != NULL && fputs("a,b\n1,2\n", file) >= 0 && fclose(file) == 0, "no file");
+    snprintf(body, sizeof(body), "{\"name\":\"n\",\"space\":\"fashion_small\",\"path\":\"%s\"}",
+             path);
+    post("POST /api/v1/imports", body, false, 202);
+}
+
 static void start(void) {
     struct err err = {0};
     strcpy(folder, "/tmp/espalier-fuzz-XXXXXX");
@@ -165,10 +182,13 @@ static void start(void) {
     espalier.address = "127.0.0.1";
     espalier.connections_per_address = 1000;
     espalier.threads = 1;
+    espalier.upload_bytes = 1 << 20;
+    espalier.session_us = INT64_C(3600) * 1000000;
     espalier.retention = retention_default;
     uv_loop_init(&espalier.loop);
     if (daemon_start(&espalier, &err) != 0)
         require(false, err.message);
+    prepare();
     enrol();
 }
 
@@ -176,11 +196,12 @@ static void start(void) {
 static void fill(struct buf *out, const char *text, size_t len) {
     static const struct {
         const char *word, *value;
-    } words[] = {{"PROFILE_ID", profile}, {"LEASE_ID", lease}, {"MEASUREMENT_ID", measurement}};
+    } words[] = {{"PROFILE_ID", profile}, {"LEASE_ID", lease},      {"MEASUREMENT_ID", measurement},
+                 {"UPLOAD_ID", upload},   {"API_TOKEN", api_token}, {"DATA_DIR", folder}};
     for (size_t i = 0; i < len;) {
         size_t taken = 1;
         const char *value = NULL;
-        for (int w = 0; w < 3; w++) {
+        for (size_t w = 0; w < sizeof(words) / sizeof(*words); w++) {
             size_t n = strlen(words[w].word);
             if (i + n <= len && memcmp(text + i, words[w].word, n) == 0) {
                 value = words[w].value;
