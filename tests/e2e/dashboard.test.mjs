@@ -239,10 +239,10 @@ test('a point opens its network, and the address keeps the view', async () => {
   await comes(card('The front as a table').locator('tbody tr').first().locator('td').nth(1).filter({ hasText: '%' }));
   await page.getByRole('button', { name: 'Unpin' }).click();
   await page.getByRole('button', { name: 'Pin', exact: true }).waitFor();
-  await page.getByLabel('logarithmic').check();
+  await page.getByLabel('Across logarithmic').check();
   await page.reload();
   await page.locator('.drawing .unit').first().waitFor();
-  assert.ok(await page.getByLabel('logarithmic').isChecked());
+  assert.ok(await page.getByLabel('Across logarithmic').isChecked());
   await shot('search-network');
 });
 
@@ -365,6 +365,86 @@ test('a box in the scatter, a brush on an axis and the table show the same netwo
   assert.ok(deep > 2 && deep < 6 && expected > 0 && expected < all.length, `${deep}: ${expected}`);
   await card('Candidates').getByText(`${expected} of ${all.length};`).waitFor();
   await shot('search-brushed');
+});
+
+test('both axes of the scatter are logarithmic at will, and colours tell which board has measured a network', async () => {
+  const all = await networks();
+  await open(`searches/${search}?x=macs&y=params`);
+  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  const picture = () => page.locator('.scatter canvas.base').evaluate((c) => c.toDataURL());
+  const linear = await picture();
+  await page.getByLabel('Up logarithmic').check();
+  await page.waitForURL(/logy=1/);
+  assert.notEqual(await picture(), linear);
+  const params = all.map((n) => n.metrics.params);
+  const canvas = page.locator('.scatter canvas.over');
+  await canvas.scrollIntoViewIfNeeded();
+  const box = await canvas.boundingBox();
+  await page.mouse.move(box.x + 80, box.y + box.height - 50);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2, box.y + (14 + box.height - 46) / 2, { steps: 3 }); // from the bottom to the middle: half of the logarithms
+  await page.mouse.up();
+  const high = Number(await page.getByLabel('at most params').inputValue()), middle = Math.sqrt(Math.min(...params) * Math.max(...params));
+  assert.ok(Math.abs(high / middle - 1) < 0.05, `${high} is not near ${middle}`);
+  await page.getByRole('button', { name: 'Clear limits' }).click();
+  await page.reload();
+  assert.ok(await page.getByLabel('Up logarithmic').isChecked());
+  await page.getByLabel('Up logarithmic').uncheck();
+  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  const plain = await picture();
+  await page.getByLabel('Colour by').selectOption({ label: 'board that measured it' });
+  const { objectives: [, { profile }] } = await stack.get(`/searches/${search}`);
+  const { name } = (await stack.get('/profiles')).items.find((p) => p.id === profile);
+  await page.locator('.scatter .legend').getByText(`measured on ${name}`, { exact: true }).waitFor();
+  await page.waitForURL(/by=board/);
+  assert.notEqual(await picture(), plain);
+  assert.deepEqual(await faults(), []);
+  await shot('search-by-board');
+});
+
+test('axes of the parallel coordinates are turned around, made logarithmic, moved and hidden', async () => {
+  const all = await networks();
+  const macs = all.map((n) => n.metrics.macs), [least, most] = [Math.min(...macs), Math.max(...macs)];
+  await open(`searches/${search}?axes=macs,depth,params`);
+  await card('Genes and metrics').getByText(`${all.length} of ${all.length} networks`).waitFor();
+  await page.getByText('Axes: order, direction, scale').click();
+  const row = (title) => page.locator('.axes li', { has: page.getByText(title, { exact: true }) });
+  /** What a brush over the upper half of the first axis holds. */
+  const upperHalf = async (key) => {
+    const canvas = page.locator('.parallel canvas.over');
+    await canvas.scrollIntoViewIfNeeded();
+    const box = await canvas.boundingBox();
+    await page.mouse.move(box.x + 46, box.y + 30);
+    await page.mouse.down();
+    await page.mouse.move(box.x + 46, box.y + (40 + box.height - 26) / 2, { steps: 4 });
+    await page.mouse.up();
+    const range = [];
+    for (const at of ['at least', 'at most']) range.push(Number(await page.getByLabel(`${at} ${key}`).inputValue()));
+    await page.getByRole('button', { name: 'Clear limits' }).click();
+    return range;
+  };
+  const near = (range, expected) => assert.ok(range.every((v, i) => Math.abs(v / expected[i] - 1) < 0.05), `${range} is not near ${expected}`);
+  near(await upperHalf('macs'), [(least + most) / 2, most]);
+  await row('MACs').getByRole('button', { name: 'flip' }).click();
+  await page.waitForURL(/axes=-macs/);
+  near(await upperHalf('macs'), [least, (least + most) / 2]);
+  await row('MACs').getByRole('button', { name: 'flip' }).click();
+  await row('MACs').getByRole('button', { name: 'log' }).click();
+  await page.waitForURL(/axes=(\*|%2A|\*)macs/);
+  near(await upperHalf('macs'), [Math.sqrt(least * most), most]);
+  await row('MACs').getByRole('button', { name: 'MACs to the right' }).click();
+  await page.waitForURL(/axes=depth/);
+  assert.equal((await upperHalf('depth'))[1], 6);
+  await row('Blocks').getByRole('button', { name: 'Hide Blocks' }).click();
+  await page.waitForURL(/axes=(\*|%2A)macs(,|%2C)params/);
+  await page.waitForTimeout(300); // the address is written
+  await page.reload();
+  near(await upperHalf('macs'), [Math.sqrt(least * most), most]);
+  await page.getByText('Axes: order, direction, scale').click();
+  assert.deepEqual(await page.locator('.axes li b').allInnerTexts(), ['MACs', 'Parameters']);
+  assert.equal(await row('MACs').getByRole('button', { name: 'log' }).getAttribute('aria-pressed'), 'true');
+  await card('Genes and metrics').getByLabel('Show').selectOption('depth');
+  await page.waitForURL(/params(,|%2C)depth/);
 });
 
 test('the scatter is zoomed by wheel, keys and buttons, and the address keeps it', async () => {

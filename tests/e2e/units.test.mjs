@@ -67,6 +67,11 @@ test('ticks lie inside, are round and few', () => {
   }
 });
 
+test('a logarithmic axis of less than a decade has three ticks or more', () => {
+  assert.deepEqual(ticks(5600, 45000, 7, true), [7000, 10000, 20000, 30000]);
+  for (let min = 1; min < 10; min += 0.3) assert.ok(ticks(min, 8.1 * min, 7, true).length >= 3, `${min}`);
+});
+
 test('scales go there and back', () => {
   for (const log of [false, true]) {
     const scale = { min: 2, max: 50, log, from: 400, to: 10 };

@@ -87,7 +87,7 @@ export function ways(world) {
       await go(page, `searches/${search}`);
       await page.getByText('Reading…').waitFor({ timeout: 15000 });
       await page.getByRole('button', { name: /^CSV of/ }).waitFor({ timeout: 20000 });
-      await page.getByLabel('logarithmic').check(); // answers at once, without asking
+      await page.getByLabel('Across logarithmic').check(); // answers at once, without asking
       assert.match(await page.evaluate(() => location.hash), /log=1/);
       await page.getByRole('link', { name: 'Jobs' }).click();
       await page.getByRole('heading', { level: 1, name: 'Jobs' }).waitFor();

@@ -34,10 +34,12 @@ export function extent(values: number[], log: boolean, margin = 0.06): [number, 
 export function ticks(min: number, max: number, count: number, log = false): number[] {
   if (!(max > min)) return [min];
   if (log && max / min > 8) {
-    const all: number[] = [];
-    for (let e = Math.floor(Math.log10(min)); e <= Math.ceil(Math.log10(max)); e++)
-      for (const m of [1, 2, 5]) all.push(m * 10 ** e);
-    const within = all.filter((v) => v >= min && v <= max);
+    const of = (digits: number[]): number[] => {
+      const all: number[] = [];
+      for (let e = Math.floor(Math.log10(min)); e <= Math.ceil(Math.log10(max)); e++) all.push(...digits.map((m) => m * 10 ** e));
+      return all.filter((v) => v >= min && v <= max);
+    };
+    const few = of([1, 2, 5]), within = few.length < 3 ? of([1, 2, 3, 5, 7]) : few;
     const stride = Math.max(1, Math.ceil(within.length / count));
     return within.filter((_, i) => i % stride === 0);
   }

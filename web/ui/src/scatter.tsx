@@ -13,20 +13,22 @@ import { over, parseZoom, printZoom, zoomed, type Scales } from './zoom';
 export type Point = {
   key: string; x: number; y: number; measured: boolean; feasible: boolean; front: boolean; baseline: boolean;
   across: Interval | undefined; up: Interval | undefined; // asked for of the front alone
-  outside: boolean; hue: number | null; // outside of a range; 0 to 1 where a number gives the colour
+  outside: boolean; hue: number | null; // outside of a range; 0 to 1 where a number or a kind gives the colour, below 0: it is of no kind
 };
 type Interval = { low: number | null; high: number | null };
 export type Axis = { title: string; direction: Direction; labels: Labels; log: boolean };
 type Colors = Record<'ink' | 'line' | 'accent' | 'measured' | 'predicted' | 'baseline' | 'limit', string>;
 type Placed = { x: Float64Array; y: Float64Array };
 /** `drawn` is another object whenever points came in or out of the ranges, or the front has changed. */
-type Props = { points: Point[]; drawn: unknown; x: Axis; y: Axis; limits: Range; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; zoom: string; onZoom: (zoom: string) => void; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hueTitle?: string | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
+type Props = { points: Point[]; drawn: unknown; x: Axis; y: Axis; limits: Range; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; zoom: string; onZoom: (zoom: string) => void; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hueTitle?: string | undefined; kinds?: string[] | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
 
 type Drag = { line: 'x' | 'y' | null; pan: boolean; fromX: number; fromY: number; x: number; y: number };
 const bestEnd = (axis: Axis): keyof Range => (axis.direction === 'minimise' ? 'high' : 'low');
 /** Where the line that can be dragged stands: at the range's end, else at the edge of what is worse. */
 const lineAt = (s: Scale, axis: Axis, range: Range | undefined): number => kept(s, toPixel(s, range?.[bestEnd(axis)] ?? (axis.direction === 'minimise' ? s.max : s.min)));
 const kept = (s: Scale, pixel: number) => Math.min(Math.max(s.from, s.to), Math.max(Math.min(s.from, s.to), pixel));
+/** The place among the colours of one of n kinds. */
+export const kindHue = (i: number, n: number) => i / Math.max(1, n - 1);
 /** Blue to amber in sixteen steps, readable on light and dark. */
 const hues = Array.from({ length: 16 }, (_, i) => `hsl(${255 - 14 * i} 68% ${44 + i * 0.6}%)`);
 
@@ -137,7 +139,7 @@ function drawPoints(ctx: CanvasRenderingContext2D, points: Point[], at: Placed, 
     const size = turn === 3 ? 4.5 : turn === 2 ? 3.5 : 2.5;
     for (const i of order) {
       const p = points[i]!;
-      const shade = p.outside ? colors.line : p.hue !== null ? hues[Math.round(15 * p.hue)]! : p.measured ? colors.measured : p.front ? colors.accent : p.baseline ? colors.baseline : colors.predicted;
+      const shade = p.outside ? colors.line : p.hue !== null ? hues[Math.round(15 * p.hue)] ?? colors.baseline : p.measured ? colors.measured : p.front ? colors.accent : p.baseline ? colors.baseline : colors.predicted;
       ctx.globalAlpha = turn === 3 ? 1 : turn === 2 || p.hue !== null ? 0.75 : points.length > 5000 ? 0.3 : 0.45;
       const kind = `${size}${shade}${p.measured}${p.feasible}${p.baseline && !p.front}`;
       let stamp = stamps.get(kind);
@@ -459,6 +461,8 @@ export function Scatter(props: Props) {
         <li><i class="mark cross" />random baseline</li>
         <li><i class="mark hollow" />breaks a limit</li>
         {props.against.length > 0 && <li><i class="mark dashed" />front of the other search</li>}
+        {props.kinds?.map((kind, i, { length }) => <li key={kind}><i class="mark dot" style={{ background: hues[Math.round(15 * kindHue(i, length))] }} />measured on {kind}</li>)}
+        {props.kinds && <li><i class="mark dot none" />on no board</li>}
         {props.hueTitle && <li><i class="mark hue" />{props.hueTitle}</li>}
       </ul>
     </div>

@@ -14,7 +14,7 @@ import { largest, metricName, metricValue, percent, short, significant, tickLabe
 import { Lines, type Curve } from '../lines';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
 import { href, route, setQuery } from '../router';
-import { Scatter, type Axis, type Point } from '../scatter';
+import { kindHue, Scatter, type Axis, type Point } from '../scatter';
 import { useLoaded } from '../state';
 
 const keyOf = (o: { metric: string; profile?: string }) => (o.profile ? `${o.metric}:${o.profile}` : o.metric);
@@ -31,6 +31,12 @@ class PointOf implements Point {
   get front() { return this.e.front; }
   get across() { return this.e.metric(this.keyX); }
   get up() { return this.e.metric(this.keyY); }
+}
+
+/** The place among the colours of the board that has measured a network, the last where several have; beyond them: none has. */
+function hueOfBoard(e: Entry, boards: string[]): number {
+  const by = boards.flatMap((b, i) => (e.metric(`latency_us:${b}`)?.source === 'measured' ? i : []));
+  return by.length === 0 ? -1 : kindHue(by.length > 1 ? boards.length : by[0]!, boards.length + Number(boards.length > 1));
 }
 
 /** Without its unit where the next number has the same one. */
@@ -138,7 +144,7 @@ export function SearchPage({ id }: { id: string }) {
   const keys = useMemo(() => [...new Set([...(search?.objectives ?? []).map(keyOf), ...metrics])], [search, known]);
   const y = query.get('y') ?? keyOf(search?.objectives[0] ?? { metric: 'top1' });
   const x = query.get('x') ?? keyOf(search?.objectives[1] ?? { metric: 'macs' });
-  const log = query.get('log') === '1';
+  const [log, logY] = [query.get('log') === '1', query.get('logy') === '1'];
   const selected = query.get('arch') ?? undefined;
   const items = front.data?.items ?? [];
   const frontIds = useMemo(() => new Set(items.map((i) => i.arch_id)), [items]);
@@ -176,10 +182,12 @@ export function SearchPage({ id }: { id: string }) {
   const genes = useMemo(() => Object.keys(genesOf(numbered[0]?.arch ?? '')).filter((g) => numbered.some((e) => e.numbers[g] !== numbered[0]?.numbers[g])), [numbered]);
   const hueKey = query.get('by') ?? '';
   const latencyKey = keys.find((k) => k.startsWith('latency_us'));
+  const measurers = keys.flatMap((k) => /^latency_us:(pf_.*)/.exec(k)?.[1] ?? []);
+  const byBoard = hueKey === 'board';
   const points = useMemo(() => {
     const result: Point[] = [];
     let [least, most] = [Infinity, -Infinity];
-    if (hueKey) for (const e of numbered) {
+    if (hueKey && !byBoard) for (const e of numbered) {
       const v = e.numbers[hueKey] ?? NaN;
       if (v < least) least = v;
       if (v > most) most = v;
@@ -188,10 +196,11 @@ export function SearchPage({ id }: { id: string }) {
       const [v, vx, vy] = [hueKey ? e.numbers[hueKey] : undefined, e.numbers[x], e.numbers[y]];
       if (vx === undefined || vy === undefined) continue;
       const measured = latencyKey !== undefined && e.metric(latencyKey)?.source === 'measured';
-      result.push(new PointOf(e, x, y, vx, vy, measured, e.strategy === search?.baseline, v === undefined ? null : (v - least) / (most - least || 1)));
+      const hue = byBoard ? hueOfBoard(e, measurers) : v === undefined ? null : (v - least) / (most - least || 1);
+      result.push(new PointOf(e, x, y, vx, vy, measured, e.strategy === search?.baseline, hue));
     }
     return result;
-  }, [numbered, x, y, hueKey, latencyKey, search?.baseline]);
+  }, [numbered, x, y, hueKey, latencyKey, measurers.join(), search?.baseline]);
 
   const otherId = query.get('vs') ?? '';
   const other = useLoaded(() => (otherId ? get<Front>(`/searches/${encodeURIComponent(otherId)}/front`) : Promise.resolve(null)), `vs ${otherId}`, ['front'], (d) => d['search'] === otherId);
@@ -214,6 +223,7 @@ export function SearchPage({ id }: { id: string }) {
     setQuery({ f: printRanges(ry === undefined ? first : withRange(first, y, ry)) });
   };
   const shades = ['generation', ...genes];
+  const hueTitle = hueKey === 'board' || !hueKey ? undefined : `${names.title(hueKey)}, low to high`;
   const objective = keyOf(search?.objectives[0] ?? { metric: 'top1' });
   const chosen = selected ? byId.get(selected) : undefined;
   const pinned = pins.data?.find((p) => p.arch_id === selected);
@@ -250,17 +260,20 @@ export function SearchPage({ id }: { id: string }) {
         <div class="beside">
           <Card title="Pareto front" class="main" note={`${points.length === byId.size ? '' : `${short(points.length)} of `}${short(byId.size)} networks${candidates.size === byId.size ? '' : ` (${short(candidates.size)} candidates: the baseline asks for some of them too)`}${items.length ? `, ${items.length} on the ${front.data?.stage ?? ''} front` : ''}`}>
             <div class="toolbar">
-              <label>Across <select value={x} onChange={(e) => setQuery({ x: e.currentTarget.value, z: '' })}>{options}</select></label>
-              <label>Up <select value={y} onChange={(e) => setQuery({ y: e.currentTarget.value, z: '' })}>{options}</select></label>
-              <label class="check"><input type="checkbox" checked={log} onChange={(e) => setQuery({ log: e.currentTarget.checked ? '1' : '' })} /> logarithmic</label>
-              <label>Colour by <select value={hueKey} onChange={(e) => setQuery({ by: e.currentTarget.value })}><option value="">source</option>{shades.map((k) => <option key={k} value={k}>{names.title(k)}</option>)}</select></label>
+              {([['Across', 'x', x, 'log', log], ['Up', 'y', y, 'logy', logY]] as const).map(([title, name, key, logName, on]) => (
+                <span key={name} class="row-of">
+                  <label>{title} <select value={key} onChange={(e) => setQuery({ [name]: e.currentTarget.value, z: '' })}>{options}</select></label>
+                  <label class="check"><input type="checkbox" checked={on} onChange={(e) => setQuery({ [logName]: e.currentTarget.checked ? '1' : '' })} /> <span><span class="sr-only">{title} </span>logarithmic</span></label>
+                </span>
+              ))}
+              <label>Colour by <select value={hueKey} onChange={(e) => setQuery({ by: e.currentTarget.value })}><option value="">source</option>{measurers.length > 0 && <option value="board">board that measured it</option>}{shades.map((k) => <option key={k} value={k}>{names.title(k)}</option>)}</select></label>
               <CompareWith search={search} chosen={otherId} found={other.data && against.length} />
               <Replay last={lastGeneration} range={ranges['generation']} change={change} />
               <Limits ranges={ranges} keys={[...keys, ...genes]} names={names} change={change} />
             </div>
             <Best entries={answering} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
             {points.length === 0 ? <Empty>{search.state === 'failed' ? 'The search failed before its strategy had asked for a candidate.' : 'Candidates appear here as soon as the strategy has asked for the first ones.'}</Empty> : (
-              <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, false)} limits={limit} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hueTitle={hueKey ? `${names.title(hueKey)}, low to high` : undefined} selected={selected} onPick={pick} describe={describe}
+              <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, logY)} limits={limit} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hueTitle={hueTitle} kinds={byBoard ? [...measurers.map((b) => profiles[b] ?? b), ...(measurers.length > 1 ? ['several boards'] : [])] : undefined} selected={selected} onPick={pick} describe={describe}
                 summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.`} />
             )}
           </Card>
