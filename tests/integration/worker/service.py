@@ -120,7 +120,7 @@ def history():
 def kinds():
     for mode, kind in (("crash", "crashed"), ("oom", "oom"), ("unsupported", "unsupported"), ("hang", "timeout")):
         command = [str(RUNTIME), mode] + ([str(bed.daemon().root / "pids")] if mode == "hang" else [])
-        process, profile = worker(f"kind-{mode}", exec_config(f"kind-{mode}", command=command, timeout_s=0.5), "exec")
+        process, profile = worker(f"kind-{mode}", exec_config(f"kind-{mode}", command=command, timeout_s=0.5 if mode == "hang" else 20), "exec")
         (name,) = bed.ask(profile["id"], archs=few_archs()[:1])
         wait_for(f"a failure called {kind}", lambda: [row for row in bed.client().get(f"/devices/{profile['device']}/history")["failures"] if row["measurement"] == name], 30)
         wait_for("what is told of it", lambda: bed.measurement(name)["error"])
