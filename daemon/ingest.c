@@ -152,11 +152,17 @@ static int apply_failed(struct store_tx *tx, const struct job_row *job, const cJ
     return r != 0 ? r : store_job_fail(tx, job->id, &why, err);
 }
 
-/* Whether a job failed because the disk is full: not by a limit of its own, nor another disk. */
+/* Whether a job failed because the disk is full, not by a limit of its own: it was below the floor
+ * where the job works when it failed, or is now on whichever disk. An event that could not be
+ * stored then comes when there is room again. */
 static bool is_for_room(const struct daemon *daemon, const char *kind, const cJSON *data) {
     const char *code = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(data, "code"));
-    return strcmp(kind, "failed") == 0 && code != NULL && daemon != NULL &&
-           strcmp(code, err_name(ESP_ENOSPACE)) == 0 &&
+    if (strcmp(kind, "failed") != 0 || code == NULL || daemon == NULL ||
+        strcmp(code, err_name(ESP_ENOSPACE)) != 0)
+        return false;
+    const cJSON *free_bytes = cJSON_GetObjectItemCaseSensitive(data, "free_bytes");
+    return (cJSON_IsNumber(free_bytes) &&
+            free_bytes->valuedouble < (double)daemon->disk_floor_bytes) ||
            disk_check_room(daemon, 0, NULL) == ESP_ENOSPACE;
 }
 

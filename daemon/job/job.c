@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 enum { THREADS_MAX = 256 };
 #define BYTES_MAX (INT64_C(1) << 53)
@@ -75,13 +76,22 @@ static int run_phase(struct job *job, const cJSON *start, struct err *err, cJSON
     return lost != 0 ? lost : rc;
 }
 
-static void send_failure(struct channel *channel, int code, const struct err *err) {
+/* Whether a full disk was the cause is judged by what was free then, however late it is told. */
+static void add_free_bytes(cJSON *data, const char *dir) {
+    struct statvfs info;
+    if (dir != NULL && statvfs(dir, &info) == 0)
+        cJSON_AddNumberToObject(data, "free_bytes", (double)info.f_bavail * (double)info.f_frsize);
+}
+
+static void send_failure(const struct job *job, int code, const struct err *err) {
     log_error("%s%s%s", err->pointer, err->pointer[0] ? ": " : "", err->message);
     cJSON *data = cJSON_CreateObject();
     cJSON_AddStringToObject(data, "code", err_name(code));
     cJSON_AddStringToObject(data, "message", err->message);
     cJSON_AddStringToObject(data, "pointer", err->pointer);
-    channel_event(channel, "failed", data);
+    if (code == ESP_ENOSPACE)
+        add_free_bytes(data, job->dir);
+    channel_event(job->channel, "failed", data);
 }
 
 int job_run(struct channel *channel, const cJSON *start, const char *dir) {
@@ -94,7 +104,7 @@ int job_run(struct channel *channel, const cJSON *start, const char *dir) {
     if (rc == ESP_ECANCELED)
         return JOB_STOPPED;
     if (rc != 0) {
-        send_failure(channel, rc, &err);
+        send_failure(&job, rc, &err);
         return JOB_FAILED;
     }
     cJSON *data = cJSON_CreateObject();
@@ -102,6 +112,6 @@ int job_run(struct channel *channel, const cJSON *start, const char *dir) {
     channel_event(channel, "done", data);
     if (channel_error(channel, &err) == 0)
         return JOB_DONE;
-    send_failure(channel, err.code, &err);
+    send_failure(&job, err.code, &err);
     return JOB_FAILED;
 }

@@ -329,6 +329,25 @@ static void test_a_full_disk_puts_it_off(void **state) {
     expect_job(f, "failed", 3);
 }
 
+/* What a job says that failed for want of room may not be stored before there is room again. */
+static void test_a_disk_that_was_full_puts_it_off(void **state) {
+    struct fixture *f = *state;
+    struct daemon roomy = {.data_dir = "/tmp", .disk_floor_bytes = 4096};
+    assert_int_equal(in_tx(f, do_supernet, NULL), 0);
+    start_job(f);
+    struct lines late = {{EVENT(1, "failed", "{\"code\":\"no_space\",\"free_bytes\":4095}")},
+                         .attempt = 1,
+                         .daemon = &roomy};
+    assert_int_equal(say(f, &late), 0);
+    assert_true(late.result.ended && late.result.put_off);
+    start_job(f);
+    struct lines own = {{EVENT(2, "failed", "{\"code\":\"no_space\",\"free_bytes\":4096}")},
+                        .attempt = 2,
+                        .daemon = &roomy};
+    assert_int_equal(say(f, &own), 0);
+    expect_job(f, "failed", 2);
+}
+
 static int do_ask(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
     char text[1600];
     snprintf(text, sizeof(text),
@@ -620,6 +639,7 @@ int main(void) {
         TEST(test_three_crashes_fail_it),
         TEST(test_events_are_applied_once_and_in_order),
         TEST(test_a_full_disk_puts_it_off),
+        TEST(test_a_disk_that_was_full_puts_it_off),
         TEST(test_a_full_disk_ends_what_is_canceled),
         TEST(test_older_attempts_are_fenced),
         TEST(test_what_makes_no_sense_is_refused),
