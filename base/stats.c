@@ -219,6 +219,29 @@ static double pearson(const double *x, const double *y, size_t n) {
     return xx > 0 && yy > 0 ? xy / (sqrt(xx) * sqrt(yy)) : 0;
 }
 
+/* How the order of a pair agrees with the truth's: 1, -1, or 0 where either has none. */
+static int agreement(const double *x, const double *truth, size_t i, size_t k) {
+    int own = (x[i] > x[k]) - (x[i] < x[k]);
+    return own * ((truth[i] > truth[k]) - (truth[i] < truth[k]));
+}
+
+double stats_kendall_difference_sd(const double *a, const double *b, const double *truth,
+                                   size_t n) {
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < n && n > 1; i++) {
+        int more = 0;
+        for (size_t k = 0; k < n; k++)
+            more += agreement(a, truth, i, k) - agreement(b, truth, i, k);
+        double mean = (double)more / (double)(n - 1);
+        sum += mean;
+        squares += mean * mean;
+    }
+    if (n < 2)
+        return 0;
+    double variance = fmax(squares - sum * sum / (double)n, 0) / (double)(n - 1);
+    return sqrt(4 * variance / (double)n);
+}
+
 double stats_spearman_rho(const double *x, const double *y, size_t n) {
     double *ranks = mem_array(n, 2 * sizeof(double));
     double rho = NAN;

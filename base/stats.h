@@ -21,6 +21,10 @@ double stats_kendall_tau(const double *x, const double *y, size_t n);
  * tau can have, 2 (1 - tau^2) / n (Kendall and Gibbons 1990). So it is wide rather than narrow, and
  * not a point where the sample's tau is 1. */
 void stats_kendall_interval(double tau, size_t n, double level, double *ret_low, double *ret_high);
+/* Standard deviation of the difference of tau(a, truth) and tau(b, truth), both of the same n
+ * samples, over samples drawn anew: 4 / n of the variance, over the samples, of how much more often
+ * a is right than b of its pairs (Hoeffding 1948, sec. 5). O(n^2); 0 for n < 2. */
+double stats_kendall_difference_sd(const double *a, const double *b, const double *truth, size_t n);
 /* Mid-ranks for ties; 0 where a side is constant. */
 double stats_spearman_rho(const double *x, const double *y, size_t n);
 /* Two-sided quantile t with P(|T| <= t) = level; level in (0, 1), dof > 0. */

@@ -37,15 +37,10 @@ accuracy_predictor_quality(const struct accuracy_predictor *predictor) {
     return arch_model_quality(predictor->model);
 }
 
-/* The standard deviation of Kendall's tau of n independent pairs: what chance makes of it. */
-static double tau_by_chance(int n) {
-    return sqrt(2.0 * (2 * n + 5) / (9.0 * n * (n - 1)));
-}
-
 /* A search goes by ranks: a tau that is clearly lower is enough. */
 static bool is_beaten(const struct arch_model_quality *q) {
     double lost = q->baseline.kendall_tau - q->kendall_tau;
-    return lost > tau_by_chance(q->n) || (lost > 0 && q->rmse > ACCURACY_MARGIN * q->baseline.rmse);
+    return lost > q->baseline.tau_sd || (lost > 0 && q->rmse > ACCURACY_MARGIN * q->baseline.rmse);
 }
 
 bool accuracy_predictor_accepted(const struct accuracy_predictor *predictor) {

@@ -8,8 +8,8 @@
 /* Default of the least accepted Kendall tau: below it ranks say little. The front is evaluated for
  * real in any case. */
 #define ACCURACY_TAU_MIN 0.4
-/* Worse than the line: a tau that is lower by more than chance makes of it, or a lower one and an
- * error more than this times as large. */
+/* Worse than the line: a tau that is lower by more than a standard deviation of the difference of
+ * both, or a lower one and an error more than this times as large. */
 #define ACCURACY_MARGIN 1.05
 #define ACCURACY_LEVEL 0.9 /* of intervals */
 

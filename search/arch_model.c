@@ -18,7 +18,8 @@ enum {
     N_STRENGTHS = sizeof strengths / sizeof strengths[0],
     MODELS_MAX = N_STRENGTHS + 1, /* the last: perceptrons */
     MEMBERS = 5,
-    MEMBERS_JUDGED = 2
+    MEMBERS_JUDGED = 2,
+    COMPARED_MAX = 2000 /* samples by which taus are compared: it takes their square */
 };
 
 struct arch_model {
@@ -84,6 +85,7 @@ struct fitting {
     float *train_x; /* those of a fold's other samples */
     float *train_y;
     double *truth, *guess; /* out of sample */
+    double *line;          /* what the baseline guesses there */
     uint64_t seed;
 };
 
@@ -94,6 +96,7 @@ static void fitting_finish(struct fitting *f) {
     free(f->train_y);
     free(f->truth);
     free(f->guess);
+    free(f->line);
 }
 
 static bool fitting_init(struct fitting *f, struct arch_model *model, int n, uint64_t seed) {
@@ -107,8 +110,9 @@ static bool fitting_init(struct fitting *f, struct arch_model *model, int n, uin
                           .train_y = mem_array(rows, sizeof(float)),
                           .truth = mem_array(rows, sizeof(double)),
                           .guess = mem_array(rows, sizeof(double)),
+                          .line = mem_array(rows, sizeof(double)),
                           .seed = seed};
-    return f->x && f->y && f->train_x && f->train_y && f->truth && f->guess;
+    return f->x && f->y && f->train_x && f->train_y && f->truth && f->guess && f->line;
 }
 
 static void standardise(const struct arch_model *a, float *row) {
@@ -229,6 +233,22 @@ static void guess_by_macs(struct fitting *f) {
     }
 }
 
+static void judge_line(struct fitting *f, struct arch_model_quality *quality) {
+    struct arch_model_quality line;
+    guess_by_macs(f);
+    judge(f, &line);
+    memcpy(f->line, f->guess, (size_t)f->n * sizeof *f->line);
+    quality->baseline.kendall_tau = line.kendall_tau;
+    quality->baseline.rmse = line.rmse;
+}
+
+/* Samples are shuffled, so the first of very many stand for all. */
+static double difference_sd(const struct fitting *f) {
+    int n = f->n < COMPARED_MAX ? f->n : COMPARED_MAX;
+    return stats_kendall_difference_sd(f->guess, f->line, f->truth, (size_t)n) *
+           sqrt((double)n / f->n);
+}
+
 /* Squared errors of each model on each fold. */
 struct contest {
     int n_models;
@@ -284,12 +304,10 @@ static int choose_model(struct fitting *f, bool perceptrons, double *ret_strengt
     if (code == 0 && perceptrons)
         code = validate_perceptrons(f, guess + ridges);
     if (code == 0) {
-        guess_by_macs(f);
-        judge(f, &q);
-        q.baseline.kendall_tau = q.kendall_tau;
-        q.baseline.rmse = q.rmse;
+        judge_line(f, &q);
         int best = choose(f, N_STRENGTHS + perceptrons, guess);
         judge(f, &q);
+        q.baseline.tau_sd = difference_sd(f);
         q.kind = best == N_STRENGTHS ? ARCH_MODEL_MLP : ARCH_MODEL_RIDGE;
         *ret_strength = best == N_STRENGTHS ? -1 : strengths[best];
         f->model->quality = q;
@@ -401,6 +419,7 @@ cJSON *arch_model_to_json(const struct arch_model *model) {
         cJSON_AddNumberToObject(doc, "rmse", q->rmse) &&
         cJSON_AddNumberToObject(doc, "baseline_kendall_tau", q->baseline.kendall_tau) &&
         cJSON_AddNumberToObject(doc, "baseline_rmse", q->baseline.rmse) &&
+        cJSON_AddNumberToObject(doc, "baseline_tau_sd", q->baseline.tau_sd) &&
         cJSON_AddNumberToObject(doc, "bias", a->bias) &&
         cJSON_AddNumberToObject(doc, "unit", a->unit) &&
         cJSON_AddNumberToObject(doc, "members", is_mlp ? a->mlp.n_members : 0) &&
@@ -447,6 +466,8 @@ static int read_quality(struct arch_model *a, const cJSON *doc, const char *at, 
         code = json_real(doc, at, "baseline_kendall_tau", -1, 1, err, &q->baseline.kendall_tau);
     if (code == 0)
         code = json_real(doc, at, "baseline_rmse", 0, 1e300, err, &q->baseline.rmse);
+    if (code == 0)
+        code = json_real(doc, at, "baseline_tau_sd", 0, 2, err, &q->baseline.tau_sd);
     if (code == 0)
         code = json_real(doc, at, "bias", -1e300, 1e300, err, &a->bias);
     if (code == 0)

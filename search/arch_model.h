@@ -26,7 +26,8 @@ struct arch_model_quality {
     double kendall_tau, mae, rmse;
     struct {
         double kendall_tau, rmse;
-    } baseline; /* of a line through the logarithm of MACs alone, on the same folds */
+        double tau_sd; /* of the difference of both taus, sample by sample on the same folds */
+    } baseline;        /* of a line through the logarithm of MACs alone, on the same folds */
 };
 
 struct arch_sample {

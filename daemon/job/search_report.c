@@ -65,6 +65,7 @@ int search_emit_predictor(struct search_run *run, struct err *err) {
     cJSON_AddNumberToObject(data, "rmse", q->rmse);
     cJSON_AddNumberToObject(data, "baseline_kendall_tau", q->baseline.kendall_tau);
     cJSON_AddNumberToObject(data, "baseline_rmse", q->baseline.rmse);
+    cJSON_AddNumberToObject(data, "baseline_tau_sd", q->baseline.tau_sd);
     cJSON_AddBoolToObject(data, "accepted", accuracy_predictor_accepted(run->predictor));
     return search_emit(run, "predictor", data, err);
 }

@@ -120,6 +120,44 @@ static double covered(size_t n, double tau, struct rng *rng) {
     return (double)inside / ROUNDS;
 }
 
+/* Concordant less discordant pairs of all but one (n: of all), in units of pairs. */
+static double tau_without(const double *x, const double *y, size_t n, size_t left_out) {
+    double sum = 0;
+    size_t pairs = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < i; k++)
+            if (i != left_out && k != left_out) {
+                double sign = (x[i] - x[k]) * (y[i] - y[k]);
+                sum += (sign > 0) - (sign < 0);
+                pairs++;
+            }
+    return sum / (double)pairs;
+}
+
+/* Against the jackknife, which is (n - 1) / (n - 2) times as large. */
+static void kendall_difference(void **state) {
+    enum { SAMPLES = 60 };
+    double truth[SAMPLES], a[SAMPLES], b[SAMPLES], left[SAMPLES], mean = 0, squares = 0;
+    struct rng rng = rng_make(9, RNG_TEST, 0, 0);
+    for (int i = 0; i < SAMPLES; i++) {
+        truth[i] = rng_normal(&rng);
+        a[i] = truth[i] + 0.5 * rng_normal(&rng);
+        b[i] = a[i] + 0.2 * rng_normal(&rng);
+    }
+    for (size_t i = 0; i < SAMPLES; i++) {
+        left[i] = tau_without(a, truth, SAMPLES, i) - tau_without(b, truth, SAMPLES, i);
+        mean += left[i] / SAMPLES;
+    }
+    for (int i = 0; i < SAMPLES; i++)
+        squares += (left[i] - mean) * (left[i] - mean);
+    double jackknife = sqrt(squares * (SAMPLES - 1) / SAMPLES);
+    double sd = stats_kendall_difference_sd(a, b, truth, SAMPLES);
+    assert_close(sd * (SAMPLES - 1) / (SAMPLES - 2), jackknife, 1e-12);
+    assert_true(sd > 0.01 && sd < 0.06); /* by chance alone, unpaired, 0.09 */
+    assert_close(stats_kendall_difference_sd(a, a, truth, SAMPLES), 0, 0);
+    assert_close(stats_kendall_difference_sd(a, b, truth, 1), 0, 0);
+}
+
 static void kendall_interval(void **state) {
     struct rng rng = rng_make(1, RNG_TEST, 0, 1);
     double low, high;
@@ -176,6 +214,7 @@ int main(void) {
         cmocka_unit_test(quantiles),
         cmocka_unit_test(median_intervals_by_exact_binomials),
         cmocka_unit_test(kendall),
+        cmocka_unit_test(kendall_difference),
         cmocka_unit_test(kendall_interval),
         cmocka_unit_test(spearman),
         cmocka_unit_test(student),

@@ -98,6 +98,47 @@ static void start_job(struct fixture *f) {
     cJSON_Delete(start);
 }
 
+static int do_predictor(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
+    cJSON *search = NULL, *predictor = cJSON_Parse(argument);
+    int r = store_search_get(store_tx_sql(tx), "search", err, &search);
+    if (r == 0)
+        r = store_predictor_set(tx, text_at(search, "id"), predictor, err);
+    cJSON_Delete(search);
+    cJSON_Delete(predictor);
+    return r;
+}
+
+/* The notes of the search whose predictor this is. */
+static cJSON *notes_with(struct fixture *f, const char *predictor) {
+    cJSON *search = NULL;
+    assert_int_equal(in_tx(f, do_predictor, (void *)predictor), 0);
+    assert_int_equal(store_search_get(store_loop_sql(f->store), "search", &f->err, &search), 0);
+    search = as_sent(search);
+    cJSON *notes = cJSON_DetachItemFromObject(search, "notes");
+    cJSON_Delete(search);
+    return notes;
+}
+
+static void test_a_predictor_below_the_line_is_noted(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, do_supernet, "search"), 0);
+    cJSON *notes =
+        notes_with(f, "{\"accepted\":true,\"kendall_tau\":0.71,\"baseline_kendall_tau\":0.7251}");
+    assert_int_equal(cJSON_GetArraySize(notes), 1);
+    assert_non_null(strstr(notes->child->valuestring, "0.710 against 0.725"));
+    cJSON_Delete(notes);
+    static const char *const silent[] = {
+        "{\"accepted\":true,\"kendall_tau\":0.73,\"baseline_kendall_tau\":0.7251}",
+        "{\"accepted\":false,\"kendall_tau\":0.6,\"baseline_kendall_tau\":0.7251}",
+        "{\"accepted\":true,\"kendall_tau\":0.6}"};
+    for (int i = 0; i < 3; i++) {
+        notes = notes_with(f, silent[i]);
+        assert_true(cJSON_IsArray(notes));
+        assert_int_equal(cJSON_GetArraySize(notes), 0);
+        cJSON_Delete(notes);
+    }
+}
+
 static void test_the_life_of_a_job(void **state) {
     struct fixture *f = *state;
     assert_int_equal(in_tx(f, do_dataset, NULL), 0);
@@ -633,6 +674,7 @@ static void test_fronts_keep_what_was_predicted(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_start, fixture_stop)
     const struct CMUnitTest tests[] = {
+        TEST(test_a_predictor_below_the_line_is_noted),
         TEST(test_the_life_of_a_job),
         TEST(test_a_started_daemon_queues_again_what_ran),
         TEST(test_a_job_that_is_held_does_not_start_until_it_is_released),

@@ -186,6 +186,35 @@ static void a_worse_rank_is_not_accepted_for_its_small_error(void **state) {
     space_destroy(space);
 }
 
+/* Accuracies that are nearly a line through log MACs: what the folds of both say decides, and that
+ * is less than what chance makes of a single tau (0.086 of 64 samples). */
+static void a_little_worse_than_a_line_is_judged_by_the_same_folds(void **state) {
+    struct space *space = builtin("ofa_mbv3");
+    int refused = 0, used = 0;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct arch_sample samples[64];
+        struct accuracy_predictor *predictor;
+        draw(space, seed, 64, samples);
+        for (int i = 0; i < 64; i++)
+            samples[i].value = 0.5 + 0.02 * (log_macs(space, &samples[i].arch) - 17) +
+                               0.3 * (samples[i].value - 0.8);
+        assert_int_equal(
+            accuracy_predictor_fit(space, samples, 64, ACCURACY_TAU_MIN, seed, NULL, &predictor),
+            0);
+        const struct arch_model_quality *q = accuracy_predictor_quality(predictor);
+        double lost = q->baseline.kendall_tau - q->kendall_tau;
+        bool errs = lost > 0 && q->rmse > ACCURACY_MARGIN * q->baseline.rmse;
+        assert_true(q->baseline.tau_sd > 0.005 && q->baseline.tau_sd < 0.06);
+        assert_int_equal(accuracy_predictor_accepted(predictor),
+                         !errs && lost <= q->baseline.tau_sd);
+        refused += !errs && lost > q->baseline.tau_sd && lost < 0.086;
+        used += lost > 0 && accuracy_predictor_accepted(predictor);
+        accuracy_predictor_destroy(predictor);
+    }
+    assert_true(refused > 0 && used > 0);
+    space_destroy(space);
+}
+
 /* Depth alone counts, and little of it: MACs say less than the choices. */
 static void better_than_a_line_through_macs_is_accepted(void **state) {
     struct space *space = builtin("ofa_mbv3");
@@ -347,6 +376,7 @@ int main(void) {
         cmocka_unit_test(noise_is_not_accepted),
         cmocka_unit_test(worse_than_a_line_through_macs_is_not_accepted),
         cmocka_unit_test(a_worse_rank_is_not_accepted_for_its_small_error),
+        cmocka_unit_test(a_little_worse_than_a_line_is_judged_by_the_same_folds),
         cmocka_unit_test(better_than_a_line_through_macs_is_accepted),
         cmocka_unit_test(refuses_bad_samples),
         cmocka_unit_test(encoding_tells_archs_apart),
