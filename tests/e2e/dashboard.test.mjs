@@ -1,6 +1,6 @@
 // A person's way through the dashboard, in Chromium, against real processes.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -868,6 +868,16 @@ test('the log of a job is searched', async () => {
   await page.getByText(expected === 1 ? '1 line' : `${expected} lines`, { exact: true }).waitFor();
   await page.getByLabel('Find').fill('no such words at all');
   await page.getByText('No line of the log has these words.').waitFor();
+  // Of a long one the newest part is shown, and everything is searched.
+  appendFileSync(join(stack.dir, 'daemon/jobs', longest.id, 'log'), `${Array.from({ length: 9000 }, (_, i) => `step ${i} of a long way, and words to fill the line`).join('\n')}\n`);
+  await page.reload();
+  await page.getByText(/^The latest 200 kB of 4\d\d kB are shown/).waitFor();
+  assert.ok(!(await page.locator('pre.log').innerText()).includes('step 7 of'));
+  await page.getByLabel('Find').fill('STEP 7 OF');
+  await page.getByText('1 line', { exact: true }).waitFor();
+  assert.equal(await page.locator('pre.log').innerText(), 'step 7 of a long way, and words to fill the line');
+  await page.getByLabel('Find').fill('a long way');
+  await page.getByText('9000 lines, of which the latest are shown').waitFor();
 });
 
 test('the device page shows how far its predictions are from what was measured', async () => {

@@ -10,7 +10,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
 const { build } = createRequire(join(ui, 'package.json'))('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/log-text.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
 const { directionOf, frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
@@ -22,6 +22,7 @@ const genes = await load('genes');
 const stats = await load('stats');
 const draft = await load('draft');
 const { csvOf, jsonOf } = await load('export');
+const { LogText, newest } = await load('log-text');
 rmSync(out, { recursive: true });
 
 /** The definition, in O(n^2). */
@@ -57,6 +58,19 @@ test('an export has every candidate once, every metric that any has, and interva
   assert.deepEqual(rows.map((r) => [r.arch_id, Object.keys(r.metrics).join()]), [['b', 'top1'], ['c,"d', 'latency_us:pf'], ['a', 'macs']]);
   assert.deepEqual(rows[0].metrics.top1, { value: 0.1 + 0.2, low: 0.25, high: null, source: 'predicted' });
   assert.deepEqual(JSON.parse(jsonOf([]).join('')), []);
+});
+
+test('a long log is searched whole, shown from a line on, and begun anew when it was shortened', () => {
+  const log = new LogText();
+  assert.equal(log.take({ text: 'First line\nsec', offset: 0, next_offset: 14 }), true);
+  assert.equal(log.take({ text: '', offset: 14, next_offset: 14 }), false);
+  assert.equal(log.take({ text: `ond\n${'x'.repeat(99)}\n`, offset: 14, next_offset: 118 }), true);
+  assert.deepEqual([log.find('FIRST'), log.find('second'), log.find('third')], [['First line'], ['second'], []]);
+  assert.equal(newest(log.text, 108), `second\n${'x'.repeat(99)}\n`);
+  assert.equal(newest(log.text, 1000), log.text);
+  assert.equal(newest('y'.repeat(50), 20), 'y'.repeat(20));
+  assert.equal(log.take({ text: 'kept\n', offset: 0, next_offset: 5 }), true);
+  assert.deepEqual([log.text, log.next], ['kept\n', 5]);
 });
 
 test('ticks lie inside, are round and few', () => {

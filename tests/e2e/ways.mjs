@@ -39,9 +39,17 @@ export function ways(world) {
       await other.getByRole('button', { name: 'Resume' }).click();
       await states('running');
       await stack.waitFor('more candidates', async () => (await stack.get(`/searches/${search.id}/candidates?page_size=1`)).total > held);
+      for (const tab of [page, other]) await tab.locator('.progress-line .numbers', { hasText: /^[1-9]/ }).waitFor({ timeout: 60000 });
       page.once('dialog', (dialog) => dialog.accept());
       await page.getByRole('button', { name: 'Stop' }).click();
       await states('cancelled');
+      // Tried again behind another, it has nothing done: the bar of its first attempt is gone.
+      const before = await slowSearch('in the way');
+      await stack.waitFor('the other search', async () => (await stack.get(`/searches/${before.search.id}`)).state === 'running');
+      await page.getByRole('button', { name: 'Resume' }).click();
+      await states('queued');
+      for (const tab of [page, other]) await tab.locator('.progress-line', { hasText: 'queued' }).getByText('0 %', { exact: true }).waitFor({ timeout: 5000 });
+      for (const { id } of [search, before.search]) await stack.post(`/searches/${id}/cancel`, {});
     } finally {
       await other.close();
     }

@@ -23,6 +23,14 @@ function keepProgress(job: unknown, value: unknown) {
   }, 250);
 }
 
+/** A job that waits for its turn has nothing done yet, also where an earlier attempt had got somewhere. */
+function forgetProgress({ id, state, progress: told }: Record<string, unknown>) {
+  if (typeof id !== 'string' || state !== 'queued' || told) return;
+  delete fresh[id];
+  const { [id]: before, ...others } = progress.value;
+  if (before) progress.value = others;
+}
+
 type Handler = (topic: string, data: Record<string, unknown>) => void;
 /** id: the row of the daemon's journal of events, where the event is in it. last: that of the newest event that the leader has read. */
 type Message = { topic: string; data: Record<string, unknown>; id?: number } | { state: Connection; last?: number } | { ask: true } | { session: true };
@@ -44,6 +52,7 @@ function deliver(message: Message) {
     if (id && id <= last && topic !== 'resync') return; // heard already, of a tab that led before
     last = id || last;
     if (topic === 'progress') keepProgress(data['job'], data['progress']);
+    if (topic === 'job') forgetProgress(data);
     if (topic === 'job') keepProgress(data['id'], data['progress']);
     if (topic === 'resync') progress.value = {};
     for (const handler of [...handlers]) handler(topic, data);

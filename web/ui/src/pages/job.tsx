@@ -1,26 +1,26 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { get, post, type Job } from '../api';
-import { percent, significant } from '../format';
+import { percent, short, significant } from '../format';
+import { LogText, newest, type Piece } from '../log-text';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
 import { useLoaded } from '../state';
 import { Subject, useNames } from './jobs';
 
-type Log = { text: string; offset: number; next_offset: number; end: boolean };
+const shownMost = 200000; // characters of the log: a browser needs long for more
 
-/** The log as it grows; only the new part is read. The latest 200,000 characters are kept. */
+/** The log as it grows; only the new part is read. behind: there is more of it to read at once. */
 function useLog(id: string, live: boolean) {
-  const [text, setText] = useState('');
-  const offset = useRef(0);
+  const log = useRef(new LogText());
+  const [state, setState] = useState({ version: 0, behind: true });
   useEffect(() => {
     let alive = true;
     let timer = 0;
     const read = () => {
-      get<Log>(`/jobs/${encodeURIComponent(id)}/log?offset=${offset.current}&limit=65536`).then((log) => {
+      get<Piece & { end: boolean }>(`/jobs/${encodeURIComponent(id)}/log?offset=${log.current.next}&limit=262144`).then((piece) => {
         if (!alive) return;
-        const grown = log.next_offset > offset.current;
-        offset.current = log.next_offset;
-        if (log.text) setText((before) => (before + log.text).slice(-200000));
-        if (grown || (live && !log.end)) timer = window.setTimeout(read, grown ? 50 : 1500);
+        const changed = log.current.take(piece);
+        setState(({ version, behind }) => (changed || behind ? { version: version + Number(changed), behind: changed } : { version, behind }));
+        if (changed || (live && !piece.end)) timer = window.setTimeout(read, changed ? 20 : 1500);
       }, () => { if (alive && live) timer = window.setTimeout(read, 5000); });
     };
     read();
@@ -29,7 +29,24 @@ function useLog(id: string, live: boolean) {
       clearTimeout(timer);
     };
   }, [id, live]);
-  return text;
+  return { log: log.current, ...state };
+}
+
+/** The newest part of the log, or of all its lines with some words. */
+function LogCard({ id, live }: { id: string; live: boolean }) {
+  const { log, version, behind } = useLog(id, live);
+  const [sought, setSought] = useState('');
+  const found = useMemo(() => (sought ? log.find(sought) : null), [log, version, sought]);
+  const text = found ? found.join('\n') : log.text, shown = useMemo(() => newest(text, shownMost), [text]);
+  const rest = text.length - shown.length;
+  const none = !log.text ? 'The log is empty.' : found?.length === 0 ? 'No line of the log has these words.' : null;
+  return (
+    <Card title="Log" class="wide" note={log.text ? <label>Find <input type="search" value={sought} onInput={(e) => setSought(e.currentTarget.value)} /></label> : undefined}>
+      {none ? (behind ? <Waiting /> : <Empty>{none}</Empty>) : <pre class="log" tabIndex={0}>{shown}</pre>}
+      {found && found.length > 0 && <p class="note" role="status">{found.length} {found.length === 1 ? 'line' : 'lines'}{rest > 0 ? ', of which the latest are shown' : ''}</p>}
+      {!found && rest > 0 && <p class="note">The latest {short(shown.length, 'B')} of {short(log.next, 'B')} are shown; Find looks through all of it.</p>}
+    </Card>
+  );
 }
 
 /** Members of results in words; others by their own name. */
@@ -53,10 +70,7 @@ function told(key: string, v: unknown): string {
 export function JobPage({ id }: { id: string }) {
   const { data, error } = useLoaded(() => get<Job>(`/jobs/${encodeURIComponent(id)}`), id, ['job'], (d) => d['id'] === id);
   const active = data ? ['running', 'queued', 'paused', 'canceling'].includes(data.state) : true;
-  const log = useLog(id, active);
   const names = useNames();
-  const [sought, setSought] = useState('');
-  const lines = sought ? log.split('\n').filter((l) => l.toLowerCase().includes(sought.toLowerCase())) : [];
   if (!data) return <Page title="Job">{error ? <Failed error={error} /> : <Waiting />}</Page>;
   return (
     <Page title={data.id} lead={<>{data.kind} <State of={data.state} /> <Subject job={data} names={names.data} /></>} actions={
@@ -74,10 +88,7 @@ export function JobPage({ id }: { id: string }) {
           </Card>
         )}
         {data.result && <Card title="Result"><Facts rows={Object.entries(data.result).map(([k, v]) => [inWords(k), told(k, v)])} /></Card>}
-        <Card title="Log" class="wide" note={log ? <label>Find <input type="search" value={sought} onInput={(e) => setSought(e.currentTarget.value)} /></label> : undefined}>
-          {!log ? <Empty>The log is empty.</Empty> : sought && lines.length === 0 ? <Empty>No line of the log has these words.</Empty> : <pre class="log" tabIndex={0}>{sought ? lines.join('\n') : log}</pre>}
-          {sought && lines.length > 0 && <p class="note" role="status">{lines.length} {lines.length === 1 ? 'line' : 'lines'}</p>}
-        </Card>
+        <LogCard id={id} live={active} />
       </div>
     </Page>
   );
