@@ -10,6 +10,7 @@
 #include "daemon/candidate_query.h"
 #include "daemon/models.h"
 #include "daemon/store_devices.h"
+#include "daemon/store_lineage.h"
 #include "daemon/store_searches.h"
 
 /* Id of the profile, or else of the latency model, that is called so. */
@@ -131,9 +132,28 @@ static int get_hypervolume(struct api_call *call, struct err *err) {
     return get_by(call, err, store_hypervolume, store_hypervolume_of);
 }
 
+static int get_lineage(struct api_call *call, struct err *err) {
+    struct lineage_request request = {.arch = api_query(call, "arch"),
+                                      .strategy = api_query(call, "strategy"),
+                                      .steps = LINEAGE_STEPS};
+    cJSON *search = NULL;
+    int r = api_query_int(call, "steps", 1, LINEAGE_STEPS_MAX, err, &request.steps);
+    if (r == 0)
+        r = store_search_get(call->sql, call->id, err, &search);
+    if (r == 0 && request.arch == NULL)
+        r = err_set(err, ESP_EINVAL, NULL, "the parameter arch is needed");
+    if (r == 0) {
+        request.search = cJSON_GetStringValue(cJSON_GetObjectItem(search, "id"));
+        r = store_lineage(call->sql, &request, err, &call->answer);
+    }
+    cJSON_Delete(search);
+    return r;
+}
+
 const struct api_route api_candidates[] = {
     {"GET", "/api/v1/searches/{id}/candidates", "after,page_size,strategy,where,sort",
      .read = get_candidates},
+    {"GET", "/api/v1/searches/{id}/lineage", "arch,strategy,steps", .read = get_lineage},
     {"GET", "/api/v1/searches/{id}/front", "objectives,where", .read = get_front},
     {"GET", "/api/v1/searches/{id}/hypervolume", "objectives,where", .read = get_hypervolume},
     {.method = NULL}};

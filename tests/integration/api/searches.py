@@ -694,6 +694,50 @@ def sound():
     problem(client.request("POST", "/searches", bed.search_body("first")), 409)
 
 
+def closest_before(rows, arch, steps):
+    """The chain by a plain look at all: (arch, distance) of each step; rows are (arch, generation) in the order of their changes."""
+    words = lambda text: text.split(" ")
+    distance = lambda a, b: sum(x != y for x, y in zip(words(a), words(b))) + abs(len(words(a)) - len(words(b)))
+    chain, generation = [(arch, None)], dict(rows)[arch]
+    for _ in range(steps):
+        earlier = [(distance(text, chain[-1][0]), -when, i, text) for i, (text, when) in enumerate(rows) if when < generation]
+        if not earlier:
+            break
+        far, when, _, text = min(earlier)
+        chain.append((text, far))
+        generation = -when
+    return chain
+
+
+@test("the lineage of a network is the chain of closest earlier ones, by strategy, in the API and by client", 120)
+def lineage():
+    client, stack = bed.client(), bed.daemon()
+    made = client.post("/searches", bed.search_body("kin", accuracy="evaluated", strategy="nsga2", baseline="random", evaluations=64, population=8, measure_front=0, calibration_nets=0), 202)
+    stack.wait_job(made["job"]["id"], 100)
+    columns = client.get("/searches/kin/candidates?page_size=20000")["columns"]
+    of = lambda strategy: [(arch, generation) for arch, generation, by in zip(columns["arch"], columns["generation"], columns["strategy"]) if by == strategy]
+    shown = lambda path: [(item["arch"], item["distance"]) for item in client.get(path)["items"]]
+    longest = 0
+    for strategy in ("nsga2", "random"):
+        for arch, generation in of(strategy):
+            doc = client.get(f"/searches/kin/lineage?arch={quote(arch)}&strategy={strategy}")
+            equal((doc["strategy"], doc["items"][0]["generation"]), (strategy, generation), "the network itself")
+            equal([(item["arch"], item["distance"]) for item in doc["items"]], closest_before(of(strategy), arch, 12), f"the chain of {arch}")
+            longest = max(longest, len(doc["items"]))
+    check(longest >= 4, "steps of the longest chain", longest)
+    arch, generation = max(of("nsga2"), key=lambda row: row[1])
+    place = [i for i in range(len(columns["arch"])) if columns["arch"][i] == arch][0]
+    equal(shown(f"/searches/kin/lineage?arch={columns['arch_id'][place]}&strategy=nsga2&steps=2"), closest_before(of("nsga2"), arch, 2), "by id, two steps")
+    told = json.loads(stack.cli("search", "lineage", "kin", arch, "--strategy", "nsga2", "--json"))
+    equal([item["arch"] for item in told["items"]], [text for text, _ in closest_before(of("nsga2"), arch, 12)], "by client")
+    done = stack.cli_run("search", "lineage", "kin", arch, "--strategy", "nsga2", "--steps", "1")
+    check(arch in done.stdout and "DIFFERS IN" in done.stdout and "top1" in done.stdout and "keep no parents" in done.stderr, "for people", done)
+    for query, status in (("", 422), ("?arch=r28", 404), (f"?arch={quote(arch)}&steps=0", 400), (f"?arch={quote(arch)}&steps=65", 400), (f"?arch={quote(arch)}&strategy=none", 404)):
+        problem(client.request("GET", f"/searches/kin/lineage{query}"), status)
+    problem(client.request("GET", f"/searches/none/lineage?arch={quote(arch)}"), 404)
+    client.expect(204, "DELETE", "/searches/kin")
+
+
 @test("a part of a space is searched whole, and its subnets are those of the supernet", 120)
 def subspaces():
     stack, client = bed.daemon(), bed.client()
