@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/rng.h"
@@ -10,15 +11,26 @@
 
 const char *const laboratory_choice_names[] = {"random", "spread", "useful", NULL};
 
-/* Networks with a sum, and what the rungs ask of them. */
+/* What another source's error must be below, as a share of the first one's: with few known networks
+ * chance would decide. */
+#define FIRST_SOURCE 0.75
+
+/* Sums of networks, by a table or by what stands in for it, and what the rungs ask of them. */
+struct source {
+    double *sum;                    /* [n] */
+    double *likeness[LADDER_RUNGS]; /* [n][n] or NULL */
+    struct ladder_networks networks;
+};
+
+/* Networks with a sum. */
 struct bench {
     size_t n;
-    double *sum, *measured;         /* [n] */
-    uint32_t *network;              /* [n]: number in the profile */
-    double *likeness[LADDER_RUNGS]; /* [n][n] or NULL */
-    double *op_us;                  /* [n_ops]: by the table without the op's own network */
-    double *covariance;             /* [n][n] or NULL */
-    struct ladder_networks networks;
+    double *measured;   /* [n] */
+    uint32_t *network;  /* [n]: number in the profile */
+    double *op_us;      /* [n_ops]: by the table without the op's own network */
+    double *covariance; /* [n][n] or NULL */
+    int n_sources;      /* of which each split takes one; 1 with a table */
+    struct source sources[LABORATORY_STAND_INS_MAX];
 };
 
 static int out_of_memory(struct err *err) {
@@ -102,52 +114,96 @@ static double fleet_mean(const struct laboratory_profile *profile, size_t networ
     return stats_mean(profile->fleet_log_us + network * profile->n_fleet, profile->n_fleet);
 }
 
-/* In no unit: the ladder finds its scale, on known networks alone. */
-static void sum_by_fleet(const struct laboratory_profile *profile, double *sum) {
-    for (size_t i = 0; i < profile->n_networks; i++)
-        sum[i] = exp(fleet_mean(profile, i));
-}
-
-static int make_sums(const struct laboratory_profile *profile, struct err *err,
-                     struct bench *bench) {
-    double *sum = mem_array(profile->n_networks, sizeof *sum);
-    bench->sum = mem_array(profile->n_networks, sizeof *bench->sum);
+/* Those networks whose sum is not 0. */
+static int keep_networks(const struct laboratory_profile *profile, const double *sum,
+                         struct err *err, struct bench *bench) {
     bench->measured = mem_array(profile->n_networks, sizeof *bench->measured);
     bench->network = mem_array(profile->n_networks, sizeof *bench->network);
-    if (!sum || !bench->sum || !bench->measured || !bench->network) {
-        free(sum);
+    if (!bench->measured || !bench->network)
         return out_of_memory(err);
-    }
-    if (profile->n_ops == 0 && profile->n_fleet >= LABORATORY_FLEET_MIN)
-        sum_by_fleet(profile, sum);
-    for (size_t i = 0; i < profile->n_ops; i++)
-        sum[profile->ops[i].sample.group] += bench->op_us[i];
     for (size_t i = 0; i < profile->n_networks; i++)
-        if (sum[i] > 0) {
-            bench->sum[bench->n] = sum[i];
+        if (!sum || sum[i] > 0) {
             bench->measured[bench->n] = profile->measured_us[i];
             bench->network[bench->n++] = (uint32_t)i;
         }
+    return 0;
+}
+
+/* One more source, its sums still to be filled in. */
+static struct source *add_source(struct bench *bench, bool stand_in, struct err *err) {
+    struct source *source = &bench->sources[bench->n_sources];
+    source->sum = mem_array(bench->n + 1, sizeof *source->sum);
+    if (!source->sum) {
+        out_of_memory(err);
+        return NULL;
+    }
+    source->networks = (struct ladder_networks){
+        .n = bench->n, .sum_us = source->sum, .measured_us = bench->measured, .stand_in = stand_in};
+    bench->n_sources++;
+    return source;
+}
+
+static int sum_by_table(const struct laboratory_profile *profile, struct err *err,
+                        struct bench *bench) {
+    double *sum = mem_array(profile->n_networks, sizeof *sum);
+    struct source *source = NULL;
+    if (!sum)
+        return out_of_memory(err);
+    for (size_t i = 0; i < profile->n_ops; i++)
+        sum[profile->ops[i].sample.group] += bench->op_us[i];
+    int code = keep_networks(profile, sum, err, bench);
+    if (code == 0 && bench->n == 0)
+        code = err_set(err, ESP_EINVAL, NULL, "of no network an op could be predicted");
+    if (code == 0 && !(source = add_source(bench, false, err)))
+        code = ESP_ENOMEM;
+    for (size_t i = 0; code == 0 && i < bench->n; i++)
+        source->sum[i] = sum[bench->network[i]];
     free(sum);
-    return bench->n > 0
-               ? 0
-               : err_set(
-                     err, ESP_EINVAL, NULL,
-                     "no network has ops, and there are not %d profiles of other boards: give ops "
-                     "(--ops), or a matrix of at least %d profiles, the judged one and "
-                     "%d whose names begin with other boards",
-                     LABORATORY_FLEET_MIN, LABORATORY_FLEET_MIN + 1, LABORATORY_FLEET_MIN);
+    return code;
+}
+
+/* Stand-ins have no unit: the ladder finds their scale, on known networks alone. Where the fleet is
+ * small, a column of costs may be better; each split tries on the networks that it knows. */
+static int sum_by_stand_ins(const struct laboratory_profile *profile, struct err *err,
+                            struct bench *bench, struct laboratory_report *report) {
+    bool fleet = profile->n_fleet > 0, weak = profile->n_fleet < LABORATORY_FLEET_MIN;
+    struct source *source;
+    int code = keep_networks(profile, NULL, err, bench);
+    if (code == 0 && fleet) {
+        report->stand_ins[bench->n_sources] =
+            (struct laboratory_stand_in){.name = "fleet", .weak = weak};
+        if (!(source = add_source(bench, true, err)))
+            return ESP_ENOMEM;
+        for (size_t i = 0; i < bench->n; i++)
+            source->sum[i] = exp(fleet_mean(profile, i));
+    }
+    for (int c = 0; code == 0 && weak && c < profile->n_costs; c++) {
+        report->stand_ins[bench->n_sources] =
+            (struct laboratory_stand_in){.name = profile->cost_names[c], .weak = true};
+        if (!(source = add_source(bench, true, err)))
+            return ESP_ENOMEM;
+        memcpy(source->sum, profile->costs[c], bench->n * sizeof *source->sum);
+    }
+    report->n_stand_ins = bench->n_sources;
+    return code < 0 || bench->n_sources > 0
+               ? code
+               : err_set(err, ESP_EINVAL, NULL,
+                         "nothing tells networks apart: give ops (--ops), times on another board "
+                         "(a column whose name begins otherwise; %d or more tell most), or a "
+                         "column %s with a positive number for each network",
+                         LABORATORY_FLEET_MIN, LABORATORY_COSTS_TEXT);
 }
 
 /* features [n][n_features], which it takes. */
-static int add_likeness(struct bench *bench, enum ladder_rung rung, double *features,
+static int add_likeness(struct source *source, enum ladder_rung rung, double *features,
                         size_t n_features, struct err *err) {
-    double *likeness = mem_array(bench->n * bench->n, sizeof *likeness);
+    size_t n = source->networks.n;
+    double *likeness = mem_array(n * n, sizeof *likeness);
     if (features && likeness)
-        ladder_likeness(features, bench->n, n_features, likeness);
+        ladder_likeness(features, n, n_features, likeness);
     int code = features && likeness ? 0 : out_of_memory(err);
-    bench->likeness[rung] = likeness;
-    bench->networks.likeness[rung] = likeness;
+    source->likeness[rung] = likeness;
+    source->networks.likeness[rung] = likeness;
     free(features);
     return code;
 }
@@ -172,27 +228,32 @@ static int share_likeness(const struct laboratory_profile *profile, enum ladder_
         int64_t at = row[op->sample.group];
         size_t column = rung == LADDER_KINDS ? (size_t)op->sample.kind : op->key;
         if (at >= 0)
-            features[(size_t)at * n_features + column] += bench->op_us[i] / bench->sum[at];
+            features[(size_t)at * n_features + column] +=
+                bench->op_us[i] / bench->sources[0].sum[at];
     }
     free(row);
-    return add_likeness(bench, rung, features, n_features, err);
+    return add_likeness(&bench->sources[0], rung, features, n_features, err);
 }
 
+/* Of the first source: the table or the fleet itself. */
 static int fleet_likeness(const struct laboratory_profile *profile, struct err *err,
                           struct bench *bench) {
+    struct source *source = &bench->sources[0];
     double *features = mem_array(bench->n * profile->n_fleet, sizeof *features);
     for (size_t i = 0; features && i < bench->n; i++)
         for (size_t p = 0; p < profile->n_fleet; p++)
             features[i * profile->n_fleet + p] =
                 profile->fleet_log_us[bench->network[i] * profile->n_fleet + p] -
-                log(bench->sum[i]);
-    return add_likeness(bench, LADDER_FLEET, features, profile->n_fleet, err);
+                log(source->sum[i]);
+    return add_likeness(source, LADDER_FLEET, features, profile->n_fleet, err);
 }
 
 static void bench_finish(struct bench *bench) {
-    for (int r = 0; r < LADDER_RUNGS; r++)
-        free(bench->likeness[r]);
-    free(bench->sum);
+    for (int s = 0; s < bench->n_sources; s++) {
+        for (int r = 0; r < LADDER_RUNGS; r++)
+            free(bench->sources[s].likeness[r]);
+        free(bench->sources[s].sum);
+    }
     free(bench->measured);
     free(bench->network);
     free(bench->op_us);
@@ -201,18 +262,17 @@ static void bench_finish(struct bench *bench) {
 
 static int bench_make(const struct laboratory_profile *profile, struct err *err,
                       struct bench *bench, struct laboratory_report *report) {
+    bool table = profile->n_ops > 0;
+    size_t fleet_min = table ? LABORATORY_FLEET_MIN : 2;
     int code = make_op_times(profile, err, bench, report);
     if (code == 0)
-        code = make_sums(profile, err, bench);
-    bench->networks.n = bench->n;
-    bench->networks.sum_us = bench->sum;
-    bench->networks.measured_us = bench->measured;
-    bench->networks.stand_in = profile->n_ops == 0;
-    if (code == 0 && profile->n_ops > 0)
+        code = table ? sum_by_table(profile, err, bench)
+                     : sum_by_stand_ins(profile, err, bench, report);
+    if (code == 0 && table)
         code = share_likeness(profile, LADDER_KINDS, err, bench);
-    if (code == 0 && profile->n_fleet >= LABORATORY_FLEET_MIN)
+    if (code == 0 && profile->n_fleet >= fleet_min)
         code = fleet_likeness(profile, err, bench);
-    if (code == 0 && profile->n_ops > 0)
+    if (code == 0 && table)
         code = share_likeness(profile, LADDER_ENTRIES, err, bench);
     return code;
 }
@@ -232,6 +292,7 @@ struct trial {
     enum laboratory_choice choice;
     struct latency_quality *qualities; /* [splits][LABORATORY_ROWS] */
     int *chosen;                       /* [splits]: a rung, or an error */
+    int *source;                       /* [splits]: of the bench */
 };
 
 static void judge(const struct trial *trial, const struct ladder *ladder, enum ladder_rung rung,
@@ -254,7 +315,7 @@ static void judge(const struct trial *trial, const struct ladder *ladder, enum l
 /* Behind those that are given, the first size of the pool become those that are nearest to even
  * steps between its ends. */
 static void choose_spread(const struct trial *trial, uint32_t *pool) {
-    const double *sum = trial->bench->sum;
+    const double *sum = trial->bench->sources[0].sum;
     size_t n = trial->pool - trial->given, wanted = trial->size - trial->given;
     if (wanted == 0)
         return;
@@ -311,6 +372,28 @@ static int choose(const struct trial *trial, uint32_t *pool) {
     return ESP_EINTERNAL;
 }
 
+/* The ladder on the source that predicts best what is known and was left out; on the first one, the
+ * fleet if there is one, unless another is clearly better. */
+static int fit_best(const struct bench *bench, const uint32_t *known, size_t n, int *ret_source,
+                    struct ladder **ret_ladder) {
+    double least = INFINITY;
+    for (int s = 0; s < bench->n_sources; s++) {
+        struct ladder *ladder;
+        int code = ladder_fit(&bench->sources[s].networks, known, n, NULL, &ladder);
+        if (code < 0)
+            return code;
+        double loss = ladder_loss(ladder, ladder_chosen(ladder)) * (s == 0 ? FIRST_SOURCE : 1);
+        bool better = s == 0 || loss < least;
+        ladder_destroy(better ? *ret_ladder : ladder);
+        if (better) {
+            least = loss;
+            *ret_ladder = ladder;
+            *ret_source = s;
+        }
+    }
+    return 0;
+}
+
 static void run_split(void *context, int split, int thread) {
     struct trial *trial = context;
     const struct bench *bench = trial->bench;
@@ -328,7 +411,7 @@ static void run_split(void *context, int split, int thread) {
         code = choose(trial, order);
     }
     if (code == 0)
-        code = ladder_fit(&bench->networks, order, trial->size, NULL, &ladder);
+        code = fit_best(bench, order, trial->size, &trial->source[split], &ladder);
     for (int r = 0; code == 0 && r < LADDER_RUNGS; r++)
         if (isfinite(ladder_loss(ladder, (enum ladder_rung)r)))
             judge(trial, ladder, (enum ladder_rung)r, order, scratch, &row[r]);
@@ -362,14 +445,16 @@ static void summarise(const struct trial *trial, int row, double *mape,
     ret->mape_median = stats_median(mape, n);
 }
 
+/* ret_chosen [n_sources]: shares of splits, added to what is there. */
 static int run_trial(struct trial *trial, struct parallel *pool, struct err *err,
-                     struct laboratory_figures *ret_figures) {
+                     struct laboratory_figures *ret_figures, double *ret_chosen) {
     int code = 0;
     size_t n = (size_t)trial->splits;
     double *mape = mem_array(n, sizeof *mape);
     trial->qualities = mem_array(n * LABORATORY_ROWS, sizeof *trial->qualities);
     trial->chosen = mem_array(n, sizeof *trial->chosen);
-    if (!mape || !trial->qualities || !trial->chosen)
+    trial->source = mem_array(n, sizeof *trial->source);
+    if (!mape || !trial->qualities || !trial->chosen || !trial->source)
         code = out_of_memory(err);
     if (code == 0)
         parallel_for(pool, trial->splits, run_split, trial);
@@ -378,11 +463,15 @@ static int run_trial(struct trial *trial, struct parallel *pool, struct err *err
             code = err_set(err, trial->chosen[s], NULL, "split %zu of %zu networks: %s", s,
                            trial->size, err_name(trial->chosen[s]));
     for (int r = 0; code == 0 && r < LABORATORY_ROWS; r++)
-        if (r <= LADDER_LINE || r == LABORATORY_LADDER || trial->bench->likeness[r])
+        if (r <= LADDER_LINE || r == LABORATORY_LADDER ||
+            (trial->bench->n_sources == 1 && trial->bench->sources[0].likeness[r]))
             summarise(trial, r, mape, &ret_figures[r]);
     free(mape);
+    for (size_t s = 0; code == 0 && s < n; s++)
+        ret_chosen[trial->source[s]] += 1 / (double)n;
     free(trial->qualities);
     free(trial->chosen);
+    free(trial->source);
     return code;
 }
 
@@ -390,7 +479,7 @@ static int add_covariance(struct bench *bench, struct err *err) {
     bench->covariance = mem_array(bench->n * bench->n, sizeof *bench->covariance);
     if (!bench->covariance)
         return out_of_memory(err);
-    design_covariance(&bench->networks, bench->covariance);
+    design_covariance(&bench->sources[0].networks, bench->covariance);
     return 0;
 }
 
@@ -417,12 +506,13 @@ static int check_sizes(const struct laboratory_options *options, size_t n, struc
 }
 
 /* What stands in for a sum has no unit, so there is an order of networks and no error. */
-static void judge_sum(const struct bench *bench, struct laboratory_report *report) {
-    report->stand_in = bench->networks.stand_in;
-    if (report->stand_in)
-        report->stand_in_tau = stats_kendall_tau(bench->sum, bench->measured, bench->n);
-    else
-        latency_quality_compute(bench->sum, NULL, NULL, bench->measured, bench->n, &report->sum);
+static void judge_sums(const struct bench *bench, struct laboratory_report *report) {
+    if (report->n_stand_ins == 0)
+        latency_quality_compute(bench->sources[0].sum, NULL, NULL, bench->measured, bench->n,
+                                &report->sum);
+    for (int i = 0; i < report->n_stand_ins; i++)
+        report->stand_ins[i].kendall_tau =
+            stats_kendall_tau(bench->sources[i].sum, bench->measured, bench->n);
 }
 
 int laboratory_run(const struct laboratory_profile *profile,
@@ -438,7 +528,7 @@ int laboratory_run(const struct laboratory_profile *profile,
     if (code == 0 && options->choice == LABORATORY_USEFUL)
         code = add_covariance(&bench, err);
     if (code == 0)
-        judge_sum(&bench, &report);
+        judge_sums(&bench, &report);
     for (int i = 0; code == 0 && i < options->n_sizes; i++) {
         struct trial trial = {.bench = &bench,
                               .size = (size_t)options->sizes[i],
@@ -448,7 +538,10 @@ int laboratory_run(const struct laboratory_profile *profile,
                               .splits = options->splits,
                               .seed = options->seed};
         report.sizes[i] = options->sizes[i];
-        code = run_trial(&trial, pool, err, report.figures[i]);
+        double chosen[LABORATORY_STAND_INS_MAX] = {0};
+        code = run_trial(&trial, pool, err, report.figures[i], chosen);
+        for (int s = 0; s < report.n_stand_ins; s++)
+            report.stand_ins[s].chosen[i] = chosen[s];
     }
     bench_finish(&bench);
     if (code == 0)
@@ -483,6 +576,7 @@ cJSON *laboratory_left_out_to_json(const struct laboratory_left_out *left_out) {
                 {"ops_of_those_networks", left_out->ops_of_gaps},
                 {"unmeasured_ops", left_out->ops_not_measured},
                 {"networks_without_ops", left_out->networks_without_ops},
+                {"networks_not_drawn", left_out->networks_not_drawn},
                 {"unknown_networks", left_out->unknown_networks},
                 {"ops_of_unknown_networks", left_out->ops_of_unknown}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -492,10 +586,14 @@ cJSON *laboratory_left_out_to_json(const struct laboratory_left_out *left_out) {
 
 static cJSON *stand_ins_to_json(const struct laboratory_report *report) {
     cJSON *list = cJSON_CreateArray();
-    if (report->stand_in) {
+    for (int i = 0; i < report->n_stand_ins; i++) {
+        const struct laboratory_stand_in *stand_in = &report->stand_ins[i];
         cJSON *doc = cJSON_CreateObject();
-        cJSON_AddStringToObject(doc, "name", "fleet");
-        cJSON_AddNumberToObject(doc, "kendall_tau", report->stand_in_tau);
+        cJSON_AddStringToObject(doc, "name", stand_in->name);
+        cJSON_AddBoolToObject(doc, "weak", stand_in->weak);
+        cJSON_AddNumberToObject(doc, "kendall_tau", stand_in->kendall_tau);
+        cJSON_AddItemToObject(doc, "chosen",
+                              cJSON_CreateDoubleArray(stand_in->chosen, report->n_sizes));
         cJSON_AddItemToArray(list, doc);
     }
     return list;
@@ -511,8 +609,9 @@ cJSON *laboratory_report_to_json(const struct laboratory_report *report) {
     cJSON_AddNumberToObject(doc, "log_error", report->log_error);
     cJSON_AddNumberToObject(doc, "log_error_expected", report->log_error_expected);
     cJSON_AddItemToObject(doc, "stand_ins", stand_ins_to_json(report));
-    cJSON_AddItemToObject(
-        doc, "sum", report->stand_in ? cJSON_CreateNull() : latency_quality_to_json(&report->sum));
+    cJSON_AddItemToObject(doc, "sum",
+                          report->n_stand_ins > 0 ? cJSON_CreateNull()
+                                                  : latency_quality_to_json(&report->sum));
     for (int i = 0; i < report->n_sizes; i++) {
         cJSON *size = cJSON_CreateObject(), *rungs = cJSON_AddArrayToObject(size, "rungs");
         cJSON_AddNumberToObject(size, "networks", report->sizes[i]);

@@ -15,8 +15,13 @@ enum {
     LABORATORY_OPS_MAX = INTERPOLATION_SAMPLES_MAX,
     LABORATORY_SIZES_MAX = 8,
     LABORATORY_SPLITS_MAX = 100000,
-    LABORATORY_FLEET_MIN = 8 /* other profiles: fewer tell little */
+    LABORATORY_FLEET_MIN = 8, /* other profiles: fewer tell little */
+    LABORATORY_COSTS_MAX = 6,
+    LABORATORY_STAND_INS_MAX = LABORATORY_COSTS_MAX + 1
 };
+/* Columns of what networks cost anywhere, the case of letters does not count. */
+#define LABORATORY_COST_COLUMNS "macs", "flops", "params", "parameters", "size", "model_bytes"
+#define LABORATORY_COSTS_TEXT "macs, flops, params, parameters, size or model_bytes"
 
 struct laboratory_op {
     uint32_t key; /* number of its kind and features: ops of one key are the same work */
@@ -30,19 +35,23 @@ struct laboratory_left_out {
     size_t ops_of_gaps;           /* all ops of those networks */
     size_t ops_not_measured;      /* of those, the ones without a time */
     size_t networks_without_ops;  /* measured, but there is no op of them; 0 without ops at all */
+    size_t networks_not_drawn;    /* there were more than LADDER_NETWORKS_MAX */
     size_t unknown_networks;      /* that have ops, and are not in the list of networks */
     size_t ops_of_unknown;        /* their ops */
 };
 
-/* What was measured on one profile. Without ops the sum is the geometric mean of the fleet's times,
- * of which there must then be LABORATORY_FLEET_MIN; each split gives it the scale of its known
- * networks. */
+/* What was measured on one profile. Without ops the geometric mean of the fleet's times stands in
+ * for the sum; of less than LABORATORY_FLEET_MIN, or where a column of costs is better by what
+ * a split knows, that column. Each split gives it the scale of its known networks. */
 struct laboratory_profile {
     size_t n_networks, n_ops, n_keys, n_fleet;
-    const double *measured_us;           /* [n_networks], > 0 */
-    const struct laboratory_op *ops;     /* those of a network in a row */
-    const double *fleet_log_us;          /* [n_networks][n_fleet] */
-    struct laboratory_left_out left_out; /* of the files; the report tells it on */
+    const double *measured_us;       /* [n_networks], > 0 */
+    const struct laboratory_op *ops; /* those of a network in a row */
+    const double *fleet_log_us;      /* [n_networks][n_fleet] */
+    int n_costs;
+    const char *cost_names[LABORATORY_COSTS_MAX];
+    const double *costs[LABORATORY_COSTS_MAX]; /* [n_networks] each, > 0, in any unit */
+    struct laboratory_left_out left_out;       /* of the files; the report tells it on */
 };
 
 /* How the networks that calibrations are fitted on are chosen of a split's pool. */
@@ -75,6 +84,14 @@ struct laboratory_figures {
 
 enum { LABORATORY_LADDER = LADDER_RUNGS, LABORATORY_ROWS }; /* the rung that each split chose */
 
+/* What may stand in for a table; each split takes the one that is best on its known networks. */
+struct laboratory_stand_in {
+    const char *name;                    /* "fleet" or that of a column of costs */
+    bool weak;                           /* a fleet of less than LABORATORY_FLEET_MIN, or a cost */
+    double kendall_tau;                  /* of all networks; it has no unit, so there is no error */
+    double chosen[LABORATORY_SIZES_MAX]; /* share of splits */
+};
+
 struct laboratory_report {
     size_t n_networks; /* that have a sum */
     size_t n_ops;
@@ -82,8 +99,8 @@ struct laboratory_report {
     struct laboratory_left_out left_out;
     double exact;                         /* share of ops that another network has too */
     double log_error, log_error_expected; /* root mean squares of interpolated ops */
-    bool stand_in;                        /* the fleet stands in for a table */
-    double stand_in_tau;        /* Kendall's, of all networks: it has no unit, and so no error */
+    int n_stand_ins;                      /* 0: there is a table */
+    struct laboratory_stand_in stand_ins[LABORATORY_STAND_INS_MAX];
     struct latency_quality sum; /* of all networks, by a table */
     int n_sizes, sizes[LABORATORY_SIZES_MAX];
     struct laboratory_figures figures[LABORATORY_SIZES_MAX][LABORATORY_ROWS];

@@ -9,6 +9,7 @@
 #include "base/csv.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "base/rng.h"
 
 enum { NO_COLUMN = -1, NO_NETWORK = -1 /* as find_name says it */ };
 
@@ -71,7 +72,7 @@ struct laboratory_files {
     int32_t *op_rows;                   /* [rows of ops]: the row of its network, or NO_NETWORK */
     size_t n_unknown, n_ops_of_unknown; /* networks of ops that are not in the networks file */
     /* Of the profile that was read last. */
-    double *measured, *fleet;
+    double *measured, *fleet, *costs;
     struct laboratory_op *op_list, *sorted;
 };
 
@@ -79,8 +80,8 @@ static const char *const network_titles[] = {LABORATORY_NETWORK_COLUMNS, NULL};
 static const char *const kind_titles[] = {LABORATORY_KIND_COLUMNS, NULL};
 static const char *const feature_titles[] = {LABORATORY_FEATURE_COLUMNS, NULL};
 /* Columns of networks that are no times. */
-static const char *const other_titles[] = {"flops", "macs", "params", "size", "accuracy",
-                                           "top1",  "n",    "id",     NULL};
+static const char *const cost_titles[] = {LABORATORY_COST_COLUMNS, NULL};
+static const char *const other_titles[] = {"accuracy", "top1", "n", "id", NULL};
 
 static bool named(const char *title, const char *const *names) {
     for (; *names; names++)
@@ -162,7 +163,8 @@ static int find_profiles(struct laboratory_files *files, struct err *err) {
     bool means = has_means(files->networks);
     for (int i = 0; code == 0 && i < csv_columns(files->networks); i++) {
         const char *title = csv_title(files->networks, i);
-        bool times = means ? ends_with(title, "|mean") : !named(title, other_titles);
+        bool times = means ? ends_with(title, "|mean")
+                           : !named(title, other_titles) && !named(title, cost_titles);
         if (i != files->network && times)
             code = add_profile(files, i, strlen(title) - (means ? strlen("|mean") : 0), err);
     }
@@ -263,8 +265,8 @@ int laboratory_files_open(const char *ops, const char *networks, struct err *err
         code = csv_open(networks, err, &files->networks);
     if (code == 0 && ops)
         code = csv_open(ops, err, &files->ops);
-    if (code == 0 && csv_rows(files->networks) > LADDER_NETWORKS_MAX)
-        code = err_set(err, ESP_ELIMIT, NULL, "at most %d networks", LADDER_NETWORKS_MAX);
+    if (code == 0 && csv_rows(files->networks) > LABORATORY_NETWORKS_MAX)
+        code = err_set(err, ESP_ELIMIT, NULL, "at most %d networks", LABORATORY_NETWORKS_MAX);
     if (code == 0 && files->ops && csv_rows(files->ops) > LABORATORY_OPS_MAX)
         code = err_set(err, ESP_ELIMIT, NULL, "at most %d ops", LABORATORY_OPS_MAX);
     if (code == 0)
@@ -285,9 +287,10 @@ int laboratory_files_open(const char *ops, const char *networks, struct err *err
 static void forget_profile(struct laboratory_files *files) {
     free(files->measured);
     free(files->fleet);
+    free(files->costs);
     free(files->op_list);
     free(files->sorted);
-    files->measured = files->fleet = NULL;
+    files->measured = files->fleet = files->costs = NULL;
     files->op_list = files->sorted = NULL;
 }
 
@@ -345,9 +348,60 @@ static void leave_out_gaps(const struct laboratory_files *files, const double *o
             selection->number[row] = NO_NETWORK;
 }
 
+static size_t count_selected(const struct laboratory_files *files,
+                             const struct selection *selection) {
+    size_t n = 0;
+    for (size_t row = 0; row < csv_rows(files->networks); row++)
+        n += selection->number[row] != NO_NETWORK;
+    return n;
+}
+
+/* Those without ops, which tell nothing, would take the place of others when networks are drawn. */
+static int leave_out_empty(const struct laboratory_files *files, struct err *err,
+                           struct selection *selection, struct laboratory_left_out *ret) {
+    size_t n = csv_rows(files->networks);
+    bool *has_ops = mem_array(n + 1, sizeof *has_ops);
+    if (!has_ops)
+        return out_of_memory(err);
+    for (size_t i = 0; i < csv_rows(files->ops); i++)
+        if (files->op_rows[i] >= 0)
+            has_ops[files->op_rows[i]] = true;
+    for (size_t row = 0; row < n; row++)
+        if (selection->number[row] != NO_NETWORK && !has_ops[row]) {
+            selection->number[row] = NO_NETWORK;
+            ret->networks_without_ops++;
+        }
+    free(has_ops);
+    return 0;
+}
+
+/* Of more networks than the ladder takes, as many as it takes, all equally likely (Knuth's
+ * algorithm S). */
+static int draw_networks(const struct laboratory_files *files, uint64_t seed, struct err *err,
+                         struct selection *selection, struct laboratory_left_out *ret) {
+    size_t left = count_selected(files, selection), wanted = LADDER_NETWORKS_MAX;
+    struct rng rng = rng_make(seed, RNG_SAMPLE, 0, 0);
+    if (left > wanted && files->ops) {
+        int code = leave_out_empty(files, err, selection, ret);
+        if (code < 0)
+            return code;
+        left = count_selected(files, selection);
+    }
+    ret->networks_not_drawn = left > wanted ? left - wanted : 0;
+    for (size_t row = 0; ret->networks_not_drawn > 0 && row < csv_rows(files->networks); row++) {
+        if (selection->number[row] == NO_NETWORK)
+            continue;
+        if (rng_below(&rng, (uint32_t)left--) < wanted)
+            wanted--;
+        else
+            selection->number[row] = NO_NETWORK;
+    }
+    return 0;
+}
+
 /* Networks with a time of the profile, and of all of their ops. */
 static int select_networks(struct laboratory_files *files, const struct profile_columns *columns,
-                           struct err *err, struct selection *ret,
+                           uint64_t seed, struct err *err, struct selection *ret,
                            struct laboratory_left_out *ret_left_out) {
     size_t n = csv_rows(files->networks);
     files->measured = mem_array(n + 1, sizeof *files->measured);
@@ -362,6 +416,9 @@ static int select_networks(struct laboratory_files *files, const struct profile_
     }
     if (files->ops)
         leave_out_gaps(files, columns->op_times, ret, ret_left_out);
+    int code = draw_networks(files, seed, err, ret, ret_left_out);
+    if (code < 0)
+        return code;
     for (size_t row = 0; row < n; row++)
         if (ret->number[row] != NO_NETWORK) {
             files->measured[ret->n] = columns->network_times[row];
@@ -564,11 +621,33 @@ static int read_fleet(struct laboratory_files *files, const char *profile, const
     return 0;
 }
 
+/* Columns of costs that have a positive number for every network. */
+static int read_costs(struct laboratory_files *files, const struct selection *networks,
+                      struct err *err, struct laboratory_profile *ret) {
+    const struct csv *csv = files->networks;
+    size_t n = networks->n;
+    files->costs = mem_array(n * LABORATORY_COSTS_MAX + 1, sizeof *files->costs);
+    if (!files->costs)
+        return out_of_memory(err);
+    for (const char *const *title = cost_titles; *title; title++) {
+        double *costs = files->costs + (size_t)ret->n_costs * n;
+        int column = find_titled(csv, (const char *const[]){*title, NULL});
+        bool whole = column >= 0;
+        for (size_t i = 0; whole && i < n; i++)
+            whole = csv_number(csv, networks->rows[i], column, &costs[i]) && costs[i] > 0;
+        if (!whole)
+            continue;
+        ret->cost_names[ret->n_costs] = *title;
+        ret->costs[ret->n_costs++] = costs;
+    }
+    return 0;
+}
+
 static int read_all_ops(struct laboratory_files *files, const struct profile_columns *columns,
                         const struct selection *networks, struct err *err,
                         struct laboratory_profile *ret) {
     int code = read_ops(files, columns->op_times, networks, err, ret);
-    ret->left_out.networks_without_ops = code == 0 ? count_without_ops(ret) : 0;
+    ret->left_out.networks_without_ops += code == 0 ? count_without_ops(ret) : 0;
     if (code == 0 && ret->n_ops == 0)
         code = err_set(err, ESP_EINVAL, NULL,
                        "no op of %s is of a network with a time on \"%s\" in %s",
@@ -576,18 +655,20 @@ static int read_all_ops(struct laboratory_files *files, const struct profile_col
     return code;
 }
 
-int laboratory_files_read(struct laboratory_files *files, int profile, struct err *err,
-                          struct laboratory_profile *ret_profile) {
+int laboratory_files_read(struct laboratory_files *files, int profile, uint64_t seed,
+                          struct err *err, struct laboratory_profile *ret_profile) {
     const struct profile_columns *columns = &files->columns[files->profiles[profile]];
     struct selection networks = {0};
     struct laboratory_profile read = {.left_out = {.unknown_networks = files->n_unknown,
                                                    .ops_of_unknown = files->n_ops_of_unknown}};
     forget_profile(files);
-    int code = select_networks(files, columns, err, &networks, &read.left_out);
+    int code = select_networks(files, columns, seed, err, &networks, &read.left_out);
     read.n_networks = networks.n;
     read.measured_us = files->measured;
     if (code == 0 && files->ops)
         code = read_all_ops(files, columns, &networks, err, &read);
+    if (code == 0 && !files->ops)
+        code = read_costs(files, &networks, err, &read);
     if (code == 0)
         code = read_fleet(files, columns->name, networks.rows, err, &read);
     selection_finish(&networks);

@@ -1,6 +1,7 @@
 /* Measurements of others for the laboratory, from CSV files: ops of networks (a row each: network,
  * kind, features, and a column of times per profile), whole networks (a row each, a column of times
- * per profile), or whole networks alone, where the other profiles of the file stand in for a table.
+ * per profile), or whole networks alone, where the other profiles of the file, or a column of what
+ * networks cost anywhere (LABORATORY_COST_COLUMNS), stand in for a table.
  * Foreign files: to be read in a job process. */
 #pragma once
 
@@ -15,7 +16,11 @@
 #define LABORATORY_KIND_COLUMNS "operation", "op", "kind", "type"
 #define LABORATORY_FEATURE_COLUMNS "feature", "features"
 
-enum { LABORATORY_PROFILES_MAX = 1024, LABORATORY_NAME_MAX = 128 };
+enum {
+    LABORATORY_PROFILES_MAX = 1024,
+    LABORATORY_NAME_MAX = 128,
+    LABORATORY_NETWORKS_MAX = 1000000 /* that are read; LADDER_NETWORKS_MAX of a profile count */
+};
 
 struct laboratory_files;
 /* ops NULL: whole networks alone. Errors: those of csv_open; ESP_EINVAL (a column is missing, a
@@ -30,7 +35,8 @@ const char *laboratory_files_profile_name(const struct laboratory_files *files, 
 /* What was measured on one. Left out, and counted: networks without a time, networks of which an op
  * has none (their sums would be too small), ops of networks that are not in the list. The fleet are
  * the profiles of other boards ("board|…") that have at most a tenth of their times missing, which
- * are taken as the fleet's mean. Valid until the next call or the close. Errors: ESP_EINVAL
- * (nothing is left), ESP_ELIMIT, ESP_ENOMEM. */
-int laboratory_files_read(struct laboratory_files *files, int profile, struct err *err,
-                          struct laboratory_profile *ret_profile);
+ * are taken as the fleet's mean. Costs are read of columns that have a positive number for each
+ * network. Of more than LADDER_NETWORKS_MAX networks as many are drawn, by the seed. Valid until
+ * the next call or the close. Errors: ESP_EINVAL (nothing is left), ESP_ELIMIT, ESP_ENOMEM. */
+int laboratory_files_read(struct laboratory_files *files, int profile, uint64_t seed,
+                          struct err *err, struct laboratory_profile *ret_profile);

@@ -156,6 +156,10 @@ static void print_left_out(FILE *to, const cJSON *profile) {
                 "would be too small\n",
                 gaps, plural(gaps), cli_number(left, "ops_of_those_networks"),
                 cli_number(left, "unmeasured_ops"));
+    if (cli_number(left, "networks_not_drawn") > 0)
+        fprintf(to, "  left out: %.0f network%s at random (by the seed): more are not compared\n",
+                cli_number(left, "networks_not_drawn"),
+                plural(cli_number(left, "networks_not_drawn")));
     if (without > 0)
         fprintf(to, "  left out: %.0f network%s without any op\n", without, plural(without));
     if (unknown > 0)
@@ -164,6 +168,28 @@ static void print_left_out(FILE *to, const cJSON *profile) {
     if (unpredicted > 0)
         fprintf(to, "  counted as 0: %.0f op%s of kinds that other networks have too few of\n",
                 unpredicted, plural(unpredicted));
+}
+
+/* What there is in place of a table, and how often each was taken, a line for each. */
+static void print_stand_ins(FILE *to, const cJSON *profile) {
+    const cJSON *stand_in, *share, *size;
+    cJSON_ArrayForEach(stand_in, cli_item(profile, "stand_ins")) {
+        const char *comma = "";
+        fprintf(to, "  in place of a table: %s%s, at the scale of known networks, in",
+                cli_text(stand_in, "name"),
+                cJSON_IsTrue(cli_item(stand_in, "weak")) ? " (weak)" : "");
+        cJSON_ArrayForEach(share, cli_item(stand_in, "chosen")) {
+            fprintf(to, "%s %.0f", comma, 100 * cJSON_GetNumberValue(share));
+            comma = ",";
+        }
+        fprintf(to, " %% of the choices of");
+        comma = "";
+        cJSON_ArrayForEach(size, cli_item(profile, "calibrations")) {
+            fprintf(to, "%s %.0f", comma, cli_number(size, "networks"));
+            comma = ",";
+        }
+        fprintf(to, "\n");
+    }
 }
 
 /* Returns how many could be judged. */
@@ -188,9 +214,8 @@ static int print_profiles(const struct cli *cli, const cJSON *result) {
                 cli_number(profile, "ops"), 100 * cli_number(profile, "exact"),
                 cli_number(profile, "log_error"));
         fprintf(to, "%.0f profiles of other boards", cli_number(profile, "fleet"));
-        if (cJSON_GetArraySize(cli_item(profile, "stand_ins")) > 0)
-            fprintf(to, ", whose mean stands in for sums of a table, at the known networks' scale");
         fprintf(to, "\n");
+        print_stand_ins(to, profile);
         print_left_out(to, profile);
     }
     return judged;
@@ -222,7 +247,10 @@ static int evaluate_run(struct cli *cli, int argc, char **argv) {
     int64_t splits = 0, seed = 0, pool = 0, given = 0;
     const struct option_row rows[] = {
         {"ops", 0, OPTION_TEXT, NULL, 1, 4095, "",
-         "CSV of ops: model, operation, feature, a time per profile", &ops},
+         "CSV of ops: model, operation, feature, a time per profile; without, other boards' times "
+         "or a "
+         "column macs, flops, params or size stand in",
+         &ops},
         {"known", 'k', OPTION_TEXT, "5,10,20", 1, 100, "",
          "measured networks that calibrations are fitted on", &known},
         {"splits", 0, OPTION_INT, "1000", 1, 100000, "", "random choices of them", &splits},

@@ -88,7 +88,7 @@ static int run_profile(struct job *job, struct laboratory_files *files, int i,
     struct laboratory_report report;
     struct err refused = {0};
     cJSON *row = NULL;
-    int rc = laboratory_files_read(files, i, &refused, &profile);
+    int rc = laboratory_files_read(files, i, experiment->options.seed, &refused, &profile);
     if (rc == 0)
         rc = laboratory_run(&profile, &experiment->options, job->pool, &refused, &report);
     if (rc == ESP_ENOMEM)

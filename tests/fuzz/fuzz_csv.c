@@ -43,6 +43,9 @@ static void check(const struct laboratory_profile *profile) {
         require(profile->measured_us[i] > 0 && isfinite(profile->measured_us[i]));
     for (size_t i = 0; i < profile->n_networks * profile->n_fleet; i++)
         require(isfinite(profile->fleet_log_us[i]));
+    for (int c = 0; c < profile->n_costs; c++)
+        for (size_t i = 0; i < profile->n_networks; i++)
+            require(profile->costs[c][i] > 0 && isfinite(profile->costs[c][i]));
     for (size_t i = 0; i < profile->n_ops; i++) {
         const struct laboratory_op *op = &profile->ops[i];
         require(op->key < profile->n_keys && op->sample.us > 0 &&
@@ -73,7 +76,7 @@ int fuzz_one(const uint8_t *data, size_t size) {
     if (laboratory_files_open(zero ? ops_path : NULL, networks_path, &err, &files) < 0)
         require(err.code < 0 && err.message[0]);
     for (int i = 0; files && i < laboratory_files_profiles(files) && i < 4; i++)
-        if (laboratory_files_read(files, i, &err, &profile) == 0) {
+        if (laboratory_files_read(files, i, 1, &err, &profile) == 0) {
             check(&profile);
             run(&profile);
         }

@@ -56,7 +56,7 @@ static void hexadecimal_features_count_as_nothing(void **state) {
                   "one,conv,\"{'a': '0x4', 'b': +0x4, 'c': '\t0X4', 'd': '+4'}\",7\n");
     struct laboratory_files *files = opened(ops_path);
     struct laboratory_profile profile;
-    assert_int_equal(laboratory_files_read(files, 0, NULL, &profile), 0);
+    assert_int_equal(laboratory_files_read(files, 0, 1, NULL, &profile), 0);
     assert_int_equal(profile.ops[0].sample.n_features, 4);
     for (int i = 0; i < 4; i++)
         assert_true(profile.ops[0].sample.features[i] == (i == 3 ? 4 : 0));
@@ -78,7 +78,7 @@ static void reads_ops_and_networks(void **state) {
     struct laboratory_profile profile;
     assert_int_equal(laboratory_files_profiles(files), 1);
     assert_string_equal(laboratory_files_profile_name(files, 0), "phone|gpu");
-    assert_int_equal(laboratory_files_read(files, 0, NULL, &profile), 0);
+    assert_int_equal(laboratory_files_read(files, 0, 1, NULL, &profile), 0);
     assert_int_equal(profile.n_networks, 2);
     assert_true(profile.measured_us[0] == 30 && profile.measured_us[1] == 40);
     assert_int_equal(profile.n_fleet, 2);
@@ -108,7 +108,7 @@ static void a_network_with_a_gap_is_left_out(void **state) {
                   "two,pool,{},2,1\none,conv,{},1,1\ntwo,pool,{}, ,1\nthree,conv,{},5,1\n");
     struct laboratory_files *files = opened(ops_path);
     struct laboratory_profile profile;
-    assert_int_equal(laboratory_files_read(files, 0, NULL, &profile), 0);
+    assert_int_equal(laboratory_files_read(files, 0, 1, NULL, &profile), 0);
     assert_int_equal(profile.n_networks, 3);
     assert_true(profile.measured_us[1] == 50 && profile.measured_us[2] == 60);
     assert_int_equal(profile.n_ops, 3); /* the same op twice in network one is twice its time */
@@ -118,7 +118,7 @@ static void a_network_with_a_gap_is_left_out(void **state) {
     assert_int_equal(profile.left_out.ops_of_gaps, 3);
     assert_int_equal(profile.left_out.ops_not_measured, 2);
     assert_int_equal(profile.left_out.networks_without_ops, 1);
-    assert_int_equal(laboratory_files_read(files, 1, NULL, &profile), 0);
+    assert_int_equal(laboratory_files_read(files, 1, 1, NULL, &profile), 0);
     assert_int_equal(profile.n_networks, 4);
     assert_int_equal(profile.n_ops, 6);
     assert_int_equal(profile.left_out.networks_with_gaps, 0);
@@ -131,7 +131,7 @@ static void read_refused(const char *networks, const char *ops, const char *mess
     put(networks_path, networks);
     put(ops_path, ops);
     struct laboratory_files *files = opened(ops_path);
-    assert_int_equal(laboratory_files_read(files, 0, &err, &profile), ESP_EINVAL);
+    assert_int_equal(laboratory_files_read(files, 0, 1, &err, &profile), ESP_EINVAL);
     assert_string_equal(err.message, message);
     laboratory_files_close(files);
 }
@@ -182,11 +182,71 @@ static void whole_networks_alone_have_every_column(void **state) {
     struct laboratory_files *files = opened(NULL);
     struct laboratory_profile profile;
     assert_int_equal(laboratory_files_profiles(files), 3);
-    assert_int_equal(laboratory_files_read(files, 0, NULL, &profile), 0);
+    assert_int_equal(laboratory_files_read(files, 0, 1, NULL, &profile), 0);
     assert_int_equal(profile.n_fleet, 1); /* b|1 lacks half of its times */
     assert_true(fabs(profile.fleet_log_us[1] - profile.fleet_log_us[0] - log(4.0 / 3)) < 1e-12);
-    assert_int_equal(laboratory_files_read(files, 2, NULL, &profile), 0);
+    assert_int_equal(laboratory_files_read(files, 2, 1, NULL, &profile), 0);
     assert_int_equal(profile.n_fleet, 1); /* a|1; not its own board */
+    laboratory_files_close(files);
+}
+
+/* Those in which every network that was measured has a positive number. */
+static void columns_of_costs_are_read(void **state) {
+    put(networks_path, "name,MACs,params,size,Flops,id,a|1,b|1\nx,5,1e6,7,0x10,1,1,2\n"
+                       "y,6,2e6,,3,2,2,\nz,7,3e6,9,4,3,3,4\n");
+    struct laboratory_files *files = opened(NULL);
+    struct laboratory_profile profile;
+    assert_int_equal(laboratory_files_profiles(files), 2);
+    assert_int_equal(laboratory_files_read(files, 0, 1, NULL, &profile), 0);
+    assert_int_equal(profile.n_costs, 2);
+    assert_string_equal(profile.cost_names[0], "macs");
+    assert_string_equal(profile.cost_names[1], "params");
+    assert_true(profile.costs[0][1] == 6 && profile.costs[1][2] == 3e6);
+    assert_int_equal(laboratory_files_read(files, 1, 1, NULL, &profile), 0); /* without y */
+    assert_int_equal(profile.n_costs, 3);
+    assert_string_equal(profile.cost_names[2], "size");
+    assert_true(profile.costs[0][1] == 7 && profile.costs[2][1] == 9);
+    laboratory_files_close(files);
+}
+
+/* Of more networks than are compared some are drawn, by the seed; with ops, only of those that have
+ * any. */
+static void of_many_networks_some_are_drawn(void **state) {
+    enum { MANY = LADDER_NETWORKS_MAX + 1000 };
+    static char text[MANY * 24], ops[64 * 32];
+    struct laboratory_profile profile;
+    size_t used = (size_t)snprintf(text, sizeof text, "model,macs,a\n"), same = 0;
+    for (int i = 1; i <= MANY; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "n%d,%d,%d\n", i, i, 2 * i);
+    put(networks_path, text);
+    struct laboratory_files *files = opened(NULL);
+    assert_int_equal(laboratory_files_read(files, 0, 1, NULL, &profile), 0);
+    assert_int_equal(profile.n_networks, LADDER_NETWORKS_MAX);
+    assert_int_equal(profile.left_out.networks_not_drawn, 1000);
+    double *first = calloc(LADDER_NETWORKS_MAX, sizeof *first), mean = 0;
+    assert_non_null(first);
+    for (size_t i = 0; i < profile.n_networks; i++) {
+        assert_true(profile.measured_us[i] == 2 * profile.costs[0][i]);
+        first[i] = profile.measured_us[i];
+        mean += first[i] / LADDER_NETWORKS_MAX;
+    }
+    assert_true(fabs(mean / MANY - 1) < 0.03); /* from all over the file */
+    for (int seed = 1; seed <= 2; seed++) {
+        assert_int_equal(laboratory_files_read(files, 0, (uint64_t)seed, NULL, &profile), 0);
+        same += memcmp(first, profile.measured_us, LADDER_NETWORKS_MAX * sizeof *first) == 0;
+    }
+    assert_int_equal(same, 1);
+    free(first);
+    laboratory_files_close(files);
+    used = (size_t)snprintf(ops, sizeof ops, "model,op,feature,a\n");
+    for (int i = 1; i <= 40; i++)
+        used += (size_t)snprintf(ops + used, sizeof ops - used, "n%d,conv,{},%d\n", 100 * i, i);
+    put(ops_path, ops);
+    files = opened(ops_path);
+    assert_int_equal(laboratory_files_read(files, 0, 1, NULL, &profile), 0);
+    assert_int_equal(profile.n_networks, 40);
+    assert_int_equal(profile.left_out.networks_without_ops, MANY - 40);
+    assert_int_equal(profile.left_out.networks_not_drawn, 0);
     laboratory_files_close(files);
 }
 
@@ -318,9 +378,9 @@ static void sizes_are_checked(void **state) {
     assert_int_equal(laboratory_run(&profile, &options, NULL, &err, &report), ESP_EINVAL);
     assert_string_equal(
         err.message,
-        "no network has ops, and there are not 8 profiles of other boards: give ops (--ops), "
-        "or a matrix of at least 9 profiles, the judged one and 8 whose names begin with "
-        "other boards");
+        "nothing tells networks apart: give ops (--ops), times on another board (a column whose "
+        "name begins otherwise; 8 or more tell most), or a column macs, flops, params, parameters, "
+        "size or model_bytes with a positive number for each network");
 }
 
 /* Ten boards that agree up to a factor and a power: an eleventh is told by a few networks. */
@@ -451,7 +511,7 @@ static void a_stand_in_has_no_scale(void **state) {
     struct laboratory_profile profile;
     make_fleet(fleet, measured, &profile);
     assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
-    assert_true(report.stand_in && report.stand_in_tau > 0.3);
+    assert_true(report.n_stand_ins == 1 && report.stand_ins[0].kendall_tau > 0.3);
     for (int i = 0; i < NETWORKS * FLEET; i++)
         fleet[i] += 7;
     assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &other), 0);
@@ -463,6 +523,72 @@ static void a_stand_in_has_no_scale(void **state) {
     assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(stand_in, "name")), "fleet");
     assert_true(cJSON_IsNull(cJSON_GetObjectItem(doc, "sum")));
     cJSON_Delete(doc);
+}
+
+/* One profile alone: the column that goes with its times is found by what is known of them. */
+static void a_column_of_costs_stands_in_for_a_table(void **state) {
+    static double fleet[NETWORKS * FLEET], costs[2][NETWORKS], measured[NETWORKS];
+    struct laboratory_options options = {.n_sizes = 2, .sizes = {5, 10}, .splits = 20, .seed = 1};
+    struct laboratory_report report;
+    struct rng rng = rng_make(6, RNG_TEST, 0, 0);
+    struct laboratory_profile profile = {.n_networks = NETWORKS,
+                                         .measured_us = measured,
+                                         .n_costs = 2,
+                                         .cost_names = {"size", "macs"},
+                                         .costs = {costs[0], costs[1]}};
+    for (int i = 0; i < NETWORKS; i++) {
+        costs[0][i] = exp(rng_normal(&rng));
+        costs[1][i] = 1e9 * exp(rng_normal(&rng));
+        measured[i] = (2e-6 * costs[1][i] + 500) * exp(0.02 * rng_normal(&rng));
+        fleet[i] = 0.7 * log(costs[1][i]) + 0.5 * rng_normal(&rng);
+    }
+    assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
+    assert_int_equal(report.n_stand_ins, 2);
+    assert_string_equal(report.stand_ins[1].name, "macs");
+    assert_true(report.stand_ins[1].weak && report.stand_ins[1].kendall_tau > 0.9);
+    assert_true(report.stand_ins[1].chosen[0] > 0.9 && report.stand_ins[1].chosen[1] > 0.9);
+    assert_true(fabs(report.stand_ins[0].chosen[0] + report.stand_ins[1].chosen[0] - 1) < 1e-9);
+    assert_true(report.figures[1][LADDER_LINE].mape < 0.03);
+    assert_int_equal(count_without_influence(&profile, measured, LABORATORY_RANDOM), 30);
+    /* One other board that tells less is offered, marked, and seldom taken; one as good mostly. */
+    profile.n_fleet = 1;
+    profile.fleet_log_us = fleet;
+    assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
+    assert_int_equal(report.n_stand_ins, 3);
+    assert_string_equal(report.stand_ins[0].name, "fleet");
+    assert_true(report.stand_ins[0].weak && report.stand_ins[0].chosen[1] < 0.1);
+    for (int i = 0; i < NETWORKS; i++)
+        fleet[i] = log(measured[i]) + 0.02 * rng_normal(&rng);
+    assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
+    assert_true(report.stand_ins[0].chosen[1] > 0.6);
+    cJSON *doc = laboratory_report_to_json(&report);
+    const cJSON *stand_in = cJSON_GetArrayItem(cJSON_GetObjectItem(doc, "stand_ins"), 2);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(stand_in, "name")), "macs");
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItem(stand_in, "weak")));
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(stand_in, "chosen")), 2);
+    cJSON_Delete(doc);
+}
+
+/* Fewer boards than a fleet has: their mean and what sets them apart, marked as weak. */
+static void a_few_boards_are_a_weak_fleet(void **state) {
+    static double fleet[NETWORKS * FLEET], few[NETWORKS * 3], measured[NETWORKS];
+    struct laboratory_options options = {.n_sizes = 1, .sizes = {10}, .splits = 20, .seed = 1};
+    struct laboratory_report report;
+    struct laboratory_profile profile;
+    make_fleet(fleet, measured, &profile);
+    assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
+    assert_false(report.stand_ins[0].weak);
+    for (int i = 0; i < NETWORKS; i++)
+        for (int p = 0; p < 3; p++)
+            few[i * 3 + p] = fleet[i * FLEET + 4 * p];
+    profile.n_fleet = 3;
+    profile.fleet_log_us = few;
+    assert_int_equal(laboratory_run(&profile, &options, NULL, NULL, &report), 0);
+    assert_true(report.n_stand_ins == 1 && report.stand_ins[0].weak);
+    assert_true(report.figures[0][LADDER_FLEET].there);
+    assert_true(report.figures[0][LABORATORY_LADDER].mape <
+                0.5 * report.figures[0][LADDER_LINE].mape);
+    assert_int_equal(count_without_influence(&profile, measured, LABORATORY_RANDOM), 30);
 }
 
 int main(void) {
@@ -478,6 +604,11 @@ int main(void) {
         cmocka_unit_test_setup_teardown(refuses_where_nothing_is_left, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(refuses_what_is_no_time, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(refuses_what_stands_twice, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(columns_of_costs_are_read, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(of_many_networks_some_are_drawn, make_folder,
+                                        remove_folder),
+        cmocka_unit_test(a_column_of_costs_stands_in_for_a_table),
+        cmocka_unit_test(a_few_boards_are_a_weak_fleet),
         cmocka_unit_test(unknown_networks_influence_nothing),
         cmocka_unit_test(a_stand_in_has_no_scale),
         cmocka_unit_test(a_line_through_exact_sums_is_found),
