@@ -30,8 +30,8 @@ before(async () => {
   page.on('request', (r) => { if (!r.url().startsWith(stack.url) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) foreign.push(r.url()); });
   page.on('request', (r) => { if (r.url().startsWith(`${stack.url}/api/`)) asked.push(Date.now()); });
   page.on('pageerror', (e) => errors.push(String(e)));
-  page.on('request', (r) => { if (/\/api\/v1\/(?!events)/.test(r.url())) reading.add(r); });
-  for (const end of ['requestfinished', 'requestfailed']) page.on(end, (r) => reading.delete(r));
+  context.on('request', (r) => { if (/\/api\/v1\/(?!events)/.test(r.url())) reading.add(r); });
+  for (const end of ['requestfinished', 'requestfailed']) context.on(end, (r) => reading.delete(r));
 });
 after(async () => {
   await browser?.close();
@@ -47,7 +47,7 @@ const shot = async (name) => {
 
 const nameOf = (hash) => hash.replace(/\?arch.*/, '-network').replace(/\?/, '-').replace(/\/[a-z]+_[^-]*/, '-one').replace('/', '-') || 'overview';
 
-/** Until the page has read what it shows. */
+/** Until the page, and every other tab, has read what it shows. */
 async function settled() {
   await page.locator('main h1').waitFor();
   for (let still = 0; still < 3; still++) {
@@ -90,11 +90,13 @@ test('an empty daemon says how to begin', async () => {
   await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
   await page.getByText('No search yet.').waitFor();
   await page.getByText('Live', { exact: true }).waitFor();
-  await open('searches/new');
-  await page.getByRole('link', { name: 'add one' }).click();
-  await page.locator('.add-board code').waitFor();
-  await page.getByRole('button', { name: 'Close' }).click();
-  await page.locator('.add-board').waitFor({ state: 'detached' });
+  for (const [hash, link] of [['', 'Add one'], ['searches/new', 'add one']]) {
+    await open(hash);
+    await page.getByRole('link', { name: link, exact: true }).click();
+    await page.locator('.add-board code').waitFor();
+    await page.getByRole('button', { name: 'Close' }).click();
+    await page.locator('.add-board').waitFor({ state: 'detached' });
+  }
 });
 
 /** Waits for something on the page for as long as the daemon's work moves on; two minutes without any movement are too many. */
@@ -786,12 +788,17 @@ test('a network is fine-tuned alone from its page', async () => {
   await page.getByText("espalier supernet estimate 'bars alone' -n 12").waitFor(); // to be pasted into a shell
 });
 
-test('pages have no accessibility fault, in light and dark, and fit a phone', async () => {
+/** The address of each page, with what there is by then. */
+async function everyPage() {
   const first = async (list) => (await stack.get(`/${list}`)).items[0].id;
   const { items: [point] } = await stack.get(`/searches/${search}/front`);
+  return ['', 'searches', 'searches/new', `searches/${search}`, `searches/${search}?arch=${point.arch_id}`, 'supernets', `supernets/${await first('supernets')}`, 'devices', 'devices?add=1', `devices/${await first('devices')}`, 'jobs', `jobs/${await first('jobs')}`, 'models', `models/${await first('models')}`, 'data', 'archs/tiny', 'archs/ofa_mbv3'];
+}
+
+test('pages have no accessibility fault, in light and dark, and fit a phone', async () => {
   const { model, job } = await stack.post('/models', { name: 'of no table', kind: 'latency', space: 'tiny', path: `${stack.dir}/tiny.json` });
   await stack.waitFor('the end of the import', async () => (await stack.get(`/jobs/${job.id}`)).state === 'failed');
-  const hashes = ['', 'searches', 'searches/new', `searches/${search}`, `searches/${search}?arch=${point.arch_id}`, 'supernets', `supernets/${await first('supernets')}`, 'devices', 'devices?add=1', `devices/${await first('devices')}`, 'jobs', `jobs/${await first('jobs')}`, 'models', `models/${model.id}`, 'data', 'archs/tiny', 'archs/ofa_mbv3'];
+  const hashes = await everyPage();
   for (const scheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
     for (const hash of hashes) {
@@ -997,13 +1004,34 @@ test('the report of a search is a page that stands alone: light, dark, narrow an
   assert.deepEqual(said, []);
 });
 
-test('the page survives a killed daemon', async () => {
-  await open('jobs');
-  const port = new URL(stack.url).port;
+test('every page survives a killed daemon: it says so, and shows again what it showed, also where it was reading meanwhile', async () => {
+  const tabs = [];
+  /** What a page shows, without what moves on by itself. */
+  const shown = (tab) => tab.evaluate(() => JSON.stringify([...document.querySelectorAll('main :is(h1, h2), main > .problem')].map((e) => e.innerText)));
+  for (const hash of await everyPage()) {
+    const tab = hash === 'jobs' ? page : await context.newPage();
+    tab.on('pageerror', (e) => errors.push(`${hash}: ${e}`));
+    await tab.goto(`${stack.url}/#/${hash}`);
+    await tab.locator('main h1').waitFor();
+    await tab.getByText('Reading…').first().waitFor({ state: 'detached' });
+    tabs.push({ hash, tab });
+  }
+  await settled();
+  for (const one of tabs) one.before = await shown(one.tab);
+  const { port } = new URL(stack.url);
   stack.daemon.kill('SIGKILL');
-  await page.getByText('Connection lost').waitFor({ timeout: 20000 });
+  for (const { tab } of tabs) {
+    await tab.getByText('Connection lost').waitFor({ timeout: 20000 });
+    await tab.evaluate(() => dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))); // it reads anew, and cannot
+  }
+  for (const { hash, tab } of tabs.filter(({ hash }) => /^(jobs|devices|models|data|searches|supernets)$/.test(hash))) await tab.locator('main .problem', { hasText: 'cannot be reached' }).first().waitFor({ timeout: 10000 }).catch(() => assert.fail(`${hash} does not say that it could not read`));
   await stack.startDaemon(port);
-  await page.getByText('Live', { exact: true }).waitFor({ timeout: 30000 });
+  for (const { hash, tab, before } of tabs) {
+    await tab.getByText('Live', { exact: true }).waitFor({ timeout: 30000 });
+    const again = () => shown(tab).then((now) => now === before);
+    await stack.waitFor(`what #/${hash} showed before (${before})`, again, 20).catch(async (error) => assert.fail(`${error.message}\nnow: ${await shown(tab)}`));
+    if (tab !== page) await tab.close();
+  }
   await page.getByRole('cell', { name: 'search', exact: true }).first().waitFor();
   await page.getByRole('cell', { name: 'front of bars', exact: true }).first().waitFor(); // not the id of what it is of
   const hidden = await page.locator('.table-wrap').evaluate((wrap) => wrap.scrollWidth - wrap.clientWidth);

@@ -30,7 +30,7 @@ function chosenOf(sources: (Source & { has?: boolean })[], named: string | null)
 }
 
 function Boards({ sources, chosen }: { sources: Source[]; chosen: Source[] }) {
-  if (sources.length === 0) return <span>No board yet: latencies come with <a href={href(['devices', '', 'add'])}>a board</a> and its table.</span>;
+  if (sources.length === 0) return <span>No board yet: latencies come with <a href={href(['devices'], { add: '1' })}>a board</a> and its table.</span>;
   const toggle = (id: string, on: boolean) => setQuery({ boards: sources.filter((s) => (s.id === id ? on : chosen.includes(s))).map((s) => s.id).join(',') || 'none' });
   return (
     <>

@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { get, post, type Job } from '../api';
+import { ApiError, get, post, type Job } from '../api';
 import { percent, short, significant } from '../format';
 import { LogText, newest, type Piece } from '../log-text';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
@@ -21,7 +21,7 @@ function useLog(id: string, live: boolean) {
         const changed = log.current.take(piece);
         setState(({ version, behind }) => (changed || behind ? { version: version + Number(changed), behind: changed } : { version, behind }));
         if (changed || (live && !piece.end)) timer = window.setTimeout(read, changed ? 20 : 1500);
-      }, () => { if (alive && live) timer = window.setTimeout(read, 5000); });
+      }, (error: unknown) => { if (alive && (live || (error instanceof ApiError && error.status === 0))) timer = window.setTimeout(read, 5000); });
     };
     read();
     return () => {

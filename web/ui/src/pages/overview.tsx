@@ -72,7 +72,7 @@ export function Overview() {
           )}
         </Card>
         <Card title="Boards" note={<a href={href(['devices'])}>all</a>}>
-          {devices.data?.length === 0 ? <Empty>No board yet. <a href={href(['devices', '', 'add'])}>Add one</a>.</Empty> : (
+          {devices.data?.length === 0 ? <Empty>No board yet. <a href={href(['devices'], { add: '1' })}>Add one</a>.</Empty> : (
             <Table label="Boards" rows={devices.data ?? []} rowKey={(d) => d.id} link={(d) => ['devices', d.id]} columns={[
               { title: 'Name', cell: (d) => d.name }, { title: 'Connection', cell: (d) => <State of={d.online ? 'online' : 'offline'} /> }, { title: 'Health', cell: (d) => <State of={d.health} /> }, { title: 'Queue', number: true, cell: (d) => d.queue },
             ]} />
