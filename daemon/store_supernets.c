@@ -361,6 +361,18 @@ static void add_number(cJSON *series, const char *key, double value) {
                          value == value ? cJSON_CreateNumber(value) : cJSON_CreateNull());
 }
 
+/* First steps of phases, which are kept as series of their own. */
+static int add_phases(struct sql *sql, const char *supernet, cJSON *doc, struct err *err) {
+    cJSON *phases = NULL;
+    int r = sql_get_rows(sql, err, &phases,
+                         "SELECT substr(series, 7) AS name, step, epoch FROM metrics WHERE "
+                         "supernet = ?1 AND series GLOB 'phase/*' ORDER BY step LIMIT ?2",
+                         "ti", supernet, (int64_t)METRIC_PHASES_MAX);
+    if (r == 0)
+        cJSON_AddItemToObject(doc, "phases", phases);
+    return r;
+}
+
 int store_metrics(struct sql *sql, const char *supernet, const char *names, int64_t after,
                   int64_t max_points, struct err *err, cJSON **ret_doc) {
     cJSON *doc = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(doc, "series");
@@ -372,7 +384,8 @@ int store_metrics(struct sql *sql, const char *supernet, const char *names, int6
              sql, &rows,
              "SELECT series, step, epoch, value FROM (SELECT series, step, epoch, value, "
              "row_number() OVER w AS i, count(*) OVER (PARTITION BY series) AS n FROM metrics "
-             "WHERE supernet = ?1 AND step > ?3 AND (?2 IS NULL OR instr(',' || ?2 || ',', "
+             "WHERE supernet = ?1 AND step > ?3 AND series NOT GLOB 'phase/*' AND (?2 IS NULL OR "
+             "instr(',' || ?2 || ',', "
              "',' || series || ',') > 0) WINDOW w AS (PARTITION BY series ORDER BY step)) "
              "WHERE (n - i) % ((n + ?4 - 1) / ?4) = 0 ORDER BY series, step",
              "ttii", supernet, names, after, max_points);
@@ -386,6 +399,8 @@ int store_metrics(struct sql *sql, const char *supernet, const char *names, int6
         add_number(series, "value", sql_real(&rows, 3));
     }
     int r = sql_end(&rows, err);
+    if (r == 0)
+        r = add_phases(sql, supernet, doc, err);
     if (r == 0)
         *ret_doc = doc;
     else

@@ -68,7 +68,9 @@ struct stored_checkpoint {
 };
 int store_checkpoint_find(struct sql *sql, const char *supernet, const char *ref, struct err *err,
                           struct stored_checkpoint *ret_checkpoint);
-/* {"series": [{"name", "step": […], "epoch": […], "value": […]}]}; names NULL: all. */
+/* {"series": [{"name", "step": […], "epoch": […], "value": […]}], "phases": [{"name", "step",
+ * "epoch"}]}; names NULL: all series. Phases are told whatever the names and steps asked for. */
+enum { METRIC_PHASES_MAX = 1000 };
 int store_metrics(struct sql *sql, const char *supernet, const char *names, int64_t after,
                   int64_t max_points, struct err *err, cJSON **ret_doc);
 

@@ -266,6 +266,8 @@ static void fill_metrics(const struct trainer *trainer, struct train_metrics *me
     metrics->step = state->step;
     metrics->epoch = train_epoch(&trainer->plan, state->step);
     metrics->phase = phase_of(trainer)->name;
+    metrics->phase_step = trainer->plan.phases[state->phase > 0 ? state->phase : 0].first;
+    metrics->phase_epoch = train_epoch(&trainer->plan, metrics->phase_step);
     metrics->averaged = state->summed;
     metrics->loss = state->loss_sum / n;
     metrics->distill = state->distill_sum / n;

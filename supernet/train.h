@@ -30,6 +30,8 @@ struct train_metrics {
     int n_parts;                           /* of the gradient: stem, stages, head */
     double part_norms[GRADIENT_PARTS_MAX]; /* roots of the mean squares */
     const char *phase;
+    uint64_t phase_step; /* its first */
+    double phase_epoch;  /* passed before it, over all rounds */
     struct train_accuracy largest, smallest, random;
 };
 
@@ -51,7 +53,8 @@ struct train_event {
     enum train_event_kind kind;
     uint64_t step, steps; /* done; in all */
     uint64_t images;      /* trained on, in all rounds */
-    /* metrics.phase is set, but of TRAIN_MEASURING and TRAIN_RECOVERED. */
+    /* metrics.phase is set, but of TRAIN_MEASURING and TRAIN_RECOVERED; its first step and epoch
+     * are in TRAIN_PROGRESS and TRAIN_METRICS. */
     uint64_t back_to_step;
     double eta_s;
     struct train_metrics metrics;

@@ -42,6 +42,15 @@ static void send_distillation(struct channel *channel, const struct train_metric
     send_metric(channel, metrics, "distillation_gap", metrics->gap);
 }
 
+/* A series of its own, whose points are the first steps of the phase: one for each round that has
+ * it. Sent again and again, it is the same point. */
+static void send_phase(struct channel *channel, const struct train_metrics *metrics) {
+    const struct train_metrics begin = {.step = metrics->phase_step, .epoch = metrics->phase_epoch};
+    char series[64];
+    snprintf(series, sizeof series, "phase/%s", metrics->phase);
+    send_metric(channel, &begin, series, 0);
+}
+
 static void send_metrics(struct channel *channel, const struct train_metrics *metrics) {
     const struct {
         const char *series;
@@ -60,6 +69,7 @@ static void send_metrics(struct channel *channel, const struct train_metrics *me
         send_metric(channel, metrics, rows[i].series, rows[i].value);
     send_distillation(channel, metrics);
     send_part_norms(channel, metrics);
+    send_phase(channel, metrics);
 }
 
 static cJSON *make_progress(const struct train_event *event, const char *message) {
@@ -141,6 +151,8 @@ static void on_event(void *context, const struct train_event *event) {
         channel_progress(channel, make_progress(event, text));
         break;
     case TRAIN_PROGRESS:
+        if (event->step == event->metrics.phase_step)
+            send_phase(channel, &event->metrics);
         send_progress(channel, event);
         break;
     case TRAIN_METRICS:

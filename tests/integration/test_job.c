@@ -311,11 +311,11 @@ static void a_regime_shows_its_phases(void **state) {
     assert_int_equal(run_for_daemon(bed, start_message("train", spec, 1, 0), &heard), 0);
     assert_string_equal(heard.phases, "full kernel depth_2 expand_2 ");
     assert_string_equal(heard.series,
-                        "loss learning_rate images_per_s gradient_norm top1/largest "
+                        "phase/full loss learning_rate images_per_s gradient_norm top1/largest "
                         "top1/largest/raw top1/smallest top1/smallest/raw top1/random "
                         "top1/random/raw gradient_norm/stem gradient_norm/stage_1 "
-                        "gradient_norm/stage_2 gradient_norm/head loss/distillation "
-                        "distillation_gap ");
+                        "gradient_norm/stage_2 gradient_norm/head phase/kernel "
+                        "loss/distillation distillation_gap phase/depth_2 phase/expand_2 ");
     /* What it learnt is a beginning for another. */
     char folder[420];
     snprintf(folder, sizeof folder, "%s/tuned", bed->root);

@@ -225,6 +225,28 @@ def fine_tune():
     client.expect((200, 204), "DELETE", f"/supernets/{tuned['id']}")
 
 
+@test("phases of a training are told with their first steps, of each round anew", 90)
+def phases():
+    stack, client = bed.daemon(), bed.client()
+    bed.supernet()
+    train = {**bed.TRAIN, "regime": "progressive", "epochs": 1}
+    stack.train("phased", train)
+    first = client.get("/supernets/phased/metrics")
+    check(not any("phase" in row["name"] for row in first["series"]), "phases are no curves", [row["name"] for row in first["series"]])
+    shares = {"full": 180, "kernel": 125, "depth_1": 25, "depth_2": 125, "expand_1": 25, "expand_2": 125}
+    names = [row["name"] for row in first["phases"]]
+    check(names[:2] == ["full", "kernel"] and names == [name for name in shares if name in names], "in the order of the regime", names)
+    steps, of_all = client.get("/supernets/phased")["step"], sum(shares[name] for name in names)
+    begins = [int(steps * sum(shares[name] for name in names[:i]) / of_all + 0.5) for i in range(len(names))]
+    equal([row["step"] for row in first["phases"]], begins, "first steps, by the shares of once-for-all's epochs")
+    check(all(abs(row["epoch"] - row["step"] / steps) < 1e-9 for row in first["phases"]), "epochs", first["phases"])
+    stack.wait_job(client.post("/supernets/phased/train", {"train": {**train, "seed": 8}}, 202)["job"]["id"])
+    both = client.get("/supernets/phased/metrics?series=loss&after=1000000")
+    equal(([(row["name"], row["step"]) for row in both["phases"]], both["series"]), ([(name, begin) for name, begin in zip(names, begins)] + [(name, steps + begin) for name, begin in zip(names, begins)], []), "of both rounds")
+    equal([(row["name"], row["step"]) for row in client.get("/supernets/net/metrics")["phases"]], [("train", 0)], "a regime of one")
+    client.expect((200, 204), "DELETE", "/supernets/phased")
+
+
 @test("evaluations and exports of unknown things are refused with their pointer")
 def bad_evaluations():
     client, net = bed.client(), bed.supernet()
