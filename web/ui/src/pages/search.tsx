@@ -175,7 +175,7 @@ export function SearchPage({ id }: { id: string }) {
       for (const e of numbered) e.front = then.has(e.key);
     }
     return [...numbered]; // another list says that they have changed
-  }, [numbered, frontIds, settled, search?.objectives, search?.baseline, ...(replayed ? [x, y] : ['', ''])]);
+  }, [numbered, frontIds, settled, search?.baseline, ...(replayed ? [x, y, directionOf(x), directionOf(y)] : ['', '', '', ''])]);
   const inside = useMemo(() => entries.filter((e) => e.inside), [entries]);
   const answering = useMemo(() => { const list = Object.entries(ranges); return filter === '' ? [] : numbered.filter((e) => e.feasible && within(e.numbers, list)); }, [numbered, ranges]);
   const lastGeneration = useMemo(() => numbered.reduce((a, e) => Math.max(a, e.generation), 0), [numbered]);
