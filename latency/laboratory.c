@@ -487,7 +487,7 @@ static int check_sizes(const struct laboratory_options *options, size_t n, struc
     for (int i = 0; i < options->n_sizes; i++) {
         int size = options->sizes[i];
         if (options->pool && (options->pool < size || (size_t)options->pool >= n))
-            return err_set(err, ESP_EINVAL, NULL,
+            return err_set(err, ESP_EINVAL, "/pool",
                            "a pool of %d networks: it takes at least the %d that are chosen, and "
                            "fewer than the %zu that there are",
                            options->pool, size, n);
@@ -497,7 +497,7 @@ static int check_sizes(const struct laboratory_options *options, size_t n, struc
                            "fitted on, which may be as few as %d",
                            options->given, size);
         if (size < CALIBRATION_MIN_NETWORKS || size > LADDER_KNOWN_MAX || (size_t)size >= n)
-            return err_set(err, ESP_EINVAL, NULL,
+            return err_set(err, ESP_EINVAL, "/sizes",
                            "calibrations on %d networks: they take %d to %d, and fewer than the "
                            "%zu that there are",
                            size, CALIBRATION_MIN_NETWORKS, LADDER_KNOWN_MAX, n);

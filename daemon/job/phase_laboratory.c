@@ -77,6 +77,7 @@ static void send_progress(struct job *job, const char *profile, int done, int to
 static bool add_refusal(cJSON *row, const struct err *refused,
                         const struct laboratory_left_out *left_out) {
     return cJSON_AddStringToObject(row, "error", refused->message) &&
+           (!refused->pointer[0] || cJSON_AddStringToObject(row, "pointer", refused->pointer)) &&
            (!left_out ||
             cJSON_AddItemToObject(row, "left_out", laboratory_left_out_to_json(left_out)));
 }
@@ -109,14 +110,15 @@ static int run_profile(struct job *job, struct laboratory_files *files, int i,
 
 static int run_profiles(struct job *job, struct laboratory_files *files,
                         const struct experiment *experiment, struct err *err, cJSON *rows) {
-    int n = laboratory_files_profiles(files), rc = 0;
+    int n = laboratory_files_profiles(files), total = experiment->profile ? 1 : n, rc = 0;
     for (int i = 0; rc == 0 && i < n; i++) {
         const char *name = laboratory_files_profile_name(files, i);
+        if (experiment->profile && strcmp(experiment->profile, name) != 0)
+            continue;
         if (channel_stopping(job->channel))
             return err_set(err, ESP_ECANCELED, NULL, "asked to stop");
-        send_progress(job, name, i, n);
-        if (!experiment->profile || strcmp(experiment->profile, name) == 0)
-            rc = run_profile(job, files, i, experiment, err, rows);
+        send_progress(job, name, cJSON_GetArraySize(rows), total);
+        rc = run_profile(job, files, i, experiment, err, rows);
     }
     if (rc == 0 && cJSON_GetArraySize(rows) == 0)
         rc = err_set(err, ESP_ENOTFOUND, "/profile", "no profile \"%.60s\" has times",

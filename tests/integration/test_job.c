@@ -179,7 +179,7 @@ static int int_of(const cJSON *object, const char *key) {
 struct heard {
     int events, seq;
     int evaluations, raw_worse;
-    int evaluated, reused; /* as the latest progress says */
+    int evaluated, reused, total; /* as the latest progress says */
     char last_kind[32], last_checkpoint[64];
     char phases[200], series[1000]; /* each once, with a space behind */
     char code[64], message[512], pointer[256];
@@ -195,8 +195,10 @@ static void note_word(char *list, size_t size, const char *word) {
 
 static void note(struct heard *heard, const cJSON *line) {
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(line, "data");
-    if (strcmp(text_of(line, "type"), "progress") == 0)
+    if (strcmp(text_of(line, "type"), "progress") == 0) {
         note_word(heard->phases, sizeof heard->phases, text_of(line, "phase"));
+        heard->total = int_of(line, "total");
+    }
     if (strcmp(text_of(line, "kind"), "metric") == 0)
         note_word(heard->series, sizeof heard->series, text_of(data, "series"));
     if (int_of(line, "evaluated") >= 0) {
@@ -262,6 +264,31 @@ static void a_data_set_is_described(void **state) {
     assert_int_equal(int_of(heard.done, "n_classes"), 5);
     assert_string_equal(text_of(heard.done, "format"), "idx");
     cJSON_Delete(heard.done);
+}
+
+/* Of one profile progress is of one; what its row refuses is told with a pointer. */
+static void one_profile_of_many_is_judged(void **state) {
+    static const char networks[] = "model,macs,a,b\nx,1,2,3\ny,2,4,5\nz,3,6,7\nw,4,9,9\n";
+    struct bed *bed = *state;
+    for (int all = 0; all < 2; all++) {
+        struct heard heard = {0};
+        char path[420];
+        cJSON *spec = cJSON_CreateObject();
+        fixture_write_file(bed->root, "networks.csv", networks, strlen(networks));
+        snprintf(path, sizeof path, "%s/networks.csv", bed->root);
+        cJSON_AddStringToObject(spec, "networks", path);
+        cJSON_AddItemToObject(spec, "sizes", cJSON_CreateIntArray((const int[]){all ? 3 : 4}, 1));
+        if (!all)
+            cJSON_AddStringToObject(spec, "profile", "b");
+        assert_int_equal(run_for_daemon(bed, start_message("laboratory", spec, 1, 0), &heard), 0);
+        const cJSON *rows = cJSON_GetObjectItem(heard.done, "profiles"),
+                    *row = cJSON_GetArrayItem(rows, 0);
+        assert_int_equal(cJSON_GetArraySize(rows), all ? 2 : 1);
+        assert_int_equal(heard.total, all ? 2 : 1);
+        assert_string_equal(text_of(row, "profile"), all ? "a" : "b");
+        assert_string_equal(text_of(row, "pointer"), all ? "" : "/sizes");
+        cJSON_Delete(heard.done);
+    }
 }
 
 static void assert_fails(struct bed *bed, const char *kind, cJSON *spec, const char *code,
@@ -590,6 +617,7 @@ static void without_a_daemon_it_says_so(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_data_set_is_described),
+        TEST(one_profile_of_many_is_judged),
         TEST(bad_input_names_the_cause),
         TEST(a_regime_shows_its_phases),
         TEST(killed_jobs_go_on_where_they_were),

@@ -362,10 +362,12 @@ static void sizes_are_checked(void **state) {
     struct err err = {0};
     make_profile(ops, measured, &profile);
     assert_int_equal(laboratory_run(&profile, &options, NULL, &err, &report), ESP_EINVAL);
+    assert_string_equal(err.pointer, "/sizes");
     options.sizes[0] = 5;
     for (int pool = 4; pool <= NETWORKS; pool += NETWORKS - 4) {
         options.pool = pool;
         assert_int_equal(laboratory_run(&profile, &options, NULL, &err, &report), ESP_EINVAL);
+        assert_string_equal(err.pointer, "/pool");
     }
     options.pool = 0;
     options.given = 6;
