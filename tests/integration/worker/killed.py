@@ -319,7 +319,7 @@ def removed():
 def consistent():
     for query, what in (
         ("SELECT count(*) FROM measurements m WHERE m.state = 'accepted' AND (SELECT count(*) FROM results r WHERE r.measurement = m.id AND r.counted = 1 AND r.status IN ('ok', 'noisy')) <> 1", "accepted measurements without exactly one good result"),
-        ("SELECT count(*) FROM (SELECT profile_revision, graph_id, method, take FROM measurements WHERE state = 'accepted' AND kind <> 'reference' GROUP BY 1, 2, 3, 4 HAVING count(*) > 1)", "networks that were accepted twice"),
+        ("SELECT count(*) FROM (SELECT profile_revision, graph_id, method, take FROM measurements WHERE state = 'accepted' AND kind <> 'reference' AND repeats IS NULL GROUP BY 1, 2, 3, 4 HAVING count(*) > 1)", "networks that were accepted twice"),
         ("SELECT count(*) FROM leases WHERE state IN ('granted', 'acked') AND device IN (SELECT device FROM leases WHERE state IN ('granted', 'acked') GROUP BY device HAVING count(*) > 1)", "boards with two open leases"),
     ):
         equal(bed.rows(query), [(0,)], what)
