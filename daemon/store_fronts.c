@@ -39,13 +39,17 @@ static int front_head(struct sql *sql, const char *search, struct err *err, cJSO
     static const char *const keys[] = {"stage", "version", "hypervolume", "reference_point",
                                        "calibration_version"};
     cJSON *doc = NULL;
-    int r = sql_get_row(sql, err, &doc,
-                        "SELECT stage, version, hypervolume, reference_point AS "
-                        "\"reference_point@json\", calibration_version, stage = 'final' AND "
-                        "coalesce((SELECT json_extract(j.result, '$.no_board') FROM searches s "
-                        "JOIN jobs j ON j.id = s.job WHERE s.id = ?1), 0) AS \"no_board@bool\" "
-                        "FROM fronts WHERE search = ?1 ORDER BY version DESC LIMIT 1",
-                        "t", search);
+    int r = sql_get_row(
+        sql, err, &doc,
+        "SELECT stage, version, hypervolume, reference_point AS "
+        "\"reference_point@json\", calibration_version, stage = 'final' AND "
+        "coalesce((SELECT json_extract(j.result, '$.no_board') FROM searches s "
+        "JOIN jobs j ON j.id = s.job WHERE s.id = ?1), 0) AS \"no_board@bool\", stage = "
+        "'final' AND coalesce((SELECT json_array_length(result, "
+        "'$.refused_profiles') > 0 FROM searches WHERE id = ?1), 0) AS "
+        "\"refused@bool\" "
+        "FROM fronts WHERE search = ?1 ORDER BY version DESC LIMIT 1",
+        "t", search);
     if (r != 0)
         return r;
     if (doc == NULL) {
@@ -53,6 +57,7 @@ static int front_head(struct sql *sql, const char *search, struct err *err, cJSO
         for (int i = 0; i < 5; i++)
             cJSON_AddNullToObject(doc, keys[i]);
         cJSON_AddFalseToObject(doc, "no_board");
+        cJSON_AddFalseToObject(doc, "refused");
     }
     *ret_doc = doc;
     return 0;

@@ -52,7 +52,8 @@
     BODY("baseline")                                                                               \
     " AS baseline, body -> '$.subspace' AS \"subspace@json\", (SELECT json_group_array(n.value) FROM (SELECT "   \
     "value FROM json_each(coalesce(body -> '$.notes', '[]')) UNION ALL SELECT value FROM "         \
-    "json_each(" LINAS_NOTES ") UNION ALL SELECT value FROM json_each(" WORSE_NOTES ")) n) AS \"notes@json\", "                            \
+    "json_each(" LINAS_NOTES ") UNION ALL SELECT value FROM json_each(" WORSE_NOTES ") UNION ALL SELECT value FROM "         \
+    "json_each(coalesce(result -> '$.notes', '[]'))) n) AS \"notes@json\", "                            \
     "body -> '$.accuracy' AS \"accuracy@json\", (SELECT json_group_array(json_object('id', "        \
     "m.id, 'name', m.name, 'kind', m.kind)) FROM search_models u JOIN models m ON m.id = "         \
     "u.model WHERE u.search = searches.id) AS \"models@json\", "                                   \

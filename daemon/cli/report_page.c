@@ -345,6 +345,10 @@ static void put_front(struct buf *out, const struct report *report) {
     if (cJSON_IsTrue(cli_item(report->front, "no_board")))
         html_element(out, "p",
                      "A board was gone or did not answer: what was not measured is predicted.");
+    if (cJSON_IsTrue(cli_item(report->front, "refused")))
+        html_element(out, "p",
+                     "A board refused every network that it was asked to measure: what it would "
+                     "have measured is predicted.");
     report_put_front(out, report);
     put_front_table(out, report);
 }

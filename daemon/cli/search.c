@@ -266,6 +266,10 @@ static void print_front_summary(const struct cli *cli, const cJSON *front) {
             cli_text(front, "stage"));
     if (cJSON_IsTrue(cli_item(front, "no_board")))
         fputs("Latency not measured: no board. What has no measured interval is predicted.\n", out);
+    if (cJSON_IsTrue(cli_item(front, "refused")))
+        fputs("A board refused every network that it was asked to measure: espalier search show "
+              "says why. What has no measured interval is predicted.\n",
+              out);
     if (n == 0)
         fputs("No network met the limits.\n", out);
     else if (cJSON_GetArraySize(cli_item(front, "reference_point")) > 1 &&

@@ -159,6 +159,7 @@ static int take_score(struct facts *facts, const cJSON *doc) {
 
 static int take_measured(struct facts *facts, const cJSON *doc) {
     struct measured m = {0};
+    const char *refusal = "";
     if (json_int(doc, "", "request", 1, INT64_C(1) << 40, NULL, &m.request) != 0 ||
         json_bool(doc, "", "accepted", NULL, &m.accepted) != 0 ||
         json_real(doc, "", "median_us", 0, US_MAX, NULL, &m.median_us) != 0 ||
@@ -166,8 +167,10 @@ static int take_measured(struct facts *facts, const cJSON *doc) {
         json_real(doc, "", "high_us", 0, US_MAX, NULL, &m.high_us) != 0 ||
         json_real(doc, "", "sd_us", 0, US_MAX, NULL, &m.sd_us) != 0 ||
         json_real_opt(doc, "", "energy_uj", 0, UJ_MAX, NULL, &m.energy_uj) != 0 ||
+        json_string_opt(doc, "", "refusal", 0, REFUSAL_MAX - 1, NULL, &refusal) != 0 ||
         json_bool_opt(doc, "", "no_board", NULL, &m.no_board) != 0)
         return ESP_ECORRUPT;
+    snprintf(m.refusal, sizeof m.refusal, "%s", refusal);
     return keep_measured(facts, &m);
 }
 
@@ -293,6 +296,8 @@ int facts_add_measured(struct facts *facts, const struct measured *measured, str
     cJSON_AddBoolToObject(doc, "accepted", measured->accepted);
     if (measured->no_board)
         cJSON_AddTrueToObject(doc, "no_board");
+    if (measured->refusal[0])
+        cJSON_AddStringToObject(doc, "refusal", measured->refusal);
     cJSON_AddNumberToObject(doc, "median_us", measured->median_us);
     cJSON_AddNumberToObject(doc, "low_us", measured->low_us);
     cJSON_AddNumberToObject(doc, "high_us", measured->high_us);

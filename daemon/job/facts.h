@@ -24,9 +24,11 @@ int facts_add_score(struct facts *facts, const char *arch_id, enum dataset_split
                     const struct score *score, struct err *err);
 
 /* A board's answer to one request. */
+enum { REFUSAL_MAX = 200 };
 struct measured {
     int64_t request;
-    bool accepted; /* else the rest is 0 */
+    bool accepted;             /* else the rest is 0, but for: */
+    char refusal[REFUSAL_MAX]; /* why not, in whole characters; "": not told */
     bool no_board; /* not accepted because there is no board, not for the network's sake */
     double median_us, low_us, high_us, sd_us;
     double energy_uj; /* of one run; 0: not told */

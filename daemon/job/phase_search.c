@@ -456,6 +456,29 @@ static void add_boards(const struct search_run *run, const char *key, const bool
             cJSON_AddItemToArray(list, cJSON_CreateString(run->spec.boards[b].id));
 }
 
+/* Boards that are there and have measured nothing, and the sentences on them. */
+static void add_refusals(const struct search_run *run, cJSON *result) {
+    const struct goals *goals = &run->spec.goals;
+    cJSON *list = cJSON_AddArrayToObject(result, "refused_profiles");
+    cJSON *notes = cJSON_AddArrayToObject(result, "notes");
+    for (int b = 0; b < run->spec.n_boards; b++) {
+        char reason[REFUSAL_MAX], name[METRIC_NAME_MAX], note[METRIC_NAME_MAX + REFUSAL_MAX + 120];
+        int metrics[2], n = run->gone[b] ? 0 : search_refusal(run, b, reason);
+        if (n == 0)
+            continue;
+        search_board_metrics(run, b, metrics);
+        goals_say_metric(goals, metrics[0], name);
+        snprintf(note, sizeof note, "%s is predicted: the board refused all %d networks%s%s", name,
+                 n, reason[0] ? ": " : "", reason);
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "profile_id", run->spec.boards[b].id);
+        cJSON_AddNumberToObject(item, "networks", n);
+        cJSON_AddStringToObject(item, "reason", reason);
+        cJSON_AddItemToArray(list, item);
+        cJSON_AddItemToArray(notes, cJSON_CreateString(note));
+    }
+}
+
 /* Why it ended before its budget, in a sentence; null where it had all of it. Of a budget in
  * seconds the number may not be known by then, or be what the space had. */
 static void add_ending(const struct search_run *run, cJSON *result) {
@@ -503,6 +526,7 @@ static cJSON *describe_result(const struct search_run *run, const double volumes
     add_ending(run, result);
     cJSON_AddBoolToObject(result, "no_board", search_has_gone(run));
     add_boards(run, "gone_profiles", run->gone, result);
+    add_refusals(run, result);
     if (run->spec.n_energy > 0)
         add_boards(run, "silent_profiles", run->silent, result);
     /* The best for a single objective is one network. */

@@ -4,8 +4,10 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "latency/learn.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +19,7 @@ enum { REQUESTS_MAX = 10000, REQUESTS_A_MESSAGE = 500, WAIT_MS = 500 };
 
 bool search_board_answers(const struct search_run *run, int board) {
     bool tells = run->spec.boards[board].profile >= 0 || !run->silent[board];
-    return tells && !run->gone[board];
+    return tells && !run->gone[board] && !run->refuses[board];
 }
 
 static int count_boards(const struct search_run *run) {
@@ -101,6 +103,13 @@ int search_request_measurements(struct search_run *run, const struct arch *archs
 
 /* --- answers --- */
 
+/* However long it is. */
+static void read_refusal(const cJSON *message, char ret_text[REFUSAL_MAX]) {
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(message, "error"));
+    snprintf(ret_text, REFUSAL_MAX, "%s", text ? text : "");
+    ret_text[utf8_trim(ret_text, strlen(ret_text))] = '\0';
+}
+
 static int read_answer(const cJSON *message, struct measured *ret_measured) {
     struct measured m = {0};
     const char *state = "";
@@ -110,6 +119,8 @@ static int read_answer(const cJSON *message, struct measured *ret_measured) {
     if (rc == 0)
         rc = json_bool_opt(message, "", "no_board", NULL, &m.no_board);
     m.accepted = strcmp(state, "accepted") == 0;
+    if (rc == 0 && !m.accepted)
+        read_refusal(message, m.refusal);
     if (rc == 0 && m.accepted) {
         rc = json_real(message, "", "median_us", 1e-3, US_MAX, NULL, &m.median_us);
         if (rc == 0)
@@ -160,20 +171,59 @@ static int give_up(struct search_run *run, struct err *err) {
     return rc;
 }
 
-/* Whether a board has said that it is gone, or has measured nothing of all that it was asked for.
- */
-static bool is_gone(const struct search_run *run, int board) {
-    int asked = 0, accepted = 0;
+/* What a board has said to all that it was asked for. */
+struct said {
+    int asked, accepted, gone; /* requests; gone: there is no board to ask */
+    int first, last;           /* sessions */
+};
+
+static struct said what_said(const struct search_run *run, int board) {
+    struct said said = {0};
     for (int i = 0; i < run->n_requests; i++) {
-        const struct measured *m = facts_measured(run->facts, run->requests[i].request);
-        if (run->requests[i].board != board)
+        const struct search_request *request = &run->requests[i];
+        const struct measured *m = facts_measured(run->facts, request->request);
+        if (request->board != board)
             continue;
-        if (m->no_board)
-            return true;
-        asked++;
-        accepted += m->accepted;
+        said.first = said.asked++ == 0 ? request->session : said.first;
+        said.last = request->session;
+        said.accepted += m->accepted;
+        said.gone += m->no_board;
     }
-    return asked > 0 && accepted == 0;
+    return said;
+}
+
+/* After an answer to each request. A board that refuses networks is there: it is asked for others,
+ * until it has refused all of two sessions, those of a calibration and of a front mostly. */
+static void note_board(struct search_run *run, int board) {
+    const struct said said = what_said(run, board);
+    bool none = said.asked > 0 && said.accepted == 0 && said.gone == 0;
+    if (!run->gone[board] && (said.gone > 0 || (none && run->steps < SEARCH_STEPS_NOW))) {
+        log_warn("no board answers for %s any more: what it has not measured stays predicted",
+                 run->spec.boards[board].id);
+        run->gone[board] = true;
+    } else if (none && !run->refuses[board] && said.last > said.first) {
+        log_warn("the board of %s has refused every network of %d requests: it is asked no more",
+                 run->spec.boards[board].id, said.asked);
+        run->refuses[board] = true;
+    }
+}
+
+int search_refusal(const struct search_run *run, int board, char ret_reason[REFUSAL_MAX]) {
+    const struct said said = what_said(run, board);
+    int networks = 0;
+    if (said.asked == 0 || said.accepted > 0 || said.gone > 0)
+        return 0;
+    ret_reason[0] = '\0';
+    for (int i = 0; i < run->n_requests; i++) {
+        const struct search_request *request = &run->requests[i];
+        const struct measured *m = facts_measured(run->facts, request->request);
+        if (request->board != board)
+            continue;
+        networks += request->take == 1;
+        if (m->refusal[0])
+            memcpy(ret_reason, m->refusal, REFUSAL_MAX);
+    }
+    return networks;
 }
 
 int search_wait_for_board(struct search_run *run, struct err *err) {
@@ -198,11 +248,7 @@ int search_wait_for_board(struct search_run *run, struct err *err) {
         cJSON_Delete(message);
     }
     for (int b = 0; b < run->spec.n_boards && rc == 0; b++)
-        if (!run->gone[b] && is_gone(run, b)) {
-            log_warn("no board answers for %s any more: what it has not measured stays predicted",
-                     run->spec.boards[b].id);
-            run->gone[b] = true;
-        }
+        note_board(run, b);
     if (rc == 0)
         search_note_silent(run);
     return rc;

@@ -31,7 +31,8 @@ struct search_request {
 enum search_steps {
     SEARCH_STEPS_UNSETTLED, /* prices are fitted again in each pass, networks that a board will not
                                measure are not noted; and: */
-    SEARCH_STEPS_UNTOLD,    /* a predictor that was fitted anew is not told of */
+    SEARCH_STEPS_UNTOLD,    /* a predictor that was fitted anew is not told of, and a board that
+                               refuses all of its first networks counts as gone */
     SEARCH_STEPS_NOW
 };
 
@@ -68,7 +69,8 @@ struct search_run {
     enum search_steps steps;
     bool stagnated;               /* it ended before its budget: the front did not grow any more */
     bool gone[SEARCH_BOARDS_MAX]; /* it is gone or did not answer: nothing more is asked */
-    bool silent[SEARCH_BOARDS_MAX]; /* it has measured, and told no energy: that stays predicted */
+    bool refuses[SEARCH_BOARDS_MAX]; /* all that it was asked for, twice: nothing more is asked */
+    bool silent[SEARCH_BOARDS_MAX];  /* it has measured, and told no energy: that stays predicted */
 
     int front_version;
     const char *phase; /* of the progress */
@@ -153,6 +155,9 @@ bool search_board_answers(const struct search_run *run, int board); /* it is to 
 int search_measurable(const struct search_run *run, int takes);
 /* Waits until all is answered. */
 int search_wait_for_board(struct search_run *run, struct err *err);
+/* Networks that a board which is there has refused, if it has measured none: 0 otherwise. The last
+ * reason that it gave. After an answer to each request. */
+int search_refusal(const struct search_run *run, int board, char ret_reason[REFUSAL_MAX]);
 /* As learn_covariance, of a profile with a board. */
 int search_board_covariance(const struct search_run *run, int profile,
                             const struct graph *const *graphs, size_t n, struct err *err,

@@ -782,6 +782,32 @@ def subspaces():
     remove("narrow", "part", "by-client")
 
 
+@test("a board that refuses every network is asked for others, is not called gone, and its reason is told", 120)
+def refusals():
+    stack, client = bed.daemon(), bed.client()
+    bed.supernet()
+    board = Board(stack.port, "picky").enrol(stack.enrolment_token()).serve()
+    job = client.post("/tables", {"profile": board.profile_id, "space": "tiny", "method": "brief"}, 202)["job"]
+    stack.wait_job(job["id"], 60)
+    sound = board.result_of
+    board.result_of = lambda lease, item: {key: value for key, value in sound(lease, item, status="oom", message="its owner lends 1 MiB").items() if not key.endswith("_us") and key != "n"}
+    quick = {"accuracy": "evaluated", "evaluations": 24, "population": 8, "objectives": [TOP1, latency(board.profile_id, direction="minimise")]}
+    stack.wait_job(client.post("/searches", bed.search_body("picky", **quick), 202)["job"]["id"], 90)
+    doc, front = client.get("/searches/picky"), client.get("/searches/picky/front")
+    refused = doc["result"]["refused_profiles"]
+    equal([row["profile_id"] for row in refused], [board.profile_id], "who refused")
+    check(refused[0]["networks"] > 4 and "its owner lends 1 MiB" in refused[0]["reason"], "beside the networks of the calibration those of the front, and why", refused)
+    equal((doc["result"]["no_board"], doc["result"]["gone_profiles"], front["no_board"], front["refused"]), (False, [], False, True), "the board is there")
+    said = f"the board refused all {refused[0]['networks']} networks: {refused[0]['reason']}"
+    check(any(said in note and '"picky"' in note for note in doc["notes"]), "its notes", doc["notes"])
+    check(said in stack.cli("search", "show", "picky"), "what the client shows", "")
+    check("refused every network" in stack.cli_run("search", "front", "picky").stderr, "the words of the client", "")
+    equal({point["metrics"][f"latency_us:{board.profile_id}"]["source"] for point in front["items"]}, {"predicted"}, "what it would have measured")
+    remove("picky")
+    board.rest()
+    equal(client.request("DELETE", f"/devices/{client.get(f'/profiles/{board.profile_id}')['device']}").status // 100, 2, "the removal")
+
+
 @test("validation losses are searched by where accuracy is evaluated, and refused where it is predicted", 60)
 def losses():
     stack, client = bed.daemon(), bed.client()

@@ -135,7 +135,8 @@ double board_us(const struct daemon *daemon, const char *text) {
 static bool refuses(const struct daemon *daemon, const cJSON *item, const char *id, bool again) {
     bool once = daemon->once_only || (daemon->once_half && map_hash(id, strlen(id)) & 32);
     int number = cJSON_GetObjectItem(item, "request")->valueint;
-    return (again && once) || (daemon->fails_from > 0 && number >= daemon->fails_from);
+    return (again && once) || number <= daemon->fails_until ||
+           (daemon->fails_from > 0 && number >= daemon->fails_from);
 }
 
 static void measure(struct daemon *daemon, const cJSON *item) {
@@ -155,8 +156,10 @@ static void measure(struct daemon *daemon, const cJSON *item) {
     cJSON_AddNumberToObject(doc, "request", cJSON_GetObjectItem(item, "request")->valuedouble);
     bool good = daemon->has_board && !gone && !refuses(daemon, item, id, again);
     cJSON_AddStringToObject(doc, "state", good ? "accepted" : "failed");
-    if (gone)
+    if (gone || !daemon->has_board)
         cJSON_AddTrueToObject(doc, "no_board");
+    if (!good)
+        cJSON_AddStringToObject(doc, "error", "the network needs more memory than the board has");
     cJSON_AddNumberToObject(doc, "median_us", us);
     cJSON_AddNumberToObject(doc, "low_us", 0.99 * us);
     cJSON_AddNumberToObject(doc, "high_us", 1.01 * us);

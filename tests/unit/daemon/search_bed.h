@@ -38,6 +38,7 @@ struct daemon {
     double second;      /* a second take is so many times the first; 0: equal */
     bool once_only;     /* second takes fail */
     bool once_half;     /* those of half of the networks */
+    int fails_until;    /* requests up to this number fail */
     int fails_from;     /* requests from this number on fail; 0: none */
     double watts;       /* what the board tells of energy: so many microjoules a microsecond */
     double scattered;   /* half of the networks take so much longer, half so much less */

@@ -645,6 +645,63 @@ static void without_a_board_latency_stays_predicted(void **state) {
     close_world(&world);
 }
 
+static const cJSON *result_of(const struct daemon *daemon) {
+    return cJSON_GetObjectItem(last_data(daemon, "done"), "result");
+}
+
+/* A board that is there and refuses whatever it is asked for is not gone: it is asked for the front
+ * too, and no more after that. */
+static void a_board_that_refuses_all_is_called_so(void **state) {
+    static const char note[] = "latency_us:pf_1 is predicted: the board refused all ";
+    struct world world;
+    open_world(&world);
+    struct daemon whole = {.world = &world, .has_board = true, .fails_from = 1}, parts = whole;
+    cJSON *spec = spec_of(&world, evaluated_body);
+    assert_int_equal(attempt(&whole, spec, 1), JOB_DONE);
+    assert_final_front(&whole, "predicted");
+    const cJSON *result = result_of(&whole);
+    const cJSON *refused = cJSON_GetObjectItem(result, "refused_profiles")->child;
+    assert_int_equal(count(&whole, "measure_request"), 2);
+    assert_true(cJSON_IsFalse(cJSON_GetObjectItem(result, "no_board")));
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(result, "gone_profiles")), 0);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(refused, "profile_id")), "pf_1");
+    int networks = cJSON_GetObjectItem(refused, "networks")->valueint;
+    assert_int_equal(count_takes(&whole, ""), 5 + 2 * (networks - 5)); /* five to calibrate on */
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(refused, "reason")),
+                        "the network needs more memory than the board has");
+    const char *said = cJSON_GetObjectItem(result, "notes")->child->valuestring;
+    assert_memory_equal(said, note, sizeof note - 1);
+    assert_non_null(strstr(said, "more memory than the board has"));
+    forget_job(&world);
+    parts.stop_after = 7;
+    int status = JOB_STOPPED;
+    for (int attempts = 1; status == JOB_STOPPED && attempts < 100; attempts++)
+        status = attempt(&parts, spec, attempts);
+    assert_int_equal(status, JOB_DONE);
+    assert_same_events(&whole, &parts);
+    forget_events(&whole);
+    forget_events(&parts);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
+/* Those to calibrate on are refused, those of the front are measured. */
+static void a_board_that_refuses_some_is_asked_for_others(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon daemon = {.world = &world, .has_board = true, .fails_until = 5};
+    cJSON *spec = spec_of(&world, evaluated_body);
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+    assert_final_front(&daemon, "measured");
+    const cJSON *result = result_of(&daemon);
+    assert_true(cJSON_IsFalse(cJSON_GetObjectItem(result, "no_board")));
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(result, "refused_profiles")), 0);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(result, "notes")), 0);
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
 /* A second profile with the same table. */
 static cJSON *spec_of_two(const struct world *world, const char *body) {
     cJSON *spec = spec_of(world, body);
@@ -842,6 +899,8 @@ int main(void) {
         cmocka_unit_test(measurements_have_a_budget),
         cmocka_unit_test(what_a_limit_leaves_in_doubt_is_measured),
         cmocka_unit_test(without_a_board_latency_stays_predicted),
+        cmocka_unit_test(a_board_that_refuses_all_is_called_so),
+        cmocka_unit_test(a_board_that_refuses_some_is_asked_for_others),
         cmocka_unit_test(of_two_boards_the_one_that_stays_measures_on),
         cmocka_unit_test(other_profiles_are_a_rung),
         cmocka_unit_test(an_older_search_goes_on_by_its_steps),

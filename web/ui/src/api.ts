@@ -49,7 +49,7 @@ export type Search = {
   id: string; name: string; supernet: string | null; models?: { id: string; name: string; kind: string }[]; checkpoint: string | null; space: string; state: string; stage: string | null; objectives: Objective[]; constraints: Constraint[];
   strategy: string; strategy_options?: Record<string, number>; accuracy?: unknown; population: number; seed: number; baseline: string | null; evaluations_done: number; evaluations: number | null; time_budget_s?: number | null; rounds?: number; front_size: number | null; hypervolume: number | null;
   reference_point: Record<string, number> | null; predictor: Predictor | null; calibrations: Calibration[] | null; job: string | null;
-  result: Record<string, unknown> | null; created_at: string;
+  result: Record<string, unknown> | null; notes?: string[]; created_at: string;
 };
 export type Source = 'counted' | 'predicted' | 'evaluated' | 'measured';
 export type Metric = { value: number; low: number | null; high: number | null; source: Source };
@@ -60,7 +60,7 @@ export type FrontItem = {
 export type Pin = { id: number; arch: string; arch_id: string; top1: number | null; test_top1: number | null; created_at: string };
 export type Front = {
   stage: string | null; version: number; hypervolume: number | null; reference_point: Record<string, number> | null;
-  calibration_version: number | null; no_board: boolean; items: FrontItem[];
+  calibration_version: number | null; no_board: boolean; refused?: boolean; items: FrontItem[];
 };
 export type MetricColumns = { value: (number | null)[]; low: (number | null)[]; high: (number | null)[]; source: (Source | null)[] };
 export type CandidatePage = {

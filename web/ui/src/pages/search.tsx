@@ -117,6 +117,7 @@ function whence(front: Front | undefined | null): string {
   if (front?.stage !== 'final') return 'predicted so far';
   if (front.items.every((i) => i.metrics['top1']?.source === 'predicted')) return 'predicted: no supernet was there to evaluate it';
   if (front.no_board) return 'not measured: no board; latency is predicted where it was not measured before';
+  if (front.refused) return 'a board refused every network that it was asked to measure: what it would have measured is predicted';
   const predicted = front.items.some((i) => Object.values(i.metrics).some((m) => m.source === 'predicted'));
   return predicted ? 'evaluated; latency is predicted: no measurement was asked for' : 'evaluated and measured values only';
 }
@@ -254,6 +255,7 @@ export function SearchPage({ id }: { id: string }) {
     }>
       {running && job.data && <Card><ProgressLine job={job.data} /></Card>}
       {!!search.result?.['ending'] && <Card>The search has ended: {search.result['ending'] as string}.</Card>}
+      {(search.notes ?? []).map((note) => <Card key={note}>Note: {note}.</Card>)}
       <Failed error={error ?? front.error} />
       {job.data?.state === 'failed' && <Failed error={job.data.error?.message ?? 'The search failed.'} />}
       <div class="search-grid">
