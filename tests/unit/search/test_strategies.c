@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/stats.h"
 #include "search/archive.h"
 #include "search/strategy.h"
 #include "tests/unit/search/toy.h"
@@ -315,16 +316,32 @@ static double true_hypervolume(const struct space *space, int *ret_n) {
     return volume;
 }
 
+/* The share of the true front that is missed after so many rounds: the median of five seeds. */
+static double median_missed(const char *name, const struct space *space, int rounds, double truth) {
+    double missed[5];
+    for (uint64_t seed = 0; seed < 5; seed++)
+        missed[seed] = 1 - hypervolume_after(name, space, seed, rounds) / truth;
+    return stats_median(missed, 5);
+}
+
+/* Nobody asks for a subnet twice, so a share of the space says how well they ask. Measured after an
+ * eighth: 0.0001 (local_search) to 0.23 (reinforcement) of what random search misses. */
 static void reaches_the_true_front(void **state) {
     struct space *space = toy_space();
     int n_all;
     double truth = true_hypervolume(space, &n_all);
+    double chance = median_missed("random", space, n_all / 8 / BATCH, truth);
     for (int t = 0; strategy_types[t]; t++) {
         const char *name = strategy_types[t]->name;
         double half = hypervolume_after(name, space, 11, n_all / 2 / BATCH);
-        double whole = hypervolume_after(name, space, 11, 2 * n_all / BATCH);
-        if (half < 0.95 * truth || whole < 0.999 * truth)
-            fail_msg("%s reaches %g and %g of the true front", name, half / truth, whole / truth);
+        if (half < 0.95 * truth)
+            fail_msg("%s reaches %g of the true front with half of the space", name, half / truth);
+        if (strcmp(name, "random") == 0 || strcmp(name, "exhaustive") == 0)
+            continue;
+        double missed = median_missed(name, space, n_all / 8 / BATCH, truth);
+        print_message("%s misses %g of what random search misses\n", name, missed / chance);
+        if (missed > 0.4 * chance)
+            fail_msg("%s misses %g of the true front, random search %g", name, missed, chance);
     }
     space_destroy(space);
 }
