@@ -47,14 +47,16 @@ const shot = async (name) => {
 
 const nameOf = (hash) => hash.replace(/\?arch.*/, '-network').replace(/\?/, '-').replace(/\/[a-z]+_[^-]*/, '-one').replace('/', '-') || 'overview';
 
-/** Until the page, and every other tab, has read what it shows. */
+/** Until the page, and every other tab that is open, has read what it shows; reads that are never told to have ended are waited for ten seconds. */
 async function settled() {
   await page.locator('main h1').waitFor();
-  for (let still = 0; still < 3; still++) {
+  for (let still = 0, since = Date.now(); still < 3 && Date.now() - since < 10000; still++) {
     await page.getByText('Reading…').first().waitFor({ state: 'detached' });
     await page.waitForTimeout(50);
+    for (const request of reading) if (request.frame().page().isClosed()) reading.delete(request);
     if (reading.size > 0) still = -1;
   }
+  reading.clear();
 }
 
 /** Accessibility faults of the page as it stands, small ones too. axe runs by evaluate, as the page's own policy forbids inline scripts. */
