@@ -10,7 +10,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
 const { build } = createRequire(join(ui, 'package.json'))('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/log-text.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/log-text.ts', 'src/marks.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
 const { directionOf, frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
@@ -23,7 +23,15 @@ const stats = await load('stats');
 const draft = await load('draft');
 const { csvOf, jsonOf } = await load('export');
 const { LogText, newest } = await load('log-text');
+const { placeMarks } = await load('marks');
 rmSync(out, { recursive: true });
+
+test('marks along an axis stand where they begin, names only where they have room', () => {
+  const sx = { min: 0, max: 100, log: false, from: 50, to: 250 };
+  const marks = [{ name: 'full', at: 0 }, { name: 'kernel', at: 5 }, { name: 'depth 1', at: 40 }, { name: 'expand 2', at: 95 }, { name: 'later', at: 120 }];
+  assert.deepEqual(placeMarks(marks, sx, (name) => 6 * name.length), [{ name: '', x: 50.5 }, { name: 'kernel', x: 60.5 }, { name: 'depth 1', x: 130.5 }, { name: '', x: 240.5 }]);
+  assert.deepEqual(placeMarks([], sx, () => 0), []);
+});
 
 /** The definition, in O(n^2). */
 function frontByDefinition(x, y) {

@@ -38,8 +38,9 @@ class Trained:
         self.net = stack.client.get(f"/supernets/{name}")
         self.hashes = checkpoint_steps(stack, name)
         self.last = max(self.hashes)
-        series = stack.client.get(f"/supernets/{name}/metrics?series=loss,top1/largest,top1/smallest,top1/random,learning_rate,gradient_norm")["series"]
-        self.curves = {row["name"]: dict(zip(row["step"], row["value"])) for row in series}
+        metrics = stack.client.get(f"/supernets/{name}/metrics?series=loss,top1/largest,top1/smallest,top1/random,learning_rate,gradient_norm")
+        self.curves = {row["name"]: dict(zip(row["step"], row["value"])) for row in metrics["series"]}
+        self.curves["phases"] = [(row["name"], row["step"]) for row in metrics["phases"]]
 
 
 @once

@@ -2,14 +2,15 @@
 import { signal } from '@preact/signals';
 import { useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { drawAxes } from './axes';
-import { contextOf, placeIn, sized, useSize } from './canvas';
+import { contextOf, font, placeIn, sized, useSize } from './canvas';
 import { even, largest, short } from './format';
+import { beside, placeMarks, type Mark } from './marks';
 import { extent, toPixel, toValue, type Scale } from './scale';
 import { color, paint } from './theme';
 
 /** x rises; y is null where it is not known. `raw`: what y is the smoothed form of, drawn faintly. */
 export type Curve = { name: string; x: number[]; y: (number | null)[]; raw?: (number | null)[]; dashed?: boolean; color?: string };
-type Props = { title: string; curves: Curve[]; xTitle: string; format: (v: number) => string; percent?: boolean; height?: number };
+type Props = { title: string; curves: Curve[]; xTitle: string; format: (v: number) => string; percent?: boolean; height?: number; marks?: Mark[] };
 
 const isKnown = (y: number | null | undefined): y is number => Number.isFinite(y);
 const palette = ['curve-1', 'curve-2', 'curve-3', 'curve-4', 'curve-5', 'curve-6'];
@@ -70,6 +71,25 @@ function drawLine(ctx: CanvasRenderingContext2D, { sx, sy }: { sx: Scale; sy: Sc
   return known;
 }
 
+/** A dotted line for each, with its name where there is room. */
+function drawMarks(ctx: CanvasRenderingContext2D, marks: Mark[], { sx, sy }: { sx: Scale; sy: Scale }) {
+  ctx.save();
+  ctx.font = font;
+  ctx.strokeStyle = ctx.fillStyle = color('ink-soft');
+  ctx.lineWidth = 1;
+  ctx.setLineDash([2, 4]);
+  ctx.textAlign = 'left';
+  ctx.textBaseline = 'top';
+  for (const { name, x } of placeMarks(marks, sx, (text) => ctx.measureText(text).width)) {
+    ctx.beginPath();
+    ctx.moveTo(x, sy.to);
+    ctx.lineTo(x, sy.from);
+    ctx.stroke();
+    ctx.fillText(name, x + beside, sy.to);
+  }
+  ctx.restore();
+}
+
 function drawDot(ctx: CanvasRenderingContext2D, x: number, y: number, size: number) {
   ctx.beginPath();
   ctx.arc(x, y, size, 0, 2 * Math.PI);
@@ -93,8 +113,9 @@ export function Lines(props: Props) {
     const plain = (values: number[]) => { const most = largest(values); return most >= 1e5 ? values.map((v) => short(v)) : most < 1e-3 ? values.map((v) => (v ? v.toExponential(1) : '0')) : even(values); };
     drawAxes(ctx, scales.sx, scales.sy, { title: () => props.xTitle, labels: (values) => ({ text: plain(values), unit: '' }) },
       { title: () => '', labels: (values) => ({ text: props.percent ? even(values.map((v) => 100 * v)).map((v) => `${v} %`) : plain(values), unit: '' }) });
+    drawMarks(ctx, props.marks ?? [], scales);
     curves.forEach((c, i) => drawCurve(ctx, scales, c, shadeOf(c, i)));
-  }, [scales, painted]);
+  }, [scales, painted, props.marks]);
 
   useLayoutEffect(() => {
     const ctx = contextOf(over.current, width, height);

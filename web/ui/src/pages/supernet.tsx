@@ -3,6 +3,7 @@ import { get, list, post, type Estimation, type Job, type Series, type Supernet 
 import { ago, percent, short, significant } from '../format';
 import { quoted } from '../draft';
 import { Lines, type Curve } from '../lines';
+import type { Mark } from '../marks';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
 import { Rank } from '../rank';
 import { route, setQuery } from '../router';
@@ -10,6 +11,8 @@ import { useLoaded } from '../state';
 import { smoothed } from '../stats';
 
 type Checkpoint = { id: string; step: number; epoch: number; bytes: number; top1_largest: number | null; top1_smallest: number | null; created_at: string };
+
+type Metrics = { series: Series[]; phases: { name: string; step: number }[] };
 
 const accuracy: [string, string, boolean][] = [
   ['top1/largest', 'largest', false], ['top1/random', 'random', false], ['top1/smallest', 'smallest', false],
@@ -22,6 +25,9 @@ function curvesOf(series: Series[], wanted: [string, string, boolean][]): Curve[
     return found && found.step.length > 0 ? [{ name: title, x: found.step, y: found.value, dashed }] : [];
   });
 }
+
+/** Where the phases of a training begin; nothing where it has but one. */
+const marksOf = (phases: Metrics['phases']): Mark[] => (phases.length > 1 ? phases.map((p) => ({ name: p.name.replace('_', ' '), at: p.step })) : []);
 
 /** The weight in the address; 0 without one. */
 const smoothingOf = (text: string | null): number => { const v = Number(text ?? 0); return v > 0 && v < 1 ? v : 0; };
@@ -38,7 +44,7 @@ function Smoothing({ weight }: { weight: number }) {
 export function SupernetPage({ id }: { id: string }) {
   const path = `/supernets/${encodeURIComponent(id)}`;
   const supernet = useLoaded(() => get<Supernet>(path), id, ['supernet'], (d) => d['id'] === id);
-  const metrics = useLoaded(() => get<{ series: Series[] }>(`${path}/metrics?max_points=1500`), `${id}/metrics`, ['metric'], (d) => d['supernet'] === id);
+  const metrics = useLoaded(() => get<Metrics>(`${path}/metrics?max_points=1500`), `${id}/metrics`, ['metric'], (d) => d['supernet'] === id);
   const checkpoints = useLoaded(() => list<Checkpoint>(`${path}/checkpoints`), `${id}/checkpoints`, ['supernet'], (d) => d['id'] === id);
   const jobId = supernet.data?.job ?? null;
   const job = useLoaded(() => (jobId ? get<Job>(`/jobs/${jobId}`) : Promise.resolve(null)), `job ${jobId}`, ['job'], (d) => d['id'] === jobId);
@@ -51,6 +57,7 @@ export function SupernetPage({ id }: { id: string }) {
   const speed = useMemo(() => smooth(curvesOf(series, [['images_per_s', 'images/s', false]])), [series, weight]);
   const rate = useMemo(() => curvesOf(series, [['learning_rate', 'learning rate', false]]), [series]);
   const norm = useMemo(() => smooth(curvesOf(series, [['gradient_norm', 'gradient norm', false]])), [series, weight]);
+  const marks = useMemo(() => marksOf(metrics.data?.phases ?? []), [metrics.data]);
   const report = estimations.data?.[0];
   const s = supernet.data;
   if (!s) return <Page title="Supernet">{supernet.error ? <Failed error={supernet.error} /> : <Waiting />}</Page>;
@@ -68,19 +75,20 @@ export function SupernetPage({ id }: { id: string }) {
       {job.data?.state === 'failed' && <Failed error={job.data.error?.message ?? 'Training failed.'} />}
       <Card title="Newest checkpoint">
         <Facts rows={[['Largest subnet', percent(s.top1_largest)], ['Smallest subnet', percent(s.top1_smallest)], ['Steps', short(s.step)], ['Epochs', s.epoch == null ? '–' : +s.epoch.toFixed(2)], ['Images seen', short(s.images)], ['Created', ago(s.created_at)]]} />
+        {marks.length > 0 && <p class="note">Phases: {marks.map((m) => `${m.name} from step ${short(m.at)}`).join(', ')}.</p>}
       </Card>
       <div class="grid">
         <Card title="Top-1 on the validation split" class="wide" note="raw: batch norm statistics not recalibrated">
-          {top1.length > 0 ? <Lines title="Top-1 on the validation split" curves={top1} xTitle="step" format={(v) => percent(v, 1)} percent height={300} /> : <Empty>The curves begin with the first checkpoint.</Empty>}
+          {top1.length > 0 ? <Lines title="Top-1 on the validation split" curves={top1} xTitle="step" format={(v) => percent(v, 1)} percent height={300} marks={marks} /> : <Empty>The curves begin with the first checkpoint.</Empty>}
         </Card>
         <Card title="Inherited against stand-alone accuracy" class="wide" note={report && `${report.n} networks, ${ago(report.created_at)}`}>
           {report ? <Rank report={report} /> : estimations.data && <Empty>Not known yet. <code>espalier supernet estimate {quoted(s.name)} -n 12 --wait</code> trains some subnets alone and tells whether the supernet ranks them rightly.</Empty>}
         </Card>
         {loss.length > 0 && <div class="wide"><Smoothing weight={weight} /></div>}
-        <Card title="Loss">{loss.length > 0 ? <Lines title="Loss" curves={loss} xTitle="step" format={(v) => v.toFixed(3)} /> : <Empty>Nothing yet.</Empty>}</Card>
-        <Card title="Speed">{speed.length > 0 ? <Lines title="Images a second" curves={speed} xTitle="step" format={(v) => short(v)} /> : <Empty>Nothing yet.</Empty>}</Card>
-        <Card title="Learning rate">{rate.length > 0 ? <Lines title="Learning rate" curves={rate} xTitle="step" format={(v) => significant(v, 3)} /> : <Empty>Nothing yet.</Empty>}</Card>
-        <Card title="Gradient norm">{norm.length > 0 ? <Lines title="Gradient norm" curves={norm} xTitle="step" format={(v) => significant(v, 3)} /> : <Empty>Nothing yet.</Empty>}</Card>
+        <Card title="Loss">{loss.length > 0 ? <Lines title="Loss" curves={loss} xTitle="step" format={(v) => v.toFixed(3)} marks={marks} /> : <Empty>Nothing yet.</Empty>}</Card>
+        <Card title="Speed">{speed.length > 0 ? <Lines title="Images a second" curves={speed} xTitle="step" format={(v) => short(v)} marks={marks} /> : <Empty>Nothing yet.</Empty>}</Card>
+        <Card title="Learning rate">{rate.length > 0 ? <Lines title="Learning rate" curves={rate} xTitle="step" format={(v) => significant(v, 3)} marks={marks} /> : <Empty>Nothing yet.</Empty>}</Card>
+        <Card title="Gradient norm">{norm.length > 0 ? <Lines title="Gradient norm" curves={norm} xTitle="step" format={(v) => significant(v, 3)} marks={marks} /> : <Empty>Nothing yet.</Empty>}</Card>
         <Card title="Checkpoints" class="wide">
           {checkpoints.data?.length === 0 ? <Empty>None yet.</Empty> : (
             <Table label="Checkpoints" rows={checkpoints.data ?? []} rowKey={(c) => c.id} columns={[
