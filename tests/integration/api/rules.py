@@ -321,6 +321,7 @@ def idempotency_of_files():
 
 @test("a key sent at the same time by many has one effect")
 def idempotency_of_many():
+    bed.daemon()
     with ThreadPoolExecutor(8) as pool:
         ask = lambda _: bed.client().expect(201, "POST", "/uploads", {}, {"Idempotency-Key": "at-once"}).doc["id"]
         equal(len(set(pool.map(ask, range(16)))), 1, "uploads that 16 requests made")
