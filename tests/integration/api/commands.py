@@ -301,7 +301,7 @@ def gaps_are_told(stack, folder, words):
     profile, = json.loads(stack.cli(*words, "--json"))["profiles"]
     equal((profile["networks"], profile["ops"], profile["unpredicted_ops"]), (29, 232, 0), "without the network that has a gap")
     equal(profile["left_out"], {"networks_not_measured": 0, "networks_with_unmeasured_ops": 1, "ops_of_those_networks": 8, "unmeasured_ops": 2,
-                                "networks_without_ops": 0, "unknown_networks": 1, "ops_of_unknown_networks": 2}, "what is left out")
+                                "networks_without_ops": 0, "networks_not_drawn": 0, "unknown_networks": 1, "ops_of_unknown_networks": 2}, "what is left out")
     shown = stack.cli_run(*words)
     equal(shown.returncode, 0, "exit code")
     for said in ("left out: 1 network with 8 ops, as 2 of these have no time", "left out: ops (2) of 1 network that", "phone: 29 networks, 232 ops", "Calibrated on"):
