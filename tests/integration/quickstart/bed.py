@@ -64,7 +64,7 @@ class Quickstart:
             return match
         return wait_for(f"{pattern!r} of quickstart", find, seconds)
 
-    def ended(self, status=0, seconds=240):
+    def ended(self, status=0, seconds=90):
         """Waits for its end; itself."""
         try:
             self.popen.wait(seconds)
