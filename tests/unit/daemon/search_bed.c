@@ -93,6 +93,12 @@ cJSON *spec_of(const struct world *world, const char *body) {
     return spec;
 }
 
+cJSON *with_fleet(const struct world *world, const char *fleet) {
+    cJSON *spec = spec_of(world, evaluated_body);
+    cJSON_AddItemToObject(spec, "fleet", parse(fleet));
+    return spec;
+}
+
 /* --- the daemon's side --- */
 
 static void send_line(struct daemon *daemon, cJSON *doc) {
@@ -263,6 +269,14 @@ int attempt(struct daemon *daemon, const cJSON *spec, int number) {
     close(down[1]);
     cJSON_Delete(received);
     return status;
+}
+
+int attempt_in_parts(struct daemon *daemon, const cJSON *spec, int earlier, int most) {
+    int status = JOB_STOPPED;
+    while (status == JOB_STOPPED && earlier < most)
+        status = attempt(daemon, spec, ++earlier);
+    assert_int_equal(status, JOB_DONE);
+    return earlier;
 }
 
 void forget_events(struct daemon *daemon) {

@@ -55,11 +55,16 @@ void close_world(struct world *world);
 cJSON *parse(const char *text);
 /* Of a search job with this body; the caller deletes it. */
 cJSON *spec_of(const struct world *world, const char *body);
+/* Of evaluated_body beside other profiles' tables, a JSON array. */
+cJSON *with_fleet(const struct world *world, const char *fleet);
 /* What the board takes for a subnet, by its text: 1.3 times the sum of the table and 50 us more. */
 double board_us(const struct daemon *daemon, const char *arch);
 const char *kind_of(const cJSON *event);
 /* One attempt. Returns the job's exit status. */
 int attempt(struct daemon *daemon, const cJSON *spec, int number);
+/* Attempts behind so many earlier ones until the job is done, which takes no more than most in all.
+ * Returns the number of the last one. */
+int attempt_in_parts(struct daemon *daemon, const cJSON *spec, int earlier, int most);
 void forget_events(struct daemon *daemon);
 /* NULL: there was none. */
 const cJSON *last_data(const struct daemon *daemon, const char *kind);

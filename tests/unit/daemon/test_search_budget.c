@@ -53,10 +53,7 @@ static int run_timed(int stop_after) {
     open_world(&world);
     struct daemon daemon = {.world = &world, .has_board = true, .stop_after = stop_after};
     cJSON *spec = spec_of(&world, timed_body);
-    int status = JOB_STOPPED, attempts = 0;
-    while (status == JOB_STOPPED && attempts < 1000)
-        status = attempt(&daemon, spec, ++attempts);
-    assert_int_equal(status, JOB_DONE);
+    int attempts = attempt_in_parts(&daemon, spec, 0, 1000);
     assert_true(stop_after == 0 || attempts > 3);
     assert_final_front(&daemon, "measured");
     int evaluations = take_budget(&daemon);
@@ -188,11 +185,7 @@ static void interrupted_rounds_are_the_same(void **state) {
     assert_int_equal(attempt(&whole, spec, 1), JOB_DONE);
     forget_job(&world);
     parts.stop_after = 7;
-    int status = JOB_STOPPED, attempts = 0;
-    while (status == JOB_STOPPED && attempts < 1000)
-        status = attempt(&parts, spec, ++attempts);
-    assert_int_equal(status, JOB_DONE);
-    assert_true(attempts > 5);
+    assert_true(attempt_in_parts(&parts, spec, 0, 1000) > 5);
     assert_same_events(&whole, &parts);
     forget_events(&whole);
     forget_events(&parts);
