@@ -219,11 +219,11 @@ def long_poll():
     board = bed.board("poll")
     begun = time.monotonic()
     equal(board.lease(wait_s=2), None, "nothing to do")
-    check(1.5 < time.monotonic() - begun < 4, "seconds of the poll", time.monotonic() - begun)
+    check(1.5 < time.monotonic() - begun < 9, "seconds of the poll", time.monotonic() - begun)
     threading.Timer(0.5, lambda: bed.ask(board.profile_id)).start()
     begun = time.monotonic()
     check(board.lease(wait_s=20), "a lease")
-    check(time.monotonic() - begun < 5, "it comes at once", time.monotonic() - begun)
+    check(time.monotonic() - begun < 12, "it comes at once", time.monotonic() - begun)
 
 
 def register_end():
