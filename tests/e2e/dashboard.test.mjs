@@ -334,6 +334,55 @@ test('a limit answers which network is best under it, and the address keeps it',
   await card('Candidates').getByText(`${all.filter((n) => n.metrics.macs <= high * (1 + 1e-6)).length} of ${all.length};`).waitFor();
 });
 
+test('the charts stand still while limits are added, typed, dragged, drawn and removed, on a desk and on a phone', async () => {
+  const all = await networks();
+  for (const [width, height] of [[1360, 900], [360, 740]]) {
+    await page.setViewportSize({ width, height });
+    await open(`searches/${search}?x=macs&axes=depth,macs`);
+    await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+    const charts = ['.scatter canvas.over', '.parallel canvas.over'];
+    const places = () => page.evaluate((names) => names.map((name) => { const r = document.querySelector(name).getBoundingClientRect(); return [r.x + scrollX, r.y + scrollY, r.width, r.height].map(Math.round).join(); }), charts);
+    const before = await places();
+    const still = async (what) => assert.deepEqual(await places(), before, `${what} moves a chart at ${width} pixels`);
+    const drag = async (chart, [x0, y0], [x1, y1]) => {
+      await page.locator(chart).scrollIntoViewIfNeeded();
+      const box = await page.locator(chart).boundingBox();
+      await page.mouse.move(box.x + x0 * box.width, box.y + y0);
+      await page.mouse.down();
+      for (const share of [0.3, 1]) { // in the middle of it, too
+        await page.mouse.move(box.x + (x0 + share * (x1 - x0)) * box.width, box.y + y0 + share * (y1 - y0));
+        await page.waitForTimeout(100);
+        await still(`a drag in ${chart}`);
+      }
+      await page.mouse.up();
+      await page.locator('.best').waitFor();
+      await still(`what was dragged in ${chart}`);
+    };
+    await page.getByLabel('Add a limit').selectOption('params');
+    await page.getByLabel('at most params').waitFor();
+    await still('a limit that is added');
+    await page.getByLabel('at most params').fill('1');
+    await page.getByLabel('at most params').press('Enter');
+    await page.locator('.best', { hasText: 'No network keeps these limits' }).waitFor();
+    await still('a limit that nothing keeps');
+    await page.getByRole('button', { name: 'Remove the limit of Parameters' }).click();
+    await page.locator('.best').waitFor({ state: 'detached' });
+    await still('a limit that is removed');
+    const [right, axis] = [await page.locator(charts[0]).evaluate((c) => 1 - 16 / c.clientWidth), await page.locator(charts[1]).evaluate((c) => 46 / c.clientWidth)];
+    await drag(charts[0], [right, 100], [0.6, 110]); // the line at the edge
+    await drag(charts[0], [0.3, 60], [0.55, 220]); // a box
+    await drag(charts[1], [axis, 60], [axis, 160]);
+    await page.getByLabel('Up to generation').fill('3');
+    await page.getByText(/^generation 3 of/).waitFor();
+    await still('a replay');
+    if (width === 360) assert.ok(await page.locator('.answer').evaluate((e) => e.scrollHeight <= e.clientHeight), 'the answer has its place');
+    await page.getByRole('button', { name: 'Clear limits' }).click();
+    await page.locator('.best').waitFor({ state: 'detached' });
+    await still('no limit any more');
+  }
+  await page.setViewportSize({ width: 1360, height: 900 });
+});
+
 test('a box in the scatter, a brush on an axis and the table show the same networks', async () => {
   const all = await networks();
   await open(`searches/${search}?x=macs&f=`);

@@ -124,19 +124,17 @@ const exactAfter = async (what, act) => {
 };
 await page.mouse.up();
 await page.waitForTimeout(2500);
-const moved = await canvas.boundingBox(); // by the limit and the answer above it
 await exactAfter('drag of a limit', async () => {
-  await page.mouse.move(line - 5 * 59, moved.y + 150);
+  await page.mouse.move(line - 5 * 59, box.y + 150);
   await page.mouse.down();
-  await page.mouse.move(line - 5 * 70, moved.y + 150);
+  await page.mouse.move(line - 5 * 70, box.y + 150);
   await page.mouse.up();
 });
 await page.waitForTimeout(1500);
-const now = await canvas.boundingBox();
 await exactAfter('box select', async () => {
-  await page.mouse.move(now.x + 150, now.y + 100);
+  await page.mouse.move(box.x + 150, box.y + 100);
   await page.mouse.down();
-  await page.mouse.move(now.x + 300, now.y + 300);
+  await page.mouse.move(box.x + 300, box.y + 300);
   await page.mouse.up();
 });
 await page.getByRole('button', { name: 'Clear limits' }).click();

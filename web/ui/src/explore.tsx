@@ -1,5 +1,6 @@
 // The linked views below the scatter: ranges in words and numbers, the best within them, parallel coordinates, every candidate as a table.
-import { useEffect, useState } from 'preact/hooks';
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { list, type Search } from './api';
 import { bestOf, type Range, type Ranges } from './filter';
 import { metricsOf, type Entry } from './entries';
@@ -33,38 +34,44 @@ function Bound({ name, at, range, set }: { name: string; at: keyof Range; range:
   );
 }
 
-export function Limits({ ranges, keys, names, change }: { ranges: Ranges; keys: string[]; names: Naming; change: (key: string, range: Range | null) => void }) {
+/** The limits that are set, in one row of a fixed height, and what they answer: neither moves the chart below. */
+export function Limits({ ranges, keys, names, change, children }: { ranges: Ranges; keys: string[]; names: Naming; change: (key: string, range: Range | null) => void; children: ComponentChildren }) {
   const [added, setAdded] = useState<string[]>([]);
+  const row = useRef<HTMLDivElement>(null);
   const open = [...new Set([...Object.keys(ranges), ...added])];
+  useEffect(() => { row.current!.scrollLeft = row.current!.scrollWidth; }, [open.length]); // the newest is seen
   return (
-    <div class="limits">
-      {open.map((key) => {
-        const range = ranges[key] ?? { low: null, high: null };
-        return (
-          <span key={key} class="limit">
-            <Bound name={key} at="low" range={range} set={(r) => change(key, r)} /> ≤ {names.title(key)} ≤ <Bound name={key} at="high" range={range} set={(r) => change(key, r)} /> {unitOf(key)[1]}
-            <button type="button" class="quiet" aria-label={`Remove the limit of ${names.title(key)}`} onClick={() => { change(key, null); setAdded(added.filter((k) => k !== key)); }}>✕</button>
-          </span>
-        );
-      })}
-      <label>Limit <select aria-label="Add a limit" value="" onChange={(e) => { if (e.currentTarget.value) setAdded([...added, e.currentTarget.value]); e.currentTarget.value = ''; }}>
-        <option value="">add…</option>
-        {keys.filter((k) => !open.includes(k)).map((k) => <option key={k} value={k}>{names.title(k)}</option>)}
-      </select></label>
-      {open.length > 0 && <button type="button" onClick={() => { setAdded([]); setQuery({ f: '' }); }}>Clear limits</button>}
+    <div class="limited">
+      <div class="limits" ref={row}>
+        <label>Limit <select aria-label="Add a limit" value="" onChange={(e) => { if (e.currentTarget.value) setAdded([...added, e.currentTarget.value]); e.currentTarget.value = ''; }}>
+          <option value="">add…</option>
+          {keys.filter((k) => !open.includes(k)).map((k) => <option key={k} value={k}>{names.title(k)}</option>)}
+        </select></label>
+        {open.length > 0 && <button type="button" onClick={() => { setAdded([]); setQuery({ f: '' }); }}>Clear limits</button>}
+        {open.map((key) => {
+          const range = ranges[key] ?? { low: null, high: null };
+          return (
+            <span key={key} class="limit">
+              <Bound name={key} at="low" range={range} set={(r) => change(key, r)} /> ≤ {names.title(key)} ≤ <Bound name={key} at="high" range={range} set={(r) => change(key, r)} /> {unitOf(key)[1]}
+              <button type="button" class="quiet" aria-label={`Remove the limit of ${names.title(key)}`} onClick={() => { change(key, null); setAdded(added.filter((k) => k !== key)); }}>✕</button>
+            </span>
+          );
+        })}
+      </div>
+      <div class="answer" role="status">{children}</div>
     </div>
   );
 }
 
 /** "Best under this limit", at once. */
 export function Best({ entries, limited, objective, direction, names, pick }: { entries: Entry[]; limited: boolean; objective: string; direction: 'maximise' | 'minimise'; names: Naming; pick: (key: string) => void }) {
-  if (!limited) return null;
+  if (!limited) return <p class="note">Drag a grip at the chart's edge, a box in the chart or along an axis further down: the best network within is named here.</p>;
   const best = entries[bestOf(entries, objective, direction)];
-  if (!best) return <p class="best" role="status">No network keeps these limits. Widen one of them.</p>;
+  if (!best) return <p class="best">No network keeps these limits. Widen one of them.</p>;
   const rest = metricsOf(best).filter(([k]) => k !== objective && (k.startsWith('latency') || k === 'macs')).map(([k, m]) => `${names.title(k)} ${names.value(k, m.value)}`);
   return (
-    <p class="best" role="status">
-      Best of {entries.length} under these limits: <b>{names.title(objective)} {names.value(objective, best.numbers[objective]!)}</b> ({best.metric(objective)?.source}), {rest.join(', ')}. <button type="button" class="link" onClick={() => pick(best.key)}>Open it</button>
+    <p class="best">
+      Best of {entries.length} under these limits: <b>{names.title(objective)} {names.value(objective, best.numbers[objective]!)}</b> ({best.metric(objective)?.source}){rest.map((r) => `, ${r}`)}. <button type="button" class="link" onClick={() => pick(best.key)}>Open it</button>
     </p>
   );
 }

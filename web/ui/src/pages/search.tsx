@@ -271,9 +271,10 @@ export function SearchPage({ id }: { id: string }) {
               <label>Colour by <select value={hueKey} onChange={(e) => setQuery({ by: e.currentTarget.value })}><option value="">source</option>{measurers.length > 0 && <option value="board">board that measured it</option>}{shades.map((k) => <option key={k} value={k}>{names.title(k)}</option>)}</select></label>
               <CompareWith search={search} chosen={otherId} found={other.data && against.length} />
               <Replay last={lastGeneration} range={ranges['generation']} change={change} />
-              <Limits ranges={ranges} keys={[...keys, ...genes]} names={names} change={change} />
             </div>
-            <Best entries={answering} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
+            <Limits ranges={ranges} keys={[...keys, ...genes]} names={names} change={change}>
+              <Best entries={answering} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
+            </Limits>
             {points.length === 0 ? <Empty>{search.state === 'failed' ? 'The search failed before its strategy had asked for a candidate.' : 'Candidates appear here as soon as the strategy has asked for the first ones.'}</Empty> : (
               <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, logY)} limits={limit} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hueTitle={hueTitle} kinds={byBoard ? [...measurers.map((b) => profiles[b] ?? b), ...(measurers.length > 1 ? ['several boards'] : [])] : undefined} selected={selected} onPick={pick} describe={describe}
                 summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.`} />
