@@ -676,6 +676,49 @@ test('what the search makes large is better large: the best under a limit, and t
   await shot('search-large');
 });
 
+test('limits that the search itself set are dashed lines on both axes, a limit that is dragged is a whole one', async () => {
+  const all = await networks();
+  const at = (key, share) => all.map((n) => n.metrics[key]).sort((a, b) => a - b)[Math.floor(share * all.length)];
+  const [most, least] = [at('macs', 0.8), at('params', 0.3)];
+  const { search: made } = await stack.post('/searches', { name: 'within limits', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], constraints: [{ metric: 'macs', max: most }, { metric: 'params', min: least }], strategy: 'random', baseline: null, evaluations: 64, initial_evaluations: 24, measure_front: 0 });
+  await stack.waitFor('the search within limits', async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
+  const { total } = await stack.get(`/searches/${made.id}/candidates?page_size=1`);
+  /** How many rows and columns of a canvas are dashed, and how many drawn whole, in the colour of limits. */
+  const lines = (layer) => page.locator(`.scatter canvas.${layer}`).evaluate((c) => {
+    const probe = document.createElement('i');
+    probe.style.color = 'var(--limit)';
+    document.body.append(probe);
+    const shade = getComputedStyle(probe).color.match(/\d+/g).map(Number);
+    probe.remove();
+    const { data, width, height } = c.getContext('2d').getImageData(0, 0, c.width, c.height);
+    const [rows, columns] = [new Array(height).fill(0), new Array(width).fill(0)];
+    for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
+      const i = 4 * (y * width + x);
+      if (data[i + 3] > 150 && shade.every((v, k) => Math.abs(data[i + k] - v) < 12)) { rows[y]++; columns[x]++; }
+    }
+    const [across, up] = [width - 82, height - 60]; // of the chart within its axes
+    const count = (list, whole, from, to) => list.filter((n) => n >= from * whole && n < to * whole).length;
+    return { dashed: [count(rows, across, 0.35, 0.75), count(columns, up, 0.35, 0.75)], whole: [count(rows, across, 0.9, 2), count(columns, up, 0.9, 2)] };
+  });
+  for (const [x, y, expected] of [['macs', 'params', [1, 1]], ['params', 'macs', [1, 1]], ['top1', 'params', [1, 0]], ['macs', 'top1', [0, 1]]]) {
+    await open(`searches/${made.id}?x=${x}&y=${y}`);
+    await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor();
+    await stack.waitFor(`dashed lines of ${y} over ${x}`, async () => String((await lines('base')).dashed) === String(expected), 10).catch(async (error) => assert.fail(`${error.message.split('\n')[0]}: ${JSON.stringify(await lines('base'))}`));
+    assert.deepEqual(await lines('over'), { dashed: [0, 0], whole: [0, 0] });
+  }
+  const said = await page.locator('.scatter canvas.over').getAttribute('aria-label');
+  assert.match(said, /The search demands MACs of at most [\d.]+ [kM]\./);
+  assert.ok(!said.includes('demands Top-1'), said);
+  await page.locator('.scatter .legend').getByText('limit of the search', { exact: true }).waitFor();
+  await page.getByLabel('Add a limit').selectOption('top1');
+  await page.getByLabel('at least top1').fill('20');
+  await page.getByLabel('at least top1').press('Enter');
+  await page.locator('.best').waitFor();
+  await stack.waitFor('a whole line', async () => (await lines('over')).whole[0] > 0, 10);
+  assert.deepEqual((await lines('base')).dashed, [0, 1]);
+  await shot('search-limits-of-its-own');
+});
+
 test('every candidate is exported, as the command line client does it', async () => {
   await open(`searches/${search}`);
   const download = async (name) => {

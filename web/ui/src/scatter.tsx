@@ -16,11 +16,12 @@ export type Point = {
   outside: boolean; hue: number | null; // outside of a range; 0 to 1 where a number or a kind gives the colour, below 0: it is of no kind
 };
 type Interval = { low: number | null; high: number | null };
-export type Axis = { title: string; direction: Direction; labels: Labels; log: boolean };
-type Colors = Record<'ink' | 'line' | 'accent' | 'measured' | 'predicted' | 'baseline' | 'limit', string>;
+/** `limits` are those that the search itself has set on the metric; `say` writes one of its values. */
+export type Axis = { title: string; direction: Direction; labels: Labels; log: boolean; limits: Range; say: (v: number) => string };
+type Colors = Record<'ink' | 'line' | 'card' | 'accent' | 'measured' | 'predicted' | 'baseline' | 'limit', string>;
 type Placed = { x: Float64Array; y: Float64Array };
 /** `drawn` is another object whenever points came in or out of the ranges, or the front has changed. */
-type Props = { points: Point[]; drawn: unknown; x: Axis; y: Axis; limits: Range; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; zoom: string; onZoom: (zoom: string) => void; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hueTitle?: string | undefined; kinds?: string[] | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
+type Props = { points: Point[]; drawn: unknown; x: Axis; y: Axis; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; zoom: string; onZoom: (zoom: string) => void; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hueTitle?: string | undefined; kinds?: string[] | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
 
 type Drag = { line: 'x' | 'y' | null; pan: boolean; fromX: number; fromY: number; x: number; y: number };
 const bestEnd = (axis: Axis): keyof Range => (axis.direction === 'minimise' ? 'high' : 'low');
@@ -36,7 +37,7 @@ const pad = { left: 66, right: 16, top: 14, bottom: 46 };
 
 /** The page's colours, read once for a whole drawing: reading one is slow. */
 function colorsNow(): Colors {
-  const names = ['ink', 'line', 'accent', 'measured', 'predicted', 'baseline', 'limit'] as const;
+  const names = ['ink', 'line', 'card', 'accent', 'measured', 'predicted', 'baseline', 'limit'] as const;
   return Object.fromEntries(names.map((name) => [name, color(name)])) as Colors;
 }
 
@@ -159,21 +160,41 @@ function drawHalo(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, p: Point 
   ctx.stroke();
 }
 
-/** A limit of the search; its word stands on the side that keeps it. */
-function drawLimit(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, limit: number | null, least: boolean, colors: Colors) {
-  if (limit === null) return;
-  const x = Math.round(toPixel(sx, limit)) + 0.5;
-  if (x < sx.from || x > sx.to) return;
+/** Limits of the search on both axes, as [axis, value, whether it is a least]. */
+const limitsOf = (props: Props) => (['x', 'y'] as const).flatMap((axis) => (['low', 'high'] as const).flatMap((end) => { const v = props[axis].limits[end]; return v === null ? [] : [{ axis, v, least: end === 'low' }]; }));
+
+/** Where they are, dashed: the lines that a person drags are not. */
+function drawLimits(ctx: CanvasRenderingContext2D, { sx, sy }: Scales, props: Props, shade: string) {
   ctx.save();
-  ctx.strokeStyle = colors.limit;
-  ctx.fillStyle = colors.limit;
+  ctx.strokeStyle = shade;
+  ctx.lineWidth = 1;
   ctx.setLineDash([6, 4]);
   ctx.beginPath();
-  ctx.moveTo(x, sy.to);
-  ctx.lineTo(x, sy.from);
+  for (const { axis, v } of limitsOf(props)) {
+    const at = Math.round(toPixel(axis === 'x' ? sx : sy, v)) + 0.5;
+    ctx.moveTo(axis === 'x' ? at : sx.from, axis === 'x' ? sy.to : at);
+    ctx.lineTo(axis === 'x' ? at : sx.to, axis === 'x' ? sy.from : at);
+  }
   ctx.stroke();
-  ctx.textAlign = least ? 'left' : 'right';
-  ctx.fillText('limit', least ? x + 4 : x - 4, sy.to + 12);
+  ctx.restore();
+}
+
+/** What they say, over the points, on the side that keeps them and inside of the chart. */
+function drawLimitWords(ctx: CanvasRenderingContext2D, { sx, sy }: Scales, props: Props, colors: Colors) {
+  ctx.save();
+  ctx.fillStyle = colors.limit;
+  ctx.strokeStyle = colors.card;
+  ctx.lineWidth = 4;
+  ctx.lineJoin = 'round';
+  for (const { axis, v, least } of limitsOf(props)) {
+    const [s, text] = [axis === 'x' ? sx : sy, `limit ${least ? '≥' : '≤'} ${props[axis].say(v)}`];
+    const at = toPixel(s, v), width = ctx.measureText(text).width;
+    if (kept(s, at) !== at) continue; // out of what is looked at
+    const x = axis === 'y' ? sx.from + 6 : Math.min(sx.to - width - 4, Math.max(sx.from + 4, least ? at + 5 : at - 5 - width));
+    const y = axis === 'x' ? sy.to + 12 : Math.min(sy.from - 5, Math.max(sy.to + 12, least ? at - 5 : at + 14));
+    ctx.strokeText(text, x, y);
+    ctx.fillText(text, x, y);
+  }
   ctx.restore();
 }
 
@@ -185,7 +206,7 @@ function scalesOf(points: Point[], width: number, height: number, props: Props):
     ys.push(p.y);
     if (p.front) xs.push(p.across?.low ?? p.x, p.across?.high ?? p.x);
   }
-  for (const limit of [props.limits.low, props.limits.high]) if (limit !== null) xs.push(limit);
+  for (const { axis, v } of limitsOf(props)) (axis === 'x' ? xs : ys).push(v);
   for (const p of props.against) {
     xs.push(p.x);
     ys.push(p.y);
@@ -265,7 +286,7 @@ export function Scatter(props: Props) {
   const frame = useRef(0);
   const { width, height } = useSize(box, 240, (w) => Math.max(260, Math.min(w * 0.72, Math.max(560, innerHeight * 0.6 / dots() * devicePixelRatio))));
   const { points } = props;
-  const whole = useMemo(() => scalesOf(points, width, height, props), [points, width, height, props.x.log, props.y.log, props.limits.low, props.limits.high, props.against]);
+  const whole = useMemo(() => scalesOf(points, width, height, props), [points, width, height, props.x.log, props.y.log, limitsOf(props).map((l) => l.v).join(), props.against]);
   const settledZoom = useSettled(props.zoom, points.length > 5000);
   const scalesFor = (text: string): Scales => { const zoom = parseZoom(text); return { sx: over(whole.sx, zoom?.x), sy: over(whole.sy, zoom?.y) }; };
   const scales = useMemo(() => scalesFor(props.zoom), [whole, props.zoom]);
@@ -283,8 +304,6 @@ export function Scatter(props: Props) {
     if (!ctx) return;
     const colors = colorsNow();
     const { sx, sy } = settled;
-    drawLimit(ctx, sx, sy, props.limits.low, true, colors);
-    drawLimit(ctx, sx, sy, props.limits.high, false, colors);
     drawIntervals(ctx, sx, sy, points, colors);
     drawPoints(ctx, points, at, settled, colors);
     drawFront(ctx, sx, sy, points, props, colors);
@@ -300,7 +319,10 @@ export function Scatter(props: Props) {
     ctx.rect(sx.from, sy.to, sx.to - sx.from, sy.from - sy.to);
     ctx.save();
     ctx.clip();
+    const colors = colorsNow();
+    drawLimits(ctx, scales, props, colors.limit);
     drawLayer(ctx, layer.current, settled, scales);
+    drawLimitWords(ctx, scales, props, colors);
     ctx.restore();
   }, [at, scales, props.drawn, painted, width, height, props.x.title, props.y.title]);
 
@@ -460,6 +482,8 @@ export function Scatter(props: Props) {
         <li><i class="mark dot" />predicted</li>
         <li><i class="mark cross" />random baseline</li>
         <li><i class="mark hollow" />breaks a limit</li>
+        {limitsOf(props).length > 0 && <li><i class="mark limit-line" />limit of the search</li>}
+        <li><i class="mark own-line" />your limit: drag it from the edge</li>
         {props.against.length > 0 && <li><i class="mark dashed" />front of the other search</li>}
         {props.kinds?.map((kind, i, { length }) => <li key={kind}><i class="mark dot" style={{ background: hues[Math.round(15 * kindHue(i, length))] }} />measured on {kind}</li>)}
         {props.kinds && <li><i class="mark dot none" />on no board</li>}

@@ -39,6 +39,13 @@ function hueOfBoard(e: Entry, boards: string[]): number {
   return by.length === 0 ? -1 : kindHue(by.length > 1 ? boards.length : by[0]!, boards.length + Number(boards.length > 1));
 }
 
+/** What the search itself demands of a metric. */
+function limitsOn(search: Search, key: string): Range {
+  const bounds = (search.constraints ?? []).filter((c) => keyOf(c) === key);
+  return { low: bounds.find((c) => c.min !== undefined)?.min ?? null, high: bounds.find((c) => c.max !== undefined)?.max ?? null };
+}
+const limitWords = (title: string, key: string, { low, high }: Range) => (low === null && high === null ? '' : ` The search demands ${title}${low === null ? '' : ` of at least ${metricValue(key, low)}`}${high === null ? '' : `${low === null ? ' of' : ' and'} at most ${metricValue(key, high)}`}.`);
+
 /** Without its unit where the next number has the same one. */
 const plain = (text: string, next: string) => (text.split(' ')[1] === next.split(' ')[1] ? text.split(' ')[0] : text);
 
@@ -210,9 +217,7 @@ export function SearchPage({ id }: { id: string }) {
   // The board is in the page's head; beside every number it is needed only where there are several.
   const nameOf = (key: string) => metricName(boards.length > 1 ? key : key.split(':')[0]!, profiles);
   if (!search) return <Page title="Search">{loaded.error ? <Failed error={loaded.error} /> : <Waiting />}</Page>;
-  const axis = (key: string, isLog: boolean): Axis => ({ title: nameOf(key), direction: directionOf(key), labels: (values) => tickLabels(key, values, isLog), log: isLog });
-  const bounds = (search.constraints ?? []).filter((c) => keyOf(c) === x);
-  const limit: Range = { low: bounds.find((c) => c.min !== undefined)?.min ?? null, high: bounds.find((c) => c.max !== undefined)?.max ?? null };
+  const axis = (key: string, isLog: boolean): Axis => ({ title: nameOf(key), direction: directionOf(key), labels: (values) => tickLabels(key, values, isLog), log: isLog, limits: limitsOn(search, key), say: (v) => metricValue(key, v) });
   const describe = (key: string) => {
     const c = byId.get(key);
     if (!c) return [];
@@ -276,8 +281,8 @@ export function SearchPage({ id }: { id: string }) {
               <Best entries={answering} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
             </Limits>
             {points.length === 0 ? <Empty>{search.state === 'failed' ? 'The search failed before its strategy had asked for a candidate.' : 'Candidates appear here as soon as the strategy has asked for the first ones.'}</Empty> : (
-              <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, logY)} limits={limit} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hueTitle={hueTitle} kinds={byBoard ? [...measurers.map((b) => profiles[b] ?? b), ...(measurers.length > 1 ? ['several boards'] : [])] : undefined} selected={selected} onPick={pick} describe={describe}
-                summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.`} />
+              <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, logY)} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hueTitle={hueTitle} kinds={byBoard ? [...measurers.map((b) => profiles[b] ?? b), ...(measurers.length > 1 ? ['several boards'] : [])] : undefined} selected={selected} onPick={pick} describe={describe}
+                summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.${[x, y].map((key) => limitWords(nameOf(key), key, limitsOn(search, key))).join('')}`} />
             )}
           </Card>
           {chosen && <div class="pair">{beside}</div>}
