@@ -824,6 +824,20 @@ test('the form tells what a search will be before it is submitted, and the comma
   await page.getByText('Also taken over').waitFor();
   assert.equal(await page.getByRole('button', { name: 'Leave it out' }).count(), 1);
   assert.deepEqual(await faults(), []);
+  // Judged by loss and top-1 at once, in the order that it had.
+  const objectives = [['loss', 'minimise'], ['macs', 'minimise'], ['top1', 'maximise']].map(([metric, direction]) => ({ metric, direction }));
+  const both = await stack.post('/searches', { name: 'by both', supernet: 'bars', objectives, accuracy: 'evaluated', evaluations: 20, baseline: null, measure_front: 0 });
+  await stack.post(`/searches/${both.search.id}/cancel`, {});
+  await open(`searches/new?from=${both.search.id}`);
+  const judged = page.getByLabel('Judged by'), sends = async () => JSON.parse(await ahead.locator('.code code').nth(1).innerText()).objectives;
+  await judged.waitFor();
+  assert.deepEqual([await judged.inputValue(), await sends()], ['top1,loss', objectives]);
+  await judged.selectOption('loss');
+  assert.deepEqual((await sends()).map((o) => o.metric), ['loss', 'macs']);
+  await judged.selectOption({ label: 'both' });
+  await page.reload();
+  await judged.waitFor();
+  assert.deepEqual((await sends()).map((o) => `${o.metric} ${o.direction}`), ['top1 maximise', 'loss minimise', 'macs minimise']);
 });
 
 test('the page of a network draws it with its costs, samples, accuracy, relatives and files', async () => {

@@ -210,7 +210,7 @@ test('a histogram counts every sample, few outliers apart', () => {
 });
 
 test('a form becomes the body of a search, and the command that is the same', () => {
-  const d = { ...draft.emptyDraft, name: "Pi's front", supernet: 'sn_1', costs: ['latency_us:pf_1', 'macs'], limits: { 'latency_us:pf_1': '1.5', macs: '', top1: '70' }, options: { mutation: '0.2', crossover: '' }, baseline: '', method: 'brief', front: '0' };
+  const d = { ...draft.emptyDraft, name: "Pi's front", supernet: 'sn_1', objectives: ['top1', 'latency_us:pf_1', 'macs'], limits: { 'latency_us:pf_1': '1.5', macs: '', top1: '70' }, options: { mutation: '0.2', crossover: '' }, baseline: '', method: 'brief', front: '0' };
   const body = draft.bodyOf(d);
   assert.deepEqual(body.objectives, [{ metric: 'top1', direction: 'maximise' }, { metric: 'latency_us', profile: 'pf_1', direction: 'minimise' }, { metric: 'macs', direction: 'minimise' }]);
   assert.deepEqual(body.constraints, [{ metric: 'latency_us', profile: 'pf_1', max: 1500 }, { metric: 'top1', min: 0.7 }]);
@@ -219,10 +219,13 @@ test('a form becomes the body of a search, and the command that is the same', ()
   const timed = draft.bodyOf({ ...d, seconds: '90', rounds: '2' });
   assert.deepEqual([timed.time_budget_s, timed.evaluations, timed.rounds], [90, undefined, 2]);
   assert.match(draft.commandOf(timed), / --time 90s --rounds 2 /);
-  const byLoss = { ...draft.emptyDraft, by: 'loss', costs: ['macs'] };
+  const byLoss = { ...draft.emptyDraft, objectives: draft.judgedBy(['top1', 'macs'], 'loss') };
   assert.equal(draft.bodyOf({ ...byLoss, accuracy: 'predicted' }).objectives[0].metric, 'top1'); // a loss is never predicted
   assert.deepEqual(draft.bodyOf({ ...byLoss, accuracy: 'evaluated' }).objectives, [{ metric: 'loss', direction: 'minimise' }, { metric: 'macs', direction: 'minimise' }]);
-  assert.deepEqual(draft.bodyOf({ ...draft.emptyDraft, accuracy: 'model', predictor: 'mo_1', space: 's', costs: ['macs'] }).accuracy, { predictor: 'mo_1' });
+  const byBoth = { ...byLoss, objectives: draft.judgedBy(byLoss.objectives, 'top1,loss') };
+  assert.deepEqual(draft.bodyOf({ ...byBoth, accuracy: 'evaluated' }).objectives.map((o) => `${o.metric} ${o.direction}`), ['top1 maximise', 'loss minimise', 'macs minimise']);
+  assert.deepEqual(draft.bodyOf({ ...byBoth, accuracy: 'predicted' }).objectives.map((o) => o.metric), ['top1', 'macs']);
+  assert.deepEqual(draft.bodyOf({ ...draft.emptyDraft, accuracy: 'model', predictor: 'mo_1', space: 's', objectives: ['top1', 'macs'] }).accuracy, { predictor: 'mo_1' });
 });
 
 test('a search that is begun again with changes has all that it had', () => {
@@ -238,6 +241,11 @@ test('a search that is begun again with changes has all that it had', () => {
   assert.deepEqual(again({ baseline: null }).baseline, null);
   assert.deepEqual(again({ objectives: [{ metric: 'energy_uj', direction: 'minimise' }] }).objectives, [{ metric: 'energy_uj', direction: 'minimise' }]);
   assert.deepEqual(again({ accuracy: 'evaluated', objectives: [{ metric: 'loss', direction: 'minimise' }] }).objectives, [{ metric: 'loss', direction: 'minimise' }]);
+  const [top1, loss, macs] = [{ metric: 'top1', direction: 'maximise' }, { metric: 'loss', direction: 'minimise' }, { metric: 'macs', direction: 'minimise' }];
+  for (const objectives of [[top1, loss], [loss, top1, macs], [macs, top1], [loss, macs, top1]]) {
+    assert.deepEqual(again({ accuracy: 'evaluated', objectives }).objectives, objectives);
+    assert.equal(draft.accuraciesOf(draft.draftOf({ ...body, objectives }).objectives), objectives.includes(loss) ? 'top1,loss' : 'top1'); // what the form has chosen
+  }
   const usual = again({ measure_front: 24, initial_evaluations: 64, method: 'full', rounds: 1, calibration_nets: 12, calibration_choice: 'useful', baseline: 'random' }); // what is as by default is left out
   for (const member of ['measure_front', 'initial_evaluations', 'method', 'rounds', 'calibration_nets', 'calibration_choice', 'baseline']) assert.equal(usual[member], undefined, member);
   assert.match(draft.commandOf(body), /--objectives top1,latency@pf_1,energy_uj@pf_2,macs --limit macs=5000000.01 --limit top1=0.7 --limit energy_uj@pf_2=12.5 --limit latency@pf_1=1.23456789 .* --baseline aging .* --checkpoint cp_1 --dataset ds_1 --calibration-nets 4 --calibration-choice spread --subspace kernel_sizes=3,5 --subspace stage2.depths=2 --warm-start se_1$/);

@@ -1,8 +1,8 @@
 // A search as it is being put together: the body of its request and back, the command that is the same, and what is known of it before it begins.
 
 export type Draft = {
-  name: string; supernet: string; space: string; accuracy: 'predicted' | 'evaluated' | 'model'; by: 'top1' | 'loss' | ''; predictor: string; // by loss only where accuracy is evaluated; '': accuracy is no objective
-  costs: string[]; raised: string[]; // metric keys such as "macs" or "latency_us:pf_…"; of them, those to be made large
+  name: string; supernet: string; space: string; accuracy: 'predicted' | 'evaluated' | 'model'; predictor: string;
+  objectives: string[]; raised: string[]; // in their order, metric keys such as "top1", "loss", "macs" or "latency_us:pf_…"; of the costs among them, those to be made large
   limits: Record<string, string>; // by the key, with " min" or " max" behind it where the bound is not on the usual side; as typed, in people's units
   strategy: string; options: Record<string, string>; baseline: string; // '': none
    evaluations: string; seconds: string; rounds: string; population: string; seed: string; patience: string; initial: string;
@@ -16,9 +16,18 @@ export type Body = {
 };
 
 export const emptyDraft: Draft = {
-  name: '', supernet: '', space: '', accuracy: 'predicted', by: 'top1', predictor: '', costs: [], raised: [], limits: {}, strategy: 'nsga2', options: {}, baseline: 'random', evaluations: '4000', seconds: '', rounds: '1', population: '64', seed: '1', patience: '',
+  name: '', supernet: '', space: '', accuracy: 'predicted', predictor: '', objectives: ['top1'], raised: [], limits: {}, strategy: 'nsga2', options: {}, baseline: 'random', evaluations: '4000', seconds: '', rounds: '1', population: '64', seed: '1', patience: '',
   initial: '64', front: '24', measurements: '', method: 'full', warm: [], others: {},
 };
+
+/** Which figures of accuracy the objectives have: "top1", "loss", "top1,loss" or none. */
+const isAccuracy = (key: string) => key === 'top1' || key === 'loss';
+export const accuraciesOf = (objectives: string[]): string => (['top1', 'loss'].filter((k) => objectives.includes(k))).join();
+export const costsOf = (objectives: string[]): string[] => objectives.filter((k) => !isAccuracy(k));
+/** The objectives with those figures of accuracy in front. */
+export const judgedBy = (objectives: string[], accuracies: string): string[] => [...accuracies.split(',').filter(Boolean), ...costsOf(objectives)];
+/** Those that are sent: a loss is known only where each candidate is evaluated, else top-1 stands for it. */
+const sentObjectives = (d: Draft): string[] => [...new Set(d.objectives.map((k) => (k === 'loss' && d.accuracy !== 'evaluated' ? 'top1' : k)))];
 
 type Bounded = { metric: string; profile?: string; max?: number; min?: number };
 const keyOf = (o: { metric: string; profile?: string }) => (o.profile ? `${o.metric}:${o.profile}` : o.metric);
@@ -52,10 +61,9 @@ export function bodyOf(d: Draft): Body {
   const options = Object.fromEntries(Object.entries(d.options).filter(([, v]) => v !== '').map(([k, v]) => [k, Number(v)]));
   const constraints = limitedKeys(d).map((name) => { const { key, side } = limitOf(name); return { ...metricOf(key), [side]: exact(Number(d.limits[name]) * unitOf(name).factor) }; });
   const warm = { ...(d.warm.length ? { searches: d.warm } : {}), ...(d.others['warm_start'] as object | undefined) };
-  const accuracy = d.by === '' ? [] : [d.accuracy === 'evaluated' && d.by === 'loss' ? { metric: 'loss', direction: 'minimise' } : { metric: 'top1', direction: 'maximise' }];
   return {
     name: d.name, ...(d.supernet ? { supernet: d.supernet } : d.space ? { space: d.space } : {}),
-    objectives: [...accuracy, ...d.costs.map((key) => ({ ...metricOf(key), direction: d.raised.includes(key) ? 'maximise' : 'minimise' }))],
+    objectives: sentObjectives(d).map((key) => ({ ...metricOf(key), direction: key === 'top1' || d.raised.includes(key) ? 'maximise' : 'minimise' })),
     ...(constraints.length ? { constraints } : {}),
     ...(d.accuracy === 'model' ? { accuracy: { predictor: d.predictor } } : d.accuracy === 'evaluated' ? { accuracy: 'evaluated' } : {}),
     strategy: d.strategy, ...(Object.keys(options).length ? { strategy_options: options } : {}), ...(d.baseline === 'random' || (!d.baseline && d.strategy === 'random') ? {} : { baseline: d.baseline || null }),
@@ -69,12 +77,11 @@ export function bodyOf(d: Draft): Body {
 export function draftOf(body: Body): Draft {
   const { name, supernet, space, objectives, constraints = [], accuracy, strategy, strategy_options = {}, baseline, evaluations, time_budget_s, rounds, population, seed, patience, initial_evaluations, measure_front, measurements, method, warm_start = {}, ...others } = body;
   const { searches = [], ...begun } = warm_start, model = typeof accuracy === 'object';
-  const by = objectives.find((o) => o.metric === 'top1') ?? objectives.find((o) => o.metric === 'loss');
   const text = (v: number | undefined, usual: string) => (v === undefined ? usual : `${v}`);
   const usual: Record<string, unknown> = { calibration_nets: 12, calibration_choice: 'useful' };
   return {
-    ...emptyDraft, name, supernet: supernet ?? '', space: space ?? '', accuracy: model ? 'model' : accuracy === 'evaluated' ? 'evaluated' : 'predicted', by: (by?.metric ?? '') as Draft['by'], predictor: model ? accuracy.predictor : '',
-    costs: objectives.filter((o) => o !== by).map(keyOf), raised: objectives.filter((o) => o !== by && o.direction === 'maximise').map(keyOf),
+    ...emptyDraft, name, supernet: supernet ?? '', space: space ?? '', accuracy: model ? 'model' : accuracy === 'evaluated' ? 'evaluated' : 'predicted', predictor: model ? accuracy.predictor : '',
+    objectives: objectives.map(keyOf), raised: objectives.filter((o) => !isAccuracy(o.metric) && o.direction === 'maximise').map(keyOf),
     limits: Object.fromEntries(constraints.map((c) => [limitName(c), `${exact((c.max ?? c.min)! / unitOf(keyOf(c)).factor)}`])),
     strategy, options: Object.fromEntries(Object.entries(strategy_options).map(([k, v]) => [k, `${v}`])), baseline: baseline === undefined ? 'random' : baseline ?? '', evaluations: text(evaluations, emptyDraft.evaluations), seconds: text(time_budget_s, ''), rounds: text(rounds, '1'),
     population: text(population, emptyDraft.population), seed: text(seed, emptyDraft.seed), patience: text(patience, ''), initial: text(initial_evaluations, emptyDraft.initial), front: text(measure_front, emptyDraft.front), measurements: text(measurements, ''), method: method === 'brief' ? 'brief' : 'full', warm: searches,

@@ -3,7 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { ApiError, get, list, post, type Evaluation, type Model, type Profile, type Search, type Space, type Strategy, type Supernet } from '../api';
-import { beyondCommand, bodyOf, commandOf, draftOf, emptyDraft, limitedKeys, limitOf, named, paceOf, shareBelow, timesOf, unitOf, type Body, type Draft, type Quantile } from '../draft';
+import { accuraciesOf, beyondCommand, bodyOf, commandOf, costsOf, draftOf, emptyDraft, judgedBy, limitedKeys, limitOf, named, paceOf, shareBelow, timesOf, unitOf, type Body, type Draft, type Quantile } from '../draft';
 import { duration, metricName, metricValue, percent, power, significant } from '../format';
 import { Card, Code, Empty, Facts, Failed, Page } from '../parts';
 import { go, href, route } from '../router';
@@ -165,19 +165,20 @@ export function NewSearch() {
   const net = free ? undefined : trained.find((s) => s.id === typed.supernet) ?? trained[0];
   const spaceName = net?.space ?? (free ? model?.space : undefined);
   const latencies = [...offered.map((p) => ({ key: `latency_us:${p.id}`, name: p.name, board: true })), ...ready.filter((m) => m.kind === 'latency' && m.space === spaceName).map((m) => ({ key: `latency_us:${m.id}`, name: `${m.name} (imported table)`, board: false }))];
-  const costs = touched && (typed.costs.length || from) ? typed.costs : [latencies[0]?.key ?? 'macs'];
+  const objectives = touched && (costsOf(typed.objectives).length || from) ? typed.objectives : [...typed.objectives, latencies[0]?.key ?? 'macs'];
+  const [judges, costs] = [accuraciesOf(objectives), costsOf(objectives)];
   const read = profiles.data !== null && models.data !== null;
-  const fromCosts = useMemo(() => (source.data ? draftOf(source.data).costs : []), [source.data]);
+  const fromCosts = useMemo(() => (source.data ? costsOf(draftOf(source.data).objectives) : []), [source.data]);
   const large = (key: string) => (draft.raised.includes(key) ? ', to be made large' : '');
   const limited = ['macs', 'params', 'peak_activation_bytes'];
   /** What the draft has of a kind that the form does not offer by itself, once it is known what it offers. */
   const further = (all: string[], shown: string[]) => (read ? [...new Set(all)].filter((k) => !shown.includes(k)) : []);
-  const byLoss = typed.accuracy === 'evaluated' && typed.by === 'loss';
+  const byLoss = typed.accuracy === 'evaluated' && judges.includes('loss');
   const [when] = useState(() => new Date().toISOString().slice(0, 16).replace('T', ' '));
-  const draft: Draft = { ...typed, name: typed.name || `search ${when}`, supernet: net?.id ?? '', space: free ? spaceName ?? '' : '', predictor: model?.id ?? '', costs,
+  const draft: Draft = { ...typed, name: typed.name || `search ${when}`, supernet: net?.id ?? '', space: free ? spaceName ?? '' : '', predictor: model?.id ?? '', objectives,
     limits: Object.fromEntries(Object.entries(typed.limits).filter(([k]) => k !== 'loss' || typed.accuracy === 'evaluated')), others: Object.fromEntries(Object.entries(typed.others).filter(([k, v]) => k !== 'dataset' || (net && v !== net.dataset))) };
   const set = (part: Partial<Draft>) => {
-    const next = { ...typed, costs, ...part };
+    const next = { ...typed, objectives, ...part };
     setTyped(next);
     setTouched(true);
     setProblems([]);
@@ -226,18 +227,18 @@ export function NewSearch() {
             <Field name="accuracy" title="Accuracy" problem={problem('/accuracy')} help={{ predicted: 'Some subnets are evaluated, a predictor learns from them, and the front is evaluated at the end. Thousands of candidates in seconds.', evaluated: 'Each candidate is evaluated on the validation images. Slow: a few hundred candidates, best with linas.', model: 'A predictor of another program tells the accuracy. With a supernet, the front is evaluated at the end.' }[draft.accuracy]}>
               <select id="accuracy" value={draft.accuracy} aria-describedby="accuracy-help" onChange={(e) => set({ accuracy: e.currentTarget.value as Draft['accuracy'] })}><option value="predicted">predicted, the front evaluated</option><option value="evaluated">every candidate evaluated (slow)</option>{accuracies.length > 0 && <option value="model">by an imported predictor</option>}</select>
             </Field>
-            {draft.accuracy === 'evaluated' && <Field name="by" title="Judged by" problem={problem('/objectives/0')} help="The loss, the mean cross-entropy on the validation images, tells apart subnets that give the same answers, by how sure they are of them."><select id="by" value={draft.by} aria-describedby="by-help" onChange={(e) => set({ by: e.currentTarget.value as Draft['by'] })}><option value="top1">top-1, as great as can be</option><option value="loss">validation loss, as small as can be</option>{draft.by === '' && <option value="">neither</option>}</select></Field>}
+            {draft.accuracy === 'evaluated' && <Field name="by" title="Judged by" problem={problem('/objectives/0')} help="The loss, the mean cross-entropy on the validation images, tells apart subnets that give the same answers, by how sure they are of them."><select id="by" value={judges} aria-describedby="by-help" onChange={(e) => set({ objectives: judgedBy(objectives, e.currentTarget.value) })}><option value="top1">top-1, as great as can be</option><option value="loss">validation loss, as small as can be</option><option value="top1,loss">both</option>{judges === '' && <option value="">neither</option>}</select></Field>}
             {draft.accuracy === 'model' && <Field name="predictor" title="Imported predictor" problem={problem('/accuracy/predictor')}><select id="predictor" value={draft.predictor} onChange={(e) => set({ predictor: e.currentTarget.value })}>{accuracies.map((m) => <option key={m.id} value={m.id}>{m.name} ({m.space})</option>)}</select></Field>}
             <Field name="supernet" title="Supernet" help="Its weights score the subnets; its space is what is searched." problem={problem('/supernet', '/space')}>
               <select id="supernet" value={free ? 'none' : net?.id ?? ''} aria-describedby="supernet-help" onChange={(e) => set({ supernet: e.currentTarget.value, others: without(typed.others, 'checkpoint', 'dataset') })}>{draft.accuracy === 'model' && <option value="none">none: the space of the predictor</option>}{trained.map((s) => <option key={s.id} value={s.id}>{s.name} ({s.space})</option>)}</select>
             </Field>
             <fieldset>
-              <legend>{draft.by === '' ? 'Make small' : 'Besides accuracy, make small'}</legend>
-              {draft.by === '' && draft.accuracy !== 'evaluated' && <p class="note">Accuracy is no objective. <button type="button" class="link" onClick={() => set({ by: 'top1' })}>Make it one</button></p>}
-              {latencies.map((l) => <Choice key={l.key} checked={costs.includes(l.key)} change={(on) => set({ costs: toggled(costs, l.key, on) })}>latency on {l.name}{large(l.key)}{samples[`${spaceName} ${l.key.split(':')[1]}`]?.missing_entries ? <small class="note"> {samples[`${spaceName} ${l.key.split(':')[1]}`]!.missing_entries} entries of its table are missing: <code>espalier latency build</code></small> : null}</Choice>)}
+              <legend>{judges === '' ? 'Make small' : 'Besides accuracy, make small'}</legend>
+              {judges === '' && draft.accuracy !== 'evaluated' && <p class="note">Accuracy is no objective. <button type="button" class="link" onClick={() => set({ objectives: judgedBy(objectives, 'top1') })}>Make it one</button></p>}
+              {latencies.map((l) => <Choice key={l.key} checked={costs.includes(l.key)} change={(on) => set({ objectives: toggled(objectives, l.key, on) })}>latency on {l.name}{large(l.key)}{samples[`${spaceName} ${l.key.split(':')[1]}`]?.missing_entries ? <small class="note"> {samples[`${spaceName} ${l.key.split(':')[1]}`]!.missing_entries} entries of its table are missing: <code>espalier latency build</code></small> : null}</Choice>)}
               {profiles.data && latencies.length === 0 && <p class="note">No board yet: <a href={href(['devices'], { add: '1' })}>add one</a> for measured latencies, or count MACs.</p>}
-              {costKeys.map((key) => <Choice key={key} checked={costs.includes(key)} change={(on) => set({ costs: toggled(costs, key, on) })}>{metricName(key)}{large(key)}</Choice>)}
-              {further([...costs, ...fromCosts], [...latencies.map((l) => l.key), ...costKeys]).map((key) => <Choice key={key} checked={costs.includes(key)} change={(on) => set({ costs: toggled(costs, key, on) })}>{metricName(key, names)}{large(key)}{key.startsWith('latency_us') ? ', not offered now' : ''}</Choice>)}
+              {costKeys.map((key) => <Choice key={key} checked={costs.includes(key)} change={(on) => set({ objectives: toggled(objectives, key, on) })}>{metricName(key)}{large(key)}</Choice>)}
+              {further([...costs, ...fromCosts], [...latencies.map((l) => l.key), ...costKeys]).map((key) => <Choice key={key} checked={costs.includes(key)} change={(on) => set({ objectives: toggled(objectives, key, on) })}>{metricName(key, names)}{large(key)}{key.startsWith('latency_us') ? ', not offered now' : ''}</Choice>)}
               {problem('/objectives') && <span class="field-problem" role="alert">{problem('/objectives')}</span>}
             </fieldset>
           </Card>
