@@ -17,7 +17,7 @@ const { ticks, extent, toPixel, toValue } = await load('scale');
 const { over, parseZoom, printZoom, zoomed } = await load('zoom');
 const format = await load('format');
 const filter = await load('filter');
-const { Candidates, metricsOf } = await load('entries');
+const { Candidates, entryOfFront, frontShown, metricsOf } = await load('entries');
 const genes = await load('genes');
 const stats = await load('stats');
 const draft = await load('draft');
@@ -285,4 +285,15 @@ test('a smoothed curve begins at its first value, keeps a constant and passes ov
   assert.ok(Number.isNaN(b));
   assert.ok(Math.abs(c - (0.25 * 2 + 0.5 * 4) / 0.75) < 1e-12, `${c}`);
   assert.deepEqual(stats.smoothed([1, 5, 2], 0), [1, 5, 2]);
+});
+
+test('the front that is shown keeps every range, and in a replay is that of the time, by the values of now', () => {
+  const item = (id, top1) => ({ arch_id: id, arch: 'r28 | d1 c16 k3e3', strategy: 'nsga2', generation: 4, feasible: true, metrics: { top1: { value: top1, low: null, high: null, source: 'evaluated' } }, predicted: {}, test_top1: 0.4 });
+  const items = [item('a', 0.5), item('b', 0.6), item('c', 0.7)];
+  const entries = [...items.map(entryOfFront), { ...entryOfFront(item('d', 0.3)), front: false }];
+  assert.deepEqual(frontShown(items, entries), items);
+  entries[1].inside = false;
+  assert.deepEqual(frontShown(items, entries), [items[0], items[2]]);
+  entries.forEach((e) => { e.inside = e.front = e.key === 'd'; }); // a replay
+  assert.deepEqual(frontShown(items, entries), [{ arch_id: 'd', arch: 'r28 | d1 c16 k3e3', strategy: 'nsga2', generation: 4, feasible: true, metrics: item('d', 0.3).metrics }]);
 });

@@ -84,3 +84,10 @@ export function entryOfFront(item: FrontItem): Entry {
 }
 
 export const metricsOf = (entry: Entry): [string, Metric][] => Object.keys(entry.numbers).flatMap((key) => { const m = entry.metric(key); return m ? [[key, m] as [string, Metric]] : []; });
+
+/** The front as the page shows it: of its networks those that every range keeps. In a replay `front` says which were best by then: they are told by the values that they have now. */
+export function frontShown(items: FrontItem[], entries: Entry[]): FrontItem[] {
+  const own = new Map(items.map((i) => [i.arch_id, i]));
+  const itemOf = (e: Entry): FrontItem => ({ arch_id: e.key, arch: e.arch, feasible: e.feasible, strategy: e.strategy, generation: e.generation, metrics: Object.fromEntries(metricsOf(e)) });
+  return entries.flatMap((e) => (e.inside && e.front ? own.get(e.key) ?? itemOf(e) : []));
+}

@@ -1,18 +1,19 @@
 // One search: the live scatter with the front, hypervolume beside it, the table below, the network of the chosen point at the side.
 import type { ComponentChildren } from 'preact';
 import { useMemo } from 'preact/hooks';
-import { get, list, post, type Front, type FrontItem, type Job, type Metric, type Pin, type Profile, type Search } from '../api';
+import { get, list, post, type Front, type Job, type Pin, type Profile, type Search } from '../api';
 import { ArchView } from '../arch-view';
 import { BoardFronts } from '../board-fronts';
 import { useCandidates, useSettled } from '../candidates';
-import { entryOfFront, metricsOf, type Entry } from '../entries';
+import { entryOfFront, frontShown, metricsOf, type Entry } from '../entries';
 import { Best, CompareWith, Explore, Limits, naming, Replay } from '../explore';
 import { genesOf, parseRanges, printRanges, within, withRange, type Range } from '../filter';
 import { exportCandidates } from '../export';
 import { directionOf as directionIn, frontOf } from '../front';
-import { largest, metricName, metricValue, percent, short, significant, tickLabels } from '../format';
+import { FrontTable, Interval } from '../front-table';
+import { metricName, metricValue, percent, short, significant, tickLabels } from '../format';
 import { Lines, type Curve } from '../lines';
-import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
+import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Waiting } from '../parts';
 import { href, route, setQuery } from '../router';
 import { kindHue, Scatter, type Axis, type Point } from '../scatter';
 import { useLoaded } from '../state';
@@ -45,24 +46,6 @@ function limitsOn(search: Search, key: string): Range {
   return { low: bounds.find((c) => c.min !== undefined)?.min ?? null, high: bounds.find((c) => c.max !== undefined)?.max ?? null };
 }
 const limitWords = (title: string, key: string, { low, high }: Range) => (low === null && high === null ? '' : ` The search demands ${title}${low === null ? '' : ` of at least ${metricValue(key, low)}`}${high === null ? '' : `${low === null ? ' of' : ' and'} at most ${metricValue(key, high)}`}.`);
-
-/** Without its unit where the next number has the same one. */
-const plain = (text: string, next: string) => (text.split(' ')[1] === next.split(' ')[1] ? text.split(' ')[0] : text);
-
-/** A value with what was predicted before it; what is measured with its interval, in the unit of `most`. */
-function Interval({ name, metric, before, most }: { name: string; metric: Metric | undefined; before?: Metric | undefined; most?: number | undefined }) {
-  if (!metric) return <>–</>;
-  const same = before && before.source !== metric.source && before.value !== metric.value;
-  const [value, low, high] = [metric.value, metric.low, metric.high].map((v) => metricValue(name, v, most ?? metric.value)) as [string, string, string];
-  const known = metric.low != null && metric.high != null;
-  return (
-    <span title={known ? `${low} to ${high}, ${metric.source}` : metric.source}>
-      {same && <span class="was">{plain(metricValue(name, before.value, most ?? metric.value), value)} → </span>}
-      {value} {known && metric.source === 'measured' && <span class="was">[{plain(low, value)}, {plain(high, value)}] </span>}
-      <small class={`source ${metric.source}`}>{metric.source}</small>
-    </span>
-  );
-}
 
 function Hypervolume({ id, search }: { id: string; search: Search }) {
   const { data } = useLoaded(() => get<{ series: { strategy: string; evaluations: number[]; hypervolume: (number | null)[] }[] }>(`/searches/${encodeURIComponent(id)}/hypervolume`), `${id}/hv`, ['generation'], (d) => d['search'] === id);
@@ -117,16 +100,6 @@ function PinButton({ search, supernet, arch, pin, changed }: { search: Search; s
       <Act do={() => post('/evaluations', { supernet, ...weights(search), archs: [arch], split: 'test' })} done="The evaluation on the test images is queued.">Score on test images</Act>
     </>
   );
-}
-
-/** Where the front's values come from. */
-function whence(front: Front | undefined | null): string {
-  if (front?.stage !== 'final') return 'predicted so far';
-  if (front.items.every((i) => i.metrics['top1']?.source === 'predicted')) return 'predicted: no supernet was there to evaluate it';
-  if (front.no_board) return 'not measured: no board; latency is predicted where it was not measured before';
-  if (front.refused) return 'a board refused every network that it was asked to measure: what it would have measured is predicted';
-  const predicted = front.items.some((i) => Object.values(i.metrics).some((m) => m.source === 'predicted'));
-  return predicted ? 'evaluated; latency is predicted: no measurement was asked for' : 'evaluated and measured values only';
 }
 
 // By the address as it is when it happens, and apart from the page: parts of it that are not drawn anew hold these, and would keep all that it showed then.
@@ -184,6 +157,8 @@ export function SearchPage({ id }: { id: string }) {
     }
     return [...numbered]; // another list says that they have changed
   }, [numbered, frontIds, settled, search?.baseline, ...(replayed ? [x, y, directionOf(x), directionOf(y)] : ['', '', '', ''])]);
+  const shown = useMemo(() => frontShown(items, entries), [items, entries]);
+  const shownNote = replayed ? `${shown.length} were the front among what is within every range, by the values they have now` : shown.length < items.length ? `${shown.length} of ${items.length} within every range` : '';
   const inside = useMemo(() => entries.filter((e) => e.inside), [entries]);
   const answering = useMemo(() => { const list = Object.entries(ranges); return filter === '' ? [] : numbered.filter((e) => e.feasible && within(e.numbers, list)); }, [numbered, ranges]);
   const lastGeneration = useMemo(() => numbered.reduce((a, e) => Math.max(a, e.generation), 0), [numbered]);
@@ -234,7 +209,6 @@ export function SearchPage({ id }: { id: string }) {
   const chosen = selected ? byId.get(selected) : undefined;
   const pinned = pins.data?.find((p) => p.arch_id === selected);
   const running = job.data && ['running', 'queued', 'paused', 'canceling'].includes(job.data.state);
-  const slowest = largest(items.map((i) => (latencyKey ? i.metrics[latencyKey]?.value : null)));
   const options = keys.map((k) => <option key={k} value={k}>{nameOf(k)}</option>);
 
   const beside = (
@@ -301,22 +275,10 @@ export function SearchPage({ id }: { id: string }) {
         ) : <div class="beside">{beside}</div>}
       </div>
       <div class="grid">
-        <Card title="The front as a table" class="wide" note={whence(front.data)}>
-          {items.length === 0 ? <Empty>No front yet.</Empty> : (
-            <Table label="Points of the front" rows={[...items].sort((a, b) => (a.metrics[x]?.value ?? 0) - (b.metrics[x]?.value ?? 0))} rowKey={(i) => i.arch_id} selected={selected} onPick={(i) => pick(i.arch_id)} columns={[
-              { title: 'Top-1 (validation)', number: true, cell: (i) => <Interval name="top1" metric={i.metrics['top1']} before={i.predicted?.['top1']} /> },
-              { title: 'Test', number: true, cell: (i) => percent(i.test_top1) },
-              ...(keys.includes('loss') ? [{ title: metricName('loss'), number: true, cell: (i: FrontItem) => short(i.metrics['loss']?.value) }] : []),
-              ...keys.filter((k) => k.startsWith('latency_us')).map((key) => ({ title: nameOf(key), number: true, cell: (i: FrontItem) => <Interval name={key} most={slowest} metric={i.metrics[key]} before={i.predicted?.[key]} /> })),
-              { title: 'MACs', number: true, cell: (i) => short(i.metrics['macs']?.value) }, { title: 'Parameters', number: true, cell: (i) => short(i.metrics['params']?.value) },
-              { title: 'Peak memory', number: true, cell: (i) => short(i.metrics['peak_activation_bytes']?.value, 'B') },
-              { title: 'Network', cell: (i) => <button type="button" class="link genotype" onClick={() => pick(i.arch_id)}>{i.arch}</button> },
-            ]} />
-          )}
-        </Card>
+        <FrontTable front={front.data} rows={shown} note={shownNote} keys={keys} x={x} nameOf={nameOf} selected={selected} onPick={pick} />
         {boards.length > 1 && items.length > 0 && (
-          <Card title="The front on each board" class="wide">
-            <BoardFronts items={items} boards={boards.map((b) => ({ key: `latency_us:${b}`, name: profiles[b] ?? b, direction: directionOf(`latency_us:${b}`) }))} y={objective} yTitle={nameOf(objective)} direction={directionOf(objective)} selected={selected} onPick={pick} />
+          <Card title="The front on each board" class="wide" note={shownNote}>
+            <BoardFronts items={shown} boards={boards.map((b) => ({ key: `latency_us:${b}`, name: profiles[b] ?? b, direction: directionOf(`latency_us:${b}`) }))} y={objective} yTitle={nameOf(objective)} direction={directionOf(objective)} selected={selected} onPick={pick} />
           </Card>
         )}
         {lists}
