@@ -297,3 +297,17 @@ test('the front that is shown keeps every range, and in a replay is that of the 
   entries.forEach((e) => { e.inside = e.front = e.key === 'd'; }); // a replay
   assert.deepEqual(frontShown(items, entries), [{ arch_id: 'd', arch: 'r28 | d1 c16 k3e3', strategy: 'nsga2', generation: 4, feasible: true, metrics: item('d', 0.3).metrics }]);
 });
+
+test('ticks of one axis share a prefix and differ, and so do values that are compared', () => {
+  assert.deepEqual(format.plainTicks([165000, 165200, 165400, 165600]), ['165.0 k', '165.2 k', '165.4 k', '165.6 k']);
+  assert.deepEqual(format.plainTicks([900000, 1000000, 1100000]), ['0.9 M', '1.0 M', '1.1 M']);
+  assert.deepEqual(format.plainTicks([0, 500, 1000]), ['0', '500', '1000']);
+  assert.deepEqual(format.plainTicks([0, 0.0001]), ['0', '1.0e-4']);
+  const written = (values) => values.map(format.comparing(values));
+  assert.deepEqual(written([165801.3, 165432.7]), ['165.80 k', '165.43 k']);
+  assert.deepEqual(written([165801.3, 165801.9]), ['165.80130 k', '165.80190 k']);
+  assert.deepEqual(written([1200000, 999000]), ['1.200 M', '0.999 M']);
+  assert.deepEqual(written([5999, 6000]), ['5999.0', '6000.0']);
+  assert.deepEqual(written([0.5, 0.5]), ['0.5000', '0.5000']);
+  assert.deepEqual([format.comparing([])(0), format.comparing([null, 42.123])(42.123)], ['0', '42.12']);
+});

@@ -8,6 +8,9 @@ export type Labels = (ticks: number[]) => { text: string[]; unit: string };
 /** `title` gets the unit of the labels; an empty one is not drawn. */
 export type ChartAxis = { title: (unit: string) => string; labels: Labels };
 
+/** Values with a grid line each, an upward axis' closer to each other. */
+export const ticksOf = (s: Scale, upward: boolean) => ticks(s.min, s.max, Math.max(3, Math.floor(Math.abs(s.to - s.from) / (upward ? 52 : 80))), s.log);
+
 function titleOf(ctx: CanvasRenderingContext2D, text: string, x: number, y: number, turned: boolean) {
   ctx.save();
   ctx.translate(x, y);
@@ -20,8 +23,8 @@ export function drawAxes(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, x:
   const [soft, line] = [color('ink-soft'), color('line')];
   ctx.font = font;
   ctx.lineWidth = 1;
-  const units = ([[sx, x, 80], [sy, y, 52]] as const).map(([s, axis, room], upward) => {
-    const at = ticks(s.min, s.max, Math.max(3, Math.floor(Math.abs(s.to - s.from) / room)), s.log);
+  const units = ([[sx, x], [sy, y]] as const).map(([s, axis], upward) => {
+    const at = ticksOf(s, upward === 1);
     const { text, unit } = axis.labels(at);
     ctx.fillStyle = soft;
     ctx.strokeStyle = line;

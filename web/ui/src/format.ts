@@ -77,6 +77,26 @@ export function even(values: number[]): string[] {
   return values.map((v) => v.toFixed(digits));
 }
 
+const prefixOf = (most: number) => (most < 1e5 ? 0 : Math.min(4, Math.floor(Math.log10(most) / 3)));
+const prefixes = ['', ' k', ' M', ' G', ' T'];
+
+/** Ticks of a plain number: all with the prefix of the largest, and as many decimals as tell them apart. */
+export function plainTicks(values: number[]): string[] {
+  const most = largest(values), power = prefixOf(most);
+  if (most < 1e-3) return values.map((v) => (v ? v.toExponential(1) : '0'));
+  return even(values.map((v) => v / 1000 ** power)).map((text) => text + prefixes[power]);
+}
+
+/** Writes numbers that are compared: all with the prefix of the largest, four digits of that one, and more where the closest two would look alike. */
+export function comparing(values: (number | null | undefined)[]): (v: number) => string {
+  const sorted = values.filter(known).sort((a, b) => a - b), most = largest(sorted), power = prefixOf(most);
+  if (most < 1e-3) return (v) => significant(v, 6);
+  const gaps = sorted.slice(1).map((v, i) => v - sorted[i]!).filter((gap) => gap > most * 1e-9);
+  const fine = Math.min(most, ...gaps) / 1000 ** power; // two digits of the closest two's difference
+  const places = Math.min(9, Math.max(0, 1 - Math.floor(Math.log10(fine)), 3 - Math.floor(Math.log10(most / 1000 ** power))));
+  return (v) => (v / 1000 ** power).toFixed(places) + prefixes[power];
+}
+
 /** Ticks of a metric's axis: plain numbers, and the one unit they share. */
 export function tickLabels(key: string, values: number[], log = false): { text: string[]; unit: string } {
   const most = Math.max(...values.map(Math.abs), 0);

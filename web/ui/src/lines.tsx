@@ -1,16 +1,17 @@
 // Curves over steps or evaluations on a canvas. The pointer or the arrow keys read them at a step; charts over the same steps on a page move together.
 import { signal } from '@preact/signals';
 import { useLayoutEffect, useMemo, useRef } from 'preact/hooks';
-import { drawAxes } from './axes';
+import { drawAxes, ticksOf } from './axes';
 import { contextOf, font, placeIn, sized, useSize } from './canvas';
-import { even, largest, short } from './format';
+import { even, plainTicks } from './format';
 import { beside, placeMarks, type Mark } from './marks';
 import { extent, toPixel, toValue, type Scale } from './scale';
 import { color, paint } from './theme';
 
 /** x rises; y is null where it is not known. `raw`: what y is the smoothed form of, drawn faintly. */
 export type Curve = { name: string; x: number[]; y: (number | null)[]; raw?: (number | null)[]; dashed?: boolean; color?: string };
-type Props = { title: string; curves: Curve[]; xTitle: string; format: (v: number) => string; percent?: boolean; height?: number; marks?: Mark[] };
+/** `format` writes one curve's value, `compare` those of all at a step, in place of it. */
+type Props = { title: string; curves: Curve[]; xTitle: string; format?: (v: number) => string; compare?: (values: (number | null)[]) => string[]; percent?: boolean; height?: number; marks?: Mark[] };
 
 const isKnown = (y: number | null | undefined): y is number => Number.isFinite(y);
 const palette = ['curve-1', 'curve-2', 'curve-3', 'curve-4', 'curve-5', 'curve-6'];
@@ -31,10 +32,13 @@ export function indexAt(steps: number[], at: number): number {
   return low - 1;
 }
 
-function scalesOf(curves: Curve[], width: number, height: number): { sx: Scale; sy: Scale } {
+/** Numbers beside the upward axis have the room that the longest needs. */
+function scalesOf(curves: Curve[], width: number, height: number, label: (ticks: number[]) => string[]): { sx: Scale; sy: Scale } {
   const [x0, x1] = extent(curves.flatMap((c) => c.x), false, 0.01);
   const [y0, y1] = extent(curves.flatMap((c) => (c.raw ?? c.y).filter(isKnown)), false);
-  return { sx: { min: x0, max: x1, log: false, from: pad.left, to: width - pad.right }, sy: { min: y0, max: y1, log: false, from: height - pad.bottom, to: pad.top } };
+  const sy: Scale = { min: y0, max: y1, log: false, from: height - pad.bottom, to: pad.top };
+  const longest = Math.max(...label(ticksOf(sy, true)).map((text) => text.length));
+  return { sx: { min: x0, max: x1, log: false, from: Math.max(pad.left, 14 + 7 * longest), to: width - pad.right }, sy };
 }
 
 function drawCurve(ctx: CanvasRenderingContext2D, scales: { sx: Scale; sy: Scale }, curve: Curve, shade: string) {
@@ -102,7 +106,8 @@ export function Lines(props: Props) {
   const over = useRef<HTMLCanvasElement>(null);
   const { curves } = props;
   const { width, height } = useSize(box, 200, () => props.height ?? 240);
-  const scales = useMemo(() => scalesOf(curves, width, height), [curves, width, height]);
+  const label = (values: number[]) => (props.percent ? even(values.map((v) => 100 * v)).map((v) => `${v} %`) : plainTicks(values));
+  const scales = useMemo(() => scalesOf(curves, width, height, label), [curves, width, height]);
   const steps = useMemo(() => [...new Set(curves.flatMap((c) => c.x))].sort((a, b) => a - b), [curves]);
   const painted = paint.value;
   const read = reading.value?.over === props.xTitle ? reading.value.at : null;
@@ -110,9 +115,7 @@ export function Lines(props: Props) {
   useLayoutEffect(() => {
     const ctx = contextOf(base.current, width, height);
     if (!ctx) return;
-    const plain = (values: number[]) => { const most = largest(values); return most >= 1e5 ? values.map((v) => short(v)) : most < 1e-3 ? values.map((v) => (v ? v.toExponential(1) : '0')) : even(values); };
-    drawAxes(ctx, scales.sx, scales.sy, { title: () => props.xTitle, labels: (values) => ({ text: plain(values), unit: '' }) },
-      { title: () => '', labels: (values) => ({ text: props.percent ? even(values.map((v) => 100 * v)).map((v) => `${v} %`) : plain(values), unit: '' }) });
+    drawAxes(ctx, scales.sx, scales.sy, { title: () => props.xTitle, labels: (values) => ({ text: plainTicks(values), unit: '' }) }, { title: () => '', labels: (values) => ({ text: label(values), unit: '' }) });
     drawMarks(ctx, props.marks ?? [], scales);
     curves.forEach((c, i) => drawCurve(ctx, scales, c, shadeOf(c, i)));
   }, [scales, painted, props.marks]);
@@ -147,11 +150,9 @@ export function Lines(props: Props) {
     event.preventDefault();
     readAt((read === null ? steps.length - 1 : indexAt(steps, read)) + (read === null ? 0 : step));
   };
-  const said = (c: Curve) => {
-    const v = c.y[read === null ? c.y.length - 1 : indexAt(c.x, read)];
-    return v == null ? '–' : props.format(v);
-  };
-  const last = curves.map((c) => `${c.name} ${said(c)}`).join(', ');
+  const values = curves.map((c) => c.y[read === null ? c.y.length - 1 : indexAt(c.x, read)] ?? null);
+  const said = props.compare?.(values) ?? values.map((v) => (v === null ? '–' : props.format?.(v) ?? `${v}`));
+  const last = curves.map((c, i) => `${c.name} ${said[i]}`).join(', ');
   return (
     <figure class="lines">
       <div class="layers" ref={box}>
@@ -161,7 +162,7 @@ export function Lines(props: Props) {
       </div>
       <figcaption class="curve-legend">
         <span>{props.xTitle} <b>{read === null ? 'latest' : +read.toPrecision(6)}</b></span>
-        {curves.map((c, i) => <span key={c.name}><i style={{ borderTop: `3px ${c.dashed ? 'dashed' : 'solid'} var(--${c.color ?? palette[i % palette.length]})` }} />{c.name} <b>{said(c)}</b></span>)}
+        {curves.map((c, i) => <span key={c.name}><i style={{ borderTop: `3px ${c.dashed ? 'dashed' : 'solid'} var(--${c.color ?? palette[i % palette.length]})` }} />{c.name} <b>{said[i]}</b></span>)}
       </figcaption>
     </figure>
   );

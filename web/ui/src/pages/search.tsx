@@ -11,7 +11,7 @@ import { genesOf, parseRanges, printRanges, within, withRange, type Range } from
 import { exportCandidates } from '../export';
 import { directionOf as directionIn, frontOf } from '../front';
 import { FrontTable, Interval } from '../front-table';
-import { metricName, metricValue, percent, short, significant, tickLabels } from '../format';
+import { comparing, metricName, metricValue, percent, short, significant, tickLabels } from '../format';
 import { Lines, type Curve } from '../lines';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Waiting } from '../parts';
 import { href, route, setQuery } from '../router';
@@ -47,13 +47,19 @@ function limitsOn(search: Search, key: string): Range {
 }
 const limitWords = (title: string, key: string, { low, high }: Range) => (low === null && high === null ? '' : ` The search demands ${title}${low === null ? '' : ` of at least ${metricValue(key, low)}`}${high === null ? '' : `${low === null ? ' of' : ' and'} at most ${metricValue(key, high)}`}.`);
 
-function Hypervolume({ id, search }: { id: string; search: Search }) {
+/** Values of the strategies at one number of evaluations, each told from the others; beside the baseline how many times its value. */
+function volumes(values: (number | null)[], baseline: number): string[] {
+  const [say, of] = [comparing(values), values[baseline]];
+  return values.map((v, i) => (v === null ? '–' : `${say(v)}${i !== baseline && of ? ` (${significant(v / of, Math.abs(v / of - 1) < 0.001 ? 6 : 4)} × the baseline's)` : ''}`));
+}
+
+function Hypervolume({ id, search, nameOf }: { id: string; search: Search; nameOf: (key: string) => string }) {
   const { data } = useLoaded(() => get<{ series: { strategy: string; evaluations: number[]; hypervolume: (number | null)[] }[] }>(`/searches/${encodeURIComponent(id)}/hypervolume`), `${id}/hv`, ['generation'], (d) => d['search'] === id);
   const curves: Curve[] = (data?.series ?? []).map((s) => ({ name: s.strategy, x: s.evaluations, y: s.hypervolume, dashed: s.strategy === search.baseline }));
-  const reference = Object.entries(search.reference_point ?? {}).map(([key, v]) => `${metricName(key.split(':')[0]!)} ${metricValue(key, v)}`).join(', ');
+  const reference = Object.entries(search.reference_point ?? {}).map(([key, v]) => `${nameOf(key)} ${metricValue(key, v)}`).join(', ');
   return (
     <Card title="Hypervolume" note={reference ? `reference point: ${reference}` : undefined}>
-      {curves.some((c) => c.y.some((v) => v != null)) ? <Lines title="Hypervolume over evaluations" curves={curves} xTitle="evaluations" format={(v) => (v >= 1e5 ? short(v) : significant(v, 4))} /> : <Empty>{search.objectives.length > 6 ? 'Of more than six objectives there is none.' : 'It grows with the first generation.'}</Empty>}
+      {curves.some((c) => c.y.some((v) => v != null)) ? <Lines title="Hypervolume over evaluations" curves={curves} xTitle="evaluations" compare={(values) => volumes(values, curves.findIndex((c) => c.dashed))} /> : <Empty>{search.objectives.length > 6 ? 'Of more than six objectives there is none.' : 'It grows with the first generation.'}</Empty>}
     </Card>
   );
 }
@@ -213,7 +219,7 @@ export function SearchPage({ id }: { id: string }) {
 
   const beside = (
     <>
-      <Hypervolume id={id} search={search} />
+      <Hypervolume id={id} search={search} nameOf={nameOf} />
       <Trust search={search} />
     </>
   );
