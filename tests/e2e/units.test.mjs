@@ -17,7 +17,7 @@ const { ticks, extent, toPixel, toValue } = await load('scale');
 const { over, parseZoom, printZoom, zoomed } = await load('zoom');
 const format = await load('format');
 const filter = await load('filter');
-const { Candidates, entryOfFront, frontShown, metricsOf } = await load('entries');
+const { Candidates, entryOfFront, frontShown, metricsOf, toldBy } = await load('entries');
 const genes = await load('genes');
 const stats = await load('stats');
 const draft = await load('draft');
@@ -310,4 +310,10 @@ test('ticks of one axis share a prefix and differ, and so do values that are com
   assert.deepEqual(written([5999, 6000]), ['5999.0', '6000.0']);
   assert.deepEqual(written([0.5, 0.5]), ['0.5000', '0.5000']);
   assert.deepEqual([format.comparing([])(0), format.comparing([null, 42.123])(42.123)], ['0', '42.12']);
+});
+
+test('a mark says how the two metrics shown are known, whichever others there are', () => {
+  const of = (a, b) => { const { source, mixed } = toldBy(...[a, b].map((source) => source && { value: 1, low: null, high: null, source })); return source + (mixed ? ', mixed' : ''); };
+  assert.deepEqual([of('evaluated', 'measured'), of('evaluated', 'predicted'), of('predicted', 'measured'), of('evaluated', 'counted'), of('counted', 'predicted'), of('predicted', 'predicted'), of('counted', 'counted')],
+    ['measured', 'evaluated, mixed', 'measured, mixed', 'evaluated', 'predicted', 'predicted', 'counted']);
 });

@@ -1,5 +1,6 @@
 // One search's front as each of its boards sees it, side by side: the same networks, one scale of what is wanted, each board's own latencies.
 import type { FrontItem } from './api';
+import { toldBy } from './entries';
 import { frontOf, type Direction } from './front';
 import { metricValue, tickLabels } from './format';
 import { extent, ticks, toPixel, type Scale } from './scale';
@@ -31,9 +32,10 @@ function Panel({ items, board, sy, props }: { items: FrontItem[]; board: Board; 
           const at = [toPixel(sx, xs[i]!), toPixel(sy, ys[i]!)] as [number, number];
           const kind = `${best.includes(i) ? 'top' : ''} ${item.arch_id === props.selected ? 'chosen' : ''}`;
           const pick = () => props.onPick(item.arch_id);
-          return item.metrics[key]!.source === 'measured'
-            ? <rect key={item.arch_id} class={kind} x={at[0] - 3.5} y={at[1] - 3.5} width="7" height="7" onClick={pick}><title>{item.arch}</title></rect>
-            : <circle key={item.arch_id} class={kind} cx={at[0]} cy={at[1]} r="3.8" onClick={pick}><title>{item.arch}</title></circle>;
+          const [title, attributes] = [<title>{item.arch}</title>, { key: item.arch_id, class: `${kind} ${toldBy(item.metrics[key], item.metrics[props.y]).source}`, onClick: pick }];
+          if (attributes.class.endsWith('measured')) return <rect {...attributes} x={at[0] - 3.5} y={at[1] - 3.5} width="7" height="7">{title}</rect>;
+          if (attributes.class.endsWith('evaluated')) return <polygon {...attributes} points={`${at[0]},${at[1] - 5} ${at[0] + 5},${at[1]} ${at[0]},${at[1] + 5} ${at[0] - 5},${at[1]}`}>{title}</polygon>;
+          return <circle {...attributes} cx={at[0]} cy={at[1]} r="3.8">{title}</circle>;
         })}
       </svg>
       <p class="note">{best.length} of {on.length} are best here{first === undefined || last === undefined ? '' : `: ${metricValue(key, xs[first])} to ${metricValue(key, xs[last])}`}</p>
@@ -46,7 +48,7 @@ export function BoardFronts(props: Props) {
   const sy: Scale = { min, max, log: false, from: height - bottom, to: 8 };
   return (
     <>
-      <p class="note">{props.yTitle} over the latency on each board. A network that is chosen is marked on all of them; squares are measured, circles predicted, pale ones are beaten on that board.</p>
+      <p class="note">{props.yTitle} over the latency on each board. A network that is chosen is marked on all of them; squares are measured, diamonds evaluated, circles predicted, pale ones are beaten on that board.</p>
       <div class="board-fronts">{props.boards.map((b) => <Panel key={b.key} items={props.items} board={b} sy={sy} props={props} />)}</div>
     </>
   );

@@ -85,6 +85,14 @@ export function entryOfFront(item: FrontItem): Entry {
 
 export const metricsOf = (entry: Entry): [string, Metric][] => Object.keys(entry.numbers).flatMap((key) => { const m = entry.metric(key); return m ? [[key, m] as [string, Metric]] : []; });
 
+/** What a mark for two metrics says: the stronger of their sources (measured, evaluated, predicted; counts say nothing unless both are), and whether one of them is predicted all the same. */
+export type Told = { source: Source; mixed: boolean };
+export function toldBy(a: Metric | undefined, b: Metric | undefined): Told {
+  const both = [a?.source, b?.source];
+  const source = (['measured', 'evaluated', 'predicted'] as const).find((s) => both.includes(s)) ?? 'counted';
+  return { source, mixed: source !== 'predicted' && both.includes('predicted') };
+}
+
 /** The front as the page shows it: of its networks those that every range keeps. In a replay `front` says which were best by then: they are told by the values that they have now. */
 export function frontShown(items: FrontItem[], entries: Entry[]): FrontItem[] {
   const own = new Map(items.map((i) => [i.arch_id, i]));

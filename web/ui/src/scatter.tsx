@@ -1,9 +1,10 @@
-// The scatter of candidates on a canvas: any two metrics, predicted and measured marks apart, intervals, the front as a step line, limits as lines.
+// The scatter of candidates on a canvas: any two metrics, predicted, evaluated and measured marks apart, intervals, the front as a step line, limits as lines.
 // Pointer, keyboard (arrows along the front's order) and a sentence for screen readers. Zoom by wheel, pinch, keys and buttons.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { drawAxes, type Labels } from './axes';
 import { useSettled } from './candidates';
 import { contextOf, dots, placeIn, rem, sized, useSize } from './canvas';
+import type { Told } from './entries';
 import type { Range } from './filter';
 import { frontOf, type Direction } from './front';
 import { extent, toPixel, toValue, type Scale } from './scale';
@@ -11,14 +12,15 @@ import { color, paint } from './theme';
 import { over, parseZoom, printZoom, zoomed, type Scales } from './zoom';
 
 export type Point = {
-  key: string; x: number; y: number; measured: boolean; feasible: boolean; front: boolean; baseline: boolean;
+  key: string; x: number; y: number; told: Told; feasible: boolean; front: boolean; baseline: boolean;
   across: Interval | undefined; up: Interval | undefined; // asked for of the front alone
   outside: boolean; hue: number | null; // outside of a range; 0 to 1 where a number or a kind gives the colour, below 0: it is of no kind
 };
 type Interval = { low: number | null; high: number | null };
 /** `limits` are those that the search itself has set on the metric; `say` writes one of its values. */
 export type Axis = { title: string; direction: Direction; labels: Labels; log: boolean; limits: Range; say: (v: number) => string };
-type Colors = Record<'ink' | 'line' | 'card' | 'accent' | 'measured' | 'predicted' | 'baseline' | 'limit', string>;
+const colorNames = ['ink', 'line', 'card', 'accent', 'measured', 'evaluated', 'predicted', 'counted', 'baseline', 'limit'] as const;
+type Colors = Record<(typeof colorNames)[number], string>;
 type Placed = { x: Float64Array; y: Float64Array };
 /** `drawn` is another object whenever points came in or out of the ranges, or the front has changed. */
 type Props = { points: Point[]; drawn: unknown; x: Axis; y: Axis; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; zoom: string; onZoom: (zoom: string) => void; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hueTitle?: string | undefined; kinds?: string[] | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
@@ -37,8 +39,7 @@ const pad = { left: 66, right: 16, top: 14, bottom: 46 };
 
 /** The page's colours, read once for a whole drawing: reading one is slow. */
 function colorsNow(): Colors {
-  const names = ['ink', 'line', 'card', 'accent', 'measured', 'predicted', 'baseline', 'limit'] as const;
-  return Object.fromEntries(names.map((name) => [name, color(name)])) as Colors;
+  return Object.fromEntries(colorNames.map((name) => [name, color(name)])) as Colors;
 }
 
 const titleOf = (axis: Axis, worse: string, better: string) => (unit: string) => `${axis.title}${unit ? ` (${unit})` : ''}   ${axis.direction === 'minimise' ? worse : better}`;
@@ -82,7 +83,7 @@ function drawIntervals(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, poin
   ctx.globalAlpha = 0.55;
   for (const p of points) {
     if (!p.front || p.outside) continue;
-    ctx.strokeStyle = p.measured ? colors.measured : colors.predicted;
+    ctx.strokeStyle = colors[p.told.source];
     ctx.beginPath();
     const { across, up } = p;
     if (across?.low != null && across.high != null) {
@@ -98,7 +99,7 @@ function drawIntervals(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, poin
   ctx.globalAlpha = 1;
 }
 
-/** Circles are predicted, squares measured; hollow breaks a limit; the baseline's are small crosses. */
+/** Squares are measured, diamonds evaluated, circles predicted; with a hole where the other value is predicted; hollow breaks a limit; the baseline's are small crosses. */
 function drawMark(ctx: CanvasRenderingContext2D, x: number, y: number, p: Point, size: number) {
   ctx.beginPath();
   if (p.baseline && !p.front) {
@@ -109,10 +110,17 @@ function drawMark(ctx: CanvasRenderingContext2D, x: number, y: number, p: Point,
     ctx.stroke();
     return;
   }
-  if (p.measured) ctx.rect(x - size, y - size, 2 * size, 2 * size);
+  const { source, mixed } = p.told, wide = 1.3 * size;
+  if (source === 'measured') ctx.rect(x - size, y - size, 2 * size, 2 * size);
+  else if (source === 'evaluated') for (const [dx, dy] of [[0, -wide], [wide, 0], [0, wide], [-wide, 0], [0, -wide]] as const) ctx.lineTo(x + dx, y + dy);
   else ctx.arc(x, y, size, 0, 2 * Math.PI);
-  if (p.feasible) ctx.fill();
-  else ctx.stroke();
+  if (!p.feasible) return ctx.stroke();
+  if (mixed) {
+    ctx.closePath();
+    ctx.moveTo(x + 0.45 * size, y);
+    ctx.arc(x, y, 0.45 * size, 0, 2 * Math.PI);
+  }
+  ctx.fill('evenodd');
 }
 
 /** A mark drawn once, to be stamped: thousands of paths would take many times as long. */
@@ -131,18 +139,20 @@ function stampOf(p: Point, size: number, shade: string): HTMLCanvasElement {
 /** Whether a mark at a place shows. */
 const inSight = (pixel: number, s: Scale) => Math.abs(pixel - kept(s, pixel)) < 7;
 
-/** Others first, then what was measured, then the front: what counts is never covered. */
+const knownBy = (p: Point) => p.told.source === 'measured' || p.told.source === 'evaluated';
+
+/** Others first, then what was measured or evaluated, then the front: what counts is never covered. */
 function drawPoints(ctx: CanvasRenderingContext2D, points: Point[], at: Placed, { sx, sy }: Scales, colors: Colors) {
   const ranks: number[][] = [[], [], [], []];
-  points.forEach((p, i) => { if (inSight(at.x[i]!, sx) && inSight(at.y[i]!, sy)) ranks[p.outside ? 0 : p.front ? 3 : p.measured ? 2 : 1]!.push(i); });
+  points.forEach((p, i) => { if (inSight(at.x[i]!, sx) && inSight(at.y[i]!, sy)) ranks[p.outside ? 0 : p.front ? 3 : knownBy(p) ? 2 : 1]!.push(i); });
   const stamps = new Map<string, HTMLCanvasElement>();
   ranks.forEach((order, turn) => {
     const size = turn === 3 ? 4.5 : turn === 2 ? 3.5 : 2.5;
     for (const i of order) {
       const p = points[i]!;
-      const shade = p.outside ? colors.line : p.hue !== null ? hues[Math.round(15 * p.hue)] ?? colors.baseline : p.measured ? colors.measured : p.front ? colors.accent : p.baseline ? colors.baseline : colors.predicted;
+      const shade = p.outside ? colors.line : p.hue !== null ? hues[Math.round(15 * p.hue)] ?? colors.baseline : knownBy(p) ? colors[p.told.source] : p.front ? colors.accent : p.baseline ? colors.baseline : colors[p.told.source];
       ctx.globalAlpha = turn === 3 ? 1 : turn === 2 || p.hue !== null ? 0.75 : points.length > 5000 ? 0.3 : 0.45;
-      const kind = `${size}${shade}${p.measured}${p.feasible}${p.baseline && !p.front}`;
+      const kind = `${size}${shade}${p.told.source}${p.told.mixed}${p.feasible}${p.baseline && !p.front}`;
       let stamp = stamps.get(kind);
       if (!stamp) stamps.set(kind, stamp = stampOf(p, size, shade));
       ctx.drawImage(stamp, at.x[i]! - size - 2, at.y[i]! - size - 2, 2 * size + 4, 2 * size + 4);
@@ -296,6 +306,7 @@ export function Scatter(props: Props) {
   const find = (key: string | null | undefined) => (key ? points.find((p) => p.key === key) : undefined);
   const [tip, marked] = [useMemo(() => find(hover), [points, hover]), useMemo(() => find(props.selected), [points, props.selected])];
   const frontKeys = useMemo(() => points.filter((p, i) => p.front && !p.outside && inSight(at.x[i]!, settled.sx) && inSight(at.y[i]!, settled.sy)).sort((a, b) => a.x - b.x).map((p) => p.key), [at, props.drawn]);
+  const { counted, mixed } = useMemo(() => ({ counted: points.every((p) => p.told.source === 'counted'), mixed: points.some((p) => p.told.mixed) }), [points]);
   const painted = paint.value;
 
   // The points have a layer of their own, which is moved and stretched while a view of very many moves.
@@ -478,8 +489,10 @@ export function Scatter(props: Props) {
       <div class="sr-only" aria-live="polite">{tip ? props.describe(tip.key).join(', ') : ''}</div>
       <ul class="legend" aria-hidden="true">
         <li><i class="mark line" />front</li>
-        <li><i class="mark square" />measured on the board</li>
-        <li><i class="mark dot" />predicted</li>
+        <li><i class="mark square" />measured on a board</li>
+        <li><i class="mark diamond" />evaluated, not measured</li>
+        <li><i class="mark dot" />{counted ? 'counted' : 'predicted'}</li>
+        {mixed && <li><i class="mark square mixed" />with a hole: its other value is predicted</li>}
         <li><i class="mark cross" />random baseline</li>
         <li><i class="mark hollow" />breaks a limit</li>
         {limitsOf(props).length > 0 && <li><i class="mark limit-line" />limit of the search</li>}

@@ -5,7 +5,7 @@ import { get, list, post, type Front, type Job, type Pin, type Profile, type Sea
 import { ArchView } from '../arch-view';
 import { BoardFronts } from '../board-fronts';
 import { useCandidates, useSettled } from '../candidates';
-import { entryOfFront, frontShown, metricsOf, type Entry } from '../entries';
+import { entryOfFront, frontShown, metricsOf, toldBy, type Entry, type Told } from '../entries';
 import { Best, CompareWith, Explore, Limits, naming, Replay } from '../explore';
 import { genesOf, parseRanges, printRanges, within, withRange, type Range } from '../filter';
 import { exportCandidates } from '../export';
@@ -24,7 +24,7 @@ const keyOf = (o: { metric: string; profile?: string }) => (o.profile ? `${o.met
 class PointOf implements Point {
   key: string;
   feasible: boolean;
-  constructor(private e: Entry, private keyX: string, private keyY: string, readonly x: number, readonly y: number, readonly measured: boolean, readonly baseline: boolean, readonly hue: number | null) {
+  constructor(private e: Entry, private keyX: string, private keyY: string, readonly x: number, readonly y: number, readonly told: Told, readonly baseline: boolean, readonly hue: number | null) {
     this.key = e.key;
     this.feasible = e.feasible;
   }
@@ -184,12 +184,11 @@ export function SearchPage({ id }: { id: string }) {
     for (const e of numbered) {
       const [v, vx, vy] = [hueKey ? e.numbers[hueKey] : undefined, e.numbers[x], e.numbers[y]];
       if (vx === undefined || vy === undefined) continue;
-      const measured = latencyKey !== undefined && e.metric(latencyKey)?.source === 'measured';
       const hue = byBoard ? hueOfBoard(e, measurers) : v === undefined ? null : (v - least) / (most - least || 1);
-      result.push(new PointOf(e, x, y, vx, vy, measured, e.strategy === search?.baseline, hue));
+      result.push(new PointOf(e, x, y, vx, vy, toldBy(e.metric(x), e.metric(y)), e.strategy === search?.baseline, hue));
     }
     return result;
-  }, [numbered, x, y, hueKey, latencyKey, measurers.join(), search?.baseline]);
+  }, [numbered, x, y, hueKey, measurers.join(), search?.baseline]);
 
   const otherId = query.get('vs') ?? '';
   const other = useLoaded(() => (otherId ? get<Front>(`/searches/${encodeURIComponent(otherId)}/front`) : Promise.resolve(null)), `vs ${otherId}`, ['front'], (d) => d['search'] === otherId);
