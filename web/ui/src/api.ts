@@ -71,7 +71,7 @@ export type Profile = { id: string; name: string; device: string; runtime: strin
 export type Device = {
   id: string; name: string; state: string; health: string; online: boolean; last_seen_at: string | null; noise: number | null; noise_note: string | null; worker_version: string | null;
   fingerprint: Record<string, unknown> | null; profiles: Profile[]; lease: { id: string } | null; queue: number; local: boolean; waits_for: { job?: string; device?: string; seconds?: number } | null; created_at: string; note?: string | null;
-  doubt: { kind: string; why: string; at: string; results: number } | null; refused: { at: string; why: string } | null; allowed: boolean; rotating: boolean; token_created_at: string | null;
+  doubt: { kind: string; why: string; at: string; results: number } | null; retest_at: string | null; refused: { at: string; why: string } | null; allowed: boolean; rotating: boolean; token_created_at: string | null;
 };
 /** No hardware stands behind its latencies. */
 export const simulated = (d: Device) => d.fingerprint?.['simulated'] !== undefined;

@@ -30,9 +30,13 @@ function Reference({ history }: { history: DeviceHistory }) {
   return <Lines title="The reference network over time" curves={curves} xTitle={`${unit.name} (0: now)`} format={(v) => latency(v)} height={180} />;
 }
 
-export function History({ device, profiles }: { device: string; profiles: Profile[] }) {
-  const concerns = (d: Record<string, unknown>, topic: string) => topic === 'table' || (topic === 'device' ? d['id'] === device : profiles.some((p) => p.id === d['profile']));
-  const { data } = useLoaded(() => get<DeviceHistory>(`/devices/${encodeURIComponent(device)}/history`), `history ${device}`, ['device', 'measurement', 'table'], concerns);
+/** The history of a board; of all profiles, those that are its own tell of news. */
+export function useHistory(device: string, profiles: Profile[]) {
+  const concerns = (d: Record<string, unknown>, topic: string) => topic === 'table' || (topic === 'device' ? d['id'] === device : profiles.some((p) => p.device === device && p.id === d['profile']));
+  return useLoaded(() => get<DeviceHistory>(`/devices/${encodeURIComponent(device)}/history`), `history ${device}`, ['device', 'measurement', 'table'], concerns);
+}
+
+export function History({ data }: { data: DeviceHistory | null }) {
   if (!data) return null;
   const { environment, holder } = data;
   return (

@@ -1,11 +1,11 @@
 import { useState } from 'preact/hooks';
-import { get, list, patch, post, simulated, type Calibration, type CalibrationPoint, type Device, type Measurement, type Profile, type Space, type Table as LatencyTable, type TableEntry } from '../api';
+import { get, list, patch, post, simulated, type Calibration, type CalibrationPoint, type Device, type DeviceHistory, type Measurement, type Profile, type Space, type Table as LatencyTable, type TableEntry } from '../api';
 import { ago, duration, largest, latency, percent, short, significant } from '../format';
 import { Act, Card, Empty, Facts, Failed, Page, State, Table, Waiting } from '../parts';
 import { Residuals } from '../residuals';
 import { href } from '../router';
 import { useLoaded, useTick } from '../state';
-import { History } from './device-history';
+import { History, useHistory } from './device-history';
 
 function BuildTable({ profile }: { profile: string }) {
   const spaces = useLoaded(() => list<Space>('/spaces'), 'spaces');
@@ -91,10 +91,40 @@ function Measurements({ profile }: { profile: string }) {
   );
 }
 
+/** Why a board came into quarantine by itself, by the event that sent it there. */
+const reasons: Record<string, string> = { crash: 'too many of its measurements crashed or were lost', implausible: 'its results cannot be true' };
+
+/** Of a board that its own health has taken out of service: why, what happens next, and the way back. */
+function Quarantine({ board, history, release }: { board: Device; history: DeviceHistory | null; release: () => Promise<unknown> }) {
+  const last = history?.transitions.find((t) => t.to === 'quarantined' && t.from !== 'quarantined');
+  const left = board.retest_at ? (Date.parse(board.retest_at) - Date.now()) / 1000 : null;
+  return (
+    <p class="note noisy" role="alert">
+      <b>In quarantine{last ? ` since ${ago(last.at).replace(' ago', '')}` : ''}:</b> {board.doubt ? 'its results are not believed' : reasons[last?.event ?? ''] ?? 'its measurements cannot be relied on'}. Nothing is measured here.{' '}
+      {left !== null && <>Its reference network is measured again {left > 0 ? `in ${duration(left)}` : 'as soon as it can be'}. </>}
+      If the board is well: <Act do={release} done="The board starts again, on probation.">Release</Act>
+    </p>
+  );
+}
+
+/** When the board's token was made, and what can be done about it: a revoked one is no longer there to be changed. */
+function Credentials({ board, reload }: { board: Device; reload: () => void }) {
+  const act = (what: string) => () => post(`/devices/${board.id}/${what}`, {}).then(reload);
+  if (!board.token_created_at) return <>revoked {board.allowed ? 'and allowed to come back' : <Act do={act('allow')} done="The next such start is let in.">Allow</Act>}</>;
+  return (
+    <>
+      {ago(board.token_created_at)}{' '}
+      <Act do={act('rotate')} off={board.rotating} confirm={`Have ${board.name} make itself a new token? The one it has ends then.`} done="The worker makes itself a new token.">{board.rotating ? 'Rotating…' : 'Rotate'}</Act>{' '}
+      <Act do={act('revoke')} confirm={`Revoke the token of ${board.name}? Its worker ends, what it measures is given back, and it comes back only with a new command.`} done="The token is worth nothing any more.">Revoke</Act>
+    </>
+  );
+}
+
 export function DevicePage({ id }: { id: string }) {
   useTick(10000);
   const { data, error, reload } = useLoaded(() => get<Device>(`/devices/${encodeURIComponent(id)}`), id, ['device'], (d) => d['id'] === id);
   const profiles = useLoaded(() => list<Profile>('/profiles'), 'profiles', ['device']);
+  const history = useHistory(id, profiles.data ?? []);
   if (!data) return <Page title="Device">{error ? <Failed error={error} /> : <Waiting />}</Page>;
   const change = (state: string) => patch(`/devices/${data.id}`, { state }).then(reload);
   const f = data.fingerprint ?? {};
@@ -113,9 +143,10 @@ export function DevicePage({ id }: { id: string }) {
     }>
       {data.waits_for?.device && <p class="note" role="status">The board waits: <a href={href(['devices', data.waits_for.device])}>another one</a> on the same machine measures.</p>}
       {data.waits_for?.job && <p class="note" role="status">The board waits with its measurement: <a href={href(['jobs', data.waits_for.job])}>a job</a> of this machine must reach a step's end first{data.waits_for.seconds ? `, for ${duration(data.waits_for.seconds)} so far` : ''}.</p>}
-      {data.doubt && <p class="note" role="alert"><b>Not believed:</b> {data.doubt.results === 1 ? 'a result' : `${data.doubt.results} results`}, the last {ago(data.doubt.at)}: {data.doubt.why}. Nothing of it counts. {data.health === 'quarantined' && <>If the board is well: <Act do={() => change('active')} done="The board starts again, on probation.">Believe it</Act></>}</p>}
+      {data.health === 'quarantined' && data.state === 'active' && <Quarantine board={data} history={history.data} release={() => change('active')} />}
+      {data.doubt && <p class="note" role="alert"><b>Not believed:</b> {data.doubt.results === 1 ? 'a result' : `${data.doubt.results} results`}, the last {ago(data.doubt.at)}: {data.doubt.why}. Nothing of it counts.</p>}
       {data.refused && <p class="note" role="alert">Refused {ago(data.refused.at)}: {data.refused.why}. {data.allowed ? 'The next such start is let in.' : <>If that is this board, let it in: <Act do={() => post(`/devices/${data.id}/allow`, {}).then(reload)} done="The next such start is let in.">Allow</Act></>}</p>}
-      {!data.token_created_at && <p class="note" role="status">Its token was revoked: it comes back with a new one, once it is allowed.</p>}
+      {!data.token_created_at && <p class="note" role="status">Its token was revoked: it comes back with the command of <a href={href(['devices'], { add: '1' })}>Add a board</a>, once it is allowed{data.allowed ? ', as it is now' : ''}.</p>}
       {data.noise_note && <p class="note noisy" role="alert"><b>Noisy:</b> {data.noise_note} <Act do={() => post(`/devices/${data.id}/check`, {}).then(reload)} done="The noise floor will be measured again.">Measure again</Act></p>}
       {simulated(data) && <p class="note" role="status">A simulated board: no hardware stands behind its latencies.</p>}
       <div class="grid pairs">
@@ -123,10 +154,10 @@ export function DevicePage({ id }: { id: string }) {
           <Facts rows={[
             ['Processor', String(f['cpu_model'] ?? '–')], ['Cores', String(f['cores'] ?? '–')], ['Memory', short(typeof f['memory_mib'] === 'number' ? f['memory_mib'] * 1048576 : null, 'B')], ['Kernel', String(f['kernel'] ?? '–')],
             ['Noise of the reference network', percent(data.noise, (data.noise ?? 0) > 1 ? 0 : 1)], ['Worker', data.worker_version ?? '–'], ['Waiting', data.queue], ['Seen', data.lease ? 'measuring now' : ago(data.last_seen_at)],
-            ['Token from', <>{ago(data.token_created_at)} <Act do={() => post(`/devices/${data.id}/rotate`, {}).then(reload)} done="The worker makes itself a new token.">Rotate</Act> <Act do={() => post(`/devices/${data.id}/revoke`, {}).then(reload)} done="The token is worth nothing any more.">Revoke</Act></>],
+            ['Token from', <Credentials board={data} reload={reload} />],
           ]} />
         </Card>
-        <History device={data.id} profiles={mine} />
+        <History data={history.data} />
         {mine.map((p) => (
           <Card key={p.id} title={p.name} class="wide" note={`${p.default && mine.length > 1 ? 'default, ' : ''}${p.offered ? '' : 'no longer offered, '}${p.runtime}, ${p.precision}, ${p.threads} ${p.threads === 1 ? 'thread' : 'threads'}${p.cores ? `, cores ${p.cores}` : ''}, governor ${p.governor}, noise ${percent(p.noise, (p.noise ?? 0) > 1 ? 0 : 1)}${p.noise_doubt ? ' (in doubt)' : ''}`}>
             <h3>Latency tables</h3>
