@@ -10,7 +10,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
 const { build } = createRequire(join(ui, 'package.json'))('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/log-text.ts', 'src/marks.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/hues.ts', 'src/log-text.ts', 'src/marks.ts', 'src/titles.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
 const { directionOf, frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
@@ -24,6 +24,8 @@ const draft = await load('draft');
 const { csvOf, jsonOf } = await load('export');
 const { LogText, newest } = await load('log-text');
 const { placeMarks } = await load('marks');
+const { ramp } = await load('hues');
+const { fitted } = await load('titles');
 rmSync(out, { recursive: true });
 
 test('marks along an axis stand where they begin, names only where they have room', () => {
@@ -316,4 +318,27 @@ test('a mark says how the two metrics shown are known, whichever others there ar
   const of = (a, b) => { const { source, mixed } = toldBy(...[a, b].map((source) => source && { value: 1, low: null, high: null, source })); return source + (mixed ? ', mixed' : ''); };
   assert.deepEqual([of('evaluated', 'measured'), of('evaluated', 'predicted'), of('predicted', 'measured'), of('evaluated', 'counted'), of('counted', 'predicted'), of('predicted', 'predicted'), of('counted', 'counted')],
     ['measured', 'evaluated, mixed', 'measured, mixed', 'evaluated', 'predicted', 'predicted', 'counted']);
+});
+
+test('colours of numbers go in steps that look alike, each further from the card', () => {
+  const linear = (v) => (v <= 0.04045 * 255 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+  const oklab = (text) => { // Ottosson's matrices, from sRGB
+    const [r, g, b] = text.match(/\d+/g).map(Number).map(linear);
+    const [l, m, s] = [[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566], [0.0883024619, 0.2817188376, 0.6299787005]].map(([x, y, z]) => Math.cbrt(x * r + y * g + z * b));
+    return [0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s, 1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s, 0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s];
+  };
+  for (const [card, sign] of [['light', -1], ['dark', 1]]) {
+    const colours = ramp(card).map(oklab), gaps = colours.slice(1).map((c, i) => Math.hypot(...c.map((v, k) => v - colours[i][k])));
+    assert.ok(colours.slice(1).every((c, i) => sign * (c[0] - colours[i][0]) > 0.01), `${card}: ${colours.map((c) => c[0])}`);
+    assert.ok(Math.max(...gaps) < 1.3 * Math.min(...gaps), `${card}: ${gaps}`);
+  }
+});
+
+test('a title above an axis takes two lines before it is cut, and of a latency names the board', () => {
+  const of = (title, room) => fitted((text) => 6 * text.length, title, room);
+  assert.deepEqual(of('Top-1', 60), ['Top-1']);
+  assert.deepEqual(of('Peak activation memory', 100), ['Peak activation', 'memory']);
+  assert.deepEqual(of('Peak activation memory', 80), ['Peak', 'activation m…']);
+  assert.deepEqual(of('Latency on pi4', 60), ['Latency on', 'pi4']);
+  assert.deepEqual(of('Latency on board-b/simulated-fp32', 80), ['Latency', 'board-b/simu…']);
 });

@@ -5,13 +5,14 @@ import { contextOf, placeIn, sized, useSize } from './canvas';
 import type { Range, Ranges } from './filter';
 import { extent, toPixel, toValue, type Scale } from './scale';
 import { color, paint } from './theme';
+import { fitted } from './titles';
 
 export type Row = { key: string; numbers: Record<string, number>; inside: boolean; front: boolean };
 export type ParallelAxis = { key: string; title: string; log: boolean; flipped: boolean; label: (v: number) => string };
 /** `drawn` is another object whenever rows came in or out of the ranges. */
 type Props = { rows: Row[]; drawn: unknown; axes: ParallelAxis[]; ranges: Ranges; selected?: string | undefined; onRange: (key: string, range: Range | null) => void; summary: string };
 
-const pad = { side: 46, top: 40, bottom: 26 };
+const pad = { side: 52, top: 40, bottom: 26 };
 export const mostLines = 20000;
 const bins = 48;
 
@@ -50,6 +51,9 @@ function drawLines(ctx: CanvasRenderingContext2D, places: Float32Array, xs: numb
   ctx.stroke();
 }
 
+/** How strong one of n lines is: so that where they are few it is seen, and where many run together it differs from where more do. */
+const strengthOf = (n: number) => Math.max(0.025, Math.min(0.5, 70 / (n + 1)));
+
 /** One stroke for each pair of places on neighbouring axes, as strong as the lines between them are many. */
 function drawDensity(ctx: CanvasRenderingContext2D, places: Float32Array, xs: number[], height: number, chosen: (i: number) => boolean, n: number) {
   const binOf = (y: number) => Math.min(bins - 1, Math.max(0, Math.floor(((y - pad.top) / (height - pad.top - pad.bottom)) * bins)));
@@ -72,15 +76,6 @@ function drawDensity(ctx: CanvasRenderingContext2D, places: Float32Array, xs: nu
   }
 }
 
-/** As much of a title as there is room for; of a latency the board says more than the word. */
-function fitted(ctx: CanvasRenderingContext2D, title: string, room: number): string {
-  if (ctx.measureText(title).width <= room) return title;
-  const words = title.split(' on ').pop()!;
-  let n = words.length;
-  while (n > 1 && ctx.measureText(`${words.slice(0, n)}…`).width > room) n--;
-  return n === words.length ? words : `${words.slice(0, n)}…`;
-}
-
 function drawAxis(ctx: CanvasRenderingContext2D, x: number, scale: Scale, axis: ParallelAxis, range: Range | undefined, room: number, chosen: boolean) {
   const [top, bottom] = [Math.min(scale.from, scale.to), Math.max(scale.from, scale.to)];
   ctx.strokeStyle = color(chosen ? 'accent' : 'ink-soft');
@@ -92,9 +87,9 @@ function drawAxis(ctx: CanvasRenderingContext2D, x: number, scale: Scale, axis: 
   ctx.lineWidth = 1;
   ctx.fillStyle = color(chosen ? 'accent' : 'ink');
   ctx.textAlign = 'center';
-  ctx.fillText(fitted(ctx, axis.title, room), x, 14);
+  fitted((text) => ctx.measureText(text).width, axis.title, room).reverse().forEach((line, up) => ctx.fillText(line, x, 22 - 12 * up));
   ctx.fillStyle = color('ink-soft');
-  ctx.fillText(axis.label(axis.flipped ? scale.min : scale.max), x, 30, room);
+  ctx.fillText(axis.label(axis.flipped ? scale.min : scale.max), x, 35, room);
   ctx.fillText(axis.label(axis.flipped ? scale.max : scale.min), x, bottom + 17, room);
   if (!range) return;
   const ends = [range.low, range.high].map((v, i) => Math.min(bottom, Math.max(top, toPixel(scale, v ?? (i === 0 ? scale.min : scale.max)))));
@@ -126,17 +121,18 @@ export function Parallel(props: Props) {
     const ctx = contextOf(base.current, wide, height);
     if (!ctx) return;
     const inside = rows.reduce((n, r) => n + (r.inside ? 1 : 0), 0);
-    const layer = (shade: string, alpha: number, many: number, chosen: (i: number) => boolean) => {
+    const layer = (shade: string, alpha: number, many: number, chosen: (i: number) => boolean, thick = 1) => {
       ctx.strokeStyle = color(shade);
       ctx.globalAlpha = alpha;
-      ctx.lineWidth = many > mostLines ? 2 : 1;
+      ctx.lineWidth = many > mostLines ? 2 : thick;
       if (many > mostLines) drawDensity(ctx, places, xs, height, chosen, rows.length);
       else drawLines(ctx, places, xs, chosen, rows.length);
       ctx.globalAlpha = 1;
     };
     if (inside < rows.length) layer('line', 0.6, rows.length - inside, (i) => !rows[i]!.inside);
-    layer('predicted', Math.max(0.06, Math.min(0.5, 60 / Math.sqrt(inside * 40 + 1))), inside, (i) => rows[i]!.inside && !rows[i]!.front);
-    layer('accent', 0.9, 0, (i) => rows[i]!.inside && rows[i]!.front);
+    layer('predicted', strengthOf(inside), inside, (i) => rows[i]!.inside && !rows[i]!.front);
+    layer('card', 0.85, 0, (i) => rows[i]!.inside && rows[i]!.front, 4.5); // a rim of the card sets the front off
+    layer('accent', 1, 0, (i) => rows[i]!.inside && rows[i]!.front, 2);
   }, [places, props.drawn, painted, wide, height]);
 
   useLayoutEffect(() => {

@@ -7,8 +7,9 @@ import { contextOf, dots, placeIn, rem, sized, useSize } from './canvas';
 import type { Told } from './entries';
 import type { Range } from './filter';
 import { frontOf, type Direction } from './front';
+import { ramp, steps } from './hues';
 import { extent, toPixel, toValue, type Scale } from './scale';
-import { color, paint } from './theme';
+import { cardTone, color, paint } from './theme';
 import { over, parseZoom, printZoom, zoomed, type Scales } from './zoom';
 
 export type Point = {
@@ -23,7 +24,7 @@ const colorNames = ['ink', 'line', 'card', 'accent', 'measured', 'evaluated', 'p
 type Colors = Record<(typeof colorNames)[number], string>;
 type Placed = { x: Float64Array; y: Float64Array };
 /** `drawn` is another object whenever points came in or out of the ranges, or the front has changed. */
-type Props = { points: Point[]; drawn: unknown; x: Axis; y: Axis; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; zoom: string; onZoom: (zoom: string) => void; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hueTitle?: string | undefined; kinds?: string[] | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
+type Props = { points: Point[]; drawn: unknown; x: Axis; y: Axis; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; zoom: string; onZoom: (zoom: string) => void; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hue?: { title: string; low: string; high: string } | undefined; kinds?: string[] | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
 
 type Drag = { line: 'x' | 'y' | null; pan: boolean; fromX: number; fromY: number; x: number; y: number };
 const bestEnd = (axis: Axis): keyof Range => (axis.direction === 'minimise' ? 'high' : 'low');
@@ -32,8 +33,7 @@ const lineAt = (s: Scale, axis: Axis, range: Range | undefined): number => kept(
 const kept = (s: Scale, pixel: number) => Math.min(Math.max(s.from, s.to), Math.max(Math.min(s.from, s.to), pixel));
 /** The place among the colours of one of n kinds. */
 export const kindHue = (i: number, n: number) => i / Math.max(1, n - 1);
-/** Blue to amber in sixteen steps, readable on light and dark. */
-const hues = Array.from({ length: 16 }, (_, i) => `hsl(${255 - 14 * i} 68% ${44 + i * 0.6}%)`);
+const hueAt = (hues: string[], at: number) => hues[Math.round((steps - 1) * at)];
 
 const pad = { left: 66, right: 16, top: 14, bottom: 46 };
 
@@ -145,12 +145,12 @@ const knownBy = (p: Point) => p.told.source === 'measured' || p.told.source === 
 function drawPoints(ctx: CanvasRenderingContext2D, points: Point[], at: Placed, { sx, sy }: Scales, colors: Colors) {
   const ranks: number[][] = [[], [], [], []];
   points.forEach((p, i) => { if (inSight(at.x[i]!, sx) && inSight(at.y[i]!, sy)) ranks[p.outside ? 0 : p.front ? 3 : knownBy(p) ? 2 : 1]!.push(i); });
-  const stamps = new Map<string, HTMLCanvasElement>();
+  const stamps = new Map<string, HTMLCanvasElement>(), hues = ramp(cardTone());
   ranks.forEach((order, turn) => {
     const size = turn === 3 ? 4.5 : turn === 2 ? 3.5 : 2.5;
     for (const i of order) {
       const p = points[i]!;
-      const shade = p.outside ? colors.line : p.hue !== null ? hues[Math.round(15 * p.hue)] ?? colors.baseline : knownBy(p) ? colors[p.told.source] : p.front ? colors.accent : p.baseline ? colors.baseline : colors[p.told.source];
+      const shade = p.outside ? colors.line : p.hue !== null ? hueAt(hues, p.hue) ?? colors.baseline : knownBy(p) ? colors[p.told.source] : p.front ? colors.accent : p.baseline ? colors.baseline : colors[p.told.source];
       ctx.globalAlpha = turn === 3 ? 1 : turn === 2 || p.hue !== null ? 0.75 : points.length > 5000 ? 0.3 : 0.45;
       const kind = `${size}${shade}${p.told.source}${p.told.mixed}${p.feasible}${p.baseline && !p.front}`;
       let stamp = stamps.get(kind);
@@ -498,9 +498,9 @@ export function Scatter(props: Props) {
         {limitsOf(props).length > 0 && <li><i class="mark limit-line" />limit of the search</li>}
         <li><i class="mark own-line" />your limit: drag it from the edge</li>
         {props.against.length > 0 && <li><i class="mark dashed" />front of the other search</li>}
-        {props.kinds?.map((kind, i, { length }) => <li key={kind}><i class="mark dot" style={{ background: hues[Math.round(15 * kindHue(i, length))] }} />measured on {kind}</li>)}
+        {props.kinds?.map((kind, i, { length }) => <li key={kind}><i class="mark dot" style={{ background: hueAt(ramp(cardTone()), kindHue(i, length)) }} />measured on {kind}</li>)}
         {props.kinds && <li><i class="mark dot none" />on no board</li>}
-        {props.hueTitle && <li><i class="mark hue" />{props.hueTitle}</li>}
+        {props.hue && <li>{props.hue.title}: {props.hue.low} <i class="mark hue" style={{ background: `linear-gradient(90deg, ${ramp(cardTone()).join()})` }} />{props.hue.high}</li>}
       </ul>
     </div>
   );

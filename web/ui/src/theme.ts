@@ -24,3 +24,5 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { pa
 apply();
 
 export const color = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+/** Whether the cards are light or dark now. */
+export const cardTone = (): 'light' | 'dark' => (parseInt(color('card').slice(1, 3), 16) < 128 ? 'dark' : 'light');

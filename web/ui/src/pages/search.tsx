@@ -173,14 +173,13 @@ export function SearchPage({ id }: { id: string }) {
   const latencyKey = keys.find((k) => k.startsWith('latency_us'));
   const measurers = keys.flatMap((k) => /^latency_us:(pf_.*)/.exec(k)?.[1] ?? []);
   const byBoard = hueKey === 'board';
+  const [least, most] = useMemo(() => {
+    let span = [Infinity, -Infinity] as [number, number];
+    if (hueKey && !byBoard) for (const { numbers } of numbered) span = [Math.min(span[0], numbers[hueKey] ?? Infinity), Math.max(span[1], numbers[hueKey] ?? -Infinity)];
+    return span;
+  }, [numbered, hueKey]);
   const points = useMemo(() => {
     const result: Point[] = [];
-    let [least, most] = [Infinity, -Infinity];
-    if (hueKey && !byBoard) for (const e of numbered) {
-      const v = e.numbers[hueKey] ?? NaN;
-      if (v < least) least = v;
-      if (v > most) most = v;
-    }
     for (const e of numbered) {
       const [v, vx, vy] = [hueKey ? e.numbers[hueKey] : undefined, e.numbers[x], e.numbers[y]];
       if (vx === undefined || vy === undefined) continue;
@@ -209,7 +208,7 @@ export function SearchPage({ id }: { id: string }) {
     setQuery({ f: printRanges(ry === undefined ? first : withRange(first, y, ry)) });
   };
   const shades = ['generation', ...genes];
-  const hueTitle = hueKey === 'board' || !hueKey ? undefined : `${names.title(hueKey)}, low to high`;
+  const hue = !hueKey || byBoard || least > most ? undefined : { title: names.title(hueKey), low: names.value(hueKey, least), high: names.value(hueKey, most) };
   const objective = keyOf(search?.objectives[0] ?? { metric: 'top1' });
   const chosen = selected ? byId.get(selected) : undefined;
   const pinned = pins.data?.find((p) => p.arch_id === selected);
@@ -260,7 +259,7 @@ export function SearchPage({ id }: { id: string }) {
               <Best entries={answering} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
             </Limits>
             {points.length === 0 ? <Empty>{search.state === 'failed' ? 'The search failed before its strategy had asked for a candidate.' : 'Candidates appear here as soon as the strategy has asked for the first ones.'}</Empty> : (
-              <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, logY)} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hueTitle={hueTitle} kinds={byBoard ? [...measurers.map((b) => profiles[b] ?? b), ...(measurers.length > 1 ? ['several boards'] : [])] : undefined} selected={selected} onPick={pick} describe={describe}
+              <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, logY)} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hue={hue} kinds={byBoard ? [...measurers.map((b) => profiles[b] ?? b), ...(measurers.length > 1 ? ['several boards'] : [])] : undefined} selected={selected} onPick={pick} describe={describe}
                 summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.${[x, y].map((key) => limitWords(nameOf(key), key, limitsOn(search, key))).join('')}`} />
             )}
           </Card>
