@@ -42,6 +42,7 @@ struct channel {
     struct buf held;   /* lines that are not on the disk yet, and so not sent */
     int64_t held_ns;   /* since when */
     int64_t hold_ns;   /* how long at most */
+    int64_t paused_ns; /* in all pauses that are over */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -463,8 +464,13 @@ int channel_start(struct channel *channel, struct err *err, cJSON **ret_start) {
     return rc;
 }
 
+int64_t channel_clock_ns(const struct channel *channel) {
+    return clock_mono_ns() - channel->paused_ns;
+}
+
 bool channel_boundary(struct channel *channel) {
     bool paused = false;
+    int64_t since_ns = clock_mono_ns();
     int64_t told = -1; /* a pause that follows its resumption at once is another one */
     pthread_mutex_lock(&channel->mutex);
     if (channel->pause)
@@ -477,8 +483,10 @@ bool channel_boundary(struct channel *channel) {
         paused = true;
         wait_briefly(channel, WAIT_MS);
     }
-    if (paused)
+    if (paused) {
+        channel->paused_ns += clock_mono_ns() - since_ns;
         send_text(channel, "{\"type\":\"resumed\"}\n");
+    }
     pthread_mutex_unlock(&channel->mutex);
     return channel_stopping(channel);
 }

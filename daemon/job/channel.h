@@ -37,6 +37,8 @@ int channel_error(struct channel *channel, struct err *err);
 /* Sends the latest progress. Takes progress. */
 void channel_progress(struct channel *channel, cJSON *progress);
 
+/* Time that the job could work in: a monotonic clock in ns that stands while it is paused. */
+int64_t channel_clock_ns(const struct channel *channel);
 /* Between two steps: waits while paused; true when the job is to stop. */
 bool channel_boundary(struct channel *channel);
 /* Whether the job is to stop: cancel, a closed channel, channel_stop. Never waits. */

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "daemon/job/progress.h"
 #include "runtime/plan.h"
 #include "supernet/loader.h"
 #include "supernet/safetensors.h"
@@ -126,6 +127,8 @@ static int read_dataset(const struct dataset *dataset, int images, struct err *e
 
 static int run_plan(const struct job *job, struct plan *plan, struct err *err,
                     struct logits *logits) {
+    struct progress progress;
+    progress_init(&progress, job->channel, "answer");
     for (int i = 0; i < logits->n; i += BATCH) {
         int n = logits->n - i < BATCH ? logits->n - i : BATCH;
         if (channel_boundary(job->channel))
@@ -134,6 +137,7 @@ static int run_plan(const struct job *job, struct plan *plan, struct err *err,
                           logits->values + (size_t)i * (size_t)logits->classes);
         if (rc != 0)
             return err_set(err, rc, NULL, "the runtime could not run the subnet");
+        progress_tell(&progress, &(struct progress_point){i + n, logits->n, "images", NAN, false});
     }
     return 0;
 }

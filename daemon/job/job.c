@@ -44,6 +44,7 @@ static int read_start(const cJSON *start, struct err *err, struct job *job,
     job->threads = threads > 0 ? (int)threads : parallel_cores();
     if (job->threads > THREADS_MAX)
         job->threads = THREADS_MAX;
+    job->kind = kind;
     *ret_phase = job_phase_find(kind);
     return *ret_phase ? 0
                       : err_set(err, ESP_EUNSUPPORTED, "/kind", "unknown kind of job \"%s\"", kind);

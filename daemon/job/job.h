@@ -7,6 +7,7 @@
 #include "daemon/job/confine.h"
 
 struct job {
+    const char *kind; /* borrowed from the start message */
     struct channel *channel;
     struct parallel *pool;
     int threads; /* of the pool */

@@ -12,6 +12,7 @@
 #include "daemon/job/accuracy.h"
 #include "daemon/job/kept_spec.h"
 #include "daemon/job/memory_check.h"
+#include "daemon/job/progress.h"
 #include "daemon/job/spec.h"
 #include "space/cost.h"
 #include "supernet/train.h"
@@ -49,6 +50,7 @@ struct work {
     char checkpoint[HASH_TEXT_LONG], revision[HASH_TEXT_LONG];
     enum way way; /* under way */
     int network;
+    struct progress progress;
 };
 
 /* --- what is finished, from attempt to attempt --- */
@@ -126,15 +128,38 @@ static int load(struct work *work, struct err *err) {
 
 /* --- progress --- */
 
-static void send_progress(const struct work *work, double share, const struct train_event *event) {
-    cJSON *progress = cJSON_CreateObject();
+/* What a way is expected to take of a network, by what training from scratch does; a score is next
+ * to nothing. */
+static double way_cost(const struct work *work, enum way way) {
+    const struct train_config *scratch = &work->config[WAY_SCRATCH], *config = &work->config[way];
+    if (way == WAY_INHERITED)
+        return 0.02;
+    if (scratch->epochs > 0 && config->epochs > 0)
+        return config->epochs / scratch->epochs;
+    if (scratch->time_budget_s > 0 && config->time_budget_s > 0)
+        return config->time_budget_s / scratch->time_budget_s;
+    return 1;
+}
+
+/* Of the whole job, when so much of what is under way is done. */
+static double share_done(const struct work *work, double share) {
+    double done = share * way_cost(work, work->way), all = 0;
+    for (int w = 0; w < WAYS; w++) {
+        double cost = way_cost(work, (enum way)w);
+        all += work->n * cost;
+        for (int i = 0; i < work->n; i++)
+            done += work->networks[i].known[w] ? cost : 0;
+    }
+    return done / all;
+}
+
+static void send_progress(struct work *work, double share, const struct train_event *event) {
+    struct progress_point point = {work->finished, work->total, "estimates",
+                                   share_done(work, share), false};
     char message[96];
     snprintf(message, sizeof message, "network %d of %d", work->network + 1, work->n);
-    cJSON_AddStringToObject(progress, "phase", way_names[work->way]);
-    cJSON_AddNumberToObject(progress, "done", work->finished);
-    cJSON_AddNumberToObject(progress, "total", work->total);
-    cJSON_AddStringToObject(progress, "unit", "estimates");
-    cJSON_AddNumberToObject(progress, "fraction", (work->finished + share) / work->total);
+    work->progress.phase = way_names[work->way];
+    cJSON *progress = progress_describe(&work->progress, &point);
     cJSON_AddStringToObject(progress, "message", message);
     if (event && event->metrics.images_per_s > 0)
         cJSON_AddNumberToObject(progress, "images_per_s", event->metrics.images_per_s);
@@ -142,7 +167,7 @@ static void send_progress(const struct work *work, double share, const struct tr
 }
 
 static void on_event(void *context, const struct train_event *event) {
-    const struct work *work = context;
+    struct work *work = context;
     if (event->kind == TRAIN_PROGRESS && event->steps > 0)
         send_progress(work, (double)event->step / (double)event->steps, event);
     else if (event->kind == TRAIN_RECOVERED)
@@ -387,6 +412,9 @@ static int run(struct job *job, struct err *err, cJSON **ret_result) {
         rc = read_spec(&work, &space, err);
     if (rc == 0)
         rc = load(&work, err);
+    progress_init(&work.progress, job->channel, way_names[WAY_INHERITED]);
+    if (rc == 0) /* what earlier attempts did */
+        progress_pass_over(&work.progress, share_done(&work, 0));
     if (rc == 0)
         rc = by_inheritance(&work, err);
     if (rc == 0)

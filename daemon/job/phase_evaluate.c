@@ -1,6 +1,7 @@
 /* Scores subnets of a trained supernet. */
 #include "base/json.h"
 #include "daemon/job/accuracy.h"
+#include "daemon/job/progress.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,8 @@ struct work {
     enum dataset_split split;
     bool recalibrate; /* false: by the supernet's running statistics */
     int done, total;
+    struct progress progress;
+    int64_t scored; /* not known before, when progress was told last */
 };
 
 /* 0: by running statistics */
@@ -48,12 +51,10 @@ static cJSON *describe(const struct work *work, const struct arch *arch, const s
 }
 
 static void send_progress(struct work *work) {
-    cJSON *progress = cJSON_CreateObject();
-    cJSON_AddStringToObject(progress, "phase", "evaluate");
-    cJSON_AddNumberToObject(progress, "done", work->done);
-    cJSON_AddNumberToObject(progress, "total", work->total);
-    cJSON_AddStringToObject(progress, "unit", "subnets");
-    cJSON_AddNumberToObject(progress, "fraction", (double)work->done / work->total);
+    struct progress_point point = {work->done, work->total, "subnets", NAN,
+                                   work->accuracy.evaluated == work->scored};
+    work->scored = work->accuracy.evaluated;
+    cJSON *progress = progress_describe(&work->progress, &point);
     accuracy_add_counts(&work->accuracy, progress);
     channel_progress(work->job->channel, progress);
 }
@@ -167,6 +168,7 @@ static int run(struct job *job, struct err *err, cJSON **ret_result) {
         (rc = check_listed(&work, archs, err)) != 0)
         goto out;
     work.total = cJSON_GetArraySize(archs) + (with_report ? 2 + REPORT_RANDOM : 0);
+    progress_init(&work.progress, job->channel, "evaluate");
     if (with_report)
         rc = report(&work, err);
     if (rc == 0)

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "daemon/job/progress.h"
 #include "daemon/job/spec.h"
 #include "latency/laboratory_files.h"
 
@@ -62,15 +63,11 @@ static int read_experiment(const cJSON *spec, struct err *err, struct experiment
     return rc == 0 ? read_sizes(spec, err, &ret->options) : rc;
 }
 
-static void send_progress(struct job *job, const char *profile, int done, int total) {
-    cJSON *progress = cJSON_CreateObject();
-    cJSON_AddStringToObject(progress, "phase", "laboratory");
-    cJSON_AddNumberToObject(progress, "done", done);
-    cJSON_AddNumberToObject(progress, "total", total);
-    cJSON_AddStringToObject(progress, "unit", "profiles");
-    cJSON_AddNumberToObject(progress, "fraction", (double)done / total);
-    cJSON_AddStringToObject(progress, "message", profile);
-    channel_progress(job->channel, progress);
+static void send_progress(struct progress *progress, const char *profile, int done, int total) {
+    struct progress_point point = {done, total, "profiles", NAN, false};
+    cJSON *doc = progress_describe(progress, &point);
+    cJSON_AddStringToObject(doc, "message", profile);
+    channel_progress(progress->channel, doc);
 }
 
 /* left_out NULL: nothing of the profile could be read. */
@@ -111,13 +108,15 @@ static int run_profile(struct job *job, struct laboratory_files *files, int i,
 static int run_profiles(struct job *job, struct laboratory_files *files,
                         const struct experiment *experiment, struct err *err, cJSON *rows) {
     int n = laboratory_files_profiles(files), total = experiment->profile ? 1 : n, rc = 0;
+    struct progress progress;
+    progress_init(&progress, job->channel, "laboratory");
     for (int i = 0; rc == 0 && i < n; i++) {
         const char *name = laboratory_files_profile_name(files, i);
         if (experiment->profile && strcmp(experiment->profile, name) != 0)
             continue;
         if (channel_stopping(job->channel))
             return err_set(err, ESP_ECANCELED, NULL, "asked to stop");
-        send_progress(job, name, cJSON_GetArraySize(rows), total);
+        send_progress(&progress, name, cJSON_GetArraySize(rows), total);
         rc = run_profile(job, files, i, experiment, err, rows);
     }
     if (rc == 0 && cJSON_GetArraySize(rows) == 0)

@@ -217,11 +217,12 @@ static int request_calibration(struct search_run *run, struct err *err) {
 
 static int learn(struct search_run *run, struct err *err) {
     bool changed, repriced[ENERGY_PROFILES_MAX];
-    search_phase(run, "evaluate", 0, 0.45);
+    search_plan_phases(run);
+    search_enter_evaluate(run);
     int rc = request_calibration(run, err);
     if (rc == 0 && run->spec.accuracy_predicted && !run->imported)
         rc = search_fit_predictor(run, err);
-    search_phase(run, "measure", 0.45, 0.5);
+    search_enter_calibrate(run);
     if (rc == 0)
         rc = search_wait_for_board(run, err);
     if (rc == 0)
@@ -279,9 +280,6 @@ static int step_loop(struct search_run *run, int loop, struct err *err, double *
         rc = search_emit_candidates(run, loop, g.candidates, g.n_candidates, err);
     if (rc == 0 && g.n_candidates)
         rc = search_emit_generation(run, loop, &g, err);
-    /* Until it is known, the budget is what the first tenth of the time will tell. */
-    search_progress(run, g.evaluations, run->budget > 0 ? run->budget : 10 * g.evaluations,
-                    "evaluations");
     return rc;
 }
 
@@ -351,13 +349,13 @@ static bool ends_round(const struct search_run *run, int round) {
 
 /* The front is verified, and what is known better then said. */
 static int close_round(struct search_run *run, int round, struct err *err) {
-    search_phase(run, "measure", 0.6, 0.6);
+    search_enter_round(run, round);
     int rc = emit_predicted_front(run, err);
     if (rc == 0)
         rc = search_verify_round(run, run->spec.rounds - round, err);
     if (rc == 0)
         rc = emit_all(run, err);
-    search_phase(run, "search", 0.5, 0.6);
+    search_enter_search(run, round + 1);
     return rc;
 }
 
@@ -372,6 +370,8 @@ static int step_both(struct search_run *run, struct err *err, double volumes[SEA
     if (rc == 0 && run->budget == 0)
         rc = search_pace_step(run, (double)(clock_mono_ns() - began_ns) / 1e9, more[SEARCH_MAIN],
                               err);
+    if (rc == 0)
+        search_tell_searched(run);
     return rc;
 }
 
@@ -390,7 +390,7 @@ static int search(struct search_run *run, struct err *err, double volumes[SEARCH
     struct growth growth = {0, 0};
     int round = 0;
     run->budget = run->spec.evaluations;
-    search_phase(run, "search", 0.5, 0.6);
+    search_enter_search(run, 0);
     int rc = create_loops(run, err);
     while (rc == 0 && !run->stagnated && (more[SEARCH_MAIN] || more[SEARCH_BASELINE])) {
         rc = step_both(run, err, volumes, more);
@@ -615,6 +615,8 @@ static int run_search(struct job *job, struct err *err, cJSON **ret_result) {
         rc = search_verify_front(&run, err);
     if (rc == 0)
         rc = finish(&run, volumes, err, ret_result);
+    if (rc == 0)
+        search_tell_end(&run);
     close_run(&run);
     cJSON_Delete(spec);
     return rc;

@@ -59,7 +59,7 @@ static int evaluate_initial(struct search_run *run, int n, struct err *err,
         if (rc != 0)
             return rc;
         ret_samples[i] = (struct arch_sample){run->initial[i], score.top1};
-        search_progress(run, i + 1, n, "subnets");
+        search_tell_scored(run, i + 1, n, 1);
     }
     return 0;
 }

@@ -227,10 +227,11 @@ int search_refusal(const struct search_run *run, int board, char ret_reason[REFU
 }
 
 int search_wait_for_board(struct search_run *run, struct err *err) {
-    int rc = 0, answered = count_answered(run);
+    int rc = 0, answered = count_answered(run), before = answered;
+    double from = run->share;
     int64_t waited = 0;
     while (rc == 0 && answered < run->n_requests) {
-        search_progress(run, answered, run->n_requests, "measurements");
+        search_tell_measured(run, answered, before, from);
         if (channel_boundary(run->job->channel))
             return err_set(err, ESP_ECANCELED, NULL, "the search was stopped");
         int64_t start = clock_mono_ns();

@@ -10,20 +10,6 @@ int search_emit(struct search_run *run, const char *kind, cJSON *data, struct er
     return channel_error(run->job->channel, err);
 }
 
-void search_progress(struct search_run *run, int64_t done, int64_t total, const char *unit) {
-    double part = total > 0 ? (double)done / (double)total : 1;
-    cJSON *progress = cJSON_CreateObject();
-    cJSON_AddStringToObject(progress, "phase", run->phase);
-    cJSON_AddNumberToObject(progress, "done", (double)done);
-    cJSON_AddNumberToObject(progress, "total", (double)total);
-    cJSON_AddStringToObject(progress, "unit", unit);
-    cJSON_AddNumberToObject(progress, "fraction",
-                            run->fraction_start + part * (run->fraction_end - run->fraction_start));
-    if (strcmp(unit, "subnets") == 0)
-        accuracy_add_counts(&run->accuracy, progress);
-    channel_progress(run->job->channel, progress);
-}
-
 void search_arch_id(const struct search_run *run, const struct arch *arch, char ret_id[HASH_TEXT]) {
     struct arch lifted;
     search_spec_lift(&run->spec, arch, &lifted);

@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "daemon/job/accuracy.h"
 #include "daemon/job/facts.h"
+#include "daemon/job/progress.h"
 #include "daemon/job/search_spec.h"
 #include "search/accuracy_predictor.h"
 #include "search/ofa_predictor.h"
@@ -34,6 +35,14 @@ enum search_steps {
     SEARCH_STEPS_UNTOLD,    /* a predictor that was fitted anew is not told of, and a board that
                                refuses all of its first networks counts as gone */
     SEARCH_STEPS_NOW
+};
+
+/* Shares of the whole job that its phases are expected to take. */
+struct search_plan {
+    double evaluate, calibrate, search; /* the latter without what is between rounds: */
+    double round;                       /* after each but the last */
+    double verify;                      /* in all passes at the end */
+    double scoring;                     /* share of a round or pass; the rest is measuring */
 };
 
 struct search_run {
@@ -73,8 +82,10 @@ struct search_run {
     bool silent[SEARCH_BOARDS_MAX];  /* it has measured, and told no energy: that stays predicted */
 
     int front_version;
-    const char *phase; /* of the progress */
-    double fraction_start, fraction_end;
+    struct search_plan plan;
+    struct progress progress;
+    double share;        /* of its phase that was told last */
+    int64_t scored_told; /* accuracy.evaluated by then */
 };
 
 enum { SEARCH_COST_EVALUATOR, SEARCH_ACCURACY_EVALUATOR };
@@ -97,7 +108,6 @@ void search_arch_id(const struct search_run *run, const struct arch *arch, char 
 
 /* Sends an event, unless an earlier attempt sent it. Takes data. */
 int search_emit(struct search_run *run, const char *kind, cJSON *data, struct err *err);
-void search_progress(struct search_run *run, int64_t done, int64_t total, const char *unit);
 int search_emit_evaluation(struct search_run *run, const struct arch *arch,
                            enum dataset_split split, const struct score *score, struct err *err);
 int search_emit_predictor(struct search_run *run, struct err *err);
@@ -108,6 +118,23 @@ int search_emit_generation(struct search_run *run, int loop, const struct genera
                            struct err *err);
 int search_emit_front(struct search_run *run, const char *stage, const int *front, int n,
                       struct err *err);
+
+/* --- search_progress.c: how far it has come --- */
+
+/* Once, when the spec is read and it is known where accuracies come from. */
+void search_plan_phases(struct search_run *run);
+void search_enter_evaluate(struct search_run *run);
+void search_enter_calibrate(struct search_run *run);
+void search_enter_search(struct search_run *run, int rounds); /* rounds: that were verified */
+void search_enter_round(struct search_run *run, int round);   /* from 0, to verify it */
+void search_enter_pass(struct search_run *run, int pass);     /* 0, 1, 2: at the end */
+/* done of so many subnets of the phase are scored, which is that part of it. */
+void search_tell_scored(struct search_run *run, int done, int total, double part);
+double search_scoring_part(const struct search_run *run); /* of a round or pass */
+/* done of all requests are answered, of which some were before that share of the phase. */
+void search_tell_measured(struct search_run *run, int done, int before, double from);
+void search_tell_searched(struct search_run *run); /* after a generation */
+void search_tell_end(struct search_run *run);
 
 /* --- search_accuracy.c: where accuracy comes from --- */
 
@@ -198,7 +225,6 @@ int search_fit_prices(struct search_run *run, struct err *err, bool *ret_changed
 
 /* --- search_verify.c: after the search --- */
 
-void search_phase(struct search_run *run, const char *phase, double start, double end);
 /* Metrics of a candidate that a board measures: its latency, its energy, where they are meant.
  * Returns their number. */
 int search_board_metrics(const struct search_run *run, int board, int ret_metrics[2]);

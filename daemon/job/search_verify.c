@@ -10,12 +10,6 @@
 
 enum { PASSES = 3 };
 
-void search_phase(struct search_run *run, const char *phase, double start, double end) {
-    run->phase = phase;
-    run->fraction_start = start;
-    run->fraction_end = end;
-}
-
 bool search_has_board(const struct search_run *run) {
     return run->spec.n_boards > 0;
 }
@@ -222,7 +216,7 @@ static int verify(struct search_run *run, const struct arch *archs, int n, struc
     int rc = search_request_measurements(run, archs, n, SEARCH_TAKES, err);
     for (int i = 0; i < n && rc == 0 && run->spec.has_supernet; i++) {
         rc = enter_score(run, &archs[i], err);
-        search_progress(run, i + 1, n, "subnets");
+        search_tell_scored(run, i + 1, n, search_scoring_part(run));
     }
     if (rc == 0)
         rc = search_wait_for_board(run, err);
@@ -472,7 +466,7 @@ int search_verify_front(struct search_run *run, struct err *err) {
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a front");
     int n = pick_first(run, round_max(run, 1), err, archs), rc = n < 0 ? n : 0;
     for (int pass = 0; pass < PASSES && n > 0 && rc == 0; pass++) {
-        search_phase(run, "measure", 0.6 + 0.12 * pass, 0.6 + 0.12 * (pass + 1));
+        search_enter_pass(run, pass);
         rc = verify(run, archs, n, err);
         n = rc == 0 ? pick_next(run, round_max(run, 1), err, archs) : 0;
         rc = n < 0 ? n : rc;

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/job/progress.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -43,17 +44,11 @@ static int parse_dataset(const cJSON *spec, struct err *err, struct dataset_opti
 }
 
 static bool on_decoding(void *context, size_t done, size_t total) {
-    struct channel *channel = context;
-    if (total > 0) {
-        cJSON *progress = cJSON_CreateObject();
-        cJSON_AddStringToObject(progress, "phase", "decode");
-        cJSON_AddNumberToObject(progress, "done", (double)done);
-        cJSON_AddNumberToObject(progress, "total", (double)total);
-        cJSON_AddStringToObject(progress, "unit", "images");
-        cJSON_AddNumberToObject(progress, "fraction", (double)done / (double)total);
-        channel_progress(channel, progress);
-    }
-    return channel_boundary(channel);
+    struct progress *progress = context;
+    if (total > 0)
+        progress_tell(progress, &(struct progress_point){(int64_t)done, (int64_t)total, "images",
+                                                         NAN, false});
+    return channel_boundary(progress->channel);
 }
 
 /* Files that were removed, added or changed since the data set was checked make another one of it:
@@ -71,8 +66,13 @@ static void compare_revision(const cJSON *spec, const struct dataset *dataset) {
 }
 
 int spec_dataset(const struct job *job, struct err *err, struct dataset **ret_dataset) {
+    struct progress progress;
     struct dataset_options options = {
-        .pool = job->pool, .progress = on_decoding, .context = job->channel};
+        .pool = job->pool, .progress = on_decoding, .context = &progress};
+    progress_init(&progress, job->channel, "decode");
+    /* Of another job it is what comes before it. */
+    if (strcmp(job->kind, "dataset") != 0)
+        progress_phase(&progress, "decode", 0, 0);
     int rc = parse_dataset(job->spec, err, &options);
     if (rc != 0)
         return rc;

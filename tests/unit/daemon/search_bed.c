@@ -210,7 +210,26 @@ static void send_open_measurements(struct daemon *daemon) {
                 measure(daemon, item);
 }
 
+static void take_fraction(struct daemon *daemon, const cJSON *doc) {
+    double fraction = cJSON_GetObjectItem(doc, "fraction")->valuedouble;
+    daemon->fell |= fraction < daemon->fraction;
+    daemon->fraction = fraction;
+    if (json_has(doc, "eta_s"))
+        daemon->eta_s = cJSON_GetObjectItem(doc, "eta_s")->valuedouble;
+    if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(doc, "unit")), "evaluations") != 0)
+        return;
+    double done = cJSON_GetObjectItem(doc, "done")->valuedouble;
+    if (daemon->at_first < 0)
+        daemon->at_first = fraction;
+    if (daemon->at_half < 0 && 2 * done >= cJSON_GetObjectItem(doc, "total")->valuedouble)
+        daemon->at_half = fraction;
+}
+
 static void take_progress(struct daemon *daemon, const cJSON *doc) {
+    if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(doc, "type")), "progress") != 0)
+        return;
+    if (json_has(doc, "unit"))
+        take_fraction(daemon, doc);
     if (!json_has(doc, "evaluated"))
         return;
     daemon->evaluated = cJSON_GetObjectItem(doc, "evaluated")->valueint;
@@ -249,6 +268,8 @@ int attempt(struct daemon *daemon, const cJSON *spec, int number) {
     daemon->events_fd = up[0];
     daemon->received = 0;
     daemon->evaluated = daemon->reused = -1;
+    daemon->fraction = 0;
+    daemon->at_first = daemon->at_half = daemon->eta_s = -1;
     cJSON_AddStringToObject(start, "type", "start");
     cJSON_AddStringToObject(start, "kind", "search");
     cJSON_AddNumberToObject(start, "attempt", number);

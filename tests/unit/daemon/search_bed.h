@@ -43,7 +43,11 @@ struct daemon {
     double watts;       /* what the board tells of energy: so many microjoules a microsecond */
     double scattered;   /* half of the networks take so much longer, half so much less */
     int received;
-    int evaluated, reused; /* scores, as the latest progress says; -1: it said nothing */
+    int evaluated, reused;    /* scores, as the latest progress says; -1: it said nothing */
+    double fraction;          /* of the latest progress of this attempt */
+    bool fell;                /* it was lower than one before it, in an attempt */
+    double at_first, at_half; /* of the first progress of evaluations, and from half of them on */
+    double eta_s;             /* the latest; -1: none was told */
     int64_t acked;
     int n;
     cJSON *events[EVENTS_MAX]; /* of all attempts */

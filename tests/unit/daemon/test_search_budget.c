@@ -110,6 +110,29 @@ static void a_space_that_ends_before_the_time(void **state) {
     close_world(&world);
 }
 
+/* --- progress --- */
+
+/* Without a board and with little to verify, the search is nearly all that there is to do. */
+static void progress_goes_by_what_is_to_be_done(void **state) {
+    struct world world;
+    open_world(&world);
+    struct daemon daemon = {.world = &world};
+    cJSON *spec =
+        spec_of(&world, "{\"evaluations\":400,\"objectives\":[{\"metric\":\"top1\",\"direction\":"
+                        "\"maximise\"},{\"metric\":\"macs\",\"direction\":\"minimise\"}],"
+                        "\"baseline\":\"random\",\"population\":8,\"accuracy\":\"evaluated\","
+                        "\"measure_front\":1,\"calibration_nets\":0,\"seed\":4}");
+    assert_int_equal(attempt(&daemon, spec, 1), JOB_DONE);
+    assert_true(daemon.at_first >= 0 && daemon.at_first < 0.05);
+    assert_true(daemon.at_half > 0.48 && daemon.at_half < 0.53);
+    assert_false(daemon.fell);
+    assert_true(daemon.fraction == 1);
+    assert_true(daemon.eta_s == 0);
+    forget_events(&daemon);
+    cJSON_Delete(spec);
+    close_world(&world);
+}
+
 /* --- rounds --- */
 
 #define ROUNDS_REST                                                                                \
@@ -172,6 +195,8 @@ static void from_round_to_round_it_is_calibrated(void **state) {
     assert_true(latency_error(&daemon, 1) > 0.2);
     assert_true(latency_error(&daemon, 3) < 0.01);
     assert_true(count(&daemon, "measure_request") >= 3);
+    assert_false(daemon.fell);
+    assert_true(daemon.fraction == 1);
     forget_events(&daemon);
     cJSON_Delete(spec);
     close_world(&world);
@@ -225,6 +250,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(seconds_become_a_number_that_rules),
         cmocka_unit_test(two_measurements_are_one_network),
+        cmocka_unit_test(progress_goes_by_what_is_to_be_done),
         cmocka_unit_test(a_space_that_ends_before_the_time),
         cmocka_unit_test(an_interrupted_one_is_what_its_number_says),
         cmocka_unit_test(from_round_to_round_it_is_calibrated),
