@@ -47,7 +47,7 @@ export function Limits({ ranges, keys, names, change, children }: { ranges: Rang
           <option value="">add…</option>
           {keys.filter((k) => !open.includes(k)).map((k) => <option key={k} value={k}>{names.title(k)}</option>)}
         </select></label>
-        {open.length > 0 && <button type="button" onClick={() => { setAdded([]); setQuery({ f: '' }); }}>Clear limits</button>}
+        {open.length > 0 && <button type="button" aria-label="Clear limits" onClick={() => { setAdded([]); setQuery({ f: '' }); }}>Clear</button>}
         {open.map((key) => {
           const range = ranges[key] ?? { low: null, high: null };
           return (
