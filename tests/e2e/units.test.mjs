@@ -10,7 +10,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
 const { build } = createRequire(join(ui, 'package.json'))('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/hues.ts', 'src/log-text.ts', 'src/marks.ts', 'src/titles.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/hues.ts', 'src/log-text.ts', 'src/marks.ts', 'src/again.ts', 'src/titles.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
 const { directionOf, frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
@@ -26,6 +26,7 @@ const { LogText, newest } = await load('log-text');
 const { placeMarks } = await load('marks');
 const { ramp } = await load('hues');
 const { fitted } = await load('titles');
+const { reads } = await load('again');
 rmSync(out, { recursive: true });
 
 test('marks along an axis stand where they begin, names only where they have room', () => {
@@ -341,4 +342,38 @@ test('a title above an axis takes two lines before it is cut, and of a latency n
   assert.deepEqual(of('Peak activation memory', 80), ['Peak', 'activation m…']);
   assert.deepEqual(of('Latency on pi4', 60), ['Latency on', 'pi4']);
   assert.deepEqual(of('Latency on board-b/simulated-fp32', 80), ['Latency', 'board-b/simu…']);
+});
+
+test('what a page shows is read once at a time, again after a flock of events, not while it is hidden, and no more after its end', async () => {
+  const [tab, sleep] = [new EventTarget(), (ms) => new Promise((done) => setTimeout(done, ms))];
+  Object.assign(globalThis, { window: globalThis, document: tab });
+  const begun = [];
+  let [together, most, end] = [0, 0, () => undefined];
+  const own = reads(async (wanted) => {
+    begun.push([performance.now(), wanted]);
+    most = Math.max(most, ++together);
+    await new Promise((done) => { end = done; });
+    together--;
+  });
+  const finish = async () => { end(); await sleep(0); };
+  const comes = async (n) => { for (let i = 0; begun.length < n && i < 500; i++) await sleep(10); assert.equal(begun.length, n); };
+  own.now();
+  for (let i = 0; i < 3; i++) own.now(); // while it reads: once more, later
+  await finish();
+  await comes(2);
+  await finish();
+  tab.hidden = true;
+  for (let i = 0; i < 3; i++) own.soon();
+  await sleep(700);
+  assert.equal(begun.length, 2); // nobody looks
+  tab.hidden = false;
+  tab.dispatchEvent(new Event('visibilitychange'));
+  await comes(3);
+  own.now(); // and the end comes while it reads
+  own.end();
+  assert.equal(begun[2][1](), false);
+  await finish();
+  await sleep(700);
+  assert.deepEqual([begun.length, most], [3, 1]);
+  assert.ok(begun[1][0] - begun[0][0] >= 599, 'reads are 600 ms apart');
 });

@@ -2,13 +2,13 @@
 // Pointer, keyboard (arrows along the front's order) and a sentence for screen readers. Zoom by wheel, pinch, keys and buttons.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { drawAxes, type Labels } from './axes';
-import { useSettled } from './candidates';
 import { contextOf, dots, placeIn, rem, sized, useSize } from './canvas';
 import type { Told } from './entries';
 import type { Range } from './filter';
 import { frontOf, type Direction } from './front';
 import { ramp, steps } from './hues';
 import { extent, toPixel, toValue, type Scale } from './scale';
+import { useSettled } from './state';
 import { cardTone, color, paint } from './theme';
 import { over, parseZoom, printZoom, zoomed, type Scales } from './zoom';
 

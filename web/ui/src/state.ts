@@ -1,66 +1,52 @@
 // Data of a page: read when it opens, read again when an event concerns it. A read that fails keeps what was there.
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { reads, type Reads } from './again';
 import { ApiError } from './api';
 import { listen } from './live';
 
 export type Loaded<T> = { data: T | null; error: string | null; reload: () => void };
+type Concerns = (data: Record<string, unknown>, topic: string) => boolean;
 
-/** ms to wait with a read after one that began then: events come in flocks, and reads 600 ms apart. */
-export const delayAfter = (begun: number) => Math.max(100, 600 - (performance.now() - begun));
+/** Reads at once, and soon after each event of `topics` that `concerns` accepts, until its end. */
+export function follow(read: (wanted: () => boolean) => Promise<void>, topics: string[], concerns: Concerns): Reads {
+  const own = reads(read);
+  const stop = listen(topics, (topic, data) => { if (topic === 'resync' || concerns(data, topic)) own.soon(); });
+  own.now();
+  return { ...own, end: () => { stop(); own.end(); } };
+}
 
-/** Reads by `read`; again 0.1 s after an event of `topics` that `concerns` accepts, at most every 600 ms, and not while the tab is hidden. */
-export function useLoaded<T>(read: () => Promise<T>, key: string, topics: string[] = [], concerns: (data: Record<string, unknown>, topic: string) => boolean = () => true): Loaded<T> {
+/** What `read` reads; another key stands for another thing. */
+export function useLoaded<T>(read: () => Promise<T>, key: string, topics: string[] = [], concerns: Concerns = () => true): Loaded<T> {
   const [state, setState] = useState<{ key: string; data: T | null; error: string | null }>({ key, data: null, error: null });
-  const latest = useRef({ read, concerns, alive: true, busy: false, again: false, timer: 0, begun: 0 });
-  latest.current.read = read;
-  latest.current.concerns = concerns;
-
-  const load = () => {
-    const now = latest.current;
-    if (now.busy) {
-      now.again = true;
-      return;
-    }
-    now.busy = true;
-    now.begun = performance.now();
-    now.read()
-      .then((data) => { if (now.alive) setState({ key, data, error: null }); })
-      .catch((error: unknown) => {
-        const message = error instanceof ApiError ? error.message : 'Something went wrong in this page.';
-        if (now.alive) setState((before) => ({ key, data: before.key === key ? before.data : null, error: message }));
-      })
-      .finally(() => {
-        now.busy = false;
-        if (now.again && now.alive) {
-          now.again = false;
-          schedule();
-        }
-      });
-  };
-  const schedule = () => {
-    const now = latest.current;
-    if (now.timer) return;
-    now.timer = window.setTimeout(() => {
-      now.timer = 0;
-      if (document.hidden) document.addEventListener('visibilitychange', schedule, { once: true });
-      else load();
-    }, delayAfter(now.begun));
-  };
+  const latest = useRef({ read, concerns });
+  latest.current = { read, concerns };
+  const followed = useRef<Reads | null>(null);
 
   useEffect(() => {
-    latest.current = { ...latest.current, alive: true, busy: false, again: false, timer: 0 };
-    const now = latest.current;
-    load();
-    const stop = listen(topics, (topic, data) => { if (topic === 'resync' || now.concerns(data, topic)) schedule(); });
-    return () => {
-      now.alive = false;
-      clearTimeout(now.timer);
-      document.removeEventListener('visibilitychange', schedule);
-      stop();
-    };
+    const own = followed.current = follow(async (wanted) => {
+      try {
+        const data = await latest.current.read();
+        if (wanted()) setState({ key, data, error: null });
+      } catch (error) {
+        const message = error instanceof ApiError ? error.message : 'Something went wrong in this page.';
+        if (wanted()) setState((before) => ({ key, data: before.key === key ? before.data : null, error: message }));
+      }
+    }, topics, (data, topic) => latest.current.concerns(data, topic));
+    return own.end;
   }, [key]);
 
-  return { data: state.key === key ? state.data : null, error: state.error, reload: load };
+  return { data: state.key === key ? state.data : null, error: state.error, reload: () => followed.current?.now() };
+}
+
+/** A value that many networks depend on: at once while they are few, else when it has rested for 120 ms. */
+export function useSettled<T>(value: T, many: boolean): T {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    if (!many || value === settled) return undefined;
+    const timer = setTimeout(() => setSettled(value), 120);
+    return () => clearTimeout(timer);
+  }, [value, many]);
+  return many ? settled : value;
 }
 
 /** True now and then: lets relative times move on. */

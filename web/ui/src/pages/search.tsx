@@ -4,7 +4,7 @@ import { useMemo } from 'preact/hooks';
 import { get, list, post, type Front, type Job, type Pin, type Profile, type Search } from '../api';
 import { ArchView } from '../arch-view';
 import { BoardFronts } from '../board-fronts';
-import { useCandidates, useSettled } from '../candidates';
+import { useCandidates } from '../candidates';
 import { entryOfFront, frontShown, metricsOf, toldBy, type Entry, type Told } from '../entries';
 import { Best, CompareWith, Explore, Limits, naming, Replay } from '../explore';
 import { genesOf, parseRanges, printRanges, within, withRange, type Range } from '../filter';
@@ -16,7 +16,7 @@ import { Lines, type Curve } from '../lines';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Waiting } from '../parts';
 import { href, route, setQuery } from '../router';
 import { kindHue, Scatter, type Axis, type Point } from '../scatter';
-import { useLoaded } from '../state';
+import { useLoaded, useSettled } from '../state';
 
 const keyOf = (o: { metric: string; profile?: string }) => (o.profile ? `${o.metric}:${o.profile}` : o.metric);
 
