@@ -41,7 +41,7 @@ async function windowOf({ width, height, scale = 1, text = 16 }, scheme) {
 
 const sizes = {
   phone: { width: 360, height: 740, scale: 2 },
-  desk: { width: 1280, height: 800 },
+  desk: { width: 1440, height: 900 },
   '4k': { width: 3840, height: 2160 },
   '4k-double': { width: 1920, height: 1080, scale: 2 },
   'zoom-200': { width: 640, height: 400, scale: 2 },

@@ -1,0 +1,142 @@
+// What stands around the scatter of a search: axes of genes and metrics, the table, the replay, other searches, exports, the hypervolume.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { card, networks, open, page, search, shot, stack } from './world.mjs';
+
+test('axes of the parallel coordinates are turned around, made logarithmic, moved and hidden', async () => {
+  const all = await networks();
+  const macs = all.map((n) => n.metrics.macs), [least, most] = [Math.min(...macs), Math.max(...macs)];
+  await open(`searches/${search}?axes=macs,depth,params`);
+  await card('Genes and metrics').getByText(`${all.length} of ${all.length} networks`).waitFor();
+  await page.getByText('Axes: order, direction, scale').click();
+  const row = (title) => page.locator('.axes li', { has: page.getByText(title, { exact: true }) });
+  /** What a brush over the upper half of the first axis holds. */
+  const upperHalf = async (key) => {
+    const canvas = page.locator('.parallel canvas.over');
+    await canvas.scrollIntoViewIfNeeded();
+    const box = await canvas.boundingBox();
+    await page.mouse.move(box.x + 46, box.y + 30);
+    await page.mouse.down();
+    await page.mouse.move(box.x + 46, box.y + (40 + box.height - 26) / 2, { steps: 4 });
+    await page.mouse.up();
+    const range = [];
+    for (const at of ['at least', 'at most']) range.push(Number(await page.getByLabel(`${at} ${key}`).inputValue()));
+    await page.getByRole('button', { name: 'Clear limits' }).click();
+    return range;
+  };
+  const near = (range, expected) => assert.ok(range.every((v, i) => Math.abs(v / expected[i] - 1) < 0.05), `${range} is not near ${expected}`);
+  near(await upperHalf('macs'), [(least + most) / 2, most]);
+  await row('MACs').getByRole('button', { name: 'flip' }).click();
+  await page.waitForURL(/axes=-macs/);
+  near(await upperHalf('macs'), [least, (least + most) / 2]);
+  await row('MACs').getByRole('button', { name: 'flip' }).click();
+  await row('MACs').getByRole('button', { name: 'log' }).click();
+  await page.waitForURL(/axes=(\*|%2A|\*)macs/);
+  near(await upperHalf('macs'), [Math.sqrt(least * most), most]);
+  await row('MACs').getByRole('button', { name: 'MACs to the right' }).click();
+  await page.waitForURL(/axes=depth/);
+  assert.equal((await upperHalf('depth'))[1], 6);
+  await row('Blocks').getByRole('button', { name: 'Hide Blocks' }).click();
+  await page.waitForURL(/axes=(\*|%2A)macs(,|%2C)params/);
+  await page.waitForTimeout(300); // the address is written
+  await page.reload();
+  near(await upperHalf('macs'), [Math.sqrt(least * most), most]);
+  await page.getByText('Axes: order, direction, scale').click();
+  assert.deepEqual(await page.locator('.axes li b').allInnerTexts(), ['MACs', 'Parameters']);
+  assert.equal(await row('MACs').getByRole('button', { name: 'log' }).getAttribute('aria-pressed'), 'true');
+  await card('Genes and metrics').getByLabel('Show').selectOption('depth');
+  await page.waitForURL(/params(,|%2C)depth/);
+});
+
+test('the table of all candidates keeps few rows in the page and sorts', async () => {
+  await open(`searches/${search}`);
+  const all = await networks();
+  const table = card('Candidates');
+  await table.getByText(`${all.length} of ${all.length};`).waitFor();
+  assert.ok((await table.locator('tbody tr').count()) < 60);
+  await table.getByRole('button', { name: 'MACs' }).click();
+  const least = Math.min(...all.map((n) => n.metrics.macs)), most = Math.max(...all.map((n) => n.metrics.macs));
+  const at = await table.locator('thead th').allInnerTexts().then((heads) => heads.findIndex((h) => h.startsWith('MACs')));
+  const first = () => table.locator('tbody tr').first().locator('td').nth(at).innerText();
+  const cut = (v) => (v >= 1e6 ? `${(v / 1e6).toPrecision(3)} M` : `${(v / 1e3).toPrecision(3)} k`);
+  assert.equal(await first(), cut(least));
+  await table.getByRole('button', { name: 'MACs' }).click();
+  assert.equal(await first(), cut(most));
+  await table.locator('.virtual').evaluate((e) => { e.scrollTop = e.scrollHeight; });
+  await table.locator(`tr[aria-rowindex="${all.length + 1}"]`).waitFor();
+  assert.ok((await table.locator('tbody tr').count()) < 60);
+});
+
+test('the replay shows the search as it was in an earlier generation', async () => {
+  const all = await networks();
+  await open(`searches/${search}`);
+  const slider = page.getByLabel('Up to generation');
+  await slider.fill('3');
+  const early = all.filter((n) => n.generation <= 3).length;
+  await card('Candidates').getByText(`${early} of ${all.length};`).waitFor();
+  await page.getByRole('button', { name: 'Clear limits' }).click();
+  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+});
+
+test('the front of another search is laid over this one', async () => {
+  const made = await stack.post('/searches', { name: 'beside', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], strategy: 'random', baseline: null, evaluations: 64, seed: 3, measure_front: 0 });
+  await stack.waitFor('the second search', async () => (await stack.get(`/searches/${made.search.id}`)).state === 'done', 90);
+  await open(`searches/${search}?x=macs`);
+  await page.getByLabel('Compare with').selectOption('beside');
+  await page.getByText('front of the other search').waitFor();
+  assert.match(page.url(), new RegExp(`vs=${made.search.id}`));
+  await shot('search-compared');
+});
+
+test('every candidate is exported, as the command line client does it', async () => {
+  await open(`searches/${search}`);
+  const download = async (name) => {
+    const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name }).click()]);
+    return readFileSync(await file.path(), 'utf8');
+  };
+  stack.cli('search', 'export', search, '--file', join(stack.dir, 'all.csv'));
+  stack.cli('search', 'export', search, '--format', 'json', '--file', join(stack.dir, 'all.json'));
+  assert.deepEqual(JSON.parse(await download('JSON')), JSON.parse(readFileSync(join(stack.dir, 'all.json'), 'utf8')));
+  const numbers = (text) => text.split('\r\n').map((line) => line.split(',').map((v) => (v === '' || Number.isNaN(Number(v)) ? v : Number(v))));
+  assert.deepEqual(numbers(await download(/^CSV of/)), numbers(readFileSync(join(stack.dir, 'all.csv'), 'utf8')));
+});
+
+test('the hypervolume stands beside the scatter, with its reference point', async () => {
+  await open(`searches/${search}`);
+  const volume = card('Hypervolume');
+  await volume.getByText(/reference point: .*Top-1.*%/).waitFor();
+  assert.match(await volume.innerText(), /nsga2/);
+  assert.match(await volume.innerText(), /random/);
+});
+
+test('a hypervolume that is not known is a gap in its curve, not a value', async () => {
+  const evaluations = Array.from({ length: 50 }, (_, i) => 20 * i);
+  const hypervolume = evaluations.map((n, i) => (i >= 20 && i < 30 ? null : 5000 + n));
+  await page.route(/\/hypervolume$/, (route) => route.fulfill({ json: { series: [{ strategy: 'nsga2', evaluations, hypervolume }] } }));
+  await page.goto('about:blank');
+  await open(`searches/${search}`);
+  const canvas = card('Hypervolume').locator('canvas.base');
+  await canvas.waitFor();
+  const columns = () => canvas.evaluate((c) => { // columns of the picture in which the curve is, as shares of its width
+    const probe = document.createElement('i');
+    probe.style.color = 'var(--curve-1)';
+    document.body.append(probe);
+    const shade = getComputedStyle(probe).color.match(/\d+/g).map(Number);
+    probe.remove();
+    const { data, width, height } = c.getContext('2d').getImageData(0, 0, c.width, c.height);
+    const found = [];
+    for (let x = 0; x < width; x++) for (let y = 0; y < height; y++) {
+      if (shade.every((v, k) => Math.abs(data[4 * (y * width + x) + k] - v) < 12) && data[4 * (y * width + x) + 3] > 200) { found.push([x / width, y / height]); break; }
+    }
+    return found;
+  });
+  const inked = await stack.waitFor('a whole curve on the picture', async () => { const found = await columns(); return found.length > 40 && found; });
+  const [left, right] = [inked[0][0], inked.at(-1)[0]];
+  const among = (from, to) => inked.filter(([x]) => x > left + from * (right - left) && x < left + to * (right - left));
+  assert.equal(among(0.4, 0.6).length, 0, 'nothing is drawn where nothing is known');
+  assert.ok(among(0, 0.38).length > 20 && among(0.62, 1).length > 20);
+  assert.ok(among(0, 0.05)[0][1] > 0.5 && among(0.95, 1)[0][1] < 0.3, 'the axis reaches over what is known, not down to 0');
+  await page.unrouteAll({ behavior: 'wait' });
+});

@@ -1,0 +1,93 @@
+// Boards: what they have done, their noise, how good their predictions are, and one search on two of them.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { card, comes, faults, nameOf, open, page, shot, stack } from './world.mjs';
+
+test('the device page tells what a board has done, and takes it out of service and back', async () => {
+  const board = (await stack.get('/devices')).items[0];
+  const history = await stack.get(`/devices/${board.id}/history`);
+  await open(`devices/${board.id}`);
+  const now = page.locator('section.card', { hasText: 'Temperature' });
+  assert.match(await now.innerText(), new RegExp(`Table of tiny.*100 % of ${history.tables[0].needed} entries`, 's'));
+  assert.ok(history.references.length >= 1, 'the noise floor was measured');
+  await page.getByRole('heading', { name: 'Reference network' }).waitFor();
+  await page.getByRole('button', { name: 'Maintenance' }).click();
+  await comes(page.locator('.lead .state', { hasText: 'maintenance' }).first());
+  assert.equal((await stack.get(`/devices/${board.id}`)).health, 'maintenance');
+  await page.getByRole('button', { name: 'Activate' }).click();
+  await comes(page.getByRole('button', { name: 'Drain' }));
+  await page.getByRole('button', { name: 'Drain' }).click();
+  await comes(page.locator('.lead .state', { hasText: 'paused' })); // it had nothing to end
+  await page.getByRole('button', { name: 'Activate' }).click();
+  await comes(page.getByRole('button', { name: 'Drain' }));
+  const { transitions } = await stack.get(`/devices/${board.id}/history`);
+  await comes(page.getByRole('region', { name: 'Changes of health' }).locator('tbody tr').nth(transitions.length - 1));
+  await shot('device-history');
+});
+
+test('a board whose noise was measured on a busy machine is flagged, in light and dark, and can be measured again', async () => {
+  const board = (await stack.get('/devices')).items[0];
+  const noisy = (d) => ({ ...d, noise: 9.99, noise_doubt: 'implausible', noise_note: `noise measured on a busy machine: measure again with: espalier device check ${d.name}` });
+  await page.route(/\/api\/v1\/devices(\/[^/]*)?(\?.*)?$/, async (route) => {
+    const response = await route.fetch(), doc = await response.json();
+    await route.fulfill({ response, json: doc.items ? { ...doc, items: doc.items.map(noisy) } : noisy(doc) });
+  });
+  for (const scheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+    for (const hash of ['devices', `devices/${board.id}`]) {
+      await page.goto('about:blank');
+      await open(hash);
+      const flag = page.locator('.noisy');
+      await flag.waitFor();
+      assert.match(await flag.innerText(), /Noisy.*measured on a busy machine.*espalier device check test-board/s);
+      assert.deepEqual(await faults(), [], `${scheme} ${hash}`);
+      await shot(`${scheme}-noisy-${nameOf(hash)}`);
+    }
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
+  const before = (await stack.get('/measurements?kind=reference')).items.length;
+  await page.getByRole('button', { name: 'Measure again' }).click();
+  await page.getByText('The noise floor will be measured again.').waitFor();
+  assert.equal((await stack.get('/measurements?kind=reference')).items.length, before + 1);
+  await page.unrouteAll({ behavior: 'wait' }); // a handler under way would find its route handled
+  await page.goto('about:blank');
+  await open('devices');
+  await page.locator('a.device', { hasText: 'test-board' }).waitFor();
+  const real = (await stack.get('/devices')).items[0]; // of a busy machine it may be so indeed
+  assert.equal(await page.locator('.noisy').count(), real.noise_note ? 1 : 0);
+});
+
+test('the device page shows how far its predictions are from what was measured', async () => {
+  const board = (await stack.get('/devices')).items[0];
+  const newest = (await stack.get(`/calibrations?profile=${board.profiles[0].id}`)).items[0];
+  const { points } = await stack.get(`/calibrations/${newest.id}`);
+  await open(`devices/${board.id}`);
+  await page.locator('.residuals circle').first().waitFor();
+  assert.equal(await page.locator('.residuals circle').count(), points.length);
+  assert.equal(await page.locator('.residuals circle.outside').count(), points.filter((p) => p.measured_us < p.low_us || p.measured_us > p.high_us).length);
+  assert.deepEqual(await faults(), []);
+});
+
+test('a search for two boards shows its front on each of them', async () => {
+  const { token } = await stack.post('/tokens', { kind: 'enrolment' });
+  stack.startSimulated(token, 'slow-board');
+  await stack.waitFor('the second board', async () => (await stack.get('/profiles')).items.length === 2, 60);
+  const profiles = (await stack.get('/profiles')).items;
+  for (const { id } of profiles) await stack.post('/tables', { profile: id, space: 'tiny', method: 'brief' });
+  await stack.waitFor('both tables', async () => (await stack.get('/tables')).items.filter((t) => t.state === 'ready').length === 2, 90);
+  const made = await stack.post('/searches', { name: 'both', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, ...profiles.map((p) => ({ metric: 'latency_us', profile: p.id, direction: 'minimise' }))], evaluations: 120, population: 12, measure_front: 0, calibration_nets: 0, method: 'brief' });
+  await stack.waitFor('the search for both', async () => (await stack.get(`/searches/${made.search.id}`)).state === 'done', 90);
+  await open(`searches/${made.search.id}`);
+  const fronts = card('The front on each board').locator('.board-front');
+  await fronts.nth(1).waitFor();
+  const { items } = await stack.get(`/searches/${made.search.id}/front`);
+  assert.deepEqual(await fronts.locator('figcaption').allInnerTexts().then((names) => names.sort()), profiles.map((p) => p.name).sort());
+  for (let i = 0; i < 2; i++) {
+    assert.equal(await fronts.nth(i).locator('circle, rect').count(), items.length);
+    assert.ok((await fronts.nth(i).locator('.top').count()) >= 1);
+  }
+  await fronts.nth(0).locator('.top').first().dispatchEvent('click');
+  await fronts.nth(1).locator('.chosen').waitFor(); // the same network, on the other board
+  assert.deepEqual(await faults(), []);
+  await shot('search-two-boards');
+});

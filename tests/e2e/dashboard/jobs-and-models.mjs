@@ -1,0 +1,46 @@
+// Logs of jobs, and imports of models.
+import assert from 'node:assert/strict';
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { comes, open, page, stack } from './world.mjs';
+
+test('the log of a job is searched', async () => {
+  const jobs = (await stack.get('/jobs')).items;
+  const logs = await Promise.all(jobs.map(async (j) => ({ id: j.id, text: (await stack.get(`/jobs/${j.id}/log?offset=0&limit=65536`)).text })));
+  const longest = logs.sort((a, b) => b.text.length - a.text.length)[0];
+  const word = longest.text.match(/[a-z]{5,}/)[0];
+  await open(`jobs/${longest.id}`);
+  await page.locator('pre.log').waitFor();
+  await page.getByLabel('Find').fill(word.toUpperCase());
+  const expected = longest.text.split('\n').filter((l) => l.toLowerCase().includes(word)).length;
+  await page.getByText(expected === 1 ? '1 line' : `${expected} lines`, { exact: true }).waitFor();
+  await page.getByLabel('Find').fill('no such words at all');
+  await page.getByText('No line of the log has these words.').waitFor();
+  // Of a long one the newest part is shown, and everything is searched.
+  appendFileSync(join(stack.dir, 'daemon/jobs', longest.id, 'log'), `${Array.from({ length: 9000 }, (_, i) => `step ${i} of a long way, and words to fill the line`).join('\n')}\n`);
+  await page.reload();
+  await page.getByText(/^The latest 200 kB of 4\d\d kB are shown/).waitFor();
+  assert.ok(!(await page.locator('pre.log').innerText()).includes('step 7 of'));
+  await page.getByLabel('Find').fill('STEP 7 OF');
+  await page.getByText('1 line', { exact: true }).waitFor();
+  assert.equal(await page.locator('pre.log').innerText(), 'step 7 of a long way, and words to fill the line');
+  await page.getByLabel('Find').fill('a long way');
+  await page.getByText('9000 lines, of which the latest are shown').waitFor();
+});
+
+test('what a model cannot be imported of is said at the form', async () => {
+  await open('models');
+  await page.getByText('None yet.').waitFor();
+  await page.getByLabel('Name').fill('elsewhere');
+  await page.getByLabel('Space').selectOption('tiny');
+  await page.getByLabel('File or folder').fill('/nowhere');
+  await page.getByRole('button', { name: 'Import' }).click();
+  await page.locator('.problem').waitFor();
+  await page.getByLabel('File or folder').fill(`${stack.dir}/tiny.json`); // no table of latencies: its job says so
+  await page.getByRole('button', { name: 'Import' }).click();
+  await page.getByRole('heading', { level: 1, name: 'elsewhere' }).waitFor();
+  await comes(page.locator('.page-head .state', { hasText: 'failed' }));
+  await page.getByRole('link', { name: 'Its job' }).click();
+  await comes(page.locator('main > .problem'));
+});

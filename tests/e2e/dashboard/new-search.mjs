@@ -1,0 +1,75 @@
+// The form of a new search.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { card, faults, open, page, shot, stack } from './world.mjs';
+
+test('the form tells what a search will be before it is submitted, and the command shown makes the same', async () => {
+  await open('searches/new');
+  const ahead = card('What this will be');
+  await ahead.getByText('up to 60 measurements').waitFor();
+  await page.getByLabel('Name', { exact: true }).fill("a form's search");
+  await page.getByLabel('MACs at most (millions)').fill('0.2');
+  await page.getByText(/About .* of them keep this limit/).waitFor();
+  assert.match(await ahead.innerText(), /at most [\d.]+ %/);
+  assert.match(await ahead.innerText(), new RegExp(`Networks in the space\\s+${(await stack.get('/spaces/tiny')).cardinality}`));
+  await page.getByLabel('Strategy', { exact: true }).selectOption('aging');
+  const known = (await stack.get('/strategies')).items.find((s) => s.name === 'aging');
+  await page.getByText(`Take it when ${known.when}.`).waitFor();
+  await page.getByText('Options of aging').click();
+  await page.locator('#option-drawn').fill('0.5');
+  await page.getByLabel('Evaluations', { exact: true }).fill('40');
+  await page.getByLabel('Networks measured').fill('0');
+  await page.reload(); // what was typed survives
+  await ahead.getByText('drawn=0.5').waitFor();
+  const [command, json] = await ahead.locator('.code code').allInnerTexts();
+  const body = JSON.parse(json);
+  assert.deepEqual([body.strategy_options, body.constraints, body.measure_front], [{ drawn: 0.5 }, [{ metric: 'macs', max: 200000 }], 0]);
+  const made = JSON.parse(stack.shell(`${command} --json`));
+  for (const [member, value] of Object.entries({ name: body.name, strategy: 'aging', evaluations: 40, population: body.population, seed: body.seed })) assert.equal(made[member], value, member);
+  assert.equal(made.strategy_options.drawn, 0.5);
+  assert.deepEqual(made.constraints.map((c) => [c.metric, c.max]), [['macs', 200000]]);
+  assert.deepEqual(made.objectives.map((o) => o.metric), body.objectives.map((o) => o.metric));
+  await stack.post(`/searches/${made.id}/cancel`, {}); // what it is was to be seen, not what it finds
+  await open(`searches/new?from=${made.id}`);
+  await page.getByText('to be changed').waitFor();
+  assert.equal(await page.getByLabel('MACs at most (millions)').inputValue(), '0.2');
+  assert.equal(await page.locator('#option-drawn').inputValue(), '0.5');
+  assert.equal(JSON.parse(await ahead.locator('.code code').nth(1).innerText()).measure_front, 0);
+  assert.deepEqual(await faults(), []);
+  await shot('new-search');
+  // What the form has no field for by itself is shown, and is in what it sends.
+  const asked = await stack.get(`/searches/${made.id}/request`);
+  const rare = await stack.post('/searches', { ...asked, name: 'of rare wishes', objectives: [...asked.objectives, { metric: 'params', direction: 'maximise' }], constraints: [{ metric: 'macs', min: 60000 }], subspace: { kernel_sizes: [3] }, calibration_nets: 3, patience: 20 });
+  await stack.post(`/searches/${rare.search.id}/cancel`, {});
+  await open(`searches/new?from=${rare.search.id}`);
+  await page.getByText('Also taken over').waitFor();
+  assert.equal(await page.getByLabel('MACs at least (millions)').inputValue(), '0.06');
+  await page.getByLabel('Parameters, to be made large').waitFor();
+  await page.getByText('The command has no option for params made large, a least of macs').waitFor();
+  await page.getByLabel('Seed').fill('9');
+  await page.reload(); // and what was changed survives
+  await page.getByText('Also taken over').waitFor();
+  const sent = JSON.parse(await ahead.locator('.code code').nth(1).innerText());
+  assert.equal(sent.seed, 9);
+  const { name: _, ...kept } = await stack.get(`/searches/${rare.search.id}/request`), again = await (await fetch(`${stack.url}/api/v1/searches?dry_run=true`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(sent) })).json();
+  assert.deepEqual({ ...again, notes: undefined }, { ...kept, seed: 9, name: 'of rare wishes again', notes: undefined });
+  await page.getByRole('button', { name: 'Leave it out' }).first().click();
+  await page.reload();
+  await page.getByText('Also taken over').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Leave it out' }).count(), 1);
+  assert.deepEqual(await faults(), []);
+  // Judged by loss and top-1 at once, in the order that it had.
+  const objectives = [['loss', 'minimise'], ['macs', 'minimise'], ['top1', 'maximise']].map(([metric, direction]) => ({ metric, direction }));
+  const both = await stack.post('/searches', { name: 'by both', supernet: 'bars', objectives, accuracy: 'evaluated', evaluations: 20, baseline: null, measure_front: 0 });
+  await stack.post(`/searches/${both.search.id}/cancel`, {});
+  await open(`searches/new?from=${both.search.id}`);
+  const judged = page.getByLabel('Judged by'), sends = async () => JSON.parse(await ahead.locator('.code code').nth(1).innerText()).objectives;
+  await judged.waitFor();
+  assert.deepEqual([await judged.inputValue(), await sends()], ['top1,loss', objectives]);
+  await judged.selectOption('loss');
+  assert.deepEqual((await sends()).map((o) => o.metric), ['loss', 'macs']);
+  await judged.selectOption({ label: 'both' });
+  await page.reload();
+  await judged.waitFor();
+  assert.deepEqual((await sends()).map((o) => `${o.metric} ${o.direction}`), ['top1 maximise', 'loss minimise', 'macs minimise']);
+});

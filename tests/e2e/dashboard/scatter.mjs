@@ -1,0 +1,332 @@
+// The scatter of a search: pointer and keyboard, limits, boxes, axes, zoom.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { card, comes, faults, networks, open, page, search, shot, stack } from './world.mjs';
+
+test('a point opens its network, and the address keeps the view', async () => {
+  await card('The front as a table').locator('tbody tr').first().click();
+  await page.locator('.drawing .unit').first().waitFor();
+  assert.ok((await page.locator('.drawing .unit').count()) >= 4);
+  assert.match(page.url(), /arch=/);
+  await page.getByRole('button', { name: 'Pin', exact: true }).click();
+  await page.getByRole('button', { name: 'Score on test images' }).click();
+  await page.getByRole('button', { name: 'Unpin' }).waitFor();
+  await comes(card('The front as a table').locator('tbody tr').first().locator('td').nth(1).filter({ hasText: '%' }));
+  await page.getByRole('button', { name: 'Unpin' }).click();
+  await page.getByRole('button', { name: 'Pin', exact: true }).waitFor();
+  await page.getByLabel('Across logarithmic').check();
+  await page.reload();
+  await page.locator('.drawing .unit').first().waitFor();
+  assert.ok(await page.getByLabel('Across logarithmic').isChecked());
+  await shot('search-network');
+});
+
+test('the scatter answers pointer and keyboard', async () => {
+  const canvas = page.locator('.scatter canvas.over');
+  const { total } = await stack.get(`/searches/${search}/candidates?page_size=1`);
+  await open(`searches/${search}`); // no network is chosen
+  await page.locator('.drawing').waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor(); // axes reach to all of them
+  await canvas.focus();
+  await page.keyboard.press('ArrowRight');
+  await page.locator('.tip').waitFor();
+  const said = await page.locator('.tip').innerText();
+  assert.match(said, /Top-1: [\d.]+ % \(evaluated\)/);
+  const at = await page.locator('.tip').evaluate((tip) => ['left', 'top'].map((side) => parseFloat(getComputedStyle(tip)[side])));
+  await page.keyboard.press('Escape');
+  await page.locator('.tip').waitFor({ state: 'detached' });
+  await canvas.scrollIntoViewIfNeeded();
+  const box = await canvas.boundingBox();
+  await page.mouse.move(box.x + at[0], box.y + at[1]);
+  await page.locator('.tip').waitFor();
+  assert.equal(await page.locator('.tip').innerText(), said);
+  await page.mouse.click(box.x + at[0], box.y + at[1]);
+  await page.locator('.drawing .unit').first().waitFor();
+  assert.match(page.url(), /arch=/);
+  await page.mouse.move(0, 0);
+  await page.locator('.tip').waitFor({ state: 'detached' });
+  await open(`searches/${search}`);
+  await page.locator('.drawing').waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor(); // axes reach to all of them
+  await canvas.focus();
+  await page.keyboard.press('ArrowRight');
+  await page.keyboard.press('Enter');
+  await page.locator('.drawing .unit').first().waitFor();
+});
+
+test('a limit answers which network is best under it, and the address keeps it', async () => {
+  const all = await networks();
+  const macs = all.map((n) => n.metrics.macs).sort((a, b) => a - b);
+  const most = macs[Math.floor(macs.length / 3)];
+  const under = all.filter((n) => n.metrics.macs <= most);
+  const best = Math.max(...under.filter((n) => n.feasible && n.metrics.top1 != null).map((n) => n.metrics.top1));
+  await open(`searches/${search}?x=macs`);
+  await page.getByLabel('Add a limit').selectOption('macs');
+  await page.getByLabel('at most macs').fill(String(most));
+  await page.getByLabel('at most macs').press('Enter');
+  const answer = page.locator('.best', { hasText: `Top-1 ${(100 * best).toFixed(2)} %` });
+  await answer.waitFor();
+  await card('Candidates').getByText(`${under.length} of ${all.length};`).waitFor();
+  await page.waitForURL(/f=macs/); // a drag's changes are written 200 ms apart
+  await page.reload();
+  await answer.waitFor();
+  await card('Candidates').getByText(`${under.length} of ${all.length};`).waitFor();
+  await shot('search-limits');
+  // The line of the limit, dragged to the left, lets fewer through.
+  const canvas = page.locator('.scatter canvas.over');
+  await canvas.scrollIntoViewIfNeeded();
+  const box = await canvas.boundingBox();
+  await page.getByRole('button', { name: 'Clear limits' }).click();
+  await page.locator('.best').waitFor({ state: 'detached' });
+  await page.mouse.move(box.x + box.width - 16, box.y + 120);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2, box.y + 130, { steps: 5 });
+  await page.mouse.up();
+  await page.locator('.best').waitFor();
+  const high = Number(await page.getByLabel('at most macs').inputValue());
+  assert.ok(high > macs[0] && high < macs.at(-1), `${high}`);
+  await card('Candidates').getByText(`${all.filter((n) => n.metrics.macs <= high * (1 + 1e-6)).length} of ${all.length};`).waitFor();
+});
+
+test('the charts stand still while limits are added, typed, dragged, drawn and removed, on a desk and on a phone', async () => {
+  const all = await networks();
+  for (const [width, height] of [[1360, 900], [360, 740]]) {
+    await page.setViewportSize({ width, height });
+    await open(`searches/${search}?x=macs&axes=depth,macs`);
+    await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+    const charts = ['.scatter canvas.over', '.parallel canvas.over'];
+    const places = () => page.evaluate((names) => names.map((name) => { const r = document.querySelector(name).getBoundingClientRect(); return [r.x + scrollX, r.y + scrollY, r.width, r.height].map(Math.round).join(); }), charts);
+    const before = await places();
+    const still = async (what) => assert.deepEqual(await places(), before, `${what} moves a chart at ${width} pixels`);
+    const drag = async (chart, [x0, y0], [x1, y1]) => {
+      await page.locator(chart).scrollIntoViewIfNeeded();
+      const box = await page.locator(chart).boundingBox();
+      await page.mouse.move(box.x + x0 * box.width, box.y + y0);
+      await page.mouse.down();
+      for (const share of [0.3, 1]) { // in the middle of it, too
+        await page.mouse.move(box.x + (x0 + share * (x1 - x0)) * box.width, box.y + y0 + share * (y1 - y0));
+        await page.waitForTimeout(100);
+        await still(`a drag in ${chart}`);
+      }
+      await page.mouse.up();
+      await page.locator('.best').waitFor();
+      await still(`what was dragged in ${chart}`);
+    };
+    await page.getByLabel('Add a limit').selectOption('params');
+    await page.getByLabel('at most params').waitFor();
+    await still('a limit that is added');
+    await page.getByLabel('at most params').fill('1');
+    await page.getByLabel('at most params').press('Enter');
+    await page.locator('.best', { hasText: 'No network keeps these limits' }).waitFor();
+    await still('a limit that nothing keeps');
+    await page.getByRole('button', { name: 'Remove the limit of Parameters' }).click();
+    await page.locator('.best').waitFor({ state: 'detached' });
+    await still('a limit that is removed');
+    const [right, axis] = [await page.locator(charts[0]).evaluate((c) => 1 - 16 / c.clientWidth), await page.locator(charts[1]).evaluate((c) => 46 / c.clientWidth)];
+    await drag(charts[0], [right, 100], [0.6, 110]); // the line at the edge
+    await drag(charts[0], [0.3, 60], [0.55, 220]); // a box
+    await drag(charts[1], [axis, 60], [axis, 160]);
+    await page.getByLabel('Up to generation').fill('3');
+    await page.getByText(/^generation 3 of/).waitFor();
+    await still('a replay');
+    if (width === 360) assert.ok(await page.locator('.answer').evaluate((e) => e.scrollHeight <= e.clientHeight), 'the answer has its place');
+    await page.getByRole('button', { name: 'Clear limits' }).click();
+    await page.locator('.best').waitFor({ state: 'detached' });
+    await still('no limit any more');
+  }
+  await page.setViewportSize({ width: 1360, height: 900 });
+});
+
+test('a box in the scatter, a brush on an axis and the table show the same networks', async () => {
+  const all = await networks();
+  await open(`searches/${search}?x=macs&f=`);
+  await page.locator('.best').waitFor({ state: 'detached' });
+  const canvas = page.locator('.scatter canvas.over');
+  await canvas.scrollIntoViewIfNeeded();
+  const box = await canvas.boundingBox();
+  await page.mouse.move(box.x + 120, box.y + 60);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.6, box.y + box.height * 0.7, { steps: 4 });
+  await page.mouse.up();
+  await page.locator('.best').waitFor();
+  await page.waitForTimeout(300); // the address is written
+  const ranges = new URLSearchParams(page.url().split('?')[1]).get('f').split(';').map((r) => r.split('~'));
+  assert.deepEqual(ranges.map((r) => r[0]).sort(), ['macs', 'top1']);
+  const inBox = all.filter((n) => ranges.every(([key, low, high]) => n.metrics[key] >= Number(low) && n.metrics[key] <= Number(high)));
+  assert.ok(inBox.length > 0 && inBox.length < all.length);
+  await card('Candidates').getByText(`${inBox.length} of ${all.length};`).waitFor();
+  await card('Genes and metrics').getByText(`${inBox.length} of ${all.length} networks`).waitFor();
+  await page.getByRole('button', { name: 'Clear limits' }).click();
+  await open(`searches/${search}?axes=depth,macs`);
+  await card('Genes and metrics').getByText(`${all.length} of ${all.length} networks`).waitFor();
+  const axes = page.locator('.parallel canvas.over');
+  await axes.scrollIntoViewIfNeeded();
+  const place = await axes.boundingBox();
+  await page.mouse.move(place.x + 46, place.y + 36);
+  await page.mouse.down();
+  await page.mouse.move(place.x + 46, place.y + 120, { steps: 4 });
+  await page.mouse.up();
+  const deep = Number(await page.getByLabel('at least depth').inputValue());
+  const blocks = (n) => n.arch.split('|').slice(1).reduce((sum, s) => sum + Number(s.match(/d(\d+)/)[1]), 0);
+  const expected = all.filter((n) => blocks(n) >= deep).length;
+  assert.ok(deep > 2 && deep < 6 && expected > 0 && expected < all.length, `${deep}: ${expected}`);
+  await card('Candidates').getByText(`${expected} of ${all.length};`).waitFor();
+  await shot('search-brushed');
+});
+
+test('both axes of the scatter are logarithmic at will, and colours tell which board has measured a network', async () => {
+  const all = await networks();
+  await open(`searches/${search}?x=macs&y=params`);
+  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  const picture = () => page.locator('.scatter canvas.base').evaluate((c) => c.toDataURL());
+  const linear = await picture();
+  await page.getByLabel('Up logarithmic').check();
+  await page.waitForURL(/logy=1/);
+  assert.notEqual(await picture(), linear);
+  const params = all.map((n) => n.metrics.params);
+  const canvas = page.locator('.scatter canvas.over');
+  await canvas.scrollIntoViewIfNeeded();
+  const box = await canvas.boundingBox();
+  await page.mouse.move(box.x + 80, box.y + box.height - 50);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2, box.y + (14 + box.height - 46) / 2, { steps: 3 }); // from the bottom to the middle: half of the logarithms
+  await page.mouse.up();
+  const high = Number(await page.getByLabel('at most params').inputValue()), middle = Math.sqrt(Math.min(...params) * Math.max(...params));
+  assert.ok(Math.abs(high / middle - 1) < 0.05, `${high} is not near ${middle}`);
+  await page.getByRole('button', { name: 'Clear limits' }).click();
+  await page.reload();
+  assert.ok(await page.getByLabel('Up logarithmic').isChecked());
+  await page.getByLabel('Up logarithmic').uncheck();
+  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  const plain = await picture();
+  await page.getByLabel('Colour by').selectOption({ label: 'board that measured it' });
+  const { objectives: [, { profile }] } = await stack.get(`/searches/${search}`);
+  const { name } = (await stack.get('/profiles')).items.find((p) => p.id === profile);
+  await page.locator('.scatter .legend').getByText(`measured on ${name}`, { exact: true }).waitFor();
+  await page.waitForURL(/by=board/);
+  assert.notEqual(await picture(), plain);
+  assert.deepEqual(await faults(), []);
+  await shot('search-by-board');
+});
+
+test('the scatter is zoomed by wheel, keys and buttons, and the address keeps it', async () => {
+  const all = await networks();
+  await open(`searches/${search}?x=macs&f=`);
+  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  const canvas = page.locator('.scatter canvas.over');
+  await canvas.scrollIntoViewIfNeeded();
+  const box = await canvas.boundingBox();
+  const [x, y] = [box.x + box.width * 0.5, box.y + box.height * 0.4];
+  const zoom = async () => {
+    await page.waitForTimeout(400); // the address is written
+    const z = new URLSearchParams(page.url().split('?')[1]).get('z');
+    return z === null ? null : z.split('~').map(Number);
+  };
+  await page.mouse.move(x, y);
+  await page.mouse.wheel(0, 120);
+  assert.equal(await zoom(), null); // the page scrolls
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.mouse.move(x, y);
+  await page.keyboard.down('Control');
+  for (let i = 0; i < 4; i++) await page.mouse.wheel(0, -100);
+  await page.keyboard.up('Control');
+  const closer = await zoom();
+  assert.equal(closer.length, 4);
+  await page.keyboard.down('Shift');
+  await page.mouse.down();
+  await page.mouse.move(x + 80, y, { steps: 3 });
+  await page.mouse.up();
+  await page.keyboard.up('Shift');
+  const moved = await zoom();
+  assert.ok(moved[0] < closer[0] && moved[1] < closer[1], `${closer} to ${moved}`);
+  assert.ok(Math.abs(moved[1] - moved[0] - (closer[1] - closer[0])) < 1e-6 * closer[1]);
+  assert.deepEqual(moved.slice(2), closer.slice(2));
+  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor(); // looking closer limits nothing
+  // A box that covers all that is looked at holds what lies within these values.
+  await page.reload();
+  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  assert.deepEqual(await zoom(), moved);
+  const now = await canvas.boundingBox();
+  await page.mouse.move(now.x + 70, now.y + 34);
+  await page.mouse.down();
+  await page.mouse.move(now.x + now.width, now.y + now.height, { steps: 4 });
+  await page.mouse.up();
+  await page.waitForTimeout(400);
+  const ranges = new URLSearchParams(page.url().split('?')[1]).get('f').split(';').map((r) => r.split('~'));
+  for (const [key, low, high] of ranges) {
+    const [from, to] = key === 'macs' ? moved : moved.slice(2);
+    assert.ok(Number(low) >= from - 1e-6 * to && Number(high) <= to * (1 + 1e-6), `${key}: ${low} to ${high} in ${from} to ${to}`);
+  }
+  await page.getByRole('button', { name: 'Clear limits' }).click();
+  await canvas.focus();
+  await page.keyboard.press('+');
+  const [low, high] = await zoom();
+  assert.ok(high - low < moved[1] - moved[0]);
+  await page.keyboard.press('Shift+ArrowRight');
+  assert.ok((await zoom())[0] > low);
+  await page.keyboard.press('0');
+  assert.equal(await zoom(), null);
+  await page.getByRole('button', { name: 'Zoom in' }).click();
+  assert.ok(await zoom());
+  await shot('search-zoomed');
+  await canvas.dblclick({ position: { x: 75, y: 20 } });
+  assert.equal(await zoom(), null);
+});
+
+test('what the search makes large is better large: the best under a limit, and the sides of the axes', async () => {
+  const { search: made } = await stack.post('/searches', { name: 'large ones', supernet: 'bars', objectives: [{ metric: 'params', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }, { metric: 'top1', direction: 'maximise' }], constraints: [{ metric: 'macs', min: 60000 }], strategy: 'random', baseline: null, evaluations: 64, initial_evaluations: 24, measure_front: 0 });
+  await stack.waitFor('the search for large ones', async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
+  await open(`searches/${made.id}`);
+  await page.getByLabel('Add a limit').selectOption('macs');
+  await page.getByLabel('at most macs').fill('300000');
+  await page.getByLabel('at most macs').press('Enter');
+  const { columns: c } = await stack.get(`/searches/${made.id}/candidates?page_size=1000`);
+  const params = c.metrics.params.value.filter((_, i) => c.feasible[i] && c.metrics.macs.value[i] <= 300000);
+  const said = (v) => (v >= 10000 ? `${(v / 1e3).toPrecision(3)} k` : `${v}`);
+  assert.notEqual(said(Math.max(...params)), said(Math.min(...params)));
+  await page.locator('.best', { hasText: `Parameters ${said(Math.max(...params))} (counted)` }).waitFor();
+  await shot('search-large');
+});
+
+test('limits that the search itself set are dashed lines on both axes, a limit that is dragged is a whole one', async () => {
+  const all = await networks();
+  const at = (key, share) => all.map((n) => n.metrics[key]).sort((a, b) => a - b)[Math.floor(share * all.length)];
+  const [most, least] = [at('macs', 0.8), at('params', 0.3)];
+  const { search: made } = await stack.post('/searches', { name: 'within limits', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], constraints: [{ metric: 'macs', max: most }, { metric: 'params', min: least }], strategy: 'random', baseline: null, evaluations: 64, initial_evaluations: 24, measure_front: 0 });
+  await stack.waitFor('the search within limits', async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
+  const { total } = await stack.get(`/searches/${made.id}/candidates?page_size=1`);
+  /** How many rows and columns of a canvas are dashed, and how many drawn whole, in the colour of limits. */
+  const lines = (layer) => page.locator(`.scatter canvas.${layer}`).evaluate((c) => {
+    const probe = document.createElement('i');
+    probe.style.color = 'var(--limit)';
+    document.body.append(probe);
+    const shade = getComputedStyle(probe).color.match(/\d+/g).map(Number);
+    probe.remove();
+    const { data, width, height } = c.getContext('2d').getImageData(0, 0, c.width, c.height);
+    const [rows, columns] = [new Array(height).fill(0), new Array(width).fill(0)];
+    for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
+      const i = 4 * (y * width + x);
+      if (data[i + 3] > 150 && shade.every((v, k) => Math.abs(data[i + k] - v) < 12)) { rows[y]++; columns[x]++; }
+    }
+    const [across, up] = [width - 82, height - 60]; // of the chart within its axes
+    const count = (list, whole, from, to) => list.filter((n) => n >= from * whole && n < to * whole).length;
+    return { dashed: [count(rows, across, 0.35, 0.75), count(columns, up, 0.35, 0.75)], whole: [count(rows, across, 0.9, 2), count(columns, up, 0.9, 2)] };
+  });
+  for (const [x, y, expected] of [['macs', 'params', [1, 1]], ['params', 'macs', [1, 1]], ['top1', 'params', [1, 0]], ['macs', 'top1', [0, 1]]]) {
+    await open(`searches/${made.id}?x=${x}&y=${y}`);
+    await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor();
+    await stack.waitFor(`dashed lines of ${y} over ${x}`, async () => String((await lines('base')).dashed) === String(expected), 10).catch(async (error) => assert.fail(`${error.message.split('\n')[0]}: ${JSON.stringify(await lines('base'))}`));
+    assert.deepEqual(await lines('over'), { dashed: [0, 0], whole: [0, 0] });
+  }
+  const said = await page.locator('.scatter canvas.over').getAttribute('aria-label');
+  assert.match(said, /The search demands MACs of at most [\d.]+ [kM]\./);
+  assert.ok(!said.includes('demands Top-1'), said);
+  await page.locator('.scatter .legend').getByText('limit of the search', { exact: true }).waitFor();
+  await page.getByLabel('Add a limit').selectOption('top1');
+  await page.getByLabel('at least top1').fill('20');
+  await page.getByLabel('at least top1').press('Enter');
+  await page.locator('.best').waitFor();
+  await stack.waitFor('a whole line', async () => (await lines('over')).whole[0] > 0, 10);
+  assert.deepEqual((await lines('base')).dashed, [0, 1]);
+  await shot('search-limits-of-its-own');
+});

@@ -1,0 +1,104 @@
+// What the tests of the dashboard share: a daemon with data, a browser, one page that walks on from test to test, and ways to look at it.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { after, before } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Stack } from '../stack.mjs';
+
+const ui = join(dirname(fileURLToPath(import.meta.url)), '../../../web/ui');
+const requireFromUi = createRequire(join(ui, 'package.json'));
+const { chromium } = requireFromUi('playwright-core');
+export const axe = readFileSync(requireFromUi.resolve('axe-core/axe.min.js'), 'utf8');
+export const shots = process.env.SHOTS;
+
+export const stack = new Stack();
+export let browser, context, page;
+/** What went to other hosts, what scripts failed of, when the daemon was asked. */
+export const foreign = [], errors = [], asked = [];
+/** The search of the first way through the pages, once it was submitted. */
+export let search;
+export const keepSearch = (id) => { search = id; };
+const reading = new Set();
+
+before(async () => {
+  await stack.startDaemon();
+  stack.addData();
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+  context = await browser.newContext({ viewport: { width: 1360, height: 900 } });
+  page = await context.newPage();
+  page.on('request', (r) => { if (!r.url().startsWith(stack.url) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) foreign.push(r.url()); });
+  page.on('request', (r) => { if (r.url().startsWith(`${stack.url}/api/`)) asked.push(Date.now()); });
+  page.on('pageerror', (e) => errors.push(String(e)));
+  context.on('request', (r) => { if (/\/api\/v1\/(?!events)/.test(r.url())) reading.add(r); });
+  for (const end of ['requestfinished', 'requestfailed']) context.on(end, (r) => reading.delete(r));
+});
+after(async () => {
+  await browser?.close();
+  await stack.stop();
+});
+
+export const open = (hash) => page.goto(`${stack.url}/#/${hash}`);
+
+export const shot = async (name) => {
+  if (!shots) return;
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
+};
+
+export const nameOf = (hash) => hash.replace(/\?arch.*/, '-network').replace(/\?/, '-').replace(/\/[a-z]+_[^-]*/, '-one').replace('/', '-') || 'overview';
+
+/** Until the page, and every other tab that is open, has read what it shows; reads that are never told to have ended are waited for ten seconds. */
+export async function settled() {
+  await page.locator('main h1').waitFor();
+  for (let still = 0, since = Date.now(); still < 3 && Date.now() - since < 10000; still++) {
+    await page.getByText('Reading…').first().waitFor({ state: 'detached' });
+    await page.waitForTimeout(50);
+    for (const request of reading) if (request.frame().page().isClosed()) reading.delete(request);
+    if (reading.size > 0) still = -1;
+  }
+  reading.clear();
+}
+
+/** Accessibility faults of the page as it stands, small ones too. axe runs by evaluate, as the page's own policy forbids inline scripts. */
+export async function faults() {
+  await page.evaluate(axe);
+  const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  return result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(' ')).slice(0, 3).join(', ')}`);
+}
+
+/** Waits for something on the page for as long as the daemon's work moves on; two minutes without any movement are too many. */
+export async function comes(what) {
+  for (let last = '', since = Date.now(); ;) {
+    try {
+      return await what.first().waitFor({ timeout: 3000 });
+    } catch (error) {
+      const [jobs, tables] = [await stack.get('/jobs'), await stack.get('/tables')];
+      const now = JSON.stringify([jobs.items.map((j) => [j.id, j.state, j.attempt, j.progress]), tables.items.map((t) => t.measured)]);
+      if (now === last && Date.now() - since > 120000) throw error;
+      if (now !== last) since = Date.now();
+      last = now;
+    }
+  }
+}
+
+/** All networks of the search as the daemon tells them, the strategy's values before the baseline's, the front's before both. */
+export async function networks() {
+  const all = new Map();
+  for (let after = ''; ;) {
+    const { columns, cursor, next } = await stack.get(`/searches/${search}/candidates?page_size=1000${after}`);
+    columns.arch_id.forEach((id, i) => {
+      if (all.has(id) && columns.strategy[i] === 'random') return;
+      all.set(id, { arch: columns.arch[i], feasible: columns.feasible[i], generation: columns.generation[i], metrics: Object.fromEntries(Object.entries(columns.metrics).map(([key, m]) => [key, m.value[i]])) });
+    });
+    if (!next) break;
+    after = `&after=${encodeURIComponent(cursor)}`;
+  }
+  for (const item of (await stack.get(`/searches/${search}/front`)).items) all.set(item.arch_id, { ...item, metrics: Object.fromEntries(Object.entries(item.metrics).map(([key, m]) => [key, m.value])) });
+  return [...all.values()];
+}
+
+export const card = (title) => page.locator('.card', { has: page.getByRole('heading', { name: title, exact: true }) });
