@@ -143,30 +143,36 @@ function AxesForm({ view, keys, names, set }: { view: View[]; keys: string[]; na
   );
 }
 
-type ExploreProps = { entries: Entry[]; all: Entry[]; inside: Entry[]; metrics: string[]; genes: string[]; ranges: Ranges; names: Naming; axes: string | null; sort: string; selected?: string | undefined; change: (key: string, range: Range | null) => void; pick: (key: string) => void };
+/** What the page shows: all networks, and of them those within every range. */
+type Shown = { entries: Entry[]; inside: Entry[]; metrics: string[]; genes: string[]; names: Naming; selected?: string | undefined };
 
-export function Explore({ entries, all, inside, metrics, genes, ranges, names, axes: named, sort, selected, change, pick }: ExploreProps) {
+/** Parallel coordinates. Above what grows and shrinks with the ranges: the pointer that drags one must stay on its axis. */
+export function GenesAndMetrics({ entries, all, inside, metrics, genes, ranges, names, axes: named, selected, change }: Shown & { all: Entry[]; ranges: Ranges; axes: string | null; change: (key: string, range: Range | null) => void }) {
   const usual = [...genes.filter((g) => ['resolution', 'depth', 'kernel', 'expand'].includes(g)), ...metrics.filter((m) => /^(top1|latency_us|macs$|params$|peak_activation)/.test(m))];
   const keys = [...genes, 'generation', ...metrics];
   const view = parseView(named ?? usual.join(',')).filter((v) => keys.includes(v.key));
   const axes: ParallelAxis[] = view.map((v) => ({ ...v, title: names.title(v.key), label: (n) => names.value(v.key, n) }));
   if (entries.length === 0) return null;
   return (
-    <>
-      <Card title="Genes and metrics" class="wide" note={`${inside.length} of ${entries.length} networks within every range; drag on an axis to set one, click to remove it`}>
-        {axes.length < 2 ? <Empty>Show two axes or more.</Empty> : (
-          <Parallel rows={all} drawn={entries} axes={axes} ranges={ranges} selected={selected} onRange={change} summary={`Parallel coordinates of ${entries.length} networks over ${axes.map((a) => a.title).join(', ')}; ${inside.length} are within the ranges. The ranges can be typed as limits above.`} />
-        )}
-        <AxesForm view={view} keys={keys} names={names} set={(next) => setQuery({ axes: printView(next) || 'none' })} />
-      </Card>
-      <Card title="Candidates" class="wide" note={`${inside.length} of ${entries.length}; click on a head to sort`}>
-        {inside.length === 0 ? <Empty>No network keeps these limits. Widen one of them.</Empty> : (
-          <VirtualTable label="Candidates within the ranges" rows={inside} rowKey={(r) => r.key} selected={selected} sort={sort} onSort={(sort) => setQuery({ sort })} onPick={(r) => pick(r.key)} columns={[
-            ...[...metrics, 'generation', ...genes.filter((g) => !g.includes(' '))].map((key) => ({ key, title: names.title(key), number: (r: Entry) => r.numbers[key], cell: (r: Entry) => (r.numbers[key] === undefined ? '–' : names.value(key, r.numbers[key])) })),
-            { key: 'arch', title: 'Network', number: () => undefined, cell: (r, tabIndex) => <button type="button" class="link genotype" tabIndex={tabIndex} title={r.arch} onClick={() => pick(r.key)}>{r.arch}</button> },
-          ]} />
-        )}
-      </Card>
-    </>
+    <Card title="Genes and metrics" class="wide" note={`${inside.length} of ${entries.length} networks within every range; drag on an axis to set one, click to remove it`}>
+      {axes.length < 2 ? <Empty>Show two axes or more.</Empty> : (
+        <Parallel rows={all} drawn={entries} axes={axes} ranges={ranges} selected={selected} onRange={change} summary={`Parallel coordinates of ${entries.length} networks over ${axes.map((a) => a.title).join(', ')}; ${inside.length} are within the ranges. The ranges can be typed as limits above.`} />
+      )}
+      <AxesForm view={view} keys={keys} names={names} set={(next) => setQuery({ axes: printView(next) || 'none' })} />
+    </Card>
+  );
+}
+
+export function CandidateTable({ entries, inside, metrics, genes, names, sort, selected, pick }: Shown & { sort: string; pick: (key: string) => void }) {
+  if (entries.length === 0) return null;
+  return (
+    <Card title="Candidates" class="wide" note={`${inside.length} of ${entries.length}; click on a head to sort`}>
+      {inside.length === 0 ? <Empty>No network keeps these limits. Widen one of them.</Empty> : (
+        <VirtualTable label="Candidates within the ranges" rows={inside} rowKey={(r) => r.key} selected={selected} sort={sort} onSort={(sort) => setQuery({ sort })} onPick={(r) => pick(r.key)} columns={[
+          ...[...metrics, 'generation', ...genes.filter((g) => !g.includes(' '))].map((key) => ({ key, title: names.title(key), number: (r: Entry) => r.numbers[key], cell: (r: Entry) => (r.numbers[key] === undefined ? '–' : names.value(key, r.numbers[key])) })),
+          { key: 'arch', title: 'Network', number: () => undefined, cell: (r, tabIndex) => <button type="button" class="link genotype" tabIndex={tabIndex} title={r.arch} onClick={() => pick(r.key)}>{r.arch}</button> },
+        ]} />
+      )}
+    </Card>
   );
 }

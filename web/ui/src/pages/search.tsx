@@ -6,7 +6,7 @@ import { ArchView } from '../arch-view';
 import { BoardFronts } from '../board-fronts';
 import { useCandidates } from '../candidates';
 import { entryOfFront, frontShown, metricsOf, toldBy, type Entry, type Told } from '../entries';
-import { Best, CompareWith, Explore, Limits, naming, Replay } from '../explore';
+import { Best, CandidateTable, CompareWith, GenesAndMetrics, Limits, naming, Replay } from '../explore';
 import { genesOf, parseRanges, printRanges, within, withRange, type Range } from '../filter';
 import { exportCandidates } from '../export';
 import { directionOf as directionIn, frontOf } from '../front';
@@ -223,7 +223,9 @@ export function SearchPage({ id }: { id: string }) {
   );
 
   // Drawn anew when what they show has changed, not with every movement of the pointer.
-  const lists = useMemo(() => <Explore entries={entries} all={numbered} inside={inside} metrics={keys} genes={genes} ranges={settled} names={names} axes={query.get('axes')} sort={query.get('sort') ?? ''} selected={selected} change={change} pick={pick} />, [entries, numbered, inside, keys, genes, settled, query.get('axes'), query.get('sort'), selected, profileList.data]);
+  const shownHere = { entries, inside, metrics: keys, genes, names, selected }, drawnOf = [entries, numbered, inside, keys, genes, selected, profileList.data];
+  const axesOfAll = useMemo(() => <GenesAndMetrics {...shownHere} all={numbered} ranges={settled} axes={query.get('axes')} change={change} />, [...drawnOf, settled, query.get('axes')]);
+  const candidateTable = useMemo(() => <CandidateTable {...shownHere} sort={query.get('sort') ?? ''} pick={pick} />, [...drawnOf, query.get('sort')]);
 
   return (
     <Page title={search.name} lead={<>Space {search.space}, {search.strategy}{search.baseline ? ` with ${search.baseline} beside it` : ''}{boards.length > 0 ? `, on ${boards.map((b) => profiles[b] ?? b).join(', ')}` : ''} <State of={search.state} /></>} actions={
@@ -279,13 +281,14 @@ export function SearchPage({ id }: { id: string }) {
         ) : <div class="beside">{beside}</div>}
       </div>
       <div class="grid">
+        {axesOfAll}
         <FrontTable front={front.data} rows={shown} note={shownNote} keys={keys} x={x} nameOf={nameOf} selected={selected} onPick={pick} />
         {boards.length > 1 && items.length > 0 && (
           <Card title="The front on each board" class="wide" note={shownNote}>
             <BoardFronts items={shown} boards={boards.map((b) => ({ key: `latency_us:${b}`, name: profiles[b] ?? b, direction: directionOf(`latency_us:${b}`) }))} y={objective} yTitle={nameOf(objective)} direction={directionOf(objective)} selected={selected} onPick={pick} />
           </Card>
         )}
-        {lists}
+        {candidateTable}
       </div>
     </Page>
   );
