@@ -25,7 +25,7 @@ const { csvOf, jsonOf } = await load('export');
 const { LogText, newest } = await load('log-text');
 const { placeMarks } = await load('marks');
 const { ramp } = await load('hues');
-const { fitted } = await load('titles');
+const { fitted, shortBoards } = await load('titles');
 const { reads } = await load('again');
 rmSync(out, { recursive: true });
 
@@ -376,4 +376,11 @@ test('what a page shows is read once at a time, again after a flock of events, n
   await sleep(700);
   assert.deepEqual([begun.length, most], [3, 1]);
   assert.ok(begun[1][0] - begun[0][0] >= 599, 'reads are 600 ms apart');
+});
+
+test('boards are named as briefly as tells them apart', () => {
+  assert.deepEqual(shortBoards(['pi4/fp32-t1', 'pi5/fp32-t1']), ['pi4', 'pi5']);
+  assert.deepEqual(shortBoards(['pi4/fp32-t1', 'pi4/fp32-t4']), ['fp32-t1', 'fp32-t4']);
+  assert.deepEqual(shortBoards(['pi4/fp32-t1', 'pi4/fp32-t4', 'pi5/fp32-t1']), ['pi4/fp32-t1', 'pi4/fp32-t4', 'pi5/fp32-t1']);
+  assert.deepEqual([shortBoards([]), shortBoards(['a model'])], [[], ['a model']]);
 });

@@ -11,7 +11,7 @@ test('a point opens its network, and the address keeps the view', async () => {
   await page.getByRole('button', { name: 'Pin', exact: true }).click();
   await page.getByRole('button', { name: 'Score on test images' }).click();
   await page.getByRole('button', { name: 'Unpin' }).waitFor();
-  await comes(card('The front as a table').locator('tbody tr').first().locator('td').nth(1).filter({ hasText: '%' }));
+  await comes(card('The front as a table').locator('tbody tr').first().locator('td').nth(2).filter({ hasText: '%' }));
   await page.getByRole('button', { name: 'Unpin' }).click();
   await page.getByRole('button', { name: 'Pin', exact: true }).waitFor();
   await page.getByLabel('Across logarithmic').check();

@@ -1,13 +1,17 @@
 // The front of a search as a table: each network once, what was predicted beside what was evaluated and measured.
 import type { Front, FrontItem, Metric } from './api';
-import { largest, metricName, metricValue, percent, short } from './format';
-import { Card, Empty, Table } from './parts';
+import { largest, metricName, metricValue, percent } from './format';
+import { Card, Empty } from './parts';
+import { setQuery } from './router';
+import { VirtualTable, type Col } from './virtual-table';
 
 /** Without its unit where the next number has the same one. */
 const plain = (text: string, next: string) => (text.split(' ')[1] === next.split(' ')[1] ? text.split(' ')[0] : text);
 
-/** A value with what was predicted before it; what is measured with its interval, in the unit of `most`. */
-export function Interval({ name, metric, before, most }: { name: string; metric: Metric | undefined; before?: Metric | undefined; most?: number | undefined }) {
+const markOf = { measured: 'square', evaluated: 'diamond', predicted: 'dot', counted: 'none' };
+
+/** A value with what was predicted before it; what is measured with its interval, in the unit of `most`. `brief`: the scatter's mark in place of the source's word. */
+export function Interval({ name, metric, before, most, brief }: { name: string; metric: Metric | undefined; before?: Metric | undefined; most?: number | undefined; brief?: boolean }) {
   if (!metric) return <>–</>;
   const same = before && before.source !== metric.source && before.value !== metric.value;
   const [value, low, high] = [metric.value, metric.low, metric.high].map((v) => metricValue(name, v, most ?? metric.value)) as [string, string, string];
@@ -16,7 +20,7 @@ export function Interval({ name, metric, before, most }: { name: string; metric:
     <span title={known ? `${low} to ${high}, ${metric.source}` : metric.source}>
       {same && <span class="was">{plain(metricValue(name, before.value, most ?? metric.value), value)} → </span>}
       {value} {known && metric.source === 'measured' && <span class="was">[{plain(low, value)}, {plain(high, value)}] </span>}
-      <small class={`source ${metric.source}`}>{metric.source}</small>
+      {brief ? <><i class={`mark after ${markOf[metric.source]}`} /><span class="sr-only">{metric.source}</span></> : <small class={`source ${metric.source}`}>{metric.source}</small>}
     </span>
   );
 }
@@ -31,26 +35,32 @@ function whence(front: Front | undefined | null): string {
   return predicted ? 'evaluated; latency is predicted: no measurement was asked for' : 'evaluated and measured values only';
 }
 
-/** `rows`: those of the front that are shown; `note`: how many of how many these are. */
-type Props = { front: Front | null; rows: FrontItem[]; note: string; keys: string[]; x: string; nameOf: (key: string) => string; selected: string | undefined; onPick: (key: string) => void };
+/** `rows`: those of the front that are shown; `note`: how many of how many these are; `sort`: a column, with - in front from its largest. */
+type Props = { front: Front | null; rows: FrontItem[]; note: string; keys: string[]; x: string; sort: string; nameOf: (key: string) => string; selected: string | undefined; onPick: (key: string) => void };
 
-export function FrontTable({ front, rows, note, keys, x, nameOf, selected, onPick }: Props) {
+/** The network first, then how good it is, where, and what it costs. */
+function columnsOf({ rows, keys, nameOf, onPick }: Props): Col<FrontItem>[] {
   const latencies = keys.filter((k) => k.startsWith('latency_us'));
   const slowest = largest(rows.map((i) => i.metrics[latencies[0] ?? '']?.value));
-  const sorted = [...rows].sort((a, b) => (a.metrics[x]?.value ?? 0) - (b.metrics[x]?.value ?? 0));
+  const known = (key: string, title = nameOf(key)): Col<FrontItem> => ({ key, title, number: (i) => i.metrics[key]?.value, cell: (i) => <Interval brief name={key} most={key === 'top1' ? undefined : slowest} metric={i.metrics[key]} before={i.predicted?.[key]} /> });
+  const count = (key: string, title: string): Col<FrontItem> => ({ key, title, number: (i) => i.metrics[key]?.value, cell: (i) => metricValue(key, i.metrics[key]?.value) });
+  return [
+    { key: 'arch', title: 'Network', text: true, number: () => undefined, cell: (i, tabIndex) => <button type="button" class="link genotype" tabIndex={tabIndex} title={i.arch} onClick={() => onPick(i.arch_id)}>{i.arch}</button> },
+    known('top1', 'Top-1 (validation)'),
+    ...(rows.some((i) => i.test_top1 != null) ? [{ key: 'test', title: 'Test', number: (i: FrontItem) => i.test_top1 ?? undefined, cell: (i: FrontItem) => percent(i.test_top1) }] : []),
+    ...(keys.includes('loss') ? [count('loss', metricName('loss'))] : []),
+    ...latencies.map((key) => known(key)),
+    count('macs', 'MACs'), count('params', 'Parameters'), count('peak_activation_bytes', 'Peak memory'),
+  ];
+}
+
+export function FrontTable(props: Props) {
+  const { front, rows, note, sort, selected, onPick } = props;
   const none = front?.items.length || note ? 'No network of the front keeps these limits. Widen one of them.' : 'No front yet.';
   return (
-    <Card title="The front as a table" class="wide" note={[note, whence(front)].filter(Boolean).join('; ')}>
-      {sorted.length === 0 ? <Empty>{none}</Empty> : (
-        <Table label="Points of the front" rows={sorted} rowKey={(i) => i.arch_id} selected={selected} onPick={(i) => onPick(i.arch_id)} columns={[
-          { title: 'Top-1 (validation)', number: true, cell: (i) => <Interval name="top1" metric={i.metrics['top1']} before={i.predicted?.['top1']} /> },
-          { title: 'Test', number: true, cell: (i) => percent(i.test_top1) },
-          ...(keys.includes('loss') ? [{ title: metricName('loss'), number: true, cell: (i: FrontItem) => short(i.metrics['loss']?.value) }] : []),
-          ...latencies.map((key) => ({ title: nameOf(key), number: true, cell: (i: FrontItem) => <Interval name={key} most={slowest} metric={i.metrics[key]} before={i.predicted?.[key]} /> })),
-          { title: 'MACs', number: true, cell: (i) => short(i.metrics['macs']?.value) }, { title: 'Parameters', number: true, cell: (i) => short(i.metrics['params']?.value) },
-          { title: 'Peak memory', number: true, cell: (i) => short(i.metrics['peak_activation_bytes']?.value, 'B') },
-          { title: 'Network', cell: (i) => <button type="button" class="link genotype" onClick={() => onPick(i.arch_id)}>{i.arch}</button> },
-        ]} />
+    <Card title="The front as a table" class="wide front-table" note={[note, whence(front)].filter(Boolean).join('; ')}>
+      {rows.length === 0 ? <Empty>{none}</Empty> : (
+        <VirtualTable label="Points of the front" rows={rows} rowKey={(i) => i.arch_id} selected={selected} sort={sort || props.x} onSort={(by) => setQuery({ fsort: by })} onPick={(i) => onPick(i.arch_id)} columns={columnsOf(props)} />
       )}
     </Card>
   );

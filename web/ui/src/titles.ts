@@ -16,3 +16,9 @@ export function fitted(widthOf: (text: string) => number, title: string, room: n
   const board = title.split(' on ')[1];
   return (board && lines.some((line) => widthOf(line) > room) ? [title.split(' on ')[0]!, board] : lines).map(cut);
 }
+
+/** Names of boards as short as tells them apart: "pi4/fp32-t1" and "pi5/fp32-t1" are pi4 and pi5, two profiles of one board their own names. */
+export function shortBoards(names: string[]): string[] {
+  const parts = (at: 0 | 1) => names.map((name) => { const cut = name.indexOf('/'); return cut < 0 ? name : at ? name.slice(cut + 1) : name.slice(0, cut); });
+  return [parts(0), parts(1), names].find((short) => new Set(short).size === names.length) ?? names;
+}

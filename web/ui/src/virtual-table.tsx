@@ -4,7 +4,8 @@ import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
 import { rem, scrolled } from './canvas';
 
-export type Col<T> = { key: string; title: string; number: (row: T) => number | undefined; cell: (row: T, tabIndex: 0 | -1) => ComponentChildren };
+/** `text`: its cells stand on the left. */
+export type Col<T> = { key: string; title: string; text?: boolean; number: (row: T) => number | undefined; cell: (row: T, tabIndex: 0 | -1) => ComponentChildren };
 type Props<T> = { label: string; rows: T[]; columns: Col<T>[]; rowKey: (row: T) => string; selected?: string | undefined; sort: string; onSort: (sort: string) => void; onPick: (row: T) => void };
 
 const rowHeight = 32, shown = 12, spare = 8;
@@ -38,7 +39,7 @@ export function VirtualTable<T>(props: Props<T>) {
         <thead>
           <tr>
             {props.columns.map((c) => (
-              <th key={c.key} scope="col" class="number" aria-sort={by?.key === c.key ? (down ? 'descending' : 'ascending') : 'none'}>
+              <th key={c.key} scope="col" class={c.text ? '' : 'number'} aria-sort={by?.key === c.key ? (down ? 'descending' : 'ascending') : 'none'}>
                 <button type="button" class="link" onClick={() => props.onSort(by?.key === c.key && !down ? `-${c.key}` : c.key)}>{c.title}{by?.key === c.key ? (down ? ' ↓' : ' ↑') : ''}</button>
               </th>
             ))}
@@ -48,7 +49,7 @@ export function VirtualTable<T>(props: Props<T>) {
           {first > 0 && <tr aria-hidden="true"><td colSpan={props.columns.length} style={{ height: rem(first * rowHeight) }} /></tr>}
           {part.map((row, i) => (
             <tr key={props.rowKey(row)} aria-rowindex={first + i + 2} class={props.selected === props.rowKey(row) ? 'selected' : ''} onClick={() => props.onPick(row)}>
-              {props.columns.map((c) => <td key={c.key} class="number">{c.cell(row, first + i === inSight ? 0 : -1)}</td>)}
+              {props.columns.map((c) => <td key={c.key} class={c.text ? '' : 'number'}>{c.cell(row, first + i === inSight ? 0 : -1)}</td>)}
             </tr>
           ))}
           {below > 0 && <tr aria-hidden="true"><td colSpan={props.columns.length} style={{ height: rem(below * rowHeight) }} /></tr>}

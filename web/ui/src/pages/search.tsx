@@ -17,6 +17,7 @@ import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Waiting } f
 import { href, route, setQuery } from '../router';
 import { kindHue, Scatter, type Axis, type Point } from '../scatter';
 import { useLoaded, useSettled } from '../state';
+import { shortBoards } from '../titles';
 
 const keyOf = (o: { metric: string; profile?: string }) => (o.profile ? `${o.metric}:${o.profile}` : o.metric);
 
@@ -193,8 +194,10 @@ export function SearchPage({ id }: { id: string }) {
   const other = useLoaded(() => (otherId ? get<Front>(`/searches/${encodeURIComponent(otherId)}/front`) : Promise.resolve(null)), `vs ${otherId}`, ['front'], (d) => d['search'] === otherId);
   const against = useMemo(() => (other.data?.items ?? []).flatMap((i) => (i.metrics[x] && i.metrics[y] ? [{ x: i.metrics[x].value, y: i.metrics[y].value }] : [])), [other.data, x, y]);
 
-  // The board is in the page's head; beside every number it is needed only where there are several.
-  const nameOf = (key: string) => metricName(boards.length > 1 ? key : key.split(':')[0]!, profiles);
+  // The board is in the page's head; beside every number it is needed only where there are several, and no longer than tells them apart.
+  const several = [...new Set([...boards, ...measurers])], briefly = shortBoards(several.map((b) => profiles[b] ?? b));
+  const briefNames = { ...profiles, ...Object.fromEntries(several.map((b, i) => [b, briefly[i]!])) };
+  const nameOf = (key: string) => metricName(boards.length > 1 ? key : key.split(':')[0]!, briefNames);
   if (!search) return <Page title="Search">{loaded.error ? <Failed error={loaded.error} /> : <Waiting />}</Page>;
   const axis = (key: string, isLog: boolean): Axis => ({ title: nameOf(key), direction: directionOf(key), labels: (values) => tickLabels(key, values, isLog), log: isLog, limits: limitsOn(search, key), say: (v) => metricValue(key, v) });
   const describe = (key: string) => {
@@ -282,7 +285,7 @@ export function SearchPage({ id }: { id: string }) {
       </div>
       <div class="grid">
         {axesOfAll}
-        <FrontTable front={front.data} rows={shown} note={shownNote} keys={keys} x={x} nameOf={nameOf} selected={selected} onPick={pick} />
+        <FrontTable front={front.data} rows={shown} note={shownNote} keys={keys} x={x} sort={query.get('fsort') ?? ''} nameOf={nameOf} selected={selected} onPick={pick} />
         {boards.length > 1 && items.length > 0 && (
           <Card title="The front on each board" class="wide" note={shownNote}>
             <BoardFronts items={shown} boards={boards.map((b) => ({ key: `latency_us:${b}`, name: profiles[b] ?? b, direction: directionOf(`latency_us:${b}`) }))} y={objective} yTitle={nameOf(objective)} direction={directionOf(objective)} selected={selected} onPick={pick} />
