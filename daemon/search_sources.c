@@ -211,8 +211,12 @@ int search_sources_boards(const struct search_sources *sources) {
 int search_sources_check_measurements(const struct search_sources *sources, struct err *err) {
     const cJSON *asked = cJSON_GetObjectItemCaseSensitive(sources->body, "measurements");
     int boards = search_sources_boards(sources);
-    if (asked == NULL || cJSON_GetNumberValue(asked) >= 2 * boards)
+    if (asked == NULL || (boards > 0 && cJSON_GetNumberValue(asked) >= 2 * boards))
         return 0;
+    if (boards == 0)
+        return err_set(err, ESP_EINVAL, "/measurements",
+                       "no board measures in this search, which asks for none and takes latencies "
+                       "from models alone; leave measurements out");
     return err_set(err, ESP_EINVAL, "/measurements",
                    "one network on %d boards, twice each, takes %d measurements", boards,
                    2 * boards);

@@ -98,12 +98,29 @@ static int find_titled(const struct csv *csv, const char *const *names) {
     return NO_COLUMN;
 }
 
+/* Of a list of words in a message; as many as there is room for. */
+static void list_word(char *text, size_t size, const char *word) {
+    size_t used = strlen(text);
+    snprintf(text + used, size - used, "%s\"%.40s\"", used > 0 ? ", " : "", word);
+}
+
+static int no_column(const struct csv *csv, const char *const *names, const char *file,
+                     struct err *err) {
+    char accepted[160] = "", found[160] = "";
+    for (; *names; names++)
+        list_word(accepted, sizeof accepted, *names);
+    for (int i = 0; i < csv_columns(csv); i++)
+        list_word(found, sizeof found, csv_title(csv, i));
+    bool semicolons = csv_columns(csv) == 1 && strchr(csv_title(csv, 0), ';') != NULL;
+    return err_set(err, ESP_EINVAL, NULL, "%s, the file of %s, has no column %s%s; it has %s%s",
+                   csv_name(csv), file, strchr(accepted, ',') ? "called one of " : "", accepted,
+                   found, semicolons ? " (fields are separated by commas, not semicolons)" : "");
+}
+
 static int need_column(const struct csv *csv, const char *const *names, const char *file,
                        struct err *err, int *ret_column) {
     *ret_column = find_titled(csv, names);
-    return *ret_column >= 0
-               ? 0
-               : err_set(err, ESP_EINVAL, NULL, "the %s have no column \"%s\"", file, names[0]);
+    return *ret_column >= 0 ? 0 : no_column(csv, names, file, err);
 }
 
 static bool ends_with(const char *text, const char *end) {
@@ -436,16 +453,19 @@ static int select_networks(struct laboratory_files *files, const struct profile_
 
 /* The decimal numbers in the text of a dictionary, in its order; what is no number counts as 0. At
  * least one, for ops without features are alike. */
-static int read_features(const char *text, double *ret_features) {
+static bool read_features(const char *text, double *ret_features, int *ret_n) {
     int n = 0;
     for (const char *at = strchr(text, ':'); at && n < INTERPOLATION_FEATURES_MAX;
          at = strchr(at + 1, ':')) {
         const char *number = at + 1 + strspn(at + 1, " \t\n\v\f\r'\"[(");
         bool hexadecimal = strncasecmp(number + strspn(number, "+-"), "0x", 2) == 0;
         double value = hexadecimal ? 0 : strtod(number, NULL);
-        ret_features[n++] = isfinite(value) ? fmax(0, value) : 0;
+        if (!isfinite(value))
+            return false;
+        ret_features[n++] = fmax(0, value);
     }
-    return n > 0 ? n : 1;
+    *ret_n = n > 0 ? n : 1;
+    return true;
 }
 
 struct op_names {
@@ -474,7 +494,11 @@ static int read_op(const struct laboratory_files *files, size_t row, int64_t net
     char n_features[16];
     uint32_t kind_number;
     *ret_op = (struct laboratory_op){.sample = {.group = (int)network, .us = time}};
-    ret_op->sample.n_features = read_features(features, ret_op->sample.features);
+    if (!read_features(features, ret_op->sample.features, &ret_op->sample.n_features))
+        return err_set(err, ESP_EINVAL, NULL,
+                       "%s line %zu, column \"%.60s\": \"%.60s\" has a feature that is not finite",
+                       csv_name(files->ops), csv_line(files->ops, row),
+                       csv_title(files->ops, files->op_features), features);
     snprintf(n_features, sizeof n_features, "%d", ret_op->sample.n_features);
     int code = number(op_names, &op_names->kinds, kind, n_features, err, &kind_number);
     if (code == 0)

@@ -81,7 +81,7 @@ static int check_samples(const struct arch_sample *samples, int n, struct err *e
 int accuracy_predictor_fit(const struct space *space, const struct arch_sample *samples, int n,
                            double tau_min, uint64_t seed, struct err *err,
                            struct accuracy_predictor **ret_predictor) {
-    struct arch_model_options options = {.perceptrons = true, .seed = seed};
+    struct arch_model_options options = {.perceptrons = true, .spread = true, .seed = seed};
     struct arch_model *model;
     int code = check_samples(samples, n, err);
     if (code == 0)

@@ -22,6 +22,9 @@ enum {
     COMPARED_MAX = 2000 /* samples by which taus are compared: it takes their square */
 };
 
+/* Of the squared error out of sample, what a ridge regression's parts cannot explain at least. */
+static const double RESIDUAL_SHARE = 0.25;
+
 struct arch_model {
     const struct space *space;
     struct arch_model_quality quality;
@@ -30,6 +33,9 @@ struct arch_model {
     double bias;         /* mean of the samples */
     double unit;         /* their standard deviation */
     float *weights;      /* [p], ridge */
+    int n_parts;         /* ridges that miss a fold each: ARCH_MODEL_FOLDS or 0 */
+    float *parts;        /* [n_parts, p] */
+    double disagreement; /* mean over the samples of their variance, in units squared */
     struct mlp mlp;
     float *row, *slope; /* [p], scratch */
     struct encoder *encoder;
@@ -68,6 +74,7 @@ void arch_model_destroy(struct arch_model *model) {
     free(model->mean);
     free(model->scale);
     free(model->weights);
+    free(model->parts);
     free(model->row);
     free(model->slope);
     free(model);
@@ -316,15 +323,45 @@ static int choose_model(struct fitting *f, bool perceptrons, double *ret_strengt
     return code;
 }
 
-static int fit_all(struct fitting *f, bool perceptrons) {
+/* The delete-a-group jackknife's variance of a ridge regression at a standardised row. */
+static double disagreement_at(const struct arch_model *a, const float *row) {
+    double sum = 0, squares = 0;
+    for (int k = 0; k < a->n_parts; k++) {
+        double y = (double)ridge_predict(a->parts + (size_t)k * (size_t)a->p, row, a->p);
+        sum += y;
+        squares += y * y;
+    }
+    double mean = sum / a->n_parts, variance = squares / a->n_parts - mean * mean;
+    return fmax(0, variance) * (a->n_parts - 1);
+}
+
+static int fit_parts(struct fitting *f, double strength) {
+    struct arch_model *a = f->model;
+    a->parts = mem_array((size_t)ARCH_MODEL_FOLDS * (size_t)a->p, sizeof *a->parts);
+    int code = a->parts ? 0 : ESP_ENOMEM;
+    for (int k = 0; code == 0 && k < ARCH_MODEL_FOLDS; k++) {
+        struct regression_data data = other_folds(f, first_of(f, k), first_of(f, k + 1));
+        code = ridge_fit(&data, strength, a->parts + (size_t)k * (size_t)a->p);
+    }
+    if (code < 0)
+        return code;
+    a->n_parts = ARCH_MODEL_FOLDS;
+    for (int i = 0; i < f->n; i++)
+        a->disagreement += disagreement_at(a, f->x + (size_t)i * (size_t)f->p) / f->n;
+    return 0;
+}
+
+static int fit_all(struct fitting *f, bool perceptrons, bool spread) {
     struct arch_model *a = f->model;
     struct regression_data data = {f->n, f->p, f->x, f->y};
     double strength = strengths[0];
     int code = choose_model(f, perceptrons, &strength);
     if (code < 0)
         return code;
-    return strength < 0 ? mlp_fit(&data, MEMBERS, f->seed, &a->mlp)
-                        : ridge_fit(&data, strength, a->weights);
+    if (strength < 0)
+        return mlp_fit(&data, MEMBERS, f->seed, &a->mlp);
+    code = ridge_fit(&data, strength, a->weights);
+    return code == 0 && spread ? fit_parts(f, strength) : code;
 }
 
 int arch_model_fit(const struct space *space, const struct arch_sample *samples, int n,
@@ -347,7 +384,7 @@ int arch_model_fit(const struct space *space, const struct arch_sample *samples,
     if (code == 0)
         code = load_samples(&f, samples, err);
     if (code == 0)
-        code = fit_all(&f, options.perceptrons && n >= ARCH_MODEL_MLP_SAMPLES);
+        code = fit_all(&f, options.perceptrons && n >= ARCH_MODEL_MLP_SAMPLES, options.spread);
     if (code == ESP_ENOMEM)
         err_set(err, code, NULL, "no memory to fit a model of archs");
     fitting_finish(&f);
@@ -366,12 +403,18 @@ int arch_model_run(struct arch_model *model, const struct arch *arch, struct err
     if (code < 0)
         return code;
     standardise(model, model->row);
-    float sd = 0;
-    float y = q->kind == ARCH_MODEL_MLP ? mlp_predict(&model->mlp, model->row, &sd)
-                                        : ridge_predict(model->weights, model->row, model->p);
-    double spread = model->unit * (double)sd;
-    *ret_answer = (struct arch_model_answer){model->bias + model->unit * (double)y,
-                                             sqrt(q->rmse * q->rmse + spread * spread)};
+    float y, sd = 0;
+    double variance = q->rmse * q->rmse, unit2 = model->unit * model->unit;
+    if (q->kind == ARCH_MODEL_MLP) {
+        y = mlp_predict(&model->mlp, model->row, &sd);
+        variance += unit2 * (double)sd * (double)sd;
+    } else {
+        y = ridge_predict(model->weights, model->row, model->p);
+        if (model->n_parts > 0)
+            variance = fmax(variance - unit2 * model->disagreement, RESIDUAL_SHARE * variance) +
+                       unit2 * disagreement_at(model, model->row);
+    }
+    *ret_answer = (struct arch_model_answer){model->bias + model->unit * (double)y, sqrt(variance)};
     return 0;
 }
 
@@ -426,7 +469,10 @@ cJSON *arch_model_to_json(const struct arch_model *model) {
         add_floats(doc, "mean", a->mean, (size_t)a->p) &&
         add_floats(doc, "scale", a->scale, (size_t)a->p) &&
         add_floats(doc, "weights", is_mlp ? a->mlp.weights : a->weights,
-                   is_mlp ? (size_t)a->mlp.n_members * mlp_member_weights(a->p) : (size_t)a->p);
+                   is_mlp ? (size_t)a->mlp.n_members * mlp_member_weights(a->p) : (size_t)a->p) &&
+        (a->n_parts == 0 ||
+         (cJSON_AddNumberToObject(doc, "disagreement", a->disagreement) &&
+          add_floats(doc, "parts", a->parts, (size_t)a->n_parts * (size_t)a->p)));
     if (ok)
         return doc;
     cJSON_Delete(doc);
@@ -478,14 +524,28 @@ static int read_quality(struct arch_model *a, const cJSON *doc, const char *at, 
     return code;
 }
 
+static int read_parts(struct arch_model *a, const cJSON *doc, const char *at, struct err *err) {
+    size_t count = (size_t)ARCH_MODEL_FOLDS * (size_t)a->p;
+    int code = json_real(doc, at, "disagreement", 0, 1e300, err, &a->disagreement);
+    if (code < 0)
+        return code;
+    a->parts = mem_array(count, sizeof *a->parts);
+    if (!a->parts)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a model of archs");
+    a->n_parts = ARCH_MODEL_FOLDS;
+    return read_floats(doc, at, "parts", count, err, a->parts);
+}
+
 static int read_weights(struct arch_model *a, const cJSON *doc, const char *at, struct err *err) {
     int code = read_floats(doc, at, "mean", (size_t)a->p, err, a->mean);
     if (code == 0)
         code = read_floats(doc, at, "scale", (size_t)a->p, err, a->scale);
     if (code < 0)
         return code;
-    if (a->quality.kind == ARCH_MODEL_RIDGE)
-        return read_floats(doc, at, "weights", (size_t)a->p, err, a->weights);
+    if (a->quality.kind == ARCH_MODEL_RIDGE) {
+        code = read_floats(doc, at, "weights", (size_t)a->p, err, a->weights);
+        return code == 0 && json_has(doc, "parts") ? read_parts(a, doc, at, err) : code;
+    }
     int64_t members;
     code = json_int(doc, at, "members", 1, MLP_MEMBERS_MAX, err, &members);
     if (code < 0)

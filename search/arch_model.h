@@ -1,5 +1,6 @@
-/* A number as a function of archs, learnt from samples: ridge regression on the encoding, and (with
- * enough samples and if asked for) an ensemble of small perceptrons. Cross-validation chooses
+/* A number as a function of archs, learnt from samples: ridge regression on the encoding (with the
+ * ensemble of those that miss a fold of the samples, if asked for), and (with enough samples and if
+ * asked for) an ensemble of small perceptrons. Cross-validation chooses
  * between them and says how good the choice is on archs that it has not seen. */
 #pragma once
 
@@ -37,6 +38,7 @@ struct arch_sample {
 
 struct arch_model_options {
     bool perceptrons; /* let them compete: seconds in place of milliseconds */
+    bool spread;      /* tell archs apart by how sure their values are, see arch_model_answer */
     uint64_t seed;    /* of folds and perceptrons: the fit is deterministic in it */
 };
 
@@ -49,9 +51,13 @@ int arch_model_fit(const struct space *space, const struct arch_sample *samples,
 void arch_model_destroy(struct arch_model *model); /* takes NULL */
 const struct arch_model_quality *arch_model_quality(const struct arch_model *model);
 
+/* Of the truth around it: the error out of sample and what an ensemble disagrees on this arch. That
+ * of a ridge regression are those which each miss a fold of the samples; their disagreement is the
+ * delete-a-group jackknife's (Kott 2001, eq. 2), and the error out of sample is lessened by what it
+ * is on the samples, so that sd is the error there and more on archs of rare choices. Without
+ * options.spread a ridge regression has the same sd everywhere. */
 struct arch_model_answer {
-    double value;
-    double sd; /* of the truth around it: the error out of sample and what the ensemble disagrees */
+    double value, sd;
 };
 /* arch must be valid in the space. Not thread-safe. Errors: ESP_ENOMEM. */
 int arch_model_run(struct arch_model *model, const struct arch *arch, struct err *err,

@@ -99,8 +99,7 @@ static int read_objective(const cJSON *item, const char *at, const char *const *
         return code;
     for (int i = 0; i < goals->n_objectives; i++)
         if (goals->objectives[i].metric == objective.metric)
-            return err_set(err, ESP_EINVAL, at, "%s is an objective twice",
-                           goals->keys[objective.metric]);
+            return err_set(err, ESP_EINVAL, at, "that is the objective /objectives/%d again", i);
     goals->objectives[goals->n_objectives++] = objective;
     return 0;
 }

@@ -304,6 +304,8 @@ def misused():
     refuse("/supernet", 422, accuracy=None)
     check("nothing becomes known between rounds" in refuse("/rounds", 422, "invalid_value", rounds=3)["detail"], "why there are no rounds")
     check("measure_front 0" in refuse("/rounds", 422, "invalid_value", rounds=3, measure_front=0)["detail"], "and where none of the front is measured")
+    check("no board measures" in refuse("/measurements", 422, "invalid_value", measurements=10)["detail"], "why there is no budget of measurements")
+    check("/objectives/0 again" in refuse("/objectives/1", 422, "invalid_value", objectives=[TOP1, TOP1])["detail"], "which objective stands twice")
     done = bed.daemon().cli_run("search", "create", "both", "--predictor", "oracle", "--accuracy", "evaluated")
     check(done.returncode == 2 and "--accuracy evaluated and --predictor exclude each other" in done.stderr, "the client's words", done.stderr)
     refuse("/space", 422, space="ofa_mbv3_w12", supernet=bed.supernet())

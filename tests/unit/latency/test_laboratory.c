@@ -63,6 +63,24 @@ static void hexadecimal_features_count_as_nothing(void **state) {
     laboratory_files_close(files);
 }
 
+static void refuses_features_that_are_not_finite(void **state) {
+    static const char *const words[] = {"nan", "-inf", "Infinity", "1e999"};
+    put(networks_path, "model,phone\none,30\n");
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        struct laboratory_profile profile;
+        struct err err;
+        char ops[160];
+        snprintf(ops, sizeof ops, "model,op,feature,phone\none,conv,\"{'a': 1, 'b': %s}\",7\n",
+                 words[i]);
+        put(ops_path, ops);
+        struct laboratory_files *files = opened(ops_path);
+        assert_int_equal(laboratory_files_read(files, 0, 1, &err, &profile), ESP_EINVAL);
+        assert_non_null(strstr(err.message, "ops.csv line 2, column \"feature\""));
+        assert_non_null(strstr(err.message, "not finite"));
+        laboratory_files_close(files);
+    }
+}
+
 static void reads_ops_and_networks(void **state) {
     put(networks_path, "model,FLOPS,phone|gpu|mean,phone|gpu|std,other|cpu|mean,pad|x|mean\n"
                        "one,9,30,1,3,4\ntwo,9,40,1,3,4\nthree,9,,1,3,4\n");
@@ -252,10 +270,14 @@ static void of_many_networks_some_are_drawn(void **state) {
 
 static void refuses_what_it_cannot_use(void **state) {
     static const char networks[] = "model,phone\na,1\nb,2\n";
-    open_refused(NULL, "nets,phone\na,1\n", "no column \"model\"");
+    open_refused(NULL, "nets,phone\na,1\n",
+                 "networks.csv, the file of networks, has no column called one of \"model\", ");
+    open_refused(NULL, "nets,phone\na,1\n", "; it has \"nets\", \"phone\"");
+    open_refused(NULL, "model;phone\na;1\n", "separated by commas, not semicolons");
     open_refused(NULL, "model,flops\na,1\n", "no profile has times");
-    open_refused("model,operation,phone\na,b,1\n", networks, "no column \"feature\"");
-    open_refused("model,feature,phone\na,b,1\n", networks, "no column \"operation\"");
+    open_refused("model,operation,phone\na,b,1\n", networks,
+                 "the file of ops, has no column called one of \"feature\"");
+    open_refused("model,feature,phone\na,b,1\n", networks, "no column called one of \"operation\"");
     open_refused("model,operation,feature,tablet\na,b,c,1\n", networks, "in both files");
 }
 
@@ -596,6 +618,8 @@ static void a_few_boards_are_a_weak_fleet(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_ops_and_networks, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(refuses_features_that_are_not_finite, make_folder,
+                                        remove_folder),
         cmocka_unit_test_setup_teardown(hexadecimal_features_count_as_nothing, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(whole_networks_alone_have_every_column, make_folder,
