@@ -3,6 +3,7 @@
 import './dashboard/first-search.mjs';
 import './dashboard/scatter.mjs';
 import './dashboard/candidates.mjs';
+import './dashboard/search-page.mjs';
 import './dashboard/supernet.mjs';
 import './dashboard/new-search.mjs';
 import './dashboard/network.mjs';

@@ -4,10 +4,10 @@ import { get, type CandidatePage } from './api';
 import { Candidates, type Entry } from './entries';
 import { follow } from './state';
 
-type Store = { all: Candidates; whole: boolean; cursor: string; shown: number };
-const emptyStore = (): Store => ({ all: new Candidates(), whole: false, cursor: '', shown: 0 });
+type Store = { all: Candidates; total: number; whole: boolean; cursor: string; shown: number };
+const emptyStore = (): Store => ({ all: new Candidates(), total: 0, whole: false, cursor: '', shown: 0 });
 
-/** All candidates of the search; whole: they have all been read once. Only what is new or has changed. The first points are shown before the last are read: then whenever there are twice as many. */
+/** All candidates of the search; `total`: how many there are; `whole`: they have all been read once. Only what is new or has changed. The first points are shown before the last are read: then whenever there are twice as many. */
 export function useCandidates(id: string) {
   const store = useRef(emptyStore());
   const [version, setVersion] = useState(0);
@@ -25,6 +25,7 @@ export function useCandidates(id: string) {
         for (let more = true; more && wanted();) {
           const page = await get<CandidatePage>(`/searches/${encodeURIComponent(id)}/candidates?page_size=${s.cursor ? 5000 : 1000}${s.cursor ? `&after=${encodeURIComponent(s.cursor)}` : ''}`);
           s.all.add(page);
+          s.total = Math.max(page.total, s.all.map.size);
           s.cursor = page.cursor;
           more = !!page.next;
           unseen ||= page.columns.id.length > 0;
@@ -38,5 +39,5 @@ export function useCandidates(id: string) {
       if (unseen) show();
     }, ['candidates', 'front'], (data) => data['search'] === id).end;
   }, [id]);
-  return { candidates: store.current.all.map as Map<string, Entry>, metrics: store.current.all.metrics(), whole: store.current.whole, version, error };
+  return { candidates: store.current.all.map as Map<string, Entry>, metrics: store.current.all.metrics(), total: store.current.total, whole: store.current.whole, version, error };
 }

@@ -63,15 +63,15 @@ export function Limits({ ranges, keys, names, change, children }: { ranges: Rang
   );
 }
 
-/** "Best under this limit", at once. */
-export function Best({ entries, limited, objective, direction, names, pick }: { entries: Entry[]; limited: boolean; objective: string; direction: 'maximise' | 'minimise'; names: Naming; pick: (key: string) => void }) {
+/** "Best under this limit", at once; `whole`: all candidates have been read. */
+export function Best({ entries, whole, limited, objective, direction, names, pick }: { entries: Entry[]; whole: boolean; limited: boolean; objective: string; direction: 'maximise' | 'minimise'; names: Naming; pick: (key: string) => void }) {
   if (!limited) return <p class="note">Drag a grip at the chart's edge, a box in the chart or along an axis further down: the best network within is named here.</p>;
   const best = entries[bestOf(entries, objective, direction)];
-  if (!best) return <p class="best">No network keeps these limits. Widen one of them.</p>;
+  if (!best) return <p class="best">{whole ? 'No network keeps these limits. Widen one of them.' : 'None of the networks read so far keeps these limits.'}</p>;
   const rest = metricsOf(best).filter(([k]) => k !== objective && (k.startsWith('latency') || k === 'macs')).map(([k, m]) => `${names.title(k)} ${names.value(k, m.value)}`);
   return (
     <p class="best">
-      Best of {entries.length} under these limits: <b>{names.title(objective)} {names.value(objective, best.numbers[objective]!)}</b> ({best.metric(objective)?.source}){rest.map((r) => `, ${r}`)}. <button type="button" class="link" onClick={() => pick(best.key)}>Open it</button>
+      {whole ? `Best of ${entries.length} under these limits` : `Best so far, of ${entries.length} read that keep these limits`}: <b>{names.title(objective)} {names.value(objective, best.numbers[objective]!)}</b> ({best.metric(objective)?.source}){rest.map((r) => `, ${r}`)}. <button type="button" class="link" onClick={() => pick(best.key)}>Open it</button>
     </p>
   );
 }
@@ -143,18 +143,18 @@ function AxesForm({ view, keys, names, set }: { view: View[]; keys: string[]; na
   );
 }
 
-/** What the page shows: all networks, and of them those within every range. */
-type Shown = { entries: Entry[]; inside: Entry[]; metrics: string[]; genes: string[]; names: Naming; selected?: string | undefined };
+/** What the page shows: all networks, and of them those within every range; `reading`: that more are on their way, or nothing. */
+type Shown = { entries: Entry[]; inside: Entry[]; reading: string; metrics: string[]; genes: string[]; names: Naming; selected?: string | undefined };
 
 /** Parallel coordinates. Above what grows and shrinks with the ranges: the pointer that drags one must stay on its axis. */
-export function GenesAndMetrics({ entries, all, inside, metrics, genes, ranges, names, axes: named, selected, change }: Shown & { all: Entry[]; ranges: Ranges; axes: string | null; change: (key: string, range: Range | null) => void }) {
+export function GenesAndMetrics({ entries, all, inside, reading, metrics, genes, ranges, names, axes: named, selected, change }: Shown & { all: Entry[]; ranges: Ranges; axes: string | null; change: (key: string, range: Range | null) => void }) {
   const usual = [...genes.filter((g) => ['resolution', 'depth', 'kernel', 'expand'].includes(g)), ...metrics.filter((m) => /^(top1|latency_us|macs$|params$|peak_activation)/.test(m))];
   const keys = [...genes, 'generation', ...metrics];
   const view = parseView(named ?? usual.join(',')).filter((v) => keys.includes(v.key));
   const axes: ParallelAxis[] = view.map((v) => ({ ...v, title: names.title(v.key), label: (n) => names.value(v.key, n) }));
   if (entries.length === 0) return null;
   return (
-    <Card title="Genes and metrics" class="wide" note={`${inside.length} of ${entries.length} networks within every range; drag on an axis to set one, click to remove it`}>
+    <Card title="Genes and metrics" class="wide" note={`${inside.length} of ${entries.length} networks${reading} within every range; drag on an axis to set one, click to remove it`}>
       {axes.length < 2 ? <Empty>Show two axes or more.</Empty> : (
         <Parallel rows={all} drawn={entries} axes={axes} ranges={ranges} selected={selected} onRange={change} summary={`Parallel coordinates of ${entries.length} networks over ${axes.map((a) => a.title).join(', ')}; ${inside.length} are within the ranges. The ranges can be typed as limits above.`} />
       )}
@@ -163,10 +163,10 @@ export function GenesAndMetrics({ entries, all, inside, metrics, genes, ranges, 
   );
 }
 
-export function CandidateTable({ entries, inside, metrics, genes, names, sort, selected, pick }: Shown & { sort: string; pick: (key: string) => void }) {
+export function CandidateTable({ entries, inside, reading, metrics, genes, names, sort, selected, pick }: Shown & { sort: string; pick: (key: string) => void }) {
   if (entries.length === 0) return null;
   return (
-    <Card title="Candidates" class="wide" note={`${inside.length} of ${entries.length}; click on a head to sort`}>
+    <Card title="Candidates" class="wide" note={`${inside.length} of ${entries.length}${reading}; click on a head to sort`}>
       {inside.length === 0 ? <Empty>No network keeps these limits. Widen one of them.</Empty> : (
         <VirtualTable label="Candidates within the ranges" rows={inside} rowKey={(r) => r.key} selected={selected} sort={sort} onSort={(sort) => setQuery({ sort })} onPick={(r) => pick(r.key)} columns={[
           ...[...metrics, 'generation', ...genes.filter((g) => !g.includes(' '))].map((key) => ({ key, title: names.title(key), number: (r: Entry) => r.numbers[key], cell: (r: Entry) => (r.numbers[key] === undefined ? '–' : names.value(key, r.numbers[key])) })),

@@ -77,6 +77,9 @@ export function even(values: number[]): string[] {
   return values.map((v) => v.toFixed(digits));
 }
 
+/** "40,700": every digit of a count. */
+export const counted = (n: number): string => n.toLocaleString('en');
+
 const prefixOf = (most: number) => (most < 1e5 ? 0 : Math.min(4, Math.floor(Math.log10(most) / 3)));
 const prefixes = ['', ' k', ' M', ' G', ' T'];
 

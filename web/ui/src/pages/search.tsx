@@ -11,7 +11,7 @@ import { genesOf, parseRanges, printRanges, within, withRange, type Range } from
 import { exportCandidates } from '../export';
 import { directionOf as directionIn, frontOf } from '../front';
 import { FrontTable, Interval } from '../front-table';
-import { comparing, metricName, metricValue, percent, short, significant, tickLabels } from '../format';
+import { comparing, counted, metricName, metricValue, percent, short, significant, tickLabels } from '../format';
 import { Lines, type Curve } from '../lines';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Waiting } from '../parts';
 import { href, route, setQuery } from '../router';
@@ -123,7 +123,7 @@ export function SearchPage({ id }: { id: string }) {
   const search = loaded.data;
   const jobId = search?.job ?? null;
   const job = useLoaded(() => (jobId ? get<Job>(`/jobs/${jobId}`) : Promise.resolve(null)), `job ${jobId}`, ['job'], (d) => d['id'] === jobId);
-  const { candidates, metrics, whole, version, error } = useCandidates(id);
+  const { candidates, metrics, total, whole, version, error } = useCandidates(id);
   const directionOf = (key: string) => directionIn(search?.objectives ?? [], key);
   const { query } = route.value;
   const boards = [...new Set((search?.objectives ?? []).flatMap((o) => o.profile ?? []))];
@@ -226,7 +226,8 @@ export function SearchPage({ id }: { id: string }) {
   );
 
   // Drawn anew when what they show has changed, not with every movement of the pointer.
-  const shownHere = { entries, inside, metrics: keys, genes, names, selected }, drawnOf = [entries, numbered, inside, keys, genes, selected, profileList.data];
+  const reading = whole ? '' : ' read so far';
+  const shownHere = { entries, inside, reading, metrics: keys, genes, names, selected }, drawnOf = [entries, numbered, inside, reading, keys, genes, selected, profileList.data];
   const axesOfAll = useMemo(() => <GenesAndMetrics {...shownHere} all={numbered} ranges={settled} axes={query.get('axes')} change={change} />, [...drawnOf, settled, query.get('axes')]);
   const candidateTable = useMemo(() => <CandidateTable {...shownHere} sort={query.get('sort') ?? ''} pick={pick} />, [...drawnOf, query.get('sort')]);
 
@@ -237,8 +238,8 @@ export function SearchPage({ id }: { id: string }) {
         {running && <Act do={() => post(`${path}/cancel`)} confirm="Stop the search? It can be resumed." done="The search stops.">Stop</Act>}
         {['paused', 'failed', 'canceled'].includes(search.state) && <Act class="primary" do={() => post(`${path}/resume`)} done="The search goes on.">Resume</Act>}
         <a class="button" href={href(['searches', 'new'], { from: id })}>Search again with changes</a>
-        {candidates.size > 0 && <Act off={!whole} do={() => exportCandidates(id, search.name, 'csv')}>CSV of {short(candidates.size)} candidates</Act>}
-        {candidates.size > 0 && <Act off={!whole} do={() => exportCandidates(id, search.name, 'json')}>JSON</Act>}
+        {candidates.size > 0 && <Act do={() => exportCandidates(id, search.name, 'csv')}>CSV of {whole ? '' : 'all '}{short(total)} candidates</Act>}
+        {candidates.size > 0 && <Act do={() => exportCandidates(id, search.name, 'json')}>JSON</Act>}
       </>
     }>
       {running && job.data && <Card><ProgressLine job={job.data} /></Card>}
@@ -248,7 +249,7 @@ export function SearchPage({ id }: { id: string }) {
       {job.data?.state === 'failed' && <Failed error={job.data.error?.message ?? 'The search failed.'} />}
       <div class="search-grid">
         <div class="beside">
-          <Card title="Pareto front" class="main" note={`${points.length === byId.size ? '' : `${short(points.length)} of `}${short(byId.size)} networks${candidates.size === byId.size ? '' : ` (${short(candidates.size)} candidates: the baseline asks for some of them too)`}${items.length ? `, ${items.length} on the ${front.data?.stage ?? ''} front` : ''}`}>
+          <Card title="Pareto front" class="main" note={<span role="status">{whole ? `${points.length === byId.size ? '' : `${counted(points.length)} of `}${counted(byId.size)} networks${candidates.size === byId.size ? '' : ` (${counted(candidates.size)} candidates: the baseline asks for some of them too)`}` : `${counted(candidates.size)} of ${total ? counted(total) : '…'} candidates read…`}{items.length > 0 && `, ${items.length} on the ${front.data?.stage ?? ''} front`}</span>}>
             <div class="toolbar">
               {([['Across', 'x', x, 'log', log], ['Up', 'y', y, 'logy', logY]] as const).map(([title, name, key, logName, on]) => (
                 <span key={name} class="row-of">
@@ -261,7 +262,7 @@ export function SearchPage({ id }: { id: string }) {
               <Replay last={lastGeneration} range={ranges['generation']} change={change} />
             </div>
             <Limits ranges={ranges} keys={[...keys, ...genes]} names={names} change={change}>
-              <Best entries={answering} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
+              <Best entries={answering} whole={whole} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
             </Limits>
             {points.length === 0 ? <Empty>{search.state === 'failed' ? 'The search failed before its strategy had asked for a candidate.' : 'Candidates appear here as soon as the strategy has asked for the first ones.'}</Empty> : (
               <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, logY)} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hue={hue} kinds={byBoard ? [...measurers.map((b) => profiles[b] ?? b), ...(measurers.length > 1 ? ['several boards'] : [])] : undefined} selected={selected} onPick={pick} describe={describe}

@@ -1,0 +1,47 @@
+// What a search page says of its candidates: one filter for every view, and how many have been read.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { card, open, page, search, stack } from './world.mjs';
+
+test('the table of the front obeys the filter, sorts, and in a replay shows the front of that time', async () => {
+  const { items } = await stack.get(`/searches/${search}/front`);
+  const top1 = items.map((i) => i.metrics.top1.value).sort((a, b) => a - b), bound = top1[top1.length - 1];
+  const kept = items.filter((i) => i.metrics.top1.value >= bound).length;
+  const table = card('The front as a table');
+  await open(`searches/${search}?f=top1~${bound}~&fsort=-macs`);
+  await table.getByText(`${kept} of ${items.length} within every range`).waitFor();
+  assert.equal(await table.locator('tbody tr').count(), kept);
+  await open(`searches/${search}?fsort=-macs`);
+  await stack.waitFor('the whole front', async () => (await table.locator('tbody tr').count()) === items.length);
+  const byMacs = [...items].sort((a, b) => b.metrics.macs.value - a.metrics.macs.value).map((i) => i.arch);
+  assert.equal(await table.locator('tbody .genotype').first().innerText(), byMacs[0]);
+  await open(`searches/${search}?f=generation~~0`);
+  await table.getByText(/were the front among what is within every range/).waitFor();
+  for (const arch of await table.locator('tbody .genotype').allInnerTexts()) {
+    const { columns } = await stack.get(`/searches/${search}/candidates?page_size=20000&where=generation%3C%3D0`);
+    assert.ok(columns.arch.includes(arch), `${arch} was known in the first generation`);
+  }
+});
+
+test('while candidates are read, part is told as part, and the files are whole', async () => {
+  let go = () => undefined;
+  const held = new Promise((done) => { go = done; });
+  await page.route(/\/candidates\?/, async (route) => {
+    if (/after=/.test(route.request().url())) await held;
+    const response = await route.fetch({ url: route.request().url().replace(/page_size=1000$/, 'page_size=10') });
+    return route.fulfill({ response });
+  });
+  const { total } = await stack.get(`/searches/${search}/candidates?page_size=1`);
+  assert.ok(total > 10);
+  await page.goto('about:blank');
+  await open(`searches/${search}?f=macs~1~`);
+  await card('Pareto front').getByText(`10 of ${total.toLocaleString('en')} candidates read…`).waitFor();
+  await page.locator('.best').getByText(/^Best so far, of \d+ read that keep these limits/).waitFor();
+  await card('Candidates').getByText(/of \d+ read so far/).waitFor();
+  assert.ok(await page.getByRole('button', { name: `CSV of all ${total} candidates` }).isEnabled());
+  go();
+  await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor();
+  await page.locator('.best').getByText(/^Best of \d+ under these limits/).waitFor();
+  await card('Pareto front').getByText('read…').waitFor({ state: 'detached' });
+  await page.unroute(/\/candidates\?/);
+});
