@@ -135,9 +135,12 @@ static int get_hypervolume(struct api_call *call, struct err *err) {
 static int get_lineage(struct api_call *call, struct err *err) {
     struct lineage_request request = {.arch = api_query(call, "arch"),
                                       .strategy = api_query(call, "strategy"),
-                                      .steps = LINEAGE_STEPS};
+                                      .steps = LINEAGE_STEPS,
+                                      .networks = LINEAGE_NETWORKS};
     cJSON *search = NULL;
     int r = api_query_int(call, "steps", 1, LINEAGE_STEPS_MAX, err, &request.steps);
+    if (r == 0)
+        r = api_query_int(call, "networks", 1, LINEAGE_NETWORKS_MAX, err, &request.networks);
     if (r == 0)
         r = store_search_get(call->sql, call->id, err, &search);
     if (r == 0 && request.arch == NULL)
@@ -153,7 +156,7 @@ static int get_lineage(struct api_call *call, struct err *err) {
 const struct api_route api_candidates[] = {
     {"GET", "/api/v1/searches/{id}/candidates", "after,page_size,strategy,where,sort",
      .read = get_candidates},
-    {"GET", "/api/v1/searches/{id}/lineage", "arch,strategy,steps", .read = get_lineage},
+    {"GET", "/api/v1/searches/{id}/lineage", "arch,strategy,steps,networks", .read = get_lineage},
     {"GET", "/api/v1/searches/{id}/front", "objectives,where", .read = get_front},
     {"GET", "/api/v1/searches/{id}/hypervolume", "objectives,where", .read = get_hypervolume},
     {.method = NULL}};

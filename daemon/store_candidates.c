@@ -34,7 +34,8 @@ static cJSON *superseded(const cJSON *old, const cJSON *new, cJSON *predicted) {
 struct candidate {
     const char *arch_id, *arch, *strategy;
     const cJSON *metrics;
-    const char *text; /* of metrics */
+    const char *text;                /* of metrics */
+    const char *origin, *parents[2]; /* NULL: not told; parents by arch_id */
     int64_t generation;
     bool feasible;
 };
@@ -43,9 +44,11 @@ static int insert_candidate(struct sql *sql, const char *search, const struct ca
                             int64_t revision, struct err *err) {
     return sql_run(sql, err, NULL,
                    "INSERT INTO candidates (search, strategy, arch_id, arch, generation, feasible, "
-                   "metrics, predicted, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '{}', ?8)",
-                   "ttttiiti", search, c->strategy, c->arch_id, c->arch, c->generation,
-                   (int64_t)c->feasible, c->text, revision);
+                   "metrics, predicted, revision, origin, first_parent, second_parent) VALUES (?1, "
+                   "?2, ?3, ?4, ?5, ?6, ?7, '{}', ?8, ?9, ?10, ?11)",
+                   "ttttiitittt", search, c->strategy, c->arch_id, c->arch, c->generation,
+                   (int64_t)c->feasible, c->text, revision, c->origin, c->parents[0],
+                   c->parents[1]);
 }
 
 static int update_candidate(struct sql *sql, const char *search, const struct candidate *c,
@@ -109,6 +112,35 @@ static int announce_candidates(struct store_tx *tx, const char *search, struct e
     return r;
 }
 
+static int read_origin(const cJSON *item, const char *at, struct err *err, struct candidate *ret) {
+    const cJSON *parents = cJSON_GetObjectItemCaseSensitive(item, "parents"), *parent;
+    int n = 0;
+    ret->origin = ret->parents[0] = ret->parents[1] = NULL;
+    int r = json_string_opt(item, at, "origin", 1, 32, err, &ret->origin);
+    if (r == 0 && parents != NULL)
+        r = json_array(item, at, "parents", 0, 2, err, &parents);
+    if (r != 0)
+        return r;
+    cJSON_ArrayForEach(parent, parents) {
+        if (!cJSON_IsString(parent) || strlen(parent->valuestring) > 64)
+            return err_set(err, ESP_EINVAL, at, "parents must be arch_ids");
+        ret->parents[n++] = parent->valuestring;
+    }
+    return 0;
+}
+
+static int read_candidate(const cJSON *item, const char *at, struct err *err,
+                          struct candidate *ret) {
+    int r = json_string(item, at, "arch_id", 1, 64, err, &ret->arch_id);
+    if (r == 0)
+        r = json_string(item, at, "arch", 1, 2048, err, &ret->arch);
+    if (r == 0)
+        r = json_bool(item, at, "feasible", err, &ret->feasible);
+    if (r == 0)
+        r = json_object(item, at, "metrics", err, &ret->metrics);
+    return r == 0 ? read_origin(item, at, err, ret) : r;
+}
+
 int store_candidates_add(struct store_tx *tx, const char *search, const cJSON *data,
                          struct err *err) {
     struct candidate c = {.strategy = NULL};
@@ -127,13 +159,7 @@ int store_candidates_add(struct store_tx *tx, const char *search, const cJSON *d
     cJSON_ArrayForEach(item, items) {
         char at[32];
         snprintf(at, sizeof(at), "/items/%d", i++);
-        r = json_string(item, at, "arch_id", 1, 64, err, &c.arch_id);
-        if (r == 0)
-            r = json_string(item, at, "arch", 1, 2048, err, &c.arch);
-        if (r == 0)
-            r = json_bool(item, at, "feasible", err, &c.feasible);
-        if (r == 0)
-            r = json_object(item, at, "metrics", err, &c.metrics);
+        r = read_candidate(item, at, err, &c);
         char *text = r == 0 ? json_print(c.metrics) : NULL;
         c.text = text;
         if (r == 0 && text == NULL)

@@ -32,21 +32,25 @@ static const struct outcome *tournament(const struct told *search, struct rng *r
     return best;
 }
 
-static int ask_child(struct told *search, struct err *err, struct arch *ret_arch) {
+static int ask_child(struct told *search, struct err *err, struct arch *ret_arch,
+                     struct origin *ret_origin) {
     int added = 0;
     for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
         struct rng rng = told_rng(search, attempt);
-        *ret_arch = tournament(search, &rng)->arch;
+        const struct arch *parent = &tournament(search, &rng)->arch;
+        *ret_arch = *parent;
         for (int step = 0; step <= attempt / 8; step++)
             vary_step(search->config.space, &rng, ret_arch);
         arch_canonicalise(search->config.space, ret_arch);
+        origin_set_parents(ret_origin, ORIGIN_MUTATED, parent, NULL);
         added = told_ask(search, ret_arch, err);
     }
     return added;
 }
 
-static int aging_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
-    return told_ask_children(state, n, ask_child, err, ret_archs);
+static int aging_ask(void *state, int n, struct err *err, struct arch *ret_archs,
+                     struct origin *ret_origins) {
+    return told_ask_children(state, n, ask_child, err, ret_archs, ret_origins);
 }
 
 const struct strategy_type strategy_aging = {

@@ -158,8 +158,11 @@ static int add(struct archive *a, const struct arch *arch, const struct metric *
     if (code < 0)
         return code;
     int index = a->n++;
-    a->candidates[index] =
-        (struct candidate){.arch = *arch, .generation = generation, .violation = INFINITY};
+    a->candidates[index] = (struct candidate){.arch = *arch,
+                                              .generation = generation,
+                                              .origin = ORIGIN_SEEDED,
+                                              .parents = {-1, -1},
+                                              .violation = INFINITY};
     arch_id(a->space, arch, a->candidates[index].id);
     set_metrics(a, index, metrics);
     if (!a->front_stale && a->candidates[index].violation == 0)
@@ -181,6 +184,19 @@ int archive_put(struct archive *archive, const struct arch *arch, const struct m
         return index;
     *ret_index = index;
     return 1;
+}
+
+void archive_set_origin(struct archive *archive, int index, const struct origin *origin) {
+    struct candidate *c = &archive->candidates[index];
+    int n = 0;
+    c->origin = (uint8_t)origin->kind;
+    for (int i = 0; i < ORIGIN_PARENTS_MAX; i++)
+        c->parents[i] = -1;
+    for (int i = 0; i < origin->n_parents; i++) {
+        int parent = archive_find(archive, &origin->parents[i]);
+        if (parent >= 0)
+            c->parents[n++] = parent;
+    }
 }
 
 int archive_front(struct archive *archive, const int **ret_front, int *ret_n) {

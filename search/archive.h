@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "search/objective.h"
+#include "search/origin.h"
 #include "space/arch.h"
 
 /* Candidates: a million that are asked for, and what a search begins with. */
@@ -12,8 +13,10 @@ enum { ARCHIVE_MAX = 1020000 };
 struct candidate {
     struct arch arch;
     char id[HASH_TEXT];
-    int generation; /* in which it was first asked for */
-    bool failed;    /* could not be evaluated: metrics are NAN */
+    int generation;                  /* in which it was first asked for */
+    bool failed;                     /* could not be evaluated: metrics are NAN */
+    uint8_t origin;                  /* enum origin_kind */
+    int parents[ORIGIN_PARENTS_MAX]; /* numbers of candidates; -1: none */
     double violation;
 };
 
@@ -42,6 +45,10 @@ void archive_finish(struct archive *archive);
  * ESP_ELIMIT. */
 int archive_put(struct archive *archive, const struct arch *arch, const struct metric *metrics,
                 int generation, struct err *err, int *ret_index);
+
+/* Where a candidate comes from, seeded until it is said; parents that are no candidates are left
+ * out. */
+void archive_set_origin(struct archive *archive, int index, const struct origin *origin);
 
 int archive_find(const struct archive *archive, const struct arch *arch); /* number, or -1 */
 int archive_find_id(const struct archive *archive, const char *arch_id);  /* O(n); -1 */

@@ -111,28 +111,33 @@ static bool is_mutant(const struct told *search) {
     return ceil((at + 1) * share) > ceil(at * share);
 }
 
-static int ask_child(struct told *search, struct err *err, struct arch *ret_arch) {
+static int ask_child(struct told *search, struct err *err, struct arch *ret_arch,
+                     struct origin *ret_origin) {
     const struct strategy_config *config = &search->config;
-    bool mutant = is_mutant(search);
+    bool share = is_mutant(search);
     int added = 0;
     for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
         struct rng rng = told_rng(search, attempt);
         const struct arch *a = parent(search, &rng), *b = parent(search, &rng);
-        if (mutant || attempt >= CROSSINGS) {
+        bool mutant = share || attempt >= CROSSINGS;
+        if (mutant) {
             *ret_arch = *a;
             vary_mutate(config->space, &rng, config->options[MUTATION], ret_arch);
         } else {
             vary_cross(config->space, &rng, 1, a, b, ret_arch);
         }
         arch_canonicalise(config->space, ret_arch);
+        origin_set_parents(ret_origin, mutant ? ORIGIN_MUTATED : ORIGIN_CROSSED, a,
+                           mutant ? NULL : b);
         int promising = attempt < TRIES / 2 ? told_promising(search, ret_arch, err) : 1;
         added = promising == 1 ? told_ask(search, ret_arch, err) : promising;
     }
     return added;
 }
 
-static int evolution_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
-    return told_ask_children(state, n, ask_child, err, ret_archs);
+static int evolution_ask(void *state, int n, struct err *err, struct arch *ret_archs,
+                         struct origin *ret_origins) {
+    return told_ask_children(state, n, ask_child, err, ret_archs, ret_origins);
 }
 
 const struct strategy_type strategy_evolution = {

@@ -92,12 +92,14 @@ static struct arch arch_of(const struct space *space, uint64_t number) {
     return arch;
 }
 
-static int exhaustive_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
+static int exhaustive_ask(void *state, int n, struct err *err, struct arch *ret_archs,
+                          struct origin *ret_origins) {
     struct exhaustive *search = state;
     int asked = 0;
     while (asked < n && (uint64_t)search->next < search->n) {
         uint64_t number = (search->start + (uint64_t)search->next++ * search->step) % search->n;
         ret_archs[asked] = arch_of(search->config.space, number);
+        origin_set(&ret_origins[asked], ORIGIN_ENUMERATED);
         int added = seen_add(&search->seen, &ret_archs[asked]);
         if (added < 0)
             return err_set(err, added, NULL, "no memory for the archs asked before");

@@ -224,14 +224,16 @@ static int ask_drawn(struct told *search, const struct relaxed *relaxed, bool fi
     return added;
 }
 
-static int ask_one(struct told *search, bool founder, const struct relaxed *relaxed, bool first,
-                   struct err *err, struct arch *ret_arch) {
-    int code = founder ? 0 : ask_drawn(search, relaxed, first, err, ret_arch);
-    return code == 0 ? told_ask_blind(search, founder, err, ret_arch) : code;
+/* relaxed NULL: a founder. */
+static int ask_one(struct told *search, const struct relaxed *relaxed, bool first, struct err *err,
+                   struct arch *ret_arch, struct origin *ret_origin) {
+    origin_set(ret_origin, ORIGIN_GRADIENT);
+    int code = relaxed ? ask_drawn(search, relaxed, first, err, ret_arch) : 0;
+    return code == 0 ? told_ask_blind(search, !relaxed, err, ret_arch, ret_origin) : code;
 }
 
 static int ask_all(struct told *search, struct relaxed *relaxed, int n, struct err *err,
-                   struct arch *ret_archs) {
+                   struct arch *ret_archs, struct origin *ret_origins) {
     const double *option = search->config.options;
     int made = 0, code = 1, left = 0,
         founders = (int)(search->config.population * option[FOUNDERS]);
@@ -244,15 +246,17 @@ static int ask_all(struct told *search, struct relaxed *relaxed, int n, struct e
             first = true;
         }
         if (code >= 0)
-            code = ask_one(search, founder, relaxed, first, err, &ret_archs[made]);
+            code = ask_one(search, founder ? NULL : relaxed, first, err, &ret_archs[made],
+                           &ret_origins[made]);
         made += code > 0;
     }
     return code < 0 ? code : made;
 }
 
-static int gradient_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
+static int gradient_ask(void *state, int n, struct err *err, struct arch *ret_archs,
+                        struct origin *ret_origins) {
     struct relaxed *relaxed = mem_array(1, sizeof *relaxed);
-    int made = relaxed ? ask_all(state, relaxed, n, err, ret_archs) : ESP_ENOMEM;
+    int made = relaxed ? ask_all(state, relaxed, n, err, ret_archs, ret_origins) : ESP_ENOMEM;
     free(relaxed);
     if (made == ESP_ENOMEM)
         err_set(err, made, NULL, "no memory for a strategy");

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "search/ancestors.h"
 #include "search/arch_model.h"
 #include "search/pareto.h"
 #include "search/told.h"
@@ -128,10 +129,54 @@ static int found_max(const struct told *search) {
     return inner_population(search) * (int)search->config.options[INNER_GENERATIONS];
 }
 
-/* NSGA-II on the models, beginning with what was evaluated. ret_found has room for found_max, archs
- * for the inner population. */
-static int search_models(const struct told *search, struct models *models, struct err *err,
-                         struct arch *archs, struct outcome *ret_found, int *ret_n) {
+/* What a search on models finds, and its rooms. */
+struct findings {
+    int n;
+    struct outcome *found;      /* [found_max] */
+    struct ancestors ancestors; /* of these */
+    struct arch *archs;         /* [inner_population] of one generation */
+    struct origin *origins;
+};
+
+static void findings_finish(struct findings *findings) {
+    ancestors_finish(&findings->ancestors);
+    free(findings->found);
+    free(findings->archs);
+    free(findings->origins);
+}
+
+static int findings_init(const struct told *search, struct findings *findings) {
+    size_t population = (size_t)inner_population(search);
+    int max = found_max(search);
+    *findings = (struct findings){.found = mem_array((size_t)max, sizeof *findings->found),
+                                  .archs = mem_array(population, sizeof *findings->archs),
+                                  .origins = mem_array(population, sizeof *findings->origins)};
+    if (!findings->found || !findings->archs || !findings->origins)
+        return ESP_ENOMEM;
+    return ancestors_init(&findings->ancestors, search->outcomes, search->n, findings->found, max);
+}
+
+/* One generation of the search on models. Returns how many were asked for. */
+static int step_models(struct strategy *inner, int population, struct models *models,
+                       struct findings *findings, struct err *err) {
+    struct outcome *first = findings->found + findings->n;
+    int code = strategy_ask(inner, population, err, findings->archs, findings->origins);
+    int asked = code;
+    for (int i = 0; i < asked && code >= 0; i++) {
+        first[i] = (struct outcome){.arch = findings->archs[i]};
+        code = models_run(models, &first[i], err);
+        if (code >= 0)
+            code = ancestors_add(&findings->ancestors, &findings->origins[i]);
+    }
+    if (code >= 0)
+        code = strategy_tell(inner, first, asked, err);
+    findings->n += asked > 0 ? asked : 0;
+    return code < 0 ? code : asked;
+}
+
+/* NSGA-II on the models, beginning with what was evaluated. */
+static int search_models(const struct told *search, struct models *models,
+                         struct findings *findings, struct err *err) {
     struct strategy_config config = search->config;
     int population = inner_population(search), left = (int)config.options[INNER_GENERATIONS];
     struct strategy *inner;
@@ -142,25 +187,13 @@ static int search_models(const struct told *search, struct models *models, struc
     /* Where many keep the limits, leaning founders are the more different ones. */
     if (strategy_limits(&config) && constrained_share(strategy_limits(&config)) > LIMITS_HARD)
         config.limits = NULL;
-    int n = 0, code = strategy_create("nsga2", &config, err, &inner);
+    int code = strategy_create("nsga2", &config, err, &inner);
     if (code < 0)
         return code;
     code = strategy_tell(inner, search->outcomes, search->n, err);
-    for (; left > 0 && code >= 0; left--) {
-        int asked = strategy_ask(inner, population, err, archs);
-        code = asked;
-        for (int i = 0; i < asked && code >= 0; i++) {
-            ret_found[n + i] = (struct outcome){.arch = archs[i]};
-            code = models_run(models, &ret_found[n + i], err);
-        }
-        if (code >= 0)
-            code = strategy_tell(inner, ret_found + n, asked, err);
-        n += asked > 0 ? asked : 0;
-        if (asked < population)
-            break;
-    }
+    for (int asked = population; left > 0 && code >= 0 && asked == population; left--)
+        asked = code = step_models(inner, population, models, findings, err);
     strategy_destroy(inner);
-    *ret_n = n;
     return code < 0 ? code : 0;
 }
 
@@ -192,8 +225,10 @@ static void measure_ranges(struct pool *pool) {
     }
 }
 
-static int pool_init(const struct told *search, const struct outcome *found, int n_found,
+static int pool_init(const struct told *search, const struct findings *findings,
                      struct pool *pool) {
+    const struct outcome *found = findings->found;
+    int n_found = findings->n;
     size_t n = (size_t)(n_found + search->n), m = (size_t)search->config.n_objectives;
     *pool = (struct pool){.n = (int)n,
                           .n_found = n_found,
@@ -236,51 +271,60 @@ static int furthest(const struct pool *pool, int rank) {
     return best;
 }
 
+/* Where what is asked for goes. */
+struct asking {
+    int n;
+    struct arch *archs;
+    struct origin *origins;
+};
+
 /* Rank by rank, spread over each: the evaluated ones of the first rank count as taken. */
-static int choose(struct told *search, struct pool *pool, int n_ranks, const struct outcome *found,
-                  int n, struct err *err, struct arch *ret_archs) {
+static int choose(struct told *search, struct pool *pool, int n_ranks,
+                  const struct findings *findings, const struct asking *asking, struct err *err) {
     int made = 0;
     for (int i = pool->n_found; i < pool->n; i++)
         if (pool->ranks[i] == 0)
             take(pool, i);
-    for (int rank = 0; rank < n_ranks && made < n; rank++)
-        for (int at; made < n && (at = furthest(pool, rank)) >= 0;) {
-            int added = told_ask(search, &found[at].arch, err);
+    for (int rank = 0; rank < n_ranks && made < asking->n; rank++)
+        for (int at; made < asking->n && (at = furthest(pool, rank)) >= 0;) {
+            const struct arch *arch = &findings->found[at].arch;
+            int added = told_ask(search, arch, err);
             if (added < 0)
                 return added;
             pool->ranks[at] = -1;
             take(pool, at);
-            ret_archs[made] = found[at].arch;
+            asking->archs[made] = *arch;
+            ancestors_origin(&findings->ancestors, at, &asking->origins[made]);
             made += added;
         }
     return made;
 }
 
 /* Up to n archs by the models. */
-static int ask_models(struct told *search, int n, struct err *err, struct arch *ret_archs) {
+static int ask_models(struct told *search, const struct asking *asking, struct err *err) {
     struct models models;
     struct pool pool = {0};
-    struct outcome *found = mem_array((size_t)found_max(search), sizeof *found);
-    struct arch *archs = mem_array((size_t)inner_population(search), sizeof *archs);
-    int n_found = 0;
-    int code = found && archs ? models_fit(search, err, &models) : ESP_ENOMEM;
+    struct findings findings;
+    int code = findings_init(search, &findings);
+    if (code == 0)
+        code = models_fit(search, err, &models);
     if (code == 0) {
-        code = search_models(search, &models, err, archs, found, &n_found);
+        code = search_models(search, &models, &findings, err);
         models_finish(&models);
     }
     if (code == 0)
-        code = pool_init(search, found, n_found, &pool);
+        code = pool_init(search, &findings, &pool);
     if (code > 0)
-        code = choose(search, &pool, code, found, n, err, ret_archs);
+        code = choose(search, &pool, code, &findings, asking, err);
     if (code == ESP_ENOMEM)
         err_set(err, code, NULL, "no memory for a strategy");
     pool_finish(&pool);
-    free(archs);
-    free(found);
+    findings_finish(&findings);
     return code;
 }
 
-static int linas_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
+static int linas_ask(void *state, int n, struct err *err, struct arch *ret_archs,
+                     struct origin *ret_origins) {
     struct told *search = state;
     int first = search->config.population < ARCH_MODEL_SAMPLES_MIN ? ARCH_MODEL_SAMPLES_MIN
                                                                    : search->config.population;
@@ -290,12 +334,14 @@ static int linas_ask(void *state, int n, struct err *err, struct arch *ret_archs
     int made = 0, code;
     if (learnt) {
         int random = (int)(n * search->config.options[EXPLORE]);
-        made = code = n > random ? ask_models(search, n - random, err, ret_archs) : 0;
+        const struct asking asking = {n - random, ret_archs, ret_origins};
+        made = code = n > random ? ask_models(search, &asking, err) : 0;
         if (code < 0)
             return code;
     }
     for (; made < n; made++) {
-        code = told_ask_blind(search, search->asked < first, err, &ret_archs[made]);
+        code = told_ask_blind(search, search->asked < first, err, &ret_archs[made],
+                              &ret_origins[made]);
         if (code < 0)
             return code;
         if (code == 0)

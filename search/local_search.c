@@ -41,28 +41,33 @@ static int find_front(const struct told *search, int *ret_front) {
 }
 
 static int ask_neighbour(struct told *search, const int *front, int n_front, struct err *err,
-                         struct arch *ret_arch) {
+                         struct arch *ret_arch, struct origin *ret_origin) {
     int added = 0;
     for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
         struct rng rng = told_rng(search, attempt);
-        *ret_arch = search->outcomes[front[rng_below(&rng, (uint32_t)n_front)]].arch;
+        int of = front[rng_below(&rng, (uint32_t)n_front)];
+        *ret_arch = search->outcomes[of].arch;
         vary_step(search->config.space, &rng, ret_arch);
         arch_canonicalise(search->config.space, ret_arch);
+        origin_set_parents(ret_origin, ORIGIN_NEIGHBOUR, &search->outcomes[of].arch, NULL);
         added = told_ask(search, ret_arch, err);
     }
     return added;
 }
 
-static int local_search_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
+static int local_search_ask(void *state, int n, struct err *err, struct arch *ret_archs,
+                            struct origin *ret_origins) {
     struct told *search = state;
     int *front = mem_array((size_t)search->n + 1, sizeof *front);
     int n_front = front && search->n > 0 ? find_front(search, front) : front ? 0 : ESP_ENOMEM;
     int made = 0, code = n_front < 0 ? n_front : 0;
     for (; made < n && code >= 0; made += code) {
         bool founder = (double)search->asked < search->config.options[FOUNDERS] || n_front == 0;
-        code = founder ? 0 : ask_neighbour(search, front, n_front, err, &ret_archs[made]);
+        code = founder ? 0
+                       : ask_neighbour(search, front, n_front, err, &ret_archs[made],
+                                       &ret_origins[made]);
         if (code == 0)
-            code = told_ask_blind(search, founder, err, &ret_archs[made]);
+            code = told_ask_blind(search, founder, err, &ret_archs[made], &ret_origins[made]);
         if (code == 0)
             break;
     }

@@ -157,6 +157,7 @@ int64_t search_loop_evaluations(const struct search_loop *loop) {
 struct batch {
     int n;
     const struct arch *archs;
+    const struct origin *origins; /* NULL: known beforehand */
     struct metric *metrics;
     bool *failed;
 };
@@ -220,6 +221,8 @@ static int put_all(struct search_loop *loop, const struct batch *batch, int gene
                                generation, err, &candidates[i]);
         if (code < 0)
             return code;
+        if (code == 1 && batch->origins)
+            archive_set_origin(&loop->archive, candidates[i], &batch->origins[i]);
     }
     return tell(loop, candidates, batch->n, err);
 }
@@ -238,11 +241,11 @@ static void batch_finish(struct batch *batch) {
     free(batch->failed);
 }
 
-static int evaluate(struct search_loop *loop, const struct arch *archs, int n, int generation,
-                    int *candidates, struct err *err) {
-    struct batch batch = {.archs = archs};
+/* batch: its archs and origins. */
+static int evaluate(struct search_loop *loop, struct batch batch, int generation, int *candidates,
+                    struct err *err) {
     int n_metrics = loop->config.goals->n_metrics;
-    int code = batch_init(&batch, n, n_metrics, err);
+    int code = batch_init(&batch, batch.n, n_metrics, err);
     if (code == 0)
         forget_metrics(&batch, n_metrics);
     for (int i = 0; i < loop->config.n_evaluators && code == 0; i++)
@@ -278,7 +281,8 @@ int search_loop_seed(struct search_loop *loop, const struct arch *archs, int n, 
     int *candidates = mem_array((size_t)n + 1, sizeof *candidates);
     if (!candidates)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for %d subnets", n);
-    int code = n > 0 ? evaluate(loop, archs, n, 0, candidates, err) : 0;
+    const struct batch batch = {.n = n, .archs = archs};
+    int code = n > 0 ? evaluate(loop, batch, 0, candidates, err) : 0;
     free(candidates);
     return code;
 }
@@ -287,19 +291,22 @@ int search_loop_step(struct search_loop *loop, struct err *err, struct generatio
     int64_t left = loop->config.budget - loop->evaluations;
     int n = left < loop->config.batch ? (int)left : loop->config.batch, code = 0;
     struct arch *archs = mem_array((size_t)n + 1, sizeof *archs);
-    if (!archs)
-        return err_set(err, ESP_ENOMEM, NULL, "no memory for a generation");
-    if (n > 0 && !loop->exhausted)
-        code = strategy_ask(loop->strategy, n, err, archs);
+    struct origin *origins = mem_array((size_t)n + 1, sizeof *origins);
+    if (!archs || !origins)
+        code = err_set(err, ESP_ENOMEM, NULL, "no memory for a generation");
+    else if (n > 0 && !loop->exhausted)
+        code = strategy_ask(loop->strategy, n, err, archs, origins);
     if (code >= 0 && code < n)
         loop->exhausted = true;
     n = code;
     if (n > 0) {
-        code = evaluate(loop, archs, n, loop->generation + 1, loop->candidates, err);
+        const struct batch batch = {.n = n, .archs = archs, .origins = origins};
+        code = evaluate(loop, batch, loop->generation + 1, loop->candidates, err);
         loop->generation++;
         loop->evaluations += n;
     }
     free(archs);
+    free(origins);
     if (code >= 0)
         code = describe(loop, n, ret_generation);
     if (code < 0)

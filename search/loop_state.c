@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "search/loop_private.h"
 
-enum { STATE_VERSION = 1 };
+enum { STATE_VERSION = 2 };
 
 /* [value, low, high, source], null when not known. */
 static cJSON *save_metric(const struct metric *m) {
@@ -45,19 +45,28 @@ static bool add_to_array(cJSON *list, cJSON *item) {
     return false;
 }
 
+static cJSON *save_parents(const struct candidate *c) {
+    int n = 0;
+    while (n < ORIGIN_PARENTS_MAX && c->parents[n] >= 0)
+        n++;
+    return cJSON_CreateIntArray(c->parents, n);
+}
+
 static bool save_candidate(const struct archive *archive, int index, cJSON *list) {
     const struct candidate *c = &archive->candidates[index];
     char text[ARCH_TEXT_MAX];
-    cJSON *doc = cJSON_CreateObject(), *metrics = NULL;
+    cJSON *doc = cJSON_CreateObject(), *metrics = NULL, *parents = save_parents(c);
     arch_format(archive->space, &c->arch, text);
     bool ok = doc && cJSON_AddStringToObject(doc, "arch", text) &&
               cJSON_AddNumberToObject(doc, "generation", c->generation) &&
+              cJSON_AddStringToObject(doc, "origin", origin_names[c->origin]) &&
               (!c->failed || cJSON_AddTrueToObject(doc, "failed")) &&
               (metrics = cJSON_AddArrayToObject(doc, "metrics"));
     for (int i = 0; ok && i < archive->goals->n_metrics; i++)
         ok = add_to_array(metrics, save_metric(&archive_metrics(archive, index)[i]));
-    if (ok)
+    if (ok && parents && cJSON_AddItemToObject(doc, "parents", parents))
         return add_to_array(list, doc);
+    cJSON_Delete(parents);
     cJSON_Delete(doc);
     return false;
 }
@@ -106,6 +115,28 @@ cJSON *search_loop_save(const struct search_loop *loop) {
     return NULL;
 }
 
+/* Parents stand before their children. */
+static int load_origin(struct archive *archive, const cJSON *item, const char *at, int index,
+                       struct err *err) {
+    const cJSON *list, *parent;
+    struct origin origin = {.n_parents = 0};
+    int kind;
+    int code = json_enum(item, at, "origin", origin_names, err, &kind);
+    if (code == 0)
+        code = json_array(item, at, "parents", 0, ORIGIN_PARENTS_MAX, err, &list);
+    if (code < 0)
+        return code;
+    origin_set(&origin, (enum origin_kind)kind);
+    cJSON_ArrayForEach(parent, list) {
+        double number = cJSON_IsNumber(parent) ? parent->valuedouble : -1;
+        if (!(number >= 0 && number < index && number == floor(number)))
+            return err_set(err, ESP_EINVAL, at, "parents must be numbers of candidates before it");
+        origin_add_parent(&origin, &archive->candidates[(int)number].arch);
+    }
+    archive_set_origin(archive, index, &origin);
+    return 0;
+}
+
 static int load_candidate(struct search_loop *loop, const cJSON *item, const char *at,
                           struct err *err) {
     const struct goals *goals = loop->config.goals;
@@ -136,7 +167,7 @@ static int load_candidate(struct search_loop *loop, const cJSON *item, const cha
         archive_put(&loop->archive, &arch, failed ? NULL : metrics, (int)generation, err, &index);
     if (code == 0)
         return err_set(err, ESP_EINVAL, at, "a candidate stands here twice");
-    return code < 0 ? code : 0;
+    return code < 0 ? code : load_origin(&loop->archive, item, at, index, err);
 }
 
 static int load_entry(struct search_loop *loop, const cJSON *item, const char *at,

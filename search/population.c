@@ -37,8 +37,9 @@ static const struct arch *parent(const struct population *search, struct rng *rn
 }
 
 static void make_child(const struct population *search, struct rng *rng, int attempt,
-                       struct arch *ret_arch) {
+                       struct arch *ret_arch, struct origin *ret_origin) {
     const struct strategy_config *config = &search->config;
+    origin_set(ret_origin, ORIGIN_SAMPLED);
     if (attempt >= TRIES_BEFORE_RANDOM) {
         sample_random(config->space, strategy_limits(config), rng, ret_arch);
         return;
@@ -50,12 +51,16 @@ static void make_child(const struct population *search, struct rng *rng, int att
     const struct arch *a = parent(search, rng), *b = parent(search, rng);
     /* The more often a child was known already, the further from its parents the next one. */
     double chance = fmin(config->options[POPULATION_MUTATION] * (1 + 0.25 * attempt), 1);
-    vary_cross(config->space, rng, config->options[POPULATION_CROSSOVER], a, b, ret_arch);
+    bool crossed =
+        vary_cross(config->space, rng, config->options[POPULATION_CROSSOVER], a, b, ret_arch);
     vary_mutate(config->space, rng, chance, ret_arch);
     arch_canonicalise(config->space, ret_arch);
+    origin_set_parents(ret_origin, crossed ? ORIGIN_CROSSED : ORIGIN_MUTATED, a,
+                       crossed ? b : NULL);
 }
 
-int population_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
+int population_ask(void *state, int n, struct err *err, struct arch *ret_archs,
+                   struct origin *ret_origins) {
     struct population *search = state;
     int made = 0;
     while (made < n) {
@@ -63,7 +68,7 @@ int population_ask(void *state, int n, struct err *err, struct arch *ret_archs) 
         for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
             struct rng rng = rng_make(search->config.seed, RNG_SEARCH, (uint64_t)search->asked,
                                       (uint32_t)attempt);
-            make_child(search, &rng, attempt, &ret_archs[made]);
+            make_child(search, &rng, attempt, &ret_archs[made], &ret_origins[made]);
             added = seen_add(&search->seen, &ret_archs[made]);
         }
         if (added < 0)

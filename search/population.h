@@ -58,7 +58,8 @@ int population_create(const struct strategy_config *config, const struct populat
                       struct err *err, void **ret_state);
 /* Members of strategy_type. */
 void population_destroy(void *state);
-int population_ask(void *state, int n, struct err *err, struct arch *ret_archs);
+int population_ask(void *state, int n, struct err *err, struct arch *ret_archs,
+                   struct origin *ret_origins);
 int population_tell(void *state, const struct outcome *outcomes, int n, struct err *err);
 cJSON *population_save(void *state);
 int population_load(void *state, const cJSON *doc, const char *at, struct err *err);

@@ -31,13 +31,15 @@ static void random_destroy(void *state) {
     free(search);
 }
 
-static int random_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
+static int random_ask(void *state, int n, struct err *err, struct arch *ret_archs,
+                      struct origin *ret_origins) {
     struct random_search *search = state;
     int asked = 0, tries = 0;
     while (asked < n && tries < TRIES) {
         struct rng rng = rng_make(search->config.seed, RNG_SEARCH, (uint64_t)search->drawn++, 0);
         sample_random(search->config.space, strategy_limits(&search->config), &rng,
                       &ret_archs[asked]);
+        origin_set(&ret_origins[asked], ORIGIN_SAMPLED);
         int added = seen_add(&search->seen, &ret_archs[asked]);
         if (added < 0)
             return err_set(err, added, NULL, "no memory for the archs asked before");

@@ -185,7 +185,8 @@ static int ask_one(struct reinforcement *search, int64_t group, struct err *err,
     return added;
 }
 
-static int reinforcement_ask(void *state, int n, struct err *err, struct arch *ret_archs) {
+static int reinforcement_ask(void *state, int n, struct err *err, struct arch *ret_archs,
+                             struct origin *ret_origins) {
     struct reinforcement *search = state;
     struct told *told = search->told;
     const double *option = told->config.options;
@@ -197,9 +198,10 @@ static int reinforcement_ask(void *state, int n, struct err *err, struct arch *r
             group = told->asked;
             left = (int)option[GROUP] - 1;
         }
+        origin_set(&ret_origins[made], ORIGIN_POLICY);
         int added = founder ? 0 : ask_one(search, group, err, &ret_archs[made]);
         if (added == 0)
-            added = told_ask_blind(told, founder, err, &ret_archs[made]);
+            added = told_ask_blind(told, founder, err, &ret_archs[made], &ret_origins[made]);
         if (added < 0)
             return added;
         if (added == 0)

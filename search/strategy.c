@@ -101,11 +101,18 @@ void strategy_destroy(struct strategy *strategy) {
     free(strategy);
 }
 
-int strategy_ask(struct strategy *strategy, int n, struct err *err, struct arch *ret_archs) {
+int strategy_ask(struct strategy *strategy, int n, struct err *err, struct arch *ret_archs,
+                 struct origin *ret_origins) {
     if (n < 1 || n > STRATEGY_ASK_MAX)
         return err_set(err, ESP_EINVAL, NULL, "asking for %d archs; the limit is %d", n,
                        STRATEGY_ASK_MAX);
-    return strategy->type->ask(strategy->state, n, err, ret_archs);
+    struct origin *own = ret_origins ? NULL : mem_array((size_t)n, sizeof *own);
+    if (!ret_origins && !own)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for %d archs", n);
+    int asked =
+        strategy->type->ask(strategy->state, n, err, ret_archs, ret_origins ? ret_origins : own);
+    free(own);
+    return asked;
 }
 
 int strategy_tell(struct strategy *strategy, const struct outcome *outcomes, int n,

@@ -7,6 +7,7 @@
 #include <cjson/cJSON.h>
 
 #include "search/objective.h"
+#include "search/origin.h"
 #include "space/constrained.h"
 #include "space/relaxed.h"
 
@@ -97,8 +98,10 @@ struct strategy_type {
     void (*destroy)(void *state);
     /* Up to n archs: valid, canonical, different from each other and from all asked or told
      * of before. Fewer
-     * when no others were found. Returns their number. */
-    int (*ask)(void *state, int n, struct err *err, struct arch *ret_archs);
+     * when no others were found. Returns their number. ret_origins: n too, where each comes from;
+     * what is asked for does not depend on them. */
+    int (*ask)(void *state, int n, struct err *err, struct arch *ret_archs,
+               struct origin *ret_origins);
     /* Results in any order and number, late or in part; of archs never asked too, which are then
      * not asked any more. A second outcome
      * of an arch replaces the first. */
@@ -126,7 +129,9 @@ struct strategy;
 int strategy_create(const char *name, const struct strategy_config *config, struct err *err,
                     struct strategy **ret_strategy);
 void strategy_destroy(struct strategy *strategy); /* takes NULL */
-int strategy_ask(struct strategy *strategy, int n, struct err *err, struct arch *ret_archs);
+/* ret_origins NULL: they are not wanted. */
+int strategy_ask(struct strategy *strategy, int n, struct err *err, struct arch *ret_archs,
+                 struct origin *ret_origins);
 int strategy_tell(struct strategy *strategy, const struct outcome *outcomes, int n,
                   struct err *err);
 /* The whole state, so that a strategy of the same name and config that loads it goes on as if never

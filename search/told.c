@@ -131,8 +131,10 @@ static void draw_blind(const struct told *told, bool founder, int attempt, struc
         sample_random(space, limits, rng, ret_arch);
 }
 
-int told_ask_blind(struct told *told, bool founder, struct err *err, struct arch *ret_arch) {
+int told_ask_blind(struct told *told, bool founder, struct err *err, struct arch *ret_arch,
+                   struct origin *ret_origin) {
     int added = 0;
+    origin_set(ret_origin, ORIGIN_SAMPLED);
     for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
         struct rng rng = told_rng(told, TRIES_OF_STRATEGY + attempt);
         draw_blind(told, founder, attempt, &rng, ret_arch);
@@ -143,13 +145,13 @@ int told_ask_blind(struct told *told, bool founder, struct err *err, struct arch
 }
 
 int told_ask_children(struct told *told, int n, told_child_fn *ask_child, struct err *err,
-                      struct arch *ret_archs) {
+                      struct arch *ret_archs, struct origin *ret_origins) {
     int made = 0;
     for (; made < n; made++) {
         bool founder = told->asked < told->config.population || told->n == 0;
-        int added = founder ? 0 : ask_child(told, err, &ret_archs[made]);
+        int added = founder ? 0 : ask_child(told, err, &ret_archs[made], &ret_origins[made]);
         if (added == 0)
-            added = told_ask_blind(told, founder, err, &ret_archs[made]);
+            added = told_ask_blind(told, founder, err, &ret_archs[made], &ret_origins[made]);
         if (added < 0)
             return added;
         if (added == 0)

@@ -30,10 +30,12 @@ int told_ask(struct told *told, const struct arch *arch, struct err *err);
 int told_promising(const struct told *told, const struct arch *arch, struct err *err);
 /* Asks for an arch that nothing but the seed proposes: of the first population if founder; rather
  * for a promising one. 1, 0 if no unknown one was found, ESP_ENOMEM. */
-int told_ask_blind(struct told *told, bool founder, struct err *err, struct arch *ret_arch);
+int told_ask_blind(struct told *told, bool founder, struct err *err, struct arch *ret_arch,
+                   struct origin *ret_origin);
 /* One child of what was told, asked for: 1, 0 if no unknown one was found, or an error. */
-typedef int told_child_fn(struct told *told, struct err *err, struct arch *ret_arch);
+typedef int told_child_fn(struct told *told, struct err *err, struct arch *ret_arch,
+                          struct origin *ret_origin);
 /* The ask of a strategy that breeds: a first population of founders, then children; where none is
  * new, a blind one. Returns the number of archs, or the first error. */
 int told_ask_children(struct told *told, int n, told_child_fn *ask_child, struct err *err,
-                      struct arch *ret_archs);
+                      struct arch *ret_archs, struct origin *ret_origins);

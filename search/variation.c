@@ -10,7 +10,7 @@ static int cross_choice(struct rng *rng, bool mixed, int a, int b, int n_choices
 }
 
 /* In the order of genes. */
-void vary_cross(const struct space *space, struct rng *rng, double chance, const struct arch *a,
+bool vary_cross(const struct space *space, struct rng *rng, double chance, const struct arch *a,
                 const struct arch *b, struct arch *ret_child) {
     struct arch child = {0};
     bool mixed = rng_unit(rng) < chance;
@@ -30,6 +30,7 @@ void vary_cross(const struct space *space, struct rng *rng, double chance, const
         }
     }
     *ret_child = child;
+    return mixed;
 }
 
 void vary_mutate(const struct space *space, struct rng *rng, double chance, struct arch *arch) {

@@ -5,8 +5,9 @@
 #include "space/arch.h"
 
 /* Uniform crossover of each gene with that chance, else a's; of a block that one parent does not
- * have, the other's choices; of one that neither has, random ones. */
-void vary_cross(const struct space *space, struct rng *rng, double chance, const struct arch *a,
+ * have, the other's choices; of one that neither has, random ones. Returns whether it crossed: b
+ * has no part in the child otherwise. */
+bool vary_cross(const struct space *space, struct rng *rng, double chance, const struct arch *a,
                 const struct arch *b, struct arch *ret_child);
 /* Redraws each choice with the given chance, kernel size and expand ratio of a block together (Cai
  * et al. 2020, as in once-for-all's evolution). */

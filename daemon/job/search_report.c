@@ -60,11 +60,23 @@ static const char *strategy_name(const struct search_run *run, int loop) {
     return loop == SEARCH_MAIN ? run->spec.strategy : run->spec.baseline;
 }
 
+static void add_origin(const struct search_run *run, const struct archive *archive,
+                       const struct candidate *c, cJSON *item) {
+    cJSON_AddStringToObject(item, "origin", origin_names[c->origin]);
+    cJSON *parents = cJSON_AddArrayToObject(item, "parents");
+    for (int i = 0; i < ORIGIN_PARENTS_MAX && c->parents[i] >= 0; i++) {
+        char id[HASH_TEXT];
+        search_arch_id(run, &archive->candidates[c->parents[i]].arch, id);
+        cJSON_AddItemToArray(parents, cJSON_CreateString(id));
+    }
+}
+
 static cJSON *describe_candidate(const struct search_run *run, const struct archive *archive,
                                  int index) {
     const struct candidate *c = &archive->candidates[index];
     cJSON *item = cJSON_CreateObject();
     add_arch(run, &c->arch, item);
+    add_origin(run, archive, c, item);
     cJSON_AddBoolToObject(item, "feasible", c->violation == 0);
     cJSON_AddItemToObject(item, "metrics",
                           metrics_to_json(&run->spec.goals, archive_metrics(archive, index)));

@@ -157,7 +157,7 @@ static void run(const struct problem *problem, const char *name, uint64_t seed, 
     for (int mark = 0; mark < n_marks;) {
         struct arch archs[ROUND];
         struct outcome outcomes[ROUND];
-        int n = strategy_ask(strategy, ROUND, &err, archs);
+        int n = strategy_ask(strategy, ROUND, &err, archs, NULL);
         for (int i = 0; i < n; i++)
             outcomes[i] = evaluate(problem, &archive, &archs[i]);
         if (n < ROUND || strategy_tell(strategy, outcomes, n, &err) < 0)

@@ -82,7 +82,7 @@ static void run(const struct problem *problem, const char *name, uint64_t seed,
     for (int round = 1, mark = 0; mark < MARKS; round++) {
         struct arch archs[ROUND];
         struct outcome outcomes[ROUND];
-        int n = strategy_ask(strategy, ROUND, &err, archs);
+        int n = strategy_ask(strategy, ROUND, &err, archs, NULL);
         for (int i = 0; i < n; i++)
             outcomes[i] = evaluate(problem, &archive, &archs[i]);
         if (n < 0 || strategy_tell(strategy, outcomes, n, &err) < 0)

@@ -164,7 +164,7 @@ static void step(const struct problem *problem, struct strategy *strategy,
     struct err err = {0};
     struct arch archs[ROUND];
     struct outcome outcomes[ROUND];
-    int n = strategy_ask(strategy, ROUND, &err, archs);
+    int n = strategy_ask(strategy, ROUND, &err, archs, NULL);
     for (int i = 0; i < n; i++)
         outcomes[i] = evaluate(problem, archive, &archs[i]);
     if (n < 0 || strategy_tell(strategy, outcomes, n, &err) < 0)
@@ -286,7 +286,7 @@ static void print_founders(const struct space *space, uint64_t seed) {
     int n_genes = space_genes(space, genes);
     config.population = ROUND;
     if (strategy_create("nsga2", &config, &err, &strategy) < 0 ||
-        strategy_ask(strategy, ROUND, &err, archs) != ROUND)
+        strategy_ask(strategy, ROUND, &err, archs, NULL) != ROUND)
         die("strategy", &err);
     for (int i = 0; i < ROUND; i++) {
         for (int g = 0; g < n_genes; g++)

@@ -694,48 +694,75 @@ def sound():
     problem(client.request("POST", "/searches", bed.search_body("first")), 409)
 
 
-def closest_before(rows, arch, steps):
-    """The chain by a plain look at all: (arch, distance) of each step; rows are (arch, generation) in the order of their changes."""
-    words = lambda text: text.split(" ")
-    distance = lambda a, b: sum(x != y for x, y in zip(words(a), words(b))) + abs(len(words(a)) - len(words(b)))
-    chain, generation = [(arch, None)], dict(rows)[arch]
-    for _ in range(steps):
-        earlier = [(distance(text, chain[-1][0]), -when, i, text) for i, (text, when) in enumerate(rows) if when < generation]
-        if not earlier:
-            break
-        far, when, _, text = min(earlier)
-        chain.append((text, far))
-        generation = -when
-    return chain
+def named_genes(text):
+    """An arch's text as {gene: value}."""
+    head, *stages = text.split(" | ")
+    genes = {"resolution": head[1:]}
+    for number, stage in enumerate(stages, 1):
+        depth, channels, *blocks = stage.split(" ")
+        genes |= {f"stage {number} depth": depth[1:], f"stage {number} channels": channels[1:]}
+        genes |= {f"block {number}.{at}": block for at, block in enumerate(blocks, 1)}
+    return genes
 
 
-@test("the lineage of a network is the chain of closest earlier ones, by strategy, in the API and by client", 120)
+def changes_between(parent, child):
+    before, after = named_genes(parent), named_genes(child)
+    return {gene: (before.get(gene), after.get(gene)) for gene in before | after if before.get(gene) != after.get(gene)}
+
+
+PARENTS = {"seeded": 0, "sampled": 0, "mutated": 1, "crossed": 2, "neighbour": 1}
+
+
+def check_lineage(doc, arch, rows):
+    """All that is said of where arch came from; rows: (strategy, arch) → generation. Returns how many networks there are."""
+    items = {item["arch_id"]: item for item in doc["items"]}
+    equal((doc["items"][0]["arch"], doc["more"], len(items)), (arch, False, len(doc["items"])), "the network first, all of them, each once")
+    reached = {doc["items"][0]["arch_id"]}
+    for item in doc["items"]:
+        equal(rows[item["strategy"], item["arch"]], item["generation"], "as the candidates have it")
+        equal(len(item["parents"]), PARENTS[item["origin"]], f"parents of what is {item['origin']}")
+        for parent in item["parents"]:
+            of = items[parent["arch_id"]]
+            reached.add(of["arch_id"])
+            check(of["generation"] < item["generation"], "parents are older", of, item)
+            told = {change["gene"]: (change["from"], change["to"]) for change in parent["changes"]}
+            equal((told, parent["distance"], parent["relation"]), (changes_between(of["arch"], item["arch"]), len(told), "parent"), "what changed")
+            check(item["origin"] != "neighbour" or len([gene for gene, values in told.items() if None not in values]) == 1, "a neighbour differs in one choice", told)
+    equal(reached, set(items), "each is the parent of one that is there")
+    return len(items)
+
+
+@test("the lineage of a network is what its strategy made it of, back to the beginning, in the API and by client", 150)
 def lineage():
     client, stack = bed.client(), bed.daemon()
-    made = client.post("/searches", bed.search_body("kin", accuracy="evaluated", strategy="nsga2", baseline="random", evaluations=64, population=8, measure_front=0, calibration_nets=0), 202)
-    stack.wait_job(made["job"]["id"], 100)
-    columns = client.get("/searches/kin/candidates?page_size=20000")["columns"]
-    of = lambda strategy: [(arch, generation) for arch, generation, by in zip(columns["arch"], columns["generation"], columns["strategy"]) if by == strategy]
-    shown = lambda path: [(item["arch"], item["distance"]) for item in client.get(path)["items"]]
-    longest = 0
-    for strategy in ("nsga2", "random"):
-        for arch, generation in of(strategy):
-            doc = client.get(f"/searches/kin/lineage?arch={quote(arch)}&strategy={strategy}")
-            equal((doc["strategy"], doc["items"][0]["generation"]), (strategy, generation), "the network itself")
-            equal([(item["arch"], item["distance"]) for item in doc["items"]], closest_before(of(strategy), arch, 12), f"the chain of {arch}")
-            longest = max(longest, len(doc["items"]))
-    check(longest >= 4, "steps of the longest chain", longest)
-    arch, generation = max(of("nsga2"), key=lambda row: row[1])
-    place = [i for i in range(len(columns["arch"])) if columns["arch"][i] == arch][0]
-    equal(shown(f"/searches/kin/lineage?arch={columns['arch_id'][place]}&strategy=nsga2&steps=2"), closest_before(of("nsga2"), arch, 2), "by id, two steps")
-    told = json.loads(stack.cli("search", "lineage", "kin", arch, "--strategy", "nsga2", "--json"))
-    equal([item["arch"] for item in told["items"]], [text for text, _ in closest_before(of("nsga2"), arch, 12)], "by client")
+    quick = {"accuracy": "evaluated", "evaluations": 64, "population": 8, "measure_front": 0, "calibration_nets": 0}
+    most, made_by = {}, {}
+    for name, strategy, baseline in (("kin", "nsga2", "random"), ("near kin", "local_search", None)):
+        made = client.post("/searches", bed.search_body(name, strategy=strategy, baseline=baseline, **quick), 202)
+        stack.wait_job(made["job"]["id"], 100)
+        columns = client.get(f"/searches/{quote(name)}/candidates?page_size=20000")["columns"]
+        rows = dict(zip(zip(columns["strategy"], columns["arch"]), columns["generation"]))
+        for by, arch in rows:
+            doc = client.get(f"/searches/{quote(name)}/lineage?arch={quote(arch)}&strategy={by}&steps=256&networks=256")
+            most[by] = max(most.get(by, (0, "")), (check_lineage(doc, arch, rows), arch))
+            made_by.setdefault(by, set()).add(doc["items"][0]["origin"])
+    equal((made_by["random"], most["random"][0]), ({"sampled"}, 1), "what is drawn comes from nowhere")
+    check("crossed" in made_by["nsga2"] and "neighbour" in made_by["local_search"] and most["nsga2"][0] > 8 and most["local_search"][0] > 4, "networks of the largest families", most)
+    _, arch = most["nsga2"]
+    whole = client.get(f"/searches/kin/lineage?arch={quote(arch)}&strategy=nsga2&steps=256&networks=256")
+    short = client.get(f"/searches/kin/lineage?arch={whole['items'][0]['arch_id']}&strategy=nsga2&steps=1")
+    equal(([item["arch_id"] for item in short["items"]][1:], short["more"]), ([parent["arch_id"] for parent in sorted(whole["items"][0]["parents"], key=lambda parent: parent["distance"])], True), "by id, one step")
+    equal(len(client.get(f"/searches/kin/lineage?arch={quote(arch)}&networks=3")["items"]), 3, "no more than asked for")
+    told = json.loads(stack.cli("search", "lineage", "kin", arch, "--strategy", "nsga2", "--steps", "256", "--networks", "256", "--json"))
+    family = lambda doc: [(item["arch_id"], item["origin"], item["parents"]) for item in doc["items"]]
+    equal((family(told), told["more"]), (family(whole), False), "by client")
     done = stack.cli_run("search", "lineage", "kin", arch, "--strategy", "nsga2", "--steps", "1")
-    check(arch in done.stdout and "DIFFERS IN" in done.stdout and "top1" in done.stdout and "keep no parents" in done.stderr, "for people", done)
-    for query, status in (("", 422), ("?arch=r28", 404), (f"?arch={quote(arch)}&steps=0", 400), (f"?arch={quote(arch)}&steps=65", 400), (f"?arch={quote(arch)}&strategy=none", 404)):
+    check(arch in done.stdout and "ORIGIN" in done.stdout and "top1" in done.stdout and "--networks" in done.stderr, "for people", done)
+    for query, status in (("", 422), ("?arch=r28", 404), (f"?arch={quote(arch)}&steps=0", 400), (f"?arch={quote(arch)}&steps=257", 400), (f"?arch={quote(arch)}&networks=257", 400), (f"?arch={quote(arch)}&strategy=none", 404)):
         problem(client.request("GET", f"/searches/kin/lineage{query}"), status)
     problem(client.request("GET", f"/searches/none/lineage?arch={quote(arch)}"), 404)
-    client.expect(204, "DELETE", "/searches/kin")
+    for name in ("kin", "near%20kin"):
+        client.expect(204, "DELETE", f"/searches/{name}")
 
 
 @test("a part of a space is searched whole, and its subnets are those of the supernet", 120)

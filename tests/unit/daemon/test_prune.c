@@ -59,8 +59,10 @@ static const char checkpoints[] =
     "'{}', 5), ('sn_1', 'h_new', 'nobody', 'v', 'r', 1, '{}', 5), ('sn_1', 'h_new', 'front', 'v', "
     "'r', 1, '{}', 5);"
     "INSERT INTO pins (supernet, arch_id, arch, created_us) VALUES ('sn_1', 'pinned', 'a', 0);"
-    "INSERT INTO candidates VALUES ('se_1', 'nsga2', 'front', 'a', 0, 1, 1, '{}', '{}', 1), "
-    "('se_c', 'nsga2', 'front', 'a', 0, 1, 0, '{}', '{}', 2);"
+    "INSERT INTO candidates VALUES ('se_1', 'nsga2', 'front', 'a', 0, 1, 1, '{}', '{}', 1, NULL, "
+    "NULL, "
+    "NULL), "
+    "('se_c', 'nsga2', 'front', 'a', 0, 1, 0, '{}', '{}', 2, NULL, NULL, NULL);"
     "INSERT INTO exports (id, supernet, arch, arch_id, format, state, bytes, created_us) VALUES "
     "('ex_old', 'sn_1', 'a', 'x', 'onnx', 'ready', 77, 5), ('ex_queued', 'sn_1', 'a', 'x', 'onnx', "
     "'queued', NULL, 5), ('ex_young', 'sn_1', 'a', 'x', 'onnx', 'failed', NULL, 500);";

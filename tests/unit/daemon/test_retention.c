@@ -56,8 +56,10 @@ static const char evaluated[] =
     "recalibration_images, data, created_us) SELECT s.id, 'c', a.value, 'validation', 'r', 2000, "
     "'{}', 1000 FROM supernets s, json_each('[\"front\", \"candidate\", \"pinned\", \"exported\", "
     "\"nobody\"]') a;"
-    "INSERT INTO candidates VALUES ('se_1', 'nsga2', 'front', 'a', 0, 1, 1, '{}', '{}', 1), "
-    "('se_1', 'nsga2', 'candidate', 'a', 0, 1, 0, '{}', '{}', 2);"
+    "INSERT INTO candidates VALUES ('se_1', 'nsga2', 'front', 'a', 0, 1, 1, '{}', '{}', 1, NULL, "
+    "NULL, "
+    "NULL), "
+    "('se_1', 'nsga2', 'candidate', 'a', 0, 1, 0, '{}', '{}', 2, NULL, NULL, NULL);"
     "INSERT INTO pins (supernet, arch_id, arch, created_us) VALUES ('sn_1', 'pinned', 'a', 0);"
     "INSERT INTO exports (id, supernet, arch, arch_id, format, state, created_us) VALUES ('ex', "
     "'sn_1', 'a', 'exported', 'onnx', 'ready', 0);";

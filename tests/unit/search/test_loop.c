@@ -165,6 +165,9 @@ static void assert_same_archives(struct search_loop *a, struct search_loop *b) {
         assert_string_equal(x->candidates[i].id, y->candidates[i].id);
         assert_int_equal(x->candidates[i].generation, y->candidates[i].generation);
         assert_int_equal(x->candidates[i].failed, y->candidates[i].failed);
+        assert_int_equal(x->candidates[i].origin, y->candidates[i].origin);
+        assert_memory_equal(x->candidates[i].parents, y->candidates[i].parents,
+                            sizeof x->candidates[i].parents);
         for (int k = 0; k < 3; k++) {
             const struct metric *p = &archive_metrics(x, i)[k], *q = &archive_metrics(y, i)[k];
             assert_true((isnan(p->value) && isnan(q->value)) ||

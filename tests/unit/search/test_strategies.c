@@ -82,7 +82,7 @@ static int run(struct strategy *strategy, const struct space *space, int rounds,
     int total = 0;
     for (int r = 0; r < rounds; r++) {
         struct outcome outcomes[BATCH];
-        int n = strategy_ask(strategy, BATCH, NULL, ret_asked + total);
+        int n = strategy_ask(strategy, BATCH, NULL, ret_asked + total, NULL);
         assert_true(n >= 0);
         for (int i = 0; i < n; i++)
             outcomes[i] = outcome_of(space, &ret_asked[total + i]);
@@ -188,15 +188,15 @@ static void survives_a_load_between_ask_and_tell(void **state) {
             continue;
         struct strategy *x = create(name, space, 3);
         run(x, space, 2, a);
-        assert_int_equal(strategy_ask(x, BATCH, NULL, a), BATCH);
+        assert_int_equal(strategy_ask(x, BATCH, NULL, a, NULL), BATCH);
         struct strategy *y = copy_through_text(x, name, space, 3);
         struct outcome outcomes[BATCH];
         for (int i = 0; i < BATCH; i++)
             outcomes[i] = outcome_of(space, &a[i]);
         assert_int_equal(strategy_tell(x, outcomes, BATCH, NULL), 0);
         assert_int_equal(strategy_tell(y, outcomes, BATCH, NULL), 0);
-        assert_int_equal(strategy_ask(x, BATCH, NULL, a), BATCH);
-        assert_int_equal(strategy_ask(y, BATCH, NULL, b), BATCH);
+        assert_int_equal(strategy_ask(x, BATCH, NULL, a, NULL), BATCH);
+        assert_int_equal(strategy_ask(y, BATCH, NULL, b, NULL), BATCH);
         assert_same_archs(a, b, BATCH);
         strategy_destroy(x);
         strategy_destroy(y);
@@ -211,7 +211,7 @@ static void takes_failed_late_and_foreign_results(void **state) {
         struct strategy *strategy = create(strategy_types[t]->name, space, 5);
         /* Three batches out at once; results come back mixed, one by one, a third failed. */
         for (int k = 0; k < 3; k++)
-            assert_int_equal(strategy_ask(strategy, BATCH, NULL, asked + k * BATCH), BATCH);
+            assert_int_equal(strategy_ask(strategy, BATCH, NULL, asked + k * BATCH, NULL), BATCH);
         for (int i = 3 * BATCH - 1; i >= 0; i--) {
             struct outcome outcome = outcome_of(space, &asked[i]);
             if (i % 3 == 0)
@@ -225,7 +225,7 @@ static void takes_failed_late_and_foreign_results(void **state) {
         struct outcome outcome = outcome_of(space, &foreign);
         assert_int_equal(strategy_tell(strategy, &outcome, 1, NULL), 0);
         assert_int_equal(strategy_tell(strategy, NULL, 0, NULL), 0);
-        int n = strategy_ask(strategy, BATCH, NULL, asked);
+        int n = strategy_ask(strategy, BATCH, NULL, asked, NULL);
         assert_int_equal(n, BATCH);
         for (int i = 0; i < n; i++)
             assert_true(arch_valid(space, &asked[i]));
@@ -240,11 +240,11 @@ static void takes_what_is_taken_back_at_once(void **state) {
     struct arch asked[BATCH];
     for (int t = 0; strategy_types[t]; t++) {
         struct strategy *strategy = create(strategy_types[t]->name, space, 5);
-        assert_int_equal(strategy_ask(strategy, 1, NULL, asked), 1);
+        assert_int_equal(strategy_ask(strategy, 1, NULL, asked, NULL), 1);
         struct outcome outcomes[2] = {outcome_of(space, &asked[0]),
                                       {.arch = asked[0], .failed = true}};
         assert_int_equal(strategy_tell(strategy, outcomes, 2, NULL), 0);
-        assert_int_equal(strategy_ask(strategy, BATCH, NULL, asked), BATCH);
+        assert_int_equal(strategy_ask(strategy, BATCH, NULL, asked, NULL), BATCH);
         strategy_destroy(strategy);
     }
     space_destroy(space);
