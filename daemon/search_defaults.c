@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "daemon/search_known.h"
 #include "devices/method.h"
 #include "search/accuracy_predictor.h"
 #include "search/hypervolume.h"
@@ -23,7 +24,8 @@ static const struct integer integers[] = {
     {"initial_evaluations", 64, ARCH_MODEL_SAMPLES_MIN, 10000},
     {"measure_front", 24, 0, 1000},
     {"rounds", 1, 1, SEARCH_ROUNDS_MAX},
-    {"calibration_nets", 12, 0, 1000}};
+    {"calibration_nets", 12, 0, 1000},
+    {"known_networks", SEARCH_KNOWN_NETWORKS_MAX, 0, SEARCH_KNOWN_NETWORKS_MAX}};
 
 /* Where seconds are given, the job tells how many evaluations there are time for. */
 static int check_time(const cJSON *body, struct err *err) {

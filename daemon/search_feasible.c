@@ -108,7 +108,7 @@ static int note_rare(const struct goals *goals, const struct feasibility *f, cJS
                "does",
                LIMIT_SAMPLES);
     put_nearest(goals, f, &text);
-    cJSON *notes = cJSON_AddArrayToObject(body, "notes");
+    cJSON *notes = cJSON_AddArrayToObject(body, "notes"); /* the first of all */
     bool ok = !text.error && cJSON_AddItemToArray(notes, cJSON_CreateString(text.data));
     buf_finish(&text);
     return ok ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");

@@ -260,6 +260,7 @@ const char *const search_request_members[] = {"name",
                                               "measure_front",
                                               "calibration_nets",
                                               "calibration_choice",
+                                              "known_networks",
                                               "space",
                                               "dataset",
                                               "warm_start",
@@ -317,6 +318,9 @@ static int fill(struct work *work, struct search_request *request, struct err *e
         r = search_sources_load(&work->sources, err);
     if (r == 0)
         r = check_feasible(work, request, err, ret_attainable);
+    if (r == 0)
+        r = search_sources_note_known(
+            &work->sources, cJSON_GetObjectItemCaseSensitive(request->spec, "places"), body, err);
     return r;
 }
 

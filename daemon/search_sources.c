@@ -6,12 +6,15 @@
 #include "base/json.h"
 #include "daemon/models.h"
 #include "daemon/search_fleet.h"
+#include "daemon/search_known.h"
 #include "daemon/store_devices.h"
 #include "daemon/store_models.h"
+#include "devices/method.h"
 
 static void source_finish(struct latency_source *source) {
     latency_evaluator_destroy(source->latency);
     profile_latency_finish(&source->profile);
+    cJSON_Delete(source->known);
     section_evaluator_destroy(source->section);
     latency_sections_finish(&source->sections);
     cJSON_Delete(source->sections_doc);
@@ -130,6 +133,19 @@ static int check_board(const struct search_sources *sources, const char *id, str
                    "measure_front and calibration_nets 0 it is predicted only)");
 }
 
+static int load_known(const struct search_sources *sources, struct latency_source *source,
+                      struct err *err) {
+    const char *method = cJSON_GetStringValue(cJSON_GetObjectItem(sources->body, "method"));
+    double max = cJSON_GetNumberValue(cJSON_GetObjectItem(sources->body, "known_networks"));
+    char id[METHOD_ID_MAX];
+    if (!(max > 0))
+        return 0;
+    method_id(method_find(method), id);
+    struct known_query query = {source->profile.id, source->profile.revision, id};
+    return search_known_networks(sources->sql, sources->space, &query, (int)max, err,
+                                 &source->known);
+}
+
 static int add_board(struct search_sources *sources, struct latency_source *source, const char *id,
                      struct err *err, struct evaluator *ret_evaluator) {
     int r = profile_latency_load(sources->sql, id, err, &source->profile);
@@ -137,6 +153,8 @@ static int add_board(struct search_sources *sources, struct latency_source *sour
         r = check_board(sources, id, err);
     if (r == 0)
         r = check_coverage(sources, &source->profile, err);
+    if (r == 0)
+        r = load_known(sources, source, err);
     if (r == 0)
         r = latency_evaluator_create(sources->space, source->profile.table,
                                      &source->profile.calibration, id, err, &source->latency);
@@ -249,6 +267,18 @@ static cJSON *copy_or_null(const cJSON *doc) {
     return doc != NULL ? cJSON_Duplicate(doc, true) : cJSON_CreateNull();
 }
 
+int search_sources_note_known(const struct search_sources *sources, const cJSON *places,
+                              cJSON *body, struct err *err) {
+    int r = 0;
+    for (int i = 0; i < sources->n_profiles && r == 0; i++) {
+        const struct latency_source *source = &sources->profiles[i];
+        const char *place =
+            cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(places, source->profile.id));
+        r = search_known_note(source->known, place != NULL ? place : "", body, err);
+    }
+    return r;
+}
+
 cJSON *search_sources_spec(const struct search_sources *sources) {
     cJSON *list = cJSON_CreateArray();
     for (int i = 0; i < sources->n_profiles; i++) {
@@ -263,6 +293,8 @@ cJSON *search_sources_spec(const struct search_sources *sources) {
             cJSON_AddStringToObject(row, "profile_revision", latency->revision);
             cJSON_AddItemToObject(row, "table", cJSON_Duplicate(latency->table_doc, true));
             cJSON_AddItemToObject(row, "calibration", copy_or_null(latency->calibration_doc));
+            if (source->known != NULL)
+                cJSON_AddItemToObject(row, "known_networks", cJSON_Duplicate(source->known, true));
         }
         cJSON_AddItemToArray(list, row);
     }

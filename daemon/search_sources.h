@@ -17,6 +17,7 @@ enum { PROFILES_MAX = 8 };
 struct latency_source {
     struct profile_latency profile;
     struct latency_evaluator *latency;
+    cJSON *known; /* that it has measured before: search_known.h; NULL: none are wanted */
     cJSON *model; /* NULL: a profile */
     struct latency_sections sections;
     cJSON *sections_doc;
@@ -28,7 +29,7 @@ struct search_sources {
     struct sql *sql;           /* borrowed, as the next three */
     const struct space *space; /* may be narrowed before they are loaded */
     const struct goals *goals;
-    const cJSON *body; /* of the request, for pointers of errors */
+    const cJSON *body; /* of the request, its defaults filled in */
     int n_profiles;
     struct latency_source profiles[PROFILES_MAX];
     struct search_energy energy;
@@ -50,6 +51,10 @@ int search_sources_check_measurements(const struct search_sources *sources, stru
 /* Their evaluators, and that of costs. Errors: ESP_EMISSING (a table lacks entries, no prices),
  * ESP_ECONFLICT (a board that is to measure was removed), ESP_ENOMEM. */
 int search_sources_load(struct search_sources *sources, struct err *err);
+/* Sentences on what the profiles have measured before, among the "notes" of a search's body.
+ * places: those of the profiles, from search_places. ESP_ENOMEM. */
+int search_sources_note_known(const struct search_sources *sources, const cJSON *places,
+                              cJSON *body, struct err *err);
 /* "profiles" of the job's spec. */
 cJSON *search_sources_spec(const struct search_sources *sources);
 /* Other profiles, of which calibrations may learn, as "fleet" of the spec. */

@@ -49,13 +49,16 @@ static double gain(const struct state *state, size_t network) {
     return sum / (row[network] + 1);
 }
 
-static void measure(struct state *state, size_t network, double *row) {
-    size_t n = state->design->n;
-    memcpy(row, state->left + network * n, n * sizeof *row);
-    double total = row[network] + 1;
+void design_know(double *covariance, size_t n, size_t network, double *scratch) {
+    memcpy(scratch, covariance + network * n, n * sizeof *scratch);
+    double total = scratch[network] + 1;
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++)
-            state->left[i * n + j] -= row[i] * row[j] / total;
+            covariance[i * n + j] -= scratch[i] * scratch[j] / total;
+}
+
+static void measure(struct state *state, size_t network, double *row) {
+    design_know(state->left, state->design->n, network, row);
     state->known[network] = true;
 }
 

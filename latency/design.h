@@ -22,6 +22,9 @@ struct design {
  * and likenesses that there are, each by as much. measured_us of networks is not read. */
 void design_covariance(const struct ladder_networks *networks, double *ret_covariance);
 
+/* A network becomes known: what is left of a covariance [n][n] then. scratch [n]. O(n²). */
+void design_know(double *covariance, size_t n, size_t network, double *scratch);
+
 /* Chooses n_wanted networks beside those of known, in the order of their worth; the lower number of
  * two that are worth the same. ret_left, unless NULL, gets the weighted mean variance that is left
  * after each. O(n² · (n_known + n_wanted)) and as much memory as the covariance. Errors: ESP_EINVAL

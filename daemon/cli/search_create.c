@@ -10,7 +10,7 @@ struct search_options {
     const char *supernet, *checkpoint, *dataset, *space, *predictor, *objectives, *profile,
         *strategy, *baseline, *accuracy, *method, *warm_start_file;
     int64_t time_us, patience, evaluations, population, seed, initial, measure, measurements,
-        calibrate, rounds;
+        calibrate, known, rounds;
     const char *choice;
     double max_latency_ms, max_macs, max_params, max_memory_kb; /* NaN: no limit */
     struct option_list limits, options, warm_start, subspace;
@@ -277,6 +277,7 @@ static cJSON *search_body(const struct search_options *o, const char *name, int 
     cli_put_int(body, "measure_front", o->measure);
     cli_put_int(body, "calibration_nets", o->calibrate);
     cli_put_text(body, "calibration_choice", o->choice);
+    cli_put_int(body, "known_networks", o->known);
     return body;
 }
 
@@ -318,6 +319,7 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
                                .initial = CLI_UNSET,
                                .measure = CLI_UNSET,
                                .calibrate = CLI_UNSET,
+                               .known = CLI_UNSET,
                                .clone = clone};
     const struct option_row rows[] = {
         {"supernet", 's', OPTION_TEXT, NULL, 0, 0, "", "supernet whose subnets are searched",
@@ -390,6 +392,10 @@ static int begin(struct cli *cli, int argc, char **argv, bool clone) {
          "of them: useful (most is known of all others after them) or spread (over the range of "
          "MACs)",
          &o.choice},
+        {"known-networks", 0, OPTION_INT, clone ? NULL : "128", 0, 0, "",
+         "calibrations begin with so many networks at most that a board has measured before, 0: "
+         "none",
+         &o.known},
         {"rounds", 0, OPTION_INT, clone ? NULL : "1", 0, 0, "",
          "of searching and having the front measured, in the same budget: from one to the next "
          "predictions become better",

@@ -186,6 +186,7 @@ static const struct {
                {"measurements", "measurements", NULL},
                {"calibration_nets", "calibration-nets", NULL},
                {"calibration_choice", "calibration-choice", NULL},
+               {"known_networks", "known-networks", NULL},
                {"method", "method", NULL},
                {"warm_start", NULL, put_warm_start}};
 enum { N_MEMBERS = sizeof(members) / sizeof(members[0]) };

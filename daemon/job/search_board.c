@@ -257,11 +257,11 @@ int search_wait_for_board(struct search_run *run, struct err *err) {
 
 /* --- calibration --- */
 
-/* Networks that a profile was measured on. */
+/* Networks that a profile was measured on: by the search, then before it. */
 struct measured_networks {
     struct learn_network *networks; /* their graphs are owned */
     const struct arch **archs;      /* borrowed */
-    size_t n;
+    size_t n, n_own;
 };
 
 static void measured_finish(struct measured_networks *measured) {
@@ -271,31 +271,69 @@ static void measured_finish(struct measured_networks *measured) {
     free(measured->archs);
 }
 
-static int collect(const struct search_run *run, int board, struct measured_networks *measured,
-                   struct err *err) {
-    measured->networks = mem_array((size_t)run->n_requests + 1, sizeof *measured->networks);
-    measured->archs = mem_array((size_t)run->n_requests + 1, sizeof *measured->archs);
-    if (!measured->networks || !measured->archs)
-        return err_set(err, ESP_ENOMEM, NULL, "no memory for a calibration");
-    for (int i = 0; i < run->n_requests; i++) {
+/* network: but for its graph. */
+static int add_measured(const struct search_run *run, const struct arch *arch,
+                        struct learn_network network, struct err *err,
+                        struct measured_networks *measured) {
+    struct graph *graph;
+    int rc = graph_build(run->spec.space, arch, err, &graph);
+    if (rc != 0)
+        return rc;
+    network.graph = graph;
+    measured->archs[measured->n] = arch;
+    measured->networks[measured->n++] = network;
+    return 0;
+}
+
+static int collect_own(const struct search_run *run, int board, struct measured_networks *measured,
+                       struct err *err) {
+    int rc = 0;
+    for (int i = 0; i < run->n_requests && rc == 0; i++) {
         const struct search_request *request = &run->requests[i];
         struct measured m;
-        struct graph *graph;
         if (request->board != board || request->take > 1 ||
             search_measured(run, board, &request->arch, &m) == 0)
             continue;
-        int rc = graph_build(run->spec.space, &request->arch, err, &graph);
-        if (rc != 0)
-            return rc;
-        measured->archs[measured->n] = &request->arch;
-        measured->networks[measured->n++] = (struct learn_network){
-            .graph = graph,
-            .measured_us = m.median_us,
-            .repeat_sd_us = m.sd_us,
-            .session = request->session,
-            .representative = request->session == 0 && run->spec.calibration_nets > 0};
+        struct learn_network network = {.measured_us = m.median_us,
+                                        .repeat_sd_us = m.sd_us,
+                                        .session = request->session,
+                                        .representative = request->session == 0 &&
+                                                          run->spec.calibration_nets > 0};
+        rc = add_measured(run, &request->arch, network, err, measured);
     }
-    return 0;
+    measured->n_own = measured->n;
+    return rc;
+}
+
+/* What was known before fills up what the search has measured itself, which counts of a network
+ * that is both. */
+static int collect_known(const struct search_run *run, int board,
+                         struct measured_networks *measured, struct err *err) {
+    const struct search_profile *profile = &run->spec.profiles[run->spec.boards[board].profile];
+    int rc = 0;
+    for (int i = 0; i < profile->n_known && measured->n < SEARCH_KNOWN_MAX && rc == 0; i++) {
+        const struct search_known *known = &profile->known[i];
+        struct measured own;
+        if (search_measured(run, board, &known->arch, &own) > 0)
+            continue;
+        struct learn_network network = {.measured_us = known->measured_us,
+                                        .repeat_sd_us = known->repeat_sd_us,
+                                        .session = known->session,
+                                        .representative = known->representative};
+        rc = add_measured(run, &known->arch, network, err, measured);
+    }
+    return rc;
+}
+
+static int collect(const struct search_run *run, int board, struct measured_networks *measured,
+                   struct err *err) {
+    size_t most = (size_t)run->n_requests + SEARCH_KNOWN_MAX;
+    measured->networks = mem_array(most, sizeof *measured->networks);
+    measured->archs = mem_array(most, sizeof *measured->archs);
+    if (!measured->networks || !measured->archs)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for a calibration");
+    int rc = collect_own(run, board, measured, err);
+    return rc == 0 ? collect_known(run, board, measured, err) : rc;
 }
 
 static void add_quality(cJSON *data, const char *key, const struct latency_quality *quality) {
@@ -330,6 +368,7 @@ static void add_points(const struct search_run *run, const struct measured_netwo
         cJSON_AddNumberToObject(row, "measured_us", network->measured_us);
         cJSON_AddNumberToObject(row, "session", network->session);
         cJSON_AddBoolToObject(row, "representative", network->representative);
+        cJSON_AddBoolToObject(row, "known", point->network >= measured->n_own);
         cJSON_AddItemToArray(points, row);
     }
 }
@@ -347,6 +386,7 @@ static int emit_calibration(struct search_run *run, const struct search_profile 
     cJSON_AddNumberToObject(data, "a", c->a);
     cJSON_AddNumberToObject(data, "c", c->c_us);
     cJSON_AddNumberToObject(data, "n", c->n);
+    cJSON_AddNumberToObject(data, "n_known", (double)(measured->n - measured->n_own));
     cJSON_AddNumberToObject(data, "residual_sd", c->residual_sd);
     cJSON_AddNumberToObject(data, "interval", calibration_interval_factor(c) - 1);
     add_errors(data, report->error);
@@ -400,12 +440,19 @@ static int learn(const struct search_run *run, int profile, struct measured_netw
     return rc;
 }
 
-/* Takes it. A calibration that came with the search stays until more networks speak against it. */
+/* A calibration that came with the search stays until more networks speak against it: some of those
+ * that it was learnt on may be known no more, but never more than are learnt on. */
+static bool stays(const struct search_profile *profile, const struct calibration *calibration) {
+    bool filled = profile->n_known > 0 && calibration->n >= SEARCH_KNOWN_MAX;
+    return calibration->n < profile->calibration.n && !filled;
+}
+
+/* Takes it, unless the one that there is stays. */
 static int take_calibration(struct search_run *run, int profile, struct calibration *calibration,
                             const struct measured_networks *measured,
                             const struct learn_report *report, struct err *err, bool *ret_changed) {
     struct search_profile *p = &run->spec.profiles[profile];
-    if (calibration->n < p->calibration.n) {
+    if (stays(p, calibration)) {
         calibration_finish(calibration);
         return 0;
     }

@@ -28,13 +28,30 @@ static bool in_pool(const struct pool *pool, const struct arch *arch) {
     return false;
 }
 
+static bool knows(const struct search_profile *profile, const struct arch *arch) {
+    for (int i = 0; i < profile->n_known; i++)
+        if (arch_equal(&profile->known[i].arch, arch))
+            return true;
+    return false;
+}
+
+/* Whether every board whose latency is meant has measured it before. */
+static bool is_known(const struct search_run *run, const struct arch *arch) {
+    int boards = 0, known = 0;
+    for (int p = 0; p < run->spec.n_profiles; p++) {
+        boards += search_profile_has_board(&run->spec.profiles[p]);
+        known += knows(&run->spec.profiles[p], arch);
+    }
+    return boards > 0 && known == boards;
+}
+
 static int fill_pool(const struct search_run *run, struct err *err, struct pool *pool) {
     int rc = 0;
     for (uint32_t i = 0; i < 4 * POOL && pool->n < POOL && rc == 0; i++) {
         struct rng rng = rng_make((uint64_t)run->spec.seed + 1, RNG_SAMPLE, 1, i);
         struct arch *arch = &pool->archs[pool->n];
         sample_leaning(run->spec.space, &rng, 2 * rng_unit(&rng) - 1, arch);
-        if (in_pool(pool, arch))
+        if (in_pool(pool, arch) || is_known(run, arch))
             continue;
         rc = graph_build(run->spec.space, arch, err, &pool->graphs[pool->n]);
         pool->n += rc == 0;
@@ -48,6 +65,55 @@ static void pool_destroy(struct pool *pool) {
     free(pool);
 }
 
+/* The pool's graphs with those of what a profile has measured before behind them. */
+struct graphs {
+    size_t n;
+    const struct graph *of[POOL + SEARCH_KNOWN_MAX];
+    struct graph *known[SEARCH_KNOWN_MAX];
+    int n_known;
+};
+
+static int add_known(const struct search_run *run, int profile, struct err *err,
+                     struct graphs *graphs) {
+    const struct search_profile *p = &run->spec.profiles[profile];
+    int rc = 0;
+    for (int i = 0; i < p->n_known && rc == 0; i++) {
+        rc = graph_build(run->spec.space, &p->known[i].arch, err, &graphs->known[i]);
+        if (rc == 0)
+            graphs->of[graphs->n++] = graphs->known[graphs->n_known++];
+    }
+    return rc;
+}
+
+/* What is left to be learnt of a pool after what is known: the pool's part of the covariance. */
+static int find_left(const struct search_run *run, int profile, const struct graphs *graphs,
+                     struct err *err, double *ret_left) {
+    size_t n = graphs->n, pool = n - (size_t)graphs->n_known;
+    double *covariance = mem_array(n * n, sizeof *covariance), *row = mem_array(n, sizeof *row);
+    int rc = covariance && row ? 0 : err_set(err, ESP_ENOMEM, NULL, "no memory to choose networks");
+    if (rc == 0)
+        rc = search_board_covariance(run, profile, graphs->of, n, err, covariance);
+    for (size_t i = pool; i < n && rc == 0; i++)
+        design_know(covariance, n, i, row);
+    for (size_t i = 0; i < pool && rc == 0; i++)
+        memcpy(ret_left + i * pool, covariance + i * n, pool * sizeof *ret_left);
+    free(covariance);
+    free(row);
+    return rc;
+}
+
+static int find_left_of(const struct search_run *run, int profile, const struct pool *pool,
+                        struct err *err, double *ret_left) {
+    struct graphs graphs = {.n = (size_t)pool->n};
+    memcpy(graphs.of, pool->graphs, graphs.n * sizeof(*graphs.of));
+    int rc = add_known(run, profile, err, &graphs);
+    if (rc == 0)
+        rc = find_left(run, profile, &graphs, err, ret_left);
+    for (int i = 0; i < graphs.n_known; i++)
+        free(graphs.known[i]);
+    return rc;
+}
+
 /* The boards' covariances, added up: what is learnt of one board serves that one only. */
 static int add_covariances(const struct search_run *run, const struct pool *pool, struct err *err,
                            double *covariance) {
@@ -57,8 +123,7 @@ static int add_covariances(const struct search_run *run, const struct pool *pool
     for (int p = 0; p < run->spec.n_profiles && rc == 0; p++) {
         if (!search_profile_has_board(&run->spec.profiles[p]))
             continue;
-        rc =
-            search_board_covariance(run, p, (const struct graph *const *)pool->graphs, n, err, one);
+        rc = find_left_of(run, p, pool, err, one);
         for (size_t i = 0; i < n * n && rc == 0; i++)
             covariance[i] += one[i];
     }

@@ -158,8 +158,9 @@ void search_accuracy_evaluator(struct search_run *run, struct evaluator *ret_eva
 
 /* --- search_choice.c: networks to calibrate on --- */
 
-/* Up to n subnets, of which is learnt most of all others, or spread over the range of MACs, as the
- * spec says: a function of the spec. Returns their number. */
+/* Up to n subnets, of which is learnt most of all others beside what the profiles have measured
+ * before, or spread over the range of MACs, as the spec says: a function of the spec. Returns their
+ * number. */
 int search_choose_calibration(const struct search_run *run, int n, struct err *err,
                               struct arch *ret_archs);
 
@@ -189,8 +190,8 @@ int search_refusal(const struct search_run *run, int board, char ret_reason[REFU
 int search_board_covariance(const struct search_run *run, int profile,
                             const struct graph *const *graphs, size_t n, struct err *err,
                             double *ret_covariance);
-/* Learns each profile's calibration from all that was measured, if there is enough of it; sends
- * calibration events. *ret_changed: whether any was fitted. */
+/* Learns each profile's calibration from all that was measured, by the search and before it, if
+ * there is enough of it; sends calibration events. *ret_changed: whether any was fitted. */
 int search_calibrate(struct search_run *run, struct err *err, bool *ret_changed);
 
 /* --- search_requests.c: what boards were asked for, and what they said --- */

@@ -18,6 +18,7 @@ void search_spec_finish(struct search_spec *spec) {
         latency_table_destroy(spec->profiles[i].table);
         latency_sections_finish(&spec->profiles[i].sections);
         calibration_finish(&spec->profiles[i].calibration);
+        free(spec->profiles[i].known);
     }
     for (int i = 0; i < spec->fleet.n; i++)
         latency_table_destroy(spec->fleet.tables[i]);
@@ -123,8 +124,48 @@ static int read_body(struct search_spec *spec, const cJSON *body, struct err *er
     return rc;
 }
 
-static int read_profile(struct search_profile *profile, const cJSON *item, const char *at,
-                        struct err *err) {
+static int read_known_network(const struct space *space, const cJSON *item, const char *at,
+                              struct err *err, struct search_known *known) {
+    const char *text;
+    int64_t session;
+    int rc = json_string(item, at, "arch", 1, ARCH_TEXT_MAX - 1, err, &text);
+    if (rc == 0 && (rc = arch_parse(space, text, strlen(text), err, &known->arch)) != 0)
+        snprintf(err->pointer, sizeof err->pointer, "%.100s/arch", at);
+    if (rc == 0)
+        rc = json_real(item, at, "measured_us", 1e-3, 1e12, err, &known->measured_us);
+    if (rc == 0)
+        rc = json_real(item, at, "repeat_sd_us", 0, 1e12, err, &known->repeat_sd_us);
+    if (rc == 0)
+        rc = json_int(item, at, "session", -SEARCH_KNOWN_MAX, -1, err, &session);
+    if (rc == 0)
+        known->session = (int)session;
+    return rc == 0 ? json_bool_opt(item, at, "representative", err, &known->representative) : rc;
+}
+
+/* Specs of before there were any have none. */
+static int read_known(const struct space *space, const cJSON *profile, const char *at,
+                      struct err *err, struct search_profile *ret) {
+    const cJSON *list = NULL, *item;
+    char pointer[160];
+    int rc = 0;
+    if (!json_has(profile, "known_networks"))
+        return 0;
+    if ((rc = json_array(profile, at, "known_networks", 0, SEARCH_KNOWN_MAX, err, &list)) != 0)
+        return rc;
+    ret->known = mem_array((size_t)cJSON_GetArraySize(list) + 1, sizeof *ret->known);
+    if (!ret->known)
+        return err_set(err, ESP_ENOMEM, NULL, "no memory for networks that are known");
+    cJSON_ArrayForEach(item, list) {
+        snprintf(pointer, sizeof pointer, "%.100s/known_networks/%d", at, ret->n_known);
+        if ((rc = read_known_network(space, item, pointer, err, &ret->known[ret->n_known])) != 0)
+            return rc;
+        ret->n_known++;
+    }
+    return 0;
+}
+
+static int read_profile(const struct space *space, const cJSON *item, const char *at,
+                        struct err *err, struct search_profile *profile) {
     char pointer[160];
     const cJSON *table = NULL;
     profile->calibration = calibration_none;
@@ -144,7 +185,7 @@ static int read_profile(struct search_profile *profile, const cJSON *item, const
     if (rc == 0 && json_has(item, "calibration"))
         rc = calibration_from_json(cJSON_GetObjectItemCaseSensitive(item, "calibration"), pointer,
                                    err, &profile->calibration);
-    return rc;
+    return rc == 0 ? read_known(space, item, at, err, profile) : rc;
 }
 
 static bool is_used(const struct goals *goals, const char *profile_id) {
@@ -172,7 +213,7 @@ static int read_profiles(struct search_spec *spec, const cJSON *doc, struct err 
                            SEARCH_PROFILES_MAX);
         struct search_profile *profile = &spec->profiles[spec->n_profiles++];
         profile->id = id;
-        if ((rc = read_profile(profile, item, at, err)) != 0)
+        if ((rc = read_profile(spec->space, item, at, err, profile)) != 0)
             return rc;
     }
     return 0;

@@ -11,12 +11,25 @@
 
 enum { SEARCH_PROFILES_MAX = 8, SEARCH_BOARDS_MAX = SEARCH_PROFILES_MAX + ENERGY_PROFILES_MAX };
 
+/* A network that a profile measured before the search began. */
+struct search_known {
+    struct arch arch;
+    double measured_us, repeat_sd_us;
+    int session;         /* below 0: none of the search's own */
+    bool representative; /* it was chosen to stand for the whole space */
+};
+/* Of a profile; and with what is learnt on them and the search's own, unless these are more: one
+ * calibration on so many takes seconds. */
+enum { SEARCH_KNOWN_MAX = 128 };
+
 struct search_profile {
     const char *id, *revision;   /* borrowed from the spec */
     struct latency_table *table; /* NULL: an imported model, whose tables are these: */
     struct latency_sections sections;
     struct calibration calibration; /* owned; calibration_none when the spec has none */
     int calibration_version;        /* the newest that there is; that of the next is higher */
+    int n_known;
+    struct search_known *known; /* newest first; owned */
 };
 
 /* What energy costs on a profile. */

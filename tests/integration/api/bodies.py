@@ -158,7 +158,7 @@ def wrong_values():
         "/spaces": ["name", "stages", "stem", "head", "resolutions", "input_channels", "n_classes"],
         "/supernets": ["name", "space", "dataset", "train", "init_from"],
         "/evaluations": ["supernet", "checkpoint", "dataset", "archs", "split", "recalibrate", "report"],
-        "/searches": ["name", "supernet", "checkpoint", "dataset", "objectives", "constraints", "strategy", "strategy_options", "subspace", "evaluations", "population", "seed", "accuracy", "initial_evaluations", "measure_front", "calibration_nets", "calibration_choice"],
+        "/searches": ["name", "supernet", "checkpoint", "dataset", "objectives", "constraints", "strategy", "strategy_options", "subspace", "evaluations", "population", "seed", "accuracy", "initial_evaluations", "measure_front", "calibration_nets", "calibration_choice", "known_networks"],
         "/exports": ["supernet", "checkpoint", "dataset", "arch", "format", "recalibrate", "input", "images"],
         "/tokens": ["kind", "uses", "expires_in_s", "label", "name", "address", "service"],
         "/tables": ["profile", "space", "method"],

@@ -1,6 +1,7 @@
 """Searches, tables and measurements: bad ones are refused with their cause, a sound one runs."""
 import json
 import os
+import zlib
 from urllib.parse import quote
 
 import bed
@@ -360,6 +361,78 @@ def calibrated():
     problem(client.request("GET", "/calibrations/cal_0"), 404)
     prediction = client.get(f"/archs?space=tiny&profile={profile}&arch={quote(data.SMALL_ARCH)}")["latency"]
     check(prediction["low_us"] < prediction["us"] < prediction["high_us"], "the interval of a prediction", prediction)
+
+
+class Skewed(Board):
+    """A board on which whole networks take longer than the sum of their units, each by a little more or less than the others."""
+
+    def result_of(self, lease, item, **changes):
+        result = super().result_of(lease, item, **changes)
+        factor = 1.3 + (zlib.crc32(json.dumps(item["graph"], sort_keys=True).encode()) % 1000 - 500) / 5000 if len(item["graph"]["units"]) > 2 else 1
+        times = [key for key in result if key.endswith("_us")]
+        return {**result, **{key: [us * factor for us in result[key]] if key == "samples_us" else result[key] * factor for key in times}}
+
+
+@test("a search begins with the networks that its board has measured before: calibrated better from the first front on, and on these however long it goes on", 150)
+def begins_with_known():
+    client, stack = bed.client(), bed.daemon()
+    supernet = bed.supernet()
+    board = Skewed(stack.port, "skewed").enrol(stack.enrolment_token())
+    board.serve()
+    at_end(board.rest)
+    profile = board.profile_id
+    stack.wait_job(client.post("/tables", {"profile": profile, "space": "tiny", "method": "brief"}, 202)["job"]["id"])
+    body = bed.search_body("first here", supernet=supernet, objectives=[TOP1, latency(profile, direction="minimise")], accuracy="evaluated", evaluations=24, population=8, measure_front=8, calibration_nets=4)
+
+    def run(name, path="/searches", **changes):
+        """The search, its first calibration (None: that which came with it stayed), and the networks that its job began with."""
+        made = client.post(path, {**(body if path == "/searches" else {}), "name": name, **changes}, 202)
+        stack.wait_job(made["job"]["id"], 60)
+        search = client.get(f"/searches/{made['search']['id']}")
+        return search, next(iter(search["calibrations"]), None), began_with(made["job"]["id"])
+
+    def began_with(job):
+        spec = json.loads((stack.data_dir / "jobs" / job / "search_spec.json").read_text())
+        return [row["arch"] for row in spec["profiles"][0].get("known_networks", [])]
+
+    def measured(method):
+        rows = client.items(f"/measurements?profile={profile}&kind=network&state=accepted")
+        return sorted({row["arch"] for row in rows if row["method"].startswith(method)})
+
+    refuse("/known_networks", known_networks=129)
+    refuse("/known_networks", known_networks=-1)
+    first, alone, known = run("first here")
+    equal((known, alone["n"], alone["n_known"], first["notes"]), ([], 4, 0, []), "what the first search began with")
+    by_hand = next(arch for arch in (bed.SMALL_ARCH, bed.LARGE_ARCH) if arch not in measured("full"))
+    client.post("/measurements", {"profile": profile, "space": "tiny", "archs": [by_hand], "method": "full"}, 202)
+    before = wait_for("the network that was asked for by hand", lambda: (lambda archs: archs if by_hand in archs else None)(measured("full")), 20)
+    second, begun, known = run("second here")
+    equal(sorted(known), before, "networks that the second search began with")
+    check(any(f"{len(before)} networks measured earlier" in note and "skewed" in note for note in second["notes"]), "what it says of them", second["notes"])
+    check(begun["n_known"] >= len(before) - 4 and begun["n"] == begun["n_known"] + 4, "what it calibrates on", begun)
+    check(begun["after"]["mape"] < alone["after"]["mape"] and begun["interval"] < alone["interval"], "errors of first calibrations", (alone["after"], alone["interval"]), (begun["after"], begun["interval"]))
+    points = client.get(f"/calibrations/{begun['id']}")["points"]
+    equal(sorted(p["arch"] for p in points if p["known"]), sorted(set(before) & {p["arch"] for p in points if p["session"] < 0}), "which are known")
+    stand_for = lambda rows: {p["arch"] for p in rows if p["representative"]}
+    check(stand_for(client.get(f"/calibrations/{alone['id']}")["points"]) <= stand_for(points), "those that stood for the space still do", points)
+    check("KNOWN" in stack.cli("latency", "calibrations"), "the client shows it")
+    for point in client.get("/searches/second here/front".replace(" ", "%20"))["items"]:
+        takes = [row for row in client.items(f"/measurements?profile={profile}&kind=network&state=accepted") if row["arch"] == point["arch"]]
+        check(point["metrics"][f"latency_us:{profile}"]["source"] != "measured" or len(takes) >= 2, "what is called measured was measured twice", point)
+    longer = client.post(f"/searches/{second['id']}/extend", {"evaluations": 32}, 202)["job"]["id"]
+    stack.wait_job(longer, 60)
+    equal(began_with(longer), known, "networks of the longer search: those that it had begun with")
+    more = measured("full")
+    check(len(more) > len(before), "more are known by now", len(more))
+    equal(sorted(run("third here", f"/searches/{second['id']}/clone")[2]), more, "networks that a clone begins with")
+    equal(len(run("a few", known_networks=3)[2]), 3, "no more than are wanted")
+    search, _, known = run("none", known_networks=0)
+    equal((known, search["notes"], client.get(f"/searches/{search['id']}/request")["known_networks"]), ([], [], 0), "a search that is to begin with none")
+    quick_arch = next(arch for arch in ("r28 | d1 c16 k5e1 | d1 c24 k5e2", "r28 | d1 c16 k3e1 | d1 c24 k5e2", "r28 | d1 c16 k5e1 | d1 c24 k3e2") if arch not in measured("full"))
+    quick = client.post("/measurements", {"profile": profile, "space": "tiny", "archs": [quick_arch], "method": "brief"}, 202)["items"][0]["id"]
+    wait_for("a brief measurement", lambda: client.get(f"/measurements/{quick}")["state"] == "accepted", 20)
+    check(quick_arch not in run("thorough")[2], "a brief measurement is none for a thorough search")
+    check({quick_arch, by_hand} <= set(run("brief", method="brief")[2]), "a brief search takes both")
 
 
 @test("a search ends when its front has not grown for as long as its patience", 120)
