@@ -10,13 +10,15 @@
 
 const char *const calibration_kind_names[] = {"none", "identity", "shrunk", NULL};
 const char *const ladder_rung_names[] = {"sum", "line", "kinds", "fleet", "entries", NULL};
-const struct calibration calibration_none = {.kind = CALIBRATION_NONE, .a = 1};
+const struct calibration calibration_none = {
+    .kind = CALIBRATION_NONE, .a = 1, .residual_sd = CALIBRATION_PRIOR_SD};
 
 /* Relative weight of the penalty against n networks; 0 is least squares. Steps of about 3. */
 static const double strengths[] = {0,    1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2,
                                    1e-1, 3e-1, 1,    3,    10,   30,   INFINITY};
 enum { N_STRENGTHS = sizeof strengths / sizeof strengths[0] };
 #define FLOOR 0.1
+#define NORMAL_90 1.645 /* of CALIBRATION_LEVEL, two-sided */
 
 struct sample {
     const double *sum, *measured;
@@ -187,7 +189,7 @@ double calibration_invert(const struct calibration *calibration, double us) {
 
 double calibration_interval_factor(const struct calibration *calibration) {
     if (calibration->kind == CALIBRATION_NONE)
-        return 1;
+        return exp(NORMAL_90 * calibration->residual_sd);
     double n = calibration->spread_n > 0 ? calibration->spread_n : calibration->n;
     double dof = calibration->kind == CALIBRATION_IDENTITY ? n : fmax(n - 2, 1);
     double widening = 1 + 3 / n;

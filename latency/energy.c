@@ -287,9 +287,10 @@ double energy_fit_apply(const struct energy_fit *fit, double macs, double traffi
 }
 
 double energy_fit_factor(const struct energy_fit *fit) {
-    struct calibration line = {.kind = fit->n > 0 ? CALIBRATION_SHRUNK : CALIBRATION_NONE,
-                               .n = fit->n,
-                               .residual_sd = fit->residual_sd};
+    struct calibration line = {
+        .kind = CALIBRATION_SHRUNK, .n = fit->n, .residual_sd = fit->residual_sd};
+    if (fit->n == 0)
+        return 1;
     return fmin(calibration_interval_factor(&line), FACTOR_MAX);
 }
 

@@ -35,13 +35,22 @@ static double interval_factor(const struct calibration *calibration, const doubl
 
 static struct latency_prediction predict(const double sums[SUMS],
                                          const struct calibration *calibration) {
+    bool calibrated = calibration->kind != CALIBRATION_NONE;
     if (isnan(sums[MEDIAN]))
-        return (struct latency_prediction){LATENCY_MISSING, NAN, NAN, NAN, NAN};
+        return (struct latency_prediction){LATENCY_MISSING, NAN, NAN, NAN, NAN, calibrated};
     struct latency_prediction p = {sums[N_INTERPOLATED] > 0 ? LATENCY_INTERPOLATED
                                                             : LATENCY_COVERED,
-                                   sums[MEDIAN], sums[LOW], sums[HIGH], sums[PLAIN]};
-    if (calibration->kind == CALIBRATION_NONE)
+                                   sums[MEDIAN],
+                                   sums[LOW],
+                                   sums[HIGH],
+                                   sums[PLAIN],
+                                   calibrated};
+    if (!calibrated) {
+        double bias = log(calibration_interval_factor(calibration));
+        p.low_us = p.us * exp(-hypot(bias, log(p.us / fmax(p.low_us, 1e-300))));
+        p.high_us = p.us * exp(hypot(bias, log(p.high_us / p.us)));
         return p;
+    }
     double factor = interval_factor(calibration, sums);
     p.us = calibration_apply(calibration, sums[MEDIAN]);
     p.low_us = p.us / factor;
@@ -168,6 +177,7 @@ cJSON *latency_prediction_to_json(const struct latency_prediction *prediction,
               add_number_or_null(doc, "low_us", prediction->low_us) &&
               add_number_or_null(doc, "high_us", prediction->high_us) &&
               cJSON_AddStringToObject(doc, "state", latency_state_names[prediction->state]) &&
+              cJSON_AddBoolToObject(doc, "calibrated", prediction->calibrated) &&
               (list = cJSON_AddArrayToObject(doc, "missing"));
     for (int i = 0; ok && i < n_missing; i++) {
         cJSON *item = cJSON_CreateString(graph->units[missing[i]].signature);

@@ -17,10 +17,12 @@ struct latency_prediction {
     double us;              /* the prediction */
     double low_us, high_us; /* low <= us <= high. Calibrated: CALIBRATION_LEVEL of measurements
                                should lie inside. Not calibrated: the sums of the entries' own
-                               bounds (their errors move together), which know nothing of a bias.
-                               Interpolated: wider by the errors of interpolation, which are taken
-                               to move together too */
+                               bounds (their errors move together), which know nothing of a bias,
+                               and in quadrature what such sums are off by elsewhere
+                               (CALIBRATION_PRIOR_SD). Interpolated: wider by the errors of
+                               interpolation, which are taken to move together too */
     double sum_us;          /* of the table's entries as they are */
+    bool calibrated;        /* by measured networks; else the bias of the sum is not known */
 };
 
 /* Predicts any graph. ret_missing, if not NULL, has room for graph->n_units unit numbers and gets
@@ -50,7 +52,8 @@ int latency_predictor_run(struct latency_predictor *predictor, const struct arch
 double latency_predictor_unit_us(const struct latency_predictor *predictor,
                                  const struct graph *graph, int unit);
 
-/* {"us", "low_us", "high_us", "state", "missing": [signature, …]} with nulls where missing, as the
- * API shows it; NULL on memory exhaustion. graph and missing may be NULL when n_missing is 0. */
+/* {"us", "low_us", "high_us", "state", "calibrated", "missing": [signature, …]} with nulls where
+ * missing, as the API shows it; NULL on memory exhaustion. graph and missing may be NULL when
+ * n_missing is 0. */
 cJSON *latency_prediction_to_json(const struct latency_prediction *prediction,
                                   const struct graph *graph, const int *missing, int n_missing);

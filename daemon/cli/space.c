@@ -152,6 +152,21 @@ static void print_layers(struct cli *cli, const cJSON *units) {
     cJSON_Delete(rows);
 }
 
+/* The interval of a prediction in words; one that no measured network speaks for says so. */
+static void print_interval(const cJSON *latency) {
+    double high_us = cli_number(latency, "high_us");
+    const struct cli_unit *unit = cli_latency_unit(high_us);
+    char low[CLI_LATENCY], high[CLI_LATENCY];
+    if (!cJSON_IsNumber(cli_item(latency, "high_us")))
+        return;
+    printf("%-21s  %s to %s %s%s\n", "latency, 90 % within",
+           cli_latency(cli_number(latency, "low_us"), unit, low), cli_latency(high_us, unit, high),
+           unit->name,
+           cJSON_IsFalse(cli_item(latency, "calibrated"))
+               ? ", not calibrated: no whole network measured, the bias is a guess"
+               : "");
+}
+
 static int arch_show_run(struct cli *cli, int argc, char **argv) {
     const char *profile = NULL;
     bool layers = false;
@@ -194,6 +209,7 @@ static int arch_show_run(struct cli *cli, int argc, char **argv) {
         return cli_fail(&err);
     if (!cli_print_plain(cli, doc)) {
         cli_fields(doc, summary, COUNT(summary));
+        print_interval(cli_item(doc, "latency"));
         putchar('\n');
         if (layers)
             print_layers(cli, cli_item(doc, "units"));
