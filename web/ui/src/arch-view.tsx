@@ -71,7 +71,7 @@ export function ArchView({ space, arch, profile }: { space: string; arch: string
       <Drawing arch={data} />
       <Facts rows={[
         ['MACs', short(data.cost.macs)], ['Parameters', short(data.cost.params)], ['Peak activation memory', short(data.cost.peak_activation_bytes, 'B')],
-        ['Model', short(data.cost.model_bytes, 'B')], ['Memory traffic', short(data.cost.traffic_bytes, 'B')], ['Energy, estimated', energy(data.cost.energy_uj)], ...(data.latency ? [[data.latency.state === 'interpolated' ? 'Latency, interpolated' : 'Latency, predicted', latency(data.latency.us)] as [string, string]] : []),
+        ['Model', short(data.cost.model_bytes, 'B')], ['Memory traffic', short(data.cost.traffic_bytes, 'B')], ['Energy, estimated', energy(data.cost.energy_uj)], ...(data.latency ? [[data.latency.state === 'interpolated' ? 'Latency, interpolated' : 'Latency, predicted', `${latency(data.latency.us)}${data.latency.calibrated ? '' : ', not calibrated'}`] as [string, string]] : []),
       ]} />
       <details>
         <summary>Unit by unit</summary>

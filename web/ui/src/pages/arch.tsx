@@ -57,7 +57,7 @@ function Latencies({ shown, sources, measured, space, arch, reload }: { shown: O
       {rows.length === 0 ? <Empty>No board is chosen, and none has measured this network.</Empty> : (
         <Table label="Latency, predicted and measured" rows={rows} rowKey={(r) => r.id} columns={[
           { title: 'Board', cell: (r) => r.name },
-          { title: 'Predicted', number: true, cell: (r) => (r.predicted?.latency ? <>{latency(r.predicted.latency.us)} <small class="note">[{latency(r.predicted.latency.low_us)}, {latency(r.predicted.latency.high_us)}]</small></> : '–') },
+          { title: 'Predicted', number: true, cell: (r) => (r.predicted?.latency ? <>{latency(r.predicted.latency.us)} <small class="note">[{latency(r.predicted.latency.low_us)}, {latency(r.predicted.latency.high_us)}]{r.predicted.latency.calibrated ? '' : ', not calibrated'}</small></> : '–') },
           { title: 'Measured', number: true, cell: (r) => (r.last?.median_us != null ? <>{latency(r.last.median_us)} <small class="note">[{latency(r.last.low_us)}, {latency(r.last.high_us)}]</small></> : r.last ? <State of={r.last.state} /> : 'not yet') },
           { title: 'Measured to predicted', number: true, cell: (r) => (r.last?.median_us != null && r.predicted?.latency ? `${r.last.median_us >= r.predicted.latency.us ? '+' : '−'}${percent(Math.abs(r.last.median_us / r.predicted.latency.us - 1), 1)}, ${within(r.last, r.predicted) ?? ''} its interval` : '–') },
           { title: 'How', cell: (r) => (r.last ? `${r.last.method}${r.last.n ? `, ${r.last.n} samples` : ''}${r.last.flags.length ? `, ${r.last.flags.join(', ')}` : ''}` : '–') }, { title: 'When', cell: (r) => ago(r.last?.created_at) },
@@ -259,7 +259,7 @@ export function ArchPage({ space }: { space: string }) {
       <Card>
         <Facts rows={[
           ['MACs', short(arch.cost.macs)], ['Parameters', short(arch.cost.params)], ['Peak activation memory', short(arch.cost.peak_activation_bytes, 'B')], ['Model', short(arch.cost.model_bytes, 'B')], ['Memory traffic', short(arch.cost.traffic_bytes, 'B')], ['Energy, estimated', energy(arch.cost.energy_uj)],
-          ...shown.map((b): [string, string] => [`Latency on ${b.name}`, b.arch.latency ? `${latency(b.arch.latency.us)}${b.arch.latency.state === 'interpolated' ? ', interpolated' : ''}` : 'table incomplete']),
+          ...shown.map((b): [string, string] => [`Latency on ${b.name}`, b.arch.latency ? `${latency(b.arch.latency.us)}${b.arch.latency.state === 'interpolated' ? ', interpolated' : ''}${b.arch.latency.calibrated ? '' : ', not calibrated'}` : 'table incomplete']),
         ]} />
       </Card>
       <Card title="Unit by unit" note="width of the drawing: channels in, inside, out (by their square root); height: resolution; a line at the side: residual">
