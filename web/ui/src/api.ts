@@ -41,7 +41,7 @@ export type Estimation = {
 };
 export type Quality = { mape: number; within_5: number; within_10: number; kendall_tau: number; coverage: number | null; n: number };
 export type Calibration = {
-  id?: string; profile_id: string; version: number; kind: string; rung?: string; a: number; c: number; n: number; residual_sd: number; interval?: number;
+  id?: string; profile_id: string; version: number; kind: string; rung?: string; a: number; c: number; n: number; n_known?: number; residual_sd: number; interval?: number;
   before: Quality | null; after: Quality | null; created_at?: string; search?: string | null;
 };
 export type CalibrationPoint = { arch: string; predicted_us: number; low_us: number; high_us: number; measured_us: number };

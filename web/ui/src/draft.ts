@@ -78,7 +78,7 @@ export function draftOf(body: Body): Draft {
   const { name, supernet, space, objectives, constraints = [], accuracy, strategy, strategy_options = {}, baseline, evaluations, time_budget_s, rounds, population, seed, patience, initial_evaluations, measure_front, measurements, method, warm_start = {}, ...others } = body;
   const { searches = [], ...begun } = warm_start, model = typeof accuracy === 'object';
   const text = (v: number | undefined, usual: string) => (v === undefined ? usual : `${v}`);
-  const usual: Record<string, unknown> = { calibration_nets: 12, calibration_choice: 'useful' };
+  const usual: Record<string, unknown> = { calibration_nets: 12, calibration_choice: 'useful', known_networks: 128 };
   return {
     ...emptyDraft, name, supernet: supernet ?? '', space: space ?? '', accuracy: model ? 'model' : accuracy === 'evaluated' ? 'evaluated' : 'predicted', predictor: model ? accuracy.predictor : '',
     objectives: objectives.map(keyOf), raised: objectives.filter((o) => !isAccuracy(o.metric) && o.direction === 'maximise').map(keyOf),
@@ -144,7 +144,7 @@ export function commandOf(body: Body): string {
   add('--measure-front', body.measure_front);
   add('--measurements', body.measurements);
   add('--method', body.method);
-  for (const other of ['checkpoint', 'dataset', 'calibration_nets', 'calibration_choice']) add(`--${other.replace('_', '-')}`, body[other]);
+  for (const other of ['checkpoint', 'dataset', 'calibration_nets', 'calibration_choice', 'known_networks']) add(`--${other.replace('_', '-')}`, body[other]);
   for (const part of cliSubspace((body['subspace'] ?? {}) as Record<string, unknown>)) add('--subspace', part);
   for (const search of body.warm_start?.searches ?? []) add('--warm-start', search);
   return words.map(quoted).join(' ');

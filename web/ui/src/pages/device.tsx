@@ -68,7 +68,7 @@ function Calibrations({ profile }: { profile: string }) {
     <>
     {newest.id && <Quality calibration={newest} />}
     <Table label="Calibrations" rows={data} rowKey={(c) => c.id ?? String(c.version)} columns={[
-      { title: 'Version', number: true, cell: (c) => c.version }, { title: 'Networks', number: true, cell: (c) => c.n },
+      { title: 'Version', number: true, cell: (c) => c.version }, { title: 'Networks', number: true, cell: (c) => (c.n_known ? `${c.n} (${c.n_known} known before)` : c.n) },
       { title: 'Correction', number: true, cell: correction },
       { title: 'Mean error before → after', number: true, cell: (c) => (c.before && c.after ? `${percent(c.before.mape, 1)} → ${percent(c.after.mape, 1)}` : '–') },
       { title: 'Within ±5, ±10 %', number: true, cell: (c) => (c.after ? `${percent(c.after.within_5, 0)}, ${percent(c.after.within_10, 0)}` : '–') },

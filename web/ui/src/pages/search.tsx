@@ -82,7 +82,7 @@ function Trust({ search }: { search: Search }) {
         ...(p || !other ? [['Accuracy, rank agreement (tau)', <Against key="tau" own={p?.kendall_tau} plain={p?.baseline_kendall_tau} digits={3} />],
         ['Accuracy, root mean square error', <Against key="rmse" own={p?.rmse} plain={p?.baseline_rmse} digits={2} points />],
         ['Accuracy, mean error', p?.mae == null ? '–' : `${(100 * p.mae).toFixed(2)} points`]] as [string, ComponentChildren][] : []),
-        ['Latency calibration', latest ? `version ${latest.version}, ${latest.n} networks${latest.rung ? `, ${latest.rung}` : ''}` : 'none by this search; where the board has none, intervals allow for a factor of 1.5 either way'],
+        ['Latency calibration', latest ? `version ${latest.version}, ${latest.n} networks${latest.n_known ? ` (${latest.n_known} known before)` : ''}${latest.rung ? `, ${latest.rung}` : ''}` : 'none by this search; where the board has none, intervals allow for a factor of 1.5 either way'],
         ...(latest ? [
           ['Latency, mean error', latest.before && latest.after ? `${percent(latest.before.mape, 1)} → ${percent(latest.after.mape, 1)}` : '–'],
           ...([['±5 %', 'within_5'], ['±10 %', 'within_10']] as const).map(([bound, share]) => [`Latency within ${bound}`, latest.before && latest.after ? `${percent(latest.before[share], 0)} → ${percent(latest.after[share], 0)}` : '–'] as [string, ComponentChildren]),
