@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { comes, open, page, stack } from './world.mjs';
+import { card, comes, open, page, search, stack } from './world.mjs';
 
 test('the log of a job is searched', async () => {
   const jobs = (await stack.get('/jobs')).items;
@@ -27,6 +27,16 @@ test('the log of a job is searched', async () => {
   assert.equal(await page.locator('pre.log').innerText(), 'step 7 of a long way, and words to fill the line');
   await page.getByLabel('Find').fill('a long way');
   await page.getByText('9000 lines, of which the latest are shown').waitFor();
+});
+
+test('the page of a job says what it did and on what, and its result in words', async () => {
+  const { id } = (await stack.get('/jobs')).items.find((j) => j.subject === search);
+  await open(`jobs/${id}`);
+  await page.getByRole('heading', { level: 1, name: 'Search front of bars', exact: true }).waitFor();
+  await page.locator('.lead').getByText(id).waitFor();
+  const result = await card('Result').innerText();
+  assert.match(result, /Points on the front\s+\d+/);
+  assert.ok(!/[[\]{}]/.test(result), result);
 });
 
 test('what a model cannot be imported of is said at the form', async () => {

@@ -34,6 +34,7 @@ async function windowOf({ width, height, scale = 1, text = 16 }, scheme) {
     await page.goto(`${url}/#/${hash}`);
     await page.locator('main h1').waitFor();
     await page.waitForLoadState('networkidle', { timeout: 3000 }).catch(() => undefined); // the stream of events stays open
+    for (const still of [page.getByText('Reading…'), page.locator('button:disabled', { hasText: 'CSV of' })]) await still.first().waitFor({ state: 'detached', timeout: 120000 });
     await page.waitForTimeout(500);
   };
   return { page, context, open };
@@ -60,7 +61,7 @@ async function everyPage() {
       const file = `${size}-${scheme}-${name}.png`;
       if (hash.includes('undefined') || !file.includes(process.env.ONLY ?? '')) continue;
       await open(hash);
-      await page.screenshot({ path: join(dir, file), fullPage: size !== '4k' });
+      await page.screenshot({ path: join(dir, file), fullPage: size !== '4k', timeout: 120000 });
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       if (wide > 0) console.log(`${file}: ${wide} pixels too wide`);
     }

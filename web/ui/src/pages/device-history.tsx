@@ -13,21 +13,21 @@ function unitOf(history: DeviceHistory): { name: string; ms: number } {
   return span < 7.2e6 ? { name: 'minutes', ms: 6e4 } : span < 1.728e8 ? { name: 'hours', ms: 3.6e6 } : { name: 'days', ms: 8.64e7 };
 }
 
-/** The reference network's time, a curve for each profile that has more than one visit. */
+/** The reference network's time in ms, a curve for each profile that has more than one visit. */
 function curvesOf(history: DeviceHistory, ms: number): Curve[] {
   const now = Date.now();
   const visits = [...history.references].reverse();
   return [...new Set(visits.map((r) => r.profile))]
     .map((profile) => visits.filter((r) => r.profile === profile))
     .filter((rows) => rows.length > 1)
-    .map((rows) => ({ name: rows[0]!.profile, x: rows.map((r) => (Date.parse(r.at) - now) / ms), y: rows.map((r) => r.us) }));
+    .map((rows) => ({ name: rows[0]!.profile, x: rows.map((r) => (Date.parse(r.at) - now) / ms), y: rows.map((r) => r.us / 1000) }));
 }
 
 function Reference({ history }: { history: DeviceHistory }) {
   const unit = unitOf(history);
   const curves = curvesOf(history, unit.ms);
   if (!curves.length) return <Empty>The reference network has not been measured twice yet.</Empty>;
-  return <Lines title="The reference network over time" curves={curves} xTitle={`${unit.name} (0: now)`} format={(v) => latency(v)} height={180} />;
+  return <Lines title="The reference network over time" curves={curves} xTitle={`${unit.name} (0: now)`} format={(v) => latency(1000 * v)} height={180} />;
 }
 
 /** The history of a board; of all profiles, those that are its own tell of news. */
@@ -49,7 +49,7 @@ export function History({ data }: { data: DeviceHistory | null }) {
           ...data.tables.map((t): [string, string] => [`Table of ${t.space}, ${t.profile}`, `${percent(t.needed ? t.measured / t.needed : 0, 0)} of ${t.needed} entries${t.failed ? `, ${t.failed} failed` : ''}`]),
         ]} />
       </Card>
-      <Card title="Reference network" note="drift of the board itself"><Reference history={data} /></Card>
+      <Card title="Reference network" note="drift of the board itself, in ms"><Reference history={data} /></Card>
       <Card title="Failures" class="wide">
         {data.failures.length === 0 ? <Empty>None.</Empty> : (
           <Table label="Failures" rows={data.failures} rowKey={(f) => `${f.measurement} ${f.attempt} ${f.at}`} columns={[

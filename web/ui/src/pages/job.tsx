@@ -61,11 +61,16 @@ const inWords = (key: string) => words[key] ?? key.replaceAll('_', ' ').replace(
 /** A member of a job's result, as people read it. */
 function told(key: string, v: unknown): string {
   if (v === null) return '–';
-  if (key.startsWith('top1') && typeof v === 'number') return percent(v);
+  if (/(^|_)top1|_share$/.test(key) && typeof v === 'number') return percent(v);
   if (typeof v === 'number' && !Number.isInteger(v)) return significant(v, 5);
   if (typeof v === 'boolean') return v ? 'yes' : 'no';
+  if (Array.isArray(v) && v.every((e) => typeof e !== 'object')) return v.join(', ') || '–';
   return typeof v === 'object' ? JSON.stringify(v) : String(v);
 }
+
+/** "Search fashion": what a job does, and on what; its id is in the line below. */
+const nouns: Record<string, string> = { dataset: 'Data set', train: 'Training', evaluate: 'Evaluation', search: 'Search', export: 'Export', table: 'Latency table', model: 'Import' };
+const titleOf = ({ kind, subject }: Job, names: Map<string, string> | null) => `${nouns[kind] ?? inWords(kind)} ${names?.get(subject) ?? ''}`.trim();
 
 export function JobPage({ id }: { id: string }) {
   const { data, error } = useLoaded(() => get<Job>(`/jobs/${encodeURIComponent(id)}`), id, ['job'], (d) => d['id'] === id);
@@ -73,7 +78,7 @@ export function JobPage({ id }: { id: string }) {
   const names = useNames();
   if (!data) return <Page title="Job">{error ? <Failed error={error} /> : <Waiting />}</Page>;
   return (
-    <Page title={data.id} lead={<>{data.kind} <State of={data.state} /> <Subject job={data} names={names.data} /></>} actions={
+    <Page title={titleOf(data, names.data)} lead={<><span class="genotype">{data.id}</span> <State of={data.state} /> <Subject job={data} names={names.data} /></>} actions={
       active ? <Act do={() => post(`/jobs/${data.id}/cancel`)} confirm="Stop this job? It can be resumed." done="The job stops at its next step.">Stop</Act>
         : data.state !== 'done' ? <Act class="primary" do={() => post(`/jobs/${data.id}/retry`)} done="The job is queued again.">Try again</Act> : null
     }>

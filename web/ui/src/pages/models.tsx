@@ -35,8 +35,8 @@ function Import({ spaces }: { spaces: Space[] }) {
         <label class="field"><span>Name</span><input required maxLength={63} value={form.name} onInput={(e) => set({ name: e.currentTarget.value })} /></label>
         <label class="field"><span>What it knows</span><select value={form.kind} onChange={(e) => set({ kind: e.currentTarget.value })}><option value="latency">latencies (YAML)</option><option value="accuracy">accuracies (.pth, safetensors)</option></select></label>
         <label class="field"><span>Space</span><select value={space} onChange={(e) => set({ space: e.currentTarget.value })}>{spaces.map((s) => <option key={s.name} value={s.name}>{s.name}</option>)}</select></label>
-        <label class="field"><span>File or folder, below a data root of the daemon</span><input required value={form.path} placeholder="/data/note10_lat" onInput={(e) => set({ path: e.currentTarget.value })} /></label>
       </div>
+      <label class="field"><span>File or folder</span><input required value={form.path} placeholder="/data/note10_lat" onInput={(e) => set({ path: e.currentTarget.value })} /><small class="note">Below a data root of the daemon.</small></label>
       <div><Failed error={error} /><button class="primary" type="submit">Import</button></div>
     </form>
   );

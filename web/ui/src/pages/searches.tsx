@@ -1,5 +1,5 @@
 import { list, type Search } from '../api';
-import { ago, short, significant } from '../format';
+import { ago, metricName, short } from '../format';
 import { Card, Empty, Failed, Page, State, Table } from '../parts';
 import { href } from '../router';
 import { useLoaded, useTick } from '../state';
@@ -14,9 +14,9 @@ export function Searches() {
       {data && data.length > 0 && (
         <Card>
           <Table label="Searches" rows={data} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} columns={[
-            { title: 'Name', cell: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} /> }, { title: 'Space', cell: (s) => s.space }, { title: 'Strategy', cell: (s) => s.strategy },
+            { title: 'Name', cell: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} /> }, { title: 'Objectives', cell: (s) => s.objectives.map((o) => metricName(o.metric)).join(', ') }, { title: 'Space', cell: (s) => s.space }, { title: 'Strategy', cell: (s) => s.strategy },
             { title: 'Evaluations', number: true, cell: (s) => `${short(s.evaluations_done)} of ${short(s.evaluations)}` }, { title: 'Front', number: true, cell: (s) => s.front_size ?? '–' },
-            { title: 'Hypervolume', number: true, cell: (s) => (s.hypervolume == null ? '–' : significant(s.hypervolume)) }, { title: 'Created', cell: (s) => ago(s.created_at) },
+            { title: 'Hypervolume', number: true, cell: (s) => short(s.hypervolume) }, { title: 'Created', cell: (s) => ago(s.created_at) },
           ]} />
         </Card>
       )}
