@@ -45,3 +45,18 @@ test('while candidates are read, part is told as part, and the files are whole',
   await card('Pareto front').getByText('read…').waitFor({ state: 'detached' });
   await page.unroute(/\/candidates\?/);
 });
+
+test('the scatter and what it answers are in sight without scrolling, on a small screen too', async () => {
+  for (const [width, height, top] of [[1280, 800, 290], [360, 800, 620]]) {
+    await page.setViewportSize({ width, height });
+    await open(`searches/${search}`);
+    const chart = page.locator('.scatter canvas.over');
+    await chart.waitFor();
+    await page.evaluate(() => scrollTo(0, 0));
+    const box = await chart.boundingBox(), answer = await page.locator('.answer').boundingBox();
+    assert.ok(box.y < top, `the chart begins at ${box.y} of ${height}`);
+    assert.ok(answer.y >= box.y + box.height, 'the answer is below it');
+    if (width === 1280) assert.ok(answer.y + answer.height < height, `and ends at ${answer.y + answer.height}`);
+  }
+  await page.setViewportSize({ width: 1360, height: 900 });
+});

@@ -34,7 +34,7 @@ function Bound({ name, at, range, set }: { name: string; at: keyof Range; range:
   );
 }
 
-/** The limits that are set, in one row of a fixed height, and what they answer: neither moves the chart below. */
+/** What the limits answer, and those that are set, in one row of a fixed height: neither moves a chart below. */
 export function Limits({ ranges, keys, names, change, children }: { ranges: Ranges; keys: string[]; names: Naming; change: (key: string, range: Range | null) => void; children: ComponentChildren }) {
   const [added, setAdded] = useState<string[]>([]);
   const row = useRef<HTMLDivElement>(null);
@@ -42,6 +42,7 @@ export function Limits({ ranges, keys, names, change, children }: { ranges: Rang
   useEffect(() => { row.current!.scrollLeft = row.current!.scrollWidth; }, [open.length]); // the newest is seen
   return (
     <div class="limited">
+      <div class="answer" role="status">{children}</div>
       <div class="limits" ref={row}>
         <label>Limit <select aria-label="Add a limit" value="" onChange={(e) => { if (e.currentTarget.value) setAdded([...added, e.currentTarget.value]); e.currentTarget.value = ''; }}>
           <option value="">add…</option>
@@ -58,7 +59,6 @@ export function Limits({ ranges, keys, names, change, children }: { ranges: Rang
           );
         })}
       </div>
-      <div class="answer" role="status">{children}</div>
     </div>
   );
 }

@@ -1,5 +1,6 @@
 // The scatter of candidates on a canvas: any two metrics, predicted, evaluated and measured marks apart, intervals, the front as a step line, limits as lines.
 // Pointer, keyboard (arrows along the front's order) and a sentence for screen readers. Zoom by wheel, pinch, keys and buttons.
+import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { drawAxes, type Labels } from './axes';
 import { contextOf, dots, placeIn, rem, sized, useSize } from './canvas';
@@ -24,7 +25,7 @@ const colorNames = ['ink', 'line', 'card', 'accent', 'measured', 'evaluated', 'p
 type Colors = Record<(typeof colorNames)[number], string>;
 type Placed = { x: Float64Array; y: Float64Array };
 /** `drawn` is another object whenever points came in or out of the ranges, or the front has changed. */
-type Props = { points: Point[]; drawn: unknown; x: Axis; y: Axis; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; zoom: string; onZoom: (zoom: string) => void; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hue?: { title: string; low: string; high: string } | undefined; kinds?: string[] | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string };
+type Props = { points: Point[]; drawn: unknown; x: Axis; y: Axis; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; zoom: string; onZoom: (zoom: string) => void; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hue?: { title: string; low: string; high: string } | undefined; kinds?: string[] | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string; children?: ComponentChildren };
 
 type Drag = { line: 'x' | 'y' | null; pan: boolean; fromX: number; fromY: number; x: number; y: number };
 const bestEnd = (axis: Axis): keyof Range => (axis.direction === 'minimise' ? 'high' : 'low');
@@ -245,6 +246,21 @@ function drawVeil(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props: Pr
   ctx.globalAlpha = 1;
 }
 
+/** Beside each grip what it does, or the limit that it holds. */
+function drawGripWords(ctx: CanvasRenderingContext2D, [x, y]: [number, number], { sx, sy }: Scales, props: Props) {
+  const say = (axis: Axis, range: Range | undefined) => { const v = range?.[bestEnd(axis)]; return v == null ? 'drag a limit' : `${bestEnd(axis) === 'high' ? '≤' : '≥'} ${axis.say(v)}`; };
+  const write = (text: string, left: number, base: number) => { ctx.strokeText(text, left, base); ctx.fillText(text, left, base); };
+  ctx.save();
+  ctx.strokeStyle = color('card');
+  ctx.lineWidth = 4;
+  ctx.lineJoin = 'round';
+  const [across, up] = [say(props.x, props.rangeX), say(props.y, props.rangeY)];
+  const room = x - 8 - ctx.measureText(across).width;
+  write(across, room < sx.from ? x + 8 : room, sy.to + 12);
+  write(up, sx.to - ctx.measureText(up).width - (y - 8 < sy.to + 30 ? 24 : 2), y - 8 < sy.to + 30 ? y + 18 : y - 8);
+  ctx.restore();
+}
+
 /** The two lines that can be dragged, with a grip each, and the box while one is drawn. */
 function drawHandles(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props: Props, drag: Drag | null) {
   const shade = color('limit');
@@ -264,6 +280,7 @@ function drawHandles(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props:
   ctx.stroke();
   ctx.fillRect(x - 3, sy.to, 6, 16);
   ctx.fillRect(sx.to - 16, y - 3, 16, 6);
+  drawGripWords(ctx, [x, y], { sx, sy }, props);
   if (!drag || drag.line || drag.pan) return;
   ctx.setLineDash([4, 3]);
   ctx.strokeRect(drag.fromX, drag.fromY, drag.x - drag.fromX, drag.y - drag.fromY);
@@ -480,6 +497,7 @@ export function Scatter(props: Props) {
           {props.describe(tip.key).map((line) => <div key={line}>{line}</div>)}
         </div>
       )}
+      {props.children}
       <div class="zoom" role="group" aria-label="Zoom">
         <button type="button" class="quiet" aria-label="Zoom in" onClick={() => zoomBy(1.5)}>+</button>
         <button type="button" class="quiet" aria-label="Zoom out" disabled={!props.zoom} onClick={() => zoomBy(1 / 1.5)}>−</button>
@@ -496,7 +514,7 @@ export function Scatter(props: Props) {
         <li><i class="mark cross" />random baseline</li>
         <li><i class="mark hollow" />breaks a limit</li>
         {limitsOf(props).length > 0 && <li><i class="mark limit-line" />limit of the search</li>}
-        <li><i class="mark own-line" />your limit: drag it from the edge</li>
+        <li><i class="mark own-line" />your limit</li>
         {props.against.length > 0 && <li><i class="mark dashed" />front of the other search</li>}
         {props.kinds?.map((kind, i, { length }) => <li key={kind}><i class="mark dot" style={{ background: hueAt(ramp(cardTone()), kindHue(i, length)) }} />measured on {kind}</li>)}
         {props.kinds && <li><i class="mark dot none" />on no board</li>}

@@ -249,25 +249,28 @@ export function SearchPage({ id }: { id: string }) {
       {job.data?.state === 'failed' && <Failed error={job.data.error?.message ?? 'The search failed.'} />}
       <div class="search-grid">
         <div class="beside">
-          <Card title="Pareto front" class="main" note={<span role="status">{whole ? `${points.length === byId.size ? '' : `${counted(points.length)} of `}${counted(byId.size)} networks${candidates.size === byId.size ? '' : ` (${counted(candidates.size)} candidates: the baseline asks for some of them too)`}` : `${counted(candidates.size)} of ${total ? counted(total) : '…'} candidates read…`}{items.length > 0 && `, ${items.length} on the ${front.data?.stage ?? ''} front`}</span>}>
+          <Card title="Pareto front" class="main" note={<span role="status" title={candidates.size === byId.size ? '' : 'The baseline asks for some networks too: each is one candidate of either'}>{whole ? `${points.length === byId.size ? '' : `${counted(points.length)} of `}${counted(byId.size)} networks${candidates.size === byId.size ? '' : ` in ${counted(candidates.size)} candidates`}` : `${counted(candidates.size)} of ${total ? counted(total) : '…'} candidates read…`}{items.length > 0 && `, ${items.length} on the ${front.data?.stage ?? ''} front`}</span>}>
             <div class="toolbar">
               {([['Across', 'x', x, 'log', log], ['Up', 'y', y, 'logy', logY]] as const).map(([title, name, key, logName, on]) => (
                 <span key={name} class="row-of">
                   <label>{title} <select value={key} onChange={(e) => setQuery({ [name]: e.currentTarget.value, z: '' })}>{options}</select></label>
-                  <label class="check"><input type="checkbox" checked={on} onChange={(e) => setQuery({ [logName]: e.currentTarget.checked ? '1' : '' })} /> <span><span class="sr-only">{title} </span>logarithmic</span></label>
+                  <label class="check"><input type="checkbox" checked={on} onChange={(e) => setQuery({ [logName]: e.currentTarget.checked ? '1' : '' })} /> <span><span class="sr-only">{title} logarithmic</span><span aria-hidden="true">log</span></span></label>
                 </span>
               ))}
+            </div>
+            {points.length === 0 ? <Empty>{search.state === 'failed' ? 'The search failed before its strategy had asked for a candidate.' : 'Candidates appear here as soon as the strategy has asked for the first ones.'}</Empty> : (
+              <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, logY)} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hue={hue} kinds={byBoard ? [...measurers.map((b) => profiles[b] ?? b), ...(measurers.length > 1 ? ['several boards'] : [])] : undefined} selected={selected} onPick={pick} describe={describe}
+                summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.${[x, y].map((key) => limitWords(nameOf(key), key, limitsOn(search, key))).join('')}`}>
+                <Limits ranges={ranges} keys={[...keys, ...genes]} names={names} change={change}>
+                  <Best entries={answering} whole={whole} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
+                </Limits>
+              </Scatter>
+            )}
+            <div class="toolbar under">
               <label>Colour by <select value={hueKey} onChange={(e) => setQuery({ by: e.currentTarget.value })}><option value="">source</option>{measurers.length > 0 && <option value="board">board that measured it</option>}{shades.map((k) => <option key={k} value={k}>{names.title(k)}</option>)}</select></label>
               <CompareWith search={search} chosen={otherId} found={other.data && against.length} />
               <Replay last={lastGeneration} range={ranges['generation']} change={change} />
             </div>
-            <Limits ranges={ranges} keys={[...keys, ...genes]} names={names} change={change}>
-              <Best entries={answering} whole={whole} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
-            </Limits>
-            {points.length === 0 ? <Empty>{search.state === 'failed' ? 'The search failed before its strategy had asked for a candidate.' : 'Candidates appear here as soon as the strategy has asked for the first ones.'}</Empty> : (
-              <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, logY)} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hue={hue} kinds={byBoard ? [...measurers.map((b) => profiles[b] ?? b), ...(measurers.length > 1 ? ['several boards'] : [])] : undefined} selected={selected} onPick={pick} describe={describe}
-                summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.${[x, y].map((key) => limitWords(nameOf(key), key, limitsOn(search, key))).join('')}`} />
-            )}
           </Card>
           {chosen && <div class="pair">{beside}</div>}
         </div>
