@@ -34,7 +34,7 @@ async function windowOf({ width, height, scale = 1, text = 16 }, scheme) {
     await page.goto(`${url}/#/${hash}`);
     await page.locator('main h1').waitFor();
     await page.waitForLoadState('networkidle', { timeout: 3000 }).catch(() => undefined); // the stream of events stays open
-    for (const still of [page.getByText('Reading…'), page.locator('button:disabled', { hasText: 'CSV of' })]) await still.first().waitFor({ state: 'detached', timeout: 120000 });
+    for (const still of [page.getByText('Reading…'), page.getByText('candidates read…')]) await still.first().waitFor({ state: 'detached', timeout: 120000 });
     await page.waitForTimeout(500);
   };
   return { page, context, open };
