@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/stats.h"
+#include "latency/quality.h"
 
 const char *const calibration_kind_names[] = {"none", "identity", "shrunk", NULL};
 const char *const ladder_rung_names[] = {"sum", "line", "kinds", "fleet", "entries", NULL};
@@ -18,14 +19,16 @@ static const double strengths[] = {0,    1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2,
                                    1e-1, 3e-1, 1,    3,    10,   30,   INFINITY};
 enum { N_STRENGTHS = sizeof strengths / sizeof strengths[0] };
 #define FLOOR 0.1
+#define FEW_CLEARLY 1   /* standard errors of the difference */
 #define NORMAL_90 1.645 /* of CALIBRATION_LEVEL, two-sided */
 
 struct sample {
     const double *sum, *measured;
     size_t n;
-    double typical; /* measured latency in the middle, the unit of c */
-    double *weight; /* scratch of fit_line */
-    double *error;  /* scratch of fit_line */
+    double typical;      /* measured latency in the middle, the unit of c */
+    double *weight;      /* scratch of fit_line */
+    double *error;       /* scratch of fit_line */
+    double *left_out[2]; /* of choose: log errors of networks left out, of the sum and of a line */
 };
 enum { FOLDS_MAX = 40, ALL = FOLDS_MAX /* no fold is left out */, ROUNDS = 4 };
 
@@ -97,7 +100,7 @@ struct loss {
 };
 
 /* Each fold predicted from the others; infinite if a fit fails. */
-static struct loss leave_out(const struct sample *sample, double strength) {
+static struct loss leave_out(const struct sample *sample, double strength, double *ret_errors) {
     struct loss loss = {0};
     for (size_t fold = 0; fold < FOLDS_MAX && fold < sample->n; fold++) {
         double a, c;
@@ -107,6 +110,7 @@ static struct loss leave_out(const struct sample *sample, double strength) {
             if (!left_out(sample, i, fold))
                 continue;
             double e = log(sample->measured[i] / line(a, c, sample->sum[i]));
+            ret_errors[i] = e;
             loss.absolute += fabs(e) / (double)sample->n;
             loss.square += e * e / (double)sample->n;
         }
@@ -132,14 +136,24 @@ static int check_sample(const double *sum_us, const double *measured_us, size_t 
     return 0;
 }
 
+/* With three networks each is predicted by a line through the two others, which says nothing of how
+ * far off such lines are: chance would often prefer one to a sum that is right. From four on a
+ * margin costs more, where sums are wrong, than it saves where they are right. */
+static bool clearly_better(const struct sample *sample, const double *errors) {
+    return sample->n > CALIBRATION_MIN_NETWORKS ||
+           latency_errors_smaller(errors, sample->left_out[0], sample->n, FEW_CLEARLY);
+}
+
 /* From the strongest down, and only for a clear gain: ties stay with no correction. */
 static struct calibration choose(const struct sample *sample) {
-    struct loss best = leave_out(sample, INFINITY);
+    double *errors = sample->left_out[1];
+    struct loss best = leave_out(sample, INFINITY, sample->left_out[0]);
     struct calibration chosen = {.kind = CALIBRATION_IDENTITY, .a = 1, .strength = INFINITY};
     for (int k = N_STRENGTHS - 2; k >= 0; k--) {
         double a, c;
-        struct loss loss = leave_out(sample, strengths[k]);
-        if (loss.absolute >= 0.999 * best.absolute || !fit_line(sample, ALL, strengths[k], &a, &c))
+        struct loss loss = leave_out(sample, strengths[k], errors);
+        if (loss.absolute >= 0.999 * best.absolute || !clearly_better(sample, errors) ||
+            !fit_line(sample, ALL, strengths[k], &a, &c))
             continue;
         best = loss;
         chosen = (struct calibration){
@@ -154,11 +168,16 @@ int calibration_fit(const double *sum_us, const double *measured_us, size_t n, i
     int code = check_sample(sum_us, measured_us, n, err);
     if (code < 0)
         return code;
-    double *scratch = mem_array(n, 2 * sizeof *scratch);
+    double *scratch = mem_array(n, 4 * sizeof *scratch);
     if (!scratch)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a calibration");
-    struct sample sample = {sum_us,  measured_us, n, stats_median(measured_us, n),
-                            scratch, scratch + n};
+    struct sample sample = {sum_us,
+                            measured_us,
+                            n,
+                            stats_median(measured_us, n),
+                            scratch,
+                            scratch + n,
+                            {scratch + 2 * n, scratch + 3 * n}};
     struct calibration calibration = choose(&sample);
     calibration.version = version;
     calibration.n = calibration.spread_n = (int)n;

@@ -56,7 +56,8 @@ extern const struct calibration calibration_none;
 /* Fits on n networks: sum_us[i] is the sum of the table's entries, measured_us[i] what the board
  * showed; all > 0. Minimises Huber's loss of the relative error plus strength * ((a - 1)^2 +
  * (c / typical)^2); the strength is the one whose mean |log(measured / predicted)| on networks left
- * out in turn (in 40 folds when there are more) is least, the plain sum being one of the choices.
+ * out in turn (in 40 folds when there are more) is least, the plain sum being one of the choices;
+ * of three networks it stays unless a line is better by a standard error of the difference.
  * Deterministic. Errors: ESP_EINVAL (fewer than CALIBRATION_MIN_NETWORKS, a value not positive and
  * finite), ESP_ELIMIT, ESP_ENOMEM. */
 int calibration_fit(const double *sum_us, const double *measured_us, size_t n, int version,

@@ -7,6 +7,7 @@
 
 #include "base/linear.h"
 #include "base/memory.h"
+#include "latency/quality.h"
 
 /* Ridge, in variances of one error: what likeness explains against what it cannot. */
 static const double strengths[] = {0.1, 0.3, 1, 3, 10, 30};
@@ -14,8 +15,9 @@ enum { N_STRENGTHS = sizeof strengths / sizeof strengths[0], FOLDS_MAX = 10 };
 /* A rung above a table's line must be better by as many standard errors of the difference, for the
  * choice is made on few networks. */
 #define CLEARLY 2
-/* And by so much in log time: no board measures what is less. */
+/* And by so much in log time: no board measures what is less; and of no fewer networks. */
 #define GAIN_MIN 5e-4
+#define ABOVE_MIN 5
 
 struct rung {
     double loss, square; /* means of the left out errors in log time, and of their squares */
@@ -200,26 +202,15 @@ static void judge(const struct fit *fit, int r) {
     }
 }
 
-/* Whether errors are smaller in the mean, by so many standard errors of the difference. */
-static bool better(const double *errors, const double *than, size_t n, double standard_errors) {
-    double mean = 0, square = 0;
-    for (size_t i = 0; i < n; i++) {
-        double gain = fabs(than[i]) - fabs(errors[i]);
-        mean += gain / (double)n;
-        square += gain * gain / (double)n;
-    }
-    double variance = fmax(0, square - mean * mean) / (double)(n - 1);
-    return mean > standard_errors * sqrt(variance);
-}
-
 static void choose(struct ladder *ladder) {
     enum ladder_rung best = LADDER_LINE;
-    double standard_errors = ladder->networks->stand_in ? 0 : CLEARLY;
-    for (int r = LADDER_KINDS; r < LADDER_RUNGS; r++)
+    bool stand_in = ladder->networks->stand_in;
+    double standard_errors = stand_in ? 0 : CLEARLY;
+    for (int r = LADDER_KINDS; r < LADDER_RUNGS && (stand_in || ladder->n >= ABOVE_MIN); r++)
         if (isfinite(ladder->rungs[r].loss) && ladder->rungs[r].loss < ladder->rungs[best].loss &&
             ladder->rungs[r].loss < ladder->rungs[LADDER_LINE].loss - GAIN_MIN &&
-            better(ladder->rungs[r].error, ladder->rungs[LADDER_LINE].error, ladder->n,
-                   standard_errors))
+            latency_errors_smaller(ladder->rungs[r].error, ladder->rungs[LADDER_LINE].error,
+                                   ladder->n, standard_errors))
             best = (enum ladder_rung)r;
     ladder->chosen =
         best == LADDER_LINE && ladder->line.kind == CALIBRATION_IDENTITY ? LADDER_SUM : best;

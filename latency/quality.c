@@ -1,7 +1,6 @@
 #include "latency/quality.h"
 
 #include <math.h>
-#include <stdbool.h>
 
 #include "base/stats.h"
 
@@ -23,6 +22,18 @@ void latency_quality_compute(const double *predicted_us, const double *low_us,
     q.kendall_tau = stats_kendall_tau(predicted_us, measured_us, n);
     q.spearman_rho = stats_spearman_rho(predicted_us, measured_us, n);
     *ret_quality = q;
+}
+
+bool latency_errors_smaller(const double *errors, const double *than, size_t n,
+                            double standard_errors) {
+    double mean = 0, square = 0;
+    for (size_t i = 0; i < n; i++) {
+        double gain = fabs(than[i]) - fabs(errors[i]);
+        mean += gain / (double)n;
+        square += gain * gain / (double)n;
+    }
+    double variance = fmax(0, square - mean * mean) / (double)(n - 1);
+    return mean > standard_errors * sqrt(variance);
 }
 
 cJSON *latency_quality_to_json(const struct latency_quality *quality) {

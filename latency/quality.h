@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "latency/calibration.h"
@@ -19,6 +20,11 @@ struct latency_quality {
 void latency_quality_compute(const double *predicted_us, const double *low_us,
                              const double *high_us, const double *measured_us, size_t n,
                              struct latency_quality *ret_quality);
+
+/* Whether the errors of n >= 2 networks are smaller in the mean of their magnitudes than others of
+ * the same networks, by more than so many standard errors of the difference. */
+bool latency_errors_smaller(const double *errors, const double *than, size_t n,
+                            double standard_errors);
 
 struct latency_report {
     struct latency_quality before; /* the plain sum */

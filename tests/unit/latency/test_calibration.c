@@ -76,9 +76,38 @@ static void shrinks_when_there_is_nothing_to_learn(void **state) {
     assert_true(biased_fitted < 0.1 * biased_plain);
 }
 
+static double mean_error(const struct calibration *calibration, const double *sum,
+                         const double *measured, int n) {
+    double total = 0;
+    for (int i = 0; i < n; i++)
+        total += fabs(log(calibration_apply(calibration, sum[i]) / measured[i])) / n;
+    return total;
+}
+
+/* Errors in the mean over boards of what three networks make of a sum, as shares of the sum's. */
+static double error_of_three(double a, double c, double noise) {
+    double fitted = 0, plain = 0;
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        double sum[N_MAX], measured[N_MAX];
+        struct calibration calibration;
+        make_board(seed, a, c, noise, N_MAX, sum, measured);
+        assert_int_equal(calibration_fit(sum, measured, 3, 1, NULL, &calibration), 0);
+        fitted += mean_error(&calibration, sum + 3, measured + 3, N_MAX - 3);
+        plain += mean_error(&calibration_none, sum + 3, measured + 3, N_MAX - 3);
+    }
+    return fitted / plain;
+}
+
+/* Of three networks a line is not told from chance unless the sum is clearly wrong. */
+static void three_networks_correct_only_what_is_clearly_wrong(void **state) {
+    double right = error_of_three(1, 0, 0.03), wrong = error_of_three(1.1, 300, 0.03);
+    if (right > 1.25 || wrong > 0.3)
+        fail_msg("errors of %.3f and %.3f of the sum's", right, wrong);
+}
+
 static void intervals_cover_what_they_say(void **state) {
-    static const int sizes[] = {5, 10, 20};
-    for (int k = 0; k < 3; k++) {
+    static const int sizes[] = {3, 4, 5, 10, 20};
+    for (int k = 0; k < 5; k++) {
         double inside = 0, all = 0;
         for (uint64_t seed = 0; seed < 100; seed++) {
             double sum[N_MAX], measured[N_MAX];
@@ -92,7 +121,8 @@ static void intervals_cover_what_they_say(void **state) {
                 inside += measured[i] >= us / factor && measured[i] <= us * factor;
             }
         }
-        assert_true(inside / all >= 0.88 && inside / all < 0.999);
+        if (inside / all < 0.88 || inside / all >= 0.999)
+            fail_msg("of %d networks: %g inside", sizes[k], inside / all);
     }
 }
 
@@ -173,6 +203,7 @@ int main(void) {
         cmocka_unit_test(finds_an_exact_line),
         cmocka_unit_test(leaves_a_right_sum_alone),
         cmocka_unit_test(shrinks_when_there_is_nothing_to_learn),
+        cmocka_unit_test(three_networks_correct_only_what_is_clearly_wrong),
         cmocka_unit_test(intervals_cover_what_they_say),
         cmocka_unit_test(is_monotone_and_positive),
         cmocka_unit_test(refuses_bad_samples),

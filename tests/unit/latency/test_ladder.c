@@ -103,6 +103,20 @@ static void the_line_stays_where_kinds_are_alike(void **state) {
     assert_true(stayed >= 50);
 }
 
+/* Of four networks each is judged by what three say: the line at most. */
+static void few_networks_take_no_rung_above_the_line(void **state) {
+    static struct board board;
+    make_board(&board, (const double[]){0.7, 1.1, 1.9}, 0.01);
+    for (size_t first = 0; first < N - 4; first++)
+        for (size_t known = 3; known <= 4; known++) {
+            struct ladder *ladder;
+            assert_int_equal(ladder_fit(&board.networks, board.order + first, known, NULL, &ladder),
+                             0);
+            assert_true(ladder_chosen(ladder) <= LADDER_LINE);
+            ladder_destroy(ladder);
+        }
+}
+
 static void a_right_sum_is_left_alone(void **state) {
     static struct board board;
     make_board(&board, (const double[]){1, 1, 1}, 0);
@@ -183,6 +197,7 @@ int main(void) {
         cmocka_unit_test(likeness_is_centred_and_scaled),
         cmocka_unit_test(kinds_of_their_own_scale_are_found),
         cmocka_unit_test(the_line_stays_where_kinds_are_alike),
+        cmocka_unit_test(few_networks_take_no_rung_above_the_line),
         cmocka_unit_test(a_right_sum_is_left_alone),
         cmocka_unit_test(losses_are_out_of_sample),
         cmocka_unit_test(a_stand_in_gets_its_scale_of_known_networks),
