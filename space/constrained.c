@@ -2,13 +2,16 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "space/lower.h"
 
 enum { BINS_MAX = 1024, BINS_MIN = 64, TRIES = 64, COUNTED = 1000 };
+enum { PLANS_MAX = CONSTRAINED_LIMITS_MAX + 2 };
 #define BYTES_MAX 67108864.0
-#define ROUNDING 1e-9 /* of a bin: what lies on a limit is within it */
+#define ROUNDING 1e-9  /* of a bin: what lies on a limit is within it */
+#define SLACK_MIN 1e-6 /* of a bound: a sum may be above its least */
 
 /* A state of a subnet that is being built: before a stage, with the channels of the one before; or
  * inside one, with its channels and the number of further blocks. States are numbered alike for
@@ -23,8 +26,9 @@ struct layout {
     int n_costs;
 };
 
-/* One sum. */
+/* One sum, of the costs of a limit or of several together. */
 struct plan {
+    int limit; /* of one */
     double bound;
     double *costs; /* [resolutions][n_costs]; infinite where not allowed or not known */
     double *least; /* [resolutions][n_states]: cost of the cheapest way on */
@@ -38,8 +42,8 @@ struct constrained {
     struct layout layout;
     int bins;
     int n_plans;
-    struct plan plans[CONSTRAINED_LIMITS_MAX + 1];
-    const struct plan *hardest;
+    struct plan plans[PLANS_MAX];
+    struct plan *hardest;
     double share;
 };
 
@@ -77,8 +81,9 @@ struct filler {
     const struct space *space;
     const struct layout *layout;
     const struct constrained_limit *limits;
-    int n_limits, sum; /* the limit whose costs are filled in; -1: all 0 */
-    double *costs;     /* of one resolution */
+    int n_limits;
+    double weights[CONSTRAINED_LIMITS_MAX]; /* of the limits on sums in the sum that is filled in */
+    double *costs;                          /* of one resolution */
     struct err *err;
     int error;
 };
@@ -87,11 +92,11 @@ static double cost_of(struct filler *filler, const struct unit_spec *spec, int s
     double cost = 0;
     for (int i = 0; i < filler->n_limits && filler->error == 0; i++) {
         const struct constrained_limit *limit = &filler->limits[i];
-        if (!limit->bottleneck && i != filler->sum)
+        if (!limit->bottleneck && filler->weights[i] <= 0)
             continue;
         double value = additive_unit(&limit->cost, spec, stage, block, filler->err, &filler->error);
         if (!limit->bottleneck)
-            cost += value;
+            cost += filler->weights[i] * value;
         else if (!(value <= limit->bound))
             cost = INFINITY;
     }
@@ -320,31 +325,75 @@ static void drop_mass(struct plan *plan) {
     plan->mass = NULL;
 }
 
-/* A plan for each sum, or one for none; only the hardest keeps its tables. */
+/* The next plan; only the hardest keeps its tables. */
+static int add_plan(struct constrained *c, struct filler *filler, double bound, struct err *err) {
+    struct plan *plan = &c->plans[c->n_plans++], *other = c->hardest;
+    plan->bound = bound;
+    int code = plan_make(c, plan, filler, err);
+    bool harder = !other || plan->share < other->share;
+    if (other)
+        drop_mass(harder ? other : plan);
+    if (harder)
+        c->hardest = plan;
+    return code;
+}
+
+/* What a sum may be above its least; a little where it may not. */
+static double slack_of(const struct constrained *c, const struct plan *plan) {
+    double least = INFINITY;
+    for (int r = 0; r < c->space->n_resolutions; r++) {
+        struct level level = level_of(c, plan, r);
+        least = fmin(least, level.costs[c->layout.stem] + level.least[c->layout.before[0]]);
+    }
+    return fmax(plan->bound - least, SLACK_MIN * fmax(fabs(plan->bound), 1e-300));
+}
+
+/* One of several sums together, each in parts of what it may be above its least: what keeps every
+ * limit keeps that too, and where sums oppose each other hardly anything else does. */
+static int add_together(struct constrained *c, struct filler *filler, const int *sums, int n,
+                        struct err *err) {
+    double bound = 0;
+    memset(filler->weights, 0, sizeof filler->weights);
+    for (int i = 0; i < n; i++) {
+        const struct plan *plan = &c->plans[sums[i]];
+        filler->weights[plan->limit] = 1 / slack_of(c, plan);
+        bound += filler->weights[plan->limit] * plan->bound;
+    }
+    return add_plan(c, filler, bound, err);
+}
+
+/* Plans of sums, the hardest first. */
+static void sort_sums(const struct constrained *c, int *sums, int n) {
+    for (int i = 0; i < n; i++) {
+        int at = i;
+        for (; at > 0 && c->plans[sums[at - 1]].share > c->plans[i].share; at--)
+            sums[at] = sums[at - 1];
+        sums[at] = i;
+    }
+}
+
+/* A plan for each sum, or one for none; of several sums one of all together and one of the two
+ * hardest. */
 static int plans_make(struct constrained *c, const struct constrained_limit *limits, int n,
                       struct err *err) {
     struct filler filler = {
         .space = c->space, .layout = &c->layout, .limits = limits, .n_limits = n, .err = err};
-    int sums = 0, code = 0;
-    for (int i = 0; i < n; i++)
-        sums += !limits[i].bottleneck;
-    for (int i = sums ? 0 : -1; i < n && code == 0; i++) {
-        if (i >= 0 && limits[i].bottleneck)
+    int order[CONSTRAINED_LIMITS_MAX], sums = 0, code = 0;
+    for (int i = 0; i < n && code == 0; i++) {
+        if (limits[i].bottleneck)
             continue;
-        struct plan *plan = &c->plans[c->n_plans++];
-        plan->bound = i < 0 ? 0 : limits[i].bound;
-        filler.sum = i;
-        code = plan_make(c, plan, &filler, err);
-        struct plan *other = c->hardest ? (struct plan *)c->hardest : NULL;
-        bool harder = !other || plan->share < other->share;
-        if (other)
-            drop_mass(harder ? other : plan);
-        if (harder)
-            c->hardest = plan;
-        if (i < 0)
-            break;
+        memset(filler.weights, 0, sizeof filler.weights);
+        filler.weights[i] = 1;
+        c->plans[sums++].limit = i;
+        code = add_plan(c, &filler, limits[i].bound, err);
     }
-    return code;
+    if (code < 0 || sums == 1)
+        return code;
+    if (sums == 0)
+        return add_plan(c, &filler, 0, err);
+    sort_sums(c, order, sums);
+    code = add_together(c, &filler, order, sums, err);
+    return code == 0 && sums > 2 ? add_together(c, &filler, order, 2, err) : code;
 }
 
 /* Bins that the tables have room for; 0: not even the fewest. */
@@ -364,7 +413,7 @@ int constrained_create(const struct space *space, const struct constrained_limit
         return out_of_memory(err);
     c->space = space;
     c->layout = make_layout(space);
-    c->bins = choose_bins(space, &c->layout, n + 1);
+    c->bins = choose_bins(space, &c->layout, n + 2);
     int code = n <= CONSTRAINED_LIMITS_MAX && c->bins > 0
                    ? plans_make(c, limits, n, err)
                    : err_set(err, ESP_ELIMIT, NULL, "the space is too large to draw within limits");
@@ -396,7 +445,7 @@ struct walk {
     const struct constrained *c;
     struct rng *rng;
     int resolution, budget;
-    double spent[CONSTRAINED_LIMITS_MAX + 1]; /* of each plan */
+    double spent[PLANS_MAX]; /* of each plan */
 };
 
 static void spend(struct walk *walk, int cost) {

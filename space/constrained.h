@@ -7,7 +7,8 @@
  * budget in bins, counted from the cheapest continuation). Choices are drawn stage by stage in
  * proportion to it. Bins are rounded in the subnet's favour and what is beyond the limit all the
  * same is drawn again: the subnets are exactly those of arch_random that keep the limits, each as
- * likely as there. */
+ * likely as there. Of several sums the table is that of the one that is hardest to keep, or of all
+ * or the two hardest of them together where that is harder (two boards that oppose each other). */
 #pragma once
 
 #include "base/rng.h"
@@ -31,8 +32,8 @@ void constrained_destroy(struct constrained *constrained); /* takes NULL */
 
 /* A canonical arch within the limits. budget in [0, 1]: of what lies between the cheapest subnet of
  * each resolution and the limit no more than this share is spent; 1 is the plain distribution.
- * False when many draws found none (of several sums only the one that is hardest to keep is drawn
- * by, or the limit is a hair above the cheapest). */
+ * False when many draws found none (limits that hardly any subnet keeps together, or one a hair
+ * above the cheapest). */
 bool constrained_draw(const struct constrained *constrained, struct rng *rng, double budget,
                       struct arch *ret_arch);
 /* The share of arch_random's subnets that keep the limits: exact but for the last factor, which is

@@ -75,6 +75,8 @@ static int open_facts_of(struct search_run *run, const cJSON *spec, struct err *
                run->spec.space->fingerprint, body ? body : "", measuring(run));
     add_revision(&buf, "revision", run->spec.strategy);
     add_revision(&buf, "baseline revision", run->spec.baseline);
+    if (run->spec.goals.n_constraints > 1)
+        buf_printf(&buf, " limits together"); /* once drawn by the hardest of them alone */
     add_steps(run, &buf);
     free(body);
     if (buf.error) {

@@ -179,6 +179,8 @@ static void limits_go_together(void **state) {
                                          limit_at(all, &seeds[2], true, 0.9)};
     check_distribution(all, limits, seeds, 3);
     check_distribution(all, limits + 2, seeds + 2, 1);
+    limits[2] = limit_at(all, &seeds[2], false, 0.7);
+    check_distribution(all, limits, seeds, 3);
     check_distribution(all, NULL, NULL, 0);
     free_all(all);
 }
@@ -257,12 +259,52 @@ static void rare_subnets_of_a_large_space_are_drawn(void **state) {
     space_destroy(space);
 }
 
+static double both_costs_of(void *context, const struct graph *graph, int unit) {
+    const uint64_t *seeds = context;
+    return scattered(graph->units[unit].signature, seeds[0]) +
+           scattered(graph->units[unit].signature, seeds[1]);
+}
+
+/* Two costs that have nothing to do with each other: what keeps one seldom keeps the other. */
+static void rare_subnets_within_two_sums_are_drawn(void **state) {
+    const int wanted = 200;
+    struct space *space;
+    struct constrained *constrained;
+    struct arch arch;
+    uint64_t seeds[2] = {1, 2};
+    double least;
+    int drawn = 0;
+    struct additive_cost both = {both_costs_of, seeds};
+    assert_int_equal(space_builtin("ofa_mbv3", NULL, &space), 0);
+    assert_int_equal(additive_min(space, &both, NULL, &least, &arch), 0);
+    struct constrained_limit limits[2];
+    for (int k = 0; k < 2; k++)
+        limits[k] = (struct constrained_limit){
+            {unit_cost_of, &seeds[k]}, false, 1.1 * arch_value(space, &arch, seeds[k], false)};
+    assert_int_equal(constrained_create(space, limits, 2, NULL, &constrained), 0);
+    double share = constrained_share(constrained);
+    assert_true(share > 0 && share < 1e-6);
+    for (uint32_t i = 0; (int)i < wanted; i++) {
+        struct rng rng = rng_make(5, RNG_TEST, 2, i);
+        if (!constrained_draw(constrained, &rng, 1, &arch))
+            continue;
+        drawn++;
+        assert_true(arch_valid(space, &arch));
+        for (int k = 0; k < 2; k++)
+            assert_true(arch_value(space, &arch, seeds[k], false) <= limits[k].bound * (1 + 1e-9));
+    }
+    assert_true(drawn >= wanted * 9 / 10);
+    constrained_destroy(constrained);
+    space_destroy(space);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(draws_are_random_subnets_within_a_limit),
                                        cmocka_unit_test(limits_go_together),
                                        cmocka_unit_test(a_smaller_budget_draws_cheaper_subnets),
                                        cmocka_unit_test(resolutions_may_have_tables_of_their_own),
                                        cmocka_unit_test(what_nothing_keeps_is_refused),
-                                       cmocka_unit_test(rare_subnets_of_a_large_space_are_drawn)};
+                                       cmocka_unit_test(rare_subnets_of_a_large_space_are_drawn),
+                                       cmocka_unit_test(rare_subnets_within_two_sums_are_drawn)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
