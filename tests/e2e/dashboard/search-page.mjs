@@ -1,7 +1,8 @@
 // What a search page says of its candidates: one filter for every view, and how many have been read.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { card, open, page, search, stack } from './world.mjs';
+import { card, faults, open, page, search, stack } from './world.mjs';
 
 test('the table of the front obeys the filter, sorts, and in a replay shows the front of that time', async () => {
   const { items } = await stack.get(`/searches/${search}/front`);
@@ -59,4 +60,31 @@ test('the scatter and what it answers are in sight without scrolling, on a small
     if (width === 1280) assert.ok(answer.y + answer.height < height, `and ends at ${answer.y + answer.height}`);
   }
   await page.setViewportSize({ width: 1360, height: 900 });
+});
+
+test('a search is extended, its report has a command, and its chart is saved as a picture', async () => {
+  const { name, evaluations_done: had } = await stack.get(`/searches/${search}`);
+  await open(`searches/${search}`);
+  await page.getByRole('button', { name: 'Extend', exact: true }).click();
+  await page.getByLabel('Evaluations more').fill('150');
+  await page.getByText(`espalier search extend '${name}' -n ${had + 150}`, { exact: true }).waitFor();
+  assert.deepEqual(await faults(), []);
+  const bodies = [];
+  await page.route(/\/extend$/, (route) => { // others look at this search: it is not to run again
+    bodies.push(route.request().postDataJSON());
+    return bodies.length === 1 ? route.fulfill({ status: 422, json: { detail: 'Its patience has ended it: name another one.' } }) : route.fulfill({ status: 202, json: { search: {}, job: {} } });
+  });
+  await page.getByRole('button', { name: `Extend to ${had + 150}` }).click();
+  await page.getByRole('alert').getByText('Its patience has ended it: name another one.').waitFor();
+  await page.getByLabel('Patience').fill('0');
+  await page.getByRole('button', { name: `Extend to ${had + 150}` }).click();
+  await page.getByLabel('Evaluations more').waitFor({ state: 'detached' });
+  assert.deepEqual(bodies, [{ evaluations: had + 150 }, { evaluations: had + 150, patience: null }]);
+  await page.unroute(/\/extend$/);
+  await page.getByRole('button', { name: 'Report', exact: true }).click();
+  await page.getByText(`espalier report '${name}' -o ${name.replaceAll(' ', '-')}.html`, { exact: true }).waitFor();
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save the chart as a PNG picture' }).click()]);
+  const picture = readFileSync(await download.path()), chart = await page.locator('.scatter canvas.base').evaluate((c) => [c.width, c.height]);
+  assert.equal(download.suggestedFilename(), `${name}.png`);
+  assert.deepEqual([picture.toString('latin1', 1, 4), picture.readUInt32BE(16), picture.readUInt32BE(20)], ['PNG', ...chart]);
 });

@@ -48,3 +48,15 @@ export function useSize(ref: { current: HTMLElement | null }, least: number, hei
   }, []);
   return size;
 }
+
+/** What canvases that lie over each other show, as a PNG on an opaque ground. */
+export function pictureOf(layers: HTMLCanvasElement[], ground: string): Promise<Blob | null> {
+  const whole = document.createElement('canvas'), { width, height } = layers[0]!;
+  whole.width = width;
+  whole.height = height;
+  const ctx = whole.getContext('2d')!;
+  ctx.fillStyle = ground;
+  ctx.fillRect(0, 0, width, height);
+  for (const layer of layers) ctx.drawImage(layer, 0, 0);
+  return new Promise((done) => whole.toBlob(done, 'image/png'));
+}

@@ -40,6 +40,16 @@ export function jsonOf(pages: Pages): string[] {
   return [...rows, rows.length ? ']\n' : '[]\n'];
 }
 
+/** Hands something to the browser as a file of this name. */
+export function saveAs(content: Blob, name: string) {
+  const url = URL.createObjectURL(content);
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(url);
+}
+
 /** Reads all candidates and hands them to the browser as a file. */
 export async function exportCandidates(id: string, name: string, format: Format): Promise<void> {
   const pages: CandidatePage[] = [];
@@ -48,10 +58,5 @@ export async function exportCandidates(id: string, name: string, format: Format)
     pages.push(page);
     after = page.next;
   }
-  const url = URL.createObjectURL(new Blob(format === 'csv' ? csvOf(pages) : jsonOf(pages), { type: format === 'csv' ? 'text/csv' : 'application/json' }));
-  const link = document.createElement('a');
-  link.href = url;
-  link.download = `${name}.${format}`;
-  link.click();
-  URL.revokeObjectURL(url);
+  saveAs(new Blob(format === 'csv' ? csvOf(pages) : jsonOf(pages), { type: format === 'csv' ? 'text/csv' : 'application/json' }), `${name}.${format}`);
 }

@@ -3,8 +3,9 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { drawAxes, type Labels } from './axes';
-import { contextOf, dots, placeIn, rem, sized, useSize } from './canvas';
+import { contextOf, dots, pictureOf, placeIn, rem, sized, useSize } from './canvas';
 import type { Told } from './entries';
+import { saveAs } from './export';
 import type { Range } from './filter';
 import { frontOf, type Direction } from './front';
 import { ramp, steps } from './hues';
@@ -24,8 +25,8 @@ export type Axis = { title: string; direction: Direction; labels: Labels; log: b
 const colorNames = ['ink', 'line', 'card', 'accent', 'measured', 'evaluated', 'predicted', 'counted', 'baseline', 'limit'] as const;
 type Colors = Record<(typeof colorNames)[number], string>;
 type Placed = { x: Float64Array; y: Float64Array };
-/** `drawn` is another object whenever points came in or out of the ranges, or the front has changed. */
-type Props = { points: Point[]; drawn: unknown; x: Axis; y: Axis; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; zoom: string; onZoom: (zoom: string) => void; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hue?: { title: string; low: string; high: string } | undefined; kinds?: string[] | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string; children?: ComponentChildren };
+/** `name`: of a picture that is saved. `drawn` is another object whenever points came in or out of the ranges, or the front has changed. */
+type Props = { name: string; points: Point[]; drawn: unknown; x: Axis; y: Axis; against: { x: number; y: number }[]; rangeX: Range | undefined; rangeY: Range | undefined; pending: boolean; zoom: string; onZoom: (zoom: string) => void; onRanges: (x: Range | null | undefined, y: Range | null | undefined) => void; hue?: { title: string; low: string; high: string } | undefined; kinds?: string[] | undefined; selected?: string | undefined; onPick: (key: string) => void; describe: (key: string) => string[]; summary: string; children?: ComponentChildren };
 
 type Drag = { line: 'x' | 'y' | null; pan: boolean; fromX: number; fromY: number; x: number; y: number };
 const bestEnd = (axis: Axis): keyof Range => (axis.direction === 'minimise' ? 'high' : 'low');
@@ -485,6 +486,7 @@ export function Scatter(props: Props) {
     const span = (s: Scale, a: number, b: number): Range => { const [u, v] = [toValue(s, a), toValue(s, b)]; return { low: Math.min(u, v), high: Math.max(u, v) }; };
     props.onRanges(span(scales.sx, drag.fromX, drag.x), span(scales.sy, drag.fromY, drag.y));
   };
+  const save = () => void pictureOf([base.current!], color('card')).then((picture) => { if (picture) saveAs(picture, `${props.name}.png`); });
   const left = tip ? toPixel(scales.sx, tip.x) : 0;
 
   return (
@@ -502,6 +504,7 @@ export function Scatter(props: Props) {
         <button type="button" class="quiet" aria-label="Zoom in" onClick={() => zoomBy(1.5)}>+</button>
         <button type="button" class="quiet" aria-label="Zoom out" disabled={!props.zoom} onClick={() => zoomBy(1 / 1.5)}>−</button>
         {props.zoom && <button type="button" class="quiet" onClick={reset}>Show all</button>}
+        <button type="button" class="quiet" aria-label="Save the chart as a PNG picture" onClick={save}>PNG</button>
         <span class="note">{props.zoom ? 'Shift + drag moves, double click shows all' : 'Ctrl + wheel or pinch zooms'}</span>
       </div>
       <div class="sr-only" aria-live="polite">{tip ? props.describe(tip.key).join(', ') : ''}</div>

@@ -1,6 +1,6 @@
 // One search: the live scatter with the front, hypervolume beside it, the table below, the network of the chosen point at the side.
 import type { ComponentChildren } from 'preact';
-import { useMemo } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import { get, list, post, type Front, type Job, type Pin, type Profile, type Search } from '../api';
 import { ArchView } from '../arch-view';
 import { BoardFronts } from '../board-fronts';
@@ -11,6 +11,7 @@ import { genesOf, parseRanges, printRanges, within, withRange, type Range } from
 import { exportCandidates } from '../export';
 import { directionOf as directionIn, frontOf } from '../front';
 import { FrontTable, Interval } from '../front-table';
+import { Extend, Report } from '../further';
 import { comparing, counted, metricName, metricValue, percent, short, significant, tickLabels } from '../format';
 import { Lines, type Curve } from '../lines';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Waiting } from '../parts';
@@ -115,6 +116,7 @@ const change = (key: string, range: Range | null) => setQuery({ f: printRanges(w
 
 export function SearchPage({ id }: { id: string }) {
   const path = `/searches/${encodeURIComponent(id)}`;
+  const [asks, setAsks] = useState<'extend' | 'report' | ''>('');
   const loaded = useLoaded(() => get<Search>(path), id, ['search', 'generation', 'front'], (d) => d['id'] === id || d['search'] === id);
   const front = useLoaded(() => get<Front>(`${path}/front`), `${id}/front`, ['front', 'generation', 'job'], (d) => d['search'] === id || (d['kind'] === 'evaluate' && d['state'] === 'done'));
   const supernet = loaded.data?.supernet;
@@ -238,10 +240,14 @@ export function SearchPage({ id }: { id: string }) {
         {running && <Act do={() => post(`${path}/cancel`)} confirm="Stop the search? It can be resumed." done="The search stops.">Stop</Act>}
         {['paused', 'failed', 'canceled'].includes(search.state) && <Act class="primary" do={() => post(`${path}/resume`)} done="The search goes on.">Resume</Act>}
         <a class="button" href={href(['searches', 'new'], { from: id })}>Search again with changes</a>
+        {search.state === 'done' && <button type="button" aria-expanded={asks === 'extend'} onClick={() => setAsks(asks === 'extend' ? '' : 'extend')}>Extend</button>}
+        <button type="button" aria-expanded={asks === 'report'} onClick={() => setAsks(asks === 'report' ? '' : 'report')}>Report</button>
         {candidates.size > 0 && <Act do={() => exportCandidates(id, search.name, 'csv')}>CSV of {whole ? '' : 'all '}{short(total)} candidates</Act>}
         {candidates.size > 0 && <Act do={() => exportCandidates(id, search.name, 'json')}>JSON</Act>}
       </>
     }>
+      {asks === 'extend' && search.state === 'done' && <Extend search={search} close={() => setAsks('')} />}
+      {asks === 'report' && <Report search={search} close={() => setAsks('')} />}
       {running && job.data && <Card><ProgressLine job={job.data} /></Card>}
       {!!search.result?.['ending'] && <Card>The search has ended: {search.result['ending'] as string}.</Card>}
       {(search.notes ?? []).map((note) => <Card key={note}>Note: {note}.</Card>)}
@@ -259,7 +265,7 @@ export function SearchPage({ id }: { id: string }) {
               ))}
             </div>
             {points.length === 0 ? <Empty>{search.state === 'failed' ? 'The search failed before its strategy had asked for a candidate.' : 'Candidates appear here as soon as the strategy has asked for the first ones.'}</Empty> : (
-              <Scatter points={points} drawn={entries} x={axis(x, log)} y={axis(y, logY)} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hue={hue} kinds={byBoard ? [...measurers.map((b) => profiles[b] ?? b), ...(measurers.length > 1 ? ['several boards'] : [])] : undefined} selected={selected} onPick={pick} describe={describe}
+              <Scatter name={search.name} points={points} drawn={entries} x={axis(x, log)} y={axis(y, logY)} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hue={hue} kinds={byBoard ? [...measurers.map((b) => profiles[b] ?? b), ...(measurers.length > 1 ? ['several boards'] : [])] : undefined} selected={selected} onPick={pick} describe={describe}
                 summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.${[x, y].map((key) => limitWords(nameOf(key), key, limitsOn(search, key))).join('')}`}>
                 <Limits ranges={ranges} keys={[...keys, ...genes]} names={names} change={change}>
                   <Best entries={answering} whole={whole} limited={filter !== ''} objective={objective} direction={directionOf(objective)} names={names} pick={pick} />
