@@ -10,7 +10,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
 const { build } = createRequire(join(ui, 'package.json'))('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/hues.ts', 'src/log-text.ts', 'src/marks.ts', 'src/again.ts', 'src/titles.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/family.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/hues.ts', 'src/log-text.ts', 'src/marks.ts', 'src/again.ts', 'src/titles.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
 const { directionOf, frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
@@ -19,6 +19,7 @@ const format = await load('format');
 const filter = await load('filter');
 const { Candidates, entryOfFront, frontShown, metricsOf, toldBy } = await load('entries');
 const genes = await load('genes');
+const family = await load('family');
 const stats = await load('stats');
 const draft = await load('draft');
 const { csvOf, jsonOf } = await load('export');
@@ -189,15 +190,20 @@ test('two networks differ in the choices that differ', () => {
   assert.deepEqual(genes.differences('r28 | d1 c16 k5e1', 'r28 | d1 c16 k5e1'), []);
 });
 
-test('a network comes from the closest of earlier generations, and that from the one before', () => {
-  const asked = [
-    { arch: 'r28 | d1 c16 k3e1', generation: 0 }, { arch: 'r28 | d1 c16 k5e2', generation: 1 }, { arch: 'r32 | d1 c8 k7e6', generation: 1 },
-    { arch: 'r28 | d1 c24 k5e2', generation: 2 }, { arch: 'r28 | d1 c24 k5e4', generation: 3 },
-  ];
-  assert.deepEqual(genes.ancestry(asked, asked[4], 9).map((c) => c.generation), [2, 1, 0]);
-  assert.equal(genes.ancestry(asked, asked[4], 9)[1].arch, 'r28 | d1 c16 k5e2');
-  assert.equal(genes.ancestry(asked, asked[4], 1).length, 1);
-  assert.deepEqual(genes.ancestry(asked, asked[0], 9), []);
+test('a family is drawn with children above what they were made of, a lane for each that is waited for', () => {
+  const item = (arch_id, generation, ...parents) => ({ arch_id, generation, parents: parents.map(([id, distance, relation = 'parent']) => ({ arch_id: id, distance, relation, changes: [] })) });
+  const { rows, lanes } = family.familyOf([item('g', 5, ['b', 4], ['f', 2]), item('f', 4, ['e', 1]), item('e', 3, ['b', 3], ['a', 1, 'closest'], ['gone', 0]), item('a', 1), item('b', 2)]);
+  const drawn = rows.map((r) => [r.item.arch_id, r.lane, r.strands.map((s) => `${s.from}:${s.top}-${s.to}:${s.end}${s.closest ? '~' : ''}`).join(' ')]);
+  assert.deepEqual(drawn, [
+    ['g', 0, '0:0.5-0:1 0:0.5-1:1'], // f, the nearer, goes on below; b waits aside
+    ['f', 0, '0:0-0:0.5 1:0-1:1 0:0.5-0:1'],
+    ['e', 0, '0:0-0:0.5 1:0-1:1 0:0.5-0:1~ 0:0.5-1:1'], // b is waited for already
+    ['b', 1, '0:0-0:1~ 1:0-1:0.5'],
+    ['a', 0, '0:0-0:0.5~'],
+  ]);
+  assert.equal(lanes, 2);
+  assert.deepEqual(family.familyOf([item('x', 1)]), { rows: [{ item: item('x', 1), lane: 0, strands: [] }], lanes: 1 });
+  assert.equal(family.changeText({ gene: 'block 1.2', from: null, to: 'k3e4' }), 'block 1.2: – → k3e4');
 });
 
 test('a histogram counts every sample, few outliers apart', () => {

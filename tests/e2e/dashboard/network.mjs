@@ -25,8 +25,18 @@ test('the page of a network draws it with its costs, samples, accuracy, relative
   await comes(card('Raw samples').getByText(`${accepted[0].n} samples`));
   await comes(card('Latency, predicted and measured').getByText(/[+−]\d.*interval/));
   await comes(card('Accuracy').getByRole('link', { name: 'bars' }));
-  await page.getByRole('button', { name: 'Find what it came from' }).click();
-  await card('Lineage').getByText('Asked for in generation').waitFor();
+  const told = await stack.get(`/searches/${search}/lineage?arch=${encodeURIComponent(arch)}&networks=20`);
+  await card('Lineage').getByText(`Asked for in generation ${told.items[0].generation} by ${told.strategy}`).waitFor();
+  const family = card('Lineage').locator('table.family tbody tr');
+  assert.equal(await family.count(), told.items.length); // each network once, the newest first, each drawn
+  const inRow = (item) => family.filter({ has: page.getByRole('link', { name: item.arch, exact: true }) });
+  for (const item of told.items) {
+    const shown = await inRow(item).innerText();
+    assert.ok(shown.includes(item.origin) && item.parents.every((p) => shown.includes(p.arch_id.slice(0, 6)) && (p.distance > 6 ? shown.includes(`${p.distance} choices differ`) : p.changes.every((c) => shown.includes(`${c.gene}: ${c.from ?? '–'} → ${c.to ?? '–'}`)))), shown);
+  }
+  const lines = await card('Lineage').locator('.strands path').count(), among = told.items.flatMap((i) => i.parents).filter((p) => told.items.some((i) => i.arch_id === p.arch_id)).length;
+  assert.ok(lines >= 2 * among, `${lines} lines for ${among} parents`);
+  assert.equal(await card('Lineage').getByRole('button', { name: 'Show all that it came from' }).count(), Number(told.more));
   await card('Compare').locator('select').selectOption({ label: 'the largest of the space' });
   await page.getByRole('region', { name: 'Choices that differ' }).waitFor();
   assert.match(page.url(), /vs=/);

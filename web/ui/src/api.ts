@@ -63,6 +63,9 @@ export type Front = {
   calibration_version: number | null; no_board: boolean; refused?: boolean; items: FrontItem[];
 };
 export type MetricColumns = { value: (number | null)[]; low: (number | null)[]; high: (number | null)[]; source: (Source | null)[] };
+export type LineageParent = { arch_id: string; relation: 'parent' | 'closest'; distance: number; changes: { gene: string; from: string | null; to: string | null }[] };
+export type LineageItem = { arch_id: string; arch: string; strategy: string; generation: number; feasible: boolean; on_front: boolean; metrics: Record<string, Metric>; origin: string | null; parents: LineageParent[] };
+export type Lineage = { strategy: string; items: LineageItem[]; more: boolean };
 export type CandidatePage = {
   columns: { id: number[]; arch_id: string[]; arch: string[]; strategy: string[]; generation: number[]; feasible: boolean[]; on_front: boolean[]; metrics: Record<string, MetricColumns> };
   total: number; cursor: string; next: string | null;

@@ -1,9 +1,10 @@
 // One network of a space: drawn unit by unit with its costs on each board, predicted beside measured with the raw samples, accuracies, where it came from, downloads and what to do next.
 import { useMemo, useState } from 'preact/hooks';
-import { get, list, post, type Arch, type CandidatePage, type Evaluation, type Export, type Front, type Measurement, type Model, type Pin, type Profile, type Samples as Sampled, type Space, type Supernet, type Table as LatencyTable } from '../api';
-import { ago, energy, latency, metricName, metricValue, percent, short } from '../format';
-import { ancestry, differences } from '../genes';
+import { get, list, post, type Arch, type Evaluation, type Export, type Front, type Measurement, type Model, type Pin, type Profile, type Samples as Sampled, type Space, type Supernet, type Table as LatencyTable } from '../api';
+import { ago, energy, latency, percent, short } from '../format';
+import { differences } from '../genes';
 import { Samples } from '../histogram';
+import { LineageOf } from '../lineage';
 import { NetworkTable, type OnBoard } from '../network';
 import { Act, Card, Empty, Facts, Failed, Page, State, Table, Waiting } from '../parts';
 import { go, href, route, setQuery } from '../router';
@@ -161,44 +162,6 @@ function Compare({ space, arch, others, vs, sources }: { space: Space; arch: Arc
   );
 }
 
-type Asked = { arch: string; strategy: string; generation: number; metrics: Record<string, number> };
-
-async function allAsked(search: string): Promise<Asked[]> {
-  const asked: Asked[] = [];
-  for (let after = ''; ;) {
-    const page = await get<CandidatePage>(`/searches/${encodeURIComponent(search)}/candidates?page_size=20000${after}`);
-    const { columns } = page;
-    columns.arch.forEach((arch, i) => asked.push({ arch, strategy: columns.strategy[i]!, generation: columns.generation[i]!, metrics: Object.fromEntries(Object.entries(columns.metrics).flatMap(([k, m]) => (m.value[i] == null ? [] : [[k, m.value[i]!]]))) }));
-    if (!page.next) return asked;
-    after = `&after=${encodeURIComponent(page.next)}`;
-  }
-}
-
-function Lineage({ space, search, arch, names }: { space: string; search: string; arch: Arch; names: Map<string, string> }) {
-  const [steps, setSteps] = useState<{ of: string; rows: (Asked & { changed: string })[]; note: string } | null>(null);
-  const look = async () => {
-    const asked = await allAsked(search);
-    const self = asked.find((c) => c.arch === arch.arch);
-    if (!self) return setSteps({ of: arch.arch, rows: [], note: 'That search did not ask for this network.' });
-    const chain = [self, ...ancestry(asked.filter((c) => c.strategy === self.strategy), self, 12)];
-    const rows = chain.map((c, i) => ({ ...c, changed: chain[i + 1] ? differences(chain[i + 1]!.arch, c.arch).map((d) => `${d.gene}: ${d.from} → ${d.to}`).join(', ') || 'nothing' : 'the beginning' }));
-    return setSteps({ of: arch.arch, rows, note: `Asked for in generation ${self.generation} by ${self.strategy}.` });
-  };
-  if (steps?.of !== arch.arch) return <Act do={look}>Find what it came from</Act>;
-  const costs = [...new Set(steps.rows.flatMap((r) => Object.keys(r.metrics)))].filter((k) => k === 'top1' || k.startsWith('latency')).slice(0, 3);
-  return (
-    <>
-      <p class="note" role="status">{steps.note} {steps.rows.length > 1 && 'Strategies keep no parents: each row is the network of an earlier generation that is closest to the one above it.'}</p>
-      {steps.rows.length > 0 && (
-        <Table label="Lineage" rows={steps.rows} rowKey={(r) => `${r.generation} ${r.arch}`} columns={[
-          { title: 'Generation', number: true, cell: (r) => r.generation }, ...costs.map((k) => ({ title: metricName(k, Object.fromEntries(names)), number: true, cell: (r: Asked) => metricValue(k, r.metrics[k]) })),
-          { title: 'Changed since the one below', cell: (r) => r.changed }, { title: 'Network', cell: (r) => <a class="genotype" href={href(['archs', space], { arch: r.arch, search })}>{r.arch}</a> },
-        ]} />
-      )}
-    </>
-  );
-}
-
 /** Its files: the JSON at once, an ONNX file by a job. */
 function Downloads({ arch, space, supernets }: { arch: Arch; space: string; supernets: Supernet[] }) {
   const { data, reload } = useLoaded(() => list<Export>('/exports'), 'exports', ['export']);
@@ -272,7 +235,7 @@ export function ArchPage({ space }: { space: string }) {
         <Card title="Raw samples" class="wide" note="shaded: 95 % interval of the median"><Histograms measured={measured} names={names} /></Card>
         <Card title="Accuracy" class="wide"><Accuracy arch={arch} supernets={supernets} /></Card>
         <Card title="Compare" class="wide">{spaces.data && <Compare space={spaces.data} arch={arch} others={others} vs={vs} sources={chosen} />}</Card>
-        <Card title="Lineage" class="wide">{search ? <Lineage space={space} search={search} arch={arch} names={names} /> : <Empty>Opened from a search, this page tells in which generation it was asked for, and after which networks.</Empty>}</Card>
+        <Card title="Lineage" class="wide">{search ? <LineageOf space={space} search={search} arch={arch} names={names} /> : <Empty>Opened from a search, this page tells in which generation it was asked for, and what it was made of.</Empty>}</Card>
         <Card title="Fine-tune" note="trains this network alone, from the weights that it inherits"><FineTune arch={arch} supernets={supernets} /></Card>
         <Card title="Downloads"><Downloads arch={arch} space={space} supernets={supernets} /></Card>
       </div>
