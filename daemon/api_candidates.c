@@ -79,11 +79,18 @@ static void name_query(const struct api_call *call, const char *search, char ret
     snprintf(ret_name, 17, "%.16s", text);
 }
 
+static bool wants_origins(const struct api_call *call) {
+    const char *word = api_query(call, "origins");
+    return word != NULL && strcmp(word, "true") == 0;
+}
+
 static int get_asked(struct api_call *call, int64_t page_size, struct err *err) {
     struct asked asked;
     const char *after = api_query(call, "after");
-    struct candidate_page page = {
-        .strategy = api_query(call, "strategy"), .size = page_size, .query = &asked.query};
+    struct candidate_page page = {.strategy = api_query(call, "strategy"),
+                                  .origins = wants_origins(call),
+                                  .size = page_size,
+                                  .query = &asked.query};
     int r = read_query(call, false, err, &asked);
     if (r != 0)
         return r;
@@ -94,9 +101,12 @@ static int get_asked(struct api_call *call, int64_t page_size, struct err *err) 
 }
 
 static int get_candidates(struct api_call *call, struct err *err) {
-    struct candidate_page page = {.strategy = api_query(call, "strategy"), .size = 1000};
+    struct candidate_page page = {
+        .strategy = api_query(call, "strategy"), .origins = wants_origins(call), .size = 1000};
     cJSON *search = NULL;
-    int r = api_query_int(call, "page_size", 1, 20000, err, &page.size);
+    int r = api_query_word(call, "origins", (const char *const[]){"true", "false", NULL}, err);
+    if (r == 0)
+        r = api_query_int(call, "page_size", 1, 20000, err, &page.size);
     if (r == 0 && (asks_for(call, "where") || asks_for(call, "sort")))
         return get_asked(call, page.size, err);
     if (r == 0)
@@ -154,7 +164,7 @@ static int get_lineage(struct api_call *call, struct err *err) {
 }
 
 const struct api_route api_candidates[] = {
-    {"GET", "/api/v1/searches/{id}/candidates", "after,page_size,strategy,where,sort",
+    {"GET", "/api/v1/searches/{id}/candidates", "after,page_size,strategy,where,sort,origins",
      .read = get_candidates},
     {"GET", "/api/v1/searches/{id}/lineage", "arch,strategy,steps,networks", .read = get_lineage},
     {"GET", "/api/v1/searches/{id}/front", "objectives,where", .read = get_front},

@@ -14,11 +14,12 @@ struct metric_columns {
     int n;
     struct buf value, low, high, source;
 };
-enum { METRIC_COLUMNS_MAX = 32, PLAIN_COLUMNS = 7 };
+enum { METRIC_COLUMNS_MAX = 32, PLAIN_COLUMNS = 7, ORIGIN_COLUMNS = 3 };
 
 struct candidate_columns {
     int n_rows, n_metrics;
-    struct buf plain[PLAIN_COLUMNS];
+    struct buf plain[PLAIN_COLUMNS], origins[ORIGIN_COLUMNS];
+    bool has_origins;
     struct metric_columns *metrics;
 };
 
@@ -82,6 +83,12 @@ void candidate_columns_add(struct candidate_columns *columns, const struct sql_r
         add_json(&columns->plain[i], columns->n_rows, item);
         cJSON_Delete(item);
     }
+    for (int i = 0; i < ORIGIN_COLUMNS && columns->has_origins; i++) {
+        int at = CANDIDATE_REVISION + 1 + i;
+        item = sql_null(rows, at) ? NULL : cJSON_CreateString(sql_text(rows, at));
+        add_json(&columns->origins[i], columns->n_rows, item);
+        cJSON_Delete(item);
+    }
     add_metrics(columns, sql_text(rows, PLAIN_COLUMNS));
 }
 
@@ -109,11 +116,14 @@ char *candidate_columns_print(struct candidate_columns *columns, int64_t total, 
                               bool more) {
     static const char *const names[PLAIN_COLUMNS] = {
         "id", "arch_id", "arch", "strategy", "generation", "feasible", "on_front"};
+    static const char *const origins[ORIGIN_COLUMNS] = {"origin", "first_parent", "second_parent"};
     struct buf out;
     buf_init(&out, 0);
     buf_puts(&out, "{\"columns\":{");
     for (int i = 0; i < PLAIN_COLUMNS; i++)
         print_column(&out, names[i], &columns->plain[i], false);
+    for (int i = 0; i < ORIGIN_COLUMNS && columns->has_origins; i++)
+        print_column(&out, origins[i], &columns->origins[i], false);
     buf_puts(&out, "\"metrics\":{");
     for (int i = 0; i < columns->n_metrics; i++)
         print_metric(&out, &columns->metrics[i], i == 0);
@@ -127,7 +137,8 @@ char *candidate_columns_print(struct candidate_columns *columns, int64_t total, 
     return text;
 }
 
-int candidate_columns_create(struct err *err, struct candidate_columns **ret_columns) {
+int candidate_columns_create(bool origins, struct err *err,
+                             struct candidate_columns **ret_columns) {
     struct candidate_columns *columns = mem_array(1, sizeof(*columns));
     struct metric_columns *metrics = mem_array(METRIC_COLUMNS_MAX, sizeof(*metrics));
     if (columns == NULL || metrics == NULL) {
@@ -136,6 +147,7 @@ int candidate_columns_create(struct err *err, struct candidate_columns **ret_col
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
     }
     columns->metrics = metrics;
+    columns->has_origins = origins;
     *ret_columns = columns;
     return 0;
 }
@@ -149,6 +161,8 @@ void candidate_columns_destroy(struct candidate_columns *columns) {
         return;
     for (int i = 0; i < PLAIN_COLUMNS; i++)
         buf_finish(&columns->plain[i]);
+    for (int i = 0; i < ORIGIN_COLUMNS; i++)
+        buf_finish(&columns->origins[i]);
     for (int i = 0; i < METRIC_COLUMNS_MAX; i++) {
         buf_finish(&columns->metrics[i].value);
         buf_finish(&columns->metrics[i].low);

@@ -7,12 +7,12 @@
 #define CANDIDATE_COLUMNS                                                                          \
     "arch_id || ':' || strategy, arch_id, arch, strategy, generation, feasible, on_front, "        \
     "metrics, "                                                                                    \
-    "revision"
+    "revision, origin, first_parent, second_parent"
 enum { CANDIDATE_REVISION = 8 }; /* the revision's place */
 
 struct candidate_columns;
-/* ESP_ENOMEM. */
-int candidate_columns_create(struct err *err, struct candidate_columns **ret_columns);
+/* origins: with columns origin, first_parent and second_parent. ESP_ENOMEM. */
+int candidate_columns_create(bool origins, struct err *err, struct candidate_columns **ret_columns);
 void candidate_columns_destroy(struct candidate_columns *columns); /* takes NULL */
 void candidate_columns_add(struct candidate_columns *columns, const struct sql_rows *rows);
 int candidate_columns_n(const struct candidate_columns *columns);

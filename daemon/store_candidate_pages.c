@@ -78,7 +78,7 @@ int store_candidates(struct sql *sql, const char *search, const struct candidate
     int64_t total = 0, cursor = page->after;
     bool more = false;
     char place[32];
-    int r = candidate_columns_create(err, &columns);
+    int r = candidate_columns_create(page->origins, err, &columns);
     if (r != 0)
         return r;
     r = sql_get_int(sql, err, &total, NULL,
@@ -198,7 +198,7 @@ static int print_places(struct sql *sql, const char *search, const struct candid
     const struct place after = {cursor.order, cursor.revision};
     int64_t first = cursor.revision > 0 ? first_behind(places, &after) : 0;
     int64_t end = places->n - first > page->size ? first + page->size : places->n;
-    int r = candidate_columns_create(err, &columns);
+    int r = candidate_columns_create(page->origins, err, &columns);
     for (int64_t i = first; r == 0 && i < end; i++)
         r = add_by_revision(sql, search, places->items[i].revision, columns, err);
     if (end > first) {

@@ -100,6 +100,7 @@ bool candidate_cursor_read(const char *text, const char *query, struct candidate
 struct candidate_query;
 struct candidate_page {
     const char *strategy; /* NULL: all */
+    bool origins;         /* say where each comes from */
     int64_t after, size;  /* revision */
     /* Of store_candidates_asked, where cursor is in place of after. */
     const struct candidate_query *query;

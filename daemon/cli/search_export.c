@@ -9,8 +9,9 @@
 #include "daemon/cli/commands.h"
 
 enum { PAGE = 5000, METRICS_MAX = 64, KEY_MAX = 128 };
-static const char *const plain[] = {"arch_id",    "arch",     "strategy",
-                                    "generation", "feasible", "on_front"};
+static const char *const plain[] = {"arch_id",    "arch",         "strategy",
+                                    "generation", "feasible",     "on_front",
+                                    "origin",     "first_parent", "second_parent"};
 static const char *const parts[] = {"value", "low", "high", "source"};
 enum { N_PLAIN = sizeof(plain) / sizeof(plain[0]), N_PARTS = sizeof(parts) / sizeof(parts[0]) };
 
@@ -176,8 +177,8 @@ static int each_page(struct cli *cli, const char *search, struct writer *writer,
     int rc = 0;
     for (bool more = true; rc == 0 && more;) {
         cJSON *doc = NULL;
-        rc = cli_get(cli, err, &doc, "/searches/%s/candidates?page_size=%d%s%s", cli_encode(search),
-                     PAGE, *after ? "&after=" : "", cli_encode(after));
+        rc = cli_get(cli, err, &doc, "/searches/%s/candidates?origins=true&page_size=%d%s%s",
+                     cli_encode(search), PAGE, *after ? "&after=" : "", cli_encode(after));
         if (rc == 0)
             rc = page(writer, cli_item(doc, "columns"), err);
         more = cJSON_IsString(cli_item(doc, "next"));

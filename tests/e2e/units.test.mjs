@@ -58,13 +58,13 @@ test('a metric is better the way that the search has it', () => {
 });
 
 test('an export has every candidate once, every metric that any has, and intervals; missing ones are empty', () => {
-  const columns = (archs, key, generation) => ({ columns: { arch_id: archs, arch: archs.map((a) => `r28 | d1 ${a}`), strategy: archs.map(() => 'nsga2'), generation: archs.map(() => generation), feasible: archs.map(() => true), on_front: archs.map(() => false), metrics: { [key]: { value: archs.map(() => 0.1 + 0.2), low: archs.map(() => 0.25), high: archs.map(() => null), source: archs.map(() => 'predicted') } } } });
+  const columns = (archs, key, generation) => ({ columns: { arch_id: archs, arch: archs.map((a) => `r28 | d1 ${a}`), strategy: archs.map(() => 'nsga2'), generation: archs.map(() => generation), feasible: archs.map(() => true), on_front: archs.map(() => false), origin: archs.map(() => 'mutated'), first_parent: archs.map(() => 'p'), second_parent: archs.map(() => null), metrics: { [key]: { value: archs.map(() => 0.1 + 0.2), low: archs.map(() => 0.25), high: archs.map(() => null), source: archs.map(() => 'predicted') } } } });
   const pages = [columns(['a', 'b'], 'top1', 1), columns(['c,"d'], 'latency_us:pf', 2), columns(['a'], 'macs', 3)]; // a has changed meanwhile
   assert.deepEqual(csvOf(pages), [
-    'arch_id,arch,strategy,generation,feasible,on_front,top1,top1 low,top1 high,top1 source,latency_us:pf,latency_us:pf low,latency_us:pf high,latency_us:pf source,macs,macs low,macs high,macs source\r\n',
-    'b,r28 | d1 b,nsga2,1,true,false,0.30000000000000004,0.25,,predicted,,,,,,,,\r\n',
-    '"c,""d","r28 | d1 c,""d",nsga2,2,true,false,,,,,0.30000000000000004,0.25,,predicted,,,,\r\n',
-    'a,r28 | d1 a,nsga2,3,true,false,,,,,,,,,0.30000000000000004,0.25,,predicted\r\n',
+    'arch_id,arch,strategy,generation,feasible,on_front,origin,first_parent,second_parent,top1,top1 low,top1 high,top1 source,latency_us:pf,latency_us:pf low,latency_us:pf high,latency_us:pf source,macs,macs low,macs high,macs source\r\n',
+    'b,r28 | d1 b,nsga2,1,true,false,mutated,p,,0.30000000000000004,0.25,,predicted,,,,,,,,\r\n',
+    '"c,""d","r28 | d1 c,""d",nsga2,2,true,false,mutated,p,,,,,,0.30000000000000004,0.25,,predicted,,,,\r\n',
+    'a,r28 | d1 a,nsga2,3,true,false,mutated,p,,,,,,,,,,0.30000000000000004,0.25,,predicted\r\n',
   ]);
   const rows = JSON.parse(jsonOf(pages).join(''));
   assert.deepEqual(rows.map((r) => [r.arch_id, Object.keys(r.metrics).join()]), [['b', 'top1'], ['c,"d', 'latency_us:pf'], ['a', 'macs']]);

@@ -826,6 +826,14 @@ def lineage():
     short = client.get(f"/searches/kin/lineage?arch={whole['items'][0]['arch_id']}&strategy=nsga2&steps=1")
     equal(([item["arch_id"] for item in short["items"]][1:], short["more"]), ([parent["arch_id"] for parent in sorted(whole["items"][0]["parents"], key=lambda parent: parent["distance"])], True), "by id, one step")
     equal(len(client.get(f"/searches/kin/lineage?arch={quote(arch)}&networks=3")["items"]), 3, "no more than asked for")
+    columns = client.get("/searches/kin/candidates?page_size=20000&origins=true&strategy=nsga2")["columns"]
+    place = columns["arch"].index(arch)
+    equal((columns["origin"][place], {columns["first_parent"][place], columns["second_parent"][place]} - {None}), (whole["items"][0]["origin"], {parent["arch_id"] for parent in whole["items"][0]["parents"]}), "as columns")
+    check("origin" not in client.get("/searches/kin/candidates?page_size=1")["columns"], "columns that were not asked for", columns.keys())
+    problem(client.request("GET", "/searches/kin/candidates?origins=yes"), 400)
+    header, *lines = stack.cli("search", "export", "kin").splitlines()
+    row = dict(zip(header.split(","), next(line for line in lines if line.startswith(columns["arch_id"][place]) and ",nsga2," in line).split(",")))
+    equal((row["origin"], row["first_parent"]), (columns["origin"][place], columns["first_parent"][place]), "as a file")
     told = json.loads(stack.cli("search", "lineage", "kin", arch, "--strategy", "nsga2", "--steps", "256", "--networks", "256", "--json"))
     family = lambda doc: [(item["arch_id"], item["origin"], item["parents"]) for item in doc["items"]]
     equal((family(told), told["more"]), (family(whole), False), "by client")

@@ -67,7 +67,7 @@ export type LineageParent = { arch_id: string; relation: 'parent' | 'closest'; d
 export type LineageItem = { arch_id: string; arch: string; strategy: string; generation: number; feasible: boolean; on_front: boolean; metrics: Record<string, Metric>; origin: string | null; parents: LineageParent[] };
 export type Lineage = { strategy: string; items: LineageItem[]; more: boolean };
 export type CandidatePage = {
-  columns: { id: number[]; arch_id: string[]; arch: string[]; strategy: string[]; generation: number[]; feasible: boolean[]; on_front: boolean[]; metrics: Record<string, MetricColumns> };
+  columns: { id: number[]; arch_id: string[]; arch: string[]; strategy: string[]; generation: number[]; feasible: boolean[]; on_front: boolean[]; origin?: (string | null)[]; first_parent?: (string | null)[]; second_parent?: (string | null)[]; metrics: Record<string, MetricColumns> };
   total: number; cursor: string; next: string | null;
 };
 export type Profile = { id: string; name: string; device: string; runtime: string; precision: string; threads: number; cores: string; governor: string; offered: boolean; default: boolean; noise: number | null; noise_doubt: string | null; calibration: Calibration | null };

@@ -5,7 +5,7 @@ type Columns = CandidatePage['columns'];
 type Pages = Pick<CandidatePage, 'columns'>[];
 export type Format = 'csv' | 'json';
 
-const plain = ['arch_id', 'arch', 'strategy', 'generation', 'feasible', 'on_front'] as const;
+const plain = ['arch_id', 'arch', 'strategy', 'generation', 'feasible', 'on_front', 'origin', 'first_parent', 'second_parent'] as const;
 const parts = ['value', 'low', 'high', 'source'] as const;
 
 /** Each candidate once, as it was read last: what changes while pages are read comes again. */
@@ -27,7 +27,7 @@ const cell = (v: unknown): string => (v == null ? '' : /[",\r\n]/.test(`${v}`) ?
 export function csvOf(pages: Pages): string[] {
   const keys = [...new Set(pages.flatMap((p) => Object.keys(p.columns.metrics)))];
   const lines = [[...plain, ...keys.flatMap((key) => parts.map((part) => (part === 'value' ? key : `${key} ${part}`)))].map(cell).join()];
-  for (const [c, i] of rowsOf(pages)) lines.push([...plain.map((name) => c[name][i]), ...keys.flatMap((key) => parts.map((part) => c.metrics[key]?.[part][i]))].map(cell).join());
+  for (const [c, i] of rowsOf(pages)) lines.push([...plain.map((name) => c[name]?.[i]), ...keys.flatMap((key) => parts.map((part) => c.metrics[key]?.[part][i]))].map(cell).join());
   return lines.map((line) => `${line}\r\n`);
 }
 
@@ -35,7 +35,7 @@ export function jsonOf(pages: Pages): string[] {
   const rows: string[] = [];
   for (const [c, i] of rowsOf(pages)) {
     const metrics = Object.fromEntries(Object.entries(c.metrics).flatMap(([key, m]) => (m.value[i] == null ? [] : [[key, Object.fromEntries(parts.map((part) => [part, m[part][i] ?? null]))]])));
-    rows.push(`${rows.length ? ',\n' : '['}${JSON.stringify({ ...Object.fromEntries(plain.map((name) => [name, c[name][i]])), metrics })}`);
+    rows.push(`${rows.length ? ',\n' : '['}${JSON.stringify({ ...Object.fromEntries(plain.map((name) => [name, c[name]?.[i]])), metrics })}`);
   }
   return [...rows, rows.length ? ']\n' : '[]\n'];
 }
@@ -54,7 +54,7 @@ export function saveAs(content: Blob, name: string) {
 export async function exportCandidates(id: string, name: string, format: Format): Promise<void> {
   const pages: CandidatePage[] = [];
   for (let after: string | null = ''; after !== null;) {
-    const page: CandidatePage = await get(`/searches/${encodeURIComponent(id)}/candidates?page_size=5000${after && `&after=${encodeURIComponent(after)}`}`);
+    const page: CandidatePage = await get(`/searches/${encodeURIComponent(id)}/candidates?origins=true&page_size=5000${after && `&after=${encodeURIComponent(after)}`}`);
     pages.push(page);
     after = page.next;
   }
