@@ -228,6 +228,7 @@ cJSON *calibration_to_json(const struct calibration *calibration) {
                    : cJSON_AddNumberToObject(doc, "strength", calibration->strength)) &&
               cJSON_AddNumberToObject(doc, "residual_sd", calibration->residual_sd) &&
               cJSON_AddNumberToObject(doc, "spread_n", calibration->spread_n) &&
+              cJSON_AddNumberToObject(doc, "entries_sd", calibration->entries_sd) &&
               cJSON_AddStringToObject(doc, "rung", ladder_rung_names[calibration->rung]);
     if (ok && calibration->scales)
         ok = cJSON_AddItemToObject(doc, "scales", unit_scales_to_json(calibration->scales));
@@ -254,6 +255,8 @@ static int read_numbers(const cJSON *doc, const char *at, struct err *err, struc
         code = json_real_opt(doc, at, "strength", 0, 1e9, err, &c->strength);
     if (code == 0)
         code = json_real(doc, at, "residual_sd", 0, 1e3, err, &c->residual_sd);
+    if (code == 0)
+        code = json_real_opt(doc, at, "entries_sd", 0, 1e3, err, &c->entries_sd);
     if (code < 0)
         return code;
     c->version = (int)version;
@@ -275,9 +278,9 @@ static int read_scales(const cJSON *doc, const char *at, struct err *err, struct
 
 int calibration_from_json(const cJSON *doc, const char *at, struct err *err,
                           struct calibration *ret_calibration) {
-    static const char *const keys[] = {"kind", "version",  "n",           "a",
-                                       "c_us", "strength", "residual_sd", "spread_n",
-                                       "rung", "scales",   NULL};
+    static const char *const keys[] = {"kind",       "version",  "n",           "a",
+                                       "c_us",       "strength", "residual_sd", "spread_n",
+                                       "entries_sd", "rung",     "scales",      NULL};
     struct calibration c = {.strength = INFINITY};
     int kind, rung;
     int code = json_only(doc, at, keys, err);

@@ -45,6 +45,8 @@ struct calibration {
                            CALIBRATION_NONE what is expected of sums */
     int spread_n; /* networks that residual_sd was found on: n, or those of them that stand for the
                      whole space; 0: n */
+    double entries_sd; /* of log sums, by the intervals of entries: root mean square over its
+                          networks, whose residual_sd has it already */
     enum ladder_rung rung;
     struct unit_scales *scales; /* of the table's entries, before they are added up; NULL: all 1.
                                    Owned by who fitted or read the calibration and ends it with
@@ -79,9 +81,9 @@ double calibration_invert(const struct calibration *calibration, double us);
  * the normal distribution with residual_sd, which is expected and was not found. */
 double calibration_interval_factor(const struct calibration *calibration);
 
-/* {"kind", "version", "n", "a", "c_us", "strength", "residual_sd", "spread_n", "rung", "scales"?};
- * NULL on memory exhaustion. A document without rung and spread_n (of an older version) is read as
- * the sum or the line with n. */
+/* {"kind", "version", "n", "a", "c_us", "strength", "residual_sd", "spread_n", "entries_sd",
+ * "rung", "scales"?}; NULL on memory exhaustion. A document without rung and spread_n (of an older
+ * version) is read as the sum or the line with n, one without entries_sd with 0. */
 cJSON *calibration_to_json(const struct calibration *calibration);
 /* Errors: ESP_EINVAL, ESP_ELIMIT, ESP_ENOMEM. */
 int calibration_from_json(const cJSON *doc, const char *at, struct err *err,

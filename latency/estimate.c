@@ -85,8 +85,10 @@ static struct latency_estimate interpolate(const struct latency_estimator *estim
 }
 
 struct latency_estimate latency_estimate_measured(const struct latency_entry *entry) {
+    double half_width = (entry->high_us - entry->low_us) / 2;
     return (struct latency_estimate){ESTIMATE_MEASURED, entry->median_us, entry->low_us,
-                                     entry->high_us, 0};
+                                     entry->high_us,
+                                     half_width / (TWO_SIDED_95 * entry->median_us)};
 }
 
 struct latency_estimate latency_estimate(const struct latency_estimator *estimator,

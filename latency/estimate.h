@@ -14,7 +14,7 @@ enum estimate_state {
 struct latency_estimate {
     enum estimate_state state;
     double median_us, low_us, high_us; /* the entry's; or 95 % around the interpolated time */
-    double log_sd;                     /* of an interpolated time, 0 of a measured one */
+    double log_sd;                     /* of the interpolated time, or by the entry's interval */
 };
 
 /* What a unit's time may depend on, as interpolation compares it. Without a time. */

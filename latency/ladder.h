@@ -4,8 +4,8 @@
  * ridge; Saunders et al. 1998), on what networks can resemble each other in. Where likeness is of
  * shares of the sum, a corrected sum is one of scaled entries (ladder_linear), so it stays additive
  * over units. The plain sum or the line is taken unless a rung above predicts measured networks
- * that were left out clearly better, and unless they are fewer than five (of a stand-in for a sum
- * any number will do). */
+ * that were left out clearly better; of fewer than five none does (but where something stands in
+ * for the sum). */
 #pragma once
 
 #include <stdbool.h>

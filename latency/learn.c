@@ -26,6 +26,7 @@ struct part {
 
 struct bench {
     size_t n, n_parts;
+    double doubt_square;                   /* sum over networks */
     const struct learn_network **networks; /* [n]: those with a sum */
     struct part *parts;
     struct map by_signature;
@@ -90,6 +91,18 @@ static double graph_sum(const struct latency_estimator *estimator, const struct 
     return sum;
 }
 
+/* What the intervals of its entries leave open of a network's sum: they move together. */
+static double square_doubt(const struct latency_estimator *estimator, const struct graph *graph,
+                           double sum) {
+    double doubt = 0;
+    for (int i = 0; i < graph->n_units; i++) {
+        struct latency_estimate estimate = latency_estimate(estimator, &graph->units[i]);
+        if (estimate.state == ESTIMATE_MEASURED)
+            doubt += estimate.median_us * estimate.log_sd / sum;
+    }
+    return doubt * doubt;
+}
+
 static int add_network(struct bench *bench, const struct latency_estimator *estimator,
                        const struct learn_network *network, struct err *err) {
     double sum = graph_sum(estimator, network->graph);
@@ -100,6 +113,7 @@ static int add_network(struct bench *bench, const struct latency_estimator *esti
         const struct graph_unit *unit = &network->graph->units[i];
         code = add_part(bench, unit, latency_estimate(estimator, unit).median_us, err);
     }
+    bench->doubt_square += square_doubt(estimator, network->graph, sum);
     bench->sum[bench->n] = sum;
     bench->measured[bench->n] = network->measured_us;
     bench->networks[bench->n++] = network;
@@ -308,6 +322,7 @@ static struct calibration line_of(const struct bench *bench, const struct ladder
         learn_spread(judge->known_errors, n, judge->scratch, &calibration.spread_n);
     calibration.rung = ladder_chosen(ladder);
     calibration.n = (int)n;
+    calibration.entries_sd = sqrt(bench->doubt_square / (double)bench->n);
     return calibration;
 }
 

@@ -10,9 +10,9 @@
 
 const char *const latency_state_names[] = {"covered", "interpolated", "missing", NULL};
 
-/* What is added up over units: medians as they are and scaled by the calibration, bounds, and of
- * the interpolated ones number and expected errors. */
-enum { PLAIN, MEDIAN, LOW, HIGH, N_INTERPOLATED, INTERPOLATION_ERROR, SUMS };
+/* What is added up over units: medians as they are and scaled by the calibration, bounds, of the
+ * interpolated ones number and expected errors, and of the measured ones those errors. */
+enum { PLAIN, MEDIAN, LOW, HIGH, N_INTERPOLATED, INTERPOLATION_ERROR, ENTRY_ERROR, SUMS };
 
 static void values_of(const struct latency_estimate *estimate,
                       const struct calibration *calibration, const struct graph_unit *unit,
@@ -22,15 +22,22 @@ static void values_of(const struct latency_estimate *estimate,
     ret_values[MEDIAN] = estimate->median_us * scale;
     ret_values[LOW] = estimate->low_us * scale;
     ret_values[HIGH] = estimate->high_us * scale;
+    double error = estimate->median_us * scale * estimate->log_sd;
+    bool measured = estimate->state == ESTIMATE_MEASURED;
     ret_values[N_INTERPOLATED] = estimate->state == ESTIMATE_INTERPOLATED;
-    ret_values[INTERPOLATION_ERROR] = estimate->median_us * scale * estimate->log_sd;
+    ret_values[INTERPOLATION_ERROR] = measured ? 0 : error;
+    ret_values[ENTRY_ERROR] = measured ? error : 0;
 }
 
-/* Errors of calibration and of interpolation are independent of each other. */
+/* Errors of calibration, of interpolation and of entries are independent of each other. What
+ * entries of the calibration's own networks are doubtful by is in its errors already. */
 static double interval_factor(const struct calibration *calibration, const double sums[SUMS]) {
     double fitted = log(calibration_interval_factor(calibration));
-    double interpolated = NORMAL_90 * sums[INTERPOLATION_ERROR] / fmax(sums[MEDIAN], 1e-300);
-    return exp(sqrt(fitted * fitted + interpolated * interpolated));
+    double sum = fmax(sums[MEDIAN], 1e-300), entries = sums[ENTRY_ERROR] / sum;
+    double interpolated = NORMAL_90 * sums[INTERPOLATION_ERROR] / sum;
+    double excess = entries * entries - calibration->entries_sd * calibration->entries_sd;
+    double doubt = NORMAL_90 * sqrt(fmax(0, excess));
+    return exp(hypot(fitted, hypot(interpolated, doubt)));
 }
 
 static struct latency_prediction predict(const double sums[SUMS],

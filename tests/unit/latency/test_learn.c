@@ -255,6 +255,8 @@ static void scales_stay_additive(void **state) {
     struct calibration calibration = learnt(&world, &known, true, &report);
     cJSON *doc = calibration_to_json(&calibration);
     assert_int_equal(calibration_from_json(doc, "", NULL, &copy), 0);
+    assert_true(fabs(calibration.entries_sd - 0.02 / 1.96) < 1e-9); /* as all entries are */
+    assert_true(copy.entries_sd == calibration.entries_sd);
     assert_int_equal(
         latency_predictor_create(world.space, world.table, &calibration_none, NULL, &predictor), 0);
     double lowest = INFINITY;

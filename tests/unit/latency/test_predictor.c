@@ -120,6 +120,35 @@ static void an_uncalibrated_interval_allows_for_a_bias(void **state) {
     tear_down(&f);
 }
 
+/* Entries that are no more doubtful than those the calibration was judged with add nothing to its
+ * interval; a noisy one goes into every prediction that it takes part in. */
+static void noisy_entries_widen_calibrated_intervals(void **state) {
+    struct calibration fitted = {
+        .kind = CALIBRATION_SHRUNK, .n = 20, .a = 1.1, .residual_sd = 0.03, .entries_sd = 0.04};
+    struct fixture f = set_up("fashion_small");
+    struct latency_prediction before, after, old;
+    struct arch arch;
+    struct graph *graph;
+    fill(f.table, f.units);
+    arch_max(f.space, &arch);
+    assert_int_equal(graph_build(f.space, &arch, NULL, &graph), 0);
+    assert_int_equal(latency_predict(f.table, &fitted, graph, NULL, &before, NULL, NULL), 0);
+    double width = log(calibration_interval_factor(&fitted));
+    assert_true(fabs(log(before.high_us / before.us) - width) < 1e-9);
+    struct latency_entry noisy = *latency_table_find(f.table, graph->units[1].signature);
+    double share = noisy.median_us / before.sum_us;
+    noisy.low_us = 0.4 * noisy.median_us;
+    noisy.high_us = (1 + 1 / share) * noisy.median_us;
+    assert_int_equal(latency_table_put(f.table, &noisy, NULL), 0);
+    assert_int_equal(latency_predict(f.table, &fitted, graph, NULL, &after, NULL, NULL), 0);
+    assert_true(after.us == before.us && log(after.high_us / after.us) > 1.1 * width);
+    fitted.entries_sd = 0; /* a calibration of before: all of the doubt counts */
+    assert_int_equal(latency_predict(f.table, &fitted, graph, NULL, &old, NULL, NULL), 0);
+    assert_true(old.high_us > after.high_us);
+    free(graph);
+    tear_down(&f);
+}
+
 static void missing_entries_are_a_state_that_names_them(void **state) {
     struct fixture f = set_up("fashion_small");
     struct latency_predictor *predictor;
@@ -195,7 +224,7 @@ static double true_us(const struct graph *graph) {
 static void half_a_table_predicts_with_wider_intervals(void **state) {
     enum { ARCHS = 200 };
     struct calibration fitted = {
-        .kind = CALIBRATION_IDENTITY, .n = 30, .a = 1, .residual_sd = 0.01};
+        .kind = CALIBRATION_IDENTITY, .n = 30, .a = 1, .residual_sd = 0.01, .entries_sd = 0.01};
     struct fixture f = set_up("fashion_small");
     struct latency_table *half = half_table(f.units);
     struct latency_predictor *predictor;
@@ -238,6 +267,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fast_path_equals_graph_path),
         cmocka_unit_test(an_uncalibrated_interval_allows_for_a_bias),
+        cmocka_unit_test(noisy_entries_widen_calibrated_intervals),
         cmocka_unit_test(missing_entries_are_a_state_that_names_them),
         cmocka_unit_test(half_a_table_predicts_with_wider_intervals),
     };
