@@ -6,6 +6,7 @@
 #include "supernet/train_history.h"
 #include "supernet/train_pace.h"
 #include "supernet/train_parts.h"
+#include "supernet/train_points.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,8 +40,8 @@ struct trainer {
     bool has_accuracy, saved;    /* saved: the state of this step is in a checkpoint */
     char reason[512];            /* of a recovery, or what was passed over at the start */
     char checkpoint[64];
-    int64_t started_ns, progress_ns;
-    uint64_t started_step, progress_step;
+    int64_t started_ns, progress_ns, point_ns;
+    uint64_t started_step, progress_step, point_step;
 };
 
 static double seconds_since(int64_t start_ns) {
@@ -101,6 +102,8 @@ static int save(struct trainer *trainer, bool best, struct err *err) {
     event.metrics.phase = phase_of(trainer)->name;
     if (trainer->options.comm->rank != 0)
         return noted_elsewhere(trainer);
+    tell(trainer,
+         &(struct train_event){.kind = TRAIN_SAVING, .metrics.phase = event.metrics.phase});
     cJSON *training = train_state_print(&trainer->config, &trainer->plan, &trainer->state);
     struct checkpoint_notes notes = {.dataset_revision = trainer->options.dataset->revision,
                                      .training = training,
@@ -307,6 +310,23 @@ static void report_progress(struct trainer *trainer) {
         tell_progress(trainer);
 }
 
+static void begin_point(struct trainer *trainer) {
+    trainer->point_ns = clock_mono_ns();
+    trainer->point_step = trainer->state.step;
+}
+
+/* One that was told before its validation was given up is not told again. */
+static void tell_point(struct trainer *trainer) {
+    struct train_event event = {.kind = TRAIN_POINT};
+    if (trainer->state.point.n == 0)
+        return;
+    fill_metrics(trainer, &event.metrics);
+    train_points_take(&trainer->state.point, &event.metrics);
+    event.metrics.images_per_s = images_per_second(trainer, trainer->point_step, trainer->point_ns);
+    begin_point(trainer);
+    tell(trainer, &event);
+}
+
 /* --- phases --- */
 
 static int sort_channels(struct trainer *trainer, struct err *err) {
@@ -426,6 +446,7 @@ static void account(struct trainer *trainer, const struct train_step_losses *los
                     const double squares[GRADIENT_PARTS_MAX]) {
     struct train_state *state = &trainer->state;
     watch(trainer, losses);
+    train_points_add(&state->point, losses, norm);
     state->loss_sum += losses->labels;
     state->distill_sum += losses->distill;
     state->gap_sum += losses->gap;
@@ -523,6 +544,7 @@ static int recover(struct trainer *trainer, struct err *err) {
     trainer->saved = false;
     trainer->progress_step = trainer->started_step = trainer->state.step;
     trainer->progress_ns = trainer->started_ns = clock_mono_ns();
+    begin_point(trainer);
     rc = train_history_add_recovery(trainer->history, failed_step, trainer->state.step,
                                     trainer->reason, err);
     if (rc != 0)
@@ -560,6 +582,7 @@ static int validate(struct trainer *trainer, struct err *err, bool *ret_best) {
     trainer->latest = *metrics;
     trainer->has_accuracy = true;
     tell(trainer, &event);
+    begin_point(trainer); /* of whose pace the validation is no part */
     return 0;
 }
 
@@ -571,6 +594,8 @@ static int after_step(struct trainer *trainer, struct err *err) {
     bool best = false;
     int rc = 0;
     report_progress(trainer);
+    if (train_is_point(plan, at))
+        tell_point(trainer);
     if (trainer->state.due)
         rc = validate(trainer, err, &best);
     if (at == plan->steps)
@@ -621,6 +646,7 @@ static void announce(struct trainer *trainer) {
     event.metrics.phase = phase_of(trainer)->name;
     trainer->started_ns = trainer->progress_ns = clock_mono_ns();
     trainer->started_step = trainer->progress_step = trainer->state.step;
+    begin_point(trainer);
     tell(trainer, &event);
 }
 

@@ -40,11 +40,13 @@ enum { GRADIENT_PART_NAME = 16 };
 void train_part_name(int part, int n_parts, char ret_name[GRADIENT_PART_NAME]);
 
 enum train_event_kind {
-    TRAIN_MEASURING,  /* step: how long a step takes is being found out, before the start */
-    TRAIN_STARTED,    /* step, steps, epoch; reason: "" or what was passed over on resuming */
-    TRAIN_PROGRESS,   /* step, steps, metrics without accuracies, eta_s; at once when a phase begins
-                       */
-    TRAIN_METRICS,    /* metrics */
+    TRAIN_MEASURING, /* step: how long a step takes is being found out, before the start */
+    TRAIN_STARTED,   /* step, steps, epoch; reason: "" or what was passed over on resuming */
+    TRAIN_PROGRESS,  /* step, steps, metrics without accuracies, eta_s; at once when a phase begins
+                      */
+    TRAIN_POINT, /* metrics without accuracies, means since the last of them: every second or so */
+    TRAIN_METRICS,    /* metrics, means since the last of them: at a validation */
+    TRAIN_SAVING,     /* a checkpoint is about to be written: what was told before must last */
     TRAIN_CHECKPOINT, /* step, path, summary, metrics of the latest validation */
     TRAIN_CHECKPOINT_FAILED, /* step, code, reason: goes on; earlier checkpoints are whole */
     TRAIN_RECOVERED          /* step (that failed), back_to_step, reason */
@@ -54,7 +56,7 @@ struct train_event {
     uint64_t step, steps; /* done; in all */
     uint64_t images;      /* trained on, in all rounds */
     /* metrics.phase is set, but of TRAIN_MEASURING and TRAIN_RECOVERED; its first step and epoch
-     * are in TRAIN_PROGRESS and TRAIN_METRICS. */
+     * are in TRAIN_PROGRESS, TRAIN_POINT and TRAIN_METRICS. */
     uint64_t back_to_step;
     double eta_s;
     struct train_metrics metrics;

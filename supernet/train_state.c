@@ -10,6 +10,9 @@
 
 enum {
     VALIDATIONS = 8, /* at least, in a round */
+    /* Of curves, at most, in a round: where the pace is known, a second apart at least. */
+    POINTS = 1000,
+    POINTS_UNPACED = 250,
     /* Wider shifts slow the first epochs down and pay in long rounds. */
     PAD_SHORT = 1,
     PAD_LONG = 2,
@@ -20,6 +23,15 @@ static const double budget_margin = 0.99;    /* for what is not counted: start a
 
 static uint64_t at_least_one(double count) {
     return count < 1 ? 1 : count > (double)STEPS_MAX ? (uint64_t)STEPS_MAX : (uint64_t)count;
+}
+
+static const double point_interval_s = 1;
+
+static uint64_t point_interval(const struct train_pace *pace, uint64_t length) {
+    uint64_t most = pace->step_s > 0 ? POINTS : POINTS_UNPACED;
+    uint64_t steps = (length + most - 1) / most;
+    double second = pace->step_s > 0 ? ceil(point_interval_s / pace->step_s) : 1;
+    return second > (double)steps ? at_least_one(second) : at_least_one((double)steps);
 }
 
 static void set_intervals(const struct train_config *config, const struct train_pace *pace,
@@ -60,6 +72,7 @@ void train_plan_make(const struct train_config *config, const struct train_pace 
     if (config->epochs <= 0)
         length = fit_budget(config, pace, plan);
     set_intervals(config, pace, length, plan);
+    plan->point_steps = point_interval(pace, length);
     plan->steps = plan->first + length;
     bool is_short = length < EPOCHS_LONG * steps_per_epoch;
     plan->pad = config->augment.pad;
@@ -153,6 +166,10 @@ bool train_is_checkpoint(const struct train_plan *plan, uint64_t step) {
     return ends_phase(plan, step) || (step - plan->first) % plan->checkpoint_steps == 0;
 }
 
+bool train_is_point(const struct train_plan *plan, uint64_t step) {
+    return (step - plan->first) % plan->point_steps == 0 || train_is_validation(plan, step);
+}
+
 bool train_is_validation(const struct train_plan *plan, uint64_t step) {
     return ends_phase(plan, step) ||
            (step > plan->first && (step - plan->first) % plan->validate_steps == 0);
@@ -179,6 +196,7 @@ static cJSON *print_plan(const struct train_config *config, const struct train_p
     cJSON_AddNumberToObject(object, "steps_per_epoch", (double)plan->steps_per_epoch);
     cJSON_AddNumberToObject(object, "validate_steps", (double)plan->validate_steps);
     cJSON_AddNumberToObject(object, "checkpoint_steps", (double)plan->checkpoint_steps);
+    cJSON_AddNumberToObject(object, "point_steps", (double)plan->point_steps);
     cJSON_AddNumberToObject(object, "pad", plan->pad);
     cJSON_AddNumberToObject(object, "label_share", plan->label_share);
     if (plan->inherited[0])
@@ -204,6 +222,15 @@ static bool print_guards(const struct train_state *state, cJSON *object) {
     return rows != NULL;
 }
 
+static void print_point(const struct train_point_sums *sums, cJSON *object) {
+    cJSON *point = cJSON_AddObjectToObject(object, "point");
+    cJSON_AddNumberToObject(point, "loss", sums->loss);
+    cJSON_AddNumberToObject(point, "distill", sums->distill);
+    cJSON_AddNumberToObject(point, "gap", sums->gap);
+    cJSON_AddNumberToObject(point, "norm", sums->norm);
+    cJSON_AddNumberToObject(point, "n", (double)sums->n);
+}
+
 static cJSON *print_state(const struct train_state *state) {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddNumberToObject(object, "step", (double)state->step);
@@ -218,6 +245,7 @@ static cJSON *print_state(const struct train_state *state) {
                           cJSON_CreateDoubleArray(state->part_squares, GRADIENT_PARTS_MAX));
     cJSON_AddNumberToObject(object, "norm_sum", state->norm_sum);
     cJSON_AddNumberToObject(object, "summed", (double)state->summed);
+    print_point(&state->point, object);
     if (state->due)
         cJSON_AddTrueToObject(object, "due");
     if (print_guards(state, object) && cJSON_AddNumberToObject(object, "best", state->best))
@@ -313,8 +341,11 @@ static int parse_plan(const cJSON *object, const char *at, struct err *err,
     uint64_t *const values[] = {&plan->first, &plan->steps, &plan->steps_per_epoch,
                                 &plan->validate_steps, &plan->checkpoint_steps};
     const char *inherited = NULL;
-    int64_t round = 0, pad = 0;
+    /* Checkpoints of before there were points have no interval of them. */
+    int64_t round = 0, pad = 0, point_steps = 0;
     int rc = parse_counts(object, at, keys, values, 5, err);
+    if (rc == 0)
+        rc = json_int_opt(object, at, "point_steps", 0, STEPS_MAX, err, &point_steps);
     if (rc == 0)
         rc = json_int(object, at, "round", 0, 500, err, &round);
     if (rc == 0)
@@ -328,6 +359,9 @@ static int parse_plan(const cJSON *object, const char *at, struct err *err,
     if (rc != 0)
         return rc;
     snprintf(plan->inherited, sizeof plan->inherited, "%s", inherited ? inherited : "");
+    plan->point_steps = point_steps > 0
+                            ? (uint64_t)point_steps
+                            : point_interval(&(struct train_pace){0}, plan->steps - plan->first);
     plan->round = (int)round;
     plan->pad = (int)pad;
     if (plan->steps <= plan->first || plan->steps_per_epoch == 0 || plan->validate_steps == 0 ||
@@ -380,6 +414,25 @@ static int parse_guards(const cJSON *object, const char *at, struct err *err,
     return 0;
 }
 
+/* Older checkpoints have none: the first point is the mean of what follows them. */
+static int parse_point(const cJSON *object, const char *at, struct err *err,
+                       struct train_point_sums *sums) {
+    const cJSON *point = NULL;
+    int64_t n = 0;
+    int rc;
+    if (!json_has(object, "point"))
+        return 0;
+    if ((rc = json_object(object, at, "point", err, &point)) != 0 ||
+        (rc = json_real(point, at, "loss", 0, 1e30, err, &sums->loss)) != 0 ||
+        (rc = json_real(point, at, "distill", -1e30, 1e30, err, &sums->distill)) != 0 ||
+        (rc = json_real(point, at, "gap", -1e30, 1e30, err, &sums->gap)) != 0 ||
+        (rc = json_real(point, at, "norm", 0, 1e300, err, &sums->norm)) != 0 ||
+        (rc = json_int(point, at, "n", 0, STEPS_MAX, err, &n)) != 0)
+        return rc;
+    sums->n = (uint64_t)n;
+    return 0;
+}
+
 static int parse_state(const cJSON *object, const char *at, const struct train_plan *plan,
                        struct err *err, struct train_state *state) {
     static const char *const keys[] = {"step", "summed"};
@@ -406,6 +459,8 @@ static int parse_state(const cJSON *object, const char *at, const struct train_p
         rc = json_real(object, at, "loss_sum", 0, 1e30, err, &state->loss_sum);
     if (rc == 0)
         rc = json_real(object, at, "norm_sum", 0, 1e300, err, &state->norm_sum);
+    if (rc == 0)
+        rc = parse_point(object, at, err, &state->point);
     if (rc == 0)
         rc = json_real(object, at, "best", -1, 1, err, &state->best);
     state->recoveries = (int)recoveries;

@@ -13,6 +13,7 @@ struct train_plan {
     uint64_t steps_per_epoch;
     uint64_t validate_steps; /* a multiple of checkpoint_steps */
     uint64_t checkpoint_steps;
+    uint64_t point_steps;      /* between points of the curves that every step has */
     double epochs_before;      /* passed in earlier rounds */
     int pad;                   /* of the augmentation */
     double label_share;        /* of what learns from the largest in a sandwich */
@@ -22,6 +23,12 @@ struct train_plan {
         int row;        /* of the regime */
         uint64_t first; /* step */
     } phases[REGIME_PHASES_MAX];
+};
+
+/* Since the last point of those curves. */
+struct train_point_sums {
+    double loss, distill, gap, norm;
+    uint64_t n; /* steps */
 };
 
 struct train_state {
@@ -35,6 +42,7 @@ struct train_state {
     double loss_sum, distill_sum, gap_sum, norm_sum;
     double part_squares[GRADIENT_PARTS_MAX]; /* of the gradient's parts */
     uint64_t summed;
+    struct train_point_sums point;
     double best; /* best mean accuracy at a validation so far; -1: none */
 };
 
@@ -66,6 +74,8 @@ uint64_t train_seed(const struct train_config *config, const struct train_plan *
 double train_epoch(const struct train_plan *plan, uint64_t step);
 /* Both are true at the end of a phase too. */
 bool train_is_checkpoint(const struct train_plan *plan, uint64_t step);
+/* Counted from the round's first step, and at a validation. */
+bool train_is_point(const struct train_plan *plan, uint64_t step);
 bool train_is_validation(const struct train_plan *plan, uint64_t step);
 
 /* The checkpoint's training object; NULL on memory exhaustion. */

@@ -183,14 +183,11 @@ static void send_event(struct channel *channel, const struct journal_event *even
         journal_acknowledge(channel->journal, journal_last(channel->journal));
 }
 
-void channel_event(struct channel *channel, const char *kind, cJSON *data) {
-    channel_event_once(channel, 0, kind, data);
-}
-
-void channel_event_once(struct channel *channel, int64_t ordinal, const char *kind, cJSON *data) {
+static void tell(struct channel *channel, int64_t ordinal, bool later, const char *kind,
+                 cJSON *data) {
     char *text = data ? json_print(data) : NULL;
     struct journal_event event = {kind, text, ordinal, strcmp(kind, last_kind) == 0,
-                                  ordinal > 0 && channel->fd_up >= 0};
+                                  later && channel->fd_up >= 0};
     pthread_mutex_lock(&channel->mutex);
     bool known = ordinal > 0 && ordinal <= journal_ordinal(channel->journal);
     if (!known)
@@ -200,6 +197,24 @@ void channel_event_once(struct channel *channel, int64_t ordinal, const char *ki
         refuse_measurements(channel, data);
     free(text);
     cJSON_Delete(data);
+}
+
+void channel_event(struct channel *channel, const char *kind, cJSON *data) {
+    tell(channel, 0, false, kind, data);
+}
+
+void channel_event_once(struct channel *channel, int64_t ordinal, const char *kind, cJSON *data) {
+    tell(channel, ordinal, true, kind, data);
+}
+
+void channel_event_soon(struct channel *channel, const char *kind, cJSON *data) {
+    tell(channel, 0, true, kind, data);
+}
+
+void channel_flush(struct channel *channel) {
+    pthread_mutex_lock(&channel->mutex);
+    release_held(channel);
+    pthread_mutex_unlock(&channel->mutex);
 }
 
 void channel_hold(struct channel *channel, int64_t ns) {

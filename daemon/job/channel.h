@@ -30,6 +30,10 @@ void channel_event(struct channel *channel, const char *kind, cJSON *data);
  * many of them are brought to the disk together, and sent then: a fifth of a second later, with the
  * next boundary, progress or event of the other kind. */
 void channel_event_once(struct channel *channel, int64_t ordinal, const char *kind, cJSON *data);
+/* The same for an event of another job that makes it again when it is lost. channel_flush: before
+ * what would not be done again. */
+void channel_event_soon(struct channel *channel, const char *kind, cJSON *data);
+void channel_flush(struct channel *channel);
 /* How long those are held back; 0: each goes at once. Before the first of them. */
 void channel_hold(struct channel *channel, int64_t ns);
 /* Why an event could not be kept; 0: all were. Errors: ESP_ENOSPACE, ESP_EIO, ESP_ENOMEM. */

@@ -22,7 +22,7 @@ static void send_metric(struct channel *channel, const struct train_metrics *met
     cJSON_AddNumberToObject(data, "step", (double)metrics->step);
     cJSON_AddNumberToObject(data, "epoch", metrics->epoch);
     cJSON_AddNumberToObject(data, "value", value);
-    channel_event(channel, "metric", data);
+    channel_event_soon(channel, "metric", data);
 }
 
 static void send_part_norms(struct channel *channel, const struct train_metrics *metrics) {
@@ -51,15 +51,20 @@ static void send_phase(struct channel *channel, const struct train_metrics *metr
     send_metric(channel, &begin, series, 0);
 }
 
+static void send_point(struct channel *channel, const struct train_metrics *metrics) {
+    send_metric(channel, metrics, "loss", metrics->loss);
+    send_metric(channel, metrics, "learning_rate", metrics->learning_rate);
+    send_metric(channel, metrics, "images_per_s", metrics->images_per_s);
+    send_metric(channel, metrics, "gradient_norm", metrics->gradient_norm);
+    send_distillation(channel, metrics);
+}
+
+/* Of the validation; its step has a point, too. */
 static void send_metrics(struct channel *channel, const struct train_metrics *metrics) {
     const struct {
         const char *series;
         double value;
-    } rows[] = {{"loss", metrics->loss},
-                {"learning_rate", metrics->learning_rate},
-                {"images_per_s", metrics->images_per_s},
-                {"gradient_norm", metrics->gradient_norm},
-                {"top1/largest", metrics->largest.top1},
+    } rows[] = {{"top1/largest", metrics->largest.top1},
                 {"top1/largest/raw", metrics->largest.top1_raw},
                 {"top1/smallest", metrics->smallest.top1},
                 {"top1/smallest/raw", metrics->smallest.top1_raw},
@@ -67,7 +72,6 @@ static void send_metrics(struct channel *channel, const struct train_metrics *me
                 {"top1/random/raw", metrics->random.top1_raw}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         send_metric(channel, metrics, rows[i].series, rows[i].value);
-    send_distillation(channel, metrics);
     send_part_norms(channel, metrics);
     send_phase(channel, metrics);
 }
@@ -154,6 +158,12 @@ static void on_event(void *context, const struct train_event *event) {
         if (event->step == event->metrics.phase_step)
             send_phase(channel, &event->metrics);
         send_progress(channel, event);
+        break;
+    case TRAIN_POINT:
+        send_point(channel, &event->metrics);
+        break;
+    case TRAIN_SAVING:
+        channel_flush(channel);
         break;
     case TRAIN_METRICS:
         send_metrics(channel, &event->metrics);

@@ -70,6 +70,59 @@ static void stopped_and_resumed_gives_the_same_bits(void **state) {
     assert_string_equal(whole, resumed);
 }
 
+/* Between validations there is a point for each step of so short a training: what a validation says
+ * of its interval is their mean. */
+static void every_step_has_a_point(void **state) {
+    struct bed *bed = *state;
+    struct witness witness = {0};
+    int at = 0;
+    must_train(bed, bed->dir, &witness);
+    assert_int_equal(witness.n_points, 24);
+    assert_true(witness.n_metrics < 24);
+    assert_int_equal(witness.saving, witness.checkpoints);
+    for (int v = 0; v < witness.n_metrics; v++) {
+        double loss = 0, norm = 0;
+        int n = 0;
+        for (; at < 24 && witness.points[at].step <= witness.metrics[v].step; at++, n++) {
+            assert_int_equal(witness.points[at].step, at + 1);
+            assert_int_equal(witness.points[at].averaged, 1);
+            loss += witness.points[at].loss;
+            norm += witness.points[at].gradient_norm;
+        }
+        assert_float_equal(loss / n, witness.metrics[v].loss, 1e-9);
+        assert_float_equal(norm / n, witness.metrics[v].gradient_norm, 1e-9);
+    }
+    assert_int_equal(at, 24);
+}
+
+/* Of two steps each, and stopped after odd ones: what was summed is kept. */
+static void points_are_the_same_after_a_stop(void **state) {
+    struct bed *bed = *state;
+    struct witness whole = {0};
+    struct err err = {0};
+    struct train_result result;
+    char *dir = fixture_make_dir();
+    int seen = 0, attempts = 0, rc;
+    bed->config.epochs = 40;
+    bed->config.checkpoint_steps = 40;
+    must_train(bed, dir, &whole);
+    assert_in_range(whole.n_points, 150, 170);
+    do {
+        struct witness witness = {.stop_at = (uint64_t)(83 * ++attempts)};
+        rc = train_in_bed(bed, bed->dir, 2, &witness, &err, &result);
+        for (int i = 0; i < witness.n_points; i++, seen++) {
+            assert_int_equal(witness.points[i].step, whole.points[seen].step);
+            assert_int_equal(witness.points[i].averaged, whole.points[seen].averaged);
+            assert_true(witness.points[i].loss == whole.points[seen].loss);
+            assert_true(witness.points[i].gradient_norm == whole.points[seen].gradient_norm);
+        }
+    } while (rc == ESP_ECANCELED);
+    assert_int_equal(rc, 0);
+    assert_int_equal(attempts, 4);
+    assert_int_equal(seen, whole.n_points);
+    fixture_remove_dir(dir);
+}
+
 /* Trains in pieces, each given up at the so many-th question after its beginning, until the end.
  * Returns how many pieces there were; each went on from the last whole step. */
 static int train_in_pieces(struct bed *bed, int64_t questions) {
@@ -519,11 +572,13 @@ static void plans_keep_within_the_budget(void **state) {
     assert_true(checkpoints >= 8);
     assert_true(validations >= 7);
     assert_int_equal(plan.validate_steps % plan.checkpoint_steps, 0);
-    assert_int_equal(plan.pad, 1); /* some five epochs */
+    assert_int_equal(plan.point_steps, 10); /* a second */
+    assert_int_equal(plan.pad, 1);          /* some five epochs */
     assert_true(plan.label_share == 0.5);
     config.time_budget_s = 3600;
     train_plan_make(&config, &pace, 430, &plan);
     assert_int_equal(plan.pad, 2);
+    assert_in_range(plan.steps / plan.point_steps, 500, 1000);
     assert_true(plan.label_share == 0);
     config.augment.pad = 5;
     config.label_share = 0.25;
@@ -534,6 +589,7 @@ static void plans_keep_within_the_budget(void **state) {
     pace.step_s = 1000; /* slower than the budget: one step, not none */
     train_plan_make(&config, &pace, 430, &plan);
     assert_int_equal(plan.steps, 1);
+    assert_int_equal(plan.point_steps, 1);
 }
 
 /* Steps with made-up times; returns how many rounds were asked for. */
@@ -592,6 +648,8 @@ int main(void) {
         TRAIN_TEST(learns),
         TRAIN_TEST(a_seed_fixes_a_run),
         TRAIN_TEST(stopped_and_resumed_gives_the_same_bits),
+        TRAIN_TEST(every_step_has_a_point),
+        TRAIN_TEST(points_are_the_same_after_a_stop),
         TRAIN_TEST(given_up_inside_of_steps_gives_the_same_bits),
         TRAIN_TEST(given_up_anywhere_gives_the_same_bits),
         TRAIN_TEST(given_up_while_the_pace_is_measured),

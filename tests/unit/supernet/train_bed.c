@@ -68,6 +68,15 @@ static void on_event(void *context, const struct train_event *event) {
         witness->fresh += event->metrics.averaged == 0;
         see_phase(witness, event->metrics.phase);
         break;
+    case TRAIN_POINT:
+        assert_false(event->has_accuracy);
+        assert_true(event->metrics.averaged > 0 && event->metrics.images_per_s > 0);
+        assert_true(witness->n_points < POINTS_SEEN_MAX);
+        witness->points[witness->n_points++] = event->metrics;
+        break;
+    case TRAIN_SAVING:
+        witness->saving++;
+        break;
     case TRAIN_METRICS:
         assert_true(event->has_accuracy);
         witness->metrics[witness->n_metrics++] = event->metrics;

@@ -21,6 +21,7 @@ int train_bed_setup(void **state);
 int train_bed_teardown(void **state);
 #define TRAIN_TEST(name) cmocka_unit_test_setup_teardown(name, train_bed_setup, train_bed_teardown)
 
+enum { POINTS_SEEN_MAX = 256 };
 struct witness {
     int measuring, progress, checkpoints, failures, recoveries, starts;
     uint64_t stop_at;     /* asks to stop at the first boundary from this step on; 0: never */
@@ -33,6 +34,9 @@ struct witness {
     int fresh;            /* tellings of progress before the first step of an interval */
     struct train_metrics metrics[64];
     int n_metrics;
+    struct train_metrics points[POINTS_SEEN_MAX];
+    int n_points;
+    int saving;          /* checkpoints that were about to be written */
     char phases[16][16]; /* in the order in which they were seen */
     int n_phases;
     char reason[512];
