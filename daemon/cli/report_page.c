@@ -99,6 +99,11 @@ static int n_measured(const struct report *report) {
     return n;
 }
 
+/* Whether a board stands behind what was meant, or has measured. */
+static bool has_board(const struct report *report) {
+    return report->profiles->child || report->calibrations->child || n_measured(report) > 0;
+}
+
 static void put_head(struct buf *out, const struct report *report) {
     const cJSON *search = report->search;
     char now[40], text[TEXT];
@@ -114,8 +119,10 @@ static void put_head(struct buf *out, const struct report *report) {
     int n = cJSON_GetArraySize(cli_item(report->front, "items"));
     snprintf(text, sizeof(text), "%d", n);
     fact(out, n == 1 ? "network on the front" : "networks on the front", text);
-    snprintf(text, sizeof(text), "%d", n_measured(report));
-    fact(out, "of them measured on a board", text);
+    if (has_board(report)) {
+        snprintf(text, sizeof(text), "%d", n_measured(report));
+        fact(out, "of them measured on a board", text);
+    }
     snprintf(text, sizeof(text), "%.0f", cli_number(search, "evaluations_done"));
     fact(out, "evaluations", text);
     fact_of(out, "hypervolume at the end", search, "result.hypervolume");
@@ -183,6 +190,37 @@ static void put_json(struct buf *out, const char *name, const cJSON *doc) {
     free(text);
 }
 
+/* Where accuracies come from: an imported predictor by its name; how many subnets a predictor of
+ * the search's own is fitted to only where there is one. */
+static void put_accuracy(struct buf *out, const struct report *report) {
+    const cJSON *accuracy = cli_item(report->search, "accuracy");
+    const char *imported = cli_text(accuracy, "predictor"), *word = cJSON_GetStringValue(accuracy);
+    char text[TEXT];
+    snprintf(text, sizeof(text), "by the imported predictor %.100s", name_of(report, imported));
+    pair(out, "accuracy", imported[0] ? text : word ? word : "");
+    if (!imported[0] && (!word || strcmp(word, "evaluated") != 0))
+        pair_of(out, "subnets evaluated to fit its predictor", report->request,
+                "initial_evaluations", CELL_INT);
+}
+
+/* Nothing is measured where no board stands behind what is meant, nor is a front evaluated where
+ * there is no supernet. */
+static void put_measuring(struct buf *out, const struct report *report) {
+    const cJSON *request = report->request;
+    bool boards = has_board(report);
+    if (boards)
+        pair_of(out, "networks measured to calibrate", request, "calibration_nets", CELL_INT);
+    if (boards || cli_text(report->search, "supernet_name")[0])
+        pair_of(out,
+                boards ? "networks of the front measured, at most, in a pass"
+                       : "networks of the front evaluated, at most, in a pass",
+                request, "measure_front", CELL_INT);
+    if (!boards)
+        return;
+    pair_of(out, "measurements at most", request, "measurements", CELL_INT);
+    pair(out, "method of measurement", cli_text(request, "method"));
+}
+
 static void put_asked(struct buf *out, const struct report *report) {
     const cJSON *search = report->search, *request = report->request;
     const char *baseline = cli_text(search, "baseline");
@@ -202,13 +240,8 @@ static void put_asked(struct buf *out, const struct report *report) {
     pair(out, "space", cli_text(search, "space"));
     put_json(out, "part of it that is searched", cli_item(search, "subspace"));
     pair(out, "data set", cli_text(report->dataset, "name"));
-    put_json(out, "accuracy", cli_item(search, "accuracy"));
-    pair_of(out, "subnets evaluated to fit its predictor", request, "initial_evaluations",
-            CELL_INT);
-    pair_of(out, "networks measured to calibrate", request, "calibration_nets", CELL_INT);
-    pair_of(out, "networks of the front measured", request, "measure_front", CELL_INT);
-    pair_of(out, "measurements at most", request, "measurements", CELL_INT);
-    pair(out, "method of measurement", cli_text(request, "method"));
+    put_accuracy(out, report);
+    put_measuring(out, report);
     put_json(out, "begun with", cli_item(request, "warm_start"));
     buf_puts(out, "</dl>\n");
     const cJSON *note = NULL;

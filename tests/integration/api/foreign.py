@@ -226,6 +226,12 @@ def searched():
         check(abs(accuracy["value"] - top1(point["arch"])) < 1e-5, "top-1", point["arch"], accuracy, top1(point["arch"]))
         check(choices(point["arch"])[0] in RESOLUTIONS, "a resolution that the tables know", point["arch"])
     check(result["unmeasured"] == 0 and not result["no_board"], "nothing was to be measured", result)
+    page = stack.cli("report", "foreign")
+    asked = page[page.index("What was asked"):page.index("</dl>", page.index("What was asked"))]
+    check("by the imported predictor oracle" in asked and accuracy_model() not in asked, "the predictor by its name", asked)
+    for untrue in ("to fit its predictor", "to calibrate", "of the front", "measurements at most", "method of measurement"):
+        check(untrue not in asked, f"the report says \"{untrue}\"", asked)
+    check("measured on a board" not in page, "nothing was measured")
     columns = client.get("/searches/foreign/candidates?page_size=20000")["columns"]
     check(len(set(columns["arch_id"])) >= 400, "candidates for the scatter", len(columns["arch_id"]))
     stack.cli("search", "create", "best", "--predictor", "oracle", "--profile", "phone", "--max-latency", f"{limit}", "--objectives", "top1",
