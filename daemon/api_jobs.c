@@ -128,13 +128,46 @@ static int read_piece(int fd, int64_t offset, int64_t limit, bool ended, struct 
     return 0;
 }
 
+/* Where the last whole lines begin that are no more bytes than these; in the middle of a longer
+ * line at a character. */
+static int64_t find_tail(int fd, int64_t bytes) {
+    char piece[4096];
+    int64_t size = lseek(fd, 0, SEEK_END), start = size - bytes;
+    if (start <= 0)
+        return 0;
+    /* A line that begins just there is whole. */
+    for (int64_t at = start - 1; at < size - 1;) {
+        ssize_t n = pread(fd, piece, sizeof(piece), at);
+        const char *end = n > 0 ? memchr(piece, '\n', (size_t)n) : NULL;
+        if (end != NULL && at + (end - piece) + 1 < size)
+            return at + (end - piece) + 1;
+        if (end != NULL || n <= 0)
+            break;
+        at += n;
+    }
+    ssize_t n = pread(fd, piece, 4, start), i = 0;
+    while (i < n && ((unsigned char)piece[i] & 0xc0) == 0x80)
+        i++;
+    return start + i;
+}
+
+static int read_place(struct api_call *call, struct err *err, int64_t *offset, int64_t *limit,
+                      int64_t *tail) {
+    int r = api_query_int(call, "offset", 0, INT64_C(1) << 50, err, offset);
+    if (r == 0)
+        r = api_query_int(call, "limit", 16, LOG_PIECE_MAX, err, limit);
+    if (r == 0)
+        r = api_query_int(call, "tail", 1, LOG_PIECE_MAX, err, tail);
+    if (r == 0 && *tail > 0 && (api_query(call, "offset") || api_query(call, "limit")))
+        r = err_set(err, ESP_EINVAL, NULL, "tail is given in place of offset and limit");
+    return r;
+}
+
 static int get_log(struct api_call *call, struct err *err) {
     struct job_row row;
-    int64_t offset = 0, limit = LOG_PIECE_DEFAULT;
+    int64_t offset = 0, limit = LOG_PIECE_DEFAULT, tail = 0;
     char path[PATH_SIZE + 64];
-    int r = api_query_int(call, "offset", 0, INT64_C(1) << 50, err, &offset);
-    if (r == 0)
-        r = api_query_int(call, "limit", 16, LOG_PIECE_MAX, err, &limit);
+    int r = read_place(call, err, &offset, &limit, &tail);
     if (r == 0)
         r = store_job_load(call->sql, call->id, err, &row);
     if (r != 0)
@@ -145,6 +178,10 @@ static int get_log(struct api_call *call, struct err *err) {
         return err_set(err, ESP_EIO, NULL, "cannot read the job's log: %s", strerror(errno));
     if (fd < 0) /* not started yet, or the daemon's own */
         fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (tail > 0) {
+        offset = find_tail(fd, tail);
+        limit = tail;
+    }
     r = read_piece(fd, offset, limit, job_terminal(row.status.state), err, &call->answer);
     close(fd);
     return r;
@@ -177,5 +214,5 @@ const struct api_route api_jobs[] = {
     {"GET", "/api/v1/jobs/{id}", NULL, .read = get_job, .by_key = is_by_key, .finish = finish_one},
     {"POST", "/api/v1/jobs/{id}/cancel", NULL, .write = cancel_job, .finish = finish_one},
     {"POST", "/api/v1/jobs/{id}/retry", NULL, .write = retry_job, .finish = finish_one},
-    {"GET", "/api/v1/jobs/{id}/log", "offset,limit", .read = get_log},
+    {"GET", "/api/v1/jobs/{id}/log", "offset,limit,tail", .read = get_log},
     {.method = NULL}};

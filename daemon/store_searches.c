@@ -40,7 +40,8 @@
     "searches.supernet) AS supernet_name, space, coalesce("                                        \
     BODY("dataset")                                                                                \
     ", (SELECT dataset FROM supernets WHERE supernets.id = searches.supernet)) AS dataset, "\
-    STORE_HELD_STATE("searches") " AS state, stage, "                                                                                      \
+    "CASE WHEN EXISTS (SELECT 1 FROM jobs s WHERE s.id = searches.job AND s.state = 'canceling') "     \
+    "THEN 'canceling' ELSE " STORE_HELD_STATE("searches") " END AS state, stage, "                                                                                      \
     BODY("objectives")                                                                             \
     " AS \"objectives@json\", coalesce("                                                           \
     BODY("constraints")                                                                            \
@@ -167,6 +168,19 @@ int store_search_list(struct sql *sql, const struct sql_page_args *page, struct 
                     "");
 }
 
+static int refuse_delete(struct sql *sql, const char *id, struct err *err) {
+    int64_t stopping = 0;
+    bool found;
+    int r = sql_get_int(sql, err, &stopping, &found,
+                        "SELECT count(*) FROM jobs WHERE subject = ?1 AND state = 'canceling'", "t",
+                        id);
+    if (r != 0)
+        return r;
+    return err_set(err, ESP_ECONFLICT, NULL,
+                   stopping > 0 ? "the search is being stopped: remove it when it has ended"
+                                : "the search is running: cancel it first");
+}
+
 int store_search_delete(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users) {
     cJSON *users = NULL;
     int r = sql_get_rows(store_tx_sql(tx), err, &users,
@@ -177,7 +191,7 @@ int store_search_delete(struct store_tx *tx, const char *id, struct err *err, cJ
         return r;
     if (cJSON_GetArraySize(users) > 0) {
         *ret_users = users;
-        return err_set(err, ESP_ECONFLICT, NULL, "the search is running: cancel it first");
+        return refuse_delete(store_tx_sql(tx), id, err);
     }
     cJSON_Delete(users);
     return sql_run(store_tx_sql(tx), err, NULL, "DELETE FROM searches WHERE id = ?1", "t", id);
@@ -196,7 +210,9 @@ int store_search_follow(struct store_tx *tx, const char *id, enum job_state stat
     int changes = 0;
     int r = sql_run(store_tx_sql(tx), err, &changes,
                     "UPDATE searches SET state = ?2 WHERE id = ?1 AND state <> ?2", "tt", id, text);
-    return r != 0 || changes == 0 ? r : store_search_announce(tx, id, err);
+    /* One that is being stopped is shown so. */
+    bool same = changes == 0 && state != JOB_CANCELING;
+    return r != 0 || same ? r : store_search_announce(tx, id, err);
 }
 
 int store_search_finished(struct store_tx *tx, const char *id, const cJSON *result,

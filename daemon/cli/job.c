@@ -58,7 +58,7 @@ static int show_run(struct cli *cli, int argc, char **argv) {
 }
 
 static int cancel_run(struct cli *cli, int argc, char **argv) {
-    return resource_act(cli, &jobs, "cancel", argc, argv);
+    return resource_stop(cli, &jobs, argc, argv);
 }
 
 static int retry_run(struct cli *cli, int argc, char **argv) {
@@ -74,10 +74,26 @@ static int wait_run(struct cli *cli, int argc, char **argv) {
     return code >= 0 ? code : cli_wait(cli, argv[first]);
 }
 
+enum { LINES_MAX = 100000, TAIL_BYTES = 1 << 20 };
+
+/* Of a text, its last lines. */
+static const char *last_lines(const char *text, int64_t n) {
+    const char *at = text + strlen(text);
+    if (at > text && at[-1] == '\n')
+        at--;
+    for (; at > text; at--)
+        if (at[-1] == '\n' && --n == 0)
+            break;
+    return at;
+}
+
 static int logs_run(struct cli *cli, int argc, char **argv) {
     bool follow = false;
+    int64_t lines = -1;
     const struct option_row rows[] = {{"follow", 'f', OPTION_FLAG, NULL, 0, 0, "",
                                        "go on as the log grows, until the job ends", &follow},
+                                      {"tail", 'n', OPTION_INT, NULL, 1, LINES_MAX, "lines",
+                                       "begin with the last so many lines (1 MiB at most)", &lines},
                                       CLI_COMMON_ROWS(cli)};
     struct err err = {0};
     double offset = 0;
@@ -85,10 +101,15 @@ static int logs_run(struct cli *cli, int argc, char **argv) {
 
     while (code < 0) {
         cJSON *doc = NULL;
-        if (cli_get(cli, &err, &doc, "/jobs/%s/log?offset=%.0f&limit=65536",
-                    cli_encode(argv[first]), offset))
+        const char *job = cli_encode(argv[first]);
+        int rc = lines > 0 ? cli_get(cli, &err, &doc, "/jobs/%s/log?tail=%d", job, TAIL_BYTES)
+                           : cli_get(cli, &err, &doc, "/jobs/%s/log?offset=%.0f&limit=65536", job,
+                                     offset);
+        if (rc != 0)
             return cli_fail(&err);
         const char *text = cli_text(doc, "text");
+        text = lines > 0 ? last_lines(text, lines) : text;
+        lines = 0;
         double next = cli_number(doc, "next_offset");
         bool end = cJSON_IsTrue(cli_item(doc, "end")), more = next > offset;
         fputs(text, stdout);

@@ -3,6 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+
+enum { STOP_POLL_US = 300000 };
+
 /* The table of a list; or each page as it comes. */
 static void print_page(void *cli, cJSON *items) {
     cli_print_plain(cli, items);
@@ -73,7 +77,6 @@ static const char *done_word(const char *action) {
     static const struct {
         const char *action, *word;
     } words[] = {{"rm", "removed"},
-                 {"cancel", "cancelled"},
                  {"retry", "runs again"},
                  {"pause", "paused"},
                  {"resume", "goes on"},
@@ -107,4 +110,65 @@ int resource_act(struct cli *cli, const struct resource *resource, const char *a
         cJSON_Delete(body);
     }
     return code < 0 ? CLI_OK : code;
+}
+
+/* ---- what takes a while to stop ------------------------------------------------------------- */
+
+static bool is_over(const char *state) {
+    return !strcmp(state, "done") || !strcmp(state, "failed") || !strcmp(state, "canceled");
+}
+
+/* Until the job has ended, or --timeout is over. */
+static int wait_stopped(struct cli *cli, const char *id, struct err *err, char ret_state[32]) {
+    int64_t start_us = clock_wall_us();
+    while (!is_over(ret_state)) {
+        cJSON *job = NULL;
+        if (cli->timeout_us > 0 && clock_wall_us() - start_us > cli->timeout_us)
+            return 0;
+        clock_sleep_us(STOP_POLL_US);
+        int rc = cli_get(cli, err, &job, "/jobs/%s", cli_encode(id));
+        if (rc != 0)
+            return rc;
+        snprintf(ret_state, 32, "%.31s", cli_text(job, "state"));
+        cJSON_Delete(job);
+    }
+    return 0;
+}
+
+static int stop_one(struct cli *cli, const struct resource *resource, const char *name) {
+    struct err err = {0};
+    char path[1024], state[32], id[64];
+    cJSON *doc = NULL, *body = cJSON_CreateObject();
+    snprintf(path, sizeof(path), "%s/%s/cancel", resource->path, cli_encode(name));
+    int rc = cli_send(cli, "POST", path, body, &err, &doc);
+    cJSON_Delete(body);
+    const cJSON *inner = cli_item(doc, "job"), *job = cJSON_IsObject(inner) ? inner : doc;
+    snprintf(id, sizeof(id), "%.63s", cli_text(job, "id"));
+    snprintf(state, sizeof(state), "%.31s", cli_text(job, "state"));
+    if (rc == 0 && cli->wait)
+        rc = wait_stopped(cli, id, &err, state);
+    if (rc == 0 && !cli_print_plain(cli, doc))
+        printf("%s: %s\n", name,
+               !strcmp(state, "canceled") ? "cancelled"
+               : is_over(state)           ? "had ended before"
+                                          : "is being stopped");
+    cJSON_Delete(doc);
+    if (rc != 0)
+        return cli_fail(&err);
+    return cli->wait && !is_over(state) ? CLI_TIMEOUT : CLI_OK;
+}
+
+int resource_stop(struct cli *cli, const struct resource *resource, int argc, char **argv) {
+    const struct option_row rows[] = {
+        {"wait", 'w', OPTION_FLAG, NULL, 0, 0, "", "wait until each has stopped", &cli->wait},
+        {"timeout", 0, OPTION_DURATION, "0", 0, 1e13, "",
+         "give up waiting after this time (0: never)", &cli->timeout_us},
+        CLI_COMMON_ROWS(cli)};
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 100}, &first);
+    if (code >= 0)
+        return code;
+    code = CLI_OK;
+    for (int i = first; code == CLI_OK && i < argc; i++)
+        code = stop_one(cli, resource, argv[i]);
+    return code;
 }

@@ -30,6 +30,8 @@ int resource_parts(struct cli *cli, const struct resource_part *part, int argc, 
 /* POST PATH/ID/action for each word, or DELETE PATH/ID for action "rm". */
 int resource_act(struct cli *cli, const struct resource *resource, const char *action, int argc,
                  char **argv);
+/* POST PATH/ID/cancel for each word: its job stops at its next step; with --wait until it has. */
+int resource_stop(struct cli *cli, const struct resource *resource, int argc, char **argv);
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 #define RESOURCE(path, list, fields)                                                               \

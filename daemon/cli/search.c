@@ -99,7 +99,7 @@ static int show_run(struct cli *cli, int argc, char **argv) {
 }
 
 static int cancel_run(struct cli *cli, int argc, char **argv) {
-    return resource_act(cli, &searches, "cancel", argc, argv);
+    return resource_stop(cli, &searches, argc, argv);
 }
 
 static int pause_run(struct cli *cli, int argc, char **argv) {

@@ -82,7 +82,11 @@ test('a long log is searched whole, shown from a line on, and begun anew when it
   assert.equal(newest(log.text, 1000), log.text);
   assert.equal(newest('y'.repeat(50), 20), 'y'.repeat(20));
   assert.equal(log.take({ text: 'kept\n', offset: 0, next_offset: 5 }), true);
-  assert.deepEqual([log.text, log.next], ['kept\n', 5]);
+  assert.deepEqual([log.text, log.next, log.begin], ['kept\n', 5, 0]);
+  const end = new LogText();
+  assert.equal(end.take({ text: 'last\n', offset: 900, next_offset: 905 }), true);
+  assert.equal(end.take({ text: 'more\n', offset: 905, next_offset: 910 }), true);
+  assert.deepEqual([end.text, end.begin, end.next], ['last\nmore\n', 900, 910]);
 });
 
 test('ticks lie inside, are round and few', () => {

@@ -192,6 +192,21 @@ def watch():
     check("was cancelled" in last.text, "the end", last.text[-300:])
 
 
+@test("a search that is cancelled is being stopped until its job has ended, and so it is said", 120)
+def stopping():
+    client, stack = bed.client(), bed.daemon()
+    name = endless("stopped")
+    wait_for("evaluations", lambda: client.get(f"/searches/{name}")["evaluations_done"] > 0, 60)
+    answer = client.post(f"/searches/{name}/cancel", {}, 202)
+    equal(answer["search"]["state"], "canceling", "what the answer says")
+    wait_for("its end", lambda: client.get(f"/searches/{name}")["state"] == "canceled", 30)
+    stack.cli("search", "resume", "stopped")
+    wait_for("that it runs", lambda: client.get(f"/searches/{name}")["state"] == "running", 60)
+    equal(stack.cli("search", "cancel", "stopped", "--wait"), "stopped: cancelled", "the client's words")
+    equal(client.get(f"/searches/{name}")["state"], "canceled", "it has stopped")
+    stack.cli("search", "rm", "stopped")
+
+
 @test("without a terminal a watched search is told in lines, and its end is the exit code", 120)
 def watch_lines():
     stack = bed.daemon()

@@ -355,6 +355,24 @@ def jobs():
         if piece["end"]:
             break
     equal(text, whole, "the log in pieces")
+    path, lines = bed.daemon().data_dir / "jobs" / job["id"] / "log", ["first", "größer", "x" * 9000, "last"]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    size = path.stat().st_size
+    tail = lambda n: client.get(f"/jobs/{job['id']}/log?tail={n}")
+    equal((tail(1 << 20)["text"], tail(1 << 20)["offset"]), (path.read_text(), 0), "all of a short log")
+    equal((tail(5), tail(9004)["text"]), ({"text": "last\n", "offset": size - 5, "next_offset": size, "end": True}, "last\n"), "whole lines")
+    equal((tail(9006)["text"], tail(9007)["text"]), (f"{'x' * 9000}\nlast\n", f"{'x' * 9000}\nlast\n"), "a line that begins there, or a character later")
+    equal(tail(9015)["text"], f"größer\n{'x' * 9000}\nlast\n", "by bytes")
+    equal(tail(3)["text"], "st\n", "the end of a longer line")
+    path.write_text("ä" * 100)
+    equal(tail(3)["text"], "ä", "of whole characters")
+    path.write_text("".join(f"{line}\n" for line in lines))
+    equal(bed.daemon().cli("job", "logs", job["id"], "--tail", "1"), "last", "by the command line")
+    equal(bed.daemon().cli("job", "logs", job["id"], "-n", "3").split("\n")[0], "größer", "three lines")
+    equal(bed.daemon().cli("job", "logs", job["id"], "-n", "99"), path.read_text().strip(), "more than there are")
+    path.write_text(whole)
+    for query in ("tail=0", "tail=1048577", "tail=5&offset=0", "tail=5&limit=64", "tail=x"):
+        check(client.request("GET", f"/jobs/{job['id']}/log?{query}").status in (400, 422), query)
     problem(client.request("POST", f"/jobs/{job['id']}/cancel", {}), 409, "conflict")
     problem(client.request("POST", f"/jobs/{job['id']}/retry", {}), 409, "conflict")
 
