@@ -1,4 +1,4 @@
-// The log of a job as its page holds it: all that was read, of which the newest part is shown and everything is searched. The daemon bounds it at 8 MiB.
+// The log of a job as its page holds it: its end, or all of it to be searched, of which the newest part is shown. The daemon bounds it at 8 MiB.
 
 export type Piece = { text: string; offset: number; next_offset: number };
 
@@ -13,10 +13,13 @@ export class LogText {
   text = '';
   /** Where to read on from, in bytes. */
   next = 0;
+  /** Where the text begins in the log, in bytes. */
+  begin = 0;
 
   /** Takes what was read from `next` on; whether anything has changed. A log that was shortened meanwhile comes from its beginning. */
   take(piece: Piece): boolean {
     const shortened = piece.offset < this.next, changed = shortened || piece.text !== '';
+    if (shortened || this.text === '') this.begin = piece.offset;
     this.text = (shortened ? '' : this.text) + piece.text;
     this.next = piece.next_offset;
     return changed;

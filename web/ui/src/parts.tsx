@@ -42,7 +42,7 @@ const tones: Record<string, string> = {
   done: 'good', ready: 'good', good: 'good', accepted: 'good', online: 'good', active: 'good', running: 'busy', training: 'busy', checking: 'busy', leased: 'busy', measuring: 'busy',
   probation: 'busy', draining: 'warn', maintenance: 'warn', paused: 'warn', canceling: 'warn', suspect: 'warn', canceled: 'mute', queued: 'mute', offline: 'mute', failed: 'bad', quarantined: 'bad',
 };
-export const State = ({ of }: { of: string | null | undefined }) => <span class={`state ${tones[of ?? ''] ?? 'mute'}`}>{of === 'canceled' ? 'cancelled' : of ?? 'unknown'}</span>;
+export const State = ({ of }: { of: string | null | undefined }) => <span class={`state ${tones[of ?? ''] ?? 'mute'}`}>{of === 'canceled' ? 'cancelled' : of === 'canceling' ? 'stopping' : of ?? 'unknown'}</span>;
 
 export function Bar({ progress }: { progress: Progress | null | undefined }) {
   const fraction = progress?.fraction ?? 0;

@@ -8,15 +8,17 @@ import { Subject, useNames } from './jobs';
 
 const shownMost = 200000; // characters of the log: a browser needs long for more
 
-/** The log as it grows; only the new part is read. behind: there is more of it to read at once. */
-function useLog(id: string, live: boolean) {
+/** The log as it grows, from its last lines on or, where it is searched, from its beginning; then only the new part is read. behind: there is more of it to read at once. */
+function useLog(id: string, live: boolean, whole: boolean) {
   const log = useRef(new LogText());
   const [state, setState] = useState({ version: 0, behind: true });
   useEffect(() => {
     let alive = true;
     let timer = 0;
+    if (whole && log.current.begin > 0) log.current = new LogText();
     const read = () => {
-      get<Piece & { end: boolean }>(`/jobs/${encodeURIComponent(id)}/log?offset=${log.current.next}&limit=262144`).then((piece) => {
+      const place = !whole && log.current.next === 0 ? `tail=${shownMost}` : `offset=${log.current.next}&limit=262144`;
+      get<Piece & { end: boolean }>(`/jobs/${encodeURIComponent(id)}/log?${place}`).then((piece) => {
         if (!alive) return;
         const changed = log.current.take(piece);
         setState(({ version, behind }) => (changed || behind ? { version: version + Number(changed), behind: changed } : { version, behind }));
@@ -28,20 +30,21 @@ function useLog(id: string, live: boolean) {
       alive = false;
       clearTimeout(timer);
     };
-  }, [id, live]);
+  }, [id, live, whole]);
   return { log: log.current, ...state };
 }
 
 /** The newest part of the log, or of all its lines with some words. */
 function LogCard({ id, live }: { id: string; live: boolean }) {
-  const { log, version, behind } = useLog(id, live);
   const [sought, setSought] = useState('');
+  const [whole, setWhole] = useState(false);
+  const { log, version, behind } = useLog(id, live, whole);
   const found = useMemo(() => (sought ? log.find(sought) : null), [log, version, sought]);
   const text = found ? found.join('\n') : log.text, shown = useMemo(() => newest(text, shownMost), [text]);
-  const rest = text.length - shown.length;
+  const rest = text.length - shown.length + (found ? 0 : log.begin);
   const none = !log.text ? 'The log is empty.' : found?.length === 0 ? 'No line of the log has these words.' : null;
   return (
-    <Card title="Log" class="wide" note={log.text ? <label>Find <input type="search" value={sought} onInput={(e) => setSought(e.currentTarget.value)} /></label> : undefined}>
+    <Card title="Log" class="wide" note={log.text ? <label>Find <input type="search" value={sought} onInput={(e) => { setSought(e.currentTarget.value); setWhole(true); }} /></label> : undefined}>
       {none ? (behind ? <Waiting /> : <Empty>{none}</Empty>) : <pre class="log" tabIndex={0}>{shown}</pre>}
       {found && found.length > 0 && <p class="note" role="status">{found.length} {found.length === 1 ? 'line' : 'lines'}{rest > 0 ? ', of which the latest are shown' : ''}</p>}
       {!found && rest > 0 && <p class="note">The latest {short(shown.length, 'B')} of {short(log.next, 'B')} are shown; Find looks through all of it.</p>}
