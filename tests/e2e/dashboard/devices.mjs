@@ -83,7 +83,7 @@ test('a search for two boards shows its front on each of them', async () => {
   const { items } = await stack.get(`/searches/${made.search.id}/front`);
   assert.deepEqual(await fronts.locator('figcaption').allInnerTexts().then((names) => names.sort()), profiles.map((p) => p.name).sort());
   for (let i = 0; i < 2; i++) {
-    assert.equal(await fronts.nth(i).locator('circle, rect').count(), items.length);
+    assert.equal(await fronts.nth(i).locator('circle, rect, polygon').count(), items.length);
     assert.ok((await fronts.nth(i).locator('.top').count()) >= 1);
   }
   await fronts.nth(0).locator('.top').first().dispatchEvent('click');
