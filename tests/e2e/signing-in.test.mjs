@@ -96,6 +96,7 @@ test('another tab of the browser notices who signs in and out, without being loa
 test('what a page shows to be copied is copied without a secure context, and where a browser forbids it the text is selected', async () => {
   await page.goto(`${url}/#/devices`);
   await page.getByRole('button', { name: 'Add a board' }).first().click();
+  await page.getByRole('button', { name: 'Make the command' }).click();
   const box = page.locator('.add-board .code');
   const command = await box.locator('code').innerText();
   assert.deepEqual(await page.evaluate(() => [isSecureContext, typeof navigator.clipboard]), [false, 'undefined']);
@@ -136,6 +137,9 @@ test('what the scope does not reach is refused with a sentence that names what i
   await page.getByText('reads (read)').waitFor();
   await page.goto(`${url}/#/devices`);
   await page.getByRole('button', { name: 'Add a board' }).first().click();
+  await page.evaluate(() => sessionStorage.clear()); // an administrator's command of before
+  await page.reload();
+  await page.getByRole('button', { name: 'Make the command' }).click();
   await page.getByRole('alert').filter({ hasText: 'this needs a token of scope "admin"; this one\'s is "read"' }).waitFor();
 });
 

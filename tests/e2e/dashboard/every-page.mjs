@@ -41,7 +41,7 @@ test('pages have no accessibility fault, in light and dark, and fit a phone', as
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
     for (const hash of hashes) {
       await open(hash);
-      if (hash.includes('add')) await page.locator('.add-board code').waitFor();
+      if (hash.includes('add')) await page.locator('.add-board form').waitFor();
       await settled();
       assert.deepEqual(await faults(), [], `${scheme} ${hash}`);
       await shot(`${scheme}-${nameOf(hash)}`);

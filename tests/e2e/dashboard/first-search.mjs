@@ -11,7 +11,7 @@ test('an empty daemon says how to begin', async () => {
   for (const [hash, link] of [['', 'Add one'], ['searches/new', 'add one']]) {
     await open(hash);
     await page.getByRole('link', { name: link, exact: true }).click();
-    await page.locator('.add-board code').waitFor();
+    await page.getByRole('button', { name: 'Make the command' }).waitFor();
     await page.getByRole('button', { name: 'Close' }).click();
     await page.locator('.add-board').waitFor({ state: 'detached' });
   }
@@ -20,6 +20,7 @@ test('an empty daemon says how to begin', async () => {
 test('a board is added with one command and turns green', async () => {
   await open('devices');
   await page.getByRole('button', { name: 'Add a board' }).first().click();
+  await page.getByRole('button', { name: 'Make the command' }).click();
   const command = await page.locator('.add-board code').innerText();
   assert.match(command, /^(u='|ESPALIER_ENROL_TOKEN=\S+ espalier-worker --daemon )http:\/\/127\.0\.0\.1:\d+/);
   stack.startWorker(command);

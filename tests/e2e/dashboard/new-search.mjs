@@ -39,7 +39,7 @@ test('the form tells what a search will be before it is submitted, and the comma
   await shot('new-search');
   // What the form has no field for by itself is shown, and is in what it sends.
   const asked = await stack.get(`/searches/${made.id}/request`);
-  const rare = await stack.post('/searches', { ...asked, name: 'of rare wishes', objectives: [...asked.objectives, { metric: 'params', direction: 'maximise' }], constraints: [{ metric: 'macs', min: 60000 }], subspace: { kernel_sizes: [3] }, calibration_nets: 3, patience: 20 });
+  const rare = await stack.post('/searches', { ...asked, name: 'of rare wishes', objectives: [...asked.objectives, { metric: 'params', direction: 'maximise' }], constraints: [{ metric: 'macs', min: 60000 }], subspace: { kernel_sizes: [3] }, calibration_nets: 3, calibration_choice: 'spread', patience: 20 });
   await stack.post(`/searches/${rare.search.id}/cancel`, {});
   await open(`searches/new?from=${rare.search.id}`);
   await page.getByText('Also taken over').waitFor();

@@ -59,7 +59,7 @@ test('jobs, data, models and devices that are reloaded in the middle of things s
   const model = await stack.post('/models', { name: 'in the middle', kind: 'latency', space: 'tiny', path: `${stack.dir}/tiny.json` });
   const [board] = (await stack.get('/devices')).items;
   const row = (text) => page.locator('tbody tr', { hasText: text });
-  const places = [['jobs', () => row(job.id), 'running', 'cancelled'], ['data', () => row('in the middle'), 'checking', 'ready'], ['models', () => row('in the middle'), 'importing', 'failed'], ['devices', () => page.locator('a.device', { hasText: board.name }), 'online', 'paused']];
+  const places = [['jobs', () => page.locator('tr', { has: page.locator(`a[href="#/jobs/${job.id}"]`) }), 'running', 'cancelled'], ['data', () => row('in the middle'), 'checking', 'ready'], ['models', () => row('in the middle'), 'importing', 'failed'], ['devices', () => page.locator('a.device', { hasText: board.name }), 'online', 'paused']];
   const shows = (what, state) => what().locator('.state', { hasText: state }).first().waitFor({ timeout: 20000 });
   for (const [hash, what, state] of places) {
     await go(page, hash);

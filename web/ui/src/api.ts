@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals';
 
 export type Job = {
-  id: string; kind: string; state: string; held: boolean; subject: string; attempt: number;
+  id: string; kind: string; state: string; held: boolean; subject: string; priority: number; attempt: number;
   waits_for?: { device?: string; disk?: { free_bytes: number; floor_bytes: number } } | null;
   progress?: Progress | null; result: Record<string, unknown> | null;
   error: { code: string; message: string; pointer?: string } | null;
@@ -29,6 +29,7 @@ export type Supernet = {
   top1_largest: number | null; top1_smallest: number | null; checkpoint: string | null; job: string | null; created_at: string;
   train: Record<string, unknown>;
 };
+export type Checkpoint = { id: string; step: number; epoch: number; bytes: number; top1_largest: number | null; top1_smallest: number | null; created_at: string; kept: boolean };
 export type Series = { name: string; step: number[]; epoch: number[]; value: number[] };
 export type Objective = { metric: string; direction: 'maximise' | 'minimise'; profile?: string };
 export type Constraint = { metric: string; profile?: string; max?: number; min?: number };
@@ -92,7 +93,7 @@ export type DeviceHistory = {
   transitions: { at: string; from: string; to: string; event: string }[];
 };
 export type Measurement = {
-  id: string; profile: string; kind: string; arch?: string | null; signature?: string | null; method: string; state: string; attempt: number;
+  id: string; profile: string; kind: string; arch?: string | null; signature?: string | null; method: string; take?: number; state: string; attempt: number;
   median_us: number | null; low_us: number | null; high_us: number | null; n: number | null; energy_uj: number | null; flags: string[]; error: { message: string } | string | null; created_at: string;
 };
 export type Samples = Measurement & { samples_us: number[] };

@@ -2,8 +2,9 @@ import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
 import './style.css';
 import { locked, remove, session } from './api';
-import { begin, connection, sessionChanged } from './live';
-import { Toasts } from './parts';
+import { endOf } from './jobs';
+import { begin, connection, listen, sessionChanged } from './live';
+import { Empty, Page, say, Toasts } from './parts';
 import { href, route } from './router';
 import { setTheme, theme, type Theme } from './theme';
 import { Overview } from './pages/overview';
@@ -32,7 +33,38 @@ function Current() {
   if (section === 'models') return id ? <ModelPage id={id} key={id} /> : <Models />;
   if (section === 'data') return <Data />;
   if (section === 'archs' && id) return <ArchPage space={id} key={id} />;
-  return <Overview />;
+  return section ? <Nowhere /> : <Overview />;
+}
+
+/** An address that names nothing here, as of a link that was cut. */
+const Nowhere = () => (
+  <Page title="No such page">
+    <Empty>There is nothing at <code>#/{route.value.parts.join('/')}</code>. <a href={href([])}>Go to the overview</a>.</Empty>
+  </Page>
+);
+
+/** A person who is at another page is told that a job has ended. */
+function useEnds() {
+  useEffect(() => listen(['job'], (topic, job) => {
+    const words = endOf(topic, job);
+    if (words && !document.hidden) say(words.text, words.bad);
+  }), []);
+}
+
+/** "/" goes to the search field of the page, as in many others. */
+function useSlash() {
+  useEffect(() => {
+    const press = (event: KeyboardEvent) => {
+      const at = document.activeElement;
+      if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey || (at instanceof HTMLElement && at.matches('input, select, textarea'))) return;
+      const field = document.querySelector<HTMLInputElement>('main input[type=search]');
+      if (!field) return;
+      event.preventDefault();
+      field.focus();
+    };
+    addEventListener('keydown', press);
+    return () => removeEventListener('keydown', press);
+  }, []);
 }
 
 /** Who this browser is signed in as; nothing on the daemon's own machine. */
@@ -57,7 +89,8 @@ function Shell() {
 }
 
 function Pages({ section }: { section: string }) {
-  useEffect(() => { document.title = `${sections.find(([key]) => key === section)?.[1] ?? 'Network'} · Espalier`; }, [section]);
+  useEnds();
+  useSlash();
   return (
     <>
       <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.getElementById('main')?.focus(); }}>Skip to the content</a>

@@ -1,14 +1,16 @@
 // Small parts that every page uses.
 import type { ComponentChildren } from 'preact';
 import { signal } from '@preact/signals';
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, type Job, type Progress } from './api';
 import { copied } from './clipboard';
 import { duration, percent, short } from './format';
 import { progress } from './live';
-import { href } from './router';
+import { href, route, setQuery } from './router';
 
+/** A page, which the browser's tab names too. */
 export function Page(props: { title: string; lead?: ComponentChildren; actions?: ComponentChildren; children: ComponentChildren }) {
+  useEffect(() => { document.title = `${props.title} · Espalier`; }, [props.title]);
   return (
     <main id="main" tabIndex={-1}>
       <header class="page-head">
@@ -74,6 +76,15 @@ export function ProgressLine({ job }: { job: Job }) {
   );
 }
 
+/** Finds rows of a list by words of their name; what is sought is in the address. Short lists are seen whole. */
+export const Find = ({ of }: { of: unknown[] }) => (of.length < 8 && !route.value.query.get('q') ? null : (
+  <div class="toolbar"><label>Find <input type="search" value={route.value.query.get('q') ?? ''} onInput={(e) => setQuery({ q: e.currentTarget.value })} /></label></div>
+));
+export function found<T extends { name: string }>(rows: T[]): T[] {
+  const words = (route.value.query.get('q') ?? '').toLowerCase().split(/\s+/);
+  return rows.filter((row) => words.every((word) => row.name.toLowerCase().includes(word)));
+}
+
 export const Empty = ({ children }: { children: ComponentChildren }) => <div class="empty">{children}</div>;
 export const Failed = ({ error }: { error: string | null }) => (error ? <p class="problem" role="alert">{error}</p> : null);
 export const Waiting = () => <p class="note" role="status">Reading…</p>;
@@ -88,7 +99,7 @@ export function Code({ children }: { children: string }) {
   };
   return (
     <div class="code">
-      <code ref={shown}>{children}</code>
+      <code ref={shown}>{children.split(/(?<=\s)(--[\w-]+)/).map((part, i) => (i % 2 ? <span class="option" key={i}>{part}</span> : part))}</code>
       <button type="button" class="quiet" onClick={() => void copy()}>{done ?? 'Copy'}</button>
     </div>
   );

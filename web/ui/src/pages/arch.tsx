@@ -75,15 +75,19 @@ function Latencies({ shown, sources, measured, space, arch, reload }: { shown: O
 }
 
 function Histograms({ measured, names }: { measured: Measurement[]; names: Map<string, string> }) {
-  const wanted = measured.filter((m) => m.state === 'accepted').slice(0, 6);
+  const accepted = measured.filter((m) => m.state === 'accepted'), wanted = accepted.slice(0, 6);
+  const title = (m: Measurement) => `${names.get(m.profile) ?? m.profile}, ${m.method}${(m.take ?? 1) > 1 ? `, take ${m.take}` : ''}, ${new Date(m.created_at).toLocaleString()}`;
   const key = wanted.map((m) => m.id).join();
   const { data, error } = useLoaded(() => Promise.all(wanted.map((m) => get<Sampled>(`/measurements/${m.id}`))), `samples ${key}`);
   if (wanted.length === 0) return <Empty>Each measurement of the whole network shows its samples here.</Empty>;
   if (!data) return error ? <Failed error={error} /> : <Waiting />;
   return (
+    <>
+    {accepted.length > wanted.length && <p class="note">The first {wanted.length} of {accepted.length} measurements that were accepted.</p>}
     <div class="pair">
-      {data.map((m) => (m.samples_us?.length ? <Samples key={m.id} samples={m.samples_us} low={m.low_us} high={m.high_us} title={`${names.get(m.profile) ?? m.profile}, ${m.method}`} /> : <p class="note" key={m.id}>{names.get(m.profile) ?? m.profile}, {m.method}: its samples were removed to keep the database small.</p>))}
+      {data.map((m) => (m.samples_us?.length ? <Samples key={m.id} samples={m.samples_us} low={m.low_us} high={m.high_us} title={title(m)} /> : <p class="note" key={m.id}>{title(m)}: its samples were removed to keep the database small.</p>))}
     </div>
+    </>
   );
 }
 

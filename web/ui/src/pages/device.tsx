@@ -80,14 +80,18 @@ function Calibrations({ profile }: { profile: string }) {
 }
 
 function Measurements({ profile }: { profile: string }) {
-  const { data } = useLoaded(() => get<{ items: Measurement[] }>(`/measurements?profile=${encodeURIComponent(profile)}&kind=network&page_size=50`), `ms ${profile}`, ['measurement'], (d) => d['profile'] === profile);
+  const [n, setN] = useState(50);
+  const { data } = useLoaded(() => get<{ items: Measurement[]; next: string | null }>(`/measurements?profile=${encodeURIComponent(profile)}&kind=network&page_size=${n}`), `ms ${profile} ${n}`, ['measurement'], (d) => d['profile'] === profile);
   if (!data?.items.length) return <Empty>No whole network has been measured here.</Empty>;
   const most = largest(data.items.map((m) => m.high_us ?? m.median_us));
   return (
+    <>
     <Table label="Measurements of whole networks" rows={data.items} rowKey={(m) => m.id} columns={[
       { title: 'Network', cell: (m) => <span class="genotype">{m.arch ?? m.signature ?? m.id}</span> }, { title: 'State', cell: (m) => <State of={m.state} /> }, { title: 'Median', number: true, cell: (m) => latency(m.median_us, most) },
       { title: '95 % interval', number: true, cell: (m) => (m.low_us == null ? '–' : `${latency(m.low_us, most)} to ${latency(m.high_us, most)}`) }, { title: 'Samples', number: true, cell: (m) => m.n ?? '–' }, ...(data.items.some((m) => m.energy_uj != null) ? [{ title: 'Energy', number: true, cell: (m: Measurement) => (m.energy_uj == null ? '–' : `${significant(m.energy_uj / 1000, 3)} mJ`) }] : []), { title: 'Method', cell: (m) => m.method }, ...(data.items.some((m) => m.flags.length > 0) ? [{ title: 'Flags', cell: (m: Measurement) => m.flags.join(', ') || '–' }] : []), { title: 'When', cell: (m) => ago(m.created_at) },
     ]} />
+    {data.next && <p class="note">The newest {data.items.length} are shown. {n < 1000 && <button type="button" class="link" onClick={() => setN(Math.min(1000, n * 4))}>Show older ones</button>}</p>}
+    </>
   );
 }
 

@@ -1,68 +1,53 @@
-import { useEffect, useState } from 'preact/hooks';
-import { ApiError, get, list, post, simulated, type Device, type Token } from '../api';
-import { ago, percent } from '../format';
-import { listen } from '../live';
-import { Card, Code, Empty, Failed, Page, State } from '../parts';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { get, list, simulated, type Device, type DeviceHistory, type Profile } from '../api';
+import { ago, percent, significant } from '../format';
+import { Empty, Failed, Find, found, Page, State } from '../parts';
 import { href, route, setQuery } from '../router';
 import { useLoaded, useTick } from '../state';
+import { AddBoard } from './add-board';
 
-/** What a board dials, as this page was reached; over loopback the daemon knows better. */
-const address = () => (/^(localhost|127\.|\[::1\])/.test(location.host) ? {} : { address: location.origin });
-
-/** One command for the board; green when a board has registered with its token. */
-function AddBoard({ onArrived, onClose }: { onArrived: () => void; onClose: () => void }) {
-  const [token, setToken] = useState<Token | null>(null);
-  const [error, setError] = useState<string | null>(null);
-  const [arrived, setArrived] = useState<Device | null>(null);
+/** Whether what ref stands on has been on the screen: what is far down a long page asks for nothing. */
+function useSeen() {
+  const ref = useRef<HTMLAnchorElement>(null);
+  const [seen, setSeen] = useState(false);
   useEffect(() => {
-    post<Token>('/tokens', { kind: 'enrolment', ...address() }).then(setToken, (e: unknown) => setError(e instanceof ApiError ? e.message : 'No token could be made.'));
-  }, []);
-  useEffect(() => {
-    if (!token) return;
-    const look = async () => {
-      const { device } = await get<Token>(`/tokens/${token.id}`);
-      if (!device) return;
-      setArrived(await get<Device>(`/devices/${device}`));
-      onArrived();
-      clearInterval(timer);
-      stop();
-    };
-    const ask = () => void look().catch(() => undefined);
-    const stop = listen(['device'], ask);
-    const timer = setInterval(ask, 3000);
-    return () => {
-      stop();
-      clearInterval(timer);
-    };
-  }, [token]);
-  return (
-    <Card title="Add a board" class={`add-board ${arrived ? 'arrived' : ''}`} note={<button type="button" class="quiet" onClick={onClose} aria-label="Close">✕</button>}>
-      <Failed error={error} />
-      {arrived ? (
-        <p class="arrived-text" role="status"><b>{arrived.name}</b> has registered. <a href={href(['devices', arrived.id])}>Measure its latency table</a></p>
-      ) : token ? (
-        <>
-          <p>Run this on the board. It dials out to the daemon; nothing on the board has to be open.</p>
-          <Code>{token.command ?? ''}</Code>
-          {(token.notices ?? []).map((notice) => <p class="note" key={notice}>{notice}.</p>)}
-          <p class="note" role="status">Waiting for the board… The token works once and expires {new Date(token.expires_at).toLocaleTimeString()}.</p>
-        </>
-      ) : null}
-    </Card>
-  );
+    const watch = new IntersectionObserver((entries) => { if (entries.some((e) => e.isIntersecting)) setSeen(true); });
+    if (!seen) watch.observe(ref.current!);
+    return () => watch.disconnect();
+  }, [seen]);
+  return { ref, seen };
 }
 
-function DeviceCard({ device }: { device: Device }) {
+/** What tells whether a board's figures are to be relied on, of its history and its profiles; what is not known is left out. */
+function figures(history: DeviceHistory | null, profiles: Profile[]): [string, string][] {
+  const sensors = history?.environment, drift = history?.references.find((r) => r.drift != null)?.drift;
+  const covered = (history?.tables ?? []).map((t) => (t.needed ? t.measured / t.needed : 0));
+  const newest = profiles.flatMap((p) => p.calibration ?? []).sort((a, b) => (b.created_at ?? '').localeCompare(a.created_at ?? ''))[0];
+  const warm = [sensors?.temperature_c == null ? '' : `${significant(sensors.temperature_c, 3)} °C`, sensors?.frequency_khz == null ? '' : `${significant(sensors.frequency_khz / 1e6, 3)} GHz`].filter(Boolean);
+  return [
+    ...(warm.length ? [['Sensors', warm.join(', ')] as [string, string]] : []),
+    ...(drift == null ? [] : [['Drift', `${drift < 0 ? '−' : '+'}${percent(Math.abs(drift), 1)}`] as [string, string]]),
+    ...(covered.length ? [[covered.length > 1 ? 'Tables, least' : 'Table', percent(Math.min(...covered), 0)] as [string, string]] : []),
+    ...(newest?.after ? [['Prediction error', percent(newest.after.mape, 1)] as [string, string]] : []),
+  ];
+}
+
+function DeviceCard({ device, profiles }: { device: Device; profiles: Profile[] }) {
   const f = device.fingerprint ?? {};
+  const { ref, seen } = useSeen();
+  const history = useLoaded(() => (seen ? get<DeviceHistory>(`/devices/${device.id}/history`) : Promise.resolve(null)), `card ${device.id} ${seen}`, ['device', 'table'], (d, topic) => topic === 'table' || d['id'] === device.id);
+  const holder = history.data?.holder;
+  const measures = device.lease ? holder?.what ?? 'measuring now' : ago(device.last_seen_at);
   return (
-    <a class="device card" href={href(['devices', device.id])}>
+    <a class="device card" href={href(['devices', device.id])} ref={ref}>
       <div class="card-head"><h2>{device.name}</h2><State of={device.state === 'active' ? (device.online ? 'online' : 'offline') : device.state} /></div>
       <p class="note">{simulated(device) ? 'Simulated board, no hardware' : `${String(f['cpu_model'] ?? 'unknown processor')}, ${String(f['cores'] ?? '?')} cores`}{device.local ? ', same machine as the daemon' : ''}</p>
       <dl class="facts small">
         <div><dt>Health</dt><dd><State of={device.health} /></dd></div>
         <div><dt>Noise</dt><dd>{percent(device.noise, (device.noise ?? 0) > 1 ? 0 : 1)}</dd></div>
         <div><dt>Waiting</dt><dd>{device.queue}</dd></div>
-        <div><dt>Seen</dt><dd>{device.lease ? 'measuring now' : ago(device.last_seen_at)}</dd></div>
+        {figures(history.data, profiles).map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}
+        <div><dt>{device.lease ? 'Measures' : 'Seen'}</dt><dd class="one-line" title={measures}>{measures}</dd></div>
       </dl>
       {device.noise_note && <p class="note noisy"><b>Noisy:</b> {device.noise_note}</p>}
     </a>
@@ -74,12 +59,14 @@ export function Devices() {
   const open = route.value.query.has('add');
   const setOpen = (on: boolean) => setQuery({ add: on ? '1' : '' });
   const { data, error, reload } = useLoaded(() => list<Device>('/devices'), 'devices', ['device', 'measurement']);
+  const profiles = useLoaded(() => list<Profile>('/profiles'), 'profiles', ['device', 'front']);
   return (
     <Page title="Devices" lead="Boards that measure: each is a latency worker with profiles of its own." actions={<button type="button" class="primary" onClick={() => setOpen(true)} disabled={!data || open}>Add a board</button>}>
       <Failed error={error} />
       {open && data && <AddBoard onArrived={reload} onClose={() => setOpen(false)} />}
       {data?.length === 0 && !open && <Empty>No board yet. <button type="button" class="link" onClick={() => setOpen(true)}>Add a board</button>: this machine can be the first.</Empty>}
-      <div class="cards">{(data ?? []).map((d) => <DeviceCard key={d.id} device={d} />)}</div>
+      {data && <Find of={data} />}
+      <div class="cards">{found(data ?? []).map((d) => <DeviceCard key={d.id} device={d} profiles={(profiles.data ?? []).filter((p) => p.device === d.id)} />)}</div>
     </Page>
   );
 }

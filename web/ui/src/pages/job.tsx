@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, get, post, type Job } from '../api';
 import { percent, short, significant } from '../format';
+import { isActive } from '../jobs';
 import { LogText, newest, type Piece } from '../log-text';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
 import { useLoaded } from '../state';
@@ -77,7 +78,7 @@ const titleOf = ({ kind, subject }: Job, names: Map<string, string> | null) => `
 
 export function JobPage({ id }: { id: string }) {
   const { data, error } = useLoaded(() => get<Job>(`/jobs/${encodeURIComponent(id)}`), id, ['job'], (d) => d['id'] === id);
-  const active = data ? ['running', 'queued', 'paused', 'canceling'].includes(data.state) : true;
+  const active = data ? isActive(data) : true;
   const names = useNames();
   if (!data) return <Page title="Job">{error ? <Failed error={error} /> : <Waiting />}</Page>;
   return (

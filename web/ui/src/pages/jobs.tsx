@@ -1,9 +1,11 @@
-import { list, type Dataset, type Job, type Search, type Supernet, type Table as LatencyTable } from '../api';
+// What runs, waits and has ended: a list that is read page by page, narrowed by state and kind.
+import { useState } from 'preact/hooks';
+import { get, list, post, type Dataset, type Job, type Search, type Supernet, type Table as LatencyTable } from '../api';
 import { ago, duration, percent } from '../format';
-import { Card, Empty, Failed, Page, progressOf, State, Table, waitsFor } from '../parts';
-import { href } from '../router';
+import { activeJobs, isActive, jobKinds, subjectPage } from '../jobs';
+import { Act, Card, Empty, Failed, Page, progressOf, State, Table, Waiting, waitsFor } from '../parts';
+import { href, route, setQuery } from '../router';
 import { useLoaded, useTick } from '../state';
-import { subjectPage, useJobs } from './overview';
 
 /** Names of what jobs work on, by id; a latency table has that of its space. */
 export function useNames() {
@@ -20,27 +22,64 @@ export function Subject({ job, names }: { job: Job; names: Map<string, string> |
   return page ? <a href={href(page)}>{name}</a> : <>{name}</>;
 }
 
-/** Where a job stands, in a few words; a long error has its page. */
-function Standing({ job }: { job: Job }) {
-  const text = job.error?.message ?? waitsFor(job) ?? (job.state === 'done' ? '–' : progressOf(job)?.phase ?? '–');
+/** Where a job stands, in a few words; a long error has its page. place: its place among those that wait for their turn, from 1; 0: none. */
+function Standing({ job, place }: { job: Job; place: number }) {
+  const text = job.error?.message ?? waitsFor(job) ?? (job.state === 'done' ? '–' : job.state === 'queued' && place ? `number ${place} in the queue` : progressOf(job)?.phase ?? '–');
   return <span class="clip" title={text}>{text}</span>;
+}
+
+function Actions({ job }: { job: Job }) {
+  if (isActive(job)) return <Act class="quiet" off={job.state === 'canceling'} do={() => post(`/jobs/${job.id}/cancel`)} confirm="Stop this job? It can be resumed." done="The job stops at its next step.">Stop</Act>;
+  return job.state === 'done' ? null : <Act class="quiet" do={() => post(`/jobs/${job.id}/retry`)} done="The job is queued again.">Try again</Act>;
+}
+
+const states = { active: 'running and waiting', running: 'running', queued: 'queued', paused: 'paused', done: 'done', failed: 'failed', canceled: 'cancelled' };
+const pageSize = 50, most = 1000;
+
+/** The newest jobs of a state and kind ('': all), as many as were asked for, and whether there are older ones. */
+async function read(state: string, kind: string, n: number): Promise<{ items: Job[]; more: boolean }> {
+  if (state === 'active') return { items: (await activeJobs()).filter((j) => !kind || j.kind === kind), more: false };
+  const query = new URLSearchParams({ page_size: `${n}`, ...(state ? { state } : {}), ...(kind ? { kind } : {}) });
+  const { items, next } = await get<{ items: Job[]; next: string | null }>(`/jobs?${query}`);
+  return { items, more: next !== null };
+}
+
+function Choose({ name, title, all }: { name: string; title: string; all: Record<string, string> }) {
+  return (
+    <label>{title}{' '}
+      <select value={route.value.query.get(name) ?? ''} onChange={(e) => setQuery({ [name]: e.currentTarget.value })}>
+        <option value="">all</option>
+        {Object.entries(all).map(([value, text]) => <option key={value} value={value}>{text}</option>)}
+      </select>
+    </label>
+  );
 }
 
 export function Jobs() {
   useTick(30000);
-  const { data, error } = useJobs();
+  const [n, setN] = useState(pageSize);
+  const wanted = (name: string, all: Record<string, string>) => { const value = route.value.query.get(name) ?? ''; return value in all ? value : ''; };
+  const [state, kind] = [wanted('state', states), wanted('kind', jobKinds)];
+  const { data, error } = useLoaded(() => read(state, kind, n), `jobs ${state} ${kind} ${n}`, ['job']);
+  const waiting = useLoaded(() => list<Job>('/jobs?state=queued'), 'jobs in the queue', ['job']);
   const names = useNames();
+  const queue = (waiting.data ?? []).filter((j) => j.kind !== 'table').sort((a, b) => b.priority - a.priority || a.id.localeCompare(b.id)).map((j) => j.id);
   return (
     <Page title="Jobs" lead="Everything that runs is a job: it can be stopped, and goes on from its checkpoint.">
       <Failed error={error} />
-      {data?.length === 0 && <Empty>No job yet.</Empty>}
-      {data && data.length > 0 && (
+      {!data && !error && <Waiting />}
+      {data?.items.length === 0 && !state && !kind && <Empty>No job yet. Add a data set on the <a href={href(['data'])}>data page</a>, train on it with <code>espalier supernet train</code>, or <a href={href(['searches', 'new'])}>submit a search</a>.</Empty>}
+      {data && (data.items.length > 0 || state || kind) && (
         <Card>
-          <Table label="Jobs" rows={[...data].sort((a, b) => b.created_at.localeCompare(a.created_at))} rowKey={(j) => j.id} link={(j) => ['jobs', j.id]} columns={[
-            { title: 'Job', cell: (j) => j.kind }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> }, { title: 'State', cell: (j) => <State of={j.state} /> },
-            { title: 'Progress', number: true, cell: (j) => (j.state === 'done' ? '100 %' : percent(progressOf(j)?.fraction, 0)) }, { title: 'Phase', cell: (j) => <Standing job={j} /> },
-            { title: 'Left', number: true, cell: (j) => (j.state === 'running' ? duration(progressOf(j)?.eta_s) : '–') }, { title: 'Attempt', number: true, cell: (j) => j.attempt }, { title: 'Created', cell: (j) => ago(j.created_at) }, { title: 'Id', cell: (j) => <span class="genotype">{j.id}</span> },
-          ]} />
+          <div class="toolbar"><Choose name="state" title="State" all={states} /><Choose name="kind" title="Kind" all={jobKinds} /></div>
+          {data.items.length === 0 ? <Empty>No job is like this.</Empty> : (
+            <Table label="Jobs" rows={data.items} rowKey={(j) => j.id} link={(j) => ['jobs', j.id]} columns={[
+              { title: 'Job', cell: (j) => <span title={j.id}>{j.kind}</span> }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> },
+              { title: 'Progress', number: true, cell: (j) => (j.state === 'done' ? '100 %' : percent(progressOf(j)?.fraction, 0)) }, { title: 'Phase', cell: (j) => <Standing job={j} place={queue.indexOf(j.id) + 1} /> },
+              { title: 'Left', number: true, cell: (j) => (j.state === 'running' ? duration(progressOf(j)?.eta_s) : '–') }, { title: 'Attempt', number: true, cell: (j) => j.attempt }, { title: 'Created', cell: (j) => ago(j.created_at) }, { title: 'Do', cell: (j) => <Actions job={j} /> },
+            ]} />
+          )}
+          {data.more && <p class="note">The newest {data.items.length} are shown. {n < most ? <button type="button" class="link" onClick={() => setN(Math.min(most, n * 2))}>Show older ones</button> : 'The command line lists them all.'}</p>}
         </Card>
       )}
     </Page>

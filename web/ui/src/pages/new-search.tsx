@@ -2,12 +2,13 @@
 // as JSON and as a command. The daemon checks; each of its errors is shown at its field.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { ApiError, get, list, post, type Evaluation, type Model, type Profile, type Search, type Space, type Strategy, type Supernet } from '../api';
+import { ApiError, get, list, post, type Checkpoint, type Dataset, type Evaluation, type Model, type Profile, type Search, type Space, type Strategy, type Supernet } from '../api';
 import { accuraciesOf, beyondCommand, bodyOf, commandOf, costsOf, draftOf, emptyDraft, judgedBy, limitedKeys, limitOf, named, paceOf, shareBelow, timesOf, unitOf, type Body, type Draft, type Quantile } from '../draft';
 import { duration, metricName, metricValue, percent, power, significant } from '../format';
 import { Card, Code, Empty, Facts, Failed, Page } from '../parts';
 import { go, href, route } from '../router';
 import { useLoaded } from '../state';
+import { useTrial, type Trial } from '../trial';
 
 type Problem = { pointer: string; detail: string };
 type Sample = { quantiles: Record<string, Quantile>; missing_entries?: number };
@@ -24,6 +25,14 @@ function kept(from: string): Draft | null {
   } catch {
     return null;
   }
+}
+
+/** The draft that the page begins with: what was typed, on the supernet and the checkpoint that the address names. */
+function begun(from: string): Draft {
+  const draft = kept(from) ?? emptyDraft, { query } = route.value;
+  const supernet = query.get('supernet'), checkpoint = query.get('checkpoint');
+  if (!supernet) return draft;
+  return { ...draft, supernet, others: { ...without(draft.others, 'checkpoint', 'dataset'), ...(checkpoint ? { checkpoint } : {}) } };
 }
 
 /** Costs of 1,000 random subnets, with latencies on each of the sources. */
@@ -100,6 +109,31 @@ function Options({ strategy, draft, set, problem }: Fields & { strategy: Strateg
   );
 }
 
+const rare = ['checkpoint', 'dataset', 'calibration_nets'];
+
+/** What is mostly left to the daemon: which checkpoint and images score the subnets, how many networks calibrate. */
+function Rare({ draft, set, problem, net }: Fields & { net: Supernet }) {
+  const checkpoints = useLoaded(() => list<Checkpoint>(`/supernets/${net.id}/checkpoints`), `checkpoints ${net.id}`);
+  const datasets = useLoaded(() => list<Dataset>('/datasets'), 'data sets');
+  const put = (member: string, value: unknown) => set({ others: { ...without(draft.others, member), ...(value === '' ? {} : { [member]: value }) } });
+  const of = (member: string) => `${draft.others[member] ?? ''}`;
+  const kept = (checkpoints.data ?? []).filter((c) => c.kept);
+  return (
+    <details open={rare.some((member) => draft.others[member] !== undefined || problem(`/${member}`))}>
+      <summary>Checkpoint, data set, calibration</summary>
+      <Field name="checkpoint" title="Checkpoint" problem={problem('/checkpoint')}>
+        <select id="checkpoint" value={of('checkpoint')} onChange={(e) => put('checkpoint', e.currentTarget.value)}><option value="">the newest</option>{kept.map((c) => <option key={c.id} value={c.id}>step {c.step}, largest {percent(c.top1_largest)}</option>)}</select>
+      </Field>
+      <Field name="dataset" title="Data set" help="Whose validation images score the subnets." problem={problem('/dataset')}>
+        <select id="dataset" value={of('dataset')} aria-describedby="dataset-help" onChange={(e) => put('dataset', e.currentTarget.value)}><option value="">the supernet's, {net.dataset_name}</option>{(datasets.data ?? []).filter((d) => d.state === 'ready' && d.id !== net.dataset).map((d) => <option key={d.id} value={d.id}>{d.name}</option>)}</select>
+      </Field>
+      <Field name="calibration" title="Calibration networks" help="Whole networks that are measured on each board before the search, to correct sums of its table." problem={problem('/calibration_nets')}>
+        <input id="calibration" type="number" min={0} max={1000} placeholder="12" value={of('calibration_nets')} aria-describedby="calibration-help" onInput={(e) => put('calibration_nets', e.currentTarget.value === '' ? '' : Number(e.currentTarget.value))} />
+      </Field>
+    </details>
+  );
+}
+
 /** The daemon's errors at this page's fields: a limit by its metric, and for one that nothing meets what can be reached, in the page's units. */
 function problemsOf(error: ApiError, keys: string[]): Problem[] {
   return error.fields.map(({ pointer, detail }) => {
@@ -110,7 +144,7 @@ function problemsOf(error: ApiError, keys: string[]): Problem[] {
   });
 }
 
-function Ahead({ draft, body: sent, names, space, quantiles, pace, boards }: { draft: Draft; body: Body; names: Record<string, string>; space: Space | undefined; quantiles: Record<string, Quantile>; pace: number | null; boards: number }) {
+function Ahead({ draft, body: sent, names, space, quantiles, pace, boards, trial, refused }: { trial: Trial; refused: string;  draft: Draft; body: Body; names: Record<string, string>; space: Space | undefined; quantiles: Record<string, Quantile>; pace: number | null; boards: number }) {
   const limited = limitedKeys(draft);
   const body = named(sent, names);
   const shares = limited.flatMap((name) => {
@@ -127,8 +161,10 @@ function Ahead({ draft, body: sent, names, space, quantiles, pace, boards }: { d
     <Card title="What this will be" class="side-card">
       <Facts rows={[
         ['Networks in the space', space ? power(space.cardinality) : '–'], ['Of which keep the limits', limited.length === 0 ? 'all: no limit' : shares.length === 0 ? 'not known before' : least === 0 ? 'none of 1000 random ones' : `at most ${percent(least, least < 0.1 ? 1 : 0)}`],
-        ['Asked for', draft.seconds ? 'as many as there is time for' : `${draft.evaluations || '–'}${draft.baseline ? `, and as many ${draft.baseline === 'random' ? 'at random' : `by ${draft.baseline}`}` : ''}`], ['Takes about', total === null ? 'not known yet' : duration(Math.max(1, total))],
+        ['Asked for', draft.seconds ? 'as many as there is time for' : `${draft.evaluations || '–'}${draft.baseline ? `, and as many ${draft.baseline === 'random' ? 'at random' : `by ${draft.baseline}`}` : ''}`], ['Takes about', refused ? 'nothing: it would be refused' : total === null ? 'not known yet' : duration(Math.max(1, total))],
       ]} />
+      {refused && <p class="noisy" role="status"><b>As it is, it would be refused:</b> {refused}</p>}
+      {trial.notes.map((note) => <p class="note" key={note}>{note}</p>)}
       <ul class="note times">{times.map((t) => <li key={t.what}>{t.what}: {t.seconds === null ? 'how long is not known, this supernet has scored too few' : t.seconds < 1 ? 'below a second' : duration(t.seconds)}</li>)}</ul>
       <h3>As a command</h3>
       <Code>{commandOf(body)}</Code>
@@ -148,7 +184,7 @@ export function NewSearch() {
   const models = useLoaded(() => list<Model>('/models'), 'models');
   const strategies = useLoaded(() => get<{ items: Strategy[] }>('/strategies').then((a) => a.items), 'strategies');
   const searches = useLoaded(() => list<Search>('/searches'), 'searches to begin with');
-  const [typed, setTyped] = useState<Draft>(() => kept(from) ?? emptyDraft);
+  const [typed, setTyped] = useState<Draft>(() => begun(from));
   const [touched, setTouched] = useState(() => kept(from) !== null);
   const [problems, setProblems] = useState<Problem[]>([]);
   const [failure, setFailure] = useState<string | null>(null);
@@ -199,7 +235,10 @@ export function NewSearch() {
   const strategy = strategies.data?.find((s) => s.name === draft.strategy);
   const before = (searches.data ?? []).filter((s) => s.space === spaceName && s.state === 'done').slice(0, 16);
 
-  const problem = (...starts: string[]) => problems.find((p) => starts.some((s) => p.pointer === s || p.pointer.startsWith(`${s}/`)))?.detail ?? null;
+  const trial = useTrial(body, !busy && touched && Boolean(net || (free && model)));
+  const foreseen = trial.error ? problemsOf(trial.error, limitedKeys(draft)) : [];
+  const told = problems.length ? problems : foreseen;
+  const problem = (...starts: string[]) => told.find((p) => starts.some((s) => p.pointer === s || p.pointer.startsWith(`${s}/`)))?.detail ?? null;
   const fields: Fields = { draft, set, problem };
   const submit = (event: Event) => {
     event.preventDefault();
@@ -264,9 +303,10 @@ export function NewSearch() {
               <Count {...fields} name="patience" title="Patience" min={1} empty="none" pointer="/patience" help="Ends after so many without growth." />
               {draft.accuracy === 'predicted' && <Count {...fields} name="initial" title="First evaluations" min={8} pointer="/initial_evaluations" help="Subnets the predictor learns from." />}
             </div>
-            {Object.keys(draft.others).length > 0 && (
+            {net && <Rare {...fields} net={net} />}
+            {Object.keys(without(draft.others, ...rare)).length > 0 && (
               <div class="note">Also taken over:
-                <ul>{Object.entries(draft.others).map(([member, value]) => <li key={member}>{member.replaceAll('_', ' ')} <code>{JSON.stringify(value)}</code> <button type="button" class="link" onClick={() => set({ others: without(typed.others, member) })}>Leave it out</button>{problem(`/${member}`) && <span class="field-problem" role="alert">{problem(`/${member}`)}</span>}</li>)}</ul>
+                <ul>{Object.entries(without(draft.others, ...rare)).map(([member, value]) => <li key={member}>{member.replaceAll('_', ' ')} <code>{JSON.stringify(value)}</code> <button type="button" class="link" onClick={() => set({ others: without(typed.others, member) })}>Leave it out</button>{problem(`/${member}`) && <span class="field-problem" role="alert">{problem(`/${member}`)}</span>}</li>)}</ul>
               </div>
             )}
             {(before.length > 0 || draft.warm.length > 0) && (
@@ -293,7 +333,7 @@ export function NewSearch() {
             <button class="primary" type="submit" disabled={busy || !(net || (free && model))}>{busy ? 'Submitting…' : 'Submit the search'}</button>
           </div>
         </form>
-        <Ahead draft={draft} body={body} names={names} space={spaces.data?.find((s) => s.name === spaceName)} quantiles={quantiles} pace={pace} boards={chosen.filter((l) => l.board).length} />
+        <Ahead draft={draft} body={body} names={names} space={spaces.data?.find((s) => s.name === spaceName)} quantiles={quantiles} pace={pace} boards={chosen.filter((l) => l.board).length} trial={trial} refused={foreseen.map((p) => p.detail).join(' ')} />
       </div>
     </Page>
   );

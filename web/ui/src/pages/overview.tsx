@@ -1,21 +1,14 @@
-import { get, list, type Device, type Job, type Search, type Supernet, type System } from '../api';
-import { ago, percent, short } from '../format';
+import { get, list, type Device, type Front, type Job, type Search, type Supernet, type System } from '../api';
+import { ago, metricName, metricValue, percent, short } from '../format';
+import { activeJobs, isActive, jobKinds, subjectPage } from '../jobs';
 import { Card, Empty, Facts, Failed, Page, ProgressLine, State, Table } from '../parts';
 import { href } from '../router';
 import { useLoaded, useTick } from '../state';
-
-const kinds: Record<string, string> = { dataset: 'Checking a data set', train: 'Training', evaluate: 'Evaluating subnets', search: 'Searching', export: 'Exporting', table: 'Measuring a latency table' };
-export const subjectPage = (job: Job): string[] | null =>
-  job.subject?.startsWith('se_') ? ['searches', job.subject] : job.subject?.startsWith('sn_') ? ['supernets', job.subject] : null;
-
-/** All jobs; their progress moves by the stream. */
-export function useJobs(query = '') {
-  return useLoaded(() => list<Job>(`/jobs${query}`), `jobs${query}`, ['job']);
-}
+import { Subject, useNames } from './jobs';
 
 function Running() {
-  const { data, error } = useJobs();
-  const now = (data ?? []).filter((j) => ['running', 'queued', 'paused', 'canceling'].includes(j.state));
+  const { data, error } = useLoaded(activeJobs, 'active jobs', ['job']);
+  const now = data ?? [];
   return (
     <Card title="Now" note={`${now.length} ${now.length === 1 ? 'job' : 'jobs'}`}>
       <Failed error={error} />
@@ -23,7 +16,7 @@ function Running() {
       {now.map((job) => (
         <div class="running" key={job.id}>
           <div class="running-head">
-            <a href={href(subjectPage(job) ?? ['jobs', job.id])}>{kinds[job.kind] ?? job.kind}</a>
+            <a href={href(subjectPage(job) ?? ['jobs', job.id])}>{jobKinds[job.kind] ?? job.kind}</a>
             <State of={job.state} />
           </div>
           <ProgressLine job={job} />
@@ -31,6 +24,32 @@ function Running() {
       ))}
     </Card>
   );
+}
+
+/** What ended last, and how. */
+function Lately() {
+  const { data } = useLoaded(() => get<{ items: Job[] }>('/jobs?page_size=20').then((page) => page.items.filter((j) => !isActive(j)).slice(0, 6)), 'ended jobs', ['job']);
+  const names = useNames();
+  if (!data?.length) return null;
+  return (
+    <Card title="Lately" note={<a href={href(['jobs'])}>all</a>}>
+      <Table label="What ended last" rows={data} rowKey={(j) => j.id} link={(j) => ['jobs', j.id]} columns={[
+        { title: 'Job', cell: (j) => j.kind }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> }, { title: 'When', cell: (j) => ago(j.ended_at ?? j.created_at) },
+      ]} />
+    </Card>
+  );
+}
+
+/** The ends of a search's front: the best value of each objective. */
+function Best({ search }: { search: Search }) {
+  const front = useLoaded(() => (search.front_size ? get<Front>(`/searches/${search.id}/front`) : Promise.resolve(null)), `best ${search.id} ${search.front_size}`, ['front'], (d) => d['search'] === search.id);
+  const items = (front.data?.items ?? []).filter((item) => item.feasible);
+  const told = search.objectives.slice(0, 2).flatMap((o) => {
+    const key = o.profile ? `${o.metric}:${o.profile}` : o.metric;
+    const values = items.flatMap((item) => item.metrics[key]?.value ?? []);
+    return values.length ? [metricValue(key, o.direction === 'maximise' ? Math.max(...values) : Math.min(...values)) + (o.metric === 'top1' || o.metric.startsWith('latency') ? '' : ` ${metricName(o.metric)}`)] : [];
+  });
+  return <>{told.join(', ') || '–'}</>;
 }
 
 /** What is free, what is used, and for what; too little free is told by the check. */
@@ -60,7 +79,7 @@ export function Overview() {
           {searches.data?.length === 0 ? <Empty>No search yet.</Empty> : (
             <Table label="Latest searches" rows={newest(searches.data)} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} columns={[
               { title: 'Name', cell: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} /> }, { title: 'Front', number: true, cell: (s) => s.front_size ?? '–' },
-              { title: 'Evaluations', number: true, cell: (s) => short(s.evaluations_done) },
+              { title: 'Its best', cell: (s) => <Best search={s} /> },
             ]} />
           )}
         </Card>
@@ -78,6 +97,7 @@ export function Overview() {
             ]} />
           )}
         </Card>
+        <Lately />
         <Card title="Daemon" class="wide">
           <Failed error={system.error} />
           {system.data && (

@@ -1,6 +1,6 @@
 import { list, type Search } from '../api';
 import { ago, metricName, short } from '../format';
-import { Card, Empty, Failed, Page, State, Table } from '../parts';
+import { Card, Empty, Failed, Find, found, Page, State, Table } from '../parts';
 import { href } from '../router';
 import { useLoaded, useTick } from '../state';
 
@@ -13,7 +13,8 @@ export function Searches() {
       {data?.length === 0 && <Empty>No search yet. <a href={href(['searches', 'new'])}>Submit one</a>, or use <code>espalier search create</code>.</Empty>}
       {data && data.length > 0 && (
         <Card>
-          <Table label="Searches" rows={data} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} columns={[
+          <Find of={data} />
+          <Table label="Searches" rows={found(data)} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} columns={[
             { title: 'Name', cell: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} /> }, { title: 'Objectives', cell: (s) => s.objectives.map((o) => metricName(o.metric)).join(', ') }, { title: 'Space', cell: (s) => s.space }, { title: 'Strategy', cell: (s) => s.strategy },
             { title: 'Evaluations', number: true, cell: (s) => `${short(s.evaluations_done)} of ${short(s.evaluations)}` }, { title: 'Front', number: true, cell: (s) => s.front_size ?? '–' },
             { title: 'Hypervolume', number: true, cell: (s) => short(s.hypervolume) }, { title: 'Created', cell: (s) => ago(s.created_at) },

@@ -1,16 +1,14 @@
 import { useMemo } from 'preact/hooks';
-import { get, list, post, type Estimation, type Job, type Series, type Supernet } from '../api';
+import { get, list, post, remove, type Checkpoint, type Estimation, type Job, type Series, type Space, type Supernet } from '../api';
 import { ago, percent, short, significant } from '../format';
 import { quoted } from '../draft';
 import { Lines, type Curve } from '../lines';
 import type { Mark } from '../marks';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
 import { Rank } from '../rank';
-import { route, setQuery } from '../router';
+import { go, href, route, setQuery } from '../router';
 import { useLoaded } from '../state';
 import { smoothed } from '../stats';
-
-type Checkpoint = { id: string; step: number; epoch: number; bytes: number; top1_largest: number | null; top1_smallest: number | null; created_at: string };
 
 type Metrics = { series: Series[]; phases: { name: string; step: number }[] };
 
@@ -41,6 +39,26 @@ function Smoothing({ weight }: { weight: number }) {
   );
 }
 
+/** Scores the largest and the smallest subnet on the validation images. */
+function EvaluateEnds({ supernet }: { supernet: Supernet }) {
+  const evaluate = async () => {
+    const { largest, smallest } = await get<Space>(`/spaces/${encodeURIComponent(supernet.space)}`);
+    const { job } = await post<{ job: Job }>('/evaluations', { supernet: supernet.id, archs: [largest.arch, smallest.arch] });
+    go(['jobs', job.id]);
+  };
+  return <Act do={evaluate} done="The largest and the smallest subnet are evaluated.">Evaluate</Act>;
+}
+
+/** What can be done with a checkpoint; one that training has replaced can only be removed, the newest only be searched. */
+function CheckpointActions({ supernet, checkpoint, done }: { supernet: Supernet; checkpoint: Checkpoint; done: () => void }) {
+  return (
+    <span class="row-of">
+      {checkpoint.kept && supernet.train['regime'] !== 'single' ? <a href={href(['searches', 'new'], { supernet: supernet.id, checkpoint: checkpoint.id })}>Search it</a> : null}
+      {checkpoint.id !== supernet.checkpoint && <Act class="quiet" do={() => remove(`/checkpoints/${checkpoint.id}`).then(done)} confirm={`Remove the checkpoint of step ${checkpoint.step}? Its weights cannot be had again.`} done="The checkpoint is removed.">Remove</Act>}
+    </span>
+  );
+}
+
 export function SupernetPage({ id }: { id: string }) {
   const path = `/supernets/${encodeURIComponent(id)}`;
   const supernet = useLoaded(() => get<Supernet>(path), id, ['supernet'], (d) => d['id'] === id);
@@ -65,6 +83,8 @@ export function SupernetPage({ id }: { id: string }) {
   return (
     <Page title={s.name} lead={<>Space {s.space}, data set {s.dataset_name} <State of={s.state} /></>} actions={
       <>
+        {s.checkpoint && <EvaluateEnds supernet={s} />}
+        {s.checkpoint && s.train['regime'] !== 'single' && <a class="button primary" href={href(['searches', 'new'], { supernet: s.id })}>Search it</a>}
         {s.state === 'training' && <Act do={() => post(`${path}/pause`)} done="Training pauses at its next step, until you resume it.">Pause</Act>}
         {running && <Act do={() => post(`/jobs/${job.data!.id}/cancel`)} confirm="Stop training? It can be resumed from its checkpoint." done="Training stops at the next step.">Stop</Act>}
         {(s.state === 'paused' || (job.data && ['failed', 'canceled'].includes(job.data.state))) && <Act class="primary" do={() => post(`${path}/resume`)} done="Training goes on from its checkpoint.">Resume</Act>}
@@ -94,6 +114,7 @@ export function SupernetPage({ id }: { id: string }) {
             <Table label="Checkpoints" rows={checkpoints.data ?? []} rowKey={(c) => c.id} columns={[
               { title: 'Id', cell: (c) => c.id }, { title: 'Step', number: true, cell: (c) => short(c.step) }, { title: 'Epoch', number: true, cell: (c) => +c.epoch.toFixed(2) }, { title: 'Size', number: true, cell: (c) => short(c.bytes, 'B') },
               { title: 'Largest', number: true, cell: (c) => percent(c.top1_largest) }, { title: 'Smallest', number: true, cell: (c) => percent(c.top1_smallest) }, { title: 'Written', cell: (c) => ago(c.created_at) },
+              { title: 'Do', cell: (c) => <CheckpointActions supernet={s} checkpoint={c} done={checkpoints.reload} /> },
             ]} />
           )}
         </Card>

@@ -1,0 +1,244 @@
+// What a person does with boards and jobs: tokens, quarantine, adding a board, the list of jobs. Simulated boards, no supernet.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Stack } from './stack.mjs';
+
+const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
+const requireFromUi = createRequire(join(ui, 'package.json'));
+const { chromium } = requireFromUi('playwright-core');
+const axe = readFileSync(requireFromUi.resolve('axe-core/axe.min.js'), 'utf8');
+const shots = process.env.SHOTS;
+
+const stack = new Stack();
+const errors = [];
+let browser, page, board;
+
+before(async () => {
+  await stack.startDaemon();
+  const { token } = await stack.post('/tokens', { kind: 'enrolment' });
+  stack.startSimulated(token, 'sim-one');
+  board = await stack.waitFor('the board', async () => (await stack.get('/devices')).items[0]);
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'] });
+  page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce' })).newPage();
+  page.on('pageerror', (e) => errors.push(String(e)));
+});
+after(async () => {
+  await browser?.close();
+  await stack.stop();
+});
+
+const open = async (hash) => {
+  await page.goto('about:blank');
+  await page.goto(`${stack.url}/#/${hash}`);
+};
+const faults = async () => {
+  await page.evaluate(axe);
+  return (await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }))).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(' ')).slice(0, 3).join(', ')}`);
+};
+/** Without faults in light and dark, no wider than a phone; pictures of all of it where they are asked for. */
+async function fits(name) {
+  for (const [scheme, width] of [['light', 1280], ['dark', 1280], ['light', 360], ['dark', 360]]) {
+    await page.emulateMedia({ colorScheme: scheme });
+    await page.setViewportSize({ width, height: 800 });
+    if (width === 1280) assert.deepEqual(await faults(), [], `${name} ${scheme}`);
+    else assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width, name);
+    if (shots) await page.screenshot({ path: join(shots, `${name}-${scheme}-${width}.png`), fullPage: true });
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.emulateMedia({ colorScheme: 'light' });
+}
+/** Answers of the daemon about devices, changed on their way. */
+async function seen(change) {
+  await page.route(/\/api\/v1\/devices(\/[^/]*)?(\?.*)?$/, async (route) => {
+    if (route.request().method() !== 'GET') return route.continue();
+    const response = await route.fetch(), doc = await response.json();
+    return route.fulfill({ response, json: doc.items ? { ...doc, items: doc.items.map(change) } : change(doc) });
+  });
+}
+
+test('a board in quarantine by its own health says why and when it is tried again, and a person releases it', async () => {
+  await seen((d) => ({ ...d, health: 'quarantined', retest_at: new Date(Date.now() + 600e3).toISOString() }));
+  await page.route(/\/devices\/[^/]*\/history$/, async (route) => {
+    const response = await route.fetch(), doc = await response.json();
+    const at = (s) => new Date(Date.now() - s * 1000).toISOString();
+    return route.fulfill({ response, json: { ...doc, transitions: [{ at: at(60), from: 'quarantined', to: 'quarantined', event: 'retest_failed' }, { at: at(660), from: 'good', to: 'quarantined', event: 'crash' }, ...doc.transitions] } });
+  });
+  await open(`devices/${board.id}`);
+  const note = page.locator('.noisy', { hasText: 'In quarantine' });
+  await note.getByText('since 11 min').waitFor();
+  assert.match(await note.innerText(), /crashed or were lost\. Nothing is measured here\. Its reference network is measured again in (10:00|9:\d\d) min/);
+  await fits('quarantine');
+  const [sent] = await Promise.all([page.waitForRequest((r) => r.method() === 'PATCH'), note.getByRole('button', { name: 'Release' }).click()]);
+  assert.deepEqual(sent.postDataJSON(), { state: 'active' });
+  await page.getByText('The board starts again, on probation.').waitFor();
+  await page.unrouteAll({ behavior: 'wait' });
+});
+
+test('a token is revoked and rotated only once more asked, and a revoked board is let in again', async () => {
+  await open(`devices/${board.id}`);
+  const token = page.locator('.facts div', { hasText: 'Token from' });
+  const asked = [];
+  const answer = (yes) => page.once('dialog', (dialog) => { asked.push(dialog.message()); return yes ? dialog.accept() : dialog.dismiss(); });
+  for (const name of ['Revoke', 'Rotate']) {
+    answer(false);
+    await token.getByRole('button', { name }).click();
+  }
+  assert.ok(asked.length === 2 && asked.every((text) => text.includes(board.name)), asked.join());
+  const now = await stack.get(`/devices/${board.id}`);
+  assert.ok(now.token_created_at && !now.rotating, 'nothing was done');
+  answer(true);
+  await token.getByRole('button', { name: 'Revoke' }).click();
+  await token.getByRole('button', { name: 'Allow' }).waitFor();
+  assert.equal(await token.getByRole('button').count(), 1);
+  assert.equal((await stack.get(`/devices/${board.id}`)).token_created_at, null);
+  await fits('revoked');
+  await token.getByRole('button', { name: 'Allow' }).click();
+  await token.getByText('allowed to come back').waitFor();
+  assert.equal((await stack.get(`/devices/${board.id}`)).allowed, true);
+});
+
+test('a board is added with one token: a name is asked for, a reload keeps the command, an expired one is made anew', async () => {
+  const tokens = async () => (await stack.get('/tokens?page_size=1000')).items.filter((t) => t.kind === 'enrolment').length;
+  const before = await tokens();
+  await open('devices?add=1');
+  await page.getByLabel('Name of the board').fill('from-the-page');
+  await page.reload();
+  await page.getByLabel('Name of the board').fill('from-the-page');
+  assert.equal(await tokens(), before, 'a page that is loaded makes none');
+  await page.getByRole('button', { name: 'Make the command' }).click();
+  const shown = page.locator('.add-board code');
+  const command = await shown.innerText();
+  await page.reload();
+  assert.equal(await shown.innerText(), command);
+  assert.equal(await tokens(), before + 1);
+  await fits('add-board');
+  await page.evaluate(() => sessionStorage.setItem('espalier-add-board', JSON.stringify({ ...JSON.parse(sessionStorage.getItem('espalier-add-board')), expires_at: new Date(Date.now() - 1000).toISOString() })));
+  await page.reload();
+  await page.getByText('The command has expired').waitFor();
+  assert.equal(await tokens(), before + 1);
+  await page.getByRole('button', { name: 'Make a new one' }).click();
+  await page.getByText('Waiting for from-the-page…').waitFor();
+  assert.notEqual(await shown.innerText(), command);
+  stack.startSimulated((await shown.innerText()).match(/ESPALIER_ENROL_TOKEN=(\S+)/)[1], 'sim-two');
+  await page.locator('.add-board.arrived', { hasText: 'from-the-page' }).waitFor({ timeout: 30000 });
+  await page.locator('a.device', { hasText: 'from-the-page' }).waitFor();
+  await page.reload();
+  await page.getByRole('button', { name: 'Make the command' }).waitFor();
+});
+
+test('a card tells of a board what its figures are worth, as its history and its profile know it', async () => {
+  const reference = { measurement: 'ms_1', profile: 'p', us: 100 };
+  await page.route(/\/devices\/[^/]*\/history$/, (route) => route.fulfill({ json: {
+    environment: { at: new Date().toISOString(), temperature_c: 61.25, frequency_khz: 1800000 }, holder: null, revisions: [], failures: [], transitions: [],
+    tables: [{ id: 'tb_1', needed: 100, measured: 100 }, { id: 'tb_2', needed: 100, measured: 67 }], references: [{ ...reference, at: '2026-01-02T00:00:00Z', drift: -0.0123 }, { ...reference, at: '2026-01-01T00:00:00Z', drift: 0.5 }],
+  } }));
+  await page.route(/\/profiles\?/, async (route) => {
+    const response = await route.fetch(), doc = await response.json();
+    await route.fulfill({ response, json: { ...doc, items: doc.items.map((p) => ({ ...p, calibration: { version: 1, created_at: '2026-01-01T00:00:00Z', after: { mape: 0.0345 } } })) } });
+  });
+  await open('devices');
+  const card = page.locator('a.device', { hasText: board.name });
+  await card.getByText('61.3 °C, 1.80 GHz').waitFor();
+  const told = await card.locator('.facts').innerText();
+  for (const [name, value] of [['Drift', '−1.2 %'], ['Tables, least', '67 %'], ['Prediction error', '3.5 %']]) assert.match(told, new RegExp(`${name}\\s+${value}`), told);
+  await fits('devices');
+  await page.unrouteAll({ behavior: 'wait' });
+});
+
+test('jobs are narrowed by state and kind, tell their place in the queue, and are stopped and tried again in their row', async () => {
+  await open('jobs');
+  await page.getByText('No job yet. Add a data set on the data page').waitFor();
+  stack.addData();
+  const wrong = await stack.post('/models', { name: 'no table', kind: 'latency', space: 'tiny', path: `${stack.dir}/tiny.json` });
+  await stack.waitFor('its end', async () => (await stack.get(`/jobs/${wrong.job.id}`)).state === 'failed');
+  const row = (id) => page.locator('tbody tr', { has: page.locator(`a[href="#/jobs/${id}"]`) });
+  await row(wrong.job.id).locator('.state', { hasText: 'failed' }).waitFor();
+  assert.equal(await page.locator('thead th').nth(1).innerText(), 'State');
+  const all = (await stack.get('/jobs')).items.length;
+  assert.equal(await page.locator('tbody tr').count(), all);
+  await page.getByLabel('State').selectOption('failed');
+  await page.waitForFunction((n) => document.querySelectorAll('tbody tr').length < n, all);
+  assert.equal(await page.locator('tbody tr').count(), 1);
+  await page.reload();
+  await row(wrong.job.id).getByRole('button', { name: 'Try again' }).click();
+  await stack.waitFor('another attempt', async () => (await stack.get(`/jobs/${wrong.job.id}`)).attempt === 2);
+  await page.getByLabel('Kind').selectOption('dataset');
+  await page.getByText('No job is like this.').waitFor();
+  // A training, and two that wait behind it.
+  const train = await stack.post('/supernets', { name: 'long', space: 'tiny', dataset: 'bars', train: { epochs: 500, batch: 32 } });
+  const behind = [];
+  for (const name of ['second', 'third']) behind.push((await stack.post('/supernets', { name, space: 'tiny', dataset: 'bars', train: { epochs: 1, batch: 32 } })).job.id);
+  await open('jobs?state=active');
+  await row(behind[1]).getByText('number 2 in the queue').waitFor();
+  await fits('jobs');
+  await page.setViewportSize({ width: 360, height: 800 });
+  assert.ok((await row(behind[1]).locator('.state').boundingBox()).x < 300, 'its state is on a phone\'s screen');
+  await page.setViewportSize({ width: 1280, height: 800 });
+  for (const id of [...behind, train.job.id]) {
+    page.once('dialog', (dialog) => dialog.accept());
+    await row(id).getByRole('button', { name: 'Stop' }).click();
+    await row(id).waitFor({ state: 'detached', timeout: 30000 });
+  }
+});
+
+test('the overview reads what runs, not all that ever ran', async () => {
+  const asked = [];
+  const note = (r) => { if (/\/api\/v1\/jobs/.test(r.url())) asked.push(new URL(r.url()).searchParams); };
+  page.on('request', note);
+  await open('');
+  await page.getByText('Nothing is running.').waitFor();
+  page.off('request', note);
+  assert.deepEqual([...new Set(asked.map((q) => q.get('state') ?? `the newest ${q.get('page_size')}`))].sort(), ['canceling', 'paused', 'queued', 'running', 'the newest 20']);
+  await page.getByRole('region', { name: 'What ended last' }).locator('.state', { hasText: 'cancelled' }).first().waitFor();
+  await fits('overview');
+});
+
+test('tabs have the name of what they show, an address that is none says so, "/" finds, and a job\'s end is told wherever one is', async () => {
+  await open(`devices/${board.id}`);
+  await page.waitForFunction((name) => document.title === `${name} · Espalier`, board.name);
+  await open('nonsense/x');
+  await page.getByRole('heading', { level: 1, name: 'No such page' }).waitFor();
+  assert.equal(await page.title(), 'No such page · Espalier');
+  await open('devices?q=sim-on');
+  await page.locator('a.device', { hasText: board.name }).waitFor();
+  assert.equal(await page.locator('a.device').count(), 1, 'of two boards');
+  await page.keyboard.press('/');
+  assert.equal(await page.evaluate(() => document.activeElement.type), 'search');
+  await open('data');
+  await page.getByText('Live', { exact: true }).waitFor();
+  await stack.post('/models', { name: 'none either', kind: 'latency', space: 'tiny', path: `${stack.dir}/tiny.json` });
+  await page.locator('.toast.bad', { hasText: /^Reading a model: failed, .*\.$/ }).waitFor();
+});
+
+test('a ready supernet is evaluated and searched from its page, and the form says what the daemon would refuse before it is sent', async () => {
+  const { supernet, job } = await stack.post('/supernets', { name: 'ready', space: 'tiny', dataset: 'bars', train: { epochs: 1, batch: 64 } });
+  await stack.waitFor('the training', async () => (await stack.get(`/jobs/${job.id}`)).state === 'done', 180);
+  await open(`supernets/${supernet.id}`);
+  const { items: [checkpoint] } = await stack.get(`/supernets/${supernet.id}/checkpoints`);
+  await page.getByRole('region', { name: 'Checkpoints' }).getByRole('link', { name: 'Search it' }).first().click();
+  const json = async () => JSON.parse(await page.locator('.side-card .code code').nth(1).innerText());
+  await page.getByLabel('Checkpoint', { exact: true }).locator('option', { hasText: `step ${checkpoint.step}` }).waitFor({ state: 'attached' });
+  assert.deepEqual([(await json()).supernet, (await json()).checkpoint], ['ready', checkpoint.id]);
+  const searches = (await stack.get('/searches')).items.length;
+  await page.getByLabel('MACs at most (millions)').fill('0.000001');
+  await page.locator('.field-problem', { hasText: 'No subnet meets this limit: the least that can be reached is' }).waitFor();
+  assert.match(await page.locator('.side-card').innerText(), /Takes about\s+nothing: it would be refused/);
+  await fits('new-search');
+  await page.getByLabel('MACs at most (millions)').fill('100');
+  await page.locator('.field-problem').waitFor({ state: 'detached' });
+  assert.equal((await stack.get('/searches')).items.length, searches);
+  await open(`supernets/${supernet.id}`);
+  await page.getByRole('button', { name: 'Evaluate' }).click();
+  await page.waitForURL(/#\/jobs\/job_/);
+  await page.locator('.page-head .state', { hasText: 'done' }).waitFor({ timeout: 60000 });
+  assert.equal((await stack.get(`/evaluations?supernet=${supernet.id}`)).items.length >= 2, true);
+  await open(`supernets/${supernet.id}`);
+  await page.getByRole('link', { name: 'Search it' }).first().waitFor();
+  await fits('supernet');
+});
+
+test('no script failed', () => assert.deepEqual(errors, []));
