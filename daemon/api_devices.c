@@ -185,13 +185,29 @@ static int check_device(struct api_call *call, struct err *err) {
 }
 
 static int list_profiles(struct api_call *call, struct err *err) {
+    const char *removed = api_query(call, "removed");
     struct sql_page_args page;
     int r = api_page(call, "pf_", err, &page);
-    return r != 0 ? r : store_profile_list(call->sql, &page, err, &call->answer);
+    if (r == 0)
+        r = api_query_word(call, "removed", (const char *const[]){"true", "false", NULL}, err);
+    return r != 0 ? r
+                  : store_profile_list(call->sql, &page,
+                                       removed != NULL && strcmp(removed, "true") == 0, err,
+                                       &call->answer);
 }
 
 static int get_profile(struct api_call *call, struct err *err) {
     return store_profile_get(call->sql, call->id, err, &call->answer);
+}
+
+static int delete_profile(struct api_call *call, struct err *err) {
+    char id[ID_MAX];
+    cJSON *users = NULL;
+    int r = store_profile_find(call->sql, call->id, err, id);
+    if (r == 0)
+        r = store_profile_remove(call->tx, id, err, &users);
+    api_problem_users(call, users, err);
+    return r;
 }
 
 /* A board reports all the time: that is nobody's change. */
@@ -212,6 +228,7 @@ const struct api_route api_devices[] = {
     {"POST", "/api/v1/devices/{id}/revoke", NULL, .scope = API_SCOPE_ADMIN, .write = revoke_token,
      .finish = finish_one},
     {"POST", "/api/v1/devices/{id}/check", NULL, .write = check_device},
-    {"GET", "/api/v1/profiles", "page_size,after", .read = list_profiles},
+    {"GET", "/api/v1/profiles", "page_size,after,removed", .read = list_profiles},
     {"GET", "/api/v1/profiles/{id}", NULL, .read = get_profile},
+    {"DELETE", "/api/v1/profiles/{id}", NULL, .write = delete_profile},
     {.method = NULL}};

@@ -77,8 +77,12 @@ int store_profile_find(struct sql *sql, const char *ref, struct err *err, char r
 int store_profile_get(struct sql *sql, const char *ref, struct err *err, cJSON **ret_doc);
 /* False once its board was removed. */
 int store_profile_has_board(struct sql *sql, const char *profile, struct err *err, bool *ret_has);
-int store_profile_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
-                       cJSON **ret_doc);
+/* removed: those of boards that were removed too. */
+int store_profile_list(struct sql *sql, const struct sql_page_args *page, bool removed,
+                       struct err *err, cJSON **ret_doc);
+/* With all that was measured on it and fitted to that. ESP_ECONFLICT, with *ret_users [{"kind",
+ * "id", "name"}], while its board's worker offers it, or tables, searches or open work use it. */
+int store_profile_remove(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users);
 /* Noise is the relative spread of samples of the reference network, which older workers take on
  * their own. ESP_EINVAL, ESP_ENOTFOUND. */
 int store_profile_noise(struct store_tx *tx, const char *device, const char *profile,

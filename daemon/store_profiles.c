@@ -22,6 +22,8 @@
     "  WHERE d.id = profiles.device) AS \"offered@bool\", "                                        \
     "(SELECT d.epoch = profiles.epoch AND d.removed_us IS NULL AND profiles.position = 0 "         \
     "  FROM devices d WHERE d.id = profiles.device) AS \"default@bool\", "                         \
+    "(SELECT d.removed_us IS NOT NULL FROM devices d WHERE d.id = profiles.device) "               \
+    "  AS \"removed@bool\", "                                                                      \
     "noise, "                                                                                      \
     "(SELECT r.noise_doubt FROM profile_revisions r WHERE r.id = profiles.revision) "              \
     "  AS noise_doubt, "                                                                           \
@@ -195,13 +197,89 @@ int store_profile_has_board(struct sql *sql, const char *profile, struct err *er
     return r;
 }
 
-int store_profile_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
-                       cJSON **ret_doc) {
+int store_profile_list(struct sql *sql, const struct sql_page_args *page, bool removed,
+                       struct err *err, cJSON **ret_doc) {
     return sql_page(sql, err, page, "id", ret_doc,
                     "SELECT " PROFILE_COLUMNS " FROM profiles WHERE (?1 IS NULL OR id < ?1) AND "
-                    "device IN (SELECT id FROM devices WHERE removed_us IS NULL) ORDER BY id DESC "
-                    "LIMIT ?2",
-                    "");
+                    "(?3 OR device IN (SELECT id FROM devices WHERE removed_us IS NULL)) ORDER BY "
+                    "id DESC LIMIT ?2",
+                    "i", (int64_t)removed);
+}
+
+/* ---- removal ---------------------------------------------------------------------------------
+ */
+
+/* What its worker offers would come back as another profile at its next start. */
+static int find_offering(struct sql *sql, const char *id, struct err *err, cJSON **ret_users) {
+    return sql_get_rows(sql, err, ret_users,
+                        "SELECT 'device' AS kind, d.id, d.name FROM profiles p JOIN devices d ON "
+                        "d.id = p.device WHERE p.id = ?1 AND p.epoch = d.epoch AND d.removed_us IS "
+                        "NULL",
+                        "t", id);
+}
+
+/* Ids are in texts as nothing else is. */
+static int find_users(struct sql *sql, const char *id, struct err *err, cJSON **ret_users) {
+    return sql_get_rows(
+        sql, err, ret_users,
+        "SELECT 'table' AS kind, id, space AS name FROM tables WHERE profile = ?1 UNION ALL SELECT "
+        "'search', s.id, s.name FROM searches s WHERE instr(s.body, ?1) > 0 OR s.id IN (SELECT "
+        "search FROM calibrations WHERE profile = ?1) UNION ALL SELECT 'job', j.id, j.kind FROM "
+        "jobs j WHERE j.state NOT IN ('done', 'failed', 'canceled') AND instr(j.spec, ?1) > 0 "
+        "UNION ALL SELECT 'measurement', m.id, m.kind FROM measurements m WHERE m.profile = ?1 AND "
+        "m.state IN ('leased', 'running') LIMIT 100",
+        "t", id);
+}
+
+static int check_unused(struct sql *sql, const char *id, struct err *err, cJSON **ret_users) {
+    cJSON *users = NULL;
+    const char *why = "the worker of its board offers the profile: remove the board, or have the "
+                      "worker offer it no longer";
+    int r = find_offering(sql, id, err, &users);
+    if (r == 0 && cJSON_GetArraySize(users) == 0) {
+        cJSON_Delete(users);
+        users = NULL;
+        why = "the profile is used by others";
+        r = find_users(sql, id, err, &users);
+    }
+    if (r == 0 && cJSON_GetArraySize(users) > 0) {
+        *ret_users = users;
+        return err_set(err, ESP_ECONFLICT, NULL, "%s", why);
+    }
+    cJSON_Delete(users);
+    return r;
+}
+
+/* Requests are of searches that were removed: others are users. */
+static int remove_with_measurements(struct sql *sql, const char *id, struct err *err) {
+#define OF_ITS " WHERE measurement IN (SELECT id FROM measurements WHERE profile = ?1)"
+    int r = sql_run(sql, err, NULL, "DELETE FROM results" OF_ITS, "t", id);
+    if (r == 0)
+        r = sql_run(sql, err, NULL, "DELETE FROM lease_items" OF_ITS, "t", id);
+    if (r == 0)
+        r = sql_run(sql, err, NULL, "DELETE FROM measure_requests" OF_ITS, "t", id);
+    if (r == 0)
+        r = sql_run(sql, err, NULL, "DELETE FROM measurements WHERE profile = ?1", "t", id);
+    if (r == 0)
+        r = sql_run(sql, err, NULL, "DELETE FROM calibrations WHERE profile = ?1", "t", id);
+    if (r == 0)
+        r = sql_run(sql, err, NULL, "DELETE FROM energy_prices WHERE profile = ?1", "t", id);
+    if (r == 0)
+        r = sql_run(sql, err, NULL, "DELETE FROM profile_revisions WHERE profile = ?1", "t", id);
+    return r != 0 ? r : sql_run(sql, err, NULL, "DELETE FROM profiles WHERE id = ?1", "t", id);
+#undef OF_ITS
+}
+
+int store_profile_remove(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users) {
+    struct sql *sql = store_tx_sql(tx);
+    char device[ID_MAX] = "";
+    int r = sql_get_text(sql, err, device, ID_MAX, "SELECT device FROM profiles WHERE id = ?1", "t",
+                         id);
+    if (r == 0)
+        r = check_unused(sql, id, err, ret_users);
+    if (r == 0)
+        r = remove_with_measurements(sql, id, err);
+    return r != 0 ? r : store_device_announce(tx, device, err);
 }
 
 /* (90 % quantile - 10 % quantile) / median: how far apart two runs of the same thing easily lie. It

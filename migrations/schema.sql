@@ -60,6 +60,7 @@ CREATE UNIQUE INDEX measurements_identity ON measurements (profile_revision, gra
 CREATE INDEX measurements_open ON measurements (profile) WHERE state IN ('leased', 'running');
 CREATE INDEX measurements_profile ON measurements (profile, id);
 CREATE INDEX measurements_queue ON measurements (profile, priority DESC, id) WHERE state = 'queued';
+CREATE INDEX measurements_repeated ON measurements (repeats) WHERE repeats IS NOT NULL;
 CREATE INDEX measurements_repeats ON measurements (profile_revision, graph_id) WHERE repeats IS NOT NULL;
 CREATE INDEX measurements_repeats_open ON measurements (repeats) WHERE repeats IS NOT NULL AND state IN ('queued', 'leased', 'running');
 CREATE INDEX measurements_retests ON measurements (profile) WHERE state = 'queued' AND kind = 'reference';

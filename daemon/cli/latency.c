@@ -1,4 +1,5 @@
-/* espalier latency profiles, build, tables, rm, entries, measure, calibrations, residuals. */
+/* espalier latency profiles, build, tables, rm, entries, measure, calibrations, residuals; and
+ * profile rm. */
 #include <stdio.h>
 #include <string.h>
 
@@ -62,7 +63,19 @@ static const struct resource calibrations =
     RESOURCE("/calibrations", calibration_list, calibration_list);
 
 static int profiles_run(struct cli *cli, int argc, char **argv) {
-    return resource_list(cli, &profiles, argc, argv);
+    bool all = false;
+    const struct option_row rows[] = {
+        {"all", 'a', OPTION_FLAG, NULL, 0, 0, "", "those of boards that were removed too", &all},
+        CLI_COMMON_ROWS(cli)};
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
+
+    return code >= 0 ? code
+                     : resource_print_list(cli, all ? "/profiles?removed=true" : "/profiles",
+                                           profiles.list, profiles.n_list);
+}
+
+static int profile_rm_run(struct cli *cli, int argc, char **argv) {
+    return resource_act(cli, &profiles, "rm", argc, argv);
 }
 
 static int tables_run(struct cli *cli, int argc, char **argv) {
@@ -183,6 +196,9 @@ static int measure_run(struct cli *cli, int argc, char **argv) {
 
 const struct cli_command cli_latency_profiles = {
     "latency", "profiles", "", "profiles: board, runtime, precision, threads", profiles_run};
+const struct cli_command cli_profile_rm = {
+    "profile", "rm", "PROFILE...",
+    "remove profiles that no worker offers, with all that was measured on them", profile_rm_run};
 const struct cli_command cli_latency_build = {"latency", "build", "PROFILE SPACE",
                                               "measure the latency table of a space on a board",
                                               build_run};

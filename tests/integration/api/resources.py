@@ -5,6 +5,7 @@ import shutil
 
 import bed
 import data
+from board import Board
 from client import problem
 from suite import check, equal, test, wait_for
 
@@ -375,6 +376,34 @@ def jobs():
         check(client.request("GET", f"/jobs/{job['id']}/log?{query}").status in (400, 422), query)
     problem(client.request("POST", f"/jobs/{job['id']}/cancel", {}), 409, "conflict")
     problem(client.request("POST", f"/jobs/{job['id']}/retry", {}), 409, "conflict")
+
+
+@test("a profile is removed with what was measured on it once no worker offers it and nothing uses it, by the command line too")
+def removed_profile():
+    client, stack = bed.client(), bed.daemon()
+    bed.supernet()  # with it the space
+    board = Board(stack.port, "leaves").enrol(stack.enrolment_token())
+    profile = f"/profiles/{board.profile_id}"
+    asked = client.post("/measurements", {"profile": board.profile_id, "space": "tiny", "archs": [bed.LARGE_ARCH]}, 202)["items"][0]["id"]
+    made = client.post("/tables", {"profile": board.profile_id, "space": "tiny", "method": "brief"}, 202)
+    wait_for("the board's work", lambda: (board.work_once(wait_s=1), client.get(f"/tables/{made['table']['id']}")["state"] == "ready" and asked in board.measured)[1], 60)
+    equal((client.get(profile)["offered"], client.get(profile)["removed"]), (True, False), "while its board is there")
+    equal([(u["kind"], u["name"]) for u in problem(client.request("DELETE", profile), 409, "conflict")["users"]], [("device", "leaves")], "who offers it")
+    client.expect(204, "DELETE", f"/devices/{board.device_id}")
+    equal((client.get(profile)["offered"], client.get(profile)["removed"]), (False, True), "once its board is gone")
+    refused = problem(client.request("DELETE", profile), 409, "conflict")
+    equal([(u["kind"], u["id"]) for u in refused["users"]], [("table", made["table"]["id"])], "its tables")
+    check("the profile is used by others (table \"tiny\")" in refused["detail"], "which are named", refused["detail"])
+    check(board.profile_id not in [p["id"] for p in client.items("/profiles")], "it is not listed with the others")
+    equal([p["removed"] for p in client.items("/profiles?removed=true") if p["id"] == board.profile_id], [True], "unless asked for")
+    problem(client.request("GET", "/profiles?removed=yes"), 400)
+    stack.cli("latency", "rm", made["table"]["id"])
+    check(board.profile_id in stack.cli("latency", "profiles", "--all"), "latency profiles --all")
+    check(board.profile_id not in stack.cli("latency", "profiles"), "latency profiles")
+    equal(stack.cli("profile", "rm", board.profile_id).strip(), f"{board.profile_id}: removed", "profile rm")
+    problem(client.request("GET", profile), 404)
+    problem(client.request("GET", f"/measurements/{asked}"), 404)
+    problem(client.request("DELETE", profile), 404)
 
 
 @test("a table is removed when no job fills it, by the command line too; its job is gone then")

@@ -45,7 +45,7 @@ def sign_in(scope, client=None):
 ASKED = [
     ("read", "GET", "/jobs", None), ("read", "GET", "/metrics", None), ("read", "GET", "/session", None), ("read", "POST", "/spaces/tiny/sample", {"n": 1}),
     ("submit", "POST", "/uploads", {}), ("submit", "POST", "/jobs/none/cancel", {}), ("submit", "POST", "/searches", {}), ("submit", "POST", "/devices/none/check", {}), ("submit", "DELETE", "/uploads/none", None),
-    ("admin", "DELETE", "/searches/none", None), ("admin", "DELETE", "/supernets/none", None), ("admin", "DELETE", "/datasets/none", None), ("admin", "DELETE", "/spaces/none", None), ("admin", "DELETE", "/devices/none", None),
+    ("admin", "DELETE", "/searches/none", None), ("admin", "DELETE", "/supernets/none", None), ("admin", "DELETE", "/datasets/none", None), ("admin", "DELETE", "/spaces/none", None), ("admin", "DELETE", "/devices/none", None), ("admin", "DELETE", "/profiles/none", None),
     ("admin", "POST", "/prune", {"kinds": ["all"]}), ("admin", "PATCH", "/devices/none", {"note": "x"}), ("admin", "POST", "/devices/none/revoke", {}), ("admin", "POST", "/devices/none/allow", {}), ("admin", "POST", "/devices/none/rotate", {}),
     ("admin", "GET", "/tokens", None), ("admin", "POST", "/tokens", {"kind": "enrolment"}), ("admin", "DELETE", "/tokens/none", None), ("admin", "GET", "/tokens/none", None),
 ]

@@ -172,6 +172,161 @@ static void test_names_after_a_board_was_removed(void **state) {
     assert_string_equal(found(f, before), before);
 }
 
+/* ---- removal of a profile ---------------------------------------------------------------------
+ */
+
+static int do_remove_profile(struct store_tx *tx, struct work *op, struct err *err) {
+    return store_profile_remove(tx, op->a, err, &op->doc);
+}
+
+/* "", or the kind of its only user. */
+static const char *remove_profile(struct fixture *f, const char *profile) {
+    static char kind[32];
+    struct work op = {.a = profile};
+    int r = fleet_run(f, &op, do_remove_profile);
+    if (r == 0) {
+        assert_null(op.doc);
+        return "";
+    }
+    assert_int_equal(r, ESP_ECONFLICT);
+    assert_int_equal(cJSON_GetArraySize(op.doc), 1);
+    const cJSON *user = cJSON_GetArrayItem(op.doc, 0);
+    assert_non_null(cJSON_GetStringValue(cJSON_GetObjectItem(user, "id")));
+    assert_non_null(cJSON_GetStringValue(cJSON_GetObjectItem(user, "name")));
+    snprintf(kind, sizeof(kind), "%s", cJSON_GetStringValue(cJSON_GetObjectItem(user, "kind")));
+    cJSON_Delete(op.doc);
+    return kind;
+}
+
+/* Two profiles, of which the second has a measurement and is offered no longer. */
+static void leave_a_profile(struct fixture *f, char ret_profiles[2][ID_MAX], char ret_id[ID_MAX]) {
+    assert_int_equal(connect_threads(f, "1", "2", ret_profiles), 0);
+    assert_int_equal(ask_on(f, ret_profiles[1], "g1", ret_id), 0);
+    assert_int_equal(fleet_measure_all(f, "ok"), 1);
+    assert_string_equal(remove_profile(f, ret_profiles[1]), "device");
+    char q[1][ID_MAX];
+    assert_int_equal(connect_threads(f, "1", NULL, q), 0);
+}
+
+#define LEFT(table) fleet_number(f, "SELECT count(*) FROM " table " WHERE ?1 IS NOT NULL", "")
+
+static void test_a_profile_goes_with_what_was_measured_on_it(void **state) {
+    struct fixture *f = *state;
+    char p[2][ID_MAX], q[2][ID_MAX], id[ID_MAX], own[ID_MAX];
+    leave_a_profile(f, p, id);
+    assert_int_equal(fleet_ask(f, "g1", "brief/2", own), 0);
+    assert_int_equal(fleet_measure_all(f, "ok"), 1);
+    fleet_change(f,
+                 "INSERT INTO measurements (id, profile, profile_revision, kind, graph_id, graph, "
+                 "method, seed, state, created_us, repeats) SELECT 'ms_again', profile, "
+                 "profile_revision, 'unit', 'g', '{}', 'full', 1, 'queued', 0, id FROM "
+                 "measurements WHERE id = ?1",
+                 id);
+    fleet_change(f,
+                 "INSERT INTO calibrations (id, profile, profile_revision, search, version, data, "
+                 "created_us) SELECT 'cl', id, revision, 'se_gone', 1, '{}', 0 FROM profiles WHERE "
+                 "id = ?1",
+                 p[1]);
+    fleet_change(f,
+                 "INSERT INTO energy_prices (id, profile, profile_revision, version, data, "
+                 "created_us) SELECT 'ep', id, revision, 1, '{}', 0 FROM profiles WHERE id = ?1",
+                 p[1]);
+    fleet_change(f,
+                 "INSERT INTO jobs (id, kind, state, subject, spec, created_us, ended_us) VALUES "
+                 "('job_gone', 'search', 'done', 'se_gone', ?1, 0, 1)",
+                 p[1]);
+    fleet_change(f, "INSERT INTO measure_requests VALUES ('job_gone', 1, ?1, NULL)", id);
+    assert_string_equal(remove_profile(f, p[1]), "");
+    assert_string_equal(found(f, p[1]), "not_found");
+    assert_int_equal(LEFT("profiles"), 1);
+    assert_int_equal(LEFT("profile_revisions"), 1);
+    assert_int_equal(LEFT("measurements"), 1);
+    assert_int_equal(LEFT("results"), 1);
+    assert_int_equal(LEFT("lease_items"), 1);
+    assert_int_equal(LEFT("calibrations"), 0);
+    assert_int_equal(LEFT("energy_prices"), 0);
+    assert_int_equal(LEFT("measure_requests"), 0);
+    fleet_assert_state(f, own, "accepted");
+    assert_int_equal(connect_threads(f, "1", "2", q), 0); /* a new one, with nothing measured */
+    assert_string_equal(p[0], q[0]);
+    assert_string_not_equal(p[1], q[1]);
+    assert_int_equal(ask_on(f, q[1], "g1", id), 0);
+    fleet_assert_state(f, id, "queued");
+}
+
+/* A board's answer to what is gone is told to be of no use; its lease goes on. */
+static void test_a_result_for_a_profile_that_is_gone(void **state) {
+    struct fixture *f = *state;
+    char p[2][ID_MAX], q[1][ID_MAX], id[ID_MAX], lease[ID_MAX];
+    assert_int_equal(connect_threads(f, "1", "2", p), 0);
+    assert_int_equal(ask_on(f, p[1], "g1", id), 0);
+    assert_int_equal(fleet_grant(f, 8, lease), 1);
+    assert_int_equal(fleet_ack(f, lease), 0);
+    assert_int_equal(connect_threads(f, "1", NULL, q), 0); /* which fences it */
+    assert_string_equal(remove_profile(f, p[1]), "");
+    assert_int_equal(fleet_send_new(f, lease, id, 1, "ok"), ESP_EGONE);
+}
+
+static void test_what_keeps_a_profile(void **state) {
+    struct fixture *f = *state;
+    char p[2][ID_MAX], id[ID_MAX];
+    leave_a_profile(f, p, id);
+    fleet_change(f, "INSERT INTO space_documents VALUES ('f', ?1)", "{}");
+    fleet_change(f,
+                 "INSERT INTO tables (id, profile, profile_revision, space, space_fingerprint, "
+                 "method, created_us) SELECT 'tb', id, revision, 's', 'f', 'brief', 0 FROM "
+                 "profiles WHERE id = ?1",
+                 p[1]);
+    assert_string_equal(remove_profile(f, p[1]), "table");
+    fleet_change(f, "DELETE FROM tables WHERE profile = ?1", p[1]);
+    fleet_change(f,
+                 "INSERT INTO searches (id, name, space, space_fingerprint, state, body, "
+                 "created_us) VALUES ('se', 'night', 's', 'f', 'done', "
+                 "'{\"objectives\":[{\"profile\":\"' || ?1 || '\"}]}', 0)",
+                 p[1]);
+    assert_string_equal(remove_profile(f, p[1]), "search");
+    fleet_change(f, "UPDATE searches SET body = '{}' WHERE ?1 <> ''", p[1]);
+    fleet_change(f,
+                 "INSERT INTO calibrations (id, profile, profile_revision, search, version, data, "
+                 "created_us) VALUES ('cl', ?1, 'r', 'se', 1, '{}', 0)",
+                 p[1]);
+    assert_string_equal(remove_profile(f, p[1]), "search");
+    fleet_change(f, "DELETE FROM searches WHERE ?1 <> ''", p[1]);
+    fleet_change(f,
+                 "INSERT INTO jobs (id, kind, state, subject, spec, created_us) VALUES ('job_1', "
+                 "'search', 'paused', 'se', '{\"profiles\":[{\"profile_id\":\"' || ?1 || "
+                 "'\"}]}', 0)",
+                 p[1]);
+    assert_string_equal(remove_profile(f, p[1]), "job");
+    fleet_change(f, "UPDATE jobs SET state = 'canceled' WHERE instr(spec, ?1) > 0", p[1]);
+    fleet_change(f, "UPDATE measurements SET state = 'running' WHERE id = ?1", id);
+    assert_string_equal(remove_profile(f, p[1]), "measurement");
+    fleet_change(f, "UPDATE measurements SET state = 'accepted' WHERE id = ?1", id);
+    assert_string_equal(remove_profile(f, p[0]), "device");
+    assert_string_equal(remove_profile(f, p[1]), "");
+}
+
+static int number_listed(struct fixture *f, bool removed) {
+    struct sql_page_args page = {.size = 100};
+    cJSON *doc = NULL;
+    assert_int_equal(store_profile_list(store_loop_sql(f->store), &page, removed, &f->err, &doc),
+                     0);
+    int n = cJSON_GetArraySize(cJSON_GetObjectItem(doc, "items"));
+    cJSON_Delete(doc);
+    return n;
+}
+
+static void test_profiles_of_a_removed_board(void **state) {
+    struct fixture *f = *state;
+    struct work op = {.a = f->device};
+    assert_int_equal(number_listed(f, false), 1);
+    assert_int_equal(fleet_run(f, &op, do_remove), 0);
+    assert_int_equal(number_listed(f, false), 0);
+    assert_int_equal(number_listed(f, true), 1);
+    assert_string_equal(remove_profile(f, f->profile), "");
+    assert_int_equal(number_listed(f, true), 0);
+}
+
 /* ---- several boards on one machine ------------------------------------------------------------
  */
 
@@ -262,6 +417,10 @@ int main(void) {
         TEST(test_each_profile_has_a_noise_floor),
         TEST(test_names_of_profiles),
         TEST(test_names_after_a_board_was_removed),
+        TEST(test_a_profile_goes_with_what_was_measured_on_it),
+        TEST(test_a_result_for_a_profile_that_is_gone),
+        TEST(test_what_keeps_a_profile),
+        TEST(test_profiles_of_a_removed_board),
         TEST(test_one_board_of_a_machine_measures),
         TEST(test_boards_of_other_machines_do_not_wait),
         TEST(test_boards_that_tell_no_machine_do_not_wait),
