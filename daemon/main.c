@@ -25,8 +25,9 @@
 enum { JOB_MEMORY_MIN = 64 << 20, FILES_BESIDE_CONNECTIONS = 1024 };
 
 struct settings {
-    const char *data_dir, *listen, *data_roots, *job_program, *allow_hosts, *worker_builds,
-        *tls_cert, *tls_key, *socket, *webhook_allow;
+    const char *data_dir, *listen, *job_program, *allow_hosts, *worker_builds, *tls_cert, *tls_key,
+        *socket, *webhook_allow;
+    struct option_list data_roots;
     int64_t port, threads, connections_per_address, job_memory, job_file_size, upload_size, session,
         disk_floor, table_age, board_patience, webhook_timeout;
     struct webhook_rules webhooks;
@@ -104,6 +105,13 @@ static int add_roots(struct daemon *daemon, const char *list, struct err *err) {
     return 0;
 }
 
+static int add_all_roots(struct daemon *daemon, const struct option_list *lists, struct err *err) {
+    int r = 0;
+    for (int i = 0; i < lists->n && r == 0; i++)
+        r = add_roots(daemon, lists->items[i], err);
+    return r;
+}
+
 static int add_hosts(struct daemon *daemon, const char *list, struct err *err) {
     static char text[2048];
     int n = 0;
@@ -179,7 +187,7 @@ static int apply_settings(struct daemon *daemon, const struct settings *s, struc
     if (r == 0)
         r = find_worker_builds(daemon, s->worker_builds, err);
     if (r == 0)
-        r = add_roots(daemon, s->data_roots, err);
+        r = add_all_roots(daemon, &s->data_roots, err);
     if (r == 0)
         r = add_roots(daemon, daemon->data_dir, err);
     if (r == 0 && s->allow_hosts != NULL)
@@ -311,8 +319,9 @@ int main(int argc, char **argv) {
         {"listen", 'l', OPTION_TEXT, "127.0.0.1", 0, 0, "", "address to listen on", &s.listen},
         {"port", 'p', OPTION_INT, "8080", 0, 65535, "",
          "port; 0: any free one, written to port in the data folder", &s.port},
-        {"data-root", 'r', OPTION_TEXT, "/usr/share", 0, 0, "",
-         "folders below which data sets may lie, separated by colons (always: the data folder)",
+        {"data-root", 'r', OPTION_LIST, "/usr/share", 0, 0, "",
+         "folder below which data sets may lie; several times, or with colons between (always: the "
+         "data folder)",
          &s.data_roots},
         {"job-program", 0, OPTION_TEXT, NULL, 0, 0, "", "espalier-job (default: the installed one)",
          &s.job_program},

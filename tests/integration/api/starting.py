@@ -34,6 +34,23 @@ def ended_stack(name):
     return stack
 
 
+@test("data roots are given one by one or with colons between: data sets may lie below each of them, and nowhere else")
+def several_roots():
+    stack = Stack("roots")
+    folders = [stack.root / name for name in ("one", "two", "three", "none")]
+    for folder in folders:
+        (folder / "set").mkdir(parents=True)
+    stack.data_roots = folders[:1]
+    stack.start("--data-root", f"{folders[1]}:{folders[2]}")
+    for i, folder in enumerate(folders):
+        answer = stack.client.request("POST", "/datasets", {"name": folder.name, "path": str(folder / "set")})
+        if i < 3:
+            equal(answer.status, 202, f"a data set below the root {folder.name}")
+        else:
+            check("--data-root" in problem(answer, (403, 422), pointer="/path")["detail"], "what lies below none is refused", answer)
+    stack.stop()
+
+
 @test("a second daemon on the same data folder is refused, the first goes on")
 def second_daemon():
     stack = bed.daemon()
