@@ -36,7 +36,10 @@ def check_offers(completed):
     nouns = sorted({noun for noun, _ in commands})
     with_verbs = [noun for noun in nouns if (noun, "") not in commands]
     lines = [("",), ("sea",), ("search", "create", "x", "--max-l"), *((noun, "") for noun in with_verbs), *((noun, verb, "--") if verb else (noun, "--") for noun, verb in commands)]
-    files = [("backup", "mond"), ("search", "export", "x", "--file", "mond")]
+    fronts = [("--json",), ("-u", "unix:/x"), ("--url=unix:/x",), ("--no-headers", "--token", "search", "-j")]
+    for front in fronts:
+        lines += [(*front, ""), (*front, "sea"), (*front, "search", ""), (*front, "search", "create", "x", "--max-l"), (*front, "status", "--"), (*front, "--")]
+    files = [("backup", "mond"), ("search", "export", "x", "--file", "mond"), ("--ca-file", "mond"), ("-j", "backup", "mond")]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "monday").touch()
         offered = dict(zip(lines + files, completed(Path(folder), lines + files)))
@@ -47,6 +50,13 @@ def check_offers(completed):
         equal(offered[(noun, "")], {verb for name, verb in commands if name == noun and verb}, f"verbs of {noun}")
     for noun, verb in commands:
         equal(offered[(noun, verb, "--") if verb else (noun, "--")], options_of(noun, verb), f"options of {noun} {verb}")
+    for front in fronts:
+        equal(offered[(*front, "")], set(nouns), f"nouns behind {front}")
+        equal(offered[(*front, "sea")], {"search"}, f"a noun that was begun behind {front}")
+        equal(offered[(*front, "search", "")], offered[("search", "")], f"verbs behind {front}")
+        equal(offered[(*front, "search", "create", "x", "--max-l")], {"--max-latency"}, f"an option that was begun, of a command behind {front}")
+        equal(offered[(*front, "status", "--")], options_of("status", ""), f"options of a command without verbs behind {front}")
+        equal(offered[(*front, "--")], options_of("space", "ls"), f"what may stand behind {front} in front of a command: options that all have")
     return [offered[line] for line in files]
 
 
@@ -55,11 +65,14 @@ def bash():
     script = script_for("bash")
 
     def completed(_folder, lines):
-        asked = "".join("COMP_WORDS=(" + " ".join(f"'{word}'" for word in ("espalier", *words)) + f"); COMP_CWORD={len(words)}; _espalier; echo \"${{COMPREPLY[*]}}\"\n" for words in lines)
+        asked = ""
+        for line in lines:
+            words = [part for word in line for part in re.split("(=)", word)]  # as bash parts them
+            asked += "COMP_WORDS=(" + " ".join(f"'{word}'" for word in ("espalier", *words)) + f"); COMP_CWORD={len(words)}; _espalier; echo \"${{COMPREPLY[*]}}\"\n"
         done = subprocess.run(["bash", "-u", "-c", script + asked], capture_output=True, text=True, timeout=20)
         equal((done.returncode, done.stderr), (0, ""), "bash")
         return [set(line.split()) for line in done.stdout.splitlines()]
-    equal(check_offers(completed), [set(), set()], "what is left to bash, which offers files then")
+    equal(check_offers(completed), [set()] * 4, "what is left to bash, which offers files then")
     equal(bed.daemon().cli_run("completion", "csh").returncode, 2, "exit code for another shell")
 
 
@@ -79,7 +92,7 @@ def zsh():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "_espalier").write_text(script)
-        equal(check_offers(lambda place, lines: ask_zsh(folder / "_espalier", place, lines)), [{"monday"}, {"monday"}], "files")
+        equal(check_offers(lambda place, lines: ask_zsh(folder / "_espalier", place, lines)), [{"monday"}] * 4, "files")
         equal(ask_zsh(folder, folder, [("sea",), ("search", "cr")]), [{"search"}, {"create"}], "found in fpath")
 
 
@@ -93,4 +106,4 @@ def fish():
         done = subprocess.run(["fish", "--no-config", "ask.fish"], cwd=folder, capture_output=True, text=True, timeout=100)
         equal((done.returncode, done.stderr), (0, ""), "fish")
         return [{line.split("\t")[0] for line in text.splitlines() if line.strip()} for text in done.stdout.split("= \n")[1:]]
-    equal(check_offers(completed), [{"monday"}, {"monday"}], "files")
+    equal(check_offers(completed), [{"monday"}] * 4, "files")
