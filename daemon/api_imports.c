@@ -64,6 +64,7 @@ static int create_import(struct api_call *call, struct err *err) {
         .name = draft->name,
         .space = draft->space_name,
         .space_fingerprint = draft->space->fingerprint,
+        .document = draft->document,
         .dataset = cJSON_GetStringValue(cJSON_GetObjectItem(draft->dataset, "id")),
         .train = note,
         .state = "importing"};

@@ -55,6 +55,7 @@ static int create_supernet(struct api_call *call, struct err *err) {
     struct supernet_request request = {
         .space = draft->space_name,
         .space_fingerprint = draft->space->fingerprint,
+        .document = draft->document,
         .dataset = cJSON_GetStringValue(cJSON_GetObjectItem(draft->dataset, "id")),
         .train = draft->train};
     char id[ID_MAX];

@@ -42,10 +42,10 @@ int store_supernet_create(struct store_tx *tx, const struct supernet_request *re
     id_make("sn_", id);
     r = sql_run(sql, err, NULL,
                 "INSERT INTO supernets (id, name, space, space_fingerprint, dataset, state, train, "
-                "created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?8, ?6, ?7)",
-                "ttttttit", id, request->name, request->space, request->space_fingerprint,
+                "created_us, document) VALUES (?1, ?2, ?3, ?4, ?5, ?8, ?6, ?7, ?9)",
+                "ttttttitt", id, request->name, request->space, request->space_fingerprint,
                 request->dataset, train, store_tx_now_us(tx),
-                request->state != NULL ? request->state : "training");
+                request->state != NULL ? request->state : "training", request->document);
     free(train);
     if (r == 0)
         memcpy(ret_id, id, sizeof(id));
@@ -96,11 +96,13 @@ int store_supernet_delete(struct store_tx *tx, const char *id, struct err *err, 
 int store_supernet_space(struct sql *sql, const char *id, struct err *err, char **ret_document) {
     struct sql_rows rows;
     char *document = NULL;
-    sql_query(sql, &rows,
-              "SELECT coalesce(s.document, json_set(d.document, '$.name', n.space)) FROM supernets "
-              "n JOIN space_documents d ON d.fingerprint = n.space_fingerprint LEFT JOIN spaces s "
-              "ON s.name = n.space AND s.fingerprint = n.space_fingerprint WHERE n.id = ?1",
-              "t", id);
+    sql_query(
+        sql, &rows,
+        "SELECT coalesce(n.document, s.document, json_set(d.document, '$.name', n.space)) FROM "
+        "supernets n JOIN space_documents d ON d.fingerprint = n.space_fingerprint LEFT JOIN "
+        "spaces s "
+        "ON s.name = n.space AND s.fingerprint = n.space_fingerprint WHERE n.id = ?1",
+        "t", id);
     if (sql_next(&rows))
         document = mem_strdup(sql_text(&rows, 0));
     int r = sql_end(&rows, err);
@@ -166,8 +168,8 @@ int store_supernet_imported(struct store_tx *tx, const char *id, const cJSON *da
         r = store_space_document_put(tx, space->fingerprint, document, err);
     if (r == 0)
         r = sql_run(store_tx_sql(tx), err, NULL,
-                    "UPDATE supernets SET space_fingerprint = ?2 WHERE id = ?1", "tt", id,
-                    space->fingerprint);
+                    "UPDATE supernets SET space_fingerprint = ?2, document = ?3 WHERE id = ?1",
+                    "ttt", id, space->fingerprint, document);
     free(text);
     free(document);
     space_destroy(space);

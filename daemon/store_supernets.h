@@ -20,7 +20,8 @@ int store_space_delete(struct store_tx *tx, const char *name, struct err *err, c
 
 struct supernet_request {
     const char *name, *space, *space_fingerprint;
-    const char *dataset; /* id; NULL: none */
+    const char *document; /* of the space, as it was adapted */
+    const char *dataset;  /* id; NULL: none */
     const cJSON *train;
     const char *state; /* NULL: training */
 };
@@ -31,7 +32,8 @@ int store_supernet_get(struct sql *sql, const char *ref, struct err *err, cJSON 
 int store_supernet_list(struct sql *sql, const struct sql_page_args *page, struct err *err,
                         cJSON **ret_doc);
 int store_supernet_delete(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users);
-/* The document of its space; owned text. */
+/* The document of its space that it was made from; owned text. Of one from before these were kept,
+ * a document of the same fingerprint under the space's name. */
 int store_supernet_space(struct sql *sql, const char *id, struct err *err, char **ret_document);
 /* A job that trains it (on). */
 int store_supernet_set_job(struct store_tx *tx, const char *id, const char *job, const cJSON *train,
