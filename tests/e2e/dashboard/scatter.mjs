@@ -194,6 +194,7 @@ test('both axes of the scatter are logarithmic at will, and colours tell which b
   const high = Number(await page.getByLabel('at most params').inputValue()), middle = Math.sqrt(Math.min(...params) * Math.max(...params));
   assert.ok(Math.abs(high / middle - 1) < 0.05, `${high} is not near ${middle}`);
   await page.getByRole('button', { name: 'Clear limits' }).click();
+  await page.waitForFunction(() => !/[?&]f=[^&]/.test(location.hash)); // the address is written a little later
   await page.reload();
   assert.ok(await page.getByLabel('Up logarithmic').isChecked());
   await page.getByLabel('Up logarithmic').uncheck();
