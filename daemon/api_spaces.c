@@ -151,7 +151,7 @@ static int sample(struct api_call *call, const struct space *space,
     struct profile_latency latency = {.table = NULL};
     int r = 0;
     if (profile != NULL)
-        r = profile_latency_load(call->sql, profile, err, &latency);
+        r = profile_latency_load(call->sql, profile, space->fingerprint, err, &latency);
     if (r != 0) {
         if (r == ESP_ENOTFOUND)
             err_set(err, r, "/profile", "there is no profile \"%.60s\"", profile);
@@ -198,7 +198,7 @@ const struct api_route api_spaces[] = {
 static int load_latency(struct api_call *call, const struct space *space, const struct arch *arch,
                         const char *profile, struct err *err, struct profile_latency *ret) {
     struct err said = {0};
-    int r = profile_latency_load(call->sql, profile, err, ret);
+    int r = profile_latency_load(call->sql, profile, space->fingerprint, err, ret);
     if (r != ESP_ENOTFOUND)
         return r;
     int code = model_table_load(call->sql, profile, space, space->resolutions[arch->resolution],

@@ -105,7 +105,7 @@ static int plan_table(struct api_call *call, struct err *err) {
     if (r == 0)
         r = space_units(plan->space, err, &plan->units);
     if (r == 0)
-        r = profile_latency_load(call->sql, plan->profile, err, &latency);
+        r = profile_latency_load(call->sql, plan->profile, NULL, err, &latency);
     if (r == 0)
         r = describe_units(plan, latency.table, err);
     profile_latency_finish(&latency);

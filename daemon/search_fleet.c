@@ -40,7 +40,7 @@ static int add_profile(struct sql *sql, const char *profile, const struct unit_l
                        struct err *err, cJSON *fleet, int *entries) {
     struct profile_latency latency = {.table = NULL};
     struct latency_table *table = NULL;
-    int r = profile_latency_load(sql, profile, err, &latency);
+    int r = profile_latency_load(sql, profile, NULL, err, &latency);
     if (r == 0)
         r = needed(latency.table, units, err, &table);
     if (r == 0 && table != NULL && *entries + table->n <= ENTRIES_MAX) {

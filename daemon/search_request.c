@@ -40,7 +40,8 @@ struct work {
     struct sql *sql;
     struct space *space;
     bool has_supernet;
-    cJSON *predictor; /* the imported model that accuracies come from; NULL: none */
+    char fingerprint[HASH_TEXT]; /* of the space before it is narrowed */
+    cJSON *predictor;            /* the imported model that accuracies come from; NULL: none */
     struct goals goals;
     struct metric_words words; /* of the goals */
     struct search_sources sources;
@@ -274,7 +275,6 @@ const char *const search_request_members[] = {"name",
 static int fill(struct work *work, struct search_request *request, struct err *err,
                 double *ret_attainable) {
     cJSON *body = request->body, *warm = NULL;
-    char fingerprint[HASH_TEXT] = "";
     const char *name;
     int r = json_only(body, "", search_request_members, err);
     if (r == 0)
@@ -286,8 +286,7 @@ static int fill(struct work *work, struct search_request *request, struct err *e
     if (r == 0)
         r = take_source(work, request, err);
     if (r == 0)
-        memcpy(fingerprint, work->space->fingerprint,
-               sizeof(fingerprint)); /* before narrow_space */
+        memcpy(work->fingerprint, work->space->fingerprint, sizeof(work->fingerprint));
     if (r == 0)
         r = search_sources_resolve(work->sql, body, "objectives", err);
     if (r == 0)
@@ -296,7 +295,8 @@ static int fill(struct work *work, struct search_request *request, struct err *e
         r = goals_from_json(body, "", known_metrics, err, &work->goals);
     if (r == 0)
         r = check_loss(&work->goals, body, err);
-    work->sources = (struct search_sources){work->sql, work->space, &work->goals, body};
+    work->sources =
+        (struct search_sources){work->sql, work->fingerprint, work->space, &work->goals, body};
     if (r == 0)
         r = search_sources_find(&work->sources, err);
     if (r == 0)
@@ -310,7 +310,7 @@ static int fill(struct work *work, struct search_request *request, struct err *e
     if (r == 0)
         r = search_subspace_check_budget(work->space, body, err);
     if (r == 0)
-        r = warm_start_take(work->sql, work->space, fingerprint, body, err, &warm);
+        r = warm_start_take(work->sql, work->space, work->fingerprint, body, err, &warm);
     if (warm != NULL)
         cJSON_AddItemToObject(request->spec, "warm_start", warm);
     work->sources.space = work->space;

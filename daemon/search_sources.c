@@ -148,7 +148,7 @@ static int load_known(const struct search_sources *sources, struct latency_sourc
 
 static int add_board(struct search_sources *sources, struct latency_source *source, const char *id,
                      struct err *err, struct evaluator *ret_evaluator) {
-    int r = profile_latency_load(sources->sql, id, err, &source->profile);
+    int r = profile_latency_load(sources->sql, id, sources->fingerprint, err, &source->profile);
     if (r == 0)
         r = check_board(sources, id, err);
     if (r == 0)

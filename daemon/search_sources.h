@@ -26,7 +26,8 @@ struct latency_source {
 
 /* Zeroed but for what is borrowed; the caller finishes it, on failure too. */
 struct search_sources {
-    struct sql *sql;           /* borrowed, as the next three */
+    struct sql *sql;           /* borrowed, as the next four */
+    const char *fingerprint;   /* of the whole space */
     const struct space *space; /* may be narrowed before they are loaded */
     const struct goals *goals;
     const cJSON *body; /* of the request, its defaults filled in */

@@ -41,11 +41,11 @@ static int read_table(cJSON *doc, struct err *err, struct latency_table **ret_ta
     return r;
 }
 
-static int read_calibration(struct sql *sql, struct profile_latency *latency, struct err *err) {
+static int read_calibration(struct sql *sql, const char *fingerprint,
+                            struct profile_latency *latency, struct err *err) {
     struct json_limits limits = {.bytes = 16 << 20, .depth = 16, .nodes = 100000};
     char *text = NULL;
-    latency->calibration = calibration_none;
-    int r = store_calibration_newest(sql, latency->revision, err, &text);
+    int r = store_calibration_newest(sql, latency->revision, fingerprint, err, &text);
     if (r == 0 && text != NULL)
         r = json_parse(text, strlen(text), &limits, err, &latency->calibration_doc);
     if (r == 0 && latency->calibration_doc != NULL)
@@ -54,9 +54,9 @@ static int read_calibration(struct sql *sql, struct profile_latency *latency, st
     return r;
 }
 
-int profile_latency_load(struct sql *sql, const char *profile, struct err *err,
-                         struct profile_latency *ret) {
-    struct profile_latency latency = {.table = NULL};
+int profile_latency_load(struct sql *sql, const char *profile, const char *fingerprint,
+                         struct err *err, struct profile_latency *ret) {
+    struct profile_latency latency = {.calibration = calibration_none};
     cJSON *doc = NULL;
     int r = store_profile_get(sql, profile, err, &doc);
     if (r == 0) {
@@ -66,8 +66,8 @@ int profile_latency_load(struct sql *sql, const char *profile, struct err *err,
     }
     if (r == 0)
         r = read_table(latency.table_doc, err, &latency.table);
-    if (r == 0)
-        r = read_calibration(sql, &latency, err);
+    if (r == 0 && fingerprint != NULL)
+        r = read_calibration(sql, fingerprint, &latency, err);
     cJSON_Delete(doc);
     if (r == 0)
         *ret = latency;

@@ -12,13 +12,15 @@
 int spaces_load(struct sql *sql, const char *name, struct err *err, struct space **ret_space,
                 bool *ret_builtin);
 
-/* The table and newest calibration of a profile (id or name). */
+/* The table of a profile (id or name), and the newest calibration that its revision has for
+ * networks of the space of that fingerprint, whole: none where it was learnt on another's, or for
+ * NULL. */
 struct profile_latency {
     char id[40], revision[40];
     struct latency_table *table;
     struct calibration calibration;
     cJSON *table_doc, *calibration_doc; /* as jobs take them; calibration_doc may be NULL */
 };
-int profile_latency_load(struct sql *sql, const char *profile, struct err *err,
-                         struct profile_latency *ret);
+int profile_latency_load(struct sql *sql, const char *profile, const char *fingerprint,
+                         struct err *err, struct profile_latency *ret);
 void profile_latency_finish(struct profile_latency *latency);

@@ -330,7 +330,8 @@ int store_calibration_add(struct store_tx *tx, const char *search, const cJSON *
     id_make("cal_", id);
     r = sql_run(store_tx_sql(tx), err, NULL,
                 "INSERT INTO calibrations (id, profile, profile_revision, search, version, data, "
-                "created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "created_us, space_fingerprint) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT "
+                "space_fingerprint FROM searches WHERE id = ?4))",
                 "ttttiti", id, profile, revision, search, version, text, store_tx_now_us(tx));
     free(text);
     return r != 0 ? r : store_search_announce(tx, search, err);
@@ -398,15 +399,15 @@ int store_calibration_get(struct sql *sql, const char *id, struct err *err, cJSO
     return r;
 }
 
-int store_calibration_newest(struct sql *sql, const char *profile_revision, struct err *err,
-                             char **ret_document) {
+int store_calibration_newest(struct sql *sql, const char *profile_revision, const char *fingerprint,
+                             struct err *err, char **ret_document) {
     struct sql_rows rows;
     char *document = NULL;
     sql_query(
         sql, &rows,
         "SELECT json_extract(data, '$.calibration') FROM calibrations WHERE profile_revision = "
-        "?1 ORDER BY id DESC LIMIT 1",
-        "t", profile_revision);
+        "?1 AND space_fingerprint = ?2 ORDER BY id DESC LIMIT 1",
+        "tt", profile_revision, fingerprint);
     if (sql_next(&rows) && !sql_null(&rows, 0))
         document = mem_strdup(sql_text(&rows, 0));
     int r = sql_end(&rows, err);

@@ -131,6 +131,7 @@ int store_calibration_list(struct sql *sql, const char *profile, const struct sq
                            struct err *err, cJSON **ret_doc);
 /* With its points. ESP_ENOTFOUND. */
 int store_calibration_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
-/* The newest calibration document of a profile revision; owned text, NULL when there is none. */
-int store_calibration_newest(struct sql *sql, const char *profile_revision, struct err *err,
-                             char **ret_document);
+/* The newest calibration document of a profile revision that was learnt on networks of the space of
+ * that fingerprint; owned text, NULL when there is none. */
+int store_calibration_newest(struct sql *sql, const char *profile_revision, const char *fingerprint,
+                             struct err *err, char **ret_document);

@@ -433,6 +433,10 @@ def begins_with_known():
     wait_for("a brief measurement", lambda: client.get(f"/measurements/{quick}")["state"] == "accepted", 20)
     check(quick_arch not in run("thorough")[2], "a brief measurement is none for a thorough search")
     check({quick_arch, by_hand} <= set(run("brief", method="brief")[2]), "a brief search takes both")
+    client.post("/spaces", data.space(name="tiny_other", resolutions=[20]), 201)
+    stack.wait_job(client.post("/tables", {"profile": profile, "space": "tiny_other", "method": "brief"}, 202)["job"]["id"])
+    here, there = (client.get(f"/archs?space={space}&profile={profile}&arch={quote(bed.SMALL_ARCH.replace('r28', side))}")["latency"] for space, side in (("tiny", "r28"), ("tiny_other", "r20")))
+    equal((here["state"], here["calibrated"], there["state"], there["calibrated"]), ("covered", True, "covered", False), "a calibration is one of the space that it was learnt on")
 
 
 @test("a search ends when its front has not grown for as long as its patience", 120)
