@@ -351,7 +351,7 @@ def losses():
 @test("a predictor in the loop is the default, and a model of a model is called so", 60)
 def loops():
     stack, client = bed.daemon(), bed.client()
-    body = {key: value for key, value in bed.search_body("default", measure_front=0, calibration_nets=0).items() if key != "strategy"}
+    body = {key: value for key, value in bed.search_body("default", measure_front=0, calibration_nets=0, known_networks=0).items() if key != "strategy"}
     for accuracy, strategy, given, noted in (("predicted", "nsga2", None, 0), ("evaluated", "linas", None, 0), ("predicted", "linas", "linas", 1), ("evaluated", "linas", "linas", 0)):
         made = client.post("/searches", {**body, "accuracy": accuracy, **({"strategy": given} if given else {})}, 202)["search"]
         equal((made["strategy"], len(made["notes"])), (strategy, noted), f"{given} with accuracy {accuracy}")
