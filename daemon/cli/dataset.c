@@ -148,20 +148,14 @@ static void print_skipped(const cJSON *dataset) {
         printf("skipped: … and %.0f more\n", cli_number(dataset, "n_skipped") - shown);
 }
 
-static int show_run(struct cli *cli, int argc, char **argv) {
-    static const struct resource_word word = {"/datasets/", ""};
-    cJSON *doc = NULL;
-    int code = resource_get(cli, &word, argc, argv, &doc);
+static void print_dataset(struct cli *cli, const cJSON *doc) {
+    cli_fields(doc, datasets.fields, datasets.n_fields);
+    print_classes(doc);
+    print_skipped(doc);
+}
 
-    if (code >= 0)
-        return code;
-    if (!cli_print_plain(cli, doc)) {
-        cli_fields(doc, datasets.fields, datasets.n_fields);
-        print_classes(doc);
-        print_skipped(doc);
-    }
-    cJSON_Delete(doc);
-    return CLI_OK;
+static int show_run(struct cli *cli, int argc, char **argv) {
+    return resource_page(cli, &(struct resource_word){"/datasets/", ""}, print_dataset, argc, argv);
 }
 
 static int rm_run(struct cli *cli, int argc, char **argv) {

@@ -172,6 +172,11 @@ static int check_run(struct cli *cli, int argc, char **argv) {
     return code;
 }
 
+static void print_device(struct cli *cli, const cJSON *doc) {
+    printf("%s: %s, health %s%s%s\n", cli_text(doc, "name"), cli_text(doc, "state"),
+           cli_text(doc, "health"), *cli_text(doc, "note") ? ", " : "", cli_text(doc, "note"));
+}
+
 static int set_run(struct cli *cli, int argc, char **argv) {
     const char *name = NULL, *state = NULL, *note = NULL;
     const struct option_row rows[] = {
@@ -180,8 +185,6 @@ static int set_run(struct cli *cli, int argc, char **argv) {
          "active, draining, paused, quarantined or maintenance", &state},
         {"note", 0, OPTION_TEXT, NULL, 0, 4096, "", "a note for people", &note},
         CLI_COMMON_ROWS(cli)};
-    struct err err = {0};
-    cJSON *doc = NULL;
     char path[512];
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
 
@@ -195,15 +198,7 @@ static int set_run(struct cli *cli, int argc, char **argv) {
     if (note)
         cJSON_AddStringToObject(body, "note", note);
     snprintf(path, sizeof(path), "/devices/%.300s", cli_encode(argv[first]));
-    int rc = cli_send(cli, "PATCH", path, body, &err, &doc);
-    cJSON_Delete(body);
-    if (rc)
-        return cli_fail(&err);
-    if (!cli_print_plain(cli, doc))
-        printf("%s: %s, health %s%s%s\n", cli_text(doc, "name"), cli_text(doc, "state"),
-               cli_text(doc, "health"), *cli_text(doc, "note") ? ", " : "", cli_text(doc, "note"));
-    cJSON_Delete(doc);
-    return CLI_OK;
+    return resource_answer(cli, &(struct resource_request){"PATCH", path, body, print_device});
 }
 
 const struct cli_command cli_device_ls = {"device", "ls", "", "boards", ls_run};

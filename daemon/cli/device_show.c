@@ -122,20 +122,15 @@ static int show_run(struct cli *cli, int argc, char **argv) {
     return code;
 }
 
-static int logs_run(struct cli *cli, int argc, char **argv) {
-    static const struct resource_word word = {"/devices/", "/history"};
-    cJSON *doc = NULL;
-    int code = resource_get(cli, &word, argc, argv, &doc);
+static void print_logs(struct cli *cli, const cJSON *doc) {
+    cli_table(cli, cli_item(doc, "failures"), failures, COUNT(failures));
+    show_part(cli, cli_item(doc, "transitions"), LOGGED, transitions, COUNT(transitions));
+    show_part(cli, cli_item(doc, "references"), LOGGED, references, COUNT(references));
+}
 
-    if (code >= 0)
-        return code;
-    if (!cli_print_plain(cli, doc)) {
-        cli_table(cli, cli_item(doc, "failures"), failures, COUNT(failures));
-        show_part(cli, cli_item(doc, "transitions"), LOGGED, transitions, COUNT(transitions));
-        show_part(cli, cli_item(doc, "references"), LOGGED, references, COUNT(references));
-    }
-    cJSON_Delete(doc);
-    return CLI_OK;
+static int logs_run(struct cli *cli, int argc, char **argv) {
+    return resource_page(cli, &(struct resource_word){"/devices/", "/history"}, print_logs, argc,
+                         argv);
 }
 
 const struct cli_command cli_device_show = {

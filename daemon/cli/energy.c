@@ -37,24 +37,20 @@ static int show_run(struct cli *cli, int argc, char **argv) {
     return resource_show(cli, &prices, argc, argv);
 }
 
+static void print_prices(struct cli *cli, const cJSON *doc) {
+    cli_fields(doc, fields, COUNT(fields));
+}
+
 static int fit_run(struct cli *cli, int argc, char **argv) {
     const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
-    struct err err = {0};
-    cJSON *doc = NULL;
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
 
     if (code >= 0)
         return code;
     cJSON *body = cJSON_CreateObject();
     cJSON_AddStringToObject(body, "profile", argv[first]);
-    int rc = cli_send(cli, "POST", "/energy_prices", body, &err, &doc);
-    cJSON_Delete(body);
-    if (rc)
-        return cli_fail(&err);
-    if (!cli_print_plain(cli, doc))
-        cli_fields(doc, fields, COUNT(fields));
-    cJSON_Delete(doc);
-    return CLI_OK;
+    return resource_answer(
+        cli, &(struct resource_request){"POST", "/energy_prices", body, print_prices});
 }
 
 const struct cli_command cli_energy_fit = {

@@ -154,20 +154,14 @@ static int ls_run(struct cli *cli, int argc, char **argv) {
     return resource_list(cli, &models, argc, argv);
 }
 
-static int show_run(struct cli *cli, int argc, char **argv) {
-    static const struct resource_word word = {"/models/", ""};
-    cJSON *doc = NULL;
-    int code = resource_get(cli, &word, argc, argv, &doc);
+static void print_model(struct cli *cli, const cJSON *doc) {
+    cli_fields(doc, models.fields, models.n_fields);
+    if (cli_item(doc, "summary.files"))
+        cli_table(cli, cli_item(doc, "summary.files"), files, COUNT(files));
+}
 
-    if (code >= 0)
-        return code;
-    if (!cli_print_plain(cli, doc)) {
-        cli_fields(doc, models.fields, models.n_fields);
-        if (cli_item(doc, "summary.files"))
-            cli_table(cli, cli_item(doc, "summary.files"), files, COUNT(files));
-    }
-    cJSON_Delete(doc);
-    return CLI_OK;
+static int show_run(struct cli *cli, int argc, char **argv) {
+    return resource_page(cli, &(struct resource_word){"/models/", ""}, print_model, argc, argv);
 }
 
 static int rm_run(struct cli *cli, int argc, char **argv) {

@@ -10,10 +10,12 @@ static const struct column columns[] = {{"TOP-1", "top1", CELL_PERCENT},
                                         {"PINNED", "created_at", CELL_TIME},
                                         {"ARCH", "arch", CELL_TEXT}};
 
+static void print_pins(struct cli *cli, const cJSON *doc) {
+    cli_table(cli, cli_item(doc, "items"), columns, COUNT(columns));
+}
+
 static int act(struct cli *cli, const char *action, int argc, char **argv) {
     const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
-    struct err err = {0};
-    cJSON *doc = NULL;
     char path[512];
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){2, 1001}, &first);
 
@@ -24,14 +26,7 @@ static int act(struct cli *cli, const char *action, int argc, char **argv) {
         body, "archs",
         cJSON_CreateStringArray((const char *const *)argv + first + 1, argc - first - 1));
     snprintf(path, sizeof(path), "/supernets/%.200s/%s", cli_encode(argv[first]), action);
-    int rc = cli_send(cli, "POST", path, body, &err, &doc);
-    cJSON_Delete(body);
-    if (rc)
-        return cli_fail(&err);
-    if (!cli_print_plain(cli, doc))
-        cli_table(cli, cli_item(doc, "items"), columns, COUNT(columns));
-    cJSON_Delete(doc);
-    return CLI_OK;
+    return resource_answer(cli, &(struct resource_request){"POST", path, body, print_pins});
 }
 
 static int pin_run(struct cli *cli, int argc, char **argv) {

@@ -60,6 +60,32 @@ int resource_show(struct cli *cli, const struct resource *resource, int argc, ch
     return CLI_OK;
 }
 
+/* Takes doc. */
+static int print_document(struct cli *cli, cJSON *doc,
+                          void (*print)(struct cli *cli, const cJSON *doc)) {
+    if (!cli_print_plain(cli, doc))
+        print(cli, doc);
+    cJSON_Delete(doc);
+    return CLI_OK;
+}
+
+int resource_page(struct cli *cli, const struct resource_word *word,
+                  void (*print)(struct cli *cli, const cJSON *doc), int argc, char **argv) {
+    cJSON *doc = NULL;
+    int code = resource_get(cli, word, argc, argv, &doc);
+
+    return code >= 0 ? code : print_document(cli, doc, print);
+}
+
+int resource_answer(struct cli *cli, const struct resource_request *request) {
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int rc = cli_send(cli, request->method, request->path, request->body, &err, &doc);
+
+    cJSON_Delete(request->body);
+    return rc ? cli_fail(&err) : print_document(cli, doc, request->print);
+}
+
 int resource_parts(struct cli *cli, const struct resource_part *part, int argc, char **argv) {
     const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
     char path[512];

@@ -20,6 +20,18 @@ struct resource_word {
 int resource_get(struct cli *cli, const struct resource_word *word, int argc, char **argv,
                  cJSON **ret_doc);
 int resource_show(struct cli *cli, const struct resource *resource, int argc, char **argv);
+/* The same as a whole command: print shows the document to people, where neither JSON nor a member
+ * of it is asked for. */
+int resource_page(struct cli *cli, const struct resource_word *word,
+                  void (*print)(struct cli *cli, const cJSON *doc), int argc, char **argv);
+/* Sends a request and prints its answer in the same way; takes the body (NULL: none). Returns the
+ * exit code. */
+struct resource_request {
+    const char *method, *path;
+    cJSON *body;
+    void (*print)(struct cli *cli, const cJSON *doc);
+};
+int resource_answer(struct cli *cli, const struct resource_request *request);
 /* The list of parts that belongs to the resource named by the one word: PATH/ID/part. */
 struct resource_part {
     const char *path, *part; /* "/tables", "entries" */

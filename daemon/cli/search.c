@@ -81,21 +81,16 @@ static int strategies_run(struct cli *cli, int argc, char **argv) {
     return CLI_OK;
 }
 
-static int show_run(struct cli *cli, int argc, char **argv) {
+static void print_search(struct cli *cli, const cJSON *doc) {
     const cJSON *note;
-    cJSON *doc = NULL;
-    int code = resource_get(cli, &(struct resource_word){"/searches/", ""}, argc, argv, &doc);
+    cli_fields(doc, searches.fields, searches.n_fields);
+    if (cli_text(doc, "result.ending")[0])
+        printf("ended early: %s\n", cli_text(doc, "result.ending"));
+    cJSON_ArrayForEach(note, cli_item(doc, "notes")) printf("note: %s\n", note->valuestring);
+}
 
-    if (code >= 0)
-        return code;
-    if (!cli_print_plain(cli, doc)) {
-        cli_fields(doc, searches.fields, searches.n_fields);
-        if (cli_text(doc, "result.ending")[0])
-            printf("ended early: %s\n", cli_text(doc, "result.ending"));
-        cJSON_ArrayForEach(note, cli_item(doc, "notes")) printf("note: %s\n", note->valuestring);
-    }
-    cJSON_Delete(doc);
-    return CLI_OK;
+static int show_run(struct cli *cli, int argc, char **argv) {
+    return resource_page(cli, &(struct resource_word){"/searches/", ""}, print_search, argc, argv);
 }
 
 static int cancel_run(struct cli *cli, int argc, char **argv) {

@@ -136,8 +136,6 @@ static int candidates_run(struct cli *cli, int argc, char **argv) {
          &sort},
         {"number", 'n', OPTION_INT, "50", 1, 20000, "", "at most so many", &n},
         CLI_COMMON_ROWS(cli)};
-    struct err err = {0};
-    cJSON *doc = NULL;
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
 
     if (code >= 0)
@@ -148,12 +146,8 @@ static int candidates_run(struct cli *cli, int argc, char **argv) {
     code = query_add(path, "where", &where);
     if (code >= 0)
         return code;
-    if (cli_get(cli, &err, &doc, "%s", path))
-        return cli_fail(&err);
-    if (!cli_print_plain(cli, doc))
-        print_candidates(cli, doc);
-    cJSON_Delete(doc);
-    return CLI_OK;
+    return resource_answer(
+        cli, &(struct resource_request){.method = "GET", .path = path, .print = print_candidates});
 }
 
 const struct cli_command cli_search_candidates = {

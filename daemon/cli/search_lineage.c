@@ -4,6 +4,7 @@
 
 #include "daemon/cli/commands.h"
 #include "daemon/cli/query.h"
+#include "daemon/cli/resource.h"
 
 enum { METRICS_SHOWN = 6 };
 
@@ -123,8 +124,6 @@ static int lineage_run(struct cli *cli, int argc, char **argv) {
         {"steps", 'n', OPTION_INT, "12", 1, 256, "", "at most so many steps back", &steps},
         {"networks", 0, OPTION_INT, "64", 1, 256, "", "at most so many networks", &networks},
         CLI_COMMON_ROWS(cli)};
-    struct err err = {0};
-    cJSON *doc = NULL;
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){2, 2}, &first);
 
     if (code >= 0)
@@ -133,12 +132,8 @@ static int lineage_run(struct cli *cli, int argc, char **argv) {
              cli_encode(argv[first]), (int)steps, (int)networks);
     query_add_text(path, "arch", argv[first + 1]);
     query_add_text(path, "strategy", strategy);
-    if (cli_get(cli, &err, &doc, "%s", path))
-        return cli_fail(&err);
-    if (!cli_print_plain(cli, doc))
-        print_lineage(cli, doc);
-    cJSON_Delete(doc);
-    return CLI_OK;
+    return resource_answer(
+        cli, &(struct resource_request){.method = "GET", .path = path, .print = print_lineage});
 }
 
 const struct cli_command cli_search_lineage = {
