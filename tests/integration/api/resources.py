@@ -404,6 +404,9 @@ def removed_profile():
     problem(client.request("GET", profile), 404)
     problem(client.request("GET", f"/measurements/{asked}"), 404)
     problem(client.request("DELETE", profile), 404)
+    idle = Board(stack.port, "never asked").enrol(stack.enrolment_token())
+    client.expect(204, "DELETE", f"/devices/{idle.device_id}")
+    client.expect(204, "DELETE", f"/profiles/{idle.profile_id}")
 
 
 @test("a table is removed when no job fills it, by the command line too; its job is gone then")
