@@ -1,6 +1,5 @@
 #include "base/json.h"
 
-#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -184,20 +183,6 @@ static void join(const char *const *names, char *text, size_t size) {
         len += (size_t)snprintf(text + len, size - len, "%s%s", i ? ", " : "", names[i]);
 }
 
-/* What may have been meant by name; NULL: nothing that is near. */
-static const char *nearest_of(const char *const *names, const char *name) {
-    const char *best = NULL;
-    int least = INT_MAX;
-    for (int i = 0; names[i]; i++) {
-        int distance = nearest_distance(name, names[i]);
-        if (distance < least && nearest_is_slip(name, distance)) {
-            least = distance;
-            best = names[i];
-        }
-    }
-    return best;
-}
-
 /* "must be one of: one, two, not \"twoo\"; did you mean \"two\"?" */
 static int no_such_word(const char *at, const char *key, const char *const *names,
                         const cJSON *item, struct err *err) {
@@ -231,9 +216,9 @@ int json_only(const cJSON *obj, const char *at, const char *const *keys, struct 
         char list[384];
         join(keys, list, sizeof(list));
         const char *meant = nearest_of(keys, child->string);
-        return refuse(err, at, child->string, "is not known here%s%s%s; known are: %s",
-                      meant ? "; did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "",
-                      list);
+        return refuse(err, at, child->string, "is not known here; %s%s%s are: %s",
+                      meant ? "did you mean \"" : "", meant ? meant : "",
+                      meant ? "\"? Known" : "known", list);
     }
     return 0;
 }

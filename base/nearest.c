@@ -33,3 +33,16 @@ bool nearest_is_slip(const char *word, int distance) {
     int letters = (int)strlen(word) / 3;
     return distance <= (letters > 1 ? letters : 1);
 }
+
+const char *nearest_of(const char *const *names, const char *word) {
+    const char *best = NULL;
+    int shortest = INT_MAX;
+    for (int i = 0; names[i] != NULL; i++) {
+        int distance = nearest_distance(word, names[i]);
+        if (distance < shortest && nearest_is_slip(word, distance)) {
+            shortest = distance;
+            best = names[i];
+        }
+    }
+    return best;
+}

@@ -9,3 +9,5 @@ int nearest_distance(const char *a, const char *b);
 /* Whether so small a distance may be a slip of the finger in a word: a third of its letters, one at
  * least. */
 bool nearest_is_slip(const char *word, int distance);
+/* What may have been meant by word; NULL: nothing of names (NULL-terminated) is near. */
+const char *nearest_of(const char *const *names, const char *word);

@@ -41,7 +41,7 @@ static bool asks_for(const struct api_call *call, const char *name) {
 /* The search, and what the parameters ask of its candidates. */
 static int read_query(struct api_call *call, bool wants_objectives, struct err *err,
                       struct asked *ret) {
-    cJSON *search = NULL, *keys = NULL, *objectives = NULL;
+    cJSON *search = NULL, *keys = NULL, *objectives = NULL, *strategies = NULL;
     const struct query_texts texts = {api_query(call, "where"), api_query(call, "objectives"),
                                       api_query(call, "sort")};
     int r = store_search_get(call->sql, call->id, err, &search);
@@ -54,13 +54,29 @@ static int read_query(struct api_call *call, bool wants_objectives, struct err *
     if (texts.where == NULL && texts.objectives == NULL && texts.sort == NULL)
         return 0;
     r = store_query_metrics(call->sql, ret->search, err, &keys, &objectives);
-    const struct query_metrics metrics = {keys, objectives, resolve, call->sql};
+    if (r == 0)
+        r = store_query_strategies(call->sql, ret->search, err, &strategies);
+    const struct query_metrics metrics = {keys, objectives, strategies, resolve, call->sql};
     if (r == 0)
         r = candidate_query_parse(&metrics, &texts, err, &ret->query);
     if (r == 0 && wants_objectives && ret->query.goals.n_objectives == 0)
         r = candidate_query_own_objectives(&metrics, err, &ret->query);
     cJSON_Delete(keys);
     cJSON_Delete(objectives);
+    cJSON_Delete(strategies);
+    return r;
+}
+
+/* ESP_EPARSE: the parameter strategy is there, and none of the search's. */
+static int check_strategy(const struct api_call *call, const char *search, struct err *err) {
+    const char *name = api_query(call, "strategy");
+    cJSON *strategies = NULL;
+    if (name == NULL)
+        return 0;
+    int r = store_query_strategies(call->sql, search, err, &strategies);
+    if (r == 0)
+        r = candidate_query_strategy(strategies, "strategy", name, err);
+    cJSON_Delete(strategies);
     return r;
 }
 
@@ -92,12 +108,18 @@ static int get_asked(struct api_call *call, int64_t page_size, struct err *err) 
                                   .size = page_size,
                                   .query = &asked.query};
     int r = read_query(call, false, err, &asked);
+    if (r == 0)
+        r = check_strategy(call, asked.search, err);
     if (r != 0)
         return r;
     name_query(call, asked.search, page.cursor.query);
     if (after != NULL && !candidate_cursor_read(after, page.cursor.query, &page.cursor))
         return api_no_cursor(after, err);
     return store_candidates_asked(call->sql, asked.search, &page, err, &call->text);
+}
+
+static const char *id_of(const cJSON *search) {
+    return cJSON_GetStringValue(cJSON_GetObjectItem(search, "id"));
 }
 
 static int get_candidates(struct api_call *call, struct err *err) {
@@ -114,8 +136,9 @@ static int get_candidates(struct api_call *call, struct err *err) {
     if (r == 0)
         r = store_search_get(call->sql, call->id, err, &search);
     if (r == 0)
-        r = store_candidates(call->sql, cJSON_GetStringValue(cJSON_GetObjectItem(search, "id")),
-                             &page, err, &call->text);
+        r = check_strategy(call, id_of(search), err);
+    if (r == 0)
+        r = store_candidates(call->sql, id_of(search), &page, err, &call->text);
     cJSON_Delete(search);
     return r;
 }
@@ -156,7 +179,7 @@ static int get_lineage(struct api_call *call, struct err *err) {
     if (r == 0 && request.arch == NULL)
         r = err_set(err, ESP_EINVAL, NULL, "the parameter arch is needed");
     if (r == 0) {
-        request.search = cJSON_GetStringValue(cJSON_GetObjectItem(search, "id"));
+        request.search = id_of(search);
         r = store_lineage(call->sql, &request, err, &call->answer);
     }
     cJSON_Delete(search);

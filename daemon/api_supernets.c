@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/nearest.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
 #include "daemon/job_spec.h"
@@ -182,10 +183,67 @@ static int delete_supernet(struct api_call *call, struct err *err) {
     return r;
 }
 
+/* As docs/TRAINING.md lists them; of the parts of the gradient there are as many as stages. */
+static const char *const series_names[] = {"loss",
+                                           "loss/distillation",
+                                           "distillation_gap",
+                                           "learning_rate",
+                                           "images_per_s",
+                                           "top1/largest",
+                                           "top1/largest/raw",
+                                           "top1/smallest",
+                                           "top1/smallest/raw",
+                                           "top1/random",
+                                           "top1/random/raw",
+                                           "gradient_norm",
+                                           "gradient_norm/stem",
+                                           "gradient_norm/stage_1",
+                                           "gradient_norm/head",
+                                           NULL};
+
+static bool is_series(const char *name) {
+    static const char stage[] = "gradient_norm/stage_";
+    for (int i = 0; series_names[i] != NULL; i++)
+        if (strcmp(series_names[i], name) == 0)
+            return true;
+    const char *number = name + sizeof(stage) - 1;
+    return strncmp(name, stage, sizeof(stage) - 1) == 0 && *number >= '1' && *number <= '9' &&
+           strspn(number, "0123456789") == strlen(number);
+}
+
+static int refuse_series(const char *name, struct err *err) {
+    const char *meant = nearest_of(series_names, name);
+    char list[320] = "";
+    for (int i = 0; series_names[i] != NULL; i++) {
+        size_t len = strlen(list);
+        snprintf(list + len, sizeof(list) - len, "%s%s", i > 0 ? ", " : "", series_names[i]);
+    }
+    return err_set(err, ESP_EPARSE, NULL,
+                   "the parameter series: there is no series \"%.60s\"; %s%s%s are %s", name,
+                   meant != NULL ? "did you mean \"" : "", meant != NULL ? meant : "",
+                   meant != NULL ? "\"? There" : "there", list);
+}
+
+/* Whether a training may have each of the series, with commas between, that names asks for; NULL:
+ * all. */
+static int check_series(const char *names, struct err *err) {
+    char name[64];
+    while (names != NULL) {
+        size_t len = strcspn(names, ",");
+        snprintf(name, sizeof(name), "%.*s", len < sizeof(name) ? (int)len : 63, names);
+        if (!is_series(name))
+            return refuse_series(name, err);
+        names = names[len] == ',' ? names + len + 1 : NULL;
+    }
+    return 0;
+}
+
 static int get_metrics(struct api_call *call, struct err *err) {
     cJSON *supernet = NULL;
     int64_t after = -1, max_points = 2000;
-    int r = api_query_int(call, "after", -1, INT64_C(1) << 53, err, &after);
+    int r = check_series(api_query(call, "series"), err);
+    if (r == 0)
+        r = api_query_int(call, "after", -1, INT64_C(1) << 53, err, &after);
     if (r == 0)
         r = api_query_int(call, "max_points", 2, 100000, err, &max_points);
     if (r == 0)

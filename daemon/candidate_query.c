@@ -50,9 +50,9 @@ static int refuse_name(const struct reading *reading, const char *word) {
     for (int i = 0; conditions && fields[i] != NULL; i++)
         consider(word, fields[i], &least, &nearest);
     return err_set(reading->err, ESP_EPARSE, NULL,
-                   "the parameter %s: the search has no metric \"%.60s\"%s%.80s%s; it has %s%s",
-                   reading->parameter, word, nearest != NULL ? "; did you mean \"" : "",
-                   nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "", list,
+                   "the parameter %s: the search has no metric \"%.60s\"; %s%.80s%s has %s%s",
+                   reading->parameter, word, nearest != NULL ? "did you mean \"" : "",
+                   nearest != NULL ? nearest : "", nearest != NULL ? "\"? It" : "it", list,
                    conditions ? ", and feasible, on_front, generation, strategy" : "");
 }
 
@@ -121,13 +121,33 @@ static int read_flag(const struct reading *reading, const char *name, struct rel
     return 0;
 }
 
+int candidate_query_strategy(const cJSON *strategies, const char *parameter, const char *name,
+                             struct err *err) {
+    char list[200] = "";
+    const char *nearest = NULL;
+    int least = INT_MAX;
+    const cJSON *known;
+    cJSON_ArrayForEach(known, strategies) {
+        size_t len = strlen(list);
+        if (strcmp(known->valuestring, name) == 0)
+            return 0;
+        consider(name, known->valuestring, &least, &nearest);
+        snprintf(list + len, sizeof(list) - len, "%s%s", len > 0 ? ", " : "", known->valuestring);
+    }
+    return err_set(err, ESP_EPARSE, NULL,
+                   "the parameter %s: the search has no strategy \"%.60s\"; %s%.60s%s has %s",
+                   parameter, name, nearest != NULL ? "did you mean \"" : "",
+                   nearest != NULL ? nearest : "", nearest != NULL ? "\"? It" : "it", list);
+}
+
 static int read_strategy(const struct reading *reading, struct relation relation,
                          struct candidate_term *term) {
     size_t len = strlen(relation.value);
     if (relation.sign != '=' || len == 0 || len >= sizeof(term->strategy))
         return refuse_value(reading, "strategy", relation.value, "a strategy's name behind =");
     memcpy(term->strategy, relation.value, len + 1);
-    return 0;
+    return candidate_query_strategy(reading->metrics->strategies, reading->parameter,
+                                    term->strategy, reading->err);
 }
 
 static int read_metric_term(const struct reading *reading, const char *name,

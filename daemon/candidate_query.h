@@ -44,6 +44,7 @@ struct candidate_query {
 struct query_metrics {
     const cJSON *known;      /* [key] of the search */
     const cJSON *objectives; /* of the search: [{"metric", "profile"?, "direction"}] */
+    const cJSON *strategies; /* [name] of the search */
     /* Id of the profile or latency model that is called so; ESP_ENOTFOUND. */
     int (*resolve)(void *context, const char *ref, struct err *err, char ret_id[METRIC_KEY_MAX]);
     void *context;
@@ -55,6 +56,10 @@ struct query_texts {
 /* ESP_EPARSE names the parameter, what is wrong in it, and what may have been meant. */
 int candidate_query_parse(const struct query_metrics *metrics, const struct query_texts *texts,
                           struct err *err, struct candidate_query *ret_query);
+/* Whether it is one of the search's strategies. ESP_EPARSE names the parameter and those that there
+ * are. */
+int candidate_query_strategy(const cJSON *strategies, const char *parameter, const char *name,
+                             struct err *err);
 /* The objectives of the search itself. ESP_EPARSE: fewer than two. */
 int candidate_query_own_objectives(const struct query_metrics *metrics, struct err *err,
                                    struct candidate_query *query);

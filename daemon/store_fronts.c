@@ -81,10 +81,33 @@ int store_front(struct sql *sql, const char *search, struct err *err, cJSON **re
     return 0;
 }
 
+/* The texts of the one column that rows have, as an array; takes rows. */
+static cJSON *texts_of(cJSON *rows) {
+    cJSON *texts = cJSON_CreateArray();
+    const cJSON *row;
+    cJSON_ArrayForEach(row, rows)
+        cJSON_AddItemToArray(texts, cJSON_CreateString(cJSON_GetStringValue(row->child)));
+    cJSON_Delete(rows);
+    return texts;
+}
+
+int store_query_strategies(struct sql *sql, const char *search, struct err *err,
+                           cJSON **ret_strategies) {
+    cJSON *rows = NULL;
+    int r = sql_get_rows(
+        sql, err, &rows,
+        "SELECT DISTINCT name FROM (SELECT json_extract(body, path.column1) AS name FROM searches, "
+        "(VALUES ('$.strategy'), ('$.baseline')) path WHERE id = ?1 UNION ALL "
+        "SELECT strategy FROM generations WHERE search = ?1) WHERE name IS NOT NULL",
+        "t", search);
+    if (r == 0)
+        *ret_strategies = texts_of(rows);
+    return r;
+}
+
 int store_query_metrics(struct sql *sql, const char *search, struct err *err, cJSON **ret_keys,
                         cJSON **ret_objectives) {
-    cJSON *rows = NULL, *keys = cJSON_CreateArray();
-    const cJSON *row;
+    cJSON *rows = NULL;
     char objectives[4096];
     int r = sql_get_rows(
         sql, err, &rows,
@@ -100,14 +123,11 @@ int store_query_metrics(struct sql *sql, const char *search, struct err *err, cJ
         r = sql_get_text(sql, err, objectives, sizeof(objectives),
                          "SELECT json_extract(body, '$.objectives') FROM searches WHERE id = ?1",
                          "t", search);
-    cJSON_ArrayForEach(row, rows) cJSON_AddItemToArray(
-        keys, cJSON_CreateString(cJSON_GetStringValue(cJSON_GetObjectItem(row, "key"))));
-    cJSON_Delete(rows);
     if (r != 0) {
-        cJSON_Delete(keys);
+        cJSON_Delete(rows);
         return r;
     }
-    *ret_keys = keys;
+    *ret_keys = texts_of(rows);
     *ret_objectives = cJSON_Parse(objectives);
     return 0;
 }

@@ -116,6 +116,9 @@ int store_candidates_asked(struct sql *sql, const char *search, const struct can
  * text, and its objectives; owned. */
 int store_query_metrics(struct sql *sql, const char *search, struct err *err, cJSON **ret_keys,
                         cJSON **ret_objectives);
+/* Names of the strategies that its candidates are of or may come to be of; owned. */
+int store_query_strategies(struct sql *sql, const char *search, struct err *err,
+                           cJSON **ret_strategies);
 int store_front(struct sql *sql, const char *search, struct err *err, cJSON **ret_doc);
 /* That of the query's objectives under its conditions, of feasible candidates unless the query says
  * something about that, by the values that they have now: as store_front, with "objectives",

@@ -86,10 +86,8 @@ int web_json(const struct web_request *req, struct err *err, cJSON **ret_doc) {
     size_t len;
     cJSON *doc = NULL;
     const char *text = web_body(req, &len);
-    if (len == 0) {
-        text = "{}";
-        len = 2;
-    }
+    if (len == 0)
+        return err_set(err, ESP_EPARSE, NULL, "the body must be a JSON object, and is empty");
     struct json_limits limits = json_limits_default;
     if (req->body_limit > limits.bytes)
         limits.bytes = req->body_limit;

@@ -111,8 +111,8 @@ void web_credentials(const struct web_request *req, struct web_credentials *ret_
 /* Whether who asked may still do so: tokens are revoked, sessions end. */
 bool web_still_authorised(const struct web_request *req);
 bool web_peer_gone(const struct web_request *req); /* the client has closed the connection */
-/* The body as a JSON object; an empty body is {}. Caller frees. Errors: as json_parse, and
- * ESP_EPARSE when it is no object. */
+/* The body as a JSON object. Caller frees. Errors: as json_parse, and ESP_EPARSE when it is no
+ * object, or empty. */
 int web_json(const struct web_request *req, struct err *err, cJSON **ret_doc);
 /* Integer text of a query parameter in [min, max]; NULL leaves *ret. ESP_EPARSE names it. */
 int web_parse_int(const char *name, const char *text, int64_t min, int64_t max, struct err *err,

@@ -99,12 +99,36 @@ def cursor_of_other_filter():
     return answer.status
 
 
+def no_object():
+    statuses = {post(body) for body in (b"", b" ", b"[]", b"1", b"null", b'{"kind": "api", "kind": "api"}')}
+    equal(len(statuses), 1, "one status")
+    return statuses.pop()
+
+
+def too_much():
+    statuses = {post(body) for body in (b'{"a":' * 33 + b"1" + b"}" * 33, b'{"a": [' + b"1," * 200_000 + b"1]}")}
+    equal(len(statuses), 1, "one status")
+    return statuses.pop()
+
+
+def unknown_series():
+    client, path = bed.client(), f"/supernets/{bed.supernet()}/metrics?series="
+    for known in ("loss", "loss,top1/largest/raw", "gradient_norm/stem,gradient_norm/stage_7,gradient_norm/head"):
+        client.expect(200, "GET", path + known)
+    for wrong in ("", "loss,", "phase/train", "gradient_norm/stage_0", "gradient_norm/stage_1x", "x" * 100):
+        problem(client.request("GET", path + wrong), 400, "malformed")
+    answer = client.request("GET", path + "loss,lss")
+    check('no series "lss"; did you mean "loss"?' in problem(answer, answer.status)["detail"], "a word that is near", answer)
+    return answer.status
+
+
 CASES = {
     "an unknown member of a body": unknown_member,
     "an unknown or repeated parameter of the query": lambda: bed.client().request("GET", "/tokens?no_such=1").status,
     "a value of the wrong type, or beyond its range": lambda: post({**TOKEN, "uses": "1"}),
     "an integer beyond 2^53": lambda: post(b'{"kind": "enrolment", "uses": 9007199254740993}'),
-    "a body that is no JSON object, with repeated members, or nested deeper than 64": lambda: post(b'{"kind": "api", "kind": "api"}'),
+    "a body that is empty or no JSON object, or has repeated members": no_object,
+    "a body that is nested deeper than 32, or has more than 200,000 values": too_much,
     "a body that is no UTF-8": lambda: post(b'{"kind": "api", "label": "\xff"}'),
     "another Content-Type": lambda: post(TOKEN, {"Content-Type": "text/plain"}),
     "a body that is too large for its path": lambda: post(b'{"label": "' + b"x" * (1 << 20) + b'"}'),
@@ -117,6 +141,7 @@ CASES = {
     "a cursor of the same list with another filter": cursor_of_other_filter,
     "a POST, PATCH or DELETE from a page of another origin": lambda: post(TOKEN, {"Origin": "http://evil.example"}),
     "a Host that is no name of the daemon": lambda: bed.client().request("GET", "/jobs", headers={"Host": "evil.example"}).status,
+    "a series of metrics that no training has": unknown_series,
     "HTML in a name or label": name_with_html,
 }
 MAKE_ONE_FIRST = {other_body_under_a_key, stale_etag}
@@ -124,7 +149,7 @@ MAKE_ONE_FIRST = {other_body_under_a_key, stale_etag}
 OF_CANDIDATES = ("api/searches.py", "a search runs to its front: predicted, evaluated and measured values, events and cursors")
 ELSEWHERE = {
     "a cursor of candidates with other conditions or another order": OF_CANDIDATES,
-    "a metric or condition of a query that the search does not have": OF_CANDIDATES,
+    "a metric, condition or strategy of a query that the search does not have": OF_CANDIDATES,
     "a head that takes longer than 15 s, or a body longer than 60 s": ("faults/slow_clients.py", "a client that sends its head or body too slowly is cut off when the table says"),
     "more connections than one address may hold": ("faults/slow_clients.py", "connections of one address are capped, and the others are served again afterwards"),
     "bodies of all requests together beyond 64 MiB": ("api/bad_input.py", "bad input: bodies of all requests together beyond 64 MiB"),

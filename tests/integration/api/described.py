@@ -107,7 +107,7 @@ def routes():
 def known_members(answer):
     """The members that a refusal of an unknown one lists."""
     detail = http.problem(answer, 422)["detail"]
-    return detail.split("known are: ")[1].split(", ") if "known are: " in detail and not detail.endswith(": ") else []
+    return detail.split("nown are: ")[1].split(", ") if "nown are: " in detail and not detail.endswith(": ") else []
 
 
 @test("the bodies that the daemon takes have the members that the OpenAPI document gives them, and no others", 120)

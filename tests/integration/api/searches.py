@@ -120,6 +120,10 @@ def check_asked(search, key):
     equal([top1 for _, top1 in got], sorted((top1 for _, top1 in got), reverse=True), "in the order of top-1")
     for other in (f"?where=macs%3C%3D1&after={first}", f"?sort=top1&after={first}", f"?after={first}", f"?where={quote(where)}&sort=-top1&after=7"):
         problem(client.request("GET", f"/searches/{search}/candidates{other}"), 400)
+    for word in ("where=strategy%3D", "strategy="):
+        detail = problem(client.request("GET", f"/searches/{search}/candidates?{word}nsga"), 400)["detail"]
+        check('no strategy "nsga"; did you mean "nsga2"? It has nsga2' in detail, "a strategy that is near", detail)
+        problem(client.request("GET", f"/searches/{search}/candidates?sort=top1&{word}nope"), 400)
     front = client.get(f"/searches/{search}/front?objectives=top1,macs&where={quote(f'latency_us@{bed.profile()}>=0')}")
     among = [i for i in rows if columns["feasible"][i] and value[key][i] is not None]
     best = {columns["arch_id"][i] for i in among if not any(value["top1"][j] >= value["top1"][i] and value["macs"][j] <= value["macs"][i] and (value["top1"][j], value["macs"][j]) != (value["top1"][i], value["macs"][i]) for j in among)}

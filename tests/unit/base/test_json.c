@@ -306,12 +306,12 @@ static void unknown_members_are_refused(void **state) {
     static const char *const some[] = {"name", NULL}, *const all[] = {"name", "na/me~", NULL};
     struct err err = {0};
     assert_err(&err, json_only(doc, "/x", some, &err), "/x/na~1me~0",
-               "na/me~ is not known here; did you mean \"name\"?; known are: name");
+               "na/me~ is not known here; did you mean \"name\"? Known are: name");
     cJSON *slip = parse("{\"epcohs\":1}"), *other = parse("{\"colour\":1}");
     static const char *const words[] = {"epoch", "batch", "epochs", NULL};
     assert_err(
         &err, json_only(slip, "", words, &err), "/epcohs",
-        "epcohs is not known here; did you mean \"epochs\"?; known are: epoch, batch, epochs");
+        "epcohs is not known here; did you mean \"epochs\"? Known are: epoch, batch, epochs");
     assert_err(&err, json_only(other, "", words, &err), "/colour",
                "colour is not known here; known are: epoch, batch, epochs");
     cJSON_Delete(slip);

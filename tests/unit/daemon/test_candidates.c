@@ -117,15 +117,18 @@ struct asking {
 static int do_query(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
     struct asking *a = argument;
     struct sql *sql = store_tx_sql(tx);
-    cJSON *known = NULL, *objectives = NULL;
+    cJSON *known = NULL, *objectives = NULL, *strategies = NULL;
     int r = store_query_metrics(sql, "se_1", err, &known, &objectives);
-    const struct query_metrics metrics = {known, objectives, resolve, NULL};
+    if (r == 0)
+        r = store_query_strategies(sql, "se_1", err, &strategies);
+    const struct query_metrics metrics = {known, objectives, strategies, resolve, NULL};
     if (r == 0)
         r = candidate_query_parse(&metrics, &a->texts, err, &a->query);
     if (r == 0 && a->wants_own)
         r = candidate_query_own_objectives(&metrics, err, &a->query);
     cJSON_Delete(known);
     cJSON_Delete(objectives);
+    cJSON_Delete(strategies);
     a->page.query = &a->query;
     if (r != 0)
         return r;
@@ -418,6 +421,8 @@ static void what_makes_no_sense_is_named(void **state) {
     refuse(f, (struct query_texts){"macs=guessed", NULL, NULL}, "evaluated or measured");
     refuse(f, (struct query_texts){"feasible=yes", NULL, NULL}, "=true or =false");
     refuse(f, (struct query_texts){"strategy<=x", NULL, NULL}, "behind =");
+    refuse(f, (struct query_texts){"strategy=radom", NULL, NULL}, "did you mean \"random\"");
+    refuse(f, (struct query_texts){"strategy=nope", NULL, NULL}, "no strategy \"nope\"; it has ");
     refuse(f, (struct query_texts){"generation<=x", NULL, NULL}, "a number");
     refuse(f, (struct query_texts){NULL, NULL, "top1,macs"}, "one metric");
     refuse(f, (struct query_texts){NULL, NULL, "hope"}, "no metric \"hope\"");
