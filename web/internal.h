@@ -86,7 +86,8 @@ struct web_server {
 };
 
 /* server.c */
-void web_resume(struct web_request *req); /* no-op unless suspended */
+void web_resume(struct web_request *req);       /* no-op unless suspended */
+bool web_is_get(const struct web_request *req); /* GET or HEAD */
 int64_t web_now_us(void);
 void web_server_free(struct web_server *server);
 

@@ -45,6 +45,15 @@ static struct MHD_Response *make_response(struct web_answer *answer) {
     return response;
 }
 
+/* What has an ETag may be kept, by who asked alone, and is asked for each time by its ETag. What
+ * tells a secret is an answer to POST, which is never kept. */
+static const char *caching_of(const struct web_request *req) {
+    bool tagged = false;
+    for (int i = 0; i < req->answer.n_headers; i++)
+        tagged |= strcmp(req->answer.headers[i].name, "ETag") == 0;
+    return tagged && web_is_get(req) ? "private, no-cache" : "no-store";
+}
+
 static void add_headers(const struct web_request *req, struct MHD_Response *response) {
     const struct web_answer *answer = &req->answer;
     if (answer->content_type != NULL)
@@ -60,7 +69,7 @@ static void add_headers(const struct web_request *req, struct MHD_Response *resp
         caching |= strcmp(answer->headers[i].name, "Cache-Control") == 0;
     }
     if (!caching)
-        MHD_add_response_header(response, "Cache-Control", "no-store");
+        MHD_add_response_header(response, "Cache-Control", caching_of(req));
 }
 
 enum MHD_Result web_send(struct web_request *req) {

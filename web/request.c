@@ -209,7 +209,7 @@ static int check_query(struct web_request *req, struct err *err) {
     return err->code;
 }
 
-static bool is_get(const struct web_request *req) {
+bool web_is_get(const struct web_request *req) {
     return strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
 }
 
@@ -220,7 +220,7 @@ static int check_origin(const struct web_request *req, struct err *err) {
         return err_set(err, ESP_EFORBIDDEN, NULL,
                        "the Host \"%.100s\" is not a name of this daemon (see --allow-host)",
                        host == NULL ? "" : host);
-    if (is_get(req))
+    if (web_is_get(req))
         return 0;
     if (!guard_origin(web_header(req, "Origin"), host) ||
         (site != NULL && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0))
@@ -320,12 +320,13 @@ static int check_head(struct web_request *req, struct err *err) {
         r = check_query(req, err);
     if (r == 0)
         r = check_length(req, err);
-    return r == 0 && !is_get(req) && strcmp(req->method, "DELETE") != 0 ? check_type(req, err) : r;
+    return r == 0 && !web_is_get(req) && strcmp(req->method, "DELETE") != 0 ? check_type(req, err)
+                                                                            : r;
 }
 
 static const struct web_asset *find_asset(const struct web_request *req) {
     const struct web_asset *assets = req->server->config->assets;
-    if (assets == NULL || !is_get(req))
+    if (assets == NULL || !web_is_get(req))
         return NULL;
     const char *path = strcmp(req->path, "/") == 0 ? "/index.html" : req->path;
     const struct web_asset *index = NULL;

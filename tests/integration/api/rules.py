@@ -54,14 +54,17 @@ def etags():
     for path in (f"/supernets/{supernet}", "/spaces/tiny", "/datasets/bars", f"/profiles/{profile}", "/jobs", "/searches", f"/supernets/{supernet}/checkpoints"):
         first = client.expect(200, "GET", path)
         etag = first.headers["etag"]
+        equal(first.headers["cache-control"], "private, no-cache", f"{path}: it may be kept, and is asked for again")
         check(etag.startswith('"') and etag.endswith('"') and len(etag) >= 34, f"{path}: a strong ETag", etag)
         for header in (etag, "W/" + etag, f'"other", {etag}', etag[:-1] + '-gzip"', "*"):
             answer = client.expect(304, "GET", path, headers={"If-None-Match": header})
-            equal((answer.body, answer.headers["etag"].replace("-gzip", "")), (b"", etag), f"{path}, {header}")
+            equal((answer.body, answer.headers["etag"].replace("-gzip", ""), answer.headers["cache-control"]), (b"", etag, "private, no-cache"), f"{path}, {header}")
         for header in ('"other"', etag[1:-1], etag[:-2] + '"', f"'{etag[1:-1]}'", '"', "W/", ""):
             equal(client.expect(200, "GET", path, headers={"If-None-Match": header}).body, first.body, f"{path}, {header}")
     listed = client.expect(200, "GET", "/tokens").headers["etag"]
-    client.post("/tokens", TOKEN, 201)
+    made = client.expect(201, "POST", "/tokens", TOKEN)
+    equal((made.headers["cache-control"], made.headers.get("etag")), ("no-store", None), "what tells a secret is not kept")
+    equal(client.expect(404, "GET", "/tokens/tok_none").headers["cache-control"], "no-store", "nor is a refusal")
     check(client.expect(200, "GET", "/tokens", headers={"If-None-Match": listed}).headers["etag"] != listed, "a longer list has another ETag")
     page = client.expect(200, "GET", "/", headers={"Accept-Encoding": "gzip"})
     plain = client.expect(200, "GET", "/")
@@ -99,7 +102,7 @@ def if_match_of_actions():
     client = bed.client()
     board = client.get(f"/profiles/{bed.profile()}")["device"]
     etag = client.expect(200, "GET", f"/devices/{board}").headers["etag"]
-    client.expect(200, "PATCH", f"/devices/{board}", {"note": "changed"})
+    equal(client.expect(200, "PATCH", f"/devices/{board}", {"note": "changed"}).headers["cache-control"], "no-store", "a change is not kept")
     problem(client.request("POST", f"/devices/{board}/allow", {}, {"If-Match": etag}), 412, "precondition_failed")
     check(not client.get(f"/devices/{board}")["allowed"], "nobody is let in")
     client.expect(200, "PATCH", f"/devices/{board}", {"note": ""})
