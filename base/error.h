@@ -42,8 +42,8 @@ enum esp_error {
 struct err {
     int code;          /* 0 or ESP_E… */
     char message[512]; /* one sentence that names the cause, without a trailing full stop */
-    char pointer[256]; /* RFC 6901 pointer into the offending document, "" when it is not about a
-                          field */
+    char pointer[256]; /* RFC 6901 pointer into the offending document, or "?NAME": a parameter of
+                          a query (base/parameter.h); "" when it is about neither */
 };
 
 /* Fills err (which may be NULL; the first error set wins only if the caller clears in between:

@@ -314,13 +314,17 @@ static int problem_error(int status, const cJSON *doc, struct err *err) {
     const cJSON *errors = cJSON_GetObjectItemCaseSensitive(doc, "errors");
     const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(doc, "code"));
     const char *detail = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(doc, "detail"));
-    const char *pointer = cJSON_GetStringValue(
-        cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(errors, 0), "pointer"));
+    const cJSON *first = cJSON_GetArrayItem(errors, 0);
+    const char *pointer = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(first, "pointer"));
+    const char *parameter =
+        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(first, "parameter"));
+    char place[64];
     int code = code_of_name(name, status);
 
     if (!detail)
         return err_set(err, code, NULL, "the daemon answered with status %d", status);
-    return err_set(err, code, pointer, "%s", detail);
+    snprintf(place, sizeof(place), "?%.62s", parameter ? parameter : "");
+    return err_set(err, code, pointer || !parameter ? pointer : place, "%s", detail);
 }
 
 int http_client_json(struct http_client *client, const struct http_exchange *exchange,

@@ -18,8 +18,9 @@ struct json_limits {
 };
 extern const struct json_limits json_limits_default; /* 4 MiB, 32, 200,000 */
 
-/* limits NULL: the default ones; depth counts to 500 at most. Errors: ESP_EPARSE (message says what
- * and at which byte), ESP_ELIMIT, ESP_ENOMEM. The caller frees with cJSON_Delete. */
+/* limits NULL: the default ones; depth counts to 500 at most. Errors: ESP_EPARSE (says what at
+ * which byte, and points at a number or repeated member), ESP_ELIMIT, ESP_ENOMEM. cJSON_Delete
+ * frees. */
 int json_parse(const char *text, size_t len, const struct json_limits *limits, struct err *err,
                cJSON **ret_doc);
 /* Compact text, shortest round-trip numbers, caller frees; NULL on memory exhaustion. */

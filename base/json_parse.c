@@ -23,7 +23,16 @@ struct scan {
     const struct json_limits *limits;
     int depth;
     size_t nodes;
+    const struct step *step; /* the innermost; NULL outside of all */
     struct err *err;
+};
+
+/* The way to pos within one array or object: a member's key, with its quotes, or an item's index.
+ */
+struct step {
+    const struct step *outer;
+    size_t key, key_len; /* key_len 0: of an array */
+    size_t index;
 };
 
 static int scan_value(struct scan *scan);
@@ -54,6 +63,25 @@ static bool skip_digits(struct scan *scan) {
     return scan->pos > start;
 }
 
+static void write_way(const struct scan *scan, const struct step *step, char *text, size_t size) {
+    char index[32];
+    if (!step)
+        return;
+    write_way(scan, step->outer, text, size);
+    snprintf(index, sizeof(index), "%zu", step->index);
+    cJSON *key =
+        step->key_len ? cJSON_ParseWithLength(scan->text + step->key, step->key_len) : NULL;
+    json_pointer_add(text, size, key ? key->valuestring : index);
+    cJSON_Delete(key);
+}
+
+/* A number that the grammar allows, so that it can be said where it stands. */
+static int refuse_number(const struct scan *scan, const char *what) {
+    char pointer[sizeof(scan->err->pointer)] = "";
+    write_way(scan, scan->step, pointer, sizeof(pointer));
+    return err_set(scan->err, ESP_EPARSE, pointer, "JSON: %s at byte %zu", what, scan->pos);
+}
+
 /* What the grammar allows may still be no double: a long integer would be rounded, 1e999 become
  * infinite. */
 static int check_number(struct scan *scan, size_t start, bool whole) {
@@ -61,15 +89,15 @@ static int check_number(struct scan *scan, size_t start, bool whole) {
     size_t len = scan->pos - start;
     scan->pos = start;
     if (len > NUMBER_BYTES)
-        return malformed(scan, "number with too many digits");
+        return refuse_number(scan, "number with too many digits");
     memcpy(number, scan->text + start, len);
     number[len] = '\0';
     double value = strtod(number, NULL);
     if (!isfinite(value))
-        return malformed(scan, "number too large");
+        return refuse_number(scan, "number too large");
     const char *digits = number + (number[0] == '-');
     if (whole && (strlen(digits) > 16 || strtoull(digits, NULL, 10) > JSON_INTEGER_MAX))
-        return malformed(scan, "integer beyond 2^53, which a double cannot hold,");
+        return refuse_number(scan, "integer beyond 2^53, which a double cannot hold,");
     scan->pos = start + len;
     return 0;
 }
@@ -171,10 +199,12 @@ static int scan_string(struct scan *scan) {
     return 0;
 }
 
-static int scan_member(struct scan *scan) {
+static int scan_member(struct scan *scan, struct step *step) {
+    step->key = scan->pos;
     int code = scan_string(scan);
     if (code < 0)
         return code;
+    step->key_len = scan->pos - step->key;
     skip_space(scan);
     if (peek(scan) != ':')
         return malformed(scan, "expected ':'");
@@ -182,22 +212,21 @@ static int scan_member(struct scan *scan) {
     return scan_value(scan);
 }
 
-/* An array or object, pos at its bracket. */
-static int scan_items(struct scan *scan, char close, int (*item)(struct scan *)) {
-    if (++scan->depth > scan->limits->depth || scan->depth > DEPTH_MAX)
-        return err_set(scan->err, ESP_ELIMIT, NULL,
-                       "JSON: nested deeper than %d levels at byte %zu", scan->depth - 1,
-                       scan->pos);
-    scan->pos++;
+static int scan_item(struct scan *scan, struct step *step) {
+    return scan_value(scan);
+}
+
+/* Behind the bracket. */
+static int scan_list(struct scan *scan, char close, struct step *step,
+                     int (*item)(struct scan *scan, struct step *step)) {
     skip_space(scan);
-    if (peek(scan) == close) {
+    if (peek(scan) == (unsigned char)close) {
         scan->pos++;
-        scan->depth--;
         return 0;
     }
-    for (;;) {
+    for (;; step->index++) {
         skip_space(scan);
-        int code = item(scan);
+        int code = item(scan, step);
         if (code < 0)
             return code;
         skip_space(scan);
@@ -205,11 +234,25 @@ static int scan_items(struct scan *scan, char close, int (*item)(struct scan *))
         if (byte != ',' && byte != (unsigned char)close)
             return malformed(scan, close == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
         scan->pos++;
-        if (byte == (unsigned char)close) {
-            scan->depth--;
+        if (byte == (unsigned char)close)
             return 0;
-        }
     }
+}
+
+/* An array or object, pos at its bracket. */
+static int scan_items(struct scan *scan, char close,
+                      int (*item)(struct scan *scan, struct step *step)) {
+    if (++scan->depth > scan->limits->depth || scan->depth > DEPTH_MAX)
+        return err_set(scan->err, ESP_ELIMIT, NULL,
+                       "JSON: nested deeper than %d levels at byte %zu", scan->depth - 1,
+                       scan->pos);
+    struct step step = {.outer = scan->step};
+    scan->pos++;
+    scan->step = &step;
+    int code = scan_list(scan, close, &step, item);
+    scan->step = step.outer;
+    scan->depth--;
+    return code;
 }
 
 static int scan_word(struct scan *scan, const char *word) {
@@ -229,7 +272,7 @@ static int scan_value(struct scan *scan) {
     case '{':
         return scan_items(scan, '}', scan_member);
     case '[':
-        return scan_items(scan, ']', scan_value);
+        return scan_items(scan, ']', scan_item);
     case '"':
         return scan_string(scan);
     case 't':

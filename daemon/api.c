@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/parameter.h"
 #include "base/utf8.h"
 #include "daemon/api_nouns.h"
 #include "daemon/disk.h"
@@ -125,8 +126,7 @@ int api_query_word(const struct api_call *call, const char *name, const char *co
             return 0;
         snprintf(known + len, sizeof(known) - len, "%s%s", len > 0 ? ", " : "", *words);
     }
-    return err_set(err, ESP_EPARSE, NULL, "the parameter %s is one of %s, not \"%.60s\"", name,
-                   known, value);
+    return parameter_refuse(err, ESP_EPARSE, name, " is one of %s, not \"%.60s\"", known, value);
 }
 
 bool api_is_dry(const struct api_call *call) {
@@ -137,7 +137,7 @@ bool api_is_dry(const struct api_call *call) {
 int api_check_dry_run(const struct api_call *call, struct err *err) {
     int r = api_query_word(call, "dry_run", (const char *const[]){"true", "false", NULL}, err);
     return r == 0 && api_is_dry(call) && call->key != NULL
-               ? err_set(err, ESP_EPARSE, NULL, "with dry_run there is no Idempotency-Key")
+               ? err_set(err, ESP_EPARSE, "?dry_run", "with dry_run there is no Idempotency-Key")
                : r;
 }
 
@@ -148,9 +148,8 @@ int api_page_sized(const struct api_call *call, struct err *err, struct sql_page
 }
 
 int api_no_cursor(const char *after, struct err *err) {
-    return err_set(err, ESP_EPARSE, NULL,
-                   "the parameter after must be the \"next\" of a page of this list, not \"%.60s\"",
-                   after);
+    return parameter_refuse(err, ESP_EPARSE, "after",
+                            " must be the \"next\" of a page of this list, not \"%.60s\"", after);
 }
 
 int api_page(const struct api_call *call, const char *prefix, struct err *err,
@@ -184,7 +183,7 @@ int api_name(const cJSON *body, struct err *err, const char **ret_name) {
 
 static int take_query(struct api_call *call, const char *name, const char *value, struct err *err) {
     if (!utf8_valid(value, strlen(value)))
-        return err_set(err, ESP_EPARSE, NULL, "the parameter %s is no UTF-8", name);
+        return parameter_refuse(err, ESP_EPARSE, name, " is no UTF-8");
     snprintf(call->queries[call->n_queries].name, sizeof(call->queries[0].name), "%s", name);
     call->queries[call->n_queries].value = mem_strdup(value);
     if (call->queries[call->n_queries].value == NULL)
@@ -676,6 +675,14 @@ static int find_token(const struct daemon *daemon, const struct web_credentials 
     return r;
 }
 
+static int refuse_anonymous(const struct daemon *daemon, bool for_worker, struct err *err) {
+    if (for_worker)
+        return err_set(err, ESP_EUNAUTHORIZED, NULL, "this needs the token of an enrolled worker");
+    return err_set(err, ESP_EUNAUTHORIZED, NULL, "%s",
+                   daemon->tokens_on_loopback ? "every request needs a token (--tokens-on-loopback)"
+                                              : "beyond this machine every request needs a token");
+}
+
 int api_authorise(void *user, const struct web_route *route, const struct web_credentials *given,
                   struct err *err, char identity[64]) {
     bool for_worker = (route->flags & WEB_WORKER) != 0;
@@ -686,9 +693,7 @@ int api_authorise(void *user, const struct web_route *route, const struct web_cr
         (given->bearer == NULL && (route->flags & WEB_TICKET) != 0))
         return 0;
     if (anonymous)
-        return err_set(err, ESP_EUNAUTHORIZED, NULL, "%s",
-                       for_worker ? "this needs the token of an enrolled worker"
-                                  : "beyond this machine every request needs a token");
+        return refuse_anonymous(user, for_worker, err);
     int r = find_token(user, given, err, &token);
     if (r != 0 || token.id[0] == '\0')
         return r;

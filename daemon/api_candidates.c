@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/parameter.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
 #include "daemon/candidate_query.h"
@@ -177,7 +178,7 @@ static int get_lineage(struct api_call *call, struct err *err) {
     if (r == 0)
         r = store_search_get(call->sql, call->id, err, &search);
     if (r == 0 && request.arch == NULL)
-        r = err_set(err, ESP_EINVAL, NULL, "the parameter arch is needed");
+        r = parameter_refuse(err, ESP_EINVAL, "arch", " is needed");
     if (r == 0) {
         request.search = id_of(search);
         r = store_lineage(call->sql, &request, err, &call->answer);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/parameter.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
 #include "daemon/import_draft.h"
@@ -126,7 +127,7 @@ static int get_entries(struct api_call *call, struct err *err) {
     if (r == 0)
         r = store_model_get(call->sql, call->id, err, &model);
     if (r == 0 && resolution == 0)
-        r = err_set(err, ESP_EINVAL, NULL, "the parameter resolution is needed");
+        r = parameter_refuse(err, ESP_EINVAL, "resolution", " is needed");
     if (r == 0)
         r = store_model_section(call->sql, cJSON_GetStringValue(cJSON_GetObjectItem(model, "id")),
                                 resolution, err, &table);

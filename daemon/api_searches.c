@@ -106,14 +106,13 @@ static int step_search(struct api_call *call, enum job_event event, struct err *
         r = store_search_get(call->sql, call->id, err, &search);
     if (r == 0 && event == JOB_RETRY)
         r = store_job_load(call->sql, text_of(search, "job"), err, &row);
-    if (r == 0 && row.held) {
-        r = store_job_hold(call->tx, text_of(search, "job"), false, err);
-        event = JOB_RESUME;
-    } else if (r == 0)
+    if (r == 0 && event == JOB_RETRY)
+        r = store_job_resume(call->tx, &row, err);
+    else if (r == 0)
         r = store_job_apply(call->tx, text_of(search, "job"), event, NULL, err);
     if (r == 0 && event == JOB_CANCEL)
         r = store_measure_requests_drop(call->tx, text_of(search, "job"), err);
-    if (r == 0 && event == JOB_RETRY)
+    if (r == 0 && event == JOB_RETRY && !row.held)
         r = store_measure_requests_renew(call->tx, text_of(search, "job"), err);
     if (r == 0)
         r = answer_search(call, text_of(search, "id"), text_of(search, "job"), err);

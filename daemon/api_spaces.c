@@ -238,7 +238,8 @@ static int get_arch(struct api_call *call, struct err *err) {
     const char *name = api_query(call, "space"), *text = api_query(call, "arch");
     struct space *space = NULL;
     if (name == NULL || text == NULL)
-        return err_set(err, ESP_EINVAL, NULL, "the parameters space and arch are needed");
+        return err_set(err, ESP_EINVAL, name == NULL ? "?space" : "?arch",
+                       "the parameters space and arch are needed");
     int r = spaces_load(call->sql, name, err, &space, NULL);
     if (r == 0)
         r = describe(call, space, text, err);

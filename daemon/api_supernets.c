@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/nearest.h"
+#include "base/parameter.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
 #include "daemon/job_spec.h"
@@ -140,8 +141,8 @@ static int step_training(struct api_call *call, bool held, struct err *err) {
     if (r == 0 && strcmp(job.kind, "train") != 0)
         r = err_set(err, ESP_ECONFLICT, NULL, "the supernet is not being trained");
     if (r == 0)
-        r = held || job.held ? store_job_hold(call->tx, job.id, held, err)
-                             : store_job_apply(call->tx, job.id, JOB_RETRY, NULL, err);
+        r = held ? store_job_hold(call->tx, job.id, true, err)
+                 : store_job_resume(call->tx, &job, err);
     cJSON_Delete(supernet);
     supernet = NULL;
     if (r == 0)
@@ -218,10 +219,10 @@ static int refuse_series(const char *name, struct err *err) {
         size_t len = strlen(list);
         snprintf(list + len, sizeof(list) - len, "%s%s", i > 0 ? ", " : "", series_names[i]);
     }
-    return err_set(err, ESP_EPARSE, NULL,
-                   "the parameter series: there is no series \"%.60s\"; %s%s%s are %s", name,
-                   meant != NULL ? "did you mean \"" : "", meant != NULL ? meant : "",
-                   meant != NULL ? "\"? There" : "there", list);
+    return parameter_refuse(err, ESP_EPARSE, "series",
+                            ": there is no series \"%.60s\"; %s%s%s are %s", name,
+                            meant != NULL ? "did you mean \"" : "", meant != NULL ? meant : "",
+                            meant != NULL ? "\"? There" : "there", list);
 }
 
 /* Whether a training may have each of the series, with commas between, that names asks for; NULL:

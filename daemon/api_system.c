@@ -10,6 +10,7 @@
 #include "base/cpu.h"
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "base/parameter.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
 #include "daemon/disk.h"
@@ -230,9 +231,8 @@ static int check_topics(const char *asked, struct err *err) {
         size_t len = strcspn(asked, ",");
         snprintf(word, sizeof(word), "%.*s", (int)len, asked);
         if (len >= sizeof(word) || !route_word_listed(topics, word))
-            return err_set(err, ESP_EPARSE, NULL,
-                           "the parameter topics: there is no topic \"%s\"; there are %s", word,
-                           topics);
+            return parameter_refuse(err, ESP_EPARSE, "topics",
+                                    ": there is no topic \"%s\"; there are %s", word, topics);
         asked += len + (asked[len] == ',');
     }
     return 0;

@@ -55,7 +55,8 @@ static int append(struct api_call *call, struct err *err) {
     int64_t offset = -1;
     int r = api_query_int(call, "offset", 0, INT64_C(1) << 50, err, &offset);
     if (r == 0 && (path == NULL || offset < 0))
-        r = err_set(err, ESP_EINVAL, NULL, "the parameters path and offset are needed");
+        r = err_set(err, ESP_EINVAL, path == NULL ? "?path" : "?offset",
+                    "the parameters path and offset are needed");
     if (r == 0)
         r = check_free(call, err);
     if (r == 0)

@@ -17,9 +17,9 @@ static int check_ticket(struct api_call *call, struct err *err) {
         return store_token_ticket(call->sql, ticket, err);
     if (call->local || call->identity[0] != '\0')
         return 0;
-    return err_set(err, ESP_EUNAUTHORIZED, NULL,
-                   "beyond this machine this needs a token, or ?enrolment= with the id of an "
-                   "enrolment token");
+    return err_set(err, ESP_EUNAUTHORIZED, "?enrolment",
+                   "%sthis needs a token, or ?enrolment= with the id of an enrolment token",
+                   call->daemon->tokens_on_loopback ? "" : "beyond this machine ");
 }
 
 static void add_build(cJSON *items, const struct worker_build *build) {

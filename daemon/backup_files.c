@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/parameter.h"
 #include "daemon/job_files.h"
 #include "daemon/store_backup.h"
 
@@ -291,7 +292,7 @@ int backup_find(const char *data_dir, const char *id, const char *file, struct e
     if (!id_is(id, "bk_") || stat(path, &info) != 0)
         return err_set(err, ESP_ENOTFOUND, NULL, "there is no backup \"%.60s\"", id);
     if (file != NULL && !backup_path_ok(file))
-        return err_set(err, ESP_EPARSE, NULL, "the parameter path is a path of the manifest");
+        return parameter_refuse(err, ESP_EPARSE, "path", " is a path of the manifest");
     if (file != NULL)
         snprintf(path, sizeof(path), "%.900s/backups/%.60s/%.1000s", data_dir, id, file);
     if (file != NULL && stat(path, &info) != 0)

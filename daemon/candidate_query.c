@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/nearest.h"
+#include "base/parameter.h"
 #include "daemon/metric_text.h"
 
 static const char *const fields[] = {"feasible", "on_front", "generation", "strategy", NULL};
@@ -49,11 +50,11 @@ static int refuse_name(const struct reading *reading, const char *word) {
     }
     for (int i = 0; conditions && fields[i] != NULL; i++)
         consider(word, fields[i], &least, &nearest);
-    return err_set(reading->err, ESP_EPARSE, NULL,
-                   "the parameter %s: the search has no metric \"%.60s\"; %s%.80s%s has %s%s",
-                   reading->parameter, word, nearest != NULL ? "did you mean \"" : "",
-                   nearest != NULL ? nearest : "", nearest != NULL ? "\"? It" : "it", list,
-                   conditions ? ", and feasible, on_front, generation, strategy" : "");
+    return parameter_refuse(reading->err, ESP_EPARSE, reading->parameter,
+                            ": the search has no metric \"%.60s\"; %s%.80s%s has %s%s", word,
+                            nearest != NULL ? "did you mean \"" : "",
+                            nearest != NULL ? nearest : "", nearest != NULL ? "\"? It" : "it", list,
+                            conditions ? ", and feasible, on_front, generation, strategy" : "");
 }
 
 static bool is_known(const struct reading *reading, const char *key) {
@@ -75,9 +76,9 @@ static int find_metric(const struct reading *reading, const char *word) {
     if (!is_known(reading, key) && at != NULL) {
         int r = metrics->resolve(metrics->context, at + 1, &said, id);
         if (r != 0)
-            return err_set(reading->err, r == ESP_ENOTFOUND || r == ESP_EINVAL ? ESP_EPARSE : r,
-                           NULL, "the parameter %s, \"%.60s\": %s", reading->parameter, word,
-                           said.message);
+            return parameter_refuse(reading->err,
+                                    r == ESP_ENOTFOUND || r == ESP_EINVAL ? ESP_EPARSE : r,
+                                    reading->parameter, ", \"%.60s\": %s", word, said.message);
         snprintf(key, sizeof(key), "%.*s:%s", (int)(at - word), word, id);
     }
     if (strlen(word) >= METRIC_KEY_MAX || !is_known(reading, key))
@@ -93,8 +94,8 @@ static bool read_number(const char *text, double *ret) {
 
 static int refuse_value(const struct reading *reading, const char *name, const char *value,
                         const char *what) {
-    return err_set(reading->err, ESP_EPARSE, NULL, "the parameter %s: %s is %s, not \"%.60s\"",
-                   reading->parameter, name, what, value);
+    return parameter_refuse(reading->err, ESP_EPARSE, reading->parameter,
+                            ": %s is %s, not \"%.60s\"", name, what, value);
 }
 
 /* "<=", ">=" or "=", in sign '<', '>' or '='. */
@@ -134,10 +135,10 @@ int candidate_query_strategy(const cJSON *strategies, const char *parameter, con
         consider(name, known->valuestring, &least, &nearest);
         snprintf(list + len, sizeof(list) - len, "%s%s", len > 0 ? ", " : "", known->valuestring);
     }
-    return err_set(err, ESP_EPARSE, NULL,
-                   "the parameter %s: the search has no strategy \"%.60s\"; %s%.60s%s has %s",
-                   parameter, name, nearest != NULL ? "did you mean \"" : "",
-                   nearest != NULL ? nearest : "", nearest != NULL ? "\"? It" : "it", list);
+    return parameter_refuse(
+        err, ESP_EPARSE, parameter, ": the search has no strategy \"%.60s\"; %s%.60s%s has %s",
+        name, nearest != NULL ? "did you mean \"" : "", nearest != NULL ? nearest : "",
+        nearest != NULL ? "\"? It" : "it", list);
 }
 
 static int read_strategy(const struct reading *reading, struct relation relation,
@@ -173,8 +174,8 @@ static int read_metric_term(const struct reading *reading, const char *name,
 static int read_term(const struct reading *reading, const char *name, struct relation relation) {
     struct candidate_query *query = reading->query;
     if (query->n_terms == QUERY_TERMS_MAX)
-        return err_set(reading->err, ESP_EPARSE, NULL,
-                       "the parameter where has at most %d conditions", QUERY_TERMS_MAX);
+        return parameter_refuse(reading->err, ESP_EPARSE, "where", " has at most %d conditions",
+                                QUERY_TERMS_MAX);
     struct candidate_term *term = &query->terms[query->n_terms++];
     *term = (struct candidate_term){.kind = TERM_GENERATION};
     if (strcmp(name, "generation") == 0)
@@ -193,10 +194,10 @@ static int read_term(const struct reading *reading, const char *name, struct rel
 static int read_condition(const struct reading *reading, char *text) {
     char *sign = strpbrk(text, "<>=");
     if (sign == NULL || sign == text || (*sign != '=' && sign[1] != '='))
-        return err_set(reading->err, ESP_EPARSE, NULL,
-                       "the parameter where: a condition is NAME<=NUMBER, NAME>=NUMBER or "
-                       "NAME=VALUE, not \"%.60s\"",
-                       text);
+        return parameter_refuse(reading->err, ESP_EPARSE, "where",
+                                ": a condition is NAME<=NUMBER, NAME>=NUMBER or "
+                                "NAME=VALUE, not \"%.60s\"",
+                                text);
     struct relation relation = {*sign, sign + (*sign == '=' ? 1 : 2)};
     *sign = '\0';
     return read_term(reading, text, relation);
@@ -225,11 +226,11 @@ static int read_objective(const struct reading *reading, char *text) {
         return metric;
     for (int i = 0; i < goals->n_objectives; i++)
         if (goals->objectives[i].metric == metric)
-            return err_set(reading->err, ESP_EPARSE, NULL,
-                           "the parameter objectives names \"%.60s\" twice", text);
+            return parameter_refuse(reading->err, ESP_EPARSE, "objectives",
+                                    " names \"%.60s\" twice", text);
     if (goals->n_objectives == OBJECTIVES_MAX)
-        return err_set(reading->err, ESP_EPARSE, NULL,
-                       "the parameter objectives names at most %d metrics", OBJECTIVES_MAX);
+        return parameter_refuse(reading->err, ESP_EPARSE, "objectives", " names at most %d metrics",
+                                OBJECTIVES_MAX);
     goals->objectives[goals->n_objectives++] =
         (struct objective){metric, is_maximised(reading, goals->keys[metric])};
     return 0;
@@ -244,8 +245,8 @@ static int each_part(struct reading *reading, const char *parameter, const char 
     if (text == NULL)
         return 0;
     if (strlen(text) > QUERY_TEXT_MAX)
-        return err_set(reading->err, ESP_EPARSE, NULL, "the parameter %s has at most %d bytes",
-                       parameter, QUERY_TEXT_MAX);
+        return parameter_refuse(reading->err, ESP_EPARSE, parameter, " has at most %d bytes",
+                                QUERY_TEXT_MAX);
     snprintf(copy, sizeof(copy), "%s", text);
     for (char *part = copy, *next; r == 0 && part != NULL; part = next) {
         next = strchr(part, ',');
@@ -259,7 +260,7 @@ static int each_part(struct reading *reading, const char *parameter, const char 
 static int read_sort(const struct reading *reading, char *text) {
     struct candidate_query *query = reading->query;
     if (query->sort != QUERY_SORT_NONE)
-        return err_set(reading->err, ESP_EPARSE, NULL, "the parameter sort names one metric");
+        return parameter_refuse(reading->err, ESP_EPARSE, "sort", " names one metric");
     query->falling = text[0] == '-';
     text += query->falling;
     if (strcmp(text, "generation") == 0) {
@@ -282,7 +283,7 @@ int candidate_query_parse(const struct query_metrics *metrics, const struct quer
     if (r == 0)
         r = each_part(&reading, "sort", texts->sort, read_sort);
     if (r == 0 && query.goals.n_objectives == 1)
-        r = err_set(err, ESP_EPARSE, NULL, "the parameter objectives names two metrics or more");
+        r = parameter_refuse(err, ESP_EPARSE, "objectives", " names two metrics or more");
     if (r == 0)
         *ret_query = query;
     return r;
@@ -307,7 +308,7 @@ int candidate_query_own_objectives(const struct query_metrics *metrics, struct e
     }
     return query->goals.n_objectives >= 2
                ? 0
-               : err_set(err, ESP_EPARSE, NULL,
+               : err_set(err, ESP_EPARSE, "?objectives",
                          "the search has one objective: name two in the parameter objectives");
 }
 

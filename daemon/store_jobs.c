@@ -267,6 +267,16 @@ int store_job_hold(struct store_tx *tx, const char *id, bool held, struct err *e
     return r;
 }
 
+int store_job_resume(struct store_tx *tx, const struct job_row *row, struct err *err) {
+    struct job_status status = row->status;
+    if (row->held)
+        return store_job_hold(tx, row->id, false, err);
+    if (job_step(&status, JOB_RETRY) != 0)
+        return err_set(err, ESP_ECONFLICT, NULL, "the job is %s: it cannot be resumed",
+                       job_state_names[row->status.state]);
+    return store_job_apply(tx, row->id, JOB_RETRY, NULL, err);
+}
+
 int store_job_finish(struct store_tx *tx, const char *id, const cJSON *result, struct err *err) {
     char *text = result != NULL ? json_print(result) : NULL;
     int r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE jobs SET result = ?2 WHERE id = ?1", "tt",

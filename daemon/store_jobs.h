@@ -44,6 +44,9 @@ int store_job_apply(struct store_tx *tx, const char *id, enum job_event event, c
 /* Pauses it, or lets it go on: what was wanted last is kept in the row, whatever ends meanwhile.
  * Its measurements go on. ESP_ECONFLICT: it has ended or is being canceled; or is not paused. */
 int store_job_hold(struct store_tx *tx, const char *id, bool held, struct err *err);
+/* Lets one that is paused go on, and begins one again that has failed or was cancelled. row: as it
+ * was loaded in this transaction. ESP_ECONFLICT. */
+int store_job_resume(struct store_tx *tx, const struct job_row *row, struct err *err);
 /* Ends it with a result (NULL: none) or an error. */
 int store_job_finish(struct store_tx *tx, const char *id, const cJSON *result, struct err *err);
 int store_job_fail(struct store_tx *tx, const char *id, const struct err *why, struct err *err);

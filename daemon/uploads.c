@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/parameter.h"
 #include "base/utf8.h"
 #include "daemon/disk.h"
 
@@ -147,7 +148,7 @@ int upload_look(struct uploads *uploads, const char *id, struct err *err,
 }
 
 static int bad_path(struct err *err, const char *why) {
-    return err_set(err, ESP_EINVAL, NULL, "the parameter path %s", why);
+    return parameter_refuse(err, ESP_EINVAL, "path", " %s", why);
 }
 
 /* Relative, no "." or "..", no hidden names, no control characters. */

@@ -205,23 +205,32 @@ static int problem_status(const struct web_request *req, const struct err *err) 
     return err_http_status(err->code);
 }
 
+/* These two are of HTTP alone. */
+static const char *problem_code(const struct err *err, int status) {
+    return status == 405   ? "method_not_allowed"
+           : status == 415 ? "unsupported_media_type"
+                           : err_name(err->code);
+}
+
 static cJSON *problem_document(const struct web_request *req, const struct err *err, int status) {
+    const char *code = problem_code(err, status);
     char title[64], type[96];
-    snprintf(title, sizeof(title), "%s", err_name(err->code));
+    snprintf(title, sizeof(title), "%s", code);
     for (char *p = title; *p != '\0'; p++)
         if (*p == '_')
             *p = ' ';
-    snprintf(type, sizeof(type), "urn:espalier:error:%s", err_name(err->code));
+    snprintf(type, sizeof(type), "urn:espalier:error:%s", code);
     cJSON *doc = cJSON_CreateObject();
     cJSON_AddStringToObject(doc, "type", type);
     cJSON_AddStringToObject(doc, "title", title);
     cJSON_AddNumberToObject(doc, "status", status);
     cJSON_AddStringToObject(doc, "detail", err->message);
-    cJSON_AddStringToObject(doc, "code", err_name(err->code));
+    cJSON_AddStringToObject(doc, "code", code);
     cJSON *errors = cJSON_AddArrayToObject(doc, "errors");
     if (err->pointer[0] != '\0') {
         cJSON *item = cJSON_CreateObject();
-        cJSON_AddStringToObject(item, "pointer", err->pointer);
+        bool of_query = err->pointer[0] == '?';
+        cJSON_AddStringToObject(item, of_query ? "parameter" : "pointer", err->pointer + of_query);
         cJSON_AddStringToObject(item, "detail", err->message);
         cJSON_AddItemToArray(errors, item);
     }

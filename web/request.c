@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/parameter.h"
 #include "base/range.h"
 #include "web/guard.h"
 #include "web/internal.h"
@@ -110,12 +111,11 @@ int web_parse_int(const char *name, const char *text, int64_t min, int64_t max, 
     errno = 0;
     long long value = strtoll(text, &end, 10);
     if (errno != 0 || *text == '\0' || *end != '\0' || strspn(text, "-0123456789") != strlen(text))
-        return err_set(err, ESP_EPARSE, NULL, "the parameter %s must be an integer, not \"%.60s\"",
-                       name, text);
+        return parameter_refuse(err, ESP_EPARSE, name, " must be an integer, not \"%.60s\"", text);
     if (value < min || value > max) {
         char why[RANGE_TEXT];
         range_refusal((double)min, (double)max, (double)value, why);
-        return err_set(err, ESP_EPARSE, NULL, "the parameter %s %s", name, why);
+        return parameter_refuse(err, ESP_EPARSE, name, " %s", why);
     }
     *ret = value;
     return 0;
@@ -188,14 +188,14 @@ static enum MHD_Result check_query_key(void *context, enum MHD_ValueKind kind, c
                                        const char *value) {
     struct query_check *check = context;
     if (!route_word_listed(check->route->query, key)) {
-        err_set(check->err, ESP_EPARSE, NULL, "unknown query parameter \"%.60s\"%s%s", key,
-                check->route->query != NULL ? "; this path takes " : "",
-                check->route->query != NULL ? check->route->query : "");
+        parameter_refuse(check->err, ESP_EPARSE, key, " is not known here%s%s",
+                         check->route->query != NULL ? "; this path takes " : "",
+                         check->route->query != NULL ? check->route->query : "");
         return MHD_NO;
     }
     for (int i = 0; i < check->n_seen; i++)
         if (strcmp(check->seen[i], key) == 0) {
-            err_set(check->err, ESP_EPARSE, NULL, "the query parameter \"%s\" is given twice", key);
+            parameter_refuse(check->err, ESP_EPARSE, key, " is given twice");
             return MHD_NO;
         }
     if (check->n_seen < 16)

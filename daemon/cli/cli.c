@@ -17,7 +17,7 @@ int cli_fail(const struct err *err) {
     cli_blank_controls(shown.message);
     cli_blank_controls(shown.pointer);
     fprintf(stderr, "espalier: %s", shown.message);
-    if (shown.pointer[0])
+    if (shown.pointer[0] && shown.pointer[0] != '?') /* the text names a parameter */
         fprintf(stderr, " (%s)", shown.pointer);
     fputc('\n', stderr);
     switch (err->code) {

@@ -374,8 +374,11 @@ static int front_run(struct cli *cli, int argc, char **argv) {
         code = query_add(path, "where", &limits);
     if (code >= 0)
         return code;
-    if (cli_get(cli, &err, &doc, "%s", path))
+    if (cli_get(cli, &err, &doc, "%s", path)) {
+        query_name_option("objectives", "--objective", &err);
+        query_name_option("where", "--limit", &err);
         return cli_fail(&err);
+    }
     code = CLI_OK;
     if (best) {
         code = print_best(cli, cli_item(doc, "items"), argv[first]);

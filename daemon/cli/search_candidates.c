@@ -32,6 +32,16 @@ int query_add(char path[QUERY_PATH_MAX], const char *parameter, const struct opt
     return -1;
 }
 
+void query_name_option(const char *parameter, const char *option, struct err *err) {
+    char name[64], before[sizeof(err->message)];
+    snprintf(name, sizeof(name), "the parameter %s", parameter);
+    const char *at = strstr(err->message, name);
+    if (err->pointer[0] != '?' || strcmp(err->pointer + 1, parameter) != 0 || !at)
+        return;
+    snprintf(before, sizeof(before), "%.*s", (int)(at - err->message), err->message);
+    err_set(err, err->code, NULL, "%s%s%s", before, option, at + strlen(name));
+}
+
 /* A page's columns, each at the item that comes next. */
 struct walk {
     const cJSON *plain[5], *values[METRICS_SHOWN], *sources[METRICS_SHOWN];

@@ -99,6 +99,17 @@ def cursor_of_other_filter():
     return answer.status
 
 
+def unknown_parameter():
+    statuses = {problem(bed.client().request("GET", f"/tokens?{query}"), 400, "malformed", f"?{name}")["status"] for query, name in (("no_such=1", "no_such"), ("after=1&after=2", "after"), ("page_size=0", "page_size"), ("after=x", "after"))}
+    return statuses.pop()
+
+
+def beyond_doubles():
+    answer = bed.client().request("POST", "/tokens", b'{"kind": "enrolment", "uses": 9007199254740993}')
+    problem(answer, answer.status, "malformed", "/uses")
+    return answer.status
+
+
 def no_object():
     statuses = {post(body) for body in (b"", b" ", b"[]", b"1", b"null", b'{"kind": "api", "kind": "api"}')}
     equal(len(statuses), 1, "one status")
@@ -124,9 +135,9 @@ def unknown_series():
 
 CASES = {
     "an unknown member of a body": unknown_member,
-    "an unknown or repeated parameter of the query": lambda: bed.client().request("GET", "/tokens?no_such=1").status,
+    "an unknown or repeated parameter of the query": unknown_parameter,
     "a value of the wrong type, or beyond its range": lambda: post({**TOKEN, "uses": "1"}),
-    "an integer beyond 2^53": lambda: post(b'{"kind": "enrolment", "uses": 9007199254740993}'),
+    "an integer beyond 2^53": beyond_doubles,
     "a body that is empty or no JSON object, or has repeated members": no_object,
     "a body that is nested deeper than 32, or has more than 200,000 values": too_much,
     "a body that is no UTF-8": lambda: post(b'{"kind": "api", "label": "\xff"}'),

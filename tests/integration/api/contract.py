@@ -45,7 +45,7 @@ def methods():
         if answer.status != 405 or allowed != wanted:
             wrong.append(f"{path}: {answer.status}, {sorted(allowed)} instead of {sorted(wanted)}")
     equal(wrong, [], "paths whose methods differ")
-    problem(bed.client().request("PUT", "/jobs", {}), 405)
+    problem(bed.client().request("PUT", "/jobs", {}), 405, "method_not_allowed")
 
 
 @test("the daemon's own list of routes is the documented one")

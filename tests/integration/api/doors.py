@@ -42,7 +42,7 @@ def by_file():
     stack.start("--socket", path, "--tokens-on-loopback")
     equal(stat.S_IMODE(os.stat(path).st_mode), 0o600, "the mode of the socket")
     inside = OverFile(path)
-    problem(stack.client.request("GET", "/jobs"), 401, "unauthorized")
+    equal(problem(stack.client.request("GET", "/jobs"), 401, "unauthorized")["detail"], "every request needs a token (--tokens-on-loopback)", "the words")
     problem(stack.client.request("POST", "/tokens", {"kind": "api"}), 401, "unauthorized")
     equal(inside.request("GET", "/session").doc["scope"], "admin", "the scope over the socket")
     problem(inside.request("GET", "/jobs", headers={"Host": "evil.example"}), 403)

@@ -16,7 +16,7 @@ TOKEN = {"kind": "api", "label": "rules"}
 def content_type():
     client = bed.client()
     for kind in (None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data; boundary=x"):
-        problem(client.request("POST", "/tokens", TOKEN, {"Content-Type": kind}), 415)
+        problem(client.request("POST", "/tokens", TOKEN, {"Content-Type": kind}), 415, "unsupported_media_type")
     for kind in ("application/json", "Application/JSON; charset=utf-8"):
         client.expect(201, "POST", "/tokens", TOKEN, {"Content-Type": kind})
 

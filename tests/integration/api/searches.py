@@ -121,7 +121,7 @@ def check_asked(search, key):
     for other in (f"?where=macs%3C%3D1&after={first}", f"?sort=top1&after={first}", f"?after={first}", f"?where={quote(where)}&sort=-top1&after=7"):
         problem(client.request("GET", f"/searches/{search}/candidates{other}"), 400)
     for word in ("where=strategy%3D", "strategy="):
-        detail = problem(client.request("GET", f"/searches/{search}/candidates?{word}nsga"), 400)["detail"]
+        detail = problem(client.request("GET", f"/searches/{search}/candidates?{word}nsga"), 400, "malformed", "?" + word.split("=")[0])["detail"]
         check('no strategy "nsga"; did you mean "nsga2"? It has nsga2' in detail, "a strategy that is near", detail)
         problem(client.request("GET", f"/searches/{search}/candidates?sort=top1&{word}nope"), 400)
     front = client.get(f"/searches/{search}/front?objectives=top1,macs&where={quote(f'latency_us@{bed.profile()}>=0')}")
@@ -140,6 +140,9 @@ def check_asked(search, key):
     equal(max(row["hypervolume"][-1] for row in many["series"]) <= many["hypervolume"], True, "no strategy's is more than that of all")
     archs = stack.cli("search", "front", search, "--objective", "top1", "--objective", "macs", "--limit", f"{key}>=0", "--archs").split("\n")
     equal(len([line for line in archs if line]), len(best), "the front by client")
+    for words, begins in ((("front", search, "--objective", "top1"), "--objective names two"), (("front", search, "--limit", "macz<=1"), '--limit: the search has no metric "macz"; did you mean "macs"? It has'), (("candidates", search, "--sort", "hope"), "the parameter sort: the search has no metric")):
+        done = stack.cli_run("search", *words)
+        check(done.returncode == 1 and done.stderr.startswith("espalier: " + begins), "a refusal names the option, or the parameter that is called like it", done.stderr)
     done = stack.cli_run("search", "candidates", search, "--where", f"macs<={bound:.17g}", "--where", "on_front=true", "--sort=-top1", "-n", "3")
     check("ARCH" in done.stdout and "top1" in done.stdout, "candidates by client", done.stdout)
     check(" of " in done.stderr and " of " not in done.stdout, "how many there are is a remark", done.stderr)
@@ -187,7 +190,7 @@ def sound():
     for row in curves:
         values = [value for value in row["hypervolume"] if value is not None]
         equal(values, sorted(values), f"the hypervolume of {row['strategy']} never falls")
-    problem(client.request("POST", f"/searches/{search['id']}/resume", {}), 409, "conflict")
+    equal(problem(client.request("POST", f"/searches/{search['id']}/resume", {}), 409, "conflict")["detail"], "the job is done: it cannot be resumed", "the words")
     problem(client.request("POST", "/searches", bed.search_body("first")), 409)
 
 

@@ -108,11 +108,11 @@ def problem(answer, status, code=None, pointer=None):
     equal(doc["status"], answer.status, "status inside")
     check(len(doc["detail"]) > 8, "a sentence for people", doc)
     for row in doc["errors"]:
-        check(isinstance(row.get("pointer"), str) and isinstance(row.get("detail"), str), "errors", doc)
+        check(isinstance(row.get("pointer", row.get("parameter")), str) and isinstance(row.get("detail"), str), "errors", doc)
     if code is not None:
         equal(doc["code"], code, f"code of {doc}")
     if pointer is not None:
-        check(pointer in [row["pointer"] for row in doc["errors"]], f"pointer {pointer} in", doc)
+        check(pointer in [row.get("pointer", f"?{row.get('parameter')}") for row in doc["errors"]], f"pointer {pointer} in", doc)
     return doc
 
 

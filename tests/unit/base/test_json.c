@@ -101,6 +101,21 @@ static void duplicate_keys_are_refused_however_written(void **state) {
     cJSON_Delete(parse("{\"a\":1,\"A\":2,\"b\":{\"a\":3}}"));
 }
 
+static void a_number_that_is_refused_has_its_pointer(void **state) {
+    static const char *const rows[][2] = {
+        {"{\"uses\":9007199254740993}", "/uses"},
+        {"{\"a\":{\"b\":[]},\"c/\\u0064\":[{\"e\":[1],\"f\":{}},[0,2,1e999]]}", "/c~1d/1/2"},
+        {"[[], {\"a\": 1}, -9007199254740993]", "/2"},
+        {"9007199254740993", ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct err err = {0};
+        cJSON *doc;
+        assert_int_equal(json_parse(rows[i][0], strlen(rows[i][0]), NULL, &err, &doc), ESP_EPARSE);
+        assert_string_equal(err.pointer, rows[i][1]);
+    }
+}
+
 static void nesting_has_a_limit(void **state) {
     enum { DEEP = 10000 };
     char *text = malloc(2 * DEEP + 1);
@@ -355,6 +370,7 @@ int main(void) {
         cmocka_unit_test(malformed_texts_are_refused),
         cmocka_unit_test(a_text_is_not_read_past_its_length),
         cmocka_unit_test(duplicate_keys_are_refused_however_written),
+        cmocka_unit_test(a_number_that_is_refused_has_its_pointer),
         cmocka_unit_test(nesting_has_a_limit),
         cmocka_unit_test(bytes_and_values_have_limits),
         cmocka_unit_test(printing_is_compact_and_exact),
