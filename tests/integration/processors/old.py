@@ -14,7 +14,7 @@ from suite import Failed, Skipped, at_end, check, equal, once, test, wait_for
 
 EMULATOR = ("qemu-x86_64-static", "-cpu", "Nehalem")
 CPU_SSE2 = 1  # base/cpu.h
-TRAIN = {"epochs": 1, "batch": 25, "seed": 7, "learning_rate": 0.05, "recalibration_images": 20, "validation_images": 40}
+TRAIN = {"epochs": 1, "batch": 25, "checkpoint_steps": 2, "seed": 7, "learning_rate": 0.05, "recalibration_images": 20, "validation_images": 40}
 SPACE = data.space(resolutions=[12])
 ARCHS = [data.SMALL_ARCH.replace("r28", "r12"), data.LARGE_ARCH.replace("r28", "r12")]
 USES_AVX2 = 'int main(void) { __asm__ volatile("vpaddd %%ymm0, %%ymm0, %%ymm0" ::: "xmm0"); return 0; }\n'
