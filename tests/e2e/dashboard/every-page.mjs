@@ -9,7 +9,10 @@ import { context, errors, faults, foreign, nameOf, open, page, search, settled, 
 const misfits = () => page.evaluate(() => {
   const found = [], root = document.documentElement;
   const wide = root.scrollWidth - root.clientWidth;
-  if (wide > 0) found.push(`${wide} pixels too wide`);
+  if (wide > 0) {
+    const beyond = [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > root.clientWidth && !e.closest('.table-wrap, .parallel'));
+    found.push(`${wide} pixels too wide: ${beyond.slice(0, 8).map((e) => `${e.tagName}.${e.className?.baseVal ?? e.className}`).join(' ') || 'hidden text in what scrolls'}`);
+  }
   if (innerWidth > 3000 && document.querySelector('main').getBoundingClientRect().width < 0.8 * innerWidth) found.push('a fifth of the screen is empty');
   for (const canvas of document.querySelectorAll('canvas.over')) {
     const [has, room] = [canvas.getBoundingClientRect().width, canvas.parentElement.clientWidth];

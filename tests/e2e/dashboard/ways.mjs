@@ -188,7 +188,7 @@ test('front, network, axes and table are used with the keyboard alone, and nothi
   const table = page.getByRole('region', { name: 'Candidates within the ranges' });
   await tabTo(page, table);
   await page.keyboard.press('PageDown');
-  await page.waitForFunction(() => document.querySelector('.virtual').scrollTop > 0);
+  await page.waitForFunction(() => document.querySelector('[aria-label="Candidates within the ranges"]').scrollTop > 0);
   await tabTo(page, table.getByRole('button', { name: 'Generation' }));
   await page.keyboard.press('Enter');
   await table.locator('th[aria-sort=ascending]').waitFor();
