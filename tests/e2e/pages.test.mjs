@@ -1,17 +1,9 @@
 // What a person does with boards and jobs: tokens, quarantine, adding a board, the list of jobs. Simulated boards, no supernet.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { faultsOf, launch, shots } from './browser.mjs';
 import { Stack } from './stack.mjs';
-
-const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
-const requireFromUi = createRequire(join(ui, 'package.json'));
-const { chromium } = requireFromUi('playwright-core');
-const axe = readFileSync(requireFromUi.resolve('axe-core/axe.min.js'), 'utf8');
-const shots = process.env.SHOTS;
 
 const stack = new Stack();
 const errors = [];
@@ -22,7 +14,7 @@ before(async () => {
   const { token } = await stack.post('/tokens', { kind: 'enrolment' });
   stack.startSimulated(token, 'sim-one');
   board = await stack.waitFor('the board', async () => (await stack.get('/devices')).items[0]);
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'] });
+  browser = await launch();
   page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce' })).newPage();
   page.on('pageerror', (e) => errors.push(String(e)));
 });
@@ -35,16 +27,12 @@ const open = async (hash) => {
   await page.goto('about:blank');
   await page.goto(`${stack.url}/#/${hash}`);
 };
-const faults = async () => {
-  await page.evaluate(axe);
-  return (await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }))).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(' ')).slice(0, 3).join(', ')}`);
-};
 /** Without faults in light and dark, no wider than a phone; pictures of all of it where they are asked for. */
 async function fits(name) {
   for (const [scheme, width] of [['light', 1280], ['dark', 1280], ['light', 360], ['dark', 360]]) {
     await page.emulateMedia({ colorScheme: scheme });
     await page.setViewportSize({ width, height: 800 });
-    if (width === 1280) assert.deepEqual(await faults(), [], `${name} ${scheme}`);
+    if (width === 1280) assert.deepEqual(await faultsOf(page), [], `${name} ${scheme}`);
     else assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width, name);
     if (shots) await page.screenshot({ path: join(shots, `${name}-${scheme}-${width}.png`), fullPage: true });
   }

@@ -1,18 +1,10 @@
 // A browser that is not on the daemon's own machine: by a name that is none of loopback's, over plain HTTP, as in a LAN.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { axe, launch, shots } from './browser.mjs';
 import { Stack } from './stack.mjs';
-
-const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
-const requireFromUi = createRequire(join(ui, 'package.json'));
-const { chromium } = requireFromUi('playwright-core');
-const axe = readFileSync(requireFromUi.resolve('axe-core/axe.min.js'), 'utf8');
-const shots = process.env.SHOTS;
 
 const stack = new Stack();
 const errors = [];
@@ -22,10 +14,7 @@ before(async () => {
   await stack.startDaemon(0, ['--allow-host', 'espalier.lan']);
   url = stack.url.replace('127.0.0.1', 'espalier.lan');
   tokens = Object.fromEntries(['read', 'submit', 'admin'].map((scope) => [scope, stack.cli('token', 'add', '--scope', scope, '--label', `${scope}s`)]));
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--host-resolver-rules=MAP espalier.lan 127.0.0.1'],
-  });
+  browser = await launch('--host-resolver-rules=MAP espalier.lan 127.0.0.1');
   context = await browser.newContext({ viewport: { width: 1200, height: 800 } });
   page = await context.newPage();
   page.on('pageerror', (e) => errors.push(String(e)));

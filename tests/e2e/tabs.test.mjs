@@ -1,15 +1,10 @@
 // Tabs of one browser share one stream of events: with locks, and without, as over plain HTTP from another machine.
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { launch, requireFromUi, ui } from './browser.mjs';
 import { Stack } from './stack.mjs';
-
-const ui = join(dirname(fileURLToPath(import.meta.url)), '../../web/ui');
-const requireFromUi = createRequire(join(ui, 'package.json'));
-const { chromium } = requireFromUi('playwright-core');
 
 const stack = new Stack();
 const truth = []; // every event of the daemon's journal as one stream of our own tells it
@@ -60,10 +55,7 @@ before(async () => {
   const { outputFiles } = await requireFromUi('esbuild').build({ stdin: { contents: probeSource, resolveDir: join(ui, 'src') }, bundle: true, write: false, format: 'iife' });
   probe = outputFiles[0].text;
   origins = { 'with locks': stack.url, 'without locks': stack.url.replace('127.0.0.1', 'espalier.lan') };
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--host-resolver-rules=MAP espalier.lan 127.0.0.1'],
-  });
+  browser = await launch('--host-resolver-rules=MAP espalier.lan 127.0.0.1');
 });
 after(async () => {
   await browser?.close();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, networks, open, page, search, shot, stack } from './world.mjs';
+import { card, networks, open, page, search, shade, shot, stack } from './world.mjs';
 
 test('axes of the parallel coordinates are turned around, made logarithmic, moved and hidden', async () => {
   const all = await networks();
@@ -119,19 +119,14 @@ test('a hypervolume that is not known is a gap in its curve, not a value', async
   await open(`searches/${search}`);
   const canvas = card('Hypervolume').locator('canvas.base');
   await canvas.waitFor();
-  const columns = () => canvas.evaluate((c) => { // columns of the picture in which the curve is, as shares of its width
-    const probe = document.createElement('i');
-    probe.style.color = 'var(--curve-1)';
-    document.body.append(probe);
-    const shade = getComputedStyle(probe).color.match(/\d+/g).map(Number);
-    probe.remove();
+  const columns = async () => canvas.evaluate((c, shade) => { // columns of the picture in which the curve is, as shares of its width
     const { data, width, height } = c.getContext('2d').getImageData(0, 0, c.width, c.height);
     const found = [];
     for (let x = 0; x < width; x++) for (let y = 0; y < height; y++) {
       if (shade.every((v, k) => Math.abs(data[4 * (y * width + x) + k] - v) < 12) && data[4 * (y * width + x) + 3] > 200) { found.push([x / width, y / height]); break; }
     }
     return found;
-  });
+  }, await shade('curve-1'));
   const inked = await stack.waitFor('a whole curve on the picture', async () => { const found = await columns(); return found.length > 40 && found; });
   const [left, right] = [inked[0][0], inked.at(-1)[0]];
   const among = (from, to) => inked.filter(([x]) => x > left + from * (right - left) && x < left + to * (right - left));

@@ -1,7 +1,7 @@
 // The scatter of a search: pointer and keyboard, limits, boxes, axes, zoom.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { card, comes, faults, networks, open, page, search, shot, stack } from './world.mjs';
+import { card, comes, faults, networks, open, page, search, shade, shot, stack } from './world.mjs';
 
 test('a point opens its network, and the address keeps the view', async () => {
   await card('The front as a table').locator('tbody tr').first().click();
@@ -297,12 +297,7 @@ test('limits that the search itself set are dashed lines on both axes, a limit t
   await stack.waitFor('the search within limits', async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
   const { total } = await stack.get(`/searches/${made.id}/candidates?page_size=1`);
   /** How many rows and columns of a canvas are dashed, and how many drawn whole, in the colour of limits. */
-  const lines = (layer) => page.locator(`.scatter canvas.${layer}`).evaluate((c) => {
-    const probe = document.createElement('i');
-    probe.style.color = 'var(--limit)';
-    document.body.append(probe);
-    const shade = getComputedStyle(probe).color.match(/\d+/g).map(Number);
-    probe.remove();
+  const lines = async (layer) => page.locator(`.scatter canvas.${layer}`).evaluate((c, shade) => {
     const { data, width, height } = c.getContext('2d').getImageData(0, 0, c.width, c.height);
     const [rows, columns] = [new Array(height).fill(0), new Array(width).fill(0)];
     for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
@@ -312,7 +307,7 @@ test('limits that the search itself set are dashed lines on both axes, a limit t
     const [across, up] = [width - 82, height - 60]; // of the chart within its axes
     const count = (list, whole, from, to) => list.filter((n) => n >= from * whole && n < to * whole).length;
     return { dashed: [count(rows, across, 0.35, 0.75), count(columns, up, 0.35, 0.75)], whole: [count(rows, across, 0.9, 2), count(columns, up, 0.9, 2)] };
-  });
+  }, await shade('limit'));
   for (const [x, y, expected] of [['macs', 'params', [1, 1]], ['params', 'macs', [1, 1]], ['top1', 'params', [1, 0]], ['macs', 'top1', [0, 1]]]) {
     await open(`searches/${made.id}?x=${x}&y=${y}`);
     await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor();

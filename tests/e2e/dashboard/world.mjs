@@ -1,17 +1,10 @@
 // What the tests of the dashboard share: a daemon with data, a browser, one page that walks on from test to test, and ways to look at it.
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { axe, faultsOf, launch, shadeOf, shots } from '../browser.mjs';
 import { Stack } from '../stack.mjs';
 
-const ui = join(dirname(fileURLToPath(import.meta.url)), '../../../web/ui');
-const requireFromUi = createRequire(join(ui, 'package.json'));
-const { chromium } = requireFromUi('playwright-core');
-export const axe = readFileSync(requireFromUi.resolve('axe-core/axe.min.js'), 'utf8');
-export const shots = process.env.SHOTS;
-
+export { axe, shots };
 export const stack = new Stack();
 export let browser, context, page;
 /** What went to other hosts, what scripts failed of, when the daemon was asked. */
@@ -24,10 +17,7 @@ const reading = new Set();
 before(async () => {
   await stack.startDaemon();
   stack.addData();
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-  });
+  browser = await launch();
   context = await browser.newContext({ viewport: { width: 1360, height: 900 } });
   page = await context.newPage();
   page.on('request', (r) => { if (!r.url().startsWith(stack.url) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) foreign.push(r.url()); });
@@ -63,12 +53,8 @@ export async function settled() {
   reading.clear();
 }
 
-/** Accessibility faults of the page as it stands, small ones too. axe runs by evaluate, as the page's own policy forbids inline scripts. */
-export async function faults() {
-  await page.evaluate(axe);
-  const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-  return result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(' ')).slice(0, 3).join(', ')}`);
-}
+export const faults = () => faultsOf(page);
+export const shade = (name) => shadeOf(page, name);
 
 /** Waits for something on the page for as long as the daemon's work moves on; two minutes without any movement are too many. */
 export async function comes(what) {

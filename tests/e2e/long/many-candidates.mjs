@@ -2,12 +2,9 @@
 // A real search's networks are told again and again with other numbers, page by page as the daemon would; everything else is the daemon's.
 // usage: node many-candidates.mjs URL SEARCH [N]     exit code 1 when a budget of the dashboard is not kept; DIST=FOLDER: that bundle in place of the daemon's own; SLACK=2: budgets of a busy machine
 import { readFileSync, readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { launch } from '../browser.mjs';
 
-const ui = join(dirname(fileURLToPath(import.meta.url)), '../../../web/ui');
-const { chromium } = createRequire(join(ui, 'package.json'))('playwright-core');
 const [url, search, count = '100000'] = process.argv.slice(2);
 const n = Number(count);
 const slack = Number(process.env.SLACK ?? 1);
@@ -35,7 +32,7 @@ const answer = (from, size) => {
 answer(0, 1000);
 for (let from = 1000; from < n; from += 5000) answer(from, 5000);
 
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
+const browser = await launch();
 const page = await browser.newPage({ viewport: { width: 1360, height: 900 } });
 const dist = process.env.DIST;
 if (dist) {

@@ -2,20 +2,18 @@
 // Each minute the script's heap is read after a forced collection, with nodes, listeners and the daemon's resident memory. The page holds every candidate, so it grows with them;
 // what counts is the page beside one that is opened afresh at the end and shows the same.
 // usage: ESPALIER_BUILD=BUILD node memory-hour.mjs [MINUTES [SECONDS BETWEEN EXTENSIONS]]     SNAPSHOTS=DIR writes heap snapshots of the page at the start and at the end and of the fresh one; ends by itself; exit code 1 when the old page holds over 15 % (and 1 MB) more than the fresh one, or the daemon grew by more than what SQLite may cache and 20 %
-import { createRequire } from 'node:module';
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { launch } from '../browser.mjs';
 import { Stack } from '../stack.mjs';
 
-const { chromium } = createRequire(join(dirname(fileURLToPath(import.meta.url)), '../../../web/ui/package.json'))('playwright-core');
 const minutes = Number(process.argv[2] ?? 60), pause = Number(process.argv[3] ?? 12);
 const [begin, step] = [480, 20]; // evaluations
 const CACHES = 59; // MB: pages that the connections keep once they have read them (docs/BENCHMARKS.md)
 
 const stack = new Stack();
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
+const browser = await launch();
 
 /** A page in a profile of its own, whose memory can be read. */
 async function watched(url) {

@@ -4,19 +4,18 @@
 // DIST=FOLDER: that bundle in place of the daemon's own; ONLY=WORD: files with this in their names.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { launch } from '../browser.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
-const { chromium } = createRequire(join(root, 'web/ui/package.json'))('playwright-core');
 const [url, target, named] = process.argv.slice(2);
 const docs = target === '--docs';
 const dir = docs ? join(root, 'docs/images') : target;
 mkdirSync(dir, { recursive: true });
 const get = async (path) => (await fetch(`${url}/api/v1${path}`)).json();
 const newest = async (list) => (await get(`/${list}`)).items[0]?.id;
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
+const browser = await launch();
 
 /** A page in a window of its own. text: pixels of the usual text, as a person sets it in the browser. */
 async function windowOf({ width, height, scale = 1, text = 16 }, scheme) {

@@ -1,15 +1,12 @@
 // How soon a page is there, and how soon an event is on it: first paint, first and largest content of every page from an empty cache,
 // and the time from a job's end, a job's beginning and new candidates until the page shows them. Prints figures and fails on none.
 // usage: ESPALIER_BUILD=BUILD-FOLDER node tests/e2e/long/speed.mjs [VISITS] [EVENTS]     (5 and 20; 0: none)
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { launch } from '../browser.mjs';
 import { Stack } from '../stack.mjs';
 
 const [visits, events] = [Number(process.argv[2] ?? 5), Number(process.argv[3] ?? 20)];
-const ui = join(dirname(fileURLToPath(import.meta.url)), '../../../web/ui');
-const { chromium } = createRequire(join(ui, 'package.json'))('playwright-core');
 const stack = new Stack();
 const viewport = { width: 1360, height: 900 };
 const at = (values, q) => [...values].sort((a, b) => a - b)[Math.round(q * (values.length - 1))];
@@ -106,7 +103,7 @@ let browser;
 try {
   await stack.startDaemon();
   const hashes = await furnish();
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'] });
+  browser = await launch();
   await visit(browser, ''); // the browser's own beginning
   if (visits > 0) await paints(browser, hashes);
   const page = await (await browser.newContext({ viewport })).newPage();
