@@ -22,11 +22,18 @@ test('the log of a job is searched', async () => {
   await page.reload();
   await page.getByText(/^The latest 200 kB of 4\d\d kB are shown/).waitFor();
   assert.ok(!(await page.locator('pre.log').innerText()).includes('step 7 of'));
-  await page.getByLabel('Find').fill('STEP 7 OF');
+  await page.route('**/log?offset=0*', async (route) => { // typed on while the beginning is being read
+    await new Promise((done) => setTimeout(done, 1000));
+    await route.continue();
+  });
+  await page.getByLabel('Find').pressSequentially('STEP 7 OF', { delay: 20 });
+  assert.equal(await page.getByLabel('Find').inputValue(), 'STEP 7 OF');
+  assert.ok(await page.getByLabel('Find').evaluate((field) => field === document.activeElement));
   await page.getByText('1 line', { exact: true }).waitFor();
   assert.equal(await page.locator('pre.log').innerText(), 'step 7 of a long way, and words to fill the line');
   await page.getByLabel('Find').fill('a long way');
   await page.getByText('9000 lines, of which the latest are shown').waitFor();
+  await page.unrouteAll({ behavior: 'wait' });
 });
 
 test('the page of a job says what it did and on what, and its result in words', async () => {

@@ -32,9 +32,10 @@ function Panel({ items, board, sy, props }: { items: FrontItem[]; board: Board; 
           const at = [toPixel(sx, xs[i]!), toPixel(sy, ys[i]!)] as [number, number];
           const kind = `${best.includes(i) ? 'top' : ''} ${item.arch_id === props.selected ? 'chosen' : ''}`;
           const pick = () => props.onPick(item.arch_id);
-          const [title, attributes] = [<title>{item.arch}</title>, { key: item.arch_id, class: `${kind} ${toldBy(item.metrics[key], item.metrics[props.y]).source}`, onClick: pick }];
-          if (attributes.class.endsWith('measured')) return <rect {...attributes} x={at[0] - 3.5} y={at[1] - 3.5} width="7" height="7">{title}</rect>;
-          if (attributes.class.endsWith('evaluated')) return <polygon {...attributes} points={`${at[0]},${at[1] - 5} ${at[0] + 5},${at[1]} ${at[0]},${at[1] + 5} ${at[0] - 5},${at[1]}`}>{title}</polygon>;
+          const { source } = toldBy(item.metrics[key], item.metrics[props.y]);
+          const [title, attributes] = [<title>{item.arch}</title>, { key: item.arch_id, class: kind, onClick: pick }];
+          if (source === 'measured') return <rect {...attributes} x={at[0] - 3.5} y={at[1] - 3.5} width="7" height="7">{title}</rect>;
+          if (source === 'evaluated') return <polygon {...attributes} points={`${at[0]},${at[1] - 5} ${at[0] + 5},${at[1]} ${at[0]},${at[1] + 5} ${at[0] - 5},${at[1]}`}>{title}</polygon>;
           return <circle {...attributes} cx={at[0]} cy={at[1]} r="3.8">{title}</circle>;
         })}
       </svg>

@@ -32,20 +32,27 @@ function useArrival(token: string | undefined, onArrived: () => void) {
   useEffect(() => {
     setState({ board: null, gone: false });
     if (!token) return undefined;
+    let alive = true; // an answer that comes late is not one about the next token
     const end = () => {
+      alive = false;
       clearInterval(timer);
       stop();
     };
     const look = async () => {
       const { device } = await get<Token>(`/tokens/${token}`);
-      if (!device) return;
+      if (!device || !alive) return;
       const board = await get<Device>(`/devices/${device}`);
+      if (!alive) return;
       end();
       keep(null);
       setState({ board, gone: false });
       onArrived();
     };
-    const ask = () => void look().catch((error: unknown) => { if (error instanceof ApiError && error.status === 404) setState({ board: null, gone: true }); });
+    const ask = () => void look().catch((error: unknown) => {
+      if (!alive || !(error instanceof ApiError && error.status === 404)) return;
+      end();
+      setState({ board: null, gone: true });
+    });
     const stop = listen(['device'], ask);
     const timer = setInterval(ask, 3000);
     ask();

@@ -16,7 +16,10 @@ function useLog(id: string, live: boolean, whole: boolean) {
   useEffect(() => {
     let alive = true;
     let timer = 0;
-    if (whole && log.current.begin > 0) log.current = new LogText();
+    if (whole && log.current.begin > 0) {
+      log.current = new LogText();
+      setState(({ version }) => ({ version: version + 1, behind: true }));
+    }
     const read = () => {
       const place = !whole && log.current.next === 0 ? `tail=${shownMost}` : `offset=${log.current.next}&limit=262144`;
       get<Piece & { end: boolean }>(`/jobs/${encodeURIComponent(id)}/log?${place}`).then((piece) => {
@@ -45,7 +48,7 @@ function LogCard({ id, live }: { id: string; live: boolean }) {
   const rest = text.length - shown.length + (found ? 0 : log.begin);
   const none = !log.text ? 'The log is empty.' : found?.length === 0 ? 'No line of the log has these words.' : null;
   return (
-    <Card title="Log" class="wide" note={log.text ? <label>Find <input type="search" value={sought} onInput={(e) => { setSought(e.currentTarget.value); setWhole(true); }} /></label> : undefined}>
+    <Card title="Log" class="wide" note={log.text || whole ? <label>Find <input type="search" value={sought} onInput={(e) => { setSought(e.currentTarget.value); setWhole(true); }} /></label> : undefined}>
       {none ? (behind ? <Waiting /> : <Empty>{none}</Empty>) : <pre class="log" tabIndex={0}>{shown}</pre>}
       {found && found.length > 0 && <p class="note" role="status">{found.length} {found.length === 1 ? 'line' : 'lines'}{rest > 0 ? ', of which the latest are shown' : ''}</p>}
       {!found && rest > 0 && <p class="note">The latest {short(shown.length, 'B')} of {short(log.next, 'B')} are shown; Find looks through all of it.</p>}

@@ -42,7 +42,7 @@ function Lately() {
 
 /** The ends of a search's front: the best value of each objective. */
 function Best({ search }: { search: Search }) {
-  const front = useLoaded(() => (search.front_size ? get<Front>(`/searches/${search.id}/front`) : Promise.resolve(null)), `best ${search.id} ${search.front_size}`, ['front'], (d) => d['search'] === search.id);
+  const front = useLoaded(() => (search.front_size ? get<Front>(`/searches/${search.id}/front`) : Promise.resolve(null)), `best ${search.id} ${!!search.front_size}`, ['front'], (d) => d['search'] === search.id);
   const items = (front.data?.items ?? []).filter((item) => item.feasible);
   const told = search.objectives.slice(0, 2).flatMap((o) => {
     const key = o.profile ? `${o.metric}:${o.profile}` : o.metric;

@@ -13,6 +13,7 @@ import { directionOf as directionIn, frontOf } from '../front';
 import { FrontTable, Interval } from '../front-table';
 import { Extend, Report } from '../further';
 import { comparing, counted, metricName, metricValue, percent, short, significant, tickLabels } from '../format';
+import { isActive } from '../jobs';
 import { Lines, type Curve } from '../lines';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Waiting } from '../parts';
 import { href, route, setQuery } from '../router';
@@ -217,7 +218,7 @@ export function SearchPage({ id }: { id: string }) {
   const objective = keyOf(search?.objectives[0] ?? { metric: 'top1' });
   const chosen = selected ? byId.get(selected) : undefined;
   const pinned = pins.data?.find((p) => p.arch_id === selected);
-  const running = job.data && ['running', 'queued', 'paused', 'canceling'].includes(job.data.state);
+  const running = job.data && isActive(job.data);
   const options = keys.map((k) => <option key={k} value={k}>{nameOf(k)}</option>);
 
   const beside = (

@@ -2,6 +2,7 @@ import { useMemo } from 'preact/hooks';
 import { get, list, post, remove, type Checkpoint, type Estimation, type Job, type Series, type Space, type Supernet } from '../api';
 import { ago, percent, short, significant } from '../format';
 import { quoted } from '../draft';
+import { isActive } from '../jobs';
 import { Lines, type Curve } from '../lines';
 import type { Mark } from '../marks';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
@@ -79,7 +80,7 @@ export function SupernetPage({ id }: { id: string }) {
   const report = estimations.data?.[0];
   const s = supernet.data;
   if (!s) return <Page title="Supernet">{supernet.error ? <Failed error={supernet.error} /> : <Waiting />}</Page>;
-  const running = job.data && ['running', 'queued', 'paused', 'canceling'].includes(job.data.state);
+  const running = job.data && isActive(job.data);
   return (
     <Page title={s.name} lead={<>Space {s.space}, data set {s.dataset_name} <State of={s.state} /></>} actions={
       <>
