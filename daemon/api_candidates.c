@@ -55,7 +55,7 @@ static int read_query(struct api_call *call, bool wants_objectives, struct err *
     if (texts.where == NULL && texts.objectives == NULL && texts.sort == NULL)
         return 0;
     r = store_query_metrics(call->sql, ret->search, err, &keys, &objectives);
-    if (r == 0)
+    if (r == 0 && texts.where != NULL)
         r = store_query_strategies(call->sql, ret->search, err, &strategies);
     const struct query_metrics metrics = {keys, objectives, strategies, resolve, call->sql};
     if (r == 0)

@@ -170,8 +170,7 @@ int store_search_list(struct sql *sql, const struct sql_page_args *page, struct 
 
 static int refuse_delete(struct sql *sql, const char *id, struct err *err) {
     int64_t stopping = 0;
-    bool found;
-    int r = sql_get_int(sql, err, &stopping, &found,
+    int r = sql_get_int(sql, err, &stopping, NULL,
                         "SELECT count(*) FROM jobs WHERE subject = ?1 AND state = 'canceling'", "t",
                         id);
     if (r != 0)

@@ -65,6 +65,7 @@ CREATE INDEX measurements_repeated ON measurements (repeats) WHERE repeats IS NO
 CREATE INDEX measurements_repeats ON measurements (profile_revision, graph_id) WHERE repeats IS NOT NULL;
 CREATE INDEX measurements_repeats_open ON measurements (repeats) WHERE repeats IS NOT NULL AND state IN ('queued', 'leased', 'running');
 CREATE INDEX measurements_retests ON measurements (profile) WHERE state = 'queued' AND kind = 'reference';
+CREATE INDEX measurements_revision ON measurements (profile_revision);
 CREATE INDEX profile_revisions_doubted ON profile_revisions (noise_next_us) WHERE noise_doubt IS NOT NULL;
 CREATE INDEX results_failed ON results (id) WHERE status NOT IN ('ok', 'noisy') OR doubt IS NOT NULL;
 CREATE INDEX results_measurement ON results (measurement);

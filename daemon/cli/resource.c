@@ -144,8 +144,10 @@ static bool is_over(const char *state) {
     return !strcmp(state, "done") || !strcmp(state, "failed") || !strcmp(state, "canceled");
 }
 
-/* Until the job has ended, or --timeout is over. */
-static int wait_stopped(struct cli *cli, const char *id, struct err *err, char ret_state[32]) {
+/* Until the job has ended, or --timeout is over. *doc is the job, or holds it as "job": it is made
+ * the one that has ended. */
+static int wait_stopped(struct cli *cli, const char *id, struct err *err, cJSON **doc,
+                        char ret_state[32]) {
     int64_t start_us = clock_wall_us();
     while (!is_over(ret_state)) {
         cJSON *job = NULL;
@@ -156,7 +158,13 @@ static int wait_stopped(struct cli *cli, const char *id, struct err *err, char r
         if (rc != 0)
             return rc;
         snprintf(ret_state, 32, "%.31s", cli_text(job, "state"));
-        cJSON_Delete(job);
+        if (!cJSON_IsObject(cli_item(*doc, "job"))) {
+            cJSON_Delete(*doc);
+            *doc = job;
+        } else if (!cJSON_ReplaceItemInObjectCaseSensitive(*doc, "job", job)) {
+            cJSON_Delete(job);
+            return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+        }
     }
     return 0;
 }
@@ -172,7 +180,7 @@ static int stop_one(struct cli *cli, const struct resource *resource, const char
     snprintf(id, sizeof(id), "%.63s", cli_text(job, "id"));
     snprintf(state, sizeof(state), "%.31s", cli_text(job, "state"));
     if (rc == 0 && cli->wait)
-        rc = wait_stopped(cli, id, &err, state);
+        rc = wait_stopped(cli, id, &err, &doc, state);
     if (rc == 0 && !cli_print_plain(cli, doc))
         printf("%s: %s\n", name,
                !strcmp(state, "canceled") ? "cancelled"
