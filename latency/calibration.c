@@ -25,10 +25,10 @@ enum { N_STRENGTHS = sizeof strengths / sizeof strengths[0] };
 struct sample {
     const double *sum, *measured;
     size_t n;
-    double typical;      /* measured latency in the middle, the unit of c */
-    double *weight;      /* scratch of fit_line */
-    double *error;       /* scratch of fit_line */
-    double *left_out[2]; /* of choose: log errors of networks left out, of the sum and of a line */
+    double typical;    /* measured latency in the middle, the unit of c */
+    double *weight;    /* scratch of fit_line */
+    double *error;     /* scratch of fit_line */
+    double *errors[2]; /* of choose: log errors of networks left out, of the sum and of a line */
 };
 enum { FOLDS_MAX = 40, ALL = FOLDS_MAX /* no fold is left out */, ROUNDS = 4 };
 
@@ -141,13 +141,13 @@ static int check_sample(const double *sum_us, const double *measured_us, size_t 
  * margin costs more, where sums are wrong, than it saves where they are right. */
 static bool clearly_better(const struct sample *sample, const double *errors) {
     return sample->n > CALIBRATION_MIN_NETWORKS ||
-           latency_errors_smaller(errors, sample->left_out[0], sample->n, FEW_CLEARLY);
+           latency_errors_smaller(errors, sample->errors[0], sample->n, FEW_CLEARLY);
 }
 
 /* From the strongest down, and only for a clear gain: ties stay with no correction. */
 static struct calibration choose(const struct sample *sample) {
-    double *errors = sample->left_out[1];
-    struct loss best = leave_out(sample, INFINITY, sample->left_out[0]);
+    double *errors = sample->errors[1];
+    struct loss best = leave_out(sample, INFINITY, sample->errors[0]);
     struct calibration chosen = {.kind = CALIBRATION_IDENTITY, .a = 1, .strength = INFINITY};
     for (int k = N_STRENGTHS - 2; k >= 0; k--) {
         double a, c;

@@ -452,7 +452,7 @@ static int select_networks(struct laboratory_files *files, const struct profile_
 }
 
 /* The decimal numbers in the text of a dictionary, in its order; what is no number counts as 0. At
- * least one, for ops without features are alike. */
+ * least one, for ops without features are alike. False: one is infinite or not a number. */
 static bool read_features(const char *text, double *ret_features, int *ret_n) {
     int n = 0;
     for (const char *at = strchr(text, ':'); at && n < INTERPOLATION_FEATURES_MAX;

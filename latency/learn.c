@@ -91,29 +91,21 @@ static double graph_sum(const struct latency_estimator *estimator, const struct 
     return sum;
 }
 
-/* What the intervals of its entries leave open of a network's sum: they move together. */
-static double square_doubt(const struct latency_estimator *estimator, const struct graph *graph,
-                           double sum) {
-    double doubt = 0;
-    for (int i = 0; i < graph->n_units; i++) {
-        struct latency_estimate estimate = latency_estimate(estimator, &graph->units[i]);
-        if (estimate.state == ESTIMATE_MEASURED)
-            doubt += estimate.median_us * estimate.log_sd / sum;
-    }
-    return doubt * doubt;
-}
-
 static int add_network(struct bench *bench, const struct latency_estimator *estimator,
                        const struct learn_network *network, struct err *err) {
     double sum = graph_sum(estimator, network->graph);
+    double doubt = 0; /* what the intervals of entries leave open of it: they move together */
     int code = 0;
     if (isnan(sum) || bench->n == LADDER_KNOWN_MAX)
         return 0;
     for (int i = 0; i < network->graph->n_units && code == 0; i++) {
         const struct graph_unit *unit = &network->graph->units[i];
-        code = add_part(bench, unit, latency_estimate(estimator, unit).median_us, err);
+        struct latency_estimate estimate = latency_estimate(estimator, unit);
+        if (estimate.state == ESTIMATE_MEASURED)
+            doubt += estimate.median_us * estimate.log_sd / sum;
+        code = add_part(bench, unit, estimate.median_us, err);
     }
-    bench->doubt_square += square_doubt(estimator, network->graph, sum);
+    bench->doubt_square += doubt * doubt;
     bench->sum[bench->n] = sum;
     bench->measured[bench->n] = network->measured_us;
     bench->networks[bench->n++] = network;

@@ -33,8 +33,7 @@ struct arch_model {
     double bias;         /* mean of the samples */
     double unit;         /* their standard deviation */
     float *weights;      /* [p], ridge */
-    int n_parts;         /* ridges that miss a fold each: ARCH_MODEL_FOLDS or 0 */
-    float *parts;        /* [n_parts, p] */
+    float *parts;        /* [ARCH_MODEL_FOLDS, p]: ridges that miss a fold each; NULL: none */
     double disagreement; /* mean over the samples of their variance, in units squared */
     struct mlp mlp;
     float *row, *slope; /* [p], scratch */
@@ -325,14 +324,10 @@ static int choose_model(struct fitting *f, bool perceptrons, double *ret_strengt
 
 /* The delete-a-group jackknife's variance of a ridge regression at a standardised row. */
 static double disagreement_at(const struct arch_model *a, const float *row) {
-    double sum = 0, squares = 0;
-    for (int k = 0; k < a->n_parts; k++) {
-        double y = (double)ridge_predict(a->parts + (size_t)k * (size_t)a->p, row, a->p);
-        sum += y;
-        squares += y * y;
-    }
-    double mean = sum / a->n_parts, variance = squares / a->n_parts - mean * mean;
-    return fmax(0, variance) * (a->n_parts - 1);
+    double y[ARCH_MODEL_FOLDS], others = ARCH_MODEL_FOLDS - 1;
+    for (int k = 0; k < ARCH_MODEL_FOLDS; k++)
+        y[k] = (double)ridge_predict(a->parts + (size_t)k * (size_t)a->p, row, a->p);
+    return others * others / ARCH_MODEL_FOLDS * stats_variance(y, ARCH_MODEL_FOLDS);
 }
 
 static int fit_parts(struct fitting *f, double strength) {
@@ -345,7 +340,6 @@ static int fit_parts(struct fitting *f, double strength) {
     }
     if (code < 0)
         return code;
-    a->n_parts = ARCH_MODEL_FOLDS;
     for (int i = 0; i < f->n; i++)
         a->disagreement += disagreement_at(a, f->x + (size_t)i * (size_t)f->p) / f->n;
     return 0;
@@ -410,7 +404,7 @@ int arch_model_run(struct arch_model *model, const struct arch *arch, struct err
         variance += unit2 * (double)sd * (double)sd;
     } else {
         y = ridge_predict(model->weights, model->row, model->p);
-        if (model->n_parts > 0)
+        if (model->parts)
             variance = fmax(variance - unit2 * model->disagreement, RESIDUAL_SHARE * variance) +
                        unit2 * disagreement_at(model, model->row);
     }
@@ -470,9 +464,9 @@ cJSON *arch_model_to_json(const struct arch_model *model) {
         add_floats(doc, "scale", a->scale, (size_t)a->p) &&
         add_floats(doc, "weights", is_mlp ? a->mlp.weights : a->weights,
                    is_mlp ? (size_t)a->mlp.n_members * mlp_member_weights(a->p) : (size_t)a->p) &&
-        (a->n_parts == 0 ||
+        (!a->parts ||
          (cJSON_AddNumberToObject(doc, "disagreement", a->disagreement) &&
-          add_floats(doc, "parts", a->parts, (size_t)a->n_parts * (size_t)a->p)));
+          add_floats(doc, "parts", a->parts, (size_t)ARCH_MODEL_FOLDS * (size_t)a->p)));
     if (ok)
         return doc;
     cJSON_Delete(doc);
@@ -532,7 +526,6 @@ static int read_parts(struct arch_model *a, const cJSON *doc, const char *at, st
     a->parts = mem_array(count, sizeof *a->parts);
     if (!a->parts)
         return err_set(err, ESP_ENOMEM, NULL, "no memory for a model of archs");
-    a->n_parts = ARCH_MODEL_FOLDS;
     return read_floats(doc, at, "parts", count, err, a->parts);
 }
 

@@ -114,12 +114,12 @@ static bool is_mutant(const struct told *search) {
 static int ask_child(struct told *search, struct err *err, struct arch *ret_arch,
                      struct origin *ret_origin) {
     const struct strategy_config *config = &search->config;
-    bool share = is_mutant(search);
+    bool by_turn = is_mutant(search);
     int added = 0;
     for (int attempt = 0; attempt < TRIES && added == 0; attempt++) {
         struct rng rng = told_rng(search, attempt);
         const struct arch *a = parent(search, &rng), *b = parent(search, &rng);
-        bool mutant = share || attempt >= CROSSINGS;
+        bool mutant = by_turn || attempt >= CROSSINGS;
         if (mutant) {
             *ret_arch = *a;
             vary_mutate(config->space, &rng, config->options[MUTATION], ret_arch);

@@ -131,7 +131,6 @@ static int found_max(const struct told *search) {
 
 /* What a search on models finds, and its rooms. */
 struct findings {
-    int n;
     struct outcome *found;      /* [found_max] */
     struct ancestors ancestors; /* of these */
     struct arch *archs;         /* [inner_population] of one generation */
@@ -159,7 +158,7 @@ static int findings_init(const struct told *search, struct findings *findings) {
 /* One generation of the search on models. Returns how many were asked for. */
 static int step_models(struct strategy *inner, int population, struct models *models,
                        struct findings *findings, struct err *err) {
-    struct outcome *first = findings->found + findings->n;
+    struct outcome *first = findings->found + findings->ancestors.n_found;
     int code = strategy_ask(inner, population, err, findings->archs, findings->origins);
     int asked = code;
     for (int i = 0; i < asked && code >= 0; i++) {
@@ -170,7 +169,6 @@ static int step_models(struct strategy *inner, int population, struct models *mo
     }
     if (code >= 0)
         code = strategy_tell(inner, first, asked, err);
-    findings->n += asked > 0 ? asked : 0;
     return code < 0 ? code : asked;
 }
 
@@ -228,7 +226,7 @@ static void measure_ranges(struct pool *pool) {
 static int pool_init(const struct told *search, const struct findings *findings,
                      struct pool *pool) {
     const struct outcome *found = findings->found;
-    int n_found = findings->n;
+    int n_found = findings->ancestors.n_found;
     size_t n = (size_t)(n_found + search->n), m = (size_t)search->config.n_objectives;
     *pool = (struct pool){.n = (int)n,
                           .n_found = n_found,

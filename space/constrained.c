@@ -41,7 +41,7 @@ struct constrained {
     const struct space *space;
     struct layout layout;
     int bins;
-    int n_plans;
+    int n_plans, n_sums; /* the first n_sums: of a limit each; the others follow from them */
     struct plan plans[PLANS_MAX];
     struct plan *hardest;
     double share;
@@ -387,6 +387,7 @@ static int plans_make(struct constrained *c, const struct constrained_limit *lim
         c->plans[sums++].limit = i;
         code = add_plan(c, &filler, limits[i].bound, err);
     }
+    c->n_sums = sums;
     if (code < 0 || sums == 1)
         return code;
     if (sums == 0)
@@ -445,11 +446,11 @@ struct walk {
     const struct constrained *c;
     struct rng *rng;
     int resolution, budget;
-    double spent[PLANS_MAX]; /* of each plan */
+    double spent[CONSTRAINED_LIMITS_MAX]; /* of each sum */
 };
 
 static void spend(struct walk *walk, int cost) {
-    for (int i = 0; i < walk->c->n_plans; i++)
+    for (int i = 0; i < walk->c->n_sums; i++)
         walk->spent[i] += level_of(walk->c, &walk->c->plans[i], walk->resolution).costs[cost];
 }
 
@@ -534,7 +535,7 @@ static bool draw_once(const struct constrained *c, struct rng *rng, int budget,
     for (int s = 0; s < c->space->n_stages; s++)
         in = draw_stage(&walk, s, in, &arch);
     spend(&walk, c->layout.head + in);
-    for (int i = 0; i < c->n_plans; i++)
+    for (int i = 0; i < c->n_sums; i++)
         if (!(walk.spent[i] <= c->plans[i].bound + ROUNDING * fabs(c->plans[i].bound)))
             return false;
     *ret_arch = arch;

@@ -24,8 +24,8 @@ struct constrained_limit {
 };
 
 struct constrained;
-/* Borrows space. Errors: ESP_EINFEASIBLE (no subnet keeps all bottlenecks and one of the sums),
- * ESP_ELIMIT (the space is too large for the tables), ESP_ENOMEM. */
+/* Borrows space. Errors: ESP_EINFEASIBLE (no subnet keeps all bottlenecks and one of the sums, or
+ * the sums weighed together), ESP_ELIMIT (the space is too large for the tables), ESP_ENOMEM. */
 int constrained_create(const struct space *space, const struct constrained_limit *limits, int n,
                        struct err *err, struct constrained **ret_constrained);
 void constrained_destroy(struct constrained *constrained); /* takes NULL */

@@ -44,10 +44,11 @@ enum train_event_kind {
     TRAIN_STARTED,   /* step, steps, epoch; reason: "" or what was passed over on resuming */
     TRAIN_PROGRESS,  /* step, steps, metrics without accuracies, eta_s; at once when a phase begins
                       */
-    TRAIN_POINT, /* metrics without accuracies, means since the last of them: every second or so */
-    TRAIN_METRICS,    /* metrics, means since the last of them: at a validation */
-    TRAIN_SAVING,     /* a checkpoint is about to be written: what was told before must last */
-    TRAIN_CHECKPOINT, /* step, path, summary, metrics of the latest validation */
+    TRAIN_POINT,   /* metrics without accuracies, means since the last of them (of part_norms: since
+                    * the   last validation): every second or so */
+    TRAIN_METRICS, /* metrics, means since the last of them: at a validation */
+    TRAIN_SAVING,  /* a checkpoint is about to be written: what was told before must last */
+    TRAIN_CHECKPOINT,        /* step, path, summary, metrics of the latest validation */
     TRAIN_CHECKPOINT_FAILED, /* step, code, reason: goes on; earlier checkpoints are whole */
     TRAIN_RECOVERED          /* step (that failed), back_to_step, reason */
 };
