@@ -212,10 +212,26 @@ static void block_key(const struct unit_spec *u, bool proxyless, char ret[KEY_MA
                  u->act == ACT_HSWISH);
 }
 
+/* Of ProxylessNAS "Logits" is all that comes after Conv_1, by what goes into it. */
+static int tail_keys(const struct unit_spec *u, const struct rows *rows,
+                     char ret[PARTS_MAX][KEY_MAX]) {
+    int n = 0, channels = u->mix_channels ? u->mix_channels : u->c_in;
+    snprintf(ret[0], KEY_MAX, "Logits-input:%dx%dx%d-output:%d", u->h_in, u->w_in, u->c_in,
+             u->c_out);
+    if (u->h_in > 1 && !u->mix_channels && find(rows, ret[0]))
+        return 1;
+    snprintf(ret[n++], KEY_MAX, "AvgPool2D-input:%dx%dx%d-output:1x1x%d", u->h_in, u->w_in, u->c_in,
+             u->c_in);
+    if (u->mix_channels)
+        snprintf(ret[n++], KEY_MAX, "Conv_2-input:1x1x%d-output:1x1x%d", u->c_in, u->mix_channels);
+    snprintf(ret[n++], KEY_MAX, "Logits-input:1x1x%d-output:%d", channels, u->c_out);
+    return n;
+}
+
 /* Returns the number of keys whose times add up to the unit's. */
 static int unit_keys(const struct unit_spec *u, const struct rows *rows,
                      char ret[PARTS_MAX][KEY_MAX]) {
-    int n = 0, channels = u->mix_channels ? u->mix_channels : u->c_in;
+    int n = 0;
     switch (u->kind) {
     case UNIT_STEM:
         snprintf(ret[n++], KEY_MAX, "Conv-input:%dx%dx%d-output:%dx%dx%d", u->h_in, u->w_in,
@@ -233,13 +249,7 @@ static int unit_keys(const struct unit_spec *u, const struct rows *rows,
                  u->c_in, u->h_in, u->w_in, u->c_out);
         return n;
     case UNIT_HEAD_TAIL:
-        snprintf(ret[n++], KEY_MAX, "AvgPool2D-input:%dx%dx%d-output:1x1x%d", u->h_in, u->w_in,
-                 u->c_in, u->c_in);
-        if (u->mix_channels)
-            snprintf(ret[n++], KEY_MAX, "Conv_2-input:1x1x%d-output:1x1x%d", u->c_in,
-                     u->mix_channels);
-        snprintf(ret[n++], KEY_MAX, "Logits-input:1x1x%d-output:%d", channels, u->c_out);
-        return n;
+        return tail_keys(u, rows, ret);
     case UNIT_CONV:
     case UNIT_BOTTLENECK:
         snprintf(ret[n++], KEY_MAX, "no key for a unit of kind %s", unit_kind_names[u->kind]);

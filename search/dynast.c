@@ -182,23 +182,28 @@ static int make_arch(const struct space *space, const struct subnet *subnet, siz
 /* --- the file --- */
 
 struct columns {
-    int subnet, macs, top1, latency; /* latency -1: none */
+    int subnet, top1, macs, latency; /* macs, latency: -1 where there is none */
 };
 
 static int find_columns(const struct csv *csv, struct err *err, struct columns *ret) {
-    static const char *const titles[] = {"Sub-network", "MACs", "Top-1 Acc (%)"};
-    int found[3];
-    for (int i = 0; i < 3; i++)
+    static const char *const titles[] = {"Sub-network", "Top-1 Acc (%)"};
+    int found[2];
+    for (int i = 0; i < 2; i++)
         if ((found[i] = csv_find(csv, titles[i])) < 0)
             return err_set(err, ESP_EINVAL, NULL,
                            "there is no column \"%s\": the file is no table of results of DyNAS-T",
                            titles[i]);
-    *ret = (struct columns){found[0], found[1], found[2], csv_find(csv, "Latency (ms)")};
+    *ret =
+        (struct columns){found[0], found[1], csv_find(csv, "MACs"), csv_find(csv, "Latency (ms)")};
     return 0;
 }
 
+/* DyNAS-T writes 0 for what it was not asked to measure; so is an empty field, or no column. */
 static int read_number(const struct csv *csv, size_t row, int column, double max, struct err *err,
                        double *ret) {
+    *ret = 0;
+    if (column < 0 || csv_field(csv, row, column)[0] == '\0')
+        return 0;
     if (csv_number(csv, row, column, ret) && *ret >= 0 && *ret <= max)
         return 0;
     return err_set(err, ESP_EINVAL, NULL,
@@ -222,12 +227,12 @@ static int read_row(const struct csv *csv, size_t row, const struct columns *col
         code = read_number(csv, row, columns->macs, MACS_MAX, err, &macs);
     if (code == 0)
         code = read_number(csv, row, columns->top1, 100, err, &top1);
-    if (code == 0 && columns->latency >= 0)
+    if (code == 0)
         code = read_number(csv, row, columns->latency, LATENCY_MS_MAX, err, &latency_ms);
     if (code != 0)
         return code;
     ret->macs = (int64_t)macs;
-    ret->top1 = top1 / 100;
+    ret->top1 = top1 > 0 ? top1 / 100 : (double)NAN;
     ret->latency_us = latency_ms > 0 ? 1000 * latency_ms : (double)NAN;
     return 0;
 }

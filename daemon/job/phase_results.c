@@ -31,9 +31,19 @@ struct results {
 
 /* --- reading --- */
 
+static int check_top1(const struct results *results, struct err *err) {
+    for (size_t i = 0; i < results->rows.n; i++)
+        if (isnan(results->rows.items[i].top1))
+            return err_set(err, ESP_EINVAL, "/path",
+                           "row %zu: no top-1 accuracy (0 or empty: it was not evaluated)", i + 1);
+    return 0;
+}
+
 /* The counted metrics are there for the pages, whatever the objectives are. */
 static int add_metrics(struct results *results, struct err *err) {
-    int rc = goals_add_metric(&results->goals, "top1", err);
+    int rc = check_top1(results, err);
+    if (rc == 0)
+        rc = goals_add_metric(&results->goals, "top1", err);
     for (int i = 0; i < results->counts.n_metrics && rc >= 0; i++)
         rc = goals_add_metric(&results->goals, results->counts.keys[i], err);
     bool measured = true;
@@ -77,10 +87,11 @@ static void put_metric(const struct results *results, struct metric *metrics, co
         metrics[i] = value;
 }
 
-/* A file that counts otherwise is of another space, of another width for instance. */
+/* A file that counts otherwise is of another space, of another width for instance; one that does
+ * not count is taken by its genes. */
 static int check_macs(const struct results *results, size_t row, double counted, struct err *err) {
     const struct dynast_row *r = &results->rows.items[row];
-    return (double)r->macs == counted
+    return r->macs == 0 || (double)r->macs == counted
                ? 0
                : err_set(err, ESP_EMISMATCH, "/space",
                          "row %zu: %lld MACs, where this subnet of space \"%s\" has %.0f: results "

@@ -554,6 +554,11 @@ def dynast():
     stack.cli("search", "import", "carried", "--dynast", path, "--space", "ofa_mbv3", "--upload", "--wait")
     stack.cli("search", "front", "old")
     stack.cli("search", "rm", "carried")
+    uncounted = stack.root / "uncounted.csv"
+    uncounted.write_text("".join(re.sub(r",0,\d+,", ",0,0,", line) for line in path.read_text().splitlines(keepends=True)))
+    stack.cli("search", "import", "uncounted", "--dynast", uncounted, "--space", "ofa_mbv3", "--wait")
+    equal({point["arch"] for point in client.get("/searches/uncounted/front")["items"]}, wanted, "the front of a run that did not count MACs")
+    stack.cli("search", "rm", "uncounted")
     exported(client.get("/searches/old/candidates?page_size=20000")["columns"])
 
 
@@ -634,6 +639,8 @@ def bad_dynast():
     check(error["code"] == "malformed" and "row 1: " in error["message"], "of an expression", error)
     error = failed_results(good[:-20])
     check(error["code"] == "malformed" and "line 62" in error["message"], "of a cut file", error)
+    error = failed_results(good.replace(f",{results()[0][0][2]}\n", ",0\n"))
+    check((error["code"], error["pointer"]) == ("invalid_value", "/path") and "row 1: no top-1 accuracy" in error["message"], "of what was not evaluated", error)
     error = failed_results(good, cost="latency_us")
     equal((error["code"], error["pointer"]), ("invalid_value", "/cost"), "of latencies that are not there")
     body = {"name": "x", "space": "ofa_mbv3", "path": str(path)}

@@ -59,8 +59,8 @@ static int read_text(const char *text, struct err *err, struct ofa_table_report 
     return code;
 }
 
-static double predicted(const struct latency_table *table, const char *text) {
-    struct space *space = small_space();
+static double predicted_of(const struct space *space, const struct latency_table *table,
+                           const char *text) {
     struct arch arch;
     struct graph *graph;
     struct latency_prediction prediction;
@@ -70,8 +70,14 @@ static double predicted(const struct latency_table *table, const char *text) {
         latency_predict(table, &calibration_none, graph, NULL, &prediction, NULL, NULL), 0);
     assert_int_equal(prediction.state, LATENCY_COVERED);
     free(graph);
-    space_destroy(space);
     return prediction.us;
+}
+
+static double predicted(const struct latency_table *table, const char *text) {
+    struct space *space = small_space();
+    double us = predicted_of(space, table, text);
+    space_destroy(space);
+    return us;
 }
 
 static void networks_are_sums_of_keys(void **state) {
@@ -133,6 +139,32 @@ static void keys_by_ratio_are_known_too(void **state) {
     latency_table_destroy(table);
 }
 
+/* Of ProxylessNAS's tables nothing but "Logits" comes after Conv_1, by the size that goes into it.
+ */
+static void proxyless_tables_predict_networks(void **state) {
+    static const char description[] =
+        "{\"name\":\"proxyless\",\"input_channels\":3,\"n_classes\":1000,\"resolutions\":[160],"
+        "\"stem\":{\"channels\":32,\"kernel_size\":3,\"stride\":2,\"act\":\"relu6\"},\"stages\":["
+        "{\"depths\":[1],\"channels\":[24],\"kernel_sizes\":[3],\"expand_ratios\":[3],"
+        "\"stride\":2,\"act\":\"relu6\",\"se\":false}],"
+        "\"head\":{\"expand_channels\":1280,\"mix_channels\":0,\"act\":\"relu6\"}}";
+    static const char text[] = ROW("Conv-input:160x160x3-output:80x80x32", "0.5", "0.01")
+        ROW("expanded_conv-input:80x80x32-output:40x40x24-expand:3-kernel:3-stride:2-idskip:0",
+            "0.25", "0") ROW("Conv_1-input:40x40x24-output:40x40x1280", "1", "0.1")
+            ROW("Logits-input:40x40x1280-output:1000", "0.6", "0.01");
+    struct space *space;
+    struct ofa_table_report report;
+    struct latency_table *table;
+    assert_int_equal(space_parse(description, strlen(description), NULL, &space), 0);
+    assert_int_equal(file_write_atomic(path, text, strlen(text), NULL), 0);
+    assert_int_equal(ofa_table_read(path, space, NULL, &report, &table), 0);
+    assert_int_equal(report.missing, 0);
+    assert_int_equal(report.foreign, 0);
+    assert_true(fabs(predicted_of(space, table, "r160 | d1 c24 k3e3") - 2350) < 1e-9);
+    latency_table_destroy(table);
+    space_destroy(space);
+}
+
 static void refused(const char *text, const char *message) {
     struct ofa_table_report report;
     struct latency_table *table;
@@ -177,6 +209,7 @@ int main(void) {
                                        cmocka_unit_test(spreads_add_up_as_variances),
                                        cmocka_unit_test(what_the_file_lacks_is_told),
                                        cmocka_unit_test(keys_by_ratio_are_known_too),
+                                       cmocka_unit_test(proxyless_tables_predict_networks),
                                        cmocka_unit_test(refuses_what_is_no_such_table)};
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }

@@ -25,7 +25,7 @@ static int end(void **state) {
 }
 
 static void a_row_is_an_arch_with_its_figures(void **state) {
-    static const char text[] = TITLES ROW("0", "255502624", "75.448") ROW("12.5", "7", "0");
+    static const char text[] = TITLES ROW("0", "255502624", "75.448") ROW("12.5", "0", "0");
     struct dynast_rows rows;
     struct err err = {0};
     char arch[ARCH_TEXT_MAX];
@@ -39,9 +39,29 @@ static void a_row_is_an_arch_with_its_figures(void **state) {
     assert_int_equal(rows.items[0].macs, 255502624);
     assert_true(fabs(rows.items[0].top1 - 0.75448) < 1e-12);
     assert_true(isnan(rows.items[0].latency_us));
+    assert_int_equal(rows.items[1].macs, 0);
+    assert_true(isnan(rows.items[1].top1));
     assert_true(fabs(rows.items[1].latency_us - 12500) < 1e-9);
     assert_true(arch_equal(&rows.items[0].arch, &rows.items[1].arch));
     dynast_finish(&rows);
+}
+
+/* DyNAS-T counts MACs only where it is asked to. */
+static void what_was_not_measured_need_not_be_there(void **state) {
+    static const char without[] =
+        "Sub-network,Top-1 Acc (%)\n" NET(KS, ES, "[3, 2, 2, 2, 4]", "224") ",75\n",
+                      empty[] = TITLES ROW("", "", "75");
+    for (int i = 0; i < 2; i++) {
+        struct dynast_rows rows;
+        struct err err = {0};
+        const char *text = i == 0 ? without : empty;
+        if (dynast_parse(text, strlen(text), space, &err, &rows) != 0)
+            fail_msg("%s", err.message);
+        assert_int_equal(rows.items[0].macs, 0);
+        assert_true(isnan(rows.items[0].latency_us));
+        assert_true(fabs(rows.items[0].top1 - 0.75) < 1e-12);
+        dynast_finish(&rows);
+    }
 }
 
 static void refused(const char *text, int code, const char *message) {
@@ -81,6 +101,7 @@ static void bad_files_are_refused_with_row_or_column(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_row_is_an_arch_with_its_figures),
+                                       cmocka_unit_test(what_was_not_measured_need_not_be_there),
                                        cmocka_unit_test(bad_files_are_refused_with_row_or_column)};
     return cmocka_run_group_tests(tests, begin, end);
 }
