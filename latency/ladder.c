@@ -7,14 +7,16 @@
 
 #include "base/linear.h"
 #include "base/memory.h"
+#include "base/stats.h"
 #include "latency/quality.h"
 
 /* Ridge, in variances of one error: what likeness explains against what it cannot. */
 static const double strengths[] = {0.1, 0.3, 1, 3, 10, 30};
-enum { N_STRENGTHS = sizeof strengths / sizeof strengths[0], FOLDS_MAX = 10 };
-/* A rung above a table's line must be better by as many standard errors of the difference, for the
- * choice is made on few networks. */
-#define CLEARLY 2
+enum { N_STRENGTHS = sizeof strengths / sizeof strengths[0], LEAVE_ONE_OUT_MAX = 24, FOLDS = 12 };
+/* A rung above a table's line must be better than chance would make any of them with so much
+ * probability (two standard errors of a normal variable), for the choice is made on few networks.
+ */
+#define CLEARLY 0.9545
 /* And by so much in log time: no board measures what is less; and of no fewer networks. */
 #define GAIN_MIN 5e-4
 #define ABOVE_MIN 5
@@ -202,10 +204,19 @@ static void judge(const struct fit *fit, int r) {
     }
 }
 
+/* Student's t of so few differences, its level shared among the rungs that are tried (Bonferroni).
+ */
+static double margin(const struct ladder *ladder) {
+    int tried = 0;
+    for (int r = LADDER_KINDS; r < LADDER_RUNGS; r++)
+        tried += isfinite(ladder->rungs[r].loss);
+    return tried > 0 ? stats_student_t(1 - (1 - CLEARLY) / tried, (double)ladder->n - 1) : 0;
+}
+
 static void choose(struct ladder *ladder) {
     enum ladder_rung best = LADDER_LINE;
     bool stand_in = ladder->networks->stand_in;
-    double standard_errors = stand_in ? 0 : CLEARLY;
+    double standard_errors = stand_in ? 0 : margin(ladder);
     for (int r = LADDER_KINDS; r < LADDER_RUNGS && (stand_in || ladder->n >= ABOVE_MIN); r++)
         if (isfinite(ladder->rungs[r].loss) && ladder->rungs[r].loss < ladder->rungs[best].loss &&
             ladder->rungs[r].loss < ladder->rungs[LADDER_LINE].loss - GAIN_MIN &&
@@ -269,6 +280,10 @@ static int create(const struct ladder_networks *networks, const uint32_t *known,
     return 0;
 }
 
+size_t ladder_folds(size_t n) {
+    return n <= LEAVE_ONE_OUT_MAX ? n : (size_t)FOLDS;
+}
+
 int ladder_fit(const struct ladder_networks *networks, const uint32_t *known, size_t n_known,
                struct err *err, struct ladder **ret_ladder) {
     struct ladder *ladder = NULL;
@@ -276,8 +291,7 @@ int ladder_fit(const struct ladder_networks *networks, const uint32_t *known, si
         return err_set(err, ESP_EINVAL, NULL, "calibrations are fitted on %d to %d networks",
                        CALIBRATION_MIN_NETWORKS, LADDER_KNOWN_MAX);
     int code = create(networks, known, n_known, err, &ladder);
-    struct fit fit = {.ladder = ladder,
-                      .n_folds = n_known < FOLDS_MAX ? n_known : (size_t)FOLDS_MAX};
+    struct fit fit = {.ladder = ladder, .n_folds = ladder_folds(n_known)};
     size_t n = n_known, vectors = 4 + (size_t)N_STRENGTHS * LADDER_RUNGS;
     double *scratch = mem_array(n * (n + vectors), sizeof *scratch);
     fit.kept = mem_array(n, sizeof *fit.kept);

@@ -26,7 +26,8 @@ struct ladder_networks {
                                              as always for the sum and the line */
     bool stand_in; /* the sum is of no table of this profile and has no unit: every fit gives it the
                       scale of the networks that it knows. A rung above its line need only be
-                      better on what was left out, else clearly so (by 2 standard errors) */
+                      better on what was left out, else clearly so (by Student's t at 95 %,
+                      shared among the rungs that are tried) */
 };
 
 /* Likeness of networks by features [n][n_features]: inner products of features around their means.
@@ -41,8 +42,10 @@ int ladder_fit(const struct ladder_networks *networks, const uint32_t *known, si
                struct err *err, struct ladder **ret_ladder);
 void ladder_destroy(struct ladder *ladder); /* takes NULL */
 enum ladder_rung ladder_chosen(const struct ladder *ladder);
-/* Mean |log(measured / predicted)| of known networks that were left out (in ten folds when there
- * are more than ten); infinite for a rung that is not there. */
+/* In how many folds n known networks are left out: one by one, above 24 in twelve. */
+size_t ladder_folds(size_t n);
+/* Mean |log(measured / predicted)| of known networks that were left out (ladder_folds); infinite
+ * for a rung that is not there. */
 double ladder_loss(const struct ladder *ladder, enum ladder_rung rung);
 /* Predicted latency of network i, by a rung that is there. */
 double ladder_predict(const struct ladder *ladder, enum ladder_rung rung, size_t i);

@@ -11,8 +11,6 @@
 #include "latency/ladder.h"
 
 enum {
-    LEAVE_ONE_OUT_MAX = 24, /* networks; of more, folds are left out */
-    FOLDS = 12,
     LIKENESS_MAX = 256, /* networks beyond which the rungs above the line gain nothing any more */
     SESSION_MIN = 4     /* networks of a session that tell its spread */
 };
@@ -382,7 +380,7 @@ static int note_points(const struct bench *bench, const struct judge *judge,
 /* Fills the report and the spread of errors that were left out with their rung's choice. */
 static int judge_all(const struct bench *bench, struct judge *judge, struct err *err,
                      struct learn_report *report, double *ret_spread) {
-    size_t n = bench->n, n_folds = n <= LEAVE_ONE_OUT_MAX ? n : (size_t)FOLDS;
+    size_t n = bench->n, n_folds = ladder_folds(n);
     int code = 0;
     report->judged = n > CALIBRATION_MIN_NETWORKS;
     if (!report->judged)
