@@ -38,7 +38,8 @@ struct daemon {
     char data_dir[PATH_SIZE];    /* absolute */
     char job_program[PATH_SIZE]; /* absolute */
     const char *address;
-    const char *socket_path; /* NULL: none */
+    char socket_path[PATH_SIZE]; /* "": none */
+    bool socket_by_default;      /* nobody asked for it: it may be missing */
     bool tokens_on_loopback;
     double rate, local_rate; /* requests a second; 0: no limit */
     int64_t port, connections_per_address;

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "daemon/api.h"
 #include "daemon/backups.h"
@@ -163,13 +164,18 @@ static int open_web(struct daemon *daemon, struct err *err) {
     config.routes = daemon->routes;
     if (r == 0)
         r = web_create(&config, err, &daemon->web);
-    if (r != 0 || daemon->socket_path == NULL)
+    if (r != 0 || daemon->socket_path[0] == '\0')
         return r;
     config.socket_path = daemon->socket_path;
     config.tls = NULL;
     config.session_cookie = NULL;
     config.rate_per_s = config.local_rate_per_s = 0;
-    return web_create(&config, err, &daemon->web_socket);
+    r = web_create(&config, err, &daemon->web_socket);
+    if (r == 0 || !daemon->socket_by_default)
+        return r;
+    log_warn("no socket in the data folder: %s", err->message);
+    *err = (struct err){0};
+    return 0;
 }
 
 static int write_port(const struct daemon *daemon, struct err *err) {

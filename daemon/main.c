@@ -56,8 +56,8 @@ static const struct options_manual manual = {
         "SIGTERM and SIGINT end it: jobs are stopped at their next checkpoint and go on with the "
         "next start, as they do after a crash.",
     .files = "The data folder holds the database, checkpoints, folders of jobs, uploads and "
-             "exports, and, while the daemon runs, its port in the file port. It belongs to one "
-             "daemon at a time.",
+             "exports, and, while the daemon runs, its port in the file port and its socket. It "
+             "belongs to one daemon at a time.",
     .exits = "0 after an orderly end, 1 when it could not start or go on, 2 for wrong use.",
     .see = {{"espalier", 1}, {"espalier-worker", 8}}};
 
@@ -148,10 +148,21 @@ static int find_job_program(const char *asked, struct err *err, char ret[PATH_SI
                : r;
 }
 
+/* Nobody asked for the one in the data folder, so it may be missing where paths are too long. */
+static int choose_socket(struct daemon *daemon, const char *asked, struct err *err) {
+    daemon->socket_by_default = strcmp(asked, "default") == 0;
+    if (strlen(asked) >= PATH_SIZE)
+        return err_set(err, ESP_EINVAL, NULL, "--socket: the path is too long");
+    if (daemon->socket_by_default)
+        snprintf(daemon->socket_path, PATH_SIZE, "%.1000s/socket", daemon->data_dir);
+    else
+        snprintf(daemon->socket_path, PATH_SIZE, "%s", strcmp(asked, "none") == 0 ? "" : asked);
+    return 0;
+}
+
 static int apply_settings(struct daemon *daemon, const struct settings *s, struct err *err) {
     daemon->address = s->listen;
     daemon->port = s->port;
-    daemon->socket_path = s->socket;
     daemon->tokens_on_loopback = s->tokens_on_loopback;
     daemon->rate = s->rate;
     daemon->local_rate = s->local_rate;
@@ -182,6 +193,8 @@ static int apply_settings(struct daemon *daemon, const struct settings *s, struc
         r = file_make_dirs(s->data_dir, err);
     if (r == 0)
         r = copy_path(s->data_dir, "data folder", err, daemon->data_dir);
+    if (r == 0)
+        r = choose_socket(daemon, s->socket, err);
     if (r == 0)
         r = find_job_program(s->job_program, err, daemon->job_program);
     if (r == 0)
@@ -227,7 +240,7 @@ static void say_hello(const struct daemon *daemon) {
              daemon->tls != NULL ? "s" : "", strchr(daemon->address, ':') != NULL ? "[" : "",
              daemon->address, strchr(daemon->address, ':') != NULL ? "]" : "",
              web_port(daemon->web), daemon->data_dir);
-    if (daemon->socket_path != NULL)
+    if (daemon->web_socket != NULL)
         log_info("listening on %s as well", daemon->socket_path);
     if (daemon->tls != NULL)
         log_info("clients that pin this daemon's key: --pinned-key %s", daemon->tls->pin);
@@ -375,10 +388,12 @@ int main(int argc, char **argv) {
          "further names that clients may call this daemon by, separated by commas", &s.allow_hosts},
         {"connections-per-address", 0, OPTION_INT, "256", 4, CONNECTIONS_MAX, "",
          "connections that one address may hold", &s.connections_per_address},
-        {"socket", 0, OPTION_TEXT, NULL, 0, 0, "",
-         "file to listen on as well, for its owner alone, who needs no token there", &s.socket},
+        {"socket", 0, OPTION_TEXT, "default", 0, 0, "",
+         "file to listen on as well, for its owner alone, who needs no token there; default: that "
+         "called socket in the data folder; none",
+         &s.socket},
         {"tokens-on-loopback", 0, OPTION_FLAG, NULL, 0, 0, "",
-         "a token is needed on this machine too, but for --socket", &s.tokens_on_loopback},
+         "a token is needed on this machine too, but for the socket", &s.tokens_on_loopback},
         {"rate-limit", 0, OPTION_REAL, "200", 0, 1e6, "requests/s",
          "of a token, or of an address without one, not of workers; twice as many at once; 0: any",
          &s.rate},

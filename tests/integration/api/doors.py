@@ -67,6 +67,25 @@ def by_file():
     check(not path.exists(), "a daemon that is stopped takes its socket away")
 
 
+@test("without --socket there is one in the data folder, unless its path is too long or --socket none is said")
+def by_default():
+    stack = Stack("doors")
+    stack.start()
+    path = stack.data_dir / "socket"
+    equal(stat.S_IMODE(os.stat(path).st_mode), 0o600, "the mode of the socket")
+    equal(OverFile(path).request("GET", "/session").doc["scope"], "admin", "the scope over the socket")
+    stack.stop()
+    check(not path.exists(), "a daemon that is stopped takes its socket away")
+    stack.start("--socket", "none")
+    check(not path.exists(), "no socket is made")
+    stack.stop()
+    deep = Stack("d" * 100)
+    deep.start()
+    equal(deep.client.request("GET", "/jobs").status, 200, "a daemon whose folder has too long a path for a socket")
+    check(not (deep.data_dir / "socket").exists(), "no socket is made there")
+    deep.stop()
+
+
 @test("--socket refuses a path that is too long, taken, or something else; and takes nothing of it away")
 def bad_files():
     stack = Stack("sockets")
