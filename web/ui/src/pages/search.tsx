@@ -219,7 +219,8 @@ export function SearchPage({ id }: { id: string }) {
   const chosen = selected ? byId.get(selected) : undefined;
   const pinned = pins.data?.find((p) => p.arch_id === selected);
   const running = job.data && isActive(job.data);
-  const options = keys.map((k) => <option key={k} value={k}>{nameOf(k)}</option>);
+  // A function, for what closures of a render hold must be no nodes: parts that are kept from render to render would keep all pages before them.
+  const options = () => keys.map((k) => <option key={k} value={k}>{nameOf(k)}</option>);
 
   const beside = (
     <>
@@ -260,7 +261,7 @@ export function SearchPage({ id }: { id: string }) {
             <div class="toolbar">
               {([['Across', 'x', x, 'log', log], ['Up', 'y', y, 'logy', logY]] as const).map(([title, name, key, logName, on]) => (
                 <span key={name} class="row-of">
-                  <label>{title} <select value={key} onChange={(e) => setQuery({ [name]: e.currentTarget.value, z: '' })}>{options}</select></label>
+                  <label>{title} <select value={key} onChange={(e) => setQuery({ [name]: e.currentTarget.value, z: '' })}>{options()}</select></label>
                   <label class="check"><input type="checkbox" checked={on} onChange={(e) => setQuery({ [logName]: e.currentTarget.checked ? '1' : '' })} /> <span><span class="sr-only">{title} logarithmic</span><span aria-hidden="true">log</span></span></label>
                 </span>
               ))}
