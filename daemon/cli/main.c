@@ -1,11 +1,10 @@
 /* espalier: the command line client. */
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/nearest.h"
 #include "daemon/cli/cli.h"
+#include "daemon/cli/hint.h"
 
 /* "search create NAME" */
 static int format_command(const struct cli_command *c, char *text, size_t size) {
@@ -40,53 +39,6 @@ static void print_overview(FILE *file) {
     fputs("\nEach command has --help. Data goes to stdout, the rest to stderr.\n"
           "ESPALIER_URL and ESPALIER_TOKEN set --url and --token.\n",
           file);
-}
-
-/* ---- what nobody knows ----------------------------------------------------------------------- */
-
-/* Nouns in their order; of one noun, or, without, the nouns themselves. */
-static void print_words(const char *noun) {
-    const char *last = "";
-    int n = 0;
-
-    for (const struct cli_command *const *c = cli_commands; *c; c++) {
-        const char *word = noun ? (*c)->verb : (*c)->noun;
-        if ((noun && strcmp((*c)->noun, noun)) || !word || !strcmp(word, last))
-            continue;
-        fprintf(stderr, "%s%s", n++ ? ", " : "", word);
-        last = word;
-    }
-    fputs("; see espalier", stderr);
-    fprintf(stderr, "%s%s --help\n", noun ? " " : "", noun ? noun : "");
-}
-
-/* The nearest noun, or verb of a noun; NULL when none is near enough. */
-static const char *guess(const char *noun, const char *word) {
-    const char *best = NULL;
-    int least = INT_MAX;
-
-    for (const struct cli_command *const *c = cli_commands; *c; c++) {
-        const char *known = noun ? (*c)->verb : (*c)->noun;
-        if ((noun && strcmp((*c)->noun, noun)) || !known)
-            continue;
-        int distance = nearest_distance(word, known);
-        if (distance < least) {
-            least = distance;
-            best = known;
-        }
-    }
-    return best && nearest_is_slip(word, least) ? best : NULL;
-}
-
-static int unknown(const char *noun, const char *word) {
-    const char *meant = guess(noun, word);
-
-    fprintf(stderr, "espalier: no command \"%s%s%.100s\"", noun ? noun : "", noun ? " " : "", word);
-    if (meant)
-        fprintf(stderr, "; did you mean \"%s%s%s\"?", noun ? noun : "", noun ? " " : "", meant);
-    fputs(noun ? "\nwhat it can do: " : "\nthere are: ", stderr);
-    print_words(noun);
-    return CLI_USAGE;
 }
 
 static int run(const struct cli_command *command, int argc, char **argv) {
@@ -152,5 +104,5 @@ int main(int argc, char **argv) {
         print_commands(argc < 3 ? stderr : stdout, argv[1], "espalier ");
         return argc < 3 ? CLI_USAGE : CLI_OK;
     }
-    return noun_known ? unknown(argv[1], argv[2]) : unknown(NULL, argv[1]);
+    return noun_known ? hint_unknown(argv[1], argv[2]) : hint_unknown(NULL, argv[1]);
 }

@@ -162,6 +162,9 @@ def slips():
         return done.stderr
     for words, meant in ((("serach", "ls"), '"search"'), (("search", "craete", "x"), '"search create"'), (("job", "log", "x"), '"job logs"'), (("devcie",), '"device"'), (("search", "ls", "--jsn"), "--json"), (("supernet", "train", "x", "--epoch", "3"), "--epochs")):
         check(f"did you mean {meant}" in said(*words), "what was meant", words, said(*words))
+    for words, meant in ((("search", "stop", "x"), '"search cancel" or "search pause"?'), (("search", "list"), '"search ls"?'), (("search", "delete", "x"), '"search rm"?'), (("device", "get", "x"), '"device show"?'),
+                         (("job", "kill", "x"), '"job cancel"?'), (("latency", "list"), '"latency tables" or "latency profiles"?'), (("board", "ls"), '"device"?'), (("supernet", "create", "x"), '"supernet train"?')):
+        check(f"did you mean {meant}" in said(*words), "what goes by another name here", words, said(*words))
     text = said("zzz")
     check("did you mean" not in text and "dataset, space, supernet" in text and "espalier --help" in text, "nouns", text)
     text = said("search", "zzz")
