@@ -136,6 +136,14 @@ void cli_put_text(cJSON *body, const char *key, const char *value); /* nothing f
  * name) and returns true; false: the caller prints it for people. */
 bool cli_print_plain(struct cli *cli, const cJSON *doc);
 
+/* Whether the answer is for a program: --json, --jsonl, -o, --get. */
+bool cli_is_plain(const struct cli *cli);
+/* Whether somebody is at a terminal who can be asked. */
+bool cli_can_ask(void);
+/* Asks that somebody whether what the question names is to be removed. -1: yes, go on; else it is
+ * said that nothing was, and this is the exit code. */
+int cli_ask_removal(const char *question);
+
 /* Waits for the job with a progress bar on stderr (when stderr is no terminal: a
  * line for each phase, for the first thing done in it, then every 10 s).
  * CLI_OK, CLI_JOB_FAILED, CLI_TIMEOUT, CLI_INTERRUPTED (the job goes on). */

@@ -194,9 +194,25 @@ static bool for_people(void) {
     return isatty(STDOUT_FILENO) || getenv("ESPALIER_TABLE");
 }
 
+bool cli_is_plain(const struct cli *cli) {
+    return cli->json || cli->jsonl || cli->get || cli->output;
+}
+
 FILE *cli_remarks(const struct cli *cli) {
-    bool plain = cli->json || cli->jsonl || cli->get || cli->output;
-    return for_people() && !plain ? stdout : stderr;
+    return for_people() && !cli_is_plain(cli) ? stdout : stderr;
+}
+
+bool cli_can_ask(void) {
+    return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
+int cli_ask_removal(const char *question) {
+    char line[16];
+    fprintf(stderr, "%s [y/N] ", question);
+    if (fgets(line, sizeof(line), stdin) != NULL && (line[0] == 'y' || line[0] == 'Y'))
+        return -1;
+    fputs("Nothing was removed.\n", stderr);
+    return CLI_FAILURE;
 }
 
 void cli_table(struct cli *cli, const cJSON *items, const struct column *columns, int n_columns) {

@@ -1,7 +1,6 @@
 /* espalier prune: removes what is old and not used, after it has shown what that is. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/cli/commands.h"
 #include "daemon/cli/resource.h"
@@ -43,14 +42,11 @@ static double count_of(const cJSON *doc) {
 
 /* -1: go on; else the exit code. */
 static int confirm(double count) {
-    char line[16];
-    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+    char question[64];
+    if (!cli_can_ask())
         return cli_usage("what is shown above would be removed: say --yes, or --dry-run to look");
-    fprintf(stderr, "Remove these %.0f for good? [y/N] ", count);
-    if (fgets(line, sizeof(line), stdin) != NULL && (line[0] == 'y' || line[0] == 'Y'))
-        return -1;
-    fputs("Nothing was removed.\n", stderr);
-    return CLI_FAILURE;
+    snprintf(question, sizeof(question), "Remove these %.0f for good?", count);
+    return cli_ask_removal(question);
 }
 
 /* What one more call removed is added to the sums. */
@@ -124,10 +120,6 @@ static int prune(struct cli *cli, const struct prune_options *options, cJSON *bo
     return rc != 0 ? cli_fail(&err) : code >= 0 ? code : CLI_OK;
 }
 
-static bool is_for_programs(const struct cli *cli) {
-    return cli->json || cli->jsonl || cli->get != NULL || cli->output != NULL;
-}
-
 static int prune_run(struct cli *cli, int argc, char **argv) {
     struct prune_options options = {0};
     const struct option_row rows[] = {
@@ -144,7 +136,7 @@ static int prune_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
-    if (is_for_programs(cli) && !options.yes && !options.dry_run)
+    if (cli_is_plain(cli) && !options.yes && !options.dry_run)
         return cli_usage("with --json, --jsonl, -o and --get nobody is shown what would go: say "
                          "--yes, or --dry-run to look");
     cJSON *body = make_body(&options);

@@ -116,13 +116,37 @@ static const char *done_word(const char *action) {
     return action;
 }
 
+/* "Remove night, day and 3 more?", to somebody who can be asked. -1 to go on, else the exit code.
+ */
+static int confirm_removal(const struct cli *cli, char *const *names, int n) {
+    enum { NAMED = 5 };
+    char question[NAMED * 80 + 64];
+    int len = snprintf(question, sizeof(question), "Remove");
+    if (cli_is_plain(cli) || !cli_can_ask())
+        return -1;
+    for (int i = 0; i < n && i < NAMED; i++)
+        len += snprintf(question + len, sizeof(question) - (size_t)len, "%s %.70s", i ? "," : "",
+                        names[i]);
+    if (n > NAMED)
+        len += snprintf(question + len, sizeof(question) - (size_t)len, " and %d more", n - NAMED);
+    snprintf(question + len, sizeof(question) - (size_t)len, "?");
+    cli_blank_controls(question);
+    return cli_ask_removal(question);
+}
+
 int resource_act(struct cli *cli, const struct resource *resource, const char *action, int argc,
                  char **argv) {
-    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    bool remove = !strcmp(action, "rm"), yes = false;
+    const struct option_row rows[] = {
+        {"yes", 'y', OPTION_FLAG, NULL, 0, 0, "", "do not ask on a terminal", &yes}, /* of rm */
+        CLI_COMMON_ROWS(cli)};
     struct err err = {0};
     char path[1024];
-    bool remove = !strcmp(action, "rm");
-    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 100}, &first);
+    int first = 0, code = cli_start(cli, remove ? rows : rows + 1, argc, argv,
+                                    (struct cli_words){1, 100}, &first);
+
+    if (code < 0 && remove && !yes)
+        code = confirm_removal(cli, argv + first, argc - first);
 
     for (int i = first; code < 0 && i < argc; i++) {
         cJSON *doc = NULL, *body = remove ? NULL : cJSON_CreateObject();

@@ -39,7 +39,8 @@ struct resource_part {
     int n_columns;
 };
 int resource_parts(struct cli *cli, const struct resource_part *part, int argc, char **argv);
-/* POST PATH/ID/action for each word, or DELETE PATH/ID for action "rm". */
+/* POST PATH/ID/action for each word, or DELETE PATH/ID for action "rm", which asks on a terminal
+ * unless --yes is given (docs/decisions/0080-removal-asks-on-a-terminal.md). */
 int resource_act(struct cli *cli, const struct resource *resource, const char *action, int argc,
                  char **argv);
 /* POST PATH/ID/cancel for each word: its job stops at its next step; with --wait until it has. */

@@ -432,6 +432,36 @@ def job_lists():
     equal(stack.cli("supernet", "rm", "held"), "held: removed", "the words")
 
 
+@test("rm asks on a terminal, unless it is told --yes or prints JSON, and does not in a script", 60)
+def asked_before_removal():
+    stack, client = bed.daemon(), bed.client()
+
+    def there():
+        return [row["name"] for row in client.items("/spaces") if row["name"].startswith("doomed")]
+
+    def add(n):
+        for i in range(n):
+            client.post("/spaces", data.space(name=f"doomed-{i}"), 201)
+        return [f"doomed-{i}" for i in range(n)]
+    names = add(7)
+    for typed in ("n\n", "\n", "\x04"):
+        terminal = Terminal("space", "rm", *names, url=stack.url)
+        terminal.wait_for("the question", r"Remove doomed-0, doomed-1, doomed-2, doomed-3, doomed-4 and 2 more\? \[y/N\]")
+        terminal.type(typed)
+        equal(terminal.ended(), 1, f"exit code of {typed!r}")
+        check("Nothing was removed." in terminal.text, "the words", terminal.text)
+        equal(len(there()), 7, "spaces")
+    terminal = Terminal("space", "rm", *names, url=stack.url)
+    terminal.wait_for("the question", r"\[y/N\]")
+    terminal.type("y\n")
+    equal((terminal.ended(), there()), (0, []), "when the answer is yes")
+    for option in ("--yes", "-y", "--json"):
+        terminal = Terminal("space", "rm", *add(1), option, url=stack.url)
+        equal((terminal.ended(), there(), "[y/N]" in terminal.text), (0, [], False), option)
+    equal((stack.cli("space", "rm", *add(1)), there()), ("doomed-0: removed", []), "in a script")
+    check("--yes" not in stack.cli("job", "retry", "--help"), "the option is rm's alone")
+
+
 @test("help and progress keep to a narrow terminal", 120)
 def narrow():
     bed.supernet()

@@ -40,6 +40,9 @@ class Terminal:
     def wait_for(self, what, pattern, seconds=40):
         return wait_for(what, lambda: re.search(pattern, self.read()), seconds, 0)
 
+    def type(self, text):
+        os.write(self.master, text.encode())
+
     def interrupt(self):
         """Ctrl-C: a terminal then drops what waits to be shown, within a character too."""
         self.decoder.errors = "replace"
