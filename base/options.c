@@ -210,9 +210,14 @@ static int add_text(const struct option_row *row, const char *text, const char *
     return 0;
 }
 
-/* source names the value in messages: "--port", "ESPALIER_PORT". */
+/* source names the value in messages: "--port", "ESPALIER_PORT"; of a default it is the row's name.
+ */
 static int set_value(const struct option_row *row, const char *text, const char *source,
                      struct err *err) {
+    if (row->origin)
+        *row->origin = source[0] == '-'      ? OPTION_BY_HAND
+                       : source == row->name ? OPTION_DEFAULT
+                                             : OPTION_ENVIRONMENT;
     if (row->kind == OPTION_TEXT)
         return set_text(row, text, source, err);
     if (row->kind == OPTION_LIST)
@@ -244,8 +249,8 @@ static int unknown_option(const struct option_row *rows, const char *word, struc
                    slip ? "; did you mean --" : "", slip ? best->name : "", slip ? "?" : "");
 }
 
-static void environment_name(const struct option_row *row, char *text, size_t size) {
-    snprintf(text, size, "ESPALIER_%s", row->name);
+void options_environment_name(const char *name, char *text, size_t size) {
+    snprintf(text, size, "ESPALIER_%s", name);
     for (char *at = text; *at; at++)
         *at = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
 }
@@ -253,7 +258,7 @@ static void environment_name(const struct option_row *row, char *text, size_t si
 static int set_defaults(const struct option_row *rows, struct err *err) {
     for (const struct option_row *row = rows; row->name; row++) {
         char name[NAME_MAX_BYTES + 16];
-        environment_name(row, name, sizeof(name));
+        options_environment_name(row->name, name, sizeof(name));
         const char *from_environment = getenv(name);
         if (from_environment && !from_environment[0])
             from_environment = NULL;

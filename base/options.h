@@ -27,6 +27,9 @@ struct option_list {
     const char *items[OPTION_LIST_MAX];
 };
 
+/* Where an option's value came from. */
+enum option_origin { OPTION_DEFAULT, OPTION_ENVIRONMENT, OPTION_BY_HAND };
+
 struct option_row {
     const char *name; /* "listen-port": --listen-port, environment ESPALIER_LISTEN_PORT */
     char letter;      /* short form, or 0 */
@@ -38,6 +41,7 @@ struct option_row {
     const char *help;     /* one line */
     void *target; /* bool*, int64_t*, double*, const char** (owned by the options), int64_t*,
                      struct option_list* */
+    enum option_origin *origin; /* written when the target is; NULL: nobody asks */
 };
 
 /* Order of precedence: command line, environment (an empty variable counts as unset), defaults.
@@ -48,6 +52,8 @@ struct option_row {
  * first word not taken. Targets may have been written to when it fails. Errors: ESP_EINVAL. */
 int options_parse(const struct option_row *rows, int argc, char **argv, bool stop_at_word,
                   struct err *err, int *ret_rest);
+/* "listen-port" as "ESPALIER_LISTEN_PORT". */
+void options_environment_name(const char *name, char *text, size_t size);
 void options_print_help(const struct option_row *rows); /* to stdout */
 /* One row of a help text: left in a column of so many characters behind two blanks, then right,
  * broken at its blanks so that no line is longer than OPTIONS_HELP_COLUMNS, or than a narrower

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "daemon/cli/settings.h"
 
 enum { PATH_LIMIT = 8192, ENCODED_SLOTS = 8, ENCODED_SIZE = 4096 };
 
@@ -62,7 +63,7 @@ int cli_start(struct cli *cli, const struct option_row *rows, int argc, char **a
         cli->visit(cli->command, rows);
         return CLI_OK;
     }
-    if (options_parse(rows, argc, argv, false, &err, ret_first))
+    if (settings_load(&err) || options_parse(rows, argc, argv, false, &err, ret_first))
         return cli_usage("%s", err.message);
     if (cli->help) {
         print_usage(cli->command);

@@ -69,6 +69,11 @@ static int run(struct cli *cli, int argc, char **argv) {
     visit_commands(print_command);
     fputs(".Sh ENVIRONMENT\nAny option can be given as a variable:\n.Ev ESPALIER_\n"
           "and its name in capitals, such as\n.Ev ESPALIER_URL\nor\n.Ev ESPALIER_TOKEN .\n"
+          ".Sh FILES\nWhat is not set in the environment is taken from\n"
+          ".Pa espalier/client.env\nbelow\n.Ev XDG_CONFIG_HOME\nor\n.Pa ~/.config ,\n"
+          "then from\n.Pa /etc/espalier/client.env ,\n"
+          "which have such a variable and its value a line, as in ESPALIER_URL=unix:PATH.\n"
+          "If\n.Ev ESPALIER_CONFIG\nis set, the file that it names is read in their place.\n"
           ".Sh EXIT STATUS\n.Bl -tag -width Ds\n",
           stdout);
     for (size_t i = 0; i < sizeof(exits) / sizeof(exits[0]); i++)

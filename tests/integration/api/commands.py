@@ -432,6 +432,46 @@ def job_lists():
     equal(stack.cli("supernet", "rm", "held"), "held: removed", "the words")
 
 
+@test("config show tells where each setting comes from, and files stand behind the environment")
+def origins():
+    with tempfile.TemporaryDirectory() as name:
+        home = pathlib.Path(name)
+        mine, other = home / "espalier/client.env", home / "other.env"
+        mine.parent.mkdir()
+        mine.write_text("# of this user\n\nESPALIER_URL=http://127.0.0.1:1\n  ESPALIER_TOKEN='secret'  \nESPALIER_TIMEOUT=5s\nESPALIER_NO_HEADERS=yes\n")
+        other.write_text("ESPALIER_URL=unix:/other\n")
+
+        def run(*words, **environment):
+            clean = {key: value for key, value in os.environ.items() if not key.startswith("ESPALIER_")}
+            return subprocess.run([str(CLI), *words], env={**clean, "XDG_CONFIG_HOME": name, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+
+        def shown(*words, **environment):
+            done = run("config", "show", *words, "--json", **environment)
+            equal(done.returncode, 0, "exit code")
+            return {row["name"]: (row["value"], row["origin"], row["from"]) for row in json.loads(done.stdout)}
+        rows = shown("--ca-file", "x.pem", ESPALIER_URL="unix:/here", ESPALIER_PINNED_KEY="")
+        equal(rows["url"], ("unix:/here", "environment", "ESPALIER_URL"), "the environment wins over a file")
+        equal(rows["token"], ("(not shown)", "file", str(mine)), "a file")
+        equal(rows["ca-file"], ("x.pem", "option", "--ca-file"), "an option")
+        equal([rows[name] for name in ("pinned-key", "insecure-lan")], [(None, "default", "default"), ("false", "default", "default")], "defaults")
+        equal((rows["timeout"], rows["no-headers"]), (("5s", "file", str(mine)), ("yes", "file", str(mine))), "options of other commands, and flags")
+        equal(shown()["url"], ("http://127.0.0.1:1", "file", str(mine)), "a file alone")
+        equal(shown("-u", "unix:/hand")["url"], ("unix:/hand", "option", "--url"), "an option wins over all")
+        rows = shown(ESPALIER_CONFIG=str(other))
+        equal((rows["url"], rows["token"]), (("unix:/other", "file", str(other)), (None, "default", "default")), "another file in place of both")
+        check("secret" not in run("config", "show").stdout, "the secret")
+        told = run("config", "show", ESPALIER_URI="x").stderr
+        check("ESPALIER_URI is set, but no command has an option --uri" in told, "a variable of no option", told)
+        equal(run("status").returncode, 5, "the file's address is what a command asks")
+        for text, said in (("URL=x\n", "line 1"), ("\nESPALIER_URL\n", "line 2"), ("ESPALIER_url=x", "line 1"), ("ESPALIER_JSON=perhaps", "ESPALIER_JSON")):
+            other.write_text(text)
+            done = run("status", ESPALIER_CONFIG=str(other))
+            equal(done.returncode, 2, f"exit code of {text!r}")
+            check(said in done.stderr, "the place", done.stderr)
+        done = run("status", ESPALIER_CONFIG=str(home / "none"))
+        check(done.returncode == 2 and "none" in done.stderr, "a file that is named and is not there", done.stderr)
+
+
 @test("rm asks on a terminal, unless it is told --yes or prints JSON, and does not in a script", 60)
 def asked_before_removal():
     stack, client = bed.daemon(), bed.client()

@@ -115,6 +115,27 @@ static void environment_stands_between(void **state) {
     unsetenv("ESPALIER_NAME");
 }
 
+static void origins_are_told(void **state) {
+    enum option_origin origins[8] = {OPTION_DEFAULT};
+    struct option_row asked[8];
+    char *words[] = {"program", "--wait", "30s", "--no-verbose", "x", NULL};
+    char name[32];
+
+    memcpy(asked, rows, sizeof(asked));
+    for (int i = 0; i < 8; i++)
+        asked[i].origin = &origins[i];
+    setenv("ESPALIER_RATE", "0.5", 1);
+    assert_int_equal(options_parse(asked, 5, words, false, &err, &rest), 0);
+    unsetenv("ESPALIER_RATE");
+    assert_int_equal(origins[0], OPTION_BY_HAND); /* also where it says what the default is */
+    assert_int_equal(origins[1], OPTION_DEFAULT);
+    assert_int_equal(origins[3], OPTION_BY_HAND);
+    assert_int_equal(origins[4], OPTION_ENVIRONMENT);
+    assert_int_equal(origins[5], OPTION_DEFAULT); /* unset */
+    options_environment_name("listen-port", name, sizeof(name));
+    assert_string_equal(name, "ESPALIER_LISTEN_PORT");
+}
+
 static void mistakes_are_named(void **state) {
     static const char *const lines[][2] = {
         {"--listen-port=0", "--listen-port: must be from 1 to 65535, not 0"},
@@ -319,6 +340,7 @@ int main(void) {
         cmocka_unit_test(words_are_left_in_their_order),
         cmocka_unit_test(a_word_may_end_the_options),
         cmocka_unit_test(environment_stands_between),
+        cmocka_unit_test(origins_are_told),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(a_list_takes_each_time_it_is_given),
         cmocka_unit_test(a_list_of_the_command_line_replaces_the_environments),
