@@ -104,6 +104,7 @@ static const char *done_word(const char *action) {
         const char *action, *word;
     } words[] = {{"rm", "removed"},
                  {"retry", "runs again"},
+                 {"cancel", "cancelled"},
                  {"pause", "paused"},
                  {"resume", "goes on"},
                  {"allow", "allowed"},

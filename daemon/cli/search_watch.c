@@ -1,7 +1,5 @@
 /* espalier search watch: the front as it grows, drawn into the terminal; without one, a line now
  * and then. */
-#include <langinfo.h>
-#include <locale.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,10 +10,10 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/memory.h"
-#include "base/terminal.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/metric.h"
 #include "daemon/cli/plot.h"
+#include "daemon/cli/screen.h"
 
 enum {
     DRAW_US = 250000,    /* between two pictures at least */
@@ -45,7 +43,7 @@ struct watch {
     struct cli *cli;
     struct http_client *stream; /* beside cli's, which asks while this one listens */
     char id[64], event_id[32];
-    bool terminal, utf8, colours;
+    struct screen screen;
     cJSON *search, *front, *names;
     char keys[2][METRIC_TEXT]; /* of the vertical and the horizontal axis */
     struct plot_point *points; /* of all candidates, in the API's units */
@@ -147,7 +145,7 @@ static int refresh(struct watch *watch, struct err *err) {
         rc = replace(watch, &watch->front, "/front", err);
     if (rc == 0)
         read_growing_front(watch);
-    if (rc == 0 && watch->terminal)
+    if (rc == 0 && watch->screen.terminal)
         rc = read_candidates(watch, err);
     watch->dirty = false;
     watch->asked_us = clock_wall_us();
@@ -179,17 +177,6 @@ static bool has_ended(const struct watch *watch) {
 
 /* ---- the picture --------------------------------------------------------------------------- */
 
-/* Characters of a text of UTF-8, without the colours of a terminal. */
-static void put_cut(struct buf *out, const char *text, int width) {
-    int n = 0;
-    for (; *text; text++) {
-        if (((unsigned char)*text & 0xC0) != 0x80 && ++n > width)
-            break;
-        buf_append(out, text, 1);
-    }
-    buf_puts(out, "\n");
-}
-
 static void put_status(const struct watch *watch, struct buf *out, int width) {
     const cJSON *search = watch->search;
     double budget = cli_number(search, "evaluations");
@@ -205,7 +192,7 @@ static void put_status(const struct watch *watch, struct buf *out, int width) {
              cli_text(search, "stage")[0] ? ", " : "", cli_text(search, "stage"),
              cli_number(search, "evaluations_done"), of,
              cJSON_GetArraySize(cli_item(watch->front, "items")), volume);
-    put_cut(out, text, width);
+    screen_put_line(out, text, width);
 }
 
 static const cJSON *metric_of(const cJSON *item, const char *key) {
@@ -254,7 +241,7 @@ static void put_legend(const struct watch *watch, const struct plot *plot,
     snprintf(text, sizeof(text), "%s%s%s%s by %s%s%s%s", titles[0], units[0].name[0] ? " (" : "",
              units[0].name, units[0].name[0] ? ")" : "", titles[1], units[1].name[0] ? " (" : "",
              units[1].name, units[1].name[0] ? ")" : "");
-    put_cut(out, text, plot->width);
+    screen_put_line(out, text, plot->width);
     plot_put_mark(out, plot, PLOT_MEASURED);
     buf_puts(out, " measured  ");
     plot_put_mark(out, plot, PLOT_PREDICTED);
@@ -264,14 +251,6 @@ static void put_legend(const struct watch *watch, const struct plot *plot,
         buf_puts(out, " looked at");
     }
     buf_puts(out, "\n");
-}
-
-static void window_size(int *ret_columns, int *ret_rows) {
-    terminal_size(STDOUT_FILENO, ret_columns, ret_rows);
-    if (*ret_columns == 0)
-        *ret_columns = 80;
-    if (*ret_rows == 0)
-        *ret_rows = 24;
 }
 
 static int count_lines(const char *text) {
@@ -285,11 +264,11 @@ static int count_lines(const char *text) {
 static void draw(struct watch *watch) {
     const struct metric_unit units[2] = {metric_unit(watch->keys[0], largest_of(watch, 0)),
                                          metric_unit(watch->keys[1], largest_of(watch, 1))};
-    struct plot plot = {.utf8 = watch->utf8, .colours = watch->colours};
+    struct plot plot = {.utf8 = watch->screen.utf8, .colours = watch->screen.colours};
     struct buf out;
     int columns, rows;
 
-    window_size(&columns, &rows);
+    screen_size(&columns, &rows);
     plot.width = columns - 1;
     plot.height = (rows > ROWS_MAX ? ROWS_MAX : rows) - 4;
     struct plot_point *points = make_points(watch, units, &plot.n_points);
@@ -329,7 +308,7 @@ static void tell(struct watch *watch, bool last) {
 }
 
 static void show(struct watch *watch, bool last) {
-    if (watch->terminal)
+    if (watch->screen.terminal)
         draw(watch);
     else
         tell(watch, last);
@@ -442,15 +421,6 @@ static int watch_it(struct watch *watch) {
     }
 }
 
-static void look_at_terminal(struct watch *watch) {
-    const char *none = getenv("NO_COLOR"), *kind = getenv("TERM");
-    bool dumb = !kind || !kind[0] || !strcmp(kind, "dumb");
-    setlocale(LC_CTYPE, "");
-    watch->terminal = isatty(STDOUT_FILENO) && !dumb;
-    watch->utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
-    watch->colours = watch->terminal && !(none && none[0]);
-}
-
 static int watch_run(struct cli *cli, int argc, char **argv) {
     const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
     struct watch watch = {.cli = cli};
@@ -461,7 +431,7 @@ static int watch_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
-    look_at_terminal(&watch);
+    watch.screen = screen_look();
     if (cli_get(cli, &err, &watch.search, "/searches/%s", cli_encode(argv[first])) ||
         cli_connect(cli, &err, &watch.stream)) {
         cJSON_Delete(watch.search);

@@ -1,5 +1,6 @@
 """What searches make of boards: measurements, tables, calibrations, and a board that refuses."""
 import json
+import re
 import zlib
 from urllib.parse import quote
 
@@ -48,6 +49,28 @@ def measurements():
     equal(again["table"]["id"], table["id"], "the same table")
     sound = {row["measurement"] for row in entries if row["spread"] <= 0.1}  # a busy machine may leave others
     check(sound <= {row["measurement"] for row in client.items(f"/tables/{table['id']}/entries")}, "nothing measured again that is known well", sound)
+
+
+@test("the client shows a measurement with quantiles and a histogram of its samples, and lists and cancels them", 60)
+def measurement_shown():
+    client, stack = bed.client(), bed.daemon()
+    asked, = client.post("/measurements", {"profile": bed.profile(), "space": "tiny", "archs": [data.SMALL_ARCH]}, 202)["items"]
+    done = wait_for("the measurement", lambda: (doc := client.get(f"/measurements/{asked['id']}")) and doc["state"] == "accepted" and doc)
+    samples, us = done["samples_us"], done["median_us"]
+    equal(len(samples), 6, "samples of the played board: 0.99, 0.995, 1, 1, 1.005 and 1.01 of its median")
+    equal(json.loads(stack.cli("measurement", "show", done["id"], "--json"))["samples_us"], samples, "all of them")
+    fields, quantiles, bins = [[line.split("\t") for line in part.splitlines()] for part in stack.cli("measurement", "show", done["id"]).split("\n\n")]
+    check(any(re.match(rf"arch +{re.escape(data.SMALL_ARCH)}$", line[0]) for line in fields), "the fields", fields)
+    unit = 1000 if us >= 1000 else 1
+    told = {row[0]: float(row[1].split()[0]) * unit / us for row in quantiles[1:]}
+    for name, share in (("fastest", 0.99), ("5 %", 0.99125), ("25 %", 0.99625), ("50 %", 1), ("95 %", 1.00875), ("slowest", 1.01)):
+        check(abs(told[name] - share) < 1e-3, name, told)
+    equal([(row[2], row[3].replace("\u2588", "#")) for row in bins[1:]], [("1", "#" * 20), ("1", "#" * 20), ("2", "#" * 40), ("1", "#" * 20), ("1", "#" * 20)], "the histogram")
+    listed = stack.cli("measurement", "ls", "--kind", "network", "--graph", done["graph_id"], "-o", "name").split()
+    equal(listed, [row["id"] for row in client.items(f"/measurements?graph_id={done['graph_id']}&kind=network")], "the list")
+    equal(stack.cli_run("measurement", "show", "ms_none").returncode, 3, "none")
+    equal(stack.cli_run("measurement", "ls", "--state", "odd").returncode, 1, "a state that nobody knows")
+    equal(stack.cli_run("measurement", "cancel", done["id"]).returncode, 4, "exit code of one that has ended")
 
 
 @test("a space that the table covers in part is interpolated where units are alike, and refused where they are not", 120)
