@@ -11,6 +11,7 @@ import threading
 import time
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote
 
 import bed
 import data
@@ -430,6 +431,41 @@ def job_lists():
     check(stack.cli("job", "cancel", job) in (f"{job}: is being stopped", f"{job}: cancelled"), "the words", "as far as its process has come")
     stack.wait_job(job, state="canceled")
     equal(stack.cli("supernet", "rm", "held"), "held: removed", "the words")
+
+
+@test("two networks are compared by stage and block, and the changes of their parts sum up to those of the whole", 60)
+def compared():
+    stack, client = bed.daemon(), bed.client()
+    first, second = "r28 | d2 c16 k5e4 k3e2 | d2 c24 k3e2 k5e4", "r28 | d1 c16 k5e4 | d3 c24 k3e2 k5e2 k3e4"
+    words = ("arch", "diff", first, second, "--space", "tiny", "--profile", bed.profile())
+    doc = json.loads(stack.cli(*words, "--json"))
+    whole = [client.get(f"/archs?space=tiny&arch={quote(arch)}&profile={bed.profile()}") for arch in (first, second)]
+    equal([(doc[side]["arch"], doc[side]["arch_id"]) for side in "ab"], [(one["arch"], one["arch_id"]) for one in whole], "the networks")
+    totals = {row["metric"]: (row["a"], row["b"]) for row in doc["totals"]}
+    for path in ("cost.macs", "cost.params", "cost.peak_activation_bytes", "latency.us", "latency.high_us"):
+        part, key = path.split(".")
+        equal(totals[path], tuple(one[part][key] for one in whole), path)
+    places = {row["where"]: row for row in doc["places"]}
+    equal(list(places), ["stage 1", "block 1.2", "stage 2", "block 2.2", "block 2.3"], "what differs")
+    equal([(places[name]["a"], places[name]["b"]) for name in ("stage 1", "block 1.2", "stage 2", "block 2.2", "block 2.3")],
+          [("d2 c16", "d1 c16"), ("k3 e2 c16>16 7x7", "-"), ("d2 c24", "d3 c24"), ("k5 e4 c24>24 4x4", "k5 e2 c24>24 4x4"), ("-", "k3 e4 c24>24 4x4")], "how")
+    for key in ("macs", "params"):
+        stages = sum(places[name]["change"][key] for name in ("stage 1", "stage 2"))
+        blocks = sum(row["change"][key] for name, row in places.items() if name.startswith("block"))
+        equal((stages, blocks), (totals[f"cost.{key}"][1] - totals[f"cost.{key}"][0],) * 2, key)
+    gone = next(unit for unit in whole[0]["units"] if unit["stage"] == 0 and unit["block"] == 1)
+    check(abs(places["block 1.2"]["change"]["latency_us"] + gone["latency_us"]) < 1e-6, "the latency of a block that is gone", places, gone)
+    fields, figures, parts = [part.splitlines() for part in stack.cli(*words).split("\n\n")]
+    macs = next(line.split("\t") for line in figures if line.startswith("MACs"))
+    check(re.fullmatch(r"[+-]\d+\.\d\d %", macs[3]), "the change of the whole", macs)
+    equal([line.split("\t")[0] for line in parts], ["WHERE", *places], "the table")
+    equal(parts[0].split("\t")[-1], "LATENCY", "its last column")
+    check("LATENCY" not in stack.cli(*words[:-2]), "without a profile")
+    same = stack.cli_run("arch", "diff", first, first, "--space", "tiny")
+    check(same.returncode == 0 and "They are one network." in same.stderr and "WHERE" not in same.stdout, "one network", same)
+    equal(stack.cli_run("arch", "diff", first, second).returncode, 2, "without a space")
+    done = stack.cli_run("arch", "diff", first, "r28 | d9", "--space", "tiny")
+    check(done.returncode == 1 and 'of "r28 | d9"' in done.stderr, "which of them is wrong", done.stderr)
 
 
 @test("config show tells where each setting comes from, and files stand behind the environment")
