@@ -6,7 +6,7 @@
 
 #include "daemon/cli/axis.h"
 
-enum { LABEL = 9, DOTS_X = 2, DOTS_Y = 4 };
+enum { LABEL = 9, DOTS_X = 2, DOTS_Y = 4, JOINED = 1000 /* points from one end to the other */ };
 
 struct cell {
     unsigned char dots; /* of braille */
@@ -30,7 +30,7 @@ static struct view view_of(const struct plot *plot) {
             axis_widen(&view.x, plot->points[i].x);
             axis_widen(&view.y, plot->points[i].y);
         }
-    axis_close(&view.x, true, 0);
+    axis_close(&view.x, !plot->linear, 0);
     axis_close(&view.y, false, 0);
     view.columns = (plot->width > PLOT_WIDTH_MAX ? PLOT_WIDTH_MAX : plot->width) - LABEL - 2;
     view.rows = (plot->height > PLOT_HEIGHT_MAX ? PLOT_HEIGHT_MAX : plot->height) - 2;
@@ -56,8 +56,10 @@ static void add_point(struct cell *cells, const struct view *view, const struct 
     cell->taken = true;
 }
 
-static const char *const marks[2][PLOT_KINDS] = {{".", "o", "@"}, {"\u2801", "\u25cb", "\u25cf"}};
-static const char *const colours[PLOT_KINDS] = {"\033[2m", "\033[34m", "\033[1;33m"};
+static const char *const marks[2][PLOT_KINDS] = {
+    {".", "*", "o", "+", "@"}, {"\u2801", "\u2836", "\u25cb", "\u25c6", "\u25cf"}};
+static const char *const colours[PLOT_KINDS] = {"\033[2m", "\033[36m", "\033[34m", "\033[35m",
+                                                "\033[1;33m"};
 
 static void put_coloured(struct buf *out, const struct plot *plot, enum plot_kind kind,
                          const char *text) {
@@ -74,7 +76,7 @@ static void put_cell(struct buf *out, const struct plot *plot, const struct cell
     unsigned code = 0x2800u + cell->dots; /* three bytes of UTF-8 */
     if (!cell->taken) {
         buf_puts(out, " ");
-    } else if (cell->kind != PLOT_CLOUD) {
+    } else if (cell->kind > PLOT_CURVE || (cell->kind == PLOT_CURVE && !plot->utf8)) {
         plot_put_mark(out, plot, cell->kind);
     } else if (!plot->utf8) {
         put_coloured(out, plot, PLOT_CLOUD, cell->n < 4 ? "." : ":");
@@ -83,7 +85,7 @@ static void put_cell(struct buf *out, const struct plot *plot, const struct cell
         text[1] = (char)(0x80 | (code >> 6 & 0x3F));
         text[2] = (char)(0x80 | (code & 0x3F));
         text[3] = 0;
-        put_coloured(out, plot, PLOT_CLOUD, text);
+        put_coloured(out, plot, cell->kind, text);
     }
 }
 
@@ -138,4 +140,58 @@ void plot_put(struct buf *out, const struct plot *plot) {
     for (int row = 0; row < view.rows; row++)
         put_row(out, plot, &view, cells, row);
     put_axis(out, plot, &view);
+}
+
+/* ---- curves ---------------------------------------------------------------------------------- */
+
+int plot_join(const struct plot_point *points, int n, enum plot_kind kind, int room,
+              struct plot_point *ret_points) {
+    const struct plot_point *last = NULL;
+    struct axis_range x = {INFINITY, -INFINITY, false};
+    int written = 0;
+    for (int i = 0; i < n; i++)
+        if (is_shown(&points[i]))
+            axis_widen(&x, points[i].x);
+    for (int i = 0; i < n; i++) {
+        const struct plot_point *p = &points[i];
+        if (!is_shown(p))
+            continue;
+        double share = last && x.high > x.low ? (p->x - last->x) / (x.high - x.low) : 0;
+        int steps = (int)ceil(share * JOINED) + (last != NULL);
+        for (int k = 1; k < steps && written < room; k++) {
+            double at = (double)k / steps;
+            ret_points[written++] = (struct plot_point){last->x + at * (p->x - last->x),
+                                                        last->y + at * (p->y - last->y), kind};
+        }
+        last = p;
+    }
+    return written;
+}
+
+/* The mean of those of values[from, to) that are numbers; NaN: there are none. */
+static double mean_of(const double *values, int from, int to) {
+    double sum = 0;
+    int n = 0;
+    for (int i = from; i < to; i++)
+        if (isfinite(values[i])) {
+            sum += values[i];
+            n++;
+        }
+    return n ? sum / n : NAN;
+}
+
+void plot_put_spark(struct buf *out, const double *values, int n, int width, bool utf8) {
+    static const char *const levels[2][8] = {
+        {"_", ".", "-", ":", "=", "+", "*", "#"},
+        {"\u2581", "\u2582", "\u2583", "\u2584", "\u2585", "\u2586", "\u2587", "\u2588"}};
+    struct axis_range range = {0, -INFINITY, false};
+    int bars = n < width ? n : width, level = 0;
+    for (int i = 0; i < bars; i++)
+        axis_widen(&range, mean_of(values, i * n / bars, (i + 1) * n / bars));
+    for (int i = 0; i < bars; i++) {
+        double mean = mean_of(values, i * n / bars, (i + 1) * n / bars);
+        if (isfinite(mean) && range.high > range.low)
+            level = (int)((mean - range.low) / (range.high - range.low) * 7 + 0.5);
+        buf_puts(out, levels[utf8][level]);
+    }
 }

@@ -1,59 +1,27 @@
 /* espalier search watch: the front as it grows, drawn into the terminal; without one, a line now
  * and then. */
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/clock.h"
-#include "base/json.h"
 #include "base/memory.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/metric.h"
 #include "daemon/cli/plot.h"
-#include "daemon/cli/screen.h"
+#include "daemon/cli/watching.h"
 
-enum {
-    DRAW_US = 250000,    /* between two pictures at least */
-    PAUSES = 4,          /* and so many times what it took to ask for one */
-    QUIET_US = 10000000, /* between two lines without a terminal */
-    AGAIN_US = 500000,   /* until the daemon is asked again when it was gone */
-    AWAY_MAX = 120,      /* times */
-    EVENT_MAX = 1 << 20, /* bytes of a line of the stream; longer ones are passed over */
-    CANDIDATES_PAGE = 5000,
-    ROWS_MAX = 30,
-    SILENCE_S = 40 /* of a stream that says something every 15 s: it is broken */
-};
-
-static volatile sig_atomic_t stopped;
-static volatile sig_atomic_t hung_up; /* whoever listens is to listen no longer */
-
-static void on_interrupt(int number) {
-    stopped = 1;
-    hung_up = 1;
-}
-
-static void on_silence(int number) {
-    hung_up = 1;
-}
+enum { CANDIDATES_PAGE = 5000, ROWS_MAX = 29, LINE_COLUMNS = 1000 };
 
 struct watch {
     struct cli *cli;
-    struct http_client *stream; /* beside cli's, which asks while this one listens */
-    char id[64], event_id[32];
+    char id[64];
     struct screen screen;
     cJSON *search, *front, *names;
     char keys[2][METRIC_TEXT]; /* of the vertical and the horizontal axis */
     struct plot_point *points; /* of all candidates, in the API's units */
     int n_points, room;
     char cursor[256];
-    int lines;                            /* of the picture on the screen */
-    int64_t drawn_us, asked_us, pause_us; /* until the next picture: the longer the more it took */
-    char told[64];                        /* the stage of the newest line */
-    bool dirty;
-    struct buf line; /* of the stream, as far as it has come */
 };
 
 /* ---- what is known ------------------------------------------------------------------------- */
@@ -138,8 +106,8 @@ static void read_growing_front(struct watch *watch) {
     (void)replace(watch, &watch->front, part, &err);
 }
 
-static int refresh(struct watch *watch, struct err *err) {
-    int64_t begun_us = clock_wall_us();
+static int refresh(void *context, struct err *err) {
+    struct watch *watch = context;
     int rc = replace(watch, &watch->search, "", err);
     if (rc == 0)
         rc = replace(watch, &watch->front, "/front", err);
@@ -147,11 +115,6 @@ static int refresh(struct watch *watch, struct err *err) {
         read_growing_front(watch);
     if (rc == 0 && watch->screen.terminal)
         rc = read_candidates(watch, err);
-    watch->dirty = false;
-    watch->asked_us = clock_wall_us();
-    watch->pause_us = PAUSES * (watch->asked_us - begun_us);
-    if (watch->pause_us < DRAW_US)
-        watch->pause_us = DRAW_US;
     return rc;
 }
 
@@ -170,7 +133,8 @@ static void choose_axes(struct watch *watch) {
     }
 }
 
-static bool has_ended(const struct watch *watch) {
+static bool has_ended(const void *context) {
+    const struct watch *watch = context;
     const char *state = cli_text(watch->search, "state");
     return !strcmp(state, "done") || !strcmp(state, "failed") || !strcmp(state, "canceled");
 }
@@ -253,136 +217,34 @@ static void put_legend(const struct watch *watch, const struct plot *plot,
     buf_puts(out, "\n");
 }
 
-static int count_lines(const char *text) {
-    int n = 0;
-    for (; *text; text++)
-        n += *text == '\n';
-    return n;
-}
-
-/* Over the picture before. */
-static void draw(struct watch *watch) {
+static void draw(const void *context, struct buf *out, int columns, int rows) {
+    const struct watch *watch = context;
     const struct metric_unit units[2] = {metric_unit(watch->keys[0], largest_of(watch, 0)),
                                          metric_unit(watch->keys[1], largest_of(watch, 1))};
     struct plot plot = {.utf8 = watch->screen.utf8, .colours = watch->screen.colours};
-    struct buf out;
-    int columns, rows;
 
-    screen_size(&columns, &rows);
-    plot.width = columns - 1;
-    plot.height = (rows > ROWS_MAX ? ROWS_MAX : rows) - 4;
+    plot.width = columns;
+    plot.height = (rows > ROWS_MAX ? ROWS_MAX : rows) - 3;
     struct plot_point *points = make_points(watch, units, &plot.n_points);
     plot.points = points;
-    buf_init(&out, 0);
-    if (watch->lines > 0)
-        buf_printf(&out, "\033[%dA\r\033[J", watch->lines);
-    put_status(watch, &out, plot.width);
+    put_status(watch, out, plot.width);
     if (points && plot.width >= PLOT_WIDTH_MIN && plot.height >= PLOT_HEIGHT_MIN) {
-        plot_put(&out, &plot);
-        put_legend(watch, &plot, units, &out);
+        plot_put(out, &plot);
+        put_legend(watch, &plot, units, out);
     }
-    if (!out.error && out.data) {
-        watch->lines = count_lines(out.data);
-        fwrite(out.data, 1, out.len, stdout);
-        fflush(stdout);
-    }
-    buf_finish(&out);
     free(points);
-    watch->drawn_us = clock_wall_us();
 }
 
-/* Without a terminal: when the stage changes, then every ten seconds. */
-static void tell(struct watch *watch, bool last) {
-    const char *stage = cli_text(watch->search, "stage");
-    int64_t now = clock_wall_us();
-    struct buf out;
-    if (!last && !strcmp(stage, watch->told) && now - watch->drawn_us < QUIET_US)
-        return;
-    snprintf(watch->told, sizeof(watch->told), "%s", stage);
-    watch->drawn_us = now;
-    buf_init(&out, 0);
-    put_status(watch, &out, 1000);
-    fputs(out.data ? out.data : "", stdout);
-    fflush(stdout);
-    buf_finish(&out);
+static void tell(const void *context, struct buf *out) {
+    put_status(context, out, LINE_COLUMNS);
 }
 
-static void show(struct watch *watch, bool last) {
-    if (watch->screen.terminal)
-        draw(watch);
-    else
-        tell(watch, last);
+static const char *stage_of(const void *context) {
+    return cli_text(((const struct watch *)context)->search, "stage");
 }
 
-/* ---- events -------------------------------------------------------------------------------- */
-
-/* Whether data is about this search; what cannot be told is. */
-static bool is_ours(const struct watch *watch, const char *text, size_t len) {
-    cJSON *data = NULL;
-    if (json_parse(text, len, NULL, NULL, &data) != 0)
-        return true;
-    const char *search = cli_text(data, "search"), *id = cli_text(data, "id");
-    bool ours = !strcmp(search, watch->id) || !strcmp(id, watch->id) || (!search[0] && !id[0]);
-    cJSON_Delete(data);
-    return ours;
-}
-
-static void take_line(struct watch *watch) {
-    const char *line = watch->line.data ? watch->line.data : "";
-    size_t len = strlen(line);
-    if (!strncmp(line, "id:", 3))
-        snprintf(watch->event_id, sizeof(watch->event_id), "%.30s",
-                 line + 3 + strspn(line + 3, " "));
-    else if (!strncmp(line, "data:", 5) && is_ours(watch, line + 5, len - 5))
-        watch->dirty = true;
-    buf_clear(&watch->line);
-}
-
-/* 0: on with the stream. */
-static int on_data(void *context, const char *data, size_t len) {
-    struct watch *watch = context;
-    struct err err = {0};
-    alarm(SILENCE_S);
-    for (size_t i = 0; i < len; i++)
-        if (data[i] == '\n')
-            take_line(watch);
-        else if (data[i] != '\r' && watch->line.len < EVENT_MAX)
-            buf_append(&watch->line, &data[i], 1);
-    if (stopped)
-        return 1;
-    if (!watch->dirty || clock_wall_us() - watch->asked_us < watch->pause_us)
-        return 0;
-    if (refresh(watch, &err) != 0)
-        return 1; /* whoever reads the stream asks again */
-    if (has_ended(watch))
-        return 1;
-    show(watch, false);
-    return 0;
-}
-
-/* Listens until the search has ended, the daemon is gone, or it is interrupted. True: it was
- * heard. */
-static bool listen_once(struct watch *watch) {
-    struct http_request request = {.method = "GET",
-                                   .path = "/api/v1/events?topics=search,candidates,generation,"
-                                           "front",
-                                   .last_event_id = watch->event_id[0] ? watch->event_id : NULL,
-                                   .on_data = on_data,
-                                   .context = watch,
-                                   .stop = &hung_up};
-    struct http_response response = {0};
-    struct err err = {0};
-    buf_clear(&watch->line);
-    hung_up = stopped;
-    alarm(SILENCE_S);
-    int rc = http_client_send(watch->stream, &request, &err, &response);
-    alarm(0);
-    bool heard = rc == 0 ? response.status == 200 : err.code == ESP_ECANCELED;
-    http_response_finish(&response);
-    return heard;
-}
-
-static int end_code(const struct watch *watch) {
+static int tell_end(const void *context) {
+    const struct watch *watch = context;
     struct err err = {0};
     cJSON *job = NULL;
     if (!strcmp(cli_text(watch->search, "state"), "done"))
@@ -396,60 +258,36 @@ static int end_code(const struct watch *watch) {
     return CLI_JOB_FAILED;
 }
 
-/* A daemon that restarts goes on with the search, and this with looking at it. */
-static int watch_it(struct watch *watch) {
-    for (int away = 0;;) {
-        struct err err = {0};
-        int rc = refresh(watch, &err);
-        if (stopped) {
-            fprintf(stderr,
-                    "\nthe search goes on; come back to it with: espalier search watch %s\n",
-                    watch->id);
-            return CLI_INTERRUPTED;
-        }
-        if (rc != 0 && (err.code != ESP_EUNREACHABLE || ++away > AWAY_MAX))
-            return cli_fail(&err);
-        if (rc == 0) {
-            bool ended = has_ended(watch);
-            show(watch, ended);
-            if (ended)
-                return end_code(watch);
-            away = listen_once(watch) ? 0 : away + 1;
-        }
-        if (away > 0 && !stopped)
-            clock_sleep_us(AGAIN_US);
-    }
-}
-
 static int watch_run(struct cli *cli, int argc, char **argv) {
     const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
     struct watch watch = {.cli = cli};
-    struct sigaction action = {.sa_handler = on_interrupt}, silence = {.sa_handler = on_silence};
-    struct sigaction before;
+    const struct watched watched = {.what = "search",
+                                    .noun = "search",
+                                    .id = watch.id,
+                                    .topics = "search,candidates,generation,front",
+                                    .belonging = "search",
+                                    .refresh = refresh,
+                                    .has_ended = has_ended,
+                                    .end = tell_end,
+                                    .draw = draw,
+                                    .tell = tell,
+                                    .stage = stage_of,
+                                    .context = &watch};
     struct err err = {0};
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
 
     if (code >= 0)
         return code;
     watch.screen = screen_look();
-    if (cli_get(cli, &err, &watch.search, "/searches/%s", cli_encode(argv[first])) ||
-        cli_connect(cli, &err, &watch.stream)) {
-        cJSON_Delete(watch.search);
+    if (cli_get(cli, &err, &watch.search, "/searches/%s", cli_encode(argv[first])))
         return cli_fail(&err);
-    }
     snprintf(watch.id, sizeof(watch.id), "%s", cli_text(watch.search, "id"));
     watch.names = cJSON_CreateObject();
-    buf_init(&watch.line, 0);
     choose_axes(&watch);
-    sigaction(SIGINT, &action, &before);
-    sigaction(SIGALRM, &silence, NULL);
-    code = watch_it(&watch);
-    sigaction(SIGINT, &before, NULL);
-    http_client_destroy(watch.stream);
+    code = watching_run(cli, &watch.screen, &watched);
     cJSON_Delete(watch.search);
     cJSON_Delete(watch.front);
     cJSON_Delete(watch.names);
-    buf_finish(&watch.line);
     free(watch.points);
     return code;
 }
