@@ -1,4 +1,6 @@
-"""espalier apply, --jsonl and -o name of every listing, espalier search watch."""
+"""espalier apply, --jsonl and -o name of every listing, espalier search watch and supernet watch."""
+import csv
+import io
 import json
 import os
 import re
@@ -84,7 +86,7 @@ def listings():
     bed.profile()
     client = bed.client()
     table, calibrations = client.items("/tables")[0]["id"], client.items("/calibrations")
-    yield from (words.split() for words in ("dataset ls", "space ls", "supernet ls", "supernet checkpoints net", "device ls", "latency profiles", "latency tables", "latency calibrations", "model ls", "search ls", "search strategies", "arch ls net", "export ls", "job ls", "token ls", "webhook ls", "energy ls"))
+    yield from (words.split() for words in ("dataset ls", "space ls", "supernet ls", "supernet checkpoints net", "device ls", "latency profiles", "latency tables", "latency calibrations", "model ls", "search ls", "search strategies", "arch ls net", "export ls", "job ls", "token ls", "webhook ls", "energy ls", "measurement ls --state accepted --kind unit"))
     yield ["latency", "entries", table]
     if calibrations:
         yield ["latency", "residuals", calibrations[0]["id"]]
@@ -214,3 +216,88 @@ def watch_lines():
     lines = stack.cli("search", "watch", "lines", timeout=100).splitlines()
     check(lines and lines[-1].startswith("lines: done, final, 60 of 60 evaluations, ") and "\x1b" not in "".join(lines) and len(lines) < 12, "lines", lines)
     equal(stack.cli_run("search", "watch", "no-such").returncode, 3, "no search")
+
+
+# --- curves of a training ---
+
+def training(name, epochs, **settings):
+    """Id of a training that has begun."""
+    bed.supernet()
+    stack = bed.daemon()
+    stack.cli("supernet", "train", name, "--space", "tiny", "--dataset", "bars", "--epochs", str(epochs), "--batch", "50", "--set", json.dumps({"recalibration_images": 50, "validation_images": 50, **settings}))
+    return stack.client.get(f"/supernets/{name}")["id"]
+
+
+@test("a training is watched as it goes: curves, Ctrl-C leaves it running, its end is the end, through connections that break", 180)
+def watch_training():
+    client = bed.client()
+    name = training("curving", 1000)
+    proxy = Proxy(bed.daemon().port)
+    at_end(proxy.close)
+    terminal = Terminal("supernet", "watch", "curving", url=proxy.url, columns=70, rows=24)
+    terminal.wait_for("the speed and how it went", r"\d images/s [\u2581-\u2588]", 60)
+    terminal.wait_for("a curve", r"loss by step: (.|\n)*[\u2801-\u28ff]")
+    check(re.search(r"curving: training, [^\n]* steps, epoch \d[^\n]*\nloss \d", plain(terminal.text)), "the words", plain(terminal.text)[-2000:])
+    steps = lambda: {int(n) for n in re.findall(r" (\d+) of \d+ steps", plain(terminal.read()))}
+    wait_for("more pictures", lambda: len(steps()) > 2, 40, 0)
+    pictures = terminal.text.split("\x1b[J")
+    check(all(picture.count("\n") <= 23 for picture in pictures), "the height", [picture.count("\n") for picture in pictures])
+    check(all(len(line) < 70 for line in plain(terminal.text).split("\n")), "the width", max(plain(terminal.text).split("\n"), key=len))
+    check("\x1b[36m" in terminal.text, "the curve's colour")
+    before = max(steps())
+    for link in list(proxy.links):
+        try:
+            link.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # one that had ended
+    wait_for("pictures after the connection broke", lambda: max(steps()) > before, 40, 0)
+    terminal.interrupt()
+    equal(terminal.ended(), 130, "exit code of Ctrl-C")
+    check("the training goes on" in terminal.text and f"espalier supernet watch {name}" in terminal.text, "the words", terminal.text[-300:])
+    equal(client.get("/supernets/curving")["state"], "training", "the training")
+    last = Terminal("supernet", "watch", "curving", url=bed.daemon().url, LC_ALL="C", NO_COLOR="1", rows=36)
+    last.wait_for("a picture of ASCII", r"loss by step: \* by labels(.|\n)*\*\*", 60)
+    client.post(f"/jobs/{client.get('/supernets/curving')['job']}/cancel", {})
+    equal(last.ended(), 6, "exit code of a training that was cancelled")
+    check(last.text.isascii() and "\x1b[36m" not in last.text and "\x1b[2m" not in last.text, "ASCII without colours")
+    check("the training was cancelled" in last.text, "the end", last.text[-300:])
+    ended = Terminal("supernet", "watch", "net", url=bed.daemon().url, LC_ALL="C", rows=36)
+    equal(ended.ended(), 0, "exit code of a training that had ended")
+    check(re.search(r"top-1 \(%\) of subnets by step: \S*@\S* largest  \S*\+\S* random  \S*o\S* smallest", ended.text) and "loss by step" in ended.text, "both charts", ended.text)
+
+
+@test("without a terminal a watched training is told in lines, or point by point as JSON, and its points are a table, JSON and CSV", 120)
+def told_training():
+    stack, client = bed.daemon(), bed.client()
+    training("pointed", 3)
+    environment = {**os.environ, "ESPALIER_URL": stack.url}
+    streams = [subprocess.Popen([str(CLI), "supernet", "watch", "pointed", *words], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for words in ((), ("--jsonl",), ("--get", "state"))]
+    told = [stream.communicate(timeout=100)[0] for stream in streams]
+    equal([stream.returncode for stream in streams], [0, 0, 0], "exit codes")
+    lines = told[0].splitlines()
+    check(re.match(r"pointed: ready, step \d+, epoch 3\.00, loss [\d.]+, (by the teacher [\d.]+, )?largest [\d.]+ %, random [\d.]+ %, smallest [\d.]+ %, learning rate [\d.e-]+, \d+ images/s$", lines[-1]), "the last line", lines)
+    check(len(lines) < 12 and "\x1b" not in told[0], "lines", lines)
+    equal(told[2], "ready\n", "what it has become")
+    doc = client.get("/supernets/pointed/metrics?max_points=100000")
+    points = {(one["name"], step, rounded(value)) for one in doc["series"] for step, value in zip(one["step"], one["value"])}
+    rows = [json.loads(line) for line in told[1].splitlines()]
+    equal(({(row["series"], row["step"], rounded(row["value"])) for row in rows}, len(rows)), (points, len(points)), "every point, once")
+    words = ("supernet", "metrics", "pointed")
+    equal(rounded(json.loads(stack.cli(*words, "--json", "-n", "100000"))), rounded(doc), "the daemon's answer")
+    equal(stack.cli(*words, "-o", "name").split(), [one["name"] for one in doc["series"]], "names of series")
+    by_step = {}
+    for name, step, value in points:
+        by_step.setdefault(step, {})[name] = value
+    objects = [json.loads(line) for line in stack.cli(*words, "--jsonl", "-n", "100000").splitlines()]
+    equal([{key: rounded(value) for key, value in row.items() if key not in ("step", "epoch")} for row in objects], [by_step[step] for step in sorted(by_step)], "an object a step")
+    table = list(csv.DictReader(io.StringIO(stack.cli(*words, "--format", "csv", "-n", "100000"))))
+    equal([{name: rounded(float(text)) for name, text in row.items() if text and name not in ("step", "epoch")} for row in table], [by_step[step] for step in sorted(by_step)], "CSV")
+    shown = [line.split("\t") for line in stack.cli(*words, "--series", "top1/largest,loss").splitlines()]
+    equal(shown[0], ["STEP", "EPOCH", "LOSS", "TOP1/LARGEST"], "the head of a table")
+    last = max(step for step in by_step if "top1/largest" in by_step[step])
+    equal([row[3] for row in shown if row[0] == str(last)], [f"{100 * by_step[last]['top1/largest']:.2f} %"], "the last accuracy")
+    equal(stack.cli(*words, "--after", str(last), "-o", "name"), "", "nothing behind the end")
+    done = stack.cli_run(*words, "--series", "lss")
+    check(done.returncode == 1 and '--series: there is no series "lss"; did you mean "loss"' in done.stderr, "a series that nobody knows", done.stderr)
+    for wrong in (("metrics", "no-such"), ("watch", "no-such")):
+        equal(stack.cli_run("supernet", *wrong).returncode, 3, f"{wrong}")

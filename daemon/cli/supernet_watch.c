@@ -1,0 +1,468 @@
+/* espalier supernet watch: the curves of a training as they grow. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "daemon/cli/commands.h"
+#include "daemon/cli/plot.h"
+#include "daemon/cli/watching.h"
+
+enum {
+    POINTS = 600, /* of a series, at most, in a picture */
+    ALL_POINTS = 100000,
+    PICTURE_ROWS_MAX = 36,
+    SPARK = 24,
+    STATUS_ROWS = 3,
+    LEGEND_ROWS = 1,
+    LINE_COLUMNS = 1000
+};
+
+struct watch {
+    struct cli *cli;
+    char id[64];
+    struct screen screen;
+    cJSON *supernet, *job, *metrics; /* job: NULL while there is none */
+    bool lines;                      /* --jsonl: points as they come */
+    cJSON *steps;                    /* the newest that was printed of each series */
+};
+
+static const char shown_series[] = "loss,loss/distillation,learning_rate,images_per_s,top1/largest,"
+                                   "top1/random,top1/smallest";
+
+/* ---- what is known ------------------------------------------------------------------------- */
+
+static int replace(struct watch *watch, cJSON **doc, const char *path, struct err *err) {
+    cJSON *now = NULL;
+    int rc = cli_get(watch->cli, err, &now, "%s", path);
+    if (rc)
+        return rc;
+    cJSON_Delete(*doc);
+    *doc = now;
+    return 0;
+}
+
+/* What it does now; nothing where the job was pruned, or there has been none. */
+static int refresh_job(struct watch *watch, struct err *err) {
+    char path[128];
+    const char *id = cli_text(watch->supernet, "job");
+    int rc = 0;
+    if (id[0]) {
+        snprintf(path, sizeof(path), "/jobs/%.100s", cli_encode(id));
+        rc = replace(watch, &watch->job, path, err);
+    }
+    return rc == ESP_ENOTFOUND ? 0 : rc;
+}
+
+static int refresh_supernet(struct watch *watch, struct err *err) {
+    char path[256];
+    snprintf(path, sizeof(path), "/supernets/%.200s", cli_encode(watch->id));
+    int rc = replace(watch, &watch->supernet, path, err);
+    return rc ? rc : refresh_job(watch, err);
+}
+
+static int refresh(void *context, struct err *err) {
+    struct watch *watch = context;
+    char path[512];
+    int rc = refresh_supernet(watch, err);
+    snprintf(path, sizeof(path), "/supernets/%.200s/metrics?max_points=%d&series=%s",
+             cli_encode(watch->id), POINTS, cli_encode(shown_series));
+    return rc ? rc : replace(watch, &watch->metrics, path, err);
+}
+
+static bool has_ended(const void *context) {
+    const char *state = cli_text(((const struct watch *)context)->supernet, "state");
+    return !strcmp(state, "ready") || !strcmp(state, "failed") || !strcmp(state, "canceled");
+}
+
+static const cJSON *series_of(const struct watch *watch, const char *name) {
+    const cJSON *series = NULL;
+    cJSON_ArrayForEach(series,
+                       cli_item(watch->metrics, "series")) if (!strcmp(cli_text(series, "name"),
+                                                                       name)) return series;
+    return NULL;
+}
+
+/* Its points in the order of steps, values times scale; NULL where there are none. The caller
+ * frees. */
+static struct plot_point *points_of(const struct watch *watch, const char *name, double scale,
+                                    enum plot_kind kind, int *ret_n) {
+    const cJSON *series = series_of(watch, name), *steps = cli_item(series, "step");
+    const cJSON *step = steps ? steps->child : NULL, *value = NULL;
+    int n = 0, room = cJSON_GetArraySize(steps);
+    struct plot_point *points = room ? mem_array((size_t)room, sizeof(*points)) : NULL;
+    cJSON_ArrayForEach(value, cli_item(series, "value")) {
+        if (!points || !step)
+            break;
+        points[n++] = (struct plot_point){
+            step->valuedouble, cJSON_IsNumber(value) ? scale * value->valuedouble : NAN, kind};
+        step = step->next;
+    }
+    *ret_n = n;
+    return points;
+}
+
+/* The newest value of a series; NaN: none. */
+static double newest(const struct watch *watch, const char *name) {
+    const cJSON *values = cli_item(series_of(watch, name), "value");
+    const cJSON *last = cJSON_GetArrayItem(values, cJSON_GetArraySize(values) - 1);
+    return cJSON_IsNumber(last) ? last->valuedouble : NAN;
+}
+
+/* ---- in words ------------------------------------------------------------------------------ */
+
+static const struct {
+    const char *series, *name;
+    enum plot_kind kind;
+} subnets[] = {{"top1/largest", "largest", PLOT_MEASURED},
+               {"top1/random", "random", PLOT_BETWEEN},
+               {"top1/smallest", "smallest", PLOT_PREDICTED}};
+enum { SUBNETS = sizeof(subnets) / sizeof(subnets[0]) };
+
+static void put_eta(const cJSON *progress, struct buf *out) {
+    double eta = cli_number(progress, "eta_s");
+    int s = isnan(eta) ? 0 : (int)fmin(fmax(eta, 0), 359999);
+    if (!isnan(eta))
+        buf_printf(out, ", ETA %d:%02d:%02d", s / 3600, s / 60 % 60, s % 60);
+}
+
+static void put_epoch(const cJSON *doc, struct buf *out) {
+    if (!isnan(cli_number(doc, "epoch")))
+        buf_printf(out, ", epoch %.2f", cli_number(doc, "epoch"));
+}
+
+/* "net: training, train 1200 of 5000 steps, epoch 3.20, ETA 0:01:23"; "net: ready, step 5000, epoch
+ * 12.00". */
+static void put_state(const struct watch *watch, struct buf *out) {
+    const cJSON *supernet = watch->supernet, *progress = cli_item(watch->job, "progress");
+    double done = cli_number(progress, "done"), total = cli_number(progress, "total");
+    buf_printf(out, "%.80s: %s", cli_text(supernet, "name"), cli_text(supernet, "state"));
+    if (has_ended(watch)) {
+        if (!isnan(cli_number(supernet, "step")))
+            buf_printf(out, ", step %.0f", cli_number(supernet, "step"));
+        put_epoch(supernet, out);
+        return;
+    }
+    if (cli_text(progress, "phase")[0])
+        buf_printf(out, ", %s", cli_text(progress, "phase"));
+    if (!isnan(done) && !isnan(total))
+        buf_printf(out, " %.0f of %.0f %s", done, total, cli_text(progress, "unit"));
+    put_epoch(progress, out);
+    put_eta(progress, out);
+}
+
+static void put_losses(const struct watch *watch, struct buf *out) {
+    double loss = newest(watch, "loss"), teacher = newest(watch, "loss/distillation");
+    const char *gap = "";
+    if (!isnan(loss)) {
+        buf_printf(out, "loss %.3f", loss);
+        gap = ", ";
+    }
+    if (!isnan(teacher)) {
+        buf_printf(out, "%sby the teacher %.3f", gap, teacher);
+        gap = ", ";
+    }
+    for (int i = 0; i < SUBNETS; i++) {
+        double top1 = newest(watch, subnets[i].series);
+        if (isnan(top1))
+            continue;
+        buf_printf(out, "%s%s %.2f %%", gap, subnets[i].name, 100 * top1);
+        gap = ", ";
+    }
+}
+
+/* The rate and the speed, on a screen with the way that they went. */
+static void put_pace(const struct watch *watch, bool bars, struct buf *out) {
+    static const struct {
+        const char *series, *format;
+    } rows[] = {{"learning_rate", "learning rate %.3g"}, {"images_per_s", "%.0f images/s"}};
+    const char *gap = "";
+    for (int i = 0; i < 2; i++) {
+        double values[POINTS + 1];
+        int n = 0;
+        struct plot_point *points = points_of(watch, rows[i].series, 1, PLOT_CLOUD, &n);
+        for (int k = 0; k < n && k <= POINTS; k++)
+            values[k] = points[k].y;
+        if (n > 0) {
+            buf_puts(out, gap);
+            buf_printf(out, rows[i].format, newest(watch, rows[i].series));
+            gap = bars ? "   " : ", ";
+        }
+        if (n > 0 && bars) {
+            buf_puts(out, " ");
+            plot_put_spark(out, values, n <= POINTS ? n : POINTS + 1, SPARK, watch->screen.utf8);
+        }
+        free(points);
+    }
+}
+
+static void put_part(const struct watch *watch, struct buf *out, int columns,
+                     void (*put)(const struct watch *watch, struct buf *out)) {
+    struct buf line;
+    buf_init(&line, 0);
+    put(watch, &line);
+    screen_put_line(out, line.data ? line.data : "", columns);
+    buf_finish(&line);
+}
+
+static void put_pace_with_bars(const struct watch *watch, struct buf *out) {
+    put_pace(watch, true, out);
+}
+
+/* All in one line. */
+static void put_all(const struct watch *watch, struct buf *out) {
+    static void (*const parts[])(const struct watch *watch, struct buf *out) = {put_state,
+                                                                                put_losses};
+    struct buf part;
+    for (size_t i = 0; i <= sizeof(parts) / sizeof(parts[0]); i++) {
+        buf_init(&part, 0);
+        if (i < sizeof(parts) / sizeof(parts[0]))
+            parts[i](watch, &part);
+        else
+            put_pace(watch, false, &part);
+        if (part.len > 0)
+            buf_printf(out, "%s%s", i ? ", " : "", part.data);
+        buf_finish(&part);
+    }
+}
+
+static void tell(const void *context, struct buf *out) {
+    put_part(context, out, LINE_COLUMNS, put_all);
+}
+
+static const char *stage_of(const void *context) {
+    const struct watch *watch = context;
+    const char *phase = cli_text(watch->job, "progress.phase");
+    return !has_ended(watch) && phase[0] ? phase : cli_text(watch->supernet, "state");
+}
+
+/* ---- the picture --------------------------------------------------------------------------- */
+
+struct curve {
+    const char *series, *name;
+    enum plot_kind line, mark; /* mark PLOT_KINDS: none */
+};
+struct chart {
+    const char *title;
+    double scale; /* of its values */
+    const struct curve *curves;
+    int n;
+};
+
+static const struct curve losses[] = {
+    {"loss/distillation", "by the teacher", PLOT_CLOUD, PLOT_KINDS},
+    {"loss", "by labels", PLOT_CURVE, PLOT_KINDS}};
+static const struct curve accuracies[] = {{"top1/smallest", "smallest", PLOT_CLOUD, PLOT_PREDICTED},
+                                          {"top1/random", "random", PLOT_CLOUD, PLOT_BETWEEN},
+                                          {"top1/largest", "largest", PLOT_CLOUD, PLOT_MEASURED}};
+static const struct chart charts[] = {{"loss by step: ", 1, losses, 2},
+                                      {"top-1 (%) of subnets by step: ", 100, accuracies, 3}};
+enum { CHARTS = 2, JOINED_MAX = 2 * 1024 + POINTS };
+
+static bool has_points(const struct watch *watch, const struct chart *chart) {
+    for (int i = 0; i < chart->n; i++)
+        if (!isnan(newest(watch, chart->curves[i].series)))
+            return true;
+    return false;
+}
+
+/* The curve's own points, as dots of the line or as marks, and those between them. */
+static int add_curve(const struct watch *watch, const struct chart *chart, int i,
+                     struct plot_point *ret_points) {
+    const struct curve *curve = &chart->curves[i];
+    int n = 0;
+    enum plot_kind kind = curve->mark == PLOT_KINDS ? curve->line : curve->mark;
+    struct plot_point *points = points_of(watch, curve->series, chart->scale, kind, &n);
+    if (n > POINTS + 1)
+        n = POINTS + 1;
+    if (n > 0)
+        memcpy(ret_points, points, (size_t)n * sizeof(*points));
+    int joined = n > 0 ? plot_join(points, n, curve->line, JOINED_MAX, ret_points + n) : 0;
+    free(points);
+    return n + joined;
+}
+
+/* The title, and the marks of those curves that there are. */
+static void put_legend(const struct watch *watch, const struct chart *chart,
+                       const struct plot *plot, struct buf *out) {
+    int width = (int)strlen(chart->title);
+    buf_puts(out, chart->title);
+    for (int i = chart->n - 1; i >= 0; i--) {
+        const struct curve *curve = &chart->curves[i];
+        int more = (int)strlen(curve->name) + 4;
+        if (isnan(newest(watch, curve->series)) || width + more > plot->width)
+            continue;
+        width += more;
+        plot_put_mark(out, plot, curve->mark == PLOT_KINDS ? curve->line : curve->mark);
+        buf_printf(out, " %s  ", curve->name);
+    }
+    buf_puts(out, "\n");
+}
+
+static void put_chart(const struct watch *watch, const struct chart *chart, struct plot *plot,
+                      struct buf *out) {
+    size_t room = (size_t)chart->n * (POINTS + 1 + JOINED_MAX);
+    struct plot_point *points = mem_array(room, sizeof(*points));
+    if (!points)
+        return;
+    plot->n_points = 0;
+    for (int i = 0; i < chart->n; i++)
+        plot->n_points += add_curve(watch, chart, i, points + plot->n_points);
+    plot->points = points;
+    put_legend(watch, chart, plot, out);
+    plot_put(out, plot);
+    free(points);
+}
+
+/* The charts share what rows there are; where these are few the last that has points is shown
+ * alone. */
+static void draw(const void *context, struct buf *out, int columns, int rows) {
+    const struct watch *watch = context;
+    struct plot plot = {.width = columns,
+                        .utf8 = watch->screen.utf8,
+                        .colours = watch->screen.colours,
+                        .linear = true};
+    int n = 0, left = (rows < PICTURE_ROWS_MAX ? rows : PICTURE_ROWS_MAX) - STATUS_ROWS;
+
+    put_part(watch, out, columns, put_state);
+    put_part(watch, out, columns, put_losses);
+    put_part(watch, out, columns, put_pace_with_bars);
+    for (int i = 0; i < CHARTS; i++)
+        n += has_points(watch, &charts[i]);
+    if (n > 1 && left / n - LEGEND_ROWS < PLOT_HEIGHT_MIN)
+        n = 1;
+    plot.height = n ? left / n - LEGEND_ROWS : 0;
+    if (plot.height < PLOT_HEIGHT_MIN || columns < PLOT_WIDTH_MIN)
+        return;
+    for (int i = CHARTS - 1, k = 0; i >= 0 && k < n; i--)
+        if (has_points(watch, &charts[i])) {
+            put_chart(watch, &charts[i], &plot, out);
+            k++;
+        }
+}
+
+/* ---- as JSON ------------------------------------------------------------------------------- */
+
+/* The newest step of a series that was printed; -1: none. */
+static double printed(const struct watch *watch, const char *name) {
+    const cJSON *step = cJSON_GetObjectItemCaseSensitive(watch->steps, name);
+    return step ? step->valuedouble : -1;
+}
+
+static void print_point(const char *series, double step, const cJSON *epoch, const cJSON *value) {
+    cJSON *row = cJSON_CreateObject();
+    cJSON_AddStringToObject(row, "series", series);
+    cJSON_AddNumberToObject(row, "step", step);
+    cJSON_AddItemToObject(row, "epoch", cJSON_Duplicate(epoch, true));
+    cJSON_AddItemToObject(row, "value", cJSON_Duplicate(value, true));
+    char *text = json_print(row);
+    puts(text ? text : "null");
+    free(text);
+    cJSON_Delete(row);
+}
+
+/* Those points that are new. */
+static void print_series(struct watch *watch, const cJSON *series) {
+    const char *name = cli_text(series, "name");
+    const cJSON *step = NULL, *epochs = cli_item(series, "epoch"),
+                *values = cli_item(series, "value");
+    const cJSON *epoch = epochs ? epochs->child : NULL, *value = values ? values->child : NULL;
+    double last = printed(watch, name);
+    cJSON_ArrayForEach(step, cli_item(series, "step")) {
+        if (step->valuedouble > last && epoch && value) {
+            print_point(name, step->valuedouble, epoch, value);
+            last = step->valuedouble;
+        }
+        epoch = epoch ? epoch->next : NULL;
+        value = value ? value->next : NULL;
+    }
+    cJSON_DeleteItemFromObjectCaseSensitive(watch->steps, name);
+    cJSON_AddNumberToObject(watch->steps, name, last);
+}
+
+/* Accuracies come after other points of their step, and may be the first of their series: asked is
+ * again for all from the oldest of the series' newest steps on. */
+static int refresh_lines(void *context, struct err *err) {
+    struct watch *watch = context;
+    const cJSON *step = NULL, *series = NULL;
+    double after = INFINITY;
+    char path[512];
+    int rc = refresh_supernet(watch, err);
+    if (rc)
+        return rc;
+    cJSON_ArrayForEach(step, watch->steps) after = fmin(after, step->valuedouble);
+    snprintf(path, sizeof(path), "/supernets/%.200s/metrics?max_points=%d&after=%.0f",
+             cli_encode(watch->id), ALL_POINTS, isfinite(after) && after > 0 ? after - 1 : -1);
+    rc = replace(watch, &watch->metrics, path, err);
+    if (rc)
+        return rc;
+    cJSON_ArrayForEach(series, cli_item(watch->metrics, "series")) print_series(watch, series);
+    fflush(stdout);
+    return 0;
+}
+
+/* Nothing until the end, which is printed as JSON. */
+static int refresh_quietly(void *context, struct err *err) {
+    return refresh_supernet(context, err);
+}
+
+/* ---- the command --------------------------------------------------------------------------- */
+
+static int tell_end(const void *context) {
+    const struct watch *watch = context;
+    const char *state = cli_text(watch->supernet, "state");
+    char why[512];
+    if (!watch->lines)
+        cli_print_plain(watch->cli, watch->supernet);
+    if (!strcmp(state, "ready"))
+        return CLI_OK;
+    snprintf(why, sizeof(why), "%s", cli_text(watch->job, "error.message"));
+    cli_blank_controls(why);
+    fprintf(stderr, "espalier: the training %s%s%s\n",
+            !strcmp(state, "failed") ? "failed" : "was cancelled", why[0] ? ": " : "", why);
+    return CLI_JOB_FAILED;
+}
+
+static int watch_run(struct cli *cli, int argc, char **argv) {
+    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    struct watch watch = {.cli = cli};
+    struct watched watched = {.what = "training",
+                              .noun = "supernet",
+                              .id = watch.id,
+                              .topics = "supernet,metric,progress",
+                              .belonging = "supernet",
+                              .refresh = refresh,
+                              .has_ended = has_ended,
+                              .end = tell_end,
+                              .draw = draw,
+                              .tell = tell,
+                              .stage = stage_of,
+                              .context = &watch};
+    struct err err = {0};
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    watch.lines = cli_streams(cli) && cli->jsonl;
+    watched.silent = cli_is_plain(cli);
+    if (watched.silent)
+        watched.refresh = watch.lines ? refresh_lines : refresh_quietly;
+    watch.screen = screen_look();
+    if (cli_get(cli, &err, &watch.supernet, "/supernets/%s", cli_encode(argv[first])))
+        return cli_fail(&err);
+    snprintf(watch.id, sizeof(watch.id), "%.63s", cli_text(watch.supernet, "id"));
+    watch.steps = cJSON_CreateObject();
+    code = watching_run(cli, &watch.screen, &watched);
+    cJSON_Delete(watch.supernet);
+    cJSON_Delete(watch.job);
+    cJSON_Delete(watch.metrics);
+    cJSON_Delete(watch.steps);
+    return code;
+}
+
+const struct cli_command cli_supernet_watch = {
+    "supernet", "watch", "SUPERNET",
+    "the curves of its training as they grow, in the terminal; --jsonl: its points as they come",
+    watch_run};
