@@ -21,6 +21,7 @@ struct writer {
     int64_t n;
     char keys[METRICS_MAX][KEY_MAX]; /* of the metrics, in the order of their columns */
     int n_keys;
+    cJSON *names; /* of profiles and models, by their ids; NULL: columns are called by the ids */
 };
 
 /* A cell as CSV (RFC 4180): in quotes where it holds a comma, a quote or a line's end. */
@@ -47,14 +48,37 @@ static void put_cell(FILE *file, const cJSON *v) {
         fprintf(file, "%.17g", v->valuedouble);
 }
 
+/* The name that a metric's column may have in place of its profile's or model's id; NULL: none. */
+static const char *name_of(const struct writer *writer, const char *key) {
+    const char *colon = strchr(key, ':');
+    return colon ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(writer->names, colon + 1))
+                 : NULL;
+}
+
+/* "latency_us@pi4/t1", as conditions say it, unless another column would be called so, too. */
+static void column_title(const struct writer *writer, int k, char title[2 * KEY_MAX]) {
+    const char *key = writer->keys[k], *name = name_of(writer, key);
+    size_t metric = strcspn(key, ":");
+    bool alone = name != NULL;
+    for (int i = 0; i < writer->n_keys && alone; i++) {
+        const char *other = i == k ? NULL : name_of(writer, writer->keys[i]);
+        alone =
+            !other || strcmp(other, name) != 0 || strncmp(writer->keys[i], key, metric + 1) != 0;
+    }
+    if (alone)
+        snprintf(title, 2 * KEY_MAX, "%.*s@%.127s", (int)metric, key, name);
+    else
+        snprintf(title, 2 * KEY_MAX, "%s", key);
+}
+
 static void csv_head(struct writer *writer) {
     for (int i = 0; i < N_PLAIN; i++)
         fprintf(writer->file, "%s%s", i ? "," : "", plain[i]);
     for (int k = 0; k < writer->n_keys; k++)
         for (int p = 0; p < N_PARTS; p++) {
-            char title[KEY_MAX + 16];
-            snprintf(title, sizeof(title), "%s%s%s", writer->keys[k], p ? " " : "",
-                     p ? parts[p] : "");
+            char column[2 * KEY_MAX], title[2 * KEY_MAX + 16];
+            column_title(writer, k, column);
+            snprintf(title, sizeof(title), "%s%s%s", column, p ? " " : "", p ? parts[p] : "");
             fputc(',', writer->file);
             put_text(writer->file, title);
         }
@@ -188,6 +212,29 @@ static int each_page(struct cli *cli, const char *search, struct writer *writer,
     return rc;
 }
 
+static void learn_names_of(cJSON *names, const cJSON *items) {
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, items)
+        cJSON_AddStringToObject(names, cli_text(item, "id"), cli_text(item, "name"));
+}
+
+/* Of the profiles that there are, and the search's models. */
+static int learn_names(struct cli *cli, const char *search, struct writer *writer,
+                       struct err *err) {
+    cJSON *profiles = NULL, *doc = NULL;
+    int rc = cli_list(cli, "/profiles", err, &profiles);
+    if (rc == 0)
+        rc = cli_get(cli, err, &doc, "/searches/%s", cli_encode(search));
+    if (rc == 0) {
+        writer->names = cJSON_CreateObject();
+        learn_names_of(writer->names, profiles);
+        learn_names_of(writer->names, cli_item(doc, "models"));
+    }
+    cJSON_Delete(profiles);
+    cJSON_Delete(doc);
+    return rc;
+}
+
 static int write_all(struct cli *cli, const char *search, struct writer *writer, struct err *err) {
     int rc = each_page(cli, search, writer, learn_page, err);
     if (rc)
@@ -220,10 +267,14 @@ static int finish(struct writer *writer, const char *path, int rc, struct err *e
 
 static int export_run(struct cli *cli, int argc, char **argv) {
     const char *path = NULL, *format = NULL;
+    bool names = false;
     const struct option_row rows[] = {
         {"file", 'f', OPTION_TEXT, NULL, 0, 0, "", "write it here (default: print it)", &path},
         {"format", 0, OPTION_TEXT, "csv", 0, 0, "", "csv, json, or jsonl: an object a line",
          &format},
+        {"names", 0, OPTION_FLAG, NULL, 0, 0, "",
+         "columns of CSV have names of boards and models, latency_us@pi4, in place of their ids",
+         &names},
         CLI_COMMON_ROWS(cli)};
     struct err err = {0};
     struct writer writer = {0};
@@ -240,7 +291,10 @@ static int export_run(struct cli *cli, int argc, char **argv) {
         err_set(&err, ESP_EIO, NULL, "%s cannot be written: %s", path, strerror(errno));
         return cli_fail(&err);
     }
-    int rc = write_all(cli, argv[first], &writer, &err);
+    int rc = names && !writer.json ? learn_names(cli, argv[first], &writer, &err) : 0;
+    if (rc == 0)
+        rc = write_all(cli, argv[first], &writer, &err);
+    cJSON_Delete(writer.names);
     rc = finish(&writer, path, rc, &err);
     if (rc)
         return cli_fail(&err);

@@ -610,6 +610,9 @@ def exported_whole():
     metric = f"latency_us:{latency_model()}"
     at = parsed[0].index(metric)
     equal([float(row[at]) for row in parsed[1:]], [item["metrics"][metric]["value"] for item in items], "the same numbers")
+    head = stack.cli("search", "export", "whole", "--names").splitlines()[0].split(",")
+    model = client.get(f"/models/{latency_model()}")["name"]
+    equal(head, [title.replace(metric, f"latency_us@{model}") for title in parsed[0]], "the head with names")
     asked = client.get(f"/searches/whole/candidates?page_size=20000&where=generation%3E%3D0&sort={quote(metric)}")["columns"]
     equal(asked["metrics"][metric]["value"], sorted(item["metrics"][metric]["value"] for item in items), "all of them by their latency")
 
