@@ -198,38 +198,39 @@ static void put_pace(const struct watch *watch, bool bars, struct buf *out) {
     }
 }
 
-static void put_part(const struct watch *watch, struct buf *out, int columns,
-                     void (*put)(const struct watch *watch, struct buf *out)) {
-    struct buf line;
-    buf_init(&line, 0);
-    put(watch, &line);
-    screen_put_line(out, line.data ? line.data : "", columns);
-    buf_finish(&line);
-}
-
 static void put_pace_with_bars(const struct watch *watch, struct buf *out) {
     put_pace(watch, true, out);
 }
 
-/* All in one line. */
-static void put_all(const struct watch *watch, struct buf *out) {
-    static void (*const parts[])(const struct watch *watch, struct buf *out) = {put_state,
-                                                                                put_losses};
-    struct buf part;
-    for (size_t i = 0; i <= sizeof(parts) / sizeof(parts[0]); i++) {
-        buf_init(&part, 0);
-        if (i < sizeof(parts) / sizeof(parts[0]))
-            parts[i](watch, &part);
-        else
-            put_pace(watch, false, &part);
-        if (part.len > 0)
-            buf_printf(out, "%s%s", i ? ", " : "", part.data);
-        buf_finish(&part);
-    }
+static void put_pace_in_words(const struct watch *watch, struct buf *out) {
+    put_pace(watch, false, out);
 }
 
+/* One line of these parts, with commas between. */
+static void put_line(const struct watch *watch, struct buf *out, int columns,
+                     void (*const *parts)(const struct watch *watch, struct buf *out), int n) {
+    struct buf line, part;
+    buf_init(&line, 0);
+    for (int i = 0; i < n; i++) {
+        buf_init(&part, 0);
+        parts[i](watch, &part);
+        if (part.len > 0)
+            buf_printf(&line, "%s%s", line.len ? ", " : "", part.data);
+        buf_finish(&part);
+    }
+    if (line.data)
+        cli_blank_controls(line.data);
+    screen_put_line(out, line.data ? line.data : "", columns);
+    buf_finish(&line);
+}
+
+static void (*const said[])(const struct watch *watch, struct buf *out) = {put_state, put_losses,
+                                                                           put_pace_in_words};
+static void (*const shown[STATUS_ROWS])(const struct watch *watch, struct buf *out) = {
+    put_state, put_losses, put_pace_with_bars};
+
 static void tell(const void *context, struct buf *out) {
-    put_part(context, out, LINE_COLUMNS, put_all);
+    put_line(context, out, LINE_COLUMNS, said, sizeof(said) / sizeof(said[0]));
 }
 
 static const char *stage_of(const void *context) {
@@ -326,9 +327,8 @@ static void draw(const void *context, struct buf *out, int columns, int rows) {
                         .linear = true};
     int n = 0, left = (rows < PICTURE_ROWS_MAX ? rows : PICTURE_ROWS_MAX) - STATUS_ROWS;
 
-    put_part(watch, out, columns, put_state);
-    put_part(watch, out, columns, put_losses);
-    put_part(watch, out, columns, put_pace_with_bars);
+    for (int i = 0; i < STATUS_ROWS; i++)
+        put_line(watch, out, columns, &shown[i], 1);
     for (int i = 0; i < CHARTS; i++)
         n += has_points(watch, &charts[i]);
     if (n > 1 && left / n - LEGEND_ROWS < PLOT_HEIGHT_MIN)
