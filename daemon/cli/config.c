@@ -16,7 +16,7 @@ static const char prefix[] = "ESPALIER_";
 static void add_row(cJSON *rows, const char *name, const char *value, const char *origin,
                     const char *from) {
     cJSON *row = cJSON_CreateObject();
-    bool secret = !strcmp(name, "token") && value && value[0];
+    bool secret = (strstr(name, "token") || strstr(name, "secret")) && value && value[0];
     cJSON_AddStringToObject(row, "name", name);
     if (secret)
         cJSON_AddStringToObject(row, "value", "(not shown)");

@@ -115,10 +115,8 @@ static double newest(const struct watch *watch, const char *name) {
 
 static const struct {
     const char *series, *name;
-    enum plot_kind kind;
-} subnets[] = {{"top1/largest", "largest", PLOT_MEASURED},
-               {"top1/random", "random", PLOT_BETWEEN},
-               {"top1/smallest", "smallest", PLOT_PREDICTED}};
+} subnets[] = {
+    {"top1/largest", "largest"}, {"top1/random", "random"}, {"top1/smallest", "smallest"}};
 enum { SUBNETS = sizeof(subnets) / sizeof(subnets[0]) };
 
 static void put_eta(const cJSON *progress, struct buf *out) {
