@@ -198,6 +198,10 @@ static enum MHD_Result check_query_key(void *context, enum MHD_ValueKind kind, c
             parameter_refuse(check->err, ESP_EPARSE, key, " is given twice");
             return MHD_NO;
         }
+    if (value == NULL) { /* "?dry_run" alone would pass for one that is not given */
+        parameter_refuse(check->err, ESP_EPARSE, key, " has no value: %s=…", key);
+        return MHD_NO;
+    }
     if (check->n_seen < 16)
         snprintf(check->seen[check->n_seen++], sizeof(check->seen[0]), "%s", key);
     return MHD_YES;

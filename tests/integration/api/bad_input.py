@@ -100,7 +100,7 @@ def cursor_of_other_filter():
 
 
 def unknown_parameter():
-    statuses = {problem(bed.client().request("GET", f"/tokens?{query}"), 400, "malformed", f"?{name}")["status"] for query, name in (("no_such=1", "no_such"), ("after=1&after=2", "after"), ("page_size=0", "page_size"), ("after=x", "after"))}
+    statuses = {problem(bed.client().request("GET", f"/tokens?{query}"), 400, "malformed", f"?{name}")["status"] for query, name in (("no_such=1", "no_such"), ("after=1&after=2", "after"), ("page_size=0", "page_size"), ("after=x", "after"), ("after", "after"), ("page_size=5&after", "after"))}
     return statuses.pop()
 
 
@@ -135,7 +135,7 @@ def unknown_series():
 
 CASES = {
     "an unknown member of a body": unknown_member,
-    "an unknown or repeated parameter of the query": unknown_parameter,
+    "an unknown or repeated parameter of the query, or one without `=` and a value": unknown_parameter,
     "a value of the wrong type, or beyond its range": lambda: post({**TOKEN, "uses": "1"}),
     "an integer beyond 2^53": beyond_doubles,
     "a body that is empty or no JSON object, or has repeated members": no_object,

@@ -44,7 +44,8 @@ def try_a_space():
     problem(client.request("GET", "/spaces/tried"), 404)
     problem(client.request("POST", "/spaces?dry_run=true", {**document, "stages": []}), 422, pointer="/stages")
     problem(client.request("POST", "/spaces?dry_run=true", document, {"Idempotency-Key": "try"}), 400)
-    problem(client.request("POST", "/spaces?dry_run=perhaps", document), 400)
+    for wrong in ("dry_run=perhaps", "dry_run=", "dry_run"):
+        problem(client.request("POST", f"/spaces?{wrong}", document), 400, "malformed", "?dry_run")
     made = client.expect(201, "POST", "/spaces?dry_run=false", document).doc
     equal(made["fingerprint"], tried["fingerprint"], "what it is")
     problem(client.request("POST", "/spaces?dry_run=true", document), 409, pointer="/name")

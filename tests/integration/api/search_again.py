@@ -143,7 +143,8 @@ def tried():
     problem(client.request("GET", "/searches/tried"), 404)
     problem(client.request("POST", "/searches?dry_run=true", {**body, "population": 1}), 422, pointer="/population")
     problem(client.request("POST", "/searches?dry_run=true", body, {"Idempotency-Key": "try"}), 400)
-    problem(client.request("POST", "/searches?dry_run=perhaps", body), 400)
+    for wrong in ("dry_run=perhaps", "dry_run"):
+        problem(client.request("POST", f"/searches?{wrong}", body), 400, "malformed", "?dry_run")
     bed.daemon().wait_job(client.post("/searches", body, 202)["job"]["id"])
     equal(client.get("/searches/tried/request"), filled, "what it was begun with")
     problem(client.request("POST", "/searches?dry_run=true", filled), 409, pointer="/name")

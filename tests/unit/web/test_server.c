@@ -136,6 +136,9 @@ static void test_routes(void **state) {
     expect(f, "GET /hello/x?other=1" HEAD "\r\n", 400,
            "the parameter other is not known here; this path takes q");
     expect(f, "GET /hello/x?q=1&q=2" HEAD "\r\n", 400, "given twice");
+    expect(f, "GET /hello/x?q=" HEAD "\r\n", 200, "\"q\":\"\"");
+    expect(f, "GET /hello/x?q" HEAD "\r\n", 400, "{\"parameter\":\"q\"");
+    expect(f, "GET /hello/x?q&q=1" HEAD "\r\n", 400, "the parameter q has no value");
     assert_int_equal(last_status, 400);
 }
 
