@@ -2,6 +2,7 @@
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
 #include "daemon/store_datasets.h"
+#include "daemon/store_jobs.h"
 #include "daemon/uploads.h"
 
 static int answer_state(struct api_call *call, const char *id, struct err *err) {
@@ -43,11 +44,12 @@ static int look(struct api_call *call, struct err *err) {
     return r;
 }
 
-/* What has become a data set stays as it is. */
+/* What has become a data set stays as it is, and so does what a job takes over, until it ends. */
 static int check_free(struct api_call *call, struct err *err) {
     char path[PATH_SIZE];
     snprintf(path, sizeof(path), "%.900s/uploads/%.60s", call->daemon->data_dir, call->id);
-    return store_dataset_check_path_free(call->sql, path, err);
+    int r = store_dataset_check_path_free(call->sql, path, err);
+    return r != 0 ? r : store_job_check_path_free(call->sql, path, err);
 }
 
 static int append(struct api_call *call, struct err *err) {

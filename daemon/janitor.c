@@ -46,7 +46,7 @@ static int datasets(struct sql *sql, int64_t jobs_us, struct err *err, cJSON **r
 }
 
 static int uploads(struct sql *sql, int64_t jobs_us, struct err *err, cJSON **ret) {
-    return store_dataset_paths(sql, err, ret);
+    return store_paths_in_use(sql, err, ret);
 }
 
 static int models(struct sql *sql, int64_t jobs_us, struct err *err, cJSON **ret) {

@@ -117,6 +117,19 @@ int store_job_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_
     return r;
 }
 
+int store_job_check_path_free(struct sql *sql, const char *path, struct err *err) {
+    char job[ID_MAX];
+    int r = sql_get_text(sql, err, job, sizeof(job),
+                         "SELECT id FROM jobs WHERE state NOT IN ('done', 'failed', 'canceled') "
+                         "AND json_extract(spec, '$.path') = ?1 LIMIT 1",
+                         "t", path);
+    if (r == 0 && job[0] != '\0')
+        r = err_set(err, ESP_ECONFLICT, NULL,
+                    "the job %s takes over the upload: it stays as it is until that has ended",
+                    job);
+    return r;
+}
+
 int store_job_list(struct sql *sql, const struct sql_page_args *page, const char *state,
                    const char *kind, struct err *err, cJSON **ret_doc) {
     return sql_page(

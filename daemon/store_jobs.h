@@ -37,6 +37,9 @@ int store_job_list(struct sql *sql, const struct sql_page_args *page, const char
                    const char *kind, struct err *err, cJSON **ret_doc);
 int store_job_load(struct sql *sql, const char *id, struct err *err, struct job_row *ret_row);
 
+/* ESP_ECONFLICT while a job that has not ended takes over what lies at this path. */
+int store_job_check_path_free(struct sql *sql, const char *path, struct err *err);
+
 /* One step of the state machine, with all that follows from it: attempts, the subject, events,
  * waking the scheduler. reason (NULL: none) ends the running attempt. ESP_ECONFLICT. */
 int store_job_apply(struct store_tx *tx, const char *id, enum job_event event, const char *reason,

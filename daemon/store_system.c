@@ -183,8 +183,12 @@ int store_dataset_ids(struct sql *sql, struct err *err, cJSON **ret_array) {
     return sql_get_rows(sql, err, ret_array, "SELECT id FROM datasets", "");
 }
 
-int store_dataset_paths(struct sql *sql, struct err *err, cJSON **ret_array) {
-    return sql_get_rows(sql, err, ret_array, "SELECT path AS id FROM datasets", "");
+int store_paths_in_use(struct sql *sql, struct err *err, cJSON **ret_array) {
+    return sql_get_rows(sql, err, ret_array,
+                        "SELECT path AS id FROM datasets UNION ALL SELECT json_extract(spec, "
+                        "'$.path') FROM jobs WHERE state NOT IN ('done', 'failed', 'canceled') "
+                        "AND json_extract(spec, '$.path') IS NOT NULL",
+                        "");
 }
 
 int store_export_paths(struct sql *sql, struct err *err, cJSON **ret_array) {

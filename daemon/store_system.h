@@ -31,7 +31,8 @@ extern const struct store_family store_families[]; /* ends with name NULL; all g
 /* Ids that there are, as an array of {"id"}: for removing folders that nobody owns. */
 int store_supernet_ids(struct sql *sql, struct err *err, cJSON **ret_array);
 int store_dataset_ids(struct sql *sql, struct err *err, cJSON **ret_array);
-int store_dataset_paths(struct sql *sql, struct err *err, cJSON **ret_array);
+/* What data sets are read from, and what jobs that have not ended take over. */
+int store_paths_in_use(struct sql *sql, struct err *err, cJSON **ret_array);
 int store_export_paths(struct sql *sql, struct err *err, cJSON **ret_array);
 /* Jobs whose folder (state, log) is still of use: not ended, or within so long. */
 int store_jobs_kept(struct sql *sql, int64_t kept_us, struct err *err, cJSON **ret_array);

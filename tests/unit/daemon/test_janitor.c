@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "daemon/janitor.h"
+#include "daemon/store_jobs.h"
 
 #define OLD "00000000000000000000000000"
 #define OLDER "00000000000000000000000001"
@@ -54,6 +55,32 @@ static void test_a_file_that_is_being_written_stays(void **state) {
     assert_true(there(f, "exports/ex_mine")); /* not a name that the daemon gives */
 }
 
+static int do_check_free(struct store_tx *tx, struct fixture *f, void *path, struct err *err) {
+    return store_job_check_path_free(store_tx_sql(tx), path, err);
+}
+
+static void test_an_upload_stays_while_a_job_takes_it_over(void **state) {
+    static char jobs[] =
+        "INSERT INTO jobs (id, kind, state, subject, spec, created_us) VALUES ('job_1', 'model', "
+        "'queued', 'mo_1', '{\"path\": \"/d/uploads/up_" OLD "\"}', 0), ('job_2', 'model', 'done', "
+        "'mo_2', '{\"path\": \"/d/uploads/up_" OLDER "\"}', 0)";
+    static char end[] = "UPDATE jobs SET state = 'failed' WHERE id = 'job_1'";
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, do_exec, jobs), 0);
+    make(f, "uploads/up_" OLD, "table.yaml");
+    make(f, "uploads/up_" OLDER, "table.yaml");
+    sweep(f);
+    assert_true(there(f, "uploads/up_" OLD "/table.yaml"));
+    assert_false(there(f, "uploads/up_" OLDER));
+    assert_int_equal(in_tx(f, do_check_free, "/d/uploads/up_" OLD), ESP_ECONFLICT);
+    assert_non_null(strstr(f->err.message, "job_1"));
+    assert_int_equal(in_tx(f, do_check_free, "/d/uploads/up_" OLDER), 0);
+    assert_int_equal(in_tx(f, do_exec, end), 0);
+    assert_int_equal(in_tx(f, do_check_free, "/d/uploads/up_" OLD), 0);
+    sweep(f);
+    assert_false(there(f, "uploads/up_" OLD));
+}
+
 struct meanwhile {
     struct fixture *f;
     char folder[64];
@@ -89,6 +116,7 @@ static void test_what_begins_behind_the_snapshot_stays(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_start, fixture_stop)
     const struct CMUnitTest tests[] = {TEST(test_a_file_that_is_being_written_stays),
+                                       TEST(test_an_upload_stays_while_a_job_takes_it_over),
                                        TEST(test_what_begins_behind_the_snapshot_stays)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
