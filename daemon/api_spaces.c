@@ -191,7 +191,8 @@ const struct api_route api_spaces[] = {
      .write = create_space},
     {"GET", "/api/v1/spaces/{name}", NULL, .read = get_space},
     {"DELETE", "/api/v1/spaces/{name}", NULL, .write = delete_space},
-    {"POST", "/api/v1/spaces/{name}/sample", NULL, .scope = API_SCOPE_READ, .read = sample_space},
+    {"POST", "/api/v1/spaces/{name}/sample", NULL, .flags = WEB_LOOKS, .scope = API_SCOPE_READ,
+     .read = sample_space},
     {.method = NULL}};
 
 /* By a profile, or else by an imported latency model. */

@@ -31,7 +31,8 @@ enum {
     STREAMS_MAX = 1024,
     HEARTBEAT_MS = 15000,
     BODY_MAX = 1 << 20,
-    BODIES_MAX = 64 << 20
+    BODIES_MAX = 64 << 20,
+    ANSWERS_MAX = 256 << 20
 };
 
 static void on_event(void *context, int64_t id, const char *topic, const char *data) {
@@ -148,6 +149,7 @@ static int open_web(struct daemon *daemon, struct err *err) {
                                 .session_cookie = "espalier",
                                 .body_limit = BODY_MAX,
                                 .bodies_limit = BODIES_MAX,
+                                .answers_limit = ANSWERS_MAX,
                                 .tokens_on_loopback = daemon->tokens_on_loopback,
                                 .rate_per_s = daemon->rate,
                                 .local_rate_per_s = daemon->local_rate,

@@ -14,6 +14,7 @@ enum {
     WEB_HEADERS_MAX = 10,
     WEB_HEADER_VALUE_MAX = 256,
     WEB_GZIP_FROM = 16 << 10,
+    WEB_LARGE_FROM = 64 << 10, /* bytes of an answer that is counted */
     WEB_PEER_MAX = 48,
     WEB_COOKIE_MAX = 64 /* of a cookie's name */
 };
@@ -53,6 +54,7 @@ struct web_request {
     struct buf body;
     size_t body_limit, discarded;
     size_t held;        /* bytes of body, counted in the server's */
+    size_t unread;      /* bytes of a large answer, counted in the server's */
     struct err refused; /* code != 0: the answer instead of the handler's, after the body */
     int retry_after_s;  /* of a refusal; 0: none */
     char allow[ROUTE_ALLOW_MAX];
@@ -80,7 +82,8 @@ struct web_server {
     char cookie[WEB_COOKIE_MAX]; /* name of the session's; "": there is none */
     bool beyond_loopback, stopping, quiesced;
     uint64_t n_requests;
-    size_t held; /* bytes of bodies */
+    size_t held;   /* bytes of bodies */
+    size_t unread; /* bytes of large answers */
     struct web_conn *conns;
     struct web_request *requests;
 };

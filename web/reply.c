@@ -93,6 +93,32 @@ void web_answer_ready(struct web_request *req) {
     }
 }
 
+static void count_unread(struct web_request *req, size_t len) {
+    req->server->unread += len - req->unread;
+    req->unread = len;
+}
+
+/* Many clients that ask for megabytes and read none of them would have them all kept. What has
+ * changed something is told in any case: its client would do it again. */
+static bool has_room(const struct web_request *req, size_t len) {
+    const struct web_server *server = req->server;
+    size_t limit = server->config->answers_limit;
+    bool looks = web_is_get(req) || (req->match.route->flags & WEB_LOOKS) != 0;
+    return limit == 0 || !looks || server->unread == 0 || server->unread + len <= limit;
+}
+
+static void refuse_room(struct web_request *req) {
+    struct web_answer *answer = &req->answer;
+    for (int i = 0; i < answer->n_headers; i++)
+        if (strcmp(answer->headers[i].name, "ETag") == 0) /* of what is not sent */
+            answer->headers[i--] = answer->headers[--answer->n_headers];
+    web_reply_error(req,
+                    &(struct err){.code = ESP_EBUSY,
+                                  .message = "answers that other clients do not read take all the "
+                                             "memory there is for them: try again"},
+                    NULL);
+}
+
 struct compression {
     uv_work_t work;
     struct web_request *req;
@@ -137,6 +163,8 @@ static void compressed(uv_work_t *work, int status) {
         free(req->answer.text);
         req->answer.text = c->text;
         req->answer.len = c->len;
+        if (req->unread > 0)
+            count_unread(req, c->len);
         req->answer.gzipped = true;
         mark_gzip(req);
     } else {
@@ -171,6 +199,13 @@ void web_reply_text(struct web_request *req, int status, const char *content_typ
         web_request_release(req);
         return;
     }
+    if (len >= WEB_LARGE_FROM && !has_room(req, len)) {
+        free(text);
+        refuse_room(req);
+        return;
+    }
+    if (len >= WEB_LARGE_FROM)
+        count_unread(req, len);
     req->answer.status = status;
     req->answer.content_type = content_type;
     req->answer.text = text;

@@ -151,6 +151,7 @@ void web_request_release(struct web_request *req) {
     if (req->answer.response != NULL)
         MHD_destroy_response(req->answer.response);
     free(req->answer.text);
+    server->unread -= req->unread;
     drop_body(req);
     free(req);
     if (server->n_kept > 0 && --server->n_kept == 0 && server->n_handles == 0)

@@ -17,11 +17,12 @@ struct web_tls;
 struct web_request; /* valid until it was answered */
 
 enum web_flags {
-    WEB_PUBLIC = 1, /* needs no token, wherever the client is */
-    WEB_WORKER = 2, /* needs a worker's token, also on loopback */
-    WEB_STREAM = 4, /* lasts as long as the client likes: not timed */
-    WEB_RAW = 8,    /* the body is application/octet-stream, not JSON */
-    WEB_TICKET = 16 /* its handler also takes a ticket in the query instead of a token */
+    WEB_PUBLIC = 1,  /* needs no token, wherever the client is */
+    WEB_WORKER = 2,  /* needs a worker's token, also on loopback */
+    WEB_STREAM = 4,  /* lasts as long as the client likes: not timed */
+    WEB_RAW = 8,     /* the body is application/octet-stream, not JSON */
+    WEB_TICKET = 16, /* its handler also takes a ticket in the query instead of a token */
+    WEB_LOOKS = 32   /* changes nothing, though it is no GET */
 };
 
 struct web_route {
@@ -67,6 +68,8 @@ struct web_config {
                                    none */
     size_t body_limit;          /* bytes */
     size_t bodies_limit;        /* bytes of all bodies that are held at a time; 0: any */
+    size_t answers_limit; /* bytes of all large answers (64 KiB and more) that clients have not
+                             read yet; one alone may be larger; 0: any */
     int max_connections, max_connections_per_address;
     int64_t head_us, body_us, idle_us; /* absolute deadlines for a request's head and body, and
                                           for the next request of a connection */

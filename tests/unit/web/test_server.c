@@ -43,10 +43,21 @@ static void answer_large(struct web_request *req) {
     web_reply_text(req, 200, "text/plain", text, len);
 }
 
+enum { HUGE = 8 << 20 }; /* more than two sockets' buffers take */
+static int huge_asked;
+
+static void answer_huge(struct web_request *req) {
+    huge_asked++;
+    web_set_header(req, "ETag", "\"huge\"");
+    web_reply_text(req, 200, "text/plain", calloc(1, HUGE), HUGE);
+}
+
 static const struct web_route routes[] = {{"GET", "/hello/{id}", "q", answer_hello, 0, 0},
                                           {"POST", "/echo", NULL, answer_echo, 0, 0},
                                           {"GET", "/later", NULL, answer_later, 0, 0},
                                           {"GET", "/large", NULL, answer_large, 0, 0},
+                                          {"GET", "/huge", NULL, answer_huge, 0, 0},
+                                          {"POST", "/huge", NULL, answer_huge, 0, 0},
                                           {"POST", "/small", NULL, answer_echo, 0, 16},
                                           {"GET", "/closed", NULL, answer_hello, WEB_WORKER, 0},
                                           {.method = NULL}};
@@ -90,6 +101,7 @@ static int start(void **state) {
                                     .routes = routes,
                                     .assets = assets,
                                     .body_limit = 4096,
+                                    .answers_limit = 2 * HUGE + 1000000,
                                     .max_connections = 32,
                                     .max_connections_per_address = 8,
                                     .head_us = 700000,
@@ -298,6 +310,45 @@ static void test_compresses(void **state) {
     expect(f, "GET /large" HEAD "\r\n", 200, "Content-Length: 300000");
 }
 
+/* Its handler has answered; nothing is read. */
+static struct exchange *ask_for_huge(struct fixture *f) {
+    struct exchange *x = client_open(web_port(f->server));
+    int before = huge_asked;
+    client_send(x, "GET /huge" HEAD "\r\n", strlen("GET /huge" HEAD "\r\n"));
+    for (int i = 0; i < 5000 && huge_asked == before; i++) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+        usleep(500);
+    }
+    assert_int_equal(huge_asked, before + 1);
+    return x;
+}
+
+static void test_answers_that_nobody_reads(void **state) {
+    struct fixture *f = *state;
+    struct exchange *x[3], *posted = client_open(web_port(f->server));
+    for (int i = 0; i < 3; i++)
+        x[i] = ask_for_huge(f);
+    assert_true(client_wait(&f->loop, x[2], "\"request_id\"", 2000));
+    assert_int_equal(atoi(x[2]->text + 9), 503);
+    assert_non_null(strstr(x[2]->text, "Retry-After: 1"));
+    assert_null(strstr(x[2]->text, "ETag"));
+    expect(f, "GET /hello/x" HEAD "\r\n", 200, NULL); /* small ones are answered */
+    static const char post[] = "POST /huge" HEAD JSON "Content-Length: 2\r\n\r\n{}";
+    client_send(posted, post, strlen(post)); /* it may have changed something */
+    assert_true(client_wait(&f->loop, posted, "HTTP/1.1 200", 2000));
+    client_close(posted);
+    client_close(x[0]);
+    for (int i = 0; i < 100; i++) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+        usleep(500);
+    }
+    struct exchange *again = ask_for_huge(f);
+    assert_true(client_wait(&f->loop, again, "HTTP/1.1 200", 2000));
+    client_close(again);
+    client_close(x[1]);
+    client_close(x[2]);
+}
+
 static void test_assets(void **state) {
     struct fixture *f = *state;
     expect(f, "GET /" HEAD "\r\n", 200, "Content-Security-Policy: default-src 'self'");
@@ -373,6 +424,7 @@ int main(void) {
         TEST(test_sessions),
         TEST(test_answers_later),
         TEST(test_compresses),
+        TEST(test_answers_that_nobody_reads),
         TEST(test_notices_a_gone_client),
         TEST(test_assets),
         TEST(test_stops_while_requests_wait),
