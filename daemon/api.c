@@ -596,7 +596,9 @@ static void dispatch(struct web_request *req) {
         start_write(call);
         return;
     }
-    call->store_read = (struct store_read){.run = run_read, .done = read_done};
+    bool slow = call->route->slow != NULL && call->route->slow(call);
+    call->store_read = (struct store_read){
+        .run = run_read, .done = read_done, .slow = slow ? STORE_SLOW : STORE_QUICK};
     if (call->route->by_key != NULL &&
         call->route->by_key(store_loop_sql(call->daemon->store), call->id))
         store_read_now(call->daemon->store, &call->store_read);

@@ -36,6 +36,8 @@ struct api_route {
     /* Whether read finds a few rows by their key: then it runs on the loop, which is much faster.
      * Asked on the loop; NULL: it does not. */
     bool (*by_key)(struct sql *sql, const char *id);
+    /* Whether read may take seconds (enum store_slowness). Asked on the loop; NULL: it does not. */
+    bool (*slow)(const struct api_call *call);
     /* On the writer's thread, in one transaction together with the Idempotency-Key. May be NULL. */
     int (*write)(struct api_call *call, struct err *err);
     /* On the loop, when the answer is ready: adds what only memory knows. May be NULL. */

@@ -187,10 +187,19 @@ static int get_lineage(struct api_call *call, struct err *err) {
     return r;
 }
 
+/* Such answers look at all candidates. */
+static bool looks_at_all(const struct api_call *call) {
+    return asks_for(call, "where") || asks_for(call, "sort") || asks_for(call, "objectives") ||
+           asks_for(call, "arch");
+}
+
 const struct api_route api_candidates[] = {
     {"GET", "/api/v1/searches/{id}/candidates", "after,page_size,strategy,where,sort,origins",
-     .read = get_candidates},
-    {"GET", "/api/v1/searches/{id}/lineage", "arch,strategy,steps,networks", .read = get_lineage},
-    {"GET", "/api/v1/searches/{id}/front", "objectives,where", .read = get_front},
-    {"GET", "/api/v1/searches/{id}/hypervolume", "objectives,where", .read = get_hypervolume},
+     .read = get_candidates, .slow = looks_at_all},
+    {"GET", "/api/v1/searches/{id}/lineage", "arch,strategy,steps,networks", .read = get_lineage,
+     .slow = looks_at_all},
+    {"GET", "/api/v1/searches/{id}/front", "objectives,where", .read = get_front,
+     .slow = looks_at_all},
+    {"GET", "/api/v1/searches/{id}/hypervolume", "objectives,where", .read = get_hypervolume,
+     .slow = looks_at_all},
     {.method = NULL}};

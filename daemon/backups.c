@@ -72,7 +72,8 @@ static void start_copying(struct backups *backups) {
         log_warn("backup %s: the running job does not stand still; it is copied as it runs",
                  backups->making.id);
     set_phase(backups, PHASE_COPYING, NULL);
-    backups->read = (struct store_read){.run = run_make, .done = make_done};
+    backups->read =
+        (struct store_read){.run = run_make, .done = make_done, .slow = STORE_SLOW_FIRST};
     store_read(backups->daemon->store, &backups->read);
 }
 

@@ -222,7 +222,7 @@ void janitor_sweep(struct janitor *janitor) {
     janitor->sweeping = true;
     uv_timer_start(&janitor->timer, on_timer, DAY_MS, DAY_MS);
     sweep->janitor = janitor;
-    sweep->read = (struct store_read){.run = run_sweep, .done = sweep_done};
+    sweep->read = (struct store_read){.run = run_sweep, .done = sweep_done, .slow = STORE_SLOW};
     sweep->jobs_us = janitor->daemon->retention.jobs_us;
     memcpy(sweep->data_dir, janitor->daemon->data_dir, sizeof(sweep->data_dir));
     store_read(janitor->daemon->store, &sweep->read);

@@ -59,14 +59,20 @@ int store_open(uv_loop_t *loop, const char *path, const struct store_listener *l
 void store_close(struct store *store);
 void store_write(struct store *store, struct store_call *call);
 
+/* Reads that may take seconds: two of them run at a time, the others wait without a thread, so that
+ * quick ones always find one. */
+enum store_slowness { STORE_QUICK, STORE_SLOW, STORE_SLOW_FIRST /* of those that wait */ };
+
 /* A read in the thread pool, on a snapshot. done: loop's thread. */
 struct store_read {
     int (*run)(struct sql *sql, struct store_read *read, struct err *err);
     void (*done)(struct store_read *read, int code, const struct err *err);
+    enum store_slowness slow;
     struct err err;
     int code;
     uv_work_t work;
     struct store *store;
+    struct store_read *next;
 };
 void store_read(struct store *store, struct store_read *read);
 /* The same at once on the loop's thread, done included: for what finds a few rows by their key. */

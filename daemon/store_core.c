@@ -12,6 +12,7 @@
 enum {
     BATCH_MAX = 256,
     READERS_MAX = 8,
+    SLOW_MAX = 2, /* of libuv's four threads */
 };
 
 struct store_event {
@@ -37,7 +38,9 @@ struct store {
     struct sql *writer, *loop_reader;
     struct sql *readers[READERS_MAX]; /* idle connections for reads in the pool */
     int n_readers;
-    int n_reads;              /* under way; loop's thread */
+    int n_reads;              /* under way and waiting; loop's thread */
+    int n_slow;               /* of them, slow ones that are under way */
+    struct store_read *slow;  /* that wait */
     bool refusing, closed;    /* loop's thread */
     bool in_turn, turn_reads; /* loop's thread: of loop_reader */
     uv_thread_t thread;
@@ -314,6 +317,21 @@ static void on_closed(uv_handle_t *handle) {
         free_store(store);
 }
 
+static struct store_read *take_slow(struct store *store) {
+    struct store_read *read = store->slow;
+    store->slow = read->next;
+    return read;
+}
+
+static void refuse_slow(struct store *store) {
+    while (store->slow != NULL) {
+        struct store_read *read = take_slow(store);
+        store->n_reads--;
+        read->code = err_set(&read->err, ESP_EBUSY, NULL, "the daemon is stopping");
+        read->done(read, read->code, &read->err);
+    }
+}
+
 void store_close(struct store *store) {
     if (store == NULL)
         return;
@@ -323,6 +341,7 @@ void store_close(struct store *store) {
     uv_mutex_unlock(&store->mutex);
     uv_thread_join(&store->thread);
     store->refusing = true;
+    refuse_slow(store);
     deliver(store);
     uv_close((uv_handle_t *)&store->committed_async, on_closed);
 }
@@ -382,9 +401,15 @@ static void run_read(uv_work_t *work) {
     give_reader(read->store, sql);
 }
 
+static void begin_waiting(struct store *store);
+
 static void read_done(uv_work_t *work, int status) {
     struct store_read *read = work->data;
     struct store *store = read->store;
+    if (read->slow != STORE_QUICK) {
+        store->n_slow--;
+        begin_waiting(store);
+    }
     if (status != 0)
         read->code = err_set(&read->err, ESP_ECANCELED, NULL, "canceled");
     read->done(read, read->code, &read->err);
@@ -392,12 +417,37 @@ static void read_done(uv_work_t *work, int status) {
         free_store(store);
 }
 
+static void begin_read(struct store *store, struct store_read *read) {
+    uv_queue_work(store->committed_async.loop, &read->work, run_read, read_done);
+}
+
+static void begin_waiting(struct store *store) {
+    while (store->slow != NULL && store->n_slow < SLOW_MAX) {
+        store->n_slow++;
+        begin_read(store, take_slow(store));
+    }
+}
+
+/* Behind those of its kind. */
+static void put_slow(struct store *store, struct store_read *read) {
+    struct store_read **at = &store->slow;
+    while (*at != NULL && (*at)->slow >= read->slow)
+        at = &(*at)->next;
+    read->next = *at;
+    *at = read;
+}
+
 void store_read(struct store *store, struct store_read *read) {
     read->store = store;
     read->work.data = read;
     read->err = (struct err){0};
     store->n_reads++;
-    uv_queue_work(store->committed_async.loop, &read->work, run_read, read_done);
+    if (read->slow == STORE_QUICK) {
+        begin_read(store, read);
+    } else {
+        put_slow(store, read);
+        begin_waiting(store);
+    }
 }
 
 void store_turn(struct store *store, bool begins) {

@@ -236,6 +236,106 @@ static void test_reads_in_the_pool(void **state) {
     }
 }
 
+enum { SLOW_READS = 5 };
+static uv_sem_t may_end;
+static _Atomic int n_running;
+static _Atomic bool too_many;
+
+struct slow {
+    struct store_read read;
+    _Atomic bool begun;
+    int *n_ended;
+};
+
+static int run_slow(struct sql *sql, struct store_read *read, struct err *err) {
+    if (++n_running > 2)
+        too_many = true;
+    ((struct slow *)read)->begun = true;
+    uv_sem_wait(&may_end);
+    n_running--;
+    return 0;
+}
+
+static void slow_done(struct store_read *read, int code, const struct err *err) {
+    assert_int_equal(code, 0);
+    ++*((struct slow *)read)->n_ended;
+}
+
+static void begin_slow(struct fixture *f, struct slow slow[SLOW_READS], int *n_ended) {
+    uv_sem_init(&may_end, 0);
+    n_running = 0;
+    too_many = false;
+    for (int i = 0; i < SLOW_READS; i++) {
+        bool last = i == SLOW_READS - 1;
+        slow[i].read = (struct store_read){
+            .run = run_slow, .done = slow_done, .slow = last ? STORE_SLOW_FIRST : STORE_SLOW};
+        slow[i].begun = false;
+        slow[i].n_ended = n_ended;
+        store_read(f->store, &slow[i].read);
+    }
+}
+
+/* Turns the loop until *number is n, for some seconds at most. */
+static bool comes_to(struct fixture *f, const int *number, int n) {
+    for (int i = 0; i < 5000 && *number < n; i++) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+        uv_sleep(1);
+    }
+    return *number == n;
+}
+
+static void test_slow_reads_leave_threads_to_others(void **state) {
+    struct fixture *f = *state;
+    struct slow slow[SLOW_READS];
+    struct get get = {.read = {.run = run_get, .done = get_done}};
+    int n_ended = 0;
+    begin_slow(f, slow, &n_ended);
+    store_read(f->store, &get.read);
+    for (int i = 0; i < 2000 && !get.done; i++) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+        uv_sleep(1);
+    }
+    bool quick = get.done && n_ended == 0;
+    for (int i = 0; i < 2000 && !(slow[0].begun && slow[1].begun); i++)
+        uv_sleep(1);
+    bool two = slow[0].begun && slow[1].begun;
+    uv_sem_post(&may_end);
+    assert_true(comes_to(f, &n_ended, 1));
+    for (int i = 0; i < 2000 && !slow[SLOW_READS - 1].begun; i++)
+        uv_sleep(1);
+    bool in_order = slow[SLOW_READS - 1].begun && !slow[2].begun && !slow[3].begun;
+    for (int i = 1; i < SLOW_READS; i++)
+        uv_sem_post(&may_end);
+    assert_true(comes_to(f, &n_ended, SLOW_READS));
+    uv_sem_destroy(&may_end);
+    assert_true(quick);
+    assert_true(in_order);
+    assert_true(two);
+    assert_false(too_many);
+}
+
+static void refused_done(struct store_read *read, int code, const struct err *err) {
+    ++*((struct slow *)read)->n_ended;
+    assert_int_equal(code, ESP_EBUSY);
+}
+
+static void test_closing_refuses_slow_reads_that_wait(void **state) {
+    struct fixture *f = *state;
+    struct slow slow[SLOW_READS];
+    int n_ended = 0;
+    begin_slow(f, slow, &n_ended);
+    for (int i = 2; i < SLOW_READS; i++)
+        slow[i].read.done = refused_done;
+    store_close(f->store);
+    assert_int_equal(n_ended, SLOW_READS - 2);
+    uv_sem_post(&may_end);
+    uv_sem_post(&may_end);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(n_ended, SLOW_READS);
+    uv_sem_destroy(&may_end);
+    open_store(f);
+}
+
 static int run_bad_read(struct sql *sql, struct store_read *read, struct err *err) {
     return sql_run(sql, err, NULL, "DELETE FROM space_documents", "");
 }
@@ -371,11 +471,18 @@ static void test_rows_as_json(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
-        TEST(test_commits_then_answers), TEST(test_a_failing_call_leaves_nothing),
-        TEST(test_groups_what_waits),    TEST(test_reads_in_the_pool),
-        TEST(test_readers_cannot_write), TEST(test_closing_finishes_what_waits),
-        TEST(test_recent_events),        TEST(test_a_turn_reads_one_state),
-        TEST(test_rows_as_json),         TEST(test_a_full_disk_fails_and_recovers),
+        TEST(test_commits_then_answers),
+        TEST(test_a_failing_call_leaves_nothing),
+        TEST(test_groups_what_waits),
+        TEST(test_reads_in_the_pool),
+        TEST(test_slow_reads_leave_threads_to_others),
+        TEST(test_closing_refuses_slow_reads_that_wait),
+        TEST(test_readers_cannot_write),
+        TEST(test_closing_finishes_what_waits),
+        TEST(test_recent_events),
+        TEST(test_a_turn_reads_one_state),
+        TEST(test_rows_as_json),
+        TEST(test_a_full_disk_fails_and_recovers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
