@@ -11,6 +11,7 @@
 #include "daemon/webhook_address.h"
 
 struct backups;
+struct database_check;
 struct disk;
 struct fleet;
 struct janitor;
@@ -71,9 +72,10 @@ struct daemon {
     struct janitor *janitor;
     struct webhooks *webhooks;
     struct disk *disk;
-    struct backups *backups;      /* off the loop too */
-    struct uploads *uploads;      /* off the loop too */
-    struct worker_builds *builds; /* off the loop too */
+    struct database_check *database_check; /* off the loop too */
+    struct backups *backups;               /* off the loop too */
+    struct uploads *uploads;               /* off the loop too */
+    struct worker_builds *builds;          /* off the loop too */
     struct metrics *metrics;
     struct loop_watch *loop_watch;
 };

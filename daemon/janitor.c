@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "daemon/database_check.h"
 #include "daemon/disk.h"
 #include "daemon/ids.h"
 #include "daemon/store.h"
@@ -33,6 +34,7 @@ struct janitor {
 struct sweep {
     struct store_read read;
     struct janitor *janitor;
+    struct database_check *check;
     int64_t jobs_us;
     char data_dir[PATH_SIZE];
 };
@@ -182,6 +184,9 @@ int janitor_clean(struct sql *sql, const char *data_dir, int64_t jobs_us, struct
 
 static int run_sweep(struct sql *sql, struct store_read *read, struct err *err) {
     const struct sweep *sweep = (const struct sweep *)read;
+    struct err said = {0};
+    if (database_check_run_daily(sweep->check, sql, &said) != 0)
+        log_warn("the database was not checked: %s", said.message);
     return janitor_clean(sql, sweep->data_dir, sweep->jobs_us, err);
 }
 
@@ -223,6 +228,7 @@ void janitor_sweep(struct janitor *janitor) {
     uv_timer_start(&janitor->timer, on_timer, DAY_MS, DAY_MS);
     sweep->janitor = janitor;
     sweep->read = (struct store_read){.run = run_sweep, .done = sweep_done, .slow = STORE_SLOW};
+    sweep->check = janitor->daemon->database_check;
     sweep->jobs_us = janitor->daemon->retention.jobs_us;
     memcpy(sweep->data_dir, janitor->daemon->data_dir, sizeof(sweep->data_dir));
     store_read(janitor->daemon->store, &sweep->read);

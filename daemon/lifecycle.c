@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "daemon/api.h"
 #include "daemon/backups.h"
+#include "daemon/database_check.h"
 #include "daemon/disk.h"
 #include "daemon/fleet.h"
 #include "daemon/janitor.h"
@@ -202,6 +203,8 @@ int daemon_start(struct daemon *daemon, struct err *err) {
     if (r == 0)
         r = fleet_create(daemon, err, &daemon->fleet);
     if (r == 0)
+        r = database_check_create(err, &daemon->database_check);
+    if (r == 0)
         r = janitor_create(daemon, err, &daemon->janitor);
     if (r == 0)
         r = backups_create(daemon, err, &daemon->backups);
@@ -249,6 +252,8 @@ void daemon_close(struct daemon *daemon) {
 }
 
 void daemon_finish(struct daemon *daemon) {
+    database_check_destroy(daemon->database_check);
+    daemon->database_check = NULL;
     disk_destroy(daemon->disk);
     daemon->disk = NULL;
     backups_destroy(daemon->backups);

@@ -71,7 +71,7 @@ static int doctor_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
-    if (cli_get(cli, &err, &doc, "/system"))
+    if (cli_get(cli, &err, &doc, "/system?check=true"))
         return cli_fail(&err);
     code = CLI_OK;
     cJSON_ArrayForEach(check, cli_item(doc, "checks")) if (cJSON_IsFalse(cli_item(check, "ok")))

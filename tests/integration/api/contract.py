@@ -5,7 +5,7 @@ import subprocess
 import bed
 from client import problem
 from stack import DAEMON
-from suite import ROOT, check, equal, test
+from suite import ROOT, check, equal, test, wait_for
 
 ROUTE = re.compile(r"`((?:GET|POST|PATCH|DELETE)(?:\|(?:GET|POST|PATCH|DELETE))*) ([/…][^` ]*)")
 LISTS = "datasets models spaces supernets searches exports jobs tokens devices profiles tables calibrations energy_prices measurements strategies".split()
@@ -107,6 +107,15 @@ def system():
     check(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", state["started_at"]), "RFC 3339", state["started_at"])
     for row in state["checks"]:
         check(isinstance(row["name"], str) and isinstance(row["ok"], bool), "checks", row)
+    database = lambda query="": client.get(f"/system{query}")["checks"][0]
+    wait_for("the check at the start", lambda: database()["checked_at"])
+    before = database()
+    equal((before["ok"], before["detail"]), (True, "ok"), "the database")
+    equal(database()["checked_at"], before["checked_at"], "a look does not check again")
+    asked = database("?check=true")
+    check(asked["ok"] and asked["checked_at"] > before["checked_at"], "one that asks does", asked, before)
+    equal(database("?check=false"), asked, "what was found last")
+    problem(client.request("GET", "/system?check=yes"), 400, "malformed", "?check")
     for row in state["retention"]:
         check(isinstance(row["kind"], str) and isinstance(row["rows"], int) and row["rule"], "retention", row)
     answer = client.expect(200, "GET", "/metrics")
