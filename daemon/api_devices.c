@@ -17,12 +17,21 @@ static void add_waiting(const struct api_call *call, cJSON *device) {
     cJSON_AddItemToObject(device, "waits_for", fleet_waits_for(call->daemon->fleet, id));
 }
 
+/* As a word of a command that people copy into a shell: the name where it needs no quotes. */
+static const char *shell_word(const cJSON *device) {
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(device, "name"));
+    bool plain =
+        name != NULL && name[0] != '-' &&
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+            strlen(name);
+    return plain ? name : cJSON_GetStringValue(cJSON_GetObjectItem(device, "id"));
+}
+
 /* What to do about a noise floor that nobody should believe. */
 static void add_noise_note(cJSON *device) {
     const char *doubt = cJSON_GetStringValue(cJSON_GetObjectItem(device, "noise_doubt"));
-    const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(device, "name"));
     char text[256];
-    if (doubt == NULL || name == NULL) {
+    if (doubt == NULL) {
         cJSON_AddNullToObject(device, "noise_note");
         return;
     }
@@ -30,7 +39,7 @@ static void add_noise_note(cJSON *device) {
              strcmp(doubt, "implausible") == 0
                  ? "noise measured on a busy machine"
                  : "noise measured higher than what later measurements show",
-             name);
+             shell_word(device));
     cJSON_AddStringToObject(device, "noise_note", text);
 }
 

