@@ -177,6 +177,8 @@ int api_name(const cJSON *body, struct err *err, const char **ret_name) {
                            "a name holds no control characters and no '/'");
     if (name[0] == ' ' || name[strlen(name) - 1] == ' ')
         return err_set(err, ESP_EINVAL, "/name", "a name neither begins nor ends with a space");
+    if (id_is_any(name)) /* it would be taken for that thing */
+        return err_set(err, ESP_EINVAL, "/name", "a name does not look like an id");
     *ret_name = name;
     return 0;
 }

@@ -123,7 +123,7 @@ int api_page_numbered(const struct api_call *call, struct err *err, struct sql_p
 int api_page_sized(const struct api_call *call, struct err *err, struct sql_page_args *ret_page);
 /* ESP_EPARSE: after is no cursor of this list. */
 int api_no_cursor(const char *after, struct err *err);
-/* A name for a new thing: 1 to 64 bytes of visible text without '/'. */
+/* A name for a new thing: 1 to 64 bytes of visible text without '/', and no id. */
 int api_name(const cJSON *body, struct err *err, const char **ret_name);
 
 /* Whether the route changes a resource that has a GET, by PATCH, DELETE or an action. */

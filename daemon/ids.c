@@ -65,6 +65,13 @@ bool id_is(const char *text, const char *prefix) {
            strspn(number, digits) == DIGITS;
 }
 
+bool id_is_any(const char *text) {
+    char prefix[8];
+    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz");
+    snprintf(prefix, sizeof(prefix), "%.*s_", (int)len, text);
+    return len > 0 && len < sizeof(prefix) - 1 && id_is(text, prefix);
+}
+
 bool id_leads(const char *name, const char *prefix, char ret_id[ID_MAX]) {
     size_t len = strlen(prefix) + DIGITS;
     snprintf(ret_id, ID_MAX, "%.*s", (int)len, name);

@@ -282,6 +282,8 @@ static void plain_name(const char *said, char ret_name[WORKER_NAME_MAX + 1]) {
                      (c == ' ' && i > 0 && i < len - 1);
         ret_name[i] = plain ? said[i] : '-';
     }
+    if (id_is_any(ret_name))
+        *strchr(ret_name, '_') = '-';
 }
 
 /* A name that is free: the asked one, or with a number behind it. */

@@ -155,6 +155,15 @@ def unknown_members():
     problem(client.request("POST", "/supernets", body), (400, 422), pointer="/train/rate")
 
 
+@test("a name that looks like an id, or could not stand in an address, is refused")
+def names():
+    client = bed.client()
+    for name in ("se_0123456789abcdefghjkmnpqrs", "dev_0123456789abcdefghjkmnpqrs", "a/b", "a\nb", " a", "a ", ""):
+        for path, body in (("/tokens", {"kind": "enrolment"}), ("/searches", bed.search_body("n"))):
+            problem(client.request("POST", path, {**body, "name": name}), 422, "invalid_value" if name else None, "/name")
+    client.expect(201, "POST", "/tokens", {"kind": "enrolment", "name": "dev_0123"})
+
+
 @test("unknown, repeated and malformed query parameters are refused")
 def query():
     client = bed.client()

@@ -33,6 +33,8 @@ static void test_odd_names_become_plain(void **state) {
     struct fixture *f = *state;
     assert_enrols_as(f, "machine-two", "pi;curl evil|sh", "pi-curl evil-sh");
     assert_enrols_as(f, "machine-three", " a/b\x01$(c) ", "-a-b---c--");
+    assert_enrols_as(f, "machine-five", "dev_0123456789abcdefghjkmnpqrs",
+                     "dev-0123456789abcdefghjkmnpqrs");
     assert_enrols_as(f, "machine-four", "küche.pi_4:+@-x", "küche.pi_4:+@-x");
 }
 

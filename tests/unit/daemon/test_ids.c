@@ -42,6 +42,16 @@ static void test_form(void **state) {
         assert_false(id_is(wrong[i], "job_"));
 }
 
+static void test_ids_of_any_kind(void **state) {
+    assert_true(id_is_any("se_0123456789abcdefghjkmnpqrs"));
+    assert_true(id_is_any("whd_0123456789abcdefghjkmnpqrs"));
+    assert_false(id_is_any("_0123456789abcdefghjkmnpqrs"));
+    assert_false(id_is_any("se_0123456789abcdefghjkmnpqr"));
+    assert_false(id_is_any("verylongword_0123456789abcdefghjkmnpqrs"));
+    assert_false(id_is_any("se"));
+    assert_false(id_is_any(""));
+}
+
 static void test_ids_at_the_beginning_of_names(void **state) {
     char id[ID_MAX];
     assert_true(id_leads("ex_0123456789abcdefghjkmnpqrs.onnx.partial", "ex_", id));
@@ -66,6 +76,7 @@ int main(void) {
         cmocka_unit_test(test_sorts_by_time_and_never_repeats),
         cmocka_unit_test(test_prefix),
         cmocka_unit_test(test_form),
+        cmocka_unit_test(test_ids_of_any_kind),
         cmocka_unit_test(test_ids_at_the_beginning_of_names),
         cmocka_unit_test(test_past_ids_part_old_from_new),
     };
