@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,15 +44,30 @@ static int all_names(struct sql *sql, struct err *err, cJSON **ret_names) {
     return r;
 }
 
-/* The name behind the cursor, or the first; ESP_EPARSE when there is no such space. */
-static int first_of_page(const cJSON *names, const char *after, struct err *err,
+/* A cursor is a name behind this, so that garbage is told from a space that was deleted since. */
+static const char cursor_word[] = "name:";
+
+/* Whether name stands at the cursor's place or before it; people's names are in order. */
+static bool is_passed(const char *name, const char *after) {
+    return space_builtin_text(name) != NULL || strcmp(name, after) <= 0;
+}
+
+/* The name behind the cursor, or the first; ESP_EPARSE when it is none of this list. */
+static int first_of_page(const cJSON *names, const char *cursor, struct err *err,
                          const cJSON **ret_first) {
     const cJSON *name = names->child;
-    while (after != NULL && name != NULL && strcmp(name->valuestring, after) != 0)
+    if (cursor != NULL && !id_has_prefix(cursor, cursor_word))
+        return api_no_cursor(cursor, err);
+    const char *after = cursor != NULL ? cursor + strlen(cursor_word) : NULL;
+    if (after != NULL && space_builtin_text(after) != NULL) {
+        while (strcmp(name->valuestring, after) != 0) /* built-in ones are all there */
+            name = name->next;
         name = name->next;
-    if (after != NULL && name == NULL)
-        return api_no_cursor(after, err);
-    *ret_first = after != NULL ? name->next : name;
+    } else {
+        while (after != NULL && name != NULL && is_passed(name->valuestring, after))
+            name = name->next;
+    }
+    *ret_first = name;
     return 0;
 }
 
@@ -69,10 +85,13 @@ static int list_spaces(struct api_call *call, struct err *err) {
         r = describe_named(call, name->valuestring, false, err, &item);
         cJSON_AddItemToArray(items, item);
     }
-    if (r == 0 && name != NULL)
-        cJSON_AddStringToObject(doc, "next", name->prev->valuestring);
-    else
+    if (r == 0 && name != NULL) {
+        char cursor[sizeof(cursor_word) + API_NAME_MAX];
+        snprintf(cursor, sizeof(cursor), "%s%s", cursor_word, name->prev->valuestring);
+        cJSON_AddStringToObject(doc, "next", cursor);
+    } else {
         cJSON_AddNullToObject(doc, "next");
+    }
     cJSON_Delete(names);
     if (r == 0)
         call->answer = doc;

@@ -72,6 +72,22 @@ def spaces():
     problem(client.request("GET", "/spaces/short-lived"), 404)
 
 
+@test("spaces: a list goes on where it was when the space that ended a page was deleted")
+def spaces_by_pages():
+    client = bed.client()
+    for name in ("page-a", "page-b"):
+        client.post("/spaces", data.space(name=name), 201)
+    names = [row["name"] for row in client.items("/spaces")]
+    builtin = client.get("/spaces?page_size=1")
+    equal([row["name"] for row in client.get(f"/spaces?after={builtin['next']}")["items"]], names[1:], "behind a built-in one")
+    cursor = client.get(f"/spaces?page_size={names.index('page-a') + 1}")["next"]
+    client.expect(204, "DELETE", "/spaces/page-a")
+    equal([row["name"] for row in client.get(f"/spaces?after={cursor}")["items"]], names[names.index("page-b"):], "behind one that is gone")
+    for garbage in ("page-b", "fashion_small", "name", "x"):
+        problem(client.request("GET", f"/spaces?after={garbage}"), 400, "malformed", "?after")
+    client.expect(204, "DELETE", "/spaces/page-b")
+
+
 @test("spaces: one that differs from another in its names alone keeps its own, in its page, in the list")
 def twins():
     client = bed.client()
