@@ -159,6 +159,7 @@ MAKE_ONE_FIRST = {other_body_under_a_key, stale_etag}
 # Tried in tests of their own, as they take long or need a daemon of their own: the file and the title of the test.
 OF_CANDIDATES = ("api/searches.py", "a search runs to its front: predicted, evaluated and measured values, events and cursors")
 ELSEWHERE = {
+    "a number as the cursor of all candidates of another search, or of another supernet's pins": OF_CANDIDATES,
     "a cursor of candidates with other conditions or another order": OF_CANDIDATES,
     "a metric, condition or strategy of a query that the search does not have": OF_CANDIDATES,
     "a head that takes longer than 15 s, or a body longer than 60 s": ("faults/slow_clients.py", "a client that sends its head or body too slowly is cut off when the table says"),

@@ -120,6 +120,8 @@ def check_asked(search, key):
     equal([top1 for _, top1 in got], sorted((top1 for _, top1 in got), reverse=True), "in the order of top-1")
     for other in (f"?where=macs%3C%3D1&after={first}", f"?sort=top1&after={first}", f"?after={first}", f"?where={quote(where)}&sort=-top1&after=7"):
         problem(client.request("GET", f"/searches/{search}/candidates{other}"), 400)
+    fifth = int(client.get(f"/searches/{search}/candidates?page_size=5")["next"])
+    equal(client.get(f"/searches/{search}/candidates?page_size=20000&after={fifth - 1}")["columns"]["id"], columns["id"][4:], "behind a number, whosever it is")
     for word in ("where=strategy%3D", "strategy="):
         detail = problem(client.request("GET", f"/searches/{search}/candidates?{word}nsga"), 400, "malformed", "?" + word.split("=")[0])["detail"]
         check('no strategy "nsga"; did you mean "nsga2"? It has nsga2' in detail, "a strategy that is near", detail)
