@@ -51,6 +51,8 @@ int store_backup_copy(struct sql *sql, const char *path, struct err *err) {
     int r = sql_open(path, true, err, &copy);
     if (r == 0)
         r = copy_pages(sql_handle(sql), copy, err);
+    if (r == 0) /* or the write-ahead log would grow for as long as all files are hashed */
+        r = sql_exec(sql, err, "COMMIT");
     if (r == 0)
         r = check_copy(copy, err);
     if (r == 0) /* one file, without a log beside it */

@@ -379,9 +379,10 @@ static void give_reader(struct store *store, struct sql *sql) {
     sql_close(sql);
 }
 
-/* A snapshot that stayed open would be what the next reads see, too. */
+/* A snapshot that stayed open would be what the next reads see, too. A backup ends its own. */
 static void end_snapshot(struct sql *sql) {
-    if (sql_run(sql, NULL, NULL, "COMMIT", NULL) != 0)
+    if (sqlite3_get_autocommit(sql_handle(sql)) == 0 &&
+        sql_run(sql, NULL, NULL, "COMMIT", NULL) != 0)
         sql_exec(sql, NULL, "ROLLBACK");
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "daemon/store.h"
+#include "daemon/store_backup.h"
 #include "daemon/store_sql.h"
 
 struct fixture {
@@ -336,6 +337,47 @@ static void test_closing_refuses_slow_reads_that_wait(void **state) {
     open_store(f);
 }
 
+struct copy {
+    struct store_read read;
+    struct fixture *f;
+    bool done, pinned, free_after;
+};
+
+/* What is done after a copy, which may take minutes, holds no snapshot. */
+static int run_copy(struct sql *sql, struct store_read *read, struct err *err) {
+    struct fixture *f = ((struct copy *)read)->f;
+    int64_t schema = 0;
+    char path[128];
+    snprintf(path, sizeof(path), "%s/copy", f->dir);
+    int r = store_backup_pin(sql, err, &schema);
+    ((struct copy *)read)->pinned = sqlite3_get_autocommit(sql_handle(sql)) == 0;
+    if (r == 0)
+        r = store_backup_copy(sql, path, err);
+    ((struct copy *)read)->free_after = sqlite3_get_autocommit(sql_handle(sql)) != 0;
+    return r;
+}
+
+static void copy_done(struct store_read *read, int code, const struct err *err) {
+    assert_int_equal(code, 0);
+    ((struct copy *)read)->done = true;
+}
+
+static void test_a_copy_holds_no_snapshot_afterwards(void **state) {
+    struct fixture *f = *state;
+    struct copy copy = {.read = {.run = run_copy, .done = copy_done}, .f = f};
+    struct get get = {.read = {.run = run_get, .done = get_done}};
+    struct put put;
+    store_read(f->store, &copy.read);
+    wait_for(f, &copy.done);
+    assert_true(copy.pinned);
+    assert_true(copy.free_after);
+    put_name(f, &put, "one", false);
+    wait_for(f, &put.done);
+    store_read(f->store, &get.read); /* on the same connection */
+    wait_for(f, &get.done);
+    assert_int_equal(get.n, 1);
+}
+
 static int run_bad_read(struct sql *sql, struct store_read *read, struct err *err) {
     return sql_run(sql, err, NULL, "DELETE FROM space_documents", "");
 }
@@ -477,6 +519,7 @@ int main(void) {
         TEST(test_reads_in_the_pool),
         TEST(test_slow_reads_leave_threads_to_others),
         TEST(test_closing_refuses_slow_reads_that_wait),
+        TEST(test_a_copy_holds_no_snapshot_afterwards),
         TEST(test_readers_cannot_write),
         TEST(test_closing_finishes_what_waits),
         TEST(test_recent_events),
