@@ -193,24 +193,29 @@ static int open_parent(int root, const char *path, bool make, const char **ret_n
     return fd;
 }
 
+/* Whether the upload has the file, and its bytes. */
+static bool find_file(const struct uploads *uploads, const char *id, const char *path,
+                      int64_t *ret_bytes) {
+    struct stat st;
+    const char *name;
+    int root = open_root(uploads, id);
+    int fd = root < 0 ? -1 : open_parent(root, path, false, &name);
+    bool found = fd >= 0 && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+    if (fd >= 0)
+        close(fd);
+    *ret_bytes = found ? st.st_size : 0;
+    return found;
+}
+
 int upload_file_bytes(struct uploads *uploads, const char *id, const char *path, struct err *err,
                       int64_t *ret_bytes) {
     struct upload_state state;
-    struct stat st;
-    const char *name;
     int rc = upload_look(uploads, id, err, &state);
     if (rc == 0)
         rc = check_path(path, err);
-    if (rc != 0)
-        return rc;
-    int root = open_root(uploads, id);
-    int fd = root < 0 ? -1 : open_parent(root, path, false, &name);
-    *ret_bytes = 0;
-    if (fd >= 0 && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
-        *ret_bytes = st.st_size;
-    if (fd >= 0)
-        close(fd);
-    return 0;
+    if (rc == 0)
+        find_file(uploads, id, path, ret_bytes);
+    return rc;
 }
 
 static int write_all(int fd, const char *data, size_t len, int64_t offset) {
@@ -272,6 +277,19 @@ static int open_and_append(const struct uploads *uploads, struct entry *entry, c
     return rc;
 }
 
+/* What a piece makes of an upload; offset 0 takes the place of all that the file has. */
+static int check_limits(const struct uploads *uploads, const struct entry *entry, const char *path,
+                        int64_t offset, size_t len, struct err *err) {
+    int64_t there;
+    bool is_new = !find_file(uploads, entry->id, path, &there);
+    int64_t bytes = entry->bytes + (int64_t)len - (offset == 0 ? there : 0);
+    if (bytes <= uploads->max_bytes && entry->files + is_new <= UPLOAD_FILES_MAX)
+        return 0;
+    return err_set(err, ESP_ELIMIT, NULL,
+                   "an upload has at most %lld bytes (see espalierd --upload-size) and %d files",
+                   (long long)uploads->max_bytes, UPLOAD_FILES_MAX);
+}
+
 int upload_append(struct uploads *uploads, const char *id, const char *path, int64_t offset,
                   const void *data, size_t len, struct err *err) {
     struct entry *entry = NULL;
@@ -282,11 +300,8 @@ int upload_append(struct uploads *uploads, const char *id, const char *path, int
         return rc;
     pthread_mutex_lock(&uploads->mutex);
     rc = get_entry(uploads, id, err, &entry);
-    if (rc == 0 &&
-        (entry->bytes + (int64_t)len > uploads->max_bytes || entry->files >= UPLOAD_FILES_MAX))
-        rc = err_set(err, ESP_ELIMIT, NULL,
-                     "an upload has at most %lld bytes (see espalierd --upload-size) and %d files",
-                     (long long)uploads->max_bytes, UPLOAD_FILES_MAX);
+    if (rc == 0)
+        rc = check_limits(uploads, entry, path, offset, len, err);
     if (rc == 0)
         rc = open_and_append(uploads, entry, path, offset, data, len, err);
     pthread_mutex_unlock(&uploads->mutex);

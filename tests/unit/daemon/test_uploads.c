@@ -67,6 +67,9 @@ static void limits_hold(void **state) {
     assert_int_equal(append(bed, "b", 0, 40001), ESP_ELIMIT);
     assert_int_equal(append(bed, "b", 0, 40000), 0);
     assert_int_equal(append(bed, "b", 40000, 1), ESP_ELIMIT);
+    assert_int_equal(append(bed, "a", 0, 60000), 0); /* sent again: its answer was lost */
+    assert_int_equal(append(bed, "a", 0, 60001), ESP_ELIMIT);
+    assert_int_equal(look(bed).bytes, 100000);
     assert_int_equal(append(bed, "a", 0, 0), 0); /* begun anew: its bytes are free again */
     assert_int_equal(append(bed, "b", 40000, 60000), 0);
     assert_int_equal(look(bed).bytes, 100000);
