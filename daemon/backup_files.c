@@ -21,13 +21,14 @@
 
 enum { DEPTH_MAX = 16, LONG_PATH = PATH_SIZE * 2, BACKUP_PATH_MAX = 1000 };
 
-/* Folders below the data folder that are kept, and whether their files are ever written in place:
- * those are copied, others have a second name made for the same bytes. */
+/* Folders below the data folder that are kept. Files that are ever written in place are copied,
+ * others have a second name made for the same bytes. */
 static const struct kept {
     const char *name;
     bool in_place;
-} kept[] = {{"supernets", false}, {"datasets", false}, {"models", false},
-            {"exports", false},   {"uploads", true},   {"jobs", true}};
+    bool of_people; /* who call files as they like: none is half written, or a lock */
+} kept[] = {{"supernets", false, false}, {"datasets", false, false}, {"models", false, false},
+            {"exports", false, false},   {"uploads", true, true},    {"jobs", true, false}};
 
 bool backup_path_ok(const char *path) {
     return strlen(path) <= BACKUP_PATH_MAX && file_stays_below(path);
@@ -41,8 +42,13 @@ static bool ends_with(const char *text, const char *end) {
 struct gather {
     const struct backup_making *making;
     const char *target; /* the backup's folder */
-    bool in_place;
+    bool in_place, of_people;
 };
+
+/* What its writer has not finished, or needs no more. */
+static bool is_left_out(const struct gather *gather, const char *name) {
+    return !gather->of_people && (ends_with(name, ".partial") || strcmp(name, "job.lock") == 0);
+}
 
 /* What is replaced as a whole and never written to: checkpoints, wherever they lie. */
 static bool is_linked(const struct gather *gather, const char *name) {
@@ -67,7 +73,7 @@ static int take_entry(const struct gather *gather, const char *relative, const c
                       int depth, struct err *err) {
     char below[LONG_PATH], path[LONG_PATH];
     struct stat info;
-    if (ends_with(name, ".partial") || strcmp(name, "job.lock") == 0)
+    if (is_left_out(gather, name))
         return 0;
     if (atomic_load(&gather->making->stop))
         return err_set(err, ESP_ECANCELED, NULL, "the daemon is stopping");
@@ -102,8 +108,16 @@ static int take_folder(const struct gather *gather, const char *relative, int de
 static int take_all(const struct backup_making *making, const char *target, struct err *err) {
     int r = 0;
     for (unsigned i = 0; i < sizeof(kept) / sizeof(*kept) && r == 0; i++)
-        r = take_folder(&(struct gather){making, target, kept[i].in_place}, kept[i].name, 0, err);
+        r = take_folder(&(struct gather){making, target, kept[i].in_place, kept[i].of_people},
+                        kept[i].name, 0, err);
     return r;
+}
+
+static bool is_of_people(const char *folder) {
+    for (unsigned i = 0; i < sizeof(kept) / sizeof(*kept); i++)
+        if (strncmp(folder, kept[i].name, strlen(kept[i].name)) == 0)
+            return kept[i].of_people;
+    return false;
 }
 
 /* What the database knows of came to be after its folder was looked at: it is taken now. */
@@ -129,7 +143,8 @@ static int take_late(const struct backup_making *making, const char *target, str
         snprintf(path, sizeof(path), "%.900s/%.1000s", target, folder);
         r = file_make_dirs(path, err);
         if (r == 0)
-            r = take_entry(&(struct gather){making, target, false}, folder, slash + 1, 0, err);
+            r = take_entry(&(struct gather){making, target, false, is_of_people(folder)}, folder,
+                           slash + 1, 0, err);
     }
     cJSON_Delete(files);
     return r;

@@ -51,7 +51,7 @@ static void fixture_done(struct store_call *call, int code, const struct err *er
 }
 
 /* Runs fn in a transaction of its own; its error is in f->err. */
-static int in_tx(struct fixture *f, fixture_fn *fn, void *argument) {
+__attribute__((unused)) static int in_tx(struct fixture *f, fixture_fn *fn, void *argument) {
     struct fixture_call c = {
         .call = {.run = fixture_run, .done = fixture_done}, .f = f, .fn = fn, .argument = argument};
     store_write(f->store, &c.call);
