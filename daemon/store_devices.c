@@ -12,7 +12,11 @@
 #include "daemon/store_results.h"
 #include "daemon/store_webhooks.h"
 
-enum { WORKER_NAME_MAX = 64 }; /* bytes */
+enum {
+    WORKER_NAME_MAX = 64, /* bytes */
+    PROFILE_NAME = 256,
+    NAMES_TRIED = 1000 /* for one that is free */
+};
 
 /* clang-format off */
 #define DEVICE_COLUMNS                                                                             \
@@ -139,27 +143,34 @@ static int find_profile(struct sql *sql, const char *device, const struct profil
         "tttitt", device, key->runtime, key->precision, key->threads, key->cores, key->governor);
 }
 
+/* What tells a profile from others, with a number behind it where that is not all (the governor).
+ */
+static int free_profile_name(struct sql *sql, const char *board, const struct profile_key *key,
+                             struct err *err, char ret_name[PROFILE_NAME]) {
+    int len =
+        snprintf(ret_name, PROFILE_NAME, "%s/%s-%s-t%d%s%.40s", board, key->runtime, key->precision,
+                 (int)key->threads, key->cores[0] != '\0' ? "-c" : "", key->cores);
+    for (int i = 2; i <= NAMES_TRIED; i++) {
+        int64_t same = 0;
+        int r = sql_get_int(sql, err, &same, NULL, "SELECT count(*) FROM profiles WHERE name = ?1",
+                            "t", ret_name);
+        if (r != 0 || same == 0)
+            return r;
+        snprintf(ret_name + len, PROFILE_NAME - (size_t)len, "#%d", i);
+    }
+    return err_set(err, ESP_ECONFLICT, NULL, "there are too many profiles like %s", ret_name);
+}
+
 static int create_profile(struct store_tx *tx, const char *device, const struct profile_key *key,
                           struct err *err, char ret_id[ID_MAX]) {
     struct sql *sql = store_tx_sql(tx);
-    char name[256], board[128] = "";
-    int64_t same = 0;
-    struct sql_rows rows;
-    sql_query(sql, &rows, "SELECT name FROM devices WHERE id = ?1", "t", device);
-    if (sql_next(&rows))
-        snprintf(board, sizeof(board), "%s", sql_text(&rows, 0));
-    int r = sql_end(&rows, err);
-    int len =
-        snprintf(name, sizeof(name), "%s/%s-%s-t%d%s%.40s", board, key->runtime, key->precision,
-                 (int)key->threads, key->cores[0] != '\0' ? "-c" : "", key->cores);
+    char name[PROFILE_NAME], board[128];
+    int r = sql_get_text(sql, err, board, sizeof(board), "SELECT name FROM devices WHERE id = ?1",
+                         "t", device);
     if (r == 0)
-        r = sql_get_int(sql, err, &same, NULL,
-                        "SELECT count(*) FROM profiles WHERE name = ?1 OR name LIKE ?1 || '#%'",
-                        "t", name);
+        r = free_profile_name(sql, board, key, err, name);
     if (r != 0)
         return r;
-    if (same > 0)
-        snprintf(name + len, sizeof(name) - (size_t)len, "#%d", (int)same + 1);
     id_make("pf_", ret_id);
     return sql_run(sql, err, NULL,
                    "INSERT INTO profiles (id, device, name, runtime, precision, threads, cores, "
@@ -288,7 +299,7 @@ static void plain_name(const char *said, char ret_name[WORKER_NAME_MAX + 1]) {
 
 /* A name that is free: the asked one, or with a number behind it. */
 static int free_name(struct sql *sql, const char *asked, struct err *err, char ret_name[80]) {
-    for (int i = 1; i < 1000; i++) {
+    for (int i = 1; i < NAMES_TRIED; i++) {
         int64_t same = 0;
         snprintf(ret_name, 80, i == 1 ? "%s" : "%s-%d", asked, i);
         int r = sql_get_int(sql, err, &same, NULL,

@@ -36,6 +36,27 @@ static int connect_threads(struct fixture *f, const char *a, const char *b,
     return connect_with(f, introduction_of("machine-one", threads, NULL), ret_profiles);
 }
 
+/* Profiles that differ in what no name says get numbers, also where one in between has gone. */
+static void test_names_of_profiles_that_look_alike(void **state) {
+    static const char *const governors[] = {"a", "b", "c", "d"};
+    struct fixture *f = *state;
+    char profiles[1][ID_MAX], first[ID_MAX];
+    for (int i = 0; i < 4; i++) {
+        cJSON *body = fleet_introduction("machine-one", "1", "env-1");
+        cJSON_ReplaceItemInObject(cJSON_GetArrayItem(cJSON_GetObjectItem(body, "profiles"), 0),
+                                  "governor", cJSON_CreateString(governors[i]));
+        assert_int_equal(connect_with(f, body, profiles), 0);
+        if (i == 0)
+            strcpy(first, profiles[0]);
+        if (i == 1)
+            fleet_change(f, "UPDATE profiles SET name = 'gone' WHERE id = ?1", first);
+    }
+    static const char named[] = "SELECT count(*) FROM profiles WHERE device = ?1 AND name IN "
+                                "('gone', 'board/native-fp32-t1#2', 'board/native-fp32-t1#3', "
+                                "'board/native-fp32-t1#4')";
+    assert_int_equal(fleet_number(f, named, f->device), 4);
+}
+
 static const char *found(struct fixture *f, const char *ref) {
     static char id[ID_MAX];
     f->err = (struct err){0};
@@ -411,6 +432,7 @@ static void test_simulated_boards_have_no_machine(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fleet_start, fleet_stop)
     const struct CMUnitTest tests[] = {
+        TEST(test_names_of_profiles_that_look_alike),
         TEST(test_profiles_share_nothing),
         TEST(test_a_profile_may_go_and_come_back),
         TEST(test_the_same_profile_twice_is_refused),
