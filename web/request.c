@@ -302,33 +302,6 @@ static int check_rate(struct web_request *req, int authorised, struct err *err) 
                            state.wait_s);
 }
 
-/* Everything that can be said from the head alone. */
-static int check_head(struct web_request *req, struct err *err) {
-    const struct web_config *config = req->server->config;
-    int r = check_origin(req, err);
-    if (r != 0)
-        return r;
-    if (req->path[0] != '/')
-        return err_set(err, ESP_EPARSE, NULL, "the path must begin with '/'");
-    r = route_find(config->routes, req->method, req->path, req->allow, &req->match);
-    if (r == ESP_EUNSUPPORTED)
-        return err_set(err, r, NULL, "%s is not possible here, only %s", req->method, req->allow);
-    req->unrouted = r != 0;
-    if (r != 0)
-        return err_set(err, r, NULL, "there is nothing at %.200s", req->path);
-    req->body_limit =
-        req->match.route->body_limit != 0 ? req->match.route->body_limit : config->body_limit;
-    r = check_token(req, err);
-    if (req->conn != NULL && check_rate(req, r, err) != 0)
-        r = ESP_ERATE;
-    if (r == 0)
-        r = check_query(req, err);
-    if (r == 0)
-        r = check_length(req, err);
-    return r == 0 && !web_is_get(req) && strcmp(req->method, "DELETE") != 0 ? check_type(req, err)
-                                                                            : r;
-}
-
 static const struct web_asset *find_asset(const struct web_request *req) {
     const struct web_asset *assets = req->server->config->assets;
     if (assets == NULL || !web_is_get(req))
@@ -344,6 +317,42 @@ static const struct web_asset *find_asset(const struct web_request *req) {
     /* The pages of the dashboard have addresses of their own, which all load the same document. */
     bool page = strncmp(path, "/api/", 5) != 0 && strchr(strrchr(path, '/'), '.') == NULL;
     return page ? index : NULL;
+}
+
+static int match_route(struct web_request *req, struct err *err) {
+    const struct web_config *config = req->server->config;
+    int r = check_origin(req, err);
+    if (r != 0)
+        return r;
+    if (req->path[0] != '/')
+        return err_set(err, ESP_EPARSE, NULL, "the path must begin with '/'");
+    r = route_find(config->routes, req->method, req->path, req->allow, &req->match);
+    if (r == ESP_EUNSUPPORTED)
+        return err_set(err, r, NULL, "%s is not possible here, only %s", req->method, req->allow);
+    req->unrouted = r != 0;
+    if (r != 0)
+        return err_set(err, r, NULL, "there is nothing at %.200s", req->path);
+    req->body_limit =
+        req->match.route->body_limit != 0 ? req->match.route->body_limit : config->body_limit;
+    return 0;
+}
+
+/* Everything that can be said from the head alone. What is refused counts like what is answered, or
+ * refusals would be had without end; files of the dashboard do not. */
+static int check_head(struct web_request *req, struct err *err) {
+    int r = match_route(req, err);
+    if (req->unrouted && find_asset(req) != NULL)
+        return r;
+    if (r == 0)
+        r = check_token(req, err);
+    if (req->conn != NULL && check_rate(req, r, err) != 0)
+        r = ESP_ERATE;
+    if (r == 0)
+        r = check_query(req, err);
+    if (r == 0)
+        r = check_length(req, err);
+    return r == 0 && !web_is_get(req) && strcmp(req->method, "DELETE") != 0 ? check_type(req, err)
+                                                                            : r;
 }
 
 static bool has_body(const struct web_request *req) {

@@ -218,6 +218,32 @@ static void test_nul_in_the_request_line(void **state) {
     client_close(x);
 }
 
+/* One request in a hundred seconds: the second is refused, whatever became of the first. */
+static void test_refusals_are_counted(void **state) {
+    static const struct {
+        const char *request;
+        int status;
+    } rows[] = {{"GET /api/v1/x" HEAD "\r\n", 404},
+                {"PUT /hello/x" HEAD "\r\n", 405},
+                {"GET hello" HEAD "\r\n", 400},
+                {"GET /closed" HEAD "\r\n", 401},
+                {"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 403}};
+    struct fixture *f = *state;
+    struct web_server *unlimited = f->server;
+    struct web_config config = f->config;
+    struct err err = {0};
+    config.rate_per_s = config.local_rate_per_s = 0.01;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        assert_int_equal(web_create(&config, &err, &f->server), 0);
+        expect(f, "GET /" HEAD "\r\n", 200, NULL); /* a file of the dashboard */
+        expect(f, rows[i].request, rows[i].status, NULL);
+        expect(f, rows[i].request, 429, "Retry-After: ");
+        expect(f, "GET /" HEAD "\r\n", 200, NULL);
+        web_destroy(f->server);
+    }
+    f->server = unlimited;
+}
+
 static void test_other_origins(void **state) {
     struct fixture *f = *state;
     expect(f, "GET /hello/x HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 403,
@@ -419,6 +445,7 @@ int main(void) {
         TEST(test_body_limits),
         TEST(test_endless_body),
         TEST(test_other_origins),
+        TEST(test_refusals_are_counted),
         TEST(test_nul_in_the_request_line),
         TEST(test_tokens),
         TEST(test_sessions),
