@@ -1,6 +1,7 @@
 #include "daemon/cli/cli.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +13,12 @@
 #include "daemon/cli/settings.h"
 
 enum { PATH_LIMIT = 8192, ENCODED_SLOTS = 8, ENCODED_SIZE = 4096 };
+
+int cli_stream_error(FILE *stream) {
+    if (fflush(stream) != 0)
+        return errno;
+    return ferror(stream) ? EIO : 0; /* an earlier write, whose reason is not kept */
+}
 
 int cli_fail(const struct err *err) {
     struct err shown = *err;

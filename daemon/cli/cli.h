@@ -95,6 +95,8 @@ struct cli_words {
 int cli_start(struct cli *cli, const struct option_row *rows, int argc, char **argv,
               struct cli_words words, int *ret_first);
 
+/* What went wrong with all that was written to the stream until now, as errno; 0: nothing. */
+int cli_stream_error(FILE *stream);
 /* Prints "espalier: message (pointer)" to stderr and returns the exit code that belongs to the
  * error. */
 int cli_fail(const struct err *err);

@@ -76,8 +76,7 @@ static int move_leading_options(int argc, char **argv) {
     return -1;
 }
 
-int main(int argc, char **argv) {
-    signal(SIGPIPE, SIG_DFL);
+static int command_line(int argc, char **argv) {
     if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
         !strcmp(argv[1], "help")) {
         print_overview(argc < 2 ? stderr : stdout);
@@ -105,4 +104,19 @@ int main(int argc, char **argv) {
         return argc < 3 ? CLI_USAGE : CLI_OK;
     }
     return noun_known ? hint_unknown(argv[1], argv[2]) : hint_unknown(NULL, argv[1]);
+}
+
+/* What was asked for and did not get to where stdout goes was not done. */
+static int end(int code) {
+    int number = cli_stream_error(stdout);
+
+    if (number == 0)
+        return code;
+    fprintf(stderr, "espalier: not all could be printed: %s\n", strerror(number));
+    return code == CLI_OK ? CLI_FAILURE : code;
+}
+
+int main(int argc, char **argv) {
+    signal(SIGPIPE, SIG_DFL);
+    return end(command_line(argc, argv));
 }
