@@ -44,11 +44,12 @@ struct cli_command {
 };
 extern const struct cli_command *const cli_commands[]; /* ends with NULL */
 
-/* The rows of how answers are printed: the last of the table of a command that asks no daemon. */
+/* The rows of how answers are printed are of commands that heed them all, and no others: who takes
+ * these prints by cli_print_plain or cli_table, who has text alone takes CLI_TEXT_ROWS, or where no
+ * daemon is asked CLI_HELP_ROW. CLI_LOCAL_ROWS are the last of the table of a command that asks no
+ * daemon. */
 #define CLI_LOCAL_ROWS(cli)                                                                        \
-    {"json", 'j', OPTION_FLAG, NULL, 0, 0, "", "print JSON", &(cli)->json},                        \
-        {"jsonl",      0, OPTION_FLAG, NULL, 0, 0, "", "print JSON, of a list an object a line",   \
-         &(cli)->jsonl},                                                                           \
+    CLI_JSON_ROWS(cli),                                                                            \
         {"output", 'o', OPTION_TEXT, NULL, 0, 16, "", "\"name\": print ids only", &(cli)->output}, \
         {"get",      'g', OPTION_TEXT, NULL,                                                       \
          0,          0,   "",          "print one member of the JSON, such as result.seconds",     \
@@ -56,12 +57,18 @@ extern const struct cli_command *const cli_commands[]; /* ends with NULL */
         {"no-headers",      0, OPTION_FLAG, NULL, 0, 0, "", "tables without their first line",     \
          &(cli)->no_headers},                                                                      \
         CLI_HELP_ROW(cli)
+#define CLI_JSON_ROWS(cli)                                                                         \
+    {"json", 'j', OPTION_FLAG, NULL, 0, 0, "", "print JSON", &(cli)->json}, {                      \
+        "jsonl", 0, OPTION_FLAG, NULL, 0, 0, "", "print JSON, of a list an object a line",         \
+            &(cli)->jsonl                                                                          \
+    }
 #define CLI_HELP_ROW(cli)                                                                          \
     {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this text", &(cli)->help}, {                       \
         NULL                                                                                       \
     }
-/* The rows that every other command has; the last of its table. */
+/* The rows that most other commands have; the last of the table. */
 #define CLI_COMMON_ROWS(cli) CLI_DAEMON_ROWS(cli), CLI_LOCAL_ROWS(cli)
+#define CLI_TEXT_ROWS(cli) CLI_DAEMON_ROWS(cli), CLI_HELP_ROW(cli)
 /* Of them those that say how to reach the daemon. */
 #define CLI_DAEMON_ROWS(cli)                                                                        \
     {"url",      'u', OPTION_TEXT, "http://127.0.0.1:8080",                                         \

@@ -243,7 +243,7 @@ static void print_fish(void) {
 }
 
 static int run(struct cli *cli, int argc, char **argv) {
-    const struct option_row rows[] = {CLI_LOCAL_ROWS(cli)};
+    const struct option_row rows[] = {CLI_HELP_ROW(cli)};
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
 
     if (code >= 0)

@@ -133,12 +133,11 @@ static int estimates_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
-    const cJSON *newest = cJSON_GetArrayItem(cli_item(doc, "items"), 0);
-    if (cli->json || cli->get || cli->output)
-        cli_print_plain(cli, doc);
-    else if (newest)
+    const cJSON *items = cli_item(doc, "items"), *newest = cJSON_GetArrayItem(items, 0);
+    bool plain = cli_print_plain(cli, cli_streams(cli) ? items : doc);
+    if (!plain && newest)
         print_estimates(cli, newest);
-    else
+    else if (!plain)
         fprintf(stderr, "nothing was compared yet: espalier supernet estimate does it\n");
     cJSON_Delete(doc);
     return CLI_OK;

@@ -65,13 +65,27 @@ static int retry_run(struct cli *cli, int argc, char **argv) {
     return resource_act(cli, &jobs, "retry", argc, argv);
 }
 
+/* The job as it ended, for programs; for people it was in view. Returns the code of its wait. */
+static int print_ended(struct cli *cli, const char *id, int code) {
+    struct err err = {0};
+    cJSON *job = NULL;
+
+    if ((code != CLI_OK && code != CLI_JOB_FAILED) || !cli_is_plain(cli))
+        return code;
+    if (cli_get(cli, &err, &job, "/jobs/%s", cli_encode(id)))
+        return cli_fail(&err);
+    cli_print_plain(cli, job);
+    cJSON_Delete(job);
+    return code;
+}
+
 static int wait_run(struct cli *cli, int argc, char **argv) {
     const struct option_row rows[] = {{"timeout", 0, OPTION_DURATION, "0", 0, 1e13, "",
                                        "give up after this time (0: never)", &cli->timeout_us},
                                       CLI_COMMON_ROWS(cli)};
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
 
-    return code >= 0 ? code : cli_wait(cli, argv[first]);
+    return code >= 0 ? code : print_ended(cli, argv[first], cli_wait(cli, argv[first]));
 }
 
 enum { LINES_MAX = 100000, TAIL_BYTES = 1 << 20 };
@@ -94,7 +108,7 @@ static int logs_run(struct cli *cli, int argc, char **argv) {
                                        "go on as the log grows, until the job ends", &follow},
                                       {"tail", 'n', OPTION_INT, NULL, 1, LINES_MAX, "lines",
                                        "begin with the last so many lines (1 MiB at most)", &lines},
-                                      CLI_COMMON_ROWS(cli)};
+                                      CLI_TEXT_ROWS(cli)};
     struct err err = {0};
     double offset = 0;
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);

@@ -48,7 +48,7 @@ static void print_command(const struct cli_command *command, const struct option
 }
 
 static int run(struct cli *cli, int argc, char **argv) {
-    const struct option_row rows[] = {CLI_LOCAL_ROWS(cli)}, common[] = {CLI_COMMON_ROWS(cli)};
+    const struct option_row rows[] = {CLI_HELP_ROW(cli)}, common[] = {CLI_COMMON_ROWS(cli)};
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
 
     if (code >= 0)
@@ -59,7 +59,8 @@ static int run(struct cli *cli, int argc, char **argv) {
           ".Sh DESCRIPTION\n.Nm\nasks the daemon\n.Nm espalierd\n"
           "for what it does: data sets, spaces, supernets, searches, boards and jobs.\n"
           "Data goes to standard output, progress and errors to standard error.\n"
-          ".Sh OPTIONS\nThese are known to every command that asks the daemon.\n"
+          ".Sh OPTIONS\nThese are known to every command that asks the daemon,\n"
+          "those of how its answer is printed where there is more to it than text.\n"
           ".Bl -tag -width Ds\n",
           stdout);
     for (const struct option_row *row = common; row->name; row++)

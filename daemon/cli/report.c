@@ -262,8 +262,7 @@ static int report_run(struct cli *cli, int argc, char **argv) {
     const char *path = NULL;
     const struct option_row rows[] = {
         {"file", 'o', OPTION_TEXT, NULL, 0, 0, "", "write it here (default: print it)", &path},
-        CLI_DAEMON_ROWS(cli),
-        CLI_HELP_ROW(cli)};
+        CLI_TEXT_ROWS(cli)};
     struct report report = {NULL};
     struct err err = {0};
     struct buf page;

@@ -135,6 +135,14 @@ static int confirm_removal(const struct cli *cli, char *const *names, int n) {
     return cli_ask_removal(question);
 }
 
+/* For programs, where the daemon answers nothing, as to a removal. */
+static cJSON *done_document(const char *name, const char *action) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "name", name);
+    cJSON_AddStringToObject(doc, "action", done_word(action));
+    return doc;
+}
+
 int resource_act(struct cli *cli, const struct resource *resource, const char *action, int argc,
                  char **argv) {
     bool remove = !strcmp(action, "rm"), yes = false;
@@ -153,9 +161,12 @@ int resource_act(struct cli *cli, const struct resource *resource, const char *a
         cJSON *doc = NULL, *body = remove ? NULL : cJSON_CreateObject();
         snprintf(path, sizeof(path), "%s/%s%s%s", resource->path, cli_encode(argv[i]),
                  remove ? "" : "/", remove ? "" : action);
-        if (cli_send(cli, remove ? "DELETE" : "POST", path, body, &err, &doc))
+        int rc = cli_send(cli, remove ? "DELETE" : "POST", path, body, &err, &doc);
+        if (rc == 0 && !doc)
+            doc = done_document(argv[i], action);
+        if (rc)
             code = cli_fail(&err);
-        else if (!doc || !cli_print_plain(cli, doc))
+        else if (!cli_print_plain(cli, doc))
             printf("%s: %s\n", argv[i], done_word(action));
         cJSON_Delete(doc);
         cJSON_Delete(body);

@@ -182,6 +182,22 @@ static int restore_all(struct restore *restore, struct err *err) {
     return rc;
 }
 
+static void print_done(struct cli *cli, const struct restore *restore) {
+    const struct manifest_head *head = &restore->head;
+    cJSON *doc = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(doc, "id", head->id);
+    cJSON_AddStringToObject(doc, "path", restore->state);
+    cJSON_AddStringToObject(doc, "created_at", head->created_at);
+    cJSON_AddNumberToObject(doc, "schema", (double)head->schema);
+    cJSON_AddNumberToObject(doc, "files", (double)head->files);
+    cJSON_AddNumberToObject(doc, "bytes", (double)head->bytes);
+    if (!cli_print_plain(cli, doc))
+        printf("%s: %lld files, %.1f MB, as of %s\n", restore->state, (long long)head->files,
+               (double)head->bytes / 1e6, head->created_at);
+    cJSON_Delete(doc);
+}
+
 static int run(struct cli *cli, int argc, char **argv) {
     const char *state = NULL;
     const struct option_row rows[] = {{"data-dir", 'd', OPTION_TEXT, NULL, 1, 4000, "",
@@ -204,8 +220,7 @@ static int run(struct cli *cli, int argc, char **argv) {
     name_all(restore);
     code = restore_all(restore, &err) ? cli_fail(&err) : CLI_OK;
     if (!code)
-        printf("%s: %lld files, %.1f MB, as of %s\n", state, (long long)restore->head.files,
-               (double)restore->head.bytes / 1e6, restore->head.created_at);
+        print_done(cli, restore);
     free(restore);
     return code;
 }

@@ -275,7 +275,8 @@ static int export_run(struct cli *cli, int argc, char **argv) {
         {"names", 0, OPTION_FLAG, NULL, 0, 0, "",
          "columns of CSV have names of boards and models, latency_us@pi4, in place of their ids",
          &names},
-        CLI_COMMON_ROWS(cli)};
+        CLI_JSON_ROWS(cli),
+        CLI_TEXT_ROWS(cli)};
     struct err err = {0};
     struct writer writer = {0};
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
@@ -283,7 +284,7 @@ static int export_run(struct cli *cli, int argc, char **argv) {
     if (code >= 0)
         return code;
     writer.lines = cli->jsonl || strcmp(format, "jsonl") == 0;
-    writer.json = writer.lines || strcmp(format, "json") == 0;
+    writer.json = cli->json || writer.lines || strcmp(format, "json") == 0;
     if (!writer.json && strcmp(format, "csv") != 0)
         return cli_usage("--format is csv, json or jsonl, not \"%s\"", format);
     writer.file = path ? fopen(path, "w") : stdout;

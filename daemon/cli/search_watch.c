@@ -247,6 +247,7 @@ static int tell_end(const void *context) {
     const struct watch *watch = context;
     struct err err = {0};
     cJSON *job = NULL;
+    cli_print_plain(watch->cli, watch->search);
     if (!strcmp(cli_text(watch->search, "state"), "done"))
         return CLI_OK;
     if (cli_get(watch->cli, &err, &job, "/jobs/%s", cli_encode(cli_text(watch->search, "job"))) ==
@@ -261,24 +262,26 @@ static int tell_end(const void *context) {
 static int watch_run(struct cli *cli, int argc, char **argv) {
     const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
     struct watch watch = {.cli = cli};
-    const struct watched watched = {.what = "search",
-                                    .noun = "search",
-                                    .id = watch.id,
-                                    .topics = "search,candidates,generation,front",
-                                    .belonging = "search",
-                                    .refresh = refresh,
-                                    .has_ended = has_ended,
-                                    .end = tell_end,
-                                    .draw = draw,
-                                    .tell = tell,
-                                    .stage = stage_of,
-                                    .context = &watch};
+    struct watched watched = {.what = "search",
+                              .noun = "search",
+                              .id = watch.id,
+                              .topics = "search,candidates,generation,front",
+                              .belonging = "search",
+                              .refresh = refresh,
+                              .has_ended = has_ended,
+                              .end = tell_end,
+                              .draw = draw,
+                              .tell = tell,
+                              .stage = stage_of,
+                              .context = &watch};
     struct err err = {0};
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
 
     if (code >= 0)
         return code;
+    watched.silent = cli_is_plain(cli);
     watch.screen = screen_look();
+    watch.screen.terminal &= !watched.silent;
     if (cli_get(cli, &err, &watch.search, "/searches/%s", cli_encode(argv[first])))
         return cli_fail(&err);
     snprintf(watch.id, sizeof(watch.id), "%s", cli_text(watch.search, "id"));

@@ -1,5 +1,12 @@
-"""The client in trouble: what it prints cannot be written, daemons that are played answer oddly, late or not at all."""
+"""The client in trouble: what it prints cannot be written; daemons that are played answer oddly, late or not at all."""
+import hashlib
+import json
+import os
+import pathlib
 import subprocess
+import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from stack import CLI
 from suite import check, equal, test
@@ -8,7 +15,60 @@ NOBODY = "http://127.0.0.1:1"
 
 
 def run(*words, url=NOBODY, stdout=subprocess.PIPE, timeout=20):
-    return subprocess.run([str(CLI), *map(str, words), *(("--url", url) if url != NOBODY else ())], stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=timeout)
+    return subprocess.run([str(CLI), *map(str, words)], env={**os.environ, "ESPALIER_URL": url}, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=timeout)
+
+
+class Played:
+    """A daemon that is played: answer(method, path below /api/v1) is the status and the document (None: nothing; bytes: as they are) of each request."""
+
+    def __init__(self, answer):
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def serve(self):
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                status, doc = answer(self.command, self.path.removeprefix("/api/v1"))
+                body = doc if isinstance(doc, bytes) else b"" if doc is None else json.dumps(doc).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json" if status < 400 else "application/problem+json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_POST = do_DELETE = do_PATCH = serve
+
+            def log_message(self, *_):
+                pass
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.handle_error = lambda *_: None  # a client that has gone
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def run(self, *words, **options):
+        return run(*words, url=self.url, **options)
+
+
+def by_path(**answers):
+    """Of a played daemon: the document for each path's first word; what is not named is not found."""
+    def answer(_, path):
+        word = path.split("?")[0].strip("/").replace("/", "_")
+        return (200, answers[word]) if word in answers else (404, {"title": "no", "status": 404, "code": "not_found", "detail": f"there is no {word}", "errors": []})
+    return answer
+
+
+def candidates(*rows, after=None, **more):
+    """A page of rows (strategy, network, value of top1)."""
+    strategies, archs, values = [list(column) for column in zip(*rows)] if rows else ([], [], [])
+    n = len(rows)
+    plain = {"id": [f"cd_{i}" for i in range(n)], "arch_id": archs, "arch": archs, "strategy": strategies, "generation": [1] * n, "feasible": [True] * n, "on_front": [False] * n, "origin": ["drawn"] * n, "first_parent": [None] * n, "second_parent": [None] * n}
+    return {"columns": {**plain, "metrics": {"top1": {"value": values, "low": [None] * n, "high": [None] * n, "source": ["predicted"] * n}}}, "total": n, "cursor": after or "end", "next": after, **more}
 
 
 @test("what cannot be printed is exit code 1 and a sentence")
@@ -17,3 +77,43 @@ def full_disk():
         for words in (("--help",), ("--version",), ("search", "ls", "--help"), ("manual",)):
             done = run(*words, stdout=full)
             equal((done.returncode, done.stderr), (1, "espalier: not all could be printed: No space left on device\n"), f"{words}")
+
+
+def small_backup(folder):
+    """A backup of one file."""
+    content = b"a database"
+    lines = [{"format": 1, "id": "bk_1", "created_at": "2026-01-02T03:04:05Z", "version": "1", "schema": 1, "data_dir": "/old"},
+             {"path": "espalier.db", "bytes": len(content), "hash": hashlib.blake2b(content, digest_size=32).hexdigest()}]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    end = {"files": 1, "bytes": len(content), "hash": hashlib.blake2b(text.encode(), digest_size=32).hexdigest()}
+    (folder / "espalier.db").write_bytes(content)
+    (folder / "manifest").write_text(text + json.dumps(end) + "\n")
+
+
+@test("the options of how answers are printed are heeded, or refused with exit code 2")
+def printed_as_asked():
+    job = {"id": "job_1", "kind": "train", "state": "done", "result": {"seconds": 0.5}}
+    failed = {**job, "id": "job_2", "state": "failed", "error": {"message": "no luck"}}
+    search = {"id": "s", "state": "done", "objectives": [{"metric": "top1"}, {"metric": "macs"}]}
+    estimations = {"items": [{"id": "es_1"}, {"id": "es_2"}], "next": None}
+    with Played(by_path(jobs_job_1=job, jobs_job_2=failed, searches_s_candidates=candidates(("nsga2", "a", 0.5)), searches_s=search, searches_s_front={"items": []}, spaces_x=None, estimations=estimations)) as daemon:
+        equal([row["arch_id"] for row in json.loads(daemon.run("search", "export", "s", "--json").stdout)], ["a"], "an export as JSON")
+        equal(json.loads(daemon.run("search", "export", "s", "--jsonl").stdout)["metrics"]["top1"]["value"], 0.5, "an object a line")
+        done = daemon.run("job", "wait", "job_1", "--json")
+        equal((done.returncode, json.loads(done.stdout)), (0, job), "a job that has ended")
+        done = daemon.run("job", "wait", "job_2", "--get", "error.message")
+        equal((done.returncode, done.stdout), (6, "no luck\n"), "one that failed")
+        equal(json.loads(daemon.run("search", "watch", "s", "--json").stdout), search, "a search that has ended")
+        equal(daemon.run("job", "wait", "job_1").stdout, "", "for people it was in view")
+        equal([json.loads(daemon.run("space", "rm", "x", "--json").stdout), daemon.run("space", "rm", "x", "-o", "name").stdout], [{"name": "x", "action": "removed"}, "x\n"], "a removal")
+        equal(daemon.run("supernet", "estimates", "net", "-o", "name").stdout, "es_1\nes_2\n", "ids of comparisons")
+        for words in (("job", "logs", "job_1"), ("search", "export", "s", "-o", "name"), ("search", "export", "s", "--get", "x"), ("completion", "bash"), ("manual",), ("report", "s")):
+            done = daemon.run(*words, *(() if "export" in words else ("--json",)))
+            equal((done.returncode, done.stdout), (2, ""), f"{words}")
+            check("export" in words or "--json" not in run(*words, "--help").stdout, "its help", words)
+    with tempfile.TemporaryDirectory() as name:
+        backup = pathlib.Path(name) / "backup"
+        backup.mkdir()
+        small_backup(backup)
+        doc = json.loads(run("restore", backup, "--data-dir", f"{name}/data", "--json").stdout)
+        equal((doc["id"], doc["path"], doc["files"], doc["bytes"]), ("bk_1", f"{name}/data", 1, 10), "what was put back")
