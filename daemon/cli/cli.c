@@ -15,8 +15,9 @@
 enum { PATH_LIMIT = 8192, ENCODED_SLOTS = 8, ENCODED_SIZE = 4096 };
 
 int cli_stream_error(FILE *stream) {
+    errno = 0;
     if (fflush(stream) != 0)
-        return errno;
+        return errno ? errno : EIO;
     return ferror(stream) ? EIO : 0; /* an earlier write, whose reason is not kept */
 }
 

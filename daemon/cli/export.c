@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "daemon/cli/resource.h"
+#include "daemon/cli/target.h"
 
 static int write_piece(void *context, const char *data, size_t len) {
     return fwrite(data, 1, len, context) != len;
@@ -11,23 +12,22 @@ static int write_piece(void *context, const char *data, size_t len) {
 static int download(struct cli *cli, const char *export_id, const char *file, struct err *err) {
     char path[256];
     struct http_response response = {0};
-    FILE *out = fopen(file, "wbe");
+    struct target target;
+    int rc = target_begin(&target, file, err);
 
-    if (!out)
-        return err_set(err, ESP_EIO, NULL, "cannot write %s", file);
+    if (rc)
+        return rc;
     snprintf(path, sizeof(path), "/api/v1/exports/%.100s/file", export_id);
     struct http_request request = {
-        .method = "GET", .path = path, .on_data = write_piece, .context = out};
-    int rc = http_client_send(cli->client, &request, err, &response);
-    if (!rc && response.status != 200)
+        .method = "GET", .path = path, .on_data = write_piece, .context = target.stream};
+    rc = http_client_send(cli->client, &request, err, &response);
+    if (ferror(target.stream)) /* which ended the transfer: the end tells why */
+        rc = 0;
+    else if (!rc && response.status != 200)
         rc = err_set(err, ESP_ENOTFOUND, NULL, "the daemon has no file of %s (status %d)",
                      export_id, response.status);
     http_response_finish(&response);
-    if (fclose(out) && !rc)
-        rc = err_set(err, ESP_ENOSPACE, NULL, "cannot write %s", file);
-    if (rc)
-        remove(file);
-    return rc;
+    return target_end(&target, rc, err);
 }
 
 int export_to_file(struct cli *cli, const cJSON *body, const char *file) {

@@ -1,13 +1,12 @@
 /* espalier report: reads all that is known of a search and writes it as one page. */
 #include "daemon/cli/report.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "daemon/cli/commands.h"
+#include "daemon/cli/target.h"
 
 enum { CANDIDATES_PAGE = 5000 };
 
@@ -242,20 +241,14 @@ void report_finish(struct report *report) {
 
 /* ---- writing ------------------------------------------------------------------------------- */
 
-/* A file that is only half a report is not left behind; a device or a pipe is left alone. */
 static int write_page(const struct buf *page, const char *path, struct err *err) {
-    struct stat stat;
-    FILE *file = path ? fopen(path, "w") : stdout;
-    if (!file)
-        return err_set(err, ESP_EIO, NULL, "%s cannot be written: %s", path, strerror(errno));
-    bool regular = fstat(fileno(file), &stat) == 0 && S_ISREG(stat.st_mode);
-    bool broken = fwrite(page->data, 1, page->len, file) != page->len || fflush(file) != 0;
-    if (path && fclose(file) != 0)
-        broken = true;
-    if (broken && path && regular)
-        remove(path);
-    return broken ? err_set(err, ESP_EIO, NULL, "not all could be written: %s", strerror(errno))
-                  : 0;
+    struct target target;
+    int rc = target_begin(&target, path, err);
+
+    if (rc)
+        return rc;
+    fwrite(page->data, 1, page->len, target.stream); /* the end tells whether that went well */
+    return target_end(&target, 0, err);
 }
 
 static int report_run(struct cli *cli, int argc, char **argv) {

@@ -1,12 +1,11 @@
 /* espalier search export: every candidate of a search as CSV or JSON, never cut short. It is read
  * page by page, so a search of any length needs little memory. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "daemon/cli/commands.h"
+#include "daemon/cli/target.h"
 
 enum { PAGE = 5000, METRICS_MAX = 64, KEY_MAX = 128 };
 static const char *const plain[] = {"arch_id",    "arch",         "strategy",
@@ -199,7 +198,7 @@ static int each_page(struct cli *cli, const char *search, struct writer *writer,
                      int (*page)(struct writer *, const cJSON *, struct err *), struct err *err) {
     char after[256] = "";
     int rc = 0;
-    for (bool more = true; rc == 0 && more;) {
+    for (bool more = true; rc == 0 && more && !ferror(writer->file);) {
         cJSON *doc = NULL;
         rc = cli_get(cli, err, &doc, "/searches/%s/candidates?origins=true&page_size=%d%s%s",
                      cli_encode(search), PAGE, *after ? "&after=" : "", cli_encode(after));
@@ -249,22 +248,6 @@ static int write_all(struct cli *cli, const char *search, struct writer *writer,
     return rc;
 }
 
-/* Closes the file. Nothing that is half a result is left to look like a whole one, but a device or
- * a pipe is left alone. */
-static int finish(struct writer *writer, const char *path, int rc, struct err *err) {
-    struct stat stat;
-    bool regular = fstat(fileno(writer->file), &stat) == 0 && S_ISREG(stat.st_mode);
-    bool broken = fflush(writer->file) != 0 || ferror(writer->file);
-
-    if (path && fclose(writer->file) != 0)
-        broken = true;
-    if (rc == 0 && broken)
-        rc = err_set(err, ESP_EIO, NULL, "not all could be written: %s", strerror(errno));
-    if (rc && path && regular)
-        remove(path);
-    return rc;
-}
-
 static int export_run(struct cli *cli, int argc, char **argv) {
     const char *path = NULL, *format = NULL;
     bool names = false;
@@ -279,6 +262,7 @@ static int export_run(struct cli *cli, int argc, char **argv) {
         CLI_TEXT_ROWS(cli)};
     struct err err = {0};
     struct writer writer = {0};
+    struct target target;
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
 
     if (code >= 0)
@@ -287,17 +271,15 @@ static int export_run(struct cli *cli, int argc, char **argv) {
     writer.json = cli->json || writer.lines || strcmp(format, "json") == 0;
     if (!writer.json && strcmp(format, "csv") != 0)
         return cli_usage("--format is csv, json or jsonl, not \"%s\"", format);
-    writer.file = path ? fopen(path, "w") : stdout;
-    if (!writer.file) {
-        err_set(&err, ESP_EIO, NULL, "%s cannot be written: %s", path, strerror(errno));
+    int rc = target_begin(&target, path, &err);
+    if (rc)
         return cli_fail(&err);
-    }
-    int rc = names && !writer.json ? learn_names(cli, argv[first], &writer, &err) : 0;
+    writer.file = target.stream;
+    rc = names && !writer.json ? learn_names(cli, argv[first], &writer, &err) : 0;
     if (rc == 0)
         rc = write_all(cli, argv[first], &writer, &err);
     cJSON_Delete(writer.names);
-    rc = finish(&writer, path, rc, &err);
-    if (rc)
+    if (target_end(&target, rc, &err))
         return cli_fail(&err);
     if (path)
         fprintf(stderr, "%lld candidates written\n", (long long)writer.n);

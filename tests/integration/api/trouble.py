@@ -117,3 +117,49 @@ def printed_as_asked():
         small_backup(backup)
         doc = json.loads(run("restore", backup, "--data-dir", f"{name}/data", "--json").stdout)
         equal((doc["id"], doc["path"], doc["files"], doc["bytes"]), ("bk_1", f"{name}/data", 1, 10), "what was put back")
+
+
+@test("--file takes the place of what was there when all of it has come, and nothing of it is lost before")
+def files():
+    page, calls = candidates(("nsga2", "a", 0.5)), []
+
+    def answer(method, path):
+        calls.append(path)
+        if path.startswith("/searches/broken") and len(calls) == 2:
+            return 500, {"title": "no", "status": 500, "code": "internal", "detail": "no more", "errors": []}
+        docs = {"/exports": {"export": {"id": "ex_1"}, "job": {"id": "job_1"}}, "/exports/ex_1": {"id": "ex_1"}, "/exports/ex_1/file": b"a network", "/jobs/job_1": {"id": "job_1", "state": "done"}}
+        return 200, docs.get(path, page)
+    with Played(answer) as daemon, tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        file, link, dead = folder / "night.csv", folder / "link.csv", folder / "full"
+        file.write_text("before")
+        file.chmod(0o640)
+        link.symlink_to(file)
+        dead.symlink_to("/dev/full")
+
+        def export(search, path, **options):
+            calls.clear()
+            return daemon.run("search", "export", search, "--file", path, **options)
+        done = export("broken", file)
+        equal((done.returncode, done.stderr), (1, "espalier: no more\n"), "an error on the way")
+        equal((file.read_text(), sorted(entry.name for entry in folder.iterdir())), ("before", ["full", "link.csv", "night.csv"]), "what is there then")
+        equal(export("whole", link).returncode, 0, "exit code")
+        check(link.is_symlink() and "nsga2" in file.read_text(), "the link leads to the new one", file.read_text())
+        equal(file.stat().st_mode & 0o777, 0o640, "its mode")
+        whole = file.read_text()
+        done = export("whole", dead)
+        equal((done.returncode, done.stderr), (1, f"espalier: {dead} cannot be written: No space left on device\n"), "a device that is full")
+        check(dead.is_symlink(), "the link to it")
+        equal(export("whole", "/dev/stdout").stdout, whole.replace("\r\n", "\n"), "to standard output, a pipe")
+        with open(folder / "shell", "w") as out:
+            equal(export("whole", "/dev/stdout", stdout=out).returncode, 0, "exit code")
+        equal((folder / "shell").read_bytes(), file.read_bytes(), "to standard output, a file")
+        done = export("whole", folder / "none" / "x.csv")
+        check(done.returncode == 1 and "x.csv cannot be written: " in done.stderr, "no folder", done.stderr)
+        mask = os.umask(0o027)
+        try:
+            network = folder / "best.onnx"
+            done = daemon.run("arch", "export", "net", "a", "--file", network)
+            equal((done.returncode, network.read_bytes(), network.stat().st_mode & 0o777), (0, b"a network", 0o640), "an export, its mode")
+        finally:
+            os.umask(mask)
