@@ -1,13 +1,16 @@
 /* espalier search export: every candidate of a search as CSV or JSON, never cut short. It is read
- * page by page, so a search of any length needs little memory. */
+ * page by page, so a search of any length needs little memory: some 30 bytes a candidate, to tell
+ * those that come again because they have changed meanwhile. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/map.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/target.h"
 
-enum { PAGE = 5000, METRICS_MAX = 64, KEY_MAX = 128 };
+enum { PAGE = 5000, METRICS_MAX = 64, KEY_MAX = 128, NAME_MAX_BYTES = 256 };
+enum { ARCH_ID = 0, STRATEGY = 2 }; /* in plain */
 static const char *const plain[] = {"arch_id",    "arch",         "strategy",
                                     "generation", "feasible",     "on_front",
                                     "origin",     "first_parent", "second_parent"};
@@ -18,6 +21,7 @@ struct writer {
     FILE *file;
     bool json, lines; /* lines: JSON, an object a line */
     int64_t n;
+    struct map written;              /* by strategy and arch_id */
     char keys[METRICS_MAX][KEY_MAX]; /* of the metrics, in the order of their columns */
     int n_keys;
     cJSON *names; /* of profiles and models, by their ids; NULL: columns are called by the ids */
@@ -112,6 +116,14 @@ static const cJSON *take(const cJSON **item) {
     return now;
 }
 
+static void pass_over(const struct writer *writer, struct cursor *cursor) {
+    for (int i = 0; i < N_PLAIN; i++)
+        take(&cursor->plain[i]);
+    for (int k = 0; k < writer->n_keys; k++)
+        for (int p = 0; p < N_PARTS; p++)
+            take(&cursor->metrics[k][p]);
+}
+
 static void csv_row(struct writer *writer, struct cursor *cursor) {
     for (int i = 0; i < N_PLAIN; i++) {
         if (i)
@@ -177,7 +189,20 @@ static int learn_page(struct writer *writer, const cJSON *columns, struct err *e
     return 0;
 }
 
-/* Second pass: the rows. */
+/* Whether the candidate that comes next is not written yet; -1: no memory. */
+static int is_new(struct writer *writer, const struct cursor *cursor) {
+    char name[NAME_MAX_BYTES];
+    const char *strategy = cJSON_GetStringValue(cursor->plain[STRATEGY]);
+    const char *arch_id = cJSON_GetStringValue(cursor->plain[ARCH_ID]);
+
+    snprintf(name, sizeof(name), "%s %s", strategy ? strategy : "", arch_id ? arch_id : "");
+    uint64_t hash = map_hash(name, strlen(name));
+    if (map_find(&writer->written, hash, NULL, NULL) >= 0)
+        return 0;
+    return map_add(&writer->written, hash, 0) ? -1 : 1;
+}
+
+/* Second pass: the rows. One that comes again stays as it was written. */
 static int write_page(struct writer *writer, const cJSON *columns, struct err *err) {
     const cJSON *metric = NULL;
     struct cursor cursor;
@@ -189,8 +214,16 @@ static int write_page(struct writer *writer, const cJSON *columns, struct err *e
                                                        "was read: export it again",
                                                        metric->string);
     cursor_begin(writer, columns, &cursor);
-    for (int i = 0; i < n; i++, writer->n++)
-        writer->json ? json_row(writer, &cursor) : csv_row(writer, &cursor);
+    for (int i = 0; i < n; i++) {
+        int new = is_new(writer, &cursor);
+        if (new < 0)
+            return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+        if (new)
+            writer->json ? json_row(writer, &cursor) : csv_row(writer, &cursor);
+        else
+            pass_over(writer, &cursor);
+        writer->n += new;
+    }
     return 0;
 }
 
@@ -279,6 +312,7 @@ static int export_run(struct cli *cli, int argc, char **argv) {
     if (rc == 0)
         rc = write_all(cli, argv[first], &writer, &err);
     cJSON_Delete(writer.names);
+    map_finish(&writer.written);
     if (target_end(&target, rc, &err))
         return cli_fail(&err);
     if (path)

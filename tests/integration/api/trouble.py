@@ -163,3 +163,13 @@ def files():
             equal((done.returncode, network.read_bytes(), network.stat().st_mode & 0o777), (0, b"a network", 0o640), "an export, its mode")
         finally:
             os.umask(mask)
+
+
+@test("an export of a search that runs has each candidate once, also one that changes while it is read")
+def changed_meanwhile():
+    pages = {"": candidates(("nsga2", "a", 0.5), ("nsga2", "b", 0.6), after="c1"), "c1": candidates(("nsga2", "a", 0.7), ("random", "a", 0.5), ("nsga2", "c", 0.8))}
+    with Played(lambda _, path: (200, pages[path.partition("&after=")[2]])) as daemon:
+        lines = daemon.run("search", "export", "s").stdout.splitlines()[1:]
+        equal([line.split(",")[0:3:2] + line.split(",")[9:10] for line in lines], [["a", "nsga2", "0.5"], ["b", "nsga2", "0.59999999999999998"], ["a", "random", "0.5"], ["c", "nsga2", "0.80000000000000004"]], "as CSV")
+        rows = json.loads(daemon.run("search", "export", "s", "--json").stdout)
+        equal([(row["strategy"], row["arch_id"]) for row in rows], [("nsga2", "a"), ("nsga2", "b"), ("random", "a"), ("nsga2", "c")], "as JSON")
