@@ -247,6 +247,18 @@ static int count_live(struct sse_hub *hub) {
     return live;
 }
 
+/* Whoever asked for no event is told which was the newest, by an id that comes with no data: so it
+ * misses nothing when the stream breaks before the first event. */
+static void greet(struct client *client, bool from_now) {
+    char text[PREFIX_MAX];
+    int n = snprintf(text, sizeof(text), "retry: 2000\n: hello\n");
+    if (from_now)
+        n += snprintf(text + n, sizeof(text) - (size_t)n, "id: %lld\n",
+                      (long long)client->hub->newest);
+    snprintf(text + n, sizeof(text) - (size_t)n, "\n");
+    set_prefix(client, text);
+}
+
 void sse_serve(struct sse_hub *hub, struct web_request *req, int64_t after, const char *topics) {
     struct client *client = NULL;
     if (hub->n_clients < hub->config.max_clients || count_live(hub) < hub->config.max_clients)
@@ -264,7 +276,7 @@ void sse_serve(struct sse_hub *hub, struct web_request *req, int64_t after, cons
     if (after >= 0 && !find_after(hub, after, &client->next))
         ask_to_resync(client);
     else
-        set_prefix(client, "retry: 2000\n: hello\n\n");
+        greet(client, after < 0);
     client->following = hub->clients;
     if (hub->clients != NULL)
         hub->clients->prev = client;

@@ -23,7 +23,8 @@ void sse_set_floor(struct sse_hub *hub, int64_t id);
 /* id ascends; 0: an event without id, which nobody resumes from. topic has no line breaks; data is
  * one line of JSON. */
 void sse_publish(struct sse_hub *hub, int64_t id, const char *topic, const char *data);
-/* Answers req with the stream of topics ("a,b"; NULL: all) behind event after (-1: from now on).
+/* Answers req with the stream of topics ("a,b"; NULL: all) behind event after (-1: from now on,
+ * which begins with the id of the newest event, so that it can be resumed behind that).
  * When the events behind it are no longer there, the first is "resync": the client must read
  * everything anew. The stream ends within a heartbeat when whoever opened it may no longer. */
 void sse_serve(struct sse_hub *hub, struct web_request *req, int64_t after, const char *topics);

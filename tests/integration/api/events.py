@@ -64,6 +64,17 @@ def resume():
             equal([got, *(stream.next() for _ in missed[1:])], missed, "events after a restart")
 
 
+@test("a stream that breaks before its first event is resumed from where it began")
+def resume_from_the_beginning():
+    bed.supernet()
+    with Events(bed.daemon().port, topics="dataset") as stream:
+        begin = stream.begun()
+    dataset, _ = add_dataset("events-unheard")
+    with Events(bed.daemon().port, topics="dataset", last_id=begin) as stream:
+        number, topic, doc = stream.next()
+        equal((number > begin, topic, doc["id"]), (True, "dataset", dataset), "what happened between")
+
+
 @test("a client that asks for events that are gone is told to read anew")
 def resync():
     for number in (10 ** 15, ):

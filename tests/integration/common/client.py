@@ -163,8 +163,13 @@ class Events:
         self.answer.close()
         self.link.close()
 
+    def begun(self):
+        """The id that a stream from now on begins with: of the newest event before it."""
+        greeting = list(iter(lambda: self.answer.readline().decode().rstrip("\r\n"), ""))
+        return next(int(line[3:]) for line in greeting if line.startswith("id:"))
+
     def next(self, seconds=10):
-        """The next event; comments are passed over."""
+        """The next event; comments and the greeting are passed over."""
         until = time.monotonic() + seconds
         number, topic, data = None, None, []
         while True:
@@ -184,6 +189,8 @@ class Events:
                 data.append(line[5:].strip())
             elif line == "" and topic is not None:
                 return number, topic, json.loads("\n".join(data) or "null")
+            elif line == "":
+                number = None  # of the greeting
 
     def until(self, wanted, seconds=20):
         """All events up to and with the first that wanted(topic, data) is true for."""

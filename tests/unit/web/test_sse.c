@@ -75,7 +75,7 @@ static void test_streams_with_ids(void **state) {
     struct fixture *f = *state;
     sse_publish(f->hub, 1, "job", "{\"old\":1}");
     struct exchange *x = listen_to(f, "", NULL);
-    assert_true(heard(f, x, "retry: 2000"));
+    assert_true(heard(f, x, "retry: 2000\n: hello\nid: 1\n\n"));
     assert_non_null(strstr(x->text, "Content-Type: text/event-stream"));
     assert_int_equal(sse_clients(f->hub), 1);
     sse_publish(f->hub, 2, "job", "{\"a\":1}");
@@ -110,6 +110,20 @@ static void test_resumes(void **state) {
     client_close(x);
     x = listen_to(f, "", "50"); /* nothing missed */
     assert_true(heard(f, x, "retry"));
+    assert_null(strstr(x->text, "resync"));
+    client_close(x);
+}
+
+static void test_resumes_before_the_first_event(void **state) {
+    struct fixture *f = *state;
+    sse_set_floor(f->hub, 7);
+    struct exchange *x = listen_to(f, "?topics=front", NULL);
+    assert_true(heard(f, x, "id: 7\n\n"));
+    client_close(x);
+    sse_publish(f->hub, 8, "front", "{}");
+    x = listen_to(f, "?topics=front", "7");
+    assert_true(heard(f, x, "id: 8\nevent: front"));
+    assert_null(strstr(x->text, "id: 7\n"));
     assert_null(strstr(x->text, "resync"));
     client_close(x);
 }
@@ -200,10 +214,15 @@ static void test_one_text_for_all(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
-        TEST(test_streams_with_ids), TEST(test_filters_topics),
-        TEST(test_resumes),          TEST(test_asks_to_resync),
-        TEST(test_heartbeat),        TEST(test_caps_clients),
-        TEST(test_one_text_for_all), TEST(test_a_slow_client_is_told_to_resync),
+        TEST(test_streams_with_ids),
+        TEST(test_filters_topics),
+        TEST(test_resumes),
+        TEST(test_asks_to_resync),
+        TEST(test_heartbeat),
+        TEST(test_caps_clients),
+        TEST(test_one_text_for_all),
+        TEST(test_a_slow_client_is_told_to_resync),
+        TEST(test_resumes_before_the_first_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
