@@ -70,9 +70,11 @@ function connect() {
   let newest = 0;
   source.onopen = () => {
     const missed = connection.value === 'reconnecting' || (followed && !last); // with a row to read on from the daemon tells it all
+    const first = connection.value === 'connecting' && !last;
     followed = false;
     share({ state: 'live' });
     if (missed) share({ topic: 'resync', data: {} }); // what could not be read meanwhile is read now
+    else if (first) deliver({ topic: 'resync', data: {} }); // what this page has read already may have changed before anybody listened
   };
   source.onerror = () => {
     share({ state: 'reconnecting' });

@@ -1,0 +1,61 @@
+// What the dashboard makes of the stream of events, beside a daemon and a browser that are played.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { requireFromUi, ui } from './browser.mjs';
+
+const sources = [], posted = [], heard = [];
+const play = (name, value) => Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+play('window', globalThis);
+play('addEventListener', () => undefined);
+play('setInterval', () => 0);
+play('navigator', { locks: { request: (_, lead) => void lead() } });
+play('fetch', async () => new Response('{"by":"loopback"}'));
+play('BroadcastChannel', class {
+  addEventListener() {}
+  postMessage(message) { posted.push(message); }
+});
+play('EventSource', class {
+  static CLOSED = 2;
+  readyState = 0;
+  listeners = {};
+  constructor(url) {
+    this.url = url;
+    sources.push(this);
+  }
+  addEventListener(topic, listener) { this.listeners[topic] = listener; }
+  close() {}
+  open() {
+    this.readyState = 1;
+    this.onopen();
+  }
+  breaks() {
+    this.readyState = 0;
+    this.onerror();
+  }
+  /** An event as the browser tells it: of one without an id, lastEventId is that of the one before. */
+  tell(topic, data, lastEventId) { this.listeners[topic]({ data: JSON.stringify(data), lastEventId: String(lastEventId) }); }
+});
+
+const out = mkdtempSync(join(tmpdir(), 'espalier-live-'));
+await requireFromUi('esbuild').build({ absWorkingDir: ui, entryPoints: ['src/live.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+const { begin, connection, listen } = await import(pathToFileURL(join(out, 'live.mjs')).href);
+rmSync(out, { recursive: true });
+listen(['job', 'progress'], (topic, data) => heard.push([topic, data.id ?? data.job].filter(Boolean).join(' ')));
+const since = (list) => list.splice(0);
+
+test('a page reads everything once more when it has begun to listen: it alone, and once', async () => {
+  await begin();
+  const [stream] = sources;
+  assert.deepEqual([stream.url, connection.value, since(heard)], ['/api/v1/events', 'connecting', []]);
+  stream.open();
+  assert.deepEqual([connection.value, since(heard)], ['live', ['resync']]);
+  assert.equal(posted.some((message) => message.topic), false, 'other tabs have heard of all');
+  stream.tell('progress', { job: 'job_1', progress: {} }, 7); // the row that the stream began with
+  stream.tell('progress', { job: 'job_2', progress: {} }, 7);
+  stream.tell('job', { id: 'job_1' }, 8);
+  assert.deepEqual(since(heard), ['progress job_1', 'progress job_2', 'job job_1']);
+});
