@@ -59,3 +59,14 @@ test('a page reads everything once more when it has begun to listen: it alone, a
   stream.tell('job', { id: 'job_1' }, 8);
   assert.deepEqual(since(heard), ['progress job_1', 'progress job_2', 'job job_1']);
 });
+
+test('a daemon that has begun anew with nothing is heard from its first event on', () => {
+  const [stream] = sources;
+  stream.breaks();
+  stream.open();
+  stream.tell('resync', {}, 0);
+  assert.deepEqual([connection.value, since(heard)], ['live', ['resync', 'resync']]);
+  stream.tell('job', { id: 'job_3' }, 1);
+  stream.tell('job', { id: 'job_4' }, 8);
+  assert.deepEqual(since(heard), ['job job_3', 'job job_4']);
+});

@@ -50,7 +50,7 @@ function deliver(message: Message) {
   } else if ('topic' in message) {
     const { topic, data, id } = message;
     if (id && id <= last && topic !== 'resync') return; // heard already, of a tab that led before
-    last = id || last;
+    last = topic === 'resync' ? id ?? last : id || last; // a daemon that has begun anew counts from there, from 0 where it has nothing
     if (topic === 'progress') keepProgress(data['job'], data['progress']);
     if (topic === 'job') forgetProgress(data);
     if (topic === 'job') keepProgress(data['id'], data['progress']);
@@ -84,7 +84,7 @@ function connect() {
   for (const topic of topics)
     source.addEventListener(topic, (event) => {
       const { data, lastEventId } = event as MessageEvent<string>;
-      const id = Number(lastEventId) === newest ? 0 : Number(lastEventId); // an event in no journal, as of progress, has that of the one before
+      const id = Number(lastEventId) === newest && topic !== 'resync' ? 0 : Number(lastEventId); // an event in no journal, as of progress, has that of the one before
       newest = Number(lastEventId);
       try {
         share({ topic, data: JSON.parse(data) as Record<string, unknown>, id });
