@@ -1,4 +1,4 @@
-// What the dashboard makes of the stream of events, beside a daemon and a browser that are played.
+// What the dashboard makes of the stream of events and of addresses, beside a daemon and a browser that are played.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,6 +10,7 @@ import { requireFromUi, ui } from './browser.mjs';
 const sources = [], posted = [], heard = [];
 const play = (name, value) => Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
 play('window', globalThis);
+play('location', { hash: '#/supernets/bars%2/%C3%A4?q=%2' });
 play('addEventListener', () => undefined);
 play('setInterval', () => 0);
 play('navigator', { locks: { request: (_, lead) => void lead() } });
@@ -41,8 +42,9 @@ play('EventSource', class {
 });
 
 const out = mkdtempSync(join(tmpdir(), 'espalier-live-'));
-await requireFromUi('esbuild').build({ absWorkingDir: ui, entryPoints: ['src/live.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await requireFromUi('esbuild').build({ absWorkingDir: ui, entryPoints: ['src/live.ts', 'src/router.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const { begin, connection, listen } = await import(pathToFileURL(join(out, 'live.mjs')).href);
+const { route } = await import(pathToFileURL(join(out, 'router.mjs')).href);
 rmSync(out, { recursive: true });
 listen(['job', 'progress'], (topic, data) => heard.push([topic, data.id ?? data.job].filter(Boolean).join(' ')));
 const since = (list) => list.splice(0);
@@ -69,4 +71,8 @@ test('a daemon that has begun anew with nothing is heard from its first event on
   stream.tell('job', { id: 'job_3' }, 1);
   stream.tell('job', { id: 'job_4' }, 8);
   assert.deepEqual(since(heard), ['job job_3', 'job job_4']);
+});
+
+test('an address that was cut within an escape shows what it names as it is', () => {
+  assert.deepEqual([route.value.parts, route.value.query.get('q')], [['supernets', 'bars%2', 'ä'], '%2']);
 });

@@ -4,9 +4,18 @@ import { computed, signal } from '@preact/signals';
 const hash = signal(location.hash);
 addEventListener('hashchange', () => { hash.value = location.hash; });
 
+/** A part of an address; one whose escapes mean nothing, as of a link that was cut, stays as it is. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 export const route = computed(() => {
   const [path = '', query = ''] = hash.value.replace(/^#/, '').split('?');
-  return { parts: path.split('/').filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query) };
+  return { parts: path.split('/').filter(Boolean).map(decoded), query: new URLSearchParams(query) };
 });
 
 export function href(parts: string[], query: Record<string, string> = {}): string {
