@@ -41,11 +41,13 @@ static void print_for_people(const cJSON *doc) {
         fprintf(stderr, "espalier: %s.\n", cJSON_GetStringValue(notice));
 }
 
-/* Until a board has enrolled with the token of this id. */
-static int wait_for_board(struct cli *cli, const char *id) {
-    int64_t end_ns = clock_mono_ns() + cli->timeout_us * 1000;
+/* Until a board has enrolled with the token of this id, which is good for expires_us from now on:
+ * by this machine's clock, as the daemon's may be another. */
+static int wait_for_board(struct cli *cli, const char *id, int64_t expires_us) {
+    int64_t begun_ns = clock_mono_ns();
     struct err err = {0};
     for (;;) {
+        int64_t passed_us = (clock_mono_ns() - begun_ns) / 1000;
         cJSON *doc = NULL;
         if (cli_get(cli, &err, &doc, "/tokens/%s", id))
             return cli_fail(&err);
@@ -55,7 +57,11 @@ static int wait_for_board(struct cli *cli, const char *id) {
         cJSON_Delete(doc);
         if (there)
             return CLI_OK;
-        if (cli->timeout_us > 0 && clock_mono_ns() > end_ns) {
+        if (passed_us > expires_us) {
+            fputs("espalier: no board has registered, and the token has expired\n", stderr);
+            return CLI_FAILURE;
+        }
+        if (cli->timeout_us > 0 && passed_us > cli->timeout_us) {
             fputs("espalier: no board has registered in time\n", stderr);
             return CLI_TIMEOUT;
         }
@@ -75,7 +81,7 @@ static int add_board(struct cli *cli, const struct ask *ask) {
     else if (!cli_print_plain(cli, doc))
         print_for_people(doc);
     fflush(stdout);
-    int code = cli->wait ? wait_for_board(cli, cli_text(doc, "id")) : CLI_OK;
+    int code = cli->wait ? wait_for_board(cli, cli_text(doc, "id"), ask->expires_us) : CLI_OK;
     cJSON_Delete(doc);
     return code;
 }

@@ -7,7 +7,7 @@
 #include "daemon/cli/commands.h"
 #include "daemon/cli/resource.h"
 
-enum { POLL_US = 200000 };
+enum { POLL_US = 200000, NEWEST = 1000 };
 #define EVENT_HELP                                                                                 \
     "job.done, job.failed, job.canceled, device.offline, device.online, separated by commas"
 
@@ -156,20 +156,58 @@ static int rotate_run(struct cli *cli, int argc, char **argv) {
     return make_secret(cli, path, cJSON_CreateObject());
 }
 
-/* The delivery of this id among the newest, when its attempt has been made; else NULL in *ret. */
+/* The delivery of this id, when its attempt has been made; else NULL in *ret. ESP_EGONE: it is not
+ * among the newest. */
 static int look_for(struct cli *cli, const char *webhook, const char *id, struct err *err,
                     cJSON **ret) {
     cJSON *page = NULL, *item;
-    int rc = cli_get(cli, err, &page, "/webhooks/%s/deliveries", cli_encode(webhook));
+    int rc = cli_get(cli, err, &page, "/webhooks/%s/deliveries?page_size=%d", cli_encode(webhook),
+                     NEWEST);
+    cJSON *items = cJSON_GetObjectItem(page, "items");
 
-    cJSON_ArrayForEach(item, cJSON_GetObjectItem(page, "items")) {
-        if (!strcmp(cli_text(item, "id"), id) && strcmp(cli_text(item, "state"), "pending")) {
-            *ret = cJSON_DetachItemViaPointer(cJSON_GetObjectItem(page, "items"), item);
+    cJSON_ArrayForEach(item, items) {
+        if (!strcmp(cli_text(item, "id"), id))
             break;
-        }
     }
+    if (rc == 0 && !item)
+        rc = err_set(err, ESP_EGONE, NULL, "the delivery %.64s is no longer among the newest %d",
+                     id, NEWEST);
+    else if (rc == 0 && strcmp(cli_text(item, "state"), "pending"))
+        *ret = cJSON_DetachItemViaPointer(items, item);
     cJSON_Delete(page);
     return rc;
+}
+
+static int look_whether_enabled(struct cli *cli, const char *webhook, struct err *err, bool *ret) {
+    cJSON *doc = NULL;
+    int rc = cli_get(cli, err, &doc, "/webhooks/%s", cli_encode(webhook));
+
+    if (rc == 0)
+        *ret = strcmp(cli_text(doc, "state"), "disabled") != 0;
+    cJSON_Delete(doc);
+    return rc;
+}
+
+/* A test has one attempt, which the daemon ends in time, unless somebody disables the webhook
+ * before it. */
+static int wait_until_sent(struct cli *cli, const char *webhook, const char *id, struct err *err,
+                           cJSON **ret) {
+    int64_t begun_ns = clock_mono_ns();
+
+    for (;;) {
+        bool enabled = true;
+        int rc = look_whether_enabled(cli, webhook, err, &enabled);
+        if (rc == 0)
+            rc = look_for(cli, webhook, id, err, ret);
+        if (rc || *ret)
+            return rc;
+        if (!enabled)
+            return err_set(err, ESP_EGONE, NULL,
+                           "the webhook was disabled before the delivery was sent");
+        if (cli->timeout_us > 0 && clock_mono_ns() - begun_ns > cli->timeout_us * 1000)
+            return err_set(err, ESP_ETIMEOUT, NULL, "the delivery was not sent in the time given");
+        clock_sleep_us(POLL_US);
+    }
 }
 
 static int say_ended(struct cli *cli, const cJSON *delivery) {
@@ -183,9 +221,11 @@ static int say_ended(struct cli *cli, const cJSON *delivery) {
     return arrived ? CLI_OK : CLI_FAILURE;
 }
 
-/* A test has one attempt, which the daemon ends in time. */
 static int test_run(struct cli *cli, int argc, char **argv) {
-    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    const struct option_row rows[] = {{"timeout", 0, OPTION_DURATION, "0", 0, 1e13, "",
+                                       "give up waiting after this time (0: never)",
+                                       &cli->timeout_us},
+                                      CLI_COMMON_ROWS(cli)};
     struct err err = {0};
     cJSON *queued = NULL, *ended = NULL, *body;
     char path[512];
@@ -196,11 +236,8 @@ static int test_run(struct cli *cli, int argc, char **argv) {
     snprintf(path, sizeof(path), "/webhooks/%.300s/test", cli_encode(argv[first]));
     int rc = cli_send(cli, "POST", path, body = cJSON_CreateObject(), &err, &queued);
     cJSON_Delete(body);
-    while (!rc && !ended) {
-        rc = look_for(cli, argv[first], cli_text(queued, "id"), &err, &ended);
-        if (!rc && !ended)
-            clock_sleep_us(POLL_US);
-    }
+    if (rc == 0)
+        rc = wait_until_sent(cli, argv[first], cli_text(queued, "id"), &err, &ended);
     code = rc ? cli_fail(&err) : say_ended(cli, ended);
     cJSON_Delete(queued);
     cJSON_Delete(ended);

@@ -173,3 +173,20 @@ def changed_meanwhile():
         equal([line.split(",")[0:3:2] + line.split(",")[9:10] for line in lines], [["a", "nsga2", "0.5"], ["b", "nsga2", "0.59999999999999998"], ["a", "random", "0.5"], ["c", "nsga2", "0.80000000000000004"]], "as CSV")
         rows = json.loads(daemon.run("search", "export", "s", "--json").stdout)
         equal([(row["strategy"], row["arch_id"]) for row in rows], [("nsga2", "a"), ("nsga2", "b"), ("random", "a"), ("nsga2", "c")], "as JSON")
+
+
+@test("waiting for a board ends with its token, and for a test delivery when it cannot come any more")
+def ends_of_waits():
+    token = {"id": "tk_1", "token": "secret", "command": "run this", "expires_at": "2026-01-02T03:04:05Z", "device": None}
+    with Played(by_path(tokens=token, tokens_tk_1=token)) as daemon:
+        done = daemon.run("device", "add", "--expires", "1s", "--wait")
+        equal((done.returncode, done.stderr), (1, "espalier: no board has registered, and the token has expired\n"), "an expired token")
+    pending = {"items": [{"id": "dl_1", "state": "pending"}], "next": None}
+    for state, deliveries, options, code, said in (
+        ("disabled", pending, (), 1, "the webhook was disabled before the delivery was sent"),
+        ("enabled", {"items": [], "next": None}, (), 1, "the delivery dl_1 is no longer among the newest 1000"),
+        ("enabled", pending, ("--timeout", "10ms"), 124, "the delivery was not sent in the time given"),
+    ):
+        with Played(by_path(webhooks_w={"id": "w", "state": state}, webhooks_w_test={"id": "dl_1"}, webhooks_w_deliveries=deliveries)) as daemon:
+            done = daemon.run("webhook", "test", "w", *options)
+            equal((done.returncode, done.stdout, done.stderr), (code, "", f"espalier: {said}\n"), f"a webhook that is {state}")
