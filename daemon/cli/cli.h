@@ -188,6 +188,9 @@ FILE *cli_remarks(const struct cli *cli);
 /* Labels, notes and messages may have tabs, line breaks and what a terminal would obey: makes them
  * blanks, so that a row stays a row. */
 void cli_blank_controls(char *text);
+/* The same of a copy, cut at 4,095 bytes, for what is printed apart from tables and fields; valid
+ * until the eighth next call. NULL is "". */
+const char *cli_shown(const char *text);
 void cli_cell(const cJSON *item, const struct column *column, char *text, int size);
 /* The unit that fits latencies up to largest_us: us below a millisecond, else ms. */
 struct cli_unit {

@@ -133,7 +133,7 @@ static void print_classes(const cJSON *dataset) {
     cJSON_ArrayForEach(name, classes) {
         if (n == CLASSES_SHOWN)
             break;
-        printf("%s%s", n++ ? ", " : "classes: ", cJSON_GetStringValue(name));
+        printf("%s%s", n++ ? ", " : "classes: ", cli_shown(cJSON_GetStringValue(name)));
     }
     if (n > 0)
         printf("%s\n", n < cJSON_GetArraySize(classes) ? ", … (--json shows all)" : "");
@@ -142,8 +142,8 @@ static void print_classes(const cJSON *dataset) {
 static void print_skipped(const cJSON *dataset) {
     const cJSON *skipped = cJSON_GetObjectItem(dataset, "skipped"), *row;
     int shown = cJSON_GetArraySize(skipped);
-    cJSON_ArrayForEach(row, skipped)
-        printf("skipped: %s: %s\n", cli_text(row, "name"), cli_text(row, "reason"));
+    cJSON_ArrayForEach(row, skipped) printf("skipped: %s: %s\n", cli_shown(cli_text(row, "name")),
+                                            cli_shown(cli_text(row, "reason")));
     if (shown > 0 && cli_number(dataset, "n_skipped") > shown)
         printf("skipped: … and %.0f more\n", cli_number(dataset, "n_skipped") - shown);
 }

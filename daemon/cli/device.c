@@ -111,7 +111,7 @@ static int wait_for_checks(struct cli *cli, const cJSON *items, struct err *err)
             ended = has_ended(cli_text(doc, "state"));
             if (ended && strcmp(cli_text(doc, "state"), "accepted") != 0) {
                 fprintf(stderr, "espalier: %s is %s: %s\n", cli_text(doc, "id"),
-                        cli_text(doc, "state"), cli_text(doc, "error.message"));
+                        cli_text(doc, "state"), cli_shown(cli_text(doc, "error.message")));
                 code = CLI_FAILURE;
             }
             cJSON_Delete(doc);
@@ -173,8 +173,9 @@ static int check_run(struct cli *cli, int argc, char **argv) {
 }
 
 static void print_device(struct cli *cli, const cJSON *doc) {
-    printf("%s: %s, health %s%s%s\n", cli_text(doc, "name"), cli_text(doc, "state"),
-           cli_text(doc, "health"), *cli_text(doc, "note") ? ", " : "", cli_text(doc, "note"));
+    printf("%s: %s, health %s%s%s\n", cli_shown(cli_text(doc, "name")), cli_text(doc, "state"),
+           cli_text(doc, "health"), *cli_text(doc, "note") ? ", " : "",
+           cli_shown(cli_text(doc, "note")));
 }
 
 static int set_run(struct cli *cli, int argc, char **argv) {

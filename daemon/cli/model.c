@@ -41,15 +41,15 @@ struct import_options {
 
 /* What of a file fits the space, and the first keys of what does not. */
 static void print_fit(FILE *to, const cJSON *file) {
-    fprintf(to, "%s: %.0f units of the space known", cli_text(file, "name"),
+    fprintf(to, "%s: %.0f units of the space known", cli_shown(cli_text(file, "name")),
             cli_number(file, "entries"));
     if (cli_number(file, "missing") > 0)
         fprintf(to, "; %.0f missing, the first for want of \"%s\"", cli_number(file, "missing"),
-                cli_text(file, "first_missing"));
+                cli_shown(cli_text(file, "first_missing")));
     if (cli_number(file, "foreign") > 0)
         fprintf(to, "; %.0f of %.0f keys are of no unit of the space, the first \"%s\"",
                 cli_number(file, "foreign"), cli_number(file, "keys"),
-                cli_text(file, "first_foreign"));
+                cli_shown(cli_text(file, "first_foreign")));
     fputc('\n', to);
 }
 

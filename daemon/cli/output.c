@@ -8,7 +8,7 @@
 #include "base/utf8.h"
 #include "daemon/cli/cli.h"
 
-enum { CELL_SIZE = 1024, COLUMNS_MAX = 40 };
+enum { CELL_SIZE = 1024, COLUMNS_MAX = 40, SHOWN_SLOTS = 8, SHOWN_SIZE = 4096 };
 
 static void scaled(double value, const char *unit, char *text, int size) {
     static const char *const prefixes[] = {"", "k", "M", "G", "T"};
@@ -85,6 +85,18 @@ void cli_blank_controls(char *text) {
             *c = ' ';
         else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
             c[0] = c[1] = ' ';
+}
+
+const char *cli_shown(const char *text) {
+    static char slots[SHOWN_SLOTS][SHOWN_SIZE];
+    static int next;
+    char *shown = slots[next];
+
+    next = (next + 1) % SHOWN_SLOTS;
+    snprintf(shown, SHOWN_SIZE, "%s", text ? text : "");
+    shown[utf8_trim(shown, strlen(shown))] = 0;
+    cli_blank_controls(shown);
+    return shown;
 }
 
 static void format_cell(const cJSON *value, enum cell_kind kind, char *text, int size) {

@@ -85,8 +85,9 @@ static void print_search(struct cli *cli, const cJSON *doc) {
     const cJSON *note;
     cli_fields(doc, searches.fields, searches.n_fields);
     if (cli_text(doc, "result.ending")[0])
-        printf("ended early: %s\n", cli_text(doc, "result.ending"));
-    cJSON_ArrayForEach(note, cli_item(doc, "notes")) printf("note: %s\n", note->valuestring);
+        printf("ended early: %s\n", cli_shown(cli_text(doc, "result.ending")));
+    cJSON_ArrayForEach(note, cli_item(doc, "notes"))
+        printf("note: %s\n", cli_shown(note->valuestring));
 }
 
 static int show_run(struct cli *cli, int argc, char **argv) {
@@ -286,7 +287,7 @@ static void latency_title(struct cli *cli, const char *key, bool only, const str
     snprintf(title, 256, "LATENCY %s%s%.150s: PREDICTED -> MEASURED [95 %%]",
              unit->us == 1 ? "US" : "MS", only ? "" : " ON ",
              only  ? ""
-             : doc ? cli_text(doc, "name")
+             : doc ? cli_shown(cli_text(doc, "name"))
                    : key);
     cJSON_Delete(doc);
 }

@@ -156,6 +156,7 @@ static void put_status(const struct watch *watch, struct buf *out, int width) {
              cli_text(search, "stage")[0] ? ", " : "", cli_text(search, "stage"),
              cli_number(search, "evaluations_done"), of,
              cJSON_GetArraySize(cli_item(watch->front, "items")), volume);
+    cli_blank_controls(text);
     screen_put_line(out, text, width);
 }
 
@@ -205,6 +206,7 @@ static void put_legend(const struct watch *watch, const struct plot *plot,
     snprintf(text, sizeof(text), "%s%s%s%s by %s%s%s%s", titles[0], units[0].name[0] ? " (" : "",
              units[0].name, units[0].name[0] ? ")" : "", titles[1], units[1].name[0] ? " (" : "",
              units[1].name, units[1].name[0] ? ")" : "");
+    cli_blank_controls(text);
     screen_put_line(out, text, plot->width);
     plot_put_mark(out, plot, PLOT_MEASURED);
     buf_puts(out, " measured  ");
@@ -254,7 +256,8 @@ static int tell_end(const void *context) {
         0)
         fprintf(stderr, "espalier: the search %s%s%s\n",
                 !strcmp(cli_text(watch->search, "state"), "failed") ? "failed" : "was cancelled",
-                cli_text(job, "error.message")[0] ? ": " : "", cli_text(job, "error.message"));
+                cli_text(job, "error.message")[0] ? ": " : "",
+                cli_shown(cli_text(job, "error.message")));
     cJSON_Delete(job);
     return CLI_JOB_FAILED;
 }

@@ -106,7 +106,7 @@ static int change(struct cli *cli, const char *webhook, cJSON *body) {
     if (rc)
         return cli_fail(&err);
     if (!cli_print_plain(cli, doc))
-        printf("%s: %s, %s\n", webhook, cli_text(doc, "state"), cli_text(doc, "url"));
+        printf("%s: %s, %s\n", webhook, cli_text(doc, "state"), cli_shown(cli_text(doc, "url")));
     cJSON_Delete(doc);
     return CLI_OK;
 }
@@ -217,7 +217,7 @@ static int say_ended(struct cli *cli, const cJSON *delivery) {
         printf("delivered: the receiver answered %.0f after %.0f ms\n",
                cli_number(delivery, "status"), cli_number(delivery, "duration_us") / 1e3);
     if (!arrived)
-        fprintf(stderr, "espalier: not delivered: %s\n", cli_text(delivery, "error"));
+        fprintf(stderr, "espalier: not delivered: %s\n", cli_shown(cli_text(delivery, "error")));
     return arrived ? CLI_OK : CLI_FAILURE;
 }
 

@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import threading
@@ -190,3 +191,20 @@ def ends_of_waits():
         with Played(by_path(webhooks_w={"id": "w", "state": state}, webhooks_w_test={"id": "dl_1"}, webhooks_w_deliveries=deliveries)) as daemon:
             done = daemon.run("webhook", "test", "w", *options)
             equal((done.returncode, done.stdout, done.stderr), (code, "", f"espalier: {said}\n"), f"a webhook that is {state}")
+
+
+@test("what others have named shows no control characters, also apart from tables")
+def no_controls():
+    bad = "a\x1b[31mb\x07\u009b1m\nc"
+    search = {"id": "s", "name": bad, "state": "failed", "job": "job_1", "stage": "", "notes": [bad], "result": {"ending": bad}, "objectives": [{"metric": "top1"}, {"metric": "macs"}]}
+    answers = {
+        "datasets_d": {"id": "d", "classes": [bad, bad], "skipped": [{"name": bad, "reason": bad}], "n_skipped": 1},
+        "searches_s": search, "searches_s_front": {"items": []}, "jobs_job_1": {"id": "job_1", "state": "failed", "error": {"message": bad}},
+        "webhooks_w": {"id": "w", "state": "enabled", "url": bad}, "webhooks_w_test": {"id": "dl_1"}, "webhooks_w_deliveries": {"items": [{"id": "dl_1", "state": "failed", "error": bad}], "next": None},
+        "devices_b": {"name": bad, "state": "active", "health": "good", "note": bad},
+    }
+    with Played(by_path(**answers)) as daemon:
+        for words, times in ((("dataset", "show", "d"), 4), (("search", "show", "s"), 3), (("search", "watch", "s"), 2), (("webhook", "test", "w"), 1), (("webhook", "disable", "w"), 1), (("device", "set", "b", "--note", "x"), 2)):
+            done = daemon.run(*words)
+            text = done.stdout + done.stderr
+            equal((re.findall(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text), text.count("a [31mb   1m c")), ([], times), f"{words}: {text!r}")
