@@ -335,6 +335,7 @@ int http_client_json(struct http_client *client, const struct http_exchange *exc
                                    .idempotency_key = exchange->idempotency_key,
                                    .timeout_ms = exchange->timeout_ms ? exchange->timeout_ms
                                                                       : DEFAULT_TIMEOUT_MS,
+                                   .response_limit = exchange->response_limit,
                                    .stop = exchange->stop};
     char *body = NULL;
     cJSON *doc = NULL;
@@ -351,7 +352,8 @@ int http_client_json(struct http_client *client, const struct http_exchange *exc
     if (rc)
         goto out;
     *ret_status = response.status;
-    struct json_limits limits = {.bytes = default_response_limit, .depth = 64, .nodes = 4000000};
+    size_t limit = exchange->response_limit ? exchange->response_limit : default_response_limit;
+    struct json_limits limits = {.bytes = limit, .depth = 64, .nodes = limit / 4};
     if (response.body)
         rc = json_parse(response.body, response.len, &limits, err, &doc);
     if (response.status >= 400)

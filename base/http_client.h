@@ -65,6 +65,7 @@ struct http_exchange {
     const char *method, *path, *idempotency_key;
     const cJSON *body;
     int64_t timeout_ms;
+    size_t response_limit;             /* of the answer, in bytes; 0: 16 MiB */
     const volatile sig_atomic_t *stop; /* as in struct http_request */
 };
 int http_client_json(struct http_client *client, const struct http_exchange *exchange,

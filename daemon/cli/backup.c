@@ -114,7 +114,7 @@ static int get_file(void *context, const struct manifest_file *file, struct err 
 static int wait_until_ready(struct fetch *fetch, struct err *err) {
     for (;;) {
         cJSON *doc = NULL;
-        int rc = cli_get(fetch->cli, err, &doc, "/backups/%s", fetch->id);
+        int rc = cli_get_patiently(fetch->cli, err, &doc, "/backups/%s", fetch->id);
         if (rc)
             return rc;
         bool ready = !strcmp(cli_text(doc, "state"), "ready");

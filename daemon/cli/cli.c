@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "daemon/cli/settings.h"
 
+enum { ANSWER_BYTES_MAX = 64 << 20 }; /* 20,000 candidates of 40 metrics */
 enum { PATH_LIMIT = 8192, ENCODED_SLOTS = 8, ENCODED_SIZE = 4096 };
 
 int cli_stream_error(FILE *stream) {
@@ -125,7 +126,11 @@ int cli_send(struct cli *cli, const char *method, const char *path, const cJSON 
 
     if (snprintf(whole, sizeof(whole), "/api/v1%s", path) >= PATH_LIMIT)
         return err_set(err, ESP_ELIMIT, NULL, "the request is too long");
-    struct http_exchange exchange = {.method = method, .path = whole, .body = body};
+    struct http_exchange exchange = {.method = method,
+                                     .path = whole,
+                                     .body = body,
+                                     .response_limit = ANSWER_BYTES_MAX,
+                                     .stop = cli->stop};
     return http_client_json(cli->client, &exchange, err, &status, ret_doc);
 }
 
@@ -232,13 +237,14 @@ static void print_json(const cJSON *doc) {
 /* Texts as they are, all else as JSON. */
 static void print_member(struct cli *cli, const cJSON *doc) {
     const cJSON *item = cli_item(doc, cli->get);
+    char number[CLI_EXACT];
     if (item == NULL) {
         fprintf(stderr, "espalier: the answer has no member \"%s\"\n", cli->get);
         cli->missing = true;
     } else if (cJSON_IsString(item))
         puts(item->valuestring);
     else if (cJSON_IsNumber(item))
-        printf("%.17g\n", item->valuedouble);
+        puts(cli_exact(item->valuedouble, number));
     else
         print_json(item);
 }

@@ -4,6 +4,7 @@
 
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,8 +32,9 @@ struct cli {
     struct http_client *client; /* made by cli_start */
     const char *url, *token, *ca_file, *pinned_key, *output, *get;
     bool insecure_lan, json, jsonl, no_headers, wait, help;
-    bool missing;       /* what --get named was not there */
-    int64_t timeout_us; /* of --wait; 0: none */
+    bool missing;                      /* what --get named was not there */
+    int64_t timeout_us;                /* of --wait; 0: none */
+    const volatile sig_atomic_t *stop; /* not 0: requests end with ESP_ECANCELED; NULL: none do */
 };
 
 struct cli_command {
@@ -153,6 +155,10 @@ bool cli_can_ask(void);
  * said that nothing was, and this is the exit code. */
 int cli_ask_removal(const char *question);
 
+/* cli_get of a wait: a daemon that restarts goes on with its jobs, so while it cannot be reached it
+ * is asked again, for some 24 s. */
+int cli_get_patiently(struct cli *cli, struct err *err, cJSON **ret_doc, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 /* Waits for the job with a progress bar on stderr (when stderr is no terminal: a
  * line for each phase, for the first thing done in it, then every 10 s).
  * CLI_OK, CLI_JOB_FAILED, CLI_TIMEOUT, CLI_INTERRUPTED (the job goes on). */
@@ -198,6 +204,10 @@ struct cli_unit {
     double us; /* in one */
 };
 const struct cli_unit *cli_latency_unit(double largest_us);
+/* A number as a text that reads back as it: of 15 digits where they do, else of as many as it
+ * takes. */
+enum { CLI_EXACT = 32 };
+const char *cli_exact(double value, char text[CLI_EXACT]);
 enum { CLI_LATENCY = 32 };
 /* Four significant digits, without the unit's name. */
 const char *cli_latency(double us, const struct cli_unit *unit, char text[CLI_LATENCY]);

@@ -106,7 +106,8 @@ static int wait_for_checks(struct cli *cli, const cJSON *items, struct err *err)
     cJSON_ArrayForEach(item, items) {
         for (bool ended = false; !ended;) {
             cJSON *doc = NULL;
-            if (cli_get(cli, err, &doc, "/measurements/%s", cli_encode(cli_text(item, "id"))))
+            if (cli_get_patiently(cli, err, &doc, "/measurements/%s",
+                                  cli_encode(cli_text(item, "id"))))
                 return cli_fail(err);
             ended = has_ended(cli_text(doc, "state"));
             if (ended && strcmp(cli_text(doc, "state"), "accepted") != 0) {

@@ -49,7 +49,7 @@ static int wait_for_board(struct cli *cli, const char *id, int64_t expires_us) {
     for (;;) {
         int64_t passed_us = (clock_mono_ns() - begun_ns) / 1000;
         cJSON *doc = NULL;
-        if (cli_get(cli, &err, &doc, "/tokens/%s", id))
+        if (cli_get_patiently(cli, &err, &doc, "/tokens/%s", id))
             return cli_fail(&err);
         bool there = cli_text(doc, "device")[0] != '\0';
         if (there)

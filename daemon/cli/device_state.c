@@ -26,7 +26,7 @@ static int wait_drained(struct cli *cli, const char *device, struct err *err) {
     int64_t end_ns = clock_mono_ns() + cli->timeout_us * 1000;
     for (;;) {
         cJSON *doc = NULL;
-        if (cli_get(cli, err, &doc, "/devices/%s", cli_encode(device)))
+        if (cli_get_patiently(cli, err, &doc, "/devices/%s", cli_encode(device)))
             return cli_fail(err);
         bool drained = strcmp(cli_text(doc, "state"), "draining") != 0;
         cJSON_Delete(doc);

@@ -41,7 +41,9 @@ static int ls_run(struct cli *cli, int argc, char **argv) {
         {"state", 's', OPTION_TEXT, NULL, 0, 0, "",
          "only these: queued, running, paused, canceling, done, failed or canceled", &state},
         {"kind", 'k', OPTION_TEXT, NULL, 0, 0, "",
-         "only these: dataset, train, evaluate, search, export or table", &kind},
+         "only these: dataset, train, evaluate, estimate, search, export, table, import, model or "
+         "results",
+         &kind},
         CLI_COMMON_ROWS(cli)};
     char path[QUERY_PATH_MAX] = "/jobs";
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);

@@ -21,6 +21,16 @@ static void scaled(double value, const char *unit, char *text, int size) {
     snprintf(text, (size_t)size, i ? "%.2f %s%s" : "%.0f %s%s", value, prefixes[i], unit);
 }
 
+const char *cli_exact(double value, char text[CLI_EXACT]) {
+    for (int digits = 15; digits <= 17;
+         digits++) { /* 15 are right of every text, 17 of every number */
+        snprintf(text, CLI_EXACT, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    return text;
+}
+
 const struct cli_unit *cli_latency_unit(double largest_us) {
     static const struct cli_unit micro = {"us", 1}, milli = {"ms", 1000};
     return largest_us >= 1000 ? &milli : &micro;

@@ -190,7 +190,7 @@ static int wait_stopped(struct cli *cli, const char *id, struct err *err, cJSON 
         if (cli->timeout_us > 0 && clock_wall_us() - start_us > cli->timeout_us)
             return 0;
         clock_sleep_us(STOP_POLL_US);
-        int rc = cli_get(cli, err, &job, "/jobs/%s", cli_encode(id));
+        int rc = cli_get_patiently(cli, err, &job, "/jobs/%s", cli_encode(id));
         if (rc != 0)
             return rc;
         snprintf(ret_state, 32, "%.31s", cli_text(job, "state"));

@@ -43,12 +43,13 @@ static void put_text(FILE *file, const char *text) {
 }
 
 static void put_cell(FILE *file, const cJSON *v) {
+    char number[CLI_EXACT];
     if (cJSON_IsString(v))
         put_text(file, v->valuestring);
     else if (cJSON_IsBool(v))
         fputs(cJSON_IsTrue(v) ? "true" : "false", file);
     else if (cJSON_IsNumber(v))
-        fprintf(file, "%.17g", v->valuedouble);
+        fputs(cli_exact(v->valuedouble, number), file);
 }
 
 /* The name that a metric's column may have in place of its profile's or model's id; NULL: none. */
@@ -140,11 +141,9 @@ static void csv_row(struct writer *writer, struct cursor *cursor) {
 
 /* A copy whose number keeps all its digits: cJSON prints fifteen. */
 static cJSON *copy_exact(const cJSON *v) {
-    char text[32];
-    if (!cJSON_IsNumber(v))
-        return cJSON_Duplicate(v, true);
-    snprintf(text, sizeof(text), "%.17g", v->valuedouble);
-    return cJSON_CreateRaw(text);
+    char text[CLI_EXACT];
+    return cJSON_IsNumber(v) ? cJSON_CreateRaw(cli_exact(v->valuedouble, text))
+                             : cJSON_Duplicate(v, true);
 }
 
 static void json_row(struct writer *writer, struct cursor *cursor) {

@@ -1,6 +1,7 @@
 /* Waiting for a job with its progress in view. */
 #include <math.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,6 +142,22 @@ static void tell_end(const cJSON *job) {
         tell("", cli_text(job, "result.ending"));
 }
 
+int cli_get_patiently(struct cli *cli, struct err *err, cJSON **ret_doc, const char *format, ...) {
+    char path[1024];
+    va_list args;
+    int rc, away = 0;
+
+    va_start(args, format);
+    int len = vsnprintf(path, sizeof(path), format, args);
+    va_end(args);
+    if (len >= (int)sizeof(path))
+        return err_set(err, ESP_ELIMIT, NULL, "the request is too long");
+    while ((rc = cli_get(cli, err, ret_doc, "%s", path)) == ESP_EUNREACHABLE &&
+           ++away < UNREACHABLE_MAX)
+        clock_sleep_us(POLL_US);
+    return rc;
+}
+
 int cli_wait(struct cli *cli, const char *job_id) {
     struct view view = {.terminal = isatty(STDERR_FILENO)};
     struct sigaction action = {.sa_handler = on_interrupt}, before;
@@ -149,15 +166,16 @@ int cli_wait(struct cli *cli, const char *job_id) {
     int code = -1, away = 0;
 
     sigaction(SIGINT, &action, &before);
+    cli->stop = &interrupted;
     while (code < 0) {
         struct err err = {0};
         cJSON *job = NULL;
         int rc = cli_get(cli, &err, &job, "/jobs/%s", cli_encode(job_id));
         if (rc == ESP_EUNREACHABLE && ++away < UNREACHABLE_MAX) {
             clock_sleep_us(POLL_US); /* a daemon that restarts goes on with the job */
-        } else if (rc) {
+        } else if (rc && !interrupted) {
             code = cli_fail(&err);
-        } else {
+        } else if (!rc) {
             away = 0;
             code = code_of(job);
             show(&view, job, code >= 0);
@@ -180,6 +198,7 @@ int cli_wait(struct cli *cli, const char *job_id) {
             clock_sleep_us(POLL_US);
         }
     }
+    cli->stop = NULL;
     sigaction(SIGINT, &before, NULL);
     return code;
 }

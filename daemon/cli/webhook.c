@@ -161,8 +161,8 @@ static int rotate_run(struct cli *cli, int argc, char **argv) {
 static int look_for(struct cli *cli, const char *webhook, const char *id, struct err *err,
                     cJSON **ret) {
     cJSON *page = NULL, *item;
-    int rc = cli_get(cli, err, &page, "/webhooks/%s/deliveries?page_size=%d", cli_encode(webhook),
-                     NEWEST);
+    int rc = cli_get_patiently(cli, err, &page, "/webhooks/%s/deliveries?page_size=%d",
+                               cli_encode(webhook), NEWEST);
     cJSON *items = cJSON_GetObjectItem(page, "items");
 
     cJSON_ArrayForEach(item, items) {
@@ -180,7 +180,7 @@ static int look_for(struct cli *cli, const char *webhook, const char *id, struct
 
 static int look_whether_enabled(struct cli *cli, const char *webhook, struct err *err, bool *ret) {
     cJSON *doc = NULL;
-    int rc = cli_get(cli, err, &doc, "/webhooks/%s", cli_encode(webhook));
+    int rc = cli_get_patiently(cli, err, &doc, "/webhooks/%s", cli_encode(webhook));
 
     if (rc == 0)
         *ret = strcmp(cli_text(doc, "state"), "disabled") != 0;

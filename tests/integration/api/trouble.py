@@ -4,9 +4,11 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import tempfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from stack import CLI
@@ -20,7 +22,7 @@ def run(*words, url=NOBODY, stdout=subprocess.PIPE, timeout=20):
 
 
 class Played:
-    """A daemon that is played: answer(method, path below /api/v1) is the status and the document (None: nothing; bytes: as they are) of each request."""
+    """A daemon that is played: answer(method, path below /api/v1) is the status (None: it hangs up) and the document (None: nothing; bytes: as they are) of each request."""
 
     def __init__(self, answer):
         class Handler(BaseHTTPRequestHandler):
@@ -29,6 +31,9 @@ class Played:
             def serve(self):
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 status, doc = answer(self.command, self.path.removeprefix("/api/v1"))
+                if status is None:
+                    self.close_connection = True
+                    return
                 body = doc if isinstance(doc, bytes) else b"" if doc is None else json.dumps(doc).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json" if status < 400 else "application/problem+json")
@@ -171,7 +176,7 @@ def changed_meanwhile():
     pages = {"": candidates(("nsga2", "a", 0.5), ("nsga2", "b", 0.6), after="c1"), "c1": candidates(("nsga2", "a", 0.7), ("random", "a", 0.5), ("nsga2", "c", 0.8))}
     with Played(lambda _, path: (200, pages[path.partition("&after=")[2]])) as daemon:
         lines = daemon.run("search", "export", "s").stdout.splitlines()[1:]
-        equal([line.split(",")[0:3:2] + line.split(",")[9:10] for line in lines], [["a", "nsga2", "0.5"], ["b", "nsga2", "0.59999999999999998"], ["a", "random", "0.5"], ["c", "nsga2", "0.80000000000000004"]], "as CSV")
+        equal([line.split(",")[0:3:2] + line.split(",")[9:10] for line in lines], [["a", "nsga2", "0.5"], ["b", "nsga2", "0.6"], ["a", "random", "0.5"], ["c", "nsga2", "0.8"]], "as CSV")
         rows = json.loads(daemon.run("search", "export", "s", "--json").stdout)
         equal([(row["strategy"], row["arch_id"]) for row in rows], [("nsga2", "a"), ("nsga2", "b"), ("random", "a"), ("nsga2", "c")], "as JSON")
 
@@ -208,3 +213,48 @@ def no_controls():
             done = daemon.run(*words)
             text = done.stdout + done.stderr
             equal((re.findall(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text), text.count("a [31mb   1m c")), ([], times), f"{words}: {text!r}")
+
+
+@test("numbers are printed as they read, and answers of tens of MiB are taken")
+def numbers_and_sizes():
+    with Played(by_path(jobs_j={"id": "j", "a": 0.1, "b": 0.1 + 0.2, "c": 12345678901234, "d": 1e-7}, searches_s_candidates=candidates(("nsga2", "a", 0.5), pad="x" * (17 << 20)))) as daemon:
+        equal([daemon.run("job", "show", "j", "--get", key).stdout for key in "abcd"], ["0.1\n", "0.30000000000000004\n", "12345678901234\n", "1e-07\n"], "numbers")
+        equal(daemon.run("search", "candidates", "s", "-n", "20000", "--get", "total").stdout, "1\n", "a large answer")
+
+
+@test("Ctrl-C ends a wait at once, also while the daemon does not answer")
+def interrupted():
+    asked, over = threading.Event(), threading.Event()
+
+    def answer(*_):
+        asked.set()
+        over.wait(20)
+        return 200, {"id": "job_1", "state": "running"}
+    with Played(answer) as daemon:
+        command = [str(CLI), "job", "wait", "job_1", "--url", daemon.url]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as waiting:
+            check(asked.wait(10), "it asks")
+            begun = time.monotonic()
+            waiting.send_signal(signal.SIGINT)
+            said = waiting.communicate(timeout=20)[1]
+        over.set()
+        equal((waiting.returncode, said), (130, "job_1 goes on; come back to it with: espalier job wait job_1\n"), "how it ends")
+        check(time.monotonic() - begun < 10, "at once", time.monotonic() - begun)
+
+
+@test("what waits asks again when the daemon was away for a moment")
+def away_for_a_moment():
+    for words, path, before, ended in (
+        (("job", "cancel", "job_1", "--wait", "--get", "state"), "/jobs/job_1", {"id": "job_1", "state": "canceling"}, {"id": "job_1", "state": "canceled"}),
+        (("device", "add", "--wait", "--get", "id"), "/tokens/tk_1", {"id": "tk_1"}, {"id": "tk_1", "device": "dev_1"}),
+    ):
+        gone = []
+
+        def answer(method, asked):
+            if method == "GET" and asked == path and len(gone) < 3:
+                gone.append(asked)
+                return None, None
+            return 200, ended if method == "GET" else before
+        with Played(answer) as daemon:
+            done = daemon.run(*words)
+            equal((done.returncode, len(gone)), (0, 3), f"{words}: {done.stderr}")
