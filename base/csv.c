@@ -9,6 +9,7 @@
 #include "base/memory.h"
 
 enum { CSV_NAME_MAX = 256 };
+#define BLANKS " \t"
 
 struct csv {
     char *text; /* the file, cut into fields in place */
@@ -69,10 +70,11 @@ static int quoted(struct reader *reader, struct err *err) {
     return err_set(err, ESP_EPARSE, NULL, "line %zu: a quote that is not closed", began);
 }
 
-/* One field; *ret_last: the row ends behind it. */
+/* One field, without the blanks around it; *ret_last: the row ends behind it. */
 static int field(struct reader *reader, struct err *err, bool *ret_last) {
-    char *begin = reader->at;
-    if (reader->at < reader->end && *reader->at == '"') {
+    char *begin = reader->at += strspn(reader->at, BLANKS);
+    bool in_quotes = *begin == '"';
+    if (in_quotes) {
         int code = quoted(reader, err);
         if (code < 0)
             return code;
@@ -80,17 +82,21 @@ static int field(struct reader *reader, struct err *err, bool *ret_last) {
         reader->at += strcspn(reader->at, ",\r\n");
     }
     char *stop = reader->at;
-    if (stop < reader->end && *stop == '\r' && stop[1] == '\n')
+    if (in_quotes)
+        reader->at += strspn(reader->at, BLANKS);
+    while (!in_quotes && stop > begin && strchr(BLANKS, stop[-1]))
+        stop--;
+    if (reader->at[0] == '\r' && reader->at[1] == '\n')
         reader->at++;
     char next = reader->at < reader->end ? *reader->at : '\n';
     if (next != ',' && next != '\n')
         return err_set(err, ESP_EPARSE, NULL, "line %zu: a stray character behind a field",
                        reader->line);
-    *stop = 0;
     *ret_last = next == '\n';
     reader->line += *ret_last;
     if (reader->at < reader->end)
-        *reader->at++ = 0;
+        reader->at++;
+    *stop = 0;
     return add_field(reader->csv, begin, err);
 }
 
@@ -108,8 +114,8 @@ static int row(struct reader *reader, struct err *err) {
     if (before == 0)
         csv->columns = (int)n;
     if (n != (size_t)csv->columns)
-        return err_set(err, ESP_EPARSE, NULL, "line %zu: %zu fields instead of the header's %d",
-                       line, n, csv->columns);
+        return err_set(err, ESP_EPARSE, NULL, "line %zu: %zu fields instead of the header's %d%s",
+                       line, n, csv->columns, csv_separator_hint(csv));
     return 0;
 }
 
@@ -181,6 +187,14 @@ void csv_close(struct csv *csv) {
     free(csv->lines);
     free(csv->text);
     free(csv);
+}
+
+const char *csv_separator_hint(const struct csv *csv) {
+    const char *found = csv->columns == 1 ? strpbrk(csv->fields[0], ";\t") : NULL;
+    if (!found)
+        return "";
+    return *found == ';' ? " (fields are separated by commas, not semicolons)"
+                         : " (fields are separated by commas, not tabs)";
 }
 
 const char *csv_name(const struct csv *csv) {

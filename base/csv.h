@@ -1,5 +1,5 @@
 /* Tables of comma-separated values (RFC 4180): a header line, fields that may stand in quotes, LF
- * or CRLF. Read whole. */
+ * or CRLF. Blanks around a field, outside of its quotes, do not count. Read whole. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,6 +17,9 @@ int csv_open(const char *path, struct err *err, struct csv **ret_csv);
 int csv_parse(const char *text, size_t len, struct err *err, struct csv **ret_csv);
 void csv_close(struct csv *csv); /* takes NULL */
 
+/* For the end of an error's sentence: " (…)" if the header looks as if it had another separator
+ * than commas, else "". */
+const char *csv_separator_hint(const struct csv *csv);
 const char *csv_name(const struct csv *csv); /* of the file, without folders; "table" of text */
 size_t csv_rows(const struct csv *csv);      /* without the header */
 int csv_columns(const struct csv *csv);

@@ -46,6 +46,33 @@ static void reads_quoted_fields(void **state) {
     csv_close(csv);
 }
 
+static void blanks_around_fields_do_not_count(void **state) {
+    struct csv *csv =
+        parsed("model, macs ,\tphone\r\none two ,5 , \"{'a': 1, 'b': 2}\" \r\n ,\" x \",z \t");
+    assert_string_equal(csv_title(csv, 0), "model");
+    assert_string_equal(csv_title(csv, 1), "macs");
+    assert_string_equal(csv_title(csv, 2), "phone");
+    assert_string_equal(csv_field(csv, 0, 0), "one two");
+    assert_string_equal(csv_field(csv, 0, 1), "5");
+    assert_string_equal(csv_field(csv, 0, 2), "{'a': 1, 'b': 2}");
+    assert_string_equal(csv_field(csv, 1, 0), "");
+    assert_string_equal(csv_field(csv, 1, 1), " x ");
+    assert_string_equal(csv_field(csv, 1, 2), "z");
+    csv_close(csv);
+}
+
+static void other_separators_are_told(void **state) {
+    refused("model;phone\nx;1,5\n", ESP_EPARSE,
+            "line 2: 2 fields instead of the header's 1 (fields are separated by commas, not "
+            "semicolons)");
+    refused(
+        "model\tphone\nx\t1,5\n", ESP_EPARSE,
+        "line 2: 2 fields instead of the header's 1 (fields are separated by commas, not tabs)");
+    struct csv *csv = parsed("a;b,c\n1,2\n");
+    assert_string_equal(csv_separator_hint(csv), "");
+    csv_close(csv);
+}
+
 static void a_last_line_needs_no_end(void **state) {
     struct csv *csv = parsed("a\n1");
     assert_int_equal(csv_rows(csv), 1);
@@ -112,10 +139,15 @@ static void columns_have_a_limit(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_rows_and_columns),   cmocka_unit_test(reads_quoted_fields),
-        cmocka_unit_test(a_last_line_needs_no_end), cmocka_unit_test(numbers_are_whole_fields),
-        cmocka_unit_test(numbers_are_decimal),      cmocka_unit_test(rows_know_their_lines),
-        cmocka_unit_test(refuses_what_is_no_table), cmocka_unit_test(columns_have_a_limit)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(blanks_around_fields_do_not_count),
+                                       cmocka_unit_test(other_separators_are_told),
+                                       cmocka_unit_test(reads_rows_and_columns),
+                                       cmocka_unit_test(reads_quoted_fields),
+                                       cmocka_unit_test(a_last_line_needs_no_end),
+                                       cmocka_unit_test(numbers_are_whole_fields),
+                                       cmocka_unit_test(numbers_are_decimal),
+                                       cmocka_unit_test(rows_know_their_lines),
+                                       cmocka_unit_test(refuses_what_is_no_table),
+                                       cmocka_unit_test(columns_have_a_limit)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
