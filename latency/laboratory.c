@@ -7,13 +7,13 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "base/stats.h"
-#include "latency/design.h"
 
 const char *const laboratory_choice_names[] = {"random", "spread", "useful", NULL};
 
 /* What another source's error must be below, as a share of the first one's: with few known networks
  * chance would decide. */
 #define FIRST_SOURCE 0.75
+enum { ENTRIES_BYTES_MAX = 256 << 20 };
 
 /* Sums of networks, by a table or by what stands in for it, and what the rungs ask of them. */
 struct source {
@@ -27,6 +27,7 @@ struct bench {
     size_t n;
     double *measured;   /* [n] */
     uint32_t *network;  /* [n]: number in the profile */
+    size_t n_ops;       /* of the networks of the profile, its first ones */
     double *op_us;      /* [n_ops]: by the table without the op's own network */
     double *covariance; /* [n][n] or NULL */
     int n_sources;      /* of which each split takes one; 1 with a table */
@@ -37,12 +38,39 @@ static int out_of_memory(struct err *err) {
     return err_set(err, ESP_ENOMEM, NULL, "no memory for a comparison of predictions");
 }
 
-/* Sums over equal ops, of all networks and of the one that comes next in the list. */
+/* Sums over equal ops that were measured, of all networks and of the one that comes next in the
+ * list. */
 struct key_sum {
     double us, own_us;
     int n, own_n;
     int own; /* network of own_us and own_n */
 };
+
+/* What answers for ops, and how it did. */
+struct table {
+    struct key_sum *sums; /* [keys] */
+    struct interpolator *interpolator;
+    size_t exact, interpolated, judged;   /* answers; of the interpolated those that have a time */
+    double log_error, log_error_expected; /* sums of squares over those */
+};
+
+static int table_make(const struct laboratory_profile *profile, struct err *err,
+                      struct table *table) {
+    table->sums = mem_array(profile->n_keys + 1, sizeof *table->sums);
+    int code = table->sums ? interpolator_create(err, &table->interpolator) : out_of_memory(err);
+    for (size_t i = 0; code == 0 && i < profile->n_keys; i++)
+        table->sums[i].own = INTERPOLATION_GROUP_NONE;
+    for (size_t i = 0; code == 0 && i < profile->n_ops; i++) {
+        const struct laboratory_op *op = &profile->ops[i];
+        if (isnan(op->sample.us))
+            continue;
+        table->sums[op->key].us += op->sample.us;
+        table->sums[op->key].n++;
+        if (op->sample.us > 0)
+            code = interpolator_add(table->interpolator, &op->sample, err);
+    }
+    return code;
+}
 
 static void add_own(struct key_sum *sum, const struct laboratory_op *op) {
     if (sum->own != op->sample.group) {
@@ -50,6 +78,8 @@ static void add_own(struct key_sum *sum, const struct laboratory_op *op) {
         sum->own_us = 0;
         sum->own_n = 0;
     }
+    if (isnan(op->sample.us))
+        return;
     sum->own_us += op->sample.us;
     sum->own_n++;
 }
@@ -58,55 +88,59 @@ static double square(double x) {
     return x * x;
 }
 
+/* By the other networks; 0 if they cannot tell. */
+static double ask(struct table *table, const struct laboratory_op *op) {
+    const struct key_sum *sum = &table->sums[op->key];
+    struct interpolation answer;
+    if (sum->n > sum->own_n) {
+        table->exact++;
+        return (sum->us - sum->own_us) / (sum->n - sum->own_n);
+    }
+    if (!interpolator_ask(table->interpolator, &op->sample, op->sample.group, &answer))
+        return 0;
+    table->interpolated++;
+    if (op->sample.us > 0) {
+        table->judged++;
+        table->log_error += square(log(answer.us / op->sample.us));
+        table->log_error_expected += square(answer.log_sd);
+    }
+    return answer.us;
+}
+
 /* Ops of a network stand together (the reader sees to that), so one pass per network counts what is
  * its own and a second one asks. */
-static void time_ops(const struct laboratory_profile *profile, struct key_sum *sums,
-                     const struct interpolator *interpolator, double *op_us,
-                     struct laboratory_report *report) {
-    size_t interpolated = 0, exact = 0;
-    for (size_t i = 0; i < profile->n_keys; i++)
-        sums[i] = (struct key_sum){.own = INTERPOLATION_GROUP_NONE};
-    for (size_t i = 0; i < profile->n_ops; i++) {
-        sums[profile->ops[i].key].us += profile->ops[i].sample.us;
-        sums[profile->ops[i].key].n++;
+static void time_ops(const struct laboratory_op *ops, size_t n, struct table *table,
+                     double *op_us) {
+    for (size_t begin = 0, end; begin < n; begin = end) {
+        for (end = begin; end < n && ops[end].sample.group == ops[begin].sample.group; end++)
+            add_own(&table->sums[ops[end].key], &ops[end]);
+        for (size_t i = begin; i < end; i++)
+            op_us[i] = ask(table, &ops[i]);
     }
-    for (size_t begin = 0, end; begin < profile->n_ops; begin = end) {
-        int network = profile->ops[begin].sample.group;
-        for (end = begin; end < profile->n_ops && profile->ops[end].sample.group == network; end++)
-            add_own(&sums[profile->ops[end].key], &profile->ops[end]);
-        for (size_t i = begin; i < end; i++) {
-            const struct key_sum *sum = &sums[profile->ops[i].key];
-            const struct interpolation_sample *sample = &profile->ops[i].sample;
-            struct interpolation answer;
-            if (sum->n > sum->own_n) {
-                op_us[i] = (sum->us - sum->own_us) / (sum->n - sum->own_n);
-                exact++;
-            } else if (interpolator_ask(interpolator, sample, network, &answer)) {
-                op_us[i] = answer.us;
-                report->log_error += square(log(answer.us / sample->us));
-                report->log_error_expected += square(answer.log_sd);
-                interpolated++;
-            }
-        }
-    }
-    report->n_ops_unpredicted = profile->n_ops - exact - interpolated;
-    report->exact = profile->n_ops ? (double)exact / (double)profile->n_ops : 0;
-    report->log_error = sqrt(report->log_error / fmax(1, (double)interpolated));
-    report->log_error_expected = sqrt(report->log_error_expected / fmax(1, (double)interpolated));
+}
+
+static size_t count_judged_ops(const struct laboratory_profile *profile) {
+    size_t n = 0;
+    while (n < profile->n_ops && (size_t)profile->ops[n].sample.group < profile->n_networks)
+        n++;
+    return n;
 }
 
 static int make_op_times(const struct laboratory_profile *profile, struct err *err,
                          struct bench *bench, struct laboratory_report *report) {
-    struct interpolator *interpolator = NULL;
-    struct key_sum *sums = mem_array(profile->n_keys + 1, sizeof *sums);
-    bench->op_us = mem_array(profile->n_ops + 1, sizeof *bench->op_us);
-    int code = sums && bench->op_us ? interpolator_create(err, &interpolator) : out_of_memory(err);
-    for (size_t i = 0; code == 0 && i < profile->n_ops; i++)
-        code = interpolator_add(interpolator, &profile->ops[i].sample, err);
+    struct table table = {0};
+    size_t n = bench->n_ops = count_judged_ops(profile);
+    bench->op_us = mem_array(n + 1, sizeof *bench->op_us);
+    int code = bench->op_us ? table_make(profile, err, &table) : out_of_memory(err);
     if (code == 0)
-        time_ops(profile, sums, interpolator, bench->op_us, report);
-    interpolator_destroy(interpolator);
-    free(sums);
+        time_ops(profile->ops, n, &table, bench->op_us);
+    report->n_ops = n;
+    report->n_ops_unpredicted = n - table.exact - table.interpolated;
+    report->exact = n ? (double)table.exact / (double)n : 0;
+    report->log_error = sqrt(table.log_error / fmax(1, (double)table.judged));
+    report->log_error_expected = sqrt(table.log_error_expected / fmax(1, (double)table.judged));
+    interpolator_destroy(table.interpolator);
+    free(table.sums);
     return code;
 }
 
@@ -149,7 +183,7 @@ static int sum_by_table(const struct laboratory_profile *profile, struct err *er
     struct source *source = NULL;
     if (!sum)
         return out_of_memory(err);
-    for (size_t i = 0; i < profile->n_ops; i++)
+    for (size_t i = 0; i < bench->n_ops; i++)
         sum[profile->ops[i].sample.group] += bench->op_us[i];
     int code = keep_networks(profile, sum, err, bench);
     if (code == 0 && bench->n == 0)
@@ -223,7 +257,7 @@ static int share_likeness(const struct laboratory_profile *profile, enum ladder_
         row[i] = -1;
     for (size_t i = 0; i < bench->n; i++)
         row[bench->network[i]] = (int64_t)i;
-    for (size_t i = 0; i < profile->n_ops; i++) {
+    for (size_t i = 0; i < bench->n_ops; i++) {
         const struct laboratory_op *op = &profile->ops[i];
         int64_t at = row[op->sample.group];
         size_t column = rung == LADDER_KINDS ? (size_t)op->sample.kind : op->key;
@@ -260,6 +294,11 @@ static void bench_finish(struct bench *bench) {
     free(bench->covariance);
 }
 
+/* So many ops that what each network has of each would take gigabytes, and hours to compare. */
+static bool too_many_entries(const struct laboratory_profile *profile, const struct bench *bench) {
+    return profile->n_keys > ENTRIES_BYTES_MAX / sizeof(double) / (bench->n + 1);
+}
+
 static int bench_make(const struct laboratory_profile *profile, struct err *err,
                       struct bench *bench, struct laboratory_report *report) {
     bool table = profile->n_ops > 0;
@@ -272,7 +311,8 @@ static int bench_make(const struct laboratory_profile *profile, struct err *err,
         code = share_likeness(profile, LADDER_KINDS, err, bench);
     if (code == 0 && profile->n_fleet >= fleet_min)
         code = fleet_likeness(profile, err, bench);
-    if (code == 0 && table)
+    report->entries_skipped = code == 0 && table && too_many_entries(profile, bench);
+    if (code == 0 && table && !report->entries_skipped)
         code = share_likeness(profile, LADDER_ENTRIES, err, bench);
     return code;
 }
@@ -483,26 +523,55 @@ static int add_covariance(struct bench *bench, struct err *err) {
     return 0;
 }
 
-static int check_sizes(const struct laboratory_options *options, size_t n, struct err *err) {
-    for (int i = 0; i < options->n_sizes; i++) {
-        int size = options->sizes[i];
-        if (options->pool && (options->pool < size || (size_t)options->pool >= n))
-            return err_set(err, ESP_EINVAL, "/pool",
-                           "a pool of %d networks: it takes at least the %d that are chosen, and "
-                           "fewer than the %zu that there are",
-                           options->pool, size, n);
-        if (options->given < 0 || options->given > size)
-            return err_set(err, ESP_EINVAL, "/given",
-                           "%d networks are given: they are among those that calibrations are "
-                           "fitted on, which may be as few as %d",
-                           options->given, size);
-        if (size < CALIBRATION_MIN_NETWORKS || size > LADDER_KNOWN_MAX || (size_t)size >= n)
-            return err_set(err, ESP_EINVAL, "/sizes",
-                           "calibrations on %d networks: they take %d to %d, and fewer than the "
-                           "%zu that there are",
-                           size, CALIBRATION_MIN_NETWORKS, LADDER_KNOWN_MAX, n);
-    }
+static int check_size(const struct laboratory_options *options, int pool, int size, size_t n,
+                      struct err *err) {
+    if (pool && (pool < size || (size_t)pool >= n))
+        return err_set(err, ESP_EINVAL, "/pool",
+                       "a pool of %d networks%s: it takes at least the %d that are chosen, and "
+                       "fewer than the %zu that there are",
+                       pool, options->pool ? "" : " (half of them, as none is given)", size, n);
+    if (options->given < 0 || options->given > size)
+        return err_set(err, ESP_EINVAL, "/given",
+                       "%d networks are given: they are among those that calibrations are "
+                       "fitted on, which may be as few as %d",
+                       options->given, size);
+    if (size < CALIBRATION_MIN_NETWORKS || size > LADDER_KNOWN_MAX || (size_t)size >= n)
+        return err_set(err, ESP_EINVAL, "/sizes",
+                       "calibrations on %d networks: they take %d to %d, and fewer than the "
+                       "%zu that there are",
+                       size, CALIBRATION_MIN_NETWORKS, LADDER_KNOWN_MAX, n);
     return 0;
+}
+
+static int choose_pool(const struct laboratory_options *options, size_t n, struct err *err,
+                       struct laboratory_report *report) {
+    size_t half = n / 2 < LABORATORY_POOL_MAX ? n / 2 : LABORATORY_POOL_MAX;
+    if (options->pool < 0 || options->pool > LABORATORY_POOL_MAX)
+        return err_set(err, ESP_EINVAL, "/pool", "a pool has at most %d networks",
+                       LABORATORY_POOL_MAX);
+    bool by_itself = options->pool == 0 && options->choice != LABORATORY_RANDOM;
+    report->pool = by_itself ? (int)half : options->pool;
+    return 0;
+}
+
+/* Those that fit the networks and the pool; refused is what is wrong with another, and with the
+ * first one if none fits. */
+static int choose_sizes(const struct laboratory_options *options, size_t n, struct err *err,
+                        struct laboratory_report *report) {
+    int most = report->pool && (size_t)report->pool < n ? report->pool : (int)n - 1, code = 0;
+    bool some = false;
+    for (int i = 0; i < options->n_sizes; i++)
+        some |= options->sizes[i] <= most;
+    for (int i = 0; code == 0 && i < options->n_sizes; i++) {
+        int size = options->sizes[i];
+        if (some && size > most) {
+            report->skipped[report->n_skipped++] = size;
+            continue;
+        }
+        code = check_size(options, report->pool, size, n, err);
+        report->sizes[report->n_sizes++] = size;
+    }
+    return code;
 }
 
 /* What stands in for a sum has no unit, so there is an order of networks and no error. */
@@ -519,25 +588,25 @@ int laboratory_run(const struct laboratory_profile *profile,
                    const struct laboratory_options *options, struct parallel *pool, struct err *err,
                    struct laboratory_report *ret_report) {
     struct bench bench = {0};
-    struct laboratory_report report = {
-        .n_ops = profile->n_ops, .n_sizes = options->n_sizes, .left_out = profile->left_out};
+    struct laboratory_report report = {.left_out = profile->left_out};
     int code = bench_make(profile, err, &bench, &report);
     report.n_networks = bench.n;
     if (code == 0)
-        code = check_sizes(options, bench.n, err);
+        code = choose_pool(options, bench.n, err, &report);
+    if (code == 0)
+        code = choose_sizes(options, bench.n, err, &report);
     if (code == 0 && options->choice == LABORATORY_USEFUL)
         code = add_covariance(&bench, err);
     if (code == 0)
         judge_sums(&bench, &report);
-    for (int i = 0; code == 0 && i < options->n_sizes; i++) {
+    for (int i = 0; code == 0 && i < report.n_sizes; i++) {
         struct trial trial = {.bench = &bench,
-                              .size = (size_t)options->sizes[i],
-                              .pool = (size_t)(options->pool ? options->pool : options->sizes[i]),
+                              .size = (size_t)report.sizes[i],
+                              .pool = (size_t)(report.pool ? report.pool : report.sizes[i]),
                               .given = (size_t)options->given,
                               .choice = options->choice,
                               .splits = options->splits,
                               .seed = options->seed};
-        report.sizes[i] = options->sizes[i];
         double chosen[LABORATORY_STAND_INS_MAX] = {0};
         code = run_trial(&trial, pool, err, report.figures[i], chosen);
         for (int s = 0; s < report.n_stand_ins; s++)
@@ -547,85 +616,4 @@ int laboratory_run(const struct laboratory_profile *profile,
     if (code == 0)
         *ret_report = report;
     return code;
-}
-
-static cJSON *figures_to_json(const struct laboratory_figures *figures, const char *name) {
-    cJSON *doc = cJSON_CreateObject();
-    cJSON_AddStringToObject(doc, "name", name);
-    cJSON_AddNumberToObject(doc, "mape", figures->mape);
-    cJSON_AddNumberToObject(doc, "mape_sd", figures->mape_sd);
-    cJSON_AddNumberToObject(doc, "mape_median", figures->mape_median);
-    cJSON_AddNumberToObject(doc, "within_5", figures->within_5);
-    cJSON_AddNumberToObject(doc, "within_10", figures->within_10);
-    cJSON_AddNumberToObject(doc, "kendall_tau", figures->kendall_tau);
-    if (isfinite(figures->coverage))
-        cJSON_AddNumberToObject(doc, "coverage", figures->coverage);
-    else
-        cJSON_AddNullToObject(doc, "coverage");
-    cJSON_AddNumberToObject(doc, "chosen", figures->chosen);
-    return doc;
-}
-
-cJSON *laboratory_left_out_to_json(const struct laboratory_left_out *left_out) {
-    cJSON *doc = cJSON_CreateObject();
-    const struct {
-        const char *name;
-        size_t n;
-    } rows[] = {{"networks_not_measured", left_out->networks_not_measured},
-                {"networks_with_unmeasured_ops", left_out->networks_with_gaps},
-                {"ops_of_those_networks", left_out->ops_of_gaps},
-                {"unmeasured_ops", left_out->ops_not_measured},
-                {"networks_without_ops", left_out->networks_without_ops},
-                {"networks_not_drawn", left_out->networks_not_drawn},
-                {"unknown_networks", left_out->unknown_networks},
-                {"ops_of_unknown_networks", left_out->ops_of_unknown}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        cJSON_AddNumberToObject(doc, rows[i].name, (double)rows[i].n);
-    return doc;
-}
-
-static cJSON *stand_ins_to_json(const struct laboratory_report *report) {
-    cJSON *list = cJSON_CreateArray();
-    for (int i = 0; i < report->n_stand_ins; i++) {
-        const struct laboratory_stand_in *stand_in = &report->stand_ins[i];
-        cJSON *doc = cJSON_CreateObject();
-        cJSON_AddStringToObject(doc, "name", stand_in->name);
-        cJSON_AddBoolToObject(doc, "weak", stand_in->weak);
-        cJSON_AddNumberToObject(doc, "kendall_tau", stand_in->kendall_tau);
-        cJSON_AddItemToObject(doc, "chosen",
-                              cJSON_CreateDoubleArray(stand_in->chosen, report->n_sizes));
-        cJSON_AddItemToArray(list, doc);
-    }
-    return list;
-}
-
-cJSON *laboratory_report_to_json(const struct laboratory_report *report) {
-    cJSON *doc = cJSON_CreateObject(), *sizes = cJSON_AddArrayToObject(doc, "calibrations");
-    cJSON_AddNumberToObject(doc, "networks", (double)report->n_networks);
-    cJSON_AddNumberToObject(doc, "ops", (double)report->n_ops);
-    cJSON_AddNumberToObject(doc, "unpredicted_ops", (double)report->n_ops_unpredicted);
-    cJSON_AddItemToObject(doc, "left_out", laboratory_left_out_to_json(&report->left_out));
-    cJSON_AddNumberToObject(doc, "exact", report->exact);
-    cJSON_AddNumberToObject(doc, "log_error", report->log_error);
-    cJSON_AddNumberToObject(doc, "log_error_expected", report->log_error_expected);
-    cJSON_AddItemToObject(doc, "stand_ins", stand_ins_to_json(report));
-    cJSON_AddItemToObject(doc, "sum",
-                          report->n_stand_ins > 0 ? cJSON_CreateNull()
-                                                  : latency_quality_to_json(&report->sum));
-    for (int i = 0; i < report->n_sizes; i++) {
-        cJSON *size = cJSON_CreateObject(), *rungs = cJSON_AddArrayToObject(size, "rungs");
-        cJSON_AddNumberToObject(size, "networks", report->sizes[i]);
-        for (int r = 0; r < LABORATORY_ROWS; r++)
-            if (report->figures[i][r].there)
-                cJSON_AddItemToArray(
-                    rungs,
-                    figures_to_json(&report->figures[i][r],
-                                    r == LABORATORY_LADDER ? "ladder" : ladder_rung_names[r]));
-        if (!rungs || !cJSON_AddItemToArray(sizes, size)) {
-            cJSON_Delete(size);
-            cJSON_Delete(doc);
-            return NULL;
-        }
-    }
-    return doc;
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/parallel.h"
+#include "latency/design.h"
 #include "latency/interpolate.h"
 #include "latency/ladder.h"
 #include "latency/quality.h"
@@ -14,30 +15,31 @@
 enum {
     LABORATORY_OPS_MAX = INTERPOLATION_SAMPLES_MAX,
     LABORATORY_SIZES_MAX = 8,
+    LABORATORY_POOL_MAX = DESIGN_NETWORKS_MAX,
     LABORATORY_SPLITS_MAX = 100000,
     LABORATORY_FLEET_MIN = 8, /* other profiles: fewer tell little */
     LABORATORY_COSTS_MAX = 6,
     LABORATORY_STAND_INS_MAX = LABORATORY_COSTS_MAX + 1
 };
-/* Columns of what networks cost anywhere, the case of letters does not count. */
-#define LABORATORY_COST_COLUMNS "macs", "flops", "params", "parameters", "size", "model_bytes"
+/* Columns of what networks cost anywhere. */
 #define LABORATORY_COSTS_TEXT "macs, flops, params, parameters, size or model_bytes"
 
 struct laboratory_op {
     uint32_t key; /* number of its kind and features: ops of one key are the same work */
-    struct interpolation_sample sample; /* group: the number of its network */
+    struct interpolation_sample sample; /* group: the number of its network; us: NAN where nothing
+                                           was measured, 0 what is too short to be told */
 };
 
-/* Of the files' networks and ops, what says nothing of a profile, and why. */
+/* Of the files' networks and ops, what is not judged on a profile, and why. */
 struct laboratory_left_out {
     size_t networks_not_measured; /* no time on the profile */
-    size_t networks_with_gaps;    /* measured, but one of their ops was not */
-    size_t ops_of_gaps;           /* all ops of those networks */
-    size_t ops_not_measured;      /* of those, the ones without a time */
     size_t networks_without_ops;  /* measured, but there is no op of them; 0 without ops at all */
     size_t networks_not_drawn;    /* there were more than LADDER_NETWORKS_MAX */
     size_t unknown_networks;      /* that have ops, and are not in the list of networks */
     size_t ops_of_unknown;        /* their ops */
+    size_t ops_not_measured;      /* of networks that are judged: other networks tell them */
+    size_t networks_of_table; /* without a time on the profile, or unknown: their ops that have */
+    size_t ops_of_table;      /* one are in the table */
 };
 
 /* What was measured on one profile. Without ops the geometric mean of the fleet's times stands in
@@ -45,9 +47,11 @@ struct laboratory_left_out {
  * a split knows, that column. Each split gives it the scale of its known networks. */
 struct laboratory_profile {
     size_t n_networks, n_ops, n_keys, n_fleet;
-    const double *measured_us;       /* [n_networks], > 0 */
-    const struct laboratory_op *ops; /* those of a network in a row */
-    const double *fleet_log_us;      /* [n_networks][n_fleet] */
+    const double *measured_us; /* [n_networks], > 0 */
+    /* Those of a network in a row, by their numbers; from n_networks on networks that are judged by
+     * nobody, whose ops are in the table. */
+    const struct laboratory_op *ops;
+    const double *fleet_log_us; /* [n_networks][n_fleet] */
     int n_costs;
     const char *cost_names[LABORATORY_COSTS_MAX];
     const double *costs[LABORATORY_COSTS_MAX]; /* [n_networks] each, > 0, in any unit */
@@ -64,12 +68,15 @@ extern const char *const laboratory_choice_names[]; /* "random", "spread", "usef
 
 struct laboratory_options {
     int n_sizes, sizes[LABORATORY_SIZES_MAX]; /* networks calibrated on, CALIBRATION_MIN_NETWORKS to
-                                                 LADDER_KNOWN_MAX and fewer than there are */
+                                                 LADDER_KNOWN_MAX; those that are not fewer than
+                                                 there are, or more than the pool, are skipped if
+                                                 another one fits */
     int splits;
     uint64_t seed;
     enum laboratory_choice choice;
-    int pool;  /* networks of a split that are chosen from, a random part; those outside judge. At
-                  least as many as the sizes and fewer than there are; 0: as many as are chosen */
+    int pool;  /* networks of a split that are chosen from, a random part; those outside judge.
+                  Fewer than there are, at most LABORATORY_POOL_MAX; 0: as many as are chosen at
+                  random, else half of the networks */
     int given; /* of those that are calibrated on, so many are random ones, as if measured before;
                   the rest is chosen to add to them. At most as many as the least size */
 };
@@ -93,21 +100,24 @@ struct laboratory_stand_in {
 };
 
 struct laboratory_report {
-    size_t n_networks; /* that have a sum */
-    size_t n_ops;
+    size_t n_networks;        /* that have a sum */
+    size_t n_ops;             /* of the networks that are judged */
     size_t n_ops_unpredicted; /* too few of their kind in other networks: they count as 0 */
     struct laboratory_left_out left_out;
-    double exact;                         /* share of ops that another network has too */
+    bool entries_skipped; /* too many networks and ops for the rung LADDER_ENTRIES */
+    double exact;         /* share of ops that another network has too */
     double log_error, log_error_expected; /* root mean squares of interpolated ops */
     int n_stand_ins;                      /* 0: there is a table */
     struct laboratory_stand_in stand_ins[LABORATORY_STAND_INS_MAX];
-    struct latency_quality sum; /* of all networks, by a table */
+    struct latency_quality sum;                   /* of all networks, by a table */
+    int pool;                                     /* 0: as many as are chosen */
+    int n_skipped, skipped[LABORATORY_SIZES_MAX]; /* sizes that do not fit */
     int n_sizes, sizes[LABORATORY_SIZES_MAX];
     struct laboratory_figures figures[LABORATORY_SIZES_MAX][LABORATORY_ROWS];
 };
 
-/* The pool may be NULL; results do not depend on it. Errors: ESP_EINVAL (a size out of range, no
- * network with a sum), ESP_ENOMEM. */
+/* The pool may be NULL; results do not depend on it. Errors: ESP_EINVAL (/sizes: one out of range
+ * or none that fits, /pool, /given, no network with a sum), ESP_ENOMEM. */
 int laboratory_run(const struct laboratory_profile *profile,
                    const struct laboratory_options *options, struct parallel *pool, struct err *err,
                    struct laboratory_report *ret_report);

@@ -14,7 +14,9 @@
 
 extern char **environ;
 
-enum { LINE_MAX_BYTES = 64 << 20 };
+enum { LINE_MAX_BYTES = 64 << 20, TITLE_MAX = 128 };
+/* The figures of a thousand profiles, each with as many networks known as there may be. */
+static const struct json_limits line_limits = {LINE_MAX_BYTES, 32, 4000000};
 
 struct job_process {
     pid_t pid;
@@ -51,7 +53,7 @@ static int spawn(const char *program, struct err *err, struct job_process *ret) 
 /* The result of the done event, or the error of the failed one. */
 static int take_event(const char *line, size_t len, struct err *err, cJSON **ret_result) {
     cJSON *event = NULL;
-    int rc = json_parse(line, len, &json_limits_default, err, &event);
+    int rc = json_parse(line, len, &line_limits, err, &event);
     const char *kind = rc == 0 ? cli_text(event, "kind") : "";
     if (strcmp(kind, "failed") == 0)
         rc = err_set(err, err_code(cli_text(event, "data.code")), cli_text(event, "data.pointer"),
@@ -119,6 +121,26 @@ static int add_sizes(cJSON *spec, const char *text) {
     return CLI_OK;
 }
 
+/* Titles of columns, separated by commas. */
+static int add_times(cJSON *spec, const char *text) {
+    cJSON *times = cJSON_AddArrayToObject(spec, "times");
+    for (const char *at = text; *at;) {
+        char title[TITLE_MAX];
+        at += strspn(at, " ");
+        size_t len = strcspn(at, ","), end = len;
+        while (end > 0 && at[end - 1] == ' ')
+            end--;
+        if (end == 0 || end >= sizeof title)
+            return cli_usage("--times takes titles of columns, separated by commas, of at most %d "
+                             "bytes",
+                             TITLE_MAX - 1);
+        snprintf(title, sizeof title, "%.*s", (int)end, at);
+        cJSON_AddItemToArray(times, cJSON_CreateString(title));
+        at += len + (at[len] == ',');
+    }
+    return CLI_OK;
+}
+
 /* A row per profile, number of known networks and rung. */
 static cJSON *flatten(const cJSON *result) {
     cJSON *rows = cJSON_CreateArray();
@@ -136,6 +158,12 @@ static cJSON *flatten(const cJSON *result) {
     return rows;
 }
 
+/* As they are sent; what is NULL is not. */
+struct options {
+    const char *ops, *times, *known, *profile, *choice;
+    int64_t splits, seed, pool, given;
+};
+
 static const char *plural(double n) {
     return n == 1 ? "" : "s";
 }
@@ -144,30 +172,46 @@ static const char *plural(double n) {
 static void print_left_out(FILE *to, const cJSON *profile) {
     const cJSON *left = cli_item(profile, "left_out");
     const double unmeasured = cli_number(left, "networks_not_measured"),
-                 gaps = cli_number(left, "networks_with_unmeasured_ops"),
                  without = cli_number(left, "networks_without_ops"),
+                 undrawn = cli_number(left, "networks_not_drawn"),
                  unknown = cli_number(left, "unknown_networks"),
+                 table = cli_number(left, "networks_of_table"),
+                 gaps = cli_number(left, "unmeasured_ops"),
                  unpredicted = cli_number(profile, "unpredicted_ops");
     if (unmeasured > 0)
         fprintf(to, "  left out: %.0f network%s without a time\n", unmeasured, plural(unmeasured));
-    if (gaps > 0)
-        fprintf(to,
-                "  left out: %.0f network%s with %.0f ops, as %.0f of these have no time and a sum "
-                "would be too small\n",
-                gaps, plural(gaps), cli_number(left, "ops_of_those_networks"),
-                cli_number(left, "unmeasured_ops"));
-    if (cli_number(left, "networks_not_drawn") > 0)
+    if (undrawn > 0)
         fprintf(to, "  left out: %.0f network%s at random (by the seed): more are not compared\n",
-                cli_number(left, "networks_not_drawn"),
-                plural(cli_number(left, "networks_not_drawn")));
+                undrawn, plural(undrawn));
     if (without > 0)
         fprintf(to, "  left out: %.0f network%s without any op\n", without, plural(without));
     if (unknown > 0)
-        fprintf(to, "  left out: ops (%.0f) of %.0f network%s that the networks' file lacks\n",
-                cli_number(left, "ops_of_unknown_networks"), unknown, plural(unknown));
+        fprintf(to, "  not judged: %.0f network%s that the networks' file lacks, with %.0f ops\n",
+                unknown, plural(unknown), cli_number(left, "ops_of_unknown_networks"));
+    if (table > 0)
+        fprintf(to, "  in the table alone: ops (%.0f) of %.0f network%s that are not judged\n",
+                cli_number(left, "ops_of_table"), table, plural(table));
+    if (gaps > 0)
+        fprintf(to, "  without a time, told by ops of other networks: %.0f op%s\n", gaps,
+                plural(gaps));
     if (unpredicted > 0)
         fprintf(to, "  counted as 0: %.0f op%s of kinds that other networks have too few of\n",
                 unpredicted, plural(unpredicted));
+}
+
+/* What of the options could not be as they were asked for. */
+static void print_options(FILE *to, const struct options *options, const cJSON *profile) {
+    const cJSON *size;
+    cJSON_ArrayForEach(size, cli_item(profile, "skipped_sizes")) fprintf(
+        to, "  left out: calibrations on %.0f networks, more than there are to choose from\n",
+        cJSON_GetNumberValue(size));
+    if (options->pool == 0 && cli_number(profile, "pool") > 0)
+        fprintf(to,
+                "  chosen of pools of %.0f networks, half of them (--pool takes another number)\n",
+                cli_number(profile, "pool"));
+    if (cJSON_IsTrue(cli_item(profile, "entries_skipped")))
+        fprintf(to, "  left out: the rung \"entries\", for which there are too many networks and "
+                    "different ops\n");
 }
 
 /* What there is in place of a table, and how often each was taken, a line for each. */
@@ -192,11 +236,63 @@ static void print_stand_ins(FILE *to, const cJSON *profile) {
     }
 }
 
-/* Returns how many could be judged. */
-static int print_profiles(const struct cli *cli, const cJSON *result) {
+enum { TITLES_SHOWN = 8 };
+
+/* The first titles, and how many more there are. */
+static void print_titles(FILE *to, const char *what, const cJSON *titles) {
+    int n = cJSON_GetArraySize(titles), i = 0;
+    const cJSON *title;
+    if (n == 0)
+        return;
+    fprintf(to, "  %s:", what);
+    cJSON_ArrayForEach(title, titles) {
+        char text[64];
+        snprintf(text, sizeof text, "%.60s", cJSON_GetStringValue(title));
+        cli_blank_controls(text);
+        if (i++ < TITLES_SHOWN)
+            fprintf(to, "%s %s", i > 1 ? "," : "", text);
+    }
+    if (n > TITLES_SHOWN)
+        fprintf(to, " and %d more", n - TITLES_SHOWN);
+    fprintf(to, "\n");
+}
+
+/* What the columns of networks were taken as, those that were passed over by the reason. */
+static void print_columns(FILE *to, const cJSON *result) {
+    const cJSON *column, *others = cli_item(result, "columns.passed_over");
+    cJSON *reasons = cJSON_CreateObject(), *titles;
+    print_titles(to, "columns of boards", cli_item(result, "columns.boards"));
+    print_titles(to, "columns of costs", cli_item(result, "columns.costs"));
+    cJSON_ArrayForEach(column, others) {
+        char title[32];
+        const char *reason = cli_text(column, "reason");
+        snprintf(title, sizeof title, "the %.0f.", cli_number(column, "number"));
+        titles = cJSON_GetObjectItemCaseSensitive(reasons, reason);
+        if (!titles)
+            titles = cJSON_AddArrayToObject(reasons, reason);
+        cJSON_AddItemToArray(
+            titles,
+            cJSON_CreateString(*cli_text(column, "column") ? cli_text(column, "column") : title));
+    }
+    cJSON_ArrayForEach(titles, reasons) {
+        char what[80];
+        snprintf(what, sizeof what, "columns passed over (%.50s)", titles->string);
+        print_titles(to, what, titles);
+    }
+    cJSON_Delete(reasons);
+}
+
+static int count_judged(const cJSON *result) {
+    const cJSON *profile;
+    int n = 0;
+    cJSON_ArrayForEach(profile, cli_item(result, "profiles")) n += !cli_item(profile, "error");
+    return n;
+}
+
+static void print_profiles(const struct cli *cli, const struct options *options,
+                           const cJSON *result) {
     FILE *to = cli_remarks(cli);
     const cJSON *profile;
-    int judged = 0;
     cJSON_ArrayForEach(profile, cli_item(result, "profiles")) {
         const char *name = cli_text(profile, "profile");
         if (cli_item(profile, "error")) {
@@ -204,7 +300,6 @@ static int print_profiles(const struct cli *cli, const cJSON *result) {
             print_left_out(stderr, profile);
             continue;
         }
-        judged++;
         fprintf(to, "%s: %.0f networks, ", name, cli_number(profile, "networks"));
         if (cli_number(profile, "ops") > 0)
             fprintf(
@@ -217,8 +312,8 @@ static int print_profiles(const struct cli *cli, const cJSON *result) {
         fprintf(to, "\n");
         print_stand_ins(to, profile);
         print_left_out(to, profile);
+        print_options(to, options, profile);
     }
-    return judged;
 }
 
 static void print_for_people(struct cli *cli, const cJSON *result) {
@@ -242,32 +337,51 @@ static void print_for_people(struct cli *cli, const cJSON *result) {
     cJSON_Delete(rows);
 }
 
+static int make_spec(const struct options *options, const char *networks, cJSON *spec) {
+    add_path(spec, "networks", networks);
+    if (options->ops)
+        add_path(spec, "ops", options->ops);
+    cli_put_text(spec, "profile", options->profile);
+    cJSON_AddNumberToObject(spec, "splits", (double)options->splits);
+    cJSON_AddNumberToObject(spec, "seed", (double)options->seed);
+    cJSON_AddStringToObject(spec, "choice", options->choice);
+    cJSON_AddNumberToObject(spec, "pool", (double)options->pool);
+    cJSON_AddNumberToObject(spec, "given", (double)options->given);
+    int code = options->times ? add_times(spec, options->times) : CLI_OK;
+    return code == CLI_OK ? add_sizes(spec, options->known) : code;
+}
+
 static int evaluate_run(struct cli *cli, int argc, char **argv) {
-    const char *ops = NULL, *known = NULL, *profile = NULL, *choice = NULL;
-    int64_t splits = 0, seed = 0, pool = 0, given = 0;
+    struct options o = {0};
     const struct option_row rows[] = {
         {"ops", 0, OPTION_TEXT, NULL, 1, 4095, "",
          "CSV of ops: model, operation, feature, a time per profile; without, other boards' times "
          "or a "
          "column macs, flops, params or size stand in",
-         &ops},
+         &o.ops},
+        {"times", 0, OPTION_TEXT, NULL, 1, 65536, "",
+         "titles of the columns that are boards' times, separated by commas; without, those that "
+         "have numbers and are not called as costs and the like",
+         &o.times},
         {"known", 'k', OPTION_TEXT, "5,10,20", 1, 100, "",
-         "measured networks that calibrations are fitted on", &known},
-        {"splits", 0, OPTION_INT, "1000", 1, 100000, "", "random choices of them", &splits},
-        {"seed", 0, OPTION_INT, "1", 0, 9e15, "", "of the choices", &seed},
+         "measured networks that calibrations are fitted on", &o.known},
+        {"splits", 0, OPTION_INT, "1000", 1, 100000, "", "random choices of them", &o.splits},
+        {"seed", 0, OPTION_INT, "1", 0, 9e15, "", "of the choices", &o.seed},
         {"choice", 0, OPTION_TEXT, "random", 1, 15, "",
          "random, spread or useful: how they are chosen of a pool: spread over the range of sums, "
          "or by what is known best "
          "after them",
-         &choice},
-        {"pool", 0, OPTION_INT, "0", 0, 5000, "",
-         "networks that they are chosen from; those outside judge (0: as many as are chosen)",
-         &pool},
+         &o.choice},
+        {"pool", 0, OPTION_INT, "0", 0, 4096, "",
+         "networks that they are chosen from; those outside judge (0: as many as are chosen at "
+         "random, else half of all)",
+         &o.pool},
         {"given", 0, OPTION_INT, "0", 0, 5000, "",
          "networks known before, random ones, among those that are calibrated on: the rest is "
          "chosen to add to them",
-         &given},
-        {"profile", 'p', OPTION_TEXT, NULL, 1, 127, "", "judge this column only", &profile},
+         &o.given},
+        {"profile", 'p', OPTION_TEXT, NULL, 1, 127, "",
+         "judge this column only; others need not be times", &o.profile},
         CLI_LOCAL_ROWS(cli)};
     struct err err = {0};
     cJSON *result = NULL;
@@ -277,24 +391,18 @@ static int evaluate_run(struct cli *cli, int argc, char **argv) {
         return code;
     cJSON *start = cJSON_CreateObject(), *spec = cJSON_AddObjectToObject(start, "spec");
     cJSON_AddStringToObject(start, "kind", "laboratory");
-    add_path(spec, "networks", argv[first]);
-    if (ops)
-        add_path(spec, "ops", ops);
-    if (profile)
-        cJSON_AddStringToObject(spec, "profile", profile);
-    cJSON_AddNumberToObject(spec, "splits", (double)splits);
-    cJSON_AddNumberToObject(spec, "seed", (double)seed);
-    cJSON_AddStringToObject(spec, "choice", choice);
-    cJSON_AddNumberToObject(spec, "pool", (double)pool);
-    cJSON_AddNumberToObject(spec, "given", (double)given);
-    code = add_sizes(spec, known);
+    code = make_spec(&o, argv[first], spec);
     int rc = code == CLI_OK ? run_job(start, &err, &result) : 0;
     cJSON_Delete(start);
     if (code != CLI_OK || rc != 0)
         return rc ? cli_fail(&err) : code;
-    if (!cli_print_plain(cli, result) &&
-        (code = print_profiles(cli, result) ? CLI_OK : CLI_FAILURE) == CLI_OK)
-        print_for_people(cli, result);
+    code = count_judged(result) > 0 ? CLI_OK : CLI_FAILURE;
+    if (!cli_print_plain(cli, result)) {
+        print_columns(cli_remarks(cli), result);
+        print_profiles(cli, &o, result);
+        if (code == CLI_OK)
+            print_for_people(cli, result);
+    }
     cJSON_Delete(result);
     return code;
 }

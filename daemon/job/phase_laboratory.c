@@ -1,6 +1,5 @@
 /* How good latency predictions would be on somebody's measurements: needs no board and no space. */
-#include <stdio.h>
-#include <string.h>
+#include <math.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -8,11 +7,12 @@
 #include "daemon/job/spec.h"
 #include "latency/laboratory_files.h"
 
-static const char *const fields[] = {"networks", "ops",    "sizes", "splits", "seed",
-                                     "profile",  "choice", "pool",  "given",  NULL};
+static const char *const fields[] = {"networks", "ops",    "times", "sizes", "splits", "seed",
+                                     "profile",  "choice", "pool",  "given", NULL};
 
 struct experiment {
-    const char *ops, *networks, *profile; /* ops, profile: NULL for none, for every one */
+    struct laboratory_sources sources;
+    const char *times[LABORATORY_PROFILES_MAX + 1]; /* of the sources */
     struct laboratory_options options;
 };
 
@@ -35,22 +35,42 @@ static int read_sizes(const cJSON *spec, struct err *err, struct laboratory_opti
     return 0;
 }
 
+static int read_times(const cJSON *spec, struct err *err, struct experiment *ret) {
+    const cJSON *times, *title;
+    int n = 0, rc = json_array(spec, "", "times", 1, LABORATORY_PROFILES_MAX, err, &times);
+    if (rc != 0)
+        return rc;
+    cJSON_ArrayForEach(title, times) {
+        if (!cJSON_IsString(title))
+            return err_set(err, ESP_EINVAL, "/times", "must be titles of columns");
+        ret->times[n++] = title->valuestring;
+    }
+    ret->sources.times = ret->times;
+    return 0;
+}
+
+static int read_sources(const cJSON *spec, struct err *err, struct experiment *ret) {
+    struct laboratory_sources *sources = &ret->sources;
+    int rc = json_string(spec, "", "networks", 1, SPEC_PATH_MAX, err, &sources->networks);
+    if (rc == 0)
+        rc = json_string_opt(spec, "", "ops", 1, SPEC_PATH_MAX, err, &sources->ops);
+    if (rc == 0)
+        rc = json_string_opt(spec, "", "profile", 1, LABORATORY_NAME_MAX, err, &sources->profile);
+    return rc == 0 && json_has(spec, "times") ? read_times(spec, err, ret) : rc;
+}
+
 static int read_experiment(const cJSON *spec, struct err *err, struct experiment *ret) {
     int64_t splits = 1000, seed = 1, pool = 0, given = 0;
     int choice = LABORATORY_RANDOM;
     int rc = json_only(spec, "", fields, err);
     if (rc == 0)
-        rc = json_string(spec, "", "networks", 1, SPEC_PATH_MAX, err, &ret->networks);
-    if (rc == 0)
-        rc = json_string_opt(spec, "", "ops", 1, SPEC_PATH_MAX, err, &ret->ops);
-    if (rc == 0)
-        rc = json_string_opt(spec, "", "profile", 1, LABORATORY_NAME_MAX, err, &ret->profile);
+        rc = read_sources(spec, err, ret);
     if (rc == 0)
         rc = json_int_opt(spec, "", "splits", 1, LABORATORY_SPLITS_MAX, err, &splits);
     if (rc == 0)
         rc = json_int_opt(spec, "", "seed", 0, INT64_C(1) << 53, err, &seed);
     if (rc == 0)
-        rc = json_int_opt(spec, "", "pool", 0, LADDER_NETWORKS_MAX, err, &pool);
+        rc = json_int_opt(spec, "", "pool", 0, LABORATORY_POOL_MAX, err, &pool);
     if (rc == 0)
         rc = json_int_opt(spec, "", "given", 0, LADDER_KNOWN_MAX, err, &given);
     if (rc == 0 && json_has(spec, "choice"))
@@ -107,21 +127,16 @@ static int run_profile(struct job *job, struct laboratory_files *files, int i,
 
 static int run_profiles(struct job *job, struct laboratory_files *files,
                         const struct experiment *experiment, struct err *err, cJSON *rows) {
-    int n = laboratory_files_profiles(files), total = experiment->profile ? 1 : n, rc = 0;
+    int n = laboratory_files_profiles(files), rc = 0;
     struct progress progress;
     progress_init(&progress, job->channel, "laboratory");
     for (int i = 0; rc == 0 && i < n; i++) {
         const char *name = laboratory_files_profile_name(files, i);
-        if (experiment->profile && strcmp(experiment->profile, name) != 0)
-            continue;
         if (channel_stopping(job->channel))
             return err_set(err, ESP_ECANCELED, NULL, "asked to stop");
-        send_progress(&progress, name, cJSON_GetArraySize(rows), total);
+        send_progress(&progress, name, i, n);
         rc = run_profile(job, files, i, experiment, err, rows);
     }
-    if (rc == 0 && cJSON_GetArraySize(rows) == 0)
-        rc = err_set(err, ESP_ENOTFOUND, "/profile", "no profile \"%.60s\" has times",
-                     experiment->profile);
     return rc;
 }
 
@@ -131,11 +146,12 @@ static int run(struct job *job, struct err *err, cJSON **ret_result) {
     int64_t began = clock_mono_ns();
     int rc = read_experiment(job->spec, err, &experiment);
     if (rc == 0)
-        rc = laboratory_files_open(experiment.ops, experiment.networks, err, &files);
+        rc = laboratory_files_open(&experiment.sources, err, &files);
     if (rc == 0) {
         cJSON *result = cJSON_CreateObject();
         cJSON_AddNumberToObject(result, "splits", experiment.options.splits);
         cJSON_AddNumberToObject(result, "seed", (double)experiment.options.seed);
+        cJSON_AddItemToObject(result, "columns", laboratory_files_columns_to_json(files));
         rc = run_profiles(job, files, &experiment, err, cJSON_AddArrayToObject(result, "profiles"));
         cJSON_AddNumberToObject(result, "seconds", (double)(clock_mono_ns() - began) / 1e9);
         *ret_result = result;

@@ -48,8 +48,12 @@ static void check(const struct laboratory_profile *profile) {
             require(profile->costs[c][i] > 0 && isfinite(profile->costs[c][i]));
     for (size_t i = 0; i < profile->n_ops; i++) {
         const struct laboratory_op *op = &profile->ops[i];
-        require(op->key < profile->n_keys && op->sample.us > 0 &&
-                (size_t)op->sample.group < profile->n_networks);
+        require(op->key < profile->n_keys && (op->sample.us >= 0 || isnan(op->sample.us)) &&
+                !isinf(op->sample.us) &&
+                (size_t)op->sample.group < profile->n_networks + profile->n_ops);
+        require(op->sample.n_features >= 1 && op->sample.n_features <= INTERPOLATION_FEATURES_MAX);
+        for (int k = 0; k < op->sample.n_features; k++)
+            require(op->sample.features[k] >= 0 && isfinite(op->sample.features[k]));
         require(i == 0 || op[-1].sample.group <= op->sample.group);
     }
 }
@@ -73,8 +77,12 @@ int fuzz_one(const uint8_t *data, size_t size) {
     put_file(networks_path, data, networks);
     if (zero)
         put_file(ops_path, zero + 1, size - networks - 1);
-    if (laboratory_files_open(zero ? ops_path : NULL, networks_path, &err, &files) < 0)
+    const struct laboratory_sources sources = {.networks = networks_path,
+                                               .ops = zero ? ops_path : NULL};
+    if (laboratory_files_open(&sources, &err, &files) < 0)
         require(err.code < 0 && err.message[0]);
+    else
+        cJSON_Delete(laboratory_files_columns_to_json(files));
     for (int i = 0; files && i < laboratory_files_profiles(files) && i < 4; i++)
         if (laboratory_files_read(files, i, 1, &err, &profile) == 0) {
             check(&profile);

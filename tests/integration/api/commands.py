@@ -293,7 +293,7 @@ def board_of_others(folder):
 
 
 def gaps_are_told(stack, folder, words):
-    """An op without a time leaves its network out, and that is said; a time that is none is refused where it stands."""
+    """An op without a time is told by other networks, and that is said; a time that is none is refused where it stands."""
     lines = (folder / "ops.csv").read_text().splitlines()
 
     def put(*first):
@@ -301,22 +301,48 @@ def gaps_are_told(stack, folder, words):
 
     def without_time(i, text=""):
         return lines[i].rsplit(",", 1)[0] + "," + text
-    put(without_time(1), without_time(2))
+    put(without_time(1), without_time(2), without_time(3, "0.000"))
     profile, = json.loads(stack.cli(*words, "--json"))["profiles"]
-    equal((profile["networks"], profile["ops"], profile["unpredicted_ops"]), (29, 232, 0), "without the network that has a gap")
-    equal(profile["left_out"], {"networks_not_measured": 0, "networks_with_unmeasured_ops": 1, "ops_of_those_networks": 8, "unmeasured_ops": 2,
-                                "networks_without_ops": 0, "networks_not_drawn": 0, "unknown_networks": 1, "ops_of_unknown_networks": 2}, "what is left out")
+    equal((profile["networks"], profile["ops"], profile["unpredicted_ops"]), (30, 240, 0), "with the network that has a gap")
+    equal(profile["left_out"], {"networks_not_measured": 0, "networks_without_ops": 0, "networks_not_drawn": 0, "unknown_networks": 1, "ops_of_unknown_networks": 2,
+                                "unmeasured_ops": 2, "networks_of_table": 1, "ops_of_table": 2}, "what is left out")
     shown = stack.cli_run(*words)
     equal(shown.returncode, 0, "exit code")
-    for said in ("left out: 1 network with 8 ops, as 2 of these have no time", "left out: ops (2) of 1 network that", "phone: 29 networks, 232 ops", "Calibrated on"):
+    for said in ("without a time, told by ops of other networks: 2 ops", "not judged: 1 network that the networks' file lacks, with 2 ops", "in the table alone: ops (2) of 1 network",
+                 "phone: 30 networks, 240 ops", "Calibrated on"):
         check(said in shown.stderr and said not in shown.stdout, said, shown.stdout + shown.stderr)
-    refused = stack.cli_run(*words, "--known", "29")
-    check(refused.returncode == 1 and "fewer than the 29" in refused.stderr and "1 network with 8 ops" in refused.stderr, "an error tells it too", refused.stderr)
-    for text in ("nan", "0", "0x10"):
+    refused = stack.cli_run(*words, "--known", "30")
+    check(refused.returncode == 1 and "fewer than the 30" in refused.stderr and "told by ops of other networks: 2 ops" in refused.stderr, "an error tells it too", refused.stderr)
+    for text in ("nan", "-1", "0x10"):
         put(without_time(1, text))
         done = stack.cli_run(*words)
         equal(done.returncode, 1, f"exit code of {text}")
         check(f'ops.csv line 2, column "phone": "{text}" is no time' in done.stderr, "the place", done.stderr)
+
+
+def strangers_files_are_read(stack, folder):
+    """What pandas writes, with columns that are no times; sizes that do not fit and a choice without a pool are told."""
+    words = ("latency", "evaluate", str(folder / "foreign.csv"), "--splits", "5")
+    rows = [f"{i},n{i},{1 + i},mobile,{70 + i},{30 + 3 * i}" for i in range(12)]
+    (folder / "foreign.csv").write_text("\n".join([",model, GFLOPs,family,top1_acc,phone", *rows]) + "\n")
+    result = json.loads(stack.cli(*words, "--json"))
+    equal((result["columns"]["boards"], result["columns"]["costs"]), (["phone"], ["GFLOPs"]), "columns")
+    equal([row["number"] for row in result["columns"]["passed_over"]], [1, 4, 5], "columns passed over")
+    profile, = result["profiles"]
+    equal((profile["skipped_sizes"], [size["networks"] for size in profile["calibrations"]], profile["pool"]), ([20], [5, 10], 0), "sizes")
+    chosen = stack.cli_run(*words, "--choice", "spread")
+    for said in ("columns of boards: phone", "columns of costs: GFLOPs", "columns passed over (no title): the 1.", "columns passed over (no field is a number): family",
+                 "left out: calibrations on 10 networks", "chosen of pools of 6 networks, half of them"):
+        check(said in chosen.stderr, said, chosen.stderr)
+    for mode in ((), ("--json",)):
+        equal(stack.cli_run(*words, "--known", "20", *mode).returncode, 1, f"exit code where no size fits {mode}")
+    for rest, status, said in ((("--times", "GFLOPs, top1_acc"), 0, "columns of boards: GFLOPs, top1_acc"), (("--times", "phone,watch"), 1, 'no column "watch"'),
+                               (("--profile", "watch"), 3, 'no profile "watch" has times: foreign.csv has "phone"'), (("--pool", "5000"), 2, "4096")):
+        done = stack.cli_run(*words, *rest)
+        equal(done.returncode, status, f"exit code of {rest}")
+        check(said in done.stderr, f"what is said of {rest}", done.stderr)
+    (folder / "foreign.csv").write_text("model;macs;phone\nx;1,5;2,5\n")
+    check("separated by commas, not semicolons" in stack.cli_run(*words).stderr, "decimal commas")
 
 
 @test("predictions are judged on measurements of others, without a daemon", 60)
@@ -340,6 +366,7 @@ def judged_on_others():
             equal(done.returncode, status, f"exit code of {rest}")
             check(said in done.stderr, f"the reason of {rest}", done.stderr)
         gaps_are_told(stack, folder, words)
+        strangers_files_are_read(stack, folder)
         (folder / "ops.csv").write_text("model,operation\n1\n")
         done = stack.cli_run(*words)
         check(done.returncode == 1 and "ops.csv: line 2: 1 fields instead of the header's 2" in done.stderr, "a broken file", done.stderr)
