@@ -202,9 +202,10 @@ static void print_left_out(FILE *to, const cJSON *profile) {
 /* What of the options could not be as they were asked for. */
 static void print_options(FILE *to, const struct options *options, const cJSON *profile) {
     const cJSON *size;
-    cJSON_ArrayForEach(size, cli_item(profile, "skipped_sizes")) fprintf(
-        to, "  left out: calibrations on %.0f networks, more than there are to choose from\n",
-        cJSON_GetNumberValue(size));
+    cJSON_ArrayForEach(size, cli_item(profile, "skipped_sizes")) {
+        fprintf(to, "  left out: calibrations on %.0f networks, as there are too few\n",
+                cJSON_GetNumberValue(size));
+    }
     if (options->pool == 0 && cli_number(profile, "pool") > 0)
         fprintf(to,
                 "  chosen of pools of %.0f networks, half of them (--pool takes another number)\n",
@@ -244,7 +245,7 @@ static void print_titles(FILE *to, const char *what, const cJSON *titles) {
     const cJSON *title;
     if (n == 0)
         return;
-    fprintf(to, "  %s:", what);
+    fprintf(to, "%s:", what);
     cJSON_ArrayForEach(title, titles) {
         char text[64];
         snprintf(text, sizeof text, "%.60s", cJSON_GetStringValue(title));
@@ -282,10 +283,19 @@ static void print_columns(FILE *to, const cJSON *result) {
     cJSON_Delete(reasons);
 }
 
+/* Tells of the profiles that could not be judged; returns how many could. */
 static int count_judged(const cJSON *result) {
     const cJSON *profile;
     int n = 0;
-    cJSON_ArrayForEach(profile, cli_item(result, "profiles")) n += !cli_item(profile, "error");
+    cJSON_ArrayForEach(profile, cli_item(result, "profiles")) {
+        if (cli_item(profile, "error")) {
+            fprintf(stderr, "espalier: %s: %s\n", cli_text(profile, "profile"),
+                    cli_text(profile, "error"));
+            print_left_out(stderr, profile);
+        } else {
+            n++;
+        }
+    }
     return n;
 }
 
@@ -294,13 +304,10 @@ static void print_profiles(const struct cli *cli, const struct options *options,
     FILE *to = cli_remarks(cli);
     const cJSON *profile;
     cJSON_ArrayForEach(profile, cli_item(result, "profiles")) {
-        const char *name = cli_text(profile, "profile");
-        if (cli_item(profile, "error")) {
-            fprintf(stderr, "espalier: %s: %s\n", name, cli_text(profile, "error"));
-            print_left_out(stderr, profile);
+        if (cli_item(profile, "error"))
             continue;
-        }
-        fprintf(to, "%s: %.0f networks, ", name, cli_number(profile, "networks"));
+        fprintf(to, "%s: %.0f networks, ", cli_text(profile, "profile"),
+                cli_number(profile, "networks"));
         if (cli_number(profile, "ops") > 0)
             fprintf(
                 to,
@@ -396,9 +403,11 @@ static int evaluate_run(struct cli *cli, int argc, char **argv) {
     cJSON_Delete(start);
     if (code != CLI_OK || rc != 0)
         return rc ? cli_fail(&err) : code;
-    code = count_judged(result) > 0 ? CLI_OK : CLI_FAILURE;
-    if (!cli_print_plain(cli, result)) {
+    bool plain = cli_print_plain(cli, result);
+    if (!plain)
         print_columns(cli_remarks(cli), result);
+    code = count_judged(result) > 0 ? CLI_OK : CLI_FAILURE;
+    if (!plain) {
         print_profiles(cli, &o, result);
         if (code == CLI_OK)
             print_for_people(cli, result);
