@@ -341,10 +341,11 @@ def strangers_files_are_read(stack, folder):
         done = stack.cli_run(*words, *rest)
         equal(done.returncode, status, f"exit code of {rest}")
         check(said in done.stderr, f"what is said of {rest}", done.stderr)
-    rows = [f"n{i},{1 + i}" + f",{30 + 3 * i}" * 1024 for i in range(12)]
-    (folder / "foreign.csv").write_text("\n".join(["model,macs," + ",".join(f"phone|{i}" for i in range(1024)), *rows]) + "\n")
-    result = json.loads(stack.cli(*words, "--splits", "1", "--known", "3,4,5,6,7,8,9,10", "--json"))
-    equal([len(profile["calibrations"]) for profile in result["profiles"]], [8] * 1024, "as many profiles and sizes as there may be")
+    titles = [f"{i} is {'long ' * 220}" for i in range(4090)]
+    rows = [f"n{i},{1 + i},{30 + 3 * i}" + ",x" * len(titles) for i in range(12)]
+    (folder / "foreign.csv").write_text("\n".join([",".join(["model,macs,phone", *titles]), *rows]) + "\n")
+    result = json.loads(stack.cli(*words, "--splits", "1", "--json"))
+    equal(len(result["columns"]["passed_over"]), len(titles), "an answer of over 4 MiB")
     (folder / "foreign.csv").write_text("model;macs;phone\nx;1,5;2,5\n")
     check("separated by commas, not semicolons" in stack.cli_run(*words).stderr, "decimal commas")
 
