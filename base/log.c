@@ -20,6 +20,7 @@ static const char *level_name(enum log_level level) {
     case LOG_WARN:
         return "warn";
     case LOG_ERROR:
+    case LOG_NOTHING:
         return "error";
     }
     return "error";

@@ -1,7 +1,7 @@
 /* Log lines to stderr, for programs only: libraries do not log, they return errors. */
 #pragma once
 
-enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_NOTHING /* to be set only */ };
 
 void log_set_level(enum log_level level);
 /* One line: RFC 3339 UTC time, level, text; control characters of the text are escaped.

@@ -24,7 +24,7 @@ struct job_process {
 };
 
 static int spawn(const char *program, struct err *err, struct job_process *ret) {
-    char *argv[] = {(char *)(uintptr_t)program, "--run", "/dev/stdin", NULL};
+    char *argv[] = {(char *)(uintptr_t)program, "--run", "/dev/stdin", "--quiet", NULL};
     posix_spawn_file_actions_t actions;
     int down[2] = {-1, -1}, up[2] = {-1, -1};
     if (pipe(down) != 0 || pipe(up) != 0)
@@ -96,8 +96,7 @@ static int run_job(const cJSON *spec, struct err *err, cJSON **ret_result) {
     fclose(job.events);
     waitpid(job.pid, &status, 0);
     if (rc == 0 && !*ret_result)
-        rc = err_set(err, sent ? ESP_EINTERNAL : ESP_EIO, NULL,
-                     "the job ended without a result (its last words are above)");
+        rc = err_set(err, sent ? ESP_EINTERNAL : ESP_EIO, NULL, "the job ended without a result");
     return rc;
 }
 

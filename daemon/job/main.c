@@ -169,7 +169,7 @@ static void print_help(const struct option_row *rows) {
 
 int main(int argc, char **argv) {
     const char *spec_path = NULL, *dir = NULL;
-    bool help = false, version = false;
+    bool help = false, version = false, quiet = false;
     struct confine_limits limits = {0};
     struct err err = {0};
     int rest = 0;
@@ -181,6 +181,8 @@ int main(int argc, char **argv) {
          &limits.memory_bytes},
         {"file-size", 0, OPTION_SIZE, "0", 0, 1e15, "bytes",
          "size of a file that it may write; 0: any", &limits.file_bytes},
+        {"quiet", 'q', OPTION_FLAG, NULL, 0, 0, "",
+         "no log on stderr: how it ended is its last event", &quiet},
         {"cpu-mask", 0, OPTION_INT, "-1", -1, 255, "",
          "instruction sets that may be used, bits of base/cpu.h", &cpu_mask},
         {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "show this text", &help},
@@ -197,6 +199,8 @@ int main(int argc, char **argv) {
             printf("espalier-job %s\n", ESP_VERSION);
         return JOB_DONE;
     }
+    if (quiet)
+        log_set_level(LOG_NOTHING);
     cpu_set_mask((uint32_t)cpu_mask);
     become_modest();
     return spec_path ? run_by_hand(spec_path, dir, &limits) : run_for_daemon();
