@@ -168,6 +168,17 @@ static cJSON *describe_unit(const struct graph *graph, const struct graph_unit *
     return doc;
 }
 
+/* Null where nothing was fitted. */
+static cJSON *describe_calibration(const struct calibration *calibration) {
+    if (!calibration || calibration->kind == CALIBRATION_NONE)
+        return cJSON_CreateNull();
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddNumberToObject(doc, "version", calibration->version);
+    cJSON_AddNumberToObject(doc, "n", calibration->n);
+    cJSON_AddStringToObject(doc, "rung", ladder_rung_names[calibration->rung]);
+    return doc;
+}
+
 static int add_latency(cJSON *doc, const struct graph *graph, const struct latency_table *table,
                        const struct calibration *calibration, struct err *err) {
     struct latency_prediction prediction;
@@ -177,9 +188,11 @@ static int add_latency(cJSON *doc, const struct graph *graph, const struct laten
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
     int rc = latency_predict(table, calibration ? calibration : &calibration_none, graph, err,
                              &prediction, missing, &n_missing);
-    if (rc == 0)
-        cJSON_AddItemToObject(doc, "latency",
-                              latency_prediction_to_json(&prediction, graph, missing, n_missing));
+    if (rc == 0) {
+        cJSON *latency = latency_prediction_to_json(&prediction, graph, missing, n_missing);
+        cJSON_AddItemToObject(latency, "calibration", describe_calibration(calibration));
+        cJSON_AddItemToObject(doc, "latency", latency);
+    }
     free(missing);
     return rc;
 }

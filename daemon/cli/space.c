@@ -152,7 +152,16 @@ static void print_layers(struct cli *cli, const cJSON *units) {
     cJSON_Delete(rows);
 }
 
-/* The interval of a prediction in words; one that no measured network speaks for says so. */
+/* What stands behind the prediction; one that no measured network speaks for says so. */
+static void print_calibration(const cJSON *latency) {
+    const cJSON *calibration = cli_item(latency, "calibration");
+    if (cJSON_IsObject(calibration))
+        printf("%-21s  version %.0f on %.0f networks, %s\n", "calibration",
+               cli_number(calibration, "version"), cli_number(calibration, "n"),
+               cli_text(calibration, "rung"));
+}
+
+/* The interval of a prediction in words. */
 static void print_interval(const cJSON *latency) {
     double high_us = cli_number(latency, "high_us");
     const struct cli_unit *unit = cli_latency_unit(high_us);
@@ -210,6 +219,7 @@ static int arch_show_run(struct cli *cli, int argc, char **argv) {
     if (!cli_print_plain(cli, doc)) {
         cli_fields(doc, summary, COUNT(summary));
         print_interval(cli_item(doc, "latency"));
+        print_calibration(cli_item(doc, "latency"));
         putchar('\n');
         if (layers)
             print_layers(cli, cli_item(doc, "units"));

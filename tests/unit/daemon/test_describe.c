@@ -85,6 +85,36 @@ static void units_add_up_to_the_arch(void **state) {
     space_destroy(space);
 }
 
+static void a_latency_names_the_calibration_behind_it(void **state) {
+    struct space *space = builtin("fashion_small");
+    struct latency_table *table = table_of(space, 0);
+    struct calibration calibration = calibration_none;
+    struct describe_profile profile = {.table = table};
+    struct arch arch;
+    arch_max(space, &arch);
+    calibration.kind = CALIBRATION_SHRUNK;
+    calibration.a = 1.5;
+    calibration.version = 3;
+    calibration.n = calibration.spread_n = 22;
+    calibration.rung = LADDER_LINE;
+    for (int i = 0; i < 2; i++) {
+        cJSON *doc = NULL;
+        profile.calibration = i ? &calibration : &calibration_none;
+        assert_int_equal(describe_arch(space, &arch, &profile, NULL, &doc), 0);
+        const cJSON *latency = cJSON_GetObjectItemCaseSensitive(doc, "latency");
+        const cJSON *behind = cJSON_GetObjectItemCaseSensitive(latency, "calibration");
+        if (i) {
+            assert_true(number(behind, "version") == 3 && number(behind, "n") == 22);
+            assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(behind, "rung")), "line");
+        } else {
+            assert_true(cJSON_IsNull(behind));
+        }
+        cJSON_Delete(doc);
+    }
+    latency_table_destroy(table);
+    space_destroy(space);
+}
+
 static void energy_is_at_the_prices_of_the_profile(void **state) {
     struct space *space = builtin("fashion_small");
     const struct energy_fit prices = {
@@ -156,6 +186,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_space_shows_its_extremes),
         cmocka_unit_test(units_add_up_to_the_arch),
+        cmocka_unit_test(a_latency_names_the_calibration_behind_it),
         cmocka_unit_test(energy_is_at_the_prices_of_the_profile),
         cmocka_unit_test(samples_are_ordered_and_seeded),
         cmocka_unit_test(a_table_with_gaps_says_so),

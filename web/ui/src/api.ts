@@ -112,7 +112,7 @@ export type ArchUnit = {
 };
 export type Arch = {
   arch: string; arch_id: string; graph_id: string; cost: Cost; units: ArchUnit[];
-  latency?: { us: number; low_us: number; high_us: number; state: string; calibrated: boolean; missing: string[] } | null;
+  latency?: { us: number; low_us: number; high_us: number; state: string; calibrated: boolean; missing: string[]; calibration: { version: number; n: number; rung: string } | null } | null;
 };
 
 /** Who this page is to the daemon; by: a person on the daemon's own machine, a token, or the session of this browser. */
