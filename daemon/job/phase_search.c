@@ -458,11 +458,27 @@ static void add_boards(const struct search_run *run, const char *key, const bool
             cJSON_AddItemToArray(list, cJSON_CreateString(run->spec.boards[b].id));
 }
 
+/* Calibrations that the search came with and has learnt on too few networks to better. */
+static void add_kept_calibrations(const struct search_run *run, cJSON *notes) {
+    const struct goals *goals = &run->spec.goals;
+    for (int p = 0; p < run->spec.n_profiles; p++) {
+        const struct calibration *c = &run->spec.profiles[p].calibration;
+        char name[METRIC_NAME_MAX], note[METRIC_NAME_MAX + 160];
+        if (run->outnumbered[p] == 0)
+            continue;
+        goals_say_metric(goals, goals_find_metric(goals, search_latency_key(run, p)), name);
+        snprintf(note, sizeof note,
+                 "%s is predicted by the calibration that the search began with, version %d on %d "
+                 "networks: one of its own would rest on %d",
+                 name, c->version, c->n, run->outnumbered[p]);
+        cJSON_AddItemToArray(notes, cJSON_CreateString(note));
+    }
+}
+
 /* Boards that are there and have measured nothing, and the sentences on them. */
-static void add_refusals(const struct search_run *run, cJSON *result) {
+static void add_refusals(const struct search_run *run, cJSON *result, cJSON *notes) {
     const struct goals *goals = &run->spec.goals;
     cJSON *list = cJSON_AddArrayToObject(result, "refused_profiles");
-    cJSON *notes = cJSON_AddArrayToObject(result, "notes");
     for (int b = 0; b < run->spec.n_boards; b++) {
         char reason[REFUSAL_MAX], name[METRIC_NAME_MAX], note[METRIC_NAME_MAX + REFUSAL_MAX + 120];
         int metrics[2], n = run->gone[b] ? 0 : search_refusal(run, b, reason);
@@ -528,7 +544,9 @@ static cJSON *describe_result(const struct search_run *run, const double volumes
     add_ending(run, result);
     cJSON_AddBoolToObject(result, "no_board", search_has_gone(run));
     add_boards(run, "gone_profiles", run->gone, result);
-    add_refusals(run, result);
+    cJSON *notes = cJSON_AddArrayToObject(result, "notes");
+    add_refusals(run, result, notes);
+    add_kept_calibrations(run, notes);
     if (run->spec.n_energy > 0)
         add_boards(run, "silent_profiles", run->silent, result);
     /* The best for a single objective is one network. */

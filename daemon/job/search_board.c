@@ -452,7 +452,10 @@ static int take_calibration(struct search_run *run, int profile, struct calibrat
                             const struct measured_networks *measured,
                             const struct learn_report *report, struct err *err, bool *ret_changed) {
     struct search_profile *p = &run->spec.profiles[profile];
-    if (stays(p, calibration)) {
+    run->outnumbered[profile] = stays(p, calibration) ? calibration->n : 0;
+    if (run->outnumbered[profile] > 0) {
+        log_info("%s keeps its calibration on %d networks: the search knows %d", p->id,
+                 p->calibration.n, calibration->n);
         calibration_finish(calibration);
         return 0;
     }

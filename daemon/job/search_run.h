@@ -76,8 +76,10 @@ struct search_run {
     int priced[ENERGY_PROFILES_MAX]; /* takes that had told their energy when prices were last
                                         looked at, whether or not they were fitted then */
     enum search_steps steps;
-    bool stagnated;               /* it ended before its budget: the front did not grow any more */
-    bool gone[SEARCH_BOARDS_MAX]; /* it is gone or did not answer: nothing more is asked */
+    bool stagnated; /* it ended before its budget: the front did not grow any more */
+    int outnumbered[SEARCH_PROFILES_MAX]; /* networks that it learnt on last, where that were too
+                                             few for the calibration that it came with; else 0 */
+    bool gone[SEARCH_BOARDS_MAX];         /* it is gone or did not answer: nothing more is asked */
     bool refuses[SEARCH_BOARDS_MAX]; /* all that it was asked for, twice: nothing more is asked */
     bool silent[SEARCH_BOARDS_MAX];  /* it has measured, and told no energy: that stays predicted */
 

@@ -215,8 +215,9 @@ def begins_with_known():
     check(len(more) > len(before), "more are known by now", len(more))
     equal(sorted(run("third here", f"/searches/{second['id']}/clone")[2]), more, "networks that a clone begins with")
     equal(len(run("a few", known_networks=3)[2]), 3, "no more than are wanted")
-    search, _, known = run("knows none", known_networks=0)
-    equal((known, search["notes"], client.get(f"/searches/{search['id']}/request")["known_networks"]), ([], [], 0), "a search that is to begin with none")
+    search, own, known = run("knows none", known_networks=0)
+    equal((known, own, client.get(f"/searches/{search['id']}/request")["known_networks"]), ([], None, 0), "a search that is to begin with none, and keeps the calibration that it came with")
+    equal([("the calibration that the search began with" in note, '"skewed"' in note) for note in search["notes"]], [(True, True)], "which it says")
     quick_arch = next(arch for arch in ("r28 | d1 c16 k5e1 | d1 c24 k5e2", "r28 | d1 c16 k3e1 | d1 c24 k5e2", "r28 | d1 c16 k5e1 | d1 c24 k3e2") if arch not in measured("full"))
     quick = client.post("/measurements", {"profile": profile, "space": "tiny", "archs": [quick_arch], "method": "brief"}, 202)["items"][0]["id"]
     wait_for("a brief measurement", lambda: client.get(f"/measurements/{quick}")["state"] == "accepted", 20)

@@ -275,6 +275,14 @@ static void calibrate_by(cJSON *spec, int networks) {
     cJSON_AddItemToObject(row, "calibration", calibration_to_json(&calibration));
 }
 
+/* What is said of a calibration that stayed; NULL: nothing. */
+static const char *note_of(const struct daemon *daemon) {
+    const cJSON *result = cJSON_GetObjectItem(last_data(daemon, "done"), "result");
+    const cJSON *notes = cJSON_GetObjectItem(result, "notes");
+    assert_true(cJSON_IsArray(notes) && cJSON_GetArraySize(notes) <= 1);
+    return cJSON_GetStringValue(cJSON_GetArrayItem(notes, 0));
+}
+
 /* As many as there are at most speak against any calibration that the search came with; fewer only
  * against one on fewer. */
 static void they_are_bounded(void **state) {
@@ -290,6 +298,7 @@ static void they_are_bounded(void **state) {
     assert_int_equal(integer_of(first, "n"), MOST);
     assert_int_equal(integer_of(first, "n_known"), MOST - 5);
     assert_int_equal(integer_of(first, "version"), 4);
+    assert_null(note_of(&daemon));
     forget_events(&daemon);
     forget_job(&world);
     while (cJSON_GetArraySize(known_of(spec, 0)) > 30)
@@ -297,6 +306,10 @@ static void they_are_bounded(void **state) {
     daemon = (struct daemon){.world = &world, .has_board = true};
     run(&daemon, spec);
     assert_int_equal(count(&daemon, "calibration"), 0);
+    assert_non_null(note_of(&daemon));
+    assert_non_null(strstr(note_of(&daemon),
+                           "the search began with, version 3 on 500 networks: one "
+                           "of its own would rest on 35"));
     forget_events(&daemon);
     know_random(spec, &daemon, MOST + 1);
     assert_fails(&world, spec, "invalid_value", "/profiles/0/known_networks");
