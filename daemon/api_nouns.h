@@ -28,6 +28,7 @@
     X(api_webhooks)                                                                                \
     X(api_devices)                                                                                 \
     X(api_tables)                                                                                  \
+    X(api_calibrations)                                                                            \
     X(api_measurements)                                                                            \
     X(api_energy)                                                                                  \
     X(api_worker)

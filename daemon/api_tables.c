@@ -1,4 +1,4 @@
-/* Latency tables and calibrations. */
+/* Latency tables. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +10,6 @@
 #include "daemon/spaces.h"
 #include "daemon/store_devices.h"
 #include "daemon/store_jobs.h"
-#include "daemon/store_searches.h"
 #include "daemon/store_tables.h"
 #include "devices/method.h"
 #include "latency/order.h"
@@ -163,22 +162,6 @@ static int list_entries(struct api_call *call, struct err *err) {
     return r != 0 ? r : store_table_entries(call->sql, call->id, &page, err, &call->answer);
 }
 
-static int list_calibrations(struct api_call *call, struct err *err) {
-    const char *ref = api_query(call, "profile");
-    struct sql_page_args page;
-    char profile[ID_MAX];
-    int r = api_page(call, "cal_", err, &page);
-    if (r == 0 && ref != NULL)
-        r = api_find_profile(call->sql, ref, err, profile);
-    return r != 0 ? r
-                  : store_calibration_list(call->sql, ref != NULL ? profile : NULL, &page, err,
-                                           &call->answer);
-}
-
-static int get_calibration(struct api_call *call, struct err *err) {
-    return store_calibration_get(call->sql, call->id, err, &call->answer);
-}
-
 static int delete_table(struct api_call *call, struct err *err) {
     cJSON *users = NULL;
     int r = store_table_remove(call->tx, call->id, err, &users);
@@ -192,6 +175,4 @@ const struct api_route api_tables[] = {
     {"GET", "/api/v1/tables/{id}", NULL, .read = get_table},
     {"DELETE", "/api/v1/tables/{id}", NULL, .write = delete_table},
     {"GET", "/api/v1/tables/{id}/entries", "page_size,after", .read = list_entries},
-    {"GET", "/api/v1/calibrations", "profile,page_size,after", .read = list_calibrations},
-    {"GET", "/api/v1/calibrations/{id}", NULL, .read = get_calibration},
     {.method = NULL}};

@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "daemon/disk.h"
 #include "daemon/process.h"
+#include "daemon/store_calibrations.h"
 #include "daemon/store_datasets.h"
 #include "daemon/store_energy.h"
 #include "daemon/store_exports.h"
@@ -101,6 +102,8 @@ static int apply_measure_request(struct store_tx *tx, const struct job_row *job,
 
 static int apply_calibration(struct store_tx *tx, const struct job_row *job, const cJSON *data,
                              struct err *err) {
+    if (strcmp(job->kind, "calibrate") == 0)
+        return store_calibration_fitted(tx, job->subject, data, err);
     return store_calibration_add(tx, job->subject, data, err);
 }
 
@@ -194,8 +197,8 @@ static const struct {
             {"budget", "search", apply_budget},
             {"candidates", "search results", apply_candidates},
             {"generation", "search results", apply_generation},
-            {"measure_request", "search", apply_measure_request},
-            {"calibration", "search", apply_calibration},
+            {"measure_request", "search calibrate", apply_measure_request},
+            {"calibration", "search calibrate", apply_calibration},
             {"energy_prices", "search", apply_energy_prices},
             {"front", "search results", apply_front},
             {"export", "export", apply_export},

@@ -631,8 +631,7 @@ static void begin(struct run *run, cJSON *start) {
     log_info("job %s (%s): attempt %lld, process %d", run->id, run->kind, (long long)run->attempt,
              process_pid(run->process));
     send_start(run, start);
-    if (strcmp(run->kind, "search") == 0)
-        run_answer(run); /* what an earlier attempt asked for */
+    run_answer(run); /* what an earlier attempt asked for */
 }
 
 int run_create(struct daemon *daemon, cJSON *start, const struct run_listener *listener,

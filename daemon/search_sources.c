@@ -84,40 +84,6 @@ static void profile_pointer(const cJSON *body, const char *id, char ret[64]) {
     }
 }
 
-/* Entries that the space needs and that cannot even be interpolated. */
-static int count_unknown(const struct latency_table *table, const struct unit_list *units,
-                         struct err *err, int *ret_unknown) {
-    struct latency_estimator *estimator;
-    int r = latency_estimator_create(table, err, &estimator);
-    if (r != 0)
-        return r;
-    *ret_unknown = 0;
-    for (int i = 0; i < units->n; i++)
-        *ret_unknown += latency_estimate(estimator, &units->entries[i].graph->units[0]).state ==
-                        ESTIMATE_MISSING;
-    latency_estimator_destroy(estimator);
-    return 0;
-}
-
-static int check_coverage(const struct search_sources *sources,
-                          const struct profile_latency *latency, struct err *err) {
-    struct unit_list *units = NULL;
-    char pointer[64];
-    int unknown = 0, r = space_units(sources->space, err, &units);
-    if (r == 0)
-        r = count_unknown(latency->table, units, err, &unknown);
-    if (r == 0 && unknown > 0) {
-        profile_pointer(sources->body, latency->id, pointer);
-        r = err_set(err, ESP_EMISSING, pointer,
-                    "the latency table of this profile lacks %d of the %d entries that the space "
-                    "needs, %d of which cannot be interpolated: build it first (espalier latency "
-                    "build)",
-                    latency_table_missing(latency->table, units, NULL), units->n, unknown);
-    }
-    unit_list_destroy(units);
-    return r;
-}
-
 /* A search that is to measure needs somebody who does. */
 static int check_board(const struct search_sources *sources, const char *id, struct err *err) {
     char pointer[64];
@@ -148,11 +114,13 @@ static int load_known(const struct search_sources *sources, struct latency_sourc
 
 static int add_board(struct search_sources *sources, struct latency_source *source, const char *id,
                      struct err *err, struct evaluator *ret_evaluator) {
+    char pointer[64];
     int r = profile_latency_load(sources->sql, id, sources->fingerprint, err, &source->profile);
     if (r == 0)
         r = check_board(sources, id, err);
+    profile_pointer(sources->body, id, pointer);
     if (r == 0)
-        r = check_coverage(sources, &source->profile, err);
+        r = profile_latency_check(&source->profile, sources->space, pointer, err);
     if (r == 0)
         r = load_known(sources, source, err);
     if (r == 0)

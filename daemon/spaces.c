@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "daemon/store_calibrations.h"
 #include "daemon/store_devices.h"
-#include "daemon/store_searches.h"
 #include "daemon/store_supernets.h"
 #include "daemon/store_tables.h"
+#include "latency/estimate.h"
+#include "space/graph.h"
 
 int spaces_load(struct sql *sql, const char *name, struct err *err, struct space **ret_space,
                 bool *ret_builtin) {
@@ -73,6 +75,44 @@ int profile_latency_load(struct sql *sql, const char *profile, const char *finge
         *ret = latency;
     else
         profile_latency_finish(&latency);
+    return r;
+}
+
+/* Entries that the space needs and that cannot even be interpolated. */
+static int count_unknown(const struct latency_table *table, const struct unit_list *units,
+                         struct err *err, int *ret_unknown) {
+    struct latency_estimator *estimator;
+    int r = latency_estimator_create(table, err, &estimator);
+    if (r != 0)
+        return r;
+    *ret_unknown = 0;
+    for (int i = 0; i < units->n; i++)
+        *ret_unknown += latency_estimate(estimator, &units->entries[i].graph->units[0]).state ==
+                        ESTIMATE_MISSING;
+    latency_estimator_destroy(estimator);
+    return 0;
+}
+
+int profile_latency_check(const struct profile_latency *latency, const struct space *space,
+                          const char *pointer, struct err *err) {
+    struct unit_list *units = NULL;
+    int unknown = 0, r = space_units(space, err, &units);
+    if (r != 0)
+        return r;
+    int missing = latency_table_missing(latency->table, units, NULL);
+    r = count_unknown(latency->table, units, err, &unknown);
+    if (r == 0 && unknown > 0 && missing == units->n)
+        r = err_set(err, ESP_EMISSING, pointer,
+                    "this profile has no latency table of the space: build it first (espalier "
+                    "latency build %s %s)",
+                    latency->id, space->name);
+    else if (r == 0 && unknown > 0)
+        r = err_set(err, ESP_EMISSING, pointer,
+                    "the latency table of this profile lacks %d of the %d entries that the space "
+                    "needs, %d of which cannot be interpolated: build it first (espalier latency "
+                    "build %s %s)",
+                    missing, units->n, unknown, latency->id, space->name);
+    unit_list_destroy(units);
     return r;
 }
 

@@ -23,4 +23,8 @@ struct profile_latency {
 };
 int profile_latency_load(struct sql *sql, const char *profile, const char *fingerprint,
                          struct err *err, struct profile_latency *ret);
+/* Whether its table has all entries that the space needs, or enough to interpolate the others.
+ * ESP_EMISSING at the pointer: the sentence names the command that builds the table. ESP_ENOMEM. */
+int profile_latency_check(const struct profile_latency *latency, const struct space *space,
+                          const char *pointer, struct err *err);
 void profile_latency_finish(struct profile_latency *latency);

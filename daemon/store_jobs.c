@@ -29,9 +29,9 @@
     "ended_us AS \"ended_at@time\""
 /* clang-format on */
 
-const char *const store_job_kinds[] = {"dataset", "train",   "evaluate", "estimate",
-                                       "search",  "export",  "table",    "import",
-                                       "model",   "results", NULL};
+const char *const store_job_kinds[] = {"dataset", "train",   "evaluate",  "estimate",
+                                       "search",  "export",  "table",     "import",
+                                       "model",   "results", "calibrate", NULL};
 
 /* What a job works on changes with the job's state. */
 static const struct {

@@ -34,7 +34,7 @@
     "  FROM tables t WHERE t.profile = profiles.id) AS \"tables@json\", "                          \
     "(SELECT json_set(json_remove(c.data, '$.calibration', '$.points'), '$.id', c.id) "                        \
     "  FROM calibrations c WHERE c.profile = profiles.id "                                         \
-    "  ORDER BY c.id DESC LIMIT 1) AS \"calibration@json\", "                                      \
+    "  ORDER BY c.created_us DESC, c.id DESC LIMIT 1) AS \"calibration@json\", "                   \
     "created_us AS \"created_at@time\""
 /* clang-format on */
 

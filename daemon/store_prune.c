@@ -13,10 +13,11 @@ enum { SLICE = 500 };
 #define JOBS                                                                                       \
     "FROM jobs t WHERE t.state " ENDED " AND t.ended_us < ?1 AND NOT EXISTS (SELECT 1 FROM "       \
     "searches s WHERE s.id = t.subject) AND NOT EXISTS (SELECT 1 FROM calibrations c WHERE "       \
-    "c.search = t.subject) AND NOT EXISTS (SELECT 1 FROM supernets s WHERE s.id = t.subject AND "  \
-    "s.job = t.id) AND NOT EXISTS (SELECT 1 FROM tables b WHERE b.id = t.subject AND b.job = "     \
-    "t.id) AND NOT EXISTS (SELECT 1 FROM models m WHERE m.id = t.subject AND m.job = t.id) AND "   \
-    "NOT EXISTS (SELECT 1 FROM exports x WHERE x.id = t.subject AND x.job = t.id) "
+    "c.search = t.subject) AND NOT EXISTS (SELECT 1 FROM calibrations c WHERE c.id = t.subject) "  \
+    "AND NOT EXISTS (SELECT 1 FROM supernets s WHERE s.id = t.subject AND s.job = t.id) AND NOT "  \
+    "EXISTS (SELECT 1 FROM tables b WHERE b.id = t.subject AND b.job = t.id) AND NOT EXISTS "      \
+    "(SELECT 1 FROM models m WHERE m.id = t.subject AND m.job = t.id) AND NOT EXISTS (SELECT 1 "   \
+    "FROM exports x WHERE x.id = t.subject AND x.job = t.id) "
 
 #define EXPORTS "FROM exports t WHERE t.state <> 'queued' AND t.created_us < ?1 "
 
@@ -34,7 +35,8 @@ enum { SLICE = 500 };
     "table_entries e WHERE e.measurement = t.measurement) OR EXISTS (SELECT 1 FROM "               \
     "measure_requests q JOIN jobs j ON j.id = q.job WHERE q.measurement = t.measurement AND "      \
     "(EXISTS (SELECT 1 FROM searches s WHERE s.id = j.subject) OR EXISTS (SELECT 1 FROM "          \
-    "calibrations c WHERE c.search = j.subject))))) "
+    "calibrations c WHERE c.search = j.subject) OR EXISTS (SELECT 1 FROM calibrations c WHERE "    \
+    "c.id = j.subject))))) "
 
 #define LEASES "FROM leases t WHERE t.created_us < ?1 AND t.state NOT IN ('granted', 'acked') "
 

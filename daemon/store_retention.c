@@ -57,7 +57,7 @@ static int prune_results(struct store_tx *tx, int64_t before_us, struct retentio
             "results.measurement) OR EXISTS (SELECT 1 FROM measure_requests q JOIN jobs j ON j.id "
             "= q.job WHERE q.measurement = results.measurement AND (EXISTS (SELECT 1 FROM searches "
             "s WHERE s.id = j.subject) OR EXISTS (SELECT 1 FROM calibrations c WHERE c.search = "
-            "j.subject)))))",
+            "j.subject) OR EXISTS (SELECT 1 FROM calibrations c WHERE c.id = j.subject)))))",
             "iii", round->result, last, before_us);
     round->results_done = r == 0 && (!found || youngest_us >= before_us);
     round->result = last;

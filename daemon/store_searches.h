@@ -1,4 +1,4 @@
-/* Searches with their candidates, generations, fronts and calibrations. */
+/* Searches with their candidates, generations and fronts. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -83,8 +83,6 @@ int store_search_budget(struct store_tx *tx, const char *search, const cJSON *da
                         struct err *err);
 int store_predictor_set(struct store_tx *tx, const char *search, const cJSON *data,
                         struct err *err);
-int store_calibration_add(struct store_tx *tx, const char *search, const cJSON *data,
-                          struct err *err);
 
 /* Where a page of an asked order begins; good for the query alone that it came from. */
 enum { CANDIDATE_CURSOR_MAX = 64 };
@@ -130,11 +128,3 @@ int store_front_of(struct sql *sql, const char *search, const struct candidate_q
 int store_hypervolume_of(struct sql *sql, const char *search, const struct candidate_query *query,
                          struct err *err, cJSON **ret_doc);
 int store_hypervolume(struct sql *sql, const char *search, struct err *err, cJSON **ret_doc);
-int store_calibration_list(struct sql *sql, const char *profile, const struct sql_page_args *page,
-                           struct err *err, cJSON **ret_doc);
-/* With its points. ESP_ENOTFOUND. */
-int store_calibration_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
-/* The newest calibration document of a profile revision that was learnt on networks of the space of
- * that fingerprint; owned text, NULL when there is none. */
-int store_calibration_newest(struct sql *sql, const char *profile_revision, const char *fingerprint,
-                             struct err *err, char **ret_document);

@@ -29,6 +29,8 @@ enum ladder_rung {
 extern const char *const ladder_rung_names[]; /* "sum", "line", "kinds", …, NULL */
 
 enum { CALIBRATION_MIN_NETWORKS = 3, CALIBRATION_MAX_NETWORKS = 10000 };
+/* Networks to calibrate on that are chosen at a time: of more, one is as good as another. */
+enum { CALIBRATION_CHOICE_MAX = 128 };
 #define CALIBRATION_LEVEL 0.9 /* of the intervals of predictions */
 /* Deviation of log(measured / sum) that is taken for granted where nothing was measured: with
  * CALIBRATION_LEVEL within a factor of 1.5. On public GPU measurements of ten profiles of phones

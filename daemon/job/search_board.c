@@ -459,7 +459,8 @@ static int take_calibration(struct search_run *run, int profile, struct calibrat
         calibration_finish(calibration);
         return 0;
     }
-    latency_evaluator_calibrate(run->latency[profile], calibration);
+    if (run->latency[profile]) /* else nothing is predicted here */
+        latency_evaluator_calibrate(run->latency[profile], calibration);
     calibration_finish(&p->calibration);
     p->calibration = *calibration;
     *ret_changed = true;

@@ -1,4 +1,4 @@
-/* Which networks a search calibrates on. */
+/* Which networks to calibrate on. */
 #include "base/memory.h"
 #include "base/rng.h"
 #include "daemon/job/search_run.h"
@@ -9,10 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    POOL = 384,      /* networks that are chosen of */
-    WANTED_MAX = 128 /* of more, one is as good as another */
-};
+enum { POOL = 384 /* networks that are chosen of */ };
 
 /* Different subnets from small to large; fewer where the space has no more. */
 struct pool {
@@ -157,7 +154,7 @@ static int find_energy_covariance(const struct pool *pool, struct err *err, doub
 /* The most useful of a pool. */
 static int choose_useful(const struct search_run *run, const struct pool *pool, int n,
                          struct err *err, struct arch *ret_archs) {
-    uint32_t chosen[WANTED_MAX];
+    uint32_t chosen[CALIBRATION_CHOICE_MAX];
     struct design design = {.n = (size_t)pool->n};
     double *covariance = mem_array(design.n * design.n, sizeof *covariance);
     int boards = count_latencies(run);
@@ -193,7 +190,7 @@ int search_choose_calibration(const struct search_run *run, int n, struct err *e
                               struct arch *ret_archs) {
     struct err why = {0};
     struct pool *pool;
-    if (!run->spec.calibration_useful || n > WANTED_MAX)
+    if (!run->spec.calibration_useful || n > CALIBRATION_CHOICE_MAX)
         return choose_spread(run, n, err, ret_archs);
     if (!(pool = mem_array(1, sizeof *pool)))
         return err_set(err, ESP_ENOMEM, NULL, "no memory for calibration networks");

@@ -1,4 +1,5 @@
-/* One search job while it runs; shared by the files search_*.c and phase_search.c. */
+/* One search job while it runs; shared by the files search_*.c, phase_search.c and
+ * phase_calibrate.c, which does of it what calibrates a board. */
 #pragma once
 
 #include "base/map.h"

@@ -411,6 +411,11 @@ static int check_strategy(const struct search_spec *spec, const char *name, cons
     return 0;
 }
 
+static int read_patience(struct search_spec *spec, const cJSON *doc, struct err *err) {
+    spec->board_patience_s = 900;
+    return json_real_opt(doc, "", "board_patience_s", 0.01, 1e6, err, &spec->board_patience_s);
+}
+
 void search_spec_lift(const struct search_spec *spec, const struct arch *arch,
                       struct arch *ret_arch) {
     if (spec->whole)
@@ -458,12 +463,67 @@ int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err
         rc = read_options(spec, body, err);
     if (rc == 0)
         rc = read_warm_start(spec, doc, err);
-    spec->board_patience_s = 900;
     if (rc == 0)
-        rc = json_real_opt(doc, "", "board_patience_s", 0.01, 1e6, err, &spec->board_patience_s);
+        rc = read_patience(spec, doc, err);
     if (rc == 0)
         rc = read_versions(spec, doc, err);
     if (rc == 0)
         rc = check_strategy(spec, spec->strategy, spec->options, "/strategy", err);
     return rc == 0 ? check_strategy(spec, spec->baseline, NULL, "/baseline", err) : rc;
+}
+
+static int read_calibrated_profile(struct search_spec *spec, const cJSON *doc, struct err *err) {
+    struct search_profile *profile = &spec->profiles[0];
+    const cJSON *list, *item;
+    int rc = json_array(doc, "", "profiles", 1, 1, err, &list);
+    if (rc != 0)
+        return rc;
+    item = cJSON_GetArrayItem(list, 0);
+    rc = json_string(item, "/profiles/0", "profile_id", 1, 64, err, &profile->id);
+    if (rc != 0)
+        return rc;
+    spec->n_profiles = 1;
+    rc = read_profile(spec->space, item, "/profiles/0", err, profile);
+    return rc == 0 && !search_profile_has_board(profile)
+               ? err_set(err, ESP_EINVAL, "/profiles/0", "no board stands behind the profile")
+               : rc;
+}
+
+/* How many networks, which, and how they are measured. */
+static int read_calibrate(struct search_spec *spec, const cJSON *doc, struct err *err) {
+    static const char *const fields[] = {"networks", "seed", "method", NULL};
+    static const char at[] = "/calibrate";
+    const cJSON *body = NULL;
+    int64_t networks = 0;
+    int rc = json_object(doc, "", "calibrate", err, &body);
+    if (rc == 0)
+        rc = json_only(body, at, fields, err);
+    if (rc == 0)
+        rc = json_int(body, at, "networks", 0, CALIBRATION_CHOICE_MAX, err, &networks);
+    if (rc == 0)
+        rc = json_int(body, at, "seed", 0, INT64_C(1) << 53, err, &spec->seed);
+    if (rc == 0)
+        rc = json_string(body, at, "method", 1, 31, err, &spec->measure_method);
+    spec->calibration_nets = (int)networks;
+    spec->calibration_useful = true;
+    return rc;
+}
+
+int search_spec_read_calibration(struct search_spec *spec, const cJSON *doc, struct err *err) {
+    static const char *const fields[] = {
+        "space",    "space_fingerprint", "profiles",         "fleet",
+        "versions", "calibrate",         "board_patience_s", NULL};
+    int rc = json_only(doc, "", fields, err);
+    if (rc == 0)
+        rc = read_calibrate(spec, doc, err);
+    if (rc == 0)
+        rc = spec_space(doc, "space", err, &spec->space);
+    if (rc == 0)
+        rc = read_calibrated_profile(spec, doc, err);
+    find_boards(spec);
+    if (rc == 0)
+        rc = read_fleet(&spec->fleet, doc, err);
+    if (rc == 0)
+        rc = read_versions(spec, doc, err);
+    return rc == 0 ? read_patience(spec, doc, err) : rc;
 }

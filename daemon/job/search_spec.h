@@ -1,4 +1,4 @@
-/* The spec of a search job (docs/JOB_PROTOCOL.md), checked. */
+/* The spec of a job that searches, or calibrates alone (docs/JOB_PROTOCOL.md), checked. */
 #pragma once
 
 #include "daemon/energy_evaluator.h"
@@ -93,6 +93,9 @@ struct search_spec {
 /* *spec is zeroed before; the caller finishes it, also on failure. Pointers of errors are those of
  * the body of POST /searches where they are about it. */
 int search_spec_read(struct search_spec *spec, const cJSON *doc, struct err *err);
+/* The same of a job that has one profile calibrated and searches nothing: goals, strategy and what
+ * else is a search's alone stay empty. Pointers of errors are the spec's. */
+int search_spec_read_calibration(struct search_spec *spec, const cJSON *doc, struct err *err);
 void search_spec_finish(struct search_spec *spec);
 /* The arch as everybody outside of the search knows it: one of the whole space. */
 void search_spec_lift(const struct search_spec *spec, const struct arch *arch,

@@ -154,6 +154,7 @@ def required():
         "DatasetRequest": ("/datasets", {"name": "r", "path": str(bed.daemon().root)}), "ImportRequest": ("/imports", {"name": "r", "space": "tiny", "path": str(bed.daemon().root)}),
         "EvaluationRequest": ("/evaluations", {"supernet": "none"}), "EstimationRequest": ("/estimations", {"supernet": "none"}), "SearchRequest": ("/searches", bed.search_body("r")), "ExportRequest": ("/exports", {"supernet": bed.supernet(), "format": "safetensors"}),
         "TableRequest": ("/tables", {"profile": bed.profile(), "space": "tiny"}), "MeasurementRequest": ("/measurements", {"profile": bed.profile(), "space": "tiny", "archs": [bed.SMALL_ARCH]}),
+        "CalibrationRequest": ("/calibrations", {"profile": bed.profile(), "space": "tiny"}),
         "TokenRequest": ("/tokens", {"kind": "api"}), "SampleRequest": ("/spaces/tiny/sample", {"n": 1}), "SignIn": ("/session", {"token": "x"}),
         "SupernetRequest": ("/supernets", {"name": "r", "space": "tiny", "dataset": "bars", "train": {"epochs": 1}}), "TrainRequest": (f"/supernets/{bed.supernet()}/train", {"train": {"epochs": 1}}),
         "Archs": (f"/supernets/{bed.supernet()}/pins", {"archs": [bed.SMALL_ARCH]}),

@@ -271,7 +271,7 @@ int attempt(struct daemon *daemon, const cJSON *spec, int number) {
     daemon->fraction = 0;
     daemon->at_first = daemon->at_half = daemon->eta_s = -1;
     cJSON_AddStringToObject(start, "type", "start");
-    cJSON_AddStringToObject(start, "kind", "search");
+    cJSON_AddStringToObject(start, "kind", daemon->kind ? daemon->kind : "search");
     cJSON_AddNumberToObject(start, "attempt", number);
     cJSON_AddNumberToObject(start, "acked", (double)daemon->acked);
     cJSON_AddNumberToObject(start, "threads", 1);

@@ -30,6 +30,7 @@ extern const char evaluated_body[], predicted_body[];
 
 struct daemon {
     const struct world *world;
+    const char *kind; /* of the job; NULL: a search */
     int events_fd, messages_fd;
     int stop_after; /* events of this attempt, then cancel; 0: never */
     bool has_board;

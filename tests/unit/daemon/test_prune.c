@@ -27,7 +27,8 @@ static const char world[] =
     "INSERT INTO tables (id, profile, profile_revision, space, space_fingerprint, method, "
     "created_us) VALUES ('tb', 'pf', 'rev', 's', 'f', 'brief', 0);"
     "INSERT INTO calibrations (id, profile, profile_revision, search, version, data, created_us) "
-    "VALUES ('cl', 'pf', 'rev', 'se_calibrated', 1, '{}', 0);";
+    "VALUES ('cl', 'pf', 'rev', 'se_calibrated', 1, '{}', 0), ('cal_alone', 'pf', 'rev', NULL, 1, "
+    "'{}', 0);";
 
 static const char jobs[] =
     "INSERT INTO jobs (id, kind, state, subject, spec, created_us, ended_us) VALUES "
@@ -41,6 +42,7 @@ static const char jobs[] =
     "('job_late', 'search', 'canceled', 'se_late', '{}', 1, 700), "
     "('job_again', 'search', 'queued', 'se_again', '{}', 1, NULL), "
     "('job_calibrated', 'search', 'done', 'se_calibrated', '{}', 1, 7), "
+    "('job_alone', 'calibrate', 'done', 'cal_alone', '{}', 1, 7), "
     "('job_gone', 'search', 'failed', 'se_gone', '{}', 1, 9);"
     "INSERT INTO job_attempts (job, attempt, started_us) VALUES ('job_old', 1, 1);";
 
@@ -71,7 +73,7 @@ static const char measured[] =
     "INSERT INTO measurements (id, profile, profile_revision, kind, graph_id, graph, method, seed, "
     "state, created_us, finished_us) SELECT 'me_' || value, 'pf', 'rev', 'network', 'g' || value, "
     "'{}', 'full', 1, 'accepted', 0, 5 FROM json_each('[\"table\", \"search\", \"gone\", "
-    "\"calibrated\", \"nobody\"]');"
+    "\"calibrated\", \"alone\", \"nobody\"]');"
     "INSERT INTO measurements (id, profile, profile_revision, kind, graph_id, graph, method, seed, "
     "state, created_us) VALUES ('me_open', 'pf', 'rev', 'network', 'g', '{}', 'full', 1, 'queued', "
     "0);"
@@ -80,7 +82,8 @@ static const char measured[] =
     "FROM measurements WHERE state = 'accepted';"
     "INSERT INTO table_entries VALUES ('tb', 'u', 'me_table');"
     "INSERT INTO measure_requests (job, request, measurement) VALUES ('job_search', 1, "
-    "'me_search'), ('job_gone', 1, 'me_gone'), ('job_calibrated', 1, 'me_calibrated');"
+    "'me_search'), ('job_gone', 1, 'me_gone'), ('job_calibrated', 1, 'me_calibrated'), "
+    "('job_alone', 1, 'me_alone');"
     "INSERT INTO leases VALUES ('ls_open', 'dv', 1, 'acked', 1, 5, NULL), ('ls_old', 'dv', 1, "
     "'closed', 1, 5, 6);"
     "INSERT INTO lease_items VALUES ('ls_old', 'me_nobody', 1, 0);";
@@ -151,9 +154,10 @@ static void test_jobs(void **state) {
     struct prune_found found = prune(f, "jobs");
     assert_int_equal(found.count, 2);
     assert_int_equal(found.oldest_us, 7);
-    assert_left(f, IDS("jobs"),
-                "job_again job_calibrated job_canceled job_first job_late job_made job_open "
-                "job_search job_young");
+    assert_left(
+        f, IDS("jobs"),
+        "job_again job_alone job_calibrated job_canceled job_first job_late job_made job_open "
+        "job_search job_young");
     assert_left(f, "SELECT count(*) FROM job_attempts", "0");
 }
 
@@ -252,12 +256,12 @@ static void test_measurements(void **state) {
     assert_left(
         f,
         "SELECT group_concat(measurement, ' ') FROM (SELECT * FROM results ORDER BY measurement)",
-        "me_calibrated me_search me_table");
+        "me_alone me_calibrated me_search me_table");
     assert_int_equal(prune(f, "measurements").count, 0); /* a lease, and a job's request */
     assert_int_equal(prune(f, "leases").count, 1);
     assert_int_equal(prune(f, "jobs").count, 2);
     assert_int_equal(prune(f, "measurements").count, 2);
-    assert_left(f, IDS("measurements"), "me_calibrated me_open me_search me_table");
+    assert_left(f, IDS("measurements"), "me_alone me_calibrated me_open me_search me_table");
 }
 
 /* Without samples, lease or request, but of the profile's revision: energy prices come from it. */

@@ -25,26 +25,29 @@ static const char world[] =
     "'{}', 0);"
     "INSERT INTO jobs (id, kind, state, subject, spec, created_us) VALUES ('job_1', 'search', "
     "'done', 'se_1', '{}', 0), ('job_2', 'search', 'done', 'se_gone', '{}', 0), ('job_3', "
-    "'search', 'done', 'se_calibrated', '{}', 0);"
+    "'search', 'done', 'se_calibrated', '{}', 0), ('job_4', 'calibrate', 'done', 'cal_alone', "
+    "'{}', "
+    "0);"
     "INSERT INTO searches (id, name, supernet, space, space_fingerprint, state, body, created_us) "
     "VALUES ('se_1', 's', 'sn_1', 's', 'f', 'done', '{}', 0);"
     "INSERT INTO tables (id, profile, profile_revision, space, space_fingerprint, method, "
     "created_us) VALUES ('tb', 'pf', 'rev', 's', 'f', 'brief', 0);"
     "INSERT INTO calibrations (id, profile, profile_revision, search, version, data, created_us) "
-    "VALUES ('cl', 'pf', 'rev', 'se_calibrated', 1, '{}', 0);";
+    "VALUES ('cl', 'pf', 'rev', 'se_calibrated', 1, '{}', 0), ('cal_alone', 'pf', 'rev', NULL, 1, "
+    "'{}', 0);";
 
 /* Of each measurement one counted and one uncounted answer. */
 static const char measured[] =
     "INSERT INTO measurements (id, profile, profile_revision, kind, graph_id, graph, method, seed, "
     "state, created_us) SELECT 'me_' || value, 'pf', 'rev', 'network', 'g' || value, '{}', 'full', "
     "1, 'failed', 0 FROM json_each('[\"table\", \"search\", \"gone\", \"calibrated\", "
-    "\"nobody\"]');"
+    "\"alone\", \"nobody\"]');"
     "INSERT INTO results (measurement, lease, attempt, idempotency_key, body_hash, status, "
     "counted, samples, data, created_us) SELECT m.id, 'ls', 1, m.id || c.value, 'h', 'ok', "
     "c.value, x'00', '{}', 1000 FROM measurements m, json_each('[0, 1]') c;"
     "INSERT INTO table_entries VALUES ('tb', 'u', 'me_table');"
     "INSERT INTO measure_requests (job, request, measurement) VALUES ('job_1', 1, 'me_search'), "
-    "('job_2', 1, 'me_gone'), ('job_3', 1, 'me_calibrated');";
+    "('job_2', 1, 'me_gone'), ('job_3', 1, 'me_calibrated'), ('job_4', 1, 'me_alone');";
 
 static const char leased[] =
     "INSERT INTO leases VALUES ('ls_open', 'dv', 1, 'acked', 1, 1000, NULL), ('ls_old', 'dv', 1, "
@@ -131,7 +134,7 @@ static void test_what_is_referred_to_stays(void **state) {
     exec(f, leased);
     exec(f, evaluated);
     prune(f, &retention_default);
-    assert_left(f, "results", "calibrated1 search1 table1");
+    assert_left(f, "results", "alone1 calibrated1 search1 table1");
     assert_left(f, "leases", "ls_open");
     assert_left(f, "evaluations", "sn_1:exported sn_1:front sn_1:pinned");
 }
@@ -146,8 +149,8 @@ static void test_what_is_young_stays(void **state) {
     rules.evaluations_us = 100 * 366 * DAY;
     prune(f, &rules);
     assert_left(f, "results",
-                "calibrated0 calibrated1 gone0 gone1 nobody0 nobody1 search0 search1 table0 "
-                "table1");
+                "alone0 alone1 calibrated0 calibrated1 gone0 gone1 nobody0 nobody1 search0 search1 "
+                "table0 table1");
     assert_left(f, "evaluations",
                 "sn_1:candidate sn_1:exported sn_1:front sn_1:nobody sn_1:pinned sn_2:candidate "
                 "sn_2:exported sn_2:front sn_2:nobody sn_2:pinned");
@@ -180,9 +183,9 @@ static void test_many_rows_go_in_slices(void **state) {
         now = count_results(f);
         assert_true(left - now <= RETENTION_SLICE);
     }
-    assert_int_equal(left, 6003);
+    assert_int_equal(left, 6004);
     exec(f, "DELETE FROM results WHERE measurement = 'me_table' AND idempotency_key LIKE 'k%'");
-    assert_left(f, "results", "calibrated1 search1 table1");
+    assert_left(f, "results", "alone1 calibrated1 search1 table1");
 }
 
 static int do_fit(struct store_tx *tx, struct fixture *f, void *argument, struct err *err) {
@@ -263,7 +266,7 @@ static void test_the_rules_are_told(void **state) {
     assert_int_equal(cJSON_GetArraySize(rules), 8);
     const cJSON *results = cJSON_GetArrayItem(rules, 3);
     assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(results, "kind")), "results");
-    assert_int_equal(cJSON_GetObjectItem(results, "rows")->valueint, 10);
+    assert_int_equal(cJSON_GetObjectItem(results, "rows")->valueint, 12);
     assert_non_null(strstr(cJSON_GetStringValue(cJSON_GetObjectItem(results, "rule")), "90 days"));
     cJSON_Delete(rules);
 }

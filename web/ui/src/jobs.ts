@@ -4,7 +4,7 @@ import { list, type Job } from './api';
 /** What a job of a kind does. */
 export const jobKinds: Record<string, string> = {
   dataset: 'Checking a data set', train: 'Training', evaluate: 'Evaluating subnets', estimate: 'Comparing inherited with stand-alone accuracy', search: 'Searching', export: 'Exporting',
-  table: 'Measuring a latency table', import: 'Importing a checkpoint', model: 'Reading a model', results: 'Taking over results',
+  table: 'Measuring a latency table', import: 'Importing a checkpoint', model: 'Reading a model', results: 'Taking over results', calibrate: 'Calibrating a board',
 };
 
 const active = ['running', 'queued', 'paused', 'canceling'];

@@ -61,8 +61,8 @@ function Quality({ calibration }: { calibration: Calibration }) {
 }
 
 function Calibrations({ profile }: { profile: string }) {
-  const { data } = useLoaded(() => list<Calibration>(`/calibrations?profile=${encodeURIComponent(profile)}`), `cal ${profile}`, ['search', 'front']);
-  if (!data?.length) return <Empty>None yet: a search measures whole networks and fits one.</Empty>;
+  const { data } = useLoaded(() => list<Calibration>(`/calibrations?profile=${encodeURIComponent(profile)}`), `cal ${profile}`, ['search', 'front', 'job'], (d, topic) => topic !== 'job' || (d['kind'] === 'calibrate' && d['state'] === 'done'));
+  if (!data?.length) return <Empty>None yet: a search measures whole networks and fits one, and so does <code>espalier latency calibrate {profile} SPACE</code>.</Empty>;
   const newest = data[0]!;
   return (
     <>

@@ -1,0 +1,93 @@
+#include "daemon/store_calibrations.h"
+
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "daemon/ids.h"
+#include "daemon/store_searches.h"
+
+#define COLUMNS "id, search, space_fingerprint, created_us AS \"created_at@time\""
+
+/* search NULL: it was asked for by itself, and its job has this id as its subject. */
+static int insert(struct store_tx *tx, const char *id, const char *search, const cJSON *data,
+                  struct err *err) {
+    const char *profile, *revision;
+    int64_t version;
+    int r = json_string(data, "", "profile_id", 1, ID_MAX - 1, err, &profile);
+    if (r == 0)
+        r = json_string(data, "", "profile_revision", 1, 96, err, &revision);
+    if (r == 0)
+        r = json_int(data, "", "version", 0, INT32_MAX, err, &version);
+    if (r != 0)
+        return r;
+    char *text = json_print(data);
+    r = sql_run(store_tx_sql(tx), err, NULL,
+                "INSERT INTO calibrations (id, profile, profile_revision, search, version, data, "
+                "created_us, space_fingerprint) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, CASE WHEN ?4 "
+                "IS NULL THEN (SELECT json_extract(spec, '$.space_fingerprint') FROM jobs WHERE "
+                "subject = ?1) ELSE (SELECT space_fingerprint FROM searches WHERE id = ?4) END)",
+                "ttttiti", id, profile, revision, search, version, text, store_tx_now_us(tx));
+    free(text);
+    return r;
+}
+
+int store_calibration_add(struct store_tx *tx, const char *search, const cJSON *data,
+                          struct err *err) {
+    char id[ID_MAX];
+    id_make("cal_", id);
+    int r = insert(tx, id, search, data, err);
+    return r != 0 ? r : store_search_announce(tx, search, err);
+}
+
+int store_calibration_fitted(struct store_tx *tx, const char *id, const cJSON *data,
+                             struct err *err) {
+    return insert(tx, id, NULL, data, err);
+}
+
+int store_calibration_list(struct sql *sql, const char *profile, const struct sql_page_args *page,
+                           struct err *err, cJSON **ret_doc) {
+    cJSON *doc = NULL;
+    int r = sql_page(sql, err, page, "id", &doc,
+                     "SELECT " COLUMNS ", json_remove(data, '$.points') AS \"data@json\" FROM "
+                     "calibrations WHERE (?1 IS NULL OR id < ?1) AND (?3 IS NULL OR profile = ?3) "
+                     "ORDER BY id DESC LIMIT ?2",
+                     "t", profile);
+    return r != 0 ? r : sql_spread_all(doc, "data", err, ret_doc);
+}
+
+int store_calibration_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc) {
+    cJSON *doc = NULL;
+    int r = sql_get_row(sql, err, &doc,
+                        "SELECT " COLUMNS ", data AS \"data@json\" FROM calibrations WHERE id = ?1",
+                        "t", id);
+    if (r == 0 && doc == NULL)
+        r = err_set(err, ESP_ENOTFOUND, NULL, "there is no calibration \"%s\"", id);
+    if (r == 0)
+        r = sql_spread(doc, "data", err);
+    if (r == 0)
+        *ret_doc = doc;
+    else
+        cJSON_Delete(doc);
+    return r;
+}
+
+int store_calibration_newest(struct sql *sql, const char *profile_revision, const char *fingerprint,
+                             struct err *err, char **ret_document) {
+    struct sql_rows rows;
+    char *document = NULL;
+    sql_query(
+        sql, &rows,
+        "SELECT json_extract(data, '$.calibration') FROM calibrations WHERE profile_revision = "
+        "?1 AND space_fingerprint = ?2 ORDER BY created_us DESC, id DESC "
+        "LIMIT 1",
+        "tt", profile_revision, fingerprint);
+    if (sql_next(&rows) && !sql_null(&rows, 0))
+        document = mem_strdup(sql_text(&rows, 0));
+    int r = sql_end(&rows, err);
+    if (r == 0)
+        *ret_document = document;
+    else
+        free(document);
+    return r;
+}

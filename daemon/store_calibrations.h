@@ -1,0 +1,25 @@
+/* Calibrations of latencies: what searches fit on their way, and what a person asks for. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "daemon/store.h"
+#include "daemon/store_sql.h"
+
+/* The data of a calibration event (docs/JOB_PROTOCOL.md) of a search's job; the search names it.
+ * Errors: ESP_EINVAL. */
+int store_calibration_add(struct store_tx *tx, const char *search, const cJSON *data,
+                          struct err *err);
+/* The same of a job that was asked for this one, which has had its id since then. Of the space that
+ * the job's spec names ("space_fingerprint"). */
+int store_calibration_fitted(struct store_tx *tx, const char *id, const cJSON *data,
+                             struct err *err);
+/* profile: id; NULL: of all. */
+int store_calibration_list(struct sql *sql, const char *profile, const struct sql_page_args *page,
+                           struct err *err, cJSON **ret_doc);
+/* With its points. ESP_ENOTFOUND. */
+int store_calibration_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
+/* The calibration document of a profile revision that was fitted last on networks of the space of
+ * that fingerprint; owned text, NULL when there is none. */
+int store_calibration_newest(struct sql *sql, const char *profile_revision, const char *fingerprint,
+                             struct err *err, char **ret_document);
