@@ -148,8 +148,12 @@ static int on_data(void *context, const char *data, size_t len) {
             buf_append(&watching->line, &data[i], 1);
     if (stopped)
         return 1;
-    if (!watching->dirty || clock_wall_us() - watching->asked_us < watching->pause_us)
+    if (!watching->dirty)
         return 0;
+    if (clock_wall_us() - watching->asked_us < watching->pause_us) {
+        alarm((unsigned)(watching->pause_us / 1000000) + 1); /* it may be the last for long */
+        return 0;
+    }
     if (refresh(watching, &err) != 0)
         return 1; /* whoever reads the stream asks again */
     if (watching->of->has_ended(watching->of->context))

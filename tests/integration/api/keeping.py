@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+from datetime import datetime, timezone
 
 import bed
 import data
@@ -212,8 +213,10 @@ def stopping():
 @test("without a terminal a watched search is told in lines, and its end is the exit code", 120)
 def watch_lines():
     stack = bed.daemon()
-    stack.client.post("/searches", bed.search_body("lines", evaluations=60, measure_front=0, calibration_nets=0), 202)
+    job = stack.client.post("/searches", bed.search_body("lines", evaluations=60, measure_front=0, calibration_nets=0), 202)["job"]["id"]
     lines = stack.cli("search", "watch", "lines", timeout=100).splitlines()
+    late = datetime.now(timezone.utc) - datetime.fromisoformat(stack.job(job)["ended_at"])
+    check(late.total_seconds() < 8, "its end is told when it comes, not with the stream's next sign of life", late)
     check(lines and lines[-1].startswith("lines: done, final, 60 of 60 evaluations, ") and "\x1b" not in "".join(lines) and len(lines) < 12, "lines", lines)
     equal(stack.cli_run("search", "watch", "no-such").returncode, 3, "no search")
 
