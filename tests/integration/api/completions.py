@@ -1,4 +1,5 @@
 """What bash, zsh and fish themselves offer while a command line is written, beside what --help names."""
+import functools
 import re
 import shutil
 import subprocess
@@ -11,16 +12,19 @@ from suite import Skipped, check, equal, test
 ASK_ZSH = Path(__file__).resolve().parent / "ask.zsh"
 
 
+@functools.lru_cache(None)
+def help_of(noun="", verb=""):
+    return bed.daemon().cli_run(*filter(None, (noun, verb)), "--help").stdout
+
+
 def commands_of_overview():
     """(noun, verb or "") of every command, as the overview lists them."""
-    text = bed.daemon().cli_run("--help").stdout
-    rows = re.findall(r"^  ([a-z]+)(?: ([a-z]+)(?= |$))?", text, re.MULTILINE)
+    rows = re.findall(r"^  ([a-z]+)(?: ([a-z]+)(?= |$))?", help_of(), re.MULTILINE)
     return [(noun, verb) for noun, verb in rows]
 
 
 def options_of(noun, verb):
-    text = bed.daemon().cli_run(*filter(None, (noun, verb)), "--help").stdout
-    return set(re.findall(r"^  (?:-\w, |    )(--[a-z0-9-]+)", text, re.MULTILINE))
+    return set(re.findall(r"^  (?:-\w, |    )(--[a-z0-9-]+)", help_of(noun, verb), re.MULTILINE))
 
 
 def script_for(shell):

@@ -111,7 +111,7 @@ def mixed_blocks():
     space = json.loads((ROOT / "tests/integration/common/mixed_28.json").read_text())
     stack.add_space({**space, "name": "mixed"})
     stack.cli("supernet", "train", "mixed", "--space", "mixed", "--dataset", "bars", "--set", json.dumps({**bed.TRAIN, "epochs": 2}), "--wait", timeout=100)
-    stack.cli("search", "create", "mixed", "--supernet", "mixed", "--accuracy", "evaluated", "--strategy", "linas", "-n", "40", "--population", "20", "--measure-front", "0", "--wait", timeout=100)
+    stack.cli("search", "create", "mixed", "--supernet", "mixed", "--accuracy", "evaluated", "--strategy", "linas", "-n", "40", "--population", "20", "--baseline", "none", "--measure-front", "0", "--wait", timeout=100)
     front = stack.client.get("/searches/mixed/front")["items"]
     check(len(front) >= 3, "points of the front", front)
     for point in front:

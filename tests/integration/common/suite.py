@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 3  # times as long as a free machine would take: tests share it with other suites
 
 _tests = []
+_after_each = []
 _at_end = []
 
 
@@ -36,6 +37,11 @@ def test(title, seconds=60):
         _tests.append((title, seconds, function))
         return function
     return register
+
+
+def after_each(undo):
+    """Calls undo() behind every test, whatever became of it."""
+    _after_each.append(undo)
 
 
 def at_end(undo):
@@ -108,6 +114,8 @@ def _run_one(number, title, seconds, function, on_failure):
         return "failed"
     finally:
         signal.alarm(0)
+        for undo in _after_each:
+            undo()
     print(f"ok {number} - {title} # {time.monotonic() - begun:.1f} s", flush=True)
     return "passed"
 

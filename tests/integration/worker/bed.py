@@ -1,19 +1,40 @@
 """What the tests of workers share: a daemon with a space, archs to measure, and a look into its database."""
 import itertools
+import signal
 import sqlite3
 
+import data
 from board import Board
 from stack import Stack
-from suite import Failed, once, wait_for
+from suite import Failed, after_each, once, wait_for
 
 _archs = itertools.count()
+shared = set()  # names of workers that several tests need
+FLAT = "gmacs=1e6,gbps=1e6,op_us=0,launch_us=1000"  # every network takes a millisecond
+SIMULATED = ("--backend", "sim", "--backend-config", FLAT)  # where it does not matter what measures: no time passes
 
 
 @once
 def daemon():
     stack = Stack("worker").start()
     stack.add_space()
+    after_each(lambda: end_workers(stack))
     return stack
+
+
+def end_workers(stack):
+    """A board that no test looks at any more would still have its noise measured again, and keep this machine's others waiting."""
+    for name, worker in stack.workers.items():
+        if name not in shared:
+            worker.kill(signal.SIGTERM)
+
+
+@once
+def narrow():
+    """The name of a space of a few units, for whole tables of boards that take their time."""
+    stages = [{**stage, "kernel_sizes": [3]} for stage in data.TINY["stages"]]
+    daemon().add_space(data.space(name="narrow", stages=stages))
+    return "narrow"
 
 
 @once

@@ -87,6 +87,7 @@ def priced():
     networks = [arch(text) for text in ARCHS]
     prices = bed.daemon().root / f"prices.json"
     prices.write_text(json.dumps({doc["graph_id"]: energy_of(doc["cost"]) for doc in networks}))
+    bed.shared.add("priced")
     _, profile = worker("priced", exec_config("priced", command=[str(RUNTIME), "priced", str(prices)]), "exec")
     return profile, networks
 

@@ -66,10 +66,10 @@ def words():
 @test("two workers of one copied state folder: one measures, the other waits until it is allowed", 90)
 def copied():
     stack = bed.daemon()
-    first = stack.start_worker("original")
+    first = stack.start_worker("original", *bed.SIMULATED)
     profile = wait_for("the board", lambda: stack.profile_of("original"), 10)["id"]
     shutil.copytree(stack.root / "worker-original", stack.root / "worker-copy")
-    command = [WORKER, "--state-dir", stack.root / "worker-copy", "--salt", "original"]
+    command = [WORKER, "--state-dir", stack.root / "worker-copy", "--salt", "original", *bed.SIMULATED]
     stack.workers["copy"] = copy = Process(command, stack.root / "worker-copy.log")
 
     def refused(process):
@@ -126,7 +126,7 @@ def good(token):
 @test("a worker makes itself a new token when it is told to; the old one is worth nothing from then on", 60)
 def rotated():
     stack = bed.daemon()
-    process = stack.start_worker("rotates")
+    process = stack.start_worker("rotates", *bed.SIMULATED)
     profile = wait_for("the board", lambda: stack.profile_of("rotates"), 10)["id"]
     old, since = token_of_worker("rotates"), device("rotates")["token_created_at"]
     stack.cli("device", "rotate", "rotates")
@@ -190,7 +190,7 @@ def bad_rotations():
 @test("a revoked token ends its worker at once; the board comes back by a new token, once that is allowed", 90)
 def revoked():
     stack = bed.daemon()
-    process = stack.start_worker("revoked")
+    process = stack.start_worker("revoked", *bed.SIMULATED)
     profile = wait_for("the board", lambda: stack.profile_of("revoked"), 10)
     wait_for("its noise floor", lambda: device("revoked")["noise"] is not None, 30)
     old = token_of_worker("revoked")
@@ -199,7 +199,7 @@ def revoked():
     check("token" in process.log.read_text(), "its log", process.log.read_text())
     equal((good(old), device("revoked")["online"], device("revoked")["token_created_at"]), (False, False, None), "afterwards")
     (name,) = bed.ask(profile["id"])
-    command = [WORKER, "--daemon", stack.url, "--state-dir", stack.root / "worker-revoked", "--salt", "revoked"]
+    command = [WORKER, "--daemon", stack.url, "--state-dir", stack.root / "worker-revoked", "--salt", "revoked", *bed.SIMULATED]
     fresh = stack.enrolment_token()
     refused = Process([*command, "--enrol", fresh], stack.root / "worker-revoked.log")
     check(refused.popen.wait(20) == 1 and "device allow" in refused.log.read_text(), "it is refused", refused.log.read_text())

@@ -83,7 +83,7 @@ def child_killed():
 def enrol_through(name, proxy, token):
     """A worker that enrols by way of a proxy; its folder stays for the next."""
     folder = bed.daemon().root / f"worker-{name}"
-    command = [WORKER, "--daemon", proxy.url if proxy else bed.daemon().url, "--enrol", token, "--state-dir", folder, "--name", name, "--salt", name]
+    command = [WORKER, "--daemon", proxy.url if proxy else bed.daemon().url, "--enrol", token, "--state-dir", folder, "--name", name, "--salt", name, *bed.SIMULATED]
     process = bed.daemon().workers[name] = Process(command, bed.daemon().root / f"worker-{name}.log")
     return process, folder
 
@@ -145,7 +145,7 @@ def enrolled_unknowing():
     wait_for("the answer", lambda: held, 20, 0.01)
     process.kill()
     proxy.answer = lambda data: data
-    bed.daemon().workers["unknowing"] = Process([WORKER, "--state-dir", folder, "--name", "unknowing", "--salt", "unknowing"], process.log)
+    bed.daemon().workers["unknowing"] = Process([WORKER, "--state-dir", folder, "--name", "unknowing", "--salt", "unknowing", *bed.SIMULATED], process.log)
     enrolled_once("unknowing", folder)
     bed.daemon().workers["unknowing"].stop()
     proxy.close()

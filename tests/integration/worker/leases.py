@@ -10,8 +10,40 @@ from suite import check, equal, once, test, wait_for
 left = {}  # a lease that nobody acknowledges; its end is looked at last
 
 
-@test("a lease that nobody acknowledges is granted (its end is looked at last)")
+def running_lease(board):
+    """A measurement of this board that runs, and its lease."""
+    (name,) = bed.ask(board.profile_id, method="full")
+    lease = board.lease()
+    board.ack(lease)
+    return name, lease
+
+
+@once
+def lapsed_leases():
+    """Two boards whose leases end soon: expiry is stored, so it is set back while the daemon is down. The daemon gives
+    boards a heartbeat's time after a start to be heard again, so what follows is looked at last."""
+    stack = bed.daemon()
+    found = [(board, *running_lease(board)) for board in (bed.board("late"), bed.board("too-late"))]
+    stack.stop()
+    db = sqlite3.connect(stack.database())
+    db.executemany("UPDATE leases SET expires_us = 1 WHERE id = ?", [(lease["lease_id"],) for _, _, lease in found])
+    db.commit()
+    db.close()
+    stack.start()
+    return found
+
+
+def expired_lease(number):
+    """One of these boards, its measurement and its lease, when that has ended."""
+    board, name, lease = lapsed_leases()[number]
+    bed.wait_state(name, "queued")
+    problem(board.heartbeat(lease), 410, "gone")
+    return board, name, lease
+
+
+@test("a lease that nobody acknowledges is granted, two others run out (their ends are looked at last)")
 def leave():
+    lapsed_leases()
     board = bed.board("silent")
     (name,) = bed.ask(board.profile_id)
     left.update(board=board, name=name, lease=board.lease(), since=time.monotonic())
@@ -108,61 +140,6 @@ def fenced():
     equal((bed.counted(name), bed.late(name)), (1, 1), "counted, late")
 
 
-def running_lease(board):
-    """A measurement of this board that runs, and its lease."""
-    (name,) = bed.ask(board.profile_id, method="full")
-    lease = board.lease()
-    board.ack(lease)
-    return name, lease
-
-
-@once
-def expired_leases():
-    """Two boards whose leases have ended: expiry is stored, so it is set back while the daemon is down. The daemon gives
-    boards a heartbeat's time after a start to be heard again, so both go through one restart."""
-    stack = bed.daemon()
-    found = [(board, *running_lease(board)) for board in (bed.board("late"), bed.board("too-late"))]
-    stack.stop()
-    db = sqlite3.connect(stack.database())
-    db.executemany("UPDATE leases SET expires_us = 1 WHERE id = ?", [(lease["lease_id"],) for _, _, lease in found])
-    db.commit()
-    db.close()
-    stack.start()
-    for board, name, lease in found:
-        bed.wait_state(name, "queued")
-        problem(board.heartbeat(lease), 410, "gone")
-    return found
-
-
-@test("the late result of an expired lease is taken while nobody else has measured")
-def late():
-    board, name, lease = expired_leases()[0]
-    answer = board.send(board.result_of(lease, lease["items"][0]))
-    equal((answer.status, answer.doc), (200, {"counted": True, "late": True}), "the late result")
-    equal((bed.measurement(name)["state"], bed.counted(name), bed.late(name)), ("accepted", 1, 1), "the measurement")
-    equal(board.lease(), None, "it is not measured again")
-
-
-def drifts_of(board):
-    """How many results the statistics of the board's noise are made of."""
-    return bed.rows("SELECT v.drifts FROM profiles p JOIN profile_revisions v ON v.id = p.revision WHERE p.device = ?", board.device_id)[0][0]
-
-
-@test("a late result that another attempt has forestalled does not count")
-def too_late():
-    board, name, old = expired_leases()[1]
-    new = board.lease()
-    board.ack(new)
-    good = board.result_of(new, new["items"][0])
-    equal(board.send(good).status, 201, "the result of the second attempt")
-    drifts, health = drifts_of(board), bed.client().get(f"/devices/{board.device_id}")["health"]
-    answer = board.send(board.result_of(old, old["items"][0], median_us=good["high_us"], reference={"before_us": 100.0, "after_us": 400.0}))
-    equal((answer.status, answer.doc), (200, {"counted": False, "late": True}), "the late one")
-    equal((bed.measurement(name)["median_us"], bed.counted(name), bed.late(name)), (good["median_us"], 1, 1), "the measurement")
-    equal(drifts_of(board), drifts + 1, "its drift counts for the statistics of noise")
-    equal(bed.client().get(f"/devices/{board.device_id}")["health"], health, "and not against the board")
-
-
 @test("a lease outlives the daemon: ended in order or killed, it takes the result afterwards")
 def restart():
     board = bed.board("restart")
@@ -226,7 +203,34 @@ def long_poll():
     check(time.monotonic() - begun < 12, "it comes at once", time.monotonic() - begun)
 
 
+def drifts_of(board):
+    """How many results the statistics of the board's noise are made of."""
+    return bed.rows("SELECT v.drifts FROM profiles p JOIN profile_revisions v ON v.id = p.revision WHERE p.device = ?", board.device_id)[0][0]
+
+
 def register_end():
+    @test("the late result of an expired lease is taken while nobody else has measured")
+    def late():
+        board, name, lease = expired_lease(0)
+        answer = board.send(board.result_of(lease, lease["items"][0]))
+        equal((answer.status, answer.doc), (200, {"counted": True, "late": True}), "the late result")
+        equal((bed.measurement(name)["state"], bed.counted(name), bed.late(name)), ("accepted", 1, 1), "the measurement")
+        equal(board.lease(), None, "it is not measured again")
+
+    @test("a late result that another attempt has forestalled does not count")
+    def too_late():
+        board, name, old = expired_lease(1)
+        new = board.lease()
+        board.ack(new)
+        good = board.result_of(new, new["items"][0])
+        equal(board.send(good).status, 201, "the result of the second attempt")
+        drifts, health = drifts_of(board), bed.client().get(f"/devices/{board.device_id}")["health"]
+        answer = board.send(board.result_of(old, old["items"][0], median_us=good["high_us"], reference={"before_us": 100.0, "after_us": 400.0}))
+        equal((answer.status, answer.doc), (200, {"counted": False, "late": True}), "the late one")
+        equal((bed.measurement(name)["median_us"], bed.counted(name), bed.late(name)), (good["median_us"], 1, 1), "the measurement")
+        equal(drifts_of(board), drifts + 1, "its drift counts for the statistics of noise")
+        equal(bed.client().get(f"/devices/{board.device_id}")["health"], health, "and not against the board")
+
     @test("the lease that nobody acknowledged has expired, its work goes to another attempt", 60)
     def expired():
         board, name = left["board"], left["name"]

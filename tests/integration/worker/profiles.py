@@ -21,9 +21,9 @@ def offered(name, n):
     return wait_for(f"{n} profiles of {name}", look, 15)
 
 
-def build(ref, seconds=60):
+def build(ref, space="tiny", seconds=60):
     """A table of the space, measured; the table when it is ready."""
-    answer = bed.client().post("/tables", {"profile": ref, "space": "tiny", "method": "brief"}, 202)
+    answer = bed.client().post("/tables", {"profile": ref, "space": space, "method": "brief"}, 202)
     bed.daemon().wait_job(answer["job"]["id"], seconds)
     return bed.client().get(f"/tables/{answer['table']['id']}")
 
@@ -40,8 +40,8 @@ def several():
         wait_for(f"the noise floor of {p['name']}", lambda p=p: bed.client().get(f"/profiles/{p['id']}")["noise"], 60)
     names = {"several": 0, "several/native-fp32-t2": 1, "several/t2": 1, "several/made-up": 2}
     for ref, i in names.items():
-        equal(bed.client().post("/tables", {"profile": ref, "space": "tiny", "method": "brief"}, 202)["table"]["profile"], profiles[i]["id"], f"the profile that {ref} names")
-    tables = [build(p["id"], 100) for p in profiles]
+        equal(bed.client().post("/tables", {"profile": ref, "space": bed.narrow(), "method": "brief"}, 202)["table"]["profile"], profiles[i]["id"], f"the profile that {ref} names")
+    tables = [build(p["id"], bed.narrow(), 100) for p in profiles]
     equal(len({t["id"] for t in tables}), 3, "tables")
     equal({t["state"] for t in tables}, {"ready"}, "their state")
     asked = [bed.ask(p["name"], archs=ARCHS[:1])[0] for p in profiles]
@@ -53,7 +53,7 @@ def several():
     shown = stack.cli("device", "show", "several")
     check(all(p["name"] in shown for p in profiles), "espalier device show lists them", shown)
     check("several/native-fp32-t2" in stack.cli("latency", "profiles"), "espalier latency profiles does")
-    stack.cli("latency", "build", "several/t2", "tiny", "--method", "brief", "--wait")
+    stack.cli("latency", "build", "several/t2", bed.narrow(), "--method", "brief", "--wait")
     check("fits several" in stack.cli_run("latency", "build", "several/native", "tiny").stderr, "what is not unique is refused with both names")
     process.stop()
 
