@@ -28,31 +28,29 @@ def turns():
     waits = wait_for("the board to say that it waits", lambda: client.get("/devices/beside")["waits_for"], 10)
     equal((waits["job"], waits["asked"]), (job, False), "it is the training's turn")
     (floor,) = client.items(f"/measurements?profile={profile}&kind=reference")
-    equal(floor["state"], "queued", "the noise floor")
+    (name,) = [row["id"] for row in client.post("/measurements", {"profile": profile, "space": "tiny", "archs": ["r28 | d1 c16 k3e1 | d1 c24 k3e2"], "method": "brief"}, 202)["items"]]
+    state = lambda measurement: client.get(f"/measurements/{measurement}")["state"]
     equal(client.get("/devices/beside")["noise"], None, "noise so far")
     (pid,) = stack.job_pids()
     begun = time.monotonic()
-    with Events(stack.port, "device") as events:
-        wait_for("the boards' turn", lambda: (client.get("/devices/beside")["waits_for"] or {}).get("asked") or client.get(f"/measurements/{floor['id']}")["state"] != "queued", 60, 0.1)
-        equal(client.get("/jobs/" + job)["waits_for"] or {"device": client.get("/devices/beside")["id"]}, {"device": client.get("/devices/beside")["id"]}, "whom the training waits for")
-        wait_for("the noise floor", lambda: client.get(f"/measurements/{floor['id']}")["state"] == "accepted", 30)
-    check(time.monotonic() - begun > 15, "the training has had its turn", time.monotonic() - begun)
-    check(client.get("/devices/beside")["noise"] is not None, "noise")
-    # A job that does not come to a boundary: nothing is measured beside it.
-    wait_for("the training to go on", lambda: stack.job(job)["state"] == "running", 20)
-    os.kill(pid, signal.SIGSTOP)
+    os.kill(pid, signal.SIGSTOP)  # it will come to no boundary: nothing is measured beside it, though it is the boards' turn
     try:
-        (name,) = [row["id"] for row in client.post("/measurements", {"profile": profile, "space": "tiny", "archs": ["r28 | d1 c16 k3e1 | d1 c24 k3e2"], "method": "brief"}, 202)["items"]]
         with Events(stack.port, "device") as events:
             events.until(lambda topic, data: (data.get("waits_for") or {}).get("asked"), 60)
+        check(time.monotonic() - begun > 15, "the training has had its turn", time.monotonic() - begun)
         time.sleep(70 if os.environ.get("ESP_LONG") == "1" else 3)
-        equal(client.get(f"/measurements/{name}")["state"], "queued", "nothing is measured while the job may compute")
+        equal((state(floor["id"]), state(name)), ("queued", "queued"), "nothing is measured while the job may compute")
         waits = client.get("/devices/beside")["waits_for"]
         check(waits["job"] == job and waits["asked"] and waits["seconds"] >= 5, "whom it waits for", waits)
         check("job" in stack.cli("device", "show", "beside") and job in stack.cli("device", "show", "beside"), "espalier device show says so")
     finally:
         os.kill(pid, signal.SIGCONT)
-    wait_for("the measurement", lambda: client.get(f"/measurements/{name}")["state"] == "accepted", 30)
+    held = wait_for("the pause", lambda: client.get("/jobs/" + job)["waits_for"] or state(name) == "accepted", 20)
+    equal(held, {"device": client.get("/devices/beside")["id"]}, "whom the training waits for")
+    for measurement in (floor["id"], name):
+        wait_for("the measurement", lambda: state(measurement) == "accepted", 30)
+    check(client.get("/devices/beside")["noise"] is not None, "noise")
+    wait_for("the training to go on", lambda: stack.job(job)["state"] == "running", 20)
     for measurement in (floor["id"], name):
         ((begin, end),) = bed.rows(stack, "SELECT l.created_us, l.closed_us FROM leases l JOIN lease_items i ON i.lease = l.id WHERE i.measurement = ?", measurement)
         check(paused_between(stack, begin, end), "the training was paused all through the lease of", measurement)
