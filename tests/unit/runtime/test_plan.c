@@ -109,21 +109,26 @@ static void check_against_reference(const struct network *net) {
     free(want);
 }
 
-static void networks_equal_the_reference(void **state) {
-    static const struct {
-        const char *space;
-        int archs;
-    } cases[] = {{"fashion_small", 12}, {"peer_28", 5}, {"peer_32", 3}, {"ofa_mbv3", 2}};
-    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-        struct space *space = builtin(cases[i].space);
-        /* The largest network of the large space takes a second of naive loops. */
-        for (int n = strcmp(cases[i].space, "ofa_mbv3") ? 0 : 1; n < cases[i].archs; n++) {
-            struct network net = random_network(space, n, 1);
-            check_against_reference(&net);
-            network_free(&net);
-        }
-        space_destroy(space);
+/* Those numbered from first on. */
+static void check_networks(const char *name, int first, int n) {
+    struct space *space = builtin(name);
+    for (int i = first; i < n; i++) {
+        struct network net = random_network(space, i, 1);
+        check_against_reference(&net);
+        network_free(&net);
     }
+    space_destroy(space);
+}
+
+static void networks_equal_the_reference(void **state) {
+    check_networks("fashion_small", 0, 12);
+    check_networks("peer_28", 0, 5);
+    check_networks("peer_32", 0, 3);
+}
+
+/* The largest takes a second of naive loops. */
+static void a_large_network_equals_the_reference(void **state) {
+    check_networks("ofa_mbv3", 1, 2);
 }
 
 /* Every kind of unit alone, as latency tables measure it. */
@@ -225,27 +230,34 @@ static void mixed_blocks_equal_the_reference(void **state) {
     }
 }
 
-static void threads_and_batches_change_no_bit(void **state) {
+/* Takes space. */
+static void check_threads_and_batches(struct space *space) {
     enum { BATCH = 5 };
-    static const char *const spaces[] = {"fashion_small", "peer_32", "ofa_mbv3", NULL};
-    for (int s = 0; s < 4; s++) {
-        struct space *space = spaces[s] ? builtin(spaces[s]) : mixed_space(3, 30, 16, 32, 5);
-        for (int n = 0; n < 4; n++) {
-            struct network net = random_network(space, n, BATCH);
-            size_t bytes = net.n_out * sizeof(float);
-            float *batch1 = run(&net, 0, 1, BATCH), *batch3 = run(&net, 0, 3, BATCH);
-            float *one1 = run(&net, 0, 1, 1), *one3 = run(&net, 0, 3, 1);
-            assert_memory_equal(batch1, batch3, BATCH * bytes);
-            assert_memory_equal(one1, one3, bytes);
-            assert_memory_equal(one1, batch1, bytes);
-            free(batch1);
-            free(batch3);
-            free(one1);
-            free(one3);
-            network_free(&net);
-        }
-        space_destroy(space);
+    for (int n = 0; n < 4; n++) {
+        struct network net = random_network(space, n, BATCH);
+        size_t bytes = net.n_out * sizeof(float);
+        float *batch1 = run(&net, 0, 1, BATCH), *batch3 = run(&net, 0, 3, BATCH);
+        float *one1 = run(&net, 0, 1, 1), *one3 = run(&net, 0, 3, 1);
+        assert_memory_equal(batch1, batch3, BATCH * bytes);
+        assert_memory_equal(one1, one3, bytes);
+        assert_memory_equal(one1, batch1, bytes);
+        free(batch1);
+        free(batch3);
+        free(one1);
+        free(one3);
+        network_free(&net);
     }
+    space_destroy(space);
+}
+
+static void threads_and_batches_change_no_bit(void **state) {
+    check_threads_and_batches(builtin("fashion_small"));
+    check_threads_and_batches(builtin("peer_32"));
+    check_threads_and_batches(mixed_space(3, 30, 16, 32, 5));
+}
+
+static void threads_and_batches_change_no_bit_of_large_networks(void **state) {
+    check_threads_and_batches(builtin("ofa_mbv3"));
 }
 
 static void check_chain(struct network *net) {
@@ -368,7 +380,12 @@ static void identity_is_told(void **state) {
     space_destroy(space);
 }
 
-int main(void) {
+/* --large: the networks that take long under a sanitizer, through the same code. */
+int main(int argc, char **argv) {
+    const struct CMUnitTest large[] = {
+        cmocka_unit_test(a_large_network_equals_the_reference),
+        cmocka_unit_test(threads_and_batches_change_no_bit_of_large_networks),
+    };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(networks_equal_the_reference),
         cmocka_unit_test(units_equal_the_reference),
@@ -382,5 +399,7 @@ int main(void) {
         cmocka_unit_test(identity_is_told),
     };
     cmocka_set_skip_filter(getenv("ESP_SKIP_TESTS")); /* a pattern, or nothing */
+    if (argc > 1 && strcmp(argv[1], "--large") == 0)
+        return cmocka_run_group_tests_name("runtime-plan-large", large, NULL, NULL);
     return cmocka_run_group_tests_name("runtime-plan", tests, NULL, NULL);
 }
