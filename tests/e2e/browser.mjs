@@ -19,7 +19,7 @@ export const launch = (...more) => requireFromUi('playwright-core').chromium.lau
 
 /** Accessibility faults of a page as it stands, small ones too. axe runs by evaluate, as the page's own policy forbids inline scripts. */
 export async function faultsOf(page) {
-  await page.evaluate(axe);
+  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe);
   const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
   return result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(' ')).slice(0, 3).join(', ')}`);
 }

@@ -39,12 +39,14 @@ async function fits(name) {
   await page.setViewportSize({ width: 1280, height: 800 });
   await page.emulateMedia({ colorScheme: 'light' });
 }
+/** On a busy machine an answer may be ready for a page that has gone on to its next test. */
+const goneOn = () => undefined;
 /** Answers of the daemon about devices, changed on their way. */
 async function seen(change) {
   await page.route(/\/api\/v1\/devices(\/[^/]*)?(\?.*)?$/, async (route) => {
     if (route.request().method() !== 'GET') return route.continue();
     const response = await route.fetch(), doc = await response.json();
-    return route.fulfill({ response, json: doc.items ? { ...doc, items: doc.items.map(change) } : change(doc) });
+    return route.fulfill({ response, json: doc.items ? { ...doc, items: doc.items.map(change) } : change(doc) }).catch(goneOn);
   });
 }
 
@@ -53,7 +55,7 @@ test('a board in quarantine by its own health says why and when it is tried agai
   await page.route(/\/devices\/[^/]*\/history$/, async (route) => {
     const response = await route.fetch(), doc = await response.json();
     const at = (s) => new Date(Date.now() - s * 1000).toISOString();
-    return route.fulfill({ response, json: { ...doc, transitions: [{ at: at(60), from: 'quarantined', to: 'quarantined', event: 'retest_failed' }, { at: at(660), from: 'good', to: 'quarantined', event: 'crash' }, ...doc.transitions] } });
+    return route.fulfill({ response, json: { ...doc, transitions: [{ at: at(60), from: 'quarantined', to: 'quarantined', event: 'retest_failed' }, { at: at(660), from: 'good', to: 'quarantined', event: 'crash' }, ...doc.transitions] } }).catch(goneOn);
   });
   await open(`devices/${board.id}`);
   const note = page.locator('.noisy', { hasText: 'In quarantine' });
@@ -126,7 +128,7 @@ test('a card tells of a board what its figures are worth, as its history and its
   } }));
   await page.route(/\/profiles\?/, async (route) => {
     const response = await route.fetch(), doc = await response.json();
-    await route.fulfill({ response, json: { ...doc, items: doc.items.map((p) => ({ ...p, calibration: { version: 1, created_at: '2026-01-01T00:00:00Z', after: { mape: 0.0345 } } })) } });
+    await route.fulfill({ response, json: { ...doc, items: doc.items.map((p) => ({ ...p, calibration: { version: 1, created_at: '2026-01-01T00:00:00Z', after: { mape: 0.0345 } } })) } }).catch(goneOn);
   });
   await open('devices');
   const card = page.locator('a.device', { hasText: board.name });

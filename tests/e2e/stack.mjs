@@ -100,9 +100,11 @@ export class Stack {
     this.cli('space', 'add', join(this.dir, 'tiny.json'));
   }
 
+  /** The board of a command that the page shows. It is simulated, and so quick, but with ESP_LONG=1; that real ones are measured is quickstart's matter. */
   startWorker(command) {
     const token = command.match(/ESPALIER_ENROL_TOKEN=(\S+)/)[1];
-    this.worker = this.#spawn('devices/espalier-worker', ['--daemon', this.url, '--enrol', token, '--state-dir', join(this.dir, 'worker'), '--name', 'test-board'], 'worker.log');
+    const backend = process.env.ESP_LONG === '1' ? [] : ['--backend', 'sim', '--backend-config', 'gmacs=4,gbps=8,launch_us=20,noise=0.02'];
+    this.worker = this.#spawn('devices/espalier-worker', ['--daemon', this.url, '--enrol', token, '--state-dir', join(this.dir, 'worker'), '--name', 'test-board', ...backend], 'worker.log');
   }
 
   /** A second board, without hardware. */

@@ -275,7 +275,7 @@ test('the scatter is zoomed by wheel, keys and buttons, and the address keeps it
 });
 
 test('what the search makes large is better large: the best under a limit, and the sides of the axes', async () => {
-  const { search: made } = await stack.post('/searches', { name: 'large ones', supernet: 'bars', objectives: [{ metric: 'params', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }, { metric: 'top1', direction: 'maximise' }], constraints: [{ metric: 'macs', min: 60000 }], strategy: 'random', baseline: null, evaluations: 64, initial_evaluations: 24, measure_front: 0 });
+  const { search: made } = await stack.post('/searches', { name: 'large ones', supernet: 'bars', objectives: [{ metric: 'params', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }, { metric: 'top1', direction: 'maximise' }], constraints: [{ metric: 'macs', min: 60000 }], strategy: 'random', accuracy: 'evaluated', baseline: null, evaluations: 16, measure_front: 0 });
   await stack.waitFor('the search for large ones', async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
   await open(`searches/${made.id}`);
   await page.getByLabel('Add a limit').selectOption('macs');
@@ -293,7 +293,7 @@ test('limits that the search itself set are dashed lines on both axes, a limit t
   const all = await networks();
   const at = (key, share) => all.map((n) => n.metrics[key]).sort((a, b) => a - b)[Math.floor(share * all.length)];
   const [most, least] = [at('macs', 0.8), at('params', 0.3)];
-  const { search: made } = await stack.post('/searches', { name: 'within limits', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], constraints: [{ metric: 'macs', max: most }, { metric: 'params', min: least }], strategy: 'random', baseline: null, evaluations: 64, initial_evaluations: 24, measure_front: 0 });
+  const { search: made } = await stack.post('/searches', { name: 'within limits', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], constraints: [{ metric: 'macs', max: most }, { metric: 'params', min: least }], strategy: 'random', accuracy: 'evaluated', baseline: null, evaluations: 16, measure_front: 0 });
   await stack.waitFor('the search within limits', async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
   const { total } = await stack.get(`/searches/${made.id}/candidates?page_size=1`);
   /** How many rows and columns of a canvas are dashed, and how many drawn whole, in the colour of limits. */
