@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from stack import Stack, program_of
-from suite import BUILD, ROOT, Failed, at_end, check, equal, once, wait_for
+from suite import BUILD, PATIENCE, ROOT, Failed, at_end, check, equal, once, wait_for
 
 TRAIN_TIME = "5s"
 
@@ -65,9 +65,9 @@ class Quickstart:
         return wait_for(f"{pattern!r} of quickstart", find, seconds)
 
     def ended(self, status=0, seconds=90):
-        """Waits for its end; itself."""
+        """Waits for its end, for so many seconds of a free machine; itself."""
         try:
-            self.popen.wait(seconds)
+            self.popen.wait(PATIENCE * seconds)
         except subprocess.TimeoutExpired:
             raise Failed(f"quickstart has not ended after {seconds} s:\n{self.text[-3000:]}") from None
         self.reader.join(5)
