@@ -152,6 +152,8 @@ static int get_by(struct api_call *call, struct err *err,
     bool asked_for = asks_for(call, "objectives") || asks_for(call, "where");
     struct asked asked;
     int r = read_query(call, asked_for, err, &asked);
+    if (r == 0 && asks_for(call, "reference"))
+        r = candidate_query_reference(api_query(call, "reference"), err, &asked.query);
     if (r != 0)
         return r;
     return asked_for ? other(call->sql, asked.search, &asked.query, err, &call->answer)
@@ -190,7 +192,7 @@ static int get_lineage(struct api_call *call, struct err *err) {
 /* Such answers look at all candidates. */
 static bool looks_at_all(const struct api_call *call) {
     return asks_for(call, "where") || asks_for(call, "sort") || asks_for(call, "objectives") ||
-           asks_for(call, "arch");
+           asks_for(call, "reference") || asks_for(call, "arch");
 }
 
 const struct api_route api_candidates[] = {
@@ -200,6 +202,6 @@ const struct api_route api_candidates[] = {
      .slow = looks_at_all},
     {"GET", "/api/v1/searches/{id}/front", "objectives,where", .read = get_front,
      .slow = looks_at_all},
-    {"GET", "/api/v1/searches/{id}/hypervolume", "objectives,where", .read = get_hypervolume,
-     .slow = looks_at_all},
+    {"GET", "/api/v1/searches/{id}/hypervolume", "objectives,where,reference",
+     .read = get_hypervolume, .slow = looks_at_all},
     {.method = NULL}};

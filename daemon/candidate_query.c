@@ -312,6 +312,28 @@ int candidate_query_own_objectives(const struct query_metrics *metrics, struct e
                          "the search has one objective: name two in the parameter objectives");
 }
 
+static int read_reference(const struct reading *reading, char *text) {
+    struct candidate_query *query = reading->query;
+    double value;
+    if (!read_number(text, &value))
+        return parameter_refuse(reading->err, ESP_EPARSE, "reference", ": \"%.60s\" is no number",
+                                text);
+    if (query->n_reference < OBJECTIVES_MAX)
+        query->reference[query->n_reference] = value;
+    query->n_reference++;
+    return 0;
+}
+
+int candidate_query_reference(const char *text, struct err *err, struct candidate_query *query) {
+    struct reading reading = {NULL, NULL, query, err};
+    int r = each_part(&reading, "reference", text, read_reference);
+    if (r == 0 && query->n_reference != query->goals.n_objectives)
+        r = parameter_refuse(err, ESP_EPARSE, "reference",
+                             " has a number for each metric that objectives names: %d, not %d",
+                             query->goals.n_objectives, query->n_reference);
+    return r;
+}
+
 static int find_source(const struct metric_text *metric) {
     for (int i = 0; metric_source_names[i] != NULL; i++)
         if (metric_text_is(metric->source, metric->source_len, metric_source_names[i]))

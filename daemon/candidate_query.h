@@ -4,7 +4,8 @@
  *   where       what each must keep, with commas between: "latency_us@pi4<=25000,macs>=1e6,
  *               top1=evaluated,feasible=true,on_front=true,strategy=nsga2,generation<=10"
  *   objectives  two to sixteen metrics: "top1,latency_us@pi4,macs"
- *   sort        a metric or "generation", "-" in front for the largest first */
+ *   sort        a metric or "generation", "-" in front for the largest first
+ *   reference   a number for each objective: "0.1,25000", where a hypervolume ends */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -38,6 +39,8 @@ struct candidate_query {
     struct candidate_term terms[QUERY_TERMS_MAX];
     int sort; /* metric, or QUERY_SORT_… */
     bool falling;
+    int n_reference;                  /* 0: it is left to the search, else as many as objectives */
+    double reference[OBJECTIVES_MAX]; /* as values of the metrics, not as costs */
 };
 
 /* The metrics that there are, by key, and what people call them. */
@@ -63,6 +66,9 @@ int candidate_query_strategy(const cJSON *strategies, const char *parameter, con
 /* The objectives of the search itself. ESP_EPARSE: fewer than two. */
 int candidate_query_own_objectives(const struct query_metrics *metrics, struct err *err,
                                    struct candidate_query *query);
+/* Where the hypervolume of the query's objectives ends. ESP_EPARSE: not a number for each of them.
+ */
+int candidate_query_reference(const char *text, struct err *err, struct candidate_query *query);
 
 /* One candidate as a query looks at it. */
 struct candidate_view {

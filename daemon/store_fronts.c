@@ -268,11 +268,20 @@ static int front_items(struct sql *sql, const char *search, struct gathering *g,
     return r;
 }
 
-/* As costs: what the search counts its own hypervolume from, else the worst that was considered. */
+static double cost_of(const struct objective *objective, double value) {
+    return objective->maximise ? -value : value;
+}
+
+/* As costs: what is asked for, else what the search counts its own hypervolume from, else the worst
+ * that was considered. */
 static int find_reference(struct sql *sql, const char *search, const struct gathering *g,
                           struct err *err, double *ret_reference) {
     const struct goals *goals = &g->query->goals;
     char text[2048];
+    for (int k = 0; k < g->query->n_reference; k++)
+        ret_reference[k] = cost_of(&goals->objectives[k], g->query->reference[k]);
+    if (g->query->n_reference > 0)
+        return 0;
     int r = sql_get_text(sql, err, text, sizeof(text),
                          "SELECT reference_point FROM fronts WHERE search = ?1 ORDER BY version "
                          "DESC LIMIT 1",
@@ -283,8 +292,8 @@ static int find_reference(struct sql *sql, const char *search, const struct gath
     for (int k = 0; k < goals->n_objectives; k++) {
         const struct objective *objective = &goals->objectives[k];
         const cJSON *value = cJSON_GetObjectItemCaseSensitive(own, goals->keys[objective->metric]);
-        double sign = objective->maximise ? -1 : 1;
-        ret_reference[k] = cJSON_IsNumber(value) ? sign * value->valuedouble : g->worst[k];
+        ret_reference[k] =
+            cJSON_IsNumber(value) ? cost_of(objective, value->valuedouble) : g->worst[k];
     }
     cJSON_Delete(own);
     return 0;

@@ -135,7 +135,14 @@ def check_asked(search, key):
     check(abs(max(row["hypervolume"][-1] for row in curve["series"]) - curve["hypervolume"]) <= curve["hypervolume"] and curve["hypervolume"] > 0, "hypervolume of other metrics", curve)
     for row in curve["series"]:
         equal(row["hypervolume"], sorted(row["hypervolume"]), "it never falls")
-    for path, part in (("front?objectives=top1,macz", 'did you mean "macs"'), ("front?where=feasable%3Dtrue", 'did you mean "feasible"'), ("hypervolume?objectives=top1,latency_us@nothing", "nothing"), ("candidates?sort=beauty", "beauty")):
+    point = curve["reference_point"]
+    same = client.get(f"/searches/{search}/hypervolume?objectives=top1,macs&reference={point['top1']:.17g},{point['macs']:.17g}")
+    equal((same["hypervolume"], same["series"]), (curve["hypervolume"], curve["series"]), "below its own reference point")
+    wider = client.get(f"/searches/{search}/hypervolume?objectives=top1,macs&reference={point['top1']:.17g},{2 * point['macs']:.17g}")
+    equal(wider["reference_point"], {"top1": point["top1"], "macs": 2 * point["macs"]}, "another one")
+    check(wider["hypervolume"] > curve["hypervolume"], "is larger below a worse one", (wider, curve))
+    problem(client.request("GET", f"/searches/{search}/front?objectives=top1,macs&reference=0,1"), 400)
+    for path, part in (("hypervolume?reference=0,1", "objectives"), ("hypervolume?objectives=top1,macs&reference=0", "2, not 1"), ("front?objectives=top1,macz", 'did you mean "macs"'), ("front?where=feasable%3Dtrue", 'did you mean "feasible"'), ("hypervolume?objectives=top1,latency_us@nothing", "nothing"), ("candidates?sort=beauty", "beauty")):
         check(part in problem(client.request("GET", f"/searches/{search}/{path}"), 400)["detail"], part, path)
     many = client.get(f"/searches/{search}/hypervolume?objectives=top1,macs,params,peak_activation_bytes,peak_simple_bytes,model_bytes")
     check(many["hypervolume"] > 0, "hypervolume of six metrics", many)

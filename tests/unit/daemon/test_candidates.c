@@ -109,6 +109,7 @@ struct asking {
     struct query_texts texts;
     struct candidate_query query;
     struct candidate_page page;
+    const char *reference; /* NULL: none is asked for */
     bool wants_own, hypervolume, list;
     cJSON *doc;
     char *text;
@@ -126,6 +127,8 @@ static int do_query(struct store_tx *tx, struct fixture *f, void *argument, stru
         r = candidate_query_parse(&metrics, &a->texts, err, &a->query);
     if (r == 0 && a->wants_own)
         r = candidate_query_own_objectives(&metrics, err, &a->query);
+    if (r == 0 && a->reference != NULL)
+        r = candidate_query_reference(a->reference, err, &a->query);
     cJSON_Delete(known);
     cJSON_Delete(objectives);
     cJSON_Delete(strategies);
@@ -286,6 +289,34 @@ static void hypervolume_grows_by_generation_to_that_of_all(void **state) {
     cJSON_Delete(four.doc);
 }
 
+static double volume_below(struct fixture *f, const char *reference) {
+    struct asking a = {
+        .texts = {NULL, "top1,macs", NULL}, .reference = reference, .hypervolume = true};
+    if (in_tx(f, do_query, &a) != 0)
+        fail_msg("%s", f->err.message);
+    double volume = member(a.doc, "hypervolume")->valuedouble;
+    cJSON_Delete(a.doc);
+    return volume;
+}
+
+/* Five more of MACs are five columns as high as the best top1; a top1 of 1 takes away a row. */
+static void a_hypervolume_ends_where_it_is_asked_to(void **state) {
+    char own[40], wider[40], higher[40];
+    double best = 0;
+    snprintf(own, sizeof(own), "0,%d", GRID - 1);
+    snprintf(wider, sizeof(wider), "0,%d", GRID + 4);
+    snprintf(higher, sizeof(higher), "1,%d", GRID + 4);
+    for (int i = 0; i < N; i++)
+        if (told[i].feasible)
+            best = fmax(best, told[i].values[TOP1]);
+    double below = volume_below(*state, wider), first = volume_below(*state, own);
+    assert_true(first == cells(&fronts[0], N));
+    assert_true(below == first + 5 * best);
+    double lost = below - volume_below(*state, higher);
+    assert_true(lost > 5 && lost <= GRID + 4);
+    assert_true(volume_below(*state, "1e9,1") == 0);
+}
+
 static int count_wanted(bool (*keep)(const struct told *t)) {
     int n = 0;
     for (int i = 0; i < N; i++)
@@ -404,6 +435,14 @@ static void refuse(struct fixture *f, struct query_texts texts, const char *part
         fail_msg("\"%s\" is not in \"%s\"", part, f->err.message);
 }
 
+static void refuse_reference(struct fixture *f, const char *objectives, const char *reference,
+                             const char *part) {
+    struct asking a = {.texts = {NULL, objectives, NULL}, .reference = reference};
+    assert_int_equal(in_tx(f, do_query, &a), ESP_EPARSE);
+    if (strstr(f->err.message, part) == NULL)
+        fail_msg("\"%s\" is not in \"%s\"", part, f->err.message);
+}
+
 static void what_makes_no_sense_is_named(void **state) {
     struct fixture *f = *state;
     refuse(f, (struct query_texts){NULL, "top1,macz", NULL}, "did you mean \"macs\"");
@@ -426,6 +465,12 @@ static void what_makes_no_sense_is_named(void **state) {
     refuse(f, (struct query_texts){"generation<=x", NULL, NULL}, "a number");
     refuse(f, (struct query_texts){NULL, NULL, "top1,macs"}, "one metric");
     refuse(f, (struct query_texts){NULL, NULL, "hope"}, "no metric \"hope\"");
+    refuse_reference(f, "top1,macs", "1",
+                     "a number for each metric that objectives names: 2, not 1");
+    refuse_reference(f, "top1,macs", "1,2,3", "2, not 3");
+    refuse_reference(f, NULL, "1,2", "0, not 2");
+    refuse_reference(f, "top1,macs", "1,inf", "\"inf\" is no number");
+    refuse_reference(f, "top1,macs", "1,", "\"\" is no number");
     char many[400] = "macs<=1";
     for (int i = 0; i < QUERY_TERMS_MAX; i++)
         strcat(many, ",macs<=1");
@@ -445,6 +490,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_front_is_what_nothing_beats, start, fixture_stop),
         cmocka_unit_test_setup_teardown(hypervolume_grows_by_generation_to_that_of_all, start,
+                                        fixture_stop),
+        cmocka_unit_test_setup_teardown(a_hypervolume_ends_where_it_is_asked_to, start,
                                         fixture_stop),
         cmocka_unit_test_setup_teardown(pages_hold_what_keeps_the_conditions_in_order, start,
                                         fixture_stop),
