@@ -6,6 +6,7 @@ import './dashboard/candidates.mjs';
 import './dashboard/search-page.mjs';
 import './dashboard/supernet.mjs';
 import './dashboard/new-search.mjs';
+import './dashboard/searches.mjs';
 import './dashboard/network.mjs';
 import './dashboard/ways.mjs';
 import './dashboard/devices.mjs';

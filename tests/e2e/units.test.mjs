@@ -9,7 +9,7 @@ import { requireFromUi, ui } from './browser.mjs';
 
 const { build } = requireFromUi('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/family.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/hues.ts', 'src/log-text.ts', 'src/marks.ts', 'src/again.ts', 'src/titles.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/family.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/hues.ts', 'src/log-text.ts', 'src/marks.ts', 'src/again.ts', 'src/titles.ts', 'src/order.ts', 'src/comparison.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
 const { directionOf, frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
@@ -27,6 +27,8 @@ const { placeMarks } = await load('marks');
 const { ramp } = await load('hues');
 const { fitted, shortBoards } = await load('titles');
 const { reads } = await load('again');
+const { sorted, turned } = await load('order');
+const comparison = await load('comparison');
 rmSync(out, { recursive: true });
 
 test('marks along an axis stand where they begin, names only where they have room', () => {
@@ -392,4 +394,53 @@ test('boards are named as briefly as tells them apart', () => {
   assert.deepEqual(shortBoards(['pi4/fp32-t1', 'pi4/fp32-t4']), ['fp32-t1', 'fp32-t4']);
   assert.deepEqual(shortBoards(['pi4/fp32-t1', 'pi4/fp32-t4', 'pi5/fp32-t1']), ['pi4/fp32-t1', 'pi4/fp32-t4', 'pi5/fp32-t1']);
   assert.deepEqual([shortBoards([]), shortBoards(['a model'])], [[], ['a model']]);
+});
+
+test('a column sorts numbers by size and words as people do, turns at the next click, and keeps what has no value last', () => {
+  const rows = [{ n: 3, s: 'b10' }, { n: null, s: 'b9' }, { n: 12, s: 'a' }, { n: 3, s: null }, { s: 'B9' }];
+  const at = (name, down) => sorted(rows, (r) => r[name], down).map((r) => rows.indexOf(r));
+  assert.deepEqual([at('n', false), at('n', true)], [[0, 3, 2, 1, 4], [2, 0, 3, 1, 4]]);
+  assert.deepEqual([at('s', false), at('s', true)], [[2, 1, 4, 0, 3], [0, 4, 1, 2, 3]]);
+  assert.deepEqual([turned('', 'n'), turned('n', 'n'), turned('-n', 'n'), turned('s', 'n')], ['n', '-n', 'n', 'n']);
+});
+
+/** Networks of a front, [x, y] each: MACs and top-1, and a latency where there is a third. */
+const itemsOf = (points) => points.map(([macs, top1, latency], i) => ({ arch_id: `a${i}`, arch: `r28 | d${i}`, feasible: true, metrics: Object.fromEntries([['top1', top1, 'evaluated'], ['macs', macs, 'counted'], ['latency_us:pf_1', latency, 'measured']].flatMap(([key, value, source]) => (value === undefined ? [] : [[key, { value, low: null, high: null, source }]]))) }));
+const searchOf = (points, reference_point = null) => ({ search: { objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'latency_us', profile: 'pf_1', direction: 'minimise' }], reference_point }, items: itemsOf(points) });
+
+test('searches that are compared have the metrics in common that all of their fronts know, and one point that is worse than all', () => {
+  const all = [searchOf([[1, 0.5, 7], [2, 0.6, 9]], { top1: 0.1, 'latency_us:pf_1': 20 }), searchOf([[3, 0.4]], { top1: 0.2, 'latency_us:pf_1': 30 }), searchOf([])];
+  assert.deepEqual(comparison.commonMetrics(all), [{ key: 'top1', shared: true }, { key: 'macs', shared: true }, { key: 'latency_us:pf_1', shared: false }]);
+  const worst = (key) => comparison.worstOf(all, key, comparison.wayOf(all, key));
+  assert.deepEqual([worst('top1'), worst('latency_us:pf_1'), worst('macs'), worst('params')], [0.1, 30, 3, null]);
+  assert.deepEqual(comparison.picked('b,a,b,,c,d,e,f,g'), ['b', 'a', 'c', 'd', 'e', 'f']);
+  assert.deepEqual(comparison.picked(null), []);
+});
+
+test('the area of a front is that of the cells that it dominates, of two metrics the best alone', () => {
+  const points = Array.from({ length: 40 }, (_, i) => [Math.floor(20 * Math.abs(Math.sin(i * 12.9898))), Math.floor(20 * Math.abs(Math.sin(i * 78.233)))]);
+  for (const [dx, dy, x0, y0] of [['minimise', 'maximise', 20, 0], ['minimise', 'maximise', 12, 7], ['maximise', 'minimise', 0, 20], ['minimise', 'minimise', 15, 20], ['maximise', 'maximise', 0, 3]]) {
+    const { spots, of } = comparison.bestIn(itemsOf([...points, [5]]), 'macs', 'top1', dx, dy);
+    assert.equal(of, 40, 'one lacks a metric');
+    let cells = 0;
+    const within = (v, cell, way, end) => (way === 'minimise' ? v <= cell && cell < end : v > cell && cell >= end);
+    for (let x = 0; x < 20; x++) for (let y = 0; y < 20; y++) cells += points.some(([u, v]) => within(u, x, dx, x0) && within(v, y, dy, y0));
+    assert.equal(comparison.areaOf(spots, [x0, y0], dx, dy), cells, `${dx} ${dy}`);
+    assert.ok(spots.length < 40);
+  }
+  assert.equal(comparison.areaOf([], [1, 1], 'minimise', 'maximise'), 0);
+  const infeasible = itemsOf([[1, 0.9], [2, 0.5]]);
+  infeasible[0].feasible = false;
+  assert.deepEqual(comparison.bestIn(infeasible, 'macs', 'top1', 'minimise', 'maximise').spots.map((s) => [s.key, s.x, s.told.source]), [['a1', 2, 'evaluated']]);
+});
+
+test('of settings those are told that differ, each as people read it', () => {
+  const body = { name: 'a', supernet: 'net', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'maximise' }], constraints: [{ metric: 'latency_us', profile: 'pi4', max: 5000 }, { metric: 'latency_us', profile: 'pi4', min: 900 }], strategy: 'nsga2', strategy_options: { mutation: 0.2 }, baseline: null, subspace: { kernel_sizes: [3], stages: { stage2: { depths: [2, 3] } } }, evaluations: 100, population: 8, seed: 1 };
+  const [a, b] = [comparison.settingsOf(body), comparison.settingsOf({ ...body, name: 'b', constraints: [], strategy_options: { mutation: 0.1 }, subspace: undefined, accuracy: { predictor: 'mo' }, seed: 2, objectives: body.objectives.slice(0, 1) })];
+  assert.deepEqual(comparison.differing([a, b]), [
+    { name: 'objectives', values: ['top1, macs made large', 'top1'] }, { name: 'limit of latency@pi4', values: ['≤ 5.000 ms, ≥ 900.0 us', '–'] }, { name: 'mutation', values: ['0.2', '0.1'] },
+    { name: 'subspace', values: ['kernel_sizes=3 stage2.depths=2,3', '–'] }, { name: 'seed', values: ['1', '2'] }, { name: 'accuracy', values: ['–', 'by mo'] },
+  ]);
+  assert.deepEqual(comparison.differing([a, null, a]), []);
+  assert.deepEqual(comparison.differing([null, null]), []);
 });

@@ -34,7 +34,8 @@ async function everyPage() {
   const first = async (list) => (await stack.get(`/${list}`)).items[0].id;
   const { items: [model] } = await stack.get('/models');
   const { items: [point] } = await stack.get(`/searches/${search}/front`);
-  return ['', 'searches', 'searches/new', `searches/${search}`, `searches/${search}?arch=${point.arch_id}`, 'supernets', `supernets/${await first('supernets')}`, 'devices', 'devices?add=1', `devices/${await first('devices')}`, 'jobs', `jobs/${await first('jobs')}`, 'models', ...(model ? [`models/${model.id}`] : []), 'data', 'archs/tiny', 'archs/ofa_mbv3'];
+  const other = (await stack.get('/searches')).items.find((s) => s.id !== search);
+  return ['', 'searches', `searches/compare?of=${search},${other.id}`, 'searches/new', `searches/${search}`, `searches/${search}?arch=${point.arch_id}`, 'supernets', `supernets/${await first('supernets')}`, 'devices', 'devices?add=1', `devices/${await first('devices')}`, 'jobs', `jobs/${await first('jobs')}`, 'models', ...(model ? [`models/${model.id}`] : []), 'data', 'archs/tiny', 'archs/ofa_mbv3'];
 }
 
 test('pages have no accessibility fault, in light and dark, and fit a phone', async () => {
@@ -84,7 +85,7 @@ test('names that are HTML, quotes or formulas are text on every page', async () 
   await stack.waitFor('the copy of the search', async () => (await stack.get(`/jobs/${copy.job.id}`)).state === 'done', 120);
   await stack.waitFor('the training', async () => (await stack.get(`/jobs/${supernet.job.id}`)).state === 'done', 60);
   const arch = (await stack.get('/spaces/tiny')).smallest.arch;
-  for (const hash of ['', 'searches', 'searches/new', `searches/new?from=${copy.search.id}`, `searches/${copy.search.id}`, `searches/${search}?with=${copy.search.id}`, 'supernets', `supernets/${supernet.supernet.id}`, 'devices', `devices/${board.id}`, 'jobs', `jobs/${copy.job.id}`, 'models', 'data', `archs/tiny?arch=${encodeURIComponent(arch)}`]) {
+  for (const hash of ['', 'searches', 'searches/new', `searches/new?from=${copy.search.id}`, `searches/${copy.search.id}`, `searches/compare?of=${search},${copy.search.id}`, 'supernets', `supernets/${supernet.supernet.id}`, 'devices', `devices/${board.id}`, 'jobs', `jobs/${copy.job.id}`, 'models', 'data', `archs/tiny?arch=${encodeURIComponent(arch)}`]) {
     await open(hash);
     await settled();
     assert.deepEqual(await page.evaluate(() => [typeof window.hit, document.querySelectorAll('img[src=x], svg[onload]').length]), ['undefined', 0], hash);

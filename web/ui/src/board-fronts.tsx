@@ -1,9 +1,17 @@
 // One search's front as each of its boards sees it, side by side: the same networks, one scale of what is wanted, each board's own latencies.
-import type { FrontItem } from './api';
+import type { FrontItem, Source } from './api';
 import { toldBy } from './entries';
 import { frontOf, type Direction } from './front';
 import { metricValue, tickLabels } from './format';
 import { extent, ticks, toPixel, type Scale } from './scale';
+
+/** A network in a chart: squares are measured, diamonds evaluated, circles predicted. */
+export function Spot({ at: [x, y], source, title, ...rest }: { at: [number, number]; source: Source; title: string; class?: string; onClick: () => void }) {
+  const words = <title>{title}</title>;
+  if (source === 'measured') return <rect {...rest} x={x - 3.5} y={y - 3.5} width="7" height="7">{words}</rect>;
+  if (source === 'evaluated') return <polygon {...rest} points={`${x},${y - 5} ${x + 5},${y} ${x},${y + 5} ${x - 5},${y}`}>{words}</polygon>;
+  return <circle {...rest} cx={x} cy={y} r="3.8">{words}</circle>;
+}
 
 type Board = { key: string; name: string; direction: Direction };
 type Props = { items: FrontItem[]; boards: Board[]; y: string; yTitle: string; direction: Direction; selected: string | undefined; onPick: (id: string) => void };
@@ -32,11 +40,7 @@ function Panel({ items, board, sy, props }: { items: FrontItem[]; board: Board; 
           const at = [toPixel(sx, xs[i]!), toPixel(sy, ys[i]!)] as [number, number];
           const kind = `${best.includes(i) ? 'top' : ''} ${item.arch_id === props.selected ? 'chosen' : ''}`;
           const pick = () => props.onPick(item.arch_id);
-          const { source } = toldBy(item.metrics[key], item.metrics[props.y]);
-          const [title, attributes] = [<title>{item.arch}</title>, { key: item.arch_id, class: kind, onClick: pick }];
-          if (source === 'measured') return <rect {...attributes} x={at[0] - 3.5} y={at[1] - 3.5} width="7" height="7">{title}</rect>;
-          if (source === 'evaluated') return <polygon {...attributes} points={`${at[0]},${at[1] - 5} ${at[0] + 5},${at[1]} ${at[0]},${at[1] + 5} ${at[0] - 5},${at[1]}`}>{title}</polygon>;
-          return <circle {...attributes} cx={at[0]} cy={at[1]} r="3.8">{title}</circle>;
+          return <Spot key={item.arch_id} at={at} source={toldBy(item.metrics[key], item.metrics[props.y]).source} title={item.arch} class={kind} onClick={pick} />;
         })}
       </svg>
       <p class="note">{best.length} of {on.length} are best here{first === undefined || last === undefined ? '' : `: ${metricValue(key, xs[first])} to ${metricValue(key, xs[last])}`}</p>

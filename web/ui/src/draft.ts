@@ -30,7 +30,8 @@ export const judgedBy = (objectives: string[], accuracies: string): string[] => 
 const sentObjectives = (d: Draft): string[] => [...new Set(d.objectives.map((k) => (k === 'loss' && d.accuracy !== 'evaluated' ? 'top1' : k)))];
 
 type Bounded = { metric: string; profile?: string; max?: number; min?: number };
-const keyOf = (o: { metric: string; profile?: string }) => (o.profile ? `${o.metric}:${o.profile}` : o.metric);
+/** A metric as candidates and fronts name it. */
+export const keyOf = (o: { metric: string; profile?: string }) => (o.profile ? `${o.metric}:${o.profile}` : o.metric);
 const usualSide = (key: string) => (key === 'top1' ? ('min' as const) : ('max' as const));
 
 /** What a limit is of, and whether it is a least or a most. */
@@ -102,10 +103,10 @@ export function named(body: Body, names: Record<string, string>): Body {
 /** A word of a shell's command line. */
 export const quoted = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
-const cliMetric = (c: { metric: string; profile?: string }) => (c.metric === 'latency_us' ? `latency@${c.profile}` : keyOf(c).replace(':', '@'));
+export const cliMetric = (c: { metric: string; profile?: string }) => (c.metric === 'latency_us' ? `latency@${c.profile}` : keyOf(c).replace(':', '@'));
 
 /** A part of the space as options of the command: "kernel_sizes=3,5", "stage2.depths=2". */
-function cliSubspace(subspace: Record<string, unknown>, of = ''): string[] {
+export function cliSubspace(subspace: Record<string, unknown>, of = ''): string[] {
   return Object.entries(subspace).flatMap(([name, value]) => (Array.isArray(value) ? `${of}${name}=${value.join()}` : Object.entries(value as object).flatMap(([stage, kept]) => cliSubspace(kept as Record<string, unknown>, `${stage}.`))));
 }
 

@@ -7,7 +7,7 @@ import { metricsOf, type Entry } from './entries';
 import { metricValue, significant } from './format';
 import { Parallel, type ParallelAxis } from './parallel';
 import { Card, Empty } from './parts';
-import { setQuery } from './router';
+import { href, setQuery } from './router';
 import { useLoaded } from './state';
 import { VirtualTable } from './virtual-table';
 
@@ -107,6 +107,7 @@ export function CompareWith({ search, chosen, found }: { search: Search; chosen:
         <option value="">no other search</option>
         {others.map((s) => <option key={s.id} value={s.id}>{s.name}</option>)}
       </select></label>
+      {chosen && <a href={href(['searches', 'compare'], { of: `${search.id},${chosen}` })}>Side by side</a>}
       {chosen && found === 0 && <span role="status">Its front has no point with both metrics.</span>}
     </>
   );

@@ -8,6 +8,7 @@ import { Empty, Page, say, Toasts } from './parts';
 import { href, route } from './router';
 import { setTheme, theme, type Theme } from './theme';
 import { Overview } from './pages/overview';
+import { Compare } from './pages/compare';
 import { Searches } from './pages/searches';
 import { SearchPage } from './pages/search';
 import { NewSearch } from './pages/new-search';
@@ -26,7 +27,7 @@ const sections: [string, string][] = [['', 'Overview'], ['searches', 'Searches']
 
 function Current() {
   const [section = '', id] = route.value.parts;
-  if (section === 'searches') return id === 'new' ? <NewSearch /> : id ? <SearchPage id={id} key={id} /> : <Searches />;
+  if (section === 'searches') return id === 'new' ? <NewSearch /> : id === 'compare' ? <Compare /> : id ? <SearchPage id={id} key={id} /> : <Searches />;
   if (section === 'supernets') return id ? <SupernetPage id={id} key={id} /> : <Supernets />;
   if (section === 'devices') return id ? <DevicePage id={id} key={id} /> : <Devices />;
   if (section === 'jobs') return id ? <JobPage id={id} key={id} /> : <Jobs />;

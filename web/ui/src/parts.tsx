@@ -6,6 +6,7 @@ import { ApiError, type Job, type Progress } from './api';
 import { copied } from './clipboard';
 import { duration, percent, short } from './format';
 import { progress } from './live';
+import { sorted, turned, type Value } from './order';
 import { href, route, setQuery } from './router';
 
 /** A page, which the browser's tab names too. */
@@ -44,7 +45,8 @@ const tones: Record<string, string> = {
   done: 'good', ready: 'good', good: 'good', accepted: 'good', online: 'good', active: 'good', running: 'busy', training: 'busy', checking: 'busy', leased: 'busy', measuring: 'busy',
   probation: 'busy', draining: 'warn', maintenance: 'warn', paused: 'warn', canceling: 'warn', suspect: 'warn', canceled: 'mute', queued: 'mute', offline: 'mute', failed: 'bad', quarantined: 'bad',
 };
-export const State = ({ of }: { of: string | null | undefined }) => <span class={`state ${tones[of ?? ''] ?? 'mute'}`}>{of === 'canceled' ? 'cancelled' : of === 'canceling' ? 'stopping' : of ?? 'unknown'}</span>;
+export const stateName = (of: string | null | undefined) => (of === 'canceled' ? 'cancelled' : of === 'canceling' ? 'stopping' : of ?? 'unknown');
+export const State = ({ of }: { of: string | null | undefined }) => <span class={`state ${tones[of ?? ''] ?? 'mute'}`}>{stateName(of)}</span>;
 
 export function Bar({ progress }: { progress: Progress | null | undefined }) {
   const fraction = progress?.fraction ?? 0;
@@ -76,13 +78,39 @@ export function ProgressLine({ job }: { job: Job }) {
   );
 }
 
-/** Finds rows of a list by words of their name; what is sought is in the address. Short lists are seen whole. */
-export const Find = ({ of }: { of: unknown[] }) => (of.length < 8 && !route.value.query.get('q') ? null : (
-  <div class="toolbar"><label>Find <input type="search" value={route.value.query.get('q') ?? ''} onInput={(e) => setQuery({ q: e.currentTarget.value })} /></label></div>
-));
-export function found<T extends { name: string }>(rows: T[]): T[] {
+/** Finds rows of a list by words of theirs; what is sought is in the address. */
+export const FindField = () => <label>Find <input type="search" value={route.value.query.get('q') ?? ''} onInput={(e) => setQuery({ q: e.currentTarget.value })} /></label>;
+/** By words of their name. Short lists are seen whole. */
+export const Find = ({ of }: { of: unknown[] }) => (of.length < 8 && !route.value.query.get('q') ? null : <div class="toolbar"><FindField /></div>);
+export function found<T extends { name: string }>(rows: T[], textOf = (row: T) => row.name): T[] {
   const words = (route.value.query.get('q') ?? '').toLowerCase().split(/\s+/);
-  return rows.filter((row) => words.every((word) => row.name.toLowerCase().includes(word)));
+  return rows.filter((row) => { const text = textOf(row).toLowerCase(); return words.every((word) => text.includes(word)); });
+}
+
+/** The metrics of a chart and their scales; in the address. */
+export function AxisChoice({ x, y, log, logY, children }: { x: string; y: string; log: boolean; logY: boolean; children: ComponentChildren }) {
+  return (
+    <div class="toolbar">
+      {([['Across', 'x', x, 'log', log], ['Up', 'y', y, 'logy', logY]] as const).map(([title, name, key, logName, on]) => (
+        <span key={name} class="row-of">
+          <label>{title} <select value={key} onChange={(e) => setQuery({ [name]: e.currentTarget.value, z: '' })}>{children}</select></label>
+          <label class="check"><input type="checkbox" checked={on} onChange={(e) => setQuery({ [logName]: e.currentTarget.checked ? '1' : '' })} /> <span><span class="sr-only">{title} logarithmic</span><span aria-hidden="true">log</span></span></label>
+        </span>
+      ))}
+    </div>
+  );
+}
+
+/** Narrows a list to one of several kinds, or to none of them; in the address. */
+export function Choose({ name, title, all }: { name: string; title: string; all: Record<string, string> }) {
+  return (
+    <label>{title}{' '}
+      <select value={route.value.query.get(name) ?? ''} onChange={(e) => setQuery({ [name]: e.currentTarget.value })}>
+        <option value="">all</option>
+        {Object.entries(all).map(([value, text]) => <option key={value} value={value}>{text}</option>)}
+      </select>
+    </label>
+  );
 }
 
 export const Empty = ({ children }: { children: ComponentChildren }) => <div class="empty">{children}</div>;
@@ -118,17 +146,45 @@ export function Facts({ rows }: { rows: [string, ComponentChildren][] }) {
   );
 }
 
-export type Column<T> = { title: string; number?: boolean; cell: (row: T) => ComponentChildren };
-export function Table<T>(props: { label: string; rows: T[]; columns: Column<T>[]; rowKey: (row: T) => string; link?: (row: T) => string[]; selected?: string | undefined; onPick?: (row: T) => void }) {
+/** A head that puts the rows in the order of its column, and turns it. */
+export function SortHead({ name, title, number, sort, onSort }: { name: string; title: string; number: boolean | undefined; sort: string; onSort: (sort: string) => void }) {
+  const [on, down] = [sort.replace(/^-/, '') === name, sort.startsWith('-')];
+  return (
+    <th scope="col" class={number ? 'number' : ''} aria-sort={on ? (down ? 'descending' : 'ascending') : 'none'}>
+      <button type="button" class="link" onClick={() => onSort(turned(sort, name))}>{title}{on ? (down ? ' ↓' : ' ↑') : ''}</button>
+    </th>
+  );
+}
+
+/** `by`: what a click on its head sorts by, in a table that has an order. */
+export type Column<T> = { title: string; number?: boolean; cell: (row: T) => ComponentChildren; by?: (row: T) => Value };
+/** A box before each row; `most` of them can be ticked. */
+type Ticks<T> = { title: string; label: (row: T) => string; on: string[]; most: number; set: (on: string[]) => void };
+/** `sort`: title of a column in small letters, with - in front from its largest; heads change it in the address. */
+type TableProps<T> = { label: string; rows: T[]; columns: Column<T>[]; rowKey: (row: T) => string; link?: (row: T) => string[]; selected?: string | undefined; onPick?: (row: T) => void; sort?: string; ticks?: Ticks<T> | undefined };
+
+function Tick<T>({ row, id, ticks: { label, on, most, set } }: { row: T; id: string; ticks: Ticks<T> }) {
+  const ticked = on.includes(id);
+  return <td><input type="checkbox" aria-label={label(row)} checked={ticked} disabled={!ticked && on.length >= most} onChange={() => set(ticked ? on.filter((k) => k !== id) : [...on, id])} /></td>;
+}
+
+export function Table<T>(props: TableProps<T>) {
+  const { sort, ticks } = props;
+  const by = props.columns.find((c) => c.title.toLowerCase() === sort?.replace(/^-/, ''))?.by;
+  const rows = by ? sorted(props.rows, by, sort!.startsWith('-')) : props.rows;
   return (
     <div class="table-wrap" tabIndex={0} role="region" aria-label={props.label}>
       <table>
         <thead>
-          <tr>{props.columns.map((c) => <th key={c.title} scope="col" class={c.number ? 'number' : ''}>{c.title}</th>)}</tr>
+          <tr>
+            {ticks && <th scope="col"><span class="sr-only">{ticks.title}</span></th>}
+            {props.columns.map((c) => (sort !== undefined && c.by ? <SortHead key={c.title} name={c.title.toLowerCase()} title={c.title} number={c.number} sort={sort} onSort={(to) => setQuery({ sort: to })} /> : <th key={c.title} scope="col" class={c.number ? 'number' : ''}>{c.title}</th>))}
+          </tr>
         </thead>
         <tbody>
-          {props.rows.map((row) => (
+          {rows.map((row) => (
             <tr key={props.rowKey(row)} class={props.selected === props.rowKey(row) ? 'selected' : ''} onClick={props.onPick ? () => props.onPick?.(row) : undefined}>
+              {ticks && <Tick row={row} id={props.rowKey(row)} ticks={ticks} />}
               {props.columns.map((c, i) => (
                 <td key={c.title} class={c.number ? 'number' : ''}>
                   {i === 0 && props.link ? <a href={href(props.link(row))}>{c.cell(row)}</a> : c.cell(row)}

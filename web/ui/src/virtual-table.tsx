@@ -3,6 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
 import { rem, scrolled } from './canvas';
+import { SortHead } from './parts';
 
 /** `text`: its cells stand on the left. */
 export type Col<T> = { key: string; title: string; text?: boolean; number: (row: T) => number | undefined; cell: (row: T, tabIndex: 0 | -1) => ComponentChildren };
@@ -39,9 +40,7 @@ export function VirtualTable<T>(props: Props<T>) {
         <thead>
           <tr>
             {props.columns.map((c) => (
-              <th key={c.key} scope="col" class={c.text ? '' : 'number'} aria-sort={by?.key === c.key ? (down ? 'descending' : 'ascending') : 'none'}>
-                <button type="button" class="link" onClick={() => props.onSort(by?.key === c.key && !down ? `-${c.key}` : c.key)}>{c.title}{by?.key === c.key ? (down ? ' ↓' : ' ↑') : ''}</button>
-              </th>
+              <SortHead key={c.key} name={c.key} title={c.title} number={!c.text} sort={props.sort} onSort={props.onSort} />
             ))}
           </tr>
         </thead>

@@ -3,8 +3,8 @@ import { useState } from 'preact/hooks';
 import { get, list, post, type Dataset, type Job, type Search, type Supernet, type Table as LatencyTable } from '../api';
 import { ago, duration, percent } from '../format';
 import { activeJobs, isActive, jobKinds, subjectPage } from '../jobs';
-import { Act, Card, Empty, Failed, Page, progressOf, State, Table, Waiting, waitsFor } from '../parts';
-import { href, route, setQuery } from '../router';
+import { Act, Card, Choose, Empty, Failed, Page, progressOf, State, Table, Waiting, waitsFor } from '../parts';
+import { href, route } from '../router';
 import { useLoaded, useTick } from '../state';
 
 /** Names of what jobs work on, by id; a latency table has that of its space. */
@@ -42,17 +42,6 @@ async function read(state: string, kind: string, n: number): Promise<{ items: Jo
   const query = new URLSearchParams({ page_size: `${n}`, ...(state ? { state } : {}), ...(kind ? { kind } : {}) });
   const { items, next } = await get<{ items: Job[]; next: string | null }>(`/jobs?${query}`);
   return { items, more: next !== null };
-}
-
-function Choose({ name, title, all }: { name: string; title: string; all: Record<string, string> }) {
-  return (
-    <label>{title}{' '}
-      <select value={route.value.query.get(name) ?? ''} onChange={(e) => setQuery({ [name]: e.currentTarget.value })}>
-        <option value="">all</option>
-        {Object.entries(all).map(([value, text]) => <option key={value} value={value}>{text}</option>)}
-      </select>
-    </label>
-  );
 }
 
 export function Jobs() {

@@ -9,19 +9,18 @@ import { entryOfFront, frontShown, metricsOf, toldBy, type Entry, type Told } fr
 import { Best, CandidateTable, CompareWith, GenesAndMetrics, Limits, naming, Replay } from '../explore';
 import { genesOf, parseRanges, printRanges, within, withRange, type Range } from '../filter';
 import { exportCandidates } from '../export';
+import { keyOf } from '../draft';
 import { directionOf as directionIn, frontOf } from '../front';
 import { FrontTable, Interval } from '../front-table';
 import { Extend, Report } from '../further';
 import { comparing, counted, metricName, metricValue, percent, short, significant, tickLabels } from '../format';
 import { isActive } from '../jobs';
 import { Lines, type Curve } from '../lines';
-import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Waiting } from '../parts';
+import { Act, AxisChoice, Card, Empty, Facts, Failed, Page, ProgressLine, State, Waiting } from '../parts';
 import { href, route, setQuery } from '../router';
 import { kindHue, Scatter, type Axis, type Point } from '../scatter';
 import { useLoaded, useSettled } from '../state';
 import { shortBoards } from '../titles';
-
-const keyOf = (o: { metric: string; profile?: string }) => (o.profile ? `${o.metric}:${o.profile}` : o.metric);
 
 /** A network at its place in the scatter; whether it is inside, on the front and with which interval follows its entry. */
 class PointOf implements Point {
@@ -258,14 +257,7 @@ export function SearchPage({ id }: { id: string }) {
       <div class="search-grid">
         <div class="beside">
           <Card title="Pareto front" class="main" note={<span role="status" title={candidates.size === byId.size ? '' : 'The baseline asks for some networks too: each is one candidate of either'}>{whole ? `${points.length === byId.size ? '' : `${counted(points.length)} of `}${counted(byId.size)} networks${candidates.size === byId.size ? '' : ` in ${counted(candidates.size)} candidates`}` : `${counted(candidates.size)} of ${total ? counted(total) : '…'} candidates read…`}{items.length > 0 && `, ${items.length} on the ${front.data?.stage ?? ''} front`}</span>}>
-            <div class="toolbar">
-              {([['Across', 'x', x, 'log', log], ['Up', 'y', y, 'logy', logY]] as const).map(([title, name, key, logName, on]) => (
-                <span key={name} class="row-of">
-                  <label>{title} <select value={key} onChange={(e) => setQuery({ [name]: e.currentTarget.value, z: '' })}>{options()}</select></label>
-                  <label class="check"><input type="checkbox" checked={on} onChange={(e) => setQuery({ [logName]: e.currentTarget.checked ? '1' : '' })} /> <span><span class="sr-only">{title} logarithmic</span><span aria-hidden="true">log</span></span></label>
-                </span>
-              ))}
-            </div>
+            <AxisChoice x={x} y={y} log={log} logY={logY}>{options()}</AxisChoice>
             {points.length === 0 ? <Empty>{search.state === 'failed' ? 'The search failed before its strategy had asked for a candidate.' : 'Candidates appear here as soon as the strategy has asked for the first ones.'}</Empty> : (
               <Scatter name={search.name} points={points} drawn={entries} x={axis(x, log)} y={axis(y, logY)} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hue={hue} kinds={byBoard ? [...measurers.map((b) => profiles[b] ?? b), ...(measurers.length > 1 ? ['several boards'] : [])] : undefined} selected={selected} onPick={pick} describe={describe}
                 summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.${[x, y].map((key) => limitWords(nameOf(key), key, limitsOn(search, key))).join('')}`}>

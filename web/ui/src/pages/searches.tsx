@@ -1,24 +1,48 @@
 import { list, type Search } from '../api';
+import { most, picked } from '../comparison';
 import { ago, metricName, short } from '../format';
-import { Card, Empty, Failed, Find, found, Page, State, Table } from '../parts';
-import { href } from '../router';
+import { Card, Choose, Empty, Failed, FindField, found, Page, State, stateName, Table } from '../parts';
+import { href, route, setQuery } from '../router';
 import { useLoaded, useTick } from '../state';
+
+const objectivesOf = (s: Search) => s.objectives.map((o) => metricName(o.metric)).join(', ');
+const textOf = (s: Search) => [s.name, objectivesOf(s), s.space, s.supernet_name, s.strategy].join(' ');
+
+/** What narrows the list, and what is to be compared. */
+function Tools({ all, rows, state, on }: { all: Search[]; rows: Search[]; state: string; on: string[] }) {
+  const states = [...new Set([...all.map((s) => s.state), state].filter(Boolean))].sort();
+  return (
+    <div class="toolbar">
+      <FindField />
+      <Choose name="state" title="State" all={Object.fromEntries(states.map((s) => [s, stateName(s)]))} />
+      <span class="grow" role="status">{rows.length < all.length ? `${rows.length} of ${all.length} searches` : ''}</span>
+      {on.length < 2 ? <span>Tick two to {most} to compare them</span> : <a class="button" href={href(['searches', 'compare'], { of: on.join() })}>Compare {on.length} searches</a>}
+      {on.length > 0 && <button type="button" class="quiet" onClick={() => setQuery({ of: '' })}>Tick none</button>}
+    </div>
+  );
+}
 
 export function Searches() {
   useTick(30000);
   const { data, error } = useLoaded(() => list<Search>('/searches'), 'searches', ['search', 'front', 'generation']);
+  const { query } = route.value, state = query.get('state') ?? '', all = data ?? [];
+  const on = picked(query.get('of')).filter((id) => all.some((s) => s.id === id));
+  const rows = found(all, textOf).filter((s) => !state || s.state === state);
   return (
     <Page title="Searches" lead="Each search looks for the Pareto front of one supernet under hard limits." actions={<a class="button primary" href={href(['searches', 'new'])}>New search</a>}>
       <Failed error={error} />
       {data?.length === 0 && <Empty>No search yet. <a href={href(['searches', 'new'])}>Submit one</a>, or use <code>espalier search create</code>.</Empty>}
-      {data && data.length > 0 && (
+      {all.length > 0 && (
         <Card>
-          <Find of={data} />
-          <Table label="Searches" rows={found(data)} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} columns={[
-            { title: 'Name', cell: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} /> }, { title: 'Objectives', cell: (s) => s.objectives.map((o) => metricName(o.metric)).join(', ') }, { title: 'Space', cell: (s) => s.space }, { title: 'Strategy', cell: (s) => s.strategy },
-            { title: 'Evaluations', number: true, cell: (s) => `${short(s.evaluations_done)} of ${short(s.evaluations)}` }, { title: 'Front', number: true, cell: (s) => s.front_size ?? '–' },
-            { title: 'Hypervolume', number: true, cell: (s) => short(s.hypervolume) }, { title: 'Created', cell: (s) => ago(s.created_at) },
-          ]} />
+          {all.length > 1 && <Tools all={all} rows={rows} state={state} on={on} />}
+          {rows.length === 0 ? <Empty>No search is like this.</Empty> : (
+            <Table label="Searches" rows={rows} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} sort={query.get('sort') ?? ''}
+              ticks={all.length > 1 ? { title: 'Compare', label: (s) => `Compare ${s.name}`, on, most, set: (ids) => setQuery({ of: ids.join() }) } : undefined} columns={[
+                { title: 'Name', cell: (s) => s.name, by: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} />, by: (s) => stateName(s.state) }, { title: 'Objectives', cell: objectivesOf, by: objectivesOf }, { title: 'Space', cell: (s) => s.space, by: (s) => s.space }, { title: 'Strategy', cell: (s) => s.strategy, by: (s) => s.strategy },
+                { title: 'Evaluations', number: true, cell: (s) => `${short(s.evaluations_done)} of ${short(s.evaluations)}`, by: (s) => s.evaluations_done }, { title: 'Front', number: true, cell: (s) => s.front_size ?? '–', by: (s) => s.front_size },
+                { title: 'Hypervolume', number: true, cell: (s) => short(s.hypervolume), by: (s) => s.hypervolume }, { title: 'Created', cell: (s) => ago(s.created_at), by: (s) => s.created_at },
+              ]} />
+          )}
         </Card>
       )}
     </Page>
