@@ -1,8 +1,9 @@
 // What a person does with boards and jobs: tokens, quarantine, adding a board, the list of jobs. Simulated boards, no supernet.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { faultsOf, launch, shots } from './browser.mjs';
+import { faultsOf, launch, shots, ui } from './browser.mjs';
 import { Stack } from './stack.mjs';
 
 const stack = new Stack();
@@ -202,6 +203,20 @@ test('tabs have the name of what they show, an address that is none says so, "/"
   await page.getByText('Live', { exact: true }).waitFor();
   await stack.post('/models', { name: 'none either', kind: 'latency', space: 'tiny', path: `${stack.dir}/tiny.json` });
   await page.locator('.toast.bad', { hasText: /^Reading a model: failed, .*\.$/ }).waitFor();
+});
+
+test('about: versions, limits and rules as the daemon tells them, and the licence of every package that is in the bundle', async () => {
+  const [version, system, { dependencies }] = [await stack.get('/version'), await stack.get('/system'), JSON.parse(readFileSync(join(ui, 'package.json'), 'utf8'))];
+  await open('');
+  await page.getByRole('link', { name: 'About', exact: true }).click();
+  await page.getByText(version.runtime_revision, { exact: true }).waitFor();
+  const told = await page.locator('main').innerText();
+  for (const part of [version.version, version.sqlite, `${version.api}, as OpenAPI`, 'Memory of a job', ...system.retention.map((r) => r.rule)]) assert.ok(told.includes(part), `${part}: ${told}`);
+  assert.ok(await page.locator('head script').evaluate((script, text) => text.includes(/app\.(\w+)\.js/.exec(script.src)[1]), told));
+  await page.locator('pre.log', { hasText: 'Permission is hereby granted' }).waitFor();
+  const licences = await page.locator('pre.log').innerText();
+  for (const [name, number] of Object.entries(dependencies)) assert.ok(licences.includes(`${name} ${number} (MIT)`), licences);
+  await fits('about');
 });
 
 test('a ready supernet is searched from its page, by the checkpoint that was chosen', async () => {

@@ -1,4 +1,4 @@
-// Bundles the dashboard into dist/: hashed script and style, an index.html that names them. Same sources, same bytes.
+// Bundles the dashboard into dist/: hashed script and style, an index.html that names them, the licences of what is in them. Same sources, same bytes.
 import { build } from 'esbuild';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,9 +19,19 @@ const result = await build({
   target: 'es2022',
   jsx: 'automatic',
   jsxImportSource: 'preact',
-  legalComments: 'none',
+  legalComments: 'none', // licences.txt has them
+  metafile: true,
   loader: { '.css': 'css' },
 });
+
+/** Of each package that gave something to the bundle: its name, version and licence, and the text of that. */
+function licences({ inputs }) {
+  const folders = new Set(Object.keys(inputs).flatMap((path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []));
+  return [...folders].sort().map((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(join(here, folder, 'package.json'), 'utf8'));
+    return `${name} ${version} (${license})\n\n${readFileSync(join(here, folder, 'LICENSE'), 'utf8').trim()}\n`;
+  }).join(`\n${'-'.repeat(72)}\n\n`);
+}
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
@@ -34,4 +44,5 @@ for (const file of result.outputFiles) {
   page = page.replace(`app.${kind}`, name);
 }
 writeFileSync(join(out, 'index.html'), page);
+writeFileSync(join(out, 'licences.txt'), licences(result.metafile));
 writeFileSync(join(out, 'favicon.svg'), readFileSync(join(here, 'favicon.svg')));

@@ -52,8 +52,9 @@ async function everyPage() {
   const search = named ?? await newest('searches');
   const front = (await get(`/searches/${search}/front`)).items ?? [];
   const space = (await get(`/searches/${search}`)).space;
+  const others = (await get('/searches?page_size=1000')).items.filter((s) => s.front_size && s.id !== search).slice(0, 5).map((s) => s.id);
   const hashes = { overview: '', searches: 'searches', 'new-search': 'searches/new', search: `searches/${search}`, 'search-network': `searches/${search}?arch=${front[0]?.arch_id}`, supernets: 'supernets', supernet: `supernets/${await newest('supernets')}`, devices: 'devices', device: `devices/${await newest('devices')}`,
-    jobs: 'jobs', job: `jobs/${await newest('jobs')}`, models: 'models', data: 'data', network: `archs/${space}?arch=${encodeURIComponent(front[0]?.arch ?? '')}&search=${search}` };
+    jobs: 'jobs', job: `jobs/${await newest('jobs')}`, models: 'models', data: 'data', about: 'about', comparison: `searches/compare?of=${[search, ...others].join()}`, network: `archs/${space}?arch=${encodeURIComponent(front[0]?.arch ?? '')}&search=${search}` };
   for (const [size, shape] of Object.entries(sizes)) for (const scheme of ['light', 'dark']) {
     const { page, context, open } = await windowOf(shape, scheme);
     for (const [name, hash] of Object.entries(hashes)) {

@@ -102,7 +102,9 @@ export type Model = { id: string; name: string; kind: 'latency' | 'accuracy'; sp
 export type Strategy = { name: string; help: string; when: string; options: { name: string; kind: 'int' | 'real'; default: number; min: number; max: number; help: string }[] };
 export type Token = { id: string; kind: string; token?: string; command?: string; notices?: string[]; expires_at: string; uses_left: number; label?: string | null; device: string | null };
 export type Export = { id: string; supernet: string; arch: string; arch_id: string; format: string; state: string; bytes: number | null; created_at: string };
+export type Version = { version: string; api: string; sqlite: string; runtime_revision: string };
 export type System = {
+  job_memory_bytes: number; job_file_bytes: number; disk_floor_bytes: number; retention: { kind: string; rows: number; rule: string }[];
   cores: number; memory_bytes: number; data_dir: string; disk_free_bytes: number; disk: { bytes: number | null; kinds: { kind: string; bytes: number }[] }; database_bytes: number; started_at: string; jobs_running: number;
   cpu_model: string; workers_online: number; checks: { name: string; ok: boolean; detail: string }[];
 };

@@ -7,6 +7,7 @@ import { begin, connection, listen, sessionChanged } from './live';
 import { Empty, Page, say, Toasts } from './parts';
 import { href, route } from './router';
 import { setTheme, theme, type Theme } from './theme';
+import { About } from './pages/about';
 import { Overview } from './pages/overview';
 import { Compare } from './pages/compare';
 import { Searches } from './pages/searches';
@@ -23,7 +24,7 @@ import { ArchPage } from './pages/arch';
 import { ModelPage, Models } from './pages/models';
 import { SignIn } from './pages/sign-in';
 
-const sections: [string, string][] = [['', 'Overview'], ['searches', 'Searches'], ['supernets', 'Supernets'], ['devices', 'Devices'], ['jobs', 'Jobs'], ['models', 'Models'], ['data', 'Data & spaces']];
+const sections: [string, string][] = [['', 'Overview'], ['searches', 'Searches'], ['supernets', 'Supernets'], ['devices', 'Devices'], ['jobs', 'Jobs'], ['models', 'Models'], ['data', 'Data & spaces'], ['about', 'About']];
 
 function Current() {
   const [section = '', id] = route.value.parts;
@@ -33,6 +34,7 @@ function Current() {
   if (section === 'jobs') return id ? <JobPage id={id} key={id} /> : <Jobs />;
   if (section === 'models') return id ? <ModelPage id={id} key={id} /> : <Models />;
   if (section === 'data') return <Data />;
+  if (section === 'about') return <About />;
   if (section === 'archs' && id) return <ArchPage space={id} key={id} />;
   return section ? <Nowhere /> : <Overview />;
 }
