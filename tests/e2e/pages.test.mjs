@@ -226,8 +226,19 @@ test('a ready supernet is searched from its page, by the checkpoint that was cho
   const { items: [checkpoint] } = await stack.get(`/supernets/${supernet.id}/checkpoints`);
   await page.getByRole('region', { name: 'Checkpoints' }).getByRole('link', { name: 'Search it' }).first().click();
   const json = async () => JSON.parse(await page.locator('.side-card .code code').nth(1).innerText());
-  await page.getByLabel('Checkpoint', { exact: true }).locator('option', { hasText: `step ${checkpoint.step}` }).waitFor({ state: 'attached' });
+  const known = page.getByLabel('Checkpoint', { exact: true }).locator('option', { hasText: `step ${checkpoint.step}` });
+  await known.waitFor({ state: 'attached' });
   assert.deepEqual([(await json()).supernet, (await json()).checkpoint], ['ready', checkpoint.id]);
+  await page.reload(); // nothing was changed: the address says it
+  await known.waitFor({ state: 'attached' });
+  assert.equal((await json()).checkpoint, checkpoint.id);
+  await page.getByLabel('Name', { exact: true }).fill('by the newest');
+  await page.getByLabel('Checkpoint', { exact: true }).selectOption('the newest');
+  await page.waitForTimeout(300); // the address is written
+  await page.reload();
+  await page.getByText('by the newest').first().waitFor();
+  await known.waitFor({ state: 'attached' });
+  assert.deepEqual([(await json()).supernet, (await json()).checkpoint], ['ready', undefined], 'what was changed survives');
 });
 
 test('no script failed', () => assert.deepEqual(errors, []));

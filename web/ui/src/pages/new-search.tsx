@@ -6,7 +6,7 @@ import { ApiError, get, list, post, type Checkpoint, type Dataset, type Evaluati
 import { accuraciesOf, beyondCommand, bodyOf, commandOf, costsOf, draftOf, emptyDraft, judgedBy, limitedKeys, limitOf, named, paceOf, shareBelow, timesOf, unitOf, type Body, type Draft, type Quantile } from '../draft';
 import { duration, metricName, metricValue, percent, power, significant } from '../format';
 import { Card, Code, Empty, Facts, Failed, Page } from '../parts';
-import { go, href, route } from '../router';
+import { go, href, route, setQuery } from '../router';
 import { useLoaded } from '../state';
 import { useTrial, type Trial } from '../trial';
 
@@ -27,7 +27,7 @@ function kept(from: string): Draft | null {
   }
 }
 
-/** The draft that the page begins with: what was typed, on the supernet and the checkpoint that the address names. */
+/** The draft that the page begins with: what was typed, on the supernet and the checkpoint that the address names until something is changed. */
 function begun(from: string): Draft {
   const draft = kept(from) ?? emptyDraft, { query } = route.value;
   const supernet = query.get('supernet'), checkpoint = query.get('checkpoint');
@@ -219,6 +219,7 @@ export function NewSearch() {
     setTouched(true);
     setProblems([]);
     sessionStorage.setItem(stored + from, JSON.stringify(next));
+    if (route.value.query.get('supernet')) setQuery({ supernet: '', checkpoint: '' }); // a reload goes by what was typed
   };
   const body = bodyOf(draft);
   const chosen = latencies.filter((l) => costs.includes(l.key));
