@@ -9,7 +9,7 @@ import { requireFromUi, ui } from './browser.mjs';
 
 const { build } = requireFromUi('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/family.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/hues.ts', 'src/log-text.ts', 'src/marks.ts', 'src/again.ts', 'src/titles.ts', 'src/order.ts', 'src/comparison.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/family.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/hues.ts', 'src/log-text.ts', 'src/marks.ts', 'src/again.ts', 'src/titles.ts', 'src/order.ts', 'src/comparison.ts', 'src/subspace.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
 const { directionOf, frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
@@ -29,6 +29,7 @@ const { fitted, shortBoards } = await load('titles');
 const { reads } = await load('again');
 const { sorted, turned } = await load('order');
 const comparison = await load('comparison');
+const { choicesOf, keptOf, sizeOf, withKept } = await load('subspace');
 rmSync(out, { recursive: true });
 
 test('marks along an axis stand where they begin, names only where they have room', () => {
@@ -443,4 +444,22 @@ test('of settings those are told that differ, each as people read it', () => {
   ]);
   assert.deepEqual(comparison.differing([a, null, a]), []);
   assert.deepEqual(comparison.differing([null, null]), []);
+});
+
+test('a part of a space is what its boxes say: lists that narrow, those of a stage in place of those of all, nothing that goes without saying', () => {
+  const space = { resolutions: [28], stages: [{ depths: [1, 2, 3], channels: [16], kernel_sizes: [3, 5], expand_ratios: [1, 2.5, 4] }, { name: 'late', depths: [1, 2], channels: [24, 32], kernel_sizes: [5, 7] }, { depths: [2], channels: [8], kernel_sizes: [3] }] };
+  const choices = choicesOf(space), of = (gene, stage = '') => choices.find((c) => c.gene === gene && c.stage === stage);
+  assert.deepEqual(choices.map((c) => `${c.stage} ${c.gene} ${c.values}`), [' depths 1,2,3', ' channels 24,32', ' kernel_sizes 3,5,7', ' expand_ratios 1,2.5,4', 'stage1 depths 1,2,3', 'stage1 kernel_sizes 3,5', 'stage1 expand_ratios 1,2.5,4', 'late depths 1,2', 'late channels 24,32', 'late kernel_sizes 5,7']);
+  assert.equal(sizeOf(space, {}), (6 + 6 ** 2 + 6 ** 3) * 2 * (2 + 2 ** 2)); // kernel sizes by expand ratios, of each block; the last stage has no choice
+  const five = withKept({}, of('kernel_sizes'), [5]);
+  assert.deepEqual([five, keptOf(five, of('kernel_sizes', 'stage1')), keptOf(five, of('kernel_sizes', 'late'))], [{ kernel_sizes: [5] }, [5], [5]]);
+  assert.equal(sizeOf(space, five), (3 + 9 + 27) * 2 * 2);
+  const own = withKept(five, of('kernel_sizes', 'late'), [5, 7]); // though these are all that it has
+  assert.deepEqual([own, keptOf(own, of('kernel_sizes', 'late')), sizeOf(space, own)], [{ kernel_sizes: [5], stages: { late: { kernel_sizes: [5, 7] } } }, [5, 7], (3 + 9 + 27) * 2 * 6]);
+  const more = withKept(own, of('depths', 'late'), [2]);
+  assert.deepEqual(more.stages, { late: { kernel_sizes: [5, 7], depths: [2] } });
+  assert.deepEqual(withKept(withKept(more, of('kernel_sizes', 'late'), [5]), of('depths', 'late'), [1, 2]), five);
+  assert.deepEqual(withKept(own, of('kernel_sizes'), [3, 5, 7]), { stages: { late: { kernel_sizes: [5, 7] } } });
+  assert.deepEqual(withKept(five, of('kernel_sizes'), [3, 5, 7]), {});
+  assert.deepEqual(withKept({}, of('depths'), []), { depths: [] }); // that nothing is left is the daemon's to say
 });

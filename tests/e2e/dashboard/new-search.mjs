@@ -53,10 +53,12 @@ test('the form tells what a search will be before it is submitted, and the comma
   assert.equal(sent.seed, 9);
   const { name: _, ...kept } = await stack.get(`/searches/${rare.search.id}/request`), again = await (await fetch(`${stack.url}/api/v1/searches?dry_run=true`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(sent) })).json();
   assert.deepEqual({ ...again, notes: undefined }, { ...kept, seed: 9, name: 'of rare wishes again', notes: undefined });
-  await page.getByRole('button', { name: 'Leave it out' }).first().click();
+  const kernels = page.getByRole('group', { name: 'Kernel sizes', exact: true });
+  assert.deepEqual([await kernels.getByLabel('3').isChecked(), await kernels.getByLabel('5').isChecked()], [true, false]);
+  await page.getByRole('button', { name: 'Leave it out' }).click();
   await page.reload();
-  await page.getByText('Also taken over').waitFor();
-  assert.equal(await page.getByRole('button', { name: 'Leave it out' }).count(), 1);
+  await kernels.waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Leave it out' }).count(), 0);
   assert.deepEqual(await faults(), []);
   // Judged by loss and top-1 at once, in the order that it had.
   const objectives = [['loss', 'minimise'], ['macs', 'minimise'], ['top1', 'maximise']].map(([metric, direction]) => ({ metric, direction }));
@@ -72,4 +74,47 @@ test('the form tells what a search will be before it is submitted, and the comma
   await page.reload();
   await judged.waitFor();
   assert.deepEqual((await sends()).map((o) => `${o.metric} ${o.direction}`), ['top1 maximise', 'loss minimise', 'macs minimise']);
+});
+
+test('what would be refused is said as it is typed, at its field and before anything is sent; boxes keep a part of the space', async () => {
+  const searches = async () => (await stack.get('/searches?page_size=1000')).items.length, had = await searches();
+  const { cardinality } = await stack.get('/spaces/tiny');
+  await open('searches/new');
+  await page.evaluate(() => sessionStorage.clear());
+  await page.reload();
+  const ahead = card('What this will be'), refused = ahead.getByText('As it is, it would be refused:'), left = (n) => ahead.getByText(`${n} of ${cardinality}`, { exact: true }).waitFor();
+  await page.getByLabel('Name', { exact: true }).fill('all of a part');
+  await page.getByLabel('Strategy', { exact: true }).selectOption('exhaustive');
+  await page.getByLabel('Evaluations', { exact: true }).fill('600');
+  await refused.waitFor();
+  await page.locator('.field', { has: page.locator('#evaluations') }).getByRole('alert').getByText(/\d/).waitFor();
+  await ahead.getByText('nothing: it would be refused').waitFor();
+  await page.getByText('A part of the space').click();
+  const kernels = page.getByRole('group', { name: 'Kernel sizes', exact: true });
+  await kernels.getByLabel('5').uncheck();
+  await left(546); // of one kernel size and 3 expand ratios 3 + 9 + 27, of one and 2 of these 2 + 4 + 8
+  await refused.waitFor({ state: 'detached' });
+  await kernels.getByLabel('3').uncheck();
+  await kernels.getByRole('alert').waitFor();
+  await kernels.getByLabel('3').check();
+  await refused.waitFor({ state: 'detached' });
+  await page.getByText('Each stage for itself').click();
+  const late = page.getByRole('group', { name: 'Depths of stage2', exact: true });
+  await late.getByLabel('3').uncheck();
+  await left(234);
+  await page.reload();
+  await left(234);
+  assert.equal(await late.getByLabel('3').isChecked(), false);
+  assert.deepEqual(await faults(), []);
+  const [command, json] = await ahead.locator('.code code').allInnerTexts(), part = { kernel_sizes: [3], stages: { stage2: { depths: [1, 2] } } };
+  assert.deepEqual(JSON.parse(json).subspace, part);
+  assert.equal(await searches(), had, 'nothing was kept of all that');
+  const made = JSON.parse(stack.shell(`${command} --json`));
+  assert.deepEqual(made.subspace, part);
+  await stack.post(`/searches/${made.id}/cancel`, {});
+  await page.getByRole('button', { name: 'Keep all' }).click();
+  await refused.waitFor();
+  await late.getByLabel('3', { exact: true }).waitFor(); // still open
+  assert.ok(await late.getByLabel('3').isChecked());
+  await page.evaluate(() => sessionStorage.clear());
 });

@@ -57,7 +57,7 @@ export function settingsOf(body: Body): Record<string, string> {
     if (member === 'objectives') told[name] = body.objectives.map((o) => `${cliMetric(o)}${o.metric !== 'top1' && o.direction === 'maximise' ? ' made large' : ''}`).join(', ');
     else if (member === 'constraints') for (const c of body.constraints!) told[`limit of ${cliMetric(c)}`] = [told[`limit of ${cliMetric(c)}`], ...(['min', 'max'] as const).flatMap((side) => (c[side] === undefined ? [] : `${side === 'min' ? '≥' : '≤'} ${metricValue(keyOf(c), c[side])}`))].filter(Boolean).join(', ');
     else if (member === 'strategy_options') for (const [option, v] of Object.entries(value)) told[option.replaceAll('_', ' ')] = `${v}`;
-    else if (member === 'subspace') told[name] = cliSubspace(value as Record<string, unknown>).join(' ');
+    else if (member === 'subspace') told[name] = cliSubspace(body.subspace!).join(' ');
     else if (member === 'accuracy' && typeof value === 'object') told[name] = `by ${(value as { predictor: string }).predictor}`;
     else told[name] = typeof value === 'object' ? JSON.stringify(value) : `${value}`;
   }

@@ -1,4 +1,5 @@
 // A search as it is being put together: the body of its request and back, the command that is the same, and what is known of it before it begins.
+import type { Subspace } from './subspace';
 
 export type Draft = {
   name: string; supernet: string; space: string; accuracy: 'predicted' | 'evaluated' | 'model'; predictor: string;
@@ -6,18 +7,18 @@ export type Draft = {
   limits: Record<string, string>; // by the key, with " min" or " max" behind it where the bound is not on the usual side; as typed, in people's units
   strategy: string; options: Record<string, string>; baseline: string; // '': none
    evaluations: string; seconds: string; rounds: string; population: string; seed: string; patience: string; initial: string;
-  front: string; measurements: string; method: 'full' | 'brief'; warm: string[];
+  front: string; measurements: string; method: 'full' | 'brief'; warm: string[]; subspace: Subspace; // {}: the whole space
   others: Record<string, unknown>; // members of the body that the form has no field for
 };
 export type Body = {
   name: string; supernet?: string; space?: string; objectives: { metric: string; direction: string; profile?: string }[]; constraints?: { metric: string; profile?: string; max?: number; min?: number }[];
   accuracy?: string | { predictor: string }; strategy: string; strategy_options?: Record<string, number>; baseline?: string | null; evaluations?: number; time_budget_s?: number; rounds?: number; population: number; seed: number; patience?: number;
-  initial_evaluations?: number; measure_front?: number; measurements?: number; method?: string; warm_start?: { searches?: string[]; archs?: string[] }; [other: string]: unknown;
+  initial_evaluations?: number; measure_front?: number; measurements?: number; method?: string; subspace?: Subspace | null; warm_start?: { searches?: string[]; archs?: string[] }; [other: string]: unknown;
 };
 
 export const emptyDraft: Draft = {
   name: '', supernet: '', space: '', accuracy: 'predicted', predictor: '', objectives: ['top1'], raised: [], limits: {}, strategy: 'nsga2', options: {}, baseline: 'random', evaluations: '4000', seconds: '', rounds: '1', population: '64', seed: '1', patience: '',
-  initial: '64', front: '24', measurements: '', method: 'full', warm: [], others: {},
+  initial: '64', front: '24', measurements: '', method: 'full', warm: [], subspace: {}, others: {},
 };
 
 /** Which figures of accuracy the objectives have: "top1", "loss", "top1,loss" or none. */
@@ -67,6 +68,7 @@ export function bodyOf(d: Draft): Body {
     objectives: sentObjectives(d).map((key) => ({ ...metricOf(key), direction: key === 'top1' || d.raised.includes(key) ? 'maximise' : 'minimise' })),
     ...(constraints.length ? { constraints } : {}),
     ...(d.accuracy === 'model' ? { accuracy: { predictor: d.predictor } } : d.accuracy === 'evaluated' ? { accuracy: 'evaluated' } : {}),
+    ...(Object.keys(d.subspace).length ? { subspace: d.subspace } : {}),
     strategy: d.strategy, ...(Object.keys(options).length ? { strategy_options: options } : {}), ...(d.baseline === 'random' || (!d.baseline && d.strategy === 'random') ? {} : { baseline: d.baseline || null }),
     ...(d.seconds ? { time_budget_s: Number(d.seconds) } : { evaluations: Number(d.evaluations) }), ...(d.rounds !== '1' && d.rounds ? { rounds: Number(d.rounds) } : {}), population: Number(d.population), seed: Number(d.seed), ...(d.patience ? { patience: Number(d.patience) } : {}),
     ...(d.accuracy === 'predicted' && d.initial !== '64' && d.initial ? { initial_evaluations: Number(d.initial) } : {}), ...(d.front !== '24' && d.front !== '' ? { measure_front: Number(d.front) } : {}),
@@ -76,7 +78,7 @@ export function bodyOf(d: Draft): Body {
 
 /** The draft of a body as the daemon keeps it: nothing of it is lost. */
 export function draftOf(body: Body): Draft {
-  const { name, supernet, space, objectives, constraints = [], accuracy, strategy, strategy_options = {}, baseline, evaluations, time_budget_s, rounds, population, seed, patience, initial_evaluations, measure_front, measurements, method, warm_start = {}, ...others } = body;
+  const { name, supernet, space, objectives, constraints = [], accuracy, strategy, strategy_options = {}, baseline, evaluations, time_budget_s, rounds, population, seed, patience, initial_evaluations, measure_front, measurements, method, subspace, warm_start = {}, ...others } = body;
   const { searches = [], ...begun } = warm_start, model = typeof accuracy === 'object';
   const text = (v: number | undefined, usual: string) => (v === undefined ? usual : `${v}`);
   const usual: Record<string, unknown> = { calibration_nets: 12, calibration_choice: 'useful', known_networks: 128 };
@@ -85,7 +87,7 @@ export function draftOf(body: Body): Draft {
     objectives: objectives.map(keyOf), raised: objectives.filter((o) => !isAccuracy(o.metric) && o.direction === 'maximise').map(keyOf),
     limits: Object.fromEntries(constraints.map((c) => [limitName(c), `${exact((c.max ?? c.min)! / unitOf(keyOf(c)).factor)}`])),
     strategy, options: Object.fromEntries(Object.entries(strategy_options).map(([k, v]) => [k, `${v}`])), baseline: baseline === undefined ? 'random' : baseline ?? '', evaluations: text(evaluations, emptyDraft.evaluations), seconds: text(time_budget_s, ''), rounds: text(rounds, '1'),
-    population: text(population, emptyDraft.population), seed: text(seed, emptyDraft.seed), patience: text(patience, ''), initial: text(initial_evaluations, emptyDraft.initial), front: text(measure_front, emptyDraft.front), measurements: text(measurements, ''), method: method === 'brief' ? 'brief' : 'full', warm: searches,
+    population: text(population, emptyDraft.population), seed: text(seed, emptyDraft.seed), patience: text(patience, ''), initial: text(initial_evaluations, emptyDraft.initial), front: text(measure_front, emptyDraft.front), measurements: text(measurements, ''), method: method === 'brief' ? 'brief' : 'full', warm: searches, subspace: subspace ?? {},
     others: { ...Object.fromEntries(Object.entries(others).filter(([k, v]) => v !== usual[k])), ...(Object.keys(begun).length ? { warm_start: begun } : {}) },
   };
 }
@@ -146,7 +148,7 @@ export function commandOf(body: Body): string {
   add('--measurements', body.measurements);
   add('--method', body.method);
   for (const other of ['checkpoint', 'dataset', 'calibration_nets', 'calibration_choice', 'known_networks']) add(`--${other.replace('_', '-')}`, body[other]);
-  for (const part of cliSubspace((body['subspace'] ?? {}) as Record<string, unknown>)) add('--subspace', part);
+  for (const part of cliSubspace(body.subspace ?? {})) add('--subspace', part);
   for (const search of body.warm_start?.searches ?? []) add('--warm-start', search);
   return words.map(quoted).join(' ');
 }

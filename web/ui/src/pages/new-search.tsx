@@ -1,14 +1,15 @@
 // The form that submits a search. It explains each choice and shows at once what is searched, what keeps the limits, how long it takes, and the same search
 // as JSON and as a command. The daemon checks; each of its errors is shown at its field.
 import type { ComponentChildren } from 'preact';
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, get, list, post, type Checkpoint, type Dataset, type Evaluation, type Model, type Profile, type Search, type Space, type Strategy, type Supernet } from '../api';
 import { accuraciesOf, beyondCommand, bodyOf, commandOf, costsOf, draftOf, emptyDraft, judgedBy, limitedKeys, limitOf, named, paceOf, shareBelow, timesOf, unitOf, type Body, type Draft, type Quantile } from '../draft';
 import { duration, metricName, metricValue, percent, power, significant } from '../format';
 import { Card, Code, Empty, Facts, Failed, Page } from '../parts';
 import { go, href, route, setQuery } from '../router';
 import { useLoaded } from '../state';
-import { useTrial, type Trial } from '../trial';
+import { choicesOf, keptOf, sizeOf, withKept, type Choice as Gene, type Definition } from '../subspace';
+import { useTrial } from '../trial';
 
 type Problem = { pointer: string; detail: string };
 type Sample = { quantiles: Record<string, Quantile>; missing_entries?: number };
@@ -109,6 +110,44 @@ function Options({ strategy, draft, set, problem }: Fields & { strategy: Strateg
   );
 }
 
+const geneTitle = (gene: string) => gene[0]!.toUpperCase() + gene.slice(1).replace('_', ' ');
+
+const pointerOf = ({ stage, gene }: Gene) => `/subspace/${stage ? `stages/${stage}/` : ''}${gene}`;
+
+/** Boxes for the values of one gene. */
+function Values({ draft, set, problem, choice }: Fields & { choice: Gene }) {
+  const { stage, gene, values } = choice, kept = keptOf(draft.subspace, choice), wrong = problem(pointerOf(choice));
+  return (
+    <fieldset class="values">
+      <legend>{stage ? `${geneTitle(gene)} of ${stage}` : geneTitle(gene)}</legend>
+      {values.map((v) => <Choice key={v} checked={kept.includes(v)} change={(on) => set({ subspace: withKept(draft.subspace, choice, values.filter((u) => (u === v ? on : kept.includes(u)))) })}>{v}</Choice>)}
+      {wrong && <span class="field-problem" role="alert">{wrong}</span>}
+    </fieldset>
+  );
+}
+
+/** Which values of the space's genes are kept. It stays open once something was left out: the box that brings it back is in it. */
+function PartOfSpace(props: Fields & { space: Definition | undefined }) {
+  const { draft, set, problem, space } = props, { subspace } = draft;
+  const [narrowed, opened] = [Object.keys(subspace).length > 0, useRef([false, false])];
+  opened.current = [opened.current[0] || narrowed, opened.current[1] || subspace.stages !== undefined];
+  const all = useMemo(() => (space ? choicesOf(space) : []), [space]);
+  if (all.length === 0 && !narrowed) return null;
+  const rows = (wanted: boolean) => all.filter((c) => (c.stage !== '') === wanted).map((choice) => <Values key={`${choice.stage} ${choice.gene}`} {...props} choice={choice} />);
+  return (
+    <details open={opened.current[0]}>
+      <summary>A part of the space</summary>
+      <p class="note">Values that are kept, in every stage that has a choice there. {narrowed && <button type="button" class="link" onClick={() => set({ subspace: {} })}>Keep all</button>}</p>
+      {rows(false)}
+      <details open={opened.current[1]}>
+        <summary>Each stage for itself</summary>
+        {rows(true)}
+      </details>
+      {!all.some((c) => problem(pointerOf(c))) && problem('/subspace') && <span class="field-problem" role="alert">{problem('/subspace')}</span>}
+    </details>
+  );
+}
+
 const rare = ['checkpoint', 'dataset', 'calibration_nets'];
 
 /** What is mostly left to the daemon: which checkpoint and images score the subnets, how many networks calibrate. */
@@ -144,7 +183,7 @@ function problemsOf(error: ApiError, keys: string[]): Problem[] {
   });
 }
 
-function Ahead({ draft, body: sent, names, space, quantiles, pace, boards, trial, refused }: { trial: Trial; refused: string;  draft: Draft; body: Body; names: Record<string, string>; space: Space | undefined; quantiles: Record<string, Quantile>; pace: number | null; boards: number }) {
+function Ahead({ draft, body: sent, names, space, left, quantiles, pace, boards, refused }: { refused: string; draft: Draft; left: number | null; body: Body; names: Record<string, string>; space: Space | undefined; quantiles: Record<string, Quantile>; pace: number | null; boards: number }) {
   const limited = limitedKeys(draft);
   const body = named(sent, names);
   const shares = limited.flatMap((name) => {
@@ -160,11 +199,10 @@ function Ahead({ draft, body: sent, names, space, quantiles, pace, boards, trial
   return (
     <Card title="What this will be" class="side-card">
       <Facts rows={[
-        ['Networks in the space', space ? power(space.cardinality) : '–'], ['Of which keep the limits', limited.length === 0 ? 'all: no limit' : shares.length === 0 ? 'not known before' : least === 0 ? 'none of 1000 random ones' : `at most ${percent(least, least < 0.1 ? 1 : 0)}`],
+        ['Networks in the space', space ? `${left === null ? '' : `${power(left)} of `}${power(space.cardinality)}` : '–'], ['Of which keep the limits', limited.length === 0 ? 'all: no limit' : shares.length === 0 ? 'not known before' : least === 0 ? 'none of 1000 random ones' : `at most ${percent(least, least < 0.1 ? 1 : 0)}`],
         ['Asked for', draft.seconds ? 'as many as there is time for' : `${draft.evaluations || '–'}${draft.baseline ? `, and as many ${draft.baseline === 'random' ? 'at random' : `by ${draft.baseline}`}` : ''}`], ['Takes about', refused ? 'nothing: it would be refused' : total === null ? 'not known yet' : duration(Math.max(1, total))],
       ]} />
       {refused && <p class="noisy" role="status"><b>As it is, it would be refused:</b> {refused}</p>}
-      {trial.notes.map((note) => <p class="note" key={note}>{note}</p>)}
       <ul class="note times">{times.map((t) => <li key={t.what}>{t.what}: {t.seconds === null ? 'how long is not known, this supernet has scored too few' : t.seconds < 1 ? 'below a second' : duration(t.seconds)}</li>)}</ul>
       <h3>As a command</h3>
       <Code>{commandOf(body)}</Code>
@@ -221,6 +259,7 @@ export function NewSearch() {
     sessionStorage.setItem(stored + from, JSON.stringify(next));
     if (route.value.query.get('supernet')) setQuery({ supernet: '', checkpoint: '' }); // a reload goes by what was typed
   };
+  const whole = useLoaded(() => (spaceName ? get<{ definition: Definition }>(`/spaces/${encodeURIComponent(spaceName)}`) : Promise.resolve(null)), `space ${spaceName}`);
   const body = bodyOf(draft);
   const chosen = latencies.filter((l) => costs.includes(l.key));
   const samples = useSamples(spaceName, chosen.map((l) => l.key.split(':')[1]!));
@@ -237,7 +276,7 @@ export function NewSearch() {
   const before = (searches.data ?? []).filter((s) => s.space === spaceName && s.state === 'done').slice(0, 16);
 
   const trial = useTrial(body, !busy && touched && Boolean(net || (free && model)));
-  const foreseen = trial.error ? problemsOf(trial.error, limitedKeys(draft)) : [];
+  const foreseen = trial ? problemsOf(trial, limitedKeys(draft)) : [];
   const told = problems.length ? problems : foreseen;
   const problem = (...starts: string[]) => told.find((p) => starts.some((s) => p.pointer === s || p.pointer.startsWith(`${s}/`)))?.detail ?? null;
   const fields: Fields = { draft, set, problem };
@@ -270,8 +309,9 @@ export function NewSearch() {
             {draft.accuracy === 'evaluated' && <Field name="by" title="Judged by" problem={problem('/objectives/0')} help="The loss, the mean cross-entropy on the validation images, tells apart subnets that give the same answers, by how sure they are of them."><select id="by" value={judges} aria-describedby="by-help" onChange={(e) => set({ objectives: judgedBy(objectives, e.currentTarget.value) })}><option value="top1">top-1, as great as can be</option><option value="loss">validation loss, as small as can be</option><option value="top1,loss">both</option>{judges === '' && <option value="">neither</option>}</select></Field>}
             {draft.accuracy === 'model' && <Field name="predictor" title="Imported predictor" problem={problem('/accuracy/predictor')}><select id="predictor" value={draft.predictor} onChange={(e) => set({ predictor: e.currentTarget.value })}>{accuracies.map((m) => <option key={m.id} value={m.id}>{m.name} ({m.space})</option>)}</select></Field>}
             <Field name="supernet" title="Supernet" help="Its weights score the subnets; its space is what is searched." problem={problem('/supernet', '/space')}>
-              <select id="supernet" value={free ? 'none' : net?.id ?? ''} aria-describedby="supernet-help" onChange={(e) => set({ supernet: e.currentTarget.value, others: without(typed.others, 'checkpoint', 'dataset') })}>{draft.accuracy === 'model' && <option value="none">none: the space of the predictor</option>}{trained.map((s) => <option key={s.id} value={s.id}>{s.name} ({s.space})</option>)}</select>
+              <select id="supernet" value={free ? 'none' : net?.id ?? ''} aria-describedby="supernet-help" onChange={(e) => set({ supernet: e.currentTarget.value, subspace: {}, others: without(typed.others, 'checkpoint', 'dataset') })}>{draft.accuracy === 'model' && <option value="none">none: the space of the predictor</option>}{trained.map((s) => <option key={s.id} value={s.id}>{s.name} ({s.space})</option>)}</select>
             </Field>
+            <PartOfSpace {...fields} space={whole.data?.definition} />
             <fieldset>
               <legend>{judges === '' ? 'Make small' : 'Besides accuracy, make small'}</legend>
               {judges === '' && draft.accuracy !== 'evaluated' && <p class="note">Accuracy is no objective. <button type="button" class="link" onClick={() => set({ objectives: judgedBy(objectives, 'top1') })}>Make it one</button></p>}
@@ -334,7 +374,7 @@ export function NewSearch() {
             <button class="primary" type="submit" disabled={busy || !(net || (free && model))}>{busy ? 'Submitting…' : 'Submit the search'}</button>
           </div>
         </form>
-        <Ahead draft={draft} body={body} names={names} space={spaces.data?.find((s) => s.name === spaceName)} quantiles={quantiles} pace={pace} boards={chosen.filter((l) => l.board).length} trial={trial} refused={foreseen.map((p) => p.detail).join(' ')} />
+        <Ahead draft={draft} body={body} names={names} space={spaces.data?.find((s) => s.name === spaceName)} left={body.subspace && whole.data ? sizeOf(whole.data.definition, draft.subspace) : null} quantiles={quantiles} pace={pace} boards={chosen.filter((l) => l.board).length} refused={foreseen.map((p) => p.detail).join(' ')} />
       </div>
     </Page>
   );
