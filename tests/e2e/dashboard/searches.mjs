@@ -24,6 +24,7 @@ test('searches are sorted, narrowed and ticked in their list, and a reload keeps
   const kept = all.filter((s) => s.state === 'done' && s.strategy === 'nsga2').length;
   await shows(kept);
   await page.getByLabel('Compare front of bars', { exact: true }).check();
+  await page.waitForTimeout(300); // the address is written
   await page.reload();
   await shows(kept);
   assert.equal(await list.getByRole('checkbox', { checked: true }).count(), 2);
