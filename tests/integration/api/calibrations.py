@@ -95,8 +95,7 @@ def interrupted():
     asked = ask(networks=5)
     wait_for("its requests", lambda: len(waiting()) == 5)
     wait_for("the end of its process", stack.kill_job)
-    wait_for("another one", lambda: client.get(f"/jobs/{asked['job']['id']}")["attempt"] == 2)
-    board().serve()
+    board().serve()  # while another board waits, the job's next attempt would be held back for the turn of this one
     done = stack.wait_job(asked["job"]["id"])
     equal((len(done["attempts"]), done["result"]["measured"]), (2, 5), "attempts")
     equal((len(measured()), len(set(measured()))), (before + 5, before + 5), "no network is measured twice")
