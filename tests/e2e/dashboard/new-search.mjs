@@ -49,6 +49,7 @@ test('the form tells what a search will be before it is submitted, and the comma
   await page.getByLabel('Seed').fill('9');
   await page.reload(); // and what was changed survives
   await page.getByText('Also taken over').waitFor();
+  await ahead.locator('.code code').nth(1).filter({ hasText: '"supernet"' }).waitFor(); // which comes with the list of them
   const sent = JSON.parse(await ahead.locator('.code code').nth(1).innerText());
   assert.equal(sent.seed, 9);
   const { name: _, ...kept } = await stack.get(`/searches/${rare.search.id}/request`), again = await (await fetch(`${stack.url}/api/v1/searches?dry_run=true`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(sent) })).json();

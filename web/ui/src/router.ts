@@ -2,7 +2,8 @@
 import { computed, signal } from '@preact/signals';
 
 const hash = signal(location.hash);
-addEventListener('hashchange', () => { hash.value = location.hash; });
+let there = location.hash; // as the last event told it, or as it was written here
+addEventListener('hashchange', () => { hash.value = there = location.hash; });
 
 /** A part of an address; one whose escapes mean nothing, as of a link that was cut, stays as it is. */
 function decoded(part: string): string {
@@ -25,13 +26,16 @@ export function href(parts: string[], query: Record<string, string> = {}): strin
 
 let written = 0, later = 0;
 addEventListener('hashchange', () => clearTimeout(later));
-/** Browsers allow some 20 changes of the address a second: what a drag changes is seen at once, and written as soon as that is allowed. */
+/** Browsers allow some 20 changes of the address a second: what a drag changes is seen at once, and written as soon as that is allowed. Nothing is once another page was asked for, whose event comes later. */
 function write(next: string) {
+  if (location.hash !== there) return;
   hash.value = next;
   clearTimeout(later);
   const now = () => {
+    if (location.hash !== there) return;
     written = Date.now();
     history.replaceState(null, '', next);
+    there = location.hash;
   };
   if (Date.now() - written > 200) now();
   else later = setTimeout(now, 200);

@@ -161,6 +161,7 @@ export function DevicePage({ id }: { id: string }) {
             ['Token from', <Credentials board={data} reload={reload} />],
           ]} />
         </Card>
+        {!history.data && <Failed error={history.error} />}
         <History data={history.data} />
         {mine.map((p) => (
           <Card key={p.id} title={p.name} class="wide" note={`${p.default && mine.length > 1 ? 'default, ' : ''}${p.offered ? '' : 'no longer offered, '}${p.runtime}, ${p.precision}, ${p.threads} ${p.threads === 1 ? 'thread' : 'threads'}${p.cores ? `, cores ${p.cores}` : ''}, governor ${p.governor}, noise ${percent(p.noise, (p.noise ?? 0) > 1 ? 0 : 1)}${p.noise_doubt ? ' (in doubt)' : ''}`}>
