@@ -16,7 +16,7 @@ from suite import check, equal, test, wait_for
 def worker(name, *options):
     """A real worker, and its profile."""
     process = bed.daemon().start_worker(name, *options)
-    profile = wait_for(f"the enrolment of {name}", lambda: bed.daemon().profile_of(name), 15)
+    profile = wait_for(f"the enrolment of {name}", lambda: bed.daemon().profile_of(name), 40)
     return process, profile["id"]
 
 
