@@ -90,7 +90,7 @@ test('what would be refused is said as it is typed, at its field and before anyt
   await refused.waitFor();
   await page.locator('.field', { has: page.locator('#evaluations') }).getByRole('alert').getByText(/\d/).waitFor();
   await ahead.getByText('nothing: it would be refused').waitFor();
-  await page.getByText('A part of the space').click();
+  await page.getByText('A part of the space', { exact: true }).click();
   const kernels = page.getByRole('group', { name: 'Kernel sizes', exact: true });
   await kernels.getByLabel('5').uncheck();
   await left(546); // of one kernel size and 3 expand ratios 3 + 9 + 27, of one and 2 of these 2 + 4 + 8
