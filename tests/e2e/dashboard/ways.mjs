@@ -12,7 +12,7 @@ async function tabTo(page, target, most = 150) {
       return { visible: at === document.body || (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0), name: at.outerHTML.slice(0, 120) };
     });
     assert.ok(visible, `focus does not show on ${name}`);
-    if (await target.evaluate((element) => element === document.activeElement).catch(() => false)) return;
+    if (await target.evaluate((element) => element === document.activeElement, undefined, { timeout: 1000 }).catch(() => false)) return;
   }
   assert.fail(`${most} times Tab do not reach ${target}`);
 }
