@@ -90,7 +90,7 @@ def crashes():
 @test("lack of memory and networks that a board cannot run are no reason to try again")
 def refusals():
     for option, text in (("oom=1", "oom"), ("unsupported=1", "unsupported")):
-        _, profile = worker(option[:5], f"{FLAT},{option}")
+        _, profile = worker(text, f"{FLAT},{option}")
         (name,) = bed.ask(profile["id"])
         doc = failed(name, text)
         equal(doc["attempt"], 1, "attempts")
