@@ -220,7 +220,7 @@ static void print_stand_ins(FILE *to, const cJSON *profile) {
     cJSON_ArrayForEach(stand_in, cli_item(profile, "stand_ins")) {
         const char *comma = "";
         fprintf(to, "  in place of a table: %s%s, at the scale of known networks, in",
-                cli_text(stand_in, "name"),
+                cli_shown(cli_text(stand_in, "name")),
                 cJSON_IsTrue(cli_item(stand_in, "weak")) ? " (weak)" : "");
         cJSON_ArrayForEach(share, cli_item(stand_in, "chosen")) {
             fprintf(to, "%s %.0f", comma, 100 * cJSON_GetNumberValue(share));
@@ -288,8 +288,8 @@ static int count_judged(const cJSON *result) {
     int n = 0;
     cJSON_ArrayForEach(profile, cli_item(result, "profiles")) {
         if (cli_item(profile, "error")) {
-            fprintf(stderr, "espalier: %s: %s\n", cli_text(profile, "profile"),
-                    cli_text(profile, "error"));
+            fprintf(stderr, "espalier: %s: %s\n", cli_shown(cli_text(profile, "profile")),
+                    cli_shown(cli_text(profile, "error")));
             print_left_out(stderr, profile);
         } else {
             n++;
@@ -305,7 +305,7 @@ static void print_profiles(const struct cli *cli, const struct options *options,
     cJSON_ArrayForEach(profile, cli_item(result, "profiles")) {
         if (cli_item(profile, "error"))
             continue;
-        fprintf(to, "%s: %.0f networks, ", cli_text(profile, "profile"),
+        fprintf(to, "%s: %.0f networks, ", cli_shown(cli_text(profile, "profile")),
                 cli_number(profile, "networks"));
         if (cli_number(profile, "ops") > 0)
             fprintf(

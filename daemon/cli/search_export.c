@@ -301,7 +301,7 @@ static int export_run(struct cli *cli, int argc, char **argv) {
         return code;
     writer.lines = cli->jsonl || strcmp(format, "jsonl") == 0;
     writer.json = cli->json || writer.lines || strcmp(format, "json") == 0;
-    if (!writer.json && strcmp(format, "csv") != 0)
+    if (strcmp(format, "csv") != 0 && strcmp(format, "json") != 0 && strcmp(format, "jsonl") != 0)
         return cli_usage("--format is csv, json or jsonl, not \"%s\"", format);
     int rc = target_begin(&target, path, &err);
     if (rc)

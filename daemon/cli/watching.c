@@ -211,7 +211,7 @@ static int watch_it(struct watching *watching) {
 int watching_run(struct cli *cli, const struct screen *screen, const struct watched *watched) {
     struct watching watching = {.of = watched, .screen = screen};
     struct sigaction action = {.sa_handler = on_interrupt}, silence = {.sa_handler = on_silence};
-    struct sigaction before;
+    struct sigaction before, before_alarm;
     struct err err = {0};
 
     if (cli_connect(cli, &err, &watching.stream))
@@ -219,8 +219,11 @@ int watching_run(struct cli *cli, const struct screen *screen, const struct watc
     snprintf(watching.path, sizeof(watching.path), "/api/v1/events?topics=%s", watched->topics);
     buf_init(&watching.line, 0);
     sigaction(SIGINT, &action, &before);
-    sigaction(SIGALRM, &silence, NULL);
+    sigaction(SIGALRM, &silence, &before_alarm);
+    cli->stop = &stopped; /* also while the daemon is asked */
     int code = watch_it(&watching);
+    cli->stop = NULL;
+    sigaction(SIGALRM, &before_alarm, NULL);
     sigaction(SIGINT, &before, NULL);
     http_client_destroy(watching.stream);
     buf_finish(&watching.line);
