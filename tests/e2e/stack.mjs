@@ -141,8 +141,11 @@ export class Stack {
       if (child.exitCode !== null || child.signalCode !== null) continue;
       const ended = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGTERM');
-      await Promise.race([ended, sleep(8000).then(() => child.kill('SIGKILL'))]);
+      const late = setTimeout(() => child.kill('SIGKILL'), 30000);
+      await ended;
+      clearTimeout(late);
     }
-    if (!process.env.KEEP) rmSync(this.dir, { recursive: true, force: true });
+    // What a daemon that was killed had begun writes on until it notices.
+    if (!process.env.KEEP) rmSync(this.dir, { recursive: true, force: true, maxRetries: 50, retryDelay: 200 });
   }
 }

@@ -16,7 +16,7 @@ const probeSource = `
   import { begin, listen } from './live';
   window.heard = [];
   listen(['job', 'dataset'], (topic, data) => window.heard.push(topic + ' ' + JSON.stringify(data)));
-  void begin();
+  void begin().then(() => (window.began = true));
 `;
 /** Before all scripts of a page: counts the streams that it has open. */
 const countStreams = () => {
@@ -79,6 +79,7 @@ async function world(origin) {
   const listener = async () => {
     const tab = await open('favicon.svg');
     await tab.evaluate(probe);
+    await tab.waitForFunction(() => window.began); // before that it hears nothing
     return tab;
   };
   return { context, open, listener };

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+from contextlib import contextmanager
 from datetime import datetime, timezone
 
 import bed
@@ -223,18 +224,27 @@ def watch_lines():
 
 # --- curves of a training ---
 
+@contextmanager
 def training(name, epochs, **settings):
-    """Id of a training that has begun."""
+    """Id of a training that has begun, and does not outlast its test."""
     bed.supernet()
     stack = bed.daemon()
     stack.cli("supernet", "train", name, "--space", "tiny", "--dataset", "bars", "--epochs", str(epochs), "--batch", "50", "--set", json.dumps({"recalibration_images": 50, "validation_images": 50, **settings}))
-    return stack.client.get(f"/supernets/{name}")["id"]
+    supernet = stack.client.get(f"/supernets/{name}")
+    try:
+        yield supernet["id"]
+    finally:
+        stack.cli_run("job", "cancel", supernet["job"])
 
 
 @test("a training is watched as it goes: curves, Ctrl-C leaves it running, its end is the end, through connections that break", 180)
 def watch_training():
+    with training("curving", 1000) as name:
+        watch(name)
+
+
+def watch(name):
     client = bed.client()
-    name = training("curving", 1000)
     proxy = Proxy(bed.daemon().port)
     at_end(proxy.close)
     terminal = Terminal("supernet", "watch", "curving", url=proxy.url, columns=70, rows=24)
@@ -272,10 +282,10 @@ def watch_training():
 @test("without a terminal a watched training is told in lines, or point by point as JSON, and its points are a table, JSON and CSV", 120)
 def told_training():
     stack, client = bed.daemon(), bed.client()
-    training("pointed", 3)
     environment = {**os.environ, "ESPALIER_URL": stack.url}
-    streams = [subprocess.Popen([str(CLI), "supernet", "watch", "pointed", *words], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for words in ((), ("--jsonl",), ("--get", "state"))]
-    told = [stream.communicate(timeout=100)[0] for stream in streams]
+    with training("pointed", 3):
+        streams = [subprocess.Popen([str(CLI), "supernet", "watch", "pointed", *words], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for words in ((), ("--jsonl",), ("--get", "state"))]
+        told = [stream.communicate(timeout=100)[0] for stream in streams]
     equal([stream.returncode for stream in streams], [0, 0, 0], "exit codes")
     lines = told[0].splitlines()
     check(re.match(r"pointed: ready, step \d+, epoch 3\.00, loss [\d.]+, (by the teacher [\d.]+, )?largest [\d.]+ %, random [\d.]+ %, smallest [\d.]+ %, learning rate [\d.e-]+, \d+ images/s$", lines[-1]), "the last line", lines)

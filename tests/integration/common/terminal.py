@@ -30,12 +30,19 @@ class Terminal:
         fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def read(self, seconds=0.2):
-        if select.select([self.master], [], [], seconds)[0]:
-            try:
-                self.text += self.decoder.decode(os.read(self.master, 65536))
-            except OSError:
-                pass
+        self.read_some(seconds)
         return self.text
+
+    def read_some(self, seconds):
+        """Whether there was something to read."""
+        if not select.select([self.master], [], [], seconds)[0]:
+            return False
+        try:
+            text = os.read(self.master, 65536)
+        except OSError:  # the command has ended
+            return False
+        self.text += self.decoder.decode(text)
+        return bool(text)
 
     def wait_for(self, what, pattern, seconds=40):
         return wait_for(what, lambda: re.search(pattern, self.read()), seconds, 0)
@@ -49,12 +56,14 @@ class Terminal:
         os.write(self.master, b"\x03")
 
     def ended(self, seconds=60):
-        """Its exit code."""
+        """Its exit code, when all that it said is read."""
         def look():
             self.read()
             pid, status = os.waitpid(self.child, os.WNOHANG)
             return pid and [os.waitstatus_to_exitcode(status)]
         self.status = wait_for("the end of the command", look, seconds, 0)[0]
+        while self.read_some(0):
+            pass
         return self.status
 
     def end(self):
