@@ -58,7 +58,8 @@ static const struct options_manual manual = {
     .files = "The data folder holds the database, checkpoints, folders of jobs, uploads and "
              "exports, and, while the daemon runs, its port in the file port and its socket. It "
              "belongs to one daemon at a time.",
-    .exits = "0 after an orderly end, 1 when it could not start or go on, 2 for wrong use.",
+    .exits = "0 after an orderly end, 1 when it could not start or go on, 2 for wrong use: options "
+             "that cannot be, or a data folder of a newer version.",
     .see = {{"espalier", 1}, {"espalier-worker", 8}}};
 
 /* ---- options --------------------------------------------------------------------------------- */
@@ -321,6 +322,12 @@ static void allow_files(void) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* What will be no better with the next start is 2, which packaging/espalierd.service does not try
+ * again. */
+static int exit_code(const struct err *err) {
+    return err->code == ESP_EINVAL || err->code == ESP_ELIMIT || err->code == ESP_EVERSION ? 2 : 1;
+}
+
 int main(int argc, char **argv) {
     static struct daemon daemon;
     struct settings s = {.data_dir = NULL};
@@ -442,7 +449,7 @@ int main(int argc, char **argv) {
     allow_files();
     if (run(&daemon, &s, &err) != 0) {
         log_error("%s", err.message);
-        return 1;
+        return exit_code(&err);
     }
     return 0;
 }

@@ -26,7 +26,7 @@ static int check_pair(const struct web_tls *tls, struct err *err) {
     int r = gnutls_certificate_set_x509_key_mem(credentials, &cert, &key, GNUTLS_X509_FMT_PEM);
     gnutls_certificate_free_credentials(credentials);
     return r >= 0 ? 0
-                  : err_set(err, ESP_EINVAL, NULL, "the certificate and key cannot be used: %s",
+                  : err_set(err, ESP_ECORRUPT, NULL, "the certificate and key cannot be used: %s",
                             gnutls_strerror(r));
 }
 
@@ -64,7 +64,7 @@ static int take_pin(struct web_tls *tls, struct err *err) {
     if (cert != NULL)
         gnutls_x509_crt_deinit(cert);
     return r >= 0 ? 0
-                  : err_set(err, ESP_EINVAL, NULL, "the certificate cannot be read: %s",
+                  : err_set(err, ESP_ECORRUPT, NULL, "the certificate cannot be read: %s",
                             gnutls_strerror(r));
 }
 

@@ -248,7 +248,7 @@ def addresses():
     equal(shut.stop(), 0, "the daemon's end")
     for wrong in ("10.0.0.1/8", "everything"):
         ended = subprocess.run([str(word) for word in shut.daemon_command("--webhook-allow", wrong)], capture_output=True, text=True, timeout=20)
-        check(ended.returncode == 1 and "--webhook-allow" in ended.stderr, f"--webhook-allow {wrong}", ended)
+        check(ended.returncode == 2 and "--webhook-allow" in ended.stderr, f"--webhook-allow {wrong}", ended)
 
 
 @test("webhook: is changed, disabled, enabled and given a new secret")
