@@ -238,7 +238,7 @@ int store_table_retry(struct store_tx *tx, const char *table, const char *job, s
         r = sql_get_rows(store_tx_sql(tx), err, &rows,
                          "SELECT m.profile, m.graph_id, m.graph, e.signature, m.method FROM "
                          "table_entries e JOIN measurements m ON m.id = e.measurement WHERE "
-                         "e.table_id = ?1 AND m.state IN ('failed', 'canceled')",
+                         "e.table_id = ?1 AND m.state IN ('failed', 'canceled') ORDER BY m.id",
                          "t", table);
     cJSON_ArrayForEach(row, rows) {
         if (r == 0)

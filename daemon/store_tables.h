@@ -11,10 +11,12 @@
 #include "daemon/store_sql.h"
 
 /* SQL: the progress of a row of jobs that fills a table, which has no process that would tell. Its
- * pace is that of the latest measurements of its attempt: not of what was there before, nor of
- * hours in which the board or the daemon was away. */
+ * pace is that of the latest measurements of its attempt: not of what was there before, and without
+ * the longest pause where that is STORE_TABLE_AWAY of the others, in which the board or the daemon
+ * was away. */
 /* clang-format off */
 #define STORE_TABLE_PACE "30"
+#define STORE_TABLE_AWAY "10"
 #define STORE_TABLE_PROGRESS                                                                       \
     "(SELECT json_object("                                                                         \
     "  'phase', 'measuring', "                                                                     \
@@ -22,13 +24,14 @@
     "  'total', done + rest, "                                                                     \
     "  'unit', 'measurements', "                                                                   \
     "  'fraction', done * 1.0 / max(done + rest, 1), "                                             \
-    "  'eta_s', rest * (SELECT CASE WHEN count(*) > 0 THEN ((julianday('now') - 2440587.5) * "     \
-    "    86400.0 - CASE count(*) WHEN " STORE_TABLE_PACE " THEN min(at) ELSE begun END / "         \
-    "    1e6) / count(*) END FROM ("                                                               \
-    "    SELECT m.finished_us AS at FROM table_entries e JOIN measurements m ON m.id = "           \
+    "  'eta_s', rest * (SELECT CASE WHEN n > 2 AND longest > " STORE_TABLE_AWAY " * (total - "     \
+    "    longest) / (n - 1) THEN (total - longest) / (n - 1) ELSE total / n END / 1e6 FROM ("      \
+    "    SELECT count(*) AS n, max(pause) AS longest, sum(pause) * 1.0 AS total FROM ("            \
+    "    SELECT m.finished_us AS at, m.finished_us - lag(m.finished_us, 1, begun) OVER (ORDER BY " \
+    "    m.finished_us) AS pause FROM table_entries e JOIN measurements m ON m.id = "              \
     "    e.measurement WHERE e.table_id = jobs.subject AND m.finished_us >= begun "                \
-    "    ORDER BY m.finished_us DESC LIMIT " STORE_TABLE_PACE "))) "                               \
-    "FROM (SELECT count(*) - coalesce(sum(open), 0) AS done, "                                     \
+    "    ORDER BY at DESC LIMIT " STORE_TABLE_PACE "))) "                                          \
+    ") FROM (SELECT count(*) - coalesce(sum(open), 0) AS done, "                                   \
     "  coalesce(sum(open), 0) + (SELECT count(*) FROM measurements o JOIN table_entries e ON "     \
     "    e.measurement = o.repeats WHERE e.table_id = jobs.subject AND o.repeats IS NOT NULL AND " \
     "    o.state IN ('queued', 'leased', 'running')) AS rest, "                                    \

@@ -78,6 +78,14 @@ def daemon_killed():
     equal(networks, (0,), "graphs measured twice")
 
 
+def rows(stack, query, *values):
+    db = sqlite3.connect(f"file:{stack.database()}?mode=ro", uri=True)
+    try:
+        return db.execute(query, values).fetchall()
+    finally:
+        db.close()
+
+
 @test("a table canceled half way keeps what was measured and is completed by a retry", 60)
 def canceled():
     stack = bed.daemon()
@@ -92,9 +100,13 @@ def canceled():
     stack.wait_job(job, state="canceled")
     kept = stack.client.get(f"/tables/{table}")["measured"]
     equal(kept, done, "entries kept")
+    entries = "FROM table_entries e JOIN measurements m ON m.id = e.measurement WHERE e.table_id = ?"
+    rest = [signature for (signature,) in rows(stack, f"SELECT e.signature {entries} AND m.state = 'canceled' ORDER BY m.id", table)]
     equal(board.lease(), None, "a canceled table leaves no work")
     stack.cli("job", "retry", job)
     wait_for("the rest of the table", lambda: board.work_once(max_items=8) == 0 and stack.job(job)["state"] == "done", 30)
+    signatures = dict(rows(stack, f"SELECT m.id, e.signature {entries}", table))
+    equal([signatures[one] for one in board.measured[done:]], rest, "the rest, in the order of what matters")
     equal(len(board.measured), len(set(board.measured)), "nothing measured twice")
     equal(len(board.measured), made["table"]["needed"], "measured in all")
 
@@ -231,7 +243,13 @@ def resumed():
     took, progress = time.monotonic() - begun, stack.job(job)["progress"]
     rest = needed - needed // 2 - 4
     equal((progress["done"], progress["total"]), (needed - rest, needed), "progress")
-    check(0.9 * rest * took / 4 <= progress["eta_s"] <= 1.5 * rest * took / 4 + 1, "time to the end", progress, rest, took)
+    check(0.9 * rest * took / 4 <= progress["eta_s"] <= 1.1 * rest * took / 4, "time to the end", progress, rest, took)
+    time.sleep(12 * took / 4)
+    check(abs(stack.job(job)["progress"]["eta_s"] - progress["eta_s"]) < 1e-6, "a board that is away leaves the time as it was", stack.job(job)["progress"], progress)
+    board.work_once(max_items=1)
+    rest -= 1
+    progress = stack.job(job)["progress"]
+    check(progress["eta_s"] <= 1.1 * rest * took / 4, "a pause is no pace", progress, rest, took)
     told = stack.client.get(f"/tables/{made['table']['id']}")["eta_s"]
     check(abs(told - progress["eta_s"]) < 0.5 * progress["eta_s"] + 1, "the table's own word", told, progress)
     while board.work_once():
