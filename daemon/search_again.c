@@ -106,13 +106,13 @@ static int fill(const struct daemon *daemon, const struct stored_search *search,
     char dir[PATH_SIZE];
     int64_t population = 1, rounds = 1;
     int r = check_state(search, err);
-    if (r == 0)
-        r = find_folder(daemon, search, err, dir);
     extension->body = cJSON_Duplicate(search->body, true);
     if (r == 0)
         r = read_evaluations(search, asked, err, extension->body);
     if (r == 0)
         r = read_patience(search, asked, err, extension->body);
+    if (r == 0)
+        r = find_folder(daemon, search, err, dir);
     if (r == 0)
         r = json_int(search->body, "", "population", 1, SEARCH_EVALUATIONS_MAX, err, &population);
     if (r == 0)

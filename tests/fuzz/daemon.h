@@ -5,8 +5,9 @@
 #include <stdint.h>
 
 /* data is a line "METHOD /path" and a body. Sends it (with the token of an enrolled board when
- * as_worker); the words PROFILE_ID, LEASE_ID and MEASUREMENT_ID in it stand for those of a board
- * that was given something to measure. Aborts when the daemon fails (500), or answers with what is
+ * as_worker); words such as PROFILE_ID, LEASE_ID and MEASUREMENT_ID in it stand for those of a
+ * board that was given something to measure, and of what else there is; a supernet is called "n", a
+ * search that has ended "s". Aborts when the daemon fails (500), or answers with what is
  * no HTTP. */
 void daemon_fuzz(const uint8_t *data, size_t size, int as_worker);
 /* data is all that a client sends, before it closes its sending half. */

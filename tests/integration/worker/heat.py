@@ -72,21 +72,21 @@ def ask(profile, arch):
 @test("a hot board is waited for until it is five degrees below its limit, and the result is called nothing", 120)
 def waited():
     process, root, profile = board("warm", "--max-temperature", "60", "--cool-down", "50")
-    (root / ZONE).write_text("60100\n")
+    put(root, ZONE, "60100\n")
     measurement = ask(profile, ARCHS[0])
     first = wait_for("its lease", lambda: lease_end(measurement), 15)
     time.sleep(2)
     state = bed.client().get(f"/measurements/{measurement}")["state"]
     check(state in ("leased", "running"), "it waits", state)
     check(lease_end(measurement) > first, "heartbeats keep its lease meanwhile", first, lease_end(measurement))
-    (root / ZONE).write_text("55100\n")  # not yet
+    put(root, ZONE, "55100\n")  # not yet
     time.sleep(1)
     check(bed.client().get(f"/measurements/{measurement}")["state"] in ("leased", "running"), "it still waits")
-    (root / ZONE).write_text("55000\n")
+    put(root, ZONE, "55000\n")
     doc = bed.wait_state(measurement, "accepted", 30)
     equal((told(doc), doc["attempt"]), ([], 1), "flags and attempts")
     equal(doc["environment"]["before"]["temperature_c"], 55, "temperature")
-    (root / ZONE).write_text("70000\n")
+    put(root, ZONE, "70000\n")
     measurement = ask(profile, ARCHS[1])
     time.sleep(1)
     start = time.monotonic()
@@ -99,7 +99,7 @@ def waited():
 @test("a board that stays hot is measured all the same and the result called hot; the next one is not waited for", 120)
 def hot():
     process, root, profile = board("oven", "--cool-down", "12")
-    (root / ZONE).write_text("75000\n")
+    put(root, ZONE, "75000\n")
     start = time.monotonic()
     doc = bed.wait_state(ask(profile, ARCHS[0]), "accepted", 60)
     check(time.monotonic() - start > 12, "it was waited for")
@@ -113,7 +113,7 @@ def hot():
     equal((told(row), logged), (["hot"], 1), "the list has them too")
     table = bed.daemon().cli("latency", "measure", profile, "tiny", ARCHS[1], "--method", "brief").splitlines()
     check("FLAGS" in table[0] and "hot" in table[1], "espalier latency measure shows them", table)
-    (root / ZONE).write_text("45000\n")
+    put(root, ZONE, "45000\n")
     equal(told(bed.wait_state(ask(profile, ARCHS[2]), "accepted", 60)), [], "flags of a cool board")
     process.stop()
 
