@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "base/json.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
@@ -38,19 +40,27 @@ static int look(struct api_call *call, struct err *err) {
     return make_doc(call, call->id, err, &call->answer);
 }
 
+static int add_to(const struct api_call *call, const char *id, struct err *err, cJSON *items) {
+    cJSON *doc = NULL;
+    int r = make_doc(call, id, err, &doc);
+    if (r == 0)
+        cJSON_AddItemToArray(items, doc);
+    return r == ESP_ENOTFOUND ? 0 : r; /* removed meanwhile */
+}
+
 static int list(struct api_call *call, struct err *err) {
-    char ids[BACKUPS_MAX][ID_MAX];
-    int n = backup_list(call->daemon->data_dir, ids, BACKUPS_MAX), r = 0;
+    char ids[BACKUPS_MAX][ID_MAX], making[ID_MAX];
+    int r = 0;
     call->answer = cJSON_CreateObject();
     cJSON *items = cJSON_AddArrayToObject(call->answer, "items");
-    for (int i = 0; i < n && r == 0; i++) {
-        cJSON *doc = NULL;
-        r = make_doc(call, ids[i], err, &doc);
-        if (r == ESP_ENOTFOUND)
-            r = 0; /* removed meanwhile */
-        else if (r == 0)
-            cJSON_AddItemToArray(items, doc);
-    }
+    if (backups_making(call->daemon->backups, making))
+        r = add_to(call, making, err, items);
+    else
+        making[0] = '\0';
+    int n = backup_list(call->daemon->data_dir, ids, BACKUPS_MAX);
+    for (int i = 0; i < n && r == 0; i++)
+        if (strcmp(ids[i], making) != 0)
+            r = add_to(call, ids[i], err, items);
     cJSON_AddNullToObject(call->answer, "next");
     return r;
 }

@@ -178,6 +178,14 @@ int backups_state(struct backups *backups, const char *id, struct err *err, cons
     return 0;
 }
 
+bool backups_making(struct backups *backups, char ret_id[ID_MAX]) {
+    pthread_mutex_lock(&backups->mutex);
+    bool making = backups->phase != PHASE_IDLE;
+    memcpy(ret_id, backups->id, ID_MAX);
+    pthread_mutex_unlock(&backups->mutex);
+    return making;
+}
+
 /* By another name first, so that a removal that is broken off leaves no half backup. */
 static int remove_ready(struct backups *backups, const char *id, struct err *err) {
     char path[PATH_SIZE * 2], partial[PATH_SIZE * 2 + 16];

@@ -22,5 +22,7 @@ int backups_begin(struct backups *backups, struct err *err, char ret_id[ID_MAX])
  * *ret_failure is why it failed, code 0 otherwise. ESP_ENOTFOUND. */
 int backups_state(struct backups *backups, const char *id, struct err *err, const char **ret_state,
                   struct err *ret_failure);
+/* The id of the one that is being made; false: none is. */
+bool backups_making(struct backups *backups, char ret_id[ID_MAX]);
 /* Removes one. ESP_EBUSY while it is being made. */
 int backups_remove(struct backups *backups, const char *id, struct err *err);

@@ -130,7 +130,7 @@ def killed_backup():
         if target.exists():
             listed(target)
             shutil.rmtree(target)
-    wait_for("the daemon's end of the last one", lambda: all(row["state"] not in ("waiting", "copying") for row in stack.client.items("/backups")), 30)
+    wait_for("the daemon's end of the last one", lambda: all(row["state"] == "ready" for row in stack.client.items("/backups")), 30)
     stack.cli("backup", target)
     listed(target)
     check(not target.with_name("cut.partial").exists(), "nothing else is left")
