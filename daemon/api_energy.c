@@ -1,4 +1,4 @@
-/* Prices of energy: fitted to what boards tell, listed, shown. */
+/* Prices of energy: fitted to what boards tell or given, listed, shown. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 #include "daemon/api_nouns.h"
 #include "daemon/store_energy.h"
 
-/* Prices that were fitted in the thread pool: what the store writes. */
+/* Prices that were fitted in the thread pool, or given: what the store writes. */
 struct fitted {
     char profile[ID_MAX], revision[ID_MAX];
     cJSON *data;
@@ -32,7 +32,8 @@ static int fit(struct sql *sql, struct fitted *fitted, struct err *err) {
         r = err_set(err, ESP_EMISSING, "/profile",
                     "energy is known of %zu networks on the profile as it is now, and prices need "
                     "%d: measure some (espalier latency measure PROFILE SPACE ARCH...) on a board "
-                    "or by a command that tells its energy",
+                    "or by a command that tells its energy, or name prices that you know (espalier "
+                    "energy set)",
                     n, ENERGY_MIN_NETWORKS);
     if (r == 0)
         r = energy_fit_networks(networks, n, err, &prices, &report);
@@ -43,8 +44,24 @@ static int fit(struct sql *sql, struct fitted *fitted, struct err *err) {
     return fitted->data != NULL ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
 }
 
-static int fit_prices(struct api_call *call, struct err *err) {
-    static const char *const keys[] = {"profile", NULL};
+/* Of a data sheet, or of another board: for one that cannot tell its energy. */
+static int take_given(struct api_call *call, struct fitted *fitted, struct err *err) {
+    struct energy_fit prices;
+    int r = store_energy_revision(call->sql, fitted->profile, err, fitted->revision);
+    if (r == 0)
+        r = energy_fit_given(call->body, "", err, &prices);
+    if (r != 0)
+        return r;
+    fitted->data = energy_fit_describe(&prices, NULL);
+    return fitted->data != NULL ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
+}
+
+static bool are_given(const cJSON *body) {
+    return json_has(body, "mac_pj") || json_has(body, "byte_pj") || json_has(body, "run_uj");
+}
+
+static int find_prices(struct api_call *call, struct err *err) {
+    static const char *const keys[] = {"profile", "mac_pj", "byte_pj", "run_uj", NULL};
     const char *profile;
     struct fitted *fitted = mem_array(1, sizeof(*fitted));
     if (fitted == NULL)
@@ -56,7 +73,9 @@ static int fit_prices(struct api_call *call, struct err *err) {
         r = json_string(call->body, "", "profile", 1, 256, err, &profile);
     if (r == 0)
         r = api_find_profile(call->sql, profile, err, fitted->profile);
-    return r != 0 ? r : fit(call->sql, fitted, err);
+    if (r != 0)
+        return r;
+    return are_given(call->body) ? take_given(call, fitted, err) : fit(call->sql, fitted, err);
 }
 
 static int keep_prices(struct api_call *call, struct err *err) {
@@ -84,6 +103,6 @@ static int get_prices(struct api_call *call, struct err *err) {
 
 const struct api_route api_energy[] = {
     {"GET", "/api/v1/energy_prices", "profile,page_size,after", .read = list_prices},
-    {"POST", "/api/v1/energy_prices", NULL, .read = fit_prices, .write = keep_prices},
+    {"POST", "/api/v1/energy_prices", NULL, .read = find_prices, .write = keep_prices},
     {"GET", "/api/v1/energy_prices/{id}", NULL, .read = get_prices, .by_key = api_by_key},
     {.method = NULL}};

@@ -9,7 +9,7 @@
 
 /* Exact at the literature's prices, as searches have it. */
 static double energy_uj(const struct cost *cost, const struct energy_fit *prices) {
-    if (prices->n == 0)
+    if (prices == &energy_fit_literature) /* exact to the bit, as costs are */
         return (double)cost_energy(cost, &energy_prices_default) * ENERGY_UJ;
     return energy_fit_apply(prices, (double)cost->macs, (double)cost->traffic_bytes);
 }
@@ -99,7 +99,7 @@ static int mid_channels(const struct unit_spec *spec) {
 
 /* Without what any run costs: energies of units and of their layers sum up. */
 static double part_uj(const struct cost *cost, const struct energy_fit *prices) {
-    return energy_uj(cost, prices) - (prices->n > 0 ? prices->run_uj : 0);
+    return energy_uj(cost, prices) - prices->run_uj;
 }
 
 /* Of a unit or a layer of one; bytes: what its peak_activation_bytes are called. */

@@ -34,8 +34,8 @@ static int read_network(const struct sql_rows *rows, struct err *err,
     return r;
 }
 
-static int current_revision(struct sql *sql, const char *profile, struct err *err,
-                            char ret_revision[ID_MAX]) {
+int store_energy_revision(struct sql *sql, const char *profile, struct err *err,
+                          char ret_revision[ID_MAX]) {
     int r = sql_get_text(sql, err, ret_revision, ID_MAX,
                          "SELECT revision FROM profiles WHERE id = ?1", "t", profile);
     if (r == 0 && ret_revision[0] == '\0')
@@ -48,7 +48,7 @@ int store_energy_networks(struct sql *sql, const char *profile, struct err *err,
                           size_t *ret_n) {
     struct sql_rows rows;
     size_t n = 0;
-    int r = current_revision(sql, profile, err, ret_revision);
+    int r = store_energy_revision(sql, profile, err, ret_revision);
     struct energy_network *networks = mem_array(ENERGY_NETWORKS_MOST, sizeof(*networks));
     if (networks == NULL)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");

@@ -17,6 +17,10 @@ int store_energy_networks(struct sql *sql, const char *profile, struct err *err,
                           char ret_revision[ID_MAX], struct energy_network **ret_networks,
                           size_t *ret_n);
 
+/* The profile's current revision. Errors: ESP_EMISSING: it has none yet. */
+int store_energy_revision(struct sql *sql, const char *profile, struct err *err,
+                          char ret_revision[ID_MAX]);
+
 /* Adds a version of the profile's prices, or finds the newest if it says the same of the same
  * revision. data: a JSON object, spread into the row that the API shows. */
 int store_energy_add(struct store_tx *tx, const char *profile, const char *revision,

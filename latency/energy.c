@@ -313,21 +313,38 @@ cJSON *energy_fit_describe(const struct energy_fit *fit, const struct energy_rep
     cJSON *doc = energy_fit_to_json(fit);
     if (doc == NULL)
         return NULL;
+    if (report == NULL) {
+        for (int i = 0; i < 3; i++)
+            cJSON_AddNullToObject(doc, (const char *const[]){"interval", "before", "after"}[i]);
+        return doc;
+    }
     cJSON_AddNumberToObject(doc, "interval", energy_fit_factor(fit) - 1);
     cJSON_AddItemToObject(doc, "before", latency_quality_to_json(&report->before));
     cJSON_AddItemToObject(doc, "after", latency_quality_to_json(&report->after));
     return doc;
 }
 
-int energy_fit_from_json(const cJSON *doc, const char *at, struct err *err,
-                         struct energy_fit *ret_fit) {
+int energy_fit_given(const cJSON *doc, const char *at, struct err *err,
+                     struct energy_fit *ret_fit) {
     struct energy_fit fit = {.strength = INFINITY};
-    int64_t n = 0;
     int rc = json_real(doc, at, "mac_pj", 0, PRICE_MAX, err, &fit.mac_pj);
     if (rc == 0)
         rc = json_real(doc, at, "byte_pj", 0, PRICE_MAX, err, &fit.byte_pj);
     if (rc == 0)
-        rc = json_real(doc, at, "run_uj", 0, PRICE_MAX, err, &fit.run_uj);
+        rc = json_real_opt(doc, at, "run_uj", 0, PRICE_MAX, err, &fit.run_uj);
+    if (rc != 0)
+        return rc;
+    if (fit.mac_pj + fit.byte_pj + fit.run_uj <= 0)
+        return err_set(err, ESP_EINVAL, at, "all prices of energy are 0");
+    *ret_fit = fit;
+    return 0;
+}
+
+int energy_fit_from_json(const cJSON *doc, const char *at, struct err *err,
+                         struct energy_fit *ret_fit) {
+    struct energy_fit fit;
+    int64_t n = 0;
+    int rc = energy_fit_given(doc, at, err, &fit);
     if (rc == 0)
         rc = json_int(doc, at, "n", 0, ENERGY_MAX_NETWORKS, err, &n);
     if (rc == 0)
@@ -337,8 +354,6 @@ int energy_fit_from_json(const cJSON *doc, const char *at, struct err *err,
     if (rc != 0)
         return rc;
     fit.n = (int)n;
-    if (fit.mac_pj + fit.byte_pj + fit.run_uj <= 0)
-        return err_set(err, ESP_EINVAL, at, "all prices of energy are 0");
     *ret_fit = fit;
     return 0;
 }

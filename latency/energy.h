@@ -21,7 +21,7 @@ struct energy_network {
 struct energy_fit {
     double mac_pj, byte_pj; /* >= 0, not both 0 where run_uj is 0 */
     double run_uj;          /* of every run, whatever the network; >= 0 */
-    int n;                  /* networks that it was fitted on; 0: none, the literature's prices */
+    int n;                  /* networks that it was fitted on; 0: none, prices that were given */
     double strength;        /* of the shrinkage; infinite (as JSON: null): the literature's prices
                                times one number */
     double residual_sd;     /* of log(measured / predicted), networks left out in turn */
@@ -52,14 +52,18 @@ void energy_covariance(const struct energy_network *networks, size_t n, double *
 
 /* Microjoules of one run. */
 double energy_fit_apply(const struct energy_fit *fit, double macs, double traffic_bytes);
-/* As calibration_interval_factor, but at most 1000; 1 for the literature's. */
+/* As calibration_interval_factor, but at most 1000; 1 for prices that were given. */
 double energy_fit_factor(const struct energy_fit *fit);
 
 /* {"mac_pj", "byte_pj", "run_uj", "n", "strength", "residual_sd"}; NULL on memory exhaustion. */
 cJSON *energy_fit_to_json(const struct energy_fit *fit);
-/* The same with "interval" (energy_fit_factor - 1), "before" and "after", as the API shows a fit.
- * NULL on memory exhaustion. */
+/* The same with "interval" (energy_fit_factor - 1), "before" and "after", as the API shows a fit;
+ * these are null without a report, for nobody knows how good given prices are. NULL on memory
+ * exhaustion. */
 cJSON *energy_fit_describe(const struct energy_fit *fit, const struct energy_report *report);
+/* Prices that somebody knows: mac_pj, byte_pj and run_uj (0 where it is not there) of doc. Other
+ * members are the caller's. Errors: ESP_EINVAL. */
+int energy_fit_given(const cJSON *doc, const char *at, struct err *err, struct energy_fit *ret_fit);
 /* Other members are the caller's. Errors: ESP_EINVAL. */
 int energy_fit_from_json(const cJSON *doc, const char *at, struct err *err,
                          struct energy_fit *ret_fit);

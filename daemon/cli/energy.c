@@ -1,4 +1,4 @@
-/* espalier energy fit, ls, show. */
+/* espalier energy fit, set, ls, show. */
 #include "daemon/cli/commands.h"
 #include "daemon/cli/resource.h"
 
@@ -53,9 +53,34 @@ static int fit_run(struct cli *cli, int argc, char **argv) {
         cli, &(struct resource_request){"POST", "/energy_prices", body, print_prices});
 }
 
+static int set_run(struct cli *cli, int argc, char **argv) {
+    double mac_pj = 0, byte_pj = 0, run_uj = 0;
+    const struct option_row rows[] = {
+        {"mac", 0, OPTION_REAL, "4.6", 0, 1e15, "pJ",
+         "of a multiply-and-add (default: the literature's, of 45 nm)", &mac_pj},
+        {"byte", 0, OPTION_REAL, "160", 0, 1e15, "pJ",
+         "of a byte of traffic (default: the literature's)", &byte_pj},
+        {"run", 0, OPTION_REAL, "0", 0, 1e15, "uJ", "of any run, whatever the network", &run_uj},
+        CLI_COMMON_ROWS(cli)};
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    cJSON *body = cJSON_CreateObject();
+    cJSON_AddStringToObject(body, "profile", argv[first]);
+    cJSON_AddNumberToObject(body, "mac_pj", mac_pj);
+    cJSON_AddNumberToObject(body, "byte_pj", byte_pj);
+    cJSON_AddNumberToObject(body, "run_uj", run_uj);
+    return resource_answer(
+        cli, &(struct resource_request){"POST", "/energy_prices", body, print_prices});
+}
+
 const struct cli_command cli_energy_fit = {
     "energy", "fit", "PROFILE", "fit prices of energy to what a board has told with its networks",
     fit_run};
+const struct cli_command cli_energy_set = {
+    "energy", "set", "PROFILE", "prices of energy that are known, of a board that cannot tell them",
+    set_run};
 const struct cli_command cli_energy_ls = {"energy", "ls", "", "prices of energy", ls_run};
 const struct cli_command cli_energy_show = {
     "energy", "show", "PRICES", "prices of one fit, and how well they predict", show_run};

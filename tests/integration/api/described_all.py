@@ -97,6 +97,14 @@ def energy():
     equal(client.get(f"/energy_prices/{made['id']}"), made, "one fit")
     shown = client.get(f"/archs?space=tiny&profile={board.profile_id}&arch={quote(archs[0])}")
     equal(shown["energy"]["prices"], made["id"], "what an arch is told by")
+    stack.cli("energy", "set", board.profile_id, "--mac", "2", "--byte", "30", "--run", "5")
+    given = client.get(f"/energy_prices?profile={board.profile_id}")["items"][0]
+    equal((given["version"], given["n"], given["mac_pj"], given["after"]), (made["version"] + 1, 0, 2, None), "prices that are given")
+    told = client.get(f"/archs?space=tiny&profile={board.profile_id}&arch={quote(archs[0])}")
+    uj = (2 * told["cost"]["macs"] + 30 * told["cost"]["traffic_bytes"]) / 1e6 + 5
+    for wrong, pointer in (({"mac_pj": 1}, "/byte_pj"), ({"mac_pj": 0, "byte_pj": 0}, None), ({"mac_pj": -1, "byte_pj": 2}, "/mac_pj")):
+        problem(client.request("POST", "/energy_prices", {"profile": board.profile_id, **wrong}), 422, pointer=pointer)
+    check(abs(told["energy"]["uj"] - uj) < 1e-6 * uj and told["energy"]["prices"] == given["id"], "an arch's energy at them", told["energy"], uj)
 
 
 @test("a backup is made, read and removed, by an administrator alone", 60)
