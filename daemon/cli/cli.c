@@ -63,22 +63,41 @@ static void print_usage(const struct cli_command *command) {
            command->words[0] ? " " : "", command->words, command->help);
 }
 
+/* Of words that could not be parsed: whether one of them asks for help. */
+static bool asks_for_help(int argc, char **argv) {
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+            return true;
+    return false;
+}
+
+/* Settings and options, of which help needs none. -1 to go on, else the exit code. */
+static int take_options(struct cli *cli, const struct option_row *rows, int argc, char **argv,
+                        int *ret_first) {
+    struct err err = {0};
+    int code = -1;
+
+    if (settings_load(&err) || options_parse(rows, argc, argv, false, &err, ret_first))
+        code = cli_usage("%s", err.message);
+    if (code >= 0 ? !asks_for_help(argc, argv) : !cli->help)
+        return code;
+    print_usage(cli->command);
+    options_print_help(rows);
+    return CLI_OK;
+}
+
 int cli_start(struct cli *cli, const struct option_row *rows, int argc, char **argv,
               struct cli_words words, int *ret_first) {
     struct err err = {0};
-    int n = 0;
+    int n = 0, code;
 
     if (cli->visit) {
         cli->visit(cli->command, rows);
         return CLI_OK;
     }
-    if (settings_load(&err) || options_parse(rows, argc, argv, false, &err, ret_first))
-        return cli_usage("%s", err.message);
-    if (cli->help) {
-        print_usage(cli->command);
-        options_print_help(rows);
-        return CLI_OK;
-    }
+    code = take_options(cli, rows, argc, argv, ret_first);
+    if (code >= 0)
+        return code;
     n = argc - *ret_first;
     if (n < words.min || n > words.max)
         return cli_usage("%s %s takes: %s (see --help)", cli->command->noun,

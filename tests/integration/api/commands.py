@@ -535,6 +535,10 @@ def origins():
             done = run("status", ESPALIER_CONFIG=str(other))
             equal(done.returncode, 2, f"exit code of {text!r}")
             check(said in done.stderr, "the place", done.stderr)
+            helped = run("status", "--help", ESPALIER_CONFIG=str(other))
+            check(helped.returncode == 0 and "usage: espalier status" in helped.stdout and said in helped.stderr, "help needs no settings", helped)
+            equal(run("status", "--", "--help", ESPALIER_CONFIG=str(other)).returncode, 2, "a word that is no option")
+        equal(run("--version", ESPALIER_CONFIG=str(other)).returncode, 0, "the version needs none")
         done = run("status", ESPALIER_CONFIG=str(home / "none"))
         check(done.returncode == 2 and "none" in done.stderr, "a file that is named and is not there", done.stderr)
 
