@@ -19,7 +19,7 @@ static int read_times(const struct csv *csv, int column, bool zero, struct err *
         return out_of_memory(err);
     for (size_t row = 0; row < csv_rows(csv); row++) {
         const char *field = csv_field(csv, row, column);
-        if (field[strspn(field, " ")] == 0) {
+        if (field[0] == 0) {
             times[row] = NAN;
         } else if (!csv_number(csv, row, column, &times[row]) || times[row] < 0 ||
                    (!zero && times[row] == 0)) {
