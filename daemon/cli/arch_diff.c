@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/resource.h"
 
-enum { PLACES_MAX = 512, TEXT = 96, SIDES = 2 };
+enum { TEXT = 96, SIDES = 2 };
 
 /* Where a unit stands, and the units that the two have there; NULL: none. */
 struct place {
@@ -18,7 +19,7 @@ struct place {
 };
 struct diff {
     const cJSON *docs[SIDES];
-    struct place places[PLACES_MAX];
+    struct place *places; /* room for all units of both */
     int n;
 };
 enum { RANK_STEM = 0, RANK_STAGES = 1, RANK_HEAD = 1000 };
@@ -29,8 +30,6 @@ static struct place *place_of(struct diff *diff, int rank, int block) {
     int i = 0;
     while (i < diff->n && (diff->places[i].rank != rank || diff->places[i].block != block))
         i++;
-    if (i == PLACES_MAX)
-        return NULL;
     if (i == diff->n)
         diff->places[diff->n++] = (struct place){.rank = rank, .block = block};
     return &diff->places[i];
@@ -51,17 +50,23 @@ static void add_units(struct diff *diff, int side) {
         if (stage < 0 && rank > RANK_STEM && rank < RANK_HEAD)
             n_before = 0;
         rank = stage >= 0 ? RANK_STAGES + stage : rank > RANK_STEM ? RANK_HEAD : RANK_STEM;
-        struct place *place =
-            place_of(diff, rank, stage >= 0 ? (int)cli_number(unit, "block") : n_before++);
-        if (place)
-            place->units[side] = unit;
+        int block = stage >= 0 ? (int)cli_number(unit, "block") : n_before++;
+        place_of(diff, rank, block)->units[side] = unit;
     }
 }
 
-static void pair_units(struct diff *diff) {
+/* Of the documents. The places are freed by the caller. ESP_ENOMEM. */
+static int pair_units(struct diff *diff, struct err *err) {
+    size_t room = 1;
+    for (int side = 0; side < SIDES; side++)
+        room += (size_t)cJSON_GetArraySize(cli_item(diff->docs[side], "units"));
+    diff->places = mem_array(room, sizeof(*diff->places));
+    if (!diff->places)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
     for (int side = 0; side < SIDES; side++)
         add_units(diff, side);
     qsort(diff->places, (size_t)diff->n, sizeof(*diff->places), compare_places);
+    return 0;
 }
 
 static bool differs(const struct place *place) {
@@ -338,7 +343,8 @@ static int diff_run(struct cli *cli, int argc, char **argv) {
         {"profile", 'p', OPTION_TEXT, NULL, 0, 0, "", "predict their latencies on this profile",
          &profile},
         CLI_COMMON_ROWS(cli)};
-    static struct diff diff;
+    struct diff diff = {.places = NULL};
+    struct err err = {0};
     cJSON *docs[SIDES] = {NULL}, *doc = NULL;
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){2, 2}, &first);
 
@@ -350,14 +356,16 @@ static int diff_run(struct cli *cli, int argc, char **argv) {
         code = get_arch(cli, space, argv[first + side], profile, &docs[side]);
         diff.docs[side] = docs[side];
     }
+    if (code < 0 && pair_units(&diff, &err))
+        code = cli_fail(&err);
     if (code < 0) {
-        pair_units(&diff);
         doc = make_document(&diff);
         if (!cli_print_plain(cli, doc))
             print_diff(cli, doc);
         code = CLI_OK;
     }
     cJSON_Delete(doc);
+    free(diff.places);
     for (int side = 0; side < SIDES; side++)
         cJSON_Delete(docs[side]);
     return code;

@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/query.h"
-#include "daemon/cli/resource.h"
+#include "daemon/cli/series.h"
 
-enum { SERIES_MAX = 36, TITLE = 64 };
+enum { TITLE = 64 };
 
 /* What a table shows when nothing is said: it should fit a terminal. */
 static const char usual_series[] =
@@ -17,24 +18,11 @@ static const char usual_series[] =
 
 /* ---- a row a step ---------------------------------------------------------------------------- */
 
-/* Points of a series that are still to come, the next first. */
+/* Points of a series that are still to come. */
 struct cursor {
     const char *name;
-    const cJSON *step, *epoch, *value;
+    struct series_point at;
 };
-
-static struct cursor cursor_of(const cJSON *series) {
-    const cJSON *step = cli_item(series, "step"), *epoch = cli_item(series, "epoch");
-    const cJSON *value = cli_item(series, "value");
-    return (struct cursor){cli_text(series, "name"), step ? step->child : NULL,
-                           epoch ? epoch->child : NULL, value ? value->child : NULL};
-}
-
-static void advance(struct cursor *cursor) {
-    cursor->step = cursor->step->next;
-    cursor->epoch = cursor->epoch ? cursor->epoch->next : NULL;
-    cursor->value = cursor->value ? cursor->value->next : NULL;
-}
 
 /* {"step", "epoch", and the value of each series that has a point there}; NULL: there are no more.
  */
@@ -42,33 +30,38 @@ static cJSON *next_row(struct cursor *cursors, int n) {
     double least = INFINITY;
     cJSON *row = NULL;
     for (int i = 0; i < n; i++)
-        if (cursors[i].step)
-            least = fmin(least, cursors[i].step->valuedouble);
+        if (cursors[i].at.step)
+            least = fmin(least, cursors[i].at.step->valuedouble);
     for (int i = 0; i < n; i++) {
-        struct cursor *cursor = &cursors[i];
-        if (!cursor->step || cursor->step->valuedouble > least)
+        struct series_point *at = &cursors[i].at;
+        if (!at->step || at->step->valuedouble > least)
             continue;
         if (!row) {
             row = cJSON_CreateObject();
             cJSON_AddNumberToObject(row, "step", least);
-            cJSON_AddItemToObject(row, "epoch", cJSON_Duplicate(cursor->epoch, true));
+            cJSON_AddItemToObject(row, "epoch", cJSON_Duplicate(at->epoch, true));
         }
-        cJSON_AddItemToObject(row, cursor->name, cJSON_Duplicate(cursor->value, true));
-        advance(cursor);
+        cJSON_AddItemToObject(row, cursors[i].name, cJSON_Duplicate(at->value, true));
+        *at = series_next(*at);
     }
     return row;
 }
 
-static cJSON *make_rows(const cJSON *doc) {
-    struct cursor cursors[SERIES_MAX];
+static int make_rows(const cJSON *all, struct err *err, cJSON **ret_rows) {
+    struct cursor *cursors = mem_array((size_t)cJSON_GetArraySize(all) + 1, sizeof(*cursors));
     const cJSON *series = NULL;
-    cJSON *rows = cJSON_CreateArray(), *row;
+    cJSON *rows, *row;
     int n = 0;
-    cJSON_ArrayForEach(series, cli_item(doc, "series")) if (n < SERIES_MAX) cursors[n++] =
-        cursor_of(series);
+    if (!cursors)
+        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    rows = cJSON_CreateArray();
+    cJSON_ArrayForEach(series, all) cursors[n++] =
+        (struct cursor){cli_text(series, "name"), series_first(series)};
     while ((row = next_row(cursors, n)) != NULL)
         cJSON_AddItemToArray(rows, row);
-    return rows;
+    free(cursors);
+    *ret_rows = rows;
+    return 0;
 }
 
 /* ---- how it is printed ----------------------------------------------------------------------- */
@@ -79,38 +72,47 @@ static enum cell_kind kind_of(const char *series) {
                                              : CELL_REAL;
 }
 
-static void print_table(struct cli *cli, const cJSON *doc, const cJSON *rows) {
-    struct column columns[SERIES_MAX + 2] = {{"STEP", "step", CELL_INT},
-                                             {"EPOCH", "epoch", CELL_REAL}};
-    char titles[SERIES_MAX][TITLE];
+static void print_table(struct cli *cli, const cJSON *all, const cJSON *rows,
+                        struct column *columns, char (*titles)[TITLE]) {
     const cJSON *series = NULL;
     int n = 0;
-    cJSON_ArrayForEach(series, cli_item(doc, "series")) {
+    columns[n++] = (struct column){"STEP", "step", CELL_INT};
+    columns[n++] = (struct column){"EPOCH", "epoch", CELL_REAL};
+    cJSON_ArrayForEach(series, all) {
         const char *name = cli_text(series, "name");
-        if (n == SERIES_MAX)
-            break;
-        snprintf(titles[n], TITLE, "%.*s", TITLE - 1, name);
+        snprintf(titles[n], TITLE, "%s", name);
         for (char *c = titles[n]; *c; c++)
             *c = (char)toupper((unsigned char)*c);
-        columns[n + 2] = (struct column){titles[n], name, kind_of(name)};
+        columns[n] = (struct column){titles[n], name, kind_of(name)};
         n++;
     }
-    cli_table(cli, rows, columns, n + 2);
+    cli_table(cli, rows, columns, n);
 }
 
-static void print_csv(const cJSON *doc, const cJSON *rows) {
+static int make_table(struct cli *cli, const cJSON *all, const cJSON *rows, struct err *err) {
+    size_t room = (size_t)cJSON_GetArraySize(all) + 2;
+    struct column *columns = mem_array(room, sizeof(*columns));
+    char(*titles)[TITLE] = mem_array(room, sizeof(*titles));
+    bool there = columns && titles;
+    if (there)
+        print_table(cli, all, rows, columns, titles);
+    free(columns);
+    free(titles);
+    return there ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
+}
+
+static void print_csv(const cJSON *all, const cJSON *rows) {
     const cJSON *series = NULL, *row = NULL;
+    char number[CLI_EXACT];
     fputs("step,epoch", stdout);
-    cJSON_ArrayForEach(series, cli_item(doc, "series")) printf(",%s", cli_text(series, "name"));
+    cJSON_ArrayForEach(series, all) printf(",%s", cli_text(series, "name"));
     fputs("\r\n", stdout);
     cJSON_ArrayForEach(row, rows) {
-        printf("%.0f,%.17g", cli_number(row, "step"), cli_number(row, "epoch"));
-        cJSON_ArrayForEach(series, cli_item(doc, "series")) {
-            double value = cli_number(row, cli_text(series, "name"));
-            if (isnan(value))
-                putchar(',');
-            else
-                printf(",%.17g", value);
+        fputs(cli_exact(cli_number(row, "step"), number), stdout);
+        printf(",%s", cli_exact(cli_number(row, "epoch"), number));
+        cJSON_ArrayForEach(series, all) {
+            const cJSON *value = cJSON_GetObjectItemCaseSensitive(row, cli_text(series, "name"));
+            printf(",%s", cJSON_IsNumber(value) ? cli_exact(value->valuedouble, number) : "");
         }
         fputs("\r\n", stdout);
     }
@@ -118,22 +120,20 @@ static void print_csv(const cJSON *doc, const cJSON *rows) {
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
-static void print_metrics(struct cli *cli, const cJSON *doc, bool csv) {
+static int print_metrics(struct cli *cli, const cJSON *doc, bool csv, struct err *err) {
+    const cJSON *all = cli_item(doc, "series");
     cJSON *rows = NULL;
-    if (cli->get || cli->json) {
-        cli_print_plain(cli, doc);
-        return;
+    if (cli->get || cli->json || (cli->output && !cli->jsonl)) {
+        cli_print_plain(cli, cli->get || cli->json ? doc : all);
+        return 0;
     }
-    if (cli->output && !cli->jsonl) {
-        cli_print_plain(cli, cli_item(doc, "series"));
-        return;
-    }
-    rows = make_rows(doc);
-    if (csv && !cli->jsonl)
-        print_csv(doc, rows);
-    else
-        print_table(cli, doc, rows);
+    int rc = make_rows(all, err, &rows);
+    if (rc == 0 && csv && !cli->jsonl)
+        print_csv(all, rows);
+    else if (rc == 0)
+        rc = make_table(cli, all, rows, err);
     cJSON_Delete(rows);
+    return rc;
 }
 
 static int metrics_run(struct cli *cli, int argc, char **argv) {
@@ -173,9 +173,9 @@ static int metrics_run(struct cli *cli, int argc, char **argv) {
         query_name_option("after", "--after", &err);
         return cli_fail(&err);
     }
-    print_metrics(cli, doc, csv);
+    code = print_metrics(cli, doc, csv, &err) ? cli_fail(&err) : CLI_OK;
     cJSON_Delete(doc);
-    return CLI_OK;
+    return code;
 }
 
 const struct cli_command cli_supernet_metrics = {

@@ -222,6 +222,26 @@ def numbers_and_sizes():
         equal(daemon.run("search", "candidates", "s", "-n", "20000", "--get", "total").stdout, "1\n", "a large answer")
 
 
+@test("however many curves a training has and units a network, all are shown, with every digit")
+def none_left_out():
+    curves = [{"name": f"gradient_norm/{i}", "step": [1, 10], "epoch": [0.1, 1 / 3], "value": [0.1 + i, None if i == 7 else i / 3]} for i in range(50)]
+    units = {side: [{"stage": stage, "block": 0, "signature": f"{side} {stage}"} for stage in range(700)] for side in "ab"}
+
+    def answer(_, path):
+        if path.startswith("/archs"):
+            side = path[-1]
+            return 200, {"arch": side, "arch_id": side, "units": units[side]}
+        return 200, {"series": curves}
+    with Played(answer) as daemon:
+        lines = daemon.run("supernet", "metrics", "net", "--format", "csv").stdout.splitlines()
+        equal(lines[0].split(","), ["step", "epoch", *(curve["name"] for curve in curves)], "heads")
+        equal(lines[1].split(","), ["1", "0.1", *(repr(0.1 + i) for i in range(50))], "numbers as they read")
+        equal([text and float(text) for text in lines[2].split(",")], [10, 1 / 3, *("" if i == 7 else i / 3 for i in range(50))], "numbers of all digits")
+        equal(len(daemon.run("supernet", "metrics", "net").stdout.splitlines()[0].split("\t")), 52, "columns of a table")
+        diff = json.loads(daemon.run("arch", "diff", "a", "b", "--space", "x", "--json").stdout)
+        equal(sum(row["where"].startswith("block") for row in diff["places"]), 700, "places")
+
+
 @test("Ctrl-C ends a wait at once, also while the daemon does not answer")
 def interrupted():
     asked, over = threading.Event(), threading.Event()
