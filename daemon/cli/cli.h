@@ -166,6 +166,12 @@ int cli_wait(struct cli *cli, const char *job_id);
 /* Waits for the job of an answer {"job": …} and GETs it as it ended, into *ret_job, which the
  * caller deletes. Codes of cli_wait. */
 int cli_wait_for_result(struct cli *cli, const cJSON *answer, cJSON **ret_job);
+/* Says on stderr that what a job did did not end well, "WHAT failed: why" or "WHAT was cancelled";
+ * job has the reason, NULL: nobody knows. CLI_JOB_FAILED. */
+int cli_say_failed(const char *what, const char *state, const cJSON *job);
+/* Appends before and "ETA 1:02:03" or "ETA 2:03"; nothing for NaN. */
+struct buf;
+void cli_put_eta(struct buf *out, const char *before, double seconds);
 /* For answers {"X": …, "job": …} of what starts a job: prints the resource (member name), waits
  * when asked to. Takes doc. */
 int cli_started(struct cli *cli, cJSON *doc, const char *name);

@@ -83,34 +83,24 @@ static int read_candidates(struct watch *watch, struct err *err) {
     }
 }
 
-static int replace(struct watch *watch, cJSON **doc, const char *part, struct err *err) {
-    cJSON *now = NULL;
-    int rc = cli_get(watch->cli, err, &now, "/searches/%s%s", cli_encode(watch->id), part);
-    if (rc)
-        return rc;
-    cJSON_Delete(*doc);
-    *doc = now;
-    return 0;
-}
-
 /* A search keeps a front when its strategy is done; until then it is worked out of the candidates,
  * which are too many for that at worst: then there is none to see. */
 static void read_growing_front(struct watch *watch) {
-    char part[3 * METRIC_TEXT];
     struct err err = {0};
     if (cJSON_GetArraySize(cli_item(watch->front, "items")) > 0 ||
         !strcmp(watch->keys[0], watch->keys[1]))
         return;
-    snprintf(part, sizeof(part), "/front?objectives=%s,%s", cli_encode(watch->keys[0]),
-             cli_encode(watch->keys[1]));
-    (void)replace(watch, &watch->front, part, &err);
+    (void)watching_get(watch->cli, &watch->front, &err, "/searches/%s/front?objectives=%s,%s",
+                       cli_encode(watch->id), cli_encode(watch->keys[0]),
+                       cli_encode(watch->keys[1]));
 }
 
 static int refresh(void *context, struct err *err) {
     struct watch *watch = context;
-    int rc = replace(watch, &watch->search, "", err);
+    const char *id = cli_encode(watch->id);
+    int rc = watching_get(watch->cli, &watch->search, err, "/searches/%s", id);
     if (rc == 0)
-        rc = replace(watch, &watch->front, "/front", err);
+        rc = watching_get(watch->cli, &watch->front, err, "/searches/%s/front", id);
     if (rc == 0)
         read_growing_front(watch);
     if (rc == 0 && watch->screen.terminal)
@@ -252,14 +242,10 @@ static int tell_end(const void *context) {
     cli_print_plain(watch->cli, watch->search);
     if (!strcmp(cli_text(watch->search, "state"), "done"))
         return CLI_OK;
-    if (cli_get(watch->cli, &err, &job, "/jobs/%s", cli_encode(cli_text(watch->search, "job"))) ==
-        0)
-        fprintf(stderr, "espalier: the search %s%s%s\n",
-                !strcmp(cli_text(watch->search, "state"), "failed") ? "failed" : "was cancelled",
-                cli_text(job, "error.message")[0] ? ": " : "",
-                cli_shown(cli_text(job, "error.message")));
+    (void)cli_get(watch->cli, &err, &job, "/jobs/%s", cli_encode(cli_text(watch->search, "job")));
+    int code = cli_say_failed("the search", cli_text(watch->search, "state"), job);
     cJSON_Delete(job);
-    return CLI_JOB_FAILED;
+    return code;
 }
 
 static int watch_run(struct cli *cli, int argc, char **argv) {
@@ -268,6 +254,7 @@ static int watch_run(struct cli *cli, int argc, char **argv) {
     struct watched watched = {.what = "search",
                               .noun = "search",
                               .id = watch.id,
+                              .screen = &watch.screen,
                               .topics = "search,candidates,generation,front",
                               .belonging = "search",
                               .refresh = refresh,
@@ -283,14 +270,12 @@ static int watch_run(struct cli *cli, int argc, char **argv) {
     if (code >= 0)
         return code;
     watched.silent = cli_is_plain(cli);
-    watch.screen = screen_look();
-    watch.screen.terminal &= !watched.silent;
     if (cli_get(cli, &err, &watch.search, "/searches/%s", cli_encode(argv[first])))
         return cli_fail(&err);
     snprintf(watch.id, sizeof(watch.id), "%s", cli_text(watch.search, "id"));
     watch.names = cJSON_CreateObject();
     choose_axes(&watch);
-    code = watching_run(cli, &watch.screen, &watched);
+    code = watching_run(cli, &watched);
     cJSON_Delete(watch.search);
     cJSON_Delete(watch.front);
     cJSON_Delete(watch.names);

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/plot.h"
+#include "daemon/cli/series.h"
 #include "daemon/cli/watching.h"
 
 enum {
@@ -34,42 +35,26 @@ static const char shown_series[] = "loss,loss/distillation,learning_rate,images_
 
 /* ---- what is known ------------------------------------------------------------------------- */
 
-static int replace(struct watch *watch, cJSON **doc, const char *path, struct err *err) {
-    cJSON *now = NULL;
-    int rc = cli_get(watch->cli, err, &now, "%s", path);
-    if (rc)
-        return rc;
-    cJSON_Delete(*doc);
-    *doc = now;
-    return 0;
-}
-
 /* What it does now; nothing where the job was pruned, or there has been none. */
 static int refresh_job(struct watch *watch, struct err *err) {
-    char path[128];
     const char *id = cli_text(watch->supernet, "job");
-    int rc = 0;
-    if (id[0]) {
-        snprintf(path, sizeof(path), "/jobs/%.100s", cli_encode(id));
-        rc = replace(watch, &watch->job, path, err);
-    }
+    int rc = id[0] ? watching_get(watch->cli, &watch->job, err, "/jobs/%s", cli_encode(id)) : 0;
     return rc == ESP_ENOTFOUND ? 0 : rc;
 }
 
 static int refresh_supernet(struct watch *watch, struct err *err) {
-    char path[256];
-    snprintf(path, sizeof(path), "/supernets/%.200s", cli_encode(watch->id));
-    int rc = replace(watch, &watch->supernet, path, err);
+    int rc =
+        watching_get(watch->cli, &watch->supernet, err, "/supernets/%s", cli_encode(watch->id));
     return rc ? rc : refresh_job(watch, err);
 }
 
 static int refresh(void *context, struct err *err) {
     struct watch *watch = context;
-    char path[512];
     int rc = refresh_supernet(watch, err);
-    snprintf(path, sizeof(path), "/supernets/%.200s/metrics?max_points=%d&series=%s",
-             cli_encode(watch->id), POINTS, cli_encode(shown_series));
-    return rc ? rc : replace(watch, &watch->metrics, path, err);
+    return rc ? rc
+              : watching_get(watch->cli, &watch->metrics, err,
+                             "/supernets/%s/metrics?max_points=%d&series=%s", cli_encode(watch->id),
+                             POINTS, cli_encode(shown_series));
 }
 
 static bool has_ended(const void *context) {
@@ -89,17 +74,13 @@ static const cJSON *series_of(const struct watch *watch, const char *name) {
  * frees. */
 static struct plot_point *points_of(const struct watch *watch, const char *name, double scale,
                                     enum plot_kind kind, int *ret_n) {
-    const cJSON *series = series_of(watch, name), *steps = cli_item(series, "step");
-    const cJSON *step = steps ? steps->child : NULL, *value = NULL;
-    int n = 0, room = cJSON_GetArraySize(steps);
+    const cJSON *series = series_of(watch, name);
+    int n = 0, room = cJSON_GetArraySize(cli_item(series, "step"));
     struct plot_point *points = room ? mem_array((size_t)room, sizeof(*points)) : NULL;
-    cJSON_ArrayForEach(value, cli_item(series, "value")) {
-        if (!points || !step)
-            break;
+    for (struct series_point at = series_first(series); points && at.step; at = series_next(at))
         points[n++] = (struct plot_point){
-            step->valuedouble, cJSON_IsNumber(value) ? scale * value->valuedouble : NAN, kind};
-        step = step->next;
-    }
+            at.step->valuedouble, cJSON_IsNumber(at.value) ? scale * at.value->valuedouble : NAN,
+            kind};
     *ret_n = n;
     return points;
 }
@@ -119,19 +100,12 @@ static const struct {
     {"top1/largest", "largest"}, {"top1/random", "random"}, {"top1/smallest", "smallest"}};
 enum { SUBNETS = sizeof(subnets) / sizeof(subnets[0]) };
 
-static void put_eta(const cJSON *progress, struct buf *out) {
-    double eta = cli_number(progress, "eta_s");
-    int s = isnan(eta) ? 0 : (int)fmin(fmax(eta, 0), 359999);
-    if (!isnan(eta))
-        buf_printf(out, ", ETA %d:%02d:%02d", s / 3600, s / 60 % 60, s % 60);
-}
-
 static void put_epoch(const cJSON *doc, struct buf *out) {
     if (!isnan(cli_number(doc, "epoch")))
         buf_printf(out, ", epoch %.2f", cli_number(doc, "epoch"));
 }
 
-/* "net: training, train 1200 of 5000 steps, epoch 3.20, ETA 0:01:23"; "net: ready, step 5000, epoch
+/* "net: training, train 1200 of 5000 steps, epoch 3.20, ETA 1:23"; "net: ready, step 5000, epoch
  * 12.00". */
 static void put_state(const struct watch *watch, struct buf *out) {
     const cJSON *supernet = watch->supernet, *progress = cli_item(watch->job, "progress");
@@ -148,7 +122,7 @@ static void put_state(const struct watch *watch, struct buf *out) {
     if (!isnan(done) && !isnan(total))
         buf_printf(out, " %.0f of %.0f %s", done, total, cli_text(progress, "unit"));
     put_epoch(progress, out);
-    put_eta(progress, out);
+    cli_put_eta(out, ", ", cli_number(progress, "eta_s"));
 }
 
 static void put_losses(const struct watch *watch, struct buf *out) {
@@ -349,12 +323,12 @@ static double printed(const struct watch *watch, const char *name) {
     return step ? step->valuedouble : -1;
 }
 
-static void print_point(const char *series, double step, const cJSON *epoch, const cJSON *value) {
+static void print_point(const char *series, struct series_point point) {
     cJSON *row = cJSON_CreateObject();
     cJSON_AddStringToObject(row, "series", series);
-    cJSON_AddNumberToObject(row, "step", step);
-    cJSON_AddItemToObject(row, "epoch", cJSON_Duplicate(epoch, true));
-    cJSON_AddItemToObject(row, "value", cJSON_Duplicate(value, true));
+    cJSON_AddItemToObject(row, "step", cJSON_Duplicate(point.step, true));
+    cJSON_AddItemToObject(row, "epoch", cJSON_Duplicate(point.epoch, true));
+    cJSON_AddItemToObject(row, "value", cJSON_Duplicate(point.value, true));
     char *text = json_print(row);
     puts(text ? text : "null");
     free(text);
@@ -364,36 +338,29 @@ static void print_point(const char *series, double step, const cJSON *epoch, con
 /* Those points that are new. */
 static void print_series(struct watch *watch, const cJSON *series) {
     const char *name = cli_text(series, "name");
-    const cJSON *step = NULL, *epochs = cli_item(series, "epoch"),
-                *values = cli_item(series, "value");
-    const cJSON *epoch = epochs ? epochs->child : NULL, *value = values ? values->child : NULL;
     double last = printed(watch, name);
-    cJSON_ArrayForEach(step, cli_item(series, "step")) {
-        if (step->valuedouble > last && epoch && value) {
-            print_point(name, step->valuedouble, epoch, value);
-            last = step->valuedouble;
-        }
-        epoch = epoch ? epoch->next : NULL;
-        value = value ? value->next : NULL;
+    for (struct series_point at = series_first(series); at.step; at = series_next(at)) {
+        if (at.step->valuedouble <= last)
+            continue;
+        print_point(name, at);
+        last = at.step->valuedouble;
     }
     cJSON_DeleteItemFromObjectCaseSensitive(watch->steps, name);
     cJSON_AddNumberToObject(watch->steps, name, last);
 }
 
-/* Accuracies come after other points of their step, and may be the first of their series: asked is
- * again for all from the oldest of the series' newest steps on. */
+/* Points come in the order of their steps, those of a step one by one, accuracies last: the newest
+ * step is asked for again. */
 static int refresh_lines(void *context, struct err *err) {
     struct watch *watch = context;
     const cJSON *step = NULL, *series = NULL;
-    double after = INFINITY;
-    char path[512];
+    double newest_step = 0;
     int rc = refresh_supernet(watch, err);
-    if (rc)
-        return rc;
-    cJSON_ArrayForEach(step, watch->steps) after = fmin(after, step->valuedouble);
-    snprintf(path, sizeof(path), "/supernets/%.200s/metrics?max_points=%d&after=%.0f",
-             cli_encode(watch->id), ALL_POINTS, isfinite(after) && after > 0 ? after - 1 : -1);
-    rc = replace(watch, &watch->metrics, path, err);
+    cJSON_ArrayForEach(step, watch->steps) newest_step = fmax(newest_step, step->valuedouble);
+    if (rc == 0)
+        rc = watching_get(watch->cli, &watch->metrics, err,
+                          "/supernets/%s/metrics?max_points=%d&after=%.0f", cli_encode(watch->id),
+                          ALL_POINTS, newest_step - 1);
     if (rc)
         return rc;
     cJSON_ArrayForEach(series, cli_item(watch->metrics, "series")) print_series(watch, series);
@@ -411,16 +378,9 @@ static int refresh_quietly(void *context, struct err *err) {
 static int tell_end(const void *context) {
     const struct watch *watch = context;
     const char *state = cli_text(watch->supernet, "state");
-    char why[512];
     if (!watch->lines)
         cli_print_plain(watch->cli, watch->supernet);
-    if (!strcmp(state, "ready"))
-        return CLI_OK;
-    snprintf(why, sizeof(why), "%s", cli_text(watch->job, "error.message"));
-    cli_blank_controls(why);
-    fprintf(stderr, "espalier: the training %s%s%s\n",
-            !strcmp(state, "failed") ? "failed" : "was cancelled", why[0] ? ": " : "", why);
-    return CLI_JOB_FAILED;
+    return !strcmp(state, "ready") ? CLI_OK : cli_say_failed("the training", state, watch->job);
 }
 
 static int watch_run(struct cli *cli, int argc, char **argv) {
@@ -429,6 +389,7 @@ static int watch_run(struct cli *cli, int argc, char **argv) {
     struct watched watched = {.what = "training",
                               .noun = "supernet",
                               .id = watch.id,
+                              .screen = &watch.screen,
                               .topics = "supernet,metric,progress",
                               .belonging = "supernet",
                               .refresh = refresh,
@@ -447,12 +408,11 @@ static int watch_run(struct cli *cli, int argc, char **argv) {
     watched.silent = cli_is_plain(cli);
     if (watched.silent)
         watched.refresh = watch.lines ? refresh_lines : refresh_quietly;
-    watch.screen = screen_look();
     if (cli_get(cli, &err, &watch.supernet, "/supernets/%s", cli_encode(argv[first])))
         return cli_fail(&err);
     snprintf(watch.id, sizeof(watch.id), "%.63s", cli_text(watch.supernet, "id"));
     watch.steps = cJSON_CreateObject();
-    code = watching_run(cli, &watch.screen, &watched);
+    code = watching_run(cli, &watched);
     cJSON_Delete(watch.supernet);
     cJSON_Delete(watch.job);
     cJSON_Delete(watch.metrics);

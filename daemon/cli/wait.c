@@ -3,13 +3,11 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/memory.h"
 #include "base/terminal.h"
 #include "daemon/cli/cli.h"
 
@@ -28,14 +26,15 @@ struct view {
     bool moved; /* in this phase something was done already */
 };
 
-static void put_duration(struct buf *line, double seconds) {
+void cli_put_eta(struct buf *out, const char *before, double seconds) {
     if (isnan(seconds) || seconds < 0)
         return;
     int s = (int)fmin(seconds, 359999);
+    buf_printf(out, "%sETA ", before);
     if (s >= 3600)
-        buf_printf(line, "  ETA %d:%02d:%02d", s / 3600, s / 60 % 60, s % 60);
+        buf_printf(out, "%d:%02d:%02d", s / 3600, s / 60 % 60, s % 60);
     else
-        buf_printf(line, "  ETA %d:%02d", s / 60, s % 60);
+        buf_printf(out, "%d:%02d", s / 60, s % 60);
 }
 
 static void put_bar(struct buf *line, double fraction) {
@@ -61,7 +60,7 @@ static void put_progress(struct buf *line, const cJSON *job) {
                                               : cli_text(job, "state"));
     if (!isnan(done) && !isnan(total))
         buf_printf(line, " %.0f/%.0f %s", done, total, cli_text(progress, "unit"));
-    put_duration(line, cli_number(progress, "eta_s"));
+    cli_put_eta(line, "  ", cli_number(progress, "eta_s"));
     if (!isnan(rate))
         buf_printf(line, "  %.0f images/s", rate);
     if (!isnan(loss))
@@ -119,27 +118,18 @@ static int code_of(const cJSON *job) {
     return !strcmp(state, "failed") || !strcmp(state, "canceled") ? CLI_JOB_FAILED : -1;
 }
 
-static void tell(const char *before, const char *sentence) {
-    char *text = mem_strdup(sentence);
-    if (!text)
-        return;
-    cli_blank_controls(text);
-    fprintf(stderr, "espalier: %s%s\n", before, text);
-    free(text);
-}
-
-static void tell_why(const cJSON *job) {
-    char before[80];
-    bool canceled = !strcmp(cli_text(job, "state"), "canceled");
-    snprintf(before, sizeof(before), "%.60s %s", cli_text(job, "id"),
-             canceled ? "was cancelled" : "failed: ");
-    tell(before, canceled ? "" : cli_text(job, "error.message"));
+int cli_say_failed(const char *what, const char *state, const cJSON *job) {
+    const char *why = cli_text(job, "error.message");
+    bool canceled = !strcmp(state, "canceled");
+    fprintf(stderr, "espalier: %s %s%s%s\n", what, canceled ? "was cancelled" : "failed",
+            canceled || !why[0] ? "" : ": ", canceled ? "" : cli_shown(why));
+    return CLI_JOB_FAILED;
 }
 
 /* Of a search: why it ended before its budget. */
 static void tell_end(const cJSON *job) {
     if (cli_text(job, "result.ending")[0])
-        tell("", cli_text(job, "result.ending"));
+        fprintf(stderr, "espalier: %s\n", cli_shown(cli_text(job, "result.ending")));
 }
 
 int cli_get_patiently(struct cli *cli, struct err *err, cJSON **ret_doc, const char *format, ...) {
@@ -180,7 +170,7 @@ int cli_wait(struct cli *cli, const char *job_id) {
             code = code_of(job);
             show(&view, job, code >= 0);
             if (code == CLI_JOB_FAILED)
-                tell_why(job);
+                cli_say_failed(cli_text(job, "id"), cli_text(job, "state"), job);
             else if (code == CLI_OK)
                 tell_end(job);
             cJSON_Delete(job);

@@ -1,6 +1,7 @@
 #include "daemon/cli/watching.h"
 
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,7 +16,8 @@ enum {
     AGAIN_US = 500000,   /* until the daemon is asked again when it was gone */
     AWAY_MAX = 120,      /* times */
     EVENT_MAX = 1 << 20, /* bytes of a line of the stream; longer ones are passed over */
-    SILENCE_S = 40       /* of a stream that says something every 15 s: it is broken */
+    PATH_SIZE = 2048,
+    SILENCE_S = 40 /* of a stream that says something every 15 s: it is broken */
 };
 
 static volatile sig_atomic_t stopped;
@@ -32,7 +34,6 @@ static void on_silence(int number) {
 
 struct watching {
     const struct watched *of;
-    const struct screen *screen;
     struct http_client *stream; /* beside cli's, which asks while this one listens */
     char event_id[32], path[256];
     int lines;                            /* of the picture on the screen */
@@ -100,7 +101,7 @@ static void tell(struct watching *watching, bool last) {
 static void show(struct watching *watching, bool last) {
     if (watching->of->silent)
         return;
-    if (watching->screen->terminal)
+    if (watching->of->screen->terminal)
         draw(watching);
     else
         tell(watching, last);
@@ -208,14 +209,33 @@ static int watch_it(struct watching *watching) {
     }
 }
 
-int watching_run(struct cli *cli, const struct screen *screen, const struct watched *watched) {
-    struct watching watching = {.of = watched, .screen = screen};
+int watching_get(struct cli *cli, cJSON **doc, struct err *err, const char *format, ...) {
+    char path[PATH_SIZE];
+    cJSON *now = NULL;
+    va_list args;
+
+    va_start(args, format);
+    int len = vsnprintf(path, sizeof(path), format, args);
+    va_end(args);
+    int rc = len < PATH_SIZE ? cli_get(cli, err, &now, "%s", path)
+                             : err_set(err, ESP_ELIMIT, NULL, "the request is too long");
+    if (rc)
+        return rc;
+    cJSON_Delete(*doc);
+    *doc = now;
+    return 0;
+}
+
+int watching_run(struct cli *cli, const struct watched *watched) {
+    struct watching watching = {.of = watched};
     struct sigaction action = {.sa_handler = on_interrupt}, silence = {.sa_handler = on_silence};
     struct sigaction before, before_alarm;
     struct err err = {0};
 
     if (cli_connect(cli, &err, &watching.stream))
         return cli_fail(&err);
+    *watched->screen = screen_look();
+    watched->screen->terminal &= !watched->silent;
     snprintf(watching.path, sizeof(watching.path), "/api/v1/events?topics=%s", watched->topics);
     buf_init(&watching.line, 0);
     sigaction(SIGINT, &action, &before);

@@ -14,6 +14,8 @@ struct watched {
     const char *belonging; /* member of an event's data that names what it is about, beside "id" (of
                               the thing's own) and "subject" (of its job's) */
     bool silent;           /* nothing is shown: refresh prints */
+    struct screen *screen; /* that it is drawn into: looked at before the first refresh; no terminal
+                              where it is silent */
     /* Asks the daemon for all that is shown. An error of code ESP_EUNREACHABLE is asked again
      * after, any other ends it. */
     int (*refresh)(void *context, struct err *err);
@@ -28,4 +30,9 @@ struct watched {
 
 /* Watches it, through connections that break and daemons that restart. Ctrl-C leaves it as it is:
  * CLI_INTERRUPTED, and how to come back is said. */
-int watching_run(struct cli *cli, const struct screen *screen, const struct watched *watched);
+int watching_run(struct cli *cli, const struct watched *watched);
+
+/* For refresh: GETs what the format names below /api/v1 in place of *doc, which stays on failure.
+ */
+int watching_get(struct cli *cli, cJSON **doc, struct err *err, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));

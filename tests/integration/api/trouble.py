@@ -242,6 +242,31 @@ def none_left_out():
         equal(sum(row["where"].startswith("block") for row in diff["places"]), 700, "places")
 
 
+@test("a training that is watched as JSON asks for points from the newest step on and prints each once, and for the end says why")
+def points_asked_for():
+    supernet, asked = {"id": "sn_1", "name": "net", "job": "job_1"}, []
+    told = [("loss", 10), ("top1/largest", 10), ("loss", 20), ("loss", 30), ("top1/largest", 30)]
+
+    def answer(_, path):
+        if path.startswith("/events"):
+            return 200, b""
+        if path.startswith("/jobs"):
+            return 200, {"id": "job_1", "state": "failed", "error": {"message": "no luck"}}
+        if "/metrics" not in path:
+            return 200, {**supernet, "state": "training" if len(asked) < len(told) else "failed"}
+        asked.append(int(re.search(r"after=(-?\d+)", path)[1]))
+        rows = {}
+        for name, step in told[:len(asked)]:
+            if step > asked[-1]:
+                rows.setdefault(name, []).append(step)
+        return 200, {"series": [{"name": name, "step": steps, "epoch": [0.5] * len(steps), "value": [0.1] * len(steps)} for name, steps in rows.items()]}
+    with Played(answer) as daemon:
+        done = daemon.run("supernet", "watch", "net", "--jsonl")
+        equal([(row["series"], row["step"]) for row in map(json.loads, done.stdout.splitlines())], told, "points")
+        equal(asked, [-1, 9, 9, 19, 29, 29], "behind which step it asks")
+        equal((done.returncode, done.stderr), (6, "espalier: the training failed: no luck\n"), "the end")
+
+
 @test("Ctrl-C ends a wait at once, also while the daemon does not answer")
 def interrupted():
     asked, over = threading.Event(), threading.Event()
