@@ -16,6 +16,7 @@ static const struct {
                {"peak_activation_bytes", "peak activation memory", "B", 1},
                {"peak_simple_bytes", "peak memory of a simple runtime", "B", 1},
                {"model_bytes", "size of the model", "B", 1},
+               {"traffic_bytes", "memory traffic", "B", 1},
                {NULL, NULL, NULL, 0}};
 
 static int find(const char *key) {

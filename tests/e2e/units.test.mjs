@@ -16,7 +16,7 @@ const { ticks, extent, toPixel, toValue } = await load('scale');
 const { over, parseZoom, printZoom, zoomed } = await load('zoom');
 const format = await load('format');
 const filter = await load('filter');
-const { Candidates, entryOfFront, frontShown, metricsOf, toldBy } = await load('entries');
+const { Candidates, entryOfFront, frontShown, metricsOf, shownFirst, toldBy } = await load('entries');
 const genes = await load('genes');
 const family = await load('family');
 const stats = await load('stats');
@@ -72,6 +72,13 @@ test('an export has every candidate once, every metric that any has, and interva
   assert.deepEqual(rows.map((r) => [r.arch_id, Object.keys(r.metrics).join()]), [['b', 'top1'], ['c,"d', 'latency_us:pf'], ['a', 'macs']]);
   assert.deepEqual(rows[0].metrics.top1, { value: 0.1 + 0.2, low: 0.25, high: null, source: 'predicted' });
   assert.deepEqual(JSON.parse(jsonOf([]).join('')), []);
+});
+
+test('of a network the search\'s objectives are shown first, then its limits, then top-1, loss and every latency, each once', () => {
+  const keys = ['energy_uj:pf_1', 'top1', 'model_bytes', 'macs', 'peak_simple_bytes', 'latency_us:pf_1', 'latency_us:pf_2'];
+  assert.deepEqual(shownFirst(['energy_uj:pf_1', 'top1', 'model_bytes'], keys), ['energy_uj:pf_1', 'top1', 'model_bytes', 'latency_us:pf_1', 'latency_us:pf_2']);
+  assert.deepEqual(shownFirst(['macs', 'traffic_bytes'], ['macs', 'traffic_bytes', 'top1', 'loss', 'params']), ['macs', 'traffic_bytes', 'top1', 'loss']);
+  assert.deepEqual([format.metricName('energy_uj:pf_1', { pf_1: 'pi4' }), format.metricName('energy_uj')], ['Energy (µJ) on pi4', 'Energy, estimated (µJ)']);
 });
 
 test('a long log is searched whole, shown from a line on, and begun anew when it was shortened', () => {

@@ -293,7 +293,7 @@ test('limits that the search itself set are dashed lines on both axes, a limit t
   const all = await networks();
   const at = (key, share) => all.map((n) => n.metrics[key]).sort((a, b) => a - b)[Math.floor(share * all.length)];
   const [most, least] = [at('macs', 0.8), at('params', 0.3)];
-  const { search: made } = await stack.post('/searches', { name: 'within limits', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], constraints: [{ metric: 'macs', max: most }, { metric: 'params', min: least }], strategy: 'random', accuracy: 'evaluated', baseline: null, evaluations: 16, measure_front: 0 });
+  const { search: made } = await stack.post('/searches', { name: 'within limits', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], constraints: [{ metric: 'macs', max: most }, { metric: 'params', min: least }, { metric: 'model_bytes', max: 1e9 }], strategy: 'random', accuracy: 'evaluated', baseline: null, evaluations: 16, measure_front: 0 });
   await stack.waitFor('the search within limits', async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
   const { total } = await stack.get(`/searches/${made.id}/candidates?page_size=1`);
   /** How many rows and columns of a canvas are dashed, and how many drawn whole, in the colour of limits. */
@@ -325,4 +325,10 @@ test('limits that the search itself set are dashed lines on both axes, a limit t
   await stack.waitFor('a whole line', async () => (await lines('over')).whole[0] > 0, 10);
   assert.deepEqual((await lines('base')).dashed, [0, 1]);
   await shot('search-limits-of-its-own');
+  const { items: [point] } = await stack.get(`/searches/${made.id}/front`);
+  await open(`searches/${made.id}?arch=${point.arch_id}`);
+  const facts = card('Network');
+  await facts.getByText('Model size', { exact: true }).first().waitFor();
+  assert.match(await card('The front as a table').locator('thead').innerText(), /Network.*Top-1.*MACs.*Parameters.*Model size.*Peak memory/s); // what it is about, then the rest
+  assert.match(await facts.innerText(), /Top-1.*evaluated.*MACs.*Parameters.*Model size/s);
 });

@@ -380,3 +380,24 @@ def loops():
     client.post("/searches/default/cancel", {}, 202)
     wait_for("its end", lambda: client.get("/searches/default")["state"] in ("canceled", "done"), 30)
     remove("default")
+
+
+@test("the client's table of a front has each objective and each limited metric of the search, in this order, with units", 60)
+def told_in_full():
+    stack, client = bed.daemon(), bed.client()
+    stack.cli("search", "create", "frugal", "--supernet", bed.supernet(), "--strategy", "random", "--accuracy", "evaluated", "--objectives", "energy_uj,traffic_bytes,top1",
+              "--limit", "model_bytes=1e9", "--limit", "peak_simple_bytes=1e9", "-n", "8", "--population", "8", "--baseline", "none", "--measure-front", "0", "--calibration-nets", "0", "--wait")
+    head, *rows = [line.split("\t") for line in stack.cli("search", "front", "frugal").splitlines()]
+    equal(head, ["ENERGY UJ, ESTIMATED", "TRAFFIC", "TOP-1 (VALIDATION)", "TEST", "MODEL SIZE", "PEAK MEMORY, UNFUSED", "MACS", "PARAMS", "PEAK MEMORY", "ARCH"], "the columns")
+    points = {point["arch"]: point["metrics"] for point in client.get("/searches/frugal/front")["items"]}
+    equal(sorted(row[-1] for row in rows), sorted(points), "the rows")
+    for energy, traffic, top1, _, model, simple, *_, arch in rows:
+        has = {key: metric["value"] for key, metric in points[arch].items()}
+        check(abs(float(energy) / has["energy_uj"] - 1) < 1e-3, "its energy", energy, has)
+        for text, key in ((traffic, "traffic_bytes"), (model, "model_bytes"), (simple, "peak_simple_bytes")):
+            number, unit = text.split()
+            check(abs(float(number) * {"B": 1, "kB": 1e3, "MB": 1e6}[unit] / has[key] - 1) < 0.01, key, text, has[key])
+        equal(top1, f"{100 * has['top1']:.2f} % evaluated", "its top-1")
+    anew = stack.cli("search", "front", "frugal", "--objective", "macs", "--objective", "model_bytes").splitlines()[0].split("\t")
+    equal(anew[:5], ["MACS", "MODEL SIZE", "ENERGY UJ, ESTIMATED", "TRAFFIC", "TOP-1 (VALIDATION)"], "what it is asked for comes first")
+    remove("frugal")

@@ -1,5 +1,6 @@
 """Energy of a run: by played sensors of the board, by a command's own figure, by a simulated board's power."""
 import json
+import re
 from urllib.parse import urlencode
 
 import bed
@@ -199,6 +200,9 @@ def measured_energy():
         check(abs(metric["value"] - sum(takes) / 2) < 1e-9 * metric["value"], "the mean of both", metric, takes)
         check(metric["low"] < min(takes) and max(takes) < metric["high"], "an interval around both", metric, takes)
         equal(point["predicted"][key]["source"], "predicted", "what was predicted before")
+    head, first_row = [line.split("\t") for line in bed.daemon().cli("search", "front", "gauged").splitlines()[:2]]
+    cell = first_row[head.index("ENERGY UJ: PREDICTED -> MEASURED [INTERVAL]")]
+    check(re.fullmatch(r"[\d.]+ -> [\d.]+ \[[\d.]+, [\d.]+\]", cell), "the client's table tells what was predicted and what is measured", head, cell)
     newest = client.items(f"/energy_prices?profile={board.profile_id}")[0]
     check(newest["version"] > first["version"] and newest["n"] > first["n"], "prices are fitted anew", newest, first)
     equal((newest["search"], first.get("search")), (made["search"]["id"], None), "who fitted them")

@@ -85,6 +85,9 @@ export function entryOfFront(item: FrontItem): Entry {
 
 export const metricsOf = (entry: Entry): [string, Metric][] => Object.keys(entry.numbers).flatMap((key) => { const m = entry.metric(key); return m ? [[key, m] as [string, Metric]] : []; });
 
+/** Keys of what is shown of a network before all else: what its search is about (`goals`: objectives, then limits), top-1, the loss and latencies that there are. */
+export const shownFirst = (goals: string[], keys: string[]): string[] => [...new Set([...goals, 'top1', ...keys.filter((k) => k === 'loss' || k.startsWith('latency_us'))])];
+
 /** What a mark for two metrics says: the stronger of their sources (measured, evaluated, predicted; counts say nothing unless both are), and whether one of them is predicted all the same. */
 export type Told = { source: Source; mixed: boolean };
 export function toldBy(a: Metric | undefined, b: Metric | undefined): Told {

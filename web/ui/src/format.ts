@@ -56,7 +56,7 @@ export const metricName = (key: string, profiles: Record<string, string> = {}): 
   const [name = '', profile] = key.split(':');
   const names: Record<string, string> = {
     top1: 'Top-1', loss: 'Validation loss', latency_us: 'Latency', macs: 'MACs', params: 'Parameters', peak_activation_bytes: 'Peak activation memory',
-    peak_simple_bytes: 'Peak memory, unfused', model_bytes: 'Model size', traffic_bytes: 'Memory traffic', energy_uj: 'Energy, estimated (µJ)',
+    peak_simple_bytes: 'Peak memory, unfused', model_bytes: 'Model size', traffic_bytes: 'Memory traffic', energy_uj: profile ? 'Energy (µJ)' : 'Energy, estimated (µJ)',
   };
   return (names[name] ?? name) + (profile ? ` on ${profiles[profile] ?? profile}` : '');
 };

@@ -1,6 +1,7 @@
 // The front of a search as a table: each network once, what was predicted beside what was evaluated and measured.
 import type { Front, FrontItem, Metric } from './api';
-import { largest, metricName, metricValue, percent } from './format';
+import { shownFirst } from './entries';
+import { largest, metricValue, percent } from './format';
 import { Card, Empty } from './parts';
 import { setQuery } from './router';
 import { VirtualTable, type Col } from './virtual-table';
@@ -8,7 +9,7 @@ import { VirtualTable, type Col } from './virtual-table';
 /** Without its unit where the next number has the same one. */
 const plain = (text: string, next: string) => (text.split(' ')[1] === next.split(' ')[1] ? text.split(' ')[0] : text);
 
-const markOf = { measured: 'square', evaluated: 'diamond', predicted: 'dot', counted: 'none' };
+const markOf = { measured: 'square', evaluated: 'diamond', predicted: 'dot', counted: '' };
 
 /** A value with what was predicted before it; what is measured with its interval, in the unit of `most`. `brief`: the scatter's mark in place of the source's word. */
 export function Interval({ name, metric, before, most, brief }: { name: string; metric: Metric | undefined; before?: Metric | undefined; most?: number | undefined; brief?: boolean }) {
@@ -20,7 +21,7 @@ export function Interval({ name, metric, before, most, brief }: { name: string; 
     <span title={known ? `${low} to ${high}, ${metric.source}` : metric.source}>
       {same && <span class="was">{plain(metricValue(name, before.value, most ?? metric.value), value)} → </span>}
       {value} {known && metric.source === 'measured' && <span class="was">[{plain(low, value)}, {plain(high, value)}] </span>}
-      {brief ? <><i class={`mark after ${markOf[metric.source]}`} /><span class="sr-only">{metric.source}</span></> : <small class={`source ${metric.source}`}>{metric.source}</small>}
+      {brief ? metric.source !== 'counted' && <><i class={`mark after ${markOf[metric.source]}`} /><span class="sr-only">{metric.source}</span></> : <small class={`source ${metric.source}`}>{metric.source}</small>}
     </span>
   );
 }
@@ -35,22 +36,20 @@ function whence(front: Front | undefined | null): string {
   return predicted ? 'evaluated; latency is predicted: no measurement was asked for' : 'evaluated and measured values only';
 }
 
-/** `rows`: those of the front that are shown; `note`: how many of how many these are; `sort`: a column, with - in front from its largest. */
-type Props = { front: Front | null; rows: FrontItem[]; note: string; keys: string[]; x: string; sort: string; nameOf: (key: string) => string; selected: string | undefined; onPick: (key: string) => void };
+/** `rows`: those of the front that are shown; `note`: how many of how many these are; `goals`: keys of what the search is about; `sort`: a column, with - in front from its largest. */
+type Props = { front: Front | null; rows: FrontItem[]; note: string; goals: string[]; keys: string[]; x: string; sort: string; nameOf: (key: string) => string; selected: string | undefined; onPick: (key: string) => void };
 
-/** The network first, then how good it is, where, and what it costs. */
-function columnsOf({ rows, keys, nameOf, onPick }: Props): Col<FrontItem>[] {
-  const latencies = keys.filter((k) => k.startsWith('latency_us'));
-  const slowest = largest(rows.map((i) => i.metrics[latencies[0] ?? '']?.value));
-  const known = (key: string, title = nameOf(key)): Col<FrontItem> => ({ key, title, number: (i) => i.metrics[key]?.value, cell: (i) => <Interval brief name={key} most={key === 'top1' ? undefined : slowest} metric={i.metrics[key]} before={i.predicted?.[key]} /> });
-  const count = (key: string, title: string): Col<FrontItem> => ({ key, title, number: (i) => i.metrics[key]?.value, cell: (i) => metricValue(key, i.metrics[key]?.value) });
+const titles: Record<string, string> = { top1: 'Top-1 (validation)', peak_activation_bytes: 'Peak memory' };
+
+/** The network first, then what the search is about, then how good it is, where, and what it costs. */
+function columnsOf({ rows, goals, keys, nameOf, onPick }: Props): Col<FrontItem>[] {
+  const slowest = largest(rows.map((i) => i.metrics[keys.find((k) => k.startsWith('latency_us')) ?? '']?.value));
   return [
     { key: 'arch', title: 'Network', text: true, number: () => undefined, cell: (i, tabIndex) => <button type="button" class="link genotype" tabIndex={tabIndex} title={i.arch} onClick={() => onPick(i.arch_id)}>{i.arch}</button> },
-    known('top1', 'Top-1 (validation)'),
-    ...(rows.some((i) => i.test_top1 != null) ? [{ key: 'test', title: 'Test', number: (i: FrontItem) => i.test_top1 ?? undefined, cell: (i: FrontItem) => percent(i.test_top1) }] : []),
-    ...(keys.includes('loss') ? [count('loss', metricName('loss'))] : []),
-    ...latencies.map((key) => known(key)),
-    count('macs', 'MACs'), count('params', 'Parameters'), count('peak_activation_bytes', 'Peak memory'),
+    ...[...new Set([...shownFirst(goals, keys), 'macs', 'params', 'peak_activation_bytes'])].flatMap((key): Col<FrontItem>[] => [
+      { key, title: titles[key] ?? nameOf(key), number: (i) => i.metrics[key]?.value, cell: (i) => <Interval brief name={key} most={slowest} metric={i.metrics[key]} before={i.predicted?.[key]} /> },
+      ...(key === 'top1' && rows.some((i) => i.test_top1 != null) ? [{ key: 'test', title: 'Test', number: (i: FrontItem) => i.test_top1 ?? undefined, cell: (i: FrontItem) => percent(i.test_top1) }] : []),
+    ]),
   ];
 }
 

@@ -5,7 +5,7 @@ import { get, list, post, type Front, type Job, type Pin, type Profile, type Sea
 import { ArchView } from '../arch-view';
 import { BoardFronts } from '../board-fronts';
 import { useCandidates } from '../candidates';
-import { entryOfFront, frontShown, metricsOf, toldBy, type Entry, type Told } from '../entries';
+import { entryOfFront, frontShown, metricsOf, shownFirst, toldBy, type Entry, type Told } from '../entries';
 import { Best, CandidateTable, CompareWith, GenesAndMetrics, Limits, naming, Replay } from '../explore';
 import { genesOf, parseRanges, printRanges, within, withRange, type Range } from '../filter';
 import { exportCandidates } from '../export';
@@ -199,7 +199,7 @@ export function SearchPage({ id }: { id: string }) {
   // The board is in the page's head; beside every number it is needed only where there are several, and no longer than tells them apart.
   const several = [...new Set([...boards, ...measurers])], briefly = shortBoards(several.map((b) => profiles[b] ?? b));
   const briefNames = { ...profiles, ...Object.fromEntries(several.map((b, i) => [b, briefly[i]!])) };
-  const nameOf = (key: string) => metricName(boards.length > 1 ? key : key.split(':')[0]!, briefNames);
+  const nameOf = (key: string) => { const name = metricName(key, briefNames); return several.length > 1 ? name : name.split(' on ')[0]!; };
   if (!search) return <Page title="Search">{loaded.error ? <Failed error={loaded.error} /> : <Waiting />}</Page>;
   const axis = (key: string, isLog: boolean): Axis => ({ title: nameOf(key), direction: directionOf(key), labels: (values) => tickLabels(key, values, isLog), log: isLog, limits: limitsOn(search, key), say: (v) => metricValue(key, v) });
   const describe = (key: string) => {
@@ -214,7 +214,7 @@ export function SearchPage({ id }: { id: string }) {
   };
   const shades = ['generation', ...genes];
   const hue = !hueKey || byBoard || least > most ? undefined : { title: names.title(hueKey), low: names.value(hueKey, least), high: names.value(hueKey, most) };
-  const objective = keyOf(search?.objectives[0] ?? { metric: 'top1' });
+  const objective = keyOf(search?.objectives[0] ?? { metric: 'top1' }), goals = [...search.objectives, ...(search.constraints ?? [])].map(keyOf);
   const chosen = selected ? byId.get(selected) : undefined;
   const pinned = pins.data?.find((p) => p.arch_id === selected);
   const running = job.data && isActive(job.data);
@@ -276,7 +276,7 @@ export function SearchPage({ id }: { id: string }) {
         </div>
         {chosen ? (
           <Card title="Network" class="side-card" note={<button type="button" class="quiet" onClick={() => setQuery({ arch: '' })} aria-label="Close the network">✕</button>}>
-            <Facts rows={metricsOf(chosen).filter(([k]) => k === 'top1' || k.startsWith('latency')).map(([k, m]) => [nameOf(k), <Interval key={k} name={k} metric={m} before={items.find((i) => i.arch_id === chosen.key)?.predicted?.[k]} />])} />
+            <Facts rows={shownFirst(goals, keys).filter((k) => chosen.metric(k)).map((k) => [nameOf(k), <Interval key={k} name={k} metric={chosen.metric(k)} before={items.find((i) => i.arch_id === chosen.key)?.predicted?.[k]} />])} />
             <ArchView space={search.space} arch={chosen.arch} profile={/:(pf|mo)_/.test(latencyKey ?? '') ? latencyKey?.split(':')[1] : undefined} />
             <div class="row">
               <a class="button" href={href(['archs', search.space], { arch: chosen.arch, search: id })}>Open its page</a>
@@ -289,7 +289,7 @@ export function SearchPage({ id }: { id: string }) {
       </div>
       <div class="grid">
         {axesOfAll}
-        <FrontTable front={front.data} rows={shown} note={shownNote} keys={keys} x={x} sort={query.get('fsort') ?? ''} nameOf={nameOf} selected={selected} onPick={pick} />
+        <FrontTable front={front.data} rows={shown} note={shownNote} goals={goals} keys={keys} x={x} sort={query.get('fsort') ?? ''} nameOf={nameOf} selected={selected} onPick={pick} />
         {boards.length > 1 && items.length > 0 && (
           <Card title="The front on each board" class="wide" note={shownNote}>
             <BoardFronts items={shown} boards={boards.map((b) => ({ key: `latency_us:${b}`, name: profiles[b] ?? b, direction: directionOf(`latency_us:${b}`) }))} y={objective} yTitle={nameOf(objective)} direction={directionOf(objective)} selected={selected} onPick={pick} />

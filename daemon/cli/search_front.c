@@ -1,0 +1,390 @@
+/* espalier search front: a search's Pareto front as a table, its best point, its archs. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "daemon/cli/commands.h"
+#include "daemon/cli/metric.h"
+#include "daemon/cli/query.h"
+
+static const cJSON *metric_of(const cJSON *item, const char *kind, const char *key) {
+    return cJSON_GetObjectItemCaseSensitive(cli_item(item, kind), key);
+}
+
+/* ---- what is shown ------------------------------------------------------------------------- */
+
+/* With room for the top-1 on test images and the arch in a table. */
+enum { SHOWN_MAX = 36 };
+struct shown_metrics {
+    int n;
+    char keys[SHOWN_MAX][METRIC_TEXT];
+};
+
+static bool is_latency(const char *key) {
+    return !strncmp(key, "latency_us", 10);
+}
+
+/* Of a board: it may be predicted or measured, each with an interval. */
+static bool is_of_board(const char *key) {
+    return is_latency(key) || !strncmp(key, "energy_uj", 9);
+}
+
+static void show_metric(struct shown_metrics *shown, const char *key) {
+    for (int i = 0; i < shown->n; i++)
+        if (!strcmp(shown->keys[i], key))
+            return;
+    if (shown->n < SHOWN_MAX)
+        snprintf(shown->keys[shown->n++], METRIC_TEXT, "%s", key);
+}
+
+static void show_goals(struct shown_metrics *shown, const cJSON *goals) {
+    const cJSON *goal = NULL;
+    char key[METRIC_TEXT];
+    cJSON_ArrayForEach(goal, goals) show_metric(shown, metric_key(goal, key));
+}
+
+static bool has_loss(const cJSON *items) {
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, items) if (cli_item(item, "metrics.loss")) return true;
+    return false;
+}
+
+/* What the front was asked for and the search's objectives, then its limits, then what people look
+ * for in any front. */
+static void choose_metrics(const cJSON *search, const cJSON *front, struct shown_metrics *shown) {
+    const cJSON *items = cli_item(front, "items"), *metric = NULL;
+    shown->n = 0;
+    show_goals(shown, cli_item(front, "objectives"));
+    show_goals(shown, cli_item(search, "objectives"));
+    show_goals(shown, cli_item(search, "constraints"));
+    show_metric(shown, "top1");
+    if (has_loss(items))
+        show_metric(shown, "loss");
+    cJSON_ArrayForEach(metric, cli_item(cJSON_GetArrayItem(items, 0), "metrics")) {
+        if (is_latency(metric->string))
+            show_metric(shown, metric->string);
+    }
+    show_metric(shown, "macs");
+    show_metric(shown, "params");
+    show_metric(shown, "peak_activation_bytes");
+}
+
+/* ---- its cells ----------------------------------------------------------------------------- */
+
+/* "1.234 -> 1.301 [1.290, 1.315]" in the unit of the table. */
+static void describe_cost(const cJSON *item, const char *key, const struct cli_unit *unit,
+                          cJSON *row) {
+    const cJSON *now = metric_of(item, "metrics", key), *before = metric_of(item, "predicted", key);
+    double predicted = cli_number(before, "value");
+    const char *source = cli_text(now, "source");
+    char value[CLI_LATENCY], low[CLI_LATENCY], high[CLI_LATENCY], was[CLI_LATENCY];
+    char text[4 * CLI_LATENCY + 32] = "-";
+
+    if (now) {
+        cli_latency(cli_number(now, "value"), unit, value);
+        cli_latency(cli_number(now, "low"), unit, low);
+        cli_latency(cli_number(now, "high"), unit, high);
+    }
+    if (!strcmp(source, "measured") && !isnan(predicted))
+        snprintf(text, sizeof(text), "%s -> %s [%s, %s]", cli_latency(predicted, unit, was), value,
+                 low, high);
+    else if (!strcmp(source, "counted"))
+        snprintf(text, sizeof(text), "%s", value);
+    else if (now)
+        snprintf(text, sizeof(text), "%s [%s, %s] %.16s", value, low, high, source);
+    cJSON_AddStringToObject(row, key, text);
+}
+
+static void describe_top1(const cJSON *item, cJSON *row) {
+    double top1 = cli_number(item, "metrics.top1.value"), test = cli_number(item, "test_top1");
+    char text[64];
+
+    snprintf(text, sizeof(text), "%.2f %% %s", 100 * top1, cli_text(item, "metrics.top1.source"));
+    cJSON_AddStringToObject(row, "top1", text);
+    if (!isnan(test))
+        cJSON_AddNumberToObject(row, "test_top1", test);
+}
+
+/* Energies are told in uJ, as everywhere. */
+static const struct cli_unit *unit_of(const char *key, const struct cli_unit *of_latencies) {
+    static const struct cli_unit energy = {"uJ", 1};
+    return is_latency(key) ? of_latencies : &energy;
+}
+
+static cJSON *front_row(const cJSON *item, const struct shown_metrics *shown,
+                        const struct cli_unit *unit) {
+    cJSON *row = cJSON_CreateObject();
+
+    for (int i = 0; i < shown->n; i++) {
+        const char *key = shown->keys[i];
+        double value = cli_number(metric_of(item, "metrics", key), "value");
+        if (!strcmp(key, "top1"))
+            describe_top1(item, row);
+        else if (is_of_board(key))
+            describe_cost(item, key, unit_of(key, unit), row);
+        else if (!isnan(value))
+            cJSON_AddNumberToObject(row, key, value);
+    }
+    cJSON_AddStringToObject(row, "arch", cli_text(item, "arch"));
+    return row;
+}
+
+/* ---- its rows ------------------------------------------------------------------------------ */
+
+static double latency_of(const cJSON *item) {
+    const cJSON *metric = NULL;
+    cJSON_ArrayForEach(metric, cli_item(item, "metrics")) {
+        if (is_latency(metric->string))
+            return cli_number(metric, "value");
+    }
+    return NAN;
+}
+
+/* From the fastest network to the slowest; those without a latency by their MACs, last. */
+static double row_order(const cJSON *item) {
+    double us = latency_of(item);
+    return isnan(us) ? 1e12 + cli_number(item, "metrics.macs.value") : us;
+}
+
+static int compare_items(const void *a, const void *b) {
+    double x = row_order(*(const cJSON *const *)a), y = row_order(*(const cJSON *const *)b);
+    return (x > y) - (x < y);
+}
+
+/* The front's rows as a table in their order. cJSON_InsertItemInArray would do it in place, but
+ * Debian's 1.7.15 refuses some places in the middle. */
+static cJSON *front_table(const cJSON *items, const struct shown_metrics *shown,
+                          const struct cli_unit *unit) {
+    cJSON *table = cJSON_CreateArray();
+    const cJSON *item = NULL;
+    int n = 0;
+    const cJSON **order = mem_array((size_t)cJSON_GetArraySize(items) + 1, sizeof(*order));
+
+    if (order) {
+        cJSON_ArrayForEach(item, items) order[n++] = item;
+        qsort(order, (size_t)n, sizeof(*order), compare_items);
+    }
+    for (int i = 0; i < n; i++)
+        cJSON_AddItemToArray(table, front_row(order[i], shown, unit));
+    free(order);
+    return table;
+}
+
+/* The point with the best value of top1 among those that meet the constraints. */
+static const cJSON *front_best(const cJSON *items) {
+    const cJSON *item = NULL, *best = NULL;
+    cJSON_ArrayForEach(item, items) {
+        double top1 = cli_number(item, "metrics.top1.value");
+        bool feasible = !cJSON_IsFalse(cli_item(item, "feasible"));
+        if (feasible && (!best || top1 > cli_number(best, "metrics.top1.value")))
+            best = item;
+    }
+    return best;
+}
+
+/* Of the front's latencies in us; high is 0 when it has none. */
+struct span {
+    double low, high;
+};
+
+static struct span front_span(const cJSON *items) {
+    const cJSON *item = NULL;
+    struct span span = {INFINITY, 0};
+    cJSON_ArrayForEach(item, items) {
+        double us = latency_of(item);
+        span.low = fmin(span.low, us);
+        span.high = fmax(span.high, us);
+    }
+    return span;
+}
+
+/* How wide the front is; a front that is narrow or has few points is said to be so. */
+static void print_front_summary(const struct cli *cli, const cJSON *front) {
+    struct span span = front_span(cli_item(front, "items"));
+    const struct cli_unit *unit = cli_latency_unit(span.high);
+    char low[CLI_LATENCY], high[CLI_LATENCY];
+    FILE *out = cli_remarks(cli);
+    int n = cJSON_GetArraySize(cli_item(front, "items"));
+
+    fprintf(out, "\n%d %s", n, n == 1 ? "point" : "points");
+    if (span.high > 0)
+        fprintf(out, ", latency %s to %s %s (ratio %.2f)", cli_latency(span.low, unit, low),
+                cli_latency(span.high, unit, high), unit->name, span.high / span.low);
+    fprintf(out, ", hypervolume %.6g, %s front\n", cli_number(front, "hypervolume"),
+            cli_text(front, "stage"));
+    if (cJSON_IsTrue(cli_item(front, "no_board")))
+        fputs("Latency not measured: no board. What has no measured interval is predicted.\n", out);
+    if (cJSON_IsTrue(cli_item(front, "refused")))
+        fputs("A board refused every network that it was asked to measure: espalier search show "
+              "says why. What has no measured interval is predicted.\n",
+              out);
+    if (n == 0)
+        fputs("No network met the limits.\n", out);
+    else if (cJSON_GetArraySize(cli_item(front, "reference_point")) > 1 &&
+             (n < 8 || (span.high > 0 && span.high < 1.5 * span.low)))
+        fprintf(out, "The space is degenerate%s.\n",
+                span.high > 0 ? " on this board: fewer than 8 points or a latency ratio below 1.5"
+                              : ": fewer than 8 points");
+}
+
+/* ---- the table ----------------------------------------------------------------------------- */
+
+/* Whether all that is of a board is of the same one, which then need not be named. */
+static bool is_of_one_board(const struct shown_metrics *shown) {
+    const char *first = NULL;
+    for (int i = 0; i < shown->n; i++) {
+        const char *profile = strchr(shown->keys[i], ':');
+        if (profile && first && strcmp(profile, first) != 0)
+            return false;
+        first = profile ? profile : first;
+    }
+    return true;
+}
+
+/* " ON pi4/native-fp32-t1" */
+static void name_board(struct cli *cli, const char *profile, char text[200]) {
+    struct err err = {0};
+    cJSON *doc = NULL;
+
+    (void)cli_get(cli, &err, &doc, "/profiles/%s", cli_encode(profile));
+    snprintf(text, 200, " ON %.150s", doc ? cli_shown(cli_text(doc, "name")) : profile);
+    cJSON_Delete(doc);
+}
+
+static void cost_title(struct cli *cli, const char *key, bool named, const struct cli_unit *unit,
+                       char title[256]) {
+    const char *profile = strchr(key, ':');
+    char board[200] = "";
+
+    if (named && profile)
+        name_board(cli, profile + 1, board);
+    if (is_latency(key))
+        snprintf(title, 256, "LATENCY %s%s: PREDICTED -> MEASURED [95 %%]",
+                 unit->us == 1 ? "US" : "MS", board);
+    else if (profile)
+        snprintf(title, 256, "ENERGY UJ%s: PREDICTED -> MEASURED [INTERVAL]", board);
+    else
+        snprintf(title, 256, "ENERGY UJ, ESTIMATED");
+}
+
+static struct column plain_column(const char *key) {
+    static const struct column plain[] = {{"TOP-1 (VALIDATION)", "top1", CELL_TEXT},
+                                          {"LOSS (VALIDATION)", "loss", CELL_REAL},
+                                          {"MACS", "macs", CELL_MACS},
+                                          {"PARAMS", "params", CELL_MACS},
+                                          {"PEAK MEMORY", "peak_activation_bytes", CELL_BYTES},
+                                          {"PEAK MEMORY, UNFUSED", "peak_simple_bytes", CELL_BYTES},
+                                          {"MODEL SIZE", "model_bytes", CELL_BYTES},
+                                          {"TRAFFIC", "traffic_bytes", CELL_BYTES}};
+    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
+        if (!strcmp(plain[i].path, key))
+            return plain[i];
+    return (struct column){key, key, CELL_REAL};
+}
+
+static void print_table(struct cli *cli, const cJSON *items, const struct shown_metrics *shown) {
+    const struct cli_unit *unit = cli_latency_unit(front_span(items).high);
+    struct column columns[SHOWN_MAX + 2];
+    char titles[SHOWN_MAX][256];
+    bool named = !is_of_one_board(shown);
+    cJSON *table = front_table(items, shown, unit);
+    int n = 0;
+
+    for (int i = 0; i < shown->n; i++) {
+        const char *key = shown->keys[i];
+        columns[n] = plain_column(key);
+        if (is_of_board(key)) {
+            cost_title(cli, key, named, unit, titles[i]);
+            columns[n] = (struct column){titles[i], key, CELL_TEXT};
+        }
+        n++;
+        if (!strcmp(key, "top1"))
+            columns[n++] = (struct column){"TEST", "test_top1", CELL_PERCENT};
+    }
+    columns[n++] = (struct column){"ARCH", "arch", CELL_TEXT};
+    cli_table(cli, table, columns, n);
+    cJSON_Delete(table);
+}
+
+/* A search that is gone meanwhile is no reason not to show its front. */
+static void print_front(struct cli *cli, const char *search, const cJSON *front) {
+    struct shown_metrics shown;
+    struct err err = {0};
+    cJSON *doc = NULL;
+
+    (void)cli_get(cli, &err, &doc, "/searches/%.200s", cli_encode(search));
+    choose_metrics(doc, front, &shown);
+    print_table(cli, cli_item(front, "items"), &shown);
+    cJSON_Delete(doc);
+    if (!cli->no_headers)
+        print_front_summary(cli, front);
+}
+
+static int print_best(struct cli *cli, const cJSON *items, const char *search) {
+    const cJSON *best = front_best(items);
+
+    if (!best) {
+        fprintf(stderr, "espalier: %s \"%s\"\n",
+                cJSON_GetArraySize(items) == 0
+                    ? "there is no point yet on the front of the search"
+                    : "no point meets the constraints on the front of the search",
+                search);
+        return CLI_NOT_FOUND;
+    }
+    cli->json = true;
+    cli_print_plain(cli, best);
+    return CLI_OK;
+}
+
+static int front_run(struct cli *cli, int argc, char **argv) {
+    bool best = false, archs = false;
+    struct option_list objectives = {0}, limits = {0};
+    char path[QUERY_PATH_MAX];
+    const struct option_row rows[] = {
+        {"objective", 'O', OPTION_LIST, NULL, 0, 0, "",
+         "the front of these metrics instead of the search's own, such as top1, macs, "
+         "latency_us@pi4; two or more, one each time",
+         &objectives},
+        {"limit", 'l', OPTION_LIST, NULL, 0, 0, "",
+         "of networks alone that keep this, such as \"latency_us@pi4<=25000\" or top1=evaluated; "
+         "may "
+         "be repeated",
+         &limits},
+        {"best", 'b', OPTION_FLAG, NULL, 0, 0, "",
+         "the feasible point of highest top-1 alone (as JSON)", &best},
+        {"archs", 'a', OPTION_FLAG, NULL, 0, 0, "", "archs only, a line each", &archs},
+        CLI_COMMON_ROWS(cli)};
+    struct err err = {0};
+    cJSON *doc = NULL;
+    const cJSON *item = NULL;
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    snprintf(path, sizeof(path), "/searches/%.200s/front", cli_encode(argv[first]));
+    code = query_add(path, "objectives", &objectives);
+    if (code < 0)
+        code = query_add(path, "where", &limits);
+    if (code >= 0)
+        return code;
+    if (cli_get(cli, &err, &doc, "%s", path)) {
+        query_name_option("objectives", "--objective", &err);
+        query_name_option("where", "--limit", &err);
+        return cli_fail(&err);
+    }
+    code = CLI_OK;
+    if (best) {
+        code = print_best(cli, cli_item(doc, "items"), argv[first]);
+    } else if (archs) {
+        cJSON_ArrayForEach(item, cli_item(doc, "items")) puts(cli_text(item, "arch"));
+    } else if (!cli_print_plain(cli, cli_streams(cli) ? cli_item(doc, "items") : doc)) {
+        print_front(cli, argv[first], doc);
+    }
+    cJSON_Delete(doc);
+    return code;
+}
+
+const struct cli_command cli_search_front = {"search", "front", "SEARCH",
+                                             "its Pareto front as a table", front_run};
