@@ -6,8 +6,8 @@
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
 #include "daemon/job_spec.h"
-#include "daemon/search_request.h"
 #include "daemon/store_supernets.h"
+#include "daemon/supernet_single.h"
 #include "search/sampling.h"
 #include "supernet/train_config.h"
 
@@ -100,7 +100,7 @@ static int make_spec(struct api_call *call, cJSON *spec, struct err *err, cJSON 
     if (r == 0)
         r = job_spec_supernet(call->daemon, call->sql, &ref, spec, err, ret_supernet);
     if (r == 0)
-        r = search_request_refuse_single(*ret_supernet, err);
+        r = supernet_single_refuse(*ret_supernet, err);
     if (r == 0)
         r = job_spec_space(spec, err, &space);
     if (r == 0)

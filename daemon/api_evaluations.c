@@ -6,6 +6,7 @@
 #include "daemon/job_spec.h"
 #include "daemon/store_pins.h"
 #include "daemon/store_supernets.h"
+#include "daemon/supernet_single.h"
 
 enum { ARCHS_MAX = 10000 };
 static const char *const splits[] = {"validation", "test", NULL};
@@ -14,13 +15,19 @@ struct wanted {
     struct sql *sql;
     const char *supernet; /* id */
     bool test;
-    cJSON *list; /* of the spec */
+    char only[ARCH_TEXT_MAX]; /* that the supernet was trained for alone; "": any will do */
+    cJSON *list;              /* of the spec */
 };
 
 /* Whoever chooses networks by the test images has none left to judge them by. */
 static int take_arch(void *context, const struct job_spec_arch *arch, struct err *err) {
     const struct wanted *wanted = context;
     bool kept = true;
+    if (wanted->only[0] != '\0' && strcmp(arch->text, wanted->only) != 0)
+        return err_set(err, ESP_ECONFLICT, arch->pointer,
+                       "the supernet was last trained for one arch alone (regime single): its "
+                       "other subnets are not worth scoring, only %s is",
+                       wanted->only);
     int r =
         wanted->test ? store_arch_is_kept(wanted->sql, wanted->supernet, arch->id, err, &kept) : 0;
     if (r == 0 && !kept)
@@ -32,19 +39,41 @@ static int take_arch(void *context, const struct job_spec_arch *arch, struct err
     return r;
 }
 
-/* The archs of the body in canonical form, in their order. */
+/* The archs of the body in canonical form, in their order; where it names none, the only one. */
 static int take_archs(const cJSON *body, const struct space *space, struct wanted *wanted,
                       cJSON *spec, struct err *err) {
     const cJSON *archs = NULL;
+    const char *only = wanted->only;
     int r = 0;
     wanted->list = cJSON_AddArrayToObject(spec, "archs");
     if (json_has(body, "archs"))
         r = json_array(body, "", "archs", 0, ARCHS_MAX, err, &archs);
-    return r != 0 ? r : job_spec_each_arch(space, archs, wanted, take_arch, err);
+    cJSON *trained = cJSON_CreateStringArray(&only, only[0] != '\0');
+    if (r == 0)
+        r = job_spec_each_arch(space, cJSON_GetArraySize(archs) > 0 ? archs : trained, wanted,
+                               take_arch, err);
+    cJSON_Delete(trained);
+    return r;
+}
+
+/* Of a supernet that was trained for one arch alone, its newest weights are of that one. Who names
+ * an older checkpoint may have one from before. */
+static int narrow(const struct job_spec_ref *ref, const cJSON *supernet, const struct space *space,
+                  bool report, struct wanted *wanted, struct err *err) {
+    const char *newest = cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "checkpoint"));
+    if (ref->checkpoint != NULL && newest != NULL && strcmp(ref->checkpoint, newest) != 0)
+        return 0;
+    if (!supernet_single_arch(supernet, space, wanted->only) || !report)
+        return 0;
+    return err_set(err, ESP_ECONFLICT, "/report",
+                   "the supernet was last trained for one arch alone (regime single), and a report "
+                   "is of others too: leave it out, then %s is scored",
+                   wanted->only);
 }
 
 static int make_spec(struct api_call *call, cJSON *spec, struct err *err, cJSON **ret_supernet) {
     struct job_spec_ref ref;
+    struct wanted wanted = {.sql = call->sql};
     struct space *space = NULL;
     int split = 0;
     bool report = false, recalibrate = true;
@@ -62,12 +91,11 @@ static int make_spec(struct api_call *call, cJSON *spec, struct err *err, cJSON 
     if (r == 0)
         r = job_spec_space(spec, err, &space);
     if (r == 0)
-        r = take_archs(call->body, space,
-                       &(struct wanted){.sql = call->sql,
-                                        .supernet = cJSON_GetStringValue(
-                                            cJSON_GetObjectItem(*ret_supernet, "id")),
-                                        .test = strcmp(splits[split], "test") == 0},
-                       spec, err);
+        r = narrow(&ref, *ret_supernet, space, report, &wanted, err);
+    wanted.supernet = cJSON_GetStringValue(cJSON_GetObjectItem(*ret_supernet, "id"));
+    wanted.test = strcmp(splits[split], "test") == 0;
+    if (r == 0)
+        r = take_archs(call->body, space, &wanted, spec, err);
     if (r == 0 && !report && cJSON_GetArraySize(cJSON_GetObjectItem(spec, "archs")) == 0)
         r = err_set(err, ESP_EINVAL, "/archs", "name archs to evaluate, or ask for a report");
     cJSON_DeleteItemFromObject(spec, "space"); /* the checkpoint has it */

@@ -15,9 +15,9 @@
 #include "daemon/search_sources.h"
 #include "daemon/search_subspace.h"
 #include "daemon/spaces.h"
+#include "daemon/supernet_single.h"
 #include "daemon/warm_start.h"
 #include "search/loop.h"
-#include "supernet/regime.h"
 
 static const char *const known_metrics[] = {"top1",
                                             "loss",
@@ -108,19 +108,6 @@ static void name_models(const struct work *work, struct search_request *request)
                                                   cJSON_GetObjectItem(work->predictor, "id"))));
 }
 
-int search_request_refuse_single(const cJSON *supernet, struct err *err) {
-    const cJSON *stored = cJSON_GetObjectItemCaseSensitive(supernet, "train");
-    cJSON *train = cJSON_IsRaw(stored) ? cJSON_Parse(stored->valuestring) : NULL;
-    const char *regime = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(train, "regime"));
-    bool single = regime != NULL && strcmp(regime, regime_names[REGIME_SINGLE]) == 0;
-    cJSON_Delete(train);
-    if (!single)
-        return 0;
-    return err_set(err, ESP_ECONFLICT, "/supernet",
-                   "the supernet was last trained for one arch alone (regime single): its other "
-                   "subnets are not worth comparing");
-}
-
 /* Supernet and data set by id; the job's spec takes their documents. */
 static int take_supernet(struct work *work, struct search_request *request, struct err *err) {
     struct job_spec_ref ref;
@@ -129,7 +116,7 @@ static int take_supernet(struct work *work, struct search_request *request, stru
     if (r == 0)
         r = job_spec_supernet(work->daemon, work->sql, &ref, request->spec, err, &supernet);
     if (r == 0)
-        r = search_request_refuse_single(supernet, err);
+        r = supernet_single_refuse(supernet, err);
     if (r == 0) {
         snprintf(request->supernet, sizeof(request->supernet), "%s",
                  cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id")));

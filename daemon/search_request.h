@@ -27,6 +27,3 @@ extern const char *const search_request_members[];
 int search_request_make(const struct daemon *daemon, struct sql *sql, const cJSON *body,
                         struct err *err, double *ret_attainable, struct search_request **ret);
 void search_request_destroy(struct search_request *request); /* takes NULL */
-/* ESP_ECONFLICT at /supernet when only one subnet of it (as the store shows it) was trained last:
- * its others would be noise. */
-int search_request_refuse_single(const cJSON *supernet, struct err *err);

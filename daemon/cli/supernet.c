@@ -293,8 +293,6 @@ static int evaluate_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
-    if (argc - first < 2 && !asked.report)
-        return cli_usage("name archs to evaluate, or --report");
     asked.supernet = argv[first];
     asked.split = test ? "test" : "validation";
     cJSON *body = evaluation_body(&asked, (const char *const *)argv + first + 1, argc - first - 1);
@@ -323,7 +321,9 @@ const struct cli_command cli_supernet_checkpoints = {"supernet", "checkpoints", 
                                                      "its checkpoints", checkpoints_run};
 const struct cli_command cli_supernet_evaluate = {
     "supernet", "evaluate", "SUPERNET [ARCH...]",
-    "top-1 of subnets, BN statistics recalibrated or not", evaluate_run};
+    "top-1 of subnets, BN statistics recalibrated or not; without ARCH that of the one that was "
+    "trained alone",
+    evaluate_run};
 const struct cli_command cli_supernet_pause = {"supernet", "pause", "SUPERNET...",
                                                "pause trainings until they are resumed", pause_run};
 const struct cli_command cli_supernet_resume = {"supernet", "resume", "SUPERNET...",

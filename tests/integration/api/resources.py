@@ -240,7 +240,32 @@ def fine_tune():
     alone = {row["name"] for row in client.get(f"/supernets/{tuned['id']}/metrics")["series"]}
     check("loss" in alone and "distillation_gap" not in alone, "series of the one subnet", alone)
     problem(client.request("POST", "/searches", bed.search_body("of one", supernet=tuned["id"])), 409, pointer="/supernet")
+    scored_alone(tuned["id"])
     client.expect((200, 204), "DELETE", f"/supernets/{tuned['id']}")
+
+
+def scored_alone(tuned):
+    """Of a supernet that was trained for one network alone, that one is scored; others only by a checkpoint that may be from before."""
+    stack, client = bed.daemon(), bed.client()
+    ask = {"supernet": tuned, "archs": [data.SMALL_ARCH, data.LARGE_ARCH]}
+    check(data.SMALL_ARCH in problem(client.request("POST", "/evaluations", ask), 409, "conflict", "/archs/1")["detail"], "the one that can be scored is named")
+    problem(client.request("POST", "/evaluations", {"supernet": tuned, "report": True}), 409, "conflict", "/report")
+    problem(client.request("POST", "/evaluations", {"supernet": tuned, "split": "test"}), 409, "conflict", "/archs/0")
+    told = stack.cli("supernet", "evaluate", "tuned", "--wait", "--no-headers").splitlines()
+    equal([line.split("\t")[-1] for line in told], [data.SMALL_ARCH], "without a name, the one")
+    equal([row["arch"] for row in client.items(f"/evaluations?supernet={tuned}")], [data.SMALL_ARCH], "what was scored")
+    newest = client.get(f"/supernets/{tuned}")["checkpoint"]
+    problem(client.request("POST", "/evaluations", {**ask, "checkpoint": newest}), 409, "conflict", "/archs/1")
+    older = next(row["id"] for row in client.items(f"/supernets/{tuned}/checkpoints") if row["kept"] and row["id"] != newest)
+    stack.wait_job(client.post("/evaluations", {**ask, "checkpoint": older}, 202)["job"]["id"])
+    made = client.post("/supernets", {"name": "alone", "init_from": {"supernet": tuned}, "train": {**bed.TRAIN, "epochs": 0.2, "regime": "single"}}, 202)
+    stack.wait_job(made["job"]["id"])
+    largest = client.post("/evaluations", {"supernet": "alone"}, 202)
+    equal(largest["archs"], [data.LARGE_ARCH], "a training that names none is of the largest")
+    stack.wait_job(largest["job"]["id"])
+    client.expect((200, 204), "DELETE", "/supernets/alone")
+    problem(client.request("POST", "/evaluations", {"supernet": "net"}), 422, pointer="/archs")
+    check("name archs to evaluate" in stack.cli_run("supernet", "evaluate", "net").stderr, "the client says so")
 
 
 @test("phases of a training are told with their first steps, of each round anew", 90)
