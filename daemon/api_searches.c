@@ -20,18 +20,18 @@ static void destroy_request(void *state) {
 
 static int check_search(struct api_call *call, struct err *err) {
     struct search_request *request = NULL;
-    double attainable = (double)NAN;
+    struct search_outlook outlook = {(double)NAN, (double)NAN};
     const char *name;
     int r = api_check_dry_run(call, err);
     if (r == 0)
         r = api_name(call->body, err, &name);
     if (r == 0)
-        r = search_request_make(call->daemon, call->sql, call->body, err, &attainable, &request);
+        r = search_request_make(call->daemon, call->sql, call->body, err, &outlook, &request);
     call->state = request;
     call->state_destroy = destroy_request;
-    if (r == ESP_EINFEASIBLE && isfinite(attainable)) {
+    if (r == ESP_EINFEASIBLE && isfinite(outlook.attainable)) {
         call->problem = cJSON_CreateObject();
-        cJSON_AddNumberToObject(call->problem, "attainable", attainable);
+        cJSON_AddNumberToObject(call->problem, "attainable", outlook.attainable);
     }
     return r;
 }
@@ -57,14 +57,19 @@ static int use_models(struct api_call *call, const struct search_request *reques
     return r;
 }
 
-/* What would be kept of it, were its name still free. */
+/* What would be kept of it, were its name still free, and what is known of it beforehand. */
 static int try_search(struct api_call *call, const struct search_request *request,
                       struct err *err) {
     int r = store_search_name_free(call->sql, request->name, err);
-    if (r == 0)
-        call->answer = cJSON_Duplicate(request->body, true);
-    cJSON_DeleteItemFromObjectCaseSensitive(call->answer, "notes"); /* takes NULL */
-    return r;
+    if (r != 0)
+        return r;
+    cJSON *body = cJSON_Duplicate(request->body, true);
+    cJSON *notes = cJSON_DetachItemFromObjectCaseSensitive(body, "notes");
+    call->answer = cJSON_CreateObject();
+    cJSON_AddItemToObject(call->answer, "request", body);
+    cJSON_AddItemToObject(call->answer, "notes", notes != NULL ? notes : cJSON_CreateArray());
+    cJSON_AddNumberToObject(call->answer, "limits_share", request->limits_share);
+    return 0;
 }
 
 static int create_search(struct api_call *call, struct err *err) {

@@ -117,10 +117,11 @@ static int note_rare(const struct goals *goals, const struct feasibility *f, cJS
 /* Whether the constraint on accuracy can be met nobody knows before it was tried; the others are
  * checked exactly. */
 int search_check_feasible(const struct limited *limited, cJSON *body, struct err *err,
-                          double *ret_attainable) {
+                          struct search_outlook *ret_outlook) {
     struct feasibility f = {.infeasible = -1};
     const struct goals *goals = limited->goals;
     int r = 0;
+    *ret_outlook = (struct search_outlook){NAN, goals->n_constraints == 0 ? 1 : (double)NAN};
     for (int i = 0; i < goals->n_constraints && r == 0; i++)
         r = check_bound(goals, i, err);
     if (r != 0 || goals->n_constraints == 0)
@@ -128,6 +129,8 @@ int search_check_feasible(const struct limited *limited, cJSON *body, struct err
     r = feasibility_check(limited->space, goals, limited->evaluators, limited->n_evaluators, err,
                           &f);
     if (r == ESP_EINFEASIBLE && f.infeasible >= 0)
-        *ret_attainable = f.attainable[f.infeasible].value;
+        ret_outlook->attainable = f.attainable[f.infeasible].value;
+    if (r == 0)
+        ret_outlook->share = f.accepted;
     return r == 0 && f.accepted <= 0 ? note_rare(goals, &f, body, err) : r;
 }

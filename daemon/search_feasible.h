@@ -8,9 +8,16 @@
  * job's spec. */
 int search_places(struct sql *sql, const struct goals *goals, struct err *err, cJSON **ret_places);
 
-/* ESP_EINVAL for a bound of top1 that is no share; ESP_EINFEASIBLE as feasibility_check has it,
- * then *ret_attainable is the best value of the constraint that cannot be met, or unchanged where
- * several exclude each other. Where nothing is proven but no random subnet keeps the limits,
- * "notes" of body say so. */
+/* What is known of the limits before a search. */
+struct search_outlook {
+    double attainable; /* best value of the constraint that cannot be met; NAN: there is none, or
+                          several exclude each other */
+    double share;      /* of random subnets that keep all limits that are known beforehand; 1: there
+                          is none; NAN: not found out */
+};
+
+/* ESP_EINVAL for a bound of top1 that is no share; ESP_EINFEASIBLE as feasibility_check has it.
+ * Where nothing is proven but no random subnet keeps the limits, "notes" of body say so.
+ * *ret_outlook is filled whatever is returned. */
 int search_check_feasible(const struct limited *limited, cJSON *body, struct err *err,
-                          double *ret_attainable);
+                          struct search_outlook *ret_outlook);

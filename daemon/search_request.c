@@ -1,6 +1,7 @@
 #include "daemon/search_request.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +85,7 @@ static int narrow_space(struct work *work, struct search_request *request, struc
 
 /* Names the places of what is limited, for the check and for the job. */
 static int check_feasible(struct work *work, struct search_request *request, struct err *err,
-                          double *ret_attainable) {
+                          struct search_outlook *ret_outlook) {
     cJSON *places = NULL;
     int r = search_places(work->sql, &work->goals, err, &places);
     if (r != 0)
@@ -94,7 +95,7 @@ static int check_feasible(struct work *work, struct search_request *request, str
     work->goals.words = &work->words;
     const struct limited limited = {work->space, &work->goals, work->sources.evaluators,
                                     1 + work->sources.n_profiles + work->sources.energy.n};
-    return search_check_feasible(&limited, request->body, err, ret_attainable);
+    return search_check_feasible(&limited, request->body, err, ret_outlook);
 }
 
 static void name_models(const struct work *work, struct search_request *request) {
@@ -260,7 +261,7 @@ const char *const search_request_members[] = {"name",
                                               NULL};
 
 static int fill(struct work *work, struct search_request *request, struct err *err,
-                double *ret_attainable) {
+                struct search_outlook *ret_outlook) {
     cJSON *body = request->body, *warm = NULL;
     const char *name;
     int r = json_only(body, "", search_request_members, err);
@@ -304,7 +305,7 @@ static int fill(struct work *work, struct search_request *request, struct err *e
     if (r == 0)
         r = search_sources_load(&work->sources, err);
     if (r == 0)
-        r = check_feasible(work, request, err, ret_attainable);
+        r = check_feasible(work, request, err, ret_outlook);
     if (r == 0)
         r = search_sources_note_known(
             &work->sources, cJSON_GetObjectItemCaseSensitive(request->spec, "places"), body, err);
@@ -312,16 +313,18 @@ static int fill(struct work *work, struct search_request *request, struct err *e
 }
 
 int search_request_make(const struct daemon *daemon, struct sql *sql, const cJSON *body,
-                        struct err *err, double *ret_attainable, struct search_request **ret) {
+                        struct err *err, struct search_outlook *ret_outlook,
+                        struct search_request **ret) {
     struct work *work = mem_array(1, sizeof(*work));
     struct search_request *request = mem_array(1, sizeof(*request));
     int r = work == NULL || request == NULL ? err_set(err, ESP_ENOMEM, NULL, "out of memory") : 0;
+    *ret_outlook = (struct search_outlook){(double)NAN, (double)NAN};
     if (r == 0) {
         work->daemon = daemon;
         work->sql = sql;
         request->body = cJSON_Duplicate(body, true);
         request->spec = cJSON_CreateObject();
-        r = fill(work, request, err, ret_attainable);
+        r = fill(work, request, err, ret_outlook);
     }
     if (r == 0) {
         cJSON_AddItemToObject(request->spec, "search", cJSON_Duplicate(request->body, true));
@@ -332,6 +335,7 @@ int search_request_make(const struct daemon *daemon, struct sql *sql, const cJSO
         if (daemon->board_patience_us > 0)
             cJSON_AddNumberToObject(request->spec, "board_patience_s",
                                     (double)daemon->board_patience_us / 1e6);
+        request->limits_share = ret_outlook->share;
         name_models(work, request);
         r = search_sources_add_fleet(&work->sources, request->spec, err);
     }

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "daemon/daemon.h"
+#include "daemon/search_feasible.h"
 #include "daemon/store_sql.h"
 
 struct search_request {
@@ -15,15 +16,16 @@ struct search_request {
     char name[80], supernet[40] /* "": none */;
     char space[64], fingerprint[HASH_TEXT]; /* without a supernet */
     char *document;                         /* of that space */
+    double limits_share;                    /* that of struct search_outlook */
 };
 
 /* Names of the body's members, ends with NULL. */
 extern const char *const search_request_members[];
 
 /* Reads the store; takes milliseconds: not on the loop. Errors: ESP_EINVAL, ESP_ENOTFOUND,
- * ESP_EMISSING (a table lacks entries) with pointers; ESP_EINFEASIBLE, then *ret_attainable is the
- * best value of the constraint that cannot be met, or unchanged where several exclude each other.
- */
+ * ESP_EMISSING (a table lacks entries) with pointers; ESP_EINFEASIBLE. *ret_outlook is filled
+ * whatever is returned. */
 int search_request_make(const struct daemon *daemon, struct sql *sql, const cJSON *body,
-                        struct err *err, double *ret_attainable, struct search_request **ret);
+                        struct err *err, struct search_outlook *ret_outlook,
+                        struct search_request **ret);
 void search_request_destroy(struct search_request *request); /* takes NULL */

@@ -49,18 +49,22 @@ static int tried_elsewhere(struct apply *apply, const struct thing *thing, struc
     snprintf(path, sizeof(path), "%s?dry_run=true", thing->kind->path);
     int rc = cli_send(apply->cli, "POST", path, body, err, ret_doc);
     cJSON_Delete(body);
-    if (rc == 0)
-        cli_put_text(*ret_doc, "name", thing->name);
     return rc;
 }
 
 /* A checkpoint that the file names is compared with the one that the search went by. */
 static int compare_search(struct apply *apply, const struct thing *thing, const cJSON *there,
                           struct err *err, struct versions *ret) {
+    cJSON *tried = NULL;
     int rc = cli_get(apply->cli, err, &ret->have, "/searches/%s/request",
                      cli_encode(cli_text(there, "id")));
     if (rc == 0)
-        rc = tried_elsewhere(apply, thing, err, &ret->want);
+        rc = tried_elsewhere(apply, thing, err, &tried);
+    if (rc == 0) {
+        ret->want = cJSON_Duplicate(cli_item(tried, "request"), true);
+        cli_put_text(ret->want, "name", thing->name);
+    }
+    cJSON_Delete(tried);
     if (rc == 0 && cJSON_HasObjectItem(ret->want, "checkpoint") &&
         !cJSON_HasObjectItem(ret->have, "checkpoint") && cli_text(there, "checkpoint")[0])
         cli_put_text(ret->have, "checkpoint", cli_text(there, "checkpoint"));

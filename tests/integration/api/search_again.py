@@ -138,7 +138,9 @@ def timed():
 def tried():
     client = bed.client()
     body = bed.search_body("tried", supernet="net", evaluations=60, measure_front=0, calibration_nets=0)
-    filled = client.expect(200, "POST", "/searches?dry_run=true", body).doc
+    tried = client.expect(200, "POST", "/searches?dry_run=true", body).doc
+    filled = tried["request"]
+    equal((tried["notes"], tried["limits_share"]), ([], 1), "what is known beforehand of a search without limits")
     equal((filled["supernet"], filled["rounds"], filled["method"]), (bed.supernet(), 1, "full"), "ids in place of names, defaults filled in")
     problem(client.request("GET", "/searches/tried"), 404)
     problem(client.request("POST", "/searches?dry_run=true", {**body, "population": 1}), 422, pointer="/population")
@@ -148,7 +150,7 @@ def tried():
     bed.daemon().wait_job(client.post("/searches", body, 202)["job"]["id"])
     equal(client.get("/searches/tried/request"), filled, "what it was begun with")
     problem(client.request("POST", "/searches?dry_run=true", filled), 409, pointer="/name")
-    equal(client.expect(200, "POST", "/searches?dry_run=true", {**filled, "name": "once-more"}).doc, {**filled, "name": "once-more"}, "the request again")
+    equal(client.expect(200, "POST", "/searches?dry_run=true", {**filled, "name": "once-more"}).doc["request"], {**filled, "name": "once-more"}, "the request again")
     problem(client.request("GET", "/searches/none/request"), 404)
     client.expect(204, "DELETE", "/searches/tried")
 

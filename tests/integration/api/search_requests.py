@@ -128,9 +128,11 @@ def rare():
     most = bed.client().get("/spaces/tiny")["largest"]["cost"]
     limits = [{"metric": "macs", "min": most["macs"]}, {"metric": "params", "min": most["params"]}]
     body = bed.search_body("rare", objectives=[TOP1, MACS], constraints=limits, evaluations=100000, measure_front=0, calibration_nets=0)
-    check("notes" not in bed.client().expect(200, "POST", "/searches?dry_run=true", body).doc, "no note in what would be kept of it")
+    tried = bed.client().expect(200, "POST", "/searches?dry_run=true", body).doc
+    check("notes" not in tried["request"] and tried["limits_share"] == 0, "no note in what would be kept of it", tried)
     job = bed.client().post("/searches", body, 202)["job"]["id"]
     notes = bed.client().get("/searches/rare")["notes"]
+    equal(tried["notes"], notes, "what the dry run told")
     check(len(notes) == 1 and "no random subnet of 1000 keeps all limits" in notes[0] and "the nearest has " in notes[0], "the note", notes)
     bed.client().post("/searches/rare/cancel", {}, 202)
     check("notes" not in bed.client().get("/searches/rare/request"), "no note in what would repeat it")
