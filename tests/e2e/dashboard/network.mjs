@@ -1,12 +1,36 @@
 // The page of a network.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { card, comes, faults, open, page, search, shot, stack } from './world.mjs';
 
+/** What the page sends when the button is pressed, which the daemon takes. */
+async function sent(path, button) {
+  const [answer] = await Promise.all([page.waitForResponse((r) => r.request().method() === 'POST' && r.url().endsWith(`/api/v1${path}`)), button.click()]);
+  assert.ok(answer.ok(), await answer.text());
+  return answer.request().postDataJSON();
+}
+const done = ({ job }) => stack.waitFor('a job', async () => (await stack.get(`/jobs/${job.id}`)).state === 'done');
+const remove = async (path) => {
+  const answer = await fetch(`${stack.url}/api/v1${path}`, { method: 'DELETE' });
+  assert.ok(answer.ok, await answer.text());
+};
+/** What the search of these pages scored by. */
+async function scoredBy() {
+  const { supernet, checkpoint, dataset } = await stack.get(`/searches/${search}`);
+  return { supernet, checkpoint, dataset };
+}
+
 test('the page of a network draws it with its costs, samples, accuracy, relatives and files', async () => {
   const { items } = await stack.get(`/searches/${search}/front`);
-  const { arch } = items.at(-1);
+  const { arch } = items.at(-1), its = await scoredBy();
+  // Since the search, its supernet was trained on, and there is a newer one of the space: neither is what the front was scored by.
+  const train = { epochs: 0.05, batch: 32, validation_images: 50, recalibration_images: 50 };
+  await done(await stack.post('/supernets/bars/train', { train }));
+  await done(await stack.post('/supernets', { name: 'bars later', space: 'tiny', dataset: 'bars', train }));
+  const { step } = (await stack.get('/supernets/bars/checkpoints?page_size=1000')).items.find((c) => c.id === its.checkpoint);
+  assert.notEqual((await stack.get('/supernets/bars')).checkpoint, its.checkpoint);
   const latencyOf = Object.entries(items.at(-1).metrics).find(([key]) => key.startsWith('latency_us'))[1];
   await open(`searches/${search}?arch=${items.at(-1).arch_id}`);
   await page.getByRole('link', { name: 'Open its page' }).click();
@@ -40,7 +64,9 @@ test('the page of a network draws it with its costs, samples, accuracy, relative
   await card('Compare').locator('select').selectOption({ label: 'the largest of the space' });
   await page.getByRole('region', { name: 'Choices that differ' }).waitFor();
   assert.match(page.url(), /vs=/);
-  await page.getByRole('button', { name: 'Export as ONNX' }).click();
+  assert.equal(await card('Downloads').getByLabel('By the weights of').locator('option:checked').innerText(), `bars, step ${step}: what its search scored by`);
+  assert.deepEqual(await sent('/evaluations', page.getByRole('button', { name: 'Evaluate' })), { ...its, archs: [arch] });
+  assert.deepEqual(await sent('/exports', page.getByRole('button', { name: 'Export as ONNX' })), { ...its, arch, format: 'onnx' });
   const link = card('Downloads').getByRole('link', { name: 'ONNX' });
   await comes(link);
   const [file] = await Promise.all([page.waitForEvent('download'), link.click()]);
@@ -58,14 +84,65 @@ test('the page of a network draws it with its costs, samples, accuracy, relative
 });
 
 test('a network is fine-tuned alone from its page', async () => {
-  const { items } = await stack.get(`/searches/${search}/front`);
-  await open(`archs/tiny?arch=${encodeURIComponent(items[0].arch)}`);
+  const { items } = await stack.get(`/searches/${search}/front`), its = await scoredBy();
+  await open(`archs/tiny?arch=${encodeURIComponent(items[0].arch)}&search=${search}`);
   await card('Fine-tune').getByLabel('Name').fill('bars alone');
   await card('Fine-tune').getByLabel('Epochs').fill('0.5');
   await page.getByRole('button', { name: 'Fine-tune' }).click();
   await page.getByRole('heading', { level: 1, name: 'bars alone' }).waitFor();
   const made = await stack.get('/supernets/bars%20alone');
-  assert.deepEqual([made.train.regime, made.train.arch, made.train.init_from.supernet], ['single', items[0].arch, (await stack.get('/supernets/bars')).id]);
+  assert.deepEqual([made.train.regime, made.train.arch, made.train.init_from], ['single', items[0].arch, { supernet: its.supernet, checkpoint: its.checkpoint }]);
   await comes(page.locator('.page-head .state', { hasText: 'ready' }));
   await page.getByText("espalier supernet estimate 'bars alone' -n 12").waitFor(); // to be pasted into a shell
+  // What was trained alone is scored and exported from the pages as well, by its own weights.
+  assert.deepEqual(await sent('/evaluations', page.getByRole('button', { name: 'Evaluate its network' })), { supernet: made.id });
+  await comes(page.locator('.page-head .state', { hasText: 'done' }));
+  assert.deepEqual((await stack.get(`/evaluations?supernet=${made.id}`)).items.map((e) => e.arch), [items[0].arch]);
+  await open('supernets/bars alone');
+  await page.getByRole('link', { name: 'one network' }).click();
+  const by = card('Accuracy').getByLabel('By the weights of');
+  await by.waitFor();
+  assert.match(await by.locator('option:checked').innerText(), /^bars alone, step \d+: trained for this network alone$/);
+  await card('Accuracy').getByRole('link', { name: 'bars alone' }).waitFor();
+  assert.deepEqual(await sent('/exports', page.getByRole('button', { name: 'Export as ONNX' })), { supernet: made.id, arch: items[0].arch, format: 'onnx' });
+  await open(`archs/tiny?arch=${encodeURIComponent(items[1].arch)}`); // weights that are no one else's
+  await by.waitFor();
+  assert.ok(!(await by.innerText()).includes('bars alone'));
+  await remove('/supernets/bars later');
+});
+
+test('weights that were imported without a data set are scored, exported and searched on one that is chosen', async () => {
+  const weights = await stack.post('/exports', { supernet: 'bars', format: 'safetensors' });
+  await done(weights);
+  copyFileSync(join(stack.dir, 'daemon', (await stack.get(`/exports/${weights.export.id}`)).path), join(stack.dir, 'bars.safetensors'));
+  await done(await stack.post('/imports', { name: 'from elsewhere', space: 'tiny', path: join(stack.dir, 'bars.safetensors') }));
+  const { id: supernet } = await stack.get('/supernets/from%20elsewhere'), { id: dataset } = await stack.get('/datasets/bars');
+  const { largest: { arch }, smallest } = await stack.get('/spaces/tiny'), images = page.getByLabel('On the images of').first();
+  await open('supernets/from elsewhere');
+  await page.getByText('imported without a data set').waitFor();
+  await images.selectOption('bars');
+  assert.deepEqual(await sent('/evaluations', page.getByRole('button', { name: 'Evaluate' })), { supernet, dataset, archs: [arch, smallest.arch] });
+  await open(`archs/tiny?arch=${encodeURIComponent(arch)}&weights=${supernet}`);
+  await images.selectOption('bars');
+  assert.deepEqual(await sent('/exports', page.getByRole('button', { name: 'Export as C' })), { supernet, dataset, arch, format: 'c' });
+  await card('Downloads').getByLabel('By the weights of').selectOption((await stack.get('/supernets/bars')).id);
+  await images.waitFor({ state: 'detached' }); // it has its own
+  await open(`searches/new?supernet=${supernet}`);
+  const field = page.getByLabel('Data set', { exact: true });
+  assert.match(await field.locator('option:checked').innerText(), /imported without one/);
+  await field.selectOption('bars');
+  assert.equal(JSON.parse(await card('What this will be').locator('.code code').nth(1).innerText()).dataset, dataset);
+  await page.evaluate(() => sessionStorage.clear());
+  const made = await stack.post('/searches', { name: 'on its own images', supernet, dataset, objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], accuracy: 'evaluated', strategy: 'random', baseline: null, evaluations: 4, population: 4, measure_front: 0 });
+  await done(made);
+  const [best] = (await stack.get(`/searches/${made.search.id}/front`)).items, { checkpoint } = await stack.get(`/searches/${made.search.id}`);
+  await open(`searches/${made.search.id}?arch=${best.arch_id}`);
+  assert.deepEqual(await sent('/exports', page.getByRole('button', { name: 'Export as ONNX' })), { supernet, checkpoint, dataset, arch: best.arch, format: 'onnx' });
+  await page.getByRole('button', { name: 'Pin', exact: true }).click();
+  assert.deepEqual(await sent('/evaluations', page.getByRole('button', { name: 'Score on test images' })), { supernet, checkpoint, dataset, archs: [best.arch], split: 'test' });
+  assert.deepEqual(await faults(), []);
+  await stack.waitFor('the end of all jobs', async () => (await stack.get('/jobs')).items.every((j) => !['queued', 'running'].includes(j.state)));
+  await remove(`/searches/${made.search.id}`);
+  for (const e of (await stack.get('/exports')).items) if (e.supernet === supernet) await remove(`/exports/${e.id}`);
+  await remove(`/supernets/${supernet}`);
 });

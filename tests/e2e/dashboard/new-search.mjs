@@ -10,7 +10,19 @@ test('the form tells what a search will be before it is submitted, and the comma
   await page.getByLabel('Name', { exact: true }).fill("a form's search");
   await page.getByLabel('MACs at most (millions)').fill('0.2');
   await page.getByText(/About .* of them keep this limit/).waitFor();
-  assert.match(await ahead.innerText(), /at most [\d.]+ %/);
+  assert.match(await ahead.innerText(), /(at most|about) [\d.]+ %/);
+  // Limits are kept together, which fewer do than keep either.
+  const [macs, params] = ['MACs at most (millions)', 'Parameters at most (thousands)'].map((name) => page.getByLabel(name));
+  const { quantiles } = await stack.post('/spaces/tiny/sample', { n: 1000 });
+  await macs.fill(`${quantiles.macs.median / 1e6}`);
+  await params.fill(`${quantiles.params.median / 1e3}`);
+  const tried = { ...JSON.parse(await ahead.locator('.code code').nth(1).innerText()), name: 'tried' };
+  const share = async (constraints) => (await stack.post('/searches?dry_run=true', { ...tried, constraints })).limits_share;
+  const [least, together] = [Math.min(...await Promise.all(tried.constraints.map((c) => share([c])))), await share(tried.constraints)];
+  assert.ok(0 < together && together < least - 0.01, `${together} of ${least}`);
+  await ahead.getByText(`about ${(100 * together).toFixed(together < 0.1 ? 1 : 0)} %`).waitFor();
+  await macs.fill('0.2');
+  await params.fill('');
   assert.match(await ahead.innerText(), new RegExp(`Networks in the space\\s+${(await stack.get('/spaces/tiny')).cardinality}`));
   await page.getByLabel('Strategy', { exact: true }).selectOption('aging');
   const known = (await stack.get('/strategies')).items.find((s) => s.name === 'aging');

@@ -25,7 +25,7 @@ export type Space = {
   largest: { arch: string; cost: Cost }; smallest: { arch: string; cost: Cost };
 };
 export type Supernet = {
-  id: string; name: string; space: string; dataset: string; dataset_name: string; state: string; step: number | null; epoch: number | null; images: number | null;
+  id: string; name: string; space: string; dataset: string | null; dataset_name: string | null; state: string; step: number | null; epoch: number | null; images: number | null;
   top1_largest: number | null; top1_smallest: number | null; checkpoint: string | null; job: string | null; created_at: string;
   train: Record<string, unknown>;
 };
@@ -47,7 +47,7 @@ export type Calibration = {
 };
 export type CalibrationPoint = { arch: string; predicted_us: number; low_us: number; high_us: number; measured_us: number };
 export type Search = {
-  id: string; name: string; supernet: string | null; supernet_name?: string | null; models?: { id: string; name: string; kind: string }[]; checkpoint: string | null; space: string; state: string; stage: string | null; objectives: Objective[]; constraints: Constraint[];
+  id: string; name: string; supernet: string | null; supernet_name?: string | null; models?: { id: string; name: string; kind: string }[]; checkpoint: string | null; dataset: string | null; space: string; state: string; stage: string | null; objectives: Objective[]; constraints: Constraint[];
   strategy: string; strategy_options?: Record<string, number>; accuracy?: unknown; population: number; seed: number; baseline: string | null; evaluations_done: number; evaluations: number | null; time_budget_s?: number | null; rounds?: number; front_size: number | null; hypervolume: number | null;
   reference_point: Record<string, number> | null; predictor: Predictor | null; calibrations: Calibration[] | null; job: string | null;
   result: Record<string, unknown> | null; notes?: string[]; created_at: string;

@@ -113,6 +113,8 @@ export function Choose({ name, title, all }: { name: string; title: string; all:
   );
 }
 
+/** A field that takes one of some values. */
+export const Select = ({ value, set, of, ...more }: { value: string; set: (value: string) => void; of: (readonly [string, ComponentChildren])[]; id?: string; 'aria-describedby'?: string }) => <select value={value} onChange={(e) => set(e.currentTarget.value)} {...more}>{of.map(([v, title]) => <option key={v} value={v}>{title}</option>)}</select>;
 export const Empty = ({ children }: { children: ComponentChildren }) => <div class="empty">{children}</div>;
 export const Failed = ({ error }: { error: string | null }) => (error ? <p class="problem" role="alert">{error}</p> : null);
 export const Waiting = () => <p class="note" role="status">Reading…</p>;

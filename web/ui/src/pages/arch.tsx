@@ -1,4 +1,5 @@
 // One network of a space: drawn unit by unit with its costs on each board, predicted beside measured with the raw samples, accuracies, where it came from, downloads and what to do next.
+import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
 import { get, list, post, type Arch, type Evaluation, type Export, type Front, type Measurement, type Model, type Pin, type Profile, type Samples as Sampled, type Space, type Supernet, type Table as LatencyTable } from '../api';
 import { ago, energy, latency, percent, short } from '../format';
@@ -6,9 +7,10 @@ import { differences } from '../genes';
 import { Samples } from '../histogram';
 import { LineageOf } from '../lineage';
 import { NetworkTable, type OnBoard } from '../network';
-import { Act, Card, Empty, Facts, Failed, Page, State, Table, Waiting } from '../parts';
+import { Act, Card, Empty, Facts, Failed, Page, Select, State, Table, Waiting } from '../parts';
 import { go, href, route, setQuery } from '../router';
 import { useLoaded } from '../state';
+import { isAlone, useWeights, type Weights } from '../weights';
 
 const archPath = (space: string, arch: string, profile = '') => `/archs?space=${encodeURIComponent(space)}&arch=${encodeURIComponent(arch)}${profile ? `&profile=${encodeURIComponent(profile)}` : ''}`;
 type Source = { id: string; name: string; board: boolean };
@@ -66,7 +68,7 @@ function Latencies({ shown, sources, measured, space, arch, reload }: { shown: O
       )}
       {boards.length > 0 && (
         <div class="row">
-          <label>Measure on <select value={target} onChange={(e) => setAt(e.currentTarget.value)}>{boards.map((b) => <option key={b.id} value={b.id}>{b.name}</option>)}</select></label>
+          <label>Measure on <Select value={target} set={setAt} of={boards.map((b) => [b.id, b.name])} /></label>
           {(['full', 'brief'] as const).map((method) => <Act key={method} do={() => post('/measurements', { profile: target, space, archs: [arch], method }).then(reload)} done="The measurement is queued; what was measured before is not repeated.">{method === 'full' ? 'Measure fully' : 'Measure briefly'}</Act>)}
         </div>
       )}
@@ -91,10 +93,11 @@ function Histograms({ measured, names }: { measured: Measurement[]; names: Map<s
   );
 }
 
-function Accuracy({ arch, supernets }: { arch: Arch; supernets: Supernet[] }) {
+/** What is done by weights: these, by this field; none: there are none yet. */
+type By = { arch: Arch; supernets: Supernet[]; weights: Weights | undefined; by: ComponentChildren };
+
+function Accuracy({ arch, supernets, weights, by }: By) {
   const { data, reload } = useLoaded(() => list<Evaluation>(`/evaluations?arch_id=${arch.arch_id}`), `ev ${arch.arch_id}`, ['job'], (d) => d['state'] === 'done');
-  const [at, setAt] = useState('');
-  const target = at || supernets[0]?.id || '';
   const name = (id: string) => supernets.find((s) => s.id === id)?.name ?? id;
   return (
     <>
@@ -104,10 +107,10 @@ function Accuracy({ arch, supernets }: { arch: Arch; supernets: Supernet[] }) {
           { title: 'Top-1', number: true, cell: (e) => percent(e.top1) }, { title: 'Without recalibration', number: true, cell: (e) => percent(e.top1_raw) }, { title: 'When', cell: (e) => ago(e.created_at) },
         ]} />
       )}
-      {supernets.length > 0 && (
+      {weights && (
         <div class="row">
-          <label>By the weights of <select value={target} onChange={(e) => setAt(e.currentTarget.value)}>{supernets.map((s) => <option key={s.id} value={s.id}>{s.name}</option>)}</select></label>
-          <Act do={() => post('/evaluations', { supernet: target, archs: [arch.arch] }).then(reload)} done="The evaluation is queued.">Evaluate</Act>
+          {by}
+          <Act do={() => post('/evaluations', { ...weights, archs: [arch.arch] }).then(reload)} done="The evaluation is queued.">Evaluate</Act>
         </div>
       )}
     </>
@@ -115,16 +118,15 @@ function Accuracy({ arch, supernets }: { arch: Arch; supernets: Supernet[] }) {
 }
 
 /** Trains this network alone, from the weights that it inherits. */
-function FineTune({ arch, supernets }: { arch: Arch; supernets: Supernet[] }) {
-  const [form, setForm] = useState({ supernet: '', name: '', epochs: '3', rate: '0.01' });
-  const supernet = supernets.find((s) => s.id === form.supernet) ?? supernets[0];
-  if (!supernet) return <Empty>No supernet of this space has weights for it yet.</Empty>;
-  const name = form.name || `${supernet.name} ${arch.arch_id.slice(0, 6)}`;
+function FineTune({ arch, supernets, weights, by }: By) {
+  const [form, setForm] = useState({ name: '', epochs: '3', rate: '0.01' });
+  if (!weights) return <Empty>No supernet of this space has weights for it yet.</Empty>;
+  const { supernet, checkpoint, dataset } = weights, name = form.name || `${supernets.find((s) => s.id === supernet)?.name ?? ''} ${arch.arch_id.slice(0, 6)}`;
   const set = (part: Partial<typeof form>) => setForm({ ...form, ...part });
-  const start = () => post<{ supernet: Supernet }>('/supernets', { name, init_from: { supernet: supernet.id }, train: { regime: 'single', arch: arch.arch, epochs: Number(form.epochs), learning_rate: Number(form.rate) } }).then((a) => go(['supernets', a.supernet.id]));
+  const start = () => post<{ supernet: Supernet }>('/supernets', { name, init_from: { supernet, checkpoint }, dataset, train: { regime: 'single', arch: arch.arch, epochs: Number(form.epochs), learning_rate: Number(form.rate) } }).then((a) => go(['supernets', a.supernet.id]));
   return (
     <div class="row">
-      <label>Weights of <select value={supernet.id} onChange={(e) => set({ supernet: e.currentTarget.value })}>{supernets.map((s) => <option key={s.id} value={s.id}>{s.name}</option>)}</select></label>
+      {by}
       <label>Name <input value={name} maxLength={63} onInput={(e) => set({ name: e.currentTarget.value })} /></label>
       <label>Epochs <input class="bound" type="number" min="0.1" step="any" value={form.epochs} onInput={(e) => set({ epochs: e.currentTarget.value })} /></label>
       <label>Learning rate <input class="bound" type="number" min="0" step="any" value={form.rate} onInput={(e) => set({ rate: e.currentTarget.value })} /></label>
@@ -144,7 +146,7 @@ function Compare({ space, arch, others, vs, sources }: { space: Space; arch: Arc
   return (
     <>
       <div class="row">
-        <label>With <select value={others.some((o) => o.arch === vs) ? vs : ''} onChange={(e) => setQuery({ vs: e.currentTarget.value })}><option value="">choose…</option>{others.map((o) => <option key={o.arch} value={o.arch}>{o.name}</option>)}</select></label>
+        <label>With <Select value={others.some((o) => o.arch === vs) ? vs : ''} set={(vs) => setQuery({ vs })} of={[['', 'choose…'], ...others.map((o) => [o.arch, o.name] as const)]} /></label>
         <label class="grow">or its text <input value={typed} placeholder={arch.arch} onInput={(e) => setTyped(e.currentTarget.value)} /></label>
         <button type="button" disabled={!typed} onClick={() => setQuery({ vs: typed })}>Compare</button>
       </div>
@@ -167,11 +169,9 @@ function Compare({ space, arch, others, vs, sources }: { space: Space; arch: Arc
 }
 
 /** Its files: the JSON at once, an ONNX file by a job. */
-function Downloads({ arch, space, supernets }: { arch: Arch; space: string; supernets: Supernet[] }) {
+function Downloads({ arch, space, supernets, weights, by }: By & { space: string }) {
   const { data, reload } = useLoaded(() => list<Export>('/exports'), 'exports', ['export']);
   const mine = (data ?? []).filter((e) => e.arch_id === arch.arch_id);
-  const [at, setAt] = useState('');
-  const target = at || supernets[0]?.id || '';
   const json = useMemo(() => URL.createObjectURL(new Blob([JSON.stringify({ space, ...arch }, null, 1)], { type: 'application/json' })), [arch]);
   return (
     <>
@@ -179,10 +179,10 @@ function Downloads({ arch, space, supernets }: { arch: Arch; space: string; supe
         <li><a href={json} download={`${arch.arch_id.slice(0, 12)}.json`}>JSON</a> <small class="note">graph, shapes and costs of each unit</small></li>
         {mine.map((e) => <li key={e.id}>{e.state === 'ready' || e.state === 'done' ? <a href={`/api/v1/exports/${e.id}/file`} download={`${arch.arch_id.slice(0, 12)}.${({ logits: 'safetensors', c: 'h' } as Record<string, string>)[e.format] ?? e.format}`}>{e.format.toUpperCase()}</a> : <>{e.format.toUpperCase()} <State of={e.state} /></>} <small class="note">{supernets.find((s) => s.id === e.supernet)?.name ?? ''} {short(e.bytes, 'B')}, {ago(e.created_at)}</small></li>)}
       </ul>
-      {supernets.length > 0 && (
+      {weights && (
         <div class="row">
-          <label>With the weights of <select value={target} onChange={(e) => setAt(e.currentTarget.value)}>{supernets.map((s) => <option key={s.id} value={s.id}>{s.name}</option>)}</select></label>
-          {['onnx', 'c'].map((format) => <Act key={format} do={() => post('/exports', { supernet: target, arch: arch.arch, format }).then(reload)} done="The file is being written; it shows here when it is ready.">Export as {format.toUpperCase()}</Act>)}
+          {by}
+          {['onnx', 'c'].map((format) => <Act key={format} do={() => post('/exports', { ...weights, arch: arch.arch, format }).then(reload)} done="The file is being written; it shows here when it is ready.">Export as {format.toUpperCase()}</Act>)}
         </div>
       )}
     </>
@@ -212,9 +212,8 @@ export function ArchPage({ space }: { space: string }) {
   const onBoards = useLoaded(async () => (wanted ? Promise.all(chosen.map(async (s): Promise<OnBoard> => ({ profile: s.id, name: s.name, arch: await get<Arch>(archPath(space, wanted, s.id)) }))) : []), `boards ${key}`, ['table', 'front']);
   const graph = plain.data?.graph_id;
   const measurements = useLoaded(() => (graph ? list<Measurement>(`/measurements?graph_id=${graph}`) : Promise.resolve([])), `ms ${graph}`, ['measurement'], (d) => d['kind'] === 'network');
-  const supernetList = useLoaded(() => list<Supernet>('/supernets'), 'supernets', ['supernet']);
-  const supernets = (supernetList.data ?? []).filter((s) => s.space === space && s.checkpoint && s.train['regime'] !== 'single');
-  const others = useOthers(spaces.data, search, supernets, plain.data?.arch ?? '');
+  const by = useWeights(space, plain.data?.arch ?? '', spaces.data?.largest.arch ?? '', search);
+  const others = useOthers(spaces.data, search, by.supernets.filter((s) => !isAlone(s)), plain.data?.arch ?? '');
   const arch = plain.data;
   if (!arch) return <Page title="Network">{plain.error ?? spaces.error ? <Failed error={plain.error ?? spaces.error} /> : <Waiting />}</Page>;
   const measured = measurements.data ?? [];
@@ -237,11 +236,11 @@ export function ArchPage({ space }: { space: string }) {
       <div class="grid">
         <Card title="Latency, predicted and measured" class="wide"><Latencies shown={shown} sources={sources ?? []} measured={measured} space={space} arch={arch.arch} reload={measurements.reload} /></Card>
         <Card title="Raw samples" class="wide" note="shaded: 95 % interval of the median"><Histograms measured={measured} names={names} /></Card>
-        <Card title="Accuracy" class="wide"><Accuracy arch={arch} supernets={supernets} /></Card>
+        <Card title="Accuracy" class="wide"><Accuracy arch={arch} {...by} /></Card>
         <Card title="Compare" class="wide">{spaces.data && <Compare space={spaces.data} arch={arch} others={others} vs={vs} sources={chosen} />}</Card>
         <Card title="Lineage" class="wide">{search ? <LineageOf space={space} search={search} arch={arch} names={names} /> : <Empty>Opened from a search, this page tells in which generation it was asked for, and what it was made of.</Empty>}</Card>
-        <Card title="Fine-tune" note="trains this network alone, from the weights that it inherits"><FineTune arch={arch} supernets={supernets} /></Card>
-        <Card title="Downloads"><Downloads arch={arch} space={space} supernets={supernets} /></Card>
+        <Card title="Fine-tune" note="trains this network alone, from the weights that it inherits"><FineTune arch={arch} {...by} /></Card>
+        <Card title="Downloads"><Downloads arch={arch} space={space} {...by} /></Card>
       </div>
     </Page>
   );

@@ -4,12 +4,13 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, get, list, post, type Checkpoint, type Dataset, type Evaluation, type Model, type Profile, type Search, type Space, type Strategy, type Supernet } from '../api';
 import { accuraciesOf, beyondCommand, bodyOf, commandOf, costsOf, draftOf, emptyDraft, judgedBy, limitedKeys, limitOf, named, paceOf, shareBelow, timesOf, unitOf, type Body, type Draft, type Quantile } from '../draft';
-import { duration, metricName, metricValue, percent, power, significant } from '../format';
-import { Card, Code, Empty, Facts, Failed, Page } from '../parts';
+import { duration, metricName, metricValue, percent, power, short, significant } from '../format';
+import { Card, Code, Empty, Facts, Failed, Page, Select } from '../parts';
 import { go, href, route, setQuery } from '../router';
 import { useLoaded } from '../state';
 import { choicesOf, keptOf, sizeOf, withKept, type Choice as Gene, type Definition } from '../subspace';
 import { useTrial } from '../trial';
+import { isAlone } from '../weights';
 
 type Problem = { pointer: string; detail: string };
 type Sample = { quantiles: Record<string, Quantile>; missing_entries?: number };
@@ -158,13 +159,13 @@ function Rare({ draft, set, problem, net }: Fields & { net: Supernet }) {
   const of = (member: string) => `${draft.others[member] ?? ''}`;
   const kept = (checkpoints.data ?? []).filter((c) => c.kept);
   return (
-    <details open={rare.some((member) => draft.others[member] !== undefined || problem(`/${member}`))}>
+    <details open={!net.dataset || rare.some((member) => draft.others[member] !== undefined || problem(`/${member}`))}>
       <summary>Checkpoint, data set, calibration</summary>
       <Field name="checkpoint" title="Checkpoint" problem={problem('/checkpoint')}>
-        <select id="checkpoint" value={of('checkpoint')} onChange={(e) => put('checkpoint', e.currentTarget.value)}><option value="">the newest</option>{kept.map((c) => <option key={c.id} value={c.id}>step {c.step}, largest {percent(c.top1_largest)}</option>)}</select>
+        <Select id="checkpoint" value={of('checkpoint')} set={(v) => put('checkpoint', v)} of={[['', 'the newest'], ...kept.map((c) => [c.id, `step ${c.step}, largest ${percent(c.top1_largest)}`] as const)]} />
       </Field>
       <Field name="dataset" title="Data set" help="Whose validation images score the subnets." problem={problem('/dataset')}>
-        <select id="dataset" value={of('dataset')} aria-describedby="dataset-help" onChange={(e) => put('dataset', e.currentTarget.value)}><option value="">the supernet's, {net.dataset_name}</option>{(datasets.data ?? []).filter((d) => d.state === 'ready' && d.id !== net.dataset).map((d) => <option key={d.id} value={d.id}>{d.name}</option>)}</select>
+        <Select id="dataset" value={of('dataset')} aria-describedby="dataset-help" set={(v) => put('dataset', v)} of={[['', net.dataset ? `the supernet's, ${net.dataset_name}` : 'none yet: the supernet was imported without one'], ...(datasets.data ?? []).filter((d) => d.state === 'ready' && d.id !== net.dataset).map((d) => [d.id, d.name] as const)]} />
       </Field>
       <Field name="calibration" title="Calibration networks" help="Whole networks that are measured on each board before the search, to correct sums of its table." problem={problem('/calibration_nets')}>
         <input id="calibration" type="number" min={0} max={1000} placeholder="12" value={of('calibration_nets')} aria-describedby="calibration-help" onInput={(e) => put('calibration_nets', e.currentTarget.value === '' ? '' : Number(e.currentTarget.value))} />
@@ -183,7 +184,7 @@ function problemsOf(error: ApiError, keys: string[]): Problem[] {
   });
 }
 
-function Ahead({ draft, body: sent, names, space, left, quantiles, pace, boards, refused }: { refused: string; draft: Draft; left: number | null; body: Body; names: Record<string, string>; space: Space | undefined; quantiles: Record<string, Quantile>; pace: number | null; boards: number }) {
+function Ahead({ draft, body: sent, names, space, left, quantiles, pace, boards, refused, together }: { refused: string; together: number | undefined; draft: Draft; left: number | null; body: Body; names: Record<string, string>; space: Space | undefined; quantiles: Record<string, Quantile>; pace: number | null; boards: number }) {
   const limited = limitedKeys(draft);
   const body = named(sent, names);
   const shares = limited.flatMap((name) => {
@@ -193,13 +194,13 @@ function Ahead({ draft, body: sent, names, space, left, quantiles, pace, boards,
     return [side === 'max' ? below : 1 - below];
   });
   const beyond = beyondCommand(body);
-  const least = Math.min(1, ...shares);
+  const share = together ?? Math.min(1, ...shares); // the daemon counts all limits together
   const times = timesOf(draft, { evaluationSeconds: pace, boards });
   const total = times.reduce<number | null>((sum, t) => (sum === null || t.seconds === null ? null : sum + t.seconds), 0);
   return (
     <Card title="What this will be" class="side-card">
       <Facts rows={[
-        ['Networks in the space', space ? `${left === null ? '' : `${power(left)} of `}${power(space.cardinality)}` : '–'], ['Of which keep the limits', limited.length === 0 ? 'all: no limit' : shares.length === 0 ? 'not known before' : least === 0 ? 'none of 1000 random ones' : `at most ${percent(least, least < 0.1 ? 1 : 0)}`],
+        ['Networks in the space', space ? `${left === null ? '' : `${power(left)} of `}${power(space.cardinality)}` : '–'], ['Of which keep the limits', limited.length === 0 ? 'all: no limit' : shares.length === 0 ? 'not known before' : share === 0 ? 'none of 1000 random ones' : `${together === undefined ? 'at most' : 'about'} ${share < 0.001 ? `one in ${short(1 / share)}` : percent(share, share < 0.1 ? 1 : 0)}`],
         ['Asked for', draft.seconds ? 'as many as there is time for' : `${draft.evaluations || '–'}${draft.baseline ? `, and as many ${draft.baseline === 'random' ? 'at random' : `by ${draft.baseline}`}` : ''}`], ['Takes about', refused ? 'nothing: it would be refused' : total === null ? 'not known yet' : duration(Math.max(1, total))],
       ]} />
       {refused && <p class="noisy" role="status"><b>As it is, it would be refused:</b> {refused}</p>}
@@ -229,7 +230,7 @@ export function NewSearch() {
   const [busy, setBusy] = useState(false);
   useEffect(() => { if (source.data && !kept(from)) { setTyped({ ...draftOf(source.data), name: `${source.data.name} again`.slice(0, 63) }); setTouched(true); } }, [source.data]);
 
-  const trained = (supernets.data ?? []).filter((s) => s.train['regime'] !== 'single');
+  const trained = (supernets.data ?? []).filter((s) => !isAlone(s));
   const ready = (models.data ?? []).filter((m) => m.state === 'ready');
   const accuracies = ready.filter((m) => m.kind === 'accuracy');
   const offered = (profiles.data ?? []).filter((p) => p.offered).sort((a, b) => Number(b.default) - Number(a.default));
@@ -276,7 +277,7 @@ export function NewSearch() {
   const before = (searches.data ?? []).filter((s) => s.space === spaceName && s.state === 'done').slice(0, 16);
 
   const trial = useTrial(body, !busy && touched && Boolean(net || (free && model)));
-  const foreseen = trial ? problemsOf(trial, limitedKeys(draft)) : [];
+  const foreseen = trial.error ? problemsOf(trial.error, limitedKeys(draft)) : [];
   const told = problems.length ? problems : foreseen;
   const problem = (...starts: string[]) => told.find((p) => starts.some((s) => p.pointer === s || p.pointer.startsWith(`${s}/`)))?.detail ?? null;
   const fields: Fields = { draft, set, problem };
@@ -304,12 +305,12 @@ export function NewSearch() {
           <Card title="What">
             <Field name="name" title="Name" problem={problem('/name')}><input id="name" required maxLength={63} value={draft.name} onInput={(e) => set({ name: e.currentTarget.value })} /></Field>
             <Field name="accuracy" title="Accuracy" problem={problem('/accuracy')} help={{ predicted: 'Some subnets are evaluated, a predictor learns from them, and the front is evaluated at the end. Thousands of candidates in seconds.', evaluated: 'Each candidate is evaluated on the validation images. Slow: a few hundred candidates, best with linas.', model: 'A predictor of another program tells the accuracy. With a supernet, the front is evaluated at the end.' }[draft.accuracy]}>
-              <select id="accuracy" value={draft.accuracy} aria-describedby="accuracy-help" onChange={(e) => set({ accuracy: e.currentTarget.value as Draft['accuracy'] })}><option value="predicted">predicted, the front evaluated</option><option value="evaluated">every candidate evaluated (slow)</option>{accuracies.length > 0 && <option value="model">by an imported predictor</option>}</select>
+              <Select id="accuracy" value={draft.accuracy} aria-describedby="accuracy-help" set={(v) => set({ accuracy: v as Draft['accuracy'] })} of={[['predicted', 'predicted, the front evaluated'], ['evaluated', 'every candidate evaluated (slow)'], ...(accuracies.length > 0 ? [['model', 'by an imported predictor'] as const] : [])]} />
             </Field>
-            {draft.accuracy === 'evaluated' && <Field name="by" title="Judged by" problem={problem('/objectives/0')} help="The loss, the mean cross-entropy on the validation images, tells apart subnets that give the same answers, by how sure they are of them."><select id="by" value={judges} aria-describedby="by-help" onChange={(e) => set({ objectives: judgedBy(objectives, e.currentTarget.value) })}><option value="top1">top-1, as great as can be</option><option value="loss">validation loss, as small as can be</option><option value="top1,loss">both</option>{judges === '' && <option value="">neither</option>}</select></Field>}
-            {draft.accuracy === 'model' && <Field name="predictor" title="Imported predictor" problem={problem('/accuracy/predictor')}><select id="predictor" value={draft.predictor} onChange={(e) => set({ predictor: e.currentTarget.value })}>{accuracies.map((m) => <option key={m.id} value={m.id}>{m.name} ({m.space})</option>)}</select></Field>}
+            {draft.accuracy === 'evaluated' && <Field name="by" title="Judged by" problem={problem('/objectives/0')} help="The loss, the mean cross-entropy on the validation images, tells apart subnets that give the same answers, by how sure they are of them."><Select id="by" value={judges} aria-describedby="by-help" set={(v) => set({ objectives: judgedBy(objectives, v) })} of={[['top1', 'top-1, as great as can be'], ['loss', 'validation loss, as small as can be'], ['top1,loss', 'both'], ...(judges === '' ? [['', 'neither'] as const] : [])]} /></Field>}
+            {draft.accuracy === 'model' && <Field name="predictor" title="Imported predictor" problem={problem('/accuracy/predictor')}><Select id="predictor" value={draft.predictor} set={(predictor) => set({ predictor })} of={accuracies.map((m) => [m.id, `${m.name} (${m.space})`])} /></Field>}
             <Field name="supernet" title="Supernet" help="Its weights score the subnets; its space is what is searched." problem={problem('/supernet', '/space')}>
-              <select id="supernet" value={free ? 'none' : net?.id ?? ''} aria-describedby="supernet-help" onChange={(e) => set({ supernet: e.currentTarget.value, subspace: {}, others: without(typed.others, 'checkpoint', 'dataset') })}>{draft.accuracy === 'model' && <option value="none">none: the space of the predictor</option>}{trained.map((s) => <option key={s.id} value={s.id}>{s.name} ({s.space})</option>)}</select>
+              <Select id="supernet" value={free ? 'none' : net?.id ?? ''} aria-describedby="supernet-help" set={(supernet) => set({ supernet, subspace: {}, others: without(typed.others, 'checkpoint', 'dataset') })} of={[...(draft.accuracy === 'model' ? [['none', 'none: the space of the predictor'] as const] : []), ...trained.map((s) => [s.id, `${s.name} (${s.space})`] as const)]} />
             </Field>
             <PartOfSpace {...fields} space={whole.data?.definition} />
             <fieldset>
@@ -331,7 +332,7 @@ export function NewSearch() {
           </Card>
           <Card title="How">
             <Field name="strategy" title="Strategy" help={strategy && <>{strategy.help}. Take it when {strategy.when}.</>} problem={problem('/strategy')}>
-              <select id="strategy" value={draft.strategy} aria-describedby="strategy-help" onChange={(e) => set({ strategy: e.currentTarget.value, options: {} })}>{(strategies.data ?? [{ name: 'nsga2' }]).map((s) => <option key={s.name} value={s.name}>{s.name}</option>)}</select>
+              <Select id="strategy" value={draft.strategy} aria-describedby="strategy-help" set={(strategy) => set({ strategy, options: {} })} of={(strategies.data ?? [{ name: 'nsga2' }]).map((s) => [s.name, s.name])} />
             </Field>
             {strategy && <Options {...fields} strategy={strategy} />}
             {(draft.strategy !== 'random' || draft.baseline !== 'random') && <Choice checked={draft.baseline !== ''} change={(on) => set({ baseline: on ? source.data?.baseline || 'random' : '' })}>{draft.baseline || source.data?.baseline || 'random'} search beside it, at equal budget: shows what the strategy is worth</Choice>}
@@ -361,7 +362,7 @@ export function NewSearch() {
           {chosen.some((l) => l.board) && (
             <Card title="On the board">
               <Field name="method" title="Measuring the front on the board" problem={problem('/method')} help="Networks of the front are measured whole, so that its latencies are no predictions.">
-                <select id="method" value={draft.method} aria-describedby="method-help" onChange={(e) => set({ method: e.currentTarget.value as Draft['method'] })}><option value="full">fully: 1 to 4 s a network</option><option value="brief">briefly: wider intervals</option></select>
+                <Select id="method" value={draft.method} aria-describedby="method-help" set={(v) => set({ method: v as Draft['method'] })} of={[['full', 'fully: 1 to 4 s a network'], ['brief', 'briefly: wider intervals']]} />
               </Field>
               <div class="row">
                 <Count {...fields} name="front" title="Networks measured" min={0} max={1000} pointer="/measure_front" help="Of the front, at the end; 0: none." />
@@ -374,7 +375,7 @@ export function NewSearch() {
             <button class="primary" type="submit" disabled={busy || !(net || (free && model))}>{busy ? 'Submitting…' : 'Submit the search'}</button>
           </div>
         </form>
-        <Ahead draft={draft} body={body} names={names} space={spaces.data?.find((s) => s.name === spaceName)} left={body.subspace && whole.data ? sizeOf(whole.data.definition, draft.subspace) : null} quantiles={quantiles} pace={pace} boards={chosen.filter((l) => l.board).length} refused={foreseen.map((p) => p.detail).join(' ')} />
+        <Ahead draft={draft} body={body} names={names} space={spaces.data?.find((s) => s.name === spaceName)} left={body.subspace && whole.data ? sizeOf(whole.data.definition, draft.subspace) : null} quantiles={quantiles} pace={pace} boards={chosen.filter((l) => l.board).length} refused={foreseen.map((p) => p.detail).join(' ')} together={trial.share} />
       </div>
     </Page>
   );

@@ -21,6 +21,7 @@ import { href, route, setQuery } from '../router';
 import { kindHue, Scatter, type Axis, type Point } from '../scatter';
 import { useLoaded, useSettled } from '../state';
 import { shortBoards } from '../titles';
+import { weightsOf, type Weights } from '../weights';
 
 /** A network at its place in the scatter; whether it is inside, on the front and with which interval follows its entry. */
 class PointOf implements Point {
@@ -95,17 +96,14 @@ function Trust({ search }: { search: Search }) {
   );
 }
 
-/** A front belongs to the checkpoint that its search scored by, also when the supernet was trained on since. */
-const weights = (search: Search) => (search.checkpoint ? { checkpoint: search.checkpoint } : {});
-
 /** Keeps a network, or no longer; only what is kept may be scored on the test images. */
-function PinButton({ search, supernet, arch, pin, changed }: { search: Search; supernet: string; arch: string; pin: Pin | undefined; changed: () => void }) {
-  const act = (action: string) => post(`/supernets/${encodeURIComponent(supernet)}/${action}`, { archs: [arch] }).then(changed);
+function PinButton({ weights, arch, pin, changed }: { weights: Weights; arch: string; pin: Pin | undefined; changed: () => void }) {
+  const act = (action: string) => post(`/supernets/${encodeURIComponent(weights.supernet)}/${action}`, { archs: [arch] }).then(changed);
   if (!pin) return <Act do={() => act('pins')} done="The network is kept.">Pin</Act>;
   return (
     <>
       <Act do={() => act('unpin')} done="The network is kept no longer.">Unpin</Act>
-      <Act do={() => post('/evaluations', { supernet, ...weights(search), archs: [arch], split: 'test' })} done="The evaluation on the test images is queued.">Score on test images</Act>
+      <Act do={() => post('/evaluations', { ...weights, archs: [arch], split: 'test' })} done="The evaluation on the test images is queued.">Score on test images</Act>
     </>
   );
 }
@@ -217,7 +215,7 @@ export function SearchPage({ id }: { id: string }) {
   const objective = keyOf(search?.objectives[0] ?? { metric: 'top1' }), goals = [...search.objectives, ...(search.constraints ?? [])].map(keyOf);
   const chosen = selected ? byId.get(selected) : undefined;
   const pinned = pins.data?.find((p) => p.arch_id === selected);
-  const running = job.data && isActive(job.data);
+  const running = job.data && isActive(job.data), weights = weightsOf(search);
   // A function, for what closures of a render hold must be no nodes: parts that are kept from render to render would keep all pages before them.
   const options = () => keys.map((k) => <option key={k} value={k}>{nameOf(k)}</option>);
 
@@ -280,8 +278,8 @@ export function SearchPage({ id }: { id: string }) {
             <ArchView space={search.space} arch={chosen.arch} profile={/:(pf|mo)_/.test(latencyKey ?? '') ? latencyKey?.split(':')[1] : undefined} />
             <div class="row">
               <a class="button" href={href(['archs', search.space], { arch: chosen.arch, search: id })}>Open its page</a>
-              {supernet && <Act do={() => post('/exports', { supernet, ...weights(search), arch: chosen.arch, format: 'onnx' })} done="The export is queued; see Jobs.">Export as ONNX</Act>}
-              {supernet && <PinButton search={search} supernet={supernet} arch={chosen.arch} pin={pinned} changed={() => { pins.reload(); front.reload(); }} />}
+              {weights && <Act do={() => post('/exports', { ...weights, arch: chosen.arch, format: 'onnx' })} done="The export is queued; see Jobs.">Export as ONNX</Act>}
+              {weights && <PinButton weights={weights} arch={chosen.arch} pin={pinned} changed={() => { pins.reload(); front.reload(); }} />}
               {latencyKey?.startsWith('latency_us:pf_') && <Act do={() => post('/measurements', { profile: latencyKey.split(':')[1], space: search.space, archs: [chosen.arch] })} done="The measurement is queued.">Measure on the board</Act>}
             </div>
           </Card>

@@ -10,6 +10,7 @@ import { Rank } from '../rank';
 import { go, href, route, setQuery } from '../router';
 import { useLoaded } from '../state';
 import { smoothed } from '../stats';
+import { isAlone, useImages } from '../weights';
 
 type Metrics = { series: Series[]; phases: { name: string; step: number }[] };
 
@@ -40,21 +41,22 @@ function Smoothing({ weight }: { weight: number }) {
   );
 }
 
-/** Scores the largest and the smallest subnet on the validation images. */
+/** Scores the largest and the smallest subnet on the validation images; of what was trained for one network alone, that one. */
 function EvaluateEnds({ supernet }: { supernet: Supernet }) {
+  const { dataset, choice } = useImages(!supernet.dataset), alone = isAlone(supernet);
   const evaluate = async () => {
-    const { largest, smallest } = await get<Space>(`/spaces/${encodeURIComponent(supernet.space)}`);
-    const { job } = await post<{ job: Job }>('/evaluations', { supernet: supernet.id, archs: [largest.arch, smallest.arch] });
+    const ends = alone ? undefined : await get<Space>(`/spaces/${encodeURIComponent(supernet.space)}`);
+    const { job } = await post<{ job: Job }>('/evaluations', { supernet: supernet.id, dataset, archs: ends && [ends.largest.arch, ends.smallest.arch] });
     go(['jobs', job.id]);
   };
-  return <Act do={evaluate} done="The largest and the smallest subnet are evaluated.">Evaluate</Act>;
+  return <>{choice}<Act do={evaluate} done={alone ? 'The network that it was trained for is evaluated.' : 'The largest and the smallest subnet are evaluated.'}>{alone ? 'Evaluate its network' : 'Evaluate'}</Act></>;
 }
 
 /** What can be done with a checkpoint; one that training has replaced can only be removed, the newest only be searched. */
 function CheckpointActions({ supernet, checkpoint, done }: { supernet: Supernet; checkpoint: Checkpoint; done: () => void }) {
   return (
     <span class="row-of">
-      {checkpoint.kept && supernet.train['regime'] !== 'single' ? <a href={href(['searches', 'new'], { supernet: supernet.id, checkpoint: checkpoint.id })}>Search it</a> : null}
+      {checkpoint.kept && !isAlone(supernet) ? <a href={href(['searches', 'new'], { supernet: supernet.id, checkpoint: checkpoint.id })}>Search it</a> : null}
       {checkpoint.id !== supernet.checkpoint && <Act class="quiet" do={() => remove(`/checkpoints/${checkpoint.id}`).then(done)} confirm={`Remove the checkpoint of step ${checkpoint.step}? Its weights cannot be had again.`} done="The checkpoint is removed.">Remove</Act>}
     </span>
   );
@@ -82,10 +84,10 @@ export function SupernetPage({ id }: { id: string }) {
   if (!s) return <Page title="Supernet">{supernet.error ? <Failed error={supernet.error} /> : <Waiting />}</Page>;
   const running = job.data && isActive(job.data);
   return (
-    <Page title={s.name} lead={<>Space {s.space}, data set {s.dataset_name} <State of={s.state} /></>} actions={
+    <Page title={s.name} lead={<>Space {s.space}, {s.dataset ? `data set ${s.dataset_name}` : 'imported without a data set'}{isAlone(s) && <>, trained for <a href={href(['archs', s.space], { arch: `${s.train['arch'] ?? ''}`, weights: s.id })}>one network</a> alone</>} <State of={s.state} /></>} actions={
       <>
         {s.checkpoint && <EvaluateEnds supernet={s} />}
-        {s.checkpoint && s.train['regime'] !== 'single' && <a class="button primary" href={href(['searches', 'new'], { supernet: s.id })}>Search it</a>}
+        {s.checkpoint && !isAlone(s) && <a class="button primary" href={href(['searches', 'new'], { supernet: s.id })}>Search it</a>}
         {s.state === 'training' && <Act do={() => post(`${path}/pause`)} done="Training pauses at its next step, until you resume it.">Pause</Act>}
         {running && <Act do={() => post(`/jobs/${job.data!.id}/cancel`)} confirm="Stop training? It can be resumed from its checkpoint." done="Training stops at the next step.">Stop</Act>}
         {(s.state === 'paused' || (job.data && ['failed', 'canceled'].includes(job.data.state))) && <Act class="primary" do={() => post(`${path}/resume`)} done="Training goes on from its checkpoint.">Resume</Act>}

@@ -14,7 +14,7 @@ export function Supernets() {
         <Card>
           <Find of={data} />
           <Table label="Supernets" rows={found(data)} rowKey={(s) => s.id} link={(s) => ['supernets', s.id]} columns={[
-            { title: 'Name', cell: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} /> }, { title: 'Space', cell: (s) => s.space }, { title: 'Data set', cell: (s) => s.dataset_name },
+            { title: 'Name', cell: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} /> }, { title: 'Space', cell: (s) => s.space }, { title: 'Data set', cell: (s) => s.dataset_name ?? '–' },
             { title: 'Steps', number: true, cell: (s) => short(s.step) }, { title: 'Largest', number: true, cell: (s) => percent(s.top1_largest) }, { title: 'Smallest', number: true, cell: (s) => percent(s.top1_smallest) },
             { title: 'Created', cell: (s) => ago(s.created_at) },
           ]} />
