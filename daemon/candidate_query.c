@@ -168,7 +168,7 @@ static int read_metric_term(const struct reading *reading, const char *name,
             return 0;
         }
     return refuse_value(reading, name, relation.value,
-                        "a number, counted, predicted, evaluated or measured");
+                        "a number, counted, predicted, interpolated, evaluated or measured");
 }
 
 static int read_term(const struct reading *reading, const char *name, struct relation relation) {
@@ -361,12 +361,18 @@ static bool is_within(const struct candidate_term *term, double value) {
     return value >= term->low && value <= term->high; /* false where it is not known */
 }
 
+/* What is interpolated is predicted too. */
+static bool is_of_source(enum metric_source asked, int source) {
+    return source == (int)asked ||
+           (source >= 0 && metric_kind((enum metric_source)source) == asked);
+}
+
 static bool keeps(const struct candidate_term *term, const struct candidate_view *view) {
     switch (term->kind) {
     case TERM_RANGE:
         return is_within(term, view->values[term->metric]);
     case TERM_SOURCE:
-        return view->sources[term->metric] == (int)term->source;
+        return is_of_source(term->source, view->sources[term->metric]);
     case TERM_GENERATION:
         return is_within(term, (double)view->generation);
     case TERM_FEASIBLE:

@@ -13,6 +13,12 @@ struct latency_evaluator {
     const char *keys[2];
 };
 
+struct metric latency_prediction_metric(const struct latency_prediction *prediction) {
+    enum metric_source source =
+        prediction->state == LATENCY_INTERPOLATED ? METRIC_INTERPOLATED : METRIC_PREDICTED;
+    return (struct metric){prediction->us, prediction->low_us, prediction->high_us, source};
+}
+
 /* An arch with a unit that can not even be interpolated cannot be predicted; the others can. */
 static int submit(void *context, struct evaluation *evaluations, int n, struct err *err) {
     struct latency_evaluator *evaluator = context;
@@ -25,7 +31,7 @@ static int submit(void *context, struct evaluation *evaluations, int n, struct e
             evaluations[i].state = EVALUATION_FAILED;
             continue;
         }
-        evaluations[i].values[0] = (struct metric){p.us, p.low_us, p.high_us, METRIC_PREDICTED};
+        evaluations[i].values[0] = latency_prediction_metric(&p);
         evaluations[i].state = EVALUATION_DONE;
     }
     return 0;

@@ -5,6 +5,9 @@
 #include "latency/predictor.h"
 #include "search/evaluator.h"
 
+/* As a search keeps it: one that rests on interpolated entries says so by its source. */
+struct metric latency_prediction_metric(const struct latency_prediction *prediction);
+
 struct latency_evaluator;
 
 /* Borrows space, table and what the calibration owns. Errors: ESP_ENOMEM, ESP_EINVAL (profile). */

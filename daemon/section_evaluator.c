@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "daemon/latency_evaluator.h"
 #include "latency/predictor.h"
 
 struct section_evaluator {
@@ -23,7 +24,7 @@ static int submit(void *context, struct evaluation *evaluations, int n, struct e
         if (r != 0)
             return r;
         evaluations[i].state = p.state == LATENCY_MISSING ? EVALUATION_FAILED : EVALUATION_DONE;
-        evaluations[i].values[0] = (struct metric){p.us, p.low_us, p.high_us, METRIC_PREDICTED};
+        evaluations[i].values[0] = latency_prediction_metric(&p);
     }
     return 0;
 }

@@ -15,6 +15,10 @@ static int next_revision(struct sql *sql, const char *search, struct err *err, i
     return r;
 }
 
+static bool is_predicted(const char *source) {
+    return strcmp(source, "predicted") == 0 || strcmp(source, "interpolated") == 0;
+}
+
 /* The metrics that were predictions before and are not any more. */
 static cJSON *superseded(const cJSON *old, const cJSON *new, cJSON *predicted) {
     const cJSON *metric;
@@ -22,8 +26,7 @@ static cJSON *superseded(const cJSON *old, const cJSON *new, cJSON *predicted) {
         const cJSON *now = cJSON_GetObjectItemCaseSensitive(new, metric->string);
         const char *before = cJSON_GetStringValue(cJSON_GetObjectItem(metric, "source"));
         const char *after = cJSON_GetStringValue(cJSON_GetObjectItem(now, "source"));
-        if (before == NULL || after == NULL || strcmp(before, "predicted") != 0 ||
-            strcmp(after, "predicted") == 0)
+        if (before == NULL || after == NULL || !is_predicted(before) || is_predicted(after))
             continue;
         cJSON_DeleteItemFromObjectCaseSensitive(predicted, metric->string);
         cJSON_AddItemToObject(predicted, metric->string, cJSON_Duplicate(metric, true));

@@ -42,7 +42,7 @@ static void take_values(const struct goals *goals, const struct evaluator *e,
                         const struct metric *values, bool predicted_only, struct metric *row) {
     for (int k = 0; k < e->n_metrics; k++) {
         int at = goals_find_metric(goals, e->keys[k]);
-        if (at >= 0 && !(predicted_only && row[at].source > METRIC_PREDICTED))
+        if (at >= 0 && !(predicted_only && metric_kind(row[at].source) > METRIC_PREDICTED))
             row[at] = values[k];
     }
 }

@@ -31,7 +31,7 @@ static int load_metric(const cJSON *item, const char *at, struct err *err,
         if (n < 4)
             numbers[n++] = number->valuedouble;
     }
-    if (n != 4 || !(numbers[3] >= METRIC_COUNTED && numbers[3] <= METRIC_MEASURED))
+    if (n != 4 || !(numbers[3] >= METRIC_COUNTED && numbers[3] <= METRIC_INTERPOLATED))
         return err_set(err, ESP_EINVAL, at, "must be null or [value, low, high, source]");
     *ret_metric =
         (struct metric){numbers[0], numbers[1], numbers[2], (enum metric_source)numbers[3]};

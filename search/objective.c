@@ -6,7 +6,12 @@
 
 #include "base/json.h"
 
-const char *const metric_source_names[] = {"counted", "predicted", "evaluated", "measured", NULL};
+const char *const metric_source_names[] = {"counted",  "predicted",    "evaluated",
+                                           "measured", "interpolated", NULL};
+
+enum metric_source metric_kind(enum metric_source source) {
+    return source == METRIC_INTERPOLATED ? METRIC_PREDICTED : source;
+}
 
 #define BOUND_MAX 1e18
 

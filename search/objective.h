@@ -15,8 +15,20 @@ enum {
     CONSTRAINTS_MAX = 16
 };
 
-enum metric_source { METRIC_COUNTED, METRIC_PREDICTED, METRIC_EVALUATED, METRIC_MEASURED };
+/* From the weakest to the strongest, but for the last: METRIC_INTERPOLATED is predicted from a
+ * table that has no entry for some of a network's units. It is told apart for people; whatever
+ * decides takes it for METRIC_PREDICTED (metric_kind). States of searches keep the numbers. */
+enum metric_source {
+    METRIC_COUNTED,
+    METRIC_PREDICTED,
+    METRIC_EVALUATED,
+    METRIC_MEASURED,
+    METRIC_INTERPOLATED
+};
 extern const char *const metric_source_names[]; /* "counted", "predicted", …, NULL */
+/* The source that counts, of which a stronger one is a greater number: METRIC_PREDICTED for
+ * METRIC_INTERPOLATED. */
+enum metric_source metric_kind(enum metric_source source);
 
 struct metric {
     double value;     /* NAN: not known */

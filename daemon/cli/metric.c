@@ -83,6 +83,11 @@ const char *metric_title(const char *key, const cJSON *names, char text[METRIC_T
     return text;
 }
 
+bool metric_is_predicted(const cJSON *metric) {
+    const char *source = cli_text(metric, "source");
+    return !strcmp(source, "predicted") || !strcmp(source, "interpolated");
+}
+
 const char *metric_key(const cJSON *goal, char text[METRIC_TEXT]) {
     const char *profile = cli_text(goal, "profile");
     snprintf(text, METRIC_TEXT, "%.80s%s%.150s", cli_text(goal, "metric"), profile[0] ? ":" : "",

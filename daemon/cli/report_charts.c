@@ -89,10 +89,6 @@ static void dimension_make(const struct report *report, const cJSON *goal, struc
              ret->unit.name, ret->unit.name[0] ? ")" : "");
 }
 
-static bool is_known(const cJSON *metric) {
-    return strcmp(cli_text(metric, "source"), "predicted") != 0;
-}
-
 static double in_unit(const cJSON *metric, const char *part, const struct dimension *d) {
     return cli_number(metric, part) / d->unit.one;
 }
@@ -109,7 +105,7 @@ static void add_point(struct points *points, const cJSON *item, const struct dim
                       const struct dimension *y) {
     const cJSON *mx = metric_of(item, "metrics", x->key), *my = metric_of(item, "metrics", y->key);
     char vx[CLI_LATENCY], vy[CLI_LATENCY];
-    int known = is_known(mx) && is_known(my);
+    int known = !metric_is_predicted(mx) && !metric_is_predicted(my);
     struct chart_point *p = points_add(points, in_unit(mx, "value", x), in_unit(my, "value", y),
                                        known ? MEASURED : PREDICTED);
     char *title = points->titles[p - points->points];

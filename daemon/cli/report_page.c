@@ -294,8 +294,8 @@ static void put_metric(struct buf *out, const cJSON *item, const char *key, doub
         buf_puts(out, "<br>");
         html_element(out, "small", text);
     }
-    if (was && strcmp(source, "predicted") != 0) {
-        snprintf(text, sizeof(text), "predicted %s",
+    if (was && !metric_is_predicted(now)) {
+        snprintf(text, sizeof(text), "%.16s %s", cli_text(was, "source"),
                  metric_value(cli_number(was, "value"), &unit, value));
         buf_puts(out, "<br>");
         html_element(out, "small", text);

@@ -73,6 +73,15 @@ static void choose_metrics(const cJSON *search, const cJSON *front, struct shown
 
 /* ---- its cells ----------------------------------------------------------------------------- */
 
+static bool is_interpolated(const cJSON *metric) {
+    return !strcmp(cli_text(metric, "source"), "interpolated");
+}
+
+/* What stands before a value that rests on entries that the board's table does not have. */
+static const char *mark_of(const cJSON *metric) {
+    return is_interpolated(metric) ? "~" : "";
+}
+
 /* "1.234 -> 1.301 [1.290, 1.315]" in the unit of the table. */
 static void describe_cost(const cJSON *item, const char *key, const struct cli_unit *unit,
                           cJSON *row) {
@@ -88,12 +97,12 @@ static void describe_cost(const cJSON *item, const char *key, const struct cli_u
         cli_latency(cli_number(now, "high"), unit, high);
     }
     if (!strcmp(source, "measured") && !isnan(predicted))
-        snprintf(text, sizeof(text), "%s -> %s [%s, %s]", cli_latency(predicted, unit, was), value,
-                 low, high);
+        snprintf(text, sizeof(text), "%s%s -> %s [%s, %s]", mark_of(before),
+                 cli_latency(predicted, unit, was), value, low, high);
     else if (!strcmp(source, "counted"))
         snprintf(text, sizeof(text), "%s", value);
     else if (now)
-        snprintf(text, sizeof(text), "%s [%s, %s] %.16s", value, low, high, source);
+        snprintf(text, sizeof(text), "%s%s [%s, %s] %.16s", mark_of(now), value, low, high, source);
     cJSON_AddStringToObject(row, key, text);
 }
 
@@ -200,6 +209,17 @@ static struct span front_span(const cJSON *items) {
     return span;
 }
 
+static bool has_interpolated(const cJSON *items, const char *kind) {
+    const cJSON *item = NULL, *metric = NULL;
+    cJSON_ArrayForEach(item, items) {
+        cJSON_ArrayForEach(metric, cli_item(item, kind)) {
+            if (is_interpolated(metric))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* How wide the front is; a front that is narrow or has few points is said to be so. */
 static void print_front_summary(const struct cli *cli, const cJSON *front) {
     struct span span = front_span(cli_item(front, "items"));
@@ -219,6 +239,11 @@ static void print_front_summary(const struct cli *cli, const cJSON *front) {
     if (cJSON_IsTrue(cli_item(front, "refused")))
         fputs("A board refused every network that it was asked to measure: espalier search show "
               "says why. What has no measured interval is predicted.\n",
+              out);
+    if (has_interpolated(cli_item(front, "items"), "metrics") ||
+        has_interpolated(cli_item(front, "items"), "predicted"))
+        fputs("~: interpolated, that is predicted though the board's table has no entry for some "
+              "of the network's units.\n",
               out);
     if (n == 0)
         fputs("No network met the limits.\n", out);

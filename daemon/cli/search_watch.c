@@ -167,8 +167,7 @@ static struct plot_point *make_points(const struct watch *watch, const struct me
                                         watch->points[i].y / units[0].one, PLOT_CLOUD};
     cJSON_ArrayForEach(item, items) {
         const cJSON *y = metric_of(item, watch->keys[0]), *x = metric_of(item, watch->keys[1]);
-        bool predicted = !strcmp(cli_text(x, "source"), "predicted") ||
-                         !strcmp(cli_text(y, "source"), "predicted");
+        bool predicted = metric_is_predicted(x) || metric_is_predicted(y);
         points[i++] = (struct plot_point){cli_number(x, "value") / units[1].one,
                                           cli_number(y, "value") / units[0].one,
                                           predicted ? PLOT_PREDICTED : PLOT_MEASURED};

@@ -124,7 +124,7 @@ static int share_row(struct search_run *run, const struct arch *arch, const stru
     const struct goals *goals = &run->spec.goals;
     int rc = 0;
     for (int m = 0; m < goals->n_metrics && rc == 0; m++)
-        if (known[m].source > row[m].source)
+        if (metric_kind(known[m].source) > metric_kind(row[m].source))
             rc = search_loop_enter(run->loops[SEARCH_BASELINE], arch, goals->keys[m], &known[m],
                                    err);
     return rc;
@@ -296,7 +296,7 @@ static double beyond_limit(const struct search_run *run, const struct archive *a
     struct metric kept[METRICS_MAX];
     double doubt = c->is_max ? m->value - m->low : m->high - m->value;
     double beyond = c->is_max ? m->value - c->bound : c->bound - m->value;
-    if (m->source != METRIC_PREDICTED || !(beyond > 0 && beyond <= NEAR * doubt))
+    if (metric_kind(m->source) != METRIC_PREDICTED || !(beyond > 0 && beyond <= NEAR * doubt))
         return INFINITY;
     memcpy(kept, row, (size_t)goals->n_metrics * sizeof *kept);
     kept[c->metric].value = c->bound;

@@ -81,6 +81,14 @@ test('of a network the search\'s objectives are shown first, then its limits, th
   assert.deepEqual([format.metricName('energy_uj:pf_1', { pf_1: 'pi4' }), format.metricName('energy_uj')], ['Energy (µJ) on pi4', 'Energy, estimated (µJ)']);
 });
 
+test('what is interpolated is kept as such, and marked as what is predicted', () => {
+  const kept = new Candidates();
+  kept.add({ columns: { arch_id: ['a', 'b'], arch: ['r28 | d1', 'r28 | d2'], strategy: ['nsga2', 'nsga2'], generation: [0, 0], feasible: [true, true], on_front: [false, false], metrics: { 'latency_us:pf_1': { value: [5, 6], low: [4, 5], high: [7, 8], source: ['interpolated', 'measured'] } } } });
+  const [a, b] = [...kept.map.values()].map((c) => c.metric('latency_us:pf_1'));
+  assert.deepEqual([a.source, b.source], ['interpolated', 'measured']);
+  assert.deepEqual([toldBy(a, undefined), toldBy(a, b)], [{ source: 'predicted', mixed: false }, { source: 'measured', mixed: true }]);
+});
+
 test('a long log is searched whole, shown from a line on, and begun anew when it was shortened', () => {
   const log = new LogText();
   assert.equal(log.take({ text: 'First line\nsec', offset: 0, next_offset: 14 }), true);

@@ -24,6 +24,21 @@ test('the table of the front obeys the filter, sorts, and in a replay shows the 
   }
 });
 
+test('a latency that rests on entries that its table lacks is called interpolated: in the table, beside the network, in tooltips', async () => {
+  const front = await stack.get(`/searches/${search}/front`), [point] = front.items, key = Object.keys(point.metrics).find((k) => k.startsWith('latency_us'));
+  point.metrics[key].source = 'interpolated';
+  await page.route(/\/front$/, (route) => route.fulfill({ json: front }));
+  await page.goto('about:blank');
+  await open(`searches/${search}?arch=${point.arch_id}`);
+  const cell = card('The front as a table').locator('tr.selected td .source');
+  await cell.waitFor();
+  assert.equal(await cell.innerText(), 'interpolated');
+  assert.match(await card('The front as a table').locator('tr.selected [title*=" to "]', { hasText: 'interpolated' }).getAttribute('title'), / to .*, interpolated: the table has no entry for some of its units/);
+  await card('Network').locator('.facts .source.predicted', { hasText: 'interpolated' }).waitFor();
+  assert.deepEqual(await faults(), []);
+  await page.unroute(/\/front$/);
+});
+
 test('while candidates are read, part is told as part, and the files are whole', async () => {
   let go = () => undefined;
   const held = new Promise((done) => { go = done; });

@@ -105,6 +105,19 @@ def interpolated():
             stack.wait_job(answer.doc["job"]["id"])
             key, front = f"latency_us:{board}", client.get(f"/searches/{name}/front")["items"]
             check(front and all(point["metrics"][key]["value"] > 0 for point in front), "the front has latencies", front)
+            columns = client.get(f"/searches/{name}/candidates?page_size=1000")["columns"]
+            sources = dict(zip(columns["arch"], columns["metrics"][key]["source"]))
+            equal(set(sources.values()), {"predicted", "interpolated"}, "sources of latencies")
+            for arch, source in sorted(sources.items())[::9]:
+                state = client.get(f"/archs?space=denser&profile={board}&arch={quote(arch)}")["latency"]["state"]
+                equal(source, {"covered": "predicted"}.get(state, state), f"what the latency of {arch} rests on")
+            asked = {word: set(client.get(f"/searches/{name}/candidates?page_size=1000&where={key}={word}")["columns"]["arch"]) for word in ("predicted", "interpolated")}
+            equal(asked, {"predicted": set(sources), "interpolated": {arch for arch, source in sources.items() if source == "interpolated"}}, "candidates by source: interpolated ones are predicted too")
+            shown = stack.cli_run("search", "front", name)
+            rests = {point["arch"] for point in front if point["metrics"][key]["source"] == "interpolated"}
+            check(rests, "some of the front are interpolated", front)
+            equal({row.split("\t")[-1] for row in shown.stdout.splitlines() if "\t~" in row and row.split("\t~")[1].split("\t")[0].endswith("] interpolated")}, rests, "what the client marks")
+            check("~: interpolated" in shown.stderr, "and how it says what that means", shown.stderr)
         else:
             check("cannot be interpolated" in problem(answer, 409, pointer="/objectives/1/profile")["detail"], "the refusal says so")
     equal(client.request("DELETE", "/searches/denser").status // 100, 2, "its removal")

@@ -37,6 +37,10 @@ static void draw(uint64_t seed) {
     }
 }
 
+static bool is_interpolated(int i) {
+    return !told[i].evaluated && i % 3 == 0;
+}
+
 static cJSON *item_of(int i) {
     char arch_id[16];
     cJSON *item = cJSON_CreateObject(), *metrics;
@@ -53,9 +57,10 @@ static cJSON *item_of(int i) {
         for (int p = 0; p < 3; p++)
             cJSON_AddNumberToObject(metric, parts[p], told[i].values[k]);
         cJSON_AddStringToObject(metric, "source",
-                                k >= MACS           ? "counted"
-                                : told[i].evaluated ? "evaluated"
-                                                    : "predicted");
+                                k >= MACS            ? "counted"
+                                : told[i].evaluated  ? "evaluated"
+                                : is_interpolated(i) ? "interpolated"
+                                                     : "predicted");
     }
     return item;
 }
@@ -181,6 +186,12 @@ static bool keep_limited(const struct told *t) {
 static bool keep_evaluated(const struct told *t) {
     return t->feasible && t->evaluated;
 }
+static bool keep_predicted(const struct told *t) {
+    return t->feasible && !t->evaluated;
+}
+static bool keep_interpolated(const struct told *t) {
+    return t->feasible && is_interpolated((int)(t - told));
+}
 static bool keep_infeasible(const struct told *t) {
     return !t->feasible;
 }
@@ -202,6 +213,8 @@ static const struct wanted_front fronts[] = {
     {"top1,params", "latency_us@pi4<=6,macs>=2", {TOP1, PARAMS}, 2, keep_limited},
     {"top1,params,macs", "latency_us@pi4<=6,macs>=2", {TOP1, PARAMS, MACS}, 3, keep_limited},
     {"top1,macs", "top1=evaluated", {TOP1, MACS}, 2, keep_evaluated},
+    {"top1,macs", "top1=predicted", {TOP1, MACS}, 2, keep_predicted},
+    {"top1,macs", "top1=interpolated", {TOP1, MACS}, 2, keep_interpolated},
     {"macs,top1", "feasible=false", {MACS, TOP1}, 2, keep_infeasible},
     {"macs,top1", "macs<=-1", {MACS, TOP1}, 2, keep_none},
 };

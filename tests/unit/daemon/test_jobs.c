@@ -646,8 +646,9 @@ static void test_fronts_keep_what_was_predicted(void **state) {
                            CANDIDATES(2, "random", CANDIDATE("a", "0.5", "predicted")),
                            CANDIDATES(3, "random", CANDIDATE("b", "0.4", "predicted")),
                            FRONT(4, 1, "predicted", "[\"a\",\"b\"]"),
-                           CANDIDATES(5, "nsga2", CANDIDATE("a", "0.45", "evaluated")),
-                           FRONT(6, 2, "final", "[\"a\"]")},
+                           CANDIDATES(5, "nsga2", CANDIDATE("a", "0.55", "interpolated")),
+                           CANDIDATES(6, "nsga2", CANDIDATE("a", "0.45", "evaluated")),
+                           FRONT(7, 2, "final", "[\"a\"]")},
                           .attempt = 1};
     assert_int_equal(say(f, &lines), 0);
     assert_int_equal(store_job_load(store_loop_sql(f->store), f->id, &f->err, &job), 0);
@@ -658,7 +659,8 @@ static void test_fronts_keep_what_was_predicted(void **state) {
     assert_int_equal(cJSON_GetArraySize(member(doc, "items")), 1); /* one arch, two finders */
     assert_string_equal(text_at(doc, "items.0.arch_id"), "a");
     assert_float_equal(number_at(doc, "items.0.metrics.top1.value"), 0.45, 0);
-    assert_float_equal(number_at(doc, "items.0.predicted.top1.value"), 0.5, 0);
+    assert_float_equal(number_at(doc, "items.0.predicted.top1.value"), 0.55, 0);
+    assert_string_equal(text_at(doc, "items.0.predicted.top1.source"), "interpolated");
     cJSON_Delete(doc);
     doc = candidates_of(f, 0, 100);
     int on_front = 0;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "daemon/latency_evaluator.h"
 #include "daemon/section_evaluator.h"
 #include "search/feasibility.h"
 
@@ -104,6 +105,16 @@ static struct ends check_all(const struct space *space, const struct evaluator *
     return ends;
 }
 
+static void a_search_is_told_what_is_interpolated(void **state) {
+    struct latency_prediction p = {
+        .state = LATENCY_INTERPOLATED, .us = 2, .low_us = 1, .high_us = 3};
+    struct metric metric = latency_prediction_metric(&p);
+    assert_int_equal(metric.source, METRIC_INTERPOLATED);
+    assert_true(metric.value == 2 && metric.low == 1 && metric.high == 3);
+    p.state = LATENCY_COVERED;
+    assert_int_equal(latency_prediction_metric(&p).source, METRIC_PREDICTED);
+}
+
 static void a_network_goes_by_the_table_of_its_resolution(void **state) {
     struct space *space = shared_space();
     struct latency_sections sections = {.n = 0};
@@ -143,6 +154,7 @@ static void a_resolution_without_a_table_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_search_is_told_what_is_interpolated),
         cmocka_unit_test(a_network_goes_by_the_table_of_its_resolution),
         cmocka_unit_test(a_resolution_without_a_table_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,6 +117,12 @@ static void metrics_survive_json(void **state) {
     assert_true(copy[0].value == 0.75 && copy[0].low == 0.7 && copy[0].high == 0.8);
     assert_int_equal(copy[0].source, METRIC_PREDICTED);
     assert_true(isnan(copy[1].value));
+    cJSON_ReplaceItemInObject(cJSON_GetObjectItem(doc, "top1"), "source",
+                              cJSON_CreateString("interpolated"));
+    assert_int_equal(metrics_from_json(&two, doc, "", NULL, copy), 0);
+    assert_int_equal(copy[0].source, METRIC_INTERPOLATED);
+    assert_int_equal(metric_kind(METRIC_INTERPOLATED), METRIC_PREDICTED);
+    assert_int_equal(metric_kind(METRIC_MEASURED), METRIC_MEASURED);
     cJSON_ReplaceItemInObject(cJSON_GetObjectItem(doc, "top1"), "low", cJSON_CreateNumber(0.9));
     struct err err = {0};
     assert_int_equal(metrics_from_json(&two, doc, "/metrics", &err, copy), ESP_EINVAL);

@@ -52,7 +52,8 @@ export type Search = {
   reference_point: Record<string, number> | null; predictor: Predictor | null; calibrations: Calibration[] | null; job: string | null;
   result: Record<string, unknown> | null; notes?: string[]; created_at: string;
 };
-export type Source = 'counted' | 'predicted' | 'evaluated' | 'measured';
+/** interpolated: predicted, though the table has no entry for some of a network's units. */
+export type Source = 'counted' | 'predicted' | 'interpolated' | 'evaluated' | 'measured';
 export type Metric = { value: number; low: number | null; high: number | null; source: Source };
 export type FrontItem = {
   arch_id: string; arch: string; feasible: boolean; metrics: Record<string, Metric>; predicted?: Record<string, Metric>;

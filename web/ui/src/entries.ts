@@ -11,7 +11,7 @@ export type Entry = {
   metric: (key: string) => Metric | undefined;
 };
 
-const sources: Source[] = ['predicted', 'evaluated', 'measured', 'counted'];
+const sources: Source[] = ['predicted', 'evaluated', 'measured', 'counted', 'interpolated'];
 
 /** Intervals and sources of one metric, a place to each candidate. What grows, grows by a quarter. */
 class Spread {
@@ -88,10 +88,14 @@ export const metricsOf = (entry: Entry): [string, Metric][] => Object.keys(entry
 /** Keys of what is shown of a network before all else: what its search is about (`goals`: objectives, then limits), top-1, the loss and latencies that there are. */
 export const shownFirst = (goals: string[], keys: string[]): string[] => [...new Set([...goals, 'top1', ...keys.filter((k) => k === 'loss' || k.startsWith('latency_us'))])];
 
+/** The source that counts: what is interpolated is predicted. */
+export type Kind = Exclude<Source, 'interpolated'>;
+export const kindOf = (source: Source | undefined): Kind | undefined => (source === 'interpolated' ? 'predicted' : source);
+
 /** What a mark for two metrics says: the stronger of their sources (measured, evaluated, predicted; counts say nothing unless both are), and whether one of them is predicted all the same. */
-export type Told = { source: Source; mixed: boolean };
+export type Told = { source: Kind; mixed: boolean };
 export function toldBy(a: Metric | undefined, b: Metric | undefined): Told {
-  const both = [a?.source, b?.source];
+  const both = [kindOf(a?.source), kindOf(b?.source)];
   const source = (['measured', 'evaluated', 'predicted'] as const).find((s) => both.includes(s)) ?? 'counted';
   return { source, mixed: source !== 'predicted' && both.includes('predicted') };
 }

@@ -1,6 +1,6 @@
 // The front of a search as a table: each network once, what was predicted beside what was evaluated and measured.
-import type { Front, FrontItem, Metric } from './api';
-import { shownFirst } from './entries';
+import type { Front, FrontItem, Metric, Source } from './api';
+import { kindOf, shownFirst } from './entries';
 import { largest, metricValue, percent } from './format';
 import { Card, Empty } from './parts';
 import { setQuery } from './router';
@@ -9,7 +9,8 @@ import { VirtualTable, type Col } from './virtual-table';
 /** Without its unit where the next number has the same one. */
 const plain = (text: string, next: string) => (text.split(' ')[1] === next.split(' ')[1] ? text.split(' ')[0] : text);
 
-const markOf = { measured: 'square', evaluated: 'diamond', predicted: 'dot', counted: '' };
+const markOf = { measured: 'square', evaluated: 'diamond', predicted: 'dot', interpolated: 'dot', counted: '' };
+const wordsOf = (source: Source) => (source === 'interpolated' ? 'interpolated: the table has no entry for some of its units' : source);
 
 /** A value with what was predicted before it; what is measured with its interval, in the unit of `most`. `brief`: the scatter's mark in place of the source's word. */
 export function Interval({ name, metric, before, most, brief }: { name: string; metric: Metric | undefined; before?: Metric | undefined; most?: number | undefined; brief?: boolean }) {
@@ -18,10 +19,11 @@ export function Interval({ name, metric, before, most, brief }: { name: string; 
   const [value, low, high] = [metric.value, metric.low, metric.high].map((v) => metricValue(name, v, most ?? metric.value)) as [string, string, string];
   const known = metric.low != null && metric.high != null;
   return (
-    <span title={known ? `${low} to ${high}, ${metric.source}` : metric.source}>
+    <span title={`${known ? `${low} to ${high}, ` : ''}${wordsOf(metric.source)}`}>
       {same && <span class="was">{plain(metricValue(name, before.value, most ?? metric.value), value)} → </span>}
       {value} {known && metric.source === 'measured' && <span class="was">[{plain(low, value)}, {plain(high, value)}] </span>}
-      {brief ? metric.source !== 'counted' && <><i class={`mark after ${markOf[metric.source]}`} /><span class="sr-only">{metric.source}</span></> : <small class={`source ${metric.source}`}>{metric.source}</small>}
+      {brief && metric.source !== 'counted' && <i class={`mark after ${markOf[metric.source]}`} />}
+      {brief && metric.source !== 'interpolated' ? metric.source !== 'counted' && <span class="sr-only">{metric.source}</span> : <small class={`source ${kindOf(metric.source)}`}>{metric.source}</small>}
     </span>
   );
 }
@@ -32,7 +34,7 @@ function whence(front: Front | undefined | null): string {
   if (front.items.every((i) => i.metrics['top1']?.source === 'predicted')) return 'predicted: no supernet was there to evaluate it';
   if (front.no_board) return 'not measured: no board; latency is predicted where it was not measured before';
   if (front.refused) return 'a board refused every network that it was asked to measure: what it would have measured is predicted';
-  const predicted = front.items.some((i) => Object.values(i.metrics).some((m) => m.source === 'predicted'));
+  const predicted = front.items.some((i) => Object.values(i.metrics).some((m) => kindOf(m.source) === 'predicted'));
   return predicted ? 'evaluated; latency is predicted: no measurement was asked for' : 'evaluated and measured values only';
 }
 
