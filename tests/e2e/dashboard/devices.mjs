@@ -90,4 +90,13 @@ test('a search for two boards shows its front on each of them', async () => {
   await fronts.nth(1).locator('.chosen').waitFor(); // the same network, on the other board
   assert.deepEqual(await faults(), []);
   await shot('search-two-boards');
+  const calibrations = profiles.map((p, i) => ({ profile_id: p.id, version: 3 + i, kind: 'network', rung: 'line', a: 1, c: 0, n: 7 + i, residual_sd: 0.01, before: null, after: null }));
+  const trust = card('How far to trust the predictions').locator('section'), own = new RegExp(`/searches/${made.search.id}$`);
+  for (const told of [[], calibrations]) {
+    await page.route(own, async (route) => { const response = await route.fetch(); await route.fulfill({ response, json: { ...await response.json(), calibrations: [...told.map((c) => ({ ...c, version: 1 })), ...told] } }); });
+    await page.reload();
+    for (const [i, { name }] of profiles.entries()) await trust.filter({ has: page.getByRole('heading', { name, exact: true }) }).getByText(told.length ? `version ${3 + i}, ${7 + i} networks` : 'none by this search').waitFor();
+    assert.equal(await trust.count(), 2);
+    await page.unroute(own);
+  }
 });

@@ -1,7 +1,7 @@
 // One search: the live scatter with the front, hypervolume beside it, the table below, the network of the chosen point at the side.
 import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
-import { get, list, post, type Front, type Job, type Pin, type Profile, type Search } from '../api';
+import { get, list, post, type Calibration, type Front, type Job, type Pin, type Profile, type Search } from '../api';
 import { ArchView } from '../arch-view';
 import { BoardFronts } from '../board-fronts';
 import { useCandidates } from '../candidates';
@@ -73,25 +73,32 @@ function Against({ own, plain, digits, points }: { own: number | null | undefine
   return <>{own == null ? '–' : say(own)}{plain != null && <span class="was"> (by MACs alone {say(plain)})</span>}</>;
 }
 
-function Trust({ search }: { search: Search }) {
+/** What is known of a board's latencies; `latest`: its newest calibration by the search. */
+const calibrated = (latest: Calibration | undefined): [string, ComponentChildren][] => [
+  ['Latency calibration', latest ? `version ${latest.version}, ${latest.n} networks${latest.n_known ? ` (${latest.n_known} known before)` : ''}${latest.rung ? `, ${latest.rung}` : ''}` : 'none by this search; where the board has none, intervals allow for a factor of 1.5 either way'],
+  ...(latest ? [
+    ['Latency, mean error', latest.before && latest.after ? `${percent(latest.before.mape, 1)} → ${percent(latest.after.mape, 1)}` : '–'],
+    ...([['±5 %', 'within_5'], ['±10 %', 'within_10']] as const).map(([bound, share]) => [`Latency within ${bound}`, latest.before && latest.after ? `${percent(latest.before[share], 0)} → ${percent(latest.after[share], 0)}` : '–'] as [string, ComponentChildren]),
+    ['Latency, rank agreement (tau)', latest.after ? latest.after.kendall_tau.toFixed(3) : '–'],
+    ['Latency, 90 % interval, holds', latest.interval !== undefined ? `±${percent(latest.interval, 1)}, ${percent(latest.after?.coverage, 0)}` : '–'],
+  ] as [string, ComponentChildren][] : []),
+];
+
+/** Of several boards each is told by itself. `boards`: ids of those that the search is about. */
+function Trust({ search, boards, nameOf }: { search: Search; boards: string[]; nameOf: Record<string, string> }) {
   const p = search.predictor;
   const other = search.accuracy === 'evaluated' ? 'none: each candidate is evaluated' : search.models?.find((m) => m.kind === 'accuracy')?.name;
-  const latest = search.calibrations?.[search.calibrations.length - 1];
+  const latest = new Map((search.calibrations ?? []).map((c) => [c.profile_id, c])), all = [...new Set([...boards, ...latest.keys()])];
   return (
-    <Card title="How far to trust the predictions" note={latest ? 'before → after calibration' : undefined}>
+    <Card title="How far to trust the predictions" note={latest.size ? 'before → after calibration' : undefined}>
       <Facts rows={[
         ['Accuracy predictor', p ? `${p.model}, ${p.n} subnets` : other ?? 'not fitted yet'],
         ...(p || !other ? [['Accuracy, rank agreement (tau)', <Against key="tau" own={p?.kendall_tau} plain={p?.baseline_kendall_tau} digits={3} />],
         ['Accuracy, root mean square error', <Against key="rmse" own={p?.rmse} plain={p?.baseline_rmse} digits={2} points />],
         ['Accuracy, mean error', p?.mae == null ? '–' : `${(100 * p.mae).toFixed(2)} points`]] as [string, ComponentChildren][] : []),
-        ['Latency calibration', latest ? `version ${latest.version}, ${latest.n} networks${latest.n_known ? ` (${latest.n_known} known before)` : ''}${latest.rung ? `, ${latest.rung}` : ''}` : 'none by this search; where the board has none, intervals allow for a factor of 1.5 either way'],
-        ...(latest ? [
-          ['Latency, mean error', latest.before && latest.after ? `${percent(latest.before.mape, 1)} → ${percent(latest.after.mape, 1)}` : '–'],
-          ...([['±5 %', 'within_5'], ['±10 %', 'within_10']] as const).map(([bound, share]) => [`Latency within ${bound}`, latest.before && latest.after ? `${percent(latest.before[share], 0)} → ${percent(latest.after[share], 0)}` : '–'] as [string, ComponentChildren]),
-          ['Latency, rank agreement (tau)', latest.after ? latest.after.kendall_tau.toFixed(3) : '–'],
-          ['Latency, 90 % interval, holds', latest.interval !== undefined ? `±${percent(latest.interval, 1)}, ${percent(latest.after?.coverage, 0)}` : '–'],
-        ] as [string, ComponentChildren][] : []),
+        ...(all.length > 1 ? [] : calibrated(latest.get(all[0] ?? ''))),
       ]} />
+      {all.length > 1 && all.map((id) => <section key={id}><h3>{nameOf[id] ?? id}</h3><Facts rows={calibrated(latest.get(id))} /></section>)}
     </Card>
   );
 }
@@ -222,7 +229,7 @@ export function SearchPage({ id }: { id: string }) {
   const beside = (
     <>
       <Hypervolume id={id} search={search} nameOf={nameOf} />
-      <Trust search={search} />
+      <Trust search={search} boards={boards} nameOf={profiles} />
     </>
   );
 
