@@ -57,7 +57,15 @@ test('the latency table is measured from the device page', async () => {
   const rows = await page.locator('details[open] tbody tr').count();
   const { needed } = (await stack.get('/tables')).items[0];
   assert.equal(rows, needed);
+  assert.match(await page.locator('summary').first().innerText(), /\d+ of \d+(, \d+ noisy)?, spread [\d.]+ %, at worst [\d.]+ %, oldest (just\snow|\d+\smin\sago)$/);
+  assert.match(await page.locator('details[open] tbody tr').first().innerText(), /[\d.]+ %\s+(just\snow|\d+\smin\sago)$/); // its spread, when it was measured
   await shot('device');
+  const told = await stack.get('/tables');
+  Object.assign(told.items[0], { state: 'building', measured: needed - 3, failed: 1, noisy: 2, changed: 4, spread: 0.034, spread_worst: 0.21, eta_s: 75, oldest_at: new Date(Date.now() - 3 * 86400e3).toISOString() });
+  await page.route(/\/tables\?/, (route) => route.fulfill({ json: told }));
+  await page.reload();
+  await page.locator('summary', { hasText: `${needed - 3} of ${needed}, 1 failed, 2 noisy, 4 changed with age, spread 3.4 %, at worst 21.0 %, oldest 3 d ago, 1:15 min left` }).waitFor();
+  await page.unroute(/\/tables\?/);
 });
 
 test('a limit that no subnet meets is refused at its field', async () => {

@@ -82,8 +82,9 @@ export type Device = {
 export const simulated = (d: Device) => d.fingerprint?.['simulated'] !== undefined;
 export type Table = {
   id: string; profile: string; space: string; method: string; needed: number; measured: number; failed: number; state: string; created_at?: string;
+  spread: number | null; spread_worst: number | null; noisy: number; changed: number; oldest_at: string | null; eta_s: number | null;
 };
-export type TableEntry = { signature: string; state: string; median_us: number | null; low_us: number | null; high_us: number | null; n: number | null };
+export type TableEntry = { signature: string; state: string; median_us: number | null; low_us: number | null; high_us: number | null; n: number | null; spread: number | null; measured_at: string | null };
 export type DeviceHistory = {
   environment: { at: string; temperature_c: number | null; frequency_khz: number | null } | null;
   holder: { since: string; measurement: string; profile: string; kind: string; what: string | null; method: string; job: string | null } | null;

@@ -28,9 +28,16 @@ function Entries({ table }: { table: LatencyTable }) {
     <Table label="Entries of the table" rows={data} rowKey={(e) => e.signature} columns={[
       { title: 'Unit', cell: (e) => e.signature }, { title: 'State', cell: (e) => <State of={e.state} /> }, { title: 'Median', number: true, cell: (e) => latency(e.median_us, most) },
       { title: '95 % interval', number: true, cell: (e) => (e.low_us == null ? '–' : `${latency(e.low_us, most)} to ${latency(e.high_us, most)}`) }, { title: 'Samples', number: true, cell: (e) => e.n ?? '–' },
+      { title: 'Spread', number: true, cell: (e) => percent(e.spread, 1) }, { title: 'Measured', cell: (e) => ago(e.measured_at) },
     ]} />
   );
 }
+
+/** How good a table's entries are, and how long the rest will take. */
+const entriesOf = (t: LatencyTable) => [
+  t.failed && `${t.failed} failed`, t.noisy && `${t.noisy} noisy`, t.changed && `${t.changed} changed with age`,
+  t.spread != null && `spread ${percent(t.spread, 1)}, at worst ${percent(t.spread_worst, 1)}`, t.oldest_at && `oldest ${ago(t.oldest_at)}`, t.eta_s != null && `${duration(t.eta_s)} left`,
+].map((word) => (word ? `, ${word}` : ''));
 
 function Tables({ profile }: { profile: string }) {
   const { data } = useLoaded(() => list<LatencyTable>('/tables'), `tables ${profile}`, ['table']);
@@ -41,7 +48,7 @@ function Tables({ profile }: { profile: string }) {
       {mine.length === 0 && <Empty>No latency table yet. Measure the one of a space:</Empty>}
       {mine.map((t) => (
         <details key={t.id} open={open === t.id} onToggle={(e) => setOpen(e.currentTarget.open ? t.id : open === t.id ? '' : open)}>
-          <summary>{t.space}, {t.method.split('/')[0]} <State of={t.state} /> <progress max={Math.max(1, t.needed)} value={t.measured} /> {t.measured} of {t.needed}{t.failed ? `, ${t.failed} failed` : ''}</summary>
+          <summary>{t.space}, {t.method.split('/')[0]} <State of={t.state} /> <progress max={Math.max(1, t.needed)} value={t.measured} /> {t.measured} of {t.needed}{entriesOf(t)}</summary>
           {open === t.id && <Entries table={t} />}
         </details>
       ))}
