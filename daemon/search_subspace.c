@@ -13,7 +13,11 @@ int search_subspace_put(const struct space *space, cJSON *spec, struct err *err)
     free(text);
     if (doc == NULL)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    cJSON_DeleteItemFromObjectCaseSensitive(spec, "space");
+    cJSON *before = cJSON_DetachItemFromObjectCaseSensitive(spec, "space");
+    if (cJSON_HasObjectItem(spec, "whole"))
+        cJSON_Delete(before);
+    else
+        cJSON_AddItemToObject(spec, "whole", before);
     cJSON_AddItemToObject(spec, "space", doc);
     return 0;
 }
@@ -28,7 +32,6 @@ int search_subspace_take(struct space **space, const cJSON *body, struct err *er
         return r;
     space_destroy(*space);
     *space = part;
-    cJSON_AddItemToObject(spec, "whole", cJSON_DetachItemFromObjectCaseSensitive(spec, "space"));
     return search_subspace_put(part, spec, err);
 }
 

@@ -225,6 +225,8 @@ def searched():
         check(abs(latency["value"] - wanted) < 1e-6 * wanted and latency["value"] <= 1000 * limit, "latency", point["arch"], latency, wanted)
         check(abs(accuracy["value"] - top1(point["arch"])) < 1e-5, "top-1", point["arch"], accuracy, top1(point["arch"]))
         check(choices(point["arch"])[0] in RESOLUTIONS, "a resolution that the tables know", point["arch"])
+    point = front["items"][0]
+    equal(point["arch_id"], client.get(f"/archs?space=ofa_mbv3_w12&arch={quote(point['arch'])}")["arch_id"], "a network is the same outside of the search")
     check(result["unmeasured"] == 0 and not result["no_board"], "nothing was to be measured", result)
     page = stack.cli("report", "foreign")
     asked = page[page.index("What was asked"):page.index("</dl>", page.index("What was asked"))]
