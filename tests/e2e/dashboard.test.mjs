@@ -12,4 +12,5 @@ import './dashboard/ways.mjs';
 import './dashboard/devices.mjs';
 import './dashboard/jobs-and-models.mjs';
 import './dashboard/report.mjs';
+import './dashboard/failures.mjs';
 import './dashboard/every-page.mjs';

@@ -135,7 +135,7 @@ test('a card tells of a board what its figures are worth, as its history and its
   const card = page.locator('a.device', { hasText: board.name });
   await card.getByText('61.3 °C, 1.80 GHz').waitFor();
   const told = await card.locator('.facts').innerText();
-  for (const [name, value] of [['Drift', '−1.2 %'], ['Tables, least', '67 %'], ['Prediction error', '3.5 %']]) assert.match(told, new RegExp(`${name}\\s+${value}`), told);
+  for (const [name, value] of [['Drift', '−1.2 %'], ['Least table', '67 %'], ['Prediction error', '3.5 %']]) assert.match(told, new RegExp(`${name}\\s+${value}`), told);
   await fits('devices');
   await page.unrouteAll({ behavior: 'wait' });
 });
@@ -202,7 +202,7 @@ test('tabs have the name of what they show, an address that is none says so, "/"
   await open('data');
   await page.getByText('Live', { exact: true }).waitFor();
   await stack.post('/models', { name: 'none either', kind: 'latency', space: 'tiny', path: `${stack.dir}/tiny.json` });
-  await page.locator('.toast.bad', { hasText: /^Reading a model: failed, .*\.$/ }).waitFor();
+  await page.locator('.toast.bad', { hasText: /^Model import: failed, .*\.$/ }).waitFor();
 });
 
 test('about: versions, limits and rules as the daemon tells them, and the licence of every package that is in the bundle', async () => {

@@ -21,7 +21,7 @@ const genes = await load('genes');
 const family = await load('family');
 const stats = await load('stats');
 const draft = await load('draft');
-const { csvOf, jsonOf } = await load('export');
+const { columnTitles, csvOf, jsonOf } = await load('export');
 const { LogText, newest } = await load('log-text');
 const { placeMarks } = await load('marks');
 const { ramp } = await load('hues');
@@ -62,8 +62,8 @@ test('a metric is better the way that the search has it', () => {
 test('an export has every candidate once, every metric that any has, and intervals; missing ones are empty', () => {
   const columns = (archs, key, generation) => ({ columns: { arch_id: archs, arch: archs.map((a) => `r28 | d1 ${a}`), strategy: archs.map(() => 'nsga2'), generation: archs.map(() => generation), feasible: archs.map(() => true), on_front: archs.map(() => false), origin: archs.map(() => 'mutated'), first_parent: archs.map(() => 'p'), second_parent: archs.map(() => null), metrics: { [key]: { value: archs.map(() => 0.1 + 0.2), low: archs.map(() => 0.25), high: archs.map(() => null), source: archs.map(() => 'predicted') } } } });
   const pages = [columns(['a', 'b'], 'top1', 1), columns(['c,"d'], 'latency_us:pf', 2), columns(['a'], 'macs', 3)]; // a has changed meanwhile
-  assert.deepEqual(csvOf(pages), [
-    'arch_id,arch,strategy,generation,feasible,on_front,origin,first_parent,second_parent,top1,top1 low,top1 high,top1 source,latency_us:pf,latency_us:pf low,latency_us:pf high,latency_us:pf source,macs,macs low,macs high,macs source\r\n',
+  assert.deepEqual(csvOf(pages, { pf: 'pi4/t1' }), [
+    'arch_id,arch,strategy,generation,feasible,on_front,origin,first_parent,second_parent,top1,top1 low,top1 high,top1 source,latency_us@pi4/t1,latency_us@pi4/t1 low,latency_us@pi4/t1 high,latency_us@pi4/t1 source,macs,macs low,macs high,macs source\r\n',
     'b,r28 | d1 b,nsga2,1,true,false,mutated,p,,0.30000000000000004,0.25,,predicted,,,,,,,,\r\n',
     '"c,""d","r28 | d1 c,""d",nsga2,2,true,false,mutated,p,,,,,,0.30000000000000004,0.25,,predicted,,,,\r\n',
     'a,r28 | d1 a,nsga2,3,true,false,mutated,p,,,,,,,,,,0.30000000000000004,0.25,,predicted\r\n',
@@ -72,6 +72,9 @@ test('an export has every candidate once, every metric that any has, and interva
   assert.deepEqual(rows.map((r) => [r.arch_id, Object.keys(r.metrics).join()]), [['b', 'top1'], ['c,"d', 'latency_us:pf'], ['a', 'macs']]);
   assert.deepEqual(rows[0].metrics.top1, { value: 0.1 + 0.2, low: 0.25, high: null, source: 'predicted' });
   assert.deepEqual(JSON.parse(jsonOf([]).join('')), []);
+  const keys = ['macs', 'latency_us:a', 'energy_uj:a', 'latency_us:b', 'latency_us:gone'];
+  assert.deepEqual(columnTitles(keys, { a: 'pi4', b: 'pi5' }), ['macs', 'latency_us@pi4', 'energy_uj@pi4', 'latency_us@pi5', 'latency_us:gone']);
+  assert.deepEqual(columnTitles(keys, { a: 'pi', b: 'pi' }), ['macs', 'latency_us:a', 'energy_uj@pi', 'latency_us:b', 'latency_us:gone'], 'two of one name');
 });
 
 test('of a network the search\'s objectives are shown first, then its limits, then top-1, loss and every latency, each once', () => {
@@ -154,8 +157,8 @@ test('a zoom keeps what lies under the pointer, goes back to the whole, and surv
 test('numbers read well', () => {
   assert.equal(format.percent(0.91234), '91.23 %');
   assert.equal(format.latency(1234.5), '1.234 ms');
-  assert.equal(format.latency(13.2849), '13.28 us');
-  assert.equal(format.latency(0.2103), '0.2103 us');
+  assert.equal(format.latency(13.2849), '13.28 µs');
+  assert.equal(format.latency(0.2103), '0.2103 µs');
   assert.equal(format.latency(999.9, 2000), '0.9999 ms');
   assert.equal(format.inMs(13.2849), '0.01328 ms');
   assert.equal(format.largest([3, null, -7, undefined]), 7);
@@ -165,7 +168,7 @@ test('numbers read well', () => {
   assert.equal(format.significant(5.594e-6), '5.59 × 10⁻⁶');
   assert.deepEqual(format.even([0.005, 0.01, 0.015]), ['0.005', '0.010', '0.015']);
   assert.deepEqual(format.tickLabels('macs', [5e5, 1e6]), { text: ['0.5', '1.0'], unit: 'M' });
-  assert.deepEqual(format.tickLabels('latency_us:pf', [50, 100]), { text: ['50', '100'], unit: 'us' });
+  assert.deepEqual(format.tickLabels('latency_us:pf', [50, 100]), { text: ['50', '100'], unit: 'µs' });
   assert.equal(format.duration(3725), '1:02 h');
   assert.deepEqual(format.tickLabels('latency_us:pf', [500, 1000]), { text: ['0.5', '1.0'], unit: 'ms' });
   assert.equal(format.latency(null), '–');
@@ -454,7 +457,7 @@ test('of settings those are told that differ, each as people read it', () => {
   const body = { name: 'a', supernet: 'net', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'maximise' }], constraints: [{ metric: 'latency_us', profile: 'pi4', max: 5000 }, { metric: 'latency_us', profile: 'pi4', min: 900 }], strategy: 'nsga2', strategy_options: { mutation: 0.2 }, baseline: null, subspace: { kernel_sizes: [3], stages: { stage2: { depths: [2, 3] } } }, evaluations: 100, population: 8, seed: 1 };
   const [a, b] = [comparison.settingsOf(body), comparison.settingsOf({ ...body, name: 'b', constraints: [], strategy_options: { mutation: 0.1 }, subspace: undefined, accuracy: { predictor: 'mo' }, seed: 2, objectives: body.objectives.slice(0, 1) })];
   assert.deepEqual(comparison.differing([a, b]), [
-    { name: 'objectives', values: ['top1, macs made large', 'top1'] }, { name: 'limit of latency@pi4', values: ['≤ 5.000 ms, ≥ 900.0 us', '–'] }, { name: 'mutation', values: ['0.2', '0.1'] },
+    { name: 'objectives', values: ['top1, macs made large', 'top1'] }, { name: 'limit of latency@pi4', values: ['≤ 5.000 ms, ≥ 900.0 µs', '–'] }, { name: 'mutation', values: ['0.2', '0.1'] },
     { name: 'subspace', values: ['kernel_sizes=3 stage2.depths=2,3', '–'] }, { name: 'seed', values: ['1', '2'] }, { name: 'accuracy', values: ['–', 'by mo'] },
   ]);
   assert.deepEqual(comparison.differing([a, null, a]), []);

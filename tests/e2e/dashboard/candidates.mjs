@@ -96,7 +96,7 @@ test('every candidate is exported, as the command line client does it', async ()
     const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name }).click()]);
     return readFileSync(await file.path(), 'utf8');
   };
-  stack.cli('search', 'export', search, '--file', join(stack.dir, 'all.csv'));
+  stack.cli('search', 'export', search, '--names', '--file', join(stack.dir, 'all.csv'));
   stack.cli('search', 'export', search, '--format', 'json', '--file', join(stack.dir, 'all.json'));
   assert.deepEqual(JSON.parse(await download('JSON')), JSON.parse(readFileSync(join(stack.dir, 'all.json'), 'utf8')));
   const numbers = (text) => text.split('\r\n').map((line) => line.split(',').map((v) => (v === '' || Number.isNaN(Number(v)) ? v : Number(v))));

@@ -68,6 +68,19 @@ test('the device page shows how far its predictions are from what was measured',
   assert.deepEqual(await faults(), []);
 });
 
+test('a calibration is asked for on the device page', async () => {
+  const board = (await stack.get('/devices')).items[0];
+  const before = (await stack.get(`/calibrations?profile=${board.profiles[0].id}`)).items;
+  await open(`devices/${board.id}`);
+  await page.locator('.row', { has: page.getByRole('button', { name: 'Calibrate' }) }).locator('select').selectOption('tiny');
+  page.once('dialog', (dialog) => dialog.accept());
+  await page.getByRole('button', { name: 'Calibrate' }).click();
+  await page.getByText('The calibration is queued; see Jobs.').waitFor();
+  await comes(page.getByRole('region', { name: 'Calibrations' }).locator('tbody tr').nth(before.length));
+  const [newest] = (await stack.get(`/calibrations?profile=${board.profiles[0].id}`)).items;
+  assert.deepEqual([newest.search, newest.n_known + 10], [null, newest.n]);
+});
+
 test('a search for two boards shows its front on each of them', async () => {
   const { token } = await stack.post('/tokens', { kind: 'enrolment' });
   stack.startSimulated(token, 'slow-board');

@@ -35,7 +35,7 @@ async function everyPage() {
   const { items: [model] } = await stack.get('/models');
   const { items: [point] } = await stack.get(`/searches/${search}/front`);
   const other = (await stack.get('/searches')).items.find((s) => s.id !== search);
-  return ['', 'searches', `searches/compare?of=${search},${other.id}`, 'searches/new', `searches/${search}`, `searches/${search}?arch=${point.arch_id}`, 'supernets', `supernets/${await first('supernets')}`, 'devices', 'devices?add=1', `devices/${await first('devices')}`, 'jobs', `jobs/${await first('jobs')}`, 'models', ...(model ? [`models/${model.id}`] : []), 'data', 'archs/tiny', 'archs/ofa_mbv3'];
+  return ['', 'searches', `searches/compare?of=${search},${other.id}`, 'searches/new', `searches/${search}`, `searches/${search}?arch=${point.arch_id}`, 'supernets', `supernets/${await first('supernets')}`, 'devices', 'devices?add=1', `devices/${await first('devices')}`, 'jobs', `jobs/${await first('jobs')}`, 'models', ...(model ? [`models/${model.id}`] : []), 'data', 'archs/tiny', `archs/tiny?arch=${encodeURIComponent(point.arch)}&search=${search}`, 'archs/ofa_mbv3', 'about'];
 }
 
 test('pages have no accessibility fault, in light and dark, and fit a phone', async () => {
@@ -133,7 +133,7 @@ test('every page survives a killed daemon: it says so, and shows again what it s
     await stack.waitFor(`what #/${hash} showed before (${before})`, again, 20).catch(async (error) => assert.fail(`${error.message}\nnow: ${await shown(tab)}`));
     if (tab !== page) await tab.close();
   }
-  await page.getByRole('cell', { name: 'search', exact: true }).first().waitFor();
+  await page.getByRole('cell', { name: 'Search', exact: true }).first().waitFor();
   await page.getByRole('cell', { name: 'front of bars', exact: true }).first().waitFor(); // not the id of what it is of
   const hidden = await page.locator('.table-wrap').evaluate((wrap) => wrap.scrollWidth - wrap.clientWidth);
   assert.ok(hidden <= 0, `${hidden} pixels of the jobs are pushed out`);

@@ -23,7 +23,7 @@ test('the form tells what a search will be before it is submitted, and the comma
   await ahead.getByText(`about ${(100 * together).toFixed(together < 0.1 ? 1 : 0)} %`).waitFor();
   await macs.fill('0.2');
   await params.fill('');
-  assert.match(await ahead.innerText(), new RegExp(`Networks in the space\\s+${(await stack.get('/spaces/tiny')).cardinality}`));
+  assert.match(await ahead.innerText(), new RegExp(`Networks in the space\\s+${(await stack.get('/spaces/tiny')).cardinality.toLocaleString('en')}`));
   await page.getByLabel('Strategy', { exact: true }).selectOption('aging');
   const known = (await stack.get('/strategies')).items.find((s) => s.name === 'aging');
   await page.getByText(`Take it when ${known.when}.`).waitFor();
@@ -95,7 +95,7 @@ test('what would be refused is said as it is typed, at its field and before anyt
   await open('searches/new');
   await page.evaluate(() => sessionStorage.clear());
   await page.reload();
-  const ahead = card('What this will be'), refused = ahead.getByText('As it is, it would be refused:'), left = (n) => ahead.getByText(`${n} of ${cardinality}`, { exact: true }).waitFor();
+  const ahead = card('What this will be'), refused = ahead.getByText('As it is, it would be refused:'), left = (n) => ahead.getByText(`${n} of ${cardinality.toLocaleString('en')}`, { exact: true }).waitFor();
   await page.getByLabel('Name', { exact: true }).fill('all of a part');
   await page.getByLabel('Strategy', { exact: true }).selectOption('exhaustive');
   await page.getByLabel('Evaluations', { exact: true }).fill('600');

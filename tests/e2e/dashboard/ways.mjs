@@ -1,7 +1,7 @@
 // Other ways to the same pages: the keyboard alone, two fingers, a slow network, two tabs.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { context, page, search, stack } from './world.mjs';
+import { context, page, search, settled, stack } from './world.mjs';
 
 /** Focus as a person with a keyboard moves it: Tab, until what is looked for has it. Everything on the way must show that it has it. */
 async function tabTo(page, target, most = 150) {
@@ -100,6 +100,38 @@ test('on a slow network the page says that it reads, stays usable and loses no c
     for (let i = 0; i < 3; i++) made.push((await stack.post('/evaluations', { supernet: 'bars', archs: [point.arch] })).job.id);
     for (const id of made) await stack.waitFor('an evaluation', async () => (await stack.get(`/jobs/${id}`)).state === 'done');
     for (const id of made) await page.locator('tr', { has: page.locator(`a[href="#/jobs/${id}"]`) }).locator('.state', { hasText: 'done' }).waitFor({ timeout: 10000 });
+  } finally {
+    await page.close();
+  }
+});
+
+test('on a slow network the page of a board follows it, and the form of a search takes what is typed meanwhile', async () => {
+  const page = await context.newPage();
+  const [board] = (await stack.get('/devices')).items;
+  try {
+    const cdp = await context.newCDPSession(page);
+    await cdp.send('Network.enable');
+    await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 200, downloadThroughput: 60e3, uploadThroughput: 20e3 });
+    await go(page, `devices/${board.id}`);
+    await page.getByText('Reading…').first().waitFor({ timeout: 15000 });
+    await page.getByRole('button', { name: 'Pause' }).click({ timeout: 20000 });
+    await page.getByText('No more measurements go to this board').waitFor();
+    await page.getByRole('button', { name: 'Activate' }).click();
+    await page.getByRole('button', { name: 'Drain' }).waitFor();
+    assert.equal((await stack.get(`/devices/${board.id}`)).state, 'active');
+    await go(page, 'searches/new');
+    const name = page.getByLabel('Name', { exact: true });
+    await name.fill('typed early'); // before it is known what there is
+    const limit = page.getByLabel('MACs at most (millions)');
+    await limit.fill('0.000001');
+    await page.getByText('As it is, it would be refused:').waitFor({ timeout: 20000 });
+    for (const text of ['0.2', '0.3', '0.4']) await limit.fill(text); // each is asked about: the last answer counts
+    await page.getByText('As it is, it would be refused:').waitFor({ state: 'detached' });
+    await page.getByText(/About .* of them keep this limit/).waitFor();
+    assert.equal(await name.inputValue(), 'typed early');
+    const body = JSON.parse(await page.locator('.code code').nth(1).innerText());
+    assert.deepEqual([body.name, body.supernet, body.constraints], ['typed early', 'bars', [{ metric: 'macs', max: 400000 }]]);
+    await page.evaluate(() => sessionStorage.clear());
   } finally {
     await page.close();
   }
@@ -208,4 +240,60 @@ test('front, network, axes and table are used with the keyboard alone, and nothi
     left = await page.evaluate(() => document.activeElement === document.body || document.activeElement.classList.contains('skip'));
   }
   assert.ok(left, 'the focus does not leave the page');
+});
+
+test('a board is added, measured and taken out of service, and a model imported, with the keyboard alone', async () => {
+  const press = async (target, key = 'Enter') => { await tabTo(page, target); await page.keyboard.press(key); };
+  await go(page, 'devices');
+  await page.reload();
+  const board = page.locator('a.device').first();
+  await board.waitFor();
+  await press(page.getByRole('button', { name: 'Add a board' }));
+  await tabTo(page, page.getByLabel('Name of the board'));
+  await page.keyboard.type('by keys');
+  await page.keyboard.press('Enter');
+  await page.getByText('Waiting for by keys…').waitFor();
+  await press(page.locator('.add-board').getByRole('button', { name: 'Copy' }));
+  await press(page.locator('.add-board').getByRole('button', { name: 'Make a new one' }));
+  await press(page.getByRole('button', { name: 'Close' }));
+  await page.locator('.add-board').waitFor({ state: 'detached' });
+  await page.evaluate(() => sessionStorage.clear());
+  await press(board);
+  await page.getByRole('heading', { level: 2, name: 'Board', exact: true }).waitFor();
+  await settled();
+  const pause = page.getByRole('button', { name: 'Pause' });
+  await press(pause);
+  const activate = page.getByRole('button', { name: 'Activate' });
+  await activate.waitFor();
+  await press(activate);
+  await pause.waitFor();
+  const table = page.locator('details', { hasText: 'tiny' });
+  await press(table.locator('summary'));
+  await table.getByRole('region', { name: 'Entries of the table' }).waitFor();
+  await tabTo(page, table.getByRole('region', { name: 'Entries of the table' })); // to be scrolled
+  await tabTo(page, page.locator('.row', { has: page.getByRole('button', { name: 'Measure briefly' }) }).locator('select'));
+  await page.keyboard.type('tiny'); // which is measured already
+  await press(page.getByRole('button', { name: 'Measure briefly' }));
+  await page.getByText('The table is being measured.').waitFor();
+
+  await go(page, 'models');
+  await tabTo(page, page.getByLabel('Name', { exact: true }));
+  await page.keyboard.type('by keys');
+  await tabTo(page, page.getByLabel('What it knows'));
+  await page.keyboard.press('a'); // accuracies
+  await tabTo(page, page.getByLabel('Space'));
+  await page.keyboard.type('tiny');
+  await tabTo(page, page.getByLabel('File or folder'));
+  await page.keyboard.type(`${stack.dir}/tiny.json`);
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { level: 1, name: 'by keys' }).waitFor();
+  const { items: [model] } = await stack.get('/models');
+  assert.deepEqual([model.kind, model.space], ['accuracy', 'tiny']);
+  await page.locator('.page-head .state', { hasText: 'failed' }).waitFor({ timeout: 30000 });
+  await press(page.getByRole('link', { name: 'Its job' }));
+  await page.getByRole('heading', { level: 1, name: 'Model import by keys' }).waitFor();
+  await page.goBack();
+  page.once('dialog', (dialog) => dialog.accept());
+  await press(page.getByRole('button', { name: 'Remove' }));
+  await page.getByText('The model is removed.').waitFor();
 });

@@ -52,9 +52,12 @@ async function everyPage() {
   const search = named ?? await newest('searches');
   const front = (await get(`/searches/${search}/front`)).items ?? [];
   const space = (await get(`/searches/${search}`)).space;
-  const others = (await get('/searches?page_size=1000')).items.filter((s) => s.front_size && s.id !== search).slice(0, 5).map((s) => s.id);
+  const all = (await get('/searches?page_size=1000')).items;
+  const others = all.filter((s) => s.front_size && s.id !== search).slice(0, 5).map((s) => s.id);
+  const boards = all.find((s) => new Set(s.objectives.flatMap((o) => o.profile ?? [])).size > 1);
   const hashes = { overview: '', searches: 'searches', 'new-search': 'searches/new', search: `searches/${search}`, 'search-network': `searches/${search}?arch=${front[0]?.arch_id}`, supernets: 'supernets', supernet: `supernets/${await newest('supernets')}`, devices: 'devices', device: `devices/${await newest('devices')}`,
-    jobs: 'jobs', job: `jobs/${await newest('jobs')}`, models: 'models', data: 'data', about: 'about', comparison: `searches/compare?of=${[search, ...others].join()}`, network: `archs/${space}?arch=${encodeURIComponent(front[0]?.arch ?? '')}&search=${search}` };
+    jobs: 'jobs', job: `jobs/${await newest('jobs')}`, models: 'models', data: 'data', about: 'about', comparison: `searches/compare?of=${[search, ...others].join()}`, network: `archs/${space}?arch=${encodeURIComponent(front[0]?.arch ?? '')}&search=${search}`,
+    'search-boards': `searches/${boards?.id}`, 'search-replay': `searches/${search}?by=generation&f=generation~~${Math.round(front.length / 4)}`, 'search-again': `searches/new?from=${search}`, 'add-board': 'devices?add=1', model: `models/${await newest('models')}`, space: `archs/${space}`, nowhere: 'nowhere', gone: 'searches/se_gone' };
   for (const [size, shape] of Object.entries(sizes)) for (const scheme of ['light', 'dark']) {
     const { page, context, open } = await windowOf(shape, scheme);
     for (const [name, hash] of Object.entries(hashes)) {

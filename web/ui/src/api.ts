@@ -42,7 +42,7 @@ export type Estimation = {
 };
 export type Quality = { mape: number; within_5: number; within_10: number; kendall_tau: number; coverage: number | null; n: number };
 export type Calibration = {
-  id?: string; profile_id: string; version: number; kind: string; rung?: string; a: number; c: number; n: number; n_known?: number; residual_sd: number; interval?: number;
+  id?: string; profile_id: string; space_fingerprint?: string; version: number; kind: string; rung?: string; a: number; c: number; n: number; n_known?: number; residual_sd: number; interval?: number;
   before: Quality | null; after: Quality | null; created_at?: string; search?: string | null;
 };
 export type CalibrationPoint = { arch: string; predicted_us: number; low_us: number; high_us: number; measured_us: number };
@@ -81,7 +81,7 @@ export type Device = {
 /** No hardware stands behind its latencies. */
 export const simulated = (d: Device) => d.fingerprint?.['simulated'] !== undefined;
 export type Table = {
-  id: string; profile: string; space: string; method: string; needed: number; measured: number; failed: number; state: string; created_at?: string;
+  id: string; profile: string; space: string; space_fingerprint: string; method: string; needed: number; measured: number; failed: number; state: string; created_at?: string;
   spread: number | null; spread_worst: number | null; noisy: number; changed: number; oldest_at: string | null; eta_s: number | null;
 };
 export type TableEntry = { signature: string; state: string; median_us: number | null; low_us: number | null; high_us: number | null; n: number | null; spread: number | null; measured_at: string | null };
@@ -134,18 +134,21 @@ export class ApiError extends Error {
   }
 }
 
+/** What went wrong, to be read: in the daemon's words where it has said so. */
+export const wordsOf = (error: unknown): string => (error instanceof ApiError ? error.message : 'Something went wrong in this page.');
+
 async function answer<T>(response: Response): Promise<T> {
   const text = await response.text();
   let body: unknown = null;
   try {
     body = text ? JSON.parse(text) : null;
   } catch {
-    throw new ApiError(response.status, 'The daemon did not answer in JSON.');
+    throw new ApiError(response.status, 'The daemon did not answer in JSON');
   }
   if (response.ok) return body as T;
   if (response.status === 401 && !response.url.endsWith('/session')) locked.value = true;
   const problem = (body ?? {}) as { detail?: string; title?: string; errors?: { pointer: string; detail: string }[] };
-  throw new ApiError(response.status, problem.detail ?? problem.title ?? `The daemon answered with status ${response.status}.`, problem.errors ?? [], problem as Record<string, unknown>);
+  throw new ApiError(response.status, problem.detail ?? problem.title ?? `The daemon answered with status ${response.status}`, problem.errors ?? [], problem as Record<string, unknown>);
 }
 
 async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
@@ -157,7 +160,7 @@ async function send<T>(method: string, path: string, body?: unknown): Promise<T>
       body: body === undefined ? null : JSON.stringify(body),
     });
   } catch {
-    throw new ApiError(0, 'The daemon cannot be reached.');
+    throw new ApiError(0, 'The daemon cannot be reached');
   }
   return answer<T>(response);
 }

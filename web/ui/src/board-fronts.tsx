@@ -6,7 +6,7 @@ import { metricValue, tickLabels } from './format';
 import { extent, ticks, toPixel, type Scale } from './scale';
 
 /** A network in a chart: squares are measured, diamonds evaluated, circles predicted. */
-export function Spot({ at: [x, y], source, title, ...rest }: { at: [number, number]; source: Source; title: string; class?: string; onClick: () => void }) {
+export function NetworkMark({ at: [x, y], source, title, ...rest }: { at: [number, number]; source: Source; title: string; class?: string; onClick: () => void }) {
   const words = <title>{title}</title>;
   if (source === 'measured') return <rect {...rest} x={x - 3.5} y={y - 3.5} width="7" height="7">{words}</rect>;
   if (source === 'evaluated') return <polygon {...rest} points={`${x},${y - 5} ${x + 5},${y} ${x},${y + 5} ${x - 5},${y}`}>{words}</polygon>;
@@ -40,7 +40,7 @@ function Panel({ items, board, sy, props }: { items: FrontItem[]; board: Board; 
           const at = [toPixel(sx, xs[i]!), toPixel(sy, ys[i]!)] as [number, number];
           const kind = `${best.includes(i) ? 'top' : ''} ${item.arch_id === props.selected ? 'chosen' : ''}`;
           const pick = () => props.onPick(item.arch_id);
-          return <Spot key={item.arch_id} at={at} source={toldBy(item.metrics[key], item.metrics[props.y]).source} title={item.arch} class={kind} onClick={pick} />;
+          return <NetworkMark key={item.arch_id} at={at} source={toldBy(item.metrics[key], item.metrics[props.y]).source} title={item.arch} class={kind} onClick={pick} />;
         })}
       </svg>
       <p class="note">{best.length} of {on.length} are best here{first === undefined || last === undefined ? '' : `: ${metricValue(key, xs[first])} to ${metricValue(key, xs[last])}`}</p>

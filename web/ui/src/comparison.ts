@@ -1,13 +1,13 @@
 // Searches beside each other: which, by which metrics, below which common point, and in which settings they differ.
 import type { FrontItem, Search } from './api';
-import { cliMetric, cliSubspace, keyOf, type Body } from './draft';
+import { cliMetric, cliSubspace, type Body } from './draft';
 import { toldBy, type Told } from './entries';
 import { metricValue } from './format';
-import { directionOf, frontOf, type Direction } from './front';
+import { directionOf, frontOf, keyOf, type Direction } from './front';
 
-export const most = 6;
+export const mostCompared = 6;
 /** The searches that an address names, each once. */
-export const picked = (text: string | null): string[] => [...new Set((text ?? '').split(',').filter(Boolean))].slice(0, most);
+export const picked = (text: string | null): string[] => [...new Set((text ?? '').split(',').filter(Boolean))].slice(0, mostCompared);
 
 export type Compared = { search: Search; items: FrontItem[] };
 export type Spot = { key: string; arch: string; x: number; y: number; told: Told };

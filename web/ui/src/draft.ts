@@ -1,4 +1,5 @@
 // A search as it is being put together: the body of its request and back, the command that is the same, and what is known of it before it begins.
+import { keyOf } from './front';
 import type { Subspace } from './subspace';
 
 export type Draft = {
@@ -31,8 +32,6 @@ export const judgedBy = (objectives: string[], accuracies: string): string[] => 
 const sentObjectives = (d: Draft): string[] => [...new Set(d.objectives.map((k) => (k === 'loss' && d.accuracy !== 'evaluated' ? 'top1' : k)))];
 
 type Bounded = { metric: string; profile?: string; max?: number; min?: number };
-/** A metric as candidates and fronts name it. */
-export const keyOf = (o: { metric: string; profile?: string }) => (o.profile ? `${o.metric}:${o.profile}` : o.metric);
 const usualSide = (key: string) => (key === 'top1' ? ('min' as const) : ('max' as const));
 
 /** What a limit is of, and whether it is a least or a most. */

@@ -6,7 +6,7 @@ import { bestOf, type Range, type Ranges } from './filter';
 import { metricsOf, type Entry } from './entries';
 import { metricValue, significant } from './format';
 import { Parallel, type ParallelAxis } from './parallel';
-import { Card, Empty } from './parts';
+import { Card, Empty, Select } from './parts';
 import { href, setQuery } from './router';
 import { useLoaded } from './state';
 import { VirtualTable } from './virtual-table';
@@ -103,10 +103,7 @@ export function CompareWith({ search, chosen, found }: { search: Search; chosen:
   if (others.length === 0) return null;
   return (
     <>
-      <label>Compare with <select value={chosen} onChange={(e) => setQuery({ vs: e.currentTarget.value })}>
-        <option value="">no other search</option>
-        {others.map((s) => <option key={s.id} value={s.id}>{s.name}</option>)}
-      </select></label>
+      <label>Compare with <Select value={chosen} set={(vs) => setQuery({ vs })} of={[['', 'no other search'], ...others.map((s) => [s.id, s.name] as const)]} /></label>
       {chosen && <a href={href(['searches', 'compare'], { of: `${search.id},${chosen}` })}>Side by side</a>}
       {chosen && found === 0 && <span role="status">Its front has no point with both metrics.</span>}
     </>

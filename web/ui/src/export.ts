@@ -1,4 +1,4 @@
-// Every candidate of a search as a file, in the form of "espalier search export": read for it from the daemon, whole, whatever the page shows.
+// Every candidate of a search as a file, in the form of "espalier search export --names": read for it from the daemon, whole, whatever the page shows.
 import { get, type CandidatePage } from './api';
 
 type Columns = CandidatePage['columns'];
@@ -23,10 +23,16 @@ function* rowsOf(pages: Pages): Generator<[Columns, number]> {
 /** A cell by RFC 4180: in quotes where it holds a comma, a quote or a line's end. */
 const cell = (v: unknown): string => (v == null ? '' : /[",\r\n]/.test(`${v}`) ? `"${`${v}`.replaceAll('"', '""')}"` : `${v}`);
 
-/** A column for each metric that any candidate has, with its interval and source beside it. */
-export function csvOf(pages: Pages): string[] {
+/** "latency_us@pi4/t1" for "latency_us:pf_1", as conditions say it; a metric keeps its key where nothing has its id, or where two would be called the same. */
+export function columnTitles(keys: string[], names: Record<string, string>): string[] {
+  const titles = keys.map((key) => { const [metric, id = ''] = key.split(':'); return names[id] ? `${metric}@${names[id]}` : key; });
+  return titles.map((title, i) => (titles.indexOf(title) === titles.lastIndexOf(title) ? title : keys[i]!));
+}
+
+/** A column for each metric that any candidate has, with its interval and source beside it; `names`: of profiles and models, by their ids. */
+export function csvOf(pages: Pages, names: Record<string, string>): string[] {
   const keys = [...new Set(pages.flatMap((p) => Object.keys(p.columns.metrics)))];
-  const lines = [[...plain, ...keys.flatMap((key) => parts.map((part) => (part === 'value' ? key : `${key} ${part}`)))].map(cell).join()];
+  const lines = [[...plain, ...columnTitles(keys, names).flatMap((title) => parts.map((part) => (part === 'value' ? title : `${title} ${part}`)))].map(cell).join()];
   for (const [c, i] of rowsOf(pages)) lines.push([...plain.map((name) => c[name]?.[i]), ...keys.flatMap((key) => parts.map((part) => c.metrics[key]?.[part][i]))].map(cell).join());
   return lines.map((line) => `${line}\r\n`);
 }
@@ -51,12 +57,12 @@ export function saveAs(content: Blob, name: string) {
 }
 
 /** Reads all candidates and hands them to the browser as a file. */
-export async function exportCandidates(id: string, name: string, format: Format): Promise<void> {
+export async function exportCandidates(id: string, name: string, format: Format, names: Record<string, string>): Promise<void> {
   const pages: CandidatePage[] = [];
   for (let after: string | null = ''; after !== null;) {
     const page: CandidatePage = await get(`/searches/${encodeURIComponent(id)}/candidates?origins=true&page_size=5000${after && `&after=${encodeURIComponent(after)}`}`);
     pages.push(page);
     after = page.next;
   }
-  saveAs(new Blob(format === 'csv' ? csvOf(pages) : jsonOf(pages), { type: format === 'csv' ? 'text/csv' : 'application/json' }), `${name}.${format}`);
+  saveAs(new Blob(format === 'csv' ? csvOf(pages, names) : jsonOf(pages), { type: format === 'csv' ? 'text/csv' : 'application/json' }), `${name}.${format}`);
 }

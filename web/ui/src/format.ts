@@ -4,11 +4,13 @@ export const dash = '–';
 const known = (v: number | null | undefined): v is number => typeof v === 'number' && Number.isFinite(v);
 
 export const percent = (v: number | null | undefined, digits = 2) => (known(v) ? `${(100 * v).toFixed(digits)} %` : dash);
-/** A latency in us below a millisecond, else in ms; `most`: the largest of the column, whose unit all of them share. */
-export const latency = (us: number | null | undefined, most = us) => (!known(us) ? dash : Math.abs(most ?? us) >= 1000 ? `${significant(us / 1000)} ms` : `${significant(us)} us`);
+/** A latency in µs below a millisecond, else in ms; `most`: the largest of the column, whose unit all of them share. */
+export const latency = (us: number | null | undefined, most = us) => (!known(us) ? dash : Math.abs(most ?? us) >= 1000 ? `${significant(us / 1000)} ms` : `${significant(us)} µs`);
 /** Where a number in ms is to be typed beside it. */
 export const inMs = (us: number | null | undefined) => (known(us) ? `${significant(us / 1000)} ms` : dash);
 export const energy = (uj: number | null | undefined) => (known(uj) ? (uj >= 1000 ? `${significant(uj / 1000, 3)} mJ` : `${significant(uj, 3)} µJ`) : dash);
+/** What a calibration of a rung corrects. */
+export const sumOf = (rung = ''): string => ({ kinds: 'sum scaled by kind', fleet: 'sum scaled by other profiles', entries: 'sum scaled by entry' })[rung] ?? 'sum';
 export const largest = (values: (number | null | undefined)[]) => Math.max(0, ...values.filter(known).map(Math.abs));
 
 export function significant(v: number, digits = 4): string {
@@ -106,14 +108,14 @@ export function tickLabels(key: string, values: number[], log = false): { text: 
   const time = key.startsWith('latency_us');
   const power = key === 'top1' ? 0 : Math.min(time ? 1 : 4, Math.max(0, Math.floor(Math.log10(most || 1) / 3)));
   const factor = key === 'top1' ? 100 : 1000 ** -power;
-  const unit = key === 'top1' ? '%' : time ? (power ? 'ms' : 'us') : `${['', 'k', 'M', 'G', 'T'][power]}${key.endsWith('_bytes') ? 'B' : ''}`;
+  const unit = key === 'top1' ? '%' : time ? (power ? 'ms' : 'µs') : `${['', 'k', 'M', 'G', 'T'][power]}${key.endsWith('_bytes') ? 'B' : ''}`;
   const scaled = values.map((v) => v * factor);
   return { text: log ? scaled.map((v) => `${+v.toPrecision(3)}`) : even(scaled), unit };
 }
 
-/** "6.1 × 10¹⁷": how many there are of very many. */
+/** "6.1 × 10¹⁷": how many there are of very many; every digit of fewer. */
 export function power(v: number): string {
-  if (v < 1e6) return `${v}`;
+  if (v < 1e6) return counted(v);
   const [digits, exponent] = v.toExponential(1).split('e+');
   return `${digits} × 10${[...exponent!].map((d) => '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(d)]).join('')}`;
 }

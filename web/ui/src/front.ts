@@ -1,10 +1,13 @@
-// Non-dominated points of two axes, by sorting: O(n log n).
+// Objectives, and the non-dominated points of two axes, by sorting: O(n log n).
 
 export type Direction = 'maximise' | 'minimise';
 
+/** A metric as candidates and fronts name it. */
+export const keyOf = (o: { metric: string; profile?: string }) => (o.profile ? `${o.metric}:${o.profile}` : o.metric);
+
 /** Which way a metric is better: as an objective of the search says, else top-1 the greatest and all others the least. */
 export const directionOf = (objectives: { metric: string; profile?: string; direction: Direction }[], key: string): Direction =>
-  objectives.find((o) => (o.profile ? `${o.metric}:${o.profile}` : o.metric) === key)?.direction ?? (key === 'top1' ? 'maximise' : 'minimise');
+  objectives.find((o) => keyOf(o) === key)?.direction ?? (key === 'top1' ? 'maximise' : 'minimise');
 
 /** Indices of the points that no other dominates, by x. Points with a value that is not finite are passed over. */
 export function frontOf(x: number[], y: number[], dx: Direction, dy: Direction): number[] {

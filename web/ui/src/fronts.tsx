@@ -1,6 +1,6 @@
 // Fronts of several searches over each other, in two metrics: a colour each, from the fourth on with dashed lines.
 import { useRef } from 'preact/hooks';
-import { Spot as Mark } from './board-fronts';
+import { NetworkMark } from './board-fronts';
 import { useSize } from './canvas';
 import type { Spot } from './comparison';
 import { metricValue, tickLabels } from './format';
@@ -50,7 +50,7 @@ export function Fronts({ series, x, y, pick }: Props) {
           return (
             <g key={id} style={{ fill: shade, stroke: shade }}>
               <path d={best.map((s, n) => { const [u, v] = at(s); return n === 0 ? `M${u} ${v}` : `H${u}V${v}`; }).join('')} stroke-dasharray={dashed ? '6 4' : undefined} />
-              {best.map((s) => <Mark key={s.key} at={at(s)} source={s.told.source} title={`${name}: ${y.title} ${metricValue(y.key, s.y)}, ${x.title} ${metricValue(x.key, s.x)}\n${s.arch}`} onClick={() => pick(id, s.key)} />)}
+              {best.map((s) => <NetworkMark key={s.key} at={at(s)} source={s.told.source} title={`${name}: ${y.title} ${metricValue(y.key, s.y)}, ${x.title} ${metricValue(x.key, s.x)}\n${s.arch}`} onClick={() => pick(id, s.key)} />)}
             </g>
           );
         })}

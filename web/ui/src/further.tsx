@@ -1,6 +1,6 @@
 // What a search that is there is good for further: more evaluations of it, and all that is known of it as one page.
 import { useState } from 'preact/hooks';
-import { ApiError, post, type Search } from './api';
+import { post, wordsOf, type Search } from './api';
 import { quoted } from './draft';
 import { Card, Code, say } from './parts';
 
@@ -20,7 +20,7 @@ export function Extend({ search, close }: Props) {
     setBusy(true);
     post(`/searches/${encodeURIComponent(search.id)}/extend`, { evaluations: all, ...(patience === '' ? {} : { patience: Number(patience) || null }) })
       .then(() => { say('The search goes on.'); close(); })
-      .catch((error: unknown) => { setProblem(error instanceof ApiError ? error.message : 'Something went wrong in this page.'); setBusy(false); });
+      .catch((error: unknown) => { setProblem(wordsOf(error)); setBusy(false); });
   };
   return (
     <Card title="Extend the search" note={<Close close={close} what="the form" />}>

@@ -1,10 +1,9 @@
 // Jobs as all pages speak of them.
 import { list, type Job } from './api';
 
-/** What a job of a kind does. */
+/** What a job of a kind is, where its state stands beside it. */
 export const jobKinds: Record<string, string> = {
-  dataset: 'Checking a data set', train: 'Training', evaluate: 'Evaluating subnets', estimate: 'Comparing inherited with stand-alone accuracy', search: 'Searching', export: 'Exporting',
-  table: 'Measuring a latency table', import: 'Importing a checkpoint', model: 'Reading a model', results: 'Taking over results', calibrate: 'Calibrating a board',
+  dataset: 'Data set', train: 'Training', evaluate: 'Evaluation', estimate: 'Estimation', search: 'Search', export: 'Export', table: 'Latency table', import: 'Checkpoint import', model: 'Model import', results: 'Foreign results', calibrate: 'Calibration',
 };
 
 const active = ['running', 'queued', 'paused', 'canceling'];
@@ -25,4 +24,4 @@ export function endOf(topic: string, job: Record<string, unknown>): { text: stri
 
 /** The page of what a job works on; null: it has none. */
 export const subjectPage = (job: Job): string[] | null =>
-  job.subject?.startsWith('se_') ? ['searches', job.subject] : job.subject?.startsWith('sn_') ? ['supernets', job.subject] : null;
+  Object.entries({ se_: 'searches', sn_: 'supernets', mo_: 'models' }).flatMap(([prefix, list]) => (job.subject?.startsWith(prefix) ? [[list, job.subject]] : []))[0] ?? null;

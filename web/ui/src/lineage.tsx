@@ -74,7 +74,7 @@ function Family({ doc, space, search, names }: { doc: Lineage; space: string; se
 export function LineageOf({ space, search, arch, names }: { space: string; search: string; arch: Arch; names: Map<string, string> }) {
   const [wide, setWide] = useState('');
   const most = wide === arch.arch_id ? all : few;
-  const { data, error } = useLoaded(() => get<Lineage>(`/searches/${encodeURIComponent(search)}/lineage?arch=${arch.arch_id}&steps=${most.steps}&networks=${most.networks}`), `lineage ${search} ${arch.arch_id} ${most.steps}`);
+  const { data, error } = useLoaded(() => get<Lineage>(`/searches/${encodeURIComponent(search)}/lineage?arch=${encodeURIComponent(arch.arch)}&steps=${most.steps}&networks=${most.networks}`), `lineage ${search} ${arch.arch_id} ${most.steps}`);
   if (!data) return error ? <Failed error={error} /> : <Waiting />;
   const self = data.items[0];
   if (!self) return <Empty>That search did not ask for this network.</Empty>;

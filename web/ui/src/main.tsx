@@ -4,7 +4,7 @@ import './style.css';
 import { locked, remove, session } from './api';
 import { endOf } from './jobs';
 import { begin, connection, listen, sessionChanged } from './live';
-import { Empty, Page, say, Toasts } from './parts';
+import { Empty, Page, say, Select, Toasts } from './parts';
 import { href, route } from './router';
 import { setTheme, theme, type Theme } from './theme';
 import { About } from './pages/about';
@@ -24,7 +24,7 @@ import { ArchPage } from './pages/arch';
 import { ModelPage, Models } from './pages/models';
 import { SignIn } from './pages/sign-in';
 
-const sections: [string, string][] = [['', 'Overview'], ['searches', 'Searches'], ['supernets', 'Supernets'], ['devices', 'Devices'], ['jobs', 'Jobs'], ['models', 'Models'], ['data', 'Data & spaces'], ['about', 'About']];
+const sections: [string, string][] = [['', 'Overview'], ['searches', 'Searches'], ['supernets', 'Supernets'], ['devices', 'Devices'], ['jobs', 'Jobs'], ['models', 'Models'], ['data', 'Data'], ['about', 'About']];
 
 function Current() {
   const [section = '', id] = route.value.parts;
@@ -106,9 +106,7 @@ function Pages({ section }: { section: string }) {
           <Who />
           <span class={`live ${connection.value}`} role="status">{words[connection.value]}</span>
           <label>Theme{' '}
-            <select value={theme.value} onChange={(e) => setTheme(e.currentTarget.value as Theme)}>
-              <option value="system">system</option><option value="light">light</option><option value="dark">dark</option>
-            </select>
+            <Select value={theme.value} set={(to) => setTheme(to as Theme)} of={['system', 'light', 'dark'].map((name) => [name, name])} />
           </label>
         </div>
       </nav>

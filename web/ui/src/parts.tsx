@@ -2,7 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import { signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { ApiError, type Job, type Progress } from './api';
+import { wordsOf, type Job, type Progress } from './api';
 import { copied } from './clipboard';
 import { duration, percent, short } from './format';
 import { progress } from './live';
@@ -105,18 +105,21 @@ export function AxisChoice({ x, y, log, logY, children }: { x: string; y: string
 export function Choose({ name, title, all }: { name: string; title: string; all: Record<string, string> }) {
   return (
     <label>{title}{' '}
-      <select value={route.value.query.get(name) ?? ''} onChange={(e) => setQuery({ [name]: e.currentTarget.value })}>
-        <option value="">all</option>
-        {Object.entries(all).map(([value, text]) => <option key={value} value={value}>{text}</option>)}
-      </select>
+      <Select value={route.value.query.get(name) ?? ''} set={(value) => setQuery({ [name]: value })} of={[['', 'all'], ...Object.entries(all)]} />
     </label>
   );
 }
 
 /** A field that takes one of some values. */
 export const Select = ({ value, set, of, ...more }: { value: string; set: (value: string) => void; of: (readonly [string, ComponentChildren])[]; id?: string; 'aria-describedby'?: string }) => <select value={value} onChange={(e) => set(e.currentTarget.value)} {...more}>{of.map(([v, title]) => <option key={v} value={v}>{title}</option>)}</select>;
+
+/** A page whose thing is being read, or cannot be: then with the way to the others. */
+export const Unread = ({ title, error, of }: { title: string; error: string | null; of: string }) => (
+  <Page title={title}>{error ? <><Failed error={error} /><p><a href={href([of])}>All {of}</a></p></> : <Waiting />}</Page>
+);
+
 export const Empty = ({ children }: { children: ComponentChildren }) => <div class="empty">{children}</div>;
-export const Failed = ({ error }: { error: string | null }) => (error ? <p class="problem" role="alert">{error}</p> : null);
+export const Failed = ({ error }: { error: string | null }) => (error ? <p class="problem" role="alert">{error[0]!.toUpperCase() + error.slice(1)}</p> : null);
 export const Waiting = () => <p class="note" role="status">Reading…</p>;
 export function Code({ children }: { children: string }) {
   const [done, setDone] = useState<string | null>(null);
@@ -223,7 +226,7 @@ export function Act(props: { do: () => Promise<unknown>; done?: string; confirm?
     setBusy(true);
     props.do()
       .then(() => props.done && say(props.done))
-      .catch((error: unknown) => say(error instanceof ApiError ? error.message : 'Something went wrong in this page.', true))
+      .catch((error: unknown) => say(wordsOf(error), true))
       .finally(() => setBusy(false));
   };
   return <button type="button" class={props.class ?? ''} disabled={busy || props.off} onClick={click}>{props.children}</button>;

@@ -5,7 +5,7 @@ import { extent, ticks, toPixel, type Scale } from './scale';
 
 const [width, height, left, bottom] = [560, 236, 78, 56];
 
-export function Residuals({ points, interval }: { points: CalibrationPoint[]; interval: number | undefined }) {
+export function Residuals({ points, interval, of }: { points: CalibrationPoint[]; interval: number | undefined; of: string }) {
   const errors = points.map((p) => p.predicted_us / p.measured_us - 1);
   const most = Math.max(0.06, ...errors.map(Math.abs)) * 1.08;
   const [min, max] = extent(points.map((p) => p.measured_us), true, 0.04);
@@ -16,7 +16,7 @@ export function Residuals({ points, interval }: { points: CalibrationPoint[]; in
   const signed = (e: number) => `${e >= 0 ? '+' : '−'}${percent(Math.abs(e), 1)}`;
   return (
     <figure class="board-front residuals">
-      <figcaption>Predicted over measured, of {points.length} networks</figcaption>
+      <figcaption>Predicted over measured, of {points.length} networks {of && `of ${of}`}</figcaption>
       <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`Residuals of ${points.length} networks from ${latency(Math.min(...points.map((p) => p.measured_us)))} to ${latency(Math.max(...points.map((p) => p.measured_us)))}: the worst is ${signed(errors[worst]!)}, of ${points[worst]!.arch}`}>
         {interval !== undefined && <rect class="band" x={left} width={width - 8 - left} y={toPixel(sy, Math.min(most, interval))} height={toPixel(sy, -Math.min(most, interval)) - toPixel(sy, Math.min(most, interval))} />}
         {ticks(-most, most, 5).map((v) => <g key={v}><line x1={left} x2={width - 8} y1={toPixel(sy, v)} y2={toPixel(sy, v)} class={v === 0 ? 'zero' : ''} /><text x={left - 6} y={toPixel(sy, v) + 4} text-anchor="end">{v === 0 ? '0' : signed(v).replace('.0 ', ' ')}</text></g>)}

@@ -1,7 +1,7 @@
 // Data of a page: read when it opens, read again when an event concerns it. A read that fails keeps what was there.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { reads, type Reads } from './again';
-import { ApiError } from './api';
+import { wordsOf, type ApiError } from './api';
 import { listen } from './live';
 
 export type Loaded<T> = { data: T | null; error: string | null; reload: () => void };
@@ -15,7 +15,9 @@ export function follow(read: (wanted: () => boolean) => Promise<void>, topics: s
   return { ...own, end: () => { stop(); own.end(); } };
 }
 
-/** What `read` reads; another key stands for another thing. */
+const pause = 5; // seconds until what the daemon could not answer is asked for again
+
+/** What `read` reads; another key stands for another thing. What the daemon cannot answer for now is asked for again. */
 export function useLoaded<T>(read: () => Promise<T>, key: string, topics: string[] = [], concerns: Concerns = () => true): Loaded<T> {
   const [state, setState] = useState<{ key: string; data: T | null; error: string | null }>({ key, data: null, error: null });
   const latest = useRef({ read, concerns });
@@ -23,16 +25,21 @@ export function useLoaded<T>(read: () => Promise<T>, key: string, topics: string
   const followed = useRef<Reads | null>(null);
 
   useEffect(() => {
+    let timer = 0;
     const own = followed.current = follow(async (wanted) => {
+      clearTimeout(timer);
       try {
         const data = await latest.current.read();
         if (wanted()) setState({ key, data, error: null });
       } catch (error) {
-        const message = error instanceof ApiError ? error.message : 'Something went wrong in this page.';
-        if (wanted()) setState((before) => ({ key, data: before.key === key ? before.data : null, error: message }));
+        const { status } = error as Partial<ApiError>, passing = status === 0 || Number(status) >= 500;
+        const message = wordsOf(error) + (passing ? `; asked again every ${pause} s.` : '');
+        if (!wanted()) return;
+        if (passing) timer = window.setTimeout(own.soon, 1000 * pause);
+        setState((before) => ({ key, data: before.key === key ? before.data : null, error: message }));
       }
     }, topics, (data, topic) => latest.current.concerns(data, topic));
-    return own.end;
+    return () => { clearTimeout(timer); own.end(); };
   }, [key]);
 
   return { data: state.key === key ? state.data : null, error: state.error, reload: () => followed.current?.now() };

@@ -1,6 +1,6 @@
 // Adding a board: a token is made when somebody asks for one, and the same one is waited for until its board comes or it expires, also over a reload.
 import { useEffect, useState } from 'preact/hooks';
-import { ApiError, get, post, type Device, type Token } from '../api';
+import { ApiError, get, post, wordsOf, type Device, type Token } from '../api';
 import { listen } from '../live';
 import { Card, Code, Failed } from '../parts';
 import { href } from '../router';
@@ -89,7 +89,7 @@ export function AddBoard({ onArrived, onClose }: { onArrived: () => void; onClos
       const next = { id: token.id, name: called, command: token.command ?? '', notices: token.notices ?? [], expires_at: token.expires_at };
       keep(next);
       setAwaited(next);
-    }, (e: unknown) => setError(e instanceof ApiError ? e.message : 'No token could be made.')).finally(() => setBusy(false));
+    }, (e: unknown) => setError(wordsOf(e))).finally(() => setBusy(false));
   };
   return (
     <Card title="Add a board" class={`add-board ${board ? 'arrived' : ''}`} note={<button type="button" class="quiet" onClick={onClose} aria-label="Close">✕</button>}>

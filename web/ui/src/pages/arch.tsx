@@ -7,7 +7,7 @@ import { differences } from '../genes';
 import { Samples } from '../histogram';
 import { LineageOf } from '../lineage';
 import { NetworkTable, type OnBoard } from '../network';
-import { Act, Card, Empty, Facts, Failed, Page, Select, State, Table, Waiting } from '../parts';
+import { Act, Card, Empty, Facts, Failed, Page, Select, State, Table, Unread, Waiting } from '../parts';
 import { go, href, route, setQuery } from '../router';
 import { useLoaded } from '../state';
 import { isAlone, useWeights, type Weights } from '../weights';
@@ -215,7 +215,7 @@ export function ArchPage({ space }: { space: string }) {
   const by = useWeights(space, plain.data?.arch ?? '', spaces.data?.largest.arch ?? '', search);
   const others = useOthers(spaces.data, search, by.supernets.filter((s) => !isAlone(s)), plain.data?.arch ?? '');
   const arch = plain.data;
-  if (!arch) return <Page title="Network">{plain.error ?? spaces.error ? <Failed error={plain.error ?? spaces.error} /> : <Waiting />}</Page>;
+  if (!arch) return <Unread title="Network" error={plain.error ?? spaces.error} of="searches" />;
   const measured = measurements.data ?? [];
   const names = new Map((sources ?? []).map((s) => [s.id, s.name]));
   const shown = onBoards.data ?? [];

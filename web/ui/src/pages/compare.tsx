@@ -3,13 +3,15 @@ import type { ComponentChildren } from 'preact';
 import { useMemo } from 'preact/hooks';
 import { ApiError, get, list, type CandidatePage, type Front, type Profile, type Search, type Supernet } from '../api';
 import { areaOf, bestIn, commonMetrics, differing, picked, settingsOf, wayOf, worstOf, type Compared } from '../comparison';
-import { keyOf, named, type Body } from '../draft';
+import { named, type Body } from '../draft';
+import { keyOf } from '../front';
 import { comparing, metricName, metricValue, percent, short } from '../format';
 import { Fronts, shadeOf, Swatch } from '../fronts';
 import { Lines, type Curve } from '../lines';
 import { AxisChoice, Card, Empty, Failed, Page, State, Waiting } from '../parts';
 import { href, route } from '../router';
 import { useLoaded } from '../state';
+import { shortBoards } from '../titles';
 
 /** `measured`: networks that its strategy had measured, on each of its boards. */
 type Column = Compared & { body: Body | null; measured: number[] };
@@ -73,7 +75,8 @@ export function Compare() {
   const series = useMemo(() => all.map(({ search, items }) => { const { spots, of } = bestIn(items, x, y, dx, dy); return { id: search.id, name: search.name, best: spots, of }; }), [all, x, y, dx, dy]);
   const [worstX, worstY] = useMemo(() => [worstOf(all, x, dx), worstOf(all, y, dy)], [all, x, y, dx, dy]);
   const boards = { ...names.data, ...Object.fromEntries(all.flatMap((c) => c.search.models ?? []).map((m) => [m.id, m.name])) };
-  const nameOf = (key: string) => metricName(key, boards);
+  const places = [...new Set(metrics.flatMap(({ key }) => key.split(':')[1] ?? []))], briefly = shortBoards(places.map((id) => boards[id] ?? id));
+  const nameOf = (key: string) => metricName(key, Object.fromEntries(places.map((id, i) => [id, briefly[i]!])));
 
   const actions = <a class="button" href={href(['searches'], { of: ids.join() })}>Choose others</a>;
   if (ids.length < 2) return <Page title="Comparison" actions={actions}><Empty>Tick two searches or more in the <a href={href(['searches'])}>list of searches</a> to see them side by side.</Empty></Page>;

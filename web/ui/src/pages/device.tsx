@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { get, list, patch, post, simulated, type Calibration, type CalibrationPoint, type Device, type DeviceHistory, type Measurement, type Profile, type Space, type Table as LatencyTable, type TableEntry } from '../api';
-import { ago, duration, largest, latency, percent, short, significant } from '../format';
-import { Act, Card, Empty, Facts, Failed, Page, State, Table, Waiting } from '../parts';
+import { ago, duration, largest, latency, percent, short, significant, sumOf } from '../format';
+import { Act, Card, Empty, Facts, Failed, Page, Select, State, Table, Unread, Waiting } from '../parts';
 import { Residuals } from '../residuals';
 import { href } from '../router';
 import { useLoaded, useTick } from '../state';
@@ -13,7 +13,7 @@ function BuildTable({ profile }: { profile: string }) {
   const chosen = space || spaces.data?.[0]?.name || '';
   return (
     <div class="row">
-      <label>Space <select value={chosen} onChange={(e) => setSpace(e.currentTarget.value)}>{(spaces.data ?? []).map((s) => <option key={s.name} value={s.name}>{s.name} ({s.table_entries} entries)</option>)}</select></label>
+      <label>Space <Select value={chosen} set={setSpace} of={(spaces.data ?? []).map((s) => [s.name, `${s.name} (${s.table_entries} entries)`])} /></label>
       <Act do={() => post('/tables', { profile, space: chosen, method: 'brief' })} done="The table is being measured.">Measure briefly</Act>
       <Act do={() => post('/tables', { profile, space: chosen, method: 'full' })} done="The table is being measured.">Measure fully</Act>
     </div>
@@ -39,10 +39,8 @@ const entriesOf = (t: LatencyTable) => [
   t.spread != null && `spread ${percent(t.spread, 1)}, at worst ${percent(t.spread_worst, 1)}`, t.oldest_at && `oldest ${ago(t.oldest_at)}`, t.eta_s != null && `${duration(t.eta_s)} left`,
 ].map((word) => (word ? `, ${word}` : ''));
 
-function Tables({ profile }: { profile: string }) {
-  const { data } = useLoaded(() => list<LatencyTable>('/tables'), `tables ${profile}`, ['table']);
+function Tables({ profile, mine }: { profile: string; mine: LatencyTable[] }) {
   const [open, setOpen] = useState('');
-  const mine = (data ?? []).filter((t) => t.profile === profile);
   return (
     <>
       {mine.length === 0 && <Empty>No latency table yet. Measure the one of a space:</Empty>}
@@ -57,29 +55,42 @@ function Tables({ profile }: { profile: string }) {
   );
 }
 
-const sums: Record<string, string> = { kinds: 'sum scaled by kind', fleet: 'sum scaled by other profiles', entries: 'sum scaled by entry' };
-/** "0.988 × sum − 0.3556 us" */
-const correction = (c: Calibration) => `${significant(c.a, 3)} × ${sums[c.rung ?? ''] ?? 'sum'} ${c.c < 0 ? '−' : '+'} ${latency(Math.abs(c.c))}`;
+/** "0.988 × sum − 0.3556 µs" */
+const correction = (c: Calibration) => `${significant(c.a, 3)} × ${sumOf(c.rung)} ${c.c < 0 ? '−' : '+'} ${latency(Math.abs(c.c))}`;
 
 /** The newest calibration's quality as a picture. */
-function Quality({ calibration }: { calibration: Calibration }) {
+function Quality({ calibration, space }: { calibration: Calibration; space: string }) {
   const { data } = useLoaded(() => get<Calibration & { points?: CalibrationPoint[] }>(`/calibrations/${calibration.id}`), `points ${calibration.id}`);
-  return data?.points?.length ? <Residuals points={data.points} interval={calibration.interval} /> : null;
+  return data?.points?.length ? <Residuals points={data.points} interval={calibration.interval} of={space} /> : null;
 }
 
-function Calibrations({ profile }: { profile: string }) {
+/** Asks for a calibration by itself, of a space whose latency table is there. */
+function Calibrate({ profile, spaces }: { profile: string; spaces: string[] }) {
+  const [chosen, setChosen] = useState('');
+  const space = chosen || spaces[0];
+  if (!space) return null;
+  return (
+    <div class="row">
+      <label>Space <Select value={space} set={setChosen} of={spaces.map((name) => [name, name])} /></label>
+      <Act do={() => post('/calibrations', { profile, space })} confirm={`Measure ten more networks of ${space} here, and fit predictions to all that were measured?`} done="The calibration is queued; see Jobs.">Calibrate</Act>
+    </div>
+  );
+}
+
+/** `spaces`: their names by their fingerprints. */
+function Calibrations({ profile, spaces }: { profile: string; spaces: Record<string, string> }) {
   const { data } = useLoaded(() => list<Calibration>(`/calibrations?profile=${encodeURIComponent(profile)}`), `cal ${profile}`, ['search', 'front', 'job'], (d, topic) => topic !== 'job' || (d['kind'] === 'calibrate' && d['state'] === 'done'));
   if (!data?.length) return <Empty>None yet: a search measures whole networks and fits one, and so does <code>espalier latency calibrate {profile} SPACE</code>.</Empty>;
-  const newest = data[0]!;
+  const newest = data[0]!, spaceOf = (c: Calibration) => spaces[c.space_fingerprint ?? ''] ?? '';
   return (
     <>
-    {newest.id && <Quality calibration={newest} />}
+    {newest.id && <Quality calibration={newest} space={spaceOf(newest)} />}
     <Table label="Calibrations" rows={data} rowKey={(c) => c.id ?? String(c.version)} columns={[
-      { title: 'Version', number: true, cell: (c) => c.version }, { title: 'Networks', number: true, cell: (c) => (c.n_known ? `${c.n} (${c.n_known} known before)` : c.n) },
+      { title: 'Space', cell: spaceOf }, { title: 'Version', number: true, cell: (c) => c.version }, { title: 'Networks', number: true, cell: (c) => (c.n_known ? `${c.n} (${c.n_known} known before)` : c.n) },
       { title: 'Correction', number: true, cell: correction },
-      { title: 'Mean error before → after', number: true, cell: (c) => (c.before && c.after ? `${percent(c.before.mape, 1)} → ${percent(c.after.mape, 1)}` : '–') },
-      { title: 'Within ±5, ±10 %', number: true, cell: (c) => (c.after ? `${percent(c.after.within_5, 0)}, ${percent(c.after.within_10, 0)}` : '–') },
-      { title: 'Rank agreement (tau)', number: true, cell: (c) => c.after?.kendall_tau.toFixed(3) ?? '–' },
+      { title: 'Mean error', number: true, cell: (c) => (c.before && c.after ? `${percent(c.before.mape, 1)} → ${percent(c.after.mape, 1)}` : '–') },
+      { title: 'In ±5, ±10 %', number: true, cell: (c) => (c.after ? `${percent(c.after.within_5, 0)}, ${percent(c.after.within_10, 0)}` : '–') },
+      { title: 'Rank (tau)', number: true, cell: (c) => c.after?.kendall_tau.toFixed(3) ?? '–' },
       { title: '90 % interval, holds', number: true, cell: (c) => (c.interval !== undefined ? `±${percent(c.interval, 1)}, ${percent(c.after?.coverage, 0)}` : '–') }, { title: 'Fitted', cell: (c) => ago(c.created_at) },
     ]} />
     </>
@@ -135,8 +146,10 @@ export function DevicePage({ id }: { id: string }) {
   useTick(10000);
   const { data, error, reload } = useLoaded(() => get<Device>(`/devices/${encodeURIComponent(id)}`), id, ['device'], (d) => d['id'] === id);
   const profiles = useLoaded(() => list<Profile>('/profiles'), 'profiles', ['device']);
+  const tables = useLoaded(() => list<LatencyTable>('/tables'), 'tables', ['table']);
+  const tablesOf = (p: Profile) => (tables.data ?? []).filter((t) => t.profile === p.id);
   const history = useHistory(id, profiles.data ?? []);
-  if (!data) return <Page title="Device">{error ? <Failed error={error} /> : <Waiting />}</Page>;
+  if (!data) return <Unread title="Device" error={error} of="devices" />;
   const change = (state: string) => patch(`/devices/${data.id}`, { state }).then(reload);
   const f = data.fingerprint ?? {};
   // In the order of its worker, the default first; what it offers no longer comes last.
@@ -173,9 +186,10 @@ export function DevicePage({ id }: { id: string }) {
         {mine.map((p) => (
           <Card key={p.id} title={p.name} class="wide" note={`${p.default && mine.length > 1 ? 'default, ' : ''}${p.offered ? '' : 'no longer offered, '}${p.runtime}, ${p.precision}, ${p.threads} ${p.threads === 1 ? 'thread' : 'threads'}${p.cores ? `, cores ${p.cores}` : ''}, governor ${p.governor}, noise ${percent(p.noise, (p.noise ?? 0) > 1 ? 0 : 1)}${p.noise_doubt ? ' (in doubt)' : ''}`}>
             <h3>Latency tables</h3>
-            <Tables profile={p.id} />
+            {tables.data ? <Tables profile={p.id} mine={tablesOf(p)} /> : <Waiting />}
             <h3>Calibrations</h3>
-            <Calibrations profile={p.id} />
+            <Calibrations profile={p.id} spaces={Object.fromEntries(tablesOf(p).map((t) => [t.space_fingerprint, t.space]))} />
+            <Calibrate profile={p.id} spaces={tablesOf(p).filter((t) => t.state === 'ready').map((t) => t.space)} />
             <h3>Whole networks</h3>
             <Measurements profile={p.id} />
           </Card>

@@ -27,7 +27,7 @@ function figures(history: DeviceHistory | null, profiles: Profile[]): [string, s
   return [
     ...(warm.length ? [['Sensors', warm.join(', ')] as [string, string]] : []),
     ...(drift == null ? [] : [['Drift', `${drift < 0 ? '−' : '+'}${percent(Math.abs(drift), 1)}`] as [string, string]]),
-    ...(covered.length ? [[covered.length > 1 ? 'Tables, least' : 'Table', percent(Math.min(...covered), 0)] as [string, string]] : []),
+    ...(covered.length ? [[covered.length > 1 ? 'Least table' : 'Table', percent(Math.min(...covered), 0)] as [string, string]] : []),
     ...(newest?.after ? [['Prediction error', percent(newest.after.mape, 1)] as [string, string]] : []),
   ];
 }

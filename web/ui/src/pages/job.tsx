@@ -1,9 +1,9 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, get, post, type Job } from '../api';
 import { percent, short, significant } from '../format';
-import { isActive } from '../jobs';
+import { isActive, jobKinds, subjectPage } from '../jobs';
 import { LogText, newest, type Piece } from '../log-text';
-import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
+import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Unread, Waiting } from '../parts';
 import { useLoaded } from '../state';
 import { Subject, useNames } from './jobs';
 
@@ -76,16 +76,15 @@ function told(key: string, v: unknown): string {
 }
 
 /** "Search fashion": what a job does, and on what; its id is in the line below. */
-const nouns: Record<string, string> = { dataset: 'Data set', train: 'Training', evaluate: 'Evaluation', search: 'Search', export: 'Export', table: 'Latency table', model: 'Import' };
-const titleOf = ({ kind, subject }: Job, names: Map<string, string> | null) => `${nouns[kind] ?? inWords(kind)} ${names?.get(subject) ?? ''}`.trim();
+const titleOf = ({ kind, subject }: Job, names: Map<string, string> | null) => `${jobKinds[kind] ?? inWords(kind)} ${names?.get(subject) ?? ''}`.trim();
 
 export function JobPage({ id }: { id: string }) {
   const { data, error } = useLoaded(() => get<Job>(`/jobs/${encodeURIComponent(id)}`), id, ['job'], (d) => d['id'] === id);
   const active = data ? isActive(data) : true;
   const names = useNames();
-  if (!data) return <Page title="Job">{error ? <Failed error={error} /> : <Waiting />}</Page>;
+  if (!data) return <Unread title="Job" error={error} of="jobs" />;
   return (
-    <Page title={titleOf(data, names.data)} lead={<><span class="genotype">{data.id}</span> <State of={data.state} /> <Subject job={data} names={names.data} /></>} actions={
+    <Page title={titleOf(data, names.data)} lead={<><span class="genotype">{data.id}</span> <State of={data.state} /> {subjectPage(data) && <Subject job={data} names={names.data} />}</>} actions={
       active ? <Act do={() => post(`/jobs/${data.id}/cancel`)} confirm="Stop this job? It can be resumed." done="The job stops at its next step.">Stop</Act>
         : data.state !== 'done' ? <Act class="primary" do={() => post(`/jobs/${data.id}/retry`)} done="The job is queued again.">Try again</Act> : null
     }>

@@ -1,6 +1,6 @@
 // What runs, waits and has ended: a list that is read page by page, narrowed by state and kind.
 import { useState } from 'preact/hooks';
-import { get, list, post, type Dataset, type Job, type Search, type Supernet, type Table as LatencyTable } from '../api';
+import { get, list, post, type Dataset, type Job, type Model, type Search, type Supernet, type Table as LatencyTable } from '../api';
 import { ago, duration, percent } from '../format';
 import { activeJobs, isActive, jobKinds, subjectPage } from '../jobs';
 import { Act, Card, Choose, Empty, Failed, Page, progressOf, State, Table, Waiting, waitsFor } from '../parts';
@@ -10,16 +10,15 @@ import { useLoaded, useTick } from '../state';
 /** Names of what jobs work on, by id; a latency table has that of its space. */
 export function useNames() {
   return useLoaded(async () => {
-    const lists = await Promise.all([list<Supernet>('/supernets'), list<Search>('/searches'), list<Dataset>('/datasets')]);
+    const lists = await Promise.all([list<Supernet>('/supernets'), list<Search>('/searches'), list<Dataset>('/datasets'), list<Model>('/models')]);
     const tables = await list<LatencyTable>('/tables');
     return new Map([...lists.flat().map((row) => [row.id, row.name] as const), ...tables.map((t) => [t.id, t.space] as const)]);
-  }, 'names', ['supernet', 'search', 'dataset', 'table']);
+  }, 'names', ['supernet', 'search', 'dataset', 'table', 'job'], (d, topic) => topic !== 'job' || d['kind'] === 'model');
 }
 
 export function Subject({ job, names }: { job: Job; names: Map<string, string> | null }) {
-  const page = subjectPage(job);
-  const name = names?.get(job.subject) ?? (page ? job.subject : '–');
-  return page ? <a href={href(page)}>{name}</a> : <>{name}</>;
+  const page = subjectPage(job), name = names?.get(job.subject);
+  return page && (name || !names) ? <a href={href(page)}>{name ?? job.subject}</a> : <>{name ?? '–'}</>; // no way to what was removed
 }
 
 /** Where a job stands, in a few words; a long error has its page. place: its place among those that wait for their turn, from 1; 0: none. */
@@ -63,7 +62,7 @@ export function Jobs() {
           <div class="toolbar"><Choose name="state" title="State" all={states} /><Choose name="kind" title="Kind" all={jobKinds} /></div>
           {data.items.length === 0 ? <Empty>No job is like this.</Empty> : (
             <Table label="Jobs" rows={data.items} rowKey={(j) => j.id} link={(j) => ['jobs', j.id]} columns={[
-              { title: 'Job', cell: (j) => <span title={j.id}>{j.kind}</span> }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> },
+              { title: 'Job', cell: (j) => <span title={j.id}>{jobKinds[j.kind] ?? j.kind}</span> }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> },
               { title: 'Progress', number: true, cell: (j) => (j.state === 'done' ? '100 %' : percent(progressOf(j)?.fraction, 0)) }, { title: 'Phase', cell: (j) => <Standing job={j} place={queue.indexOf(j.id) + 1} /> },
               { title: 'Left', number: true, cell: (j) => (j.state === 'running' ? duration(progressOf(j)?.eta_s) : '–') }, { title: 'Attempt', number: true, cell: (j) => j.attempt }, { title: 'Created', cell: (j) => ago(j.created_at) }, { title: 'Do', cell: (j) => <Actions job={j} /> },
             ]} />

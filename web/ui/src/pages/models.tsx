@@ -1,9 +1,9 @@
 // Predictors and latency tables of other programs: what they know of a space, and a form to import one.
 import { useState } from 'preact/hooks';
-import { ApiError, get, list, post, remove, type Model, type Space } from '../api';
+import { get, list, post, remove, wordsOf, type Model, type Space } from '../api';
 import { quoted } from '../draft';
 import { ago, latency, percent, short } from '../format';
-import { Act, Card, Code, Empty, Facts, Failed, Page, State, Table, Waiting } from '../parts';
+import { Act, Card, Code, Empty, Facts, Failed, Page, Select, State, Table, Unread } from '../parts';
 import { go, href } from '../router';
 import { useLoaded } from '../state';
 
@@ -27,14 +27,14 @@ function Import({ spaces }: { spaces: Space[] }) {
   const submit = (e: Event) => {
     e.preventDefault();
     setError(null);
-    post<{ model: Model }>('/models', { ...form, space }).then((a) => go(['models', a.model.id]), (problem: unknown) => setError(problem instanceof ApiError ? problem.message : 'The model was not imported.'));
+    post<{ model: Model }>('/models', { ...form, space }).then((a) => go(['models', a.model.id]), (problem: unknown) => setError(wordsOf(problem)));
   };
   return (
     <form class="form" onSubmit={submit}>
       <div class="row">
         <label class="field"><span>Name</span><input required maxLength={63} value={form.name} onInput={(e) => set({ name: e.currentTarget.value })} /></label>
-        <label class="field"><span>What it knows</span><select value={form.kind} onChange={(e) => set({ kind: e.currentTarget.value })}><option value="latency">latencies (YAML)</option><option value="accuracy">accuracies (.pth, safetensors)</option></select></label>
-        <label class="field"><span>Space</span><select value={space} onChange={(e) => set({ space: e.currentTarget.value })}>{spaces.map((s) => <option key={s.name} value={s.name}>{s.name}</option>)}</select></label>
+        <label class="field"><span>What it knows</span><Select value={form.kind} set={(kind) => set({ kind })} of={[['latency', 'latencies (YAML)'], ['accuracy', 'accuracies (.pth, safetensors)']]} /></label>
+        <label class="field"><span>Space</span><Select value={space} set={(space) => set({ space })} of={spaces.map((s) => [s.name, s.name])} /></label>
       </div>
       <label class="field"><span>File or folder</span><input required value={form.path} placeholder="/data/note10_lat" onInput={(e) => set({ path: e.currentTarget.value })} /><small class="note">Below a data root of the daemon.</small></label>
       <div><Failed error={error} /><button class="primary" type="submit">Import</button></div>
@@ -52,7 +52,7 @@ export function Models() {
       {data && data.length > 0 && (
         <Card>
           <Table label="Models" rows={data} rowKey={(m) => m.id} link={(m) => ['models', m.id]} columns={[
-            { title: 'Name', cell: (m) => m.name }, { title: 'State', cell: (m) => <State of={m.state} /> }, { title: 'Knows', cell: (m) => kinds[m.kind] }, { title: 'Space', cell: (m) => m.space }, { title: 'Of which', cell: knows }, { title: 'Imported', cell: (m) => ago(m.created_at) },
+            { title: 'Name', cell: (m) => m.name }, { title: 'State', cell: (m) => <State of={m.state} /> }, { title: 'Knows', cell: (m) => kinds[m.kind] }, { title: 'Space', cell: (m) => m.space }, { title: 'How much', cell: knows }, { title: 'Imported', cell: (m) => ago(m.created_at) },
           ]} />
         </Card>
       )}
@@ -63,7 +63,7 @@ export function Models() {
 
 export function ModelPage({ id }: { id: string }) {
   const { data, error } = useLoaded(() => get<Model & { job: string | null }>(`/models/${encodeURIComponent(id)}`), id, ['job']);
-  if (!data) return <Page title="Model">{error ? <Failed error={error} /> : <Waiting />}</Page>;
+  if (!data) return <Unread title="Model" error={error} of="models" />;
   const s = (data.summary ?? {}) as Summary;
   return (
     <Page title={data.name} lead={<>{kinds[data.kind]}, space {data.space} <State of={data.state} /></>} actions={
@@ -72,8 +72,7 @@ export function ModelPage({ id }: { id: string }) {
         <Act do={() => remove(`/models/${data.id}`).then(() => go(['models']))} confirm={`Remove ${data.name}?`} done="The model is removed.">Remove</Act>
       </>
     }>
-      {data.state === 'failed' && <Failed error="It could not be imported; its job says why." />}
-      {data.job && data.state !== 'ready' && <p><a href={href(['jobs', data.job])}>Its job</a></p>}
+      {data.job && data.state !== 'ready' && <p class={data.state === 'failed' ? 'problem' : ''}><a href={href(['jobs', data.job])}>Its job</a> says {data.state === 'failed' ? 'why it could not be imported' : 'how far it is'}.</p>}
       <Card title="What it knows">
         <Facts rows={[
           ['Resolutions', s.resolutions?.join(', ') ?? '–'], ...(data.kind === 'latency' ? [['Units', short(s.entries)], ['Missing units, interpolated', short(s.missing)], ['Keys of no unit', short(s.foreign)]] : [['Smallest subnet', percent(s.smallest_top1)], ['Largest subnet', percent(s.largest_top1)]]) as [string, string][],
@@ -88,7 +87,7 @@ export function ModelPage({ id }: { id: string }) {
           ]} />
         </Card>
       )}
-      <Card title="By the command line"><Code>{`espalier search create NAME ${data.kind === 'latency' ? `--profile ${quoted(data.name)}` : `--predictor ${quoted(data.name)}`}`}</Code></Card>
+      {data.state === 'ready' && <Card title="By the command line"><Code>{`espalier search create NAME --${data.kind === 'latency' ? 'profile' : 'predictor'} ${quoted(data.name)}`}</Code></Card>}
     </Page>
   );
 }

@@ -1,5 +1,6 @@
 import { get, list, type Device, type Front, type Job, type Search, type Supernet, type System } from '../api';
 import { ago, metricName, metricValue, percent, short } from '../format';
+import { keyOf } from '../front';
 import { activeJobs, isActive, jobKinds, subjectPage } from '../jobs';
 import { Card, Empty, Facts, Failed, Page, ProgressLine, State, Table } from '../parts';
 import { href } from '../router';
@@ -10,7 +11,7 @@ function Running() {
   const { data, error } = useLoaded(activeJobs, 'active jobs', ['job']);
   const now = data ?? [];
   return (
-    <Card title="Now" note={`${now.length} ${now.length === 1 ? 'job' : 'jobs'}`}>
+    <Card title="Now" class="wide" note={`${now.length} ${now.length === 1 ? 'job' : 'jobs'}`}>
       <Failed error={error} />
       {data && now.length === 0 && <Empty>Nothing is running. Start with <code>espalier supernet train</code>, or <a href={href(['searches', 'new'])}>submit a search</a>.</Empty>}
       {now.map((job) => (
@@ -34,7 +35,7 @@ function Lately() {
   return (
     <Card title="Lately" note={<a href={href(['jobs'])}>all</a>}>
       <Table label="What ended last" rows={data} rowKey={(j) => j.id} link={(j) => ['jobs', j.id]} columns={[
-        { title: 'Job', cell: (j) => j.kind }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> }, { title: 'When', cell: (j) => ago(j.ended_at ?? j.created_at) },
+        { title: 'Job', cell: (j) => jobKinds[j.kind] ?? j.kind }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> }, { title: 'When', cell: (j) => ago(j.ended_at ?? j.created_at) },
       ]} />
     </Card>
   );
@@ -45,7 +46,7 @@ function Best({ search }: { search: Search }) {
   const front = useLoaded(() => (search.front_size ? get<Front>(`/searches/${search.id}/front`) : Promise.resolve(null)), `best ${search.id} ${!!search.front_size}`, ['front'], (d) => d['search'] === search.id);
   const items = (front.data?.items ?? []).filter((item) => item.feasible);
   const told = search.objectives.slice(0, 2).flatMap((o) => {
-    const key = o.profile ? `${o.metric}:${o.profile}` : o.metric;
+    const key = keyOf(o);
     const values = items.flatMap((item) => item.metrics[key]?.value ?? []);
     return values.length ? [metricValue(key, o.direction === 'maximise' ? Math.max(...values) : Math.min(...values)) + (o.metric === 'top1' || o.metric.startsWith('latency') ? '' : ` ${metricName(o.metric)}`)] : [];
   });
@@ -83,6 +84,7 @@ export function Overview() {
             ]} />
           )}
         </Card>
+        <Lately />
         <Card title="Supernets" note={<a href={href(['supernets'])}>all</a>}>
           {supernets.data?.length === 0 ? <Empty>No supernet yet: <code>espalier supernet train NAME --space … --dataset …</code></Empty> : (
             <Table label="Latest supernets" rows={newest(supernets.data)} rowKey={(s) => s.id} link={(s) => ['supernets', s.id]} columns={[
@@ -97,7 +99,6 @@ export function Overview() {
             ]} />
           )}
         </Card>
-        <Lately />
         <Card title="Daemon" class="wide">
           <Failed error={system.error} />
           {system.data && (

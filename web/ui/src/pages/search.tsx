@@ -9,14 +9,13 @@ import { entryOfFront, frontShown, metricsOf, shownFirst, toldBy, type Entry, ty
 import { Best, CandidateTable, CompareWith, GenesAndMetrics, Limits, naming, Replay } from '../explore';
 import { genesOf, parseRanges, printRanges, within, withRange, type Range } from '../filter';
 import { exportCandidates } from '../export';
-import { keyOf } from '../draft';
-import { directionOf as directionIn, frontOf } from '../front';
+import { directionOf as directionIn, frontOf, keyOf } from '../front';
 import { FrontTable, Interval } from '../front-table';
 import { Extend, Report } from '../further';
-import { comparing, counted, metricName, metricValue, percent, short, significant, tickLabels } from '../format';
+import { comparing, counted, metricName, metricValue, percent, short, significant, sumOf, tickLabels } from '../format';
 import { isActive } from '../jobs';
 import { Lines, type Curve } from '../lines';
-import { Act, AxisChoice, Card, Empty, Facts, Failed, Page, ProgressLine, State, Waiting } from '../parts';
+import { Act, AxisChoice, Card, Empty, Facts, Failed, Page, ProgressLine, State, Unread } from '../parts';
 import { href, route, setQuery } from '../router';
 import { kindHue, Scatter, type Axis, type Point } from '../scatter';
 import { useLoaded, useSettled } from '../state';
@@ -75,7 +74,7 @@ function Against({ own, plain, digits, points }: { own: number | null | undefine
 
 /** What is known of a board's latencies; `latest`: its newest calibration by the search. */
 const calibrated = (latest: Calibration | undefined): [string, ComponentChildren][] => [
-  ['Latency calibration', latest ? `version ${latest.version}, ${latest.n} networks${latest.n_known ? ` (${latest.n_known} known before)` : ''}${latest.rung ? `, ${latest.rung}` : ''}` : 'none by this search; where the board has none, intervals allow for a factor of 1.5 either way'],
+  ['Latency calibration', latest ? `version ${latest.version}, ${latest.n} networks${latest.n_known ? ` (${latest.n_known} known before)` : ''}${latest.rung ? `, corrects the ${sumOf(latest.rung)}` : ''}` : 'none by this search; where the board has none, intervals allow for a factor of 1.5 either way'],
   ...(latest ? [
     ['Latency, mean error', latest.before && latest.after ? `${percent(latest.before.mape, 1)} → ${percent(latest.after.mape, 1)}` : '–'],
     ...([['±5 %', 'within_5'], ['±10 %', 'within_10']] as const).map(([bound, share]) => [`Latency within ${bound}`, latest.before && latest.after ? `${percent(latest.before[share], 0)} → ${percent(latest.after[share], 0)}` : '–'] as [string, ComponentChildren]),
@@ -205,7 +204,7 @@ export function SearchPage({ id }: { id: string }) {
   const several = [...new Set([...boards, ...measurers])], briefly = shortBoards(several.map((b) => profiles[b] ?? b));
   const briefNames = { ...profiles, ...Object.fromEntries(several.map((b, i) => [b, briefly[i]!])) };
   const nameOf = (key: string) => { const name = metricName(key, briefNames); return several.length > 1 ? name : name.split(' on ')[0]!; };
-  if (!search) return <Page title="Search">{loaded.error ? <Failed error={loaded.error} /> : <Waiting />}</Page>;
+  if (!search) return <Unread title="Search" error={loaded.error} of="searches" />;
   const axis = (key: string, isLog: boolean): Axis => ({ title: nameOf(key), direction: directionOf(key), labels: (values) => tickLabels(key, values, isLog), log: isLog, limits: limitsOn(search, key), say: (v) => metricValue(key, v) });
   const describe = (key: string) => {
     const c = byId.get(key);
@@ -248,8 +247,8 @@ export function SearchPage({ id }: { id: string }) {
         <a class="button" href={href(['searches', 'new'], { from: id })}>Search again with changes</a>
         {search.state === 'done' && <button type="button" aria-expanded={asks === 'extend'} onClick={() => setAsks(asks === 'extend' ? '' : 'extend')}>Extend</button>}
         <button type="button" aria-expanded={asks === 'report'} onClick={() => setAsks(asks === 'report' ? '' : 'report')}>Report</button>
-        {candidates.size > 0 && <Act do={() => exportCandidates(id, search.name, 'csv')}>CSV of {whole ? '' : 'all '}{short(total)} candidates</Act>}
-        {candidates.size > 0 && <Act do={() => exportCandidates(id, search.name, 'json')}>JSON</Act>}
+        {candidates.size > 0 && <Act do={() => exportCandidates(id, search.name, 'csv', profiles)}>CSV of {whole ? '' : 'all '}{short(total)} candidates</Act>}
+        {candidates.size > 0 && <Act do={() => exportCandidates(id, search.name, 'json', profiles)}>JSON</Act>}
       </>
     }>
       {asks === 'extend' && search.state === 'done' && <Extend search={search} close={() => setAsks('')} />}

@@ -1,11 +1,15 @@
 import { list, type Search } from '../api';
-import { most, picked } from '../comparison';
+import { mostCompared, picked } from '../comparison';
 import { ago, metricName, short } from '../format';
 import { Card, Choose, Empty, Failed, FindField, found, Page, State, stateName, Table } from '../parts';
 import { href, route, setQuery } from '../router';
 import { useLoaded, useTick } from '../state';
 
-const objectivesOf = (s: Search) => s.objectives.map((o) => metricName(o.metric)).join(', ');
+/** "Top-1, Latency on 2 boards" */
+function objectivesOf(s: Search): string {
+  const names = s.objectives.map((o) => metricName(o.metric)), times = (name: string) => names.filter((n) => n === name).length;
+  return [...new Set(names)].map((name) => (times(name) > 1 ? `${name} on ${times(name)} boards` : name)).join(', ');
+}
 const textOf = (s: Search) => [s.name, objectivesOf(s), s.space, s.supernet_name, s.strategy].join(' ');
 
 /** What narrows the list, and what is to be compared. */
@@ -16,7 +20,7 @@ function Tools({ all, rows, state, on }: { all: Search[]; rows: Search[]; state:
       <FindField />
       <Choose name="state" title="State" all={Object.fromEntries(states.map((s) => [s, stateName(s)]))} />
       <span class="grow" role="status">{rows.length < all.length ? `${rows.length} of ${all.length} searches` : ''}</span>
-      {on.length < 2 ? <span>Tick two to {most} to compare them</span> : <a class="button" href={href(['searches', 'compare'], { of: on.join() })}>Compare {on.length} searches</a>}
+      {on.length < 2 ? <span>Tick two to {mostCompared} to compare them</span> : <a class="button" href={href(['searches', 'compare'], { of: on.join() })}>Compare {on.length} searches</a>}
       {on.length > 0 && <button type="button" class="quiet" onClick={() => setQuery({ of: '' })}>Tick none</button>}
     </div>
   );
@@ -37,7 +41,7 @@ export function Searches() {
           {all.length > 1 && <Tools all={all} rows={rows} state={state} on={on} />}
           {rows.length === 0 ? <Empty>No search is like this.</Empty> : (
             <Table label="Searches" rows={rows} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} sort={query.get('sort') ?? ''}
-              ticks={all.length > 1 ? { title: 'Compare', label: (s) => `Compare ${s.name}`, on, most, set: (ids) => setQuery({ of: ids.join() }) } : undefined} columns={[
+              ticks={all.length > 1 ? { title: 'Compare', label: (s) => `Compare ${s.name}`, on, most: mostCompared, set: (ids) => setQuery({ of: ids.join() }) } : undefined} columns={[
                 { title: 'Name', cell: (s) => s.name, by: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} />, by: (s) => stateName(s.state) }, { title: 'Objectives', cell: objectivesOf, by: objectivesOf }, { title: 'Space', cell: (s) => s.space, by: (s) => s.space }, { title: 'Strategy', cell: (s) => s.strategy, by: (s) => s.strategy },
                 { title: 'Evaluations', number: true, cell: (s) => `${short(s.evaluations_done)} of ${short(s.evaluations)}`, by: (s) => s.evaluations_done }, { title: 'Front', number: true, cell: (s) => s.front_size ?? '–', by: (s) => s.front_size },
                 { title: 'Hypervolume', number: true, cell: (s) => short(s.hypervolume), by: (s) => s.hypervolume }, { title: 'Created', cell: (s) => ago(s.created_at), by: (s) => s.created_at },

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { ApiError, post, type Session } from '../api';
+import { post, wordsOf, type Session } from '../api';
 import { sessionChanged } from '../live';
 import { Code, Failed } from '../parts';
 
@@ -16,7 +16,7 @@ export function SignIn() {
       sessionChanged,
       (e: unknown) => {
         setBusy(false);
-        setError(e instanceof ApiError ? e.message : 'Signing in failed.');
+        setError(wordsOf(e));
         field.current?.focus();
       },
     );

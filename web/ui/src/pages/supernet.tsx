@@ -5,7 +5,7 @@ import { quoted } from '../draft';
 import { isActive } from '../jobs';
 import { Lines, type Curve } from '../lines';
 import type { Mark } from '../marks';
-import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Waiting } from '../parts';
+import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Unread } from '../parts';
 import { Rank } from '../rank';
 import { go, href, route, setQuery } from '../router';
 import { useLoaded } from '../state';
@@ -57,7 +57,7 @@ function CheckpointActions({ supernet, checkpoint, done }: { supernet: Supernet;
   return (
     <span class="row-of">
       {checkpoint.kept && !isAlone(supernet) ? <a href={href(['searches', 'new'], { supernet: supernet.id, checkpoint: checkpoint.id })}>Search it</a> : null}
-      {checkpoint.id !== supernet.checkpoint && <Act class="quiet" do={() => remove(`/checkpoints/${checkpoint.id}`).then(done)} confirm={`Remove the checkpoint of step ${checkpoint.step}? Its weights cannot be had again.`} done="The checkpoint is removed.">Remove</Act>}
+      {checkpoint.id !== supernet.checkpoint && <Act class="link" do={() => remove(`/checkpoints/${checkpoint.id}`).then(done)} confirm={`Remove the checkpoint of step ${checkpoint.step}? Its weights cannot be had again.`} done="The checkpoint is removed.">Remove</Act>}
     </span>
   );
 }
@@ -81,7 +81,7 @@ export function SupernetPage({ id }: { id: string }) {
   const marks = useMemo(() => marksOf(metrics.data?.phases ?? []), [metrics.data]);
   const report = estimations.data?.[0];
   const s = supernet.data;
-  if (!s) return <Page title="Supernet">{supernet.error ? <Failed error={supernet.error} /> : <Waiting />}</Page>;
+  if (!s) return <Unread title="Supernet" error={supernet.error} of="supernets" />;
   const running = job.data && isActive(job.data);
   return (
     <Page title={s.name} lead={<>Space {s.space}, {s.dataset ? `data set ${s.dataset_name}` : 'imported without a data set'}{isAlone(s) && <>, trained for <a href={href(['archs', s.space], { arch: `${s.train['arch'] ?? ''}`, weights: s.id })}>one network</a> alone</>} <State of={s.state} /></>} actions={
@@ -115,9 +115,9 @@ export function SupernetPage({ id }: { id: string }) {
         <Card title="Checkpoints" class="wide">
           {checkpoints.data?.length === 0 ? <Empty>None yet.</Empty> : (
             <Table label="Checkpoints" rows={checkpoints.data ?? []} rowKey={(c) => c.id} columns={[
-              { title: 'Id', cell: (c) => c.id }, { title: 'Step', number: true, cell: (c) => short(c.step) }, { title: 'Epoch', number: true, cell: (c) => +c.epoch.toFixed(2) }, { title: 'Size', number: true, cell: (c) => short(c.bytes, 'B') },
-              { title: 'Largest', number: true, cell: (c) => percent(c.top1_largest) }, { title: 'Smallest', number: true, cell: (c) => percent(c.top1_smallest) }, { title: 'Written', cell: (c) => ago(c.created_at) },
+              { title: 'Step', number: true, cell: (c) => short(c.step) }, { title: 'Epoch', number: true, cell: (c) => +c.epoch.toFixed(2) }, { title: 'Largest', number: true, cell: (c) => percent(c.top1_largest) }, { title: 'Smallest', number: true, cell: (c) => percent(c.top1_smallest) }, { title: 'Written', cell: (c) => ago(c.created_at) },
               { title: 'Do', cell: (c) => <CheckpointActions supernet={s} checkpoint={c} done={checkpoints.reload} /> },
+              { title: 'Size', number: true, cell: (c) => short(c.bytes, 'B') }, { title: 'Id', cell: (c) => <span class="genotype">{c.id}</span> },
             ]} />
           )}
         </Card>

@@ -1,0 +1,54 @@
+// What the daemon refuses, has not or cannot tell for now: each page says what happened and what to do.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { faults, open, page, search, settled, shot, stack } from './world.mjs';
+
+const problem = () => page.locator('main .problem').first();
+
+test('an address of what there is no more says so and leads to what there is', async () => {
+  for (const [hash, words, way] of [['searches/se_gone', /^There is no search/, 'All searches'], ['supernets/sn_gone', /^There is no supernet/, 'All supernets'], ['devices/dev_gone', /^There is no device/, 'All devices'], ['jobs/job_gone', /^There is no job/, 'All jobs'], ['models/mo_gone', /^There is no model/, 'All models'],
+    ['archs/gone', /^There is no space/, 'All searches'], ['archs/tiny?arch=r28', /./, 'All searches'], ['searches/compare?of=se_gone,se_lost', /^There is no search se_gone any more/, 'Choose others'], ['nowhere', null, 'Go to the overview']]) {
+    await open(hash);
+    if (words) assert.match(await problem().innerText(), words, hash);
+    await page.locator('main').getByRole('link', { name: way }).waitFor();
+  }
+  assert.deepEqual(await faults(), []);
+  await shot('gone');
+});
+
+test('where the daemon cannot answer for now, each page says so, and shows all of it as soon as it can', async () => {
+  const detail = 'the daemon has too much to do: ask again later';
+  const busy = (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', headers: { 'Retry-After': '1' }, body: JSON.stringify({ title: 'Service Unavailable', status: 503, code: 'unavailable', detail }) });
+  const api = /\/api\/v1\/(?!events|session)/;
+  const [board] = (await stack.get('/devices')).items, [supernet] = (await stack.get('/supernets')).items, [job] = (await stack.get('/jobs')).items;
+  const pages = ['', 'searches', `searches/${search}`, `searches/compare?of=${search},se_other`, 'searches/new', 'supernets', `supernets/${supernet.id}`, 'devices', `devices/${board.id}`, 'jobs', `jobs/${job.id}`, 'models', 'data', 'archs/tiny', 'about'];
+  await page.goto('about:blank');
+  await page.route(api, busy);
+  for (const hash of pages) {
+    await open(hash);
+    await problem().waitFor({ timeout: 5000 }).catch(() => assert.fail(`#/${hash} does not say that it could not read`));
+    assert.match(await problem().innerText(), /^The daemon has too much to do: ask again later; asked again every 5 s\.$/, hash);
+  }
+  await shot('busy');
+  await open(`devices/${board.id}`);
+  await problem().waitFor();
+  await page.unrouteAll({ behavior: 'wait' });
+  await page.getByRole('heading', { level: 1, name: board.name }).waitFor({ timeout: 10000 }); // without a touch
+  await settled();
+  assert.equal(await page.locator('main .problem').count(), 0);
+});
+
+test('what is refused when a button is pressed is said in words, and nothing has changed', async () => {
+  const [board] = (await stack.get('/devices')).items;
+  const why = 'the board is being measured by somebody else';
+  await open(`devices/${board.id}`);
+  await settled();
+  await page.route(/\/api\/v1\/(tables|devices\/[^/]+)$/, (route) => (route.request().method() === 'GET' ? route.continue() : route.fulfill({ status: 409, contentType: 'application/problem+json', body: JSON.stringify({ title: 'Conflict', status: 409, code: 'conflict', detail: why }) })));
+  for (const name of ['Measure briefly', 'Drain']) {
+    await page.getByRole('button', { name }).first().click();
+    await page.locator('.toast.bad', { hasText: why }).last().waitFor();
+    assert.ok(await page.getByRole('button', { name }).first().isEnabled(), name); // it can be tried again
+  }
+  await page.unrouteAll({ behavior: 'wait' });
+  await page.locator('.lead .state', { hasText: 'online' }).waitFor();
+});
