@@ -80,6 +80,7 @@ static int check_enough(const struct plan *plan, struct err *err) {
 
 /* ---- the job's spec ---- */
 
+/* NULL: out of memory. */
 static cJSON *document_of(const struct space *space) {
     char *document = space_print(space);
     cJSON *doc = document != NULL ? cJSON_Parse(document) : NULL;
@@ -87,29 +88,48 @@ static cJSON *document_of(const struct space *space) {
     return doc;
 }
 
-/* Takes known and fleet, which may be NULL. ESP_ENOMEM. */
+/* Takes item; false: there was none, or no memory for it. */
+static bool put(cJSON *object, const char *key, cJSON *item) {
+    bool ok = cJSON_AddItemToObject(object, key, item);
+    if (!ok)
+        cJSON_Delete(item);
+    return ok;
+}
+
+/* The one profile, without what it knows. NULL: out of memory. */
+static cJSON *add_profile(cJSON *spec, const struct profile_latency *latency) {
+    cJSON *profiles = cJSON_AddArrayToObject(spec, "profiles"), *profile = cJSON_CreateObject();
+    if (!cJSON_AddItemToArray(profiles, profile)) {
+        cJSON_Delete(profile);
+        return NULL;
+    }
+    return cJSON_AddStringToObject(profile, "profile_id", latency->id) &&
+                   cJSON_AddStringToObject(profile, "profile_revision", latency->revision) &&
+                   put(profile, "table", cJSON_Duplicate(latency->table_doc, true))
+               ? profile
+               : NULL;
+}
+
+static bool add_wishes(cJSON *spec, const struct plan *plan) {
+    cJSON *wanted = cJSON_AddObjectToObject(spec, "calibrate");
+    cJSON *versions = cJSON_AddObjectToObject(spec, "versions");
+    cJSON *calibrations = cJSON_AddObjectToObject(versions, "calibrations");
+    return cJSON_AddNumberToObject(calibrations, plan->profile, plan->version) &&
+           cJSON_AddNumberToObject(wanted, "networks", (double)plan->networks) &&
+           cJSON_AddNumberToObject(wanted, "seed", (double)plan->seed) &&
+           cJSON_AddStringToObject(wanted, "method", method_name);
+}
+
+/* Takes known and fleet. ESP_ENOMEM. */
 static int make_spec(struct plan *plan, const struct space *space,
                      const struct profile_latency *latency, cJSON *known, cJSON *fleet,
                      struct err *err) {
-    cJSON *spec = cJSON_CreateObject(), *profile = cJSON_CreateObject();
-    cJSON *wanted = cJSON_AddObjectToObject(spec, "calibrate");
-    cJSON *versions = cJSON_AddObjectToObject(spec, "versions");
-    plan->spec = spec;
-    cJSON_AddItemToArray(cJSON_AddArrayToObject(spec, "profiles"), profile);
-    cJSON_AddStringToObject(profile, "profile_id", latency->id);
-    cJSON_AddStringToObject(profile, "profile_revision", latency->revision);
-    cJSON_AddItemToObject(profile, "table", cJSON_Duplicate(latency->table_doc, true));
-    cJSON_AddItemToObject(profile, "known_networks", known);
-    cJSON_AddItemToObject(spec, "fleet", fleet);
-    cJSON_AddItemToObject(spec, "space", document_of(space));
-    cJSON_AddStringToObject(spec, "space_fingerprint", space->fingerprint);
-    cJSON_AddNumberToObject(cJSON_AddObjectToObject(versions, "calibrations"), latency->id,
-                            plan->version);
-    cJSON_AddNumberToObject(wanted, "networks", (double)plan->networks);
-    cJSON_AddNumberToObject(wanted, "seed", (double)plan->seed);
-    return cJSON_AddStringToObject(wanted, "method", method_name) != NULL
-               ? 0
-               : err_set(err, ESP_ENOMEM, NULL, "out of memory");
+    cJSON *spec = plan->spec = cJSON_CreateObject(), *profile = add_profile(spec, latency);
+    bool whole = put(profile, "known_networks", known);
+    whole = put(spec, "fleet", fleet) && whole;
+    whole = whole && add_wishes(spec, plan) && put(spec, "space", document_of(space)) &&
+            cJSON_AddStringToObject(spec, "space_fingerprint", space->fingerprint);
+    return whole ? 0 : err_set(err, ESP_ENOMEM, NULL, "out of memory");
 }
 
 /* What the profile knows of the space, as a search begins with it. */
@@ -149,9 +169,10 @@ static int plan_calibration(struct api_call *call, struct err *err) {
         r = check_board(call->sql, plan, err);
     if (r == 0)
         r = gather(call, plan, space, &latency, err);
-    if (r == 0 && call->daemon->board_patience_us > 0)
-        cJSON_AddNumberToObject(plan->spec, "board_patience_s",
-                                (double)call->daemon->board_patience_us / 1e6);
+    if (r == 0 && call->daemon->board_patience_us > 0 &&
+        !cJSON_AddNumberToObject(plan->spec, "board_patience_s",
+                                 (double)call->daemon->board_patience_us / 1e6))
+        r = err_set(err, ESP_ENOMEM, NULL, "out of memory");
     profile_latency_finish(&latency);
     space_destroy(space);
     return r;
