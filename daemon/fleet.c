@@ -34,6 +34,7 @@ enum {
     TELL_WAIT_S = 5,        /* a board that waits so long for a job to pause is told of, */
     WARN_WAIT_S = 60,       /* and then logged */
     RETURN_S = 3,           /* a quiet machine whose board does not come back is given back */
+    POLLS_MAX = 16,         /* boards of this machine of which that is known: the latest */
     LOCAL_WAIT_S = 20 /* a board of this machine waits so long for quiet, whatever it asked for */
 };
 
@@ -49,6 +50,12 @@ struct waiter {
     bool asking; /* a grant is under way: its end answers or leaves it waiting */
     bool heard;  /* its first grant has noted that the board is there */
     struct waiter *prev, *next;
+};
+
+/* When a board of this machine asked last. */
+struct poll {
+    char device[ID_MAX];
+    int64_t us; /* monotonic; 0: never */
 };
 
 struct fleet {
@@ -69,9 +76,9 @@ struct fleet {
     /* The turns on this machine. */
     int n_granting; /* grants to boards of this machine under way */
     struct turns turns;
-    int64_t poll_seen_us; /* monotonic: when one of its boards asked last; 0: never */
-    char holder[ID_MAX];  /* the board that measures, else one that waits; "" */
-    bool told, warned;    /* that it waits for a job, in this turn */
+    struct poll polls[POLLS_MAX];
+    char holder[ID_MAX]; /* the board that measures, else one that waits; "" */
+    bool told, warned;   /* that it waits for a job, in this turn */
 };
 
 static int64_t now_us(void) {
@@ -202,12 +209,16 @@ static void start_grant(struct waiter *waiter, bool may) {
     store_write(fleet->daemon->store, &grant->call);
 }
 
-static bool work_waits(const struct waiter *waiter) {
+static bool work_waits_for(const struct fleet *fleet, const char *device) {
     struct err err = {0};
     bool waits = false;
-    if (store_work_waits(loop_sql(waiter->fleet), waiter->device, &err, &waits) != 0)
+    if (store_work_waits(loop_sql(fleet), device, &err, &waits) != 0)
         log_error("the queue of a board cannot be read: %s", err.message);
     return waits;
+}
+
+static bool work_waits(const struct waiter *waiter) {
+    return work_waits_for(waiter->fleet, waiter->device);
 }
 
 /* Whether a board of this machine would measure undisturbed. */
@@ -291,6 +302,21 @@ static void answer_older(const struct waiter *latest) {
     }
 }
 
+/* In place of what it asked before, else of the oldest. */
+static void note_poll(struct fleet *fleet, const char *device) {
+    struct poll *at = fleet->polls;
+    for (struct poll *poll = fleet->polls; poll < fleet->polls + POLLS_MAX; poll++) {
+        if (strcmp(poll->device, device) == 0) {
+            at = poll;
+            break;
+        }
+        if (poll->us < at->us)
+            at = poll;
+    }
+    snprintf(at->device, sizeof(at->device), "%s", device);
+    at->us = now_us();
+}
+
 void fleet_lease(struct web_request *req) {
     struct fleet *fleet = ((struct daemon *)web_user(req))->fleet;
     struct err err = {0};
@@ -314,7 +340,7 @@ void fleet_lease(struct web_request *req) {
         waiter->next->prev = waiter;
     fleet->waiters = waiter;
     if (waiter->local)
-        fleet->poll_seen_us = now_us();
+        note_poll(fleet, waiter->device);
     answer_older(waiter);
     take_turns(fleet);
     try_neighbours(waiter);
@@ -323,11 +349,17 @@ void fleet_lease(struct web_request *req) {
 
 /* ---- turns on this machine ------------------------------------------------------------------- */
 
+/* Whether a board of this machine that work waits for asks for it, or did a moment ago: it comes
+ * back. */
 static bool local_board_there(const struct fleet *fleet) {
+    int64_t since_us = now_us() - RETURN_S * INT64_C(1000000);
     for (const struct waiter *waiter = fleet->waiters; waiter != NULL; waiter = waiter->next)
-        if (waiter->local)
+        if (waiter->local && work_waits(waiter))
             return true;
-    return fleet->poll_seen_us != 0 && now_us() - fleet->poll_seen_us < RETURN_S * INT64_C(1000000);
+    for (const struct poll *poll = fleet->polls; poll < fleet->polls + POLLS_MAX; poll++)
+        if (poll->us != 0 && poll->us > since_us && work_waits_for(fleet, poll->device))
+            return true;
+    return false;
 }
 
 static void take_turns(struct fleet *fleet) {
@@ -342,7 +374,7 @@ static void take_turns(struct fleet *fleet) {
     struct scheduler *scheduler = fleet->daemon->scheduler;
     struct turns_view view = {.leased = work.leased,
                               .work = work.waits,
-                              .there = local_board_there(fleet),
+                              .there = work.waits && local_board_there(fleet),
                               .computing = scheduler_is_computing(scheduler),
                               .job_needs_them = scheduler_waits_for_measurements(scheduler)};
     memcpy(fleet->holder, work.device, sizeof(fleet->holder));

@@ -4,6 +4,7 @@ import signal
 import time
 
 import bed
+from board import Board
 from client import Events
 from suite import at_end, check, equal, test, wait_for
 
@@ -56,3 +57,21 @@ def turns():
         check(paused_between(stack, begin, end), "the training was paused all through the lease of", measurement)
     stack.cli("job", "cancel", job)
     stack.wait_job(job, state="canceled")
+
+
+@test("work of a board that is not there holds no job back, though another board of the machine asks for work", 60)
+def absent():
+    stack = bed.daemon()
+    gone, idle = (Board(stack.port, name).enrol(stack.enrolment_token()) for name in ("gone", "idle"))
+    stack.client.post("/measurements", {"profile": gone.profile_id, "space": "tiny", "archs": ["r28 | d1 c16 k3e1 | d1 c24 k3e2"], "method": "brief"}, 202)
+    idle.serve()
+    at_end(idle.rest)
+    time.sleep(1)  # by now the daemon has looked whose turn it is
+    begun = time.monotonic()
+    job = stack.client.post("/supernets", {"name": "brief", "space": "tiny", "dataset": "bars", "train": {**bed.TRAIN, "epochs": 1}}, 202)["job"]["id"]
+    wait_for("its beginning", lambda: stack.job(job)["state"] in ("running", "done"), 50)
+    check(time.monotonic() - begun < 15, "seconds until it began (boards' turn is 30)", time.monotonic() - begun)
+    stack.wait_job(job)
+    gone.serve()
+    at_end(gone.rest)
+    wait_for("its measurement, now that it is there", lambda: gone.measured, 20)
