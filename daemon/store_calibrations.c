@@ -50,8 +50,9 @@ int store_calibration_list(struct sql *sql, const char *profile, const struct sq
     cJSON *doc = NULL;
     int r = sql_page(sql, err, page, "id", &doc,
                      "SELECT " COLUMNS ", json_remove(data, '$.points') AS \"data@json\" FROM "
-                     "calibrations WHERE (?1 IS NULL OR id < ?1) AND (?3 IS NULL OR profile = ?3) "
-                     "ORDER BY id DESC LIMIT ?2",
+                     "calibrations WHERE (?1 IS NULL OR (created_us, id) < (SELECT created_us, id "
+                     "FROM calibrations WHERE id = ?1)) AND (?3 IS NULL OR profile = ?3) ORDER "
+                     "BY " CALIBRATIONS_NEWEST_FIRST " LIMIT ?2",
                      "t", profile);
     return r != 0 ? r : sql_spread_all(doc, "data", err, ret_doc);
 }
@@ -79,8 +80,7 @@ int store_calibration_newest(struct sql *sql, const char *profile_revision, cons
     sql_query(
         sql, &rows,
         "SELECT json_extract(data, '$.calibration') FROM calibrations WHERE profile_revision = "
-        "?1 AND space_fingerprint = ?2 ORDER BY created_us DESC, id DESC "
-        "LIMIT 1",
+        "?1 AND space_fingerprint = ?2 ORDER BY " CALIBRATIONS_NEWEST_FIRST " LIMIT 1",
         "tt", profile_revision, fingerprint);
     if (sql_next(&rows) && !sql_null(&rows, 0))
         document = mem_strdup(sql_text(&rows, 0));

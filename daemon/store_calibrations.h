@@ -14,6 +14,9 @@ int store_calibration_add(struct store_tx *tx, const char *search, const cJSON *
  * the job's spec names ("space_fingerprint"). */
 int store_calibration_fitted(struct store_tx *tx, const char *id, const cJSON *data,
                              struct err *err);
+/* How statements order calibrations, newest first: by when they were stored, for one that was asked
+ * for by itself has had its id since then. */
+#define CALIBRATIONS_NEWEST_FIRST "created_us DESC, id DESC"
 /* profile: id; NULL: of all. */
 int store_calibration_list(struct sql *sql, const char *profile, const struct sql_page_args *page,
                            struct err *err, cJSON **ret_doc);

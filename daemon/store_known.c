@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "daemon/store_calibrations.h"
+
 /* Which networks stand for a space is said by calibrations that learnt on them; each new one says
  * it of those that it began with, too, so the newest know of most. Of a search over a part of a
  * space they stand for that part alone. Methods are in the order of their names: "brief", then
@@ -9,8 +11,9 @@
 #define REPRESENTATIVES                                                                            \
     "SELECT json_extract(p.value, '$.arch') FROM (SELECT data FROM calibrations c WHERE "          \
     "c.profile = ?1 AND c.profile_revision = ?2 AND NOT EXISTS (SELECT 1 FROM searches s WHERE "   \
-    "s.id = c.search AND json_extract(s.body, '$.subspace') IS NOT NULL) ORDER BY c.id DESC "      \
-    "LIMIT 20) n, json_each(n.data, '$.points') p WHERE json_extract(p.value, '$.representative')"
+    "s.id = c.search AND json_extract(s.body, '$.subspace') IS NOT NULL) ORDER "                   \
+    "BY " CALIBRATIONS_NEWEST_FIRST " LIMIT 20) n, json_each(n.data, '$.points') p WHERE "         \
+    "json_extract(p.value, '$.representative')"
 
 int store_known_networks(struct sql *sql, const struct known_query *query, known_network_fn *take,
                          void *context, struct err *err) {

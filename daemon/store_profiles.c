@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/stats.h"
+#include "daemon/store_calibrations.h"
 #include "daemon/store_devices.h"
 #include "daemon/store_measurements.h"
 #include "devices/noise.h"
@@ -34,7 +35,7 @@
     "  FROM tables t WHERE t.profile = profiles.id) AS \"tables@json\", "                          \
     "(SELECT json_set(json_remove(c.data, '$.calibration', '$.points'), '$.id', c.id) "                        \
     "  FROM calibrations c WHERE c.profile = profiles.id "                                         \
-    "  ORDER BY c.created_us DESC, c.id DESC LIMIT 1) AS \"calibration@json\", "                   \
+    "  ORDER BY " CALIBRATIONS_NEWEST_FIRST " LIMIT 1) AS \"calibration@json\", "                  \
     "created_us AS \"created_at@time\""
 /* clang-format on */
 

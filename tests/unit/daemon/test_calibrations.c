@@ -1,0 +1,88 @@
+/* Which calibration is the newest. */
+#include "fleet_bed.h"
+
+#include "daemon/store_calibrations.h"
+
+static int do_fitted(struct store_tx *tx, struct work *op, struct err *err) {
+    return store_calibration_fitted(tx, op->a, op->body, err);
+}
+
+/* The event's data of a calibration of the bed's profile; until the next call. */
+static const cJSON *told(struct fixture *f, int version) {
+    static cJSON *doc;
+    char text[512];
+    cJSON_Delete(doc);
+    snprintf(text, sizeof(text),
+             "{\"profile_id\":\"%s\",\"profile_revision\":\"rev\",\"version\":%d,"
+             "\"calibration\":{\"version\":%d,\"a\":0.1}}",
+             f->profile, version, version);
+    doc = cJSON_Parse(text);
+    return doc;
+}
+
+/* A calibration which its job tells as of that version. The space is the id's end: "cal_a.one". */
+static void store(struct fixture *f, const char *id, int version) {
+    fleet_change(f,
+                 "INSERT INTO jobs (id, kind, state, subject, spec, created_us) VALUES ('job_' || "
+                 "?1, 'calibrate', 'running', ?1, json_object('space_fingerprint', substr(?1, "
+                 "7)), 0)",
+                 id);
+    struct work op = {.a = id, .body = told(f, version)};
+    assert_int_equal(fleet_run(f, &op, do_fitted), 0);
+}
+
+/* Ids of the list behind one; pages are of so many. */
+static void assert_listed(struct fixture *f, const char *after, int size, const char *ids) {
+    const struct sql_page_args page = {after, size};
+    const cJSON *row;
+    char told[256] = "";
+    cJSON *doc;
+    assert_int_equal(
+        store_calibration_list(store_loop_sql(f->store), f->profile, &page, &f->err, &doc), 0);
+    cJSON_ArrayForEach(row, cJSON_GetObjectItem(doc, "items")) {
+        strcat(told, cJSON_GetObjectItem(row, "id")->valuestring);
+        strcat(told, " ");
+    }
+    assert_string_equal(told, ids);
+    cJSON_Delete(doc);
+}
+
+static int newest_version(struct fixture *f, const char *fingerprint) {
+    char *text = NULL;
+    int version = -1;
+    assert_int_equal(
+        store_calibration_newest(store_loop_sql(f->store), "rev", fingerprint, &f->err, &text), 0);
+    if (text != NULL)
+        assert_int_equal(sscanf(text, "{\"version\":%d,\"a\":0.1}", &version), 1);
+    free(text);
+    return version;
+}
+
+/* One that was asked for by itself has had its id since then: others are stored meanwhile. */
+static void test_the_newest_is_the_one_that_was_stored_last(void **state) {
+    struct fixture *f = *state;
+    cJSON *profile;
+    store(f, "cal_c.one", 1);
+    store(f, "cal_b.one", 2);
+    store(f, "cal_d.other", 3);
+    store(f, "cal_a.one", 4);
+    assert_listed(f, NULL, 10, "cal_a.one cal_d.other cal_b.one cal_c.one ");
+    assert_listed(f, NULL, 2, "cal_a.one cal_d.other ");
+    assert_listed(f, "cal_d.other", 2, "cal_b.one cal_c.one ");
+    assert_listed(f, "cal_c.one", 2, "");
+    assert_int_equal(newest_version(f, "one"), 4);
+    assert_int_equal(newest_version(f, "other"), 3);
+    assert_int_equal(newest_version(f, "none"), -1);
+    assert_int_equal(store_profile_get(store_loop_sql(f->store), f->profile, &f->err, &profile), 0);
+    const cJSON *shown = cJSON_GetObjectItem(profile, "calibration");
+    assert_non_null(strstr(shown->valuestring, "\"id\":\"cal_a.one\"")); /* raw */
+    cJSON_Delete(profile);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fleet_start, fleet_stop)
+    const struct CMUnitTest tests[] = {
+        TEST(test_the_newest_is_the_one_that_was_stored_last),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
