@@ -9,7 +9,9 @@
 
 #define COLUMNS "id, search, space_fingerprint, created_us AS \"created_at@time\""
 
-/* search NULL: it was asked for by itself, and its job has this id as its subject. */
+/* search NULL: it was asked for by itself, and its job has this id as its subject. The version is
+ * the one that the job counted, or a higher one where others were stored since it began to count.
+ */
 static int insert(struct store_tx *tx, const char *id, const char *search, const cJSON *data,
                   struct err *err) {
     const char *profile, *revision;
@@ -23,10 +25,15 @@ static int insert(struct store_tx *tx, const char *id, const char *search, const
         return r;
     char *text = json_print(data);
     r = sql_run(store_tx_sql(tx), err, NULL,
-                "INSERT INTO calibrations (id, profile, profile_revision, search, version, data, "
-                "created_us, space_fingerprint) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, CASE WHEN ?4 "
-                "IS NULL THEN (SELECT json_extract(spec, '$.space_fingerprint') FROM jobs WHERE "
-                "subject = ?1) ELSE (SELECT space_fingerprint FROM searches WHERE id = ?4) END)",
+                "WITH s (fingerprint) AS (SELECT CASE WHEN ?4 IS NULL THEN (SELECT "
+                "json_extract(spec, '$.space_fingerprint') FROM jobs WHERE subject = ?1) ELSE "
+                "(SELECT space_fingerprint FROM searches WHERE id = ?4) END), v (version) AS "
+                "(SELECT max(?5, 1 + coalesce((SELECT max(c.version) FROM calibrations c WHERE "
+                "c.profile_revision = ?3 AND c.space_fingerprint = s.fingerprint), 0)) FROM s) "
+                "INSERT INTO calibrations (id, profile, profile_revision, search, version, told, "
+                "data, created_us, space_fingerprint) SELECT ?1, ?2, ?3, ?4, v.version, ?5, "
+                "json_set(?6, '$.version', v.version, '$.calibration.version', v.version), ?7, "
+                "s.fingerprint FROM s, v",
                 "ttttiti", id, profile, revision, search, version, text, store_tx_now_us(tx));
     free(text);
     return r;

@@ -6,8 +6,9 @@
 #include "daemon/store.h"
 #include "daemon/store_sql.h"
 
-/* The data of a calibration event (docs/JOB_PROTOCOL.md) of a search's job; the search names it.
- * Errors: ESP_EINVAL. */
+/* The data of a calibration event (docs/JOB_PROTOCOL.md) of a search's job; the search names it. It
+ * gets its version here, by which no other of its profile revision and space goes. Errors:
+ * ESP_EINVAL. */
 int store_calibration_add(struct store_tx *tx, const char *search, const cJSON *data,
                           struct err *err);
 /* The same of a job that was asked for this one, which has had its id since then. Of the space that

@@ -215,7 +215,7 @@ static int announce_front(struct store_tx *tx, const char *search, int64_t versi
 
 static int insert_front(struct store_tx *tx, const char *search, const cJSON *data,
                         const char *arch_ids, struct err *err) {
-    const char *stage;
+    const char *stage, *profile = "";
     const cJSON *reference;
     const cJSON *volume = cJSON_GetObjectItemCaseSensitive(data, "hypervolume");
     int64_t version, calibration = 0;
@@ -225,6 +225,8 @@ static int insert_front(struct store_tx *tx, const char *search, const cJSON *da
     if (r == 0)
         r = json_int_opt(data, "", "calibration_version", 0, INT32_MAX, err, &calibration);
     if (r == 0)
+        r = json_string_opt(data, "", "profile_id", 0, ID_MAX - 1, err, &profile);
+    if (r == 0)
         r = json_object(data, "", "reference_point", err, &reference);
     if (r != 0)
         return r;
@@ -232,13 +234,16 @@ static int insert_front(struct store_tx *tx, const char *search, const cJSON *da
     r = sql_run(
         store_tx_sql(tx), err, NULL,
         "INSERT INTO fronts (search, version, stage, hypervolume, calibration_version, "
-        "reference_point, arch_ids, created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON "
+        "reference_point, arch_ids, created_us) VALUES (?1, ?2, ?3, ?4, coalesce((SELECT c.version "
+        "FROM "
+        "calibrations c WHERE c.search = ?1 AND c.profile = ?9 AND c.told = ?5 ORDER BY "
+        "c.created_us DESC LIMIT 1), ?5), ?6, ?7, ?8) ON "
         "CONFLICT DO UPDATE SET stage = excluded.stage, hypervolume = excluded.hypervolume, "
         "calibration_version = excluded.calibration_version, reference_point = "
         "excluded.reference_point, arch_ids = excluded.arch_ids",
-        "titritti", search, version, stage,
+        "titrittit", search, version, stage,
         cJSON_IsNumber(volume) ? volume->valuedouble : __builtin_nan(""), calibration, point,
-        arch_ids, store_tx_now_us(tx));
+        arch_ids, store_tx_now_us(tx), profile);
     free(point);
     if (r == 0)
         r = mark_front(store_tx_sql(tx), search, arch_ids, err);

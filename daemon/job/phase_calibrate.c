@@ -84,7 +84,6 @@ static cJSON *describe(const struct search_run *run) {
     cJSON_AddNumberToObject(result, "networks", run->n_requests);
     cJSON_AddNumberToObject(result, "measured", measured);
     cJSON_AddNumberToObject(result, "n", c->n);
-    cJSON_AddNumberToObject(result, "version", c->version);
     cJSON_AddStringToObject(result, "rung", ladder_rung_names[c->rung]);
     snprintf(note, sizeof note, "%d of %d networks were not measured%s%s",
              run->n_requests - measured, run->n_requests, why[0] ? ": " : "", why);

@@ -151,8 +151,10 @@ int search_emit_front(struct search_run *run, const char *stage, const int *fron
     cJSON_AddNumberToObject(data, "version", ++run->front_version);
     cJSON_AddStringToObject(data, "stage", stage);
     add_volume(data, volume);
-    cJSON_AddNumberToObject(data, "calibration_version",
-                            run->spec.n_profiles ? run->spec.profiles[0].calibration.version : 0);
+    const struct search_profile *first = run->spec.n_profiles ? &run->spec.profiles[0] : NULL;
+    cJSON_AddNumberToObject(data, "calibration_version", first ? first->calibration.version : 0);
+    if (first)
+        cJSON_AddStringToObject(data, "profile_id", first->id);
     add_reference(run, data);
     ids = cJSON_AddArrayToObject(data, "arch_ids");
     for (int i = 0; i < n; i++) {

@@ -59,7 +59,7 @@ def turns():
     stack.wait_job(job, state="canceled")
 
 
-@test("work of a board that is not there holds no job back, though another board of the machine asks for work", 60)
+@test("work of a board that is not there holds no job back, though another board of the machine asks for work", 120)
 def absent():
     stack = bed.daemon()
     gone, idle = (Board(stack.port, name).enrol(stack.enrolment_token()) for name in ("gone", "idle"))

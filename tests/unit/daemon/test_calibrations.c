@@ -1,7 +1,16 @@
-/* Which calibration is the newest. */
+/* Which calibration is the newest, and what number it gets. */
 #include "fleet_bed.h"
 
 #include "daemon/store_calibrations.h"
+#include "daemon/store_searches.h"
+
+static int do_front(struct store_tx *tx, struct work *op, struct err *err) {
+    return store_front_add(tx, "se", op->body, err);
+}
+
+static int do_added(struct store_tx *tx, struct work *op, struct err *err) {
+    return store_calibration_add(tx, "se", op->body, err);
+}
 
 static int do_fitted(struct store_tx *tx, struct work *op, struct err *err) {
     return store_calibration_fitted(tx, op->a, op->body, err);
@@ -79,10 +88,49 @@ static void test_the_newest_is_the_one_that_was_stored_last(void **state) {
     cJSON_Delete(profile);
 }
 
+static int front_version(struct fixture *f, int calibration_version) {
+    char text[512];
+    snprintf(text, sizeof(text),
+             "{\"version\":1,\"stage\":\"final\",\"hypervolume\":1,\"calibration_version\":%d,"
+             "\"profile_id\":\"%s\",\"reference_point\":{},\"arch_ids\":[]}",
+             calibration_version, f->profile);
+    cJSON *body = cJSON_Parse(text);
+    struct work op = {.body = body};
+    assert_int_equal(fleet_run(f, &op, do_front), 0);
+    cJSON_Delete(body);
+    return (int)fleet_number(f, "SELECT calibration_version FROM fronts WHERE search = ?1", "se");
+}
+
+/* Two jobs count on from the same: the number is given when a calibration is stored. A front shows
+ * the number that was given. */
+static void test_two_that_were_made_at_once_have_a_version_each(void **state) {
+    struct fixture *f = *state;
+    store(f, "cal_a.one", 5);
+    store(f, "cal_b.one", 5);
+    store(f, "cal_c.other", 5);
+    assert_int_equal(fleet_number(f, "SELECT version FROM calibrations WHERE id = ?1", "cal_a.one"),
+                     5);
+    assert_int_equal(fleet_number(f, "SELECT version FROM calibrations WHERE id = ?1", "cal_b.one"),
+                     6);
+    assert_int_equal(newest_version(f, "one"), 6); /* its document says so too */
+    assert_int_equal(newest_version(f, "other"), 5);
+    fleet_change(f, "INSERT INTO space_documents VALUES ('one', ?1)", "{}");
+    fleet_change(f,
+                 "INSERT INTO searches (id, name, space, space_fingerprint, state, body, "
+                 "created_us) VALUES (?1, 'night', 's', 'one', 'running', '{}', 0)",
+                 "se");
+    struct work op = {.body = told(f, 6)};
+    assert_int_equal(fleet_run(f, &op, do_added), 0);
+    assert_int_equal(newest_version(f, "one"), 7);
+    assert_int_equal(front_version(f, 6), 7);
+    assert_int_equal(front_version(f, 4), 4); /* the one that it began with */
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fleet_start, fleet_stop)
     const struct CMUnitTest tests[] = {
         TEST(test_the_newest_is_the_one_that_was_stored_last),
+        TEST(test_two_that_were_made_at_once_have_a_version_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,7 +124,6 @@ static void what_was_measured_is_learnt_and_judged(void **state) {
     }
     assert_int_equal(integer_of(result, "networks"), 12);
     assert_int_equal(integer_of(result, "measured"), 12);
-    assert_int_equal(integer_of(result, "version"), 8);
     assert_string_equal(text_of(result, "rung"), "line");
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(result, "notes")), 0);
     assert_true(daemon.fraction == 1 && !daemon.fell);
