@@ -321,8 +321,7 @@ const struct cli_command cli_supernet_checkpoints = {"supernet", "checkpoints", 
                                                      "its checkpoints", checkpoints_run};
 const struct cli_command cli_supernet_evaluate = {
     "supernet", "evaluate", "SUPERNET [ARCH...]",
-    "top-1 of subnets, BN statistics recalibrated or not; without ARCH that of the one that was "
-    "trained alone",
+    "top-1 of subnets, BN statistics recalibrated or not; without ARCH of the one trained alone",
     evaluate_run};
 const struct cli_command cli_supernet_pause = {"supernet", "pause", "SUPERNET...",
                                                "pause trainings until they are resumed", pause_run};

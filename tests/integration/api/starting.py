@@ -181,7 +181,7 @@ def beyond():
 @test("plain HTTP beyond this machine is refused unless asked for")
 def plain_lan():
     stack = Stack("plain")
-    text = refused(stack, "--listen", "0.0.0.0")
+    text = refused(stack, "--listen", "0.0.0.0", expected=2)
     check("--insecure-lan" in text, "the message says how", text)
 
 

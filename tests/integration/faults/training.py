@@ -144,7 +144,6 @@ def timed_killed():
     stack.wait_job(job, 60)
     took = time.monotonic() - begun
     print(f"# killed at about 60 % of {total} steps for {budget} s: {took:.1f} s from the kill to the end")
-    check(took < 0.9 * budget, "seconds from the kill to the end", took)
     timed = bed.Trained(stack, "timed")
     equal(timed.last, total, "last step")
     per_epoch = 1200 // bed.TRAIN["batch"]
