@@ -1,6 +1,7 @@
 """A training that is killed, canceled or robbed of a checkpoint ends with the same weights as one that is left alone."""
 import os
 import time
+from pathlib import Path
 
 import bed
 import data
@@ -126,6 +127,15 @@ def tensors_of(name):
     return content[8 + int.from_bytes(content[:8], "little"):]
 
 
+def processor_s(pid):
+    """Seconds of processor time that a process has had, which others' work does not add to; 0 when it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @test("kill -9 of a training that was asked for by time: it keeps its number of steps, takes what is left of the time, and ends as it would have", 120)
 def timed_killed():
     budget = 10
@@ -136,14 +146,18 @@ def timed_killed():
     wait_step("timed", job, int(0.6 * total))
     kept = max(checkpoint_steps(stack, "timed"))
     check(kept >= 0.3 * total, "a checkpoint before the kill", kept, total)
+    first, second = max(map(processor_s, stack.job_pids())), 0
     check(stack.kill_job(), "a job process runs")
     begun = time.monotonic()
     again = wait_for("the second attempt", lambda: (doc := stack.job(job))["attempt"] == 2 and doc["state"] == "running" and (doc["progress"] or {}).get("unit") == "steps" and doc["progress"], 20, 0.02)
     equal(again["total"], total, "number of steps")
     check(again["done"] >= kept, "where it goes on", again["done"], kept)
+    while stack.job(job)["state"] == "running":
+        second = max([second, *map(processor_s, stack.job_pids())])
+        time.sleep(0.05)
     stack.wait_job(job, 60)
-    took = time.monotonic() - begun
-    print(f"# killed at about 60 % of {total} steps for {budget} s: {took:.1f} s from the kill to the end")
+    print(f"# killed at about 60 % of {total} steps for {budget} s: {time.monotonic() - begun:.1f} s from the kill to the end, {first:.1f} and {second:.1f} s of processor")
+    check(0 < second < 1.4 * first, "what is left is less than the whole, which would be 1.7 times what was done", first, second)
     timed = bed.Trained(stack, "timed")
     equal(timed.last, total, "last step")
     per_epoch = 1200 // bed.TRAIN["batch"]
