@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "daemon/store_calibrations.h"
 #include "daemon/store_searches.h"
+#include "search/objective.h"
 
 static int next_revision(struct sql *sql, const char *search, struct err *err, int64_t *ret) {
     *ret = 0;
@@ -16,7 +18,10 @@ static int next_revision(struct sql *sql, const char *search, struct err *err, i
 }
 
 static bool is_predicted(const char *source) {
-    return strcmp(source, "predicted") == 0 || strcmp(source, "interpolated") == 0;
+    for (int i = 0; metric_source_names[i] != NULL; i++)
+        if (strcmp(source, metric_source_names[i]) == 0)
+            return metric_kind((enum metric_source)i) == METRIC_PREDICTED;
+    return false;
 }
 
 /* The metrics that were predictions before and are not any more. */
@@ -234,10 +239,9 @@ static int insert_front(struct store_tx *tx, const char *search, const cJSON *da
     r = sql_run(
         store_tx_sql(tx), err, NULL,
         "INSERT INTO fronts (search, version, stage, hypervolume, calibration_version, "
-        "reference_point, arch_ids, created_us) VALUES (?1, ?2, ?3, ?4, coalesce((SELECT c.version "
-        "FROM "
-        "calibrations c WHERE c.search = ?1 AND c.profile = ?9 AND c.told = ?5 ORDER BY "
-        "c.created_us DESC LIMIT 1), ?5), ?6, ?7, ?8) ON "
+        "reference_point, arch_ids, created_us) VALUES (?1, ?2, ?3, ?4, coalesce((SELECT version "
+        "FROM calibrations WHERE search = ?1 AND profile = ?9 AND told = ?5 ORDER "
+        "BY " CALIBRATIONS_NEWEST_FIRST " LIMIT 1), ?5), ?6, ?7, ?8) ON "
         "CONFLICT DO UPDATE SET stage = excluded.stage, hypervolume = excluded.hypervolume, "
         "calibration_version = excluded.calibration_version, reference_point = "
         "excluded.reference_point, arch_ids = excluded.arch_ids",
