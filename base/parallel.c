@@ -17,7 +17,13 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-enum { THREADS_MAX = 256, CACHE_LINE = 64, SPINS_PER_LOOK = 64, SPIN_NS = 30000 };
+enum {
+    THREADS_MAX = 256,
+    CACHE_LINE = 64,
+    SPINS_PER_LOOK = 64,
+    SPIN_NS = 30000,  /* the core is kept */
+    OFFER_NS = 400000 /* then it is offered to whoever can run; then the thread sleeps */
+};
 
 typedef void chunk_fn(void *context, int chunk, int thread);
 
@@ -32,8 +38,7 @@ typedef void chunk_fn(void *context, int chunk, int thread);
  * chunks the next region has.) */
 struct parallel {
     int threads;
-    int64_t
-        spin_ns; /* how long to spin before sleeping; 0 when there are more threads than cores */
+    bool spins; /* before sleeping; not when there are more threads than cores */
     _Atomic(chunk_fn *) fn;
     _Atomic(void *) context;
     _Atomic int chunks;
@@ -67,18 +72,23 @@ static void relax(void) {
 #endif
 }
 
-/* Spins until *word differs from seen, at most the pool's time; says whether it does. */
+/* Spins until *word differs from seen, at most the pool's time; says whether it does. A thread that
+ * was held up by another program's turn comes back after one or two tenths of a millisecond: those
+ * who wait for it do not sleep for that, since waking them takes as long again. */
 static bool spin(const struct parallel *pool, _Atomic uint32_t *word, uint32_t seen) {
-    if (pool->spin_ns == 0)
+    if (!pool->spins)
         return atomic_load_explicit(word, memory_order_acquire) != seen;
-    int64_t end = clock_mono_ns() + pool->spin_ns;
+    int64_t begin = clock_mono_ns(), waited = 0;
     do {
         for (int i = 0; i < SPINS_PER_LOOK; i++) {
             if (atomic_load_explicit(word, memory_order_acquire) != seen)
                 return true;
             relax();
         }
-    } while (clock_mono_ns() < end);
+        waited = clock_mono_ns() - begin;
+        if (waited > SPIN_NS)
+            sched_yield();
+    } while (waited < OFFER_NS);
     return false;
 }
 
@@ -159,7 +169,7 @@ int parallel_create(int threads, struct parallel **ret_pool) {
     if (!pool)
         return ESP_ENOMEM;
     pool->threads = 1;
-    pool->spin_ns = threads <= parallel_cores() ? SPIN_NS : 0;
+    pool->spins = threads <= parallel_cores();
     for (; pool->threads < threads; pool->threads++) {
         int code = start_worker(pool, pool->threads);
         if (code < 0) {

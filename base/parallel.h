@@ -1,7 +1,7 @@
 /* A small fixed pool of threads for numerics. Work is a number of chunks dealt out dynamically;
  * what a chunk computes may depend on its index only, so results do not depend on the number of
- * threads. Waiting threads spin for a bounded time, then sleep on a futex: a busy neighbour gets
- * the core. */
+ * threads. Waiting threads spin for a bounded time, then offer their core, then sleep on a futex: a
+ * busy neighbour gets the core. */
 #pragma once
 
 struct parallel;

@@ -1,6 +1,9 @@
 /* An open loop of GETs: so many a second, each at its time whether or not those before it were
  * answered, over kept connections, beside event streams that are only read. A time counts from when
- * the request was due. For tests/bench/run-http-under-training; prints one line of JSON.
+ * the request was due to when the kernel had the answer's last bytes, by the wall clock. So the
+ * generator, which runs on the machine whose training is watched though a service's clients do not,
+ * wakes once a request: answers and events are read when the next request is due. For
+ * tests/bench/run-http-under-training; prints one line of JSON.
  *
  *   open_loop PORT PATH TOKEN RATE SECONDS STREAMS */
 #include <arpa/inet.h>
@@ -52,7 +55,8 @@ static int dial(struct load *load, uint64_t tag) {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = tag};
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0 ||
-        epoll_ctl(load->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+        epoll_ctl(load->epoll, EPOLL_CTL_ADD, fd, &event) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one)) != 0)
         die("connect");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     return fd;
@@ -80,16 +84,36 @@ static size_t answer_length(const struct link *link) {
     return (size_t)(end + 4 - link->text) + strtoul(length + 16, NULL, 10);
 }
 
+/* Bytes as recv gives them, and when the kernel had the last of them. */
+static ssize_t receive(int fd, char *text, size_t size, int64_t *ret_ns) {
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(struct timespec))];
+    } control;
+    struct iovec piece = {text, size};
+    struct msghdr message = {.msg_iov = &piece,
+                             .msg_iovlen = 1,
+                             .msg_control = control.room,
+                             .msg_controllen = sizeof(control.room)};
+    ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT);
+    const struct cmsghdr *head = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (head == NULL || head->cmsg_type != SCM_TIMESTAMPNS)
+        die("the time of an answer");
+    struct timespec at;
+    memcpy(&at, CMSG_DATA(head), sizeof(at));
+    *ret_ns = at.tv_sec * INT64_C(1000000000) + at.tv_nsec;
+    return n;
+}
+
 static void take_answer(struct load *load, struct link *link) {
-    ssize_t n = recv(link->fd, link->text + link->len, ANSWER_MAX - 1 - link->len, MSG_DONTWAIT);
-    if (n <= 0)
-        die("an answer");
-    link->len += (size_t)n;
+    int64_t at_ns;
+    link->len +=
+        (size_t)receive(link->fd, link->text + link->len, ANSWER_MAX - 1 - link->len, &at_ns);
     link->text[link->len] = '\0';
     size_t whole = answer_length(link);
     if (whole == 0 || link->len < whole)
         return;
-    load->ms[load->answered++] = (double)(clock_mono_ns() - link->due_ns) / 1e6;
+    load->ms[load->answered++] = (double)(at_ns - link->due_ns) / 1e6;
     link->due_ns = 0;
     link->len = 0;
 }
@@ -102,10 +126,9 @@ static void take_events(struct load *load, int fd) {
     load->events_bytes += n;
 }
 
-static void take_all(struct load *load, int64_t wait_ns) {
+static void take_all(struct load *load) {
     struct epoll_event events[64];
-    struct timespec wait = {wait_ns / 1000000000, wait_ns % 1000000000};
-    int n = epoll_pwait2(load->epoll, events, 64, &wait, NULL);
+    int n = epoll_wait(load->epoll, events, 64, 0);
     for (int i = 0; i < n; i++) {
         uint64_t tag = events[i].data.u64;
         if (tag < CONNECTIONS)
@@ -129,15 +152,21 @@ static bool send_due(struct load *load, int64_t due_ns) {
     return false;
 }
 
+static void sleep_until(int64_t wall_ns) {
+    struct timespec at = {wall_ns / 1000000000, wall_ns % 1000000000};
+    while (clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &at, NULL) == EINTR)
+        ;
+}
+
+/* With every connection under way a request waits for the next gap, and its time goes on. */
 static void run(struct load *load, double rate) {
-    int64_t begin = clock_mono_ns(), gap = (int64_t)(1e9 / rate);
-    while (load->answered < load->wanted) {
-        int64_t due = begin + load->sent * gap, now = clock_mono_ns();
-        bool waits = load->sent < load->wanted && due <= now && !send_due(load, due);
-        due = begin + load->sent * gap;
-        now = clock_mono_ns();
-        bool idle = waits || load->sent == load->wanted;
-        take_all(load, idle ? 100000000 : due > now ? due - now : 0);
+    int64_t begin = clock_wall_us() * 1000, gap = (int64_t)(1e9 / rate);
+    for (int64_t turn = 0; load->answered < load->wanted; turn++) {
+        sleep_until(begin + turn * gap);
+        take_all(load);
+        while (load->sent < load->wanted && load->sent <= turn &&
+               send_due(load, begin + load->sent * gap))
+            ;
     }
 }
 
