@@ -203,7 +203,9 @@ static int list_calibrations(struct api_call *call, struct err *err) {
     const char *ref = api_query(call, "profile");
     struct sql_page_args page;
     char profile[ID_MAX];
-    int r = api_page(call, "cal_", err, &page);
+    int r = api_page_sized(call, err, &page);
+    if (r == 0 && page.after != NULL && !store_calibration_is_place(page.after))
+        r = api_no_cursor(page.after, err);
     if (r == 0 && ref != NULL)
         r = api_find_profile(call->sql, ref, err, profile);
     return r != 0 ? r

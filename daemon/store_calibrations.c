@@ -1,6 +1,7 @@
 #include "daemon/store_calibrations.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "base/memory.h"
@@ -52,16 +53,30 @@ int store_calibration_fitted(struct store_tx *tx, const char *id, const cJSON *d
     return insert(tx, id, NULL, data, err);
 }
 
+/* ?1 is a cursor: the time at its beginning, the id behind the first '-'. Compared with constants
+ * where there is none, so that an index leads to the place. */
+#define OF_CALIBRATIONS(condition)                                                                 \
+    "SELECT " COLUMNS ", created_us || '-' || id AS place, json_remove(data, '$.points') AS "      \
+    "\"data@json\" FROM calibrations WHERE (created_us, id) < (coalesce(CAST(?1 AS INTEGER), "     \
+    "9223372036854775807), substr(?1, instr(?1, '-') + 1)) " condition                             \
+    " ORDER BY " CALIBRATIONS_NEWEST_FIRST " LIMIT ?2"
+
+bool store_calibration_is_place(const char *text) {
+    size_t digits = strspn(text, "0123456789");
+    return digits > 0 && digits < 19 && text[digits] == '-' && id_is(text + digits + 1, "cal_");
+}
+
 int store_calibration_list(struct sql *sql, const char *profile, const struct sql_page_args *page,
                            struct err *err, cJSON **ret_doc) {
-    cJSON *doc = NULL;
-    int r = sql_page(sql, err, page, "id", &doc,
-                     "SELECT " COLUMNS ", json_remove(data, '$.points') AS \"data@json\" FROM "
-                     "calibrations WHERE (?1 IS NULL OR (created_us, id) < (SELECT created_us, id "
-                     "FROM calibrations WHERE id = ?1)) AND (?3 IS NULL OR profile = ?3) ORDER "
-                     "BY " CALIBRATIONS_NEWEST_FIRST " LIMIT ?2",
-                     "t", profile);
-    return r != 0 ? r : sql_spread_all(doc, "data", err, ret_doc);
+    cJSON *doc = NULL, *row;
+    int r = profile != NULL ? sql_page(sql, err, page, "place", &doc,
+                                       OF_CALIBRATIONS("AND profile = ?3"), "t", profile)
+                            : sql_page(sql, err, page, "place", &doc, OF_CALIBRATIONS(""), "");
+    if (r != 0)
+        return r;
+    cJSON_ArrayForEach(row, cJSON_GetObjectItem(doc, "items"))
+        cJSON_DeleteItemFromObjectCaseSensitive(row, "place");
+    return sql_spread_all(doc, "data", err, ret_doc);
 }
 
 int store_calibration_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc) {

@@ -18,6 +18,9 @@ int store_calibration_fitted(struct store_tx *tx, const char *id, const cJSON *d
 /* How statements order calibrations, newest first: by when they were stored, for one that was asked
  * for by itself has had its id since then. */
 #define CALIBRATIONS_NEWEST_FIRST "created_us DESC, id DESC"
+/* Whether text has the form of this list's cursors: a place in its order, of a calibration that may
+ * be gone. */
+bool store_calibration_is_place(const char *text);
 /* profile: id; NULL: of all. */
 int store_calibration_list(struct sql *sql, const char *profile, const struct sql_page_args *page,
                            struct err *err, cJSON **ret_doc);

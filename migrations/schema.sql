@@ -36,6 +36,7 @@ CREATE TABLE tokens ( id TEXT PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('e
 CREATE TABLE transitions ( id INTEGER PRIMARY KEY AUTOINCREMENT, at_us INTEGER NOT NULL, machine TEXT NOT NULL CHECK (machine IN ('job', 'measurement', 'lease', 'health')), subject TEXT NOT NULL, from_state TEXT NOT NULL, to_state TEXT NOT NULL, event TEXT NOT NULL ) STRICT;
 CREATE TABLE webhook_deliveries ( id TEXT PRIMARY KEY, webhook TEXT NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE, event TEXT NOT NULL, type TEXT NOT NULL, job TEXT, body TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'failed')), attempts INTEGER NOT NULL DEFAULT 0, next_us INTEGER NOT NULL, status INTEGER, error TEXT, duration_us INTEGER, created_us INTEGER NOT NULL, ended_us INTEGER ) STRICT, WITHOUT ROWID;
 CREATE TABLE webhooks ( id TEXT PRIMARY KEY, url TEXT NOT NULL, label TEXT NOT NULL, secret TEXT NOT NULL, events TEXT, kinds TEXT, state TEXT NOT NULL CHECK (state IN ('enabled', 'disabled')), disabled_reason TEXT, last_error TEXT, last_failure_us INTEGER, last_success_us INTEGER, created_us INTEGER NOT NULL ) STRICT, WITHOUT ROWID;
+CREATE INDEX calibrations_created ON calibrations (created_us, id);
 CREATE INDEX calibrations_profile ON calibrations (profile, created_us, id);
 CREATE INDEX calibrations_search ON calibrations (search) WHERE search IS NOT NULL;
 CREATE INDEX calibrations_space ON calibrations (profile_revision, space_fingerprint, created_us, id);

@@ -230,6 +230,9 @@ def cursors():
     check({"/api/v1/jobs", "/api/v1/measurements", "/api/v1/spaces", "/api/v1/evaluations"} <= set(pages), "lists of more than one item", sorted(pages))
     problem(client.request("GET", f"/jobs?after={pages['/api/v1/measurements']}"), 400)
     problem(client.request("GET", f"/measurements?after={pages['/api/v1/jobs']}"), 400)
+    for text in ("cal_" + 26 * "0", "17-cal_x", "17"):  # the id alone is no place in that list, which goes by the time
+        problem(client.request("GET", f"/calibrations?after={text}"), 400, "malformed", "?after")
+    equal(client.get(f"/calibrations?after=17-cal_{26 * '0'}")["items"], [], "behind the oldest, whoever it was")
     gone = client.post("/tokens", {"kind": "api", "label": "goes"}, 201)["id"]
     client.expect((200, 204), "DELETE", f"/tokens/{gone}")
     client.get(f"/tokens?after={gone}")

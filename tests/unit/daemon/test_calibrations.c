@@ -1,6 +1,7 @@
 /* Which calibration is the newest, and what number it gets. */
 #include "fleet_bed.h"
 
+#include "daemon/ids.h"
 #include "daemon/store_calibrations.h"
 #include "daemon/store_searches.h"
 
@@ -40,20 +41,27 @@ static void store(struct fixture *f, const char *id, int version) {
     assert_int_equal(fleet_run(f, &op, do_fitted), 0);
 }
 
-/* Ids of the list behind one; pages are of so many. */
-static void assert_listed(struct fixture *f, const char *after, int size, const char *ids) {
+/* Ids of a page of the list, of the bed's profile or of all. Takes after, a page's cursor or NULL,
+ * and returns this page's, which the caller owns. */
+static char *assert_listed(struct fixture *f, const char *profile, char *after, int size,
+                           const char *ids) {
     const struct sql_page_args page = {after, size};
     const cJSON *row;
     char told[256] = "";
     cJSON *doc;
     assert_int_equal(
-        store_calibration_list(store_loop_sql(f->store), f->profile, &page, &f->err, &doc), 0);
+        store_calibration_list(store_loop_sql(f->store), profile, &page, &f->err, &doc), 0);
     cJSON_ArrayForEach(row, cJSON_GetObjectItem(doc, "items")) {
+        assert_null(cJSON_GetObjectItem(row, "place"));
         strcat(told, cJSON_GetObjectItem(row, "id")->valuestring);
         strcat(told, " ");
     }
     assert_string_equal(told, ids);
+    const char *next = cJSON_GetStringValue(cJSON_GetObjectItem(doc, "next"));
+    char *cursor = next != NULL ? strdup(next) : NULL;
     cJSON_Delete(doc);
+    free(after);
+    return cursor;
 }
 
 static int newest_version(struct fixture *f, const char *fingerprint) {
@@ -75,10 +83,10 @@ static void test_the_newest_is_the_one_that_was_stored_last(void **state) {
     store(f, "cal_b.one", 2);
     store(f, "cal_d.other", 3);
     store(f, "cal_a.one", 4);
-    assert_listed(f, NULL, 10, "cal_a.one cal_d.other cal_b.one cal_c.one ");
-    assert_listed(f, NULL, 2, "cal_a.one cal_d.other ");
-    assert_listed(f, "cal_d.other", 2, "cal_b.one cal_c.one ");
-    assert_listed(f, "cal_c.one", 2, "");
+    assert_null(
+        assert_listed(f, f->profile, NULL, 4, "cal_a.one cal_d.other cal_b.one cal_c.one "));
+    char *next = assert_listed(f, f->profile, NULL, 2, "cal_a.one cal_d.other ");
+    assert_null(assert_listed(f, f->profile, next, 2, "cal_b.one cal_c.one "));
     assert_int_equal(newest_version(f, "one"), 4);
     assert_int_equal(newest_version(f, "other"), 3);
     assert_int_equal(newest_version(f, "none"), -1);
@@ -86,6 +94,46 @@ static void test_the_newest_is_the_one_that_was_stored_last(void **state) {
     const cJSON *shown = cJSON_GetObjectItem(profile, "calibration");
     assert_non_null(strstr(shown->valuestring, "\"id\":\"cal_a.one\"")); /* raw */
     cJSON_Delete(profile);
+}
+
+/* How often statements on calibrations sorted or walked through the table so far. */
+static int without_index(struct fixture *f) {
+    sqlite3_stmt *stmt = NULL;
+    int n = 0;
+    while ((stmt = sqlite3_next_stmt(sql_handle(store_loop_sql(f->store)), stmt)) != NULL)
+        if (strstr(sqlite3_sql(stmt), "FROM calibrations") != NULL)
+            n += sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_SORT, 0) +
+                 sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_FULLSCAN_STEP, 0);
+    return n;
+}
+
+static void test_a_page_goes_on_where_one_ended_that_is_gone(void **state) {
+    struct fixture *f = *state;
+    const char *const ids[] = {"cal_a.one", "cal_b.one", "cal_c.one", "cal_d.one", "cal_e.one"};
+    for (int i = 0; i < 5; i++) {
+        store(f, ids[i], i);
+        fleet_change(f, "UPDATE calibrations SET created_us = 7 WHERE id = ?1", ids[i]);
+    }
+    char *own = assert_listed(f, f->profile, NULL, 2, "cal_e.one cal_d.one ");
+    char *all = assert_listed(f, NULL, NULL, 2, "cal_e.one cal_d.one ");
+    fleet_change(f, "DELETE FROM calibrations WHERE id = ?1", "cal_d.one");
+    own = assert_listed(f, f->profile, own, 2, "cal_c.one cal_b.one ");
+    all = assert_listed(f, NULL, all, 2, "cal_c.one cal_b.one ");
+    assert_null(assert_listed(f, f->profile, own, 2, "cal_a.one "));
+    assert_null(assert_listed(f, NULL, all, 2, "cal_a.one "));
+    assert_int_equal(without_index(f), 0);
+}
+
+static void test_a_cursor_is_a_time_and_an_id(void **state) {
+    char id[ID_MAX], text[3][80];
+    id_make("cal_", id);
+    snprintf(text[0], sizeof(text[0]), "1764504000000000-%s", id);
+    snprintf(text[1], sizeof(text[1]), "-%s", id);
+    snprintf(text[2], sizeof(text[2]), "9999999999999999999-%s", id);
+    assert_true(store_calibration_is_place(text[0]));
+    const char *const others[] = {text[1], text[2], id, "", "17", "17-", "17-cal_", "-17-cal_a"};
+    for (int i = 0; i < (int)(sizeof(others) / sizeof(others[0])); i++)
+        assert_false(store_calibration_is_place(others[i]));
 }
 
 static int front_version(struct fixture *f, int calibration_version) {
@@ -130,6 +178,8 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fleet_start, fleet_stop)
     const struct CMUnitTest tests[] = {
         TEST(test_the_newest_is_the_one_that_was_stored_last),
+        TEST(test_a_page_goes_on_where_one_ended_that_is_gone),
+        cmocka_unit_test(test_a_cursor_is_a_time_and_an_id),
         TEST(test_two_that_were_made_at_once_have_a_version_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
