@@ -193,7 +193,6 @@ static int start_calibration(struct api_call *call, struct err *err) {
     cJSON *doc = cJSON_CreateObject();
     cJSON_AddStringToObject(doc, "id", id);
     cJSON_AddStringToObject(doc, "profile_id", plan->profile);
-    cJSON_AddNumberToObject(doc, "version", plan->version + 1);
     cJSON_AddNumberToObject(doc, "networks", (double)plan->networks);
     cJSON_AddNumberToObject(doc, "n_known", plan->n_known);
     return api_answer_with_job(call, "calibration", doc, job_doc);

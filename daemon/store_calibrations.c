@@ -30,7 +30,7 @@ static int insert(struct store_tx *tx, const char *id, const char *search, const
                 "json_extract(spec, '$.space_fingerprint') FROM jobs WHERE subject = ?1) ELSE "
                 "(SELECT space_fingerprint FROM searches WHERE id = ?4) END), v (version) AS "
                 "(SELECT max(?5, 1 + coalesce((SELECT max(c.version) FROM calibrations c WHERE "
-                "c.profile_revision = ?3 AND c.space_fingerprint = s.fingerprint), 0)) FROM s) "
+                "c.profile_revision = ?3 AND c.space_fingerprint IS s.fingerprint), 0)) FROM s) "
                 "INSERT INTO calibrations (id, profile, profile_revision, search, version, told, "
                 "data, created_us, space_fingerprint) SELECT ?1, ?2, ?3, ?4, v.version, ?5, "
                 "json_set(?6, '$.version', v.version, '$.calibration.version', v.version), ?7, "

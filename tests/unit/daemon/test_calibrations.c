@@ -174,6 +174,18 @@ static void test_two_that_were_made_at_once_have_a_version_each(void **state) {
     assert_int_equal(front_version(f, 4), 4); /* the one that it began with */
 }
 
+/* Of a job that names no space: such are counted together too. */
+static void test_one_of_no_known_space_has_a_version_of_its_own(void **state) {
+    struct fixture *f = *state;
+    const char *const ids[] = {"cal_a", "cal_b"};
+    for (int i = 0; i < 2; i++) {
+        struct work op = {.a = ids[i], .body = told(f, 5)};
+        assert_int_equal(fleet_run(f, &op, do_fitted), 0);
+        assert_int_equal(fleet_number(f, "SELECT version FROM calibrations WHERE id = ?1", ids[i]),
+                         5 + i);
+    }
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fleet_start, fleet_stop)
     const struct CMUnitTest tests[] = {
@@ -181,6 +193,7 @@ int main(void) {
         TEST(test_a_page_goes_on_where_one_ended_that_is_gone),
         cmocka_unit_test(test_a_cursor_is_a_time_and_an_id),
         TEST(test_two_that_were_made_at_once_have_a_version_each),
+        TEST(test_one_of_no_known_space_has_a_version_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
