@@ -22,8 +22,8 @@
 #include "runtime/plan.h"
 #include "web/sse.h"
 
-static const char topics[] = "job,progress,metric,supernet,dataset,search,device,table,export,"
-                             "candidates,generation,front,measurement,recovered";
+static const char topics[] = "job,progress,metric,space,supernet,dataset,model,search,device,"
+                             "table,export,candidates,generation,front,measurement,recovered";
 
 static void answer_health(struct web_request *req) {
     char *text = mem_strdup("{\"status\":\"ok\"}");

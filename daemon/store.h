@@ -28,6 +28,8 @@ int64_t store_tx_now_us(const struct store_tx *tx); /* wall clock, the same for 
 void store_tx_wake(struct store_tx *tx, unsigned wake);
 /* Adds an event to the log; it is published when the transaction is on disk. */
 int store_tx_event(struct store_tx *tx, struct err *err, const char *topic, const cJSON *data);
+/* The event of what is no longer there. */
+int store_tx_removed(struct store_tx *tx, struct err *err, const char *topic, const char *id);
 /* Records a step of a state machine. */
 int store_tx_transition(struct store_tx *tx, struct err *err, const char *machine,
                         const char *subject, const char *from, const char *to, const char *event);

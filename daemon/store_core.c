@@ -120,6 +120,15 @@ out:
     return r;
 }
 
+int store_tx_removed(struct store_tx *tx, struct err *err, const char *topic, const char *id) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "id", id);
+    cJSON_AddTrueToObject(doc, "removed");
+    int r = store_tx_event(tx, err, topic, doc);
+    cJSON_Delete(doc);
+    return r;
+}
+
 int store_tx_transition(struct store_tx *tx, struct err *err, const char *machine,
                         const char *subject, const char *from, const char *to, const char *event) {
     return sql_run(tx->sql, err, NULL,

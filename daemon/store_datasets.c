@@ -97,7 +97,8 @@ int store_dataset_delete(struct store_tx *tx, const char *id, struct err *err, c
         return err_set(err, ESP_ECONFLICT, NULL, "the data set is used by others");
     }
     cJSON_Delete(users);
-    return sql_run(sql, err, NULL, "DELETE FROM datasets WHERE id = ?1", "t", id);
+    r = sql_run(sql, err, NULL, "DELETE FROM datasets WHERE id = ?1", "t", id);
+    return r == 0 ? store_tx_removed(tx, err, "dataset", id) : r;
 }
 
 static int set_details(struct sql *sql, const char *id, const cJSON *data, struct err *err) {

@@ -62,7 +62,9 @@ int store_export_delete(struct store_tx *tx, const char *id, struct err *err) {
                         "t", id);
     if (r == 0 && open_jobs > 0)
         r = err_set(err, ESP_ECONFLICT, NULL, "the export is being written: cancel its job first");
-    return r != 0 ? r : sql_run(sql, err, NULL, "DELETE FROM exports WHERE id = ?1", "t", id);
+    if (r == 0)
+        r = sql_run(sql, err, NULL, "DELETE FROM exports WHERE id = ?1", "t", id);
+    return r == 0 ? store_tx_removed(tx, err, "export", id) : r;
 }
 
 int store_export_written(struct store_tx *tx, const char *id, const cJSON *data, struct err *err) {

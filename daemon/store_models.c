@@ -87,7 +87,8 @@ int store_model_delete(struct store_tx *tx, const char *id, struct err *err, cJS
         return err_set(err, ESP_ECONFLICT, NULL, "the model is used by others");
     }
     cJSON_Delete(users);
-    return sql_run(sql, err, NULL, "DELETE FROM models WHERE id = ?1", "t", id);
+    r = sql_run(sql, err, NULL, "DELETE FROM models WHERE id = ?1", "t", id);
+    return r == 0 ? store_tx_removed(tx, err, "model", id) : r;
 }
 
 int store_model_follow(struct store_tx *tx, const char *id, enum job_state state, struct err *err) {

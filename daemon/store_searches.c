@@ -193,7 +193,8 @@ int store_search_delete(struct store_tx *tx, const char *id, struct err *err, cJ
         return refuse_delete(store_tx_sql(tx), id, err);
     }
     cJSON_Delete(users);
-    return sql_run(store_tx_sql(tx), err, NULL, "DELETE FROM searches WHERE id = ?1", "t", id);
+    r = sql_run(store_tx_sql(tx), err, NULL, "DELETE FROM searches WHERE id = ?1", "t", id);
+    return r == 0 ? store_tx_removed(tx, err, "search", id) : r;
 }
 
 int store_search_set_job(struct store_tx *tx, const char *id, const char *job, struct err *err) {

@@ -38,6 +38,20 @@ int store_space_names(struct sql *sql, struct err *err, cJSON **ret_array) {
     return sql_get_rows(sql, err, ret_array, "SELECT name FROM spaces ORDER BY name", "");
 }
 
+/* A space goes by its name. */
+static int announce(struct store_tx *tx, const char *name, const char *fingerprint,
+                    struct err *err) {
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "name", name);
+    if (fingerprint != NULL)
+        cJSON_AddStringToObject(doc, "fingerprint", fingerprint);
+    else
+        cJSON_AddTrueToObject(doc, "removed");
+    int r = store_tx_event(tx, err, "space", doc);
+    cJSON_Delete(doc);
+    return r;
+}
+
 int store_space_create(struct store_tx *tx, const char *name, const char *fingerprint,
                        const char *document, struct err *err) {
     int64_t same = 0;
@@ -52,7 +66,7 @@ int store_space_create(struct store_tx *tx, const char *name, const char *finger
                     "INSERT INTO spaces (name, fingerprint, document, created_us) VALUES (?1, ?2, "
                     "?3, ?4)",
                     "ttti", name, fingerprint, document, store_tx_now_us(tx));
-    return r;
+    return r == 0 ? announce(tx, name, fingerprint, err) : r;
 }
 
 int store_space_delete(struct store_tx *tx, const char *name, struct err *err, cJSON **ret_users) {
@@ -77,5 +91,5 @@ int store_space_delete(struct store_tx *tx, const char *name, struct err *err, c
     r = sql_run(sql, err, &changes, "DELETE FROM spaces WHERE name = ?1", "t", name);
     if (r == 0 && changes == 0)
         r = err_set(err, ESP_ENOTFOUND, NULL, "there is no posted space \"%s\"", name);
-    return r;
+    return r == 0 ? announce(tx, name, NULL, err) : r;
 }

@@ -90,7 +90,8 @@ int store_supernet_delete(struct store_tx *tx, const char *id, struct err *err, 
         return err_set(err, ESP_ECONFLICT, NULL, "the supernet is used by others");
     }
     cJSON_Delete(users);
-    return sql_run(sql, err, NULL, "DELETE FROM supernets WHERE id = ?1", "t", id);
+    r = sql_run(sql, err, NULL, "DELETE FROM supernets WHERE id = ?1", "t", id);
+    return r == 0 ? store_tx_removed(tx, err, "supernet", id) : r;
 }
 
 int store_supernet_space(struct sql *sql, const char *id, struct err *err, char **ret_document) {

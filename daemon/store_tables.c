@@ -252,15 +252,6 @@ int store_table_retry(struct store_tx *tx, const char *table, const char *job, s
     return r != 0 ? r : end_if_complete(tx, table, job, err);
 }
 
-static int announce_removed(struct store_tx *tx, const char *id, struct err *err) {
-    cJSON *doc = cJSON_CreateObject();
-    cJSON_AddStringToObject(doc, "id", id);
-    cJSON_AddTrueToObject(doc, "removed");
-    int r = store_tx_event(tx, err, "table", doc);
-    cJSON_Delete(doc);
-    return r;
-}
-
 int store_table_remove(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users) {
     struct sql *sql = store_tx_sql(tx);
     cJSON *users = NULL;
@@ -278,7 +269,7 @@ int store_table_remove(struct store_tx *tx, const char *id, struct err *err, cJS
         r = sql_run(sql, err, &changes, "DELETE FROM tables WHERE id = ?1", "t", id);
     if (r == 0 && changes == 0)
         r = err_set(err, ESP_ENOTFOUND, NULL, "there is no table \"%s\"", id);
-    return r == 0 ? announce_removed(tx, id, err) : r;
+    return r == 0 ? store_tx_removed(tx, err, "table", id) : r;
 }
 
 int store_table_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc) {

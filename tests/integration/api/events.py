@@ -6,9 +6,10 @@ import socket
 import time
 
 import bed
+import data
 from client import Client, Events, problem
 from stack import Stack
-from suite import check, equal, test
+from suite import check, equal, test, wait_for
 
 
 def add_dataset(name):
@@ -41,6 +42,30 @@ def topics():
         seen = stream.until(is_ready(dataset))
         equal({topic for _, topic, _ in seen}, {"dataset"}, "topics")
     problem(bed.client().request("GET", "/events?topics=no-such-topic"), (400, 422))
+
+
+@test("what is no longer there is told by an event of its topic, and a space also when it is added", 60)
+def removals():
+    bed.supernet()
+    client, two = bed.client(), [{"metric": "top1", "direction": "maximise"}, {"metric": "macs", "direction": "minimise"}]
+    with Events(bed.daemon().port, topics="space,dataset,model,supernet,search") as stream:
+        added = client.post("/spaces", data.space(name="events-space"), 201)
+        stream.until(lambda topic, doc: topic == "space" and doc == {"name": "events-space", "fingerprint": added["fingerprint"]})
+        dataset, job = add_dataset("events-gone")
+        begun = {
+            "model": client.post("/models", {"name": "events-gone", "kind": "latency", "space": "tiny", "path": str(bed.daemon().root / "bars")}, 202)["model"]["id"],
+            "supernet": client.post("/supernets", {"name": "events-gone", "space": "tiny", "dataset": "bars", "train": {**bed.TRAIN, "epochs": 500}}, 202)["supernet"]["id"],
+            "search": client.post("/searches", {"name": "events-gone", "supernet": bed.supernet(), "objectives": two, "evaluations": 100000, "measure_front": 0}, 202)["search"]["id"],
+        }
+        for path in ("supernets", "searches", "models"):
+            client.post(f"/jobs/{client.get(f'/{path}/events-gone')['job']}/cancel", {}, (202, 409))
+        for id in [job] + [client.get(f"/{path}/events-gone")["job"] for path in ("supernets", "searches", "models")]:
+            wait_for("its end", lambda: client.get(f"/jobs/{id}")["state"] in ("done", "failed", "canceled"), 30)
+        for topic, path, id in (("search", "searches", begun["search"]), ("supernet", "supernets", begun["supernet"]), ("model", "models", begun["model"]), ("dataset", "datasets", dataset)):
+            client.expect(204, "DELETE", f"/{path}/{id}")
+            stream.until(lambda heard, doc: heard == topic and doc == {"id": id, "removed": True})
+        client.expect(204, "DELETE", "/spaces/events-space")
+        stream.until(lambda topic, doc: topic == "space" and doc == {"name": "events-space", "removed": True})
 
 
 @test("Last-Event-ID and after= bring exactly what was missed, also after a restart of the daemon", 60)
