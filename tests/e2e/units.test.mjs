@@ -9,7 +9,7 @@ import { requireFromUi, ui } from './browser.mjs';
 
 const { build } = requireFromUi('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/family.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/hues.ts', 'src/log-text.ts', 'src/marks.ts', 'src/again.ts', 'src/titles.ts', 'src/order.ts', 'src/comparison.ts', 'src/subspace.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/family.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/hues.ts', 'src/log-text.ts', 'src/marks.ts', 'src/again.ts', 'src/titles.ts', 'src/order.ts', 'src/comparison.ts', 'src/subspace.ts', 'src/state.ts', 'src/api.ts'], bundle: true, splitting: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
 const { directionOf, frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
@@ -26,10 +26,13 @@ const { LogText, newest } = await load('log-text');
 const { placeMarks } = await load('marks');
 const { ramp } = await load('hues');
 const { fitted, shortBoards } = await load('titles');
-const { reads } = await load('again');
+const { pauseAfter, reads } = await load('again');
 const { sorted, turned } = await load('order');
 const comparison = await load('comparison');
 const { choicesOf, keptOf, sizeOf, withKept } = await load('subspace');
+Object.assign(globalThis, { window: globalThis, BroadcastChannel: class extends EventTarget {} }); // one of Node's own would keep it from ending
+const { follow } = await load('state');
+const { api, ApiError, wordsOf } = await load('api');
 rmSync(out, { recursive: true });
 
 test('marks along an axis stand where they begin, names only where they have room', () => {
@@ -406,6 +409,64 @@ test('what a page shows is read once at a time, again after a flock of events, n
   await sleep(700);
   assert.deepEqual([begun.length, most], [3, 1]);
   assert.ok(begun[1][0] - begun[0][0] >= 599, 'reads are 600 ms apart');
+});
+
+/** Time stands still until the returned function lets so many ms pass, timers of timers too. */
+function ownClock(t) {
+  const { setTimeout, clearTimeout } = globalThis, due = new Map();
+  let now = 0, last = 0;
+  globalThis.setTimeout = (f, ms) => { due.set(++last, [now + ms, f]); return last; };
+  globalThis.clearTimeout = (id) => due.delete(id);
+  t.after(() => Object.assign(globalThis, { setTimeout, clearTimeout }));
+  return (ms) => {
+    const end = now + ms, next = () => [...due].sort(([, [a]], [, [b]]) => a - b)[0];
+    for (let timer = next(); timer && timer[1][0] <= end; timer = next()) {
+      due.delete(timer[0]);
+      now = timer[1][0];
+      timer[1][1]();
+    }
+    now = end;
+  };
+}
+
+test('what cannot be read is asked for again after 5 s, then ever later up to a minute, never before the daemon says, until it is read', async (t) => {
+  assert.deepEqual([0, 5, 10, 20, 40, 60].map((before) => pauseAfter(before, 1)), [5, 10, 20, 40, 60, 60]);
+  assert.deepEqual([pauseAfter(0, 90), pauseAfter(5, 7), pauseAfter(90, 0)], [90, 10, 60]);
+  Object.assign(globalThis, { document: Object.assign(new EventTarget(), { hidden: false }) });
+  const tick = ownClock(t);
+  const refusals = [503, 503, 0, 429, 503, 500, 404, null, 503, 403].map((status, i) => status !== null && new ApiError(status, `refusal ${i}`, [], {}, i === 1 ? 33 : 0)), told = [];
+  let n = 0;
+  const own = follow(async () => { if (refusals[n++]) throw refusals[n - 1]; return n === 8 ? 2 : 0; }, (words) => told.push(words));
+  const rest = async () => { for (let i = 0; i < 5; i++) await Promise.resolve(); };
+  for (const pause of [5, 33, 60, 60, 60, 60, 60, 2, 5]) {
+    await rest();
+    const before = n;
+    tick(1000 * pause - 1);
+    await rest();
+    assert.equal(n, before, `read ${n} within ${pause} s`);
+    tick(601); // reads are so far apart
+    await rest();
+    assert.equal(n, before + 1, `no read ${n} after ${pause} s`);
+  }
+  tick(3600e3);
+  await rest();
+  assert.equal(n, 10, 'what is forbidden is asked for again');
+  own.end();
+  assert.deepEqual(told, ['refusal 0; asked again in 5 s.', 'refusal 1; asked again in 33 s.', ...[2, 3, 4, 5].map((i) => `refusal ${i}; asked again in 60 s.`), 'refusal 6', null, 'refusal 8; asked again in 5 s.', 'refusal 9']);
+});
+
+test('a path of the API has what is put into it escaped; what is no word of the daemon is not told as one', () => {
+  assert.equal(api`/searches/${'a/b?c'}/front?n=${3}`, '/searches/a%2Fb%3Fc/front?n=3');
+  assert.deepEqual([wordsOf(new ApiError(404, 'there is no x')), wordsOf(new TypeError('x is undefined'))], ['there is no x', 'Something went wrong in this page.']);
+});
+
+test('what keeps the limits is said to be about a share only where all of them are counted together', () => {
+  const { keepersOf } = draft;
+  assert.equal(keepersOf([], [], 1), 'all: no limit');
+  assert.deepEqual([keepersOf(['macs'], [0.5], 0.4), keepersOf(['macs', 'params'], [0.5, 0.25], undefined), keepersOf(['macs'], [], 0.4)], ['about 40 %', 'at most 25 %', 'about 40 %']);
+  assert.deepEqual([keepersOf(['macs', 'top1'], [0.5], 0.4), keepersOf(['macs min', 'loss'], [0.05], undefined)], ['at most 40 %', 'at most 5.0 %']); // of accuracy nobody knows
+  assert.deepEqual([keepersOf(['top1'], [], 1), keepersOf(['loss', 'top1 max'], [], undefined), keepersOf(['macs'], [], undefined)], ['not known before', 'not known before', 'not known before']);
+  assert.deepEqual([keepersOf(['macs'], [0.001], 0), keepersOf(['macs'], [0.5], 0.0004)], ['none of 1000 random ones', 'about one in 2500']);
 });
 
 test('boards are named as briefly as tells them apart', () => {

@@ -68,8 +68,17 @@ test('the device page shows how far its predictions are from what was measured',
   assert.deepEqual(await faults(), []);
 });
 
-test('a calibration is asked for on the device page', async () => {
+test('a calibration is asked for on the device page, of each space once that has a whole table', async () => {
   const board = (await stack.get('/devices')).items[0];
+  const tables = await stack.get('/tables'), ready = tables.items.filter((t) => t.profile === board.profiles[0].id && t.state === 'ready');
+  await page.route(/\/tables\?/, (route) => route.fulfill({ json: { ...tables, items: [...tables.items, ...ready.map((t) => ({ ...t, id: `${t.id}f`, method: 'full/1' }))] } }));
+  await open('about'); // what is read before is read anew
+  await open(`devices/${board.id}`);
+  const spaces = page.locator('.row', { has: page.getByRole('button', { name: 'Calibrate' }) }).first().locator('option');
+  await page.locator('details summary', { hasText: 'full' }).first().waitFor();
+  assert.deepEqual((await spaces.allInnerTexts()).sort(), [...new Set(ready.map((t) => t.space))].sort());
+  await page.unroute(/\/tables\?/);
+  await open('about');
   const before = (await stack.get(`/calibrations?profile=${board.profiles[0].id}`)).items;
   await open(`devices/${board.id}`);
   await page.locator('.row', { has: page.getByRole('button', { name: 'Calibrate' }) }).locator('select').selectOption('tiny');

@@ -1,7 +1,7 @@
 // What the daemon refuses, has not or cannot tell for now: each page says what happened and what to do.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { faults, open, page, search, settled, shot, stack } from './world.mjs';
+import { card, faults, open, page, search, settled, shot, stack } from './world.mjs';
 
 const problem = () => page.locator('main .problem').first();
 
@@ -16,9 +16,10 @@ test('an address of what there is no more says so and leads to what there is', a
   await shot('gone');
 });
 
+const refusal = (status, detail, headers = {}) => (route) => route.fulfill({ status, contentType: 'application/problem+json', headers, body: JSON.stringify({ title: 'Refused', status, code: 'unavailable', detail }) });
+const busy = refusal(503, 'the daemon has too much to do: ask again later', { 'Retry-After': '1' });
+
 test('where the daemon cannot answer for now, each page says so, and shows all of it as soon as it can', async () => {
-  const detail = 'the daemon has too much to do: ask again later';
-  const busy = (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', headers: { 'Retry-After': '1' }, body: JSON.stringify({ title: 'Service Unavailable', status: 503, code: 'unavailable', detail }) });
   const api = /\/api\/v1\/(?!events|session)/;
   const [board] = (await stack.get('/devices')).items, [supernet] = (await stack.get('/supernets')).items, [job] = (await stack.get('/jobs')).items;
   const pages = ['', 'searches', `searches/${search}`, `searches/compare?of=${search},se_other`, 'searches/new', 'supernets', `supernets/${supernet.id}`, 'devices', `devices/${board.id}`, 'jobs', `jobs/${job.id}`, 'models', 'data', 'archs/tiny', 'about'];
@@ -27,7 +28,7 @@ test('where the daemon cannot answer for now, each page says so, and shows all o
   for (const hash of pages) {
     await open(hash);
     await problem().waitFor({ timeout: 5000 }).catch(() => assert.fail(`#/${hash} does not say that it could not read`));
-    assert.match(await problem().innerText(), /^The daemon has too much to do: ask again later; asked again every 5 s\.$/, hash);
+    assert.match(await problem().innerText(), /^The daemon has too much to do: ask again later; asked again in 5 s\.$/, hash);
   }
   await shot('busy');
   await open(`devices/${board.id}`);
@@ -36,6 +37,39 @@ test('where the daemon cannot answer for now, each page says so, and shows all o
   await page.getByRole('heading', { level: 1, name: board.name }).waitFor({ timeout: 10000 }); // without a touch
   await settled();
   assert.equal(await page.locator('main .problem').count(), 0);
+});
+
+test('candidates of a search that has ended, a log, tables and weights that could not be read are there as soon as they can be, without a touch', async () => {
+  const [board] = (await stack.get('/devices')).items, { state, space } = await stack.get(`/searches/${search}`);
+  assert.equal(state, 'done');
+  const table = (await stack.get('/tables')).items.find((t) => t.profile === board.profiles[0].id && t.measured > 0), [entry] = (await stack.get(`/tables/${table.id}/entries`)).items;
+  const { items: [point] } = await stack.get(`/searches/${search}/front`);
+  const jobs = (await stack.get('/jobs')).items, logs = await Promise.all(jobs.map(async (job) => ({ job, ...(await stack.get(`/jobs/${job.id}/log?limit=1000`)) })));
+  const { job, text } = logs.find((log) => log.job.state === 'done' && log.end && log.text.trim()), line = text.trim().split('\n')[0].trim();
+  const summary = page.locator('details', { hasText: `${table.measured} of ${table.needed}` }).first();
+  const reads = [
+    { hash: `searches/${search}`, of: /\/candidates\?/, there: card('Candidates').getByText(/^\d+ of \d+; click on a head to sort$/) },
+    { hash: `jobs/${job.id}`, of: /\/log\?/, there: page.locator('pre.log', { hasText: line }) },
+    { hash: `devices/${board.id}`, of: /\/tables\?/, there: summary },
+    { hash: `devices/${board.id}`, of: /\/tables\/[^/]*\/entries/, first: () => summary.locator('summary').click(), there: page.getByRole('region', { name: 'Entries of the table' }).getByText(entry.signature, { exact: true }) },
+    { hash: `archs/${space}?arch=${encodeURIComponent(point.arch)}`, of: /\/supernets\?/, there: card('Accuracy').getByLabel('By the weights of') },
+  ];
+  for (const [status, words] of [[503, /^The daemon has too much to do: ask again later; asked again in 5 s\.$/], [404, /^It is not there yet$/]])
+    for (const { hash, of, first, there } of reads) {
+      await page.goto('about:blank');
+      await open(hash);
+      await settled(); // with the stream, after which everything is read again
+      await open('about');
+      await page.route(of, status === 503 ? busy : refusal(status, 'it is not there yet'));
+      await open(hash);
+      await first?.();
+      await problem().waitFor();
+      assert.match(await problem().innerText(), words, `${hash} ${of}`);
+      assert.equal(await there.count(), 0, `${hash} ${of}`);
+      await page.unrouteAll({ behavior: 'wait' });
+      await there.waitFor({ timeout: 10000 });
+      await problem().waitFor({ state: 'detached' });
+    }
 });
 
 test('what is refused when a button is pressed is said in words, and nothing has changed', async () => {

@@ -81,6 +81,13 @@ test('the page of a network draws it with its costs, samples, accuracy, relative
   await shot('network');
   await page.reload();
   await page.getByRole('region', { name: 'Choices that differ' }).waitFor();
+  // The other one is of the same search, and compared with this one.
+  const { largest } = await stack.get('/spaces/tiny');
+  await card('Compare').getByRole('link', { name: 'Open the other' }).click();
+  await page.locator('code.genotype', { hasText: largest.arch }).first().waitFor();
+  const { searchParams } = new URL(page.url().replace('#/', ''));
+  assert.deepEqual(['arch', 'search', 'vs'].map((name) => searchParams.get(name)), [largest.arch, search, arch]);
+  await page.getByRole('link', { name: 'its search' }).waitFor();
 });
 
 test('a network is fine-tuned alone from its page', async () => {

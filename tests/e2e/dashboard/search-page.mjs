@@ -24,9 +24,15 @@ test('the table of the front obeys the filter, sorts, and in a replay shows the 
   }
 });
 
-test('a latency that rests on entries that its table lacks is called interpolated: in the table, beside the network, in tooltips', async () => {
+test('a latency that rests on entries that its table lacks is called interpolated: in the table, beside the network, in tooltips, and ~ where it is what was predicted before', async () => {
   const front = await stack.get(`/searches/${search}/front`), [point] = front.items, key = Object.keys(point.metrics).find((k) => k.startsWith('latency_us'));
   point.metrics[key].source = 'interpolated';
+  const before = ['interpolated', 'predicted'].map((source, i) => {
+    const item = front.items[i + 1], value = 1.1 * item.metrics[key].value;
+    item.metrics[key].source = 'measured';
+    item.predicted = { ...item.predicted, [key]: { value, low: value, high: value, source } };
+    return { arch: item.arch, source };
+  });
   await page.route(/\/front$/, (route) => route.fulfill({ json: front }));
   await page.goto('about:blank');
   await open(`searches/${search}?arch=${point.arch_id}`);
@@ -35,6 +41,10 @@ test('a latency that rests on entries that its table lacks is called interpolate
   assert.equal(await cell.innerText(), 'interpolated');
   assert.match(await card('The front as a table').locator('tr.selected [title*=" to "]', { hasText: 'interpolated' }).getAttribute('title'), / to .*, interpolated: the table has no entry for some of its units/);
   await card('Network').locator('.facts .source.predicted', { hasText: 'interpolated' }).waitFor();
+  for (const { arch, source } of before) {
+    const row = card('The front as a table').locator('tbody tr', { has: page.getByTitle(arch, { exact: true }) }), was = row.locator('td', { has: page.locator('.mark.square') }).locator('.was').first();
+    assert.match(await was.innerText(), source === 'interpolated' ? /^~\d[\d.]* →/ : /^\d[\d.]* →/, source);
+  }
   assert.deepEqual(await faults(), []);
   await page.unroute(/\/front$/);
 });

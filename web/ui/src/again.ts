@@ -33,3 +33,6 @@ export function reads(read: (wanted: () => boolean) => Promise<void>): Reads {
   };
   return { now, soon, end };
 }
+
+/** Seconds until what could not be read is asked for again: 5, then twice the pause before it, up to 60, and never sooner than the daemon said. */
+export const pauseAfter = (before: number, least: number) => Math.max(least, before ? Math.min(60, 2 * before) : 5);

@@ -1,5 +1,5 @@
 // The HTTP API as the dashboard uses it: types of the answers and small typed calls. See docs/API.md.
-import { signal } from '@preact/signals';
+import { signal } from './signal';
 
 export type Job = {
   id: string; kind: string; state: string; held: boolean; subject: string; priority: number; attempt: number;
@@ -127,9 +127,9 @@ export const session = signal<Session | null>(null);
 /** The daemon wants a token first. */
 export const locked = signal(false);
 
-/** What the daemon said went wrong: a sentence, and for each field its own. */
+/** What the daemon said went wrong: a sentence, and for each field its own. `after`: in how many seconds it may be asked again; 0 where it says nothing of that. */
 export class ApiError extends Error {
-  constructor(readonly status: number, message: string, readonly fields: { pointer: string; detail: string }[] = [], readonly body: Record<string, unknown> = {}) {
+  constructor(readonly status: number, message: string, readonly fields: { pointer: string; detail: string }[] = [], readonly body: Record<string, unknown> = {}, readonly after = 0) {
     super(message);
   }
 }
@@ -138,17 +138,17 @@ export class ApiError extends Error {
 export const wordsOf = (error: unknown): string => (error instanceof ApiError ? error.message : 'Something went wrong in this page.');
 
 async function answer<T>(response: Response): Promise<T> {
-  const text = await response.text();
+  const text = await response.text(), after = Number(response.headers.get('Retry-After')) || 0;
   let body: unknown = null;
   try {
     body = text ? JSON.parse(text) : null;
   } catch {
-    throw new ApiError(response.status, 'The daemon did not answer in JSON');
+    throw new ApiError(response.status, 'The daemon did not answer in JSON', [], {}, after);
   }
   if (response.ok) return body as T;
   if (response.status === 401 && !response.url.endsWith('/session')) locked.value = true;
   const problem = (body ?? {}) as { detail?: string; title?: string; errors?: { pointer: string; detail: string }[] };
-  throw new ApiError(response.status, problem.detail ?? problem.title ?? `The daemon answered with status ${response.status}`, problem.errors ?? [], problem as Record<string, unknown>);
+  throw new ApiError(response.status, problem.detail ?? problem.title ?? `The daemon answered with status ${response.status}`, problem.errors ?? [], problem as Record<string, unknown>, after);
 }
 
 async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
@@ -165,10 +165,16 @@ async function send<T>(method: string, path: string, body?: unknown): Promise<T>
   return answer<T>(response);
 }
 
+/** A path of the API; what is put into it is escaped. */
+export const api = (text: TemplateStringsArray, ...parts: (string | number)[]) => String.raw({ raw: text }, ...parts.map(encodeURIComponent));
+
 export const get = <T>(path: string) => send<T>('GET', path);
 export const post = <T>(path: string, body: unknown = {}) => send<T>('POST', path, body);
 export const patch = <T>(path: string, body: unknown) => send<T>('PATCH', path, body);
 export const remove = (path: string) => send<unknown>('DELETE', path);
+
+/** What is known of a network, with its latency where a profile is named. */
+export const archPath = (space: string, arch: string, profile = '') => api`/archs?space=${space}&arch=${arch}` + (profile && api`&profile=${profile}`);
 
 /** Asks who we are; false: nobody, and the page is locked. A daemon that cannot be reached says neither. */
 export async function whoAmI(): Promise<boolean> {
@@ -191,7 +197,7 @@ export async function list<T>(path: string): Promise<T[]> {
     const answer = await get<{ items: T[]; next: string | null }>(`${path}${joint}page_size=1000${after}`);
     items.push(...answer.items);
     if (!answer.next) break;
-    after = `&after=${encodeURIComponent(answer.next)}`;
+    after = api`&after=${answer.next}`;
   }
   return items;
 }

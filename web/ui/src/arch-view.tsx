@@ -1,9 +1,10 @@
 // A subnet drawn stage by stage: a block's height is its output resolution, its width the channels inside; kernel size, expand ratio, SE and cost on it.
 import { sized } from './canvas';
-import { get, type Arch, type ArchUnit } from './api';
-import { energy, largest, latency, short, percent } from './format';
+import { archPath, type Arch, type ArchUnit } from './api';
+import { largest, latency, short, percent } from './format';
+import { costFacts, stagesOf } from './network';
 import { Facts, Failed, Table, Waiting } from './parts';
-import { useLoaded } from './state';
+import { useGet } from './state';
 
 /** What a unit is, in two short lines. */
 function words(unit: ArchUnit, last: boolean): [string, string] {
@@ -27,19 +28,6 @@ function Block({ unit, last, widest, tallest, slowest }: { unit: ArchUnit; last:
   );
 }
 
-function stagesOf(units: ArchUnit[]): { name: string; units: ArchUnit[] }[] {
-  const groups: { name: string; stage: number; units: ArchUnit[] }[] = [];
-  let head = false;
-  for (const unit of units) {
-    const last = groups[groups.length - 1];
-    if (unit.stage >= 0) head = true;
-    const name = unit.stage >= 0 ? `Stage ${unit.stage + 1}` : head ? 'Head' : 'Stem';
-    if (last && last.name === name) last.units.push(unit);
-    else groups.push({ name, stage: unit.stage, units: [unit] });
-  }
-  return groups;
-}
-
 export function Drawing({ arch }: { arch: Arch }) {
   const widest = Math.max(...arch.units.map((u) => u.mid_channels || u.c_out));
   const tallest = Math.max(...arch.units.map((u) => u.h_out));
@@ -60,8 +48,7 @@ export function Drawing({ arch }: { arch: Arch }) {
 }
 
 export function ArchView({ space, arch, profile }: { space: string; arch: string; profile?: string | undefined }) {
-  const query = `/archs?space=${encodeURIComponent(space)}&arch=${encodeURIComponent(arch)}${profile ? `&profile=${encodeURIComponent(profile)}` : ''}`;
-  const { data, error } = useLoaded(() => get<Arch>(query), query);
+  const { data, error } = useGet<Arch>(archPath(space, arch, profile));
   if (!data) return error ? <Failed error={error} /> : <Waiting />;
   const total = data.units.reduce((sum, u) => sum + (u.latency_us ?? 0), 0);
   const most = largest(data.units.map((u) => u.latency_us));
@@ -69,10 +56,7 @@ export function ArchView({ space, arch, profile }: { space: string; arch: string
     <div>
       <code class="genotype">{data.arch}</code>
       <Drawing arch={data} />
-      <Facts rows={[
-        ['MACs', short(data.cost.macs)], ['Parameters', short(data.cost.params)], ['Peak activation memory', short(data.cost.peak_activation_bytes, 'B')],
-        ['Model', short(data.cost.model_bytes, 'B')], ['Memory traffic', short(data.cost.traffic_bytes, 'B')], ['Energy, estimated', energy(data.cost.energy_uj)], ...(data.latency ? [[data.latency.state === 'interpolated' ? 'Latency, interpolated' : 'Latency, predicted', `${latency(data.latency.us)}${data.latency.calibrated ? '' : ', not calibrated'}`] as [string, string]] : []),
-      ]} />
+      <Facts rows={[...costFacts(data.cost), ...(data.latency ? [[data.latency.state === 'interpolated' ? 'Latency, interpolated' : 'Latency, predicted', `${latency(data.latency.us)}${data.latency.calibrated ? '' : ', not calibrated'}`] as [string, string]] : [])]} />
       <details>
         <summary>Unit by unit</summary>
         <Table label="Units of the network" rows={data.units} rowKey={(u) => `${data.units.indexOf(u)}`} columns={[

@@ -1,5 +1,5 @@
 // Axes of the charts on canvas: grid, labels that do not run into each other, titles.
-import { font } from './canvas';
+import { font, strokeLine } from './canvas';
 import { ticks, toPixel, type Scale } from './scale';
 import { color } from './theme';
 
@@ -32,10 +32,8 @@ export function drawAxes(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, x:
     let free = -Infinity;
     at.forEach((v, i) => {
       const p = Math.round(toPixel(s, v)) + 0.5;
-      ctx.beginPath();
-      ctx.moveTo(upward ? sx.from : p, upward ? p : sy.to);
-      ctx.lineTo(upward ? sx.to : p, upward ? p : sy.from);
-      ctx.stroke();
+      if (upward) strokeLine(ctx, sx.from, p, sx.to, p);
+      else strokeLine(ctx, p, sy.to, p, sy.from);
       const half = upward ? 0 : ctx.measureText(text[i]!).width / 2;
       if (!upward && p - half < free) return;
       ctx.fillText(text[i]!, upward ? sx.from - 8 : p, upward ? p + 4 : sy.from + 17);

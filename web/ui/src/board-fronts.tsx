@@ -3,6 +3,7 @@ import type { FrontItem, Source } from './api';
 import { toldBy } from './entries';
 import { frontOf, type Direction } from './front';
 import { metricValue, tickLabels } from './format';
+import { Grid } from './grid';
 import { extent, ticks, toPixel, type Scale } from './scale';
 
 /** A network in a chart: squares are measured, diamonds evaluated, circles predicted. */
@@ -32,9 +33,7 @@ function Panel({ items, board, sy, props }: { items: FrontItem[]; board: Board; 
     <figure class="board-front">
       <figcaption>{board.name}</figcaption>
       <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={first === undefined || last === undefined ? `No network with a latency on ${board.name}` : `${best.length} of ${on.length} networks of the front are best on ${board.name}: from ${metricValue(props.y, ys[first])} at ${metricValue(key, xs[first])} to ${metricValue(props.y, ys[last])} at ${metricValue(key, xs[last])}`}>
-        {yt.map((v, i) => <g key={`y${v}`}><line x1={left} x2={width - 10} y1={toPixel(sy, v)} y2={toPixel(sy, v)} /><text x={left - 6} y={toPixel(sy, v) + 4} text-anchor="end">{yl.text[i]}</text></g>)}
-        {xt.map((v, i) => <text key={`x${v}`} x={toPixel(sx, v)} y={height - bottom + 16} text-anchor="middle">{xl.text[i]}</text>)}
-        <text x={(left + width) / 2} y={height - 4} text-anchor="middle">Latency ({xl.unit})</text>
+        <Grid x={{ s: sx, at: xt, text: xl.text }} y={{ s: sy, at: yt, text: yl.text }} title={`Latency (${xl.unit})`} below={16} height={height} />
         <path d={path} />
         {on.map((item, i) => {
           const at = [toPixel(sx, xs[i]!), toPixel(sy, ys[i]!)] as [number, number];

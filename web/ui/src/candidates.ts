@@ -1,6 +1,6 @@
 // The candidates of a search, read by cursor: first all, then what is new or has changed.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { get, type CandidatePage } from './api';
+import { api, get, type CandidatePage } from './api';
 import { Candidates, type Entry } from './entries';
 import { follow } from './state';
 
@@ -23,7 +23,7 @@ export function useCandidates(id: string) {
       };
       try {
         for (let more = true; more && wanted();) {
-          const page = await get<CandidatePage>(`/searches/${encodeURIComponent(id)}/candidates?page_size=${s.cursor ? 5000 : 1000}${s.cursor ? `&after=${encodeURIComponent(s.cursor)}` : ''}`);
+          const page = await get<CandidatePage>(api`/searches/${id}/candidates?page_size=${s.cursor ? 5000 : 1000}` + (s.cursor && api`&after=${s.cursor}`));
           s.all.add(page);
           s.total = Math.max(page.total, s.all.map.size);
           s.cursor = page.cursor;
@@ -32,12 +32,10 @@ export function useCandidates(id: string) {
           if (unseen && s.all.map.size >= 2 * s.shown) show();
           if (!more && !s.whole) unseen = s.whole = true;
         }
-        if (wanted()) setError(null);
-      } catch (e) {
-        if (wanted()) setError(e instanceof Error ? e.message : 'The candidates cannot be read.');
+      } finally {
+        if (unseen) show();
       }
-      if (unseen) show();
-    }, ['candidates', 'front'], (data) => data['search'] === id).end;
+    }, setError, ['candidates', 'front'], (data) => data['search'] === id).end;
   }, [id]);
   return { candidates: store.current.all.map as Map<string, Entry>, metrics: store.current.all.metrics(), total: store.current.total, whole: store.current.whole, version, error };
 }

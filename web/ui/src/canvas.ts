@@ -31,6 +31,13 @@ export function contextOf(canvas: HTMLCanvasElement | null, width: number, heigh
   return ctx;
 }
 
+export function strokeLine(ctx: CanvasRenderingContext2D, x0: number, y0: number, x1: number, y1: number) {
+  ctx.beginPath();
+  ctx.moveTo(x0, y0);
+  ctx.lineTo(x1, y1);
+  ctx.stroke();
+}
+
 /** The width of an element, as it changes, and the height that follows of it. */
 export function useSize(ref: { current: HTMLElement | null }, least: number, heightOf: (width: number) => number) {
   const [size, setSize] = useState({ width: 640, height: heightOf(640) });

@@ -1,4 +1,5 @@
 // A search as it is being put together: the body of its request and back, the command that is the same, and what is known of it before it begins.
+import { percent, short } from './format';
 import { keyOf } from './front';
 import type { Subspace } from './subspace';
 
@@ -136,17 +137,9 @@ export function commandOf(body: Body): string {
   add('--strategy', body.strategy);
   for (const [name, value] of Object.entries(body.strategy_options ?? {})) add('--option', `${name}=${value}`);
   if (body.baseline !== undefined) add('--baseline', body.baseline ?? 'none');
-  add('--evaluations', body.evaluations);
-  add('--time', body.time_budget_s === undefined ? undefined : `${body.time_budget_s}s`);
-  add('--rounds', body.rounds);
-  add('--population', body.population);
-  add('--seed', body.seed);
-  add('--patience', body.patience);
-  add('--initial-evaluations', body.initial_evaluations);
-  add('--measure-front', body.measure_front);
-  add('--measurements', body.measurements);
-  add('--method', body.method);
-  for (const other of ['checkpoint', 'dataset', 'calibration_nets', 'calibration_choice', 'known_networks']) add(`--${other.replace('_', '-')}`, body[other]);
+  add('--time', body.time_budget_s && `${body.time_budget_s}s`);
+  for (const member of ['evaluations', 'rounds', 'population', 'seed', 'patience', 'initial_evaluations', 'measure_front', 'measurements', 'method', 'checkpoint', 'dataset', 'calibration_nets', 'calibration_choice', 'known_networks'])
+    add(`--${member.replace('_', '-')}`, body[member]);
   for (const part of cliSubspace(body.subspace ?? {})) add('--subspace', part);
   for (const search of body.warm_start?.searches ?? []) add('--warm-start', search);
   return words.map(quoted).join(' ');
@@ -163,6 +156,16 @@ export function shareBelow(q: Quantile, max: number): number {
     if (max < b) return b > a ? u + ((v - u) * (max - a)) / (b - a) : v;
   }
   return 1;
+}
+
+/** How many networks keep the limits of these names, in words. `single`: the shares that keep each of them alone, as far as random subnets tell; `together`: that which keeps all
+ * of them, where the daemon has counted it. Neither knows of top-1 and loss, which leave fewer. */
+export function keepersOf(limited: string[], single: number[], together: number | undefined): string {
+  const counted = limited.filter((name) => !isAccuracy(limitOf(name).key)), share = together ?? (single.length ? Math.min(...single) : undefined);
+  if (limited.length === 0) return 'all: no limit';
+  if (counted.length === 0 || share === undefined) return 'not known before';
+  if (share === 0) return 'none of 1000 random ones';
+  return `${together === undefined || counted.length < limited.length ? 'at most' : 'about'} ${share < 0.001 ? `one in ${short(1 / share)}` : percent(share, share < 0.1 ? 1 : 0)}`;
 }
 
 export type Known = { evaluationSeconds: number | null; boards: number };

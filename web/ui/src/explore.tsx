@@ -1,14 +1,14 @@
 // The linked views below the scatter: ranges in words and numbers, the best within them, parallel coordinates, every candidate as a table.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { list, type Search } from './api';
+import type { Search } from './api';
 import { bestOf, type Range, type Ranges } from './filter';
 import { metricsOf, type Entry } from './entries';
 import { metricValue, significant } from './format';
 import { Parallel, type ParallelAxis } from './parallel';
 import { Card, Empty, Select } from './parts';
 import { href, setQuery } from './router';
-import { useLoaded } from './state';
+import { useList } from './state';
 import { VirtualTable } from './virtual-table';
 
 export type Naming = { title: (key: string) => string; value: (key: string, v: number) => string };
@@ -44,10 +44,7 @@ export function Limits({ ranges, keys, names, change, children }: { ranges: Rang
     <div class="limited">
       <div class="answer" role="status">{children}</div>
       <div class="limits" ref={row}>
-        <label>Limit <select aria-label="Add a limit" value="" onChange={(e) => { if (e.currentTarget.value) setAdded([...added, e.currentTarget.value]); e.currentTarget.value = ''; }}>
-          <option value="">add…</option>
-          {keys.filter((k) => !open.includes(k)).map((k) => <option key={k} value={k}>{names.title(k)}</option>)}
-        </select></label>
+        <label>Limit <Select aria-label="Add a limit" value="" set={(key) => setAdded([...added, key])} of={[['', 'add…'], ...keys.filter((k) => !open.includes(k)).map((k) => [k, names.title(k)] as const)]} /></label>
         {open.length > 0 && <button type="button" aria-label="Clear limits" onClick={() => { setAdded([]); setQuery({ f: '' }); }}>Clear</button>}
         {open.map((key) => {
           const range = ranges[key] ?? { low: null, high: null };
@@ -98,7 +95,7 @@ export function Replay({ last, range, change }: { last: number; range: Range | u
 
 /** Lays the front of another search of the same space over this one's. */
 export function CompareWith({ search, chosen, found }: { search: Search; chosen: string; found: number | null }) {
-  const { data } = useLoaded(() => list<Search>('/searches'), 'searches to compare', ['search']);
+  const { data } = useList<Search>('/searches', ['search']);
   const others = (data ?? []).filter((s) => s.id !== search.id && s.space === search.space);
   if (others.length === 0) return null;
   return (
@@ -133,10 +130,7 @@ function AxesForm({ view, keys, names, set }: { view: View[]; keys: string[]; na
           </li>
         ))}
       </ul>
-      <label>Show <select value="" onChange={(e) => { if (e.currentTarget.value) set([...view, { key: e.currentTarget.value, flipped: false, log: false }]); e.currentTarget.value = ''; }}>
-        <option value="">another axis…</option>
-        {keys.filter((k) => !view.some((v) => v.key === k)).map((k) => <option key={k} value={k}>{names.title(k)}</option>)}
-      </select></label>
+      <label>Show <Select value="" set={(key) => set([...view, { key, flipped: false, log: false }])} of={[['', 'another axis…'], ...keys.filter((k) => !view.some((v) => v.key === k)).map((k) => [k, names.title(k)] as const)]} /></label>
     </details>
   );
 }

@@ -1,5 +1,5 @@
 // Every candidate of a search as a file, in the form of "espalier search export --names": read for it from the daemon, whole, whatever the page shows.
-import { get, type CandidatePage } from './api';
+import { api, get, type CandidatePage } from './api';
 
 type Columns = CandidatePage['columns'];
 type Pages = Pick<CandidatePage, 'columns'>[];
@@ -60,7 +60,7 @@ export function saveAs(content: Blob, name: string) {
 export async function exportCandidates(id: string, name: string, format: Format, names: Record<string, string>): Promise<void> {
   const pages: CandidatePage[] = [];
   for (let after: string | null = ''; after !== null;) {
-    const page: CandidatePage = await get(`/searches/${encodeURIComponent(id)}/candidates?origins=true&page_size=5000${after && `&after=${encodeURIComponent(after)}`}`);
+    const page: CandidatePage = await get(api`/searches/${id}/candidates?origins=true&page_size=5000` + (after && api`&after=${after}`));
     pages.push(page);
     after = page.next;
   }

@@ -10,17 +10,17 @@ import { VirtualTable, type Col } from './virtual-table';
 const plain = (text: string, next: string) => (text.split(' ')[1] === next.split(' ')[1] ? text.split(' ')[0] : text);
 
 const markOf = { measured: 'square', evaluated: 'diamond', predicted: 'dot', interpolated: 'dot', counted: '' };
-const wordsOf = (source: Source) => (source === 'interpolated' ? 'interpolated: the table has no entry for some of its units' : source);
+const sourceWords = (source: Source) => (source === 'interpolated' ? 'interpolated: the table has no entry for some of its units' : source);
 
-/** A value with what was predicted before it; what is measured with its interval, in the unit of `most`. `brief`: the scatter's mark in place of the source's word. */
+/** A value with what was predicted before it, ~ where that was interpolated; what is measured with its interval, in the unit of `most`. `brief`: the scatter's mark in place of the source's word. */
 export function Interval({ name, metric, before, most, brief }: { name: string; metric: Metric | undefined; before?: Metric | undefined; most?: number | undefined; brief?: boolean }) {
   if (!metric) return <>–</>;
   const same = before && before.source !== metric.source && before.value !== metric.value;
   const [value, low, high] = [metric.value, metric.low, metric.high].map((v) => metricValue(name, v, most ?? metric.value)) as [string, string, string];
   const known = metric.low != null && metric.high != null;
   return (
-    <span title={`${known ? `${low} to ${high}, ` : ''}${wordsOf(metric.source)}`}>
-      {same && <span class="was">{plain(metricValue(name, before.value, most ?? metric.value), value)} → </span>}
+    <span title={`${known ? `${low} to ${high}, ` : ''}${sourceWords(metric.source)}`}>
+      {same && <span class="was">{before.source === 'interpolated' && '~'}{plain(metricValue(name, before.value, most ?? metric.value), value)} → </span>}
       {value} {known && metric.source === 'measured' && <span class="was">[{plain(low, value)}, {plain(high, value)}] </span>}
       {brief && metric.source !== 'counted' && <i class={`mark after ${markOf[metric.source]}`} />}
       {brief && metric.source !== 'interpolated' ? metric.source !== 'counted' && <span class="sr-only">{metric.source}</span> : <small class={`source ${kindOf(metric.source)}`}>{metric.source}</small>}

@@ -1,6 +1,6 @@
 // What a search that is there is good for further: more evaluations of it, and all that is known of it as one page.
 import { useState } from 'preact/hooks';
-import { post, wordsOf, type Search } from './api';
+import { api, post, wordsOf, type Search } from './api';
 import { quoted } from './draft';
 import { Card, Code, say } from './parts';
 
@@ -18,7 +18,7 @@ export function Extend({ search, close }: Props) {
   const submit = (event: Event) => {
     event.preventDefault();
     setBusy(true);
-    post(`/searches/${encodeURIComponent(search.id)}/extend`, { evaluations: all, ...(patience === '' ? {} : { patience: Number(patience) || null }) })
+    post(api`/searches/${search.id}/extend`, { evaluations: all, ...(patience === '' ? {} : { patience: Number(patience) || null }) })
       .then(() => { say('The search goes on.'); close(); })
       .catch((error: unknown) => { setProblem(wordsOf(error)); setBusy(false); });
   };

@@ -1,13 +1,19 @@
 // Jobs as all pages speak of them.
-import { list, type Job } from './api';
+import { api, list, type Job } from './api';
+import { useGet } from './state';
 
 /** What a job of a kind is, where its state stands beside it. */
 export const jobKinds: Record<string, string> = {
   dataset: 'Data set', train: 'Training', evaluate: 'Evaluation', estimate: 'Estimation', search: 'Search', export: 'Export', table: 'Latency table', import: 'Checkpoint import', model: 'Model import', results: 'Foreign results', calibrate: 'Calibration',
 };
 
+export const kindName = (kind: string) => jobKinds[kind] ?? kind;
+
 const active = ['running', 'queued', 'paused', 'canceling'];
 export const isActive = (job: { state: string }) => active.includes(job.state);
+
+/** A job as it goes on; nothing where none is named. */
+export const useJob = (id: string | null | undefined) => useGet<Job>(id && api`/jobs/${id}`, ['job'], (job) => job['id'] === id);
 
 /** All that run or wait, the newest first; jobs that have ended are not read. */
 export async function activeJobs(): Promise<Job[]> {
@@ -22,6 +28,9 @@ export function endOf(topic: string, job: Record<string, unknown>): { text: stri
   return { text: `${jobKinds[String(job['kind'])] ?? 'A job'}: ${bad ? `failed${why ? `, ${why}` : ''}` : 'done'}.`.replace(/\.\.$/, '.'), bad };
 }
 
+const pages: Record<string, string> = { se: 'searches', sn: 'supernets', mo: 'models' };
 /** The page of what a job works on; null: it has none. */
-export const subjectPage = (job: Job): string[] | null =>
-  Object.entries({ se_: 'searches', sn_: 'supernets', mo_: 'models' }).flatMap(([prefix, list]) => (job.subject?.startsWith(prefix) ? [[list, job.subject]] : []))[0] ?? null;
+export function subjectPage({ subject }: Job): string[] | null {
+  const page = pages[(subject ?? '').slice(0, 2)];
+  return page ? [page, subject] : null;
+}

@@ -1,12 +1,12 @@
 // Where a network of a search came from: its family drawn beside a table, with what changed from each parent to the child.
 import { useState } from 'preact/hooks';
-import { get, type Arch, type Lineage, type LineageItem, type LineageParent } from './api';
+import { api, type Arch, type Lineage, type LineageItem, type LineageParent } from './api';
 import { rem } from './canvas';
 import { metricName, metricValue } from './format';
 import { changeText, familyOf, type FamilyRow } from './family';
 import { Empty, Failed, Waiting } from './parts';
 import { href } from './router';
-import { useLoaded } from './state';
+import { useGet } from './state';
 
 const how: Record<string, string> = {
   seeded: 'the search began with it', sampled: 'drawn from the space', enumerated: 'its turn among all', mutated: 'its parent, choices drawn anew', crossed: 'choices of two mixed', neighbour: 'its parent, one choice changed',
@@ -74,7 +74,7 @@ function Family({ doc, space, search, names }: { doc: Lineage; space: string; se
 export function LineageOf({ space, search, arch, names }: { space: string; search: string; arch: Arch; names: Map<string, string> }) {
   const [wide, setWide] = useState('');
   const most = wide === arch.arch_id ? all : few;
-  const { data, error } = useLoaded(() => get<Lineage>(`/searches/${encodeURIComponent(search)}/lineage?arch=${encodeURIComponent(arch.arch)}&steps=${most.steps}&networks=${most.networks}`), `lineage ${search} ${arch.arch_id} ${most.steps}`);
+  const { data, error } = useGet<Lineage>(api`/searches/${search}/lineage?arch=${arch.arch}&steps=${most.steps}&networks=${most.networks}`);
   if (!data) return error ? <Failed error={error} /> : <Waiting />;
   const self = data.items[0];
   if (!self) return <Empty>That search did not ask for this network.</Empty>;

@@ -1,11 +1,11 @@
 // Curves over steps or evaluations on a canvas. The pointer or the arrow keys read them at a step; charts over the same steps on a page move together.
-import { signal } from '@preact/signals';
 import { useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { drawAxes, ticksOf } from './axes';
-import { contextOf, font, placeIn, sized, useSize } from './canvas';
+import { contextOf, font, placeIn, sized, strokeLine, useSize } from './canvas';
 import { even, plainTicks } from './format';
 import { beside, placeMarks, type Mark } from './marks';
 import { extent, toPixel, toValue, type Scale } from './scale';
+import { signal, useSignal } from './signal';
 import { color, paint } from './theme';
 
 /** x rises; y is null where it is not known. `raw`: what y is the smoothed form of, drawn faintly. */
@@ -85,10 +85,7 @@ function drawMarks(ctx: CanvasRenderingContext2D, marks: Mark[], { sx, sy }: { s
   ctx.textAlign = 'left';
   ctx.textBaseline = 'top';
   for (const { name, x } of placeMarks(marks, sx, (text) => ctx.measureText(text).width)) {
-    ctx.beginPath();
-    ctx.moveTo(x, sy.to);
-    ctx.lineTo(x, sy.from);
-    ctx.stroke();
+    strokeLine(ctx, x, sy.to, x, sy.from);
     ctx.fillText(name, x + beside, sy.to);
   }
   ctx.restore();
@@ -109,8 +106,8 @@ export function Lines(props: Props) {
   const label = (values: number[]) => (props.percent ? even(values.map((v) => 100 * v)).map((v) => `${v} %`) : plainTicks(values));
   const scales = useMemo(() => scalesOf(curves, width, height, label), [curves, width, height]);
   const steps = useMemo(() => [...new Set(curves.flatMap((c) => c.x))].sort((a, b) => a - b), [curves]);
-  const painted = paint.value;
-  const read = reading.value?.over === props.xTitle ? reading.value.at : null;
+  const painted = useSignal(paint), at = useSignal(reading);
+  const read = at?.over === props.xTitle ? at.at : null;
 
   useLayoutEffect(() => {
     const ctx = contextOf(base.current, width, height);
@@ -125,10 +122,7 @@ export function Lines(props: Props) {
     if (!ctx || read === null) return;
     const x = Math.round(toPixel(scales.sx, read)) + 0.5;
     ctx.strokeStyle = color('ink-soft');
-    ctx.beginPath();
-    ctx.moveTo(x, scales.sy.to);
-    ctx.lineTo(x, scales.sy.from);
-    ctx.stroke();
+    strokeLine(ctx, x, scales.sy.to, x, scales.sy.from);
     curves.forEach((c, i) => {
       const at = indexAt(c.x, read);
       ctx.fillStyle = shadeOf(c, i);

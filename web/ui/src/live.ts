@@ -1,8 +1,8 @@
 // One stream of events for all tabs of a browser: the tab that leads reads it and passes it on. Browsers allow six connections to
 // a host on HTTP/1.1, so a stream a tab would starve the seventh.
-import { signal } from '@preact/signals';
 import { whoAmI, type Progress } from './api';
 import { elect } from './leader';
+import { signal } from './signal';
 
 export type Connection = 'live' | 'reconnecting' | 'connecting';
 export const connection = signal<Connection>('connecting');

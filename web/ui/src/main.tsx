@@ -6,6 +6,7 @@ import { endOf } from './jobs';
 import { begin, connection, listen, sessionChanged } from './live';
 import { Empty, Page, say, Select, Toasts } from './parts';
 import { href, route } from './router';
+import { useSignal } from './signal';
 import { setTheme, theme, type Theme } from './theme';
 import { About } from './pages/about';
 import { Overview } from './pages/overview';
@@ -72,7 +73,7 @@ function useSlash() {
 
 /** Who this browser is signed in as; nothing on the daemon's own machine. */
 function Who() {
-  const who = session.value;
+  const who = useSignal(session);
   if (who?.by !== 'session') return null;
   const leave = () => void remove('/session').then(sessionChanged);
   return (
@@ -85,13 +86,14 @@ function Who() {
 
 const words = { live: 'Live', connecting: 'Connecting…', reconnecting: 'Connection lost, trying again…' };
 
+/** Drawn anew with the address: what is within reads it as it is then. */
 function Shell() {
-  const section = route.value.parts[0] ?? '';
-  if (locked.value) return <SignIn />;
-  return <Pages section={section} />;
+  const [section = ''] = useSignal(route).parts;
+  return useSignal(locked) ? <SignIn /> : <Pages section={section} />;
 }
 
 function Pages({ section }: { section: string }) {
+  const stream = useSignal(connection), shade = useSignal(theme);
   useEnds();
   useSlash();
   return (
@@ -104,9 +106,9 @@ function Pages({ section }: { section: string }) {
         </ul>
         <div class="side-foot">
           <Who />
-          <span class={`live ${connection.value}`} role="status">{words[connection.value]}</span>
+          <span class={`live ${stream}`} role="status">{words[stream]}</span>
           <label>Theme{' '}
-            <Select value={theme.value} set={(to) => setTheme(to as Theme)} of={['system', 'light', 'dark'].map((name) => [name, name])} />
+            <Select value={shade} set={(to) => setTheme(to as Theme)} of={['system', 'light', 'dark'].map((name) => [name, name])} />
           </label>
         </div>
       </nav>

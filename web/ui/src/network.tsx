@@ -1,11 +1,16 @@
 // A network unit by unit, as one drawing and table: the silhouette (width: channels in, inside and out; height: resolution), what each unit is,
 // and bars of what it costs, latency for each board.
-import type { Arch, ArchUnit } from './api';
+import type { Arch, ArchUnit, Cost } from './api';
 import { rem } from './canvas';
-import { latency, largest, short } from './format';
+import { energy, latency, largest, short } from './format';
 
 export type OnBoard = { profile: string; name: string; arch: Arch };
 type Bar = { key: string; title: string; total: string; shade: string; most: number; of: (unit: ArchUnit, at: number) => number | null | undefined; text: (v: number) => string };
+
+/** What a network costs wherever it runs. */
+export const costFacts = ({ macs, params, peak_activation_bytes, model_bytes, traffic_bytes, energy_uj }: Cost): [string, string][] => [
+  ['MACs', short(macs)], ['Parameters', short(params)], ['Peak activation memory', short(peak_activation_bytes, 'B')], ['Model', short(model_bytes, 'B')], ['Memory traffic', short(traffic_bytes, 'B')], ['Energy, estimated', energy(energy_uj)],
+];
 
 /** Units in rows of one stage each; those without one are stem and head. */
 export function stagesOf(units: ArchUnit[]): { name: string; units: ArchUnit[] }[] {
@@ -22,7 +27,7 @@ export function stagesOf(units: ArchUnit[]): { name: string; units: ArchUnit[] }
 }
 
 /** "5×5, expand 4, SE": what a person reads first. */
-export function wordsOf(unit: ArchUnit): string {
+export function unitWords(unit: ArchUnit): string {
   if (unit.kind === 'head_tail') return 'pooling, linear';
   const words = [unit.stage < 0 || unit.kind === 'conv' ? `convolution ${unit.kernel}×${unit.kernel}` : `${unit.kernel}×${unit.kernel}`];
   if (unit.expand_ratio > 0) words.push(`expand ${+unit.expand_ratio.toPrecision(3)}`);
@@ -86,7 +91,7 @@ export function NetworkTable({ arch, boards }: { arch: Arch; boards: OnBoard[] }
                 <tr key={place}>
                   {i === 0 && <th scope="rowgroup" rowSpan={stage.units.length}>{stage.name}<small>{stage.units[stage.units.length - 1]!.h_out}×{stage.units[stage.units.length - 1]!.w_out}</small></th>}
                   <td class="drawn" style={{ height: rem(height) }}><Silhouette unit={unit} widest={widest} height={height} />{unit.stage >= 0 && <b aria-hidden="true">{unit.kernel}×{unit.kernel}{unit.se ? ' SE' : ''}</b>}</td>
-                  <td class="unit-words" title={unit.signature}>{wordsOf(unit)}<small>{unit.c_in} → {unit.mid_channels ? `${unit.mid_channels} → ` : ''}{unit.c_out} ch{unit.residual ? ', residual' : ''}</small></td>
+                  <td class="unit-words" title={unit.signature}>{unitWords(unit)}<small>{unit.c_in} → {unit.mid_channels ? `${unit.mid_channels} → ` : ''}{unit.c_out} ch{unit.residual ? ', residual' : ''}</small></td>
                   {bars.map((b) => {
                     const v = b.of(unit, place);
                     return <td key={b.key} class="bar-cell">{v == null ? '–' : b.text(v)}<i style={{ width: `${v && b.most ? Math.max(1, (100 * v) / b.most) : 0}%`, background: `var(--${b.shade})` }} /></td>;

@@ -1,9 +1,10 @@
 // Parallel coordinates over genes and metrics on a canvas: a line for each candidate, coloured where every range holds. Dragging on an axis sets its range, and so do keys.
 // Above 20,000 lines, how many run between two places of neighbouring axes is drawn instead, and the selection over it.
 import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { contextOf, placeIn, sized, useSize } from './canvas';
+import { contextOf, placeIn, sized, strokeLine, useSize } from './canvas';
 import type { Range, Ranges } from './filter';
 import { extent, toPixel, toValue, type Scale } from './scale';
+import { useSignal } from './signal';
 import { color, paint } from './theme';
 import { fitted } from './titles';
 
@@ -68,10 +69,7 @@ function drawDensity(ctx: CanvasRenderingContext2D, places: Float32Array, xs: nu
     counts.forEach((count, cell) => {
       if (!count) return;
       ctx.globalAlpha = 0.04 + 0.5 * (Math.log1p(count) / most);
-      ctx.beginPath();
-      ctx.moveTo(xs[j]!, middle(Math.floor(cell / bins)));
-      ctx.lineTo(xs[j + 1]!, middle(cell % bins));
-      ctx.stroke();
+      strokeLine(ctx, xs[j]!, middle(Math.floor(cell / bins)), xs[j + 1]!, middle(cell % bins));
     });
   }
 }
@@ -80,10 +78,7 @@ function drawAxis(ctx: CanvasRenderingContext2D, x: number, scale: Scale, axis: 
   const [top, bottom] = [Math.min(scale.from, scale.to), Math.max(scale.from, scale.to)];
   ctx.strokeStyle = color(chosen ? 'accent' : 'ink-soft');
   ctx.lineWidth = chosen ? 3 : 1;
-  ctx.beginPath();
-  ctx.moveTo(Math.round(x) + 0.5, top);
-  ctx.lineTo(Math.round(x) + 0.5, bottom);
-  ctx.stroke();
+  strokeLine(ctx, Math.round(x) + 0.5, top, Math.round(x) + 0.5, bottom);
   ctx.lineWidth = 1;
   ctx.fillStyle = color(chosen ? 'accent' : 'ink');
   ctx.textAlign = 'center';
@@ -115,7 +110,7 @@ export function Parallel(props: Props) {
   const places = useMemo(() => placesOf(rows, axes, scales), [rows, scales]);
   const step = (wide - 2 * pad.side) / Math.max(1, axes.length - 1);
   const xs = axes.map((_, j) => pad.side + j * step);
-  const painted = paint.value;
+  const painted = useSignal(paint);
 
   useLayoutEffect(() => {
     const ctx = contextOf(base.current, wide, height);

@@ -1,6 +1,5 @@
 // Small parts that every page uses.
 import type { ComponentChildren } from 'preact';
-import { signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { wordsOf, type Job, type Progress } from './api';
 import { copied } from './clipboard';
@@ -8,6 +7,8 @@ import { duration, percent, short } from './format';
 import { progress } from './live';
 import { sorted, turned, type Value } from './order';
 import { href, route, setQuery } from './router';
+import { signal, useSignal } from './signal';
+import type { Loaded } from './state';
 
 /** A page, which the browser's tab names too. */
 export function Page(props: { title: string; lead?: ComponentChildren; actions?: ComponentChildren; children: ComponentChildren }) {
@@ -53,7 +54,7 @@ export function Bar({ progress }: { progress: Progress | null | undefined }) {
   return <progress class="bar" max={1} value={fraction} aria-label={`${Math.round(100 * fraction)} % done`} />;
 }
 
-/** What is known of the job's progress: by the stream, else as it was read. */
+/** What is known of the job's progress: by the stream, which who shows it has to follow, else as it was read. */
 export const progressOf = (job: Job): Progress | null => progress.value[job.id] ?? job.progress ?? null;
 
 /** What keeps a job from going on. */
@@ -61,6 +62,7 @@ export const waitsFor = ({ waits_for: w }: Job): string | undefined =>
   w ? (w.disk ? `waits for room on the disk: ${short(w.disk.free_bytes, 'B')} free` : `waits for ${w.device}, which measures`) : undefined;
 
 export function ProgressLine({ job }: { job: Job }) {
+  useSignal(progress);
   const p = progressOf(job);
   const words = [
     waitsFor(job) ?? p?.phase ?? job.state,
@@ -88,13 +90,13 @@ export function found<T extends { name: string }>(rows: T[], textOf = (row: T) =
 }
 
 /** The metrics of a chart and their scales; in the address. */
-export function AxisChoice({ x, y, log, logY, children }: { x: string; y: string; log: boolean; logY: boolean; children: ComponentChildren }) {
+export function AxisChoice({ x, y, log, logY, of }: { x: string; y: string; log: boolean; logY: boolean; of: Option[] }) {
   return (
     <div class="toolbar">
       {([['Across', 'x', x, 'log', log], ['Up', 'y', y, 'logy', logY]] as const).map(([title, name, key, logName, on]) => (
         <span key={name} class="row-of">
-          <label>{title} <select value={key} onChange={(e) => setQuery({ [name]: e.currentTarget.value, z: '' })}>{children}</select></label>
-          <label class="check"><input type="checkbox" checked={on} onChange={(e) => setQuery({ [logName]: e.currentTarget.checked ? '1' : '' })} /> <span><span class="sr-only">{title} logarithmic</span><span aria-hidden="true">log</span></span></label>
+          <label>{title} <Select value={key} set={(key) => setQuery({ [name]: key, z: '' })} of={of} /></label>
+          <Check on={on} set={(on) => setQuery({ [logName]: on ? '1' : '' })}><span class="sr-only">{title} logarithmic</span><span aria-hidden="true">log</span></Check>
         </span>
       ))}
     </div>
@@ -110,8 +112,13 @@ export function Choose({ name, title, all }: { name: string; title: string; all:
   );
 }
 
+/** A box to be ticked. */
+export const Check = ({ on, set, children }: { on: boolean; set: (on: boolean) => void; children: ComponentChildren }) => <label class="check"><input type="checkbox" checked={on} onChange={(e) => set(e.currentTarget.checked)} /> <span>{children}</span></label>;
+
+/** A value and what it is called. */
+export type Option = readonly [string, string];
 /** A field that takes one of some values. */
-export const Select = ({ value, set, of, ...more }: { value: string; set: (value: string) => void; of: (readonly [string, ComponentChildren])[]; id?: string; 'aria-describedby'?: string }) => <select value={value} onChange={(e) => set(e.currentTarget.value)} {...more}>{of.map(([v, title]) => <option key={v} value={v}>{title}</option>)}</select>;
+export const Select = ({ value, set, of, ...more }: { value: string; set: (value: string) => void; of: Option[]; id?: string; 'aria-describedby'?: string | undefined; 'aria-label'?: string }) => <select value={value} onChange={(e) => set(e.currentTarget.value)} {...more}>{of.map(([v, title]) => <option key={v} value={v}>{title}</option>)}</select>;
 
 /** A page whose thing is being read, or cannot be: then with the way to the others. */
 export const Unread = ({ title, error, of }: { title: string; error: string | null; of: string }) => (
@@ -121,6 +128,11 @@ export const Unread = ({ title, error, of }: { title: string; error: string | nu
 export const Empty = ({ children }: { children: ComponentChildren }) => <div class="empty">{children}</div>;
 export const Failed = ({ error }: { error: string | null }) => (error ? <p class="problem" role="alert">{error[0]!.toUpperCase() + error.slice(1)}</p> : null);
 export const Waiting = () => <p class="note" role="status">Reading…</p>;
+/** What was read, as `children` show it, and why it cannot be read. */
+export const Reading = <T,>({ of: { data, error }, children }: { of: Loaded<T>; children: (data: T) => ComponentChildren }) => <><Failed error={error} />{data !== null ? children(data) : !error && <Waiting />}</>;
+/** The same of a list; `empty`: what is said where nothing is on it. */
+export const Listed = <T,>({ of, empty, children }: { of: Loaded<T[]>; empty: ComponentChildren; children: (rows: T[]) => ComponentChildren }) => <Reading of={of}>{(rows) => (rows.length ? children(rows) : <Empty>{empty}</Empty>)}</Reading>;
+
 export function Code({ children }: { children: string }) {
   const [done, setDone] = useState<string | null>(null);
   const shown = useRef<HTMLElement>(null);
@@ -214,7 +226,7 @@ export function say(text: string, bad = false) {
 }
 export const Toasts = () => (
   <div class="toasts" role="status" aria-live="polite">
-    {toasts.value.map((t) => <div key={t.id} class={`toast ${t.bad ? 'bad' : ''}`}>{t.text}</div>)}
+    {useSignal(toasts).map((t) => <div key={t.id} class={`toast ${t.bad ? 'bad' : ''}`}>{t.text}</div>)}
   </div>
 );
 

@@ -1,6 +1,7 @@
 // What inherited weights are worth: networks scored as they are in the supernet, against the same networks trained alone.
 import type { Estimation } from './api';
 import { even, percent } from './format';
+import { Grid } from './grid';
 import { Facts } from './parts';
 import { extent, ticks, toPixel, type Scale } from './scale';
 
@@ -22,9 +23,7 @@ export function Rank({ report }: { report: Estimation }) {
       <figure class="board-front residuals">
         <figcaption>Top-1 alone over inherited, of {networks.length} networks</figcaption>
         <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`Inherited against stand-alone top-1 of ${networks.length} networks. Rank correlation with inherited: ${ranks}.`}>
-          {yt.map((v, i) => <g key={v}><line x1={left} x2={width - 10} y1={toPixel(sy, v)} y2={toPixel(sy, v)} /><text x={left - 6} y={toPixel(sy, v) + 4} text-anchor="end">{yl[i]}</text></g>)}
-          {xt.map((v, i) => <text key={v} x={toPixel(sx, v)} y={height - bottom + 22} text-anchor="middle">{xl[i]}</text>)}
-          <text x={(left + width) / 2} y={height - 5} text-anchor="middle">inherited</text>
+          <Grid x={{ s: sx, at: xt, text: xl }} y={{ s: sy, at: yt, text: yl }} title="inherited" below={22} height={height} />
           {from < to && <line class="zero" x1={toPixel(sx, from)} y1={toPixel(sy, from)} x2={toPixel(sx, to)} y2={toPixel(sy, to)} />}
           {networks.map((n) => {
             const words = `${n.arch}: inherited ${percent(n.inherited)}, fine-tuned ${percent(n.fine_tuned)}, from scratch ${percent(n.scratch)}`;

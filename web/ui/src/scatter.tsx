@@ -3,13 +3,14 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { drawAxes, type Labels } from './axes';
-import { contextOf, dots, pictureOf, placeIn, rem, sized, useSize } from './canvas';
+import { contextOf, dots, pictureOf, placeIn, rem, sized, strokeLine, useSize } from './canvas';
 import type { Told } from './entries';
 import { saveAs } from './export';
 import type { Range } from './filter';
 import { frontOf, type Direction } from './front';
 import { ramp, steps } from './hues';
 import { extent, toPixel, toValue, type Scale } from './scale';
+import { useSignal } from './signal';
 import { useSettled } from './state';
 import { cardTone, color, paint } from './theme';
 import { over, parseZoom, printZoom, zoomed, type Scales } from './zoom';
@@ -181,13 +182,11 @@ function drawLimits(ctx: CanvasRenderingContext2D, { sx, sy }: Scales, props: Pr
   ctx.strokeStyle = shade;
   ctx.lineWidth = 1;
   ctx.setLineDash([6, 4]);
-  ctx.beginPath();
   for (const { axis, v } of limitsOf(props)) {
     const at = Math.round(toPixel(axis === 'x' ? sx : sy, v)) + 0.5;
-    ctx.moveTo(axis === 'x' ? at : sx.from, axis === 'x' ? sy.to : at);
-    ctx.lineTo(axis === 'x' ? at : sx.to, axis === 'x' ? sy.from : at);
+    if (axis === 'x') strokeLine(ctx, at, sy.to, at, sy.from);
+    else strokeLine(ctx, sx.from, at, sx.to, at);
   }
-  ctx.stroke();
   ctx.restore();
 }
 
@@ -269,16 +268,8 @@ function drawHandles(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props:
   ctx.fillStyle = shade;
   ctx.lineWidth = 1.5;
   const [x, y] = [lineAt(sx, props.x, props.rangeX), lineAt(sy, props.y, props.rangeY)];
-  ctx.beginPath();
-  if (props.rangeX) {
-    ctx.moveTo(x, sy.to);
-    ctx.lineTo(x, sy.from);
-  }
-  if (props.rangeY) {
-    ctx.moveTo(sx.from, y);
-    ctx.lineTo(sx.to, y);
-  }
-  ctx.stroke();
+  if (props.rangeX) strokeLine(ctx, x, sy.to, x, sy.from);
+  if (props.rangeY) strokeLine(ctx, sx.from, y, sx.to, y);
   ctx.fillRect(x - 3, sy.to, 6, 16);
   ctx.fillRect(sx.to - 16, y - 3, 16, 6);
   drawGripWords(ctx, [x, y], { sx, sy }, props);
@@ -325,7 +316,7 @@ export function Scatter(props: Props) {
   const [tip, marked] = [useMemo(() => find(hover), [points, hover]), useMemo(() => find(props.selected), [points, props.selected])];
   const frontKeys = useMemo(() => points.filter((p, i) => p.front && !p.outside && inSight(at.x[i]!, settled.sx) && inSight(at.y[i]!, settled.sy)).sort((a, b) => a.x - b.x).map((p) => p.key), [at, props.drawn]);
   const { counted, mixed } = useMemo(() => ({ counted: points.every((p) => p.told.source === 'counted'), mixed: points.some((p) => p.told.mixed) }), [points]);
-  const painted = paint.value;
+  const painted = useSignal(paint);
 
   // The points have a layer of their own, which is moved and stretched while a view of very many moves.
   useLayoutEffect(() => {

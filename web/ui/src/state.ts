@@ -1,49 +1,72 @@
 // Data of a page: read when it opens, read again when an event concerns it. A read that fails keeps what was there.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { reads, type Reads } from './again';
-import { wordsOf, type ApiError } from './api';
+import { pauseAfter, reads, type Reads } from './again';
+import { ApiError, get, list, wordsOf } from './api';
 import { listen } from './live';
 
 export type Loaded<T> = { data: T | null; error: string | null; reload: () => void };
-type Concerns = (data: Record<string, unknown>, topic: string) => boolean;
+export type Concerns = (data: Record<string, unknown>, topic: string) => boolean;
 
-/** Reads at once, and soon after each event of `topics` that `concerns` accepts, until its end. */
-export function follow(read: (wanted: () => boolean) => Promise<void>, topics: string[], concerns: Concerns): Reads {
-  const own = reads(read);
-  const stop = listen(topics, (topic, data) => { if (topic === 'resync' || concerns(data, topic)) own.soon(); });
+/** Reads at once, and soon after each event of `topics` that `concerns` accepts, until its end; and again in as many seconds as `read` asks for. What could not be read is
+ * asked for again after a growing pause, in which events of a daemon that cannot answer for now change nothing. `tell`: why it could not be read, or null when it was. */
+export function follow(read: (wanted: () => boolean) => Promise<number | void>, tell: (error: string | null) => void, topics: string[] = [], concerns: Concerns = () => true): Reads {
+  let pause = 0, timer = 0, busy = false;
+  const own = reads(async (wanted) => {
+    clearTimeout(timer);
+    let next: number | void = undefined;
+    try {
+      next = await read(wanted);
+      pause = 0;
+      busy = false;
+      if (wanted()) tell(null);
+    } catch (error) {
+      const { status, after } = error instanceof ApiError ? error : new ApiError(400, '');
+      busy = !status || status === 429 || status >= 500;
+      if (busy || status === 404) next = pause = pauseAfter(pause, after); // what is not there may come
+      if (wanted()) tell(wordsOf(error) + (busy ? `; asked again in ${next} s.` : ''));
+    }
+    if (next && wanted()) timer = window.setTimeout(own.soon, 1000 * next);
+  });
+  const stop = listen(topics, (topic, data) => {
+    if (topic === 'resync') pause = 0; // it is there again
+    else if (busy || !concerns(data, topic)) return;
+    own.soon();
+  });
   own.now();
-  return { ...own, end: () => { stop(); own.end(); } };
+  return {
+    ...own,
+    end: () => {
+      stop();
+      clearTimeout(timer);
+      own.end();
+    },
+  };
 }
 
-const pause = 5; // seconds until what the daemon could not answer is asked for again
-
-/** What `read` reads; another key stands for another thing. What the daemon cannot answer for now is asked for again. */
-export function useLoaded<T>(read: () => Promise<T>, key: string, topics: string[] = [], concerns: Concerns = () => true): Loaded<T> {
+/** What `read` reads; another key stands for another thing. */
+export function useLoaded<T>(read: () => Promise<T>, key: string, topics?: string[], concerns?: Concerns): Loaded<T> {
   const [state, setState] = useState<{ key: string; data: T | null; error: string | null }>({ key, data: null, error: null });
   const latest = useRef({ read, concerns });
   latest.current = { read, concerns };
   const followed = useRef<Reads | null>(null);
 
   useEffect(() => {
-    let timer = 0;
     const own = followed.current = follow(async (wanted) => {
-      clearTimeout(timer);
-      try {
-        const data = await latest.current.read();
-        if (wanted()) setState({ key, data, error: null });
-      } catch (error) {
-        const { status } = error as Partial<ApiError>, passing = status === 0 || Number(status) >= 500;
-        const message = wordsOf(error) + (passing ? `; asked again every ${pause} s.` : '');
-        if (!wanted()) return;
-        if (passing) timer = window.setTimeout(own.soon, 1000 * pause);
-        setState((before) => ({ key, data: before.key === key ? before.data : null, error: message }));
-      }
-    }, topics, (data, topic) => latest.current.concerns(data, topic));
-    return () => { clearTimeout(timer); own.end(); };
+      const data = await latest.current.read();
+      if (wanted()) setState({ key, data, error: null });
+    }, (error) => { if (error) setState((before) => ({ key, data: before.key === key ? before.data : null, error })); }, topics, (data, topic) => latest.current.concerns?.(data, topic) ?? true);
+    return own.end;
   }, [key]);
 
-  return { data: state.key === key ? state.data : null, error: state.error, reload: () => followed.current?.now() };
+  const { data, error } = state.key === key ? state : { data: null, error: null };
+  return { data, error, reload: () => followed.current?.now() };
 }
+
+type Path = string | 0 | null | undefined | false;
+/** What the daemon has at a path; null without one. */
+export const useGet = <T>(path: Path, topics?: string[], concerns?: Concerns) => useLoaded<T | null>(async () => (path ? get<T>(path) : null), path || '', topics, concerns) as Loaded<T>;
+/** A whole list; null without a path. */
+export const useList = <T>(path: Path, topics?: string[], concerns?: Concerns) => useLoaded<T[] | null>(async () => (path ? list<T>(path) : null), path || '', topics, concerns) as Loaded<T[]>;
 
 /** A value that many networks depend on: at once while they are few, else when it has rested for 120 ms. */
 export function useSettled<T>(value: T, many: boolean): T {

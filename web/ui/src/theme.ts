@@ -1,5 +1,5 @@
 // Light, dark or as the system says; kept in this browser. Charts read the colours again when it changes.
-import { signal } from '@preact/signals';
+import { signal } from './signal';
 
 export type Theme = 'system' | 'light' | 'dark';
 const stored = localStorage.getItem('espalier-theme');

@@ -1,8 +1,8 @@
 // Which Espalier this is, what it allows and keeps, and whose work is in it.
-import { get, type System, type Version } from '../api';
+import type { System, Version } from '../api';
 import { ago, short } from '../format';
 import { Card, Facts, Failed, Page, Table, Waiting } from '../parts';
-import { useLoaded } from '../state';
+import { useGet, useLoaded } from '../state';
 
 /** The bundle that runs here: a page that was opened before an upgrade has an older one than the daemon. */
 const bundle = () => /app\.(\w+)\.js/.exec(document.querySelector<HTMLScriptElement>('script[src]')?.src ?? '')?.[1] ?? '–';
@@ -13,8 +13,8 @@ async function readLicences(): Promise<string> {
 }
 
 export function About() {
-  const version = useLoaded(() => get<Version>('/version'), 'version');
-  const system = useLoaded(() => get<System>('/system'), 'limits');
+  const version = useGet<Version>('/version');
+  const system = useGet<System>('/system');
   const licences = useLoaded(readLicences, 'licences');
   const [v, s] = [version.data, system.data];
   return (

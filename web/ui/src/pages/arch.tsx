@@ -1,29 +1,27 @@
 // One network of a space: drawn unit by unit with its costs on each board, predicted beside measured with the raw samples, accuracies, where it came from, downloads and what to do next.
 import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
-import { get, list, post, type Arch, type Evaluation, type Export, type Front, type Measurement, type Model, type Pin, type Profile, type Samples as Sampled, type Space, type Supernet, type Table as LatencyTable } from '../api';
-import { ago, energy, latency, percent, short } from '../format';
+import { api, archPath, get, list, post, type Arch, type Evaluation, type Export, type Front, type Measurement, type Model, type Pin, type Profile, type Samples as Sampled, type Space, type Supernet, type Table as LatencyTable } from '../api';
+import { ago, latency, percent, short } from '../format';
 import { differences } from '../genes';
 import { Samples } from '../histogram';
 import { LineageOf } from '../lineage';
-import { NetworkTable, type OnBoard } from '../network';
-import { Act, Card, Empty, Facts, Failed, Page, Select, State, Table, Unread, Waiting } from '../parts';
+import { costFacts, NetworkTable, type OnBoard } from '../network';
+import { Act, Card, Check, Empty, Facts, Failed, Listed, Page, Select, State, Table, Unread, Waiting } from '../parts';
 import { go, href, route, setQuery } from '../router';
-import { useLoaded } from '../state';
+import { useGet, useList, useLoaded } from '../state';
 import { isAlone, useWeights, type Weights } from '../weights';
 
-const archPath = (space: string, arch: string, profile = '') => `/archs?space=${encodeURIComponent(space)}&arch=${encodeURIComponent(arch)}${profile ? `&profile=${encodeURIComponent(profile)}` : ''}`;
 type Source = { id: string; name: string; board: boolean };
 
 /** What can tell latencies of this space: profiles with a table of it, then those without, then imported models. */
-function useSources(space: string): Source[] | null {
-  const { data } = useLoaded(async () => {
+function useSources(space: string) {
+  return useLoaded(async () => {
     const [profiles, tables, models] = await Promise.all([list<Profile>('/profiles'), list<LatencyTable>('/tables'), list<Model>('/models?kind=latency')]);
     const has = (p: Profile) => tables.some((t) => t.profile === p.id && t.space === space && t.measured > 0);
     const ranked = profiles.filter((p) => p.offered || has(p)).sort((a, b) => Number(has(b)) - Number(has(a)) || Number(b.default) - Number(a.default));
     return [...ranked.map((p) => ({ id: p.id, name: p.name, board: true, has: has(p) })), ...models.filter((m) => m.space === space && m.state === 'ready').map((m) => ({ id: m.id, name: m.name, board: false, has: true }))];
   }, `sources ${space}`, ['table', 'device']);
-  return data;
 }
 
 /** Which boards are shown: those of the address, else the first two that can tell. */
@@ -38,7 +36,7 @@ function Boards({ sources, chosen }: { sources: Source[]; chosen: Source[] }) {
   return (
     <>
       <span>Latency on</span>
-      {sources.map((s) => <label class="check" key={s.id}><input type="checkbox" checked={chosen.includes(s)} onChange={(e) => toggle(s.id, e.currentTarget.checked)} /> {s.name}</label>)}
+      {sources.map((s) => <Check key={s.id} on={chosen.includes(s)} set={(on) => toggle(s.id, on)}>{s.name}</Check>)}
     </>
   );
 }
@@ -97,20 +95,20 @@ function Histograms({ measured, names }: { measured: Measurement[]; names: Map<s
 type By = { arch: Arch; supernets: Supernet[]; weights: Weights | undefined; by: ComponentChildren };
 
 function Accuracy({ arch, supernets, weights, by }: By) {
-  const { data, reload } = useLoaded(() => list<Evaluation>(`/evaluations?arch_id=${arch.arch_id}`), `ev ${arch.arch_id}`, ['job'], (d) => d['state'] === 'done');
+  const read = useList<Evaluation>(api`/evaluations?arch_id=${arch.arch_id}`, ['job'], (d) => d['state'] === 'done');
   const name = (id: string) => supernets.find((s) => s.id === id)?.name ?? id;
   return (
     <>
-      {!data?.length ? <Empty>No supernet has scored this network.</Empty> : (
-        <Table label="Accuracy" rows={data} rowKey={(e) => String(e.id)} columns={[
+      <Listed of={read} empty="No supernet has scored this network.">{(all) => (
+        <Table label="Accuracy" rows={all} rowKey={(e) => String(e.id)} columns={[
           { title: 'Supernet', cell: (e) => <a href={href(['supernets', e.supernet])}>{name(e.supernet)}</a> }, { title: 'Images', cell: (e) => `${e.split}, ${short(e.images)}` },
           { title: 'Top-1', number: true, cell: (e) => percent(e.top1) }, { title: 'Without recalibration', number: true, cell: (e) => percent(e.top1_raw) }, { title: 'When', cell: (e) => ago(e.created_at) },
         ]} />
-      )}
+      )}</Listed>
       {weights && (
         <div class="row">
           {by}
-          <Act do={() => post('/evaluations', { ...weights, archs: [arch.arch] }).then(reload)} done="The evaluation is queued.">Evaluate</Act>
+          <Act do={() => post('/evaluations', { ...weights, archs: [arch.arch] }).then(read.reload)} done="The evaluation is queued.">Evaluate</Act>
         </div>
       )}
     </>
@@ -161,7 +159,7 @@ function Compare({ space, arch, others, vs, sources }: { space: Space; arch: Arc
           {differences(arch.arch, that.arch).length === 0 ? <p class="note">None: it is the same network.</p> : (
             <Table label="Choices that differ" rows={differences(arch.arch, that.arch)} rowKey={(d) => d.gene} columns={[{ title: 'Choice', cell: (d) => d.gene }, { title: 'This network', cell: (d) => <code>{d.from}</code> }, { title: 'The other', cell: (d) => <code>{d.to}</code> }]} />
           )}
-          <p><a href={href(['archs', space.name], { arch: that.arch, vs: arch.arch })}>Open the other</a></p>
+          <p><a href={href(['archs', space.name], { ...Object.fromEntries(route.value.query), arch: that.arch, vs: arch.arch })}>Open the other</a></p>
         </>
       )}
     </>
@@ -170,11 +168,12 @@ function Compare({ space, arch, others, vs, sources }: { space: Space; arch: Arc
 
 /** Its files: the JSON at once, an ONNX file by a job. */
 function Downloads({ arch, space, supernets, weights, by }: By & { space: string }) {
-  const { data, reload } = useLoaded(() => list<Export>('/exports'), 'exports', ['export']);
+  const { data, error, reload } = useList<Export>('/exports', ['export']);
   const mine = (data ?? []).filter((e) => e.arch_id === arch.arch_id);
   const json = useMemo(() => URL.createObjectURL(new Blob([JSON.stringify({ space, ...arch }, null, 1)], { type: 'application/json' })), [arch]);
   return (
     <>
+      <Failed error={error} />
       <ul class="files">
         <li><a href={json} download={`${arch.arch_id.slice(0, 12)}.json`}>JSON</a> <small class="note">graph, shapes and costs of each unit</small></li>
         {mine.map((e) => <li key={e.id}>{e.state === 'ready' || e.state === 'done' ? <a href={`/api/v1/exports/${e.id}/file`} download={`${arch.arch_id.slice(0, 12)}.${({ logits: 'safetensors', c: 'h' } as Record<string, string>)[e.format] ?? e.format}`}>{e.format.toUpperCase()}</a> : <>{e.format.toUpperCase()} <State of={e.state} /></>} <small class="note">{supernets.find((s) => s.id === e.supernet)?.name ?? ''} {short(e.bytes, 'B')}, {ago(e.created_at)}</small></li>)}
@@ -192,7 +191,7 @@ function Downloads({ arch, space, supernets, weights, by }: By & { space: string
 /** Networks to compare with: the ends of the space, those of the search's front, those that are kept. */
 function useOthers(space: Space | null, search: string, supernets: Supernet[], arch: string): Choice[] {
   const { data } = useLoaded(async () => {
-    const front = search ? (await get<Front>(`/searches/${encodeURIComponent(search)}/front`)).items : [];
+    const front = search ? (await get<Front>(api`/searches/${search}/front`)).items : [];
     const pins = (await Promise.all(supernets.map((s) => list<Pin>(`/supernets/${s.id}/pins`)))).flat();
     return [...front.map((f) => ({ arch: f.arch, name: `front: top-1 ${percent(f.metrics['top1']?.value, 1)}, ${short(f.metrics['macs']?.value)} MACs` })), ...pins.map((p) => ({ arch: p.arch, name: `kept: top-1 ${percent(p.top1, 1)}, ${p.arch_id.slice(0, 6)}` }))];
   }, `others ${search} ${supernets.map((s) => s.id).join()}`);
@@ -203,40 +202,40 @@ function useOthers(space: Space | null, search: string, supernets: Supernet[], a
 export function ArchPage({ space }: { space: string }) {
   const { query } = route.value;
   const [text, search, vs] = [query.get('arch') ?? '', query.get('search') ?? '', query.get('vs') ?? ''];
-  const spaces = useLoaded(() => get<Space>(`/spaces/${encodeURIComponent(space)}`), `space ${space}`);
+  const spaces = useGet<Space>(api`/spaces/${space}`);
   const wanted = text || spaces.data?.largest.arch || '';
-  const sources = useSources(space);
-  const chosen = chosenOf(sources ?? [], query.get('boards'));
+  const read = useSources(space), sources = read.data ?? [];
+  const chosen = chosenOf(sources, query.get('boards'));
   const key = `${wanted} ${chosen.map((s) => s.id).join()}`;
-  const plain = useLoaded(() => (wanted ? get<Arch>(archPath(space, wanted)) : Promise.resolve(null)), `arch ${wanted}`);
+  const plain = useGet<Arch>(wanted && archPath(space, wanted));
   const onBoards = useLoaded(async () => (wanted ? Promise.all(chosen.map(async (s): Promise<OnBoard> => ({ profile: s.id, name: s.name, arch: await get<Arch>(archPath(space, wanted, s.id)) }))) : []), `boards ${key}`, ['table', 'front']);
   const graph = plain.data?.graph_id;
-  const measurements = useLoaded(() => (graph ? list<Measurement>(`/measurements?graph_id=${graph}`) : Promise.resolve([])), `ms ${graph}`, ['measurement'], (d) => d['kind'] === 'network');
-  const by = useWeights(space, plain.data?.arch ?? '', spaces.data?.largest.arch ?? '', search);
+  const measurements = useList<Measurement>(graph && api`/measurements?graph_id=${graph}`, ['measurement'], (d) => d['kind'] === 'network');
+  const { error: unweighed, ...by } = useWeights(space, plain.data?.arch ?? '', spaces.data?.largest.arch ?? '', search);
   const others = useOthers(spaces.data, search, by.supernets.filter((s) => !isAlone(s)), plain.data?.arch ?? '');
   const arch = plain.data;
   if (!arch) return <Unread title="Network" error={plain.error ?? spaces.error} of="searches" />;
   const measured = measurements.data ?? [];
-  const names = new Map((sources ?? []).map((s) => [s.id, s.name]));
+  const names = new Map(sources.map((s) => [s.id, s.name]));
   const shown = onBoards.data ?? [];
   return (
     <Page title={`Network ${arch.arch_id.slice(0, 8)}`} lead={<>Space {space}{search && <>, of <a href={href(['searches', search], { arch: arch.arch_id })}>its search</a></>}</>}>
       <code class="genotype">{arch.arch}</code>
       <Card>
         <Facts rows={[
-          ['MACs', short(arch.cost.macs)], ['Parameters', short(arch.cost.params)], ['Peak activation memory', short(arch.cost.peak_activation_bytes, 'B')], ['Model', short(arch.cost.model_bytes, 'B')], ['Memory traffic', short(arch.cost.traffic_bytes, 'B')], ['Energy, estimated', energy(arch.cost.energy_uj)],
+          ...costFacts(arch.cost),
           ...shown.map((b): [string, string] => [`Latency on ${b.name}`, b.arch.latency ? `${latency(b.arch.latency.us)}${b.arch.latency.state === 'interpolated' ? ', interpolated' : ''}${b.arch.latency.calibrated ? '' : ', not calibrated'}` : 'table incomplete']),
         ]} />
       </Card>
       <Card title="Unit by unit" note="width of the drawing: channels in, inside, out (by their square root); height: resolution; a line at the side: residual">
-        <div class="toolbar"><Boards sources={sources ?? []} chosen={chosen} /></div>
-        <Failed error={onBoards.error} />
+        <div class="toolbar">{read.data && <Boards sources={sources} chosen={chosen} />}</div>
+        <Failed error={read.error ?? onBoards.error} />
         <NetworkTable arch={arch} boards={shown} />
       </Card>
       <div class="grid">
-        <Card title="Latency, predicted and measured" class="wide"><Latencies shown={shown} sources={sources ?? []} measured={measured} space={space} arch={arch.arch} reload={measurements.reload} /></Card>
+        <Card title="Latency, predicted and measured" class="wide"><Failed error={measurements.error} /><Latencies shown={shown} sources={sources} measured={measured} space={space} arch={arch.arch} reload={measurements.reload} /></Card>
         <Card title="Raw samples" class="wide" note="shaded: 95 % interval of the median"><Histograms measured={measured} names={names} /></Card>
-        <Card title="Accuracy" class="wide"><Accuracy arch={arch} {...by} /></Card>
+        <Card title="Accuracy" class="wide"><Failed error={unweighed} /><Accuracy arch={arch} {...by} /></Card>
         <Card title="Compare" class="wide">{spaces.data && <Compare space={spaces.data} arch={arch} others={others} vs={vs} sources={chosen} />}</Card>
         <Card title="Lineage" class="wide">{search ? <LineageOf space={space} search={search} arch={arch} names={names} /> : <Empty>Opened from a search, this page tells in which generation it was asked for, and what it was made of.</Empty>}</Card>
         <Card title="Fine-tune" note="trains this network alone, from the weights that it inherits"><FineTune arch={arch} {...by} /></Card>

@@ -1,14 +1,14 @@
 // Two to six searches side by side: their fronts in one chart, what they are and differ in, how their hypervolumes grew below one common point.
 import type { ComponentChildren } from 'preact';
 import { useMemo } from 'preact/hooks';
-import { ApiError, get, list, type CandidatePage, type Front, type Profile, type Search, type Supernet } from '../api';
+import { api, ApiError, get, list, type CandidatePage, type Front, type Profile, type Search, type Supernet } from '../api';
 import { areaOf, bestIn, commonMetrics, differing, picked, settingsOf, wayOf, worstOf, type Compared } from '../comparison';
 import { named, type Body } from '../draft';
 import { keyOf } from '../front';
 import { comparing, metricName, metricValue, percent, short } from '../format';
 import { Fronts, shadeOf, Swatch } from '../fronts';
 import { Lines, type Curve } from '../lines';
-import { AxisChoice, Card, Empty, Failed, Page, State, Waiting } from '../parts';
+import { AxisChoice, Card, Empty, Failed, Page, Reading, State, Waiting } from '../parts';
 import { href, route } from '../router';
 import { useLoaded } from '../state';
 import { shortBoards } from '../titles';
@@ -17,7 +17,7 @@ import { shortBoards } from '../titles';
 type Column = Compared & { body: Body | null; measured: number[] };
 type Growth = { series: { evaluations: number[]; hypervolume: (number | null)[] }[] };
 
-const pathOf = (id: string) => `/searches/${encodeURIComponent(id)}`;
+const pathOf = (id: string) => api`/searches/${id}`;
 /** What there is not is no failure: a search that is gone, a strategy or a metric that has no candidates yet. */
 const orNull = (error: unknown): null => {
   if (error instanceof ApiError && error.status >= 400 && error.status < 500) return null;
@@ -30,21 +30,21 @@ async function read(id: string): Promise<Column | null> {
   if (!search) return null;
   const [front, body] = await Promise.all([get<Front>(`${pathOf(id)}/front`).catch(orNull), get<Body>(`${pathOf(id)}/request`).catch(orNull)]);
   const boards = search.objectives.map(keyOf).filter((key) => key.startsWith('latency_us:pf_'));
-  const measured = await Promise.all(boards.map((key) => get<CandidatePage>(`${pathOf(id)}/candidates?page_size=1&where=${encodeURIComponent(`${key}=measured,strategy=${search.strategy}`)}`).catch(orNull)));
+  const measured = await Promise.all(boards.map((key) => get<CandidatePage>(api`/searches/${id}/candidates?page_size=1&where=${`${key}=measured,strategy=${search.strategy}`}`).catch(orNull)));
   return { search, items: front?.items ?? [], body, measured: measured.map((page) => page?.total ?? 0) };
 }
 
 /** How the hypervolume of each grew below one point, by the values that its candidates have now. */
 function Growths({ all, x, y, point, note }: { all: Column[]; x: string; y: string; point: [number, number]; note: string }) {
-  const ids = all.map((c) => c.search.id), asked = `objectives=${encodeURIComponent(`${y},${x}`)}&reference=${point[1]},${point[0]}`;
-  const { data } = useLoaded(() => Promise.all(all.map(({ search }) => get<Growth>(`${pathOf(search.id)}/hypervolume?${asked}&where=${encodeURIComponent(`strategy=${search.strategy}`)}`).catch(orNull))), `${ids} ${asked}`, ['front', 'search'], (d) => ids.includes(`${d['search'] ?? d['id']}`));
-  const curves: Curve[] = useMemo(() => (data ?? []).flatMap((growth, i) => {
+  const ids = all.map((c) => c.search.id), asked = api`objectives=${y},${x}&reference=${point[1]},${point[0]}`;
+  const read = useLoaded(() => Promise.all(all.map(({ search }) => get<Growth>(`${pathOf(search.id)}/hypervolume?${asked}` + api`&where=${`strategy=${search.strategy}`}`).catch(orNull))), `${ids} ${asked}`, ['front', 'search'], (d) => ids.includes(`${d['search'] ?? d['id']}`));
+  const curves: Curve[] = useMemo(() => (read.data ?? []).flatMap((growth, i) => {
     const [own] = growth?.series ?? [];
     return own ? [{ name: all[i]!.search.name, x: own.evaluations, y: own.hypervolume, ...shadeOf(i) }] : [];
-  }), [data]);
+  }), [read.data]);
   return (
     <Card title="Hypervolume" class="wide" note={note}>
-      {curves.length > 0 ? <Lines title="Hypervolumes over evaluations" curves={curves} xTitle="evaluations" compare={(values) => { const say = comparing(values); return values.map((v) => (v === null ? '–' : say(v))); }} /> : data ? <Empty>None of them has candidates with both metrics yet.</Empty> : <Waiting />}
+      <Reading of={read}>{() => (curves.length > 0 ? <Lines title="Hypervolumes over evaluations" curves={curves} xTitle="evaluations" compare={(values) => { const say = comparing(values); return values.map((v) => (v === null ? '–' : say(v))); }} /> : <Empty>None of them has candidates with both metrics yet.</Empty>)}</Reading>
     </Card>
   );
 }
@@ -97,7 +97,7 @@ export function Compare() {
       {loaded.data.map((c, i) => !c && <p class="problem" key={ids[i]}>There is no search <code>{ids[i]}</code> any more.</p>)}
       <div class="grid">
         <Card title="Fronts" class="wide" note="squares are measured, diamonds evaluated, circles predicted; a click opens the network">
-          <AxisChoice x={x} y={y} log={log} logY={logY}>{[...new Set([...metrics.map((m) => m.key), x, y])].map((key) => <option key={key} value={key}>{nameOf(key)}{shared.some((m) => m.key === key) ? '' : ' (not of all)'}</option>)}</AxisChoice>
+          <AxisChoice x={x} y={y} log={log} logY={logY} of={[...new Set([...metrics.map((m) => m.key), x, y])].map((key) => [key, nameOf(key) + (shared.some((m) => m.key === key) ? '' : ' (not of all)')])} />
           <Fronts series={series} x={{ key: x, title: nameOf(x), log }} y={{ key: y, title: nameOf(y), log: logY }} pick={(id, arch) => { location.hash = href(['searches', id], { arch }); }} />
         </Card>
         <Side all={all} rows={rows} note={point ? `hypervolume ${note}` : ''} />

@@ -1,10 +1,10 @@
 // What a board has done: what it measures now, its reference network over time, what failed, how its health went.
-import { get, type DeviceHistory, type Profile } from '../api';
+import { api, type DeviceHistory, type Profile } from '../api';
 import { ago, latency, percent, significant } from '../format';
 import { Lines, type Curve } from '../lines';
 import { Card, Empty, Facts, State, Table } from '../parts';
 import { href } from '../router';
-import { useLoaded } from '../state';
+import { useGet } from '../state';
 
 /** What the axis of time counts in: minutes of a young history, days of an old one. */
 function unitOf(history: DeviceHistory): { name: string; ms: number } {
@@ -33,7 +33,7 @@ function Reference({ history }: { history: DeviceHistory }) {
 /** The history of a board; of all profiles, those that are its own tell of news. */
 export function useHistory(device: string, profiles: Profile[]) {
   const concerns = (d: Record<string, unknown>, topic: string) => topic === 'table' || (topic === 'device' ? d['id'] === device : profiles.some((p) => p.device === device && p.id === d['profile']));
-  return useLoaded(() => get<DeviceHistory>(`/devices/${encodeURIComponent(device)}/history`), `history ${device}`, ['device', 'measurement', 'table'], concerns);
+  return useGet<DeviceHistory>(api`/devices/${device}/history`, ['device', 'measurement', 'table'], concerns);
 }
 
 export function History({ data }: { data: DeviceHistory | null }) {

@@ -1,40 +1,46 @@
+import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import { get, list, patch, post, simulated, type Calibration, type CalibrationPoint, type Device, type DeviceHistory, type Measurement, type Profile, type Space, type Table as LatencyTable, type TableEntry } from '../api';
+import { api, patch, post, simulated, type Calibration, type CalibrationPoint, type Device, type DeviceHistory, type Measurement, type Profile, type Space, type Table as LatencyTable, type TableEntry } from '../api';
 import { ago, duration, largest, latency, percent, short, significant, sumOf } from '../format';
-import { Act, Card, Empty, Facts, Failed, Page, Select, State, Table, Unread, Waiting } from '../parts';
+import { Act, Card, Empty, Facts, Failed, Listed, Page, Reading, Select, State, Table, Unread, Waiting, type Option } from '../parts';
 import { Residuals } from '../residuals';
 import { href } from '../router';
-import { useLoaded, useTick } from '../state';
+import { useGet, useList, useTick } from '../state';
 import { History, useHistory } from './device-history';
 
-function BuildTable({ profile }: { profile: string }) {
-  const spaces = useLoaded(() => list<Space>('/spaces'), 'spaces');
-  const [space, setSpace] = useState('');
-  const chosen = space || spaces.data?.[0]?.name || '';
-  return (
-    <div class="row">
-      <label>Space <Select value={chosen} set={setSpace} of={(spaces.data ?? []).map((s) => [s.name, `${s.name} (${s.table_entries} entries)`])} /></label>
-      <Act do={() => post('/tables', { profile, space: chosen, method: 'brief' })} done="The table is being measured.">Measure briefly</Act>
-      <Act do={() => post('/tables', { profile, space: chosen, method: 'full' })} done="The table is being measured.">Measure fully</Act>
-    </div>
-  );
+/** Chooses one of some spaces, to do something with; nothing while there is none. */
+function InSpace({ of, children }: { of: Option[]; children: (space: string) => ComponentChildren }) {
+  const [chosen, setChosen] = useState('');
+  const space = (of.find(([name]) => name === chosen) ?? of[0])?.[0];
+  return space ? <div class="row"><label>Space <Select value={space} set={setChosen} of={of} /></label>{children(space)}</div> : null;
 }
 
+const BuildTable = ({ profile }: { profile: string }) => (
+  <Reading of={useList<Space>('/spaces')}>
+    {(spaces) => (
+      <InSpace of={spaces.map((s) => [s.name, `${s.name} (${s.table_entries} entries)`])}>
+        {(space) => [['brief', 'Measure briefly'], ['full', 'Measure fully']].map(([method, name]) => <Act key={method} do={() => post('/tables', { profile, space, method })} done="The table is being measured.">{name}</Act>)}
+      </InSpace>
+    )}
+  </Reading>
+);
+
+const spanOf = ({ low_us, high_us }: { low_us: number | null; high_us: number | null }, most: number) => (low_us == null ? '–' : `${latency(low_us, most)} to ${latency(high_us, most)}`);
+
 function Entries({ table }: { table: LatencyTable }) {
-  const { data, error } = useLoaded(() => list<TableEntry>(`/tables/${table.id}/entries`), table.id, ['table'], (d) => d['id'] === table.id);
-  if (!data) return error ? <Failed error={error} /> : <Waiting />;
-  const most = largest(data.map((e) => e.high_us ?? e.median_us));
-  return (
+  const entries = useList<TableEntry>(api`/tables/${table.id}/entries`, ['table'], (d) => d['id'] === table.id);
+  const most = largest((entries.data ?? []).map((e) => e.high_us ?? e.median_us));
+  return <Reading of={entries}>{(data) => (
     <Table label="Entries of the table" rows={data} rowKey={(e) => e.signature} columns={[
       { title: 'Unit', cell: (e) => e.signature }, { title: 'State', cell: (e) => <State of={e.state} /> }, { title: 'Median', number: true, cell: (e) => latency(e.median_us, most) },
-      { title: '95 % interval', number: true, cell: (e) => (e.low_us == null ? '–' : `${latency(e.low_us, most)} to ${latency(e.high_us, most)}`) }, { title: 'Samples', number: true, cell: (e) => e.n ?? '–' },
+      { title: '95 % interval', number: true, cell: (e) => spanOf(e, most) }, { title: 'Samples', number: true, cell: (e) => e.n ?? '–' },
       { title: 'Spread', number: true, cell: (e) => percent(e.spread, 1) }, { title: 'Measured', cell: (e) => ago(e.measured_at) },
     ]} />
-  );
+  )}</Reading>;
 }
 
 /** How good a table's entries are, and how long the rest will take. */
-const entriesOf = (t: LatencyTable) => [
+const entryWords = (t: LatencyTable) => [
   t.failed && `${t.failed} failed`, t.noisy && `${t.noisy} noisy`, t.changed && `${t.changed} changed with age`,
   t.spread != null && `spread ${percent(t.spread, 1)}, at worst ${percent(t.spread_worst, 1)}`, t.oldest_at && `oldest ${ago(t.oldest_at)}`, t.eta_s != null && `${duration(t.eta_s)} left`,
 ].map((word) => (word ? `, ${word}` : ''));
@@ -46,7 +52,7 @@ function Tables({ profile, mine }: { profile: string; mine: LatencyTable[] }) {
       {mine.length === 0 && <Empty>No latency table yet. Measure the one of a space:</Empty>}
       {mine.map((t) => (
         <details key={t.id} open={open === t.id} onToggle={(e) => setOpen(e.currentTarget.open ? t.id : open === t.id ? '' : open)}>
-          <summary>{t.space}, {t.method.split('/')[0]} <State of={t.state} /> <progress max={Math.max(1, t.needed)} value={t.measured} /> {t.measured} of {t.needed}{entriesOf(t)}</summary>
+          <summary>{t.space}, {t.method.split('/')[0]} <State of={t.state} /> <progress max={Math.max(1, t.needed)} value={t.measured} /> {t.measured} of {t.needed}{entryWords(t)}</summary>
           {open === t.id && <Entries table={t} />}
         </details>
       ))}
@@ -60,32 +66,24 @@ const correction = (c: Calibration) => `${significant(c.a, 3)} × ${sumOf(c.rung
 
 /** The newest calibration's quality as a picture. */
 function Quality({ calibration, space }: { calibration: Calibration; space: string }) {
-  const { data } = useLoaded(() => get<Calibration & { points?: CalibrationPoint[] }>(`/calibrations/${calibration.id}`), `points ${calibration.id}`);
+  const { data } = useGet<Calibration & { points?: CalibrationPoint[] }>(calibration.id && api`/calibrations/${calibration.id}`);
   return data?.points?.length ? <Residuals points={data.points} interval={calibration.interval} of={space} /> : null;
 }
 
 /** Asks for a calibration by itself, of a space whose latency table is there. */
-function Calibrate({ profile, spaces }: { profile: string; spaces: string[] }) {
-  const [chosen, setChosen] = useState('');
-  const space = chosen || spaces[0];
-  if (!space) return null;
-  return (
-    <div class="row">
-      <label>Space <Select value={space} set={setChosen} of={spaces.map((name) => [name, name])} /></label>
-      <Act do={() => post('/calibrations', { profile, space })} confirm={`Measure ten more networks of ${space} here, and fit predictions to all that were measured?`} done="The calibration is queued; see Jobs.">Calibrate</Act>
-    </div>
-  );
-}
+const Calibrate = ({ profile, spaces }: { profile: string; spaces: string[] }) => (
+  <InSpace of={spaces.map((name) => [name, name])}>
+    {(space) => <Act do={() => post('/calibrations', { profile, space })} confirm={`Measure ten more networks of ${space} here, and fit predictions to all that were measured?`} done="The calibration is queued; see Jobs.">Calibrate</Act>}
+  </InSpace>
+);
 
-/** `spaces`: their names by their fingerprints. */
-function Calibrations({ profile, spaces }: { profile: string; spaces: Record<string, string> }) {
-  const { data } = useLoaded(() => list<Calibration>(`/calibrations?profile=${encodeURIComponent(profile)}`), `cal ${profile}`, ['search', 'front', 'job'], (d, topic) => topic !== 'job' || (d['kind'] === 'calibrate' && d['state'] === 'done'));
-  if (!data?.length) return <Empty>None yet: a search measures whole networks and fits one, and so does <code>espalier latency calibrate {profile} SPACE</code>.</Empty>;
-  const newest = data[0]!, spaceOf = (c: Calibration) => spaces[c.space_fingerprint ?? ''] ?? '';
+/** `all`: the newest first; `spaces`: their names by their fingerprints. */
+function CalibrationTable({ all, spaces }: { all: Calibration[]; spaces: Record<string, string> }) {
+  const newest = all[0]!, spaceOf = (c: Calibration) => spaces[c.space_fingerprint ?? ''] ?? '';
   return (
     <>
     {newest.id && <Quality calibration={newest} space={spaceOf(newest)} />}
-    <Table label="Calibrations" rows={data} rowKey={(c) => c.id ?? String(c.version)} columns={[
+    <Table label="Calibrations" rows={all} rowKey={(c) => c.id ?? String(c.version)} columns={[
       { title: 'Space', cell: spaceOf }, { title: 'Version', number: true, cell: (c) => c.version }, { title: 'Networks', number: true, cell: (c) => (c.n_known ? `${c.n} (${c.n_known} known before)` : c.n) },
       { title: 'Correction', number: true, cell: correction },
       { title: 'Mean error', number: true, cell: (c) => (c.before && c.after ? `${percent(c.before.mape, 1)} → ${percent(c.after.mape, 1)}` : '–') },
@@ -97,20 +95,32 @@ function Calibrations({ profile, spaces }: { profile: string; spaces: Record<str
   );
 }
 
+function Calibrations({ profile, spaces }: { profile: string; spaces: Record<string, string> }) {
+  const read = useList<Calibration>(api`/calibrations?profile=${profile}`, ['search', 'front', 'job'], (d, topic) => topic !== 'job' || (d['kind'] === 'calibrate' && d['state'] === 'done'));
+  const empty = <>None yet: a search measures whole networks and fits one, and so does <code>espalier latency calibrate {profile} SPACE</code>.</>;
+  return <Listed of={read} empty={empty}>{(all) => <CalibrationTable all={all} spaces={spaces} />}</Listed>;
+}
+
+function MeasurementTable({ items }: { items: Measurement[] }) {
+  if (!items.length) return <Empty>No whole network has been measured here.</Empty>;
+  const most = largest(items.map((m) => m.high_us ?? m.median_us));
+  return (
+    <Table label="Measurements of whole networks" rows={items} rowKey={(m) => m.id} columns={[
+      { title: 'Network', cell: (m) => <span class="genotype">{m.arch ?? m.signature ?? m.id}</span> }, { title: 'State', cell: (m) => <State of={m.state} /> }, { title: 'Median', number: true, cell: (m) => latency(m.median_us, most) },
+      { title: '95 % interval', number: true, cell: (m) => spanOf(m, most) }, { title: 'Samples', number: true, cell: (m) => m.n ?? '–' }, ...(items.some((m) => m.energy_uj != null) ? [{ title: 'Energy', number: true, cell: (m: Measurement) => (m.energy_uj == null ? '–' : `${significant(m.energy_uj / 1000, 3)} mJ`) }] : []), { title: 'Method', cell: (m) => m.method }, ...(items.some((m) => m.flags.length > 0) ? [{ title: 'Flags', cell: (m: Measurement) => m.flags.join(', ') || '–' }] : []), { title: 'When', cell: (m) => ago(m.created_at) },
+    ]} />
+  );
+}
+
 function Measurements({ profile }: { profile: string }) {
   const [n, setN] = useState(50);
-  const { data } = useLoaded(() => get<{ items: Measurement[]; next: string | null }>(`/measurements?profile=${encodeURIComponent(profile)}&kind=network&page_size=${n}`), `ms ${profile} ${n}`, ['measurement'], (d) => d['profile'] === profile);
-  if (!data?.items.length) return <Empty>No whole network has been measured here.</Empty>;
-  const most = largest(data.items.map((m) => m.high_us ?? m.median_us));
-  return (
+  const read = useGet<{ items: Measurement[]; next: string | null }>(api`/measurements?profile=${profile}&kind=network&page_size=${n}`, ['measurement'], (d) => d['profile'] === profile);
+  return <Reading of={read}>{({ items, next }) => (
     <>
-    <Table label="Measurements of whole networks" rows={data.items} rowKey={(m) => m.id} columns={[
-      { title: 'Network', cell: (m) => <span class="genotype">{m.arch ?? m.signature ?? m.id}</span> }, { title: 'State', cell: (m) => <State of={m.state} /> }, { title: 'Median', number: true, cell: (m) => latency(m.median_us, most) },
-      { title: '95 % interval', number: true, cell: (m) => (m.low_us == null ? '–' : `${latency(m.low_us, most)} to ${latency(m.high_us, most)}`) }, { title: 'Samples', number: true, cell: (m) => m.n ?? '–' }, ...(data.items.some((m) => m.energy_uj != null) ? [{ title: 'Energy', number: true, cell: (m: Measurement) => (m.energy_uj == null ? '–' : `${significant(m.energy_uj / 1000, 3)} mJ`) }] : []), { title: 'Method', cell: (m) => m.method }, ...(data.items.some((m) => m.flags.length > 0) ? [{ title: 'Flags', cell: (m: Measurement) => m.flags.join(', ') || '–' }] : []), { title: 'When', cell: (m) => ago(m.created_at) },
-    ]} />
-    {data.next && <p class="note">The newest {data.items.length} are shown. {n < 1000 && <button type="button" class="link" onClick={() => setN(Math.min(1000, n * 4))}>Show older ones</button>}</p>}
+      <MeasurementTable items={items} />
+      {next && <p class="note">The newest {items.length} are shown. {n < 1000 && <button type="button" class="link" onClick={() => setN(Math.min(1000, n * 4))}>Show older ones</button>}</p>}
     </>
-  );
+  )}</Reading>;
 }
 
 /** Why a board came into quarantine by itself, by the event that sent it there. */
@@ -144,9 +154,9 @@ function Credentials({ board, reload }: { board: Device; reload: () => void }) {
 
 export function DevicePage({ id }: { id: string }) {
   useTick(10000);
-  const { data, error, reload } = useLoaded(() => get<Device>(`/devices/${encodeURIComponent(id)}`), id, ['device'], (d) => d['id'] === id);
-  const profiles = useLoaded(() => list<Profile>('/profiles'), 'profiles', ['device']);
-  const tables = useLoaded(() => list<LatencyTable>('/tables'), 'tables', ['table']);
+  const { data, error, reload } = useGet<Device>(api`/devices/${id}`, ['device'], (d) => d['id'] === id);
+  const profiles = useList<Profile>('/profiles', ['device']);
+  const tables = useList<LatencyTable>('/tables', ['table']);
   const tablesOf = (p: Profile) => (tables.data ?? []).filter((t) => t.profile === p.id);
   const history = useHistory(id, profiles.data ?? []);
   if (!data) return <Unread title="Device" error={error} of="devices" />;
@@ -173,6 +183,7 @@ export function DevicePage({ id }: { id: string }) {
       {!data.token_created_at && <p class="note" role="status">Its token was revoked: it comes back with the command of <a href={href(['devices'], { add: '1' })}>Add a board</a>, once it is allowed{data.allowed ? ', as it is now' : ''}.</p>}
       {data.noise_note && <p class="note noisy" role="alert"><b>Noisy:</b> {data.noise_note} <Act do={() => post(`/devices/${data.id}/check`, {}).then(reload)} done="The noise floor will be measured again.">Measure again</Act></p>}
       {simulated(data) && <p class="note" role="status">A simulated board: no hardware stands behind its latencies.</p>}
+      <Failed error={history.error ?? profiles.error ?? tables.error} />
       <div class="grid pairs">
         <Card title="Board" class="wide">
           <Facts rows={[
@@ -181,15 +192,14 @@ export function DevicePage({ id }: { id: string }) {
             ['Token from', <Credentials board={data} reload={reload} />],
           ]} />
         </Card>
-        {!history.data && <Failed error={history.error} />}
         <History data={history.data} />
         {mine.map((p) => (
           <Card key={p.id} title={p.name} class="wide" note={`${p.default && mine.length > 1 ? 'default, ' : ''}${p.offered ? '' : 'no longer offered, '}${p.runtime}, ${p.precision}, ${p.threads} ${p.threads === 1 ? 'thread' : 'threads'}${p.cores ? `, cores ${p.cores}` : ''}, governor ${p.governor}, noise ${percent(p.noise, (p.noise ?? 0) > 1 ? 0 : 1)}${p.noise_doubt ? ' (in doubt)' : ''}`}>
             <h3>Latency tables</h3>
-            {tables.data ? <Tables profile={p.id} mine={tablesOf(p)} /> : <Waiting />}
+            {tables.data ? <Tables profile={p.id} mine={tablesOf(p)} /> : !tables.error && <Waiting />}
             <h3>Calibrations</h3>
             <Calibrations profile={p.id} spaces={Object.fromEntries(tablesOf(p).map((t) => [t.space_fingerprint, t.space]))} />
-            <Calibrate profile={p.id} spaces={tablesOf(p).filter((t) => t.state === 'ready').map((t) => t.space)} />
+            <Calibrate profile={p.id} spaces={[...new Set(tablesOf(p).filter((t) => t.state === 'ready').map((t) => t.space))]} />
             <h3>Whole networks</h3>
             <Measurements profile={p.id} />
           </Card>

@@ -1,9 +1,10 @@
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { get, list, simulated, type Device, type DeviceHistory, type Profile } from '../api';
+import { api, simulated, type Device, type DeviceHistory, type Profile } from '../api';
 import { ago, percent, significant } from '../format';
 import { Empty, Failed, Find, found, Page, State } from '../parts';
 import { href, route, setQuery } from '../router';
-import { useLoaded, useTick } from '../state';
+import { useGet, useList, useTick } from '../state';
 import { AddBoard } from './add-board';
 
 /** Whether what ref stands on has been on the screen: what is far down a long page asks for nothing. */
@@ -19,23 +20,22 @@ function useSeen() {
 }
 
 /** What tells whether a board's figures are to be relied on, of its history and its profiles; what is not known is left out. */
-function figures(history: DeviceHistory | null, profiles: Profile[]): [string, string][] {
-  const sensors = history?.environment, drift = history?.references.find((r) => r.drift != null)?.drift;
-  const covered = (history?.tables ?? []).map((t) => (t.needed ? t.measured / t.needed : 0));
+function figures(history: DeviceHistory | null, profiles: Profile[]): [string, ComponentChildren][] {
+  const { environment: sensors = null, references = [], tables = [] } = history ?? {}, drift = references.find((r) => r.drift != null)?.drift;
+  const covered = tables.map((t) => (t.needed ? t.measured / t.needed : 0));
   const newest = profiles.flatMap((p) => p.calibration ?? []).sort((a, b) => (b.created_at ?? '').localeCompare(a.created_at ?? ''))[0];
   const warm = [sensors?.temperature_c == null ? '' : `${significant(sensors.temperature_c, 3)} °C`, sensors?.frequency_khz == null ? '' : `${significant(sensors.frequency_khz / 1e6, 3)} GHz`].filter(Boolean);
-  return [
-    ...(warm.length ? [['Sensors', warm.join(', ')] as [string, string]] : []),
-    ...(drift == null ? [] : [['Drift', `${drift < 0 ? '−' : '+'}${percent(Math.abs(drift), 1)}`] as [string, string]]),
-    ...(covered.length ? [[covered.length > 1 ? 'Least table' : 'Table', percent(Math.min(...covered), 0)] as [string, string]] : []),
-    ...(newest?.after ? [['Prediction error', percent(newest.after.mape, 1)] as [string, string]] : []),
+  const rows: [string, ComponentChildren][] = [
+    ['Sensors', warm.join(', ')], ['Drift', drift != null && `${drift < 0 ? '−' : '+'}${percent(Math.abs(drift), 1)}`],
+    [covered.length > 1 ? 'Least table' : 'Table', covered.length > 0 && percent(Math.min(...covered), 0)], ['Prediction error', newest?.after && percent(newest.after.mape, 1)],
   ];
+  return rows.filter(([, value]) => value);
 }
 
 function DeviceCard({ device, profiles }: { device: Device; profiles: Profile[] }) {
   const f = device.fingerprint ?? {};
   const { ref, seen } = useSeen();
-  const history = useLoaded(() => (seen ? get<DeviceHistory>(`/devices/${device.id}/history`) : Promise.resolve(null)), `card ${device.id} ${seen}`, ['device', 'table'], (d, topic) => topic === 'table' || d['id'] === device.id);
+  const history = useGet<DeviceHistory>(seen && api`/devices/${device.id}/history`, ['device', 'table'], (d, topic) => topic === 'table' || d['id'] === device.id);
   const holder = history.data?.holder;
   const measures = device.lease ? holder?.what ?? 'measuring now' : ago(device.last_seen_at);
   return (
@@ -58,8 +58,8 @@ export function Devices() {
   useTick(10000);
   const open = route.value.query.has('add');
   const setOpen = (on: boolean) => setQuery({ add: on ? '1' : '' });
-  const { data, error, reload } = useLoaded(() => list<Device>('/devices'), 'devices', ['device', 'measurement']);
-  const profiles = useLoaded(() => list<Profile>('/profiles'), 'profiles', ['device', 'front']);
+  const { data, error, reload } = useList<Device>('/devices', ['device', 'measurement']);
+  const profiles = useList<Profile>('/profiles', ['device', 'front']);
   return (
     <Page title="Devices" lead="Boards that measure: each is a latency worker with profiles of its own." actions={<button type="button" class="primary" onClick={() => setOpen(true)} disabled={!data || open}>Add a board</button>}>
       <Failed error={error} />

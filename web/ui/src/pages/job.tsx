@@ -1,10 +1,10 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { ApiError, get, post, type Job } from '../api';
+import { api, get, post, type Job } from '../api';
 import { percent, short, significant } from '../format';
-import { isActive, jobKinds, subjectPage } from '../jobs';
+import { isActive, jobKinds, subjectPage, useJob } from '../jobs';
 import { LogText, newest, type Piece } from '../log-text';
 import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Unread, Waiting } from '../parts';
-import { useLoaded } from '../state';
+import { follow } from '../state';
 import { Subject, useNames } from './jobs';
 
 const shownMost = 200000; // characters of the log: a browser needs long for more
@@ -13,43 +13,39 @@ const shownMost = 200000; // characters of the log: a browser needs long for mor
 function useLog(id: string, live: boolean, whole: boolean) {
   const log = useRef(new LogText());
   const [state, setState] = useState({ version: 0, behind: true });
+  const [error, setError] = useState<string | null>(null);
   useEffect(() => {
-    let alive = true;
-    let timer = 0;
     if (whole && log.current.begin > 0) {
       log.current = new LogText();
       setState(({ version }) => ({ version: version + 1, behind: true }));
     }
-    const read = () => {
-      const place = !whole && log.current.next === 0 ? `tail=${shownMost}` : `offset=${log.current.next}&limit=262144`;
-      get<Piece & { end: boolean }>(`/jobs/${encodeURIComponent(id)}/log?${place}`).then((piece) => {
-        if (!alive) return;
-        const changed = log.current.take(piece);
-        setState(({ version, behind }) => (changed || behind ? { version: version + Number(changed), behind: changed } : { version, behind }));
-        if (changed || (live && !piece.end)) timer = window.setTimeout(read, changed ? 20 : 1500);
-      }, (error: unknown) => { if (alive && (live || (error instanceof ApiError && error.status === 0))) timer = window.setTimeout(read, 5000); });
-    };
-    read();
-    return () => {
-      alive = false;
-      clearTimeout(timer);
-    };
+    return follow(async (wanted) => {
+      for (;;) {
+        const { next } = log.current, place = !whole && next === 0 ? `tail=${shownMost}` : `offset=${next}&limit=262144`;
+        const piece = await get<Piece & { end: boolean }>(api`/jobs/${id}/log?` + place);
+        if (!wanted()) return 0;
+        const more = log.current.take(piece);
+        setState((before) => (more || before.behind ? { version: before.version + Number(more), behind: more } : before));
+        if (!more) return live && !piece.end ? 1.4 : 0;
+      }
+    }, setError).end;
   }, [id, live, whole]);
-  return { log: log.current, ...state };
+  return { log: log.current, error, ...state };
 }
 
 /** The newest part of the log, or of all its lines with some words. */
 function LogCard({ id, live }: { id: string; live: boolean }) {
   const [sought, setSought] = useState('');
   const [whole, setWhole] = useState(false);
-  const { log, version, behind } = useLog(id, live, whole);
+  const { log, error, version, behind } = useLog(id, live, whole);
   const found = useMemo(() => (sought ? log.find(sought) : null), [log, version, sought]);
   const text = found ? found.join('\n') : log.text, shown = useMemo(() => newest(text, shownMost), [text]);
   const rest = text.length - shown.length + (found ? 0 : log.begin);
   const none = !log.text ? 'The log is empty.' : found?.length === 0 ? 'No line of the log has these words.' : null;
   return (
     <Card title="Log" class="wide" note={log.text || whole ? <label>Find <input type="search" value={sought} onInput={(e) => { setSought(e.currentTarget.value); setWhole(true); }} /></label> : undefined}>
-      {none ? (behind ? <Waiting /> : <Empty>{none}</Empty>) : <pre class="log" tabIndex={0}>{shown}</pre>}
+      <Failed error={error} />
+      {none ? (behind ? !error && <Waiting /> : <Empty>{none}</Empty>) : <pre class="log" tabIndex={0}>{shown}</pre>}
       {found && found.length > 0 && <p class="note" role="status">{found.length} {found.length === 1 ? 'line' : 'lines'}{rest > 0 ? ', of which the latest are shown' : ''}</p>}
       {!found && rest > 0 && <p class="note">The latest {short(shown.length, 'B')} of {short(log.next, 'B')} are shown; Find looks through all of it.</p>}
     </Card>
@@ -79,7 +75,7 @@ function told(key: string, v: unknown): string {
 const titleOf = ({ kind, subject }: Job, names: Map<string, string> | null) => `${jobKinds[kind] ?? inWords(kind)} ${names?.get(subject) ?? ''}`.trim();
 
 export function JobPage({ id }: { id: string }) {
-  const { data, error } = useLoaded(() => get<Job>(`/jobs/${encodeURIComponent(id)}`), id, ['job'], (d) => d['id'] === id);
+  const { data, error } = useJob(id);
   const active = data ? isActive(data) : true;
   const names = useNames();
   if (!data) return <Unread title="Job" error={error} of="jobs" />;

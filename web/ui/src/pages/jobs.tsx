@@ -2,10 +2,12 @@
 import { useState } from 'preact/hooks';
 import { get, list, post, type Dataset, type Job, type Model, type Search, type Supernet, type Table as LatencyTable } from '../api';
 import { ago, duration, percent } from '../format';
-import { activeJobs, isActive, jobKinds, subjectPage } from '../jobs';
+import { activeJobs, isActive, jobKinds, kindName, subjectPage } from '../jobs';
+import { progress } from '../live';
 import { Act, Card, Choose, Empty, Failed, Page, progressOf, State, Table, Waiting, waitsFor } from '../parts';
 import { href, route } from '../router';
-import { useLoaded, useTick } from '../state';
+import { useSignal } from '../signal';
+import { useList, useLoaded, useTick } from '../state';
 
 /** Names of what jobs work on, by id; a latency table has that of its space. */
 export function useNames() {
@@ -45,11 +47,12 @@ async function read(state: string, kind: string, n: number): Promise<{ items: Jo
 
 export function Jobs() {
   useTick(30000);
+  useSignal(progress);
   const [n, setN] = useState(pageSize);
   const wanted = (name: string, all: Record<string, string>) => { const value = route.value.query.get(name) ?? ''; return value in all ? value : ''; };
   const [state, kind] = [wanted('state', states), wanted('kind', jobKinds)];
   const { data, error } = useLoaded(() => read(state, kind, n), `jobs ${state} ${kind} ${n}`, ['job']);
-  const waiting = useLoaded(() => list<Job>('/jobs?state=queued'), 'jobs in the queue', ['job']);
+  const waiting = useList<Job>('/jobs?state=queued', ['job']);
   const names = useNames();
   const queue = (waiting.data ?? []).filter((j) => j.kind !== 'table').sort((a, b) => b.priority - a.priority || a.id.localeCompare(b.id)).map((j) => j.id);
   return (
@@ -62,7 +65,7 @@ export function Jobs() {
           <div class="toolbar"><Choose name="state" title="State" all={states} /><Choose name="kind" title="Kind" all={jobKinds} /></div>
           {data.items.length === 0 ? <Empty>No job is like this.</Empty> : (
             <Table label="Jobs" rows={data.items} rowKey={(j) => j.id} link={(j) => ['jobs', j.id]} columns={[
-              { title: 'Job', cell: (j) => <span title={j.id}>{jobKinds[j.kind] ?? j.kind}</span> }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> },
+              { title: 'Job', cell: (j) => <span title={j.id}>{kindName(j.kind)}</span> }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> },
               { title: 'Progress', number: true, cell: (j) => (j.state === 'done' ? '100 %' : percent(progressOf(j)?.fraction, 0)) }, { title: 'Phase', cell: (j) => <Standing job={j} place={queue.indexOf(j.id) + 1} /> },
               { title: 'Left', number: true, cell: (j) => (j.state === 'running' ? duration(progressOf(j)?.eta_s) : '–') }, { title: 'Attempt', number: true, cell: (j) => j.attempt }, { title: 'Created', cell: (j) => ago(j.created_at) }, { title: 'Do', cell: (j) => <Actions job={j} /> },
             ]} />

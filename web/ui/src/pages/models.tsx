@@ -1,11 +1,11 @@
 // Predictors and latency tables of other programs: what they know of a space, and a form to import one.
 import { useState } from 'preact/hooks';
-import { get, list, post, remove, wordsOf, type Model, type Space } from '../api';
+import { api, post, remove, wordsOf, type Model, type Space } from '../api';
 import { quoted } from '../draft';
 import { ago, latency, percent, short } from '../format';
-import { Act, Card, Code, Empty, Facts, Failed, Page, Select, State, Table, Unread } from '../parts';
+import { Act, Card, Code, Facts, Failed, Listed, Page, Select, State, Table, Unread } from '../parts';
 import { go, href } from '../router';
-import { useLoaded } from '../state';
+import { useGet, useList } from '../state';
 
 type File = { name: string; resolution: number; keys: number; entries: number; missing: number; first_missing: string | null; foreign: number; first_foreign: string | null; smallest_us: number | null; largest_us: number | null };
 type Summary = { resolutions?: number[]; entries?: number; missing?: number; foreign?: number; files?: File[]; smallest_top1?: number; largest_top1?: number };
@@ -43,26 +43,24 @@ function Import({ spaces }: { spaces: Space[] }) {
 }
 
 export function Models() {
-  const { data, error } = useLoaded(() => list<Model>('/models'), 'models', ['job'], (d) => d['kind'] === 'import' || d['state'] === 'done' || d['state'] === 'failed');
-  const spaces = useLoaded(() => list<Space>('/spaces'), 'spaces');
+  const models = useList<Model>('/models', ['job'], (d) => d['kind'] === 'import' || d['state'] === 'done' || d['state'] === 'failed');
+  const spaces = useList<Space>('/spaces');
   return (
     <Page title="Models" lead="Predictors and latency tables of other programs: a search can go by them without a supernet or a board.">
-      <Failed error={error} />
-      {data?.length === 0 && <Empty>None yet. Import one below, or with <code>espalier latency import</code> and <code>espalier predictor import</code>.</Empty>}
-      {data && data.length > 0 && (
-        <Card>
-          <Table label="Models" rows={data} rowKey={(m) => m.id} link={(m) => ['models', m.id]} columns={[
+      <Listed of={models} empty={<>None yet. Import one below, or with <code>espalier latency import</code> and <code>espalier predictor import</code>.</>}>
+        {(all) => <Card>
+          <Table label="Models" rows={all} rowKey={(m) => m.id} link={(m) => ['models', m.id]} columns={[
             { title: 'Name', cell: (m) => m.name }, { title: 'State', cell: (m) => <State of={m.state} /> }, { title: 'Knows', cell: (m) => kinds[m.kind] }, { title: 'Space', cell: (m) => m.space }, { title: 'How much', cell: knows }, { title: 'Imported', cell: (m) => ago(m.created_at) },
           ]} />
-        </Card>
-      )}
+        </Card>}
+      </Listed>
       <Card title="Import"><Import spaces={spaces.data ?? []} /></Card>
     </Page>
   );
 }
 
 export function ModelPage({ id }: { id: string }) {
-  const { data, error } = useLoaded(() => get<Model & { job: string | null }>(`/models/${encodeURIComponent(id)}`), id, ['job']);
+  const { data, error } = useGet<Model & { job: string | null }>(api`/models/${id}`, ['job']);
   if (!data) return <Unread title="Model" error={error} of="models" />;
   const s = (data.summary ?? {}) as Summary;
   return (

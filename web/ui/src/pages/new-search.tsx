@@ -2,15 +2,15 @@
 // as JSON and as a command. The daemon checks; each of its errors is shown at its field.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { ApiError, get, list, post, type Checkpoint, type Dataset, type Evaluation, type Model, type Profile, type Search, type Space, type Strategy, type Supernet } from '../api';
-import { accuraciesOf, beyondCommand, bodyOf, commandOf, costsOf, draftOf, emptyDraft, judgedBy, limitedKeys, limitOf, named, paceOf, shareBelow, timesOf, unitOf, type Body, type Draft, type Quantile } from '../draft';
-import { duration, metricName, metricValue, percent, power, short, significant } from '../format';
-import { Card, Code, Empty, Facts, Failed, Page, Select } from '../parts';
+import { api, ApiError, post, type Checkpoint, type Evaluation, type Model, type Profile, type Search, type Space, type Strategy, type Supernet } from '../api';
+import { accuraciesOf, beyondCommand, bodyOf, commandOf, costsOf, draftOf, emptyDraft, judgedBy, keepersOf, limitedKeys, limitOf, named, paceOf, shareBelow, timesOf, unitOf, type Body, type Draft, type Quantile } from '../draft';
+import { duration, metricName, metricValue, percent, power, significant } from '../format';
+import { Card, Check, Code, Empty, Facts, Failed, Page, Select, type Option } from '../parts';
 import { go, href, route, setQuery } from '../router';
-import { useLoaded } from '../state';
-import { choicesOf, keptOf, sizeOf, withKept, type Choice as Gene, type Definition } from '../subspace';
+import { useGet, useList } from '../state';
+import { choicesOf, keptOf, sizeOf, withKept, type Choice, type Definition } from '../subspace';
 import { useTrial } from '../trial';
-import { isAlone } from '../weights';
+import { isAlone, useReadyDatasets } from '../weights';
 
 type Problem = { pointer: string; detail: string };
 type Sample = { quantiles: Record<string, Quantile>; missing_entries?: number };
@@ -47,7 +47,7 @@ function useSamples(space: string | undefined, sources: string[]): Record<string
     for (const source of sources.length ? sources : ['']) {
       const name = `${space} ${source}`;
       if (samples[name]) continue;
-      post<Sample>(`/spaces/${encodeURIComponent(space)}/sample`, { n: 1000, ...(source ? { profile: source } : {}) }).then((s) => { if (alive) setSamples((before) => ({ ...before, [name]: s })); }, () => undefined);
+      post<Sample>(api`/spaces/${space}/sample`, { n: 1000, ...(source ? { profile: source } : {}) }).then((s) => { if (alive) setSamples((before) => ({ ...before, [name]: s })); }, () => undefined);
     }
     return () => { alive = false; };
   }, [key]);
@@ -66,6 +66,11 @@ function Field({ name, title, help, problem, children }: { name: string; title: 
   );
 }
 
+/** One that takes one of some values. */
+function Pick({ of, value, set, ...field }: { name: string; title: string; help?: ComponentChildren; problem: string | null; value: string; set: (value: string) => void; of: Option[] }) {
+  return <Field {...field}><Select id={field.name} value={value} aria-describedby={field.help ? `${field.name}-help` : undefined} set={set} of={of} /></Field>;
+}
+
 type NumberProps = Fields & { name: keyof Draft & string; title: string; min: number; max?: number; help: string; pointer: string; empty?: string };
 function Count({ draft, set, problem, name, title, min, max, help, pointer, empty }: NumberProps) {
   return (
@@ -73,10 +78,6 @@ function Count({ draft, set, problem, name, title, min, max, help, pointer, empt
       <input id={name} type="number" min={min} max={max} required={empty === undefined} placeholder={empty} value={draft[name] as string} aria-describedby={`${name}-help`} onInput={(e) => set({ [name]: e.currentTarget.value })} />
     </Field>
   );
-}
-
-function Choice({ checked, change, children }: { checked: boolean; change: (on: boolean) => void; children: ComponentChildren }) {
-  return <label class="check"><input type="checkbox" checked={checked} onChange={(e) => change(e.currentTarget.checked)} /> <span>{children}</span></label>;
 }
 
 const without = <T extends object>(all: T, ...keys: string[]) => Object.fromEntries(Object.entries(all).filter(([k]) => !keys.includes(k)));
@@ -113,15 +114,15 @@ function Options({ strategy, draft, set, problem }: Fields & { strategy: Strateg
 
 const geneTitle = (gene: string) => gene[0]!.toUpperCase() + gene.slice(1).replace('_', ' ');
 
-const pointerOf = ({ stage, gene }: Gene) => `/subspace/${stage ? `stages/${stage}/` : ''}${gene}`;
+const pointerOf = ({ stage, gene }: Choice) => `/subspace/${stage ? `stages/${stage}/` : ''}${gene}`;
 
 /** Boxes for the values of one gene. */
-function Values({ draft, set, problem, choice }: Fields & { choice: Gene }) {
+function Values({ draft, set, problem, choice }: Fields & { choice: Choice }) {
   const { stage, gene, values } = choice, kept = keptOf(draft.subspace, choice), wrong = problem(pointerOf(choice));
   return (
     <fieldset class="values">
       <legend>{stage ? `${geneTitle(gene)} of ${stage}` : geneTitle(gene)}</legend>
-      {values.map((v) => <Choice key={v} checked={kept.includes(v)} change={(on) => set({ subspace: withKept(draft.subspace, choice, values.filter((u) => (u === v ? on : kept.includes(u)))) })}>{v}</Choice>)}
+      {values.map((v) => <Check key={v} on={kept.includes(v)} set={(on) => set({ subspace: withKept(draft.subspace, choice, values.filter((u) => (u === v ? on : kept.includes(u)))) })}>{v}</Check>)}
       {wrong && <span class="field-problem" role="alert">{wrong}</span>}
     </fieldset>
   );
@@ -153,20 +154,16 @@ const rare = ['checkpoint', 'dataset', 'calibration_nets'];
 
 /** What is mostly left to the daemon: which checkpoint and images score the subnets, how many networks calibrate. */
 function Rare({ draft, set, problem, net }: Fields & { net: Supernet }) {
-  const checkpoints = useLoaded(() => list<Checkpoint>(`/supernets/${net.id}/checkpoints`), `checkpoints ${net.id}`);
-  const datasets = useLoaded(() => list<Dataset>('/datasets'), 'data sets');
+  const checkpoints = useList<Checkpoint>(api`/supernets/${net.id}/checkpoints`);
+  const { ready = [] } = useReadyDatasets(true);
   const put = (member: string, value: unknown) => set({ others: { ...without(draft.others, member), ...(value === '' ? {} : { [member]: value }) } });
   const of = (member: string) => `${draft.others[member] ?? ''}`;
   const kept = (checkpoints.data ?? []).filter((c) => c.kept);
   return (
     <details open={!net.dataset || rare.some((member) => draft.others[member] !== undefined || problem(`/${member}`))}>
       <summary>Checkpoint, data set, calibration</summary>
-      <Field name="checkpoint" title="Checkpoint" problem={problem('/checkpoint')}>
-        <Select id="checkpoint" value={of('checkpoint')} set={(v) => put('checkpoint', v)} of={[['', 'the newest'], ...kept.map((c) => [c.id, `step ${c.step}, largest ${percent(c.top1_largest)}`] as const)]} />
-      </Field>
-      <Field name="dataset" title="Data set" help="Whose validation images score the subnets." problem={problem('/dataset')}>
-        <Select id="dataset" value={of('dataset')} aria-describedby="dataset-help" set={(v) => put('dataset', v)} of={[['', net.dataset ? `the supernet's, ${net.dataset_name}` : 'none yet: the supernet was imported without one'], ...(datasets.data ?? []).filter((d) => d.state === 'ready' && d.id !== net.dataset).map((d) => [d.id, d.name] as const)]} />
-      </Field>
+      <Pick name="checkpoint" title="Checkpoint" problem={problem('/checkpoint')} value={of('checkpoint')} set={(v) => put('checkpoint', v)} of={[['', 'the newest'], ...kept.map((c) => [c.id, `step ${c.step}, largest ${percent(c.top1_largest)}`] as const)]} />
+      <Pick name="dataset" title="Data set" help="Whose validation images score the subnets." problem={problem('/dataset')} value={of('dataset')} set={(v) => put('dataset', v)} of={[['', net.dataset ? `the supernet's, ${net.dataset_name}` : 'none yet: the supernet was imported without one'], ...ready.filter((d) => d.id !== net.dataset).map((d) => [d.id, d.name] as const)]} />
       <Field name="calibration" title="Calibration networks" help="Whole networks that are measured on each board before the search, to correct sums of its table." problem={problem('/calibration_nets')}>
         <input id="calibration" type="number" min={0} max={1000} placeholder="12" value={of('calibration_nets')} aria-describedby="calibration-help" onInput={(e) => put('calibration_nets', e.currentTarget.value === '' ? '' : Number(e.currentTarget.value))} />
       </Field>
@@ -194,13 +191,12 @@ function Ahead({ draft, body: sent, names, space, left, quantiles, pace, boards,
     return [side === 'max' ? below : 1 - below];
   });
   const beyond = beyondCommand(body);
-  const share = together ?? Math.min(1, ...shares); // the daemon counts all limits together
   const times = timesOf(draft, { evaluationSeconds: pace, boards });
   const total = times.reduce<number | null>((sum, t) => (sum === null || t.seconds === null ? null : sum + t.seconds), 0);
   return (
     <Card title="What this will be" class="side-card">
       <Facts rows={[
-        ['Networks in the space', space ? `${left === null ? '' : `${power(left)} of `}${power(space.cardinality)}` : '–'], ['Of which keep the limits', limited.length === 0 ? 'all: no limit' : shares.length === 0 ? 'not known before' : share === 0 ? 'none of 1000 random ones' : `${together === undefined ? 'at most' : 'about'} ${share < 0.001 ? `one in ${short(1 / share)}` : percent(share, share < 0.1 ? 1 : 0)}`],
+        ['Networks in the space', space ? `${left === null ? '' : `${power(left)} of `}${power(space.cardinality)}` : '–'], ['Of which keep the limits', keepersOf(limited, shares, together)],
         ['Asked for', draft.seconds ? 'as many as there is time for' : `${draft.evaluations || '–'}${draft.baseline ? `, and as many ${draft.baseline === 'random' ? 'at random' : `by ${draft.baseline}`}` : ''}`], ['Takes about', refused ? 'nothing: it would be refused' : total === null ? 'not known yet' : duration(Math.max(1, total))],
       ]} />
       {refused && <p class="noisy" role="status"><b>As it is, it would be refused:</b> {refused}</p>}
@@ -216,13 +212,13 @@ function Ahead({ draft, body: sent, names, space, left, quantiles, pace, boards,
 
 export function NewSearch() {
   const from = route.value.query.get('from') ?? '';
-  const source = useLoaded(() => (from ? get<Body>(`/searches/${encodeURIComponent(from)}/request`) : Promise.resolve(null)), `from ${from}`);
-  const supernets = useLoaded(() => list<Supernet>('/supernets'), 'supernets', ['supernet']);
-  const spaces = useLoaded(() => list<Space>('/spaces'), 'spaces');
-  const profiles = useLoaded(() => list<Profile>('/profiles'), 'profiles', ['device']);
-  const models = useLoaded(() => list<Model>('/models'), 'models');
-  const strategies = useLoaded(() => get<{ items: Strategy[] }>('/strategies').then((a) => a.items), 'strategies');
-  const searches = useLoaded(() => list<Search>('/searches'), 'searches to begin with');
+  const source = useGet<Body>(from && api`/searches/${from}/request`);
+  const supernets = useList<Supernet>('/supernets', ['supernet']);
+  const spaces = useList<Space>('/spaces');
+  const profiles = useList<Profile>('/profiles', ['device']);
+  const models = useList<Model>('/models');
+  const strategies = useGet<{ items: Strategy[] }>('/strategies');
+  const searches = useList<Search>('/searches');
   const [typed, setTyped] = useState<Draft>(() => begun(from));
   const [touched, setTouched] = useState(() => kept(from) !== null);
   const [problems, setProblems] = useState<Problem[]>([]);
@@ -260,7 +256,7 @@ export function NewSearch() {
     sessionStorage.setItem(stored + from, JSON.stringify(next));
     if (route.value.query.get('supernet')) setQuery({ supernet: '', checkpoint: '' }); // a reload goes by what was typed
   };
-  const whole = useLoaded(() => (spaceName ? get<{ definition: Definition }>(`/spaces/${encodeURIComponent(spaceName)}`) : Promise.resolve(null)), `space ${spaceName}`);
+  const whole = useGet<{ definition: Definition }>(spaceName && api`/spaces/${spaceName}`);
   const body = bodyOf(draft);
   const chosen = latencies.filter((l) => costs.includes(l.key));
   const samples = useSamples(spaceName, chosen.map((l) => l.key.split(':')[1]!));
@@ -270,10 +266,10 @@ export function NewSearch() {
     const q = sampleOf(key)?.quantiles[key.split(':')[0]!];
     if (q) quantiles[key] = q;
   }
-  const scores = useLoaded(() => (net ? get<{ items: Evaluation[] }>(`/evaluations?supernet=${net.id}&page_size=100`) : Promise.resolve({ items: [] })), `pace ${net?.id}`);
+  const scores = useGet<{ items: Evaluation[] }>(net && api`/evaluations?supernet=${net.id}&page_size=100`);
   const pace = paceOf((scores.data?.items ?? []).map((e) => Date.parse(e.created_at)));
   const names = Object.fromEntries([...(profiles.data ?? []), ...(models.data ?? []), ...trained, ...(searches.data ?? [])].map((row) => [row.id, row.name]));
-  const strategy = strategies.data?.find((s) => s.name === draft.strategy);
+  const strategy = strategies.data?.items.find((s) => s.name === draft.strategy);
   const before = (searches.data ?? []).filter((s) => s.space === spaceName && s.state === 'done').slice(0, 16);
 
   const trial = useTrial(body, !busy && touched && Boolean(net || (free && model)));
@@ -298,28 +294,24 @@ export function NewSearch() {
 
   return (
     <Page title="New search" lead={from && source.data ? <>As <a href={href(['searches', from])}>{source.data.name}</a>, to be changed.</> : 'The most accurate networks of a supernet that a board runs fast enough.'}>
-      <Failed error={supernets.error ?? profiles.error ?? source.error} />
+      <Failed error={[supernets, profiles, models, spaces, strategies, source].map((read) => read.error).find(Boolean) ?? null} />
       {supernets.data && trained.length === 0 && accuracies.length === 0 && <Empty>A search needs a trained supernet first: <code>espalier supernet train NAME --space fashion_small --dataset NAME</code>, or an <a href={href(['models'])}>imported accuracy predictor</a>.</Empty>}
       <div class="search-grid">
         <form class="form" onSubmit={submit}>
           <Card title="What">
             <Field name="name" title="Name" problem={problem('/name')}><input id="name" required maxLength={63} value={draft.name} onInput={(e) => set({ name: e.currentTarget.value })} /></Field>
-            <Field name="accuracy" title="Accuracy" problem={problem('/accuracy')} help={{ predicted: 'Some subnets are evaluated, a predictor learns from them, and the front is evaluated at the end. Thousands of candidates in seconds.', evaluated: 'Each candidate is evaluated on the validation images. Slow: a few hundred candidates, best with linas.', model: 'A predictor of another program tells the accuracy. With a supernet, the front is evaluated at the end.' }[draft.accuracy]}>
-              <Select id="accuracy" value={draft.accuracy} aria-describedby="accuracy-help" set={(v) => set({ accuracy: v as Draft['accuracy'] })} of={[['predicted', 'predicted, the front evaluated'], ['evaluated', 'every candidate evaluated (slow)'], ...(accuracies.length > 0 ? [['model', 'by an imported predictor'] as const] : [])]} />
-            </Field>
-            {draft.accuracy === 'evaluated' && <Field name="by" title="Judged by" problem={problem('/objectives/0')} help="The loss, the mean cross-entropy on the validation images, tells apart subnets that give the same answers, by how sure they are of them."><Select id="by" value={judges} aria-describedby="by-help" set={(v) => set({ objectives: judgedBy(objectives, v) })} of={[['top1', 'top-1, as great as can be'], ['loss', 'validation loss, as small as can be'], ['top1,loss', 'both'], ...(judges === '' ? [['', 'neither'] as const] : [])]} /></Field>}
-            {draft.accuracy === 'model' && <Field name="predictor" title="Imported predictor" problem={problem('/accuracy/predictor')}><Select id="predictor" value={draft.predictor} set={(predictor) => set({ predictor })} of={accuracies.map((m) => [m.id, `${m.name} (${m.space})`])} /></Field>}
-            <Field name="supernet" title="Supernet" help="Its weights score the subnets; its space is what is searched." problem={problem('/supernet', '/space')}>
-              <Select id="supernet" value={free ? 'none' : net?.id ?? ''} aria-describedby="supernet-help" set={(supernet) => set({ supernet, subspace: {}, others: without(typed.others, 'checkpoint', 'dataset') })} of={[...(draft.accuracy === 'model' ? [['none', 'none: the space of the predictor'] as const] : []), ...trained.map((s) => [s.id, `${s.name} (${s.space})`] as const)]} />
-            </Field>
+            <Pick name="accuracy" title="Accuracy" problem={problem('/accuracy')} help={{ predicted: 'Some subnets are evaluated, a predictor learns from them, and the front is evaluated at the end. Thousands of candidates in seconds.', evaluated: 'Each candidate is evaluated on the validation images. Slow: a few hundred candidates, best with linas.', model: 'A predictor of another program tells the accuracy. With a supernet, the front is evaluated at the end.' }[draft.accuracy]} value={draft.accuracy} set={(v) => set({ accuracy: v as Draft['accuracy'] })} of={[['predicted', 'predicted, the front evaluated'], ['evaluated', 'every candidate evaluated (slow)'], ...(accuracies.length > 0 ? [['model', 'by an imported predictor'] as const] : [])]} />
+            {draft.accuracy === 'evaluated' && <Pick name="by" title="Judged by" problem={problem('/objectives/0')} help="The loss, the mean cross-entropy on the validation images, tells apart subnets that give the same answers, by how sure they are of them." value={judges} set={(v) => set({ objectives: judgedBy(objectives, v) })} of={[['top1', 'top-1, as great as can be'], ['loss', 'validation loss, as small as can be'], ['top1,loss', 'both'], ...(judges === '' ? [['', 'neither'] as const] : [])]} />}
+            {draft.accuracy === 'model' && <Pick name="predictor" title="Imported predictor" problem={problem('/accuracy/predictor')} value={draft.predictor} set={(predictor) => set({ predictor })} of={accuracies.map((m) => [m.id, `${m.name} (${m.space})`])} />}
+            <Pick name="supernet" title="Supernet" help="Its weights score the subnets; its space is what is searched." problem={problem('/supernet', '/space')} value={free ? 'none' : net?.id ?? ''} set={(supernet) => set({ supernet, subspace: {}, others: without(typed.others, 'checkpoint', 'dataset') })} of={[...(draft.accuracy === 'model' ? [['none', 'none: the space of the predictor'] as const] : []), ...trained.map((s) => [s.id, `${s.name} (${s.space})`] as const)]} />
             <PartOfSpace {...fields} space={whole.data?.definition} />
             <fieldset>
               <legend>{judges === '' ? 'Make small' : 'Besides accuracy, make small'}</legend>
               {judges === '' && draft.accuracy !== 'evaluated' && <p class="note">Accuracy is no objective. <button type="button" class="link" onClick={() => set({ objectives: judgedBy(objectives, 'top1') })}>Make it one</button></p>}
-              {latencies.map((l) => <Choice key={l.key} checked={costs.includes(l.key)} change={(on) => set({ objectives: toggled(objectives, l.key, on) })}>latency on {l.name}{large(l.key)}{samples[`${spaceName} ${l.key.split(':')[1]}`]?.missing_entries ? <small class="note"> {samples[`${spaceName} ${l.key.split(':')[1]}`]!.missing_entries} entries of its table are missing: <code>espalier latency build</code></small> : null}</Choice>)}
+              {latencies.map((l) => <Check key={l.key} on={costs.includes(l.key)} set={(on) => set({ objectives: toggled(objectives, l.key, on) })}>latency on {l.name}{large(l.key)}{samples[`${spaceName} ${l.key.split(':')[1]}`]?.missing_entries ? <small class="note"> {samples[`${spaceName} ${l.key.split(':')[1]}`]!.missing_entries} entries of its table are missing: <code>espalier latency build</code></small> : null}</Check>)}
               {profiles.data && latencies.length === 0 && <p class="note">No board yet: <a href={href(['devices'], { add: '1' })}>add one</a> for measured latencies, or count MACs.</p>}
-              {costKeys.map((key) => <Choice key={key} checked={costs.includes(key)} change={(on) => set({ objectives: toggled(objectives, key, on) })}>{metricName(key)}{large(key)}</Choice>)}
-              {further([...costs, ...fromCosts], [...latencies.map((l) => l.key), ...costKeys]).map((key) => <Choice key={key} checked={costs.includes(key)} change={(on) => set({ objectives: toggled(objectives, key, on) })}>{metricName(key, names)}{large(key)}{key.startsWith('latency_us') ? ', not offered now' : ''}</Choice>)}
+              {costKeys.map((key) => <Check key={key} on={costs.includes(key)} set={(on) => set({ objectives: toggled(objectives, key, on) })}>{metricName(key)}{large(key)}</Check>)}
+              {further([...costs, ...fromCosts], [...latencies.map((l) => l.key), ...costKeys]).map((key) => <Check key={key} on={costs.includes(key)} set={(on) => set({ objectives: toggled(objectives, key, on) })}>{metricName(key, names)}{large(key)}{key.startsWith('latency_us') ? ', not offered now' : ''}</Check>)}
               {problem('/objectives') && <span class="field-problem" role="alert">{problem('/objectives')}</span>}
             </fieldset>
           </Card>
@@ -331,11 +323,9 @@ export function NewSearch() {
             {byLoss && <Limit {...fields} name="loss" title={metricName('loss')} quantile={undefined} />}
           </Card>
           <Card title="How">
-            <Field name="strategy" title="Strategy" help={strategy && <>{strategy.help}. Take it when {strategy.when}.</>} problem={problem('/strategy')}>
-              <Select id="strategy" value={draft.strategy} aria-describedby="strategy-help" set={(strategy) => set({ strategy, options: {} })} of={(strategies.data ?? [{ name: 'nsga2' }]).map((s) => [s.name, s.name])} />
-            </Field>
+            <Pick name="strategy" title="Strategy" help={strategy && <>{strategy.help}. Take it when {strategy.when}.</>} problem={problem('/strategy')} value={draft.strategy} set={(strategy) => set({ strategy, options: {} })} of={(strategies.data?.items ?? [{ name: 'nsga2' }]).map((s) => [s.name, s.name])} />
             {strategy && <Options {...fields} strategy={strategy} />}
-            {(draft.strategy !== 'random' || draft.baseline !== 'random') && <Choice checked={draft.baseline !== ''} change={(on) => set({ baseline: on ? source.data?.baseline || 'random' : '' })}>{draft.baseline || source.data?.baseline || 'random'} search beside it, at equal budget: shows what the strategy is worth</Choice>}
+            {(draft.strategy !== 'random' || draft.baseline !== 'random') && <Check on={draft.baseline !== ''} set={(on) => set({ baseline: on ? source.data?.baseline || 'random' : '' })}>{draft.baseline || source.data?.baseline || 'random'} search beside it, at equal budget: shows what the strategy is worth</Check>}
             <div class="row">
               <Count {...fields} name="evaluations" title="Evaluations" min={1} max={1000000} pointer="/evaluations" help="Candidates it may ask for; not asked when seconds are given." />
               <Count {...fields} name="seconds" title="Or seconds" min={1} max={10000000} empty="by number" pointer="/time_budget_s" help="How long it may search; the first tenth tells how many there is time for." />
@@ -354,16 +344,14 @@ export function NewSearch() {
             {(before.length > 0 || draft.warm.length > 0) && (
               <details open={draft.warm.length > 0}>
                 <summary>Begin with fronts of earlier searches</summary>
-                {before.map((s) => <Choice key={s.id} checked={draft.warm.includes(s.id)} change={(on) => set({ warm: toggled(draft.warm, s.id, on) })}>{s.name}, {s.front_size ?? 0} networks</Choice>)}
-                {draft.warm.filter((id) => !before.some((s) => s.id === id)).map((id) => <Choice key={id} checked change={() => set({ warm: toggled(draft.warm, id, false) })}>{names[id] ?? id}</Choice>)}
+                {before.map((s) => <Check key={s.id} on={draft.warm.includes(s.id)} set={(on) => set({ warm: toggled(draft.warm, s.id, on) })}>{s.name}, {s.front_size ?? 0} networks</Check>)}
+                {draft.warm.filter((id) => !before.some((s) => s.id === id)).map((id) => <Check key={id} on set={() => set({ warm: toggled(draft.warm, id, false) })}>{names[id] ?? id}</Check>)}
               </details>
             )}
           </Card>
           {chosen.some((l) => l.board) && (
             <Card title="On the board">
-              <Field name="method" title="Measuring the front on the board" problem={problem('/method')} help="Networks of the front are measured whole, so that its latencies are no predictions.">
-                <Select id="method" value={draft.method} aria-describedby="method-help" set={(v) => set({ method: v as Draft['method'] })} of={[['full', 'fully: 1 to 4 s a network'], ['brief', 'briefly: wider intervals']]} />
-              </Field>
+              <Pick name="method" title="Measuring the front on the board" problem={problem('/method')} help="Networks of the front are measured whole, so that its latencies are no predictions." value={draft.method} set={(v) => set({ method: v as Draft['method'] })} of={[['full', 'fully: 1 to 4 s a network'], ['brief', 'briefly: wider intervals']]} />
               <div class="row">
                 <Count {...fields} name="front" title="Networks measured" min={0} max={1000} pointer="/measure_front" help="Of the front, at the end; 0: none." />
                 <Count {...fields} name="measurements" title="Measurements in all" min={2} max={10000} empty="any number" pointer="/measurements" help="A budget for all boards together." />

@@ -1,10 +1,10 @@
-import { get, list, type Device, type Front, type Job, type Search, type Supernet, type System } from '../api';
+import { api, get, type Device, type Front, type Job, type Search, type Supernet, type System } from '../api';
 import { ago, metricName, metricValue, percent, short } from '../format';
 import { keyOf } from '../front';
-import { activeJobs, isActive, jobKinds, subjectPage } from '../jobs';
-import { Card, Empty, Facts, Failed, Page, ProgressLine, State, Table } from '../parts';
+import { activeJobs, isActive, kindName, subjectPage } from '../jobs';
+import { Card, Empty, Facts, Failed, Listed, Page, ProgressLine, State, Table } from '../parts';
 import { href } from '../router';
-import { useLoaded, useTick } from '../state';
+import { useGet, useList, useLoaded, useTick } from '../state';
 import { Subject, useNames } from './jobs';
 
 function Running() {
@@ -17,7 +17,7 @@ function Running() {
       {now.map((job) => (
         <div class="running" key={job.id}>
           <div class="running-head">
-            <a href={href(subjectPage(job) ?? ['jobs', job.id])}>{jobKinds[job.kind] ?? job.kind}</a>
+            <a href={href(subjectPage(job) ?? ['jobs', job.id])}>{kindName(job.kind)}</a>
             <State of={job.state} />
           </div>
           <ProgressLine job={job} />
@@ -35,7 +35,7 @@ function Lately() {
   return (
     <Card title="Lately" note={<a href={href(['jobs'])}>all</a>}>
       <Table label="What ended last" rows={data} rowKey={(j) => j.id} link={(j) => ['jobs', j.id]} columns={[
-        { title: 'Job', cell: (j) => jobKinds[j.kind] ?? j.kind }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> }, { title: 'When', cell: (j) => ago(j.ended_at ?? j.created_at) },
+        { title: 'Job', cell: (j) => kindName(j.kind) }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> }, { title: 'When', cell: (j) => ago(j.ended_at ?? j.created_at) },
       ]} />
     </Card>
   );
@@ -43,7 +43,7 @@ function Lately() {
 
 /** The ends of a search's front: the best value of each objective. */
 function Best({ search }: { search: Search }) {
-  const front = useLoaded(() => (search.front_size ? get<Front>(`/searches/${search.id}/front`) : Promise.resolve(null)), `best ${search.id} ${!!search.front_size}`, ['front'], (d) => d['search'] === search.id);
+  const front = useGet<Front>(search.front_size && api`/searches/${search.id}/front`, ['front'], (d) => d['search'] === search.id);
   const items = (front.data?.items ?? []).filter((item) => item.feasible);
   const told = search.objectives.slice(0, 2).flatMap((o) => {
     const key = keyOf(o);
@@ -67,37 +67,37 @@ function diskOf(s: System) {
 
 export function Overview() {
   useTick(20000);
-  const system = useLoaded(() => get<System>('/system'), 'system', ['job', 'device']);
-  const searches = useLoaded(() => list<Search>('/searches'), 'searches', ['search', 'front', 'generation']);
-  const supernets = useLoaded(() => list<Supernet>('/supernets'), 'supernets', ['supernet']);
-  const devices = useLoaded(() => list<Device>('/devices'), 'devices', ['device']);
-  const newest = <T extends { created_at: string }>(rows: T[] | null) => [...(rows ?? [])].sort((a, b) => b.created_at.localeCompare(a.created_at)).slice(0, 5);
+  const system = useGet<System>('/system', ['job', 'device']);
+  const searches = useList<Search>('/searches', ['search', 'front', 'generation']);
+  const supernets = useList<Supernet>('/supernets', ['supernet']);
+  const devices = useList<Device>('/devices', ['device']);
+  const newest = <T extends { created_at: string }>(rows: T[]) => [...rows].sort((a, b) => b.created_at.localeCompare(a.created_at)).slice(0, 5);
   return (
     <Page title="Overview" actions={<a class="button primary" href={href(['searches', 'new'])}>New search</a>}>
       <div class="grid">
         <Running />
         <Card title="Searches" note={<a href={href(['searches'])}>all</a>}>
-          {searches.data?.length === 0 ? <Empty>No search yet.</Empty> : (
-            <Table label="Latest searches" rows={newest(searches.data)} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} columns={[
+          <Listed of={searches} empty="No search yet.">{(all) => (
+            <Table label="Latest searches" rows={newest(all)} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} columns={[
               { title: 'Name', cell: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} /> }, { title: 'Front', number: true, cell: (s) => s.front_size ?? '–' },
               { title: 'Its best', cell: (s) => <Best search={s} /> },
             ]} />
-          )}
+          )}</Listed>
         </Card>
         <Lately />
         <Card title="Supernets" note={<a href={href(['supernets'])}>all</a>}>
-          {supernets.data?.length === 0 ? <Empty>No supernet yet: <code>espalier supernet train NAME --space … --dataset …</code></Empty> : (
-            <Table label="Latest supernets" rows={newest(supernets.data)} rowKey={(s) => s.id} link={(s) => ['supernets', s.id]} columns={[
+          <Listed of={supernets} empty={<>No supernet yet: <code>espalier supernet train NAME --space … --dataset …</code></>}>{(all) => (
+            <Table label="Latest supernets" rows={newest(all)} rowKey={(s) => s.id} link={(s) => ['supernets', s.id]} columns={[
               { title: 'Name', cell: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} /> }, { title: 'Largest', number: true, cell: (s) => percent(s.top1_largest) }, { title: 'Smallest', number: true, cell: (s) => percent(s.top1_smallest) },
             ]} />
-          )}
+          )}</Listed>
         </Card>
         <Card title="Boards" note={<a href={href(['devices'])}>all</a>}>
-          {devices.data?.length === 0 ? <Empty>No board yet. <a href={href(['devices'], { add: '1' })}>Add one</a>.</Empty> : (
-            <Table label="Boards" rows={devices.data ?? []} rowKey={(d) => d.id} link={(d) => ['devices', d.id]} columns={[
+          <Listed of={devices} empty={<>No board yet. <a href={href(['devices'], { add: '1' })}>Add one</a>.</>}>{(all) => (
+            <Table label="Boards" rows={all} rowKey={(d) => d.id} link={(d) => ['devices', d.id]} columns={[
               { title: 'Name', cell: (d) => d.name }, { title: 'Connection', cell: (d) => <State of={d.online ? 'online' : 'offline'} /> }, { title: 'Health', cell: (d) => <State of={d.health} /> }, { title: 'Queue', number: true, cell: (d) => d.queue },
             ]} />
-          )}
+          )}</Listed>
         </Card>
         <Card title="Daemon" class="wide">
           <Failed error={system.error} />

@@ -1,7 +1,7 @@
 // One search: the live scatter with the front, hypervolume beside it, the table below, the network of the chosen point at the side.
 import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
-import { get, list, post, type Calibration, type Front, type Job, type Pin, type Profile, type Search } from '../api';
+import { api, post, type Calibration, type Front, type Pin, type Profile, type Search } from '../api';
 import { ArchView } from '../arch-view';
 import { BoardFronts } from '../board-fronts';
 import { useCandidates } from '../candidates';
@@ -13,12 +13,12 @@ import { directionOf as directionIn, frontOf, keyOf } from '../front';
 import { FrontTable, Interval } from '../front-table';
 import { Extend, Report } from '../further';
 import { comparing, counted, metricName, metricValue, percent, short, significant, sumOf, tickLabels } from '../format';
-import { isActive } from '../jobs';
+import { isActive, useJob } from '../jobs';
 import { Lines, type Curve } from '../lines';
-import { Act, AxisChoice, Card, Empty, Facts, Failed, Page, ProgressLine, State, Unread } from '../parts';
+import { Act, AxisChoice, Card, Empty, Facts, Failed, Page, ProgressLine, Reading, Select, State, Unread } from '../parts';
 import { href, route, setQuery } from '../router';
 import { kindHue, Scatter, type Axis, type Point } from '../scatter';
-import { useLoaded, useSettled } from '../state';
+import { useGet, useList, useSettled } from '../state';
 import { shortBoards } from '../titles';
 import { weightsOf, type Weights } from '../weights';
 
@@ -56,12 +56,12 @@ function volumes(values: (number | null)[], baseline: number): string[] {
 }
 
 function Hypervolume({ id, search, nameOf }: { id: string; search: Search; nameOf: (key: string) => string }) {
-  const { data } = useLoaded(() => get<{ series: { strategy: string; evaluations: number[]; hypervolume: (number | null)[] }[] }>(`/searches/${encodeURIComponent(id)}/hypervolume`), `${id}/hv`, ['generation'], (d) => d['search'] === id);
-  const curves: Curve[] = (data?.series ?? []).map((s) => ({ name: s.strategy, x: s.evaluations, y: s.hypervolume, dashed: s.strategy === search.baseline }));
+  const read = useGet<{ series: { strategy: string; evaluations: number[]; hypervolume: (number | null)[] }[] }>(api`/searches/${id}/hypervolume`, ['generation'], (d) => d['search'] === id);
+  const curves: Curve[] = (read.data?.series ?? []).map((s) => ({ name: s.strategy, x: s.evaluations, y: s.hypervolume, dashed: s.strategy === search.baseline }));
   const reference = Object.entries(search.reference_point ?? {}).map(([key, v]) => `${nameOf(key)} ${metricValue(key, v)}`).join(', ');
   return (
     <Card title="Hypervolume" note={reference ? `reference point: ${reference}` : undefined}>
-      {curves.some((c) => c.y.some((v) => v != null)) ? <Lines title="Hypervolume over evaluations" curves={curves} xTitle="evaluations" compare={(values) => volumes(values, curves.findIndex((c) => c.dashed))} /> : <Empty>{search.objectives.length > 6 ? 'Of more than six objectives there is none.' : 'It grows with the first generation.'}</Empty>}
+      <Reading of={read}>{() => (curves.some((c) => c.y.some((v) => v != null)) ? <Lines title="Hypervolume over evaluations" curves={curves} xTitle="evaluations" compare={(values) => volumes(values, curves.findIndex((c) => c.dashed))} /> : <Empty>{search.objectives.length > 6 ? 'Of more than six objectives there is none.' : 'It grows with the first generation.'}</Empty>)}</Reading>
     </Card>
   );
 }
@@ -104,7 +104,7 @@ function Trust({ search, boards, nameOf }: { search: Search; boards: string[]; n
 
 /** Keeps a network, or no longer; only what is kept may be scored on the test images. */
 function PinButton({ weights, arch, pin, changed }: { weights: Weights; arch: string; pin: Pin | undefined; changed: () => void }) {
-  const act = (action: string) => post(`/supernets/${encodeURIComponent(weights.supernet)}/${action}`, { archs: [arch] }).then(changed);
+  const act = (action: string) => post(api`/supernets/${weights.supernet}/${action}`, { archs: [arch] }).then(changed);
   if (!pin) return <Act do={() => act('pins')} done="The network is kept.">Pin</Act>;
   return (
     <>
@@ -119,16 +119,15 @@ const pick = (key: string) => setQuery({ arch: key });
 const change = (key: string, range: Range | null) => setQuery({ f: printRanges(withRange(parseRanges(route.value.query.get('f')), key, range)) });
 
 export function SearchPage({ id }: { id: string }) {
-  const path = `/searches/${encodeURIComponent(id)}`;
+  const path = api`/searches/${id}`;
   const [asks, setAsks] = useState<'extend' | 'report' | ''>('');
-  const loaded = useLoaded(() => get<Search>(path), id, ['search', 'generation', 'front'], (d) => d['id'] === id || d['search'] === id);
-  const front = useLoaded(() => get<Front>(`${path}/front`), `${id}/front`, ['front', 'generation', 'job'], (d) => d['search'] === id || (d['kind'] === 'evaluate' && d['state'] === 'done'));
+  const loaded = useGet<Search>(path, ['search', 'generation', 'front'], (d) => d['id'] === id || d['search'] === id);
+  const front = useGet<Front>(`${path}/front`, ['front', 'generation', 'job'], (d) => d['search'] === id || (d['kind'] === 'evaluate' && d['state'] === 'done'));
   const supernet = loaded.data?.supernet;
-  const pins = useLoaded(() => (supernet ? list<Pin>(`/supernets/${encodeURIComponent(supernet)}/pins`) : Promise.resolve([])), `pins ${supernet}`, ['job'], (d) => d['kind'] === 'evaluate' && d['state'] === 'done');
-  const profileList = useLoaded(() => list<Profile>('/profiles'), 'profiles');
+  const pins = useList<Pin>(supernet && api`/supernets/${supernet}/pins`, ['job'], (d) => d['kind'] === 'evaluate' && d['state'] === 'done');
+  const profileList = useList<Profile>('/profiles');
   const search = loaded.data;
-  const jobId = search?.job ?? null;
-  const job = useLoaded(() => (jobId ? get<Job>(`/jobs/${jobId}`) : Promise.resolve(null)), `job ${jobId}`, ['job'], (d) => d['id'] === jobId);
+  const job = useJob(search?.job);
   const { candidates, metrics, total, whole, version, error } = useCandidates(id);
   const directionOf = (key: string) => directionIn(search?.objectives ?? [], key);
   const { query } = route.value;
@@ -197,7 +196,7 @@ export function SearchPage({ id }: { id: string }) {
   }, [numbered, x, y, hueKey, measurers.join(), search?.baseline]);
 
   const otherId = query.get('vs') ?? '';
-  const other = useLoaded(() => (otherId ? get<Front>(`/searches/${encodeURIComponent(otherId)}/front`) : Promise.resolve(null)), `vs ${otherId}`, ['front'], (d) => d['search'] === otherId);
+  const other = useGet<Front>(otherId && api`/searches/${otherId}/front`, ['front'], (d) => d['search'] === otherId);
   const against = useMemo(() => (other.data?.items ?? []).flatMap((i) => (i.metrics[x] && i.metrics[y] ? [{ x: i.metrics[x].value, y: i.metrics[y].value }] : [])), [other.data, x, y]);
 
   // The board is in the page's head; beside every number it is needed only where there are several, and no longer than tells them apart.
@@ -222,8 +221,6 @@ export function SearchPage({ id }: { id: string }) {
   const chosen = selected ? byId.get(selected) : undefined;
   const pinned = pins.data?.find((p) => p.arch_id === selected);
   const running = job.data && isActive(job.data), weights = weightsOf(search);
-  // A function, for what closures of a render hold must be no nodes: parts that are kept from render to render would keep all pages before them.
-  const options = () => keys.map((k) => <option key={k} value={k}>{nameOf(k)}</option>);
 
   const beside = (
     <>
@@ -256,12 +253,12 @@ export function SearchPage({ id }: { id: string }) {
       {running && job.data && <Card><ProgressLine job={job.data} /></Card>}
       {!!search.result?.['ending'] && <Card>The search has ended: {search.result['ending'] as string}.</Card>}
       {(search.notes ?? []).map((note) => <Card key={note}>Note: {note}.</Card>)}
-      <Failed error={error ?? front.error} />
+      <Failed error={error ?? front.error ?? loaded.error} />
       {job.data?.state === 'failed' && <Failed error={job.data.error?.message ?? 'The search failed.'} />}
       <div class="search-grid">
         <div class="beside">
           <Card title="Pareto front" class="main" note={<span role="status" title={candidates.size === byId.size ? '' : 'The baseline asks for some networks too: each is one candidate of either'}>{whole ? `${points.length === byId.size ? '' : `${counted(points.length)} of `}${counted(byId.size)} networks${candidates.size === byId.size ? '' : ` in ${counted(candidates.size)} candidates`}` : `${counted(candidates.size)} of ${total ? counted(total) : '…'} candidates read…`}{items.length > 0 && `, ${items.length} on the ${front.data?.stage ?? ''} front`}</span>}>
-            <AxisChoice x={x} y={y} log={log} logY={logY}>{options()}</AxisChoice>
+            <AxisChoice x={x} y={y} log={log} logY={logY} of={keys.map((k) => [k, nameOf(k)])} />
             {points.length === 0 ? <Empty>{search.state === 'failed' ? 'The search failed before its strategy had asked for a candidate.' : 'Candidates appear here as soon as the strategy has asked for the first ones.'}</Empty> : (
               <Scatter name={search.name} points={points} drawn={entries} x={axis(x, log)} y={axis(y, logY)} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hue={hue} kinds={byBoard ? [...measurers.map((b) => profiles[b] ?? b), ...(measurers.length > 1 ? ['several boards'] : [])] : undefined} selected={selected} onPick={pick} describe={describe}
                 summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.${[x, y].map((key) => limitWords(nameOf(key), key, limitsOn(search, key))).join('')}`}>
@@ -271,7 +268,7 @@ export function SearchPage({ id }: { id: string }) {
               </Scatter>
             )}
             <div class="toolbar under">
-              <label>Colour by <select value={hueKey} onChange={(e) => setQuery({ by: e.currentTarget.value })}><option value="">source</option>{measurers.length > 0 && <option value="board">board that measured it</option>}{shades.map((k) => <option key={k} value={k}>{names.title(k)}</option>)}</select></label>
+              <label>Colour by <Select value={hueKey} set={(by) => setQuery({ by })} of={[['', 'source'], ...(measurers.length > 0 ? [['board', 'board that measured it'] as const] : []), ...shades.map((k) => [k, names.title(k)] as const)]} /></label>
               <CompareWith search={search} chosen={otherId} found={other.data && against.length} />
               <Replay last={lastGeneration} range={ranges['generation']} change={change} />
             </div>

@@ -1,9 +1,9 @@
-import { list, type Search } from '../api';
+import type { Search } from '../api';
 import { mostCompared, picked } from '../comparison';
 import { ago, metricName, short } from '../format';
-import { Card, Choose, Empty, Failed, FindField, found, Page, State, stateName, Table } from '../parts';
+import { Card, Choose, Empty, FindField, found, Listed, Page, State, stateName, Table } from '../parts';
 import { href, route, setQuery } from '../router';
-import { useLoaded, useTick } from '../state';
+import { useList, useTick } from '../state';
 
 /** "Top-1, Latency on 2 boards" */
 function objectivesOf(s: Search): string {
@@ -28,16 +28,14 @@ function Tools({ all, rows, state, on }: { all: Search[]; rows: Search[]; state:
 
 export function Searches() {
   useTick(30000);
-  const { data, error } = useLoaded(() => list<Search>('/searches'), 'searches', ['search', 'front', 'generation']);
-  const { query } = route.value, state = query.get('state') ?? '', all = data ?? [];
+  const read = useList<Search>('/searches', ['search', 'front', 'generation']);
+  const { query } = route.value, state = query.get('state') ?? '', all = read.data ?? [];
   const on = picked(query.get('of')).filter((id) => all.some((s) => s.id === id));
   const rows = found(all, textOf).filter((s) => !state || s.state === state);
   return (
     <Page title="Searches" lead="Each search looks for the Pareto front of one supernet under hard limits." actions={<a class="button primary" href={href(['searches', 'new'])}>New search</a>}>
-      <Failed error={error} />
-      {data?.length === 0 && <Empty>No search yet. <a href={href(['searches', 'new'])}>Submit one</a>, or use <code>espalier search create</code>.</Empty>}
-      {all.length > 0 && (
-        <Card>
+      <Listed of={read} empty={<>No search yet. <a href={href(['searches', 'new'])}>Submit one</a>, or use <code>espalier search create</code>.</>}>
+        {() => <Card>
           {all.length > 1 && <Tools all={all} rows={rows} state={state} on={on} />}
           {rows.length === 0 ? <Empty>No search is like this.</Empty> : (
             <Table label="Searches" rows={rows} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} sort={query.get('sort') ?? ''}
@@ -47,8 +45,8 @@ export function Searches() {
                 { title: 'Hypervolume', number: true, cell: (s) => short(s.hypervolume), by: (s) => s.hypervolume }, { title: 'Created', cell: (s) => ago(s.created_at), by: (s) => s.created_at },
               ]} />
           )}
-        </Card>
-      )}
+        </Card>}
+      </Listed>
     </Page>
   );
 }

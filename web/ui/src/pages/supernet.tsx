@@ -1,14 +1,14 @@
 import { useMemo } from 'preact/hooks';
-import { get, list, post, remove, type Checkpoint, type Estimation, type Job, type Series, type Space, type Supernet } from '../api';
+import { api, get, post, remove, type Checkpoint, type Estimation, type Job, type Series, type Space, type Supernet } from '../api';
 import { ago, percent, short, significant } from '../format';
 import { quoted } from '../draft';
-import { isActive } from '../jobs';
+import { isActive, useJob } from '../jobs';
 import { Lines, type Curve } from '../lines';
 import type { Mark } from '../marks';
-import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Unread } from '../parts';
+import { Act, Card, Empty, Facts, Failed, Listed, Page, ProgressLine, State, Table, Unread } from '../parts';
 import { Rank } from '../rank';
 import { go, href, route, setQuery } from '../router';
-import { useLoaded } from '../state';
+import { useGet, useList } from '../state';
 import { smoothed } from '../stats';
 import { isAlone, useImages } from '../weights';
 
@@ -45,7 +45,7 @@ function Smoothing({ weight }: { weight: number }) {
 function EvaluateEnds({ supernet }: { supernet: Supernet }) {
   const { dataset, choice } = useImages(!supernet.dataset), alone = isAlone(supernet);
   const evaluate = async () => {
-    const ends = alone ? undefined : await get<Space>(`/spaces/${encodeURIComponent(supernet.space)}`);
+    const ends = alone ? undefined : await get<Space>(api`/spaces/${supernet.space}`);
     const { job } = await post<{ job: Job }>('/evaluations', { supernet: supernet.id, dataset, archs: ends && [ends.largest.arch, ends.smallest.arch] });
     go(['jobs', job.id]);
   };
@@ -63,13 +63,12 @@ function CheckpointActions({ supernet, checkpoint, done }: { supernet: Supernet;
 }
 
 export function SupernetPage({ id }: { id: string }) {
-  const path = `/supernets/${encodeURIComponent(id)}`;
-  const supernet = useLoaded(() => get<Supernet>(path), id, ['supernet'], (d) => d['id'] === id);
-  const metrics = useLoaded(() => get<Metrics>(`${path}/metrics?max_points=1500`), `${id}/metrics`, ['metric'], (d) => d['supernet'] === id);
-  const checkpoints = useLoaded(() => list<Checkpoint>(`${path}/checkpoints`), `${id}/checkpoints`, ['supernet'], (d) => d['id'] === id);
-  const jobId = supernet.data?.job ?? null;
-  const job = useLoaded(() => (jobId ? get<Job>(`/jobs/${jobId}`) : Promise.resolve(null)), `job ${jobId}`, ['job'], (d) => d['id'] === jobId);
-  const estimations = useLoaded(() => list<Estimation>(`/estimations?supernet=${encodeURIComponent(id)}`), `${id}/estimations`, ['job'], (d) => d['kind'] === 'estimate' && d['state'] === 'done');
+  const path = api`/supernets/${id}`;
+  const supernet = useGet<Supernet>(path, ['supernet'], (d) => d['id'] === id);
+  const metrics = useGet<Metrics>(`${path}/metrics?max_points=1500`, ['metric'], (d) => d['supernet'] === id);
+  const checkpoints = useList<Checkpoint>(`${path}/checkpoints`, ['supernet'], (d) => d['id'] === id);
+  const job = useJob(supernet.data?.job);
+  const estimations = useList<Estimation>(api`/estimations?supernet=${id}`, ['job'], (d) => d['kind'] === 'estimate' && d['state'] === 'done');
   const weight = smoothingOf(route.value.query.get('smooth'));
   const smooth = (curves: Curve[]): Curve[] => (weight ? curves.map((c) => ({ ...c, y: smoothed(c.y, weight), raw: c.y })) : curves);
   const series = metrics.data?.series ?? [];
@@ -94,7 +93,7 @@ export function SupernetPage({ id }: { id: string }) {
       </>
     }>
       {running && job.data && <Card title="Training"><ProgressLine job={job.data} /></Card>}
-      <Failed error={metrics.error} />
+      <Failed error={metrics.error ?? estimations.error ?? supernet.error} />
       {job.data?.state === 'failed' && <Failed error={job.data.error?.message ?? 'Training failed.'} />}
       <Card title="Newest checkpoint">
         <Facts rows={[['Largest subnet', percent(s.top1_largest)], ['Smallest subnet', percent(s.top1_smallest)], ['Steps', short(s.step)], ['Epochs', s.epoch == null ? '–' : +s.epoch.toFixed(2)], ['Images seen', short(s.images)], ['Created', ago(s.created_at)]]} />
@@ -113,13 +112,13 @@ export function SupernetPage({ id }: { id: string }) {
         <Card title="Learning rate">{rate.length > 0 ? <Lines title="Learning rate" curves={rate} xTitle="step" format={(v) => significant(v, 3)} marks={marks} /> : <Empty>Nothing yet.</Empty>}</Card>
         <Card title="Gradient norm">{norm.length > 0 ? <Lines title="Gradient norm" curves={norm} xTitle="step" format={(v) => significant(v, 3)} marks={marks} /> : <Empty>Nothing yet.</Empty>}</Card>
         <Card title="Checkpoints" class="wide">
-          {checkpoints.data?.length === 0 ? <Empty>None yet.</Empty> : (
-            <Table label="Checkpoints" rows={checkpoints.data ?? []} rowKey={(c) => c.id} columns={[
+          <Listed of={checkpoints} empty="None yet.">{(all) => (
+            <Table label="Checkpoints" rows={all} rowKey={(c) => c.id} columns={[
               { title: 'Step', number: true, cell: (c) => short(c.step) }, { title: 'Epoch', number: true, cell: (c) => +c.epoch.toFixed(2) }, { title: 'Largest', number: true, cell: (c) => percent(c.top1_largest) }, { title: 'Smallest', number: true, cell: (c) => percent(c.top1_smallest) }, { title: 'Written', cell: (c) => ago(c.created_at) },
               { title: 'Do', cell: (c) => <CheckpointActions supernet={s} checkpoint={c} done={checkpoints.reload} /> },
               { title: 'Size', number: true, cell: (c) => short(c.bytes, 'B') }, { title: 'Id', cell: (c) => <span class="genotype">{c.id}</span> },
             ]} />
-          )}
+          )}</Listed>
         </Card>
       </div>
     </Page>
