@@ -125,7 +125,7 @@ test('a card tells of a board what its figures are worth, as its history and its
   const reference = { measurement: 'ms_1', profile: 'p', us: 100 };
   await page.route(/\/devices\/[^/]*\/history$/, (route) => route.fulfill({ json: {
     environment: { at: new Date().toISOString(), temperature_c: 61.25, frequency_khz: 1800000 }, holder: null, revisions: [], failures: [], transitions: [],
-    tables: [{ id: 'tb_1', needed: 100, measured: 100 }, { id: 'tb_2', needed: 100, measured: 67 }], references: [{ ...reference, at: '2026-01-02T00:00:00Z', drift: -0.0123 }, { ...reference, at: '2026-01-01T00:00:00Z', drift: 0.5 }],
+    tables: [{ id: 'tb_1', needed: 100, measured: 100 }, { id: 'tb_2', needed: 100, measured: 67 }], references: [[120, -0.0123], [140, 0.5], [7, null, 'another'], [100, null]].map(([us, drift, profile = 'p'], i) => ({ ...reference, us, drift, profile, at: `2026-01-0${9 - i}T00:00:00Z` })),
   } }));
   await page.route(/\/profiles\?/, async (route) => {
     const response = await route.fetch(), doc = await response.json();
@@ -136,6 +136,8 @@ test('a card tells of a board what its figures are worth, as its history and its
   await card.getByText('61.3 °C, 1.80 GHz').waitFor();
   const told = await card.locator('.facts').innerText();
   for (const [name, value] of [['Drift', '−1.2 %'], ['Least table', '67 %'], ['Prediction error', '3.5 %']]) assert.match(told, new RegExp(`${name}\\s+${value}`), told);
+  const line = card.getByRole('img', { name: '3 visits, from 100.0 µs to 140.0 µs, the last 120.0 µs' }); // of one profile
+  assert.equal(await line.locator('polyline').getAttribute('points'), '0,18 50,2 100,10');
   await fits('devices');
   await page.unrouteAll({ behavior: 'wait' });
 });

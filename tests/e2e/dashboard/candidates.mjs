@@ -69,6 +69,34 @@ test('the table of all candidates keeps few rows in the page and sorts', async (
   assert.ok((await table.locator('tbody tr').count()) < 60);
 });
 
+test('columns of the table are chosen, genes of each stage too, and kept in the address', async () => {
+  const { columns } = await stack.get(`/searches/${search}/candidates?page_size=1000`);
+  await open(`searches/${search}`);
+  const table = card('Candidates'), heads = async () => (await table.locator('thead th').allInnerTexts()).map((text) => text.replace(/ [↑↓]$/, ''));
+  await table.getByText(/^\d+ of \d+; click/).waitFor();
+  const usual = await heads();
+  assert.ok(['MACs', 'Generation', 'Blocks', 'Network'].every((title) => usual.includes(title)) && !usual.includes('Blocks, stage 1'), usual.join());
+  await table.getByText('Columns', { exact: true }).click();
+  await table.getByLabel('Generation').uncheck();
+  await table.getByLabel('Blocks, stage 1').check();
+  const chosen = [...usual.filter((title) => title !== 'Generation' && title !== 'Network'), 'Blocks, stage 1', 'Network'].sort();
+  assert.deepEqual((await heads()).sort(), chosen);
+  await table.getByRole('button', { name: 'Blocks, stage 1' }).click(); // and sorted by
+  await page.waitForTimeout(300); // the address is written
+  await page.reload();
+  await table.getByText(/^\d+ of \d+; click/).waitFor();
+  assert.deepEqual((await heads()).sort(), chosen);
+  const depths = columns.arch.map((arch) => Number(/\| d(\d)/.exec(arch)[1])), at = (await heads()).indexOf('Blocks, stage 1');
+  assert.equal(await table.locator('tbody tr[aria-rowindex="2"] td').nth(at).innerText(), `${Math.min(...depths)}`);
+  await table.getByText('Columns', { exact: true }).click();
+  for (const on = table.locator('.columns input:checked'); await on.count();) await on.first().click();
+  assert.deepEqual(await heads(), ['Network']);
+  for (const title of usual) if (title !== 'Network') await table.getByLabel(title, { exact: true }).check();
+  assert.deepEqual(await heads(), usual);
+  await page.waitForTimeout(300);
+  assert.doesNotMatch(page.url(), /columns/); // as it is without a choice
+});
+
 test('the replay shows the search as it was in an earlier generation', async () => {
   const all = await networks();
   await open(`searches/${search}`);

@@ -6,7 +6,7 @@ import { bestOf, type Range, type Ranges } from './filter';
 import { metricsOf, type Entry } from './entries';
 import { metricValue, significant } from './format';
 import { Parallel, type ParallelAxis } from './parallel';
-import { Card, Empty, Select } from './parts';
+import { Card, Check, Empty, Select } from './parts';
 import { href, setQuery } from './router';
 import { useList } from './state';
 import { VirtualTable } from './virtual-table';
@@ -155,16 +155,27 @@ export function GenesAndMetrics({ entries, all, inside, reading, metrics, genes,
   );
 }
 
-export function CandidateTable({ entries, inside, reading, metrics, genes, names, sort, selected, pick }: Shown & { sort: string; pick: (key: string) => void }) {
+/** `columns`: keys of those that are shown, as the address has them; null: the usual ones. */
+export function CandidateTable({ entries, inside, reading, metrics, genes, names, columns, sort, selected, pick }: Shown & { columns: string | null; sort: string; pick: (key: string) => void }) {
   if (entries.length === 0) return null;
+  const offered = [...metrics, 'generation', ...genes], usual = offered.filter((key) => !key.includes(' ')).join();
+  const named = (columns ?? usual).split(','), shown = offered.filter((key) => named.includes(key));
+  const show = (key: string, on: boolean) => {
+    const next = offered.filter((k) => (k === key ? on : shown.includes(k))).join();
+    setQuery({ columns: next === usual ? '' : next || 'none' });
+  };
   return (
     <Card title="Candidates" class="wide" note={`${inside.length} of ${entries.length}${reading}; click on a head to sort`}>
       {inside.length === 0 ? <Empty>No network keeps these limits. Widen one of them.</Empty> : (
         <VirtualTable label="Candidates within the ranges" rows={inside} rowKey={(r) => r.key} selected={selected} sort={sort} onSort={(sort) => setQuery({ sort })} onPick={(r) => pick(r.key)} columns={[
-          ...[...metrics, 'generation', ...genes.filter((g) => !g.includes(' '))].map((key) => ({ key, title: names.title(key), number: (r: Entry) => r.numbers[key], cell: (r: Entry) => (r.numbers[key] === undefined ? '–' : names.value(key, r.numbers[key])) })),
+          ...shown.map((key) => ({ key, title: names.title(key), number: (r: Entry) => r.numbers[key], cell: (r: Entry) => (r.numbers[key] === undefined ? '–' : names.value(key, r.numbers[key])) })),
           { key: 'arch', title: 'Network', number: () => undefined, cell: (r, tabIndex) => <button type="button" class="link genotype" tabIndex={tabIndex} title={r.arch} onClick={() => pick(r.key)}>{r.arch}</button> },
         ]} />
       )}
+      <details class="columns">
+        <summary>Columns</summary>
+        {offered.map((key) => <Check key={key} on={shown.includes(key)} set={(on) => show(key, on)}>{names.title(key)}</Check>)}
+      </details>
     </Card>
   );
 }

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, simulated, type Device, type DeviceHistory, type Profile } from '../api';
-import { ago, percent, significant } from '../format';
+import { ago, latency, percent, significant } from '../format';
 import { Empty, Failed, Find, found, Page, State } from '../parts';
 import { href, route, setQuery } from '../router';
 import { useGet, useList, useTick } from '../state';
@@ -19,14 +19,25 @@ function useSeen() {
   return { ref, seen };
 }
 
+/** How the reference network's time went over visits, the oldest first, each as high as it is long among them. */
+function Visits({ us }: { us: number[] }) {
+  const [least, most] = [Math.min(...us), Math.max(...us)];
+  return (
+    <svg class="visits" viewBox="0 0 100 20" preserveAspectRatio="none" role="img" aria-label={`${us.length} visits, from ${latency(least)} to ${latency(most)}, the last ${latency(us.at(-1))}`}>
+      <polyline points={us.map((v, i) => `${(100 * i) / (us.length - 1)},${18 - (16 * (v - least)) / (most - least || 1)}`).join(' ')} />
+    </svg>
+  );
+}
+
 /** What tells whether a board's figures are to be relied on, of its history and its profiles; what is not known is left out. */
 function figures(history: DeviceHistory | null, profiles: Profile[]): [string, ComponentChildren][] {
   const { environment: sensors = null, references = [], tables = [] } = history ?? {}, drift = references.find((r) => r.drift != null)?.drift;
+  const visits = references.filter((r) => r.profile === references[0]!.profile).map((r) => r.us).reverse();
   const covered = tables.map((t) => (t.needed ? t.measured / t.needed : 0));
   const newest = profiles.flatMap((p) => p.calibration ?? []).sort((a, b) => (b.created_at ?? '').localeCompare(a.created_at ?? ''))[0];
   const warm = [sensors?.temperature_c == null ? '' : `${significant(sensors.temperature_c, 3)} °C`, sensors?.frequency_khz == null ? '' : `${significant(sensors.frequency_khz / 1e6, 3)} GHz`].filter(Boolean);
   const rows: [string, ComponentChildren][] = [
-    ['Sensors', warm.join(', ')], ['Drift', drift != null && `${drift < 0 ? '−' : '+'}${percent(Math.abs(drift), 1)}`],
+    ['Sensors', warm.join(', ')], ['Drift', drift != null && `${drift < 0 ? '−' : '+'}${percent(Math.abs(drift), 1)}`], ['Reference', visits.length > 2 && <Visits us={visits} />],
     [covered.length > 1 ? 'Least table' : 'Table', covered.length > 0 && percent(Math.min(...covered), 0)], ['Prediction error', newest?.after && percent(newest.after.mape, 1)],
   ];
   return rows.filter(([, value]) => value);

@@ -233,7 +233,7 @@ export function SearchPage({ id }: { id: string }) {
   const reading = whole ? '' : ' read so far';
   const shownHere = { entries, inside, reading, metrics: keys, genes, names, selected }, drawnOf = [entries, numbered, inside, reading, keys, genes, selected, profileList.data];
   const axesOfAll = useMemo(() => <GenesAndMetrics {...shownHere} all={numbered} ranges={settled} axes={query.get('axes')} change={change} />, [...drawnOf, settled, query.get('axes')]);
-  const candidateTable = useMemo(() => <CandidateTable {...shownHere} sort={query.get('sort') ?? ''} pick={pick} />, [...drawnOf, query.get('sort')]);
+  const candidateTable = useMemo(() => <CandidateTable {...shownHere} columns={query.get('columns')} sort={query.get('sort') ?? ''} pick={pick} />, [...drawnOf, query.get('sort'), query.get('columns')]);
 
   return (
     <Page title={search.name} lead={<>Space {search.space}, {search.strategy}{search.baseline ? ` with ${search.baseline} beside it` : ''}{boards.length > 0 ? `, on ${boards.map((b) => profiles[b] ?? b).join(', ')}` : ''} <State of={search.state} /></>} actions={
