@@ -55,6 +55,12 @@ int err_prefix(struct err *err, int code, const char *format, ...) {
     return err->code;
 }
 
+const char *const err_names[] = {
+#define ESP_ERROR_NAME(error, number, text, status) text,
+    ESP_ERRORS(ESP_ERROR_NAME)
+#undef ESP_ERROR_NAME
+        NULL};
+
 int err_code(const char *name) {
 #define ESP_ERROR_CODE(error, number, text, status)                                                \
     if (strcmp(name, text) == 0)                                                                   \

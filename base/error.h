@@ -56,6 +56,7 @@ int err_set(struct err *err, int code, const char *pointer, const char *format, 
 int err_prefix(struct err *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-const char *err_name(int code); /* "infeasible"; "ok" for 0; "unknown" otherwise. Static. */
-int err_code(const char *name); /* the code of a name; ESP_EINTERNAL for what is unknown */
-int err_http_status(int code);  /* 500 for what is unknown */
+const char *err_name(int code);       /* "infeasible"; "ok" for 0; "unknown" otherwise. Static. */
+extern const char *const err_names[]; /* of all codes, as above; ends with NULL */
+int err_code(const char *name);       /* the code of a name; ESP_EINTERNAL for what is unknown */
+int err_http_status(int code);        /* 500 for what is unknown */

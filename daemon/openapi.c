@@ -212,6 +212,17 @@ static int add_routes(cJSON *whole, struct err *err) {
     return r;
 }
 
+/* Clients decide by these: what is none of them is a failure of the test that sees it. */
+static void add_codes(cJSON *whole) {
+    cJSON *problem = cJSON_GetObjectItem(cJSON_GetObjectItem(whole, "schemas"), "Problem");
+    cJSON *code = cJSON_GetObjectItem(cJSON_GetObjectItem(problem, "properties"), "code");
+    cJSON *words = cJSON_AddArrayToObject(code, "enum");
+    for (const char *const *name = err_names; *name != NULL; name++)
+        cJSON_AddItemToArray(words, cJSON_CreateString(*name));
+    cJSON_AddItemToArray(words, cJSON_CreateString(WEB_CODE_METHOD));
+    cJSON_AddItemToArray(words, cJSON_CreateString(WEB_CODE_MEDIA_TYPE));
+}
+
 /* What the files give by parts stands under components. */
 static void move_components(cJSON *whole) {
     static const char *const parts[] = {"schemas", "parameters", "responses", "securitySchemes"};
@@ -226,6 +237,7 @@ int openapi_print(struct err *err, char **ret_text) {
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
     cJSON_AddStringToObject(cJSON_GetObjectItem(whole, "info"), "version", ESP_VERSION);
     int r = add_routes(whole, err);
+    add_codes(whole);
     move_components(whole);
     char *text = r == 0 ? json_print(whole) : NULL;
     cJSON_Delete(whole);

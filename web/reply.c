@@ -240,10 +240,9 @@ static int problem_status(const struct web_request *req, const struct err *err) 
     return err_http_status(err->code);
 }
 
-/* These two are of HTTP alone. */
 static const char *problem_code(const struct err *err, int status) {
-    return status == 405   ? "method_not_allowed"
-           : status == 415 ? "unsupported_media_type"
+    return status == 405   ? WEB_CODE_METHOD
+           : status == 415 ? WEB_CODE_MEDIA_TYPE
                            : err_name(err->code);
 }
 

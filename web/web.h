@@ -131,6 +131,9 @@ void web_reply_text(struct web_request *req, int status, const char *content_typ
 void web_reply_empty(struct web_request *req, int status);
 /* application/problem+json; err->code gives the status. extra (taken, may be NULL) adds members. */
 void web_reply_error(struct web_request *req, const struct err *err, cJSON *extra);
+/* Codes of problems beside those of base/error.h, which are of HTTP alone: 405 and 415. */
+#define WEB_CODE_METHOD "method_not_allowed"
+#define WEB_CODE_MEDIA_TYPE "unsupported_media_type"
 /* The file's bytes as a download called filename; takes fd. */
 void web_reply_file(struct web_request *req, int fd, uint64_t size, const char *content_type,
                     const char *filename);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "daemon/api.h"
 #include "daemon/openapi.h"
@@ -58,10 +59,44 @@ static void test_takes_scopes_and_parameters_of_the_rows(void **state) {
     free(text);
 }
 
+/* API.md lists each code once, and no other: a client may rely on them. */
+static void test_the_manual_lists_every_code_of_a_problem(void **state) {
+    struct err err = {0};
+    char *text = NULL, *manual = NULL;
+    size_t len = 0;
+    assert_int_equal(openapi_print(&err, &text), 0);
+    assert_int_equal(file_read(API_MD, 1 << 20, &err, &manual, &len), 0);
+    cJSON *doc = cJSON_Parse(text);
+    const cJSON *schemas = cJSON_GetObjectItem(cJSON_GetObjectItem(doc, "components"), "schemas");
+    const cJSON *problem =
+        cJSON_GetObjectItem(cJSON_GetObjectItem(schemas, "Problem"), "properties");
+    const cJSON *codes = cJSON_GetObjectItem(cJSON_GetObjectItem(problem, "code"), "enum"), *code;
+    const char *table = strstr(manual, "\n## Codes of errors\n"), *end;
+    assert_non_null(table);
+    end = strstr(table + 1, "\n## ");
+    assert_non_null(end);
+    int rows = 0, listed = 0;
+    cJSON_ArrayForEach(code, codes) {
+        char row[64];
+        snprintf(row, sizeof(row), "\n| `%s` |", code->valuestring);
+        const char *found = strstr(table, row);
+        if (found == NULL || found > end)
+            fail_msg("docs/API.md does not list the code %s", code->valuestring);
+        listed++;
+    }
+    for (const char *p = table; (p = strstr(p, "\n| `")) != NULL && p < end; p++)
+        rows++;
+    assert_int_equal(rows, listed);
+    cJSON_Delete(doc);
+    free(manual);
+    free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_describes_every_route_and_no_other),
         cmocka_unit_test(test_takes_scopes_and_parameters_of_the_rows),
+        cmocka_unit_test(test_the_manual_lists_every_code_of_a_problem),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
