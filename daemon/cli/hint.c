@@ -9,6 +9,8 @@
 
 enum { MEANT_MAX = 4 };
 
+#define PROGRAM_DAEMON "espalierd" /* a program of its own */
+
 /* What is called otherwise here, verbs and nouns. Of the words that a noun has, the first two are
  * named. */
 static const struct {
@@ -102,9 +104,15 @@ static const struct {
     {"clean", {"prune"}},
     {"man", {"manual"}},
     {"completions", {"completion"}},
+    {"version", {"--version"}},
+    {"serve", {PROGRAM_DAEMON}},
+    {"server", {PROGRAM_DAEMON}},
+    {"daemon", {PROGRAM_DAEMON}},
 };
 
 static bool is_word(const char *noun, const char *word) {
+    if (!noun && (word[0] == '-' || !strcmp(word, PROGRAM_DAEMON)))
+        return true;
     for (const struct cli_command *const *c = cli_commands; *c; c++) {
         const char *known = noun ? (*c)->verb : (*c)->noun;
         if (known && (!noun || !strcmp((*c)->noun, noun)) && !strcmp(known, word))
@@ -143,6 +151,16 @@ static const char *nearest(const char *noun, const char *word) {
     return best && nearest_is_slip(word, least) ? best : NULL;
 }
 
+/* ---- verbs of another noun ------------------------------------------------------------------- */
+
+/* The first noun whose verb this is; NULL: none. */
+static const char *noun_of(const char *verb) {
+    for (const struct cli_command *const *c = cli_commands; *c; c++)
+        if ((*c)->verb && !strcmp((*c)->verb, verb))
+            return (*c)->noun;
+    return NULL;
+}
+
 /* ---- the sentence ---------------------------------------------------------------------------- */
 
 /* Nouns in their order; of one noun, or, without, the nouns themselves. */
@@ -167,10 +185,13 @@ int hint_unknown(const char *noun, const char *word) {
 
     if (n == 0 && (meant[0] = nearest(noun, word)) != NULL)
         n = 1;
+    const char *other = n == 0 && noun ? noun_of(word) : NULL;
     fprintf(stderr, "espalier: no command \"%s%s%.100s\"", front, gap, word);
     for (int i = 0; i < n; i++)
         fprintf(stderr, "%s \"%s%s%s\"", i ? " or" : "; did you mean", front, gap, meant[i]);
-    fputs(n ? "?" : "", stderr);
+    if (other)
+        fprintf(stderr, "; did you mean \"%s %s\"", other, word);
+    fputs(n || other ? "?" : "", stderr);
     fputs(noun ? "\nwhat it can do: " : "\nthere are: ", stderr);
     print_words(noun);
     return CLI_USAGE;

@@ -41,8 +41,8 @@ static int ls_run(struct cli *cli, int argc, char **argv) {
         {"state", 's', OPTION_TEXT, NULL, 0, 0, "",
          "only these: queued, running, paused, canceling, done, failed or canceled", &state},
         {"kind", 'k', OPTION_TEXT, NULL, 0, 0, "",
-         "only these: dataset, train, evaluate, estimate, search, export, table, import, model or "
-         "results",
+         "only these: dataset, train, evaluate, estimate, search, export, table, import, model, "
+         "results or calibrate",
          &kind},
         CLI_COMMON_ROWS(cli)};
     char path[QUERY_PATH_MAX] = "/jobs";

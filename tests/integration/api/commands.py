@@ -166,11 +166,21 @@ def slips():
     for words, meant in ((("search", "stop", "x"), '"search cancel" or "search pause"?'), (("search", "list"), '"search ls"?'), (("search", "delete", "x"), '"search rm"?'), (("device", "get", "x"), '"device show"?'),
                          (("job", "kill", "x"), '"job cancel"?'), (("latency", "list"), '"latency tables" or "latency profiles"?'), (("board", "ls"), '"device"?'), (("supernet", "create", "x"), '"supernet train"?')):
         check(f"did you mean {meant}" in said(*words), "what goes by another name here", words, said(*words))
+    for words, meant in ((("arch", "measure", "x"), '"latency measure"?'), (("device", "calibrate", "x"), '"latency calibrate"?'), (("serve",), '"espalierd"?'), (("version",), '"--version"?')):
+        check(f"did you mean {meant}" in said(*words), "what another noun or program does", words, said(*words))
     text = said("zzz")
     check("did you mean" not in text and "dataset, space, supernet" in text and "espalier --help" in text, "nouns", text)
     text = said("search", "zzz")
     check("did you mean" not in text and "create, import, ls, show, front" in text and "espalier search --help" in text, "verbs", text)
     check("espalier search create NAME" in said("search"), "commands of a noun", said("search"))
+
+
+@test("help names every kind and state of jobs that the API knows")
+def kinds_in_help():
+    job = bed.daemon().client.get("/openapi.json")["components"]["schemas"]["Job"]["properties"]
+    words = bed.daemon().cli_run("job", "ls", "--help").stdout.split()
+    told = {word.strip(",;:") for word in words}
+    equal([word for word in job["kind"]["enum"] + job["state"]["enum"] if word not in told], [], "words that help leaves out")
 
 
 @test("a member that is not there is exit code 3 and a sentence, and nothing on stdout")
@@ -204,6 +214,11 @@ def first_progress():
     with subprocess.Popen(command, env={**os.environ, "ESPALIER_URL": stack.url}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
         for line in running.stderr:
             lines.append((time.monotonic() - begun, line))
+            if len(lines) == 1:
+                job = stack.client.get("/jobs?kind=train&state=running&page_size=1")["items"][0]["id"]
+                late = stack.cli_run("job", "wait", job, "--timeout", "100ms")
+                equal(late.returncode, 124, "a wait that ends before the job")
+                check("it goes on: espalier job wait " + job in late.stderr, "what to do then", late.stderr)
     whole = time.monotonic() - begun
     equal(running.returncode, 0, "exit code")
     steps = [at for at, line in lines if "images/s" in line]
