@@ -10,6 +10,23 @@
 
 #define COLUMNS "id, search, space_fingerprint, created_us AS \"created_at@time\""
 
+#define BUT_FOR_VERSIONS(text) "json_remove(" text ", '$.version', '$.calibration.version')"
+
+/* One of the search that is the same goes by the number that its job tells now. */
+static int tell_again(struct sql *sql, const char *search, int64_t version, const char *text,
+                      struct err *err, bool *ret_known) {
+    int changes = 0;
+    int r = sql_run(sql, err, &changes,
+                    "UPDATE calibrations SET told = ?2 WHERE search = ?1 "
+                    "AND " BUT_FOR_VERSIONS("data") " = " BUT_FOR_VERSIONS("?3"),
+                    "tit", search, version, text);
+    *ret_known = changes > 0;
+    return r;
+}
+
+#define NEXT_VERSION                                                                               \
+    "max(?5, 1 + coalesce(" CALIBRATIONS_LAST_VERSION("?3", "s.fingerprint") ", 0))"
+
 /* search NULL: it was asked for by itself, and its job has this id as its subject. The version is
  * the one that the job counted, or a higher one where others were stored since it began to count.
  */
@@ -24,18 +41,21 @@ static int insert(struct store_tx *tx, const char *id, const char *search, const
         r = json_int(data, "", "version", 0, INT32_MAX, err, &version);
     if (r != 0)
         return r;
+    bool known = false;
     char *text = json_print(data);
-    r = sql_run(store_tx_sql(tx), err, NULL,
-                "WITH s (fingerprint) AS (SELECT CASE WHEN ?4 IS NULL THEN (SELECT "
-                "json_extract(spec, '$.space_fingerprint') FROM jobs WHERE subject = ?1) ELSE "
-                "(SELECT space_fingerprint FROM searches WHERE id = ?4) END), v (version) AS "
-                "(SELECT max(?5, 1 + coalesce((SELECT max(c.version) FROM calibrations c WHERE "
-                "c.profile_revision = ?3 AND c.space_fingerprint IS s.fingerprint), 0)) FROM s) "
-                "INSERT INTO calibrations (id, profile, profile_revision, search, version, told, "
-                "data, created_us, space_fingerprint) SELECT ?1, ?2, ?3, ?4, v.version, ?5, "
-                "json_set(?6, '$.version', v.version, '$.calibration.version', v.version), ?7, "
-                "s.fingerprint FROM s, v",
-                "ttttiti", id, profile, revision, search, version, text, store_tx_now_us(tx));
+    if (search != NULL)
+        r = tell_again(store_tx_sql(tx), search, version, text, err, &known);
+    if (r == 0 && !known)
+        r = sql_run(store_tx_sql(tx), err, NULL,
+                    "WITH s (fingerprint) AS (SELECT CASE WHEN ?4 IS NULL THEN (SELECT "
+                    "json_extract(spec, '$.space_fingerprint') FROM jobs WHERE subject = ?1) ELSE "
+                    "(SELECT space_fingerprint FROM searches WHERE id = ?4) END), v (version) AS "
+                    "(SELECT " NEXT_VERSION " FROM s) INSERT INTO calibrations (id, profile, "
+                    "profile_revision, search, version, told, data, created_us, "
+                    "space_fingerprint) SELECT ?1, ?2, ?3, ?4, v.version, ?5, json_set(?6, "
+                    "'$.version', v.version, '$.calibration.version', v.version), ?7, "
+                    "s.fingerprint FROM s, v",
+                    "ttttiti", id, profile, revision, search, version, text, store_tx_now_us(tx));
     free(text);
     return r;
 }

@@ -7,8 +7,9 @@
 #include "daemon/store_sql.h"
 
 /* The data of a calibration event (docs/JOB_PROTOCOL.md) of a search's job; the search names it. It
- * gets its version here, by which no other of its profile revision and space goes. Errors:
- * ESP_EINVAL. */
+ * gets its version here, by which no other of its profile revision and space goes. One that the
+ * search has stored already, but for the number (a search that is extended runs from the beginning
+ * again), stays the one that it is. Errors: ESP_EINVAL. */
 int store_calibration_add(struct store_tx *tx, const char *search, const cJSON *data,
                           struct err *err);
 /* The same of a job that was asked for this one, which has had its id since then. Of the space that
@@ -21,6 +22,11 @@ int store_calibration_fitted(struct store_tx *tx, const char *id, const cJSON *d
 /* Whether text has the form of this list's cursors: a place in its order, of a calibration that may
  * be gone. */
 bool store_calibration_is_place(const char *text);
+/* The highest version of a profile revision and space (text in SQL): what the next one's number is
+ * counted from. NULL where there is none. */
+#define CALIBRATIONS_LAST_VERSION(revision, fingerprint)                                           \
+    "(SELECT max(c.version) FROM calibrations c WHERE c.profile_revision = " revision              \
+    " AND c.space_fingerprint IS " fingerprint ")"
 /* profile: id; NULL: of all. */
 int store_calibration_list(struct sql *sql, const char *profile, const struct sql_page_args *page,
                            struct err *err, cJSON **ret_doc);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "daemon/store_calibrations.h"
 #include "daemon/store_jobs.h"
 #include "daemon/store_searches.h"
 
@@ -18,22 +19,26 @@ static void copy(const struct sql_rows *rows, int column, char *ret, size_t size
     snprintf(ret, size, "%s", sql_null(rows, column) ? "" : sql_text(rows, column));
 }
 
+/* Of what a search's profiles and space have, as they are counted when they are stored: whoever
+ * asked for them. */
+#define LAST_VERSION CALIBRATIONS_LAST_VERSION("own.profile_revision", "own.space_fingerprint")
+#define LAST_VERSIONS                                                                              \
+    "SELECT own.profile, max(" LAST_VERSION ") AS version FROM calibrations own WHERE own.search " \
+    "= searches.id GROUP BY own.profile"
+
 int store_search_load(struct sql *sql, const char *ref, struct err *err,
                       struct stored_search *ret_search) {
     struct stored_search s = {.body = NULL};
     struct sql_rows rows;
     int parsed = 0;
-    /* A profile's calibrations are counted over all searches. */
     sql_query(
         sql, &rows,
         "SELECT id, state, job, body, coalesce(json_extract(result, '$.evaluations'), "
         "evaluations_done), coalesce(json_extract(body, '$.evaluations'), 0), "
         "coalesce(json_extract(result, '$.stagnated'), 0), coalesce((SELECT kind = 'results' FROM "
         "jobs WHERE jobs.id = searches.job), 0), coalesce((SELECT max(version) FROM fronts WHERE "
-        "search = searches.id), 0), (SELECT json_group_object(profile, version) FROM (SELECT "
-        "profile, max(version) AS version FROM calibrations WHERE profile IN (SELECT profile FROM "
-        "calibrations c WHERE c.search = searches.id) GROUP BY profile)) FROM searches WHERE id = "
-        "?1 OR name = ?1",
+        "search = searches.id), 0), (SELECT json_group_object(profile, version) FROM "
+        "(" LAST_VERSIONS ")) FROM searches WHERE id = ?1 OR name = ?1",
         "t", ref);
     bool found = sql_next(&rows);
     if (found) {

@@ -55,7 +55,7 @@ struct stored_search {
     bool taken_over;             /* results of another program */
     int64_t front_version;       /* of the newest front; 0: none */
     cJSON *body;
-    cJSON *calibration_versions; /* the newest of each profile that it calibrated, by any search */
+    cJSON *calibration_versions; /* the highest of each profile that it calibrated */
 };
 /* ref: id or name. The caller finishes *ret_search. ESP_ENOTFOUND. */
 int store_search_load(struct sql *sql, const char *ref, struct err *err,

@@ -64,8 +64,10 @@ def extended():
         stack.wait_job(answer["job"]["id"], 120)
         equal(whole(f"short-{strategy}"), whole(f"long-{strategy}"), f"by {strategy}")
         check(client.get(f"/searches/short-{strategy}/front")["version"] > before["version"], "a later front", before["version"])
-        versions = [row["version"] for row in client.get(f"/searches/short-{strategy}")["calibrations"]]
+        rows = [client.get(f"/calibrations/{row['id']}") for row in client.get(f"/searches/short-{strategy}")["calibrations"]]
+        versions = [row["version"] for row in rows]
         equal(len(set(versions)), len(versions), "each calibration has a version of its own")
+        check(all(one["points"] != other["points"] for at, one in enumerate(rows) for other in rows[:at]), "none was stored again", versions)
     stack.cli("search", "extend", "short-nsga2", "-n", "128", "--wait", timeout=100)
     equal(client.get("/searches/short-nsga2")["result"]["evaluations"], 128, "and again, by the client")
     remove(*(row["name"] for row in client.items("/searches") if row["name"].startswith(("long-", "short-"))))

@@ -17,17 +17,21 @@ static int do_fitted(struct store_tx *tx, struct work *op, struct err *err) {
     return store_calibration_fitted(tx, op->a, op->body, err);
 }
 
-/* The event's data of a calibration of the bed's profile; until the next call. */
-static const cJSON *told(struct fixture *f, int version) {
+/* The event's data of a calibration of the bed's profile with that slope; until the next call. */
+static const cJSON *told_fit(struct fixture *f, int version, double a) {
     static cJSON *doc;
     char text[512];
     cJSON_Delete(doc);
     snprintf(text, sizeof(text),
              "{\"profile_id\":\"%s\",\"profile_revision\":\"rev\",\"version\":%d,"
-             "\"calibration\":{\"version\":%d,\"a\":0.1}}",
-             f->profile, version, version);
+             "\"calibration\":{\"version\":%d,\"a\":%g}}",
+             f->profile, version, version, a);
     doc = cJSON_Parse(text);
     return doc;
+}
+
+static const cJSON *told(struct fixture *f, int version) {
+    return told_fit(f, version, 0.1);
 }
 
 /* A calibration which its job tells as of that version. The space is the id's end: "cal_a.one". */
@@ -136,6 +140,14 @@ static void test_a_cursor_is_a_time_and_an_id(void **state) {
         assert_false(store_calibration_is_place(others[i]));
 }
 
+static void add_search(struct fixture *f) {
+    fleet_change(f, "INSERT INTO space_documents VALUES ('one', ?1)", "{}");
+    fleet_change(f,
+                 "INSERT INTO searches (id, name, space, space_fingerprint, state, body, "
+                 "created_us) VALUES (?1, 'night', 's', 'one', 'running', '{}', 0)",
+                 "se");
+}
+
 static int front_version(struct fixture *f, int calibration_version) {
     char text[512];
     snprintf(text, sizeof(text),
@@ -162,16 +174,55 @@ static void test_two_that_were_made_at_once_have_a_version_each(void **state) {
                      6);
     assert_int_equal(newest_version(f, "one"), 6); /* its document says so too */
     assert_int_equal(newest_version(f, "other"), 5);
-    fleet_change(f, "INSERT INTO space_documents VALUES ('one', ?1)", "{}");
-    fleet_change(f,
-                 "INSERT INTO searches (id, name, space, space_fingerprint, state, body, "
-                 "created_us) VALUES (?1, 'night', 's', 'one', 'running', '{}', 0)",
-                 "se");
+    add_search(f);
     struct work op = {.body = told(f, 6)};
     assert_int_equal(fleet_run(f, &op, do_added), 0);
     assert_int_equal(newest_version(f, "one"), 7);
     assert_int_equal(front_version(f, 6), 7);
     assert_int_equal(front_version(f, 4), 4); /* the one that it began with */
+}
+
+static void add_fit(struct fixture *f, int version, double a) {
+    struct work op = {.body = told_fit(f, version, a)};
+    assert_int_equal(fleet_run(f, &op, do_added), 0);
+}
+
+static void assert_counts_from(struct fixture *f, const char *versions) {
+    struct stored_search search;
+    char want[128];
+    snprintf(want, sizeof(want), versions[0] != '\0' ? "{\"%s\":%s}" : "{}", f->profile, versions);
+    assert_int_equal(store_search_load(store_loop_sql(f->store), "se", &f->err, &search), 0);
+    char *text = cJSON_PrintUnformatted(search.calibration_versions);
+    assert_string_equal(text, want);
+    free(text);
+    stored_search_finish(&search);
+}
+
+/* It runs from the beginning again, counting on from what there is: of its profile's revision and
+ * its space, as the store counts, not of others. */
+static void test_a_search_that_is_extended_stores_no_calibration_twice(void **state) {
+    struct fixture *f = *state;
+    add_search(f);
+    assert_counts_from(f, "");
+    add_fit(f, 1, 0.1);
+    add_fit(f, 2, 0.2);
+    store(f, "cal_a.one", 3);
+    store(f, "cal_b.two", 50);
+    fleet_change(f,
+                 "INSERT INTO calibrations (id, profile, profile_revision, version, data, "
+                 "created_us, space_fingerprint) SELECT ?1, profile, 'older', 60, data, 0, 'one' "
+                 "FROM calibrations WHERE id = 'cal_a.one'",
+                 "cal_o");
+    assert_counts_from(f, "3");
+    add_fit(f, 4, 0.1);
+    assert_int_equal(front_version(f, 4), 1);
+    add_fit(f, 5, 0.2);
+    add_fit(f, 6, 0.3);
+    assert_int_equal(front_version(f, 5), 2);
+    assert_int_equal(front_version(f, 6), 6);
+    assert_int_equal(fleet_number(f, "SELECT count(*) FROM calibrations WHERE search = ?1", "se"),
+                     3);
+    assert_counts_from(f, "6");
 }
 
 /* Of a job that names no space: such are counted together too. */
@@ -193,6 +244,7 @@ int main(void) {
         TEST(test_a_page_goes_on_where_one_ended_that_is_gone),
         cmocka_unit_test(test_a_cursor_is_a_time_and_an_id),
         TEST(test_two_that_were_made_at_once_have_a_version_each),
+        TEST(test_a_search_that_is_extended_stores_no_calibration_twice),
         TEST(test_one_of_no_known_space_has_a_version_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
