@@ -271,7 +271,7 @@ static int run(struct daemon *daemon, const struct settings *s, struct err *err)
     snprintf(lock_path, sizeof(lock_path), "%s/restore.partial", daemon->data_dir);
     if (file_exists(lock_path)) {
         close(lock);
-        return err_set(err, ESP_ECONFLICT, NULL,
+        return err_set(err, ESP_EINVAL, NULL,
                        "the restore of a backup was broken off in %s: run it again, or empty the "
                        "folder",
                        daemon->data_dir);
@@ -322,8 +322,8 @@ static void allow_files(void) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* What will be no better with the next start is 2, which packaging/espalierd.service does not try
- * again. */
+/* What will be no better with the next start (options, half a restore, a newer database) is 2,
+ * which packaging/espalierd.service does not try again. */
 static int exit_code(const struct err *err) {
     return err->code == ESP_EINVAL || err->code == ESP_ELIMIT || err->code == ESP_EVERSION ? 2 : 1;
 }

@@ -157,7 +157,7 @@ def killed_restore():
         (twin.data_dir / name).rename(partial / "files" / name)
     (partial / "moving").write_text(lines_of(folder)[0]["id"])
     done = subprocess.run([str(word) for word in twin.daemon_command()], capture_output=True, text=True, timeout=10)
-    check(done.returncode == 1 and "broken off" in done.stderr, "a daemon on half a restore", done)
+    check(done.returncode == 2 and "broken off" in done.stderr, "a daemon on half a restore", done)
     other = folder.with_name("other")
     shutil.copytree(folder, other)
     rows = lines_of(other)
