@@ -1,6 +1,6 @@
 // What a person does with boards and jobs: tokens, quarantine, adding a board, the list of jobs. Simulated boards, no supernet.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { faultsOf, launch, shots, ui } from './browser.mjs';
@@ -205,6 +205,27 @@ test('tabs have the name of what they show, an address that is none says so, "/"
   await page.getByText('Live', { exact: true }).waitFor();
   await stack.post('/models', { name: 'none either', kind: 'latency', space: 'tiny', path: `${stack.dir}/tiny.json` });
   await page.locator('.toast.bad', { hasText: /^Model import: failed, .*\.$/ }).waitFor();
+});
+
+test('spaces and models that somebody else adds or removes come to the pages and go', async () => {
+  const gone = async (path) => assert.ok((await fetch(`${stack.url}/api/v1${path}`, { method: 'DELETE' })).ok, path);
+  const file = join(stack.dir, 'other.json'), row = (name) => page.locator('tbody tr', { has: page.getByText(name, { exact: true }) });
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(join(stack.dir, 'tiny.json'), 'utf8')), name: 'tiny_too' }));
+  await open('data');
+  await row('tiny').waitFor();
+  await page.getByText('Live', { exact: true }).waitFor();
+  await page.waitForTimeout(1000); // what is read when the stream has begun is read
+  stack.cli('space', 'add', file);
+  await row('tiny_too').waitFor({ timeout: 5000 });
+  await gone('/spaces/tiny_too');
+  await row('tiny_too').waitFor({ state: 'detached', timeout: 5000 });
+  const { items: [model] } = await stack.get('/models');
+  await open('models');
+  await row(model.name).waitFor();
+  await page.getByText('Live', { exact: true }).waitFor();
+  await page.waitForTimeout(1000);
+  await gone(`/models/${model.id}`);
+  await row(model.name).waitFor({ state: 'detached', timeout: 5000 });
 });
 
 test('about: versions, limits and rules as the daemon tells them, and the licence of every package that is in the bundle', async () => {

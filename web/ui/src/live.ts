@@ -35,7 +35,7 @@ type Handler = (topic: string, data: Record<string, unknown>) => void;
 /** id: the row of the daemon's journal of events, where the event is in it. last: that of the newest event that the leader has read. */
 type Message = { topic: string; data: Record<string, unknown>; id?: number } | { state: Connection; last?: number } | { ask: true } | { session: true };
 
-const topics = ['job', 'progress', 'metric', 'supernet', 'dataset', 'search', 'device', 'table', 'export', 'candidates', 'generation', 'front', 'measurement', 'resync'];
+const topics = ['job', 'progress', 'metric', 'space', 'supernet', 'dataset', 'model', 'search', 'device', 'table', 'export', 'candidates', 'generation', 'front', 'measurement', 'resync'];
 const handlers = new Set<Handler>();
 const channel = new BroadcastChannel('espalier-events');
 let last = 0; // row of the newest event that this tab has heard: who comes to lead reads on from there

@@ -6,7 +6,7 @@ import { useList } from '../state';
 
 export function Data() {
   const datasets = useList<Dataset>('/datasets', ['dataset']);
-  const spaces = useList<Space>('/spaces');
+  const spaces = useList<Space>('/spaces', ['space']);
   return (
     <Page title="Data & spaces">
       <Card title="Data sets" note={<code>espalier dataset add NAME PATH</code>}>

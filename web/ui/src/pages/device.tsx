@@ -16,7 +16,7 @@ function InSpace({ of, children }: { of: Option[]; children: (space: string) => 
 }
 
 const BuildTable = ({ profile }: { profile: string }) => (
-  <Reading of={useList<Space>('/spaces')}>
+  <Reading of={useList<Space>('/spaces', ['space'])}>
     {(spaces) => (
       <InSpace of={spaces.map((s) => [s.name, `${s.name} (${s.table_entries} entries)`])}>
         {(space) => [['brief', 'Measure briefly'], ['full', 'Measure fully']].map(([method, name]) => <Act key={method} do={() => post('/tables', { profile, space, method })} done="The table is being measured.">{name}</Act>)}
@@ -183,7 +183,7 @@ export function DevicePage({ id }: { id: string }) {
       {!data.token_created_at && <p class="note" role="status">Its token was revoked: it comes back with the command of <a href={href(['devices'], { add: '1' })}>Add a board</a>, once it is allowed{data.allowed ? ', as it is now' : ''}.</p>}
       {data.noise_note && <p class="note noisy" role="alert"><b>Noisy:</b> {data.noise_note} <Act do={() => post(`/devices/${data.id}/check`, {}).then(reload)} done="The noise floor will be measured again.">Measure again</Act></p>}
       {simulated(data) && <p class="note" role="status">A simulated board: no hardware stands behind its latencies.</p>}
-      <Failed error={history.error ?? profiles.error ?? tables.error} />
+      <Failed error={error ?? history.error ?? profiles.error ?? tables.error} />
       <div class="grid pairs">
         <Card title="Board" class="wide">
           <Facts rows={[

@@ -84,6 +84,7 @@ export function JobPage({ id }: { id: string }) {
       active ? <Act do={() => post(`/jobs/${data.id}/cancel`)} confirm="Stop this job? It can be resumed." done="The job stops at its next step.">Stop</Act>
         : data.state !== 'done' ? <Act class="primary" do={() => post(`/jobs/${data.id}/retry`)} done="The job is queued again.">Try again</Act> : null
     }>
+      <Failed error={error} />
       {data.error && <Failed error={data.error.message + (data.error.pointer ? ` (${data.error.pointer})` : '')} />}
       {active && <Card><ProgressLine job={data} /></Card>}
       <div class="grid">

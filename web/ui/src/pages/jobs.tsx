@@ -15,7 +15,7 @@ export function useNames() {
     const lists = await Promise.all([list<Supernet>('/supernets'), list<Search>('/searches'), list<Dataset>('/datasets'), list<Model>('/models')]);
     const tables = await list<LatencyTable>('/tables');
     return new Map([...lists.flat().map((row) => [row.id, row.name] as const), ...tables.map((t) => [t.id, t.space] as const)]);
-  }, 'names', ['supernet', 'search', 'dataset', 'table', 'job'], (d, topic) => topic !== 'job' || d['kind'] === 'model');
+  }, 'names', ['supernet', 'search', 'dataset', 'table', 'model']);
 }
 
 export function Subject({ job, names }: { job: Job; names: Map<string, string> | null }) {

@@ -43,8 +43,8 @@ function Import({ spaces }: { spaces: Space[] }) {
 }
 
 export function Models() {
-  const models = useList<Model>('/models', ['job'], (d) => d['kind'] === 'import' || d['state'] === 'done' || d['state'] === 'failed');
-  const spaces = useList<Space>('/spaces');
+  const models = useList<Model>('/models', ['model']);
+  const spaces = useList<Space>('/spaces', ['space']);
   return (
     <Page title="Models" lead="Predictors and latency tables of other programs: a search can go by them without a supernet or a board.">
       <Listed of={models} empty={<>None yet. Import one below, or with <code>espalier latency import</code> and <code>espalier predictor import</code>.</>}>
@@ -60,7 +60,7 @@ export function Models() {
 }
 
 export function ModelPage({ id }: { id: string }) {
-  const { data, error } = useGet<Model & { job: string | null }>(api`/models/${id}`, ['job']);
+  const { data, error } = useGet<Model & { job: string | null }>(api`/models/${id}`, ['model'], (d) => d['id'] === id);
   if (!data) return <Unread title="Model" error={error} of="models" />;
   const s = (data.summary ?? {}) as Summary;
   return (
@@ -70,6 +70,7 @@ export function ModelPage({ id }: { id: string }) {
         <Act do={() => remove(`/models/${data.id}`).then(() => go(['models']))} confirm={`Remove ${data.name}?`} done="The model is removed.">Remove</Act>
       </>
     }>
+      <Failed error={error} />
       {data.job && data.state !== 'ready' && <p class={data.state === 'failed' ? 'problem' : ''}><a href={href(['jobs', data.job])}>Its job</a> says {data.state === 'failed' ? 'why it could not be imported' : 'how far it is'}.</p>}
       <Card title="What it knows">
         <Facts rows={[

@@ -214,11 +214,11 @@ export function NewSearch() {
   const from = route.value.query.get('from') ?? '';
   const source = useGet<Body>(from && api`/searches/${from}/request`);
   const supernets = useList<Supernet>('/supernets', ['supernet']);
-  const spaces = useList<Space>('/spaces');
+  const spaces = useList<Space>('/spaces', ['space']);
   const profiles = useList<Profile>('/profiles', ['device']);
-  const models = useList<Model>('/models');
+  const models = useList<Model>('/models', ['model']);
   const strategies = useGet<{ items: Strategy[] }>('/strategies');
-  const searches = useList<Search>('/searches');
+  const searches = useList<Search>('/searches', ['search']);
   const [typed, setTyped] = useState<Draft>(() => begun(from));
   const [touched, setTouched] = useState(() => kept(from) !== null);
   const [problems, setProblems] = useState<Problem[]>([]);
