@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "latency/quality.h"
@@ -33,8 +34,10 @@ struct energy_report {
                                       those; the interval is that fit's */
 };
 
-/* The prices of space/cost.h; their interval is nothing. */
+/* The prices of space/cost.h. */
 extern const struct energy_fit energy_fit_literature;
+/* Whether prices say the same as those, wherever they come from. */
+bool energy_fit_is_literature(const struct energy_fit *fit);
 
 /* Minimises the sum of ((predicted - measured) / measured)^2 + strength * (the squares of how far
  * the prices, in units of the literature's times the scale that fits best alone, are from 1, and

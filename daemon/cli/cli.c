@@ -63,7 +63,7 @@ static void print_usage(const struct cli_command *command) {
            command->words[0] ? " " : "", command->words, command->help);
 }
 
-/* Of words that could not be parsed: whether one of them asks for help. */
+/* Of words that were not parsed: whether one of them asks for help. */
 static bool asks_for_help(int argc, char **argv) {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
@@ -71,16 +71,21 @@ static bool asks_for_help(int argc, char **argv) {
     return false;
 }
 
-/* Settings and options, of which help needs none. -1 to go on, else the exit code. */
+/* Settings and options. Help needs no settings; on a line that is wrong itself it is refused as all
+ * else is. -1 to go on, else the exit code. */
 static int take_options(struct cli *cli, const struct option_row *rows, int argc, char **argv,
                         int *ret_first) {
-    struct err err = {0};
-    int code = -1;
+    struct err err = {0}, ignored = {0};
+    bool wrong_settings = settings_load(&err) != 0;
 
-    if (settings_load(&err) || options_parse(rows, argc, argv, false, &err, ret_first))
-        code = cli_usage("%s", err.message);
-    if (code >= 0 ? !asks_for_help(argc, argv) : !cli->help)
-        return code;
+    if (wrong_settings || options_parse(rows, argc, argv, false, &err, ret_first)) {
+        int code = cli_usage("%s", err.message);
+        wrong_settings |= options_parse(rows, 1, argv, false, &ignored, ret_first) != 0;
+        if (!wrong_settings || !asks_for_help(argc, argv))
+            return code;
+    } else if (!cli->help) {
+        return -1;
+    }
     print_usage(cli->command);
     options_print_help(rows);
     return CLI_OK;

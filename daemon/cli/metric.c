@@ -7,17 +7,21 @@
 static const struct {
     const char *metric, *title, *unit; /* unit of one; "" where prefixes are taken */
     double one;
-} metrics[] = {{"top1", "top-1", "%", 0.01},
-               {"loss", "validation loss", "", 1},
-               {"latency_us", "latency", "us", 1},
-               {"energy_uj", "energy", "uJ", 1},
-               {"macs", "MACs", "", 1},
-               {"params", "parameters", "", 1},
-               {"peak_activation_bytes", "peak activation memory", "B", 1},
-               {"peak_simple_bytes", "peak memory of a simple runtime", "B", 1},
-               {"model_bytes", "size of the model", "B", 1},
-               {"traffic_bytes", "memory traffic", "B", 1},
-               {NULL, NULL, NULL, 0}};
+    const char *head; /* of a column; NULL: a board's, which tells more than a word */
+    enum cell_kind cell;
+} metrics[] = {
+    {"top1", "top-1", "%", 0.01, "TOP-1 (VALIDATION)", CELL_TEXT},
+    {"loss", "validation loss", "", 1, "LOSS (VALIDATION)", CELL_REAL},
+    {"latency_us", "latency", "us", 1, NULL, CELL_TEXT},
+    {"energy_uj", "energy", "uJ", 1, NULL, CELL_TEXT},
+    {"macs", "MACs", "", 1, "MACS", CELL_MACS},
+    {"params", "parameters", "", 1, "PARAMS", CELL_MACS},
+    {"peak_activation_bytes", "peak activation memory", "B", 1, "PEAK MEMORY", CELL_BYTES},
+    {"peak_simple_bytes", "peak memory of a simple runtime", "B", 1, "PEAK MEMORY, UNFUSED",
+     CELL_BYTES},
+    {"model_bytes", "size of the model", "B", 1, "MODEL SIZE", CELL_BYTES},
+    {"traffic_bytes", "memory traffic", "B", 1, "TRAFFIC", CELL_BYTES},
+    {.metric = NULL}};
 
 static int find(const char *key) {
     size_t len = strcspn(key, ":@");
@@ -81,6 +85,13 @@ const char *metric_title(const char *key, const cJSON *names, char text[METRIC_T
              : name                    ? name
                                        : of + 1);
     return text;
+}
+
+struct column metric_column(const char *key) {
+    int i = find(key);
+    return metrics[i].metric && metrics[i].head
+               ? (struct column){metrics[i].head, key, metrics[i].cell}
+               : (struct column){key, key, CELL_REAL};
 }
 
 bool metric_is_predicted(const cJSON *metric) {

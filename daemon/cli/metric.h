@@ -16,6 +16,9 @@ struct metric_unit metric_unit(const char *key, double largest);
 const char *metric_value(double value, const struct metric_unit *unit, char text[CLI_LATENCY]);
 /* "top-1", "latency on NAME": names maps ids to names, as JSON strings. */
 const char *metric_title(const char *key, const cJSON *names, char text[METRIC_TEXT]);
+/* A column of a table whose rows have the metric's value at key, which is borrowed: "PEAK MEMORY".
+ * Of a board's metrics, and of unknown ones, it is called as the key. */
+struct column metric_column(const char *key);
 /* Whether a metric of a candidate, {"value", "source", …}, is predicted: interpolated is too. */
 bool metric_is_predicted(const cJSON *metric);
 /* The key of an objective or a limit: its metric, and its profile if it has one. */

@@ -294,21 +294,6 @@ static void cost_title(struct cli *cli, const char *key, bool named, const struc
         snprintf(title, 256, "ENERGY UJ, ESTIMATED");
 }
 
-static struct column plain_column(const char *key) {
-    static const struct column plain[] = {{"TOP-1 (VALIDATION)", "top1", CELL_TEXT},
-                                          {"LOSS (VALIDATION)", "loss", CELL_REAL},
-                                          {"MACS", "macs", CELL_MACS},
-                                          {"PARAMS", "params", CELL_MACS},
-                                          {"PEAK MEMORY", "peak_activation_bytes", CELL_BYTES},
-                                          {"PEAK MEMORY, UNFUSED", "peak_simple_bytes", CELL_BYTES},
-                                          {"MODEL SIZE", "model_bytes", CELL_BYTES},
-                                          {"TRAFFIC", "traffic_bytes", CELL_BYTES}};
-    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
-        if (!strcmp(plain[i].path, key))
-            return plain[i];
-    return (struct column){key, key, CELL_REAL};
-}
-
 static void print_table(struct cli *cli, const cJSON *items, const struct shown_metrics *shown) {
     const struct cli_unit *unit = cli_latency_unit(front_span(items).high);
     struct column columns[SHOWN_MAX + 2];
@@ -319,7 +304,7 @@ static void print_table(struct cli *cli, const cJSON *items, const struct shown_
 
     for (int i = 0; i < shown->n; i++) {
         const char *key = shown->keys[i];
-        columns[n] = plain_column(key);
+        columns[n] = metric_column(key);
         if (is_of_board(key)) {
             cost_title(cli, key, named, unit, titles[i]);
             columns[n] = (struct column){titles[i], key, CELL_TEXT};

@@ -553,6 +553,10 @@ def origins():
             helped = run("status", "--help", ESPALIER_CONFIG=str(other))
             check(helped.returncode == 0 and "usage: espalier status" in helped.stdout and said in helped.stderr, "help needs no settings", helped)
             equal(run("status", "--", "--help", ESPALIER_CONFIG=str(other)).returncode, 2, "a word that is no option")
+        for words in (("--bogus", "--help"), ("--help", "--bogus"), ("-h", "--timeout", "soon")):
+            done = run("status", *words)
+            equal((done.returncode, done.stdout), (2, ""), f"help beside options that are wrong: {words}")
+            check("--bogus" in done.stderr or "--timeout" in done.stderr, "which one", done.stderr)
         equal(run("--version", ESPALIER_CONFIG=str(other)).returncode, 0, "the version needs none")
         done = run("status", ESPALIER_CONFIG=str(home / "none"))
         check(done.returncode == 2 and "none" in done.stderr, "a file that is named and is not there", done.stderr)

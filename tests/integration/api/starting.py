@@ -7,7 +7,7 @@ import subprocess
 
 import bed
 from client import Answer, Client, Events, problem
-from stack import DAEMON, Process, Stack
+from stack import DAEMON, WORKER, Process, Stack
 from suite import Skipped, check, equal, test, wait_for
 
 
@@ -115,6 +115,11 @@ def bad_options():
         done = subprocess.run([DAEMON, "--data-dir", bed.daemon().root / "unused", *options], capture_output=True, text=True, timeout=10)
         check(done.returncode not in (0, -6, -11), f"exit status with {options}", done.returncode)
         check(done.stderr.strip(), f"a message for {options}", done)
+    for program in (DAEMON, WORKER):
+        for options in (["--bogus", "--help"], ["--help", "--bogus"]):  # as the client
+            done = subprocess.run([program, *options], capture_output=True, text=True, timeout=10)
+            equal((done.returncode, done.stdout), (2, ""), f"help beside an option that is wrong: {options}")
+            check("--bogus" in done.stderr, "which one", done.stderr)
     for options in (["--help"], ["--version"]):
         done = subprocess.run([DAEMON, *options], capture_output=True, text=True, timeout=10)
         equal(done.returncode, 0, f"exit status with {options}")

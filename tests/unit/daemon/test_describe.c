@@ -182,12 +182,29 @@ static void a_table_with_gaps_says_so(void **state) {
     space_destroy(space);
 }
 
+/* To the bit, whoever gave them: the literature's energies are whole numbers of a unit. */
+static void prices_that_say_the_same_give_the_same(void **state) {
+    struct energy_fit given = energy_fit_literature, dearer = energy_fit_literature;
+    dearer.run_uj = 1;
+    for (int i = 1; i <= 1000; i++) {
+        struct cost cost = {.macs = 7919 * i, .traffic_bytes = 104729 * i};
+        cJSON *known = describe_cost(&cost, &energy_fit_literature);
+        cJSON *same = describe_cost(&cost, &given), *more = describe_cost(&cost, &dearer);
+        assert_true(number(same, "energy_uj") == number(known, "energy_uj"));
+        assert_true(number(more, "energy_uj") > number(known, "energy_uj") + 0.99);
+        cJSON_Delete(known);
+        cJSON_Delete(same);
+        cJSON_Delete(more);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_space_shows_its_extremes),
         cmocka_unit_test(units_add_up_to_the_arch),
         cmocka_unit_test(a_latency_names_the_calibration_behind_it),
         cmocka_unit_test(energy_is_at_the_prices_of_the_profile),
+        cmocka_unit_test(prices_that_say_the_same_give_the_same),
         cmocka_unit_test(samples_are_ordered_and_seeded),
         cmocka_unit_test(a_table_with_gaps_says_so),
     };
