@@ -68,6 +68,10 @@ static size_t take(const char *text, size_t len, size_t *sent, char *bytes, size
     return n;
 }
 
+static size_t take_prefix(struct client *client, char *bytes, size_t max) {
+    return take(client->prefix, client->prefix_len, &client->prefix_sent, bytes, max);
+}
+
 static bool wants(const struct client *client, const struct event *event) {
     return client->topics[0] == '\0' || route_word_listed(client->topics, event->topic);
 }
@@ -94,15 +98,18 @@ static ssize_t read_client(void *context, char *bytes, size_t max) {
     size_t n = 0;
     if (hub == NULL || client->ended)
         return -1;
-    /* An event that is half sent is finished first; if it was dropped meanwhile, the stream ends
-     * and the client comes back with Last-Event-ID. */
+    /* What is half sent is finished first; if that is an event that was dropped meanwhile, the
+     * stream ends and the client comes back with Last-Event-ID. */
+    if (client->offset == 0)
+        n = take_prefix(client, bytes, max);
     if (client->next < hub->first) {
         if (client->offset > 0)
             return -1;
+        if (n > 0)
+            return (ssize_t)n;
         ask_to_resync(client);
+        n = take_prefix(client, bytes, max);
     }
-    if (client->offset == 0)
-        n = take(client->prefix, client->prefix_len, &client->prefix_sent, bytes, max);
     if (client->prefix_sent < client->prefix_len && client->offset == 0)
         return (ssize_t)n;
     return (ssize_t)(n + take_events(client, bytes + n, max - n));
