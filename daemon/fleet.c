@@ -33,7 +33,6 @@ enum {
     REPEAT_FIRST_TICKS = 3, /* until the first time: boards come back */
     TELL_WAIT_S = 5,        /* a board that waits so long for a job to pause is told of, */
     WARN_WAIT_S = 60,       /* and then logged */
-    RETURN_S = 3,           /* a quiet machine whose board does not come back is given back */
     POLLS_MAX = 16,         /* boards of this machine of which that is known: the latest */
     LOCAL_WAIT_S = 20 /* a board of this machine waits so long for quiet, whatever it asked for */
 };
@@ -349,15 +348,24 @@ void fleet_lease(struct web_request *req) {
 
 /* ---- turns on this machine ------------------------------------------------------------------- */
 
+/* Whether it is one of the waiters, of which each was looked at. */
+static bool is_waiting(const struct fleet *fleet, const char *device) {
+    for (const struct waiter *waiter = fleet->waiters; waiter != NULL; waiter = waiter->next)
+        if (waiter->local && strcmp(waiter->device, device) == 0)
+            return true;
+    return false;
+}
+
 /* Whether a board of this machine that work waits for asks for it, or did a moment ago: it comes
  * back. */
 static bool local_board_there(const struct fleet *fleet) {
-    int64_t since_us = now_us() - RETURN_S * INT64_C(1000000);
+    int64_t since_us = now_us() - TURN_RETURN_S * INT64_C(1000000);
     for (const struct waiter *waiter = fleet->waiters; waiter != NULL; waiter = waiter->next)
         if (waiter->local && work_waits(waiter))
             return true;
     for (const struct poll *poll = fleet->polls; poll < fleet->polls + POLLS_MAX; poll++)
-        if (poll->us != 0 && poll->us > since_us && work_waits_for(fleet, poll->device))
+        if (poll->us > since_us && !is_waiting(fleet, poll->device) &&
+            work_waits_for(fleet, poll->device))
             return true;
     return false;
 }

@@ -10,10 +10,16 @@ static void note_jobs(struct turns *turns, bool computing, int64_t now_us) {
     turns->jobs_latest_us = now_us;
 }
 
+/* One that has measured comes back too, however long ago it asked for its lease. */
+static bool is_there(const struct turns *turns, const struct turns_view *view, int64_t now_us) {
+    return view->there ||
+           (turns->leased_us != 0 && now_us - turns->leased_us < TURN_RETURN_S * INT64_C(1000000));
+}
+
 static bool boards_turn(const struct turns *turns, const struct turns_view *view, int64_t now_us) {
     if (view->leased)
         return true;
-    if (!view->work || !view->there)
+    if (!view->work || !is_there(turns, view, now_us))
         return false;
     if (view->job_needs_them)
         return true;
@@ -25,6 +31,8 @@ static bool boards_turn(const struct turns *turns, const struct turns_view *view
 
 bool turns_look(struct turns *turns, const struct turns_view *view, int64_t now_us) {
     note_jobs(turns, view->computing, now_us);
+    if (view->leased)
+        turns->leased_us = now_us;
     if (!boards_turn(turns, view, now_us)) {
         if (turns->wanted_since_us != 0) /* a job's turn begins, also one's that has to start yet */
             turns->jobs_since_us = turns->jobs_latest_us = now_us;

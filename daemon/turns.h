@@ -7,7 +7,8 @@
 
 enum {
     TURN_MEASURE_S = 30, /* how long boards keep a job waiting once the machine is quiet, and */
-    TURN_JOB_S = 30      /* how long jobs then compute before boards may again */
+    TURN_JOB_S = 30,     /* how long jobs then compute before boards may again */
+    TURN_RETURN_S = 3    /* a quiet machine whose board does not come back is given back */
 };
 
 /* All zero at the start. */
@@ -15,12 +16,14 @@ struct turns {
     int64_t wanted_since_us;               /* boards' turn; 0: not */
     int64_t quiet_since_us;                /* of that, without a job that computes; 0: not yet */
     int64_t jobs_since_us, jobs_latest_us; /* jobs have computed, with short gaps; 0: not */
+    int64_t leased_us;                     /* a board held a lease then; 0: none did yet */
 };
 
 /* What is the case now. */
 struct turns_view {
     bool leased;         /* a board of this machine holds a lease */
-    bool work, there;    /* something waits for such boards; one of them asks for it */
+    bool work, there;    /* something waits for such boards; one of them asks for it, or did within
+                            TURN_RETURN_S: it comes back */
     bool computing;      /* a job runs and has not paused */
     bool job_needs_them; /* it waits for measurements: it gains nothing by computing on */
 };

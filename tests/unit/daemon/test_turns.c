@@ -47,6 +47,21 @@ static void nobody_waits(void **state) {
     assert_int_equal(until(&m, true, 300), 300);
 }
 
+/* What it asked for is long past when a measurement ends; it has a moment to ask anew. */
+static void a_board_that_measured_long_comes_back(void **state) {
+    for (int measured_s = 1; measured_s < TURN_MEASURE_S - TURN_RETURN_S; measured_s++) {
+        struct machine m = {.now_s = START_S, .job = true, .view = {.work = true, .there = true}};
+        until(&m, true, 300);
+        look(&m);
+        m.view.there = false;
+        m.view.leased = true;
+        for (int s = 0; s < measured_s; s++, m.now_s++)
+            assert_true(look(&m));
+        m.view.leased = false;
+        assert_int_equal(until(&m, false, 300), TURN_RETURN_S - 1);
+    }
+}
+
 static void a_free_machine_is_the_boards(void **state) {
     struct machine m = {.now_s = START_S, .view = {.work = true, .there = true}};
     for (int s = 0; s < 200; s++, m.now_s++) {
@@ -126,6 +141,7 @@ static void a_board_that_left_gives_the_machine_back(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_waits),
+        cmocka_unit_test(a_board_that_measured_long_comes_back),
         cmocka_unit_test(a_free_machine_is_the_boards),
         cmocka_unit_test(job_and_boards_take_turns),
         cmocka_unit_test(boards_wait_for_the_pause),
