@@ -10,14 +10,13 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "daemon/daemon.h"
+#include "daemon/housekeeping.h"
 #include "daemon/ids.h"
 #include "daemon/scheduler.h"
 #include "daemon/store.h"
 #include "daemon/store_devices.h"
 #include "daemon/store_identity.h"
 #include "daemon/store_leases.h"
-#include "daemon/store_repeats.h"
-#include "daemon/store_retest.h"
 #include "daemon/store_tables.h"
 #include "daemon/turns.h"
 #include "devices/lease.h"
@@ -26,14 +25,11 @@
 
 enum {
     TICK_MS = 1000,
-    WAKE_MS = 3,     /* wakes that come together are one */
-    LOOK_SHARE = 10, /* of the loop's time that may go into looking who can be given work */
-    PRUNE_TICKS = 600,
-    REPEAT_TICKS = 300,
-    REPEAT_FIRST_TICKS = 3, /* until the first time: boards come back */
-    TELL_WAIT_S = 5,        /* a board that waits so long for a job to pause is told of, */
-    WARN_WAIT_S = 60,       /* and then logged */
-    POLLS_MAX = 16,         /* boards of this machine of which that is known: the latest */
+    WAKE_MS = 3,      /* wakes that come together are one */
+    LOOK_SHARE = 10,  /* of the loop's time that may go into looking who can be given work */
+    TELL_WAIT_S = 5,  /* a board that waits so long for a job to pause is told of, */
+    WARN_WAIT_S = 60, /* and then logged */
+    POLLS_MAX = 16,   /* boards of this machine of which that is known: the latest */
     LOCAL_WAIT_S = 20 /* a board of this machine waits so long for quiet, whatever it asked for */
 };
 
@@ -63,14 +59,8 @@ struct fleet {
     int n_handles, n_calls; /* all that must end before the fleet is freed */
     struct waiter *waiters;
     int64_t look_us; /* how long the latest look at them took */
-    int ticks;
-    int64_t started_us;           /* wall clock */
-    bool keeping;                 /* housekeeping is under way */
-    struct retention_round round; /* not while keeping */
-    bool tables_moved;            /* measurements may have ended since progress was told */
-    bool touring;                 /* boards are asked in turn for entries that are too old */
-    int tour_ticks;               /* when that began */
-    char toured[ID_MAX];          /* the latest board asked; "" */
+    struct housekeeping house;
+    bool tables_moved; /* measurements may have ended since progress was told */
     bool stopping;
     /* The turns on this machine. */
     int n_granting; /* grants to boards of this machine under way */
@@ -89,7 +79,7 @@ static struct sql *loop_sql(const struct fleet *fleet) {
 }
 
 static void free_if_done(struct fleet *fleet) {
-    if (fleet->stopping && fleet->n_calls == 0 && fleet->n_handles == 0)
+    if (fleet->stopping && fleet->n_calls == 0 && fleet->n_handles == 0 && !fleet->house.keeping)
         free(fleet);
 }
 
@@ -481,111 +471,6 @@ static void tell_waiting(struct fleet *fleet) {
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
-struct keep {
-    struct store_call call;
-    struct fleet *fleet;
-    int64_t silent_since_us; /* boards not heard of since are away */
-    char repeat[ID_MAX];     /* of this board's entries those older than old_us; "": no board's */
-    int64_t old_us;
-    bool prune;
-    struct retention_round round; /* begins where the fleet's stands */
-};
-
-static int run_keep(struct store_tx *tx, struct store_call *call, struct err *err) {
-    struct keep *keep = (struct keep *)call;
-    int r = store_leases_expire(tx, err);
-    if (r == 0)
-        r = store_devices_expire(tx, keep->silent_since_us, err);
-    if (r == 0)
-        r = store_noise_review(tx, err);
-    if (r == 0)
-        r = store_retest_review(tx, err);
-    if (r == 0 && keep->repeat[0] != '\0')
-        r = store_repeat_oldest(tx, keep->repeat, keep->old_us, err);
-    if (r == 0 && keep->prune)
-        r = store_prune(tx, &keep->fleet->daemon->retention, &keep->round, err);
-    return r;
-}
-
-static void keep_done(struct store_call *call, int code, const struct err *err) {
-    struct fleet *fleet = ((struct keep *)call)->fleet;
-    if (code != 0)
-        log_error("housekeeping failed: %s", err->message);
-    if (((struct keep *)call)->prune)
-        fleet->round = ((struct keep *)call)->round;
-    if (code != 0)
-        fleet->round.done = true; /* until the next round */
-    fleet->keeping = false;
-    fleet->n_calls--;
-    free(call);
-    free_if_done(fleet);
-}
-
-/* Reads first: an idle daemon does not write every second. */
-static bool anything_due(const struct fleet *fleet, int64_t silent_since_us) {
-    struct err err = {0};
-    int64_t expiry = INT64_MAX;
-    bool silent = false, noise = false, retest = false;
-    int r = store_lease_next_expiry(loop_sql(fleet), &err, &expiry);
-    if (r == 0)
-        r = store_devices_silent(loop_sql(fleet), silent_since_us, &err, &silent);
-    if (r == 0)
-        r = store_noise_due(loop_sql(fleet), clock_wall_us(), &err, &noise);
-    if (r == 0)
-        r = store_retest_due(loop_sql(fleet), clock_wall_us(), &err, &retest);
-    if (r != 0)
-        log_error("leases cannot be read: %s", err.message);
-    return r == 0 && (silent || noise || retest || expiry < clock_wall_us());
-}
-
-/* Boards that have nothing else to do measure a few of their tables' oldest entries again: one
- * board a second, all of them in turn, and not before REPEAT_TICKS from the beginning. "": none
- * now. */
-static void next_to_repeat(struct fleet *fleet, char ret_device[ID_MAX]) {
-    struct err err = {0};
-    ret_device[0] = '\0';
-    if (fleet->daemon->table_age_us == 0)
-        return;
-    if (!fleet->touring && fleet->ticks - fleet->tour_ticks >= REPEAT_TICKS) {
-        fleet->touring = true;
-        fleet->tour_ticks = fleet->ticks;
-        fleet->toured[0] = '\0';
-    }
-    if (!fleet->touring)
-        return;
-    if (store_repeat_next_board(loop_sql(fleet), fleet->toured, &err, ret_device) != 0)
-        log_error("the ages of tables cannot be read: %s", err.message);
-    fleet->touring = ret_device[0] != '\0';
-    memcpy(fleet->toured, ret_device, ID_MAX);
-}
-
-static void keep_house(struct fleet *fleet) {
-    int64_t away_us = FLEET_AWAY_S * INT64_C(1000000), now = clock_wall_us();
-    /* While the daemon was down nobody could be heard. */
-    int64_t since = now - fleet->started_us < away_us ? 0 : now - away_us;
-    if (!fleet->keeping && fleet->ticks % PRUNE_TICKS == 1)
-        fleet->round = (struct retention_round){.done = false};
-    bool prune = !fleet->keeping && !fleet->round.done;
-    char repeat[ID_MAX] = "";
-    if (!fleet->keeping)
-        next_to_repeat(fleet, repeat);
-    if (fleet->keeping || (!prune && repeat[0] == '\0' && !anything_due(fleet, since)))
-        return;
-    struct keep *keep = mem_array(1, sizeof(*keep));
-    if (keep == NULL)
-        return;
-    keep->call = (struct store_call){.run = run_keep, .done = keep_done};
-    keep->fleet = fleet;
-    keep->silent_since_us = since;
-    keep->prune = prune;
-    keep->old_us = now - fleet->daemon->table_age_us;
-    memcpy(keep->repeat, repeat, sizeof(repeat));
-    keep->round = fleet->round;
-    fleet->keeping = true;
-    fleet->n_calls++;
-    store_write(fleet->daemon->store, &keep->call);
-}
-
 struct farewell {
     struct store_call call;
     struct fleet *fleet;
@@ -676,9 +561,8 @@ static void look(struct fleet *fleet) {
 
 static void on_tick(uv_timer_t *timer) {
     struct fleet *fleet = timer->data;
-    fleet->ticks++;
     look(fleet);
-    keep_house(fleet);
+    housekeeping_tick(&fleet->house);
     tell_progress(fleet);
     tell_waiting(fleet);
 }
@@ -704,21 +588,9 @@ void fleet_wake(struct fleet *fleet) {
 
 /* ---- start and end --------------------------------------------------------------------------- */
 
-static int run_grace(struct store_tx *tx, struct store_call *call, struct err *err) {
-    return store_leases_grace(tx, FLEET_HEARTBEAT_S * INT64_C(1000000), err);
-}
-
-/* Before anything else is written: calls run in order. */
-static int start_grace(struct fleet *fleet, struct err *err) {
-    struct keep *keep = mem_array(1, sizeof(*keep));
-    if (keep == NULL)
-        return err_set(err, ESP_ENOMEM, NULL, "out of memory");
-    keep->call = (struct store_call){.run = run_grace, .done = keep_done};
-    keep->fleet = fleet;
-    fleet->keeping = true;
-    fleet->n_calls++;
-    store_write(fleet->daemon->store, &keep->call);
-    return 0;
+/* Its end may be the last that the fleet waits for. */
+static void house_kept(void *context) {
+    free_if_done(context);
 }
 
 int fleet_create(struct daemon *daemon, struct err *err, struct fleet **ret_fleet) {
@@ -726,9 +598,7 @@ int fleet_create(struct daemon *daemon, struct err *err, struct fleet **ret_flee
     if (fleet == NULL)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
     fleet->daemon = daemon;
-    fleet->started_us = clock_wall_us();
-    fleet->tour_ticks = REPEAT_FIRST_TICKS - REPEAT_TICKS;
-    int r = start_grace(fleet, err);
+    int r = housekeeping_begin(&fleet->house, daemon, house_kept, fleet, err);
     if (r != 0) {
         free(fleet);
         return r;
