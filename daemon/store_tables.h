@@ -12,8 +12,8 @@
 
 /* SQL: the progress of a row of jobs that fills a table, which has no process that would tell. Its
  * pace is that of the latest measurements of its attempt: not of what was there before, and without
- * the longest pause where that is STORE_TABLE_AWAY of the others, in which the board or the daemon
- * was away. */
+ * pauses above STORE_TABLE_AWAY medians, in which the board or the daemon was away. (The median is
+ * the upper one, so that of two no pause counts as one; where it is 0, results came together.) */
 /* clang-format off */
 #define STORE_TABLE_PACE "30"
 #define STORE_TABLE_AWAY "10"
@@ -24,13 +24,14 @@
     "  'total', done + rest, "                                                                     \
     "  'unit', 'measurements', "                                                                   \
     "  'fraction', done * 1.0 / max(done + rest, 1), "                                             \
-    "  'eta_s', rest * (SELECT CASE WHEN n > 2 AND longest > " STORE_TABLE_AWAY " * (total - "     \
-    "    longest) / (n - 1) THEN (total - longest) / (n - 1) ELSE total / n END / 1e6 FROM ("      \
-    "    SELECT count(*) AS n, max(pause) AS longest, sum(pause) * 1.0 AS total FROM ("            \
+    "  'eta_s', rest * (SELECT avg(pause) / 1e6 FROM ("                                           \
+    "    SELECT pause, max(CASE WHEN place = n / 2 + 1 THEN pause END) OVER () AS median FROM ("   \
+    "    SELECT pause, row_number() OVER (ORDER BY pause) AS place, count(*) OVER () AS n FROM ("  \
     "    SELECT m.finished_us AS at, m.finished_us - lag(m.finished_us, 1, begun) OVER (ORDER BY " \
     "    m.finished_us) AS pause FROM table_entries e JOIN measurements m ON m.id = "              \
     "    e.measurement WHERE e.table_id = jobs.subject AND m.finished_us >= begun "                \
-    "    ORDER BY at DESC LIMIT " STORE_TABLE_PACE "))) "                                          \
+    "    ORDER BY at DESC LIMIT " STORE_TABLE_PACE "))) WHERE pause <= " STORE_TABLE_AWAY " * "    \
+    "    median OR median = 0) "                                                                   \
     ") FROM (SELECT count(*) - coalesce(sum(open), 0) AS done, "                                   \
     "  coalesce(sum(open), 0) + (SELECT count(*) FROM measurements o JOIN table_entries e ON "     \
     "    e.measurement = o.repeats WHERE e.table_id = jobs.subject AND o.repeats IS NOT NULL AND " \

@@ -1,6 +1,8 @@
 /* Tables, and what search jobs ask. */
 #include "fleet_bed.h"
 
+#include <math.h>
+
 #include "daemon/store_jobs.h"
 #include "daemon/store_tables.h"
 
@@ -62,6 +64,64 @@ static void test_a_table_ends_its_job(void **state) {
     assert_int_equal(build(f, "brief/2", &again), 0); /* nothing is missing */
     assert_job(f, again.job, JOB_DONE);
     assert_int_equal(fleet_measure_all(f, "ok"), 0);
+}
+
+/* The nth entry was measured so many seconds after the table's job began. */
+static void note_measured(struct fixture *f, int entry, double at_s) {
+    char words[64];
+    snprintf(words, sizeof(words), "u%d %.0f", entry, at_s * 1e6);
+    fleet_change(f,
+                 "UPDATE measurements SET state = 'accepted', finished_us = (SELECT "
+                 "max(started_us) FROM job_attempts) + substr(?1, instr(?1, ' ') + 1) WHERE id = "
+                 "(SELECT measurement FROM table_entries WHERE signature = substr(?1, 1, "
+                 "instr(?1, ' ') - 1))",
+                 words);
+}
+
+/* Of a table of ten entries, after pauses of so many seconds between measurements. */
+static double time_left(const double *pauses, int n) {
+    struct table_entry entries[10];
+    char names[10][2][8];
+    void *state;
+    struct work op = {.table = {.space = "s",
+                                .fingerprint = "fp",
+                                .document = "{}",
+                                .method = "brief/2",
+                                .entries = entries,
+                                .n_entries = 10}};
+    cJSON *progress = NULL;
+    double at_s = 0;
+    assert_int_equal(fleet_start(&state), 0);
+    struct fixture *f = state;
+    op.table.profile = f->profile;
+    for (int i = 0; i < 10; i++) {
+        snprintf(names[i][0], sizeof(names[i][0]), "u%d", i + 1);
+        snprintf(names[i][1], sizeof(names[i][1]), "i%d", i + 1);
+        entries[i] = (struct table_entry){names[i][0], names[i][1], f->graph};
+    }
+    assert_int_equal(fleet_run(f, &op, do_build), 0);
+    for (int i = 0; i < n; i++)
+        note_measured(f, i + 1, at_s += pauses[i]);
+    assert_int_equal(store_table_progress(store_loop_sql(f->store), &f->err, &progress), 0);
+    const cJSON *told = cJSON_GetObjectItem(cJSON_GetArrayItem(progress, 0), "progress");
+    cJSON *whole = cJSON_Parse(told->valuestring); /* raw */
+    const cJSON *left = cJSON_GetObjectItem(whole, "eta_s");
+    double eta_s = cJSON_IsNumber(left) ? left->valuedouble : -1;
+    cJSON_Delete(whole);
+    cJSON_Delete(progress);
+    fleet_stop(&state);
+    return eta_s;
+}
+
+static void test_long_pauses_are_no_pace(void **state) {
+    const double two[] = {2, 2, 300, 2, 2, 500, 2, 2}, one[] = {1, 3, 2, 900}, few[] = {1, 100};
+    const double uneven[] = {1, 2, 9, 1, 8}, together[] = {0, 0, 0, 0, 8, 0, 0, 8};
+    assert_true(fabs(time_left(two, 8) - 2 * 2) < 1e-6);
+    assert_true(fabs(time_left(one, 4) - 6 * 2) < 1e-6);
+    assert_true(fabs(time_left(few, 2) - 8 * 50.5) < 1e-6);
+    assert_true(fabs(time_left(uneven, 5) - 5 * 4.2) < 1e-6);
+    assert_true(fabs(time_left(together, 8) - 2 * 2) < 1e-6);
+    assert_true(time_left(NULL, 0) == -1);
 }
 
 static int do_job_event(struct store_tx *tx, struct work *op, struct err *err) {
@@ -315,6 +375,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_a_table_is_removed_when_no_job_fills_it),
         TEST(test_a_table_ends_its_job),
+        cmocka_unit_test(test_long_pauses_are_no_pace),
         TEST(test_a_canceled_table_waits_for_nothing),
         TEST(test_a_table_with_holes_fails_its_job),
         TEST(test_full_entries_stand_before_brief_ones),
