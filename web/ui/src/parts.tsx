@@ -80,7 +80,7 @@ export function ProgressLine({ job }: { job: Job }) {
   );
 }
 
-/** Finds rows of a list by words of theirs; what is sought is in the address. */
+/** Finds rows of a list, or lines of a log, by words of theirs; what is sought is in the address. */
 export const FindField = () => <label>Find <input type="search" value={route.value.query.get('q') ?? ''} onInput={(e) => setQuery({ q: e.currentTarget.value })} /></label>;
 /** By words of their name. Short lists are seen whole. */
 export const Find = ({ of }: { of: unknown[] }) => (of.length < 8 && !route.value.query.get('q') ? null : <div class="toolbar"><FindField /></div>);

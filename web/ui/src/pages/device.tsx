@@ -4,7 +4,7 @@ import { api, patch, post, simulated, type Calibration, type CalibrationPoint, t
 import { ago, duration, largest, latency, percent, short, significant, sumOf } from '../format';
 import { Act, Card, Empty, Facts, Failed, Listed, Page, Reading, Select, State, Table, Unread, Waiting, type Option } from '../parts';
 import { Residuals } from '../residuals';
-import { href } from '../router';
+import { href, route, setQuery } from '../router';
 import { useGet, useList, useTick } from '../state';
 import { History, useHistory } from './device-history';
 
@@ -45,13 +45,14 @@ const entryWords = (t: LatencyTable) => [
   t.spread != null && `spread ${percent(t.spread, 1)}, at worst ${percent(t.spread_worst, 1)}`, t.oldest_at && `oldest ${ago(t.oldest_at)}`, t.eta_s != null && `${duration(t.eta_s)} left`,
 ].map((word) => (word ? `, ${word}` : ''));
 
+/** The one whose entries are shown is in the address. */
 function Tables({ profile, mine }: { profile: string; mine: LatencyTable[] }) {
-  const [open, setOpen] = useState('');
+  const open = route.value.query.get('table');
   return (
     <>
       {mine.length === 0 && <Empty>No latency table yet. Measure the one of a space:</Empty>}
       {mine.map((t) => (
-        <details key={t.id} open={open === t.id} onToggle={(e) => setOpen(e.currentTarget.open ? t.id : open === t.id ? '' : open)}>
+        <details key={t.id} open={open === t.id} onToggle={({ currentTarget: { open: on } }) => (on || open === t.id) && setQuery({ table: on ? t.id : '' })}>
           <summary>{t.space}, {t.method.split('/')[0]} <State of={t.state} /> <progress max={Math.max(1, t.needed)} value={t.measured} /> {t.measured} of {t.needed}{entryWords(t)}</summary>
           {open === t.id && <Entries table={t} />}
         </details>

@@ -3,7 +3,8 @@ import { api, get, post, type Job } from '../api';
 import { percent, short, significant } from '../format';
 import { isActive, jobKinds, subjectPage, useJob } from '../jobs';
 import { LogText, newest, type Piece } from '../log-text';
-import { Act, Card, Empty, Facts, Failed, Page, ProgressLine, State, Table, Unread, Waiting } from '../parts';
+import { Act, Card, Empty, Facts, Failed, FindField, Page, ProgressLine, State, Table, Unread, Waiting } from '../parts';
+import { route } from '../router';
 import { follow } from '../state';
 import { Subject, useNames } from './jobs';
 
@@ -33,17 +34,16 @@ function useLog(id: string, live: boolean, whole: boolean) {
   return { log: log.current, error, ...state };
 }
 
-/** The newest part of the log, or of all its lines with some words. */
+/** The newest part of the log, or of all its lines with some words, which are in the address. */
 function LogCard({ id, live }: { id: string; live: boolean }) {
-  const [sought, setSought] = useState('');
-  const [whole, setWhole] = useState(false);
-  const { log, error, version, behind } = useLog(id, live, whole);
+  const sought = route.value.query.get('q') ?? '';
+  const { log, error, version, behind } = useLog(id, live, sought !== '');
   const found = useMemo(() => (sought ? log.find(sought) : null), [log, version, sought]);
   const text = found ? found.join('\n') : log.text, shown = useMemo(() => newest(text, shownMost), [text]);
   const rest = text.length - shown.length + (found ? 0 : log.begin);
   const none = !log.text ? 'The log is empty.' : found?.length === 0 ? 'No line of the log has these words.' : null;
   return (
-    <Card title="Log" class="wide" note={log.text || whole ? <label>Find <input type="search" value={sought} onInput={(e) => { setSought(e.currentTarget.value); setWhole(true); }} /></label> : undefined}>
+    <Card title="Log" class="wide" note={(log.text || behind) && <FindField />}>
       <Failed error={error} />
       {none ? (behind ? !error && <Waiting /> : <Empty>{none}</Empty>) : <pre class="log" tabIndex={0}>{shown}</pre>}
       {found && found.length > 0 && <p class="note" role="status">{found.length} {found.length === 1 ? 'line' : 'lines'}{rest > 0 ? ', of which the latest are shown' : ''}</p>}

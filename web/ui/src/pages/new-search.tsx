@@ -249,7 +249,7 @@ export function NewSearch() {
   const draft: Draft = { ...typed, name: typed.name || `search ${when}`, supernet: net?.id ?? '', space: free ? spaceName ?? '' : '', predictor: model?.id ?? '', objectives,
     limits: Object.fromEntries(Object.entries(typed.limits).filter(([k]) => k !== 'loss' || typed.accuracy === 'evaluated')), others: Object.fromEntries(Object.entries(typed.others).filter(([k, v]) => k !== 'dataset' || (net && v !== net.dataset))) };
   const set = (part: Partial<Draft>) => {
-    const next = { ...typed, objectives, ...part };
+    const next = { ...typed, ...(read && { objectives }), ...part }; // what is typed early leaves the board to be chosen
     setTyped(next);
     setTouched(true);
     setProblems([]);
