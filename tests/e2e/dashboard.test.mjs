@@ -10,6 +10,8 @@ import './dashboard/searches.mjs';
 import './dashboard/network.mjs';
 import './dashboard/ways.mjs';
 import './dashboard/devices.mjs';
+import './dashboard/keyboard.mjs';
+import './dashboard/reloads.mjs';
 import './dashboard/jobs-and-models.mjs';
 import './dashboard/report.mjs';
 import './dashboard/failures.mjs';

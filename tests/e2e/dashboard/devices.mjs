@@ -1,7 +1,7 @@
 // Boards: what they have done, their noise, how good their predictions are, and one search on two of them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { card, comes, faults, nameOf, open, page, shot, stack } from './world.mjs';
+import { card, comes, faults, nameOf, open, page, shot, stack, twoBoards } from './world.mjs';
 
 test('the device page tells what a board has done, and takes it out of service and back', async () => {
   const board = (await stack.get('/devices')).items[0];
@@ -91,12 +91,7 @@ test('a calibration is asked for on the device page, of each space once that has
 });
 
 test('a search for two boards shows its front on each of them', async () => {
-  const { token } = await stack.post('/tokens', { kind: 'enrolment' });
-  stack.startSimulated(token, 'slow-board');
-  await stack.waitFor('the second board', async () => (await stack.get('/profiles')).items.length === 2, 60);
-  const profiles = (await stack.get('/profiles')).items;
-  for (const { id } of profiles) await stack.post('/tables', { profile: id, space: 'tiny', method: 'brief' });
-  await stack.waitFor('both tables', async () => (await stack.get('/tables')).items.filter((t) => t.state === 'ready').length === 2, 90);
+  const profiles = await twoBoards();
   const made = await stack.post('/searches', { name: 'both', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, ...profiles.map((p) => ({ metric: 'latency_us', profile: p.id, direction: 'minimise' }))], evaluations: 120, population: 12, measure_front: 0, calibration_nets: 0, method: 'brief' });
   await stack.waitFor('the search for both', async () => (await stack.get(`/searches/${made.search.id}`)).state === 'done', 90);
   await open(`searches/${made.search.id}`);

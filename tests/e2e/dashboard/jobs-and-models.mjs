@@ -17,6 +17,8 @@ test('the log of a job is searched', async () => {
   await page.getByText(expected === 1 ? '1 line' : `${expected} lines`, { exact: true }).waitFor();
   await page.getByLabel('Find').fill('no such words at all');
   await page.getByText('No line of the log has these words.').waitFor();
+  await page.getByLabel('Find').fill('');
+  await page.waitForURL((url) => !url.href.includes('q='));
   // Of a long one the newest part is shown, and everything is searched.
   appendFileSync(join(stack.dir, 'daemon/jobs', longest.id, 'log'), `${Array.from({ length: 9000 }, (_, i) => `step ${i} of a long way, and words to fill the line`).join('\n')}\n`);
   await page.reload();

@@ -87,4 +87,20 @@ export async function networks() {
   return [...all.values()];
 }
 
+/** A search whose every candidate is evaluated: long enough to be held up. */
+export const slowSearch = (name) => stack.post('/searches', { name, supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], accuracy: 'evaluated', evaluations: 3000, population: 16, measure_front: 0 });
+
+/** The profiles of two boards that have tables of the space: that of the first way through the pages, and a slower one without hardware, which comes when it is asked for first. */
+export async function twoBoards() {
+  const profiles = async () => (await stack.get('/profiles')).items;
+  if ((await profiles()).length < 2) {
+    const { token } = await stack.post('/tokens', { kind: 'enrolment' });
+    stack.startSimulated(token, 'slow-board');
+    await stack.waitFor('the second board', async () => (await profiles()).length === 2, 60);
+  }
+  for (const { id } of await profiles()) await stack.post('/tables', { profile: id, space: 'tiny', method: 'brief' });
+  await stack.waitFor('both tables', async () => (await stack.get('/tables')).items.filter((t) => t.state === 'ready').length === 2, 90);
+  return profiles();
+}
+
 export const card = (title) => page.locator('.card', { has: page.getByRole('heading', { name: title, exact: true }) });
