@@ -48,21 +48,25 @@ const sizes = {
   'text-200': { width: 1280, height: 800, text: 32 },
 };
 
-async function everyPage() {
-  const search = named ?? await newest('searches');
-  const front = (await get(`/searches/${search}/front`)).items ?? [];
-  const space = (await get(`/searches/${search}`)).space;
-  const all = (await get('/searches?page_size=1000')).items;
+/** The pages by the names of their pictures; of what there is none of yet, null. */
+async function addresses() {
+  const all = (await get('/searches?page_size=1000')).items, search = named ?? all[0]?.id;
+  const at = (id, address) => (id ? address(id) : null);
+  const front = search ? (await get(`/searches/${search}/front`)).items ?? [] : [], space = search && (await get(`/searches/${search}`)).space;
   const others = all.filter((s) => s.front_size && s.id !== search).slice(0, 5).map((s) => s.id);
   const boards = all.find((s) => new Set(s.objectives.flatMap((o) => o.profile ?? [])).size > 1);
-  const hashes = { overview: '', searches: 'searches', 'new-search': 'searches/new', search: `searches/${search}`, 'search-network': `searches/${search}?arch=${front[0]?.arch_id}`, supernets: 'supernets', supernet: `supernets/${await newest('supernets')}`, devices: 'devices', device: `devices/${await newest('devices')}`,
-    jobs: 'jobs', job: `jobs/${await newest('jobs')}`, models: 'models', data: 'data', about: 'about', comparison: `searches/compare?of=${[search, ...others].join()}`, network: `archs/${space}?arch=${encodeURIComponent(front[0]?.arch ?? '')}&search=${search}`,
-    'search-boards': `searches/${boards?.id}`, 'search-replay': `searches/${search}?by=generation&f=generation~~${Math.round(front.length / 4)}`, 'search-again': `searches/new?from=${search}`, 'add-board': 'devices?add=1', model: `models/${await newest('models')}`, space: `archs/${space}`, nowhere: 'nowhere', gone: 'searches/se_gone' };
+  return { overview: '', searches: 'searches', 'new-search': 'searches/new', search: at(search, (id) => `searches/${id}`), 'search-network': at(front[0], ({ arch_id }) => `searches/${search}?arch=${arch_id}`), supernets: 'supernets', supernet: at(await newest('supernets'), (id) => `supernets/${id}`), devices: 'devices', device: at(await newest('devices'), (id) => `devices/${id}`),
+    jobs: 'jobs', job: at(await newest('jobs'), (id) => `jobs/${id}`), models: 'models', data: 'data', about: 'about', comparison: at(search, (id) => `searches/compare?of=${[id, ...others].join()}`), network: at(front[0], ({ arch }) => `archs/${space}?arch=${encodeURIComponent(arch)}&search=${search}`),
+    'search-boards': at(boards, ({ id }) => `searches/${id}`), 'search-replay': at(search, (id) => `searches/${id}?by=generation&f=generation~~${Math.round(front.length / 4)}`), 'search-again': at(search, (id) => `searches/new?from=${id}`), 'add-board': 'devices?add=1', model: at(await newest('models'), (id) => `models/${id}`), space: at(space, (name) => `archs/${name}`), nowhere: 'nowhere', gone: 'searches/se_gone' };
+}
+
+async function everyPage() {
+  const hashes = await addresses();
   for (const [size, shape] of Object.entries(sizes)) for (const scheme of ['light', 'dark']) {
     const { page, context, open } = await windowOf(shape, scheme);
     for (const [name, hash] of Object.entries(hashes)) {
       const file = `${size}-${scheme}-${name}.png`;
-      if (hash.includes('undefined') || !file.includes(process.env.ONLY ?? '')) continue;
+      if (hash === null || !file.includes(process.env.ONLY ?? '')) continue;
       await open(hash);
       await page.screenshot({ path: join(dir, file), fullPage: size !== '4k', timeout: 120000 });
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
