@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, networks, open, page, search, shade, shot, stack } from './world.mjs';
+import { card, faults, networks, open, page, search, shade, shot, stack } from './world.mjs';
 
 test('axes of the parallel coordinates are turned around, made logarithmic, moved and hidden', async () => {
   const all = await networks();
@@ -81,6 +81,8 @@ test('columns of the table are chosen, genes of each stage too, and kept in the 
   await table.getByLabel('Blocks, stage 1').check();
   const chosen = [...usual.filter((title) => title !== 'Generation' && title !== 'Network'), 'Blocks, stage 1', 'Network'].sort();
   assert.deepEqual((await heads()).sort(), chosen);
+  assert.deepEqual(await faults(), []);
+  await shot('columns');
   await table.getByRole('button', { name: 'Blocks, stage 1' }).click(); // and sorted by
   await page.waitForTimeout(300); // the address is written
   await page.reload();

@@ -1,7 +1,7 @@
 // What the daemon refuses, has not or cannot tell for now: each page says what happened and what to do.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { card, faults, open, page, search, settled, shot, stack } from './world.mjs';
+import { context, faults, open, page, search, settled, shot, stack } from './world.mjs';
 
 const problem = () => page.locator('main .problem').first();
 
@@ -46,30 +46,34 @@ test('candidates of a search that has ended, a log, tables and weights that coul
   const { items: [point] } = await stack.get(`/searches/${search}/front`);
   const jobs = (await stack.get('/jobs')).items, logs = await Promise.all(jobs.map(async (job) => ({ job, ...(await stack.get(`/jobs/${job.id}/log?limit=1000`)) })));
   const { job, text } = logs.find((log) => log.job.state === 'done' && log.end && log.text.trim()), line = text.trim().split('\n')[0].trim();
-  const summary = page.locator('details', { hasText: `${table.measured} of ${table.needed}` }).first();
+  const cardOf = (tab, title) => tab.locator('.card', { has: tab.getByRole('heading', { name: title, exact: true }) });
+  const summary = (tab) => tab.locator('details', { hasText: `${table.measured} of ${table.needed}` }).first();
   const reads = [
-    { hash: `searches/${search}`, of: /\/candidates\?/, there: card('Candidates').getByText(/^\d+ of \d+; click on a head to sort$/) },
-    { hash: `jobs/${job.id}`, of: /\/log\?/, there: page.locator('pre.log', { hasText: line }) },
+    { hash: `searches/${search}`, of: /\/candidates\?/, there: (tab) => cardOf(tab, 'Candidates').getByText(/^\d+ of \d+; click on a head to sort$/) },
+    { hash: `jobs/${job.id}`, of: /\/log\?/, there: (tab) => tab.locator('pre.log', { hasText: line }) },
     { hash: `devices/${board.id}`, of: /\/tables\?/, there: summary },
-    { hash: `devices/${board.id}`, of: /\/tables\/[^/]*\/entries/, first: () => summary.locator('summary').click(), there: page.getByRole('region', { name: 'Entries of the table' }).getByText(entry.signature, { exact: true }) },
-    { hash: `archs/${space}?arch=${encodeURIComponent(point.arch)}`, of: /\/supernets\?/, there: card('Accuracy').getByLabel('By the weights of') },
+    { hash: `devices/${board.id}`, of: /\/tables\/[^/]*\/entries/, first: (tab) => summary(tab).locator('summary').click(), there: (tab) => tab.getByRole('region', { name: 'Entries of the table' }).getByText(entry.signature, { exact: true }) },
+    { hash: `archs/${space}?arch=${encodeURIComponent(point.arch)}`, of: /\/supernets\?/, there: (tab) => cardOf(tab, 'Accuracy').getByLabel('By the weights of') },
   ];
-  for (const [status, words] of [[503, /^The daemon has too much to do: ask again later; asked again in 5 s\.$/], [404, /^It is not there yet$/]])
-    for (const { hash, of, first, there } of reads) {
-      await page.goto('about:blank');
-      await open(hash);
-      await settled(); // with the stream, after which everything is read again
-      await open('about');
-      await page.route(of, status === 503 ? busy : refusal(status, 'it is not there yet'));
-      await open(hash);
-      await first?.();
-      await problem().waitFor();
-      assert.match(await problem().innerText(), words, `${hash} ${of}`);
-      assert.equal(await there.count(), 0, `${hash} ${of}`);
-      await page.unrouteAll({ behavior: 'wait' });
-      await there.waitFor({ timeout: 10000 });
-      await problem().waitFor({ state: 'detached' });
-    }
+  /** In a tab that listens already: what it shows is not read again because it has begun to. */
+  const recovers = async ({ hash, of, first, there }, status, words) => {
+    const tab = await context.newPage(), what = `${hash} ${of} ${status}`, said = tab.locator('main .problem').first();
+    await tab.goto(`${stack.url}/#/about`);
+    await tab.getByText('Live', { exact: true }).waitFor();
+    await tab.waitForTimeout(1500);
+    await tab.route(of, status === 503 ? busy : refusal(status, 'it is not there yet'));
+    await tab.goto(`${stack.url}/#/${hash}`);
+    await first?.(tab);
+    await said.waitFor();
+    assert.match(await said.innerText(), words, what);
+    assert.equal(await there(tab).count(), 0, what);
+    await tab.unrouteAll({ behavior: 'wait' });
+    await there(tab).waitFor({ timeout: 10000 });
+    await said.waitFor({ state: 'detached' });
+    await tab.close();
+  };
+  await page.goto('about:blank');
+  for (const [status, words] of [[503, /^The daemon has too much to do: ask again later; asked again in 5 s\.$/], [404, /^It is not there yet$/]]) await Promise.all(reads.map((read) => recovers(read, status, words)));
 });
 
 test('what is refused when a button is pressed is said in words, and nothing has changed', async () => {
