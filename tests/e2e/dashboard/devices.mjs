@@ -117,3 +117,50 @@ test('a search for two boards shows its front on each of them', async () => {
     await page.unroute(own);
   }
 });
+
+test('the page of a network has a bar for each board that is ticked, and a measurement that it asks for shows on it', async () => {
+  const profiles = (await stack.get('/profiles')).items, slow = profiles.find((p) => p.name.startsWith('slow-board')), text = (us, most = us) => (most >= 1000 ? `${(us / 1000).toPrecision(4)} ms` : `${us.toPrecision(4)} µs`);
+  const { smallest: { arch } } = await stack.get('/spaces/tiny'), at = `/archs?space=tiny&arch=${encodeURIComponent(arch)}`;
+  const known = Object.fromEntries(await Promise.all(profiles.map(async (p) => [p.name, await stack.get(`${at}&profile=${p.id}`)])));
+  await open(`archs/tiny?arch=${encodeURIComponent(arch)}`);
+  const drawn = page.locator('table.network'), heads = () => drawn.locator('thead th').allInnerTexts();
+  for (const { name } of profiles) await drawn.locator('th', { hasText: name }).waitFor();
+  /** Each unit has its latency on this board as a number and as a bar, the longest of which fills its cell. */
+  const barsOf = async (name) => {
+    const column = (await heads()).findIndex((head) => head.startsWith(name)), units = known[name].units.map((u) => u.latency_us), most = Math.max(...units);
+    const cells = await drawn.locator('tbody tr').evaluateAll((rows, column) => rows.map((row) => { const cell = [...row.cells].at(column), bar = cell.querySelector('i'); return [cell.innerText.trim(), bar.getBoundingClientRect().width]; }), column - (await heads()).length);
+    const longest = Math.max(...cells.map(([, width]) => width));
+    assert.deepEqual(cells.map(([text]) => text), units.map((us) => text(us, most)), name);
+    cells.forEach(([, width], i) => assert.ok(Math.abs(width / longest - Math.max(0.01, units[i] / most)) < 0.02, `${name}, unit ${i}: ${width} of ${longest} pixels for ${units[i]} of ${most} µs`));
+  };
+  for (const { name } of profiles) await barsOf(name);
+  await page.getByLabel(slow.name, { exact: true }).uncheck();
+  await drawn.locator('th', { hasText: slow.name }).waitFor({ state: 'detached' });
+  await page.waitForURL(/boards=/);
+  await page.reload();
+  await drawn.locator('th', { hasText: profiles.find((p) => p !== slow).name }).waitFor();
+  assert.ok(!(await heads()).some((head) => head.startsWith(slow.name)), 'the address keeps which boards are shown');
+  await page.getByLabel(slow.name, { exact: true }).check();
+  await drawn.locator('th', { hasText: slow.name }).waitFor();
+  await barsOf(slow.name);
+  // Nobody has measured it there yet.
+  const measured = async () => (await stack.get(`/measurements?graph_id=${known[slow.name].graph_id}&profile=${slow.id}`)).items;
+  const row = card('Latency, predicted and measured').locator('tbody tr', { hasText: slow.name });
+  await row.getByText('not yet').waitFor();
+  assert.deepEqual(await measured(), []);
+  await page.getByLabel('Measure on').selectOption({ label: slow.name });
+  await page.getByRole('button', { name: 'Measure fully' }).click();
+  await page.getByText('The measurement is queued; what was measured before is not repeated.').waitFor();
+  await comes(row.getByText(/^full\/\d+, \d+ samples/));
+  const [made, ...others] = await measured();
+  assert.deepEqual([others.length, made.state, made.method, made.profile], [0, 'accepted', 'full/2', slow.id]);
+  const told = await row.innerText(), { us } = known[slow.name].latency;
+  assert.ok(told.includes(`${text(made.median_us)} [${text(made.low_us)}, ${text(made.high_us)}]`) && told.includes(`${made.method}, ${made.n} samples`) && told.includes(`${made.median_us < us ? '−' : '+'}${(100 * Math.abs(made.median_us / us - 1)).toFixed(1)} %`), told);
+  const samples = card('Raw samples').locator('figure', { hasText: `${slow.name}, ${made.method}` });
+  await samples.getByText(`${made.n} samples`).waitFor();
+  await page.getByLabel('Measure on').selectOption({ label: slow.name });
+  await page.getByRole('button', { name: 'Measure fully' }).click(); // is not repeated, as it says
+  await stack.waitFor('the end of all jobs', async () => (await stack.get('/jobs')).items.every((j) => !['queued', 'running'].includes(j.state)));
+  assert.deepEqual((await measured()).map((m) => m.id), [made.id]);
+  assert.deepEqual(await faults(), []);
+});

@@ -153,3 +153,28 @@ test('weights that were imported without a data set are scored, exported and sea
   for (const e of (await stack.get('/exports')).items) if (e.supernet === supernet) await remove(`/exports/${e.id}`);
   await remove(`/supernets/${supernet}`);
 });
+
+test('the drawing of a network is as wide as its channels and as high as its resolution, and its JSON has all that the daemon tells of it', async () => {
+  const { largest: { arch } } = await stack.get('/spaces/tiny'), known = await stack.get(`/archs?space=tiny&arch=${encodeURIComponent(arch)}`);
+  await open(`archs/tiny?arch=${encodeURIComponent(arch)}`);
+  await page.locator('table.network tbody tr').nth(known.units.length - 1).waitFor();
+  /** Of each unit: how far its outline is from its middle where channels come in, are inside and go out, and the size that it has on the page. */
+  const drawn = await page.locator('table.network polygon').evaluateAll((all) => all.map((polygon) => {
+    const { width, height } = polygon.getBoundingClientRect(), points = [...polygon.points].map(({ x, y }) => ({ x, y }));
+    return { half: points.slice(0, 4).map((p) => p.x), lowest: points.slice(0, 4).map((p) => p.y), width, height };
+  }));
+  assert.equal(drawn.length, known.units.length);
+  const inside = (u) => u.mid_channels || u.c_out, most = (u) => Math.max(u.c_in, inside(u), u.c_out);
+  const per = drawn.flatMap(({ half }, i) => { const u = known.units[i]; return [half[0] ** 2 / u.c_in, half[1] ** 2 / inside(u), half[2] ** 2 / inside(u), half[3] ** 2 / u.c_out]; });
+  assert.ok(Math.max(...per) < 1.02 * Math.min(...per), `squares of widths by channel: ${per}`);
+  const wide = drawn.map(({ width }, i) => width ** 2 / most(known.units[i]));
+  assert.ok(Math.max(...wide) < 1.05 * Math.min(...wide), `as they are seen: ${wide}`);
+  known.units.forEach((u, i) => known.units.forEach((v, j) => {
+    if (u.h_out > v.h_out) assert.ok(drawn[i].height > drawn[j].height + 3, `${u.h_out} pixels in ${drawn[i].height}, ${v.h_out} in ${drawn[j].height}`);
+    if (u.h_out === v.h_out) assert.ok(Math.abs(drawn[i].height - drawn[j].height) < 1, `${drawn[i].height} and ${drawn[j].height} of ${u.h_out} pixels`);
+  }));
+  assert.ok(new Set(known.units.map((u) => u.h_out)).size > 2 && drawn.every((d) => d.lowest[0] === 0 && d.lowest[3] > 29));
+  const [file] = await Promise.all([page.waitForEvent('download'), card('Downloads').getByRole('link', { name: 'JSON', exact: true }).click()]);
+  assert.equal(file.suggestedFilename(), `${known.arch_id.slice(0, 12)}.json`);
+  assert.deepEqual(JSON.parse(readFileSync(await file.path(), 'utf8')), { space: 'tiny', ...known });
+});
