@@ -59,3 +59,67 @@ test('the supernet page shows how alike inherited and stand-alone accuracy rank 
   assert.deepEqual(await faults(), []);
   await shot('supernet-rank');
 });
+
+test('a training in phases is stopped from its page and goes on from its checkpoint; its page has the phases, rate, norm and speed, and a checkpoint is removed', async () => {
+  const train = { regime: 'progressive', epochs: 30, batch: 32, checkpoint_steps: 50, validation_images: 50, recalibration_images: 50 };
+  const { supernet, job } = await stack.post('/supernets', { name: 'in phases', space: 'tiny', dataset: 'bars', train });
+  const training = card('Training'), resume = page.getByRole('button', { name: 'Resume' }), of = `/supernets/${supernet.id}`;
+  await open(`supernets/${supernet.id}`);
+  await comes(training.getByText(/ images\/s · loss \d/));
+  await comes(page.getByRole('region', { name: 'Checkpoints' }).locator('tbody tr'));
+  const asked = [], answer = (yes) => page.once('dialog', (dialog) => { asked.push(dialog.message()); return yes ? dialog.accept() : dialog.dismiss(); });
+  const stop = async (yes) => { answer(yes); await page.getByRole('button', { name: 'Stop', exact: true }).click(); };
+  const stopped = async () => {
+    await stop(true);
+    await comes(resume);
+    await training.waitFor({ state: 'detached' });
+    assert.equal((await stack.get(`/jobs/${job.id}`)).state, 'canceled');
+    return (await stack.get(of)).step;
+  };
+  await stop(false);
+  assert.equal((await stack.get(`/jobs/${job.id}`)).state, 'running', 'who says no stops nothing');
+  const first = await stopped();
+  assert.equal(asked.length, 2);
+  await resume.click();
+  await comes(page.getByText(/^Phases: full from step 0, kernel from step \d+/));
+  const step = await stopped();
+  assert.ok(first > 0 && step > first, `it goes on from ${first} to ${step}`);
+  const { phases, series } = await stack.get(`${of}/metrics?max_points=1500`), seriesOf = (name) => series.find((s) => s.name === name);
+  const made = seriesOf('learning_rate').step;
+  assert.ok(phases.length > 1 && made.every((s, i) => i === 0 || s > made[i - 1]), `no step is there twice: ${made}`);
+  await page.getByText(`Phases: ${phases.map((p) => `${p.name.replace('_', ' ')} from step ${p.step}`).join(', ')}.`, { exact: true }).waitFor();
+  /** What the legend of a chart says of its curve, as a number. */
+  const reads = async (title, name) => {
+    const words = (await card(title).locator('.curve-legend').innerText()).trim(), [, number, power, thousands] = new RegExp(`${name} ([\\d.]+)(?: × 10⁻(.+))?( k)?$`).exec(words) ?? assert.fail(words);
+    return Number(number) * (power ? 10 ** -[...power].map((d) => '⁰¹²³⁴⁵⁶⁷⁸⁹'.indexOf(d)).join('') : 1) * (thousands ? 1000 : 1);
+  };
+  const near = (value, known) => Math.abs(value - known) <= 0.03 * known; // of two digits or more
+  const told = { 'Learning rate': ['learning rate', seriesOf('learning_rate')], 'Gradient norm': ['gradient norm', seriesOf('gradient_norm')], Speed: ['images/s', seriesOf('images_per_s')] };
+  for (const [title, [name, { value }]] of Object.entries(told)) {
+    await stack.waitFor(`the last value of ${title}`, async () => near(await reads(title, name), value.at(-1)), 10).catch(async () => assert.fail(`${title}: ${await reads(title, name)}, and not ${value.at(-1)}`));
+    assert.ok(value.length > 5, `${title} has no curve: ${value}`);
+  }
+  // Read at another step, each says what the daemon told of it.
+  await card('Learning rate').locator('canvas.over').focus();
+  for (let i = 0; i < 9; i++) await page.keyboard.press('ArrowLeft');
+  const at = Number(/step ([\d.]+)/.exec(await card('Learning rate').locator('.curve-legend').innerText())[1]);
+  assert.ok(at > 0 && at < step, `${at} of ${step}`);
+  for (const [title, [name, s]] of Object.entries(told)) {
+    const [value, known] = [await reads(title, name), s.value[s.step.filter((other) => other <= at).length - 1]];
+    assert.ok(near(value, known), `${title}: ${value} at step ${at}, and not ${known}`);
+  }
+  const list = async () => (await stack.get(`${of}/checkpoints?page_size=1000`)).items, had = await list(), rows = page.getByRole('region', { name: 'Checkpoints' }).locator('tbody tr');
+  const { checkpoint: newest } = await stack.get(of), oldest = had.filter((c) => c.id !== newest).sort((a, b) => a.step - b.step)[0];
+  assert.equal(await rows.filter({ hasText: newest }).getByRole('button', { name: 'Remove' }).count(), 0, 'the newest stays');
+  for (const yes of [false, true]) {
+    assert.equal((await list()).length, had.length);
+    answer(yes);
+    await rows.filter({ hasText: oldest.id }).getByRole('button', { name: 'Remove' }).click();
+  }
+  await rows.filter({ hasText: oldest.id }).waitFor({ state: 'detached' });
+  assert.ok(asked.at(-1).includes(`checkpoint of step ${oldest.step}?`), asked.at(-1));
+  assert.deepEqual((await list()).map((c) => c.id), had.map((c) => c.id).filter((id) => id !== oldest.id));
+  assert.equal(await rows.count(), had.length - 1);
+  assert.deepEqual(await faults(), []);
+  assert.ok((await fetch(`${stack.url}/api/v1${of}`, { method: 'DELETE' })).ok);
+});
