@@ -63,3 +63,53 @@ test('what a model cannot be imported of is said at the form', async () => {
   await page.getByRole('link', { name: 'Its job' }).click();
   await comes(page.locator('main > .problem'));
 });
+
+test('the page of a job tells each of its attempts and why it ended, how long it still takes, and stops it and tries it again', async () => {
+  const wrong = await stack.post('/models', { name: 'of no latencies', kind: 'latency', space: 'tiny', path: `${stack.dir}/tiny.json` });
+  const state = page.locator('.lead .state'), attempts = page.getByRole('region', { name: 'Attempts' }).locator('tbody tr'), again = page.getByRole('button', { name: 'Try again' });
+  const jobOf = (id) => stack.get(`/jobs/${id}`);
+  await open(`jobs/${wrong.job.id}`);
+  await comes(state.filter({ hasText: 'failed' }));
+  const { error } = await jobOf(wrong.job.id);
+  await page.locator('main > .problem').filter({ hasText: error.message.slice(1) }).waitFor();
+  for (let n = 1; n <= 2; n++) {
+    await comes(attempts.nth(n - 1).filter({ hasText: /[a-z]/ }));
+    const told = (await jobOf(wrong.job.id)).attempts;
+    assert.equal(told.length, n);
+    for (const [i, { attempt, started_at, ended_at, reason }] of told.entries()) {
+      const local = (time) => page.evaluate((time) => new Date(time).toLocaleString(), time);
+      assert.ok(reason, JSON.stringify(told));
+      assert.deepEqual(await attempts.nth(i).locator('td').allInnerTexts(), [`${attempt}`, await local(started_at), await local(ended_at), reason]);
+    }
+    assert.equal(await page.getByRole('button', { name: 'Stop', exact: true }).count(), 0, 'what has ended is not stopped');
+    if (n === 1) {
+      await again.click();
+      await page.getByText('The job is queued again.').waitFor();
+      await stack.waitFor('the second attempt', async () => { const j = await jobOf(wrong.job.id); return j.attempt === 2 && j.state === 'failed'; });
+      await state.filter({ hasText: 'failed' }).waitFor();
+    }
+  }
+  assert.ok((await fetch(`${stack.url}/api/v1/models/${wrong.model.id}`, { method: 'DELETE' })).ok);
+  const { supernet, job } = await stack.post('/supernets', { name: 'for a while', space: 'tiny', dataset: 'bars', train: { epochs: 200, batch: 32 } });
+  await open(`jobs/${job.id}`);
+  const line = page.locator('.progress-line .note');
+  await comes(line.getByText(/ · ([\d:]+ (s|min|h)) left$/));
+  const seconds = async () => { const [, n, unit] = / · ([\d:]+) (s|min|h) left$/.exec(await line.innerText()); return n.split(':').reduce((sum, v) => 60 * sum + Number(v), 0) * (unit === 'h' ? 60 : 1); };
+  await stack.waitFor('the time that the daemon says is left', async () => { const { progress } = await jobOf(job.id); return progress?.eta_s > 0 && Math.abs((await seconds()) / progress.eta_s - 1) < 0.3; }, 20);
+  for (const yes of [false, true]) {
+    assert.equal((await jobOf(job.id)).state, 'running');
+    page.once('dialog', (dialog) => (yes ? dialog.accept() : dialog.dismiss()));
+    await page.getByRole('button', { name: 'Stop', exact: true }).click();
+  }
+  await comes(state.filter({ hasText: 'cancelled' }));
+  assert.equal((await jobOf(job.id)).state, 'canceled');
+  await page.locator('.progress-line').waitFor({ state: 'detached' });
+  await again.click();
+  await comes(state.filter({ hasText: 'running' }));
+  await comes(attempts.nth(1));
+  page.once('dialog', (dialog) => dialog.accept());
+  await page.getByRole('button', { name: 'Stop', exact: true }).click();
+  await comes(state.filter({ hasText: 'cancelled' }));
+  assert.deepEqual((await jobOf(job.id)).attempts.map((a) => a.attempt), [1, 2]);
+  assert.ok((await fetch(`${stack.url}/api/v1/supernets/${supernet.id}`, { method: 'DELETE' })).ok);
+});
