@@ -73,6 +73,13 @@ int store_energy_networks(struct sql *sql, const char *profile, struct err *err,
     return 0;
 }
 
+/* Whether prices e were given and are still the newest that anybody asked for: they stand until
+ * somebody gives others or asks for a fit, whatever searches fit on their way. */
+#define ARE_GIVEN                                                                                  \
+    "(json_extract(e.data, '$.n') = 0 AND e.version = (SELECT max(a.version) FROM energy_prices "  \
+    "a WHERE a.profile = e.profile AND a.profile_revision = e.profile_revision AND "               \
+    "json_extract(a.data, '$.search') IS NULL))"
+
 /* The newest version's number, and its id if it is the same; "" else. */
 static int find_equal(struct sql *sql, const char *profile, const char *revision, const char *text,
                       struct err *err, int64_t *ret_version, char ret_id[ID_MAX]) {
@@ -103,8 +110,9 @@ int store_energy_add(struct store_tx *tx, const char *profile, const char *revis
                     "tttiti", ret_id, profile, revision, version + 1, text, store_tx_now_us(tx));
         if (r == 0)
             r = sql_run(sql, err, NULL,
-                        "DELETE FROM energy_prices WHERE profile = ?1 AND version <= ?2", "ti",
-                        profile, version + 1 - VERSIONS_KEPT);
+                        "DELETE FROM energy_prices AS e WHERE e.profile = ?1 AND e.version <= ?2 "
+                        "AND NOT " ARE_GIVEN,
+                        "ti", profile, version + 1 - VERSIONS_KEPT);
     }
     free(text);
     return r;
@@ -157,15 +165,15 @@ int store_energy_list(struct sql *sql, const char *profile, const struct sql_pag
     return r != 0 ? r : sql_spread_all(doc, "data", err, ret_doc);
 }
 
-int store_energy_newest(struct sql *sql, const char *profile, struct err *err, cJSON **ret_doc,
-                        struct energy_fit *ret_fit) {
+int store_energy_counting(struct sql *sql, const char *profile, struct err *err, cJSON **ret_doc,
+                          struct energy_fit *ret_fit) {
     char id[ID_MAX];
     cJSON *doc = NULL;
     *ret_doc = NULL;
     int r = sql_get_text(sql, err, id, sizeof(id),
                          "SELECT e.id FROM energy_prices e JOIN profiles p ON p.id = e.profile AND "
-                         "p.revision = e.profile_revision WHERE e.profile = ?1 ORDER BY e.version "
-                         "DESC LIMIT 1",
+                         "p.revision = e.profile_revision WHERE e.profile = ?1 ORDER "
+                         "BY " ARE_GIVEN " DESC, e.version DESC LIMIT 1",
                          "t", profile);
     if (r != 0 || id[0] == '\0')
         return r;

@@ -26,14 +26,15 @@ int store_energy_revision(struct sql *sql, const char *profile, struct err *err,
 int store_energy_add(struct store_tx *tx, const char *profile, const char *revision,
                      const cJSON *data, struct err *err, char ret_id[ID_MAX]);
 /* What a search has fitted on its way (docs/JOB_PROTOCOL.md, energy_prices): a version like others,
- * which names it. Errors: ESP_EINVAL. */
+ * which names it, and which does not count while given ones do. Errors: ESP_EINVAL. */
 int store_energy_add_found(struct store_tx *tx, const char *search, const cJSON *event,
                            struct err *err);
 int store_energy_get(struct sql *sql, const char *id, struct err *err, cJSON **ret_doc);
 /* profile: id; NULL: of all. */
 int store_energy_list(struct sql *sql, const char *profile, const struct sql_page_args *page,
                       struct err *err, cJSON **ret_doc);
-/* The newest of the profile's (id) current revision; *ret_doc NULL when there are none, else as
- * store_energy_get. ret_fit is left alone then. */
-int store_energy_newest(struct sql *sql, const char *profile, struct err *err, cJSON **ret_doc,
-                        struct energy_fit *ret_fit);
+/* What counts of the profile's (id) current revision: the newest, but given prices until somebody
+ * gives others or asks for a fit (a search's is none that was asked for). *ret_doc NULL when there
+ * are none, else as store_energy_get. ret_fit is left alone then. */
+int store_energy_counting(struct sql *sql, const char *profile, struct err *err, cJSON **ret_doc,
+                          struct energy_fit *ret_fit);

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/linear.h"
 #include "base/memory.h"
+#include "base/stats.h"
 
 enum { PRICES = 3, FOLDS_MAX = 40 };
 #define PJ 1e-6 /* microjoules of a picojoule */
@@ -295,7 +296,7 @@ double energy_fit_factor(const struct energy_fit *fit) {
     struct calibration line = {
         .kind = CALIBRATION_SHRUNK, .n = fit->n, .residual_sd = fit->residual_sd};
     if (fit->n == 0)
-        return 1;
+        return exp(fit->residual_sd * stats_normal_quantile(0.5 + ENERGY_LEVEL / 2));
     return fmin(calibration_interval_factor(&line), FACTOR_MAX);
 }
 
@@ -331,7 +332,7 @@ cJSON *energy_fit_describe(const struct energy_fit *fit, const struct energy_rep
 
 int energy_fit_given(const cJSON *doc, const char *at, struct err *err,
                      struct energy_fit *ret_fit) {
-    struct energy_fit fit = {.strength = INFINITY};
+    struct energy_fit fit = {.strength = INFINITY, .residual_sd = ENERGY_GIVEN_SD};
     int rc = json_real(doc, at, "mac_pj", 0, PRICE_MAX, err, &fit.mac_pj);
     if (rc == 0)
         rc = json_real(doc, at, "byte_pj", 0, PRICE_MAX, err, &fit.byte_pj);

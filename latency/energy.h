@@ -14,6 +14,9 @@
 enum { ENERGY_MIN_NETWORKS = 3, ENERGY_MAX_NETWORKS = 5000 };
 #define ENERGY_LEVEL CALIBRATION_LEVEL /* of the intervals */
 
+/* Given prices may be off by a factor of two, nine times of ten. */
+#define ENERGY_GIVEN_SD 0.4214
+
 struct energy_network {
     double macs, traffic_bytes; /* as graph_cost counts them at 4 bytes an element; > 0 */
     double measured_uj;         /* of one run; > 0 */
@@ -25,7 +28,8 @@ struct energy_fit {
     int n;                  /* networks that it was fitted on; 0: none, prices that were given */
     double strength;        /* of the shrinkage; infinite (as JSON: null): the literature's prices
                                times one number */
-    double residual_sd;     /* of log(measured / predicted), networks left out in turn */
+    double residual_sd; /* of log(measured / predicted), networks left out in turn; of prices that
+                           were given ENERGY_GIVEN_SD, which nobody has seen */
 };
 
 struct energy_report {
@@ -55,7 +59,8 @@ void energy_covariance(const struct energy_network *networks, size_t n, double *
 
 /* Microjoules of one run. */
 double energy_fit_apply(const struct energy_fit *fit, double macs, double traffic_bytes);
-/* As calibration_interval_factor, but at most 1000; 1 for prices that were given. */
+/* As calibration_interval_factor, but at most 1000; of given prices that of a normal distribution:
+ * 2, or 1 where their residual_sd is 0 (the literature's). */
 double energy_fit_factor(const struct energy_fit *fit);
 
 /* {"mac_pj", "byte_pj", "run_uj", "n", "strength", "residual_sd"}; NULL on memory exhaustion. */
@@ -64,8 +69,8 @@ cJSON *energy_fit_to_json(const struct energy_fit *fit);
  * these are null without a report, for nobody knows how good given prices are. NULL on memory
  * exhaustion. */
 cJSON *energy_fit_describe(const struct energy_fit *fit, const struct energy_report *report);
-/* Prices that somebody knows: mac_pj, byte_pj and run_uj (0 where it is not there) of doc. Other
- * members are the caller's. Errors: ESP_EINVAL. */
+/* Prices that somebody knows, with ENERGY_GIVEN_SD: mac_pj, byte_pj and run_uj (0 where it is not
+ * there) of doc. Other members are the caller's. Errors: ESP_EINVAL. */
 int energy_fit_given(const cJSON *doc, const char *at, struct err *err, struct energy_fit *ret_fit);
 /* Other members are the caller's. Errors: ESP_EINVAL. */
 int energy_fit_from_json(const cJSON *doc, const char *at, struct err *err,

@@ -27,18 +27,30 @@ static const struct column fields[] = {{"id", "id", CELL_TEXT},
                                        {"90 % interval", "interval", CELL_PERCENT},
                                        {"measured inside it", "after.coverage", CELL_PERCENT},
                                        {"fitted", "created_at", CELL_TIME}};
+/* Nothing was fitted, and nobody has seen how good they are. */
+static const struct column given[] = {{"id", "id", CELL_TEXT},
+                                      {"profile", "profile", CELL_TEXT},
+                                      {"version", "version", CELL_INT},
+                                      {"a multiply-and-add, pJ", "mac_pj", CELL_REAL},
+                                      {"a byte of traffic, pJ", "byte_pj", CELL_REAL},
+                                      {"a run, uJ", "run_uj", CELL_REAL},
+                                      {"given", "created_at", CELL_TIME}};
 static const struct resource prices = RESOURCE("/energy_prices", list, fields);
 
 static int ls_run(struct cli *cli, int argc, char **argv) {
     return resource_list(cli, &prices, argc, argv);
 }
 
-static int show_run(struct cli *cli, int argc, char **argv) {
-    return resource_show(cli, &prices, argc, argv);
+static void print_prices(struct cli *cli, const cJSON *doc) {
+    if (cli_number(doc, "n") == 0)
+        cli_fields(doc, given, COUNT(given));
+    else
+        cli_fields(doc, fields, COUNT(fields));
 }
 
-static void print_prices(struct cli *cli, const cJSON *doc) {
-    cli_fields(doc, fields, COUNT(fields));
+static int show_run(struct cli *cli, int argc, char **argv) {
+    return resource_page(cli, &(struct resource_word){"/energy_prices/", ""}, print_prices, argc,
+                         argv);
 }
 
 static int fit_run(struct cli *cli, int argc, char **argv) {

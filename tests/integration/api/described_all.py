@@ -97,7 +97,10 @@ def energy():
     equal(client.get(f"/energy_prices/{made['id']}"), made, "one fit")
     shown = client.get(f"/archs?space=tiny&profile={board.profile_id}&arch={quote(archs[0])}")
     equal(shown["energy"]["prices"], made["id"], "what an arch is told by")
-    stack.cli("energy", "set", board.profile_id, "--mac", "2", "--byte", "30", "--run", "5")
+    shown = stack.cli("energy", "set", board.profile_id, "--mac", "2", "--byte", "30", "--run", "5")
+    heads = [line.split("  ")[0] for line in shown.splitlines()]
+    equal(heads, ["id", "profile", "version", "a multiply-and-add, pJ", "a byte of traffic, pJ", "a run, uJ", "given"], "what is said of given prices")
+    equal(stack.cli("energy", "show", dict(line.split("  ", 1) for line in shown.splitlines())["id"].strip()), shown, "and when they are shown")
     given = client.get(f"/energy_prices?profile={board.profile_id}")["items"][0]
     equal((given["version"], given["n"], given["mac_pj"], given["after"]), (made["version"] + 1, 0, 2, None), "prices that are given")
     told = client.get(f"/archs?space=tiny&profile={board.profile_id}&arch={quote(archs[0])}")
@@ -105,6 +108,7 @@ def energy():
     for wrong, pointer in (({"mac_pj": 1}, "/byte_pj"), ({"mac_pj": 0, "byte_pj": 0}, None), ({"mac_pj": -1, "byte_pj": 2}, "/mac_pj")):
         problem(client.request("POST", "/energy_prices", {"profile": board.profile_id, **wrong}), 422, pointer=pointer)
     check(abs(told["energy"]["uj"] - uj) < 1e-6 * uj and told["energy"]["prices"] == given["id"], "an arch's energy at them", told["energy"], uj)
+    check(abs(told["energy"]["low_uj"] - uj / 2) < 1e-3 * uj and abs(told["energy"]["high_uj"] - 2 * uj) < 1e-3 * uj, "which may be off by a factor of two", told["energy"], uj)
 
 
 @test("a backup is made, read and removed, by an administrator alone", 60)

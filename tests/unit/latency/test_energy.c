@@ -206,6 +206,19 @@ static void literature_is_that_of_cost(void **state) {
     assert_true(energy_fit_factor(&energy_fit_literature) == 1);
 }
 
+static void given_prices_may_be_off_by_two(void **state) {
+    struct energy_fit given, back;
+    struct err err = {0};
+    cJSON *doc = cJSON_Parse("{\"mac_pj\":2,\"byte_pj\":30}");
+    assert_int_equal(energy_fit_given(doc, "", &err, &given), 0);
+    assert_true(fabs(energy_fit_factor(&given) - 2) < 1e-4);
+    cJSON *told = energy_fit_describe(&given, NULL);
+    assert_int_equal(energy_fit_from_json(told, "", &err, &back), 0);
+    assert_true(energy_fit_factor(&back) == energy_fit_factor(&given));
+    cJSON_Delete(told);
+    cJSON_Delete(doc);
+}
+
 static void goes_through_json(void **state) {
     struct energy_fit fits[] = {{35.5, 60.25, 900, 12, 0.01, 0.05}, energy_fit_literature}, back;
     struct err err = {0};
@@ -243,6 +256,7 @@ int main(void) {
         cmocka_unit_test(refuses_what_cannot_be),
         cmocka_unit_test(survives_wild_figures),
         cmocka_unit_test(literature_is_that_of_cost),
+        cmocka_unit_test(given_prices_may_be_off_by_two),
         cmocka_unit_test(goes_through_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
