@@ -655,7 +655,7 @@ static int retire(struct store_tx *tx, const char *id, struct err *err) {
             "?1",
             "ti", id, store_tx_now_us(tx));
     store_tx_wake(tx, STORE_WAKE_FLEET);
-    return r;
+    return r == 0 ? store_tx_removed(tx, err, "device", id) : r;
 }
 
 int store_device_remove(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users) {
