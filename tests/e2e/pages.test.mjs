@@ -228,6 +228,17 @@ test('spaces and models that somebody else adds or removes come to the pages and
   await row(model.name).waitFor({ state: 'detached', timeout: 5000 });
 });
 
+test('the page of a board that was opened by its name follows the board', async () => {
+  await open(`devices/${board.name}`);
+  await page.getByText('Live', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Pause' }).waitFor();
+  const patch = (state) => fetch(`${stack.url}/api/v1/devices/${board.id}`, { method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ state }) });
+  for (const [state, name] of [['paused', 'Activate'], ['active', 'Pause']]) {
+    assert.equal((await patch(state)).status, 200);
+    await page.getByRole('button', { name }).waitFor({ timeout: 10000 });
+  }
+});
+
 test('about: versions, limits and rules as the daemon tells them, and the licence of every package that is in the bundle', async () => {
   const [version, system, { dependencies }] = [await stack.get('/version'), await stack.get('/system'), JSON.parse(readFileSync(join(ui, 'package.json'), 'utf8'))];
   await open('');

@@ -110,6 +110,7 @@ test('an event reaches the page through its session, which a reload and a restar
   await page.getByText('Live', { exact: true }).waitFor();
   stack.addData();
   await page.getByText('bars').first().waitFor({ timeout: 10000 });
+  await page.getByRole('button', { name: 'Remove…' }).first().waitFor();
   const { port } = new URL(url);
   stack.daemon.kill('SIGKILL');
   await page.getByText('Connection lost, trying again…').waitFor({ timeout: 20000 });
@@ -124,6 +125,9 @@ test('what the scope does not reach is refused with a sentence that names what i
   assert.deepEqual(await context.cookies(url), []);
   await signIn(tokens.read);
   await page.getByText('reads (read)').waitFor();
+  await page.goto(`${url}/#/data`);
+  await page.getByText('bars').first().waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Remove…' }).count(), 0, 'only administrators remove');
   await page.goto(`${url}/#/devices`);
   await page.getByRole('button', { name: 'Add a board' }).first().click();
   await page.evaluate(() => sessionStorage.clear()); // an administrator's command of before

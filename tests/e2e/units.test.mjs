@@ -9,7 +9,7 @@ import { requireFromUi, ui } from './browser.mjs';
 
 const { build } = requireFromUi('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/family.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/hues.ts', 'src/log-text.ts', 'src/marks.ts', 'src/again.ts', 'src/titles.ts', 'src/order.ts', 'src/comparison.ts', 'src/subspace.ts', 'src/state.ts', 'src/api.ts'], bundle: true, splitting: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/family.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/hues.ts', 'src/log-text.ts', 'src/marks.ts', 'src/again.ts', 'src/titles.ts', 'src/order.ts', 'src/comparison.ts', 'src/subspace.ts', 'src/spread.ts', 'src/state.ts', 'src/api.ts'], bundle: true, splitting: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
 const { directionOf, frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
@@ -29,6 +29,7 @@ const { fitted, shortBoards } = await load('titles');
 const { pauseAfter, reads } = await load('again');
 const { sorted, turned } = await load('order');
 const comparison = await load('comparison');
+const { reachOf, spreadOf } = await load('spread');
 const { choicesOf, keptOf, sizeOf, withKept } = await load('subspace');
 Object.assign(globalThis, { window: globalThis, BroadcastChannel: class extends EventTarget {} }); // one of Node's own would keep it from ending
 const { follow } = await load('state');
@@ -40,6 +41,18 @@ test('marks along an axis stand where they begin, names only where they have roo
   const marks = [{ name: 'full', at: 0 }, { name: 'kernel', at: 5 }, { name: 'depth 1', at: 40 }, { name: 'expand 2', at: 95 }, { name: 'later', at: 120 }];
   assert.deepEqual(placeMarks(marks, sx, (name) => 6 * name.length), [{ name: '', x: 50.5 }, { name: 'kernel', x: 60.5 }, { name: 'depth 1', x: 130.5 }, { name: '', x: 240.5 }]);
   assert.deepEqual(placeMarks([], sx, () => 0), []);
+});
+
+test('a chart has room for the intervals that it draws, to all four sides: those of the front, and of what was measured while that is little', () => {
+  const point = (source, more) => ({ x: 5, y: 0.5, told: { source, mixed: false }, front: false, baseline: false, across: { low: 4, high: 6 }, up: { low: 0.4, high: 0.6 }, ...more });
+  const span = (points) => reachOf(points).map((values) => [Math.min(...values), Math.max(...values)]);
+  assert.deepEqual(span([point('predicted', { front: true })]), [[4, 6], [0.4, 0.6]]);
+  assert.deepEqual(span([point('measured', {})]), [[4, 6], [0.4, 0.6]]);
+  assert.deepEqual(span([point('predicted', {}), point('evaluated', {}), point('measured', { baseline: true })]), [[5, 5], [0.5, 0.5]]);
+  assert.deepEqual(span([point('measured', { across: undefined, up: { low: null, high: null } })]), [[5, 5], [0.5, 0.5]]);
+  const many = Array.from({ length: 300 }, () => point('measured', {}));
+  assert.equal(spreadOf([...many, point('predicted', {})]).length, 300);
+  assert.equal(spreadOf([...many, point('measured', { front: true })]).length, 1, 'more would cover each other');
 });
 
 /** The definition, in O(n^2). */

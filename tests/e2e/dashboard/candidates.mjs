@@ -27,22 +27,22 @@ test('axes of the parallel coordinates are turned around, made logarithmic, move
     return range;
   };
   const near = (range, expected) => assert.ok(range.every((v, i) => Math.abs(v / expected[i] - 1) < 0.05), `${range} is not near ${expected}`);
-  near(await upperHalf('macs'), [(least + most) / 2, most]);
+  near(await upperHalf('MACs'), [(least + most) / 2, most]);
   await row('MACs').getByRole('button', { name: 'flip' }).click();
   await page.waitForURL(/axes=-macs/);
-  near(await upperHalf('macs'), [least, (least + most) / 2]);
+  near(await upperHalf('MACs'), [least, (least + most) / 2]);
   await row('MACs').getByRole('button', { name: 'flip' }).click();
   await row('MACs').getByRole('button', { name: 'log' }).click();
   await page.waitForURL(/axes=(\*|%2A|\*)macs/);
-  near(await upperHalf('macs'), [Math.sqrt(least * most), most]);
+  near(await upperHalf('MACs'), [Math.sqrt(least * most), most]);
   await row('MACs').getByRole('button', { name: 'MACs to the right' }).click();
   await page.waitForURL(/axes=depth/);
-  assert.equal((await upperHalf('depth'))[1], 6);
+  assert.equal((await upperHalf('Blocks'))[1], 6);
   await row('Blocks').getByRole('button', { name: 'Hide Blocks' }).click();
   await page.waitForURL(/axes=(\*|%2A)macs(,|%2C)params/);
   await page.waitForTimeout(300); // the address is written
   await page.reload();
-  near(await upperHalf('macs'), [Math.sqrt(least * most), most]);
+  near(await upperHalf('MACs'), [Math.sqrt(least * most), most]);
   await page.getByText('Axes: order, direction, scale').click();
   assert.deepEqual(await page.locator('.axes li b').allInnerTexts(), ['MACs', 'Parameters']);
   assert.equal(await row('MACs').getByRole('button', { name: 'log' }).getAttribute('aria-pressed'), 'true');

@@ -107,6 +107,9 @@ test('a search for two boards shows its front on each of them', async () => {
   await fronts.nth(1).locator('.chosen').waitFor(); // the same network, on the other board
   assert.deepEqual(await faults(), []);
   await shot('search-two-boards');
+  for (const { id } of profiles) await page.getByLabel('Add a limit').selectOption(`latency_us:${id}`);
+  const labels = await page.locator('.limits input').evaluateAll((fields) => fields.map((field) => field.getAttribute('aria-label')));
+  assert.equal(new Set(labels).size, 4, `each field has a name of its own: ${labels}`);
   const calibrations = profiles.map((p, i) => ({ profile_id: p.id, version: 3 + i, kind: 'network', rung: 'line', a: 1, c: 0, n: 7 + i, residual_sd: 0.01, before: null, after: null }));
   const trust = card('How far to trust the predictions').locator('section'), own = new RegExp(`/searches/${made.search.id}$`);
   for (const told of [[], calibrations]) {

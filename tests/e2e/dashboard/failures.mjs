@@ -90,3 +90,38 @@ test('what is refused when a button is pressed is said in words, and nothing has
   await page.unrouteAll({ behavior: 'wait' });
   await page.locator('.lead .state', { hasText: 'online' }).waitFor();
 });
+
+test('what others need is not removed, and leads to them; what nobody needs goes once it is confirmed, from the lists of other tabs, too', async () => {
+  const remove = page.getByRole('button', { name: 'Remove…' }), answer = (yes) => page.once('dialog', (dialog) => (yes ? dialog.accept() : dialog.dismiss()));
+  await open('data');
+  answer(true);
+  await page.locator('tr', { has: page.getByRole('cell', { name: 'bars', exact: true }) }).getByRole('button', { name: 'Remove…' }).click();
+  await page.getByRole('link', { name: 'supernet bars', exact: true }).click();
+  await page.getByRole('heading', { level: 1, name: 'bars', exact: true }).waitFor();
+  answer(true);
+  await page.locator('.actions').getByRole('button', { name: 'Remove…' }).click();
+  await page.locator('.actions').getByRole('link', { name: 'search front of bars', exact: true }).waitFor();
+  assert.deepEqual(await faults(), []);
+  await shot('needed-by-others');
+  await page.getByRole('link', { name: 'search front of bars', exact: true }).click();
+  await page.getByRole('heading', { level: 1, name: 'front of bars', exact: true }).waitFor();
+  const { search: made } = await stack.post('/searches', { name: 'to go', supernet: 'bars', objectives: [{ metric: 'params', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], strategy: 'random', baseline: null, evaluations: 16, measure_front: 0 });
+  await stack.waitFor('a search to remove', async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
+  const other = await context.newPage();
+  try {
+    await other.goto(`${stack.url}/#/searches`);
+    const row = (tab) => tab.locator('tr', { has: tab.locator(`a[href="#/searches/${made.id}"]`) });
+    await row(other).waitFor();
+    await open(`searches/${made.id}`);
+    answer(false);
+    await remove.click();
+    assert.equal((await stack.get(`/searches/${made.id}`)).name, 'to go');
+    answer(true);
+    await remove.click();
+    await page.getByText('The search is removed.').waitFor();
+    await page.getByRole('heading', { level: 1, name: 'Searches', exact: true }).waitFor();
+    for (const tab of [page, other]) await row(tab).waitFor({ state: 'detached', timeout: 10000 });
+  } finally {
+    await other.close();
+  }
+});

@@ -30,6 +30,14 @@ test('jobs, data, models and devices that are reloaded in the middle of things s
     await page.reload();
     await page.getByText('Live', { exact: true }).waitFor();
     if (hash === 'devices') assert.equal((await patch('paused')).status, 200);
+    if (hash === 'models') { // one that is begun elsewhere is there at once, and stopped there
+      const later = await stack.post('/models', { name: 'begun later', kind: 'latency', space: 'tiny', path: `${stack.dir}/tiny.json` });
+      await row('begun later').locator('.state', { hasText: 'importing' }).waitFor({ timeout: 10000 });
+      await stack.post(`/jobs/${later.job.id}/cancel`, {});
+      await row('begun later').locator('.state', { hasText: 'cancelled' }).waitFor({ timeout: 10000 });
+      await fetch(`${stack.url}/api/v1/models/${later.model.id}`, { method: 'DELETE' });
+      await row('begun later').waitFor({ state: 'detached', timeout: 10000 });
+    }
     if (hash === 'models') await stack.post(`/searches/${search.id}/cancel`, {});
     await shows(what, state);
   }

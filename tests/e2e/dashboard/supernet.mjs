@@ -27,6 +27,15 @@ test('curves are read by pointer and keyboard, at one step on all charts of a pa
   assert.match(await charts.last().locator('.curve-legend').innerText(), /step \d+/);
 });
 
+test('a page that was opened by name follows its supernet', async () => {
+  await open('supernets/bars');
+  await page.getByText('Live', { exact: true }).waitFor();
+  const [oldest] = (await stack.get('/supernets/bars/checkpoints')).items.reverse(), row = page.getByRole('region', { name: 'Checkpoints' }).locator('tr', { hasText: oldest.id });
+  await row.waitFor();
+  assert.equal((await fetch(`${stack.url}/api/v1/checkpoints/${oldest.id}`, { method: 'DELETE' })).status, 204);
+  await row.waitFor({ state: 'detached', timeout: 10000 });
+});
+
 test('curves are smoothed by the slider, the raw ones stay, and the address keeps it', async () => {
   await open('supernets');
   await page.getByRole('link', { name: 'bars', exact: true }).click();

@@ -7,15 +7,17 @@ const go = async (page, hash) => page.goto(`${stack.url}/#/${hash}`);
 
 test('two tabs follow one search, which is paused in one, goes on from the other and is stopped', async () => {
   const { search } = await slowSearch('in two tabs');
-  const other = await context.newPage();
+  const [other, third] = [await context.newPage(), await context.newPage()];
   try {
     await go(page, `searches/${search.id}`);
-    await go(other, `searches/${search.id}`);
+    await go(other, 'searches/in%20two%20tabs'); // by its name
+    await go(third, 'searches/compare?of=in%20two%20tabs,front%20of%20bars');
     const counted = (tab) => tab.getByRole('button', { name: /^CSV of \d+ candidates/ });
     await Promise.all([page, other].map((tab) => counted(tab).waitFor({ timeout: 60000 })));
     const states = (state) => Promise.all([page, other].map((tab) => tab.locator('.page-head .state', { hasText: state }).waitFor({ timeout: 30000 })));
     await page.getByRole('button', { name: 'Pause' }).click();
     await states('paused');
+    await third.locator('.sides .state', { hasText: 'paused' }).first().waitFor({ timeout: 10000 });
     const held = await stack.waitFor('a pause', async () => { const { state } = await stack.get(`/searches/${search.id}`); return state === 'paused' && (await stack.get(`/searches/${search.id}/candidates?page_size=1`)).total; });
     await Promise.all([page, other].map((tab) => tab.getByRole('button', { name: `CSV of ${held} candidates` }).waitFor({ timeout: 10000 })));
     await other.getByRole('button', { name: 'Resume' }).click();
@@ -34,6 +36,7 @@ test('two tabs follow one search, which is paused in one, goes on from the other
     for (const { id } of [search, before.search]) await stack.post(`/searches/${id}/cancel`, {});
   } finally {
     await other.close();
+    await third.close();
   }
 });
 

@@ -8,8 +8,9 @@ type Store = { all: Candidates; total: number; whole: boolean; cursor: string; s
 const emptyStore = (): Store => ({ all: new Candidates(), total: 0, whole: false, cursor: '', shown: 0 });
 
 /** All candidates of the search; `total`: how many there are; `whole`: they have all been read once. Only what is new or has changed. The first points are shown before the last are read: then whenever there are twice as many. */
-export function useCandidates(id: string) {
-  const store = useRef(emptyStore());
+export function useCandidates(id: string, concerns: (d: Record<string, unknown>) => boolean) {
+  const store = useRef(emptyStore()), latest = useRef(concerns);
+  latest.current = concerns;
   const [version, setVersion] = useState(0);
   const [error, setError] = useState<string | null>(null);
   useEffect(() => {
@@ -35,7 +36,7 @@ export function useCandidates(id: string) {
       } finally {
         if (unseen) show();
       }
-    }, setError, ['candidates', 'front'], (data) => data['search'] === id).end;
+    }, setError, ['candidates', 'front'], (data) => latest.current(data)).end;
   }, [id]);
   return { candidates: store.current.all.map as Map<string, Entry>, metrics: store.current.all.metrics(), total: store.current.total, whole: store.current.whole, version, error };
 }

@@ -25,11 +25,11 @@ export const naming = (metricTitle: (key: string) => string, isMetric: (key: str
 /** What a person types: top-1 in percent, latency in ms. */
 const unitOf = (key: string): [number, string] => (key === 'top1' ? [100, '%'] : key.startsWith('latency_us') ? [0.001, 'ms'] : [1, '']);
 
-function Bound({ name, at, range, set }: { name: string; at: keyof Range; range: Range; set: (r: Range) => void }) {
+function Bound({ name, title, at, range, set }: { name: string; title: string; at: keyof Range; range: Range; set: (r: Range) => void }) {
   const [factor] = unitOf(name);
   const v = range[at];
   return (
-    <input type="number" step="any" class="bound" aria-label={`${at === 'low' ? 'at least' : 'at most'} ${name.split(':')[0]}`} value={v === null ? '' : +(v * factor).toPrecision(7)}
+    <input type="number" step="any" class="bound" aria-label={`${at === 'low' ? 'at least' : 'at most'} ${title}`} value={v === null ? '' : +(v * factor).toPrecision(7)}
       onChange={(e) => set({ ...range, [at]: e.currentTarget.value === '' ? null : Number(e.currentTarget.value) / factor })} />
   );
 }
@@ -47,11 +47,11 @@ export function Limits({ ranges, keys, names, change, children }: { ranges: Rang
         <label>Limit <Select aria-label="Add a limit" value="" set={(key) => setAdded([...added, key])} of={[['', 'add…'], ...keys.filter((k) => !open.includes(k)).map((k) => [k, names.title(k)] as const)]} /></label>
         {open.length > 0 && <button type="button" aria-label="Clear limits" onClick={() => { setAdded([]); setQuery({ f: '' }); }}>Clear</button>}
         {open.map((key) => {
-          const range = ranges[key] ?? { low: null, high: null };
+          const bound = { name: key, title: names.title(key), range: ranges[key] ?? { low: null, high: null }, set: (r: Range) => change(key, r) };
           return (
             <span key={key} class="limit">
-              <Bound name={key} at="low" range={range} set={(r) => change(key, r)} /> ≤ {names.title(key)} ≤ <Bound name={key} at="high" range={range} set={(r) => change(key, r)} /> {unitOf(key)[1]}
-              <button type="button" class="quiet" aria-label={`Remove the limit of ${names.title(key)}`} onClick={() => { change(key, null); setAdded(added.filter((k) => k !== key)); }}>✕</button>
+              <Bound {...bound} at="low" /> ≤ {bound.title} ≤ <Bound {...bound} at="high" /> {unitOf(key)[1]}
+              <button type="button" class="quiet" aria-label={`Remove the limit of ${bound.title}`} onClick={() => { change(key, null); setAdded(added.filter((k) => k !== key)); }}>✕</button>
             </span>
           );
         })}

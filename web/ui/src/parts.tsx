@@ -1,7 +1,7 @@
 // Small parts that every page uses.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { wordsOf, type Job, type Progress } from './api';
+import { remove, session, wordsOf, type ApiError, type Job, type Progress } from './api';
 import { copied } from './clipboard';
 import { duration, percent, short } from './format';
 import { progress } from './live';
@@ -230,16 +230,29 @@ export const Toasts = () => (
   </div>
 );
 
-/** A button that does something at the daemon: off while it does, and says what went wrong. */
+type User = { kind: string; id: string; name: string };
+const UserOf = ({ kind, id, name }: User) => (/^(search|supernet|job|model)$/.test(kind) ? <a href={href([kind + (kind === 'search' ? 'es' : 's'), id])}>{kind} {name}</a> : <>{kind} {name}</>);
+
+/** A button that does something at the daemon: off while it does, and says what went wrong, with the ways to those that need what was to go. */
 export function Act(props: { do: () => Promise<unknown>; done?: string; confirm?: string; class?: string; off?: boolean; children: ComponentChildren }) {
-  const [busy, setBusy] = useState(false);
+  const [busy, setBusy] = useState(false), [users, setUsers] = useState<User[]>([]);
   const click = () => {
     if (props.confirm && !window.confirm(props.confirm)) return;
     setBusy(true);
+    setUsers([]);
     props.do()
       .then(() => props.done && say(props.done))
-      .catch((error: unknown) => say(wordsOf(error), true))
+      .catch((error: Partial<ApiError>) => { setUsers((error.body?.['users'] ?? []) as User[]); say(wordsOf(error), true); })
       .finally(() => setBusy(false));
   };
-  return <button type="button" class={props.class ?? ''} disabled={busy || props.off} onClick={click}>{props.children}</button>;
+  return (
+    <>
+      <button type="button" class={props.class ?? ''} disabled={busy || props.off} onClick={click}>{props.children}</button>
+      {users.length > 0 && <span class="note">Needed by {users.map((user, i) => <span key={user.id}>{i > 0 && ', '}<UserOf {...user} /></span>)}</span>}
+    </>
+  );
 }
+
+/** Removes a thing for good, which only administrators may. */
+export const Remove = ({ kind, name, path, then, ...more }: { kind: string; name: string; path: string; then: () => void; class?: string }) =>
+  session.value?.scope === 'admin' ? <Act do={() => remove(path).then(then)} confirm={`Remove the ${kind} ${name}? This cannot be undone.`} done={`The ${kind} is removed.`} {...more}>Remove…</Act> : null;

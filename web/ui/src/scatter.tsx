@@ -11,16 +11,16 @@ import { frontOf, type Direction } from './front';
 import { ramp, steps } from './hues';
 import { extent, toPixel, toValue, type Scale } from './scale';
 import { useSignal } from './signal';
+import { reachOf, spreadOf, type Interval } from './spread';
 import { useSettled } from './state';
 import { cardTone, color, paint } from './theme';
 import { over, parseZoom, printZoom, zoomed, type Scales } from './zoom';
 
 export type Point = {
   key: string; x: number; y: number; told: Told; feasible: boolean; front: boolean; baseline: boolean;
-  across: Interval | undefined; up: Interval | undefined; // asked for of the front alone
+  across: Interval | undefined; up: Interval | undefined; // asked for of those alone whose intervals are drawn
   outside: boolean; hue: number | null; // outside of a range; 0 to 1 where a number or a kind gives the colour, below 0: it is of no kind
 };
-type Interval = { low: number | null; high: number | null };
 /** `limits` are those that the search itself has set on the metric; `say` writes one of its values. */
 export type Axis = { title: string; direction: Direction; labels: Labels; log: boolean; limits: Range; say: (v: number) => string };
 const colorNames = ['ink', 'line', 'card', 'accent', 'measured', 'evaluated', 'predicted', 'counted', 'baseline', 'limit'] as const;
@@ -81,21 +81,21 @@ function drawAgainst(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props:
   ctx.restore();
 }
 
-function drawIntervals(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, points: Point[], colors: Colors) {
+function drawIntervals(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, points: Point[], shadeOf: (p: Point) => string) {
   ctx.lineWidth = 1;
   ctx.globalAlpha = 0.55;
   for (const p of points) {
-    if (!p.front || p.outside) continue;
-    ctx.strokeStyle = colors[p.told.source];
+    if (p.outside) continue;
+    ctx.strokeStyle = shadeOf(p);
     ctx.beginPath();
     const { across, up } = p;
     if (across?.low != null && across.high != null) {
-      ctx.moveTo(toPixel(sx, across.low), toPixel(sy, p.y));
-      ctx.lineTo(toPixel(sx, across.high), toPixel(sy, p.y));
+      ctx.moveTo(kept(sx, toPixel(sx, across.low)), toPixel(sy, p.y));
+      ctx.lineTo(kept(sx, toPixel(sx, across.high)), toPixel(sy, p.y));
     }
     if (up?.low != null && up.high != null) {
-      ctx.moveTo(toPixel(sx, p.x), toPixel(sy, up.low));
-      ctx.lineTo(toPixel(sx, p.x), toPixel(sy, up.high));
+      ctx.moveTo(toPixel(sx, p.x), kept(sy, toPixel(sy, up.low)));
+      ctx.lineTo(toPixel(sx, p.x), kept(sy, toPixel(sy, up.high)));
     }
     ctx.stroke();
   }
@@ -166,6 +166,7 @@ function drawPoints(ctx: CanvasRenderingContext2D, points: Point[], at: Placed, 
 
 function drawHalo(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, p: Point | undefined, shade: string) {
   if (!p || !inSight(toPixel(sx, p.x), sx) || !inSight(toPixel(sy, p.y), sy)) return;
+  drawIntervals(ctx, sx, sy, [p], () => shade);
   ctx.strokeStyle = shade;
   ctx.lineWidth = 2;
   ctx.beginPath();
@@ -211,12 +212,7 @@ function drawLimitWords(ctx: CanvasRenderingContext2D, { sx, sy }: Scales, props
 
 /** Of everything there is. */
 function scalesOf(points: Point[], width: number, height: number, props: Props): Scales {
-  const [xs, ys]: [number[], number[]] = [[], []];
-  for (const p of points) {
-    xs.push(p.x);
-    ys.push(p.y);
-    if (p.front) xs.push(p.across?.low ?? p.x, p.across?.high ?? p.x);
-  }
+  const [xs, ys] = reachOf(points);
   for (const { axis, v } of limitsOf(props)) (axis === 'x' ? xs : ys).push(v);
   for (const p of props.against) {
     xs.push(p.x);
@@ -324,7 +320,7 @@ export function Scatter(props: Props) {
     if (!ctx) return;
     const colors = colorsNow();
     const { sx, sy } = settled;
-    drawIntervals(ctx, sx, sy, points, colors);
+    drawIntervals(ctx, sx, sy, spreadOf(points), (p) => colors[p.told.source]);
     drawPoints(ctx, points, at, settled, colors);
     drawFront(ctx, sx, sy, points, props, colors);
     drawAgainst(ctx, sx, sy, props, colors);

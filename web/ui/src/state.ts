@@ -68,6 +68,9 @@ export const useGet = <T>(path: Path, topics?: string[], concerns?: Concerns) =>
 /** A whole list; null without a path. */
 export const useList = <T>(path: Path, topics?: string[], concerns?: Concerns) => useLoaded<T[] | null>(async () => (path ? list<T>(path) : null), path || '', topics, concerns) as Loaded<T[]>;
 
+/** What tells of the things that a page shows: by their ids, for its address may have names. All does until they have been read. */
+export const own = (of: () => ({ id: string } | null)[]) => (d: Record<string, unknown>): boolean => of().some((known) => !known || [d['id'], d['search'], d['supernet']].includes(known.id));
+
 /** A value that many networks depend on: at once while they are few, else when it has rested for 120 ms. */
 export function useSettled<T>(value: T, many: boolean): T {
   const [settled, setSettled] = useState(value);

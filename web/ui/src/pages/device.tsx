@@ -2,10 +2,10 @@ import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { api, patch, post, simulated, type Calibration, type CalibrationPoint, type Device, type DeviceHistory, type Measurement, type Profile, type Space, type Table as LatencyTable, type TableEntry } from '../api';
 import { ago, duration, largest, latency, percent, short, significant, sumOf } from '../format';
-import { Act, Card, Empty, Facts, Failed, Listed, Page, Reading, Select, State, Table, Unread, Waiting, type Option } from '../parts';
+import { Act, Card, Empty, Facts, Failed, Listed, Page, Reading, Remove, Select, State, Table, Unread, Waiting, type Option } from '../parts';
 import { Residuals } from '../residuals';
-import { href, route, setQuery } from '../router';
-import { useGet, useList, useTick } from '../state';
+import { go, href, route, setQuery } from '../router';
+import { own, useGet, useList, useTick, type Loaded } from '../state';
 import { History, useHistory } from './device-history';
 
 /** Chooses one of some spaces, to do something with; nothing while there is none. */
@@ -155,11 +155,11 @@ function Credentials({ board, reload }: { board: Device; reload: () => void }) {
 
 export function DevicePage({ id }: { id: string }) {
   useTick(10000);
-  const { data, error, reload } = useGet<Device>(api`/devices/${id}`, ['device'], (d) => d['id'] === id);
+  const loaded: Loaded<Device> = useGet<Device>(api`/devices/${id}`, ['device'], own(() => [loaded.data])), { data, error, reload } = loaded;
   const profiles = useList<Profile>('/profiles', ['device']);
   const tables = useList<LatencyTable>('/tables', ['table']);
   const tablesOf = (p: Profile) => (tables.data ?? []).filter((t) => t.profile === p.id);
-  const history = useHistory(id, profiles.data ?? []);
+  const history = useHistory(data?.id ?? id, profiles.data ?? []);
   if (!data) return <Unread title="Device" error={error} of="devices" />;
   const change = (state: string) => patch(`/devices/${data.id}`, { state }).then(reload);
   const f = data.fingerprint ?? {};
@@ -168,13 +168,16 @@ export function DevicePage({ id }: { id: string }) {
   const mine = (profiles.data ?? []).filter((p) => p.device === data.id).sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id));
   return (
     <Page title={data.name} lead={<><State of={data.online ? 'online' : 'offline'} /> <State of={data.health} /> {data.state !== 'active' && <State of={data.state} />}</>} actions={
-      data.state === 'active' ? (
-        <>
-          <Act do={() => change('draining')} done="The board ends what it has, then pauses.">Drain</Act>
-          <Act do={() => change('paused')} done="No more measurements go to this board, and what it had is given back.">Pause</Act>
-          <Act do={() => change('maintenance')} done="The board is under maintenance.">Maintenance</Act>
-        </>
-      ) : <Act class="primary" do={() => change('active')} done="The board measures again.">Activate</Act>
+      <>
+        {data.state === 'active' ? (
+          <>
+            <Act do={() => change('draining')} done="The board ends what it has, then pauses.">Drain</Act>
+            <Act do={() => change('paused')} done="No more measurements go to this board, and what it had is given back.">Pause</Act>
+            <Act do={() => change('maintenance')} done="The board is under maintenance.">Maintenance</Act>
+          </>
+        ) : <Act class="primary" do={() => change('active')} done="The board measures again.">Activate</Act>}
+        <Remove kind="board" name={data.name} path={`/devices/${data.id}`} then={() => go(['devices'])} />
+      </>
     }>
       {data.waits_for?.device && <p class="note" role="status">The board waits: <a href={href(['devices', data.waits_for.device])}>another one</a> on the same machine measures.</p>}
       {data.waits_for?.job && <p class="note" role="status">The board waits with its measurement: <a href={href(['jobs', data.waits_for.job])}>a job</a> of this machine must reach a step's end first{data.waits_for.seconds ? `, for ${duration(data.waits_for.seconds)} so far` : ''}.</p>}

@@ -1,9 +1,9 @@
 // Predictors and latency tables of other programs: what they know of a space, and a form to import one.
 import { useState } from 'preact/hooks';
-import { api, post, remove, wordsOf, type Model, type Space } from '../api';
+import { api, post, wordsOf, type Model, type Space } from '../api';
 import { quoted } from '../draft';
 import { ago, latency, percent, short } from '../format';
-import { Act, Card, Code, Facts, Failed, Listed, Page, Select, State, Table, Unread } from '../parts';
+import { Card, Code, Facts, Failed, Listed, Page, Remove, Select, State, Table, Unread } from '../parts';
 import { go, href } from '../router';
 import { useGet, useList } from '../state';
 
@@ -60,14 +60,14 @@ export function Models() {
 }
 
 export function ModelPage({ id }: { id: string }) {
-  const { data, error } = useGet<Model & { job: string | null }>(api`/models/${id}`, ['model'], (d) => d['id'] === id);
+  const { data, error } = useGet<Model & { job: string | null }>(api`/models/${id}`, ['model']);
   if (!data) return <Unread title="Model" error={error} of="models" />;
   const s = (data.summary ?? {}) as Summary;
   return (
     <Page title={data.name} lead={<>{kinds[data.kind]}, space {data.space} <State of={data.state} /></>} actions={
       <>
         {data.state === 'ready' && <a class="button primary" href={href(['searches', 'new'])}>Search by it</a>}
-        <Act do={() => remove(`/models/${data.id}`).then(() => go(['models']))} confirm={`Remove ${data.name}?`} done="The model is removed.">Remove</Act>
+        <Remove kind="model" name={data.name} path={`/models/${data.id}`} then={() => go(['models'])} />
       </>
     }>
       <Failed error={error} />

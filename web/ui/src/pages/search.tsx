@@ -15,10 +15,10 @@ import { Extend, Report } from '../further';
 import { comparing, counted, metricName, metricValue, percent, short, significant, sumOf, tickLabels } from '../format';
 import { isActive, useJob } from '../jobs';
 import { Lines, type Curve } from '../lines';
-import { Act, AxisChoice, Card, Empty, Facts, Failed, Page, ProgressLine, Reading, Select, State, Unread } from '../parts';
-import { href, route, setQuery } from '../router';
+import { Act, AxisChoice, Card, Empty, Facts, Failed, Page, ProgressLine, Reading, Remove, Select, State, Unread } from '../parts';
+import { go, href, route, setQuery } from '../router';
 import { kindHue, Scatter, type Axis, type Point } from '../scatter';
-import { useGet, useList, useSettled } from '../state';
+import { own, useGet, useList, useSettled } from '../state';
 import { shortBoards } from '../titles';
 import { weightsOf, type Weights } from '../weights';
 
@@ -121,14 +121,15 @@ const change = (key: string, range: Range | null) => setQuery({ f: printRanges(w
 export function SearchPage({ id }: { id: string }) {
   const path = api`/searches/${id}`;
   const [asks, setAsks] = useState<'extend' | 'report' | ''>('');
-  const loaded = useGet<Search>(path, ['search', 'generation', 'front'], (d) => d['id'] === id || d['search'] === id);
-  const front = useGet<Front>(`${path}/front`, ['front', 'generation', 'job'], (d) => d['search'] === id || (d['kind'] === 'evaluate' && d['state'] === 'done'));
+  const concerns = own(() => [loaded.data]);
+  const loaded = useGet<Search>(path, ['search', 'generation', 'front'], concerns);
+  const front = useGet<Front>(`${path}/front`, ['front', 'generation', 'job'], (d) => concerns(d) || (d['kind'] === 'evaluate' && d['state'] === 'done'));
   const supernet = loaded.data?.supernet;
   const pins = useList<Pin>(supernet && api`/supernets/${supernet}/pins`, ['job'], (d) => d['kind'] === 'evaluate' && d['state'] === 'done');
   const profileList = useList<Profile>('/profiles');
   const search = loaded.data;
   const job = useJob(search?.job);
-  const { candidates, metrics, total, whole, version, error } = useCandidates(id);
+  const { candidates, metrics, total, whole, version, error } = useCandidates(id, concerns);
   const directionOf = (key: string) => directionIn(search?.objectives ?? [], key);
   const { query } = route.value;
   const boards = [...new Set((search?.objectives ?? []).flatMap((o) => o.profile ?? []))];
@@ -224,7 +225,7 @@ export function SearchPage({ id }: { id: string }) {
 
   const beside = (
     <>
-      <Hypervolume id={id} search={search} nameOf={nameOf} />
+      <Hypervolume id={search.id} search={search} nameOf={nameOf} />
       <Trust search={search} boards={boards} nameOf={profiles} />
     </>
   );
@@ -246,6 +247,7 @@ export function SearchPage({ id }: { id: string }) {
         <button type="button" aria-expanded={asks === 'report'} onClick={() => setAsks(asks === 'report' ? '' : 'report')}>Report</button>
         {candidates.size > 0 && <Act do={() => exportCandidates(id, search.name, 'csv', profiles)}>CSV of {whole ? '' : 'all '}{short(total)} candidates</Act>}
         {candidates.size > 0 && <Act do={() => exportCandidates(id, search.name, 'json', profiles)}>JSON</Act>}
+        <Remove kind="search" name={search.name} path={path} then={() => go(['searches'])} />
       </>
     }>
       {asks === 'extend' && search.state === 'done' && <Extend search={search} close={() => setAsks('')} />}

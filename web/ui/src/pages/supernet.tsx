@@ -1,14 +1,14 @@
 import { useMemo } from 'preact/hooks';
-import { api, get, post, remove, type Checkpoint, type Estimation, type Job, type Series, type Space, type Supernet } from '../api';
+import { api, get, post, type Checkpoint, type Estimation, type Job, type Series, type Space, type Supernet } from '../api';
 import { ago, percent, short, significant } from '../format';
 import { quoted } from '../draft';
 import { isActive, useJob } from '../jobs';
 import { Lines, type Curve } from '../lines';
 import type { Mark } from '../marks';
-import { Act, Card, Empty, Facts, Failed, Listed, Page, ProgressLine, State, Table, Unread } from '../parts';
+import { Act, Card, Empty, Facts, Failed, Listed, Page, ProgressLine, Remove, State, Table, Unread } from '../parts';
 import { Rank } from '../rank';
 import { go, href, route, setQuery } from '../router';
-import { useGet, useList } from '../state';
+import { own, useGet, useList } from '../state';
 import { smoothed } from '../stats';
 import { isAlone, useImages } from '../weights';
 
@@ -57,16 +57,17 @@ function CheckpointActions({ supernet, checkpoint, done }: { supernet: Supernet;
   return (
     <span class="row-of">
       {checkpoint.kept && !isAlone(supernet) ? <a href={href(['searches', 'new'], { supernet: supernet.id, checkpoint: checkpoint.id })}>Search it</a> : null}
-      {checkpoint.id !== supernet.checkpoint && <Act class="link" do={() => remove(`/checkpoints/${checkpoint.id}`).then(done)} confirm={`Remove the checkpoint of step ${checkpoint.step}? Its weights cannot be had again.`} done="The checkpoint is removed.">Remove</Act>}
+      {checkpoint.id !== supernet.checkpoint && <Remove class="link" kind="checkpoint" name={`of step ${checkpoint.step}`} path={`/checkpoints/${checkpoint.id}`} then={done} />}
     </span>
   );
 }
 
 export function SupernetPage({ id }: { id: string }) {
   const path = api`/supernets/${id}`;
-  const supernet = useGet<Supernet>(path, ['supernet'], (d) => d['id'] === id);
-  const metrics = useGet<Metrics>(`${path}/metrics?max_points=1500`, ['metric'], (d) => d['supernet'] === id);
-  const checkpoints = useList<Checkpoint>(`${path}/checkpoints`, ['supernet'], (d) => d['id'] === id);
+  const concerns = own(() => [supernet.data]);
+  const supernet = useGet<Supernet>(path, ['supernet'], concerns);
+  const metrics = useGet<Metrics>(`${path}/metrics?max_points=1500`, ['metric'], concerns);
+  const checkpoints = useList<Checkpoint>(`${path}/checkpoints`, ['supernet'], concerns);
   const job = useJob(supernet.data?.job);
   const estimations = useList<Estimation>(api`/estimations?supernet=${id}`, ['job'], (d) => d['kind'] === 'estimate' && d['state'] === 'done');
   const weight = smoothingOf(route.value.query.get('smooth'));
@@ -90,6 +91,7 @@ export function SupernetPage({ id }: { id: string }) {
         {s.state === 'training' && <Act do={() => post(`${path}/pause`)} done="Training pauses at its next step, until you resume it.">Pause</Act>}
         {running && <Act do={() => post(`/jobs/${job.data!.id}/cancel`)} confirm="Stop training? It can be resumed from its checkpoint." done="Training stops at the next step.">Stop</Act>}
         {(s.state === 'paused' || (job.data && ['failed', 'canceled'].includes(job.data.state))) && <Act class="primary" do={() => post(`${path}/resume`)} done="Training goes on from its checkpoint.">Resume</Act>}
+        <Remove kind="supernet" name={s.name} path={path} then={() => go(['supernets'])} />
       </>
     }>
       {running && job.data && <Card title="Training"><ProgressLine job={job.data} /></Card>}
