@@ -10,6 +10,7 @@ import './dashboard/searches.mjs';
 import './dashboard/imported.mjs';
 import './dashboard/network.mjs';
 import './dashboard/ways.mjs';
+import './dashboard/together.mjs';
 import './dashboard/devices.mjs';
 import './dashboard/keyboard.mjs';
 import './dashboard/reloads.mjs';

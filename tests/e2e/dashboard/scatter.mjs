@@ -332,3 +332,52 @@ test('limits that the search itself set are dashed lines on both axes, a limit t
   assert.match(await card('The front as a table').locator('thead').innerText(), /Network.*Top-1.*MACs.*Parameters.*Model size.*Peak memory/s); // what it is about, then the rest
   assert.match(await facts.innerText(), /Top-1.*evaluated.*MACs.*Parameters.*Model size/s);
 });
+
+test('a colour by generation has its legend and is on the marks, and the button replays the search by itself until it is held', async () => {
+  const { items } = await stack.get(`/searches/${search}/front`), all = await networks();
+  await open(`searches/${search}?x=macs`);
+  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  const picture = () => page.locator('.scatter canvas.base').evaluate((c) => c.toDataURL()), plain = await picture();
+  const colour = page.getByLabel('Colour by'), legend = page.locator('.scatter .legend li', { has: page.locator('.mark.hue') });
+  assert.equal(await legend.count(), 0);
+  await colour.selectOption({ label: 'Generation' });
+  await page.waitForURL(/by=generation/);
+  const generations = all.map((n) => n.generation), [least, most] = [Math.min(...generations), Math.max(...generations)];
+  assert.equal((await legend.innerText()).replace(/\s+/g, ' ').trim(), `Generation: ${least} ${most}`);
+  assert.notEqual(await picture(), plain);
+  const ramp = await legend.locator('.mark.hue').evaluate((e) => getComputedStyle(e).backgroundImage.match(/rgb\([^)]*\)/g).map((c) => c.match(/\d+/g).map(Number)));
+  const canvas = page.locator('.scatter canvas.over'), places = [];
+  await canvas.focus();
+  for (let i = 0; i < items.length; i++) {
+    await page.keyboard.press('ArrowRight');
+    const arch = (await page.locator('.tip').innerText()).split('\n').at(-1);
+    places.push({ ...items.find((item) => item.arch === arch), at: await page.locator('.tip').evaluate((tip) => ['left', 'top'].map((side) => parseFloat(getComputedStyle(tip)[side]))) });
+  }
+  await page.keyboard.press('Escape');
+  const alone = places.filter((p) => places.every((o) => o === p || Math.hypot(o.at[0] - p.at[0], o.at[1] - p.at[1]) > 14));
+  assert.ok(alone.length > 0);
+  for (const { at, generation } of alone) { // left and above of its middle there is nothing of the front's line
+    const shade = await page.locator('.scatter canvas.base').evaluate((c, [x, y]) => { const ratio = c.width / c.clientWidth; return [...c.getContext('2d').getImageData(Math.round((x - 2) * ratio), Math.round((y - 2) * ratio), 1, 1).data]; }, at);
+    const wanted = ramp[Math.round(((ramp.length - 1) * (generation - least)) / (most - least))];
+    assert.ok(wanted.every((v, k) => Math.abs(v - shade[k]) < 12), `${shade} and not ${wanted}, of generation ${generation} of ${most}`);
+  }
+  await colour.selectOption({ label: 'source' });
+  await legend.waitFor({ state: 'detached' });
+  assert.equal(await picture(), plain);
+  const at = async () => Number(/generation (\d+) of/.exec(await page.locator('.replay .numbers').innerText())[1]);
+  assert.equal(await at(), most);
+  await page.getByRole('button', { name: 'Replay', exact: true }).click();
+  await page.getByRole('button', { name: 'Hold', exact: true }).waitFor();
+  const seen = [await stack.waitFor('its beginning', async () => { const v = await at(); return v < most && v + 1; }) - 1];
+  while (seen.length < 4) seen.push(await stack.waitFor('the next generation', async () => { const v = await at(); return v !== seen.at(-1) && v + 1; }) - 1);
+  assert.ok(seen.every((v, i) => i === 0 || v > seen[i - 1]), `generations as they came: ${seen}`);
+  await page.getByRole('button', { name: 'Hold', exact: true }).click();
+  const held = await at(), known = all.filter((n) => n.generation <= held).length;
+  await card('Candidates').getByText(`${known} of ${all.length};`).waitFor();
+  await page.waitForTimeout(500);
+  assert.equal(await at(), held, 'it stands still');
+  await page.getByLabel('Up to generation').fill(`${most - 2}`);
+  await page.getByRole('button', { name: 'Replay', exact: true }).click();
+  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  await page.getByRole('button', { name: 'Replay', exact: true }).waitFor(); // it has ended by itself
+});
