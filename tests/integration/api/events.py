@@ -7,6 +7,7 @@ import time
 
 import bed
 import data
+from board import Board
 from client import Client, Events, problem
 from stack import Stack
 from suite import check, equal, test, wait_for
@@ -48,7 +49,7 @@ def topics():
 def removals():
     bed.supernet()
     client, two = bed.client(), [{"metric": "top1", "direction": "maximise"}, {"metric": "macs", "direction": "minimise"}]
-    with Events(bed.daemon().port, topics="space,dataset,model,supernet,search") as stream:
+    with Events(bed.daemon().port, topics="space,dataset,model,supernet,search,device") as stream:
         added = client.post("/spaces", data.space(name="events-space"), 201)
         stream.until(lambda topic, doc: topic == "space" and doc == {"name": "events-space", "fingerprint": added["fingerprint"]})
         dataset, job = add_dataset("events-gone")
@@ -61,7 +62,8 @@ def removals():
             client.post(f"/jobs/{client.get(f'/{path}/events-gone')['job']}/cancel", {}, (202, 409))
         for id in [job] + [client.get(f"/{path}/events-gone")["job"] for path in ("supernets", "searches", "models")]:
             wait_for("its end", lambda: client.get(f"/jobs/{id}")["state"] in ("done", "failed", "canceled"), 30)
-        for topic, path, id in (("search", "searches", begun["search"]), ("supernet", "supernets", begun["supernet"]), ("model", "models", begun["model"]), ("dataset", "datasets", dataset)):
+        board = Board(bed.daemon().port, "events-gone").enrol(bed.daemon().enrolment_token()).device_id
+        for topic, path, id in (("device", "devices", board), ("search", "searches", begun["search"]), ("supernet", "supernets", begun["supernet"]), ("model", "models", begun["model"]), ("dataset", "datasets", dataset)):
             client.expect(204, "DELETE", f"/{path}/{id}")
             stream.until(lambda heard, doc: heard == topic and doc == {"id": id, "removed": True})
         client.expect(204, "DELETE", "/spaces/events-space")
