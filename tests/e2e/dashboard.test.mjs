@@ -15,6 +15,7 @@ import './dashboard/devices.mjs';
 import './dashboard/keyboard.mjs';
 import './dashboard/reloads.mjs';
 import './dashboard/jobs-and-models.mjs';
+import './dashboard/overview.mjs';
 import './dashboard/theme.mjs';
 import './dashboard/report.mjs';
 import './dashboard/failures.mjs';

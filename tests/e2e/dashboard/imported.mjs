@@ -7,15 +7,15 @@ import { card, faults, open, page, shade, shot, stack } from './world.mjs';
 
 const latencyKey = 'latency_us:dynast';
 
-/** Results of 30 networks as DyNAS-T writes them: the more blocks, the slower and, but for every third, the better. Returns depths, ms and top-1 in per cent of each. */
+/** Results of 30 networks as DyNAS-T writes them: the more blocks, the slower and, but for every third, the better. Of two resolutions in turn. Returns resolution, depths, ms and top-1 in per cent of each. */
 function writeResults(path) {
-  const rows = Array.from({ length: 30 }, (_, i) => ({ depths: [0, 1, 2, 3, 4].map((stage) => 2 + (Math.floor(i / 3 ** stage) % 3)), ms: 10 + 3.25 * i, top1: i % 3 === 2 ? 60 + 0.1 * i : 70 + 0.25 * i }));
+  const rows = Array.from({ length: 30 }, (_, i) => ({ pixels: i % 2 ? 224 : 192, depths: [0, 1, 2, 3, 4].map((stage) => 2 + (Math.floor(i / 3 ** stage) % 3)), ms: 10 + 3.25 * i, top1: i % 3 === 2 ? 60 + 0.1 * i : 70 + 0.25 * i }));
   const twenty = (value) => `[${new Array(20).fill(value).join(', ')}]`;
-  const lines = rows.map(({ depths, ms, top1 }, i) => `"{'wid': None, 'ks': ${twenty(3)}, 'e': ${twenty(4)}, 'd': [${depths.join(', ')}], 'r': [224]}",2022-11-01 05:${10 + i}:00.5,1234567,${ms},0,${top1}\n`);
+  const lines = rows.map(({ pixels, depths, ms, top1 }, i) => `"{'wid': None, 'ks': ${twenty(3)}, 'e': ${twenty(4)}, 'd': [${depths.join(', ')}], 'r': [${pixels}]}",2022-11-01 05:${10 + i}:00.5,1234567,${ms},0,${top1}\n`);
   writeFileSync(path, `Sub-network,Date,Model Parameters,Latency (ms),MACs,Top-1 Acc (%)\n${lines.join('')}`);
   return rows;
 }
-const archOf = ({ depths }) => ['r224', 'd1 c16 k3e1', ...depths.map((d, i) => [`d${d} c${[24, 40, 80, 112, 160][i]}`, ...new Array(d).fill('k3e4')].join(' '))].join(' | ');
+const archOf = ({ pixels, depths }) => [`r${pixels}`, 'd1 c16 k3e1', ...depths.map((d, i) => [`d${d} c${[24, 40, 80, 112, 160][i]}`, ...new Array(d).fill('k3e4')].join(' '))].join(' | ');
 
 test('results of DyNAS-T open as a search: its points are drawn, its front is a table, a network of it opens, and all of it is exported', async () => {
   const rows = writeResults(join(stack.dir, 'dynast.csv'));
@@ -56,6 +56,19 @@ test('results of DyNAS-T open as a search: its points are drawn, its front is a 
     await tip.getByText(archOf(row), { exact: true }).waitFor();
   }
   await page.mouse.move(0, 0);
+  // By resolution, the marks have the two ends of the colours that the legend shows.
+  await page.getByLabel('Colour by').selectOption({ label: 'Resolution' });
+  const legend = page.locator('.scatter .legend li', { has: page.locator('.mark.hue') });
+  await legend.waitFor();
+  assert.equal((await legend.innerText()).replace(/\s+/g, ' ').trim(), 'Resolution: 192 224');
+  const ends = await legend.locator('.mark.hue').evaluate((e) => { const all = getComputedStyle(e).backgroundImage.match(/rgb\([^)]*\)/g); return [all[0], all.at(-1)].map((c) => c.match(/\d+/g).map(Number)); });
+  for (const [i, row] of best.entries()) {
+    const shade = await page.locator('.scatter canvas.base').evaluate((c, [x, y]) => { const ratio = c.width / c.clientWidth; return [...c.getContext('2d').getImageData(Math.round((x - 2) * ratio), Math.round((y - 2) * ratio), 1, 1).data]; }, places[i]);
+    const [low, high] = ends.map((end) => Math.hypot(...end.map((v, k) => v - shade[k]))); // the line of the front may lie over its edge
+    assert.ok(row.pixels === 224 ? high < low / 2 : low < high / 2, `${shade} of ${row.pixels} pixels: ${JSON.stringify(ends)}`);
+  }
+  await page.getByLabel('Colour by').selectOption({ label: 'source' });
+  await legend.waitFor({ state: 'detached' });
   const table = card('The front as a table').locator('tbody tr');
   assert.deepEqual((await table.locator('.genotype').allInnerTexts()).sort(), best.map(archOf).sort());
   const row = await table.filter({ hasText: archOf(best[5]) }).innerText();

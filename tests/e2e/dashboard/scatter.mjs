@@ -381,3 +381,36 @@ test('a colour by generation has its legend and is on the marks, and the button 
   await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
   await page.getByRole('button', { name: 'Replay', exact: true }).waitFor(); // it has ended by itself
 });
+
+test('what breaks a limit of the search is drawn hollow, what keeps it is filled', async () => {
+  const known = (await networks()).map((n) => n.metrics.top1).sort((a, b) => a - b), limit = known[Math.floor(known.length / 2)];
+  const { search: made } = await stack.post('/searches', { name: 'half break it', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], constraints: [{ metric: 'top1', min: limit }], strategy: 'random', accuracy: 'evaluated', baseline: null, evaluations: 24, measure_front: 0 });
+  await stack.waitFor('the search that half break', async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
+  const { columns: c, total } = await stack.get(`/searches/${made.id}/candidates?page_size=1000`), { items } = await stack.get(`/searches/${made.id}/front`);
+  await open(`searches/${made.id}?x=macs&y=top1`);
+  await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor();
+  const canvas = page.locator('.scatter canvas.over'), tip = page.locator('.tip'), places = [];
+  await canvas.focus();
+  for (let i = 0; i < items.length; i++) {
+    await page.keyboard.press('ArrowRight');
+    const arch = (await tip.innerText()).split('\n').at(-1), { metrics } = items.find((item) => item.arch === arch);
+    places.push({ x: metrics.macs.value, y: metrics.top1.value, at: await tip.evaluate((e) => ['left', 'top'].map((side) => parseFloat(getComputedStyle(e)[side]))) });
+  }
+  await page.keyboard.press('Escape');
+  const [p, q] = [places[0], places.at(-1)];
+  assert.ok(p.x < q.x && p.y < q.y, 'a front of two points or more');
+  const place = (macs, top1) => [p.at[0] + ((macs - p.x) / (q.x - p.x)) * (q.at[0] - p.at[0]), p.at[1] + ((top1 - p.y) / (q.y - p.y)) * (q.at[1] - p.at[1])];
+  const marks = c.arch.map((_, i) => ({ feasible: c.feasible[i], front: c.on_front[i], at: place(c.metrics.macs.value[i], c.metrics.top1.value[i]) }));
+  const alone = marks.filter((m) => !m.front && marks.every((o) => o === m || Math.hypot(o.at[0] - m.at[0], o.at[1] - m.at[1]) > 12));
+  const drawn = await page.locator('.scatter canvas.base').evaluate((c, [marks, shade]) => marks.map(([x, y]) => {
+    const ratio = c.width / c.clientWidth, inked = (dx, dy) => { const d = c.getContext('2d').getImageData(Math.round((x + dx) * ratio), Math.round((y + dy) * ratio), 1, 1).data; return d[3] > 100 && shade.every((v, k) => Math.abs(v - d[k]) < 40); };
+    let around = 0;
+    for (let dx = -6; dx <= 6; dx++) for (let dy = -6; dy <= 6; dy++) if (Math.hypot(dx, dy) > 2) around += Number(inked(dx, dy));
+    return { middle: inked(0, 0), any: c.getContext('2d').getImageData(Math.round(x * ratio), Math.round(y * ratio), 1, 1).data[3] > 100, around };
+  }), [alone.map((m) => m.at), await shade('evaluated')]);
+  const told = JSON.stringify(alone.map((m, i) => [m.feasible, drawn[i]]));
+  for (const feasible of [true, false]) assert.ok(alone.some((m) => m.feasible === feasible), told);
+  assert.ok(drawn.some((d) => d.middle), told);
+  alone.forEach((m, i) => assert.ok((m.feasible ? drawn[i].any : !drawn[i].middle) && drawn[i].around > 4, told)); // a line may lie over one that is filled
+  await page.locator('.scatter .legend').getByText('breaks a limit', { exact: true }).waitFor();
+});

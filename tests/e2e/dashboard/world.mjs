@@ -7,8 +7,8 @@ import { Stack } from '../stack.mjs';
 export { axe, shots };
 export const stack = new Stack();
 export let browser, context, page;
-/** What went to other hosts, what scripts failed of, when the daemon was asked. */
-export const foreign = [], errors = [], asked = [];
+/** What went to other hosts, what the pages' own policy has kept from happening, what scripts failed of, when the daemon was asked. */
+export const foreign = [], violations = [], errors = [], asked = [];
 /** The search of the first way through the pages, once it was submitted. */
 export let search;
 export const keepSearch = (id) => { search = id; };
@@ -19,8 +19,10 @@ before(async () => {
   stack.addData();
   browser = await launch();
   context = await browser.newContext({ viewport: { width: 1360, height: 900 } });
+  await context.exposeBinding('noteViolation', ({ page }, what) => violations.push(`${page.url()}: ${what}`));
+  await context.addInitScript(() => addEventListener('securitypolicyviolation', (e) => window.noteViolation(`${e.effectiveDirective} of ${e.blockedURI}`)));
+  context.on('request', (r) => { if (!r.url().startsWith(`${stack.url}/`) && !/^(data|blob|about):/.test(r.url())) foreign.push(`${r.url()} by ${r.isNavigationRequest() ? 'a link' : r.frame().url()}`); });
   page = await context.newPage();
-  page.on('request', (r) => { if (!r.url().startsWith(stack.url) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) foreign.push(r.url()); });
   page.on('request', (r) => { if (r.url().startsWith(`${stack.url}/api/`)) asked.push(Date.now()); });
   page.on('pageerror', (e) => errors.push(String(e)));
   context.on('request', (r) => { if (/\/api\/v1\/(?!events)/.test(r.url())) reading.add(r); });
