@@ -107,13 +107,17 @@ static int add_parameters(cJSON *operation, const struct api_route *route, const
     return r;
 }
 
-/* {"content": {type: {"schema": …}}}; name is a schema's, or a media type for what is no JSON. */
+/* {"content": {type: {"schema": …}}}; name is a schema's, or a media type for what is no JSON, with
+ * a schema behind it where it has one: "text/event-stream Event". */
 static void add_content(cJSON *to, const char *name) {
     cJSON *content = cJSON_AddObjectToObject(to, "content");
+    char type[64];
+    snprintf(type, sizeof(type), "%.*s", (int)strcspn(name, " "), name);
     bool json = strchr(name, '/') == NULL;
-    cJSON *media = cJSON_AddObjectToObject(content, json ? "application/json" : name);
-    if (json) {
-        cJSON_AddItemToObject(media, "schema", reference("schemas", name));
+    cJSON *media = cJSON_AddObjectToObject(content, json ? "application/json" : type);
+    if (json || strchr(name, ' ') != NULL) {
+        const char *schema = json ? name : strchr(name, ' ') + 1;
+        cJSON_AddItemToObject(media, "schema", reference("schemas", schema));
         return;
     }
     cJSON *schema = cJSON_AddObjectToObject(media, "schema");

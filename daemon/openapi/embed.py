@@ -38,6 +38,7 @@ def check_references(whole):
             sys.exit(f'{reference} is defined nowhere')
     for key, operation in whole['operations'].items():
         for name in [operation.get('body'), *operation['answers'].values()]:
+            name = name and name.split(' ')[-1]  # behind a media type
             if name is not None and '/' not in name and name not in whole['schemas']:
                 sys.exit(f'{key}: there is no schema {name}')
 

@@ -15,6 +15,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 formats = jsonschema.FormatChecker(formats=())
 formats.checks("date-time")(lambda value: not isinstance(value, str) or TIME.fullmatch(value) is not None)
 seen = set()  # (method, path of the document, status)
+seen_topics = set()  # of events
 wrong = {}  # sentence -> an answer of which it is true; told by the suite's last test, as answers are seen in threads too
 
 
@@ -77,7 +78,25 @@ def watch(method, path, _body, answer):
         hold_against(content[kind]["schema"], answer.doc, f"{method} {known} {answer.status}")
 
 
+@once
+def event_schemas():
+    """Topic -> the schema of its events."""
+    schemas = document()["components"]["schemas"]
+    return {schemas[row["$ref"].split("/")[-1]]["properties"]["event"]["const"]: row for row in schemas["Event"]["oneOf"]}
+
+
+def watch_event(number, topic, data):
+    """Each event that a test of this suite reads."""
+    seen_topics.add(topic)
+    if topic not in event_schemas():
+        wrong.setdefault(f"an event {topic}", str(data)[:300])
+        return
+    event = {"event": topic, "data": data, **({} if number is None else {"id": number})}
+    hold_against(event_schemas()[topic], event, f"an event {topic}")
+
+
 http.watchers.append(watch)
+http.event_watchers.append(watch_event)
 
 
 def operations():
@@ -145,6 +164,24 @@ def bodies():
         equal(sorted(known), sorted(schemas[name]["properties"]), f"members of {name}")
         tried.append(name)
     check(len(tried) > 20, "bodies", tried)
+
+
+@test("prices of energy that are all nothing are none by the OpenAPI document either")
+def prices_described():
+    schema = jsonschema.Draft202012Validator({"$ref": "#/components/schemas/EnergyPricesRequest"}, resolver=resolver())
+    for prices, valid in (({}, True), ({"mac_pj": 0, "byte_pj": 0}, False), ({"mac_pj": 0, "byte_pj": 0, "run_uj": 0}, False), ({"mac_pj": 0, "byte_pj": 0, "run_uj": 1}, True), ({"mac_pj": 0, "byte_pj": 1}, True),
+                          ({"mac_pj": 1, "byte_pj": 0}, True), ({"mac_pj": 1}, False), ({"run_uj": 1}, False)):
+        body = {"profile": bed.profile(), **prices}
+        equal(schema.is_valid(body), valid, f"{prices} by the document")
+        if not valid:
+            http.problem(bed.client().request("POST", "/energy_prices", body), 422)
+
+
+@test("events have the topics that the OpenAPI document gives them")
+def topics_described():
+    topics = set(event_schemas())
+    detail = http.problem(bed.client().request("GET", "/events?topics=none"), 400)["detail"]
+    equal(set(detail.split("there are ")[1].split(",")) | {"resync"}, topics, "topics")
 
 
 @test("a body without a member that the OpenAPI document requires is refused at it")

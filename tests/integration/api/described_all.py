@@ -1,15 +1,20 @@
 """The last of the suite: which answers were seen, and held against the OpenAPI document."""
+import contextlib
 import json
+import sqlite3
 from urllib.parse import quote
 
 import bed
 from board import Board
-from client import Client, problem
-from described import operations, seen, wrong
+from client import Client, Events, problem
+from described import event_schemas, operations, seen, seen_topics, watch_event, wrong
 from suite import ARGUMENTS, Skipped, check, equal, test, wait_for
 
 # Streams, which no whole answer ends; files that this suite's daemon does not carry (tests/integration/boards fetches them).
 ELSEWHERE = {("GET", "/api/v1/events"), ("GET", "/api/v1/worker-builds/{arch}")}
+
+# Of trainings that go wrong (tests/integration/faults).
+TOLD_ELSEWHERE = {"recovered"}
 
 
 @test("boards, leases and what is done to them answer as they are described", 60)
@@ -131,10 +136,35 @@ def backups():
     problem(client.request("GET", path), 404)
 
 
-@test("every answer that this suite has seen is as the OpenAPI document describes it, and of every route one was")
+@test("events of a training and a search come as they are described", 120)
+def events():
+    stack, client = bed.daemon(), bed.client()
+    bed.supernet()
+    with Events(stack.port) as stream:
+        made = client.post("/supernets", {"name": "events-told", "space": "tiny", "dataset": "bars", "train": {**bed.TRAIN, "epochs": 3}}, 202)
+        stream.until(lambda topic, data: topic == "job" and data["id"] == made["job"]["id"] and data["state"] == "done", 100)
+        made = client.post("/searches", bed.search_body("events-told", measure_front=0, calibration_nets=0), 202)
+        came = stream.until(lambda topic, data: topic == "job" and data["id"] == made["job"]["id"] and data["state"] == "done", 60)
+        client.expect(204, "DELETE", "/searches/events-told")
+        stream.until(lambda topic, data: topic == "search" and data.get("removed"))
+    check({"job", "progress", "search", "candidates", "generation", "front"} <= {topic for _, topic, _ in came}, "topics", {topic for _, topic, _ in came})
+
+
+@test("what the log of events keeps of this suite is as it is described")
+def events_kept():
+    with contextlib.closing(sqlite3.connect(f"file:{bed.daemon().data_dir}/espalier.db?mode=ro", uri=True)) as database:
+        for topic in event_schemas():
+            for number, data in database.execute("SELECT id, data FROM events WHERE topic = ? ORDER BY random() LIMIT 200", (topic,)):
+                watch_event(number, topic, json.loads(data))
+        kept = {topic for topic, in database.execute("SELECT DISTINCT topic FROM events")}
+    equal(kept - set(event_schemas()), set(), "topics that are not described")
+
+
+@test("every answer that this suite has seen is as the OpenAPI document describes it, and of every route one was; of events too")
 def as_described():
     equal(sorted(wrong), [], "answers that are not")
     if ARGUMENTS.only:
         raise Skipped("the rest of the suite was not run")
     asked = {(method, path) for method, path, _ in seen}
+    equal(sorted(set(event_schemas()) - seen_topics - TOLD_ELSEWHERE), [], "topics of which no event was seen")
     equal(sorted({(method, path) for method, path, _ in operations()} - asked - ELSEWHERE), [], "routes of which no good answer was seen")

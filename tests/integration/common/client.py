@@ -26,6 +26,8 @@ class Answer:
 
 # Called with (method, path, body, answer) after each request of a Client; what it raises fails the test.
 watchers = []
+# Called with (id or None, topic, data) of each event that a test reads.
+event_watchers = []
 
 
 class Client:
@@ -188,7 +190,10 @@ class Events:
             elif line.startswith("data:"):
                 data.append(line[5:].strip())
             elif line == "" and topic is not None:
-                return number, topic, json.loads("\n".join(data) or "null")
+                event = number, topic, json.loads("\n".join(data) or "null")
+                for watch in event_watchers:
+                    watch(*event)
+                return event
             elif line == "":
                 number = None  # of the greeting
 

@@ -24,8 +24,8 @@ static int do_find(struct store_tx *tx, struct work *op, struct err *err) {
 
 static void add(struct fixture *f, struct version version) {
     char revision[ID_MAX];
-    assert_int_equal(
-        store_energy_revision(store_loop_sql(f->store), f->profile, &f->err, revision), 0);
+    assert_int_equal(store_energy_revision(store_loop_sql(f->store), f->profile, &f->err, revision),
+                     0);
     cJSON *data = describe(&version);
     struct work op = {.a = f->profile, .b = revision, .c = version.search, .body = data};
     if (version.search != NULL) {
