@@ -15,7 +15,7 @@ def start():
 def profile():
     """Of one board: an emulated one takes long for its noise floor."""
     start()
-    return wait_for("the enrolment", lambda: bed.daemon().profile_of("board"), 30)
+    return bed.daemon().enrolled("board", 30)
 
 
 @test("an aarch64 worker says what it is without a daemon")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bed
 from stack import Process
-from suite import BUILD, ROOT, Skipped, check, equal, once, test, wait_for
+from suite import BUILD, ROOT, Skipped, check, equal, once, test
 
 LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
 
@@ -65,7 +65,7 @@ def measures(name, command):
         stack.workers[name] = Process([*command, "--daemon", stack.url, "--state-dir", "/state", "--name", name, "--salt", name], stack.root / f"worker-{name}.log")
     finally:
         del os.environ["ESPALIER_ENROL_TOKEN"]
-    profile = wait_for(f"the enrolment of {name}", lambda: stack.profile_of(name), 30)
+    profile = stack.enrolled(name, 30)
     (doc,) = bed.measured(profile, bed.NETWORKS[:1], 100)
     equal(doc["state"], "accepted", "the measurement")
     return profile

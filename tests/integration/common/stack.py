@@ -194,6 +194,10 @@ class Stack:
                 return profile
         return None
 
+    def enrolled(self, device_name, seconds=40):
+        """The profile of a board, when it has enrolled."""
+        return wait_for(f"the enrolment of {device_name}", lambda: self.profile_of(device_name), seconds)
+
     # --- things to work with ---
 
     def add_data(self, name="bars", folder=None, wait=True, validation=300):

@@ -25,7 +25,7 @@ def turns():
     wait_for("the training", lambda: stack.job(job)["state"] == "running" and stack.job_pids(), 30)
     stack.start_worker("beside")
     at_end(stack.workers["beside"].stop)
-    profile = wait_for("the enrolment", lambda: stack.profile_of("beside"), 40)["id"]
+    profile = stack.enrolled("beside")["id"]
     waits = wait_for("the board to say that it waits", lambda: client.get("/devices/beside")["waits_for"], 10)
     equal((waits["job"], waits["asked"]), (job, False), "it is the training's turn")
     (floor,) = client.items(f"/measurements?profile={profile}&kind=reference")

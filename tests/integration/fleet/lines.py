@@ -20,7 +20,7 @@ def start(name, url, config=QUICK, prefix=(), options=()):
     if not (stack.root / f"worker-{name}/worker.json").exists():
         command += ["--enrol", stack.enrolment_token()]
     stack.workers[name] = Process(command, stack.root / f"worker-{name}.log")
-    return stack.workers[name], wait_for(f"the enrolment of {name}", lambda: stack.profile_of(name), 40)["id"]
+    return stack.workers[name], stack.enrolled(name)["id"]
 
 
 @test("bad lines: every result is stored once, no lease is held by two, nothing is lost, the queue is drained", 200 if not LONG else 900)

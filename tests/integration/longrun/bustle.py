@@ -94,7 +94,7 @@ def register():
         stack.add_data()
         stack.add_space()
         stack.start_worker("board")
-        profile = wait_for("the board", lambda: stack.profile_of("board"))["id"]
+        profile = stack.enrolled("board", 30)["id"]
         jobs = Jobs(stack)
         until, tables, entries, longest = time.monotonic() + SECONDS, 0, 0, 0.0
         while time.monotonic() < until and not jobs.error:

@@ -129,7 +129,7 @@ def register():
     @test("the table through six kills has each entry, measured once", 300)
     def table():
         stack = storm()
-        profile = wait_for("the board", lambda: stack.profile_of("board"))
+        profile = stack.enrolled("board", 30)
         made = stack.client.post("/tables", {"profile": profile["id"], "space": "tiny", "method": "full"}, 202)
         kill_through("table", made["job"]["id"])
         state = stack.client.get(f"/tables/{made['table']['id']}")

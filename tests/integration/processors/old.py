@@ -99,7 +99,7 @@ def measuring():
     equal(stack.program_of(daemon.daemon.pid), EMULATOR[0], "what runs the daemon")
     daemon.add_space(SPACE)
     daemon.start_worker("old", program=(*emulator(), WORKER))
-    profile = wait_for("the enrolment", lambda: daemon.profile_of("old"), 30)
+    profile = daemon.enrolled("old", 30)
     flags = daemon.client.get(f"/devices/{profile['device']}")["fingerprint"]["cpu_flags"]
     equal(flags, CPU_SSE2, "instruction sets that the worker finds")
     (asked,) = daemon.client.post("/measurements", {"profile": profile["id"], "space": "tiny", "archs": ARCHS[:1], "method": "brief"}, 202)["items"]

@@ -14,7 +14,7 @@ FLAT = bed.FLAT
 def worker(name, config, backend="sim", *options):
     """A worker with a back end, and its profile."""
     process = bed.daemon().start_worker(name, "--backend", backend, "--backend-config", config, *options)
-    profile = wait_for(f"the enrolment of {name}", lambda: bed.daemon().profile_of(name), 40)
+    profile = bed.daemon().enrolled(name)
     return process, profile
 
 

@@ -10,7 +10,7 @@ TRAIN = {"epochs": 1, "batch": 50, "learning_rate": 0.05, "seed": 7, "recalibrat
 def board(stack, name, config):
     """A worker with a table of the space, its profile."""
     process = stack.start_worker(name, "--backend", "sim", "--backend-config", config)
-    profile = wait_for(f"the enrolment of {name}", lambda: stack.profile_of(name), 40)
+    profile = stack.enrolled(name)
     job = stack.client.post("/tables", {"profile": profile["id"], "space": "tiny", "method": "brief"}, 202)["job"]
     stack.wait_job(job["id"], 60)
     return process, profile

@@ -16,7 +16,7 @@ from suite import check, equal, test, wait_for
 def worker(name, *options):
     """A real worker, and its profile."""
     process = bed.daemon().start_worker(name, *options)
-    profile = wait_for(f"the enrolment of {name}", lambda: bed.daemon().profile_of(name), 40)
+    profile = bed.daemon().enrolled(name)
     return process, profile["id"]
 
 
@@ -161,7 +161,7 @@ def enrolled_anew():
     stack.cli("device", "rm", "renewed")
     enrol_through("renewed", None, stack.enrolment_token(uses=1))
     wait_for("another board", lambda: json.loads((folder / "worker.json").read_text())["device_id"] != before, 20)
-    (measured,) = bed.ask(wait_for("its profile", lambda: stack.profile_of("renewed"))["id"])
+    (measured,) = bed.ask(stack.enrolled("renewed", 30)["id"])
     bed.wait_state(measured, "accepted", 40)
 
 
@@ -171,7 +171,7 @@ def refused_result():
         return data.replace(b'"n":', b'"N":') if b"/worker/results" in data or b'"samples_us"' in data else data
     proxy = Proxy(bed.daemon().port, request=spoil)
     process, folder = enrol_through("spoiled", proxy, bed.daemon().enrolment_token(uses=1))
-    profile = wait_for("the enrolment", lambda: bed.daemon().profile_of("spoiled"), 20)
+    profile = bed.daemon().enrolled("spoiled", 20)
     names = bed.ask(profile["id"], 2)
     for name in names:
         doc = bed.wait_state(name, ("failed", "accepted"), 40)

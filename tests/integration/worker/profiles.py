@@ -8,7 +8,7 @@ ARCHS = [f"r28 | d1 c16 k{k}e{e} | d2 c24 k3e2 k{j}e2" for k in (3, 5) for e in 
 
 
 def device_of(name):
-    return wait_for(f"the enrolment of {name}", lambda: next((d for d in bed.client().items("/devices") if d["name"] == name), None), 40)
+    return bed.client().get(f"/devices/{bed.daemon().enrolled(name)['device']}")
 
 
 def offered(name, n):

@@ -47,7 +47,7 @@ def retests():
     mood = stack.root / "mood"
     mood.write_text("well")
     process = stack.start_worker("retested", "--backend", "exec", "--backend-config", exec_config("told"), program=("env", f"RUNTIME_MOOD={mood}", WORKER))
-    profile = wait_for("its enrolment", lambda: stack.profile_of("retested"), 40)
+    profile = stack.enrolled("retested")
     wait_for("its noise floor", lambda: device(profile)["noise"])
     mood.write_text("crash")
     names = bed.ask(profile["id"], archs=few_archs()[:2])
@@ -85,7 +85,7 @@ def history():
     (sensors / "class/thermal/thermal_zone0").mkdir(parents=True)
     (sensors / "class/thermal/thermal_zone0/temp").write_text("48500\n")
     process = stack.start_worker("told-of", "--backend", "exec", "--backend-config", exec_config("steady"), "--sysfs-root", str(sensors))
-    profile = wait_for("its enrolment", lambda: stack.profile_of("told-of"), 40)
+    profile = stack.enrolled("told-of")
 
     def told():
         return bed.client().get(f"/devices/{profile['device']}/history")
