@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 
@@ -136,16 +136,23 @@ export class Stack {
     return ['daemon.log', 'worker.log'].filter((name) => existsSync(join(this.dir, name))).map((name) => `--- ${name}\n${readFileSync(join(this.dir, name), 'utf8').split('\n').slice(-15).join('\n')}`).join('\n');
   }
 
+  /** Ends what was begun, and removes the folder. What SIGTERM does not end within 30 s is killed, which is told as a failure. */
   async stop() {
+    const killed = [];
     for (const child of this.processes.reverse()) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
       const ended = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGTERM');
-      const late = setTimeout(() => child.kill('SIGKILL'), 30000);
+      const late = setTimeout(() => {
+        killed.push(`${basename(child.spawnfile)} (${child.pid})`);
+        child.kill('SIGKILL');
+      }, 30000);
       await ended;
       clearTimeout(late);
     }
+    const logs = this.logs();
     // What a daemon that was killed had begun writes on until it notices.
     if (!process.env.KEEP) rmSync(this.dir, { recursive: true, force: true, maxRetries: 50, retryDelay: 200 });
+    if (killed.length > 0) throw new Error(`SIGTERM did not end ${killed.join(', ')} within 30 s: killed\n${logs}`);
   }
 }

@@ -217,7 +217,7 @@ def in_order():
     stack = Stack("orderly").start()
     stream = Events(stack.port)
     idle = socket.create_connection(("127.0.0.1", stack.port))
-    status = stack.stop()
+    status = stack.stop(10)
     stream.close()
     idle.close()
     equal(status, 0, "exit status")

@@ -229,7 +229,7 @@ def killed():
         check(len(rows) >= 2, "it was sent again", len(rows))
         equal({headers["webhook-id"] for _, headers, _ in rows}, {slow_again.client.items(f"/webhooks/{hook['id']}/deliveries")[0]["id"]}, "ids that the receiver saw")
         check(all(verify(hook["secret"], headers, body) and json.loads(body)["data"]["job"]["id"] == job["id"] for _, headers, body in rows), "what it was sent")
-    equal(slow_again.stop(), 0, "the daemon's end")
+    equal(slow_again.stop(10), 0, "the daemon's end")
 
 
 @test("webhook: addresses that are not public are refused, by number and by name, unless they are listed")
@@ -245,7 +245,7 @@ def addresses():
     equal(done.returncode, 1, "exit code of a test that fails")
     check("is a loopback address" in done.stderr and "--webhook-allow" in done.stderr, "what a name leads to", done.stderr)
     equal(got.at("/shut"), [], "requests that came through")
-    equal(shut.stop(), 0, "the daemon's end")
+    equal(shut.stop(10), 0, "the daemon's end")
     for wrong in ("10.0.0.1/8", "everything"):
         ended = subprocess.run([str(word) for word in shut.daemon_command("--webhook-allow", wrong)], capture_output=True, text=True, timeout=20)
         check(ended.returncode == 2 and "--webhook-allow" in ended.stderr, f"--webhook-allow {wrong}", ended)

@@ -30,6 +30,7 @@ class Process:
 
     def __init__(self, command, log):
         self.log = log
+        self.killed = False  # by the last stop(), as SIGTERM did not end it
         with open(log, "ab") as out:
             self.popen = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
         self.pid = self.popen.pid
@@ -45,12 +46,14 @@ class Process:
             self.popen.wait(10)
 
     def stop(self, seconds=10):
-        """SIGTERM; what is left of the group after so many seconds is killed. Returns the exit status."""
+        """SIGTERM; what is left of the group after so many seconds is killed, which is told. Returns the exit status."""
+        self.killed = False
         self.kill(signal.SIGTERM)
         try:
             self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
-            pass
+            self.killed = True
+            print(f"# SIGTERM did not end {program_of(self.pid)} ({self.pid}, {self.log.name}) within {seconds} s: killed", flush=True)
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -96,12 +99,14 @@ class Stack:
     def remove(self):
         for worker in self.workers.values():
             worker.stop(3)
-        if self.daemon:
-            self.daemon.stop(8)
-        if not ARGUMENTS.keep:
-            shutil.rmtree(self.root, ignore_errors=True)
-        if self in stacks:
-            stacks.remove(self)
+        try:
+            if self.daemon:
+                self.stop(20)
+        finally:
+            if not ARGUMENTS.keep:
+                shutil.rmtree(self.root, ignore_errors=True)
+            if self in stacks:
+                stacks.remove(self)
 
     def logs(self, lines=12):
         text = ""
@@ -146,8 +151,11 @@ class Stack:
         self.kill()
         return self.start()
 
-    def stop(self):
-        return self.daemon.stop()
+    def stop(self, seconds=30):
+        """Ends the daemon, which SIGTERM alone must do: a job that does not end has 20 s until the daemon kills it. Returns its exit status."""
+        status = self.daemon.stop(seconds)
+        check(not self.daemon.killed, f"SIGTERM did not end the daemon of {self.name} within {seconds} s: it was killed\n{self.logs()}")
+        return status
 
     def job_pids(self):
         return [pid for pid in self.daemon.children() if program_of(pid) == "espalier-job"]

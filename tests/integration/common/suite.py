@@ -1,6 +1,7 @@
 """A small test suite: functions marked with @test, run in order, TAP on stdout, last line "N passed, N failed".
 
-A test that has run longer than its seconds fails; what was registered with at_end() is undone whatever happens.
+A test that has run longer than its seconds fails; what was registered with at_end() is undone whatever happens, and
+what cannot be undone is a failure too.
 """
 import argparse
 import functools
@@ -121,15 +122,19 @@ def _run_one(number, title, seconds, function, on_failure):
 
 
 def _undo_all():
+    """Returns how often that failed."""
+    failed = 0
     while _at_end:
         undo = _at_end.pop()
         signal.alarm(30)
         try:
             undo()
         except Exception:
-            print("# while clearing up: " + traceback.format_exc().replace("\n", "\n# "))
+            failed += 1
+            print("# while clearing up: " + traceback.format_exc().rstrip().replace("\n", "\n# "), flush=True)
         finally:
             signal.alarm(0)
+    return failed
 
 
 def _end(_number, _frame):
@@ -159,7 +164,7 @@ def main(on_failure=lambda: ""):
         for number, (title, seconds, function) in enumerate(chosen, 1):
             counts[_run_one(number, title, seconds, function, on_failure)] += 1
     finally:
-        _undo_all()
+        counts["failed"] += _undo_all()
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
     print(f"{counts['passed']} passed, {counts['failed']} failed{skipped}", flush=True)
     sys.exit(1 if counts["failed"] else 0)

@@ -114,7 +114,7 @@ def works():
     done = run(unpacked() / "usr/bin/espalier", "status", "--url", f"unix:{stack.root}/socket")
     equal(done.returncode, 0, f"espalier status by the socket ({done.stderr})")
     stack.restart()
-    equal(stack.stop(), 0, "the daemon's end")
+    equal(stack.stop(10), 0, "the daemon's end")
 
 
 @test("package: the same input gives the same bytes", 300)
