@@ -88,6 +88,9 @@ struct train_options {
     const struct comm *comm; /* NULL: one process. All ranks see the same folder; rank 0 writes it,
                                 calls the hooks' boundary and decides */
     const struct train_hooks *hooks;
+    /* Nanoseconds by which a time budget is turned into steps, called by this thread alone; NULL:
+     * clock_mono_ns. A test plays its own, which other work on the machine does not move. */
+    int64_t (*pace_clock_ns)(void);
 };
 
 struct train_result {

@@ -96,8 +96,12 @@ struct calibration {
     struct loader *loaders[PACE_TIMED_MAX]; /* of one resolution each */
 };
 
-static double seconds_since(int64_t start_ns) {
-    return (double)(clock_mono_ns() - start_ns) * 1e-9;
+static int64_t now_ns(const struct train_options *options) {
+    return options->pace_clock_ns ? options->pace_clock_ns() : clock_mono_ns();
+}
+
+static double seconds_since(const struct train_options *options, int64_t start_ns) {
+    return (double)(now_ns(options) - start_ns) * 1e-9;
 }
 
 /* Between what takes long and asks nobody itself. */
@@ -131,7 +135,7 @@ static int time_step(struct calibration *calibration, const struct regime_phase 
                       .clip_norm = (float)options->config->clip_norm};
     struct loader_batch batch;
     struct train_step_losses losses;
-    int64_t start = clock_mono_ns();
+    int64_t start = now_ns(options);
     int rc = check_stop(calibration, err);
     if (rc != 0)
         return rc;
@@ -145,7 +149,7 @@ static int time_step(struct calibration *calibration, const struct regime_phase 
     supernet_sgd_step(calibration->parts.supernet, options->pool, &sgd);
     if (options->config->ema_decay > 0)
         supernet_average_step(calibration->parts.supernet, options->pool, 1);
-    *ret_seconds = seconds_since(start);
+    *ret_seconds = seconds_since(options, start);
     return 0;
 }
 
@@ -155,14 +159,15 @@ static const struct regime_phase *phase_row(const struct calibration *calibratio
 
 static int time_phase(struct calibration *calibration, int phase, struct err *err,
                       double *ret_step_s) {
-    const struct train_config *config = calibration->options->config;
+    const struct train_options *options = calibration->options;
+    const struct train_config *config = options->config;
     struct pace_gauge *gauge = &calibration->gauge;
     double budget_s = config->epochs > 0 ? 0 : config->time_budget_s / calibration->plan.n_phases;
     pace_gauge_init(gauge, calibration->batches.resolutions, calibration->batches.n_resolutions,
                     budget_s);
-    int64_t start = clock_mono_ns();
+    int64_t start = now_ns(options);
     int rc = calibration->loaders[0] ? 0 : open_loaders(calibration, err);
-    while (rc == 0 && pace_gauge_wants_more(gauge, seconds_since(start))) {
+    while (rc == 0 && pace_gauge_wants_more(gauge, seconds_since(options, start))) {
         double seconds[PACE_TIMED_MAX] = {0};
         for (int i = 0; rc == 0 && i < gauge->n_timed; i++)
             rc = time_step(calibration, phase_row(calibration, phase), i, err, &seconds[i]);
@@ -202,18 +207,20 @@ static int add_copies(struct calibration *calibration, struct err *err) {
 
 /* Where it cannot be written there is nothing to time: training will say so. */
 static double time_checkpoint(const struct calibration *calibration) {
-    struct checkpoint_notes notes = {.dataset_revision = calibration->options->dataset->revision};
+    const struct train_options *options = calibration->options;
+    struct checkpoint_notes notes = {.dataset_revision = options->dataset->revision};
     struct checkpoint_summary summary;
     char path[1024];
-    snprintf(path, sizeof path, "%s/calibration.partial", calibration->options->checkpoint_dir);
-    int64_t start = clock_mono_ns();
+    snprintf(path, sizeof path, "%s/calibration.partial", options->checkpoint_dir);
+    int64_t start = now_ns(options);
     int rc = checkpoint_write(path, calibration->parts.supernet, &notes, NULL, &summary);
-    double seconds = seconds_since(start);
+    double seconds = seconds_since(options, start);
     unlink(path);
     return rc == 0 ? seconds : 0;
 }
 
 static int measure(struct calibration *calibration, struct err *err, struct train_pace *pace) {
+    const struct train_options *options = calibration->options;
     struct train_metrics metrics;
     int rc = add_copies(calibration, err);
     if (rc == 0)
@@ -223,10 +230,10 @@ static int measure(struct calibration *calibration, struct err *err, struct trai
     if (rc != 0)
         return rc;
     pace->checkpoint_s = time_checkpoint(calibration);
-    int64_t start = clock_mono_ns();
-    rc = train_validate(&calibration->parts, calibration->options,
+    int64_t start = now_ns(options);
+    rc = train_validate(&calibration->parts, options,
                         phase_row(calibration, calibration->plan.n_phases - 1), err, &metrics);
-    pace->validation_s = seconds_since(start);
+    pace->validation_s = seconds_since(options, start);
     return rc;
 }
 
@@ -237,7 +244,7 @@ int train_calibrate(const struct train_options *options, struct err *err,
     const struct space *space = options->space;
     struct supernet *supernet = NULL;
     struct train_pace pace = {0};
-    int64_t start = clock_mono_ns();
+    int64_t start = now_ns(options);
     alone.comm = NULL; /* rank 0 decides for all */
     int rc = train_plan_phases(space, options->config, err, &calibration.plan);
     if (rc == 0)
@@ -254,7 +261,7 @@ int train_calibrate(const struct train_options *options, struct err *err,
         loader_destroy(calibration.loaders[i]);
     train_parts_finish(&calibration.parts);
     supernet_destroy(supernet);
-    pace.elapsed_s = seconds_since(start);
+    pace.elapsed_s = seconds_since(options, start);
     if (rc == 0)
         *ret_pace = pace;
     return rc;

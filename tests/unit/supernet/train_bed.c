@@ -42,6 +42,11 @@ int train_bed_teardown(void **state) {
     return 0;
 }
 
+int64_t train_bed_played_clock_ns(void) {
+    static int64_t now;
+    return now += 20000000;
+}
+
 static void see_phase(struct witness *witness, const char *phase) {
     int n = witness->n_phases;
     if (n < 16 && (n == 0 || strcmp(witness->phases[n - 1], phase) != 0))
@@ -121,7 +126,8 @@ int train_in_bed(const struct bed *bed, const char *dir, int threads, struct wit
                                     .checkpoint_dir = dir,
                                     .init = bed->init,
                                     .comm = bed->comm,
-                                    .hooks = &hooks};
+                                    .hooks = &hooks,
+                                    .pace_clock_ns = bed->pace_clock_ns};
     assert_int_equal(parallel_create(threads, &pool), 0);
     options.pool = pool;
     int rc = train_run(&options, err, result);

@@ -12,10 +12,14 @@ struct bed {
     struct dataset *dataset;
     struct space *space;
     struct train_config config;
-    const struct train_init *init; /* NULL: fresh weights */
-    const struct comm *comm;       /* NULL: one process */
-    int threads;                   /* of run_child; 0: two */
+    const struct train_init *init;  /* NULL: fresh weights */
+    const struct comm *comm;        /* NULL: one process */
+    int threads;                    /* of run_child; 0: two */
+    int64_t (*pace_clock_ns)(void); /* NULL: the machine's */
 };
+/* A clock that moves on by 20 ms whenever it is looked at, and by nothing else: each step,
+ * validation and checkpoint that a training times takes as long, however busy the machine is. */
+int64_t train_bed_played_clock_ns(void);
 /* A bed of 8 steps an epoch, 3 epochs, as cmocka's state. */
 int train_bed_setup(void **state);
 int train_bed_teardown(void **state);
