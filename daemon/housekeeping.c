@@ -27,7 +27,7 @@ struct keep {
     char repeat[ID_MAX];     /* of this board's entries those older than old_us; "": no board's */
     int64_t old_us;
     bool prune;
-    struct retention_round round; /* begins where the fleet's stands */
+    struct retention_round round; /* begins where the house's stands */
 };
 
 static int run_keep(struct store_tx *tx, struct store_call *call, struct err *err) {

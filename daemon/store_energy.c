@@ -80,7 +80,9 @@ int store_energy_networks(struct sql *sql, const char *profile, struct err *err,
     "a WHERE a.profile = e.profile AND a.profile_revision = e.profile_revision AND "               \
     "json_extract(a.data, '$.search') IS NULL))"
 
-/* The newest version's number, and its id if it is the same; "" else. */
+/* The newest version's number, and the id of the same prices: of that version, of a search that
+ * tells them again as it goes through what it did, or given ones that stand. "" where there are
+ * none. */
 static int find_equal(struct sql *sql, const char *profile, const char *revision, const char *text,
                       struct err *err, int64_t *ret_version, char ret_id[ID_MAX]) {
     bool found;
@@ -89,8 +91,10 @@ static int find_equal(struct sql *sql, const char *profile, const char *revision
                         "SELECT max(version) FROM energy_prices WHERE profile = ?1", "t", profile);
     return r != 0 ? r
                   : sql_get_text(sql, err, ret_id, ID_MAX,
-                                 "SELECT id FROM energy_prices WHERE profile = ?1 AND version = ?2 "
-                                 "AND profile_revision = ?3 AND data = ?4",
+                                 "SELECT e.id FROM energy_prices e WHERE e.profile = ?1 AND "
+                                 "e.profile_revision = ?3 AND e.data = ?4 AND (e.version = ?2 OR "
+                                 "json_extract(e.data, '$.search') IS NOT NULL OR " ARE_GIVEN
+                                 ") ORDER BY e.version DESC LIMIT 1",
                                  "titt", profile, *ret_version, revision, text);
 }
 
@@ -111,8 +115,8 @@ int store_energy_add(struct store_tx *tx, const char *profile, const char *revis
         if (r == 0)
             r = sql_run(sql, err, NULL,
                         "DELETE FROM energy_prices AS e WHERE e.profile = ?1 AND e.version <= ?2 "
-                        "AND NOT " ARE_GIVEN,
-                        "ti", profile, version + 1 - VERSIONS_KEPT);
+                        "AND NOT (e.profile_revision = ?3 AND " ARE_GIVEN ")",
+                        "tit", profile, version + 1 - VERSIONS_KEPT, revision);
     }
     free(text);
     return r;

@@ -79,6 +79,7 @@ enum { SLICE = 500 };
 
 const struct prune_kind prune_kinds[] = {
     {.name = "searches",
+     .topic = "search",
      .folder = "jobs",
      .when_named = true,
      .slice = 1,
@@ -89,6 +90,7 @@ const struct prune_kind prune_kinds[] = {
      .slice = SLICE,
      ROWS_OF("jobs", JOBS, "length(t.spec) + coalesce(length(t.result), 0)", "t.ended_us", "t.id")},
     {.name = "exports",
+     .topic = "export",
      .slice = SLICE,
      ROWS("exports", EXPORTS, "coalesce(t.bytes, 0)", "t.created_us")},
     {.name = "checkpoints",
@@ -140,6 +142,15 @@ static int remove_one(struct sql *sql, const struct prune_kind *kind, int64_t be
     return sql_run(sql, err, ret_changes, kind->remove, "it", before_us, id->valuestring);
 }
 
+/* What went with a row, and the word of it. */
+static int remove_rest(struct store_tx *tx, const struct prune_kind *kind, int64_t before_us,
+                       const char *id, struct err *err) {
+    int r = 0;
+    if (kind->remove_too != NULL)
+        r = sql_run(store_tx_sql(tx), err, NULL, kind->remove_too, "it", before_us, id);
+    return r == 0 && kind->topic != NULL ? store_tx_removed(tx, err, kind->topic, id) : r;
+}
+
 int prune_remove(struct store_tx *tx, const struct prune_kind *kind, int64_t before_us,
                  const cJSON *rows, struct err *err, struct prune_found *ret) {
     struct prune_found found = {0};
@@ -153,9 +164,8 @@ int prune_remove(struct store_tx *tx, const struct prune_kind *kind, int64_t bef
         if (r != 0 || changes == 0)
             continue;
         int64_t at_us = (int64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(row, "at_us"));
-        if (kind->remove_too != NULL)
-            r = sql_run(store_tx_sql(tx), err, NULL, kind->remove_too, "it", before_us,
-                        cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")));
+        r = remove_rest(tx, kind, before_us, cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")),
+                        err);
         found.count++;
         found.bytes += (int64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(row, "bytes"));
         found.oldest_us = found.oldest_us == 0 || at_us < found.oldest_us ? at_us : found.oldest_us;

@@ -13,6 +13,7 @@ struct prune_kind {
     bool when_named;    /* only if asked for by name */
     int slice;          /* rows that one transaction removes */
     const char *count, *list, *remove;
+    const char *topic;      /* of the event that tells of what has gone; NULL: none does */
     const char *remove_too; /* behind a row's removal: what went with it; NULL: nothing */
 };
 extern const struct prune_kind prune_kinds[]; /* ends with name NULL; in the order of removal */

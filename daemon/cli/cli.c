@@ -71,8 +71,8 @@ static bool asks_for_help(int argc, char **argv) {
     return false;
 }
 
-/* Settings and options. Help needs no settings; on a line that is wrong itself it is refused as all
- * else is. -1 to go on, else the exit code. */
+/* Settings and options. Help needs no settings, and is given where these are wrong; on a line that
+ * is wrong itself it is refused as all else is. -1 to go on, else the exit code. */
 static int take_options(struct cli *cli, const struct option_row *rows, int argc, char **argv,
                         int *ret_first) {
     struct err err = {0}, ignored = {0};

@@ -97,11 +97,11 @@ class Stack:
         at_end(self.remove)
 
     def remove(self):
-        for worker in self.workers.values():
-            worker.stop(3)
         try:
+            for worker in self.workers.values():
+                worker.stop(3)
             if self.daemon:
-                self.stop(20)
+                self.stop()
         finally:
             if not ARGUMENTS.keep:
                 shutil.rmtree(self.root, ignore_errors=True)

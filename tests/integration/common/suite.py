@@ -126,7 +126,7 @@ def _undo_all():
     failed = 0
     while _at_end:
         undo = _at_end.pop()
-        signal.alarm(30)
+        signal.alarm(60)
         try:
             undo()
         except Exception:

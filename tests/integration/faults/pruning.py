@@ -5,6 +5,7 @@ import threading
 import time
 
 import bed
+from client import Events
 from stack import checkpoint_steps
 from suite import check, equal, test, wait_for
 
@@ -60,7 +61,10 @@ def prune():
     wait_for("the search to end", lambda: client.get("/searches/dropped")["state"] == "canceled", 30)
     named = json.loads(stack.cli("prune", "--dry-run", "--older-than", "0s", "--kind", "searches", "--json"))["kinds"]
     check(len(named) == 1 and named[0]["count"] == 1 and named[0]["bytes"] > 100, "a search's folder counts", named)
-    removed = json.loads(stack.cli("prune", "--older-than", "0s", "--kind", "searches", "--json", "--yes"))["kinds"]
+    dropped = client.get("/searches/dropped")["id"]
+    with Events(stack.port, topics="search") as stream:
+        removed = json.loads(stack.cli("prune", "--older-than", "0s", "--kind", "searches", "--json", "--yes"))["kinds"]
+        stream.until(lambda topic, doc: doc == {"id": dropped, "removed": True}, 10)
     equal(removed, named, "what went is what was shown")
     wait_for("its folder to go", lambda: job not in folders(stack, "jobs"), 15)
 

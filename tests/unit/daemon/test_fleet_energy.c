@@ -45,6 +45,10 @@ static void assert_counts(struct fixture *f, double mac) {
     cJSON_Delete(doc);
 }
 
+static int64_t rows_of(struct fixture *f) {
+    return fleet_number(f, "SELECT count(*) FROM energy_prices WHERE profile = ?1", f->profile);
+}
+
 static void test_given_prices_stand_until_somebody_asks(void **state) {
     struct fixture *f = *state;
     assert_counts(f, -1);
@@ -58,16 +62,14 @@ static void test_given_prices_stand_until_somebody_asks(void **state) {
         add(f, (struct version){.mac = 100 + i, .n = 7, .search = "se_2"});
         assert_counts(f, 3);
     }
-    assert_int_equal(
-        fleet_number(f, "SELECT count(*) FROM energy_prices WHERE profile = ?1", f->profile), 21);
+    assert_int_equal(rows_of(f), 21);
     add(f, (struct version){.mac = 4});
     assert_counts(f, 4);
     add(f, (struct version){.mac = 5, .n = 8});
     assert_counts(f, 5);
     add(f, (struct version){.mac = 6, .n = 9, .search = "se_3"});
     assert_counts(f, 6);
-    assert_int_equal(
-        fleet_number(f, "SELECT count(*) FROM energy_prices WHERE profile = ?1", f->profile), 20);
+    assert_int_equal(rows_of(f), 20);
 }
 
 /* Those of before cannot be, and say nothing of now. */
@@ -80,11 +82,44 @@ static void test_given_prices_are_of_a_revision(void **state) {
     assert_counts(f, 4);
 }
 
+/* As a search does that goes through what it did, and a person who is not sure. */
+static void test_prices_that_are_told_again_are_the_same(void **state) {
+    struct fixture *f = *state;
+    for (int round = 0; round < 2; round++) {
+        add(f, (struct version){.mac = 1, .n = 5, .search = "se_1"});
+        add(f, (struct version){.mac = 2, .n = 6, .search = "se_1"});
+        assert_counts(f, 2);
+        assert_int_equal(rows_of(f), 2);
+    }
+    add(f, (struct version){.mac = 1, .n = 5, .search = "se_2"}); /* another's are its own */
+    assert_int_equal(rows_of(f), 3);
+    for (int round = 0; round < 2; round++) {
+        add(f, (struct version){.mac = 3});
+        add(f, (struct version){.mac = 4, .n = 7, .search = "se_2"});
+        assert_counts(f, 3);
+        assert_int_equal(rows_of(f), 5);
+    }
+    add(f, (struct version){.mac = 1, .n = 5});
+    assert_counts(f, 1);
+}
+
+static void test_given_prices_of_revisions_that_are_over_go_in_their_turn(void **state) {
+    struct fixture *f = *state;
+    for (int i = 0; i < 30; i++) {
+        fleet_change(f, "UPDATE profiles SET revision = hex(randomblob(8)) WHERE id = ?1",
+                     f->profile);
+        add(f, (struct version){.mac = 3});
+    }
+    assert_int_equal(rows_of(f), 20);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fleet_start, fleet_stop)
     const struct CMUnitTest tests[] = {
         TEST(test_given_prices_stand_until_somebody_asks),
         TEST(test_given_prices_are_of_a_revision),
+        TEST(test_prices_that_are_told_again_are_the_same),
+        TEST(test_given_prices_of_revisions_that_are_over_go_in_their_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
