@@ -25,12 +25,14 @@ def document():
 
 
 def closed(value):
-    """The document allows members that are to come; these tests allow none that it does not describe."""
+    """The document allows members and words that are to come; these tests allow none that it does not describe."""
     if isinstance(value, dict):
         for member in value.values():
             closed(member)
         if value.get("type") == "object" and "properties" in value:
             value.setdefault("additionalProperties", False)
+        if "x-extensible-enum" in value:
+            value["enum"] = value["x-extensible-enum"]
     elif isinstance(value, list):
         for item in value:
             closed(item)

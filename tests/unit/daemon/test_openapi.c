@@ -68,9 +68,9 @@ static void test_the_manual_lists_every_code_of_a_problem(void **state) {
     assert_int_equal(file_read(API_MD, 1 << 20, &err, &manual, &len), 0);
     cJSON *doc = cJSON_Parse(text);
     const cJSON *schemas = cJSON_GetObjectItem(cJSON_GetObjectItem(doc, "components"), "schemas");
-    const cJSON *problem =
-        cJSON_GetObjectItem(cJSON_GetObjectItem(schemas, "Problem"), "properties");
-    const cJSON *codes = cJSON_GetObjectItem(cJSON_GetObjectItem(problem, "code"), "enum"), *code;
+    const cJSON *codes =
+        cJSON_GetObjectItem(cJSON_GetObjectItem(schemas, "Code"), "x-extensible-enum");
+    const cJSON *code;
     const char *table = strstr(manual, "\n## Codes of errors\n"), *end;
     assert_non_null(table);
     end = strstr(table + 1, "\n## ");
