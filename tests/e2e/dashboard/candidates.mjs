@@ -84,7 +84,7 @@ test('columns of the table are chosen, genes of each stage too, and kept in the 
   assert.deepEqual(await faults(), []);
   await shot('columns');
   await table.getByRole('button', { name: 'Blocks, stage 1' }).click(); // and sorted by
-  await page.waitForTimeout(300); // the address is written
+  await page.waitForURL(/sort=/);
   await page.reload();
   await table.getByText(/^\d+ of \d+; click/).waitFor();
   assert.deepEqual((await heads()).sort(), chosen);
@@ -95,8 +95,7 @@ test('columns of the table are chosen, genes of each stage too, and kept in the 
   assert.deepEqual(await heads(), ['Network']);
   for (const title of usual) if (title !== 'Network') await table.getByLabel(title, { exact: true }).check();
   assert.deepEqual(await heads(), usual);
-  await page.waitForTimeout(300);
-  assert.doesNotMatch(page.url(), /columns/); // as it is without a choice
+  await page.waitForURL((url) => !url.href.includes('columns')); // as it is without a choice
 });
 
 test('the replay shows the search as it was in an earlier generation', async () => {

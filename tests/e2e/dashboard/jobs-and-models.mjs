@@ -90,11 +90,11 @@ test('the page of a job tells each of its attempts and why it ended, how long it
     }
   }
   assert.ok((await fetch(`${stack.url}/api/v1/models/${wrong.model.id}`, { method: 'DELETE' })).ok);
-  const { supernet, job } = await stack.post('/supernets', { name: 'for a while', space: 'tiny', dataset: 'bars', train: { epochs: 200, batch: 32 } });
+  const { supernet, job } = await stack.post('/supernets', { name: 'for a while', space: 'tiny', dataset: 'bars', train: { epochs: 2000, batch: 32 } });
   await open(`jobs/${job.id}`);
   const line = page.locator('.progress-line .note');
   await comes(line.getByText(/ · ([\d:]+ (s|min|h)) left$/));
-  const seconds = async () => { const [, n, unit] = / · ([\d:]+) (s|min|h) left$/.exec(await line.innerText()); return n.split(':').reduce((sum, v) => 60 * sum + Number(v), 0) * (unit === 'h' ? 60 : 1); };
+  const seconds = async () => { const [, n = 'not said', unit] = / · ([\d:]+) (s|min|h) left$/.exec(await line.innerText()) ?? []; return n.split(':').reduce((sum, v) => 60 * sum + Number(v), 0) * (unit === 'h' ? 60 : 1); };
   await stack.waitFor('the time that the daemon says is left', async () => { const { progress } = await jobOf(job.id); return progress?.eta_s > 0 && Math.abs((await seconds()) / progress.eta_s - 1) < 0.3; }, 20);
   for (const yes of [false, true]) {
     assert.equal((await jobOf(job.id)).state, 'running');

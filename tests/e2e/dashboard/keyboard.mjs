@@ -70,9 +70,7 @@ test('front, network, axes and table are used with the keyboard alone, and nothi
   await page.keyboard.press('ArrowRight');
   for (let i = 0; i < 6; i++) await page.keyboard.press('ArrowUp');
   for (let i = 0; i < 3; i++) await page.keyboard.press('Shift+ArrowDown');
-  await page.waitForTimeout(300); // the address is written
-  const [key, low, high] = (await range()).split('~');
-  assert.ok(key && Number(low) < Number(high), await range());
+  await stack.waitFor('a range with two ends in the address', async () => { const [key, low, high] = (await range()).split('~'); return key && low && high && Number(low) < Number(high); }, 10).catch(async () => assert.fail(`the address has the range '${await range()}'`));
   await page.locator('.best').waitFor();
   await page.keyboard.press('Delete');
   await page.locator('.best').waitFor({ state: 'detached' });
@@ -168,7 +166,7 @@ const button = (name) => page.getByRole('button', { name, exact: true });
 
 test('a supernet in training is found, held up, looked at, let go on and stopped, its checkpoints removed and searched, with the keyboard alone', async () => {
   const { supernet, job } = await stack.post('/supernets', { name: 'by keys', space: 'tiny', dataset: 'bars', train: { epochs: 500, batch: 32, checkpoint_steps: 20, validation_images: 50, recalibration_images: 50 } });
-  const steps = () => stack.get(`/supernets/${supernet.id}/checkpoints`).then(({ items }) => items.map((c) => c.step));
+  const steps = () => stack.get(`/supernets/${supernet.id}/checkpoints?page_size=1000`).then(({ items }) => items.map((c) => c.step));
   await open('supernets');
   await press(page.getByRole('link', { name: 'by keys', exact: true }));
   await heading('by keys').waitFor();

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Stack } from '../stack.mjs';
-import { browser, card, faults, open, page, shot, stack } from './world.mjs';
+import { browser, card, faults, open, page, shot, slowSearch, stack } from './world.mjs';
 
 test('the overview shows what runs and how far it is, leads to it, tells what the disk has, and says when nothing runs any more', async () => {
   await stack.waitFor('the end of all jobs', async () => (await stack.get('/jobs')).items.every((j) => !['queued', 'running'].includes(j.state)));
@@ -12,7 +12,7 @@ test('the overview shows what runs and how far it is, leads to it, tells what th
   const now = card('Now'), running = now.locator('.running');
   await now.getByText('0 jobs').waitFor();
   await now.getByText('Nothing is running.').waitFor();
-  const { search: made, job } = await stack.post('/searches', { name: 'seen to run', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], accuracy: 'evaluated', evaluations: 3000, population: 16, measure_front: 0 });
+  const { search: made, job } = await slowSearch('seen to run');
   await now.getByText('1 job', { exact: true }).waitFor(); // without a touch
   await running.locator('.state', { hasText: 'running' }).waitFor({ timeout: 30000 });
   const done = async () => running.locator('progress').evaluate((bar) => bar.value, undefined, { timeout: 5000 });

@@ -70,7 +70,7 @@ test('the supernet page shows how alike inherited and stand-alone accuracy rank 
 });
 
 test('a training in phases is stopped from its page and goes on from its checkpoint; its page has the phases, rate, norm and speed, and a checkpoint is removed', async () => {
-  const train = { regime: 'progressive', epochs: 30, batch: 32, checkpoint_steps: 50, validation_images: 50, recalibration_images: 50 };
+  const train = { regime: 'progressive', epochs: 200, batch: 32, checkpoint_steps: 50, validation_images: 50, recalibration_images: 50 };
   const { supernet, job } = await stack.post('/supernets', { name: 'in phases', space: 'tiny', dataset: 'bars', train });
   const training = card('Training'), resume = page.getByRole('button', { name: 'Resume' }), of = `/supernets/${supernet.id}`;
   await open(`supernets/${supernet.id}`);

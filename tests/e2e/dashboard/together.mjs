@@ -1,7 +1,7 @@
 // The pages of supernets, networks, jobs and boards on a slow network, and in two tabs at once.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { context, search, stack } from './world.mjs';
+import { context, search, slowSearch, stack } from './world.mjs';
 
 const go = async (tab, hash) => tab.goto(`${stack.url}/#/${hash}`);
 const cardOf = (tab, title) => tab.locator('.card', { has: tab.getByRole('heading', { name: title, exact: true }) });
@@ -16,11 +16,13 @@ test('on a slow network the pages of a supernet and of a network say that they r
     await tab.getByText('Reading…').first().waitFor({ timeout: 15000 });
     const slider = tab.getByLabel('Smooth the curves of each step'), legend = cardOf(tab, 'Loss').locator('.curve-legend');
     await slider.waitFor({ timeout: 20000 });
-    const raw = await legend.innerText();
+    const raw = await legend.innerText(), asked = [];
+    tab.on('request', (r) => { if (r.url().includes('/metrics')) asked.push(r.url()); });
     await slider.focus();
-    for (let i = 0; i < 5; i++) await tab.keyboard.press('PageUp'); // answers at once, without asking
-    await tab.waitForURL(/smooth=/, { timeout: 2000 });
+    for (let i = 0; i < 5; i++) await tab.keyboard.press('PageUp');
+    await tab.waitForURL(/smooth=/);
     assert.notEqual(await legend.innerText(), raw);
+    assert.deepEqual(asked, [], 'it answers at once, without asking');
     const { supernet, job } = await stack.post('/supernets', { name: 'seen slowly', space: 'tiny', dataset: 'bars', train: { epochs: 1, batch: 32 } });
     await go(tab, `supernets/${supernet.id}`);
     await tab.getByRole('heading', { level: 1, name: 'seen slowly' }).waitFor({ timeout: 20000 });
@@ -45,7 +47,7 @@ test('on a slow network the pages of a supernet and of a network say that they r
 });
 
 test('two tabs show one job and one board: what is done in one is seen in the other', async () => {
-  const { search: made, job } = await stack.post('/searches', { name: 'a job of two tabs', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], accuracy: 'evaluated', evaluations: 3000, population: 16, measure_front: 0 });
+  const { search: made, job } = await slowSearch('a job of two tabs');
   const [board] = (await stack.get('/devices')).items.filter((d) => d.name === 'test-board');
   const tabs = [await context.newPage(), await context.newPage()], [one, other] = tabs;
   const both = (what) => Promise.all(tabs.map((tab) => what(tab).first().waitFor({ timeout: 30000 })));
