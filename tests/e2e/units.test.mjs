@@ -9,7 +9,7 @@ import { requireFromUi, ui } from './browser.mjs';
 
 const { build } = requireFromUi('esbuild');
 const out = mkdtempSync(join(tmpdir(), 'espalier-units-'));
-await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/family.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/hues.ts', 'src/log-text.ts', 'src/marks.ts', 'src/again.ts', 'src/titles.ts', 'src/order.ts', 'src/comparison.ts', 'src/subspace.ts', 'src/spread.ts', 'src/state.ts', 'src/api.ts'], bundle: true, splitting: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await build({ absWorkingDir: ui, entryPoints: ['src/front.ts', 'src/scale.ts', 'src/zoom.ts', 'src/format.ts', 'src/filter.ts', 'src/entries.ts', 'src/genes.ts', 'src/family.ts', 'src/stats.ts', 'src/draft.ts', 'src/export.ts', 'src/hues.ts', 'src/log-text.ts', 'src/marks.ts', 'src/again.ts', 'src/titles.ts', 'src/order.ts', 'src/comparison.ts', 'src/subspace.ts', 'src/spread.ts', 'src/state.ts', 'src/live.ts', 'src/api.ts'], bundle: true, splitting: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const load = (name) => import(pathToFileURL(join(out, `${name}.mjs`)).href);
 const { directionOf, frontOf } = await load('front');
 const { ticks, extent, toPixel, toValue } = await load('scale');
@@ -31,9 +31,10 @@ const { sorted, turned } = await load('order');
 const comparison = await load('comparison');
 const { reachOf, spreadOf } = await load('spread');
 const { choicesOf, keptOf, sizeOf, withKept } = await load('subspace');
-Object.assign(globalThis, { window: globalThis, BroadcastChannel: class extends EventTarget {} }); // one of Node's own would keep it from ending
+Object.assign(globalThis, { window: globalThis, BroadcastChannel: class extends EventTarget { postMessage() {} } }); // one of Node's own would keep it from ending
 const { follow } = await load('state');
-const { api, ApiError, wordsOf } = await load('api');
+const { begin } = await load('live');
+const { api, ApiError, get, wordsOf } = await load('api');
 rmSync(out, { recursive: true });
 
 test('marks along an axis stand where they begin, names only where they have room', () => {
@@ -466,6 +467,58 @@ test('what cannot be read is asked for again after 5 s, then ever later up to a 
   assert.equal(n, 10, 'what is forbidden is asked for again');
   own.end();
   assert.deepEqual(told, ['refusal 0; asked again in 5 s.', 'refusal 1; asked again in 33 s.', ...[2, 3, 4, 5].map((i) => `refusal ${i}; asked again in 60 s.`), 'refusal 6', null, 'refusal 8; asked again in 5 s.', 'refusal 9']);
+});
+
+/** A daemon that knows this page, whose events are what the returned function is told. */
+async function daemonOf(t) {
+  const { fetch, setInterval } = globalThis;
+  let source = null;
+  class Stream { of = {}; constructor() { source = this; } addEventListener(topic, heard) { this.of[topic] = heard; } close() {} }
+  Object.assign(globalThis, { EventSource: Stream, addEventListener: () => undefined, navigator: { locks: { request: async (_, lead) => lead() } }, fetch: async () => new Response('{"scope":"admin"}'), setInterval: () => 0 });
+  t.after(() => { for (const name of ['EventSource', 'addEventListener', 'navigator']) delete globalThis[name]; });
+  await begin();
+  Object.assign(globalThis, { fetch, setInterval });
+  source.onopen();
+  return (topic, data) => source.of[topic]({ data: JSON.stringify(data), lastEventId: '0' });
+}
+
+test('what happens during a pause changes nothing, and that the daemon is there again ends it', async (t) => {
+  Object.assign(globalThis, { document: Object.assign(new EventTarget(), { hidden: false }) });
+  const hear = await daemonOf(t), tick = ownClock(t), rest = async () => { for (let i = 0; i < 5; i++) await Promise.resolve(); };
+  let [n, refusal] = [0, new ApiError(503, 'not now')];
+  const told = [], own = follow(async () => { n++; if (refusal) throw refusal; }, (words) => told.push(words), ['job'], (d) => d.id === 'its own');
+  const reads = async (topic, id, ms, more, why) => {
+    await rest();
+    const before = n;
+    if (topic) hear(topic, { id });
+    tick(ms);
+    await rest();
+    assert.equal(n - before, more, why);
+  };
+  await reads('', '', 0, 0);
+  assert.equal(n, 1);
+  await reads('job', 'its own', 4999, 0, 'an event in a pause is read of');
+  await reads('', '', 601, 1, 'the pause has no end'); // and the next one is of 10 s
+  await reads('job', 'its own', 9999, 0, 'an event in the second pause is read of');
+  await reads('', '', 601, 1); // of 20 s
+  await reads('resync', '', 601, 1, 'it is not read when the daemon is there again');
+  await reads('', '', 4000, 0, 'the pause after it is none of 5 s');
+  refusal = null;
+  await reads('', '', 1601, 1, 'the pause after it is longer than 5 s');
+  await reads('job', 'its own', 601, 1, 'an event after the pause is not read of');
+  await reads('job', 'another', 601, 0, 'an event of another thing is read of');
+  own.end();
+  await reads('resync', '', 3600e3, 0, 'it is read after its end');
+  assert.deepEqual(told, [5, 10, 20, 5].map((s) => `not now; asked again in ${s} s.`).concat(null, null));
+});
+
+test('an answer that is cut off on its way is that of a daemon that cannot be reached, as is none', async (t) => {
+  const { fetch } = globalThis, headers = new Headers();
+  t.after(() => { globalThis.fetch = fetch; });
+  for (const answer of [() => Promise.reject(new TypeError('Failed to fetch')), () => Promise.resolve({ ok: true, status: 200, headers, text: () => Promise.reject(new TypeError('network error')) })]) {
+    globalThis.fetch = answer;
+    await assert.rejects(get('/jobs'), (error) => error instanceof ApiError && error.status === 0 && error.message === 'The daemon cannot be reached');
+  }
 });
 
 test('a path of the API has what is put into it escaped; what is no word of the daemon is not told as one', () => {

@@ -137,8 +137,10 @@ export class ApiError extends Error {
 /** What went wrong, to be read: in the daemon's words where it has said so. */
 export const wordsOf = (error: unknown): string => (error instanceof ApiError ? error.message : 'Something went wrong in this page.');
 
+const unreachable = (): never => { throw new ApiError(0, 'The daemon cannot be reached'); };
+
 async function answer<T>(response: Response): Promise<T> {
-  const text = await response.text(), after = Number(response.headers.get('Retry-After')) || 0;
+  const text = await response.text().catch(unreachable), after = Number(response.headers.get('Retry-After')) || 0;
   let body: unknown = null;
   try {
     body = text ? JSON.parse(text) : null;
@@ -152,17 +154,11 @@ async function answer<T>(response: Response): Promise<T> {
 }
 
 async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
-  let response: Response;
-  try {
-    response = await fetch(`/api/v1${path}`, {
-      method,
-      headers: body === undefined ? {} : { 'Content-Type': 'application/json' },
-      body: body === undefined ? null : JSON.stringify(body),
-    });
-  } catch {
-    throw new ApiError(0, 'The daemon cannot be reached');
-  }
-  return answer<T>(response);
+  return answer<T>(await fetch(`/api/v1${path}`, {
+    method,
+    headers: body === undefined ? {} : { 'Content-Type': 'application/json' },
+    body: body === undefined ? null : JSON.stringify(body),
+  }).catch(unreachable));
 }
 
 /** A path of the API; what is put into it is escaped. */

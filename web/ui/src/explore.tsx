@@ -161,7 +161,8 @@ export function CandidateTable({ entries, inside, reading, metrics, genes, names
   const offered = [...metrics, 'generation', ...genes], usual = offered.filter((key) => !key.includes(' ')).join();
   const named = (columns ?? usual).split(','), shown = offered.filter((key) => named.includes(key));
   const show = (key: string, on: boolean) => {
-    const next = offered.filter((k) => (k === key ? on : shown.includes(k))).join();
+    const later = reading && columns ? named.filter((k) => k !== 'none' && !offered.includes(k)) : []; // of candidates that are not read yet
+    const next = [...offered.filter((k) => (k === key ? on : shown.includes(k))), ...later].join();
     setQuery({ columns: next === usual ? '' : next || 'none' });
   };
   return (

@@ -1,6 +1,6 @@
 // One stream of events for all tabs of a browser: the tab that leads reads it and passes it on. Browsers allow six connections to
 // a host on HTTP/1.1, so a stream a tab would starve the seventh.
-import { whoAmI, type Progress } from './api';
+import { session, whoAmI, type Progress } from './api';
 import { elect } from './leader';
 import { signal } from './signal';
 
@@ -47,6 +47,7 @@ function deliver(message: Message) {
   if ('state' in message) {
     connection.value = message.state;
     last = Math.max(last, message.last ?? 0);
+    if (message.state === 'live' && !session.value) void whoAmI(); // it could not be asked when the page began
   } else if ('topic' in message) {
     const { topic, data, id } = message;
     if (id && id <= last && topic !== 'resync') return; // heard already, of a tab that led before

@@ -253,6 +253,8 @@ export function Act(props: { do: () => Promise<unknown>; done?: string; confirm?
   );
 }
 
-/** Removes a thing for good, which only administrators may. */
+const here = () => String(route.value.parts);
+export const useAdmin = () => useSignal(session)?.scope === 'admin';
+/** Removes a thing for good, which only administrators may; `then` only where they have stayed for it. */
 export const Remove = ({ kind, name, path, then, ...more }: { kind: string; name: string; path: string; then: () => void; class?: string }) =>
-  session.value?.scope === 'admin' ? <Act do={() => remove(path).then(then)} confirm={`Remove the ${kind} ${name}? This cannot be undone.`} done={`The ${kind} is removed.`} {...more}>Remove…</Act> : null;
+  useAdmin() ? <Act do={() => { const at = here(); return remove(path).then(() => at === here() && then()); }} confirm={`Remove the ${kind} ${name}? This cannot be undone.`} done={`The ${kind} is removed.`} {...more}>Remove…</Act> : null;

@@ -1,5 +1,5 @@
 // Which Espalier this is, what it allows and keeps, and whose work is in it.
-import type { System, Version } from '../api';
+import { ApiError, type System, type Version } from '../api';
 import { ago, short } from '../format';
 import { Card, Facts, Failed, Page, Table, Waiting } from '../parts';
 import { useGet, useLoaded } from '../state';
@@ -8,8 +8,9 @@ import { useGet, useLoaded } from '../state';
 const bundle = () => /app\.(\w+)\.js/.exec(document.querySelector<HTMLScriptElement>('script[src]')?.src ?? '')?.[1] ?? '–';
 
 async function readLicences(): Promise<string> {
-  const answer = await fetch('/licences.txt');
-  return answer.ok ? answer.text() : 'They cannot be read.';
+  const text = await fetch('/licences.txt').then((answer) => (answer.ok ? answer.text() : '')).catch(() => '');
+  if (!text) throw new ApiError(0, 'The licences cannot be read');
+  return text;
 }
 
 export function About() {
@@ -19,7 +20,7 @@ export function About() {
   const [v, s] = [version.data, system.data];
   return (
     <Page title="About" lead="Espalier: neural architecture search with hardware in the loop.">
-      <Failed error={version.error ?? system.error} />
+      <Failed error={version.error ?? system.error ?? licences.error} />
       {!(v && s) && <Waiting />}
       <div class="grid">
         {v && <Card title="Versions"><Facts rows={[['Espalier', v.version], ['API', <a href="/api/v1/openapi.json">{v.api}, as OpenAPI</a>], ['Runtime', <code>{v.runtime_revision}</code>], ['Dashboard', <code>{bundle()}</code>], ['SQLite', v.sqlite]]} /></Card>}

@@ -18,9 +18,9 @@ type Column = Compared & { body: Body | null; measured: number[] };
 type Growth = { series: { evaluations: number[]; hypervolume: (number | null)[] }[] };
 
 const pathOf = (id: string) => api`/searches/${id}`;
-/** What there is not is no failure: a search that is gone, a strategy or a metric that has no candidates yet. */
+/** What there is not is no failure: a search that is gone, a strategy or a metric that has no candidates yet. That too much was asked at once says nothing of that. */
 const orNull = (error: unknown): null => {
-  if (error instanceof ApiError && error.status >= 400 && error.status < 500) return null;
+  if (error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429) return null;
   throw error;
 };
 
@@ -64,7 +64,7 @@ function Side({ all, rows, note }: { all: Column[]; rows: [string, ComponentChil
 
 export function Compare() {
   const { query } = route.value, ids = picked(query.get('of'));
-  const loaded: Loaded<(Column | null)[]> = useLoaded(() => Promise.all(ids.map(read)), `compare ${ids}`, ['front', 'search'], own(() => loaded.data?.flatMap((c) => c?.search ?? []) ?? [null]));
+  const loaded: Loaded<(Column | null)[]> = useLoaded(() => Promise.all(ids.map(read)), `compare ${ids}`, ['front', 'search'], own(() => loaded.data?.map((c) => c?.search ?? null) ?? [null]));
   const names = useLoaded(async () => Object.fromEntries((await Promise.all([list<Profile>('/profiles'), list<Supernet>('/supernets'), list<Search>('/searches')])).flat().map((row) => [row.id, row.name])), 'names to compare by');
   const all = useMemo(() => (loaded.data ?? []).filter((c) => c !== null), [loaded.data]);
   const metrics = useMemo(() => commonMetrics(all), [all]);

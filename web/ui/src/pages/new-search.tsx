@@ -7,7 +7,7 @@ import { accuraciesOf, beyondCommand, bodyOf, commandOf, costsOf, draftOf, empty
 import { duration, metricName, metricValue, percent, power, significant } from '../format';
 import { Card, Check, Code, Empty, Facts, Failed, Page, Select, type Option } from '../parts';
 import { go, href, route, setQuery } from '../router';
-import { useGet, useList } from '../state';
+import { follow, useGet, useList } from '../state';
 import { choicesOf, keptOf, sizeOf, withKept, type Choice, type Definition } from '../subspace';
 import { useTrial } from '../trial';
 import { isAlone, useReadyDatasets } from '../weights';
@@ -43,13 +43,15 @@ function useSamples(space: string | undefined, sources: string[]): Record<string
   const key = `${space} ${sources.join()}`;
   useEffect(() => {
     if (!space) return undefined;
-    let alive = true;
-    for (const source of sources.length ? sources : ['']) {
-      const name = `${space} ${source}`;
-      if (samples[name]) continue;
-      post<Sample>(api`/spaces/${space}/sample`, { n: 1000, ...(source ? { profile: source } : {}) }).then((s) => { if (alive) setSamples((before) => ({ ...before, [name]: s })); }, () => undefined);
-    }
-    return () => { alive = false; };
+    const asked = (sources.length ? sources : ['']).map((source) => [source, `${space} ${source}`] as const).filter(([, name]) => !samples[name]).map(([source, name]) => {
+      const own = follow(async (wanted) => {
+        const sample = await post<Sample>(api`/spaces/${space}/sample`, { n: 1000, ...(source ? { profile: source } : {}) });
+        if (wanted()) setSamples((before) => ({ ...before, [name]: sample }));
+        own.end(); // it stays as it is
+      }, () => undefined);
+      return own;
+    });
+    return () => { for (const own of asked) own.end(); };
   }, [key]);
   return samples;
 }

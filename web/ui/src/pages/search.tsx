@@ -197,7 +197,7 @@ export function SearchPage({ id }: { id: string }) {
   }, [numbered, x, y, hueKey, measurers.join(), search?.baseline]);
 
   const otherId = query.get('vs') ?? '';
-  const other = useGet<Front>(otherId && api`/searches/${otherId}/front`, ['front'], (d) => d['search'] === otherId);
+  const other = useGet<Front>(otherId && api`/searches/${otherId}/front`, ['front'], (d) => d['search'] === otherId || !/^se_/.test(otherId)); // whose id a name does not tell
   const against = useMemo(() => (other.data?.items ?? []).flatMap((i) => (i.metrics[x] && i.metrics[y] ? [{ x: i.metrics[x].value, y: i.metrics[y].value }] : [])), [other.data, x, y]);
 
   // The board is in the page's head; beside every number it is needed only where there are several, and no longer than tells them apart.
@@ -205,6 +205,7 @@ export function SearchPage({ id }: { id: string }) {
   const briefNames = { ...profiles, ...Object.fromEntries(several.map((b, i) => [b, briefly[i]!])) };
   const nameOf = (key: string) => { const name = metricName(key, briefNames); return several.length > 1 ? name : name.split(' on ')[0]!; };
   if (!search) return <Unread title="Search" error={loaded.error} of="searches" />;
+  const at = api`/searches/${search.id}`; // what is asked for is of what is shown, also where its name is another's by now
   const axis = (key: string, isLog: boolean): Axis => ({ title: nameOf(key), direction: directionOf(key), labels: (values) => tickLabels(key, values, isLog), log: isLog, limits: limitsOn(search, key), say: (v) => metricValue(key, v) });
   const describe = (key: string) => {
     const c = byId.get(key);
@@ -239,15 +240,15 @@ export function SearchPage({ id }: { id: string }) {
   return (
     <Page title={search.name} lead={<>Space {search.space}, {search.strategy}{search.baseline ? ` with ${search.baseline} beside it` : ''}{boards.length > 0 ? `, on ${boards.map((b) => profiles[b] ?? b).join(', ')}` : ''} <State of={search.state} /></>} actions={
       <>
-        {running && search.state !== 'paused' && <Act do={() => post(`${path}/pause`)} done="The search pauses at its next step, until you resume it.">Pause</Act>}
-        {running && <Act do={() => post(`${path}/cancel`)} confirm="Stop the search? It can be resumed." done="The search stops.">Stop</Act>}
-        {['paused', 'failed', 'canceled'].includes(search.state) && <Act class="primary" do={() => post(`${path}/resume`)} done="The search goes on.">Resume</Act>}
-        <a class="button" href={href(['searches', 'new'], { from: id })}>Search again with changes</a>
+        {running && search.state !== 'paused' && <Act do={() => post(`${at}/pause`)} done="The search pauses at its next step, until you resume it.">Pause</Act>}
+        {running && <Act do={() => post(`${at}/cancel`)} confirm="Stop the search? It can be resumed." done="The search stops.">Stop</Act>}
+        {['paused', 'failed', 'canceled'].includes(search.state) && <Act class="primary" do={() => post(`${at}/resume`)} done="The search goes on.">Resume</Act>}
+        <a class="button" href={href(['searches', 'new'], { from: search.id })}>Search again with changes</a>
         {search.state === 'done' && <button type="button" aria-expanded={asks === 'extend'} onClick={() => setAsks(asks === 'extend' ? '' : 'extend')}>Extend</button>}
         <button type="button" aria-expanded={asks === 'report'} onClick={() => setAsks(asks === 'report' ? '' : 'report')}>Report</button>
-        {candidates.size > 0 && <Act do={() => exportCandidates(id, search.name, 'csv', profiles)}>CSV of {whole ? '' : 'all '}{short(total)} candidates</Act>}
-        {candidates.size > 0 && <Act do={() => exportCandidates(id, search.name, 'json', profiles)}>JSON</Act>}
-        <Remove kind="search" name={search.name} path={path} then={() => go(['searches'])} />
+        {candidates.size > 0 && <Act do={() => exportCandidates(search.id, search.name, 'csv', profiles)}>CSV of {whole ? '' : 'all '}{short(total)} candidates</Act>}
+        {candidates.size > 0 && <Act do={() => exportCandidates(search.id, search.name, 'json', profiles)}>JSON</Act>}
+        <Remove kind="search" name={search.name} path={at} then={() => go(['searches'])} />
       </>
     }>
       {asks === 'extend' && search.state === 'done' && <Extend search={search} close={() => setAsks('')} />}

@@ -82,16 +82,16 @@ export function SupernetPage({ id }: { id: string }) {
   const report = estimations.data?.[0];
   const s = supernet.data;
   if (!s) return <Unread title="Supernet" error={supernet.error} of="supernets" />;
-  const running = job.data && isActive(job.data);
+  const running = job.data && isActive(job.data), at = api`/supernets/${s.id}`; // what is asked for is of what is shown, also where its name is another's by now
   return (
     <Page title={s.name} lead={<>Space {s.space}, {s.dataset ? `data set ${s.dataset_name}` : 'imported without a data set'}{isAlone(s) && <>, trained for <a href={href(['archs', s.space], { arch: `${s.train['arch'] ?? ''}`, weights: s.id })}>one network</a> alone</>} <State of={s.state} /></>} actions={
       <>
         {s.checkpoint && <EvaluateEnds supernet={s} />}
         {s.checkpoint && !isAlone(s) && <a class="button primary" href={href(['searches', 'new'], { supernet: s.id })}>Search it</a>}
-        {s.state === 'training' && <Act do={() => post(`${path}/pause`)} done="Training pauses at its next step, until you resume it.">Pause</Act>}
+        {s.state === 'training' && <Act do={() => post(`${at}/pause`)} done="Training pauses at its next step, until you resume it.">Pause</Act>}
         {running && <Act do={() => post(`/jobs/${job.data!.id}/cancel`)} confirm="Stop training? It can be resumed from its checkpoint." done="Training stops at the next step.">Stop</Act>}
-        {(s.state === 'paused' || (job.data && ['failed', 'canceled'].includes(job.data.state))) && <Act class="primary" do={() => post(`${path}/resume`)} done="Training goes on from its checkpoint.">Resume</Act>}
-        <Remove kind="supernet" name={s.name} path={path} then={() => go(['supernets'])} />
+        {(s.state === 'paused' || (job.data && ['failed', 'canceled'].includes(job.data.state))) && <Act class="primary" do={() => post(`${at}/resume`)} done="Training goes on from its checkpoint.">Resume</Act>}
+        <Remove kind="supernet" name={s.name} path={at} then={() => go(['supernets'])} />
       </>
     }>
       {running && job.data && <Card title="Training"><ProgressLine job={job.data} /></Card>}
