@@ -42,8 +42,9 @@ play('EventSource', class {
 });
 
 const out = mkdtempSync(join(tmpdir(), 'espalier-live-'));
-await requireFromUi('esbuild').build({ absWorkingDir: ui, entryPoints: ['src/live.ts', 'src/router.ts'], bundle: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
+await requireFromUi('esbuild').build({ absWorkingDir: ui, entryPoints: ['src/live.ts', 'src/router.ts', 'src/api.ts'], bundle: true, splitting: true, format: 'esm', outdir: out, outExtension: { '.js': '.mjs' } });
 const { begin, connection, listen } = await import(pathToFileURL(join(out, 'live.mjs')).href);
+const { session } = await import(pathToFileURL(join(out, 'api.mjs')).href);
 const { route } = await import(pathToFileURL(join(out, 'router.mjs')).href);
 rmSync(out, { recursive: true });
 listen(['job', 'progress'], (topic, data) => heard.push([topic, data.id ?? data.job].filter(Boolean).join(' ')));
@@ -71,6 +72,21 @@ test('a daemon that has begun anew with nothing is heard from its first event on
   stream.tell('job', { id: 'job_3' }, 1);
   stream.tell('job', { id: 'job_4' }, 8);
   assert.deepEqual(since(heard), ['job job_3', 'job job_4']);
+});
+
+test('who we are is asked when the daemon is there, if it could not be when the page began, and then no more', async () => {
+  const [stream] = sources, { fetch } = globalThis, asked = [];
+  play('fetch', (path) => { asked.push(path); return fetch(path); });
+  for (const known of [true, false, true]) {
+    if (!known) session.value = null;
+    stream.breaks();
+    stream.open();
+    for (let i = 0; i < 200 && !session.value; i++) await new Promise((done) => setTimeout(done, 5));
+    assert.equal(session.value?.by, 'loopback');
+    assert.deepEqual(asked.splice(0), known ? [] : ['/api/v1/session']);
+  }
+  play('fetch', fetch);
+  since(heard);
 });
 
 test('an address that was cut within an escape shows what it names as it is', () => {
