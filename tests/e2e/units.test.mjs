@@ -21,7 +21,7 @@ const genes = await load('genes');
 const family = await load('family');
 const stats = await load('stats');
 const draft = await load('draft');
-const { columnTitles, csvOf, jsonOf } = await load('export');
+const { columnTitles, csvOf, jsonOf, seriesCsv } = await load('export');
 const { LogText, newest } = await load('log-text');
 const { placeMarks } = await load('marks');
 const { ramp } = await load('hues');
@@ -92,6 +92,14 @@ test('an export has every candidate once, every metric that any has, and interva
   const keys = ['macs', 'latency_us:a', 'energy_uj:a', 'latency_us:b', 'latency_us:gone'];
   assert.deepEqual(columnTitles(keys, { a: 'pi4', b: 'pi5' }), ['macs', 'latency_us@pi4', 'energy_uj@pi4', 'latency_us@pi5', 'latency_us:gone']);
   assert.deepEqual(columnTitles(keys, { a: 'pi', b: 'pi' }), ['macs', 'latency_us:a', 'energy_uj@pi', 'latency_us:b', 'latency_us:gone'], 'two of one name');
+});
+
+test('curves as a file have a row for each step that any has, and a column each under its own name', () => {
+  const series = [{ name: 'loss', step: [10, 30], epoch: [0.5, 1.5], value: [2.25, null] }, { name: 'top1/largest', step: [20, 30], epoch: [1, 1.5], value: [0.1 + 0.2, 0] }];
+  assert.deepEqual(seriesCsv(series), ['step,epoch,loss,top1/largest\r\n', '10,0.5,2.25,\r\n', '20,1,,0.30000000000000004\r\n', '30,1.5,,0\r\n']);
+  assert.deepEqual(seriesCsv([]), ['step,epoch\r\n']);
+  const long = Array.from({ length: 20000 }, (_, i) => i);
+  assert.equal(seriesCsv([{ name: 'loss', step: long, epoch: long, value: long }]).length, 20001);
 });
 
 test('of a network the search\'s objectives are shown first, then its limits, then top-1, loss and every latency, each once', () => {
@@ -353,6 +361,8 @@ test('ticks of one axis share a prefix and differ, and so do values that are com
   assert.deepEqual(format.plainTicks([900000, 1000000, 1100000]), ['0.9 M', '1.0 M', '1.1 M']);
   assert.deepEqual(format.plainTicks([0, 500, 1000]), ['0', '500', '1000']);
   assert.deepEqual(format.plainTicks([0, 0.0001]), ['0', '1.0e-4']);
+  assert.deepEqual(format.wideTicks([1e-5, 0.001, 0.1, 10, 1000, 100000]), ['0.00001', '0.001', '0.1', '10', '1000', '100 k'], 'of a logarithmic axis each by itself');
+  assert.deepEqual(format.wideTicks([0.95, 0.975, 1]), ['0.950', '0.975', '1.000']);
   const written = (values) => values.map(format.comparing(values));
   assert.deepEqual(written([165801.3, 165432.7]), ['165.80 k', '165.43 k']);
   assert.deepEqual(written([165801.3, 165801.9]), ['165.80130 k', '165.80190 k']);

@@ -1,7 +1,8 @@
 // The page of a supernet: its curves, and how far inherited accuracy is to be trusted.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { card, comes, faults, open, page, shot, stack } from './world.mjs';
+import { card, comes, faults, open, page, shade, shot, stack } from './world.mjs';
 
 test('curves are read by pointer and keyboard, at one step on all charts of a page', async () => {
   await open('supernets/bars');
@@ -56,6 +57,67 @@ test('curves are smoothed by the slider, the raw ones stay, and the address keep
   await page.keyboard.press('Home');
   await page.waitForURL((url) => !url.href.includes('smooth'));
   assert.equal(await ends(), raw);
+});
+
+test('curves go over steps or epochs, as the address has it, and every point of them is saved as the command line client does it', async () => {
+  await open('supernets/bars');
+  const charts = page.locator('.lines'), across = page.getByLabel('Across');
+  await charts.nth(1).waitFor();
+  await across.selectOption('epoch');
+  await page.waitForURL(/x=epoch/);
+  await page.reload();
+  await charts.nth(1).waitFor();
+  assert.equal(await across.inputValue(), 'epoch');
+  await charts.first().locator('canvas.over').focus();
+  await page.keyboard.press('ArrowRight');
+  const { epoch, value } = (await stack.get('/supernets/bars/metrics?series=top1/largest')).series[0];
+  const [at, ...others] = await charts.locator('.curve-legend span:first-child').allInnerTexts();
+  assert.equal(at, `epoch ${+Math.max(...(await stack.get('/supernets/bars/metrics?max_points=1500')).series.filter((s) => s.name.startsWith('top1')).flatMap((s) => s.epoch)).toPrecision(6)}`);
+  assert.ok(others.every((other) => other === at), others.join());
+  assert.ok(epoch.length > 0 && (await charts.first().locator('.curve-legend').innerText()).includes(`largest ${(100 * value.at(-1)).toFixed(1)} %`));
+  const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save as CSV' }).click()]);
+  assert.equal(file.suggestedFilename(), 'bars.csv');
+  const numbers = (text) => text.trim().split('\r\n').map((line) => line.split(',').map((v) => (v === '' || Number.isNaN(Number(v)) ? v : Number(v))));
+  const [heads, ...rows] = numbers(readFileSync(await file.path(), 'utf8')), told = await stack.get('/supernets/bars/metrics?max_points=100000');
+  assert.deepEqual(heads, ['step', 'epoch', ...told.series.map((s) => s.name)]);
+  assert.equal(rows.length, new Set(told.series.flatMap((s) => s.step)).size);
+  assert.deepEqual([heads, ...rows], numbers(stack.cli('supernet', 'metrics', 'bars', '--format', 'csv', '--max-points', '100000')));
+  await across.selectOption('step');
+  await page.waitForURL((url) => !url.href.includes('x='));
+});
+
+test('on a logarithmic axis what grows tenfold again and again is a straight line, and what is not above 0 is left out and said to be', async () => {
+  const curve = (name, value) => ({ name, step: [0, 1, 2, 3], epoch: [0, 0.5, 1, 1.5], value });
+  await page.route(/\/metrics\?/, (route) => route.fulfill({ json: { series: [curve('loss', [1, 10, 100, 1000]), curve('distillation_gap', [-1, 0, 20, 20])], phases: [] } }));
+  await page.goto('about:blank');
+  await open('supernets/bars');
+  const canvas = card('Loss').locator('canvas.base'), left = card('Loss').getByText('0 and less are not drawn');
+  await canvas.waitFor();
+  const middles = async (name) => canvas.evaluate((c, shade) => { // of the curve at a third and two thirds of its width, as shares of its height
+    const { data, width, height } = c.getContext('2d').getImageData(0, 0, c.width, c.height), found = [];
+    for (let x = 0; x < width; x++) {
+      const ys = [];
+      for (let y = 0; y < height; y++) if (shade.every((v, k) => Math.abs(data[4 * (y * width + x) + k] - v) < 12) && data[4 * (y * width + x) + 3] > 200) ys.push(y);
+      if (ys.length > 0) found.push([x, (ys[0] + ys.at(-1)) / 2]);
+    }
+    const [[x0, y0], [x1, y1]] = [found[0], found.at(-1)];
+    return [1 / 3, 2 / 3].map((part) => (y0 - found.find(([x]) => x >= x0 + part * (x1 - x0))[1]) / (y0 - y1));
+  }, await shade(name));
+  const near = (values, expected) => values.every((v, i) => Math.abs(v - expected[i]) < 0.04);
+  const drawn = async (expected) => stack.waitFor(`a curve through ${expected}`, async () => { const values = await middles('curve-1').catch(() => null); return values && near(values, expected); }, 10);
+  await drawn([0.009, 0.099]);
+  assert.equal(await left.count(), 0);
+  await page.getByLabel('Up logarithmic').check();
+  await page.waitForURL(/logy=1/);
+  await drawn([1 / 3, 2 / 3]);
+  await left.waitFor();
+  assert.match(await card('Loss').locator('.curve-legend').innerText(), /gap to the teacher 20\.000/);
+  await page.waitForTimeout(300); // the address is written
+  await page.reload();
+  await drawn([1 / 3, 2 / 3]);
+  assert.ok(await page.getByLabel('Up logarithmic').isChecked());
+  assert.deepEqual(await faults(), []);
+  await page.unrouteAll({ behavior: 'wait' });
 });
 
 test('the supernet page shows how alike inherited and stand-alone accuracy rank networks', async () => {

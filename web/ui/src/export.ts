@@ -1,5 +1,6 @@
-// Every candidate of a search as a file, in the form of "espalier search export --names": read for it from the daemon, whole, whatever the page shows.
-import { api, get, type CandidatePage } from './api';
+// Every candidate of a search as a file, in the form of "espalier search export --names", and the curves of a training, in that of "espalier supernet metrics --format csv":
+// read for it from the daemon, whole, whatever the page shows.
+import { api, get, type CandidatePage, type Series } from './api';
 
 type Columns = CandidatePage['columns'];
 type Pages = Pick<CandidatePage, 'columns'>[];
@@ -44,6 +45,16 @@ export function jsonOf(pages: Pages): string[] {
     rows.push(`${rows.length ? ',\n' : '['}${JSON.stringify({ ...Object.fromEntries(plain.map((name) => [name, c[name]?.[i]])), metrics })}`);
   }
   return [...rows, rows.length ? ']\n' : '[]\n'];
+}
+
+/** A row for each step that any of the curves has, a column for each curve; empty where it has no point. */
+export function seriesCsv(series: Series[]): string[] {
+  const rows = new Map<number, unknown[]>();
+  series.forEach(({ step, epoch, value }, column) => step.forEach((at, i) => {
+    if (!rows.has(at)) rows.set(at, [at, epoch[i], ...series.map(() => null)]);
+    rows.get(at)![column + 2] = value[i];
+  }));
+  return [['step', 'epoch', ...series.map((s) => s.name)], ...[...rows.values()].sort((a, b) => (a[0] as number) - (b[0] as number))].map((row) => `${row.map(cell).join()}\r\n`);
 }
 
 /** Hands something to the browser as a file of this name. */

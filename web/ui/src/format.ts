@@ -92,6 +92,9 @@ export function plainTicks(values: number[]): string[] {
   return even(values.map((v) => v / 1000 ** power)).map((text) => text + prefixes[power]);
 }
 
+/** Ticks of a logarithmic axis: each by itself where they are far apart. */
+export const wideTicks = (values: number[]): string[] => (values.at(-1)! > 8 * values[0]! ? values.map((v) => short(v)) : plainTicks(values));
+
 /** Writes numbers that are compared: all with the prefix of the largest, four digits of that one, and more where the closest two would look alike. */
 export function comparing(values: (number | null | undefined)[]): (v: number) => string {
   const sorted = values.filter(known).sort((a, b) => a - b), most = largest(sorted), power = prefixOf(most);

@@ -2,7 +2,7 @@
 import { useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { drawAxes, ticksOf } from './axes';
 import { contextOf, font, placeIn, sized, strokeLine, useSize } from './canvas';
-import { even, plainTicks } from './format';
+import { even, plainTicks, wideTicks } from './format';
 import { beside, placeMarks, type Mark } from './marks';
 import { extent, toPixel, toValue, type Scale } from './scale';
 import { signal, useSignal } from './signal';
@@ -10,10 +10,11 @@ import { color, paint } from './theme';
 
 /** x rises; y is null where it is not known. `raw`: what y is the smoothed form of, drawn faintly. */
 export type Curve = { name: string; x: number[]; y: (number | null)[]; raw?: (number | null)[]; dashed?: boolean; color?: string };
-/** `format` writes one curve's value, `compare` those of all at a step, in place of it. */
-type Props = { title: string; curves: Curve[]; xTitle: string; format?: (v: number) => string; compare?: (values: (number | null)[]) => string[]; percent?: boolean; height?: number; marks?: Mark[] };
+/** `format` writes one curve's value, `compare` those of all at a step, in place of it. `log`: upwards, where 0 and what is below it have no place. */
+type Props = { title: string; curves: Curve[]; xTitle: string; format?: (v: number) => string; compare?: (values: (number | null)[]) => string[]; percent?: boolean; log?: boolean; height?: number; marks?: Mark[] };
 
 const isKnown = (y: number | null | undefined): y is number => Number.isFinite(y);
+const hasPlace = (sy: Scale, y: number | null | undefined): y is number => isKnown(y) && (!sy.log || y > 0);
 const palette = ['curve-1', 'curve-2', 'curve-3', 'curve-4', 'curve-5', 'curve-6'];
 const shadeOf = (curve: Curve, i: number) => color(curve.color ?? palette[i % palette.length]!);
 const pad = { left: 58, right: 14, top: 10, bottom: 46 };
@@ -33,10 +34,10 @@ export function indexAt(steps: number[], at: number): number {
 }
 
 /** Numbers beside the upward axis have the room that the longest needs. */
-function scalesOf(curves: Curve[], width: number, height: number, label: (ticks: number[]) => string[]): { sx: Scale; sy: Scale } {
+function scalesOf(curves: Curve[], log: boolean, width: number, height: number, label: (ticks: number[]) => string[]): { sx: Scale; sy: Scale } {
   const [x0, x1] = extent(curves.flatMap((c) => c.x), false, 0.01);
-  const [y0, y1] = extent(curves.flatMap((c) => (c.raw ?? c.y).filter(isKnown)), false);
-  const sy: Scale = { min: y0, max: y1, log: false, from: height - pad.bottom, to: pad.top };
+  const [y0, y1] = extent(curves.flatMap((c) => (c.raw ?? c.y).filter(isKnown)), log);
+  const sy: Scale = { min: y0, max: y1, log, from: height - pad.bottom, to: pad.top };
   const longest = Math.max(...label(ticksOf(sy, true)).map((text) => text.length));
   return { sx: { min: x0, max: x1, log: false, from: Math.max(pad.left, 14 + 7 * longest), to: width - pad.right }, sy };
 }
@@ -51,7 +52,7 @@ function drawCurve(ctx: CanvasRenderingContext2D, scales: { sx: Scale; sy: Scale
   if (known.length < 40 && !curve.raw) for (const [x, y] of known) drawDot(ctx, x, y, 2.5);
 }
 
-/** The line has a gap where a value is not known. */
+/** The line has a gap where a value is not known, or has no place. */
 function drawLine(ctx: CanvasRenderingContext2D, { sx, sy }: { sx: Scale; sy: Scale }, curve: Curve, shade: string, thick: number) {
   const known: [number, number][] = [];
   let joined = false;
@@ -62,13 +63,13 @@ function drawLine(ctx: CanvasRenderingContext2D, { sx, sy }: { sx: Scale; sy: Sc
   ctx.beginPath();
   curve.x.forEach((v, i) => {
     const y = curve.y[i];
-    if (isKnown(y)) {
+    if (hasPlace(sy, y)) {
       const at: [number, number] = [toPixel(sx, v), toPixel(sy, y)];
       if (joined) ctx.lineTo(...at);
       else ctx.moveTo(...at);
       known.push(at);
     }
-    joined = isKnown(y);
+    joined = hasPlace(sy, y);
   });
   ctx.stroke();
   ctx.setLineDash([]);
@@ -101,10 +102,14 @@ export function Lines(props: Props) {
   const box = useRef<HTMLDivElement>(null);
   const base = useRef<HTMLCanvasElement>(null);
   const over = useRef<HTMLCanvasElement>(null);
-  const { curves } = props;
+  const { curves, log = false } = props;
   const { width, height } = useSize(box, 200, () => props.height ?? 240);
-  const label = (values: number[]) => (props.percent ? even(values.map((v) => 100 * v)).map((v) => `${v} %`) : plainTicks(values));
-  const scales = useMemo(() => scalesOf(curves, width, height, label), [curves, width, height]);
+  const label = (values: number[]) => {
+    const shown = props.percent ? values.map((v) => 100 * v) : values;
+    const text = log ? wideTicks(shown) : props.percent ? even(shown) : plainTicks(shown);
+    return props.percent ? text.map((v) => `${v} %`) : text;
+  };
+  const scales = useMemo(() => scalesOf(curves, log, width, height, label), [curves, log, width, height]);
   const steps = useMemo(() => [...new Set(curves.flatMap((c) => c.x))].sort((a, b) => a - b), [curves]);
   const painted = useSignal(paint), at = useSignal(reading);
   const read = at?.over === props.xTitle ? at.at : null;
@@ -126,7 +131,7 @@ export function Lines(props: Props) {
     curves.forEach((c, i) => {
       const at = indexAt(c.x, read);
       ctx.fillStyle = shadeOf(c, i);
-      if (isKnown(c.y[at])) drawDot(ctx, toPixel(scales.sx, c.x[at]!), toPixel(scales.sy, c.y[at]), 4);
+      if (hasPlace(scales.sy, c.y[at])) drawDot(ctx, toPixel(scales.sx, c.x[at]!), toPixel(scales.sy, c.y[at]), 4);
     });
   }, [scales, read, painted]);
 
@@ -157,6 +162,7 @@ export function Lines(props: Props) {
       <figcaption class="curve-legend">
         <span>{props.xTitle} <b>{read === null ? 'latest' : +read.toPrecision(6)}</b></span>
         {curves.map((c, i) => <span key={c.name}><i style={{ borderTop: `3px ${c.dashed ? 'dashed' : 'solid'} var(--${c.color ?? palette[i % palette.length]})` }} />{c.name} <b>{said[i]}</b></span>)}
+        {log && curves.some((c) => (c.raw ?? c.y).some((y) => isKnown(y) && y <= 0)) && <span>0 and less are not drawn</span>}
       </figcaption>
     </figure>
   );

@@ -1,36 +1,68 @@
 import { useMemo } from 'preact/hooks';
 import { api, get, post, type Checkpoint, type Estimation, type Job, type Series, type Space, type Supernet } from '../api';
+import { seriesCsv, saveAs } from '../export';
 import { ago, percent, short, significant } from '../format';
 import { quoted } from '../draft';
 import { isActive, useJob } from '../jobs';
 import { Lines, type Curve } from '../lines';
 import type { Mark } from '../marks';
-import { Act, Card, Empty, Facts, Failed, Listed, Page, ProgressLine, Remove, State, Table, Unread } from '../parts';
+import { Act, Card, Check, Empty, Facts, Failed, Listed, Page, ProgressLine, Remove, Select, State, Table, Unread } from '../parts';
 import { Rank } from '../rank';
 import { go, href, route, setQuery } from '../router';
 import { own, useGet, useList } from '../state';
 import { smoothed } from '../stats';
 import { isAlone, useImages } from '../weights';
 
-type Metrics = { series: Series[]; phases: { name: string; step: number }[] };
+type Over = 'step' | 'epoch';
+type Metrics = { series: Series[]; phases: ({ name: string } & Record<Over, number>)[] };
+/** Of a curve: the name of its series, what it is called here, whether it is dashed. */
+type Wanted = [series: string, title: string, dashed?: boolean];
 
-const accuracy: [string, string, boolean][] = [
-  ['top1/largest', 'largest', false], ['top1/random', 'random', false], ['top1/smallest', 'smallest', false],
+const accuracy: Wanted[] = [
+  ['top1/largest', 'largest'], ['top1/random', 'random'], ['top1/smallest', 'smallest'],
   ['top1/largest/raw', 'largest, raw', true], ['top1/random/raw', 'random, raw', true], ['top1/smallest/raw', 'smallest, raw', true],
 ];
+const losses: Wanted[] = [['loss', 'labels'], ['loss/distillation', 'distillation', true], ['distillation_gap', 'gap to the teacher', true]];
+const speed: Wanted[] = [['images_per_s', 'images/s']], rate: Wanted[] = [['learning_rate', 'learning rate']], norm: Wanted[] = [['gradient_norm', 'gradient norm']];
 
-function curvesOf(series: Series[], wanted: [string, string, boolean][]): Curve[] {
-  return wanted.flatMap(([name, title, dashed]) => {
+function curvesOf(series: Series[], wanted: Wanted[], over: Over): Curve[] {
+  return wanted.flatMap(([name, title, dashed = false]) => {
     const found = series.find((s) => s.name === name);
-    return found && found.step.length > 0 ? [{ name: title, x: found.step, y: found.value, dashed }] : [];
+    return found && found.step.length > 0 ? [{ name: title, x: found[over], y: found.value, dashed }] : [];
   });
 }
 
 /** Where the phases of a training begin; nothing where it has but one. */
-const marksOf = (phases: Metrics['phases']): Mark[] => (phases.length > 1 ? phases.map((p) => ({ name: p.name.replace('_', ' '), at: p.step })) : []);
+const marksOf = (phases: Metrics['phases'], over: Over): Mark[] => (phases.length > 1 ? phases.map((p) => ({ name: p.name.replace('_', ' '), at: p[over] })) : []);
 
 /** The weight in the address; 0 without one. */
 const smoothingOf = (text: string | null): number => { const v = Number(text ?? 0); return v > 0 && v < 1 ? v : 0; };
+
+/** How the address has all curves drawn. */
+type View = { over: Over; log: boolean; weight: number };
+const viewOf = (query: URLSearchParams): View => ({ over: query.get('x') === 'epoch' ? 'epoch' : 'step', log: query.get('logy') === '1', weight: smoothingOf(query.get('smooth')) });
+
+/** The axes of all curves, and every point of them as a file. */
+function CurveTools({ view: { over, log }, name, path }: { view: View; name: string; path: string }) {
+  const save = async () => saveAs(new Blob(seriesCsv((await get<Metrics>(`${path}/metrics?max_points=100000`)).series), { type: 'text/csv' }), `${name}.csv`);
+  return (
+    <div class="wide toolbar">
+      <label>Across <Select value={over} set={(x) => setQuery({ x: x === 'epoch' ? x : '' })} of={[['step', 'step'], ['epoch', 'epoch']]} /></label>
+      <Check on={log} set={(on) => setQuery({ logy: on ? '1' : '' })}>Up logarithmic</Check>
+      <Act do={save}>Save as CSV</Act>
+    </div>
+  );
+}
+
+/** Some curves of the training in one chart; `steady`: they are not smoothed. */
+function Curves({ title, wanted, of, view: { over, log, weight }, steady = false, none = 'Nothing yet.', ...more }: { title: string; wanted: Wanted[]; of: Metrics | null; view: View; steady?: boolean; none?: string; format: (v: number) => string; percent?: boolean; height?: number }) {
+  const curves = useMemo(() => {
+    const found = curvesOf(of?.series ?? [], wanted, over);
+    return weight && !steady ? found.map((c) => ({ ...c, y: smoothed(c.y, weight), raw: c.y })) : found;
+  }, [of, over, weight]);
+  const marks = useMemo(() => marksOf(of?.phases ?? [], over), [of, over]);
+  return curves.length > 0 ? <Lines title={title} curves={curves} xTitle={over} log={log} marks={marks} {...more} /> : <Empty>{none}</Empty>;
+}
 
 function Smoothing({ weight }: { weight: number }) {
   return (
@@ -70,15 +102,9 @@ export function SupernetPage({ id }: { id: string }) {
   const checkpoints = useList<Checkpoint>(`${path}/checkpoints`, ['supernet'], concerns);
   const job = useJob(supernet.data?.job);
   const estimations = useList<Estimation>(api`/estimations?supernet=${id}`, ['job'], (d) => d['kind'] === 'estimate' && d['state'] === 'done');
-  const weight = smoothingOf(route.value.query.get('smooth'));
-  const smooth = (curves: Curve[]): Curve[] => (weight ? curves.map((c) => ({ ...c, y: smoothed(c.y, weight), raw: c.y })) : curves);
-  const series = metrics.data?.series ?? [];
-  const top1 = useMemo(() => curvesOf(series, accuracy), [series]);
-  const loss = useMemo(() => smooth(curvesOf(series, [['loss', 'labels', false], ['loss/distillation', 'distillation', true], ['distillation_gap', 'gap to the teacher', true]])), [series, weight]);
-  const speed = useMemo(() => smooth(curvesOf(series, [['images_per_s', 'images/s', false]])), [series, weight]);
-  const rate = useMemo(() => curvesOf(series, [['learning_rate', 'learning rate', false]]), [series]);
-  const norm = useMemo(() => smooth(curvesOf(series, [['gradient_norm', 'gradient norm', false]])), [series, weight]);
-  const marks = useMemo(() => marksOf(metrics.data?.phases ?? []), [metrics.data]);
+  const view = viewOf(route.value.query), drawn = { of: metrics.data, view };
+  const has = (name: string) => metrics.data?.series.some((s) => s.name === name);
+  const phases = marksOf(metrics.data?.phases ?? [], 'step');
   const report = estimations.data?.[0];
   const s = supernet.data;
   if (!s) return <Unread title="Supernet" error={supernet.error} of="supernets" />;
@@ -99,20 +125,21 @@ export function SupernetPage({ id }: { id: string }) {
       {job.data?.state === 'failed' && <Failed error={job.data.error?.message ?? 'Training failed.'} />}
       <Card title="Newest checkpoint">
         <Facts rows={[['Largest subnet', percent(s.top1_largest)], ['Smallest subnet', percent(s.top1_smallest)], ['Steps', short(s.step)], ['Epochs', s.epoch == null ? '–' : +s.epoch.toFixed(2)], ['Images seen', short(s.images)], ['Created', ago(s.created_at)]]} />
-        {marks.length > 0 && <p class="note">Phases: {marks.map((m) => `${m.name} from step ${short(m.at)}`).join(', ')}.</p>}
+        {phases.length > 0 && <p class="note">Phases: {phases.map((m) => `${m.name} from step ${short(m.at)}`).join(', ')}.</p>}
       </Card>
       <div class="grid">
+        {metrics.data && metrics.data.series.length > 0 && <CurveTools view={view} name={s.name} path={path} />}
         <Card title="Top-1 on the validation split" class="wide" note="raw: batch norm statistics not recalibrated">
-          {top1.length > 0 ? <Lines title="Top-1 on the validation split" curves={top1} xTitle="step" format={(v) => percent(v, 1)} percent height={300} marks={marks} /> : <Empty>The curves begin with the first checkpoint.</Empty>}
+          <Curves title="Top-1 on the validation split" wanted={accuracy} {...drawn} steady none="The curves begin with the first checkpoint." format={(v) => percent(v, 1)} percent height={300} />
         </Card>
         <Card title="Inherited against stand-alone accuracy" class="wide" note={report && `${report.n} networks, ${ago(report.created_at)}`}>
           {report ? <Rank report={report} /> : estimations.data && <Empty>Not known yet. <code>espalier supernet estimate {quoted(s.name)} -n 12 --wait</code> trains some subnets alone and tells whether the supernet ranks them rightly.</Empty>}
         </Card>
-        {loss.length > 0 && <div class="wide"><Smoothing weight={weight} /></div>}
-        <Card title="Loss">{loss.length > 0 ? <Lines title="Loss" curves={loss} xTitle="step" format={(v) => v.toFixed(3)} marks={marks} /> : <Empty>Nothing yet.</Empty>}</Card>
-        <Card title="Speed">{speed.length > 0 ? <Lines title="Images a second" curves={speed} xTitle="step" format={(v) => short(v)} marks={marks} /> : <Empty>Nothing yet.</Empty>}</Card>
-        <Card title="Learning rate">{rate.length > 0 ? <Lines title="Learning rate" curves={rate} xTitle="step" format={(v) => significant(v, 3)} marks={marks} /> : <Empty>Nothing yet.</Empty>}</Card>
-        <Card title="Gradient norm">{norm.length > 0 ? <Lines title="Gradient norm" curves={norm} xTitle="step" format={(v) => significant(v, 3)} marks={marks} /> : <Empty>Nothing yet.</Empty>}</Card>
+        {has('loss') && <div class="wide"><Smoothing weight={view.weight} /></div>}
+        <Card title="Loss"><Curves title="Loss" wanted={losses} {...drawn} format={(v) => v.toFixed(3)} /></Card>
+        <Card title="Speed"><Curves title="Images a second" wanted={speed} {...drawn} format={(v) => short(v)} /></Card>
+        <Card title="Learning rate"><Curves title="Learning rate" wanted={rate} {...drawn} steady format={(v) => significant(v, 3)} /></Card>
+        <Card title="Gradient norm"><Curves title="Gradient norm" wanted={norm} {...drawn} format={(v) => significant(v, 3)} /></Card>
         <Card title="Checkpoints" class="wide">
           <Listed of={checkpoints} empty="None yet.">{(all) => (
             <Table label="Checkpoints" rows={all} rowKey={(c) => c.id} columns={[
