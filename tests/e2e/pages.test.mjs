@@ -242,12 +242,17 @@ test('the page of a board that was opened by its name follows the board', async 
 test('about: versions, limits and rules as the daemon tells them, and the licence of every package that is in the bundle', async () => {
   const [version, system, { dependencies }] = [await stack.get('/version'), await stack.get('/system'), JSON.parse(readFileSync(join(ui, 'package.json'), 'utf8'))];
   await open('');
+  let refuses = true;
+  await page.route('**/licences.txt', (route) => (refuses ? route.fulfill({ status: 503, body: '' }) : route.continue()));
   await page.getByRole('link', { name: 'About', exact: true }).click();
   await page.getByText(version.runtime_revision, { exact: true }).waitFor();
   const told = await page.locator('main').innerText();
   for (const part of [version.version, version.sqlite, `${version.api}, as OpenAPI`, 'Memory of a job', ...system.retention.map((r) => r.rule)]) assert.ok(told.includes(part), `${part}: ${told}`);
   assert.ok(await page.locator('head script').evaluate((script, text) => text.includes(/app\.(\w+)\.js/.exec(script.src)[1]), told));
+  await page.locator('main .problem', { hasText: /^The licences cannot be read; asked again in \d+ s\.$/ }).waitFor();
+  refuses = false; // and they come without a touch
   await page.locator('pre.log', { hasText: 'Permission is hereby granted' }).waitFor();
+  await page.unroute('**/licences.txt');
   const licences = await page.locator('pre.log').innerText();
   for (const [name, number] of Object.entries(dependencies)) assert.ok(licences.includes(`${name} ${number} (MIT)`), licences);
   await fits('about');

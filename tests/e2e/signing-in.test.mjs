@@ -128,6 +128,7 @@ test('what the scope does not reach is refused with a sentence that names what i
   await page.goto(`${url}/#/data`);
   await page.getByText('bars').first().waitFor();
   assert.equal(await page.getByRole('button', { name: 'Remove…' }).count(), 0, 'only administrators remove');
+  assert.equal(await page.getByRole('columnheader', { name: 'Do' }).count(), 0, 'a column with nothing in it');
   await page.goto(`${url}/#/devices`);
   await page.getByRole('button', { name: 'Add a board' }).first().click();
   await page.evaluate(() => sessionStorage.clear()); // an administrator's command of before

@@ -1,7 +1,7 @@
 // What the daemon refuses, has not or cannot tell for now: each page says what happened and what to do.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { context, faults, open, page, search, settled, shot, stack } from './world.mjs';
+import { context, faults, open, page, search, settled, shot, slowSearch, stack } from './world.mjs';
 
 const problem = () => page.locator('main .problem').first();
 
@@ -79,6 +79,21 @@ test('candidates of a search that has ended, a log, tables and weights that coul
   for (const [status, words] of [[503, /^The daemon has too much to do: ask again later; asked again in (5|10|20) s\.$/], [404, /^It is not there yet$/]]) await Promise.all(reads.map((read) => recovers(read, status, words)));
 });
 
+test('the form of a search has what random subnets cost as soon as the daemon can tell', async () => {
+  const refused = new Set();
+  await page.route(/\/sample$/, (route) => { // each question once
+    const question = route.request().postData();
+    if (refused.has(question)) return route.continue();
+    refused.add(question);
+    return busy(route);
+  });
+  await page.goto('about:blank');
+  await open('searches/new');
+  await page.getByText('Random subnets:').first().waitFor({ timeout: 20000 });
+  assert.ok(refused.size > 0);
+  await page.unroute(/\/sample$/);
+});
+
 test('what is refused when a button is pressed is said in words, and nothing has changed', async () => {
   const [board] = (await stack.get('/devices')).items;
   const why = 'the board is being measured by somebody else';
@@ -115,12 +130,13 @@ test('what others need is not removed, and leads to them; what nobody needs goes
     await other.goto(`${stack.url}/#/searches`);
     const row = (tab) => tab.locator('tr', { has: tab.locator(`a[href="#/searches/${made.id}"]`) });
     await row(other).waitFor();
-    await open(`searches/${made.id}`);
+    await open('searches/to%20go'); // by its name, which another may have by now
     answer(false);
     await remove.click();
     assert.equal((await stack.get(`/searches/${made.id}`)).name, 'to go');
     answer(true);
-    await remove.click();
+    const [asked] = await Promise.all([page.waitForRequest((r) => r.method() === 'DELETE'), remove.click()]);
+    assert.ok(asked.url().endsWith(`/api/v1/searches/${made.id}`), asked.url());
     await page.getByText('The search is removed.').waitFor();
     await page.getByRole('heading', { level: 1, name: 'Searches', exact: true }).waitFor();
     await page.locator(`tr a[href="#/searches/${search}"]`).first().waitFor(); // the list is read
@@ -128,4 +144,47 @@ test('what others need is not removed, and leads to them; what nobody needs goes
   } finally {
     await other.close();
   }
+});
+
+test('who goes on to another page while a thing is being removed stays there', async () => {
+  const { search: made } = await slowSearch('to go slowly');
+  await stack.post(`/searches/${made.id}/cancel`, {});
+  await stack.waitFor('its end', async () => (await stack.get(`/searches/${made.id}`)).state === 'canceled');
+  let go = () => undefined;
+  const held = new Promise((done) => { go = done; }), own = new RegExp(`/searches/${made.id}$`);
+  await page.route(own, async (route) => {
+    if (route.request().method() === 'DELETE') await held;
+    await route.continue();
+  });
+  await open(`searches/${made.id}`);
+  page.once('dialog', (dialog) => dialog.accept());
+  await Promise.all([page.waitForRequest((r) => r.method() === 'DELETE'), page.getByRole('button', { name: 'Remove…' }).click()]);
+  await open('about');
+  await page.getByRole('heading', { level: 1, name: 'About' }).waitFor();
+  go();
+  await stack.waitFor('its removal', async () => (await fetch(`${stack.url}/api/v1/searches/${made.id}`)).status === 404);
+  await page.getByText('The search is removed.').waitFor();
+  assert.equal(new URL(page.url()).hash, '#/about');
+  await page.unroute(own);
+});
+
+test('searches side by side: one that is asked of too often has its front all the same, and one that there is not yet comes', async () => {
+  const [{ id: second }] = (await stack.get('/searches')).items.filter((s) => s.id !== search && s.state === 'done' && s.front_size > 0);
+  const front = new RegExp(`/searches/${second}/front$`), table = page.getByRole('region', { name: 'The searches side by side' });
+  let refused = 0;
+  await page.route(front, (route) => (refused++ ? route.continue() : refusal(429, 'too many requests: ask again later', { 'Retry-After': '1' })(route)));
+  await page.goto('about:blank');
+  await open(`searches/compare?of=${search},${second},to%20come`);
+  await table.waitFor();
+  await page.getByText('There is no search to come any more.').waitFor();
+  assert.ok(refused > 1, 'it was asked for again');
+  const sizes = await Promise.all([search, second].map(async (id) => `${(await stack.get(`/searches/${id}/front`)).items.length}`));
+  assert.deepEqual(await table.locator('tr', { has: page.getByRole('rowheader', { name: 'On the front', exact: true }) }).locator('td').allInnerTexts(), sizes);
+  await page.unroute(front);
+  await page.getByText('Live', { exact: true }).waitFor();
+  const { search: made } = await slowSearch('to come');
+  await table.getByRole('link', { name: 'to come', exact: true }).waitFor({ timeout: 10000 });
+  await stack.post(`/searches/${made.id}/cancel`, {});
+  await table.locator('.state', { hasText: 'cancelled' }).waitFor({ timeout: 30000 });
+  assert.ok((await fetch(`${stack.url}/api/v1/searches/${made.id}`, { method: 'DELETE' })).ok);
 });
