@@ -273,7 +273,7 @@ test('a ready supernet is searched from its page, by the checkpoint that was cho
   assert.equal((await json()).checkpoint, checkpoint.id);
   await page.getByLabel('Name', { exact: true }).fill('by the newest');
   await page.getByLabel('Checkpoint', { exact: true }).selectOption('the newest');
-  await page.waitForTimeout(300); // the address is written
+  await page.waitForURL((url) => !url.href.includes('checkpoint='));
   await page.reload();
   await page.getByText('by the newest').first().waitFor();
   await known.waitFor({ state: 'attached' });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, faults, networks, open, page, search, shade, shot, stack } from './world.mjs';
+import { card, faults, networks, open, page, search, shade, shot, stack, written } from './world.mjs';
 
 test('axes of the parallel coordinates are turned around, made logarithmic, moved and hidden', async () => {
   const all = await networks();
@@ -40,7 +40,7 @@ test('axes of the parallel coordinates are turned around, made logarithmic, move
   assert.equal((await upperHalf('Blocks'))[1], 6);
   await row('Blocks').getByRole('button', { name: 'Hide Blocks' }).click();
   await page.waitForURL(/axes=(\*|%2A)macs(,|%2C)params/);
-  await page.waitForTimeout(300); // the address is written
+  await written();
   await page.reload();
   near(await upperHalf('MACs'), [Math.sqrt(least * most), most]);
   await page.getByText('Axes: order, direction, scale').click();

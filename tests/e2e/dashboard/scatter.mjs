@@ -1,7 +1,7 @@
 // The scatter of a search: pointer and keyboard, limits, boxes, axes, zoom.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { card, comes, faults, networks, open, page, search, shade, shot, stack } from './world.mjs';
+import { card, comes, faults, networks, open, page, search, shade, shot, stack, written } from './world.mjs';
 
 /** The picture of the scatter, once it has all that is read and stands still. */
 async function picture() {
@@ -160,7 +160,7 @@ test('a box in the scatter, a brush on an axis and the table show the same netwo
   await page.mouse.move(box.x + box.width * 0.6, box.y + box.height * 0.7, { steps: 4 });
   await page.mouse.up();
   await page.locator('.best').waitFor();
-  await page.waitForTimeout(300); // the address is written
+  await written();
   const ranges = new URLSearchParams(page.url().split('?')[1]).get('f').split(';').map((r) => r.split('~'));
   assert.deepEqual(ranges.map((r) => r[0]).sort(), ['macs', 'top1']);
   const inBox = all.filter((n) => ranges.every(([key, low, high]) => n.metrics[key] >= Number(low) && n.metrics[key] <= Number(high)));
@@ -229,7 +229,7 @@ test('the scatter is zoomed by wheel, keys and buttons, and the address keeps it
   const box = await canvas.boundingBox();
   const [x, y] = [box.x + box.width * 0.5, box.y + box.height * 0.4];
   const zoom = async () => {
-    await page.waitForTimeout(400); // the address is written
+    await written();
     const z = new URLSearchParams(page.url().split('?')[1]).get('z');
     return z === null ? null : z.split('~').map(Number);
   };
@@ -262,7 +262,7 @@ test('the scatter is zoomed by wheel, keys and buttons, and the address keeps it
   await page.mouse.down();
   await page.mouse.move(now.x + now.width, now.y + now.height, { steps: 4 });
   await page.mouse.up();
-  await page.waitForTimeout(400);
+  await written();
   const ranges = new URLSearchParams(page.url().split('?')[1]).get('f').split(';').map((r) => r.split('~'));
   for (const [key, low, high] of ranges) {
     const [from, to] = key === 'macs' ? moved : moved.slice(2);

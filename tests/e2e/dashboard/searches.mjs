@@ -1,7 +1,7 @@
 // The list of searches, and several of them side by side.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { card, open, page, search, shot, stack } from './world.mjs';
+import { card, open, page, search, shot, stack, written } from './world.mjs';
 
 test('searches are sorted, narrowed and ticked in their list, and a reload keeps all of it', async () => {
   const { job } = await stack.post(`/searches/${search}/clone`, { name: 'a shorter one', seed: 5, evaluations: 60, rounds: 1, measure_front: 0, calibration_nets: 0, initial_evaluations: 24 });
@@ -24,7 +24,7 @@ test('searches are sorted, narrowed and ticked in their list, and a reload keeps
   const kept = all.filter((s) => s.state === 'done' && s.strategy === 'nsga2').length;
   await shows(kept);
   await page.getByLabel('Compare front of bars', { exact: true }).check();
-  await page.waitForTimeout(300); // the address is written
+  await written();
   await page.reload();
   await shows(kept);
   assert.equal(await list.getByRole('checkbox', { checked: true }).count(), 2);

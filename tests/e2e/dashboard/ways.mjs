@@ -1,7 +1,7 @@
 // Other ways to the same pages: two fingers, a slow network, two tabs.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { context, page, search, slowSearch, stack } from './world.mjs';
+import { context, page, search, slowSearch, stack, written } from './world.mjs';
 
 const go = async (page, hash) => page.goto(`${stack.url}/#/${hash}`);
 
@@ -113,7 +113,7 @@ test('two fingers zoom the scatter about where they are', async () => {
   await pinch(40, 120);
   await page.waitForURL(/z=/);
   const span = () => { const [a, b] = new URLSearchParams(page.url().split('?')[1]).get('z').split('~').map(Number); return b - a; };
-  await page.waitForTimeout(300); // the address is written
+  await written();
   const near = span();
   await pinch(40, 80);
   await page.waitForFunction((before) => { const [a, b] = new URLSearchParams(location.hash.split('?')[1]).get('z').split('~').map(Number); return b - a < before * 0.7; }, near);

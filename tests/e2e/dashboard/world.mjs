@@ -55,6 +55,9 @@ export async function settled() {
   reading.clear();
 }
 
+/** Until the address has what the page shows: frames and timers of a page come in their order, however busy it is, and those that write it are due before this one. */
+export const written = () => page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => setTimeout(done, 250)); }));
+
 export const faults = () => faultsOf(page);
 export const shade = (name) => shadeOf(page, name);
 
