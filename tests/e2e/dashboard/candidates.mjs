@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, faults, networks, open, page, search, shade, shot, stack, written } from './world.mjs';
+import { card, faults, networks, open, page, search, shade, shot, slowSearch, stack, written } from './world.mjs';
 
 test('axes of the parallel coordinates are turned around, made logarithmic, moved and hidden', async () => {
   const all = await networks();
@@ -109,8 +109,15 @@ test('the replay shows the search as it was in an earlier generation', async () 
   await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
 });
 
-test('the front of another search is laid over this one', async () => {
+test('the front of another search is laid over this one, as it grows where that was named', async () => {
+  const { search: ahead } = await slowSearch('ahead of it');
   const made = await stack.post('/searches', { name: 'beside', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], strategy: 'random', accuracy: 'evaluated', baseline: null, evaluations: 16, seed: 3, measure_front: 0 });
+  await open(`searches/${search}?x=macs&vs=beside`);
+  await page.getByText('Live', { exact: true }).waitFor();
+  await page.getByLabel('Compare with').waitFor();
+  await stack.post(`/searches/${ahead.id}/cancel`, {});
+  await page.getByText('front of the other search').waitFor();
+  assert.ok((await fetch(`${stack.url}/api/v1/searches/${ahead.id}`, { method: 'DELETE' })).ok);
   await stack.waitFor('the second search', async () => (await stack.get(`/searches/${made.search.id}`)).state === 'done', 90);
   await open(`searches/${search}?x=macs`);
   await page.getByLabel('Compare with').selectOption('beside');
