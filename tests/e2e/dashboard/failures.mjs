@@ -156,6 +156,7 @@ test('who goes on to another page while a thing is being removed stays there', a
     if (route.request().method() === 'DELETE') await held;
     await route.continue();
   });
+  await page.goto('about:blank'); // no words of what went before
   await open(`searches/${made.id}`);
   page.once('dialog', (dialog) => dialog.accept());
   await Promise.all([page.waitForRequest((r) => r.method() === 'DELETE'), page.getByRole('button', { name: 'Remove…' }).click()]);
