@@ -33,9 +33,9 @@ const misfits = () => page.evaluate(() => {
 async function everyPage() {
   const first = async (list) => (await stack.get(`/${list}`)).items[0].id;
   const { items: [model] } = await stack.get('/models');
-  const { items: [point] } = await stack.get(`/searches/${search}/front`);
+  const { items } = await stack.get(`/searches/${search}/front`), [point] = items;
   const other = (await stack.get('/searches')).items.find((s) => s.id !== search);
-  return ['', 'searches', `searches/compare?of=${search},${other.id}`, 'searches/new', `searches/${search}`, `searches/${search}?arch=${point.arch_id}`, 'supernets', `supernets/${await first('supernets')}`, 'devices', 'devices?add=1', `devices/${await first('devices')}`, 'jobs', `jobs/${await first('jobs')}`, 'models', ...(model ? [`models/${model.id}`] : []), 'data', 'archs/tiny', `archs/tiny?arch=${encodeURIComponent(point.arch)}&search=${search}`, 'archs/ofa_mbv3', 'about'];
+  return ['', 'searches', `searches/compare?of=${search},${other.id}`, 'searches/new', `searches/${search}`, `searches/${search}?arch=${point.arch_id}`, 'supernets', `supernets/${await first('supernets')}`, 'devices', 'devices?add=1', `devices/${await first('devices')}`, 'jobs', `jobs/${await first('jobs')}`, 'models', ...(model ? [`models/${model.id}`] : []), 'data', 'archs/tiny', `archs/tiny?arch=${encodeURIComponent(point.arch)}&search=${search}`, `archs/tiny?vs=${encodeURIComponent(items.slice(0, 5).map((i) => i.arch).join())}`, 'archs/ofa_mbv3', 'about'];
 }
 
 /** The cells of a CSV text by RFC 4180, in quotes or not. */

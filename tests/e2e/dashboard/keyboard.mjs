@@ -81,6 +81,12 @@ test('front, network, axes and table are used with the keyboard alone, and nothi
   await press(table.getByRole('button', { name: 'Generation' }));
   await table.locator('th[aria-sort=ascending]').waitFor();
   await page.waitForTimeout(100);
+  await press(table.locator('tbody input[tabindex="0"]'), 'Space');
+  await page.keyboard.press('ArrowDown'); // to the box of the next row
+  await page.keyboard.press('Space');
+  await page.getByRole('link', { name: 'Compare 2 networks' }).first().waitFor();
+  await press(page.getByRole('button', { name: 'Tick none' }).last());
+  await page.getByText('Tick two to 6 to compare them').first().waitFor();
   await tabTo(table.locator('tbody button[tabindex="0"]'));
   const row = () => page.evaluate(() => Number(document.activeElement.closest('tr').getAttribute('aria-rowindex')));
   const from = await row();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, comes, faults, open, page, search, shot, stack } from './world.mjs';
+import { card, comes, faults, networks, open, page, search, shot, stack } from './world.mjs';
 
 /** What the page sends when the button is pressed, which the daemon takes. */
 async function sent(path, button) {
@@ -88,6 +88,77 @@ test('the page of a network draws it with its costs, samples, accuracy, relative
   const { searchParams } = new URL(page.url().replace('#/', ''));
   assert.deepEqual(['arch', 'search', 'vs'].map((name) => searchParams.get(name)), [largest.arch, search, arch]);
   await page.getByRole('link', { name: 'its search' }).waitFor();
+});
+
+test('up to six networks that are ticked in the tables of a search are compared, a column each, with what differs marked; one is left out, another put in its place', async () => {
+  const { items } = await stack.get(`/searches/${search}/front`), all = await networks(), front = card('The front as a table'), rest = card('Candidates');
+  const others = all.filter((n) => !items.some((i) => i.arch === n.arch)).map((n) => n.arch), wanted = [items[0].arch, ...others.slice(0, 5)];
+  const box = (within, arch) => within.getByLabel(`Compare ${arch}`, { exact: true }), query = (name) => new URLSearchParams(page.url().split('?')[1]).get(name);
+  await open(`searches/${search}`);
+  await front.getByText('Tick two to 6 to compare them').waitFor();
+  await box(front, wanted[0]).check();
+  for (const arch of wanted.slice(1)) {
+    for (let down = 0; !(await box(rest, arch).count()); down += 300) await rest.locator('.virtual').evaluate((e, down) => { e.scrollTop = down; }, down);
+    await box(rest, arch).check();
+  }
+  assert.equal(query('arch'), null, 'a box does not choose its row');
+  assert.ok(await rest.locator('tbody input:not(:checked)').first().isDisabled(), 'six at most');
+  await page.waitForTimeout(300); // the address is written
+  await page.reload();
+  assert.ok(await box(front, wanted[0]).isChecked());
+  await shot('search-ticked');
+  await front.getByRole('link', { name: 'Compare 6 networks' }).click();
+  const costs = page.getByRole('region', { name: 'Costs of each' }), differ = page.getByRole('region', { name: 'Choices that differ' });
+  const table = async (region) => Promise.all((await region.locator('tbody tr').all()).map((row) => row.locator('td').allInnerTexts()));
+  const short = (v) => (v >= 1e6 ? `${(v / 1e6).toPrecision(3)} M` : v >= 1e4 ? `${(v / 1e3).toPrecision(3)} k` : `${v}`);
+  const us = (text) => { const [, n, unit] = /^([\d.]+) (ms|µs)$/.exec(text) ?? assert.fail(text); return Number(n) * (unit === 'ms' ? 1000 : 1); };
+  /** Everything that the two tables say, against what the daemon says of each. */
+  const holds = async (archs) => {
+    await stack.waitFor('a column for each', async () => (await costs.locator('thead th').count()) === archs.length + 1);
+    const known = await Promise.all(archs.map((arch) => stack.get(`/archs?space=tiny&arch=${encodeURIComponent(arch)}`)));
+    assert.deepEqual(await costs.locator('thead th').allInnerTexts(), ['Cost', 'This network', ...known.slice(1).map((n) => `Network ${n.arch_id.slice(0, 8)}`)]);
+    const rows = new Map((await table(costs)).map(([name, ...cells]) => [name, cells]));
+    assert.deepEqual(rows.get('MACs'), known.map((n) => short(n.cost.macs)));
+    assert.deepEqual(rows.get('Parameters'), known.map((n) => short(n.cost.params)));
+    const { id, name } = (await stack.get('/profiles')).items.find((p) => rows.has(`Latency on ${p.name}`));
+    for (const [i, arch] of archs.entries()) {
+      const { latency } = await stack.get(`/archs?space=tiny&arch=${encodeURIComponent(arch)}&profile=${id}`);
+      assert.ok(Math.abs(us(rows.get(`Latency on ${name}`)[i]) / latency.us - 1) < 0.001, `${rows.get(`Latency on ${name}`)}, and not ${latency.us}`);
+    }
+    const top1 = await Promise.all(known.map(async ({ arch_id }) => {
+      const own = items.find((i) => i.arch_id === arch_id)?.metrics.top1, scored = (await stack.get(`/evaluations?arch_id=${arch_id}&split=validation`)).items[0];
+      return own ? `${(100 * own.value).toFixed(2)} %, ${own.source}` : scored ? `${(100 * scored.top1).toFixed(2)} %, evaluated` : '–';
+    }));
+    assert.deepEqual(rows.get('Top-1'), top1);
+    const genes = archs.map((text) => text.split('|').flatMap((stage, i) => { let block = 0; return stage.trim().split(' ').map((word) => [i === 0 ? 'resolution' : word[0] === 'd' ? `stage ${i} depth` : word[0] === 'c' ? `stage ${i} channels` : `block ${i}.${++block}`, /^[rdc]/.test(word) ? word.slice(1) : word]); })).map(Object.fromEntries);
+    const names = [...new Set(genes.flatMap(Object.keys))].filter((gene) => genes.some((g) => g[gene] !== genes[0][gene]));
+    assert.deepEqual(new Map((await table(differ)).map(([gene, ...values]) => [gene, values])), new Map(names.sort((a, b) => a.localeCompare(b, 'en', { numeric: true })).map((gene) => [gene, genes.map((g) => g[gene] ?? '–')])));
+    assert.equal(await differ.locator('.differs').count(), names.reduce((sum, gene) => sum + genes.filter((g) => g[gene] !== genes[0][gene]).length, 0));
+  };
+  await holds(wanted);
+  assert.equal(query('search'), search);
+  assert.equal(await card('Compare').getByLabel(/^And/).count(), 0, 'five others are as many as there can be');
+  assert.deepEqual(await faults(), []);
+  await shot('network-six');
+  await costs.getByRole('button', { name: 'Leave out' }).nth(1).click();
+  const fewer = wanted.filter((_, i) => i !== 2);
+  await holds(fewer);
+  await page.waitForTimeout(300);
+  await page.reload();
+  await holds(fewer);
+  await card('Compare').getByLabel('or its text').fill(others[5]);
+  await card('Compare').getByRole('button', { name: 'Add' }).click();
+  await holds([...fewer, others[5]]);
+  await costs.getByRole('link', { name: 'Open' }).first().click();
+  await page.locator('main > code.genotype').getByText(fewer[1], { exact: true }).waitFor();
+  await holds([fewer[1], fewer[0], ...fewer.slice(2), others[5]]);
+  for (let left = 5; left > 1; left--) {
+    await costs.getByRole('button', { name: 'Leave out' }).last().click();
+    if (left > 2) await stack.waitFor('a column less', async () => (await costs.locator('thead th').count()) === left + 1);
+  }
+  await page.getByRole('region', { name: 'Costs of both' }).waitFor(); // two are told as ever
+  await card('Compare').getByLabel(/^And/).selectOption({ label: 'the largest of the space' });
+  await stack.waitFor('a third', async () => (await costs.locator('thead th').count()) === 4);
 });
 
 test('a network is fine-tuned alone from its page', async () => {

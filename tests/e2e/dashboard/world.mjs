@@ -41,7 +41,7 @@ export const shot = async (name) => {
   await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
 };
 
-export const nameOf = (hash) => hash.replace(/\?arch.*/, '-network').replace(/\?/, '-').replace(/\/[a-z]+_[^-]*/, '-one').replace('/', '-') || 'overview';
+export const nameOf = (hash) => hash.replace(/\?arch.*/, '-network').replace(/\?vs.*/, '-compared').replace(/\?/, '-').replace(/\/[a-z]+_[^-]*/, '-one').replace('/', '-') || 'overview';
 
 /** Until the page, and every other tab that is open, has read what it shows; reads that are never told to have ended are waited for ten seconds. */
 export async function settled() {

@@ -3,6 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { remove, session, wordsOf, type ApiError, type Job, type Progress } from './api';
 import { copied } from './clipboard';
+import { mostCompared } from './comparison';
 import { duration, percent, short } from './format';
 import { progress } from './live';
 import { sorted, turned, type Value } from './order';
@@ -109,6 +110,16 @@ export function Choose({ name, title, all }: { name: string; title: string; all:
     <label>{title}{' '}
       <Select value={route.value.query.get(name) ?? ''} set={(value) => setQuery({ [name]: value })} of={[['', 'all'], ...Object.entries(all)]} />
     </label>
+  );
+}
+
+/** What is ticked in the address, and the way to its comparison. */
+export function Ticked({ on, of, to }: { on: string[]; of: string; to: () => string }) {
+  return (
+    <>
+      {on.length < 2 ? <span>Tick two to {mostCompared} to compare them</span> : <a class="button" href={to()}>Compare {on.length} {of}</a>}
+      {on.length > 0 && <button type="button" class="quiet" onClick={() => setQuery({ of: '' })}>Tick none</button>}
+    </>
   );
 }
 

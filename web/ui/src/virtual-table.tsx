@@ -17,7 +17,7 @@ function walk(event: KeyboardEvent) {
   const next = event.key === 'ArrowDown' ? row?.nextElementSibling : event.key === 'ArrowUp' ? row?.previousElementSibling : null;
   if (!next) return;
   event.preventDefault();
-  next.querySelector('button')?.focus();
+  next.querySelector<HTMLElement>((event.target as Element).localName)?.focus();
 }
 
 export function VirtualTable<T>(props: Props<T>) {

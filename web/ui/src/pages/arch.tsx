@@ -2,12 +2,13 @@
 import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
 import { api, archPath, get, list, post, type Arch, type Evaluation, type Export, type Front, type Measurement, type Model, type Pin, type Profile, type Samples as Sampled, type Space, type Supernet, type Table as LatencyTable } from '../api';
+import { mostCompared, picked } from '../comparison';
 import { ago, latency, percent, short } from '../format';
-import { differences } from '../genes';
 import { Samples } from '../histogram';
 import { LineageOf } from '../lineage';
 import { costFacts, NetworkTable, type OnBoard } from '../network';
-import { Act, Card, Check, Empty, Facts, Failed, Listed, Page, Select, State, Table, Unread, Waiting } from '../parts';
+import { Pair, Several } from '../networks';
+import { Act, Card, Check, Empty, Facts, Failed, Listed, Page, Select, State, Table, Unread, Waiting, type Option } from '../parts';
 import { go, href, route, setQuery } from '../router';
 import { useGet, useList, useLoaded } from '../state';
 import { isAlone, useWeights, type Weights } from '../weights';
@@ -135,33 +136,21 @@ function FineTune({ arch, supernets, weights, by }: By) {
 
 type Choice = { arch: string; name: string };
 
-function Compare({ space, arch, others, vs, sources }: { space: Space; arch: Arch; others: Choice[]; vs: string; sources: Source[] }) {
-  const first = sources[0];
-  const { data, error } = useLoaded(async () => (vs ? Promise.all([get<Arch>(archPath(space.name, vs, first?.id)), get<Arch>(archPath(space.name, arch.arch, first?.id))]) : null), `vs ${vs} ${arch.arch} ${first?.id}`);
+function Compare({ space, arch, others, vs, sources, search }: { space: string; arch: Arch; others: Choice[]; vs: string[]; sources: Source[]; search: string }) {
   const [typed, setTyped] = useState('');
-  const [that, mine] = data ?? [];
-  const line = (name: string, a: number | undefined, b: number | undefined, text: (v: number) => string) => ({ name, a: a == null ? '–' : text(a), b: b == null ? '–' : text(b), ratio: a && b ? `${(b / a).toFixed(2)}×` : '–' });
+  const more = vs.length > 0 && vs.length < mostCompared - 1, add = (text: string) => setQuery({ vs: [...vs, text].join() });
+  const choices = (of: Choice[]): Option[] => [['', 'choose…'], ...of.map((o) => [o.arch, o.name] as const)];
   return (
     <>
       <div class="row">
-        <label>With <Select value={others.some((o) => o.arch === vs) ? vs : ''} set={(vs) => setQuery({ vs })} of={[['', 'choose…'], ...others.map((o) => [o.arch, o.name] as const)]} /></label>
+        <label>With <Select value={others.some((o) => o.arch === vs[0]) ? vs[0]! : ''} set={(first) => setQuery({ vs: [first, ...vs.slice(1)].filter(Boolean).join() })} of={choices(others)} /></label>
+        {more && <label>And <Select value="" set={add} of={choices(others.filter((o) => !vs.includes(o.arch)))} /></label>}
         <label class="grow">or its text <input value={typed} placeholder={arch.arch} onInput={(e) => setTyped(e.currentTarget.value)} /></label>
         <button type="button" disabled={!typed} onClick={() => setQuery({ vs: typed })}>Compare</button>
+        {more && <button type="button" disabled={!typed} onClick={() => add(typed)}>Add</button>}
       </div>
-      <Failed error={vs ? error : null} />
-      {that && mine && (
-        <>
-          <Table label="Costs of both" rows={[
-            ...(first ? [line(`Latency on ${first.name}`, mine.latency?.us, that.latency?.us, latency)] : []),
-            line('MACs', mine.cost.macs, that.cost.macs, short), line('Parameters', mine.cost.params, that.cost.params, short), line('Peak activation memory', mine.cost.peak_activation_bytes, that.cost.peak_activation_bytes, (v) => short(v, 'B')), line('Model', mine.cost.model_bytes, that.cost.model_bytes, (v) => short(v, 'B')),
-          ]} rowKey={(r) => r.name} columns={[{ title: 'Cost', cell: (r) => r.name }, { title: 'This network', number: true, cell: (r) => r.a }, { title: 'The other', number: true, cell: (r) => r.b }, { title: 'Ratio', number: true, cell: (r) => r.ratio }]} />
-          <h3>Choices that differ</h3>
-          {differences(arch.arch, that.arch).length === 0 ? <p class="note">None: it is the same network.</p> : (
-            <Table label="Choices that differ" rows={differences(arch.arch, that.arch)} rowKey={(d) => d.gene} columns={[{ title: 'Choice', cell: (d) => d.gene }, { title: 'This network', cell: (d) => <code>{d.from}</code> }, { title: 'The other', cell: (d) => <code>{d.to}</code> }]} />
-          )}
-          <p><a href={href(['archs', space.name], { ...Object.fromEntries(route.value.query), arch: that.arch, vs: arch.arch })}>Open the other</a></p>
-        </>
-      )}
+      {vs.length === 1 && <Pair space={space} arch={arch} vs={vs[0]!} first={sources[0]} />}
+      {vs.length > 1 && <Several space={space} archs={[arch.arch, ...vs]} sources={sources} search={search} />}
     </>
   );
 }
@@ -201,7 +190,7 @@ function useOthers(space: Space | null, search: string, supernets: Supernet[], a
 
 export function ArchPage({ space }: { space: string }) {
   const { query } = route.value;
-  const [text, search, vs] = [query.get('arch') ?? '', query.get('search') ?? '', query.get('vs') ?? ''];
+  const [text, search, vs] = [query.get('arch') ?? '', query.get('search') ?? '', picked(query.get('vs')).slice(0, mostCompared - 1)] as const;
   const spaces = useGet<Space>(api`/spaces/${space}`);
   const wanted = text || spaces.data?.largest.arch || '';
   const read = useSources(space), sources = read.data ?? [];
@@ -236,7 +225,7 @@ export function ArchPage({ space }: { space: string }) {
         <Card title="Latency, predicted and measured" class="wide"><Failed error={measurements.error} /><Latencies shown={shown} sources={sources} measured={measured} space={space} arch={arch.arch} reload={measurements.reload} /></Card>
         <Card title="Raw samples" class="wide" note="shaded: 95 % interval of the median"><Histograms measured={measured} names={names} /></Card>
         <Card title="Accuracy" class="wide"><Failed error={unweighed} /><Accuracy arch={arch} {...by} /></Card>
-        <Card title="Compare" class="wide">{spaces.data && <Compare space={spaces.data} arch={arch} others={others} vs={vs} sources={chosen} />}</Card>
+        <Card title="Compare" class="wide">{spaces.data && <Compare space={space} arch={arch} others={others} vs={vs} sources={chosen} search={search} />}</Card>
         <Card title="Lineage" class="wide">{search ? <LineageOf space={space} search={search} arch={arch} names={names} /> : <Empty>Opened from a search, this page tells in which generation it was asked for, and what it was made of.</Empty>}</Card>
         <Card title="Fine-tune" note="trains this network alone, from the weights that it inherits"><FineTune arch={arch} {...by} /></Card>
         <Card title="Downloads"><Downloads arch={arch} space={space} {...by} /></Card>

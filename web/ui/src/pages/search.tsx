@@ -5,6 +5,7 @@ import { api, post, type Calibration, type Front, type Pin, type Profile, type S
 import { ArchView } from '../arch-view';
 import { BoardFronts } from '../board-fronts';
 import { useCandidates } from '../candidates';
+import { picked } from '../comparison';
 import { entryOfFront, frontShown, metricsOf, shownFirst, toldBy, type Entry, type Told } from '../entries';
 import { Best, CandidateTable, CompareWith, GenesAndMetrics, Limits, naming, Replay } from '../explore';
 import { genesOf, parseRanges, printRanges, within, withRange, type Range } from '../filter';
@@ -15,7 +16,7 @@ import { Extend, Report } from '../further';
 import { comparing, counted, metricName, metricValue, percent, short, significant, sumOf, tickLabels } from '../format';
 import { isActive, useJob } from '../jobs';
 import { Lines, type Curve } from '../lines';
-import { Act, AxisChoice, Card, Empty, Facts, Failed, Page, ProgressLine, Reading, Remove, Select, State, Unread } from '../parts';
+import { Act, AxisChoice, Card, Empty, Facts, Failed, Page, ProgressLine, Reading, Remove, Select, State, Ticked, Unread } from '../parts';
 import { go, href, route, setQuery } from '../router';
 import { kindHue, Scatter, type Axis, type Point } from '../scatter';
 import { own, useGet, useList, useSettled } from '../state';
@@ -235,7 +236,8 @@ export function SearchPage({ id }: { id: string }) {
   const reading = whole ? '' : ' read so far';
   const shownHere = { entries, inside, reading, metrics: keys, genes, names, selected }, drawnOf = [entries, numbered, inside, reading, keys, genes, selected, profileList.data];
   const axesOfAll = useMemo(() => <GenesAndMetrics {...shownHere} all={numbered} ranges={settled} axes={query.get('axes')} change={change} />, [...drawnOf, settled, query.get('axes')]);
-  const candidateTable = useMemo(() => <CandidateTable {...shownHere} columns={query.get('columns')} sort={query.get('sort') ?? ''} pick={pick} />, [...drawnOf, query.get('sort'), query.get('columns')]);
+  const on = picked(query.get('of')), ticked = <Ticked on={on} of="networks" to={() => href(['archs', search.space], { arch: on[0]!, vs: on.slice(1).join(), search: id })} />;
+  const candidateTable = useMemo(() => <CandidateTable {...shownHere} columns={query.get('columns')} sort={query.get('sort') ?? ''} ticked={ticked} pick={pick} />, [...drawnOf, query.get('sort'), query.get('columns'), query.get('of')]);
 
   return (
     <Page title={search.name} lead={<>Space {search.space}, {search.strategy}{search.baseline ? ` with ${search.baseline} beside it` : ''}{boards.length > 0 ? `, on ${boards.map((b) => profiles[b] ?? b).join(', ')}` : ''} <State of={search.state} /></>} actions={
@@ -293,7 +295,7 @@ export function SearchPage({ id }: { id: string }) {
       </div>
       <div class="grid">
         {axesOfAll}
-        <FrontTable front={front.data} rows={shown} note={shownNote} goals={goals} keys={keys} x={x} sort={query.get('fsort') ?? ''} nameOf={nameOf} selected={selected} onPick={pick} />
+        <FrontTable front={front.data} rows={shown} note={shownNote} goals={goals} keys={keys} x={x} sort={query.get('fsort') ?? ''} nameOf={nameOf} selected={selected} ticked={ticked} onPick={pick} />
         {boards.length > 1 && items.length > 0 && (
           <Card title="The front on each board" class="wide" note={shownNote}>
             <BoardFronts items={shown} boards={boards.map((b) => ({ key: `latency_us:${b}`, name: profiles[b] ?? b, direction: directionOf(`latency_us:${b}`) }))} y={objective} yTitle={nameOf(objective)} direction={directionOf(objective)} selected={selected} onPick={pick} />

@@ -1,7 +1,7 @@
 import type { Search } from '../api';
 import { mostCompared, picked } from '../comparison';
 import { ago, metricName, short } from '../format';
-import { Card, Choose, Empty, FindField, found, Listed, Page, State, stateName, Table } from '../parts';
+import { Card, Choose, Empty, FindField, found, Listed, Page, State, stateName, Table, Ticked } from '../parts';
 import { href, route, setQuery } from '../router';
 import { useList, useTick } from '../state';
 
@@ -20,8 +20,7 @@ function Tools({ all, rows, state, on }: { all: Search[]; rows: Search[]; state:
       <FindField />
       <Choose name="state" title="State" all={Object.fromEntries(states.map((s) => [s, stateName(s)]))} />
       <span class="grow" role="status">{rows.length < all.length ? `${rows.length} of ${all.length} searches` : ''}</span>
-      {on.length < 2 ? <span>Tick two to {mostCompared} to compare them</span> : <a class="button" href={href(['searches', 'compare'], { of: on.join() })}>Compare {on.length} searches</a>}
-      {on.length > 0 && <button type="button" class="quiet" onClick={() => setQuery({ of: '' })}>Tick none</button>}
+      <Ticked on={on} of="searches" to={() => href(['searches', 'compare'], { of: on.join() })} />
     </div>
   );
 }
