@@ -1,9 +1,9 @@
 // Logs of jobs, and imports of models.
 import assert from 'node:assert/strict';
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, comes, open, page, search, stack } from './world.mjs';
+import { card, comes, faults, open, page, search, shot, stack } from './world.mjs';
 
 test('the log of a job is searched', async () => {
   const jobs = (await stack.get('/jobs')).items;
@@ -36,6 +36,21 @@ test('the log of a job is searched', async () => {
   await page.getByLabel('Find').fill('a long way');
   await page.getByText('9000 lines, of which the latest are shown').waitFor();
   await page.unrouteAll({ behavior: 'wait' });
+});
+
+test('the whole log of a job is saved as a text file, whatever of it is shown', async () => {
+  const { id } = (await stack.get('/jobs')).items.find((j) => j.subject === search), path = join(stack.dir, 'daemon/jobs', id, 'log');
+  appendFileSync(path, `${Array.from({ length: 30000 }, (_, i) => `Zeile ${i} über etwas, das länger ist als ein Stück: ≤ 1 MiB`).join('\n')}\n`);
+  const whole = readFileSync(path);
+  assert.ok(whole.length > 1.5 * 1024 * 1024, 'more than one piece');
+  await open(`jobs/${id}?q=${encodeURIComponent('Zeile 7 über')}`);
+  await page.reload(); // of a job that has ended it is not read again
+  await page.getByText('1 line', { exact: true }).waitFor();
+  const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download the log' }).click()]);
+  assert.equal(file.suggestedFilename(), `${id}.log`);
+  assert.ok(readFileSync(await file.path()).equals(whole));
+  assert.deepEqual(await faults(), []);
+  await shot('job-log');
 });
 
 test('the page of a job says what it did and on what, and its result in words', async () => {

@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { api, get, post, type Job } from '../api';
+import { saveAs } from '../export';
 import { percent, short, significant } from '../format';
 import { isActive, jobKinds, subjectPage, useJob } from '../jobs';
 import { LogText, newest, type Piece } from '../log-text';
@@ -34,6 +35,13 @@ function useLog(id: string, live: boolean, whole: boolean) {
   return { log: log.current, error, ...state };
 }
 
+/** All of the log as a file, read for it from its beginning. */
+async function saveLog(id: string) {
+  const log = new LogText();
+  while (log.take(await get<Piece>(api`/jobs/${id}/log?offset=${log.next}&limit=1048576`)));
+  saveAs(new Blob([log.text], { type: 'text/plain' }), `${id}.log`);
+}
+
 /** The newest part of the log, or of all its lines with some words, which are in the address. */
 function LogCard({ id, live }: { id: string; live: boolean }) {
   const sought = route.value.query.get('q') ?? '';
@@ -43,7 +51,7 @@ function LogCard({ id, live }: { id: string; live: boolean }) {
   const rest = text.length - shown.length + (found ? 0 : log.begin);
   const none = !log.text ? 'The log is empty.' : found?.length === 0 ? 'No line of the log has these words.' : null;
   return (
-    <Card title="Log" class="wide" note={(log.text || behind) && <FindField />}>
+    <Card title="Log" class="wide" note={(log.text || behind) && <span class="row-of"><FindField /><Act do={() => saveLog(id)}>Download the log</Act></span>}>
       <Failed error={error} />
       {none ? (behind ? !error && <Waiting /> : <Empty>{none}</Empty>) : <pre class="log" tabIndex={0}>{shown}</pre>}
       {found && found.length > 0 && <p class="note" role="status">{found.length} {found.length === 1 ? 'line' : 'lines'}{rest > 0 ? ', of which the latest are shown' : ''}</p>}
