@@ -45,6 +45,30 @@ test('the overview shows what runs and how far it is, leads to it, tells what th
   assert.equal((await stack.get(`/jobs/${job.id}`)).state, 'canceled');
 });
 
+test('the newest searches have their fronts drawn small, in their first two objectives, which lead to them', async () => {
+  await open('');
+  const objectives = [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }];
+  const { search: made } = await stack.post('/searches', { name: 'drawn small', supernet: 'bars', objectives, accuracy: 'evaluated', strategy: 'random', baseline: null, evaluations: 24, seed: 5, measure_front: 0 });
+  const row = card('Searches').locator('tbody tr', { hasText: 'drawn small' });
+  await row.locator('.state', { hasText: 'done' }).waitFor({ timeout: 90000 }); // without a touch
+  const { items } = await stack.get(`/searches/${made.id}/front`), of = (i) => [i.metrics.macs.value, i.metrics.top1.value];
+  const best = items.map(of).filter(([x, y], i, all) => !all.some(([u, v], j) => u <= x && v >= y && (u < x || v > y || j < i))).sort(([a], [b]) => a - b);
+  assert.ok(best.length > 1, `a front of ${best.length}`);
+  const link = row.getByRole('link', { name: `Front of drawn small, ${best.length} networks: Top-1 over MACs` });
+  await link.waitFor();
+  const drawn = (await link.locator('polyline').getAttribute('points')).split(' ').map((at) => at.split(',').map(Number));
+  const [[x0, y0], [x1, y1]] = [best[0], best.at(-1)]; // rising, since it is a front
+  assert.equal(drawn.length, best.length);
+  best.forEach(([x, y], i) => assert.ok(Math.abs(drawn[i][0] - (100 * (x - x0)) / (x1 - x0)) < 1e-6 && Math.abs(drawn[i][1] - (18 - (16 * (y - y0)) / (y1 - y0))) < 1e-6, `${drawn[i]} for ${x}, ${y}`));
+  const { width, height } = await link.locator('svg').boundingBox();
+  assert.ok(width > 60 && height > 12, `${width} × ${height}`);
+  assert.deepEqual(await faults(), []);
+  await shot('overview-fronts');
+  await link.click();
+  await page.getByRole('heading', { level: 1, name: 'drawn small' }).waitFor();
+  assert.ok((await fetch(`${stack.url}/api/v1/searches/${made.id}`, { method: 'DELETE' })).ok);
+});
+
 test('a disk that is below its floor is an alert on the overview, with what to do', async () => {
   const full = new Stack(), apart = await browser.newContext(), tab = await apart.newPage();
   try {

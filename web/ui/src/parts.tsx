@@ -226,6 +226,13 @@ export function Table<T>(props: TableProps<T>) {
   );
 }
 
+/** A small line through points in their order, as wide and as high as they reach. */
+export function Spark({ x, y, label }: { x: number[]; y: number[]; label: string }) {
+  const placed = (values: number[], from: number, to: number) => { const least = Math.min(...values), span = Math.max(...values) - least || 1; return values.map((v) => from + ((to - from) * (v - least)) / span); };
+  const [across, up] = [placed(x, 0, 100), placed(y, 18, 2)];
+  return <svg class="spark" viewBox="0 0 100 20" preserveAspectRatio="none" role="img" aria-label={label}><polyline points={across.map((v, i) => `${v},${up[i]}`).join(' ')} /></svg>;
+}
+
 // ---- short messages ---------------------------------------------------------------------------
 
 const toasts = signal<{ id: number; text: string; bad: boolean }[]>([]);

@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, simulated, type Device, type DeviceHistory, type Profile } from '../api';
 import { ago, latency, percent, significant } from '../format';
-import { Empty, Failed, Find, found, Page, State } from '../parts';
+import { Empty, Failed, Find, found, Page, Spark, State } from '../parts';
 import { href, route, setQuery } from '../router';
 import { useGet, useList, useTick } from '../state';
 import { AddBoard } from './add-board';
@@ -20,14 +20,7 @@ function useSeen() {
 }
 
 /** How the reference network's time went over visits, the oldest first, each as high as it is long among them. */
-function Visits({ us }: { us: number[] }) {
-  const [least, most] = [Math.min(...us), Math.max(...us)];
-  return (
-    <svg class="visits" viewBox="0 0 100 20" preserveAspectRatio="none" role="img" aria-label={`${us.length} visits, from ${latency(least)} to ${latency(most)}, the last ${latency(us.at(-1))}`}>
-      <polyline points={us.map((v, i) => `${(100 * i) / (us.length - 1)},${18 - (16 * (v - least)) / (most - least || 1)}`).join(' ')} />
-    </svg>
-  );
-}
+const Visits = ({ us }: { us: number[] }) => <Spark x={us.map((_, i) => i)} y={us} label={`${us.length} visits, from ${latency(Math.min(...us))} to ${latency(Math.max(...us))}, the last ${latency(us.at(-1))}`} />;
 
 /** What tells whether a board's figures are to be relied on, of its history and its profiles; what is not known is left out. */
 function figures(history: DeviceHistory | null, profiles: Profile[]): [string, ComponentChildren][] {

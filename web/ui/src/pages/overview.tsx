@@ -1,8 +1,9 @@
-import { api, get, type Device, type Front, type Job, type Search, type Supernet, type System } from '../api';
+import { api, get, type Device, type Front, type FrontItem, type Job, type Search, type Supernet, type System } from '../api';
+import { bestIn } from '../comparison';
 import { ago, metricName, metricValue, percent, short } from '../format';
 import { keyOf } from '../front';
 import { activeJobs, isActive, kindName, subjectPage } from '../jobs';
-import { Card, Empty, Facts, Failed, Listed, Page, ProgressLine, State, Table } from '../parts';
+import { Card, Empty, Facts, Failed, Listed, Page, ProgressLine, Spark, State, Table } from '../parts';
 import { href } from '../router';
 import { useGet, useList, useLoaded, useTick } from '../state';
 import { Subject, useNames } from './jobs';
@@ -41,7 +42,15 @@ function Lately() {
   );
 }
 
-/** The ends of a search's front: the best value of each objective. */
+/** A search's front in its first two objectives, the first upwards; leads to it. */
+function Sketch({ search, items }: { search: Search; items: FrontItem[] }) {
+  const [up, across] = search.objectives;
+  const spots = up && across ? bestIn(items, keyOf(across), keyOf(up), across.direction, up.direction).spots : [];
+  if (spots.length < 2) return null;
+  return <a href={href(['searches', search.id])}><Spark x={spots.map((s) => s.x)} y={spots.map((s) => s.y)} label={`Front of ${search.name}, ${spots.length} networks: ${metricName(up!.metric)} over ${metricName(across!.metric)}`} /></a>;
+}
+
+/** The ends of a search's front, the best value of each objective; and how it looks. */
 function Best({ search }: { search: Search }) {
   const front = useGet<Front>(search.front_size && api`/searches/${search.id}/front`, ['front'], (d) => d['search'] === search.id);
   const items = (front.data?.items ?? []).filter((item) => item.feasible);
@@ -50,7 +59,7 @@ function Best({ search }: { search: Search }) {
     const values = items.flatMap((item) => item.metrics[key]?.value ?? []);
     return values.length ? [metricValue(key, o.direction === 'maximise' ? Math.max(...values) : Math.min(...values)) + (o.metric === 'top1' || o.metric.startsWith('latency') ? '' : ` ${metricName(o.metric)}`)] : [];
   });
-  return <>{told.join(', ') || '–'}</>;
+  return <>{told.join(', ') || '–'}<Sketch search={search} items={items} /></>;
 }
 
 /** What is free, what is used, and for what; too little free is told by the check. */
