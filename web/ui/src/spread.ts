@@ -9,8 +9,15 @@ const most = 300;
 
 /** The front, and all that were measured while they are few. */
 export function spreadOf<P extends Spread>(points: P[]): P[] {
-  const measured = (p: P) => p.told.source === 'measured' && !p.baseline, few = points.filter(measured).length <= most;
-  return points.filter((p) => p.front || (few && measured(p)));
+  const front: P[] = [], others: P[] = [];
+  let measured = 0;
+  for (const p of points) { // of up to 100,000, for each picture
+    const own = p.told.source === 'measured' && !p.baseline;
+    if (own) measured++;
+    if (p.front) front.push(p);
+    else if (own && measured <= most) others.push(p);
+  }
+  return measured <= most ? [...front, ...others] : front;
 }
 
 /** Values on both axes that a chart of the points has room for, ends of intervals with them. */
