@@ -1,7 +1,7 @@
 // The pages of supernets, networks, jobs and boards on a slow network, and in two tabs at once.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { context, search, slowSearch, stack } from './world.mjs';
+import { context, search, slowNetwork, slowSearch, stack } from './world.mjs';
 
 const go = async (tab, hash) => tab.goto(`${stack.url}/#/${hash}`);
 const cardOf = (tab, title) => tab.locator('.card', { has: tab.getByRole('heading', { name: title, exact: true }) });
@@ -9,9 +9,7 @@ const cardOf = (tab, title) => tab.locator('.card', { has: tab.getByRole('headin
 test('on a slow network the pages of a supernet and of a network say that they read, stay usable and follow what happens', async () => {
   const tab = await context.newPage();
   try {
-    const cdp = await context.newCDPSession(tab);
-    await cdp.send('Network.enable');
-    await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 200, downloadThroughput: 100e3, uploadThroughput: 20e3 });
+    await slowNetwork(tab, 200, 100e3);
     await go(tab, 'supernets/bars');
     await tab.getByText('Reading…').first().waitFor({ timeout: 15000 });
     const slider = tab.getByLabel('Smooth the curves of each step'), legend = cardOf(tab, 'Loss').locator('.curve-legend');

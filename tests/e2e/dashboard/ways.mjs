@@ -1,7 +1,7 @@
 // Other ways to the same pages: two fingers, a slow network, two tabs.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { context, page, search, slowSearch, stack, written } from './world.mjs';
+import { context, page, search, slowNetwork, slowSearch, stack, written } from './world.mjs';
 
 const go = async (page, hash) => page.goto(`${stack.url}/#/${hash}`);
 
@@ -43,9 +43,7 @@ test('two tabs follow one search, which is paused in one, goes on from the other
 test('on a slow network the page says that it reads, stays usable and loses no change', async () => {
   const page = await context.newPage();
   try {
-    const cdp = await context.newCDPSession(page);
-    await cdp.send('Network.enable');
-    await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 400, downloadThroughput: 60e3, uploadThroughput: 20e3 });
+    await slowNetwork(page, 400, 60e3);
     await go(page, `searches/${search}`);
     await page.getByText('Reading…').waitFor({ timeout: 15000 });
     await page.getByRole('button', { name: /^CSV of/ }).waitFor({ timeout: 20000 });
@@ -67,9 +65,7 @@ test('on a slow network the page of a board follows it, and the form of a search
   const page = await context.newPage();
   const [board] = (await stack.get('/devices')).items;
   try {
-    const cdp = await context.newCDPSession(page);
-    await cdp.send('Network.enable');
-    await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 200, downloadThroughput: 60e3, uploadThroughput: 20e3 });
+    await slowNetwork(page, 200, 60e3);
     await go(page, `devices/${board.id}`);
     await page.getByText('Reading…').first().waitFor({ timeout: 15000 });
     await page.getByRole('button', { name: 'Pause' }).click({ timeout: 20000 });

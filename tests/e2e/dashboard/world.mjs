@@ -92,6 +92,13 @@ export async function networks() {
   return [...all.values()];
 }
 
+/** As over a bad link: milliseconds until an answer begins, bytes a second. */
+export async function slowNetwork(tab, latency, downloadThroughput) {
+  const cdp = await context.newCDPSession(tab);
+  await cdp.send('Network.enable');
+  await cdp.send('Network.emulateNetworkConditions', { offline: false, latency, downloadThroughput, uploadThroughput: 20e3 });
+}
+
 let slow = 100;
 /** A search whose every candidate is evaluated: long enough to be held up. What earlier ones have scored is not scored again, so each has a seed of its own. */
 export const slowSearch = (name) => stack.post('/searches', { name, supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], accuracy: 'evaluated', evaluations: 10000, population: 16, seed: ++slow, measure_front: 0 });
