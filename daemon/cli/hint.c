@@ -153,12 +153,18 @@ static const char *nearest(const char *noun, const char *word) {
 
 /* ---- verbs of another noun ------------------------------------------------------------------- */
 
-/* The first noun whose verb this is; NULL: none. */
+/* The only noun that has this verb; NULL where none has, or several. */
 static const char *noun_of(const char *verb) {
-    for (const struct cli_command *const *c = cli_commands; *c; c++)
-        if ((*c)->verb && !strcmp((*c)->verb, verb))
-            return (*c)->noun;
-    return NULL;
+    const char *noun = NULL;
+
+    for (const struct cli_command *const *c = cli_commands; *c; c++) {
+        if (!(*c)->verb || strcmp((*c)->verb, verb) != 0)
+            continue;
+        if (noun)
+            return NULL;
+        noun = (*c)->noun;
+    }
+    return noun;
 }
 
 /* ---- the sentence ---------------------------------------------------------------------------- */

@@ -168,6 +168,8 @@ def slips():
         check(f"did you mean {meant}" in said(*words), "what goes by another name here", words, said(*words))
     for words, meant in ((("arch", "measure", "x"), '"latency measure"?'), (("device", "calibrate", "x"), '"latency calibrate"?'), (("serve",), '"espalierd"?'), (("version",), '"--version"?')):
         check(f"did you mean {meant}" in said(*words), "what another noun or program does", words, said(*words))
+    for words in (("arch", "rm", "x"), ("profile", "ls")):  # verbs of many nouns
+        check("did you mean" not in said(*words), "none of them is meant more than the others", words, said(*words))
     text = said("zzz")
     check("did you mean" not in text and "dataset, space, supernet" in text and "espalier --help" in text, "nouns", text)
     text = said("search", "zzz")
@@ -215,7 +217,7 @@ def first_progress():
         for line in running.stderr:
             lines.append((time.monotonic() - begun, line))
             if len(lines) == 1:
-                job = stack.client.get("/jobs?kind=train&state=running&page_size=1")["items"][0]["id"]
+                job = stack.client.get("/jobs?kind=train&page_size=1")["items"][0]["id"]
                 late = stack.cli_run("job", "wait", job, "--timeout", "100ms")
                 equal(late.returncode, 124, "a wait that ends before the job")
                 check("it goes on: espalier job wait " + job in late.stderr, "what to do then", late.stderr)

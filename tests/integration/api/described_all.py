@@ -152,9 +152,9 @@ def events():
 
 @test("what the log of events keeps of this suite is as it is described")
 def events_kept():
-    with contextlib.closing(sqlite3.connect(f"file:{bed.daemon().data_dir}/espalier.db?mode=ro", uri=True)) as database:
+    with contextlib.closing(sqlite3.connect(f"file:{bed.daemon().database()}?mode=ro", uri=True)) as database:
         for topic in event_schemas():
-            for number, data in database.execute("SELECT id, data FROM events WHERE topic = ? ORDER BY random() LIMIT 200", (topic,)):
+            for number, data in database.execute("SELECT id, data FROM events WHERE topic = ? ORDER BY id DESC LIMIT 200", (topic,)):
                 watch_event(number, topic, json.loads(data))
         kept = {topic for topic, in database.execute("SELECT DISTINCT topic FROM events")}
     equal(kept - set(event_schemas()), set(), "topics that are not described")
