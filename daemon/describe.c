@@ -7,10 +7,7 @@
 #include "base/memory.h"
 #include "base/stats.h"
 
-/* Exact at the literature's prices, as searches have it. */
 static double energy_uj(const struct cost *cost, const struct energy_fit *prices) {
-    if (energy_fit_is_literature(prices)) /* exact to the bit, as costs are */
-        return (double)cost_energy(cost, &energy_prices_default) * ENERGY_UJ;
     return energy_fit_apply(prices, (double)cost->macs, (double)cost->traffic_bytes);
 }
 

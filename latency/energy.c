@@ -283,12 +283,16 @@ int energy_fit_networks(const struct energy_network *networks, size_t n, struct 
     return rc;
 }
 
-bool energy_fit_is_literature(const struct energy_fit *fit) {
+/* Whether prices say the same as the literature's, wherever they come from. */
+static bool is_literature(const struct energy_fit *fit) {
     return fit->n == 0 && fit->run_uj == 0 && fit->mac_pj == energy_fit_literature.mac_pj &&
            fit->byte_pj == energy_fit_literature.byte_pj;
 }
 
 double energy_fit_apply(const struct energy_fit *fit, double macs, double traffic_bytes) {
+    if (is_literature(fit)) /* in whole tenths of a picojoule, as cost_energy has it */
+        return (macs * energy_prices_default.mac + traffic_bytes * energy_prices_default.byte) *
+               ENERGY_UJ;
     return (macs * fit->mac_pj + traffic_bytes * fit->byte_pj) * PJ + fit->run_uj;
 }
 

@@ -40,8 +40,6 @@ struct energy_report {
 
 /* The prices of space/cost.h. */
 extern const struct energy_fit energy_fit_literature;
-/* Whether prices say the same as those, wherever they come from. */
-bool energy_fit_is_literature(const struct energy_fit *fit);
 
 /* Minimises the sum of ((predicted - measured) / measured)^2 + strength * (the squares of how far
  * the prices, in units of the literature's times the scale that fits best alone, are from 1, and
@@ -57,7 +55,7 @@ int energy_fit_networks(const struct energy_network *networks, size_t n, struct 
  * measured_uj is not read. */
 void energy_covariance(const struct energy_network *networks, size_t n, double *ret_covariance);
 
-/* Microjoules of one run. */
+/* Microjoules of one run; at the literature's prices to the bit those of cost_energy. */
 double energy_fit_apply(const struct energy_fit *fit, double macs, double traffic_bytes);
 /* As calibration_interval_factor, but at most 1000; of given prices that of a normal distribution:
  * 2, or 1 where their residual_sd is 0 (the literature's). */

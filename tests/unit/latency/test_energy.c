@@ -198,11 +198,22 @@ static void survives_wild_figures(void **state) {
     assert_true(fabs(found.mac_pj / 46 - 1) < 1e-6);
 }
 
+/* To the bit, also where somebody gave these prices. */
 static void literature_is_that_of_cost(void **state) {
-    struct cost cost = {.macs = 123456789, .traffic_bytes = 9876543};
-    double uj = (double)cost_energy(&cost, &energy_prices_default) * ENERGY_UJ;
-    assert_true(fabs(energy_fit_apply(&energy_fit_literature, 123456789, 9876543) / uj - 1) <
-                1e-12);
+    struct rng rng = rng_make(5, RNG_TEST, 0, 0);
+    struct energy_fit given;
+    struct err err = {0};
+    cJSON *doc = cJSON_Parse("{\"mac_pj\":4.6,\"byte_pj\":160}");
+    assert_int_equal(energy_fit_given(doc, "", &err, &given), 0);
+    cJSON_Delete(doc);
+    for (int i = 0; i < 1000; i++) {
+        struct cost cost = {.macs = (int64_t)(rng_unit(&rng) * 1e12),
+                            .traffic_bytes = (int64_t)(rng_unit(&rng) * 1e10)};
+        double uj = (double)cost_energy(&cost, &energy_prices_default) * ENERGY_UJ;
+        double macs = (double)cost.macs, bytes = (double)cost.traffic_bytes;
+        assert_true(energy_fit_apply(&energy_fit_literature, macs, bytes) == uj);
+        assert_true(energy_fit_apply(&given, macs, bytes) == uj);
+    }
     assert_true(energy_fit_factor(&energy_fit_literature) == 1);
 }
 
