@@ -162,13 +162,12 @@ static int read_metric_term(const struct reading *reading, const char *name,
         return read_range(reading, name, relation, term);
     }
     term->kind = TERM_SOURCE;
-    for (int i = 0; metric_source_names[i] != NULL; i++)
-        if (strcmp(metric_source_names[i], relation.value) == 0) {
-            term->source = (enum metric_source)i;
-            return 0;
-        }
-    return refuse_value(reading, name, relation.value,
-                        "a number, counted, predicted, interpolated, evaluated or measured");
+    int source = metric_source_find(relation.value, strlen(relation.value));
+    if (source < 0)
+        return refuse_value(reading, name, relation.value,
+                            "a number, counted, predicted, interpolated, evaluated or measured");
+    term->source = (enum metric_source)source;
+    return 0;
 }
 
 static int read_term(const struct reading *reading, const char *name, struct relation relation) {
@@ -334,13 +333,6 @@ int candidate_query_reference(const char *text, struct err *err, struct candidat
     return r;
 }
 
-static int find_source(const struct metric_text *metric) {
-    for (int i = 0; metric_source_names[i] != NULL; i++)
-        if (metric_text_is(metric->source, metric->source_len, metric_source_names[i]))
-            return i;
-    return -1;
-}
-
 void candidate_view_metrics(const struct candidate_query *query, const char *metrics,
                             struct candidate_view *view) {
     const struct goals *goals = &query->goals;
@@ -353,7 +345,7 @@ void candidate_view_metrics(const struct candidate_query *query, const char *met
         for (int i = 0; i < goals->n_metrics; i++)
             if (metric_text_is(metric.key, metric.key_len, goals->keys[i])) {
                 view->values[i] = metric.number != NULL ? strtod(metric.number, NULL) : (double)NAN;
-                view->sources[i] = find_source(&metric);
+                view->sources[i] = metric_source_find(metric.source, metric.source_len);
             }
 }
 

@@ -18,10 +18,8 @@ static int next_revision(struct sql *sql, const char *search, struct err *err, i
 }
 
 static bool is_predicted(const char *source) {
-    for (int i = 0; metric_source_names[i] != NULL; i++)
-        if (strcmp(source, metric_source_names[i]) == 0)
-            return metric_kind((enum metric_source)i) == METRIC_PREDICTED;
-    return false;
+    int found = metric_source_find(source, strlen(source));
+    return found >= 0 && metric_kind((enum metric_source)found) == METRIC_PREDICTED;
 }
 
 /* The metrics that were predictions before and are not any more. */

@@ -9,6 +9,13 @@
 const char *const metric_source_names[] = {"counted",  "predicted",    "evaluated",
                                            "measured", "interpolated", NULL};
 
+int metric_source_find(const char *name, size_t len) {
+    for (int i = 0; name != NULL && metric_source_names[i] != NULL; i++)
+        if (strncmp(name, metric_source_names[i], len) == 0 && metric_source_names[i][len] == '\0')
+            return i;
+    return -1;
+}
+
 enum metric_source metric_kind(enum metric_source source) {
     return source == METRIC_INTERPOLATED ? METRIC_PREDICTED : source;
 }

@@ -5,6 +5,7 @@
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/error.h"
 
@@ -26,6 +27,8 @@ enum metric_source {
     METRIC_INTERPOLATED
 };
 extern const char *const metric_source_names[]; /* "counted", "predicted", …, NULL */
+/* The source of that name, which need not end behind len bytes; -1: none, or name is NULL. */
+int metric_source_find(const char *name, size_t len);
 /* The source that counts, of which a stronger one is a greater number: METRIC_PREDICTED for
  * METRIC_INTERPOLATED. */
 enum metric_source metric_kind(enum metric_source source);

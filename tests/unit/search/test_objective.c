@@ -123,6 +123,14 @@ static void metrics_survive_json(void **state) {
     assert_int_equal(copy[0].source, METRIC_INTERPOLATED);
     assert_int_equal(metric_kind(METRIC_INTERPOLATED), METRIC_PREDICTED);
     assert_int_equal(metric_kind(METRIC_MEASURED), METRIC_MEASURED);
+    for (int i = 0; metric_source_names[i] != NULL; i++)
+        assert_int_equal(metric_source_find(metric_source_names[i], strlen(metric_source_names[i])),
+                         i);
+    assert_int_equal(metric_source_find("measured\"", 8), METRIC_MEASURED);
+    assert_int_equal(metric_source_find("measured", 7), -1);
+    assert_int_equal(metric_source_find("measured ", 9), -1);
+    assert_int_equal(metric_source_find("", 0), -1);
+    assert_int_equal(metric_source_find(NULL, 0), -1);
     cJSON_ReplaceItemInObject(cJSON_GetObjectItem(doc, "top1"), "low", cJSON_CreateNumber(0.9));
     struct err err = {0};
     assert_int_equal(metrics_from_json(&two, doc, "/metrics", &err, copy), ESP_EINVAL);
