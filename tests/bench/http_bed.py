@@ -22,12 +22,6 @@ def share_fairly():
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_getparam(0))
 
 
-def processor_seconds(pid):
-    """User and system time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 class Nginx:
     """One worker, one file, no log: as fast as it gets."""
 

@@ -78,6 +78,15 @@ def program_of(pid):
         return ""
 
 
+def processor_s(pid):
+    """Seconds of processor time, user's and system's, that a process has had; 0 when it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Stack:
     """One data folder with the daemon that works on it."""
 

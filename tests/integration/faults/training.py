@@ -6,7 +6,7 @@ from pathlib import Path
 import bed
 import data
 from client import problem
-from stack import checkpoint_steps
+from stack import checkpoint_steps, processor_s
 from suite import Failed, check, equal, test, wait_for
 
 
@@ -125,15 +125,6 @@ def tensors_of(name):
     bed.daemon().cli("supernet", "export", name, "--file", path)
     content = path.read_bytes()
     return content[8 + int.from_bytes(content[:8], "little"):]
-
-
-def processor_s(pid):
-    """Seconds of processor time that a process has had, which others' work does not add to; 0 when it has ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @test("kill -9 of a training that was asked for by time: it keeps its number of steps, takes what is left of the time, and ends as it would have", 120)

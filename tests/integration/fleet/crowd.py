@@ -7,7 +7,7 @@ from pathlib import Path
 
 import sound
 import bed
-from stack import Stack, WORKER
+from stack import Stack, WORKER, processor_s
 from suite import BUILD, at_end, check, equal, test, wait_for
 
 LONG = os.environ.get("ESP_LONG") == "1"
@@ -44,11 +44,6 @@ def private_mib(pid):
     return memory_mib(pid, "Private_Dirty")
 
 
-def cpu_s(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def line(process, what):
     text = process.stdout.readline()
     check(text, f"the crowd ended before {what}: {process.poll()}")
@@ -73,7 +68,7 @@ def crowd(boards, each, pace_ms):
     for profile in profiles:
         stack.client.post("/measurements", {"profile": profile, "space": "tiny", "archs": wanted, "method": "brief"}, 202)
     asked = time.monotonic()
-    before = cpu_s(stack.daemon.pid)
+    before = processor_s(stack.daemon.pid)
     process.stdin.write("go\n")
     process.stdin.flush()
     told = line(process, "all was measured")
@@ -82,7 +77,7 @@ def crowd(boards, each, pace_ms):
     equal(bed.rows("SELECT count(*), sum(counted), count(DISTINCT measurement) FROM results"), [(results, results, results)], "results, those that count, measurements")
     equal(bed.rows("SELECT count(*) FROM leases WHERE state <> 'closed'"), [(0,)], "leases that did not end well")
     sound.hold()
-    figures = {"enrolled_s": enrolled - begun, "asked_s": asked - enrolled, "daemon_cpu_s": cpu_s(stack.daemon.pid) - before, "daemon_rss_mib": memory_mib(stack.daemon.pid, "Rss"),
+    figures = {"enrolled_s": enrolled - begun, "asked_s": asked - enrolled, "daemon_cpu_s": processor_s(stack.daemon.pid) - before, "daemon_rss_mib": memory_mib(stack.daemon.pid, "Rss"),
                "daemon_private_mib": private_mib(stack.daemon.pid), "database_mib": stack.database().stat().st_size / 2 ** 20}
     print("#", json.dumps(told), flush=True)
     print("#", ", ".join(f"{key} {value:.1f}" for key, value in figures.items()), flush=True)
