@@ -203,7 +203,7 @@ static int list_calibrations(struct api_call *call, struct err *err) {
     struct sql_page_args page;
     char profile[ID_MAX];
     int r = api_page_sized(call, err, &page);
-    if (r == 0 && page.after != NULL && !store_calibration_is_place(page.after))
+    if (r == 0 && page.after != NULL && !store_calibration_is_cursor(page.after))
         r = api_no_cursor(page.after, err);
     if (r == 0 && ref != NULL)
         r = api_find_profile(call->sql, ref, err, profile);

@@ -240,7 +240,7 @@ static int describe(struct api_call *call, const struct space *space, const char
     if (r == 0 && profile != NULL)
         r = load_latency(call, space, &arch, profile, err, &latency);
     if (r == 0 && latency.id[0] != '\0') /* no imported model */
-        r = store_energy_counting(call->sql, latency.id, err, &prices_doc, &prices);
+        r = store_energy_in_force(call->sql, latency.id, err, &prices_doc, &prices);
     if (prices_doc != NULL) {
         known.prices = &prices;
         known.prices_id = cJSON_GetStringValue(cJSON_GetObjectItem(prices_doc, "id"));

@@ -110,20 +110,22 @@ static int add_parameters(cJSON *operation, const struct api_route *route, const
 /* {"content": {type: {"schema": …}}}; name is a schema's, or a media type for what is no JSON, with
  * a schema behind it where it has one: "text/event-stream Event". */
 static void add_content(cJSON *to, const char *name) {
-    cJSON *content = cJSON_AddObjectToObject(to, "content");
-    char type[64];
-    snprintf(type, sizeof(type), "%.*s", (int)strcspn(name, " "), name);
-    bool json = strchr(name, '/') == NULL;
-    cJSON *media = cJSON_AddObjectToObject(content, json ? "application/json" : type);
-    if (json || strchr(name, ' ') != NULL) {
-        const char *schema = json ? name : strchr(name, ' ') + 1;
+    char type[64] = "application/json";
+    const char *schema = name;
+    if (strchr(name, '/') != NULL) {
+        size_t len = strcspn(name, " ");
+        snprintf(type, sizeof(type), "%.*s", (int)len, name);
+        schema = name[len] == ' ' ? name + len + 1 : NULL;
+    }
+    cJSON *media = cJSON_AddObjectToObject(cJSON_AddObjectToObject(to, "content"), type);
+    if (schema != NULL) {
         cJSON_AddItemToObject(media, "schema", reference("schemas", schema));
         return;
     }
-    cJSON *schema = cJSON_AddObjectToObject(media, "schema");
-    cJSON_AddStringToObject(schema, "type", "string");
-    if (strncmp(name, "text/", 5) != 0)
-        cJSON_AddStringToObject(schema, "format", "binary");
+    cJSON *string = cJSON_AddObjectToObject(media, "schema");
+    cJSON_AddStringToObject(string, "type", "string");
+    if (strncmp(type, "text/", 5) != 0)
+        cJSON_AddStringToObject(string, "format", "binary");
 }
 
 static void add_body(cJSON *operation, const struct api_route *route, const cJSON *about) {

@@ -32,7 +32,7 @@ static int load(struct sql *sql, const struct space *space, const char *id, cons
                        ENERGY_PROFILES_MAX);
     if (id_has_prefix(id, "mo_"))
         return err_set(err, ESP_EINVAL, pointer, "an imported model knows no energy");
-    int r = store_energy_counting(sql, id, err, &energy->docs[energy->n], &prices);
+    int r = store_energy_in_force(sql, id, err, &energy->docs[energy->n], &prices);
     if (r == 0 && energy->docs[energy->n] == NULL)
         r = err_set(
             err, ESP_EMISSING, pointer,

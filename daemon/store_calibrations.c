@@ -81,7 +81,7 @@ int store_calibration_fitted(struct store_tx *tx, const char *id, const cJSON *d
     "9223372036854775807), substr(?1, instr(?1, '-') + 1)) " condition                             \
     " ORDER BY " CALIBRATIONS_NEWEST_FIRST " LIMIT ?2"
 
-bool store_calibration_is_place(const char *text) {
+bool store_calibration_is_cursor(const char *text) {
     size_t digits = strspn(text, "0123456789");
     return digits > 0 && digits < 19 && text[digits] == '-' && id_is(text + digits + 1, "cal_");
 }

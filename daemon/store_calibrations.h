@@ -21,7 +21,7 @@ int store_calibration_fitted(struct store_tx *tx, const char *id, const cJSON *d
 #define CALIBRATIONS_NEWEST_FIRST "created_us DESC, id DESC"
 /* Whether text has the form of this list's cursors: a place in its order, of a calibration that may
  * be gone. */
-bool store_calibration_is_place(const char *text);
+bool store_calibration_is_cursor(const char *text);
 /* The highest version of a profile revision and space (text in SQL): what the next one's number is
  * counted from. NULL where there is none. */
 #define CALIBRATIONS_LAST_VERSION(revision, fingerprint)                                           \

@@ -75,7 +75,7 @@ int store_energy_networks(struct sql *sql, const char *profile, struct err *err,
 
 /* Whether prices e were given and are still the newest that anybody asked for: they stand until
  * somebody gives others or asks for a fit, whatever searches fit on their way. */
-#define ARE_GIVEN                                                                                  \
+#define GIVEN_IN_FORCE                                                                             \
     "(json_extract(e.data, '$.n') = 0 AND e.version = (SELECT max(a.version) FROM energy_prices "  \
     "a WHERE a.profile = e.profile AND a.profile_revision = e.profile_revision AND "               \
     "json_extract(a.data, '$.search') IS NULL))"
@@ -93,7 +93,7 @@ static int find_equal(struct sql *sql, const char *profile, const char *revision
                   : sql_get_text(sql, err, ret_id, ID_MAX,
                                  "SELECT e.id FROM energy_prices e WHERE e.profile = ?1 AND "
                                  "e.profile_revision = ?3 AND e.data = ?4 AND (e.version = ?2 OR "
-                                 "json_extract(e.data, '$.search') IS NOT NULL OR " ARE_GIVEN
+                                 "json_extract(e.data, '$.search') IS NOT NULL OR " GIVEN_IN_FORCE
                                  ") ORDER BY e.version DESC LIMIT 1",
                                  "titt", profile, *ret_version, revision, text);
 }
@@ -115,7 +115,7 @@ int store_energy_add(struct store_tx *tx, const char *profile, const char *revis
         if (r == 0)
             r = sql_run(sql, err, NULL,
                         "DELETE FROM energy_prices AS e WHERE e.profile = ?1 AND e.version <= ?2 "
-                        "AND NOT (e.profile_revision = ?3 AND " ARE_GIVEN ")",
+                        "AND NOT (e.profile_revision = ?3 AND " GIVEN_IN_FORCE ")",
                         "tit", profile, version + 1 - VERSIONS_KEPT, revision);
     }
     free(text);
@@ -169,7 +169,7 @@ int store_energy_list(struct sql *sql, const char *profile, const struct sql_pag
     return r != 0 ? r : sql_spread_all(doc, "data", err, ret_doc);
 }
 
-int store_energy_counting(struct sql *sql, const char *profile, struct err *err, cJSON **ret_doc,
+int store_energy_in_force(struct sql *sql, const char *profile, struct err *err, cJSON **ret_doc,
                           struct energy_fit *ret_fit) {
     char id[ID_MAX];
     cJSON *doc = NULL;
@@ -177,7 +177,7 @@ int store_energy_counting(struct sql *sql, const char *profile, struct err *err,
     int r = sql_get_text(sql, err, id, sizeof(id),
                          "SELECT e.id FROM energy_prices e JOIN profiles p ON p.id = e.profile AND "
                          "p.revision = e.profile_revision WHERE e.profile = ?1 ORDER "
-                         "BY " ARE_GIVEN " DESC, e.version DESC LIMIT 1",
+                         "BY " GIVEN_IN_FORCE " DESC, e.version DESC LIMIT 1",
                          "t", profile);
     if (r != 0 || id[0] == '\0')
         return r;

@@ -36,5 +36,5 @@ int store_energy_list(struct sql *sql, const char *profile, const struct sql_pag
 /* What counts of the profile's (id) current revision: the newest, but given prices until somebody
  * gives others or asks for a fit (a search's is none that was asked for). *ret_doc NULL when there
  * are none, else as store_energy_get. ret_fit is left alone then. */
-int store_energy_counting(struct sql *sql, const char *profile, struct err *err, cJSON **ret_doc,
+int store_energy_in_force(struct sql *sql, const char *profile, struct err *err, cJSON **ret_doc,
                           struct energy_fit *ret_fit);

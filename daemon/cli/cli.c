@@ -80,7 +80,8 @@ static int take_options(struct cli *cli, const struct option_row *rows, int argc
 
     if (wrong_settings || options_parse(rows, argc, argv, false, &err, ret_first)) {
         int code = cli_usage("%s", err.message);
-        wrong_settings |= options_parse(rows, 1, argv, false, &ignored, ret_first) != 0;
+        if (!wrong_settings) /* no file's, but an environment variable or the line */
+            wrong_settings = options_parse(rows, 1, argv, false, &ignored, ret_first) != 0;
         if (!wrong_settings || !asks_for_help(argc, argv))
             return code;
     } else if (!cli->help) {

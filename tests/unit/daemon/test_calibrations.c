@@ -135,10 +135,10 @@ static void test_a_cursor_is_a_time_and_an_id(void **state) {
     snprintf(text[0], sizeof(text[0]), "1764504000000000-%s", id);
     snprintf(text[1], sizeof(text[1]), "-%s", id);
     snprintf(text[2], sizeof(text[2]), "9999999999999999999-%s", id);
-    assert_true(store_calibration_is_place(text[0]));
+    assert_true(store_calibration_is_cursor(text[0]));
     const char *const others[] = {text[1], text[2], id, "", "17", "17-", "17-cal_", "-17-cal_a"};
     for (int i = 0; i < (int)(sizeof(others) / sizeof(others[0])); i++)
-        assert_false(store_calibration_is_place(others[i]));
+        assert_false(store_calibration_is_cursor(others[i]));
 }
 
 static void add_search(struct fixture *f) {

@@ -40,7 +40,7 @@ static void assert_counts(struct fixture *f, double mac) {
     struct energy_fit fit = {.mac_pj = -1};
     cJSON *doc;
     assert_int_equal(
-        store_energy_counting(store_loop_sql(f->store), f->profile, &f->err, &doc, &fit), 0);
+        store_energy_in_force(store_loop_sql(f->store), f->profile, &f->err, &doc, &fit), 0);
     assert_true(fit.mac_pj == mac);
     cJSON_Delete(doc);
 }
