@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "daemon/checkpoint_users.h"
+#include "daemon/store_supernets.h"
 
 enum { SLICE = 500 };
 
@@ -70,11 +71,11 @@ enum { SLICE = 500 };
     "coalesce((SELECT group_concat(j.id, ' ') FROM jobs j WHERE j.subject = t.id AND NOT EXISTS "  \
     "(SELECT 1 FROM calibrations c WHERE c.search = t.id)), '')"
 
-#define ROWS(table, where, bytes, at) ROWS_OF(table, where, bytes, at, "''")
-#define ROWS_OF(table, where, bytes, at, folders)                                                  \
+#define ROWS(table, where, bytes, at) ROWS_OF(table, where, bytes, at, "'' AS folders")
+#define ROWS_OF(table, where, bytes, at, more)                                                     \
     .count = "SELECT count(*), sum(" bytes "), min(" at ") " where,                                \
-    .list = "SELECT t.id AS id, " bytes " AS bytes, " at " AS at_us, " folders                     \
-            " AS folders " where "ORDER BY " at ", t.id LIMIT ?2",                                 \
+    .list = "SELECT t.id AS id, " bytes " AS bytes, " at " AS at_us, " more " " where              \
+            "ORDER BY " at ", t.id LIMIT ?2",                                                      \
     .remove = "DELETE FROM " table " WHERE id IN (SELECT t.id " where "AND t.id = ?2)"
 
 const struct prune_kind prune_kinds[] = {
@@ -83,19 +84,22 @@ const struct prune_kind prune_kinds[] = {
      .folder = "jobs",
      .when_named = true,
      .slice = 1,
-     ROWS_OF("searches", SEARCHES, "length(t.body)", ENDED_AT, JOBS_OF_SEARCH),
-     .remove_too = "DELETE FROM jobs WHERE id IN (SELECT t.id " JOBS "AND t.subject = ?2)"},
+     ROWS_OF("searches", SEARCHES, "length(t.body)", ENDED_AT, JOBS_OF_SEARCH " AS folders"),
+     .remove_jobs =
+         "DELETE FROM jobs WHERE id IN (SELECT t.id " JOBS "AND t.subject = ?2) RETURNING id"},
     {.name = "jobs",
+     .topic = "job",
      .folder = "jobs",
      .slice = SLICE,
-     ROWS_OF("jobs", JOBS, "length(t.spec) + coalesce(length(t.result), 0)", "t.ended_us", "t.id")},
+     ROWS_OF("jobs", JOBS, "length(t.spec) + coalesce(length(t.result), 0)", "t.ended_us",
+             "t.id AS folders")},
     {.name = "exports",
      .topic = "export",
      .slice = SLICE,
      ROWS("exports", EXPORTS, "coalesce(t.bytes, 0)", "t.created_us")},
     {.name = "checkpoints",
      .slice = SLICE,
-     ROWS("checkpoints", CHECKPOINTS, "t.bytes", "t.created_us")},
+     ROWS_OF("checkpoints", CHECKPOINTS, "t.bytes", "t.created_us", "t.supernet AS supernet")},
     {.name = "samples",
      .slice = SLICE,
      ROWS("results", SAMPLES, "length(t.samples) + length(t.data)", "t.created_us")},
@@ -142,18 +146,43 @@ static int remove_one(struct sql *sql, const struct prune_kind *kind, int64_t be
     return sql_run(sql, err, ret_changes, kind->remove, "it", before_us, id->valuestring);
 }
 
+static int remove_jobs(struct store_tx *tx, const struct prune_kind *kind, int64_t before_us,
+                       const char *subject, struct err *err) {
+    cJSON *jobs = NULL;
+    const cJSON *job;
+    int r = sql_get_rows(store_tx_sql(tx), err, &jobs, kind->remove_jobs, "it", before_us, subject);
+    cJSON_ArrayForEach(job, jobs) {
+        if (r == 0)
+            r = store_tx_removed(tx, err, "job",
+                                 cJSON_GetStringValue(cJSON_GetObjectItem(job, "id")));
+    }
+    cJSON_Delete(jobs);
+    return r;
+}
+
 /* What went with a row, and the word of it. */
 static int remove_rest(struct store_tx *tx, const struct prune_kind *kind, int64_t before_us,
                        const char *id, struct err *err) {
-    int r = 0;
-    if (kind->remove_too != NULL)
-        r = sql_run(store_tx_sql(tx), err, NULL, kind->remove_too, "it", before_us, id);
+    int r = kind->remove_jobs != NULL ? remove_jobs(tx, kind, before_us, id, err) : 0;
     return r == 0 && kind->topic != NULL ? store_tx_removed(tx, err, kind->topic, id) : r;
+}
+
+/* Supernets that a part of went, each once: they are told anew, as when one checkpoint is removed.
+ * supernets: {id: true}. */
+static int announce(struct store_tx *tx, const cJSON *supernets, struct err *err) {
+    const cJSON *supernet;
+    int r = 0;
+    cJSON_ArrayForEach(supernet, supernets) {
+        if (r == 0)
+            r = store_supernet_announce(tx, supernet->string, err);
+    }
+    return r;
 }
 
 int prune_remove(struct store_tx *tx, const struct prune_kind *kind, int64_t before_us,
                  const cJSON *rows, struct err *err, struct prune_found *ret) {
     struct prune_found found = {0};
+    cJSON *supernets = cJSON_CreateObject();
     const cJSON *row;
     int r = 0;
     cJSON_ArrayForEach(row, rows) {
@@ -163,6 +192,9 @@ int prune_remove(struct store_tx *tx, const struct prune_kind *kind, int64_t bef
                            &changes);
         if (r != 0 || changes == 0)
             continue;
+        const char *supernet = cJSON_GetStringValue(cJSON_GetObjectItem(row, "supernet"));
+        if (supernet != NULL && cJSON_GetObjectItemCaseSensitive(supernets, supernet) == NULL)
+            cJSON_AddTrueToObject(supernets, supernet);
         int64_t at_us = (int64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(row, "at_us"));
         r = remove_rest(tx, kind, before_us, cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")),
                         err);
@@ -171,6 +203,9 @@ int prune_remove(struct store_tx *tx, const struct prune_kind *kind, int64_t bef
         found.oldest_us = found.oldest_us == 0 || at_us < found.oldest_us ? at_us : found.oldest_us;
     }
     if (r == 0)
+        r = announce(tx, supernets, err);
+    if (r == 0)
         *ret = found;
+    cJSON_Delete(supernets);
     return r;
 }

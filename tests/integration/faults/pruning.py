@@ -62,11 +62,16 @@ def prune():
     named = json.loads(stack.cli("prune", "--dry-run", "--older-than", "0s", "--kind", "searches", "--json"))["kinds"]
     check(len(named) == 1 and named[0]["count"] == 1 and named[0]["bytes"] > 100, "a search's folder counts", named)
     dropped = client.get("/searches/dropped")["id"]
-    with Events(stack.port, topics="search") as stream:
+    with Events(stack.port, topics="search,job") as stream:
         removed = json.loads(stack.cli("prune", "--older-than", "0s", "--kind", "searches", "--json", "--yes"))["kinds"]
-        stream.until(lambda topic, doc: doc == {"id": dropped, "removed": True}, 10)
+        told = stream.until(lambda topic, doc: topic == "search" and doc == {"id": dropped, "removed": True}, 10)
+        check(("job", {"id": job, "removed": True}) in [row[1:] for row in told], "word of its job", told)
     equal(removed, named, "what went is what was shown")
     wait_for("its folder to go", lambda: job not in folders(stack, "jobs"), 15)
+
+    jobs = {row["id"] for row in client.items("/jobs") if row["kind"] == "evaluate"}
+    with Events(stack.port) as stream:
+        newest = stream.begun()
 
     def ask():
         try:
@@ -86,6 +91,10 @@ def prune():
     check_whole(stack)
     equal(set(counts(stack.client.post("/prune", {"dry_run": True, "older_than_s": 0}, 200)).values()), {0}, "nothing is left to prune")
     equal(stack.client.items("/exports"), [], "exports")
+    with Events(stack.port, topics="job,supernet", after=newest) as stream:  # also of a removal whose answer nobody heard
+        told = stream.until(lambda topic, doc: topic == "supernet" and doc["name"] == "calm", 10)
+    gone = {doc["id"] for _, topic, doc in told if topic == "job" and doc.get("removed")}
+    check(len(jobs) == 3 and jobs <= gone, "word of jobs that went", jobs, gone)
     kept = checkpoint_steps(stack, "calm")
     check(max(kept) == max(steps) and len(kept) < len(steps), "checkpoints", kept)
     wait_for("older files to go", lambda: len(list(stack.data_dir.glob("supernets/*/checkpoints/step-*"))) <= len(kept), 15)

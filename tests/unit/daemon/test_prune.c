@@ -149,9 +149,16 @@ static void assert_left(struct fixture *f, const char *query, const char *expect
 #define IDS(table)                                                                                 \
     "SELECT group_concat(id, ' ') FROM (SELECT id FROM " table " ORDER BY created_us, id)"
 
+/* What was told under the topic, in any order of removal: ids, with those that are gone marked. */
+#define TOLD(topic)                                                                                \
+    "SELECT group_concat(told, ' ') FROM (SELECT (data ->> '$.id') || CASE WHEN data ->> "         \
+    "'$.removed' THEN ' gone' ELSE '' END AS told FROM events WHERE topic = '" topic               \
+    "' ORDER BY told)"
+
 static void test_jobs(void **state) {
     struct fixture *f = *state;
     struct prune_found found = prune(f, "jobs");
+    assert_left(f, TOLD("job"), "job_gone gone job_old gone");
     assert_int_equal(found.count, 2);
     assert_int_equal(found.oldest_us, 7);
     assert_left(
@@ -172,6 +179,8 @@ static void test_searches(void **state) {
     assert_true(strcmp(pruning.folders, "job_canceled job_first") == 0 ||
                 strcmp(pruning.folders, "job_first job_canceled") == 0);
     assert_left(f, IDS("searches"), "se_1 se_again se_late se_young");
+    assert_left(f, TOLD("search"), "se_c gone");
+    assert_left(f, TOLD("job"), "job_canceled gone job_first gone");
     assert_left(f, "SELECT count(*) FROM candidates", "1");
     assert_left(f, "SELECT count(*) FROM jobs WHERE id IN ('job_canceled', 'job_first')", "0");
     assert_left(f, "SELECT count(*) FROM jobs WHERE id IN ('job_late', 'job_again')", "2");
@@ -182,9 +191,11 @@ static void test_exports_and_checkpoints(void **state) {
     struct fixture *f = *state;
     assert_int_equal(prune(f, "exports").bytes, 77);
     assert_left(f, IDS("exports"), "ex_queued ex_young");
+    assert_left(f, TOLD("export"), "ex_old gone");
     assert_int_equal(prune(f, "checkpoints").count, 1);
     assert_left(f, IDS("checkpoints"),
                 "ck_evaluated ck_open ck_search ck_training ck_training_2 ck_new ck_young");
+    assert_left(f, TOLD("supernet"), "sn_1");
 }
 
 /* Two of one path: the file is the second one's. */
@@ -231,6 +242,7 @@ static void test_what_replaced_another_is_pruned_after_it(void **state) {
     struct fixture *f = *state;
     exec(f, same_place);
     assert_int_equal(prune(f, "checkpoints").count, 2); /* ck_old and the first of the place */
+    assert_left(f, TOLD("supernet"), "sn_1");           /* once for both */
     assert_left(f, "SELECT group_concat(id) FROM checkpoints WHERE path = 'place'", "ck_place_2");
     assert_int_equal(prune(f, "checkpoints").count, 1);
     assert_int_equal(prune(f, "checkpoints").count, 0);
