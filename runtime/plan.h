@@ -57,4 +57,4 @@ int64_t plan_arena_bytes(const struct plan *plan);
  * profile's fingerprint. Static. */
 const char *plan_kernel_set(const struct plan *plan); /* "scalar", "avx2", "avx512" */
 const char *
-runtime_revision(void); /* hash of the runtime's sources and flags, made at build time */
+runtime_revision(void); /* hash of the sources and flags of what runs, made at build time */
