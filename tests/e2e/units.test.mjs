@@ -233,10 +233,11 @@ test('the best of some rows', () => {
 });
 
 test('two networks differ in the choices that differ', () => {
-  assert.deepEqual(genes.differences('r28 | d1 c16 k5e1 | d2 c24 k5e2 k3e2', 'r28 | d2 c16 k5e1 k3e4 | d2 c24 k5e4 k3e2'), [
-    { gene: 'stage 1 depth', from: '1', to: '2' }, { gene: 'block 2.1', from: 'k5e2', to: 'k5e4' }, { gene: 'block 1.2', from: '–', to: 'k3e4' },
+  const differ = (...archs) => comparison.differing(archs.map((arch) => Object.fromEntries(genes.namedGenes(arch))));
+  assert.deepEqual(differ('r28 | d1 c16 k5e1 | d2 c24 k5e2 k3e2', 'r28 | d2 c16 k5e1 k3e4 | d2 c24 k5e4 k3e2'), [
+    { name: 'stage 1 depth', values: ['1', '2'] }, { name: 'block 2.1', values: ['k5e2', 'k5e4'] }, { name: 'block 1.2', values: ['–', 'k3e4'] },
   ]);
-  assert.deepEqual(genes.differences('r28 | d1 c16 k5e1', 'r28 | d1 c16 k5e1'), []);
+  assert.deepEqual(differ('r28 | d1 c16 k5e1', 'r28 | d1 c16 k5e1'), []);
 });
 
 test('a family is drawn with children above what they were made of, a lane for each that is waited for', () => {
@@ -496,7 +497,8 @@ test('what happens during a pause changes nothing, and that the daemon is there 
   Object.assign(globalThis, { document: Object.assign(new EventTarget(), { hidden: false }) });
   const hear = await daemonOf(t), tick = ownClock(t), rest = async () => { for (let i = 0; i < 5; i++) await Promise.resolve(); };
   let [n, refusal] = [0, new ApiError(503, 'not now')];
-  const told = [], own = follow(async () => { n++; if (refusal) throw refusal; }, (words) => told.push(words), ['job'], (d) => d.id === 'its own');
+  let held = null;
+  const told = [], own = follow(async () => { n++; await held; if (refusal) throw refusal; }, (words) => told.push(words), ['job'], (d) => d.id === 'its own');
   const reads = async (topic, id, ms, more, why) => {
     await rest();
     const before = n;
@@ -517,9 +519,19 @@ test('what happens during a pause changes nothing, and that the daemon is there 
   await reads('', '', 1601, 1, 'the pause after it is longer than 5 s');
   await reads('job', 'its own', 601, 1, 'an event after the pause is not read of');
   await reads('job', 'another', 601, 0, 'an event of another thing is read of');
+  let end = () => undefined;
+  held = new Promise((done) => { end = done; });
+  await reads('job', 'its own', 601, 1);
+  await reads('job', 'its own', 601, 0, 'two reads at a time');
+  hear('job', { id: 'its own' }); // one event is to be read of after this read, and one soon
+  refusal = new ApiError(503, 'not now');
+  end();
+  await reads('', '', 4999, 0, 'an event during a read that failed is read of before its pause is over');
+  refusal = null;
+  await reads('', '', 601, 1);
   own.end();
   await reads('resync', '', 3600e3, 0, 'it is read after its end');
-  assert.deepEqual(told, [5, 10, 20, 5].map((s) => `not now; asked again in ${s} s.`).concat(null, null));
+  assert.deepEqual(told, [5, 10, 20, 5].map((s) => `not now; asked again in ${s} s.`).concat(null, null, 'not now; asked again in 5 s.', null));
 });
 
 test('an answer that is cut off on its way is that of a daemon that cannot be reached, as is none', async (t) => {

@@ -284,7 +284,7 @@ test('a network is opened from a front, looked at on other boards, compared, mea
   await page.keyboard.type(another);
   await press(button('Compare'));
   await page.waitForURL(() => vs() === another);
-  await press(page.getByRole('link', { name: 'Open the other' }));
+  await press(page.getByRole('region', { name: 'Costs of each' }).getByRole('link', { name: 'Open' }));
   await page.locator('main > code.genotype', { hasText: another }).waitFor();
   assert.equal(vs(), arch);
   await page.goBack(); // the browser's own keys

@@ -83,7 +83,7 @@ test('the page of a network draws it with its costs, samples, accuracy, relative
   await page.getByRole('region', { name: 'Choices that differ' }).waitFor();
   // The other one is of the same search, and compared with this one.
   const { largest } = await stack.get('/spaces/tiny');
-  await card('Compare').getByRole('link', { name: 'Open the other' }).click();
+  await card('Compare').getByRole('region', { name: 'Costs of each' }).getByRole('link', { name: 'Open' }).click();
   await page.locator('code.genotype', { hasText: largest.arch }).first().waitFor();
   const { searchParams } = new URL(page.url().replace('#/', ''));
   assert.deepEqual(['arch', 'search', 'vs'].map((name) => searchParams.get(name)), [largest.arch, search, arch]);
@@ -98,7 +98,7 @@ test('up to six networks that are ticked in the tables of a search are compared,
   await front.getByText('Tick two to 6 to compare them').waitFor();
   await box(front, wanted[0]).check();
   for (const arch of wanted.slice(1)) {
-    for (let down = 0; !(await box(rest, arch).count()); down += 300) await rest.locator('.virtual').evaluate((e, down) => { e.scrollTop = down; }, down);
+    for (let down = 0; !(await box(rest, arch).count()); down += 300) await rest.locator('.virtual').evaluate(async (e, down) => { e.scrollTop = down; for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame); }, down); // until its rows are drawn
     await box(rest, arch).check();
   }
   assert.equal(query('arch'), null, 'a box does not choose its row');
@@ -109,24 +109,23 @@ test('up to six networks that are ticked in the tables of a search are compared,
   await shot('search-ticked');
   await front.getByRole('link', { name: 'Compare 6 networks' }).click();
   const costs = page.getByRole('region', { name: 'Costs of each' }), differ = page.getByRole('region', { name: 'Choices that differ' });
-  const table = async (region) => Promise.all((await region.locator('tbody tr').all()).map((row) => row.locator('td').allInnerTexts()));
+  const table = async (region) => Promise.all((await region.locator('tbody tr').all()).map(async (row) => (await row.locator('td').allInnerTexts()).map((text) => text.replace('\n', ' '))));
   const short = (v) => (v >= 1e6 ? `${(v / 1e6).toPrecision(3)} M` : v >= 1e4 ? `${(v / 1e3).toPrecision(3)} k` : `${v}`);
-  const us = (text) => { const [, n, unit] = /^([\d.]+) (ms|µs)$/.exec(text) ?? assert.fail(text); return Number(n) * (unit === 'ms' ? 1000 : 1); };
-  /** Everything that the two tables say, against what the daemon says of each. */
-  const holds = async (archs) => {
+  const us = (text) => { const [, n, unit] = /^([\d.]+) (ms|µs)( [\d.]+×)?$/.exec(text) ?? assert.fail(text); return Number(n) * (unit === 'ms' ? 1000 : 1); };
+  /** Everything that the two tables say, against what the daemon says of each; `front`: of the search that they are of. */
+  const holds = async (archs, front = items) => {
     await stack.waitFor('a column for each', async () => (await costs.locator('thead th').count()) === archs.length + 1);
     const known = await Promise.all(archs.map((arch) => stack.get(`/archs?space=tiny&arch=${encodeURIComponent(arch)}`)));
     assert.deepEqual(await costs.locator('thead th').allInnerTexts(), ['Cost', 'This network', ...known.slice(1).map((n) => `Network ${n.arch_id.slice(0, 8)}`)]);
     const rows = new Map((await table(costs)).map(([name, ...cells]) => [name, cells]));
-    assert.deepEqual(rows.get('MACs'), known.map((n) => short(n.cost.macs)));
-    assert.deepEqual(rows.get('Parameters'), known.map((n) => short(n.cost.params)));
+    for (const [name, cost] of [['MACs', 'macs'], ['Parameters', 'params']]) assert.deepEqual(rows.get(name), known.map(({ cost: { [cost]: v } }, i) => `${short(v)}${i ? ` ${(v / known[0].cost[cost]).toFixed(2)}×` : ''}`));
     const { id, name } = (await stack.get('/profiles')).items.find((p) => rows.has(`Latency on ${p.name}`));
     for (const [i, arch] of archs.entries()) {
       const { latency } = await stack.get(`/archs?space=tiny&arch=${encodeURIComponent(arch)}&profile=${id}`);
       assert.ok(Math.abs(us(rows.get(`Latency on ${name}`)[i]) / latency.us - 1) < 0.001, `${rows.get(`Latency on ${name}`)}, and not ${latency.us}`);
     }
     const top1 = await Promise.all(known.map(async ({ arch_id }) => {
-      const own = items.find((i) => i.arch_id === arch_id)?.metrics.top1, scored = (await stack.get(`/evaluations?arch_id=${arch_id}&split=validation`)).items[0];
+      const own = front.find((i) => i.arch_id === arch_id)?.metrics.top1, scored = (await stack.get(`/evaluations?arch_id=${arch_id}&split=validation`)).items[0];
       return own ? `${(100 * own.value).toFixed(2)} %, ${own.source}` : scored ? `${(100 * scored.top1).toFixed(2)} %, evaluated` : '–';
     }));
     assert.deepEqual(rows.get('Top-1'), top1);
@@ -154,11 +153,12 @@ test('up to six networks that are ticked in the tables of a search are compared,
   await holds([fewer[1], fewer[0], ...fewer.slice(2), others[5]]);
   for (let left = 5; left > 1; left--) {
     await costs.getByRole('button', { name: 'Leave out' }).last().click();
-    if (left > 2) await stack.waitFor('a column less', async () => (await costs.locator('thead th').count()) === left + 1);
+    await stack.waitFor('a column less', async () => (await costs.locator('thead th').count()) === left + 1);
   }
-  await page.getByRole('region', { name: 'Costs of both' }).waitFor(); // two are told as ever
   await card('Compare').getByLabel(/^And/).selectOption({ label: 'the largest of the space' });
   await stack.waitFor('a third', async () => (await costs.locator('thead th').count()) === 4);
+  await open(`archs/tiny?${new URLSearchParams({ arch: wanted[0], search: 'se_gone', vs: wanted.slice(1, 3).join() })}`); // whose search was removed
+  await holds(wanted.slice(0, 3), []);
 });
 
 test('a network is fine-tuned alone from its page', async () => {

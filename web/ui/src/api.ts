@@ -172,6 +172,16 @@ export const remove = (path: string) => send<unknown>('DELETE', path);
 /** What is known of a network, with its latency where a profile is named. */
 export const archPath = (space: string, arch: string, profile = '') => api`/archs?space=${space}&arch=${arch}` + (profile && api`&profile=${profile}`);
 
+/** Networks of a search's front; none where there is no search, or no longer. */
+export const frontOf = async (search: string): Promise<FrontItem[]> => {
+  try {
+    return search ? (await get<Front>(api`/searches/${search}/front`)).items : [];
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return [];
+    throw error;
+  }
+};
+
 /** Asks who we are; false: nobody, and the page is locked. A daemon that cannot be reached says neither. */
 export async function whoAmI(): Promise<boolean> {
   try {

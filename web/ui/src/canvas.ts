@@ -15,9 +15,9 @@ export function placeIn(element: HTMLElement, event: MouseEvent): [number, numbe
 }
 export const scrolled = (element: HTMLElement) => element.scrollTop / unit();
 
-/** A cleared context in these units; null without a canvas. */
-export function contextOf(canvas: HTMLCanvasElement | null, width: number, height: number): CanvasRenderingContext2D | null {
-  const ctx = canvas?.getContext('2d');
+/** A cleared context in these units; null without a canvas. `read`: its dots are read. */
+export function contextOf(canvas: HTMLCanvasElement | null, width: number, height: number, read = false): CanvasRenderingContext2D | null {
+  const ctx = canvas?.getContext('2d', { willReadFrequently: read });
   if (!ctx) return null;
   const ratio = dots();
   const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];

@@ -171,8 +171,8 @@ export function CandidateTable({ entries, inside, reading, metrics, genes, names
       <div class="toolbar">{ticked}</div>
       {inside.length === 0 ? <Empty>No network keeps these limits. Widen one of them.</Empty> : (
         <VirtualTable label="Candidates within the ranges" rows={inside} rowKey={(r) => r.key} selected={selected} sort={sort} onSort={(sort) => setQuery({ sort })} onPick={(r) => pick(r.key)} columns={[
+          { key: 'arch', title: 'Network', text: true, number: () => undefined, cell: (r, tabIndex) => <NetworkCell arch={r.arch} tabIndex={tabIndex} open={() => pick(r.key)} /> },
           ...shown.map((key) => ({ key, title: names.title(key), number: (r: Entry) => r.numbers[key], cell: (r: Entry) => (r.numbers[key] === undefined ? '–' : names.value(key, r.numbers[key])) })),
-          { key: 'arch', title: 'Network', number: () => undefined, cell: (r, tabIndex) => <NetworkCell arch={r.arch} tabIndex={tabIndex} open={() => pick(r.key)} /> },
         ]} />
       )}
       <details class="columns">

@@ -61,7 +61,7 @@ export function FrontTable(props: Props) {
   const { front, rows, note, sort, selected, onPick } = props;
   const none = front?.items.length || note ? 'No network of the front keeps these limits. Widen one of them.' : 'No front yet.';
   return (
-    <Card title="The front as a table" class="wide front-table" note={[note, whence(front)].filter(Boolean).join('; ')}>
+    <Card title="The front as a table" class="wide" note={[note, whence(front)].filter(Boolean).join('; ')}>
       {rows.length > 1 && <div class="toolbar">{props.ticked}</div>}
       {rows.length === 0 ? <Empty>{none}</Empty> : (
         <VirtualTable label="Points of the front" rows={rows} rowKey={(i) => i.arch_id} selected={selected} sort={sort || props.x} onSort={(by) => setQuery({ fsort: by })} onPick={(i) => onPick(i.arch_id)} columns={columnsOf(props)} />

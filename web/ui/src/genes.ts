@@ -1,6 +1,4 @@
-// An arch's text (docs/SPACES.md) as named genes: what differs between two networks.
-
-export type Difference = { gene: string; from: string; to: string };
+// An arch's text (docs/SPACES.md) as named genes.
 
 /** "r28 | d1 c16 k5e4": resolution 28; stage 1 depth 1, channels 16; block 1.1 5×5 expand 4. */
 export function namedGenes(arch: string): Map<string, string> {
@@ -16,13 +14,4 @@ export function namedGenes(arch: string): Map<string, string> {
     }
   });
   return genes;
-}
-
-/** Genes in which two networks differ; a block that one of them lacks is a dash there. */
-export function differences(from: string, to: string): Difference[] {
-  const [a, b] = [namedGenes(from), namedGenes(to)];
-  return [...new Set([...a.keys(), ...b.keys()])].flatMap((gene) => {
-    const [u = '–', v = '–'] = [a.get(gene), b.get(gene)];
-    return u === v ? [] : [{ gene, from: u, to: v }];
-  });
 }

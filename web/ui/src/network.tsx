@@ -7,10 +7,12 @@ import { energy, latency, largest, short } from './format';
 export type OnBoard = { profile: string; name: string; arch: Arch };
 type Bar = { key: string; title: string; total: string; shade: string; most: number; of: (unit: ArchUnit, at: number) => number | null | undefined; text: (v: number) => string };
 
-/** What a network costs wherever it runs. */
-export const costFacts = ({ macs, params, peak_activation_bytes, model_bytes, traffic_bytes, energy_uj }: Cost): [string, string][] => [
-  ['MACs', short(macs)], ['Parameters', short(params)], ['Peak activation memory', short(peak_activation_bytes, 'B')], ['Model', short(model_bytes, 'B')], ['Memory traffic', short(traffic_bytes, 'B')], ['Energy, estimated', energy(energy_uj)],
-];
+const bytes = (v: number) => short(v, 'B');
+/** What a network costs wherever it runs, and how that is said. */
+export const costs = ({ macs, params, peak_activation_bytes, model_bytes, traffic_bytes, energy_uj }: Cost) => [
+  ['MACs', macs, short], ['Parameters', params, short], ['Peak activation memory', peak_activation_bytes, bytes], ['Model', model_bytes, bytes], ['Memory traffic', traffic_bytes, bytes], ['Energy, estimated', energy_uj, energy],
+] as [string, number, (v: number) => string][];
+export const costFacts = (cost: Cost): [string, string][] => costs(cost).map(([name, v, say]) => [name, say(v)]);
 
 /** Units in rows of one stage each; those without one are stem and head. */
 export function stagesOf(units: ArchUnit[]): { name: string; units: ArchUnit[] }[] {

@@ -22,6 +22,7 @@ export function follow(read: (wanted: () => boolean) => Promise<number | void>, 
     } catch (error) {
       const { status, after } = error instanceof ApiError ? error : new ApiError(400, '');
       busy = !status || status === 429 || status >= 500;
+      if (busy) own.rest(); // what happened while it failed waits, too
       if (busy || status === 404) next = pause = pauseAfter(pause, after); // what is not there may come
       if (wanted()) tell(wordsOf(error) + (busy ? `; asked again in ${next} s.` : ''));
     }
@@ -69,7 +70,7 @@ export const useGet = <T>(path: Path, topics?: string[], concerns?: Concerns) =>
 export const useList = <T>(path: Path, topics?: string[], concerns?: Concerns) => useLoaded<T[] | null>(async () => (path ? list<T>(path) : null), path || '', topics, concerns) as Loaded<T[]>;
 
 /** What tells of the things that a page shows: by their ids, for its address may have names. All does until they have been read. */
-export const own = (of: () => ({ id: string } | null)[]) => (d: Record<string, unknown>): boolean => of().some((known) => !known || [d['id'], d['search'], d['supernet']].includes(known.id));
+export const aboutThese = (of: () => ({ id: string } | null)[]) => (d: Record<string, unknown>): boolean => of().some((known) => !known || [d['id'], d['search'], d['supernet']].includes(known.id));
 
 /** A value that many networks depend on: at once while they are few, else when it has rested for 120 ms. */
 export function useSettled<T>(value: T, many: boolean): T {

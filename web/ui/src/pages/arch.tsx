@@ -1,13 +1,13 @@
 // One network of a space: drawn unit by unit with its costs on each board, predicted beside measured with the raw samples, accuracies, where it came from, downloads and what to do next.
 import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
-import { api, archPath, get, list, post, type Arch, type Evaluation, type Export, type Front, type Measurement, type Model, type Pin, type Profile, type Samples as Sampled, type Space, type Supernet, type Table as LatencyTable } from '../api';
+import { api, archPath, frontOf, get, list, post, type Arch, type Evaluation, type Export, type Measurement, type Model, type Pin, type Profile, type Samples as Sampled, type Space, type Supernet, type Table as LatencyTable } from '../api';
 import { mostCompared, picked } from '../comparison';
 import { ago, latency, percent, short } from '../format';
 import { Samples } from '../histogram';
 import { LineageOf } from '../lineage';
 import { costFacts, NetworkTable, type OnBoard } from '../network';
-import { Pair, Several } from '../networks';
+import { Several } from '../networks';
 import { Act, Card, Check, Empty, Facts, Failed, Listed, Page, Select, State, Table, Unread, Waiting, type Option } from '../parts';
 import { go, href, route, setQuery } from '../router';
 import { useGet, useList, useLoaded } from '../state';
@@ -149,8 +149,7 @@ function Compare({ space, arch, others, vs, sources, search }: { space: string; 
         <button type="button" disabled={!typed} onClick={() => setQuery({ vs: typed })}>Compare</button>
         {more && <button type="button" disabled={!typed} onClick={() => add(typed)}>Add</button>}
       </div>
-      {vs.length === 1 && <Pair space={space} arch={arch} vs={vs[0]!} first={sources[0]} />}
-      {vs.length > 1 && <Several space={space} archs={[arch.arch, ...vs]} sources={sources} search={search} />}
+      {vs.length > 0 && <Several space={space} archs={[arch.arch, ...vs]} sources={sources} search={search} />}
     </>
   );
 }
@@ -180,7 +179,7 @@ function Downloads({ arch, space, supernets, weights, by }: By & { space: string
 /** Networks to compare with: the ends of the space, those of the search's front, those that are kept. */
 function useOthers(space: Space | null, search: string, supernets: Supernet[], arch: string): Choice[] {
   const { data } = useLoaded(async () => {
-    const front = search ? (await get<Front>(api`/searches/${search}/front`)).items : [];
+    const front = await frontOf(search);
     const pins = (await Promise.all(supernets.map((s) => list<Pin>(`/supernets/${s.id}/pins`)))).flat();
     return [...front.map((f) => ({ arch: f.arch, name: `front: top-1 ${percent(f.metrics['top1']?.value, 1)}, ${short(f.metrics['macs']?.value)} MACs` })), ...pins.map((p) => ({ arch: p.arch, name: `kept: top-1 ${percent(p.top1, 1)}, ${p.arch_id.slice(0, 6)}` }))];
   }, `others ${search} ${supernets.map((s) => s.id).join()}`);

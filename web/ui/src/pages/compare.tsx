@@ -10,7 +10,7 @@ import { Fronts, shadeOf, Swatch } from '../fronts';
 import { Lines, type Curve } from '../lines';
 import { AxisChoice, Card, Empty, Failed, Page, Reading, State, Waiting } from '../parts';
 import { href, route } from '../router';
-import { own, useLoaded, type Loaded } from '../state';
+import { aboutThese, useLoaded, type Loaded } from '../state';
 import { shortBoards } from '../titles';
 
 /** `measured`: networks that its strategy had measured, on each of its boards. */
@@ -64,7 +64,7 @@ function Side({ all, rows, note }: { all: Column[]; rows: [string, ComponentChil
 
 export function Compare() {
   const { query } = route.value, ids = picked(query.get('of'));
-  const loaded: Loaded<(Column | null)[]> = useLoaded(() => Promise.all(ids.map(read)), `compare ${ids}`, ['front', 'search'], own(() => loaded.data?.map((c) => c?.search ?? null) ?? [null]));
+  const loaded: Loaded<(Column | null)[]> = useLoaded(() => Promise.all(ids.map(read)), `compare ${ids}`, ['front', 'search'], aboutThese(() => loaded.data?.map((c) => c?.search ?? null) ?? [null]));
   const names = useLoaded(async () => Object.fromEntries((await Promise.all([list<Profile>('/profiles'), list<Supernet>('/supernets'), list<Search>('/searches')])).flat().map((row) => [row.id, row.name])), 'names to compare by');
   const all = useMemo(() => (loaded.data ?? []).filter((c) => c !== null), [loaded.data]);
   const metrics = useMemo(() => commonMetrics(all), [all]);

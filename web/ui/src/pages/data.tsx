@@ -1,4 +1,4 @@
-import type { Dataset, Space } from '../api';
+import { api, type Dataset, type Space } from '../api';
 import { power, short } from '../format';
 import { Card, Listed, Page, Reading, Remove, State, Table, useAdmin } from '../parts';
 import { href } from '../router';
@@ -26,7 +26,7 @@ export function Data() {
             { title: 'MACs', number: true, cell: (s) => `${short(s.smallest.cost.macs)} to ${short(s.largest.cost.macs)}` }, { title: 'Networks', cell: (s) => <><a href={href(['archs', s.name], { arch: s.smallest.arch })}>smallest</a>, <a href={href(['archs', s.name], { arch: s.largest.arch })}>largest</a></> }, { title: 'Parameters', number: true, cell: (s) => `${short(s.smallest.cost.params)} to ${short(s.largest.cost.params)}` },
             { title: 'Stages', number: true, cell: (s) => s.n_stages }, { title: 'Table entries', number: true, cell: (s) => s.table_entries },
             { title: 'Resolutions', cell: (s) => (s.resolutions.length > 3 ? `${s.resolutions[0]} to ${s.resolutions[s.resolutions.length - 1]}` : s.resolutions.join(', ')) },
-            ...(admin ? [{ title: 'Do', cell: (s: Space) => !s.builtin && <Remove class="link" kind="space" name={s.name} path={`/spaces/${encodeURIComponent(s.name)}`} then={spaces.reload} /> }] : []),
+            ...(admin ? [{ title: 'Do', cell: (s: Space) => !s.builtin && <Remove class="link" kind="space" name={s.name} path={api`/spaces/${s.name}`} then={spaces.reload} /> }] : []),
           ]} />
         )}</Reading>
       </Card>

@@ -5,7 +5,7 @@ import { ago, duration, largest, latency, percent, short, significant, sumOf } f
 import { Act, Card, Empty, Facts, Failed, Listed, Page, Reading, Remove, Select, State, Table, Unread, Waiting, type Option } from '../parts';
 import { Residuals } from '../residuals';
 import { go, href, route, setQuery } from '../router';
-import { own, useGet, useList, useTick, type Loaded } from '../state';
+import { aboutThese, useGet, useList, useTick, type Loaded } from '../state';
 import { History, useHistory } from './device-history';
 
 /** Chooses one of some spaces, to do something with; nothing while there is none. */
@@ -155,7 +155,7 @@ function Credentials({ board, reload }: { board: Device; reload: () => void }) {
 
 export function DevicePage({ id }: { id: string }) {
   useTick(10000);
-  const loaded: Loaded<Device> = useGet<Device>(api`/devices/${id}`, ['device'], own(() => [loaded.data])), { data, error, reload } = loaded;
+  const loaded: Loaded<Device> = useGet<Device>(api`/devices/${id}`, ['device'], aboutThese(() => [loaded.data])), { data, error, reload } = loaded;
   const profiles = useList<Profile>('/profiles', ['device']);
   const tables = useList<LatencyTable>('/tables', ['table']);
   const tablesOf = (p: Profile) => (tables.data ?? []).filter((t) => t.profile === p.id);

@@ -19,7 +19,7 @@ import { Lines, type Curve } from '../lines';
 import { Act, AxisChoice, Card, Empty, Facts, Failed, Page, ProgressLine, Reading, Remove, Select, State, Ticked, Unread } from '../parts';
 import { go, href, route, setQuery } from '../router';
 import { kindHue, Scatter, type Axis, type Point } from '../scatter';
-import { own, useGet, useList, useSettled } from '../state';
+import { aboutThese, useGet, useList, useSettled } from '../state';
 import { shortBoards } from '../titles';
 import { weightsOf, type Weights } from '../weights';
 
@@ -122,7 +122,7 @@ const change = (key: string, range: Range | null) => setQuery({ f: printRanges(w
 export function SearchPage({ id }: { id: string }) {
   const path = api`/searches/${id}`;
   const [asks, setAsks] = useState<'extend' | 'report' | ''>('');
-  const concerns = own(() => [loaded.data]);
+  const concerns = aboutThese(() => [loaded.data]);
   const loaded = useGet<Search>(path, ['search', 'generation', 'front'], concerns);
   const front = useGet<Front>(`${path}/front`, ['front', 'generation', 'job'], (d) => concerns(d) || (d['kind'] === 'evaluate' && d['state'] === 'done'));
   const supernet = loaded.data?.supernet;

@@ -9,7 +9,7 @@ import type { Mark } from '../marks';
 import { Act, Card, Check, Empty, Facts, Failed, Listed, Page, ProgressLine, Remove, Select, State, Table, Unread } from '../parts';
 import { Rank } from '../rank';
 import { go, href, route, setQuery } from '../router';
-import { own, useGet, useList } from '../state';
+import { aboutThese, useGet, useList } from '../state';
 import { smoothed } from '../stats';
 import { isAlone, useImages } from '../weights';
 
@@ -96,7 +96,7 @@ function CheckpointActions({ supernet, checkpoint, done }: { supernet: Supernet;
 
 export function SupernetPage({ id }: { id: string }) {
   const path = api`/supernets/${id}`;
-  const concerns = own(() => [supernet.data]);
+  const concerns = aboutThese(() => [supernet.data]);
   const supernet = useGet<Supernet>(path, ['supernet'], concerns);
   const metrics = useGet<Metrics>(`${path}/metrics?max_points=1500`, ['metric'], concerns);
   const checkpoints = useList<Checkpoint>(`${path}/checkpoints`, ['supernet'], concerns);
