@@ -71,11 +71,11 @@ enum { SLICE = 500 };
     "coalesce((SELECT group_concat(j.id, ' ') FROM jobs j WHERE j.subject = t.id AND NOT EXISTS "  \
     "(SELECT 1 FROM calibrations c WHERE c.search = t.id)), '')"
 
-#define ROWS(table, where, bytes, at) ROWS_OF(table, where, bytes, at, "'' AS folders")
+#define ROWS(table, where, bytes, at) ROWS_OF(table, where, bytes, at, "")
 #define ROWS_OF(table, where, bytes, at, more)                                                     \
     .count = "SELECT count(*), sum(" bytes "), min(" at ") " where,                                \
-    .list = "SELECT t.id AS id, " bytes " AS bytes, " at " AS at_us, " more " " where              \
-            "ORDER BY " at ", t.id LIMIT ?2",                                                      \
+    .list = "SELECT t.id AS id, " bytes " AS bytes, " at " AS at_us" more " " where "ORDER BY " at \
+            ", t.id LIMIT ?2",                                                                     \
     .remove = "DELETE FROM " table " WHERE id IN (SELECT t.id " where "AND t.id = ?2)"
 
 const struct prune_kind prune_kinds[] = {
@@ -84,7 +84,7 @@ const struct prune_kind prune_kinds[] = {
      .folder = "jobs",
      .when_named = true,
      .slice = 1,
-     ROWS_OF("searches", SEARCHES, "length(t.body)", ENDED_AT, JOBS_OF_SEARCH " AS folders"),
+     ROWS_OF("searches", SEARCHES, "length(t.body)", ENDED_AT, ", " JOBS_OF_SEARCH " AS folders"),
      .remove_jobs =
          "DELETE FROM jobs WHERE id IN (SELECT t.id " JOBS "AND t.subject = ?2) RETURNING id"},
     {.name = "jobs",
@@ -92,14 +92,14 @@ const struct prune_kind prune_kinds[] = {
      .folder = "jobs",
      .slice = SLICE,
      ROWS_OF("jobs", JOBS, "length(t.spec) + coalesce(length(t.result), 0)", "t.ended_us",
-             "t.id AS folders")},
+             ", t.id AS folders")},
     {.name = "exports",
      .topic = "export",
      .slice = SLICE,
      ROWS("exports", EXPORTS, "coalesce(t.bytes, 0)", "t.created_us")},
     {.name = "checkpoints",
      .slice = SLICE,
-     ROWS_OF("checkpoints", CHECKPOINTS, "t.bytes", "t.created_us", "t.supernet AS supernet")},
+     ROWS_OF("checkpoints", CHECKPOINTS, "t.bytes", "t.created_us", ", t.supernet AS supernet")},
     {.name = "samples",
      .slice = SLICE,
      ROWS("results", SAMPLES, "length(t.samples) + length(t.data)", "t.created_us")},
@@ -179,6 +179,20 @@ static int announce(struct store_tx *tx, const cJSON *supernets, struct err *err
     return r;
 }
 
+/* Notes the supernet that a row was of. */
+static void note_supernet(cJSON *supernets, const cJSON *row) {
+    const char *supernet = cJSON_GetStringValue(cJSON_GetObjectItem(row, "supernet"));
+    if (supernet != NULL && cJSON_GetObjectItemCaseSensitive(supernets, supernet) == NULL)
+        cJSON_AddTrueToObject(supernets, supernet);
+}
+
+static void count_row(struct prune_found *found, const cJSON *row) {
+    int64_t at_us = (int64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(row, "at_us"));
+    found->count++;
+    found->bytes += (int64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(row, "bytes"));
+    found->oldest_us = found->oldest_us == 0 || at_us < found->oldest_us ? at_us : found->oldest_us;
+}
+
 int prune_remove(struct store_tx *tx, const struct prune_kind *kind, int64_t before_us,
                  const cJSON *rows, struct err *err, struct prune_found *ret) {
     struct prune_found found = {0};
@@ -186,21 +200,15 @@ int prune_remove(struct store_tx *tx, const struct prune_kind *kind, int64_t bef
     const cJSON *row;
     int r = 0;
     cJSON_ArrayForEach(row, rows) {
+        const cJSON *id = cJSON_GetObjectItem(row, "id");
         int changes = 0;
         if (r == 0)
-            r = remove_one(store_tx_sql(tx), kind, before_us, cJSON_GetObjectItem(row, "id"), err,
-                           &changes);
+            r = remove_one(store_tx_sql(tx), kind, before_us, id, err, &changes);
         if (r != 0 || changes == 0)
             continue;
-        const char *supernet = cJSON_GetStringValue(cJSON_GetObjectItem(row, "supernet"));
-        if (supernet != NULL && cJSON_GetObjectItemCaseSensitive(supernets, supernet) == NULL)
-            cJSON_AddTrueToObject(supernets, supernet);
-        int64_t at_us = (int64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(row, "at_us"));
-        r = remove_rest(tx, kind, before_us, cJSON_GetStringValue(cJSON_GetObjectItem(row, "id")),
-                        err);
-        found.count++;
-        found.bytes += (int64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(row, "bytes"));
-        found.oldest_us = found.oldest_us == 0 || at_us < found.oldest_us ? at_us : found.oldest_us;
+        r = remove_rest(tx, kind, before_us, cJSON_GetStringValue(id), err);
+        note_supernet(supernets, row);
+        count_row(&found, row);
     }
     if (r == 0)
         r = announce(tx, supernets, err);

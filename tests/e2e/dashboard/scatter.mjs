@@ -392,7 +392,7 @@ test('a colour by generation has its legend and is on the marks, and the button 
   await page.getByRole('button', { name: 'Replay', exact: true }).waitFor(); // it has ended by itself
 });
 
-test('what breaks a limit of the search is drawn hollow, what keeps it is filled', async () => {
+test('what breaks a limit of the search is drawn hollow, what keeps it is filled, among few and very many, and where dots of the screen are smaller', async () => {
   const drawnBy = async (name, constraints) => { // one seed draws the same networks, whatever the limit of their accuracy
     const { search: made } = await stack.post('/searches', { name, supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], constraints, strategy: 'random', accuracy: 'evaluated', baseline: null, evaluations: 24, seed: 7, measure_front: 0 });
     await stack.waitFor(`the search ${name}`, async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
@@ -402,7 +402,8 @@ test('what breaks a limit of the search is drawn hollow, what keeps it is filled
   const known = (await stack.get(`/searches/${free.id}/candidates?page_size=1000`)).columns.metrics.top1.value.sort(up), front = (await stack.get(`/searches/${free.id}/front`)).items.map((item) => item.metrics.top1.value).sort(up);
   const made = await drawnBy('half break it', [{ metric: 'top1', min: Math.min(known[Math.floor(known.length / 2)], front.at(-2)) }]); // two of the front keep it
   const { columns: c, total } = await stack.get(`/searches/${made.id}/candidates?page_size=1000`), { items } = await stack.get(`/searches/${made.id}/front`);
-  await open(`searches/${made.id}?x=macs&y=top1`);
+  const way = `searches/${made.id}?x=macs&y=top1`;
+  await open(way);
   await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor();
   const canvas = page.locator('.scatter canvas.over'), tip = page.locator('.tip'), places = [];
   await canvas.focus();
@@ -417,15 +418,40 @@ test('what breaks a limit of the search is drawn hollow, what keeps it is filled
   const place = (macs, top1) => [p.at[0] + ((macs - p.x) / (q.x - p.x)) * (q.at[0] - p.at[0]), p.at[1] + ((top1 - p.y) / (q.y - p.y)) * (q.at[1] - p.at[1])];
   const marks = c.arch.map((_, i) => ({ feasible: c.feasible[i], front: c.on_front[i], at: place(c.metrics.macs.value[i], c.metrics.top1.value[i]) }));
   const alone = marks.filter((m) => !m.front && marks.every((o) => o === m || Math.hypot(o.at[0] - m.at[0], o.at[1] - m.at[1]) > 12));
-  const drawn = await page.locator('.scatter canvas.base').evaluate((c, [marks, shade]) => marks.map(([x, y]) => {
+  const shown = async () => page.locator('.scatter canvas.base').evaluate((c, [marks, shade]) => marks.map(([x, y]) => {
     const ratio = c.width / c.clientWidth, inked = (dx, dy) => { const d = c.getContext('2d').getImageData(Math.round((x + dx) * ratio), Math.round((y + dy) * ratio), 1, 1).data; return d[3] > 100 && shade.every((v, k) => Math.abs(v - d[k]) < 40); };
     let around = 0;
     for (let dx = -6; dx <= 6; dx++) for (let dy = -6; dy <= 6; dy++) if (Math.hypot(dx, dy) > 2) around += Number(inked(dx, dy));
     return { middle: inked(0, 0), any: c.getContext('2d').getImageData(Math.round(x * ratio), Math.round(y * ratio), 1, 1).data[3] > 100, around };
   }), [alone.map((m) => m.at), await shade('evaluated')]);
-  const told = JSON.stringify(alone.map((m, i) => [m.feasible, drawn[i]]));
-  for (const feasible of [true, false]) assert.ok(alone.some((m) => m.feasible === feasible), told);
-  assert.ok(drawn.some((d) => d.middle), told);
-  alone.forEach((m, i) => assert.ok((m.feasible ? drawn[i].any : !drawn[i].middle) && drawn[i].around > 4, told)); // a line may lie over one that is filled
+  for (const feasible of [true, false]) assert.ok(alone.some((m) => m.feasible === feasible));
+  const holds = async (how) => {
+    const drawn = await shown(), told = `${how}: ${JSON.stringify(alone.map((m, i) => [m.feasible, drawn[i]]))}`;
+    assert.ok(drawn.some((d) => d.middle), told);
+    alone.forEach((m, i) => assert.ok((m.feasible ? drawn[i].any : !drawn[i].middle) && drawn[i].around > 4, told)); // a line may lie over one that is filled
+  };
+  await holds('few');
   await page.locator('.scatter .legend').getByText('breaks a limit', { exact: true }).waitFor();
+  const extra = 5000, corner = { macs: Math.max(...c.metrics.macs.value), top1: Math.min(...c.metrics.top1.value) }, beyond = place(corner.macs, corner.top1);
+  const column = (values, of) => [...values, ...Array.from({ length: extra }, (_, i) => of(i))], like = (values) => column(values, () => values[0]);
+  const many = { total: total + extra, cursor: 'all', next: null, columns: {
+    ...Object.fromEntries(Object.entries(c).filter(([name]) => name !== 'metrics').map(([name, values]) => [name, name.endsWith('id') ? column(values, (i) => `${name} ${i}`) : name === 'on_front' ? column(values, () => false) : like(values)])),
+    metrics: Object.fromEntries(Object.entries(c.metrics).map(([name, m]) => [name, { ...Object.fromEntries(Object.entries(m).map(([part, values]) => [part, like(values)])), value: corner[name] === undefined ? like(m.value) : column(m.value, () => corner[name]) }])),
+  } };
+  const route = /\/candidates\?/, cdp = await page.context().newCDPSession(page), { width, height } = page.viewportSize();
+  for (let i = alone.length; i--;) if (Math.hypot(alone[i].at[0] - beyond[0], alone[i].at[1] - beyond[1]) < 16) alone.splice(i, 1);
+  await page.route(route, (to) => to.fulfill({ json: many }));
+  for (const scale of [1, 1.5]) {
+    await cdp.send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: scale, mobile: false });
+    await page.goto('about:blank');
+    await open(way);
+    await page.getByRole('button', { name: `CSV of ${total + extra} candidates` }).waitFor();
+    assert.equal(await page.evaluate(() => devicePixelRatio), scale);
+    await holds(`many, ${scale} dots to a pixel`);
+    await shot(`search-many-${scale}`);
+  }
+  await cdp.send('Emulation.clearDeviceMetricsOverride');
+  await cdp.detach();
+  await page.unroute(route);
+  await page.setViewportSize({ width, height });
 });

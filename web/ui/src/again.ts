@@ -1,6 +1,6 @@
 // Reading again what a page shows: one read at a time, those that are asked for in flocks 600 ms apart, none while the tab is hidden.
 
-/** now: reads at once, or after the read that is under way. soon: within 0.1 to 0.6 s. rest: what was asked for so far is not read. end: nothing is read any more. */
+/** now: reads at once, or after the read that is under way. soon: within 0.1 to 0.6 s. rest: what was asked for so far, also by a person, is not read. end: nothing is read any more. */
 export type Reads = { now: () => void; soon: () => void; rest: () => void; end: () => void };
 
 /** `read` is told how to ask whether it is still wanted; it deals with its own failures. */

@@ -173,7 +173,7 @@ export const remove = (path: string) => send<unknown>('DELETE', path);
 export const archPath = (space: string, arch: string, profile = '') => api`/archs?space=${space}&arch=${arch}` + (profile && api`&profile=${profile}`);
 
 /** Networks of a search's front; none where there is no search, or no longer. */
-export const frontOf = async (search: string): Promise<FrontItem[]> => {
+export const frontItems = async (search: string): Promise<FrontItem[]> => {
   try {
     return search ? (await get<Front>(api`/searches/${search}/front`)).items : [];
   } catch (error) {

@@ -15,9 +15,9 @@ export function placeIn(element: HTMLElement, event: MouseEvent): [number, numbe
 }
 export const scrolled = (element: HTMLElement) => element.scrollTop / unit();
 
-/** A cleared context in these units; null without a canvas. `read`: its dots are read. */
-export function contextOf(canvas: HTMLCanvasElement | null, width: number, height: number, read = false): CanvasRenderingContext2D | null {
-  const ctx = canvas?.getContext('2d', { willReadFrequently: read });
+/** A cleared context in these units; null without a canvas. */
+export function contextOf(canvas: HTMLCanvasElement | null, width: number, height: number): CanvasRenderingContext2D | null {
+  const ctx = canvas?.getContext('2d');
   if (!ctx) return null;
   const ratio = dots();
   const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
@@ -38,7 +38,7 @@ export function strokeLine(ctx: CanvasRenderingContext2D, x0: number, y0: number
   ctx.stroke();
 }
 
-/** The width of an element, as it changes, and the height that follows of it. */
+/** The width of an element, as it changes, and the height that follows of it. `heightOf` is kept for as long as the element is there: one that is made by a drawing keeps all that this drawing was made of. */
 export function useSize(ref: { current: HTMLElement | null }, least: number, heightOf: (width: number) => number) {
   const [size, setSize] = useState({ width: 640, height: heightOf(640) });
   useLayoutEffect(() => {

@@ -5,7 +5,7 @@ import type { Search } from './api';
 import { bestOf, type Range, type Ranges } from './filter';
 import { metricsOf, type Entry } from './entries';
 import { metricValue, significant } from './format';
-import { NetworkCell } from './networks';
+import { NetworkCell, TickedNetworks } from './networks';
 import { Parallel, type ParallelAxis } from './parallel';
 import { Card, Check, Empty, Select } from './parts';
 import { href, setQuery } from './router';
@@ -157,7 +157,7 @@ export function GenesAndMetrics({ entries, all, inside, reading, metrics, genes,
 }
 
 /** `columns`: keys of those that are shown, as the address has them; null: the usual ones. */
-export function CandidateTable({ entries, inside, reading, metrics, genes, names, columns, sort, selected, ticked, pick }: Shown & { columns: string | null; sort: string; ticked: ComponentChildren; pick: (key: string) => void }) {
+export function CandidateTable({ entries, inside, reading, metrics, genes, names, columns, sort, selected, space, search, pick }: Shown & { columns: string | null; sort: string; space: string; search: string; pick: (key: string) => void }) {
   if (entries.length === 0) return null;
   const offered = [...metrics, 'generation', ...genes], usual = offered.filter((key) => !key.includes(' ')).join();
   const named = (columns ?? usual).split(','), shown = offered.filter((key) => named.includes(key));
@@ -168,7 +168,7 @@ export function CandidateTable({ entries, inside, reading, metrics, genes, names
   };
   return (
     <Card title="Candidates" class="wide" note={`${inside.length} of ${entries.length}${reading}; click on a head to sort`}>
-      <div class="toolbar">{ticked}</div>
+      <div class="toolbar"><TickedNetworks space={space} search={search} /></div>
       {inside.length === 0 ? <Empty>No network keeps these limits. Widen one of them.</Empty> : (
         <VirtualTable label="Candidates within the ranges" rows={inside} rowKey={(r) => r.key} selected={selected} sort={sort} onSort={(sort) => setQuery({ sort })} onPick={(r) => pick(r.key)} columns={[
           { key: 'arch', title: 'Network', text: true, number: () => undefined, cell: (r, tabIndex) => <NetworkCell arch={r.arch} tabIndex={tabIndex} open={() => pick(r.key)} /> },

@@ -1,9 +1,8 @@
 // The front of a search as a table: each network once, what was predicted beside what was evaluated and measured.
-import type { ComponentChildren } from 'preact';
 import type { Front, FrontItem, Metric, Source } from './api';
 import { kindOf, shownFirst } from './entries';
 import { largest, metricValue, percent } from './format';
-import { NetworkCell } from './networks';
+import { NetworkCell, TickedNetworks } from './networks';
 import { Card, Empty } from './parts';
 import { setQuery } from './router';
 import { VirtualTable, type Col } from './virtual-table';
@@ -40,8 +39,8 @@ function whence(front: Front | undefined | null): string {
   return predicted ? 'evaluated; latency is predicted: no measurement was asked for' : 'evaluated and measured values only';
 }
 
-/** `rows`: those of the front that are shown; `note`: how many of how many these are; `goals`: keys of what the search is about; `sort`: a column, with - in front from its largest; `ticked`: the way to compare those that are. */
-type Props = { front: Front | null; rows: FrontItem[]; note: string; goals: string[]; keys: string[]; x: string; sort: string; nameOf: (key: string) => string; selected: string | undefined; ticked: ComponentChildren; onPick: (key: string) => void };
+/** `rows`: those of the front that are shown; `note`: how many of how many these are; `goals`: keys of what the search is about; `sort`: a column, with - in front from its largest. */
+type Props = { front: Front | null; rows: FrontItem[]; note: string; goals: string[]; keys: string[]; x: string; sort: string; nameOf: (key: string) => string; selected: string | undefined; space: string; search: string; onPick: (key: string) => void };
 
 const titles: Record<string, string> = { top1: 'Top-1 (validation)', peak_activation_bytes: 'Peak memory' };
 
@@ -62,7 +61,7 @@ export function FrontTable(props: Props) {
   const none = front?.items.length || note ? 'No network of the front keeps these limits. Widen one of them.' : 'No front yet.';
   return (
     <Card title="The front as a table" class="wide" note={[note, whence(front)].filter(Boolean).join('; ')}>
-      {rows.length > 1 && <div class="toolbar">{props.ticked}</div>}
+      {rows.length > 1 && <div class="toolbar"><TickedNetworks space={props.space} search={props.search} /></div>}
       {rows.length === 0 ? <Empty>{none}</Empty> : (
         <VirtualTable label="Points of the front" rows={rows} rowKey={(i) => i.arch_id} selected={selected} sort={sort || props.x} onSort={(by) => setQuery({ fsort: by })} onPick={(i) => onPick(i.arch_id)} columns={columnsOf(props)} />
       )}

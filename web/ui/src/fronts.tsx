@@ -16,6 +16,7 @@ type Axis = { key: string; title: string; log: boolean };
 type Props = { series: Series[]; x: Axis; y: Axis; pick: (search: string, network: string) => void };
 
 const [left, bottom] = [66, 46];
+const heightOf = (w: number) => Math.max(260, Math.min(w * 0.6, 520));
 
 function Grid({ axis, s, upward, end }: { axis: Axis; s: Scale; upward: boolean; end: number }) {
   const at = ticks(s.min, s.max, upward ? 5 : Math.max(3, (s.to - s.from) / 90), s.log), { text, unit } = tickLabels(axis.key, at, s.log);
@@ -35,7 +36,7 @@ const told = ({ name, best }: Series, x: string, y: string) => (best.length === 
 
 export function Fronts({ series, x, y, pick }: Props) {
   const box = useRef<HTMLDivElement>(null);
-  const { width, height } = useSize(box, 240, (w) => Math.max(260, Math.min(w * 0.6, 520)));
+  const { width, height } = useSize(box, 240, heightOf);
   const all = series.flatMap((s) => s.best), [x0, x1] = extent(all.map((s) => s.x), x.log), [y0, y1] = extent(all.map((s) => s.y), y.log);
   const sx: Scale = { min: x0, max: x1, log: x.log, from: left, to: width - 10 };
   const sy: Scale = { min: y0, max: y1, log: y.log, from: height - bottom, to: 6 };

@@ -1,6 +1,6 @@
 // Jobs as all pages speak of them.
 import { api, list, type Job } from './api';
-import { useGet } from './state';
+import { useGet, type Concerns } from './state';
 
 /** What a job of a kind is, where its state stands beside it. */
 export const jobKinds: Record<string, string> = {
@@ -34,3 +34,6 @@ export function subjectPage({ subject }: Job): string[] | null {
   const page = pages[(subject ?? '').slice(0, 2)];
   return page ? [page, subject] : null;
 }
+
+/** Of jobs those that have calibrated a board; all that other topics tell. */
+export const calibrated: Concerns = (d, topic) => topic !== 'job' || (d['kind'] === 'calibrate' && d['state'] === 'done');

@@ -56,9 +56,9 @@ function Silhouette({ unit, widest, height }: { unit: ArchUnit; widest: number; 
 }
 
 function barsOf(arch: Arch, boards: OnBoard[]): Bar[] {
-  const costs: [string, string, keyof ArchUnit & ('macs' | 'peak_activation_bytes' | 'params'), string, (v: number) => string, string][] = [
+  const counted: [string, string, keyof ArchUnit & ('macs' | 'peak_activation_bytes' | 'params'), string, (v: number) => string, string][] = [
     ['macs', 'MACs', 'macs', 'curve-2', short, `${short(arch.cost.macs)} in all`],
-    ['memory', 'Peak memory', 'peak_activation_bytes', 'curve-5', (v) => short(v, 'B'), `${short(arch.cost.peak_activation_bytes, 'B')} at most`],
+    ['memory', 'Peak memory', 'peak_activation_bytes', 'curve-5', bytes, `${bytes(arch.cost.peak_activation_bytes)} at most`],
     ['params', 'Parameters', 'params', 'curve-4', short, `${short(arch.cost.params)} in all`],
   ];
   return [
@@ -66,7 +66,7 @@ function barsOf(arch: Arch, boards: OnBoard[]): Bar[] {
       const most = largest(b.arch.units.map((u) => u.latency_us));
       return { key: b.profile, title: b.name, total: b.arch.latency ? `${latency(b.arch.latency.us)} in all` : 'incomplete table', shade: 'curve-3', most, of: (_u, at) => b.arch.units[at]?.latency_us, text: (v) => latency(v, most) };
     }),
-    ...costs.map(([key, title, member, shade, text, total]): Bar => ({ key, title, total, shade, text, most: Math.max(...arch.units.map((u) => u[member])), of: (u) => u[member] })),
+    ...counted.map(([key, title, member, shade, text, total]): Bar => ({ key, title, total, shade, text, most: Math.max(...arch.units.map((u) => u[member])), of: (u) => u[member] })),
   ];
 }
 

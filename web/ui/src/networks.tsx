@@ -1,20 +1,21 @@
 // Networks beside each other, two to six with a column each; and what ticks them in tables.
 import type { ComponentChildren } from 'preact';
-import { api, archPath, frontOf, get, list, type Arch, type Evaluation, type FrontItem } from './api';
+import { api, archPath, frontItems, get, list, type Arch, type Evaluation, type FrontItem } from './api';
 import { differing, mostCompared, picked } from './comparison';
 import { latency, percent } from './format';
 import { namedGenes } from './genes';
 import { costs } from './network';
-import { Reading, Table } from './parts';
+import { calibrated } from './jobs';
+import { Reading, Table, Ticked } from './parts';
 import { href, route, setQuery } from './router';
 import { useLoaded } from './state';
 
 type Source = { id: string; name: string };
 type Row = { name: string; cells: ComponentChildren[] };
 
-/** A network on each board, and its top-1: as the search's front has it, else as it was scored last. */
+/** A network by itself and on each board, and its top-1: as the search's front has it, else as it was scored last. */
 async function told(space: string, text: string, sources: Source[], front: FrontItem[]) {
-  const on = await Promise.all((sources.length ? sources : [{ id: undefined }]).map((s) => get<Arch>(archPath(space, text, s.id)))), arch = on[0]!;
+  const [arch, ...on] = await Promise.all(['', ...sources.map((s) => s.id)].map((id) => get<Arch>(archPath(space, text, id)))) as [Arch, ...Arch[]]; // what it costs is not by a board's prices
   const known = front.find((i) => i.arch_id === arch.arch_id)?.metrics['top1'];
   const latest = known ? undefined : (await list<Evaluation>(api`/evaluations?arch_id=${arch.arch_id}&split=validation`)).find((e) => e.top1 !== null);
   return { arch, on, top1: known ? `${percent(known.value)}, ${known.source}` : latest ? `${percent(latest.top1)}, evaluated` : '–' };
@@ -26,9 +27,9 @@ const beside = (values: (number | undefined)[], say: (v: number) => string): Com
 /** Networks, the first of which is this one: a column each. What is not as in this one stands out. */
 export function Several({ space, archs, sources, search }: { space: string; archs: string[]; sources: Source[]; search: string }) {
   const read = useLoaded(async () => {
-    const front = await frontOf(search);
+    const front = await frontItems(search);
     return Promise.all(archs.map((text) => told(space, text, sources, front)));
-  }, `several ${archs.join()} ${sources.map((s) => s.id).join()} ${search}`, ['table', 'front'], (d, topic) => (topic === 'front' ? d['search'] === search : !d['profile'] || sources.some((s) => s.id === d['profile'])));
+  }, `several ${archs.join()} ${sources.map((s) => s.id).join()} ${search}`, ['table', 'front', 'job'], calibrated);
   return (
     <Reading of={read}>{(all) => {
       const texts = all.map((n) => n.arch.arch), without = (i: number) => texts.filter((_, j) => j !== i);
@@ -52,6 +53,12 @@ export function Several({ space, archs, sources, search }: { space: string; arch
       );
     }}</Reading>
   );
+}
+
+/** The way to compare the networks that are ticked. */
+export function TickedNetworks({ space, search }: { space: string; search: string }) {
+  const on = picked(route.value.query.get('of'));
+  return <Ticked on={on} of="networks" to={() => href(['archs', space], { arch: on[0]!, vs: on.slice(1).join(), search })} />;
 }
 
 /** A network in a table: a box that ticks it to be compared, and what opens it. */

@@ -16,6 +16,7 @@ type Props = { rows: Row[]; drawn: unknown; axes: ParallelAxis[]; ranges: Ranges
 const pad = { side: 52, top: 40, bottom: 26 };
 export const mostLines = 20000;
 const bins = 48;
+const heightOf = () => 320;
 
 function scalesOf(rows: Row[], axes: ParallelAxis[], height: number): Scale[] {
   return axes.map((axis) => {
@@ -103,7 +104,7 @@ export function Parallel(props: Props) {
   const [drag, setDrag] = useState<{ axis: number; from: number; to: number } | null>(null);
   const [chosen, setChosen] = useState(-1); // the axis that keys act on
   const { rows, axes } = props;
-  const { width, height } = useSize(box, Math.max(280, 78 * axes.length), () => 320);
+  const { width, height } = useSize(box, Math.max(280, 78 * axes.length), heightOf);
   const wide = Math.max(width, 78 * axes.length);
   const shape = axes.map((a) => `${a.key}${a.log}${a.flipped}`).join();
   const scales = useMemo(() => scalesOf(rows, axes, height), [rows, shape, height]);

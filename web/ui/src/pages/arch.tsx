@@ -1,10 +1,11 @@
 // One network of a space: drawn unit by unit with its costs on each board, predicted beside measured with the raw samples, accuracies, where it came from, downloads and what to do next.
 import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
-import { api, archPath, frontOf, get, list, post, type Arch, type Evaluation, type Export, type Measurement, type Model, type Pin, type Profile, type Samples as Sampled, type Space, type Supernet, type Table as LatencyTable } from '../api';
+import { api, archPath, frontItems, get, list, post, type Arch, type Evaluation, type Export, type Measurement, type Model, type Pin, type Profile, type Samples as Sampled, type Space, type Supernet, type Table as LatencyTable } from '../api';
 import { mostCompared, picked } from '../comparison';
 import { ago, latency, percent, short } from '../format';
 import { Samples } from '../histogram';
+import { calibrated } from '../jobs';
 import { LineageOf } from '../lineage';
 import { costFacts, NetworkTable, type OnBoard } from '../network';
 import { Several } from '../networks';
@@ -179,7 +180,7 @@ function Downloads({ arch, space, supernets, weights, by }: By & { space: string
 /** Networks to compare with: the ends of the space, those of the search's front, those that are kept. */
 function useOthers(space: Space | null, search: string, supernets: Supernet[], arch: string): Choice[] {
   const { data } = useLoaded(async () => {
-    const front = await frontOf(search);
+    const front = await frontItems(search);
     const pins = (await Promise.all(supernets.map((s) => list<Pin>(`/supernets/${s.id}/pins`)))).flat();
     return [...front.map((f) => ({ arch: f.arch, name: `front: top-1 ${percent(f.metrics['top1']?.value, 1)}, ${short(f.metrics['macs']?.value)} MACs` })), ...pins.map((p) => ({ arch: p.arch, name: `kept: top-1 ${percent(p.top1, 1)}, ${p.arch_id.slice(0, 6)}` }))];
   }, `others ${search} ${supernets.map((s) => s.id).join()}`);
@@ -196,7 +197,7 @@ export function ArchPage({ space }: { space: string }) {
   const chosen = chosenOf(sources, query.get('boards'));
   const key = `${wanted} ${chosen.map((s) => s.id).join()}`;
   const plain = useGet<Arch>(wanted && archPath(space, wanted));
-  const onBoards = useLoaded(async () => (wanted ? Promise.all(chosen.map(async (s): Promise<OnBoard> => ({ profile: s.id, name: s.name, arch: await get<Arch>(archPath(space, wanted, s.id)) }))) : []), `boards ${key}`, ['table', 'front']);
+  const onBoards = useLoaded(async () => (wanted ? Promise.all(chosen.map(async (s): Promise<OnBoard> => ({ profile: s.id, name: s.name, arch: await get<Arch>(archPath(space, wanted, s.id)) }))) : []), `boards ${key}`, ['table', 'front', 'job'], calibrated);
   const graph = plain.data?.graph_id;
   const measurements = useList<Measurement>(graph && api`/measurements?graph_id=${graph}`, ['measurement'], (d) => d['kind'] === 'network');
   const { error: unweighed, ...by } = useWeights(space, plain.data?.arch ?? '', spaces.data?.largest.arch ?? '', search);
@@ -224,7 +225,7 @@ export function ArchPage({ space }: { space: string }) {
         <Card title="Latency, predicted and measured" class="wide"><Failed error={measurements.error} /><Latencies shown={shown} sources={sources} measured={measured} space={space} arch={arch.arch} reload={measurements.reload} /></Card>
         <Card title="Raw samples" class="wide" note="shaded: 95 % interval of the median"><Histograms measured={measured} names={names} /></Card>
         <Card title="Accuracy" class="wide"><Failed error={unweighed} /><Accuracy arch={arch} {...by} /></Card>
-        <Card title="Compare" class="wide">{spaces.data && <Compare space={space} arch={arch} others={others} vs={vs} sources={chosen} search={search} />}</Card>
+        <Card title="Compare" class="wide">{spaces.data && (read.data || read.error) && <Compare space={space} arch={arch} others={others} vs={vs} sources={chosen} search={search} />}</Card>
         <Card title="Lineage" class="wide">{search ? <LineageOf space={space} search={search} arch={arch} names={names} /> : <Empty>Opened from a search, this page tells in which generation it was asked for, and what it was made of.</Empty>}</Card>
         <Card title="Fine-tune" note="trains this network alone, from the weights that it inherits"><FineTune arch={arch} {...by} /></Card>
         <Card title="Downloads"><Downloads arch={arch} space={space} {...by} /></Card>

@@ -5,7 +5,6 @@ import { api, post, type Calibration, type Front, type Pin, type Profile, type S
 import { ArchView } from '../arch-view';
 import { BoardFronts } from '../board-fronts';
 import { useCandidates } from '../candidates';
-import { picked } from '../comparison';
 import { entryOfFront, frontShown, metricsOf, shownFirst, toldBy, type Entry, type Told } from '../entries';
 import { Best, CandidateTable, CompareWith, GenesAndMetrics, Limits, naming, Replay } from '../explore';
 import { genesOf, parseRanges, printRanges, within, withRange, type Range } from '../filter';
@@ -16,7 +15,7 @@ import { Extend, Report } from '../further';
 import { comparing, counted, metricName, metricValue, percent, short, significant, sumOf, tickLabels } from '../format';
 import { isActive, useJob } from '../jobs';
 import { Lines, type Curve } from '../lines';
-import { Act, AxisChoice, Card, Empty, Facts, Failed, Page, ProgressLine, Reading, Remove, Select, State, Ticked, Unread } from '../parts';
+import { Act, AxisChoice, Card, Empty, Facts, Failed, Page, ProgressLine, Reading, Remove, Select, State, Unread } from '../parts';
 import { go, href, route, setQuery } from '../router';
 import { kindHue, Scatter, type Axis, type Point } from '../scatter';
 import { aboutThese, useGet, useList, useSettled } from '../state';
@@ -232,12 +231,12 @@ export function SearchPage({ id }: { id: string }) {
     </>
   );
 
-  // Drawn anew when what they show has changed, not with every movement of the pointer.
+  // Drawn anew when what they show has changed, not with every movement of the pointer. No element may be named in a function here: what is kept for long, as what a row opens,
+  // would keep it with all that the page showed then.
   const reading = whole ? '' : ' read so far';
   const shownHere = { entries, inside, reading, metrics: keys, genes, names, selected }, drawnOf = [entries, numbered, inside, reading, keys, genes, selected, profileList.data];
   const axesOfAll = useMemo(() => <GenesAndMetrics {...shownHere} all={numbered} ranges={settled} axes={query.get('axes')} change={change} />, [...drawnOf, settled, query.get('axes')]);
-  const on = picked(query.get('of')), ticked = <Ticked on={on} of="networks" to={() => href(['archs', search.space], { arch: on[0]!, vs: on.slice(1).join(), search: id })} />;
-  const candidateTable = useMemo(() => <CandidateTable {...shownHere} columns={query.get('columns')} sort={query.get('sort') ?? ''} ticked={ticked} pick={pick} />, [...drawnOf, query.get('sort'), query.get('columns'), query.get('of')]);
+  const candidateTable = useMemo(() => <CandidateTable {...shownHere} columns={query.get('columns')} sort={query.get('sort') ?? ''} space={search.space} search={id} pick={pick} />, [...drawnOf, query.get('sort'), query.get('columns'), query.get('of')]);
 
   return (
     <Page title={search.name} lead={<>Space {search.space}, {search.strategy}{search.baseline ? ` with ${search.baseline} beside it` : ''}{boards.length > 0 ? `, on ${boards.map((b) => profiles[b] ?? b).join(', ')}` : ''} <State of={search.state} /></>} actions={
@@ -295,7 +294,7 @@ export function SearchPage({ id }: { id: string }) {
       </div>
       <div class="grid">
         {axesOfAll}
-        <FrontTable front={front.data} rows={shown} note={shownNote} goals={goals} keys={keys} x={x} sort={query.get('fsort') ?? ''} nameOf={nameOf} selected={selected} ticked={ticked} onPick={pick} />
+        <FrontTable front={front.data} rows={shown} note={shownNote} goals={goals} keys={keys} x={x} sort={query.get('fsort') ?? ''} nameOf={nameOf} selected={selected} space={search.space} search={id} onPick={pick} />
         {boards.length > 1 && items.length > 0 && (
           <Card title="The front on each board" class="wide" note={shownNote}>
             <BoardFronts items={shown} boards={boards.map((b) => ({ key: `latency_us:${b}`, name: profiles[b] ?? b, direction: directionOf(`latency_us:${b}`) }))} y={objective} yTitle={nameOf(objective)} direction={directionOf(objective)} selected={selected} onPick={pick} />
