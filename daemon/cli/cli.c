@@ -313,16 +313,3 @@ bool cli_print_plain(struct cli *cli, const cJSON *doc) {
         return false;
     return true;
 }
-
-int cli_started(struct cli *cli, cJSON *doc, const char *name) {
-    const cJSON *resource = cJSON_GetObjectItemCaseSensitive(doc, name);
-    int code = CLI_OK;
-
-    if (!cli_print_plain(cli, resource))
-        printf("%s %s, %s\n", name, cli_text(resource, "id"), cli_text(doc, "job.id"));
-    fflush(stdout);
-    if (cli->wait)
-        code = cli_wait(cli, cli_text(doc, "job.id"));
-    cJSON_Delete(doc);
-    return code;
-}

@@ -173,7 +173,8 @@ int cli_say_failed(const char *what, const char *state, const cJSON *job);
 struct buf;
 void cli_put_eta(struct buf *out, const char *before, double seconds);
 /* For answers {"X": …, "job": …} of what starts a job: prints the resource (member name), waits
- * when asked to. Takes doc. */
+ * when asked to. Programs get it as it has become by the end of the wait, however that ended, and
+ * by --get members of the whole answer too. Takes doc. */
 int cli_started(struct cli *cli, cJSON *doc, const char *name);
 
 /* Tables for people: columns aligned on a terminal, separated by tabs elsewhere. The latencies of a

@@ -1,4 +1,4 @@
-/* Waiting for a job with its progress in view. */
+/* Waiting for a job with its progress in view, and what is printed of what started one. */
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/terminal.h"
 #include "daemon/cli/cli.h"
+#include "daemon/cli/resource.h"
 
 enum { BAR_WIDTH = 24, POLL_US = 400000, QUIET_US = 10000000, UNREACHABLE_MAX = 60 };
 
@@ -201,4 +202,62 @@ int cli_wait_for_result(struct cli *cli, const cJSON *answer, cJSON **ret_job) {
     if (code)
         return code;
     return cli_get(cli, &err, ret_job, "/jobs/%s", cli_encode(id)) ? cli_fail(&err) : CLI_OK;
+}
+
+/* ---- what started a job -------------------------------------------------------------------- */
+
+static const char *path_of(const char *name) {
+    static const struct {
+        const char *name, *path;
+    } paths[] = {{"calibration", "/calibrations"},
+                 {"dataset", "/datasets"},
+                 {"export", "/exports"},
+                 {"job", "/jobs"},
+                 {"model", "/models"},
+                 {"search", "/searches"},
+                 {"supernet", "/supernets"},
+                 {"table", "/tables"}};
+    for (int i = 0; i < COUNT(paths); i++)
+        if (!strcmp(paths[i].name, name))
+            return paths[i].path;
+    return "/";
+}
+
+/* The member of doc as it is by now. One that cannot be had stays as it was: what it was made as
+ * is known, and how its wait ended is said by the exit code. */
+static void renew(struct cli *cli, cJSON *doc, const char *name) {
+    struct err err = {0};
+    cJSON *now = NULL;
+    const char *id = cli_text(cJSON_GetObjectItemCaseSensitive(doc, name), "id");
+
+    if (cli_get(cli, &err, &now, "%s/%s", path_of(name), cli_encode(id)) == 0 &&
+        !cJSON_ReplaceItemInObjectCaseSensitive(doc, name, now))
+        cJSON_Delete(now);
+}
+
+/* The resource; a member that it does not have, such as job.id, is one of the whole answer. */
+static void print_started(struct cli *cli, const cJSON *doc, const char *name) {
+    const cJSON *resource = cJSON_GetObjectItemCaseSensitive(doc, name);
+    bool of_answer = cli->get && !cli_item(resource, cli->get) && cli_item(doc, cli->get);
+
+    if (!cli_print_plain(cli, of_answer ? doc : resource))
+        printf("%s %s, %s\n", name, cli_text(resource, "id"), cli_text(doc, "job.id"));
+    fflush(stdout);
+}
+
+int cli_started(struct cli *cli, cJSON *doc, const char *name) {
+    int code = CLI_OK;
+
+    if (!cli->wait || !cli_is_plain(cli)) /* people see what they wait for; programs what became */
+        print_started(cli, doc, name);
+    if (cli->wait) {
+        code = cli_wait(cli, cli_text(doc, "job.id"));
+        if (cli_is_plain(cli)) {
+            renew(cli, doc, name);
+            renew(cli, doc, "job");
+            print_started(cli, doc, name);
+        }
+    }
+    cJSON_Delete(doc);
+    return code;
 }

@@ -85,6 +85,33 @@ def full_disk():
             equal((done.returncode, done.stderr), (1, "espalier: not all could be printed: No space left on device\n"), f"{words}")
 
 
+@test("programs that wait get what was made as it has become, and the job beside it")
+def started_and_waited():
+    job, search = {"id": "job_1", "kind": "search"}, {"id": "sr_1", "name": "s"}
+    for ended, code in (("done", 0), ("failed", 6)):
+        def answer(method, path):
+            if method == "POST":
+                return 202, {"search": {**search, "state": "queued", "front": None}, "job": {**job, "state": "queued"}}
+            return 200, {**job, "state": ended} if path == "/jobs/job_1" else {**search, "state": ended, "front": 7}
+        with Played(answer) as daemon:
+            extend = ("search", "extend", "sr_1", "-n", "9")
+            for words, state in ((extend, "queued"), ((*extend, "--wait"), ended)):
+                def get(*form):
+                    done = daemon.run(*words, *form)
+                    equal(done.returncode, code if "--wait" in words else 0, f"exit code of {words} {form}")
+                    return done.stdout.strip()
+                equal(json.loads(get("--json")), {**search, "state": state, "front": None if state == "queued" else 7}, "JSON")
+                equal([get("--get", path) for path in ("id", "state", "search.state", "job.id", "job.state")], ["sr_1", state, state, "job_1", state], "members")
+                equal(get("-o", "name"), "sr_1", "name")
+            equal(daemon.run(*extend, "--wait").stdout, "search sr_1, job_1\n", "for people")
+
+    def gone(method, path):
+        return (202, {"search": {**search, "state": "queued"}, "job": job}) if method == "POST" else (200, {**job, "state": "done"}) if "job" in path else (404, {})
+    with Played(gone) as daemon:
+        done = daemon.run("search", "extend", "sr_1", "-n", "9", "--wait", "--get", "id")
+        equal((done.returncode, done.stdout), (0, "sr_1\n"), "what is gone meanwhile")
+
+
 def small_backup(folder):
     """A backup of one file."""
     content = b"a database"
