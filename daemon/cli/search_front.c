@@ -15,8 +15,9 @@ static const cJSON *metric_of(const cJSON *item, const char *kind, const char *k
 
 /* ---- what is shown ------------------------------------------------------------------------- */
 
-/* With room for the top-1 on test images and the arch in a table. */
-enum { SHOWN_MAX = 36 };
+/* SHOWN_MAX with room for the top-1 on test images and the arch in a table; FRONT_MIN as the daemon
+ * has it. */
+enum { SHOWN_MAX = 36, FRONT_MIN = 8 };
 struct shown_metrics {
     int n;
     char keys[SHOWN_MAX][METRIC_TEXT];
@@ -220,38 +221,83 @@ static bool has_interpolated(const cJSON *items, const char *kind) {
     return false;
 }
 
-/* How wide the front is; a front that is narrow or has few points is said to be so. */
-static void print_front_summary(const struct cli *cli, const cJSON *front) {
-    struct span span = front_span(cli_item(front, "items"));
+/* A front with what it is of. */
+struct told_front {
+    const cJSON *search, *front; /* search NULL: it is gone */
+    bool limited, one_board;     /* to networks that keep the limits that were given */
+};
+
+/* Why there is nothing on the front that was asked for. */
+static void print_empty(FILE *out, const struct told_front *told) {
+    const char *state = cli_text(told->search, "state");
+    bool over = !strcmp(state, "failed") || !strcmp(state, "canceled");
+
+    if (told->limited)
+        fputs("No network keeps these limits.\n", out);
+    else if (cli_item(told->front, "objectives"))
+        fputs("No network has a value of each of these metrics.\n", out);
+    else if (over)
+        fprintf(out, "The search %s before it had a front: espalier search show says more.\n",
+                !strcmp(state, "failed") ? "failed" : "was cancelled");
+    else if (strcmp(state, "done") != 0)
+        fputs("There is no front yet: it comes with the first generation.\n", out);
+    else
+        fputs("No network met the search's limits.\n", out);
+}
+
+/* That the daemon found the front of the finished search few or narrow, and which of them. */
+static void print_degenerate(FILE *out, const struct told_front *told, int n, double high) {
+    if (!cJSON_IsTrue(cli_item(told->search, "result.degenerate")))
+        return;
+    fprintf(out, "The space is degenerate%s: %s.\n",
+            high > 0 && told->one_board ? " on this board" : "",
+            n < FRONT_MIN      ? "fewer than 8 points"
+            : high == 0        ? "a ratio of MACs below 1.5"
+            : !told->one_board ? "a latency ratio below 1.5 on its first board"
+                               : "a latency ratio below 1.5");
+}
+
+/* How many points, and how wide the front is. */
+static void print_extent(FILE *out, const cJSON *front, int n, struct span span) {
     const struct cli_unit *unit = cli_latency_unit(span.high);
     char low[CLI_LATENCY], high[CLI_LATENCY];
-    FILE *out = cli_remarks(cli);
-    int n = cJSON_GetArraySize(cli_item(front, "items"));
+    double hypervolume = cli_number(front, "hypervolume");
 
     fprintf(out, "\n%d %s", n, n == 1 ? "point" : "points");
     if (span.high > 0)
         fprintf(out, ", latency %s to %s %s (ratio %.2f)", cli_latency(span.low, unit, low),
                 cli_latency(span.high, unit, high), unit->name, span.high / span.low);
-    fprintf(out, ", hypervolume %.6g, %s front\n", cli_number(front, "hypervolume"),
-            cli_text(front, "stage"));
+    if (!isnan(hypervolume))
+        fprintf(out, ", hypervolume %.6g", hypervolume);
+    if (cli_text(front, "stage")[0])
+        fprintf(out, ", %s front", cli_text(front, "stage"));
+    fputc('\n', out);
+}
+
+/* Of one that was asked for, with metrics or limits of its own, nothing of the search's holds. */
+static void print_front_summary(const struct cli *cli, const struct told_front *told) {
+    const cJSON *front = told->front, *items = cli_item(front, "items");
+    struct span span = front_span(items);
+    FILE *out = cli_remarks(cli);
+    int n = cJSON_GetArraySize(items);
+
+    if (n == 0) {
+        print_empty(out, told);
+        return;
+    }
+    print_extent(out, front, n, span);
     if (cJSON_IsTrue(cli_item(front, "no_board")))
         fputs("Latency not measured: no board. What has no measured interval is predicted.\n", out);
     if (cJSON_IsTrue(cli_item(front, "refused")))
         fputs("A board refused every network that it was asked to measure: espalier search show "
               "says why. What has no measured interval is predicted.\n",
               out);
-    if (has_interpolated(cli_item(front, "items"), "metrics") ||
-        has_interpolated(cli_item(front, "items"), "predicted"))
+    if (has_interpolated(items, "metrics") || has_interpolated(items, "predicted"))
         fputs("~: interpolated, that is predicted though the board's table has no entry for some "
               "of the network's units.\n",
               out);
-    if (n == 0)
-        fputs("No network met the limits.\n", out);
-    else if (cJSON_GetArraySize(cli_item(front, "reference_point")) > 1 &&
-             (n < 8 || (span.high > 0 && span.high < 1.5 * span.low)))
-        fprintf(out, "The space is degenerate%s.\n",
-                span.high > 0 ? " on this board: fewer than 8 points or a latency ratio below 1.5"
-                              : ": fewer than 8 points");
+    if (!told->limited && !cli_item(front, "objectives"))
+        print_degenerate(out, told, n, span.high);
 }
 
 /* ---- the table ----------------------------------------------------------------------------- */
@@ -319,7 +365,7 @@ static void print_table(struct cli *cli, const cJSON *items, const struct shown_
 }
 
 /* A search that is gone meanwhile is no reason not to show its front. */
-static void print_front(struct cli *cli, const char *search, const cJSON *front) {
+static void print_front(struct cli *cli, const char *search, const cJSON *front, bool limited) {
     struct shown_metrics shown;
     struct err err = {0};
     cJSON *doc = NULL;
@@ -327,9 +373,10 @@ static void print_front(struct cli *cli, const char *search, const cJSON *front)
     (void)cli_get(cli, &err, &doc, "/searches/%.200s", cli_encode(search));
     choose_metrics(doc, front, &shown);
     print_table(cli, cli_item(front, "items"), &shown);
-    cJSON_Delete(doc);
     if (!cli->no_headers)
-        print_front_summary(cli, front);
+        print_front_summary(cli,
+                            &(struct told_front){doc, front, limited, is_of_one_board(&shown)});
+    cJSON_Delete(doc);
 }
 
 static int print_best(struct cli *cli, const cJSON *items, const char *search) {
@@ -390,7 +437,7 @@ static int front_run(struct cli *cli, int argc, char **argv) {
     } else if (archs) {
         cJSON_ArrayForEach(item, cli_item(doc, "items")) puts(cli_text(item, "arch"));
     } else if (!cli_print_plain(cli, cli_streams(cli) ? cli_item(doc, "items") : doc)) {
-        print_front(cli, argv[first], doc);
+        print_front(cli, argv[first], doc, limits.n > 0);
     }
     cJSON_Delete(doc);
     return code;

@@ -1,0 +1,42 @@
+"""What the client prints for people, of answers that are played."""
+from suite import check, equal, test
+from trouble import Played
+
+
+def front_played(items=1, **search):
+    """What the client says of the front of a search that is played, with these options."""
+    metrics = {"top1": {"value": 0.5, "source": "predicted"}, "latency_us:p": {"value": 9.0, "low": 8.0, "high": 10.0, "source": "predicted"}}
+    own = {"stage": "measured", "version": 1, "hypervolume": 0.5, "reference_point": {"top1": 0, "latency_us:p": 20}}
+    none = {"stage": None, "version": None, "hypervolume": None, "reference_point": own["reference_point"]}
+    rows = [{"arch": f"a{i}", "arch_id": f"{i}", "metrics": metrics, "feasible": True} for i in range(items)]
+
+    def answer(_, path):
+        if not path.split("?")[0].endswith("/front"):
+            return 200, {"state": "done", "objectives": [{"metric": "top1"}, {"metric": "latency_us", "profile": "p"}], "constraints": [], **search}
+        asked = {"objectives": ["top1", "macs"], "considered": 9, "incomplete": 0} if "objectives=" in path else {}
+        return 200, {**(own if rows and not asked else none), **asked, "items": rows, "no_board": False, "refused": False}
+
+    def said(*options):
+        with Played(answer) as daemon:
+            return daemon.run("search", "front", "s", *options).stderr
+    return said
+
+
+@test("the client says why a front is empty, and calls a space degenerate where the daemon found it so alone")
+def told_fronts():
+    for state, why in (("queued", "There is no front yet"), ("running", "There is no front yet"), ("failed", "The search failed before it had a front"), ("canceled", "The search was cancelled before"), ("done", "No network met the search's limits.")):
+        said = front_played(0, state=state)()
+        check(said.startswith(why) and said.count("\n") == 1, f"why the front of a {state} search is empty", said)
+    said = front_played(0)
+    equal(said("--limit", "macs<=3"), "No network keeps these limits.\n", "limits that were given")
+    equal(said("--objective", "top1", "--objective", "macs"), "No network has a value of each of these metrics.\n", "metrics that were given")
+    equal(front_played(3, result=None)(), "\n3 points, latency 9.000 to 9.000 us (ratio 1.00), hypervolume 0.5, measured front\n", "of a search that knows nothing of it, as an imported one")
+    wide, narrow = {"result": {"degenerate": False}}, {"result": {"degenerate": True}}
+    check("degenerate" not in front_played(3, **wide)(), "as the daemon found")
+    equal([front_played(n, **narrow)().splitlines()[-1] for n in (3, 8)], ["The space is degenerate on this board: fewer than 8 points.", "The space is degenerate on this board: a latency ratio below 1.5."], "what makes it so")
+    two = {"objectives": [{"metric": "top1"}, {"metric": "latency_us", "profile": "p"}, {"metric": "latency_us", "profile": "q"}]}
+    equal([front_played(n, **narrow, **two)().splitlines()[-1] for n in (3, 8)], ["The space is degenerate: fewer than 8 points.", "The space is degenerate: a latency ratio below 1.5 on its first board."], "of two boards")
+    said = front_played(3, **narrow)
+    for options in (("--limit", "macs<=3"), ("--objective", "top1", "--objective", "macs")):
+        check("degenerate" not in said(*options), "nothing of a front that was asked for", options, said(*options))
+    check(said("--objective", "top1", "--objective", "macs").endswith("(ratio 1.00)\n"), "no stage and no hypervolume where there are none")
