@@ -7,17 +7,19 @@
 #include "daemon/cli/axis.h"
 #include "daemon/cli/html.h"
 
-/* The frame that the data is drawn in, of an image of WIDTH x HEIGHT. */
-enum { WIDTH = 720, HEIGHT = 420, LEFT = 64, RIGHT = 16, TOP = 14, BOTTOM = 48 };
-enum { CELLS_X = 64, CELLS_Y = 36, DENSITIES = 4, TICKS_MAX = 12 };
+/* The frame that the data is drawn in, of an image of WIDTH x HEIGHT. LEFT is the least, DIGIT what
+ * a character of a label takes at most. */
+enum { WIDTH = 720, HEIGHT = 420, LEFT = 64, RIGHT = 16, TOP = 14, BOTTOM = 48, DIGIT = 7 };
+enum { CELLS_X = 64, CELLS_Y = 36, DENSITIES = 4, TICKS_MAX = 12, LABEL = 32 };
 
 struct view {
     struct axis_range x, y;
+    int left;
 };
 
 static double place_x(const struct view *view, double v) {
-    return LEFT + (WIDTH - LEFT - RIGHT) * (axis_place(&view->x, v) - view->x.low) /
-                      (view->x.high - view->x.low);
+    return view->left + (WIDTH - view->left - RIGHT) * (axis_place(&view->x, v) - view->x.low) /
+                            (view->x.high - view->x.low);
 }
 
 static double place_y(const struct view *view, double v) {
@@ -26,36 +28,7 @@ static double place_y(const struct view *view, double v) {
                (view->y.high - view->y.low);
 }
 
-/* ---- ranges -------------------------------------------------------------------------------- */
-
-static struct view view_of(const struct chart *chart) {
-    struct axis_range x = {.low = INFINITY, .high = -INFINITY}, y = x;
-    for (int i = 0; i < chart->n_points; i++) {
-        const struct chart_point *p = &chart->points[i];
-        const double xs[] = {p->x, p->x_low, p->x_high, p->from_x};
-        const double ys[] = {p->y, p->y_low, p->y_high, p->from_y};
-        for (int k = 0; k < 4; k++) {
-            axis_widen(&x, xs[k]);
-            axis_widen(&y, ys[k]);
-        }
-    }
-    for (int i = 0; i < chart->n_cloud; i++) {
-        axis_widen(&x, chart->cloud[2 * i]);
-        axis_widen(&y, chart->cloud[2 * i + 1]);
-    }
-    axis_widen(&x, chart->x.limit);
-    axis_widen(&y, chart->y.limit);
-    if (chart->diagonal) {
-        axis_widen(&x, y.low);
-        axis_widen(&x, y.high);
-        y = x;
-    }
-    axis_close(&x, chart->x.log, 0.05);
-    axis_close(&y, chart->y.log, 0.05);
-    return (struct view){x, y};
-}
-
-/* ---- axes ---------------------------------------------------------------------------------- */
+/* ---- ticks --------------------------------------------------------------------------------- */
 
 /* 1, 2 or 5 times a power of ten, so that about six of them fit. */
 static double step_of(double span) {
@@ -92,24 +65,95 @@ static int ticks_of(const struct axis_range *range, double ticks[TICKS_MAX]) {
     return 1;
 }
 
-static void put_axes(struct buf *out, const struct chart *chart, const struct view *view) {
-    double ticks[TICKS_MAX];
-    int n = ticks_of(&view->x, ticks);
-    for (int i = 0; i < n; i++) {
-        double x = place_x(view, ticks[i]);
-        buf_printf(out, "<path class=\"grid\" d=\"M%.1f %dV%d\"/>", x, TOP, HEIGHT - BOTTOM);
-        buf_printf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.4g</text>\n", x,
-                   HEIGHT - BOTTOM + 17, ticks[i]);
+struct ticks {
+    int n;
+    double at[TICKS_MAX];
+    char labels[TICKS_MAX][LABEL];
+};
+
+/* With as many digits as tell neighbours apart, the same in all where the steps are. */
+static void label_ticks(const struct axis_range *range, struct ticks *ticks) {
+    double step = range->log || ticks->n < 2 ? 0 : ticks->at[1] - ticks->at[0];
+    double largest = fmax(fabs(ticks->at[0]), fabs(ticks->at[ticks->n > 0 ? ticks->n - 1 : 0]));
+    int power = step > 0 ? (int)floor(log10(step) + 1e-9) : 0;
+
+    for (int i = 0; i < ticks->n; i++) {
+        double at = ticks->at[i];
+        if (largest >= 1e7 || (step > 0 && power < -6))
+            snprintf(ticks->labels[i], LABEL, "%.*g",
+                     step > 0 ? (int)floor(log10(largest)) - power + 1 : 4, at);
+        else if (step > 0)
+            snprintf(ticks->labels[i], LABEL, "%.*f", power < 0 ? -power : 0, at);
+        else
+            snprintf(ticks->labels[i], LABEL, "%.*g", fabs(at) >= 1000 ? 7 : 4, at);
     }
-    n = ticks_of(&view->y, ticks);
-    for (int i = 0; i < n; i++) {
-        double y = place_y(view, ticks[i]);
-        buf_printf(out, "<path class=\"grid\" d=\"M%d %.1fH%d\"/>", LEFT, y, WIDTH - RIGHT);
-        buf_printf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n", LEFT - 7,
-                   y + 4, ticks[i]);
+}
+
+static struct ticks ticks_on(const struct axis_range *range) {
+    struct ticks ticks = {0};
+    ticks.n = ticks_of(range, ticks.at);
+    label_ticks(range, &ticks);
+    return ticks;
+}
+
+/* With room for the labels beside the title, which stands at 14. */
+static int left_of(const struct ticks *ticks) {
+    size_t longest = 0;
+    for (int i = 0; i < ticks->n; i++)
+        longest = strlen(ticks->labels[i]) > longest ? strlen(ticks->labels[i]) : longest;
+    int left = 28 + DIGIT * (int)longest;
+    return left > LEFT ? left : LEFT;
+}
+
+/* ---- ranges -------------------------------------------------------------------------------- */
+
+static struct view view_of(const struct chart *chart) {
+    struct axis_range x = {.low = INFINITY, .high = -INFINITY}, y = x;
+    for (int i = 0; i < chart->n_points; i++) {
+        const struct chart_point *p = &chart->points[i];
+        const double xs[] = {p->x, p->x_low, p->x_high, p->from_x};
+        const double ys[] = {p->y, p->y_low, p->y_high, p->from_y};
+        for (int k = 0; k < 4; k++) {
+            axis_widen(&x, xs[k]);
+            axis_widen(&y, ys[k]);
+        }
+    }
+    for (int i = 0; i < chart->n_cloud; i++) {
+        axis_widen(&x, chart->cloud[2 * i]);
+        axis_widen(&y, chart->cloud[2 * i + 1]);
+    }
+    axis_widen(&x, chart->x.limit);
+    axis_widen(&y, chart->y.limit);
+    if (chart->diagonal) {
+        axis_widen(&x, y.low);
+        axis_widen(&x, y.high);
+        y = x;
+    }
+    axis_close(&x, chart->x.log, 0.05);
+    axis_close(&y, chart->y.log, 0.05);
+    struct ticks ticks = ticks_on(&y);
+    return (struct view){x, y, left_of(&ticks)};
+}
+
+/* ---- axes ---------------------------------------------------------------------------------- */
+
+static void put_axes(struct buf *out, const struct chart *chart, const struct view *view) {
+    struct ticks ticks = ticks_on(&view->x);
+    for (int i = 0; i < ticks.n; i++) {
+        double x = place_x(view, ticks.at[i]);
+        buf_printf(out, "<path class=\"grid\" d=\"M%.1f %dV%d\"/>", x, TOP, HEIGHT - BOTTOM);
+        buf_printf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", x,
+                   HEIGHT - BOTTOM + 17, ticks.labels[i]);
+    }
+    ticks = ticks_on(&view->y);
+    for (int i = 0; i < ticks.n; i++) {
+        double y = place_y(view, ticks.at[i]);
+        buf_printf(out, "<path class=\"grid\" d=\"M%d %.1fH%d\"/>", view->left, y, WIDTH - RIGHT);
+        buf_printf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", view->left - 7,
+                   y + 4, ticks.labels[i]);
     }
     buf_printf(out, "<text class=\"axis\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">",
-               (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8);
+               (view->left + WIDTH - RIGHT) / 2, HEIGHT - 8);
     html_text(out, chart->x.title);
     buf_printf(out,
                "</text>\n<text class=\"axis\" transform=\"translate(14 %d) rotate(-90)\" "
@@ -124,11 +168,11 @@ static void put_limits(struct buf *out, const struct chart *chart, const struct 
         buf_printf(out, "<path class=\"limit\" d=\"M%.1f %dV%d\"/>\n",
                    place_x(view, chart->x.limit), TOP, HEIGHT - BOTTOM);
     if (isfinite(chart->y.limit))
-        buf_printf(out, "<path class=\"limit\" d=\"M%d %.1fH%d\"/>\n", LEFT,
+        buf_printf(out, "<path class=\"limit\" d=\"M%d %.1fH%d\"/>\n", view->left,
                    place_y(view, chart->y.limit), WIDTH - RIGHT);
     if (chart->diagonal)
-        buf_printf(out, "<path class=\"diagonal\" d=\"M%d %dL%d %d\"/>\n", LEFT, HEIGHT - BOTTOM,
-                   WIDTH - RIGHT, TOP);
+        buf_printf(out, "<path class=\"diagonal\" d=\"M%d %dL%d %d\"/>\n", view->left,
+                   HEIGHT - BOTTOM, WIDTH - RIGHT, TOP);
 }
 
 /* ---- what is shown ------------------------------------------------------------------------- */
@@ -136,12 +180,12 @@ static void put_limits(struct buf *out, const struct chart *chart, const struct 
 /* However many points there are, no more marks than cells. */
 static void put_cloud(struct buf *out, const struct chart *chart, const struct view *view) {
     static int cells[CELLS_Y][CELLS_X];
-    const double w = (double)(WIDTH - LEFT - RIGHT) / CELLS_X,
+    const double w = (double)(WIDTH - view->left - RIGHT) / CELLS_X,
                  h = (double)(HEIGHT - TOP - BOTTOM) / CELLS_Y;
     int most = 0;
     memset(cells, 0, sizeof(cells));
     for (int i = 0; i < chart->n_cloud; i++) {
-        double x = (place_x(view, chart->cloud[2 * i]) - LEFT) / w,
+        double x = (place_x(view, chart->cloud[2 * i]) - view->left) / w,
                y = (place_y(view, chart->cloud[2 * i + 1]) - TOP) / h;
         if (!(x >= 0 && x < CELLS_X && y >= 0 && y < CELLS_Y))
             continue;
@@ -155,7 +199,7 @@ static void put_cloud(struct buf *out, const struct chart *chart, const struct v
                            "<rect class=\"cloud\" opacity=\"%.2f\" x=\"%.1f\" y=\"%.1f\" "
                            "width=\"%.1f\" height=\"%.1f\"/>\n",
                            ceil(DENSITIES * log1p(cells[y][x]) / log1p(most)) / DENSITIES,
-                           LEFT + x * w, TOP + y * h, w, h);
+                           view->left + x * w, TOP + y * h, w, h);
 }
 
 static void put_mark(struct buf *out, const struct chart_series *series, double x, double y) {

@@ -1,9 +1,11 @@
-/* What the command line client draws of numbers: histograms, curves, rows of bars. */
+/* What the command line client draws of numbers: histograms, curves, rows of bars, charts. */
 #include "tests/unit/unit.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "daemon/cli/chart.h"
 #include "daemon/cli/histogram.h"
 #include "daemon/cli/plot.h"
 
@@ -120,6 +122,67 @@ static void values_are_a_row_of_bars(void **state) {
     buf_finish(&out);
 }
 
+/* ---- charts ---------------------------------------------------------------------------------- */
+
+/* A line from low to high, drawn. */
+static void draw(double low, double high, struct buf *out) {
+    const struct chart_series series = {"nsga2", "strategy", CHART_LINE};
+    struct chart_point points[2] = {{.x = 1, .y = low}, {.x = 2, .y = high}};
+    for (int i = 0; i < 2; i++)
+        points[i].x_low = points[i].x_high = points[i].y_low = points[i].y_high = points[i].from_x =
+            points[i].from_y = NAN;
+    const struct chart chart = {.id = "c",
+                                .title = "t",
+                                .x = {"x", NAN, false},
+                                .y = {"y", NAN, false},
+                                .series = &series,
+                                .n_series = 1,
+                                .points = points,
+                                .n_points = 2};
+    buf_init(out, 0);
+    chart_put(out, &chart);
+}
+
+/* The labels of the y axis differ, and none reaches the title, which ends at 20, or the frame. */
+static int check_labels(const char *svg, char first[64]) {
+    const char *end = "text-anchor=\"end\">";
+    char before[64] = "";
+    int n = 0;
+    for (const char *at = svg; (at = strstr(at, end)) != NULL; n++) {
+        const char *x = at;
+        while (strncmp(x, "<text x=\"", 9) != 0)
+            x--;
+        char label[64] = "";
+        at += strlen(end);
+        strncat(label, at, strcspn(at, "<"));
+        assert_true(atof(x + 9) - 6.7 * (double)strlen(label) > 20);
+        assert_string_not_equal(label, before);
+        assert_true(n == 0 || atof(label) > atof(before));
+        strcpy(before, label);
+        if (n == 0)
+            strcpy(first, label);
+    }
+    return n;
+}
+
+static void labels_of_an_axis_differ_and_have_room(void **state) {
+    static const struct {
+        double low, high;
+        const char *first;
+    } axes[] = {
+        {128900, 129289, "128900"},         {0.5031, 0.5049, "0.5032"}, {3, 40, "5"},
+        {2.0000001e15, 2.0000004e15, NULL}, {-1e-9, 4e-9, NULL},        {0.61, 0.72, "0.62"}};
+    for (int i = 0; i < (int)(sizeof(axes) / sizeof(axes[0])); i++) {
+        struct buf out;
+        char first[64];
+        draw(axes[i].low, axes[i].high, &out);
+        assert_true(check_labels(out.data, first) >= 3);
+        if (axes[i].first)
+            assert_string_equal(first, axes[i].first);
+        buf_finish(&out);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(samples_are_counted_in_bins_of_equal_width),
@@ -129,6 +192,7 @@ int main(void) {
         cmocka_unit_test(points_of_a_curve_are_joined),
         cmocka_unit_test(a_curve_is_drawn_from_end_to_end_on_a_linear_axis),
         cmocka_unit_test(values_are_a_row_of_bars),
+        cmocka_unit_test(labels_of_an_axis_differ_and_have_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
